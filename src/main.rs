@@ -1,0 +1,3 @@
+//! The `rdv` binary: arguments, subcommand, exit code.
+
+fn main() {}
