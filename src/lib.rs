@@ -5,6 +5,16 @@
 //!
 //! | room | promise |
 //! |---|---|
+//! | [`net`] | the event loop: the only room that knows mio and socket2 |
+//! | [`ops`] | how the relay is run: its settings |
+//! | [`api`] | PURE: what requests mean, and how answers are worded |
+//! | [`splice`] | bytes between sockets, through pipes or user memory |
+//! | [`rendezvous`] | PURE: who meets whom, and what to do next with their bytes |
 //! | [`http`] | PURE: bytes to values and back, RFC 9110 and 9112 |
 
+pub mod api;
 pub mod http;
+pub mod net;
+pub mod ops;
+pub mod rendezvous;
+pub mod splice;

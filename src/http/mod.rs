@@ -1,1 +1,15 @@
-//! HTTP/1.x messages: bytes to values and back, strictly by RFC 9110 and RFC 9112.
+//! HTTP/1.x messages: bytes to values and back, strictly by RFC 9110 and RFC 9112. PURE: nothing
+//! here knows a socket or a clock.
+
+pub mod body;
+pub mod chunked;
+pub mod date;
+pub mod disposition;
+pub mod fields;
+pub mod framing;
+pub mod head;
+pub mod host;
+pub mod negotiate;
+pub mod reject;
+pub mod response;
+pub mod target;

@@ -1,0 +1,149 @@
+//! The body of `POST /stream`: header fields for both answers.
+
+use super::Failure;
+use super::json::{invalid, kind, object};
+use crate::http::fields::{is_field_value, is_token};
+use crate::rendezvous::Headers;
+use serde_json::{Map, Value};
+
+/// Fields the relay itself must control: they frame messages or concern one hop only.
+const RESERVED: [&str; 8] = [
+    "content-length",
+    "transfer-encoding",
+    "connection",
+    "keep-alive",
+    "te",
+    "trailer",
+    "upgrade",
+    "date",
+];
+
+/// Reads a creation body; `None`: no header fields are asked for. Unknown members are ignored.
+///
+/// # Errors
+/// [`Failure::InvalidBody`] with what is wrong.
+pub fn parse(body: &[u8]) -> Result<Option<Box<Headers>>, Failure> {
+    let mut members = object(body)?;
+    let headers = Headers {
+        download: fields(&mut members, "download_headers")?,
+        upload: fields(&mut members, "upload_headers")?,
+    };
+    let empty = headers.download.is_empty() && headers.upload.is_empty();
+    Ok((!empty).then(|| Box::new(headers)))
+}
+
+/// A header field's value as it goes on the wire.
+pub fn field_value(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
+            value.to_string()
+        }
+    }
+}
+
+fn fields(members: &mut Map<String, Value>, member: &str) -> Result<Map<String, Value>, Failure> {
+    let fields = match members.remove(member) {
+        None | Some(Value::Null) => return Ok(Map::new()),
+        Some(Value::Object(fields)) => fields,
+        Some(other) => {
+            return Err(invalid(format!("{member} must be an object; it is {}", kind(&other))));
+        }
+    };
+    for (name, value) in &fields {
+        check(member, name, value)?;
+    }
+    Ok(fields)
+}
+
+fn check(member: &str, name: &str, value: &Value) -> Result<(), Failure> {
+    if !is_token(name.as_bytes()) {
+        return Err(invalid(format!("Not a valid HTTP header name: {name}")));
+    }
+    let lower = name.to_ascii_lowercase();
+    if RESERVED.contains(&lower.as_str()) || lower.starts_with("proxy-") {
+        return Err(invalid(format!("The relay itself sets the header {name}; leave it out")));
+    }
+    match value {
+        Value::String(text) if is_field_value(text.as_bytes()) => Ok(()),
+        Value::String(text) => Err(invalid(format!("Not a valid HTTP header value: \"{text}\""))),
+        Value::Bool(_) | Value::Number(_) => Ok(()),
+        Value::Null | Value::Array(_) | Value::Object(_) => Err(invalid(format!(
+            "{member}: the value of {name} must be a string, number or boolean; it is {}",
+            kind(value)
+        ))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_asked_for_is_no_headers() {
+        for (name, body) in [
+            ("no body", ""),
+            ("blank", " \r\n"),
+            ("null", "null"),
+            ("empty object", "{}"),
+            ("unknown members", r#"{"x":1}"#),
+            ("empty headers", r#"{"download_headers":{},"upload_headers":null}"#),
+        ] {
+            assert_eq!(parse(body.as_bytes()), Ok(None), "{name}");
+        }
+    }
+
+    #[test]
+    fn headers_are_kept_as_given_and_in_order() {
+        let headers = parse(
+            br#"{"download_headers":{"X-B":1,"X-A":true},"upload_headers":{"Location":"/x"}}"#,
+        )
+        .unwrap()
+        .unwrap();
+        let names: Vec<_> =
+            headers.download.iter().map(|(n, v)| (n.as_str(), field_value(v))).collect();
+        assert_eq!(names, [("X-B", "1".to_owned()), ("X-A", "true".to_owned())]);
+        assert_eq!(headers.upload["Location"], "/x");
+    }
+
+    #[test]
+    fn what_the_wire_could_not_carry_is_refused() {
+        for (name, body, message) in [
+            (
+                "space in name",
+                r#"{"download_headers":{"a b":"x"}}"#,
+                "Not a valid HTTP header name: a b",
+            ),
+            ("empty name", r#"{"upload_headers":{"":"x"}}"#, "Not a valid HTTP header name: "),
+            (
+                "newline",
+                "{\"upload_headers\":{\"A\":\"x\\r\\nB: y\"}}",
+                "Not a valid HTTP header value: \"x\r\nB: y\"",
+            ),
+            ("umlaut", r#"{"upload_headers":{"A":"ü"}}"#, "Not a valid HTTP header value: \"ü\""),
+            (
+                "reserved",
+                r#"{"download_headers":{"content-LENGTH":1}}"#,
+                "The relay itself sets the header content-LENGTH; leave it out",
+            ),
+            (
+                "proxy",
+                r#"{"download_headers":{"Proxy-Auth":1}}"#,
+                "The relay itself sets the header Proxy-Auth; leave it out",
+            ),
+            (
+                "array value",
+                r#"{"download_headers":{"A":[]}}"#,
+                "download_headers: the value of A must be a string, number or boolean; it is an array",
+            ),
+            (
+                "no object",
+                r#"{"download_headers":3}"#,
+                "download_headers must be an object; it is a number",
+            ),
+            ("a list", "[]", "The body must be a JSON object, null, or nothing; it is an array"),
+        ] {
+            assert_eq!(parse(body.as_bytes()), Err(Failure::InvalidBody(message.into())), "{name}");
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! Every way to refuse, and how it is said: status, name, message.
+
+use crate::http::chunked::ChunkError;
+use crate::http::reject::Reject;
+use crate::rendezvous::{Ending, Report, Side};
+use serde_json::json;
+use std::borrow::Cow;
+
+/// A request or a stream that did not end well, as its client is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// The head is malformed, too long, or asks for what is not supported.
+    Rejected(Reject),
+    /// The chunked framing of the body is malformed.
+    BadFraming(ChunkError),
+    /// A JSON body that is not what the route takes.
+    InvalidBody(String),
+    /// A JSON body longer than the limit.
+    BodyTooLarge(usize),
+    /// The body ended before its announced length.
+    BodyBroken,
+    /// The request, or the next byte of its body, did not come in time.
+    RequestTimeout(&'static str),
+    /// An expectation other than `100-continue`.
+    ExpectationFailed,
+    /// `CONNECT`.
+    NoTunnel,
+    /// No such stream, or it is over.
+    SessionNotFound,
+    /// No such path.
+    BadRoute,
+    /// The path takes these methods only.
+    MethodNotAllowed(&'static str),
+    /// Both sides are there, or the stream is over.
+    StreamStarted,
+    /// Only for trusted peers.
+    Forbidden,
+    /// That side of the stream is taken.
+    AlreadyConnected(Side),
+    /// This side closed its connection too early.
+    Disconnected(Side),
+    /// This side broke the protocol or its socket failed.
+    Failed(Side),
+    /// The waiting time ran out.
+    SessionTimeout,
+    /// A limit is reached, or the relay is about to stop.
+    TooBusy(&'static str),
+    /// The other side reported this.
+    Reported(Box<Report>),
+}
+
+impl Failure {
+    /// What a client is told whose stream was deleted.
+    pub fn deleted() -> Report {
+        Report {
+            status: 410,
+            name: "StreamDeletedError".into(),
+            message: "The stream was deleted before it completed".into(),
+        }
+    }
+
+    /// What the status object of a stream that ended this way shows; `None` for a good end.
+    pub fn of_ending(ending: &Ending) -> Option<Self> {
+        match ending {
+            Ending::Finished => None,
+            Ending::TimedOut(_) => Some(Self::SessionTimeout),
+            Ending::Disconnected(side) => Some(Self::Disconnected(*side)),
+            Ending::Failed(side) => Some(Self::Failed(*side)),
+            Ending::Reported(report) => Some(Self::Reported(report.clone())),
+        }
+    }
+
+    /// The HTTP status (RFC 9110 15; 429: RFC 6585).
+    pub fn status(&self) -> u16 {
+        match self {
+            Self::Rejected(reject) => reject.status(),
+            Self::BadFraming(_) | Self::InvalidBody(_) | Self::BodyBroken => 400,
+            Self::BodyTooLarge(_) => 413,
+            Self::RequestTimeout(_) => 408,
+            Self::ExpectationFailed => 417,
+            Self::NoTunnel => 501,
+            Self::SessionNotFound | Self::BadRoute => 404,
+            Self::MethodNotAllowed(_) => 405,
+            Self::StreamStarted => 409,
+            Self::Forbidden => 403,
+            Self::AlreadyConnected(_) => 429,
+            Self::Disconnected(_) | Self::Failed(_) => 502,
+            Self::SessionTimeout => 504,
+            Self::TooBusy(_) => 503,
+            Self::Reported(report) => report.status,
+        }
+    }
+
+    /// The kind of error, for programs.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Rejected(reject) => reject.name(),
+            Self::BadFraming(_) | Self::BodyBroken => "BadRequestError",
+            Self::InvalidBody(_) => "InvalidBodyError",
+            Self::BodyTooLarge(_) => "ContentTooLargeError",
+            Self::RequestTimeout(_) => "RequestTimeoutError",
+            Self::ExpectationFailed => "ExpectationFailedError",
+            Self::NoTunnel => "NotImplementedError",
+            Self::SessionNotFound => "SessionNotFoundError",
+            Self::BadRoute | Self::MethodNotAllowed(_) => "BadRouteError",
+            Self::StreamStarted => "StreamStartedError",
+            Self::Forbidden => "ForbiddenError",
+            Self::AlreadyConnected(_) => "AlreadyConnectedError",
+            Self::Disconnected(Side::Source) | Self::Failed(Side::Source) => "StreamSourceError",
+            Self::Disconnected(Side::Destination) | Self::Failed(Side::Destination) => {
+                "StreamDestinationError"
+            }
+            Self::SessionTimeout => "SessionTimeoutError",
+            Self::TooBusy(_) => "TooBusyError",
+            Self::Reported(report) => &report.name,
+        }
+    }
+
+    /// What went wrong, for people.
+    pub fn message(&self) -> Cow<'_, str> {
+        Cow::Borrowed(match self {
+            Self::Rejected(reject) => reject.message(),
+            Self::BadFraming(error) => error.message(),
+            Self::InvalidBody(message) => message,
+            Self::BodyTooLarge(limit) => {
+                return Cow::Owned(format!("The request body is longer than {limit} bytes"));
+            }
+            Self::BodyBroken => "The request body ended before its announced end",
+            Self::RequestTimeout(message) | Self::TooBusy(message) => message,
+            Self::ExpectationFailed => "The only expectation this relay meets is 100-continue",
+            Self::NoTunnel => "This relay is no tunnel: CONNECT is not supported",
+            Self::SessionNotFound => "The specified session id does not exist",
+            Self::BadRoute | Self::MethodNotAllowed(_) => {
+                "No endpoint exists for the specified method and/or route"
+            }
+            Self::StreamStarted => "The specified session has already started streaming",
+            Self::Forbidden => "The list of streams is for trusted networks only",
+            Self::AlreadyConnected(side) => {
+                return Cow::Owned(format!(
+                    "A client has already connected to the {} side of this stream",
+                    side.name()
+                ));
+            }
+            Self::Disconnected(Side::Source) => "Stream source closed unexpectedly",
+            Self::Disconnected(Side::Destination) => "Stream destination closed unexpectedly",
+            Self::Failed(Side::Source) => "Stream source raised an error",
+            Self::Failed(Side::Destination) => "Stream destination raised an error",
+            Self::SessionTimeout => "The specified session expired before both sides connected",
+            Self::Reported(report) => &report.message,
+        })
+    }
+
+    /// After how many seconds another try makes sense (RFC 9110 10.2.3).
+    pub fn retry_after_seconds(&self) -> Option<&'static str> {
+        match self.status() {
+            429 | 503 => Some("1"),
+            _ => None,
+        }
+    }
+
+    /// The methods the path takes, for `Allow` (RFC 9110 10.2.1).
+    pub fn allow(&self) -> Option<&'static str> {
+        if let Self::MethodNotAllowed(allow) = self { Some(allow) } else { None }
+    }
+
+    /// The body: one JSON object, or one line of text; a newline either way.
+    pub fn body(&self, text: bool) -> String {
+        if text {
+            let message = self.message();
+            let line = message.replace(|c: char| c.is_control(), " ");
+            return format!("{}: {line}\n", self.name().replace(|c: char| c.is_control(), " "));
+        }
+        format!("{}\n", json!({ "name": self.name(), "message": self.message() }))
+    }
+}

@@ -1,0 +1,39 @@
+//! What both JSON bodies share: nothing, blank, `null`, or an object.
+
+use super::Failure;
+use serde_json::{Map, Value};
+
+/// The members of an optional JSON object.
+///
+/// # Errors
+/// [`Failure::InvalidBody`] for anything that does not parse or is no object.
+pub(super) fn object(body: &[u8]) -> Result<Map<String, Value>, Failure> {
+    if body.trim_ascii().is_empty() {
+        return Ok(Map::new());
+    }
+    match serde_json::from_slice(body) {
+        Ok(Value::Object(members)) => Ok(members),
+        Ok(Value::Null) => Ok(Map::new()),
+        Ok(other) => Err(invalid(format!(
+            "The body must be a JSON object, null, or nothing; it is {}",
+            kind(&other)
+        ))),
+        Err(error) => Err(invalid(format!("The body is not valid JSON: {error}"))),
+    }
+}
+
+/// What a value is, in words.
+pub(super) fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a string",
+        Value::Array(_) => "an array",
+        Value::Object(_) => "an object",
+    }
+}
+
+pub(super) fn invalid(message: String) -> Failure {
+    Failure::InvalidBody(message)
+}

@@ -1,0 +1,14 @@
+//! What requests mean: a request head becomes a [`Route`], a body becomes a value, an outcome
+//! becomes a response. PURE: no socket, no clock.
+
+pub mod creation;
+pub mod download;
+pub mod failure;
+mod json;
+pub mod report;
+pub mod route;
+pub mod status;
+
+pub use download::Upload;
+pub use failure::Failure;
+pub use route::{Route, route};

@@ -1,0 +1,126 @@
+//! `Content-Disposition` for a file name that came with a request target (RFC 6266).
+
+use std::fmt::Write as _;
+
+/// The field value `attachment; filename="..."` for a percent-encoded path segment, with
+/// `filename*` (RFC 8187) behind it where the name is not plain ASCII. It holds visible ASCII and
+/// spaces only, whatever the segment holds.
+///
+/// Bad escapes stay as they are, bytes that are no UTF-8 become U+FFFD, control characters and
+/// those that reorder text on a screen are dropped, and separators of directories become `_`.
+/// `None` if no name of a file is left: nothing, `.` or `..`.
+pub fn attachment(percent_encoded_name: &str) -> Option<String> {
+    let decoded = percent_decode(percent_encoded_name.as_bytes());
+    let name: String = String::from_utf8_lossy(&decoded).chars().filter_map(harmless).collect();
+    if matches!(name.trim(), "" | "." | "..") {
+        return None;
+    }
+    let mut value = String::from("attachment; filename=\"");
+    name.chars().for_each(|char| push_fallback(&mut value, char));
+    value.push('"');
+    if !name.is_ascii() {
+        value.push_str("; filename*=UTF-8''");
+        name.bytes().for_each(|byte| push_extended(&mut value, byte));
+    }
+    Some(value)
+}
+
+fn percent_decode(encoded: &[u8]) -> Vec<u8> {
+    let mut decoded = Vec::with_capacity(encoded.len());
+    let mut rest = encoded;
+    while let [byte, tail @ ..] = rest {
+        let escape = if *byte == b'%' { hex_pair(tail) } else { None };
+        decoded.push(escape.unwrap_or(*byte));
+        rest = if escape.is_some() { &tail[2..] } else { tail };
+    }
+    decoded
+}
+
+/// The byte that the first two hex digits stand for.
+fn hex_pair(digits: &[u8]) -> Option<u8> {
+    let [high, low, ..] = digits else { return None };
+    let digit = |byte: u8| char::from(byte).to_digit(16);
+    u8::try_from(digit(*high)? << 4 | digit(*low)?).ok()
+}
+
+/// The character as it may stand in a file's name; `None` drops it.
+fn harmless(char: char) -> Option<char> {
+    match char {
+        '/' | '\\' => Some('_'),
+        // Overrides and isolates, with which `gpj.exe` reads as `exe.jpg`.
+        '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => None,
+        _ => (!char.is_control()).then_some(char),
+    }
+}
+
+/// Appends to the quoted ASCII form.
+fn push_fallback(value: &mut String, char: char) {
+    match char {
+        '"' | '\\' => value.extend(['\\', char]),
+        ' '..='~' => value.push(char),
+        _ => value.push('_'),
+    }
+}
+
+/// Appends to the extended form: an `attr-char`, or an escape.
+fn push_extended(value: &mut String, byte: u8) {
+    if byte.is_ascii_alphanumeric() || b"!#$&+-.^_`|~".contains(&byte) {
+        value.push(byte.into());
+    } else {
+        // Writing to a string cannot fail.
+        let _ = write!(value, "%{byte:02X}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_path_segment_becomes_a_file_name() {
+        for (name, segment, value) in [
+            ("plain", "a.txt", "filename=\"a.txt\""),
+            ("a blank", "my%20file.txt", "filename=\"my file.txt\""),
+            ("plus is no blank", "a+b", "filename=\"a+b\""),
+            ("a quote", "a%22b", "filename=\"a\\\"b\""),
+            ("separators", "..%2f..%5Cetc\\passwd", "filename=\".._.._etc_passwd\""),
+            ("line breaks", "a%0D%0ASet-Cookie:%20b%00", "filename=\"aSet-Cookie: b\""),
+            ("a delete", "a%7Fb", "filename=\"ab\""),
+            ("bad escapes", "%zz%4%", "filename=\"%zz%4%\""),
+            ("a sign in an escape", "%+1", "filename=\"%+1\""),
+            ("decoded once", "%2541", "filename=\"%41\""),
+            ("umlauts", "%C3%BC.txt", "filename=\"_.txt\"; filename*=UTF-8''%C3%BC.txt"),
+            ("raw umlauts", "ü", "filename=\"_\"; filename*=UTF-8''%C3%BC"),
+            ("a bad escape before one", "%ü", "filename=\"%_\"; filename*=UTF-8''%25%C3%BC"),
+            ("mixed", "€%20'(*)", "filename=\"_ '(*)\"; filename*=UTF-8''%E2%82%AC%20%27%28%2A%29"),
+            ("no UTF-8", "a%FF", "filename=\"a_\"; filename*=UTF-8''a%EF%BF%BD"),
+            ("C1 control", "a%C2%85b", "filename=\"ab\""),
+            ("an override", "a%E2%80%AEgpj.exe", "filename=\"agpj.exe\""),
+        ] {
+            assert_eq!(attachment(segment), Some(format!("attachment; {value}")), "{name}");
+        }
+    }
+
+    #[test]
+    fn what_names_no_file_is_none() {
+        for segment in ["", ".", "..", "%2e", "%2E.", "%00", ".%00.", "%20", "..%20", "%0D%0A"] {
+            assert_eq!(attachment(segment), None, "{segment}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_segment_writes_anything_but_visible_ascii(
+            raw in ".*", bytes in prop::collection::vec(any::<u8>(), 0..32)
+        ) {
+            let mut segment = raw;
+            for byte in bytes {
+                write!(segment, "%{byte:02x}").unwrap();
+            }
+            if let Some(value) = attachment(&segment) {
+                prop_assert!(value.bytes().all(|byte| (b' '..=b'~').contains(&byte)), "{value}");
+            }
+        }
+    }
+}

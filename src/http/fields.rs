@@ -1,0 +1,127 @@
+//! The header fields of a request, as they stand in the head buffer: nothing is copied, nothing is
+//! joined. Names are tokens; values are trimmed of spaces and tabs and hold no control byte.
+
+use std::fmt;
+
+/// The fields of one head, in the order of the wire.
+#[derive(Clone, Copy)]
+pub struct Fields<'h, 'b>(&'h [httparse::Header<'b>]);
+
+impl<'h, 'b> Fields<'h, 'b> {
+    /// What httparse has read; only the head parser makes one.
+    pub(super) fn new(headers: &'h [httparse::Header<'b>]) -> Self {
+        Self(headers)
+    }
+
+    /// Every field line: its name as received, and its value. A value may hold bytes above 0x7f.
+    pub fn iter(&self) -> impl Iterator<Item = (&'b str, &'b [u8])> + use<'h, 'b> {
+        self.0.iter().map(|header| (header.name, header.value))
+    }
+
+    /// The value of the first field of this name, in any case (RFC 9110, section 5.1).
+    pub fn get(&self, name: &str) -> Option<&'b [u8]> {
+        self.0.iter().find(|header| header.name.eq_ignore_ascii_case(name)).map(|h| h.value)
+    }
+
+    /// The values of all fields of this name, in the order of the wire (RFC 9110, section 5.3).
+    pub fn all<'n>(&self, name: &'n str) -> impl Iterator<Item = &'b [u8]> + use<'h, 'b, 'n> {
+        self.iter().filter(move |(found, _)| found.eq_ignore_ascii_case(name)).map(|(_, v)| v)
+    }
+}
+
+impl fmt::Debug for Fields<'_, '_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map()
+            .entries(self.iter().map(|(name, value)| (name, value.escape_ascii().to_string())))
+            .finish()
+    }
+}
+
+/// The members of a comma-separated value, each trimmed; empty ones too (RFC 9110, section 5.6.1).
+/// It knows no quoted strings, so it serves only lists of tokens.
+pub(super) fn members(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    value.split(|&byte| byte == b',').map(trim)
+}
+
+/// The value without spaces and tabs around it (`OWS` of RFC 9110, section 5.6.3).
+fn trim(mut value: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = value {
+        value = rest;
+    }
+    value
+}
+
+/// Whether this is an RFC 9110 token (section 5.6.2): at least one letter, digit or ``!#$%&'*+-.^_`|~``.
+pub fn is_token(bytes: &[u8]) -> bool {
+    !bytes.is_empty()
+        && bytes.iter().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(b))
+}
+
+/// Whether a field value can be sent as it is: visible ASCII, space and tab only. Stricter than
+/// RFC 9110, section 5.5, which lets a recipient treat bytes above 0x7f as opaque.
+pub fn is_field_value(bytes: &[u8]) -> bool {
+    bytes.iter().all(|&byte| byte == b'\t' || (b' '..=b'~').contains(&byte))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_are_found_in_any_case_and_keep_their_order() {
+        let headers = [
+            httparse::Header { name: "Accept", value: b"a" },
+            httparse::Header { name: "Host", value: b"h" },
+            httparse::Header { name: "ACCEPT", value: b"b" },
+        ];
+        let fields = Fields::new(&headers);
+        assert_eq!(fields.get("accept"), Some(&b"a"[..]));
+        assert_eq!(fields.get("te"), None);
+        assert_eq!(fields.all("Accept").collect::<Vec<_>>(), [b"a", b"b"]);
+        assert_eq!(fields.iter().map(|(name, _)| name).last(), Some("ACCEPT"));
+        assert!(format!("{fields:?}").contains("Host"));
+    }
+
+    #[test]
+    fn lists_are_split_at_commas_and_trimmed() {
+        for (name, value, expected) in [
+            ("one", &b"a"[..], &["a"][..]),
+            ("spaces and tabs", b" a ,\tb c\t", &["a", "b c"]),
+            ("empty members", b",a,", &["", "a", ""]),
+            ("empty value", b"", &[""]),
+        ] {
+            let found: Vec<_> = members(value).map(|m| str::from_utf8(m).unwrap()).collect();
+            assert_eq!(found, expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn tokens_hold_no_separators() {
+        for (token, expected) in [
+            ("X-Name", true),
+            ("!#$%&'*+-.^_`|~09azAZ", true),
+            ("", false),
+            ("a b", false),
+            ("a:", false),
+            ("a\r", false),
+            ("(a)", false),
+            ("é", false),
+        ] {
+            assert_eq!(is_token(token.as_bytes()), expected, "{token:?}");
+        }
+    }
+
+    #[test]
+    fn field_values_are_visible_ascii_with_spaces_and_tabs() {
+        for (value, expected) in [
+            ("", true),
+            ("a \t~", true),
+            ("a\nb", false),
+            ("\0", false),
+            ("\x7f", false),
+            ("é", false),
+        ] {
+            assert_eq!(is_field_value(value.as_bytes()), expected, "{value:?}");
+        }
+    }
+}

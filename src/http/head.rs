@@ -1,0 +1,222 @@
+//! Request heads: bytes to a [`RequestHead`], on httparse, which is lenient where RFC 9112 allows
+//! it; this file is not. It gives the same verdict whether a head comes at once or byte by byte: an
+//! incomplete one is either refused with the reason its completion would get, or waited for.
+
+use std::mem::MaybeUninit;
+
+use memchr::{memchr, memchr_iter};
+
+use self::noted::Noted;
+use self::request_line::{check_visible_target, diagnose, skip_empty_lines};
+use super::fields::Fields;
+use super::framing::Framing;
+use super::reject::Reject;
+use super::target::Target;
+
+mod noted;
+mod request_line;
+
+/// Field lines that a head may have: twice what a browser behind several proxies sends.
+pub const FIELDS_MAX: usize = 100;
+
+/// Upper bounds of a head, besides [`FIELDS_MAX`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HeadLimits {
+    /// Bytes of the whole head, its empty line included.
+    pub bytes: usize,
+    /// Bytes of the request target; to be noticed it must be below `bytes`.
+    pub target_bytes: usize,
+}
+
+/// A request method (RFC 9110, section 9). Methods are case-sensitive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Method {
+    /// `GET`.
+    Get,
+    /// `HEAD`.
+    Head,
+    /// `POST`.
+    Post,
+    /// `PUT`.
+    Put,
+    /// `DELETE`.
+    Delete,
+    /// `OPTIONS`.
+    Options,
+    /// `CONNECT`.
+    Connect,
+    /// `TRACE`.
+    Trace,
+    /// `PATCH` (RFC 5789).
+    Patch,
+    /// Any other token.
+    Other,
+}
+
+impl Method {
+    /// The method of this name.
+    pub fn from_name(name: &str) -> Self {
+        match name {
+            "GET" => Self::Get,
+            "HEAD" => Self::Head,
+            "POST" => Self::Post,
+            "PUT" => Self::Put,
+            "DELETE" => Self::Delete,
+            "OPTIONS" => Self::Options,
+            "CONNECT" => Self::Connect,
+            "TRACE" => Self::Trace,
+            "PATCH" => Self::Patch,
+            _ => Self::Other,
+        }
+    }
+}
+
+/// The versions of HTTP that are served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Version {
+    /// HTTP/1.0: no chunks, no 100, a connection for each request unless asked otherwise.
+    Http10,
+    /// HTTP/1.1.
+    Http11,
+}
+
+/// What the client expects before it sends its body (RFC 9110, section 10.1.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Expect {
+    /// Nothing; always so in HTTP/1.0.
+    None,
+    /// `100-continue`.
+    Continue,
+    /// Something else, to be answered with 417.
+    Unknown,
+}
+
+/// Room for the fields of one head, 3 KiB on the stack that are never cleared.
+pub struct FieldSlots<'b>([MaybeUninit<httparse::Header<'b>>; FIELDS_MAX]);
+
+impl FieldSlots<'_> {
+    /// Slots with nothing in them.
+    pub const fn new() -> Self {
+        Self([const { MaybeUninit::uninit() }; FIELDS_MAX])
+    }
+}
+
+impl Default for FieldSlots<'_> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// A complete and valid request head. Everything borrows from the head buffer.
+#[derive(Debug, Clone, Copy)]
+pub struct RequestHead<'h, 'b> {
+    /// The method.
+    pub method: Method,
+    /// The method as received, a token.
+    pub method_name: &'b str,
+    /// The target as received.
+    pub target: &'b str,
+    /// The path of origin- or absolute-form, `/` when empty; `*`; or the authority of `CONNECT`.
+    pub path: &'b str,
+    /// What follows the first `?` of the target.
+    pub query: Option<&'b str>,
+    /// The version of the request line.
+    pub version: Version,
+    /// The header fields.
+    pub fields: Fields<'h, 'b>,
+    /// Where the body ends.
+    pub framing: Framing,
+    /// What the client waits for.
+    pub expect: Expect,
+    /// Whether the client wants to go on with the connection (RFC 9112, section 9.3).
+    pub keep_alive: bool,
+    /// Bytes of the head in the buffer, the empty lines before and behind it included.
+    pub len: usize,
+}
+
+/// Reads the head at the start of `buf`; `Ok(None)` while it is incomplete. Only the first
+/// `limits.bytes` bytes are looked at.
+///
+/// # Errors
+///
+/// The [`Reject`] to answer with, as soon as no further bytes can make the head valid.
+pub fn parse<'h, 'b>(
+    buf: &'b [u8],
+    slots: &'h mut FieldSlots<'b>,
+    limits: &HeadLimits,
+) -> Result<Option<RequestHead<'h, 'b>>, Reject> {
+    let window = &buf[..buf.len().min(limits.bytes)];
+    let start = skip_empty_lines(window)?;
+    let mut request = httparse::Request::new(&mut []);
+    match request.parse_with_uninit_headers(&window[start..], &mut slots.0) {
+        Ok(httparse::Status::Complete(len)) => {
+            check_line_endings(&window[start..start + len])?;
+            build(request, start + len, limits).map(Some)
+        }
+        Ok(httparse::Status::Partial) => {
+            check_visible_target(window, limits)?;
+            wait(window, limits)
+        }
+        Err(error) => {
+            check_visible_target(window, limits)?;
+            diagnose(&window[start..], error).map_or_else(|| wait(window, limits), Err)
+        }
+    }
+}
+
+/// Whether [`parse`] can say anything new about `buf`, whose first `seen` bytes it called
+/// incomplete before: at the first bytes, after a line has ended, or beyond a limit. Asking this
+/// first keeps a head that trickles in from costing a parse for every byte.
+pub fn worth_parsing(buf: &[u8], seen: usize, limits: &HeadLimits) -> bool {
+    seen == 0
+        || buf.len() >= limits.bytes
+        || buf.get(seen..).is_some_and(|new| memchr(b'\n', new).is_some())
+        || (buf.len() > limits.target_bytes && check_visible_target(buf, limits).is_err())
+}
+
+/// Every LF follows a CR; a CR without LF is what httparse itself refuses.
+fn check_line_endings(head: &[u8]) -> Result<(), Reject> {
+    let bare = memchr_iter(b'\n', head).any(|at| at == 0 || head[at - 1] != b'\r');
+    if bare { Err(Reject::LineEnding) } else { Ok(()) }
+}
+
+/// The verdict on an incomplete head: wait, unless it is already as long as a head may be.
+fn wait<T>(window: &[u8], limits: &HeadLimits) -> Result<Option<T>, Reject> {
+    if window.len() >= limits.bytes { Err(Reject::HeadTooLong) } else { Ok(None) }
+}
+
+/// The checks that need the whole head.
+fn build<'h, 'b>(
+    request: httparse::Request<'h, 'b>,
+    len: usize,
+    limits: &HeadLimits,
+) -> Result<RequestHead<'h, 'b>, Reject> {
+    let httparse::Request { method, path, version, headers } = request;
+    let method_name = method.ok_or(Reject::Method)?;
+    let target = path.ok_or(Reject::TargetBytes)?;
+    let version = if version == Some(0) { Version::Http10 } else { Version::Http11 };
+    if target.len() > limits.target_bytes {
+        return Err(Reject::TargetTooLong);
+    }
+    let method = Method::from_name(method_name);
+    let Target { path, query } = Target::parse(method, target)?;
+    let fields = Fields::new(headers);
+    let noted = Noted::read(fields)?;
+    noted.check_host(version)?;
+    Ok(RequestHead {
+        method,
+        method_name,
+        target,
+        path,
+        query,
+        version,
+        fields,
+        framing: noted.claims.settle(version)?,
+        expect: noted.expect(version),
+        keep_alive: noted.keep_alive(version),
+        len,
+    })
+}
+
+#[cfg(test)]
+mod tests;

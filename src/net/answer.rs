@@ -1,0 +1,148 @@
+//! Writing responses, and what follows them.
+
+use super::conn::{After, Phase, Reply};
+use super::relay::Relay;
+use super::token::ConnId;
+use crate::api::Failure;
+use crate::http::response::HeadWriter;
+use crate::rendezvous::StreamKey;
+use crate::splice::copy;
+use serde_json::Value;
+use uuid::Uuid;
+
+/// Statuses whose responses have no body and no length (RFC 9110 15.3.5, 15.3.6, 15.4.5).
+fn is_bodiless(status: u16) -> bool {
+    matches!(status, 204 | 205 | 304)
+}
+
+impl Relay {
+    /// `read`: the request's body was read to its end; else the connection has to end as well.
+    pub(super) fn answer_failure(&mut self, id: ConnId, failure: &Failure, read: bool) {
+        let Some(conn) = self.conn(id) else { return };
+        let text = conn.reply.text;
+        let status = failure.status();
+        let body = if is_bodiless(status) { String::new() } else { failure.body(text) };
+        let kind: &[u8] = if text { b"text/plain; charset=utf-8" } else { b"application/json" };
+        self.respond(id, status, read, |mut head| {
+            if let Some(seconds) = failure.retry_after_seconds() {
+                head = head.field("Retry-After", seconds.as_bytes());
+            }
+            if let Some(allow) = failure.allow() {
+                head = head.field("Allow", allow.as_bytes());
+            }
+            if is_bodiless(status) { head } else { content(head, kind, body.len()) }
+        });
+        self.append_and_send(id, body.as_bytes());
+    }
+
+    /// A JSON response.
+    pub(super) fn answer_json(&mut self, id: ConnId, status: u16, value: &Value, read: bool) {
+        let body = format!("{value}\n");
+        self.respond(id, status, read, |head| content(head, b"application/json", body.len()));
+        self.append_and_send(id, body.as_bytes());
+    }
+
+    /// `201 Created` for a stream.
+    pub(super) fn answer_created(&mut self, id: ConnId, stream: Uuid) {
+        let mut text = [0; uuid::fmt::Hyphenated::LENGTH];
+        let name = stream.hyphenated().encode_lower(&mut text);
+        let body = [r#"{"stream":""#, name, "\"}\n"].concat();
+        let location = ["/stream/", name].concat();
+        self.respond(id, 201, true, |head| {
+            content(head.field("Location", location.as_bytes()), b"application/json", body.len())
+        });
+        self.append_and_send(id, body.as_bytes());
+    }
+
+    /// A short text.
+    pub(super) fn answer_text(&mut self, id: ConnId, body: &str, read: bool) {
+        self.respond(id, 200, read, |head| content(head, b"text/plain", body.len()));
+        self.append_and_send(id, body.as_bytes());
+    }
+
+    /// `204 No Content` that names the methods there are.
+    pub(super) fn answer_allow(&mut self, id: ConnId, allow: &str, read: bool) {
+        self.respond(id, 204, read, |head| head.field("Allow", allow.as_bytes()));
+        self.append_and_send(id, b"");
+    }
+
+    /// A response that has no body.
+    pub(super) fn answer_empty(&mut self, id: ConnId, status: u16, read: bool) {
+        self.respond(id, status, read, |head| {
+            if is_bodiless(status) { head } else { head.content_length(0) }
+        });
+        self.append_and_send(id, b"");
+    }
+
+    /// The upload is complete, and so is the download.
+    pub(super) fn answer_upload(&mut self, id: ConnId, stream: StreamKey) {
+        let headers = self.registry.stream(stream).headers().map(|headers| headers.upload.clone());
+        self.respond(id, 200, true, |head| {
+            crate::api::download::custom_fields(head.content_length(0), headers.as_ref())
+        });
+        self.append_and_send(id, b"");
+    }
+
+    /// Puts a response head into the output, and decides what follows the response.
+    fn respond(
+        &mut self,
+        id: ConnId,
+        status: u16,
+        read: bool,
+        finish: impl FnOnce(HeadWriter<'_>) -> HeadWriter<'_>,
+    ) {
+        let date = self.date;
+        let Some(Reply { version, keep_alive, .. }) = self.conn(id).map(|conn| conn.reply) else {
+            return;
+        };
+        let after = self.after(keep_alive, read);
+        let Some(conn) = self.conn(id) else { return };
+        let head = HeadWriter::new(conn.output.buffer(), status, &date);
+        finish(head).connection(after.keeps_alive(), version).end();
+        conn.phase = Phase::Answering(after);
+    }
+
+    fn append_and_send(&mut self, id: ConnId, body: &[u8]) {
+        let patience = self.settings.keep_alive_timeout;
+        let Some(conn) = self.conn(id) else { return };
+        if !conn.reply.head_only {
+            conn.output.buffer().extend_from_slice(body);
+        }
+        self.flush(id);
+        if self.conn(id).is_some_and(|conn| matches!(conn.phase, Phase::Answering(_))) {
+            self.set_deadline(id, patience);
+        }
+    }
+
+    /// Writes what waits to be written; once all is out, what follows.
+    pub(super) fn flush(&mut self, id: ConnId) {
+        while let Some(conn) = self.conn(id)
+            && conn.writable
+            && !conn.output.is_empty()
+        {
+            match copy::write(&conn.socket, conn.output.rest(), false) {
+                Ok(copy::Write::Moved(count)) => conn.output.sent(count),
+                Ok(copy::Write::Blocked) => conn.writable = false,
+                Err(_) => return self.lost(id),
+            }
+        }
+        let Some(conn) = self.conn(id) else { return };
+        if let Phase::Answering(after) = conn.phase
+            && conn.output.is_empty()
+        {
+            self.follow(id, after);
+        }
+    }
+
+    fn follow(&mut self, id: ConnId, after: After) {
+        match after {
+            After::NextRequest => self.await_request(id),
+            After::Close => self.close_or_linger(id),
+            After::Linger => self.linger(id),
+        }
+    }
+}
+
+fn content<'o>(head: HeadWriter<'o>, kind: &[u8], bytes: usize) -> HeadWriter<'o> {
+    head.field("Content-Type", kind).content_length(bytes as u64)
+}

@@ -1,0 +1,54 @@
+//! How many descriptors there are, and what that allows.
+
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+
+/// Descriptors for everything that is no connection and no pipe: standard streams, epoll, signals,
+/// the spare, a log.
+const FIXED: usize = 16;
+
+/// What the limit on open files allows (`RLIMIT_NOFILE`, getrlimit(2)), and whether that is less
+/// than was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Budget {
+    pub descriptors: usize,
+    pub max_connections: usize,
+    pub capped: bool,
+}
+
+/// Raises the soft limit to the hard one and shares what there is.
+pub(super) fn claim(max_connections: usize, others: usize) -> Budget {
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap_or((1024, 1024));
+    let descriptors = match setrlimit(Resource::RLIMIT_NOFILE, hard, hard) {
+        Ok(()) => hard,
+        Err(_) => soft,
+    };
+    share(usize::try_from(descriptors).unwrap_or(usize::MAX), max_connections, others)
+}
+
+/// `others`: descriptors for listeners, pipes and lingering connections.
+fn share(descriptors: usize, max_connections: usize, others: usize) -> Budget {
+    let room = descriptors.saturating_sub(FIXED + others).max(1);
+    Budget {
+        descriptors,
+        max_connections: max_connections.min(room),
+        capped: max_connections > room,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn descriptors_cap_the_connections() {
+        for (name, descriptors, wanted, others, got, capped) in [
+            ("plenty", 100_000, 1000, 100, 1000, false),
+            ("exactly enough", 1116, 1000, 100, 1000, false),
+            ("too few", 1024, 65_536, 700, 308, true),
+            ("hopeless", 10, 100, 100, 1, true),
+        ] {
+            let budget = share(descriptors, wanted, others);
+            assert_eq!((budget.max_connections, budget.capped), (got, capped), "{name}");
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! One client connection: its socket, its two readiness latches, and where it is in its life.
+
+use super::listing::Listing;
+use super::token::ConnId;
+use crate::api::Upload;
+use crate::http::body::BodyDecoder;
+use crate::http::head::{Method, RequestHead, Version};
+use crate::http::negotiate;
+use crate::rendezvous::{Side, StreamKey};
+use mio::net::TcpStream;
+use std::net::IpAddr;
+use std::time::Instant;
+use uuid::Uuid;
+
+/// How the client of the request at hand wants to be answered.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Reply {
+    pub version: Version,
+    pub keep_alive: bool,
+    /// Errors as text instead of JSON.
+    pub text: bool,
+    /// It was a `HEAD`: the head alone.
+    pub head_only: bool,
+}
+
+impl Reply {
+    /// For a client of which nothing is known.
+    pub const UNKNOWN: Self =
+        Self { version: Version::Http11, keep_alive: false, text: false, head_only: false };
+
+    pub fn to(head: &RequestHead<'_, '_>) -> Self {
+        Self {
+            version: head.version,
+            keep_alive: head.keep_alive,
+            text: negotiate::prefers_text(head.fields.all("Accept")),
+            head_only: head.method == Method::Head,
+        }
+    }
+}
+
+impl After {
+    /// Whether the connection goes on, which the response has to say.
+    pub fn keeps_alive(self) -> bool {
+        self == Self::NextRequest
+    }
+}
+
+/// How much of a connection its peer has ended, as far as epoll told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum PeerEnd {
+    /// Nothing.
+    Open,
+    /// It sent FIN; bytes may still be there before it.
+    Fin,
+    /// It was reset or closed for good.
+    HungUp,
+}
+
+/// What a JSON body is for.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Purpose {
+    Create,
+    Report(Uuid),
+}
+
+/// A JSON body on its way in.
+#[derive(Debug)]
+pub(super) struct JsonBody {
+    pub purpose: Purpose,
+    pub decoder: BodyDecoder,
+    pub collected: Vec<u8>,
+}
+
+/// What follows once the output is out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum After {
+    /// The next request.
+    NextRequest,
+    /// The end: everything the client sent was read.
+    Close,
+    /// The end, but the client may still be sending: it must not lose the answer to a reset.
+    Linger,
+}
+
+/// Where a connection is in its life.
+#[derive(Debug)]
+pub(super) enum Phase {
+    /// Reads a request head, or idles.
+    Head,
+    /// Reads a JSON body.
+    Json(Box<JsonBody>),
+    /// One side of a stream, waiting for the other; a source's head is remembered.
+    Waiting { stream: StreamKey, upload: Option<Box<Upload>> },
+    /// One side of a running transfer, by the transfer's place.
+    Streaming { side: Side, exchange: usize },
+    /// Writes a response.
+    Answering(After),
+    /// Writes the list of streams, piece by piece.
+    Listing(Box<Listing>),
+    /// Answered; discards at most so many bytes of what the client still sends.
+    Lingering { discard_left: usize },
+}
+
+/// Bytes that wait for the socket to take them.
+#[derive(Debug, Default)]
+pub(super) struct Output {
+    bytes: Vec<u8>,
+    sent: usize,
+}
+
+impl Output {
+    pub fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
+    pub fn rest(&self) -> &[u8] {
+        &self.bytes[self.sent..]
+    }
+
+    pub fn buffer(&mut self) -> &mut Vec<u8> {
+        &mut self.bytes
+    }
+
+    pub fn sent(&mut self, count: usize) {
+        self.sent += count;
+        if self.sent == self.bytes.len() {
+            *self = Self::default();
+        }
+    }
+}
+
+/// One client connection.
+#[derive(Debug)]
+pub(super) struct Conn {
+    pub id: ConnId,
+    pub socket: TcpStream,
+    pub peer: IpAddr,
+    pub phase: Phase,
+    pub reply: Reply,
+    /// Bytes that were read and belong to what comes next.
+    pub carry: Vec<u8>,
+    /// How many bytes of `carry` were looked at and found to be no whole head.
+    pub seen: usize,
+    pub output: Output,
+    /// The socket may have something to read; cleared on proof only.
+    pub readable: bool,
+    /// The socket may take something; cleared on proof only.
+    pub writable: bool,
+    /// What is known of the peer's end.
+    pub peer_end: PeerEnd,
+    /// In the run queue.
+    pub queued: bool,
+    /// When patience ends; the truth behind the entries in the timers.
+    pub deadline: Option<Instant>,
+    /// When the timers look at this connection next.
+    pub timer_at: Option<Instant>,
+}
+
+impl Conn {
+    pub fn new(id: ConnId, socket: TcpStream, peer: IpAddr) -> Self {
+        Self {
+            id,
+            socket,
+            peer,
+            phase: Phase::Head,
+            reply: Reply::UNKNOWN,
+            carry: Vec::new(),
+            seen: 0,
+            output: Output::default(),
+            readable: false,
+            writable: true,
+            peer_end: PeerEnd::Open,
+            queued: false,
+            deadline: None,
+            timer_at: None,
+        }
+    }
+
+    pub fn is_lingering(&self) -> bool {
+        matches!(self.phase, Phase::Lingering { .. })
+    }
+
+    /// After a read or splice that found nothing, or less than it asked for: a new event comes with
+    /// new bytes, and came already if the peer sent FIN.
+    pub fn drained_of_input(&mut self) {
+        self.readable = self.peer_end > PeerEnd::Open;
+    }
+}

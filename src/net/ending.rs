@@ -1,0 +1,153 @@
+//! How the two sides of a transfer are told the truth about its end.
+
+use super::conn::Phase;
+use super::relay::Relay;
+use super::sockopt;
+use super::token::ConnId;
+use crate::api::Failure;
+use crate::rendezvous::transfer::{Delimiter, Loss};
+use crate::rendezvous::{Ending, Outcome, Side};
+
+/// Why a source is told that it was too slow.
+const SOURCE_STALLED: &str = "The request body did not move for too long";
+
+impl Relay {
+    /// A transfer is over.
+    pub(super) fn conclude(&mut self, place: usize, outcome: Outcome) {
+        match outcome {
+            Outcome::Complete => self.complete(place),
+            Outcome::SourceGone(loss) => {
+                let (ending, to_destination) = match loss {
+                    Loss::Closed => {
+                        (Ending::Disconnected(Side::Source), Failure::Disconnected(Side::Source))
+                    }
+                    Loss::Failed | Loss::Stalled => {
+                        (Ending::Failed(Side::Source), Failure::Failed(Side::Source))
+                    }
+                };
+                let to_source = match loss {
+                    Loss::Closed | Loss::Failed => Failure::BodyBroken,
+                    Loss::Stalled => Failure::RequestTimeout(SOURCE_STALLED),
+                };
+                self.finish(place, ending, &to_source, &to_destination);
+            }
+            Outcome::SourceBroken(error) => self.finish(
+                place,
+                Ending::Failed(Side::Source),
+                &Failure::BadFraming(error),
+                &Failure::Failed(Side::Source),
+            ),
+            Outcome::DestinationGone(loss) => {
+                let failure = match loss {
+                    Loss::Closed => Failure::Disconnected(Side::Destination),
+                    Loss::Failed | Loss::Stalled => Failure::Failed(Side::Destination),
+                };
+                let ending = match loss {
+                    Loss::Closed => Ending::Disconnected(Side::Destination),
+                    Loss::Failed | Loss::Stalled => Ending::Failed(Side::Destination),
+                };
+                self.finish(place, ending, &failure, &failure);
+            }
+        }
+    }
+
+    /// Every byte was handed on: both sides are told so, and may go on.
+    fn complete(&mut self, place: usize) {
+        let Some(exchange) = self.exchanges.try_remove(place) else { return };
+        let (source, destination) = (exchange.source, exchange.destination);
+        self.registry.transferred(exchange.stream, exchange.transfer.transferred());
+        self.registry.end(exchange.stream, Ending::Finished, self.now);
+        let keep_alive = self.conn(destination).is_some_and(|conn| conn.reply.keep_alive);
+        if exchange.delimiter == Delimiter::Close || !keep_alive {
+            self.close_or_linger(destination);
+        } else {
+            self.await_request(destination);
+        }
+        self.settle_source(source, exchange.batches());
+        self.answer_upload(source, exchange.stream);
+    }
+
+    /// A transfer broke: the source is answered, the destination too if its head has not left, or
+    /// its connection ends so that nobody takes the part for the whole.
+    fn finish(
+        &mut self,
+        place: usize,
+        ending: Ending,
+        to_source: &Failure,
+        to_destination: &Failure,
+    ) {
+        let Some(mut exchange) = self.exchanges.try_remove(place) else { return };
+        exchange.drop_pipe(&mut self.pool);
+        self.registry.transferred(exchange.stream, exchange.transfer.transferred());
+        let destination_lost = matches!(
+            ending,
+            Ending::Disconnected(Side::Destination) | Ending::Failed(Side::Destination)
+        );
+        self.registry.end(exchange.stream, ending, self.now);
+        let (source, destination) = (exchange.source, exchange.destination);
+        if destination_lost {
+            self.reset(destination);
+        } else if !exchange.transfer.head_started() {
+            self.answer_failure(destination, to_destination, true);
+        } else if exchange.delimiter == Delimiter::Close {
+            self.reset(destination);
+        } else {
+            self.close(destination);
+        }
+        let read = exchange.transfer.upload_complete();
+        self.settle_source(source, exchange.batches());
+        self.answer_failure(source, to_source, read);
+    }
+
+    /// The source is an ordinary connection again.
+    fn settle_source(&mut self, source: ConnId, batched: bool) {
+        let Some(conn) = self.conn(source) else { return };
+        conn.phase = Phase::Head;
+        if batched {
+            sockopt::set_receive_low_water(&conn.socket, 1);
+        }
+    }
+
+    /// Nothing moved for too long: who is to blame?
+    pub(super) fn stalled(&mut self, place: usize) {
+        let Some(exchange) = self.exchanges.get(place) else { return };
+        let destination = exchange.destination;
+        let outcome = if self.conn(destination).is_some_and(|conn| !conn.writable) {
+            Outcome::DestinationGone(Loss::Stalled)
+        } else {
+            Outcome::SourceGone(Loss::Stalled)
+        };
+        self.conclude(place, outcome);
+    }
+
+    /// A running transfer is ended from outside; both sides are answered with `failure`.
+    pub(super) fn break_off(&mut self, id: ConnId, failure: &Failure) {
+        let Some(conn) = self.conn(id) else { return };
+        let Phase::Streaming { exchange, .. } = conn.phase else { return };
+        self.finish(exchange, Ending::Failed(Side::Source), failure, failure);
+    }
+
+    /// A socket failed, or its peer went away while it was written to.
+    pub(super) fn lost(&mut self, id: ConnId) {
+        let Some(conn) = self.conn(id) else { return };
+        match &conn.phase {
+            Phase::Streaming { side: Side::Destination, exchange } => {
+                let place = *exchange;
+                self.conclude(place, Outcome::DestinationGone(Loss::Closed));
+            }
+            Phase::Streaming { side: Side::Source, exchange } => {
+                let place = *exchange;
+                self.conclude(place, Outcome::SourceGone(Loss::Closed));
+            }
+            Phase::Waiting { stream, upload } => {
+                let (stream, side) = (*stream, super::waiting::side_of(upload.as_deref()));
+                self.waiting_lost(id, stream, side);
+            }
+            Phase::Head
+            | Phase::Json(_)
+            | Phase::Answering(_)
+            | Phase::Listing(_)
+            | Phase::Lingering { .. } => self.close(id),
+        }
+    }
+}

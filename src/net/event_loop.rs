@@ -1,0 +1,248 @@
+//! The loop: one thread, one epoll instance, one reading of the clocks a turn.
+//!
+//! A turn: wait; set latches; accept; give each that is ready its share; look after deadlines.
+//! Readiness is edge-triggered and remembered in latches, which only a proof clears. What is still
+//! ready after its share goes to the back of the run queue, and then the wait is none.
+
+use super::budget::{self, Budget};
+use super::conn::{PeerEnd, Phase};
+use super::listener::Listeners;
+use super::relay::{Relay, Task};
+use super::signals::Signals;
+use super::token::ConnId;
+use crate::api::Failure;
+use crate::ops::Settings;
+use crate::rendezvous::transfer::Loss;
+use crate::rendezvous::{Now, Outcome, Side};
+use mio::event::Event;
+use mio::{Events, Poll, Token};
+use nix::sys::signal::Signal;
+use std::io;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant, SystemTime};
+
+/// Events taken from the kernel at once.
+const EVENTS_MAX: usize = 1024;
+
+const SIGNALS: Token = Token(0);
+const FIRST_LISTENER: usize = 1;
+
+/// A relay that listens.
+#[derive(Debug)]
+pub struct EventLoop {
+    poll: Poll,
+    signals: Signals,
+    listeners: Listeners,
+    relay: Relay,
+    budget: Budget,
+    stopping: Stopping,
+}
+
+/// How far the end has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stopping {
+    No,
+    /// Running transfers have until then.
+    Draining(Instant),
+    /// Those that were broken off have until then to take their answers.
+    Closing(Instant),
+    Stopped,
+}
+
+/// Serves until a signal ends it.
+///
+/// # Errors
+/// When an address cannot be listened on, or the kernel refuses what the loop stands on.
+pub fn serve(settings: Settings, announce: impl FnOnce(&EventLoop)) -> io::Result<()> {
+    let event_loop = EventLoop::new(settings)?;
+    announce(&event_loop);
+    event_loop.run()
+}
+
+impl EventLoop {
+    /// Listens, and serves nobody yet.
+    ///
+    /// # Errors
+    /// When an address cannot be listened on, or the kernel refuses what the loop stands on.
+    pub fn new(settings: Settings) -> io::Result<Self> {
+        let poll = Poll::new()?;
+        let signals = Signals::new(poll.registry(), SIGNALS)?;
+        let others = settings.listen.len() + 2 * settings.max_pipes + settings.max_lingering;
+        let budget = budget::claim(settings.max_connections, others);
+        let listeners = Listeners::bind(&settings.listen, poll.registry(), FIRST_LISTENER)?;
+        let registry = poll.registry().try_clone()?;
+        let relay = Relay::new(settings, budget.max_connections, registry, now());
+        Ok(Self { poll, signals, listeners, relay, budget, stopping: Stopping::No })
+    }
+
+    /// Where it listens.
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        self.listeners.addresses()
+    }
+
+    /// A sentence for the operator when the limit on open files allows fewer connections than
+    /// asked for.
+    pub fn warning(&self) -> Option<String> {
+        self.budget.capped.then(|| {
+            format!(
+                "the limit of {} open files caps connections at {}; raise it (ulimit -n) for more",
+                self.budget.descriptors, self.budget.max_connections
+            )
+        })
+    }
+
+    /// Serves until a signal ends it.
+    ///
+    /// # Errors
+    /// When waiting for events fails.
+    pub fn run(mut self) -> io::Result<()> {
+        let mut events = Events::with_capacity(EVENTS_MAX);
+        while self.stopping != Stopping::Stopped {
+            match self.poll.poll(&mut events, self.patience()) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => events.clear(),
+                result => result?,
+            }
+            self.turn(&events);
+        }
+        Ok(())
+    }
+
+    fn turn(&mut self, events: &Events) {
+        self.relay.tick(now());
+        for event in events {
+            match ConnId::from_token(event.token()) {
+                Some(id) => self.relay.notice(id, event),
+                None if event.token() == SIGNALS => self.obey_signals(),
+                None => self.listeners.wake(),
+            }
+        }
+        self.listeners.accept(&mut self.relay);
+        for _ in 0..self.relay.run_queue.len() {
+            match self.relay.run_queue.pop_front() {
+                Some(Task::Conn(id)) => self.relay.advance(id),
+                Some(Task::Exchange(place, number)) => self.relay.drive(place, number),
+                None => break,
+            }
+        }
+        self.relay.expire();
+        self.look_after_stopping();
+    }
+
+    /// How long to wait for events; `None`: for ever.
+    fn patience(&self) -> Option<Duration> {
+        if !self.relay.run_queue.is_empty() || self.listeners.is_ready() {
+            return Some(Duration::ZERO);
+        }
+        let stopping = match self.stopping {
+            Stopping::No | Stopping::Stopped => None,
+            Stopping::Draining(until) | Stopping::Closing(until) => Some(until),
+        };
+        let next = [
+            self.relay.timers.next(),
+            self.relay.registry.next_deadline(),
+            self.listeners.next_deadline(),
+            stopping,
+        ];
+        let next = next.into_iter().flatten().min()?;
+        Some(next.saturating_duration_since(self.relay.now.monotonic))
+    }
+
+    fn obey_signals(&mut self) {
+        while let Some(signal) = self.signals.next() {
+            match (signal, self.stopping) {
+                (Signal::SIGTERM | Signal::SIGINT, Stopping::No) => {
+                    log::info!("{signal}: draining");
+                    self.listeners.close();
+                    self.relay.drain();
+                    let until = self.relay.now.monotonic + self.relay.settings.drain_timeout;
+                    self.stopping = Stopping::Draining(until);
+                }
+                _ => self.stopping = Stopping::Stopped,
+            }
+        }
+    }
+
+    fn look_after_stopping(&mut self) {
+        let now = self.relay.now.monotonic;
+        match self.stopping {
+            Stopping::Draining(_) | Stopping::Closing(_) if self.relay.conns.is_empty() => {
+                self.stopping = Stopping::Stopped;
+            }
+            Stopping::Draining(until) if until <= now => {
+                self.relay.break_off_all();
+                self.stopping = Stopping::Closing(now + self.relay.settings.linger_timeout);
+            }
+            Stopping::Closing(until) if until <= now => self.stopping = Stopping::Stopped,
+            Stopping::No | Stopping::Draining(_) | Stopping::Closing(_) | Stopping::Stopped => {}
+        }
+    }
+}
+
+#[allow(clippy::disallowed_methods, reason = "the one reading of the clocks a turn")]
+fn now() -> Now {
+    let wall = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    Now { monotonic: Instant::now(), wall_ms: i64::try_from(wall.as_millis()).unwrap_or(i64::MAX) }
+}
+
+impl Relay {
+    /// A connection's socket has news: remember them, and give it a turn.
+    fn notice(&mut self, id: ConnId, event: &Event) {
+        let Some(conn) = self.conn(id) else { return };
+        conn.readable |= event.is_readable() || event.is_read_closed() || event.is_error();
+        conn.writable |= event.is_writable() || event.is_write_closed() || event.is_error();
+        if event.is_write_closed() || event.is_error() {
+            conn.peer_end = PeerEnd::HungUp;
+        } else if event.is_read_closed() {
+            conn.peer_end = conn.peer_end.max(PeerEnd::Fin);
+        }
+        match conn.phase {
+            Phase::Streaming { exchange, .. } => {
+                if conn.peer_end > PeerEnd::Open || !conn.output.is_empty() {
+                    self.enqueue(id);
+                }
+                self.enqueue_exchange(exchange);
+            }
+            Phase::Head
+            | Phase::Json(_)
+            | Phase::Waiting { .. }
+            | Phase::Answering(_)
+            | Phase::Listing(_)
+            | Phase::Lingering { .. } => self.enqueue(id),
+        }
+    }
+
+    /// Gives a connection its share of a turn.
+    fn advance(&mut self, id: ConnId) {
+        let Some(conn) = self.conn(id) else { return };
+        conn.queued = false;
+        match conn.phase {
+            Phase::Head => self.read_requests(id),
+            Phase::Json(_) => self.read_json_body(id),
+            Phase::Waiting { .. } => self.look_after_waiting(id),
+            Phase::Streaming { side: Side::Destination, exchange }
+                if conn.peer_end > PeerEnd::Open =>
+            {
+                self.conclude(exchange, Outcome::DestinationGone(Loss::Closed));
+            }
+            Phase::Streaming { .. } | Phase::Answering(_) => self.flush(id),
+            Phase::Listing(_) => self.list_more(id),
+            Phase::Lingering { .. } => self.discard(id),
+        }
+    }
+
+    /// A connection's deadline is over.
+    pub(super) fn out_of_patience(&mut self, id: ConnId) {
+        let Some(conn) = self.conn(id) else { return };
+        conn.deadline = None;
+        match conn.phase {
+            Phase::Head => self.head_timed_out(id),
+            Phase::Json(_) => {
+                let failure = Failure::RequestTimeout("The request body did not come in time");
+                self.answer_failure(id, &failure, false);
+            }
+            Phase::Streaming { exchange, .. } => self.transfer_out_of_patience(exchange),
+            Phase::Answering(_) | Phase::Listing(_) | Phase::Lingering { .. } => self.close(id),
+            Phase::Waiting { .. } => {}
+        }
+    }
+}

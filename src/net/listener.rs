@@ -1,0 +1,195 @@
+//! Accepting connections, bounded per turn, and surviving the day descriptors run out.
+
+use super::relay::Relay;
+use crate::api::Failure;
+use crate::splice::copy;
+use mio::net::{TcpListener, TcpStream};
+use mio::{Interest, Registry, Token};
+use nix::errno::Errno;
+use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
+use std::fs::File;
+use std::io;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+/// Connections accepted in one turn before others have theirs.
+const ACCEPTS_PER_TURN: usize = 64;
+
+/// Connections refused with the spare descriptor in one turn.
+const REFUSALS_PER_TURN: usize = 16;
+
+/// How long accepting pauses when descriptors or memory are out. No event will come to end it.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Connections the kernel may complete before they are accepted; `net.core.somaxconn` caps it.
+const BACKLOG: i32 = 4096;
+
+/// After so long without a byte the kernel asks a peer whether it is still there.
+const KEEPALIVE: TcpKeepalive = TcpKeepalive::new()
+    .with_time(Duration::from_mins(1))
+    .with_interval(Duration::from_secs(15))
+    .with_retries(4);
+
+/// All listening sockets.
+#[derive(Debug)]
+pub(super) struct Listeners {
+    sockets: Vec<TcpListener>,
+    ready: bool,
+    paused_until: Option<Instant>,
+    /// Given up for a moment to accept and refuse with when no other descriptor is left.
+    spare: Option<File>,
+}
+
+/// What accepting led to.
+enum Accepted {
+    One(TcpStream, SocketAddr),
+    None,
+    /// Descriptors or memory are out.
+    OutOf(io::Error),
+}
+
+impl Listeners {
+    /// Listens on all addresses.
+    ///
+    /// # Errors
+    /// The address that cannot be listened on, and why.
+    pub fn bind(
+        addresses: &[SocketAddr],
+        registry: &Registry,
+        first_token: usize,
+    ) -> io::Result<Self> {
+        let mut sockets = Vec::new();
+        for (index, &address) in addresses.iter().enumerate() {
+            let mut socket = listen(address).map_err(|error| {
+                io::Error::new(error.kind(), format!("cannot listen on {address}: {error}"))
+            })?;
+            registry.register(&mut socket, Token(first_token + index), Interest::READABLE)?;
+            sockets.push(socket);
+        }
+        Ok(Self { sockets, ready: false, paused_until: None, spare: spare() })
+    }
+
+    /// Where they listen.
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        self.sockets.iter().filter_map(|socket| socket.local_addr().ok()).collect()
+    }
+
+    /// Connections may wait to be accepted.
+    pub fn wake(&mut self) {
+        self.ready = true;
+    }
+
+    /// Whether there is something to accept at once.
+    pub fn is_ready(&self) -> bool {
+        self.ready && self.paused_until.is_none()
+    }
+
+    /// When a pause ends.
+    pub fn next_deadline(&self) -> Option<Instant> {
+        self.paused_until
+    }
+
+    /// Stops listening.
+    pub fn close(&mut self) {
+        self.sockets.clear();
+        self.ready = false;
+        self.paused_until = None;
+    }
+
+    /// Accepts what waits, up to the bound of a turn.
+    pub fn accept(&mut self, relay: &mut Relay) {
+        if self.paused_until.is_some_and(|until| until <= relay.now.monotonic) {
+            self.paused_until = None;
+        }
+        if !self.is_ready() {
+            return;
+        }
+        let mut left = ACCEPTS_PER_TURN;
+        for index in 0..self.sockets.len() {
+            while left > 0 {
+                left -= 1;
+                match accept_one(&self.sockets[index]) {
+                    Accepted::One(socket, peer) => welcome(relay, socket, peer),
+                    Accepted::None => break,
+                    Accepted::OutOf(error) => return self.pause(index, &error, relay),
+                }
+            }
+        }
+        self.ready = left == 0;
+    }
+
+    /// Nothing more can be accepted: refuse some with the spare descriptor, then wait a while.
+    fn pause(&mut self, index: usize, error: &io::Error, relay: &Relay) {
+        log::error!("accepting pauses for {} ms: {error}", PAUSE.as_millis());
+        self.paused_until = Some(relay.now.monotonic + PAUSE);
+        for _ in 0..REFUSALS_PER_TURN {
+            self.spare = None;
+            let accepted = accept_one(&self.sockets[index]);
+            let Accepted::One(socket, _) = accepted else { break };
+            refuse(&socket);
+            drop(socket);
+            self.spare = spare();
+        }
+        self.spare = self.spare.take().or_else(spare);
+    }
+}
+
+fn spare() -> Option<File> {
+    File::open("/dev/null").ok()
+}
+
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM.nonblocking().cloexec(),
+        Some(Protocol::TCP),
+    )?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    socket.set_reuse_address(true)?;
+    // Accepted sockets inherit these (tcp(7)), so that accepting costs no further system calls.
+    let options = SockRef::from(&socket);
+    options.set_tcp_nodelay(true)?;
+    options.set_tcp_keepalive(&KEEPALIVE)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(TcpListener::from_std(socket.into()))
+}
+
+fn accept_one(socket: &TcpListener) -> Accepted {
+    loop {
+        match socket.accept() {
+            Ok((socket, peer)) => return Accepted::One(socket, peer),
+            Err(error) => match error.raw_os_error().map(Errno::from_raw) {
+                Some(Errno::EMFILE | Errno::ENFILE | Errno::ENOBUFS | Errno::ENOMEM) => {
+                    return Accepted::OutOf(error);
+                }
+                Some(Errno::EINTR | Errno::ECONNABORTED) => {}
+                // accept(2) passes on pending network errors of the new socket.
+                Some(_) | None => return Accepted::None,
+            },
+        }
+    }
+}
+
+fn welcome(relay: &mut Relay, socket: TcpStream, peer: SocketAddr) {
+    let full = relay.served() >= relay.max_connections;
+    let patience = relay.settings.keep_alive_timeout;
+    let Some(id) = relay.admit(socket, peer.ip()) else { return };
+    relay.set_deadline(id, patience);
+    if full {
+        relay.refuse_unread(
+            id,
+            &Failure::TooBusy("As many connections as this relay may serve are open"),
+        );
+    }
+}
+
+/// Refuses a connection that cannot even be watched.
+fn refuse(socket: &TcpStream) {
+    const BUSY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nRetry-After: 1\r\nConnection: close\r\n\r\n";
+    let _ = copy::write(socket, BUSY, false);
+    let _ = socket.shutdown(std::net::Shutdown::Write);
+    let _ = copy::discard(socket, &mut [0; 4096]);
+}

@@ -1,0 +1,38 @@
+//! The event loop and everything that touches a socket. It moves bytes and reports; what they mean
+//! is decided in the rooms below.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `event_loop` | one turn: poll, latch, timers, run queue |
+//! | `relay` | the state, and the life of a connection's slot |
+//! | `listener` | accepting, and pausing when descriptors run out |
+//! | `request` | bytes -> head -> route -> act |
+//! | `body` | reading a JSON body |
+//! | `answer` | writing responses, and what follows them |
+//! | `listing` | the streamed list of streams |
+//! | `drive` | one transfer, one system call at a time |
+//! | `ending` | how the two sides of a transfer are told |
+//! | `waiting` | noticing that a waiting side went away |
+//! | `linger` | closing without losing the answer |
+//! | `shutdown` | draining |
+
+mod answer;
+mod body;
+mod budget;
+mod conn;
+mod drive;
+mod ending;
+mod event_loop;
+mod linger;
+mod listener;
+mod listing;
+mod relay;
+mod request;
+mod shutdown;
+mod signals;
+mod sockopt;
+mod timers;
+mod token;
+mod waiting;
+
+pub use event_loop::{EventLoop, serve};

@@ -1,0 +1,225 @@
+//! The state of a relay, and the life of a connection's slot: filled, timed, queued, freed.
+
+use super::conn::{After, Conn, Phase};
+use super::drive::Exchange;
+use super::timers::Timers;
+use super::token::ConnId;
+use crate::http::date::HttpDate;
+use crate::http::head::HeadLimits;
+use crate::ops::Settings;
+use crate::rendezvous::transfer::COPY_MAX;
+use crate::rendezvous::{Limits, Now, Registry};
+use crate::splice::pool::Pool;
+use mio::Interest;
+use mio::net::TcpStream;
+use slab::Slab;
+use std::collections::VecDeque;
+use std::net::IpAddr;
+use std::ops::Range;
+use std::time::Duration;
+
+/// Whose turn it is next.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Task {
+    Conn(ConnId),
+    /// A transfer, by its place and its number there.
+    Exchange(usize, u64),
+}
+
+/// Whether the relay takes work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mode {
+    Serving,
+    /// What runs may end; nothing new begins.
+    Draining,
+}
+
+/// Everything one relay holds.
+#[derive(Debug)]
+pub(super) struct Relay {
+    pub settings: Settings,
+    pub head_limits: HeadLimits,
+    pub max_connections: usize,
+    pub mode: Mode,
+    pub now: Now,
+    pub date: HttpDate,
+    date_second: i64,
+    pub registry: Registry,
+    pub conns: Slab<Conn>,
+    next_generation: u32,
+    pub lingering: usize,
+    pub exchanges: Slab<Exchange>,
+    pub next_exchange: u64,
+    pub timers: Timers,
+    pub run_queue: VecDeque<Task>,
+    pub pool: Pool,
+    /// What bytes go through that are copied; nothing stays in it from one step to the next.
+    pub scratch: Vec<u8>,
+    pub pieces: Vec<Range<usize>>,
+    /// An empty buffer for the next head, so that most heads cost no allocation.
+    pub spare: Vec<u8>,
+    pub poll: mio::Registry,
+}
+
+impl Relay {
+    pub fn new(settings: Settings, max_connections: usize, poll: mio::Registry, now: Now) -> Self {
+        Self {
+            head_limits: HeadLimits {
+                bytes: settings.max_head,
+                target_bytes: settings.max_head / 2,
+            },
+            max_connections,
+            mode: Mode::Serving,
+            now,
+            date: HttpDate::from_unix_seconds(now.wall_ms.div_euclid(1000)),
+            date_second: now.wall_ms.div_euclid(1000),
+            registry: Registry::new(Limits {
+                streams: settings.max_streams,
+                ttl: settings.ttl,
+                retention: settings.retention,
+            }),
+            conns: Slab::new(),
+            next_generation: 1,
+            lingering: 0,
+            exchanges: Slab::new(),
+            next_exchange: 0,
+            timers: Timers::default(),
+            run_queue: VecDeque::new(),
+            pool: Pool::new(
+                settings.pipe_size,
+                if settings.no_splice { 0 } else { settings.max_pipes },
+            ),
+            scratch: vec![0; COPY_MAX],
+            pieces: Vec::new(),
+            spare: Vec::new(),
+            poll,
+            settings,
+        }
+    }
+
+    /// A new turn begins.
+    pub fn tick(&mut self, now: Now) {
+        self.now = now;
+        let second = now.wall_ms.div_euclid(1000);
+        if second != self.date_second {
+            self.date_second = second;
+            self.date = HttpDate::from_unix_seconds(second);
+        }
+    }
+
+    /// The connection of this name, if it is still there.
+    pub fn conn(&mut self, id: ConnId) -> Option<&mut Conn> {
+        self.conns.get_mut(id.index as usize).filter(|conn| conn.id == id)
+    }
+
+    /// Takes a new connection in.
+    pub fn admit(&mut self, mut socket: TcpStream, peer: IpAddr) -> Option<ConnId> {
+        let entry = self.conns.vacant_entry();
+        let id =
+            ConnId { index: u32::try_from(entry.key()).ok()?, generation: self.next_generation };
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        if let Err(error) = self.poll.register(&mut socket, id.token(), interest) {
+            log::warn!("cannot watch a new connection: {error}");
+            return None;
+        }
+        self.next_generation = self.next_generation.checked_add(1).unwrap_or(1);
+        entry.insert(Conn::new(id, socket, peer));
+        Some(id)
+    }
+
+    /// Connections that are served, not merely lingered with.
+    pub fn served(&self) -> usize {
+        self.conns.len() - self.lingering
+    }
+
+    /// Puts a connection in the run queue.
+    pub fn enqueue(&mut self, id: ConnId) {
+        if let Some(conn) = self.conn(id)
+            && !conn.queued
+        {
+            conn.queued = true;
+            self.run_queue.push_back(Task::Conn(id));
+        }
+    }
+
+    /// Gives up on a connection after so long, unless its patience is extended.
+    pub fn set_deadline(&mut self, id: ConnId, patience: Duration) {
+        let deadline = self.now.monotonic + patience;
+        let Some(conn) = self.conn(id) else { return };
+        conn.deadline = Some(deadline);
+        if conn.timer_at.is_none_or(|at| at > deadline) {
+            conn.timer_at = Some(deadline);
+            self.timers.push(deadline, id);
+        }
+    }
+
+    /// Somebody else watches over this connection's patience.
+    pub fn clear_deadline(&mut self, id: ConnId) {
+        if let Some(conn) = self.conn(id) {
+            conn.deadline = None;
+        }
+    }
+
+    /// The connection waits for its next request.
+    pub fn await_request(&mut self, id: ConnId) {
+        let patience = self.settings.keep_alive_timeout;
+        let Some(conn) = self.conn(id) else { return };
+        conn.phase = Phase::Head;
+        conn.seen = 0;
+        self.set_deadline(id, patience);
+        self.enqueue(id);
+    }
+
+    /// Closes a connection and frees its slot; its name will never be used again.
+    pub fn close(&mut self, id: ConnId) {
+        if self.conn(id).is_none() {
+            return;
+        }
+        let conn = self.conns.remove(id.index as usize);
+        if conn.is_lingering() {
+            self.lingering -= 1;
+        }
+    }
+
+    /// Closes a connection so that its peer cannot take what it got for the whole: with a reset.
+    pub fn reset(&mut self, id: ConnId) {
+        if let Some(conn) = self.conn(id) {
+            let socket = socket2::SockRef::from(&conn.socket);
+            // Without it the close is clean; there is nothing better to do.
+            let _ = socket.set_linger(Some(Duration::ZERO));
+        }
+        self.close(id);
+    }
+
+    /// What follows a response on a connection whose request was read to its end, or was not.
+    pub fn after(&self, keep_alive: bool, request_read: bool) -> After {
+        match (request_read, keep_alive && self.mode == Mode::Serving) {
+            (true, true) => After::NextRequest,
+            (true, false) => After::Close,
+            (false, _) => After::Linger,
+        }
+    }
+
+    /// Looks after connections and streams whose time has come.
+    pub fn expire(&mut self) {
+        while let Some(id) = self.timers.pop(self.now.monotonic) {
+            let now = self.now.monotonic;
+            let Some(conn) = self.conn(id) else { continue };
+            conn.timer_at = None;
+            match conn.deadline {
+                Some(deadline) if deadline <= now => self.out_of_patience(id),
+                Some(deadline) => {
+                    conn.timer_at = Some(deadline);
+                    self.timers.push(deadline, id);
+                }
+                None => {}
+            }
+        }
+        while let Some(client) = self.registry.expire(self.now) {
+            self.waited_for_nothing(ConnId::from_client(client));
+        }
+        let conns = &self.conns;
+        self.timers
+            .tidy(conns.len(), |id| conns.get(id.index as usize).is_some_and(|conn| conn.id == id));
+    }
+}

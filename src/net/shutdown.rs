@@ -1,0 +1,46 @@
+//! Draining: accept nothing, answer those who wait, let running transfers end in their time.
+
+use super::conn::Phase;
+use super::relay::{Mode, Relay};
+use super::token::ConnId;
+use crate::api::Failure;
+
+impl Relay {
+    /// Nothing new begins from now on.
+    pub(super) fn drain(&mut self) {
+        self.mode = Mode::Draining;
+        for id in self.ids() {
+            let Some(conn) = self.conn(id) else { continue };
+            match &conn.phase {
+                Phase::Head if conn.carry.is_empty() => self.close(id),
+                Phase::Waiting { .. } => self.dismiss(id, &stopping()),
+                Phase::Head
+                | Phase::Json(_)
+                | Phase::Streaming { .. }
+                | Phase::Answering(_)
+                | Phase::Listing(_)
+                | Phase::Lingering { .. } => {}
+            }
+        }
+    }
+
+    /// The time to drain is over: running transfers are broken off, and everybody is told.
+    pub(super) fn break_off_all(&mut self) {
+        for id in self.ids() {
+            self.break_off(id, &stopping());
+        }
+        for id in self.ids() {
+            if self.conn(id).is_some_and(|conn| !conn.is_lingering()) {
+                self.close_or_linger(id);
+            }
+        }
+    }
+
+    fn ids(&self) -> Vec<ConnId> {
+        self.conns.iter().map(|(_, conn)| conn.id).collect()
+    }
+}
+
+fn stopping() -> Failure {
+    Failure::TooBusy("The relay is about to stop")
+}

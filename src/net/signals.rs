@@ -1,0 +1,40 @@
+//! Signals as events: SIGTERM and SIGINT come through a descriptor (signalfd(2)) like everything
+//! else. SIGPIPE is blocked, because splice(2) has no `MSG_NOSIGNAL`; the `EPIPE` is enough.
+
+use mio::unix::SourceFd;
+use mio::{Interest, Registry, Token};
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use std::io;
+use std::os::fd::AsRawFd;
+
+/// The descriptor signals are read from.
+#[derive(Debug)]
+pub struct Signals {
+    descriptor: SignalFd,
+}
+
+impl Signals {
+    /// Blocks the signals for this thread and those it starts later, and reads them instead.
+    ///
+    /// # Errors
+    /// What `pthread_sigmask`(3), signalfd(2) or `epoll_ctl`(2) say.
+    pub fn new(registry: &Registry, token: Token) -> io::Result<Self> {
+        let mut set = SigSet::empty();
+        set.add(Signal::SIGTERM);
+        set.add(Signal::SIGINT);
+        let mut blocked = set;
+        blocked.add(Signal::SIGPIPE);
+        blocked.thread_block()?;
+        let descriptor =
+            SignalFd::with_flags(&set, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)?;
+        registry.register(&mut SourceFd(&descriptor.as_raw_fd()), token, Interest::READABLE)?;
+        Ok(Self { descriptor })
+    }
+
+    /// The next signal that came, if any.
+    pub fn next(&mut self) -> Option<Signal> {
+        let info = self.descriptor.read_signal().ok().flatten()?;
+        i32::try_from(info.ssi_signo).ok().and_then(|number| Signal::try_from(number).ok())
+    }
+}

@@ -1,0 +1,65 @@
+//! Deadlines in a heap whose entries may be early or stale: the owner holds the truth, so that
+//! extending a deadline is an assignment.
+
+use super::token::ConnId;
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::time::Instant;
+
+/// When to look at which connection.
+#[derive(Debug, Default)]
+pub struct Timers {
+    heap: BinaryHeap<Reverse<(Instant, ConnId)>>,
+}
+
+/// Below this size the heap is never worth tidying.
+const TIDY_MIN: usize = 4096;
+
+impl Timers {
+    /// Looks at `id` at `at`.
+    pub fn push(&mut self, at: Instant, id: ConnId) {
+        self.heap.push(Reverse((at, id)));
+    }
+
+    /// The next connection to look at, once its time has come.
+    pub fn pop(&mut self, now: Instant) -> Option<ConnId> {
+        let Reverse((at, _)) = self.heap.peek()?;
+        if *at > now {
+            return None;
+        }
+        self.heap.pop().map(|Reverse((_, id))| id)
+    }
+
+    /// When [`Timers::pop`] has something next.
+    pub fn next(&self) -> Option<Instant> {
+        self.heap.peek().map(|Reverse((at, _))| *at)
+    }
+
+    /// Throws out entries of connections that are gone, once they are the majority.
+    pub fn tidy(&mut self, live: usize, is_live: impl Fn(ConnId) -> bool) {
+        if self.heap.len() > TIDY_MIN.max(live * 4) {
+            self.heap.retain(|Reverse((_, id))| is_live(*id));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    #[allow(clippy::disallowed_methods, reason = "a base for made-up times")]
+    fn the_earliest_comes_first_and_none_before_its_time() {
+        let base = Instant::now();
+        let id = |index| ConnId { index, generation: 1 };
+        let mut timers = Timers::default();
+        timers.push(base + Duration::from_secs(2), id(2));
+        timers.push(base + Duration::from_secs(1), id(1));
+        assert_eq!(timers.pop(base), None);
+        assert_eq!(timers.next(), Some(base + Duration::from_secs(1)));
+        assert_eq!(timers.pop(base + Duration::from_secs(3)), Some(id(1)));
+        assert_eq!(timers.pop(base + Duration::from_secs(3)), Some(id(2)));
+        assert_eq!(timers.pop(base + Duration::from_secs(3)), None);
+    }
+}

@@ -1,0 +1,117 @@
+//! Every limit and every time of `rdv serve`, as flags with units and defaults.
+
+use super::units;
+use clap::Args;
+use ipnet::IpNet;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+/// The settings of one relay.
+#[derive(Args, Clone, Debug)]
+pub struct Settings {
+    /// Address and port to listen on, IPv4 or [IPv6]; port 0 takes a free one; repeatable
+    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:8080")]
+    pub listen: Vec<SocketAddr>,
+
+    /// How long after its creation both sides of a stream may take to connect
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = units::duration)]
+    pub ttl: Duration,
+
+    /// How long the status of an ended stream stays readable
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = units::duration)]
+    pub retention: Duration,
+
+    /// End a transfer in which no byte moved for this long
+    #[arg(long, value_name = "TIME", default_value = "6h", value_parser = units::duration)]
+    pub idle_timeout: Duration,
+
+    /// How long a request head, or a JSON body, may take from its first byte to its last
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = units::duration)]
+    pub header_timeout: Duration,
+
+    /// Close a connection with no request, or with a response nobody reads, after this long
+    #[arg(long, value_name = "TIME", default_value = "75s", value_parser = units::duration)]
+    pub keep_alive_timeout: Duration,
+
+    /// How long to wait for a client that was answered before it sent its whole body
+    #[arg(long, value_name = "TIME", default_value = "2s", value_parser = units::duration)]
+    pub linger_timeout: Duration,
+
+    /// How much of such a body to read and discard
+    #[arg(long, value_name = "BYTES", default_value = "1MiB", value_parser = units::size)]
+    pub linger_bytes: usize,
+
+    /// How long running transfers may go on after SIGTERM or SIGINT
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = units::duration)]
+    pub drain_timeout: Duration,
+
+    /// Connections served at once; one more is answered 503
+    #[arg(long, value_name = "N", default_value = "65536", value_parser = at_least_one)]
+    pub max_connections: usize,
+
+    /// Streams held at once, ended ones within their retention included; when all are active, one
+    /// more is answered 503
+    #[arg(long, value_name = "N", default_value = "100000", value_parser = at_least_one)]
+    pub max_streams: usize,
+
+    /// Connections lingered with at once, beyond those served; one more is closed at once
+    #[arg(long, value_name = "N", default_value = "1024", value_parser = any_number)]
+    pub max_lingering: usize,
+
+    /// Longest request head
+    #[arg(long, value_name = "BYTES", default_value = "16KiB", value_parser = head_size)]
+    pub max_head: usize,
+
+    /// Longest JSON body of a request
+    #[arg(long, value_name = "BYTES", default_value = "64KiB", value_parser = units::size)]
+    pub max_json_body: usize,
+
+    /// Network whose peers may list all streams, such as 10.0.0.0/8; repeatable
+    #[arg(long, value_name = "CIDR", default_values = ["127.0.0.0/8", "::1/128"], value_parser = network)]
+    pub trusted: Vec<IpNet>,
+
+    /// Size of the pipes that bytes are spliced through
+    #[arg(long, value_name = "BYTES", default_value = "1MiB", value_parser = pipe_size)]
+    pub pipe_size: usize,
+
+    /// Pipes open at once; a transfer that gets none copies
+    #[arg(long, value_name = "N", default_value = "304", value_parser = any_number)]
+    pub max_pipes: usize,
+
+    /// Copy all bytes through user memory instead of splicing
+    #[arg(long)]
+    pub no_splice: bool,
+}
+
+impl Settings {
+    /// Whether a peer's address is in a trusted network.
+    pub fn trusts(&self, peer: IpAddr) -> bool {
+        self.trusted.iter().any(|network| network.contains(&peer.to_canonical()))
+    }
+}
+
+fn any_number(text: &str) -> Result<usize, String> {
+    text.parse().map_err(|_| "expected a whole number, such as 1024".into())
+}
+
+fn at_least_one(text: &str) -> Result<usize, String> {
+    text.parse().ok().filter(|&n| n > 0).ok_or_else(|| "expected a whole number above 0".into())
+}
+
+fn head_size(text: &str) -> Result<usize, String> {
+    let bytes = units::size(text)?;
+    let allowed = 256..=1 << 20;
+    allowed.contains(&bytes).then_some(bytes).ok_or_else(|| "expected 256 to 1MiB".into())
+}
+
+fn pipe_size(text: &str) -> Result<usize, String> {
+    let bytes = units::size(text)?;
+    let allowed = 4096..=1 << 30;
+    allowed.contains(&bytes).then_some(bytes).ok_or_else(|| "expected 4KiB to 1GiB".into())
+}
+
+fn network(text: &str) -> Result<IpNet, String> {
+    text.parse::<IpNet>()
+        .or_else(|_| text.parse::<IpAddr>().map(IpNet::from))
+        .map_err(|_| "expected a network such as 10.0.0.0/8 or fd00::/8, or one address".into())
+}

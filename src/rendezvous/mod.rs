@@ -1,0 +1,22 @@
+//! Who meets whom, and what to do next with their bytes. PURE: identifiers and the time are passed
+//! in, and what has to happen is returned; nothing here reads, writes or waits.
+
+pub mod batching;
+pub mod registry;
+pub mod stream;
+pub mod transfer;
+
+pub use registry::{Connected, Full, Limits, Registered, Registry, StreamKey};
+pub use stream::{Client, Ending, Headers, Report, Side, State, Stream};
+pub use transfer::{Outcome, Ready, Step, Transfer};
+
+use std::time::Instant;
+
+/// One reading of both clocks, taken once per turn of the event loop and handed down.
+#[derive(Clone, Copy, Debug)]
+pub struct Now {
+    /// What deadlines are measured with.
+    pub monotonic: Instant,
+    /// What status objects show: milliseconds since 1970-01-01T00:00:00Z.
+    pub wall_ms: i64,
+}

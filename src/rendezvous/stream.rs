@@ -1,0 +1,298 @@
+//! The life of one stream: created, joined by one side, then by both, ended. Each act is one match
+//! over all phases, so a reader sees what it does in every one of them.
+
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+/// One of the two connections of a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Side {
+    /// The connection that uploads.
+    Source,
+    /// The connection that downloads.
+    Destination,
+}
+
+impl Side {
+    /// The side this one meets.
+    #[must_use]
+    pub fn other(self) -> Self {
+        match self {
+            Self::Source => Self::Destination,
+            Self::Destination => Self::Source,
+        }
+    }
+
+    /// Its name in messages: `source` or `destination`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Source => "source",
+            Self::Destination => "destination",
+        }
+    }
+}
+
+/// A connection, as its owner names it; opaque here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Client(pub u64);
+
+/// An error one side reports to the other (`POST /stream/:id/error`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Report {
+    /// The status the other side is answered with, 200 to 599.
+    pub status: u16,
+    /// The kind of error.
+    pub name: String,
+    /// What went wrong, in words.
+    pub message: String,
+}
+
+/// Header fields the creator wants on the answers; values are strings, numbers or booleans.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Headers {
+    /// For the answer to the `GET`.
+    pub download: Map<String, Value>,
+    /// For the answer to the `PUT`.
+    pub upload: Map<String, Value>,
+}
+
+/// How a stream ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// Every byte of a complete upload was handed to the destination.
+    Finished,
+    /// The waiting time ran out and this side was missing; `None`: both were.
+    TimedOut(Option<Side>),
+    /// This side went away before the end.
+    Disconnected(Side),
+    /// This side broke the protocol, or its socket failed.
+    Failed(Side),
+    /// One side reported an error, or the stream was deleted.
+    Reported(Box<Report>),
+}
+
+/// The state as the status object names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[allow(missing_docs, reason = "each is a line of the table in docs/protocol.md, by its own name")]
+pub enum State {
+    Created,
+    SrcConnected,
+    DstConnected,
+    Streaming,
+    Finished,
+    TimeoutNoSrc,
+    TimeoutNoDst,
+    TimeoutNoSrcNoDst,
+    SrcDisconnected,
+    DstDisconnected,
+    SrcError,
+    DstError,
+    ClientError,
+}
+
+impl State {
+    /// The name on the wire.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Created => "CREATED",
+            Self::SrcConnected => "SRC_CONNECTED",
+            Self::DstConnected => "DST_CONNECTED",
+            Self::Streaming => "STREAMING",
+            Self::Finished => "FINISHED",
+            Self::TimeoutNoSrc => "TIMEOUT_NO_SRC",
+            Self::TimeoutNoDst => "TIMEOUT_NO_DST",
+            Self::TimeoutNoSrcNoDst => "TIMEOUT_NO_SRC_NO_DST",
+            Self::SrcDisconnected => "SRC_DISCONNECTED",
+            Self::DstDisconnected => "DST_DISCONNECTED",
+            Self::SrcError => "SRC_ERROR",
+            Self::DstError => "DST_ERROR",
+            Self::ClientError => "CLIENT_ERROR",
+        }
+    }
+}
+
+impl Ending {
+    /// The state a stream that ended this way shows.
+    pub fn state(&self) -> State {
+        match self {
+            Self::Finished => State::Finished,
+            Self::TimedOut(Some(Side::Source)) => State::TimeoutNoSrc,
+            Self::TimedOut(Some(Side::Destination)) => State::TimeoutNoDst,
+            Self::TimedOut(None) => State::TimeoutNoSrcNoDst,
+            Self::Disconnected(Side::Source) => State::SrcDisconnected,
+            Self::Disconnected(Side::Destination) => State::DstDisconnected,
+            Self::Failed(Side::Source) => State::SrcError,
+            Self::Failed(Side::Destination) => State::DstError,
+            Self::Reported(_) => State::ClientError,
+        }
+    }
+}
+
+/// Where a stream is in its life.
+#[derive(Clone, Debug)]
+pub(super) enum Phase {
+    /// Nobody is here; a report waits for whoever comes first.
+    Created(Option<Box<Report>>),
+    /// One side is here.
+    Waiting(Side, Client),
+    /// Both are here, and bytes flow.
+    Streaming { source: Client, destination: Client },
+    /// It is over.
+    Ended { ending: Ending, wall_ms: i64 },
+}
+
+/// What joining a stream led to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Joined {
+    Waits,
+    Paired(Client),
+    Occupied,
+    Ended,
+    Reported(Box<Report>),
+}
+
+/// One rendezvous.
+#[derive(Debug)]
+pub struct Stream {
+    pub(super) id: Uuid,
+    pub(super) phase: Phase,
+    pub(super) sequence: u64,
+    pub(super) deadline: std::time::Instant,
+    created_wall_ms: i64,
+    headers: Option<Box<Headers>>,
+    bytes_transferred: u64,
+}
+
+impl Stream {
+    pub(super) fn new(
+        id: Uuid,
+        headers: Option<Box<Headers>>,
+        sequence: u64,
+        wall_ms: i64,
+        deadline: std::time::Instant,
+    ) -> Self {
+        Self {
+            id,
+            phase: Phase::Created(None),
+            sequence,
+            deadline,
+            created_wall_ms: wall_ms,
+            headers,
+            bytes_transferred: 0,
+        }
+    }
+
+    /// Its identifier; knowing it is the permission to use the stream.
+    pub fn id(&self) -> Uuid {
+        self.id
+    }
+
+    /// Its place in the order of creation, for walking the list.
+    pub fn sequence(&self) -> u64 {
+        self.sequence
+    }
+
+    /// When it was created, in milliseconds since 1970.
+    pub fn created_wall_ms(&self) -> i64 {
+        self.created_wall_ms
+    }
+
+    /// When it ended, in milliseconds since 1970.
+    pub fn ended_wall_ms(&self) -> Option<i64> {
+        match &self.phase {
+            Phase::Created(_) | Phase::Waiting(..) | Phase::Streaming { .. } => None,
+            Phase::Ended { wall_ms, .. } => Some(*wall_ms),
+        }
+    }
+
+    /// How it ended.
+    pub fn ending(&self) -> Option<&Ending> {
+        match &self.phase {
+            Phase::Created(_) | Phase::Waiting(..) | Phase::Streaming { .. } => None,
+            Phase::Ended { ending, .. } => Some(ending),
+        }
+    }
+
+    /// The report that waits for whoever connects first.
+    pub fn pending_report(&self) -> Option<&Report> {
+        match &self.phase {
+            Phase::Created(report) => report.as_deref(),
+            Phase::Waiting(..) | Phase::Streaming { .. } | Phase::Ended { .. } => None,
+        }
+    }
+
+    /// Whether it has not ended.
+    pub fn is_active(&self) -> bool {
+        self.ending().is_none()
+    }
+
+    /// Its state by the name the wire shows.
+    pub fn state(&self) -> State {
+        match &self.phase {
+            Phase::Created(_) => State::Created,
+            Phase::Waiting(Side::Source, _) => State::SrcConnected,
+            Phase::Waiting(Side::Destination, _) => State::DstConnected,
+            Phase::Streaming { .. } => State::Streaming,
+            Phase::Ended { ending, .. } => ending.state(),
+        }
+    }
+
+    /// The header fields its creator asked for.
+    pub fn headers(&self) -> Option<&Headers> {
+        self.headers.as_deref()
+    }
+
+    /// Body bytes handed to the destination's socket so far.
+    pub fn bytes_transferred(&self) -> u64 {
+        self.bytes_transferred
+    }
+
+    pub(super) fn set_bytes_transferred(&mut self, bytes: u64) {
+        self.bytes_transferred = bytes;
+    }
+
+    /// Who is here: source, destination.
+    pub(super) fn clients(&self) -> [Option<Client>; 2] {
+        match self.phase {
+            Phase::Created(_) | Phase::Ended { .. } => [None, None],
+            Phase::Waiting(Side::Source, client) => [Some(client), None],
+            Phase::Waiting(Side::Destination, client) => [None, Some(client)],
+            Phase::Streaming { source, destination } => [Some(source), Some(destination)],
+        }
+    }
+
+    /// Which side the stream would time out for, were it now; `None` once it is paired or over.
+    pub(super) fn missing(&self) -> Option<Ending> {
+        match self.phase {
+            Phase::Created(_) => Some(Ending::TimedOut(None)),
+            Phase::Waiting(side, _) => Some(Ending::TimedOut(Some(side.other()))),
+            Phase::Streaming { .. } | Phase::Ended { .. } => None,
+        }
+    }
+
+    /// A client wants to be one side. A pending report is taken out of the stream; its holder must
+    /// end the stream with it.
+    pub(super) fn join(&mut self, side: Side, client: Client) -> Joined {
+        match &mut self.phase {
+            Phase::Created(report) => {
+                if let Some(report) = report.take() {
+                    return Joined::Reported(report);
+                }
+                self.phase = Phase::Waiting(side, client);
+                Joined::Waits
+            }
+            Phase::Waiting(here, _) if *here == side => Joined::Occupied,
+            Phase::Waiting(_, other) => {
+                let other = *other;
+                let (source, destination) = match side {
+                    Side::Source => (client, other),
+                    Side::Destination => (other, client),
+                };
+                self.phase = Phase::Streaming { source, destination };
+                Joined::Paired(other)
+            }
+            Phase::Streaming { .. } => Joined::Occupied,
+            Phase::Ended { .. } => Joined::Ended,
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! One pipe, and splice(2) into it and out of it.
+//!
+//! A zero-length splice returns 0, which reads as end of file: callers ask for at least one byte.
+//! `SPLICE_F_MORE` is never used: it holds the tail of a transfer back.
+
+use super::uninterrupted;
+use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, OFlag, SpliceFFlags, fcntl, splice};
+use std::os::fd::{AsFd, OwnedFd};
+
+/// What one fill found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fill {
+    /// This many bytes (never 0) went from the socket into the pipe.
+    Moved(usize),
+    /// With an empty pipe: the socket has nothing to read now. With bytes in the pipe it does not
+    /// say which end blocked.
+    Blocked,
+    /// The peer sent FIN, and every byte before it is in the pipe.
+    Eof,
+}
+
+/// What one drain found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Drain {
+    /// This many bytes (never 0) went from the pipe into the socket.
+    Moved(usize),
+    /// The socket takes nothing now.
+    Blocked,
+}
+
+/// A pipe of known size.
+#[derive(Debug)]
+pub struct Pipe {
+    read: OwnedFd,
+    write: OwnedFd,
+    capacity_bytes: usize,
+}
+
+impl Pipe {
+    /// Opens a pipe and asks for `wanted_bytes`; how many it really got is
+    /// [`Pipe::capacity_bytes`], because an unprivileged user's pipes are limited in sum
+    /// (`fs.pipe-user-pages-soft`, pipe(7)).
+    ///
+    /// # Errors
+    /// What pipe2(2) or fcntl(2) say.
+    pub fn open(wanted_bytes: usize) -> Result<Self, Errno> {
+        let (read, write) = nix::unistd::pipe2(OFlag::O_NONBLOCK | OFlag::O_CLOEXEC)?;
+        let wanted = i32::try_from(wanted_bytes).unwrap_or(i32::MAX);
+        let granted = match fcntl(&write, FcntlArg::F_SETPIPE_SZ(wanted)) {
+            Ok(granted) => granted,
+            Err(Errno::EPERM | Errno::EBUSY | Errno::ENOMEM) => {
+                fcntl(&write, FcntlArg::F_GETPIPE_SZ)?
+            }
+            Err(error) => return Err(error),
+        };
+        Ok(Self { read, write, capacity_bytes: usize::try_from(granted).unwrap_or(0) })
+    }
+
+    /// What the kernel says it holds, in bytes; really it holds slots, one for each piece.
+    pub fn capacity_bytes(&self) -> usize {
+        self.capacity_bytes
+    }
+
+    /// Moves up to `max_bytes` (at least 1) from a socket into the pipe.
+    ///
+    /// # Errors
+    /// What splice(2) says of the socket, `EAGAIN` and `EINTR` apart.
+    pub fn fill(&self, source: impl AsFd, max_bytes: usize) -> Result<Fill, Errno> {
+        debug_assert!(max_bytes > 0, "a zero-length splice reads as end of file");
+        let flags = SpliceFFlags::SPLICE_F_NONBLOCK | SpliceFFlags::SPLICE_F_MOVE;
+        match uninterrupted(|| splice(&source, None, &self.write, None, max_bytes, flags)) {
+            Ok(0) => Ok(Fill::Eof),
+            Ok(count) => Ok(Fill::Moved(count)),
+            Err(Errno::EAGAIN) => Ok(Fill::Blocked),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Moves up to `bytes` (at least 1, at most what the pipe holds) from the pipe into a socket.
+    ///
+    /// # Errors
+    /// What splice(2) says of the socket, `EAGAIN` and `EINTR` apart.
+    pub fn drain(&self, destination: impl AsFd, bytes: usize) -> Result<Drain, Errno> {
+        debug_assert!(bytes > 0, "a zero-length splice says nothing");
+        let flags = SpliceFFlags::SPLICE_F_NONBLOCK | SpliceFFlags::SPLICE_F_MOVE;
+        match uninterrupted(|| splice(&self.read, None, &destination, None, bytes, flags)) {
+            Ok(0) => Err(Errno::EPIPE),
+            Ok(count) => Ok(Drain::Moved(count)),
+            Err(Errno::EAGAIN) => Ok(Drain::Blocked),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{Read as _, Write as _};
+    use std::net::{TcpListener, TcpStream};
+
+    fn socket_pair() -> (TcpStream, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let near = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (far, _) = listener.accept().unwrap();
+        (near, far)
+    }
+
+    #[test]
+    fn bytes_go_through_and_the_end_is_told_apart_from_nothing_yet() {
+        let (mut source, source_end) = socket_pair();
+        let (destination_end, mut destination) = socket_pair();
+        source_end.set_nonblocking(true).unwrap();
+        let pipe = Pipe::open(1 << 16).unwrap();
+
+        assert_eq!(pipe.fill(&source_end, 100), Ok(Fill::Blocked));
+        source.write_all(b"hello").unwrap();
+        while pipe.fill(&source_end, 100) == Ok(Fill::Blocked) {}
+        assert_eq!(pipe.drain(&destination_end, 5), Ok(Drain::Moved(5)));
+        let mut got = [0; 5];
+        destination.read_exact(&mut got).unwrap();
+        assert_eq!(&got, b"hello");
+
+        drop(source);
+        let mut last = Fill::Blocked;
+        while last == Fill::Blocked {
+            last = pipe.fill(&source_end, 100).unwrap();
+        }
+        assert_eq!(last, Fill::Eof);
+    }
+
+    #[test]
+    fn the_size_is_what_the_kernel_granted() {
+        assert!(Pipe::open(1 << 16).unwrap().capacity_bytes() >= 1 << 12);
+    }
+}

@@ -1,0 +1,133 @@
+//! A bounded pool of pipes. A pipe is lent only while bytes are in flight and comes back the moment
+//! it is empty, so a few serve many transfers whose readers keep up. A pipe with leftovers never
+//! comes back: it would hand one user's bytes to another.
+
+use super::pipe::Pipe;
+
+/// At most so many pipes of the full size: 48 of 1 MiB leave an unprivileged user room for 256 of
+/// 64 KiB below the usual `fs.pipe-user-pages-soft` of 64 MiB.
+pub const LARGE_MAX: usize = 48;
+
+/// The size of the other pipes in bytes, the kernel's default. One the kernel made smaller than
+/// this is not worth a splice.
+pub const SMALL_BYTES: usize = 64 << 10;
+
+/// How many pipes of each size stay open with nobody using them.
+const IDLE_MAX: usize = 64;
+
+/// After the kernel refused a pipe, so many requests are answered without asking it again.
+const REFUSALS_AFTER_FAILURE: u32 = 256;
+
+/// Lends pipes.
+#[derive(Debug)]
+pub struct Pool {
+    large_bytes: usize,
+    max_pipes: usize,
+    large: Shelf,
+    small: Shelf,
+    refusals_left: u32,
+}
+
+#[derive(Debug, Default)]
+struct Shelf {
+    idle: Vec<Pipe>,
+    /// Idle and lent.
+    open: usize,
+}
+
+impl Pool {
+    /// A pool of at most `max_pipes`, the first [`LARGE_MAX`] of `large_bytes` each.
+    pub fn new(large_bytes: usize, max_pipes: usize) -> Self {
+        Self {
+            large_bytes,
+            max_pipes,
+            large: Shelf::default(),
+            small: Shelf::default(),
+            refusals_left: 0,
+        }
+    }
+
+    /// How many pipes are lent.
+    pub fn lent(&self) -> usize {
+        self.large.open + self.small.open - self.large.idle.len() - self.small.idle.len()
+    }
+
+    /// An empty pipe; `None` when there is none to be had, and bytes have to be copied.
+    pub fn lend(&mut self) -> Option<Pipe> {
+        self.large
+            .idle
+            .pop()
+            .or_else(|| self.open_large())
+            .or_else(|| self.small.idle.pop())
+            .or_else(|| self.open_small())
+    }
+
+    /// Takes a pipe back; one that still holds bytes is closed.
+    pub fn take_back(&mut self, pipe: Pipe, leftover_bytes: usize) {
+        let home = self.shelf_of(&pipe);
+        if leftover_bytes == 0 && home.idle.len() < IDLE_MAX {
+            home.idle.push(pipe);
+        } else {
+            home.open -= 1;
+        }
+    }
+
+    fn shelf_of(&mut self, pipe: &Pipe) -> &mut Shelf {
+        if pipe.capacity_bytes() >= self.large_bytes { &mut self.large } else { &mut self.small }
+    }
+
+    fn open_large(&mut self) -> Option<Pipe> {
+        if self.large.open >= LARGE_MAX.min(self.max_pipes) {
+            return None;
+        }
+        let pipe = self.open(self.large_bytes)?;
+        self.shelf_of(&pipe).open += 1;
+        Some(pipe)
+    }
+
+    fn open_small(&mut self) -> Option<Pipe> {
+        if self.large.open + self.small.open >= self.max_pipes {
+            return None;
+        }
+        let pipe = self.open(SMALL_BYTES.min(self.large_bytes))?;
+        self.small.open += 1;
+        Some(pipe)
+    }
+
+    fn open(&mut self, bytes: usize) -> Option<Pipe> {
+        if self.refusals_left > 0 {
+            self.refusals_left -= 1;
+            return None;
+        }
+        match Pipe::open(bytes) {
+            Ok(pipe) if pipe.capacity_bytes() >= SMALL_BYTES.min(self.large_bytes) => Some(pipe),
+            Ok(_) | Err(_) => {
+                self.refusals_left = REFUSALS_AFTER_FAILURE;
+                None
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pipe_comes_back_to_be_lent_again() {
+        let mut pool = Pool::new(SMALL_BYTES, 1);
+        let pipe = pool.lend().unwrap();
+        assert!(pool.lend().is_none(), "the limit is one");
+        pool.take_back(pipe, 0);
+        assert_eq!(pool.lent(), 0);
+        assert!(pool.lend().is_some());
+    }
+
+    #[test]
+    fn a_pipe_with_leftovers_is_closed() {
+        let mut pool = Pool::new(SMALL_BYTES, 4);
+        let pipe = pool.lend().unwrap();
+        pool.take_back(pipe, 1);
+        assert_eq!((pool.lent(), pool.large.idle.len(), pool.large.open), (0, 0, 0));
+    }
+}
