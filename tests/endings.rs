@@ -170,7 +170,7 @@ fn a_destination_that_leaves_before_the_first_byte_is_a_502() {
 /// Sends this framing's pieces until the connection breaks.
 fn send_without_end(mut socket: TcpStream, framing: Framing) -> JoinHandle<()> {
     thread::spawn(move || {
-        let piece = framing.piece(&[b'x'; 65_536]);
+        let piece = framing.piece(&vec![b'x'; 65_536]);
         while socket.write_all(&piece).is_ok() {}
     })
 }
