@@ -13,6 +13,9 @@ const STARTED: (u16, &str, Option<&str>) =
     (409, "StreamStartedError", Some("The specified session has already started streaming"));
 const LENGTH_5: Framing = Framing::Length(5);
 
+/// What a row does to a request.
+type Change = fn(Ask) -> Ask;
+
 fn get(id: &str) -> Ask {
     ask("GET", &format!("/stream/{id}"))
 }
@@ -128,7 +131,7 @@ fn a_status_without_content_goes_out_without_a_body() {
 fn a_report_may_be_chunked_or_come_with_no_body_at_all() {
     let relay = Relay::start(&[]);
     let path = |id: &str| format!("/stream/{id}/error");
-    let rows: [(&str, fn(Ask) -> Ask, &str); 4] = [
+    let rows: [(&str, Change, &str); 4] = [
         ("none", |ask| ask, "Error"),
         ("empty", |ask| ask.length(0), "Error"),
         ("empty, chunked", |ask| ask.chunked().raw_body(b"0\r\n\r\n"), "Error"),

@@ -143,7 +143,7 @@ fn a_name_in_the_path_becomes_the_file_name() {
 #[test]
 fn a_name_in_the_path_adds_no_header_of_its_own() {
     let relay = Relay::start(&[]);
-    for name in ["a%0d%0aX-Evil:%20yes", "%22;%20x=%22", "a%00b", "%ff%fe", "%", "%zz", "a%2fb"] {
+    for name in ["a%0d%0aX-Evil:%20yes", "%22;%20x=%22", "a%00b", "%ff%fe", "a%2fb"] {
         let id = relay.create();
         let upload = ask("PUT", &format!("/stream/{id}/{name}")).body("hello");
         // The client's parser refuses control bytes in a field.

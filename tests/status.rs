@@ -251,18 +251,18 @@ const MANY: usize = 4_000;
 #[test]
 fn a_long_list_is_streamed_to_a_slow_reader_while_others_are_served() {
     let relay = Relay::start(&["--max-streams", "20000"]);
-    let make = |count: usize| {
+    let create = |count: usize| {
         let mut wire = relay.connect();
         let headers = json!({ "download_headers": { "X-Pad": "p".repeat(100) } }).to_string();
-        let create = ask("POST", "/stream").body(headers).bytes();
+        let post = ask("POST", "/stream").body(headers).bytes();
         let mut made = Vec::with_capacity(count);
         for _ in 0..count / 100 {
-            wire.send(create.repeat(100));
+            wire.send(post.repeat(100));
             made.extend((0..100).map(|_| support::stream_of(&wire.response())));
         }
         made
     };
-    let made = make(MANY);
+    let made = create(MANY);
     let mut slow = support::Wire::connect_narrow(relay.address());
     slow.ask(&ask("GET", "/stream"));
     assert_eq!(slow.head().status, 200);
@@ -272,7 +272,7 @@ fn a_long_list_is_streamed_to_a_slow_reader_while_others_are_served() {
     for id in made.iter().take(50).chain(made.iter().skip(MANY - 50)) {
         assert_eq!(relay.exchange(&ask("DELETE", &format!("/stream/{id}"))).status(), 204);
     }
-    let later = make(200);
+    let later = create(200);
     let others = thread::scope(|scope| {
         let others = scope.spawn(|| (0..200).all(|_| relay.get("/ping").status() == 200));
         let (body, ending) = slow.rest();

@@ -113,13 +113,20 @@ impl Wire {
     }
 
     fn head_to(&mut self, method: &str) -> Head {
-        let text = match self.take_past(b"\r\n\r\n") {
-            Ok(text) => text,
-            Err(ending) => panic!("no head, but {ending:?} after {:?}", self.shown()),
-        };
-        let head = Head::parse(&text);
+        let shown = self.try_head(method);
+        shown.unwrap_or_else(|ending| panic!("no head, but {ending:?} after {:?}", self.shown()))
+    }
+
+    fn try_head(&mut self, method: &str) -> Result<Head, Ending> {
+        let head = Head::parse(&self.take_past(b"\r\n\r\n")?);
         self.incoming = framing(&head, method);
-        head
+        Ok(head)
+    }
+
+    /// Whether a whole answer of success came; the connection may also end without any answer.
+    pub(crate) fn succeeded(&mut self) -> bool {
+        let success = self.try_head("GET").is_ok_and(|head| head.status == 200);
+        success && self.rest().1 == Ending::Complete
     }
 
     /// Reads `100 Continue`.
