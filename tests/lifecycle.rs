@@ -1,0 +1,269 @@
+//! Starting and stopping: listeners, signals, draining, and what a wrong start says.
+
+mod support;
+
+use std::net::{SocketAddr, TcpListener, TcpStream};
+
+use nix::sys::signal::Signal;
+use support::{Ending, Finished, Framing, Process, Relay, Wire, ask, assert_error, eventually};
+
+const SIGNALS: [Signal; 2] = [Signal::SIGTERM, Signal::SIGINT];
+
+/// Waits until nobody listens any more.
+fn await_closed_listener(address: SocketAddr) {
+    eventually("it stops accepting", || TcpStream::connect(address).err());
+}
+
+fn assert_clean_end(finished: &Finished) {
+    assert_eq!(finished.status.code(), Some(0), "stderr: {}", finished.stderr);
+}
+
+/// Nothing but one line, holding all of this.
+fn assert_one_line(text: &str, parts: &[&str]) {
+    let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
+    assert_eq!(lines.len(), 1, "one line: {text:?}");
+    for part in parts {
+        assert!(lines[0].contains(part), "{part:?} in {:?}", lines[0]);
+    }
+}
+
+#[test]
+fn a_relay_with_nothing_to_do_stops_at_once() {
+    for signal in SIGNALS {
+        let relay = Relay::start(&[]);
+        relay.signal(signal);
+        assert_clean_end(&relay.finish());
+    }
+}
+
+#[test]
+fn idle_connections_do_not_hold_it_back() {
+    for signal in SIGNALS {
+        let relay = Relay::start(&["--drain-timeout", "1h"]);
+        let mut used = relay.connect();
+        assert_eq!(used.exchange(&ask("GET", "/ping")).status(), 200);
+        let mut unused = relay.connect();
+        relay.create();
+        relay.signal(signal);
+        used.expect_end();
+        unused.everything();
+        assert_clean_end(&relay.finish());
+    }
+}
+
+#[test]
+fn the_waiting_are_told_that_it_stops() {
+    for signal in SIGNALS {
+        let relay = Relay::start(&["--drain-timeout", "1h"]);
+        let (one, two) = (relay.create(), relay.create());
+        let mut source = relay.waiting_source(&one, Framing::Length(5));
+        let mut destination = relay.waiting_destination(&two);
+        relay.signal(signal);
+        assert_error("source", &source.response(), (503, "TooBusyError", None));
+        assert_error("destination", &destination.response(), (503, "TooBusyError", None));
+        drop((source, destination));
+        assert_clean_end(&relay.finish());
+    }
+}
+
+#[test]
+fn running_transfers_are_completed() {
+    for signal in SIGNALS {
+        for framing in [Framing::Length(15), Framing::Chunked] {
+            let relay = Relay::start(&["--drain-timeout", "1h"]);
+            let mut begun = relay.pair(framing);
+            begun.pass_first(b"hello");
+            let mut paired = relay.pair(framing);
+            relay.signal(signal);
+            await_closed_listener(relay.address());
+            begun.pass(b"01234");
+            begun.pass(b"56789");
+            begun.complete();
+            paired.pass_first(b"0123456789");
+            paired.pass(b"01234");
+            paired.complete();
+            begun.source.expect_end();
+            begun.destination.expect_end();
+            assert_clean_end(&relay.finish());
+        }
+    }
+}
+
+#[test]
+fn transfers_that_outlast_the_drain_time_are_cut_honestly() {
+    for framing in [Framing::Length(15), Framing::Chunked] {
+        let relay = Relay::start(&["--drain-timeout", "300ms"]);
+        let mut pair = relay.pair(framing);
+        pair.pass_first(b"hello");
+        relay.signal(Signal::SIGTERM);
+        let (rest, ending) = pair.destination.rest();
+        assert!(rest.is_empty() && ending != Ending::Complete, "{framing:?}: {ending:?}");
+        assert_clean_end(&relay.finish());
+    }
+}
+
+#[test]
+fn a_second_signal_stops_at_once() {
+    for (first, second) in [
+        (Signal::SIGTERM, Signal::SIGTERM),
+        (Signal::SIGINT, Signal::SIGINT),
+        (Signal::SIGINT, Signal::SIGTERM),
+    ] {
+        let relay = Relay::start(&["--drain-timeout", "1h"]);
+        let mut pair = relay.pair(Framing::Chunked);
+        pair.pass_first(b"hello");
+        relay.signal(first);
+        await_closed_listener(relay.address());
+        pair.pass(b"still served");
+        relay.signal(second);
+        assert_ne!(pair.destination.rest().1, Ending::Complete);
+        assert_clean_end(&relay.finish());
+    }
+}
+
+#[test]
+fn a_peer_that_goes_away_does_not_kill_the_relay() {
+    let relay = Relay::start(&[]);
+    for _ in 0..20 {
+        let mut gone = relay.connect();
+        gone.ask(&ask("GET", "/version"));
+        gone.reset();
+        let pair = relay.pair(Framing::Chunked);
+        pair.destination.reset();
+        pair.source.reset();
+    }
+    relay.turn();
+    relay.signal(Signal::SIGTERM);
+    assert_clean_end(&relay.finish());
+}
+
+#[test]
+fn a_port_in_use_is_one_clear_line() {
+    let taken = TcpListener::bind("127.0.0.1:0").expect("bind");
+    let address = taken.local_addr().expect("an address").to_string();
+    let finished = Process::rdv(&["serve", "--listen", &address]).finish();
+    assert_eq!(finished.status.code(), Some(1), "{}", finished.stderr);
+    assert_one_line(&finished.stderr, &[&address]);
+    assert!(!finished.stdout.contains("listening on"), "{}", finished.stdout);
+
+    let both = ["serve", "--listen", "127.0.0.1:0", "--listen", &address];
+    let finished = Process::rdv(&both).finish();
+    assert_eq!(finished.status.code(), Some(1), "the second of two: {}", finished.stderr);
+    assert_one_line(&finished.stderr, &[&address]);
+}
+
+#[test]
+fn a_wrong_value_is_one_clear_line() {
+    let durations = ["soon", "", "-1s", "10 parsecs", "99999999999999999999999999s", "s"];
+    let sizes = ["much", "", "-1KiB", "10 barrels", "99999999999999999999999999KiB", "KiB"];
+    let counts = ["many", "", "-1", "1.5", "99999999999999999999999999"];
+    let rows: [(&str, &[&str]); 17] = [
+        ("--listen", &["here", "", "127.0.0.1", "127.0.0.1:99999", "localhost:", "[::1:80"]),
+        ("--trusted", &["everyone", "", "10.0.0.0/33", "300.0.0.0/8", "::/129"]),
+        ("--ttl", &durations),
+        ("--retention", &durations),
+        ("--idle-timeout", &durations),
+        ("--header-timeout", &durations),
+        ("--keep-alive-timeout", &durations),
+        ("--linger-timeout", &durations),
+        ("--drain-timeout", &durations),
+        ("--linger-bytes", &sizes),
+        ("--max-head", &sizes),
+        ("--max-json-body", &sizes),
+        ("--pipe-size", &sizes),
+        ("--max-connections", &counts),
+        ("--max-streams", &counts),
+        ("--max-lingering", &counts),
+        ("--max-pipes", &counts),
+    ];
+    for (flag, values) in rows {
+        for value in values {
+            let argument = format!("{flag}={value}");
+            let finished = Process::rdv(&["serve", &argument]).finish();
+            assert_eq!(finished.status.code(), Some(2), "{argument}: {}", finished.stderr);
+            assert_one_line(&finished.stderr, &[flag]);
+            assert_eq!(finished.stdout, "", "{argument}");
+        }
+    }
+}
+
+#[test]
+fn an_unknown_flag_is_a_wrong_start() {
+    for arguments in [&["serve", "--frobnicate"][..], &["serve", "--no-splice=maybe"], &["dance"]] {
+        let finished = Process::rdv(arguments).finish();
+        assert_eq!(finished.status.code(), Some(2), "{arguments:?}: {}", finished.stderr);
+        assert!(!finished.stderr.is_empty(), "{arguments:?}");
+    }
+}
+
+#[test]
+fn help_names_every_flag_and_its_default() {
+    let finished = Process::rdv(&["serve", "--help"]).finish();
+    assert_clean_end(&finished);
+    let rows = [
+        ("--listen", "127.0.0.1:8080"),
+        ("--ttl", "60s"),
+        ("--retention", "60s"),
+        ("--idle-timeout", "6h"),
+        ("--header-timeout", "10s"),
+        ("--keep-alive-timeout", "75s"),
+        ("--linger-timeout", "2s"),
+        ("--linger-bytes", "1MiB"),
+        ("--drain-timeout", "30s"),
+        ("--max-connections", ""),
+        ("--max-streams", ""),
+        ("--max-lingering", ""),
+        ("--max-head", "16KiB"),
+        ("--max-json-body", "64KiB"),
+        ("--trusted", ""),
+        ("--pipe-size", "1MiB"),
+        ("--max-pipes", ""),
+        ("--no-splice", ""),
+    ];
+    for (flag, default) in rows {
+        let mut lines = finished.stdout.lines().skip_while(|line| !introduces(line, flag));
+        let first = lines.next().unwrap_or_else(|| panic!("{flag} is not there"));
+        let rest = lines.take_while(|line| !line.trim_start().starts_with('-'));
+        let entry: Vec<&str> = std::iter::once(first).chain(rest).collect();
+        assert!(entry.concat().contains(default), "the default {default}: {entry:#?}");
+    }
+}
+
+/// Whether this line of the help begins what it says about a flag.
+fn introduces(line: &str, flag: &str) -> bool {
+    let line = line.trim_start();
+    let long = line.split_once(", ").filter(|_| line.starts_with('-')).map_or(line, |both| both.1);
+    long.split([' ', '=']).next() == Some(flag)
+}
+
+#[test]
+fn it_listens_on_every_address_it_was_given() {
+    let relay = Relay::listening(&["127.0.0.1:0", "127.0.0.1:0", "127.0.0.2:0"], &[]);
+    assert_eq!(relay.addresses().len(), 3);
+    let id = relay.create();
+    for address in relay.addresses() {
+        let status = ask("GET", &format!("/stream/{id}/status"));
+        assert_eq!(Wire::connect(*address).exchange(&status).json()["id"], id, "{address}");
+    }
+    relay.signal(Signal::SIGTERM);
+    for address in relay.addresses() {
+        await_closed_listener(*address);
+    }
+    assert_clean_end(&relay.finish());
+}
+
+#[test]
+fn it_listens_on_ipv6() {
+    if TcpListener::bind("[::1]:0").is_err() {
+        eprintln!("skipped: this machine has no IPv6");
+        return;
+    }
+    let relay = Relay::listening(&["[::1]:0", "127.0.0.1:0"], &[]);
+    assert!(relay.address().is_ipv6(), "{}", relay.address());
+    assert_eq!(relay.get("/stream").status(), 200, "loopback is trusted by default");
+    let id = relay.create();
+    let mut destination = relay.waiting_destination(&id);
+    let put = Framing::Length(5).put(&id).raw_body(b"hello");
+    let uploaded = Wire::connect(relay.addresses()[1]).exchange(&put);
+    assert_eq!((uploaded.status(), destination.response().text()), (200, "hello"));
+}

@@ -1,0 +1,27 @@
+//! What every topic needs: the relay as a process, a raw HTTP/1.x client, bodies and JSON to check.
+//!
+//! Nothing here knows the relay's insides; it speaks to it over real sockets only.
+#![allow(dead_code, unused_imports, reason = "each test binary uses its own part")]
+
+mod body;
+mod clock;
+mod json;
+mod process;
+mod relay;
+mod request;
+mod response;
+mod scene;
+mod wire;
+
+pub(crate) use body::{chunks, is_pattern, pattern};
+pub(crate) use clock::{PATIENCE, eventually};
+pub(crate) use json::{assert_error, parse};
+pub(crate) use process::{Finished, Process};
+pub(crate) use relay::{Relay, stream_of};
+pub(crate) use request::{Ask, ask};
+pub(crate) use response::{Ending, Head, Response};
+pub(crate) use scene::{Framing, Pair, assert_uploaded};
+pub(crate) use wire::{LEAVINGS, Leaving, Wire};
+
+/// An id of the right shape that no relay will ever have made.
+pub(crate) const UNKNOWN: &str = "00000000-0000-4000-8000-000000000000";

@@ -1,0 +1,151 @@
+//! A relay of one's own for each test, on a port the kernel chose.
+
+use std::net::SocketAddr;
+use std::process::Command;
+
+use nix::sys::signal::Signal;
+use serde_json::Value;
+
+use super::clock::eventually;
+use super::process::{Finished, Process};
+use super::request::{Ask, ask};
+use super::response::Response;
+use super::wire::Wire;
+
+/// A relay that listens.
+pub(crate) struct Relay {
+    process: Process,
+    addresses: Vec<SocketAddr>,
+}
+
+impl Relay {
+    /// On 127.0.0.1, with these flags.
+    pub(crate) fn start(flags: &[&str]) -> Relay {
+        Relay::listening(&["127.0.0.1:0"], flags)
+    }
+
+    /// On these addresses, with these flags.
+    pub(crate) fn listening(addresses: &[&str], flags: &[&str]) -> Relay {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_rdv"));
+        command.arg("serve");
+        for address in addresses {
+            command.args(["--listen", address]);
+        }
+        command.args(flags);
+        Relay::from_command(command, addresses.len())
+    }
+
+    /// From a command that was prepared elsewhere and has so many listeners.
+    pub(crate) fn from_command(command: Command, listeners: usize) -> Relay {
+        let mut process = Process::start(command);
+        let addresses = eventually("the relay listens", || {
+            let addresses = announced(&process.stdout());
+            let ended = addresses.len() < listeners && process.ended();
+            assert!(!ended, "the relay ended: {}", process.stderr());
+            (addresses.len() == listeners).then_some(addresses)
+        });
+        Relay { process, addresses }
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.addresses[0]
+    }
+
+    pub(crate) fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    pub(crate) fn process(&self) -> &Process {
+        &self.process
+    }
+
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address())
+    }
+
+    pub(crate) fn connect(&self) -> Wire {
+        Wire::connect(self.address())
+    }
+
+    /// One request on a connection of its own, and its answer.
+    pub(crate) fn exchange(&self, ask: &Ask) -> Response {
+        self.connect().exchange(ask)
+    }
+
+    pub(crate) fn get(&self, target: &str) -> Response {
+        self.exchange(&ask("GET", target))
+    }
+
+    /// Waits until the relay has looked at all that reached it before: a ping comes back.
+    pub(crate) fn turn(&self) {
+        assert_eq!(self.get("/ping").status(), 200, "the relay is alive");
+    }
+
+    /// A new stream, created without a body.
+    pub(crate) fn create(&self) -> String {
+        stream_of(&self.exchange(&ask("POST", "/stream")))
+    }
+
+    /// A new stream, created with this body.
+    pub(crate) fn create_with(&self, body: &Value) -> String {
+        stream_of(&self.exchange(&ask("POST", "/stream").body(body.to_string())))
+    }
+
+    /// The status object of a stream that is held.
+    pub(crate) fn status(&self, id: &str) -> Value {
+        let answer = self.get(&format!("/stream/{id}/status"));
+        assert_eq!(answer.status(), 200, "{}", answer.text());
+        answer.json()
+    }
+
+    /// Waits until the stream is in this state; its status object then.
+    pub(crate) fn await_state(&self, id: &str, state: &str) -> Value {
+        let mut last = String::new();
+        let found = || {
+            let status = self.status(id);
+            status["state"].as_str().expect("a state").clone_into(&mut last);
+            (last == state).then_some(status)
+        };
+        eventually(&format!("state {state} of {id}"), found)
+    }
+
+    /// Reports an error without a body.
+    pub(crate) fn report(&self, id: &str) -> Response {
+        self.exchange(&ask("POST", &format!("/stream/{id}/error")))
+    }
+
+    /// The resident set of the relay, in bytes.
+    pub(crate) fn resident_bytes(&self) -> u64 {
+        let path = format!("/proc/{}/status", self.process.id());
+        let text = std::fs::read_to_string(path).expect("the relay's memory");
+        let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("VmRSS");
+        line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") * 1024
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        self.process.signal(signal);
+    }
+
+    /// Waits for its end.
+    pub(crate) fn finish(self) -> Finished {
+        self.process.finish()
+    }
+}
+
+/// The id in the answer to a creation.
+pub(crate) fn stream_of(answer: &Response) -> String {
+    assert_eq!(answer.status(), 201, "{}", answer.text());
+    answer.json()["stream"].as_str().expect("an id").to_owned()
+}
+
+fn announced(stdout: &str) -> Vec<SocketAddr> {
+    let whole = stdout.rsplit_once('\n').map_or("", |(whole, _)| whole);
+    let after =
+        |line: &str| line.split_once("listening on http://").map(|(_, rest)| rest.to_owned());
+    let address = |rest: String| {
+        let address =
+            rest.split(|c: char| c.is_whitespace() || c == '/').next().unwrap_or_default();
+        address.parse().unwrap_or_else(|_| panic!("listening on {rest:?}"))
+    };
+    whole.lines().filter_map(after).map(address).collect()
+}

@@ -1,0 +1,76 @@
+//! Requests as text, written out field by field so that a test controls each byte.
+
+/// A request being put together; `bytes` writes it out.
+#[derive(Clone)]
+pub(crate) struct Ask {
+    line: (String, String, &'static str),
+    host: Option<&'static str>,
+    fields: Vec<(String, String)>,
+    body: Vec<u8>,
+}
+
+/// An HTTP/1.1 request with a `Host` and nothing else.
+pub(crate) fn ask(method: &str, target: &str) -> Ask {
+    Ask {
+        line: (method.to_owned(), target.to_owned(), "HTTP/1.1"),
+        host: Some("relay.test"),
+        fields: Vec::new(),
+        body: Vec::new(),
+    }
+}
+
+impl Ask {
+    /// The same as HTTP/1.0, without a `Host`.
+    pub(crate) fn http10(mut self) -> Ask {
+        self.line.2 = "HTTP/1.0";
+        self.host = None;
+        self
+    }
+
+    /// With one more header field.
+    pub(crate) fn field(mut self, name: &str, value: &str) -> Ask {
+        self.fields.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// With `Content-Length`, whatever the body is.
+    pub(crate) fn length(self, length: usize) -> Ask {
+        self.field("Content-Length", &length.to_string())
+    }
+
+    /// With `Transfer-Encoding: chunked`; the body is given coded, or sent later.
+    pub(crate) fn chunked(self) -> Ask {
+        self.field("Transfer-Encoding", "chunked")
+    }
+
+    /// With these bytes behind the head, and no field about them.
+    pub(crate) fn raw_body(mut self, body: &[u8]) -> Ask {
+        self.body = body.to_vec();
+        self
+    }
+
+    /// With this body and its `Content-Length`.
+    pub(crate) fn body(self, body: impl AsRef<[u8]>) -> Ask {
+        let body = body.as_ref();
+        self.length(body.len()).raw_body(body)
+    }
+
+    /// With `Connection: close`.
+    pub(crate) fn closing(self) -> Ask {
+        self.field("Connection", "close")
+    }
+
+    pub(crate) fn method(&self) -> &str {
+        &self.line.0
+    }
+
+    /// As it goes over the wire.
+    pub(crate) fn bytes(&self) -> Vec<u8> {
+        let (method, target, version) = &self.line;
+        let line = format!("{method} {target} {version}\r\n");
+        let host = self.host.map(|host| format!("Host: {host}\r\n"));
+        let fields = self.fields.iter().map(|(name, value)| format!("{name}: {value}\r\n"));
+        let head: String = std::iter::once(line).chain(host).chain(fields).collect();
+        [head.as_bytes(), b"\r\n", &self.body].concat()
+    }
+}

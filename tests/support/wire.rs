@@ -1,0 +1,328 @@
+//! A raw HTTP/1.x client on one socket: it sends bytes as they are and says how answers ended.
+
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::time::Duration;
+
+use socket2::{Domain, SockRef, Socket, Type};
+
+use super::clock::PATIENCE;
+use super::request::Ask;
+use super::response::{Ending, Head, Response};
+
+/// One connection, and what was received on it but not yet taken.
+pub(crate) struct Wire {
+    stream: TcpStream,
+    received: Vec<u8>,
+    incoming: Incoming,
+}
+
+/// What is still to come of the body whose head was read last.
+enum Incoming {
+    /// This many bytes.
+    Length(u64),
+    /// The rest of this chunk, then more chunks; `None` where a size line comes next.
+    Chunked(Option<u64>),
+    /// Everything up to the close.
+    UntilClose,
+    /// Nothing: the body ended like this.
+    Over(Ending),
+}
+
+/// What one read found.
+enum Arrival {
+    Bytes,
+    End(Ending),
+}
+
+impl Wire {
+    pub(crate) fn connect(address: SocketAddr) -> Wire {
+        let stream = TcpStream::connect_timeout(&address, PATIENCE).expect("connect to the relay");
+        Wire::over(stream)
+    }
+
+    /// Connects with the smallest receive buffer, so that what is not read stays with the sender.
+    pub(crate) fn connect_narrow(address: SocketAddr) -> Wire {
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, None).expect("socket");
+        socket.set_recv_buffer_size(4096).expect("SO_RCVBUF");
+        socket.connect(&address.into()).expect("connect to the relay");
+        Wire::over(socket.into())
+    }
+
+    /// Speaks over a connection that is already there.
+    pub(crate) fn over(stream: TcpStream) -> Wire {
+        stream.set_read_timeout(Some(PATIENCE)).expect("SO_RCVTIMEO");
+        stream.set_write_timeout(Some(PATIENCE)).expect("SO_SNDTIMEO");
+        stream.set_nodelay(true).expect("TCP_NODELAY");
+        Wire { stream, received: Vec::new(), incoming: Incoming::Over(Ending::Complete) }
+    }
+
+    /// A second handle on the same socket, for a thread that sends while this one reads.
+    pub(crate) fn sender(&self) -> TcpStream {
+        self.stream.try_clone().expect("dup")
+    }
+
+    /// Sends all of it.
+    pub(crate) fn send(&mut self, bytes: impl AsRef<[u8]>) {
+        self.try_send(bytes).expect("send to the relay");
+    }
+
+    /// Sends all of it, or says why not.
+    pub(crate) fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
+        (&self.stream).write_all(bytes.as_ref())
+    }
+
+    /// Sends a request without waiting for its answer.
+    pub(crate) fn ask(&mut self, ask: &Ask) {
+        self.send(ask.bytes());
+    }
+
+    /// Sends until the peer takes no more for now; `None` once the connection is broken.
+    pub(crate) fn send_what_fits(&mut self, bytes: &[u8]) -> Option<usize> {
+        self.stream.set_nonblocking(true).expect("O_NONBLOCK");
+        let sent = (&self.stream).write(bytes);
+        self.stream.set_nonblocking(false).expect("O_NONBLOCK");
+        match sent {
+            Ok(count) => Some(count),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => Some(0),
+            Err(_) => None,
+        }
+    }
+
+    /// Sends a request and reads its whole answer.
+    pub(crate) fn exchange(&mut self, ask: &Ask) -> Response {
+        self.ask(ask);
+        self.response_to(ask.method())
+    }
+
+    /// Reads a whole answer (to anything but `HEAD`).
+    pub(crate) fn response(&mut self) -> Response {
+        self.response_to("GET")
+    }
+
+    /// Reads a whole answer to a request with this method.
+    pub(crate) fn response_to(&mut self, method: &str) -> Response {
+        let head = self.head_to(method);
+        let (body, ending) = self.rest();
+        Response { head, body, ending }
+    }
+
+    /// Reads the head of an answer (to anything but `HEAD`); its body is next.
+    pub(crate) fn head(&mut self) -> Head {
+        self.head_to("GET")
+    }
+
+    fn head_to(&mut self, method: &str) -> Head {
+        let shown = self.try_head(method);
+        shown.unwrap_or_else(|ending| panic!("no head, but {ending:?} after {:?}", self.shown()))
+    }
+
+    fn try_head(&mut self, method: &str) -> Result<Head, Ending> {
+        let head = Head::parse(&self.take_past(b"\r\n\r\n")?);
+        self.incoming = framing(&head, method);
+        Ok(head)
+    }
+
+    /// Whether a whole answer of success came; the connection may also end without any answer.
+    pub(crate) fn succeeded(&mut self) -> bool {
+        let success = self.try_head("GET").is_ok_and(|head| head.status == 200);
+        success && self.rest().1 == Ending::Complete
+    }
+
+    /// Reads `100 Continue`.
+    pub(crate) fn expect_continue(&mut self) {
+        assert_eq!(self.head().status, 100);
+    }
+
+    /// Reads this many bytes of the body; panics if it ends before.
+    pub(crate) fn body(&mut self, count: usize) -> Vec<u8> {
+        let mut body = Vec::new();
+        while body.len() < count {
+            let some = self.some(count - body.len());
+            assert!(!some.is_empty(), "the body ended after {} of {count}", body.len());
+            body.extend_from_slice(&some);
+        }
+        body
+    }
+
+    /// Reads what is left of the body, and how it ended.
+    pub(crate) fn rest(&mut self) -> (Vec<u8>, Ending) {
+        let mut body = Vec::new();
+        loop {
+            let some = self.some(usize::MAX);
+            if let (true, Incoming::Over(ending)) = (some.is_empty(), &self.incoming) {
+                return (body, *ending);
+            }
+            body.extend_from_slice(&some);
+        }
+    }
+
+    /// Some bytes of the body, at most `most`; none once it is over.
+    fn some(&mut self, most: usize) -> Vec<u8> {
+        loop {
+            let left = match self.incoming {
+                Incoming::Over(_) => return Vec::new(),
+                Incoming::Length(0) => {
+                    self.incoming = Incoming::Over(Ending::Complete);
+                    return Vec::new();
+                }
+                Incoming::Chunked(None | Some(0)) => {
+                    self.next_chunk();
+                    continue;
+                }
+                Incoming::Length(left) | Incoming::Chunked(Some(left)) => left,
+                Incoming::UntilClose => u64::MAX,
+            };
+            if self.received.is_empty()
+                && let Arrival::End(ending) = self.receive()
+            {
+                let unframed = matches!(self.incoming, Incoming::UntilClose);
+                let orderly = unframed && ending == Ending::Closed;
+                self.incoming = Incoming::Over(if orderly { Ending::Complete } else { ending });
+                return Vec::new();
+            }
+            let count =
+                self.received.len().min(most).min(usize::try_from(left).unwrap_or(usize::MAX));
+            self.take_from_body(count as u64);
+            return self.received.drain(..count).collect();
+        }
+    }
+
+    fn take_from_body(&mut self, count: u64) {
+        match &mut self.incoming {
+            Incoming::Length(left) | Incoming::Chunked(Some(left)) => *left -= count,
+            Incoming::Chunked(None) | Incoming::UntilClose | Incoming::Over(_) => {}
+        }
+    }
+
+    /// Reads a size line, and the empty line before it where a chunk just ended.
+    fn next_chunk(&mut self) {
+        let within = matches!(self.incoming, Incoming::Chunked(Some(0)));
+        let line = if within { self.take_past(b"\r\n") } else { Ok(Vec::new()) };
+        let line = line.and_then(|gap| {
+            assert!(gap.is_empty(), "no CRLF after a chunk, but {gap:?}");
+            self.take_past(b"\r\n")
+        });
+        let line = match line {
+            Ok(line) => String::from_utf8(line).expect("a size line is ASCII"),
+            Err(ending) => return self.incoming = Incoming::Over(ending),
+        };
+        // The relay frames bodies itself: bare sizes, no extensions, no trailers.
+        let size = u64::from_str_radix(&line, 16).unwrap_or_else(|_| panic!("size line {line:?}"));
+        self.incoming = Incoming::Chunked(Some(size));
+        if size == 0 {
+            let ending = match self.take_past(b"\r\n") {
+                Ok(line) => {
+                    assert!(line.is_empty(), "a trailer: {line:?}");
+                    Ending::Complete
+                }
+                Err(ending) => ending,
+            };
+            self.incoming = Incoming::Over(ending);
+        }
+    }
+
+    /// Takes what comes before `mark`, and drops the mark.
+    fn take_past(&mut self, mark: &[u8]) -> Result<Vec<u8>, Ending> {
+        loop {
+            if let Some(at) = self.received.windows(mark.len()).position(|bytes| bytes == mark) {
+                let taken = self.received.drain(..at).collect();
+                self.received.drain(..mark.len());
+                return Ok(taken);
+            }
+            if let Arrival::End(ending) = self.receive() {
+                return Err(ending);
+            }
+        }
+    }
+
+    fn receive(&mut self) -> Arrival {
+        let mut buffer = [0; 16 * 1024];
+        match self.stream.read(&mut buffer) {
+            Ok(0) => Arrival::End(Ending::Closed),
+            Ok(count) => {
+                self.received.extend_from_slice(&buffer[..count]);
+                Arrival::Bytes
+            }
+            Err(error) if error.kind() == ErrorKind::Interrupted => Arrival::Bytes,
+            Err(error) if error.kind() == ErrorKind::ConnectionReset => Arrival::End(Ending::Reset),
+            Err(error) => panic!("no byte came ({error}) after {:?}", self.shown()),
+        }
+    }
+
+    /// Reads raw bytes to the end of the connection.
+    pub(crate) fn everything(&mut self) -> (Vec<u8>, Ending) {
+        loop {
+            if let Arrival::End(ending) = self.receive() {
+                return (std::mem::take(&mut self.received), ending);
+            }
+        }
+    }
+
+    /// Nothing more comes but the end of the connection.
+    pub(crate) fn expect_end(&mut self) {
+        let (bytes, _ending) = self.everything();
+        assert!(bytes.is_empty(), "more came: {:?}", String::from_utf8_lossy(&bytes));
+    }
+
+    /// Nothing has come so far, not even an end.
+    pub(crate) fn assert_silent(&mut self) {
+        assert!(self.received.is_empty(), "bytes came: {:?}", self.shown());
+        self.stream.set_nonblocking(true).expect("O_NONBLOCK");
+        let found = self.stream.peek(&mut [0; 256]);
+        self.stream.set_nonblocking(false).expect("O_NONBLOCK");
+        let silent = matches!(&found, Err(error) if error.kind() == ErrorKind::WouldBlock);
+        assert!(silent, "not silent: {found:?}");
+    }
+
+    /// Says FIN and goes on reading.
+    pub(crate) fn finish_sending(&mut self) {
+        self.stream.shutdown(Shutdown::Write).expect("shutdown");
+    }
+
+    /// Leaves with a reset instead of a FIN.
+    pub(crate) fn reset(self) {
+        SockRef::from(&self.stream).set_linger(Some(Duration::ZERO)).expect("SO_LINGER");
+    }
+
+    /// Leaves as `way` says.
+    pub(crate) fn leave(self, way: Leaving) {
+        match way {
+            Leaving::Close => drop(self),
+            Leaving::Reset => self.reset(),
+        }
+    }
+
+    fn shown(&self) -> String {
+        String::from_utf8_lossy(&self.received[..self.received.len().min(300)]).into_owned()
+    }
+}
+
+/// How a peer goes away.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Leaving {
+    /// With a FIN.
+    Close,
+    /// With a reset (`SO_LINGER` of 0).
+    Reset,
+}
+
+/// Both ways to go away.
+pub(crate) const LEAVINGS: [Leaving; 2] = [Leaving::Close, Leaving::Reset];
+
+fn framing(head: &Head, method: &str) -> Incoming {
+    let coding = head.get("Transfer-Encoding").map(str::to_ascii_lowercase);
+    let length = head.get("Content-Length").map(|length| {
+        assert!(length.bytes().all(|byte| byte.is_ascii_digit()), "Content-Length: {length:?}");
+        length.parse().expect("a Content-Length of 64 bits")
+    });
+    assert!(coding.is_none() || length.is_none(), "both framings: {head:?}");
+    let bodyless = matches!(head.status, 100..=199 | 204 | 304);
+    match (coding.as_deref(), length) {
+        _ if bodyless || method == "HEAD" => Incoming::Over(Ending::Complete),
+        (Some("chunked"), _) => Incoming::Chunked(None),
+        (Some(other), _) => panic!("Transfer-Encoding: {other}"),
+        (None, Some(length)) => Incoming::Length(length),
+        (None, None) => Incoming::UntilClose,
+    }
+}

@@ -1,0 +1,101 @@
+//! As an ordinary user, whose pipes are few: hundreds of transfers at once, and none is lost.
+
+mod support;
+
+use std::fs::{self, Permissions};
+use std::io::Write;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+use std::thread;
+
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use support::{Ending, Framing, Pair, Relay, is_pattern, pattern};
+use tempfile::TempDir;
+
+/// How many transfers run at once.
+const TRANSFERS: usize = 300;
+
+/// The size of each body: several times what a pipe holds by default.
+const SIZE: usize = 300_000;
+
+/// The user and group of `nobody`.
+fn nobody() -> (u32, u32) {
+    let users = fs::read_to_string("/etc/passwd").expect("/etc/passwd");
+    let line = users.lines().find(|line| line.starts_with("nobody:")).expect("a user nobody");
+    let id = |at| line.split(':').nth(at).and_then(|id: &str| id.parse().ok()).expect("an id");
+    (id(2), id(3))
+}
+
+/// A command that runs the relay without privileges, and the directory its binary lies in.
+fn unprivileged() -> (Command, TempDir) {
+    let directory = tempfile::Builder::new()
+        .permissions(Permissions::from_mode(0o755))
+        .tempdir()
+        .expect("a directory");
+    let binary = directory.path().join("rdv");
+    fs::copy(env!("CARGO_BIN_EXE_rdv"), &binary).expect("a copy of the binary");
+    fs::set_permissions(&binary, Permissions::from_mode(0o755)).expect("permissions");
+    let mut command = Command::new(binary);
+    command.current_dir("/").args(["serve", "--listen", "127.0.0.1:0"]);
+    command.args(["--max-connections", "900", "--max-streams", "900"]);
+    if fs::metadata("/proc/self").expect("/proc").uid() == 0 {
+        let (user, group) = nobody();
+        command.uid(user).gid(group);
+    }
+    (command, directory)
+}
+
+fn seed(number: usize) -> u64 {
+    number as u64
+}
+
+/// Runs one transfer to its end, its source and its destination at once.
+fn run(number: usize, pair: &mut Pair) -> Result<(), String> {
+    let framing = pair.framing;
+    let body = [&framing.piece(&pattern(seed(number), SIZE)), framing.end()].concat();
+    let mut sender = pair.source.sender();
+    thread::scope(|scope| {
+        let sending = scope.spawn(move || sender.write_all(&body));
+        let download = pair.destination.response();
+        let sent = sending.join().map_err(|_| "the sender panicked")?;
+        sent.map_err(|error| format!("sending: {error}"))?;
+        if (download.status(), download.ending) != (200, Ending::Complete) {
+            return Err(format!("{} {:?}", download.status(), download.ending));
+        }
+        is_pattern(seed(number), SIZE, &download.body)?;
+        let uploaded = pair.source.response().status();
+        if uploaded == 200 { Ok(()) } else { Err(format!("the upload was answered {uploaded}")) }
+    })
+}
+
+/// Lets this process and its children have as many descriptors as the machine grants.
+fn raise_descriptor_limit() {
+    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).expect("RLIMIT_NOFILE");
+    setrlimit(Resource::RLIMIT_NOFILE, hard, hard).expect("RLIMIT_NOFILE");
+}
+
+#[test]
+fn hundreds_of_transfers_at_once_lose_none() {
+    raise_descriptor_limit();
+    let (command, _directory) = unprivileged();
+    let relay = Relay::from_command(command, 1);
+    let framing = |number| {
+        if number % 2 == 0 { Framing::Length(SIZE) } else { Framing::Chunked }
+    };
+    let mut pairs: Vec<Pair> = (0..TRANSFERS).map(|number| relay.pair(framing(number))).collect();
+    let lost: Vec<String> = thread::scope(|scope| {
+        let running: Vec<_> = pairs
+            .iter_mut()
+            .enumerate()
+            .map(|(number, pair)| scope.spawn(move || (number, run(number, pair))))
+            .collect();
+        let ended = running.into_iter().map(|transfer| transfer.join().expect("a transfer"));
+        ended.filter_map(|(n, end)| end.err().map(|why| format!("{n}: {why}"))).collect()
+    });
+    assert!(lost.is_empty(), "{} of {TRANSFERS} were lost: {lost:#?}", lost.len());
+    for pair in &pairs {
+        let status = relay.await_state(&pair.id, "FINISHED");
+        assert_eq!(status["bytes_transferred"], SIZE);
+    }
+}
