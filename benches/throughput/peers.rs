@@ -148,9 +148,11 @@ impl Bench {
     pub(crate) fn haproxy(&self) -> Outcome<Option<Relay>> {
         let Some(program) = installed("haproxy") else { return Ok(None) };
         let (address, sink) = (free_address()?, free_address()?);
+        // `option splice-auto` leaves it to a guess, which was to copy whenever strace looked.
         let config = format!(
             "global\n  nbthread 1\n  maxconn 4096\n  tune.pipesize 1048576\n\
-             defaults\n  mode tcp\n  option splice-auto\n  timeout connect 5s\n  \
+             defaults\n  mode tcp\n  option splice-request\n  option splice-response\n  \
+             timeout connect 5s\n  \
              timeout client 60s\n  timeout server 60s\n\
              listen relay\n  bind {address}\n  server sink {sink}\n"
         );

@@ -9,7 +9,7 @@ use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags};
 use super::{say, wait};
 use crate::measure::now;
 use crate::options::Task;
-use crate::wire::{WRITE_BYTES, Wire};
+use crate::wire::{LAST_CHUNK, WRITE_BYTES, Wire};
 use crate::{Outcome, fault};
 
 /// One upload.
@@ -107,11 +107,15 @@ impl Upload {
         let Some(end) = memchr::memmem::find(&self.answer, b"\r\n\r\n") else {
             return Ok(Wants::Answer);
         };
-        let head = String::from_utf8_lossy(&self.answer[..end]);
-        if head.split(' ').nth(1) == Some("200") {
-            return Ok(Wants::Nothing);
+        let head = String::from_utf8_lossy(&self.answer[..end]).to_ascii_lowercase();
+        if head.split(' ').nth(1) != Some("200") {
+            let answer = String::from_utf8_lossy(&self.answer).into_owned();
+            return Err(fault(format!("source was answered: {answer}")));
         }
-        Err(fault(format!("source was answered: {}", String::from_utf8_lossy(&self.answer))))
+        // Some peers comment on the transfer while it goes on; to leave early would reset it.
+        let goes_on = head.contains("transfer-encoding: chunked");
+        let over = !goes_on || self.answer.ends_with(LAST_CHUNK);
+        Ok(if over { Wants::Nothing } else { Wants::Answer })
     }
 
     fn write(&mut self) -> io::Result<()> {
