@@ -1,0 +1,49 @@
+//! The cases, each with the figures it owes.
+
+mod parked;
+mod ping;
+mod small;
+mod transfers;
+mod trickle;
+
+use crate::Outcome;
+use crate::options::Case;
+use crate::peers::{Bench, Relay};
+use crate::table::{self, Report};
+
+/// All of them, in the order in which they run.
+pub(crate) const ALL: [Case; 8] = [
+    Case::OneStream,
+    Case::HundredStreams,
+    Case::Chunked,
+    Case::Small,
+    Case::Ping,
+    Case::Trickle,
+    Case::Parked,
+    Case::Unprivileged,
+];
+
+/// Runs one; an error means that it could not go on.
+pub(crate) fn run(case: Case, bench: &Bench, report: &mut Report) -> Outcome<()> {
+    match case {
+        Case::OneStream => transfers::one_stream(bench, report),
+        Case::HundredStreams => transfers::hundred_streams(bench, report),
+        Case::Chunked => transfers::chunked(bench, report),
+        Case::Small => small::run(bench, report)?,
+        Case::Ping => ping::run(bench, report)?,
+        Case::Trickle => trickle::run(bench, report)?,
+        Case::Parked => parked::run(bench, report)?,
+        Case::Unprivileged => transfers::unprivileged(bench, report),
+    }
+    Ok(())
+}
+
+/// Keeps a relay that started and reports one that did not.
+fn started(relay: Outcome<Relay>, report: &mut Report) -> Option<Relay> {
+    relay.map_err(|error| report.failed("start", &error)).ok()
+}
+
+/// Says what to install for a comparison that could not be made.
+fn missing(program: &str, package: &str) {
+    table::note(&format!("{program} is not installed (Debian package {package}); skipped"));
+}

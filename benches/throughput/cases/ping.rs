@@ -1,0 +1,119 @@
+//! Requests without a body: `GET /ping`, beside nginx with one worker that returns a constant.
+
+use std::process::Command;
+use std::time::Duration;
+
+use super::{missing, started};
+use crate::children::Worker;
+use crate::client::Client;
+use crate::measure::{Deadline, median, now, since};
+use crate::peers::{Bench, Relay, installed};
+use crate::table::{self, Report};
+use crate::{Outcome, fault};
+
+/// Connections that are asked over at once.
+const CONNECTIONS: usize = 32;
+
+/// A server and its figures, one a run: requests a second, and CPU microseconds a request.
+struct Entry {
+    relay: Relay,
+    rates: Vec<f64>,
+    costs: Vec<f64>,
+}
+
+/// Requests a second of the relay, against those of nginx.
+pub(crate) fn run(bench: &Bench, report: &mut Report) -> Outcome<()> {
+    let mut relays = Vec::new();
+    for build in &bench.builds() {
+        relays.extend(started(bench.rdv(build), report));
+    }
+    match bench.nginx() {
+        Ok(Some(relay)) => relays.push(relay),
+        Ok(None) => missing("nginx", "nginx-light"),
+        Err(error) => report.failed("start", &error),
+    }
+    let entry = |relay| Entry { relay, rates: Vec::new(), costs: Vec::new() };
+    let mut entries: Vec<Entry> = relays.into_iter().map(entry).collect();
+    let time = Duration::from_secs(bench.size(4, 1));
+    for _ in 0..bench.runs() {
+        for entry in &mut entries {
+            entry.measure(time)?;
+        }
+    }
+    let client = if installed("wrk").is_some() {
+        "wrk -t1"
+    } else {
+        missing("wrk", "wrk");
+        "own client"
+    };
+    let title = format!("ping, {client}, {CONNECTIONS} connections, {} s", time.as_secs());
+    let rows: Vec<Vec<String>> = entries.iter().map(Entry::row).collect();
+    table::print(&title, &["server", "requests/s", "CPU µs each"], &rows);
+    let rates = |name: &str| {
+        entries.iter().find(|entry| entry.relay.name == name).map(|entry| entry.rates.clone())
+    };
+    if let (Some(rdv), Some(nginx)) = (rates("rdv"), rates("nginx")) {
+        let ratio = median(rdv.iter().zip(nginx).map(|(rdv, nginx)| rdv / nginx));
+        report.at_least("ping: requests/s, rdv / nginx", Some(ratio), 0.9);
+    }
+    Ok(())
+}
+
+impl Entry {
+    fn measure(&mut self, time: Duration) -> Outcome<()> {
+        let (cpu, begin) = (self.relay.cpu()?, now());
+        let rate = match installed("wrk") {
+            Some(_) => with_wrk(&self.relay, time),
+            None => with_own_client(&self.relay, time),
+        };
+        let seconds = since(begin).as_secs_f64();
+        let cpu = self.relay.cpu()?.saturating_sub(cpu).as_secs_f64();
+        self.relay.check_alive()?;
+        let rate = rate.map_err(|error| fault(format!("{}: {error}", self.relay.name)))?;
+        self.rates.push(rate);
+        self.costs.push(cpu * 1e6 / (rate * seconds));
+        Ok(())
+    }
+
+    fn row(&self) -> Vec<String> {
+        let rate = median(self.rates.iter().copied());
+        let cost = median(self.costs.iter().copied());
+        vec![self.relay.name.clone(), format!("{rate:.0}"), format!("{cost:.2}")]
+    }
+}
+
+fn with_wrk(relay: &Relay, time: Duration) -> Outcome<f64> {
+    let url = format!("http://{}/ping", relay.address);
+    let mut command = Command::new("wrk");
+    command.args(["-t1", &format!("-c{CONNECTIONS}"), &format!("-d{}s", time.as_secs()), &url]);
+    let wrk = Worker::start("wrk", &mut command, "")?;
+    let said = wrk.finish(Deadline::after(time + Duration::from_secs(20)))?;
+    if let Some(bad) = said.iter().find(|line| line.contains("Non-2xx") || line.contains("errors"))
+    {
+        return Err(fault(bad.trim()));
+    }
+    let rate = said.iter().find_map(|line| line.strip_prefix("Requests/sec:"));
+    Ok(rate.ok_or_else(|| fault("wrk printed no rate"))?.trim().parse()?)
+}
+
+/// One thread that asks over all connections, then reads all answers.
+fn with_own_client(relay: &Relay, time: Duration) -> Outcome<f64> {
+    let clients: Outcome<Vec<_>> =
+        (0..CONNECTIONS).map(|_| Client::connect(relay.address)).collect();
+    let mut clients = clients?;
+    let begin = now();
+    let mut count = 0.0;
+    while since(begin) < time {
+        for client in &mut clients {
+            client.send("GET /ping", "", b"")?;
+        }
+        for client in &mut clients {
+            let answer = client.answer()?;
+            if answer.status != 200 {
+                return Err(fault(format!("GET /ping was answered {}", answer.status)));
+            }
+            count += 1.0;
+        }
+    }
+    Ok(count / since(begin).as_secs_f64())
+}

@@ -1,0 +1,99 @@
+//! Complete small exchanges: `POST /stream`, a `PUT` of 1 KiB, and the `GET`, one after another.
+
+use super::started;
+use crate::client::Client;
+use crate::measure::median;
+use crate::peers::{Bench, Relay};
+use crate::table::{self, Report};
+use crate::{Outcome, fault};
+
+/// Payload of one exchange.
+const PAYLOAD: [u8; 1024] = [b'x'; 1024];
+
+/// Who comes first, over which connections, at how many microseconds of relay CPU at most.
+#[derive(Clone, Copy)]
+struct Variant {
+    name: &'static str,
+    upload_first: bool,
+    keep: bool,
+    limit: f64,
+}
+
+const VARIANTS: [Variant; 4] = [
+    Variant { name: "new connections, GET first", upload_first: false, keep: false, limit: 65.0 },
+    Variant { name: "new connections, PUT first", upload_first: true, keep: false, limit: 65.0 },
+    Variant { name: "kept-alive, GET first", upload_first: false, keep: true, limit: 30.0 },
+    Variant { name: "kept-alive, PUT first", upload_first: true, keep: true, limit: 30.0 },
+];
+
+/// Microseconds of relay CPU for one exchange.
+pub(crate) fn run(bench: &Bench, report: &mut Report) -> Outcome<()> {
+    let count = bench.size(5000, 20);
+    let builds = bench.builds();
+    let mut rows = Vec::new();
+    let mut figures = Vec::new();
+    for variant in VARIANTS {
+        let mut costs = vec![Vec::new(); builds.len()];
+        for _ in 0..bench.runs() {
+            for (build, costs) in builds.iter().zip(&mut costs) {
+                // A new process each time, so that no port is used up by closed connections.
+                let Some(mut relay) = started(bench.rdv(build), report) else { return Ok(()) };
+                let cost = measure(&relay, variant, count);
+                relay.check_alive()?;
+                costs.push(cost.map_err(|error| fault(format!("{}: {error}", variant.name)))?);
+            }
+        }
+        for (build, costs) in builds.iter().zip(costs) {
+            let cost = median(costs);
+            rows.push(vec![format!("{}, {}", build.name, variant.name), format!("{cost:.1}")]);
+            if build.name == "rdv" {
+                figures.push((variant, cost));
+            }
+        }
+    }
+    let title = format!("small, {count} exchanges of 1 KiB in sequence");
+    table::print(&title, &["exchange", "CPU µs each"], &rows);
+    for (variant, cost) in figures {
+        let what = format!("small, {}: CPU µs", variant.name);
+        report.at_most(&what, Some(cost), variant.limit);
+    }
+    Ok(())
+}
+
+fn measure(relay: &Relay, variant: Variant, count: u32) -> Outcome<f64> {
+    let connect = || Client::connect(relay.address);
+    let mut kept = (connect()?, connect()?);
+    exchange(&mut kept.0, &mut kept.1, variant)?;
+    let before = relay.cpu()?;
+    for _ in 0..count {
+        if variant.keep {
+            exchange(&mut kept.0, &mut kept.1, variant)?;
+        } else {
+            let id = connect()?.create_stream()?;
+            meet(&mut connect()?, &mut connect()?, &id, variant)?;
+        }
+    }
+    let cpu = relay.cpu()?.saturating_sub(before);
+    Ok(cpu.as_secs_f64() * 1e6 / f64::from(count))
+}
+
+/// One exchange over two connections.
+fn exchange(source: &mut Client, destination: &mut Client, variant: Variant) -> Outcome<()> {
+    let id = destination.create_stream()?;
+    meet(source, destination, &id, variant)
+}
+
+fn meet(source: &mut Client, destination: &mut Client, id: &str, variant: Variant) -> Outcome<()> {
+    let put = format!("PUT /stream/{id}");
+    let get = format!("GET /stream/{id}");
+    let length = format!("Content-Length: {}\r\n", PAYLOAD.len());
+    if variant.upload_first {
+        source.send(&put, &length, &PAYLOAD)?;
+        destination.send(&get, "", b"")?;
+    } else {
+        destination.send(&get, "", b"")?;
+        source.send(&put, &length, &PAYLOAD)?;
+    }
+    destination.expect("GET", &PAYLOAD)?;
+    source.expect("PUT", b"")
+}

@@ -1,0 +1,193 @@
+//! Bulk transfers: one stream, 100 streams, chunked uploads, and 1,000 without privileges.
+
+use super::{missing, started};
+use crate::measure::median;
+use crate::options::Taste;
+use crate::peers::{Bench, Relay};
+use crate::table::{self, Report};
+use crate::transfer::{Load, Sample};
+use crate::wire::Framing;
+
+const MIB: u64 = 1 << 20;
+const COLUMNS: [&str; 6] =
+    ["relay", "GiB/s", "CPU s/GiB", "least..most", "calls/GiB", "first/last end"];
+
+/// One relay and its samples, one a run.
+struct Entry {
+    relay: Relay,
+    samples: Vec<Sample>,
+    calls: Option<f64>,
+    failed: bool,
+}
+
+/// Relays that carry the same load in turns.
+struct Contest(Vec<Entry>);
+
+/// One stream with Content-Length, to a sink that discards and to one that reads.
+pub(crate) fn one_stream(bench: &Bench, report: &mut Report) {
+    let mut contest = Contest::of_all(bench, report);
+    for (name, taste, limit) in
+        [("discarding sink", Taste::Discard, 0.80), ("reading sink", Taste::Read, 1.05)]
+    {
+        let length = bench.size(4096, 8) * MIB;
+        let load = Load { streams: 1, length, framing: Framing::Length, taste };
+        let title = format!("one-stream, {} MiB, {name}", length / MIB);
+        contest.run(bench, report, &title, &load);
+        let cpu = contest.ratio("rdv", "plain splice", Sample::cpu_per_gib);
+        report.at_most(&format!("one-stream, {name}: CPU, rdv / plain splice"), cpu, limit);
+        let rate = contest.ratio("rdv", "plain splice", Sample::gib_per_second);
+        report.at_least(&format!("one-stream, {name}: throughput, rdv / plain splice"), rate, 0.95);
+    }
+}
+
+/// 100 streams at once.
+pub(crate) fn hundred_streams(bench: &Bench, report: &mut Report) {
+    let mut contest = Contest::of_all(bench, report);
+    let length = bench.size(64 * MIB, MIB / 8);
+    let taste = Taste::Discard;
+    let load = Load { streams: 100, length, framing: Framing::Length, taste };
+    let title = format!("hundred-streams, {} KiB each, discarding sink", length >> 10);
+    contest.run(bench, report, &title, &load);
+    let cpu = contest.ratio("rdv", "plain splice", Sample::cpu_per_gib);
+    report.at_most("hundred-streams: CPU, rdv / plain splice", cpu, 0.80);
+    let evenness = contest.figure("rdv", Sample::evenness);
+    report.at_least("hundred-streams: first end / last end", evenness, 0.95);
+}
+
+/// Chunked uploads, in the chunks of `curl -T -` and in small ones.
+pub(crate) fn chunked(bench: &Bench, report: &mut Report) {
+    let mut contest = Contest::new(bench, report, &[("copy", "copy")]);
+    // curl sends 65,524 bytes a chunk, 64 KiB with its framing.
+    for (name, chunk_bytes, limit) in [("64 KiB", 65_524, 0.75), ("2 KiB", 2048, 1.00)] {
+        let length = bench.size(2048, 4) * MIB;
+        let framing = Framing::Chunks(chunk_bytes);
+        let load = Load { streams: 1, length, framing, taste: Taste::Discard };
+        let title = format!("chunked, {} MiB in chunks of {name}, discarding sink", length / MIB);
+        contest.run(bench, report, &title, &load);
+        let cpu = contest.ratio("rdv", "copy", Sample::cpu_per_gib);
+        report.at_most(&format!("chunked, {name}: CPU, rdv / copy"), cpu, limit);
+    }
+}
+
+/// 1,000 transfers at once through a relay that runs as root and one that does not.
+pub(crate) fn unprivileged(bench: &Bench, report: &mut Report) {
+    if !nix::unistd::geteuid().is_root() {
+        table::note("unprivileged: needs root, to start the relay as root and as nobody; skipped");
+        return;
+    }
+    let mut relays = Vec::new();
+    for build in bench.builds().iter().take(1) {
+        relays.extend(started(bench.rdv(build), report));
+        relays.extend(started(bench.rdv_as_nobody(build), report));
+    }
+    let mut contest = Contest::from(relays);
+    let (streams, length) = bench.size((1000, 4 * MIB), (50, MIB / 8));
+    let load = Load { streams, length, framing: Framing::Length, taste: Taste::Read };
+    let title = format!("unprivileged, {streams} streams of {} KiB, reading sinks", length >> 10);
+    contest.run(bench, report, &title, &load);
+    let cpu = contest.ratio("rdv as nobody", "rdv", Sample::cpu_per_gib);
+    report.at_most("unprivileged: CPU, as nobody / as root (none lost)", cpu, 1.2);
+}
+
+impl Contest {
+    fn from(relays: Vec<Relay>) -> Self {
+        let entry = |relay| Entry { relay, samples: Vec::new(), calls: None, failed: false };
+        Self(relays.into_iter().map(entry).collect())
+    }
+
+    /// The builds of rdv, these comparison relays (name, role), and relays that run already.
+    fn new(bench: &Bench, report: &mut Report, own: &[(&str, &str)]) -> Self {
+        let mut relays = Vec::new();
+        for build in &bench.builds() {
+            relays.extend(started(bench.rdv(build), report));
+        }
+        for (name, role) in own {
+            relays.extend(started(bench.own(name, role), report));
+        }
+        relays.extend(bench.running());
+        Self::from(relays)
+    }
+
+    /// Every relay there is.
+    fn of_all(bench: &Bench, report: &mut Report) -> Self {
+        let own = [("plain splice", "plain-splice"), ("copy", "copy")];
+        let mut contest = Self::new(bench, report, &own);
+        match bench.haproxy() {
+            Ok(Some(relay)) => contest.0.extend(Self::from(vec![relay]).0),
+            Ok(None) => missing("haproxy", "haproxy"),
+            Err(error) => report.failed("start", &error),
+        }
+        contest
+    }
+
+    /// Runs one load through all, in turns, and prints the medians.
+    fn run(&mut self, bench: &Bench, report: &mut Report, title: &str, load: &Load) {
+        for entry in &mut self.0 {
+            entry.samples.clear();
+        }
+        for _ in 0..bench.runs() {
+            for entry in self.0.iter_mut().filter(|entry| !entry.failed) {
+                match bench.transfer(&mut entry.relay, load) {
+                    Ok(sample) => entry.samples.push(sample),
+                    Err(error) => {
+                        entry.failed = true;
+                        report.failed(title, &error);
+                    }
+                }
+            }
+        }
+        for entry in self.0.iter_mut().filter(|entry| !entry.failed) {
+            entry.calls = bench.calls_per_gib(&mut entry.relay, load);
+        }
+        let rows: Vec<Vec<String>> = self.0.iter().map(Entry::row).collect();
+        table::print(title, &COLUMNS, &rows);
+        if let Some(ratio) = self.ratio("rdv", "other build", Sample::cpu_per_gib) {
+            table::note(&format!("CPU, rdv / other build: {ratio:.3}"));
+        }
+    }
+
+    fn samples(&self, relay: &str) -> &[Sample] {
+        let entry = self.0.iter().find(|entry| entry.relay.name == relay);
+        entry.map_or(&[], |entry| &entry.samples)
+    }
+
+    /// The median of the ratios of one run each; none if one of the two is missing.
+    fn ratio(&self, above: &str, below: &str, figure: impl Fn(&Sample) -> f64) -> Option<f64> {
+        let pairs = self.samples(above).iter().zip(self.samples(below));
+        let ratios: Vec<f64> = pairs.map(|(above, below)| figure(above) / figure(below)).collect();
+        (!ratios.is_empty()).then(|| median(ratios))
+    }
+
+    fn figure(&self, relay: &str, figure: impl Fn(&Sample) -> f64) -> Option<f64> {
+        let samples = self.samples(relay);
+        (!samples.is_empty()).then(|| median(samples.iter().map(figure)))
+    }
+}
+
+impl Entry {
+    fn row(&self) -> Vec<String> {
+        let figure = |figure: fn(&Sample) -> f64, digits: usize| {
+            if self.samples.is_empty() {
+                return "-".to_owned();
+            }
+            format!("{:.*}", digits, median(self.samples.iter().map(figure)))
+        };
+        vec![
+            self.relay.name.clone(),
+            figure(Sample::gib_per_second, 2),
+            figure(Sample::cpu_per_gib, 4),
+            self.spread(),
+            self.calls.map_or_else(|| "-".to_owned(), |calls| format!("{calls:.0}")),
+            figure(Sample::evenness, 3),
+        ]
+    }
+
+    /// The least and the most CPU of a run: how far to trust the median.
+    fn spread(&self) -> String {
+        let costs = || self.samples.iter().map(Sample::cpu_per_gib);
+        match (costs().min_by(f64::total_cmp), costs().max_by(f64::total_cmp)) {
+            (Some(least), Some(most)) => format!("{least:.3}..{most:.3}"),
+            (None, _) | (_, None) => "-".to_owned(),
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! Processes that the bench starts: each wait for them is bounded, and none outlives its owner.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::thread;
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::measure::Deadline;
+use crate::{Outcome, fault};
+
+/// A running child; killed, by its id, when dropped.
+pub(crate) struct Worker {
+    name: String,
+    child: Child,
+    /// What it writes on its standard output, until it said enough.
+    lines: Option<Receiver<String>>,
+}
+
+impl Worker {
+    /// Starts `command`, with `input` on its standard input.
+    pub(crate) fn start(name: &str, command: &mut Command, input: &str) -> Outcome<Self> {
+        let child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
+        let mut child = child.map_err(|error| fault(format!("{name}: cannot start: {error}")))?;
+        if let Some(mut stdin) = child.stdin.take() {
+            stdin.write_all(input.as_bytes())?;
+        }
+        let lines = child.stdout.take().map(forward);
+        Ok(Self { name: name.to_owned(), child, lines })
+    }
+
+    /// The id of the process.
+    pub(crate) fn pid(&self) -> Pid {
+        Pid::from_raw(i32::try_from(self.child.id()).unwrap_or(0))
+    }
+
+    /// Its next line; none if it ended.
+    pub(crate) fn line(&self, deadline: Deadline) -> Outcome<Option<String>> {
+        let Some(lines) = &self.lines else { return Ok(None) };
+        match lines.recv_timeout(deadline.left()) {
+            Ok(line) => Ok(Some(line)),
+            Err(RecvTimeoutError::Disconnected) => Ok(None),
+            Err(RecvTimeoutError::Timeout) => Err(fault(format!("{}: took too long", self.name))),
+        }
+    }
+
+    /// Waits for a line with `mark` in it and gives what stands behind the mark.
+    pub(crate) fn expect(&self, mark: &str, deadline: Deadline) -> Outcome<String> {
+        while let Some(line) = self.line(deadline)? {
+            if let Some((_, rest)) = line.split_once(mark) {
+                return Ok(rest.trim().to_owned());
+            }
+        }
+        Err(fault(format!("{}: ended without saying «{mark}»", self.name)))
+    }
+
+    /// Lets it say what it wants from now on, unheard.
+    pub(crate) fn ignore_output(&mut self) {
+        self.lines = None;
+    }
+
+    /// Waits for its end, which must be a success, and gives the lines it said.
+    pub(crate) fn finish(mut self, deadline: Deadline) -> Outcome<Vec<String>> {
+        let mut said = Vec::new();
+        while let Some(line) = self.line(deadline)? {
+            said.push(line);
+        }
+        let status = self.child.wait()?;
+        if status.success() {
+            return Ok(said);
+        }
+        Err(fault(format!("{}: {status}", self.name)))
+    }
+
+    /// Asks it to end with SIGINT and waits until it did, however it did.
+    pub(crate) fn interrupt(mut self, deadline: Deadline) -> Outcome<()> {
+        kill(self.pid(), Signal::SIGINT)?;
+        while self.line(deadline)?.is_some() {}
+        self.child.wait()?;
+        Ok(())
+    }
+
+    /// An error if it ended by itself.
+    pub(crate) fn check_alive(&mut self) -> Outcome<()> {
+        match self.child.try_wait()? {
+            Some(status) => Err(fault(format!("{}: ended: {status}", self.name))),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        // Both fail only for a process that ended before.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Reads lines in a thread until the end, also when nobody listens any more.
+fn forward(output: impl Read + Send + 'static) -> Receiver<String> {
+    let (sender, receiver) = channel();
+    thread::spawn(move || {
+        for line in BufReader::new(output).lines().map_while(Result::ok) {
+            // A dropped receiver has heard enough.
+            let _ = sender.send(line);
+        }
+    });
+    receiver
+}
+
+/// The end of a log file, for an error message.
+pub(crate) fn log_end(path: &Path) -> String {
+    let mut text = Vec::new();
+    if let Ok(mut log) = File::open(path) {
+        let _ = log.read_to_end(&mut text);
+    }
+    let text = String::from_utf8_lossy(&text[text.len().saturating_sub(2000)..]).into_owned();
+    text.trim().to_owned()
+}
+
+/// Tries until it works or the time is over; waits a little between tries.
+pub(crate) fn retry<T>(deadline: Deadline, mut attempt: impl FnMut() -> Outcome<T>) -> Outcome<T> {
+    loop {
+        match attempt() {
+            Ok(value) => return Ok(value),
+            Err(error) if deadline.over() => return Err(error),
+            Err(_) => thread::sleep(Duration::from_millis(10)),
+        }
+    }
+}

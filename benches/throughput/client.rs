@@ -1,0 +1,123 @@
+//! A small blocking HTTP client for cases that are not about bulk.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+use crate::{Outcome, fault};
+
+/// The longest a client waits for anything.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A connection to a relay.
+pub(crate) struct Client {
+    pub(crate) socket: TcpStream,
+    host: SocketAddr,
+    /// Bytes that came behind the last answer.
+    rest: Vec<u8>,
+}
+
+/// A final answer.
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Client {
+    /// Connects.
+    pub(crate) fn connect(host: SocketAddr) -> Outcome<Self> {
+        let socket = TcpStream::connect(host)?;
+        socket.set_nodelay(true)?;
+        socket.set_read_timeout(Some(PATIENCE))?;
+        socket.set_write_timeout(Some(PATIENCE))?;
+        Ok(Self { socket, host, rest: Vec::new() })
+    }
+
+    /// Sends a request line, further header lines (each with its line end) and a body.
+    pub(crate) fn send(&mut self, line: &str, headers: &str, body: &[u8]) -> Outcome<()> {
+        let mut request =
+            format!("{line} HTTP/1.1\r\nHost: {}\r\n{headers}\r\n", self.host).into_bytes();
+        request.extend_from_slice(body);
+        Ok(self.socket.write_all(&request)?)
+    }
+
+    /// Reads the head of the next answer: its status, and its `Content-Length`.
+    pub(crate) fn head(&mut self) -> Outcome<(u16, Option<usize>)> {
+        loop {
+            if let Some(end) = memchr::memmem::find(&self.rest, b"\r\n\r\n") {
+                let later = self.rest.split_off(end + 4);
+                let head = std::mem::replace(&mut self.rest, later);
+                let (status, length) = parse(&head)?;
+                if status >= 200 {
+                    return Ok((status, length));
+                }
+            } else {
+                self.more()?;
+            }
+        }
+    }
+
+    /// Reads the next answer, whose length must be told.
+    pub(crate) fn answer(&mut self) -> Outcome<Answer> {
+        let (status, length) = self.head()?;
+        let length = length.ok_or_else(|| fault(format!("{status} without a Content-Length")))?;
+        while self.rest.len() < length {
+            self.more()?;
+        }
+        let later = self.rest.split_off(length);
+        let body = std::mem::replace(&mut self.rest, later);
+        Ok(Answer { status, body })
+    }
+
+    /// Reads the next answer and demands a 200 with this body.
+    pub(crate) fn expect(&mut self, what: &str, body: &[u8]) -> Outcome<()> {
+        let answer = self.answer()?;
+        if answer.status == 200 && answer.body == body {
+            return Ok(());
+        }
+        let said = String::from_utf8_lossy(&answer.body).into_owned();
+        Err(fault(format!("{what} was answered {}: {said}", answer.status)))
+    }
+
+    /// Takes whatever was read behind the last head.
+    pub(crate) fn take_rest(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.rest)
+    }
+
+    /// Makes a stream.
+    pub(crate) fn create_stream(&mut self) -> Outcome<String> {
+        self.send("POST /stream", "Content-Length: 0\r\n", b"")?;
+        let answer = self.answer()?;
+        let json: serde_json::Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+        let id = json.get("stream").and_then(|id| id.as_str());
+        id.map(str::to_owned).ok_or_else(|| {
+            let said = String::from_utf8_lossy(&answer.body).into_owned();
+            fault(format!("POST /stream was answered {}: {said}", answer.status))
+        })
+    }
+
+    fn more(&mut self) -> Outcome<()> {
+        let mut bytes = [0; 8192];
+        match self.socket.read(&mut bytes)? {
+            0 => Err(fault("the relay closed the connection")),
+            count => {
+                self.rest.extend_from_slice(&bytes[..count]);
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Status and `Content-Length` of a head.
+fn parse(head: &[u8]) -> Outcome<(u16, Option<usize>)> {
+    let mut fields = [httparse::EMPTY_HEADER; 64];
+    let mut response = httparse::Response::new(&mut fields);
+    response.parse(head)?;
+    let length =
+        response.headers.iter().find(|field| field.name.eq_ignore_ascii_case("content-length"));
+    let length = match length {
+        Some(field) => Some(std::str::from_utf8(field.value)?.trim().parse()?),
+        None => None,
+    };
+    Ok((response.code.unwrap_or(0), length))
+}

@@ -1,0 +1,85 @@
+//! Throughput of the relay, measured from outside: `cargo bench --bench throughput`.
+//!
+//! The relay runs as a process of its own, as do its source, its sink, and the relays it is
+//! compared with; this program is all of them except the first. What the cases mean stands in
+//! `benches/README.md`.
+
+#![allow(clippy::cast_precision_loss, reason = "figures for people, far below 2^52")]
+
+mod cases;
+mod children;
+mod chunks;
+mod client;
+mod measure;
+mod options;
+mod peers;
+mod roles;
+mod table;
+mod transfer;
+mod wire;
+
+use std::error::Error;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use options::Options;
+use peers::Bench;
+use table::Report;
+
+/// Why something could not be measured.
+type Fault = Box<dyn Error + Send + Sync>;
+/// A result with such a reason.
+type Outcome<T> = Result<T, Fault>;
+
+/// Makes a reason of a sentence.
+fn fault(text: impl Into<String>) -> Fault {
+    text.into().into()
+}
+
+fn main() -> ExitCode {
+    let mut options = Options::parse();
+    if let Some(role) = &options.role {
+        return match measure::raise_descriptor_limit().and_then(|_| roles::play(role)) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("{error}");
+                ExitCode::FAILURE
+            }
+        };
+    }
+    // `cargo test --benches` starts a benchmark without this argument: prove that it works.
+    options.smoke |= !options.bench;
+    match Bench::new(options) {
+        Ok(bench) => run(&bench),
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Runs the chosen cases, or all.
+fn run(bench: &Bench) -> ExitCode {
+    for line in measure::machine() {
+        println!("{line}");
+    }
+    println!("runs: {}, interleaved; figures and ratios are medians", bench.runs());
+    if bench.options.smoke {
+        println!("smoke run: tiny sizes, every sink checks every byte, the figures mean nothing");
+    }
+    if peers::installed("strace").is_none() {
+        println!("system calls are not counted: strace is not installed (Debian package strace)");
+    }
+    let chosen = &bench.options.cases;
+    let mut report = Report::new(bench.options.smoke);
+    for case in cases::ALL {
+        if !chosen.is_empty() && !chosen.contains(&case) {
+            continue;
+        }
+        if let Err(error) = cases::run(case, bench, &mut report) {
+            report.failed(&format!("{case:?}"), &error);
+        }
+    }
+    report.finish()
+}

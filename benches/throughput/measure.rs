@@ -1,0 +1,96 @@
+//! Clocks, counters of the kernel, and medians.
+
+use std::fs;
+use std::time::Duration;
+
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::time::{ClockId, clock_getcpuclockid, clock_gettime};
+use nix::unistd::Pid;
+
+use crate::{Outcome, fault};
+
+/// A GiB, for figures.
+pub(crate) const GIB: f64 = 1024.0 * 1024.0 * 1024.0;
+
+/// The monotonic clock, the same in every process.
+pub(crate) fn now() -> Duration {
+    clock_gettime(ClockId::CLOCK_MONOTONIC).map(Duration::from).unwrap_or_default()
+}
+
+/// The time that passed since `begin`.
+pub(crate) fn since(begin: Duration) -> Duration {
+    now().saturating_sub(begin)
+}
+
+/// A point in time after which waiting is given up.
+#[derive(Clone, Copy)]
+pub(crate) struct Deadline(Duration);
+
+impl Deadline {
+    /// `time` from now.
+    pub(crate) fn after(time: Duration) -> Self {
+        Self(now() + time)
+    }
+
+    /// What is left of it.
+    pub(crate) fn left(self) -> Duration {
+        self.0.saturating_sub(now())
+    }
+
+    /// Whether it is over.
+    pub(crate) fn over(self) -> bool {
+        self.left().is_zero()
+    }
+}
+
+/// User and system time of a whole process so far, in nanoseconds resolution: its CPU clock.
+pub(crate) fn cpu(pid: Pid) -> Outcome<Duration> {
+    Ok(Duration::from(clock_getcpuclockid(pid)?.now()?))
+}
+
+/// The resident set of a process, in bytes (`VmRSS`).
+pub(crate) fn resident_bytes(pid: Pid) -> Outcome<u64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kib =
+        line.and_then(|line| line.split_whitespace().next()).ok_or_else(|| fault("no VmRSS"))?;
+    Ok(kib.parse::<u64>()? * 1024)
+}
+
+/// The middle of some figures; the mean of both middles for an even count; 0 of none.
+pub(crate) fn median(figures: impl IntoIterator<Item = f64>) -> f64 {
+    let mut sorted: Vec<f64> = figures.into_iter().collect();
+    sorted.sort_by(f64::total_cmp);
+    match (sorted.len(), sorted.len() / 2) {
+        (0, _) => 0.0,
+        (count, middle) if count % 2 == 1 => sorted[middle],
+        (_, middle) => f64::midpoint(sorted[middle - 1], sorted[middle]),
+    }
+}
+
+/// Raises the descriptor limit to what is allowed, and says how many there are now.
+pub(crate) fn raise_descriptor_limit() -> Outcome<u64> {
+    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    setrlimit(Resource::RLIMIT_NOFILE, hard, hard)?;
+    Ok(hard)
+}
+
+/// The lines that every table needs to mean something: machine, kernel, date.
+pub(crate) fn machine() -> Vec<String> {
+    let read = |path: &str| fs::read_to_string(path).unwrap_or_default().trim().to_owned();
+    let cpu = read("/proc/cpuinfo");
+    let model = cpu.lines().find(|line| line.starts_with("model name"));
+    let model = model.and_then(|line| line.split(": ").nth(1)).unwrap_or("unknown CPU");
+    let cores = std::thread::available_parallelism().map_or(0, usize::from);
+    let control = read("/proc/sys/net/ipv4/tcp_congestion_control");
+    vec![
+        format!("date: {}", jiff::Zoned::now().strftime("%Y-%m-%d %H:%M %:z")),
+        format!("machine: {cores} cores, {model}"),
+        format!("kernel: Linux {}", read("/proc/sys/kernel/osrelease")),
+        format!("congestion control: {control} (loopback, MTU 65536)"),
+        format!("load average before: {}", read("/proc/loadavg")),
+        "CPU: user and system time of the whole relay process, from its CPU clock \
+         (clock_getcpuclockid(3), nanoseconds)"
+            .to_owned(),
+    ]
+}

@@ -1,0 +1,257 @@
+//! The relays under measurement: how each is started, found and told which streams there are.
+
+use std::env;
+use std::fs::{self, File};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use nix::unistd::Pid;
+use tempfile::TempDir;
+
+use crate::children::{Worker, log_end, retry};
+use crate::client::Client;
+use crate::measure::{self, Deadline};
+use crate::options::Options;
+use crate::{Outcome, fault};
+
+/// Time within which a program has to be ready.
+const START_TIME: Duration = Duration::from_secs(10);
+/// User and group id of `nobody` and `nogroup`.
+const NOBODY: u32 = 65534;
+
+/// What all cases share.
+pub(crate) struct Bench {
+    pub(crate) options: Options,
+    /// Descriptors that a process may have.
+    pub(crate) descriptors: u64,
+    scratch: TempDir,
+}
+
+/// How streams come to be at a relay.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// `POST /stream` makes them.
+    Rendezvous,
+    /// Any name does.
+    AnyName,
+    /// Plain TCP, towards a sink that listens at this address.
+    Tunnel(SocketAddr),
+}
+
+/// A running relay.
+pub(crate) struct Relay {
+    pub(crate) name: String,
+    pub(crate) address: SocketAddr,
+    pub(crate) pid: Pid,
+    kind: Kind,
+    process: Option<Worker>,
+}
+
+/// A build of the relay: a name for tables, and the program.
+#[derive(Clone)]
+pub(crate) struct Build {
+    pub(crate) name: &'static str,
+    program: PathBuf,
+}
+
+impl Bench {
+    /// Prepares a directory that every user may read.
+    pub(crate) fn new(options: Options) -> Outcome<Self> {
+        let scratch = tempfile::Builder::new().prefix("rdv-bench-").tempdir()?;
+        fs::set_permissions(scratch.path(), fs::Permissions::from_mode(0o755))?;
+        Ok(Self { options, descriptors: measure::raise_descriptor_limit()?, scratch })
+    }
+
+    /// A path for a file of this run.
+    pub(crate) fn scratch(&self, name: &str) -> PathBuf {
+        self.scratch.path().join(name)
+    }
+
+    /// Runs per measurement.
+    pub(crate) fn runs(&self) -> usize {
+        if self.options.smoke { 1 } else { self.options.runs.max(1) }
+    }
+
+    /// `full`, or `small` in a smoke run.
+    pub(crate) fn size<T>(&self, full: T, small: T) -> T {
+        if self.options.smoke { small } else { full }
+    }
+
+    /// The build under test, then the one it is compared with.
+    pub(crate) fn builds(&self) -> Vec<Build> {
+        let own = Build { name: "rdv", program: PathBuf::from(env!("CARGO_BIN_EXE_rdv")) };
+        let other = self.options.relay.iter().cloned();
+        let other = other.map(|program| Build { name: "other build", program });
+        std::iter::once(own).chain(other).collect()
+    }
+
+    /// Starts a build with room for everything a case asks for.
+    pub(crate) fn rdv(&self, build: &Build) -> Outcome<Relay> {
+        self.start_rdv(build.name, &mut Command::new(&build.program), 4096)
+    }
+
+    /// The same with this many connections.
+    pub(crate) fn rdv_for(&self, build: &Build, connections: u64) -> Outcome<Relay> {
+        self.start_rdv(build.name, &mut Command::new(&build.program), connections)
+    }
+
+    /// Starts a copy of a build that belongs to everybody, as the user `nobody`.
+    pub(crate) fn rdv_as_nobody(&self, build: &Build) -> Outcome<Relay> {
+        let program = self.scratch("rdv");
+        fs::copy(&build.program, &program)?;
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o755))?;
+        let mut command = Command::new(program);
+        command.uid(NOBODY).gid(NOBODY).current_dir("/");
+        self.start_rdv("rdv as nobody", &mut command, 4096)
+    }
+
+    fn start_rdv(&self, name: &str, command: &mut Command, connections: u64) -> Outcome<Relay> {
+        let limit = connections.to_string();
+        command.args(["serve", "--listen", "127.0.0.1:0", "--ttl", "600s"]);
+        command.args(["--max-connections", &limit, "--max-streams", "100000"]);
+        command.args(&self.options.with);
+        let mut relay = self.start_listening(name, command)?;
+        relay.kind = Kind::Rendezvous;
+        Ok(relay)
+    }
+
+    /// Starts a comparison relay: this program in the named role.
+    pub(crate) fn own(&self, name: &str, role: &str) -> Outcome<Relay> {
+        self.start_listening(name, Command::new(env::current_exe()?).arg(role))
+    }
+
+    /// Starts a program that says where it listens.
+    fn start_listening(&self, name: &str, command: &mut Command) -> Outcome<Relay> {
+        let log = self.scratch(&format!("{}.log", name.replace(' ', "-")));
+        command.stderr(File::create(&log)?);
+        let mut process = Worker::start(name, command, "")?;
+        let address = process
+            .expect("listening on http://", Deadline::after(START_TIME))
+            .map_err(|error| fault(format!("{error}: {}", log_end(&log))))?;
+        process.ignore_output();
+        let address = address.split_whitespace().next().unwrap_or_default().parse()?;
+        let pid = process.pid();
+        Ok(Relay {
+            name: name.to_owned(),
+            address,
+            pid,
+            kind: Kind::AnyName,
+            process: Some(process),
+        })
+    }
+
+    /// Starts `HAProxy` as a TCP relay with splicing; none if it is not installed.
+    pub(crate) fn haproxy(&self) -> Outcome<Option<Relay>> {
+        let Some(program) = installed("haproxy") else { return Ok(None) };
+        let (address, sink) = (free_address()?, free_address()?);
+        // `option splice-auto` leaves it to a guess, which was to copy whenever strace looked.
+        let config = format!(
+            "global\n  nbthread 1\n  maxconn 4096\n  tune.pipesize 1048576\n\
+             defaults\n  mode tcp\n  option splice-request\n  option splice-response\n  \
+             timeout connect 5s\n  \
+             timeout client 60s\n  timeout server 60s\n\
+             listen relay\n  bind {address}\n  server sink {sink}\n"
+        );
+        let path = self.scratch("haproxy.cfg");
+        fs::write(&path, config)?;
+        let mut command = Command::new(program);
+        command.arg("-db").arg("-f").arg(path);
+        self.start_silent("haproxy", &mut command, address, Kind::Tunnel(sink)).map(Some)
+    }
+
+    /// Starts nginx with one worker that answers `/ping`; none if it is not installed.
+    pub(crate) fn nginx(&self) -> Outcome<Option<Relay>> {
+        let Some(program) = installed("nginx") else { return Ok(None) };
+        let address = free_address()?;
+        let pid = self.scratch("nginx.pid");
+        let config = format!(
+            "daemon off; master_process off; worker_processes 1; pid {};\n\
+             error_log stderr; events {{ worker_connections 1024; }}\n\
+             http {{ access_log off; keepalive_requests 1000000000;\n\
+             server {{ listen {address}; location = /ping {{ return 200 \"pong\\n\"; }} }} }}\n",
+            pid.display()
+        );
+        let path = self.scratch("nginx.conf");
+        fs::write(&path, config)?;
+        let mut command = Command::new(program);
+        command.arg("-c").arg(path);
+        self.start_silent("nginx", &mut command, address, Kind::AnyName).map(Some)
+    }
+
+    /// Starts a program that listens at `address` without saying so.
+    fn start_silent(
+        &self,
+        name: &str,
+        command: &mut Command,
+        address: SocketAddr,
+        kind: Kind,
+    ) -> Outcome<Relay> {
+        let log = self.scratch(&format!("{name}.log"));
+        command.stderr(File::create(&log)?);
+        let process = Worker::start(name, command, "")?;
+        let deadline = Deadline::after(START_TIME);
+        retry(deadline, || Ok(TcpStream::connect(address)?))
+            .map_err(|error| fault(format!("{name}: {error}: {}", log_end(&log))))?;
+        let pid = process.pid();
+        Ok(Relay { name: name.to_owned(), address, pid, kind, process: Some(process) })
+    }
+
+    /// The relays that the command line names.
+    pub(crate) fn running(&self) -> impl Iterator<Item = Relay> {
+        self.options.peers.iter().map(|peer| Relay {
+            name: peer.name.clone(),
+            address: peer.address,
+            pid: Pid::from_raw(peer.pid),
+            kind: Kind::AnyName,
+            process: None,
+        })
+    }
+}
+
+impl Relay {
+    /// Ids of `count` new streams.
+    pub(crate) fn streams(&self, count: usize) -> Outcome<Vec<String>> {
+        if self.kind == Kind::Rendezvous {
+            let mut client = Client::connect(self.address)?;
+            return (0..count).map(|_| client.create_stream()).collect();
+        }
+        let unique = measure::now().as_nanos();
+        Ok((0..count).map(|index| format!("{unique}-{index}")).collect())
+    }
+
+    /// Where a sink has to listen instead of asking the relay.
+    pub(crate) fn sink_address(&self) -> Option<SocketAddr> {
+        match self.kind {
+            Kind::Tunnel(address) => Some(address),
+            Kind::Rendezvous | Kind::AnyName => None,
+        }
+    }
+
+    /// CPU time it used so far.
+    pub(crate) fn cpu(&self) -> Outcome<Duration> {
+        measure::cpu(self.pid)
+    }
+
+    /// An error if the relay is no longer there.
+    pub(crate) fn check_alive(&mut self) -> Outcome<()> {
+        self.process.as_mut().map_or(Ok(()), Worker::check_alive)
+    }
+}
+
+/// An address of the loopback interface that is free now.
+fn free_address() -> Outcome<SocketAddr> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
+}
+
+/// Where a program is on the `PATH`, or in the directories of system programs.
+pub(crate) fn installed(program: &str) -> Option<PathBuf> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    env::split_paths(&path)
+        .chain(["/usr/sbin", "/sbin"].map(PathBuf::from))
+        .map(|folder| folder.join(program))
+        .find(|candidate: &PathBuf| Path::is_file(candidate))
+}

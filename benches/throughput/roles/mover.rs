@@ -1,0 +1,88 @@
+//! The two ways in which a comparison relay moves bytes between sockets.
+
+use std::io::{self, Read, Write};
+use std::net::TcpStream;
+use std::os::fd::OwnedFd;
+
+use nix::fcntl::{FcntlArg, OFlag, SpliceFFlags, fcntl, splice};
+use nix::unistd::pipe2;
+
+/// Size of the pipe, and the most one fill asks for.
+const PIPE_BYTES: usize = 1 << 20;
+/// Size of the copying relay's buffer.
+const COPY_BYTES: usize = 256 << 10;
+
+/// A place for the bytes of one pair on their way; filled only when empty.
+pub(crate) trait Mover: Sized {
+    /// Makes an empty one.
+    fn new() -> io::Result<Self>;
+    /// Bytes taken and not yet handed on.
+    fn pending(&self) -> usize;
+    /// Takes up to `limit` bytes from `source`; 0 is the end of its stream.
+    fn fill(&mut self, source: &TcpStream, limit: u64) -> io::Result<usize>;
+    /// Hands bytes on to `sink`.
+    fn drain(&mut self, sink: &TcpStream) -> io::Result<()>;
+}
+
+/// Moves through a pipe of 1 MiB.
+pub(crate) struct Splice {
+    read: OwnedFd,
+    write: OwnedFd,
+    pending: usize,
+}
+
+impl Mover for Splice {
+    fn new() -> io::Result<Self> {
+        let (read, write) = pipe2(OFlag::O_NONBLOCK | OFlag::O_CLOEXEC)?;
+        let size = i32::try_from(PIPE_BYTES).map_err(io::Error::other)?;
+        fcntl(&write, FcntlArg::F_SETPIPE_SZ(size))?;
+        Ok(Self { read, write, pending: 0 })
+    }
+
+    fn pending(&self) -> usize {
+        self.pending
+    }
+
+    fn fill(&mut self, source: &TcpStream, limit: u64) -> io::Result<usize> {
+        let bytes = usize::try_from(limit).map_or(PIPE_BYTES, |limit| limit.min(PIPE_BYTES));
+        let flags = SpliceFFlags::SPLICE_F_MOVE | SpliceFFlags::SPLICE_F_NONBLOCK;
+        self.pending = splice(source, None, &self.write, None, bytes, flags)?;
+        Ok(self.pending)
+    }
+
+    fn drain(&mut self, sink: &TcpStream) -> io::Result<()> {
+        let flags = SpliceFFlags::SPLICE_F_MOVE | SpliceFFlags::SPLICE_F_NONBLOCK;
+        self.pending -= splice(&self.read, None, sink, None, self.pending, flags)?;
+        Ok(())
+    }
+}
+
+/// Moves through a buffer of 256 KiB.
+pub(crate) struct Copy {
+    buffer: Vec<u8>,
+    start: usize,
+    end: usize,
+}
+
+impl Mover for Copy {
+    fn new() -> io::Result<Self> {
+        Ok(Self { buffer: vec![0; COPY_BYTES], start: 0, end: 0 })
+    }
+
+    fn pending(&self) -> usize {
+        self.end - self.start
+    }
+
+    fn fill(&mut self, mut source: &TcpStream, limit: u64) -> io::Result<usize> {
+        let bytes = usize::try_from(limit).map_or(COPY_BYTES, |limit| limit.min(COPY_BYTES));
+        self.start = 0;
+        self.end = 0;
+        self.end = source.read(&mut self.buffer[..bytes])?;
+        Ok(self.end)
+    }
+
+    fn drain(&mut self, mut sink: &TcpStream) -> io::Result<()> {
+        self.start += sink.write(&self.buffer[self.start..self.end])?;
+        Ok(())
+    }
+}

@@ -1,0 +1,137 @@
+//! The source: uploads to all streams at once, 256 KiB a write, and demands a 200 for each.
+
+use std::io::{self, Read, Write};
+use std::net::TcpStream;
+use std::rc::Rc;
+
+use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags};
+
+use super::{say, wait};
+use crate::measure::now;
+use crate::options::Task;
+use crate::wire::{LAST_CHUNK, WRITE_BYTES, Wire};
+use crate::{Outcome, fault};
+
+/// One upload.
+struct Upload {
+    socket: TcpStream,
+    wire: Rc<Wire>,
+    position: u64,
+    answer: Vec<u8>,
+}
+
+/// What an upload waits for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Wants {
+    Room,
+    Answer,
+    Nothing,
+}
+
+/// Uploads to each of `ids`; says `start` and the time of the first request.
+pub(crate) fn run(task: &Task, ids: &[String]) -> Outcome<()> {
+    let mut uploads = connect(task, ids)?;
+    say(&format!("start {}", now().as_nanos()));
+    for (index, (upload, id)) in uploads.iter_mut().zip(ids).enumerate() {
+        let head = task.body(index).upload_head(id, &task.relay.to_string(), upload.wire.len());
+        upload.socket.write_all(head.as_bytes())?;
+    }
+    match uploads.as_mut_slice() {
+        [only] => while only.step()? != Wants::Nothing {},
+        many => interleave(many)?,
+    }
+    Ok(())
+}
+
+fn connect(task: &Task, ids: &[String]) -> Outcome<Vec<Upload>> {
+    let shared = Rc::new(Wire::new(task.body(0)));
+    (0..ids.len())
+        .map(|index| {
+            let wire =
+                if task.distinct { Rc::new(Wire::new(task.body(index))) } else { shared.clone() };
+            let socket = TcpStream::connect(task.relay)?;
+            Ok(Upload { socket, wire, position: 0, answer: Vec::new() })
+        })
+        .collect()
+}
+
+/// One write or read per upload and round, so that all get the same share.
+fn interleave(uploads: &mut [Upload]) -> Outcome<()> {
+    let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
+    for (index, upload) in uploads.iter().enumerate() {
+        upload.socket.set_nonblocking(true)?;
+        epoll.add(&upload.socket, EpollEvent::new(EpollFlags::EPOLLOUT, index as u64))?;
+    }
+    let mut open = uploads.len();
+    let mut events = vec![EpollEvent::empty(); uploads.len()];
+    while open > 0 {
+        let count = wait(&epoll, &mut events)?;
+        for event in &events[..count] {
+            let upload = &mut uploads[usize::try_from(event.data())?];
+            let sending = !upload.sent();
+            match upload.step()? {
+                Wants::Answer if sending => {
+                    let mut answer = EpollEvent::new(EpollFlags::EPOLLIN, event.data());
+                    epoll.modify(&upload.socket, &mut answer)?;
+                }
+                Wants::Room | Wants::Answer => {}
+                Wants::Nothing => {
+                    epoll.delete(&upload.socket)?;
+                    open -= 1;
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+impl Upload {
+    fn sent(&self) -> bool {
+        self.position == self.wire.len()
+    }
+
+    /// Makes one system call.
+    fn step(&mut self) -> Outcome<Wants> {
+        let result = if self.sent() { self.read() } else { self.write() };
+        match result {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => {
+                let place = format!("after {} of {} bytes", self.position, self.wire.len());
+                return Err(fault(format!("source: {error} {place}")));
+            }
+            Ok(()) => {}
+        }
+        if !self.sent() {
+            return Ok(Wants::Room);
+        }
+        let Some(end) = memchr::memmem::find(&self.answer, b"\r\n\r\n") else {
+            return Ok(Wants::Answer);
+        };
+        let head = String::from_utf8_lossy(&self.answer[..end]).to_ascii_lowercase();
+        if head.split(' ').nth(1) != Some("200") {
+            let answer = String::from_utf8_lossy(&self.answer).into_owned();
+            return Err(fault(format!("source was answered: {answer}")));
+        }
+        // Some peers comment on the transfer while it goes on; to leave early would reset it.
+        let goes_on = head.contains("transfer-encoding: chunked");
+        let over = !goes_on || self.answer.ends_with(LAST_CHUNK);
+        Ok(if over { Wants::Nothing } else { Wants::Answer })
+    }
+
+    fn write(&mut self) -> io::Result<()> {
+        let bytes = self.wire.at(self.position);
+        let bytes = &bytes[..bytes.len().min(WRITE_BYTES)];
+        self.position += self.socket.write(bytes)? as u64;
+        Ok(())
+    }
+
+    fn read(&mut self) -> io::Result<()> {
+        let mut bytes = [0; 4096];
+        let count = self.socket.read(&mut bytes)?;
+        if count == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        self.answer.extend_from_slice(&bytes[..count]);
+        Ok(())
+    }
+}
