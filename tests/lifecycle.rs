@@ -232,7 +232,8 @@ fn help_names_every_flag_and_its_default() {
 /// Whether this line of the help begins what it says about a flag.
 fn introduces(line: &str, flag: &str) -> bool {
     let line = line.trim_start();
-    let long = line.split_once(", ").filter(|_| line.starts_with('-')).map_or(line, |both| both.1);
+    let short = line.starts_with('-') && !line.starts_with("--");
+    let long = line.split_once(", ").filter(|_| short).map_or(line, |both| both.1);
     long.split([' ', '=']).next() == Some(flag)
 }
 

@@ -10,9 +10,14 @@ use crate::splice::copy;
 use serde_json::Value;
 use uuid::Uuid;
 
-/// Statuses whose responses have no body and no length (RFC 9110 15.3.5, 15.3.6, 15.4.5).
+/// Statuses whose responses have no body (RFC 9110 15.3.5, 15.3.6, 15.4.5).
 fn is_bodiless(status: u16) -> bool {
     matches!(status, 204 | 205 | 304)
+}
+
+/// Of those, 205 has to say so (RFC 9110 15.3.6); the others end with their heads.
+fn without_body(head: HeadWriter<'_>, status: u16) -> HeadWriter<'_> {
+    if matches!(status, 204 | 304) { head } else { head.content_length(0) }
 }
 
 impl Relay {
@@ -30,7 +35,11 @@ impl Relay {
             if let Some(allow) = failure.allow() {
                 head = head.field("Allow", allow.as_bytes());
             }
-            if is_bodiless(status) { head } else { content(head, kind, body.len()) }
+            if is_bodiless(status) {
+                without_body(head, status)
+            } else {
+                content(head, kind, body.len())
+            }
         });
         self.append_and_send(id, body.as_bytes());
     }
@@ -68,9 +77,7 @@ impl Relay {
 
     /// A response that has no body.
     pub(super) fn answer_empty(&mut self, id: ConnId, status: u16, read: bool) {
-        self.respond(id, status, read, |head| {
-            if is_bodiless(status) { head } else { head.content_length(0) }
-        });
+        self.respond(id, status, read, |head| without_body(head, status));
         self.append_and_send(id, b"");
     }
 

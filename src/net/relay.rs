@@ -163,9 +163,13 @@ impl Relay {
     /// The connection waits for its next request.
     pub fn await_request(&mut self, id: ConnId) {
         let patience = self.settings.keep_alive_timeout;
+        let draining = self.mode == Mode::Draining;
         let Some(conn) = self.conn(id) else { return };
         conn.phase = Phase::Head;
         conn.seen = 0;
+        if draining && conn.carry.is_empty() {
+            return self.close_or_linger(id);
+        }
         self.set_deadline(id, patience);
         self.enqueue(id);
     }

@@ -231,6 +231,7 @@ impl Relay {
             self.flush(id);
         }
         self.set_deadline(id, patience);
+        self.enqueue(id);
         self.take_json(id, behind)
     }
 
