@@ -206,9 +206,11 @@ impl Relay {
 
     /// Looks after connections and streams whose time has come.
     pub fn expire(&mut self) {
-        while let Some(id) = self.timers.pop(self.now.monotonic) {
+        while let Some((at, id)) = self.timers.pop(self.now.monotonic) {
             let now = self.now.monotonic;
-            let Some(conn) = self.conn(id) else { continue };
+            let Some(conn) = self.conn(id).filter(|conn| conn.timer_at == Some(at)) else {
+                continue;
+            };
             conn.timer_at = None;
             match conn.deadline {
                 Some(deadline) if deadline <= now => self.out_of_patience(id),
@@ -223,7 +225,9 @@ impl Relay {
             self.waited_for_nothing(ConnId::from_client(client));
         }
         let conns = &self.conns;
-        self.timers
-            .tidy(conns.len(), |id| conns.get(id.index as usize).is_some_and(|conn| conn.id == id));
+        self.timers.tidy(conns.len(), |at, id| {
+            let conn = conns.get(id.index as usize).filter(|conn| conn.id == id);
+            conn.is_some_and(|conn| conn.timer_at == Some(at))
+        });
     }
 }

@@ -21,13 +21,13 @@ impl Timers {
         self.heap.push(Reverse((at, id)));
     }
 
-    /// The next connection to look at, once its time has come.
-    pub fn pop(&mut self, now: Instant) -> Option<ConnId> {
+    /// The next connection to look at, and since when, once its time has come.
+    pub fn pop(&mut self, now: Instant) -> Option<(Instant, ConnId)> {
         let Reverse((at, _)) = self.heap.peek()?;
         if *at > now {
             return None;
         }
-        self.heap.pop().map(|Reverse((_, id))| id)
+        self.heap.pop().map(|Reverse(entry)| entry)
     }
 
     /// When [`Timers::pop`] has something next.
@@ -35,10 +35,10 @@ impl Timers {
         self.heap.peek().map(|Reverse((at, _))| *at)
     }
 
-    /// Throws out entries of connections that are gone, once they are the majority.
-    pub fn tidy(&mut self, live: usize, is_live: impl Fn(ConnId) -> bool) {
+    /// Throws out stale entries once they are the majority; at most `live` are not.
+    pub fn tidy(&mut self, live: usize, is_live: impl Fn(Instant, ConnId) -> bool) {
         if self.heap.len() > TIDY_MIN.max(live * 4) {
-            self.heap.retain(|Reverse((_, id))| is_live(*id));
+            self.heap.retain(|Reverse((at, id))| is_live(*at, *id));
         }
     }
 }
@@ -58,8 +58,22 @@ mod tests {
         timers.push(base + Duration::from_secs(1), id(1));
         assert_eq!(timers.pop(base), None);
         assert_eq!(timers.next(), Some(base + Duration::from_secs(1)));
-        assert_eq!(timers.pop(base + Duration::from_secs(3)), Some(id(1)));
-        assert_eq!(timers.pop(base + Duration::from_secs(3)), Some(id(2)));
-        assert_eq!(timers.pop(base + Duration::from_secs(3)), None);
+        let late = base + Duration::from_secs(3);
+        assert_eq!(timers.pop(late), Some((base + Duration::from_secs(1), id(1))));
+        assert_eq!(timers.pop(late), Some((base + Duration::from_secs(2), id(2))));
+        assert_eq!(timers.pop(late), None);
+    }
+
+    #[test]
+    #[allow(clippy::disallowed_methods, reason = "a base for made-up times")]
+    fn stale_entries_do_not_pile_up() {
+        let base = Instant::now();
+        let id = ConnId { index: 0, generation: 1 };
+        let mut timers = Timers::default();
+        for n in 0..100_000 {
+            timers.push(base + Duration::from_secs(n), id);
+            timers.tidy(1, |at, _| at == base + Duration::from_secs(n));
+        }
+        assert!(timers.heap.len() <= TIDY_MIN + 1);
     }
 }
