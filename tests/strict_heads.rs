@@ -248,7 +248,7 @@ fn heads_that_are_too_large_are_refused() {
 
 #[test]
 fn an_endless_head_is_bounded() {
-    let relay = Relay::start(&["--header-timeout", "1s"]);
+    let relay = Relay::start(&["--header-timeout", "1s", "--linger-timeout", "300ms"]);
     let rows: [(&str, &[u8], &[u8]); 4] = [
         ("fields", b"GET /ping HTTP/1.1\r\nHost: a\r\n", b"X-A: b\r\n"),
         ("one field", b"GET /ping HTTP/1.1\r\nHost: a\r\nX-A: ", b"bbbbbbbb"),

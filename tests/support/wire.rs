@@ -67,9 +67,12 @@ impl Wire {
         self.try_send(bytes).expect("send to the relay");
     }
 
-    /// Sends all of it, or says why not.
+    /// Sends all of it, or says why not; that the peer neither reads nor closes is no answer.
     pub(crate) fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
-        (&self.stream).write_all(bytes.as_ref())
+        let sent = (&self.stream).write_all(bytes.as_ref());
+        let stalled = matches!(&sent, Err(error) if error.kind() == ErrorKind::WouldBlock);
+        assert!(!stalled, "the relay neither takes more nor closes");
+        sent
     }
 
     /// Sends a request without waiting for its answer.
