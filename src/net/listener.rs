@@ -2,6 +2,9 @@
 
 use super::relay::Relay;
 use crate::api::Failure;
+use crate::http::date::HttpDate;
+use crate::http::head::Version;
+use crate::http::response::HeadWriter;
 use crate::splice::copy;
 use mio::net::{TcpListener, TcpStream};
 use mio::{Interest, Registry, Token};
@@ -49,6 +52,8 @@ pub(super) struct Listeners {
 enum Accepted {
     One(TcpStream, SocketAddr),
     None,
+    /// One connection came to nothing; others may wait behind it.
+    Failed,
     /// Descriptors or memory are out.
     OutOf(io::Error),
 }
@@ -115,6 +120,7 @@ impl Listeners {
                 left -= 1;
                 match accept_one(&self.sockets[index]) {
                     Accepted::One(socket, peer) => welcome(relay, socket, peer),
+                    Accepted::Failed => {}
                     Accepted::None => break,
                     Accepted::OutOf(error) => return self.pause(index, &error, relay),
                 }
@@ -131,7 +137,7 @@ impl Listeners {
             self.spare = None;
             let accepted = accept_one(&self.sockets[index]);
             let Accepted::One(socket, _) = accepted else { break };
-            refuse(&socket);
+            refuse(&socket, &relay.date);
             drop(socket);
             self.spare = spare();
         }
@@ -167,18 +173,16 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 }
 
 fn accept_one(socket: &TcpListener) -> Accepted {
-    loop {
-        match socket.accept() {
-            Ok((socket, peer)) => return Accepted::One(socket, peer),
-            Err(error) => match error.raw_os_error().map(Errno::from_raw) {
-                Some(Errno::EMFILE | Errno::ENFILE | Errno::ENOBUFS | Errno::ENOMEM) => {
-                    return Accepted::OutOf(error);
-                }
-                Some(Errno::EINTR | Errno::ECONNABORTED) => {}
-                // accept(2) passes on pending network errors of the new socket.
-                Some(_) | None => return Accepted::None,
-            },
-        }
+    match socket.accept() {
+        Ok((socket, peer)) => Accepted::One(socket, peer),
+        Err(error) => match error.raw_os_error().map(Errno::from_raw) {
+            Some(Errno::EAGAIN) => Accepted::None,
+            Some(Errno::EMFILE | Errno::ENFILE | Errno::ENOBUFS | Errno::ENOMEM) => {
+                Accepted::OutOf(error)
+            }
+            // accept(2) passes on pending network errors of the new socket.
+            Some(_) | None => Accepted::Failed,
+        },
     }
 }
 
@@ -196,9 +200,18 @@ fn welcome(relay: &mut Relay, socket: TcpStream, peer: SocketAddr) {
 }
 
 /// Refuses a connection that cannot even be watched.
-fn refuse(socket: &TcpStream) {
-    const BUSY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nRetry-After: 1\r\nConnection: close\r\n\r\n";
-    let _ = copy::write(socket, BUSY, false);
+fn refuse(socket: &TcpStream, date: &HttpDate) {
+    let failure = Failure::TooBusy("This relay has no descriptor left for another connection");
+    let body = failure.body(false);
+    let mut response = Vec::new();
+    HeadWriter::new(&mut response, failure.status(), date)
+        .field("Content-Type", b"application/json")
+        .content_length(body.len() as u64)
+        .field("Retry-After", b"1")
+        .connection(false, Version::Http11)
+        .end();
+    response.extend_from_slice(body.as_bytes());
+    let _ = copy::write(socket, &response, false);
     let _ = socket.shutdown(std::net::Shutdown::Write);
     let _ = copy::discard(socket, &mut [0; 4096]);
 }
