@@ -48,8 +48,10 @@ pub(super) struct Listeners {
 /// What accepting led to.
 enum Accepted {
     One(TcpStream, SocketAddr),
+    /// That one failed; others may wait behind it.
+    Lost,
     None,
-    /// Descriptors or memory are out.
+    /// Descriptors or memory are out, or something else is wrong that asking again will not mend.
     OutOf(io::Error),
 }
 
@@ -115,6 +117,7 @@ impl Listeners {
                 left -= 1;
                 match accept_one(&self.sockets[index]) {
                     Accepted::One(socket, peer) => welcome(relay, socket, peer),
+                    Accepted::Lost => {}
                     Accepted::None => break,
                     Accepted::OutOf(error) => return self.pause(index, &error, relay),
                 }
@@ -129,10 +132,11 @@ impl Listeners {
         self.paused_until = Some(relay.now.monotonic + PAUSE);
         for _ in 0..REFUSALS_PER_TURN {
             self.spare = None;
-            let accepted = accept_one(&self.sockets[index]);
-            let Accepted::One(socket, _) = accepted else { break };
-            refuse(&socket);
-            drop(socket);
+            match accept_one(&self.sockets[index]) {
+                Accepted::One(socket, _) => refuse(&socket),
+                Accepted::Lost => {}
+                Accepted::None | Accepted::OutOf(_) => break,
+            }
             self.spare = spare();
         }
         self.spare = self.spare.take().or_else(spare);
@@ -166,19 +170,29 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     Ok(TcpListener::from_std(socket.into()))
 }
 
+/// Linux passes pending network errors of a new socket on as errors of accept(2), and a firewall's
+/// refusal: they concern that connection only. No event would come for those behind it.
 fn accept_one(socket: &TcpListener) -> Accepted {
-    loop {
-        match socket.accept() {
-            Ok((socket, peer)) => return Accepted::One(socket, peer),
-            Err(error) => match error.raw_os_error().map(Errno::from_raw) {
-                Some(Errno::EMFILE | Errno::ENFILE | Errno::ENOBUFS | Errno::ENOMEM) => {
-                    return Accepted::OutOf(error);
-                }
-                Some(Errno::EINTR | Errno::ECONNABORTED) => {}
-                // accept(2) passes on pending network errors of the new socket.
-                Some(_) | None => return Accepted::None,
-            },
-        }
+    match socket.accept() {
+        Ok((socket, peer)) => Accepted::One(socket, peer),
+        Err(error) => match error.raw_os_error().map(Errno::from_raw) {
+            Some(Errno::EAGAIN) => Accepted::None,
+            Some(
+                Errno::EINTR
+                | Errno::ECONNABORTED
+                | Errno::EPERM
+                | Errno::EPROTO
+                | Errno::ENOPROTOOPT
+                | Errno::EOPNOTSUPP
+                | Errno::ENONET
+                | Errno::ENETDOWN
+                | Errno::ENETUNREACH
+                | Errno::EHOSTDOWN
+                | Errno::EHOSTUNREACH
+                | Errno::ETIMEDOUT,
+            ) => Accepted::Lost,
+            Some(_) | None => Accepted::OutOf(error),
+        },
     }
 }
 

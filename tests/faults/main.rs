@@ -3,6 +3,7 @@
 //!
 //! The faults are made by strace(1), which has to be installed and allowed to trace.
 
+mod accepting;
 mod injected;
 mod moving;
 #[path = "../support/mod.rs"]
