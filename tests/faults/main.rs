@@ -4,6 +4,7 @@
 //! The faults are made by strace(1), which has to be installed and allowed to trace.
 
 mod accepting;
+mod descriptors;
 mod injected;
 mod moving;
 #[path = "../support/mod.rs"]
