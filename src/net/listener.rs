@@ -51,10 +51,10 @@ pub(super) struct Listeners {
 /// What accepting led to.
 enum Accepted {
     One(TcpStream, SocketAddr),
+    /// That one failed; others may wait behind it.
+    Lost,
     None,
-    /// One connection came to nothing; others may wait behind it.
-    Failed,
-    /// Descriptors or memory are out.
+    /// Descriptors or memory are out, or something else is wrong that asking again will not mend.
     OutOf(io::Error),
 }
 
@@ -120,7 +120,7 @@ impl Listeners {
                 left -= 1;
                 match accept_one(&self.sockets[index]) {
                     Accepted::One(socket, peer) => welcome(relay, socket, peer),
-                    Accepted::Failed => {}
+                    Accepted::Lost => {}
                     Accepted::None => break,
                     Accepted::OutOf(error) => return self.pause(index, &error, relay),
                 }
@@ -135,10 +135,11 @@ impl Listeners {
         self.paused_until = Some(relay.now.monotonic + PAUSE);
         for _ in 0..REFUSALS_PER_TURN {
             self.spare = None;
-            let accepted = accept_one(&self.sockets[index]);
-            let Accepted::One(socket, _) = accepted else { break };
-            refuse(&socket, &relay.date);
-            drop(socket);
+            match accept_one(&self.sockets[index]) {
+                Accepted::One(socket, _) => refuse(&socket, &relay.date),
+                Accepted::Lost => {}
+                Accepted::None | Accepted::OutOf(_) => break,
+            }
             self.spare = spare();
         }
         self.spare = self.spare.take().or_else(spare);
@@ -172,16 +173,28 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     Ok(TcpListener::from_std(socket.into()))
 }
 
+/// Linux passes pending network errors of a new socket on as errors of accept(2), and a firewall's
+/// refusal: they concern that connection only. No event would come for those behind it.
 fn accept_one(socket: &TcpListener) -> Accepted {
     match socket.accept() {
         Ok((socket, peer)) => Accepted::One(socket, peer),
         Err(error) => match error.raw_os_error().map(Errno::from_raw) {
             Some(Errno::EAGAIN) => Accepted::None,
-            Some(Errno::EMFILE | Errno::ENFILE | Errno::ENOBUFS | Errno::ENOMEM) => {
-                Accepted::OutOf(error)
-            }
-            // accept(2) passes on pending network errors of the new socket.
-            Some(_) | None => Accepted::Failed,
+            Some(
+                Errno::EINTR
+                | Errno::ECONNABORTED
+                | Errno::EPERM
+                | Errno::EPROTO
+                | Errno::ENOPROTOOPT
+                | Errno::EOPNOTSUPP
+                | Errno::ENONET
+                | Errno::ENETDOWN
+                | Errno::ENETUNREACH
+                | Errno::EHOSTDOWN
+                | Errno::EHOSTUNREACH
+                | Errno::ETIMEDOUT,
+            ) => Accepted::Lost,
+            Some(_) | None => Accepted::OutOf(error),
         },
     }
 }
