@@ -11,6 +11,7 @@
 //! | [`response`] | no value adds a field to a response head or ends it |
 //! | [`disposition`] | a path gives one harmless file name |
 //! | [`accept`] | the preferred form of an error, against a reference |
+//! | [`transfer`] | the planner at random pace: head and body arrive, or visibly less |
 #![allow(clippy::missing_panics_doc, reason = "a panic is what a body reports with")]
 
 mod accept;
@@ -18,10 +19,14 @@ mod bodies;
 mod choices;
 mod chunks;
 mod disposition;
+mod flow;
 mod framing;
 mod head;
 mod naive;
 mod response;
+mod sockets;
+mod transfer;
+mod upload;
 
 pub use accept::accept;
 pub use bodies::bodies;
@@ -30,6 +35,7 @@ pub use disposition::disposition;
 pub use framing::framing;
 pub use head::head;
 pub use response::response;
+pub use transfer::transfer;
 
 /// The body of a target.
 pub type Body = fn(&[u8]);
@@ -43,6 +49,7 @@ pub const TARGETS: &[(&str, Body)] = &[
     ("framing", framing),
     ("head", head),
     ("response", response),
+    ("transfer", transfer),
 ];
 
 /// `bytes` pseudo-random bytes (xorshift64*), the same ones for the same seed on every machine.
