@@ -8,7 +8,7 @@ use crate::http::chunked::{ChunkDecoder, Event};
 use crate::http::framing::Framing;
 
 /// What a script of words is made of; noise alone seldom gets behind the first line.
-const WORDS: [&[u8]; 24] = [
+const WORDS: [&[u8]; 25] = [
     b"0",
     b"1",
     b"2",
@@ -31,6 +31,7 @@ const WORDS: [&[u8]; 24] = [
     b"3\r\nabc\r\n",
     b"2;e=\"v\"\r\n\r\n\r\n",
     b"7fffffffffffffff",
+    b"8000000000000000",
     b"00000000",
     b"\x80",
 ];

@@ -79,6 +79,9 @@ impl Flow {
             shrinks: false,
             more: false,
         };
+        if choices.one_in(4) {
+            flow.source.advance(usize::MAX);
+        }
         if prefix_bytes > 0 {
             flow.take_in(0..prefix_bytes);
         }

@@ -11,6 +11,7 @@
 //! | [`response`] | no value adds a field to a response head or ends it |
 //! | [`disposition`] | a path gives one harmless file name |
 //! | [`accept`] | the preferred form of an error, against a reference |
+//! | [`rendezvous`] | the registry as a script of acts: every client is answered exactly once |
 //! | [`transfer`] | the planner at random pace: head and body arrive, or visibly less |
 #![allow(clippy::missing_panics_doc, reason = "a panic is what a body reports with")]
 
@@ -22,7 +23,9 @@ mod disposition;
 mod flow;
 mod framing;
 mod head;
+mod house;
 mod naive;
+mod rendezvous;
 mod response;
 mod sockets;
 mod transfer;
@@ -34,6 +37,7 @@ pub use chunks::chunks;
 pub use disposition::disposition;
 pub use framing::framing;
 pub use head::head;
+pub use rendezvous::rendezvous;
 pub use response::response;
 pub use transfer::transfer;
 
@@ -48,6 +52,7 @@ pub const TARGETS: &[(&str, Body)] = &[
     ("disposition", disposition),
     ("framing", framing),
     ("head", head),
+    ("rendezvous", rendezvous),
     ("response", response),
     ("transfer", transfer),
 ];

@@ -7,7 +7,7 @@ use crate::rendezvous::transfer::Loss;
 use std::sync::LazyLock;
 
 /// Body bytes, none of which looks like its neighbours; long enough for every body.
-static PATTERN: LazyLock<Vec<u8>> = LazyLock::new(|| super::script(1, 1 << 20));
+static PATTERN: LazyLock<Vec<u8>> = LazyLock::new(|| super::script(1, 4 << 20));
 
 /// What is behind the last byte of an upload's wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,7 +74,8 @@ fn chunked(choices: &mut Choices<'_>) -> Upload {
     let mut wire = Vec::new();
     let (mut framing_bytes, mut payload_bytes) = (Vec::new(), 0);
     let mut size = 0;
-    for _ in 0..choices.below(10) {
+    let most = if choices.one_in(16) { 40 } else { 10 };
+    for _ in 0..choices.below(most) {
         // Chunks of one upload mostly are alike.
         if size == 0 || choices.one_in(3) {
             size = choices.size();
