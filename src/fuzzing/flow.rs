@@ -160,6 +160,7 @@ impl Flow {
     }
 
     fn fill(&mut self, max_bytes: usize, choices: &mut Choices<'_>) {
+        assert!(max_bytes > 0, "filling nothing reads as the end");
         assert!(self.splice, "without splice nothing is filled");
         assert!(!self.shrinks, "drain before filling again");
         assert!(self.piped() + max_bytes <= FILL_MAX, "a pipe holds {FILL_MAX} bytes at most");

@@ -13,6 +13,7 @@
 //! | [`accept`] | the preferred form of an error, against a reference |
 //! | [`rendezvous`] | the registry as a script of acts: every client is answered exactly once |
 //! | [`transfer`] | the planner at random pace: head and body arrive, or visibly less |
+//! | [`world`] | registry, transfers and connections together; what `tests/simulation.rs` runs |
 #![allow(clippy::missing_panics_doc, reason = "a panic is what a body reports with")]
 
 mod accept;
@@ -30,6 +31,7 @@ mod response;
 mod sockets;
 mod transfer;
 mod upload;
+mod world;
 
 pub use accept::accept;
 pub use bodies::bodies;
@@ -40,6 +42,7 @@ pub use head::head;
 pub use rendezvous::rendezvous;
 pub use response::response;
 pub use transfer::transfer;
+pub use world::world;
 
 /// The body of a target.
 pub type Body = fn(&[u8]);
@@ -55,6 +58,7 @@ pub const TARGETS: &[(&str, Body)] = &[
     ("rendezvous", rendezvous),
     ("response", response),
     ("transfer", transfer),
+    ("world", world),
 ];
 
 /// `bytes` pseudo-random bytes (xorshift64*), the same ones for the same seed on every machine.
