@@ -47,7 +47,7 @@ fn corpus(name: &str) -> Vec<PathBuf> {
 
 fn entries(folder: &Path) -> Vec<PathBuf> {
     let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
-    entries.map(|entry| entry.unwrap().path()).collect()
+    entries.map(|entry| entry.expect("the folder is readable").path()).collect()
 }
 
 /// Says which input it was before the panic goes on.

@@ -28,7 +28,7 @@ pub fn accept(data: &[u8]) {
         let text = written(&mut choices, kind, subtype, *weight);
         match lines.last_mut() {
             Some(line) if choices.one_in(2) => {
-                line.extend([&b" ,\t"[..], text.as_bytes()].concat())
+                line.extend([&b" ,\t"[..], text.as_bytes()].concat());
             }
             Some(_) | None => lines.push(text.into_bytes()),
         }

@@ -66,12 +66,14 @@ fn composed(choices: &mut Choices<'_>) -> String {
         let fields: Vec<_> = (0..choices.below(4))
             .map(|_| format!("{}:{}", string(choices, &NAMES), value(choices)))
             .collect();
-        text.push_str(&format!(",\"{member}\":{{{}}}", fields.join(",")));
+        text.extend([",\"", member, "\":{", &fields.join(","), "}"]);
     }
     if choices.one_in(2) {
-        text.push_str(&format!(",\"http_status\":{}", choices.below(700)));
-        text.push_str(&format!(",\"name\":{}", string(choices, &NAMES)));
-        text.push_str(&format!(",\"message\":{}", string(choices, &VALUES)));
+        let status = choices.below(700).to_string();
+        let (name, message) = (string(choices, &NAMES), string(choices, &VALUES));
+        let members =
+            [",\"http_status\":", &status, ",\"name\":", &name, ",\"message\":", &message];
+        text.extend(members);
     }
     text + "}"
 }

@@ -2,12 +2,13 @@
 //! of it are the same one.
 
 use crate::http::disposition::attachment;
+use std::fmt::Write as _;
 
 /// A path segment; what is no UTF-8 stands for its escape.
 pub fn disposition(data: &[u8]) {
     let segment = match str::from_utf8(data) {
         Ok(text) => text.to_owned(),
-        Err(_) => data.iter().map(|byte| format!("%{byte:02x}")).collect(),
+        Err(_) => escaped(data),
     };
     let Some(value) = attachment(&segment) else { return };
     assert!(value.bytes().all(|byte| (b' '..=b'~').contains(&byte)), "{value}");
@@ -19,8 +20,16 @@ pub fn disposition(data: &[u8]) {
     let folded: String =
         name.chars().map(|char| if char.is_ascii() { char } else { '_' }).collect();
     assert_eq!(plain, folded, "both forms are one name");
-    let escaped: String = name.bytes().map(|byte| format!("%{byte:02X}")).collect();
-    assert_eq!(attachment(&escaped), Some(value), "a name gives itself");
+    assert_eq!(attachment(&escaped(name.as_bytes())), Some(value), "a name gives itself");
+}
+
+/// Every byte as an escape.
+fn escaped(bytes: &[u8]) -> String {
+    let mut text = String::new();
+    for byte in bytes {
+        write!(text, "%{byte:02x}").expect("a string takes everything");
+    }
+    text
 }
 
 /// The name in quotes, and the extended one (RFC 6266, section 4.1).

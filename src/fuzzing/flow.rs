@@ -42,8 +42,6 @@ pub(super) struct Flow {
     prefix_bytes: usize,
     /// Body bytes that were read.
     taken: usize,
-    /// Whether the head was seen to leave.
-    head_left: bool,
     /// A fill found the pipe or the source blocked; no other may follow before a drain.
     shrinks: bool,
     /// The last send promised that the pipe's bytes follow.
@@ -75,7 +73,6 @@ impl Flow {
             carry: Vec::new(),
             prefix_bytes,
             taken: 0,
-            head_left: false,
             shrinks: false,
             more: false,
         };
@@ -126,7 +123,7 @@ impl Flow {
             }
             idle = if self.trace() == before { idle + 1 } else { 0 };
             assert!(idle < IDLE_STEPS_MAX, "{step:?} leads nowhere");
-            self.check_on_the_way();
+            self.check_on_the_way(before.1 > 0);
         }
     }
 
@@ -247,15 +244,15 @@ impl Flow {
         assert!(!news || lost, "no edge will come: the {} has news already", side.name());
     }
 
-    fn check_on_the_way(&mut self) {
+    /// The state between two steps; `begun` if the head had left before the last one.
+    fn check_on_the_way(&self, begun: bool) {
         let sent = usize::try_from(self.transfer.transferred()).expect("a body fits memory");
         let held = self.taken.checked_sub(sent + self.piped()).expect("no byte comes from nowhere");
         assert!(held <= self.prefix_bytes + HELD_BYTES_MAX, "{held} bytes are held");
         assert!(self.transfer.ahead().len() <= held + 2 * HEAD.len(), "framing is held, too");
         let left = !self.destination.sink.is_empty();
         assert_eq!(self.transfer.head_started(), left);
-        if left && !self.head_left {
-            self.head_left = true;
+        if left && !begun {
             let whole = self.transfer.upload_complete();
             assert!(self.taken > 0 || whole, "the head left before a body byte");
         }

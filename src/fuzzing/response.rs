@@ -21,12 +21,16 @@ pub fn response(script: &[u8]) {
         writer = writer.field(&name, value);
         expected.push((name, value.to_vec()));
     }
-    if choices.one_in(2) {
-        writer = writer.content_length(length);
-        expected.push(("Content-Length".to_owned(), length.to_string().into_bytes()));
-    } else if choices.one_in(2) {
-        writer = writer.chunked();
-        expected.push(("Transfer-Encoding".to_owned(), b"chunked".to_vec()));
+    match choices.below(3) {
+        0 => {}
+        1 => {
+            writer = writer.content_length(length);
+            expected.push(("Content-Length".to_owned(), length.to_string().into_bytes()));
+        }
+        _ => {
+            writer = writer.chunked();
+            expected.push(("Transfer-Encoding".to_owned(), b"chunked".to_vec()));
+        }
     }
     let version = choices.pick(&[Version::Http11, Version::Http10]);
     let keep = choices.one_in(2);

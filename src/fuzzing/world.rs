@@ -46,7 +46,7 @@ pub fn world(data: &[u8]) {
     let mut choices = Choices::new(data);
     let limits = Limits {
         streams: 2 + choices.below(12),
-        ttl: Duration::from_secs(60),
+        ttl: Duration::from_mins(1),
         retention: Duration::from_secs(choices.pick(&[60, 0, 600])),
     };
     let mut world = World {
@@ -110,7 +110,7 @@ impl World {
             }
             Connected::Paired { stream, other } => {
                 self.lives.insert(client, Life::Streams);
-                self.pair(stream, client, other, upload, choices);
+                self.pair(stream, (client, upload), other, choices);
             }
             Connected::Occupied | Connected::Unknown | Connected::Reported(_) => {
                 self.kept_alive.push(client);
@@ -118,12 +118,12 @@ impl World {
         }
     }
 
+    /// Whoever came last meets `other`.
     fn pair(
         &mut self,
         stream: StreamKey,
-        client: Client,
+        (client, upload): (Client, Option<Upload>),
         other: Client,
-        upload: Option<Upload>,
         choices: &mut Choices<'_>,
     ) {
         let waited = self.lives.insert(other, Life::Streams);
