@@ -7,7 +7,7 @@ use rdv::fuzzing::{script, world};
 use std::env;
 
 /// Schedules of an ordinary run.
-const RUNS: u64 = 3000;
+const RUNS: u64 = 5000;
 
 /// Bytes of the script of one schedule: a few hundred acts.
 const SCRIPT_BYTES: usize = 2000;

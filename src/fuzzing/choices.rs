@@ -43,15 +43,16 @@ impl<'d> Choices<'d> {
         self.0.bytes(count).unwrap_or_default()
     }
 
-    /// A size of one of the magnitudes that the relay tells apart, up to 100 KiB.
+    /// A size of one of the magnitudes that the relay tells apart, up to 100 KiB; mostly a small
+    /// one, because the time it takes to move bytes is not spent on trying things out.
     pub(super) fn size(&mut self) -> usize {
-        match self.below(6) {
+        match self.below(10) {
             0 => 1 + self.below(8),
-            1 => 1 + self.below(700),
             2 => 4000 + self.below(200),
             3 => (16 << 10) - 8 + self.below(16),
             4 => 1 + self.below(40 << 10),
-            _ => 1 + self.below(100 << 10),
+            5 => 1 + self.below(100 << 10),
+            _ => 1 + self.below(700),
         }
     }
 
