@@ -54,13 +54,13 @@ impl Script {
             }
             4 => {
                 let id = self.choose_id(choices);
-                if let Some(client) = self.house.report(id, report()) {
+                if let Some(client) = self.house.report(id, report(choices)) {
                     self.answer(client);
                 }
             }
             5 => {
                 let id = self.choose_id(choices);
-                for client in self.house.delete(id, report()) {
+                for client in self.house.delete(id, report(choices)) {
                     self.answer(client);
                 }
             }
@@ -132,7 +132,11 @@ impl Script {
     }
 }
 
-/// Any report.
-pub(super) fn report() -> Report {
-    Report { status: 400, name: "Error".into(), message: "a script said so".into() }
+/// A report that can be told from others.
+pub(super) fn report(choices: &mut Choices<'_>) -> Report {
+    Report {
+        status: choices.pick(&[400, 404, 500]),
+        name: "Error".into(),
+        message: "a script said so".into(),
+    }
 }

@@ -163,12 +163,12 @@ impl World {
     fn report_or_delete(&mut self, choices: &mut Choices<'_>) {
         let id = self.choose_id(choices);
         if choices.one_in(2) {
-            if let Some(client) = self.house.report(id, report()) {
+            if let Some(client) = self.house.report(id, report(choices)) {
                 self.answer(client, true);
             }
             return;
         }
-        for client in self.house.delete(id, report()) {
+        for client in self.house.delete(id, report(choices)) {
             let broken = self.exchanges.iter().position(|e| e.source == client);
             if let Some(place) = broken {
                 self.exchanges.swap_remove(place).flow.check_end(None);
