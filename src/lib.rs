@@ -13,6 +13,8 @@
 //! | [`http`] | PURE: bytes to values and back, RFC 9110 and 9112 |
 
 pub mod api;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 pub mod http;
 pub mod net;
 pub mod ops;

@@ -54,47 +54,14 @@ fn streams_are_bounded() {
     stream_of(&created);
 }
 
-/// Sends until neither the relay nor a kernel buffer has taken a byte for a while, or until the
-/// connection breaks.
-fn fill(relay: &Relay, source: &mut Wire, data: &[u8]) -> usize {
-    let (mut sent, mut refusals) = (0, 0);
-    while sent < data.len() && refusals < 50 {
-        let end = data.len().min(sent + 65_536);
-        match source.send_what_fits(&data[sent..end]) {
-            Some(0) => {
-                refusals += 1;
-                relay.turn();
-            }
-            Some(count) => {
-                sent += count;
-                refusals = 0;
-            }
-            None => break,
-        }
-    }
-    sent
-}
-
-/// A pair whose destination takes as little as the kernel lets it.
-fn narrow_pair(relay: &Relay, framing: Framing) -> Pair {
-    let id = relay.create();
-    let mut destination = Wire::connect_narrow(relay.address());
-    destination.ask(&ask("GET", &format!("/stream/{id}")));
-    relay.await_state(&id, "DST_CONNECTED");
-    let mut source = relay.connect();
-    source.ask(&framing.put(&id));
-    relay.await_state(&id, "STREAMING");
-    Pair { id, framing, source, destination }
-}
-
 #[test]
 fn a_slow_reader_slows_its_source_and_loses_nothing() {
     let relay = Relay::start(&[]);
     let data = pattern(11, 64 << 20);
     for framing in [Framing::Length(data.len()), Framing::Chunked] {
-        let mut pair = narrow_pair(&relay, framing);
+        let mut pair = relay.narrow_pair(framing);
         let body = [&framing.piece(&data), framing.end()].concat();
-        let sent = fill(&relay, &mut pair.source, &body);
+        let sent = relay.fill(&mut pair.source, &body);
         assert!(relay.resident_bytes() < 64 << 20, "{}", relay.resident_bytes());
         let mut sender = pair.source.sender();
         let sending = thread::spawn(move || sender.write_all(&body[sent..]).expect("the rest"));
@@ -111,9 +78,9 @@ fn stalled_readers_do_not_hinder_others() {
     let relay = Relay::start(&["--max-pipes", "2"]);
     let data = pattern(12, 16 << 20);
     let mut stalled: Vec<Pair> =
-        (0..6).map(|_| narrow_pair(&relay, Framing::Length(data.len()))).collect();
+        (0..6).map(|_| relay.narrow_pair(Framing::Length(data.len()))).collect();
     for pair in &mut stalled {
-        fill(&relay, &mut pair.source, &data);
+        relay.fill(&mut pair.source, &data);
     }
     let mut pair = relay.pair(Framing::Length(data.len()));
     let mut sender = pair.source.sender();
@@ -138,7 +105,7 @@ fn a_waiting_upload_costs_the_relay_no_buffer() {
     for _ in 0..8 {
         let id = relay.create();
         let mut source = relay.waiting_source(&id, Framing::Length(data.len()));
-        let sent = fill(&relay, &mut source, &data);
+        let sent = relay.fill(&mut source, &data);
         assert!(sent < data.len(), "TCP pushes back: {sent}");
         waiting.push(source);
     }
@@ -152,7 +119,7 @@ fn unread_answers_stop_their_connection_only() {
     let before = relay.resident_bytes();
     let mut deaf = Wire::connect_narrow(relay.address());
     let requests = ask("GET", "/version").bytes().repeat(2_000_000);
-    let sent = fill(&relay, &mut deaf, &requests);
+    let sent = relay.fill(&mut deaf, &requests);
     assert!(sent < requests.len(), "the relay reads no further than it can answer: {sent}");
     let grown = relay.resident_bytes().saturating_sub(before);
     assert!(grown < 8 << 20, "{grown} bytes for unread answers");
@@ -209,7 +176,7 @@ fn lingering_discards_so_many_bytes_and_no_more() {
     assert_eq!(source.response().status(), 404);
     // Closed or held back: what the buffers of both kernels take is all that goes.
     let endless = vec![b'x'; 64 << 20];
-    let sent = fill(&relay, &mut source, &endless);
+    let sent = relay.fill(&mut source, &endless);
     assert!(sent < 32 << 20, "{sent} bytes went");
 }
 

@@ -27,8 +27,8 @@ fn nobody() -> (u32, u32) {
     (id(2), id(3))
 }
 
-/// A command that runs the relay without privileges, and the directory its binary lies in.
-fn unprivileged() -> (Command, TempDir) {
+/// A command that runs the relay with these flags and without privileges, and the directory its binary lies in.
+fn unprivileged(flags: &[&str]) -> (Command, TempDir) {
     let directory = tempfile::Builder::new()
         .permissions(Permissions::from_mode(0o755))
         .tempdir()
@@ -38,7 +38,7 @@ fn unprivileged() -> (Command, TempDir) {
     fs::set_permissions(&binary, Permissions::from_mode(0o755)).expect("permissions");
     let mut command = Command::new(binary);
     command.current_dir("/").args(["serve", "--listen", "127.0.0.1:0"]);
-    command.args(["--max-connections", "900", "--max-streams", "900"]);
+    command.args(["--max-connections", "900", "--max-streams", "900"]).args(flags);
     if fs::metadata("/proc/self").expect("/proc").uid() == 0 {
         let (user, group) = nobody();
         command.uid(user).gid(group);
@@ -78,7 +78,7 @@ fn raise_descriptor_limit() {
 #[test]
 fn hundreds_of_transfers_at_once_lose_none() {
     raise_descriptor_limit();
-    let (command, _directory) = unprivileged();
+    let (command, _directory) = unprivileged(&[]);
     let relay = Relay::from_command(command, 1);
     let framing = |number| {
         if number % 2 == 0 { Framing::Length(SIZE) } else { Framing::Chunked }
@@ -98,4 +98,20 @@ fn hundreds_of_transfers_at_once_lose_none() {
         let status = relay.await_state(&pair.id, "FINISHED");
         assert_eq!(status["bytes_transferred"], SIZE);
     }
+}
+
+#[test]
+fn pipes_the_kernel_made_smaller_count_like_others() {
+    // Above fs.pipe-max-size, so that F_SETPIPE_SZ is refused every time.
+    let (command, _directory) = unprivileged(&["--pipe-size", "256MiB", "--max-pipes", "2"]);
+    let relay = Relay::from_command(command, 1);
+    let before = relay.descriptors();
+    let data = pattern(0, 8 << 20);
+    let mut stalled: Vec<Pair> =
+        (0..5).map(|_| relay.narrow_pair(Framing::Length(data.len()))).collect();
+    for pair in &mut stalled {
+        relay.fill(&mut pair.source, &data);
+    }
+    let pipes = (relay.descriptors().pipe_ends - before.pipe_ends) / 2;
+    assert!((1..=2).contains(&pipes), "{pipes} pipes are open");
 }

@@ -25,9 +25,11 @@ pub(super) fn claim(max_connections: usize, others: usize) -> Budget {
     share(usize::try_from(descriptors).unwrap_or(usize::MAX), max_connections, others)
 }
 
-/// `others`: descriptors for listeners, pipes and lingering connections.
+/// `others`: descriptors for listeners, pipes and lingering connections. They get half of what
+/// there is at most, because they can be done without, and it takes two connections to meet.
 fn share(descriptors: usize, max_connections: usize, others: usize) -> Budget {
-    let room = descriptors.saturating_sub(FIXED + others).max(1);
+    let free = descriptors.saturating_sub(FIXED);
+    let room = (free - others.min(free / 2)).max(2);
     Budget {
         descriptors,
         max_connections: max_connections.min(room),
@@ -44,8 +46,9 @@ mod tests {
         for (name, descriptors, wanted, others, got, capped) in [
             ("plenty", 100_000, 1000, 100, 1000, false),
             ("exactly enough", 1116, 1000, 100, 1000, false),
-            ("too few", 1024, 65_536, 700, 308, true),
-            ("hopeless", 10, 100, 100, 1, true),
+            ("too few", 1024, 65_536, 400, 608, true),
+            ("too few for the others, too", 1024, 65_536, 1633, 504, true),
+            ("hopeless", 10, 100, 100, 2, true),
         ] {
             let budget = share(descriptors, wanted, others);
             assert_eq!((budget.max_connections, budget.capped), (got, capped), "{name}");

@@ -1,14 +1,14 @@
 //! One transfer, one system call at a time: asks what the next step is, does it, reports. It stops
 //! when a side is not ready, when its byte budget is used up, or when it is over.
 
-use super::conn::{Conn, Phase};
+use super::conn::{Conn, PeerEnd, Phase};
 use super::relay::{Relay, Task};
 use super::sockopt;
 use super::token::ConnId;
 use crate::api::Upload;
 use crate::http::response::{CONTINUE, HeadWriter};
 use crate::rendezvous::batching::{Batching, SLACK};
-use crate::rendezvous::transfer::{COPY_MAX, Delimiter, FILL_MAX, Loss};
+use crate::rendezvous::transfer::{COPY_MAX, COPY_SLOW, Delimiter, FILL_MAX, Loss};
 use crate::rendezvous::{Ready, Side, Step, StreamKey, Transfer};
 use crate::splice::copy::{self, Read, Write};
 use crate::splice::pipe::{Drain, Fill, Pipe};
@@ -20,6 +20,10 @@ use std::time::Instant;
 
 /// Bytes one transfer may move before others have their turn.
 const TURN_BYTES: usize = FILL_MAX;
+
+/// While destinations that block hold more than this in user memory, all of them together, copied
+/// reads are small, so that each can add little to it.
+const HELD_MAX: usize = 64 << 20;
 
 /// Reads of chunk framing are this long at most.
 const FRAMING_BYTES: usize = 512;
@@ -42,6 +46,8 @@ pub(super) struct Exchange {
     queued: bool,
     /// When a byte moved last.
     pub moved_at: Instant,
+    /// Bytes in user memory, as counted in [`Relay::held`].
+    pub held: usize,
 }
 
 /// Why a turn of a transfer ended.
@@ -58,6 +64,8 @@ struct Tools<'r> {
     pool: &'r mut Pool,
     scratch: &'r mut [u8],
     pieces: &'r mut Vec<Range<usize>>,
+    /// Most bytes one copied read may take.
+    copy_max: usize,
 }
 
 impl Relay {
@@ -93,6 +101,7 @@ impl Relay {
             batching: Batching::default(),
             queued: false,
             moved_at: self.now.monotonic,
+            held: 0,
         });
         for (id, side) in [(source, Side::Source), (destination, Side::Destination)] {
             self.clear_deadline(id);
@@ -101,6 +110,9 @@ impl Relay {
             }
         }
         self.set_deadline(source, self.settings.idle_timeout);
+        if self.conn(destination).is_some_and(|conn| conn.peer_end > PeerEnd::Open) {
+            self.enqueue(destination);
+        }
         self.enqueue_exchange(place);
         self.flush(source);
     }
@@ -111,7 +123,8 @@ impl Relay {
         let Some(conn) = self.conn(source) else { return };
         let carry = std::mem::take(&mut conn.carry);
         if carry.is_empty() {
-            if upload.expects_continue && !transfer.upload_complete() {
+            let patient = upload.expects_continue && sockopt::unread_bytes(&conn.socket) == 0;
+            if patient && !transfer.upload_complete() {
                 conn.output.buffer().extend_from_slice(CONTINUE);
             }
             return;
@@ -153,10 +166,13 @@ impl Relay {
             pool: &mut self.pool,
             scratch: &mut self.scratch,
             pieces: &mut self.pieces,
+            copy_max: if self.held < HELD_MAX { COPY_MAX } else { COPY_SLOW },
         };
         let before = exchange.transfer.transferred();
         let turn = exchange.turn(&mut tools);
         exchange.give_pipe_back(tools.pool);
+        let held = std::mem::replace(&mut exchange.held, exchange.transfer.held());
+        self.held = self.held + exchange.held - held;
         let after = exchange.transfer.transferred();
         if after > before {
             exchange.moved_at = now;
@@ -248,7 +264,7 @@ impl Exchange {
             self.pipe = tools.pool.lend();
         }
         let Some(pipe) = &self.pipe else {
-            return self.copy(tools, max_bytes.min(COPY_MAX));
+            return self.copy(tools, max_bytes);
         };
         match pipe.fill(&tools.source.socket, max_bytes) {
             Ok(Fill::Moved(count)) => {
@@ -275,7 +291,7 @@ impl Exchange {
 
     /// Reads into user memory and sends from there.
     fn copy(&mut self, tools: &mut Tools<'_>, max_bytes: usize) {
-        let max_bytes = max_bytes.min(tools.scratch.len());
+        let max_bytes = max_bytes.min(tools.copy_max);
         let Some(count) = self.read(tools.source, &mut tools.scratch[..max_bytes]) else { return };
         self.batching.filled(count);
         tools.pieces.clear();

@@ -2,6 +2,9 @@
 
 use super::relay::Relay;
 use crate::api::Failure;
+use crate::http::date::HttpDate;
+use crate::http::head::Version;
+use crate::http::response::HeadWriter;
 use crate::splice::copy;
 use mio::net::{TcpListener, TcpStream};
 use mio::{Interest, Registry, Token};
@@ -48,8 +51,10 @@ pub(super) struct Listeners {
 /// What accepting led to.
 enum Accepted {
     One(TcpStream, SocketAddr),
+    /// That one failed; others may wait behind it.
+    Lost,
     None,
-    /// Descriptors or memory are out.
+    /// Descriptors or memory are out, or something else is wrong that asking again will not mend.
     OutOf(io::Error),
 }
 
@@ -115,6 +120,7 @@ impl Listeners {
                 left -= 1;
                 match accept_one(&self.sockets[index]) {
                     Accepted::One(socket, peer) => welcome(relay, socket, peer),
+                    Accepted::Lost => {}
                     Accepted::None => break,
                     Accepted::OutOf(error) => return self.pause(index, &error, relay),
                 }
@@ -129,10 +135,11 @@ impl Listeners {
         self.paused_until = Some(relay.now.monotonic + PAUSE);
         for _ in 0..REFUSALS_PER_TURN {
             self.spare = None;
-            let accepted = accept_one(&self.sockets[index]);
-            let Accepted::One(socket, _) = accepted else { break };
-            refuse(&socket);
-            drop(socket);
+            match accept_one(&self.sockets[index]) {
+                Accepted::One(socket, _) => refuse(&socket, &relay.date),
+                Accepted::Lost => {}
+                Accepted::None | Accepted::OutOf(_) => break,
+            }
             self.spare = spare();
         }
         self.spare = self.spare.take().or_else(spare);
@@ -166,19 +173,29 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     Ok(TcpListener::from_std(socket.into()))
 }
 
+/// Linux passes pending network errors of a new socket on as errors of accept(2), and a firewall's
+/// refusal: they concern that connection only. No event would come for those behind it.
 fn accept_one(socket: &TcpListener) -> Accepted {
-    loop {
-        match socket.accept() {
-            Ok((socket, peer)) => return Accepted::One(socket, peer),
-            Err(error) => match error.raw_os_error().map(Errno::from_raw) {
-                Some(Errno::EMFILE | Errno::ENFILE | Errno::ENOBUFS | Errno::ENOMEM) => {
-                    return Accepted::OutOf(error);
-                }
-                Some(Errno::EINTR | Errno::ECONNABORTED) => {}
-                // accept(2) passes on pending network errors of the new socket.
-                Some(_) | None => return Accepted::None,
-            },
-        }
+    match socket.accept() {
+        Ok((socket, peer)) => Accepted::One(socket, peer),
+        Err(error) => match error.raw_os_error().map(Errno::from_raw) {
+            Some(Errno::EAGAIN) => Accepted::None,
+            Some(
+                Errno::EINTR
+                | Errno::ECONNABORTED
+                | Errno::EPERM
+                | Errno::EPROTO
+                | Errno::ENOPROTOOPT
+                | Errno::EOPNOTSUPP
+                | Errno::ENONET
+                | Errno::ENETDOWN
+                | Errno::ENETUNREACH
+                | Errno::EHOSTDOWN
+                | Errno::EHOSTUNREACH
+                | Errno::ETIMEDOUT,
+            ) => Accepted::Lost,
+            Some(_) | None => Accepted::OutOf(error),
+        },
     }
 }
 
@@ -196,9 +213,18 @@ fn welcome(relay: &mut Relay, socket: TcpStream, peer: SocketAddr) {
 }
 
 /// Refuses a connection that cannot even be watched.
-fn refuse(socket: &TcpStream) {
-    const BUSY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nRetry-After: 1\r\nConnection: close\r\n\r\n";
-    let _ = copy::write(socket, BUSY, false);
+fn refuse(socket: &TcpStream, date: &HttpDate) {
+    let failure = Failure::TooBusy("This relay has no descriptor left for another connection");
+    let body = failure.body(false);
+    let mut response = Vec::new();
+    HeadWriter::new(&mut response, failure.status(), date)
+        .field("Content-Type", b"application/json")
+        .content_length(body.len() as u64)
+        .field("Retry-After", b"1")
+        .connection(false, Version::Http11)
+        .end();
+    response.extend_from_slice(body.as_bytes());
+    let _ = copy::write(socket, &response, false);
     let _ = socket.shutdown(std::net::Shutdown::Write);
     let _ = copy::discard(socket, &mut [0; 4096]);
 }

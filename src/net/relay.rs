@@ -50,6 +50,8 @@ pub(super) struct Relay {
     pub lingering: usize,
     pub exchanges: Slab<Exchange>,
     pub next_exchange: u64,
+    /// Bytes all transfers hold in user memory.
+    pub held: usize,
     pub timers: Timers,
     pub run_queue: VecDeque<Task>,
     pub pool: Pool,
@@ -83,6 +85,7 @@ impl Relay {
             lingering: 0,
             exchanges: Slab::new(),
             next_exchange: 0,
+            held: 0,
             timers: Timers::default(),
             run_queue: VecDeque::new(),
             pool: Pool::new(

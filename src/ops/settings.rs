@@ -46,7 +46,7 @@ pub struct Settings {
     pub drain_timeout: Duration,
 
     /// Connections served at once; one more is answered 503
-    #[arg(long, value_name = "N", default_value = "65536", value_parser = at_least_one)]
+    #[arg(long, value_name = "N", default_value = "16384", value_parser = at_least_one)]
     pub max_connections: usize,
 
     /// Streams held at once, ended ones within their retention included; when all are active, one

@@ -27,7 +27,7 @@ pub const COPY_MAX: usize = 256 << 10;
 
 /// Bytes of one copied read after the destination has blocked: what it does not take is kept in
 /// user memory until it does.
-const COPY_SLOW: usize = 16 << 10;
+pub const COPY_SLOW: usize = 16 << 10;
 
 /// Bytes read for the head of a chunk when nothing is known of its length.
 const FRAMING_READ: usize = 16;
@@ -186,6 +186,11 @@ impl Transfer {
     /// Whether any byte of the download's head has left.
     pub fn head_started(&self) -> bool {
         self.head_started
+    }
+
+    /// Bytes held in user memory until the destination takes them.
+    pub fn held(&self) -> usize {
+        self.ahead().len() + self.loose.len() + self.behind.len()
     }
 
     /// Bytes the pipe holds.

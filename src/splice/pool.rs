@@ -15,7 +15,8 @@ pub const SMALL_BYTES: usize = 64 << 10;
 /// How many pipes of each size stay open with nobody using them.
 const IDLE_MAX: usize = 64;
 
-/// After the kernel refused a pipe, so many requests are answered without asking it again.
+/// After the kernel refused a pipe, or gave a smaller one than it was asked for, so many requests
+/// are answered without asking it again for the same.
 const REFUSALS_AFTER_FAILURE: u32 = 256;
 
 /// Lends pipes.
@@ -26,6 +27,7 @@ pub struct Pool {
     large: Shelf,
     small: Shelf,
     refusals_left: u32,
+    large_refusals_left: u32,
 }
 
 #[derive(Debug, Default)]
@@ -44,6 +46,7 @@ impl Pool {
             large: Shelf::default(),
             small: Shelf::default(),
             refusals_left: 0,
+            large_refusals_left: 0,
         }
     }
 
@@ -76,21 +79,33 @@ impl Pool {
         if pipe.capacity_bytes() >= self.large_bytes { &mut self.large } else { &mut self.small }
     }
 
+    fn is_full(&self) -> bool {
+        self.large.open + self.small.open >= self.max_pipes
+    }
+
+    /// The kernel may give less than was asked for; what it gave counts as what it is.
     fn open_large(&mut self) -> Option<Pipe> {
-        if self.large.open >= LARGE_MAX.min(self.max_pipes) {
+        if self.large.open >= LARGE_MAX || self.is_full() {
+            return None;
+        }
+        if self.large_refusals_left > 0 {
+            self.large_refusals_left -= 1;
             return None;
         }
         let pipe = self.open(self.large_bytes)?;
+        if pipe.capacity_bytes() < self.large_bytes {
+            self.large_refusals_left = REFUSALS_AFTER_FAILURE;
+        }
         self.shelf_of(&pipe).open += 1;
         Some(pipe)
     }
 
     fn open_small(&mut self) -> Option<Pipe> {
-        if self.large.open + self.small.open >= self.max_pipes {
+        if self.is_full() {
             return None;
         }
         let pipe = self.open(SMALL_BYTES.min(self.large_bytes))?;
-        self.small.open += 1;
+        self.shelf_of(&pipe).open += 1;
         Some(pipe)
     }
 
@@ -129,5 +144,16 @@ mod tests {
         let pipe = pool.lend().unwrap();
         pool.take_back(pipe, 1);
         assert_eq!((pool.lent(), pool.large.idle.len(), pool.large.open), (0, 0, 0));
+    }
+
+    #[test]
+    fn small_pipes_as_large_as_the_large_ones_are_counted_once() {
+        let mut pool = Pool::new(SMALL_BYTES, LARGE_MAX + 4);
+        let pipes: Vec<Pipe> = std::iter::from_fn(|| pool.lend()).collect();
+        assert_eq!(pipes.len(), LARGE_MAX + 4);
+        for pipe in pipes {
+            pool.take_back(pipe, 1);
+        }
+        assert_eq!((pool.large.open, pool.small.open, pool.lent()), (0, 0, 0));
     }
 }

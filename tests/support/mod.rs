@@ -5,6 +5,7 @@
 
 mod body;
 mod clock;
+mod descriptors;
 mod json;
 mod process;
 mod relay;
@@ -15,6 +16,7 @@ mod wire;
 
 pub(crate) use body::{chunks, is_pattern, pattern};
 pub(crate) use clock::{PATIENCE, eventually};
+pub(crate) use descriptors::Descriptors;
 pub(crate) use json::{assert_error, parse};
 pub(crate) use process::{Finished, Process};
 pub(crate) use relay::{Relay, stream_of};

@@ -116,4 +116,37 @@ impl Relay {
         self.await_state(&id, "STREAMING");
         Pair { id, framing, source, destination }
     }
+
+    /// Sends until neither the relay nor a kernel buffer has taken a byte for a while, or until the
+    /// connection breaks.
+    pub(crate) fn fill(&self, source: &mut Wire, data: &[u8]) -> usize {
+        let (mut sent, mut refusals) = (0, 0);
+        while sent < data.len() && refusals < 50 {
+            let end = data.len().min(sent + 65_536);
+            match source.send_what_fits(&data[sent..end]) {
+                Some(0) => {
+                    refusals += 1;
+                    self.turn();
+                }
+                Some(count) => {
+                    sent += count;
+                    refusals = 0;
+                }
+                None => break,
+            }
+        }
+        sent
+    }
+
+    /// A pair whose destination takes as little as the kernel lets it.
+    pub(crate) fn narrow_pair(&self, framing: Framing) -> Pair {
+        let id = self.create();
+        let mut destination = Wire::connect_narrow(self.address());
+        destination.ask(&ask("GET", &format!("/stream/{id}")));
+        self.await_state(&id, "DST_CONNECTED");
+        let mut source = self.connect();
+        source.ask(&framing.put(&id));
+        self.await_state(&id, "STREAMING");
+        Pair { id, framing, source, destination }
+    }
 }

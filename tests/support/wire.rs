@@ -110,6 +110,13 @@ impl Wire {
         Response { head, body, ending }
     }
 
+    /// Reads a whole answer (to anything but `HEAD`), or how the connection ended without one.
+    pub(crate) fn try_response(&mut self) -> Result<Response, Ending> {
+        let head = self.try_head("GET")?;
+        let (body, ending) = self.rest();
+        Ok(Response { head, body, ending })
+    }
+
     /// Reads the head of an answer (to anything but `HEAD`); its body is next.
     pub(crate) fn head(&mut self) -> Head {
         self.head_to("GET")

@@ -1,0 +1,156 @@
+//! The JSON bodies of creation and error report: nothing makes the readers panic, and what they
+//! accept can be put on the wire and is read back as it was meant.
+
+use super::choices::Choices;
+use super::response::read_back;
+use crate::api::creation::{self, field_value};
+use crate::api::download::custom_fields;
+use crate::api::{Failure, Upload, report};
+use crate::http::date::HttpDate;
+use crate::http::framing::Framing;
+use crate::http::response::HeadWriter;
+use crate::rendezvous::Headers;
+use crate::rendezvous::transfer::Delimiter;
+use serde_json::{Map, Value, json};
+
+const NAMES: [&str; 10] = [
+    "X-Name",
+    "content-type",
+    "Content-Disposition",
+    "content-length",
+    "PROXY-x",
+    "Date",
+    "",
+    "a b",
+    "X:Y",
+    "Set-Cookie",
+];
+
+const VALUES: [&str; 9] = [
+    "\"text/html\"",
+    "\"\"",
+    "\"a\\r\\nB: c\"",
+    "true",
+    "-1.5e300",
+    "null",
+    "[]",
+    "\"\\u00fc\"",
+    "\" a\\tb \"",
+];
+
+/// The first byte chooses: raw bytes as a body, or one that is put together.
+pub fn bodies(data: &[u8]) {
+    let mut choices = Choices::new(data);
+    let body = if choices.one_in(2) {
+        composed(&mut choices).into_bytes()
+    } else {
+        choices.rest().to_vec()
+    };
+    match creation::parse(&body) {
+        Ok(headers) => check_headers(headers.as_deref()),
+        Err(failure) => check_failure(&failure),
+    }
+    match report::parse(&body) {
+        Ok(report) => {
+            assert!((200..=599).contains(&report.status));
+            check_failure(&Failure::Reported(Box::new(report)));
+        }
+        Err(failure) => check_failure(&failure),
+    }
+}
+
+/// A body of members that mostly are what they should be.
+fn composed(choices: &mut Choices<'_>) -> String {
+    let mut text = String::from("{\"unknown\":[{}]");
+    for member in ["download_headers", "upload_headers"] {
+        let fields: Vec<_> = (0..choices.below(4))
+            .map(|_| format!("{}:{}", string(choices, &NAMES), value(choices)))
+            .collect();
+        text.extend([",\"", member, "\":{", &fields.join(","), "}"]);
+    }
+    if choices.one_in(2) {
+        let status = choices.below(700).to_string();
+        let (name, message) = (string(choices, &NAMES), string(choices, &VALUES));
+        let members =
+            [",\"http_status\":", &status, ",\"name\":", &name, ",\"message\":", &message];
+        text.extend(members);
+    }
+    text + "}"
+}
+
+/// A JSON string: one of the list, or any text.
+fn string(choices: &mut Choices<'_>, list: &[&str]) -> String {
+    if choices.one_in(4) {
+        return json!(String::from_utf8_lossy(choices.bytes(20))).to_string();
+    }
+    json!(choices.pick(list)).to_string()
+}
+
+fn value(choices: &mut Choices<'_>) -> String {
+    if choices.one_in(3) { string(choices, &VALUES) } else { choices.pick(&VALUES).to_owned() }
+}
+
+/// Accepted fields stand in the heads of both answers, in their order, and nothing else does.
+fn check_headers(headers: Option<&Headers>) {
+    let date = HttpDate::from_unix_seconds(0);
+    let date_field = ("Date".to_owned(), date.as_bytes().to_vec());
+
+    let asked = headers.map(|headers| &headers.upload);
+    let mut out = Vec::new();
+    custom_fields(HeadWriter::new(&mut out, 200, &date), asked).content_length(0).end();
+    let mut expected = vec![date_field.clone()];
+    expected.extend(fields(asked));
+    expected.push(("Content-Length".to_owned(), b"0".to_vec()));
+    read_back(&out, 200, &expected);
+
+    let upload = Upload {
+        framing: Framing::Chunked,
+        content_type: Some(Box::from(&b"a/b"[..])),
+        content_disposition: Some(Box::from(&b"inline"[..])),
+        expects_continue: false,
+    };
+    let mut out = Vec::new();
+    let writer = HeadWriter::new(&mut out, 200, &date);
+    upload.download_fields(writer, Delimiter::Chunks, headers).end();
+    read_back(&out, 200, &download(headers, date_field));
+}
+
+/// The fields that an accepted creation body asks for.
+fn fields(asked: Option<&Map<String, Value>>) -> impl Iterator<Item = (String, Vec<u8>)> {
+    let asked = asked.into_iter().flatten();
+    asked.map(|(name, value)| (name.clone(), field_value(value).into_bytes()))
+}
+
+/// All fields of a download's head by the contract.
+fn download(headers: Option<&Headers>, date: (String, Vec<u8>)) -> Vec<(String, Vec<u8>)> {
+    let asked: Vec<_> = fields(headers.map(|headers| &headers.download)).collect();
+    let named = |wanted: &str| asked.iter().any(|(name, _)| name.eq_ignore_ascii_case(wanted));
+    let mut expected = vec![date];
+    let own = [
+        ("Transfer-Encoding", "chunked"),
+        ("Cache-Control", "no-store"),
+        ("X-Content-Type-Options", "nosniff"),
+        ("X-Robots-Tag", "none"),
+        ("X-Accel-Buffering", "no"),
+        ("Content-Security-Policy", "sandbox"),
+        ("Content-Type", "a/b"),
+        ("Content-Disposition", "inline"),
+    ];
+    for (name, value) in own {
+        if !(name.starts_with("Content-") && name.len() != 23 && named(name)) {
+            expected.push((name.to_owned(), value.as_bytes().to_vec()));
+        }
+    }
+    expected.extend(asked);
+    expected
+}
+
+/// A failure is told in both forms: a JSON object that reads back, and one line.
+fn check_failure(failure: &Failure) {
+    let text = failure.body(false);
+    let object: Value = serde_json::from_str(&text).expect("an error body is JSON");
+    assert_eq!(object, json!({ "name": failure.name(), "message": failure.message() }));
+    let line = failure.body(true);
+    assert_eq!(line.chars().filter(|char| char.is_control()).count(), 1, "one line: {line:?}");
+    assert!(line.ends_with('\n') && text.ends_with('\n'));
+}

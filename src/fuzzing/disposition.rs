@@ -1,0 +1,63 @@
+//! File names from paths: whatever the path says, the field holds one harmless name, and both forms
+//! of it are the same one.
+
+use crate::http::disposition::attachment;
+use std::fmt::Write as _;
+
+/// A path segment; what is no UTF-8 stands for its escape.
+pub fn disposition(data: &[u8]) {
+    let segment = match str::from_utf8(data) {
+        Ok(text) => text.to_owned(),
+        Err(_) => escaped(data),
+    };
+    let Some(value) = attachment(&segment) else { return };
+    assert!(value.bytes().all(|byte| (b' '..=b'~').contains(&byte)), "{value}");
+    let (plain, extended) = read(&value);
+    let name = extended.clone().unwrap_or_else(|| plain.clone());
+    assert!(!matches!(name.trim(), "" | "." | ".."), "{value}");
+    assert!(!name.chars().any(|char| char.is_control() || char == '/' || char == '\\'), "{value}");
+    assert_eq!(extended.is_some(), !name.is_ascii(), "the second form only where it is needed");
+    let folded: String =
+        name.chars().map(|char| if char.is_ascii() { char } else { '_' }).collect();
+    assert_eq!(plain, folded, "both forms are one name");
+    assert_eq!(attachment(&escaped(name.as_bytes())), Some(value), "a name gives itself");
+}
+
+/// Every byte as an escape.
+fn escaped(bytes: &[u8]) -> String {
+    let mut text = String::new();
+    for byte in bytes {
+        write!(text, "%{byte:02x}").expect("a string takes everything");
+    }
+    text
+}
+
+/// The name in quotes, and the extended one (RFC 6266, section 4.1).
+fn read(value: &str) -> (String, Option<String>) {
+    let rest = value.strip_prefix("attachment; filename=\"").expect("the field begins like that");
+    let (mut plain, mut chars) = (String::new(), rest.chars());
+    loop {
+        match chars.next().expect("the quotes end") {
+            '"' => break,
+            '\\' => plain.push(chars.next().expect("something is escaped")),
+            char => plain.push(char),
+        }
+    }
+    let extended = match chars.as_str() {
+        "" => None,
+        more => Some(more.strip_prefix("; filename*=UTF-8''").expect("the second form")),
+    };
+    (plain, extended.map(unescape))
+}
+
+/// An `ext-value` (RFC 8187, section 3.2.1).
+fn unescape(text: &str) -> String {
+    let mut parts = text.split('%');
+    let mut bytes = parts.next().unwrap_or_default().as_bytes().to_vec();
+    for part in parts {
+        let (digits, tail) = part.split_at(2);
+        bytes.push(u8::from_str_radix(digits, 16).expect("an escape is two digits"));
+        bytes.extend_from_slice(tail.as_bytes());
+    }
+    String::from_utf8(bytes).expect("the name is UTF-8")
+}

@@ -1,0 +1,322 @@
+//! A transfer between sockets in memory, driven as the event loop drives one, with everything that
+//! has to hold along the way and in the end.
+
+use super::choices::Choices;
+use super::naive::{self, Decoded, End};
+use super::sockets::{Destination, Pipe, Source, Taken};
+use super::upload::{Behind, Upload};
+use crate::http::framing::Framing;
+use crate::rendezvous::transfer::{COPY_MAX, Delimiter, FILL_MAX, Loss};
+use crate::rendezvous::{Outcome, Ready, Side, Step, Transfer};
+use std::ops::Range;
+
+/// Steps in a row that move nothing, block on nothing and end nothing.
+const IDLE_STEPS_MAX: usize = 4;
+
+/// Body bytes in user memory besides those that came with the head: a copied read that met a full
+/// socket, and the payload that was read along with framing.
+const HELD_BYTES_MAX: usize = COPY_MAX + (32 << 10);
+
+/// What stands for the download's head.
+const HEAD: &[u8] = b"HTTP/1.1 200 OK\r\n\r\n";
+
+/// Why a turn ended.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Turn {
+    Over(Outcome),
+    Waits,
+}
+
+/// A transfer and what it joins.
+#[derive(Debug)]
+pub(super) struct Flow {
+    pub(super) transfer: Transfer,
+    pub(super) source: Source,
+    pub(super) destination: Destination,
+    delimiter: Delimiter,
+    splice: bool,
+    pipe: Option<Pipe>,
+    slots: usize,
+    /// Bytes that were read and belong to what follows the upload.
+    carry: Vec<u8>,
+    prefix_bytes: usize,
+    /// Body bytes that were read.
+    taken: usize,
+    /// A fill found the pipe or the source blocked; no other may follow before a drain.
+    shrinks: bool,
+    /// The last send promised that the pipe's bytes follow.
+    more: bool,
+}
+
+impl Flow {
+    /// A transfer of `upload` with a destination that is lost as `dies` says.
+    pub(super) fn new(
+        upload: Upload,
+        dies: Option<(usize, Loss)>,
+        choices: &mut Choices<'_>,
+    ) -> Self {
+        let delimiter = match upload.framing {
+            Framing::Length(_) => Delimiter::Length,
+            Framing::Chunked => choices.pick(&[Delimiter::Chunks, Delimiter::Close]),
+        };
+        let splice = !choices.one_in(4);
+        let longest = if choices.one_in(2) { upload.wire.len() } else { 600 };
+        let prefix_bytes = choices.below(longest.min(upload.wire.len()) + 1);
+        let mut flow = Self {
+            transfer: Transfer::new(upload.framing, delimiter, HEAD.to_vec(), splice),
+            source: Source::new(upload, prefix_bytes),
+            destination: Destination::new(dies, choices.below(1 << 17)),
+            delimiter,
+            splice,
+            pipe: None,
+            slots: choices.pick(&[16, 256, 2]),
+            carry: Vec::new(),
+            prefix_bytes,
+            taken: 0,
+            shrinks: false,
+            more: false,
+        };
+        if choices.one_in(4) {
+            flow.source.advance(usize::MAX);
+        }
+        if prefix_bytes > 0 {
+            flow.take_in(0..prefix_bytes);
+        }
+        flow
+    }
+
+    /// Something happens outside: bytes arrive, or room is made.
+    pub(super) fn advance(&mut self, choices: &mut Choices<'_>) {
+        let bytes = choices.size();
+        if choices.one_in(2) { self.destination.advance(bytes) } else { self.source.advance(bytes) }
+    }
+
+    /// Everything that will ever arrive is here, and the reader takes it all.
+    pub(super) fn advance_to_the_end(&mut self) {
+        self.source.advance(usize::MAX);
+        self.source.advance(usize::MAX);
+        self.destination.advance(usize::MAX / 2);
+    }
+
+    /// Steps until nothing can be done.
+    pub(super) fn turn(&mut self, choices: &mut Choices<'_>) -> Turn {
+        let mut idle = 0;
+        loop {
+            let before = self.trace();
+            let ready =
+                Ready { source: self.source.readable, destination: self.destination.writable };
+            let step = self.transfer.next(ready);
+            let drains = matches!(step, Step::Drain { .. } | Step::Wait(Side::Destination));
+            assert!(!self.more || drains, "more was promised, then {step:?}");
+            self.more = false;
+            match step {
+                Step::Done(outcome) => return Turn::Over(outcome),
+                Step::Wait(side) => {
+                    self.check_wait(side);
+                    return Turn::Waits;
+                }
+                Step::Send { more } => self.send(more, choices),
+                Step::Drain { bytes } => self.drain(bytes, choices),
+                Step::Fill { max_bytes } => self.fill(max_bytes, choices),
+                Step::ReadFraming { max_bytes } => self.read_framing(max_bytes, choices),
+                Step::Copy { max_bytes } => self.copy(max_bytes, choices),
+            }
+            idle = if self.trace() == before { idle + 1 } else { 0 };
+            assert!(idle < IDLE_STEPS_MAX, "{step:?} leads nowhere");
+            self.check_on_the_way(before.1 > 0);
+        }
+    }
+
+    /// What changes when a step led on.
+    fn trace(&self) -> (usize, usize, bool, bool) {
+        let Self { source, destination, .. } = self;
+        (source.read, destination.sink.len(), source.readable, destination.writable)
+    }
+
+    fn send(&mut self, more: bool, choices: &mut Choices<'_>) {
+        assert!(!more || self.piped() > 0, "what follows is in the pipe");
+        match self.destination.put(&[self.transfer.ahead()], choices) {
+            Ok(0) => {}
+            Ok(count) => {
+                self.more = more && count == self.transfer.ahead().len();
+                self.transfer.sent(count);
+            }
+            Err(loss) => self.transfer.destination_gone(loss),
+        }
+    }
+
+    fn drain(&mut self, bytes: usize, choices: &mut Choices<'_>) {
+        assert_eq!(bytes, self.piped(), "a drain takes all the pipe holds");
+        let pipe = self.pipe.as_mut().expect("bytes in a pipe need a pipe");
+        match pipe.drain(&mut self.destination, bytes, choices) {
+            Ok(0) => {}
+            Ok(count) => self.transfer.drained(count),
+            Err(loss) => self.transfer.destination_gone(loss),
+        }
+        self.shrinks &= self.piped() > 0;
+    }
+
+    fn fill(&mut self, max_bytes: usize, choices: &mut Choices<'_>) {
+        assert!(max_bytes > 0, "filling nothing reads as the end");
+        assert!(self.splice, "without splice nothing is filled");
+        assert!(!self.shrinks, "drain before filling again");
+        assert!(self.piped() + max_bytes <= FILL_MAX, "a pipe holds {FILL_MAX} bytes at most");
+        let chunked = self.source.upload.framing == Framing::Chunked;
+        assert!(self.piped() == 0 || chunked, "only the pieces of chunks are gathered");
+        if self.pipe.is_none() && choices.one_in(8) {
+            return self.copy(max_bytes.min(COPY_MAX), choices);
+        }
+        let pipe = self.pipe.get_or_insert_with(|| Pipe::new(self.slots));
+        match pipe.fill(&mut self.source, max_bytes, choices) {
+            Ok(0) if self.piped() > 0 => {
+                self.shrinks = true;
+                self.transfer.fill_blocked();
+            }
+            Ok(0) => self.source.readable = false,
+            Ok(count) => {
+                self.taken += count;
+                self.transfer.filled(count);
+            }
+            Err(loss) => self.transfer.source_gone(loss),
+        }
+    }
+
+    fn read_framing(&mut self, max_bytes: usize, choices: &mut Choices<'_>) {
+        if let Some(range) = self.read(max_bytes.min(512), choices) {
+            self.take_in(range);
+        }
+    }
+
+    fn copy(&mut self, max_bytes: usize, choices: &mut Choices<'_>) {
+        assert_eq!(self.piped(), 0, "what is copied may not overtake the pipe");
+        let Some(range) = self.read(max_bytes.min(COPY_MAX), choices) else { return };
+        let bytes = &self.source.upload.wire[range];
+        let mut pieces = Vec::new();
+        let used = self.transfer.received(bytes, &mut pieces);
+        self.carry.extend_from_slice(&bytes[used..]);
+        let body = pieces.iter().map(Range::len).sum();
+        self.taken += body;
+        if body == 0 {
+            return;
+        }
+        self.transfer.announce(body);
+        let mut slices = vec![self.transfer.ahead()];
+        slices.extend(pieces.iter().map(|piece| &bytes[piece.clone()]));
+        match self.destination.put(&slices, choices) {
+            Ok(count) => self.transfer.gathered(count, bytes, &pieces),
+            Err(loss) => self.transfer.destination_gone(loss),
+        }
+    }
+
+    fn read(&mut self, max: usize, choices: &mut Choices<'_>) -> Option<Range<usize>> {
+        match self.source.take(max, choices) {
+            Taken::Moved(range) => return Some(range),
+            Taken::Blocked => self.source.readable = false,
+            Taken::Gone(loss) => self.transfer.source_gone(loss),
+        }
+        None
+    }
+
+    /// Bytes were read that stay in user memory.
+    fn take_in(&mut self, range: Range<usize>) {
+        let bytes = &self.source.upload.wire[range];
+        let mut pieces = Vec::new();
+        let used = self.transfer.received(bytes, &mut pieces);
+        self.taken += pieces.iter().map(Range::len).sum::<usize>();
+        self.transfer.keep(bytes, &pieces);
+        self.carry.extend_from_slice(&bytes[used..]);
+    }
+
+    fn piped(&self) -> usize {
+        let piped = self.pipe.as_ref().map_or(0, Pipe::len);
+        assert_eq!(piped, self.transfer.piped(), "the bytes in the pipe are counted");
+        piped
+    }
+
+    /// An edge will come for whatever is waited for.
+    fn check_wait(&self, side: Side) {
+        let (latch, news) = match side {
+            Side::Source => (self.source.readable, self.source.has_news()),
+            Side::Destination => (self.destination.writable, self.destination.has_news()),
+        };
+        assert!(!latch, "the {} is ready", side.name());
+        let lost = side == Side::Destination && self.destination.dies.is_some();
+        assert!(!news || lost, "no edge will come: the {} has news already", side.name());
+    }
+
+    /// The state between two steps; `begun` if the head had left before the last one.
+    fn check_on_the_way(&self, begun: bool) {
+        let sent = usize::try_from(self.transfer.transferred()).expect("a body fits memory");
+        let held = self.taken.checked_sub(sent + self.piped()).expect("no byte comes from nowhere");
+        assert!(held <= self.prefix_bytes + HELD_BYTES_MAX, "{held} bytes are held");
+        assert!(self.transfer.ahead().len() <= held + 2 * HEAD.len(), "framing is held, too");
+        let left = !self.destination.sink.is_empty();
+        assert_eq!(self.transfer.head_started(), left);
+        if left && !begun {
+            let whole = self.transfer.upload_complete();
+            assert!(self.taken > 0 || whole, "the head left before a body byte");
+        }
+    }
+
+    /// It is over, or was broken off (`None`): every byte is where it belongs.
+    pub(super) fn check_end(&self, outcome: Option<Outcome>) {
+        let upload = &self.source.upload;
+        let all = upload.decoded();
+        let taken = upload.decoded_up_to(self.source.read);
+        let sent = self.sent();
+        assert_eq!(self.transfer.transferred(), sent.payload.len() as u64, "exact at the end");
+        assert!(taken.payload.starts_with(&sent.payload), "what was sent is what came");
+        assert_eq!(taken.payload.len(), self.taken, "what was read is what the naive reader reads");
+        let nothing = self.destination.sink.is_empty();
+        if let Some(Outcome::Complete | Outcome::SourceGone(_) | Outcome::SourceBroken(_)) = outcome
+        {
+            assert_eq!(sent.payload.len(), all.payload.len(), "all that came is handed on");
+            assert_eq!(self.piped(), 0);
+            assert!(outcome == Some(Outcome::Complete) || nothing || sent.end == End::Open);
+            self.check_head();
+        }
+        match outcome {
+            Some(Outcome::Complete) => self.check_complete(&all, &sent),
+            Some(Outcome::SourceGone(loss)) => {
+                assert_eq!((all.end, upload.behind), (End::Open, Behind::End(loss)));
+            }
+            Some(Outcome::SourceBroken(_)) => assert_eq!(all.end, End::Broken),
+            Some(Outcome::DestinationGone(loss)) => {
+                assert_eq!(self.destination.dies, Some((self.destination.sink.len(), loss)));
+            }
+            None => {}
+        }
+    }
+
+    fn check_head(&self) {
+        let sink = &self.destination.sink;
+        assert!(sink.is_empty() || sink.starts_with(HEAD), "the head goes first");
+    }
+
+    /// What a client of the download makes of it.
+    fn sent(&self) -> Decoded {
+        let body = self.destination.sink.get(HEAD.len()..).unwrap_or_default();
+        match (self.delimiter, self.source.upload.framing) {
+            (Delimiter::Chunks, _) => naive::decode_chunks(body),
+            (Delimiter::Length, Framing::Length(length)) => {
+                naive::decode_length(body, usize::try_from(length).unwrap_or(usize::MAX))
+            }
+            (Delimiter::Length | Delimiter::Close, _) => {
+                Decoded { payload: body.to_vec(), end: End::Open }
+            }
+        }
+    }
+
+    fn check_complete(&self, all: &Decoded, sent: &Decoded) {
+        let wire = &self.source.upload.wire;
+        let End::Complete(used) = all.end else { panic!("complete, though it is {:?}", all.end) };
+        let rest = [&self.carry[..], &wire[self.source.read..]].concat();
+        assert_eq!(rest, wire[used..], "what follows the upload stays as it is");
+        let body_bytes = self.destination.sink.len().checked_sub(HEAD.len());
+        let body_bytes = body_bytes.expect("the head of an empty body leaves too");
+        let end =
+            if self.delimiter == Delimiter::Close { End::Open } else { End::Complete(body_bytes) };
+        assert_eq!(sent.end, end, "the download ends here");
+        assert!(self.transfer.upload_complete());
+    }
+}

@@ -1,0 +1,110 @@
+//! Request heads: the verdict depends on the bytes of the head alone, not on how they come, and what
+//! is accepted can be written again and means the same.
+
+use super::choices::Choices;
+use crate::http::fields::is_token;
+use crate::http::framing::Framing;
+use crate::http::head::{self, Expect, FieldSlots, HeadLimits, Method, Version};
+use crate::http::reject::Reject;
+
+/// The longest input; every one of its bytes costs a parse or three.
+const INPUT_BYTES_MAX: usize = 2048;
+
+/// Everything a head says, in a form that outlives its buffer.
+#[derive(Debug, PartialEq, Eq)]
+struct Said {
+    method: (Method, String),
+    target: (String, String, Option<String>),
+    version: Version,
+    fields: Vec<(String, Vec<u8>)>,
+    framing: Framing,
+    expect: Expect,
+    keep_alive: bool,
+}
+
+/// What a parse gave: nothing yet, or what the head says and its length.
+type Verdict = Result<Option<(Said, usize)>, Reject>;
+
+/// A head with limits and what comes behind it; the first byte chooses the limits.
+pub fn head(data: &[u8]) {
+    let mut choices = Choices::new(data);
+    let bytes = choices.pick(&[16 << 10, 1024, 200, 64, 4096]);
+    let limits = HeadLimits { bytes, target_bytes: bytes / 2 };
+    let input = choices.rest();
+    let input = &input[..input.len().min(INPUT_BYTES_MAX)];
+    let verdict = parse(input, &limits);
+    for end in 0..input.len() {
+        let early = parse(&input[..end], &limits);
+        assert!(early == Ok(None) || early == verdict, "{early:?} at byte {end}, then {verdict:?}");
+    }
+    check_trickle(input, &limits, &verdict);
+    if let Ok(Some((said, len))) = &verdict {
+        check_accepted(&input[..*len], said, &limits);
+        check_what_follows(&input[..*len], &verdict, &limits);
+    }
+}
+
+fn parse(input: &[u8], limits: &HeadLimits) -> Verdict {
+    let mut slots = FieldSlots::new();
+    let Some(head) = head::parse(input, &mut slots, limits)? else { return Ok(None) };
+    let said = Said {
+        method: (head.method, head.method_name.to_owned()),
+        target: (head.target.to_owned(), head.path.to_owned(), head.query.map(str::to_owned)),
+        version: head.version,
+        fields: head.fields.iter().map(|(n, v)| (n.to_owned(), v.to_vec())).collect(),
+        framing: head.framing,
+        expect: head.expect,
+        keep_alive: head.keep_alive,
+    };
+    Ok(Some((said, head.len)))
+}
+
+/// Byte by byte, parsing only where that is said to be worth it: nothing is missed.
+fn check_trickle(input: &[u8], limits: &HeadLimits, verdict: &Verdict) {
+    let mut found = Ok(None);
+    let mut seen = 0;
+    for end in 1..=input.len() {
+        if head::worth_parsing(&input[..end], seen, limits) {
+            found = parse(&input[..end], limits);
+        }
+        if found != Ok(None) {
+            break;
+        }
+        seen = end;
+    }
+    let late = verdict.is_err() && input.last() != Some(&b'\n') && input.len() < limits.bytes;
+    assert!(found == *verdict || (late && found == Ok(None)), "{found:?}, not {verdict:?}");
+}
+
+/// An accepted head is what RFC 9112 allows, and written again it says the same.
+fn check_accepted(text: &[u8], said: &Said, limits: &HeadLimits) {
+    assert!(text.ends_with(b"\r\n\r\n") && text.len() <= limits.bytes);
+    let whole_lines = text.split(|&byte| byte == b'\n').rev().skip(1);
+    assert!(whole_lines.into_iter().all(|line| line.last() == Some(&b'\r')), "CRLF everywhere");
+    assert!(is_token(said.method.1.as_bytes()));
+    assert!(said.target.0.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#'));
+    let mut again = format!("{} {} ", said.method.1, said.target.0).into_bytes();
+    again.extend_from_slice(match said.version {
+        Version::Http10 => b"HTTP/1.0\r\n",
+        Version::Http11 => b"HTTP/1.1\r\n",
+    });
+    for (name, value) in &said.fields {
+        assert!(is_token(name.as_bytes()));
+        assert!(value.iter().all(|&byte| byte == b'\t' || !byte.is_ascii_control()));
+        assert_eq!(value, value.trim_ascii(), "no blanks around a value");
+        again.extend([name.as_bytes(), b": ", value, b"\r\n"].concat());
+    }
+    again.extend_from_slice(b"\r\n");
+    let roomy = HeadLimits { bytes: again.len() + 1, target_bytes: limits.target_bytes };
+    match parse(&again, &roomy) {
+        Ok(Some((found, len))) => assert_eq!((&found, len), (said, again.len())),
+        other => panic!("{:?} is not accepted again: {other:?}", again.escape_ascii().to_string()),
+    }
+}
+
+/// Whatever follows a head, it stays as it is.
+fn check_what_follows(text: &[u8], verdict: &Verdict, limits: &HeadLimits) {
+    for behind in [&b""[..], b"\r\n", b"\n", b"\0", b" folded: x\r\n", b"GET / HTTP/1.1\r\n"] {
+        assert_eq!(parse(&[text, behind].concat(), limits), *verdict, "{behind:?} behind it");
+    }
+}

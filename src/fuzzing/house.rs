@@ -1,0 +1,251 @@
+//! The registry next to a naive one. Every act goes to both, and they have to agree on the answer
+//! and on everything that can be seen afterwards.
+
+use crate::rendezvous::{
+    Client, Connected, Ending, Full, Limits, Now, Registered, Registry, Report, Side, State,
+    StreamKey,
+};
+use std::sync::LazyLock;
+use std::time::{Duration, Instant};
+use uuid::Uuid;
+
+/// Any instant is as good as another to count from.
+#[allow(clippy::disallowed_methods, reason = "read once; only distances from it matter")]
+static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+
+/// A stream as it would be kept if nothing had to be found quickly.
+#[derive(Debug)]
+struct Naive {
+    id: Uuid,
+    key: StreamKey,
+    state: State,
+    clients: [Option<Client>; 2],
+    report: Option<Report>,
+    /// When it times out, then when it is forgotten.
+    deadline: Duration,
+    /// Its place among those that ended.
+    ended: Option<u64>,
+}
+
+/// A registry and its naive twin.
+#[derive(Debug)]
+pub(super) struct House {
+    pub(super) registry: Registry,
+    limits: Limits,
+    streams: Vec<Naive>,
+    /// Time since the start.
+    now: Duration,
+    made: u128,
+    endings: u64,
+}
+
+impl House {
+    pub(super) fn new(limits: Limits) -> Self {
+        let registry = Registry::new(limits);
+        let (now, streams) = (Duration::ZERO, Vec::new());
+        Self { registry, limits, streams, now, made: 0, endings: 0 }
+    }
+
+    pub(super) fn now(&self) -> Now {
+        let wall_ms = i64::try_from(self.now.as_millis()).expect("no script lasts so long");
+        Now { monotonic: *START + self.now, wall_ms }
+    }
+
+    /// The identifier of the stream made as the `number`th, from 1 on.
+    pub(super) fn id(number: u128) -> Uuid {
+        Uuid::from_u128(number)
+    }
+
+    /// How many streams were made, forgotten ones included.
+    pub(super) fn made(&self) -> u128 {
+        self.made
+    }
+
+    /// Makes a stream.
+    pub(super) fn create(&mut self) {
+        let id = Self::id(self.made + 1);
+        let full = self.streams.len() >= self.limits.streams;
+        let first_ended = self.streams.iter().filter(|s| s.ended.is_some()).min_by_key(|s| s.ended);
+        let forgotten = first_ended.map(|stream| stream.id);
+        let made = self.registry.create(id, None, self.now());
+        if full && forgotten.is_none() {
+            assert_eq!(made, Err(Full));
+            return;
+        }
+        if full {
+            self.streams.retain(|stream| Some(stream.id) != forgotten);
+        }
+        self.made += 1;
+        self.streams.push(Naive {
+            id,
+            key: made.expect("there is a place"),
+            state: State::Created,
+            clients: [None, None],
+            report: None,
+            deadline: self.now + self.limits.ttl,
+            ended: None,
+        });
+        self.check();
+    }
+
+    /// A client wants to be one side.
+    pub(super) fn connect(&mut self, id: Uuid, side: Side, client: Client) -> Connected {
+        let found = self.registry.connect(id, side, client, self.now());
+        let place = side as usize;
+        let expected = match self.active(id) {
+            None => Connected::Unknown,
+            Some(stream) => match stream.report.take() {
+                Some(report) => {
+                    let report = Box::new(report);
+                    self.ended(id, State::ClientError);
+                    Connected::Reported(report)
+                }
+                None if stream.clients[place].is_some() => Connected::Occupied,
+                None => {
+                    stream.clients[place] = Some(client);
+                    let (key, other) = (stream.key, stream.clients[1 - place]);
+                    stream.state = match (side, other) {
+                        (_, Some(_)) => State::Streaming,
+                        (Side::Source, None) => State::SrcConnected,
+                        (Side::Destination, None) => State::DstConnected,
+                    };
+                    match other {
+                        Some(other) => Connected::Paired { stream: key, other },
+                        None => Connected::Waits(key),
+                    }
+                }
+            },
+        };
+        assert_eq!(found, expected);
+        self.check();
+        found
+    }
+
+    /// One side reports an error; the client that is answered with it, if one waited.
+    pub(super) fn report(&mut self, id: Uuid, report: Report) -> Option<Client> {
+        let found = self.registry.report(id, report.clone(), self.now());
+        let known = self.streams.iter().any(|stream| stream.id == id);
+        let expected = match self.active(id) {
+            None if known => Registered::Started,
+            None => Registered::Unknown,
+            Some(stream) => match stream.clients {
+                [None, None] => {
+                    stream.report = Some(report);
+                    Registered::Kept
+                }
+                [Some(client), None] | [None, Some(client)] => {
+                    self.ended(id, State::ClientError);
+                    Registered::Delivered(client)
+                }
+                [Some(_), Some(_)] => Registered::Started,
+            },
+        };
+        assert_eq!(found, expected);
+        self.check();
+        if let Registered::Delivered(client) = found { Some(client) } else { None }
+    }
+
+    /// A stream is deleted; the clients that are answered.
+    pub(super) fn delete(&mut self, id: Uuid, report: Report) -> Vec<Client> {
+        let found = self.registry.delete(id, report, self.now());
+        let expected = self.active(id).map(|stream| stream.clients);
+        self.ended(id, State::ClientError);
+        assert_eq!(found, expected);
+        self.check();
+        found.into_iter().flatten().flatten().collect()
+    }
+
+    /// A stream that somebody is in ends.
+    pub(super) fn end(&mut self, key: StreamKey, ending: Ending) {
+        let id = self.registry.stream(key).id();
+        let state = ending.state();
+        self.registry.end(key, ending, self.now());
+        self.ended(id, state);
+        self.check();
+    }
+
+    /// Time goes by; the clients that waited for nothing.
+    pub(super) fn advance(&mut self, by: Duration) -> Vec<Client> {
+        self.now += by;
+        let mut expected = Vec::new();
+        let now = self.now;
+        self.streams.retain(|stream| stream.ended.is_none() || stream.deadline > now);
+        let mut late: Vec<_> = self
+            .streams
+            .iter()
+            .filter(|stream| stream.deadline <= now && stream.waits())
+            .map(|stream| (stream.id, stream.clients))
+            .collect();
+        // Which of several goes first shows in the order in which they are forgotten.
+        late.sort_by_key(|(id, _)| {
+            let stream = self.streams.iter().find(|stream| stream.id == *id);
+            stream.map(|stream| (stream.deadline, stream.key))
+        });
+        for (id, clients) in late {
+            expected.extend(clients.into_iter().flatten());
+            let state = match clients {
+                [None, None] => State::TimeoutNoSrcNoDst,
+                [None, Some(_)] => State::TimeoutNoSrc,
+                [Some(_), _] => State::TimeoutNoDst,
+            };
+            self.ended(id, state);
+        }
+        let mut found = Vec::new();
+        while self.registry.next_deadline().is_some_and(|at| at <= *START + self.now) {
+            while let Some(client) = self.registry.expire(self.now()) {
+                found.push(client);
+            }
+        }
+        self.streams.retain(|stream| stream.ended.is_none() || stream.deadline > now);
+        assert_eq!(found, expected, "who waited for nothing");
+        self.check();
+        found
+    }
+
+    fn active(&mut self, id: Uuid) -> Option<&mut Naive> {
+        self.streams.iter_mut().find(|stream| stream.id == id && stream.ended.is_none())
+    }
+
+    fn ended(&mut self, id: Uuid, state: State) {
+        let deadline = self.now + self.limits.retention;
+        self.endings += 1;
+        let place = self.endings;
+        if let Some(stream) = self.active(id) {
+            stream.state = state;
+            stream.clients = [None, None];
+            stream.report = None;
+            stream.deadline = deadline;
+            stream.ended = Some(place);
+        }
+    }
+
+    /// Both registries show the same.
+    fn check(&self) {
+        let registry = &self.registry;
+        assert_eq!(registry.len(), self.streams.len());
+        assert_eq!(registry.is_empty(), self.streams.is_empty());
+        assert!(registry.len() <= self.limits.streams);
+        let active = self.streams.iter().filter(|stream| stream.ended.is_none()).count();
+        assert_eq!(registry.active(), active);
+        let listed: Vec<_> = registry.from_sequence(0).map(|s| (s.id(), s.state())).collect();
+        let expected: Vec<_> = self.streams.iter().map(|s| (s.id, s.state)).collect();
+        assert_eq!(listed, expected, "oldest first");
+        for stream in &self.streams {
+            let found = registry.get(stream.id).expect("it is held");
+            assert_eq!(found.state(), stream.state);
+            assert_eq!(found.is_active(), stream.ended.is_none());
+            assert_eq!(found.ended_wall_ms().is_some(), stream.ended.is_some());
+            assert_eq!(found.pending_report(), stream.report.as_ref());
+        }
+        let timed = self.streams.iter().filter(|s| s.waits() || s.ended.is_some());
+        let next = timed.map(|stream| *START + stream.deadline).min();
+        assert_eq!(registry.next_deadline(), next);
+    }
+}
+
+impl Naive {
+    /// Whether it can time out.
+    fn waits(&self) -> bool {
+        self.ended.is_none() && self.state != State::Streaming
+    }
+}

@@ -1,0 +1,79 @@
+//! The bodies of the fuzz targets, each with its oracle. A body takes any bytes; a panic is a
+//! finding. They live in the library so that stable Rust replays them (`tests/corpus.rs`,
+//! `tests/simulation.rs`) and `fuzz/` needs one line for each.
+//!
+//! | target | what it says |
+//! |---|---|
+//! | [`head`] | the verdict on a head does not depend on how its bytes come |
+//! | [`framing`] | where a body ends, against the rules written down naively |
+//! | [`chunks`] | the chunk decoder agrees with a naive one, however the input is cut |
+//! | [`bodies`] | JSON bodies never panic, and what they ask for reads back from the wire |
+//! | [`response`] | no value adds a field to a response head or ends it |
+//! | [`disposition`] | a path gives one harmless file name |
+//! | [`accept`] | the preferred form of an error, against a reference |
+//! | [`rendezvous`] | the registry as a script of acts: every client is answered exactly once |
+//! | [`transfer`] | the planner at random pace: head and body arrive, or visibly less |
+//! | [`world`] | registry, transfers and connections together; what `tests/simulation.rs` runs |
+#![allow(clippy::missing_panics_doc, reason = "a panic is what a body reports with")]
+
+mod accept;
+mod bodies;
+mod choices;
+mod chunks;
+mod disposition;
+mod flow;
+mod framing;
+mod head;
+mod house;
+mod naive;
+mod rendezvous;
+mod response;
+mod sockets;
+mod transfer;
+mod upload;
+mod world;
+
+pub use accept::accept;
+pub use bodies::bodies;
+pub use chunks::chunks;
+pub use disposition::disposition;
+pub use framing::framing;
+pub use head::head;
+pub use rendezvous::rendezvous;
+pub use response::response;
+pub use transfer::transfer;
+pub use world::world;
+
+/// The body of a target.
+pub type Body = fn(&[u8]);
+
+/// Every target by its name.
+pub const TARGETS: &[(&str, Body)] = &[
+    ("accept", accept),
+    ("bodies", bodies),
+    ("chunks", chunks),
+    ("disposition", disposition),
+    ("framing", framing),
+    ("head", head),
+    ("rendezvous", rendezvous),
+    ("response", response),
+    ("transfer", transfer),
+    ("world", world),
+];
+
+/// `bytes` pseudo-random bytes (xorshift64*), the same ones for the same seed on every machine.
+pub fn script(seed: u64, bytes: usize) -> Vec<u8> {
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let mut next = || {
+        state ^= state >> 12;
+        state ^= state << 25;
+        state ^= state >> 27;
+        state.wrapping_mul(0x2545_f491_4f6c_dd1d).to_be_bytes()
+    };
+    let mut script = Vec::with_capacity(bytes + 8);
+    while script.len() < bytes {
+        script.extend_from_slice(&next()[..6]);
+    }
+    script.truncate(bytes);
+    script
+}

@@ -1,0 +1,135 @@
+//! A chunked body read the slow way, by lines, for comparison with the decoder. It was written from
+//! RFC 9112, section 7.1 and the limits alone.
+
+use crate::http::chunked::{
+    EXTENSION_BYTES_MAX, EXTENSIONS_BYTES_MAX, SIZE_DIGITS_MAX, TRAILER_BYTES_MAX,
+    TRAILER_LINES_MAX,
+};
+use crate::http::fields::is_token;
+
+/// Where a body ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// Here, so many bytes behind its start.
+    Complete(usize),
+    /// Behind what there is.
+    Open,
+    /// Nowhere: it is malformed.
+    Broken,
+}
+
+/// What a body holds, as far as it goes.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Decoded {
+    pub(super) payload: Vec<u8>,
+    pub(super) end: End,
+}
+
+/// A line is not whole, or wrong.
+type Stop = End;
+
+/// Reads a chunked body.
+pub(super) fn decode_chunks(body: &[u8]) -> Decoded {
+    let mut payload = Vec::new();
+    let end = chunks(body, &mut payload).unwrap_or_else(|stop| stop);
+    Decoded { payload, end }
+}
+
+/// Reads a body of known length.
+pub(super) fn decode_length(body: &[u8], length: usize) -> Decoded {
+    let whole = body.get(..length);
+    Decoded {
+        payload: whole.unwrap_or(body).to_vec(),
+        end: if whole.is_some() { End::Complete(length) } else { End::Open },
+    }
+}
+
+fn chunks(body: &[u8], payload: &mut Vec<u8>) -> Result<End, Stop> {
+    let (mut rest, mut extensions) = (body, 0);
+    loop {
+        let (size, extension, behind) = size_line(rest)?;
+        extensions += extension;
+        if extensions > EXTENSIONS_BYTES_MAX as usize {
+            return Err(End::Broken);
+        }
+        rest = behind;
+        if size == 0 {
+            break;
+        }
+        let there = usize::try_from(size).unwrap_or(usize::MAX).min(rest.len());
+        payload.extend_from_slice(&rest[..there]);
+        rest =
+            line_end(if (there as u64) < size { return Err(End::Open) } else { &rest[there..] })?;
+    }
+    let behind = trailers(rest)?;
+    Ok(End::Complete(body.len() - behind.len()))
+}
+
+/// The size, how long the extension is, and what follows the line.
+fn size_line(text: &[u8]) -> Result<(u64, usize, &[u8]), Stop> {
+    let digits = text.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
+    if digits > usize::from(SIZE_DIGITS_MAX) {
+        return Err(End::Broken);
+    }
+    let size = str::from_utf8(&text[..digits]).map_err(|_| End::Broken)?;
+    let size = u128::from_str_radix(size, 16).unwrap_or(0);
+    let size = i64::try_from(size).map_err(|_| End::Broken)?.unsigned_abs();
+    if digits == 0 {
+        return Err(if text.is_empty() { End::Open } else { End::Broken });
+    }
+    let (extension, behind) = until_cr(&text[digits..]);
+    let named = extension.trim_ascii_start();
+    let blank = &extension[..extension.len() - named.len()];
+    if !(named.is_empty() || named[0] == b';')
+        || !blank.iter().all(|byte| b" \t".contains(byte))
+        || !extension.iter().copied().all(is_text)
+        || extension.len() > usize::from(EXTENSION_BYTES_MAX)
+    {
+        return Err(End::Broken);
+    }
+    Ok((size, extension.len(), line_end(behind)?))
+}
+
+/// What follows the trailer lines and the empty line behind them.
+fn trailers(text: &[u8]) -> Result<&[u8], Stop> {
+    let mut rest = text;
+    for line in 0.. {
+        if rest.is_empty() || rest[0] == b'\r' {
+            break;
+        }
+        let bytes = |behind: &[u8]| text.len() - behind.len();
+        let too_many = line == TRAILER_LINES_MAX;
+        let name = rest.iter().position(|&byte| byte == b':').unwrap_or(rest.len());
+        let (value, behind) = until_cr(rest.get(name + 1..).unwrap_or_default());
+        let named = &rest[..name];
+        let whole = line_end(behind);
+        let used = whole.map_or(if whole == Err(End::Open) { text.len() } else { 0 }, bytes);
+        if too_many
+            || !is_token(named)
+            || !value.iter().copied().all(is_text)
+            || used > usize::from(TRAILER_BYTES_MAX)
+        {
+            return Err(End::Broken);
+        }
+        rest = whole?;
+    }
+    line_end(rest)
+}
+
+/// What stands before the first CR, and what follows from there.
+fn until_cr(text: &[u8]) -> (&[u8], &[u8]) {
+    text.split_at(text.iter().position(|&byte| byte == b'\r').unwrap_or(text.len()))
+}
+
+/// What follows a line end.
+fn line_end(text: &[u8]) -> Result<&[u8], Stop> {
+    match text.strip_prefix(b"\r\n") {
+        Some(behind) => Ok(behind),
+        None if text.is_empty() || text == b"\r" => Err(End::Open),
+        None => Err(End::Broken),
+    }
+}
+
+fn is_text(byte: u8) -> bool {
+    byte == b'\t' || !byte.is_ascii_control()
+}

@@ -1,0 +1,142 @@
+//! The registry as a script of acts with clock steps, next to its naive twin. Every client is in one
+//! stream at most and answered exactly once; a jump in time leaves nothing.
+
+use super::choices::Choices;
+use super::house::House;
+use crate::rendezvous::{Client, Connected, Ending, Limits, Report, Side, StreamKey};
+use std::collections::BTreeMap;
+use std::time::Duration;
+use uuid::Uuid;
+
+/// Where a client is that was not answered yet.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    stream: StreamKey,
+    side: Side,
+}
+
+/// A registry and who is in it.
+struct Script {
+    house: House,
+    clients: BTreeMap<Client, Place>,
+    next_client: u64,
+}
+
+/// Limits, then acts.
+pub fn rendezvous(data: &[u8]) {
+    let mut choices = Choices::new(data);
+    let limits = Limits {
+        streams: 1 + choices.below(6),
+        ttl: Duration::from_secs(choices.pick(&[60, 1, 0, 600])),
+        retention: Duration::from_secs(choices.pick(&[60, 1, 0, 600])),
+    };
+    let (house, clients) = (House::new(limits), BTreeMap::new());
+    let mut script = Script { house, clients, next_client: 0 };
+    while !choices.is_over() {
+        script.act(&mut choices);
+    }
+    script.leave_all();
+    // One jump for those who wait, one for what is remembered of them.
+    script.answer_late(Duration::from_hours(1));
+    script.answer_late(Duration::from_hours(1));
+    assert!(script.clients.is_empty(), "somebody was never answered: {:?}", script.clients);
+    assert!(script.house.registry.is_empty(), "something is left");
+}
+
+impl Script {
+    fn act(&mut self, choices: &mut Choices<'_>) {
+        match choices.below(8) {
+            0 => self.house.create(),
+            1..=3 => {
+                let id = self.choose_id(choices);
+                let side = choices.pick(&[Side::Source, Side::Destination]);
+                self.connect(id, side);
+            }
+            4 => {
+                let id = self.choose_id(choices);
+                if let Some(client) = self.house.report(id, report(choices)) {
+                    self.answer(client);
+                }
+            }
+            5 => {
+                let id = self.choose_id(choices);
+                for client in self.house.delete(id, report(choices)) {
+                    self.answer(client);
+                }
+            }
+            6 => self.end_one(choices),
+            _ => self.answer_late(Duration::from_millis(choices.pick(&[1, 0, 500, 1000, 30_000]))),
+        }
+    }
+
+    /// One of the latest streams, or one that never was.
+    fn choose_id(&self, choices: &mut Choices<'_>) -> Uuid {
+        House::id(self.house.made().saturating_sub(choices.below(8) as u128))
+    }
+
+    fn connect(&mut self, id: Uuid, side: Side) {
+        self.next_client += 1;
+        let client = Client(self.next_client);
+        match self.house.connect(id, side, client) {
+            Connected::Waits(stream) => drop(self.clients.insert(client, Place { stream, side })),
+            Connected::Paired { stream, other } => {
+                let waited = self.clients.get(&other).expect("who is met has waited");
+                assert_eq!((waited.stream, waited.side), (stream, side.other()));
+                self.clients.insert(client, Place { stream, side });
+            }
+            Connected::Occupied | Connected::Unknown | Connected::Reported(_) => {}
+        }
+    }
+
+    /// Some client goes away, or its transfer ends: everybody in its stream is done with.
+    fn end_one(&mut self, choices: &mut Choices<'_>) {
+        if self.clients.is_empty() {
+            return;
+        }
+        let number = choices.below(self.clients.len());
+        let Some(&Place { stream, side }) = self.clients.values().nth(number) else { return };
+        let both = self.clients.values().filter(|place| place.stream == stream).count() == 2;
+        let ending = match choices.below(3) {
+            0 if both => Ending::Finished,
+            1 => Ending::Failed(side),
+            _ => Ending::Disconnected(side),
+        };
+        self.house.end(stream, ending);
+        self.clients.retain(|_, place| place.stream != stream);
+    }
+
+    /// Time goes by.
+    fn answer_late(&mut self, by: Duration) {
+        for client in self.house.advance(by) {
+            self.answer(client);
+        }
+    }
+
+    fn answer(&mut self, client: Client) {
+        assert!(self.clients.remove(&client).is_some(), "{client:?} is answered twice");
+    }
+
+    /// Every transfer finishes; who waits goes on waiting.
+    fn leave_all(&mut self) {
+        let paired: Vec<_> = self
+            .clients
+            .values()
+            .filter(|place| place.side == Side::Source)
+            .map(|place| place.stream)
+            .filter(|stream| self.clients.values().filter(|p| p.stream == *stream).count() == 2)
+            .collect();
+        for stream in paired {
+            self.house.end(stream, Ending::Finished);
+            self.clients.retain(|_, place| place.stream != stream);
+        }
+    }
+}
+
+/// A report that can be told from others.
+pub(super) fn report(choices: &mut Choices<'_>) -> Report {
+    Report {
+        status: choices.pick(&[400, 404, 500]),
+        name: "Error".into(),
+        message: "a script said so".into(),
+    }
+}

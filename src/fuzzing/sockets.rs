@@ -1,0 +1,196 @@
+//! Two sockets and a pipe that exist in memory only. Like those of the kernel they are edge
+//! triggered: who was told that nothing can be done is told once when that has changed.
+
+use super::choices::Choices;
+use super::upload::{Behind, Upload};
+use crate::rendezvous::transfer::Loss;
+use std::collections::VecDeque;
+use std::ops::Range;
+
+/// What a read or a fill found.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Taken {
+    /// These bytes of the wire; never none.
+    Moved(Range<usize>),
+    Blocked,
+    Gone(Loss),
+}
+
+/// The uploading connection.
+#[derive(Debug)]
+pub(super) struct Source {
+    pub(super) upload: Upload,
+    /// Bytes of the wire that were read.
+    pub(super) read: usize,
+    /// Bytes of the wire that are here.
+    arrived: usize,
+    /// Whether the end of the connection is here, if it has one.
+    ended: bool,
+    /// The latch of its owner.
+    pub(super) readable: bool,
+}
+
+impl Source {
+    /// A connection whose first `read` bytes came with the upload's head.
+    pub(super) fn new(upload: Upload, read: usize) -> Self {
+        Self { upload, read, arrived: read, ended: false, readable: true }
+    }
+
+    /// Takes at most so many bytes, and fewer at whim.
+    pub(super) fn take(&mut self, max: usize, choices: &mut Choices<'_>) -> Taken {
+        assert!(max > 0, "asking for nothing reads as the end");
+        let there = (self.arrived - self.read).min(max);
+        if there > 0 {
+            let count = fewer(there, choices);
+            self.read += count;
+            return Taken::Moved(self.read - count..self.read);
+        }
+        match self.upload.behind {
+            Behind::End(loss) if self.ended => Taken::Gone(loss),
+            Behind::End(_) | Behind::Silence => Taken::Blocked,
+        }
+    }
+
+    /// More bytes arrive, behind the last of them the end.
+    pub(super) fn advance(&mut self, bytes: usize) {
+        let left = self.upload.wire.len() - self.arrived;
+        self.ended |= left == 0;
+        self.arrived += bytes.min(left);
+        self.readable = true;
+    }
+
+    /// Whether a read would find something.
+    pub(super) fn has_news(&self) -> bool {
+        let end = self.ended && self.upload.behind != Behind::Silence;
+        self.arrived > self.read || end
+    }
+}
+
+/// The downloading connection.
+#[derive(Debug)]
+pub(super) struct Destination {
+    /// What it took.
+    pub(super) sink: Vec<u8>,
+    room: usize,
+    /// How many bytes it takes before it is lost, and how.
+    pub(super) dies: Option<(usize, Loss)>,
+    /// The latch of its owner.
+    pub(super) writable: bool,
+}
+
+impl Destination {
+    pub(super) fn new(dies: Option<(usize, Loss)>, room: usize) -> Self {
+        Self { sink: Vec::new(), room, dies, writable: true }
+    }
+
+    /// Takes some of the slices' bytes; how many of them, or 0 when there is no room.
+    pub(super) fn put(
+        &mut self,
+        slices: &[&[u8]],
+        choices: &mut Choices<'_>,
+    ) -> Result<usize, Loss> {
+        let offered: usize = slices.iter().map(|slice| slice.len()).sum();
+        assert!(offered > 0, "sending nothing says nothing");
+        let mut room = self.room;
+        if let Some((end, loss)) = self.dies {
+            if self.sink.len() == end {
+                return Err(loss);
+            }
+            room = room.min(end - self.sink.len());
+        }
+        if room == 0 {
+            self.writable = false;
+            return Ok(0);
+        }
+        let count = fewer(offered.min(room), choices);
+        self.room -= count;
+        let mut left = count;
+        for slice in slices {
+            let some = left.min(slice.len());
+            self.sink.extend_from_slice(&slice[..some]);
+            left -= some;
+        }
+        Ok(count)
+    }
+
+    /// Its reader makes room.
+    pub(super) fn advance(&mut self, bytes: usize) {
+        self.room = self.room.saturating_add(bytes);
+        self.writable = true;
+    }
+
+    /// Whether a write would find something.
+    pub(super) fn has_news(&self) -> bool {
+        self.room > 0
+    }
+}
+
+/// A pipe: a number of slots, each of which holds one piece, however small.
+#[derive(Debug)]
+pub(super) struct Pipe {
+    bytes: VecDeque<u8>,
+    pieces: VecDeque<usize>,
+    slots: usize,
+}
+
+impl Pipe {
+    pub(super) fn new(slots: usize) -> Self {
+        Self { bytes: VecDeque::new(), pieces: VecDeque::new(), slots }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Splices from the source: how many bytes, 0 when either end blocks.
+    pub(super) fn fill(
+        &mut self,
+        source: &mut Source,
+        max: usize,
+        choices: &mut Choices<'_>,
+    ) -> Result<usize, Loss> {
+        let free = self.slots - self.pieces.len();
+        let segment = choices.pick(&[1448, 65536, 1, 100]);
+        let max = max.min(free * segment);
+        if max == 0 {
+            return Ok(0);
+        }
+        match source.take(max, choices) {
+            Taken::Gone(loss) => Err(loss),
+            Taken::Blocked => Ok(0),
+            Taken::Moved(range) => {
+                let count = range.len();
+                self.bytes.extend(&source.upload.wire[range]);
+                self.pieces.extend((0..count).step_by(segment).map(|at| segment.min(count - at)));
+                Ok(count)
+            }
+        }
+    }
+
+    /// Splices at most so many bytes to the destination: how many, 0 when it takes none.
+    pub(super) fn drain(
+        &mut self,
+        destination: &mut Destination,
+        bytes: usize,
+        choices: &mut Choices<'_>,
+    ) -> Result<usize, Loss> {
+        let offered = &self.bytes.make_contiguous()[..bytes];
+        let count = destination.put(&[offered], choices)?;
+        self.bytes.drain(..count);
+        let mut left = count;
+        while left > 0 {
+            let piece = self.pieces.front_mut().expect("bytes are in pieces");
+            let some = left.min(*piece);
+            (*piece, left) = (*piece - some, left - some);
+            if *piece == 0 {
+                self.pieces.pop_front();
+            }
+        }
+        Ok(count)
+    }
+}
+
+/// Mostly all of it, sometimes less, never nothing.
+fn fewer(count: usize, choices: &mut Choices<'_>) -> usize {
+    if choices.one_in(4) { 1 + choices.below(count) } else { count }
+}

@@ -1,0 +1,115 @@
+//! Uploads as they stand on the wire, whole and broken, and what a naive reader makes of them.
+
+use super::choices::Choices;
+use super::naive::{self, Decoded};
+use crate::http::framing::Framing;
+use crate::rendezvous::transfer::Loss;
+use std::sync::LazyLock;
+
+/// Body bytes, none of which looks like its neighbours; long enough for every body.
+static PATTERN: LazyLock<Vec<u8>> = LazyLock::new(|| super::script(1, 4 << 20));
+
+/// What is behind the last byte of an upload's wire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Behind {
+    /// Nothing, and the connection stays open.
+    Silence,
+    /// The connection ends, by FIN or by an error.
+    End(Loss),
+}
+
+/// One upload: what its connection gives, and how it has to be understood.
+#[derive(Debug)]
+pub(super) struct Upload {
+    pub(super) framing: Framing,
+    /// Every byte behind the head, up to where the connection falls silent or ends.
+    pub(super) wire: Vec<u8>,
+    pub(super) behind: Behind,
+}
+
+impl Upload {
+    /// An upload of either framing; one in four breaks off, one in eight chunked ones is malformed.
+    pub(super) fn choose(choices: &mut Choices<'_>) -> Self {
+        let mut upload = if choices.one_in(2) { chunked(choices) } else { of_length(choices) };
+        let pipelined = choices.bytes(40);
+        upload.wire.extend_from_slice(pipelined);
+        if choices.one_in(4) {
+            let left = choices.below(upload.wire.len() + 1);
+            upload.wire.truncate(left);
+        }
+        let silent = upload.decoded().end != naive::End::Open && !choices.one_in(4);
+        if !silent {
+            upload.behind = Behind::End(choices.pick(&[Loss::Closed, Loss::Failed]));
+        }
+        upload
+    }
+
+    /// What is in it.
+    pub(super) fn decoded(&self) -> Decoded {
+        self.decoded_up_to(self.wire.len())
+    }
+
+    /// What is in its first `end` bytes.
+    pub(super) fn decoded_up_to(&self, end: usize) -> Decoded {
+        match self.framing {
+            Framing::Length(length) => {
+                let length = usize::try_from(length).unwrap_or(usize::MAX);
+                naive::decode_length(&self.wire[..end], length)
+            }
+            Framing::Chunked => naive::decode_chunks(&self.wire[..end]),
+        }
+    }
+}
+
+fn of_length(choices: &mut Choices<'_>) -> Upload {
+    let length = if choices.one_in(8) { 0 } else { choices.size() };
+    Upload {
+        framing: Framing::Length(length as u64),
+        wire: PATTERN[..length].to_vec(),
+        behind: Behind::Silence,
+    }
+}
+
+fn chunked(choices: &mut Choices<'_>) -> Upload {
+    let mut wire = Vec::new();
+    let (mut framing_bytes, mut payload_bytes) = (Vec::new(), 0);
+    let mut size = 0;
+    let most = if choices.one_in(16) { 40 } else { 10 };
+    for _ in 0..choices.below(most) {
+        // Chunks of one upload mostly are alike.
+        if size == 0 || choices.one_in(3) {
+            size = choices.size();
+        }
+        let start = wire.len();
+        wire.extend_from_slice(size_line(choices, size).as_bytes());
+        framing_bytes.extend(start..wire.len());
+        wire.extend_from_slice(&PATTERN[payload_bytes..payload_bytes + size]);
+        payload_bytes += size;
+        framing_bytes.extend(wire.len()..wire.len() + 2);
+        wire.extend_from_slice(b"\r\n");
+    }
+    let start = wire.len();
+    wire.extend_from_slice(size_line(choices, 0).as_bytes());
+    for _ in 0..choices.below(4).saturating_sub(1) {
+        wire.extend_from_slice(b"Trailer: value\r\n");
+    }
+    wire.extend_from_slice(b"\r\n");
+    framing_bytes.extend(start..wire.len());
+    if choices.one_in(8) {
+        let place = framing_bytes[choices.below(framing_bytes.len())];
+        wire[place] = choices.byte();
+    }
+    Upload { framing: Framing::Chunked, wire, behind: Behind::Silence }
+}
+
+fn size_line(choices: &mut Choices<'_>, size: usize) -> String {
+    let mut line = match choices.below(6) {
+        4 => format!("{size:X}"),
+        5 => format!("{size:08x}"),
+        _ => format!("{size:x}"),
+    };
+    if choices.one_in(6) {
+        line.push_str(choices.pick(&[";a", " ; name=\"value\"", "\t"]));
+    }
+    line + "\r\n"
+}

@@ -1,0 +1,240 @@
+//! Registry, transfers and connections together: streams are made, clients come, wait, meet, move
+//! bytes, go away, are reported on, deleted, timed out, come back on the same connection. Every
+//! request is answered exactly once or its client left, and every stream shows how it really ended.
+
+use super::choices::Choices;
+use super::flow::{Flow, Turn};
+use super::house::House;
+use super::rendezvous::report;
+use super::upload::Upload;
+use crate::rendezvous::transfer::Loss;
+use crate::rendezvous::{Client, Connected, Ending, Limits, Outcome, Side, State, StreamKey};
+use std::collections::BTreeMap;
+use std::time::Duration;
+use uuid::Uuid;
+
+/// A connection with a request that was not answered yet.
+#[derive(Debug)]
+enum Life {
+    /// The first of its stream; a source with its upload.
+    Waits { stream: StreamKey, side: Side, upload: Option<Upload> },
+    /// One of two.
+    Streams,
+}
+
+/// Two connections of one stream.
+#[derive(Debug)]
+struct Exchange {
+    stream: StreamKey,
+    source: Client,
+    destination: Client,
+    flow: Flow,
+}
+
+/// A relay without its sockets.
+struct World {
+    house: House,
+    lives: BTreeMap<Client, Life>,
+    /// Connections whose last request was answered and that may send another.
+    kept_alive: Vec<Client>,
+    exchanges: Vec<Exchange>,
+    next_client: u64,
+}
+
+/// Limits, then acts.
+pub fn world(data: &[u8]) {
+    let mut choices = Choices::new(data);
+    let limits = Limits {
+        streams: 2 + choices.below(12),
+        ttl: Duration::from_mins(1),
+        retention: Duration::from_secs(choices.pick(&[60, 0, 600])),
+    };
+    let mut world = World {
+        house: House::new(limits),
+        lives: BTreeMap::new(),
+        kept_alive: Vec::new(),
+        exchanges: Vec::new(),
+        next_client: 0,
+    };
+    while !choices.is_over() {
+        world.act(&mut choices);
+    }
+    while let Some(exchange) = world.exchanges.last_mut() {
+        exchange.flow.advance_to_the_end();
+        let place = world.exchanges.len() - 1;
+        assert!(world.go_on(place, &mut choices), "a transfer hangs");
+    }
+    world.wait(Duration::from_hours(1));
+    world.wait(Duration::from_hours(1));
+    assert!(world.lives.is_empty(), "somebody was never answered: {:?}", world.lives);
+    assert!(world.house.registry.is_empty(), "something is left");
+}
+
+impl World {
+    fn act(&mut self, choices: &mut Choices<'_>) {
+        match choices.below(12) {
+            0 => self.house.create(),
+            1..=3 => self.arrive(choices),
+            4 => self.leave(choices),
+            5 => self.report_or_delete(choices),
+            6 => self.wait(Duration::from_millis(choices.pick(&[1, 0, 700, 5000, 30_000]))),
+            _ if self.exchanges.is_empty() => self.arrive(choices),
+            7 if choices.one_in(4) => self.stall(choices),
+            _ => {
+                let place = choices.below(self.exchanges.len());
+                self.exchanges[place].flow.advance(choices);
+                self.go_on(place, choices);
+            }
+        }
+    }
+
+    /// One of the latest streams, or one that never was.
+    fn choose_id(&self, choices: &mut Choices<'_>) -> Uuid {
+        House::id(self.house.made().saturating_sub(choices.below(8) as u128))
+    }
+
+    /// A client wants to be one side of a stream, on a new connection or on one that was kept.
+    fn arrive(&mut self, choices: &mut Choices<'_>) {
+        let id = self.choose_id(choices);
+        let side = choices.pick(&[Side::Source, Side::Destination]);
+        let upload = (side == Side::Source).then(|| Upload::choose(choices));
+        let kept = if choices.one_in(2) { self.kept_alive.pop() } else { None };
+        let client = kept.unwrap_or_else(|| {
+            self.next_client += 1;
+            Client(self.next_client)
+        });
+        assert!(!self.lives.contains_key(&client), "one request at a time");
+        match self.house.connect(id, side, client) {
+            Connected::Waits(stream) => {
+                self.lives.insert(client, Life::Waits { stream, side, upload });
+            }
+            Connected::Paired { stream, other } => {
+                self.lives.insert(client, Life::Streams);
+                self.pair(stream, (client, upload), other, choices);
+            }
+            Connected::Occupied | Connected::Unknown | Connected::Reported(_) => {
+                self.kept_alive.push(client);
+            }
+        }
+    }
+
+    /// Whoever came last meets `other`.
+    fn pair(
+        &mut self,
+        stream: StreamKey,
+        (client, upload): (Client, Option<Upload>),
+        other: Client,
+        choices: &mut Choices<'_>,
+    ) {
+        let waited = self.lives.insert(other, Life::Streams);
+        let Some(Life::Waits { stream: its, upload: theirs, .. }) = waited else {
+            panic!("{other:?} did not wait");
+        };
+        assert_eq!(its, stream);
+        let (source, destination) =
+            if upload.is_some() { (client, other) } else { (other, client) };
+        let upload = upload.or(theirs).expect("one of the two is the source");
+        let dies = choices.one_in(4).then(|| {
+            let bytes = choices.below(upload.wire.len() + 100);
+            (bytes, choices.pick(&[Loss::Closed, Loss::Failed]))
+        });
+        let flow = Flow::new(upload, dies, choices);
+        self.exchanges.push(Exchange { stream, source, destination, flow });
+    }
+
+    /// A client that waits goes away.
+    fn leave(&mut self, choices: &mut Choices<'_>) {
+        let waiting: Vec<_> = self
+            .lives
+            .iter()
+            .filter_map(|(client, life)| match life {
+                Life::Waits { stream, side, .. } => Some((*client, *stream, *side)),
+                Life::Streams => None,
+            })
+            .collect();
+        if waiting.is_empty() {
+            return self.house.create();
+        }
+        let (client, stream, side) = choices.pick(&waiting);
+        self.house.end(stream, Ending::Disconnected(side));
+        self.lives.remove(&client);
+    }
+
+    fn report_or_delete(&mut self, choices: &mut Choices<'_>) {
+        let id = self.choose_id(choices);
+        if choices.one_in(2) {
+            if let Some(client) = self.house.report(id, report(choices)) {
+                self.answer(client, true);
+            }
+            return;
+        }
+        for client in self.house.delete(id, report(choices)) {
+            let broken = self.exchanges.iter().position(|e| e.source == client);
+            if let Some(place) = broken {
+                self.exchanges.swap_remove(place).flow.check_end(None);
+            }
+            self.answer(client, false);
+        }
+    }
+
+    /// Time goes by; who waited too long is answered.
+    fn wait(&mut self, time: Duration) {
+        for client in self.house.advance(time) {
+            assert!(matches!(self.lives.get(&client), Some(Life::Waits { .. })));
+            self.answer(client, true);
+        }
+    }
+
+    /// A transfer did not move for too long.
+    fn stall(&mut self, choices: &mut Choices<'_>) {
+        let place = choices.below(self.exchanges.len());
+        let side = choices.pick(&[Side::Source, Side::Destination]);
+        let exchange = self.exchanges.swap_remove(place);
+        exchange.flow.check_end(None);
+        self.over(&exchange, Ending::Failed(side));
+    }
+
+    /// A turn of a transfer; whether it is over now.
+    fn go_on(&mut self, place: usize, choices: &mut Choices<'_>) -> bool {
+        let exchange = &mut self.exchanges[place];
+        let turn = exchange.flow.turn(choices);
+        let bytes = exchange.flow.transfer.transferred();
+        self.house.registry.transferred(exchange.stream, bytes);
+        let Turn::Over(outcome) = turn else { return false };
+        let exchange = self.exchanges.swap_remove(place);
+        exchange.flow.check_end(Some(outcome));
+        self.over(&exchange, ending(outcome));
+        true
+    }
+
+    /// Both sides of a stream are answered, and its status says how it ended.
+    fn over(&mut self, exchange: &Exchange, ending: Ending) {
+        let whole = ending == Ending::Finished;
+        let state = ending.state();
+        let id = self.house.registry.stream(exchange.stream).id();
+        self.house.end(exchange.stream, ending);
+        let stream = self.house.registry.get(id).expect("it stays readable");
+        assert_eq!(stream.bytes_transferred(), exchange.flow.transfer.transferred());
+        assert_eq!((stream.state(), stream.state() == State::Finished), (state, whole));
+        self.answer(exchange.source, whole);
+        self.answer(exchange.destination, whole);
+    }
+
+    fn answer(&mut self, client: Client, keep_alive: bool) {
+        assert!(self.lives.remove(&client).is_some(), "{client:?} is answered twice");
+        if keep_alive {
+            self.kept_alive.push(client);
+        }
+    }
+}
+
+/// How a stream ended whose transfer ended so.
+fn ending(outcome: Outcome) -> Ending {
+    match outcome {
+        Outcome::Complete => Ending::Finished,
+        Outcome::SourceGone(Loss::Closed) => Ending::Disconnected(Side::Source),
+        Outcome::SourceGone(_) | Outcome::SourceBroken(_) => Ending::Failed(Side::Source),
+        Outcome::DestinationGone(Loss::Closed) => Ending::Disconnected(Side::Destination),
+        Outcome::DestinationGone(_) => Ending::Failed(Side::Destination),
+    }
+}

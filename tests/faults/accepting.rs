@@ -1,0 +1,113 @@
+//! Faults of accepting: those who wait are served or refused, and nobody is forgotten.
+
+use crate::injected::{Fault, Faulty, calls_before_listening};
+use crate::support::{Ending, Wire, ask, eventually};
+use crate::transfer::assert_recovered;
+
+/// How one client fared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fate {
+    Served,
+    /// Answered 503, or hung up on.
+    Refused,
+}
+
+/// Clients that connect and ask before anybody is answered.
+fn clients(faulty: &Faulty, count: usize) -> Vec<Wire> {
+    let mut wires: Vec<Wire> = (0..count).map(|_| faulty.relay.connect()).collect();
+    for wire in &mut wires {
+        // A refusal may be there before the request is.
+        let _ = wire.try_send(ask("GET", "/ping").bytes());
+    }
+    wires
+}
+
+fn fate(wire: &mut Wire) -> Fate {
+    match wire.try_response() {
+        Ok(answer) if answer.status() == 200 && answer.ending == Ending::Complete => Fate::Served,
+        Ok(answer) => {
+            assert_eq!(answer.status(), 503);
+            Fate::Refused
+        }
+        Err(_) => Fate::Refused,
+    }
+}
+
+fn fates(wires: &mut [Wire]) -> Vec<Fate> {
+    wires.iter_mut().map(fate).collect()
+}
+
+const SHORTAGES: [&str; 4] = ["EMFILE", "ENFILE", "ENOBUFS", "ENOMEM"];
+
+#[test]
+fn after_a_shortage_those_who_wait_are_served() {
+    for error in SHORTAGES {
+        // Each pause begins with one failure, and finds with another that nobody can be refused.
+        let faulty = Fault { call: "accept4", error, when: "1..6" }.relay(&[]);
+        let before = faulty.relay.descriptors();
+        let mut wires = clients(&faulty, 20);
+        assert_eq!(fates(&mut wires), [Fate::Served; 20], "{error}");
+        let lines = || faulty.relay.process().stderr().matches("accepting pauses").count();
+        eventually("every pause is logged", || (lines() >= 3).then_some(()));
+        assert_eq!(lines(), 3, "{error}: one line a pause");
+        drop(wires);
+        assert_recovered(&faulty.relay);
+        faulty.relay.await_descriptors(before, 2);
+    }
+}
+
+#[test]
+fn in_a_shortage_the_spare_descriptor_refuses() {
+    for error in SHORTAGES {
+        // The first call finds a client, the second finds that there are no more.
+        let faulty = Fault { call: "accept4", error, when: "3" }.relay(&[]);
+        let before = faulty.relay.descriptors();
+        let mut inside = faulty.relay.connect();
+        assert_eq!(inside.exchange(&ask("GET", "/ping")).status(), 200, "{error}");
+        let mut unlucky = faulty.relay.connect();
+        assert_eq!(fate(&mut unlucky), Fate::Refused, "{error}");
+        assert_eq!(inside.exchange(&ask("GET", "/ping")).status(), 200, "{error}");
+        // The relay is done with refusing by now; whoever comes later waits for the pause's end.
+        let mut wires = clients(&faulty, 20);
+        assert_eq!(fates(&mut wires), [Fate::Served; 20], "{error}");
+        drop((inside, unlucky, wires));
+        assert_recovered(&faulty.relay);
+        faulty.relay.await_descriptors(before, 2);
+    }
+}
+
+#[test]
+fn one_lost_connection_does_not_keep_those_behind_it_waiting() {
+    for error in ["ECONNABORTED", "EINTR", "EPROTO", "ENETDOWN", "EHOSTUNREACH", "EPERM"] {
+        for when in ["1", "1..5", "1..200"] {
+            let faulty = Fault { call: "accept4", error, when }.relay(&[]);
+            let before = faulty.relay.descriptors();
+            let mut wires = clients(&faulty, 1);
+            assert_eq!(fates(&mut wires), [Fate::Served], "{error} {when}");
+            drop(wires);
+            faulty.relay.turn();
+            faulty.relay.await_descriptors(before, 0);
+        }
+    }
+}
+
+#[test]
+fn an_error_nobody_knows_pauses_and_is_tried_again() {
+    let faulty = Fault { call: "accept4", error: "EIO", when: "1..6" }.relay(&[]);
+    assert_eq!(fates(&mut clients(&faulty, 5)), [Fate::Served; 5]);
+    assert_recovered(&faulty.relay);
+}
+
+#[test]
+fn a_connection_that_cannot_be_watched_is_hung_up_on() {
+    let first = calls_before_listening("epoll_ctl") + 1;
+    for error in ["ENOSPC", "ENOMEM"] {
+        let when = first.to_string();
+        let faulty = Fault { call: "epoll_ctl", error, when: &when }.relay(&[]);
+        let before = faulty.relay.descriptors();
+        let mut lost = faulty.relay.connect();
+        assert_eq!(fate(&mut lost), Fate::Refused, "{error}");
+        assert_recovered(&faulty.relay);
+        faulty.relay.await_descriptors(before, 2);
+    }
+}

@@ -1,0 +1,77 @@
+//! A relay some of whose system calls fail: `strace -e inject=CALL:error=ERROR:when=WHEN`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use tempfile::TempDir;
+
+use crate::support::{Relay, eventually};
+
+/// A system call, how it fails, and which of its calls do: `3`, `3..5`, `3+` (from the third on),
+/// `3..9+2` (every second of these).
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Fault<'f> {
+    pub(crate) call: &'f str,
+    pub(crate) error: &'f str,
+    pub(crate) when: &'f str,
+}
+
+/// A relay under strace, and what strace wrote.
+pub(crate) struct Faulty {
+    pub(crate) relay: Relay,
+    log: PathBuf,
+    _directory: TempDir,
+}
+
+/// The relay as a command that strace watches; the id of the process is the relay's own.
+fn traced(call: &str, inject: Option<Fault<'_>>, log: &Path, flags: &[&str]) -> Command {
+    let installed = Command::new("strace").arg("--version").output().is_ok();
+    assert!(installed, "these tests need strace(1): install the package `strace`");
+    let mut command = Command::new("strace");
+    // -D: strace is the one in the background, so that signals go to the relay.
+    command.args(["-D", "-f", "-qq", "-o"]).arg(log).arg(format!("--trace={call}"));
+    if let Some(Fault { call, error, when }) = inject {
+        command.arg(format!("--inject={call}:error={error}:when={when}"));
+    }
+    command.args([env!("CARGO_BIN_EXE_rdv"), "serve", "--listen", "127.0.0.1:0"]).args(flags);
+    command
+}
+
+impl Fault<'_> {
+    /// A relay with these flags whose calls fail like this.
+    pub(crate) fn relay(self, flags: &[&str]) -> Faulty {
+        let (command, log, directory) = self.command(flags);
+        Faulty { relay: Relay::from_command(command, 1), log, _directory: directory }
+    }
+
+    /// The same, not started yet; the directory has to be kept while it runs.
+    pub(crate) fn command(self, flags: &[&str]) -> (Command, PathBuf, TempDir) {
+        let directory = tempfile::tempdir().expect("a directory");
+        let log = directory.path().join("strace.log");
+        (traced(self.call, Some(self), &log, flags), log, directory)
+    }
+}
+
+impl Faulty {
+    /// How many calls failed so far because strace said so.
+    pub(crate) fn strikes(&self) -> usize {
+        let log = fs::read_to_string(&self.log).expect("the log of strace");
+        log.matches("(INJECTED)").count()
+    }
+
+    /// Waits until so many calls failed.
+    pub(crate) fn await_strikes(&self, count: usize) {
+        eventually(&format!("{count} calls fail"), || (self.strikes() >= count).then_some(()));
+    }
+}
+
+/// How often a relay makes this call before it listens.
+pub(crate) fn calls_before_listening(call: &str) -> usize {
+    let directory = tempfile::tempdir().expect("a directory");
+    let log = directory.path().join("strace.log");
+    let relay = Relay::from_command(traced(call, None, &log, &[]), 1);
+    let calls = fs::read_to_string(&log).expect("the log of strace");
+    drop(relay);
+    calls.matches(&format!(" {call}(")).count()
+}

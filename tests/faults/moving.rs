@@ -1,0 +1,208 @@
+//! Faults of the calls that move bytes, and of those that prepare it.
+
+use std::thread;
+
+use crate::injected::{Fault, calls_before_listening};
+use crate::support::{
+    Ending, Framing, Process, ask, assert_uploaded, eventually, is_pattern, pattern,
+};
+use crate::transfer::{BODIES, Verdict, assert_recovered, attempt};
+
+/// A fault may be a lie: `EAGAIN` from a socket that is ready is followed by no event. Then it is
+/// the patience of the relay that has to end the transfer, so it is short.
+const IMPATIENT: [&str; 10] = [
+    "--ttl",
+    "1s",
+    "--idle-timeout",
+    "300ms",
+    "--keep-alive-timeout",
+    "300ms",
+    "--header-timeout",
+    "300ms",
+    "--linger-timeout",
+    "300ms",
+];
+
+/// The most pipes that transfers one after another leave open: a large one and a small one.
+const IDLE_PIPES: usize = 2;
+
+/// Every transfer comes to its good end although these calls fail.
+fn assert_unnoticed(call: &str, error: &str, when: &str) {
+    let faulty = Fault { call, error, when }.relay(&[]);
+    let before = faulty.relay.descriptors();
+    for body in BODIES {
+        let verdict = attempt(&faulty.relay, body);
+        assert_eq!(verdict, Verdict::Whole, "{call} {error} {when}: {body:?}");
+    }
+    faulty.await_strikes(1);
+    faulty.relay.turn();
+    faulty.relay.await_descriptors(before, IDLE_PIPES);
+}
+
+/// Every transfer ends honestly although these calls fail, and afterwards all is well again.
+/// Returns how many broke.
+fn assert_honest(call: &str, error: &str, when: &str) -> usize {
+    let faulty = Fault { call, error, when }.relay(&IMPATIENT);
+    let before = faulty.relay.descriptors();
+    let verdicts = BODIES.map(|body| attempt(&faulty.relay, body));
+    faulty.await_strikes(1);
+    assert_recovered(&faulty.relay);
+    faulty.relay.await_descriptors(before, IDLE_PIPES);
+    verdicts.iter().filter(|&&verdict| verdict == Verdict::Broken).count()
+}
+
+/// The same for faults of these calls, one relay for each of them, several relays at once.
+fn sweep(call: &str, error: &str, calls: &[&str]) -> usize {
+    thread::scope(|scope| {
+        let running: Vec<_> = calls
+            .iter()
+            .map(|when| scope.spawn(move || assert_honest(call, error, when)))
+            .collect();
+        running.into_iter().map(|row| row.join().unwrap_or_else(|_| panic!("{call} {error}"))).sum()
+    })
+}
+
+/// Which calls of a kind fail, from the `first` on, for as long as the relay runs.
+fn from(first: usize) -> String {
+    format!("{first}+")
+}
+
+#[test]
+fn interrupted_calls_are_made_again() {
+    for call in ["splice", "sendto", "sendmsg", "recvfrom", "epoll_wait"] {
+        for when in ["1..5", "2+2"] {
+            assert_unnoticed(call, "EINTR", when);
+        }
+    }
+}
+
+#[test]
+fn without_pipes_bytes_are_copied() {
+    for error in ["EMFILE", "ENFILE", "ENOMEM"] {
+        for when in ["1", "1+"] {
+            assert_unnoticed("pipe2", error, when);
+        }
+    }
+}
+
+#[test]
+fn a_pipe_that_cannot_grow_is_used_as_it_is_or_not_at_all() {
+    let first = calls_before_listening("fcntl") + 1;
+    for error in ["EPERM", "EBUSY", "ENOMEM"] {
+        // The first call asks for the size, the second for what it is; both may fail.
+        assert_unnoticed("fcntl", error, &first.to_string());
+        assert_unnoticed("fcntl", error, &from(first));
+    }
+}
+
+#[test]
+fn refused_socket_options_cost_speed_only() {
+    let first = from(calls_before_listening("setsockopt") + 1);
+    let faulty = Fault { call: "setsockopt", error: "ENOMEM", when: &first }.relay(&[]);
+    let before = faulty.relay.descriptors();
+    let piece = pattern(23, 500_000);
+    for framing in [Framing::Length(10 * piece.len()), Framing::Chunked] {
+        let mut pair = faulty.relay.pair(framing);
+        pair.pass_first(&piece);
+        // Each time the source pauses after so much, the relay asks the kernel to gather more.
+        (1..10).for_each(|_| pair.pass(&piece));
+        pair.complete();
+    }
+    faulty.await_strikes(1);
+    assert_recovered(&faulty.relay);
+    faulty.relay.await_descriptors(before, IDLE_PIPES);
+}
+
+#[test]
+fn refused_socket_options_of_a_listener_are_said_in_one_line() {
+    for call in 1..=calls_before_listening("setsockopt") {
+        let fault = Fault { call: "setsockopt", error: "ENOMEM", when: &call.to_string() };
+        let (command, _log, _directory) = fault.command(&[]);
+        let mut process = Process::start(command);
+        let listens = eventually("it listens or gives up", || {
+            let listens = process.stdout().contains("listening on");
+            (listens || process.ended()).then_some(listens)
+        });
+        if !listens {
+            let end = process.finish();
+            assert_eq!(end.status.code(), Some(1), "{}", end.stderr);
+            assert!(
+                end.stderr.starts_with("rdv: cannot listen on 127.0.0.1:0: "),
+                "{}",
+                end.stderr
+            );
+            assert_eq!(end.stderr.lines().count(), 1, "{}", end.stderr);
+        }
+    }
+}
+
+#[test]
+fn a_failed_splice_breaks_its_transfer_and_no_other() {
+    for error in ["ENOMEM", "EPIPE", "ECONNRESET"] {
+        let broken = sweep("splice", error, &["1", "2", "3", "8", "1..9+4"]);
+        assert!(broken >= 5, "{error}: only {broken} broke");
+    }
+}
+
+#[test]
+fn a_splice_that_wrongly_says_not_ready_hangs_nobody() {
+    sweep("splice", "EAGAIN", &["1", "2", "3", "8"]);
+}
+
+#[test]
+fn a_failed_send_is_told_to_whom_can_be_told() {
+    for error in ["EPIPE", "ECONNRESET", "ENOMEM", "ENOBUFS"] {
+        sweep("sendto", error, &["1", "2", "3", "4", "5", "2..30+7"]);
+        sweep("sendmsg", error, &["1", "2", "1..8+3"]);
+    }
+}
+
+#[test]
+fn a_send_that_wrongly_says_not_ready_hangs_nobody() {
+    sweep("sendto", "EAGAIN", &["1", "2", "3", "4", "5"]);
+    sweep("sendmsg", "EAGAIN", &["1", "2"]);
+}
+
+#[test]
+fn a_failed_read_is_told_to_whom_can_be_told() {
+    for error in ["ECONNRESET", "ENOMEM"] {
+        sweep("recvfrom", error, &["1", "2", "3", "4", "5", "6", "3..40+9"]);
+    }
+}
+
+#[test]
+fn a_read_that_wrongly_says_not_ready_hangs_nobody() {
+    sweep("recvfrom", "EAGAIN", &["1", "2", "3", "4", "5", "6"]);
+}
+
+#[test]
+fn more_bytes_end_a_source_s_false_silence() {
+    let faulty = Fault { call: "splice", error: "EAGAIN", when: "1" }.relay(&[]);
+    let data = pattern(21, 200_000);
+    let mut pair = faulty.relay.pair(Framing::Length(data.len()));
+    pair.source.send(&data[..100_000]);
+    faulty.await_strikes(1);
+    pair.source.send(&data[100_000..]);
+    let download = pair.destination.response();
+    assert_eq!(download.ending, Ending::Complete);
+    is_pattern(21, data.len(), &download.body).unwrap_or_else(|why| panic!("{why}"));
+    assert_uploaded(&pair.source.response());
+    faulty.relay.await_state(&pair.id, "FINISHED");
+}
+
+#[test]
+fn any_event_ends_a_destination_s_false_refusal() {
+    let faulty = Fault { call: "splice", error: "EAGAIN", when: "2" }.relay(&[]);
+    let data = pattern(22, 200_000);
+    let mut pair = faulty.relay.pair(Framing::Length(data.len()));
+    pair.source.send(&data[..100_000]);
+    faulty.await_strikes(1);
+    pair.source.send(&data[100_000..]);
+    // A pipelined request is news of that socket, and the kernel tells all there is to tell.
+    pair.destination.ask(&ask("GET", "/ping"));
+    let download = pair.destination.response();
+    assert_eq!(download.ending, Ending::Complete);
+    is_pattern(22, data.len(), &download.body).unwrap_or_else(|why| panic!("{why}"));
+    assert_eq!(pair.destination.response().text(), "pong");
+    assert_uploaded(&pair.source.response());
+}

@@ -1,0 +1,127 @@
+//! Transfers that may fail, and the question whether everybody was told the truth about it.
+
+use std::thread;
+
+use serde_json::Value;
+
+use crate::support::{
+    Ask, Ending, Framing, Relay, Response, ask, chunks, eventually, is_pattern, pattern,
+};
+
+/// One body.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Body {
+    pub(crate) framing: Framing,
+    pub(crate) seed: u64,
+    pub(crate) size: usize,
+}
+
+/// Bodies of both framings: such as are spliced, and such as are copied.
+pub(crate) const BODIES: [Body; 4] = [
+    Body { framing: Framing::Length(2_500_000), seed: 1, size: 2_500_000 },
+    Body { framing: Framing::Chunked, seed: 2, size: 2_500_000 },
+    Body { framing: Framing::Length(3_000), seed: 3, size: 3_000 },
+    Body { framing: Framing::Chunked, seed: 4, size: 3_000 },
+];
+
+/// Sizes of chunks, on both sides of what is worth a splice.
+const CHUNKS: [usize; 3] = [65_536, 700, 20_000];
+
+/// How an honest transfer ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// Every byte arrived, and everybody knows.
+    Whole,
+    /// It broke, and everybody knows.
+    Broken,
+}
+
+/// What one side was told: an answer, or nothing but the end of its connection.
+type Told = Result<Response, Ending>;
+
+impl Body {
+    fn upload(self, id: &str) -> Vec<u8> {
+        let data = pattern(self.seed, self.size);
+        let body = match self.framing {
+            Framing::Length(_) => data,
+            Framing::Chunked => chunks(&data, &CHUNKS),
+        };
+        self.framing.put(id).raw_body(&body).bytes()
+    }
+}
+
+/// Asks again until an answer of success comes: a fault may strike here, too.
+fn insist(relay: &Relay, ask: &Ask) -> Value {
+    eventually(&format!("an answer of success to {} ", ask.method()), || {
+        let mut wire = relay.connect();
+        wire.try_send(ask.bytes()).ok()?;
+        let answer = wire.try_response().ok()?;
+        let success = (200..300).contains(&answer.status()) && answer.ending == Ending::Complete;
+        success.then(|| answer.json())
+    })
+}
+
+/// Runs one transfer as far as it goes, and finds that it ended honestly.
+pub(crate) fn attempt(relay: &Relay, body: Body) -> Verdict {
+    let created = insist(relay, &ask("POST", "/stream"));
+    let id = created["stream"].as_str().expect("an id");
+    let (mut source, mut destination) = (relay.connect(), relay.connect());
+    // Sending fails where the relay has hung up; what it said before is still there to be read.
+    let _ = destination.try_send(ask("GET", &format!("/stream/{id}")).bytes());
+    let upload = body.upload(id);
+    let (uploaded, downloaded) = thread::scope(|scope| {
+        let sending = scope.spawn(|| {
+            let _ = source.try_send(&upload);
+            source.try_response()
+        });
+        let downloaded = destination.try_response();
+        (sending.join().expect("the source"), downloaded)
+    });
+    let status = eventually("the stream ends", || {
+        let status = insist(relay, &ask("GET", &format!("/stream/{id}/status")));
+        (status["active"] == false).then_some(status)
+    });
+    judge(body, &uploaded, &downloaded, &status)
+}
+
+fn judge(body: Body, uploaded: &Told, downloaded: &Told, status: &Value) -> Verdict {
+    let state = status["state"].as_str().expect("a state");
+    let moved = status["bytes_transferred"].as_u64().expect("a number");
+    let upload_status = uploaded.as_ref().ok().map(Response::status);
+    let download_status = downloaded.as_ref().ok().map(Response::status);
+    let said = format!("{body:?}: {state}, up {upload_status:?}, down {download_status:?}");
+    let download = downloaded.as_ref().ok().filter(|download| download.status() == 200);
+    let got = download.map_or(&[][..], |download| &download.body);
+    let complete = download.is_some_and(|download| download.ending == Ending::Complete);
+    if complete {
+        is_pattern(body.seed, body.size, got).unwrap_or_else(|why| panic!("{said}: {why}"));
+        assert_eq!((state, moved), ("FINISHED", body.size as u64), "{said}");
+        assert!(matches!(upload_status, Some(200) | None), "{said}");
+        return Verdict::Whole;
+    }
+    let start = is_pattern(body.seed, got.len(), got);
+    start.unwrap_or_else(|why| panic!("{said}: {why}"));
+    assert!((got.len() as u64..=body.size as u64).contains(&moved), "{said}: moved {moved}");
+    let (upload_errors, download_errors): (&[u16], &[u16]) = match state {
+        "SRC_DISCONNECTED" | "SRC_ERROR" => (&[400, 408], &[200, 502, 404]),
+        "DST_DISCONNECTED" | "DST_ERROR" => (&[502, 404], &[200]),
+        "TIMEOUT_NO_SRC" => (&[], &[504]),
+        "TIMEOUT_NO_DST" => (&[504], &[]),
+        "TIMEOUT_NO_SRC_NO_DST" => (&[404], &[404]),
+        other => panic!("{said}: {other} is not how a broken transfer ends"),
+    };
+    assert!(upload_status.is_none_or(|status| upload_errors.contains(&status)), "{said}");
+    assert!(download_status.is_none_or(|status| download_errors.contains(&status)), "{said}");
+    Verdict::Broken
+}
+
+/// Whole transfers of every kind are possible now, or as soon as the faults are used up.
+pub(crate) fn assert_recovered(relay: &Relay) {
+    for (body, seed) in BODIES.into_iter().zip(100..) {
+        let fresh = Body { seed, ..body };
+        eventually(&format!("{fresh:?} arrives"), || {
+            (attempt(relay, fresh) == Verdict::Whole).then_some(())
+        });
+    }
+    relay.turn();
+}

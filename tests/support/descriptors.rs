@@ -1,0 +1,38 @@
+//! What the relay holds open, as the kernel lists it.
+
+use std::fs;
+
+use super::clock::eventually;
+use super::relay::Relay;
+
+/// Open descriptors of one process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Descriptors {
+    /// Ends of pipes: two a pipe, and the standard streams of a child.
+    pub(crate) pipe_ends: usize,
+    /// Sockets, epoll and whatever else.
+    pub(crate) others: usize,
+}
+
+impl Relay {
+    /// The descriptors that are open now.
+    pub(crate) fn descriptors(&self) -> Descriptors {
+        let entries = fs::read_dir(format!("/proc/{}/fd", self.process().id())).expect("/proc");
+        // One that was closed since it was listed has no target.
+        let targets = entries.flatten().filter_map(|entry| fs::read_link(entry.path()).ok());
+        let is_pipe = |target: &std::path::PathBuf| target.to_string_lossy().starts_with("pipe:");
+        let (pipes, others): (Vec<_>, Vec<_>) = targets.partition(is_pipe);
+        Descriptors { pipe_ends: pipes.len(), others: others.len() }
+    }
+
+    /// Waits until no more is open than `before`, but for at most so many pipes kept for use.
+    pub(crate) fn await_descriptors(&self, before: Descriptors, idle_pipes: usize) {
+        let mut last = before;
+        let mut level = || {
+            last = self.descriptors();
+            let pipes = last.pipe_ends <= before.pipe_ends + 2 * idle_pipes;
+            (pipes && last.others <= before.others).then_some(())
+        };
+        eventually(&format!("descriptors back at {before:?}"), &mut level);
+    }
+}
