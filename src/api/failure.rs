@@ -43,7 +43,7 @@ pub enum Failure {
     Failed(Side),
     /// The waiting time ran out.
     SessionTimeout,
-    /// A limit is reached, or the relay is about to stop.
+    /// A limit is reached.
     TooBusy(&'static str),
     /// The other side reported this.
     Reported(Box<Report>),
@@ -56,6 +56,15 @@ impl Failure {
             status: 410,
             name: "StreamDeletedError".into(),
             message: "The stream was deleted before it completed".into(),
+        }
+    }
+
+    /// What a client is told that waits, or asks for a stream, while the relay drains.
+    pub fn stopping() -> Report {
+        Report {
+            status: 503,
+            name: "TooBusyError".into(),
+            message: "The relay is about to stop".into(),
         }
     }
 

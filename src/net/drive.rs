@@ -361,6 +361,17 @@ impl Exchange {
     }
 }
 
+/// How a connection was lost whose peer's end epoll told of.
+pub(super) fn loss_of(conn: &Conn) -> Loss {
+    match conn.socket.take_error() {
+        Ok(Some(error)) => {
+            error.raw_os_error().map_or(Loss::Failed, |raw| loss(Errno::from_raw(raw)))
+        }
+        Ok(None) => Loss::Closed,
+        Err(_) => Loss::Failed,
+    }
+}
+
 /// A reset and a broken pipe are how peers go away; anything else is a failure of the socket.
 fn loss(error: Errno) -> Loss {
     let gone = [Errno::ECONNRESET, Errno::EPIPE].contains(&error);

@@ -6,7 +6,7 @@ use super::sockopt;
 use super::token::ConnId;
 use crate::api::Failure;
 use crate::rendezvous::transfer::{Delimiter, Loss};
-use crate::rendezvous::{Ending, Outcome, Side};
+use crate::rendezvous::{Ending, Outcome, Report, Side};
 
 /// Why a source is told that it was too slow.
 const SOURCE_STALLED: &str = "The request body did not move for too long";
@@ -122,11 +122,13 @@ impl Relay {
         self.conclude(place, outcome);
     }
 
-    /// A running transfer is ended from outside; both sides are answered with `failure`.
-    pub(super) fn break_off(&mut self, id: ConnId, failure: &Failure) {
+    /// A running transfer is ended from outside; both sides are answered with the report.
+    pub(super) fn break_off(&mut self, id: ConnId, report: &Report) {
         let Some(conn) = self.conn(id) else { return };
         let Phase::Streaming { exchange, .. } = conn.phase else { return };
-        self.finish(exchange, Ending::Failed(Side::Source), failure, failure);
+        let report = Box::new(report.clone());
+        let failure = Failure::Reported(report.clone());
+        self.finish(exchange, Ending::Reported(report), &failure, &failure);
     }
 
     /// A socket failed, or its peer went away while it was written to.

@@ -6,13 +6,13 @@
 
 use super::budget::{self, Budget};
 use super::conn::{PeerEnd, Phase};
+use super::drive;
 use super::listener::Listeners;
 use super::relay::{Relay, Task};
 use super::signals::Signals;
 use super::token::ConnId;
 use crate::api::Failure;
 use crate::ops::Settings;
-use crate::rendezvous::transfer::Loss;
 use crate::rendezvous::{Now, Outcome, Side};
 use mio::event::Event;
 use mio::{Events, Poll, Token};
@@ -222,7 +222,8 @@ impl Relay {
             Phase::Streaming { side: Side::Destination, exchange }
                 if conn.peer_end > PeerEnd::Open =>
             {
-                self.conclude(exchange, Outcome::DestinationGone(Loss::Closed));
+                let loss = drive::loss_of(conn);
+                self.conclude(exchange, Outcome::DestinationGone(loss));
             }
             Phase::Streaming { .. } | Phase::Answering(_) => self.flush(id),
             Phase::Listing(_) => self.list_more(id),

@@ -2,7 +2,7 @@
 //! a reset, and a reset can destroy the answer on its way to the client. So: answer, half-close,
 //! discard what still comes, then close.
 
-use super::conn::{PeerEnd, Phase};
+use super::conn::Phase;
 use super::relay::Relay;
 use super::token::ConnId;
 use crate::splice::copy::{self, Read};
@@ -14,8 +14,7 @@ impl Relay {
     /// Everything the client sent was read, as far as is known; if not, there is more to discard.
     pub(super) fn close_or_linger(&mut self, id: ConnId) {
         match self.conn(id) {
-            Some(conn) if conn.readable && conn.peer_end == PeerEnd::Open => self.linger(id),
-            Some(conn) if !conn.carry.is_empty() => self.linger(id),
+            Some(conn) if conn.readable || !conn.carry.is_empty() => self.linger(id),
             Some(_) => self.close(id),
             None => {}
         }

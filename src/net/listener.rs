@@ -15,7 +15,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-/// Connections accepted in one turn before others have theirs.
+/// Connections one listener accepts in one turn before others have theirs.
 const ACCEPTS_PER_TURN: usize = 64;
 
 /// Connections refused with the spare descriptor in one turn.
@@ -114,8 +114,9 @@ impl Listeners {
         if !self.is_ready() {
             return;
         }
-        let mut left = ACCEPTS_PER_TURN;
+        self.ready = false;
         for index in 0..self.sockets.len() {
+            let mut left = ACCEPTS_PER_TURN;
             while left > 0 {
                 left -= 1;
                 match accept_one(&self.sockets[index]) {
@@ -125,14 +126,15 @@ impl Listeners {
                     Accepted::OutOf(error) => return self.pause(index, &error, relay),
                 }
             }
+            self.ready |= left == 0;
         }
-        self.ready = left == 0;
     }
 
     /// Nothing more can be accepted: refuse some with the spare descriptor, then wait a while.
     fn pause(&mut self, index: usize, error: &io::Error, relay: &Relay) {
         log::error!("accepting pauses for {} ms: {error}", PAUSE.as_millis());
         self.paused_until = Some(relay.now.monotonic + PAUSE);
+        self.ready = true;
         for _ in 0..REFUSALS_PER_TURN {
             self.spare = None;
             match accept_one(&self.sockets[index]) {

@@ -296,7 +296,7 @@ impl Relay {
 
     /// Why no stream may be joined or made now.
     pub(super) fn too_busy(&self) -> Option<Failure> {
-        (self.mode == Mode::Draining).then_some(Failure::TooBusy("The relay is about to stop"))
+        (self.mode == Mode::Draining).then(|| Failure::Reported(Box::new(Failure::stopping())))
     }
 }
 

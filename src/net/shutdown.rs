@@ -4,6 +4,7 @@ use super::conn::Phase;
 use super::relay::{Mode, Relay};
 use super::token::ConnId;
 use crate::api::Failure;
+use crate::rendezvous::Ending;
 
 impl Relay {
     /// Nothing new begins from now on.
@@ -13,7 +14,11 @@ impl Relay {
             let Some(conn) = self.conn(id) else { continue };
             match &conn.phase {
                 Phase::Head if conn.carry.is_empty() => self.close(id),
-                Phase::Waiting { .. } => self.dismiss(id, &stopping()),
+                Phase::Waiting { stream, .. } => {
+                    let (stream, report) = (*stream, Box::new(Failure::stopping()));
+                    self.registry.end(stream, Ending::Reported(report.clone()), self.now);
+                    self.dismiss(id, &Failure::Reported(report));
+                }
                 Phase::Head
                 | Phase::Json(_)
                 | Phase::Streaming { .. }
@@ -27,7 +32,7 @@ impl Relay {
     /// The time to drain is over: running transfers are broken off, and everybody is told.
     pub(super) fn break_off_all(&mut self) {
         for id in self.ids() {
-            self.break_off(id, &stopping());
+            self.break_off(id, &Failure::stopping());
         }
         for id in self.ids() {
             if self.conn(id).is_some_and(|conn| !conn.is_lingering()) {
@@ -39,8 +44,4 @@ impl Relay {
     fn ids(&self) -> Vec<ConnId> {
         self.conns.iter().map(|(_, conn)| conn.id).collect()
     }
-}
-
-fn stopping() -> Failure {
-    Failure::TooBusy("The relay is about to stop")
 }

@@ -61,12 +61,12 @@ impl Relay {
     pub(super) fn delete(&mut self, id: ConnId, stream: Uuid, read: bool) {
         let report = Failure::deleted();
         let failure = Failure::Reported(Box::new(report.clone()));
-        let Some(clients) = self.registry.delete(stream, report, self.now) else {
+        let Some(clients) = self.registry.delete(stream, report.clone(), self.now) else {
             return self.answer_failure(id, &Failure::SessionNotFound, read);
         };
         let ids = clients.map(|client| client.map(ConnId::from_client));
         match ids {
-            [Some(source), Some(_)] => self.break_off(source, &failure),
+            [Some(source), Some(_)] => self.break_off(source, &report),
             [waiting, None] | [None, waiting] => {
                 if let Some(waiting) = waiting {
                     self.dismiss(waiting, &failure);

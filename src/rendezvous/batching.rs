@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-/// The mark, in bytes. It needs a pipe that holds at least twice as much.
+/// The mark, in bytes.
 pub const MARK_BYTES: u32 = 128 << 10;
 
 /// How long bytes below the mark may stay unseen.
