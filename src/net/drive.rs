@@ -111,6 +111,7 @@ impl Relay {
         }
         self.set_deadline(source, self.settings.idle_timeout);
         if self.conn(destination).is_some_and(|conn| conn.peer_end > PeerEnd::Open) {
+            // Its FIN came with its request, and no event will tell of it again.
             self.enqueue(destination);
         }
         self.enqueue_exchange(place);

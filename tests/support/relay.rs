@@ -122,6 +122,19 @@ impl Relay {
         line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") * 1024
     }
 
+    /// Does something while the relay stands still, so that it finds all of it at once.
+    pub(crate) fn while_stopped<T>(&self, act: impl FnOnce() -> T) -> T {
+        self.signal(Signal::SIGSTOP);
+        let path = format!("/proc/{}/stat", self.process.id());
+        eventually("the relay stands still", || {
+            let stat = std::fs::read_to_string(&path).expect("the relay's state");
+            stat.rsplit_once(')').is_some_and(|(_, rest)| rest.starts_with(" T")).then_some(())
+        });
+        let done = act();
+        self.signal(Signal::SIGCONT);
+        done
+    }
+
     pub(crate) fn signal(&self, signal: Signal) {
         self.process.signal(signal);
     }

@@ -1,0 +1,9 @@
+//! Either side closes, resets, half-closes or stalls, at every phase: the other side is told, no
+//! torso looks complete, the status says who it was, and the relay keeps nothing open.
+
+mod ending;
+mod joining;
+mod moving;
+mod scene;
+#[path = "../support/mod.rs"]
+mod support;

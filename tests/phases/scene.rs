@@ -1,0 +1,81 @@
+//! How sides go away, and what has to be true afterwards.
+
+use crate::support::{Ask, Ending, Framing, Relay, Wire, ask};
+
+pub(crate) const SOURCE_CLOSED: (u16, &str, Option<&str>) =
+    (502, "StreamSourceError", Some("Stream source closed unexpectedly"));
+pub(crate) const DESTINATION_CLOSED: (u16, &str, Option<&str>) =
+    (502, "StreamDestinationError", Some("Stream destination closed unexpectedly"));
+pub(crate) const DESTINATION_ERRED: (u16, &str, Option<&str>) =
+    (502, "StreamDestinationError", Some("Stream destination raised an error"));
+pub(crate) const BODY_BROKEN: (u16, &str, Option<&str>) =
+    (400, "BadRequestError", Some("The request body ended before its announced end"));
+pub(crate) const BODY_STALLED: (u16, &str, Option<&str>) =
+    (408, "RequestTimeoutError", Some("The request body did not move for too long"));
+
+/// How a side goes away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// With a FIN, and nobody is there any more.
+    Close,
+    /// With a reset.
+    Reset,
+    /// With a FIN, but it goes on reading.
+    HalfClose,
+}
+
+pub(crate) const WAYS: [Way; 3] = [Way::Close, Way::Reset, Way::HalfClose];
+
+impl Way {
+    /// Goes; what is left can still read.
+    pub(crate) fn go(self, mut wire: Wire) -> Option<Wire> {
+        match self {
+            Way::Close => drop(wire),
+            Way::Reset => wire.reset(),
+            Way::HalfClose => {
+                wire.finish_sending();
+                return Some(wire);
+            }
+        }
+        None
+    }
+}
+
+/// Both framings, the length being this one.
+pub(crate) fn framings(length: usize) -> [Framing; 2] {
+    [Framing::Length(length), Framing::Chunked]
+}
+
+/// A destination's request by its age: HTTP/1.0 or 1.1.
+pub(crate) fn aged(old: bool) -> impl FnOnce(Ask) -> Ask {
+    move |get| if old { get.http10() } else { get }
+}
+
+pub(crate) fn get(id: &str) -> Ask {
+    ask("GET", &format!("/stream/{id}"))
+}
+
+/// Runs a test with a relay that is alive afterwards and holds no more open than before.
+pub(crate) fn with_relay(flags: &[&str], test: impl FnOnce(&Relay)) {
+    let relay = Relay::start(flags);
+    relay.turn();
+    let before = relay.descriptors();
+    test(&relay);
+    relay.turn();
+    relay.await_descriptors(before, 2);
+}
+
+/// What a destination sees of an upload that broke off after its head had left.
+pub(crate) fn assert_torso(what: &str, old: bool, framing: Framing, ending: Ending) {
+    let unframed = old && framing == Framing::Chunked;
+    assert_ne!(ending, Ending::Complete, "{what}");
+    assert!(!unframed || ending == Ending::Reset, "{what}: only a reset tells: {ending:?}");
+}
+
+/// The status of a stream that ended like this after so many bytes.
+pub(crate) fn assert_ended(relay: &Relay, what: &str, id: &str, wanted: (&str, usize)) {
+    let (state, moved) = wanted;
+    let status = relay.await_state(id, state);
+    assert_eq!(status["active"], false, "{what}");
+    assert_eq!(status["bytes_transferred"], moved, "{what}");
+}
