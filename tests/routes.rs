@@ -247,9 +247,11 @@ fn every_response_has_a_date() {
     for (name, ask) in rows {
         assert_date(name, &relay.exchange(&ask));
     }
-    let mut pair = relay.pair(support::Framing::Length(0));
-    assert_date("download", &pair.destination.response());
-    assert_date("upload", &pair.source.response());
+    let paired = relay.create();
+    let mut destination = relay.waiting_destination(&paired);
+    let put = support::Framing::Length(5).put(&paired).raw_body(b"hello");
+    assert_date("upload", &relay.exchange(&put));
+    assert_date("download", &destination.response());
     assert_date("deleted", &relay.exchange(&ask("DELETE", &format!("/stream/{id}"))));
 }
 
