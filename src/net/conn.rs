@@ -180,6 +180,11 @@ impl Conn {
         matches!(self.phase, Phase::Lingering { .. })
     }
 
+    /// Whether it is lingered with, and nothing more may be discarded.
+    pub fn has_discarded_all(&self) -> bool {
+        matches!(self.phase, Phase::Lingering { discard_left: 0 })
+    }
+
     /// After a read or splice that found nothing, or less than it asked for: a new event comes with
     /// new bytes, and came already if the peer sent FIN.
     pub fn drained_of_input(&mut self) {

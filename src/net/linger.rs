@@ -2,7 +2,7 @@
 //! a reset, and a reset can destroy the answer on its way to the client. So: answer, half-close,
 //! discard what still comes, then close.
 
-use super::conn::Phase;
+use super::conn::{PeerEnd, Phase};
 use super::relay::Relay;
 use super::token::ConnId;
 use crate::splice::copy::{self, Read};
@@ -56,5 +56,11 @@ impl Relay {
             }
         }
         self.scratch = scratch;
+        if self
+            .conn(id)
+            .is_some_and(|conn| conn.peer_end > PeerEnd::Open && conn.has_discarded_all())
+        {
+            self.close(id);
+        }
     }
 }

@@ -131,10 +131,11 @@ impl Listeners {
     }
 
     /// Nothing more can be accepted: refuse some with the spare descriptor, then wait a while.
-    fn pause(&mut self, index: usize, error: &io::Error, relay: &Relay) {
+    fn pause(&mut self, index: usize, error: &io::Error, relay: &mut Relay) {
         log::error!("accepting pauses for {} ms: {error}", PAUSE.as_millis());
         self.paused_until = Some(relay.now.monotonic + PAUSE);
         self.ready = true;
+        relay.pool.close_idle();
         for _ in 0..REFUSALS_PER_TURN {
             self.spare = None;
             match accept_one(&self.sockets[index]) {

@@ -65,6 +65,14 @@ impl Pool {
             .or_else(|| self.open_small())
     }
 
+    /// Closes the pipes nobody uses: their descriptors are needed elsewhere.
+    pub fn close_idle(&mut self) {
+        for shelf in [&mut self.large, &mut self.small] {
+            shelf.open -= shelf.idle.len();
+            shelf.idle.clear();
+        }
+    }
+
     /// Takes a pipe back; one that still holds bytes is closed.
     pub fn take_back(&mut self, pipe: Pipe, leftover_bytes: usize) {
         let home = self.shelf_of(&pipe);
@@ -136,6 +144,19 @@ mod tests {
         pool.take_back(pipe, 0);
         assert_eq!(pool.lent(), 0);
         assert!(pool.lend().is_some());
+    }
+
+    #[test]
+    fn idle_pipes_can_be_given_up() {
+        let mut pool = Pool::new(SMALL_BYTES, 2);
+        let (kept, idle) = (pool.lend().unwrap(), pool.lend().unwrap());
+        pool.take_back(idle, 0);
+        pool.close_idle();
+        assert_eq!(pool.lent(), 1);
+        let again = pool.lend().unwrap();
+        assert!(pool.lend().is_none(), "the limit still counts the one that is lent");
+        pool.take_back(kept, 0);
+        pool.take_back(again, 0);
     }
 
     #[test]
