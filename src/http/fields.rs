@@ -53,8 +53,12 @@ fn trim(mut value: &[u8]) -> &[u8] {
 
 /// Whether this is an RFC 9110 token (section 5.6.2): at least one letter, digit or ``!#$%&'*+-.^_`|~``.
 pub fn is_token(bytes: &[u8]) -> bool {
-    !bytes.is_empty()
-        && bytes.iter().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(b))
+    !bytes.is_empty() && bytes.iter().all(|&byte| is_token_byte(byte))
+}
+
+/// Whether this byte may stand in a token.
+pub(super) fn is_token_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
 /// Whether a field value can be sent as it is: visible ASCII, space and tab only. Stricter than
