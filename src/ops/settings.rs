@@ -9,7 +9,7 @@ use std::time::Duration;
 /// The settings of one relay.
 #[derive(Args, Clone, Debug)]
 pub struct Settings {
-    /// Address and port to listen on, IPv4 or [IPv6]; port 0 takes a free one; repeatable
+    /// Address and port to listen on, IPv4 or IPv6 in brackets; port 0 takes a free one; repeatable
     #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:8080")]
     pub listen: Vec<SocketAddr>,
 
