@@ -7,6 +7,7 @@ use std::io::Write;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
+use std::sync::Mutex;
 use std::thread;
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -27,8 +28,13 @@ fn nobody() -> (u32, u32) {
     (id(2), id(3))
 }
 
-/// A command that runs the relay with these flags and without privileges, and the directory its binary lies in.
-fn unprivileged(flags: &[&str]) -> (Command, TempDir) {
+/// Held from the first byte of a copy of the binary until it runs: a process forked meanwhile would
+/// hold the copy open for writing, and a file that is can't be run (ETXTBSY).
+static STARTING: Mutex<()> = Mutex::new(());
+
+/// A relay with these flags and without privileges, and the directory its binary lies in.
+fn unprivileged(flags: &[&str]) -> (Relay, TempDir) {
+    let _one_at_a_time = STARTING.lock().expect("no other start panicked");
     let directory = tempfile::Builder::new()
         .permissions(Permissions::from_mode(0o755))
         .tempdir()
@@ -43,7 +49,7 @@ fn unprivileged(flags: &[&str]) -> (Command, TempDir) {
         let (user, group) = nobody();
         command.uid(user).gid(group);
     }
-    (command, directory)
+    (Relay::from_command(command, 1), directory)
 }
 
 fn seed(number: usize) -> u64 {
@@ -78,8 +84,7 @@ fn raise_descriptor_limit() {
 #[test]
 fn hundreds_of_transfers_at_once_lose_none() {
     raise_descriptor_limit();
-    let (command, _directory) = unprivileged(&[]);
-    let relay = Relay::from_command(command, 1);
+    let (relay, _directory) = unprivileged(&[]);
     let framing = |number| {
         if number % 2 == 0 { Framing::Length(SIZE) } else { Framing::Chunked }
     };
@@ -103,8 +108,7 @@ fn hundreds_of_transfers_at_once_lose_none() {
 #[test]
 fn pipes_the_kernel_made_smaller_count_like_others() {
     // Above fs.pipe-max-size, so that F_SETPIPE_SZ is refused every time.
-    let (command, _directory) = unprivileged(&["--pipe-size", "256MiB", "--max-pipes", "2"]);
-    let relay = Relay::from_command(command, 1);
+    let (relay, _directory) = unprivileged(&["--pipe-size", "256MiB", "--max-pipes", "2"]);
     let before = relay.descriptors();
     let data = pattern(0, 8 << 20);
     let mut stalled: Vec<Pair> =
