@@ -169,6 +169,21 @@ fn an_early_answer_is_never_lost_to_a_reset() {
 }
 
 #[test]
+fn bytes_and_an_end_behind_the_last_request_do_not_reset_its_answer() {
+    let relay = Relay::start(&[]);
+    for _ in 0..20 {
+        let mut wire = relay.connect();
+        relay.while_stopped(|| {
+            wire.ask(&ask("GET", "/ping").closing());
+            wire.send([b'x'; 3000]);
+            wire.finish_sending();
+        });
+        assert_eq!(wire.response().text(), "pong");
+        assert_eq!(wire.everything(), (Vec::new(), Ending::Closed));
+    }
+}
+
+#[test]
 fn lingering_discards_so_many_bytes_and_no_more() {
     let relay = Relay::start(&["--linger-bytes", "64KiB", "--linger-timeout", "1h"]);
     let mut source = relay.connect();
