@@ -150,7 +150,9 @@ pub fn parse<'h, 'b>(
     let mut request = httparse::Request::new(&mut []);
     match request.parse_with_uninit_headers(&window[start..], &mut slots.0) {
         Ok(httparse::Status::Complete(len)) => {
-            check_line_endings(&window[start..start + len])?;
+            // A target that is too long is told first, as it was when the head had not come whole.
+            check_line_endings(&window[start..start + len])
+                .or_else(|reject| check_visible_target(window, limits).and(Err(reject)))?;
             build(request, start + len, limits).map(Some)
         }
         Ok(httparse::Status::Partial) => {
