@@ -123,6 +123,41 @@ fn a_second_signal_stops_at_once() {
 }
 
 #[test]
+fn a_download_that_only_its_end_delimits_never_looks_whole_when_the_relay_stops() {
+    for way in [Signal::SIGTERM, Signal::SIGKILL] {
+        let relay = Relay::start(&["--drain-timeout", "1h"]);
+        let mut pair = relay.pair_with(Framing::Chunked, support::Ask::http10);
+        pair.pass_first(b"hello");
+        relay.signal(way);
+        if way == Signal::SIGTERM {
+            await_closed_listener(relay.address());
+            relay.signal(way);
+        }
+        assert_eq!(pair.destination.everything(), (Vec::new(), Ending::Reset), "{way}");
+    }
+}
+
+#[test]
+fn a_request_that_came_before_the_signal_is_answered() {
+    let relay = Relay::start(&[]);
+    let mut wires: Vec<Wire> = (0..20).map(|_| relay.connect()).collect();
+    for wire in &mut wires {
+        assert_eq!(wire.exchange(&ask("GET", "/ping")).status(), 200);
+    }
+    relay.while_stopped(|| {
+        relay.signal(Signal::SIGTERM);
+        for wire in &mut wires {
+            wire.ask(&ask("GET", "/ping"));
+        }
+    });
+    for wire in &mut wires {
+        assert_eq!(wire.response().status(), 200);
+    }
+    drop(wires);
+    assert_clean_end(&relay.finish());
+}
+
+#[test]
 fn a_peer_that_goes_away_does_not_kill_the_relay() {
     let relay = Relay::start(&[]);
     for _ in 0..20 {
@@ -157,7 +192,7 @@ fn a_port_in_use_is_one_clear_line() {
 fn a_wrong_value_is_one_clear_line() {
     let durations = ["soon", "", "-1s", "10 parsecs", "99999999999999999999999999s", "s"];
     let sizes = ["much", "", "-1KiB", "10 barrels", "99999999999999999999999999KiB", "KiB"];
-    let counts = ["many", "", "-1", "1.5", "99999999999999999999999999"];
+    let counts = ["many", "", "-1", "1.5", "18446744073709551615"];
     let rows: [(&str, &[&str]); 17] = [
         ("--listen", &["here", "", "127.0.0.1", "127.0.0.1:99999", "localhost:", "[::1:80"]),
         ("--trusted", &["everyone", "", "10.0.0.0/33", "300.0.0.0/8", "::/129"]),

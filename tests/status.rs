@@ -249,6 +249,21 @@ fn the_list_is_for_trusted_peers_only() {
 const MANY: usize = 4_000;
 
 #[test]
+fn a_list_that_only_its_end_delimits_never_looks_whole_when_it_is_cut() {
+    let relay = Relay::start(&["--keep-alive-timeout", "300ms"]);
+    let before = relay.descriptors();
+    let headers = json!({ "download_headers": { "X-Pad": "p".repeat(60_000) } }).to_string();
+    for _ in 0..500 {
+        assert_eq!(relay.exchange(&ask("POST", "/stream").body(&headers)).status(), 201);
+    }
+    let mut slow = support::Wire::connect_narrow(relay.address());
+    slow.ask(&ask("GET", "/stream").http10());
+    assert_eq!(slow.head().status, 200);
+    relay.await_descriptors(before, 0);
+    assert_eq!(slow.everything().1, support::Ending::Reset);
+}
+
+#[test]
 fn a_long_list_is_streamed_to_a_slow_reader_while_others_are_served() {
     let relay = Relay::start(&["--max-streams", "20000"]);
     let create = |count: usize| {

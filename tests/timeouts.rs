@@ -2,6 +2,9 @@
 
 mod support;
 
+use std::io::{Read as _, Write as _};
+use std::thread;
+
 use support::{Ending, Framing, Relay, ask, assert_error, assert_uploaded};
 
 const EXPIRED: (u16, &str, Option<&str>) =
@@ -18,6 +21,40 @@ fn a_stream_that_nobody_joins_times_out() {
         assert_error("too late", &answer, (404, "SessionNotFoundError", None));
     }
     assert_eq!(relay.exchange(&ask("HEAD", &format!("/stream/{id}"))).status(), 404);
+}
+
+#[test]
+fn a_busy_transfer_is_never_taken_for_a_stalled_one() {
+    // So many that the relay is what they wait for: their turns end with the budget, not a block.
+    let relay = Relay::start(&["--idle-timeout", "500ms"]);
+    let piece = Framing::Chunked.piece(&vec![b'x'; 1 << 20]);
+    let mut pairs: Vec<_> = (0..16).map(|_| relay.pair(Framing::Chunked)).collect();
+    thread::scope(|scope| {
+        for pair in &mut pairs {
+            let (mut source, mut destination) = (pair.source.sender(), pair.destination.sender());
+            let piece = &piece;
+            scope.spawn(move || {
+                // Three times the idle timeout, and more where the machine is slow.
+                for _ in 0..200 {
+                    source.write_all(piece).expect("the relay takes it");
+                }
+                source.write_all(Framing::Chunked.end()).expect("the relay takes it");
+            });
+            scope.spawn(move || {
+                let mut end = Vec::new();
+                let mut buffer = vec![0; 1 << 18];
+                while !end.ends_with(b"\r\n0\r\n\r\n") {
+                    let count = destination.read(&mut buffer).expect("the relay sends it");
+                    assert_ne!(count, 0, "the download was cut");
+                    end.extend_from_slice(&buffer[count.saturating_sub(7)..count]);
+                    end.drain(..end.len().saturating_sub(7));
+                }
+            });
+        }
+    });
+    for pair in &mut pairs {
+        assert_uploaded(&pair.source.response());
+    }
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use super::Failure;
 use super::json::{invalid, kind, object};
 use crate::http::fields::{is_field_value, is_token};
+use crate::http::head::FIELDS_MAX;
 use crate::rendezvous::Headers;
 use serde_json::{Map, Value};
 
@@ -50,6 +51,9 @@ fn fields(members: &mut Map<String, Value>, member: &str) -> Result<Map<String, 
             return Err(invalid(format!("{member} must be an object; it is {}", kind(&other))));
         }
     };
+    if fields.len() > FIELDS_MAX {
+        return Err(invalid(format!("{member} has more than {FIELDS_MAX} headers")));
+    }
     for (name, value) in &fields {
         check(member, name, value)?;
     }

@@ -99,10 +99,10 @@ impl Relay {
         finish: impl FnOnce(HeadWriter<'_>) -> HeadWriter<'_>,
     ) {
         let date = self.date;
-        let Some(Reply { version, keep_alive, .. }) = self.conn(id).map(|conn| conn.reply) else {
+        let Some(Reply { version, after, .. }) = self.conn(id).map(|conn| conn.reply) else {
             return;
         };
-        let after = self.after(keep_alive, read);
+        let after = self.after(after, read);
         let Some(conn) = self.conn(id) else { return };
         let head = HeadWriter::new(conn.output.buffer(), status, &date);
         finish(head).connection(after.keeps_alive(), version).end();
@@ -141,11 +141,17 @@ impl Relay {
         }
     }
 
-    fn follow(&mut self, id: ConnId, after: After) {
+    pub(super) fn follow(&mut self, id: ConnId, after: After) {
         match after {
             After::NextRequest => self.await_request(id),
             After::Close => self.close_or_linger(id),
             After::Linger => self.linger(id),
+            After::Whole => {
+                if let Some(conn) = self.conn(id) {
+                    conn.look_whole();
+                }
+                self.close_or_linger(id);
+            }
         }
     }
 }

@@ -9,6 +9,9 @@ use crate::splice::copy;
 use serde_json::json;
 use uuid::Uuid;
 
+/// Why neither a stream nor a report can be taken in.
+const STREAMS_FULL: &str = "The active streams are as many, or hold as much, as this relay allows";
+
 /// One read of a JSON body, in bytes.
 const READ_BYTES: usize = 16 << 10;
 
@@ -76,7 +79,7 @@ impl Relay {
         let stream = Uuid::new_v4();
         self.registry
             .create(stream, headers, self.now)
-            .map_err(|_| Failure::TooBusy("As many streams as this relay may hold are active"))?;
+            .map_err(|_| Failure::TooBusy(STREAMS_FULL))?;
         self.answer_created(id, stream);
         Ok(())
     }
@@ -91,6 +94,7 @@ impl Relay {
             }
             Registered::Started => return Err(Failure::StreamStarted),
             Registered::Unknown => return Err(Failure::SessionNotFound),
+            Registered::Full => return Err(Failure::TooBusy(STREAMS_FULL)),
         }
         self.answer_json(id, 200, &json!({}), true);
         Ok(())

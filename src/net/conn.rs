@@ -1,6 +1,7 @@
 //! One client connection: its socket, its two readiness latches, and where it is in its life.
 
 use super::listing::Listing;
+use super::sockopt;
 use super::token::ConnId;
 use crate::api::Upload;
 use crate::http::body::BodyDecoder;
@@ -9,14 +10,15 @@ use crate::http::negotiate;
 use crate::rendezvous::{Side, StreamKey};
 use mio::net::TcpStream;
 use std::net::IpAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use uuid::Uuid;
 
 /// How the client of the request at hand wants to be answered.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Reply {
     pub version: Version,
-    pub keep_alive: bool,
+    /// What the client and its request's body leave to do after the response.
+    pub after: After,
     /// Errors as text instead of JSON.
     pub text: bool,
     /// It was a `HEAD`: the head alone.
@@ -26,12 +28,12 @@ pub(super) struct Reply {
 impl Reply {
     /// For a client of which nothing is known.
     pub const UNKNOWN: Self =
-        Self { version: Version::Http11, keep_alive: false, text: false, head_only: false };
+        Self { version: Version::Http11, after: After::Close, text: false, head_only: false };
 
     pub fn to(head: &RequestHead<'_, '_>) -> Self {
         Self {
             version: head.version,
-            keep_alive: head.keep_alive,
+            after: if head.keep_alive { After::NextRequest } else { After::Close },
             text: negotiate::prefers_text(head.fields.all("Accept")),
             head_only: head.method == Method::Head,
         }
@@ -80,6 +82,8 @@ pub(super) enum After {
     Close,
     /// The end, but the client may still be sending: it must not lose the answer to a reset.
     Linger,
+    /// The end of a body that nothing but the end of the connection delimits.
+    Whole,
 }
 
 /// Where a connection is in its life.
@@ -180,9 +184,30 @@ impl Conn {
         matches!(self.phase, Phase::Lingering { .. })
     }
 
+    /// From now on the connection ends with a reset, whatever ends it, this process included
+    /// (`SO_LINGER` of 0, socket(7)): a body delimited by the end never looks complete too early.
+    pub fn look_broken_until_whole(&self) {
+        self.set_linger(Some(Duration::ZERO));
+    }
+
+    /// The body is whole: the connection may end like any other.
+    pub fn look_whole(&self) {
+        self.set_linger(None);
+    }
+
+    fn set_linger(&self, linger: Option<Duration>) {
+        // The kernel refuses it for no TCP socket.
+        let _ = socket2::SockRef::from(&self.socket).set_linger(linger);
+    }
+
     /// Whether it is lingered with, and nothing more may be discarded.
     pub fn has_discarded_all(&self) -> bool {
         matches!(self.phase, Phase::Lingering { discard_left: 0 })
+    }
+
+    /// Whether no byte of a request is there.
+    pub fn is_idle(&self) -> bool {
+        self.carry.is_empty() && !self.readable && sockopt::unread_bytes(&self.socket) == 0
     }
 
     /// After a read or splice that found nothing, or less than it asked for: a new event comes with

@@ -77,9 +77,13 @@ impl Relay {
         destination: ConnId,
         upload: &Upload,
     ) {
-        let Some(reply) = self.conn(destination).map(|conn| conn.reply) else { return };
+        let Some(conn) = self.conn(destination) else { return };
+        let reply = conn.reply;
         let delimiter = upload.delimiter(reply.version);
-        let closes = delimiter == Delimiter::Close || !reply.keep_alive;
+        if delimiter == Delimiter::Close {
+            conn.look_broken_until_whole();
+        }
+        let closes = delimiter == Delimiter::Close || !reply.after.keeps_alive();
         let mut head = Vec::with_capacity(512);
         let writer = HeadWriter::new(&mut head, 200, &self.date);
         let headers = self.registry.stream(stream).headers();
@@ -211,6 +215,10 @@ impl Relay {
             }
             return self.watch_for_slack(place);
         }
+        let idle = self.now.monotonic.saturating_duration_since(exchange.moved_at);
+        if idle < self.settings.idle_timeout {
+            return self.watch_for_slack(place);
+        }
         self.stalled(place);
     }
 }
@@ -224,7 +232,11 @@ impl Exchange {
                 source: tools.source.readable,
                 destination: tools.destination.writable && tools.destination.output.is_empty(),
             };
-            match self.transfer.next(ready) {
+            let step = self.transfer.next(ready);
+            if step.takes() && self.transfer.transferred() >= goal {
+                return Turn::BudgetSpent;
+            }
+            match step {
                 Step::Done(outcome) => return Turn::Over(outcome),
                 Step::Wait(_) => return Turn::Blocked,
                 Step::Send { more } => self.send(tools, more),
@@ -232,9 +244,6 @@ impl Exchange {
                 Step::Fill { max_bytes } => self.fill(tools, max_bytes),
                 Step::ReadFraming { max_bytes } => self.read_framing(tools, max_bytes),
                 Step::Copy { max_bytes } => self.copy(tools, max_bytes),
-            }
-            if self.transfer.transferred() >= goal && self.transfer.piped() == 0 {
-                return Turn::BudgetSpent;
             }
         }
     }

@@ -1,6 +1,6 @@
 //! How the two sides of a transfer are told the truth about its end.
 
-use super::conn::Phase;
+use super::conn::{After, Phase};
 use super::relay::Relay;
 use super::sockopt;
 use super::token::ConnId;
@@ -58,11 +58,14 @@ impl Relay {
         let (source, destination) = (exchange.source, exchange.destination);
         self.registry.transferred(exchange.stream, exchange.transfer.transferred());
         self.registry.end(exchange.stream, Ending::Finished, self.now);
-        let keep_alive = self.conn(destination).is_some_and(|conn| conn.reply.keep_alive);
-        if exchange.delimiter == Delimiter::Close || !keep_alive {
-            self.close_or_linger(destination);
-        } else {
-            self.await_request(destination);
+        if let Some(conn) = self.conn(destination) {
+            let after = conn.reply.after;
+            if exchange.delimiter == Delimiter::Close {
+                conn.look_whole();
+                self.follow(destination, if after.keeps_alive() { After::Close } else { after });
+            } else {
+                self.follow(destination, after);
+            }
         }
         self.settle_source(source, exchange.batches());
         self.answer_upload(source, exchange.stream);
@@ -90,6 +93,9 @@ impl Relay {
         if destination_lost {
             self.reset(destination);
         } else if !exchange.transfer.head_started() {
+            if let Some(conn) = self.conn(destination) {
+                conn.look_whole();
+            }
             self.answer_failure(destination, to_destination, true);
         } else if exchange.delimiter == Delimiter::Close {
             self.reset(destination);

@@ -12,6 +12,9 @@ use crate::http::response::HeadWriter;
 /// One piece of the list ends behind the stream that fills it up to so many bytes.
 const PIECE_BYTES: usize = 32 << 10;
 
+/// One piece looks at so many streams at most, shown or not.
+const VISITS: usize = 1024;
+
 /// Where in the list we are.
 #[derive(Debug)]
 pub(super) struct Listing {
@@ -40,8 +43,8 @@ impl Relay {
             return self.answer_failure(id, &Failure::Forbidden, read);
         }
         let chunked = head.version == Version::Http11;
-        let Reply { version, keep_alive, head_only, .. } = Reply::to(head);
-        let after = self.after(keep_alive && chunked, read);
+        let Reply { version, after, head_only, .. } = Reply::to(head);
+        let after = self.after(if chunked || head_only { after } else { After::Whole }, read);
         let (date, end, patience) =
             (self.date, self.registry.next_sequence(), self.settings.keep_alive_timeout);
         let Some(conn) = self.conn(id) else { return };
@@ -54,6 +57,9 @@ impl Relay {
         conn.phase = if head_only {
             Phase::Answering(after)
         } else {
+            if !chunked {
+                conn.look_broken_until_whole();
+            }
             let listing = Listing { next: 0, end, active_only, first: true, chunked, after };
             Phase::Listing(Box::new(listing))
         };
@@ -76,7 +82,7 @@ impl Relay {
         let mut piece = Vec::with_capacity(PIECE_BYTES + 1024);
         let more = listing.write_piece(&self.registry, &mut piece);
         let output = conn.output.buffer();
-        if listing.chunked {
+        if listing.chunked && !piece.is_empty() {
             write_chunk_head(output, piece.len() as u64);
             output.append(&mut piece);
             output.extend_from_slice(b"\r\n");
@@ -104,9 +110,12 @@ impl Relay {
 impl Listing {
     /// Writes the next streams; whether there are more.
     fn write_piece(&mut self, registry: &crate::rendezvous::Registry, out: &mut Vec<u8>) -> bool {
-        for stream in registry.from_sequence(self.next) {
+        for (visited, stream) in registry.from_sequence(self.next).enumerate() {
             if stream.sequence() >= self.end {
                 break;
+            }
+            if visited == VISITS {
+                return true;
             }
             self.next = stream.sequence() + 1;
             if self.active_only && !stream.is_active() {

@@ -15,6 +15,8 @@
 //! | `waiting` | noticing that a waiting side went away |
 //! | `linger` | closing without losing the answer |
 //! | `shutdown` | draining |
+//! | `conn`, `token`, `timers` | one connection, its name, its patience |
+//! | `budget`, `signals`, `sockopt` | descriptors there are, signals as events, what sockets can be told |
 
 mod answer;
 mod body;

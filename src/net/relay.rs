@@ -170,7 +170,7 @@ impl Relay {
         let Some(conn) = self.conn(id) else { return };
         conn.phase = Phase::Head;
         conn.seen = 0;
-        if draining && conn.carry.is_empty() {
+        if draining && conn.is_idle() {
             return self.close_or_linger(id);
         }
         self.set_deadline(id, patience);
@@ -191,19 +191,17 @@ impl Relay {
     /// Closes a connection so that its peer cannot take what it got for the whole: with a reset.
     pub fn reset(&mut self, id: ConnId) {
         if let Some(conn) = self.conn(id) {
-            let socket = socket2::SockRef::from(&conn.socket);
-            // Without it the close is clean; there is nothing better to do.
-            let _ = socket.set_linger(Some(Duration::ZERO));
+            conn.look_broken_until_whole();
         }
         self.close(id);
     }
 
     /// What follows a response on a connection whose request was read to its end, or was not.
-    pub fn after(&self, keep_alive: bool, request_read: bool) -> After {
-        match (request_read, keep_alive && self.mode == Mode::Serving) {
-            (true, true) => After::NextRequest,
-            (true, false) => After::Close,
-            (false, _) => After::Linger,
+    pub fn after(&self, wanted: After, request_read: bool) -> After {
+        match wanted {
+            After::NextRequest | After::Close if !request_read => After::Linger,
+            After::NextRequest if self.mode == Mode::Draining => After::Close,
+            After::NextRequest | After::Close | After::Linger | After::Whole => wanted,
         }
     }
 

@@ -1,8 +1,9 @@
 //! Bytes -> head -> route -> act. A request is read through one shared buffer; only what is left
 //! over, or a head that is not whole yet, stays with its connection.
 
-use super::conn::{JsonBody, Phase, Purpose, Reply};
+use super::conn::{After, JsonBody, Phase, Purpose, Reply};
 use super::relay::{Mode, Relay};
+use super::sockopt;
 use super::token::ConnId;
 use crate::api::{Failure, Route, Upload, route, status};
 use crate::http::body::BodyDecoder;
@@ -223,8 +224,10 @@ impl Relay {
         let body = JsonBody { purpose, decoder, collected: Vec::new() };
         let patience = self.settings.header_timeout;
         let Some(conn) = self.conn(id) else { return 0 };
-        let invite =
-            head.expect == Expect::Continue && behind.is_empty() && !body.decoder.is_over();
+        let invite = head.expect == Expect::Continue
+            && behind.is_empty()
+            && sockopt::unread_bytes(&conn.socket) == 0
+            && !body.decoder.is_over();
         conn.phase = Phase::Json(Box::new(body));
         if invite && let Some(conn) = self.conn(id) {
             conn.output.buffer().extend_from_slice(CONTINUE);
@@ -274,7 +277,7 @@ impl Relay {
         if !read {
             // It has to be dropped before the next request, which cannot be waited for.
             if let Some(conn) = self.conn(id) {
-                conn.reply.keep_alive = false;
+                conn.reply.after = After::Linger;
             }
         }
         match self.registry.connect(stream, Side::Destination, id.client(), self.now) {

@@ -13,7 +13,7 @@ impl Relay {
         for id in self.ids() {
             let Some(conn) = self.conn(id) else { continue };
             match &conn.phase {
-                Phase::Head if conn.carry.is_empty() => self.close(id),
+                Phase::Head if conn.is_idle() => self.close(id),
                 Phase::Waiting { stream, .. } => {
                     let (stream, report) = (*stream, Box::new(Failure::stopping()));
                     self.registry.end(stream, Ending::Reported(report.clone()), self.now);

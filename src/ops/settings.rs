@@ -90,12 +90,20 @@ impl Settings {
     }
 }
 
+/// More than any machine serves, and far from where sums overflow.
+const NUMBER_MAX: usize = 1 << 24;
+
 fn any_number(text: &str) -> Result<usize, String> {
-    text.parse().map_err(|_| "expected a whole number, such as 1024".into())
+    number(text, 0)
 }
 
 fn at_least_one(text: &str) -> Result<usize, String> {
-    text.parse().ok().filter(|&n| n > 0).ok_or_else(|| "expected a whole number above 0".into())
+    number(text, 1)
+}
+
+fn number(text: &str, least: usize) -> Result<usize, String> {
+    let number = text.parse().ok().filter(|number| (least..=NUMBER_MAX).contains(number));
+    number.ok_or_else(|| format!("expected a whole number from {least} to {NUMBER_MAX}"))
 }
 
 fn head_size(text: &str) -> Result<usize, String> {

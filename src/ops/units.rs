@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// Reads `250ms`, `60s`, `10m`, `6h`, `1d`, or combinations such as `1h 30m`; a unit is required.
+/// Reads `250ms`, `60s`, `10m`, `6h`, or combinations such as `1h 30m`; a unit is required.
 ///
 /// # Errors
 /// One line that says what would be right.
@@ -13,7 +13,7 @@ pub fn duration(text: &str) -> Result<Duration, String> {
         if duration <= DURATION_MAX {
             Ok(duration)
         } else {
-            Err("expected at most 365d (8760h)".into())
+            Err("expected at most 8760h, a year".into())
         }
     })
 }

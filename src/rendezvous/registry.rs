@@ -3,7 +3,7 @@
 //! ended first is forgotten early, so that history never stands in the way of a new stream.
 
 use super::Now;
-use super::stream::{Client, Ending, Headers, Joined, Phase, Report, Side, Stream};
+use super::stream::{Client, Ending, Headers, Joined, Phase, Report, Side, State, Stream};
 use slab::Slab;
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::time::{Duration, Instant};
@@ -19,6 +19,10 @@ pub struct Limits {
     /// How long the status of an ended stream stays readable.
     pub retention: Duration,
 }
+
+/// What the header fields and reports of all streams may weigh together, in bytes; more streams
+/// and reports are refused until some are forgotten.
+pub const WEIGHT_MAX: usize = 256 << 20;
 
 /// Names a stream that is active; it is not to be kept beyond that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -59,6 +63,8 @@ pub enum Registered {
     Started,
     /// No such stream.
     Unknown,
+    /// Reports and header fields weigh too much already.
+    Full,
 }
 
 /// Streams by identifier, with their deadlines.
@@ -73,6 +79,7 @@ pub struct Registry {
     /// Ended streams, in the order they ended.
     ended: VecDeque<(Instant, u32)>,
     next_sequence: u64,
+    weight: usize,
 }
 
 impl Registry {
@@ -86,6 +93,7 @@ impl Registry {
             waiting_until: BTreeSet::new(),
             ended: VecDeque::new(),
             next_sequence: 0,
+            weight: 0,
         }
     }
 
@@ -107,17 +115,19 @@ impl Registry {
     /// Makes a stream that waits for both sides.
     ///
     /// # Errors
-    /// [`Full`] when as many streams as the limit allows are active.
+    /// [`Full`] when as many streams as the limit allows are active, or they weigh too much.
     pub fn create(
         &mut self,
         id: Uuid,
         headers: Option<Box<Headers>>,
         now: Now,
     ) -> Result<StreamKey, Full> {
-        if self.streams.len() >= self.limits.streams {
+        let weight = headers.as_ref().map_or(0, |headers| headers.weight());
+        while self.streams.len() >= self.limits.streams || self.weight + weight > WEIGHT_MAX {
             let (_, oldest) = self.ended.pop_front().ok_or(Full)?;
             self.forget(oldest);
         }
+        self.weight += weight;
         let deadline = now.monotonic + self.limits.ttl;
         let sequence = self.next_sequence;
         self.next_sequence += 1;
@@ -142,6 +152,7 @@ impl Registry {
             Joined::Occupied => Connected::Occupied,
             Joined::Ended => Connected::Unknown,
             Joined::Reported(report) => {
+                self.weight -= report.weight();
                 self.end(StreamKey(key), Ending::Reported(report.clone()), now);
                 Connected::Reported(report)
             }
@@ -151,8 +162,17 @@ impl Registry {
     /// One side reports an error to the other; a later report replaces one that still waits.
     pub fn report(&mut self, id: Uuid, report: Report, now: Now) -> Registered {
         let Some(&key) = self.by_id.get(&id) else { return Registered::Unknown };
-        match &mut self.streams[key as usize].phase {
+        let stream = &mut self.streams[key as usize];
+        if stream.state() == State::Streaming || !stream.is_active() {
+            return Registered::Started;
+        }
+        let weight = self.weight - stream.report_weight() + report.weight();
+        if weight > WEIGHT_MAX {
+            return Registered::Full;
+        }
+        match &mut stream.phase {
             Phase::Created(pending) => {
+                self.weight = weight;
                 *pending = Some(Box::new(report));
                 Registered::Kept
             }
@@ -186,7 +206,9 @@ impl Registry {
         }
         self.waiting_until.remove(&(stream.deadline, key));
         stream.deadline = now.monotonic + self.limits.retention;
+        self.weight -= stream.report_weight();
         stream.phase = Phase::Ended { ending, wall_ms: now.wall_ms };
+        self.weight += stream.report_weight();
         self.ended.push_back((stream.deadline, key));
     }
 
@@ -252,7 +274,76 @@ impl Registry {
     fn forget(&mut self, key: u32) {
         let stream = self.streams.remove(key as usize);
         debug_assert!(!stream.is_active(), "an active stream is never forgotten");
+        self.weight -= stream.headers().map_or(0, Headers::weight) + stream.report_weight();
         self.by_id.remove(&stream.id);
         self.by_age.remove(&stream.sequence);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Map, Value};
+
+    fn report(bytes: usize) -> Report {
+        Report { status: 400, name: "Error".into(), message: "x".repeat(bytes) }
+    }
+
+    #[allow(clippy::disallowed_methods, reason = "a base for made-up times")]
+    fn begin() -> (Registry, Now) {
+        let limits =
+            Limits { streams: 100, ttl: Duration::from_mins(1), retention: Duration::from_mins(1) };
+        (Registry::new(limits), Now { monotonic: Instant::now(), wall_ms: 0 })
+    }
+
+    fn later(now: Now) -> Now {
+        Now { monotonic: now.monotonic + Duration::from_hours(1), ..now }
+    }
+
+    #[test]
+    fn what_streams_weigh_is_given_back_when_they_are_forgotten() {
+        let (mut registry, now) = begin();
+        let field = Map::from_iter([("A".to_owned(), Value::from("b"))]);
+        let headers = Headers { download: field.clone(), upload: field };
+        for act in 0..6 {
+            let id = Uuid::from_u128(act);
+            let key = registry.create(id, Some(Box::new(headers.clone())), now).unwrap();
+            let _ = registry.report(id, report(10), now);
+            match act {
+                0 => {}
+                1 => assert_eq!(registry.report(id, report(20), now), Registered::Kept),
+                2 => {
+                    let answer = registry.connect(id, Side::Source, Client(1), now);
+                    assert!(matches!(answer, Connected::Reported(_)));
+                }
+                3 => assert!(registry.delete(id, report(5), now).is_some()),
+                4 => registry.end(key, Ending::Reported(Box::new(report(7))), now),
+                _ => registry.end(key, Ending::Finished, now),
+            }
+        }
+        assert!(registry.weight > 0);
+        let now = later(now);
+        assert_eq!(registry.expire(now), None);
+        assert_eq!(registry.expire(later(now)), None);
+        assert_eq!((registry.len(), registry.weight), (0, 0));
+    }
+
+    #[test]
+    fn streams_that_weigh_too_much_together_are_refused() {
+        let (mut registry, now) = begin();
+        let text = Value::from("x".repeat(WEIGHT_MAX / 3));
+        let headers = || {
+            let download = Map::from_iter([("A".to_owned(), text.clone())]);
+            Some(Box::new(Headers { download, upload: Map::new() }))
+        };
+        let first = registry.create(Uuid::from_u128(1), headers(), now).unwrap();
+        registry.create(Uuid::from_u128(2), headers(), now).unwrap();
+        assert_eq!(registry.create(Uuid::from_u128(3), headers(), now), Err(Full));
+        let heavy = report(WEIGHT_MAX / 2);
+        assert_eq!(registry.report(Uuid::from_u128(2), heavy, now), Registered::Full);
+
+        registry.end(first, Ending::Finished, now);
+        assert!(registry.create(Uuid::from_u128(3), headers(), now).is_ok(), "history gives way");
+        assert!(registry.get(Uuid::from_u128(1)).is_none());
     }
 }

@@ -47,6 +47,13 @@ pub struct Report {
     pub message: String,
 }
 
+impl Report {
+    /// About how many bytes of memory it takes.
+    pub fn weight(&self) -> usize {
+        size_of::<Self>() + self.name.len() + self.message.len()
+    }
+}
+
 /// Header fields the creator wants on the answers; values are strings, numbers or booleans.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Headers {
@@ -55,6 +62,19 @@ pub struct Headers {
     /// For the answer to the `PUT`.
     pub upload: Map<String, Value>,
 }
+
+impl Headers {
+    /// About how many bytes of memory they take: a map's entry for each field, and its text.
+    pub fn weight(&self) -> usize {
+        let texts = |(name, value): (&String, &Value)| {
+            FIELD_WEIGHT + name.len() + value.as_str().map_or(0, str::len)
+        };
+        self.download.iter().chain(&self.upload).map(texts).sum()
+    }
+}
+
+/// What a field takes besides its text.
+const FIELD_WEIGHT: usize = 160;
 
 /// How a stream ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -245,6 +265,16 @@ impl Stream {
     /// Body bytes handed to the destination's socket so far.
     pub fn bytes_transferred(&self) -> u64 {
         self.bytes_transferred
+    }
+
+    /// What the report it holds weighs, if it holds one.
+    pub(super) fn report_weight(&self) -> usize {
+        let report = match &self.phase {
+            Phase::Created(report) => report.as_deref(),
+            Phase::Ended { ending: Ending::Reported(report), .. } => Some(&**report),
+            Phase::Waiting(..) | Phase::Streaming { .. } | Phase::Ended { .. } => None,
+        };
+        report.map_or(0, Report::weight)
     }
 
     pub(super) fn set_bytes_transferred(&mut self, bytes: u64) {

@@ -88,6 +88,16 @@ pub enum Step {
     Done(Outcome),
 }
 
+impl Step {
+    /// Whether it takes bytes from the source.
+    pub fn takes(self) -> bool {
+        match self {
+            Self::Fill { .. } | Self::ReadFraming { .. } | Self::Copy { .. } => true,
+            Self::Send { .. } | Self::Drain { .. } | Self::Wait(_) | Self::Done(_) => false,
+        }
+    }
+}
+
 /// How a side was lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Loss {
