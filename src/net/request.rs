@@ -143,7 +143,8 @@ impl Relay {
         if head.expect == Expect::Unknown {
             return self.refuse(id, request, &Failure::ExpectationFailed);
         }
-        match route(head) {
+        let route = route(head);
+        match route {
             Route::Create => self.read_json(id, request, Purpose::Create),
             Route::Report(Some(stream)) => self.read_json(id, request, Purpose::Report(stream)),
             Route::Source(Some(stream), name) => self.be_source(id, stream, name, request),
@@ -162,15 +163,21 @@ impl Relay {
             | Route::Source(None, _)
             | Route::Destination(None) => {
                 let (used, read) = request.without_body();
-                self.answer_at_once(id, head, read);
+                self.answer_at_once(id, route, head, read);
                 used
             }
         }
     }
 
     /// The routes that need neither a body nor a meeting.
-    fn answer_at_once(&mut self, id: ConnId, head: &RequestHead<'_, '_>, read: bool) {
-        match route(head) {
+    fn answer_at_once(
+        &mut self,
+        id: ConnId,
+        route: Route<'_>,
+        head: &RequestHead<'_, '_>,
+        read: bool,
+    ) {
+        match route {
             Route::Ping => self.answer_text(id, "pong", read),
             Route::Version => self.answer_json(id, 200, &version(), read),
             Route::Options(allow) => self.answer_allow(id, allow, read),
