@@ -48,6 +48,8 @@ pub(super) struct Exchange {
     pub moved_at: Instant,
     /// Bytes in user memory, as counted in [`Relay::held`].
     pub held: usize,
+    /// As counted in [`Relay::bulk`].
+    pub bulk: bool,
 }
 
 /// Why a turn of a transfer ended.
@@ -106,6 +108,7 @@ impl Relay {
             queued: false,
             moved_at: self.now.monotonic,
             held: 0,
+            bulk: false,
         });
         for (id, side) in [(source, Side::Source), (destination, Side::Destination)] {
             self.clear_deadline(id);
@@ -176,18 +179,32 @@ impl Relay {
         let before = exchange.transfer.transferred();
         let turn = exchange.turn(&mut tools);
         exchange.give_pipe_back(tools.pool);
-        let held = std::mem::replace(&mut exchange.held, exchange.transfer.held());
-        self.held = self.held + exchange.held - held;
         let after = exchange.transfer.transferred();
         if after > before {
             exchange.moved_at = now;
             self.registry.transferred(exchange.stream, after);
         }
+        self.count(place);
         match turn {
             Turn::Over(outcome) => self.conclude(place, outcome),
             Turn::BudgetSpent => self.enqueue_exchange(place),
             Turn::Blocked => self.watch_for_slack(place),
         }
+    }
+
+    /// Keeps the sums over all transfers.
+    fn count(&mut self, place: usize) {
+        let Some(exchange) = self.exchanges.get_mut(place) else { return };
+        let held = std::mem::replace(&mut exchange.held, exchange.transfer.held());
+        let bulk = std::mem::replace(&mut exchange.bulk, exchange.batching.is_set());
+        self.held = self.held + exchange.held - held;
+        self.bulk = self.bulk + usize::from(exchange.bulk) - usize::from(bulk);
+    }
+
+    /// A transfer is over: it counts no more.
+    pub(super) fn discount(&mut self, exchange: &Exchange) {
+        self.held -= exchange.held;
+        self.bulk -= usize::from(exchange.bulk);
     }
 
     /// A transfer waits. While its source's bytes are gathered by the kernel, somebody has to see
@@ -213,6 +230,7 @@ impl Relay {
             if let (Some(mark), Some(conn)) = (change, self.conn(source)) {
                 sockopt::set_receive_low_water(&conn.socket, mark);
             }
+            self.count(place);
             return self.watch_for_slack(place);
         }
         let idle = self.now.monotonic.saturating_duration_since(exchange.moved_at);

@@ -54,7 +54,7 @@ impl Relay {
     /// Every byte was handed on: both sides are told so, and may go on.
     fn complete(&mut self, place: usize) {
         let Some(exchange) = self.exchanges.try_remove(place) else { return };
-        self.held -= exchange.held;
+        self.discount(&exchange);
         let (source, destination) = (exchange.source, exchange.destination);
         self.registry.transferred(exchange.stream, exchange.transfer.transferred());
         self.registry.end(exchange.stream, Ending::Finished, self.now);
@@ -82,7 +82,7 @@ impl Relay {
     ) {
         let Some(mut exchange) = self.exchanges.try_remove(place) else { return };
         exchange.drop_pipe(&mut self.pool);
-        self.held -= exchange.held;
+        self.discount(&exchange);
         self.registry.transferred(exchange.stream, exchange.transfer.transferred());
         let destination_lost = matches!(
             ending,

@@ -52,6 +52,8 @@ pub(super) struct Relay {
     pub next_exchange: u64,
     /// Bytes all transfers hold in user memory.
     pub held: usize,
+    /// Transfers whose bytes are gathered by the kernel.
+    pub bulk: usize,
     pub timers: Timers,
     pub run_queue: VecDeque<Task>,
     pub pool: Pool,
@@ -86,6 +88,7 @@ impl Relay {
             exchanges: Slab::new(),
             next_exchange: 0,
             held: 0,
+            bulk: 0,
             timers: Timers::default(),
             run_queue: VecDeque::new(),
             pool: Pool::new(
