@@ -87,6 +87,9 @@ pub(crate) enum Role {
     /// A relay that copies and does nothing else
     #[command(hide = true)]
     Copy,
+    /// A server that gives the answers of small exchanges and does nothing else
+    #[command(hide = true)]
+    Answers,
     /// Uploads to the streams named on the standard input
     #[command(hide = true)]
     Source(Task),

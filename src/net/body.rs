@@ -51,6 +51,7 @@ impl Relay {
                         && used < count
                     {
                         conn.carry = scratch[used..count].to_vec();
+                        self.enqueue(id);
                     }
                 }
                 Ok(copy::Read::Blocked) => conn.readable = false,

@@ -117,12 +117,13 @@ impl Relay {
             }
         }
         self.set_deadline(source, self.settings.idle_timeout);
+        self.flush(source);
         if self.conn(destination).is_some_and(|conn| conn.peer_end > PeerEnd::Open) {
             // Its FIN came with its request, and no event will tell of it again.
             self.enqueue(destination);
+        } else {
+            self.drive(place, number);
         }
-        self.enqueue_exchange(place);
-        self.flush(source);
     }
 
     /// The bytes of the body that came with the upload's head; if there were none, the invitation
@@ -325,6 +326,9 @@ impl Exchange {
         tools.pieces.clear();
         let used = self.transfer.received(&tools.scratch[..count], tools.pieces);
         tools.source.carry.extend_from_slice(&tools.scratch[used..count]);
+        if count < max_bytes && self.transfer.upload_complete() {
+            tools.source.drained_of_input();
+        }
         if tools.pieces.len() > PIECES_MAX {
             move_together(tools.scratch, tools.pieces);
         }

@@ -24,10 +24,8 @@ use std::time::{Duration, Instant, SystemTime};
 /// Events taken from the kernel at once.
 const EVENTS_MAX: usize = 1024;
 
-/// From so many bulk transfers on, events are gathered before they are asked for.
-const GATHER_MIN: usize = 4;
-
-/// How long; socket buffers hold what comes meanwhile, and nobody else waits longer than this.
+/// How long events are gathered while there are bulk transfers; socket buffers hold what comes
+/// meanwhile, and nobody else waits longer than this.
 const GATHER_TIME: Duration = Duration::from_micros(100);
 
 const SIGNALS: Token = Token(0);
@@ -114,11 +112,11 @@ impl EventLoop {
         Ok(())
     }
 
-    /// With several bulk transfers the loop is woken for each batch of each of them, and going to
-    /// sleep and waking up costs more than the batch. So it sleeps a little first, and one wake-up
-    /// serves many, like the interrupt moderation of a network card.
+    /// The loop is woken for each batch of each bulk transfer, and going to sleep and waking up costs
+    /// more than the batch. So it sleeps a little first, and one wake-up serves many batches, like
+    /// the interrupt moderation of a network card.
     fn gather(&self) {
-        if self.relay.bulk >= GATHER_MIN && self.relay.run_queue.is_empty() {
+        if self.relay.bulk > 0 && self.relay.run_queue.is_empty() {
             std::thread::sleep(GATHER_TIME);
         }
     }

@@ -176,8 +176,11 @@ impl Relay {
         if draining && conn.is_idle() {
             return self.close_or_linger(id);
         }
+        let more = conn.readable || !conn.carry.is_empty();
         self.set_deadline(id, patience);
-        self.enqueue(id);
+        if more {
+            self.enqueue(id);
+        }
     }
 
     /// Closes a connection and frees its slot; its name will never be used again.

@@ -241,8 +241,11 @@ impl Relay {
             self.flush(id);
         }
         self.set_deadline(id, patience);
-        self.enqueue(id);
-        self.take_json(id, behind)
+        let used = self.take_json(id, behind);
+        if self.conn(id).is_some_and(|conn| matches!(conn.phase, Phase::Json(_))) {
+            self.enqueue(id);
+        }
+        used
     }
 
     fn be_source(

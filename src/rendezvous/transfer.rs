@@ -368,7 +368,8 @@ impl Transfer {
             return if left >= self.splice_min {
                 Step::Fill { max_bytes: at_most(left, FILL_MAX) }
             } else {
-                Step::Copy { max_bytes: at_most(left, self.copy_max) }
+                // One more than there is: getting no more than that proves that nothing follows.
+                Step::Copy { max_bytes: at_most(left.saturating_add(1), self.copy_max) }
             };
         }
         let large = self.upload.chunk_bytes().unwrap_or(SPLICE_MIN) >= self.splice_min;

@@ -59,8 +59,7 @@ fn after_a_shortage_those_who_wait_are_served() {
 #[test]
 fn in_a_shortage_the_spare_descriptor_refuses() {
     for error in SHORTAGES {
-        // The first call finds a client, the second finds that there are no more.
-        let faulty = Fault { call: "accept4", error, when: "3" }.relay(&[]);
+        let faulty = Fault { call: "accept4", error, when: "2" }.relay(&[]);
         let before = faulty.relay.descriptors();
         let mut inside = faulty.relay.connect();
         assert_eq!(inside.exchange(&ask("GET", "/ping")).status(), 200, "{error}");

@@ -26,27 +26,33 @@ const VARIANTS: [Variant; 4] = [
     Variant { name: "kept-alive, PUT first", upload_first: true, keep: true, limit: 30.0 },
 ];
 
+/// The server that gives the same answers and does nothing else.
+const FLOOR: &str = "bare answers";
+
 /// Microseconds of relay CPU for one exchange.
 pub(crate) fn run(bench: &Bench, report: &mut Report) -> Outcome<()> {
     let count = bench.size(5000, 20);
     let builds = bench.builds();
+    let names: Vec<_> = builds.iter().map(|build| build.name).chain([FLOOR]).collect();
     let mut rows = Vec::new();
     let mut figures = Vec::new();
     for variant in VARIANTS {
-        let mut costs = vec![Vec::new(); builds.len()];
+        let mut costs = vec![Vec::new(); names.len()];
         for _ in 0..bench.runs() {
-            for (build, costs) in builds.iter().zip(&mut costs) {
-                // A new process each time, so that no port is used up by closed connections.
-                let Some(mut relay) = started(bench.rdv(build), report) else { return Ok(()) };
+            // New processes each time, so that no port is used up by closed connections.
+            let relays = builds.iter().map(|build| bench.rdv(build));
+            let relays = relays.chain([bench.own(FLOOR, "answers")]);
+            for (relay, costs) in relays.zip(&mut costs) {
+                let Some(mut relay) = started(relay, report) else { return Ok(()) };
                 let cost = measure(&relay, variant, count);
                 relay.check_alive()?;
                 costs.push(cost.map_err(|error| fault(format!("{}: {error}", variant.name)))?);
             }
         }
-        for (build, costs) in builds.iter().zip(costs) {
+        for (name, costs) in names.iter().zip(costs) {
             let cost = median(costs);
-            rows.push(vec![format!("{}, {}", build.name, variant.name), format!("{cost:.1}")]);
-            if build.name == "rdv" {
+            rows.push(vec![format!("{name}, {}", variant.name), format!("{cost:.1}")]);
+            if *name == "rdv" {
                 figures.push((variant, cost));
             }
         }

@@ -1,5 +1,6 @@
 //! What this program does when it starts itself again: the processes of a measurement.
 
+pub(crate) mod answers;
 pub(crate) mod mover;
 pub(crate) mod relay;
 pub(crate) mod sink;
@@ -21,6 +22,7 @@ pub(crate) fn play(role: &Role) -> Outcome<()> {
     match role {
         Role::PlainSplice => relay::serve::<mover::Splice>(),
         Role::Copy => relay::serve::<mover::Copy>(),
+        Role::Answers => answers::serve(),
         Role::Source(task) => source::run(task, &ids()?),
         Role::Sink(task) => sink::run(task, &ids()?),
     }

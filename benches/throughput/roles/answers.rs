@@ -1,0 +1,112 @@
+//! The floor under a small exchange: gives the same three answers over the same connections with
+//! as few system calls as can be, and does nothing else.
+//!
+//! It knows the requests by their first letter, takes each for whole when it comes, and gives
+//! constant answers. What it costs is what the kernel takes for accepting, reading, answering and
+//! closing on this machine at this moment; what a relay costs beyond it is the relay's own.
+
+use std::io::{self, Read, Write};
+
+use mio::net::{TcpListener, TcpStream};
+use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags};
+use slab::Slab;
+
+use super::{say, wait};
+use crate::Outcome;
+
+/// The listener's place among the tokens.
+const LISTENER: u64 = u64::MAX;
+/// The largest request.
+const REQUEST_BYTES: usize = 4096;
+/// The head and body of the answer to `POST /stream`.
+const CREATED: &[u8] = b"HTTP/1.1 201 Created\r\nDate: Thu, 01 Jan 1970 00:00:00 GMT\r\n\
+    Location: /stream/00000000-0000-4000-8000-000000000000\r\n\
+    Content-Type: application/json\r\nContent-Length: 51\r\n\r\n\
+    {\"stream\":\"00000000-0000-4000-8000-000000000000\"}\r\n";
+/// The answer to `PUT`.
+const TAKEN: &[u8] = b"HTTP/1.1 200 OK\r\nDate: Thu, 01 Jan 1970 00:00:00 GMT\r\n\
+    Content-Length: 0\r\n\r\n";
+
+/// All there is.
+struct Answers {
+    epoll: Epoll,
+    listener: TcpListener,
+    connections: Slab<TcpStream>,
+    /// The connection that asked with `GET`.
+    destination: Option<usize>,
+    /// The connection that asked with `PUT`, and the answer to the `GET`.
+    upload: Option<(usize, Vec<u8>)>,
+}
+
+/// Serves one client on a free port of the loopback address until killed; says which.
+pub(crate) fn serve() -> Outcome<()> {
+    let listener = TcpListener::bind("127.0.0.1:0".parse()?)?;
+    // As the relay does: accepted sockets inherit it.
+    socket2::SockRef::from(&listener).set_tcp_nodelay(true)?;
+    socket2::SockRef::from(&listener).set_tcp_congestion(b"reno")?;
+    let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
+    epoll.add(&listener, EpollEvent::new(EpollFlags::EPOLLIN, LISTENER))?;
+    say(&format!("listening on http://{}", listener.local_addr()?));
+    let connections = Slab::new();
+    let mut answers = Answers { epoll, listener, connections, destination: None, upload: None };
+    let mut events = [EpollEvent::empty(); 64];
+    loop {
+        let count = wait(&answers.epoll, &mut events)?;
+        for event in &events[..count] {
+            match event.data() {
+                LISTENER => answers.accept()?,
+                token => answers.answer(usize::try_from(token)?)?,
+            }
+        }
+    }
+}
+
+impl Answers {
+    /// Takes one connection; level-triggered, so that none has to be asked for in vain.
+    fn accept(&mut self) -> Outcome<()> {
+        let (socket, _) = self.listener.accept()?;
+        let entry = self.connections.vacant_entry();
+        let flags = EpollFlags::EPOLLIN | EpollFlags::EPOLLET;
+        self.epoll.add(&socket, EpollEvent::new(flags, entry.key() as u64))?;
+        entry.insert(socket);
+        Ok(())
+    }
+
+    fn answer(&mut self, key: usize) -> Outcome<()> {
+        let mut request = [0; REQUEST_BYTES];
+        let count = match self.connections[key].read(&mut request) {
+            Ok(0) => {
+                self.connections.remove(key);
+                return Ok(());
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+            count => count?,
+        };
+        match request[0] {
+            b'P' if request[1] == b'O' => return Ok(self.connections[key].write_all(CREATED)?),
+            b'P' => self.upload = Some((key, download(&request[..count]))),
+            _ => self.destination = Some(key),
+        }
+        if let (Some(destination), Some((source, _))) = (self.destination, &self.upload) {
+            let (destination, source) = (destination, *source);
+            if let Some((_, download)) = self.upload.take() {
+                self.connections[destination].write_all(&download)?;
+            }
+            self.connections[source].write_all(TAKEN)?;
+            self.destination = None;
+        }
+        Ok(())
+    }
+}
+
+/// The answer to the `GET`, with the body of this request.
+fn download(request: &[u8]) -> Vec<u8> {
+    let end = memchr::memmem::find(request, b"\r\n\r\n").map_or(request.len(), |at| at + 4);
+    let body = &request[end..];
+    let head = format!(
+        "HTTP/1.1 200 OK\r\nDate: Thu, 01 Jan 1970 00:00:00 GMT\r\n\
+         Content-Type: application/octet-stream\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
+    [head.as_bytes(), body].concat()
+}
