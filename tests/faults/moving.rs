@@ -2,9 +2,9 @@
 
 use std::thread;
 
-use crate::injected::{Fault, calls_before_listening};
+use crate::injected::{Fault, Faulty, calls_before_listening};
 use crate::support::{
-    Ending, Framing, Process, ask, assert_uploaded, eventually, is_pattern, pattern,
+    Ending, Framing, Pair, Process, ask, assert_uploaded, eventually, is_pattern, pattern,
 };
 use crate::transfer::{BODIES, Verdict, assert_recovered, attempt};
 
@@ -205,4 +205,31 @@ fn any_event_ends_a_destination_s_false_refusal() {
     is_pattern(22, data.len(), &download.body).unwrap_or_else(|why| panic!("{why}"));
     assert_eq!(pair.destination.response().text(), "pong");
     assert_uploaded(&pair.source.response());
+}
+
+/// Sends a part of a body while one splice fails, and finds how the stream ended.
+fn broken_by(error: &str, when: &str, state: &str) -> (Faulty, Pair) {
+    let faulty = Fault { call: "splice", error, when }.relay(&[]);
+    let data = pattern(23, 200_000);
+    let mut pair = faulty.relay.pair(Framing::Length(data.len()));
+    // The relay may have hung up before all of it is sent.
+    let _ = pair.source.try_send(&data[..100_000]);
+    faulty.relay.await_state(&pair.id, state);
+    (faulty, pair)
+}
+
+#[test]
+fn a_socket_that_fails_is_told_from_a_peer_that_left() {
+    for error in ["ETIMEDOUT", "EHOSTUNREACH", "ENOMEM"] {
+        let (_relay, mut pair) = broken_by(error, "1", "SRC_ERROR");
+        assert_eq!(pair.source.response().status(), 400, "{error}");
+
+        let (_relay, mut pair) = broken_by(error, "2", "DST_ERROR");
+        let refusal = pair.source.response();
+        assert_eq!(refusal.status(), 502, "{error}");
+        assert_eq!(refusal.json()["message"], "Stream destination raised an error", "{error}");
+        assert!(pair.destination.try_response().is_err(), "{error}");
+    }
+    broken_by("ECONNRESET", "1", "SRC_DISCONNECTED");
+    broken_by("EPIPE", "2", "DST_DISCONNECTED");
 }
