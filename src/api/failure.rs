@@ -1,5 +1,6 @@
 //! Every way to refuse, and how it is said: status, name, message.
 
+use super::Busy;
 use crate::http::chunked::ChunkError;
 use crate::http::reject::Reject;
 use crate::rendezvous::{Ending, Report, Side};
@@ -43,8 +44,8 @@ pub enum Failure {
     Failed(Side),
     /// The waiting time ran out.
     SessionTimeout,
-    /// A limit is reached.
-    TooBusy(&'static str),
+    /// A limit is reached, or nothing new is taken on; see the relay's settings for the status.
+    TooBusy(Busy),
     /// The other side reported this.
     Reported(Box<Report>),
 }
@@ -59,12 +60,13 @@ impl Failure {
         }
     }
 
-    /// What a client is told that waits, or asks for a stream, while the relay drains.
+    /// What the status of a stream shows that ended because the relay stops.
     pub fn stopping() -> Report {
+        let failure = Self::TooBusy(Busy::Stopping);
         Report {
-            status: 503,
-            name: "TooBusyError".into(),
-            message: "The relay is about to stop".into(),
+            status: failure.status(),
+            name: failure.name().into(),
+            message: failure.message().into(),
         }
     }
 
@@ -135,7 +137,8 @@ impl Failure {
                 return Cow::Owned(format!("The request body is longer than {limit} bytes"));
             }
             Self::BodyBroken => "The request body ended before its announced end",
-            Self::RequestTimeout(message) | Self::TooBusy(message) => message,
+            Self::RequestTimeout(message) => message,
+            Self::TooBusy(busy) => busy.message(),
             Self::ExpectationFailed => "The only expectation this relay meets is 100-continue",
             Self::NoTunnel => "This relay is no tunnel: CONNECT is not supported",
             Self::SessionNotFound => "The specified session id does not exist",
@@ -159,12 +162,10 @@ impl Failure {
         })
     }
 
-    /// After how many seconds another try makes sense (RFC 9110 10.2.3).
-    pub fn retry_after_seconds(&self) -> Option<&'static str> {
-        match self.status() {
-            429 | 503 => Some("1"),
-            _ => None,
-        }
+    /// Whether another try makes sense after a while, which the answer says with `Retry-After`
+    /// (RFC 9110 10.2.3).
+    pub fn may_pass(&self) -> bool {
+        matches!(self, Self::TooBusy(_)) || matches!(self.status(), 429 | 503)
     }
 
     /// The methods the path takes, for `Allow` (RFC 9110 10.2.1).

@@ -3,14 +3,11 @@
 use super::conn::{JsonBody, Phase, Purpose};
 use super::relay::Relay;
 use super::token::ConnId;
-use crate::api::{Failure, creation, report};
+use crate::api::{Busy, Failure, creation, report};
 use crate::rendezvous::Registered;
 use crate::splice::copy;
 use serde_json::json;
 use uuid::Uuid;
-
-/// Why neither a stream nor a report can be taken in.
-const STREAMS_FULL: &str = "The active streams are as many, or hold as much, as this relay allows";
 
 /// One read of a JSON body, in bytes.
 const READ_BYTES: usize = 16 << 10;
@@ -80,7 +77,7 @@ impl Relay {
         let stream = Uuid::new_v4();
         self.registry
             .create(stream, headers, self.now)
-            .map_err(|_| Failure::TooBusy(STREAMS_FULL))?;
+            .map_err(|_| Failure::TooBusy(Busy::Streams))?;
         self.answer_created(id, stream);
         Ok(())
     }
@@ -95,7 +92,7 @@ impl Relay {
             }
             Registered::Started => return Err(Failure::StreamStarted),
             Registered::Unknown => return Err(Failure::SessionNotFound),
-            Registered::Full => return Err(Failure::TooBusy(STREAMS_FULL)),
+            Registered::Full => return Err(Failure::TooBusy(Busy::Streams)),
         }
         self.answer_json(id, 200, &json!({}), true);
         Ok(())

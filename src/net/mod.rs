@@ -14,6 +14,7 @@
 //! | `ending` | how the two sides of a transfer are told |
 //! | `waiting` | noticing that a waiting side went away |
 //! | `linger` | closing without losing the answer |
+//! | `load` | load limits: what counts, and what is refused |
 //! | `shutdown` | draining |
 //! | `conn`, `token`, `timers` | one connection, its name, its patience |
 //! | `budget`, `signals`, `sockopt` | descriptors there are, signals as events, what sockets can be told |
@@ -28,6 +29,7 @@ mod event_loop;
 mod linger;
 mod listener;
 mod listing;
+mod load;
 mod relay;
 mod request;
 mod shutdown;

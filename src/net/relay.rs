@@ -48,6 +48,8 @@ pub(super) struct Relay {
     pub conns: Slab<Conn>,
     next_generation: u32,
     pub lingering: usize,
+    /// Requests whose response has not ended.
+    pub requests: usize,
     pub exchanges: Slab<Exchange>,
     pub next_exchange: u64,
     /// Bytes all transfers hold in user memory.
@@ -85,6 +87,7 @@ impl Relay {
             conns: Slab::new(),
             next_generation: 1,
             lingering: 0,
+            requests: 0,
             exchanges: Slab::new(),
             next_exchange: 0,
             held: 0,
@@ -168,6 +171,7 @@ impl Relay {
 
     /// The connection waits for its next request.
     pub fn await_request(&mut self, id: ConnId) {
+        self.end_request(id);
         let patience = self.settings.keep_alive_timeout;
         let draining = self.mode == Mode::Draining;
         let Some(conn) = self.conn(id) else { return };
@@ -188,6 +192,7 @@ impl Relay {
         if self.conn(id).is_none() {
             return;
         }
+        self.end_request(id);
         let conn = self.conns.remove(id.index as usize);
         if conn.is_lingering() {
             self.lingering -= 1;

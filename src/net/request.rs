@@ -5,7 +5,7 @@ use super::conn::{After, JsonBody, Phase, Purpose, Reply};
 use super::relay::{Mode, Relay};
 use super::sockopt;
 use super::token::ConnId;
-use crate::api::{Failure, Route, Upload, route, status};
+use crate::api::{Busy, Failure, Route, Upload, route, status};
 use crate::http::body::BodyDecoder;
 use crate::http::framing::Framing;
 use crate::http::head::{self, Expect, FieldSlots, RequestHead};
@@ -140,6 +140,9 @@ impl Relay {
         let head = request.head;
         let Some(conn) = self.conn(id) else { return 0 };
         conn.reply = Reply::to(head);
+        if let Some(failure) = self.begin_request(id) {
+            return self.refuse(id, request, &failure);
+        }
         if head.expect == Expect::Unknown {
             return self.refuse(id, request, &Failure::ExpectationFailed);
         }
@@ -309,7 +312,7 @@ impl Relay {
 
     /// Why no stream may be joined or made now.
     pub(super) fn too_busy(&self) -> Option<Failure> {
-        (self.mode == Mode::Draining).then(|| Failure::Reported(Box::new(Failure::stopping())))
+        (self.mode == Mode::Draining).then_some(Failure::TooBusy(Busy::Stopping))
     }
 }
 

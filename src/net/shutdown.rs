@@ -3,7 +3,7 @@
 use super::conn::Phase;
 use super::relay::{Mode, Relay};
 use super::token::ConnId;
-use crate::api::Failure;
+use crate::api::{Busy, Failure};
 use crate::rendezvous::Ending;
 
 impl Relay {
@@ -16,8 +16,8 @@ impl Relay {
                 Phase::Head if conn.is_idle() => self.close(id),
                 Phase::Waiting { stream, .. } => {
                     let (stream, report) = (*stream, Box::new(Failure::stopping()));
-                    self.registry.end(stream, Ending::Reported(report.clone()), self.now);
-                    self.dismiss(id, &Failure::Reported(report));
+                    self.registry.end(stream, Ending::Reported(report), self.now);
+                    self.dismiss(id, &Failure::TooBusy(Busy::Stopping));
                 }
                 Phase::Head
                 | Phase::Json(_)
@@ -32,7 +32,7 @@ impl Relay {
     /// The time to drain is over: running transfers are broken off, and everybody is told.
     pub(super) fn break_off_all(&mut self) {
         for id in self.ids() {
-            self.break_off(id, &Failure::stopping());
+            self.break_off(id, Failure::stopping(), &Failure::TooBusy(Busy::Stopping));
         }
         for id in self.ids() {
             if self.conn(id).is_some_and(|conn| !conn.is_lingering()) {

@@ -1,6 +1,6 @@
 //! Every limit and every time of `rdv serve`, as flags with units and defaults.
 
-use super::units;
+use super::{LoadSettings, units};
 use clap::Args;
 use ipnet::IpNet;
 use std::net::{IpAddr, SocketAddr};
@@ -81,6 +81,10 @@ pub struct Settings {
     /// Copy all bytes through user memory instead of splicing
     #[arg(long)]
     pub no_splice: bool,
+
+    /// How much load is taken on.
+    #[command(flatten)]
+    pub load: LoadSettings,
 }
 
 impl Settings {
@@ -93,7 +97,7 @@ impl Settings {
 /// More than any machine serves, and far from where sums overflow.
 const NUMBER_MAX: usize = 1 << 24;
 
-fn any_number(text: &str) -> Result<usize, String> {
+pub(super) fn any_number(text: &str) -> Result<usize, String> {
     number(text, 0)
 }
 

@@ -1,0 +1,45 @@
+//! Load limits: what is counted, from when to when, and what is refused beyond. What already runs
+//! is never touched.
+
+use super::relay::Relay;
+use super::token::ConnId;
+use crate::api::{Busy, Failure};
+
+/// Where a connection counts at present, so that it is taken off the count once and only once.
+#[derive(Debug, Default)]
+pub(super) struct Counted {
+    /// In [`Relay::requests`].
+    request: bool,
+}
+
+impl Relay {
+    /// The head of a request is here. It counts until its response ended, unless as many requests
+    /// as may be are served already.
+    pub(super) fn begin_request(&mut self, id: ConnId) -> Option<Failure> {
+        let most = self.settings.load.max_concurrent;
+        if most > 0 && self.requests >= most {
+            return Some(Failure::TooBusy(Busy::Requests));
+        }
+        let conn = self.conn(id)?;
+        if !std::mem::replace(&mut conn.counted.request, true) {
+            self.requests += 1;
+        }
+        None
+    }
+
+    /// The response to a connection's request ended, if it was in one.
+    pub(super) fn end_request(&mut self, id: ConnId) {
+        if self.conn(id).is_some_and(|conn| std::mem::take(&mut conn.counted.request)) {
+            self.requests -= 1;
+        }
+    }
+
+    /// The status a failure is answered with here.
+    pub(super) fn status_of(&self, failure: &Failure) -> u16 {
+        if matches!(failure, Failure::TooBusy(_)) {
+            self.settings.load.too_busy_status
+        } else {
+            failure.status()
+        }
+    }
+}
