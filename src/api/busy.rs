@@ -8,10 +8,14 @@ pub enum Busy {
     Connections,
     /// File descriptors or memory for one more connection.
     Descriptors,
+    /// Connections of one address, by `--max-connections-per-address`.
+    AddressConnections,
     /// Requests being served, by `--max-concurrent`.
     Requests,
     /// Active streams, by `--max-streams`, or what all streams weigh.
     Streams,
+    /// Active streams of one address, by `--max-streams-per-address`.
+    AddressStreams,
     /// It takes nothing new on: it is about to stop.
     Stopping,
 }
@@ -21,10 +25,16 @@ impl Busy {
     pub fn message(self) -> &'static str {
         match self {
             Self::Connections => "As many connections as this relay may serve are open",
+            Self::AddressConnections => {
+                "As many connections as this relay serves for one address are open from yours"
+            }
             Self::Descriptors => "This relay has no descriptor left for another connection",
             Self::Requests => "As many requests as this relay may serve at once are being served",
             Self::Streams => {
                 "The active streams are as many, or hold as much, as this relay allows"
+            }
+            Self::AddressStreams => {
+                "As many streams as one address may have on this relay are active for yours"
             }
             Self::Stopping => "The relay is about to stop",
         }

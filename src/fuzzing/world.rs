@@ -46,6 +46,7 @@ pub fn world(data: &[u8]) {
     let mut choices = Choices::new(data);
     let limits = Limits {
         streams: 2 + choices.below(12),
+        streams_per_address: choices.pick(&[0, 1, 3]),
         ttl: Duration::from_mins(1),
         retention: Duration::from_secs(choices.pick(&[60, 0, 600])),
     };

@@ -4,7 +4,7 @@ use super::conn::{JsonBody, Phase, Purpose};
 use super::relay::Relay;
 use super::token::ConnId;
 use crate::api::{Busy, Failure, creation, report};
-use crate::rendezvous::Registered;
+use crate::rendezvous::{Full, Registered};
 use crate::splice::copy;
 use serde_json::json;
 use uuid::Uuid;
@@ -74,10 +74,12 @@ impl Relay {
         if let Some(failure) = self.too_busy() {
             return Err(failure);
         }
+        let Some(peer) = self.conn(id).map(|conn| conn.peer) else { return Ok(()) };
         let stream = Uuid::new_v4();
-        self.registry
-            .create(stream, headers, self.now)
-            .map_err(|_| Failure::TooBusy(Busy::Streams))?;
+        self.registry.create(stream, headers, peer, self.now).map_err(|full| match full {
+            Full::Registry => Failure::TooBusy(Busy::Streams),
+            Full::Address => Failure::TooBusy(Busy::AddressStreams),
+        })?;
         self.answer_created(id, stream);
         Ok(())
     }

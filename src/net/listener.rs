@@ -216,8 +216,10 @@ fn welcome(relay: &mut Relay, socket: TcpStream, peer: SocketAddr) {
     let patience = relay.settings.keep_alive_timeout;
     let Some(id) = relay.admit(socket, peer.ip()) else { return };
     relay.set_deadline(id, patience);
-    if full {
-        relay.refuse_unread(id, &Failure::TooBusy(Busy::Connections));
+    let refusal =
+        if full { Some(Failure::TooBusy(Busy::Connections)) } else { relay.count_address(id) };
+    if let Some(failure) = refusal {
+        relay.refuse_unread(id, &failure);
     }
 }
 

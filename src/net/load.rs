@@ -4,12 +4,15 @@
 use super::relay::Relay;
 use super::token::ConnId;
 use crate::api::{Busy, Failure};
+use crate::rendezvous::addresses;
 
 /// Where a connection counts at present, so that it is taken off the count once and only once.
 #[derive(Debug, Default)]
 pub(super) struct Counted {
     /// In [`Relay::requests`].
     request: bool,
+    /// In [`Relay::addresses`].
+    address: Option<addresses::Counted>,
 }
 
 impl Relay {
@@ -31,6 +34,27 @@ impl Relay {
     pub(super) fn end_request(&mut self, id: ConnId) {
         if self.conn(id).is_some_and(|conn| std::mem::take(&mut conn.counted.request)) {
             self.requests -= 1;
+        }
+    }
+
+    /// A new connection counts for its address until it is served no more, unless that has as many as
+    /// one may have.
+    pub(super) fn count_address(&mut self, id: ConnId) -> Option<Failure> {
+        let most = self.settings.load.max_connections_per_address;
+        let peer = self.conn(id).filter(|_| most > 0)?.peer;
+        if self.addresses.count(peer) >= most {
+            return Some(Failure::TooBusy(Busy::AddressConnections));
+        }
+        let counted = self.addresses.add(peer);
+        self.conn(id)?.counted.address = Some(counted);
+        None
+    }
+
+    /// A connection is served no more: it closes, or is lingered with.
+    pub(super) fn stop_serving(&mut self, id: ConnId) {
+        self.end_request(id);
+        if let Some(counted) = self.conn(id).and_then(|conn| conn.counted.address.take()) {
+            self.addresses.remove(counted);
         }
     }
 

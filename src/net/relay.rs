@@ -8,7 +8,7 @@ use crate::http::date::HttpDate;
 use crate::http::head::HeadLimits;
 use crate::ops::Settings;
 use crate::rendezvous::transfer::COPY_MAX;
-use crate::rendezvous::{Limits, Now, Registry};
+use crate::rendezvous::{Addresses, Limits, Now, Registry};
 use crate::splice::pool::Pool;
 use mio::Interest;
 use mio::net::TcpStream;
@@ -50,6 +50,8 @@ pub(super) struct Relay {
     pub lingering: usize,
     /// Requests whose response has not ended.
     pub requests: usize,
+    /// Connections by address, while that is limited.
+    pub addresses: Addresses,
     pub exchanges: Slab<Exchange>,
     pub next_exchange: u64,
     /// Bytes all transfers hold in user memory.
@@ -81,6 +83,7 @@ impl Relay {
             date_second: now.wall_ms.div_euclid(1000),
             registry: Registry::new(Limits {
                 streams: settings.max_streams,
+                streams_per_address: settings.load.max_streams_per_address,
                 ttl: settings.ttl,
                 retention: settings.retention,
             }),
@@ -88,6 +91,7 @@ impl Relay {
             next_generation: 1,
             lingering: 0,
             requests: 0,
+            addresses: Addresses::default(),
             exchanges: Slab::new(),
             next_exchange: 0,
             held: 0,
@@ -192,7 +196,7 @@ impl Relay {
         if self.conn(id).is_none() {
             return;
         }
-        self.end_request(id);
+        self.stop_serving(id);
         let conn = self.conns.remove(id.index as usize);
         if conn.is_lingering() {
             self.lingering -= 1;

@@ -16,6 +16,16 @@ pub struct LoadSettings {
     #[arg(long, value_name = "N", default_value = "0", value_parser = any_number)]
     pub max_concurrent: usize,
 
+    /// Connections served at once for one address, an IPv6 /64 being one; one more is refused as too
+    /// busy; 0: no limit
+    #[arg(long, value_name = "N", default_value = "0", value_parser = any_number)]
+    pub max_connections_per_address: usize,
+
+    /// Active streams created by one address, an IPv6 /64 being one; one more is refused as too
+    /// busy; 0: no limit
+    #[arg(long, value_name = "N", default_value = "0", value_parser = any_number)]
+    pub max_streams_per_address: usize,
+
     /// Status of every refusal for being too busy, 400 to 599
     #[arg(long, value_name = "STATUS", default_value = "503", value_parser = error_status)]
     pub too_busy_status: u16,

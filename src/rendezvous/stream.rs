@@ -1,6 +1,7 @@
 //! The life of one stream: created, joined by one side, then by both, ended. Each act is one match
 //! over all phases, so a reader sees what it does in every one of them.
 
+use super::addresses::Counted;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
@@ -178,6 +179,8 @@ pub struct Stream {
     pub(super) phase: Phase,
     pub(super) sequence: u64,
     pub(super) deadline: std::time::Instant,
+    /// Where it counts while it is active, if its creator's streams are limited.
+    pub(super) creator: Option<Counted>,
     created_wall_ms: i64,
     headers: Option<Box<Headers>>,
     bytes_transferred: u64,
@@ -196,6 +199,7 @@ impl Stream {
             phase: Phase::Created(None),
             sequence,
             deadline,
+            creator: None,
             created_wall_ms: wall_ms,
             headers,
             bytes_transferred: 0,
