@@ -18,6 +18,10 @@ pub enum Failure {
     InvalidBody(String),
     /// A JSON body longer than the limit.
     BodyTooLarge(usize),
+    /// An upload of more than this many bytes, as its source is told.
+    UploadTooLarge(u64),
+    /// The same, as its destination is told.
+    SourceTooLarge(u64),
     /// The body ended before its announced length.
     BodyBroken,
     /// The request, or the next byte of its body, did not come in time.
@@ -77,6 +81,7 @@ impl Failure {
             Ending::TimedOut(_) => Some(Self::SessionTimeout),
             Ending::Disconnected(side) => Some(Self::Disconnected(*side)),
             Ending::Failed(side) => Some(Self::Failed(*side)),
+            Ending::TooLarge(most) => Some(Self::SourceTooLarge(*most)),
             Ending::Reported(report) => Some(Self::Reported(report.clone())),
         }
     }
@@ -86,7 +91,7 @@ impl Failure {
         match self {
             Self::Rejected(reject) => reject.status(),
             Self::BadFraming(_) | Self::InvalidBody(_) | Self::BodyBroken => 400,
-            Self::BodyTooLarge(_) => 413,
+            Self::BodyTooLarge(_) | Self::UploadTooLarge(_) => 413,
             Self::RequestTimeout(_) => 408,
             Self::ExpectationFailed => 417,
             Self::NoTunnel => 501,
@@ -95,7 +100,7 @@ impl Failure {
             Self::StreamStarted => 409,
             Self::Forbidden => 403,
             Self::AlreadyConnected(_) => 429,
-            Self::Disconnected(_) | Self::Failed(_) => 502,
+            Self::Disconnected(_) | Self::Failed(_) | Self::SourceTooLarge(_) => 502,
             Self::SessionTimeout => 504,
             Self::TooBusy(_) => 503,
             Self::Reported(report) => report.status,
@@ -108,7 +113,7 @@ impl Failure {
             Self::Rejected(reject) => reject.name(),
             Self::BadFraming(_) | Self::BodyBroken => "BadRequestError",
             Self::InvalidBody(_) => "InvalidBodyError",
-            Self::BodyTooLarge(_) => "ContentTooLargeError",
+            Self::BodyTooLarge(_) | Self::UploadTooLarge(_) => "ContentTooLargeError",
             Self::RequestTimeout(_) => "RequestTimeoutError",
             Self::ExpectationFailed => "ExpectationFailedError",
             Self::NoTunnel => "NotImplementedError",
@@ -117,7 +122,9 @@ impl Failure {
             Self::StreamStarted => "StreamStartedError",
             Self::Forbidden => "ForbiddenError",
             Self::AlreadyConnected(_) => "AlreadyConnectedError",
-            Self::Disconnected(Side::Source) | Self::Failed(Side::Source) => "StreamSourceError",
+            Self::Disconnected(Side::Source)
+            | Self::Failed(Side::Source)
+            | Self::SourceTooLarge(_) => "StreamSourceError",
             Self::Disconnected(Side::Destination) | Self::Failed(Side::Destination) => {
                 "StreamDestinationError"
             }
@@ -135,6 +142,16 @@ impl Failure {
             Self::InvalidBody(message) => message,
             Self::BodyTooLarge(limit) => {
                 return Cow::Owned(format!("The request body is longer than {limit} bytes"));
+            }
+            Self::UploadTooLarge(most) => {
+                return Cow::Owned(format!(
+                    "The upload is longer than {most} bytes, the most a stream may carry"
+                ));
+            }
+            Self::SourceTooLarge(most) => {
+                return Cow::Owned(format!(
+                    "Stream source has more than {most} bytes, the most a stream may carry"
+                ));
             }
             Self::BodyBroken => "The request body ended before its announced end",
             Self::RequestTimeout(message) => message,

@@ -4,6 +4,7 @@ use super::conn::{JsonBody, Phase, Purpose};
 use super::relay::Relay;
 use super::token::ConnId;
 use crate::api::{Busy, Failure, creation, report};
+use crate::http::body::BodyError;
 use crate::rendezvous::{Full, Registered};
 use crate::splice::copy;
 use serde_json::json;
@@ -104,7 +105,10 @@ impl Relay {
 /// Adds bytes to a body; returns how many were its own.
 fn collect(body: &mut JsonBody, bytes: &[u8], limit: usize) -> Result<usize, Failure> {
     let mut pieces = Vec::new();
-    let used = body.decoder.received(bytes, &mut pieces).map_err(Failure::BadFraming)?;
+    let used = body.decoder.received(bytes, &mut pieces).map_err(|error| match error {
+        BodyError::Framing(error) => Failure::BadFraming(error),
+        BodyError::TooLarge => Failure::BodyTooLarge(limit),
+    })?;
     for piece in pieces {
         body.collected.extend_from_slice(&bytes[piece]);
     }

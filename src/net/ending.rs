@@ -37,6 +37,12 @@ impl Relay {
                 &Failure::BadFraming(error),
                 &Failure::Failed(Side::Source),
             ),
+            Outcome::SourceTooLarge(most) => self.finish(
+                place,
+                Ending::TooLarge(most),
+                &Failure::UploadTooLarge(most),
+                &Failure::SourceTooLarge(most),
+            ),
             Outcome::DestinationGone(loss) => {
                 let failure = match loss {
                     Loss::Closed => Failure::Disconnected(Side::Destination),

@@ -4,7 +4,8 @@
 use super::relay::Relay;
 use super::token::ConnId;
 use crate::api::{Busy, Failure};
-use crate::rendezvous::addresses;
+use crate::http::framing::Framing;
+use crate::rendezvous::{Connected, Ending, addresses};
 
 /// Where a connection counts at present, so that it is taken off the count once and only once.
 #[derive(Debug, Default)]
@@ -56,6 +57,37 @@ impl Relay {
         if let Some(counted) = self.conn(id).and_then(|conn| conn.counted.address.take()) {
             self.addresses.remove(counted);
         }
+    }
+
+    /// How many body bytes a stream may carry that begins now.
+    pub(super) fn stream_bytes_max(&self) -> u64 {
+        match self.settings.load.max_stream_bytes {
+            0 => u64::MAX,
+            bytes => bytes as u64,
+        }
+    }
+
+    /// A source has come whose upload says that it is too long: it is refused, and its stream is
+    /// over, so that nobody waits for what will not come.
+    pub(super) fn end_if_too_large(
+        &mut self,
+        met: &Connected,
+        framing: Framing,
+    ) -> Option<Failure> {
+        let most = self.stream_bytes_max();
+        if !matches!(framing, Framing::Length(bytes) if bytes > most) {
+            return None;
+        }
+        let (stream, other) = match met {
+            Connected::Waits(stream) => (*stream, None),
+            Connected::Paired { stream, other } => (*stream, Some(*other)),
+            Connected::Occupied | Connected::Unknown | Connected::Reported(_) => return None,
+        };
+        self.registry.end(stream, Ending::TooLarge(most), self.now);
+        if let Some(destination) = other {
+            self.dismiss(ConnId::from_client(destination), &Failure::SourceTooLarge(most));
+        }
+        Some(Failure::UploadTooLarge(most))
     }
 
     /// The status a failure is answered with here.

@@ -262,7 +262,11 @@ impl Relay {
         if let Some(failure) = self.too_busy() {
             return self.refuse(id, request, &failure);
         }
-        match self.registry.connect(stream, Side::Source, id.client(), self.now) {
+        let met = self.registry.connect(stream, Side::Source, id.client(), self.now);
+        if let Some(failure) = self.end_if_too_large(&met, head.framing) {
+            return self.refuse(id, request, &failure);
+        }
+        match met {
             Connected::Waits(stream) => {
                 let upload = Some(Box::new(Upload::new(head, name)));
                 self.wait(id, stream, upload);

@@ -26,6 +26,10 @@ pub struct LoadSettings {
     #[arg(long, value_name = "N", default_value = "0", value_parser = any_number)]
     pub max_streams_per_address: usize,
 
+    /// Body bytes one stream may carry; a longer upload is refused with 413; 0: no limit
+    #[arg(long, value_name = "BYTES", default_value = "0", value_parser = units::size)]
+    pub max_stream_bytes: usize,
+
     /// Status of every refusal for being too busy, 400 to 599
     #[arg(long, value_name = "STATUS", default_value = "503", value_parser = error_status)]
     pub too_busy_status: u16,

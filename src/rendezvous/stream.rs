@@ -88,6 +88,8 @@ pub enum Ending {
     Disconnected(Side),
     /// This side broke the protocol, or its socket failed.
     Failed(Side),
+    /// The source had more than this many bytes, the most a stream may carry.
+    TooLarge(u64),
     /// One side reported an error, or the stream was deleted.
     Reported(Box<Report>),
 }
@@ -142,7 +144,7 @@ impl Ending {
             Self::TimedOut(None) => State::TimeoutNoSrcNoDst,
             Self::Disconnected(Side::Source) => State::SrcDisconnected,
             Self::Disconnected(Side::Destination) => State::DstDisconnected,
-            Self::Failed(Side::Source) => State::SrcError,
+            Self::Failed(Side::Source) | Self::TooLarge(_) => State::SrcError,
             Self::Failed(Side::Destination) => State::DstError,
             Self::Reported(_) => State::ClientError,
         }
