@@ -2,8 +2,7 @@
 
 use super::admin::Realm;
 use super::relay::Relay;
-use crate::api::Failure;
-use crate::http::date::HttpDate;
+use crate::api::{Busy, Failure};
 use crate::http::head::Version;
 use crate::http::response::HeadWriter;
 use crate::splice::copy;
@@ -144,7 +143,7 @@ impl Listeners {
         for _ in 0..REFUSALS_PER_TURN {
             self.spare = None;
             match accept_one(&self.sockets[index]) {
-                Accepted::One(socket, _) => refuse(&socket, &relay.date),
+                Accepted::One(socket, _) => refuse(&socket, relay),
                 Accepted::Lost => {}
                 Accepted::None | Accepted::OutOf(_) => break,
             }
@@ -222,23 +221,23 @@ fn welcome(relay: &mut Relay, socket: TcpStream, peer: SocketAddr) {
         return;
     };
     relay.set_deadline(id, patience);
-    if full {
-        relay.refuse_unread(
-            id,
-            &Failure::TooBusy("As many connections as this relay may serve are open"),
-        );
+    let refusal =
+        if full { Some(Failure::TooBusy(Busy::Connections)) } else { relay.count_address(id) };
+    if let Some(failure) = refusal {
+        relay.refuse_unread(id, &failure);
     }
 }
 
 /// Refuses a connection that cannot even be watched.
-fn refuse(socket: &TcpStream, date: &HttpDate) {
-    let failure = Failure::TooBusy("This relay has no descriptor left for another connection");
+fn refuse(socket: &TcpStream, relay: &Relay) {
+    let failure = Failure::TooBusy(Busy::Descriptors);
     let body = failure.body(false);
+    let seconds = relay.settings.load.retry_after_seconds().to_string();
     let mut response = Vec::new();
-    HeadWriter::new(&mut response, failure.status(), date)
+    HeadWriter::new(&mut response, relay.status_of(&failure), &relay.date)
         .field("Content-Type", b"application/json")
         .content_length(body.len() as u64)
-        .field("Retry-After", b"1")
+        .field("Retry-After", seconds.as_bytes())
         .connection(false, Version::Http11)
         .end();
     response.extend_from_slice(body.as_bytes());

@@ -15,6 +15,7 @@
 //! | `ending` | how the two sides of a transfer are told |
 //! | `waiting` | noticing that a waiting side went away |
 //! | `linger` | closing without losing the answer |
+//! | `load` | load limits: what counts, and what is refused |
 //! | `shutdown` | draining |
 //! | `reload` | reading the configuration again |
 //! | `conn`, `token`, `timers` | one connection, its name, its patience |
@@ -31,6 +32,7 @@ mod event_loop;
 mod linger;
 mod listener;
 mod listing;
+mod load;
 mod relay;
 mod reload;
 mod request;

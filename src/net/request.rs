@@ -6,7 +6,7 @@ use super::conn::{After, JsonBody, Phase, Purpose, Reply};
 use super::relay::{Mode, Relay};
 use super::sockopt;
 use super::token::ConnId;
-use crate::api::{Audience, Failure, Route, Upload, route, status};
+use crate::api::{Audience, Busy, Failure, Route, Upload, route, status};
 use crate::http::body::BodyDecoder;
 use crate::http::framing::Framing;
 use crate::http::head::{self, Expect, FieldSlots, RequestHead};
@@ -141,6 +141,9 @@ impl Relay {
         let head = request.head;
         let Some(conn) = self.conn(id) else { return 0 };
         conn.reply = Reply::to(head);
+        if let Some(failure) = self.begin_request(id) {
+            return self.refuse(id, request, &failure);
+        }
         if head.expect == Expect::Unknown {
             return self.refuse(id, request, &Failure::ExpectationFailed);
         }
@@ -277,7 +280,11 @@ impl Relay {
         if let Some(failure) = self.too_busy() {
             return self.refuse(id, request, &failure);
         }
-        match self.registry.connect(stream, Side::Source, id.client(), self.now) {
+        let met = self.registry.connect(stream, Side::Source, id.client(), self.now);
+        if let Some(failure) = self.end_if_too_large(&met, head.framing) {
+            return self.refuse(id, request, &failure);
+        }
+        match met {
             Connected::Waits(stream) => {
                 let upload = Some(Box::new(Upload::new(head, name)));
                 self.wait(id, stream, upload);
@@ -329,14 +336,14 @@ impl Relay {
     pub(super) fn takes_no_streams(&self) -> Option<Failure> {
         match self.mode {
             Mode::Serving => None,
-            Mode::Suspended => Some(Failure::TooBusy("The relay is suspended; try again later")),
+            Mode::Suspended => Some(Failure::TooBusy(Busy::Suspended)),
             Mode::Draining => self.too_busy(),
         }
     }
 
     /// Why no stream may be joined now.
     pub(super) fn too_busy(&self) -> Option<Failure> {
-        (self.mode == Mode::Draining).then(|| Failure::Reported(Box::new(Failure::stopping())))
+        (self.mode == Mode::Draining).then_some(Failure::TooBusy(Busy::Stopping))
     }
 }
 

@@ -1,7 +1,7 @@
 //! Every limit and every time of `rdv serve`, as flags with units and defaults.
 
 use super::admin::AdminSettings;
-use super::units;
+use super::{LoadSettings, units};
 use clap::Args;
 use ipnet::IpNet;
 use std::net::{IpAddr, SocketAddr};
@@ -89,6 +89,10 @@ pub struct Settings {
     /// Where operators are served.
     #[command(flatten)]
     pub admin: AdminSettings,
+
+    /// How much load is taken on.
+    #[command(flatten)]
+    pub load: LoadSettings,
 }
 
 impl Settings {
@@ -101,7 +105,7 @@ impl Settings {
 /// More than any machine serves, and far from where sums overflow.
 const NUMBER_MAX: usize = 1 << 24;
 
-fn any_number(text: &str) -> Result<usize, String> {
+pub(super) fn any_number(text: &str) -> Result<usize, String> {
     number(text, 0)
 }
 
