@@ -1,8 +1,11 @@
 //! The `rdv` binary: arguments, subcommand, exit code.
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 use rdv::net::EventLoop;
 use rdv::ops::Settings;
+use rdv::ops::doctor::Doctor;
+use rdv::ops::manual::{Completions, Manual};
+use std::io;
 use std::io::Write as _;
 use std::process::ExitCode;
 
@@ -21,7 +24,20 @@ enum Command {
     /// Run the relay (the default)
     #[command(after_help = EXIT_STATUS)]
     Serve(Settings),
+    /// Say whether this machine is fit for a relay, and what to change if not
+    ///
+    /// Takes the flags of serve: give those the relay is to run with, as the user it is to run as.
+    #[command(after_help = DOCTOR_EXIT_STATUS)]
+    Doctor(Doctor),
+    /// Print the manual page, in the language of man(1)
+    Manual(Manual),
+    /// Print the completion script of a shell
+    Completions(Completions),
 }
+
+const DOCTOR_EXIT_STATUS: &str = "\
+Each line begins with ok, warn (works, with a loss) or bad (does not work).
+Exit status: 0 when nothing is bad, 1 otherwise, 2 for wrong arguments.";
 
 const EXIT_STATUS: &str = "\
 Times are written 250ms, 60s, 10m, 6h; sizes in bytes, or 64KiB, 1MiB.
@@ -34,16 +50,32 @@ fn main() -> ExitCode {
         Ok(arguments) => arguments,
         Err(error) => return explain(&error),
     };
-    let settings = match arguments.command {
-        Some(Command::Serve(settings)) => settings,
-        None => arguments.serve,
+    let done = match arguments.command {
+        None => rdv::net::serve(arguments.serve, announce),
+        Some(Command::Serve(settings)) => rdv::net::serve(settings, announce),
+        Some(Command::Doctor(doctor)) => return examine(&doctor),
+        Some(Command::Manual(manual)) => manual.write(Arguments::command()),
+        Some(Command::Completions(completions)) => completions.write(Arguments::command()),
     };
-    match rdv::net::serve(settings, announce) {
+    match done {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("rdv: {error}");
-            ExitCode::FAILURE
-        }
+        Err(error) => fail(&error),
+    }
+}
+
+fn fail(error: &io::Error) -> ExitCode {
+    eprintln!("rdv: {error}");
+    ExitCode::FAILURE
+}
+
+/// Says what this machine is like.
+fn examine(doctor: &Doctor) -> ExitCode {
+    let report = rdv::net::doctor::examine(&doctor.settings);
+    let text = if doctor.json { format!("{}\n", report.json()) } else { report.to_string() };
+    match io::stdout().lock().write_all(text.as_bytes()) {
+        Err(error) => fail(&error),
+        Ok(()) if report.passes() => ExitCode::SUCCESS,
+        Ok(()) => ExitCode::FAILURE,
     }
 }
 

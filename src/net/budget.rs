@@ -1,5 +1,6 @@
 //! How many descriptors there are, and what that allows.
 
+use crate::ops::Settings;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 /// Descriptors for everything that is no connection and no pipe: standard streams, epoll, signals,
@@ -13,6 +14,16 @@ pub(super) struct Budget {
     pub descriptors: usize,
     pub max_connections: usize,
     pub capped: bool,
+}
+
+/// Descriptors for all that is no connection: what [`claim`] calls `others`.
+pub(super) fn others(settings: &Settings) -> usize {
+    settings.listen.len() + 2 * settings.max_pipes + settings.max_lingering
+}
+
+/// What it takes to have everything open at once.
+pub(super) fn needed(max_connections: usize, others: usize) -> usize {
+    FIXED + max_connections + others
 }
 
 /// Raises the soft limit to the hard one and shares what there is.

@@ -71,8 +71,7 @@ impl EventLoop {
     pub fn new(settings: Settings) -> io::Result<Self> {
         let poll = Poll::new()?;
         let signals = Signals::new(poll.registry(), SIGNALS)?;
-        let others = settings.listen.len() + 2 * settings.max_pipes + settings.max_lingering;
-        let budget = budget::claim(settings.max_connections, others);
+        let budget = budget::claim(settings.max_connections, budget::others(&settings));
         let listeners = Listeners::bind(&settings.listen, poll.registry(), FIRST_LISTENER)?;
         let registry = poll.registry().try_clone()?;
         let relay = Relay::new(settings, budget.max_connections, registry, now());

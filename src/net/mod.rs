@@ -16,12 +16,14 @@
 //! | `linger` | closing without losing the answer |
 //! | `shutdown` | draining |
 //! | `conn`, `token`, `timers` | one connection, its name, its patience |
+//! | `doctor` | trying what the machine allows, for `rdv doctor` |
 //! | `budget`, `signals`, `sockopt` | descriptors there are, signals as events, what sockets can be told |
 
 mod answer;
 mod body;
 mod budget;
 mod conn;
+pub mod doctor;
 mod drive;
 mod ending;
 mod event_loop;
