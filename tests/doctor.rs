@@ -129,6 +129,19 @@ fn fewer_connections_need_fewer_descriptors() {
 }
 
 #[test]
+fn settings_come_from_the_file_too() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("rdv.toml");
+    let path = path.to_str().expect("a path");
+    fs::write(path, "max-pipes = 3\nlisten = \"127.0.0.1:0\"\n").expect("a file");
+    assert_line(&doctor(&["--config", path]), "pipes", "ok", &["3 of 3"]);
+    fs::write(path, "max-pipe = 3\n").expect("a file");
+    let finished = doctor(&["--config", path]);
+    assert_eq!(finished.status.code(), Some(2));
+    assert!(finished.stderr.contains("max-pipe"), "{}", finished.stderr);
+}
+
+#[test]
 fn a_port_with_a_relay_is_fine() {
     let relay = Relay::start(&[]);
     let address = relay.address().to_string();

@@ -16,7 +16,7 @@ pub(super) struct Budget {
     pub capped: bool,
 }
 
-/// Descriptors for all that is no connection: what [`claim`] calls `others`.
+/// Descriptors that these settings may use for anything but connections that are served.
 pub(super) fn others(settings: &Settings) -> usize {
     settings.listen.len() + 2 * settings.max_pipes + settings.max_lingering
 }

@@ -6,8 +6,8 @@ use clap_complete::Shell;
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, italic, roman};
 use std::fs;
-use std::io::{self, Write};
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 
 /// The arguments of `rdv manual`.
 #[derive(Args, Clone, Debug)]
@@ -34,48 +34,40 @@ const FILES: [(&str, &str); 4] = [
 ];
 
 impl Manual {
-    /// Writes the pages of `program`.
+    /// The page to print; or nothing, when all pages of `program` were written.
     ///
     /// # Errors
-    /// When a file or standard output cannot be written.
-    pub fn write(&self, mut program: Command) -> io::Result<()> {
-        program = program.disable_help_subcommand(true);
+    /// The file that cannot be written.
+    pub fn page(&self, program: Command) -> io::Result<String> {
+        let mut program = program.disable_help_subcommand(true);
         program.build();
-        let Some(directory) = &self.directory else {
-            return print(&page(program)?);
-        };
-        fs::create_dir_all(directory)?;
+        let Some(directory) = &self.directory else { return page(program) };
+        fs::create_dir_all(directory).map_err(|error| named(directory, &error))?;
         let mut commands: Vec<Command> = program.get_subcommands().cloned().collect();
         commands.push(program);
         for command in commands {
-            let name = command.get_display_name().unwrap_or(command.get_name()).to_owned();
-            fs::write(directory.join(format!("{name}.1")), page(command)?)?;
+            let name = command.get_display_name().unwrap_or(command.get_name());
+            let path = directory.join(format!("{name}.1"));
+            fs::write(&path, page(command)?).map_err(|error| named(&path, &error))?;
         }
-        Ok(())
+        Ok(String::new())
     }
 }
 
 impl Completions {
-    /// Prints the script for `program`.
-    ///
-    /// # Errors
-    /// When standard output cannot be written.
-    pub fn write(&self, mut program: Command) -> io::Result<()> {
+    /// The script for `program`.
+    pub fn script(&self, mut program: Command) -> String {
         let mut script = Vec::new();
         clap_complete::generate(self.shell, &mut program, "rdv", &mut script);
-        print(&script)
+        String::from_utf8_lossy(&script).into_owned()
     }
 }
 
-/// Ends quietly when the reader, a pager perhaps, has seen enough.
-fn print(text: &[u8]) -> io::Result<()> {
-    match io::stdout().lock().write_all(text) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error),
-        Ok(()) | Err(_) => Ok(()),
-    }
+fn named(path: &Path, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{}: {error}", path.display()))
 }
 
-fn page(command: Command) -> io::Result<Vec<u8>> {
+fn page(command: Command) -> io::Result<String> {
     let mut page = Vec::new();
     Man::new(command).manual("rdv manual").render(&mut page)?;
     let mut files = Roff::new();
@@ -93,5 +85,5 @@ fn page(command: Command) -> io::Result<Vec<u8>> {
         roman("(7)"),
     ]);
     files.to_writer(&mut page)?;
-    Ok(page)
+    Ok(String::from_utf8_lossy(&page).into_owned())
 }

@@ -11,22 +11,8 @@ pub mod network;
 pub mod pipes;
 pub mod sandbox;
 
-use super::Settings;
-use clap::Args;
 use serde_json::{Value, json};
 use std::fmt::{self, Display};
-
-/// The arguments of `rdv doctor`.
-#[derive(Args, Clone, Debug)]
-pub struct Doctor {
-    /// Print one JSON object for machines instead of lines
-    #[arg(long)]
-    pub json: bool,
-
-    /// The settings to judge the machine by: those the relay is to run with.
-    #[command(flatten)]
-    pub settings: Settings,
-}
 
 /// How one thing is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
