@@ -27,7 +27,7 @@ const REFUSALS_PER_TURN: usize = 16;
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// Connections the kernel may complete before they are accepted; `net.core.somaxconn` caps it.
-const BACKLOG: i32 = 4096;
+pub(super) const BACKLOG: i32 = 4096;
 
 /// After so long without a byte the kernel asks a peer whether it is still there.
 const KEEPALIVE: TcpKeepalive = TcpKeepalive::new()
@@ -38,7 +38,7 @@ const KEEPALIVE: TcpKeepalive = TcpKeepalive::new()
 /// Congestion control for peers on this machine, where there is no link to share. The usual ones
 /// would pace (bbr: a timer for each 64 KiB, 2 to 3 times the CPU) or guess at queues; this one is
 /// built into every kernel and allowed to every user (`tcp_allowed_congestion_control`).
-const UNPACED: &[u8] = b"reno";
+pub(super) const UNPACED: &[u8] = b"reno";
 
 /// All listening sockets.
 #[derive(Debug)]

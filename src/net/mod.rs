@@ -19,6 +19,7 @@
 //! | `shutdown` | draining |
 //! | `reload` | reading the configuration again |
 //! | `conn`, `token`, `timers` | one connection, its name, its patience |
+//! | `doctor` | trying what the machine allows, for `rdv doctor` |
 //! | `budget`, `signals`, `sockopt` | descriptors there are, signals as events, what sockets can be told |
 
 mod admin;
@@ -26,6 +27,7 @@ mod answer;
 mod body;
 mod budget;
 mod conn;
+pub mod doctor;
 mod drive;
 mod ending;
 mod event_loop;

@@ -1,8 +1,10 @@
-//! How the relay is run: its settings.
+//! How the relay is run: its settings, its manual, and the machine below it.
 
 pub mod admin;
 pub mod config;
+pub mod doctor;
 pub mod load;
+pub mod manual;
 pub mod settings;
 pub mod units;
 
