@@ -25,7 +25,7 @@ enum Command {
 
 const EXIT_STATUS: &str = "\
 Times are written 250ms, 60s, 10m, 6h; sizes in bytes, or 64KiB, 1MiB.
-Exit status: 0 after SIGTERM or SIGINT, 1 when the relay cannot run, 2 for wrong arguments.";
+Exit status: 0 after SIGTERM, SIGQUIT or SIGINT, 1 when the relay cannot run, 2 for wrong arguments.";
 
 fn main() -> ExitCode {
     let log = env_logger::Env::default().default_filter_or("info");

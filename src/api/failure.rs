@@ -68,6 +68,16 @@ impl Failure {
         }
     }
 
+    /// What a client is told that reaches a process whose successor serves already: on a new
+    /// connection it reaches that one.
+    pub fn replaced() -> Report {
+        Report {
+            status: 503,
+            name: "TooBusyError".into(),
+            message: "Another process has taken over; send the request again".into(),
+        }
+    }
+
     /// What the status object of a stream that ended this way shows; `None` for a good end.
     pub fn of_ending(ending: &Ending) -> Option<Self> {
         match ending {

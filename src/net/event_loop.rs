@@ -7,16 +7,18 @@
 use super::budget::{self, Budget};
 use super::conn::{PeerEnd, Phase};
 use super::drive;
+use super::handover::Handover;
+use super::inherited::{Inherited, Predecessor};
 use super::listener::Listeners;
 use super::relay::{Relay, Task};
+use super::shutdown::{Order, Stopping};
 use super::signals::Signals;
 use super::token::ConnId;
 use crate::api::Failure;
-use crate::ops::Settings;
+use crate::ops::{ServiceManager, Settings};
 use crate::rendezvous::{Now, Outcome, Side};
 use mio::event::Event;
 use mio::{Events, Poll, Token};
-use nix::sys::signal::Signal;
 use std::io;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant, SystemTime};
@@ -30,27 +32,21 @@ const GATHER_TIME: Duration = Duration::from_micros(100);
 
 const SIGNALS: Token = Token(0);
 const FIRST_LISTENER: usize = 1;
+/// Far from those of the listeners.
+pub(super) const HANDOVER: Token = Token(u32::MAX as usize);
 
 /// A relay that listens.
 #[derive(Debug)]
 pub struct EventLoop {
-    poll: Poll,
+    pub(super) poll: Poll,
     signals: Signals,
-    listeners: Listeners,
-    relay: Relay,
+    pub(super) listeners: Listeners,
+    pub(super) relay: Relay,
     budget: Budget,
-    stopping: Stopping,
-}
-
-/// How far the end has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stopping {
-    No,
-    /// Running transfers have until then.
-    Draining(Instant),
-    /// Those that were broken off have until then to take their answers.
-    Closing(Instant),
-    Stopped,
+    pub(super) stopping: Stopping,
+    pub(super) handover: Handover,
+    predecessor: Predecessor,
+    pub(super) manager: ServiceManager,
 }
 
 /// Serves until a signal ends it.
@@ -58,8 +54,9 @@ enum Stopping {
 /// # Errors
 /// When an address cannot be listened on, or the kernel refuses what the loop stands on.
 pub fn serve(settings: Settings, announce: impl FnOnce(&EventLoop)) -> io::Result<()> {
-    let event_loop = EventLoop::new(settings)?;
+    let mut event_loop = EventLoop::new(settings)?;
     announce(&event_loop);
+    event_loop.report_ready()?;
     event_loop.run()
 }
 
@@ -69,14 +66,45 @@ impl EventLoop {
     /// # Errors
     /// When an address cannot be listened on, or the kernel refuses what the loop stands on.
     pub fn new(settings: Settings) -> io::Result<Self> {
+        let handover = Handover::new();
+        let Inherited { listeners, predecessor } = Inherited::take()?;
+        let now = now();
+        let manager = ServiceManager::from_env(now.monotonic)?;
         let poll = Poll::new()?;
         let signals = Signals::new(poll.registry(), SIGNALS)?;
-        let others = settings.listen.len() + 2 * settings.max_pipes + settings.max_lingering;
+        // Each listener twice: a hand-over copies them.
+        let others = 2 * settings.listen.len().max(listeners.len())
+            + 2 * settings.max_pipes
+            + settings.max_lingering;
         let budget = budget::claim(settings.max_connections, others);
-        let listeners = Listeners::bind(&settings.listen, poll.registry(), FIRST_LISTENER)?;
+        let listeners =
+            Listeners::open(listeners, &settings.listen, poll.registry(), FIRST_LISTENER)?;
         let registry = poll.registry().try_clone()?;
-        let relay = Relay::new(settings, budget.max_connections, registry, now());
-        Ok(Self { poll, signals, listeners, relay, budget, stopping: Stopping::No })
+        let relay = Relay::new(settings, budget.max_connections, registry, now);
+        Ok(Self {
+            poll,
+            signals,
+            listeners,
+            relay,
+            budget,
+            stopping: Stopping::No,
+            handover,
+            predecessor,
+            manager,
+        })
+    }
+
+    /// Tells those who wait for it that this process listens. If it takes over from another one,
+    /// it serves as soon as that one does not.
+    ///
+    /// # Errors
+    /// When the other one goes on serving.
+    fn report_ready(&mut self) -> io::Result<()> {
+        let streams = self.predecessor.take_over()?;
+        self.relay.tick(now());
+        self.relay.adopt(&streams);
+        self.manager.started("Serving");
+        Ok(())
     }
 
     /// Where it listens.
@@ -109,6 +137,7 @@ impl EventLoop {
             }
             self.turn(&events);
         }
+        self.handover.finish();
         Ok(())
     }
 
@@ -127,6 +156,7 @@ impl EventLoop {
             match ConnId::from_token(event.token()) {
                 Some(id) => self.relay.notice(id, event),
                 None if event.token() == SIGNALS => self.obey_signals(),
+                None if event.token() == HANDOVER => self.finish_handover(),
                 None => self.listeners.wake(),
             }
         }
@@ -140,6 +170,7 @@ impl EventLoop {
         }
         self.relay.expire();
         self.look_after_stopping();
+        self.manager.show_life(self.relay.now.monotonic);
     }
 
     /// How long to wait for events; `None`: for ever.
@@ -147,15 +178,12 @@ impl EventLoop {
         if !self.relay.run_queue.is_empty() || self.listeners.is_ready() {
             return Some(Duration::ZERO);
         }
-        let stopping = match self.stopping {
-            Stopping::No | Stopping::Stopped => None,
-            Stopping::Draining(until) | Stopping::Closing(until) => Some(until),
-        };
         let next = [
             self.relay.timers.next(),
             self.relay.registry.next_deadline(),
             self.listeners.next_deadline(),
-            stopping,
+            self.stopping.deadline(),
+            self.manager.next_deadline(),
         ];
         let next = next.into_iter().flatten().min()?;
         Some(next.saturating_duration_since(self.relay.now.monotonic))
@@ -163,31 +191,11 @@ impl EventLoop {
 
     fn obey_signals(&mut self) {
         while let Some(signal) = self.signals.next() {
-            match (signal, self.stopping) {
-                (Signal::SIGTERM | Signal::SIGINT, Stopping::No) => {
-                    log::info!("{signal}: draining");
-                    self.listeners.close();
-                    self.relay.drain();
-                    let until = self.relay.now.monotonic + self.relay.settings.drain_timeout;
-                    self.stopping = Stopping::Draining(until);
-                }
-                _ => self.stopping = Stopping::Stopped,
+            match Order::of(signal) {
+                Some(Order::HandOver) => self.begin_handover(),
+                Some(Order::End(how)) => self.end(how, signal),
+                None => {}
             }
-        }
-    }
-
-    fn look_after_stopping(&mut self) {
-        let now = self.relay.now.monotonic;
-        match self.stopping {
-            Stopping::Draining(_) | Stopping::Closing(_) if self.relay.conns.is_empty() => {
-                self.stopping = Stopping::Stopped;
-            }
-            Stopping::Draining(until) if until <= now => {
-                self.relay.break_off_all();
-                self.stopping = Stopping::Closing(now + self.relay.settings.linger_timeout);
-            }
-            Stopping::Closing(until) if until <= now => self.stopping = Stopping::Stopped,
-            Stopping::No | Stopping::Draining(_) | Stopping::Closing(_) | Stopping::Stopped => {}
         }
     }
 }

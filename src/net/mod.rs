@@ -14,7 +14,9 @@
 //! | `ending` | how the two sides of a transfer are told |
 //! | `waiting` | noticing that a waiting side went away |
 //! | `linger` | closing without losing the answer |
-//! | `shutdown` | draining |
+//! | `shutdown` | how a process ends: stopping, draining, after a hand-over |
+//! | `handover`, `program` | starting a new process that takes over |
+//! | `inherited` | sockets from systemd, or from the process that hands over |
 //! | `conn`, `token`, `timers` | one connection, its name, its patience |
 //! | `budget`, `signals`, `sockopt` | descriptors there are, signals as events, what sockets can be told |
 
@@ -25,9 +27,12 @@ mod conn;
 mod drive;
 mod ending;
 mod event_loop;
+mod handover;
+mod inherited;
 mod linger;
 mod listener;
 mod listing;
+mod program;
 mod relay;
 mod request;
 mod shutdown;

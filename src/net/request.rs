@@ -309,7 +309,12 @@ impl Relay {
 
     /// Why no stream may be joined or made now.
     pub(super) fn too_busy(&self) -> Option<Failure> {
-        (self.mode == Mode::Draining).then(|| Failure::Reported(Box::new(Failure::stopping())))
+        let report = match self.mode {
+            Mode::Serving => return None,
+            Mode::Draining => Failure::stopping(),
+            Mode::HandedOver => Failure::replaced(),
+        };
+        Some(Failure::Reported(Box::new(report)))
     }
 }
 

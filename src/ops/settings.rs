@@ -1,6 +1,6 @@
 //! Every limit and every time of `rdv serve`, as flags with units and defaults.
 
-use super::units;
+use super::{HandoverSettings, units};
 use clap::Args;
 use ipnet::IpNet;
 use std::net::{IpAddr, SocketAddr};
@@ -41,7 +41,7 @@ pub struct Settings {
     #[arg(long, value_name = "BYTES", default_value = "1MiB", value_parser = units::size)]
     pub linger_bytes: usize,
 
-    /// How long running transfers may go on after SIGTERM or SIGINT
+    /// How long running transfers may go on after SIGTERM
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = units::duration)]
     pub drain_timeout: Duration,
 
@@ -81,6 +81,10 @@ pub struct Settings {
     /// Copy all bytes through user memory instead of splicing
     #[arg(long)]
     pub no_splice: bool,
+
+    /// How a new process takes over.
+    #[command(flatten)]
+    pub handover: HandoverSettings,
 }
 
 impl Settings {

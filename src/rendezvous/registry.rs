@@ -271,12 +271,24 @@ impl Registry {
         None
     }
 
+    /// Gives away all streams that wait for a side or both, oldest deadline first: somebody else
+    /// goes on with them, and here they are unknown from now on.
+    pub fn give_away_waiting(&mut self) -> Vec<Stream> {
+        let keys = std::mem::take(&mut self.waiting_until);
+        keys.into_iter().map(|(_, key)| self.remove(key)).collect()
+    }
+
     fn forget(&mut self, key: u32) {
-        let stream = self.streams.remove(key as usize);
+        let stream = self.remove(key);
         debug_assert!(!stream.is_active(), "an active stream is never forgotten");
+    }
+
+    fn remove(&mut self, key: u32) -> Stream {
+        let stream = self.streams.remove(key as usize);
         self.weight -= stream.headers().map_or(0, Headers::weight) + stream.report_weight();
         self.by_id.remove(&stream.id);
         self.by_age.remove(&stream.sequence);
+        stream
     }
 }
 
@@ -324,6 +336,40 @@ mod tests {
         assert!(registry.weight > 0);
         let now = later(now);
         assert_eq!(registry.expire(now), None);
+        assert_eq!(registry.expire(later(now)), None);
+        assert_eq!((registry.len(), registry.weight), (0, 0));
+    }
+
+    #[test]
+    fn streams_that_wait_are_given_away_and_leave_nothing_behind() {
+        let (mut registry, now) = begin();
+        let field = Map::from_iter([("A".to_owned(), Value::from("b"))]);
+        let headers = Headers { download: field.clone(), upload: field };
+        for number in 0..5 {
+            let id = Uuid::from_u128(number);
+            registry.create(id, Some(Box::new(headers.clone())), now).unwrap();
+        }
+        let _ = registry.report(Uuid::from_u128(0), report(10), now);
+        registry.connect(Uuid::from_u128(1), Side::Source, Client(1), now);
+        let joins = [(2, Side::Source, 12), (2, Side::Destination, 13), (3, Side::Source, 14)];
+        for (number, side, client) in joins {
+            registry.connect(Uuid::from_u128(number), side, Client(client), now);
+        }
+        let key = StreamKey(3);
+        registry.end(key, Ending::Disconnected(Side::Source), now);
+
+        let given = registry.give_away_waiting();
+        let what = |s: &Stream| (s.id().as_u128(), s.waiting(), s.pending_report().is_some());
+        let given: Vec<_> = given.iter().map(what).collect();
+        assert_eq!(given, [(0, None, true), (1, Some(Client(1)), false), (4, None, false)]);
+        assert_eq!(
+            (registry.len(), registry.active()),
+            (2, 1),
+            "the paired and the ended one stay"
+        );
+        assert!(registry.get(Uuid::from_u128(1)).is_none());
+
+        registry.end(StreamKey(2), Ending::Finished, now);
         assert_eq!(registry.expire(later(now)), None);
         assert_eq!((registry.len(), registry.weight), (0, 0));
     }
