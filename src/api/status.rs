@@ -1,6 +1,7 @@
 //! The status object of a stream.
 
 use super::Failure;
+use super::bottleneck;
 use crate::rendezvous::Stream;
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
@@ -22,6 +23,9 @@ pub fn object(stream: &Stream) -> Value {
     status.insert("download_headers".into(), headers.download.into());
     status.insert("upload_headers".into(), headers.upload.into());
     status.insert("bytes_transferred".into(), stream.bytes_transferred().into());
+    if let Some(bottleneck) = stream.bottleneck() {
+        status.insert("bottleneck".into(), bottleneck::object(bottleneck));
+    }
     Value::Object(status)
 }
 

@@ -180,6 +180,11 @@ impl Conn {
         }
     }
 
+    /// The place of the transfer it is a side of.
+    pub fn exchange(&self) -> Option<usize> {
+        if let Phase::Streaming { exchange, .. } = self.phase { Some(exchange) } else { None }
+    }
+
     pub fn is_lingering(&self) -> bool {
         matches!(self.phase, Phase::Lingering { .. })
     }

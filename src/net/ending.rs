@@ -53,6 +53,7 @@ impl Relay {
 
     /// Every byte was handed on: both sides are told so, and may go on.
     fn complete(&mut self, place: usize) {
+        self.judge_last(place);
         let Some(exchange) = self.exchanges.try_remove(place) else { return };
         self.discount(&exchange);
         let (source, destination) = (exchange.source, exchange.destination);
@@ -80,6 +81,7 @@ impl Relay {
         to_source: &Failure,
         to_destination: &Failure,
     ) {
+        self.judge_last(place);
         let Some(mut exchange) = self.exchanges.try_remove(place) else { return };
         exchange.drop_pipe(&mut self.pool);
         self.discount(&exchange);

@@ -12,6 +12,7 @@
 //! | `listing` | the streamed list of streams |
 //! | `drive` | one transfer, one system call at a time |
 //! | `ending` | how the two sides of a transfer are told |
+//! | `sampling`, `tcp_info` | how fast a transfer is, and who keeps it from being faster |
 //! | `waiting` | noticing that a waiting side went away |
 //! | `linger` | closing without losing the answer |
 //! | `shutdown` | draining |
@@ -30,9 +31,11 @@ mod listener;
 mod listing;
 mod relay;
 mod request;
+mod sampling;
 mod shutdown;
 mod signals;
 mod sockopt;
+mod tcp_info;
 mod timers;
 mod token;
 mod waiting;

@@ -5,7 +5,7 @@ use super::conn::{After, JsonBody, Phase, Purpose, Reply};
 use super::relay::{Mode, Relay};
 use super::sockopt;
 use super::token::ConnId;
-use crate::api::{Failure, Route, Upload, route, status};
+use crate::api::{Failure, Route, Upload, route};
 use crate::http::body::BodyDecoder;
 use crate::http::framing::Framing;
 use crate::http::head::{self, Expect, FieldSlots, RequestHead};
@@ -182,11 +182,8 @@ impl Relay {
             Route::Version => self.answer_json(id, 200, &version(), read),
             Route::Options(allow) => self.answer_allow(id, allow, read),
             Route::List { active_only } => self.list(id, active_only, head, read),
-            Route::Status(stream) => match stream.and_then(|s| self.registry.get(s)) {
-                Some(stream) => {
-                    let object = status::object(stream);
-                    self.answer_json(id, 200, &object, read);
-                }
+            Route::Status(stream) => match stream.and_then(|stream| self.fresh_status(stream)) {
+                Some(object) => self.answer_json(id, 200, &object, read),
                 None => self.answer_failure(id, &Failure::SessionNotFound, read),
             },
             Route::Exists(stream) => match stream.and_then(|s| self.registry.get(s)) {

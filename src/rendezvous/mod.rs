@@ -2,6 +2,7 @@
 //! in, and what has to happen is returned; nothing here reads, writes or waits.
 
 pub mod batching;
+pub mod pace;
 pub mod registry;
 pub mod stream;
 pub mod transfer;

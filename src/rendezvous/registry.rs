@@ -3,6 +3,7 @@
 //! ended first is forgotten early, so that history never stands in the way of a new stream.
 
 use super::Now;
+use super::pace::Bottleneck;
 use super::stream::{Client, Ending, Headers, Joined, Phase, Report, Side, State, Stream};
 use slab::Slab;
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
@@ -215,6 +216,11 @@ impl Registry {
     /// How many body bytes the destination's socket has taken so far, in all.
     pub fn transferred(&mut self, StreamKey(key): StreamKey, bytes: u64) {
         self.streams[key as usize].set_bytes_transferred(bytes);
+    }
+
+    /// What keeps its transfer from being faster, as judged now.
+    pub fn judged(&mut self, StreamKey(key): StreamKey, bottleneck: Bottleneck) {
+        self.streams[key as usize].set_bottleneck(bottleneck);
     }
 
     /// The stream behind a key.

@@ -1,6 +1,7 @@
 //! The life of one stream: created, joined by one side, then by both, ended. Each act is one match
 //! over all phases, so a reader sees what it does in every one of them.
 
+use super::pace::Bottleneck;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
@@ -181,6 +182,7 @@ pub struct Stream {
     created_wall_ms: i64,
     headers: Option<Box<Headers>>,
     bytes_transferred: u64,
+    bottleneck: Option<Box<Bottleneck>>,
 }
 
 impl Stream {
@@ -199,6 +201,7 @@ impl Stream {
             created_wall_ms: wall_ms,
             headers,
             bytes_transferred: 0,
+            bottleneck: None,
         }
     }
 
@@ -267,6 +270,15 @@ impl Stream {
         self.bytes_transferred
     }
 
+    /// What kept its transfer from being faster when it was looked at last.
+    pub fn bottleneck(&self) -> Option<&Bottleneck> {
+        self.bottleneck.as_deref()
+    }
+
+    pub(super) fn set_bottleneck(&mut self, bottleneck: Bottleneck) {
+        self.bottleneck = Some(Box::new(bottleneck));
+    }
+
     /// What the report it holds weighs, if it holds one.
     pub(super) fn report_weight(&self) -> usize {
         let report = match &self.phase {
@@ -282,7 +294,7 @@ impl Stream {
     }
 
     /// Who is here: source, destination.
-    pub(super) fn clients(&self) -> [Option<Client>; 2] {
+    pub fn clients(&self) -> [Option<Client>; 2] {
         match self.phase {
             Phase::Created(_) | Phase::Ended { .. } => [None, None],
             Phase::Waiting(Side::Source, client) => [Some(client), None],
