@@ -29,6 +29,11 @@ pub fn object(stream: &Stream) -> Value {
     Value::Object(status)
 }
 
+/// The status object as an event (HTML Standard 9.2.5); JSON in one line has no line end in it.
+pub fn event(stream: &Stream) -> Vec<u8> {
+    format!("event: status\ndata: {}\n\n", object(stream)).into_bytes()
+}
+
 fn error(stream: &Stream) -> Option<Value> {
     let failure = match stream.pending_report() {
         Some(report) => Some(Failure::Reported(Box::new(report.clone()))),

@@ -1,5 +1,6 @@
 //! One client connection: its socket, its two readiness latches, and where it is in its life.
 
+use super::events::Follower;
 use super::listing::Listing;
 use super::sockopt;
 use super::token::ConnId;
@@ -101,6 +102,8 @@ pub(super) enum Phase {
     Answering(After),
     /// Writes the list of streams, piece by piece.
     Listing(Box<Listing>),
+    /// Writes the events of a stream, as they come.
+    Following(Box<Follower>),
     /// Answered; discards at most so many bytes of what the client still sends.
     Lingering { discard_left: usize },
 }
@@ -203,6 +206,12 @@ impl Conn {
     fn set_linger(&self, linger: Option<Duration>) {
         // The kernel refuses it for no TCP socket.
         let _ = socket2::SockRef::from(&self.socket).set_linger(linger);
+    }
+
+    /// How many bytes may wait in the kernel to be sent; 0: as many as it likes.
+    pub fn limit_unsent(&self, bytes: u32) {
+        // A refusal makes events older, not wrong.
+        let _ = socket2::SockRef::from(&self.socket).set_tcp_notsent_lowat(bytes);
     }
 
     /// Whether it is lingered with, and nothing more may be discarded.

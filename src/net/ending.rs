@@ -159,6 +159,7 @@ impl Relay {
             | Phase::Json(_)
             | Phase::Answering(_)
             | Phase::Listing(_)
+            | Phase::Following(_)
             | Phase::Lingering { .. } => self.close(id),
         }
     }

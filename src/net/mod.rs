@@ -10,6 +10,7 @@
 //! | `body` | reading a JSON body |
 //! | `answer` | writing responses, and what follows them |
 //! | `listing` | the streamed list of streams |
+//! | `events`, `followers` | the events of a stream, and who follows them |
 //! | `drive` | one transfer, one system call at a time |
 //! | `ending` | how the two sides of a transfer are told |
 //! | `sampling`, `tcp_info` | how fast a transfer is, and who keeps it from being faster |
@@ -26,6 +27,8 @@ mod conn;
 mod drive;
 mod ending;
 mod event_loop;
+mod events;
+mod followers;
 mod linger;
 mod listener;
 mod listing;

@@ -2,6 +2,7 @@
 
 use super::conn::{After, Conn, Phase};
 use super::drive::Exchange;
+use super::followers::Followers;
 use super::timers::Timers;
 use super::token::ConnId;
 use crate::http::date::HttpDate;
@@ -54,6 +55,7 @@ pub(super) struct Relay {
     pub held: usize,
     /// Transfers whose bytes are gathered by the kernel.
     pub bulk: usize,
+    pub followers: Followers,
     pub timers: Timers,
     pub run_queue: VecDeque<Task>,
     pub pool: Pool,
@@ -89,6 +91,7 @@ impl Relay {
             next_exchange: 0,
             held: 0,
             bulk: 0,
+            followers: Followers::default(),
             timers: Timers::default(),
             run_queue: VecDeque::new(),
             pool: Pool::new(
@@ -191,6 +194,9 @@ impl Relay {
         let conn = self.conns.remove(id.index as usize);
         if conn.is_lingering() {
             self.lingering -= 1;
+        }
+        if let Phase::Following(follower) = &conn.phase {
+            self.unfollow(follower.stream(), id);
         }
     }
 

@@ -154,6 +154,7 @@ impl Relay {
             | Route::Options(_)
             | Route::List { .. }
             | Route::Status(_)
+            | Route::Events(_)
             | Route::Exists(_)
             | Route::Delete(_)
             | Route::NotAllowed(_)
@@ -186,6 +187,7 @@ impl Relay {
                 Some(object) => self.answer_json(id, 200, &object, read),
                 None => self.answer_failure(id, &Failure::SessionNotFound, read),
             },
+            Route::Events(Some(stream)) => self.follow_events(id, stream, read),
             Route::Exists(stream) => match stream.and_then(|s| self.registry.get(s)) {
                 Some(stream) if stream.is_active() => self.answer_empty(id, 200, read),
                 Some(_) | None => self.answer_failure(id, &Failure::SessionNotFound, read),
@@ -200,6 +202,7 @@ impl Relay {
             | Route::Report(_)
             | Route::Source(..)
             | Route::Destination(_)
+            | Route::Events(None)
             | Route::Delete(None) => self.answer_failure(id, &Failure::SessionNotFound, read),
         }
     }

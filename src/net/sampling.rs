@@ -61,7 +61,8 @@ impl Relay {
         self.registry.get(stream).map(status::object)
     }
 
-    fn judge_stream(&mut self, stream: Uuid) {
+    /// Judges the transfer of a stream, unless that was done within the last second.
+    pub(super) fn judge_stream(&mut self, stream: Uuid) {
         let Some(source) = self.registry.get(stream).and_then(|stream| stream.clients()[0]) else {
             return;
         };

@@ -24,6 +24,7 @@ impl Relay {
                 | Phase::Streaming { .. }
                 | Phase::Answering(_)
                 | Phase::Listing(_)
+                | Phase::Following(_)
                 | Phase::Lingering { .. } => {}
             }
         }
@@ -34,6 +35,7 @@ impl Relay {
         for id in self.ids() {
             self.break_off(id, &Failure::stopping());
         }
+        self.tell_followers();
         for id in self.ids() {
             if self.conn(id).is_some_and(|conn| !conn.is_lingering()) {
                 self.close_or_linger(id);

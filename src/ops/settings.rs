@@ -1,5 +1,6 @@
 //! Every limit and every time of `rdv serve`, as flags with units and defaults.
 
+use super::events::EventSettings;
 use super::units;
 use clap::Args;
 use ipnet::IpNet;
@@ -81,6 +82,10 @@ pub struct Settings {
     /// Copy all bytes through user memory instead of splicing
     #[arg(long)]
     pub no_splice: bool,
+
+    /// Events of streams.
+    #[command(flatten)]
+    pub events: EventSettings,
 }
 
 impl Settings {
@@ -93,7 +98,7 @@ impl Settings {
 /// More than any machine serves, and far from where sums overflow.
 const NUMBER_MAX: usize = 1 << 24;
 
-fn any_number(text: &str) -> Result<usize, String> {
+pub(super) fn any_number(text: &str) -> Result<usize, String> {
     number(text, 0)
 }
 

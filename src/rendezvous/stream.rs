@@ -172,6 +172,16 @@ pub(super) enum Joined {
     Reported(Box<Report>),
 }
 
+/// Whether somebody wants to hear of its changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Watch {
+    Nobody,
+    /// Somebody, and there is nothing new.
+    Quiet,
+    /// Somebody, and it is among the changed ones.
+    Changed,
+}
+
 /// One rendezvous.
 #[derive(Debug)]
 pub struct Stream {
@@ -183,6 +193,8 @@ pub struct Stream {
     headers: Option<Box<Headers>>,
     bytes_transferred: u64,
     bottleneck: Option<Box<Bottleneck>>,
+    revision: u32,
+    pub(super) watch: Watch,
 }
 
 impl Stream {
@@ -202,6 +214,8 @@ impl Stream {
             headers,
             bytes_transferred: 0,
             bottleneck: None,
+            revision: 0,
+            watch: Watch::Nobody,
         }
     }
 
@@ -277,6 +291,15 @@ impl Stream {
 
     pub(super) fn set_bottleneck(&mut self, bottleneck: Bottleneck) {
         self.bottleneck = Some(Box::new(bottleneck));
+    }
+
+    /// Grows whenever anything but the bytes that moved and the bottleneck changes.
+    pub fn revision(&self) -> u32 {
+        self.revision
+    }
+
+    pub(super) fn revise(&mut self) {
+        self.revision = self.revision.wrapping_add(1);
     }
 
     /// What the report it holds weighs, if it holds one.
