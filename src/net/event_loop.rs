@@ -198,6 +198,7 @@ impl EventLoop {
             }
         }
         self.relay.expire();
+        self.relay.tell_followers();
         self.look_after_stopping();
         self.manager.show_life(self.relay.now.monotonic);
     }
@@ -260,6 +261,7 @@ impl Relay {
             | Phase::Waiting { .. }
             | Phase::Answering(_)
             | Phase::Listing(_)
+            | Phase::Following(_)
             | Phase::Lingering { .. } => self.enqueue(id),
         }
     }
@@ -280,6 +282,7 @@ impl Relay {
             }
             Phase::Streaming { .. } | Phase::Answering(_) => self.flush(id),
             Phase::Listing(_) => self.list_more(id),
+            Phase::Following(_) => self.look_after_follower(id),
             Phase::Lingering { .. } => self.discard(id),
         }
     }
@@ -296,6 +299,7 @@ impl Relay {
             }
             Phase::Streaming { exchange, .. } => self.transfer_out_of_patience(exchange),
             Phase::Answering(_) | Phase::Listing(_) | Phase::Lingering { .. } => self.close(id),
+            Phase::Following(_) => self.follower_wakes(id),
             Phase::Waiting { .. } => {}
         }
     }

@@ -11,8 +11,10 @@
 //! | `answer` | writing responses, and what follows them |
 //! | `listing` | the streamed list of streams |
 //! | `admin` | the admin listener and operators' requests |
+//! | `events`, `followers` | the events of a stream, and who follows them |
 //! | `drive` | one transfer, one system call at a time |
 //! | `ending` | how the two sides of a transfer are told |
+//! | `sampling`, `tcp_info` | how fast a transfer is, and who keeps it from being faster |
 //! | `waiting` | noticing that a waiting side went away |
 //! | `linger` | closing without losing the answer |
 //! | `load` | load limits: what counts, and what is refused |
@@ -33,6 +35,8 @@ pub mod doctor;
 mod drive;
 mod ending;
 mod event_loop;
+mod events;
+mod followers;
 mod handover;
 mod inherited;
 mod linger;
@@ -43,9 +47,11 @@ mod program;
 mod relay;
 mod reload;
 mod request;
+mod sampling;
 mod shutdown;
 mod signals;
 mod sockopt;
+mod tcp_info;
 mod timers;
 mod token;
 mod waiting;

@@ -195,6 +195,7 @@ impl Relay {
                 | Phase::Streaming { .. }
                 | Phase::Answering(_)
                 | Phase::Listing(_)
+                | Phase::Following(_)
                 | Phase::Lingering { .. } => {}
             }
         }
@@ -214,6 +215,12 @@ impl Relay {
         let failure = Failure::TooBusy(Busy::Replaced);
         for client in given.iter().filter_map(|given| given.stream.waiting()) {
             self.dismiss(ConnId::from_client(client), &failure);
+        }
+        // Those who follow them find them where they are now.
+        for given in &given {
+            for follower in self.followers.of(given.stream.id()) {
+                self.close(follower);
+            }
         }
         lines
     }
@@ -245,6 +252,7 @@ impl Relay {
         for id in self.clients_ids() {
             self.break_off(id, Failure::stopping(), &Failure::TooBusy(Busy::Stopping));
         }
+        self.tell_followers();
         for id in self.clients_ids() {
             if self.conn(id).is_some_and(|conn| !conn.is_lingering()) {
                 self.close_or_linger(id);

@@ -3,6 +3,7 @@
 
 pub mod addresses;
 pub mod batching;
+pub mod pace;
 pub mod registry;
 pub mod stream;
 pub mod transfer;

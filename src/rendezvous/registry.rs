@@ -2,7 +2,8 @@
 //! Ended streams stay readable for the retention time; when the registry is full the one that
 //! ended first is forgotten early, so that history never stands in the way of a new stream.
 
-use super::stream::{Client, Ending, Headers, Joined, Phase, Report, Side, State, Stream};
+use super::pace::Bottleneck;
+use super::stream::{Client, Ending, Headers, Joined, Phase, Report, Side, State, Stream, Watch};
 use super::{Addresses, Now};
 use slab::Slab;
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
@@ -90,6 +91,10 @@ pub struct Registry {
     weight: usize,
     /// Active streams by the addresses of their creators, while that is limited.
     creators: Addresses,
+    /// Watched streams with something new.
+    changed: Vec<Uuid>,
+    /// Those of them that were forgotten before anybody looked.
+    departed: Vec<Stream>,
 }
 
 /// A stream that left its registry while it waited.
@@ -114,6 +119,8 @@ impl Registry {
             next_sequence: 0,
             weight: 0,
             creators: Addresses::default(),
+            changed: Vec::new(),
+            departed: Vec::new(),
         }
     }
 
@@ -196,9 +203,13 @@ impl Registry {
         let Some(&key) = self.by_id.get(&id) else { return Connected::Unknown };
         let stream = &mut self.streams[key as usize];
         match stream.join(side, client) {
-            Joined::Waits => Connected::Waits(StreamKey(key)),
+            Joined::Waits => {
+                self.revised(key);
+                Connected::Waits(StreamKey(key))
+            }
             Joined::Paired(other) => {
                 self.waiting_until.remove(&(stream.deadline, key));
+                self.revised(key);
                 Connected::Paired { stream: StreamKey(key), other }
             }
             Joined::Occupied => Connected::Occupied,
@@ -226,6 +237,7 @@ impl Registry {
             Phase::Created(pending) => {
                 self.weight = weight;
                 *pending = Some(Box::new(report));
+                self.revised(key);
                 Registered::Kept
             }
             Phase::Waiting(_, client) => {
@@ -265,11 +277,72 @@ impl Registry {
             self.creators.remove(creator);
         }
         self.ended.push_back((stream.deadline, key));
+        self.revised(key);
     }
 
     /// How many body bytes the destination's socket has taken so far, in all.
     pub fn transferred(&mut self, StreamKey(key): StreamKey, bytes: u64) {
         self.streams[key as usize].set_bytes_transferred(bytes);
+        self.changed(key);
+    }
+
+    /// What keeps its transfer from being faster, as judged now.
+    pub fn judged(&mut self, StreamKey(key): StreamKey, bottleneck: Bottleneck) {
+        self.streams[key as usize].set_bottleneck(bottleneck);
+    }
+
+    /// Whether somebody wants to hear of a stream's changes from now on.
+    pub fn watch(&mut self, id: Uuid, wanted: bool) {
+        let Some(&key) = self.by_id.get(&id) else { return };
+        let watch = &mut self.streams[key as usize].watch;
+        *watch = match (wanted, *watch) {
+            (true, Watch::Changed) => Watch::Changed,
+            (true, Watch::Nobody | Watch::Quiet) => Watch::Quiet,
+            (false, _) => Watch::Nobody,
+        };
+    }
+
+    /// Whether there are changed streams among those that are watched.
+    pub fn has_changes(&self) -> bool {
+        !self.changed.is_empty()
+    }
+
+    /// Watched streams that changed since this was asked last. Until
+    /// [`Registry::forget_departed`], [`Registry::watched`] finds all of them.
+    pub fn take_changes(&mut self) -> Vec<Uuid> {
+        let changed = std::mem::take(&mut self.changed);
+        for id in &changed {
+            if let Some(&key) = self.by_id.get(id)
+                && self.streams[key as usize].watch == Watch::Changed
+            {
+                self.streams[key as usize].watch = Watch::Quiet;
+            }
+        }
+        changed
+    }
+
+    /// A stream that is watched, even if it was forgotten right after its last change.
+    pub fn watched(&self, id: Uuid) -> Option<&Stream> {
+        self.get(id).or_else(|| self.departed.iter().find(|stream| stream.id == id))
+    }
+
+    /// Everybody has looked at what changed.
+    pub fn forget_departed(&mut self) {
+        self.departed.clear();
+    }
+
+    /// Something that the status shows has changed.
+    fn revised(&mut self, key: u32) {
+        self.streams[key as usize].revise();
+        self.changed(key);
+    }
+
+    fn changed(&mut self, key: u32) {
+        let stream = &mut self.streams[key as usize];
+        if stream.watch == Watch::Quiet {
+            stream.watch = Watch::Changed;
+            self.changed.push(stream.id);
+        }
     }
 
     /// The stream behind a key.
@@ -334,7 +407,9 @@ impl Registry {
             let mut stream = self.remove(key);
             let counted = stream.creator.take();
             let creator = counted.as_ref().map(super::addresses::Counted::address);
-            counted.into_iter().for_each(|counted| self.creators.remove(counted));
+            if let Some(counted) = counted {
+                self.creators.remove(counted);
+            }
             Given { stream, creator }
         };
         keys.into_iter().map(give).collect()
@@ -343,6 +418,9 @@ impl Registry {
     fn forget(&mut self, key: u32) {
         let stream = self.remove(key);
         debug_assert!(!stream.is_active(), "an active stream is never forgotten");
+        if stream.watch == Watch::Changed {
+            self.departed.push(stream);
+        }
     }
 
     fn remove(&mut self, key: u32) -> Stream {
@@ -465,6 +543,42 @@ mod tests {
         registry.end(StreamKey(2), Ending::Finished, now);
         assert_eq!(registry.expire(later(now)), None);
         assert_eq!((registry.len(), registry.weight), (0, 0));
+    }
+
+    #[test]
+    fn changes_of_watched_streams_are_noted_once() {
+        let (mut registry, now) = begin();
+        let (one, other) = (Uuid::from_u128(1), Uuid::from_u128(2));
+        registry.create(one, None, creator(1), now).unwrap();
+        registry.create(other, None, creator(1), now).unwrap();
+        registry.connect(one, Side::Source, Client(1), now);
+        assert!(!registry.has_changes(), "nobody watches");
+        registry.watch(one, true);
+        registry.connect(one, Side::Destination, Client(2), now);
+        registry.connect(other, Side::Source, Client(3), now);
+        assert!(registry.delete(one, report(1), now).is_some());
+        assert_eq!(registry.take_changes(), [one]);
+        assert!(registry.take_changes().is_empty());
+        registry.watch(other, true);
+        registry.watch(other, false);
+        assert!(registry.delete(other, report(1), now).is_some());
+        assert!(!registry.has_changes(), "nobody watches any more");
+    }
+
+    #[test]
+    fn a_watched_stream_is_found_until_its_end_was_looked_at() {
+        let (mut registry, now) = begin();
+        registry.limits.streams = 1;
+        let id = Uuid::from_u128(1);
+        registry.create(id, None, creator(1), now).unwrap();
+        registry.watch(id, true);
+        assert!(registry.delete(id, report(1), now).is_some());
+        registry.create(Uuid::from_u128(2), None, creator(1), now).unwrap();
+        assert!(registry.get(id).is_none());
+        assert_eq!(registry.take_changes(), [id]);
+        assert_eq!(registry.watched(id).map(Stream::state), Some(State::ClientError));
+        registry.forget_departed();
+        assert!(registry.watched(id).is_none());
     }
 
     #[test]
