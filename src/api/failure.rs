@@ -1,5 +1,6 @@
 //! Every way to refuse, and how it is said: status, name, message.
 
+use super::Busy;
 use crate::http::chunked::ChunkError;
 use crate::http::reject::Reject;
 use crate::rendezvous::{Ending, Report, Side};
@@ -17,6 +18,10 @@ pub enum Failure {
     InvalidBody(String),
     /// A JSON body longer than the limit.
     BodyTooLarge(usize),
+    /// An upload of more than this many bytes, as its source is told.
+    UploadTooLarge(u64),
+    /// The same, as its destination is told.
+    SourceTooLarge(u64),
     /// The body ended before its announced length.
     BodyBroken,
     /// The request, or the next byte of its body, did not come in time.
@@ -43,8 +48,10 @@ pub enum Failure {
     Failed(Side),
     /// The waiting time ran out.
     SessionTimeout,
-    /// A limit is reached.
-    TooBusy(&'static str),
+    /// The relay is about to stop, and cannot do what was asked for.
+    Stopping,
+    /// A limit is reached, or nothing new is taken on; see the relay's settings for the status.
+    TooBusy(Busy),
     /// The other side reported this.
     Reported(Box<Report>),
 }
@@ -59,12 +66,13 @@ impl Failure {
         }
     }
 
-    /// What a client is told that waits, or asks for a stream, while the relay drains.
+    /// What the status of a stream shows that ended because the relay stops.
     pub fn stopping() -> Report {
+        let failure = Self::TooBusy(Busy::Stopping);
         Report {
-            status: 503,
-            name: "TooBusyError".into(),
-            message: "The relay is about to stop".into(),
+            status: failure.status(),
+            name: failure.name().into(),
+            message: failure.message().into(),
         }
     }
 
@@ -75,6 +83,7 @@ impl Failure {
             Ending::TimedOut(_) => Some(Self::SessionTimeout),
             Ending::Disconnected(side) => Some(Self::Disconnected(*side)),
             Ending::Failed(side) => Some(Self::Failed(*side)),
+            Ending::TooLarge(most) => Some(Self::SourceTooLarge(*most)),
             Ending::Reported(report) => Some(Self::Reported(report.clone())),
         }
     }
@@ -84,16 +93,16 @@ impl Failure {
         match self {
             Self::Rejected(reject) => reject.status(),
             Self::BadFraming(_) | Self::InvalidBody(_) | Self::BodyBroken => 400,
-            Self::BodyTooLarge(_) => 413,
+            Self::BodyTooLarge(_) | Self::UploadTooLarge(_) => 413,
             Self::RequestTimeout(_) => 408,
             Self::ExpectationFailed => 417,
             Self::NoTunnel => 501,
             Self::SessionNotFound | Self::BadRoute => 404,
             Self::MethodNotAllowed(_) => 405,
-            Self::StreamStarted => 409,
+            Self::StreamStarted | Self::Stopping => 409,
             Self::Forbidden => 403,
             Self::AlreadyConnected(_) => 429,
-            Self::Disconnected(_) | Self::Failed(_) => 502,
+            Self::Disconnected(_) | Self::Failed(_) | Self::SourceTooLarge(_) => 502,
             Self::SessionTimeout => 504,
             Self::TooBusy(_) => 503,
             Self::Reported(report) => report.status,
@@ -106,16 +115,19 @@ impl Failure {
             Self::Rejected(reject) => reject.name(),
             Self::BadFraming(_) | Self::BodyBroken => "BadRequestError",
             Self::InvalidBody(_) => "InvalidBodyError",
-            Self::BodyTooLarge(_) => "ContentTooLargeError",
+            Self::BodyTooLarge(_) | Self::UploadTooLarge(_) => "ContentTooLargeError",
             Self::RequestTimeout(_) => "RequestTimeoutError",
             Self::ExpectationFailed => "ExpectationFailedError",
             Self::NoTunnel => "NotImplementedError",
             Self::SessionNotFound => "SessionNotFoundError",
             Self::BadRoute | Self::MethodNotAllowed(_) => "BadRouteError",
             Self::StreamStarted => "StreamStartedError",
+            Self::Stopping => "StoppingError",
             Self::Forbidden => "ForbiddenError",
             Self::AlreadyConnected(_) => "AlreadyConnectedError",
-            Self::Disconnected(Side::Source) | Self::Failed(Side::Source) => "StreamSourceError",
+            Self::Disconnected(Side::Source)
+            | Self::Failed(Side::Source)
+            | Self::SourceTooLarge(_) => "StreamSourceError",
             Self::Disconnected(Side::Destination) | Self::Failed(Side::Destination) => {
                 "StreamDestinationError"
             }
@@ -134,8 +146,19 @@ impl Failure {
             Self::BodyTooLarge(limit) => {
                 return Cow::Owned(format!("The request body is longer than {limit} bytes"));
             }
+            Self::UploadTooLarge(most) => {
+                return Cow::Owned(format!(
+                    "The upload is longer than {most} bytes, the most a stream may carry"
+                ));
+            }
+            Self::SourceTooLarge(most) => {
+                return Cow::Owned(format!(
+                    "Stream source has more than {most} bytes, the most a stream may carry"
+                ));
+            }
             Self::BodyBroken => "The request body ended before its announced end",
-            Self::RequestTimeout(message) | Self::TooBusy(message) => message,
+            Self::RequestTimeout(message) => message,
+            Self::TooBusy(busy) => busy.message(),
             Self::ExpectationFailed => "The only expectation this relay meets is 100-continue",
             Self::NoTunnel => "This relay is no tunnel: CONNECT is not supported",
             Self::SessionNotFound => "The specified session id does not exist",
@@ -143,6 +166,7 @@ impl Failure {
                 "No endpoint exists for the specified method and/or route"
             }
             Self::StreamStarted => "The specified session has already started streaming",
+            Self::Stopping => "The relay is about to stop, which cannot be taken back",
             Self::Forbidden => "The list of streams is for trusted networks only",
             Self::AlreadyConnected(side) => {
                 return Cow::Owned(format!(
@@ -159,12 +183,10 @@ impl Failure {
         })
     }
 
-    /// After how many seconds another try makes sense (RFC 9110 10.2.3).
-    pub fn retry_after_seconds(&self) -> Option<&'static str> {
-        match self.status() {
-            429 | 503 => Some("1"),
-            _ => None,
-        }
+    /// Whether another try makes sense after a while, which the answer says with `Retry-After`
+    /// (RFC 9110 10.2.3).
+    pub fn may_pass(&self) -> bool {
+        matches!(self, Self::TooBusy(_)) || matches!(self.status(), 429 | 503)
     }
 
     /// The methods the path takes, for `Allow` (RFC 9110 10.2.1).

@@ -1,6 +1,7 @@
 //! What requests mean: a request head becomes a [`Route`], a body becomes a value, an outcome
 //! becomes a response. PURE: no socket, no clock.
 
+pub mod busy;
 pub mod creation;
 pub mod download;
 pub mod failure;
@@ -9,6 +10,7 @@ pub mod report;
 pub mod route;
 pub mod status;
 
+pub use busy::Busy;
 pub use download::Upload;
 pub use failure::Failure;
-pub use route::{Route, route};
+pub use route::{Audience, Control, Route, route};

@@ -1,6 +1,8 @@
 //! One client connection: its socket, its two readiness latches, and where it is in its life.
 
+use super::admin::Realm;
 use super::listing::Listing;
+use super::load::Counted;
 use super::sockopt;
 use super::token::ConnId;
 use crate::api::Upload;
@@ -8,7 +10,7 @@ use crate::http::body::BodyDecoder;
 use crate::http::head::{Method, RequestHead, Version};
 use crate::http::negotiate;
 use crate::rendezvous::{Side, StreamKey};
-use mio::net::TcpStream;
+use socket2::Socket;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 use uuid::Uuid;
@@ -137,8 +139,9 @@ impl Output {
 #[derive(Debug)]
 pub(super) struct Conn {
     pub id: ConnId,
-    pub socket: TcpStream,
+    pub socket: Socket,
     pub peer: IpAddr,
+    pub realm: Realm,
     pub phase: Phase,
     pub reply: Reply,
     /// Bytes that were read and belong to what comes next.
@@ -154,6 +157,8 @@ pub(super) struct Conn {
     pub peer_end: PeerEnd,
     /// In the run queue.
     pub queued: bool,
+    /// Where it counts at present.
+    pub counted: Counted,
     /// When patience ends; the truth behind the entries in the timers.
     pub deadline: Option<Instant>,
     /// When the timers look at this connection next.
@@ -161,11 +166,12 @@ pub(super) struct Conn {
 }
 
 impl Conn {
-    pub fn new(id: ConnId, socket: TcpStream, peer: IpAddr) -> Self {
+    pub fn new(id: ConnId, socket: Socket, peer: IpAddr, realm: Realm) -> Self {
         Self {
             id,
             socket,
             peer,
+            realm,
             phase: Phase::Head,
             reply: Reply::UNKNOWN,
             carry: Vec::new(),
@@ -175,6 +181,7 @@ impl Conn {
             writable: true,
             peer_end: PeerEnd::Open,
             queued: false,
+            counted: Counted::default(),
             deadline: None,
             timer_at: None,
         }
@@ -197,7 +204,7 @@ impl Conn {
 
     fn set_linger(&self, linger: Option<Duration>) {
         // The kernel refuses it for no TCP socket.
-        let _ = socket2::SockRef::from(&self.socket).set_linger(linger);
+        let _ = self.socket.set_linger(linger);
     }
 
     /// Whether it is lingered with, and nothing more may be discarded.

@@ -1,8 +1,8 @@
 //! Accepting connections, bounded per turn, and surviving the day descriptors run out.
 
+use super::admin::Realm;
 use super::relay::Relay;
-use crate::api::Failure;
-use crate::http::date::HttpDate;
+use crate::api::{Busy, Failure};
 use crate::http::head::Version;
 use crate::http::response::HeadWriter;
 use crate::splice::copy;
@@ -14,7 +14,7 @@ use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use std::fs::File;
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 /// Connections one listener accepts in one turn before others have theirs.
@@ -112,6 +112,7 @@ impl Listeners {
     pub fn accept(&mut self, relay: &mut Relay) {
         if self.paused_until.is_some_and(|until| until <= relay.now.monotonic) {
             self.paused_until = None;
+            relay.accept_paused = false;
         }
         if !self.is_ready() {
             return;
@@ -136,12 +137,13 @@ impl Listeners {
     fn pause(&mut self, index: usize, error: &io::Error, relay: &mut Relay) {
         log::error!("accepting pauses for {} ms: {error}", PAUSE.as_millis());
         self.paused_until = Some(relay.now.monotonic + PAUSE);
+        relay.accept_paused = true;
         self.ready = true;
         relay.pool.close_idle();
         for _ in 0..REFUSALS_PER_TURN {
             self.spare = None;
             match accept_one(&self.sockets[index]) {
-                Accepted::One(socket, _) => refuse(&socket, &relay.date),
+                Accepted::One(socket, _) => refuse(&socket, relay),
                 Accepted::Lost => {}
                 Accepted::None | Accepted::OutOf(_) => break,
             }
@@ -215,25 +217,27 @@ fn accept_one(socket: &TcpListener) -> Accepted {
 fn welcome(relay: &mut Relay, socket: TcpStream, peer: SocketAddr) {
     let full = relay.served() >= relay.max_connections;
     let patience = relay.settings.keep_alive_timeout;
-    let Some(id) = relay.admit(socket, peer.ip()) else { return };
+    let Some(id) = relay.admit(OwnedFd::from(socket).into(), peer.ip(), Realm::Public) else {
+        return;
+    };
     relay.set_deadline(id, patience);
-    if full {
-        relay.refuse_unread(
-            id,
-            &Failure::TooBusy("As many connections as this relay may serve are open"),
-        );
+    let refusal =
+        if full { Some(Failure::TooBusy(Busy::Connections)) } else { relay.count_address(id) };
+    if let Some(failure) = refusal {
+        relay.refuse_unread(id, &failure);
     }
 }
 
 /// Refuses a connection that cannot even be watched.
-fn refuse(socket: &TcpStream, date: &HttpDate) {
-    let failure = Failure::TooBusy("This relay has no descriptor left for another connection");
+fn refuse(socket: &TcpStream, relay: &Relay) {
+    let failure = Failure::TooBusy(Busy::Descriptors);
     let body = failure.body(false);
+    let seconds = relay.settings.load.retry_after_seconds().to_string();
     let mut response = Vec::new();
-    HeadWriter::new(&mut response, failure.status(), date)
+    HeadWriter::new(&mut response, relay.status_of(&failure), &relay.date)
         .field("Content-Type", b"application/json")
         .content_length(body.len() as u64)
-        .field("Retry-After", b"1")
+        .field("Retry-After", seconds.as_bytes())
         .connection(false, Version::Http11)
         .end();
     response.extend_from_slice(body.as_bytes());

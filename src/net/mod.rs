@@ -10,16 +10,19 @@
 //! | `body` | reading a JSON body |
 //! | `answer` | writing responses, and what follows them |
 //! | `listing` | the streamed list of streams |
+//! | `admin` | the admin listener and operators' requests |
 //! | `drive` | one transfer, one system call at a time |
 //! | `ending` | how the two sides of a transfer are told |
 //! | `waiting` | noticing that a waiting side went away |
 //! | `linger` | closing without losing the answer |
+//! | `load` | load limits: what counts, and what is refused |
 //! | `shutdown` | draining |
 //! | `reload` | reading the configuration again |
 //! | `conn`, `token`, `timers` | one connection, its name, its patience |
 //! | `doctor` | trying what the machine allows, for `rdv doctor` |
 //! | `budget`, `signals`, `sockopt` | descriptors there are, signals as events, what sockets can be told |
 
+mod admin;
 mod answer;
 mod body;
 mod budget;
@@ -31,6 +34,7 @@ mod event_loop;
 mod linger;
 mod listener;
 mod listing;
+mod load;
 mod relay;
 mod reload;
 mod request;

@@ -1,6 +1,7 @@
 //! Every limit and every time of `rdv serve`, as flags with units and defaults.
 
-use super::units;
+use super::admin::AdminSettings;
+use super::{LoadSettings, units};
 use clap::Args;
 use ipnet::IpNet;
 use std::net::{IpAddr, SocketAddr};
@@ -84,6 +85,14 @@ pub struct Settings {
         require_equals = true, action = clap::ArgAction::Set, value_name = "BOOL"
     )]
     pub no_splice: bool,
+
+    /// Where operators are served.
+    #[command(flatten)]
+    pub admin: AdminSettings,
+
+    /// How much load is taken on.
+    #[command(flatten)]
+    pub load: LoadSettings,
 }
 
 impl Settings {
@@ -96,7 +105,7 @@ impl Settings {
 /// More than any machine serves, and far from where sums overflow.
 const NUMBER_MAX: usize = 1 << 24;
 
-fn any_number(text: &str) -> Result<usize, String> {
+pub(super) fn any_number(text: &str) -> Result<usize, String> {
     number(text, 0)
 }
 
