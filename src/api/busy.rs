@@ -20,6 +20,8 @@ pub enum Busy {
     Suspended,
     /// It takes nothing new on: it is about to stop.
     Stopping,
+    /// Its successor serves already: a new connection reaches that one.
+    Replaced,
 }
 
 impl Busy {
@@ -40,6 +42,7 @@ impl Busy {
             }
             Self::Suspended => "The relay is suspended and takes no new streams for now",
             Self::Stopping => "The relay is about to stop",
+            Self::Replaced => "Another process has taken over; send the request again",
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Every limit and every time of `rdv serve`, as flags with units and defaults.
 
 use super::admin::AdminSettings;
-use super::{LoadSettings, units};
+use super::{HandoverSettings, LoadSettings, units};
 use clap::Args;
 use ipnet::IpNet;
 use std::net::{IpAddr, SocketAddr};
@@ -42,7 +42,7 @@ pub struct Settings {
     #[arg(long, value_name = "BYTES", default_value = "1MiB", value_parser = units::size)]
     pub linger_bytes: usize,
 
-    /// How long running transfers may go on after SIGTERM or SIGINT
+    /// How long running transfers may go on after SIGTERM
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = units::duration)]
     pub drain_timeout: Duration,
 
@@ -93,6 +93,10 @@ pub struct Settings {
     /// How much load is taken on.
     #[command(flatten)]
     pub load: LoadSettings,
+
+    /// How a new process takes over.
+    #[command(flatten)]
+    pub handover: HandoverSettings,
 }
 
 impl Settings {
