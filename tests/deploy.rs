@@ -4,6 +4,8 @@
 mod support;
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::str::FromStr;
@@ -210,6 +212,35 @@ fn the_service_sends_signals_that_the_relay_takes() {
     let reload = value("rdv.service", "ExecReload");
     let signal = reload.split(" -").nth(1).and_then(|rest| rest.split(' ').next());
     assert_taken(&format!("SIG{}", signal.expect("kill -SIGNAL")));
+}
+
+/// The script with a manager that runs a service of this process, and with its user made.
+fn upgrade(main_process: u32) {
+    let directory = tempfile::tempdir().expect("a directory");
+    let place = |name: &str, text: &str| {
+        let path = directory.path().join(name);
+        fs::write(&path, text).expect(name);
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect(name);
+    };
+    place("getent", "#!/bin/sh\n");
+    place("systemctl", &format!("#!/bin/sh\n[ $1 != show ] || echo {main_process}\n"));
+    let booted = directory.path().to_str().expect("a path");
+    let script = deployed("debian/postinst").replace("/run/systemd/system", booted);
+    let path = format!("{booted}:{}", std::env::var("PATH").expect("PATH"));
+    let arguments = ["-c", &script, "postinst", "configure", "0.0.1"];
+    let done = Command::new("sh").args(arguments).env("PATH", path).status().expect("sh");
+    assert!(done.success());
+}
+
+#[test]
+fn an_upgrade_hands_over() {
+    let mut service = Command::new("sleep").arg("600").spawn().expect("sleep");
+    upgrade(service.id());
+    let status = service.wait().expect("wait");
+    assert_eq!(status.signal(), Some(Signal::SIGUSR2 as i32));
+    assert_taken("SIGUSR2");
+    // A service that does not run.
+    upgrade(0);
 }
 
 #[test]

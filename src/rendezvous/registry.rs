@@ -334,7 +334,9 @@ impl Registry {
             let mut stream = self.remove(key);
             let counted = stream.creator.take();
             let creator = counted.as_ref().map(super::addresses::Counted::address);
-            counted.into_iter().for_each(|counted| self.creators.remove(counted));
+            if let Some(counted) = counted {
+                self.creators.remove(counted);
+            }
             Given { stream, creator }
         };
         keys.into_iter().map(give).collect()
