@@ -103,7 +103,8 @@ impl EventLoop {
         let streams = self.predecessor.take_over()?;
         self.relay.tick(now());
         self.relay.adopt(&streams);
-        self.manager.started("Serving");
+        let addresses: Vec<String> = self.addresses().iter().map(SocketAddr::to_string).collect();
+        self.manager.started(&format!("Serving on {}", addresses.join(", ")));
         Ok(())
     }
 

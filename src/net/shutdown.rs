@@ -157,10 +157,11 @@ impl EventLoop {
     fn step_down(&mut self, successor: Successor) {
         let process = successor.process;
         self.relay.mode = Mode::HandedOver;
+        // Before the new one says that it is ready: the manager listens to the main process only.
+        self.manager.moved_to(process, "Serving");
         let streams = self.relay.give_away();
         self.handover.step_down_for(successor, streams);
         log::info!("hand-over: process {process} serves now, this one drains");
-        self.manager.moved_to(process, "Serving");
         self.leave(Mode::HandedOver, "");
         let limit: Option<Duration> = self.relay.settings.handover.handover_drain_timeout;
         self.stopping = Stopping::Draining(limit.map(|limit| self.relay.now.monotonic + limit));
@@ -211,13 +212,13 @@ impl Relay {
 
     /// Takes over the streams that another process has given away.
     pub(super) fn adopt(&mut self, lines: &[String]) {
-        let mut lost = 0;
+        let mut kept = 0;
         for line in lines {
             let taken = moved::read(line).is_some_and(|stream| self.adopt_one(stream));
-            lost += usize::from(!taken);
+            kept += usize::from(taken);
         }
-        if lost > 0 {
-            log::warn!("hand-over: {lost} of {} waiting streams could not be kept", lines.len());
+        if kept < lines.len() {
+            log::warn!("hand-over: only {kept} of {} waiting streams are kept", lines.len());
         }
     }
 
