@@ -165,6 +165,19 @@ impl Drop for Successor {
 }
 
 #[test]
+fn a_manager_that_cannot_be_told_of_a_new_process_forbids_one() {
+    let mut command = Command::new("sh");
+    command.args(["-c", "SYSTEMD_EXEC_PID=$$ exec \"$@\"", "sh", env!("CARGO_BIN_EXE_rdv")]);
+    command.args(["serve", "--listen", "127.0.0.1:0"]).env_remove("NOTIFY_SOCKET");
+    let relay = Relay::from_command(command, 1);
+    relay.signal(Signal::SIGUSR2);
+    eventually("it says why", || relay.process().stderr().contains("Type=notify").then_some(()));
+    relay.turn();
+    relay.signal(Signal::SIGTERM);
+    assert_clean_end(&relay.finish());
+}
+
+#[test]
 fn a_failed_hand_over_is_told_to_the_manager() {
     let manager = Manager::new();
     let folder = tempfile::tempdir().expect("a folder");

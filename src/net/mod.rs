@@ -15,7 +15,8 @@
 //! | `waiting` | noticing that a waiting side went away |
 //! | `linger` | closing without losing the answer |
 //! | `shutdown` | how a process ends: stopping, draining, after a hand-over |
-//! | `handover`, `program` | starting a new process that takes over |
+//! | `succession` | a new process takes over: what waits moves, what runs stays |
+//! | `handover`, `successor`, `parcel`, `program` | starting that process with our sockets |
 //! | `inherited` | sockets from systemd, or from the process that hands over |
 //! | `conn`, `token`, `timers` | one connection, its name, its patience |
 //! | `budget`, `signals`, `sockopt` | descriptors there are, signals as events, what sockets can be told |
@@ -32,12 +33,15 @@ mod inherited;
 mod linger;
 mod listener;
 mod listing;
+mod parcel;
 mod program;
 mod relay;
 mod request;
 mod shutdown;
 mod signals;
 mod sockopt;
+mod succession;
+mod successor;
 mod timers;
 mod token;
 mod waiting;
