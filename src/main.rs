@@ -25,7 +25,9 @@ enum Command {
 
 const EXIT_STATUS: &str = "\
 Times are written 250ms, 60s, 10m, 6h; sizes in bytes, or 64KiB, 1MiB.
-Exit status: 0 after SIGTERM, SIGQUIT or SIGINT, 1 when the relay cannot run, 2 for wrong arguments.";
+Signals: TERM drains for --drain-timeout, QUIT drains without a limit, INT stops at once, USR2 lets
+a new process of this program take over.
+Exit status: 0 after a signal, 1 when the relay cannot run, 2 for wrong arguments.";
 
 fn main() -> ExitCode {
     let log = env_logger::Env::default().default_filter_or("info");

@@ -70,8 +70,14 @@ impl EventLoop {
     /// ends it, and any order while closing is the last.
     pub(super) fn end(&mut self, how: How, signal: Signal) {
         let until = self.relay.now.monotonic + self.relay.settings.drain_timeout;
+        let handed_over = self.relay.mode == Mode::HandedOver;
         match (how, self.stopping) {
             (_, Stopping::Closing(_) | Stopping::Stopped) => self.stopping = Stopping::Stopped,
+            (How::Drain, Stopping::Draining(Some(limit))) if handed_over => {
+                log::info!("{signal}: draining");
+                self.leave(Mode::Draining, "Draining");
+                self.stopping = Stopping::Draining(Some(until.min(limit)));
+            }
             (How::Quickly, Stopping::No | Stopping::Draining(_))
             | (How::Drain, Stopping::Draining(Some(_))) => {
                 log::info!("{signal}: stopping");
