@@ -124,7 +124,8 @@ impl EventLoop {
         if successor {
             self.admin.take_charge();
         }
-        self.manager.started("Serving");
+        let addresses: Vec<String> = self.addresses().iter().map(SocketAddr::to_string).collect();
+        self.manager.started(&format!("Serving on {}", addresses.join(", ")));
         Ok(())
     }
 

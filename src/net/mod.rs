@@ -20,7 +20,8 @@
 //! | `load` | load limits: what counts, and what is refused |
 //! | `reload` | reading the configuration again |
 //! | `shutdown` | how a process ends: stopping, draining, after a hand-over |
-//! | `handover`, `program` | starting a new process that takes over |
+//! | `succession` | a new process takes over: what waits moves, what runs stays |
+//! | `handover`, `successor`, `parcel`, `program` | starting that process with our sockets |
 //! | `inherited` | sockets from systemd, or from the process that hands over |
 //! | `conn`, `token`, `timers` | one connection, its name, its patience |
 //! | `doctor` | trying what the machine allows, for `rdv doctor` |
@@ -43,6 +44,7 @@ mod linger;
 mod listener;
 mod listing;
 mod load;
+mod parcel;
 mod program;
 mod relay;
 mod reload;
@@ -51,6 +53,8 @@ mod sampling;
 mod shutdown;
 mod signals;
 mod sockopt;
+mod succession;
+mod successor;
 mod tcp_info;
 mod timers;
 mod token;
