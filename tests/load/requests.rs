@@ -127,3 +127,61 @@ fn wrong_limits_are_refused_with_one_line() {
         assert!(lines[0].contains(flag), "{}", lines[0]);
     }
 }
+
+/// Exactly three requests are served at once, no more and no fewer.
+fn assert_three(relay: &Relay, after: &str) {
+    let streams: Vec<String> = (0..3).map(|_| relay.create()).collect();
+    let get = |at: usize| ask("GET", &format!("/stream/{}", streams[at]));
+    // Asking for their states is the third request at these times.
+    let first = relay.waiting_with(&get(0), &streams[0]);
+    let second = relay.waiting_with(&get(1), &streams[1]);
+    let mut third = relay.connect();
+    third.ask(&get(2));
+    eventually(&format!("three count after {after}"), || {
+        (relay.get("/ping").status() == 503).then_some(())
+    });
+    drop((first, second, third));
+    eventually(&format!("none counts after {after}"), || {
+        let waiting = relay.get("/stream?active=true");
+        (waiting.status() == 200 && waiting.text() == "[]\n").then_some(())
+    });
+}
+
+#[test]
+fn the_count_of_requests_is_exact_however_streams_end() {
+    let relay = Relay::start(&["--max-concurrent", "3"]);
+    assert_three(&relay, "the start");
+    for framing in [Framing::Length(5), Framing::Chunked] {
+        for old in [false, true] {
+            let pair = || relay.pair_with(framing, |get| if old { get.http10() } else { get });
+            let mut whole = pair();
+            whole.pass_first(b"hello");
+            whole.complete();
+            assert_three(&relay, "completion");
+
+            let mut cut = pair();
+            cut.pass_first(b"hel");
+            drop(cut.source);
+            cut.destination.rest();
+            assert_three(&relay, "a source that left");
+
+            let mut alone = pair();
+            alone.pass_first(b"hel");
+            drop(alone.destination);
+            assert_eq!(alone.source.response().status(), 502);
+            assert_three(&relay, "a destination that left");
+
+            let mut deleted = pair();
+            let delete = ask("DELETE", &format!("/stream/{}", deleted.id));
+            assert_eq!(relay.exchange(&delete).status(), 204);
+            assert_eq!(deleted.destination.response().status(), 410);
+            assert_eq!(deleted.source.response().status(), 410);
+            assert_three(&relay, "deletion");
+        }
+    }
+    let mut broken = relay.pair(Framing::Chunked);
+    broken.source.send("no size\r\n");
+    assert_eq!(broken.source.response().status(), 400);
+    assert_eq!(broken.destination.response().status(), 502);
+    assert_three(&relay, "broken framing");
+}
