@@ -195,7 +195,7 @@ fn a_stream_that_pauses_can_end_in_all_ways() {
 #[test]
 fn a_rate_nobody_reaches_changes_nothing() {
     let relay = Relay::start(&["--max-rate", "64GiB"]);
-    let data = pattern(34, 32 << 20);
+    let data = pattern(34, 8 << 20);
     let coded = chunks(&data, &[300 << 10]);
     for (framing, body) in [(Framing::Length(data.len()), &data), (Framing::Chunked, &coded)] {
         let mut pair = relay.pair(framing);
