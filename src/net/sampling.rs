@@ -8,7 +8,7 @@ use super::tcp_info;
 use super::token::ConnId;
 use crate::api::{bottleneck, status};
 use crate::rendezvous::Side;
-use crate::rendezvous::pace::{Sample, Waits};
+use crate::rendezvous::bottleneck::{Sample, Waits};
 use serde_json::Value;
 use std::time::{Duration, Instant};
 use uuid::Uuid;

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::rendezvous::Side;
-use crate::rendezvous::pace::Waits;
+use crate::rendezvous::bottleneck::Waits;
 use std::time::Instant;
 
 /// One second in which a side was waited for in pauses of so many milliseconds each.
