@@ -3,7 +3,8 @@
 use clap::{Parser, Subcommand};
 use rdv::net::EventLoop;
 use rdv::ops::Settings;
-use std::io::Write as _;
+use rdv::ops::operator_log::OperatorLog;
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 /// A rendezvous relay: one HTTP upload meets one HTTP download, and the kernel moves the bytes.
@@ -28,8 +29,6 @@ Times are written 250ms, 60s, 10m, 6h; sizes in bytes, or 64KiB, 1MiB.
 Exit status: 0 after SIGTERM or SIGINT, 1 when the relay cannot run, 2 for wrong arguments.";
 
 fn main() -> ExitCode {
-    let log = env_logger::Env::default().default_filter_or("info");
-    env_logger::Builder::from_env(log).format_target(false).init();
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => return explain(&error),
@@ -38,13 +37,22 @@ fn main() -> ExitCode {
         Some(Command::Serve(settings)) => settings,
         None => arguments.serve,
     };
+    let log = match OperatorLog::start() {
+        Ok(log) => log,
+        Err(error) => return fail(&error),
+    };
     match rdv::net::serve(settings, announce) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("rdv: {error}");
-            ExitCode::FAILURE
+            log.flush();
+            fail(&error)
         }
     }
+}
+
+fn fail(error: &io::Error) -> ExitCode {
+    eprintln!("rdv: {error}");
+    ExitCode::FAILURE
 }
 
 /// Wrong arguments are one clear line; help and version are printed as they are.

@@ -1,5 +1,7 @@
-//! How the relay is run: its settings.
+//! How the relay is run: its settings, its logs.
 
+pub mod lines;
+pub mod operator_log;
 pub mod settings;
 pub mod units;
 
