@@ -81,6 +81,7 @@ impl Relay {
         self.registry
             .create(stream, headers, self.now)
             .map_err(|_| Failure::TooBusy(STREAMS_FULL))?;
+        self.note_created(id, stream);
         self.answer_created(id, stream);
         Ok(())
     }

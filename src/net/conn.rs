@@ -1,6 +1,7 @@
 //! One client connection: its socket, its two readiness latches, and where it is in its life.
 
 use super::listing::Listing;
+use super::note::Note;
 use super::sockopt;
 use super::token::ConnId;
 use crate::api::Upload;
@@ -9,7 +10,7 @@ use crate::http::head::{Method, RequestHead, Version};
 use crate::http::negotiate;
 use crate::rendezvous::{Side, StreamKey};
 use mio::net::TcpStream;
-use std::net::IpAddr;
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 use uuid::Uuid;
 
@@ -138,9 +139,11 @@ impl Output {
 pub(super) struct Conn {
     pub id: ConnId,
     pub socket: TcpStream,
-    pub peer: IpAddr,
+    pub peer: SocketAddr,
     pub phase: Phase,
     pub reply: Reply,
+    /// What is noted of the request at hand, if anything is.
+    pub note: Option<Box<Note>>,
     /// Bytes that were read and belong to what comes next.
     pub carry: Vec<u8>,
     /// How many bytes of `carry` were looked at and found to be no whole head.
@@ -161,13 +164,14 @@ pub(super) struct Conn {
 }
 
 impl Conn {
-    pub fn new(id: ConnId, socket: TcpStream, peer: IpAddr) -> Self {
+    pub fn new(id: ConnId, socket: TcpStream, peer: SocketAddr) -> Self {
         Self {
             id,
             socket,
             peer,
             phase: Phase::Head,
             reply: Reply::UNKNOWN,
+            note: None,
             carry: Vec::new(),
             seen: 0,
             output: Output::default(),
@@ -177,6 +181,14 @@ impl Conn {
             queued: false,
             deadline: None,
             timer_at: None,
+        }
+    }
+
+    /// The socket took bytes of the output.
+    pub fn sent(&mut self, count: usize) {
+        self.output.sent(count);
+        if let Some(note) = &mut self.note {
+            note.sent(count);
         }
     }
 

@@ -75,7 +75,8 @@ impl EventLoop {
         let budget = budget::claim(settings.max_connections, others);
         let listeners = Listeners::bind(&settings.listen, poll.registry(), FIRST_LISTENER)?;
         let registry = poll.registry().try_clone()?;
-        let relay = Relay::new(settings, budget.max_connections, registry, now());
+        let mut relay = Relay::new(settings, budget.max_connections, registry, now());
+        relay.open_logs()?;
         Ok(Self { poll, signals, listeners, relay, budget, stopping: Stopping::No })
     }
 
@@ -109,6 +110,7 @@ impl EventLoop {
             }
             self.turn(&events);
         }
+        self.relay.log_rest();
         Ok(())
     }
 
@@ -139,6 +141,7 @@ impl EventLoop {
             }
         }
         self.relay.expire();
+        self.relay.write_log();
         self.look_after_stopping();
     }
 
@@ -164,6 +167,11 @@ impl EventLoop {
     fn obey_signals(&mut self) {
         while let Some(signal) = self.signals.next() {
             match (signal, self.stopping) {
+                (Signal::SIGUSR1, _) => {
+                    if let Some(log) = &mut self.relay.access_log {
+                        log.reopen();
+                    }
+                }
                 (Signal::SIGTERM | Signal::SIGINT, Stopping::No) => {
                     log::info!("{signal}: draining");
                     self.listeners.close();

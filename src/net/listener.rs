@@ -2,7 +2,6 @@
 
 use super::relay::Relay;
 use crate::api::Failure;
-use crate::http::date::HttpDate;
 use crate::http::head::Version;
 use crate::http::response::HeadWriter;
 use crate::splice::copy;
@@ -141,7 +140,7 @@ impl Listeners {
         for _ in 0..REFUSALS_PER_TURN {
             self.spare = None;
             match accept_one(&self.sockets[index]) {
-                Accepted::One(socket, _) => refuse(&socket, &relay.date),
+                Accepted::One(socket, peer) => refuse(&socket, peer, relay),
                 Accepted::Lost => {}
                 Accepted::None | Accepted::OutOf(_) => break,
             }
@@ -215,7 +214,7 @@ fn accept_one(socket: &TcpListener) -> Accepted {
 fn welcome(relay: &mut Relay, socket: TcpStream, peer: SocketAddr) {
     let full = relay.served() >= relay.max_connections;
     let patience = relay.settings.keep_alive_timeout;
-    let Some(id) = relay.admit(socket, peer.ip()) else { return };
+    let Some(id) = relay.admit(socket, peer) else { return };
     relay.set_deadline(id, patience);
     if full {
         relay.refuse_unread(
@@ -226,18 +225,23 @@ fn welcome(relay: &mut Relay, socket: TcpStream, peer: SocketAddr) {
 }
 
 /// Refuses a connection that cannot even be watched.
-fn refuse(socket: &TcpStream, date: &HttpDate) {
+fn refuse(socket: &TcpStream, peer: SocketAddr, relay: &mut Relay) {
     let failure = Failure::TooBusy("This relay has no descriptor left for another connection");
     let body = failure.body(false);
     let mut response = Vec::new();
-    HeadWriter::new(&mut response, failure.status(), date)
+    HeadWriter::new(&mut response, failure.status(), &relay.date)
         .field("Content-Type", b"application/json")
         .content_length(body.len() as u64)
         .field("Retry-After", b"1")
         .connection(false, Version::Http11)
         .end();
+    let head_bytes = response.len();
     response.extend_from_slice(body.as_bytes());
-    let _ = copy::write(socket, &response, false);
+    let sent = match copy::write(socket, &response, false) {
+        Ok(copy::Write::Moved(count)) => count.saturating_sub(head_bytes),
+        Ok(copy::Write::Blocked) | Err(_) => 0,
+    };
+    relay.log_refused(peer, failure.status(), sent as u64);
     let _ = socket.shutdown(std::net::Shutdown::Write);
     let _ = copy::discard(socket, &mut [0; 4096]);
 }

@@ -13,6 +13,7 @@
 //! | `drive` | one transfer, one system call at a time |
 //! | `ending` | how the two sides of a transfer are told |
 //! | `waiting` | noticing that a waiting side went away |
+//! | `note` | what is noted of a request: its id, its line in the access log |
 //! | `linger` | closing without losing the answer |
 //! | `shutdown` | draining |
 //! | `conn`, `token`, `timers` | one connection, its name, its patience |
@@ -28,6 +29,7 @@ mod event_loop;
 mod linger;
 mod listener;
 mod listing;
+mod note;
 mod relay;
 mod request;
 mod shutdown;

@@ -7,6 +7,8 @@ use super::token::ConnId;
 use crate::http::date::HttpDate;
 use crate::http::head::HeadLimits;
 use crate::ops::Settings;
+use crate::ops::access_log::AccessLog;
+use crate::ops::request_id::RequestIds;
 use crate::rendezvous::transfer::COPY_MAX;
 use crate::rendezvous::{Limits, Now, Registry};
 use crate::splice::pool::Pool;
@@ -14,7 +16,7 @@ use mio::Interest;
 use mio::net::TcpStream;
 use slab::Slab;
 use std::collections::VecDeque;
-use std::net::IpAddr;
+use std::net::SocketAddr;
 use std::ops::Range;
 use std::time::Duration;
 
@@ -63,6 +65,8 @@ pub(super) struct Relay {
     /// An empty buffer for the next head, so that most heads cost no allocation.
     pub spare: Vec<u8>,
     pub poll: mio::Registry,
+    pub access_log: Option<AccessLog>,
+    pub request_ids: Option<RequestIds>,
 }
 
 impl Relay {
@@ -99,6 +103,8 @@ impl Relay {
             pieces: Vec::new(),
             spare: Vec::new(),
             poll,
+            access_log: None,
+            request_ids: None,
             settings,
         }
     }
@@ -119,7 +125,7 @@ impl Relay {
     }
 
     /// Takes a new connection in.
-    pub fn admit(&mut self, mut socket: TcpStream, peer: IpAddr) -> Option<ConnId> {
+    pub fn admit(&mut self, mut socket: TcpStream, peer: SocketAddr) -> Option<ConnId> {
         let entry = self.conns.vacant_entry();
         let id =
             ConnId { index: u32::try_from(entry.key()).ok()?, generation: self.next_generation };
@@ -188,7 +194,9 @@ impl Relay {
         if self.conn(id).is_none() {
             return;
         }
-        let conn = self.conns.remove(id.index as usize);
+        self.log_streams();
+        let mut conn = self.conns.remove(id.index as usize);
+        self.log_closed(&mut conn);
         if conn.is_lingering() {
             self.lingering -= 1;
         }

@@ -140,10 +140,14 @@ impl Relay {
         let head = request.head;
         let Some(conn) = self.conn(id) else { return 0 };
         conn.reply = Reply::to(head);
+        if let Err(failure) = self.note_request(id, head) {
+            return self.refuse(id, request, &failure);
+        }
         if head.expect == Expect::Unknown {
             return self.refuse(id, request, &Failure::ExpectationFailed);
         }
         let route = route(head);
+        self.note_route(id, &route);
         match route {
             Route::Create => self.read_json(id, request, Purpose::Create),
             Route::Report(Some(stream)) => self.read_json(id, request, Purpose::Report(stream)),
@@ -218,6 +222,7 @@ impl Relay {
         let Some(conn) = self.conn(id) else { return };
         conn.reply = Reply::UNKNOWN;
         conn.carry = Vec::new();
+        self.note_unread(id);
         self.answer_failure(id, failure, false);
     }
 

@@ -1,5 +1,7 @@
 //! Every limit and every time of `rdv serve`, as flags with units and defaults.
 
+use super::access_log::AccessLogSettings;
+use super::request_id::RequestIdSettings;
 use super::units;
 use clap::Args;
 use ipnet::IpNet;
@@ -81,6 +83,14 @@ pub struct Settings {
     /// Copy all bytes through user memory instead of splicing
     #[arg(long)]
     pub no_splice: bool,
+
+    /// The access log.
+    #[command(flatten)]
+    pub access_log: AccessLogSettings,
+
+    /// Request ids.
+    #[command(flatten)]
+    pub request_id: RequestIdSettings,
 }
 
 impl Settings {

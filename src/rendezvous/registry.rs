@@ -67,6 +67,23 @@ pub enum Registered {
     Full,
 }
 
+/// A stream that has just ended, for the record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// Its identifier.
+    pub id: Uuid,
+    /// The state it ended in.
+    pub state: State,
+    /// Who was there: source, destination.
+    pub clients: [Option<Client>; 2],
+    /// Body bytes handed on.
+    pub bytes_transferred: u64,
+    /// How long the first side waited for the other, or in vain; `None`: nobody came.
+    pub waited: Option<Duration>,
+    /// From the meeting to the end.
+    pub transferred_in: Option<Duration>,
+}
+
 /// Streams by identifier, with their deadlines.
 #[derive(Debug)]
 pub struct Registry {
@@ -80,6 +97,8 @@ pub struct Registry {
     ended: VecDeque<(Instant, u32)>,
     next_sequence: u64,
     weight: usize,
+    /// Streams that have ended since somebody asked, if anybody ever does.
+    records: Option<VecDeque<Record>>,
 }
 
 impl Registry {
@@ -94,7 +113,20 @@ impl Registry {
             ended: VecDeque::new(),
             next_sequence: 0,
             weight: 0,
+            records: None,
         }
+    }
+
+    /// From now on a record is kept of each stream that ends; [`Registry::take_record`] must be
+    /// asked for them often.
+    pub fn keep_records(&mut self) {
+        self.records.get_or_insert_default();
+    }
+
+    /// The record of a stream that has ended; the first first. It is to be asked for before one of
+    /// its clients goes away.
+    pub fn take_record(&mut self) -> Option<Record> {
+        self.records.as_mut()?.pop_front()
     }
 
     /// How many streams are held, ended ones included.
@@ -144,8 +176,12 @@ impl Registry {
         let Some(&key) = self.by_id.get(&id) else { return Connected::Unknown };
         let stream = &mut self.streams[key as usize];
         match stream.join(side, client) {
-            Joined::Waits => Connected::Waits(StreamKey(key)),
+            Joined::Waits => {
+                stream.note_joined(now.monotonic);
+                Connected::Waits(StreamKey(key))
+            }
             Joined::Paired(other) => {
+                stream.note_joined(now.monotonic);
                 self.waiting_until.remove(&(stream.deadline, key));
                 Connected::Paired { stream: StreamKey(key), other }
             }
@@ -203,6 +239,17 @@ impl Registry {
         let stream = &mut self.streams[key as usize];
         if !stream.is_active() {
             return;
+        }
+        if let Some(records) = &mut self.records {
+            let [waited, transferred_in] = stream.spans(now.monotonic);
+            records.push_back(Record {
+                id: stream.id,
+                state: ending.state(),
+                clients: stream.clients(),
+                bytes_transferred: stream.bytes_transferred(),
+                waited,
+                transferred_in,
+            });
         }
         self.waiting_until.remove(&(stream.deadline, key));
         stream.deadline = now.monotonic + self.limits.retention;
