@@ -136,21 +136,23 @@ impl Lines {
         let (_state, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
         !timeout.timed_out()
     }
+
+    /// Writes what is left and ends the thread; whether all was written. A thread that is stuck
+    /// ends with the process.
+    pub fn close(&mut self) -> bool {
+        let Some(thread) = self.thread.take() else { return false };
+        self.shared.lock().closing = true;
+        let all = self.flush();
+        if all {
+            let _ = thread.join();
+        }
+        all
+    }
 }
 
 impl Drop for Lines {
-    /// Writes what is left and ends the thread; one that is stuck ends with the process.
     fn drop(&mut self) {
-        {
-            let mut state = self.shared.lock();
-            state.closing = true;
-            self.shared.wake(&mut state);
-        }
-        if self.flush()
-            && let Some(thread) = self.thread.take()
-        {
-            let _ = thread.join();
-        }
+        self.close();
     }
 }
 

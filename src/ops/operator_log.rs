@@ -47,12 +47,10 @@ impl OperatorLog {
 impl Drop for OperatorLog {
     fn drop(&mut self) {
         let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(lines) = lines {
-            let dropped = lines.dropped();
-            // If its reader is stuck, one more line would wait for it for ever.
-            if lines.flush() && dropped > 0 {
-                let _ = writeln!(io::stderr(), "{dropped} lines of this log were dropped");
-            }
+        let Some(mut lines) = lines else { return };
+        // If its reader is stuck, one more line would wait for it for ever.
+        if lines.close() && lines.dropped() > 0 {
+            let _ = writeln!(io::stderr(), "{} lines of this log were dropped", lines.dropped());
         }
     }
 }

@@ -174,6 +174,20 @@ impl AccessLog {
     }
 }
 
+impl Drop for AccessLog {
+    /// Writes what is left, and says what was lost.
+    fn drop(&mut self) {
+        if let Writer::Behind(lines) = &mut self.writer
+            && !lines.close()
+        {
+            log::error!("the last lines of the access log are lost: it cannot be written now");
+        }
+        if self.dropped() > 0 {
+            log::warn!("{} lines of the access log were dropped in all", self.dropped());
+        }
+    }
+}
+
 impl Format {
     fn new(settings: &AccessLogSettings) -> Result<Self, String> {
         Ok(match settings.access_log_entry {
