@@ -1,7 +1,7 @@
 //! A bounded buffer of lines, and the one thread that writes them. Whoever adds a line never waits
 //! for the thread: what does not fit is counted and dropped.
 
-use nix::sys::signal::SigSet;
+use nix::sys::signal::{SigSet, SigmaskHow};
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -84,8 +84,12 @@ impl Lines {
             dropped: AtomicU64::new(0),
         });
         let theirs = Arc::clone(&shared);
-        let thread = Builder::new().name(name.to_owned()).spawn(move || theirs.write_all(sink))?;
-        Ok(Self { shared, thread: Some(thread), limit: max_lines })
+        // Signals are the event loop's. A thread inherits the mask it is started with; one that set
+        // its own would leave the kernel a moment to end the process with a signal meant for the loop.
+        let before = SigSet::all().thread_swap_mask(SigmaskHow::SIG_BLOCK)?;
+        let thread = Builder::new().name(name.to_owned()).spawn(move || theirs.write_all(sink));
+        before.thread_set_mask()?;
+        Ok(Self { shared, thread: Some(thread?), limit: max_lines })
     }
 
     /// Adds a line, which brings its own end. The thread is not woken before
@@ -169,8 +173,6 @@ impl Shared {
 
     /// The thread's life.
     fn write_all(&self, mut sink: impl Sink) {
-        // Signals are the event loop's; without a mask the kernel might hand them to this thread.
-        let _ = SigSet::all().thread_block();
         let mut batch = Vec::new();
         while let Some(reopen) = self.take(&mut batch) {
             if reopen {
@@ -210,6 +212,7 @@ impl Shared {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use nix::sys::signal::Signal;
     use std::sync::mpsc::{Receiver, Sender, channel};
 
     /// A sink that says what it was given, and goes on when it is told to.
@@ -250,6 +253,26 @@ mod tests {
         assert!(lines.flush());
         assert_eq!(lines.add(b"5\n"), Added::Taken, "there is room again");
         go.send(()).unwrap();
+    }
+
+    #[test]
+    fn the_thread_is_started_without_signals_and_its_maker_keeps_them() {
+        struct Mask(Sender<SigSet>);
+        impl Sink for Mask {
+            fn write(&mut self, _lines: &[u8]) -> u64 {
+                self.0.send(SigSet::thread_get_mask().unwrap()).unwrap();
+                0
+            }
+        }
+        let (sender, masks) = channel();
+        let before = SigSet::thread_get_mask().unwrap();
+        let lines = Lines::start("test", 1, Mask(sender)).unwrap();
+        lines.add(b"1\n");
+        let theirs = masks.recv().unwrap();
+        for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGUSR1] {
+            assert!(theirs.contains(signal), "{signal}");
+        }
+        assert_eq!(SigSet::thread_get_mask().unwrap(), before);
     }
 
     #[test]
