@@ -76,6 +76,23 @@ pub enum Registered {
     Full,
 }
 
+/// A stream that has just ended, for the record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// Its identifier.
+    pub id: Uuid,
+    /// The state it ended in.
+    pub state: State,
+    /// Who was there: source, destination.
+    pub clients: [Option<Client>; 2],
+    /// Body bytes handed on.
+    pub bytes_transferred: u64,
+    /// How long the first side waited for the other, or in vain; `None`: nobody came.
+    pub waited: Option<Duration>,
+    /// From the meeting to the end.
+    pub transferred_in: Option<Duration>,
+}
+
 /// Streams by identifier, with their deadlines.
 #[derive(Debug)]
 pub struct Registry {
@@ -95,6 +112,8 @@ pub struct Registry {
     changed: Vec<Uuid>,
     /// Those of them that were forgotten before anybody looked.
     departed: Vec<Stream>,
+    /// Streams that have ended since somebody asked, if anybody ever does.
+    records: Option<VecDeque<Record>>,
 }
 
 /// A stream that left its registry while it waited.
@@ -121,12 +140,25 @@ impl Registry {
             creators: Addresses::default(),
             changed: Vec::new(),
             departed: Vec::new(),
+            records: None,
         }
     }
 
     /// Other limits for streams that begin, or end, from now on.
     pub fn set_limits(&mut self, limits: Limits) {
         self.limits = limits;
+    }
+
+    /// From now on a record is kept of each stream that ends; [`Registry::take_record`] must be
+    /// asked for them often.
+    pub fn keep_records(&mut self) {
+        self.records.get_or_insert_default();
+    }
+
+    /// The record of a stream that has ended; the first first. It is to be asked for before one of
+    /// its clients goes away.
+    pub fn take_record(&mut self) -> Option<Record> {
+        self.records.as_mut()?.pop_front()
     }
 
     /// How many streams are held, ended ones included.
@@ -204,10 +236,12 @@ impl Registry {
         let stream = &mut self.streams[key as usize];
         match stream.join(side, client) {
             Joined::Waits => {
+                stream.note_joined(now.monotonic);
                 self.revised(key);
                 Connected::Waits(StreamKey(key))
             }
             Joined::Paired(other) => {
+                stream.note_joined(now.monotonic);
                 self.waiting_until.remove(&(stream.deadline, key));
                 self.revised(key);
                 Connected::Paired { stream: StreamKey(key), other }
@@ -267,6 +301,17 @@ impl Registry {
         let stream = &mut self.streams[key as usize];
         if !stream.is_active() {
             return;
+        }
+        if let Some(records) = &mut self.records {
+            let [waited, transferred_in] = stream.spans(now.monotonic);
+            records.push_back(Record {
+                id: stream.id,
+                state: ending.state(),
+                clients: stream.clients(),
+                bytes_transferred: stream.bytes_transferred(),
+                waited,
+                transferred_in,
+            });
         }
         self.waiting_until.remove(&(stream.deadline, key));
         stream.deadline = now.monotonic + self.limits.retention;
