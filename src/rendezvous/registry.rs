@@ -627,6 +627,37 @@ mod tests {
     }
 
     #[test]
+    fn a_record_of_each_end_is_kept_once_somebody_wants_them() {
+        let (mut registry, now) = begin();
+        let at = |ms| Now { monotonic: now.monotonic + Duration::from_millis(ms), ..now };
+        let ended = registry.create(Uuid::from_u128(1), None, creator(1), now).unwrap();
+        registry.end(ended, Ending::Finished, now);
+        registry.keep_records();
+        assert_eq!(registry.take_record(), None, "nobody wanted that one");
+
+        let id = Uuid::from_u128(2);
+        let key = registry.create(id, None, creator(1), now).unwrap();
+        let _ = registry.connect(id, Side::Destination, Client(7), at(5));
+        let _ = registry.connect(id, Side::Source, Client(8), at(25));
+        registry.transferred(key, 99);
+        registry.end(key, Ending::Finished, at(125));
+        registry.end(key, Ending::Failed(Side::Source), at(500));
+        let lonely = Uuid::from_u128(3);
+        registry.create(lonely, None, creator(1), at(130)).unwrap();
+        assert!(registry.delete(lonely, report(0), at(140)).is_some());
+
+        let record = registry.take_record().unwrap();
+        assert_eq!((record.id, record.state, record.bytes_transferred), (id, State::Finished, 99));
+        assert_eq!(record.clients, [Some(Client(8)), Some(Client(7))]);
+        assert_eq!(record.waited, Some(Duration::from_millis(20)));
+        assert_eq!(record.transferred_in, Some(Duration::from_millis(100)));
+        let record = registry.take_record().unwrap();
+        assert_eq!((record.id, record.state), (lonely, State::ClientError));
+        assert_eq!((record.waited, record.transferred_in), (None, None));
+        assert_eq!(registry.take_record(), None);
+    }
+
+    #[test]
     fn streams_that_weigh_too_much_together_are_refused() {
         let (mut registry, now) = begin();
         let text = Value::from("x".repeat(WEIGHT_MAX / 3));
