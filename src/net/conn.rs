@@ -1,6 +1,6 @@
 //! One client connection: its socket, its two readiness latches, and where it is in its life.
 
-use super::events::Follower;
+use super::follower::Follower;
 use super::listing::Listing;
 use super::sockopt;
 use super::token::ConnId;

@@ -10,7 +10,7 @@
 //! | `body` | reading a JSON body |
 //! | `answer` | writing responses, and what follows them |
 //! | `listing` | the streamed list of streams |
-//! | `events`, `followers` | the events of a stream, and who follows them |
+//! | `events`, `follower`, `followers` | the events of a stream, and who follows them |
 //! | `drive` | one transfer, one system call at a time |
 //! | `ending` | how the two sides of a transfer are told |
 //! | `sampling`, `tcp_info` | how fast a transfer is, and who keeps it from being faster |
@@ -28,6 +28,7 @@ mod drive;
 mod ending;
 mod event_loop;
 mod events;
+mod follower;
 mod followers;
 mod linger;
 mod listener;

@@ -196,7 +196,7 @@ impl Relay {
             self.lingering -= 1;
         }
         if let Phase::Following(follower) = &conn.phase {
-            self.unfollow(follower.stream(), id);
+            self.unfollow(follower.stream, id);
         }
     }
 
