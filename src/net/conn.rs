@@ -1,7 +1,7 @@
 //! One client connection: its socket, its two readiness latches, and where it is in its life.
 
 use super::admin::Realm;
-use super::events::Follower;
+use super::follower::Follower;
 use super::listing::Listing;
 use super::load::Counted;
 use super::note::Note;

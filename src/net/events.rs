@@ -3,22 +3,15 @@
 //! one later; at most one is kept for it. Following is no side of a stream and changes nothing.
 
 use super::conn::{After, Conn, PeerEnd, Phase, Reply};
+use super::follower::{Due, Follower, LOOK_PERIOD, Shown};
+use super::note::identify;
 use super::relay::Relay;
 use super::token::ConnId;
 use crate::api::{Busy, Failure, status};
-use crate::http::chunked::{LAST_CHUNK, write_chunk_head};
+use crate::http::chunked::LAST_CHUNK;
 use crate::http::head::Version;
 use crate::http::response::HeadWriter;
-use crate::rendezvous::bottleneck::Limit;
-use crate::rendezvous::{State, Stream};
-use std::time::{Duration, Instant};
 use uuid::Uuid;
-
-/// Events that show nothing new but how many bytes have moved are at least this far apart.
-const MOVING_PERIOD: Duration = Duration::from_millis(250);
-
-/// How often the bottleneck of a stream is looked at for its followers.
-const LOOK_PERIOD: Duration = Duration::from_secs(1);
 
 /// What the kernel may hold of unsent events (`TCP_NOTSENT_LOWAT`, tcp(7)): beyond it they would
 /// only get old.
@@ -26,107 +19,6 @@ const UNSENT_MAX: u32 = 16 << 10;
 
 /// Nothing happens: keeps proxies and clients from giving up.
 const COMMENT: &[u8] = b": keep-alive\n\n";
-
-/// One who follows the events of a stream.
-#[derive(Debug)]
-pub(super) struct Follower {
-    stream: Uuid,
-    chunked: bool,
-    after: After,
-    /// What the last event showed; none: there was no event yet.
-    shown: Option<Shown>,
-    /// When the last event was written.
-    event_at: Instant,
-    /// When anything was written last.
-    written_at: Instant,
-    /// When its stream's bottleneck was looked at last.
-    looked_at: Instant,
-    /// When its socket took something last.
-    taken_at: Instant,
-    /// The last event, where the one before is not out yet.
-    last: Option<Vec<u8>>,
-}
-
-/// What an event is worth being sent for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Shown {
-    revision: u32,
-    limit: Option<Limit>,
-    bytes: u64,
-}
-
-/// What there is to write to a follower.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Due {
-    Event,
-    Comment,
-    /// Nothing before this time.
-    Nothing(Instant),
-}
-
-impl Shown {
-    fn of(stream: &Stream) -> Self {
-        Self {
-            revision: stream.revision(),
-            limit: stream.bottleneck().map(|bottleneck| bottleneck.limit),
-            bytes: stream.bytes_transferred(),
-        }
-    }
-}
-
-impl Follower {
-    fn new(stream: Uuid, chunked: bool, after: After, now: Instant) -> Self {
-        Self {
-            stream,
-            chunked,
-            after,
-            shown: None,
-            event_at: now,
-            written_at: now,
-            looked_at: now,
-            taken_at: now,
-            last: None,
-        }
-    }
-
-    /// Whose events it follows.
-    pub fn stream(&self) -> Uuid {
-        self.stream
-    }
-
-    /// What to write now that the stream is like this.
-    fn due(&self, stream: &Stream, now: Instant, keep_alive: Duration) -> Due {
-        let new = Shown::of(stream);
-        let Some(shown) = self.shown else { return Due::Event };
-        if (Shown { bytes: shown.bytes, ..new }) != shown {
-            return Due::Event;
-        }
-        let moved = new.bytes != shown.bytes;
-        let comment_at = self.written_at + keep_alive;
-        if moved && self.event_at + MOVING_PERIOD <= now {
-            Due::Event
-        } else if comment_at <= now {
-            Due::Comment
-        } else {
-            let event_at = moved.then_some(self.event_at + MOVING_PERIOD);
-            let streams = stream.state() == State::Streaming;
-            let look_at = streams.then_some(self.looked_at + LOOK_PERIOD);
-            let times = [Some(comment_at), event_at, look_at];
-            Due::Nothing(times.into_iter().flatten().min().unwrap_or(comment_at))
-        }
-    }
-
-    /// Puts bytes into the output as the response's framing wants them.
-    fn frame(&self, bytes: &[u8], output: &mut Vec<u8>) {
-        if self.chunked {
-            write_chunk_head(output, bytes.len() as u64);
-            output.extend_from_slice(bytes);
-            output.extend_from_slice(b"\r\n");
-        } else {
-            output.extend_from_slice(bytes);
-        }
-    }
-}
 
 impl Relay {
     /// `GET /stream/:id/events`: begins to follow a stream.
@@ -147,8 +39,13 @@ impl Relay {
         let chunked = version == Version::Http11;
         let after = self.after(if chunked || head_only { after } else { After::Whole }, read);
         let (date, now) = (self.date, self.now.monotonic);
-        let Some(conn) = self.conn(id) else { return };
-        let mut writer = HeadWriter::new(conn.output.buffer(), 200, &date)
+        let (conns, ids) = (&mut self.conns, &self.request_ids);
+        let Some(conn) = conns.get_mut(id.index as usize).filter(|conn| conn.id == id) else {
+            return;
+        };
+        let Conn { output, note, .. } = conn;
+        let writer = HeadWriter::new(output.buffer(), 200, &date);
+        let mut writer = identify(writer, ids.as_ref(), note.as_deref())
             .field("Content-Type", b"text/event-stream")
             .field("Cache-Control", b"no-store")
             .field("X-Accel-Buffering", b"no");
@@ -156,6 +53,9 @@ impl Relay {
             writer = writer.chunked();
         }
         writer.connection(after.keeps_alive(), version).end();
+        if let Some(note) = note {
+            note.answered(200, output.rest().len());
+        }
         if head_only {
             return self.end_of_output(id, after);
         }

@@ -11,7 +11,7 @@
 //! | `answer` | writing responses, and what follows them |
 //! | `listing` | the streamed list of streams |
 //! | `admin` | the admin listener and operators' requests |
-//! | `events`, `followers` | the events of a stream, and who follows them |
+//! | `events`, `follower`, `followers` | the events of a stream, and who follows them |
 //! | `drive` | one transfer, one system call at a time |
 //! | `ending` | how the two sides of a transfer are told |
 //! | `sampling`, `tcp_info` | how fast a transfer is, and who keeps it from being faster |
@@ -38,6 +38,7 @@ mod drive;
 mod ending;
 mod event_loop;
 mod events;
+mod follower;
 mod followers;
 mod handover;
 mod inherited;

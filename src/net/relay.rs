@@ -257,7 +257,7 @@ impl Relay {
         }
         self.admin.connections -= usize::from(conn.realm == Realm::Admin);
         if let Phase::Following(follower) = &conn.phase {
-            self.unfollow(follower.stream(), id);
+            self.unfollow(follower.stream, id);
         }
     }
 

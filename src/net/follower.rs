@@ -1,0 +1,148 @@
+//! One who follows the events of a stream: what it was told, and what it is to be told next.
+
+use super::conn::After;
+use crate::http::chunked::write_chunk_head;
+use crate::rendezvous::bottleneck::Limit;
+use crate::rendezvous::{State, Stream};
+use std::time::{Duration, Instant};
+use uuid::Uuid;
+
+/// Events that show nothing new but how many bytes have moved are at least this far apart.
+const MOVING_PERIOD: Duration = Duration::from_millis(250);
+
+/// How often the bottleneck of a stream is looked at for its followers.
+pub(super) const LOOK_PERIOD: Duration = Duration::from_secs(1);
+
+/// One who follows the events of a stream.
+#[derive(Debug)]
+pub(super) struct Follower {
+    /// Whose events it follows.
+    pub stream: Uuid,
+    pub chunked: bool,
+    pub after: After,
+    /// What the last event showed; none: there was no event yet.
+    pub shown: Option<Shown>,
+    /// When the last event was written.
+    pub event_at: Instant,
+    /// When anything was written last.
+    pub written_at: Instant,
+    /// When its stream's bottleneck was looked at last.
+    pub looked_at: Instant,
+    /// When its socket took something last.
+    pub taken_at: Instant,
+    /// The last event, where the one before is not out yet.
+    pub last: Option<Vec<u8>>,
+}
+
+/// What an event is worth being sent for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Shown {
+    revision: u32,
+    limit: Option<Limit>,
+    bytes: u64,
+}
+
+/// What there is to write to a follower.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Due {
+    Event,
+    Comment,
+    /// Nothing before this time.
+    Nothing(Instant),
+}
+
+impl Shown {
+    pub fn of(stream: &Stream) -> Self {
+        Self {
+            revision: stream.revision(),
+            limit: stream.bottleneck().map(|bottleneck| bottleneck.limit),
+            bytes: stream.bytes_transferred(),
+        }
+    }
+}
+
+impl Follower {
+    pub fn new(stream: Uuid, chunked: bool, after: After, now: Instant) -> Self {
+        Self {
+            stream,
+            chunked,
+            after,
+            shown: None,
+            event_at: now,
+            written_at: now,
+            looked_at: now,
+            taken_at: now,
+            last: None,
+        }
+    }
+
+    /// What to write now that the stream is like this.
+    pub fn due(&self, stream: &Stream, now: Instant, keep_alive: Duration) -> Due {
+        let new = Shown::of(stream);
+        let Some(shown) = self.shown else { return Due::Event };
+        if (Shown { bytes: shown.bytes, ..new }) != shown {
+            return Due::Event;
+        }
+        let moved = new.bytes != shown.bytes;
+        let comment_at = self.written_at + keep_alive;
+        if moved && self.event_at + MOVING_PERIOD <= now {
+            Due::Event
+        } else if comment_at <= now {
+            Due::Comment
+        } else {
+            let event_at = moved.then_some(self.event_at + MOVING_PERIOD);
+            let streams = stream.state() == State::Streaming;
+            let look_at = streams.then_some(self.looked_at + LOOK_PERIOD);
+            let times = [Some(comment_at), event_at, look_at];
+            Due::Nothing(times.into_iter().flatten().min().unwrap_or(comment_at))
+        }
+    }
+
+    /// Puts bytes into the output as the response's framing wants them.
+    pub fn frame(&self, bytes: &[u8], output: &mut Vec<u8>) {
+        if self.chunked {
+            write_chunk_head(output, bytes.len() as u64);
+            output.extend_from_slice(bytes);
+            output.extend_from_slice(b"\r\n");
+        } else {
+            output.extend_from_slice(bytes);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rendezvous::{Client, Limits, Now, Registry, Side};
+
+    const KEEP_ALIVE: Duration = Duration::from_secs(15);
+
+    #[test]
+    #[allow(clippy::disallowed_methods, reason = "a base for made-up times")]
+    fn what_is_new_is_told_in_its_time() {
+        let base = Instant::now();
+        let at = |ms| base + Duration::from_millis(ms);
+        let limits =
+            Limits { streams: 1, streams_per_address: 0, ttl: KEEP_ALIVE, retention: KEEP_ALIVE };
+        let (mut registry, now) = (Registry::new(limits), Now { monotonic: base, wall_ms: 0 });
+        let id = Uuid::from_u128(1);
+        let key = registry.create(id, None, std::net::Ipv4Addr::LOCALHOST.into(), now).unwrap();
+        let mut follower = Follower::new(id, true, After::Close, base);
+        let due = |follower: &Follower, registry: &Registry, ms| {
+            follower.due(registry.get(id).unwrap(), at(ms), KEEP_ALIVE)
+        };
+        assert_eq!(due(&follower, &registry, 0), Due::Event, "at once");
+        follower.shown = registry.get(id).map(Shown::of);
+        assert_eq!(due(&follower, &registry, 10), Due::Nothing(at(15_000)));
+        assert_eq!(due(&follower, &registry, 15_000), Due::Comment);
+
+        registry.connect(id, Side::Source, Client(1), now);
+        registry.connect(id, Side::Destination, Client(2), now);
+        assert_eq!(due(&follower, &registry, 10), Due::Event, "another state");
+        follower.shown = registry.get(id).map(Shown::of);
+        assert_eq!(due(&follower, &registry, 10), Due::Nothing(at(1000)), "to look once a second");
+        registry.transferred(key, 5);
+        assert_eq!(due(&follower, &registry, 20), Due::Nothing(at(250)), "not for each byte");
+        assert_eq!(due(&follower, &registry, 250), Due::Event, "bytes moved");
+    }
+}
