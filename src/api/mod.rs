@@ -7,8 +7,10 @@ pub mod failure;
 mod json;
 pub mod report;
 pub mod route;
+pub mod route_name;
 pub mod status;
 
 pub use download::Upload;
 pub use failure::Failure;
 pub use route::{Route, route};
+pub use route_name::RouteName;

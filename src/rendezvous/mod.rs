@@ -6,7 +6,7 @@ pub mod registry;
 pub mod stream;
 pub mod transfer;
 
-pub use registry::{Connected, Full, Limits, Registered, Registry, StreamKey};
+pub use registry::{Connected, Full, Limits, Registered, Registry, StreamKey, Tally};
 pub use stream::{Client, Ending, Headers, Report, Side, State, Stream};
 pub use transfer::{Outcome, Ready, Step, Transfer};
 

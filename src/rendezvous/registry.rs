@@ -80,6 +80,23 @@ pub struct Registry {
     ended: VecDeque<(Instant, u32)>,
     next_sequence: u64,
     weight: usize,
+    tally: Tally,
+}
+
+/// How many streams there are and were, by the number of their state.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Those held.
+    pub held: [usize; State::ALL.len()],
+    /// Those that ended, since the beginning.
+    pub ended: [u64; State::ALL.len()],
+}
+
+impl Tally {
+    fn moved(&mut self, from: State, to: State) {
+        self.held[from as usize] -= 1;
+        self.held[to as usize] += 1;
+    }
 }
 
 impl Registry {
@@ -94,7 +111,13 @@ impl Registry {
             ended: VecDeque::new(),
             next_sequence: 0,
             weight: 0,
+            tally: Tally::default(),
         }
+    }
+
+    /// How many streams there are and were.
+    pub fn tally(&self) -> &Tally {
+        &self.tally
     }
 
     /// How many streams are held, ended ones included.
@@ -133,6 +156,7 @@ impl Registry {
         self.next_sequence += 1;
         let stream = Stream::new(id, headers, sequence, now.wall_ms, deadline);
         let key = u32::try_from(self.streams.insert(stream)).map_err(|_| Full)?;
+        self.tally.held[State::Created as usize] += 1;
         self.by_id.insert(id, key);
         self.by_age.insert(sequence, key);
         self.waiting_until.insert((deadline, key));
@@ -143,7 +167,10 @@ impl Registry {
     pub fn connect(&mut self, id: Uuid, side: Side, client: Client, now: Now) -> Connected {
         let Some(&key) = self.by_id.get(&id) else { return Connected::Unknown };
         let stream = &mut self.streams[key as usize];
-        match stream.join(side, client) {
+        let before = stream.state();
+        let joined = stream.join(side, client);
+        self.tally.moved(before, stream.state());
+        match joined {
             Joined::Waits => Connected::Waits(StreamKey(key)),
             Joined::Paired(other) => {
                 self.waiting_until.remove(&(stream.deadline, key));
@@ -207,6 +234,8 @@ impl Registry {
         self.waiting_until.remove(&(stream.deadline, key));
         stream.deadline = now.monotonic + self.limits.retention;
         self.weight -= stream.report_weight();
+        self.tally.moved(stream.state(), ending.state());
+        self.tally.ended[ending.state() as usize] += 1;
         stream.phase = Phase::Ended { ending, wall_ms: now.wall_ms };
         self.weight += stream.report_weight();
         self.ended.push_back((stream.deadline, key));
@@ -274,6 +303,7 @@ impl Registry {
     fn forget(&mut self, key: u32) {
         let stream = self.streams.remove(key as usize);
         debug_assert!(!stream.is_active(), "an active stream is never forgotten");
+        self.tally.held[stream.state() as usize] -= 1;
         self.weight -= stream.headers().map_or(0, Headers::weight) + stream.report_weight();
         self.by_id.remove(&stream.id);
         self.by_age.remove(&stream.sequence);
@@ -326,6 +356,58 @@ mod tests {
         assert_eq!(registry.expire(now), None);
         assert_eq!(registry.expire(later(now)), None);
         assert_eq!((registry.len(), registry.weight), (0, 0));
+    }
+
+    /// What the tally has to say, counted anew.
+    fn held(registry: &Registry) -> [usize; State::ALL.len()] {
+        State::ALL
+            .map(|state| registry.from_sequence(0).filter(|stream| stream.state() == state).count())
+    }
+
+    #[test]
+    fn the_tally_follows_every_act() {
+        let (mut registry, now) = begin();
+        let [source, destination] = [Side::Source, Side::Destination];
+        let mut acts = 0_u128;
+        for first in [None, Some(source), Some(destination)] {
+            for second in [None, Some(source), Some(destination)] {
+                for last in 0..5 {
+                    acts += 1;
+                    let id = Uuid::from_u128(acts);
+                    let key = registry.create(id, None, now).unwrap();
+                    for side in first.into_iter().chain(second) {
+                        registry.connect(id, side, Client(1), now);
+                        assert_eq!(registry.tally().held, held(&registry));
+                    }
+                    match last {
+                        0 => registry.end(key, Ending::Finished, now),
+                        1 => registry.end(key, Ending::Disconnected(source), now),
+                        2 => drop(registry.delete(id, report(1), now)),
+                        3 => drop(registry.report(id, report(1), now)),
+                        _ => {}
+                    }
+                    registry.connect(id, source, Client(2), now);
+                    assert_eq!(registry.tally().held, held(&registry));
+                }
+            }
+        }
+        let active = registry.active() as u64;
+        let ended: u64 = registry.tally().ended.iter().sum();
+        assert_eq!(u128::from(ended + active), acts);
+
+        let now = later(now);
+        while registry.expire(now).is_some() {}
+        assert_eq!(registry.tally().held, held(&registry));
+        assert!(registry.tally().ended[State::TimeoutNoDst as usize] > 0);
+        assert_eq!(registry.tally().ended[..State::ACTIVE], [0; State::ACTIVE]);
+    }
+
+    #[test]
+    fn the_numbers_of_states_follow_the_order_of_their_table() {
+        for (number, state) in State::ALL.into_iter().enumerate() {
+            assert_eq!(state as usize, number, "{}", state.name());
+        }
+        assert_eq!(State::ALL[State::ACTIVE], State::Finished, "the first that is over");
     }
 
     #[test]
