@@ -1,50 +1,121 @@
 //! The `rdv` binary: arguments, subcommand, exit code.
 
-use clap::{Parser, Subcommand};
+use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 use rdv::net::EventLoop;
-use rdv::ops::Settings;
+use rdv::ops::{Settings, Sources, config};
 use std::io::Write as _;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// A rendezvous relay: one HTTP upload meets one HTTP download, and the kernel moves the bytes.
 #[derive(Parser)]
-#[command(version, args_conflicts_with_subcommands = true, after_help = EXIT_STATUS)]
+#[command(version, args_conflicts_with_subcommands = true, after_help = NOTES)]
 struct Arguments {
     #[command(subcommand)]
     command: Option<Command>,
     #[command(flatten)]
-    serve: Settings,
+    serve: Serve,
 }
 
 #[derive(Subcommand)]
 enum Command {
     /// Run the relay (the default)
-    #[command(after_help = EXIT_STATUS)]
-    Serve(Settings),
+    #[command(after_help = NOTES)]
+    Serve(Serve),
+    /// Say whether flags, environment and file make a configuration
+    #[command(after_help = NOTES)]
+    CheckConfig(Serve),
+    /// Print what would be in force, and where each value came from
+    #[command(after_help = NOTES)]
+    PrintConfig {
+        #[command(flatten)]
+        serve: Serve,
+        /// Print the reference page instead, in Markdown
+        #[arg(long, conflicts_with = "sample")]
+        reference: bool,
+        /// Print a commented file with every setting instead
+        #[arg(long)]
+        sample: bool,
+    },
 }
 
-const EXIT_STATUS: &str = "\
+/// What the relay runs with.
+#[derive(clap::Args)]
+struct Serve {
+    /// Read settings from this TOML file; else from /etc/rdv/rdv.toml if it is there
+    #[arg(long, value_name = "FILE", env = "RDV_CONFIG", hide_env_values = true)]
+    config: Option<PathBuf>,
+    #[command(flatten)]
+    settings: Settings,
+}
+
+const NOTES: &str = "\
+Every setting can also be given as RDV_NAME in the environment (--idle-timeout: RDV_IDLE_TIMEOUT)
+and as a key in the file (idle-timeout = \"6h\"); flags come first, then the environment.
 Times are written 250ms, 60s, 10m, 6h; sizes in bytes, or 64KiB, 1MiB.
 Exit status: 0 after SIGTERM or SIGINT, 1 when the relay cannot run, 2 for wrong arguments.";
 
 fn main() -> ExitCode {
     let log = env_logger::Env::default().default_filter_or("info");
     env_logger::Builder::from_env(log).format_target(false).init();
-    let arguments = match Arguments::try_parse() {
+    let matches = match Arguments::command().try_get_matches() {
+        Ok(matches) => matches,
+        Err(error) => return explain(&error),
+    };
+    let arguments = match Arguments::from_arg_matches(&matches) {
         Ok(arguments) => arguments,
         Err(error) => return explain(&error),
     };
-    let settings = match arguments.command {
-        Some(Command::Serve(settings)) => settings,
-        None => arguments.serve,
-    };
-    match rdv::net::serve(settings, announce) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("rdv: {error}");
-            ExitCode::FAILURE
-        }
+    let chosen = matches.subcommand().map_or(&matches, |(_, chosen)| chosen);
+    match arguments.command {
+        Some(Command::Serve(serve)) => run(sources(chosen, serve)),
+        None => run(sources(chosen, arguments.serve)),
+        Some(Command::CheckConfig(serve)) => check(&sources(chosen, serve)),
+        Some(Command::PrintConfig { reference: true, .. }) => print(&config::reference()),
+        Some(Command::PrintConfig { sample: true, .. }) => print(&config::sample()),
+        Some(Command::PrintConfig { serve, .. }) => match sources(chosen, serve).read() {
+            Ok(configuration) => print(&config::print(&configuration)),
+            Err(error) => fail(&error, ExitCode::FAILURE),
+        },
     }
+}
+
+fn sources(matches: &ArgMatches, serve: Serve) -> Sources {
+    Sources::new(matches, std::env::vars_os(), serve.config)
+}
+
+fn run(sources: Sources) -> ExitCode {
+    let configuration = match sources.read() {
+        Ok(configuration) => configuration,
+        Err(error) => return fail(&error, ExitCode::from(2)),
+    };
+    match rdv::net::serve(configuration, sources, announce) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(&error.to_string(), ExitCode::FAILURE),
+    }
+}
+
+fn check(sources: &Sources) -> ExitCode {
+    match sources.read() {
+        Ok(configuration) => match configuration.file {
+            Some(file) => print(&format!("{}: the configuration is good\n", file.display())),
+            None => print("the configuration is good; no file was read\n"),
+        },
+        Err(error) => fail(&error, ExitCode::FAILURE),
+    }
+}
+
+fn print(page: &str) -> ExitCode {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(page.as_bytes()).and_then(|()| out.flush()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::FAILURE,
+    }
+}
+
+fn fail(why: &str, status: ExitCode) -> ExitCode {
+    eprintln!("rdv: {why}");
+    status
 }
 
 /// Wrong arguments are one clear line; help and version are printed as they are.
@@ -53,13 +124,9 @@ fn explain(error: &clap::Error) -> ExitCode {
         let _ = error.print();
         return ExitCode::SUCCESS;
     }
-    let text = error.to_string();
-    let lines: Vec<&str> = text.lines().take_while(|line| !line.is_empty()).collect();
-    let line = lines.join(" ");
-    eprintln!("rdv: {}; try 'rdv --help'", line.strip_prefix("error: ").unwrap_or(&line));
-    ExitCode::from(2)
+    let line = config::one_line(error);
+    fail(&format!("{line}; try 'rdv --help'"), ExitCode::from(2))
 }
-
 /// Says where the relay listens and how to try it.
 fn announce(event_loop: &EventLoop) {
     let mut out = std::io::stdout().lock();

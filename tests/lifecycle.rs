@@ -270,7 +270,7 @@ fn introduces(line: &str, flag: &str) -> bool {
     let line = line.trim_start();
     let short = line.starts_with('-') && !line.starts_with("--");
     let long = line.split_once(", ").filter(|_| short).map_or(line, |both| both.1);
-    long.split([' ', '=']).next() == Some(flag)
+    long.split([' ', '=', '[']).next() == Some(flag)
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! How many descriptors there are, and what that allows.
 
+use crate::ops::Settings;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 /// Descriptors for everything that is no connection and no pipe: standard streams, epoll, signals,
@@ -13,6 +14,11 @@ pub(super) struct Budget {
     pub descriptors: usize,
     pub max_connections: usize,
     pub capped: bool,
+}
+
+/// Descriptors that these settings may use for anything but connections that are served.
+pub(super) fn others(settings: &Settings) -> usize {
+    settings.listen.len() + 2 * settings.max_pipes + settings.max_lingering
 }
 
 /// Raises the soft limit to the hard one and shares what there is.

@@ -9,10 +9,11 @@ use super::conn::{PeerEnd, Phase};
 use super::drive;
 use super::listener::Listeners;
 use super::relay::{Relay, Task};
+use super::reload::Reloader;
 use super::signals::Signals;
 use super::token::ConnId;
 use crate::api::Failure;
-use crate::ops::Settings;
+use crate::ops::{Configuration, Sources};
 use crate::rendezvous::{Now, Outcome, Side};
 use mio::event::Event;
 use mio::{Events, Poll, Token};
@@ -29,15 +30,18 @@ const EVENTS_MAX: usize = 1024;
 const GATHER_TIME: Duration = Duration::from_micros(100);
 
 const SIGNALS: Token = Token(0);
-const FIRST_LISTENER: usize = 1;
+const RELOAD: Token = Token(1);
+const FIRST_LISTENER: usize = 3;
 
 /// A relay that listens.
 #[derive(Debug)]
 pub struct EventLoop {
     poll: Poll,
     signals: Signals,
+    pub(super) reloader: Reloader,
+    pub(super) configuration: Configuration,
     listeners: Listeners,
-    relay: Relay,
+    pub(super) relay: Relay,
     budget: Budget,
     stopping: Stopping,
 }
@@ -57,8 +61,12 @@ enum Stopping {
 ///
 /// # Errors
 /// When an address cannot be listened on, or the kernel refuses what the loop stands on.
-pub fn serve(settings: Settings, announce: impl FnOnce(&EventLoop)) -> io::Result<()> {
-    let event_loop = EventLoop::new(settings)?;
+pub fn serve(
+    configuration: Configuration,
+    sources: Sources,
+    announce: impl FnOnce(&EventLoop),
+) -> io::Result<()> {
+    let event_loop = EventLoop::new(configuration, sources)?;
     announce(&event_loop);
     event_loop.run()
 }
@@ -68,15 +76,25 @@ impl EventLoop {
     ///
     /// # Errors
     /// When an address cannot be listened on, or the kernel refuses what the loop stands on.
-    pub fn new(settings: Settings) -> io::Result<Self> {
+    pub fn new(configuration: Configuration, sources: Sources) -> io::Result<Self> {
+        let settings = configuration.settings.clone();
         let poll = Poll::new()?;
         let signals = Signals::new(poll.registry(), SIGNALS)?;
-        let others = settings.listen.len() + 2 * settings.max_pipes + settings.max_lingering;
-        let budget = budget::claim(settings.max_connections, others);
+        let reloader = Reloader::new(sources, poll.registry(), RELOAD)?;
+        let budget = budget::claim(settings.max_connections, budget::others(&settings));
         let listeners = Listeners::bind(&settings.listen, poll.registry(), FIRST_LISTENER)?;
         let registry = poll.registry().try_clone()?;
         let relay = Relay::new(settings, budget.max_connections, registry, now());
-        Ok(Self { poll, signals, listeners, relay, budget, stopping: Stopping::No })
+        Ok(Self {
+            poll,
+            signals,
+            reloader,
+            configuration,
+            listeners,
+            relay,
+            budget,
+            stopping: Stopping::No,
+        })
     }
 
     /// Where it listens.
@@ -127,6 +145,7 @@ impl EventLoop {
             match ConnId::from_token(event.token()) {
                 Some(id) => self.relay.notice(id, event),
                 None if event.token() == SIGNALS => self.obey_signals(),
+                None if event.token() == RELOAD => self.finish_reload(),
                 None => self.listeners.wake(),
             }
         }
@@ -164,6 +183,7 @@ impl EventLoop {
     fn obey_signals(&mut self) {
         while let Some(signal) = self.signals.next() {
             match (signal, self.stopping) {
+                (Signal::SIGHUP, _) => self.reloader.start(),
                 (Signal::SIGTERM | Signal::SIGINT, Stopping::No) => {
                     log::info!("{signal}: draining");
                     self.listeners.close();

@@ -15,6 +15,7 @@
 //! | `waiting` | noticing that a waiting side went away |
 //! | `linger` | closing without losing the answer |
 //! | `shutdown` | draining |
+//! | `reload` | reading the configuration again |
 //! | `conn`, `token`, `timers` | one connection, its name, its patience |
 //! | `budget`, `signals`, `sockopt` | descriptors there are, signals as events, what sockets can be told |
 
@@ -29,6 +30,7 @@ mod linger;
 mod listener;
 mod listing;
 mod relay;
+mod reload;
 mod request;
 mod shutdown;
 mod signals;

@@ -68,20 +68,13 @@ pub(super) struct Relay {
 impl Relay {
     pub fn new(settings: Settings, max_connections: usize, poll: mio::Registry, now: Now) -> Self {
         Self {
-            head_limits: HeadLimits {
-                bytes: settings.max_head,
-                target_bytes: settings.max_head / 2,
-            },
+            head_limits: Self::head_limits(&settings),
             max_connections,
             mode: Mode::Serving,
             now,
             date: HttpDate::from_unix_seconds(now.wall_ms.div_euclid(1000)),
             date_second: now.wall_ms.div_euclid(1000),
-            registry: Registry::new(Limits {
-                streams: settings.max_streams,
-                ttl: settings.ttl,
-                retention: settings.retention,
-            }),
+            registry: Registry::new(Self::stream_limits(&settings)),
             conns: Slab::new(),
             next_generation: 1,
             lingering: 0,
@@ -101,6 +94,14 @@ impl Relay {
             poll,
             settings,
         }
+    }
+
+    pub fn head_limits(settings: &Settings) -> HeadLimits {
+        HeadLimits { bytes: settings.max_head, target_bytes: settings.max_head / 2 }
+    }
+
+    pub fn stream_limits(settings: &Settings) -> Limits {
+        Limits { streams: settings.max_streams, ttl: settings.ttl, retention: settings.retention }
     }
 
     /// A new turn begins.

@@ -1,5 +1,4 @@
-//! Signals as events: SIGTERM and SIGINT come through a descriptor (signalfd(2)) like everything
-//! else. SIGPIPE is blocked, because splice(2) has no `MSG_NOSIGNAL`; the `EPIPE` is enough.
+//! Signals as events: they come through a descriptor (signalfd(2)) like everything else. SIGPIPE is blocked, because splice(2) has no `MSG_NOSIGNAL`; the `EPIPE` is enough.
 
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
@@ -23,6 +22,7 @@ impl Signals {
         let mut set = SigSet::empty();
         set.add(Signal::SIGTERM);
         set.add(Signal::SIGINT);
+        set.add(Signal::SIGHUP);
         let mut blocked = set;
         blocked.add(Signal::SIGPIPE);
         blocked.thread_block()?;

@@ -79,7 +79,10 @@ pub struct Settings {
     pub max_pipes: usize,
 
     /// Copy all bytes through user memory instead of splicing
-    #[arg(long)]
+    #[arg(
+        long, default_value = "false", default_missing_value = "true", num_args = 0..=1,
+        require_equals = true, action = clap::ArgAction::Set, value_name = "BOOL"
+    )]
     pub no_splice: bool,
 }
 

@@ -120,6 +120,11 @@ impl Registry {
         &self.tally
     }
 
+    /// Other limits for streams that begin, or end, from now on.
+    pub fn set_limits(&mut self, limits: Limits) {
+        self.limits = limits;
+    }
+
     /// How many streams are held, ended ones included.
     pub fn len(&self) -> usize {
         self.streams.len()
