@@ -5,6 +5,7 @@
 //!
 //! | room | promise |
 //! |---|---|
+//! | [`client`] | the command-line clients: blocking sockets |
 //! | [`net`] | the event loop: the only room that knows mio and socket2 |
 //! | [`ops`] | how the relay is run: its settings |
 //! | [`api`] | PURE: what requests mean, and how answers are worded |
@@ -13,6 +14,7 @@
 //! | [`http`] | PURE: bytes to values and back, RFC 9110 and 9112 |
 
 pub mod api;
+pub mod client;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
 pub mod http;

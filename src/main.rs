@@ -1,8 +1,10 @@
 //! The `rdv` binary: arguments, subcommand, exit code.
 
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
+use rdv::client::Ctl;
 use rdv::net::EventLoop;
-use rdv::ops::{Settings, Sources, config};
+use rdv::ops::admin::DEFAULT_SOCKET;
+use rdv::ops::{AdminAddress, Settings, Sources, config};
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -25,6 +27,8 @@ enum Command {
     /// Say whether flags, environment and file make a configuration
     #[command(after_help = NOTES)]
     CheckConfig(Serve),
+    /// Ask or tell a running relay
+    Ctl(Ctl),
     /// Print what would be in force, and where each value came from
     #[command(after_help = NOTES)]
     PrintConfig {
@@ -70,6 +74,7 @@ fn main() -> ExitCode {
     match arguments.command {
         Some(Command::Serve(serve)) => run(sources(chosen, serve)),
         None => run(sources(chosen, arguments.serve)),
+        Some(Command::Ctl(ctl)) => control(&ctl),
         Some(Command::CheckConfig(serve)) => check(&sources(chosen, serve)),
         Some(Command::PrintConfig { reference: true, .. }) => print(&config::reference()),
         Some(Command::PrintConfig { sample: true, .. }) => print(&config::sample()),
@@ -105,6 +110,22 @@ fn check(sources: &Sources) -> ExitCode {
     }
 }
 
+fn control(ctl: &Ctl) -> ExitCode {
+    let address = ctl.admin.clone().map_or_else(configured_admin, Ok);
+    match address.and_then(|address| ctl.run(&address)) {
+        Ok(said) => print(&said),
+        Err(error) => fail(&error, ExitCode::FAILURE),
+    }
+}
+
+/// Where a relay that was started without flags would serve operators.
+fn configured_admin() -> Result<AdminAddress, String> {
+    let file = std::env::var_os("RDV_CONFIG").map(PathBuf::from);
+    let configuration = Sources::without_flags(std::env::vars_os(), file)?.read()?;
+    let usual = || AdminAddress::Unix(DEFAULT_SOCKET.into());
+    Ok(configuration.settings.admin.admin_listen.unwrap_or_else(usual))
+}
+
 fn print(page: &str) -> ExitCode {
     let mut out = std::io::stdout().lock();
     match out.write_all(page.as_bytes()).and_then(|()| out.flush()) {
@@ -133,6 +154,9 @@ fn announce(event_loop: &EventLoop) {
     let addresses = event_loop.addresses();
     for address in &addresses {
         let _ = writeln!(out, "rdv {} listening on http://{address}", env!("CARGO_PKG_VERSION"));
+    }
+    if let Some(address) = event_loop.admin_address() {
+        let _ = writeln!(out, "operators are served on {address}");
     }
     if let Some(address) = addresses.first() {
         let _ = write!(

@@ -12,5 +12,5 @@ pub mod status;
 
 pub use download::Upload;
 pub use failure::Failure;
-pub use route::{Route, route};
+pub use route::{Audience, Control, Route, route};
 pub use route_name::RouteName;

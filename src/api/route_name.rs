@@ -21,6 +21,14 @@ pub enum RouteName {
     Status,
     /// Ask for all status objects.
     List,
+    /// Ask whether the relay is alive.
+    Health,
+    /// Ask whether it serves new streams.
+    Readiness,
+    /// Ask what it is doing.
+    State,
+    /// Tell it what to do.
+    Control,
     /// Ask whether the relay is up.
     Ping,
     /// Ask which relay it is.
@@ -39,7 +47,7 @@ pub enum RouteName {
 
 impl RouteName {
     /// Every one, in the order of their numbers.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 19] = [
         Self::Create,
         Self::Source,
         Self::Destination,
@@ -48,6 +56,10 @@ impl RouteName {
         Self::Report,
         Self::Status,
         Self::List,
+        Self::Health,
+        Self::Readiness,
+        Self::State,
+        Self::Control,
         Self::Ping,
         Self::Version,
         Self::Options,
@@ -68,6 +80,10 @@ impl RouteName {
             Self::Report => "report",
             Self::Status => "status",
             Self::List => "list",
+            Self::Health => "health",
+            Self::Readiness => "readiness",
+            Self::State => "state",
+            Self::Control => "control",
             Self::Ping => "ping",
             Self::Version => "version",
             Self::Options => "options",
@@ -91,6 +107,10 @@ impl Route<'_> {
             Self::Report(_) => RouteName::Report,
             Self::Status(_) => RouteName::Status,
             Self::List { .. } => RouteName::List,
+            Self::Health => RouteName::Health,
+            Self::Readiness => RouteName::Readiness,
+            Self::State => RouteName::State,
+            Self::Control(_) => RouteName::Control,
             Self::Ping => RouteName::Ping,
             Self::Version => RouteName::Version,
             Self::Options(_) => RouteName::Options,

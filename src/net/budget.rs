@@ -1,5 +1,6 @@
 //! How many descriptors there are, and what that allows.
 
+use super::admin::CONNECTIONS_MAX;
 use crate::ops::Settings;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
@@ -18,7 +19,7 @@ pub(super) struct Budget {
 
 /// Descriptors that these settings may use for anything but connections that are served.
 pub(super) fn others(settings: &Settings) -> usize {
-    settings.listen.len() + 2 * settings.max_pipes + settings.max_lingering
+    CONNECTIONS_MAX + settings.listen.len() + 2 * settings.max_pipes + settings.max_lingering
 }
 
 /// Raises the soft limit to the hard one and shares what there is.

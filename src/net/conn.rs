@@ -1,5 +1,6 @@
 //! One client connection: its socket, its two readiness latches, and where it is in its life.
 
+use super::admin::Realm;
 use super::listing::Listing;
 use super::sockopt;
 use super::token::ConnId;
@@ -8,7 +9,7 @@ use crate::http::body::BodyDecoder;
 use crate::http::head::{Method, RequestHead, Version};
 use crate::http::negotiate;
 use crate::rendezvous::{Side, StreamKey};
-use mio::net::TcpStream;
+use socket2::Socket;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 use uuid::Uuid;
@@ -137,8 +138,9 @@ impl Output {
 #[derive(Debug)]
 pub(super) struct Conn {
     pub id: ConnId,
-    pub socket: TcpStream,
+    pub socket: Socket,
     pub peer: IpAddr,
+    pub realm: Realm,
     pub phase: Phase,
     pub reply: Reply,
     /// Bytes that were read and belong to what comes next.
@@ -161,11 +163,12 @@ pub(super) struct Conn {
 }
 
 impl Conn {
-    pub fn new(id: ConnId, socket: TcpStream, peer: IpAddr) -> Self {
+    pub fn new(id: ConnId, socket: Socket, peer: IpAddr, realm: Realm) -> Self {
         Self {
             id,
             socket,
             peer,
+            realm,
             phase: Phase::Head,
             reply: Reply::UNKNOWN,
             carry: Vec::new(),
@@ -197,7 +200,7 @@ impl Conn {
 
     fn set_linger(&self, linger: Option<Duration>) {
         // The kernel refuses it for no TCP socket.
-        let _ = socket2::SockRef::from(&self.socket).set_linger(linger);
+        let _ = self.socket.set_linger(linger);
     }
 
     /// Whether it is lingered with, and nothing more may be discarded.

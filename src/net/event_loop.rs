@@ -4,6 +4,7 @@
 //! Readiness is edge-triggered and remembered in latches, which only a proof clears. What is still
 //! ready after its share goes to the back of the run queue, and then the wait is none.
 
+use super::admin::AdminListener;
 use super::budget::{self, Budget};
 use super::conn::{PeerEnd, Phase};
 use super::drive;
@@ -13,7 +14,7 @@ use super::reload::Reloader;
 use super::signals::Signals;
 use super::token::ConnId;
 use crate::api::Failure;
-use crate::ops::{Configuration, Sources};
+use crate::ops::{AdminAddress, Configuration, Sources};
 use crate::rendezvous::{Now, Outcome, Side};
 use mio::event::Event;
 use mio::{Events, Poll, Token};
@@ -31,6 +32,7 @@ const GATHER_TIME: Duration = Duration::from_micros(100);
 
 const SIGNALS: Token = Token(0);
 const RELOAD: Token = Token(1);
+const ADMIN: Token = Token(2);
 const FIRST_LISTENER: usize = 3;
 
 /// A relay that listens.
@@ -41,6 +43,7 @@ pub struct EventLoop {
     pub(super) reloader: Reloader,
     pub(super) configuration: Configuration,
     listeners: Listeners,
+    admin: AdminListener,
     pub(super) relay: Relay,
     budget: Budget,
     stopping: Stopping,
@@ -83,6 +86,8 @@ impl EventLoop {
         let reloader = Reloader::new(sources, poll.registry(), RELOAD)?;
         let budget = budget::claim(settings.max_connections, budget::others(&settings));
         let listeners = Listeners::bind(&settings.listen, poll.registry(), FIRST_LISTENER)?;
+        let admin =
+            AdminListener::bind(settings.admin.admin_listen.as_ref(), poll.registry(), ADMIN)?;
         let registry = poll.registry().try_clone()?;
         let relay = Relay::new(settings, budget.max_connections, registry, now());
         Ok(Self {
@@ -91,6 +96,7 @@ impl EventLoop {
             reloader,
             configuration,
             listeners,
+            admin,
             relay,
             budget,
             stopping: Stopping::No,
@@ -100,6 +106,11 @@ impl EventLoop {
     /// Where it listens.
     pub fn addresses(&self) -> Vec<SocketAddr> {
         self.listeners.addresses()
+    }
+
+    /// Where operators are served, if they are.
+    pub fn admin_address(&self) -> Option<AdminAddress> {
+        self.admin.address()
     }
 
     /// A sentence for the operator when the limit on open files allows fewer connections than
@@ -146,10 +157,12 @@ impl EventLoop {
                 Some(id) => self.relay.notice(id, event),
                 None if event.token() == SIGNALS => self.obey_signals(),
                 None if event.token() == RELOAD => self.finish_reload(),
+                None if event.token() == ADMIN => self.admin.wake(),
                 None => self.listeners.wake(),
             }
         }
         self.listeners.accept(&mut self.relay);
+        self.admin.accept(&mut self.relay);
         for _ in 0..self.relay.run_queue.len() {
             match self.relay.run_queue.pop_front() {
                 Some(Task::Conn(id)) => self.relay.advance(id),
@@ -163,7 +176,8 @@ impl EventLoop {
 
     /// How long to wait for events; `None`: for ever.
     fn patience(&self) -> Option<Duration> {
-        if !self.relay.run_queue.is_empty() || self.listeners.is_ready() {
+        let accepts = self.listeners.is_ready() || self.admin.is_ready(&self.relay);
+        if accepts || !self.relay.run_queue.is_empty() {
             return Some(Duration::ZERO);
         }
         let stopping = match self.stopping {
@@ -180,16 +194,21 @@ impl EventLoop {
         Some(next.saturating_duration_since(self.relay.now.monotonic))
     }
 
+    /// Accepts nothing more, and lets what runs end.
+    fn drain(&mut self) {
+        self.listeners.close();
+        self.relay.drain();
+        let until = self.relay.now.monotonic + self.relay.settings.drain_timeout;
+        self.stopping = Stopping::Draining(until);
+    }
+
     fn obey_signals(&mut self) {
         while let Some(signal) = self.signals.next() {
             match (signal, self.stopping) {
                 (Signal::SIGHUP, _) => self.reloader.start(),
                 (Signal::SIGTERM | Signal::SIGINT, Stopping::No) => {
                     log::info!("{signal}: draining");
-                    self.listeners.close();
-                    self.relay.drain();
-                    let until = self.relay.now.monotonic + self.relay.settings.drain_timeout;
-                    self.stopping = Stopping::Draining(until);
+                    self.drain();
                 }
                 _ => self.stopping = Stopping::Stopped,
             }
@@ -197,9 +216,13 @@ impl EventLoop {
     }
 
     fn look_after_stopping(&mut self) {
+        if std::mem::take(&mut self.relay.admin.stop) && self.stopping == Stopping::No {
+            log::info!("an operator asked to stop: draining");
+            self.drain();
+        }
         let now = self.relay.now.monotonic;
         match self.stopping {
-            Stopping::Draining(_) | Stopping::Closing(_) if self.relay.conns.is_empty() => {
+            Stopping::Draining(_) | Stopping::Closing(_) if self.relay.clients() == 0 => {
                 self.stopping = Stopping::Stopped;
             }
             Stopping::Draining(until) if until <= now => {

@@ -1,5 +1,6 @@
 //! Accepting connections, bounded per turn, and surviving the day descriptors run out.
 
+use super::admin::Realm;
 use super::relay::Relay;
 use crate::api::Failure;
 use crate::http::date::HttpDate;
@@ -14,7 +15,7 @@ use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use std::fs::File;
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 /// Connections one listener accepts in one turn before others have theirs.
@@ -112,6 +113,7 @@ impl Listeners {
     pub fn accept(&mut self, relay: &mut Relay) {
         if self.paused_until.is_some_and(|until| until <= relay.now.monotonic) {
             self.paused_until = None;
+            relay.accept_paused = false;
         }
         if !self.is_ready() {
             return;
@@ -136,6 +138,7 @@ impl Listeners {
     fn pause(&mut self, index: usize, error: &io::Error, relay: &mut Relay) {
         log::error!("accepting pauses for {} ms: {error}", PAUSE.as_millis());
         self.paused_until = Some(relay.now.monotonic + PAUSE);
+        relay.accept_paused = true;
         self.ready = true;
         relay.pool.close_idle();
         for _ in 0..REFUSALS_PER_TURN {
@@ -215,7 +218,9 @@ fn accept_one(socket: &TcpListener) -> Accepted {
 fn welcome(relay: &mut Relay, socket: TcpStream, peer: SocketAddr) {
     let full = relay.served() >= relay.max_connections;
     let patience = relay.settings.keep_alive_timeout;
-    let Some(id) = relay.admit(socket, peer.ip()) else { return };
+    let Some(id) = relay.admit(OwnedFd::from(socket).into(), peer.ip(), Realm::Public) else {
+        return;
+    };
     relay.set_deadline(id, patience);
     if full {
         relay.refuse_unread(

@@ -10,6 +10,7 @@
 //! | `body` | reading a JSON body |
 //! | `answer` | writing responses, and what follows them |
 //! | `listing` | the streamed list of streams |
+//! | `admin` | the admin listener and operators' requests |
 //! | `drive` | one transfer, one system call at a time |
 //! | `ending` | how the two sides of a transfer are told |
 //! | `waiting` | noticing that a waiting side went away |
@@ -19,6 +20,7 @@
 //! | `conn`, `token`, `timers` | one connection, its name, its patience |
 //! | `budget`, `signals`, `sockopt` | descriptors there are, signals as events, what sockets can be told |
 
+mod admin;
 mod answer;
 mod body;
 mod budget;

@@ -1,5 +1,6 @@
 //! The state of a relay, and the life of a connection's slot: filled, timed, queued, freed.
 
+use super::admin::{Admin, Realm};
 use super::conn::{After, Conn, Phase};
 use super::drive::Exchange;
 use super::timers::Timers;
@@ -11,11 +12,13 @@ use crate::rendezvous::transfer::COPY_MAX;
 use crate::rendezvous::{Limits, Now, Registry};
 use crate::splice::pool::Pool;
 use mio::Interest;
-use mio::net::TcpStream;
+use mio::unix::SourceFd;
 use slab::Slab;
+use socket2::Socket;
 use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::ops::Range;
+use std::os::fd::AsRawFd;
 use std::time::Duration;
 
 /// Whose turn it is next.
@@ -30,8 +33,21 @@ pub(super) enum Task {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Mode {
     Serving,
+    /// What there is goes on; no new streams, until an operator resumes.
+    Suspended,
     /// What runs may end; nothing new begins.
     Draining,
+}
+
+impl Mode {
+    /// As operators are told.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Serving => "serving",
+            Self::Suspended => "suspended",
+            Self::Draining => "draining",
+        }
+    }
 }
 
 /// Everything one relay holds.
@@ -41,6 +57,9 @@ pub(super) struct Relay {
     pub head_limits: HeadLimits,
     pub max_connections: usize,
     pub mode: Mode,
+    pub admin: Admin,
+    /// Descriptors or memory are out, and nobody is accepted for a moment.
+    pub accept_paused: bool,
     pub now: Now,
     pub date: HttpDate,
     date_second: i64,
@@ -71,6 +90,8 @@ impl Relay {
             head_limits: Self::head_limits(&settings),
             max_connections,
             mode: Mode::Serving,
+            admin: Admin { configured: settings.admin.admin_listen.is_some(), ..Admin::default() },
+            accept_paused: false,
             now,
             date: HttpDate::from_unix_seconds(now.wall_ms.div_euclid(1000)),
             date_second: now.wall_ms.div_euclid(1000),
@@ -120,23 +141,30 @@ impl Relay {
     }
 
     /// Takes a new connection in.
-    pub fn admit(&mut self, mut socket: TcpStream, peer: IpAddr) -> Option<ConnId> {
+    pub fn admit(&mut self, socket: Socket, peer: IpAddr, realm: Realm) -> Option<ConnId> {
         let entry = self.conns.vacant_entry();
         let id =
             ConnId { index: u32::try_from(entry.key()).ok()?, generation: self.next_generation };
         let interest = Interest::READABLE | Interest::WRITABLE;
-        if let Err(error) = self.poll.register(&mut socket, id.token(), interest) {
+        let watched = self.poll.register(&mut SourceFd(&socket.as_raw_fd()), id.token(), interest);
+        if let Err(error) = watched {
             log::warn!("cannot watch a new connection: {error}");
             return None;
         }
         self.next_generation = self.next_generation.checked_add(1).unwrap_or(1);
-        entry.insert(Conn::new(id, socket, peer));
+        self.admin.connections += usize::from(realm == Realm::Admin);
+        entry.insert(Conn::new(id, socket, peer, realm));
         Some(id)
     }
 
-    /// Connections that are served, not merely lingered with.
+    /// Connections that are served, not merely lingered with; operators' do not count.
     pub fn served(&self) -> usize {
-        self.conns.len() - self.lingering
+        self.clients().saturating_sub(self.lingering)
+    }
+
+    /// Connections of everybody but operators.
+    pub fn clients(&self) -> usize {
+        self.conns.len() - self.admin.connections
     }
 
     /// Puts a connection in the run queue.
@@ -193,6 +221,7 @@ impl Relay {
         if conn.is_lingering() {
             self.lingering -= 1;
         }
+        self.admin.connections -= usize::from(conn.realm == Realm::Admin);
     }
 
     /// Closes a connection so that its peer cannot take what it got for the whole: with a reset.

@@ -1,11 +1,12 @@
 //! Bytes -> head -> route -> act. A request is read through one shared buffer; only what is left
 //! over, or a head that is not whole yet, stays with its connection.
 
+use super::admin::Realm;
 use super::conn::{After, JsonBody, Phase, Purpose, Reply};
 use super::relay::{Mode, Relay};
 use super::sockopt;
 use super::token::ConnId;
-use crate::api::{Failure, Route, Upload, route, status};
+use crate::api::{Audience, Failure, Route, Upload, route, status};
 use crate::http::body::BodyDecoder;
 use crate::http::framing::Framing;
 use crate::http::head::{self, Expect, FieldSlots, RequestHead};
@@ -143,13 +144,17 @@ impl Relay {
         if head.expect == Expect::Unknown {
             return self.refuse(id, request, &Failure::ExpectationFailed);
         }
-        let route = route(head);
+        let route = route(head, self.audience(id));
         match route {
             Route::Create => self.read_json(id, request, Purpose::Create),
             Route::Report(Some(stream)) => self.read_json(id, request, Purpose::Report(stream)),
             Route::Source(Some(stream), name) => self.be_source(id, stream, name, request),
             Route::Destination(Some(stream)) => self.be_destination(id, stream, request),
             Route::Ping
+            | Route::Health
+            | Route::Readiness
+            | Route::State
+            | Route::Control(_)
             | Route::Version
             | Route::Options(_)
             | Route::List { .. }
@@ -169,6 +174,15 @@ impl Relay {
         }
     }
 
+    /// Whose request it is.
+    fn audience(&mut self, id: ConnId) -> Audience {
+        let lists = !self.admin.configured;
+        match self.conn(id).map(|conn| conn.realm) {
+            Some(Realm::Admin) => Audience::Operators,
+            Some(Realm::Public) | None => Audience::Public { lists },
+        }
+    }
+
     /// The routes that need neither a body nor a meeting.
     fn answer_at_once(
         &mut self,
@@ -179,6 +193,10 @@ impl Relay {
     ) {
         match route {
             Route::Ping => self.answer_text(id, "pong", read),
+            Route::Health => self.answer_health(id, read),
+            Route::Readiness => self.answer_readiness(id, read),
+            Route::State => self.answer_state(id, read),
+            Route::Control(control) => self.control(id, control, read),
             Route::Version => self.answer_json(id, 200, &version(), read),
             Route::Options(allow) => self.answer_allow(id, allow, read),
             Route::List { active_only } => self.list(id, active_only, head, read),
@@ -307,7 +325,16 @@ impl Relay {
         used
     }
 
-    /// Why no stream may be joined or made now.
+    /// Why no stream may be made now.
+    pub(super) fn takes_no_streams(&self) -> Option<Failure> {
+        match self.mode {
+            Mode::Serving => None,
+            Mode::Suspended => Some(Failure::TooBusy("The relay is suspended; try again later")),
+            Mode::Draining => self.too_busy(),
+        }
+    }
+
+    /// Why no stream may be joined now.
     pub(super) fn too_busy(&self) -> Option<Failure> {
         (self.mode == Mode::Draining).then(|| Failure::Reported(Box::new(Failure::stopping())))
     }

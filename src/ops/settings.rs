@@ -1,5 +1,6 @@
 //! Every limit and every time of `rdv serve`, as flags with units and defaults.
 
+use super::admin::AdminSettings;
 use super::units;
 use clap::Args;
 use ipnet::IpNet;
@@ -84,6 +85,10 @@ pub struct Settings {
         require_equals = true, action = clap::ArgAction::Set, value_name = "BOOL"
     )]
     pub no_splice: bool,
+
+    /// Where operators are served.
+    #[command(flatten)]
+    pub admin: AdminSettings,
 }
 
 impl Settings {

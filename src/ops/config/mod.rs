@@ -24,7 +24,8 @@ pub const DEFAULT_FILE: &str = "/etc/rdv/rdv.toml";
 
 /// Settings that are what they were at the start until the process is replaced: sockets and pipes
 /// are made with them.
-pub const NEEDS_RESTART: [&str; 4] = ["listen", "pipe-size", "max-pipes", "no-splice"];
+pub const NEEDS_RESTART: [&str; 5] =
+    ["listen", "pipe-size", "max-pipes", "no-splice", "admin-listen"];
 
 /// Where a value came from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -103,6 +104,17 @@ impl Sources {
         let must_exist = file.is_some();
         let file = (file.unwrap_or_else(|| DEFAULT_FILE.into()), must_exist);
         Self { flags: table::flags(matches), environment, file }
+    }
+
+    /// Without flags, for programs that only want to know what a relay would do.
+    ///
+    /// # Errors
+    /// When nothing at all makes no command line, which is a fault of the table.
+    pub fn without_flags(
+        environment: impl Iterator<Item = (OsString, OsString)>,
+        file: Option<PathBuf>,
+    ) -> Result<Self, String> {
+        Ok(Self::new(&table::parse(&Layer::new())?, environment, file))
     }
 
     /// Reads them all.
