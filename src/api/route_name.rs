@@ -29,6 +29,8 @@ pub enum RouteName {
     State,
     /// Tell it what to do.
     Control,
+    /// Ask for all metrics.
+    Metrics,
     /// Ask whether the relay is up.
     Ping,
     /// Ask which relay it is.
@@ -47,7 +49,7 @@ pub enum RouteName {
 
 impl RouteName {
     /// Every one, in the order of their numbers.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::Create,
         Self::Source,
         Self::Destination,
@@ -60,6 +62,7 @@ impl RouteName {
         Self::Readiness,
         Self::State,
         Self::Control,
+        Self::Metrics,
         Self::Ping,
         Self::Version,
         Self::Options,
@@ -84,6 +87,7 @@ impl RouteName {
             Self::Readiness => "readiness",
             Self::State => "state",
             Self::Control => "control",
+            Self::Metrics => "metrics",
             Self::Ping => "ping",
             Self::Version => "version",
             Self::Options => "options",
@@ -111,6 +115,7 @@ impl Route<'_> {
             Self::Readiness => RouteName::Readiness,
             Self::State => RouteName::State,
             Self::Control(_) => RouteName::Control,
+            Self::Metrics => RouteName::Metrics,
             Self::Ping => RouteName::Ping,
             Self::Version => RouteName::Version,
             Self::Options(_) => RouteName::Options,

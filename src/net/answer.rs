@@ -65,7 +65,12 @@ impl Relay {
 
     /// A short text.
     pub(super) fn answer_text(&mut self, id: ConnId, body: &str, read: bool) {
-        self.respond(id, 200, read, |head| content(head, b"text/plain", body.len()));
+        self.answer_typed(id, "text/plain", body, read);
+    }
+
+    /// A text of this type.
+    pub(super) fn answer_typed(&mut self, id: ConnId, kind: &str, body: &str, read: bool) {
+        self.respond(id, 200, read, |head| content(head, kind.as_bytes(), body.len()));
         self.append_and_send(id, body.as_bytes());
     }
 
@@ -107,6 +112,7 @@ impl Relay {
         let head = HeadWriter::new(conn.output.buffer(), status, &date);
         finish(head).connection(after.keeps_alive(), version).end();
         conn.phase = Phase::Answering(after);
+        self.answered(id, status);
     }
 
     fn append_and_send(&mut self, id: ConnId, body: &[u8]) {

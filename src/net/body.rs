@@ -4,6 +4,7 @@ use super::conn::{JsonBody, Phase, Purpose};
 use super::relay::Relay;
 use super::token::ConnId;
 use crate::api::{Failure, creation, report};
+use crate::ops::metrics::Refusal;
 use crate::rendezvous::Registered;
 use crate::splice::copy;
 use serde_json::json;
@@ -74,13 +75,11 @@ impl Relay {
 
     fn create(&mut self, id: ConnId, body: &[u8]) -> Result<(), Failure> {
         let headers = creation::parse(body)?;
-        if let Some(failure) = self.takes_no_streams() {
+        if let Some(failure) = self.takes_no_streams(id) {
             return Err(failure);
         }
         let stream = Uuid::new_v4();
-        self.registry
-            .create(stream, headers, self.now)
-            .map_err(|_| Failure::TooBusy(STREAMS_FULL))?;
+        self.registry.create(stream, headers, self.now).map_err(|_| self.no_room(id))?;
         self.answer_created(id, stream);
         Ok(())
     }
@@ -95,10 +94,16 @@ impl Relay {
             }
             Registered::Started => return Err(Failure::StreamStarted),
             Registered::Unknown => return Err(Failure::SessionNotFound),
-            Registered::Full => return Err(Failure::TooBusy(STREAMS_FULL)),
+            Registered::Full => return Err(self.no_room(id)),
         }
         self.answer_json(id, 200, &json!({}), true);
         Ok(())
+    }
+
+    /// The registry takes no more.
+    fn no_room(&mut self, id: ConnId) -> Failure {
+        self.refused(id, Refusal::Streams);
+        Failure::TooBusy(STREAMS_FULL)
     }
 }
 

@@ -4,7 +4,7 @@ use super::admin::Realm;
 use super::listing::Listing;
 use super::sockopt;
 use super::token::ConnId;
-use crate::api::Upload;
+use crate::api::{RouteName, Upload};
 use crate::http::body::BodyDecoder;
 use crate::http::head::{Method, RequestHead, Version};
 use crate::http::negotiate;
@@ -143,6 +143,10 @@ pub(super) struct Conn {
     pub realm: Realm,
     pub phase: Phase,
     pub reply: Reply,
+    /// What the request at hand is counted as; `None`: it is not.
+    pub counts_as: Option<RouteName>,
+    /// When it came.
+    pub asked_at: Option<Instant>,
     /// Bytes that were read and belong to what comes next.
     pub carry: Vec<u8>,
     /// How many bytes of `carry` were looked at and found to be no whole head.
@@ -171,6 +175,8 @@ impl Conn {
             realm,
             phase: Phase::Head,
             reply: Reply::UNKNOWN,
+            counts_as: Some(RouteName::Unread),
+            asked_at: None,
             carry: Vec::new(),
             seen: 0,
             output: Output::default(),

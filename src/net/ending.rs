@@ -58,6 +58,7 @@ impl Relay {
         let (source, destination) = (exchange.source, exchange.destination);
         self.registry.transferred(exchange.stream, exchange.transfer.transferred());
         self.registry.end(exchange.stream, Ending::Finished, self.now);
+        self.answered(destination, 200);
         if let Some(conn) = self.conn(destination) {
             let after = conn.reply.after;
             if exchange.delimiter == Delimiter::Close {
@@ -90,6 +91,9 @@ impl Relay {
         );
         self.registry.end(exchange.stream, ending, self.now);
         let (source, destination) = (exchange.source, exchange.destination);
+        if exchange.transfer.head_started() {
+            self.answered(destination, 200);
+        }
         if destination_lost {
             self.reset(destination);
         } else if !exchange.transfer.head_started() {

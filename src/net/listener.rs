@@ -3,9 +3,9 @@
 use super::admin::Realm;
 use super::relay::Relay;
 use crate::api::Failure;
-use crate::http::date::HttpDate;
 use crate::http::head::Version;
 use crate::http::response::HeadWriter;
+use crate::ops::metrics::Refusal;
 use crate::splice::copy;
 use mio::net::{TcpListener, TcpStream};
 use mio::{Interest, Registry, Token};
@@ -139,12 +139,13 @@ impl Listeners {
         log::error!("accepting pauses for {} ms: {error}", PAUSE.as_millis());
         self.paused_until = Some(relay.now.monotonic + PAUSE);
         relay.accept_paused = true;
+        relay.metrics.accept_paused();
         self.ready = true;
         relay.pool.close_idle();
         for _ in 0..REFUSALS_PER_TURN {
             self.spare = None;
             match accept_one(&self.sockets[index]) {
-                Accepted::One(socket, _) => refuse(&socket, &relay.date),
+                Accepted::One(socket, _) => refuse(relay, &socket),
                 Accepted::Lost => {}
                 Accepted::None | Accepted::OutOf(_) => break,
             }
@@ -223,6 +224,7 @@ fn welcome(relay: &mut Relay, socket: TcpStream, peer: SocketAddr) {
     };
     relay.set_deadline(id, patience);
     if full {
+        relay.refused(id, Refusal::Connections);
         relay.refuse_unread(
             id,
             &Failure::TooBusy("As many connections as this relay may serve are open"),
@@ -231,11 +233,12 @@ fn welcome(relay: &mut Relay, socket: TcpStream, peer: SocketAddr) {
 }
 
 /// Refuses a connection that cannot even be watched.
-fn refuse(socket: &TcpStream, date: &HttpDate) {
+fn refuse(relay: &mut Relay, socket: &TcpStream) {
     let failure = Failure::TooBusy("This relay has no descriptor left for another connection");
     let body = failure.body(false);
     let mut response = Vec::new();
-    HeadWriter::new(&mut response, failure.status(), date)
+    relay.refused_unseen(Refusal::Descriptors, failure.status());
+    HeadWriter::new(&mut response, failure.status(), &relay.date)
         .field("Content-Type", b"application/json")
         .content_length(body.len() as u64)
         .field("Retry-After", b"1")

@@ -16,6 +16,7 @@
 //! | `waiting` | noticing that a waiting side went away |
 //! | `linger` | closing without losing the answer |
 //! | `shutdown` | draining |
+//! | `counting` | what the metrics are told |
 //! | `reload` | reading the configuration again |
 //! | `conn`, `token`, `timers` | one connection, its name, its patience |
 //! | `budget`, `signals`, `sockopt` | descriptors there are, signals as events, what sockets can be told |
@@ -25,6 +26,7 @@ mod answer;
 mod body;
 mod budget;
 mod conn;
+mod counting;
 mod drive;
 mod ending;
 mod event_loop;

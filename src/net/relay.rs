@@ -7,7 +7,7 @@ use super::timers::Timers;
 use super::token::ConnId;
 use crate::http::date::HttpDate;
 use crate::http::head::HeadLimits;
-use crate::ops::Settings;
+use crate::ops::{Metrics, Settings};
 use crate::rendezvous::transfer::COPY_MAX;
 use crate::rendezvous::{Limits, Now, Registry};
 use crate::splice::pool::Pool;
@@ -54,6 +54,7 @@ impl Mode {
 #[derive(Debug)]
 pub(super) struct Relay {
     pub settings: Settings,
+    pub metrics: Metrics,
     pub head_limits: HeadLimits,
     pub max_connections: usize,
     pub mode: Mode,
@@ -87,6 +88,7 @@ pub(super) struct Relay {
 impl Relay {
     pub fn new(settings: Settings, max_connections: usize, poll: mio::Registry, now: Now) -> Self {
         Self {
+            metrics: Metrics::new(now.wall_ms),
             head_limits: Self::head_limits(&settings),
             max_connections,
             mode: Mode::Serving,

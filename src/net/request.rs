@@ -11,6 +11,7 @@ use crate::http::body::BodyDecoder;
 use crate::http::framing::Framing;
 use crate::http::head::{self, Expect, FieldSlots, RequestHead};
 use crate::http::response::CONTINUE;
+use crate::ops::metrics::Refusal;
 use crate::rendezvous::{Connected, Side};
 use crate::splice::copy;
 use serde_json::json;
@@ -139,12 +140,14 @@ impl Relay {
     /// Acts upon a request; returns how many of the bytes behind its head are used up.
     fn act(&mut self, id: ConnId, request: Request<'_, '_>) -> usize {
         let head = request.head;
+        let route = route(head, self.audience(id));
+        let now = self.now.monotonic;
         let Some(conn) = self.conn(id) else { return 0 };
         conn.reply = Reply::to(head);
+        conn.asked(route.name(), now);
         if head.expect == Expect::Unknown {
             return self.refuse(id, request, &Failure::ExpectationFailed);
         }
-        let route = route(head, self.audience(id));
         match route {
             Route::Create => self.read_json(id, request, Purpose::Create),
             Route::Report(Some(stream)) => self.read_json(id, request, Purpose::Report(stream)),
@@ -154,6 +157,7 @@ impl Relay {
             | Route::Health
             | Route::Readiness
             | Route::State
+            | Route::Metrics
             | Route::Control(_)
             | Route::Version
             | Route::Options(_)
@@ -197,6 +201,7 @@ impl Relay {
             Route::Readiness => self.answer_readiness(id, read),
             Route::State => self.answer_state(id, read),
             Route::Control(control) => self.control(id, control, read),
+            Route::Metrics => self.answer_metrics(id, head, read),
             Route::Version => self.answer_json(id, 200, &version(), read),
             Route::Options(allow) => self.answer_allow(id, allow, read),
             Route::List { active_only } => self.list(id, active_only, head, read),
@@ -274,7 +279,7 @@ impl Relay {
         request: Request<'_, '_>,
     ) -> usize {
         let Request { head, behind } = request;
-        if let Some(failure) = self.too_busy() {
+        if let Some(failure) = self.too_busy(id) {
             return self.refuse(id, request, &failure);
         }
         match self.registry.connect(stream, Side::Source, id.client(), self.now) {
@@ -298,7 +303,7 @@ impl Relay {
     }
 
     fn be_destination(&mut self, id: ConnId, stream: Uuid, request: Request<'_, '_>) -> usize {
-        if let Some(failure) = self.too_busy() {
+        if let Some(failure) = self.too_busy(id) {
             return self.refuse(id, request, &failure);
         }
         let (used, read) = request.without_body();
@@ -326,17 +331,23 @@ impl Relay {
     }
 
     /// Why no stream may be made now.
-    pub(super) fn takes_no_streams(&self) -> Option<Failure> {
+    pub(super) fn takes_no_streams(&mut self, id: ConnId) -> Option<Failure> {
         match self.mode {
             Mode::Serving => None,
-            Mode::Suspended => Some(Failure::TooBusy("The relay is suspended; try again later")),
-            Mode::Draining => self.too_busy(),
+            Mode::Suspended => {
+                self.refused(id, Refusal::Suspended);
+                Some(Failure::TooBusy("The relay is suspended; try again later"))
+            }
+            Mode::Draining => self.too_busy(id),
         }
     }
 
     /// Why no stream may be joined now.
-    pub(super) fn too_busy(&self) -> Option<Failure> {
-        (self.mode == Mode::Draining).then(|| Failure::Reported(Box::new(Failure::stopping())))
+    pub(super) fn too_busy(&mut self, id: ConnId) -> Option<Failure> {
+        (self.mode == Mode::Draining).then(|| {
+            self.refused(id, Refusal::Draining);
+            Failure::Reported(Box::new(Failure::stopping()))
+        })
     }
 }
 

@@ -1,6 +1,7 @@
 //! Every limit and every time of `rdv serve`, as flags with units and defaults.
 
 use super::admin::AdminSettings;
+use super::metrics::MetricsSettings;
 use super::units;
 use clap::Args;
 use ipnet::IpNet;
@@ -89,6 +90,10 @@ pub struct Settings {
     /// Where operators are served.
     #[command(flatten)]
     pub admin: AdminSettings,
+
+    /// What is counted.
+    #[command(flatten)]
+    pub metrics: MetricsSettings,
 }
 
 impl Settings {

@@ -29,6 +29,8 @@ pub enum Refusal {
     Connections,
     /// As many streams as may be held are active, or what they hold weighs too much.
     Streams,
+    /// An operator suspended the relay.
+    Suspended,
     /// The relay is about to stop.
     Draining,
     /// No descriptor is left for another connection.
@@ -37,14 +39,15 @@ pub enum Refusal {
 
 impl Refusal {
     /// Every one, in the order of their numbers.
-    pub const ALL: [Self; 4] =
-        [Self::Connections, Self::Streams, Self::Draining, Self::Descriptors];
+    pub const ALL: [Self; 5] =
+        [Self::Connections, Self::Streams, Self::Suspended, Self::Draining, Self::Descriptors];
 
     /// The label's value.
     pub fn name(self) -> &'static str {
         match self {
             Self::Connections => "connections",
             Self::Streams => "streams",
+            Self::Suspended => "suspended",
             Self::Draining => "draining",
             Self::Descriptors => "descriptors",
         }

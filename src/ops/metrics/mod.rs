@@ -28,6 +28,8 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 use scraped::Scraped;
 use std::borrow::Cow;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 /// The `Content-Type` of what [`Metrics::render`] returns.
@@ -154,6 +156,11 @@ impl Metrics {
     /// Accepting paused.
     pub fn accept_paused(&self) {
         self.accept_pauses.inc();
+    }
+
+    /// The writer of the access log counts the lines it drops there, on a thread of its own.
+    pub fn dropped_lines_from(&mut self, source: Arc<AtomicU64>) {
+        self.scraped.dropped_lines_from(source);
     }
 
     /// All of it as OpenMetrics text, of [`CONTENT_TYPE`].

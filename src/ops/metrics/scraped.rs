@@ -9,6 +9,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge as AnyGauge;
 use prometheus_client::registry::{Registry, Unit};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 const PIPE_SIZES: [&str; 2] = ["large", "small"];
@@ -33,8 +34,6 @@ pub struct Figures<'f> {
     pub max_connections: usize,
     /// Streams that may be held at once.
     pub max_streams: usize,
-    /// Lines of the access log that were dropped since the beginning.
-    pub dropped_lines: u64,
 }
 
 /// Where those figures go.
@@ -51,6 +50,8 @@ pub(super) struct Scraped {
     max_connections: Gauge,
     max_streams: Gauge,
     dropped_lines: Counter,
+    /// Where its writer counts them.
+    dropped_lines_source: Arc<AtomicU64>,
     cpu_seconds: Counter<f64, AtomicU64>,
     resident: Gauge,
     open_descriptors: Gauge,
@@ -96,6 +97,7 @@ impl Scraped {
                 "rdv_access_log_lines_dropped",
                 "Lines of the access log that were dropped because its writer did not keep up",
             ),
+            dropped_lines_source: Arc::default(),
             cpu_seconds: cpu_seconds(registry),
             resident: byte_gauge(
                 registry,
@@ -115,6 +117,11 @@ impl Scraped {
         }
     }
 
+    /// From now on dropped lines of the access log are counted there.
+    pub fn dropped_lines_from(&mut self, source: Arc<AtomicU64>) {
+        self.dropped_lines_source = source;
+    }
+
     /// Takes the figures of one scrape, and asks the kernel for those of the process.
     pub fn take(&self, figures: &Figures<'_>) {
         let Figures { streams, pipes, .. } = figures;
@@ -130,7 +137,8 @@ impl Scraped {
         self.held.set(figures.held_bytes as u64);
         self.max_connections.set(figures.max_connections as u64);
         self.max_streams.set(figures.max_streams as u64);
-        take_over(&self.dropped_lines, figures.dropped_lines);
+        let dropped_lines = self.dropped_lines_source.load(Ordering::Relaxed);
+        take_over(&self.dropped_lines, dropped_lines);
         self.take_process(&Process::read());
     }
 
@@ -146,7 +154,8 @@ impl Scraped {
 const STREAMS: Name =
     Name { name: "rdv_streams", help: "Streams held, those within their retention included" };
 const ENDED: Name = Name { name: "rdv_streams_ended", help: "Streams that ended, by how" };
-const CONNECTIONS: Name = Name { name: "rdv_connections", help: "Connections open" };
+const CONNECTIONS: Name =
+    Name { name: "rdv_connections", help: "Connections open, those of operators left out" };
 const PIPES_OPEN: Name = Name { name: "rdv_pipes_open", help: "Pipes open, those lent included" };
 const PIPES_LENT: Name =
     Name { name: "rdv_pipes_lent", help: "Pipes lent to transfers with bytes in flight" };

@@ -12,7 +12,6 @@ fn figures(tally: &Tally) -> Figures<'_> {
         held_bytes: 4096,
         max_connections: 100,
         max_streams: 200,
-        dropped_lines: 11,
     }
 }
 
@@ -65,7 +64,8 @@ fn what_was_counted_is_rendered() {
 
 #[test]
 fn what_is_looked_up_is_rendered() {
-    let metrics = Metrics::new(1_234_500);
+    let mut metrics = Metrics::new(1_234_500);
+    metrics.dropped_lines_from(Arc::new(AtomicU64::new(11)));
     let text = metrics.render(&figures(&tally()));
     for line in [
         r#"rdv_streams{state="STREAMING"} 2"#,

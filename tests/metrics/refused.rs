@@ -1,0 +1,98 @@
+//! What is refused although nothing is wrong with it: always counted by its reason, and by route and
+//! status only where the operator wants it.
+
+use nix::sys::signal::Signal;
+
+use crate::scrape::Observed;
+use crate::support::{Framing, ask, eventually};
+
+/// The switch, and how many requests it lets be counted out of one that was refused.
+const SWITCH: [(&[&str], u32); 3] =
+    [(&[], 0), (&["--early-instrumentation=false"], 0), (&["--early-instrumentation"], 1)];
+
+#[test]
+fn a_stream_too_many_is_counted_as_a_refusal() {
+    for (flags, counted) in SWITCH {
+        let relay = Observed::start(&[flags, &["--max-streams", "1"]].concat());
+        relay.create();
+        assert_eq!(relay.exchange(&ask("POST", "/stream")).status(), 503);
+        relay.scrape().assert_counts(&[
+            (r#"rdv_refusals_total{reason="streams"}"#, 1),
+            (r#"rdv_requests_total{route="create",status="503"}"#, counted),
+            (r#"rdv_requests_total{route="create",status="201"}"#, 1),
+        ]);
+    }
+}
+
+#[test]
+fn a_connection_too_many_is_counted_as_a_refusal() {
+    for (flags, counted) in SWITCH {
+        let relay = Observed::start(&[flags, &["--max-connections", "2"]].concat());
+        let mut kept = [relay.connect(), relay.connect()];
+        for wire in &mut kept {
+            assert_eq!(wire.exchange(&ask("GET", "/ping")).status(), 200);
+        }
+        assert_eq!(relay.connect().response().status(), 503);
+        relay.scrape().assert_counts(&[
+            (r#"rdv_refusals_total{reason="connections"}"#, 1),
+            (r#"rdv_requests_total{route="unread",status="503"}"#, counted),
+        ]);
+    }
+}
+
+#[test]
+fn what_a_suspended_relay_does_not_take_is_counted_as_a_refusal() {
+    for (flags, counted) in SWITCH {
+        let relay = Observed::start(flags);
+        assert_eq!(relay.operate(&ask("POST", "/control/suspend")).status(), 200);
+        assert_eq!(relay.exchange(&ask("POST", "/stream")).status(), 503);
+        relay.scrape().assert_counts(&[
+            (r#"rdv_refusals_total{reason="suspended"}"#, 1),
+            (r#"rdv_requests_total{route="create",status="503"}"#, counted),
+        ]);
+    }
+}
+
+#[test]
+fn what_comes_while_the_relay_drains_is_counted_as_a_refusal() {
+    for (flags, counted) in SWITCH {
+        let relay = Observed::start(flags);
+        let _pair = relay.pair(Framing::Length(10));
+        let mut late = relay.connect();
+        late.send("POST /stream HTTP/1.1\r\n");
+        relay.turn();
+        relay.signal(Signal::SIGTERM);
+        let drains = || relay.process().stderr().contains("draining").then_some(());
+        eventually("the relay drains", drains);
+
+        late.send("Host: a\r\n\r\n");
+        assert_eq!(late.response().status(), 503);
+        relay.scrape().assert_counts(&[
+            (r#"rdv_refusals_total{reason="draining"}"#, 1),
+            (r#"rdv_requests_total{route="create",status="503"}"#, counted),
+        ]);
+    }
+}
+
+#[test]
+fn after_a_refusal_the_next_request_is_counted() {
+    let relay = Observed::start(&["--max-streams", "1"]);
+    relay.create();
+    let mut wire = relay.connect();
+    assert_eq!(wire.exchange(&ask("POST", "/stream")).status(), 503);
+    assert_eq!(wire.exchange(&ask("GET", "/ping")).status(), 200);
+    relay.scrape().assert_counts(&[
+        (r#"rdv_requests_total{route="ping",status="200"}"#, 1),
+        (r#"rdv_requests_total{route="create",status="503"}"#, 0),
+    ]);
+}
+
+#[test]
+fn a_wrong_value_of_the_switch_is_one_clear_line() {
+    let process = crate::support::Process::rdv(&["serve", "--early-instrumentation=perhaps"]);
+    let finished = process.finish();
+    assert_eq!(finished.status.code(), Some(2));
+    let expected = "invalid value 'perhaps' for '--early-instrumentation";
+    assert!(finished.stderr.contains(expected), "{}", finished.stderr);
+    assert_eq!(finished.stderr.lines().count(), 1, "{}", finished.stderr);
+}
