@@ -4,6 +4,7 @@ use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 use rdv::client::Ctl;
 use rdv::net::EventLoop;
 use rdv::ops::admin::DEFAULT_SOCKET;
+use rdv::ops::manual::{Completions, Manual};
 use rdv::ops::{AdminAddress, Settings, Sources, config};
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -41,6 +42,21 @@ enum Command {
         #[arg(long)]
         sample: bool,
     },
+    /// Say whether this machine is fit for a relay with these settings, and what to change if not
+    ///
+    /// Run it as the user the relay is to run as: root does not meet the limits others meet.
+    #[command(after_help = DOCTOR_NOTES)]
+    Doctor {
+        #[command(flatten)]
+        serve: Serve,
+        /// Print one JSON object for machines instead of lines
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print the manual page, in the language of man(1)
+    Manual(Manual),
+    /// Print the completion script of a shell
+    Completions(Completions),
 }
 
 /// What the relay runs with.
@@ -58,6 +74,10 @@ Every setting can also be given as RDV_NAME in the environment (--idle-timeout: 
 and as a key in the file (idle-timeout = \"6h\"); flags come first, then the environment.
 Times are written 250ms, 60s, 10m, 6h; sizes in bytes, or 64KiB, 1MiB.
 Exit status: 0 after SIGTERM or SIGINT, 1 when the relay cannot run, 2 for wrong arguments.";
+
+const DOCTOR_NOTES: &str = "\
+Each line begins with ok, warn (a relay works, with a loss) or bad (it does not work).
+Exit status: 0 when nothing is bad, 1 otherwise, 2 for wrong arguments or settings.";
 
 fn main() -> ExitCode {
     let log = env_logger::Env::default().default_filter_or("info");
@@ -82,6 +102,9 @@ fn main() -> ExitCode {
             Ok(configuration) => print(&config::print(&configuration)),
             Err(error) => fail(&error, ExitCode::FAILURE),
         },
+        Some(Command::Doctor { serve, json }) => examine(&sources(chosen, serve), json),
+        Some(Command::Manual(manual)) => put(manual.page(Arguments::command())),
+        Some(Command::Completions(shell)) => print(&shell.script(Arguments::command())),
     }
 }
 
@@ -124,6 +147,23 @@ fn configured_admin() -> Result<AdminAddress, String> {
     let configuration = Sources::without_flags(std::env::vars_os(), file)?.read()?;
     let usual = || AdminAddress::Unix(DEFAULT_SOCKET.into());
     Ok(configuration.settings.admin.admin_listen.unwrap_or_else(usual))
+}
+
+/// Says what this machine is like.
+fn examine(sources: &Sources, json: bool) -> ExitCode {
+    let report = match sources.read() {
+        Ok(configuration) => rdv::net::doctor::examine(&configuration.settings),
+        Err(error) => return fail(&error, ExitCode::from(2)),
+    };
+    let printed = print(&if json { format!("{}\n", report.json()) } else { report.to_string() });
+    if report.passes() { printed } else { ExitCode::FAILURE }
+}
+
+fn put(page: std::io::Result<String>) -> ExitCode {
+    match page {
+        Ok(page) => print(&page),
+        Err(error) => fail(&error.to_string(), ExitCode::FAILURE),
+    }
 }
 
 fn print(page: &str) -> ExitCode {

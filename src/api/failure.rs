@@ -1,5 +1,6 @@
 //! Every way to refuse, and how it is said: status, name, message.
 
+use super::Busy;
 use crate::http::chunked::ChunkError;
 use crate::http::reject::Reject;
 use crate::rendezvous::{Ending, Report, Side};
@@ -17,6 +18,10 @@ pub enum Failure {
     InvalidBody(String),
     /// A JSON body longer than the limit.
     BodyTooLarge(usize),
+    /// An upload of more than this many bytes, as its source is told.
+    UploadTooLarge(u64),
+    /// The same, as its destination is told.
+    SourceTooLarge(u64),
     /// The body ended before its announced length.
     BodyBroken,
     /// The request, or the next byte of its body, did not come in time.
@@ -45,8 +50,8 @@ pub enum Failure {
     SessionTimeout,
     /// The relay is about to stop, and cannot do what was asked for.
     Stopping,
-    /// A limit is reached.
-    TooBusy(&'static str),
+    /// A limit is reached, or nothing new is taken on; see the relay's settings for the status.
+    TooBusy(Busy),
     /// The other side reported this.
     Reported(Box<Report>),
 }
@@ -61,12 +66,13 @@ impl Failure {
         }
     }
 
-    /// What a client is told that waits, or asks for a stream, while the relay drains.
+    /// What the status of a stream shows that ended because the relay stops.
     pub fn stopping() -> Report {
+        let failure = Self::TooBusy(Busy::Stopping);
         Report {
-            status: 503,
-            name: "TooBusyError".into(),
-            message: "The relay is about to stop".into(),
+            status: failure.status(),
+            name: failure.name().into(),
+            message: failure.message().into(),
         }
     }
 
@@ -77,6 +83,7 @@ impl Failure {
             Ending::TimedOut(_) => Some(Self::SessionTimeout),
             Ending::Disconnected(side) => Some(Self::Disconnected(*side)),
             Ending::Failed(side) => Some(Self::Failed(*side)),
+            Ending::TooLarge(most) => Some(Self::SourceTooLarge(*most)),
             Ending::Reported(report) => Some(Self::Reported(report.clone())),
         }
     }
@@ -86,7 +93,7 @@ impl Failure {
         match self {
             Self::Rejected(reject) => reject.status(),
             Self::BadFraming(_) | Self::InvalidBody(_) | Self::BodyBroken => 400,
-            Self::BodyTooLarge(_) => 413,
+            Self::BodyTooLarge(_) | Self::UploadTooLarge(_) => 413,
             Self::RequestTimeout(_) => 408,
             Self::ExpectationFailed => 417,
             Self::NoTunnel => 501,
@@ -95,7 +102,7 @@ impl Failure {
             Self::StreamStarted | Self::Stopping => 409,
             Self::Forbidden => 403,
             Self::AlreadyConnected(_) => 429,
-            Self::Disconnected(_) | Self::Failed(_) => 502,
+            Self::Disconnected(_) | Self::Failed(_) | Self::SourceTooLarge(_) => 502,
             Self::SessionTimeout => 504,
             Self::TooBusy(_) => 503,
             Self::Reported(report) => report.status,
@@ -108,7 +115,7 @@ impl Failure {
             Self::Rejected(reject) => reject.name(),
             Self::BadFraming(_) | Self::BodyBroken => "BadRequestError",
             Self::InvalidBody(_) => "InvalidBodyError",
-            Self::BodyTooLarge(_) => "ContentTooLargeError",
+            Self::BodyTooLarge(_) | Self::UploadTooLarge(_) => "ContentTooLargeError",
             Self::RequestTimeout(_) => "RequestTimeoutError",
             Self::ExpectationFailed => "ExpectationFailedError",
             Self::NoTunnel => "NotImplementedError",
@@ -118,7 +125,9 @@ impl Failure {
             Self::Stopping => "StoppingError",
             Self::Forbidden => "ForbiddenError",
             Self::AlreadyConnected(_) => "AlreadyConnectedError",
-            Self::Disconnected(Side::Source) | Self::Failed(Side::Source) => "StreamSourceError",
+            Self::Disconnected(Side::Source)
+            | Self::Failed(Side::Source)
+            | Self::SourceTooLarge(_) => "StreamSourceError",
             Self::Disconnected(Side::Destination) | Self::Failed(Side::Destination) => {
                 "StreamDestinationError"
             }
@@ -137,8 +146,19 @@ impl Failure {
             Self::BodyTooLarge(limit) => {
                 return Cow::Owned(format!("The request body is longer than {limit} bytes"));
             }
+            Self::UploadTooLarge(most) => {
+                return Cow::Owned(format!(
+                    "The upload is longer than {most} bytes, the most a stream may carry"
+                ));
+            }
+            Self::SourceTooLarge(most) => {
+                return Cow::Owned(format!(
+                    "Stream source has more than {most} bytes, the most a stream may carry"
+                ));
+            }
             Self::BodyBroken => "The request body ended before its announced end",
-            Self::RequestTimeout(message) | Self::TooBusy(message) => message,
+            Self::RequestTimeout(message) => message,
+            Self::TooBusy(busy) => busy.message(),
             Self::ExpectationFailed => "The only expectation this relay meets is 100-continue",
             Self::NoTunnel => "This relay is no tunnel: CONNECT is not supported",
             Self::SessionNotFound => "The specified session id does not exist",
@@ -163,12 +183,10 @@ impl Failure {
         })
     }
 
-    /// After how many seconds another try makes sense (RFC 9110 10.2.3).
-    pub fn retry_after_seconds(&self) -> Option<&'static str> {
-        match self.status() {
-            429 | 503 => Some("1"),
-            _ => None,
-        }
+    /// Whether another try makes sense after a while, which the answer says with `Retry-After`
+    /// (RFC 9110 10.2.3).
+    pub fn may_pass(&self) -> bool {
+        matches!(self, Self::TooBusy(_)) || matches!(self.status(), 429 | 503)
     }
 
     /// The methods the path takes, for `Allow` (RFC 9110 10.2.1).

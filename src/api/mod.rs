@@ -1,6 +1,7 @@
 //! What requests mean: a request head becomes a [`Route`], a body becomes a value, an outcome
 //! becomes a response. PURE: no socket, no clock.
 
+pub mod busy;
 pub mod creation;
 pub mod download;
 pub mod failure;
@@ -10,6 +11,7 @@ pub mod route;
 pub mod route_name;
 pub mod status;
 
+pub use busy::Busy;
 pub use download::Upload;
 pub use failure::Failure;
 pub use route::{Audience, Control, Route, route};

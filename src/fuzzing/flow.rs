@@ -63,7 +63,8 @@ impl Flow {
         let longest = if choices.one_in(2) { upload.wire.len() } else { 600 };
         let prefix_bytes = choices.below(longest.min(upload.wire.len()) + 1);
         let mut flow = Self {
-            transfer: Transfer::new(upload.framing, delimiter, HEAD.to_vec(), splice),
+            transfer: Transfer::new(upload.framing, delimiter, HEAD.to_vec(), splice)
+                .at_most(upload.most),
             source: Source::new(upload, prefix_bytes),
             destination: Destination::new(dies, choices.below(1 << 17)),
             delimiter,
@@ -267,8 +268,15 @@ impl Flow {
         assert_eq!(self.transfer.transferred(), sent.payload.len() as u64, "exact at the end");
         assert!(taken.payload.starts_with(&sent.payload), "what was sent is what came");
         assert_eq!(taken.payload.len(), self.taken, "what was read is what the naive reader reads");
+        let bytes = sent.payload.len() as u64;
+        assert!(bytes <= upload.most || upload.is_refused(), "{bytes} bytes went");
         let nothing = self.destination.sink.is_empty();
-        if let Some(Outcome::Complete | Outcome::SourceGone(_) | Outcome::SourceBroken(_)) = outcome
+        if let Some(
+            Outcome::Complete
+            | Outcome::SourceGone(_)
+            | Outcome::SourceBroken(_)
+            | Outcome::SourceTooLarge(_),
+        ) = outcome
         {
             assert_eq!(sent.payload.len(), all.payload.len(), "all that came is handed on");
             assert_eq!(self.piped(), 0);
@@ -281,6 +289,9 @@ impl Flow {
                 assert_eq!((all.end, upload.behind), (End::Open, Behind::End(loss)));
             }
             Some(Outcome::SourceBroken(_)) => assert_eq!(all.end, End::Broken),
+            Some(Outcome::SourceTooLarge(most)) => {
+                assert_eq!((all.end, most), (End::TooLarge, upload.most));
+            }
             Some(Outcome::DestinationGone(loss)) => {
                 assert_eq!(self.destination.dies, Some((self.destination.sink.len(), loss)));
             }

@@ -13,6 +13,15 @@ use uuid::Uuid;
 #[allow(clippy::disallowed_methods, reason = "read once; only distances from it matter")]
 static START: LazyLock<Instant> = LazyLock::new(Instant::now);
 
+/// Whose streams count together, and from where they are made.
+const CREATORS: [(usize, &str); 5] = [
+    (0, "192.0.2.1"),
+    (0, "::ffff:192.0.2.1"),
+    (1, "2001:db8::1"),
+    (1, "2001:db8::2"),
+    (2, "2001:db8:0:1::1"),
+];
+
 /// A stream as it would be kept if nothing had to be found quickly.
 #[derive(Debug)]
 struct Naive {
@@ -20,6 +29,8 @@ struct Naive {
     key: StreamKey,
     state: State,
     clients: [Option<Client>; 2],
+    /// Which of the addresses made it.
+    creator: usize,
     report: Option<Report>,
     /// When it times out, then when it is forgotten.
     deadline: Duration,
@@ -36,6 +47,8 @@ pub(super) struct House {
     /// Time since the start.
     now: Duration,
     made: u128,
+    /// Attempts to make a stream.
+    attempts: usize,
     endings: u64,
 }
 
@@ -43,7 +56,7 @@ impl House {
     pub(super) fn new(limits: Limits) -> Self {
         let registry = Registry::new(limits);
         let (now, streams) = (Duration::ZERO, Vec::new());
-        Self { registry, limits, streams, now, made: 0, endings: 0 }
+        Self { registry, limits, streams, now, made: 0, attempts: 0, endings: 0 }
     }
 
     pub(super) fn now(&self) -> Now {
@@ -61,15 +74,25 @@ impl House {
         self.made
     }
 
-    /// Makes a stream.
+    /// Makes a stream; the addresses take turns.
     pub(super) fn create(&mut self) {
+        self.attempts += 1;
+        let (creator, address) = CREATORS[self.attempts % CREATORS.len()];
+        let address = address.parse().expect("an address");
+        let most = self.limits.streams_per_address;
+        let its = self.streams.iter().filter(|s| s.ended.is_none() && s.creator == creator).count();
         let id = Self::id(self.made + 1);
         let full = self.streams.len() >= self.limits.streams;
         let first_ended = self.streams.iter().filter(|s| s.ended.is_some()).min_by_key(|s| s.ended);
         let forgotten = first_ended.map(|stream| stream.id);
-        let made = self.registry.create(id, None, self.now());
+        let made = self.registry.create(id, None, address, self.now());
+        if most > 0 && its >= most {
+            assert_eq!(made, Err(Full::Address));
+            self.check();
+            return;
+        }
         if full && forgotten.is_none() {
-            assert_eq!(made, Err(Full));
+            assert_eq!(made, Err(Full::Registry));
             return;
         }
         if full {
@@ -81,6 +104,7 @@ impl House {
             key: made.expect("there is a place"),
             state: State::Created,
             clients: [None, None],
+            creator,
             report: None,
             deadline: self.now + self.limits.ttl,
             ended: None,
@@ -227,6 +251,12 @@ impl House {
         assert!(registry.len() <= self.limits.streams);
         let active = self.streams.iter().filter(|stream| stream.ended.is_none()).count();
         assert_eq!(registry.active(), active);
+        let mut creators: Vec<_> =
+            self.streams.iter().filter(|s| s.ended.is_none()).map(|s| s.creator).collect();
+        creators.sort_unstable();
+        creators.dedup();
+        let limited = self.limits.streams_per_address > 0;
+        assert_eq!(registry.creators(), if limited { creators.len() } else { 0 });
         let listed: Vec<_> = registry.from_sequence(0).map(|s| (s.id(), s.state())).collect();
         let expected: Vec<_> = self.streams.iter().map(|s| (s.id, s.state)).collect();
         assert_eq!(listed, expected, "oldest first");

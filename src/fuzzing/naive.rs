@@ -16,6 +16,8 @@ pub(super) enum End {
     Open,
     /// Nowhere: it is malformed.
     Broken,
+    /// Nowhere: a chunk begins with which it is longer than it may be.
+    TooLarge,
 }
 
 /// What a body holds, as far as it goes.
@@ -30,8 +32,13 @@ type Stop = End;
 
 /// Reads a chunked body.
 pub(super) fn decode_chunks(body: &[u8]) -> Decoded {
+    decode_chunks_at_most(body, u64::MAX)
+}
+
+/// Reads a chunked body that may hold so many bytes.
+pub(super) fn decode_chunks_at_most(body: &[u8], most: u64) -> Decoded {
     let mut payload = Vec::new();
-    let end = chunks(body, &mut payload).unwrap_or_else(|stop| stop);
+    let end = chunks(body, most, &mut payload).unwrap_or_else(|stop| stop);
     Decoded { payload, end }
 }
 
@@ -44,7 +51,7 @@ pub(super) fn decode_length(body: &[u8], length: usize) -> Decoded {
     }
 }
 
-fn chunks(body: &[u8], payload: &mut Vec<u8>) -> Result<End, Stop> {
+fn chunks(body: &[u8], most: u64, payload: &mut Vec<u8>) -> Result<End, Stop> {
     let (mut rest, mut extensions) = (body, 0);
     loop {
         let (size, extension, behind) = size_line(rest)?;
@@ -55,6 +62,9 @@ fn chunks(body: &[u8], payload: &mut Vec<u8>) -> Result<End, Stop> {
         rest = behind;
         if size == 0 {
             break;
+        }
+        if size > most - payload.len() as u64 {
+            return Err(End::TooLarge);
         }
         let there = usize::try_from(size).unwrap_or(usize::MAX).min(rest.len());
         payload.extend_from_slice(&rest[..there]);

@@ -27,6 +27,7 @@ pub fn rendezvous(data: &[u8]) {
     let mut choices = Choices::new(data);
     let limits = Limits {
         streams: 1 + choices.below(6),
+        streams_per_address: choices.pick(&[0, 1, 3]),
         ttl: Duration::from_secs(choices.pick(&[60, 1, 0, 600])),
         retention: Duration::from_secs(choices.pick(&[60, 1, 0, 600])),
     };

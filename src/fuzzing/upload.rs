@@ -25,6 +25,8 @@ pub(super) struct Upload {
     /// Every byte behind the head, up to where the connection falls silent or ends.
     pub(super) wire: Vec<u8>,
     pub(super) behind: Behind,
+    /// How many bytes its body may have.
+    pub(super) most: u64,
 }
 
 impl Upload {
@@ -37,11 +39,19 @@ impl Upload {
             let left = choices.below(upload.wire.len() + 1);
             upload.wire.truncate(left);
         }
+        if choices.one_in(6) {
+            upload.most = choices.size() as u64;
+        }
         let silent = upload.decoded().end != naive::End::Open && !choices.one_in(4);
         if !silent {
             upload.behind = Behind::End(choices.pick(&[Loss::Closed, Loss::Failed]));
         }
         upload
+    }
+
+    /// Whether its head says already that it is longer than it may be.
+    pub(super) fn is_refused(&self) -> bool {
+        matches!(self.framing, Framing::Length(bytes) if bytes > self.most)
     }
 
     /// What is in it.
@@ -56,7 +66,7 @@ impl Upload {
                 let length = usize::try_from(length).unwrap_or(usize::MAX);
                 naive::decode_length(&self.wire[..end], length)
             }
-            Framing::Chunked => naive::decode_chunks(&self.wire[..end]),
+            Framing::Chunked => naive::decode_chunks_at_most(&self.wire[..end], self.most),
         }
     }
 }
@@ -67,6 +77,7 @@ fn of_length(choices: &mut Choices<'_>) -> Upload {
         framing: Framing::Length(length as u64),
         wire: PATTERN[..length].to_vec(),
         behind: Behind::Silence,
+        most: u64::MAX,
     }
 }
 
@@ -99,7 +110,7 @@ fn chunked(choices: &mut Choices<'_>) -> Upload {
         let place = framing_bytes[choices.below(framing_bytes.len())];
         wire[place] = choices.byte();
     }
-    Upload { framing: Framing::Chunked, wire, behind: Behind::Silence }
+    Upload { framing: Framing::Chunked, wire, behind: Behind::Silence, most: u64::MAX }
 }
 
 fn size_line(choices: &mut Choices<'_>, size: usize) -> String {

@@ -46,6 +46,7 @@ pub fn world(data: &[u8]) {
     let mut choices = Choices::new(data);
     let limits = Limits {
         streams: 2 + choices.below(12),
+        streams_per_address: choices.pick(&[0, 1, 3]),
         ttl: Duration::from_mins(1),
         retention: Duration::from_secs(choices.pick(&[60, 0, 600])),
     };
@@ -104,7 +105,13 @@ impl World {
             Client(self.next_client)
         });
         assert!(!self.lives.contains_key(&client), "one request at a time");
-        match self.house.connect(id, side, client) {
+        let met = self.house.connect(id, side, client);
+        if let Some(upload) = upload.as_ref().filter(|upload| upload.is_refused()) {
+            self.end_as_too_large(&met, upload.most);
+            self.kept_alive.push(client);
+            return;
+        }
+        match met {
             Connected::Waits(stream) => {
                 self.lives.insert(client, Life::Waits { stream, side, upload });
             }
@@ -115,6 +122,18 @@ impl World {
             Connected::Occupied | Connected::Unknown | Connected::Reported(_) => {
                 self.kept_alive.push(client);
             }
+        }
+    }
+
+    /// The upload of a source that has just come is too long: whoever waited for it is answered.
+    fn end_as_too_large(&mut self, met: &Connected, most: u64) {
+        match *met {
+            Connected::Waits(stream) => self.house.end(stream, Ending::TooLarge(most)),
+            Connected::Paired { stream, other } => {
+                self.house.end(stream, Ending::TooLarge(most));
+                self.answer(other, true);
+            }
+            Connected::Occupied | Connected::Unknown | Connected::Reported(_) => {}
         }
     }
 
@@ -234,6 +253,7 @@ fn ending(outcome: Outcome) -> Ending {
         Outcome::Complete => Ending::Finished,
         Outcome::SourceGone(Loss::Closed) => Ending::Disconnected(Side::Source),
         Outcome::SourceGone(_) | Outcome::SourceBroken(_) => Ending::Failed(Side::Source),
+        Outcome::SourceTooLarge(most) => Ending::TooLarge(most),
         Outcome::DestinationGone(Loss::Closed) => Ending::Disconnected(Side::Destination),
         Outcome::DestinationGone(_) => Ending::Failed(Side::Destination),
     }

@@ -2,7 +2,34 @@
 
 use super::chunked::{ChunkDecoder, ChunkError, Event};
 use super::framing::Framing;
+use std::fmt;
 use std::ops::Range;
+
+/// Why a body is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BodyError {
+    /// Its chunk framing is malformed.
+    Framing(ChunkError),
+    /// A chunk begins with which it would be longer than it may be.
+    TooLarge,
+}
+
+impl From<ChunkError> for BodyError {
+    fn from(error: ChunkError) -> Self {
+        Self::Framing(error)
+    }
+}
+
+impl fmt::Display for BodyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Framing(error) => error.fmt(f),
+            Self::TooLarge => f.write_str("body too large"),
+        }
+    }
+}
+
+impl std::error::Error for BodyError {}
 
 /// Follows one body from its first byte to its last. Its bytes may come through user memory
 /// ([`BodyDecoder::received`]) or go another way ([`BodyDecoder::took`]).
@@ -10,6 +37,8 @@ use std::ops::Range;
 pub struct BodyDecoder {
     rest: Rest,
     chunk_bytes: Option<u64>,
+    /// How many bytes the chunks that have not begun may hold in all.
+    allowed: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -27,7 +56,15 @@ impl BodyDecoder {
             Framing::Length(bytes) => Rest::Length(bytes),
             Framing::Chunked => Rest::Chunks(ChunkDecoder::default()),
         };
-        Self { rest, chunk_bytes: None }
+        Self { rest, chunk_bytes: None, allowed: u64::MAX }
+    }
+
+    /// Refuses chunks with which the body would be longer than so many bytes, at their heads. A
+    /// length that is known before is the caller's to judge.
+    #[must_use]
+    pub fn at_most(mut self, bytes: u64) -> Self {
+        self.allowed = bytes;
+        self
     }
 
     /// Whether the whole body was read.
@@ -75,12 +112,13 @@ impl BodyDecoder {
     /// bytes belong to this message, the rest to what follows it.
     ///
     /// # Errors
-    /// [`ChunkError`] when the chunk framing is malformed; the pieces before it are good.
+    /// [`BodyError`] when the chunk framing is malformed or the body too long; the pieces before are
+    /// good.
     pub fn received(
         &mut self,
         bytes: &[u8],
         pieces: &mut Vec<Range<usize>>,
-    ) -> Result<usize, ChunkError> {
+    ) -> Result<usize, BodyError> {
         match self.rest {
             Rest::Length(left) => {
                 let taken = usize::try_from(left).unwrap_or(usize::MAX).min(bytes.len());
@@ -113,14 +151,16 @@ impl BodyDecoder {
         &mut self,
         bytes: &[u8],
         pieces: &mut Vec<Range<usize>>,
-    ) -> Result<usize, ChunkError> {
+    ) -> Result<usize, BodyError> {
         let mut at = 0;
         while let Rest::Chunks(decoder) = &mut self.rest {
             let between = decoder.payload_left() == 0;
             let (framing, event) = decoder.step(&bytes[at..])?;
             at += framing;
             if between && decoder.payload_left() > 0 {
-                self.chunk_bytes = Some(decoder.payload_left());
+                let chunk_bytes = decoder.payload_left();
+                self.chunk_bytes = Some(chunk_bytes);
+                self.allowed = self.allowed.checked_sub(chunk_bytes).ok_or(BodyError::TooLarge)?;
             }
             match event {
                 Event::NeedInput => break,

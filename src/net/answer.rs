@@ -25,12 +25,13 @@ impl Relay {
     pub(super) fn answer_failure(&mut self, id: ConnId, failure: &Failure, read: bool) {
         let Some(conn) = self.conn(id) else { return };
         let text = conn.reply.text;
-        let status = failure.status();
+        let status = self.status_of(failure);
         let body = if is_bodiless(status) { String::new() } else { failure.body(text) };
+        let retry_after = self.settings.load.retry_after_seconds();
         let kind: &[u8] = if text { b"text/plain; charset=utf-8" } else { b"application/json" };
         self.respond(id, status, read, |mut head| {
-            if let Some(seconds) = failure.retry_after_seconds() {
-                head = head.field("Retry-After", seconds.as_bytes());
+            if failure.may_pass() {
+                head = head.field("Retry-After", retry_after.to_string().as_bytes());
             }
             if let Some(allow) = failure.allow() {
                 head = head.field("Allow", allow.as_bytes());

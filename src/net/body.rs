@@ -3,15 +3,12 @@
 use super::conn::{JsonBody, Phase, Purpose};
 use super::relay::Relay;
 use super::token::ConnId;
-use crate::api::{Failure, creation, report};
-use crate::ops::metrics::Refusal;
-use crate::rendezvous::Registered;
+use crate::api::{Busy, Failure, creation, report};
+use crate::http::body::BodyError;
+use crate::rendezvous::{Full, Registered};
 use crate::splice::copy;
 use serde_json::json;
 use uuid::Uuid;
-
-/// Why neither a stream nor a report can be taken in.
-const STREAMS_FULL: &str = "The active streams are as many, or hold as much, as this relay allows";
 
 /// One read of a JSON body, in bytes.
 const READ_BYTES: usize = 16 << 10;
@@ -69,17 +66,22 @@ impl Relay {
             Purpose::Report(stream) => self.report(id, stream, body),
         };
         if let Err(failure) = done {
+            self.refused(id, &failure);
             self.answer_failure(id, &failure, true);
         }
     }
 
     fn create(&mut self, id: ConnId, body: &[u8]) -> Result<(), Failure> {
         let headers = creation::parse(body)?;
-        if let Some(failure) = self.takes_no_streams(id) {
+        if let Some(failure) = self.takes_no_streams() {
             return Err(failure);
         }
+        let Some(peer) = self.conn(id).map(|conn| conn.peer) else { return Ok(()) };
         let stream = Uuid::new_v4();
-        self.registry.create(stream, headers, self.now).map_err(|_| self.no_room(id))?;
+        self.registry.create(stream, headers, peer, self.now).map_err(|full| match full {
+            Full::Registry => Failure::TooBusy(Busy::Streams),
+            Full::Address => Failure::TooBusy(Busy::AddressStreams),
+        })?;
         self.answer_created(id, stream);
         Ok(())
     }
@@ -94,23 +96,20 @@ impl Relay {
             }
             Registered::Started => return Err(Failure::StreamStarted),
             Registered::Unknown => return Err(Failure::SessionNotFound),
-            Registered::Full => return Err(self.no_room(id)),
+            Registered::Full => return Err(Failure::TooBusy(Busy::Streams)),
         }
         self.answer_json(id, 200, &json!({}), true);
         Ok(())
-    }
-
-    /// The registry takes no more.
-    fn no_room(&mut self, id: ConnId) -> Failure {
-        self.refused(id, Refusal::Streams);
-        Failure::TooBusy(STREAMS_FULL)
     }
 }
 
 /// Adds bytes to a body; returns how many were its own.
 fn collect(body: &mut JsonBody, bytes: &[u8], limit: usize) -> Result<usize, Failure> {
     let mut pieces = Vec::new();
-    let used = body.decoder.received(bytes, &mut pieces).map_err(Failure::BadFraming)?;
+    let used = body.decoder.received(bytes, &mut pieces).map_err(|error| match error {
+        BodyError::Framing(error) => Failure::BadFraming(error),
+        BodyError::TooLarge => Failure::BodyTooLarge(limit),
+    })?;
     for piece in pieces {
         body.collected.extend_from_slice(&bytes[piece]);
     }

@@ -22,6 +22,11 @@ pub(super) fn others(settings: &Settings) -> usize {
     CONNECTIONS_MAX + settings.listen.len() + 2 * settings.max_pipes + settings.max_lingering
 }
 
+/// What it takes to have everything open at once.
+pub(super) fn needed(max_connections: usize, others: usize) -> usize {
+    FIXED + max_connections + others
+}
+
 /// Raises the soft limit to the hard one and shares what there is.
 pub(super) fn claim(max_connections: usize, others: usize) -> Budget {
     let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap_or((1024, 1024));

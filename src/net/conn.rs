@@ -2,6 +2,7 @@
 
 use super::admin::Realm;
 use super::listing::Listing;
+use super::load::Counted;
 use super::sockopt;
 use super::token::ConnId;
 use crate::api::{RouteName, Upload};
@@ -160,6 +161,8 @@ pub(super) struct Conn {
     pub peer_end: PeerEnd,
     /// In the run queue.
     pub queued: bool,
+    /// Where it counts at present.
+    pub counted: Counted,
     /// When patience ends; the truth behind the entries in the timers.
     pub deadline: Option<Instant>,
     /// When the timers look at this connection next.
@@ -184,6 +187,7 @@ impl Conn {
             writable: true,
             peer_end: PeerEnd::Open,
             queued: false,
+            counted: Counted::default(),
             deadline: None,
             timer_at: None,
         }

@@ -5,9 +5,9 @@ use super::admin::Realm;
 use super::conn::{Conn, Phase};
 use super::relay::Relay;
 use super::token::ConnId;
-use crate::api::RouteName;
+use crate::api::{Busy, Failure, RouteName};
 use crate::http::head::RequestHead;
-use crate::ops::metrics::{ConnPhase, Figures, Form, Refusal};
+use crate::ops::metrics::{ConnPhase, Figures, Form};
 use std::time::{Duration, Instant};
 
 impl Conn {
@@ -28,11 +28,12 @@ impl Relay {
         }
     }
 
-    /// The request at hand, or its connection, is refused although nothing is wrong with it. So
-    /// that a flood of them costs one addition each, that is all that is counted of it, unless the
-    /// operator wants more.
-    pub(super) fn refused(&mut self, id: ConnId, reason: Refusal) {
-        self.metrics.refused(reason);
+    /// The request at hand, or its connection, is refused. Where nothing but the load is wrong with
+    /// it, a flood of them should cost one addition each: so that is all that is counted of it,
+    /// unless the operator wants more.
+    pub(super) fn refused(&mut self, id: ConnId, failure: &Failure) {
+        let Failure::TooBusy(busy) = failure else { return };
+        self.metrics.refused(*busy);
         let early = self.settings.metrics.early_instrumentation;
         if let Some(conn) = self.conn(id)
             && !early
@@ -42,8 +43,8 @@ impl Relay {
     }
 
     /// A connection was refused with the spare descriptor.
-    pub(super) fn refused_unseen(&mut self, reason: Refusal, status: u16) {
-        self.metrics.refused(reason);
+    pub(super) fn refused_unseen(&mut self, busy: Busy, status: u16) {
+        self.metrics.refused(busy);
         if self.settings.metrics.early_instrumentation {
             self.metrics.answered(RouteName::Unread, status);
         }

@@ -93,7 +93,8 @@ impl Relay {
         let headers = self.registry.stream(stream).headers();
         upload.download_fields(writer, delimiter, headers).connection(!closes, reply.version).end();
         let splice = !self.settings.no_splice;
-        let mut transfer = Transfer::new(upload.framing, delimiter, head, splice);
+        let mut transfer =
+            Transfer::new(upload.framing, delimiter, head, splice).at_most(self.stream_bytes_max());
         self.feed_prefix(source, upload, &mut transfer);
         self.metrics.paired(self.waited([source, destination]));
 

@@ -37,6 +37,12 @@ impl Relay {
                 &Failure::BadFraming(error),
                 &Failure::Failed(Side::Source),
             ),
+            Outcome::SourceTooLarge(most) => self.finish(
+                place,
+                Ending::TooLarge(most),
+                &Failure::UploadTooLarge(most),
+                &Failure::SourceTooLarge(most),
+            ),
             Outcome::DestinationGone(loss) => {
                 let failure = match loss {
                     Loss::Closed => Failure::Disconnected(Side::Destination),
@@ -132,13 +138,12 @@ impl Relay {
         self.conclude(place, outcome);
     }
 
-    /// A running transfer is ended from outside; both sides are answered with the report.
-    pub(super) fn break_off(&mut self, id: ConnId, report: &Report) {
+    /// A running transfer is ended from outside; its status shows the report, and
+    /// both sides are answered with the failure.
+    pub(super) fn break_off(&mut self, id: ConnId, report: Report, failure: &Failure) {
         let Some(conn) = self.conn(id) else { return };
         let Phase::Streaming { exchange, .. } = conn.phase else { return };
-        let report = Box::new(report.clone());
-        let failure = Failure::Reported(report.clone());
-        self.finish(exchange, Ending::Reported(report), &failure, &failure);
+        self.finish(exchange, Ending::Reported(Box::new(report)), failure, failure);
     }
 
     /// A socket failed, or its peer went away while it was written to.

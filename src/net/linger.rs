@@ -34,6 +34,7 @@ impl Relay {
         }
         conn.phase = Phase::Lingering { discard_left };
         conn.carry = Vec::new();
+        self.stop_serving(id);
         self.lingering += 1;
         self.set_deadline(id, patience);
         self.enqueue(id);

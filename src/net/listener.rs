@@ -2,10 +2,9 @@
 
 use super::admin::Realm;
 use super::relay::Relay;
-use crate::api::Failure;
+use crate::api::{Busy, Failure};
 use crate::http::head::Version;
 use crate::http::response::HeadWriter;
-use crate::ops::metrics::Refusal;
 use crate::splice::copy;
 use mio::net::{TcpListener, TcpStream};
 use mio::{Interest, Registry, Token};
@@ -28,7 +27,7 @@ const REFUSALS_PER_TURN: usize = 16;
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// Connections the kernel may complete before they are accepted; `net.core.somaxconn` caps it.
-const BACKLOG: i32 = 4096;
+pub(super) const BACKLOG: i32 = 4096;
 
 /// After so long without a byte the kernel asks a peer whether it is still there.
 const KEEPALIVE: TcpKeepalive = TcpKeepalive::new()
@@ -39,7 +38,7 @@ const KEEPALIVE: TcpKeepalive = TcpKeepalive::new()
 /// Congestion control for peers on this machine, where there is no link to share. The usual ones
 /// would pace (bbr: a timer for each 64 KiB, 2 to 3 times the CPU) or guess at queues; this one is
 /// built into every kernel and allowed to every user (`tcp_allowed_congestion_control`).
-const UNPACED: &[u8] = b"reno";
+pub(super) const UNPACED: &[u8] = b"reno";
 
 /// All listening sockets.
 #[derive(Debug)]
@@ -145,7 +144,7 @@ impl Listeners {
         for _ in 0..REFUSALS_PER_TURN {
             self.spare = None;
             match accept_one(&self.sockets[index]) {
-                Accepted::One(socket, _) => refuse(relay, &socket),
+                Accepted::One(socket, _) => refuse(&socket, relay),
                 Accepted::Lost => {}
                 Accepted::None | Accepted::OutOf(_) => break,
             }
@@ -223,25 +222,25 @@ fn welcome(relay: &mut Relay, socket: TcpStream, peer: SocketAddr) {
         return;
     };
     relay.set_deadline(id, patience);
-    if full {
-        relay.refused(id, Refusal::Connections);
-        relay.refuse_unread(
-            id,
-            &Failure::TooBusy("As many connections as this relay may serve are open"),
-        );
+    let refusal =
+        if full { Some(Failure::TooBusy(Busy::Connections)) } else { relay.count_address(id) };
+    if let Some(failure) = refusal {
+        relay.refuse_unread(id, &failure);
     }
 }
 
 /// Refuses a connection that cannot even be watched.
-fn refuse(relay: &mut Relay, socket: &TcpStream) {
-    let failure = Failure::TooBusy("This relay has no descriptor left for another connection");
+fn refuse(socket: &TcpStream, relay: &mut Relay) {
+    let failure = Failure::TooBusy(Busy::Descriptors);
     let body = failure.body(false);
+    let seconds = relay.settings.load.retry_after_seconds().to_string();
     let mut response = Vec::new();
-    relay.refused_unseen(Refusal::Descriptors, failure.status());
-    HeadWriter::new(&mut response, failure.status(), &relay.date)
+    let status = relay.status_of(&failure);
+    relay.refused_unseen(Busy::Descriptors, status);
+    HeadWriter::new(&mut response, status, &relay.date)
         .field("Content-Type", b"application/json")
         .content_length(body.len() as u64)
-        .field("Retry-After", b"1")
+        .field("Retry-After", seconds.as_bytes())
         .connection(false, Version::Http11)
         .end();
     response.extend_from_slice(body.as_bytes());

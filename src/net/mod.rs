@@ -15,10 +15,12 @@
 //! | `ending` | how the two sides of a transfer are told |
 //! | `waiting` | noticing that a waiting side went away |
 //! | `linger` | closing without losing the answer |
+//! | `load` | load limits: what counts, and what is refused |
 //! | `shutdown` | draining |
 //! | `counting` | what the metrics are told |
 //! | `reload` | reading the configuration again |
 //! | `conn`, `token`, `timers` | one connection, its name, its patience |
+//! | `doctor` | trying what the machine allows, for `rdv doctor` |
 //! | `budget`, `signals`, `sockopt` | descriptors there are, signals as events, what sockets can be told |
 
 mod admin;
@@ -27,12 +29,14 @@ mod body;
 mod budget;
 mod conn;
 mod counting;
+pub mod doctor;
 mod drive;
 mod ending;
 mod event_loop;
 mod linger;
 mod listener;
 mod listing;
+mod load;
 mod relay;
 mod reload;
 mod request;

@@ -9,7 +9,7 @@ use crate::http::date::HttpDate;
 use crate::http::head::HeadLimits;
 use crate::ops::{Metrics, Settings};
 use crate::rendezvous::transfer::COPY_MAX;
-use crate::rendezvous::{Limits, Now, Registry};
+use crate::rendezvous::{Addresses, Limits, Now, Registry};
 use crate::splice::pool::Pool;
 use mio::Interest;
 use mio::unix::SourceFd;
@@ -68,6 +68,10 @@ pub(super) struct Relay {
     pub conns: Slab<Conn>,
     next_generation: u32,
     pub lingering: usize,
+    /// Requests whose response has not ended.
+    pub requests: usize,
+    /// Connections by address, while that is limited.
+    pub addresses: Addresses,
     pub exchanges: Slab<Exchange>,
     pub next_exchange: u64,
     /// Bytes all transfers hold in user memory.
@@ -101,6 +105,8 @@ impl Relay {
             conns: Slab::new(),
             next_generation: 1,
             lingering: 0,
+            requests: 0,
+            addresses: Addresses::default(),
             exchanges: Slab::new(),
             next_exchange: 0,
             held: 0,
@@ -124,7 +130,12 @@ impl Relay {
     }
 
     pub fn stream_limits(settings: &Settings) -> Limits {
-        Limits { streams: settings.max_streams, ttl: settings.ttl, retention: settings.retention }
+        Limits {
+            streams: settings.max_streams,
+            streams_per_address: settings.load.max_streams_per_address,
+            ttl: settings.ttl,
+            retention: settings.retention,
+        }
     }
 
     /// A new turn begins.
@@ -199,6 +210,7 @@ impl Relay {
 
     /// The connection waits for its next request.
     pub fn await_request(&mut self, id: ConnId) {
+        self.end_request(id);
         let patience = self.settings.keep_alive_timeout;
         let draining = self.mode == Mode::Draining;
         let Some(conn) = self.conn(id) else { return };
@@ -219,6 +231,7 @@ impl Relay {
         if self.conn(id).is_none() {
             return;
         }
+        self.stop_serving(id);
         let conn = self.conns.remove(id.index as usize);
         if conn.is_lingering() {
             self.lingering -= 1;

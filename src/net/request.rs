@@ -6,12 +6,11 @@ use super::conn::{After, JsonBody, Phase, Purpose, Reply};
 use super::relay::{Mode, Relay};
 use super::sockopt;
 use super::token::ConnId;
-use crate::api::{Audience, Failure, Route, Upload, route, status};
+use crate::api::{Audience, Busy, Failure, Route, Upload, route, status};
 use crate::http::body::BodyDecoder;
 use crate::http::framing::Framing;
 use crate::http::head::{self, Expect, FieldSlots, RequestHead};
 use crate::http::response::CONTINUE;
-use crate::ops::metrics::Refusal;
 use crate::rendezvous::{Connected, Side};
 use crate::splice::copy;
 use serde_json::json;
@@ -145,6 +144,9 @@ impl Relay {
         let Some(conn) = self.conn(id) else { return 0 };
         conn.reply = Reply::to(head);
         conn.asked(route.name(), now);
+        if let Some(failure) = self.begin_request(id) {
+            return self.refuse(id, request, &failure);
+        }
         if head.expect == Expect::Unknown {
             return self.refuse(id, request, &Failure::ExpectationFailed);
         }
@@ -232,6 +234,7 @@ impl Relay {
 
     fn refuse(&mut self, id: ConnId, request: Request<'_, '_>, failure: &Failure) -> usize {
         let (used, read) = request.without_body();
+        self.refused(id, failure);
         self.answer_failure(id, failure, read);
         used
     }
@@ -241,6 +244,7 @@ impl Relay {
         let Some(conn) = self.conn(id) else { return };
         conn.reply = Reply::UNKNOWN;
         conn.carry = Vec::new();
+        self.refused(id, failure);
         self.answer_failure(id, failure, false);
     }
 
@@ -279,10 +283,14 @@ impl Relay {
         request: Request<'_, '_>,
     ) -> usize {
         let Request { head, behind } = request;
-        if let Some(failure) = self.too_busy(id) {
+        if let Some(failure) = self.too_busy() {
             return self.refuse(id, request, &failure);
         }
-        match self.registry.connect(stream, Side::Source, id.client(), self.now) {
+        let met = self.registry.connect(stream, Side::Source, id.client(), self.now);
+        if let Some(failure) = self.end_if_too_large(&met, head.framing) {
+            return self.refuse(id, request, &failure);
+        }
+        match met {
             Connected::Waits(stream) => {
                 let upload = Some(Box::new(Upload::new(head, name)));
                 self.wait(id, stream, upload);
@@ -303,7 +311,7 @@ impl Relay {
     }
 
     fn be_destination(&mut self, id: ConnId, stream: Uuid, request: Request<'_, '_>) -> usize {
-        if let Some(failure) = self.too_busy(id) {
+        if let Some(failure) = self.too_busy() {
             return self.refuse(id, request, &failure);
         }
         let (used, read) = request.without_body();
@@ -331,23 +339,17 @@ impl Relay {
     }
 
     /// Why no stream may be made now.
-    pub(super) fn takes_no_streams(&mut self, id: ConnId) -> Option<Failure> {
+    pub(super) fn takes_no_streams(&self) -> Option<Failure> {
         match self.mode {
             Mode::Serving => None,
-            Mode::Suspended => {
-                self.refused(id, Refusal::Suspended);
-                Some(Failure::TooBusy("The relay is suspended; try again later"))
-            }
-            Mode::Draining => self.too_busy(id),
+            Mode::Suspended => Some(Failure::TooBusy(Busy::Suspended)),
+            Mode::Draining => self.too_busy(),
         }
     }
 
     /// Why no stream may be joined now.
-    pub(super) fn too_busy(&mut self, id: ConnId) -> Option<Failure> {
-        (self.mode == Mode::Draining).then(|| {
-            self.refused(id, Refusal::Draining);
-            Failure::Reported(Box::new(Failure::stopping()))
-        })
+    pub(super) fn too_busy(&self) -> Option<Failure> {
+        (self.mode == Mode::Draining).then_some(Failure::TooBusy(Busy::Stopping))
     }
 }
 

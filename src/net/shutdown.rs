@@ -4,7 +4,7 @@ use super::admin::Realm;
 use super::conn::Phase;
 use super::relay::{Mode, Relay};
 use super::token::ConnId;
-use crate::api::Failure;
+use crate::api::{Busy, Failure};
 use crate::rendezvous::Ending;
 
 impl Relay {
@@ -17,8 +17,8 @@ impl Relay {
                 Phase::Head if conn.is_idle() => self.close(id),
                 Phase::Waiting { stream, .. } => {
                     let (stream, report) = (*stream, Box::new(Failure::stopping()));
-                    self.registry.end(stream, Ending::Reported(report.clone()), self.now);
-                    self.dismiss(id, &Failure::Reported(report));
+                    self.registry.end(stream, Ending::Reported(report), self.now);
+                    self.dismiss(id, &Failure::TooBusy(Busy::Stopping));
                 }
                 Phase::Head
                 | Phase::Json(_)
@@ -33,7 +33,7 @@ impl Relay {
     /// The time to drain is over: running transfers are broken off, and everybody is told.
     pub(super) fn break_off_all(&mut self) {
         for id in self.clients_ids() {
-            self.break_off(id, &Failure::stopping());
+            self.break_off(id, Failure::stopping(), &Failure::TooBusy(Busy::Stopping));
         }
         for id in self.clients_ids() {
             if self.conn(id).is_some_and(|conn| !conn.is_lingering()) {

@@ -66,7 +66,7 @@ impl Relay {
         };
         let ids = clients.map(|client| client.map(ConnId::from_client));
         match ids {
-            [Some(source), Some(_)] => self.break_off(source, &report),
+            [Some(source), Some(_)] => self.break_off(source, report, &failure),
             [waiting, None] | [None, waiting] => {
                 if let Some(waiting) = waiting {
                     self.dismiss(waiting, &failure);

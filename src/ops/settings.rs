@@ -2,7 +2,7 @@
 
 use super::admin::AdminSettings;
 use super::metrics::MetricsSettings;
-use super::units;
+use super::{LoadSettings, units};
 use clap::Args;
 use ipnet::IpNet;
 use std::net::{IpAddr, SocketAddr};
@@ -91,6 +91,10 @@ pub struct Settings {
     #[command(flatten)]
     pub admin: AdminSettings,
 
+    /// How much load is taken on.
+    #[command(flatten)]
+    pub load: LoadSettings,
+
     /// What is counted.
     #[command(flatten)]
     pub metrics: MetricsSettings,
@@ -106,7 +110,7 @@ impl Settings {
 /// More than any machine serves, and far from where sums overflow.
 const NUMBER_MAX: usize = 1 << 24;
 
-fn any_number(text: &str) -> Result<usize, String> {
+pub(super) fn any_number(text: &str) -> Result<usize, String> {
     number(text, 0)
 }
 

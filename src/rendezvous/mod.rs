@@ -1,11 +1,13 @@
 //! Who meets whom, and what to do next with their bytes. PURE: identifiers and the time are passed
 //! in, and what has to happen is returned; nothing here reads, writes or waits.
 
+pub mod addresses;
 pub mod batching;
 pub mod registry;
 pub mod stream;
 pub mod transfer;
 
+pub use addresses::Addresses;
 pub use registry::{Connected, Full, Limits, Registered, Registry, StreamKey, Tally};
 pub use stream::{Client, Ending, Headers, Report, Side, State, Stream};
 pub use transfer::{Outcome, Ready, Step, Transfer};

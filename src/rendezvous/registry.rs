@@ -2,10 +2,11 @@
 //! Ended streams stay readable for the retention time; when the registry is full the one that
 //! ended first is forgotten early, so that history never stands in the way of a new stream.
 
-use super::Now;
 use super::stream::{Client, Ending, Headers, Joined, Phase, Report, Side, State, Stream};
+use super::{Addresses, Now};
 use slab::Slab;
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 use uuid::Uuid;
 
@@ -14,6 +15,8 @@ use uuid::Uuid;
 pub struct Limits {
     /// How many streams are held at once, ended ones included.
     pub streams: usize,
+    /// How many active streams one address may have created; 0: no limit.
+    pub streams_per_address: usize,
     /// How long after creation both sides may take to come.
     pub ttl: Duration,
     /// How long the status of an ended stream stays readable.
@@ -28,9 +31,14 @@ pub const WEIGHT_MAX: usize = 256 << 20;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct StreamKey(u32);
 
-/// Every place is taken by an active stream.
+/// Why no stream can be made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Full;
+pub enum Full {
+    /// Every place is taken by an active stream, or all streams weigh too much.
+    Registry,
+    /// Its creator's address has as many active streams as one may have.
+    Address,
+}
 
 /// What connecting to a stream led to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,6 +88,8 @@ pub struct Registry {
     ended: VecDeque<(Instant, u32)>,
     next_sequence: u64,
     weight: usize,
+    /// Active streams by the addresses of their creators, while that is limited.
+    creators: Addresses,
     tally: Tally,
 }
 
@@ -112,6 +122,7 @@ impl Registry {
             next_sequence: 0,
             weight: 0,
             tally: Tally::default(),
+            creators: Addresses::default(),
         }
     }
 
@@ -140,27 +151,38 @@ impl Registry {
         self.streams.len() - self.ended.len()
     }
 
+    /// Of how many addresses active streams are counted.
+    pub fn creators(&self) -> usize {
+        self.creators.len()
+    }
+
     /// Makes a stream that waits for both sides.
     ///
     /// # Errors
-    /// [`Full`] when as many streams as the limit allows are active, or they weigh too much.
+    /// [`Full`] when as many streams as a limit allows are active, or they weigh too much.
     pub fn create(
         &mut self,
         id: Uuid,
         headers: Option<Box<Headers>>,
+        creator: IpAddr,
         now: Now,
     ) -> Result<StreamKey, Full> {
+        let most = self.limits.streams_per_address;
+        if most > 0 && self.creators.count(creator) >= most {
+            return Err(Full::Address);
+        }
         let weight = headers.as_ref().map_or(0, |headers| headers.weight());
         while self.streams.len() >= self.limits.streams || self.weight + weight > WEIGHT_MAX {
-            let (_, oldest) = self.ended.pop_front().ok_or(Full)?;
+            let (_, oldest) = self.ended.pop_front().ok_or(Full::Registry)?;
             self.forget(oldest);
         }
         self.weight += weight;
         let deadline = now.monotonic + self.limits.ttl;
         let sequence = self.next_sequence;
         self.next_sequence += 1;
-        let stream = Stream::new(id, headers, sequence, now.wall_ms, deadline);
-        let key = u32::try_from(self.streams.insert(stream)).map_err(|_| Full)?;
+        let mut stream = Stream::new(id, headers, sequence, now.wall_ms, deadline);
+        stream.creator = (most > 0).then(|| self.creators.add(creator));
+        let key = u32::try_from(self.streams.insert(stream)).map_err(|_| Full::Registry)?;
         self.tally.held[State::Created as usize] += 1;
         self.by_id.insert(id, key);
         self.by_age.insert(sequence, key);
@@ -243,6 +265,9 @@ impl Registry {
         self.tally.ended[ending.state() as usize] += 1;
         stream.phase = Phase::Ended { ending, wall_ms: now.wall_ms };
         self.weight += stream.report_weight();
+        if let Some(creator) = stream.creator.take() {
+            self.creators.remove(creator);
+        }
         self.ended.push_back((stream.deadline, key));
     }
 
@@ -326,9 +351,18 @@ mod tests {
 
     #[allow(clippy::disallowed_methods, reason = "a base for made-up times")]
     fn begin() -> (Registry, Now) {
-        let limits =
-            Limits { streams: 100, ttl: Duration::from_mins(1), retention: Duration::from_mins(1) };
+        let limits = Limits {
+            streams: 100,
+            streams_per_address: 2,
+            ttl: Duration::from_mins(1),
+            retention: Duration::from_mins(1),
+        };
         (Registry::new(limits), Now { monotonic: Instant::now(), wall_ms: 0 })
+    }
+
+    /// One address for each number.
+    fn creator(number: u128) -> IpAddr {
+        IpAddr::from([192, 0, 2, u8::try_from(number).unwrap()])
     }
 
     fn later(now: Now) -> Now {
@@ -342,7 +376,8 @@ mod tests {
         let headers = Headers { download: field.clone(), upload: field };
         for act in 0..6 {
             let id = Uuid::from_u128(act);
-            let key = registry.create(id, Some(Box::new(headers.clone())), now).unwrap();
+            let key =
+                registry.create(id, Some(Box::new(headers.clone())), creator(act), now).unwrap();
             let _ = registry.report(id, report(10), now);
             match act {
                 0 => {}
@@ -360,7 +395,26 @@ mod tests {
         let now = later(now);
         assert_eq!(registry.expire(now), None);
         assert_eq!(registry.expire(later(now)), None);
-        assert_eq!((registry.len(), registry.weight), (0, 0));
+        assert_eq!((registry.len(), registry.weight, registry.creators()), (0, 0, 0));
+    }
+
+    #[test]
+    fn a_refused_address_costs_nobody_its_history() {
+        let (mut registry, now) = begin();
+        registry.limits.streams = 3;
+        let create = |registry: &mut Registry, number| {
+            registry.create(Uuid::from_u128(number), None, creator(number / 10), now)
+        };
+        let ended = create(&mut registry, 11).unwrap();
+        registry.end(ended, Ending::Finished, now);
+        for number in [12, 13] {
+            assert!(create(&mut registry, number).is_ok(), "an ended stream counts no more");
+        }
+        assert_eq!(create(&mut registry, 14), Err(Full::Address));
+        assert!(registry.get(Uuid::from_u128(11)).is_some(), "nothing was forgotten for it");
+        assert!(create(&mut registry, 21).is_ok(), "others are not concerned");
+        assert_eq!(create(&mut registry, 22), Err(Full::Registry));
+        assert_eq!(registry.creators(), 2);
     }
 
     /// What the tally has to say, counted anew.
@@ -379,7 +433,7 @@ mod tests {
                 for last in 0..5 {
                     acts += 1;
                     let id = Uuid::from_u128(acts);
-                    let key = registry.create(id, None, now).unwrap();
+                    let key = registry.create(id, None, creator(acts), now).unwrap();
                     for side in first.into_iter().chain(second) {
                         registry.connect(id, side, Client(1), now);
                         assert_eq!(registry.tally().held, held(&registry));
@@ -423,14 +477,15 @@ mod tests {
             let download = Map::from_iter([("A".to_owned(), text.clone())]);
             Some(Box::new(Headers { download, upload: Map::new() }))
         };
-        let first = registry.create(Uuid::from_u128(1), headers(), now).unwrap();
-        registry.create(Uuid::from_u128(2), headers(), now).unwrap();
-        assert_eq!(registry.create(Uuid::from_u128(3), headers(), now), Err(Full));
+        let first = registry.create(Uuid::from_u128(1), headers(), creator(1), now).unwrap();
+        registry.create(Uuid::from_u128(2), headers(), creator(2), now).unwrap();
+        let third = Uuid::from_u128(3);
+        assert_eq!(registry.create(third, headers(), creator(3), now), Err(Full::Registry));
         let heavy = report(WEIGHT_MAX / 2);
         assert_eq!(registry.report(Uuid::from_u128(2), heavy, now), Registered::Full);
 
         registry.end(first, Ending::Finished, now);
-        assert!(registry.create(Uuid::from_u128(3), headers(), now).is_ok(), "history gives way");
+        assert!(registry.create(third, headers(), creator(3), now).is_ok(), "history gives way");
         assert!(registry.get(Uuid::from_u128(1)).is_none());
     }
 }

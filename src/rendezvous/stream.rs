@@ -1,6 +1,7 @@
 //! The life of one stream: created, joined by one side, then by both, ended. Each act is one match
 //! over all phases, so a reader sees what it does in every one of them.
 
+use super::addresses::Counted;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
@@ -87,6 +88,8 @@ pub enum Ending {
     Disconnected(Side),
     /// This side broke the protocol, or its socket failed.
     Failed(Side),
+    /// The source had more than this many bytes, the most a stream may carry.
+    TooLarge(u64),
     /// One side reported an error, or the stream was deleted.
     Reported(Box<Report>),
 }
@@ -161,7 +164,7 @@ impl Ending {
             Self::TimedOut(None) => State::TimeoutNoSrcNoDst,
             Self::Disconnected(Side::Source) => State::SrcDisconnected,
             Self::Disconnected(Side::Destination) => State::DstDisconnected,
-            Self::Failed(Side::Source) => State::SrcError,
+            Self::Failed(Side::Source) | Self::TooLarge(_) => State::SrcError,
             Self::Failed(Side::Destination) => State::DstError,
             Self::Reported(_) => State::ClientError,
         }
@@ -198,6 +201,8 @@ pub struct Stream {
     pub(super) phase: Phase,
     pub(super) sequence: u64,
     pub(super) deadline: std::time::Instant,
+    /// Where it counts while it is active, if its creator's streams are limited.
+    pub(super) creator: Option<Counted>,
     created_wall_ms: i64,
     headers: Option<Box<Headers>>,
     bytes_transferred: u64,
@@ -216,6 +221,7 @@ impl Stream {
             phase: Phase::Created(None),
             sequence,
             deadline,
+            creator: None,
             created_wall_ms: wall_ms,
             headers,
             bytes_transferred: 0,

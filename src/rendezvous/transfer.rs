@@ -6,7 +6,7 @@
 //! bytes in user memory that came after those in the pipe).
 
 use super::stream::Side;
-use crate::http::body::BodyDecoder;
+use crate::http::body::{BodyDecoder, BodyError};
 use crate::http::chunked::{ChunkError, LAST_CHUNK, write_chunk_head};
 use crate::http::framing::Framing;
 use std::ops::Range;
@@ -118,6 +118,9 @@ pub enum Outcome {
     SourceGone(Loss),
     /// The source's framing was wrong; what it sent before was handed on.
     SourceBroken(ChunkError),
+    /// The source's body is longer than this many bytes, the most it may be; the chunks before were
+    /// handed on.
+    SourceTooLarge(u64),
     /// The destination takes no more.
     DestinationGone(Loss),
 }
@@ -145,6 +148,8 @@ enum Framed {
 #[derive(Debug)]
 pub struct Transfer {
     upload: BodyDecoder,
+    /// How many bytes its body may have, if it comes in chunks.
+    body_max: u64,
     /// Why the upload gives no more although it is not over.
     source_lost: Option<Outcome>,
     download: Delimiter,
@@ -172,6 +177,7 @@ impl Transfer {
     pub fn new(upload: Framing, download: Delimiter, head: Vec<u8>, splice: bool) -> Self {
         Self {
             upload: BodyDecoder::new(upload),
+            body_max: u64::MAX,
             source_lost: None,
             download,
             ahead_framing: head.len(),
@@ -189,6 +195,15 @@ impl Transfer {
             copy_max: COPY_MAX,
             splice_min: if splice { SPLICE_MIN } else { u64::MAX },
         }
+    }
+
+    /// Refuses a chunk with which the body would be longer than so many bytes. A length that is
+    /// known from the start is never looked at: such an upload is refused before.
+    #[must_use]
+    pub fn at_most(mut self, bytes: u64) -> Self {
+        self.body_max = bytes;
+        self.upload = self.upload.at_most(bytes);
+        self
     }
 
     /// Body bytes handed to the destination's socket so far.
@@ -267,7 +282,10 @@ impl Transfer {
         match self.upload.received(bytes, pieces) {
             Ok(count) => count,
             Err(error) => {
-                self.source_lost = Some(Outcome::SourceBroken(error));
+                self.source_lost = Some(match error {
+                    BodyError::Framing(error) => Outcome::SourceBroken(error),
+                    BodyError::TooLarge => Outcome::SourceTooLarge(self.body_max),
+                });
                 bytes.len()
             }
         }

@@ -25,6 +25,41 @@ fn a_stream_too_many_is_counted_as_a_refusal() {
 }
 
 #[test]
+fn each_limit_has_a_reason_of_its_own() {
+    for (limit, reason) in
+        [("--max-streams-per-address", "address_streams"), ("--max-concurrent", "requests")]
+    {
+        for (flags, counted) in SWITCH {
+            let relay = Observed::start(&[flags, &[limit, "1"]].concat());
+            let id = relay.create();
+            let mut waiting = relay.connect();
+            waiting.ask(&ask("GET", &format!("/stream/{id}")));
+            relay.await_value(r#"rdv_connections{phase="waiting"}"#, 1.0);
+            assert_eq!(relay.exchange(&ask("POST", "/stream")).status(), 503, "{limit}");
+            let refusals = format!("rdv_refusals_total{{reason=\"{reason}\"}}");
+            relay.scrape().assert_counts(&[
+                (&refusals, 1),
+                (r#"rdv_requests_total{route="create",status="503"}"#, counted),
+            ]);
+        }
+    }
+}
+
+#[test]
+fn a_side_that_waits_when_the_relay_drains_was_not_refused() {
+    let relay = Observed::start(&["--drain-timeout", "1h"]);
+    let id = relay.create();
+    let mut waiting = relay.waiting_destination(&id);
+    let _pair = relay.pair(Framing::Length(10));
+    relay.signal(Signal::SIGTERM);
+    assert_eq!(waiting.response().status(), 503);
+    relay.scrape().assert_counts(&[
+        (r#"rdv_refusals_total{reason="draining"}"#, 0),
+        (r#"rdv_requests_total{route="destination",status="503"}"#, 1),
+    ]);
+}
+
+#[test]
 fn a_connection_too_many_is_counted_as_a_refusal() {
     for (flags, counted) in SWITCH {
         let relay = Observed::start(&[flags, &["--max-connections", "2"]].concat());

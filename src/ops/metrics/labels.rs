@@ -22,38 +22,6 @@ impl Path {
     }
 }
 
-/// Why a request or a connection was refused although nothing is wrong with it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refusal {
-    /// As many connections as may be served are open.
-    Connections,
-    /// As many streams as may be held are active, or what they hold weighs too much.
-    Streams,
-    /// An operator suspended the relay.
-    Suspended,
-    /// The relay is about to stop.
-    Draining,
-    /// No descriptor is left for another connection.
-    Descriptors,
-}
-
-impl Refusal {
-    /// Every one, in the order of their numbers.
-    pub const ALL: [Self; 5] =
-        [Self::Connections, Self::Streams, Self::Suspended, Self::Draining, Self::Descriptors];
-
-    /// The label's value.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Connections => "connections",
-            Self::Streams => "streams",
-            Self::Suspended => "suspended",
-            Self::Draining => "draining",
-            Self::Descriptors => "descriptors",
-        }
-    }
-}
-
 /// Where a connection is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ConnPhase {
@@ -105,7 +73,8 @@ pub(super) const STATUSES: [u16; 20] = [
     505,
 ];
 
-/// The label of any other status: one that a client put into an error report.
+/// The label of any other status: one that a client put into an error report, or that
+/// `--too-busy-status` names.
 pub(super) const OTHER_STATUS: &str = "other";
 
 /// The place of a status among [`STATUSES`]; behind them all, if it is none of them.
@@ -121,9 +90,6 @@ mod tests {
     fn numbers_follow_the_order_of_the_tables() {
         for (number, path) in Path::ALL.into_iter().enumerate() {
             assert_eq!(path as usize, number, "{path:?}");
-        }
-        for (number, refusal) in Refusal::ALL.into_iter().enumerate() {
-            assert_eq!(refusal as usize, number, "{refusal:?}");
         }
         for (number, phase) in ConnPhase::ALL.into_iter().enumerate() {
             assert_eq!(phase as usize, number, "{phase:?}");

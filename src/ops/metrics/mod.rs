@@ -14,11 +14,11 @@ mod settings;
 mod tests;
 
 pub use form::Form;
-pub use labels::{ConnPhase, Path, Refusal};
+pub use labels::{ConnPhase, Path};
 pub use scraped::Figures;
 pub use settings::MetricsSettings;
 
-use crate::api::RouteName;
+use crate::api::{Busy, RouteName};
 use families::{Name, byte_counters, counter, counters};
 use labels::{OTHER_STATUS, STATUSES, status_number};
 use prometheus_client::encoding::text;
@@ -62,7 +62,7 @@ pub struct Metrics {
     requests: Family<RequestLabels, Counter>,
     /// Its series by route and status, once there was a first.
     answered: Box<[[Option<Counter>; STATUSES.len() + 1]; RouteName::ALL.len()]>,
-    refusals: [Counter; Refusal::ALL.len()],
+    refusals: [Counter; Busy::ALL.len()],
     relayed: [Counter; Path::ALL.len()],
     pairing_wait: Histogram,
     transfer_duration: Histogram,
@@ -84,7 +84,7 @@ impl Metrics {
         Self {
             requests,
             answered: Box::new([const { [const { None }; STATUSES.len() + 1] }; _]),
-            refusals: counters(&mut registry, REFUSALS, "reason", Refusal::ALL.map(Refusal::name)),
+            refusals: counters(&mut registry, REFUSALS, "reason", Busy::ALL.map(Busy::name)),
             relayed: byte_counters(&mut registry, RELAYED, "path", Path::ALL.map(Path::name)),
             pairing_wait: seconds(
                 &mut registry,
@@ -126,8 +126,8 @@ impl Metrics {
         series.inc();
     }
 
-    /// A request, or a connection, was refused.
-    pub fn refused(&self, reason: Refusal) {
+    /// A request, or a connection, was refused for the load.
+    pub fn refused(&self, reason: Busy) {
         self.refusals[reason as usize].inc();
     }
 

@@ -35,7 +35,7 @@ fn what_was_counted_is_rendered() {
     metrics.answered(RouteName::Create, 201);
     metrics.answered(RouteName::Source, 418);
     metrics.answered(RouteName::Source, 599);
-    metrics.refused(Refusal::Draining);
+    metrics.refused(Busy::Stopping);
     metrics.relayed(100, 30);
     metrics.paired(Duration::from_millis(20));
     metrics.transferred(Duration::from_secs(90));

@@ -1,0 +1,83 @@
+//! Why the relay is too busy for something: one variant a reason, so that each can be named,
+//! counted and told apart in one place.
+
+/// What the relay has as much of as it may have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Busy {
+    /// Connections, by `--max-connections`.
+    Connections,
+    /// File descriptors or memory for one more connection.
+    Descriptors,
+    /// Connections of one address, by `--max-connections-per-address`.
+    AddressConnections,
+    /// Requests being served, by `--max-concurrent`.
+    Requests,
+    /// Active streams, by `--max-streams`, or what all streams weigh.
+    Streams,
+    /// Active streams of one address, by `--max-streams-per-address`.
+    AddressStreams,
+    /// It takes no new streams: an operator suspended it.
+    Suspended,
+    /// It takes nothing new on: it is about to stop.
+    Stopping,
+}
+
+impl Busy {
+    /// Every one, in the order of their numbers.
+    pub const ALL: [Self; 8] = [
+        Self::Connections,
+        Self::Descriptors,
+        Self::AddressConnections,
+        Self::Requests,
+        Self::Streams,
+        Self::AddressStreams,
+        Self::Suspended,
+        Self::Stopping,
+    ];
+
+    /// Which limit it is, where refusals are counted.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Connections => "connections",
+            Self::Descriptors => "descriptors",
+            Self::AddressConnections => "address_connections",
+            Self::Requests => "requests",
+            Self::Streams => "streams",
+            Self::AddressStreams => "address_streams",
+            Self::Suspended => "suspended",
+            Self::Stopping => "draining",
+        }
+    }
+
+    /// Which limit it is, for people.
+    pub fn message(self) -> &'static str {
+        match self {
+            Self::Connections => "As many connections as this relay may serve are open",
+            Self::AddressConnections => {
+                "As many connections as this relay serves for one address are open from yours"
+            }
+            Self::Descriptors => "This relay has no descriptor left for another connection",
+            Self::Requests => "As many requests as this relay may serve at once are being served",
+            Self::Streams => {
+                "The active streams are as many, or hold as much, as this relay allows"
+            }
+            Self::AddressStreams => {
+                "As many streams as one address may have on this relay are active for yours"
+            }
+            Self::Suspended => "The relay is suspended and takes no new streams for now",
+            Self::Stopping => "The relay is about to stop",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_follow_the_order_of_the_table() {
+        for (number, busy) in Busy::ALL.into_iter().enumerate() {
+            assert_eq!(busy as usize, number, "{busy:?}");
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! How much load the relay takes on, as flags. Everywhere 0 means no limit; a limit refuses new
+//! work only, and what runs goes on.
+
+use super::settings::any_number;
+use clap::Args;
+use std::time::Duration;
+
+use super::units;
+
+/// The limits of load, and how a refusal is said.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Load management")]
+pub struct LoadSettings {
+    /// Requests served at once, those that wait or stream included; one more is refused as too
+    /// busy; 0: no limit
+    #[arg(long, value_name = "N", default_value = "0", value_parser = any_number)]
+    pub max_concurrent: usize,
+
+    /// Connections served at once for one address, an IPv6 /64 being one; one more is refused as too
+    /// busy; 0: no limit
+    #[arg(long, value_name = "N", default_value = "0", value_parser = any_number)]
+    pub max_connections_per_address: usize,
+
+    /// Active streams created by one address, an IPv6 /64 being one; one more is refused as too
+    /// busy; 0: no limit
+    #[arg(long, value_name = "N", default_value = "0", value_parser = any_number)]
+    pub max_streams_per_address: usize,
+
+    /// Body bytes one stream may carry; a longer upload is refused with 413; 0: no limit
+    #[arg(long, value_name = "BYTES", default_value = "0", value_parser = units::size)]
+    pub max_stream_bytes: usize,
+
+    /// Status of every refusal for being too busy, 400 to 599
+    #[arg(long, value_name = "STATUS", default_value = "503", value_parser = error_status)]
+    pub too_busy_status: u16,
+
+    /// What Retry-After tells those who are refused, in seconds rounded up
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = units::duration)]
+    pub retry_after: Duration,
+}
+
+impl LoadSettings {
+    /// What `Retry-After` says (RFC 9110 10.2.3): whole seconds, never fewer than wished.
+    pub fn retry_after_seconds(&self) -> u64 {
+        self.retry_after.as_secs() + u64::from(self.retry_after.subsec_nanos() > 0)
+    }
+}
+
+fn error_status(text: &str) -> Result<u16, String> {
+    let status = text.parse().ok().filter(|status| (400..=599).contains(status));
+    status.ok_or_else(|| "expected an HTTP status from 400 to 599".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_status_that_says_no_can_refuse() {
+        for (text, status) in [("400", 400), ("429", 429), ("503", 503), ("599", 599)] {
+            assert_eq!(error_status(text), Ok(status), "{text}");
+        }
+        for text in ["", "200", "399", "600", "50x", "-503", "65939"] {
+            assert!(error_status(text).is_err(), "{text}");
+        }
+    }
+}

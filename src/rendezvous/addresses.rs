@@ -1,0 +1,141 @@
+//! How many things each address has at present. Exact, in constant time, and no larger than what is
+//! counted: an address whose count is back at zero leaves nothing behind.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv4Addr};
+
+/// What counts as one address: an IPv4 address, however it is written, or an IPv6 /64, because
+/// that much is given to one household or host (RFC 6177).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Group {
+    V4(Ipv4Addr),
+    V6([u16; 4]),
+}
+
+impl Group {
+    fn of(address: IpAddr) -> Self {
+        match address.to_canonical() {
+            IpAddr::V4(address) => Self::V4(address),
+            IpAddr::V6(address) => {
+                let [a, b, c, d, ..] = address.segments();
+                Self::V6([a, b, c, d])
+            }
+        }
+    }
+}
+
+/// One thing that was counted. It cannot be copied, so it is taken off the count at most once.
+#[derive(Debug, PartialEq, Eq)]
+#[must_use = "what is counted has to be taken off the count again"]
+pub struct Counted(Group);
+
+/// Counts by address.
+#[derive(Debug, Default)]
+pub struct Addresses {
+    counts: HashMap<Group, usize>,
+}
+
+impl Addresses {
+    /// How many things this address has.
+    pub fn count(&self, address: IpAddr) -> usize {
+        self.counts.get(&Group::of(address)).copied().unwrap_or(0)
+    }
+
+    /// This address has one more.
+    pub fn add(&mut self, address: IpAddr) -> Counted {
+        let group = Group::of(address);
+        *self.counts.entry(group).or_insert(0) += 1;
+        Counted(group)
+    }
+
+    /// What was added is gone.
+    pub fn remove(&mut self, Counted(group): Counted) {
+        match self.counts.get_mut(&group) {
+            Some(1) => drop(self.counts.remove(&group)),
+            Some(count) => *count -= 1,
+            None => debug_assert!(false, "what is taken off was counted"),
+        }
+    }
+
+    /// How many addresses have anything.
+    pub fn len(&self) -> usize {
+        self.counts.len()
+    }
+
+    /// Whether none has anything.
+    pub fn is_empty(&self) -> bool {
+        self.counts.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::BTreeMap;
+
+    fn address(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn addresses_count_together_that_one_client_can_choose_from() {
+        for (name, one, other, together) in [
+            ("the same", "192.0.2.1", "192.0.2.1", true),
+            ("its neighbour", "192.0.2.1", "192.0.2.2", false),
+            ("mapped", "192.0.2.1", "::ffff:192.0.2.1", true),
+            ("mapped neighbours", "::ffff:192.0.2.1", "::ffff:192.0.2.2", false),
+            ("one /64", "2001:db8:1:2::1", "2001:db8:1:2:ffff:ffff:ffff:ffff", true),
+            ("the next /64", "2001:db8:1:2::1", "2001:db8:1:3::1", false),
+            ("loopback is not IPv4", "::1", "127.0.0.1", false),
+        ] {
+            let mut addresses = Addresses::default();
+            let _counted = addresses.add(address(one));
+            assert_eq!(addresses.count(address(other)), usize::from(together), "{name}");
+        }
+    }
+
+    /// Few addresses, so that they meet.
+    const SOME: [&str; 7] = [
+        "192.0.2.1",
+        "192.0.2.2",
+        "::ffff:192.0.2.2",
+        "2001:db8::1",
+        "2001:db8:0:1::1",
+        "2001:db8:0:1::2",
+        "::1",
+    ];
+
+    proptest! {
+        #[test]
+        fn counts_are_those_of_a_list_after_any_opens_and_closes(
+            acts in prop::collection::vec((any::<bool>(), any::<prop::sample::Index>()), 0..300)
+        ) {
+            let mut addresses = Addresses::default();
+            let mut open = Vec::new();
+            for (opens, index) in acts {
+                if opens {
+                    let address = address(SOME[index.index(SOME.len())]);
+                    open.push((address, addresses.add(address)));
+                } else if !open.is_empty() {
+                    let (_, counted) = open.swap_remove(index.index(open.len()));
+                    addresses.remove(counted);
+                }
+                let mut naive = BTreeMap::new();
+                for (address, _) in &open {
+                    *naive.entry(format!("{:?}", Group::of(*address))).or_insert(0) += 1;
+                }
+                prop_assert_eq!(addresses.len(), naive.len());
+                for text in SOME {
+                    let address = address(text);
+                    let group = format!("{:?}", Group::of(address));
+                    prop_assert_eq!(addresses.count(address), naive.get(&group).copied().unwrap_or(0));
+                }
+            }
+            for (_, counted) in open {
+                addresses.remove(counted);
+            }
+            prop_assert!(addresses.is_empty());
+        }
+    }
+}
