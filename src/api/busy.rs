@@ -20,11 +20,13 @@ pub enum Busy {
     Suspended,
     /// It takes nothing new on: it is about to stop.
     Stopping,
+    /// Its successor serves already: a new connection reaches that one.
+    Replaced,
 }
 
 impl Busy {
     /// Every one, in the order of their numbers.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Connections,
         Self::Descriptors,
         Self::AddressConnections,
@@ -33,6 +35,7 @@ impl Busy {
         Self::AddressStreams,
         Self::Suspended,
         Self::Stopping,
+        Self::Replaced,
     ];
 
     /// Which limit it is, where refusals are counted.
@@ -46,6 +49,7 @@ impl Busy {
             Self::AddressStreams => "address_streams",
             Self::Suspended => "suspended",
             Self::Stopping => "draining",
+            Self::Replaced => "replaced",
         }
     }
 
@@ -66,6 +70,7 @@ impl Busy {
             }
             Self::Suspended => "The relay is suspended and takes no new streams for now",
             Self::Stopping => "The relay is about to stop",
+            Self::Replaced => "Another process has taken over; send the request again",
         }
     }
 }

@@ -6,6 +6,7 @@ pub mod creation;
 pub mod download;
 pub mod failure;
 mod json;
+pub mod moved;
 pub mod report;
 pub mod route;
 pub mod route_name;

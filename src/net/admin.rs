@@ -2,6 +2,7 @@
 //! connections are served like others, with routes of their own, beyond the limits on others, and
 //! until the relay's very end.
 
+use super::inherited::{self, AdminSocket};
 use super::relay::{Mode, Relay};
 use super::token::ConnId;
 use crate::api::{Control, Failure};
@@ -13,7 +14,7 @@ use socket2::Socket;
 use std::fs;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
@@ -57,6 +58,17 @@ pub(super) struct AdminListener {
 struct SocketFile {
     path: PathBuf,
     inode: u64,
+    /// No other process that listens on the socket needs it.
+    ours: bool,
+}
+
+impl Door {
+    fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
+        match self {
+            Self::Tcp(listener) => registry.register(listener, token, Interest::READABLE),
+            Self::Unix(listener, _) => registry.register(listener, token, Interest::READABLE),
+        }
+    }
 }
 
 impl AdminListener {
@@ -64,16 +76,50 @@ impl AdminListener {
     ///
     /// # Errors
     /// The address that cannot be listened on, and why.
-    pub fn bind(
+    pub fn open(
+        inherited: Option<AdminSocket>,
         address: Option<&AdminAddress>,
         registry: &Registry,
         token: Token,
     ) -> io::Result<Self> {
-        let Some(address) = address else { return Ok(Self::default()) };
-        let door = open(address, registry, token).map_err(|error| {
-            io::Error::new(error.kind(), format!("cannot listen on {address}: {error}"))
-        })?;
+        let mut door = match (inherited, address) {
+            (Some(socket), address) => adopt(socket, address)?,
+            (None, None) => return Ok(Self::default()),
+            (None, Some(address)) => open(address).map_err(|error| {
+                io::Error::new(error.kind(), format!("cannot listen on {address}: {error}"))
+            })?,
+        };
+        door.register(registry, token)?;
         Ok(Self { door: Some(door), ready: false })
+    }
+
+    /// The socket, with its name, for the process that takes over.
+    pub fn socket(&self) -> Option<(BorrowedFd<'_>, &'static str)> {
+        let socket = match self.door.as_ref()? {
+            Door::Tcp(listener) => listener.as_fd(),
+            Door::Unix(listener, _) => listener.as_fd(),
+        };
+        Some((socket, inherited::ADMIN))
+    }
+
+    /// From now on a socket's file goes with this process.
+    pub fn take_charge(&mut self) {
+        if let Some(Door::Unix(_, file)) = &mut self.door {
+            file.ours = file.path != Path::new("");
+        }
+    }
+
+    /// Another process listens in place of this one: the file stays.
+    pub fn leave(&mut self, registry: &Registry) {
+        match self.door.take() {
+            Some(Door::Unix(mut listener, mut file)) => {
+                file.ours = false;
+                let _ = registry.deregister(&mut listener);
+            }
+            Some(Door::Tcp(mut listener)) => _ = registry.deregister(&mut listener),
+            None => {}
+        }
+        self.ready = false;
     }
 
     /// Where it listens, if it does.
@@ -125,17 +171,32 @@ impl AdminListener {
 /// The address of a peer that has none.
 const NOBODY: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 
-fn open(address: &AdminAddress, registry: &Registry, token: Token) -> io::Result<Door> {
+fn open(address: &AdminAddress) -> io::Result<Door> {
     match address {
-        AdminAddress::Tcp(address) => {
-            let mut listener = TcpListener::bind(*address)?;
-            registry.register(&mut listener, token, Interest::READABLE)?;
-            Ok(Door::Tcp(listener))
-        }
+        AdminAddress::Tcp(address) => TcpListener::bind(*address).map(Door::Tcp),
         AdminAddress::Unix(path) => {
-            let (mut listener, file) = bind_unix(path)?;
-            registry.register(&mut listener, token, Interest::READABLE)?;
-            Ok(Door::Unix(listener, file))
+            bind_unix(path).map(|(listener, file)| Door::Unix(listener, file))
+        }
+    }
+}
+
+/// A socket that was open before this process was; its file is somebody else's, for now. The name
+/// it was bound to is not the name it has.
+fn adopt(socket: AdminSocket, address: Option<&AdminAddress>) -> io::Result<Door> {
+    match socket {
+        AdminSocket::Tcp(listener) => {
+            listener.set_nonblocking(true)?;
+            Ok(Door::Tcp(TcpListener::from_std(listener)))
+        }
+        AdminSocket::Unix(listener) => {
+            listener.set_nonblocking(true)?;
+            let path = match address {
+                Some(AdminAddress::Unix(path)) => path.clone(),
+                Some(AdminAddress::Tcp(_)) | None => PathBuf::new(),
+            };
+            let inode = fs::symlink_metadata(&path).map_or(0, |file| file.ino());
+            let file = SocketFile { path, inode, ours: false };
+            Ok(Door::Unix(UnixListener::from_std(listener), file))
         }
     }
 }
@@ -154,7 +215,7 @@ fn bind_unix(path: &Path) -> io::Result<(UnixListener, SocketFile)> {
     fs::set_permissions(&beside, fs::Permissions::from_mode(0o600))?;
     let inode = fs::symlink_metadata(&beside)?.ino();
     fs::rename(&beside, path)?;
-    Ok((listener, SocketFile { path: path.to_owned(), inode }))
+    Ok((listener, SocketFile { path: path.to_owned(), inode, ours: true }))
 }
 
 fn is_socket(file: &fs::Metadata) -> bool {
@@ -164,7 +225,8 @@ fn is_socket(file: &fs::Metadata) -> bool {
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
-        if fs::symlink_metadata(&self.path).is_ok_and(|file| file.ino() == self.inode) {
+        let ours = |file: fs::Metadata| self.ours && file.ino() == self.inode;
+        if fs::symlink_metadata(&self.path).is_ok_and(ours) {
             let _ = fs::remove_file(&self.path);
         }
     }
@@ -188,7 +250,7 @@ impl Relay {
     fn obstacles(&self) -> Vec<&'static str> {
         [
             (self.mode == Mode::Suspended, "suspended"),
-            (self.mode == Mode::Draining, "draining"),
+            (matches!(self.mode, Mode::Draining | Mode::HandedOver), "draining"),
             (self.accept_paused, "out of descriptors"),
             (!self.settings.no_splice && self.pool.is_exhausted(), "out of pipes"),
         ]
@@ -224,7 +286,7 @@ impl Relay {
     fn obey_control(&mut self, control: Control) -> Result<(), Failure> {
         match (control, self.mode) {
             (Control::Stop, _) => self.admin.stop = true,
-            (Control::Suspend | Control::Resume, Mode::Draining) => {
+            (Control::Suspend | Control::Resume, Mode::Draining | Mode::HandedOver) => {
                 return Err(Failure::Stopping);
             }
             (Control::Suspend, Mode::Serving) => {

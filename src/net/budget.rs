@@ -19,7 +19,8 @@ pub(super) struct Budget {
 
 /// Descriptors that these settings may use for anything but connections that are served.
 pub(super) fn others(settings: &Settings) -> usize {
-    CONNECTIONS_MAX + settings.listen.len() + 2 * settings.max_pipes + settings.max_lingering
+    // Each listener twice: a hand-over copies them.
+    CONNECTIONS_MAX + 2 * settings.listen.len() + 2 * settings.max_pipes + settings.max_lingering
 }
 
 /// What it takes to have everything open at once.

@@ -8,17 +8,19 @@ use super::admin::AdminListener;
 use super::budget::{self, Budget};
 use super::conn::{PeerEnd, Phase};
 use super::drive;
+use super::handover::Handover;
+use super::inherited::{Inherited, Predecessor};
 use super::listener::Listeners;
 use super::relay::{Relay, Task};
 use super::reload::Reloader;
+use super::shutdown::{Order, Stopping};
 use super::signals::Signals;
 use super::token::ConnId;
 use crate::api::Failure;
-use crate::ops::{AdminAddress, Configuration, Sources};
+use crate::ops::{AdminAddress, Configuration, ServiceManager, Sources};
 use crate::rendezvous::{Now, Outcome, Side};
 use mio::event::Event;
 use mio::{Events, Poll, Token};
-use nix::sys::signal::Signal;
 use std::io;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant, SystemTime};
@@ -33,31 +35,24 @@ const GATHER_TIME: Duration = Duration::from_micros(100);
 const SIGNALS: Token = Token(0);
 const RELOAD: Token = Token(1);
 const ADMIN: Token = Token(2);
-const FIRST_LISTENER: usize = 3;
+pub(super) const HANDOVER: Token = Token(3);
+const FIRST_LISTENER: usize = 4;
 
 /// A relay that listens.
 #[derive(Debug)]
 pub struct EventLoop {
-    poll: Poll,
+    pub(super) poll: Poll,
     signals: Signals,
     pub(super) reloader: Reloader,
     pub(super) configuration: Configuration,
-    listeners: Listeners,
-    admin: AdminListener,
+    pub(super) listeners: Listeners,
+    pub(super) admin: AdminListener,
     pub(super) relay: Relay,
     budget: Budget,
-    stopping: Stopping,
-}
-
-/// How far the end has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stopping {
-    No,
-    /// Running transfers have until then.
-    Draining(Instant),
-    /// Those that were broken off have until then to take their answers.
-    Closing(Instant),
-    Stopped,
+    pub(super) stopping: Stopping,
+    pub(super) handover: Handover,
+    predecessor: Predecessor,
+    pub(super) manager: ServiceManager,
 }
 
 /// Serves until a signal ends it.
@@ -69,8 +64,9 @@ pub fn serve(
     sources: Sources,
     announce: impl FnOnce(&EventLoop),
 ) -> io::Result<()> {
-    let event_loop = EventLoop::new(configuration, sources)?;
+    let mut event_loop = EventLoop::new(configuration, sources)?;
     announce(&event_loop);
+    event_loop.report_ready()?;
     event_loop.run()
 }
 
@@ -80,16 +76,25 @@ impl EventLoop {
     /// # Errors
     /// When an address cannot be listened on, or the kernel refuses what the loop stands on.
     pub fn new(configuration: Configuration, sources: Sources) -> io::Result<Self> {
+        let handover = Handover::new();
+        let inherited = Inherited::take()?;
         let settings = configuration.settings.clone();
+        let now = now();
+        let manager = ServiceManager::from_env(now.monotonic)?;
         let poll = Poll::new()?;
         let signals = Signals::new(poll.registry(), SIGNALS)?;
         let reloader = Reloader::new(sources, poll.registry(), RELOAD)?;
         let budget = budget::claim(settings.max_connections, budget::others(&settings));
-        let listeners = Listeners::bind(&settings.listen, poll.registry(), FIRST_LISTENER)?;
-        let admin =
-            AdminListener::bind(settings.admin.admin_listen.as_ref(), poll.registry(), ADMIN)?;
+        let listeners = Listeners::open(
+            inherited.listeners,
+            &settings.listen,
+            poll.registry(),
+            FIRST_LISTENER,
+        )?;
+        let address = settings.admin.admin_listen.as_ref();
+        let admin = AdminListener::open(inherited.admin, address, poll.registry(), ADMIN)?;
         let registry = poll.registry().try_clone()?;
-        let relay = Relay::new(settings, budget.max_connections, registry, now());
+        let relay = Relay::new(settings, budget.max_connections, registry, now);
         Ok(Self {
             poll,
             signals,
@@ -100,7 +105,27 @@ impl EventLoop {
             relay,
             budget,
             stopping: Stopping::No,
+            handover,
+            predecessor: inherited.predecessor,
+            manager,
         })
+    }
+
+    /// Tells those who wait for it that this process listens. If it takes over from another one,
+    /// it serves as soon as that one does not.
+    ///
+    /// # Errors
+    /// When the other one goes on serving.
+    fn report_ready(&mut self) -> io::Result<()> {
+        let successor = self.predecessor.is_there();
+        let streams = self.predecessor.take_over()?;
+        self.relay.tick(now());
+        self.relay.adopt(&streams);
+        if successor {
+            self.admin.take_charge();
+        }
+        self.manager.started("Serving");
+        Ok(())
     }
 
     /// Where it listens.
@@ -138,6 +163,7 @@ impl EventLoop {
             }
             self.turn(&events);
         }
+        self.handover.finish();
         Ok(())
     }
 
@@ -158,6 +184,7 @@ impl EventLoop {
                 None if event.token() == SIGNALS => self.obey_signals(),
                 None if event.token() == RELOAD => self.finish_reload(),
                 None if event.token() == ADMIN => self.admin.wake(),
+                None if event.token() == HANDOVER => self.finish_handover(),
                 None => self.listeners.wake(),
             }
         }
@@ -172,6 +199,7 @@ impl EventLoop {
         }
         self.relay.expire();
         self.look_after_stopping();
+        self.manager.show_life(self.relay.now.monotonic);
         // The only other look at a clock: nothing but this figure knows of it.
         self.relay.metrics.turned(self.relay.now.monotonic.elapsed());
     }
@@ -182,57 +210,25 @@ impl EventLoop {
         if accepts || !self.relay.run_queue.is_empty() {
             return Some(Duration::ZERO);
         }
-        let stopping = match self.stopping {
-            Stopping::No | Stopping::Stopped => None,
-            Stopping::Draining(until) | Stopping::Closing(until) => Some(until),
-        };
         let next = [
             self.relay.timers.next(),
             self.relay.registry.next_deadline(),
             self.listeners.next_deadline(),
-            stopping,
+            self.stopping.deadline(),
+            self.manager.next_deadline(),
         ];
         let next = next.into_iter().flatten().min()?;
         Some(next.saturating_duration_since(self.relay.now.monotonic))
     }
 
-    /// Accepts nothing more, and lets what runs end.
-    fn drain(&mut self) {
-        self.listeners.close();
-        self.relay.drain();
-        let until = self.relay.now.monotonic + self.relay.settings.drain_timeout;
-        self.stopping = Stopping::Draining(until);
-    }
-
     fn obey_signals(&mut self) {
         while let Some(signal) = self.signals.next() {
-            match (signal, self.stopping) {
-                (Signal::SIGHUP, _) => self.reloader.start(),
-                (Signal::SIGTERM | Signal::SIGINT, Stopping::No) => {
-                    log::info!("{signal}: draining");
-                    self.drain();
-                }
-                _ => self.stopping = Stopping::Stopped,
+            match Order::of(signal) {
+                Some(Order::HandOver) => self.begin_handover(),
+                Some(Order::Reload) => self.reloader.start(),
+                Some(Order::End(how)) => self.end(how, signal.as_str()),
+                None => {}
             }
-        }
-    }
-
-    fn look_after_stopping(&mut self) {
-        if std::mem::take(&mut self.relay.admin.stop) && self.stopping == Stopping::No {
-            log::info!("an operator asked to stop: draining");
-            self.drain();
-        }
-        let now = self.relay.now.monotonic;
-        match self.stopping {
-            Stopping::Draining(_) | Stopping::Closing(_) if self.relay.clients() == 0 => {
-                self.stopping = Stopping::Stopped;
-            }
-            Stopping::Draining(until) if until <= now => {
-                self.relay.break_off_all();
-                self.stopping = Stopping::Closing(now + self.relay.settings.linger_timeout);
-            }
-            Stopping::Closing(until) if until <= now => self.stopping = Stopping::Stopped,
-            Stopping::No | Stopping::Draining(_) | Stopping::Closing(_) | Stopping::Stopped => {}
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Accepting connections, bounded per turn, and surviving the day descriptors run out.
 
 use super::admin::Realm;
+use super::inherited;
 use super::relay::Relay;
 use crate::api::{Busy, Failure};
 use crate::http::head::Version;
@@ -14,7 +15,7 @@ use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use std::fs::File;
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 /// Connections one listener accepts in one turn before others have theirs.
@@ -61,22 +62,27 @@ enum Accepted {
 }
 
 impl Listeners {
-    /// Listens on all addresses.
+    /// Listens on the sockets that were inherited; if there are none, on all addresses.
     ///
     /// # Errors
     /// The address that cannot be listened on, and why.
-    pub fn bind(
+    pub fn open(
+        inherited: Vec<std::net::TcpListener>,
         addresses: &[SocketAddr],
         registry: &Registry,
         first_token: usize,
     ) -> io::Result<Self> {
         let mut sockets = Vec::new();
-        for (index, &address) in addresses.iter().enumerate() {
-            let mut socket = listen(address).map_err(|error| {
+        for socket in inherited {
+            sockets.push(adopt(socket)?);
+        }
+        for &address in if sockets.is_empty() { addresses } else { &[] } {
+            sockets.push(listen(address).map_err(|error| {
                 io::Error::new(error.kind(), format!("cannot listen on {address}: {error}"))
-            })?;
-            registry.register(&mut socket, Token(first_token + index), Interest::READABLE)?;
-            sockets.push(socket);
+            })?);
+        }
+        for (index, socket) in sockets.iter_mut().enumerate() {
+            registry.register(socket, Token(first_token + index), Interest::READABLE)?;
         }
         Ok(Self { sockets, ready: false, paused_until: None, spare: spare() })
     }
@@ -101,9 +107,17 @@ impl Listeners {
         self.paused_until
     }
 
-    /// Stops listening.
-    pub fn close(&mut self) {
-        self.sockets.clear();
+    /// The sockets, with their names, for the process that takes over.
+    pub fn sockets(&self) -> impl Iterator<Item = (BorrowedFd<'_>, &'static str)> {
+        self.sockets.iter().map(|socket| (socket.as_fd(), inherited::LISTEN))
+    }
+
+    /// Stops listening; another process may have these sockets, too, and go on.
+    pub fn close(&mut self, registry: &Registry) {
+        for mut socket in self.sockets.drain(..) {
+            // A socket that stays open elsewhere would stay registered, and wake us for nothing.
+            let _ = registry.deregister(&mut socket);
+        }
         self.ready = false;
         self.paused_until = None;
     }
@@ -168,17 +182,28 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
         socket.set_only_v6(true)?;
     }
     socket.set_reuse_address(true)?;
-    // Accepted sockets inherit these (tcp(7)), so that accepting costs no further system calls.
-    let options = SockRef::from(&socket);
-    options.set_tcp_nodelay(true)?;
-    options.set_tcp_keepalive(&KEEPALIVE)?;
-    if address.ip().is_loopback() {
-        // A refusal costs speed, nothing else.
-        let _ = options.set_tcp_congestion(UNPACED);
-    }
+    tune(&SockRef::from(&socket), address)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     Ok(TcpListener::from_std(socket.into()))
+}
+
+/// Takes over a socket that listens already, and makes it like one of ours.
+fn adopt(socket: std::net::TcpListener) -> io::Result<TcpListener> {
+    socket.set_nonblocking(true)?;
+    tune(&SockRef::from(&socket), socket.local_addr()?)?;
+    Ok(TcpListener::from_std(socket))
+}
+
+/// Accepted sockets inherit these (tcp(7)), so that accepting costs no further system calls.
+fn tune(socket: &SockRef<'_>, address: SocketAddr) -> io::Result<()> {
+    socket.set_tcp_nodelay(true)?;
+    socket.set_tcp_keepalive(&KEEPALIVE)?;
+    if address.ip().is_loopback() {
+        // A refusal costs speed, nothing else.
+        let _ = socket.set_tcp_congestion(UNPACED);
+    }
+    Ok(())
 }
 
 /// Whether a connection waits to be accepted: asking costs a tenth of an accept(2) in vain, which

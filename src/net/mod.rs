@@ -16,9 +16,11 @@
 //! | `waiting` | noticing that a waiting side went away |
 //! | `linger` | closing without losing the answer |
 //! | `load` | load limits: what counts, and what is refused |
-//! | `shutdown` | draining |
 //! | `counting` | what the metrics are told |
 //! | `reload` | reading the configuration again |
+//! | `shutdown` | how a process ends: stopping, draining, after a hand-over |
+//! | `handover`, `program` | starting a new process that takes over |
+//! | `inherited` | sockets from systemd, or from the process that hands over |
 //! | `conn`, `token`, `timers` | one connection, its name, its patience |
 //! | `doctor` | trying what the machine allows, for `rdv doctor` |
 //! | `budget`, `signals`, `sockopt` | descriptors there are, signals as events, what sockets can be told |
@@ -33,10 +35,13 @@ pub mod doctor;
 mod drive;
 mod ending;
 mod event_loop;
+mod handover;
+mod inherited;
 mod linger;
 mod listener;
 mod listing;
 mod load;
+mod program;
 mod relay;
 mod reload;
 mod request;

@@ -37,15 +37,25 @@ pub(super) enum Mode {
     Suspended,
     /// What runs may end; nothing new begins.
     Draining,
+    /// The same, but a new process serves: whoever connects again is served.
+    HandedOver,
 }
 
 impl Mode {
+    /// Whether this process will not serve again.
+    pub fn is_ending(self) -> bool {
+        match self {
+            Self::Serving | Self::Suspended => false,
+            Self::Draining | Self::HandedOver => true,
+        }
+    }
+
     /// As operators are told.
     pub fn name(self) -> &'static str {
         match self {
             Self::Serving => "serving",
             Self::Suspended => "suspended",
-            Self::Draining => "draining",
+            Self::Draining | Self::HandedOver => "draining",
         }
     }
 }
@@ -251,7 +261,7 @@ impl Relay {
     pub fn after(&self, wanted: After, request_read: bool) -> After {
         match wanted {
             After::NextRequest | After::Close if !request_read => After::Linger,
-            After::NextRequest if self.mode == Mode::Draining => After::Close,
+            After::NextRequest if self.mode.is_ending() => After::Close,
             After::NextRequest | After::Close | After::Linger | After::Whole => wanted,
         }
     }

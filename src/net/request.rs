@@ -343,13 +343,17 @@ impl Relay {
         match self.mode {
             Mode::Serving => None,
             Mode::Suspended => Some(Failure::TooBusy(Busy::Suspended)),
-            Mode::Draining => self.too_busy(),
+            Mode::Draining | Mode::HandedOver => self.too_busy(),
         }
     }
 
     /// Why no stream may be joined now.
     pub(super) fn too_busy(&self) -> Option<Failure> {
-        (self.mode == Mode::Draining).then_some(Failure::TooBusy(Busy::Stopping))
+        match self.mode {
+            Mode::Serving | Mode::Suspended => None,
+            Mode::Draining => Some(Failure::TooBusy(Busy::Stopping)),
+            Mode::HandedOver => Some(Failure::TooBusy(Busy::Replaced)),
+        }
     }
 }
 

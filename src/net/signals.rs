@@ -1,4 +1,5 @@
-//! Signals as events: they come through a descriptor (signalfd(2)) like everything else. SIGPIPE is blocked, because splice(2) has no `MSG_NOSIGNAL`; the `EPIPE` is enough.
+//! Signals as events: those the relay obeys come through a descriptor (signalfd(2)) like everything
+//! else. SIGPIPE is blocked, because splice(2) has no `MSG_NOSIGNAL`; the `EPIPE` is enough.
 
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
@@ -23,6 +24,8 @@ impl Signals {
         set.add(Signal::SIGTERM);
         set.add(Signal::SIGINT);
         set.add(Signal::SIGHUP);
+        set.add(Signal::SIGQUIT);
+        set.add(Signal::SIGUSR2);
         let mut blocked = set;
         blocked.add(Signal::SIGPIPE);
         blocked.thread_block()?;

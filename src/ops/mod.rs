@@ -1,17 +1,21 @@
-//! How the relay is run: its settings, what it counts, its manual, and the machine
-//! below it.
+//! How the relay is run: its settings, what it counts, its manual, the machine below it, the
+//! service manager above.
 
 pub mod admin;
 pub mod config;
 pub mod doctor;
+pub mod handover;
 pub mod load;
 pub mod manual;
 pub mod metrics;
 pub mod settings;
+pub mod systemd;
 pub mod units;
 
 pub use admin::AdminAddress;
 pub use config::{Configuration, Sources};
+pub use handover::HandoverSettings;
 pub use load::LoadSettings;
 pub use metrics::Metrics;
 pub use settings::Settings;
+pub use systemd::ServiceManager;

@@ -2,7 +2,7 @@
 
 use super::admin::AdminSettings;
 use super::metrics::MetricsSettings;
-use super::{LoadSettings, units};
+use super::{HandoverSettings, LoadSettings, units};
 use clap::Args;
 use ipnet::IpNet;
 use std::net::{IpAddr, SocketAddr};
@@ -43,7 +43,7 @@ pub struct Settings {
     #[arg(long, value_name = "BYTES", default_value = "1MiB", value_parser = units::size)]
     pub linger_bytes: usize,
 
-    /// How long running transfers may go on after SIGTERM or SIGINT
+    /// How long running transfers may go on after SIGTERM
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = units::duration)]
     pub drain_timeout: Duration,
 
@@ -94,6 +94,10 @@ pub struct Settings {
     /// How much load is taken on.
     #[command(flatten)]
     pub load: LoadSettings,
+
+    /// How a new process takes over.
+    #[command(flatten)]
+    pub handover: HandoverSettings,
 
     /// What is counted.
     #[command(flatten)]

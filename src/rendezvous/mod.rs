@@ -8,7 +8,7 @@ pub mod stream;
 pub mod transfer;
 
 pub use addresses::Addresses;
-pub use registry::{Connected, Full, Limits, Registered, Registry, StreamKey, Tally};
+pub use registry::{Connected, Full, Given, Limits, Registered, Registry, StreamKey, Tally};
 pub use stream::{Client, Ending, Headers, Report, Side, State, Stream};
 pub use transfer::{Outcome, Ready, Step, Transfer};
 

@@ -109,6 +109,15 @@ impl Tally {
     }
 }
 
+/// A stream that left its registry while it waited.
+#[derive(Debug)]
+pub struct Given {
+    /// As it was.
+    pub stream: Stream,
+    /// The address it counted for.
+    pub creator: Option<IpAddr>,
+}
+
 impl Registry {
     /// An empty registry.
     pub fn new(limits: Limits) -> Self {
@@ -167,8 +176,24 @@ impl Registry {
         creator: IpAddr,
         now: Now,
     ) -> Result<StreamKey, Full> {
+        self.adopt(id, headers, Some(creator), now)
+    }
+
+    /// The same with a stream of another registry, whose creator may not be known: then it counts
+    /// for no address.
+    ///
+    /// # Errors
+    /// As [`Registry::create`].
+    pub fn adopt(
+        &mut self,
+        id: Uuid,
+        headers: Option<Box<Headers>>,
+        creator: Option<IpAddr>,
+        now: Now,
+    ) -> Result<StreamKey, Full> {
         let most = self.limits.streams_per_address;
-        if most > 0 && self.creators.count(creator) >= most {
+        let creator = creator.filter(|_| most > 0);
+        if creator.is_some_and(|creator| self.creators.count(creator) >= most) {
             return Err(Full::Address);
         }
         let weight = headers.as_ref().map_or(0, |headers| headers.weight());
@@ -181,7 +206,7 @@ impl Registry {
         let sequence = self.next_sequence;
         self.next_sequence += 1;
         let mut stream = Stream::new(id, headers, sequence, now.wall_ms, deadline);
-        stream.creator = (most > 0).then(|| self.creators.add(creator));
+        stream.creator = creator.map(|creator| self.creators.add(creator));
         let key = u32::try_from(self.streams.insert(stream)).map_err(|_| Full::Registry)?;
         self.tally.held[State::Created as usize] += 1;
         self.by_id.insert(id, key);
@@ -330,13 +355,34 @@ impl Registry {
         None
     }
 
+    /// Gives away all streams that wait for a side or both, oldest deadline first: somebody else
+    /// goes on with them, and here they are unknown from now on.
+    pub fn give_away_waiting(&mut self) -> Vec<Given> {
+        let keys = std::mem::take(&mut self.waiting_until);
+        let give = |(_, key)| {
+            let mut stream = self.remove(key);
+            let counted = stream.creator.take();
+            let creator = counted.as_ref().map(super::addresses::Counted::address);
+            if let Some(counted) = counted {
+                self.creators.remove(counted);
+            }
+            Given { stream, creator }
+        };
+        keys.into_iter().map(give).collect()
+    }
+
     fn forget(&mut self, key: u32) {
-        let stream = self.streams.remove(key as usize);
+        let stream = self.remove(key);
         debug_assert!(!stream.is_active(), "an active stream is never forgotten");
+    }
+
+    fn remove(&mut self, key: u32) -> Stream {
+        let stream = self.streams.remove(key as usize);
         self.tally.held[stream.state() as usize] -= 1;
         self.weight -= stream.headers().map_or(0, Headers::weight) + stream.report_weight();
         self.by_id.remove(&stream.id);
         self.by_age.remove(&stream.sequence);
+        stream
     }
 }
 
@@ -467,6 +513,44 @@ mod tests {
             assert_eq!(state as usize, number, "{}", state.name());
         }
         assert_eq!(State::ALL[State::ACTIVE], State::Finished, "the first that is over");
+    }
+
+    #[test]
+    fn streams_that_wait_are_given_away_and_leave_nothing_behind() {
+        let (mut registry, now) = begin();
+        let field = Map::from_iter([("A".to_owned(), Value::from("b"))]);
+        let headers = Headers { download: field.clone(), upload: field };
+        for number in 0..5 {
+            let id = Uuid::from_u128(number);
+            registry.create(id, Some(Box::new(headers.clone())), creator(number), now).unwrap();
+        }
+        let _ = registry.report(Uuid::from_u128(0), report(10), now);
+        registry.connect(Uuid::from_u128(1), Side::Source, Client(1), now);
+        let joins = [(2, Side::Source, 12), (2, Side::Destination, 13), (3, Side::Source, 14)];
+        for (number, side, client) in joins {
+            registry.connect(Uuid::from_u128(number), side, Client(client), now);
+        }
+        let key = StreamKey(3);
+        registry.end(key, Ending::Disconnected(Side::Source), now);
+
+        assert_eq!(registry.tally().held, held(&registry));
+        let given = registry.give_away_waiting();
+        assert_eq!(registry.tally().held, held(&registry));
+        let what = |Given { stream: s, .. }: &Given| {
+            (s.id().as_u128(), s.waiting(), s.pending_report().is_some())
+        };
+        let given: Vec<_> = given.iter().map(what).collect();
+        assert_eq!(given, [(0, None, true), (1, Some(Client(1)), false), (4, None, false)]);
+        assert_eq!(
+            (registry.len(), registry.active()),
+            (2, 1),
+            "the paired and the ended one stay"
+        );
+        assert!(registry.get(Uuid::from_u128(1)).is_none());
+
+        registry.end(StreamKey(2), Ending::Finished, now);
+        assert_eq!(registry.expire(later(now)), None);
+        assert_eq!((registry.len(), registry.weight), (0, 0));
     }
 
     #[test]

@@ -303,6 +303,19 @@ impl Stream {
         report.map_or(0, Report::weight)
     }
 
+    /// When its waiting time is over; once it has ended, its retention time.
+    pub fn deadline(&self) -> std::time::Instant {
+        self.deadline
+    }
+
+    /// Whoever waits for the other side.
+    pub fn waiting(&self) -> Option<Client> {
+        match self.phase {
+            Phase::Waiting(_, client) => Some(client),
+            Phase::Created(_) | Phase::Streaming { .. } | Phase::Ended { .. } => None,
+        }
+    }
+
     pub(super) fn set_bytes_transferred(&mut self, bytes: u64) {
         self.bytes_transferred = bytes;
     }

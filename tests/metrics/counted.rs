@@ -1,7 +1,6 @@
 //! What is counted as it happens.
 
-use crate::scrape::Observed;
-use crate::support::{Framing, Leaving, UNKNOWN, ask, assert_uploaded, pattern};
+use crate::support::{Framing, Leaving, Observed, UNKNOWN, ask, assert_uploaded, pattern};
 
 #[test]
 fn every_request_is_counted_by_its_route_and_status() {
@@ -159,7 +158,7 @@ fn a_wait_is_measured_from_the_first_side_on() {
 fn every_turn_of_the_loop_is_timed() {
     let relay = Observed::start(&[]);
     let turns =
-        |scrape: &crate::scrape::Scrape| scrape.value("rdv_loop_turn_duration_seconds_count");
+        |scrape: &crate::support::Scrape| scrape.value("rdv_loop_turn_duration_seconds_count");
     let before = turns(&relay.scrape());
     relay.turn();
     relay.turn();

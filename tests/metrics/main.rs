@@ -4,7 +4,6 @@
 mod counted;
 mod pages;
 mod refused;
-mod scrape;
 mod standing;
 #[path = "../support/mod.rs"]
 mod support;

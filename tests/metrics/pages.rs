@@ -8,8 +8,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
-use crate::scrape::Observed;
-use crate::support::{Framing, ask};
+use crate::support::{Framing, Observed, ask};
 
 /// A relay that has counted something in every family.
 fn busy_relay() -> Observed {

@@ -3,8 +3,7 @@
 
 use nix::sys::signal::Signal;
 
-use crate::scrape::Observed;
-use crate::support::{Framing, ask, eventually};
+use crate::support::{Framing, Observed, ask, eventually};
 
 /// The switch, and how many requests it lets be counted out of one that was refused.
 const SWITCH: [(&[&str], u32); 3] =

@@ -1,7 +1,6 @@
 //! What is looked up when somebody asks.
 
-use crate::scrape::Observed;
-use crate::support::{Framing, pattern};
+use crate::support::{Framing, Observed, pattern};
 
 #[test]
 fn streams_and_connections_are_counted_by_where_they_stand() {

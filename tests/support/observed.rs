@@ -1,9 +1,13 @@
-//! One reading of all metrics.
+//! A relay with an admin listener, and one reading of all its metrics.
 
 use std::net::SocketAddr;
 use std::ops::Deref;
 
-use crate::support::{Ask, Relay, Response, Wire, ask, eventually};
+use super::clock::eventually;
+use super::relay::Relay;
+use super::request::{Ask, ask};
+use super::response::Response;
+use super::wire::Wire;
 
 /// A relay whose metrics can be read.
 pub(crate) struct Observed {
