@@ -155,13 +155,30 @@ fn a_port_with_something_else_is_not() {
     let silent = TcpListener::bind("127.0.0.1:0").expect("a listener");
     let address = silent.local_addr().expect("an address").to_string();
     let finished = doctor(&["--listen", &address]);
-    assert_line(&finished, "listen", "bad", &[&address, "--listen"]);
+    assert_line(&finished, "listen", "bad", &[&address, "another address"]);
 }
 
 #[test]
 fn an_address_of_another_machine_is_named() {
     let finished = doctor(&["--listen", "192.0.2.1:0"]);
     assert_line(&finished, "listen", "bad", &["192.0.2.1"]);
+}
+
+#[test]
+fn the_place_of_the_admin_socket_is_looked_at() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let there = directory.path().join("admin.sock");
+    let missing = directory.path().join("missing/admin.sock");
+    for (path, verdict) in [(&there, "ok"), (&missing, "bad")] {
+        let path = path.to_str().expect("a path");
+        let finished = doctor(&[&FREE[..], &["--admin-listen", path]].concat());
+        assert_line(&finished, "admin-listen", verdict, &[path]);
+    }
+    let (mut command, _directory) = nobody();
+    command.args(["doctor", "--admin-listen", "/proc/sys/rdv.sock"]).args(FREE);
+    let finished = Process::start(command).finish();
+    assert_line(&finished, "admin-listen", "bad", &["may not make /proc/sys/rdv.sock"]);
+    assert!(!there.exists(), "it makes nothing");
 }
 
 #[test]

@@ -183,6 +183,42 @@ fn the_old_process_can_be_given_a_limit() {
 }
 
 #[test]
+fn the_first_order_to_drain_after_a_hand_over_cuts_nothing_off() {
+    let limits = ["--handover-drain-timeout", "1h", "--drain-timeout", "1h"];
+    let mut line = Line::start(&limits);
+    let mut pair = line.first.pair(Framing::Chunked);
+    pair.pass_first(b"hello");
+    line.hand_over();
+    line.first.signal(Signal::SIGTERM);
+    line.await_log("SIGTERM: draining");
+    pair.pass(b"still served");
+    pair.complete();
+    drop(pair);
+    line.await_end_of_first();
+}
+
+#[test]
+fn a_client_that_tries_again_does_not_notice() {
+    let mut line = Line::start(&[]);
+    let id = line.first.create();
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("upload");
+    fs::write(&file, "from a file").expect("write");
+    let mut curl = Command::new("curl")
+        .args(["-sS", "--fail", "--retry", "3", "-T"])
+        .arg(&file)
+        .arg(line.first.url(&format!("/stream/{id}")))
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .expect("curl");
+    line.first.await_state(&id, "SRC_CONNECTED");
+    line.hand_over();
+    let downloaded = exchange(line.address(), &ask("GET", &format!("/stream/{id}")));
+    assert_eq!((downloaded.status(), downloaded.text()), (200, "from a file"));
+    assert!(curl.wait().expect("wait").success());
+}
+
+#[test]
 fn streams_that_wait_are_known_to_the_new_process() {
     let mut line = Line::start(&["--ttl", "1h"]);
     let relay = &line.first;

@@ -343,6 +343,8 @@ fn help_names_every_flag_and_its_default() {
         ("--pipe-size", "1MiB"),
         ("--max-pipes", ""),
         ("--no-splice", ""),
+        ("--max-followers", "1024"),
+        ("--event-keep-alive", "15s"),
     ];
     for (flag, default) in rows {
         let mut lines = finished.stdout.lines().skip_while(|line| !introduces(line, flag));

@@ -16,6 +16,8 @@ pub enum Busy {
     Streams,
     /// Active streams of one address, by `--max-streams-per-address`.
     AddressStreams,
+    /// Clients that follow the events of a stream, or of all, by `--max-followers`.
+    Followers,
     /// It takes no new streams: an operator suspended it.
     Suspended,
     /// It takes nothing new on: it is about to stop.
@@ -26,13 +28,14 @@ pub enum Busy {
 
 impl Busy {
     /// Every one, in the order of their numbers.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Connections,
         Self::Descriptors,
         Self::AddressConnections,
         Self::Requests,
         Self::Streams,
         Self::AddressStreams,
+        Self::Followers,
         Self::Suspended,
         Self::Stopping,
         Self::Replaced,
@@ -47,6 +50,7 @@ impl Busy {
             Self::Requests => "requests",
             Self::Streams => "streams",
             Self::AddressStreams => "address_streams",
+            Self::Followers => "followers",
             Self::Suspended => "suspended",
             Self::Stopping => "draining",
             Self::Replaced => "replaced",
@@ -67,6 +71,10 @@ impl Busy {
             }
             Self::AddressStreams => {
                 "As many streams as one address may have on this relay are active for yours"
+            }
+            Self::Followers => {
+                "As many clients follow the events of this stream, or of all streams, as this relay \
+                 allows"
             }
             Self::Suspended => "The relay is suspended and takes no new streams for now",
             Self::Stopping => "The relay is about to stop",

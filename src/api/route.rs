@@ -20,6 +20,8 @@ pub enum Route<'h> {
     Report(Option<Uuid>),
     /// Ask for the status object.
     Status(Option<Uuid>),
+    /// Ask for the status object again and again.
+    Events(Option<Uuid>),
     /// Ask for all status objects, or for those of active streams.
     List {
         /// Leave out the streams that ended.
@@ -81,6 +83,7 @@ enum Resource<'h> {
     Streams,
     Stream(Option<Uuid>),
     Status(Option<Uuid>),
+    Events(Option<Uuid>),
     Error(Option<Uuid>),
     Named(Option<Uuid>, &'h str),
     Health,
@@ -136,9 +139,11 @@ fn asked<'h>(
         (Resource::Stream(id), Head) => Route::Exists(id),
         (Resource::Stream(id), Delete) => Route::Delete(id),
         (Resource::Status(id), Get | Head) => Route::Status(id),
+        (Resource::Events(id), Get | Head) => Route::Events(id),
         (Resource::Error(id), Post) => Route::Report(id),
         (Resource::Named(id, name), Put) => Route::Source(id, Some(name)),
         (Resource::Status(id), Put) if public => Route::Source(id, Some("status")),
+        (Resource::Events(id), Put) if public => Route::Source(id, Some("events")),
         (Resource::Error(id), Put) => Route::Source(id, Some("error")),
         _ => return None,
     })
@@ -150,7 +155,7 @@ fn allow(resource: Resource<'_>, lists: bool) -> &'static str {
         Resource::Streams if !lists => "POST, OPTIONS",
         Resource::Streams => "GET, HEAD, POST, OPTIONS",
         Resource::Server | Resource::Stream(_) => "GET, HEAD, POST, PUT, DELETE, OPTIONS",
-        Resource::Status(_) => "GET, HEAD, PUT, OPTIONS",
+        Resource::Status(_) | Resource::Events(_) => "GET, HEAD, PUT, OPTIONS",
         Resource::Error(_) => "POST, PUT, OPTIONS",
         Resource::Named(..) => "PUT, OPTIONS",
         Resource::Health
@@ -171,6 +176,7 @@ fn operators_allow(resource: Resource<'_>) -> &'static str {
         | Resource::Version
         | Resource::Streams
         | Resource::Status(_)
+        | Resource::Events(_)
         | Resource::Health
         | Resource::Readiness
         | Resource::State
@@ -210,6 +216,7 @@ fn resource(path: &str) -> Option<Resource<'_>> {
             let id = parse_id(id);
             Some(match name {
                 "status" => Resource::Status(id),
+                "events" => Resource::Events(id),
                 "error" => Resource::Error(id),
                 name => Resource::Named(id, name),
             })

@@ -19,6 +19,8 @@ pub enum RouteName {
     Report,
     /// Ask for the status object.
     Status,
+    /// Follow the events of a stream.
+    Events,
     /// Ask for all status objects.
     List,
     /// Ask whether the relay is alive.
@@ -49,7 +51,7 @@ pub enum RouteName {
 
 impl RouteName {
     /// Every one, in the order of their numbers.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::Create,
         Self::Source,
         Self::Destination,
@@ -57,6 +59,7 @@ impl RouteName {
         Self::Delete,
         Self::Report,
         Self::Status,
+        Self::Events,
         Self::List,
         Self::Health,
         Self::Readiness,
@@ -82,6 +85,7 @@ impl RouteName {
             Self::Delete => "delete",
             Self::Report => "report",
             Self::Status => "status",
+            Self::Events => "events",
             Self::List => "list",
             Self::Health => "health",
             Self::Readiness => "readiness",
@@ -110,6 +114,7 @@ impl Route<'_> {
             Self::Delete(_) => RouteName::Delete,
             Self::Report(_) => RouteName::Report,
             Self::Status(_) => RouteName::Status,
+            Self::Events(_) => RouteName::Events,
             Self::List { .. } => RouteName::List,
             Self::Health => RouteName::Health,
             Self::Readiness => RouteName::Readiness,

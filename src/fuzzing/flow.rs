@@ -2,13 +2,16 @@
 //! has to hold along the way and in the end.
 
 use super::choices::Choices;
+use super::house::START;
 use super::naive::{self, Decoded, End};
 use super::sockets::{Destination, Pipe, Source, Taken};
 use super::upload::{Behind, Upload};
 use crate::http::framing::Framing;
+use crate::rendezvous::pace::BURST_MIN;
 use crate::rendezvous::transfer::{COPY_MAX, Delimiter, FILL_MAX, Loss};
-use crate::rendezvous::{Outcome, Ready, Side, Step, Transfer};
+use crate::rendezvous::{Outcome, Pace, Ready, Side, Step, Transfer};
 use std::ops::Range;
+use std::time::Instant;
 
 /// Steps in a row that move nothing, block on nothing and end nothing.
 const IDLE_STEPS_MAX: usize = 4;
@@ -16,6 +19,9 @@ const IDLE_STEPS_MAX: usize = 4;
 /// Body bytes in user memory besides those that came with the head: a copied read that met a full
 /// socket, and the payload that was read along with framing.
 const HELD_BYTES_MAX: usize = COPY_MAX + (32 << 10);
+
+/// Body bytes that may come with chunk framing, beyond the pace.
+const FRAMING_MAX: usize = 512;
 
 /// What stands for the download's head.
 const HEAD: &[u8] = b"HTTP/1.1 200 OK\r\n\r\n";
@@ -46,6 +52,31 @@ pub(super) struct Flow {
     shrinks: bool,
     /// The last send promised that the pipe's bytes follow.
     more: bool,
+    paced: Option<Paced>,
+}
+
+/// A pace, and the time that has gone by for it.
+#[derive(Debug)]
+struct Paced {
+    rate: u64,
+    pace: Pace,
+    now: Instant,
+}
+
+impl Paced {
+    /// Mostly none.
+    fn choose(choices: &mut Choices<'_>) -> Option<Self> {
+        let rate = choices.one_in(4).then(|| choices.pick(&[1_000_000, 20_000, 1 << 32]))?;
+        Some(Self { rate, pace: Pace::new(rate, *START), now: *START })
+    }
+
+    /// How many bytes may have been taken by now.
+    fn most(&self) -> usize {
+        let nanos = self.now.duration_since(*START).as_nanos();
+        let earned = nanos * u128::from(self.rate) / 1_000_000_000;
+        let burst = BURST_MIN.max(self.rate / 10);
+        usize::try_from(earned + u128::from(burst)).unwrap_or(usize::MAX)
+    }
 }
 
 impl Flow {
@@ -76,6 +107,7 @@ impl Flow {
             taken: 0,
             shrinks: false,
             more: false,
+            paced: Paced::choose(choices),
         };
         if choices.one_in(4) {
             flow.source.advance(usize::MAX);
@@ -104,14 +136,24 @@ impl Flow {
         let mut idle = 0;
         loop {
             let before = self.trace();
-            let ready =
-                Ready { source: self.source.readable, destination: self.destination.writable };
-            let step = self.transfer.next(ready);
+            let allowed = self.allowance();
+            let ready = Ready {
+                source: self.source.readable && allowed > 0,
+                destination: self.destination.writable,
+            };
+            let step = self.transfer.next(ready).at_most(allowed);
             let drains = matches!(step, Step::Drain { .. } | Step::Wait(Side::Destination));
             assert!(!self.more || drains, "more was promised, then {step:?}");
             self.more = false;
             match step {
                 Step::Done(outcome) => return Turn::Over(outcome),
+                Step::Wait(Side::Source) if allowed == 0 && self.source.readable => {
+                    if choices.one_in(2) {
+                        return Turn::Waits;
+                    }
+                    self.end_pause();
+                    continue;
+                }
                 Step::Wait(side) => {
                     self.check_wait(side);
                     return Turn::Waits;
@@ -126,6 +168,23 @@ impl Flow {
             assert!(idle < IDLE_STEPS_MAX, "{step:?} leads nowhere");
             self.check_on_the_way(before.1 > 0);
         }
+    }
+
+    /// How many bytes may be taken now.
+    fn allowance(&self) -> u64 {
+        let taken = self.transfer.taken();
+        self.paced.as_ref().map_or(u64::MAX, |paced| paced.pace.allowance(taken))
+    }
+
+    /// Time goes by until more may be taken; never in vain.
+    fn end_pause(&mut self) {
+        let taken = self.transfer.taken();
+        let paced = self.paced.as_mut().expect("only a pace pauses");
+        let until = paced.pace.resumes_at(taken);
+        assert!(until > paced.now, "a pause is a while");
+        paced.now = until;
+        paced.pace.refill(taken, until);
+        assert!(paced.pace.allowance(taken) > 0, "a pause is long enough");
     }
 
     /// What changes when a step led on.
@@ -183,7 +242,7 @@ impl Flow {
     }
 
     fn read_framing(&mut self, max_bytes: usize, choices: &mut Choices<'_>) {
-        if let Some(range) = self.read(max_bytes.min(512), choices) {
+        if let Some(range) = self.read(max_bytes.min(FRAMING_MAX), choices) {
             self.take_in(range);
         }
     }
@@ -251,6 +310,12 @@ impl Flow {
         let held = self.taken.checked_sub(sent + self.piped()).expect("no byte comes from nowhere");
         assert!(held <= self.prefix_bytes + HELD_BYTES_MAX, "{held} bytes are held");
         assert!(self.transfer.ahead().len() <= held + 2 * HEAD.len(), "framing is held, too");
+        if self.destination.dies.is_none() {
+            assert_eq!(self.transfer.taken(), self.taken as u64);
+        }
+        if let Some(paced) = &self.paced {
+            assert!(self.taken <= self.prefix_bytes + FRAMING_MAX + paced.most(), "too fast");
+        }
         let left = !self.destination.sink.is_empty();
         assert_eq!(self.transfer.head_started(), left);
         if left && !begun {

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 /// Any instant is as good as another to count from.
 #[allow(clippy::disallowed_methods, reason = "read once; only distances from it matter")]
-static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+pub(super) static START: LazyLock<Instant> = LazyLock::new(Instant::now);
 
 /// Whose streams count together, and from where they are made.
 const CREATORS: [(usize, &str); 5] = [

@@ -24,10 +24,13 @@ impl Relay {
     /// `read`: the request's body was read to its end; else the connection has to end as well.
     pub(super) fn answer_failure(&mut self, id: ConnId, failure: &Failure, read: bool) {
         let elsewhere = self.perhaps_elsewhere(failure);
-        if let Some(failure) = &elsewhere {
-            self.refused(id, failure);
-        }
         let failure = elsewhere.as_ref().unwrap_or(failure);
+        self.refused(id, failure);
+        self.tell_failure(id, failure, read);
+    }
+
+    /// The same for a request that was taken on before.
+    pub(super) fn tell_failure(&mut self, id: ConnId, failure: &Failure, read: bool) {
         let Some(conn) = self.conn(id) else { return };
         let text = conn.reply.text;
         let status = self.status_of(failure);

@@ -66,7 +66,6 @@ impl Relay {
             Purpose::Report(stream) => self.report(id, stream, body),
         };
         if let Err(failure) = done {
-            self.refused(id, &failure);
             self.answer_failure(id, &failure, true);
         }
     }

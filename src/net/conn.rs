@@ -1,6 +1,7 @@
 //! One client connection: its socket, its two readiness latches, and where it is in its life.
 
 use super::admin::Realm;
+use super::events::Follower;
 use super::listing::Listing;
 use super::load::Counted;
 use super::sockopt;
@@ -103,6 +104,8 @@ pub(super) enum Phase {
     Answering(After),
     /// Writes the list of streams, piece by piece.
     Listing(Box<Listing>),
+    /// Writes the events of a stream, as they come.
+    Following(Box<Follower>),
     /// Answered; discards at most so many bytes of what the client still sends.
     Lingering { discard_left: usize },
 }
@@ -193,6 +196,11 @@ impl Conn {
         }
     }
 
+    /// The place of the transfer it is a side of.
+    pub fn exchange(&self) -> Option<usize> {
+        if let Phase::Streaming { exchange, .. } = self.phase { Some(exchange) } else { None }
+    }
+
     pub fn is_lingering(&self) -> bool {
         matches!(self.phase, Phase::Lingering { .. })
     }
@@ -211,6 +219,12 @@ impl Conn {
     fn set_linger(&self, linger: Option<Duration>) {
         // The kernel refuses it for no TCP socket.
         let _ = self.socket.set_linger(linger);
+    }
+
+    /// How many bytes may wait in the kernel to be sent; 0: as many as it likes.
+    pub fn limit_unsent(&self, bytes: u32) {
+        // A refusal makes events older, not wrong.
+        let _ = socket2::SockRef::from(&self.socket).set_tcp_notsent_lowat(bytes);
     }
 
     /// Whether it is lingered with, and nothing more may be discarded.

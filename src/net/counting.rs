@@ -92,6 +92,7 @@ impl From<&Phase> for ConnPhase {
             Phase::Streaming { .. } => Self::Streaming,
             Phase::Answering(_) => Self::Answering,
             Phase::Listing(_) => Self::Listing,
+            Phase::Following(_) => Self::Following,
             Phase::Lingering { .. } => Self::Lingering,
         }
     }

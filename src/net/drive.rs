@@ -3,13 +3,14 @@
 
 use super::conn::{Conn, PeerEnd, Phase};
 use super::relay::{Relay, Task};
+use super::sampling::Meter;
 use super::sockopt;
 use super::token::ConnId;
 use crate::api::Upload;
 use crate::http::response::{CONTINUE, HeadWriter};
 use crate::rendezvous::batching::{Batching, SLACK};
 use crate::rendezvous::transfer::{COPY_MAX, COPY_SLOW, Delimiter, FILL_MAX, Loss};
-use crate::rendezvous::{Ready, Side, Step, StreamKey, Transfer};
+use crate::rendezvous::{Pace, Ready, Side, Step, StreamKey, Transfer};
 use crate::splice::copy::{self, Read, Write};
 use crate::splice::pipe::{Drain, Fill, Pipe};
 use crate::splice::pool::Pool;
@@ -43,6 +44,9 @@ pub(super) struct Exchange {
     pub transfer: Transfer,
     pipe: Option<Pipe>,
     batching: Batching,
+    pace: Option<Pace>,
+    /// The source has bytes that are left with it until then, because it is too fast.
+    paused_until: Option<Instant>,
     queued: bool,
     /// When a byte moved last.
     pub moved_at: Instant,
@@ -52,12 +56,13 @@ pub(super) struct Exchange {
     pub held: usize,
     /// As counted in [`Relay::bulk`].
     pub bulk: bool,
+    pub meter: Meter,
 }
 
 /// Why a turn of a transfer ended.
 enum Turn {
     Over(crate::rendezvous::Outcome),
-    Blocked,
+    Blocked(Side),
     BudgetSpent,
 }
 
@@ -109,11 +114,14 @@ impl Relay {
             transfer,
             pipe: None,
             batching: Batching::default(),
+            pace: self.pace(),
+            paused_until: None,
             queued: false,
             moved_at: self.now.monotonic,
             began_at: self.now.monotonic,
             held: 0,
             bulk: false,
+            meter: Meter::new(self.now.monotonic),
         });
         for (id, side) in [(source, Side::Source), (destination, Side::Destination)] {
             self.clear_deadline(id);
@@ -168,6 +176,7 @@ impl Relay {
             return;
         };
         exchange.queued = false;
+        exchange.keep_pace(now);
         let (source, destination) = (exchange.source, exchange.destination);
         let Some((source, destination)) =
             self.conns.get2_mut(source.index as usize, destination.index as usize)
@@ -192,11 +201,20 @@ impl Relay {
             self.metrics.relayed(after - before, exchange.transfer.spliced() - spliced_before);
             self.registry.transferred(exchange.stream, after);
         }
+        // A pause for its pace is nobody's fault.
+        let waits_for = match turn {
+            Turn::Blocked(side) if exchange.paused_until.is_none() => Some(side),
+            Turn::Blocked(_) | Turn::BudgetSpent | Turn::Over(_) => None,
+        };
+        let due = exchange.meter.turn(now, after > before, waits_for);
         self.count(place);
+        if due {
+            self.judge(place);
+        }
         match turn {
             Turn::Over(outcome) => self.conclude(place, outcome),
             Turn::BudgetSpent => self.enqueue_exchange(place),
-            Turn::Blocked => self.watch_for_slack(place),
+            Turn::Blocked(_) => self.watch_for_slack(place),
         }
     }
 
@@ -217,11 +235,13 @@ impl Relay {
         self.metrics.transferred(duration);
     }
 
-    /// A transfer waits. While its source's bytes are gathered by the kernel, somebody has to see
-    /// to it that none stay unseen when they slacken.
+    /// A transfer waits. If it is for its pace, a timer ends it. While its source's bytes are
+    /// gathered by the kernel, somebody has to see to it that none stay unseen when they slacken.
     fn watch_for_slack(&mut self, place: usize) {
         let Some(exchange) = self.exchanges.get(place) else { return };
-        let patience = if exchange.batches() {
+        let patience = if let Some(until) = exchange.paused_until {
+            until.saturating_duration_since(self.now.monotonic)
+        } else if exchange.batches() {
             SLACK
         } else {
             let idle = self.now.monotonic.saturating_duration_since(exchange.moved_at);
@@ -230,9 +250,12 @@ impl Relay {
         self.set_deadline(exchange.source, patience);
     }
 
-    /// The patience with a transfer is over: its flow slackened, or it stalled.
+    /// The patience with a transfer is over: its pause ended, its flow slackened, or it stalled.
     pub(super) fn transfer_out_of_patience(&mut self, place: usize) {
         let Some(exchange) = self.exchanges.get_mut(place) else { return };
+        if exchange.paused_until.is_some() {
+            return self.enqueue_exchange(place);
+        }
         if exchange.batching.is_set() {
             exchange.batching.slackened();
             let source = exchange.source;
@@ -256,17 +279,23 @@ impl Exchange {
     fn turn(&mut self, tools: &mut Tools<'_>) -> Turn {
         let goal = self.transfer.transferred() + TURN_BYTES as u64;
         loop {
+            let allowed = self.allowance();
             let ready = Ready {
-                source: tools.source.readable,
+                source: tools.source.readable && allowed > 0,
                 destination: tools.destination.writable && tools.destination.output.is_empty(),
             };
-            let step = self.transfer.next(ready);
+            let step = self.transfer.next(ready).at_most(allowed);
             if step.takes() && self.transfer.transferred() >= goal {
                 return Turn::BudgetSpent;
             }
             match step {
                 Step::Done(outcome) => return Turn::Over(outcome),
-                Step::Wait(_) => return Turn::Blocked,
+                Step::Wait(side) => {
+                    if side == Side::Source && tools.source.readable {
+                        self.pause(tools.source);
+                    }
+                    return Turn::Blocked(side);
+                }
                 Step::Send { more } => self.send(tools, more),
                 Step::Drain { bytes } => self.drain(tools, bytes),
                 Step::Fill { max_bytes } => self.fill(tools, max_bytes),
@@ -375,9 +404,37 @@ impl Exchange {
     /// The source has nothing now: wait for an event, or for a batch if the flow is bulk.
     fn source_blocked(&mut self, source: &mut Conn) {
         source.readable = false;
+        self.set_mark(source);
+    }
+
+    fn set_mark(&mut self, source: &Conn) {
         if let Some(mark) = self.batching.change(self.transfer.still_to_come()) {
             sockopt::set_receive_low_water(&source.socket, mark);
         }
+    }
+
+    /// A turn begins: what its pace allows is as of now. A pause that was ours is no idleness.
+    fn keep_pace(&mut self, now: Instant) {
+        if self.paused_until.take().is_some() {
+            self.moved_at = now;
+        }
+        if let Some(pace) = &mut self.pace {
+            pace.refill(self.transfer.taken(), now);
+        }
+    }
+
+    /// How many bytes may be taken from the source now.
+    fn allowance(&self) -> u64 {
+        self.pace.as_ref().map_or(u64::MAX, |pace| pace.allowance(self.transfer.taken()))
+    }
+
+    /// The source has bytes and is too fast: they stay where they are, and TCP pushes back. It is
+    /// no bulk flow then, whatever it was before: its next bytes are wanted at once.
+    fn pause(&mut self, source: &Conn) {
+        let Some(pace) = &self.pace else { return };
+        self.paused_until = Some(pace.resumes_at(self.transfer.taken()));
+        self.batching.slackened();
+        self.set_mark(source);
     }
 
     /// Whether its source's bytes are gathered by the kernel.

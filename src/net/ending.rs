@@ -59,6 +59,7 @@ impl Relay {
 
     /// Every byte was handed on: both sides are told so, and may go on.
     fn complete(&mut self, place: usize) {
+        self.judge_last(place);
         let Some(exchange) = self.exchanges.try_remove(place) else { return };
         self.discount(&exchange);
         let (source, destination) = (exchange.source, exchange.destination);
@@ -87,6 +88,7 @@ impl Relay {
         to_source: &Failure,
         to_destination: &Failure,
     ) {
+        self.judge_last(place);
         let Some(mut exchange) = self.exchanges.try_remove(place) else { return };
         exchange.drop_pipe(&mut self.pool);
         self.discount(&exchange);
@@ -106,7 +108,7 @@ impl Relay {
             if let Some(conn) = self.conn(destination) {
                 conn.look_whole();
             }
-            self.answer_failure(destination, to_destination, true);
+            self.tell_failure(destination, to_destination, true);
         } else if exchange.delimiter == Delimiter::Close {
             self.reset(destination);
         } else {
@@ -114,7 +116,7 @@ impl Relay {
         }
         let read = exchange.transfer.upload_complete();
         self.settle_source(source, exchange.batches());
-        self.answer_failure(source, to_source, read);
+        self.tell_failure(source, to_source, read);
     }
 
     /// The source is an ordinary connection again.
@@ -166,6 +168,7 @@ impl Relay {
             | Phase::Json(_)
             | Phase::Answering(_)
             | Phase::Listing(_)
+            | Phase::Following(_)
             | Phase::Lingering { .. } => self.close(id),
         }
     }

@@ -124,7 +124,8 @@ impl EventLoop {
         if successor {
             self.admin.take_charge();
         }
-        self.manager.started("Serving");
+        let addresses: Vec<String> = self.addresses().iter().map(SocketAddr::to_string).collect();
+        self.manager.started(&format!("Serving on {}", addresses.join(", ")));
         Ok(())
     }
 
@@ -198,6 +199,7 @@ impl EventLoop {
             }
         }
         self.relay.expire();
+        self.relay.tell_followers();
         self.look_after_stopping();
         self.manager.show_life(self.relay.now.monotonic);
         // The only other look at a clock: nothing but this figure knows of it.
@@ -262,6 +264,7 @@ impl Relay {
             | Phase::Waiting { .. }
             | Phase::Answering(_)
             | Phase::Listing(_)
+            | Phase::Following(_)
             | Phase::Lingering { .. } => self.enqueue(id),
         }
     }
@@ -282,6 +285,7 @@ impl Relay {
             }
             Phase::Streaming { .. } | Phase::Answering(_) => self.flush(id),
             Phase::Listing(_) => self.list_more(id),
+            Phase::Following(_) => self.look_after_follower(id),
             Phase::Lingering { .. } => self.discard(id),
         }
     }
@@ -298,6 +302,7 @@ impl Relay {
             }
             Phase::Streaming { exchange, .. } => self.transfer_out_of_patience(exchange),
             Phase::Answering(_) | Phase::Listing(_) | Phase::Lingering { .. } => self.close(id),
+            Phase::Following(_) => self.follower_wakes(id),
             Phase::Waiting { .. } => {}
         }
     }

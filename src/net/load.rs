@@ -6,7 +6,7 @@ use super::relay::Relay;
 use super::token::ConnId;
 use crate::api::{Busy, Failure};
 use crate::http::framing::Framing;
-use crate::rendezvous::{Connected, Ending, addresses};
+use crate::rendezvous::{Connected, Ending, Pace, addresses};
 
 /// Where a connection counts at present, so that it is taken off the count once and only once.
 #[derive(Debug, Default)]
@@ -69,6 +69,12 @@ impl Relay {
             0 => u64::MAX,
             bytes => bytes as u64,
         }
+    }
+
+    /// The pace of a stream that begins now.
+    pub(super) fn pace(&self) -> Option<Pace> {
+        let rate = self.settings.load.max_rate as u64;
+        (rate > 0).then(|| Pace::new(rate, self.now.monotonic))
     }
 
     /// A source has come whose upload says that it is too long: it is refused, and its stream is

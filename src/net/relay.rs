@@ -3,6 +3,7 @@
 use super::admin::{Admin, Realm};
 use super::conn::{After, Conn, Phase};
 use super::drive::Exchange;
+use super::followers::Followers;
 use super::timers::Timers;
 use super::token::ConnId;
 use crate::http::date::HttpDate;
@@ -88,6 +89,7 @@ pub(super) struct Relay {
     pub held: usize,
     /// Transfers whose bytes are gathered by the kernel.
     pub bulk: usize,
+    pub followers: Followers,
     pub timers: Timers,
     pub run_queue: VecDeque<Task>,
     pub pool: Pool,
@@ -121,6 +123,7 @@ impl Relay {
             next_exchange: 0,
             held: 0,
             bulk: 0,
+            followers: Followers::default(),
             timers: Timers::default(),
             run_queue: VecDeque::new(),
             pool: Pool::new(
@@ -247,6 +250,9 @@ impl Relay {
             self.lingering -= 1;
         }
         self.admin.connections -= usize::from(conn.realm == Realm::Admin);
+        if let Phase::Following(follower) = &conn.phase {
+            self.unfollow(follower.stream(), id);
+        }
     }
 
     /// Closes a connection so that its peer cannot take what it got for the whole: with a reset.

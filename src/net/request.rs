@@ -6,7 +6,7 @@ use super::conn::{After, JsonBody, Phase, Purpose, Reply};
 use super::relay::{Mode, Relay};
 use super::sockopt;
 use super::token::ConnId;
-use crate::api::{Audience, Busy, Failure, Route, Upload, route, status};
+use crate::api::{Audience, Busy, Failure, Route, Upload, route};
 use crate::http::body::BodyDecoder;
 use crate::http::framing::Framing;
 use crate::http::head::{self, Expect, FieldSlots, RequestHead};
@@ -165,6 +165,7 @@ impl Relay {
             | Route::Options(_)
             | Route::List { .. }
             | Route::Status(_)
+            | Route::Events(_)
             | Route::Exists(_)
             | Route::Delete(_)
             | Route::NotAllowed(_)
@@ -207,13 +208,11 @@ impl Relay {
             Route::Version => self.answer_json(id, 200, &version(), read),
             Route::Options(allow) => self.answer_allow(id, allow, read),
             Route::List { active_only } => self.list(id, active_only, head, read),
-            Route::Status(stream) => match stream.and_then(|s| self.registry.get(s)) {
-                Some(stream) => {
-                    let object = status::object(stream);
-                    self.answer_json(id, 200, &object, read);
-                }
+            Route::Status(stream) => match stream.and_then(|stream| self.fresh_status(stream)) {
+                Some(object) => self.answer_json(id, 200, &object, read),
                 None => self.answer_failure(id, &Failure::SessionNotFound, read),
             },
+            Route::Events(Some(stream)) => self.follow_events(id, stream, read),
             Route::Exists(stream) => match stream.and_then(|s| self.registry.get(s)) {
                 Some(stream) if stream.is_active() => self.answer_empty(id, 200, read),
                 Some(_) | None => self.answer_failure(id, &Failure::SessionNotFound, read),
@@ -228,13 +227,13 @@ impl Relay {
             | Route::Report(_)
             | Route::Source(..)
             | Route::Destination(_)
+            | Route::Events(None)
             | Route::Delete(None) => self.answer_failure(id, &Failure::SessionNotFound, read),
         }
     }
 
     fn refuse(&mut self, id: ConnId, request: Request<'_, '_>, failure: &Failure) -> usize {
         let (used, read) = request.without_body();
-        self.refused(id, failure);
         self.answer_failure(id, failure, read);
         used
     }
@@ -244,7 +243,6 @@ impl Relay {
         let Some(conn) = self.conn(id) else { return };
         conn.reply = Reply::UNKNOWN;
         conn.carry = Vec::new();
-        self.refused(id, failure);
         self.answer_failure(id, failure, false);
     }
 

@@ -30,6 +30,11 @@ pub struct LoadSettings {
     #[arg(long, value_name = "BYTES", default_value = "0", value_parser = units::size)]
     pub max_stream_bytes: usize,
 
+    /// Body bytes per second of one stream, on average; what comes faster is held back, never lost;
+    /// 0: no limit
+    #[arg(long, value_name = "BYTES", default_value = "0", value_parser = units::size)]
+    pub max_rate: usize,
+
     /// Status of every refusal for being too busy, 400 to 599
     #[arg(long, value_name = "STATUS", default_value = "503", value_parser = error_status)]
     pub too_busy_status: u16,

@@ -28,7 +28,7 @@ pub struct Completions {
 /// Where things are when a package installed them.
 const FILES: [(&str, &str); 4] = [
     ("/etc/rdv/rdv.toml", "the settings, one key for each flag"),
-    ("/lib/systemd/system/rdv.service, rdv.socket", "the service, and its socket activation"),
+    ("/usr/lib/systemd/system/rdv.service, rdv.socket", "the service, and its socket activation"),
     ("/usr/lib/sysctl.d/60-rdv.conf", "limits of the kernel that the service wants"),
     ("/var/log/rdv/", "the access log, if it is on; rotated by /etc/logrotate.d/rdv"),
 ];

@@ -4,6 +4,7 @@
 pub mod admin;
 pub mod config;
 pub mod doctor;
+pub mod events;
 pub mod handover;
 pub mod load;
 pub mod manual;
@@ -14,6 +15,7 @@ pub mod units;
 
 pub use admin::AdminAddress;
 pub use config::{Configuration, Sources};
+pub use events::EventSettings;
 pub use handover::HandoverSettings;
 pub use load::LoadSettings;
 pub use metrics::Metrics;

@@ -1,6 +1,7 @@
 //! Every limit and every time of `rdv serve`, as flags with units and defaults.
 
 use super::admin::AdminSettings;
+use super::events::EventSettings;
 use super::metrics::MetricsSettings;
 use super::{HandoverSettings, LoadSettings, units};
 use clap::Args;
@@ -98,6 +99,10 @@ pub struct Settings {
     /// How a new process takes over.
     #[command(flatten)]
     pub handover: HandoverSettings,
+
+    /// Events of streams.
+    #[command(flatten)]
+    pub events: EventSettings,
 
     /// What is counted.
     #[command(flatten)]

@@ -3,6 +3,7 @@
 //! is served.
 
 use sd_notify::NotifyState;
+use std::cell::Cell;
 use std::fmt::Write as _;
 use std::io;
 use std::os::linux::net::SocketAddrExt as _;
@@ -21,6 +22,8 @@ const FIRST_WORD_PATIENCE: Duration = Duration::from_secs(5);
 pub struct ServiceManager {
     line: Option<(UnixDatagram, SocketAddr)>,
     watchdog: Option<Watchdog>,
+    /// The last message was not taken, and that was logged.
+    unheard: Cell<bool>,
 }
 
 /// A sign of life is due again and again.
@@ -48,7 +51,7 @@ impl ServiceManager {
             .filter(|interval| !interval.is_zero())
             .map(|interval| Watchdog { every: interval / 2, next: now });
         let socket = UnixDatagram::unbound()?;
-        Ok(Self { line: Some((socket, address)), watchdog })
+        Ok(Self { line: Some((socket, address)), watchdog, unheard: Cell::default() })
     }
 
     /// The relay listens. Waits a little if the manager does not read: without this word it would
@@ -118,9 +121,13 @@ impl ServiceManager {
             // Writing to a string cannot fail.
             let _ = writeln!(message, "{word}");
         }
-        if let Err(error) = socket.send_to_addr(message.as_bytes(), address) {
+        let sent = socket.send_to_addr(message.as_bytes(), address);
+        if let Err(error) = &sent
+            && !self.unheard.get()
+        {
             log::warn!("the service manager does not take messages: {error}");
         }
+        self.unheard.set(sent.is_err());
     }
 }
 
@@ -146,7 +153,7 @@ mod tests {
         theirs.set_nonblocking(true).unwrap();
         let line =
             Some((UnixDatagram::unbound().unwrap(), address(path.as_os_str().as_bytes()).unwrap()));
-        (ServiceManager { line, watchdog }, theirs, folder)
+        (ServiceManager { line, watchdog, unheard: Cell::default() }, theirs, folder)
     }
 
     fn next(socket: &UnixDatagram) -> Option<String> {

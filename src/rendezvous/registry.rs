@@ -2,7 +2,8 @@
 //! Ended streams stay readable for the retention time; when the registry is full the one that
 //! ended first is forgotten early, so that history never stands in the way of a new stream.
 
-use super::stream::{Client, Ending, Headers, Joined, Phase, Report, Side, State, Stream};
+use super::bottleneck::Bottleneck;
+use super::stream::{Client, Ending, Headers, Joined, Phase, Report, Side, State, Stream, Watch};
 use super::{Addresses, Now};
 use slab::Slab;
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
@@ -91,6 +92,10 @@ pub struct Registry {
     /// Active streams by the addresses of their creators, while that is limited.
     creators: Addresses,
     tally: Tally,
+    /// Watched streams with something new.
+    changed: Vec<Uuid>,
+    /// Those of them that were forgotten before anybody looked.
+    departed: Vec<Stream>,
 }
 
 /// How many streams there are and were, by the number of their state.
@@ -132,6 +137,8 @@ impl Registry {
             weight: 0,
             tally: Tally::default(),
             creators: Addresses::default(),
+            changed: Vec::new(),
+            departed: Vec::new(),
         }
     }
 
@@ -223,9 +230,13 @@ impl Registry {
         let joined = stream.join(side, client);
         self.tally.moved(before, stream.state());
         match joined {
-            Joined::Waits => Connected::Waits(StreamKey(key)),
+            Joined::Waits => {
+                self.revised(key);
+                Connected::Waits(StreamKey(key))
+            }
             Joined::Paired(other) => {
                 self.waiting_until.remove(&(stream.deadline, key));
+                self.revised(key);
                 Connected::Paired { stream: StreamKey(key), other }
             }
             Joined::Occupied => Connected::Occupied,
@@ -253,6 +264,7 @@ impl Registry {
             Phase::Created(pending) => {
                 self.weight = weight;
                 *pending = Some(Box::new(report));
+                self.revised(key);
                 Registered::Kept
             }
             Phase::Waiting(_, client) => {
@@ -294,11 +306,72 @@ impl Registry {
             self.creators.remove(creator);
         }
         self.ended.push_back((stream.deadline, key));
+        self.revised(key);
     }
 
     /// How many body bytes the destination's socket has taken so far, in all.
     pub fn transferred(&mut self, StreamKey(key): StreamKey, bytes: u64) {
         self.streams[key as usize].set_bytes_transferred(bytes);
+        self.changed(key);
+    }
+
+    /// What keeps its transfer from being faster, as judged now.
+    pub fn judged(&mut self, StreamKey(key): StreamKey, bottleneck: Bottleneck) {
+        self.streams[key as usize].set_bottleneck(bottleneck);
+    }
+
+    /// Whether somebody wants to hear of a stream's changes from now on.
+    pub fn watch(&mut self, id: Uuid, wanted: bool) {
+        let Some(&key) = self.by_id.get(&id) else { return };
+        let watch = &mut self.streams[key as usize].watch;
+        *watch = match (wanted, *watch) {
+            (true, Watch::Changed) => Watch::Changed,
+            (true, Watch::Nobody | Watch::Quiet) => Watch::Quiet,
+            (false, _) => Watch::Nobody,
+        };
+    }
+
+    /// Whether there are changed streams among those that are watched.
+    pub fn has_changes(&self) -> bool {
+        !self.changed.is_empty()
+    }
+
+    /// Watched streams that changed since this was asked last. Until
+    /// [`Registry::forget_departed`], [`Registry::watched`] finds all of them.
+    pub fn take_changes(&mut self) -> Vec<Uuid> {
+        let changed = std::mem::take(&mut self.changed);
+        for id in &changed {
+            if let Some(&key) = self.by_id.get(id)
+                && self.streams[key as usize].watch == Watch::Changed
+            {
+                self.streams[key as usize].watch = Watch::Quiet;
+            }
+        }
+        changed
+    }
+
+    /// A stream that is watched, even if it was forgotten right after its last change.
+    pub fn watched(&self, id: Uuid) -> Option<&Stream> {
+        self.get(id).or_else(|| self.departed.iter().find(|stream| stream.id == id))
+    }
+
+    /// Everybody has looked at what changed.
+    pub fn forget_departed(&mut self) {
+        self.departed.clear();
+    }
+
+    /// Something that the status shows has changed.
+    fn revised(&mut self, key: u32) {
+        self.streams[key as usize].revise();
+        self.changed(key);
+    }
+
+    fn changed(&mut self, key: u32) {
+        let stream = &mut self.streams[key as usize];
+        if stream.watch == Watch::Quiet {
+            stream.watch = Watch::Changed;
+            self.changed.push(stream.id);
+        }
     }
 
     /// The stream behind a key.
@@ -374,6 +447,9 @@ impl Registry {
     fn forget(&mut self, key: u32) {
         let stream = self.remove(key);
         debug_assert!(!stream.is_active(), "an active stream is never forgotten");
+        if stream.watch == Watch::Changed {
+            self.departed.push(stream);
+        }
     }
 
     fn remove(&mut self, key: u32) -> Stream {
@@ -551,6 +627,42 @@ mod tests {
         registry.end(StreamKey(2), Ending::Finished, now);
         assert_eq!(registry.expire(later(now)), None);
         assert_eq!((registry.len(), registry.weight), (0, 0));
+    }
+
+    #[test]
+    fn changes_of_watched_streams_are_noted_once() {
+        let (mut registry, now) = begin();
+        let (one, other) = (Uuid::from_u128(1), Uuid::from_u128(2));
+        registry.create(one, None, creator(1), now).unwrap();
+        registry.create(other, None, creator(1), now).unwrap();
+        registry.connect(one, Side::Source, Client(1), now);
+        assert!(!registry.has_changes(), "nobody watches");
+        registry.watch(one, true);
+        registry.connect(one, Side::Destination, Client(2), now);
+        registry.connect(other, Side::Source, Client(3), now);
+        assert!(registry.delete(one, report(1), now).is_some());
+        assert_eq!(registry.take_changes(), [one]);
+        assert!(registry.take_changes().is_empty());
+        registry.watch(other, true);
+        registry.watch(other, false);
+        assert!(registry.delete(other, report(1), now).is_some());
+        assert!(!registry.has_changes(), "nobody watches any more");
+    }
+
+    #[test]
+    fn a_watched_stream_is_found_until_its_end_was_looked_at() {
+        let (mut registry, now) = begin();
+        registry.limits.streams = 1;
+        let id = Uuid::from_u128(1);
+        registry.create(id, None, creator(1), now).unwrap();
+        registry.watch(id, true);
+        assert!(registry.delete(id, report(1), now).is_some());
+        registry.create(Uuid::from_u128(2), None, creator(1), now).unwrap();
+        assert!(registry.get(id).is_none());
+        assert_eq!(registry.take_changes(), [id]);
+        assert_eq!(registry.watched(id).map(Stream::state), Some(State::ClientError));
+        registry.forget_departed();
+        assert!(registry.watched(id).is_none());
     }
 
     #[test]

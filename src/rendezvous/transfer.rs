@@ -96,6 +96,20 @@ impl Step {
             Self::Send { .. } | Self::Drain { .. } | Self::Wait(_) | Self::Done(_) => false,
         }
     }
+
+    /// The same step, taking so many bytes from the source at most. Chunk framing is read as it is.
+    #[must_use]
+    pub fn at_most(self, bytes: u64) -> Self {
+        match self {
+            Self::Fill { max_bytes } => Self::Fill { max_bytes: at_most(bytes, max_bytes) },
+            Self::Copy { max_bytes } => Self::Copy { max_bytes: at_most(bytes, max_bytes) },
+            Self::Send { .. }
+            | Self::Drain { .. }
+            | Self::ReadFraming { .. }
+            | Self::Wait(_)
+            | Self::Done(_) => self,
+        }
+    }
 }
 
 /// How a side was lost.
@@ -214,6 +228,11 @@ impl Transfer {
     /// How many of them went through the pipe; the others went through user memory.
     pub fn spliced(&self) -> u64 {
         self.spliced
+    }
+
+    /// Body bytes read from the source so far.
+    pub fn taken(&self) -> u64 {
+        self.transferred + (self.held() - self.ahead_framing + self.piped) as u64
     }
 
     /// Whether any byte of the download's head has left.

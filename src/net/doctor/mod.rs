@@ -7,10 +7,11 @@ mod splicing;
 use super::budget;
 use super::listener::{BACKLOG, UNPACED};
 use crate::ops::Settings;
+use crate::ops::admin::AdminAddress;
 use crate::ops::doctor::clock::Readings;
 use crate::ops::doctor::limits::Descriptors;
 use crate::ops::doctor::machine::Machine;
-use crate::ops::doctor::{Report, clock, limits, network, pipes, sandbox};
+use crate::ops::doctor::{Finding, Report, clock, limits, network, pipes, places, sandbox};
 use nix::sys::resource::{Resource, getrlimit};
 use rustix::time::{ClockId, Timespec, clock_getres, clock_gettime};
 use socket2::{Domain, Socket, Type};
@@ -44,9 +45,20 @@ pub fn examine(settings: &Settings) -> Report {
         clock::wall(machine, &readings),
         network::ipv6(has_ipv6(), &settings.listen),
     ]);
-    let listen = |&address: &SocketAddr| network::port(address, &port::look(address));
-    findings.extend(settings.listen.iter().map(listen));
+    findings.extend(settings.listen.iter().map(|&address| listener("listen", address)));
+    findings.extend(settings.admin.admin_listen.as_ref().map(admin));
     Report(findings)
+}
+
+fn listener(flag: &'static str, address: SocketAddr) -> Finding {
+    network::port(flag, address, &port::look(address))
+}
+
+fn admin(address: &AdminAddress) -> Finding {
+    match address {
+        AdminAddress::Unix(path) => places::admin(path, places::look(path)),
+        AdminAddress::Tcp(address) => listener("admin-listen", *address),
+    }
 }
 
 /// Reads the limits, then raises the soft one as a relay does, so that all is tried as it will be.

@@ -149,35 +149,34 @@ pub enum Port {
     Fails(String),
 }
 
-/// Whether a relay can listen on an address, or does already.
-pub fn port(address: SocketAddr, port: &Port) -> Finding {
-    const NAME: &str = "listen";
+/// Whether a relay can listen on an address, or does already; `flag` is the setting that wants it.
+pub fn port(flag: &'static str, address: SocketAddr, port: &Port) -> Finding {
     match port {
-        Port::Free => Finding::ok(NAME, format!("{address} is free")),
+        Port::Free => Finding::ok(flag, format!("{address} is free")),
         Port::Served(version) => {
-            Finding::ok(NAME, format!("{address} is served by rdv {version}, which answers"))
+            Finding::ok(flag, format!("{address} is served by rdv {version}, which answers"))
         }
         Port::Taken => Finding::bad(
-            NAME,
+            flag,
             format!("{address} is taken by something that does not answer as rdv"),
             format!(
-                "stop it (ss -ltnp 'sport = :{}' names it), or choose another --listen",
+                "stop it (ss -ltnp 'sport = :{}' names it), or choose another address",
                 address.port()
             ),
         ),
         Port::Forbidden => Finding::bad(
-            NAME,
+            flag,
             format!("this user may not listen on {address}"),
             "let systemd listen (rdv.socket), lower net.ipv4.ip_unprivileged_port_start, or choose \
              another --listen",
         ),
         Port::Foreign => Finding::bad(
-            NAME,
+            flag,
             format!("this machine has no address {}", address.ip()),
-            "choose another --listen; 0.0.0.0 and [::] stand for all addresses",
+            "choose another address; 0.0.0.0 and [::] stand for all addresses",
         ),
         Port::Fails(reason) => {
-            Finding::bad(NAME, format!("{address}: {reason}"), "choose another --listen")
+            Finding::bad(flag, format!("{address}: {reason}"), "choose another address")
         }
     }
 }
@@ -273,7 +272,7 @@ mod tests {
             (Port::Foreign, Bad),
             (Port::Fails("odd".into()), Bad),
         ] {
-            let finding = port("127.0.0.1:8080".parse().unwrap(), &found);
+            let finding = port("listen", "127.0.0.1:8080".parse().unwrap(), &found);
             assert_eq!(finding.verdict, verdict, "{finding:?}");
             assert_eq!(finding.advice.is_some(), verdict == Bad, "{finding:?}");
         }

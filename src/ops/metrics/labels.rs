@@ -37,19 +37,22 @@ pub enum ConnPhase {
     Answering,
     /// Writes the list of streams.
     Listing,
+    /// Writes the events of a stream.
+    Following,
     /// Answered; what the client still sends is discarded.
     Lingering,
 }
 
 impl ConnPhase {
     /// Every one, in the order of their numbers.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Head,
         Self::Json,
         Self::Waiting,
         Self::Streaming,
         Self::Answering,
         Self::Listing,
+        Self::Following,
         Self::Lingering,
     ];
 
@@ -62,6 +65,7 @@ impl ConnPhase {
             Self::Streaming => "streaming",
             Self::Answering => "answering",
             Self::Listing => "listing",
+            Self::Following => "following",
             Self::Lingering => "lingering",
         }
     }
