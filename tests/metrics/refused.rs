@@ -45,6 +45,24 @@ fn each_limit_has_a_reason_of_its_own() {
 }
 
 #[test]
+fn followers_are_counted_and_one_too_many_is_a_refusal() {
+    for (flags, counted) in SWITCH {
+        let relay = Observed::start(&[flags, &["--max-followers", "1"]].concat());
+        let events = ask("GET", &format!("/stream/{}/events", relay.create()));
+        let mut follower = relay.connect();
+        follower.ask(&events);
+        assert_eq!(follower.head().status, 200);
+        assert_eq!(relay.exchange(&events).status(), 503);
+        relay.scrape().assert_counts(&[
+            (r#"rdv_connections{phase="following"}"#, 1),
+            (r#"rdv_requests_total{route="events",status="200"}"#, 1),
+            (r#"rdv_requests_total{route="events",status="503"}"#, counted),
+            (r#"rdv_refusals_total{reason="followers"}"#, 1),
+        ]);
+    }
+}
+
+#[test]
 fn a_side_that_waits_when_the_relay_drains_was_not_refused() {
     let relay = Observed::start(&["--drain-timeout", "1h"]);
     let id = relay.create();
