@@ -7,7 +7,7 @@
 //! |---|---|
 //! | [`client`] | the command-line clients: blocking sockets |
 //! | [`net`] | the event loop: the only room that knows mio and socket2 |
-//! | [`ops`] | how the relay is run: its settings, and what a service manager is told |
+//! | [`ops`] | how the relay is run: its settings, what it counts, and what a service manager is told |
 //! | [`api`] | PURE: what requests mean, and how answers are worded |
 //! | [`splice`] | bytes between sockets, through pipes or user memory |
 //! | [`rendezvous`] | PURE: who meets whom, and what to do next with their bytes |

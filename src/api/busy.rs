@@ -27,6 +27,36 @@ pub enum Busy {
 }
 
 impl Busy {
+    /// Every one, in the order of their numbers.
+    pub const ALL: [Self; 10] = [
+        Self::Connections,
+        Self::Descriptors,
+        Self::AddressConnections,
+        Self::Requests,
+        Self::Streams,
+        Self::AddressStreams,
+        Self::Followers,
+        Self::Suspended,
+        Self::Stopping,
+        Self::Replaced,
+    ];
+
+    /// Which limit it is, where refusals are counted.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Connections => "connections",
+            Self::Descriptors => "descriptors",
+            Self::AddressConnections => "address_connections",
+            Self::Requests => "requests",
+            Self::Streams => "streams",
+            Self::AddressStreams => "address_streams",
+            Self::Followers => "followers",
+            Self::Suspended => "suspended",
+            Self::Stopping => "draining",
+            Self::Replaced => "replaced",
+        }
+    }
+
     /// Which limit it is, for people.
     pub fn message(self) -> &'static str {
         match self {
@@ -49,6 +79,18 @@ impl Busy {
             Self::Suspended => "The relay is suspended and takes no new streams for now",
             Self::Stopping => "The relay is about to stop",
             Self::Replaced => "Another process has taken over; send the request again",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_follow_the_order_of_the_table() {
+        for (number, busy) in Busy::ALL.into_iter().enumerate() {
+            assert_eq!(busy as usize, number, "{busy:?}");
         }
     }
 }

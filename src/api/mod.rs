@@ -10,9 +10,11 @@ mod json;
 pub mod moved;
 pub mod report;
 pub mod route;
+pub mod route_name;
 pub mod status;
 
 pub use busy::Busy;
 pub use download::Upload;
 pub use failure::Failure;
 pub use route::{Audience, Control, Route, route};
+pub use route_name::RouteName;

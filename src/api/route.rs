@@ -35,6 +35,8 @@ pub enum Route<'h> {
     State,
     /// Tell it what to do.
     Control(Control),
+    /// Ask for all metrics.
+    Metrics,
     /// Ask whether the relay is up.
     Ping,
     /// Ask which relay it is.
@@ -88,6 +90,7 @@ enum Resource<'h> {
     Readiness,
     State,
     Control(Control),
+    Metrics,
 }
 
 /// Reads what a request of this audience asks for.
@@ -124,6 +127,7 @@ fn asked<'h>(
         (Resource::Readiness, Get | Head) => Route::Readiness,
         (Resource::State, Get | Head) => Route::State,
         (Resource::Control(control), Post) => Route::Control(control),
+        (Resource::Metrics, Get | Head) => Route::Metrics,
         (Resource::Ping, Get | Head) => Route::Ping,
         (Resource::Version, Get | Head) => Route::Version,
         (Resource::Streams, Post) if public => Route::Create,
@@ -154,7 +158,11 @@ fn allow(resource: Resource<'_>, lists: bool) -> &'static str {
         Resource::Status(_) | Resource::Events(_) => "GET, HEAD, PUT, OPTIONS",
         Resource::Error(_) => "POST, PUT, OPTIONS",
         Resource::Named(..) => "PUT, OPTIONS",
-        Resource::Health | Resource::Readiness | Resource::State | Resource::Control(_) => "",
+        Resource::Health
+        | Resource::Readiness
+        | Resource::State
+        | Resource::Control(_)
+        | Resource::Metrics => "",
     }
 }
 
@@ -171,7 +179,8 @@ fn operators_allow(resource: Resource<'_>) -> &'static str {
         | Resource::Events(_)
         | Resource::Health
         | Resource::Readiness
-        | Resource::State => "GET, HEAD, OPTIONS",
+        | Resource::State
+        | Resource::Metrics => "GET, HEAD, OPTIONS",
         Resource::Error(_) | Resource::Named(..) => "",
     }
 }
@@ -180,6 +189,7 @@ fn operators_resource(path: &str) -> Option<Resource<'_>> {
     match path.strip_suffix('/').filter(|path| !path.is_empty()).unwrap_or(path) {
         "/healthz" => Some(Resource::Health),
         "/readyz" => Some(Resource::Readiness),
+        "/metrics" => Some(Resource::Metrics),
         "/control" => Some(Resource::State),
         "/control/suspend" => Some(Resource::Control(Control::Suspend)),
         "/control/resume" => Some(Resource::Control(Control::Resume)),

@@ -26,6 +26,12 @@ impl Relay {
     pub(super) fn answer_failure(&mut self, id: ConnId, failure: &Failure, read: bool) {
         let elsewhere = self.perhaps_elsewhere(failure);
         let failure = elsewhere.as_ref().unwrap_or(failure);
+        self.refused(id, failure);
+        self.tell_failure(id, failure, read);
+    }
+
+    /// The same for a request that was taken on before.
+    pub(super) fn tell_failure(&mut self, id: ConnId, failure: &Failure, read: bool) {
         let Some(conn) = self.conn(id) else { return };
         let text = conn.reply.text;
         let status = self.status_of(failure);
@@ -69,7 +75,12 @@ impl Relay {
 
     /// A short text.
     pub(super) fn answer_text(&mut self, id: ConnId, body: &str, read: bool) {
-        self.respond(id, 200, read, |head| content(head, b"text/plain", body.len()));
+        self.answer_typed(id, "text/plain", body, read);
+    }
+
+    /// A text of this type.
+    pub(super) fn answer_typed(&mut self, id: ConnId, kind: &str, body: &str, read: bool) {
+        self.respond(id, 200, read, |head| content(head, kind.as_bytes(), body.len()));
         self.append_and_send(id, body.as_bytes());
     }
 
@@ -117,6 +128,7 @@ impl Relay {
             note.answered(status, conn.output.rest().len());
         }
         conn.phase = Phase::Answering(after);
+        self.answered(id, status);
     }
 
     fn append_and_send(&mut self, id: ConnId, body: &[u8]) {

@@ -7,7 +7,7 @@ use super::load::Counted;
 use super::note::Note;
 use super::sockopt;
 use super::token::ConnId;
-use crate::api::Upload;
+use crate::api::{RouteName, Upload};
 use crate::http::body::BodyDecoder;
 use crate::http::head::{Method, RequestHead, Version};
 use crate::http::negotiate;
@@ -150,6 +150,10 @@ pub(super) struct Conn {
     pub reply: Reply,
     /// What is noted of the request at hand, if anything is.
     pub note: Option<Box<Note>>,
+    /// What the request at hand is counted as; `None`: it is not.
+    pub counts_as: Option<RouteName>,
+    /// When it came.
+    pub asked_at: Option<Instant>,
     /// Bytes that were read and belong to what comes next.
     pub carry: Vec<u8>,
     /// How many bytes of `carry` were looked at and found to be no whole head.
@@ -181,6 +185,8 @@ impl Conn {
             phase: Phase::Head,
             reply: Reply::UNKNOWN,
             note: None,
+            counts_as: Some(RouteName::Unread),
+            asked_at: None,
             carry: Vec::new(),
             seen: 0,
             output: Output::default(),

@@ -51,6 +51,8 @@ pub(super) struct Exchange {
     queued: bool,
     /// When a byte moved last.
     pub moved_at: Instant,
+    /// When both sides were there.
+    pub began_at: Instant,
     /// Bytes in user memory, as counted in [`Relay::held`].
     pub held: usize,
     /// As counted in [`Relay::bulk`].
@@ -102,6 +104,7 @@ impl Relay {
         let mut transfer =
             Transfer::new(upload.framing, delimiter, head, splice).at_most(self.stream_bytes_max());
         self.feed_prefix(source, upload, &mut transfer);
+        self.metrics.paired(self.waited([source, destination]));
 
         let number = self.next_exchange;
         self.next_exchange += 1;
@@ -118,6 +121,7 @@ impl Relay {
             paused_until: None,
             queued: false,
             moved_at: self.now.monotonic,
+            began_at: self.now.monotonic,
             held: 0,
             bulk: false,
             meter: Meter::new(self.now.monotonic),
@@ -191,11 +195,13 @@ impl Relay {
             copy_max: if self.held < HELD_MAX { COPY_MAX } else { COPY_SLOW },
         };
         let before = exchange.transfer.transferred();
+        let spliced_before = exchange.transfer.spliced();
         let turn = exchange.turn(&mut tools);
         exchange.give_pipe_back(tools.pool);
         let after = exchange.transfer.transferred();
         if after > before {
             exchange.moved_at = now;
+            self.metrics.relayed(after - before, exchange.transfer.spliced() - spliced_before);
             self.registry.transferred(exchange.stream, after);
         }
         // A pause for its pace is nobody's fault.
@@ -228,6 +234,8 @@ impl Relay {
     pub(super) fn discount(&mut self, exchange: &Exchange) {
         self.held -= exchange.held;
         self.bulk -= usize::from(exchange.bulk);
+        let duration = self.now.monotonic.saturating_duration_since(exchange.began_at);
+        self.metrics.transferred(duration);
     }
 
     /// A transfer waits. If it is for its pace, a timer ends it. While its source's bytes are

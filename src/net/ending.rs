@@ -66,6 +66,7 @@ impl Relay {
         self.registry.transferred(exchange.stream, exchange.transfer.transferred());
         self.registry.end(exchange.stream, Ending::Finished, self.now);
         self.note_download(destination, &exchange.transfer);
+        self.answered(destination, 200);
         if let Some(conn) = self.conn(destination) {
             let after = conn.reply.after;
             if exchange.delimiter == Delimiter::Close {
@@ -100,13 +101,16 @@ impl Relay {
         self.registry.end(exchange.stream, ending, self.now);
         let (source, destination) = (exchange.source, exchange.destination);
         self.note_download(destination, &exchange.transfer);
+        if exchange.transfer.head_started() {
+            self.answered(destination, 200);
+        }
         if destination_lost {
             self.reset(destination);
         } else if !exchange.transfer.head_started() {
             if let Some(conn) = self.conn(destination) {
                 conn.look_whole();
             }
-            self.answer_failure(destination, to_destination, true);
+            self.tell_failure(destination, to_destination, true);
         } else if exchange.delimiter == Delimiter::Close {
             self.reset(destination);
         } else {
@@ -114,7 +118,7 @@ impl Relay {
         }
         let read = exchange.transfer.upload_complete();
         self.settle_source(source, exchange.batches());
-        self.answer_failure(source, to_source, read);
+        self.tell_failure(source, to_source, read);
     }
 
     /// The source is an ordinary connection again.

@@ -205,6 +205,8 @@ impl EventLoop {
         self.relay.write_log();
         self.look_after_stopping();
         self.manager.show_life(self.relay.now.monotonic);
+        // The only other look at a clock: nothing but this figure knows of it.
+        self.relay.metrics.turned(self.relay.now.monotonic.elapsed());
     }
 
     /// How long to wait for events; `None`: for ever.

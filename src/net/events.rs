@@ -56,9 +56,11 @@ impl Relay {
         if let Some(note) = note {
             note.answered(200, output.rest().len());
         }
+        self.answered(id, 200);
         if head_only {
             return self.end_of_output(id, after);
         }
+        let Some(conn) = self.conn(id) else { return };
         if !chunked {
             conn.look_broken_until_whole();
         }

@@ -152,6 +152,7 @@ impl Listeners {
         log::error!("accepting pauses for {} ms: {error}", PAUSE.as_millis());
         self.paused_until = Some(relay.now.monotonic + PAUSE);
         relay.accept_paused = true;
+        relay.metrics.accept_paused();
         self.ready = true;
         relay.pool.close_idle();
         for _ in 0..REFUSALS_PER_TURN {
@@ -259,7 +260,9 @@ fn refuse(socket: &TcpStream, peer: SocketAddr, relay: &mut Relay) {
     let body = failure.body(false);
     let seconds = relay.settings.load.retry_after_seconds().to_string();
     let mut response = Vec::new();
-    HeadWriter::new(&mut response, relay.status_of(&failure), &relay.date)
+    let status = relay.status_of(&failure);
+    relay.refused_unseen(Busy::Descriptors, status);
+    HeadWriter::new(&mut response, status, &relay.date)
         .field("Content-Type", b"application/json")
         .content_length(body.len() as u64)
         .field("Retry-After", seconds.as_bytes())

@@ -71,6 +71,7 @@ impl Relay {
             let listing = Listing { next: 0, end, active_only, first: true, chunked, after };
             Phase::Listing(Box::new(listing))
         };
+        self.answered(id, 200);
         self.set_deadline(id, patience);
         self.flush(id);
         self.enqueue(id);

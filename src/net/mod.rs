@@ -19,6 +19,7 @@
 //! | `note` | what is noted of a request: its id, its line in the access log |
 //! | `linger` | closing without losing the answer |
 //! | `load` | load limits: what counts, and what is refused |
+//! | `counting` | what the metrics are told |
 //! | `reload` | reading the configuration again |
 //! | `shutdown` | how a process ends: stopping, draining, after a hand-over |
 //! | `succession` | a new process takes over: what waits moves, what runs stays |
@@ -33,6 +34,7 @@ mod answer;
 mod body;
 mod budget;
 mod conn;
+mod counting;
 pub mod doctor;
 mod drive;
 mod ending;

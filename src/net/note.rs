@@ -96,8 +96,14 @@ impl Relay {
         }
     }
 
+    /// Lines that this log and those before it have lost.
+    pub(super) fn dropped_lines(&self) -> u64 {
+        self.dropped_before + self.access_log.as_ref().map_or(0, AccessLog::dropped)
+    }
+
     /// Other settings of the access log are in force, and this is the log they make.
     pub(super) fn replace_log(&mut self, log: Option<AccessLog>) {
+        self.dropped_before = self.dropped_lines();
         if let Some(old) = std::mem::replace(&mut self.access_log, log) {
             // What it still has to write may take time.
             std::thread::spawn(move || drop(old));
@@ -178,6 +184,7 @@ impl Relay {
             | Route::Events(None)
             | Route::Health
             | Route::Readiness
+            | Route::Metrics
             | Route::State
             | Route::Control(_)
             | Route::Create

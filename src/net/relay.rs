@@ -8,9 +8,9 @@ use super::timers::Timers;
 use super::token::ConnId;
 use crate::http::date::HttpDate;
 use crate::http::head::HeadLimits;
-use crate::ops::Settings;
 use crate::ops::access_log::AccessLog;
 use crate::ops::request_id::RequestIds;
+use crate::ops::{Metrics, Settings};
 use crate::rendezvous::transfer::COPY_MAX;
 use crate::rendezvous::{Addresses, Limits, Now, Registry};
 use crate::splice::pool::Pool;
@@ -67,6 +67,7 @@ impl Mode {
 #[derive(Debug)]
 pub(super) struct Relay {
     pub settings: Settings,
+    pub metrics: Metrics,
     pub head_limits: HeadLimits,
     pub max_connections: usize,
     pub mode: Mode,
@@ -101,12 +102,15 @@ pub(super) struct Relay {
     pub spare: Vec<u8>,
     pub poll: mio::Registry,
     pub access_log: Option<AccessLog>,
+    /// Lines that logs have lost which were replaced since.
+    pub dropped_before: u64,
     pub request_ids: Option<RequestIds>,
 }
 
 impl Relay {
     pub fn new(settings: Settings, max_connections: usize, poll: mio::Registry, now: Now) -> Self {
         Self {
+            metrics: Metrics::new(now.wall_ms),
             head_limits: Self::head_limits(&settings),
             max_connections,
             mode: Mode::Serving,
@@ -137,6 +141,7 @@ impl Relay {
             spare: Vec::new(),
             poll,
             access_log: None,
+            dropped_before: 0,
             request_ids: None,
             settings,
         }

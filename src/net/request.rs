@@ -139,8 +139,11 @@ impl Relay {
     /// Acts upon a request; returns how many of the bytes behind its head are used up.
     fn act(&mut self, id: ConnId, request: Request<'_, '_>) -> usize {
         let head = request.head;
+        let route = route(head, self.audience(id));
+        let now = self.now.monotonic;
         let Some(conn) = self.conn(id) else { return 0 };
         conn.reply = Reply::to(head);
+        conn.asked(route.name(), now);
         if let Err(failure) = self.note_request(id, head) {
             return self.refuse(id, request, &failure);
         }
@@ -150,7 +153,6 @@ impl Relay {
         if head.expect == Expect::Unknown {
             return self.refuse(id, request, &Failure::ExpectationFailed);
         }
-        let route = route(head, self.audience(id));
         self.note_route(id, &route);
         match route {
             Route::Create => self.read_json(id, request, Purpose::Create),
@@ -161,6 +163,7 @@ impl Relay {
             | Route::Health
             | Route::Readiness
             | Route::State
+            | Route::Metrics
             | Route::Control(_)
             | Route::Version
             | Route::Options(_)
@@ -205,6 +208,7 @@ impl Relay {
             Route::Readiness => self.answer_readiness(id, read),
             Route::State => self.answer_state(id, read),
             Route::Control(control) => self.control(id, control, read),
+            Route::Metrics => self.answer_metrics(id, head, read),
             Route::Version => self.answer_json(id, 200, &version(), read),
             Route::Options(allow) => self.answer_allow(id, allow, read),
             Route::List { active_only } => self.list(id, active_only, head, read),

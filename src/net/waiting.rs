@@ -54,7 +54,7 @@ impl Relay {
         let Some(conn) = self.conn(id) else { return };
         let Phase::Waiting { upload, .. } = &conn.phase else { return };
         let read = upload.as_deref().is_none_or(|upload| upload.framing == Framing::Length(0));
-        self.answer_failure(id, failure, read);
+        self.tell_failure(id, failure, read);
     }
 
     /// `DELETE /stream/:id`: whoever is there is answered, too.

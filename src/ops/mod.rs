@@ -1,5 +1,5 @@
-//! How the relay is run: its settings, its logs, its manual, the machine below it, the service
-//! manager above.
+//! How the relay is run: its settings, its logs, what it counts, its manual, the machine below it,
+//! the service manager above.
 
 pub mod access_log;
 pub mod admin;
@@ -10,6 +10,7 @@ pub mod handover;
 pub mod lines;
 pub mod load;
 pub mod manual;
+pub mod metrics;
 pub mod operator_log;
 pub mod request_id;
 pub mod settings;
@@ -21,5 +22,6 @@ pub use config::{Configuration, Sources};
 pub use events::EventSettings;
 pub use handover::HandoverSettings;
 pub use load::LoadSettings;
+pub use metrics::Metrics;
 pub use settings::Settings;
 pub use systemd::ServiceManager;

@@ -3,6 +3,7 @@
 use super::access_log::AccessLogSettings;
 use super::admin::AdminSettings;
 use super::events::EventSettings;
+use super::metrics::MetricsSettings;
 use super::request_id::RequestIdSettings;
 use super::{HandoverSettings, LoadSettings, units};
 use clap::Args;
@@ -112,6 +113,10 @@ pub struct Settings {
     /// Request ids.
     #[command(flatten)]
     pub request_id: RequestIdSettings,
+
+    /// What is counted.
+    #[command(flatten)]
+    pub metrics: MetricsSettings,
 }
 
 impl Settings {

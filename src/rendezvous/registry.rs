@@ -108,12 +108,29 @@ pub struct Registry {
     weight: usize,
     /// Active streams by the addresses of their creators, while that is limited.
     creators: Addresses,
+    tally: Tally,
     /// Watched streams with something new.
     changed: Vec<Uuid>,
     /// Those of them that were forgotten before anybody looked.
     departed: Vec<Stream>,
     /// Streams that have ended since somebody asked, if anybody ever does.
     records: Option<VecDeque<Record>>,
+}
+
+/// How many streams there are and were, by the number of their state.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Those held.
+    pub held: [usize; State::ALL.len()],
+    /// Those that ended, since the beginning.
+    pub ended: [u64; State::ALL.len()],
+}
+
+impl Tally {
+    fn moved(&mut self, from: State, to: State) {
+        self.held[from as usize] -= 1;
+        self.held[to as usize] += 1;
+    }
 }
 
 /// A stream that left its registry while it waited.
@@ -137,11 +154,17 @@ impl Registry {
             ended: VecDeque::new(),
             next_sequence: 0,
             weight: 0,
+            tally: Tally::default(),
             creators: Addresses::default(),
             changed: Vec::new(),
             departed: Vec::new(),
             records: None,
         }
+    }
+
+    /// How many streams there are and were.
+    pub fn tally(&self) -> &Tally {
+        &self.tally
     }
 
     /// Other limits for streams that begin, or end, from now on.
@@ -224,6 +247,7 @@ impl Registry {
         let mut stream = Stream::new(id, headers, sequence, now.wall_ms, deadline);
         stream.creator = creator.map(|creator| self.creators.add(creator));
         let key = u32::try_from(self.streams.insert(stream)).map_err(|_| Full::Registry)?;
+        self.tally.held[State::Created as usize] += 1;
         self.by_id.insert(id, key);
         self.by_age.insert(sequence, key);
         self.waiting_until.insert((deadline, key));
@@ -234,7 +258,10 @@ impl Registry {
     pub fn connect(&mut self, id: Uuid, side: Side, client: Client, now: Now) -> Connected {
         let Some(&key) = self.by_id.get(&id) else { return Connected::Unknown };
         let stream = &mut self.streams[key as usize];
-        match stream.join(side, client) {
+        let before = stream.state();
+        let joined = stream.join(side, client);
+        self.tally.moved(before, stream.state());
+        match joined {
             Joined::Waits => {
                 stream.note_joined(now.monotonic);
                 self.revised(key);
@@ -316,6 +343,8 @@ impl Registry {
         self.waiting_until.remove(&(stream.deadline, key));
         stream.deadline = now.monotonic + self.limits.retention;
         self.weight -= stream.report_weight();
+        self.tally.moved(stream.state(), ending.state());
+        self.tally.ended[ending.state() as usize] += 1;
         stream.phase = Phase::Ended { ending, wall_ms: now.wall_ms };
         self.weight += stream.report_weight();
         if let Some(creator) = stream.creator.take() {
@@ -470,6 +499,7 @@ impl Registry {
 
     fn remove(&mut self, key: u32) -> Stream {
         let stream = self.streams.remove(key as usize);
+        self.tally.held[stream.state() as usize] -= 1;
         self.weight -= stream.headers().map_or(0, Headers::weight) + stream.report_weight();
         self.by_id.remove(&stream.id);
         self.by_age.remove(&stream.sequence);
@@ -554,6 +584,58 @@ mod tests {
         assert_eq!(registry.creators(), 2);
     }
 
+    /// What the tally has to say, counted anew.
+    fn held(registry: &Registry) -> [usize; State::ALL.len()] {
+        State::ALL
+            .map(|state| registry.from_sequence(0).filter(|stream| stream.state() == state).count())
+    }
+
+    #[test]
+    fn the_tally_follows_every_act() {
+        let (mut registry, now) = begin();
+        let [source, destination] = [Side::Source, Side::Destination];
+        let mut acts = 0_u128;
+        for first in [None, Some(source), Some(destination)] {
+            for second in [None, Some(source), Some(destination)] {
+                for last in 0..5 {
+                    acts += 1;
+                    let id = Uuid::from_u128(acts);
+                    let key = registry.create(id, None, creator(acts), now).unwrap();
+                    for side in first.into_iter().chain(second) {
+                        registry.connect(id, side, Client(1), now);
+                        assert_eq!(registry.tally().held, held(&registry));
+                    }
+                    match last {
+                        0 => registry.end(key, Ending::Finished, now),
+                        1 => registry.end(key, Ending::Disconnected(source), now),
+                        2 => drop(registry.delete(id, report(1), now)),
+                        3 => drop(registry.report(id, report(1), now)),
+                        _ => {}
+                    }
+                    registry.connect(id, source, Client(2), now);
+                    assert_eq!(registry.tally().held, held(&registry));
+                }
+            }
+        }
+        let active = registry.active() as u64;
+        let ended: u64 = registry.tally().ended.iter().sum();
+        assert_eq!(u128::from(ended + active), acts);
+
+        let now = later(now);
+        while registry.expire(now).is_some() {}
+        assert_eq!(registry.tally().held, held(&registry));
+        assert!(registry.tally().ended[State::TimeoutNoDst as usize] > 0);
+        assert_eq!(registry.tally().ended[..State::ACTIVE], [0; State::ACTIVE]);
+    }
+
+    #[test]
+    fn the_numbers_of_states_follow_the_order_of_their_table() {
+        for (number, state) in State::ALL.into_iter().enumerate() {
+            assert_eq!(state as usize, number, "{}", state.name());
+        }
+        assert_eq!(State::ALL[State::ACTIVE], State::Finished, "the first that is over");
+    }
+
     #[test]
     fn streams_that_wait_are_given_away_and_leave_nothing_behind() {
         let (mut registry, now) = begin();
@@ -572,7 +654,9 @@ mod tests {
         let key = StreamKey(3);
         registry.end(key, Ending::Disconnected(Side::Source), now);
 
+        assert_eq!(registry.tally().held, held(&registry));
         let given = registry.give_away_waiting();
+        assert_eq!(registry.tally().held, held(&registry));
         let what = |Given { stream: s, .. }: &Given| {
             (s.id().as_u128(), s.waiting(), s.pending_report().is_some())
         };

@@ -115,6 +115,26 @@ pub enum State {
 }
 
 impl State {
+    /// Every one, in the order of their numbers.
+    pub const ALL: [Self; 13] = [
+        Self::Created,
+        Self::SrcConnected,
+        Self::DstConnected,
+        Self::Streaming,
+        Self::Finished,
+        Self::TimeoutNoSrc,
+        Self::TimeoutNoDst,
+        Self::TimeoutNoSrcNoDst,
+        Self::SrcDisconnected,
+        Self::DstDisconnected,
+        Self::SrcError,
+        Self::DstError,
+        Self::ClientError,
+    ];
+
+    /// How many of these, from the first on, are states of streams that are not over.
+    pub const ACTIVE: usize = 4;
+
     /// The name on the wire.
     pub fn name(self) -> &'static str {
         match self {

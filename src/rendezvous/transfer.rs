@@ -179,6 +179,8 @@ pub struct Transfer {
     framed: Framed,
     destination_lost: Option<Loss>,
     transferred: u64,
+    /// How many of them went through the pipe.
+    spliced: u64,
     copy_max: usize,
     splice_min: u64,
 }
@@ -203,6 +205,7 @@ impl Transfer {
             framed: Framed::Nothing,
             destination_lost: None,
             transferred: 0,
+            spliced: 0,
             copy_max: COPY_MAX,
             splice_min: if splice { SPLICE_MIN } else { u64::MAX },
         }
@@ -220,6 +223,11 @@ impl Transfer {
     /// Body bytes handed to the destination's socket so far.
     pub fn transferred(&self) -> u64 {
         self.transferred
+    }
+
+    /// How many of them went through the pipe; the others went through user memory.
+    pub fn spliced(&self) -> u64 {
+        self.spliced
     }
 
     /// Body bytes read from the source so far.
@@ -375,6 +383,7 @@ impl Transfer {
     pub fn drained(&mut self, count: usize) {
         self.piped -= count;
         self.transferred += count as u64;
+        self.spliced += count as u64;
         if self.piped == 0 {
             self.pipe_may = PipeMay::Grow;
             std::mem::swap(&mut self.loose, &mut self.behind);

@@ -28,6 +28,22 @@ pub struct Pool {
     small: Shelf,
     refusals_left: u32,
     large_refusals_left: u32,
+    refused: u64,
+}
+
+/// How many pipes there are, and how often there was none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stock {
+    /// Pipes of the full size, those lent included.
+    pub large_open: usize,
+    /// Those of them that are lent.
+    pub large_lent: usize,
+    /// Other pipes, those lent included.
+    pub small_open: usize,
+    /// Those of them that are lent.
+    pub small_lent: usize,
+    /// How often a pipe was asked for and there was none, since the beginning.
+    pub refused: u64,
 }
 
 #[derive(Debug, Default)]
@@ -47,23 +63,38 @@ impl Pool {
             small: Shelf::default(),
             refusals_left: 0,
             large_refusals_left: 0,
+            refused: 0,
+        }
+    }
+
+    /// How many pipes there are.
+    pub fn stock(&self) -> Stock {
+        Stock {
+            large_open: self.large.open,
+            large_lent: self.large.open - self.large.idle.len(),
+            small_open: self.small.open,
+            small_lent: self.small.open - self.small.idle.len(),
+            refused: self.refused,
         }
     }
 
     /// How many pipes are lent.
     #[cfg(test)]
     fn lent(&self) -> usize {
-        self.large.open + self.small.open - self.large.idle.len() - self.small.idle.len()
+        self.stock().large_lent + self.stock().small_lent
     }
 
     /// An empty pipe; `None` when there is none to be had, and bytes have to be copied.
     pub fn lend(&mut self) -> Option<Pipe> {
-        self.large
+        let pipe = self
+            .large
             .idle
             .pop()
             .or_else(|| self.open_large())
             .or_else(|| self.small.idle.pop())
-            .or_else(|| self.open_small())
+            .or_else(|| self.open_small());
+        self.refused += u64::from(pipe.is_none());
+        pipe
     }
 
     /// Closes the pipes nobody uses: their descriptors are needed elsewhere.
@@ -148,6 +179,8 @@ mod tests {
         let mut pool = Pool::new(SMALL_BYTES, 1);
         let pipe = pool.lend().unwrap();
         assert!(pool.lend().is_none(), "the limit is one");
+        let stock = pool.stock();
+        assert_eq!((stock.large_open, stock.large_lent, stock.refused), (1, 1, 1));
         pool.take_back(pipe, 0);
         assert_eq!(pool.lent(), 0);
         assert!(pool.lend().is_some());

@@ -1,7 +1,7 @@
 //! Faults of accepting: those who wait are served or refused, and nobody is forgotten.
 
 use crate::injected::{Fault, Faulty, calls_before_listening};
-use crate::support::{Ending, Wire, ask, eventually};
+use crate::support::{ADMIN, Ending, Observed, Wire, ask, eventually};
 use crate::transfer::assert_recovered;
 
 /// How one client fared.
@@ -53,6 +53,24 @@ fn after_a_shortage_those_who_wait_are_served() {
         drop(wires);
         assert_recovered(&faulty.relay);
         faulty.relay.await_descriptors(before, 2);
+    }
+}
+
+#[test]
+fn pauses_and_refusals_with_the_spare_descriptor_are_counted() {
+    for (flag, answered) in [("--early-instrumentation=false", 0), ("--early-instrumentation", 1)] {
+        // Found out of descriptors, it refuses one with the spare, then nobody else is to be had.
+        let fault = Fault { call: "accept4", error: "EMFILE", when: "1..3+2" };
+        let faulty = fault.relay(&[&ADMIN[..], &[flag]].concat());
+        let mut wires = clients(&faulty, 1);
+        assert_eq!(fates(&mut wires), [Fate::Refused]);
+        faulty.await_strikes(2);
+        let relay = Observed::of(faulty.relay);
+        relay.scrape().assert_counts(&[
+            ("rdv_accept_pauses_total", 1),
+            (r#"rdv_refusals_total{reason="descriptors"}"#, 1),
+            (r#"rdv_requests_total{route="unread",status="503"}"#, answered),
+        ]);
     }
 }
 

@@ -1,0 +1,84 @@
+//! Families of metrics with one label, looked up once: what comes out are arrays by the number of
+//! the label's value.
+
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge as SignedGauge;
+use prometheus_client::registry::{Registry, Unit};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// A gauge of whole numbers.
+pub(super) type Gauge = SignedGauge<u64, AtomicU64>;
+
+/// One label and its value.
+pub(super) type Label = [(&'static str, &'static str); 1];
+
+/// What a family is called, and what that means.
+#[derive(Clone, Copy)]
+pub(super) struct Name {
+    pub name: &'static str,
+    pub help: &'static str,
+}
+
+/// One counter for each value of a label.
+pub(super) fn counters<const N: usize>(
+    registry: &mut Registry,
+    Name { name, help }: Name,
+    label: &'static str,
+    values: [&'static str; N],
+) -> [Counter; N] {
+    let family = Family::<Label, Counter>::default();
+    registry.register(name, help, family.clone());
+    values.map(|value| family.get_or_create_owned(&[(label, value)]))
+}
+
+/// The same, of bytes.
+pub(super) fn byte_counters<const N: usize>(
+    registry: &mut Registry,
+    Name { name, help }: Name,
+    label: &'static str,
+    values: [&'static str; N],
+) -> [Counter; N] {
+    let family = Family::<Label, Counter>::default();
+    registry.register_with_unit(name, help, Unit::Bytes, family.clone());
+    values.map(|value| family.get_or_create_owned(&[(label, value)]))
+}
+
+/// One gauge for each value of a label.
+pub(super) fn gauges<const N: usize>(
+    registry: &mut Registry,
+    Name { name, help }: Name,
+    label: &'static str,
+    values: [&'static str; N],
+) -> [Gauge; N] {
+    let family = Family::<Label, Gauge>::default();
+    registry.register(name, help, family.clone());
+    values.map(|value| family.get_or_create_owned(&[(label, value)]))
+}
+
+/// A counter without a label.
+pub(super) fn counter(registry: &mut Registry, name: &'static str, help: &'static str) -> Counter {
+    let counter = Counter::default();
+    registry.register(name, help, counter.clone());
+    counter
+}
+
+/// A gauge without a label.
+pub(super) fn gauge(registry: &mut Registry, name: &'static str, help: &'static str) -> Gauge {
+    let gauge = Gauge::default();
+    registry.register(name, help, gauge.clone());
+    gauge
+}
+
+/// Takes over what was counted elsewhere.
+pub(super) fn take_over(counter: &Counter, count: u64) {
+    counter.inner().store(count, Ordering::Relaxed);
+}
+
+/// Sets gauges to numbers of the same order.
+pub(super) fn set_all(gauges: &[Gauge], numbers: &[usize]) {
+    debug_assert_eq!(gauges.len(), numbers.len(), "one number for each");
+    for (gauge, &number) in gauges.iter().zip(numbers) {
+        gauge.set(number as u64);
+    }
+}

@@ -1,0 +1,98 @@
+//! The two forms metrics are written in. `prometheus-client` writes OpenMetrics; older readers, and
+//! `promtool check metrics`, want the text format before it, which differs in a few comment lines.
+
+/// A form of the same figures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// OpenMetrics 1.0.
+    OpenMetrics,
+    /// The Prometheus text format 0.0.4.
+    Classic,
+}
+
+impl Form {
+    /// What a client takes by the values of its `Accept` fields: OpenMetrics where it is named, as
+    /// Prometheus does; else the classic form, which everything reads.
+    pub fn accepted<'a>(mut accept_values: impl Iterator<Item = &'a [u8]>) -> Self {
+        let names = |value: &[u8]| {
+            let value = value.to_ascii_lowercase();
+            memchr::memmem::find(&value, b"application/openmetrics-text").is_some()
+        };
+        if accept_values.any(names) { Self::OpenMetrics } else { Self::Classic }
+    }
+
+    /// The `Content-Type` of an answer in this form.
+    pub fn content_type(self) -> &'static str {
+        match self {
+            Self::OpenMetrics => super::CONTENT_TYPE,
+            Self::Classic => "text/plain; version=0.0.4; charset=utf-8",
+        }
+    }
+
+    /// This form of a text that is OpenMetrics.
+    pub fn of(self, open_metrics: String) -> String {
+        match self {
+            Self::OpenMetrics => open_metrics,
+            Self::Classic => classic(&open_metrics),
+        }
+    }
+}
+
+/// In OpenMetrics the samples of a counter end in `_total` and its name does not; before, both did.
+/// Units were not there; `# EOF` is a comment like any other.
+fn classic(open_metrics: &str) -> String {
+    let mut text = String::with_capacity(open_metrics.len() + 1024);
+    let mut lines = open_metrics.lines().peekable();
+    while let Some(line) = lines.next() {
+        let renamed = match line.split(' ').collect::<Vec<_>>()[..] {
+            ["#", "UNIT", ..] => continue,
+            ["#", "TYPE", name, "counter"] => Some(name),
+            ["#", "HELP", name, ..] if lines.peek().is_some_and(|next| is_counter(next, name)) => {
+                Some(name)
+            }
+            _ => None,
+        };
+        match renamed {
+            Some(name) => text.push_str(&line.replacen(name, &format!("{name}_total"), 1)),
+            None => text.push_str(line),
+        }
+        text.push('\n');
+    }
+    text
+}
+
+fn is_counter(line: &str, name: &str) -> bool {
+    line.strip_prefix("# TYPE ").and_then(|rest| rest.strip_prefix(name)) == Some(" counter")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counters_are_called_as_their_samples_in_the_classic_form() {
+        let open_metrics = "# HELP a_seconds Time.\n# TYPE a_seconds counter\n# UNIT a_seconds seconds\n\
+             a_seconds_total 1.5\n# HELP b A counter in words only.\n# TYPE b gauge\nb 1\n# EOF\n";
+        let classic = "# HELP a_seconds_total Time.\n# TYPE a_seconds_total counter\n\
+             a_seconds_total 1.5\n# HELP b A counter in words only.\n# TYPE b gauge\nb 1\n# EOF\n";
+        assert_eq!(Form::Classic.of(open_metrics.into()), classic);
+        assert_eq!(Form::OpenMetrics.of(open_metrics.into()), open_metrics);
+    }
+
+    #[test]
+    fn openmetrics_is_for_those_who_name_it() {
+        for (name, accept, form) in [
+            ("nothing", &[][..], Form::Classic),
+            ("anything", &["*/*"][..], Form::Classic),
+            ("a browser", &["text/html, */*;q=0.8"][..], Form::Classic),
+            (
+                "Prometheus",
+                &["application/openmetrics-text;version=1.0.0;q=0.8,text/plain;q=0.2"][..],
+                Form::OpenMetrics,
+            ),
+            ("in capitals", &["text/plain", "Application/OpenMetrics-Text"][..], Form::OpenMetrics),
+        ] {
+            assert_eq!(Form::accepted(accept.iter().map(|a| a.as_bytes())), form, "{name}");
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! What the relay counts, for Prometheus. The table of all metrics is docs/metrics.md's.
+//!
+//! Counting costs a few additions: every series is looked up once and then found by the number of
+//! an enum. No label holds anything a client chose. What can be looked up is looked up at a scrape
+//! only, and nothing here waits or writes.
+
+mod families;
+mod form;
+mod labels;
+mod process;
+mod scraped;
+mod settings;
+#[cfg(test)]
+mod tests;
+
+pub use form::Form;
+pub use labels::{ConnPhase, Path};
+pub use scraped::Figures;
+pub use settings::MetricsSettings;
+
+use crate::api::{Busy, RouteName};
+use families::{Name, byte_counters, counter, counters};
+use labels::{OTHER_STATUS, STATUSES, status_number};
+use prometheus_client::encoding::text;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::{Registry, Unit};
+use scraped::Scraped;
+use std::borrow::Cow;
+use std::time::Duration;
+
+/// The `Content-Type` of what [`Metrics::render`] returns.
+pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// Seconds one side waited for the other: people start both ends by hand, programs at once.
+const WAIT_SECONDS: [f64; 10] = [0.001, 0.01, 0.1, 0.5, 1.0, 5.0, 15.0, 30.0, 60.0, 300.0];
+
+/// Seconds a transfer took: from one packet to a night.
+const TRANSFER_SECONDS: [f64; 10] =
+    [0.001, 0.01, 0.1, 1.0, 10.0, 60.0, 300.0, 1800.0, 7200.0, 21600.0];
+
+/// Seconds of one turn of the loop: 10 µs serve a request, 1 s is a fault.
+const TURN_SECONDS: [f64; 11] =
+    [1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 5e-3, 2.5e-2, 0.1, 1.0];
+
+const REFUSALS: Name = Name {
+    name: "rdv_refusals",
+    help: "Requests and connections refused although nothing is wrong with them",
+};
+const RELAYED: Name =
+    Name { name: "rdv_relayed", help: "Body bytes handed to destinations, by the way they took" };
+
+type RequestLabels = [(&'static str, Cow<'static, str>); 2];
+
+/// Everything that is counted.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    requests: Family<RequestLabels, Counter>,
+    /// Its series by route and status, once there was a first.
+    answered: Box<[[Option<Counter>; STATUSES.len() + 1]; RouteName::ALL.len()]>,
+    refusals: [Counter; Busy::ALL.len()],
+    relayed: [Counter; Path::ALL.len()],
+    pairing_wait: Histogram,
+    transfer_duration: Histogram,
+    turn_duration: Histogram,
+    accept_pauses: Counter,
+    scraped: Scraped,
+}
+
+impl Metrics {
+    /// Nothing has happened yet; the process began now, in milliseconds since 1970.
+    pub fn new(started_wall_ms: i64) -> Self {
+        let mut registry = Registry::default();
+        let requests = Family::default();
+        registry.register(
+            "rdv_requests",
+            "Requests answered, by route and status",
+            Family::clone(&requests),
+        );
+        Self {
+            requests,
+            answered: Box::new([const { [const { None }; STATUSES.len() + 1] }; _]),
+            refusals: counters(&mut registry, REFUSALS, "reason", Busy::ALL.map(Busy::name)),
+            relayed: byte_counters(&mut registry, RELAYED, "path", Path::ALL.map(Path::name)),
+            pairing_wait: seconds(
+                &mut registry,
+                "rdv_pairing_wait",
+                "How long the first side of a stream waited for the second",
+                &WAIT_SECONDS,
+            ),
+            transfer_duration: seconds(
+                &mut registry,
+                "rdv_transfer_duration",
+                "From pairing to the end of a transfer, however it ended",
+                &TRANSFER_SECONDS,
+            ),
+            turn_duration: seconds(
+                &mut registry,
+                "rdv_loop_turn_duration",
+                "Turns of the event loop, waiting for events left out",
+                &TURN_SECONDS,
+            ),
+            accept_pauses: counter(
+                &mut registry,
+                "rdv_accept_pauses",
+                "Times accepting paused because descriptors or memory were out",
+            ),
+            scraped: Scraped::new(&mut registry, started_wall_ms),
+            registry,
+        }
+    }
+
+    /// A request was answered.
+    pub fn answered(&mut self, route: RouteName, status: u16) {
+        let number = status_number(status);
+        let requests = &self.requests;
+        let series = self.answered[route as usize][number].get_or_insert_with(|| {
+            let status = STATUSES.get(number).map(ToString::to_string);
+            let status = status.map_or(Cow::Borrowed(OTHER_STATUS), Cow::Owned);
+            requests.get_or_create_owned(&[("route", route.name().into()), ("status", status)])
+        });
+        series.inc();
+    }
+
+    /// A request, or a connection, was refused for the load.
+    pub fn refused(&self, reason: Busy) {
+        self.refusals[reason as usize].inc();
+    }
+
+    /// Body bytes were handed on: so many in all, so many of them through a pipe.
+    pub fn relayed(&self, bytes: u64, spliced_bytes: u64) {
+        debug_assert!(spliced_bytes <= bytes, "those through the pipe are among them");
+        self.relayed[Path::Spliced as usize].inc_by(spliced_bytes);
+        self.relayed[Path::Copied as usize].inc_by(bytes - spliced_bytes);
+    }
+
+    /// Two sides met.
+    pub fn paired(&self, wait: Duration) {
+        self.pairing_wait.observe(wait.as_secs_f64());
+    }
+
+    /// A transfer ended.
+    pub fn transferred(&self, duration: Duration) {
+        self.transfer_duration.observe(duration.as_secs_f64());
+    }
+
+    /// A turn of the loop ended.
+    pub fn turned(&self, duration: Duration) {
+        self.turn_duration.observe(duration.as_secs_f64());
+    }
+
+    /// Accepting paused.
+    pub fn accept_paused(&self) {
+        self.accept_pauses.inc();
+    }
+
+    /// All of it as OpenMetrics text, of [`CONTENT_TYPE`].
+    pub fn render(&self, figures: &Figures<'_>) -> String {
+        self.scraped.take(figures);
+        let mut text = String::with_capacity(16 << 10);
+        // Writing into a string does not fail.
+        let _ = text::encode(&mut text, &self.registry);
+        text
+    }
+}
+
+fn seconds(
+    registry: &mut Registry,
+    name: &'static str,
+    help: &'static str,
+    bounds: &[f64],
+) -> Histogram {
+    let histogram = Histogram::new(bounds.iter().copied());
+    registry.register_with_unit(name, help, Unit::Seconds, histogram.clone());
+    histogram
+}

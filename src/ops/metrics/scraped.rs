@@ -1,0 +1,182 @@
+//! Figures that nobody counts as they change: they are looked up when somebody asks.
+
+use super::families::{Gauge, Name, counter, gauge, gauges, set_all, take_over};
+use super::labels::ConnPhase;
+use super::process::Process;
+use crate::rendezvous::{State, Tally};
+use crate::splice::pool::Stock;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge as AnyGauge;
+use prometheus_client::registry::{Registry, Unit};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+const PIPE_SIZES: [&str; 2] = ["large", "small"];
+
+/// How many states of a stream are ends.
+const ENDS: usize = State::ALL.len() - State::ACTIVE;
+
+/// What the relay tells of itself at a scrape.
+#[derive(Clone, Copy, Debug)]
+pub struct Figures<'f> {
+    /// Streams there are and were.
+    pub streams: &'f Tally,
+    /// Connections, by the number of their phase.
+    pub connections: [usize; ConnPhase::ALL.len()],
+    /// Pipes there are.
+    pub pipes: Stock,
+    /// Connections and transfers that wait for their turn.
+    pub run_queue: usize,
+    /// Bytes all transfers hold in user memory.
+    pub held_bytes: usize,
+    /// Connections that may be served at once.
+    pub max_connections: usize,
+    /// Streams that may be held at once.
+    pub max_streams: usize,
+    /// Lines of access logs that were dropped or could not be written.
+    pub dropped_lines: u64,
+}
+
+/// Where those figures go.
+#[derive(Debug)]
+pub(super) struct Scraped {
+    streams: [Gauge; State::ALL.len()],
+    ended: [Counter; ENDS],
+    connections: [Gauge; ConnPhase::ALL.len()],
+    pipes_open: [Gauge; PIPE_SIZES.len()],
+    pipes_lent: [Gauge; PIPE_SIZES.len()],
+    pipes_refused: Counter,
+    run_queue: Gauge,
+    held: Gauge,
+    max_connections: Gauge,
+    max_streams: Gauge,
+    dropped_lines: Counter,
+    cpu_seconds: Counter<f64, AtomicU64>,
+    resident: Gauge,
+    open_descriptors: Gauge,
+    max_descriptors: Gauge,
+}
+
+impl Scraped {
+    pub fn new(registry: &mut Registry, started_wall_ms: i64) -> Self {
+        build_info(registry);
+        start_time(registry, started_wall_ms);
+        let states = State::ALL.map(State::name);
+        let ends = std::array::from_fn(|end| states[State::ACTIVE + end]);
+        let phases = ConnPhase::ALL.map(ConnPhase::name);
+        Self {
+            streams: gauges(registry, STREAMS, "state", states),
+            ended: super::families::counters(registry, ENDED, "outcome", ends),
+            connections: gauges(registry, CONNECTIONS, "phase", phases),
+            pipes_open: gauges(registry, PIPES_OPEN, "size", PIPE_SIZES),
+            pipes_lent: gauges(registry, PIPES_LENT, "size", PIPE_SIZES),
+            pipes_refused: counter(
+                registry,
+                "rdv_pipes_refused",
+                "Times a transfer asked for a pipe and there was none, so that it copied",
+            ),
+            run_queue: gauge(
+                registry,
+                "rdv_run_queue_length",
+                "Connections and transfers that wait for their turn",
+            ),
+            held: byte_gauge(
+                registry,
+                "rdv_held",
+                "Body bytes all transfers hold in user memory until their destinations take them",
+            ),
+            max_connections: gauge(
+                registry,
+                "rdv_connections_max",
+                "Connections that may be served at once",
+            ),
+            max_streams: gauge(registry, "rdv_streams_max", "Streams that may be held at once"),
+            dropped_lines: counter(
+                registry,
+                "rdv_access_log_lines_dropped",
+                "Lines of the access log that were dropped because its writer did not keep up",
+            ),
+            cpu_seconds: cpu_seconds(registry),
+            resident: byte_gauge(
+                registry,
+                "process_resident_memory",
+                "Resident memory of the process",
+            ),
+            open_descriptors: gauge(
+                registry,
+                "process_open_fds",
+                "File descriptors the process has open",
+            ),
+            max_descriptors: gauge(
+                registry,
+                "process_max_fds",
+                "File descriptors the process may have open",
+            ),
+        }
+    }
+
+    /// Takes the figures of one scrape, and asks the kernel for those of the process.
+    pub fn take(&self, figures: &Figures<'_>) {
+        let Figures { streams, pipes, .. } = figures;
+        set_all(&self.streams, &streams.held);
+        for (counter, count) in self.ended.iter().zip(&streams.ended[State::ACTIVE..]) {
+            take_over(counter, *count);
+        }
+        set_all(&self.connections, &figures.connections);
+        set_all(&self.pipes_open, &[pipes.large_open, pipes.small_open]);
+        set_all(&self.pipes_lent, &[pipes.large_lent, pipes.small_lent]);
+        take_over(&self.pipes_refused, pipes.refused);
+        self.run_queue.set(figures.run_queue as u64);
+        self.held.set(figures.held_bytes as u64);
+        self.max_connections.set(figures.max_connections as u64);
+        self.max_streams.set(figures.max_streams as u64);
+        take_over(&self.dropped_lines, figures.dropped_lines);
+        self.take_process(&Process::read());
+    }
+
+    fn take_process(&self, process: &Process) {
+        // The counter keeps its value as the bits of a float.
+        self.cpu_seconds.inner().store(process.cpu_seconds.to_bits(), Ordering::Relaxed);
+        self.resident.set(process.resident_bytes);
+        self.open_descriptors.set(process.open_descriptors);
+        self.max_descriptors.set(process.max_descriptors);
+    }
+}
+
+const STREAMS: Name =
+    Name { name: "rdv_streams", help: "Streams held, those within their retention included" };
+const ENDED: Name = Name { name: "rdv_streams_ended", help: "Streams that ended, by how" };
+const CONNECTIONS: Name =
+    Name { name: "rdv_connections", help: "Connections open, those of operators left out" };
+const PIPES_OPEN: Name = Name { name: "rdv_pipes_open", help: "Pipes open, those lent included" };
+const PIPES_LENT: Name =
+    Name { name: "rdv_pipes_lent", help: "Pipes lent to transfers with bytes in flight" };
+
+fn byte_gauge(registry: &mut Registry, name: &'static str, help: &'static str) -> Gauge {
+    let gauge = Gauge::default();
+    registry.register_with_unit(name, help, Unit::Bytes, gauge.clone());
+    gauge
+}
+
+fn cpu_seconds(registry: &mut Registry) -> Counter<f64, AtomicU64> {
+    let counter = Counter::default();
+    let help = "User and system CPU time the process has spent";
+    registry.register_with_unit("process_cpu", help, Unit::Seconds, counter.clone());
+    counter
+}
+
+fn start_time(registry: &mut Registry, wall_ms: i64) {
+    let gauge = AnyGauge::<f64, AtomicU64>::default();
+    #[allow(clippy::cast_precision_loss, reason = "exact for 285,000 years")]
+    gauge.set(wall_ms as f64 / 1000.0);
+    let help = "When the process began, in seconds since 1970";
+    registry.register_with_unit("process_start_time", help, Unit::Seconds, gauge);
+}
+
+fn build_info(registry: &mut Registry) {
+    let family = Family::<[(&str, &str); 2], Gauge>::default();
+    let version = env!("CARGO_PKG_VERSION");
+    let revision = option_env!("RDV_REVISION").unwrap_or("unknown");
+    family.get_or_create(&[("version", version), ("revision", revision)]).set(1);
+    registry.register("rdv_build_info", "Always 1; its labels say what was built", family);
+}

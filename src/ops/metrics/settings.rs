@@ -1,0 +1,14 @@
+//! What of the metrics can be chosen.
+
+use clap::Args;
+
+/// How the relay counts what it does.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Metrics")]
+pub struct MetricsSettings {
+    /// Count requests that are refused for a limit, while suspended or while draining by route and
+    /// status, too; else by the reason of their refusal only
+    #[arg(long, default_value = "false", default_missing_value = "true", num_args = 0..=1,
+          require_equals = true, action = clap::ArgAction::Set, value_name = "BOOL")]
+    pub early_instrumentation: bool,
+}

@@ -1,0 +1,182 @@
+//! What is counted as it happens.
+
+use crate::support::{Framing, Leaving, Observed, UNKNOWN, ask, assert_uploaded, pattern};
+
+#[test]
+fn every_request_is_counted_by_its_route_and_status() {
+    let relay = Observed::start(&[]);
+    let id = relay.create();
+    for (name, method, target) in [
+        ("a ping", "GET", "/ping".to_owned()),
+        ("another", "HEAD", "/ping/".to_owned()),
+        ("the version", "GET", "/version".to_owned()),
+        ("a status", "GET", format!("/stream/{id}/status")),
+        ("no status", "GET", format!("/stream/{UNKNOWN}/status")),
+        ("the list, which is for operators", "GET", "/stream".to_owned()),
+        ("whether it is there", "HEAD", format!("/stream/{id}")),
+        ("the methods", "OPTIONS", "/stream".to_owned()),
+        ("a wrong method", "PATCH", "/stream".to_owned()),
+        ("nothing", "GET", "/some/where".to_owned()),
+        ("nothing, once more", "GET", format!("/{id}")),
+        ("a report", "POST", format!("/stream/{id}/error")),
+        ("the reported error", "GET", format!("/stream/{id}")),
+        ("the end of nothing", "DELETE", format!("/stream/{UNKNOWN}")),
+    ] {
+        let answer = relay.connect().exchange(&ask(method, &target));
+        assert!(answer.status() >= 200, "{name}");
+    }
+    relay.connect().exchange(&ask("GET", "/ping").field("Expect", "cake"));
+    let mut wire = relay.connect();
+    wire.send("GET /ping HTTP/1.1\r\nHost: a\r\nA : b\r\n\r\n");
+    assert_eq!(wire.response().status(), 400);
+
+    for (method, target) in
+        [("GET", "/stream"), ("GET", "/readyz"), ("POST", "/control/resume"), ("GET", "/metrics")]
+    {
+        assert_eq!(relay.operate(&ask(method, target)).status(), 200, "{target}");
+    }
+
+    relay.scrape().assert_counts(&[
+        (r#"rdv_requests_total{route="create",status="201"}"#, 1),
+        (r#"rdv_requests_total{route="ping",status="200"}"#, 2),
+        (r#"rdv_requests_total{route="ping",status="417"}"#, 1),
+        (r#"rdv_requests_total{route="version",status="200"}"#, 1),
+        (r#"rdv_requests_total{route="status",status="200"}"#, 1),
+        (r#"rdv_requests_total{route="status",status="404"}"#, 1),
+        (r#"rdv_requests_total{route="list",status="200"}"#, 1),
+        (r#"rdv_requests_total{route="readiness",status="200"}"#, 1),
+        (r#"rdv_requests_total{route="control",status="200"}"#, 1),
+        (r#"rdv_requests_total{route="metrics",status="200"}"#, 1),
+        (r#"rdv_requests_total{route="exists",status="200"}"#, 1),
+        (r#"rdv_requests_total{route="options",status="204"}"#, 1),
+        (r#"rdv_requests_total{route="not_allowed",status="405"}"#, 2),
+        (r#"rdv_requests_total{route="nothing",status="404"}"#, 2),
+        (r#"rdv_requests_total{route="report",status="200"}"#, 1),
+        (r#"rdv_requests_total{route="destination",status="400"}"#, 1),
+        (r#"rdv_requests_total{route="delete",status="404"}"#, 1),
+        (r#"rdv_requests_total{route="unread",status="400"}"#, 1),
+    ]);
+}
+
+#[test]
+fn a_status_that_a_client_chose_makes_no_series() {
+    let relay = Observed::start(&[]);
+    for status in [299, 418, 599] {
+        let id = relay.create();
+        let body = format!(r#"{{"http_status":{status}}}"#);
+        let report = ask("POST", &format!("/stream/{id}/error")).body(body);
+        assert_eq!(relay.exchange(&report).status(), 200);
+        assert_eq!(relay.get(&format!("/stream/{id}")).status(), status);
+    }
+    let scrape = relay.scrape();
+    scrape.assert_counts(&[(r#"rdv_requests_total{route="destination",status="other"}"#, 3)]);
+    assert!(!scrape.0.contains("418"), "{}", scrape.0);
+}
+
+#[test]
+fn bytes_are_counted_while_they_move() {
+    for (name, framing, flags, path, other) in [
+        ("spliced", Framing::Length(4 << 20), &[][..], "spliced", "copied"),
+        ("copied", Framing::Length(4 << 20), &["--no-splice"][..], "copied", "spliced"),
+        ("copied chunks", Framing::Chunked, &["--no-splice"][..], "copied", "spliced"),
+    ] {
+        let relay = Observed::start(flags);
+        let [path, other] =
+            [path, other].map(|path| format!("rdv_relayed_bytes_total{{path=\"{path}\"}}"));
+        let mut pair = relay.pair(framing);
+        let data = pattern(3, 1 << 20);
+        pair.pass_first(&data);
+        relay.await_value(&path, f64::from(1 << 20));
+        pair.pass(&data);
+        let scrape = relay.await_value(&path, f64::from(2 << 20));
+        assert!(scrape.is(&other, 0.0), "{name}");
+        scrape.assert_counts(&[
+            (r#"rdv_streams{state="STREAMING"}"#, 1),
+            ("rdv_transfer_duration_seconds_count", 0),
+        ]);
+    }
+}
+
+#[test]
+fn a_small_body_is_copied_and_its_stream_counted_as_finished() {
+    let relay = Observed::start(&[]);
+    let mut pair = relay.pair(Framing::Chunked);
+    pair.pass_first(b"hello");
+    pair.complete();
+    relay.scrape().assert_counts(&[
+        (r#"rdv_relayed_bytes_total{path="copied"}"#, 5),
+        (r#"rdv_relayed_bytes_total{path="spliced"}"#, 0),
+        (r#"rdv_streams{state="FINISHED"}"#, 1),
+        (r#"rdv_streams{state="STREAMING"}"#, 0),
+        (r#"rdv_streams_ended_total{outcome="FINISHED"}"#, 1),
+        (r#"rdv_requests_total{route="source",status="200"}"#, 1),
+        (r#"rdv_requests_total{route="destination",status="200"}"#, 1),
+        ("rdv_pairing_wait_seconds_count", 1),
+        ("rdv_transfer_duration_seconds_count", 1),
+    ]);
+}
+
+#[test]
+fn an_upload_that_breaks_off_counts_as_what_its_sides_were_told() {
+    for (name, begun, outcome, destination_status) in [
+        ("before the first byte", false, "SRC_DISCONNECTED", "502"),
+        ("later", true, "SRC_DISCONNECTED", "200"),
+    ] {
+        let relay = Observed::start(&[]);
+        let mut pair = relay.pair(Framing::Length(100));
+        if begun {
+            pair.pass_first(b"hello");
+        }
+        pair.source.leave(Leaving::Close);
+        relay.await_state(&pair.id, outcome);
+        let destination =
+            format!("rdv_requests_total{{route=\"destination\",status=\"{destination_status}\"}}");
+        let ended = format!("rdv_streams_ended_total{{outcome=\"{outcome}\"}}");
+        let scrape = relay.scrape();
+        assert!(scrape.is(&destination, 1.0), "{name}: {}", scrape.0);
+        assert!(scrape.is(&ended, 1.0), "{name}: {}", scrape.0);
+        assert!(scrape.is("rdv_transfer_duration_seconds_count", 1.0), "{name}");
+    }
+}
+
+#[test]
+fn a_wait_is_measured_from_the_first_side_on() {
+    let relay = Observed::start(&[]);
+    let id = relay.create();
+    let mut destination = relay.waiting_destination(&id);
+    let mut source = relay.connect();
+    source.ask(&Framing::Length(0).put(&id));
+    assert_uploaded(&source.response());
+    assert_eq!(destination.response().status(), 200);
+    let scrape = relay.scrape();
+    scrape.assert_counts(&[("rdv_pairing_wait_seconds_count", 1)]);
+    // The two came in different turns, each with a reading of the clock of its own.
+    assert!(scrape.value("rdv_pairing_wait_seconds_sum") > 0.0);
+}
+
+#[test]
+fn every_turn_of_the_loop_is_timed() {
+    let relay = Observed::start(&[]);
+    let turns =
+        |scrape: &crate::support::Scrape| scrape.value("rdv_loop_turn_duration_seconds_count");
+    let before = turns(&relay.scrape());
+    relay.turn();
+    relay.turn();
+    let after = turns(&relay.scrape());
+    assert!(after >= before + 2.0, "{before} and {after}");
+}
+
+#[test]
+fn no_series_holds_what_a_client_sent() {
+    let relay = Observed::start(&[]);
+    let id = relay.create();
+    relay.get(&format!("/stream/{id}/status"));
+    relay.get("/needle/in/a/haystack?needle=1");
+    relay.exchange(&ask("NEEDLE", "/ping").field("User-Agent", "needle"));
+    relay
+        .exchange(&ask("PUT", &format!("/stream/{id}/needle")).length(0).field("Expect", "needle"));
+    let text = relay.operate(&ask("GET", "/metrics")).text().to_ascii_lowercase();
+    assert!(!text.contains("needle"), "{text}");
+    assert!(!text.contains(&id), "{text}");
+    assert!(!text.contains("127.0.0.1"), "{text}");
+}
