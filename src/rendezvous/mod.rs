@@ -3,13 +3,13 @@
 
 pub mod addresses;
 pub mod batching;
-pub mod pace;
+pub mod bucket;
 pub mod registry;
 pub mod stream;
 pub mod transfer;
 
 pub use addresses::Addresses;
-pub use pace::Pace;
+pub use bucket::Bucket;
 pub use registry::{Connected, Full, Limits, Registered, Registry, StreamKey};
 pub use stream::{Client, Ending, Headers, Report, Side, State, Stream};
 pub use transfer::{Outcome, Ready, Step, Transfer};

@@ -18,9 +18,9 @@ const PAUSE: Duration = Duration::from_millis(50);
 
 const NANOS: u128 = 1_000_000_000;
 
-/// The pace of one stream.
+/// The bucket of one stream.
 #[derive(Debug)]
-pub struct Pace {
+pub struct Bucket {
     bytes_per_second: u64,
     burst: u64,
     /// Less than this is nothing; at least 1.
@@ -30,8 +30,8 @@ pub struct Pace {
     since: Instant,
 }
 
-impl Pace {
-    /// A pace that begins now, with a full bucket. The rate is not 0.
+impl Bucket {
+    /// A bucket that is full now. The rate is not 0.
     pub fn new(bytes_per_second: u64, now: Instant) -> Self {
         let in_time = |time: Duration| {
             let bytes = u128::from(bytes_per_second) * time.as_nanos() / NANOS;
@@ -91,14 +91,14 @@ mod tests {
         for rate in [1, 7, 20, 1000, 65_537, 1 << 20, 10_000_000_000] {
             let start = begin();
             let (mut now, mut taken) = (start, 0);
-            let mut pace = Pace::new(rate, now);
+            let mut bucket = Bucket::new(rate, now);
             let mut looks: u64 = 0;
             while now < start + Duration::from_secs(10) {
-                pace.refill(taken, now);
-                let allowance = pace.allowance(taken);
+                bucket.refill(taken, now);
+                let allowance = bucket.allowance(taken);
                 assert!(allowance > 0 || looks == 0, "{rate}: a pause is long enough");
                 taken += allowance;
-                now = pace.resumes_at(taken);
+                now = bucket.resumes_at(taken);
                 looks += 1;
             }
             let ideal = rate * 10;
@@ -114,10 +114,10 @@ mod tests {
     fn what_comes_slower_than_the_rate_never_waits() {
         let mut now = begin();
         let mut taken = 0;
-        let mut pace = Pace::new(100_000, now);
+        let mut bucket = Bucket::new(100_000, now);
         for _ in 0..1000 {
-            pace.refill(taken, now);
-            assert!(pace.allowance(taken) >= 4096, "a message that fits the bucket");
+            bucket.refill(taken, now);
+            assert!(bucket.allowance(taken) >= 4096, "a message that fits the bucket");
             taken += 4096;
             now += Duration::from_millis(42);
         }
@@ -126,22 +126,22 @@ mod tests {
     #[test]
     fn a_silence_earns_one_burst_and_no_more() {
         let now = begin();
-        let mut pace = Pace::new(1 << 20, now);
-        pace.refill(0, now + Duration::from_hours(10));
-        assert_eq!(pace.allowance(0), (1 << 20) / 10);
+        let mut bucket = Bucket::new(1 << 20, now);
+        bucket.refill(0, now + Duration::from_hours(10));
+        assert_eq!(bucket.allowance(0), (1 << 20) / 10);
     }
 
     #[test]
     fn what_was_taken_too_much_is_waited_for() {
         let now = begin();
-        let mut pace = Pace::new(1000, now);
+        let mut bucket = Bucket::new(1000, now);
         let taken = BURST_MIN + 2000;
-        pace.refill(taken, now);
-        assert_eq!(pace.allowance(taken), 0);
-        let until = pace.resumes_at(taken);
+        bucket.refill(taken, now);
+        assert_eq!(bucket.allowance(taken), 0);
+        let until = bucket.resumes_at(taken);
         assert_eq!(until, now + Duration::from_millis(2050));
-        pace.refill(taken, until);
-        assert_eq!(pace.allowance(taken), 50);
+        bucket.refill(taken, until);
+        assert_eq!(bucket.allowance(taken), 50);
     }
 
     proptest! {
@@ -152,17 +152,17 @@ mod tests {
         ) {
             let start = begin();
             let (mut now, mut taken) = (start, 0);
-            let mut pace = Pace::new(rate, now);
+            let mut bucket = Bucket::new(rate, now);
             for (nanos, percent) in acts {
                 now += Duration::from_nanos(nanos);
-                pace.refill(taken, now);
-                taken += pace.allowance(taken) * percent / 100;
+                bucket.refill(taken, now);
+                taken += bucket.allowance(taken) * percent / 100;
                 let elapsed = now.duration_since(start).as_nanos();
                 let most = u128::from((rate / 10).max(BURST_MIN))
                     + elapsed * u128::from(rate) / NANOS;
                 prop_assert!(u128::from(taken) <= most, "{} > {}", taken, most);
-                if pace.allowance(taken) == 0 {
-                    let until = pace.resumes_at(taken);
+                if bucket.allowance(taken) == 0 {
+                    let until = bucket.resumes_at(taken);
                     prop_assert!(until > now, "nobody asks in vain");
                 }
             }
