@@ -5,14 +5,16 @@
 //!
 //! | room | promise |
 //! |---|---|
+//! | [`client`] | the command-line clients: blocking sockets |
 //! | [`net`] | the event loop: the only room that knows mio and socket2 |
-//! | [`ops`] | how the relay is run: its settings |
+//! | [`ops`] | how the relay is run: its settings, and what a service manager is told |
 //! | [`api`] | PURE: what requests mean, and how answers are worded |
 //! | [`splice`] | bytes between sockets, through pipes or user memory |
 //! | [`rendezvous`] | PURE: who meets whom, and what to do next with their bytes |
 //! | [`http`] | PURE: bytes to values and back, RFC 9110 and 9112 |
 
 pub mod api;
+pub mod client;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
 pub mod http;

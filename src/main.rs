@@ -1,50 +1,184 @@
 //! The `rdv` binary: arguments, subcommand, exit code.
 
-use clap::{Parser, Subcommand};
+use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
+use rdv::client::Ctl;
 use rdv::net::EventLoop;
-use rdv::ops::Settings;
+use rdv::ops::admin::DEFAULT_SOCKET;
+use rdv::ops::manual::{Completions, Manual};
+use rdv::ops::{AdminAddress, Settings, Sources, config};
 use std::io::Write as _;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// A rendezvous relay: one HTTP upload meets one HTTP download, and the kernel moves the bytes.
 #[derive(Parser)]
-#[command(version, args_conflicts_with_subcommands = true, after_help = EXIT_STATUS)]
+#[command(version, args_conflicts_with_subcommands = true, after_help = NOTES)]
 struct Arguments {
     #[command(subcommand)]
     command: Option<Command>,
     #[command(flatten)]
-    serve: Settings,
+    serve: Serve,
 }
 
 #[derive(Subcommand)]
 enum Command {
     /// Run the relay (the default)
-    #[command(after_help = EXIT_STATUS)]
-    Serve(Settings),
+    #[command(after_help = NOTES)]
+    Serve(Serve),
+    /// Say whether flags, environment and file make a configuration
+    #[command(after_help = NOTES)]
+    CheckConfig(Serve),
+    /// Ask or tell a running relay
+    Ctl(Ctl),
+    /// Print what would be in force, and where each value came from
+    #[command(after_help = NOTES)]
+    PrintConfig {
+        #[command(flatten)]
+        serve: Serve,
+        /// Print the reference page instead, in Markdown
+        #[arg(long, conflicts_with = "sample")]
+        reference: bool,
+        /// Print a commented file with every setting instead
+        #[arg(long)]
+        sample: bool,
+    },
+    /// Say whether this machine is fit for a relay with these settings, and what to change if not
+    ///
+    /// Run it as the user the relay is to run as: root does not meet the limits others meet.
+    #[command(after_help = DOCTOR_NOTES)]
+    Doctor {
+        #[command(flatten)]
+        serve: Serve,
+        /// Print one JSON object for machines instead of lines
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print the manual page, in the language of man(1)
+    Manual(Manual),
+    /// Print the completion script of a shell
+    Completions(Completions),
 }
 
-const EXIT_STATUS: &str = "\
+/// What the relay runs with.
+#[derive(clap::Args)]
+struct Serve {
+    /// Read settings from this TOML file; else from /etc/rdv/rdv.toml if it is there
+    #[arg(long, value_name = "FILE", env = "RDV_CONFIG", hide_env_values = true)]
+    config: Option<PathBuf>,
+    #[command(flatten)]
+    settings: Settings,
+}
+
+const NOTES: &str = "\
+Every setting can also be given as RDV_NAME in the environment (--idle-timeout: RDV_IDLE_TIMEOUT)
+and as a key in the file (idle-timeout = \"6h\"); flags come first, then the environment.
 Times are written 250ms, 60s, 10m, 6h; sizes in bytes, or 64KiB, 1MiB.
-Exit status: 0 after SIGTERM or SIGINT, 1 when the relay cannot run, 2 for wrong arguments.";
+Signals: TERM drains for --drain-timeout, QUIT drains without a limit, INT stops at once, USR2 lets
+a new process of this program take over.
+Exit status: 0 after a signal, 1 when the relay cannot run, 2 for wrong arguments.";
+
+const DOCTOR_NOTES: &str = "\
+Each line begins with ok, warn (a relay works, with a loss) or bad (it does not work).
+Exit status: 0 when nothing is bad, 1 otherwise, 2 for wrong arguments or settings.";
 
 fn main() -> ExitCode {
     let log = env_logger::Env::default().default_filter_or("info");
     env_logger::Builder::from_env(log).format_target(false).init();
-    let arguments = match Arguments::try_parse() {
+    let matches = match Arguments::command().try_get_matches() {
+        Ok(matches) => matches,
+        Err(error) => return explain(&error),
+    };
+    let arguments = match Arguments::from_arg_matches(&matches) {
         Ok(arguments) => arguments,
         Err(error) => return explain(&error),
     };
-    let settings = match arguments.command {
-        Some(Command::Serve(settings)) => settings,
-        None => arguments.serve,
-    };
-    match rdv::net::serve(settings, announce) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("rdv: {error}");
-            ExitCode::FAILURE
-        }
+    let chosen = matches.subcommand().map_or(&matches, |(_, chosen)| chosen);
+    match arguments.command {
+        Some(Command::Serve(serve)) => run(sources(chosen, serve)),
+        None => run(sources(chosen, arguments.serve)),
+        Some(Command::Ctl(ctl)) => control(&ctl),
+        Some(Command::CheckConfig(serve)) => check(&sources(chosen, serve)),
+        Some(Command::PrintConfig { reference: true, .. }) => print(&config::reference()),
+        Some(Command::PrintConfig { sample: true, .. }) => print(&config::sample()),
+        Some(Command::PrintConfig { serve, .. }) => match sources(chosen, serve).read() {
+            Ok(configuration) => print(&config::print(&configuration)),
+            Err(error) => fail(&error, ExitCode::FAILURE),
+        },
+        Some(Command::Doctor { serve, json }) => examine(&sources(chosen, serve), json),
+        Some(Command::Manual(manual)) => put(manual.page(Arguments::command())),
+        Some(Command::Completions(shell)) => print(&shell.script(Arguments::command())),
     }
+}
+
+fn sources(matches: &ArgMatches, serve: Serve) -> Sources {
+    Sources::new(matches, std::env::vars_os(), serve.config)
+}
+
+fn run(sources: Sources) -> ExitCode {
+    let configuration = match sources.read() {
+        Ok(configuration) => configuration,
+        Err(error) => return fail(&error, ExitCode::from(2)),
+    };
+    match rdv::net::serve(configuration, sources, announce) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(&error.to_string(), ExitCode::FAILURE),
+    }
+}
+
+fn check(sources: &Sources) -> ExitCode {
+    match sources.read() {
+        Ok(configuration) => match configuration.file {
+            Some(file) => print(&format!("{}: the configuration is good\n", file.display())),
+            None => print("the configuration is good; no file was read\n"),
+        },
+        Err(error) => fail(&error, ExitCode::FAILURE),
+    }
+}
+
+fn control(ctl: &Ctl) -> ExitCode {
+    let address = ctl.admin.clone().map_or_else(configured_admin, Ok);
+    match address.and_then(|address| ctl.run(&address)) {
+        Ok(said) => print(&said),
+        Err(error) => fail(&error, ExitCode::FAILURE),
+    }
+}
+
+/// Where a relay that was started without flags would serve operators.
+fn configured_admin() -> Result<AdminAddress, String> {
+    let file = std::env::var_os("RDV_CONFIG").map(PathBuf::from);
+    let configuration = Sources::without_flags(std::env::vars_os(), file)?.read()?;
+    let usual = || AdminAddress::Unix(DEFAULT_SOCKET.into());
+    Ok(configuration.settings.admin.admin_listen.unwrap_or_else(usual))
+}
+
+/// Says what this machine is like.
+fn examine(sources: &Sources, json: bool) -> ExitCode {
+    let report = match sources.read() {
+        Ok(configuration) => rdv::net::doctor::examine(&configuration.settings),
+        Err(error) => return fail(&error, ExitCode::from(2)),
+    };
+    let printed = print(&if json { format!("{}\n", report.json()) } else { report.to_string() });
+    if report.passes() { printed } else { ExitCode::FAILURE }
+}
+
+fn put(page: std::io::Result<String>) -> ExitCode {
+    match page {
+        Ok(page) => print(&page),
+        Err(error) => fail(&error.to_string(), ExitCode::FAILURE),
+    }
+}
+
+fn print(page: &str) -> ExitCode {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(page.as_bytes()).and_then(|()| out.flush()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::FAILURE,
+    }
+}
+
+fn fail(why: &str, status: ExitCode) -> ExitCode {
+    eprintln!("rdv: {why}");
+    status
 }
 
 /// Wrong arguments are one clear line; help and version are printed as they are.
@@ -53,19 +187,18 @@ fn explain(error: &clap::Error) -> ExitCode {
         let _ = error.print();
         return ExitCode::SUCCESS;
     }
-    let text = error.to_string();
-    let lines: Vec<&str> = text.lines().take_while(|line| !line.is_empty()).collect();
-    let line = lines.join(" ");
-    eprintln!("rdv: {}; try 'rdv --help'", line.strip_prefix("error: ").unwrap_or(&line));
-    ExitCode::from(2)
+    let line = config::one_line(error);
+    fail(&format!("{line}; try 'rdv --help'"), ExitCode::from(2))
 }
-
 /// Says where the relay listens and how to try it.
 fn announce(event_loop: &EventLoop) {
     let mut out = std::io::stdout().lock();
     let addresses = event_loop.addresses();
     for address in &addresses {
         let _ = writeln!(out, "rdv {} listening on http://{address}", env!("CARGO_PKG_VERSION"));
+    }
+    if let Some(address) = event_loop.admin_address() {
+        let _ = writeln!(out, "operators are served on {address}");
     }
     if let Some(address) = addresses.first() {
         let _ = write!(

@@ -7,7 +7,9 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use nix::sys::signal::Signal;
 use support::{Ending, Finished, Framing, Process, Relay, Wire, ask, assert_error, eventually};
 
-const SIGNALS: [Signal; 2] = [Signal::SIGTERM, Signal::SIGINT];
+/// Those that end a relay, and those that let running transfers end first.
+const SIGNALS: [Signal; 3] = [Signal::SIGTERM, Signal::SIGQUIT, Signal::SIGINT];
+const DRAINING: [Signal; 2] = [Signal::SIGTERM, Signal::SIGQUIT];
 
 /// Waits until nobody listens any more.
 fn await_closed_listener(address: SocketAddr) {
@@ -68,7 +70,7 @@ fn the_waiting_are_told_that_it_stops() {
 
 #[test]
 fn running_transfers_are_completed() {
-    for signal in SIGNALS {
+    for signal in DRAINING {
         for framing in [Framing::Length(15), Framing::Chunked] {
             let relay = Relay::start(&["--drain-timeout", "1h"]);
             let mut begun = relay.pair(framing);
@@ -104,11 +106,79 @@ fn transfers_that_outlast_the_drain_time_are_cut_honestly() {
 }
 
 #[test]
+fn an_interrupt_breaks_running_transfers_off_honestly() {
+    for framing in [Framing::Length(15), Framing::Chunked] {
+        let relay = Relay::start(&["--drain-timeout", "1h"]);
+        let mut begun = relay.pair(framing);
+        begun.pass_first(b"hello");
+        let mut paired = relay.pair(framing);
+        relay.signal(Signal::SIGINT);
+        let (rest, ending) = begun.destination.rest();
+        assert!(rest.is_empty() && ending != Ending::Complete, "{framing:?}: {ending:?}");
+        for (name, wire) in [
+            ("its source", &mut begun.source),
+            ("a source that sent nothing", &mut paired.source),
+            ("a destination that got nothing", &mut paired.destination),
+        ] {
+            assert_error(name, &wire.response(), (503, "TooBusyError", None));
+        }
+        drop((begun, paired));
+        assert_clean_end(&relay.finish());
+    }
+}
+
+#[test]
+fn a_drain_without_limit_knows_no_limit() {
+    let relay = Relay::start(&["--drain-timeout", "0s"]);
+    let mut pair = relay.pair(Framing::Length(15));
+    pair.pass_first(b"hello");
+    relay.signal(Signal::SIGQUIT);
+    await_closed_listener(relay.address());
+    pair.pass(b"01234");
+    pair.pass(b"56789");
+    pair.complete();
+    drop(pair);
+    assert_clean_end(&relay.finish());
+}
+
+#[test]
+fn a_later_signal_changes_the_limit() {
+    for (name, first, second) in [
+        ("a drain gets a limit", Signal::SIGQUIT, Signal::SIGTERM),
+        ("a drain is cut short", Signal::SIGQUIT, Signal::SIGINT),
+    ] {
+        let relay = Relay::start(&["--drain-timeout", "0s"]);
+        let mut pair = relay.pair(Framing::Chunked);
+        pair.pass_first(b"hello");
+        relay.signal(first);
+        await_closed_listener(relay.address());
+        pair.pass(b"still served");
+        relay.signal(second);
+        assert_ne!(pair.destination.rest().1, Ending::Complete, "{name}");
+        assert_eq!(pair.source.response().status(), 503, "{name}");
+        drop(pair);
+        assert_clean_end(&relay.finish());
+    }
+
+    let relay = Relay::start(&["--drain-timeout", "1h"]);
+    let mut pair = relay.pair(Framing::Length(15));
+    pair.pass_first(b"hello");
+    relay.signal(Signal::SIGTERM);
+    await_closed_listener(relay.address());
+    relay.signal(Signal::SIGQUIT);
+    pair.pass(b"01234");
+    pair.pass(b"56789");
+    pair.complete();
+    drop(pair);
+    assert_clean_end(&relay.finish());
+}
+
+#[test]
 fn a_second_signal_stops_at_once() {
     for (first, second) in [
         (Signal::SIGTERM, Signal::SIGTERM),
-        (Signal::SIGINT, Signal::SIGINT),
-        (Signal::SIGINT, Signal::SIGTERM),
+        (Signal::SIGTERM, Signal::SIGINT),
+        (Signal::SIGQUIT, Signal::SIGINT),
     ] {
         let relay = Relay::start(&["--drain-timeout", "1h"]);
         let mut pair = relay.pair(Framing::Chunked);
@@ -118,8 +188,22 @@ fn a_second_signal_stops_at_once() {
         pair.pass(b"still served");
         relay.signal(second);
         assert_ne!(pair.destination.rest().1, Ending::Complete);
+        assert_eq!(pair.source.response().status(), 503);
+        drop(pair);
         assert_clean_end(&relay.finish());
     }
+}
+
+#[test]
+fn a_signal_while_it_closes_waits_for_nobody() {
+    let relay = Relay::start(&["--linger-timeout", "1h"]);
+    let mut pair = relay.pair(Framing::Chunked);
+    pair.pass_first(b"hello");
+    relay.signal(Signal::SIGINT);
+    // It lingers with this source, which does not close.
+    assert_eq!(pair.source.response().status(), 503);
+    relay.signal(Signal::SIGINT);
+    assert_clean_end(&relay.finish());
 }
 
 #[test]
@@ -131,7 +215,7 @@ fn a_download_that_only_its_end_delimits_never_looks_whole_when_the_relay_stops(
         relay.signal(way);
         if way == Signal::SIGTERM {
             await_closed_listener(relay.address());
-            relay.signal(way);
+            relay.signal(Signal::SIGINT);
         }
         assert_eq!(pair.destination.everything(), (Vec::new(), Ending::Reset), "{way}");
     }
@@ -193,7 +277,7 @@ fn a_wrong_value_is_one_clear_line() {
     let durations = ["soon", "", "-1s", "10 parsecs", "99999999999999999999999999s", "s"];
     let sizes = ["much", "", "-1KiB", "10 barrels", "99999999999999999999999999KiB", "KiB"];
     let counts = ["many", "", "-1", "1.5", "18446744073709551615"];
-    let rows: [(&str, &[&str]); 17] = [
+    let rows: [(&str, &[&str]); 19] = [
         ("--listen", &["here", "", "127.0.0.1", "127.0.0.1:99999", "localhost:", "[::1:80"]),
         ("--trusted", &["everyone", "", "10.0.0.0/33", "300.0.0.0/8", "::/129"]),
         ("--ttl", &durations),
@@ -203,6 +287,8 @@ fn a_wrong_value_is_one_clear_line() {
         ("--keep-alive-timeout", &durations),
         ("--linger-timeout", &durations),
         ("--drain-timeout", &durations),
+        ("--handover-timeout", &durations),
+        ("--handover-drain-timeout", &durations),
         ("--linger-bytes", &sizes),
         ("--max-head", &sizes),
         ("--max-json-body", &sizes),
@@ -246,6 +332,8 @@ fn help_names_every_flag_and_its_default() {
         ("--linger-timeout", "2s"),
         ("--linger-bytes", "1MiB"),
         ("--drain-timeout", "30s"),
+        ("--handover-timeout", "10s"),
+        ("--handover-drain-timeout", ""),
         ("--max-connections", ""),
         ("--max-streams", ""),
         ("--max-lingering", ""),
@@ -255,6 +343,8 @@ fn help_names_every_flag_and_its_default() {
         ("--pipe-size", "1MiB"),
         ("--max-pipes", ""),
         ("--no-splice", ""),
+        ("--max-followers", "1024"),
+        ("--event-keep-alive", "15s"),
     ];
     for (flag, default) in rows {
         let mut lines = finished.stdout.lines().skip_while(|line| !introduces(line, flag));
@@ -270,7 +360,7 @@ fn introduces(line: &str, flag: &str) -> bool {
     let line = line.trim_start();
     let short = line.starts_with('-') && !line.starts_with("--");
     let long = line.split_once(", ").filter(|_| short).map_or(line, |both| both.1);
-    long.split([' ', '=']).next() == Some(flag)
+    long.split([' ', '=', '[']).next() == Some(flag)
 }
 
 #[test]

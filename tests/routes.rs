@@ -16,13 +16,14 @@ fn known_paths(id: &str) -> Vec<(String, Vec<&'static str>)> {
         ("/stream".to_owned(), vec!["GET", "HEAD", "POST"]),
         (format!("/stream/{id}"), vec!["DELETE", "GET", "HEAD", "POST", "PUT"]),
         (format!("/stream/{id}/status"), vec!["GET", "HEAD"]),
+        (format!("/stream/{id}/events"), vec!["GET", "HEAD"]),
         (format!("/stream/{id}/error"), vec!["POST"]),
     ]
 }
 
 /// Whether an upload to this path could be meant for a file of that name.
 fn may_be_a_name(path: &str) -> bool {
-    path.ends_with("/status") || path.ends_with("/error")
+    ["/status", "/events", "/error"].iter().any(|end| path.ends_with(end))
 }
 
 /// The members of `Allow`, sorted, without `OPTIONS`, and without the `PUT` of a file name.
@@ -60,6 +61,7 @@ fn head_is_there_wherever_get_is() {
         ("/stream".to_owned(), 200),
         (format!("/stream/{id}"), 200),
         (format!("/stream/{id}/status"), 200),
+        (format!("/stream/{id}/events"), 200),
         (format!("/stream/{UNKNOWN}"), 404),
         (format!("/stream/{UNKNOWN}/status"), 404),
         ("/nowhere".to_owned(), 404),
@@ -174,6 +176,7 @@ fn a_stream_that_does_not_exist_is_told_from_a_bad_route() {
             ("PUT", format!("/stream/{id}/name.txt")),
             ("DELETE", format!("/stream/{id}")),
             ("GET", format!("/stream/{id}/status")),
+            ("GET", format!("/stream/{id}/events")),
             ("POST", format!("/stream/{id}/error")),
         ];
         for (method, path) in rows {

@@ -2,16 +2,11 @@
 
 mod support;
 
-use std::fs::{self, Permissions};
 use std::io::Write;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
-use std::os::unix::process::CommandExt;
-use std::process::Command;
-use std::sync::Mutex;
 use std::thread;
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use support::{Ending, Framing, Pair, Relay, is_pattern, pattern};
+use support::{Ending, Framing, Pair, Relay, is_pattern, nobody, pattern};
 use tempfile::TempDir;
 
 /// How many transfers run at once.
@@ -20,35 +15,11 @@ const TRANSFERS: usize = 300;
 /// The size of each body: several times what a pipe holds by default.
 const SIZE: usize = 300_000;
 
-/// The user and group of `nobody`.
-fn nobody() -> (u32, u32) {
-    let users = fs::read_to_string("/etc/passwd").expect("/etc/passwd");
-    let line = users.lines().find(|line| line.starts_with("nobody:")).expect("a user nobody");
-    let id = |at| line.split(':').nth(at).and_then(|id: &str| id.parse().ok()).expect("an id");
-    (id(2), id(3))
-}
-
-/// Held from the first byte of a copy of the binary until it runs: a process forked meanwhile would
-/// hold the copy open for writing, and a file that is can't be run (ETXTBSY).
-static STARTING: Mutex<()> = Mutex::new(());
-
 /// A relay with these flags and without privileges, and the directory its binary lies in.
 fn unprivileged(flags: &[&str]) -> (Relay, TempDir) {
-    let _one_at_a_time = STARTING.lock().expect("no other start panicked");
-    let directory = tempfile::Builder::new()
-        .permissions(Permissions::from_mode(0o755))
-        .tempdir()
-        .expect("a directory");
-    let binary = directory.path().join("rdv");
-    fs::copy(env!("CARGO_BIN_EXE_rdv"), &binary).expect("a copy of the binary");
-    fs::set_permissions(&binary, Permissions::from_mode(0o755)).expect("permissions");
-    let mut command = Command::new(binary);
-    command.current_dir("/").args(["serve", "--listen", "127.0.0.1:0"]);
+    let (mut command, directory) = nobody();
+    command.args(["serve", "--listen", "127.0.0.1:0"]);
     command.args(["--max-connections", "900", "--max-streams", "900"]).args(flags);
-    if fs::metadata("/proc/self").expect("/proc").uid() == 0 {
-        let (user, group) = nobody();
-        command.uid(user).gid(group);
-    }
     (Relay::from_command(command, 1), directory)
 }
 

@@ -16,8 +16,14 @@ pub enum Busy {
     Streams,
     /// Active streams of one address, by `--max-streams-per-address`.
     AddressStreams,
+    /// Clients that follow the events of a stream, or of all, by `--max-followers`.
+    Followers,
+    /// It takes no new streams: an operator suspended it.
+    Suspended,
     /// It takes nothing new on: it is about to stop.
     Stopping,
+    /// Its successor serves already: a new connection reaches that one.
+    Replaced,
 }
 
 impl Busy {
@@ -36,7 +42,13 @@ impl Busy {
             Self::AddressStreams => {
                 "As many streams as one address may have on this relay are active for yours"
             }
+            Self::Followers => {
+                "As many clients follow the events of this stream, or of all streams, as this relay \
+                 allows"
+            }
+            Self::Suspended => "The relay is suspended and takes no new streams for now",
             Self::Stopping => "The relay is about to stop",
+            Self::Replaced => "Another process has taken over; send the request again",
         }
     }
 }

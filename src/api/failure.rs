@@ -48,6 +48,8 @@ pub enum Failure {
     Failed(Side),
     /// The waiting time ran out.
     SessionTimeout,
+    /// The relay is about to stop, and cannot do what was asked for.
+    Stopping,
     /// A limit is reached, or nothing new is taken on; see the relay's settings for the status.
     TooBusy(Busy),
     /// The other side reported this.
@@ -97,7 +99,7 @@ impl Failure {
             Self::NoTunnel => 501,
             Self::SessionNotFound | Self::BadRoute => 404,
             Self::MethodNotAllowed(_) => 405,
-            Self::StreamStarted => 409,
+            Self::StreamStarted | Self::Stopping => 409,
             Self::Forbidden => 403,
             Self::AlreadyConnected(_) => 429,
             Self::Disconnected(_) | Self::Failed(_) | Self::SourceTooLarge(_) => 502,
@@ -120,6 +122,7 @@ impl Failure {
             Self::SessionNotFound => "SessionNotFoundError",
             Self::BadRoute | Self::MethodNotAllowed(_) => "BadRouteError",
             Self::StreamStarted => "StreamStartedError",
+            Self::Stopping => "StoppingError",
             Self::Forbidden => "ForbiddenError",
             Self::AlreadyConnected(_) => "AlreadyConnectedError",
             Self::Disconnected(Side::Source)
@@ -163,6 +166,7 @@ impl Failure {
                 "No endpoint exists for the specified method and/or route"
             }
             Self::StreamStarted => "The specified session has already started streaming",
+            Self::Stopping => "The relay is about to stop, which cannot be taken back",
             Self::Forbidden => "The list of streams is for trusted networks only",
             Self::AlreadyConnected(side) => {
                 return Cow::Owned(format!(

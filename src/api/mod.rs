@@ -1,11 +1,13 @@
 //! What requests mean: a request head becomes a [`Route`], a body becomes a value, an outcome
 //! becomes a response. PURE: no socket, no clock.
 
+pub mod bottleneck;
 pub mod busy;
 pub mod creation;
 pub mod download;
 pub mod failure;
 mod json;
+pub mod moved;
 pub mod report;
 pub mod route;
 pub mod status;
@@ -13,4 +15,4 @@ pub mod status;
 pub use busy::Busy;
 pub use download::Upload;
 pub use failure::Failure;
-pub use route::{Route, route};
+pub use route::{Audience, Control, Route, route};

@@ -20,11 +20,21 @@ pub enum Route<'h> {
     Report(Option<Uuid>),
     /// Ask for the status object.
     Status(Option<Uuid>),
+    /// Ask for the status object again and again.
+    Events(Option<Uuid>),
     /// Ask for all status objects, or for those of active streams.
     List {
         /// Leave out the streams that ended.
         active_only: bool,
     },
+    /// Ask whether the relay is alive.
+    Health,
+    /// Ask whether it serves new streams.
+    Readiness,
+    /// Ask what it is doing.
+    State,
+    /// Tell it what to do.
+    Control(Control),
     /// Ask whether the relay is up.
     Ping,
     /// Ask which relay it is.
@@ -39,6 +49,29 @@ pub enum Route<'h> {
     Tunnel,
 }
 
+/// Who may ask.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Audience {
+    /// Everybody.
+    Public {
+        /// The list of streams is among the public routes.
+        lists: bool,
+    },
+    /// Those who run the relay.
+    Operators,
+}
+
+/// What operators can tell the relay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Control {
+    /// Take no new streams.
+    Suspend,
+    /// Take new streams again.
+    Resume,
+    /// Drain, then end.
+    Stop,
+}
+
 /// The thing a path names.
 #[derive(Clone, Copy)]
 enum Resource<'h> {
@@ -48,51 +81,111 @@ enum Resource<'h> {
     Streams,
     Stream(Option<Uuid>),
     Status(Option<Uuid>),
+    Events(Option<Uuid>),
     Error(Option<Uuid>),
     Named(Option<Uuid>, &'h str),
+    Health,
+    Readiness,
+    State,
+    Control(Control),
 }
 
-/// Reads what a request asks for.
-pub fn route<'h>(head: &RequestHead<'_, 'h>) -> Route<'h> {
+/// Reads what a request of this audience asks for.
+pub fn route<'h>(head: &RequestHead<'_, 'h>, audience: Audience) -> Route<'h> {
     if head.method == Method::Connect {
         return Route::Tunnel;
     }
-    let Some(resource) = resource(head.path) else { return Route::Nothing };
-    let allow = allow(resource);
+    let (resource, allow) = match audience {
+        Audience::Public { lists } => match resource(head.path) {
+            Some(resource) => (resource, allow(resource, lists)),
+            None => return Route::Nothing,
+        },
+        Audience::Operators => match operators_resource(head.path) {
+            Some(resource) => (resource, operators_allow(resource)),
+            None => return Route::Nothing,
+        },
+    };
     if head.method == Method::Options {
         return Route::Options(allow);
     }
-    asked(resource, head).unwrap_or(Route::NotAllowed(allow))
+    asked(resource, head, audience).unwrap_or(Route::NotAllowed(allow))
 }
 
-fn asked<'h>(resource: Resource<'h>, head: &RequestHead<'_, 'h>) -> Option<Route<'h>> {
+fn asked<'h>(
+    resource: Resource<'h>,
+    head: &RequestHead<'_, 'h>,
+    audience: Audience,
+) -> Option<Route<'h>> {
     use Method::{Delete, Get, Head, Post, Put};
+    let lists = audience != Audience::Public { lists: false };
+    let public = audience != Audience::Operators;
     Some(match (resource, head.method) {
+        (Resource::Health, Get | Head) => Route::Health,
+        (Resource::Readiness, Get | Head) => Route::Readiness,
+        (Resource::State, Get | Head) => Route::State,
+        (Resource::Control(control), Post) => Route::Control(control),
         (Resource::Ping, Get | Head) => Route::Ping,
         (Resource::Version, Get | Head) => Route::Version,
-        (Resource::Streams, Post) => Route::Create,
-        (Resource::Streams, Get | Head) => Route::List { active_only: wants_active(head.query) },
-        (Resource::Stream(id), Put | Post) => Route::Source(id, None),
-        (Resource::Stream(id), Get) => Route::Destination(id),
+        (Resource::Streams, Post) if public => Route::Create,
+        (Resource::Streams, Get | Head) if lists => {
+            Route::List { active_only: wants_active(head.query) }
+        }
+        (Resource::Stream(id), Put | Post) if public => Route::Source(id, None),
+        (Resource::Stream(id), Get) if public => Route::Destination(id),
         (Resource::Stream(id), Head) => Route::Exists(id),
         (Resource::Stream(id), Delete) => Route::Delete(id),
         (Resource::Status(id), Get | Head) => Route::Status(id),
+        (Resource::Events(id), Get | Head) => Route::Events(id),
         (Resource::Error(id), Post) => Route::Report(id),
         (Resource::Named(id, name), Put) => Route::Source(id, Some(name)),
-        (Resource::Status(id), Put) => Route::Source(id, Some("status")),
+        (Resource::Status(id), Put) if public => Route::Source(id, Some("status")),
+        (Resource::Events(id), Put) if public => Route::Source(id, Some("events")),
         (Resource::Error(id), Put) => Route::Source(id, Some("error")),
         _ => return None,
     })
 }
 
-fn allow(resource: Resource<'_>) -> &'static str {
+fn allow(resource: Resource<'_>, lists: bool) -> &'static str {
     match resource {
         Resource::Ping | Resource::Version => "GET, HEAD, OPTIONS",
+        Resource::Streams if !lists => "POST, OPTIONS",
         Resource::Streams => "GET, HEAD, POST, OPTIONS",
         Resource::Server | Resource::Stream(_) => "GET, HEAD, POST, PUT, DELETE, OPTIONS",
-        Resource::Status(_) => "GET, HEAD, PUT, OPTIONS",
+        Resource::Status(_) | Resource::Events(_) => "GET, HEAD, PUT, OPTIONS",
         Resource::Error(_) => "POST, PUT, OPTIONS",
         Resource::Named(..) => "PUT, OPTIONS",
+        Resource::Health | Resource::Readiness | Resource::State | Resource::Control(_) => "",
+    }
+}
+
+/// Operators look, tell and cancel; they move no bytes.
+fn operators_allow(resource: Resource<'_>) -> &'static str {
+    match resource {
+        Resource::Stream(_) => "HEAD, DELETE, OPTIONS",
+        Resource::Control(_) => "POST, OPTIONS",
+        Resource::Server => "GET, HEAD, POST, DELETE, OPTIONS",
+        Resource::Ping
+        | Resource::Version
+        | Resource::Streams
+        | Resource::Status(_)
+        | Resource::Events(_)
+        | Resource::Health
+        | Resource::Readiness
+        | Resource::State => "GET, HEAD, OPTIONS",
+        Resource::Error(_) | Resource::Named(..) => "",
+    }
+}
+
+fn operators_resource(path: &str) -> Option<Resource<'_>> {
+    match path.strip_suffix('/').filter(|path| !path.is_empty()).unwrap_or(path) {
+        "/healthz" => Some(Resource::Health),
+        "/readyz" => Some(Resource::Readiness),
+        "/control" => Some(Resource::State),
+        "/control/suspend" => Some(Resource::Control(Control::Suspend)),
+        "/control/resume" => Some(Resource::Control(Control::Resume)),
+        "/control/stop" => Some(Resource::Control(Control::Stop)),
+        _ => resource(path)
+            .filter(|resource| !matches!(resource, Resource::Error(_) | Resource::Named(..))),
     }
 }
 
@@ -113,6 +206,7 @@ fn resource(path: &str) -> Option<Resource<'_>> {
             let id = parse_id(id);
             Some(match name {
                 "status" => Resource::Status(id),
+                "events" => Resource::Events(id),
                 "error" => Resource::Error(id),
                 name => Resource::Named(id, name),
             })

@@ -1,6 +1,7 @@
 //! The status object of a stream.
 
 use super::Failure;
+use super::bottleneck;
 use crate::rendezvous::Stream;
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
@@ -22,7 +23,15 @@ pub fn object(stream: &Stream) -> Value {
     status.insert("download_headers".into(), headers.download.into());
     status.insert("upload_headers".into(), headers.upload.into());
     status.insert("bytes_transferred".into(), stream.bytes_transferred().into());
+    if let Some(bottleneck) = stream.bottleneck() {
+        status.insert("bottleneck".into(), bottleneck::object(bottleneck));
+    }
     Value::Object(status)
+}
+
+/// The status object as an event (HTML Standard 9.2.5); JSON in one line has no line end in it.
+pub fn event(stream: &Stream) -> Vec<u8> {
+    format!("event: status\ndata: {}\n\n", object(stream)).into_bytes()
 }
 
 fn error(stream: &Stream) -> Option<Value> {

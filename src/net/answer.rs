@@ -23,6 +23,8 @@ fn without_body(head: HeadWriter<'_>, status: u16) -> HeadWriter<'_> {
 impl Relay {
     /// `read`: the request's body was read to its end; else the connection has to end as well.
     pub(super) fn answer_failure(&mut self, id: ConnId, failure: &Failure, read: bool) {
+        let elsewhere = self.perhaps_elsewhere(failure);
+        let failure = elsewhere.as_ref().unwrap_or(failure);
         let Some(conn) = self.conn(id) else { return };
         let text = conn.reply.text;
         let status = self.status_of(failure);

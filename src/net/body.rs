@@ -72,7 +72,7 @@ impl Relay {
 
     fn create(&mut self, id: ConnId, body: &[u8]) -> Result<(), Failure> {
         let headers = creation::parse(body)?;
-        if let Some(failure) = self.too_busy() {
+        if let Some(failure) = self.takes_no_streams() {
             return Err(failure);
         }
         let Some(peer) = self.conn(id).map(|conn| conn.peer) else { return Ok(()) };

@@ -1,5 +1,7 @@
 //! How many descriptors there are, and what that allows.
 
+use super::admin::CONNECTIONS_MAX;
+use crate::ops::Settings;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 /// Descriptors for everything that is no connection and no pipe: standard streams, epoll, signals,
@@ -13,6 +15,17 @@ pub(super) struct Budget {
     pub descriptors: usize,
     pub max_connections: usize,
     pub capped: bool,
+}
+
+/// Descriptors that these settings may use for anything but connections that are served.
+pub(super) fn others(settings: &Settings) -> usize {
+    // Each listener twice: a hand-over copies them.
+    CONNECTIONS_MAX + 2 * settings.listen.len() + 2 * settings.max_pipes + settings.max_lingering
+}
+
+/// What it takes to have everything open at once.
+pub(super) fn needed(max_connections: usize, others: usize) -> usize {
+    FIXED + max_connections + others
 }
 
 /// Raises the soft limit to the hard one and shares what there is.

@@ -1,5 +1,7 @@
 //! One client connection: its socket, its two readiness latches, and where it is in its life.
 
+use super::admin::Realm;
+use super::events::Follower;
 use super::listing::Listing;
 use super::load::Counted;
 use super::sockopt;
@@ -9,7 +11,7 @@ use crate::http::body::BodyDecoder;
 use crate::http::head::{Method, RequestHead, Version};
 use crate::http::negotiate;
 use crate::rendezvous::{Side, StreamKey};
-use mio::net::TcpStream;
+use socket2::Socket;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 use uuid::Uuid;
@@ -102,6 +104,8 @@ pub(super) enum Phase {
     Answering(After),
     /// Writes the list of streams, piece by piece.
     Listing(Box<Listing>),
+    /// Writes the events of a stream, as they come.
+    Following(Box<Follower>),
     /// Answered; discards at most so many bytes of what the client still sends.
     Lingering { discard_left: usize },
 }
@@ -138,8 +142,9 @@ impl Output {
 #[derive(Debug)]
 pub(super) struct Conn {
     pub id: ConnId,
-    pub socket: TcpStream,
+    pub socket: Socket,
     pub peer: IpAddr,
+    pub realm: Realm,
     pub phase: Phase,
     pub reply: Reply,
     /// Bytes that were read and belong to what comes next.
@@ -164,11 +169,12 @@ pub(super) struct Conn {
 }
 
 impl Conn {
-    pub fn new(id: ConnId, socket: TcpStream, peer: IpAddr) -> Self {
+    pub fn new(id: ConnId, socket: Socket, peer: IpAddr, realm: Realm) -> Self {
         Self {
             id,
             socket,
             peer,
+            realm,
             phase: Phase::Head,
             reply: Reply::UNKNOWN,
             carry: Vec::new(),
@@ -182,6 +188,11 @@ impl Conn {
             deadline: None,
             timer_at: None,
         }
+    }
+
+    /// The place of the transfer it is a side of.
+    pub fn exchange(&self) -> Option<usize> {
+        if let Phase::Streaming { exchange, .. } = self.phase { Some(exchange) } else { None }
     }
 
     pub fn is_lingering(&self) -> bool {
@@ -201,7 +212,13 @@ impl Conn {
 
     fn set_linger(&self, linger: Option<Duration>) {
         // The kernel refuses it for no TCP socket.
-        let _ = socket2::SockRef::from(&self.socket).set_linger(linger);
+        let _ = self.socket.set_linger(linger);
+    }
+
+    /// How many bytes may wait in the kernel to be sent; 0: as many as it likes.
+    pub fn limit_unsent(&self, bytes: u32) {
+        // A refusal makes events older, not wrong.
+        let _ = socket2::SockRef::from(&self.socket).set_tcp_notsent_lowat(bytes);
     }
 
     /// Whether it is lingered with, and nothing more may be discarded.

@@ -3,6 +3,7 @@
 
 use super::conn::{Conn, PeerEnd, Phase};
 use super::relay::{Relay, Task};
+use super::sampling::Meter;
 use super::sockopt;
 use super::token::ConnId;
 use crate::api::Upload;
@@ -53,12 +54,13 @@ pub(super) struct Exchange {
     pub held: usize,
     /// As counted in [`Relay::bulk`].
     pub bulk: bool,
+    pub meter: Meter,
 }
 
 /// Why a turn of a transfer ended.
 enum Turn {
     Over(crate::rendezvous::Outcome),
-    Blocked,
+    Blocked(Side),
     BudgetSpent,
 }
 
@@ -115,6 +117,7 @@ impl Relay {
             moved_at: self.now.monotonic,
             held: 0,
             bulk: false,
+            meter: Meter::new(self.now.monotonic),
         });
         for (id, side) in [(source, Side::Source), (destination, Side::Destination)] {
             self.clear_deadline(id);
@@ -192,11 +195,16 @@ impl Relay {
             exchange.moved_at = now;
             self.registry.transferred(exchange.stream, after);
         }
+        let waits_for = if let Turn::Blocked(side) = turn { Some(side) } else { None };
+        let due = exchange.meter.turn(now, after > before, waits_for);
         self.count(place);
+        if due {
+            self.judge(place);
+        }
         match turn {
             Turn::Over(outcome) => self.conclude(place, outcome),
             Turn::BudgetSpent => self.enqueue_exchange(place),
-            Turn::Blocked => self.watch_for_slack(place),
+            Turn::Blocked(_) => self.watch_for_slack(place),
         }
     }
 
@@ -274,7 +282,7 @@ impl Exchange {
                     if side == Side::Source && tools.source.readable {
                         self.pause(tools.source);
                     }
-                    return Turn::Blocked;
+                    return Turn::Blocked(side);
                 }
                 Step::Send { more } => self.send(tools, more),
                 Step::Drain { bytes } => self.drain(tools, bytes),

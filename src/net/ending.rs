@@ -59,6 +59,7 @@ impl Relay {
 
     /// Every byte was handed on: both sides are told so, and may go on.
     fn complete(&mut self, place: usize) {
+        self.judge_last(place);
         let Some(exchange) = self.exchanges.try_remove(place) else { return };
         self.discount(&exchange);
         let (source, destination) = (exchange.source, exchange.destination);
@@ -86,6 +87,7 @@ impl Relay {
         to_source: &Failure,
         to_destination: &Failure,
     ) {
+        self.judge_last(place);
         let Some(mut exchange) = self.exchanges.try_remove(place) else { return };
         exchange.drop_pipe(&mut self.pool);
         self.discount(&exchange);
@@ -162,6 +164,7 @@ impl Relay {
             | Phase::Json(_)
             | Phase::Answering(_)
             | Phase::Listing(_)
+            | Phase::Following(_)
             | Phase::Lingering { .. } => self.close(id),
         }
     }

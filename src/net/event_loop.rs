@@ -4,19 +4,23 @@
 //! Readiness is edge-triggered and remembered in latches, which only a proof clears. What is still
 //! ready after its share goes to the back of the run queue, and then the wait is none.
 
+use super::admin::AdminListener;
 use super::budget::{self, Budget};
 use super::conn::{PeerEnd, Phase};
 use super::drive;
+use super::handover::Handover;
+use super::inherited::{Inherited, Predecessor};
 use super::listener::Listeners;
 use super::relay::{Relay, Task};
+use super::reload::Reloader;
+use super::shutdown::{Order, Stopping};
 use super::signals::Signals;
 use super::token::ConnId;
 use crate::api::Failure;
-use crate::ops::Settings;
+use crate::ops::{AdminAddress, Configuration, ServiceManager, Sources};
 use crate::rendezvous::{Now, Outcome, Side};
 use mio::event::Event;
 use mio::{Events, Poll, Token};
-use nix::sys::signal::Signal;
 use std::io;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant, SystemTime};
@@ -29,37 +33,40 @@ const EVENTS_MAX: usize = 1024;
 const GATHER_TIME: Duration = Duration::from_micros(100);
 
 const SIGNALS: Token = Token(0);
-const FIRST_LISTENER: usize = 1;
+const RELOAD: Token = Token(1);
+const ADMIN: Token = Token(2);
+pub(super) const HANDOVER: Token = Token(3);
+const FIRST_LISTENER: usize = 4;
 
 /// A relay that listens.
 #[derive(Debug)]
 pub struct EventLoop {
-    poll: Poll,
+    pub(super) poll: Poll,
     signals: Signals,
-    listeners: Listeners,
-    relay: Relay,
+    pub(super) reloader: Reloader,
+    pub(super) configuration: Configuration,
+    pub(super) listeners: Listeners,
+    pub(super) admin: AdminListener,
+    pub(super) relay: Relay,
     budget: Budget,
-    stopping: Stopping,
-}
-
-/// How far the end has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stopping {
-    No,
-    /// Running transfers have until then.
-    Draining(Instant),
-    /// Those that were broken off have until then to take their answers.
-    Closing(Instant),
-    Stopped,
+    pub(super) stopping: Stopping,
+    pub(super) handover: Handover,
+    predecessor: Predecessor,
+    pub(super) manager: ServiceManager,
 }
 
 /// Serves until a signal ends it.
 ///
 /// # Errors
 /// When an address cannot be listened on, or the kernel refuses what the loop stands on.
-pub fn serve(settings: Settings, announce: impl FnOnce(&EventLoop)) -> io::Result<()> {
-    let event_loop = EventLoop::new(settings)?;
+pub fn serve(
+    configuration: Configuration,
+    sources: Sources,
+    announce: impl FnOnce(&EventLoop),
+) -> io::Result<()> {
+    let mut event_loop = EventLoop::new(configuration, sources)?;
     announce(&event_loop);
+    event_loop.report_ready()?;
     event_loop.run()
 }
 
@@ -68,20 +75,68 @@ impl EventLoop {
     ///
     /// # Errors
     /// When an address cannot be listened on, or the kernel refuses what the loop stands on.
-    pub fn new(settings: Settings) -> io::Result<Self> {
+    pub fn new(configuration: Configuration, sources: Sources) -> io::Result<Self> {
+        let handover = Handover::new();
+        let inherited = Inherited::take()?;
+        let settings = configuration.settings.clone();
+        let now = now();
+        let manager = ServiceManager::from_env(now.monotonic)?;
         let poll = Poll::new()?;
         let signals = Signals::new(poll.registry(), SIGNALS)?;
-        let others = settings.listen.len() + 2 * settings.max_pipes + settings.max_lingering;
-        let budget = budget::claim(settings.max_connections, others);
-        let listeners = Listeners::bind(&settings.listen, poll.registry(), FIRST_LISTENER)?;
+        let reloader = Reloader::new(sources, poll.registry(), RELOAD)?;
+        let budget = budget::claim(settings.max_connections, budget::others(&settings));
+        let listeners = Listeners::open(
+            inherited.listeners,
+            &settings.listen,
+            poll.registry(),
+            FIRST_LISTENER,
+        )?;
+        let address = settings.admin.admin_listen.as_ref();
+        let admin = AdminListener::open(inherited.admin, address, poll.registry(), ADMIN)?;
         let registry = poll.registry().try_clone()?;
-        let relay = Relay::new(settings, budget.max_connections, registry, now());
-        Ok(Self { poll, signals, listeners, relay, budget, stopping: Stopping::No })
+        let relay = Relay::new(settings, budget.max_connections, registry, now);
+        Ok(Self {
+            poll,
+            signals,
+            reloader,
+            configuration,
+            listeners,
+            admin,
+            relay,
+            budget,
+            stopping: Stopping::No,
+            handover,
+            predecessor: inherited.predecessor,
+            manager,
+        })
+    }
+
+    /// Tells those who wait for it that this process listens. If it takes over from another one,
+    /// it serves as soon as that one does not.
+    ///
+    /// # Errors
+    /// When the other one goes on serving.
+    fn report_ready(&mut self) -> io::Result<()> {
+        let successor = self.predecessor.is_there();
+        let streams = self.predecessor.take_over()?;
+        self.relay.tick(now());
+        self.relay.adopt(&streams);
+        if successor {
+            self.admin.take_charge();
+        }
+        let addresses: Vec<String> = self.addresses().iter().map(SocketAddr::to_string).collect();
+        self.manager.started(&format!("Serving on {}", addresses.join(", ")));
+        Ok(())
     }
 
     /// Where it listens.
     pub fn addresses(&self) -> Vec<SocketAddr> {
         self.listeners.addresses()
+    }
+
+    /// Where operators are served, if they are.
+    pub fn admin_address(&self) -> Option<AdminAddress> {
+        self.admin.address()
     }
 
     /// A sentence for the operator when the limit on open files allows fewer connections than
@@ -109,6 +164,7 @@ impl EventLoop {
             }
             self.turn(&events);
         }
+        self.handover.finish();
         Ok(())
     }
 
@@ -127,10 +183,14 @@ impl EventLoop {
             match ConnId::from_token(event.token()) {
                 Some(id) => self.relay.notice(id, event),
                 None if event.token() == SIGNALS => self.obey_signals(),
+                None if event.token() == RELOAD => self.finish_reload(),
+                None if event.token() == ADMIN => self.admin.wake(),
+                None if event.token() == HANDOVER => self.finish_handover(),
                 None => self.listeners.wake(),
             }
         }
         self.listeners.accept(&mut self.relay);
+        self.admin.accept(&mut self.relay);
         for _ in 0..self.relay.run_queue.len() {
             match self.relay.run_queue.pop_front() {
                 Some(Task::Conn(id)) => self.relay.advance(id),
@@ -139,23 +199,23 @@ impl EventLoop {
             }
         }
         self.relay.expire();
+        self.relay.tell_followers();
         self.look_after_stopping();
+        self.manager.show_life(self.relay.now.monotonic);
     }
 
     /// How long to wait for events; `None`: for ever.
     fn patience(&self) -> Option<Duration> {
-        if !self.relay.run_queue.is_empty() || self.listeners.is_ready() {
+        let accepts = self.listeners.is_ready() || self.admin.is_ready(&self.relay);
+        if accepts || !self.relay.run_queue.is_empty() {
             return Some(Duration::ZERO);
         }
-        let stopping = match self.stopping {
-            Stopping::No | Stopping::Stopped => None,
-            Stopping::Draining(until) | Stopping::Closing(until) => Some(until),
-        };
         let next = [
             self.relay.timers.next(),
             self.relay.registry.next_deadline(),
             self.listeners.next_deadline(),
-            stopping,
+            self.stopping.deadline(),
+            self.manager.next_deadline(),
         ];
         let next = next.into_iter().flatten().min()?;
         Some(next.saturating_duration_since(self.relay.now.monotonic))
@@ -163,31 +223,12 @@ impl EventLoop {
 
     fn obey_signals(&mut self) {
         while let Some(signal) = self.signals.next() {
-            match (signal, self.stopping) {
-                (Signal::SIGTERM | Signal::SIGINT, Stopping::No) => {
-                    log::info!("{signal}: draining");
-                    self.listeners.close();
-                    self.relay.drain();
-                    let until = self.relay.now.monotonic + self.relay.settings.drain_timeout;
-                    self.stopping = Stopping::Draining(until);
-                }
-                _ => self.stopping = Stopping::Stopped,
+            match Order::of(signal) {
+                Some(Order::HandOver) => self.begin_handover(),
+                Some(Order::Reload) => self.reloader.start(),
+                Some(Order::End(how)) => self.end(how, signal.as_str()),
+                None => {}
             }
-        }
-    }
-
-    fn look_after_stopping(&mut self) {
-        let now = self.relay.now.monotonic;
-        match self.stopping {
-            Stopping::Draining(_) | Stopping::Closing(_) if self.relay.conns.is_empty() => {
-                self.stopping = Stopping::Stopped;
-            }
-            Stopping::Draining(until) if until <= now => {
-                self.relay.break_off_all();
-                self.stopping = Stopping::Closing(now + self.relay.settings.linger_timeout);
-            }
-            Stopping::Closing(until) if until <= now => self.stopping = Stopping::Stopped,
-            Stopping::No | Stopping::Draining(_) | Stopping::Closing(_) | Stopping::Stopped => {}
         }
     }
 }
@@ -221,6 +262,7 @@ impl Relay {
             | Phase::Waiting { .. }
             | Phase::Answering(_)
             | Phase::Listing(_)
+            | Phase::Following(_)
             | Phase::Lingering { .. } => self.enqueue(id),
         }
     }
@@ -241,6 +283,7 @@ impl Relay {
             }
             Phase::Streaming { .. } | Phase::Answering(_) => self.flush(id),
             Phase::Listing(_) => self.list_more(id),
+            Phase::Following(_) => self.look_after_follower(id),
             Phase::Lingering { .. } => self.discard(id),
         }
     }
@@ -257,6 +300,7 @@ impl Relay {
             }
             Phase::Streaming { exchange, .. } => self.transfer_out_of_patience(exchange),
             Phase::Answering(_) | Phase::Listing(_) | Phase::Lingering { .. } => self.close(id),
+            Phase::Following(_) => self.follower_wakes(id),
             Phase::Waiting { .. } => {}
         }
     }

@@ -1,5 +1,7 @@
 //! Accepting connections, bounded per turn, and surviving the day descriptors run out.
 
+use super::admin::Realm;
+use super::inherited;
 use super::relay::Relay;
 use crate::api::{Busy, Failure};
 use crate::http::head::Version;
@@ -13,7 +15,7 @@ use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use std::fs::File;
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 /// Connections one listener accepts in one turn before others have theirs.
@@ -26,7 +28,7 @@ const REFUSALS_PER_TURN: usize = 16;
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// Connections the kernel may complete before they are accepted; `net.core.somaxconn` caps it.
-const BACKLOG: i32 = 4096;
+pub(super) const BACKLOG: i32 = 4096;
 
 /// After so long without a byte the kernel asks a peer whether it is still there.
 const KEEPALIVE: TcpKeepalive = TcpKeepalive::new()
@@ -37,7 +39,7 @@ const KEEPALIVE: TcpKeepalive = TcpKeepalive::new()
 /// Congestion control for peers on this machine, where there is no link to share. The usual ones
 /// would pace (bbr: a timer for each 64 KiB, 2 to 3 times the CPU) or guess at queues; this one is
 /// built into every kernel and allowed to every user (`tcp_allowed_congestion_control`).
-const UNPACED: &[u8] = b"reno";
+pub(super) const UNPACED: &[u8] = b"reno";
 
 /// All listening sockets.
 #[derive(Debug)]
@@ -60,22 +62,27 @@ enum Accepted {
 }
 
 impl Listeners {
-    /// Listens on all addresses.
+    /// Listens on the sockets that were inherited; if there are none, on all addresses.
     ///
     /// # Errors
     /// The address that cannot be listened on, and why.
-    pub fn bind(
+    pub fn open(
+        inherited: Vec<std::net::TcpListener>,
         addresses: &[SocketAddr],
         registry: &Registry,
         first_token: usize,
     ) -> io::Result<Self> {
         let mut sockets = Vec::new();
-        for (index, &address) in addresses.iter().enumerate() {
-            let mut socket = listen(address).map_err(|error| {
+        for socket in inherited {
+            sockets.push(adopt(socket)?);
+        }
+        for &address in if sockets.is_empty() { addresses } else { &[] } {
+            sockets.push(listen(address).map_err(|error| {
                 io::Error::new(error.kind(), format!("cannot listen on {address}: {error}"))
-            })?;
-            registry.register(&mut socket, Token(first_token + index), Interest::READABLE)?;
-            sockets.push(socket);
+            })?);
+        }
+        for (index, socket) in sockets.iter_mut().enumerate() {
+            registry.register(socket, Token(first_token + index), Interest::READABLE)?;
         }
         Ok(Self { sockets, ready: false, paused_until: None, spare: spare() })
     }
@@ -100,9 +107,17 @@ impl Listeners {
         self.paused_until
     }
 
-    /// Stops listening.
-    pub fn close(&mut self) {
-        self.sockets.clear();
+    /// The sockets, with their names, for the process that takes over.
+    pub fn sockets(&self) -> impl Iterator<Item = (BorrowedFd<'_>, &'static str)> {
+        self.sockets.iter().map(|socket| (socket.as_fd(), inherited::LISTEN))
+    }
+
+    /// Stops listening; another process may have these sockets, too, and go on.
+    pub fn close(&mut self, registry: &Registry) {
+        for mut socket in self.sockets.drain(..) {
+            // A socket that stays open elsewhere would stay registered, and wake us for nothing.
+            let _ = registry.deregister(&mut socket);
+        }
         self.ready = false;
         self.paused_until = None;
     }
@@ -111,6 +126,7 @@ impl Listeners {
     pub fn accept(&mut self, relay: &mut Relay) {
         if self.paused_until.is_some_and(|until| until <= relay.now.monotonic) {
             self.paused_until = None;
+            relay.accept_paused = false;
         }
         if !self.is_ready() {
             return;
@@ -135,6 +151,7 @@ impl Listeners {
     fn pause(&mut self, index: usize, error: &io::Error, relay: &mut Relay) {
         log::error!("accepting pauses for {} ms: {error}", PAUSE.as_millis());
         self.paused_until = Some(relay.now.monotonic + PAUSE);
+        relay.accept_paused = true;
         self.ready = true;
         relay.pool.close_idle();
         for _ in 0..REFUSALS_PER_TURN {
@@ -164,17 +181,28 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
         socket.set_only_v6(true)?;
     }
     socket.set_reuse_address(true)?;
-    // Accepted sockets inherit these (tcp(7)), so that accepting costs no further system calls.
-    let options = SockRef::from(&socket);
-    options.set_tcp_nodelay(true)?;
-    options.set_tcp_keepalive(&KEEPALIVE)?;
-    if address.ip().is_loopback() {
-        // A refusal costs speed, nothing else.
-        let _ = options.set_tcp_congestion(UNPACED);
-    }
+    tune(&SockRef::from(&socket), address)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     Ok(TcpListener::from_std(socket.into()))
+}
+
+/// Takes over a socket that listens already, and makes it like one of ours.
+fn adopt(socket: std::net::TcpListener) -> io::Result<TcpListener> {
+    socket.set_nonblocking(true)?;
+    tune(&SockRef::from(&socket), socket.local_addr()?)?;
+    Ok(TcpListener::from_std(socket))
+}
+
+/// Accepted sockets inherit these (tcp(7)), so that accepting costs no further system calls.
+fn tune(socket: &SockRef<'_>, address: SocketAddr) -> io::Result<()> {
+    socket.set_tcp_nodelay(true)?;
+    socket.set_tcp_keepalive(&KEEPALIVE)?;
+    if address.ip().is_loopback() {
+        // A refusal costs speed, nothing else.
+        let _ = socket.set_tcp_congestion(UNPACED);
+    }
+    Ok(())
 }
 
 /// Whether a connection waits to be accepted: asking costs a tenth of an accept(2) in vain, which
@@ -214,7 +242,9 @@ fn accept_one(socket: &TcpListener) -> Accepted {
 fn welcome(relay: &mut Relay, socket: TcpStream, peer: SocketAddr) {
     let full = relay.served() >= relay.max_connections;
     let patience = relay.settings.keep_alive_timeout;
-    let Some(id) = relay.admit(socket, peer.ip()) else { return };
+    let Some(id) = relay.admit(OwnedFd::from(socket).into(), peer.ip(), Realm::Public) else {
+        return;
+    };
     relay.set_deadline(id, patience);
     let refusal =
         if full { Some(Failure::TooBusy(Busy::Connections)) } else { relay.count_address(id) };

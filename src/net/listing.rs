@@ -1,6 +1,7 @@
 //! The list of streams, written piece by piece as its reader takes it, so that a long one neither
 //! blocks the loop nor fills memory. It shows each stream as it is when its turn comes.
 
+use super::admin::Realm;
 use super::conn::{After, Phase, Reply};
 use super::relay::Relay;
 use super::token::ConnId;
@@ -38,8 +39,8 @@ impl Relay {
     ) {
         let forwarded =
             ["Forwarded", "X-Forwarded-For"].iter().any(|f| head.fields.get(f).is_some());
-        let Some(peer) = self.conn(id).map(|conn| conn.peer) else { return };
-        if forwarded || !self.settings.trusts(peer) {
+        let Some((peer, realm)) = self.conn(id).map(|conn| (conn.peer, conn.realm)) else { return };
+        if realm == Realm::Public && (forwarded || !self.settings.trusts(peer)) {
             return self.answer_failure(id, &Failure::Forbidden, read);
         }
         let chunked = head.version == Version::Http11;

@@ -1,6 +1,7 @@
 //! Load limits: what is counted, from when to when, and what is refused beyond. What already runs
 //! is never touched.
 
+use super::admin::Realm;
 use super::relay::Relay;
 use super::token::ConnId;
 use crate::api::{Busy, Failure};
@@ -17,10 +18,13 @@ pub(super) struct Counted {
 }
 
 impl Relay {
-    /// The head of a request is here. It counts until its response ended, unless as many requests
+    /// The head of a request is here. Unless it is an operator's, it counts until its response ended, unless as many requests
     /// as may be are served already.
     pub(super) fn begin_request(&mut self, id: ConnId) -> Option<Failure> {
         let most = self.settings.load.max_concurrent;
+        if self.conn(id)?.realm == Realm::Admin {
+            return None;
+        }
         if most > 0 && self.requests >= most {
             return Some(Failure::TooBusy(Busy::Requests));
         }

@@ -10,31 +10,52 @@
 //! | `body` | reading a JSON body |
 //! | `answer` | writing responses, and what follows them |
 //! | `listing` | the streamed list of streams |
+//! | `admin` | the admin listener and operators' requests |
+//! | `events`, `followers` | the events of a stream, and who follows them |
 //! | `drive` | one transfer, one system call at a time |
 //! | `ending` | how the two sides of a transfer are told |
+//! | `sampling`, `tcp_info` | how fast a transfer is, and who keeps it from being faster |
 //! | `waiting` | noticing that a waiting side went away |
 //! | `linger` | closing without losing the answer |
 //! | `load` | load limits: what counts, and what is refused |
-//! | `shutdown` | draining |
+//! | `reload` | reading the configuration again |
+//! | `shutdown` | how a process ends: stopping, draining, after a hand-over |
+//! | `succession` | a new process takes over: what waits moves, what runs stays |
+//! | `handover`, `successor`, `parcel`, `program` | starting that process with our sockets |
+//! | `inherited` | sockets from systemd, or from the process that hands over |
 //! | `conn`, `token`, `timers` | one connection, its name, its patience |
+//! | `doctor` | trying what the machine allows, for `rdv doctor` |
 //! | `budget`, `signals`, `sockopt` | descriptors there are, signals as events, what sockets can be told |
 
+mod admin;
 mod answer;
 mod body;
 mod budget;
 mod conn;
+pub mod doctor;
 mod drive;
 mod ending;
 mod event_loop;
+mod events;
+mod followers;
+mod handover;
+mod inherited;
 mod linger;
 mod listener;
 mod listing;
 mod load;
+mod parcel;
+mod program;
 mod relay;
+mod reload;
 mod request;
+mod sampling;
 mod shutdown;
 mod signals;
 mod sockopt;
+mod succession;
+mod successor;
+mod tcp_info;
 mod timers;
 mod token;
 mod waiting;

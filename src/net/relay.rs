@@ -1,7 +1,9 @@
 //! The state of a relay, and the life of a connection's slot: filled, timed, queued, freed.
 
+use super::admin::{Admin, Realm};
 use super::conn::{After, Conn, Phase};
 use super::drive::Exchange;
+use super::followers::Followers;
 use super::timers::Timers;
 use super::token::ConnId;
 use crate::http::date::HttpDate;
@@ -11,11 +13,13 @@ use crate::rendezvous::transfer::COPY_MAX;
 use crate::rendezvous::{Addresses, Limits, Now, Registry};
 use crate::splice::pool::Pool;
 use mio::Interest;
-use mio::net::TcpStream;
+use mio::unix::SourceFd;
 use slab::Slab;
+use socket2::Socket;
 use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::ops::Range;
+use std::os::fd::AsRawFd;
 use std::time::Duration;
 
 /// Whose turn it is next.
@@ -30,8 +34,31 @@ pub(super) enum Task {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Mode {
     Serving,
+    /// What there is goes on; no new streams, until an operator resumes.
+    Suspended,
     /// What runs may end; nothing new begins.
     Draining,
+    /// The same, but a new process serves: whoever connects again is served.
+    HandedOver,
+}
+
+impl Mode {
+    /// Whether this process will not serve again.
+    pub fn is_ending(self) -> bool {
+        match self {
+            Self::Serving | Self::Suspended => false,
+            Self::Draining | Self::HandedOver => true,
+        }
+    }
+
+    /// As operators are told.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Serving => "serving",
+            Self::Suspended => "suspended",
+            Self::Draining | Self::HandedOver => "draining",
+        }
+    }
 }
 
 /// Everything one relay holds.
@@ -41,6 +68,9 @@ pub(super) struct Relay {
     pub head_limits: HeadLimits,
     pub max_connections: usize,
     pub mode: Mode,
+    pub admin: Admin,
+    /// Descriptors or memory are out, and nobody is accepted for a moment.
+    pub accept_paused: bool,
     pub now: Now,
     pub date: HttpDate,
     date_second: i64,
@@ -58,6 +88,7 @@ pub(super) struct Relay {
     pub held: usize,
     /// Transfers whose bytes are gathered by the kernel.
     pub bulk: usize,
+    pub followers: Followers,
     pub timers: Timers,
     pub run_queue: VecDeque<Task>,
     pub pool: Pool,
@@ -72,21 +103,15 @@ pub(super) struct Relay {
 impl Relay {
     pub fn new(settings: Settings, max_connections: usize, poll: mio::Registry, now: Now) -> Self {
         Self {
-            head_limits: HeadLimits {
-                bytes: settings.max_head,
-                target_bytes: settings.max_head / 2,
-            },
+            head_limits: Self::head_limits(&settings),
             max_connections,
             mode: Mode::Serving,
+            admin: Admin { configured: settings.admin.admin_listen.is_some(), ..Admin::default() },
+            accept_paused: false,
             now,
             date: HttpDate::from_unix_seconds(now.wall_ms.div_euclid(1000)),
             date_second: now.wall_ms.div_euclid(1000),
-            registry: Registry::new(Limits {
-                streams: settings.max_streams,
-                streams_per_address: settings.load.max_streams_per_address,
-                ttl: settings.ttl,
-                retention: settings.retention,
-            }),
+            registry: Registry::new(Self::stream_limits(&settings)),
             conns: Slab::new(),
             next_generation: 1,
             lingering: 0,
@@ -96,6 +121,7 @@ impl Relay {
             next_exchange: 0,
             held: 0,
             bulk: 0,
+            followers: Followers::default(),
             timers: Timers::default(),
             run_queue: VecDeque::new(),
             pool: Pool::new(
@@ -107,6 +133,19 @@ impl Relay {
             spare: Vec::new(),
             poll,
             settings,
+        }
+    }
+
+    pub fn head_limits(settings: &Settings) -> HeadLimits {
+        HeadLimits { bytes: settings.max_head, target_bytes: settings.max_head / 2 }
+    }
+
+    pub fn stream_limits(settings: &Settings) -> Limits {
+        Limits {
+            streams: settings.max_streams,
+            streams_per_address: settings.load.max_streams_per_address,
+            ttl: settings.ttl,
+            retention: settings.retention,
         }
     }
 
@@ -126,23 +165,30 @@ impl Relay {
     }
 
     /// Takes a new connection in.
-    pub fn admit(&mut self, mut socket: TcpStream, peer: IpAddr) -> Option<ConnId> {
+    pub fn admit(&mut self, socket: Socket, peer: IpAddr, realm: Realm) -> Option<ConnId> {
         let entry = self.conns.vacant_entry();
         let id =
             ConnId { index: u32::try_from(entry.key()).ok()?, generation: self.next_generation };
         let interest = Interest::READABLE | Interest::WRITABLE;
-        if let Err(error) = self.poll.register(&mut socket, id.token(), interest) {
+        let watched = self.poll.register(&mut SourceFd(&socket.as_raw_fd()), id.token(), interest);
+        if let Err(error) = watched {
             log::warn!("cannot watch a new connection: {error}");
             return None;
         }
         self.next_generation = self.next_generation.checked_add(1).unwrap_or(1);
-        entry.insert(Conn::new(id, socket, peer));
+        self.admin.connections += usize::from(realm == Realm::Admin);
+        entry.insert(Conn::new(id, socket, peer, realm));
         Some(id)
     }
 
-    /// Connections that are served, not merely lingered with.
+    /// Connections that are served, not merely lingered with; operators' do not count.
     pub fn served(&self) -> usize {
-        self.conns.len() - self.lingering
+        self.clients().saturating_sub(self.lingering)
+    }
+
+    /// Connections of everybody but operators.
+    pub fn clients(&self) -> usize {
+        self.conns.len() - self.admin.connections
     }
 
     /// Puts a connection in the run queue.
@@ -201,6 +247,10 @@ impl Relay {
         if conn.is_lingering() {
             self.lingering -= 1;
         }
+        self.admin.connections -= usize::from(conn.realm == Realm::Admin);
+        if let Phase::Following(follower) = &conn.phase {
+            self.unfollow(follower.stream(), id);
+        }
     }
 
     /// Closes a connection so that its peer cannot take what it got for the whole: with a reset.
@@ -215,7 +265,7 @@ impl Relay {
     pub fn after(&self, wanted: After, request_read: bool) -> After {
         match wanted {
             After::NextRequest | After::Close if !request_read => After::Linger,
-            After::NextRequest if self.mode == Mode::Draining => After::Close,
+            After::NextRequest if self.mode.is_ending() => After::Close,
             After::NextRequest | After::Close | After::Linger | After::Whole => wanted,
         }
     }

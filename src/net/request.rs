@@ -1,11 +1,12 @@
 //! Bytes -> head -> route -> act. A request is read through one shared buffer; only what is left
 //! over, or a head that is not whole yet, stays with its connection.
 
+use super::admin::Realm;
 use super::conn::{After, JsonBody, Phase, Purpose, Reply};
 use super::relay::{Mode, Relay};
 use super::sockopt;
 use super::token::ConnId;
-use crate::api::{Busy, Failure, Route, Upload, route, status};
+use crate::api::{Audience, Busy, Failure, Route, Upload, route};
 use crate::http::body::BodyDecoder;
 use crate::http::framing::Framing;
 use crate::http::head::{self, Expect, FieldSlots, RequestHead};
@@ -146,17 +147,22 @@ impl Relay {
         if head.expect == Expect::Unknown {
             return self.refuse(id, request, &Failure::ExpectationFailed);
         }
-        let route = route(head);
+        let route = route(head, self.audience(id));
         match route {
             Route::Create => self.read_json(id, request, Purpose::Create),
             Route::Report(Some(stream)) => self.read_json(id, request, Purpose::Report(stream)),
             Route::Source(Some(stream), name) => self.be_source(id, stream, name, request),
             Route::Destination(Some(stream)) => self.be_destination(id, stream, request),
             Route::Ping
+            | Route::Health
+            | Route::Readiness
+            | Route::State
+            | Route::Control(_)
             | Route::Version
             | Route::Options(_)
             | Route::List { .. }
             | Route::Status(_)
+            | Route::Events(_)
             | Route::Exists(_)
             | Route::Delete(_)
             | Route::NotAllowed(_)
@@ -172,6 +178,15 @@ impl Relay {
         }
     }
 
+    /// Whose request it is.
+    fn audience(&mut self, id: ConnId) -> Audience {
+        let lists = !self.admin.configured;
+        match self.conn(id).map(|conn| conn.realm) {
+            Some(Realm::Admin) => Audience::Operators,
+            Some(Realm::Public) | None => Audience::Public { lists },
+        }
+    }
+
     /// The routes that need neither a body nor a meeting.
     fn answer_at_once(
         &mut self,
@@ -182,16 +197,18 @@ impl Relay {
     ) {
         match route {
             Route::Ping => self.answer_text(id, "pong", read),
+            Route::Health => self.answer_health(id, read),
+            Route::Readiness => self.answer_readiness(id, read),
+            Route::State => self.answer_state(id, read),
+            Route::Control(control) => self.control(id, control, read),
             Route::Version => self.answer_json(id, 200, &version(), read),
             Route::Options(allow) => self.answer_allow(id, allow, read),
             Route::List { active_only } => self.list(id, active_only, head, read),
-            Route::Status(stream) => match stream.and_then(|s| self.registry.get(s)) {
-                Some(stream) => {
-                    let object = status::object(stream);
-                    self.answer_json(id, 200, &object, read);
-                }
+            Route::Status(stream) => match stream.and_then(|stream| self.fresh_status(stream)) {
+                Some(object) => self.answer_json(id, 200, &object, read),
                 None => self.answer_failure(id, &Failure::SessionNotFound, read),
             },
+            Route::Events(Some(stream)) => self.follow_events(id, stream, read),
             Route::Exists(stream) => match stream.and_then(|s| self.registry.get(s)) {
                 Some(stream) if stream.is_active() => self.answer_empty(id, 200, read),
                 Some(_) | None => self.answer_failure(id, &Failure::SessionNotFound, read),
@@ -206,6 +223,7 @@ impl Relay {
             | Route::Report(_)
             | Route::Source(..)
             | Route::Destination(_)
+            | Route::Events(None)
             | Route::Delete(None) => self.answer_failure(id, &Failure::SessionNotFound, read),
         }
     }
@@ -314,9 +332,22 @@ impl Relay {
         used
     }
 
-    /// Why no stream may be joined or made now.
+    /// Why no stream may be made now.
+    pub(super) fn takes_no_streams(&self) -> Option<Failure> {
+        match self.mode {
+            Mode::Serving => None,
+            Mode::Suspended => Some(Failure::TooBusy(Busy::Suspended)),
+            Mode::Draining | Mode::HandedOver => self.too_busy(),
+        }
+    }
+
+    /// Why no stream may be joined now.
     pub(super) fn too_busy(&self) -> Option<Failure> {
-        (self.mode == Mode::Draining).then_some(Failure::TooBusy(Busy::Stopping))
+        match self.mode {
+            Mode::Serving | Mode::Suspended => None,
+            Mode::Draining => Some(Failure::TooBusy(Busy::Stopping)),
+            Mode::HandedOver => Some(Failure::TooBusy(Busy::Replaced)),
+        }
     }
 }
 

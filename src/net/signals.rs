@@ -1,4 +1,4 @@
-//! Signals as events: SIGTERM and SIGINT come through a descriptor (signalfd(2)) like everything
+//! Signals as events: those the relay obeys come through a descriptor (signalfd(2)) like everything
 //! else. SIGPIPE is blocked, because splice(2) has no `MSG_NOSIGNAL`; the `EPIPE` is enough.
 
 use mio::unix::SourceFd;
@@ -23,6 +23,9 @@ impl Signals {
         let mut set = SigSet::empty();
         set.add(Signal::SIGTERM);
         set.add(Signal::SIGINT);
+        set.add(Signal::SIGHUP);
+        set.add(Signal::SIGQUIT);
+        set.add(Signal::SIGUSR2);
         let mut blocked = set;
         blocked.add(Signal::SIGPIPE);
         blocked.thread_block()?;

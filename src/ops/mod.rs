@@ -1,8 +1,20 @@
-//! How the relay is run: its settings.
+//! How the relay is run: its settings, its manual, the machine below it, the service manager above.
 
+pub mod admin;
+pub mod config;
+pub mod doctor;
+pub mod events;
+pub mod handover;
 pub mod load;
+pub mod manual;
 pub mod settings;
+pub mod systemd;
 pub mod units;
 
+pub use admin::AdminAddress;
+pub use config::{Configuration, Sources};
+pub use events::EventSettings;
+pub use handover::HandoverSettings;
 pub use load::LoadSettings;
 pub use settings::Settings;
+pub use systemd::ServiceManager;

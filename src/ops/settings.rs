@@ -1,6 +1,8 @@
 //! Every limit and every time of `rdv serve`, as flags with units and defaults.
 
-use super::{LoadSettings, units};
+use super::admin::AdminSettings;
+use super::events::EventSettings;
+use super::{HandoverSettings, LoadSettings, units};
 use clap::Args;
 use ipnet::IpNet;
 use std::net::{IpAddr, SocketAddr};
@@ -41,7 +43,7 @@ pub struct Settings {
     #[arg(long, value_name = "BYTES", default_value = "1MiB", value_parser = units::size)]
     pub linger_bytes: usize,
 
-    /// How long running transfers may go on after SIGTERM or SIGINT
+    /// How long running transfers may go on after SIGTERM
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = units::duration)]
     pub drain_timeout: Duration,
 
@@ -79,12 +81,27 @@ pub struct Settings {
     pub max_pipes: usize,
 
     /// Copy all bytes through user memory instead of splicing
-    #[arg(long)]
+    #[arg(
+        long, default_value = "false", default_missing_value = "true", num_args = 0..=1,
+        require_equals = true, action = clap::ArgAction::Set, value_name = "BOOL"
+    )]
     pub no_splice: bool,
+
+    /// Where operators are served.
+    #[command(flatten)]
+    pub admin: AdminSettings,
 
     /// How much load is taken on.
     #[command(flatten)]
     pub load: LoadSettings,
+
+    /// How a new process takes over.
+    #[command(flatten)]
+    pub handover: HandoverSettings,
+
+    /// Events of streams.
+    #[command(flatten)]
+    pub events: EventSettings,
 }
 
 impl Settings {

@@ -2,7 +2,7 @@
 //! counted: an address whose count is back at zero leaves nothing behind.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// What counts as one address: an IPv4 address, however it is written, or an IPv6 /64, because
 /// that much is given to one household or host (RFC 6177).
@@ -28,6 +28,16 @@ impl Group {
 #[derive(Debug, PartialEq, Eq)]
 #[must_use = "what is counted has to be taken off the count again"]
 pub struct Counted(Group);
+
+impl Counted {
+    /// An address that counts for the same.
+    pub fn address(&self) -> IpAddr {
+        match self.0 {
+            Group::V4(address) => address.into(),
+            Group::V6([a, b, c, d]) => Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into(),
+        }
+    }
+}
 
 /// Counts by address.
 #[derive(Debug, Default)]

@@ -2,7 +2,8 @@
 //! Ended streams stay readable for the retention time; when the registry is full the one that
 //! ended first is forgotten early, so that history never stands in the way of a new stream.
 
-use super::stream::{Client, Ending, Headers, Joined, Phase, Report, Side, State, Stream};
+use super::pace::Bottleneck;
+use super::stream::{Client, Ending, Headers, Joined, Phase, Report, Side, State, Stream, Watch};
 use super::{Addresses, Now};
 use slab::Slab;
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
@@ -90,6 +91,19 @@ pub struct Registry {
     weight: usize,
     /// Active streams by the addresses of their creators, while that is limited.
     creators: Addresses,
+    /// Watched streams with something new.
+    changed: Vec<Uuid>,
+    /// Those of them that were forgotten before anybody looked.
+    departed: Vec<Stream>,
+}
+
+/// A stream that left its registry while it waited.
+#[derive(Debug)]
+pub struct Given {
+    /// As it was.
+    pub stream: Stream,
+    /// The address it counted for.
+    pub creator: Option<IpAddr>,
 }
 
 impl Registry {
@@ -105,7 +119,14 @@ impl Registry {
             next_sequence: 0,
             weight: 0,
             creators: Addresses::default(),
+            changed: Vec::new(),
+            departed: Vec::new(),
         }
+    }
+
+    /// Other limits for streams that begin, or end, from now on.
+    pub fn set_limits(&mut self, limits: Limits) {
+        self.limits = limits;
     }
 
     /// How many streams are held, ended ones included.
@@ -139,8 +160,24 @@ impl Registry {
         creator: IpAddr,
         now: Now,
     ) -> Result<StreamKey, Full> {
+        self.adopt(id, headers, Some(creator), now)
+    }
+
+    /// The same with a stream of another registry, whose creator may not be known: then it counts
+    /// for no address.
+    ///
+    /// # Errors
+    /// As [`Registry::create`].
+    pub fn adopt(
+        &mut self,
+        id: Uuid,
+        headers: Option<Box<Headers>>,
+        creator: Option<IpAddr>,
+        now: Now,
+    ) -> Result<StreamKey, Full> {
         let most = self.limits.streams_per_address;
-        if most > 0 && self.creators.count(creator) >= most {
+        let creator = creator.filter(|_| most > 0);
+        if creator.is_some_and(|creator| self.creators.count(creator) >= most) {
             return Err(Full::Address);
         }
         let weight = headers.as_ref().map_or(0, |headers| headers.weight());
@@ -153,7 +190,7 @@ impl Registry {
         let sequence = self.next_sequence;
         self.next_sequence += 1;
         let mut stream = Stream::new(id, headers, sequence, now.wall_ms, deadline);
-        stream.creator = (most > 0).then(|| self.creators.add(creator));
+        stream.creator = creator.map(|creator| self.creators.add(creator));
         let key = u32::try_from(self.streams.insert(stream)).map_err(|_| Full::Registry)?;
         self.by_id.insert(id, key);
         self.by_age.insert(sequence, key);
@@ -166,9 +203,13 @@ impl Registry {
         let Some(&key) = self.by_id.get(&id) else { return Connected::Unknown };
         let stream = &mut self.streams[key as usize];
         match stream.join(side, client) {
-            Joined::Waits => Connected::Waits(StreamKey(key)),
+            Joined::Waits => {
+                self.revised(key);
+                Connected::Waits(StreamKey(key))
+            }
             Joined::Paired(other) => {
                 self.waiting_until.remove(&(stream.deadline, key));
+                self.revised(key);
                 Connected::Paired { stream: StreamKey(key), other }
             }
             Joined::Occupied => Connected::Occupied,
@@ -196,6 +237,7 @@ impl Registry {
             Phase::Created(pending) => {
                 self.weight = weight;
                 *pending = Some(Box::new(report));
+                self.revised(key);
                 Registered::Kept
             }
             Phase::Waiting(_, client) => {
@@ -235,11 +277,72 @@ impl Registry {
             self.creators.remove(creator);
         }
         self.ended.push_back((stream.deadline, key));
+        self.revised(key);
     }
 
     /// How many body bytes the destination's socket has taken so far, in all.
     pub fn transferred(&mut self, StreamKey(key): StreamKey, bytes: u64) {
         self.streams[key as usize].set_bytes_transferred(bytes);
+        self.changed(key);
+    }
+
+    /// What keeps its transfer from being faster, as judged now.
+    pub fn judged(&mut self, StreamKey(key): StreamKey, bottleneck: Bottleneck) {
+        self.streams[key as usize].set_bottleneck(bottleneck);
+    }
+
+    /// Whether somebody wants to hear of a stream's changes from now on.
+    pub fn watch(&mut self, id: Uuid, wanted: bool) {
+        let Some(&key) = self.by_id.get(&id) else { return };
+        let watch = &mut self.streams[key as usize].watch;
+        *watch = match (wanted, *watch) {
+            (true, Watch::Changed) => Watch::Changed,
+            (true, Watch::Nobody | Watch::Quiet) => Watch::Quiet,
+            (false, _) => Watch::Nobody,
+        };
+    }
+
+    /// Whether there are changed streams among those that are watched.
+    pub fn has_changes(&self) -> bool {
+        !self.changed.is_empty()
+    }
+
+    /// Watched streams that changed since this was asked last. Until
+    /// [`Registry::forget_departed`], [`Registry::watched`] finds all of them.
+    pub fn take_changes(&mut self) -> Vec<Uuid> {
+        let changed = std::mem::take(&mut self.changed);
+        for id in &changed {
+            if let Some(&key) = self.by_id.get(id)
+                && self.streams[key as usize].watch == Watch::Changed
+            {
+                self.streams[key as usize].watch = Watch::Quiet;
+            }
+        }
+        changed
+    }
+
+    /// A stream that is watched, even if it was forgotten right after its last change.
+    pub fn watched(&self, id: Uuid) -> Option<&Stream> {
+        self.get(id).or_else(|| self.departed.iter().find(|stream| stream.id == id))
+    }
+
+    /// Everybody has looked at what changed.
+    pub fn forget_departed(&mut self) {
+        self.departed.clear();
+    }
+
+    /// Something that the status shows has changed.
+    fn revised(&mut self, key: u32) {
+        self.streams[key as usize].revise();
+        self.changed(key);
+    }
+
+    fn changed(&mut self, key: u32) {
+        let stream = &mut self.streams[key as usize];
+        if stream.watch == Watch::Quiet {
+            stream.watch = Watch::Changed;
+            self.changed.push(stream.id);
+        }
     }
 
     /// The stream behind a key.
@@ -296,12 +399,36 @@ impl Registry {
         None
     }
 
+    /// Gives away all streams that wait for a side or both, oldest deadline first: somebody else
+    /// goes on with them, and here they are unknown from now on.
+    pub fn give_away_waiting(&mut self) -> Vec<Given> {
+        let keys = std::mem::take(&mut self.waiting_until);
+        let give = |(_, key)| {
+            let mut stream = self.remove(key);
+            let counted = stream.creator.take();
+            let creator = counted.as_ref().map(super::addresses::Counted::address);
+            if let Some(counted) = counted {
+                self.creators.remove(counted);
+            }
+            Given { stream, creator }
+        };
+        keys.into_iter().map(give).collect()
+    }
+
     fn forget(&mut self, key: u32) {
-        let stream = self.streams.remove(key as usize);
+        let stream = self.remove(key);
         debug_assert!(!stream.is_active(), "an active stream is never forgotten");
+        if stream.watch == Watch::Changed {
+            self.departed.push(stream);
+        }
+    }
+
+    fn remove(&mut self, key: u32) -> Stream {
+        let stream = self.streams.remove(key as usize);
         self.weight -= stream.headers().map_or(0, Headers::weight) + stream.report_weight();
         self.by_id.remove(&stream.id);
         self.by_age.remove(&stream.sequence);
+        stream
     }
 }
 
@@ -380,6 +507,78 @@ mod tests {
         assert!(create(&mut registry, 21).is_ok(), "others are not concerned");
         assert_eq!(create(&mut registry, 22), Err(Full::Registry));
         assert_eq!(registry.creators(), 2);
+    }
+
+    #[test]
+    fn streams_that_wait_are_given_away_and_leave_nothing_behind() {
+        let (mut registry, now) = begin();
+        let field = Map::from_iter([("A".to_owned(), Value::from("b"))]);
+        let headers = Headers { download: field.clone(), upload: field };
+        for number in 0..5 {
+            let id = Uuid::from_u128(number);
+            registry.create(id, Some(Box::new(headers.clone())), creator(number), now).unwrap();
+        }
+        let _ = registry.report(Uuid::from_u128(0), report(10), now);
+        registry.connect(Uuid::from_u128(1), Side::Source, Client(1), now);
+        let joins = [(2, Side::Source, 12), (2, Side::Destination, 13), (3, Side::Source, 14)];
+        for (number, side, client) in joins {
+            registry.connect(Uuid::from_u128(number), side, Client(client), now);
+        }
+        let key = StreamKey(3);
+        registry.end(key, Ending::Disconnected(Side::Source), now);
+
+        let given = registry.give_away_waiting();
+        let what = |Given { stream: s, .. }: &Given| {
+            (s.id().as_u128(), s.waiting(), s.pending_report().is_some())
+        };
+        let given: Vec<_> = given.iter().map(what).collect();
+        assert_eq!(given, [(0, None, true), (1, Some(Client(1)), false), (4, None, false)]);
+        assert_eq!(
+            (registry.len(), registry.active()),
+            (2, 1),
+            "the paired and the ended one stay"
+        );
+        assert!(registry.get(Uuid::from_u128(1)).is_none());
+
+        registry.end(StreamKey(2), Ending::Finished, now);
+        assert_eq!(registry.expire(later(now)), None);
+        assert_eq!((registry.len(), registry.weight), (0, 0));
+    }
+
+    #[test]
+    fn changes_of_watched_streams_are_noted_once() {
+        let (mut registry, now) = begin();
+        let (one, other) = (Uuid::from_u128(1), Uuid::from_u128(2));
+        registry.create(one, None, creator(1), now).unwrap();
+        registry.create(other, None, creator(1), now).unwrap();
+        registry.connect(one, Side::Source, Client(1), now);
+        assert!(!registry.has_changes(), "nobody watches");
+        registry.watch(one, true);
+        registry.connect(one, Side::Destination, Client(2), now);
+        registry.connect(other, Side::Source, Client(3), now);
+        assert!(registry.delete(one, report(1), now).is_some());
+        assert_eq!(registry.take_changes(), [one]);
+        assert!(registry.take_changes().is_empty());
+        registry.watch(other, true);
+        registry.watch(other, false);
+        assert!(registry.delete(other, report(1), now).is_some());
+        assert!(!registry.has_changes(), "nobody watches any more");
+    }
+
+    #[test]
+    fn a_watched_stream_is_found_until_its_end_was_looked_at() {
+        let (mut registry, now) = begin();
+        registry.limits.streams = 1;
+        let id = Uuid::from_u128(1);
+        registry.create(id, None, creator(1), now).unwrap();
+        registry.watch(id, true);
+        assert!(registry.delete(id, report(1), now).is_some());
+        registry.create(Uuid::from_u128(2), None, creator(1), now).unwrap();
+        assert!(registry.get(id).is_none());
+        assert_eq!(registry.take_changes(), [id]);
+        assert_eq!(registry.watched(id).map(Stream::state), Some(State::ClientError));
+        registry.forget_departed();
+        assert!(registry.watched(id).is_none());
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! over all phases, so a reader sees what it does in every one of them.
 
 use super::addresses::Counted;
+use super::pace::Bottleneck;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
@@ -174,6 +175,16 @@ pub(super) enum Joined {
     Reported(Box<Report>),
 }
 
+/// Whether somebody wants to hear of its changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Watch {
+    Nobody,
+    /// Somebody, and there is nothing new.
+    Quiet,
+    /// Somebody, and it is among the changed ones.
+    Changed,
+}
+
 /// One rendezvous.
 #[derive(Debug)]
 pub struct Stream {
@@ -186,6 +197,9 @@ pub struct Stream {
     created_wall_ms: i64,
     headers: Option<Box<Headers>>,
     bytes_transferred: u64,
+    bottleneck: Option<Box<Bottleneck>>,
+    revision: u32,
+    pub(super) watch: Watch,
 }
 
 impl Stream {
@@ -205,6 +219,9 @@ impl Stream {
             created_wall_ms: wall_ms,
             headers,
             bytes_transferred: 0,
+            bottleneck: None,
+            revision: 0,
+            watch: Watch::Nobody,
         }
     }
 
@@ -273,6 +290,24 @@ impl Stream {
         self.bytes_transferred
     }
 
+    /// What kept its transfer from being faster when it was looked at last.
+    pub fn bottleneck(&self) -> Option<&Bottleneck> {
+        self.bottleneck.as_deref()
+    }
+
+    pub(super) fn set_bottleneck(&mut self, bottleneck: Bottleneck) {
+        self.bottleneck = Some(Box::new(bottleneck));
+    }
+
+    /// Grows whenever anything but the bytes that moved and the bottleneck changes.
+    pub fn revision(&self) -> u32 {
+        self.revision
+    }
+
+    pub(super) fn revise(&mut self) {
+        self.revision = self.revision.wrapping_add(1);
+    }
+
     /// What the report it holds weighs, if it holds one.
     pub(super) fn report_weight(&self) -> usize {
         let report = match &self.phase {
@@ -283,12 +318,25 @@ impl Stream {
         report.map_or(0, Report::weight)
     }
 
+    /// When its waiting time is over; once it has ended, its retention time.
+    pub fn deadline(&self) -> std::time::Instant {
+        self.deadline
+    }
+
+    /// Whoever waits for the other side.
+    pub fn waiting(&self) -> Option<Client> {
+        match self.phase {
+            Phase::Waiting(_, client) => Some(client),
+            Phase::Created(_) | Phase::Streaming { .. } | Phase::Ended { .. } => None,
+        }
+    }
+
     pub(super) fn set_bytes_transferred(&mut self, bytes: u64) {
         self.bytes_transferred = bytes;
     }
 
     /// Who is here: source, destination.
-    pub(super) fn clients(&self) -> [Option<Client>; 2] {
+    pub fn clients(&self) -> [Option<Client>; 2] {
         match self.phase {
             Phase::Created(_) | Phase::Ended { .. } => [None, None],
             Phase::Waiting(Side::Source, client) => [Some(client), None],

@@ -84,6 +84,12 @@ impl Pool {
         }
     }
 
+    /// Whether the next request is likely to be refused, although there should be pipes.
+    pub fn is_exhausted(&self) -> bool {
+        let idle = self.large.idle.len() + self.small.idle.len();
+        self.max_pipes > 0 && idle == 0 && (self.is_full() || self.refusals_left > 0)
+    }
+
     fn shelf_of(&mut self, pipe: &Pipe) -> &mut Shelf {
         if pipe.capacity_bytes() >= self.large_bytes { &mut self.large } else { &mut self.small }
     }

@@ -63,8 +63,13 @@ impl Process {
         Process::start(command)
     }
 
-    pub(crate) fn start(mut command: Command) -> Process {
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    pub(crate) fn start(command: Command) -> Process {
+        Process::reading(command, Stdio::null())
+    }
+
+    /// With this as its standard input.
+    pub(crate) fn reading(mut command: Command, input: Stdio) -> Process {
+        command.stdin(input).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
         let stdout = Captured::start(child.stdout.take().expect("stdout"));
         let stderr = Captured::start(child.stderr.take().expect("stderr"));

@@ -37,7 +37,11 @@ impl Relay {
 
     /// From a command that was prepared elsewhere and has so many listeners.
     pub(crate) fn from_command(command: Command, listeners: usize) -> Relay {
-        let mut process = Process::start(command);
+        Relay::from_process(Process::start(command), listeners)
+    }
+
+    /// From a process that was started elsewhere and has so many listeners.
+    pub(crate) fn from_process(mut process: Process, listeners: usize) -> Relay {
         let addresses = eventually("the relay listens", || {
             let addresses = announced(&process.stdout());
             let ended = addresses.len() < listeners && process.ended();
@@ -53,6 +57,11 @@ impl Relay {
 
     pub(crate) fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
+    }
+
+    /// Whether its process has ended.
+    pub(crate) fn ended(&mut self) -> bool {
+        self.process.ended()
     }
 
     pub(crate) fn process(&self) -> &Process {

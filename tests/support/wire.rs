@@ -168,7 +168,7 @@ impl Wire {
     }
 
     /// Some bytes of the body, at most `most`; none once it is over.
-    fn some(&mut self, most: usize) -> Vec<u8> {
+    pub(crate) fn some(&mut self, most: usize) -> Vec<u8> {
         loop {
             let left = match self.incoming {
                 Incoming::Over(_) => return Vec::new(),

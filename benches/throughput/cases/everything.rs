@@ -1,0 +1,85 @@
+//! Everything an operator can switch on, against the same relay with none of it: it must not be
+//! felt on the way of the bytes.
+
+use super::small::{self, VARIANTS};
+use super::started;
+use super::transfers::{Contest, MIB};
+use crate::Outcome;
+use crate::measure::median;
+use crate::options::Taste;
+use crate::peers::{Bench, Relay};
+use crate::table::{self, Report};
+use crate::transfer::{Load, Sample};
+use crate::wire::Framing;
+
+const OFF: &str = "rdv";
+const ON: &str = "rdv, everything on";
+
+/// The most it may cost, as a part of what the relay costs without.
+const MARGIN: f64 = 0.03;
+
+/// Flags, but for the log's place; limits are on, and far away.
+const FLAGS: [&str; 9] = [
+    "--admin-listen=127.0.0.1:0",
+    "--access-log-streams",
+    "--request-id",
+    "--early-instrumentation",
+    "--max-concurrent=1000000",
+    "--max-connections-per-address=1000000",
+    "--max-streams-per-address=1000000",
+    "--max-stream-bytes=1024GiB",
+    "--max-rate=1024GiB",
+];
+
+/// CPU for each GiB of one stream, and small exchanges per second.
+pub(crate) fn run(bench: &Bench, report: &mut Report) -> Outcome<()> {
+    let Some(both) = relays(bench, report) else { return Ok(()) };
+    let mut contest = Contest::from(both);
+    let length = bench.size(4096, 8) * MIB;
+    let load = Load { streams: 1, length, framing: Framing::Length, taste: Taste::Read };
+    contest.run(
+        bench,
+        report,
+        &format!("everything-on, {} MiB, reading sink", length / MIB),
+        &load,
+    );
+    let cpu = contest.ratio(ON, OFF, Sample::cpu_per_gib);
+    report.at_most("everything on / off: CPU for each GiB", cpu, 1.0 + MARGIN);
+
+    let count = bench.size(5000, 20);
+    let mut rows = Vec::new();
+    for variant in VARIANTS.into_iter().filter(|variant| !variant.upload_first) {
+        let mut rates = [const { Vec::new() }; 2];
+        let mut costs = [const { Vec::new() }; 2];
+        for _ in 0..bench.runs() {
+            let Some(both) = relays(bench, report) else { return Ok(()) };
+            for (index, mut relay) in both.into_iter().enumerate() {
+                let cost = small::measure(&mut relay, variant, count)?;
+                rates[index].push(cost.per_second);
+                costs[index].push(cost.cpu_us);
+            }
+        }
+        let ratio = median(rates[1].iter().copied()) / median(rates[0].iter().copied());
+        for (index, name) in [OFF, ON].into_iter().enumerate() {
+            rows.push(vec![
+                format!("{name}, {}", variant.name),
+                format!("{:.0}", median(rates[index].iter().copied())),
+                format!("{:.1}", median(costs[index].iter().copied())),
+            ]);
+        }
+        let what = format!("everything on / off: exchanges/s, {}", variant.name);
+        report.at_least(&what, Some(ratio), 1.0 - MARGIN);
+    }
+    let title = format!("everything-on, {count} exchanges of 1 KiB in sequence");
+    table::print(&title, &["exchange", "exchanges/s", "CPU µs each"], &rows);
+    Ok(())
+}
+
+/// One with nothing, one with everything.
+fn relays(bench: &Bench, report: &mut Report) -> Option<Vec<Relay>> {
+    let log = format!("--access-log={}", bench.scratch("access.log").display());
+    let flags: Vec<String> = FLAGS.iter().map(ToString::to_string).chain([log]).collect();
+    let off = started(bench.rdv_with(OFF, &[]), report)?;
+    let on = started(bench.rdv_with(ON, &flags), report)?;
+    Some(vec![off, on])
+}

@@ -1,0 +1,126 @@
+//! What keeps a transfer from being faster: two samples of its pace become a verdict. The reasons
+//! are docs/protocol.md's.
+
+use crate::rendezvous::pace::{Bottleneck, Limit, Sample, SocketFigures};
+use serde_json::{Value, json};
+use std::time::Duration;
+
+/// A path that delays by less than this is not said to have a queue: the receiver's round trip time
+/// has a granularity of a millisecond, and a busy machine adds one or two.
+const QUEUE_MIN_US: f64 = 3_000.0;
+
+/// Of what the peer's window was full for, the part of the busy time that speaks against the peer.
+const RWND_SHARE: u64 = 2;
+
+/// One segment out of order among so many speaks against the path.
+const OUT_OF_ORDER_SHARE: u64 = 100;
+
+/// Judges by what happened between two samples.
+pub fn judge(earlier: &Sample, later: &Sample) -> Bottleneck {
+    let mut bottleneck = Bottleneck {
+        limit: Limit::Source,
+        window: later.at.saturating_duration_since(earlier.at),
+        source_waited: later.waits.source.saturating_sub(earlier.waits.source),
+        destination_waited: later.waits.destination.saturating_sub(earlier.waits.destination),
+        source: later.source.since(&earlier.source),
+        destination: later.destination.since(&earlier.destination),
+    };
+    bottleneck.limit = if bottleneck.destination_waited > bottleneck.source_waited {
+        of_destination(&bottleneck.destination)
+    } else {
+        let squares = later.waits.source_squares - earlier.waits.source_squares;
+        let waited = bottleneck.source_waited.as_secs_f64();
+        let typical_wait_us = if waited > 0.0 { squares / waited * 1e6 } else { 0.0 };
+        of_source(&bottleneck.source, typical_wait_us)
+    };
+    bottleneck
+}
+
+/// The destination was waited for: does its program not read, or is the way to it slow? A kernel
+/// whose program does not read closes its window.
+fn of_destination(socket: &SocketFigures) -> Limit {
+    let closed = socket.peer_window_bytes < socket.segment_bytes;
+    let limited = socket.rwnd_limited_us > 0
+        && socket.rwnd_limited_us.saturating_mul(RWND_SHARE) >= socket.busy_us;
+    if closed || limited { Limit::Destination } else { Limit::NetworkOut }
+}
+
+/// The source was waited for: does its program not write, or is the way from it slow? A receiver
+/// cannot see what its peer has yet to send, so the path has to be proved: by segments that were
+/// lost or overtaken, or by a queue. With a queue, full segments come one close upon the other, yet
+/// each took longer than the pauses between them can explain.
+fn of_source(socket: &SocketFigures, typical_wait_us: f64) -> Limit {
+    let disorder = u64::from(socket.out_of_order_segments);
+    if disorder > 0 && disorder * OUT_OF_ORDER_SHARE >= u64::from(socket.segments_in) {
+        return Limit::NetworkIn;
+    }
+    let queue_us = f64::from(socket.receive_rtt_us) - f64::from(socket.min_rtt_us);
+    let queued = queue_us >= QUEUE_MIN_US.max(2.0 * typical_wait_us);
+    if full_segments(socket) && queued { Limit::NetworkIn } else { Limit::Source }
+}
+
+/// Whether the segments that came were three quarters full on average; a program that writes little
+/// at a time fills none.
+fn full_segments(socket: &SocketFigures) -> bool {
+    let full = u64::from(socket.segment_bytes) * u64::from(socket.segments_in);
+    socket.segments_in > 0 && socket.received_bytes.saturating_mul(4) >= full.saturating_mul(3)
+}
+
+/// The verdict as the status object shows it.
+pub(super) fn object(bottleneck: &Bottleneck) -> Value {
+    let Bottleneck { limit, window, source_waited, destination_waited, source, destination } =
+        bottleneck;
+    json!({
+        "side": name(*limit),
+        "window_ms": ms(*window),
+        "source": {
+            "waited_ms": ms(*source_waited),
+            "received_bytes": source.received_bytes,
+            "receive_rate_bytes_per_s": rate(source.received_bytes, *window),
+            "segments": source.segments_in,
+            "out_of_order_segments": source.out_of_order_segments,
+            "last_received_ms": source.last_received_ms,
+            "rtt_us": source.rtt_us,
+            "min_rtt_us": source.min_rtt_us,
+            "receive_rtt_us": source.receive_rtt_us,
+        },
+        "destination": {
+            "waited_ms": ms(*destination_waited),
+            "delivery_rate_bytes_per_s": destination.delivery_rate_bytes_per_s,
+            "segments": destination.segments_out,
+            "retransmits": destination.retransmits,
+            "rtt_us": destination.rtt_us,
+            "min_rtt_us": destination.min_rtt_us,
+            "congestion_window_segments": destination.congestion_window_segments,
+            "unacked_segments": destination.unacked_segments,
+            "unsent_bytes": destination.unsent_bytes,
+            "peer_window_bytes": destination.peer_window_bytes,
+            "busy_us": destination.busy_us,
+            "rwnd_limited_us": destination.rwnd_limited_us,
+            "sndbuf_limited_us": destination.sndbuf_limited_us,
+        },
+    })
+}
+
+/// How the verdict is called on the wire.
+pub fn name(limit: Limit) -> &'static str {
+    match limit {
+        Limit::Source => "source",
+        Limit::NetworkIn => "network_in",
+        Limit::NetworkOut => "network_out",
+        Limit::Destination => "destination",
+    }
+}
+
+fn ms(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Bytes a second; none in no time.
+fn rate(bytes: u64, window: Duration) -> u64 {
+    let per_s = u128::from(bytes) * 1_000_000 / window.as_micros().max(1);
+    u64::try_from(per_s).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,183 @@
+//! The verdicts, a case a line, and the members of their object.
+
+use super::*;
+use crate::rendezvous::Side;
+use crate::rendezvous::pace::Waits;
+use std::time::Instant;
+
+/// One second in which a side was waited for in pauses of so many milliseconds each.
+#[allow(clippy::disallowed_methods, reason = "a base for made-up times")]
+fn second(side: Option<Side>, pause_ms: u64) -> (Sample, Sample) {
+    let base = Instant::now();
+    let earlier = Sample::beginning(base);
+    let mut waits = Waits::new(base);
+    let mut at = base;
+    waits.turn(at, true, side);
+    for _ in 0..1000 / pause_ms {
+        at += Duration::from_millis(pause_ms);
+        waits.turn(at, true, side);
+    }
+    (earlier, Sample { at, waits, ..earlier })
+}
+
+/// A flow of 1 MB a second that no loss disturbs.
+fn flow() -> SocketFigures {
+    SocketFigures {
+        rtt_us: 20_000,
+        min_rtt_us: 20_000,
+        receive_rtt_us: 21_000,
+        segment_bytes: 1448,
+        segments_in: 700,
+        received_bytes: 1_000_000,
+        ..SocketFigures::default()
+    }
+}
+
+#[test]
+fn whoever_the_source_is_waited_for_by_is_told_from_the_path() {
+    let rows: [(&str, u64, SocketFigures, Limit); 10] = [
+        (
+            "nothing comes",
+            1000,
+            SocketFigures { segments_in: 0, received_bytes: 0, ..flow() },
+            Limit::Source,
+        ),
+        ("a paced program, full segments", 20, flow(), Limit::Source),
+        ("no pause, no queue", 1, flow(), Limit::Source),
+        ("a queue", 1, SocketFigures { receive_rtt_us: 60_000, ..flow() }, Limit::NetworkIn),
+        (
+            "a queue of a slow line: each segment takes long, several are under way",
+            100,
+            SocketFigures {
+                receive_rtt_us: 400_000,
+                segments_in: 10,
+                received_bytes: 14_480,
+                ..flow()
+            },
+            Limit::NetworkIn,
+        ),
+        (
+            "pauses of the program, which the round trip contains",
+            50,
+            SocketFigures { receive_rtt_us: 70_000, ..flow() },
+            Limit::Source,
+        ),
+        (
+            "small segments, whatever the round trip",
+            1,
+            SocketFigures { receive_rtt_us: 90_000, segments_in: 5_000, ..flow() },
+            Limit::Source,
+        ),
+        (
+            "segments lost",
+            20,
+            SocketFigures { out_of_order_segments: 40, ..flow() },
+            Limit::NetworkIn,
+        ),
+        (
+            "hardly any segment lost",
+            20,
+            SocketFigures { out_of_order_segments: 3, ..flow() },
+            Limit::Source,
+        ),
+        (
+            "loopback on a busy machine",
+            1,
+            SocketFigures { min_rtt_us: 30, receive_rtt_us: 2_000, ..flow() },
+            Limit::Source,
+        ),
+    ];
+    for (name, pause_ms, source, limit) in rows {
+        let (earlier, later) = second(Some(Side::Source), pause_ms);
+        assert_eq!(judge(&earlier, &Sample { source, ..later }).limit, limit, "{name}");
+    }
+}
+
+#[test]
+fn a_destination_that_does_not_read_is_told_from_the_path() {
+    let open = SocketFigures {
+        segment_bytes: 1448,
+        peer_window_bytes: 3_000_000,
+        busy_us: 1_000_000,
+        ..SocketFigures::default()
+    };
+    let rows: [(&str, SocketFigures, Limit); 7] = [
+        ("an open window", open, Limit::NetworkOut),
+        ("losses", SocketFigures { retransmits: 30, ..open }, Limit::NetworkOut),
+        (
+            "a send buffer too small",
+            SocketFigures { sndbuf_limited_us: 900_000, ..open },
+            Limit::NetworkOut,
+        ),
+        ("a closed window", SocketFigures { peer_window_bytes: 0, ..open }, Limit::Destination),
+        (
+            "a window of less than a segment",
+            SocketFigures { peer_window_bytes: 1000, ..open },
+            Limit::Destination,
+        ),
+        (
+            "a window full half of the time",
+            SocketFigures { rwnd_limited_us: 500_000, ..open },
+            Limit::Destination,
+        ),
+        (
+            "a window full now and then",
+            SocketFigures { rwnd_limited_us: 100_000, ..open },
+            Limit::NetworkOut,
+        ),
+    ];
+    for (name, destination, limit) in rows {
+        let (earlier, later) = second(Some(Side::Destination), 10);
+        assert_eq!(judge(&earlier, &Sample { destination, ..later }).limit, limit, "{name}");
+    }
+}
+
+#[test]
+fn what_was_before_the_earlier_sample_does_not_count() {
+    let old = SocketFigures {
+        segment_bytes: 1448,
+        peer_window_bytes: 60_000,
+        busy_us: 9_000_000,
+        rwnd_limited_us: 9_000_000,
+        ..SocketFigures::default()
+    };
+    let (earlier, later) = second(Some(Side::Destination), 10);
+    let earlier = Sample { destination: old, ..earlier };
+    let destination = SocketFigures { busy_us: 10_000_000, ..old };
+    let bottleneck = judge(&earlier, &Sample { destination, ..later });
+    assert_eq!(bottleneck.limit, Limit::NetworkOut);
+    assert_eq!(
+        (bottleneck.destination.busy_us, bottleneck.destination.rwnd_limited_us),
+        (1_000_000, 0)
+    );
+    assert_eq!(
+        (bottleneck.window, bottleneck.destination_waited),
+        (Duration::from_secs(1), Duration::from_secs(1))
+    );
+}
+
+#[test]
+fn without_any_wait_there_is_still_a_verdict() {
+    let (earlier, later) = second(None, 10);
+    assert_eq!(judge(&earlier, &later).limit, Limit::Source);
+    assert_eq!(judge(&earlier, &earlier).limit, Limit::Source, "in no time");
+}
+
+#[test]
+fn the_object_names_the_side_and_shows_rates() {
+    let (earlier, later) = second(Some(Side::Source), 10);
+    let object = object(&judge(&earlier, &Sample { source: flow(), ..later }));
+    assert_eq!(object["side"], "source");
+    assert_eq!(object["window_ms"], 1000);
+    assert_eq!(object["source"]["waited_ms"], 1000);
+    assert_eq!(object["source"]["receive_rate_bytes_per_s"], 1_000_000);
+    assert_eq!(object["destination"]["waited_ms"], 0);
+    for (limit, word) in [
+        (Limit::Source, "source"),
+        (Limit::NetworkIn, "network_in"),
+        (Limit::NetworkOut, "network_out"),
+        (Limit::Destination, "destination"),
+    ] {
+        assert_eq!(name(limit), word);
+    }
+}

@@ -1,0 +1,128 @@
+//! A stream that nobody joined fully, as one process hands it to the next: one line of JSON. Its
+//! members are those of the bodies it was made from, and are read by the same rules.
+
+use super::{creation, report};
+use crate::rendezvous::{Given, Headers, Report};
+use serde_json::{Map, Value, json};
+use std::net::IpAddr;
+use std::time::Duration;
+use uuid::Uuid;
+
+/// A stream on its way.
+#[derive(Debug, PartialEq)]
+pub struct Moved {
+    /// Its identifier.
+    pub id: Uuid,
+    /// When it was created, in milliseconds since 1970.
+    pub created_wall_ms: i64,
+    /// How much of its waiting time is over.
+    pub waited: Duration,
+    /// The address it counts for.
+    pub creator: Option<IpAddr>,
+    /// The header fields its creator asked for.
+    pub headers: Option<Box<Headers>>,
+    /// The report that waits for whoever connects first.
+    pub report: Option<Report>,
+}
+
+/// Writes one line; `waited`: how much of its waiting time is over.
+pub fn write(Given { stream, creator }: &Given, waited: Duration) -> String {
+    let mut members = Map::new();
+    members.insert("id".into(), stream.id().to_string().into());
+    members.insert("created_ms".into(), stream.created_wall_ms().into());
+    let waited_ms = u64::try_from(waited.as_millis()).unwrap_or(u64::MAX);
+    members.insert("waited_ms".into(), waited_ms.into());
+    if let Some(creator) = creator {
+        members.insert("creator".into(), creator.to_string().into());
+    }
+    if let Some(headers) = stream.headers() {
+        members.insert("download_headers".into(), headers.download.clone().into());
+        members.insert("upload_headers".into(), headers.upload.clone().into());
+    }
+    if let Some(Report { status, name, message }) = stream.pending_report() {
+        let report = json!({ "http_status": status, "name": name, "message": message });
+        members.insert("report".into(), report);
+    }
+    format!("{}\n", Value::Object(members))
+}
+
+/// Reads one line; `None` if it is none of [`write`]'s.
+pub fn read(line: &str) -> Option<Moved> {
+    let members: Map<String, Value> = serde_json::from_str(line).ok()?;
+    let report = match members.get("report") {
+        Some(value) => Some(report::parse(value.to_string().as_bytes()).ok()?),
+        None => None,
+    };
+    let creator = match members.get("creator") {
+        Some(value) => Some(value.as_str()?.parse().ok()?),
+        None => None,
+    };
+    Some(Moved {
+        creator,
+        id: members.get("id")?.as_str()?.parse().ok()?,
+        created_wall_ms: members.get("created_ms")?.as_i64()?,
+        waited: Duration::from_millis(members.get("waited_ms")?.as_u64()?),
+        headers: creation::parse(line.as_bytes()).ok()?,
+        report,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rendezvous::{Limits, Now, Registry};
+    use std::time::Instant;
+
+    #[test]
+    #[allow(clippy::disallowed_methods, reason = "a base for made-up times")]
+    fn what_is_written_is_read() {
+        let minute = Duration::from_mins(1);
+        let limits = Limits { streams: 9, streams_per_address: 3, ttl: minute, retention: minute };
+        let now = Now { monotonic: Instant::now(), wall_ms: 1_700_000_000_123 };
+        let waited = Duration::from_millis(1500);
+        let fields = br#"{"download_headers":{"X-B":1,"X-A":"\"q\""},"upload_headers":{"Y":true}}"#;
+        let headers = creation::parse(fields).unwrap();
+        let creator = "192.0.2.7".parse().unwrap();
+        let report = Report { status: 418, name: "Tea".into(), message: "two\nlines".into() };
+        for (name, headers, report) in [
+            ("bare", None, None),
+            ("headers", headers.clone(), None),
+            ("report", None, Some(report.clone())),
+            ("both", headers, Some(report)),
+        ] {
+            let mut registry = Registry::new(limits);
+            let id = Uuid::from_u128(7);
+            registry.create(id, headers.clone(), creator, now).unwrap();
+            if let Some(report) = report.clone() {
+                let _ = registry.report(id, report, now);
+            }
+            let given = registry.give_away_waiting();
+            let line = write(&given[0], waited);
+            assert_eq!(line.find('\n'), Some(line.len() - 1), "{name}: one line");
+            let created_wall_ms = now.wall_ms;
+            let moved =
+                Moved { id, created_wall_ms, waited, creator: Some(creator), headers, report };
+            assert_eq!(read(&line), Some(moved), "{name}");
+        }
+    }
+
+    #[test]
+    fn what_nobody_wrote_is_not_read() {
+        let id = Uuid::nil();
+        for (name, line) in [
+            ("empty", String::new()),
+            ("no object", "[]".into()),
+            ("cut", format!(r#"{{"id":"{id}","created_ms":1,"waited_m"#)),
+            ("no time", format!(r#"{{"id":"{id}","created_ms":1}}"#)),
+            ("no identifier", r#"{"id":"x","created_ms":1,"waited_ms":1}"#.into()),
+            (
+                "a header the wire cannot carry",
+                format!(
+                    r#"{{"id":"{id}","created_ms":1,"waited_ms":1,"upload_headers":{{"a b":1}}}}"#
+                ),
+            ),
+        ] {
+            assert_eq!(read(&line), None, "{name}");
+        }
+    }
+}

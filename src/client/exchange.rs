@@ -1,0 +1,108 @@
+//! One request to an operator's address, and its whole answer.
+
+use crate::http::body::BodyDecoder;
+use crate::http::framing::Framing;
+use crate::ops::AdminAddress;
+use std::io::{self, Read, Write};
+use std::net::TcpStream;
+use std::os::unix::net::UnixStream;
+use std::time::Duration;
+
+/// How long the relay may take for each step of an answer.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What the relay said.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub status: u16,
+    pub body: Vec<u8>,
+}
+
+/// Asks, and reads the answer to its end.
+///
+/// # Errors
+/// One line: what could not be done.
+pub(super) fn exchange(address: &AdminAddress, method: &str, path: &str) -> Result<Answer, String> {
+    let request = format!(
+        "{method} {path} HTTP/1.1\r\nHost: rdv\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+    );
+    let received = match address {
+        AdminAddress::Unix(path) => UnixStream::connect(path).and_then(|socket| {
+            socket.set_read_timeout(Some(PATIENCE))?;
+            socket.set_write_timeout(Some(PATIENCE))?;
+            converse(socket, &request)
+        }),
+        AdminAddress::Tcp(address) => {
+            TcpStream::connect_timeout(address, PATIENCE).and_then(|socket| {
+                socket.set_read_timeout(Some(PATIENCE))?;
+                socket.set_write_timeout(Some(PATIENCE))?;
+                converse(socket, &request)
+            })
+        }
+    };
+    let received = received.map_err(|error| {
+        format!("{address}: {error}; does the relay run, with --admin-listen {address}?")
+    })?;
+    read(&received).ok_or_else(|| format!("{address}: the answer is no whole HTTP response"))
+}
+
+fn converse(mut socket: impl Read + Write, request: &str) -> io::Result<Vec<u8>> {
+    socket.write_all(request.as_bytes())?;
+    let mut received = Vec::new();
+    socket.read_to_end(&mut received)?;
+    Ok(received)
+}
+
+/// The answer, if all of it is there.
+fn read(received: &[u8]) -> Option<Answer> {
+    let mut fields = [httparse::EMPTY_HEADER; 32];
+    let mut head = httparse::Response::new(&mut fields);
+    let httparse::Status::Complete(end) = head.parse(received).ok()? else { return None };
+    let field = |name: &str| {
+        let field = head.headers.iter().find(|field| field.name.eq_ignore_ascii_case(name))?;
+        std::str::from_utf8(field.value).ok()
+    };
+    let framing = match field("Content-Length") {
+        Some(length) => Framing::Length(length.parse().ok()?),
+        None if field("Transfer-Encoding").is_some() => Framing::Chunked,
+        None => Framing::Length(0),
+    };
+    let status = head.code?;
+    let behind = &received[end..];
+    let mut decoder = BodyDecoder::new(framing);
+    let mut pieces = Vec::new();
+    decoder.received(behind, &mut pieces).ok()?;
+    decoder.is_over().then(|| {
+        let body = pieces.iter().flat_map(|piece| &behind[piece.clone()]).copied().collect();
+        Answer { status, body }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_is_whole_or_none() {
+        for (name, text, body) in [
+            ("a length", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi", Some("hi")),
+            (
+                "chunks",
+                "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nh\r\n1\r\ni\r\n0\r\n\r\n",
+                Some("hi"),
+            ),
+            ("nothing", "HTTP/1.1 204 No Content\r\n\r\n", Some("")),
+            ("too short", "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nhi", None),
+            (
+                "no last chunk",
+                "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nh\r\n",
+                None,
+            ),
+            ("no head", "HTTP/1.1 200 OK\r\n", None),
+            ("no HTTP", "SSH-2.0\r\n\r\n", None),
+        ] {
+            let got = read(text.as_bytes()).map(|answer| answer.body);
+            assert_eq!(got.as_deref(), body.map(str::as_bytes), "{name}");
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! Whether an address to listen on is free, and who has it if not.
+
+use crate::ops::doctor::network::Port;
+use nix::errno::Errno;
+use socket2::{Domain, Protocol, Socket, Type};
+use std::io::{self, Read, Write};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
+use std::time::Duration;
+
+/// A relay answers a ping in far less.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// The answers that are asked for are smaller.
+const ANSWER_MAX: u64 = 4096;
+
+/// Binds as a relay does, but never listens, so that nobody is connected to a doctor.
+pub(super) fn look(address: SocketAddr) -> Port {
+    let Err(error) = bind(address) else { return Port::Free };
+    match error.raw_os_error().map(Errno::from_raw) {
+        Some(Errno::EADDRINUSE) => version(address).map_or(Port::Taken, Port::Served),
+        Some(Errno::EACCES | Errno::EPERM) => Port::Forbidden,
+        Some(Errno::EADDRNOTAVAIL) => Port::Foreign,
+        Some(_) | None => Port::Fails(error.to_string()),
+    }
+}
+
+fn bind(address: SocketAddr) -> io::Result<()> {
+    let domain = Domain::for_address(address);
+    let socket = Socket::new(domain, Type::STREAM.cloexec(), Some(Protocol::TCP))?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())
+}
+
+/// The version of the relay that listens there; `None` for anything else.
+fn version(address: SocketAddr) -> Option<String> {
+    (ask(address, "/ping")?.trim() == "pong").then_some(())?;
+    let about: serde_json::Value = serde_json::from_str(&ask(address, "/version")?).ok()?;
+    (about["name"] == env!("CARGO_PKG_NAME")).then_some(())?;
+    Some(about["version"].as_str()?.to_owned())
+}
+
+/// The body of the answer, if it is 200.
+fn ask(address: SocketAddr, path: &str) -> Option<String> {
+    let mut socket = TcpStream::connect_timeout(&reachable(address), PATIENCE).ok()?;
+    socket.set_read_timeout(Some(PATIENCE)).ok()?;
+    socket.set_write_timeout(Some(PATIENCE)).ok()?;
+    socket.write_all(format!("GET {path} HTTP/1.0\r\n\r\n").as_bytes()).ok()?;
+    let mut answer = String::new();
+    socket.take(ANSWER_MAX).read_to_string(&mut answer).ok()?;
+    let (head, body) = answer.split_once("\r\n\r\n")?;
+    (head.split(' ').nth(1) == Some("200")).then(|| body.to_owned())
+}
+
+/// Where a listener on all addresses can be reached.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    let ip = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip @ (IpAddr::V4(_) | IpAddr::V6(_)) => ip,
+    };
+    SocketAddr::new(ip, address.port())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::TcpListener;
+
+    #[test]
+    fn a_free_port_is_free_and_a_foreign_address_foreign() {
+        assert_eq!(look("127.0.0.1:0".parse().unwrap()), Port::Free);
+        // TEST-NET-1, RFC 5737: nobody has it.
+        assert_eq!(look("192.0.2.1:0".parse().unwrap()), Port::Foreign);
+    }
+
+    #[test]
+    fn a_port_of_something_else_is_taken() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let server = std::thread::spawn(move || {
+            let (mut peer, _) = listener.accept().unwrap();
+            let _ = peer.read(&mut [0; 1024]).unwrap();
+            peer.write_all(b"HTTP/1.0 200 OK\r\n\r\nsomething else\n").unwrap();
+        });
+        assert_eq!(look(address), Port::Taken);
+        server.join().unwrap();
+    }
+}

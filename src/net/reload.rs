@@ -1,0 +1,99 @@
+//! Reading the configuration again while the relay runs (`SIGHUP`). Files are read by a thread of
+//! their own, so that a slow disk stops nobody; the loop is woken when it is done.
+
+use super::event_loop::EventLoop;
+use super::{budget, relay::Relay};
+use crate::ops::{Configuration, Settings, Sources};
+use mio::{Registry, Token, Waker};
+use std::io;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+
+/// What reading led to.
+type Reading = Result<Configuration, String>;
+
+/// The sources of the configuration, and readings on their way.
+#[derive(Debug)]
+pub(super) struct Reloader {
+    sources: Sources,
+    waker: Arc<Waker>,
+    sender: Sender<Reading>,
+    readings: Receiver<Reading>,
+    /// A thread is reading.
+    reading: bool,
+    /// It has to be read once more after that.
+    again: bool,
+}
+
+impl Reloader {
+    /// Reads nothing yet; `token` will tell of readings.
+    ///
+    /// # Errors
+    /// What eventfd(2) or `epoll_ctl`(2) say.
+    pub fn new(sources: Sources, registry: &Registry, token: Token) -> io::Result<Self> {
+        let waker = Arc::new(Waker::new(registry, token)?);
+        let (sender, readings) = channel();
+        Ok(Self { sources, waker, sender, readings, reading: false, again: false })
+    }
+
+    /// Reads the configuration again; one reading at a time.
+    pub fn start(&mut self) {
+        if self.reading {
+            self.again = true;
+            return;
+        }
+        let (sources, waker, sender) =
+            (self.sources.clone(), self.waker.clone(), self.sender.clone());
+        let thread = std::thread::Builder::new().name("reload".into()).spawn(move || {
+            // Nobody listens any more when the relay has ended.
+            let _ = sender.send(sources.read());
+            let _ = waker.wake();
+        });
+        match thread {
+            Ok(_) => self.reading = true,
+            Err(error) => log::error!("the configuration was not read again: {error}"),
+        }
+    }
+
+    /// The reading that is done, if one is.
+    fn take(&mut self) -> Option<Reading> {
+        let reading = self.readings.try_recv().ok()?;
+        self.reading = false;
+        if std::mem::take(&mut self.again) {
+            self.start();
+        }
+        Some(reading)
+    }
+}
+
+impl EventLoop {
+    /// Puts what was read in force, as far as that can be done.
+    pub(super) fn finish_reload(&mut self) {
+        let Some(reading) = self.reloader.take() else { return };
+        let done = reading.and_then(|newer| self.configuration.reload(newer));
+        let changes = match done {
+            Ok(changes) => changes,
+            Err(why) => return log::error!("the configuration stays as it is: {why}"),
+        };
+        self.relay.reconfigure(self.configuration.settings.clone());
+        if !changes.kept.is_empty() {
+            log::warn!("these settings need a restart: {}", changes.kept.join(", "));
+        }
+        if changes.applied.is_empty() {
+            log::info!("the configuration was read again; nothing new is in force");
+        } else {
+            log::info!("the configuration was read again; new: {}", changes.applied.join(", "));
+        }
+    }
+}
+
+impl Relay {
+    /// New limits and times hold for what begins from now on.
+    fn reconfigure(&mut self, settings: Settings) {
+        let budget = budget::claim(settings.max_connections, budget::others(&settings));
+        self.max_connections = budget.max_connections;
+        self.head_limits = Self::head_limits(&settings);
+        self.registry.set_limits(Self::stream_limits(&settings));
+        self.settings = settings;
+    }
+}

@@ -1,0 +1,153 @@
+//! What the kernel knows of a connection (`TCP_INFO`, tcp(7)), without unsafe code.
+
+use crate::rendezvous::pace::SocketFigures;
+use nix::getsockopt_impl;
+use nix::libc;
+use nix::sys::socket::{getsockopt, sockopt::GetStruct};
+use nix::sys::utsname;
+use std::os::fd::AsFd;
+use std::sync::LazyLock;
+
+/// The beginning of `struct tcp_info` (linux/tcp.h), up to what Linux 5.4 has; later kernels have
+/// more behind it. The libc crate's is shorter where glibc's is.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+struct TcpInfo {
+    _state_to_bit_fields: [u8; 8],
+    _rto_ato: [u32; 2],
+    snd_mss: u32,
+    _rcv_mss: u32,
+    unacked: u32,
+    _sacked_to_fackets: [u32; 4],
+    _last_sent: [u32; 2],
+    last_data_recv: u32,
+    _last_ack_recv_pmtu_ssthresh: [u32; 3],
+    rtt: u32,
+    _rttvar_ssthresh: [u32; 2],
+    snd_cwnd: u32,
+    _advmss_reordering: [u32; 2],
+    rcv_rtt: u32,
+    _rcv_space: u32,
+    total_retrans: u32,
+    _pacing_rates_bytes_acked: [u64; 3],
+    bytes_received: u64,
+    _segs: [u32; 2],
+    notsent_bytes: u32,
+    min_rtt: u32,
+    data_segs_in: u32,
+    data_segs_out: u32,
+    delivery_rate: u64,
+    busy_time: u64,
+    rwnd_limited: u64,
+    sndbuf_limited: u64,
+    _delivered: [u32; 2],
+    _bytes_sent_retrans: [u64; 2],
+    _dsack_dups_reord_seen: [u32; 2],
+    rcv_ooopack: u32,
+    snd_wnd: u32,
+}
+
+#[derive(Clone, Copy)]
+struct Info;
+getsockopt_impl!(Info, libc::IPPROTO_TCP, libc::TCP_INFO, TcpInfo, GetStruct<TcpInfo>);
+
+/// Whether the kernel fills all of [`TcpInfo`]; nix panics if it does not.
+static KERNEL_KNOWS: LazyLock<bool> = LazyLock::new(|| {
+    let release = utsname::uname().ok().map(|name| name.release().to_string_lossy().into_owned());
+    release.is_some_and(|release| knows(&release))
+});
+
+/// Whether a kernel of this release, such as `6.1.0-13-amd64`, is 5.4 or later.
+fn knows(release: &str) -> bool {
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(str::parse::<u32>);
+    match (numbers.next(), numbers.next()) {
+        (Some(Ok(major)), Some(Ok(minor))) => (major, minor) >= (5, 4),
+        _ => false,
+    }
+}
+
+/// What the kernel says of a TCP socket; `None` from kernels before Linux 5.4.
+pub(super) fn figures(socket: &impl AsFd) -> Option<SocketFigures> {
+    if !*KERNEL_KNOWS {
+        return None;
+    }
+    let info = getsockopt(socket, Info).ok()?;
+    Some(SocketFigures {
+        rtt_us: info.rtt,
+        min_rtt_us: info.min_rtt,
+        receive_rtt_us: info.rcv_rtt,
+        segment_bytes: info.snd_mss,
+        congestion_window_segments: info.snd_cwnd,
+        unacked_segments: info.unacked,
+        unsent_bytes: info.notsent_bytes,
+        peer_window_bytes: info.snd_wnd,
+        last_received_ms: info.last_data_recv,
+        delivery_rate_bytes_per_s: info.delivery_rate,
+        segments_in: info.data_segs_in,
+        segments_out: info.data_segs_out,
+        retransmits: info.total_retrans,
+        out_of_order_segments: info.rcv_ooopack,
+        received_bytes: info.bytes_received,
+        busy_us: info.busy_time,
+        rwnd_limited_us: info.rwnd_limited,
+        sndbuf_limited_us: info.sndbuf_limited,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{Read, Write};
+    use std::mem::{offset_of, size_of};
+    use std::net::{TcpListener, TcpStream};
+
+    #[test]
+    fn the_members_lie_where_the_kernel_puts_them() {
+        assert_eq!(offset_of!(TcpInfo, snd_mss), 16);
+        assert_eq!(offset_of!(TcpInfo, unacked), 24);
+        assert_eq!(
+            offset_of!(TcpInfo, last_data_recv),
+            offset_of!(libc::tcp_info, tcpi_last_data_recv)
+        );
+        assert_eq!(offset_of!(TcpInfo, rtt), offset_of!(libc::tcp_info, tcpi_rtt));
+        assert_eq!(offset_of!(TcpInfo, snd_cwnd), offset_of!(libc::tcp_info, tcpi_snd_cwnd));
+        assert_eq!(offset_of!(TcpInfo, rcv_rtt), offset_of!(libc::tcp_info, tcpi_rcv_rtt));
+        assert_eq!(offset_of!(TcpInfo, total_retrans), 100);
+        assert_eq!(offset_of!(TcpInfo, bytes_received), 128);
+        assert_eq!(offset_of!(TcpInfo, notsent_bytes), 144);
+        assert_eq!(offset_of!(TcpInfo, delivery_rate), 160);
+        assert_eq!(offset_of!(TcpInfo, rcv_ooopack), 224);
+        assert_eq!(size_of::<TcpInfo>(), 232);
+    }
+
+    #[test]
+    fn a_connection_over_loopback_has_plausible_figures() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (mut server, _) = listener.accept().unwrap();
+        client.write_all(&[7; 1000]).unwrap();
+        server.read_exact(&mut [0; 1000]).unwrap();
+        let (Some(sent), Some(received)) = (figures(&client), figures(&server)) else {
+            return println!("skipped: this kernel is older than Linux 5.4");
+        };
+        assert_eq!((received.received_bytes, received.segments_in), (1000, 1));
+        assert_eq!((sent.segments_out, sent.retransmits, sent.unsent_bytes), (1, 0, 0));
+        assert!(sent.segment_bytes >= 536 && sent.peer_window_bytes > 1000, "{sent:?}");
+        assert!(sent.min_rtt_us < 10_000_000 && sent.congestion_window_segments > 0, "{sent:?}");
+    }
+
+    #[test]
+    fn releases_before_5_4_are_not_asked() {
+        for (release, known) in [
+            ("6.18.44-fc-v595", true),
+            ("5.4.0-1-amd64", true),
+            ("5.10", true),
+            ("5.3.18", false),
+            ("4.4.0", false),
+            ("", false),
+            ("unknown", false),
+        ] {
+            assert_eq!(knows(release), known, "{release}");
+        }
+    }
+}

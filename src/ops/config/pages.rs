@@ -1,0 +1,111 @@
+//! The table of settings as text: what is in force, the reference page, a commented sample file.
+
+use super::table::{Key, keys};
+use super::{Configuration, NEEDS_RESTART};
+use std::fmt::Write as _;
+
+/// What is in force and where each value came from, as a file that would say the same.
+pub fn print(configuration: &Configuration) -> String {
+    let mut page = String::new();
+    for key in keys() {
+        let given = configuration.given.get(key.name());
+        let values = given.map_or_else(|| key.defaults(), |given| given.values.clone());
+        let origin = given.map_or_else(|| "default".to_owned(), |given| given.origin.to_string());
+        match (values.is_empty(), key.repeats()) {
+            (true, false) => _ = writeln!(page, "# {} is not set", key.name()),
+            _ => _ = writeln!(page, "{} = {}  # {origin}", key.name(), toml_value(&key, &values)),
+        }
+    }
+    page
+}
+
+/// The reference page, in Markdown.
+pub fn reference() -> String {
+    let mut page = String::from(REFERENCE_HEAD);
+    let mut group = String::new();
+    for key in keys() {
+        if key.group() != group {
+            key.group().clone_into(&mut group);
+            let _ = write!(
+                page,
+                "\n## {group}\n\n| setting | value | default | |\n|---|---|---|---|\n"
+            );
+        }
+        let defaults = key.defaults();
+        let defaults: Vec<_> =
+            defaults.iter().map(|text| format!("`{}`", text.escape_default())).collect();
+        let mut help = key.help().replace('|', "\\|");
+        if NEEDS_RESTART.contains(&key.name()) {
+            help.push_str("; needs a restart");
+        }
+        let _ = writeln!(
+            page,
+            "| `{}` | {} | {} | {help} |",
+            key.name(),
+            key.placeholder().replace('|', "\\|"),
+            defaults.join(", ")
+        );
+    }
+    page
+}
+
+/// A file with every setting at its default, commented out.
+pub fn sample() -> String {
+    let mut page = String::from(SAMPLE_HEAD);
+    let mut group = String::new();
+    for key in keys() {
+        if key.group() != group {
+            key.group().clone_into(&mut group);
+            let _ = write!(page, "\n## {group}\n");
+        }
+        let _ = write!(page, "\n# {} ({})\n", key.help(), key.placeholder());
+        let defaults = key.defaults();
+        let value = if defaults.is_empty() && !key.repeats() {
+            "\"\"".to_owned()
+        } else {
+            toml_value(&key, &defaults)
+        };
+        let _ = writeln!(page, "#{} = {value}", key.name());
+    }
+    page
+}
+
+fn toml_value(key: &Key, values: &[String]) -> String {
+    let one = |text: &String| {
+        if key.is_switch() || text.parse::<u64>().is_ok() {
+            text.clone()
+        } else {
+            // JSON's strings are TOML's.
+            serde_json::Value::from(text.as_str()).to_string()
+        }
+    };
+    let values: Vec<String> = values.iter().map(one).collect();
+    if key.repeats() { format!("[{}]", values.join(", ")) } else { values.concat() }
+}
+
+const REFERENCE_HEAD: &str = "\
+# Settings
+
+<!-- Made from the program's own table: `rdv print-config --reference`. A test compares the two. -->
+
+Each setting can be given in three ways; the first that says something wins:
+
+1. as a flag, `--idle-timeout 1h`;
+2. in the environment, `RDV_IDLE_TIMEOUT=1h`; several values are separated by commas;
+3. in a TOML file, `idle-timeout = \"1h\"`; several values are a list, `listen = [\"127.0.0.1:80\", \"[::1]:80\"]`.
+
+The file is the one named by `--config` or `RDV_CONFIG`, else `/etc/rdv/rdv.toml` if it is there. A commented one with
+every setting is [deploy/rdv.toml](../deploy/rdv.toml). `rdv check-config` reads them all and says what is wrong;
+`rdv print-config` shows what is in force and where it came from. `SIGHUP` reads them again: what needs a restart keeps
+its value, and says so; a file that is wrong changes nothing.
+
+Times are written `250ms`, `60s`, `10m`, `6h`; sizes in bytes, or `64KiB`, `1MiB`; switches `true` or `false` (as a flag,
+the name alone is `true`).
+";
+
+const SAMPLE_HEAD: &str = "\
+# Settings of rdv: /etc/rdv/rdv.toml. Every line that begins with #name is a default;
+# remove the # to change it. `rdv check-config` says what is wrong, `systemctl reload rdv` (SIGHUP)
+# puts changes in force, but for addresses, pipes and sockets, which need a restart.
+# Times: 250ms, 60s, 10m, 6h. Sizes: bytes, or 64KiB, 1MiB. Flags and RDV_* variables come first.
+";

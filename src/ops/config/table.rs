@@ -1,0 +1,191 @@
+//! The one table of settings, read off the flags' definitions: names, values, defaults, help.
+
+use super::{Given, Layer, Origin};
+use crate::ops::Settings;
+use clap::error::ErrorKind;
+use clap::parser::ValueSource;
+use clap::{Arg, ArgAction, ArgMatches, Args, Command};
+use std::error::Error as _;
+use std::ffi::{OsStr, OsString};
+
+/// What the names of our environment variables begin with.
+const PREFIX: &str = "RDV_";
+
+/// A name that is wrong in so many letters is still taken for misspelt.
+const MISSPELT: usize = 2;
+
+/// One setting.
+#[derive(Clone, Debug)]
+pub struct Key(Arg);
+
+impl Key {
+    /// As in `--name` and in files.
+    pub fn name(&self) -> &str {
+        self.0.get_long().unwrap_or_default()
+    }
+
+    /// The name of its environment variable.
+    pub fn variable(&self) -> String {
+        format!("{PREFIX}{}", self.name().replace('-', "_").to_ascii_uppercase())
+    }
+
+    /// Whether several values may be given.
+    pub fn repeats(&self) -> bool {
+        matches!(self.0.get_action(), ArgAction::Append)
+    }
+
+    /// Whether it is on or off.
+    pub fn is_switch(&self) -> bool {
+        self.placeholder() == "BOOL"
+    }
+
+    /// What stands for the value in help: its unit or shape.
+    pub fn placeholder(&self) -> String {
+        let names = self.0.get_value_names().unwrap_or_default();
+        names.first().map(ToString::to_string).unwrap_or_default()
+    }
+
+    /// Its values when nobody gives one.
+    pub fn defaults(&self) -> Vec<String> {
+        self.0.get_default_values().iter().map(|text| text.to_string_lossy().into_owned()).collect()
+    }
+
+    /// What it means.
+    pub fn help(&self) -> String {
+        self.0.get_help().map(ToString::to_string).unwrap_or_default()
+    }
+
+    /// The group it stands in.
+    pub fn group(&self) -> &str {
+        self.0.get_help_heading().unwrap_or("The relay")
+    }
+
+    /// Refuses values that the flag would refuse.
+    ///
+    /// # Errors
+    /// What would be right.
+    pub fn check(&self, values: &[String]) -> Result<(), String> {
+        if values.len() != 1 && !self.repeats() {
+            return Err("expected one value".into());
+        }
+        let command = bare().arg(self.0.clone());
+        let arguments = values.iter().map(|value| format!("--{}={value}", self.name()));
+        match command.try_get_matches_from(arguments) {
+            Ok(_) => Ok(()),
+            Err(error) => Err(why(&error)),
+        }
+    }
+}
+
+/// All settings, in the order of the help.
+pub fn keys() -> Vec<Key> {
+    let command = Settings::augment_args(bare());
+    command.get_arguments().filter(|arg| arg.get_long().is_some()).cloned().map(Key).collect()
+}
+
+/// The setting of this name.
+///
+/// # Errors
+/// What it is likely to have meant.
+pub fn key(name: &str) -> Result<Key, String> {
+    let keys = keys();
+    if let Some(key) = keys.iter().find(|key| key.name() == name) {
+        return Ok(key.clone());
+    }
+    let wanted = name.replace('_', "-").to_ascii_lowercase();
+    Err(match nearest(&keys, &wanted) {
+        Some(key) => format!("there is no such setting; did you mean {}?", key.name()),
+        None => "there is no such setting; 'rdv print-config' lists all".into(),
+    })
+}
+
+/// The setting that a name which is none is likely to have meant.
+fn nearest<'k>(keys: &'k [Key], name: &str) -> Option<&'k Key> {
+    let distance = |key: &Key| strsim::damerau_levenshtein(key.name(), name);
+    keys.iter().min_by_key(|key| distance(key)).filter(|key| distance(key) <= MISSPELT)
+}
+
+/// Whether an environment variable may be meant for this program.
+pub fn is_ours(name: &OsStr) -> bool {
+    name.as_encoded_bytes().starts_with(PREFIX.as_bytes())
+}
+
+/// What environment variables say; those that repeat separate their values by commas. Of others
+/// with our prefix only those are refused that look misspelt: container platforms set variables
+/// named after services (`RDV_PORT`).
+///
+/// # Errors
+/// The variable, and what would be right.
+pub fn environment(variables: &[(OsString, OsString)]) -> Result<Layer, String> {
+    let keys = keys();
+    let mut layer = Layer::new();
+    for (name, value) in variables {
+        let name = name.to_string_lossy().into_owned();
+        let text = value.to_str().ok_or_else(|| format!("{name}: expected UTF-8"))?;
+        let Some(key) = keys.iter().find(|key| key.variable() == name) else {
+            let plain = name.trim_start_matches(PREFIX).replace('_', "-").to_ascii_lowercase();
+            match nearest(&keys, &plain) {
+                Some(key) => return Err(format!("{name}: did you mean {}?", key.variable())),
+                None => continue,
+            }
+        };
+        let values: Vec<String> = if key.repeats() {
+            text.split(',').map(|part| part.trim().to_owned()).collect()
+        } else {
+            vec![text.to_owned()]
+        };
+        key.check(&values).map_err(|why| format!("{name}={text}: {why}"))?;
+        let given = Given { values, origin: Origin::Environment(name) };
+        layer.insert(key.name().to_owned(), given);
+    }
+    Ok(layer)
+}
+
+/// What the command line says.
+pub fn flags(matches: &ArgMatches) -> Layer {
+    let mut layer = Layer::new();
+    for Key(arg) in keys() {
+        let id = arg.get_id().as_str();
+        if matches.value_source(id) != Some(ValueSource::CommandLine) {
+            continue;
+        }
+        let raw = matches.get_raw(id).into_iter().flatten();
+        let values = raw.map(|text| text.to_string_lossy().into_owned()).collect();
+        let given = Given { values, origin: Origin::Flag };
+        layer.insert(arg.get_long().unwrap_or_default().to_owned(), given);
+    }
+    layer
+}
+
+/// Reads the texts of a layer as flags.
+///
+/// # Errors
+/// One line.
+pub fn parse(given: &Layer) -> Result<ArgMatches, String> {
+    let command = Settings::augment_args(bare());
+    let arguments = given.iter().flat_map(|(name, given)| {
+        given.values.iter().map(move |value| format!("--{name}={value}"))
+    });
+    command.try_get_matches_from(arguments).map_err(|error| one_line(&error))
+}
+
+/// What clap says about wrong arguments, as one line.
+pub fn one_line(error: &clap::Error) -> String {
+    let text = error.to_string();
+    let lines: Vec<&str> = text.lines().take_while(|line| !line.is_empty()).collect();
+    let line = lines.join(" ");
+    line.strip_prefix("error: ").unwrap_or(&line).to_owned()
+}
+
+fn why(error: &clap::Error) -> String {
+    if error.kind() == ErrorKind::ValueValidation
+        && let Some(source) = error.source()
+    {
+        return source.to_string();
+    }
+    one_line(error)
+}
+
+fn bare() -> Command {
+    Command::new("rdv").no_binary_name(true).disable_help_flag(true).disable_version_flag(true)
+}

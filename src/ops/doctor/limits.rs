@@ -1,0 +1,153 @@
+//! The kernel's version, and the limits on open files.
+
+use super::Finding;
+use super::machine::Machine;
+
+/// Since then a socket below its `SO_RCVLOWAT` mark does not wake epoll (tcp(7)).
+const LOW_WATER_KERNEL: (u32, u32) = (4, 18);
+
+/// Fewer descriptors than this, and a relay can hardly serve anybody.
+const DESCRIPTORS_MIN: u64 = 64;
+
+/// What the limit on open files is, and what a relay with these settings wants of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Descriptors {
+    /// What holds now; a relay raises it to the hard limit itself.
+    pub soft: u64,
+    /// What it can be raised to.
+    pub hard: u64,
+    /// What a relay uses when all its connections, pipes and lingering connections are open.
+    pub needed: u64,
+    /// The connections asked for.
+    pub wanted_connections: usize,
+    /// Those that the hard limit leaves room for.
+    pub allowed_connections: usize,
+}
+
+/// The kernel's version.
+pub fn kernel(machine: &Machine) -> Finding {
+    let release = machine.sysctl("kernel/osrelease").unwrap_or_default();
+    match version(&release) {
+        None => Finding::warn(
+            "kernel",
+            format!("the version {release:?} is not understood"),
+            "rdv is made for Linux 4.18 and later",
+        ),
+        Some(found) if found < LOW_WATER_KERNEL => Finding::warn(
+            "kernel",
+            format!("Linux {release} knows no SO_RCVLOWAT that wakes late"),
+            "bulk transfers cost more CPU; use Linux 4.18 or later",
+        ),
+        Some(_) => Finding::ok("kernel", format!("Linux {release} has all that rdv uses")),
+    }
+}
+
+/// `6.18.44-generic` begins with 6 and 18.
+fn version(release: &str) -> Option<(u32, u32)> {
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit());
+    Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
+}
+
+/// The limit on open files of this process.
+pub fn descriptors(limits: &Descriptors) -> Finding {
+    let Descriptors { soft, hard, needed, wanted_connections, allowed_connections } = *limits;
+    let raise = format!(
+        "set the hard limit to {needed} or more (LimitNOFILE={needed} in a systemd unit, ulimit -Hn \
+         in a shell), or ask for less with --max-connections, --max-pipes and --max-lingering"
+    );
+    let found = format!("hard limit {}, soft {}", count(hard), count(soft));
+    if hard < DESCRIPTORS_MIN {
+        return Finding::bad("open-files", format!("{found}: too few to serve anybody"), raise);
+    }
+    if allowed_connections < wanted_connections {
+        let found = format!(
+            "{found}: enough for {allowed_connections} connections of {wanted_connections}"
+        );
+        return Finding::warn("open-files", found, raise);
+    }
+    let raised = if soft < hard { "; rdv raises the soft one" } else { "" };
+    Finding::ok("open-files", format!("{found}, {needed} needed at most{raised}"))
+}
+
+fn count(limit: u64) -> String {
+    if limit >= i64::MAX as u64 { "unlimited".into() } else { limit.to_string() }
+}
+
+/// The limit on open files of all processes together; `needed` as in [`Descriptors`].
+pub fn all_files(machine: &Machine, needed: u64) -> Finding {
+    let Some([open, _, most]) = machine.three("fs/file-nr") else {
+        return Finding::ok("file-max", "/proc/sys/fs/file-nr tells nothing here");
+    };
+    let free = most.saturating_sub(open);
+    let found = format!("{open} files open on this machine, {} allowed", count(most));
+    let raise = format!("raise fs.file-max by {needed}: without it accepting pauses with ENFILE");
+    if free < DESCRIPTORS_MIN {
+        Finding::bad("file-max", found, raise)
+    } else if free < needed {
+        Finding::warn("file-max", format!("{found}: a relay may want {needed}"), raise)
+    } else {
+        Finding::ok("file-max", found)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Verdict::{self, Bad, Ok, Warn};
+    use super::super::tests_support::planted;
+    use super::*;
+
+    #[test]
+    fn kernels_are_judged_by_their_version() {
+        for (release, verdict) in [
+            ("6.18.44-fc-v595", Ok),
+            ("4.18.0", Ok),
+            ("10.0-rc1", Ok),
+            ("4.17.19", Warn),
+            ("3.10.0-1160.el7", Warn),
+            ("strange", Warn),
+            ("", Warn),
+        ] {
+            let (_root, machine) = planted(&[("proc/sys/kernel/osrelease", release)]);
+            assert_eq!(kernel(&machine).verdict, verdict, "{release}");
+        }
+    }
+
+    #[test]
+    fn descriptors_are_judged_by_what_is_wanted() {
+        for (name, soft, hard, allowed_connections, verdict) in [
+            ("plenty", 1024, 65_536, 1000, Ok),
+            ("unlimited", u64::MAX, u64::MAX, 1000, Ok),
+            ("too few for all", 1024, 1024, 608, Warn),
+            ("hopeless", 20, 20, 2, Bad),
+        ] {
+            let limits = Descriptors {
+                soft,
+                hard,
+                needed: 2000,
+                wanted_connections: 1000,
+                allowed_connections,
+            };
+            let finding = descriptors(&limits);
+            assert_eq!(finding.verdict, verdict, "{name}: {finding:?}");
+            let told = finding.advice.is_some_and(|advice| advice.contains("LimitNOFILE=2000"));
+            assert_eq!(told, verdict != Ok, "{name}");
+        }
+    }
+
+    #[test]
+    fn the_whole_machine_has_a_limit_too() {
+        let judge = |text| -> Verdict {
+            let (_root, machine) = planted(&[("proc/sys/fs/file-nr", text)]);
+            all_files(&machine, 18_000).verdict
+        };
+        for (name, text, verdict) in [
+            ("no limit to speak of", "2016\t0\t9223372036854775807", Ok),
+            ("just enough", "1000 0 19000", Ok),
+            ("too few", "1000 0 18999", Warn),
+            ("none left", "18990 0 19000", Bad),
+            ("unknown", "", Ok),
+        ] {
+            assert_eq!(judge(text), verdict, "{name}");
+        }
+    }
+}

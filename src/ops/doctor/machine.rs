@@ -1,0 +1,92 @@
+//! Reads what the kernel says of itself in `/proc` and `/sys`. A file that is missing, or that says
+//! something else than expected, is `None`: another kernel, or a container that hides it.
+
+use std::fs;
+use std::path::PathBuf;
+
+/// Where the files are.
+#[derive(Clone, Debug)]
+pub struct Machine {
+    root: PathBuf,
+}
+
+impl Machine {
+    /// This machine.
+    pub fn this() -> Self {
+        Self::at("/")
+    }
+
+    /// A machine whose files are below `root`.
+    pub fn at(root: impl Into<PathBuf>) -> Self {
+        Self { root: root.into() }
+    }
+
+    /// Whether there is such a file.
+    pub fn has(&self, path: &str) -> bool {
+        self.root.join(path).exists()
+    }
+
+    /// The text of a file, without white space around it; the path has no leading slash.
+    pub fn text(&self, path: &str) -> Option<String> {
+        Some(fs::read_to_string(self.root.join(path)).ok()?.trim().to_owned())
+    }
+
+    /// A sysctl, by its path below `/proc/sys/`.
+    pub fn sysctl(&self, path: &str) -> Option<String> {
+        self.text(&format!("proc/sys/{path}"))
+    }
+
+    /// A sysctl of one number.
+    pub fn number(&self, path: &str) -> Option<u64> {
+        self.sysctl(path)?.parse().ok()
+    }
+
+    /// A sysctl of three numbers.
+    pub fn three(&self, path: &str) -> Option<[u64; 3]> {
+        let text = self.sysctl(path)?;
+        let numbers: Vec<u64> =
+            text.split_whitespace().map(str::parse).collect::<Result<_, _>>().ok()?;
+        numbers.try_into().ok()
+    }
+
+    /// One field of this process's status (`proc_pid_status(5)`).
+    pub fn status(&self, field: &str) -> Option<String> {
+        let text = self.text("proc/self/status")?;
+        let value = |line: &str| Some(line.strip_prefix(field)?.strip_prefix(':')?.trim().into());
+        text.lines().find_map(value)
+    }
+
+    /// Whether this process may pass the limits on pipes: `CAP_SYS_RESOURCE` or `CAP_SYS_ADMIN`
+    /// (pipe(7)).
+    pub fn is_exempt_from_pipe_limits(&self) -> bool {
+        const SYS_ADMIN: u32 = 21;
+        const SYS_RESOURCE: u32 = 24;
+        let held = self.status("CapEff").and_then(|mask| u64::from_str_radix(&mask, 16).ok());
+        held.is_some_and(|held| held & (1 << SYS_ADMIN | 1 << SYS_RESOURCE) != 0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests_support::planted;
+
+    #[test]
+    fn files_are_read_and_strange_ones_passed_over() {
+        let status = "Uid:\t1\t2\t3\t4\nCapEff:\t0000000001000000\nSeccomp:\t2\n";
+        let (_root, machine) = planted(&[
+            ("proc/sys/net/core/somaxconn", "4096\n"),
+            ("proc/sys/net/ipv4/tcp_rmem", "4096\t131072\t6291456\n"),
+            ("proc/self/status", status),
+        ]);
+        assert_eq!(machine.number("net/core/somaxconn"), Some(4096));
+        assert_eq!(machine.three("net/ipv4/tcp_rmem"), Some([4096, 131_072, 6_291_456]));
+        assert_eq!(machine.number("net/ipv4/tcp_rmem"), None);
+        assert_eq!(machine.three("net/core/somaxconn"), None);
+        assert_eq!(machine.number("kernel/absent"), None);
+        assert_eq!(machine.status("Seccomp").as_deref(), Some("2"));
+        assert_eq!(machine.status("Sec"), None);
+        assert!(machine.is_exempt_from_pipe_limits());
+        let (_root, machine) = planted(&[("proc/self/status", "CapEff:\t0000000000000400\n")]);
+        assert!(!machine.is_exempt_from_pipe_limits());
+    }
+}

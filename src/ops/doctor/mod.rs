@@ -1,0 +1,202 @@
+//! `rdv doctor`: what is right and what is wrong with the machine a relay is to run on.
+//!
+//! The judgements are functions of what was read or tried, so that they are tested without such a
+//! machine; only `machine` and `places` look at files, and only `pipes` opens pipes. What takes a socket is tried
+//! in `net`. Nothing here changes the machine.
+
+pub mod clock;
+pub mod limits;
+pub mod machine;
+pub mod network;
+pub mod pipes;
+pub mod places;
+pub mod sandbox;
+
+use serde_json::{Value, json};
+use std::fmt::{self, Display};
+
+/// How one thing is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Verdict {
+    /// Fine.
+    Ok,
+    /// A relay runs, but slower, with less, or not as one might think.
+    Warn,
+    /// A relay does not run, or does the wrong thing.
+    Bad,
+}
+
+impl Verdict {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Warn => "warn",
+            Self::Bad => "bad",
+        }
+    }
+}
+
+/// One thing that was looked at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// What was looked at, in one word.
+    pub name: &'static str,
+    /// How it is.
+    pub verdict: Verdict,
+    /// What was found.
+    pub found: String,
+    /// What to change and why; not for what is fine.
+    pub advice: Option<String>,
+}
+
+impl Finding {
+    /// Fine.
+    pub fn ok(name: &'static str, found: impl Into<String>) -> Self {
+        Self { name, verdict: Verdict::Ok, found: found.into(), advice: None }
+    }
+
+    /// Works, with a loss that `advice` mends.
+    pub fn warn(name: &'static str, found: impl Into<String>, advice: impl Into<String>) -> Self {
+        let (found, advice) = (found.into(), Some(advice.into()));
+        Self { name, verdict: Verdict::Warn, found, advice }
+    }
+
+    /// Does not work until `advice` is taken.
+    pub fn bad(name: &'static str, found: impl Into<String>, advice: impl Into<String>) -> Self {
+        Self { verdict: Verdict::Bad, ..Self::warn(name, found, advice) }
+    }
+}
+
+/// All findings, in the order they were made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Report(pub Vec<Finding>);
+
+impl Report {
+    /// The worst verdict.
+    pub fn verdict(&self) -> Verdict {
+        self.0.iter().map(|finding| finding.verdict).max().unwrap_or(Verdict::Ok)
+    }
+
+    /// Whether nothing is [`Verdict::Bad`].
+    pub fn passes(&self) -> bool {
+        self.verdict() < Verdict::Bad
+    }
+
+    /// `{"version","verdict","checks":[{"name","verdict","found","advice"}]}`, `advice` absent for
+    /// what is fine.
+    pub fn json(&self) -> Value {
+        let checks: Vec<Value> = self.0.iter().map(check).collect();
+        json!({
+            "version": env!("CARGO_PKG_VERSION"),
+            "verdict": self.verdict().word(),
+            "checks": checks,
+        })
+    }
+}
+
+fn check(finding: &Finding) -> Value {
+    let Finding { name, verdict, found, advice } = finding;
+    let mut check = json!({ "name": name, "verdict": verdict.word(), "found": found });
+    if let Some(advice) = advice {
+        check["advice"] = advice.as_str().into();
+    }
+    check
+}
+
+/// One line each: verdict, name, what was found, what to do.
+impl Display for Report {
+    fn fmt(&self, out: &mut fmt::Formatter) -> fmt::Result {
+        for Finding { name, verdict, found, advice } in &self.0 {
+            write!(out, "{:<4}  {name:<14}  {found}", verdict.word())?;
+            if let Some(advice) = advice {
+                write!(out, "; {advice}")?;
+            }
+            writeln!(out)?;
+        }
+        Ok(())
+    }
+}
+
+/// `65536` as `64 KiB`; exact, so that it can be typed back.
+pub(crate) fn bytes(count: u64) -> String {
+    let (unit, name) = match count {
+        0..1024 => (1, "bytes"),
+        1024..0x10_0000 => (1 << 10, "KiB"),
+        0x10_0000..0x4000_0000 => (1 << 20, "MiB"),
+        0x4000_0000.. => (1 << 30, "GiB"),
+    };
+    if count.is_multiple_of(unit) {
+        format!("{} {name}", count / unit)
+    } else {
+        format!("{count} bytes")
+    }
+}
+
+#[cfg(test)]
+mod tests_support {
+    use super::machine::Machine;
+    use std::fs;
+    use tempfile::TempDir;
+
+    /// A machine of these files.
+    pub(super) fn planted(files: &[(&str, &str)]) -> (TempDir, Machine) {
+        let root = tempfile::tempdir().unwrap();
+        for (path, text) in files {
+            let path = root.path().join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        }
+        let machine = Machine::at(root.path());
+        (root, machine)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report() -> Report {
+        Report(vec![
+            Finding::ok("kernel", "new enough"),
+            Finding::warn("pipes", "few", "raise the limit"),
+        ])
+    }
+
+    #[test]
+    fn a_finding_is_one_line() {
+        let text = report().to_string();
+        assert_eq!(
+            text,
+            "ok    kernel          new enough\nwarn  pipes           few; raise the limit\n"
+        );
+    }
+
+    #[test]
+    fn machines_get_the_same() {
+        assert_eq!(
+            report().json()["checks"],
+            json!([
+                { "name": "kernel", "verdict": "ok", "found": "new enough" },
+                { "name": "pipes", "verdict": "warn", "found": "few", "advice": "raise the limit" },
+            ])
+        );
+    }
+
+    #[test]
+    fn only_what_is_bad_fails() {
+        let mut report = report();
+        assert!(report.passes());
+        report.0.push(Finding::bad("splice", "refused", "allow it"));
+        assert_eq!((report.passes(), report.verdict()), (false, Verdict::Bad));
+        assert!(Report(Vec::new()).passes());
+    }
+
+    #[test]
+    fn sizes_are_exact() {
+        for (count, text) in
+            [(0, "0 bytes"), (4096, "4 KiB"), (1 << 20, "1 MiB"), (1500, "1500 bytes")]
+        {
+            assert_eq!(bytes(count), text);
+        }
+    }
+}

@@ -1,0 +1,224 @@
+//! How many pipes a relay gets, and how large: by the kernel's limits, and by trying.
+
+use super::machine::Machine;
+use super::{Finding, bytes};
+use crate::ops::Settings;
+use crate::splice::pipe::Pipe;
+use crate::splice::pool::{LARGE_MAX, Pool, SMALL_BYTES};
+
+/// Pages are 4 KiB where it is not known better; the limits of pipe(7) count pages.
+const PAGE_BYTES: u64 = 4096;
+
+/// Nobody learns more from opening more.
+const TRIED_MAX: usize = 1024;
+
+/// The pipes that settings ask for.
+#[derive(Clone, Copy, Debug)]
+pub struct Wish {
+    /// How many of the full size.
+    pub large: usize,
+    /// The full size in bytes, as the kernel rounds it: a power of two of pages.
+    pub large_bytes: u64,
+    /// How many smaller ones beside.
+    pub small: usize,
+    /// The size of those.
+    pub small_bytes: u64,
+}
+
+impl Wish {
+    /// What a relay with these settings opens at most.
+    pub fn of(settings: &Settings) -> Self {
+        let pipes = if settings.no_splice { 0 } else { settings.max_pipes };
+        let large = pipes.min(LARGE_MAX);
+        Self {
+            large,
+            large_bytes: rounded(settings.pipe_size),
+            small: pipes - large,
+            small_bytes: rounded(SMALL_BYTES.min(settings.pipe_size)),
+        }
+    }
+
+    fn total(self) -> usize {
+        self.large + self.small
+    }
+
+    fn pages(self) -> u64 {
+        let bytes = self.large as u64 * self.large_bytes + self.small as u64 * self.small_bytes;
+        bytes / PAGE_BYTES
+    }
+}
+
+fn rounded(wanted: usize) -> u64 {
+    (wanted as u64).next_power_of_two().max(PAGE_BYTES)
+}
+
+/// What the kernel really gave.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Granted {
+    /// How many of the full size.
+    pub large: usize,
+    /// How many smaller ones that are worth a splice.
+    pub small: usize,
+    /// The size of the first one in bytes; 0 if there was none.
+    pub first_bytes: u64,
+}
+
+/// The largest pipe an ordinary user may have.
+pub fn largest(machine: &Machine, wish: Wish) -> Finding {
+    const NAME: &str = "pipe-max-size";
+    let Some(most) = machine.number("fs/pipe-max-size") else {
+        return Finding::ok(NAME, "/proc/sys/fs/pipe-max-size tells nothing here");
+    };
+    let found = format!("{} a pipe, {} asked for", bytes(most), bytes(wish.large_bytes));
+    if wish.total() == 0 || wish.large_bytes <= most {
+        Finding::ok(NAME, found)
+    } else if machine.is_exempt_from_pipe_limits() {
+        Finding::ok(NAME, format!("{found}; this user is exempt, an ordinary one is not"))
+    } else {
+        let advice = format!(
+            "raise fs.pipe-max-size to {}, or use --pipe-size {most}: a pipe above the limit stays \
+             at 64 KiB",
+            wish.large_bytes
+        );
+        Finding::warn(NAME, found, advice)
+    }
+}
+
+/// What all pipes of one user may hold together.
+pub fn pages(machine: &Machine, wish: Wish) -> Finding {
+    const NAME: &str = "pipe-pages";
+    let read = |name: &str| machine.number(&format!("fs/pipe-user-pages-{name}"));
+    let (soft, hard) = (read("soft").unwrap_or(0), read("hard").unwrap_or(0));
+    let wanted = wish.pages();
+    let limit = |pages| if pages == 0 { "none".into() } else { format!("{pages} pages") };
+    let found = format!(
+        "soft limit {}, hard {}; {wanted} asked for ({})",
+        limit(soft),
+        limit(hard),
+        bytes(wanted * PAGE_BYTES)
+    );
+    let passed: Vec<&str> = [("soft", soft), ("hard", hard)]
+        .into_iter()
+        .filter(|&(_, pages)| pages != 0 && wanted > pages)
+        .map(|(name, _)| name)
+        .collect();
+    if passed.is_empty() {
+        Finding::ok(NAME, found)
+    } else if machine.is_exempt_from_pipe_limits() {
+        Finding::ok(NAME, format!("{found}; this user is exempt, an ordinary one is not"))
+    } else {
+        let advice = format!(
+            "raise fs.pipe-user-pages-{} to {wanted} or more, or ask for less with --max-pipes and \
+             --pipe-size: beyond it pipes are too small to splice, and bytes are copied for about \
+             twice the CPU",
+            passed.join(" and -")
+        );
+        Finding::warn(NAME, found, advice)
+    }
+}
+
+/// Opens as many pipes as a relay may, the way it does, and closes them again. The limits count all
+/// pipes of a user, so a relay of the same user gets fewer meanwhile: for a few milliseconds.
+pub fn open_all(settings: &Settings, wish: Wish) -> Granted {
+    let mut pool = Pool::new(settings.pipe_size, wish.total().min(TRIED_MAX));
+    let pipes: Vec<Pipe> = std::iter::from_fn(|| pool.lend()).collect();
+    let large = pipes.iter().filter(|pipe| pipe.capacity_bytes() >= settings.pipe_size).count();
+    Granted {
+        large: large.min(wish.large),
+        small: pipes.len() - large.min(wish.large),
+        first_bytes: pipes.first().map_or(0, |pipe| pipe.capacity_bytes() as u64),
+    }
+}
+
+/// Whether the kernel gave what was asked for.
+pub fn granted(wish: Wish, got: Granted) -> Finding {
+    let small = wish.total().min(TRIED_MAX) - wish.large;
+    if wish.total() == 0 {
+        return Finding::ok("pipes", "none asked for: all bytes are copied");
+    }
+    if got.large + got.small == 0 {
+        return Finding::warn(
+            "pipes",
+            "the kernel gives no pipe that is worth a splice",
+            "see open-files and pipe-pages: all bytes are copied, for about twice the CPU",
+        );
+    }
+    let found = format!(
+        "{} of {} with {} and {} of {small} smaller ones; the first holds {}",
+        got.large,
+        wish.large,
+        bytes(wish.large_bytes),
+        got.small,
+        bytes(got.first_bytes),
+    );
+    if got.large >= wish.large && got.small >= small {
+        Finding::ok("pipes", found)
+    } else {
+        let advice = "see open-files, pipe-max-size and pipe-pages; pipes of this user's other \
+                      processes count too, a running relay's among them";
+        Finding::warn("pipes", found, advice)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Verdict::{Ok, Warn};
+    use super::super::tests_support::planted;
+    use super::*;
+
+    /// What the default settings ask for.
+    const USUAL: Wish = Wish { large: 48, large_bytes: 1 << 20, small: 256, small_bytes: 64 << 10 };
+    const NONE: Wish = Wish { large: 0, large_bytes: 1 << 20, small: 0, small_bytes: 64 << 10 };
+    const ORDINARY: &str = "CapEff:\t0000000000000000";
+    const ROOT: &str = "CapEff:\t000001ffffffffff";
+
+    #[test]
+    fn one_pipe_may_be_too_large() {
+        for (name, most, status, wish, verdict) in [
+            ("as large as allowed", "1048576", ORDINARY, USUAL, Ok),
+            ("too large", "1048575", ORDINARY, USUAL, Warn),
+            ("for root", "65536", ROOT, USUAL, Ok),
+            ("none asked for", "65536", ORDINARY, NONE, Ok),
+            ("unknown", "", ORDINARY, USUAL, Ok),
+        ] {
+            let (_root, machine) =
+                planted(&[("proc/sys/fs/pipe-max-size", most), ("proc/self/status", status)]);
+            assert_eq!(largest(&machine, wish).verdict, verdict, "{name}");
+        }
+    }
+
+    #[test]
+    fn all_pipes_together_may_be_too_large() {
+        for (name, soft, hard, status, verdict) in [
+            ("the usual limit is just enough", "16384", "0", ORDINARY, Ok),
+            ("one page less", "16383", "0", ORDINARY, Warn),
+            ("no limit", "0", "0", ORDINARY, Ok),
+            ("a hard limit", "0", "1024", ORDINARY, Warn),
+            ("both, for root", "1024", "1024", ROOT, Ok),
+        ] {
+            let (_root, machine) = planted(&[
+                ("proc/sys/fs/pipe-user-pages-soft", soft),
+                ("proc/sys/fs/pipe-user-pages-hard", hard),
+                ("proc/self/status", status),
+            ]);
+            let finding = pages(&machine, USUAL);
+            assert_eq!(finding.verdict, verdict, "{name}: {finding:?}");
+        }
+    }
+
+    #[test]
+    fn what_the_kernel_gave_is_held_against_what_was_asked_for() {
+        for (name, wish, large, small, verdict) in [
+            ("all", USUAL, 48, 256, Ok),
+            ("fewer large ones", USUAL, 30, 274, Warn),
+            ("fewer small ones", USUAL, 48, 100, Warn),
+            ("none", USUAL, 0, 0, Warn),
+            ("none asked for", NONE, 0, 0, Ok),
+            ("more than anybody tries", Wish { small: 100_000, ..USUAL }, 48, 976, Ok),
+        ] {
+            let got = Granted { large, small, first_bytes: 1 << 20 };
+            let finding = granted(wish, got);
+            assert_eq!(finding.verdict, verdict, "{name}: {finding:?}");
+        }
+    }
+}

@@ -1,0 +1,18 @@
+//! How a new process takes over, as flags.
+
+use super::units;
+use clap::Args;
+use std::time::Duration;
+
+/// The settings of a hand-over (SIGUSR2).
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Hand-over")]
+pub struct HandoverSettings {
+    /// How long the new process may take to become ready after SIGUSR2
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = units::duration)]
+    pub handover_timeout: Duration,
+
+    /// How long running transfers may go on in the old process; without a limit if not given
+    #[arg(long, value_name = "TIME", value_parser = units::duration)]
+    pub handover_drain_timeout: Option<Duration>,
+}

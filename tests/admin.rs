@@ -1,0 +1,334 @@
+//! The admin listener: what operators can ask and tell, and that nobody else can.
+
+mod support;
+
+use std::fs;
+use std::io::Read;
+use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixListener;
+use std::process::Command;
+
+use nix::sys::signal::Signal;
+use support::{Framing, Process, Relay, Response, Wire, ask, assert_error, eventually};
+
+/// A relay that serves operators on an address of their own.
+struct Administered {
+    relay: Relay,
+    operators: SocketAddr,
+}
+
+impl Administered {
+    fn start(flags: &[&str]) -> Administered {
+        let flags = [&["--admin-listen", "127.0.0.1:0"], flags].concat();
+        let relay = Relay::start(&flags);
+        let operators = eventually("operators are served", || {
+            let said = relay.process().stdout();
+            let place = said.lines().find_map(|line| line.strip_prefix("operators are served on "));
+            place.and_then(|place| place.parse().ok())
+        });
+        Administered { relay, operators }
+    }
+
+    fn ask(&self, method: &str, target: &str) -> Response {
+        Wire::connect(self.operators).exchange(&ask(method, target))
+    }
+
+    fn ctl(&self, arguments: &[&str]) -> (Option<i32>, String, String) {
+        let address = self.operators.to_string();
+        run_ctl(&[&["--admin", &address], arguments].concat())
+    }
+}
+
+fn run_ctl(arguments: &[&str]) -> (Option<i32>, String, String) {
+    let finished = Process::rdv(&[&["ctl"], arguments].concat()).finish();
+    (finished.status.code(), finished.stdout, finished.stderr)
+}
+
+/// The routes of operators, with the method each takes.
+const ROUTES: [(&str, &str); 7] = [
+    ("GET", "/healthz"),
+    ("GET", "/readyz"),
+    ("GET", "/control"),
+    ("POST", "/control/suspend"),
+    ("POST", "/control/resume"),
+    ("GET", "/version"),
+    ("GET", "/ping"),
+];
+
+#[test]
+fn operators_are_served_on_their_own_listener_only() {
+    let relay = Administered::start(&[]);
+    for (method, target) in ROUTES {
+        assert_eq!(relay.ask(method, target).status(), 200, "{method} {target}");
+        if ["/version", "/ping"].contains(&target) {
+            continue;
+        }
+        let refused = relay.relay.exchange(&ask(method, target));
+        assert_error(target, &refused, (404, "BadRouteError", None));
+        let wrong = if method == "GET" { "POST" } else { "GET" };
+        let refused = relay.ask(wrong, target);
+        assert_error(target, &refused, (405, "BadRouteError", None));
+        assert!(refused.head.get("Allow").is_some_and(|allow| allow.contains(method)), "{target}");
+    }
+}
+
+#[test]
+fn they_list_streams_and_nobody_else_does() {
+    let relay = Administered::start(&[]);
+    let id = relay.relay.create();
+    let list = Wire::connect(relay.operators)
+        .exchange(&ask("GET", "/stream").field("X-Forwarded-For", "192.0.2.1"));
+    assert_eq!(list.json()[0]["id"], id.as_str());
+    assert_eq!(relay.ask("GET", &format!("/stream/{id}/status")).json()["state"], "CREATED");
+    let refused = relay.relay.get("/stream");
+    assert_error("the public list", &refused, (405, "BadRouteError", None));
+    assert_eq!(refused.head.get("Allow"), Some("POST, OPTIONS"));
+}
+
+#[test]
+fn they_move_no_bytes() {
+    let relay = Administered::start(&[]);
+    let id = relay.relay.create();
+    for (method, target, status) in [
+        ("POST", "/stream".to_owned(), 405),
+        ("GET", format!("/stream/{id}"), 405),
+        ("PUT", format!("/stream/{id}"), 405),
+        ("POST", format!("/stream/{id}"), 405),
+        ("PUT", format!("/stream/{id}/status"), 405),
+        ("PUT", format!("/stream/{id}/name"), 404),
+        ("POST", format!("/stream/{id}/error"), 404),
+    ] {
+        assert_eq!(relay.ask(method, &target).status(), status, "{method} {target}");
+    }
+    assert_eq!(relay.relay.status(&id)["state"], "CREATED");
+}
+
+#[test]
+fn they_cancel_streams() {
+    let relay = Administered::start(&[]);
+    let id = relay.relay.create();
+    let mut waiting = relay.relay.waiting_destination(&id);
+    assert_eq!(relay.ask("DELETE", &format!("/stream/{id}")).status(), 204);
+    assert_error("waiting", &waiting.response(), (410, "StreamDeletedError", None));
+}
+
+#[test]
+fn a_suspended_relay_takes_no_new_streams_and_goes_on_with_the_others() {
+    let relay = Administered::start(&[]);
+    let mut running = relay.relay.pair(Framing::Length(10));
+    running.pass_first(b"01234");
+    let made = relay.relay.create();
+    assert_eq!(relay.ask("POST", "/control/suspend").json()["state"], "suspended");
+    let refused = relay.relay.exchange(&ask("POST", "/stream"));
+    assert_error("a new stream", &refused, (503, "TooBusyError", None));
+    assert!(refused.head.get("Retry-After").is_some());
+    running.pass(b"56789");
+    running.complete();
+    let mut source = relay.relay.waiting_source(&made, Framing::Length(2));
+    source.send(b"hi");
+    let download = relay.relay.exchange(&ask("GET", &format!("/stream/{made}")));
+    assert_eq!(download.text(), "hi", "a stream that was made before");
+    assert_eq!(relay.relay.get("/ping").status(), 200);
+    assert_eq!(relay.ask("POST", "/control/resume").json()["state"], "serving");
+    relay.relay.create();
+}
+
+#[test]
+fn readiness_tells_what_is_in_the_way() {
+    let relay = Administered::start(&["--drain-timeout", "1h"]);
+    let ready = relay.ask("GET", "/readyz");
+    assert_eq!((ready.status(), ready.json()["ready"].as_bool()), (200, Some(true)));
+    relay.ask("POST", "/control/suspend");
+    let suspended = relay.ask("GET", "/readyz");
+    assert_eq!((suspended.status(), &suspended.json()["reasons"][0]), (503, &"suspended".into()));
+    relay.ask("POST", "/control/resume");
+    let mut running = relay.relay.pair(Framing::Length(10));
+    running.pass_first(b"01234");
+    relay.relay.signal(Signal::SIGTERM);
+    let draining = eventually("it drains", || {
+        Some(relay.ask("GET", "/readyz")).filter(|answer| answer.status() == 503)
+    });
+    assert_eq!(draining.json()["reasons"][0], "draining");
+    assert_eq!(relay.ask("GET", "/healthz").status(), 200, "it is still alive");
+    let refused = relay.ask("POST", "/control/resume");
+    assert_error("resume", &refused, (409, "StoppingError", None));
+    running.pass(b"56789");
+    running.complete();
+    assert_eq!(relay.relay.finish().status.code(), Some(0));
+}
+
+#[test]
+fn readiness_knows_when_pipes_are_out() {
+    let relay = Administered::start(&["--max-pipes", "1"]);
+    assert_eq!(relay.ask("GET", "/readyz").status(), 200);
+    let data = support::pattern(1, 64 << 20);
+    let mut pair = relay.relay.narrow_pair(Framing::Length(data.len()));
+    relay.relay.fill(&mut pair.source, &data);
+    let lacking = eventually("the stalled destination pins the only pipe", || {
+        Some(relay.ask("GET", "/readyz")).filter(|answer| answer.status() == 503)
+    });
+    assert_eq!(lacking.json()["reasons"][0], "out of pipes");
+}
+
+#[test]
+fn readiness_knows_when_descriptors_are_out() {
+    let mut command = Command::new("sh");
+    let serve = "ulimit -n 64 && exec \"$0\" serve --listen 127.0.0.1:0 --admin-listen 127.0.0.1:0 \
+                 --max-connections 1000";
+    command.arg("-c").arg(serve).arg(env!("CARGO_BIN_EXE_rdv"));
+    let relay = Relay::from_command(command, 1);
+    let said = eventually("operators are served", || {
+        let said = relay.process().stdout();
+        said.contains("operators are served on").then_some(said)
+    });
+    let place = said.lines().find_map(|line| line.strip_prefix("operators are served on "));
+    let mut operator =
+        Wire::connect(place.and_then(|place| place.parse().ok()).expect("an address"));
+    assert_eq!(operator.exchange(&ask("GET", "/readyz")).status(), 200);
+    // The limit lets it serve fewer; what is refused lingers, and that uses up the rest.
+    let mut clients = Vec::new();
+    let lacking = eventually("descriptors are out", || {
+        clients.extend((0..20).map(|_| relay.connect()));
+        Some(operator.exchange(&ask("GET", "/readyz"))).filter(|answer| answer.status() == 503)
+    });
+    assert_eq!(lacking.json()["reasons"][0], "out of descriptors");
+    drop(clients);
+    eventually("it recovers", || {
+        (operator.exchange(&ask("GET", "/readyz")).status() == 200).then_some(())
+    });
+}
+
+#[test]
+fn operators_get_in_when_nobody_else_does() {
+    let relay = Administered::start(&["--max-connections", "2"]);
+    let mut inside = [relay.relay.connect(), relay.relay.connect()];
+    for wire in &mut inside {
+        assert_eq!(wire.exchange(&ask("GET", "/ping")).status(), 200);
+    }
+    let mut third = relay.relay.connect();
+    assert_error("one more", &third.response(), (503, "TooBusyError", None));
+    let mut operators: Vec<Wire> = (0..5).map(|_| Wire::connect(relay.operators)).collect();
+    for operator in &mut operators {
+        assert_eq!(operator.exchange(&ask("GET", "/healthz")).text(), "alive");
+    }
+    assert_eq!(inside[0].exchange(&ask("GET", "/ping")).status(), 200);
+}
+
+#[test]
+fn stop_drains() {
+    let relay = Administered::start(&["--drain-timeout", "1h"]);
+    let mut running = relay.relay.pair(Framing::Chunked);
+    running.pass_first(b"01234");
+    assert_eq!(relay.ask("POST", "/control/stop").json()["state"], "draining");
+    let idle = Wire::connect(relay.operators);
+    running.complete();
+    assert_eq!(relay.relay.finish().status.code(), Some(0), "an operator holds it back no longer");
+    drop(idle);
+}
+
+#[test]
+fn ctl_does_all_of_it() {
+    let relay = Administered::start(&[]);
+    let id = relay.relay.create();
+    let (status, said, _) = relay.ctl(&["status"]);
+    assert_eq!(status, Some(0));
+    assert!(said.starts_with("serving: 0 connections, 1 streams active, 0 of them"), "{said}");
+    let (status, said, _) = relay.ctl(&["list"]);
+    assert_eq!(status, Some(0));
+    assert!(said.lines().count() == 2 && said.contains(&id) && said.contains("CREATED"), "{said}");
+    let (_, said, _) = relay.ctl(&["list", "--json"]);
+    assert_eq!(support::parse(said.as_bytes())[0]["id"], id.as_str());
+    let cancelled = relay.ctl(&["cancel", &id]);
+    assert_eq!(cancelled, (Some(0), format!("{id} is cancelled\n"), String::new()));
+    let (_, said, _) = relay.ctl(&["list", "--active"]);
+    assert_eq!(said.lines().count(), 1, "{said}");
+    let (status, _, said) = relay.ctl(&["cancel", &id]);
+    assert_eq!(status, Some(1));
+    assert_eq!(said, "rdv: the relay answered 404: The specified session id does not exist\n");
+    assert!(relay.ctl(&["suspend"]).1.starts_with("suspended:"));
+    assert!(relay.ctl(&["resume"]).1.starts_with("serving:"));
+    assert!(relay.ctl(&["stop"]).1.starts_with("draining:"));
+    assert_eq!(relay.relay.finish().status.code(), Some(0));
+}
+
+#[test]
+fn a_unix_socket_is_for_its_owner_and_goes_with_the_relay() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("admin.sock");
+    let place = path.to_str().expect("UTF-8");
+    let relay = Relay::start(&["--admin-listen", place]);
+    let mode = fs::metadata(&path).expect("a socket").permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let curl = Command::new("curl")
+        .args(["--silent", "--show-error", "--unix-socket", place, "http://rdv/readyz"])
+        .output()
+        .expect("these tests need curl(1): install the package `curl`");
+    assert_eq!(support::parse(&curl.stdout)["ready"], true);
+    assert!(run_ctl(&["--admin", place, "status"]).1.starts_with("serving:"));
+
+    let successor = Relay::start(&["--admin-listen", place]);
+    let (_, said, _) = run_ctl(&["--admin", place, "--json", "status"]);
+    assert_eq!(support::parse(said.as_bytes())["pid"], successor.process().id());
+    relay.signal(Signal::SIGTERM);
+    relay.finish();
+    assert!(path.exists(), "it is the successor's");
+    successor.signal(Signal::SIGTERM);
+    successor.finish();
+    assert!(!path.exists());
+    let (status, _, said) = run_ctl(&["--admin", place, "status"]);
+    assert_eq!(status, Some(1));
+    assert!(said.contains("does the relay run, with --admin-listen"), "{said}");
+}
+
+#[test]
+fn ctl_finds_the_address_in_the_configuration() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let (file, path) = (directory.path().join("rdv.toml"), directory.path().join("admin.sock"));
+    let (file, path) = (file.to_str().expect("UTF-8"), path.to_str().expect("UTF-8"));
+    fs::write(file, format!("admin-listen = \"{path}\"\n")).expect("a file");
+    let _relay = Relay::start(&["--config", file]);
+    for (name, value) in [("RDV_CONFIG", file), ("RDV_ADMIN_LISTEN", path)] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_rdv"));
+        command.args(["ctl", "status"]).env(name, value);
+        let finished = Process::start(command).finish();
+        assert!(finished.stdout.starts_with("serving:"), "{name}: {}", finished.stderr);
+    }
+}
+
+#[test]
+fn what_cannot_be_listened_on_is_named() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = directory.path().join("a-file");
+    fs::write(&file, "precious").expect("a file");
+    let file = file.to_str().expect("UTF-8");
+    for (place, why) in [
+        (file, "there is a file that is no socket"),
+        ("/nonexistent/admin.sock", "No such file or directory"),
+    ] {
+        let arguments = ["serve", "--listen", "127.0.0.1:0", "--admin-listen", place];
+        let finished = Process::rdv(&arguments).finish();
+        assert_eq!(finished.status.code(), Some(1));
+        let wanted = format!("rdv: cannot listen on {place}: {why}");
+        assert!(finished.stderr.starts_with(&wanted), "{}", finished.stderr);
+    }
+    assert_eq!(fs::read_to_string(file).expect("it is still there"), "precious");
+    let finished = Process::rdv(&["serve", "--admin-listen", "localhost"]).finish();
+    assert_eq!(finished.status.code(), Some(2));
+    assert!(finished.stderr.contains("expected a path such as /run/rdv/admin.sock"));
+}
+
+#[test]
+fn ctl_says_when_the_answer_is_none() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("other.sock");
+    let other = UnixListener::bind(&path).expect("a socket");
+    let place = path.to_str().expect("UTF-8").to_owned();
+    let asking = std::thread::spawn(move || run_ctl(&["--admin", &place, "status"]));
+    let (mut client, _) = other.accept().expect("a client");
+    let _ = client.read(&mut [0; 1024]);
+    drop(client);
+    let (status, _, said) = asking.join().expect("ctl");
+    assert_eq!(status, Some(1));
+    assert!(said.contains("the answer is no whole HTTP response"), "{said}");
+}

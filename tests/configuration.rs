@@ -1,0 +1,128 @@
+//! Where settings come from, over real processes: flags, environment, a file; and reading it again.
+
+mod support;
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use nix::sys::signal::Signal;
+use support::{Process, Relay, ask, assert_error, eventually};
+use tempfile::TempDir;
+
+/// A directory with a file of settings.
+fn file_of(text: &str) -> (TempDir, String) {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("rdv.toml").to_str().expect("UTF-8").to_owned();
+    fs::write(&path, text).expect("a file");
+    (directory, path)
+}
+
+/// What a run of the program that ends by itself says, and its exit status.
+fn run(arguments: &[&str], variables: &[(&str, &str)]) -> (Option<i32>, String, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_rdv"));
+    command.args(arguments).envs(variables.iter().copied());
+    let finished = Process::start(command).finish();
+    (finished.status.code(), finished.stdout, finished.stderr)
+}
+
+/// Waits until the relay has logged this.
+fn await_log(relay: &Relay, text: &str) {
+    eventually(text, || relay.process().stderr().contains(text).then_some(()));
+}
+
+#[test]
+fn a_good_configuration_is_called_good() {
+    let (_directory, path) = file_of("ttl = \"5s\"\n");
+    let (status, said, _) = run(&["check-config", "--config", &path], &[]);
+    assert_eq!((status, said), (Some(0), format!("{path}: the configuration is good\n")));
+}
+
+#[test]
+fn a_wrong_one_is_refused_wherever_it_is_read() {
+    let (_directory, path) = file_of("\nretention = \"60s\"\ntttl = \"5s\"\n");
+    let wanted = format!("rdv: {path}:3: tttl: there is no such setting; did you mean ttl?\n");
+    for (command, status) in [("check-config", 1), ("print-config", 1), ("serve", 2)] {
+        let (ended, _, said) = run(&[command, "--config", &path], &[]);
+        assert_eq!((ended, said), (Some(status), wanted.clone()), "{command}");
+        let (ended, _, said) = run(&[command], &[("RDV_CONFIG", &path)]);
+        assert_eq!((ended, said), (Some(status), wanted.clone()), "{command} by RDV_CONFIG");
+    }
+    let (ended, _, said) = run(&["check-config"], &[("RDV_TTL", "5")]);
+    assert_eq!(ended, Some(1));
+    assert!(said.starts_with("rdv: RDV_TTL=5: expected a number with a unit"), "{said}");
+}
+
+#[test]
+fn what_is_in_force_is_printed_with_its_origin() {
+    let (_directory, path) = file_of("ttl = \"5s\"\nretention = \"5s\"\nmax-streams = 5\n");
+    let arguments = ["print-config", "--config", &path, "--ttl", "7s"];
+    let (status, said, _) = run(&arguments, &[("RDV_RETENTION", "6s")]);
+    assert_eq!(status, Some(0));
+    for line in [
+        "ttl = \"7s\"  # flag".to_owned(),
+        "retention = \"6s\"  # environment RDV_RETENTION".to_owned(),
+        format!("max-streams = 5  # {path}:3"),
+        "idle-timeout = \"6h\"  # default".to_owned(),
+    ] {
+        assert!(said.lines().any(|said| said == line), "{line} in {said}");
+    }
+}
+
+#[test]
+fn the_relay_runs_with_it() {
+    let (_directory, path) = file_of("max-json-body = 10\n");
+    let relay = Relay::start(&["--config", &path]);
+    let long = ask("POST", "/stream").body(r#"{"upload_headers":{}}"#);
+    assert_eq!(relay.exchange(&long).status(), 413);
+}
+
+#[test]
+fn a_hang_up_reads_it_again() {
+    let (_directory, path) = file_of("max-json-body = 10\nmax-pipes = 3\n");
+    let relay = Relay::start(&["--config", &path]);
+    let long = ask("POST", "/stream").body(r#"{"upload_headers":{}}"#);
+    assert_eq!(relay.exchange(&long).status(), 413);
+
+    fs::write(&path, "max-json-body = 100\nmax-pipes = 4\nmax-streams = 1\n").expect("a file");
+    relay.signal(Signal::SIGHUP);
+    await_log(&relay, "new: max-streams, max-json-body");
+    await_log(&relay, "these settings need a restart: max-pipes");
+    assert_eq!(relay.exchange(&long).status(), 201);
+    let refused = relay.exchange(&ask("POST", "/stream"));
+    assert_error("one stream is allowed now", &refused, (503, "TooBusyError", None));
+}
+
+#[test]
+fn a_reload_leaves_what_runs_alone() {
+    let (_directory, path) = file_of("");
+    let relay = Relay::start(&["--config", &path]);
+    let mut pair = relay.pair(support::Framing::Length(10));
+    pair.pass_first(b"01234");
+    fs::write(&path, "max-connections = 1\nmax-streams = 1\nttl = \"1ms\"\n").expect("a file");
+    relay.signal(Signal::SIGHUP);
+    await_log(&relay, "new: ttl, max-connections, max-streams");
+    pair.pass(b"56789");
+    pair.complete();
+}
+
+#[test]
+fn a_wrong_file_changes_nothing() {
+    let (directory, path) = file_of("max-json-body = 10\n");
+    let relay = Relay::start(&["--config", &path]);
+    let long = ask("POST", "/stream").body(r#"{"upload_headers":{}}"#);
+    for (wrong, why) in [
+        ("max-json-body = 100\nttl = 5\n", ":2: ttl = 5: expected a number with a unit"),
+        ("max-json-body = \n", "the configuration stays as it is: "),
+    ] {
+        fs::write(&path, wrong).expect("a file");
+        relay.signal(Signal::SIGHUP);
+        await_log(&relay, why);
+        assert_eq!(relay.exchange(&long).status(), 413, "{wrong}");
+    }
+    fs::remove_file(Path::new(&path)).expect("removed");
+    relay.signal(Signal::SIGHUP);
+    await_log(&relay, "No such file or directory");
+    assert_eq!(relay.exchange(&long).status(), 413, "the file is gone");
+    drop(directory);
+}
