@@ -9,6 +9,7 @@ use super::token::ConnId;
 use crate::api::Upload;
 use crate::http::response::{CONTINUE, HeadWriter};
 use crate::rendezvous::batching::{Batching, SLACK};
+use crate::rendezvous::pace::Awaited;
 use crate::rendezvous::transfer::{COPY_MAX, COPY_SLOW, Delimiter, FILL_MAX, Loss};
 use crate::rendezvous::{Bucket, Ready, Side, Step, StreamKey, Transfer};
 use crate::splice::copy::{self, Read, Write};
@@ -60,7 +61,7 @@ pub(super) struct Exchange {
 /// Why a turn of a transfer ended.
 enum Turn {
     Over(crate::rendezvous::Outcome),
-    Blocked(Side),
+    Blocked(Awaited),
     BudgetSpent,
 }
 
@@ -195,7 +196,7 @@ impl Relay {
             exchange.moved_at = now;
             self.registry.transferred(exchange.stream, after);
         }
-        let waits_for = if let Turn::Blocked(side) = turn { Some(side) } else { None };
+        let waits_for = if let Turn::Blocked(on) = turn { Some(on) } else { None };
         let due = exchange.meter.turn(now, after > before, waits_for);
         self.count(place);
         if due {
@@ -281,8 +282,9 @@ impl Exchange {
                 Step::Wait(side) => {
                     if side == Side::Source && tools.source.readable {
                         self.pause(tools.source);
+                        return Turn::Blocked(Awaited::Rate);
                     }
-                    return Turn::Blocked(side);
+                    return Turn::Blocked(side.into());
                 }
                 Step::Send { more } => self.send(tools, more),
                 Step::Drain { bytes } => self.drain(tools, bytes),
