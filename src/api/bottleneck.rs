@@ -1,7 +1,7 @@
 //! What keeps a transfer from being faster: two samples of its pace become a verdict. The reasons
 //! are docs/protocol.md's.
 
-use crate::rendezvous::pace::{Bottleneck, Limit, Sample, SocketFigures};
+use crate::rendezvous::bottleneck::{Bottleneck, Limit, Sample, SocketFigures};
 use serde_json::{Value, json};
 use std::time::Duration;
 

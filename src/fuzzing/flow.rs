@@ -7,9 +7,9 @@ use super::naive::{self, Decoded, End};
 use super::sockets::{Destination, Pipe, Source, Taken};
 use super::upload::{Behind, Upload};
 use crate::http::framing::Framing;
-use crate::rendezvous::bucket::BURST_MIN;
+use crate::rendezvous::pace::BURST_MIN;
 use crate::rendezvous::transfer::{COPY_MAX, Delimiter, FILL_MAX, Loss};
-use crate::rendezvous::{Bucket, Outcome, Ready, Side, Step, Transfer};
+use crate::rendezvous::{Outcome, Pace, Ready, Side, Step, Transfer};
 use std::ops::Range;
 use std::time::Instant;
 
@@ -20,7 +20,7 @@ const IDLE_STEPS_MAX: usize = 4;
 /// socket, and the payload that was read along with framing.
 const HELD_BYTES_MAX: usize = COPY_MAX + (32 << 10);
 
-/// Body bytes that may come with chunk framing, beyond the rate.
+/// Body bytes that may come with chunk framing, beyond the pace.
 const FRAMING_MAX: usize = 512;
 
 /// What stands for the download's head.
@@ -55,11 +55,11 @@ pub(super) struct Flow {
     paced: Option<Paced>,
 }
 
-/// A bucket, and the time that has gone by for it.
+/// A pace, and the time that has gone by for it.
 #[derive(Debug)]
 struct Paced {
     rate: u64,
-    bucket: Bucket,
+    pace: Pace,
     now: Instant,
 }
 
@@ -67,7 +67,7 @@ impl Paced {
     /// Mostly none.
     fn choose(choices: &mut Choices<'_>) -> Option<Self> {
         let rate = choices.one_in(4).then(|| choices.pick(&[1_000_000, 20_000, 1 << 32]))?;
-        Some(Self { rate, bucket: Bucket::new(rate, *START), now: *START })
+        Some(Self { rate, pace: Pace::new(rate, *START), now: *START })
     }
 
     /// How many bytes may have been taken by now.
@@ -173,18 +173,18 @@ impl Flow {
     /// How many bytes may be taken now.
     fn allowance(&self) -> u64 {
         let taken = self.transfer.taken();
-        self.paced.as_ref().map_or(u64::MAX, |paced| paced.bucket.allowance(taken))
+        self.paced.as_ref().map_or(u64::MAX, |paced| paced.pace.allowance(taken))
     }
 
     /// Time goes by until more may be taken; never in vain.
     fn end_pause(&mut self) {
         let taken = self.transfer.taken();
-        let paced = self.paced.as_mut().expect("only a bucket pauses");
-        let until = paced.bucket.resumes_at(taken);
+        let paced = self.paced.as_mut().expect("only a pace pauses");
+        let until = paced.pace.resumes_at(taken);
         assert!(until > paced.now, "a pause is a while");
         paced.now = until;
-        paced.bucket.refill(taken, until);
-        assert!(paced.bucket.allowance(taken) > 0, "a pause is long enough");
+        paced.pace.refill(taken, until);
+        assert!(paced.pace.allowance(taken) > 0, "a pause is long enough");
     }
 
     /// What changes when a step led on.

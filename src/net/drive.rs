@@ -9,9 +9,9 @@ use super::token::ConnId;
 use crate::api::Upload;
 use crate::http::response::{CONTINUE, HeadWriter};
 use crate::rendezvous::batching::{Batching, SLACK};
-use crate::rendezvous::pace::Awaited;
+use crate::rendezvous::bottleneck::Awaited;
 use crate::rendezvous::transfer::{COPY_MAX, COPY_SLOW, Delimiter, FILL_MAX, Loss};
-use crate::rendezvous::{Bucket, Ready, Side, Step, StreamKey, Transfer};
+use crate::rendezvous::{Pace, Ready, Side, Step, StreamKey, Transfer};
 use crate::splice::copy::{self, Read, Write};
 use crate::splice::pipe::{Drain, Fill, Pipe};
 use crate::splice::pool::Pool;
@@ -45,7 +45,7 @@ pub(super) struct Exchange {
     pub transfer: Transfer,
     pipe: Option<Pipe>,
     batching: Batching,
-    bucket: Option<Bucket>,
+    pace: Option<Pace>,
     /// The source has bytes that are left with it until then, because it is too fast.
     paused_until: Option<Instant>,
     queued: bool,
@@ -112,7 +112,7 @@ impl Relay {
             transfer,
             pipe: None,
             batching: Batching::default(),
-            bucket: self.bucket(),
+            pace: self.pace(),
             paused_until: None,
             queued: false,
             moved_at: self.now.monotonic,
@@ -173,7 +173,7 @@ impl Relay {
             return;
         };
         exchange.queued = false;
-        exchange.refill(now);
+        exchange.keep_pace(now);
         let (source, destination) = (exchange.source, exchange.destination);
         let Some((source, destination)) =
             self.conns.get2_mut(source.index as usize, destination.index as usize)
@@ -224,8 +224,8 @@ impl Relay {
         self.bulk -= usize::from(exchange.bulk);
     }
 
-    /// A transfer waits. If its source pauses, a timer ends it. While its source's bytes are gathered by the kernel, somebody has to see
-    /// to it that none stay unseen when they slacken.
+    /// A transfer waits. If it is for its pace, a timer ends it. While its source's bytes are
+    /// gathered by the kernel, somebody has to see to it that none stay unseen when they slacken.
     fn watch_for_slack(&mut self, place: usize) {
         let Some(exchange) = self.exchanges.get(place) else { return };
         let patience = if let Some(until) = exchange.paused_until {
@@ -403,26 +403,26 @@ impl Exchange {
         }
     }
 
-    /// A turn begins: what its bucket allows is as of now. A pause that was ours is no idleness.
-    fn refill(&mut self, now: Instant) {
+    /// A turn begins: what its pace allows is as of now. A pause that was ours is no idleness.
+    fn keep_pace(&mut self, now: Instant) {
         if self.paused_until.take().is_some() {
             self.moved_at = now;
         }
-        if let Some(bucket) = &mut self.bucket {
-            bucket.refill(self.transfer.taken(), now);
+        if let Some(pace) = &mut self.pace {
+            pace.refill(self.transfer.taken(), now);
         }
     }
 
     /// How many bytes may be taken from the source now.
     fn allowance(&self) -> u64 {
-        self.bucket.as_ref().map_or(u64::MAX, |bucket| bucket.allowance(self.transfer.taken()))
+        self.pace.as_ref().map_or(u64::MAX, |pace| pace.allowance(self.transfer.taken()))
     }
 
     /// The source has bytes and is too fast: they stay where they are, and TCP pushes back. It is
     /// no bulk flow then, whatever it was before: its next bytes are wanted at once.
     fn pause(&mut self, source: &Conn) {
-        let Some(bucket) = &self.bucket else { return };
-        self.paused_until = Some(bucket.resumes_at(self.transfer.taken()));
+        let Some(pace) = &self.pace else { return };
+        self.paused_until = Some(pace.resumes_at(self.transfer.taken()));
         self.batching.slackened();
         self.set_mark(source);
     }

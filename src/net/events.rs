@@ -9,7 +9,7 @@ use crate::api::{Busy, Failure, status};
 use crate::http::chunked::{LAST_CHUNK, write_chunk_head};
 use crate::http::head::Version;
 use crate::http::response::HeadWriter;
-use crate::rendezvous::pace::Limit;
+use crate::rendezvous::bottleneck::Limit;
 use crate::rendezvous::{State, Stream};
 use std::time::{Duration, Instant};
 use uuid::Uuid;

@@ -6,7 +6,7 @@ use super::relay::Relay;
 use super::token::ConnId;
 use crate::api::{Busy, Failure};
 use crate::http::framing::Framing;
-use crate::rendezvous::{Bucket, Connected, Ending, addresses};
+use crate::rendezvous::{Connected, Ending, Pace, addresses};
 
 /// Where a connection counts at present, so that it is taken off the count once and only once.
 #[derive(Debug, Default)]
@@ -71,10 +71,10 @@ impl Relay {
         }
     }
 
-    /// What holds a stream to the rate that begins now.
-    pub(super) fn bucket(&self) -> Option<Bucket> {
+    /// The pace of a stream that begins now.
+    pub(super) fn pace(&self) -> Option<Pace> {
         let rate = self.settings.load.max_rate as u64;
-        (rate > 0).then(|| Bucket::new(rate, self.now.monotonic))
+        (rate > 0).then(|| Pace::new(rate, self.now.monotonic))
     }
 
     /// A source has come whose upload says that it is too long: it is refused, and its stream is

@@ -7,7 +7,7 @@ use super::relay::Relay;
 use super::tcp_info;
 use super::token::ConnId;
 use crate::api::{bottleneck, status};
-use crate::rendezvous::pace::{Awaited, Sample, Waits};
+use crate::rendezvous::bottleneck::{Awaited, Sample, Waits};
 use serde_json::Value;
 use std::time::{Duration, Instant};
 use uuid::Uuid;

@@ -1,6 +1,6 @@
 //! What the kernel knows of a connection (`TCP_INFO`, tcp(7)), without unsafe code.
 
-use crate::rendezvous::pace::SocketFigures;
+use crate::rendezvous::bottleneck::SocketFigures;
 use nix::getsockopt_impl;
 use nix::libc;
 use nix::sys::socket::{getsockopt, sockopt::GetStruct};

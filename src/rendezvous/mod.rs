@@ -3,14 +3,14 @@
 
 pub mod addresses;
 pub mod batching;
-pub mod bucket;
+pub mod bottleneck;
 pub mod pace;
 pub mod registry;
 pub mod stream;
 pub mod transfer;
 
 pub use addresses::Addresses;
-pub use bucket::Bucket;
+pub use pace::Pace;
 pub use registry::{Connected, Full, Given, Limits, Registered, Registry, StreamKey};
 pub use stream::{Client, Ending, Headers, Report, Side, State, Stream};
 pub use transfer::{Outcome, Ready, Step, Transfer};

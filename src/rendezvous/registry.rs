@@ -2,7 +2,7 @@
 //! Ended streams stay readable for the retention time; when the registry is full the one that
 //! ended first is forgotten early, so that history never stands in the way of a new stream.
 
-use super::pace::Bottleneck;
+use super::bottleneck::Bottleneck;
 use super::stream::{Client, Ending, Headers, Joined, Phase, Report, Side, State, Stream, Watch};
 use super::{Addresses, Now};
 use slab::Slab;

@@ -2,7 +2,7 @@
 //! over all phases, so a reader sees what it does in every one of them.
 
 use super::addresses::Counted;
-use super::pace::Bottleneck;
+use super::bottleneck::Bottleneck;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 

@@ -185,7 +185,7 @@ fn a_stream_that_pauses_can_end_in_all_ways() {
 
         let lost = paused(framing);
         drop(lost.source);
-        // What it sent and was not taken yet is lost with it, or comes at its rate.
+        // What it sent and was not taken yet is lost with it, or comes at its pace.
         let bytes = relay.status(&lost.id)["bytes_transferred"].as_u64();
         assert!(bytes >= Some(924), "{bytes:?}");
     }

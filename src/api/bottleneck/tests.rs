@@ -1,7 +1,7 @@
 //! The verdicts, a case a line, and the members of their object.
 
 use super::*;
-use crate::rendezvous::pace::{Awaited, Waits};
+use crate::rendezvous::bottleneck::{Awaited, Waits};
 use std::time::Instant;
 
 /// One second in which a side was waited for in pauses of so many milliseconds each.
