@@ -5,6 +5,7 @@ use rdv::client::Ctl;
 use rdv::net::EventLoop;
 use rdv::ops::admin::DEFAULT_SOCKET;
 use rdv::ops::manual::{Completions, Manual};
+use rdv::ops::operator_log::OperatorLog;
 use rdv::ops::{AdminAddress, Settings, Sources, config};
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -82,8 +83,6 @@ Each line begins with ok, warn (a relay works, with a loss) or bad (it does not 
 Exit status: 0 when nothing is bad, 1 otherwise, 2 for wrong arguments or settings.";
 
 fn main() -> ExitCode {
-    let log = env_logger::Env::default().default_filter_or("info");
-    env_logger::Builder::from_env(log).format_target(false).init();
     let matches = match Arguments::command().try_get_matches() {
         Ok(matches) => matches,
         Err(error) => return explain(&error),
@@ -119,9 +118,16 @@ fn run(sources: Sources) -> ExitCode {
         Ok(configuration) => configuration,
         Err(error) => return fail(&error, ExitCode::from(2)),
     };
+    let log = match OperatorLog::start() {
+        Ok(log) => log,
+        Err(error) => return fail(&error.to_string(), ExitCode::FAILURE),
+    };
     match rdv::net::serve(configuration, sources, announce) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => fail(&error.to_string(), ExitCode::FAILURE),
+        Err(error) => {
+            log.flush();
+            fail(&error.to_string(), ExitCode::FAILURE)
+        }
     }
 }
 

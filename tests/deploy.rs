@@ -244,7 +244,6 @@ fn an_upgrade_hands_over() {
 }
 
 #[test]
-#[ignore = "until the relay reopens its log on SIGUSR1"]
 fn logrotate_sends_a_signal_that_the_relay_takes() {
     let text = deployed("rdv.logrotate");
     let signal = text.split("--signal=").nth(1).and_then(|rest| rest.split(' ').next());

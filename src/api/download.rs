@@ -5,6 +5,7 @@ use super::creation::field_value;
 use crate::http::disposition;
 use crate::http::framing::Framing;
 use crate::http::head::{Expect, RequestHead, Version};
+use crate::http::identity::{is_request_id, is_traceparent};
 use crate::http::response::HeadWriter;
 use crate::rendezvous::Headers;
 use crate::rendezvous::transfer::Delimiter;
@@ -29,6 +30,10 @@ pub struct Upload {
     pub content_type: Option<Box<[u8]>>,
     /// Passed through to the download, or made from the file name in the path.
     pub content_disposition: Option<Box<[u8]>>,
+    /// Passed through to the download, if plain.
+    pub correlation_id: Option<Box<[u8]>>,
+    /// Passed through to the download, if valid (W3C Trace Context).
+    pub traceparent: Option<Box<[u8]>>,
     /// Its client waits to be told that the body may come (RFC 9110 10.1.1).
     pub expects_continue: bool,
 }
@@ -37,6 +42,11 @@ impl Upload {
     /// Remembers what matters of an upload; `name` is the percent-encoded file name in its path.
     pub fn new(head: &RequestHead<'_, '_>, name: Option<&str>) -> Self {
         let field = |name| head.fields.get(name).map(Box::from);
+        let sole = |name, is_valid: fn(&[u8]) -> bool| {
+            let mut values = head.fields.all(name);
+            let value = values.next().filter(|value| is_valid(value))?;
+            values.next().is_none().then(|| Box::from(value))
+        };
         Self {
             framing: head.framing,
             content_type: field("Content-Type"),
@@ -44,6 +54,8 @@ impl Upload {
                 let value = disposition::attachment(name?)?;
                 Some(value.into_bytes().into_boxed_slice())
             }),
+            correlation_id: sole("X-Correlation-Id", is_request_id),
+            traceparent: sole("traceparent", is_traceparent),
             expects_continue: head.expect == Expect::Continue,
         }
     }
@@ -78,6 +90,8 @@ impl Upload {
         for (name, value) in [
             ("Content-Type", &self.content_type),
             ("Content-Disposition", &self.content_disposition),
+            ("X-Correlation-Id", &self.correlation_id),
+            ("traceparent", &self.traceparent),
         ] {
             if let Some(value) = value
                 && !named(name)

@@ -28,6 +28,8 @@ pub enum Failure {
     RequestTimeout(&'static str),
     /// An expectation other than `100-continue`.
     ExpectationFailed,
+    /// The id the request brings is no plain one, or there are two.
+    RequestIdInvalid,
     /// `CONNECT`.
     NoTunnel,
     /// No such stream, or it is over.
@@ -92,7 +94,10 @@ impl Failure {
     pub fn status(&self) -> u16 {
         match self {
             Self::Rejected(reject) => reject.status(),
-            Self::BadFraming(_) | Self::InvalidBody(_) | Self::BodyBroken => 400,
+            Self::BadFraming(_)
+            | Self::InvalidBody(_)
+            | Self::BodyBroken
+            | Self::RequestIdInvalid => 400,
             Self::BodyTooLarge(_) | Self::UploadTooLarge(_) => 413,
             Self::RequestTimeout(_) => 408,
             Self::ExpectationFailed => 417,
@@ -113,7 +118,7 @@ impl Failure {
     pub fn name(&self) -> &str {
         match self {
             Self::Rejected(reject) => reject.name(),
-            Self::BadFraming(_) | Self::BodyBroken => "BadRequestError",
+            Self::BadFraming(_) | Self::BodyBroken | Self::RequestIdInvalid => "BadRequestError",
             Self::InvalidBody(_) => "InvalidBodyError",
             Self::BodyTooLarge(_) | Self::UploadTooLarge(_) => "ContentTooLargeError",
             Self::RequestTimeout(_) => "RequestTimeoutError",
@@ -160,6 +165,10 @@ impl Failure {
             Self::RequestTimeout(message) => message,
             Self::TooBusy(busy) => busy.message(),
             Self::ExpectationFailed => "The only expectation this relay meets is 100-continue",
+            Self::RequestIdInvalid => {
+                "The request id must be there once, with 1 to 128 visible ASCII characters, \
+                 no quotes, backslash, comma or semicolon; or leave it out"
+            }
             Self::NoTunnel => "This relay is no tunnel: CONNECT is not supported",
             Self::SessionNotFound => "The specified session id does not exist",
             Self::BadRoute | Self::MethodNotAllowed(_) => {

@@ -46,7 +46,7 @@ pub fn write(Given { stream, creator }: &Given, waited: Duration) -> String {
     format!("{}\n", Value::Object(members))
 }
 
-/// Reads one line; `None` if it is none of [`write`]'s.
+/// Reads one line; `None` if it is none of [`write()`]'s.
 pub fn read(line: &str) -> Option<Moved> {
     let members: Map<String, Value> = serde_json::from_str(line).ok()?;
     let report = match members.get("report") {

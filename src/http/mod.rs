@@ -9,6 +9,7 @@ pub mod fields;
 pub mod framing;
 pub mod head;
 pub mod host;
+pub mod identity;
 pub mod negotiate;
 pub mod reject;
 pub mod response;

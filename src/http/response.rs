@@ -13,6 +13,8 @@ pub const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 #[must_use = "a head is complete only after `end`"]
 pub struct HeadWriter<'o> {
     out: &'o mut Vec<u8>,
+    /// No further field may have this name.
+    sole: Option<&'o str>,
 }
 
 impl<'o> HeadWriter<'o> {
@@ -26,13 +28,23 @@ impl<'o> HeadWriter<'o> {
         out.extend_from_slice(b"\r\nDate: ");
         out.extend_from_slice(date.as_bytes());
         out.extend_from_slice(b"\r\n");
-        Self { out }
+        Self { out, sole: None }
+    }
+
+    /// Appends a field, and ignores all further ones of its name.
+    pub fn sole(self, name: &'o str, value: &[u8]) -> Self {
+        let mut head = self.field(name, value);
+        head.sole = Some(name);
+        head
     }
 
     /// Appends a field. The name must be a token. A CR, LF or NUL in the value becomes a space
     /// (RFC 9110, section 5.5), so that no value can ever add a field or end the head.
     pub fn field(self, name: &str, value: &[u8]) -> Self {
         debug_assert!(!name.is_empty() && name.bytes().all(|byte| byte.is_ascii_graphic()));
+        if self.sole.is_some_and(|sole| sole.eq_ignore_ascii_case(name)) {
+            return self;
+        }
         self.out.extend_from_slice(name.as_bytes());
         self.out.extend_from_slice(b": ");
         let start = self.out.len();

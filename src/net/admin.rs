@@ -155,7 +155,7 @@ impl AdminListener {
             match accepted {
                 Ok((socket, peer)) => {
                     let patience = relay.settings.keep_alive_timeout;
-                    let id = relay.admit(Socket::from(socket), peer.ip(), Realm::Admin);
+                    let id = relay.admit(Socket::from(socket), peer, Realm::Admin);
                     if let Some(id) = id {
                         relay.set_deadline(id, patience);
                     }

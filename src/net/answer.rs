@@ -1,6 +1,7 @@
 //! Writing responses, and what follows them.
 
 use super::conn::{After, Phase, Reply};
+use super::note::identify;
 use super::relay::Relay;
 use super::token::ConnId;
 use crate::api::Failure;
@@ -106,9 +107,15 @@ impl Relay {
             return;
         };
         let after = self.after(after, read);
-        let Some(conn) = self.conn(id) else { return };
+        let Some(conn) = self.conns.get_mut(id.index as usize).filter(|conn| conn.id == id) else {
+            return;
+        };
         let head = HeadWriter::new(conn.output.buffer(), status, &date);
+        let head = identify(head, self.request_ids.as_ref(), conn.note.as_deref());
         finish(head).connection(after.keeps_alive(), version).end();
+        if let Some(note) = &mut conn.note {
+            note.answered(status, conn.output.rest().len());
+        }
         conn.phase = Phase::Answering(after);
     }
 
@@ -131,7 +138,7 @@ impl Relay {
             && !conn.output.is_empty()
         {
             match copy::write(&conn.socket, conn.output.rest(), false) {
-                Ok(copy::Write::Moved(count)) => conn.output.sent(count),
+                Ok(copy::Write::Moved(count)) => conn.sent(count),
                 Ok(copy::Write::Blocked) => conn.writable = false,
                 Err(_) => return self.lost(id),
             }
@@ -145,6 +152,7 @@ impl Relay {
     }
 
     pub(super) fn follow(&mut self, id: ConnId, after: After) {
+        self.log_request(id);
         match after {
             After::NextRequest => self.await_request(id),
             After::Close => self.close_or_linger(id),

@@ -77,10 +77,11 @@ impl Relay {
         }
         let Some(peer) = self.conn(id).map(|conn| conn.peer) else { return Ok(()) };
         let stream = Uuid::new_v4();
-        self.registry.create(stream, headers, peer, self.now).map_err(|full| match full {
+        self.registry.create(stream, headers, peer.ip(), self.now).map_err(|full| match full {
             Full::Registry => Failure::TooBusy(Busy::Streams),
             Full::Address => Failure::TooBusy(Busy::AddressStreams),
         })?;
+        self.note_created(id, stream);
         self.answer_created(id, stream);
         Ok(())
     }

@@ -4,6 +4,7 @@ use super::admin::Realm;
 use super::events::Follower;
 use super::listing::Listing;
 use super::load::Counted;
+use super::note::Note;
 use super::sockopt;
 use super::token::ConnId;
 use crate::api::Upload;
@@ -12,7 +13,7 @@ use crate::http::head::{Method, RequestHead, Version};
 use crate::http::negotiate;
 use crate::rendezvous::{Side, StreamKey};
 use socket2::Socket;
-use std::net::IpAddr;
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 use uuid::Uuid;
 
@@ -143,10 +144,12 @@ impl Output {
 pub(super) struct Conn {
     pub id: ConnId,
     pub socket: Socket,
-    pub peer: IpAddr,
+    pub peer: SocketAddr,
     pub realm: Realm,
     pub phase: Phase,
     pub reply: Reply,
+    /// What is noted of the request at hand, if anything is.
+    pub note: Option<Box<Note>>,
     /// Bytes that were read and belong to what comes next.
     pub carry: Vec<u8>,
     /// How many bytes of `carry` were looked at and found to be no whole head.
@@ -169,7 +172,7 @@ pub(super) struct Conn {
 }
 
 impl Conn {
-    pub fn new(id: ConnId, socket: Socket, peer: IpAddr, realm: Realm) -> Self {
+    pub fn new(id: ConnId, socket: Socket, peer: SocketAddr, realm: Realm) -> Self {
         Self {
             id,
             socket,
@@ -177,6 +180,7 @@ impl Conn {
             realm,
             phase: Phase::Head,
             reply: Reply::UNKNOWN,
+            note: None,
             carry: Vec::new(),
             seen: 0,
             output: Output::default(),
@@ -193,6 +197,14 @@ impl Conn {
     /// The place of the transfer it is a side of.
     pub fn exchange(&self) -> Option<usize> {
         if let Phase::Streaming { exchange, .. } = self.phase { Some(exchange) } else { None }
+    }
+
+    /// The socket took bytes of the output.
+    pub fn sent(&mut self, count: usize) {
+        self.output.sent(count);
+        if let Some(note) = &mut self.note {
+            note.sent(count);
+        }
     }
 
     pub fn is_lingering(&self) -> bool {

@@ -2,6 +2,7 @@
 //! when a side is not ready, when its byte budget is used up, or when it is over.
 
 use super::conn::{Conn, PeerEnd, Phase};
+use super::note::identify;
 use super::relay::{Relay, Task};
 use super::sampling::Meter;
 use super::sockopt;
@@ -94,6 +95,8 @@ impl Relay {
         let closes = delimiter == Delimiter::Close || !reply.after.keeps_alive();
         let mut head = Vec::with_capacity(512);
         let writer = HeadWriter::new(&mut head, 200, &self.date);
+        let note = self.conns[destination.index as usize].note.as_deref();
+        let writer = identify(writer, self.request_ids.as_ref(), note);
         let headers = self.registry.stream(stream).headers();
         upload.download_fields(writer, delimiter, headers).connection(!closes, reply.version).end();
         let splice = !self.settings.no_splice;

@@ -65,6 +65,7 @@ impl Relay {
         let (source, destination) = (exchange.source, exchange.destination);
         self.registry.transferred(exchange.stream, exchange.transfer.transferred());
         self.registry.end(exchange.stream, Ending::Finished, self.now);
+        self.note_download(destination, &exchange.transfer);
         if let Some(conn) = self.conn(destination) {
             let after = conn.reply.after;
             if exchange.delimiter == Delimiter::Close {
@@ -98,6 +99,7 @@ impl Relay {
         );
         self.registry.end(exchange.stream, ending, self.now);
         let (source, destination) = (exchange.source, exchange.destination);
+        self.note_download(destination, &exchange.transfer);
         if destination_lost {
             self.reset(destination);
         } else if !exchange.transfer.head_started() {

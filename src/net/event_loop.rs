@@ -94,7 +94,8 @@ impl EventLoop {
         let address = settings.admin.admin_listen.as_ref();
         let admin = AdminListener::open(inherited.admin, address, poll.registry(), ADMIN)?;
         let registry = poll.registry().try_clone()?;
-        let relay = Relay::new(settings, budget.max_connections, registry, now);
+        let mut relay = Relay::new(settings, budget.max_connections, registry, now);
+        relay.open_logs()?;
         Ok(Self {
             poll,
             signals,
@@ -164,6 +165,7 @@ impl EventLoop {
             }
             self.turn(&events);
         }
+        self.relay.log_rest();
         self.handover.finish();
         Ok(())
     }
@@ -200,6 +202,7 @@ impl EventLoop {
         }
         self.relay.expire();
         self.relay.tell_followers();
+        self.relay.write_log();
         self.look_after_stopping();
         self.manager.show_life(self.relay.now.monotonic);
     }
@@ -225,7 +228,11 @@ impl EventLoop {
         while let Some(signal) = self.signals.next() {
             match Order::of(signal) {
                 Some(Order::HandOver) => self.begin_handover(),
-                Some(Order::Reload) => self.reloader.start(),
+                Some(Order::Reload) => {
+                    self.relay.reopen_logs();
+                    self.reloader.start();
+                }
+                Some(Order::ReopenLogs) => self.relay.reopen_logs(),
                 Some(Order::End(how)) => self.end(how, signal.as_str()),
                 None => {}
             }

@@ -157,7 +157,7 @@ impl Listeners {
         for _ in 0..REFUSALS_PER_TURN {
             self.spare = None;
             match accept_one(&self.sockets[index]) {
-                Accepted::One(socket, _) => refuse(&socket, relay),
+                Accepted::One(socket, peer) => refuse(&socket, peer, relay),
                 Accepted::Lost => {}
                 Accepted::None | Accepted::OutOf(_) => break,
             }
@@ -242,7 +242,7 @@ fn accept_one(socket: &TcpListener) -> Accepted {
 fn welcome(relay: &mut Relay, socket: TcpStream, peer: SocketAddr) {
     let full = relay.served() >= relay.max_connections;
     let patience = relay.settings.keep_alive_timeout;
-    let Some(id) = relay.admit(OwnedFd::from(socket).into(), peer.ip(), Realm::Public) else {
+    let Some(id) = relay.admit(OwnedFd::from(socket).into(), peer, Realm::Public) else {
         return;
     };
     relay.set_deadline(id, patience);
@@ -254,7 +254,7 @@ fn welcome(relay: &mut Relay, socket: TcpStream, peer: SocketAddr) {
 }
 
 /// Refuses a connection that cannot even be watched.
-fn refuse(socket: &TcpStream, relay: &Relay) {
+fn refuse(socket: &TcpStream, peer: SocketAddr, relay: &mut Relay) {
     let failure = Failure::TooBusy(Busy::Descriptors);
     let body = failure.body(false);
     let seconds = relay.settings.load.retry_after_seconds().to_string();
@@ -265,8 +265,13 @@ fn refuse(socket: &TcpStream, relay: &Relay) {
         .field("Retry-After", seconds.as_bytes())
         .connection(false, Version::Http11)
         .end();
+    let head_bytes = response.len();
     response.extend_from_slice(body.as_bytes());
-    let _ = copy::write(socket, &response, false);
+    let sent = match copy::write(socket, &response, false) {
+        Ok(copy::Write::Moved(count)) => count.saturating_sub(head_bytes),
+        Ok(copy::Write::Blocked) | Err(_) => 0,
+    };
+    relay.log_refused(peer, relay.status_of(&failure), sent as u64);
     let _ = socket.shutdown(std::net::Shutdown::Write);
     let _ = copy::discard(socket, &mut [0; 4096]);
 }

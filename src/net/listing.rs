@@ -3,6 +3,7 @@
 
 use super::admin::Realm;
 use super::conn::{After, Phase, Reply};
+use super::note::identify;
 use super::relay::Relay;
 use super::token::ConnId;
 use crate::api::{Failure, status};
@@ -40,7 +41,7 @@ impl Relay {
         let forwarded =
             ["Forwarded", "X-Forwarded-For"].iter().any(|f| head.fields.get(f).is_some());
         let Some((peer, realm)) = self.conn(id).map(|conn| (conn.peer, conn.realm)) else { return };
-        if realm == Realm::Public && (forwarded || !self.settings.trusts(peer)) {
+        if realm == Realm::Public && (forwarded || !self.settings.trusts(peer.ip())) {
             return self.answer_failure(id, &Failure::Forbidden, read);
         }
         let chunked = head.version == Version::Http11;
@@ -48,13 +49,19 @@ impl Relay {
         let after = self.after(if chunked || head_only { after } else { After::Whole }, read);
         let (date, end, patience) =
             (self.date, self.registry.next_sequence(), self.settings.keep_alive_timeout);
-        let Some(conn) = self.conn(id) else { return };
-        let mut writer = HeadWriter::new(conn.output.buffer(), 200, &date)
+        let Some(conn) = self.conns.get_mut(id.index as usize).filter(|conn| conn.id == id) else {
+            return;
+        };
+        let writer = HeadWriter::new(conn.output.buffer(), 200, &date);
+        let mut writer = identify(writer, self.request_ids.as_ref(), conn.note.as_deref())
             .field("Content-Type", b"application/json");
         if chunked {
             writer = writer.chunked();
         }
         writer.connection(after.keeps_alive(), version).end();
+        if let Some(note) = &mut conn.note {
+            note.answered(200, conn.output.rest().len());
+        }
         conn.phase = if head_only {
             Phase::Answering(after)
         } else {
@@ -82,6 +89,7 @@ impl Relay {
         }
         let mut piece = Vec::with_capacity(PIECE_BYTES + 1024);
         let more = listing.write_piece(&self.registry, &mut piece);
+        let body_bytes = piece.len();
         let output = conn.output.buffer();
         if listing.chunked && !piece.is_empty() {
             write_chunk_head(output, piece.len() as u64);
@@ -90,10 +98,13 @@ impl Relay {
         } else {
             output.append(&mut piece);
         }
+        if !more && listing.chunked {
+            output.extend_from_slice(LAST_CHUNK);
+        }
+        if let Some(note) = &mut conn.note {
+            note.framed(output.len() - body_bytes);
+        }
         if !more {
-            if listing.chunked {
-                output.extend_from_slice(LAST_CHUNK);
-            }
             conn.phase = Phase::Answering(listing.after);
         }
         self.set_deadline(id, patience);

@@ -46,7 +46,7 @@ impl Relay {
     /// one may have.
     pub(super) fn count_address(&mut self, id: ConnId) -> Option<Failure> {
         let most = self.settings.load.max_connections_per_address;
-        let peer = self.conn(id).filter(|_| most > 0)?.peer;
+        let peer = self.conn(id).filter(|_| most > 0)?.peer.ip();
         if self.addresses.count(peer) >= most {
             return Some(Failure::TooBusy(Busy::AddressConnections));
         }

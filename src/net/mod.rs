@@ -16,6 +16,7 @@
 //! | `ending` | how the two sides of a transfer are told |
 //! | `sampling`, `tcp_info` | how fast a transfer is, and who keeps it from being faster |
 //! | `waiting` | noticing that a waiting side went away |
+//! | `note` | what is noted of a request: its id, its line in the access log |
 //! | `linger` | closing without losing the answer |
 //! | `load` | load limits: what counts, and what is refused |
 //! | `reload` | reading the configuration again |
@@ -44,6 +45,7 @@ mod linger;
 mod listener;
 mod listing;
 mod load;
+mod note;
 mod parcel;
 mod program;
 mod relay;

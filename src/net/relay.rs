@@ -9,6 +9,8 @@ use super::token::ConnId;
 use crate::http::date::HttpDate;
 use crate::http::head::HeadLimits;
 use crate::ops::Settings;
+use crate::ops::access_log::AccessLog;
+use crate::ops::request_id::RequestIds;
 use crate::rendezvous::transfer::COPY_MAX;
 use crate::rendezvous::{Addresses, Limits, Now, Registry};
 use crate::splice::pool::Pool;
@@ -17,7 +19,7 @@ use mio::unix::SourceFd;
 use slab::Slab;
 use socket2::Socket;
 use std::collections::VecDeque;
-use std::net::IpAddr;
+use std::net::SocketAddr;
 use std::ops::Range;
 use std::os::fd::AsRawFd;
 use std::time::Duration;
@@ -98,6 +100,8 @@ pub(super) struct Relay {
     /// An empty buffer for the next head, so that most heads cost no allocation.
     pub spare: Vec<u8>,
     pub poll: mio::Registry,
+    pub access_log: Option<AccessLog>,
+    pub request_ids: Option<RequestIds>,
 }
 
 impl Relay {
@@ -132,6 +136,8 @@ impl Relay {
             pieces: Vec::new(),
             spare: Vec::new(),
             poll,
+            access_log: None,
+            request_ids: None,
             settings,
         }
     }
@@ -165,7 +171,7 @@ impl Relay {
     }
 
     /// Takes a new connection in.
-    pub fn admit(&mut self, socket: Socket, peer: IpAddr, realm: Realm) -> Option<ConnId> {
+    pub fn admit(&mut self, socket: Socket, peer: SocketAddr, realm: Realm) -> Option<ConnId> {
         let entry = self.conns.vacant_entry();
         let id =
             ConnId { index: u32::try_from(entry.key()).ok()?, generation: self.next_generation };
@@ -243,7 +249,9 @@ impl Relay {
             return;
         }
         self.stop_serving(id);
-        let conn = self.conns.remove(id.index as usize);
+        self.log_streams();
+        let mut conn = self.conns.remove(id.index as usize);
+        self.log_closed(&mut conn);
         if conn.is_lingering() {
             self.lingering -= 1;
         }

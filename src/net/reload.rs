@@ -3,14 +3,16 @@
 
 use super::event_loop::EventLoop;
 use super::{budget, relay::Relay};
+use crate::ops::access_log::AccessLog;
+use crate::ops::request_id::RequestIds;
 use crate::ops::{Configuration, Settings, Sources};
 use mio::{Registry, Token, Waker};
 use std::io;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
-/// What reading led to.
-type Reading = Result<Configuration, String>;
+/// What reading led to: a configuration, and the access log it asks for.
+type Reading = Result<(Configuration, Option<AccessLog>), String>;
 
 /// The sources of the configuration, and readings on their way.
 #[derive(Debug)]
@@ -46,7 +48,7 @@ impl Reloader {
             (self.sources.clone(), self.waker.clone(), self.sender.clone());
         let thread = std::thread::Builder::new().name("reload".into()).spawn(move || {
             // Nobody listens any more when the relay has ended.
-            let _ = sender.send(sources.read());
+            let _ = sender.send(read(&sources));
             let _ = waker.wake();
         });
         match thread {
@@ -66,16 +68,35 @@ impl Reloader {
     }
 }
 
+fn read(sources: &Sources) -> Reading {
+    let configuration = sources.read()?;
+    let log = AccessLog::open(&configuration.settings.access_log);
+    Ok((configuration, log.map_err(|error| error.to_string())?))
+}
+
+/// Whether a setting is one of the access log's.
+fn is_of_log(key: &str) -> bool {
+    key.starts_with("access-log") || ["log-full-ids", "instance-id"].contains(&key)
+}
+
 impl EventLoop {
     /// Puts what was read in force, as far as that can be done.
     pub(super) fn finish_reload(&mut self) {
         let Some(reading) = self.reloader.take() else { return };
-        let done = reading.and_then(|newer| self.configuration.reload(newer));
-        let changes = match done {
-            Ok(changes) => changes,
+        let done = reading.and_then(|(newer, log)| {
+            let settings = newer.settings.request_id.clone();
+            let ids = RequestIds::new(&settings).map_err(|error| error.to_string())?;
+            Ok((self.configuration.reload(newer)?, log, ids))
+        });
+        let (changes, log, ids) = match done {
+            Ok(done) => done,
             Err(why) => return log::error!("the configuration stays as it is: {why}"),
         };
         self.relay.reconfigure(self.configuration.settings.clone());
+        self.relay.request_ids = ids;
+        if changes.applied.iter().any(|key| is_of_log(key)) {
+            self.relay.replace_log(log);
+        }
         if !changes.kept.is_empty() {
             log::warn!("these settings need a restart: {}", changes.kept.join(", "));
         }

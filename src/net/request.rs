@@ -141,6 +141,9 @@ impl Relay {
         let head = request.head;
         let Some(conn) = self.conn(id) else { return 0 };
         conn.reply = Reply::to(head);
+        if let Err(failure) = self.note_request(id, head) {
+            return self.refuse(id, request, &failure);
+        }
         if let Some(failure) = self.begin_request(id) {
             return self.refuse(id, request, &failure);
         }
@@ -148,6 +151,7 @@ impl Relay {
             return self.refuse(id, request, &Failure::ExpectationFailed);
         }
         let route = route(head, self.audience(id));
+        self.note_route(id, &route);
         match route {
             Route::Create => self.read_json(id, request, Purpose::Create),
             Route::Report(Some(stream)) => self.read_json(id, request, Purpose::Report(stream)),
@@ -239,6 +243,7 @@ impl Relay {
         let Some(conn) = self.conn(id) else { return };
         conn.reply = Reply::UNKNOWN;
         conn.carry = Vec::new();
+        self.note_unread(id);
         self.answer_failure(id, failure, false);
     }
 

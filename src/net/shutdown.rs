@@ -21,6 +21,8 @@ pub(super) enum Order {
     HandOver,
     /// The configuration is to be read again.
     Reload,
+    /// The access log's file was renamed.
+    ReopenLogs,
 }
 
 /// How a process is asked to end.
@@ -52,6 +54,7 @@ impl Order {
             Signal::SIGTERM => Some(Self::End(How::Drain)),
             Signal::SIGQUIT => Some(Self::End(How::DrainWithoutLimit)),
             Signal::SIGINT => Some(Self::End(How::Quickly)),
+            Signal::SIGUSR1 => Some(Self::ReopenLogs),
             Signal::SIGHUP => Some(Self::Reload),
             Signal::SIGUSR2 => Some(Self::HandOver),
             _ => None,

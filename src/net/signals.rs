@@ -26,6 +26,7 @@ impl Signals {
         set.add(Signal::SIGHUP);
         set.add(Signal::SIGQUIT);
         set.add(Signal::SIGUSR2);
+        set.add(Signal::SIGUSR1);
         let mut blocked = set;
         blocked.add(Signal::SIGPIPE);
         blocked.thread_block()?;

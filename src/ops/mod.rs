@@ -1,12 +1,17 @@
-//! How the relay is run: its settings, its manual, the machine below it, the service manager above.
+//! How the relay is run: its settings, its logs, its manual, the machine below it, the service
+//! manager above.
 
+pub mod access_log;
 pub mod admin;
 pub mod config;
 pub mod doctor;
 pub mod events;
 pub mod handover;
+pub mod lines;
 pub mod load;
 pub mod manual;
+pub mod operator_log;
+pub mod request_id;
 pub mod settings;
 pub mod systemd;
 pub mod units;

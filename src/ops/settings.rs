@@ -1,7 +1,9 @@
 //! Every limit and every time of `rdv serve`, as flags with units and defaults.
 
+use super::access_log::AccessLogSettings;
 use super::admin::AdminSettings;
 use super::events::EventSettings;
+use super::request_id::RequestIdSettings;
 use super::{HandoverSettings, LoadSettings, units};
 use clap::Args;
 use ipnet::IpNet;
@@ -102,6 +104,14 @@ pub struct Settings {
     /// Events of streams.
     #[command(flatten)]
     pub events: EventSettings,
+
+    /// The access log.
+    #[command(flatten)]
+    pub access_log: AccessLogSettings,
+
+    /// Request ids.
+    #[command(flatten)]
+    pub request_id: RequestIdSettings,
 }
 
 impl Settings {

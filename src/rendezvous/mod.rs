@@ -11,7 +11,7 @@ pub mod transfer;
 
 pub use addresses::Addresses;
 pub use pace::Pace;
-pub use registry::{Connected, Full, Given, Limits, Registered, Registry, StreamKey};
+pub use registry::{Connected, Full, Given, Limits, Record, Registered, Registry, StreamKey};
 pub use stream::{Client, Ending, Headers, Report, Side, State, Stream};
 pub use transfer::{Outcome, Ready, Step, Transfer};
 

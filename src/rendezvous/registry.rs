@@ -76,6 +76,23 @@ pub enum Registered {
     Full,
 }
 
+/// A stream that has just ended, for the record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// Its identifier.
+    pub id: Uuid,
+    /// The state it ended in.
+    pub state: State,
+    /// Who was there: source, destination.
+    pub clients: [Option<Client>; 2],
+    /// Body bytes handed on.
+    pub bytes_transferred: u64,
+    /// How long the first side waited for the other, or in vain; `None`: nobody came.
+    pub waited: Option<Duration>,
+    /// From the meeting to the end.
+    pub transferred_in: Option<Duration>,
+}
+
 /// Streams by identifier, with their deadlines.
 #[derive(Debug)]
 pub struct Registry {
@@ -95,6 +112,8 @@ pub struct Registry {
     changed: Vec<Uuid>,
     /// Those of them that were forgotten before anybody looked.
     departed: Vec<Stream>,
+    /// Streams that have ended since somebody asked, if anybody ever does.
+    records: Option<VecDeque<Record>>,
 }
 
 /// A stream that left its registry while it waited.
@@ -121,12 +140,25 @@ impl Registry {
             creators: Addresses::default(),
             changed: Vec::new(),
             departed: Vec::new(),
+            records: None,
         }
     }
 
     /// Other limits for streams that begin, or end, from now on.
     pub fn set_limits(&mut self, limits: Limits) {
         self.limits = limits;
+    }
+
+    /// From now on a record is kept of each stream that ends; [`Registry::take_record`] must be
+    /// asked for them often.
+    pub fn keep_records(&mut self) {
+        self.records.get_or_insert_default();
+    }
+
+    /// The record of a stream that has ended; the first first. It is to be asked for before one of
+    /// its clients goes away.
+    pub fn take_record(&mut self) -> Option<Record> {
+        self.records.as_mut()?.pop_front()
     }
 
     /// How many streams are held, ended ones included.
@@ -204,10 +236,12 @@ impl Registry {
         let stream = &mut self.streams[key as usize];
         match stream.join(side, client) {
             Joined::Waits => {
+                stream.note_joined(now.monotonic);
                 self.revised(key);
                 Connected::Waits(StreamKey(key))
             }
             Joined::Paired(other) => {
+                stream.note_joined(now.monotonic);
                 self.waiting_until.remove(&(stream.deadline, key));
                 self.revised(key);
                 Connected::Paired { stream: StreamKey(key), other }
@@ -267,6 +301,17 @@ impl Registry {
         let stream = &mut self.streams[key as usize];
         if !stream.is_active() {
             return;
+        }
+        if let Some(records) = &mut self.records {
+            let [waited, transferred_in] = stream.spans(now.monotonic);
+            records.push_back(Record {
+                id: stream.id,
+                state: ending.state(),
+                clients: stream.clients(),
+                bytes_transferred: stream.bytes_transferred(),
+                waited,
+                transferred_in,
+            });
         }
         self.waiting_until.remove(&(stream.deadline, key));
         stream.deadline = now.monotonic + self.limits.retention;
@@ -579,6 +624,37 @@ mod tests {
         assert_eq!(registry.watched(id).map(Stream::state), Some(State::ClientError));
         registry.forget_departed();
         assert!(registry.watched(id).is_none());
+    }
+
+    #[test]
+    fn a_record_of_each_end_is_kept_once_somebody_wants_them() {
+        let (mut registry, now) = begin();
+        let at = |ms| Now { monotonic: now.monotonic + Duration::from_millis(ms), ..now };
+        let ended = registry.create(Uuid::from_u128(1), None, creator(1), now).unwrap();
+        registry.end(ended, Ending::Finished, now);
+        registry.keep_records();
+        assert_eq!(registry.take_record(), None, "nobody wanted that one");
+
+        let id = Uuid::from_u128(2);
+        let key = registry.create(id, None, creator(1), now).unwrap();
+        let _ = registry.connect(id, Side::Destination, Client(7), at(5));
+        let _ = registry.connect(id, Side::Source, Client(8), at(25));
+        registry.transferred(key, 99);
+        registry.end(key, Ending::Finished, at(125));
+        registry.end(key, Ending::Failed(Side::Source), at(500));
+        let lonely = Uuid::from_u128(3);
+        registry.create(lonely, None, creator(1), at(130)).unwrap();
+        assert!(registry.delete(lonely, report(0), at(140)).is_some());
+
+        let record = registry.take_record().unwrap();
+        assert_eq!((record.id, record.state, record.bytes_transferred), (id, State::Finished, 99));
+        assert_eq!(record.clients, [Some(Client(8)), Some(Client(7))]);
+        assert_eq!(record.waited, Some(Duration::from_millis(20)));
+        assert_eq!(record.transferred_in, Some(Duration::from_millis(100)));
+        let record = registry.take_record().unwrap();
+        assert_eq!((record.id, record.state), (lonely, State::ClientError));
+        assert_eq!((record.waited, record.transferred_in), (None, None));
+        assert_eq!(registry.take_record(), None);
     }
 
     #[test]

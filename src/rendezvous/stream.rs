@@ -200,6 +200,8 @@ pub struct Stream {
     bottleneck: Option<Box<Bottleneck>>,
     revision: u32,
     pub(super) watch: Watch,
+    /// When the first side came, and when the second did.
+    joined_at: [Option<std::time::Instant>; 2],
 }
 
 impl Stream {
@@ -222,6 +224,7 @@ impl Stream {
             bottleneck: None,
             revision: 0,
             watch: Watch::Nobody,
+            joined_at: [None; 2],
         }
     }
 
@@ -343,6 +346,19 @@ impl Stream {
             Phase::Waiting(Side::Destination, client) => [None, Some(client)],
             Phase::Streaming { source, destination } => [Some(source), Some(destination)],
         }
+    }
+
+    /// Its second side, or its first, came now.
+    pub(super) fn note_joined(&mut self, now: std::time::Instant) {
+        let [first, second] = &mut self.joined_at;
+        first.map_or(first, |_| second).get_or_insert(now);
+    }
+
+    /// How long the first side waited, and how long the transfer took, if it all ends now.
+    pub(super) fn spans(&self, now: std::time::Instant) -> [Option<std::time::Duration>; 2] {
+        let [first, second] = self.joined_at;
+        let until = |end: std::time::Instant| move |begin| end.saturating_duration_since(begin);
+        [first.map(until(second.unwrap_or(now))), second.map(until(now))]
     }
 
     /// Which side the stream would time out for, were it now; `None` once it is paired or over.

@@ -40,13 +40,13 @@ pub(crate) enum Verdict {
 type Told = Result<Response, Ending>;
 
 impl Body {
-    fn upload(self, id: &str) -> Vec<u8> {
+    /// As it goes over the wire.
+    fn bytes(self) -> Vec<u8> {
         let data = pattern(self.seed, self.size);
-        let body = match self.framing {
+        match self.framing {
             Framing::Length(_) => data,
             Framing::Chunked => chunks(&data, &CHUNKS),
-        };
-        self.framing.put(id).raw_body(&body).bytes()
+        }
     }
 }
 
@@ -63,12 +63,14 @@ fn insist(relay: &Relay, ask: &Ask) -> Value {
 
 /// Runs one transfer as far as it goes, and finds that it ended honestly.
 pub(crate) fn attempt(relay: &Relay, body: Body) -> Verdict {
+    // Before the relay's patience begins: on a busy machine this takes longer than it has.
+    let bytes = body.bytes();
     let created = insist(relay, &ask("POST", "/stream"));
     let id = created["stream"].as_str().expect("an id");
     let (mut source, mut destination) = (relay.connect(), relay.connect());
     // Sending fails where the relay has hung up; what it said before is still there to be read.
     let _ = destination.try_send(ask("GET", &format!("/stream/{id}")).bytes());
-    let upload = body.upload(id);
+    let upload = body.framing.put(id).raw_body(&bytes).bytes();
     let (uploaded, downloaded) = thread::scope(|scope| {
         let sending = scope.spawn(|| {
             let _ = source.try_send(&upload);

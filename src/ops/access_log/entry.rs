@@ -1,0 +1,248 @@
+//! What is known of one request when its response has ended, and what of it has to be kept from its
+//! head until then.
+
+use super::shorten::{Where, shorten};
+use crate::http::head::{RequestHead, Version};
+use crate::rendezvous::{Side, State};
+use std::net::SocketAddr;
+use std::ops::Range;
+use std::time::Duration;
+use uuid::Uuid;
+
+/// A kept header value or target is cut off here, so that lines and waiting requests stay small.
+const KEPT_BYTES_MAX: usize = 4096;
+
+/// What marks a value that was cut off.
+const CUT: &[u8] = b"...";
+
+/// One request, for one line.
+#[derive(Clone, Copy, Debug)]
+pub struct Entry<'e> {
+    /// Who asked.
+    pub peer: SocketAddr,
+    /// What was asked; `None` if no head could be understood.
+    pub request: Option<&'e Capture>,
+    /// When its head was whole, in milliseconds since 1970.
+    pub received_ms: i64,
+    /// How long it took from then on.
+    pub elapsed: Duration,
+    /// The status it was answered with.
+    pub status: Option<u16>,
+    /// Body bytes the client's socket has taken.
+    pub body_bytes: u64,
+    /// The id of the request.
+    pub request_id: Option<&'e str>,
+    /// The stream it was about.
+    pub stream: Option<&'e Part>,
+}
+
+/// The part a request played in a stream.
+#[derive(Clone, Copy, Debug)]
+pub struct Part {
+    /// The stream.
+    pub stream: Uuid,
+    /// Which side it wanted to be.
+    pub side: Option<Side>,
+    /// How the stream ended, if this was one of its sides.
+    pub ended: Option<Ended>,
+}
+
+/// How a stream ended.
+#[derive(Clone, Copy, Debug)]
+pub struct Ended {
+    /// Its state.
+    pub outcome: State,
+    /// Body bytes handed on.
+    pub bytes_transferred: u64,
+    /// How long the first side waited for the other, or in vain.
+    pub waited: Option<Duration>,
+    /// From the meeting to the end.
+    pub transferred_in: Option<Duration>,
+}
+
+/// A stream that has ended, for one line of its own.
+#[derive(Clone, Copy, Debug)]
+pub struct StreamEntry {
+    /// The stream.
+    pub stream: Uuid,
+    /// The addresses of source and destination, as far as they came.
+    pub peers: [Option<SocketAddr>; 2],
+    /// How it ended.
+    pub ended: Ended,
+    /// When, in milliseconds since 1970.
+    pub ended_ms: i64,
+}
+
+/// What lines need of a request's head.
+#[derive(Debug)]
+pub struct Capture {
+    /// The request line; path and query once more behind it if they do not stand in it.
+    text: Vec<u8>,
+    line_end: usize,
+    method_end: usize,
+    path: Range<usize>,
+    query: Option<Range<usize>>,
+    headers: Box<[Option<Box<[u8]>>]>,
+}
+
+impl Capture {
+    /// The lines have other fields now, and show `-` for those of this request.
+    pub fn forget_headers(&mut self) {
+        self.headers = Box::default();
+    }
+
+    /// Keeps what is needed: the request line and the fields of these names.
+    pub fn new(head: &RequestHead<'_, '_>, names: &[Box<str>], full_ids: bool) -> Self {
+        let (in_target, in_fields) = if full_ids {
+            (Where::Nowhere, Where::Nowhere)
+        } else {
+            (Where::Everywhere, Where::InPaths)
+        };
+        let mut text = Vec::with_capacity(64);
+        text.extend_from_slice(head.method_name.as_bytes());
+        let method_end = text.len();
+        text.push(b' ');
+        let origin_form = head.target.starts_with('/');
+        let mut path = method_end + 1..0;
+        let mut query = None;
+        if origin_form {
+            path.end = append(head.path, in_target, &mut text);
+            query = head.query.map(|query| append_query(query, in_target, &mut text));
+        } else {
+            append(head.target, in_target, &mut text);
+        }
+        text.extend_from_slice(match head.version {
+            Version::Http10 => b" HTTP/1.0",
+            Version::Http11 => b" HTTP/1.1",
+        });
+        let line_end = text.len();
+        if !origin_form {
+            path = line_end..append(head.path, in_target, &mut text);
+            query = head.query.map(|query| append_query(query, in_target, &mut text));
+        }
+        let headers = names.iter().map(|name| field(head, name, in_fields)).collect();
+        Self { text, line_end, method_end, path, query, headers }
+    }
+
+    /// The method.
+    pub fn method(&self) -> &[u8] {
+        &self.text[..self.method_end]
+    }
+
+    /// The request line without its end.
+    pub fn line(&self) -> &[u8] {
+        &self.text[..self.line_end]
+    }
+
+    /// The path.
+    pub fn path(&self) -> &[u8] {
+        &self.text[self.path.clone()]
+    }
+
+    /// The query with its question mark; nothing without one, or if nothing follows the mark.
+    pub fn query(&self) -> &[u8] {
+        self.query.clone().map_or(b"", |query| &self.text[query])
+    }
+
+    /// The value of the field whose name has this place.
+    pub fn header(&self, place: usize) -> Option<&[u8]> {
+        self.headers.get(place)?.as_deref().filter(|value| !value.is_empty())
+    }
+}
+
+fn append(text: &str, which: Where, out: &mut Vec<u8>) -> usize {
+    let start = out.len();
+    shorten(text.as_bytes(), which, out);
+    cut(out, start);
+    out.len()
+}
+
+fn append_query(query: &str, which: Where, out: &mut Vec<u8>) -> Range<usize> {
+    let start = out.len();
+    out.push(b'?');
+    let end = append(query, which, out);
+    if end == start + 1 { start..start } else { start..end }
+}
+
+/// The values of all fields of a name, as one list (RFC 9110, section 5.3).
+fn field(head: &RequestHead<'_, '_>, name: &str, which: Where) -> Option<Box<[u8]>> {
+    let mut values = head.fields.all(name);
+    let mut joined = Vec::new();
+    shorten(values.next()?, which, &mut joined);
+    for value in values {
+        joined.extend_from_slice(b", ");
+        shorten(value, which, &mut joined);
+    }
+    cut(&mut joined, 0);
+    Some(joined.into_boxed_slice())
+}
+
+fn cut(text: &mut Vec<u8>, start: usize) {
+    if text.len() - start > KEPT_BYTES_MAX {
+        text.truncate(start + KEPT_BYTES_MAX);
+        text.extend_from_slice(CUT);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::head::{FieldSlots, HeadLimits, parse};
+
+    const ID: &str = "0b54a9d1-6e2f-4f5a-9c58-3d1f27e9a4c0";
+
+    fn capture(head: &str, names: &[&str], full_ids: bool) -> Capture {
+        let names: Vec<Box<str>> = names.iter().map(|&name| name.into()).collect();
+        let limits = HeadLimits { bytes: 1 << 16, target_bytes: 1 << 15 };
+        let mut slots = FieldSlots::new();
+        let head = parse(head.as_bytes(), &mut slots, &limits).unwrap().unwrap();
+        Capture::new(&head, &names, full_ids)
+    }
+
+    fn parts(capture: &Capture) -> [String; 4] {
+        [capture.method(), capture.path(), capture.query(), capture.line()]
+            .map(|part| String::from_utf8(part.to_vec()).unwrap())
+    }
+
+    #[test]
+    fn every_form_of_target_is_taken_apart() {
+        for (line, method, path, query) in [
+            ("GET /a/b?c=d?e HTTP/1.1", "GET", "/a/b", "?c=d?e"),
+            ("PUT /a HTTP/1.0", "PUT", "/a", ""),
+            ("GET /a? HTTP/1.1", "GET", "/a", ""),
+            ("GET http://h/a?b HTTP/1.1", "GET", "/a", "?b"),
+            ("OPTIONS * HTTP/1.1", "OPTIONS", "*", ""),
+            ("CONNECT h:443 HTTP/1.1", "CONNECT", "h:443", ""),
+            ("BREW / HTTP/1.1", "BREW", "/", ""),
+        ] {
+            let capture = capture(&format!("{line}\r\nHost: h\r\n\r\n"), &[], false);
+            assert_eq!(parts(&capture), [method, path, query, line], "{line}");
+        }
+    }
+
+    #[test]
+    fn identifiers_are_shortened_unless_the_operator_wants_them() {
+        let head = format!(
+            "GET /stream/{ID}?{ID} HTTP/1.1\r\nHost: h\r\nReferer: http://h/stream/{ID}\r\n\r\n"
+        );
+        let short = capture(&head, &["referer"], false);
+        assert_eq!(short.line(), b"GET /stream/0b54a9d1?0b54a9d1 HTTP/1.1");
+        assert_eq!((short.path(), short.query()), (&b"/stream/0b54a9d1"[..], &b"?0b54a9d1"[..]));
+        assert_eq!(short.header(0), Some(&b"http://h/stream/0b54a9d1"[..]));
+        let full = capture(&head, &["referer"], true);
+        assert_eq!(full.path(), format!("/stream/{ID}").as_bytes());
+        assert_eq!(full.header(0), Some(format!("http://h/stream/{ID}").as_bytes()));
+    }
+
+    #[test]
+    fn repeated_fields_are_one_list_and_long_ones_are_cut() {
+        let long = "x".repeat(2 * KEPT_BYTES_MAX);
+        let head = format!(
+            "GET / HTTP/1.1\r\nHost: h\r\nX-A: 1\r\nx-a: 2\r\nEmpty:\r\nLong: {long}\r\n\r\n"
+        );
+        let capture = capture(&head, &["X-A", "empty", "None", "long"], false);
+        assert_eq!(capture.header(0), Some(&b"1, 2"[..]));
+        assert_eq!((capture.header(1), capture.header(2), capture.header(9)), (None, None, None));
+        assert_eq!(capture.header(3).map(<[u8]>::len), Some(KEPT_BYTES_MAX + CUT.len()));
+    }
+}

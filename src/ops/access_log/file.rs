@@ -1,0 +1,155 @@
+//! The file lines go to. What is wrong with it is told once, and once more when it is well again;
+//! the relay goes on either way.
+
+use super::settings::Place;
+use crate::ops::lines::Sink;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, ErrorKind, Write as _};
+use std::os::fd::AsFd as _;
+use std::os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _};
+use std::path::Path;
+
+/// Lines tell who asked for what: nobody else's business.
+const MODE: u32 = 0o600;
+
+/// An open log.
+#[derive(Debug)]
+pub struct LogFile {
+    place: Place,
+    file: File,
+    /// The last write failed; so many lines were lost since.
+    failing: Option<u64>,
+    /// It could not be opened anew; lines go to the old file meanwhile.
+    stale: bool,
+    /// A write broke off within a line.
+    torn: bool,
+}
+
+impl LogFile {
+    /// Opens or creates the file, to append to it.
+    ///
+    /// # Errors
+    /// One line with the path and what to do.
+    pub fn open(place: Place) -> io::Result<Self> {
+        let file = open(&place).map_err(|error| {
+            let what = name(&place);
+            let advice = "name a file that this user may write to";
+            io::Error::new(
+                error.kind(),
+                format!("cannot open the access log {what}: {error}; {advice}"),
+            )
+        })?;
+        Ok(Self { place, file, failing: None, stale: false, torn: false })
+    }
+
+    /// Writes all; how many bytes before it failed, if it did.
+    fn put(&mut self, bytes: &[u8]) -> Result<(), (usize, io::Error)> {
+        let mut done = 0;
+        while done < bytes.len() {
+            match self.file.write(&bytes[done..]) {
+                Ok(0) => return Err((done, ErrorKind::WriteZero.into())),
+                Ok(count) => done += count,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => self.await_room(),
+                Err(error) => return Err((done, error)),
+            }
+        }
+        Ok(())
+    }
+
+    /// A standard output that somebody else made non-blocking.
+    fn await_room(&self) {
+        let mut question = [PollFd::new(self.file.as_fd(), PollFlags::POLLOUT)];
+        let _ = poll(&mut question, PollTimeout::NONE);
+    }
+
+    fn well_again(&mut self) {
+        if let Some(lost) = self.failing.take() {
+            log::info!(
+                "the access log {} is written again; {lost} lines were lost",
+                name(&self.place)
+            );
+        }
+    }
+
+    fn try_again(&mut self) {
+        match open(&self.place) {
+            Ok(file) => {
+                self.file = file;
+                self.torn = false;
+                if std::mem::take(&mut self.stale) {
+                    log::info!("the access log {} is open again", name(&self.place));
+                }
+            }
+            Err(error) => {
+                if !std::mem::replace(&mut self.stale, true) {
+                    log::error!(
+                        "cannot open the access log {} anew: {error}; lines go to the file that was open",
+                        name(&self.place)
+                    );
+                }
+            }
+        }
+    }
+}
+
+impl Sink for LogFile {
+    fn write(&mut self, lines: &[u8]) -> u64 {
+        if self.stale {
+            self.try_again();
+        }
+        let result = if self.torn { self.put(b"\n") } else { Ok(()) };
+        let result = result.map_err(|(_, error)| (0, error)).and_then(|()| {
+            self.torn = false;
+            self.put(lines)
+        });
+        let Err((done, error)) = result else {
+            self.well_again();
+            return 0;
+        };
+        self.torn |= done > 0 && lines[done - 1] != b'\n';
+        let lost = memchr::memchr_iter(b'\n', &lines[done..]).count().max(1) as u64;
+        if self.failing.is_none() {
+            log::error!(
+                "cannot write the access log {}: {error}; lines are lost until it can be written",
+                name(&self.place)
+            );
+        }
+        self.failing = Some(self.failing.unwrap_or_default() + lost);
+        lost
+    }
+
+    fn reopen(&mut self) {
+        if matches!(self.place, Place::File(_)) {
+            self.try_again();
+        }
+    }
+}
+
+fn open(place: &Place) -> io::Result<File> {
+    match place {
+        Place::Stdout => Ok(File::from(io::stdout().as_fd().try_clone_to_owned()?)),
+        Place::File(path) => open_path(path),
+    }
+}
+
+/// A FIFO is opened for reading, too: else opening would wait for its reader, and the reader's end
+/// would be an error.
+fn open_path(path: &Path) -> io::Result<File> {
+    let is_fifo = fs::metadata(path).is_ok_and(|about| about.file_type().is_fifo());
+    let mut options = OpenOptions::new();
+    if is_fifo {
+        options.read(true).write(true);
+    } else {
+        options.append(true).create(true).mode(MODE);
+    }
+    options.open(path)
+}
+
+fn name(place: &Place) -> String {
+    match place {
+        Place::Stdout => "on standard output".into(),
+        Place::File(path) => path.display().to_string(),
+    }
+}

@@ -1,0 +1,337 @@
+//! Layouts of Go's reference time, Mon Jan 2 15:04:05 MST 2006: each part of it stands for itself,
+//! anything else is copied (Go, package time, constants).
+
+use jiff::Zoned;
+use std::io::Write as _;
+
+/// A part of a layout.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Piece {
+    /// Copied as it is.
+    Literal(String),
+    /// `2006` or `06`.
+    Year(YearForm),
+    /// `January`, `Jan`, `01` or `1`.
+    Month(Form),
+    /// `Monday` or `Mon`.
+    Weekday(Form),
+    /// `02`, `_2` or `2`.
+    Day(Pad),
+    /// `002` or `__2`.
+    DayOfYear(Pad),
+    /// `15`.
+    Hour,
+    /// `03` or `3`.
+    HalfDayHour(Pad),
+    /// `04` or `4`.
+    Minute(Pad),
+    /// `05` or `5`.
+    Second(Pad),
+    /// `PM`, or `pm` for lower case.
+    HalfDay {
+        /// In lower case.
+        lower: bool,
+    },
+    /// `.000` or `,999`: so many digits, which trail away as zeros or not.
+    Fraction {
+        /// The point or comma.
+        mark: char,
+        /// How many.
+        digits: usize,
+        /// `9`: zeros at the end are left out.
+        trimmed: bool,
+    },
+    /// `MST`.
+    ZoneName,
+    /// `-0700`, `Z07:00` and their like.
+    Offset {
+        /// `Z` in place of no offset.
+        zulu: bool,
+        /// A colon between the numbers.
+        colon: bool,
+        /// Hours alone, with minutes, or with seconds: 1, 2, 3.
+        numbers: usize,
+    },
+}
+
+/// How many digits of a year.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum YearForm {
+    /// `2006`.
+    Four,
+    /// `06`.
+    Two,
+}
+
+/// How a month or a day of the week is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// `January`.
+    Long,
+    /// `Jan`.
+    Short,
+    /// `01`, `1`.
+    Number(Pad),
+}
+
+/// What stands before a short number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pad {
+    /// Zeros.
+    Zero,
+    /// Spaces.
+    Space,
+    /// Nothing.
+    None,
+}
+
+/// The parts by their text; of two that fit the one that stands first here is meant.
+static PARTS: [(&str, Piece); 33] = [
+    ("January", Piece::Month(Form::Long)),
+    ("Jan", Piece::Month(Form::Short)),
+    ("Monday", Piece::Weekday(Form::Long)),
+    ("Mon", Piece::Weekday(Form::Short)),
+    ("MST", Piece::ZoneName),
+    ("002", Piece::DayOfYear(Pad::Zero)),
+    ("01", Piece::Month(Form::Number(Pad::Zero))),
+    ("02", Piece::Day(Pad::Zero)),
+    ("03", Piece::HalfDayHour(Pad::Zero)),
+    ("04", Piece::Minute(Pad::Zero)),
+    ("05", Piece::Second(Pad::Zero)),
+    ("06", Piece::Year(YearForm::Two)),
+    ("15", Piece::Hour),
+    ("1", Piece::Month(Form::Number(Pad::None))),
+    ("2006", Piece::Year(YearForm::Four)),
+    ("2", Piece::Day(Pad::None)),
+    ("__2", Piece::DayOfYear(Pad::Space)),
+    ("_2", Piece::Day(Pad::Space)),
+    ("3", Piece::HalfDayHour(Pad::None)),
+    ("4", Piece::Minute(Pad::None)),
+    ("5", Piece::Second(Pad::None)),
+    ("PM", Piece::HalfDay { lower: false }),
+    ("pm", Piece::HalfDay { lower: true }),
+    ("Z070000", Piece::Offset { zulu: true, colon: false, numbers: 3 }),
+    ("Z07:00:00", Piece::Offset { zulu: true, colon: true, numbers: 3 }),
+    ("Z0700", Piece::Offset { zulu: true, colon: false, numbers: 2 }),
+    ("Z07:00", Piece::Offset { zulu: true, colon: true, numbers: 2 }),
+    ("Z07", Piece::Offset { zulu: true, colon: false, numbers: 1 }),
+    ("-070000", Piece::Offset { zulu: false, colon: false, numbers: 3 }),
+    ("-07:00:00", Piece::Offset { zulu: false, colon: true, numbers: 3 }),
+    ("-0700", Piece::Offset { zulu: false, colon: false, numbers: 2 }),
+    ("-07:00", Piece::Offset { zulu: false, colon: true, numbers: 2 }),
+    ("-07", Piece::Offset { zulu: false, colon: false, numbers: 1 }),
+];
+
+/// Takes a layout apart.
+pub fn compile(text: &str) -> Vec<Piece> {
+    let mut pieces = Vec::new();
+    let mut literal = String::new();
+    let mut rest = text;
+    while let Some(char) = rest.chars().next() {
+        if let Some((piece, len)) = part(rest).or_else(|| fraction(rest)) {
+            if !literal.is_empty() {
+                pieces.push(Piece::Literal(std::mem::take(&mut literal)));
+            }
+            pieces.push(piece);
+            rest = &rest[len..];
+        } else {
+            literal.push(char);
+            rest = &rest[char.len_utf8()..];
+        }
+    }
+    if !literal.is_empty() {
+        pieces.push(Piece::Literal(literal));
+    }
+    pieces
+}
+
+/// The part a text begins with, and its length. `January` and `Mon` in longer words are none, and
+/// `_2006` is an underscore and a year.
+fn part(text: &str) -> Option<(Piece, usize)> {
+    let (name, piece) = PARTS.iter().find(|(name, _)| {
+        let behind = text.strip_prefix(name);
+        behind.is_some_and(|behind| match *name {
+            "Jan" | "Mon" => !behind.starts_with(|c: char| c.is_ascii_lowercase()),
+            "_2" => !behind.starts_with("006"),
+            _ => true,
+        })
+    })?;
+    Some((piece.clone(), name.len()))
+}
+
+/// A point or comma with zeros or nines, and no other digit behind them.
+fn fraction(text: &str) -> Option<(Piece, usize)> {
+    let mark = text.chars().next().filter(|mark| matches!(mark, '.' | ','))?;
+    let behind = &text[1..];
+    let digit = behind.chars().next().filter(|digit| matches!(digit, '0' | '9'))?;
+    let rest = behind.trim_start_matches(digit);
+    if rest.starts_with(|c: char| c.is_ascii_digit()) {
+        return None;
+    }
+    let digits = behind.len() - rest.len();
+    Some((Piece::Fraction { mark, digits, trimmed: digit == '9' }, 1 + digits))
+}
+
+/// Appends a point in time.
+pub fn write(pieces: &[Piece], time: &Zoned, out: &mut Vec<u8>) {
+    for piece in pieces {
+        match piece {
+            Piece::Literal(text) => out.extend_from_slice(text.as_bytes()),
+            Piece::Year(YearForm::Four) => number(time.year().into(), 4, Pad::Zero, out),
+            Piece::Year(YearForm::Two) => {
+                number(i32::from(time.year()).rem_euclid(100), 2, Pad::Zero, out);
+            }
+            Piece::Month(Form::Number(pad)) => number(time.month().into(), 2, *pad, out),
+            Piece::Month(form) => name(MONTHS[index(time.month() - 1)], *form, out),
+            Piece::Weekday(form) => {
+                name(WEEKDAYS[index(time.weekday().to_sunday_zero_offset())], *form, out);
+            }
+            Piece::Day(pad) => number(time.day().into(), 2, *pad, out),
+            Piece::DayOfYear(pad) => number(time.day_of_year().into(), 3, *pad, out),
+            Piece::Hour => number(time.hour().into(), 2, Pad::Zero, out),
+            Piece::HalfDayHour(pad) => {
+                number((i32::from(time.hour()) + 11) % 12 + 1, 2, *pad, out);
+            }
+            Piece::Minute(pad) => number(time.minute().into(), 2, *pad, out),
+            Piece::Second(pad) => number(time.second().into(), 2, *pad, out),
+            Piece::HalfDay { lower } => out.extend_from_slice(match (time.hour() < 12, lower) {
+                (true, false) => b"AM",
+                (true, true) => b"am",
+                (false, false) => b"PM",
+                (false, true) => b"pm",
+            }),
+            Piece::Fraction { mark, digits, trimmed } => {
+                fraction_of(time.subsec_nanosecond(), (*mark, *digits, *trimmed), out);
+            }
+            Piece::ZoneName => zone_name(time, out),
+            Piece::Offset { zulu: true, .. } if time.offset().seconds() == 0 => out.push(b'Z'),
+            Piece::Offset { colon, numbers, .. } => offset(time, *colon, *numbers, out),
+        }
+    }
+}
+
+const MONTHS: [&str; 12] = [
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
+];
+const WEEKDAYS: [&str; 7] =
+    ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
+
+fn index(number: i8) -> usize {
+    usize::from(number.unsigned_abs())
+}
+
+fn name(name: &str, form: Form, out: &mut Vec<u8>) {
+    let shown = match form {
+        Form::Long => name,
+        Form::Short | Form::Number(_) => &name[..3],
+    };
+    out.extend_from_slice(shown.as_bytes());
+}
+
+fn number(number: i32, width: usize, pad: Pad, out: &mut Vec<u8>) {
+    let _ = match pad {
+        Pad::Zero => write!(out, "{number:0width$}"),
+        Pad::Space => write!(out, "{number:width$}"),
+        Pad::None => write!(out, "{number}"),
+    };
+}
+
+fn fraction_of(nanoseconds: i32, (mark, digits, trimmed): (char, usize, bool), out: &mut Vec<u8>) {
+    let text = format!("{nanoseconds:09}");
+    let mut text = text[..digits.min(9)].to_owned();
+    text.extend(std::iter::repeat_n('0', digits.saturating_sub(9)));
+    let text = if trimmed { text.trim_end_matches('0') } else { &text };
+    if !text.is_empty() {
+        let _ = write!(out, "{mark}{text}");
+    }
+}
+
+/// The zone's abbreviation; its offset if it has none.
+fn zone_name(time: &Zoned, out: &mut Vec<u8>) {
+    let info = time.time_zone().to_offset_info(time.timestamp());
+    out.extend_from_slice(info.abbreviation().as_bytes());
+}
+
+fn offset(time: &Zoned, colon: bool, numbers: usize, out: &mut Vec<u8>) {
+    let seconds = time.offset().seconds();
+    out.push(if seconds < 0 { b'-' } else { b'+' });
+    let seconds = seconds.unsigned_abs();
+    for (at, part) in
+        [seconds / 3600, seconds / 60 % 60, seconds % 60][..numbers].iter().enumerate()
+    {
+        let mark = if colon && at > 0 { ":" } else { "" };
+        let _ = write!(out, "{mark}{part:02}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use jiff::civil::date;
+    use jiff::tz::{Offset, TimeZone};
+
+    fn written(layout: &str, time: &Zoned) -> String {
+        let mut out = Vec::new();
+        write(&compile(layout), time, &mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    fn zone(seconds: i32) -> TimeZone {
+        TimeZone::fixed(Offset::from_seconds(seconds).unwrap())
+    }
+
+    #[test]
+    fn each_element_of_the_reference_time_stands_for_itself() {
+        let utc = date(2009, 2, 4).at(21, 5, 7, 12_300_000).to_zoned(TimeZone::UTC).unwrap();
+        for (layout, expected) in [
+            ("2006 06", "2009 09"),
+            ("January Jan 01 1", "February Feb 02 2"),
+            ("Monday Mon", "Wednesday Wed"),
+            ("02|_2|2", "04| 4|4"),
+            ("002|__2", "035| 35"),
+            ("15|03|3", "21|09|9"),
+            ("04|4", "05|5"),
+            ("05|5", "07|7"),
+            ("PM pm", "PM pm"),
+            ("MST", "UTC"),
+            ("Z0700|Z07:00|Z07|Z070000|Z07:00:00", "Z|Z|Z|Z|Z"),
+            ("-0700|-07:00|-07|-070000|-07:00:00", "+0000|+00:00|+00|+000000|+00:00:00"),
+            ("05.000|05,000|05.0000000000", "07.012|07,012|07.0123000000"),
+            ("05.999|05.999999|05.9", "07.012|07.0123|07"),
+            ("_2006", "_2009"),
+            ("Month Janus", "Month Janus"),
+            ("at 05.0001", "at 07.0002"),
+            ("0700 Größe", "0700 Größe"),
+            ("Mon Jan _2 15:04:05 2006", "Wed Feb  4 21:05:07 2009"),
+            ("2006-01-02T15:04:05.999999999Z07:00", "2009-02-04T21:05:07.0123Z"),
+            ("02/Jan/2006:15:04:05 Z0700", "04/Feb/2009:21:05:07 Z"),
+            ("3:04PM", "9:05PM"),
+        ] {
+            assert_eq!(written(layout, &utc), expected, "{layout}");
+        }
+    }
+
+    #[test]
+    fn offsets_and_half_days_are_right_on_both_sides() {
+        for (hour, seconds, layout, expected) in [
+            (0, 19_800, "15 3PM -0700 Z07:00", "00 12AM +0530 +05:30"),
+            (12, -12_600, "15 3pm -0700 Z0700", "12 12pm -0330 -0330"),
+            (23, 3_723, "03 -07:00:00 Z070000", "11 +01:02:03 +010203"),
+            (11, -3_600, "pm -07 Z07 MST", "am -01 -01 -01"),
+        ] {
+            let time = date(2019, 10, 9).at(hour, 0, 0, 0).to_zoned(zone(seconds)).unwrap();
+            assert_eq!(written(layout, &time), expected, "{layout}");
+        }
+    }
+}

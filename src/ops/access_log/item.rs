@@ -1,0 +1,203 @@
+//! One value of a line: what verbs of text lines and types of JSON fields have in common.
+
+use super::entry::{Capture, Ended, Entry};
+use super::layout::Layout;
+use super::shorten::SHOWN;
+use crate::rendezvous::Side;
+use jiff::tz::TimeZone;
+use std::io::Write as _;
+use std::time::Duration;
+
+/// What is written.
+#[derive(Clone, Debug)]
+pub enum Item {
+    /// The same text always.
+    Literal(Box<str>),
+    /// Body bytes sent, and whether a zero is written.
+    Bytes {
+        /// `0`, not `-`.
+        zero: bool,
+    },
+    /// How long the request took.
+    Elapsed(Unit),
+    /// Address and port of the client.
+    Remote,
+    /// A header field, by its name and, once the whole format is known, by the place of that.
+    Header {
+        /// As the operator wrote it.
+        name: Box<str>,
+        /// Among the names that are kept.
+        place: usize,
+    },
+    /// The method.
+    Method,
+    /// The query, and whether its question mark is written.
+    Query {
+        /// `?a=b`, not `a=b`.
+        marked: bool,
+    },
+    /// Method, target and version.
+    RequestLine,
+    /// The status.
+    Status,
+    /// When the request was received.
+    Received(Layout),
+    /// A user: there are none.
+    User,
+    /// The path.
+    Path,
+    /// Something the relay knows besides.
+    Context(Key),
+    /// The name of this relay.
+    InstanceId,
+}
+
+/// The unit of a time span; whole ones are counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unit {
+    /// Seconds.
+    Seconds,
+    /// Thousandths.
+    Milliseconds,
+    /// Millionths.
+    Microseconds,
+}
+
+/// What is known besides the request and its response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Key {
+    /// The id of the request.
+    RequestId,
+    /// The stream it was about.
+    Stream,
+    /// The side it wanted to be.
+    Side,
+    /// The state its stream ended in.
+    Outcome,
+    /// Body bytes the stream moved.
+    BytesTransferred,
+    /// How long the stream's first side waited.
+    WaitMs,
+    /// How long the transfer took.
+    TransferMs,
+}
+
+/// The keys by their names.
+pub const KEYS: [(&str, Key); 7] = [
+    ("request_id", Key::RequestId),
+    ("stream", Key::Stream),
+    ("side", Key::Side),
+    ("outcome", Key::Outcome),
+    ("bytes_transferred", Key::BytesTransferred),
+    ("wait_ms", Key::WaitMs),
+    ("transfer_ms", Key::TransferMs),
+];
+
+/// What values depend on besides the request.
+#[derive(Clone, Debug)]
+pub struct Surroundings {
+    /// Times are written in this zone.
+    pub zone: TimeZone,
+    /// The name of this relay.
+    pub instance_id: Box<str>,
+    /// Identifiers of streams are written in full.
+    pub full_ids: bool,
+}
+
+impl Key {
+    /// The key of this name.
+    ///
+    /// # Errors
+    /// A line with all there are.
+    pub fn named(name: &str) -> Result<Self, String> {
+        let found = KEYS.iter().find(|(known, _)| *known == name).map(|(_, key)| *key);
+        found.ok_or_else(|| {
+            let names: Vec<&str> = KEYS.iter().map(|(name, _)| *name).collect();
+            format!("no value is called '{name}'; there are {}", names.join(", "))
+        })
+    }
+}
+
+impl Item {
+    /// Appends the value as it is, not yet escaped; whether there is one.
+    pub fn write(&self, entry: &Entry<'_>, around: &Surroundings, out: &mut Vec<u8>) -> bool {
+        let bytes = match self {
+            Self::Literal(text) => Some(text.as_bytes()),
+            Self::InstanceId => Some(around.instance_id.as_bytes()).filter(|id| !id.is_empty()),
+            Self::Header { place, .. } => entry.request.and_then(|head| head.header(*place)),
+            Self::Method => entry.request.map(Capture::method),
+            Self::Query { marked } => {
+                let query = entry.request.map_or(&b""[..], |head| head.query());
+                Some(if *marked { query } else { query.strip_prefix(b"?").unwrap_or(query) })
+            }
+            Self::RequestLine => entry.request.map(Capture::line),
+            Self::Path => entry.request.map(Capture::path),
+            Self::User => None,
+            Self::Bytes { zero } => return number(Some(entry.body_bytes), *zero, out),
+            Self::Elapsed(unit) => return number(Some(whole(entry.elapsed, *unit)), true, out),
+            Self::Remote => return write!(out, "{}", entry.peer).is_ok(),
+            Self::Status => return number(entry.status.map(u64::from), true, out),
+            Self::Received(layout) => {
+                layout.write(entry.received_ms, &around.zone, out);
+                return true;
+            }
+            Self::Context(key) => return key.write(entry, around, out),
+        };
+        out.extend_from_slice(bytes.unwrap_or_default());
+        bytes.is_some()
+    }
+
+    /// Whether nothing stands for it where it is not known, rather than a hyphen, in JSON.
+    pub fn may_be_empty(&self) -> bool {
+        matches!(self, Self::Header { .. } | Self::Context(_) | Self::InstanceId)
+    }
+}
+
+impl Key {
+    fn write(self, entry: &Entry<'_>, around: &Surroundings, out: &mut Vec<u8>) -> bool {
+        let ended: Option<Ended> = entry.stream.and_then(|part| part.ended);
+        let ms = |span: Duration| whole(span, Unit::Milliseconds);
+        let text = match self {
+            Self::RequestId => entry.request_id,
+            Self::Side => entry.stream.and_then(|part| part.side).map(Side::name),
+            Self::Outcome => ended.map(|ended| ended.outcome.name()),
+            Self::Stream => {
+                let Some(part) = entry.stream else { return false };
+                return stream_id(part.stream, around.full_ids, out);
+            }
+            Self::BytesTransferred => {
+                return number(ended.map(|ended| ended.bytes_transferred), true, out);
+            }
+            Self::WaitMs => return number(ended.and_then(|ended| ended.waited).map(ms), true, out),
+            Self::TransferMs => {
+                return number(ended.and_then(|ended| ended.transferred_in).map(ms), true, out);
+            }
+        };
+        out.extend_from_slice(text.unwrap_or_default().as_bytes());
+        text.is_some()
+    }
+}
+
+/// Appends an identifier, or what may be shown of it.
+pub fn stream_id(stream: uuid::Uuid, full: bool, out: &mut Vec<u8>) -> bool {
+    let mut text = [0; uuid::fmt::Hyphenated::LENGTH];
+    let text = stream.hyphenated().encode_lower(&mut text);
+    out.extend_from_slice(if full { text } else { &text[..SHOWN] }.as_bytes());
+    true
+}
+
+/// Whole units of a time span.
+pub fn whole(span: Duration, unit: Unit) -> u64 {
+    let units = match unit {
+        Unit::Seconds => u128::from(span.as_secs()),
+        Unit::Milliseconds => span.as_millis(),
+        Unit::Microseconds => span.as_micros(),
+    };
+    u64::try_from(units).unwrap_or(u64::MAX)
+}
+
+fn number(number: Option<u64>, zero: bool, out: &mut Vec<u8>) -> bool {
+    number
+        .filter(|&number| zero || number > 0)
+        .is_some_and(|number| write!(out, "{number}").is_ok())
+}

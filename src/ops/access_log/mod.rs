@@ -1,0 +1,248 @@
+//! One line for each request when its response has ended, and on demand one for each stream. The
+//! format is compiled once; a line is put together without waiting for anything, and one thread
+//! writes them.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `settings` | flags |
+//! | `entry` | what is known of a request, and what of it is kept from its head |
+//! | `item` | one value of a line |
+//! | `text`, `json` | the two kinds of lines |
+//! | `layout`, `go_layout` | how times are written |
+//! | `escape`, `shorten` | what must not stand in a line as it is |
+//! | `file` | the file, its troubles, its rotation |
+
+mod entry;
+mod escape;
+mod file;
+mod go_layout;
+mod item;
+mod json;
+mod layout;
+mod settings;
+mod shorten;
+#[cfg(test)]
+mod tests;
+mod text;
+
+pub use entry::{Capture, Ended, Entry, Part, StreamEntry};
+pub use settings::{AccessLogSettings, Entries, Place, Preset};
+
+use self::file::LogFile;
+use self::item::{Item, Surroundings};
+use self::json::JsonFormat;
+use self::layout::Layout;
+use self::text::TextFormat;
+use super::lines::{Added, Lines, Sink as _};
+use crate::http::head::RequestHead;
+use jiff::tz::TimeZone;
+use std::io;
+
+/// How lines look.
+#[derive(Debug)]
+enum Format {
+    Text(TextFormat),
+    Json(JsonFormat),
+}
+
+/// Who writes them.
+#[derive(Debug)]
+enum Writer {
+    /// A thread, behind a bounded buffer.
+    Behind(Lines),
+    /// Whoever adds a line; so many were lost.
+    Direct(LogFile, u64),
+}
+
+/// An open access log.
+#[derive(Debug)]
+pub struct AccessLog {
+    format: Format,
+    around: Surroundings,
+    /// How the line of a stream says when it ended; `None`: there are no such lines.
+    streams: Option<Layout>,
+    /// The names of the header fields its lines show.
+    headers: Vec<Box<str>>,
+    writer: Writer,
+    line: Vec<u8>,
+    value: Vec<u8>,
+    /// Lines were added since the thread was woken.
+    added: bool,
+}
+
+impl AccessLog {
+    /// Opens the log, if there is to be one.
+    ///
+    /// # Errors
+    /// One line: the file cannot be opened, a JSON field is there twice, or the zone of this
+    /// machine is unknown.
+    pub fn open(settings: &AccessLogSettings) -> io::Result<Option<Self>> {
+        let Some(place) = settings.access_log.clone() else { return Ok(None) };
+        let mut format = Format::new(settings).map_err(io::Error::other)?;
+        let headers = format.place_headers();
+        let layout = match format {
+            Format::Text(_) => layout::COMMON,
+            Format::Json(_) => json::ENDED,
+        };
+        let layout = Layout::compile(layout).map_err(io::Error::other)?;
+        let file = LogFile::open(place)?;
+        let writer = match settings.access_log_buffer {
+            0 => Writer::Direct(file, 0),
+            max_lines => Writer::Behind(Lines::start("access-log", max_lines, file)?),
+        };
+        Ok(Some(Self {
+            format,
+            around: Surroundings::new(settings)?,
+            streams: settings.access_log_streams.then_some(layout),
+            headers,
+            writer,
+            line: Vec::new(),
+            value: Vec::new(),
+            added: false,
+        }))
+    }
+
+    /// What has to be kept of a request's head until its line is written.
+    pub fn capture(&self, head: &RequestHead<'_, '_>) -> Capture {
+        Capture::new(head, &self.headers, self.around.full_ids)
+    }
+
+    /// Adds the line of a request.
+    pub fn record(&mut self, entry: &Entry<'_>) {
+        self.line.clear();
+        match &self.format {
+            Format::Text(format) => {
+                format.write(entry, &self.around, &mut self.value, &mut self.line);
+            }
+            Format::Json(format) => {
+                format.write(entry, &self.around, &mut self.value, &mut self.line);
+            }
+        }
+        self.add();
+    }
+
+    /// Adds the line of a stream, if there are such lines.
+    pub fn record_stream(&mut self, entry: &StreamEntry) {
+        let Some(layout) = &self.streams else { return };
+        self.line.clear();
+        match &self.format {
+            Format::Text(_) => text::write_stream(entry, layout, &self.around, &mut self.line),
+            Format::Json(format) => {
+                format.write_stream(entry, layout, &self.around, &mut self.line);
+            }
+        }
+        self.add();
+    }
+
+    fn add(&mut self) {
+        match &mut self.writer {
+            Writer::Direct(file, lost) => *lost += file.write(&self.line),
+            Writer::Behind(lines) => match lines.add(&self.line) {
+                Added::Taken => self.added = true,
+                Added::Dropped { first: true } => log::warn!(
+                    "the access log is written too slowly; lines are dropped until none waits \
+                     (--access-log-buffer is how many may)"
+                ),
+                Added::Dropped { first: false } => {}
+            },
+        }
+    }
+
+    /// Has the lines written that were added; to be called once a turn.
+    pub fn wake(&mut self) {
+        if std::mem::take(&mut self.added)
+            && let Writer::Behind(lines) = &self.writer
+        {
+            lines.wake();
+        }
+    }
+
+    /// Opens the file anew after somebody has moved it away.
+    pub fn reopen(&mut self) {
+        match &mut self.writer {
+            Writer::Direct(file, _) => file.reopen(),
+            Writer::Behind(lines) => lines.reopen(),
+        }
+    }
+
+    /// Lines that were dropped or could not be written, since the start.
+    pub fn dropped(&self) -> u64 {
+        match &self.writer {
+            Writer::Direct(_, lost) => *lost,
+            Writer::Behind(lines) => lines.dropped(),
+        }
+    }
+}
+
+impl Drop for AccessLog {
+    /// Writes what is left, and says what was lost.
+    fn drop(&mut self) {
+        if let Writer::Behind(lines) = &mut self.writer
+            && !lines.close()
+        {
+            log::error!("the last lines of the access log are lost: it cannot be written now");
+        }
+        if self.dropped() > 0 {
+            log::warn!("{} lines of the access log were dropped in all", self.dropped());
+        }
+    }
+}
+
+impl Format {
+    fn new(settings: &AccessLogSettings) -> Result<Self, String> {
+        Ok(match settings.access_log_entry {
+            Entries::Text => Self::Text(match &settings.access_log_format {
+                Some(format) => format.clone(),
+                None => settings.access_log_preset.format().parse()?,
+            }),
+            Entries::Json => {
+                let prefix = settings.access_log_prefix.clone();
+                let suffix = settings.access_log_suffix.clone();
+                let format = JsonFormat::new(settings.access_log_field.clone(), prefix, suffix);
+                Self::Json(format.map_err(|error| format!("--access-log-field: {error}"))?)
+            }
+        })
+    }
+
+    fn items(&mut self) -> Box<dyn Iterator<Item = &mut Item> + '_> {
+        match self {
+            Self::Text(format) => Box::new(format.items.iter_mut()),
+            Self::Json(format) => Box::new(format.fields.iter_mut().map(|field| &mut field.item)),
+        }
+    }
+
+    /// Gives each header a place; their names in that order.
+    fn place_headers(&mut self) -> Vec<Box<str>> {
+        let mut names: Vec<Box<str>> = Vec::new();
+        for item in self.items() {
+            if let Item::Header { name, place } = item {
+                let known = names.iter().position(|known| known.eq_ignore_ascii_case(name));
+                *place = known.unwrap_or_else(|| {
+                    names.push(name.clone());
+                    names.len() - 1
+                });
+            }
+        }
+        names
+    }
+}
+
+impl Surroundings {
+    fn new(settings: &AccessLogSettings) -> io::Result<Self> {
+        let zone = if settings.access_log_utc {
+            TimeZone::UTC
+        } else {
+            TimeZone::try_system().map_err(|error| {
+                io::Error::other(format!(
+                    "--access-log-utc=false: the time zone of this machine is unknown: {error}; \
+                     set TZ or /etc/localtime"
+                ))
+            })?
+        };
+        Ok(Self {
+            zone,
+            instance_id: settings.instance_id.as_str().into(),
+            full_ids: settings.log_full_ids,
+        })
+    }
+}

@@ -1,0 +1,94 @@
+//! Identifiers of streams as they may stand in a log: whoever knows one may use the stream, so only
+//! the first eight of the 36 characters are written.
+
+/// Characters of an identifier that are shown.
+pub const SHOWN: usize = 8;
+
+/// Characters of an identifier.
+const LEN: usize = 36;
+
+/// Where the hyphens of an identifier are.
+const HYPHENS: [usize; 4] = [8, 13, 18, 23];
+
+/// Which identifiers in a text are shortened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Where {
+    /// None.
+    Nowhere,
+    /// All.
+    Everywhere,
+    /// Those behind a slash, as in the URL of a `Referer`; an `X-Request-Id` looks the same and
+    /// stays.
+    InPaths,
+}
+
+/// Appends a text with its identifiers shortened.
+pub fn shorten(text: &[u8], which: Where, out: &mut Vec<u8>) {
+    let mut rest = text;
+    let mut copied = 0;
+    if which != Where::Nowhere {
+        let mut from = 0;
+        while let Some(hyphen) = memchr::memchr(b'-', &text[from..]) {
+            let hyphen = from + hyphen;
+            from = hyphen + 1;
+            let Some(start) = hyphen.checked_sub(SHOWN) else { continue };
+            let fits = which == Where::Everywhere || is_behind_slash(&text[..start]);
+            if start >= copied && fits && is_identifier(&text[start..]) {
+                out.extend_from_slice(&text[copied..hyphen]);
+                copied = start + LEN;
+                from = copied;
+                rest = &text[copied..];
+            }
+        }
+    }
+    out.extend_from_slice(rest);
+}
+
+fn is_identifier(text: &[u8]) -> bool {
+    let fits = |(at, byte): (usize, &u8)| {
+        if HYPHENS.contains(&at) { *byte == b'-' } else { byte.is_ascii_hexdigit() }
+    };
+    text.len() >= LEN && text[..LEN].iter().enumerate().all(fits)
+}
+
+fn is_behind_slash(before: &[u8]) -> bool {
+    before.ends_with(b"/") || before.ends_with(b"%2F") || before.ends_with(b"%2f")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn identifiers_are_shortened_where_they_are_capabilities() {
+        use Where::{Everywhere, InPaths, Nowhere};
+        const ID: &str = "0b54a9d1-6e2f-4f5a-9c58-3d1f27e9a4c0";
+        let upper = ID.to_uppercase();
+        for (name, text, which, expected) in [
+            ("a path", format!("/stream/{ID}/status"), Everywhere, "/stream/0b54a9d1/status"),
+            ("upper case", format!("/stream/{upper}"), Everywhere, "/stream/0B54A9D1"),
+            ("two", format!("/{ID}-{ID}"), Everywhere, "/0b54a9d1-0b54a9d1"),
+            ("one behind more digits", format!("/ab{ID}"), Everywhere, "/ab0b54a9d1"),
+            ("too short", "/0b54a9d1-6e2f".into(), Everywhere, "/0b54a9d1-6e2f"),
+            (
+                "no digits",
+                "/------------------------------------".into(),
+                Everywhere,
+                "/------------------------------------",
+            ),
+            ("on demand in full", "/0b54a9d1-6e2f".into(), Nowhere, "/0b54a9d1-6e2f"),
+            ("a referer", format!("http://h/stream/{ID}?a"), InPaths, "http://h/stream/0b54a9d1?a"),
+            ("an encoded slash", format!("u=%2Fstream%2f{ID}"), InPaths, "u=%2Fstream%2f0b54a9d1"),
+            ("nothing", String::new(), Everywhere, ""),
+        ] {
+            let mut out = Vec::new();
+            shorten(text.as_bytes(), which, &mut out);
+            assert_eq!(String::from_utf8(out).unwrap(), expected, "{name}");
+        }
+        for which in [Nowhere, InPaths] {
+            let mut out = Vec::new();
+            shorten(ID.as_bytes(), which, &mut out);
+            assert_eq!(out, ID.as_bytes(), "{which:?}: a request id stays");
+        }
+    }
+}

@@ -1,0 +1,252 @@
+//! Ids of requests: taken over from the client's side where they are plain, else made here. An id
+//! tells log lines and answers of one request apart from others; it grants nothing.
+
+use crate::http::fields::{Fields, is_token};
+use crate::http::identity::is_request_id;
+use clap::{ArgAction, Args, ValueEnum};
+use rustix::rand::{GetRandomFlags, getrandom};
+use std::io;
+
+/// Randomness read at once, in bytes: for 256 ids, so that a request costs no system call.
+const BLOCK_BYTES: usize = 4096;
+
+/// Bytes of an id before they are written as text.
+const ID_BYTES: usize = 16;
+
+/// Whether and how requests get ids.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Request ids")]
+pub struct RequestIdSettings {
+    /// Give each request an id: in its response, and for the access log
+    #[arg(long, default_value = "false", default_missing_value = "true", num_args = 0..=1, require_equals = true, action = ArgAction::Set, value_name = "BOOL")]
+    pub request_id: bool,
+
+    /// How an id that is made here is written: a UUID (version 4) with hyphens, or its bytes
+    #[arg(long, value_name = "FORM", default_value = "rfc4122", ignore_case = true)]
+    pub request_id_encoding: Encoding,
+
+    /// Header that an id is taken over from, and returned in
+    #[arg(long, value_name = "NAME", default_value = "X-Request-Id", value_parser = header_name)]
+    pub request_id_header: String,
+
+    /// Refuse a request whose own id is no plain one with 400, rather than give it another
+    #[arg(long, default_value = "false", default_missing_value = "true", num_args = 0..=1, require_equals = true, action = ArgAction::Set, value_name = "BOOL")]
+    pub request_id_strict: bool,
+}
+
+/// How 16 random bytes are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Encoding {
+    /// 36 characters, `0b54a9d1-6e2f-4f5a-9c58-3d1f27e9a4c0` (RFC 9562, once RFC 4122).
+    Rfc4122,
+    /// 26 characters (RFC 4648, section 6), without padding.
+    Base32,
+    /// 22 characters (RFC 4648, section 5: safe in URLs), without padding.
+    Base64,
+}
+
+/// Fields that frame the message or name its parties are nobody's to choose.
+const TAKEN: [&str; 19] = [
+    "Allow",
+    "Cache-Control",
+    "Connection",
+    "Content-Disposition",
+    "Content-Length",
+    "Content-Security-Policy",
+    "Content-Type",
+    "Date",
+    "Expect",
+    "Host",
+    "Keep-Alive",
+    "Location",
+    "Retry-After",
+    "TE",
+    "Transfer-Encoding",
+    "Upgrade",
+    "X-Accel-Buffering",
+    "X-Content-Type-Options",
+    "X-Robots-Tag",
+];
+
+fn header_name(text: &str) -> Result<String, String> {
+    if TAKEN.iter().any(|taken| taken.eq_ignore_ascii_case(text)) {
+        return Err(format!("{text} has another meaning; choose a name such as X-Request-Id"));
+    }
+    let valid = is_token(text.as_bytes()).then(|| text.to_owned());
+    valid.ok_or_else(|| "expected the name of a header, such as X-Request-Id".into())
+}
+
+/// The client's own id is not plain, or is there twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NotPlain;
+
+/// Where ids come from.
+#[derive(Debug)]
+pub struct RequestIds {
+    header: Box<str>,
+    encoding: Encoding,
+    strict: bool,
+    block: Box<[u8; BLOCK_BYTES]>,
+    used: usize,
+}
+
+impl RequestIds {
+    /// A source of ids, if requests are to have any.
+    ///
+    /// # Errors
+    /// When the kernel has no randomness.
+    pub fn new(settings: &RequestIdSettings) -> io::Result<Option<Self>> {
+        if !settings.request_id {
+            return Ok(None);
+        }
+        let mut block = Box::new([0; BLOCK_BYTES]);
+        fill(&mut *block)?;
+        Ok(Some(Self {
+            header: settings.request_id_header.as_str().into(),
+            encoding: settings.request_id_encoding,
+            strict: settings.request_id_strict,
+            block,
+            used: 0,
+        }))
+    }
+
+    /// The name of the header they are in.
+    pub fn header(&self) -> &str {
+        &self.header
+    }
+
+    /// The id of a request with these fields.
+    ///
+    /// # Errors
+    /// [`NotPlain`] if it has one that may not be taken over, and the operator is strict.
+    pub fn of(&mut self, fields: Fields<'_, '_>) -> Result<Box<str>, NotPlain> {
+        let (first, repeated) = {
+            let mut given = fields.all(&self.header);
+            (given.next(), given.next().is_some())
+        };
+        match first {
+            Some(value) if !repeated && is_request_id(value) => {
+                Ok(String::from_utf8_lossy(value).into())
+            }
+            Some(_) if self.strict => Err(NotPlain),
+            Some(_) | None => Ok(self.make()),
+        }
+    }
+
+    /// A new id.
+    pub fn make(&mut self) -> Box<str> {
+        if self.used + ID_BYTES > BLOCK_BYTES {
+            // The kernel gave randomness at the start and has no way to run out of it since. Were
+            // it to fail all the same, ids would repeat, which confuses logs and nothing else.
+            let _ = fill(&mut *self.block);
+            self.used = 0;
+        }
+        let mut bytes = [0; ID_BYTES];
+        bytes.copy_from_slice(&self.block[self.used..][..ID_BYTES]);
+        self.used += ID_BYTES;
+        let id = uuid::Builder::from_random_bytes(bytes).into_uuid();
+        encode(id.as_bytes(), self.encoding).into()
+    }
+}
+
+fn fill(block: &mut [u8]) -> io::Result<()> {
+    let mut done = 0;
+    while done < block.len() {
+        match getrandom(&mut block[done..], GetRandomFlags::empty()) {
+            Ok(count) => done += count,
+            Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}
+
+fn encode(bytes: &[u8; ID_BYTES], encoding: Encoding) -> String {
+    match encoding {
+        Encoding::Rfc4122 => uuid::Uuid::from_bytes(*bytes).hyphenated().to_string(),
+        Encoding::Base32 => digits(bytes, 5, b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"),
+        Encoding::Base64 => {
+            digits(bytes, 6, b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_")
+        }
+    }
+}
+
+/// Takes so many bits after the other, from the first on; what is missing at the end is zero.
+fn digits(bytes: &[u8; ID_BYTES], bits: u32, alphabet: &[u8]) -> String {
+    let number = u128::from_be_bytes(*bytes);
+    let digit = |at: u32| {
+        let above = at * bits;
+        let shifted = (number << above) >> (u128::BITS - bits);
+        char::from(alphabet[shifted as usize & (alphabet.len() - 1)])
+    };
+    (0..u128::BITS.div_ceil(bits)).map(digit).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::head::{FieldSlots, HeadLimits, parse};
+    use std::collections::HashSet;
+
+    fn ids(encoding: Encoding, strict: bool) -> RequestIds {
+        let settings = RequestIdSettings {
+            request_id: true,
+            request_id_encoding: encoding,
+            request_id_header: "X-Request-Id".into(),
+            request_id_strict: strict,
+        };
+        RequestIds::new(&settings).unwrap().unwrap()
+    }
+
+    fn id_of(ids: &mut RequestIds, fields: &str) -> Result<String, NotPlain> {
+        let head = format!("GET / HTTP/1.1\r\nHost: h\r\n{fields}\r\n");
+        let limits = HeadLimits { bytes: 4096, target_bytes: 2048 };
+        let mut slots = FieldSlots::new();
+        let head = parse(head.as_bytes(), &mut slots, &limits).unwrap().unwrap();
+        ids.of(head.fields).map(String::from)
+    }
+
+    #[test]
+    fn sixteen_bytes_are_written_in_each_encoding() {
+        let bytes: [u8; 16] = std::array::from_fn(|at| u8::try_from(at * 17).unwrap());
+        for (encoding, expected) in [
+            (Encoding::Rfc4122, "00112233-4455-6677-8899-aabbccddeeff"),
+            (Encoding::Base32, "AAISEM2EKVTHPCEZVK54ZXPO74"),
+            (Encoding::Base64, "ABEiM0RVZneImaq7zN3u_w"),
+        ] {
+            assert_eq!(encode(&bytes, encoding), expected);
+        }
+    }
+
+    #[test]
+    fn made_ids_are_uuids_of_version_4_and_never_the_same() {
+        let mut ids = ids(Encoding::Rfc4122, false);
+        let many = 3 * BLOCK_BYTES / ID_BYTES;
+        let made: HashSet<String> = (0..many).map(|_| ids.make().into()).collect();
+        assert_eq!(made.len(), many);
+        for id in made {
+            assert_eq!(uuid::Uuid::parse_str(&id).unwrap().get_version_num(), 4, "{id}");
+        }
+    }
+
+    #[test]
+    fn an_id_is_taken_over_only_if_it_is_plain_and_alone() {
+        for (name, fields, taken) in [
+            ("plain", "X-Request-Id: abc-1\r\n", Some("abc-1")),
+            ("in any case", "x-request-id: abc-1\r\n", Some("abc-1")),
+            ("with a comma", "X-Request-Id: a,b\r\n", None),
+            ("empty", "X-Request-Id:\r\n", None),
+            ("twice", "X-Request-Id: a\r\nX-Request-Id: a\r\n", None),
+        ] {
+            let lenient = id_of(&mut ids(Encoding::Base64, false), fields).unwrap();
+            let strict = id_of(&mut ids(Encoding::Base64, true), fields);
+            match taken {
+                Some(id) => {
+                    assert_eq!((lenient.as_str(), strict.as_deref()), (id, Ok(id)), "{name}");
+                }
+                None => assert_eq!((lenient.len(), strict), (22, Err(NotPlain)), "{name}"),
+            }
+        }
+        assert!(id_of(&mut ids(Encoding::Base32, true), "").is_ok(), "none is no wrong one");
+    }
+}
