@@ -56,6 +56,15 @@ fn a_source_that_pauses_is_the_bottleneck() {
 }
 
 #[test]
+fn the_relay_itself_is_the_bottleneck_of_a_source_that_is_too_fast() {
+    let relay = Relay::start(&["--max-rate", "1KiB"]);
+    let mut pair = relay.pair(Framing::Length(PLENTY));
+    pair.source.send(pattern(3, 60_000));
+    let status = await_side(&relay, &pair.id, "rate");
+    assert!(status["bottleneck"]["rate_waited_ms"].as_u64() > Some(0), "{status}");
+}
+
+#[test]
 fn a_destination_that_reads_slowly_is_the_bottleneck() {
     let relay = Relay::start(&[]);
     let mut pair = relay.pair(Framing::Length(PLENTY));

@@ -22,10 +22,14 @@ pub fn judge(earlier: &Sample, later: &Sample) -> Bottleneck {
         window: later.at.saturating_duration_since(earlier.at),
         source_waited: later.waits.source.saturating_sub(earlier.waits.source),
         destination_waited: later.waits.destination.saturating_sub(earlier.waits.destination),
+        rate_waited: later.waits.rate.saturating_sub(earlier.waits.rate),
         source: later.source.since(&earlier.source),
         destination: later.destination.since(&earlier.destination),
     };
-    bottleneck.limit = if bottleneck.destination_waited > bottleneck.source_waited {
+    let others_waited = bottleneck.source_waited.max(bottleneck.destination_waited);
+    bottleneck.limit = if bottleneck.rate_waited > others_waited {
+        Limit::Rate
+    } else if bottleneck.destination_waited > bottleneck.source_waited {
         of_destination(&bottleneck.destination)
     } else {
         let squares = later.waits.source_squares - earlier.waits.source_squares;
@@ -68,11 +72,19 @@ fn full_segments(socket: &SocketFigures) -> bool {
 
 /// The verdict as the status object shows it.
 pub(super) fn object(bottleneck: &Bottleneck) -> Value {
-    let Bottleneck { limit, window, source_waited, destination_waited, source, destination } =
-        bottleneck;
+    let Bottleneck {
+        limit,
+        window,
+        source_waited,
+        destination_waited,
+        rate_waited,
+        source,
+        destination,
+    } = bottleneck;
     json!({
         "side": name(*limit),
         "window_ms": ms(*window),
+        "rate_waited_ms": ms(*rate_waited),
         "source": {
             "waited_ms": ms(*source_waited),
             "received_bytes": source.received_bytes,
@@ -109,6 +121,7 @@ pub fn name(limit: Limit) -> &'static str {
         Limit::NetworkIn => "network_in",
         Limit::NetworkOut => "network_out",
         Limit::Destination => "destination",
+        Limit::Rate => "rate",
     }
 }
 

@@ -10,6 +10,7 @@ use super::token::ConnId;
 use crate::api::Upload;
 use crate::http::response::{CONTINUE, HeadWriter};
 use crate::rendezvous::batching::{Batching, SLACK};
+use crate::rendezvous::bottleneck::Awaited;
 use crate::rendezvous::transfer::{COPY_MAX, COPY_SLOW, Delimiter, FILL_MAX, Loss};
 use crate::rendezvous::{Pace, Ready, Side, Step, StreamKey, Transfer};
 use crate::splice::copy::{self, Read, Write};
@@ -63,7 +64,7 @@ pub(super) struct Exchange {
 /// Why a turn of a transfer ended.
 enum Turn {
     Over(crate::rendezvous::Outcome),
-    Blocked(Side),
+    Blocked(Awaited),
     BudgetSpent,
 }
 
@@ -204,11 +205,7 @@ impl Relay {
             self.metrics.relayed(after - before, exchange.transfer.spliced() - spliced_before);
             self.registry.transferred(exchange.stream, after);
         }
-        // A pause for its pace is nobody's fault.
-        let waits_for = match turn {
-            Turn::Blocked(side) if exchange.paused_until.is_none() => Some(side),
-            Turn::Blocked(_) | Turn::BudgetSpent | Turn::Over(_) => None,
-        };
+        let waits_for = if let Turn::Blocked(on) = turn { Some(on) } else { None };
         let due = exchange.meter.turn(now, after > before, waits_for);
         self.count(place);
         if due {
@@ -296,8 +293,9 @@ impl Exchange {
                 Step::Wait(side) => {
                     if side == Side::Source && tools.source.readable {
                         self.pause(tools.source);
+                        return Turn::Blocked(Awaited::Rate);
                     }
-                    return Turn::Blocked(side);
+                    return Turn::Blocked(side.into());
                 }
                 Step::Send { more } => self.send(tools, more),
                 Step::Drain { bytes } => self.drain(tools, bytes),

@@ -7,8 +7,7 @@ use super::relay::Relay;
 use super::tcp_info;
 use super::token::ConnId;
 use crate::api::{bottleneck, status};
-use crate::rendezvous::Side;
-use crate::rendezvous::bottleneck::{Sample, Waits};
+use crate::rendezvous::bottleneck::{Awaited, Sample, Waits};
 use serde_json::Value;
 use std::time::{Duration, Instant};
 use uuid::Uuid;
@@ -36,7 +35,7 @@ impl Meter {
     }
 
     /// A turn is over; whether a sample is due.
-    pub fn turn(&mut self, now: Instant, moved: bool, on: Option<Side>) -> bool {
+    pub fn turn(&mut self, now: Instant, moved: bool, on: Option<Awaited>) -> bool {
         self.waits.turn(now, moved, on);
         now >= self.due
     }
@@ -99,6 +98,6 @@ impl Relay {
         let Some(exchange) = self.exchanges.get_mut(place) else { return };
         let sample = Sample { at, waits: exchange.meter.waits.until(at), source, destination };
         let last = exchange.meter.replace(Box::new(sample));
-        self.registry.judged(stream, bottleneck::judge(&last, &sample));
+        self.registry.judged(stream, Box::new(bottleneck::judge(&last, &sample)));
     }
 }

@@ -4,11 +4,31 @@
 use super::stream::Side;
 use std::time::{Duration, Instant};
 
+/// What a transfer waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Awaited {
+    /// Bytes of the source.
+    Source,
+    /// Room at the destination.
+    Destination,
+    /// The end of a pause: the source has bytes, but is faster than it may be.
+    Rate,
+}
+
+impl From<Side> for Awaited {
+    fn from(side: Side) -> Self {
+        match side {
+            Side::Source => Self::Source,
+            Side::Destination => Self::Destination,
+        }
+    }
+}
+
 /// For how long each side was waited for. A wait that goes on is counted when it is asked for.
 #[derive(Clone, Copy, Debug)]
 pub struct Waits {
-    /// Who is waited for now.
-    on: Option<Side>,
+    /// What is waited for now.
+    on: Option<Awaited>,
     since: Instant,
     /// For the source, in all.
     pub source: Duration,
@@ -17,6 +37,8 @@ pub struct Waits {
     pub source_squares: f64,
     /// For the destination, in all.
     pub destination: Duration,
+    /// For the rate to allow more, in all.
+    pub rate: Duration,
 }
 
 impl Waits {
@@ -28,11 +50,12 @@ impl Waits {
             source: Duration::ZERO,
             source_squares: 0.0,
             destination: Duration::ZERO,
+            rate: Duration::ZERO,
         }
     }
 
-    /// A turn is over: bytes `moved` or not, and now this side is waited for.
-    pub fn turn(&mut self, now: Instant, moved: bool, on: Option<Side>) {
+    /// A turn is over: bytes `moved` or not, and now this is waited for.
+    pub fn turn(&mut self, now: Instant, moved: bool, on: Option<Awaited>) {
         if moved || on != self.on {
             *self = Self { on, since: now, ..self.until(now) };
         }
@@ -44,11 +67,12 @@ impl Waits {
         let mut waits = *self;
         let wait = now.saturating_duration_since(self.since);
         match self.on {
-            Some(Side::Source) => {
+            Some(Awaited::Source) => {
                 waits.source += wait;
                 waits.source_squares += wait.as_secs_f64() * wait.as_secs_f64();
             }
-            Some(Side::Destination) => waits.destination += wait,
+            Some(Awaited::Destination) => waits.destination += wait,
+            Some(Awaited::Rate) => waits.rate += wait,
             None => {}
         }
         waits
@@ -153,6 +177,8 @@ pub enum Limit {
     NetworkOut,
     /// The program that downloads.
     Destination,
+    /// The relay itself: the rate a stream may have.
+    Rate,
 }
 
 /// What kept a transfer from being faster between two samples, and what speaks for it.
@@ -166,6 +192,8 @@ pub struct Bottleneck {
     pub source_waited: Duration,
     /// For how long of it the destination was waited for.
     pub destination_waited: Duration,
+    /// For how long of it the relay left the source alone for the sake of its rate.
+    pub rate_waited: Duration,
     /// The source's socket; what counts, in that time.
     pub source: SocketFigures,
     /// The destination's socket; what counts, in that time.
@@ -182,12 +210,12 @@ mod tests {
         let base = Instant::now();
         let at = |ms| base + Duration::from_millis(ms);
         let mut waits = Waits::new(base);
-        waits.turn(at(10), true, Some(Side::Source));
-        waits.turn(at(20), false, Some(Side::Source));
-        waits.turn(at(40), true, Some(Side::Source));
-        waits.turn(at(50), true, Some(Side::Destination));
+        waits.turn(at(10), true, Some(Awaited::Source));
+        waits.turn(at(20), false, Some(Awaited::Source));
+        waits.turn(at(40), true, Some(Awaited::Source));
+        waits.turn(at(50), true, Some(Awaited::Destination));
         waits.turn(at(90), true, None);
-        waits.turn(at(100), true, Some(Side::Destination));
+        waits.turn(at(100), true, Some(Awaited::Destination));
         let ms = |duration: Duration| duration.as_millis();
         assert_eq!((ms(waits.source), ms(waits.destination)), (40, 40));
         assert!((waits.source_squares - (0.03 * 0.03 + 0.01 * 0.01)).abs() < 1e-9);

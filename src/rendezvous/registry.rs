@@ -361,7 +361,7 @@ impl Registry {
     }
 
     /// What keeps its transfer from being faster, as judged now.
-    pub fn judged(&mut self, StreamKey(key): StreamKey, bottleneck: Bottleneck) {
+    pub fn judged(&mut self, StreamKey(key): StreamKey, bottleneck: Box<Bottleneck>) {
         self.streams[key as usize].set_bottleneck(bottleneck);
     }
 

@@ -318,8 +318,8 @@ impl Stream {
         self.bottleneck.as_deref()
     }
 
-    pub(super) fn set_bottleneck(&mut self, bottleneck: Bottleneck) {
-        self.bottleneck = Some(Box::new(bottleneck));
+    pub(super) fn set_bottleneck(&mut self, bottleneck: Box<Bottleneck>) {
+        self.bottleneck = Some(bottleneck);
     }
 
     /// Grows whenever anything but the bytes that moved and the bottleneck changes.

@@ -1,13 +1,12 @@
 //! The verdicts, a case a line, and the members of their object.
 
 use super::*;
-use crate::rendezvous::Side;
-use crate::rendezvous::bottleneck::Waits;
+use crate::rendezvous::bottleneck::{Awaited, Waits};
 use std::time::Instant;
 
 /// One second in which a side was waited for in pauses of so many milliseconds each.
 #[allow(clippy::disallowed_methods, reason = "a base for made-up times")]
-fn second(side: Option<Side>, pause_ms: u64) -> (Sample, Sample) {
+fn second(side: Option<Awaited>, pause_ms: u64) -> (Sample, Sample) {
     let base = Instant::now();
     let earlier = Sample::beginning(base);
     let mut waits = Waits::new(base);
@@ -88,7 +87,7 @@ fn whoever_the_source_is_waited_for_by_is_told_from_the_path() {
         ),
     ];
     for (name, pause_ms, source, limit) in rows {
-        let (earlier, later) = second(Some(Side::Source), pause_ms);
+        let (earlier, later) = second(Some(Awaited::Source), pause_ms);
         assert_eq!(judge(&earlier, &Sample { source, ..later }).limit, limit, "{name}");
     }
 }
@@ -127,7 +126,7 @@ fn a_destination_that_does_not_read_is_told_from_the_path() {
         ),
     ];
     for (name, destination, limit) in rows {
-        let (earlier, later) = second(Some(Side::Destination), 10);
+        let (earlier, later) = second(Some(Awaited::Destination), 10);
         assert_eq!(judge(&earlier, &Sample { destination, ..later }).limit, limit, "{name}");
     }
 }
@@ -141,7 +140,7 @@ fn what_was_before_the_earlier_sample_does_not_count() {
         rwnd_limited_us: 9_000_000,
         ..SocketFigures::default()
     };
-    let (earlier, later) = second(Some(Side::Destination), 10);
+    let (earlier, later) = second(Some(Awaited::Destination), 10);
     let earlier = Sample { destination: old, ..earlier };
     let destination = SocketFigures { busy_us: 10_000_000, ..old };
     let bottleneck = judge(&earlier, &Sample { destination, ..later });
@@ -157,6 +156,17 @@ fn what_was_before_the_earlier_sample_does_not_count() {
 }
 
 #[test]
+fn who_is_held_back_for_its_rate_is_not_to_blame() {
+    let (earlier, mut later) = second(Some(Awaited::Rate), 50);
+    // Whatever its socket shows, it is the relay that leaves the bytes there.
+    later.source = SocketFigures { receive_rtt_us: 60_000, out_of_order_segments: 500, ..flow() };
+    let bottleneck = judge(&earlier, &later);
+    assert_eq!((bottleneck.limit, bottleneck.rate_waited), (Limit::Rate, Duration::from_secs(1)));
+    later.waits.source = Duration::from_secs(2);
+    assert_ne!(judge(&earlier, &later).limit, Limit::Rate, "it was waited for even longer");
+}
+
+#[test]
 fn without_any_wait_there_is_still_a_verdict() {
     let (earlier, later) = second(None, 10);
     assert_eq!(judge(&earlier, &later).limit, Limit::Source);
@@ -165,7 +175,7 @@ fn without_any_wait_there_is_still_a_verdict() {
 
 #[test]
 fn the_object_names_the_side_and_shows_rates() {
-    let (earlier, later) = second(Some(Side::Source), 10);
+    let (earlier, later) = second(Some(Awaited::Source), 10);
     let object = object(&judge(&earlier, &Sample { source: flow(), ..later }));
     assert_eq!(object["side"], "source");
     assert_eq!(object["window_ms"], 1000);
@@ -177,6 +187,7 @@ fn the_object_names_the_side_and_shows_rates() {
         (Limit::NetworkIn, "network_in"),
         (Limit::NetworkOut, "network_out"),
         (Limit::Destination, "destination"),
+        (Limit::Rate, "rate"),
     ] {
         assert_eq!(name(limit), word);
     }
