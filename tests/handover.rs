@@ -15,7 +15,8 @@ use std::thread;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use support::{
-    Ask, Ending, Framing, Relay, Response, Wire, ask, assert_error, eventually, parse, stream_of,
+    Ask, Ending, Framing, Process, Relay, Response, Wire, ask, assert_error, eventually, parse,
+    stream_of,
 };
 
 /// A relay through all its processes: the first one and those that took over.
@@ -533,4 +534,62 @@ fn a_process_that_ends_does_not_hand_over() {
     drop(pair);
     line.await_end_of_first();
     assert_eq!(numbers(&line.log(), "").into_iter().collect::<BTreeSet<_>>().len(), 0);
+}
+
+/// What `rdv ctl` says to whoever serves operators at this place.
+fn ctl(place: &str, arguments: &[&str]) -> serde_json::Value {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_rdv"));
+    command.args(["ctl", "--json", "--admin", place]).args(arguments);
+    let finished = Process::start(command).finish();
+    assert!(finished.status.success(), "{}", finished.stderr);
+    parse(finished.stdout.as_bytes())
+}
+
+#[test]
+fn operators_reach_the_new_process_at_the_same_place() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("admin.sock");
+    let place = path.to_str().expect("UTF-8");
+    let mut line = Line::start(&["--admin-listen", place]);
+    let stays = line.first.pair(Framing::Chunked);
+    line.hand_over();
+    assert_eq!(ctl(place, &["status"])["pid"], line.serving().as_raw());
+    drop(stays);
+    line.await_end_of_first();
+    assert!(path.exists(), "the end of the old process takes nothing away");
+    line.order(Signal::SIGTERM);
+    await_end_of(line.serving());
+    assert!(!path.exists(), "that of the last one does");
+}
+
+#[test]
+fn a_failed_hand_over_leaves_operators_where_they_are() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (path, program) = (folder.path().join("admin.sock"), folder.path().join("rdv"));
+    let place = path.to_str().expect("UTF-8");
+    fs::copy(env!("CARGO_BIN_EXE_rdv"), &program).expect("a copy");
+    let line = Line::of_program(&program, &["--admin-listen", place]);
+    fs::remove_file(&program).expect("removed");
+    fs::write(&program, "#!/bin/sh\nexit 3\n").expect("written");
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).expect("chmod");
+    line.order(Signal::SIGUSR2);
+    line.await_log("no hand-over:");
+    assert_eq!(ctl(place, &["status"])["state"], "serving");
+}
+
+#[test]
+fn a_suspended_relay_hands_over_to_a_suspended_one() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("admin.sock");
+    let place = path.to_str().expect("UTF-8");
+    let mut line = Line::start(&["--admin-listen", place]);
+    let made = line.first.create();
+    ctl(place, &["suspend"]);
+    line.hand_over();
+    let refused = exchange(line.address(), &ask("POST", "/stream"));
+    assert_error("a new stream", &refused, (503, "TooBusyError", None));
+    let status = exchange(line.address(), &ask("GET", &format!("/stream/{made}/status")));
+    assert_eq!(status.json()["state"], "CREATED", "the streams that wait came along");
+    assert_eq!(ctl(place, &["resume"])["state"], "serving");
+    assert_eq!(exchange(line.address(), &ask("POST", "/stream")).status(), 201);
 }

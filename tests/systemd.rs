@@ -293,3 +293,22 @@ fn a_socket_from_the_manager_can_be_handed_over() {
     relay.turn();
     drop((successor, ours));
 }
+
+#[test]
+fn a_reload_is_told_from_its_beginning_to_its_end() {
+    let manager = Manager::new();
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("rdv.toml");
+    std::fs::write(&path, "ttl = \"1s\"\n").expect("a file");
+    let relay = manager.relay(&[("RDV_CONFIG", path.to_str().expect("UTF-8"))]);
+    manager.await_line("READY=1");
+    for (text, then) in [("ttl = \"2s\"\n", ""), ("ttl = 2\n", "; the last reload failed")] {
+        std::fs::write(&path, text).expect("a file");
+        relay.signal(Signal::SIGHUP);
+        let reloading = manager.await_line("RELOADING=1");
+        assert!(reloading.contains("MONOTONIC_USEC="), "{reloading}");
+        let ready = manager.await_line("READY=1");
+        let status = format!("STATUS=Serving on {}{then}", relay.address());
+        assert!(ready.lines().any(|line| line == status), "{ready}");
+    }
+}

@@ -54,6 +54,8 @@ pub(crate) enum Case {
     Trickle,
     /// Memory of waiting streams
     Parked,
+    /// One stream and small exchanges with everything an operator can switch on, and without
+    EverythingOn,
     /// 1,000 streams through a relay without privileges
     Unprivileged,
 }

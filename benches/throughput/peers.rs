@@ -109,9 +109,18 @@ impl Bench {
         self.start_rdv("rdv as nobody", &mut command, 4096)
     }
 
+    /// The build under test with further flags, under another name.
+    pub(crate) fn rdv_with(&self, name: &str, flags: &[String]) -> Outcome<Relay> {
+        let program = PathBuf::from(env!("CARGO_BIN_EXE_rdv"));
+        self.start_rdv(name, Command::new(program).arg("serve").args(flags), 4096)
+    }
+
     fn start_rdv(&self, name: &str, command: &mut Command, connections: u64) -> Outcome<Relay> {
         let limit = connections.to_string();
-        command.args(["serve", "--listen", "127.0.0.1:0", "--ttl", "600s"]);
+        if command.get_args().len() == 0 {
+            command.arg("serve");
+        }
+        command.args(["--listen", "127.0.0.1:0", "--ttl", "600s"]);
         command.args(["--max-connections", &limit, "--max-streams", "100000"]);
         command.args(&self.options.with);
         let mut relay = self.start_listening(name, command)?;

@@ -8,6 +8,9 @@ use std::net::IpAddr;
 use std::time::Duration;
 use uuid::Uuid;
 
+/// The line of a process that was suspended: its successor is, too.
+pub const SUSPENDED: &str = "suspended\n";
+
 /// A stream on its way.
 #[derive(Debug, PartialEq)]
 pub struct Moved {

@@ -125,9 +125,14 @@ impl EventLoop {
         if successor {
             self.admin.take_charge();
         }
-        let addresses: Vec<String> = self.addresses().iter().map(SocketAddr::to_string).collect();
-        self.manager.started(&format!("Serving on {}", addresses.join(", ")));
+        self.manager.started(&self.status_line());
         Ok(())
+    }
+
+    /// What a service manager shows of a relay that serves.
+    pub(super) fn status_line(&self) -> String {
+        let addresses: Vec<String> = self.addresses().iter().map(SocketAddr::to_string).collect();
+        format!("Serving on {}", addresses.join(", "))
     }
 
     /// Where it listens.
@@ -230,10 +235,7 @@ impl EventLoop {
         while let Some(signal) = self.signals.next() {
             match Order::of(signal) {
                 Some(Order::HandOver) => self.begin_handover(),
-                Some(Order::Reload) => {
-                    self.relay.reopen_logs();
-                    self.reloader.start();
-                }
+                Some(Order::Reload) => self.begin_reload(),
                 Some(Order::ReopenLogs) => self.relay.reopen_logs(),
                 Some(Order::End(how)) => self.end(how, signal.as_str()),
                 None => {}

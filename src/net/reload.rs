@@ -2,6 +2,7 @@
 //! their own, so that a slow disk stops nobody; the loop is woken when it is done.
 
 use super::event_loop::EventLoop;
+use super::shutdown::Stopping;
 use super::{budget, relay::Relay};
 use crate::ops::access_log::AccessLog;
 use crate::ops::request_id::RequestIds;
@@ -80,18 +81,32 @@ fn is_of_log(key: &str) -> bool {
 }
 
 impl EventLoop {
+    /// `SIGHUP`: opens the logs anew, and has the configuration read again.
+    pub(super) fn begin_reload(&mut self) {
+        self.relay.reopen_logs();
+        if self.stopping == Stopping::No {
+            self.manager.reloading();
+            self.reloader.start();
+        }
+    }
+
     /// Puts what was read in force, as far as that can be done.
     pub(super) fn finish_reload(&mut self) {
         let Some(reading) = self.reloader.take() else { return };
-        let done = reading.and_then(|(newer, log)| {
-            let settings = newer.settings.request_id.clone();
-            let ids = RequestIds::new(&settings).map_err(|error| error.to_string())?;
-            Ok((self.configuration.reload(newer)?, log, ids))
-        });
-        let (changes, log, ids) = match done {
-            Ok(done) => done,
-            Err(why) => return log::error!("the configuration stays as it is: {why}"),
-        };
+        match self.apply(reading) {
+            Ok(()) => self.manager.reloaded(&self.status_line()),
+            Err(why) => {
+                log::error!("the configuration stays as it is: {why}");
+                let status = format!("{}; the last reload failed", self.status_line());
+                self.manager.reloaded(&status);
+            }
+        }
+    }
+
+    fn apply(&mut self, reading: Reading) -> Result<(), String> {
+        let (newer, log) = reading?;
+        let ids = RequestIds::new(&newer.settings.request_id).map_err(|error| error.to_string())?;
+        let changes = self.configuration.reload(newer)?;
         self.relay.reconfigure(self.configuration.settings.clone());
         self.relay.request_ids = ids;
         if changes.applied.iter().any(|key| is_of_log(key)) {
@@ -105,6 +120,7 @@ impl EventLoop {
         } else {
             log::info!("the configuration was read again; new: {}", changes.applied.join(", "));
         }
+        Ok(())
     }
 }
 

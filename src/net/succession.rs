@@ -52,10 +52,14 @@ impl EventLoop {
     /// no stream is known to both of them.
     fn step_down(&mut self, successor: Successor) {
         let process = successor.process;
+        let suspended = self.relay.mode == Mode::Suspended;
         self.relay.mode = Mode::HandedOver;
         // Before the new one says that it is ready: the manager listens to the main process only.
         self.manager.moved_to(process, "Serving");
-        let streams = self.relay.give_away();
+        let mut streams = self.relay.give_away();
+        if suspended {
+            streams.push_str(moved::SUSPENDED);
+        }
         self.handover.step_down_for(successor, streams);
         log::info!("hand-over: process {process} serves now, this one drains");
         self.admin.leave(self.poll.registry());
@@ -94,6 +98,11 @@ impl Relay {
     pub(super) fn adopt(&mut self, lines: &[String]) {
         let mut kept = 0;
         for line in lines {
+            if line == moved::SUSPENDED {
+                self.mode = Mode::Suspended;
+                kept += 1;
+                continue;
+            }
             let taken = moved::read(line).is_some_and(|stream| self.adopt_one(stream));
             kept += usize::from(taken);
         }

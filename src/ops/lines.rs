@@ -14,6 +14,10 @@ const BYTES_MAX: usize = 8 << 20;
 /// How long the end waits for a sink that does not take the last lines.
 const FINISH_PATIENCE: Duration = Duration::from_secs(2);
 
+/// How long the thread rests after it has written, unless the buffer is half full by then. Waking
+/// it and a write for each line would cost the loop more than the line itself.
+const REST: Duration = Duration::from_millis(50);
+
 /// A buffer that grew beyond this for a burst is given back after it.
 const KEPT_BYTES: usize = 1 << 20;
 
@@ -63,8 +67,10 @@ struct State {
     lines: usize,
     /// Lines the thread has taken and not written yet; they count against the bound.
     writing: usize,
-    /// The thread waits for `work`.
+    /// The thread waits for `work`, for as long as there is none.
     asleep: bool,
+    /// What waits must not wait for the thread's rest to end.
+    urgent: bool,
     /// Lines were dropped since the buffer was empty.
     bursting: bool,
     reopen: bool,
@@ -100,18 +106,18 @@ impl Lines {
         if full || state.waiting.len() + line.len() > BYTES_MAX {
             self.shared.dropped.fetch_add(1, Ordering::Relaxed);
             let first = !std::mem::replace(&mut state.bursting, true);
-            self.shared.wake(&mut state);
+            self.shared.hurry(&mut state);
             return Added::Dropped { first };
         }
         state.waiting.extend_from_slice(line);
         state.lines += 1;
         if state.lines * 2 >= self.limit {
-            self.shared.wake(&mut state);
+            self.shared.hurry(&mut state);
         }
         Added::Taken
     }
 
-    /// Has the lines written that were added: once for many of them, since it costs a system call.
+    /// Has the lines written that were added, soon: to be called once for many of them.
     pub fn wake(&self) {
         let mut state = self.shared.lock();
         if state.lines > 0 {
@@ -123,7 +129,7 @@ impl Lines {
     pub fn reopen(&self) {
         let mut state = self.shared.lock();
         state.reopen = true;
-        self.shared.wake(&mut state);
+        self.shared.hurry(&mut state);
     }
 
     /// Lines that were dropped or could not be written, since the start.
@@ -134,7 +140,7 @@ impl Lines {
     /// Waits until all lines are written, but not for ever: a sink that blocks loses them.
     pub fn flush(&self) -> bool {
         let mut state = self.shared.lock();
-        self.shared.wake(&mut state);
+        self.shared.hurry(&mut state);
         let busy = |state: &mut State| state.lines + state.writing > 0;
         let waited = self.shared.idle.wait_timeout_while(state, FINISH_PATIENCE, busy);
         let (_state, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
@@ -171,14 +177,24 @@ impl Shared {
         }
     }
 
+    /// The same, even if the thread rests.
+    fn hurry(&self, state: &mut State) {
+        if !std::mem::replace(&mut state.urgent, true) {
+            state.asleep = false;
+            self.work.notify_one();
+        }
+    }
+
     /// The thread's life.
     fn write_all(&self, mut sink: impl Sink) {
         let mut batch = Vec::new();
-        while let Some(reopen) = self.take(&mut batch) {
+        let mut wrote = false;
+        while let Some(reopen) = self.take(&mut batch, wrote) {
             if reopen {
                 sink.reopen();
             }
-            if !batch.is_empty() {
+            wrote = !batch.is_empty();
+            if wrote {
                 let lost = sink.write(&batch);
                 self.dropped.fetch_add(lost, Ordering::Relaxed);
             }
@@ -187,22 +203,29 @@ impl Shared {
         }
     }
 
-    /// Waits for work; whether to reopen first. `None`: all is written, and nothing will come.
-    fn take(&self, batch: &mut Vec<u8>) -> Option<bool> {
+    /// Waits for work, after a rest if there was some before; whether to reopen first. `None`: all is written, and nothing will come.
+    fn take(&self, batch: &mut Vec<u8>, rest: bool) -> Option<bool> {
         let mut state = self.lock();
         state.writing = 0;
         if state.lines == 0 {
             state.bursting = false;
             self.idle.notify_all();
         }
+        if rest {
+            let calm = |state: &mut State| !state.urgent;
+            let rested = self.work.wait_timeout_while(state, REST, calm);
+            state = rested.unwrap_or_else(PoisonError::into_inner).0;
+        }
         while state.lines == 0 && !state.reopen {
             if state.closing {
                 return None;
             }
             state.asleep = true;
+            state.urgent = false;
             state = self.work.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
         state.asleep = false;
+        state.urgent = false;
         std::mem::swap(batch, &mut state.waiting);
         state.writing = std::mem::take(&mut state.lines);
         Some(std::mem::take(&mut state.reopen))

@@ -1,5 +1,6 @@
 //! The cases, each with the figures it owes.
 
+mod everything;
 mod parked;
 mod ping;
 mod small;
@@ -12,7 +13,7 @@ use crate::peers::{Bench, Relay};
 use crate::table::{self, Report};
 
 /// All of them, in the order in which they run.
-pub(crate) const ALL: [Case; 8] = [
+pub(crate) const ALL: [Case; 9] = [
     Case::OneStream,
     Case::HundredStreams,
     Case::Chunked,
@@ -20,6 +21,7 @@ pub(crate) const ALL: [Case; 8] = [
     Case::Ping,
     Case::Trickle,
     Case::Parked,
+    Case::EverythingOn,
     Case::Unprivileged,
 ];
 
@@ -33,6 +35,7 @@ pub(crate) fn run(case: Case, bench: &Bench, report: &mut Report) -> Outcome<()>
         Case::Ping => ping::run(bench, report)?,
         Case::Trickle => trickle::run(bench, report)?,
         Case::Parked => parked::run(bench, report)?,
+        Case::EverythingOn => everything::run(bench, report)?,
         Case::Unprivileged => transfers::unprivileged(bench, report),
     }
     Ok(())

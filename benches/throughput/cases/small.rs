@@ -2,7 +2,7 @@
 
 use super::started;
 use crate::client::Client;
-use crate::measure::median;
+use crate::measure::{median, now, since};
 use crate::peers::{Bench, Relay};
 use crate::table::{self, Report};
 use crate::{Outcome, fault};
@@ -12,14 +12,14 @@ const PAYLOAD: [u8; 1024] = [b'x'; 1024];
 
 /// Who comes first, over which connections, at how many microseconds of relay CPU at most.
 #[derive(Clone, Copy)]
-struct Variant {
-    name: &'static str,
-    upload_first: bool,
+pub(super) struct Variant {
+    pub(super) name: &'static str,
+    pub(super) upload_first: bool,
     keep: bool,
     limit: f64,
 }
 
-const VARIANTS: [Variant; 4] = [
+pub(super) const VARIANTS: [Variant; 4] = [
     Variant { name: "new connections, GET first", upload_first: false, keep: false, limit: 65.0 },
     Variant { name: "new connections, PUT first", upload_first: true, keep: false, limit: 65.0 },
     Variant { name: "kept-alive, GET first", upload_first: false, keep: true, limit: 30.0 },
@@ -44,9 +44,8 @@ pub(crate) fn run(bench: &Bench, report: &mut Report) -> Outcome<()> {
             let relays = relays.chain([bench.own(FLOOR, "answers")]);
             for (relay, costs) in relays.zip(&mut costs) {
                 let Some(mut relay) = started(relay, report) else { return Ok(()) };
-                let cost = measure(&relay, variant, count);
-                relay.check_alive()?;
-                costs.push(cost.map_err(|error| fault(format!("{}: {error}", variant.name)))?);
+                let cost = measure(&mut relay, variant, count)?;
+                costs.push(cost.cpu_us);
             }
         }
         for (name, costs) in names.iter().zip(costs) {
@@ -66,11 +65,26 @@ pub(crate) fn run(bench: &Bench, report: &mut Report) -> Outcome<()> {
     Ok(())
 }
 
-fn measure(relay: &Relay, variant: Variant, count: u32) -> Outcome<f64> {
+/// What one exchange takes.
+pub(super) struct Cost {
+    /// Of the relay's CPU, in microseconds.
+    pub(super) cpu_us: f64,
+    /// How many were done in a second.
+    pub(super) per_second: f64,
+}
+
+/// Does `count` exchanges, one after another.
+pub(super) fn measure(relay: &mut Relay, variant: Variant, count: u32) -> Outcome<Cost> {
+    let cost = attempt(relay, variant, count);
+    relay.check_alive()?;
+    cost.map_err(|error| fault(format!("{}: {error}", variant.name)))
+}
+
+fn attempt(relay: &Relay, variant: Variant, count: u32) -> Outcome<Cost> {
     let connect = || Client::connect(relay.address);
     let mut kept = (connect()?, connect()?);
     exchange(&mut kept.0, &mut kept.1, variant)?;
-    let before = relay.cpu()?;
+    let (before, begin) = (relay.cpu()?, now());
     for _ in 0..count {
         if variant.keep {
             exchange(&mut kept.0, &mut kept.1, variant)?;
@@ -80,7 +94,10 @@ fn measure(relay: &Relay, variant: Variant, count: u32) -> Outcome<f64> {
         }
     }
     let cpu = relay.cpu()?.saturating_sub(before);
-    Ok(cpu.as_secs_f64() * 1e6 / f64::from(count))
+    Ok(Cost {
+        cpu_us: cpu.as_secs_f64() * 1e6 / f64::from(count),
+        per_second: f64::from(count) / since(begin).as_secs_f64(),
+    })
 }
 
 /// One exchange over two connections.

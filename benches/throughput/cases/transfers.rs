@@ -8,7 +8,7 @@ use crate::table::{self, Report};
 use crate::transfer::{Load, Sample};
 use crate::wire::Framing;
 
-const MIB: u64 = 1 << 20;
+pub(super) const MIB: u64 = 1 << 20;
 const COLUMNS: [&str; 6] =
     ["relay", "GiB/s", "CPU s/GiB", "least..most", "calls/GiB", "first/last end"];
 
@@ -21,7 +21,7 @@ struct Entry {
 }
 
 /// Relays that carry the same load in turns.
-struct Contest(Vec<Entry>);
+pub(super) struct Contest(Vec<Entry>);
 
 /// One stream with Content-Length, to a sink that discards and to one that reads.
 pub(crate) fn one_stream(bench: &Bench, report: &mut Report) {
@@ -90,7 +90,7 @@ pub(crate) fn unprivileged(bench: &Bench, report: &mut Report) {
 }
 
 impl Contest {
-    fn from(relays: Vec<Relay>) -> Self {
+    pub(super) fn from(relays: Vec<Relay>) -> Self {
         let entry = |relay| Entry { relay, samples: Vec::new(), calls: None, failed: false };
         Self(relays.into_iter().map(entry).collect())
     }
@@ -121,7 +121,7 @@ impl Contest {
     }
 
     /// Runs one load through all, in turns, and prints the medians.
-    fn run(&mut self, bench: &Bench, report: &mut Report, title: &str, load: &Load) {
+    pub(super) fn run(&mut self, bench: &Bench, report: &mut Report, title: &str, load: &Load) {
         for entry in &mut self.0 {
             entry.samples.clear();
         }
@@ -152,7 +152,12 @@ impl Contest {
     }
 
     /// The median of the ratios of one run each; none if one of the two is missing.
-    fn ratio(&self, above: &str, below: &str, figure: impl Fn(&Sample) -> f64) -> Option<f64> {
+    pub(super) fn ratio(
+        &self,
+        above: &str,
+        below: &str,
+        figure: impl Fn(&Sample) -> f64,
+    ) -> Option<f64> {
         let pairs = self.samples(above).iter().zip(self.samples(below));
         let ratios: Vec<f64> = pairs.map(|(above, below)| figure(above) / figure(below)).collect();
         (!ratios.is_empty()).then(|| median(ratios))
