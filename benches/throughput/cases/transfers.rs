@@ -21,7 +21,11 @@ struct Entry {
 }
 
 /// Relays that carry the same load in turns.
-pub(super) struct Contest(Vec<Entry>);
+pub(super) struct Contest {
+    entries: Vec<Entry>,
+    /// How often each relay has its turn in one run.
+    turns: usize,
+}
 
 /// One stream with Content-Length, to a sink that discards and to one that reads.
 pub(crate) fn one_stream(bench: &Bench, report: &mut Report) {
@@ -92,7 +96,7 @@ pub(crate) fn unprivileged(bench: &Bench, report: &mut Report) {
 impl Contest {
     pub(super) fn from(relays: Vec<Relay>) -> Self {
         let entry = |relay| Entry { relay, samples: Vec::new(), calls: None, failed: false };
-        Self(relays.into_iter().map(entry).collect())
+        Self { entries: relays.into_iter().map(entry).collect(), turns: 1 }
     }
 
     /// The builds of rdv, these comparison relays (name, role), and relays that run already.
@@ -113,20 +117,25 @@ impl Contest {
         let own = [("plain splice", "plain-splice"), ("copy", "copy")];
         let mut contest = Self::new(bench, report, &own);
         match bench.haproxy() {
-            Ok(Some(relay)) => contest.0.extend(Self::from(vec![relay]).0),
+            Ok(Some(relay)) => contest.entries.extend(Self::from(vec![relay]).entries),
             Ok(None) => missing("haproxy", "haproxy"),
             Err(error) => report.failed("start", &error),
         }
         contest
     }
 
+    /// The same, each relay having so many turns in one run.
+    pub(super) fn with_turns(self, turns: usize) -> Self {
+        Self { turns, ..self }
+    }
+
     /// Runs one load through all, in turns, and prints the medians.
     pub(super) fn run(&mut self, bench: &Bench, report: &mut Report, title: &str, load: &Load) {
-        for entry in &mut self.0 {
+        for entry in &mut self.entries {
             entry.samples.clear();
         }
-        for _ in 0..bench.runs() {
-            for entry in self.0.iter_mut().filter(|entry| !entry.failed) {
+        for _ in 0..self.turns * bench.runs() {
+            for entry in self.entries.iter_mut().filter(|entry| !entry.failed) {
                 match bench.transfer(&mut entry.relay, load) {
                     Ok(sample) => entry.samples.push(sample),
                     Err(error) => {
@@ -136,10 +145,10 @@ impl Contest {
                 }
             }
         }
-        for entry in self.0.iter_mut().filter(|entry| !entry.failed) {
+        for entry in self.entries.iter_mut().filter(|entry| !entry.failed) {
             entry.calls = bench.calls_per_gib(&mut entry.relay, load);
         }
-        let rows: Vec<Vec<String>> = self.0.iter().map(Entry::row).collect();
+        let rows: Vec<Vec<String>> = self.entries.iter().map(Entry::row).collect();
         table::print(title, &COLUMNS, &rows);
         if let Some(ratio) = self.ratio("rdv", "other build", Sample::cpu_per_gib) {
             table::note(&format!("CPU, rdv / other build: {ratio:.3}"));
@@ -147,7 +156,7 @@ impl Contest {
     }
 
     fn samples(&self, relay: &str) -> &[Sample] {
-        let entry = self.0.iter().find(|entry| entry.relay.name == relay);
+        let entry = self.entries.iter().find(|entry| entry.relay.name == relay);
         entry.map_or(&[], |entry| &entry.samples)
     }
 
