@@ -152,8 +152,6 @@ pub(super) struct Conn {
     pub note: Option<Box<Note>>,
     /// What the request at hand is counted as; `None`: it is not.
     pub counts_as: Option<RouteName>,
-    /// When it came.
-    pub asked_at: Option<Instant>,
     /// Bytes that were read and belong to what comes next.
     pub carry: Vec<u8>,
     /// How many bytes of `carry` were looked at and found to be no whole head.
@@ -186,7 +184,6 @@ impl Conn {
             reply: Reply::UNKNOWN,
             note: None,
             counts_as: Some(RouteName::Unread),
-            asked_at: None,
             carry: Vec::new(),
             seen: 0,
             output: Output::default(),

@@ -2,21 +2,12 @@
 //! things stand when somebody asks.
 
 use super::admin::Realm;
-use super::conn::{Conn, Phase};
+use super::conn::Phase;
 use super::relay::Relay;
 use super::token::ConnId;
 use crate::api::{Busy, Failure, RouteName};
 use crate::http::head::RequestHead;
 use crate::ops::metrics::{ConnPhase, Figures, Form};
-use std::time::{Duration, Instant};
-
-impl Conn {
-    /// A request came, and is counted when it is answered.
-    pub(super) fn asked(&mut self, route: RouteName, now: Instant) {
-        self.counts_as = Some(route);
-        self.asked_at = Some(now);
-    }
-}
 
 impl Relay {
     /// The request at hand is answered with this status; what follows is unread so far.
@@ -48,13 +39,6 @@ impl Relay {
         if self.settings.metrics.early_instrumentation {
             self.metrics.answered(RouteName::Unread, status);
         }
-    }
-
-    /// How long the side that came first has waited for the other, which comes now.
-    pub(super) fn waited(&self, sides: [ConnId; 2]) -> Duration {
-        let asked_at = |id: ConnId| self.conns.get(id.index as usize)?.asked_at;
-        let first = sides.into_iter().filter_map(asked_at).min();
-        first.map_or(Duration::ZERO, |first| self.now.monotonic.saturating_duration_since(first))
     }
 
     /// `GET /metrics`, in the form its client wants.

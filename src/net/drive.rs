@@ -105,7 +105,7 @@ impl Relay {
         let mut transfer =
             Transfer::new(upload.framing, delimiter, head, splice).at_most(self.stream_bytes_max());
         self.feed_prefix(source, upload, &mut transfer);
-        self.metrics.paired(self.waited([source, destination]));
+        self.metrics.paired(self.registry.stream(stream).waited(self.now.monotonic));
 
         let number = self.next_exchange;
         self.next_exchange += 1;

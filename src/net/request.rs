@@ -140,10 +140,9 @@ impl Relay {
     fn act(&mut self, id: ConnId, request: Request<'_, '_>) -> usize {
         let head = request.head;
         let route = route(head, self.audience(id));
-        let now = self.now.monotonic;
         let Some(conn) = self.conn(id) else { return 0 };
         conn.reply = Reply::to(head);
-        conn.asked(route.name(), now);
+        conn.counts_as = Some(route.name());
         if let Err(failure) = self.note_request(id, head) {
             return self.refuse(id, request, &failure);
         }

@@ -4,6 +4,7 @@
 use super::addresses::Counted;
 use super::bottleneck::Bottleneck;
 use serde_json::{Map, Value};
+use std::time::{Duration, Instant};
 use uuid::Uuid;
 
 /// One of the two connections of a stream.
@@ -211,7 +212,7 @@ pub struct Stream {
     pub(super) id: Uuid,
     pub(super) phase: Phase,
     pub(super) sequence: u64,
-    pub(super) deadline: std::time::Instant,
+    pub(super) deadline: Instant,
     /// Where it counts while it is active, if its creator's streams are limited.
     pub(super) creator: Option<Counted>,
     created_wall_ms: i64,
@@ -221,7 +222,7 @@ pub struct Stream {
     revision: u32,
     pub(super) watch: Watch,
     /// When the first side came, and when the second did.
-    joined_at: [Option<std::time::Instant>; 2],
+    joined_at: [Option<Instant>; 2],
 }
 
 impl Stream {
@@ -230,7 +231,7 @@ impl Stream {
         headers: Option<Box<Headers>>,
         sequence: u64,
         wall_ms: i64,
-        deadline: std::time::Instant,
+        deadline: Instant,
     ) -> Self {
         Self {
             id,
@@ -342,7 +343,7 @@ impl Stream {
     }
 
     /// When its waiting time is over; once it has ended, its retention time.
-    pub fn deadline(&self) -> std::time::Instant {
+    pub fn deadline(&self) -> Instant {
         self.deadline
     }
 
@@ -369,15 +370,20 @@ impl Stream {
     }
 
     /// Its second side, or its first, came now.
-    pub(super) fn note_joined(&mut self, now: std::time::Instant) {
+    pub(super) fn note_joined(&mut self, now: Instant) {
         let [first, second] = &mut self.joined_at;
         first.map_or(first, |_| second).get_or_insert(now);
     }
 
+    /// How long the side that came first has waited for the other, or did.
+    pub fn waited(&self, now: Instant) -> Duration {
+        self.spans(now)[0].unwrap_or_default()
+    }
+
     /// How long the first side waited, and how long the transfer took, if it all ends now.
-    pub(super) fn spans(&self, now: std::time::Instant) -> [Option<std::time::Duration>; 2] {
+    pub(super) fn spans(&self, now: Instant) -> [Option<Duration>; 2] {
         let [first, second] = self.joined_at;
-        let until = |end: std::time::Instant| move |begin| end.saturating_duration_since(begin);
+        let until = |end: Instant| move |begin| end.saturating_duration_since(begin);
         [first.map(until(second.unwrap_or(now))), second.map(until(now))]
     }
 
