@@ -126,3 +126,48 @@ fn a_wrong_file_changes_nothing() {
     assert_eq!(relay.exchange(&long).status(), 413, "the file is gone");
     drop(directory);
 }
+
+#[test]
+fn a_hang_up_puts_another_access_log_in_force() {
+    let (directory, path) = file_of("");
+    let [first, second] = ["one", "two"].map(|name| directory.path().join(name));
+    let settings = |log: &Path| {
+        let name = log.file_name().and_then(|name| name.to_str()).expect("a name");
+        let format = format!("{name} %m %{{X-Name}}i");
+        format!("access-log = \"{}\"\naccess-log-format = \"{format}\"\n", log.display())
+    };
+    let await_line = |log: &Path, line: &str| {
+        eventually(line, || {
+            let text = fs::read_to_string(log).ok()?;
+            text.lines().any(|found| found == line).then_some(())
+        });
+    };
+    fs::write(&path, settings(&first)).expect("a file");
+    let relay = Relay::start(&["--config", &path]);
+    let named = ask("GET", "/ping").field("X-Name", "value");
+    relay.exchange(&named);
+    await_line(&first, "one GET value");
+    let mut pair = relay.pair(support::Framing::Length(10));
+    pair.pass_first(b"01234");
+
+    fs::write(&path, settings(&second)).expect("a file");
+    relay.signal(Signal::SIGHUP);
+    await_log(&relay, "new: access-log, access-log-format");
+    relay.exchange(&named);
+    await_line(&second, "two GET value");
+    pair.pass(b"56789");
+    pair.complete();
+    for line in ["two PUT -", "two GET -"] {
+        await_line(&second, line);
+    }
+
+    fs::write(&path, "").expect("a file");
+    relay.signal(Signal::SIGHUP);
+    let said = "new: access-log, access-log-format";
+    eventually("it is off", || (relay.process().stderr().matches(said).count() == 2).then_some(()));
+    let before = fs::read_to_string(&second).expect("the log");
+    relay.exchange(&named);
+    relay.signal(Signal::SIGTERM);
+    assert_eq!(relay.finish().status.code(), Some(0));
+    assert_eq!(fs::read_to_string(&second).expect("the log"), before);
+}
