@@ -74,8 +74,8 @@ const NOTES: &str = "\
 Every setting can also be given as RDV_NAME in the environment (--idle-timeout: RDV_IDLE_TIMEOUT)
 and as a key in the file (idle-timeout = \"6h\"); flags come first, then the environment.
 Times are written 250ms, 60s, 10m, 6h; sizes in bytes, or 64KiB, 1MiB.
-Signals: TERM drains for --drain-timeout, QUIT drains without a limit, INT stops at once, USR2 lets
-a new process of this program take over.
+Signals: TERM drains for --drain-timeout, QUIT drains without a limit, INT stops at once, HUP reads
+the settings again, USR1 opens the access log anew, USR2 lets a new process of this program take over.
 Exit status: 0 after a signal, 1 when the relay cannot run, 2 for wrong arguments.";
 
 const DOCTOR_NOTES: &str = "\
