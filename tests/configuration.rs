@@ -2,7 +2,9 @@
 
 mod support;
 
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 use std::process::Command;
 
@@ -51,6 +53,21 @@ fn a_wrong_one_is_refused_wherever_it_is_read() {
     let (ended, _, said) = run(&["check-config"], &[("RDV_TTL", "5")]);
     assert_eq!(ended, Some(1));
     assert!(said.starts_with("rdv: RDV_TTL=5: expected a number with a unit"), "{said}");
+}
+
+#[test]
+fn a_relay_says_nothing_about_what_the_clients_read() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_rdv"));
+    command.args(["serve", "--listen", "127.0.0.1:0"]);
+    for name in ["RDV_RELAY", "RDV_CLIENT_CONFIG", "RDV_CACERT"] {
+        command.env(name, OsStr::from_bytes(b"/nonexistent/\xff"));
+    }
+    let relay = Relay::from_command(command, 1);
+    relay.turn();
+    relay.signal(Signal::SIGINT);
+    let finished = relay.finish();
+    assert!(finished.status.success(), "{}", finished.stderr);
+    assert!(!finished.stderr.contains("RDV_"), "{}", finished.stderr);
 }
 
 #[test]

@@ -9,7 +9,7 @@ mod pages;
 mod table;
 
 pub use pages::{print, reference, sample};
-pub use table::{Key, one_line};
+pub use table::{Key, NO_SETTINGS, one_line};
 
 use super::Settings;
 use clap::{ArgMatches, FromArgMatches};

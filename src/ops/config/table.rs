@@ -11,6 +11,10 @@ use std::ffi::{OsStr, OsString};
 /// What the names of our environment variables begin with.
 const PREFIX: &str = "RDV_";
 
+/// Variables with our prefix that are no settings of a relay: other commands read them, and a relay
+/// that finds them in its environment says nothing about them, however near a setting they are.
+pub const NO_SETTINGS: [&str; 4] = ["RDV_CONFIG", "RDV_RELAY", "RDV_CLIENT_CONFIG", "RDV_CACERT"];
+
 /// A name that is wrong in so many letters is still taken for misspelt.
 const MISSPELT: usize = 2;
 
@@ -105,9 +109,10 @@ fn nearest<'k>(keys: &'k [Key], name: &str) -> Option<&'k Key> {
     keys.iter().min_by_key(|key| distance(key)).filter(|key| distance(key) <= MISSPELT)
 }
 
-/// Whether an environment variable may be meant for this program.
+/// Whether an environment variable may be meant for a setting.
 pub fn is_ours(name: &OsStr) -> bool {
-    name.as_encoded_bytes().starts_with(PREFIX.as_bytes())
+    let known_otherwise = NO_SETTINGS.iter().any(|other| name == *other);
+    name.as_encoded_bytes().starts_with(PREFIX.as_bytes()) && !known_otherwise
 }
 
 /// What environment variables say; those that repeat separate their values by commas. Of others

@@ -122,6 +122,23 @@ fn an_error_names_its_place_and_what_would_be_right() {
 }
 
 #[test]
+fn what_other_commands_read_is_neither_a_setting_nor_misspelt() {
+    let keys = table::keys();
+    for name in NO_SETTINGS {
+        assert!(!table::is_ours(name.as_ref()), "{name}");
+        assert!(keys.iter().all(|key| key.variable() != name), "{name} is a setting");
+        // A path need not be UTF-8.
+        let value = std::os::unix::ffi::OsStringExt::from_vec(b"/\xff".to_vec());
+        let command = Settings::augment_args(Command::new("rdv").no_binary_name(true));
+        let matches = command.try_get_matches_from([""; 0]).unwrap();
+        let mut sources = Sources::new(&matches, std::iter::once((name.into(), value)), None);
+        sources.file.0 = "/nonexistent/rdv.toml".into();
+        let read = sources.read().map(|configuration| configuration.given);
+        assert_eq!(read, Ok(Layer::new()), "{name}");
+    }
+}
+
+#[test]
 fn a_reload_keeps_what_needs_a_restart() {
     let file = written("ttl = \"1s\"\nmax-pipes = 5\n");
     let mut running = sources(&[], &[], Some(file.path())).read().unwrap();
