@@ -111,6 +111,18 @@ fn a_hang_up_reads_it_again() {
 }
 
 #[test]
+fn a_hang_up_changes_the_longest_waiting_time_for_new_streams() {
+    let (_directory, path) = file_of("max-ttl = \"90s\"\n");
+    let relay = Relay::start(&["--config", &path]);
+    let ask = ask("POST", "/stream").body(r#"{"ttl_seconds":100000}"#);
+    assert_eq!(relay.exchange(&ask).json()["ttl_seconds"], 90);
+    fs::write(&path, "max-ttl = \"2h\"\n").expect("a file");
+    relay.signal(Signal::SIGHUP);
+    await_log(&relay, "new: max-ttl");
+    assert_eq!(relay.exchange(&ask).json()["ttl_seconds"], 7200);
+}
+
+#[test]
 fn a_reload_leaves_what_runs_alone() {
     let (_directory, path) = file_of("");
     let relay = Relay::start(&["--config", &path]);

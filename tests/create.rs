@@ -75,6 +75,49 @@ fn headers_are_kept_as_given() {
 }
 
 #[test]
+fn a_waiting_time_that_is_asked_for_is_granted_and_told() {
+    let relay = Relay::start(&["--ttl", "100s", "--max-ttl", "1000s"]);
+    for (name, asked, told) in [
+        ("the shortest", "1", json!(1)),
+        ("shorter than the usual one", "99", json!(99)),
+        ("the longest", "1000", json!(1000)),
+        ("longer than the longest", "1001", json!(1000)),
+        ("longer than anything", "18446744073709551615", json!(1000)),
+    ] {
+        let answer = relay.exchange(&create(format!(r#"{{"ttl_seconds":{asked}}}"#)));
+        let id = stream_of(&answer);
+        assert_eq!(answer.json(), json!({ "stream": id, "ttl_seconds": told }), "{name}");
+    }
+    let answer = relay.exchange(&create(r#"{"download_headers":{"X-A":"b"}}"#));
+    let id = stream_of(&answer);
+    assert_eq!(
+        answer.text(),
+        format!("{{\"stream\":\"{id}\"}}\n"),
+        "who asks for none is told none"
+    );
+}
+
+#[test]
+fn the_usual_waiting_time_can_always_be_asked_for() {
+    let relay = Relay::start(&["--ttl", "100s", "--max-ttl", "1s"]);
+    for (asked, told) in [(50, 50), (100, 100), (101, 100)] {
+        let answer = relay.exchange(&create(format!(r#"{{"ttl_seconds":{asked}}}"#)));
+        assert_eq!(answer.json()["ttl_seconds"], told);
+    }
+}
+
+#[test]
+fn what_is_no_waiting_time_is_refused() {
+    let relay = Relay::start(&[]);
+    for text in ["0", "-1", "1.5", "60.0", "\"60\"", "\"60s\"", "true", "null", "[60]", "{}"] {
+        let answer = relay.exchange(&create(format!(r#"{{"ttl_seconds":{text}}}"#)));
+        let message = format!("ttl_seconds must be a whole number, 1 or more; it is {text}");
+        assert_error(text, &answer, (400, "InvalidBodyError", Some(&message)));
+    }
+    assert_eq!(relay.get("/stream").json(), json!([]), "nothing was created");
+}
+
+#[test]
 fn a_body_that_is_no_such_object_is_refused() {
     let relay = Relay::start(&[]);
     let rows: [(&str, &[u8]); 20] = [

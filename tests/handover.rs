@@ -267,6 +267,17 @@ fn the_waiting_time_goes_on_in_the_new_process() {
 }
 
 #[test]
+fn a_waiting_time_of_its_own_goes_on_in_the_new_process() {
+    let mut line = Line::start(&["--ttl", "300ms"]);
+    let patient = line.first.create_with(&parse(br#"{"ttl_seconds":600}"#));
+    line.hand_over();
+    let usual = stream_of(&exchange(line.address(), &ask("POST", "/stream")));
+    line.await_end_of_first();
+    line.first.await_state(&usual, "TIMEOUT_NO_SRC_NO_DST");
+    assert_eq!(line.first.status(&patient)["state"], "CREATED");
+}
+
+#[test]
 fn a_connection_of_the_old_process_gets_an_answer_and_is_sent_to_the_new_one() {
     let mut line = Line::start(&[]);
     let mut fresh = line.first.connect();

@@ -277,10 +277,11 @@ fn a_wrong_value_is_one_clear_line() {
     let durations = ["soon", "", "-1s", "10 parsecs", "99999999999999999999999999s", "s"];
     let sizes = ["much", "", "-1KiB", "10 barrels", "99999999999999999999999999KiB", "KiB"];
     let counts = ["many", "", "-1", "1.5", "18446744073709551615"];
-    let rows: [(&str, &[&str]); 19] = [
+    let rows: [(&str, &[&str]); 20] = [
         ("--listen", &["here", "", "127.0.0.1", "127.0.0.1:99999", "localhost:", "[::1:80"]),
         ("--trusted", &["everyone", "", "10.0.0.0/33", "300.0.0.0/8", "::/129"]),
         ("--ttl", &durations),
+        ("--max-ttl", &["soon", "", "-1s", "60", "0s", "999ms"]),
         ("--retention", &durations),
         ("--idle-timeout", &durations),
         ("--header-timeout", &durations),
@@ -325,6 +326,7 @@ fn help_names_every_flag_and_its_default() {
     let rows = [
         ("--listen", "127.0.0.1:8080"),
         ("--ttl", "60s"),
+        ("--max-ttl", "1h"),
         ("--retention", "60s"),
         ("--idle-timeout", "6h"),
         ("--header-timeout", "10s"),

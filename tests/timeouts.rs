@@ -5,6 +5,7 @@ mod support;
 use std::io::{Read as _, Write as _};
 use std::thread;
 
+use serde_json::json;
 use support::{Ending, Framing, Relay, ask, assert_error, assert_uploaded};
 
 const EXPIRED: (u16, &str, Option<&str>) =
@@ -98,6 +99,47 @@ fn a_destination_that_nobody_meets_is_told_so() {
             assert_eq!(next.status(), 200, "the connection is kept");
         }
     }
+}
+
+/// A new stream that waits for so many seconds.
+fn create_for(relay: &Relay, ttl_s: u64) -> String {
+    relay.create_with(&json!({ "ttl_seconds": ttl_s }))
+}
+
+#[test]
+fn a_stream_waits_as_long_as_its_creator_asked() {
+    let relay = Relay::start(&["--ttl", "200ms"]);
+    let patient = create_for(&relay, 600);
+    let brief = create_for(&relay, 1);
+    let mut source = relay.waiting_source(&brief, Framing::Length(5));
+    let usual = relay.create();
+    relay.await_state(&usual, "TIMEOUT_NO_SRC_NO_DST");
+    assert_eq!(relay.status(&patient)["state"], "CREATED");
+    assert_error("one second", &source.response(), EXPIRED);
+    assert_eq!(relay.status(&brief)["state"], "TIMEOUT_NO_DST");
+    let mut destination = relay.waiting_destination(&patient);
+    assert_uploaded(&relay.exchange(&Framing::Length(5).put(&patient).raw_body(b"hello")));
+    assert_eq!(destination.response().text(), "hello");
+}
+
+#[test]
+fn a_shorter_waiting_time_than_the_usual_one_ends_earlier() {
+    let relay = Relay::start(&["--ttl", "1h"]);
+    let (usual, brief) = (relay.create(), create_for(&relay, 1));
+    relay.await_state(&brief, "TIMEOUT_NO_SRC_NO_DST");
+    assert_eq!(relay.status(&usual)["state"], "CREATED");
+}
+
+#[test]
+fn a_report_is_kept_for_the_waiting_time_of_its_stream() {
+    let relay = Relay::start(&["--ttl", "200ms"]);
+    let (patient, usual) = (create_for(&relay, 600), relay.create());
+    for id in [&patient, &usual] {
+        assert_eq!(relay.report(id).status(), 200);
+    }
+    relay.await_state(&usual, "TIMEOUT_NO_SRC_NO_DST");
+    let put = Framing::Length(0).put(&patient);
+    assert_error("the report", &relay.exchange(&put), (400, "Error", None));
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! The body of `POST /stream`: header fields for both answers.
+//! The body of `POST /stream`: header fields for both answers, and a waiting time.
 
 use super::Failure;
 use super::json::{invalid, kind, object};
@@ -6,6 +6,7 @@ use crate::http::fields::{is_field_value, is_token};
 use crate::http::head::FIELDS_MAX;
 use crate::rendezvous::Headers;
 use serde_json::{Map, Value};
+use std::num::NonZeroU64;
 
 /// Fields the relay itself must control: they frame messages or concern one hop only.
 const RESERVED: [&str; 8] = [
@@ -19,18 +20,28 @@ const RESERVED: [&str; 8] = [
     "date",
 ];
 
-/// Reads a creation body; `None`: no header fields are asked for. Unknown members are ignored.
+/// What the creator of a stream asks for.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Creation {
+    /// Header fields, if any.
+    pub headers: Option<Box<Headers>>,
+    /// A waiting time instead of the usual one, in seconds; never 0.
+    pub ttl_s: Option<NonZeroU64>,
+}
+
+/// Reads a creation body. Unknown members are ignored.
 ///
 /// # Errors
 /// [`Failure::InvalidBody`] with what is wrong.
-pub fn parse(body: &[u8]) -> Result<Option<Box<Headers>>, Failure> {
+pub fn parse(body: &[u8]) -> Result<Creation, Failure> {
     let mut members = object(body)?;
+    let ttl_s = ttl_s(members.get("ttl_seconds"))?;
     let headers = Headers {
         download: fields(&mut members, "download_headers")?,
         upload: fields(&mut members, "upload_headers")?,
     };
     let empty = headers.download.is_empty() && headers.upload.is_empty();
-    Ok((!empty).then(|| Box::new(headers)))
+    Ok(Creation { headers: (!empty).then(|| Box::new(headers)), ttl_s })
 }
 
 /// A header field's value as it goes on the wire.
@@ -41,6 +52,13 @@ pub fn field_value(value: &Value) -> String {
             value.to_string()
         }
     }
+}
+
+fn ttl_s(value: Option<&Value>) -> Result<Option<NonZeroU64>, Failure> {
+    let Some(value) = value else { return Ok(None) };
+    let seconds = value.as_u64().and_then(NonZeroU64::new);
+    let refusal = || format!("ttl_seconds must be a whole number, 1 or more; it is {value}");
+    seconds.map(Some).ok_or_else(|| invalid(refusal()))
 }
 
 fn fields(members: &mut Map<String, Value>, member: &str) -> Result<Map<String, Value>, Failure> {
@@ -84,7 +102,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_asked_for_is_no_headers() {
+    fn nothing_asked_for_is_nothing() {
         for (name, body) in [
             ("no body", ""),
             ("blank", " \r\n"),
@@ -93,7 +111,7 @@ mod tests {
             ("unknown members", r#"{"x":1}"#),
             ("empty headers", r#"{"download_headers":{},"upload_headers":null}"#),
         ] {
-            assert_eq!(parse(body.as_bytes()), Ok(None), "{name}");
+            assert_eq!(parse(body.as_bytes()), Ok(Creation::default()), "{name}");
         }
     }
 
@@ -103,11 +121,26 @@ mod tests {
             br#"{"download_headers":{"X-B":1,"X-A":true},"upload_headers":{"Location":"/x"}}"#,
         )
         .unwrap()
+        .headers
         .unwrap();
         let names: Vec<_> =
             headers.download.iter().map(|(n, v)| (n.as_str(), field_value(v))).collect();
         assert_eq!(names, [("X-B", "1".to_owned()), ("X-A", "true".to_owned())]);
         assert_eq!(headers.upload["Location"], "/x");
+    }
+
+    #[test]
+    fn a_waiting_time_is_a_whole_number_of_seconds() {
+        for (text, seconds) in [("1", 1), ("86400", 86_400), ("18446744073709551615", u64::MAX)] {
+            let body = format!(r#"{{"ttl_seconds":{text}}}"#);
+            let wanted = Creation { headers: None, ttl_s: NonZeroU64::new(seconds) };
+            assert_eq!(parse(body.as_bytes()), Ok(wanted), "{text}");
+        }
+        for text in ["0", "-1", "1.5", "1.0", "\"60\"", "\"60s\"", "true", "null", "[60]", "{}"] {
+            let body = format!(r#"{{"ttl_seconds":{text}}}"#);
+            let message = format!("ttl_seconds must be a whole number, 1 or more; it is {text}");
+            assert_eq!(parse(body.as_bytes()), Err(Failure::InvalidBody(message)), "{text}");
+        }
     }
 
     #[test]

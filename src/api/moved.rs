@@ -18,8 +18,8 @@ pub struct Moved {
     pub id: Uuid,
     /// When it was created, in milliseconds since 1970.
     pub created_wall_ms: i64,
-    /// How much of its waiting time is over.
-    pub waited: Duration,
+    /// How much of its waiting time is left, whoever chose it.
+    pub left: Duration,
     /// The address it counts for.
     pub creator: Option<IpAddr>,
     /// The header fields its creator asked for.
@@ -28,13 +28,13 @@ pub struct Moved {
     pub report: Option<Report>,
 }
 
-/// Writes one line; `waited`: how much of its waiting time is over.
-pub fn write(Given { stream, creator }: &Given, waited: Duration) -> String {
+/// Writes one line; `left`: how much of its waiting time is.
+pub fn write(Given { stream, creator }: &Given, left: Duration) -> String {
     let mut members = Map::new();
     members.insert("id".into(), stream.id().to_string().into());
     members.insert("created_ms".into(), stream.created_wall_ms().into());
-    let waited_ms = u64::try_from(waited.as_millis()).unwrap_or(u64::MAX);
-    members.insert("waited_ms".into(), waited_ms.into());
+    let left_ms = u64::try_from(left.as_millis()).unwrap_or(u64::MAX);
+    members.insert("left_ms".into(), left_ms.into());
     if let Some(creator) = creator {
         members.insert("creator".into(), creator.to_string().into());
     }
@@ -64,8 +64,8 @@ pub fn read(line: &str) -> Option<Moved> {
         creator,
         id: members.get("id")?.as_str()?.parse().ok()?,
         created_wall_ms: members.get("created_ms")?.as_i64()?,
-        waited: Duration::from_millis(members.get("waited_ms")?.as_u64()?),
-        headers: creation::parse(line.as_bytes()).ok()?,
+        left: Duration::from_millis(members.get("left_ms")?.as_u64()?),
+        headers: creation::parse(line.as_bytes()).ok()?.headers,
         report,
     })
 }
@@ -82,9 +82,9 @@ mod tests {
         let minute = Duration::from_mins(1);
         let limits = Limits { streams: 9, streams_per_address: 3, ttl: minute, retention: minute };
         let now = Now { monotonic: Instant::now(), wall_ms: 1_700_000_000_123 };
-        let waited = Duration::from_millis(1500);
+        let left = Duration::from_millis(86_400_001);
         let fields = br#"{"download_headers":{"X-B":1,"X-A":"\"q\""},"upload_headers":{"Y":true}}"#;
-        let headers = creation::parse(fields).unwrap();
+        let headers = creation::parse(fields).unwrap().headers;
         let creator = "192.0.2.7".parse().unwrap();
         let report = Report { status: 418, name: "Tea".into(), message: "two\nlines".into() };
         for (name, headers, report) in [
@@ -100,11 +100,11 @@ mod tests {
                 let _ = registry.report(id, report, now);
             }
             let given = registry.give_away_waiting();
-            let line = write(&given[0], waited);
+            let line = write(&given[0], left);
             assert_eq!(line.find('\n'), Some(line.len() - 1), "{name}: one line");
             let created_wall_ms = now.wall_ms;
             let moved =
-                Moved { id, created_wall_ms, waited, creator: Some(creator), headers, report };
+                Moved { id, created_wall_ms, left, creator: Some(creator), headers, report };
             assert_eq!(read(&line), Some(moved), "{name}");
         }
     }
@@ -115,13 +115,13 @@ mod tests {
         for (name, line) in [
             ("empty", String::new()),
             ("no object", "[]".into()),
-            ("cut", format!(r#"{{"id":"{id}","created_ms":1,"waited_m"#)),
+            ("cut", format!(r#"{{"id":"{id}","created_ms":1,"left_m"#)),
             ("no time", format!(r#"{{"id":"{id}","created_ms":1}}"#)),
-            ("no identifier", r#"{"id":"x","created_ms":1,"waited_ms":1}"#.into()),
+            ("no identifier", r#"{"id":"x","created_ms":1,"left_ms":1}"#.into()),
             (
                 "a header the wire cannot carry",
                 format!(
-                    r#"{{"id":"{id}","created_ms":1,"waited_ms":1,"upload_headers":{{"a b":1}}}}"#
+                    r#"{{"id":"{id}","created_ms":1,"left_ms":1,"upload_headers":{{"a b":1}}}}"#
                 ),
             ),
         ] {

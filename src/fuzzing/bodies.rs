@@ -3,7 +3,7 @@
 
 use super::choices::Choices;
 use super::response::read_back;
-use crate::api::creation::{self, field_value};
+use crate::api::creation::{self, Creation, field_value};
 use crate::api::download::custom_fields;
 use crate::api::{Failure, Upload, report};
 use crate::http::date::HttpDate;
@@ -12,6 +12,7 @@ use crate::http::response::HeadWriter;
 use crate::rendezvous::Headers;
 use crate::rendezvous::transfer::Delimiter;
 use serde_json::{Map, Value, json};
+use std::num::NonZeroU64;
 
 const NAMES: [&str; 10] = [
     "X-Name",
@@ -47,7 +48,10 @@ pub fn bodies(data: &[u8]) {
         choices.rest().to_vec()
     };
     match creation::parse(&body) {
-        Ok(headers) => check_headers(headers.as_deref()),
+        Ok(Creation { headers, ttl_s }) => {
+            check_headers(headers.as_deref());
+            check_ttl(&body, ttl_s);
+        }
         Err(failure) => check_failure(&failure),
     }
     match report::parse(&body) {
@@ -67,6 +71,10 @@ fn composed(choices: &mut Choices<'_>) -> String {
             .map(|_| format!("{}:{}", string(choices, &NAMES), value(choices)))
             .collect();
         text.extend([",\"", member, "\":{", &fields.join(","), "}"]);
+    }
+    if choices.one_in(3) {
+        let seconds = choices.pick(&["1", "86400", "0", "-1", "60.0", "1e3", "\"60\"", "null"]);
+        text.extend([",\"ttl_seconds\":", seconds]);
     }
     if choices.one_in(2) {
         let status = choices.below(700).to_string();
@@ -88,6 +96,13 @@ fn string(choices: &mut Choices<'_>, list: &[&str]) -> String {
 
 fn value(choices: &mut Choices<'_>) -> String {
     if choices.one_in(3) { string(choices, &VALUES) } else { choices.pick(&VALUES).to_owned() }
+}
+
+/// A waiting time is what the body says, and nothing but a whole number of seconds is one.
+fn check_ttl(body: &[u8], ttl_s: Option<NonZeroU64>) {
+    let read: Value = serde_json::from_slice(body).unwrap_or_default();
+    let said = read.get("ttl_seconds").map(ToString::to_string);
+    assert_eq!(ttl_s.map(|seconds| seconds.to_string()), said);
 }
 
 /// Accepted fields stand in the heads of both answers, in their order, and nothing else does.

@@ -22,6 +22,9 @@ const CREATORS: [(usize, &str); 5] = [
     (2, "2001:db8:0:1::1"),
 ];
 
+/// Waiting times that creators ask for; most ask for none.
+const OWN_TTLS_S: [Option<u64>; 7] = [None, None, Some(90), None, Some(1), None, Some(600)];
+
 /// A stream as it would be kept if nothing had to be found quickly.
 #[derive(Debug)]
 struct Naive {
@@ -74,7 +77,7 @@ impl House {
         self.made
     }
 
-    /// Makes a stream; the addresses take turns.
+    /// Makes a stream; the addresses and the waiting times take turns.
     pub(super) fn create(&mut self) {
         self.attempts += 1;
         let (creator, address) = CREATORS[self.attempts % CREATORS.len()];
@@ -99,14 +102,20 @@ impl House {
             self.streams.retain(|stream| Some(stream.id) != forgotten);
         }
         self.made += 1;
+        let key = made.expect("there is a place");
+        let own = OWN_TTLS_S[self.attempts % OWN_TTLS_S.len()].map(Duration::from_secs);
+        let deadline = self.now + own.unwrap_or(self.limits.ttl);
+        if own.is_some() {
+            self.registry.wait_until(key, *START + deadline);
+        }
         self.streams.push(Naive {
             id,
-            key: made.expect("there is a place"),
+            key,
             state: State::Created,
             clients: [None, None],
             creator,
             report: None,
-            deadline: self.now + self.limits.ttl,
+            deadline,
             ended: None,
         });
         self.check();

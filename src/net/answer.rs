@@ -9,6 +9,7 @@ use crate::http::response::HeadWriter;
 use crate::rendezvous::StreamKey;
 use crate::splice::copy;
 use serde_json::Value;
+use std::time::Duration;
 use uuid::Uuid;
 
 /// Statuses whose responses have no body (RFC 9110 15.3.5, 15.3.6, 15.4.5).
@@ -61,11 +62,13 @@ impl Relay {
         self.append_and_send(id, body.as_bytes());
     }
 
-    /// `201 Created` for a stream.
-    pub(super) fn answer_created(&mut self, id: ConnId, stream: Uuid) {
+    /// `201 Created` for a stream; one that asked for a waiting time is told what it was granted.
+    pub(super) fn answer_created(&mut self, id: ConnId, stream: Uuid, granted: Option<Duration>) {
         let mut text = [0; uuid::fmt::Hyphenated::LENGTH];
         let name = stream.hyphenated().encode_lower(&mut text);
-        let body = [r#"{"stream":""#, name, "\"}\n"].concat();
+        let granted =
+            granted.map_or(String::new(), |ttl| format!(r#","ttl_seconds":{}"#, ttl.as_secs()));
+        let body = [r#"{"stream":""#, name, "\"", &granted, "}\n"].concat();
         let location = ["/stream/", name].concat();
         self.respond(id, 201, true, |head| {
             content(head.field("Location", location.as_bytes()), b"application/json", body.len())

@@ -3,7 +3,8 @@
 use super::conn::{JsonBody, Phase, Purpose};
 use super::relay::Relay;
 use super::token::ConnId;
-use crate::api::{Busy, Failure, creation, report};
+use crate::api::creation::{self, Creation};
+use crate::api::{Busy, Failure, report};
 use crate::http::body::BodyError;
 use crate::rendezvous::{Full, Registered};
 use crate::splice::copy;
@@ -71,18 +72,23 @@ impl Relay {
     }
 
     fn create(&mut self, id: ConnId, body: &[u8]) -> Result<(), Failure> {
-        let headers = creation::parse(body)?;
+        let Creation { headers, ttl_s } = creation::parse(body)?;
         if let Some(failure) = self.takes_no_streams() {
             return Err(failure);
         }
         let Some(peer) = self.conn(id).map(|conn| conn.peer) else { return Ok(()) };
         let stream = Uuid::new_v4();
-        self.registry.create(stream, headers, peer.ip(), self.now).map_err(|full| match full {
+        let made = self.registry.create(stream, headers, peer.ip(), self.now);
+        let key = made.map_err(|full| match full {
             Full::Registry => Failure::TooBusy(Busy::Streams),
             Full::Address => Failure::TooBusy(Busy::AddressStreams),
         })?;
+        let granted = ttl_s.map(|seconds| self.settings.granted_ttl(seconds.get()));
+        if let Some(ttl) = granted {
+            self.registry.wait_until(key, self.now.monotonic + ttl);
+        }
         self.note_created(id, stream);
-        self.answer_created(id, stream);
+        self.answer_created(id, stream, granted);
         Ok(())
     }
 

@@ -9,7 +9,7 @@ use super::token::ConnId;
 use crate::api::moved::{self, Moved};
 use crate::api::{Busy, Failure};
 use crate::rendezvous::{Now, Stream};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 impl EventLoop {
     /// Starts a new process that is to take over.
@@ -74,13 +74,10 @@ impl Relay {
     /// wait are asked to come again, and will find their streams there.
     fn give_away(&mut self) -> String {
         let given = self.registry.give_away_waiting();
-        let begin = |deadline: Instant| deadline.checked_sub(self.settings.ttl);
-        let waited = |stream: &Stream| {
-            begin(stream.deadline())
-                .map_or(Duration::ZERO, |begin| self.now.monotonic.saturating_duration_since(begin))
-        };
+        let left =
+            |stream: &Stream| stream.deadline().saturating_duration_since(self.now.monotonic);
         let lines: String =
-            given.iter().map(|given| moved::write(given, waited(&given.stream))).collect();
+            given.iter().map(|given| moved::write(given, left(&given.stream))).collect();
         let failure = Failure::TooBusy(Busy::Replaced);
         for client in given.iter().filter_map(|given| given.stream.waiting()) {
             self.dismiss(ConnId::from_client(client), &failure);
@@ -112,13 +109,15 @@ impl Relay {
     }
 
     fn adopt_one(&mut self, stream: Moved) -> bool {
-        let Moved { id, created_wall_ms: wall_ms, waited, creator, headers, report } = stream;
-        let monotonic = self.now.monotonic.checked_sub(waited).unwrap_or(self.now.monotonic);
-        let made = self.registry.adopt(id, headers, creator, Now { monotonic, wall_ms }).is_ok();
-        if made && let Some(report) = report {
+        let Moved { id, created_wall_ms: wall_ms, left, creator, headers, report } = stream;
+        let Some(deadline) = self.now.monotonic.checked_add(left) else { return false };
+        let created = Now { wall_ms, ..self.now };
+        let Ok(key) = self.registry.adopt(id, headers, creator, created) else { return false };
+        self.registry.wait_until(key, deadline);
+        if let Some(report) = report {
             let _ = self.registry.report(id, report, self.now);
         }
-        made
+        true
     }
 
     /// A stream that is unknown here may be known to the process that took over: not "it does not

@@ -22,6 +22,11 @@ pub struct Settings {
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = units::duration)]
     pub ttl: Duration,
 
+    /// Longest waiting time that the creator of a stream may ask for, 1s or more; the usual one may
+    /// be asked for in any case
+    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = a_second_or_more)]
+    pub max_ttl: Duration,
+
     /// How long the status of an ended stream stays readable
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = units::duration)]
     pub retention: Duration,
@@ -124,6 +129,13 @@ impl Settings {
     pub fn trusts(&self, peer: IpAddr) -> bool {
         self.trusted.iter().any(|network| network.contains(&peer.to_canonical()))
     }
+
+    /// The waiting time of a stream whose creator asks for so many seconds, in whole seconds; never
+    /// more than asked for.
+    pub fn granted_ttl(&self, asked_s: u64) -> Duration {
+        let longest = self.ttl.max(self.max_ttl);
+        Duration::from_secs(asked_s.min(longest.as_secs()))
+    }
 }
 
 /// More than any machine serves, and far from where sums overflow.
@@ -142,6 +154,12 @@ fn number(text: &str, least: usize) -> Result<usize, String> {
     number.ok_or_else(|| format!("expected a whole number from {least} to {NUMBER_MAX}"))
 }
 
+/// What is asked for is counted in seconds, so a shorter limit could not be kept to.
+fn a_second_or_more(text: &str) -> Result<Duration, String> {
+    let time = units::duration(text)?;
+    (time >= Duration::from_secs(1)).then_some(time).ok_or_else(|| "expected 1s or more".into())
+}
+
 fn head_size(text: &str) -> Result<usize, String> {
     let bytes = units::size(text)?;
     let allowed = 256..=1 << 20;
@@ -158,4 +176,40 @@ fn network(text: &str) -> Result<IpNet, String> {
     text.parse::<IpNet>()
         .or_else(|_| text.parse::<IpAddr>().map(IpNet::from))
         .map_err(|_| "expected a network such as 10.0.0.0/8 or fd00::/8, or one address".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::{Command, FromArgMatches as _};
+
+    fn settings(flags: &[&str]) -> Settings {
+        let command = Settings::augment_args(Command::new("rdv").no_binary_name(true));
+        Settings::from_arg_matches(&command.try_get_matches_from(flags).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn a_waiting_time_that_is_asked_for_is_granted_up_to_the_longest() {
+        for (name, flags, asked_s, granted_s) in [
+            ("shorter than others", &[][..], 1, 1),
+            ("longer than others", &[], 3599, 3599),
+            ("the longest", &[], 3600, 3600),
+            ("beyond it", &[], 3601, 3600),
+            ("beyond every clock", &[], u64::MAX, 3600),
+            ("another longest", &["--max-ttl", "90s"], 100, 90),
+            ("below the usual one, that is the longest", &["--max-ttl", "5s"], 100, 60),
+            ("the usual one is no least", &["--max-ttl", "5s"], 7, 7),
+            ("a part of a second is not counted", &["--max-ttl=1500ms", "--ttl=1ms"], 9, 1),
+        ] {
+            let granted = settings(flags).granted_ttl(asked_s);
+            assert_eq!(granted, Duration::from_secs(granted_s), "{name}");
+        }
+    }
+
+    #[test]
+    fn the_longest_waiting_time_is_a_second_at_least() {
+        assert_eq!(a_second_or_more("1s"), Ok(Duration::from_secs(1)));
+        assert_eq!(a_second_or_more("999ms"), Err("expected 1s or more".into()));
+        assert!(a_second_or_more("60").is_err());
+    }
 }

@@ -18,7 +18,8 @@ pub struct Limits {
     pub streams: usize,
     /// How many active streams one address may have created; 0: no limit.
     pub streams_per_address: usize,
-    /// How long after creation both sides may take to come.
+    /// How long after creation both sides may take to come, unless they are given until another
+    /// time.
     pub ttl: Duration,
     /// How long the status of an ended stream stays readable.
     pub retention: Duration,
@@ -252,6 +253,15 @@ impl Registry {
         self.by_age.insert(sequence, key);
         self.waiting_until.insert((deadline, key));
         Ok(StreamKey(key))
+    }
+
+    /// A stream that still waits for a side or both does so until then, whatever the limits say.
+    pub fn wait_until(&mut self, StreamKey(key): StreamKey, deadline: Instant) {
+        let stream = &mut self.streams[key as usize];
+        if self.waiting_until.remove(&(stream.deadline, key)) {
+            stream.deadline = deadline;
+            self.waiting_until.insert((deadline, key));
+        }
     }
 
     /// A client wants to be one side of a stream.

@@ -94,6 +94,8 @@ Each setting can be given in three ways; the first that says something wins:
 2. in the environment, `RDV_IDLE_TIMEOUT=1h`; several values are separated by commas;
 3. in a TOML file, `idle-timeout = \"1h\"`; several values are a list, `listen = [\"127.0.0.1:80\", \"[::1]:80\"]`.
 
+`RDV_RELAY`, `RDV_CLIENT_CONFIG` and `RDV_CACERT` are for clients: a relay passes over them.
+
 The file is the one named by `--config` or `RDV_CONFIG`, else `/etc/rdv/rdv.toml` if it is there. A commented one with
 every setting is [deploy/rdv.toml](../deploy/rdv.toml). `rdv check-config` reads them all and says what is wrong;
 `rdv print-config` shows what is in force and where it came from. `SIGHUP` reads them again: what needs a restart keeps

@@ -79,6 +79,38 @@ fn held(registry: &Registry) -> [usize; State::ALL.len()] {
 }
 
 #[test]
+fn a_stream_waits_as_long_as_it_was_given_and_then_no_more() {
+    let (mut registry, now) = begin();
+    let at = |s| Now { monotonic: now.monotonic + Duration::from_secs(s), ..now };
+    let id = Uuid::from_u128;
+    let keys: Vec<_> =
+        (0..5).map(|n| registry.create(id(n), None, creator(n), now).unwrap()).collect();
+    for (key, seconds) in [(1, 10), (2, 600), (3, 600), (4, 20)] {
+        registry.wait_until(keys[key], at(seconds).monotonic);
+    }
+    let _ = registry.connect(id(1), Side::Source, Client(1), at(1));
+    assert_eq!(registry.report(id(2), report(1), at(1)), Registered::Kept);
+    for (side, client) in [(Side::Source, 2), (Side::Destination, 3)] {
+        let _ = registry.connect(id(4), side, Client(client), at(1));
+    }
+    registry.wait_until(keys[4], at(2).monotonic);
+
+    assert_eq!(registry.next_deadline(), Some(at(10).monotonic), "the paired one waits no more");
+    assert_eq!(registry.expire(Now { monotonic: at(10).monotonic, ..now }), Some(Client(1)));
+    assert_eq!(registry.expire(at(30)), None);
+    assert_eq!(registry.get(id(0)).map(Stream::state), Some(State::Created));
+    assert_eq!(registry.expire(at(60)), None);
+    assert_eq!(registry.get(id(0)).map(Stream::state), Some(State::TimeoutNoSrcNoDst));
+    let reported = registry.connect(id(2), Side::Source, Client(4), at(599));
+    assert!(matches!(reported, Connected::Reported(_)), "a report is kept as long");
+    assert_eq!(registry.expire(at(600)), None);
+    assert_eq!(registry.get(id(3)).map(Stream::state), Some(State::TimeoutNoSrcNoDst));
+    assert_eq!(registry.get(id(4)).map(Stream::state), Some(State::Streaming));
+    registry.wait_until(keys[3], at(900).monotonic);
+    assert_eq!(registry.next_deadline(), Some(at(659).monotonic), "what is over does not wait");
+}
+
+#[test]
 fn the_tally_follows_every_act() {
     let (mut registry, now) = begin();
     let [source, destination] = [Side::Source, Side::Destination];
