@@ -2,6 +2,7 @@
 //! wishes; and the answer to the `PUT` once it is complete.
 
 use super::creation::field_value;
+use crate::http::digest::{REPR_DIGEST, ReprDigest};
 use crate::http::disposition;
 use crate::http::framing::Framing;
 use crate::http::head::{Expect, RequestHead, Version};
@@ -30,23 +31,42 @@ pub struct Upload {
     pub content_type: Option<Box<[u8]>>,
     /// Passed through to the download, or made from the file name in the path.
     pub content_disposition: Option<Box<[u8]>>,
-    /// Passed through to the download, if plain.
-    pub correlation_id: Option<Box<[u8]>>,
-    /// Passed through to the download, if valid (W3C Trace Context).
-    pub traceparent: Option<Box<[u8]>>,
+    /// Passed through to the download. Few uploads have it, and many wait at once.
+    pub trace: Option<Box<Trace>>,
+    /// What its data hashes to, as far as its head says; not passed through.
+    pub digest: Option<Box<ReprDigest>>,
     /// Its client waits to be told that the body may come (RFC 9110 10.1.1).
     pub expects_continue: bool,
+}
+
+/// What tells apart the work that an upload is a part of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trace {
+    /// `X-Correlation-Id`, if plain.
+    pub correlation_id: Option<Box<[u8]>>,
+    /// `traceparent`, if valid (W3C Trace Context).
+    pub traceparent: Option<Box<[u8]>>,
+}
+
+impl Trace {
+    /// What of it a head has, if any.
+    fn new(head: &RequestHead<'_, '_>) -> Option<Box<Self>> {
+        let sole = |name, is_valid: fn(&[u8]) -> bool| {
+            let mut values = head.fields.all(name);
+            let value = values.next().filter(|value| is_valid(value))?;
+            values.next().is_none().then(|| Box::from(value))
+        };
+        let correlation_id = sole("X-Correlation-Id", is_request_id);
+        let traceparent = sole("traceparent", is_traceparent);
+        let any = correlation_id.is_some() || traceparent.is_some();
+        any.then(|| Box::new(Self { correlation_id, traceparent }))
+    }
 }
 
 impl Upload {
     /// Remembers what matters of an upload; `name` is the percent-encoded file name in its path.
     pub fn new(head: &RequestHead<'_, '_>, name: Option<&str>) -> Self {
         let field = |name| head.fields.get(name).map(Box::from);
-        let sole = |name, is_valid: fn(&[u8]) -> bool| {
-            let mut values = head.fields.all(name);
-            let value = values.next().filter(|value| is_valid(value))?;
-            values.next().is_none().then(|| Box::from(value))
-        };
         Self {
             framing: head.framing,
             content_type: field("Content-Type"),
@@ -54,8 +74,8 @@ impl Upload {
                 let value = disposition::attachment(name?)?;
                 Some(value.into_bytes().into_boxed_slice())
             }),
-            correlation_id: sole("X-Correlation-Id", is_request_id),
-            traceparent: sole("traceparent", is_traceparent),
+            trace: Trace::new(head),
+            digest: ReprDigest::sole(head.fields.all(REPR_DIGEST)).map(Box::new),
             expects_continue: head.expect == Expect::Continue,
         }
     }
@@ -87,11 +107,12 @@ impl Upload {
         let named = |name: &str| {
             headers.is_some_and(|h| h.download.keys().any(|key| key.eq_ignore_ascii_case(name)))
         };
+        let trace = self.trace.as_deref();
         for (name, value) in [
-            ("Content-Type", &self.content_type),
-            ("Content-Disposition", &self.content_disposition),
-            ("X-Correlation-Id", &self.correlation_id),
-            ("traceparent", &self.traceparent),
+            ("Content-Type", self.content_type.as_deref()),
+            ("Content-Disposition", self.content_disposition.as_deref()),
+            ("X-Correlation-Id", trace.and_then(|trace| trace.correlation_id.as_deref())),
+            ("traceparent", trace.and_then(|trace| trace.traceparent.as_deref())),
         ] {
             if let Some(value) = value
                 && !named(name)
@@ -112,4 +133,16 @@ pub fn custom_fields<'o>(
         head = head.field(name, field_value(value).as_bytes());
     }
     head
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[cfg(target_pointer_width = "64")]
+    fn what_is_remembered_while_a_source_waits_is_small() {
+        // Ten thousand may wait; what few uploads have is behind a pointer.
+        assert!(size_of::<Upload>() <= 72, "{}", size_of::<Upload>());
+    }
 }

@@ -81,7 +81,7 @@ impl Failure {
     /// What the status object of a stream that ended this way shows; `None` for a good end.
     pub fn of_ending(ending: &Ending) -> Option<Self> {
         match ending {
-            Ending::Finished => None,
+            Ending::Finished(_) => None,
             Ending::TimedOut(_) => Some(Self::SessionTimeout),
             Ending::Disconnected(side) => Some(Self::Disconnected(*side)),
             Ending::Failed(side) => Some(Self::Failed(*side)),

@@ -6,7 +6,7 @@ use crate::rendezvous::Stream;
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
-/// The status object; `error` and `deactivated_at` are left out where there is none.
+/// The status object; what there is none of is left out.
 pub fn object(stream: &Stream) -> Value {
     let mut status = Map::new();
     status.insert("id".into(), stream.id().to_string().into());
@@ -23,6 +23,9 @@ pub fn object(stream: &Stream) -> Value {
     status.insert("download_headers".into(), headers.download.into());
     status.insert("upload_headers".into(), headers.upload.into());
     status.insert("bytes_transferred".into(), stream.bytes_transferred().into());
+    if let Some(digest) = stream.digest() {
+        status.insert("repr_digest".into(), digest.as_str().into());
+    }
     if let Some(bottleneck) = stream.bottleneck() {
         status.insert("bottleneck".into(), bottleneck::object(bottleneck));
     }

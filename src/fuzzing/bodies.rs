@@ -122,8 +122,8 @@ fn check_headers(headers: Option<&Headers>) {
         framing: Framing::Chunked,
         content_type: Some(Box::from(&b"a/b"[..])),
         content_disposition: Some(Box::from(&b"inline"[..])),
-        correlation_id: None,
-        traceparent: None,
+        trace: None,
+        digest: None,
         expects_continue: false,
     };
     let mut out = Vec::new();

@@ -1,5 +1,5 @@
 //! The chunk decoder against the naive one: at once, byte by byte, cut anywhere, and with payload
-//! that goes another way.
+//! that goes another way. The digest in the trailers is the same, however they are cut.
 
 use super::choices::Choices;
 use super::naive::{self, Decoded, End};
@@ -36,6 +36,18 @@ const WORDS: [&[u8]; 25] = [
     b"\x80",
 ];
 
+/// Trailer lines to put behind a whole body.
+const TRAILERS: [&[u8]; 8] = [
+    b"Repr-Digest: sha-256=:AA==:\r\n",
+    b"A: b\r\n",
+    b"repr-digest:\t x \t\r\n",
+    b"Repr-Digest: two words\r\n",
+    b"Repr-Digest:\r\n",
+    b"Repr-Digests: x\r\n",
+    b"Repr-: x\r\n",
+    b"R: Repr-Digest: x\r\n",
+];
+
 /// The longest body that is cut at every byte.
 const CUT_EVERYWHERE_BYTES: usize = 200;
 
@@ -66,6 +78,47 @@ pub fn chunks(data: &[u8]) {
     }
     check(&expected, &decode_aside(&body), "payload taken another way");
     check(&expected, &decode_whole(&body), "as a body");
+    check_digest(&body, usize::from(stride));
+    if let End::Complete(end) = expected.end {
+        body.truncate(end - 2);
+        body.extend(trailers(cut, stride));
+        body.extend(b"\r\n");
+        check_digest(&body, usize::from(stride));
+    }
+}
+
+/// Some of the lines; behind them, now and then, one with a value about as long as one may be.
+fn trailers(wanted: u8, length: u8) -> Vec<u8> {
+    let lines = TRAILERS.iter().enumerate().filter(|(place, _)| wanted >> place & 1 == 1);
+    let mut trailers = lines.flat_map(|(_, line)| line.iter().copied()).collect::<Vec<u8>>();
+    if length < 3 {
+        let value = "x".repeat(511 + usize::from(length));
+        trailers.extend(format!("Repr-Digest:{value}\r\n").bytes());
+    }
+    trailers
+}
+
+/// The digest is the naive reader's: cut in two anywhere, in strides, and byte by byte.
+fn check_digest(body: &[u8], stride: usize) {
+    let expected = naive::digest_of_chunks(body);
+    for size in [body.len().max(1), 1, 1 + stride] {
+        assert_eq!(digest(body.chunks(size)).as_deref(), expected, "{size} bytes at a time");
+    }
+    let first = body.len().saturating_sub(CUT_EVERYWHERE_BYTES);
+    for at in first..=body.len() {
+        let (one, other) = body.split_at(at);
+        assert_eq!(digest([one, other]).as_deref(), expected, "cut in two");
+    }
+}
+
+/// The digest of a whole body that comes in pieces.
+fn digest<'p>(pieces: impl IntoIterator<Item = &'p [u8]>) -> Option<String> {
+    let mut decoder = BodyDecoder::new(Framing::Chunked);
+    for piece in pieces {
+        decoder.received(piece, &mut Vec::new()).ok()?;
+    }
+    let digest = decoder.digest().filter(|_| decoder.is_over());
+    digest.map(|digest| digest.as_str().to_owned())
 }
 
 fn check(expected: &Decoded, found: &Decoded, how: &str) {

@@ -95,7 +95,8 @@ impl Flow {
         let prefix_bytes = choices.below(longest.min(upload.wire.len()) + 1);
         let mut flow = Self {
             transfer: Transfer::new(upload.framing, delimiter, HEAD.to_vec(), splice)
-                .at_most(upload.most),
+                .at_most(upload.most)
+                .with_digest(upload.digest_in_head()),
             source: Source::new(upload, prefix_bytes),
             destination: Destination::new(dies, choices.below(1 << 17)),
             delimiter,
@@ -394,5 +395,11 @@ impl Flow {
             if self.delimiter == Delimiter::Close { End::Open } else { End::Complete(body_bytes) };
         assert_eq!(sent.end, end, "the download ends here");
         assert!(self.transfer.upload_complete());
+        assert_eq!(self.digest(), self.source.upload.digest(), "the digest is the upload's");
+    }
+
+    /// What the source says that its data hashes to, as far as it is known.
+    pub(super) fn digest(&self) -> Option<String> {
+        self.transfer.digest().map(|digest| digest.as_str().to_owned())
     }
 }

@@ -38,8 +38,22 @@ pub(super) fn decode_chunks(body: &[u8]) -> Decoded {
 /// Reads a chunked body that may hold so many bytes.
 pub(super) fn decode_chunks_at_most(body: &[u8], most: u64) -> Decoded {
     let mut payload = Vec::new();
-    let end = chunks(body, most, &mut payload).unwrap_or_else(|stop| stop);
+    let read = chunks(body, most, &mut payload);
+    let end = read.map_or_else(|stop| stop, |read| End::Complete(body.len() - read.behind.len()));
     Decoded { payload, end }
+}
+
+/// The digest that the trailers of a whole chunked body have: the value of the only line of that
+/// name, if it is 1 to 512 bytes of visible ASCII.
+pub(super) fn digest_of_chunks(body: &[u8]) -> Option<&str> {
+    let lines = chunks(body, u64::MAX, &mut Vec::new()).ok()?.trailers.split(|&byte| byte == b'\n');
+    let fields =
+        lines.filter_map(|line| line.split_at_checked(line.iter().position(|&b| b == b':')?));
+    let mut ours = fields.filter(|(name, _)| name.eq_ignore_ascii_case(b"repr-digest"));
+    let value = ours.next().map(|(_, value)| value[1..].trim_ascii())?;
+    let good =
+        (1..=512).contains(&value.len()) && value.iter().all(|byte| (33..127).contains(byte));
+    if good && ours.next().is_none() { str::from_utf8(value).ok() } else { None }
 }
 
 /// Reads a body of known length.
@@ -51,7 +65,15 @@ pub(super) fn decode_length(body: &[u8], length: usize) -> Decoded {
     }
 }
 
-fn chunks(body: &[u8], most: u64, payload: &mut Vec<u8>) -> Result<End, Stop> {
+/// What stands behind the payload of a whole body.
+struct Read<'b> {
+    /// The trailer lines and the empty line.
+    trailers: &'b [u8],
+    /// What follows the body.
+    behind: &'b [u8],
+}
+
+fn chunks<'b>(body: &'b [u8], most: u64, payload: &mut Vec<u8>) -> Result<Read<'b>, Stop> {
     let (mut rest, mut extensions) = (body, 0);
     loop {
         let (size, extension, behind) = size_line(rest)?;
@@ -72,7 +94,7 @@ fn chunks(body: &[u8], most: u64, payload: &mut Vec<u8>) -> Result<End, Stop> {
             line_end(if (there as u64) < size { return Err(End::Open) } else { &rest[there..] })?;
     }
     let behind = trailers(rest)?;
-    Ok(End::Complete(body.len() - behind.len()))
+    Ok(Read { trailers: &rest[..rest.len() - behind.len()], behind })
 }
 
 /// The size, how long the extension is, and what follows the line.

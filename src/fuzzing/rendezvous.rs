@@ -98,7 +98,7 @@ impl Script {
         let Some(&Place { stream, side }) = self.clients.values().nth(number) else { return };
         let both = self.clients.values().filter(|place| place.stream == stream).count() == 2;
         let ending = match choices.below(3) {
-            0 if both => Ending::Finished,
+            0 if both => Ending::Finished(None),
             1 => Ending::Failed(side),
             _ => Ending::Disconnected(side),
         };
@@ -127,7 +127,7 @@ impl Script {
             .filter(|stream| self.clients.values().filter(|p| p.stream == *stream).count() == 2)
             .collect();
         for stream in paired {
-            self.house.end(stream, Ending::Finished);
+            self.house.end(stream, Ending::Finished(None));
             self.clients.retain(|_, place| place.stream != stream);
         }
     }

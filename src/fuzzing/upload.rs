@@ -2,12 +2,22 @@
 
 use super::choices::Choices;
 use super::naive::{self, Decoded};
+use crate::http::digest::ReprDigest;
 use crate::http::framing::Framing;
 use crate::rendezvous::transfer::Loss;
 use std::sync::LazyLock;
 
 /// Body bytes, none of which looks like its neighbours; long enough for every body.
 static PATTERN: LazyLock<Vec<u8>> = LazyLock::new(|| super::script(1, 4 << 20));
+
+/// Trailer lines, most of them with a digest.
+const TRAILERS: [&[u8]; 5] = [
+    b"Trailer: value\r\n",
+    b"Repr-Digest: sha-256=:AA==:\r\n",
+    b"repr-digest:sha-512=:BBBBBB==: \t\r\n",
+    b"Repr-Digest: two words\r\n",
+    b"Repr-Digest: md5=:CC==:\r\nA: b\r\n",
+];
 
 /// What is behind the last byte of an upload's wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,6 +69,21 @@ impl Upload {
         self.decoded_up_to(self.wire.len())
     }
 
+    /// The digest that its head has; every other one's does.
+    pub(super) fn digest_in_head(&self) -> Option<Box<ReprDigest>> {
+        let some = self.wire.len().is_multiple_of(2);
+        some.then(|| ReprDigest::sole([&b"sha-256=:of+the+head:"[..]]).map(Box::new)).flatten()
+    }
+
+    /// The digest that it has when it is whole: of its trailers, else of its head.
+    pub(super) fn digest(&self) -> Option<String> {
+        let of_trailers = match self.framing {
+            Framing::Length(_) => None,
+            Framing::Chunked => naive::digest_of_chunks(&self.wire).map(str::to_owned),
+        };
+        of_trailers.or_else(|| Some(self.digest_in_head()?.as_str().to_owned()))
+    }
+
     /// What is in its first `end` bytes.
     pub(super) fn decoded_up_to(&self, end: usize) -> Decoded {
         match self.framing {
@@ -101,8 +126,9 @@ fn chunked(choices: &mut Choices<'_>) -> Upload {
     }
     let start = wire.len();
     wire.extend_from_slice(size_line(choices, 0).as_bytes());
-    for _ in 0..choices.below(4).saturating_sub(1) {
-        wire.extend_from_slice(b"Trailer: value\r\n");
+    for line in 0..choices.below(4).saturating_sub(1) {
+        // They take turns, so that no choice behind them changes its meaning.
+        wire.extend_from_slice(TRAILERS[(wire.len() + line) % TRAILERS.len()]);
     }
     wire.extend_from_slice(b"\r\n");
     framing_bytes.extend(start..wire.len());

@@ -222,19 +222,21 @@ impl World {
         let Turn::Over(outcome) = turn else { return false };
         let exchange = self.exchanges.swap_remove(place);
         exchange.flow.check_end(Some(outcome));
-        self.over(&exchange, ending(outcome));
+        self.over(&exchange, ending(outcome, &exchange.flow));
         true
     }
 
     /// Both sides of a stream are answered, and its status says how it ended.
     fn over(&mut self, exchange: &Exchange, ending: Ending) {
-        let whole = ending == Ending::Finished;
         let state = ending.state();
+        let whole = state == State::Finished;
         let id = self.house.registry.stream(exchange.stream).id();
         self.house.end(exchange.stream, ending);
         let stream = self.house.registry.get(id).expect("it stays readable");
         assert_eq!(stream.bytes_transferred(), exchange.flow.transfer.transferred());
-        assert_eq!((stream.state(), stream.state() == State::Finished), (state, whole));
+        assert_eq!(stream.state(), state);
+        let digest = stream.digest().map(|digest| digest.as_str().to_owned());
+        assert_eq!(digest, exchange.flow.digest().filter(|_| whole), "of whole uploads only");
         self.answer(exchange.source, whole);
         self.answer(exchange.destination, whole);
     }
@@ -248,9 +250,9 @@ impl World {
 }
 
 /// How a stream ended whose transfer ended so.
-fn ending(outcome: Outcome) -> Ending {
+fn ending(outcome: Outcome, flow: &Flow) -> Ending {
     match outcome {
-        Outcome::Complete => Ending::Finished,
+        Outcome::Complete => Ending::Finished(flow.transfer.digest().cloned().map(Box::new)),
         Outcome::SourceGone(Loss::Closed) => Ending::Disconnected(Side::Source),
         Outcome::SourceGone(_) | Outcome::SourceBroken(_) => Ending::Failed(Side::Source),
         Outcome::SourceTooLarge(most) => Ending::TooLarge(most),

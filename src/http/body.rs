@@ -1,6 +1,7 @@
 //! What of a request body is still to come, whichever way it is delimited.
 
 use super::chunked::{ChunkDecoder, ChunkError, Event};
+use super::digest::{DigestTrailer, ReprDigest};
 use super::framing::Framing;
 use std::fmt;
 use std::ops::Range;
@@ -33,12 +34,14 @@ impl std::error::Error for BodyError {}
 
 /// Follows one body from its first byte to its last. Its bytes may come through user memory
 /// ([`BodyDecoder::received`]) or go another way ([`BodyDecoder::took`]).
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct BodyDecoder {
     rest: Rest,
     chunk_bytes: Option<u64>,
     /// How many bytes the chunks that have not begun may hold in all.
     allowed: u64,
+    /// What the trailers say, once there is one.
+    trailers: Option<Box<DigestTrailer>>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -56,7 +59,7 @@ impl BodyDecoder {
             Framing::Length(bytes) => Rest::Length(bytes),
             Framing::Chunked => Rest::Chunks(ChunkDecoder::default()),
         };
-        Self { rest, chunk_bytes: None, allowed: u64::MAX }
+        Self { rest, chunk_bytes: None, allowed: u64::MAX, trailers: None }
     }
 
     /// Refuses chunks with which the body would be longer than so many bytes, at their heads. A
@@ -70,6 +73,11 @@ impl BodyDecoder {
     /// Whether the whole body was read.
     pub fn is_over(&self) -> bool {
         matches!(self.rest, Rest::Nothing)
+    }
+
+    /// The digest among its trailers, once it [`is_over`](Self::is_over).
+    pub fn digest(&self) -> Option<&ReprDigest> {
+        self.trailers.as_ref()?.digest()
     }
 
     /// Whether it comes in chunks and is not over.
@@ -156,15 +164,22 @@ impl BodyDecoder {
         while let Rest::Chunks(decoder) = &mut self.rest {
             let between = decoder.payload_left() == 0;
             let (framing, event) = decoder.step(&bytes[at..])?;
-            at += framing;
+            let framing = &bytes[at..at + framing];
+            at += framing.len();
             if between && decoder.payload_left() > 0 {
                 let chunk_bytes = decoder.payload_left();
                 self.chunk_bytes = Some(chunk_bytes);
                 self.allowed = self.allowed.checked_sub(chunk_bytes).ok_or(BodyError::TooLarge)?;
             }
             match event {
-                Event::NeedInput => break,
-                Event::End => self.rest = Rest::Nothing,
+                Event::NeedInput => {
+                    note_trailers(&mut self.trailers, decoder, framing);
+                    break;
+                }
+                Event::End => {
+                    note_trailers(&mut self.trailers, decoder, framing);
+                    self.rest = Rest::Nothing;
+                }
                 Event::Payload { len } => {
                     decoder.took(len as u64);
                     pieces.push(at..at + len);
@@ -173,5 +188,18 @@ impl BodyDecoder {
             }
         }
         Ok(at)
+    }
+}
+
+/// Looks at the trailer lines among the framing of a step behind which no payload comes.
+fn note_trailers(
+    trailers: &mut Option<Box<DigestTrailer>>,
+    decoder: &ChunkDecoder,
+    framing: &[u8],
+) {
+    let seen_bytes = trailers.as_ref().map_or(0, |trailers| trailers.seen_bytes());
+    let lines = decoder.trailers_in(framing, seen_bytes);
+    if !lines.is_empty() {
+        trailers.get_or_insert_default().take(lines);
     }
 }

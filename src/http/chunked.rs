@@ -213,6 +213,21 @@ impl ChunkDecoder {
         matches!(self.phase, Phase::Done)
     }
 
+    /// The bytes of trailer lines at the end of `framing`, which the last [`step`](Self::step)
+    /// consumed, where `seen_bytes` of such bytes were consumed before it. The empty line behind
+    /// them is none of them.
+    pub fn trailers_in<'i>(&self, framing: &'i [u8], seen_bytes: usize) -> &'i [u8] {
+        let new_bytes = usize::from(self.trailer_bytes) - seen_bytes;
+        let end = match self.phase {
+            // Without new lines the empty line may have begun in an earlier step.
+            _ if new_bytes == 0 => return &[],
+            Phase::Done => framing.len() - 2,
+            Phase::Framing(Place::EndLf) => framing.len() - 1,
+            Phase::Framing(_) | Phase::Payload | Phase::Broken(_) => framing.len(),
+        };
+        &framing[end - new_bytes..end]
+    }
+
     /// How many bytes to read so that no payload is read along with the framing, if the next
     /// size line is as long as the last one; where that is unknown or proved wrong, how many are
     /// framing whatever comes. Inside a payload it counts from its end. 0 only after the end.

@@ -102,8 +102,9 @@ impl Relay {
         let headers = self.registry.stream(stream).headers();
         upload.download_fields(writer, delimiter, headers).connection(!closes, reply.version).end();
         let splice = !self.settings.no_splice;
-        let mut transfer =
-            Transfer::new(upload.framing, delimiter, head, splice).at_most(self.stream_bytes_max());
+        let mut transfer = Transfer::new(upload.framing, delimiter, head, splice)
+            .at_most(self.stream_bytes_max())
+            .with_digest(upload.digest.clone());
         self.feed_prefix(source, upload, &mut transfer);
         self.metrics.paired(self.registry.stream(stream).waited(self.now.monotonic));
 

@@ -64,7 +64,8 @@ impl Relay {
         self.discount(&exchange);
         let (source, destination) = (exchange.source, exchange.destination);
         self.registry.transferred(exchange.stream, exchange.transfer.transferred());
-        self.registry.end(exchange.stream, Ending::Finished, self.now);
+        let digest = exchange.transfer.digest().cloned().map(Box::new);
+        self.registry.end(exchange.stream, Ending::Finished(digest), self.now);
         self.note_download(destination, &exchange.transfer);
         self.answered(destination, 200);
         if let Some(conn) = self.conn(destination) {

@@ -25,7 +25,7 @@ pub struct Limits {
     pub retention: Duration,
 }
 
-/// What the header fields and reports of all streams may weigh together, in bytes; more streams
+/// What the header fields, reports and digests of all streams may weigh together, in bytes; more streams
 /// and reports are refused until some are forgotten.
 pub const WEIGHT_MAX: usize = 256 << 20;
 
@@ -300,7 +300,7 @@ impl Registry {
         if stream.state() == State::Streaming || !stream.is_active() {
             return Registered::Started;
         }
-        let weight = self.weight - stream.report_weight() + report.weight();
+        let weight = self.weight - stream.told_weight() + report.weight();
         if weight > WEIGHT_MAX {
             return Registered::Full;
         }
@@ -352,11 +352,11 @@ impl Registry {
         }
         self.waiting_until.remove(&(stream.deadline, key));
         stream.deadline = now.monotonic + self.limits.retention;
-        self.weight -= stream.report_weight();
+        self.weight -= stream.told_weight();
         self.tally.moved(stream.state(), ending.state());
         self.tally.ended[ending.state() as usize] += 1;
         stream.phase = Phase::Ended { ending, wall_ms: now.wall_ms };
-        self.weight += stream.report_weight();
+        self.weight += stream.told_weight();
         if let Some(creator) = stream.creator.take() {
             self.creators.remove(creator);
         }
@@ -510,7 +510,7 @@ impl Registry {
     fn remove(&mut self, key: u32) -> Stream {
         let stream = self.streams.remove(key as usize);
         self.tally.held[stream.state() as usize] -= 1;
-        self.weight -= stream.headers().map_or(0, Headers::weight) + stream.report_weight();
+        self.weight -= stream.headers().map_or(0, Headers::weight) + stream.told_weight();
         self.by_id.remove(&stream.id);
         self.by_age.remove(&stream.sequence);
         stream

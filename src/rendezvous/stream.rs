@@ -3,6 +3,7 @@
 
 use super::addresses::Counted;
 use super::bottleneck::Bottleneck;
+use crate::http::digest::ReprDigest;
 use serde_json::{Map, Value};
 use std::time::{Duration, Instant};
 use uuid::Uuid;
@@ -82,8 +83,9 @@ const FIELD_WEIGHT: usize = 160;
 /// How a stream ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ending {
-    /// Every byte of a complete upload was handed to the destination.
-    Finished,
+    /// Every byte of a complete upload was handed to the destination. What the source said that
+    /// they hash to, if it did.
+    Finished(Option<Box<ReprDigest>>),
     /// The waiting time ran out and this side was missing; `None`: both were.
     TimedOut(Option<Side>),
     /// This side went away before the end.
@@ -160,7 +162,7 @@ impl Ending {
     /// The state a stream that ended this way shows.
     pub fn state(&self) -> State {
         match self {
-            Self::Finished => State::Finished,
+            Self::Finished(_) => State::Finished,
             Self::TimedOut(Some(Side::Source)) => State::TimeoutNoSrc,
             Self::TimedOut(Some(Side::Destination)) => State::TimeoutNoDst,
             Self::TimedOut(None) => State::TimeoutNoSrcNoDst,
@@ -280,6 +282,18 @@ impl Stream {
         }
     }
 
+    /// What its source said that its data hashes to, once all of it was handed on.
+    pub fn digest(&self) -> Option<&ReprDigest> {
+        match self.ending()? {
+            Ending::Finished(digest) => digest.as_deref(),
+            Ending::TimedOut(_)
+            | Ending::Disconnected(_)
+            | Ending::Failed(_)
+            | Ending::TooLarge(_)
+            | Ending::Reported(_) => None,
+        }
+    }
+
     /// The report that waits for whoever connects first.
     pub fn pending_report(&self) -> Option<&Report> {
         match &self.phase {
@@ -332,14 +346,14 @@ impl Stream {
         self.revision = self.revision.wrapping_add(1);
     }
 
-    /// What the report it holds weighs, if it holds one.
-    pub(super) fn report_weight(&self) -> usize {
+    /// What its clients told of it weighs: a report, or a digest.
+    pub(super) fn told_weight(&self) -> usize {
         let report = match &self.phase {
             Phase::Created(report) => report.as_deref(),
             Phase::Ended { ending: Ending::Reported(report), .. } => Some(&**report),
             Phase::Waiting(..) | Phase::Streaming { .. } | Phase::Ended { .. } => None,
         };
-        report.map_or(0, Report::weight)
+        report.map_or(0, Report::weight) + self.digest().map_or(0, ReprDigest::weight)
     }
 
     /// When its waiting time is over; once it has ended, its retention time.

@@ -8,6 +8,7 @@
 use super::stream::Side;
 use crate::http::body::{BodyDecoder, BodyError};
 use crate::http::chunked::{ChunkError, LAST_CHUNK, write_chunk_head};
+use crate::http::digest::ReprDigest;
 use crate::http::framing::Framing;
 use std::ops::Range;
 
@@ -183,6 +184,8 @@ pub struct Transfer {
     spliced: u64,
     copy_max: usize,
     splice_min: u64,
+    /// What the upload's head says that its data hashes to.
+    digest: Option<Box<ReprDigest>>,
 }
 
 impl Transfer {
@@ -208,7 +211,15 @@ impl Transfer {
             spliced: 0,
             copy_max: COPY_MAX,
             splice_min: if splice { SPLICE_MIN } else { u64::MAX },
+            digest: None,
         }
+    }
+
+    /// Remembers the digest in the upload's head, until its trailers have another.
+    #[must_use]
+    pub fn with_digest(mut self, digest: Option<Box<ReprDigest>>) -> Self {
+        self.digest = digest;
+        self
     }
 
     /// Refuses a chunk with which the body would be longer than so many bytes. A length that is
@@ -253,6 +264,12 @@ impl Transfer {
     /// Whether the upload was read to its proper end.
     pub fn upload_complete(&self) -> bool {
         self.upload.is_over() && self.source_lost.is_none()
+    }
+
+    /// What the source says that its data hashes to: in its trailers, else in its head. Until the
+    /// upload is complete it may become another.
+    pub fn digest(&self) -> Option<&ReprDigest> {
+        self.upload.digest().or(self.digest.as_deref())
     }
 
     /// How many body bytes the source will still send, where that is known.

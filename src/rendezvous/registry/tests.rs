@@ -1,8 +1,13 @@
 use super::*;
+use crate::http::digest::ReprDigest;
 use serde_json::{Map, Value};
 
 fn report(bytes: usize) -> Report {
     Report { status: 400, name: "Error".into(), message: "x".repeat(bytes) }
+}
+
+fn digest() -> Option<Box<ReprDigest>> {
+    ReprDigest::sole([&b"sha-256=:AA==:"[..]]).map(Box::new)
 }
 
 #[allow(clippy::disallowed_methods, reason = "a base for made-up times")]
@@ -30,7 +35,7 @@ fn what_streams_weigh_is_given_back_when_they_are_forgotten() {
     let (mut registry, now) = begin();
     let field = Map::from_iter([("A".to_owned(), Value::from("b"))]);
     let headers = Headers { download: field.clone(), upload: field };
-    for act in 0..6 {
+    for act in 0..7 {
         let id = Uuid::from_u128(act);
         let key = registry.create(id, Some(Box::new(headers.clone())), creator(act), now).unwrap();
         let _ = registry.report(id, report(10), now);
@@ -43,7 +48,12 @@ fn what_streams_weigh_is_given_back_when_they_are_forgotten() {
             }
             3 => assert!(registry.delete(id, report(5), now).is_some()),
             4 => registry.end(key, Ending::Reported(Box::new(report(7))), now),
-            _ => registry.end(key, Ending::Finished, now),
+            5 => registry.end(key, Ending::Finished(None), now),
+            _ => {
+                let weight = registry.weight - report(10).weight();
+                registry.end(key, Ending::Finished(digest()), now);
+                assert_eq!(registry.weight, weight + digest().map_or(0, |d| d.weight()));
+            }
         }
     }
     assert!(registry.weight > 0);
@@ -54,6 +64,13 @@ fn what_streams_weigh_is_given_back_when_they_are_forgotten() {
 }
 
 #[test]
+#[cfg(target_pointer_width = "64")]
+fn a_stream_that_waits_is_small() {
+    // 100,000 of them are held at once; what only some have is behind a pointer.
+    assert!(size_of::<Stream>() <= 144, "{}", size_of::<Stream>());
+}
+
+#[test]
 fn a_refused_address_costs_nobody_its_history() {
     let (mut registry, now) = begin();
     registry.limits.streams = 3;
@@ -61,7 +78,7 @@ fn a_refused_address_costs_nobody_its_history() {
         registry.create(Uuid::from_u128(number), None, creator(number / 10), now)
     };
     let ended = create(&mut registry, 11).unwrap();
-    registry.end(ended, Ending::Finished, now);
+    registry.end(ended, Ending::Finished(None), now);
     for number in [12, 13] {
         assert!(create(&mut registry, number).is_ok(), "an ended stream counts no more");
     }
@@ -126,7 +143,7 @@ fn the_tally_follows_every_act() {
                     assert_eq!(registry.tally().held, held(&registry));
                 }
                 match last {
-                    0 => registry.end(key, Ending::Finished, now),
+                    0 => registry.end(key, Ending::Finished(None), now),
                     1 => registry.end(key, Ending::Disconnected(source), now),
                     2 => drop(registry.delete(id, report(1), now)),
                     3 => drop(registry.report(id, report(1), now)),
@@ -185,7 +202,7 @@ fn streams_that_wait_are_given_away_and_leave_nothing_behind() {
     assert_eq!((registry.len(), registry.active()), (2, 1), "the paired and the ended one stay");
     assert!(registry.get(Uuid::from_u128(1)).is_none());
 
-    registry.end(StreamKey(2), Ending::Finished, now);
+    registry.end(StreamKey(2), Ending::Finished(None), now);
     assert_eq!(registry.expire(later(now)), None);
     assert_eq!((registry.len(), registry.weight), (0, 0));
 }
@@ -231,7 +248,7 @@ fn a_record_of_each_end_is_kept_once_somebody_wants_them() {
     let (mut registry, now) = begin();
     let at = |ms| Now { monotonic: now.monotonic + Duration::from_millis(ms), ..now };
     let ended = registry.create(Uuid::from_u128(1), None, creator(1), now).unwrap();
-    registry.end(ended, Ending::Finished, now);
+    registry.end(ended, Ending::Finished(None), now);
     registry.keep_records();
     assert_eq!(registry.take_record(), None, "nobody wanted that one");
 
@@ -240,7 +257,7 @@ fn a_record_of_each_end_is_kept_once_somebody_wants_them() {
     let _ = registry.connect(id, Side::Destination, Client(7), at(5));
     let _ = registry.connect(id, Side::Source, Client(8), at(25));
     registry.transferred(key, 99);
-    registry.end(key, Ending::Finished, at(125));
+    registry.end(key, Ending::Finished(None), at(125));
     registry.end(key, Ending::Failed(Side::Source), at(500));
     let lonely = Uuid::from_u128(3);
     registry.create(lonely, None, creator(1), at(130)).unwrap();
@@ -272,7 +289,7 @@ fn streams_that_weigh_too_much_together_are_refused() {
     let heavy = report(WEIGHT_MAX / 2);
     assert_eq!(registry.report(Uuid::from_u128(2), heavy, now), Registered::Full);
 
-    registry.end(first, Ending::Finished, now);
+    registry.end(first, Ending::Finished(None), now);
     assert!(registry.create(third, headers(), creator(3), now).is_ok(), "history gives way");
     assert!(registry.get(Uuid::from_u128(1)).is_none());
 }
