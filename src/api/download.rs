@@ -2,11 +2,11 @@
 //! wishes; and the answer to the `PUT` once it is complete.
 
 use super::creation::field_value;
-use crate::http::digest::{REPR_DIGEST, ReprDigest};
 use crate::http::disposition;
 use crate::http::framing::Framing;
 use crate::http::head::{Expect, RequestHead, Version};
 use crate::http::identity::{is_request_id, is_traceparent};
+use crate::http::repr_digest::{REPR_DIGEST, ReprDigest};
 use crate::http::response::HeadWriter;
 use crate::rendezvous::Headers;
 use crate::rendezvous::transfer::Delimiter;

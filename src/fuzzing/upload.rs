@@ -2,8 +2,8 @@
 
 use super::choices::Choices;
 use super::naive::{self, Decoded};
-use crate::http::digest::ReprDigest;
 use crate::http::framing::Framing;
+use crate::http::repr_digest::ReprDigest;
 use crate::rendezvous::transfer::Loss;
 use std::sync::LazyLock;
 

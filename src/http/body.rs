@@ -1,8 +1,8 @@
 //! What of a request body is still to come, whichever way it is delimited.
 
 use super::chunked::{ChunkDecoder, ChunkError, Event};
-use super::digest::{DigestTrailer, ReprDigest};
 use super::framing::Framing;
+use super::repr_digest::{DigestTrailer, ReprDigest};
 use std::fmt;
 use std::ops::Range;
 

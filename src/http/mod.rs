@@ -4,7 +4,6 @@
 pub mod body;
 pub mod chunked;
 pub mod date;
-pub mod digest;
 pub mod disposition;
 pub mod fields;
 pub mod framing;
@@ -13,5 +12,6 @@ pub mod host;
 pub mod identity;
 pub mod negotiate;
 pub mod reject;
+pub mod repr_digest;
 pub mod response;
 pub mod target;

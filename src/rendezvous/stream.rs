@@ -3,7 +3,7 @@
 
 use super::addresses::Counted;
 use super::bottleneck::Bottleneck;
-use crate::http::digest::ReprDigest;
+use crate::http::repr_digest::ReprDigest;
 use serde_json::{Map, Value};
 use std::time::{Duration, Instant};
 use uuid::Uuid;

@@ -8,8 +8,8 @@
 use super::stream::Side;
 use crate::http::body::{BodyDecoder, BodyError};
 use crate::http::chunked::{ChunkError, LAST_CHUNK, write_chunk_head};
-use crate::http::digest::ReprDigest;
 use crate::http::framing::Framing;
+use crate::http::repr_digest::ReprDigest;
 use std::ops::Range;
 
 /// Upper bound of one fill of the pipe and of what it may hold, in bytes: a fairness budget, and

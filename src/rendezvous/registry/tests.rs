@@ -1,5 +1,5 @@
 use super::*;
-use crate::http::digest::ReprDigest;
+use crate::http::repr_digest::ReprDigest;
 use serde_json::{Map, Value};
 
 fn report(bytes: usize) -> Report {

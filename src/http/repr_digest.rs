@@ -1,6 +1,6 @@
-//! `Repr-Digest` (RFC 9530, section 3): what a source says its data hashes to, in a header field or
-//! in a trailer. The value is picked out and kept as it came. It is never checked: the relay does not
-//! look at payload.
+//! `Repr-Digest` (RFC 9530, section 3) as the relay passes it on: the value of a header field or of a
+//! trailer, picked out and kept as it came. It is never understood nor checked, because the relay
+//! does not look at payload.
 
 /// Longest value that is kept, in bytes. The longest digest in use, of SHA-512, takes 98 with its name.
 pub const DIGEST_BYTES_MAX: usize = 512;
