@@ -10,6 +10,7 @@ pub mod framing;
 pub mod head;
 pub mod host;
 pub mod identity;
+pub mod multipart;
 pub mod negotiate;
 pub mod reject;
 pub mod response;
