@@ -4,6 +4,7 @@
 pub mod body;
 pub mod chunked;
 pub mod date;
+pub mod digest;
 pub mod disposition;
 pub mod fields;
 pub mod framing;
@@ -14,4 +15,5 @@ pub mod multipart;
 pub mod negotiate;
 pub mod reject;
 pub mod response;
+pub mod sse;
 pub mod target;
