@@ -2,5 +2,7 @@
 
 pub mod ctl;
 mod exchange;
+pub mod file_name;
+pub mod output;
 
 pub use ctl::Ctl;
