@@ -136,7 +136,7 @@ pub(super) fn move_to(from: &Path, to: &Path, overwrite: bool) -> io::Result<()>
     } else {
         match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
             // The file system or the kernel has no such rename (rename(2)).
-            Err(Errno::INVAL | Errno::NOSYS) => link_and_unlink(from, to),
+            Err(Errno::INVAL | Errno::NOSYS) => move_in_two_steps(from, to),
             renamed => renamed.map_err(io::Error::from),
         }
     };
@@ -148,9 +148,14 @@ pub(super) fn move_to(from: &Path, to: &Path, overwrite: bool) -> io::Result<()>
     })
 }
 
-/// A rename in two steps. A link is never made over a file; if the second step fails, the file has
-/// both names, and nothing is lost.
-fn link_and_unlink(from: &Path, to: &Path) -> io::Result<()> {
+/// The same without that rename. A link is never made over a file; if the second step fails, the
+/// file has both names, and nothing is lost. A directory cannot be linked, but takes the place of an
+/// empty one, which is made for it.
+fn move_in_two_steps(from: &Path, to: &Path) -> io::Result<()> {
+    if fs::symlink_metadata(from)?.is_dir() {
+        fs::create_dir(to)?;
+        return fs::rename(from, to);
+    }
     fs::hard_link(from, to)?;
     fs::remove_file(from)
 }

@@ -176,15 +176,25 @@ fn a_directory_closed_while_receiving_leaves_the_bytes_where_they_are() {
 }
 
 #[test]
-fn a_file_system_without_the_rename_is_served_by_a_link() {
+fn a_file_system_without_the_rename_is_served_by_links() {
     let directory = directory();
     let (from, to) = (directory.path().join("from"), directory.path().join("to"));
     fs::write(&from, "new").unwrap();
     fs::write(&to, "old").unwrap();
-    let error = link_and_unlink(&from, &to).unwrap_err();
+    let error = move_in_two_steps(&from, &to).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::AlreadyExists);
     assert_eq!(listing(directory.path()), pairs(&[("from", "new"), ("to", "old")]));
     fs::remove_file(&to).unwrap();
-    link_and_unlink(&from, &to).unwrap();
+    move_in_two_steps(&from, &to).unwrap();
     assert_eq!(listing(directory.path()), pairs(&[("to", "new")]));
+
+    fs::create_dir(&from).unwrap();
+    fs::write(from.join("inside"), "").unwrap();
+    assert!(move_in_two_steps(&from, &to).is_err(), "a file is there");
+    fs::remove_file(&to).unwrap();
+    fs::create_dir(&to).unwrap();
+    assert!(move_in_two_steps(&from, &to).is_err(), "a directory is there");
+    fs::remove_dir(&to).unwrap();
+    move_in_two_steps(&from, &to).unwrap();
+    assert_eq!(listing(&to), pairs(&[("inside", "")]));
 }
