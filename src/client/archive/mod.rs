@@ -3,12 +3,16 @@
 //! whole; unpacking trusts nothing that an archive says. Neither holds a file in memory.
 
 mod entries;
+mod links;
+mod names;
 mod pack;
+mod size;
 mod tree;
 mod unpack;
 mod walk;
 
-pub use pack::{pack, pack_compressed, size_bytes};
+pub use pack::{pack, pack_compressed};
+pub use size::size_bytes;
 pub use unpack::{Unpacked, unpack};
 
 use super::output::shown;

@@ -1,10 +1,10 @@
 //! Packing: a directory to a stream.
 
 use super::super::output::{shown, told};
+use super::links::Links;
 use super::walk::{Walk, unreadable};
-use super::{BLOCK_BYTES, BUFFER_BYTES, Noted};
+use super::{BUFFER_BYTES, Noted};
 use rustix::fs::OFlags;
-use std::collections::HashMap;
 use std::ffi::OsString;
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, BufWriter, ErrorKind, Read, Write};
@@ -13,15 +13,11 @@ use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use tar::{Builder, EntryType, Header};
 
-/// How many files with further hard links are remembered. Further ones are sent as files of their
-/// own: correct, but twice. A name takes about 100 bytes, so this is some megabytes.
-const LINKS_MAX: usize = 1 << 16;
-
 /// What Zstandard calls fast and good: its default.
 const LEVEL: i32 = zstd::DEFAULT_COMPRESSION_LEVEL;
 
 /// The length of names a header holds, in bytes; for longer ones an entry of their own goes before.
-const SHORT_NAME_BYTES: usize = 100;
+pub(super) const SHORT_NAME_BYTES: usize = 100;
 
 /// Writes a directory as a tar archive whose names begin with its own name: `site/` gives
 /// `site/index.html`. The root directory is called `root`. Links stay links, hard links too;
@@ -56,50 +52,8 @@ pub fn pack_compressed(directory: &Path, out: impl Write) -> io::Result<Noted> {
     Ok(skipped)
 }
 
-/// How long the archive of [`pack`] will be, in bytes, if nothing changes meanwhile: a number to
-/// show progress by.
-///
-/// # Errors
-/// One line: something cannot be read.
-pub fn size_bytes(directory: &Path) -> io::Result<u64> {
-    let top = top_name(directory)?;
-    let mut links = Links::default();
-    let mut total = entry_bytes(top.len() + 1, 0) + 2 * BLOCK_BYTES as u64;
-    for found in Walk::new(directory)? {
-        let (path, metadata) = found?;
-        let below = path.strip_prefix(directory).unwrap_or(&path).as_os_str().len();
-        let name = top.len() + 1 + below + usize::from(metadata.is_dir());
-        if metadata.is_symlink() {
-            let target = fs::read_link(&path).map_or(0, |target| target.as_os_str().len());
-            total += entry_bytes(name, 0) + long_name_bytes(target);
-        } else if metadata.is_file()
-            && let Some(first) = links.first(&metadata, &path)
-        {
-            let target = first.strip_prefix(directory).unwrap_or(&first).as_os_str().len();
-            total += entry_bytes(name, 0) + long_name_bytes(top.len() + 1 + target);
-        } else if metadata.is_file() {
-            total += entry_bytes(name, metadata.len());
-        } else if metadata.is_dir() {
-            total += entry_bytes(name, 0);
-        }
-    }
-    Ok(total)
-}
-
-fn entry_bytes(name_bytes: usize, content_bytes: u64) -> u64 {
-    let block = BLOCK_BYTES as u64;
-    block + long_name_bytes(name_bytes) + content_bytes.div_ceil(block) * block
-}
-
-/// What a name takes outside of the header: a header of its own, the name and a zero byte.
-fn long_name_bytes(name_bytes: usize) -> u64 {
-    let blocks =
-        if name_bytes > SHORT_NAME_BYTES { 1 + (name_bytes + 1).div_ceil(BLOCK_BYTES) } else { 0 };
-    (blocks * BLOCK_BYTES) as u64
-}
-
 /// The name of a directory, also where its path does not end in it, as `.` does not.
-fn top_name(directory: &Path) -> io::Result<OsString> {
+pub(super) fn top_name(directory: &Path) -> io::Result<OsString> {
     if let Some(name) = directory.file_name() {
         return Ok(name.to_owned());
     }
@@ -211,30 +165,6 @@ fn add_link<W: Write>(
         return add_empty(builder, header, name);
     }
     builder.append_link(&mut header, name, target)
-}
-
-/// The first names of files that have several.
-#[derive(Default)]
-struct Links(HashMap<(u64, u64), PathBuf>);
-
-impl Links {
-    /// The name under which this file has been sent already; else it is remembered by this one.
-    fn first(&mut self, metadata: &Metadata, name: &Path) -> Option<PathBuf> {
-        if metadata.nlink() < 2 {
-            return None;
-        }
-        let key = (metadata.dev(), metadata.ino());
-        let first = self.0.get(&key).cloned();
-        if first.is_none() && self.0.len() < LINKS_MAX {
-            self.0.insert(key, name.to_owned());
-        }
-        first
-    }
-
-    /// The file of this name was not sent after all.
-    fn forget(&mut self, name: &Path) {
-        self.0.retain(|_, first| first != name);
-    }
 }
 
 /// As many bytes of a file as its header says: not more if it grows, and an error if it shrinks.

@@ -5,6 +5,7 @@
 use super::super::output::told;
 use super::entries::{Entries, Entry, Kind};
 use super::named;
+use super::names::inside;
 use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, File, FileTimes, OpenOptions, Permissions};
 use std::io::{self, ErrorKind, Read};
@@ -159,7 +160,7 @@ impl Tree {
 
     /// Another name for something extracted before.
     fn put_hard_link(&self, place: &Path, entry: &Entry) -> io::Result<()> {
-        let target = super::unpack::inside(&entry.link)?.unwrap_or_default();
+        let target = inside(&entry.link)?.unwrap_or_default();
         let source = self.root.join(&target);
         let mut ways = target.ancestors().skip(1).filter(|way| !way.as_os_str().is_empty());
         let reachable = ways.all(|way| is_directory(&self.root.join(way)).is_ok_and(|is| is));

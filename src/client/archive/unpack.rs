@@ -1,17 +1,16 @@
 //! Unpacking: a stream to files, in a directory of its own first. Only what was complete is moved
 //! to where it is wanted.
 
-use super::super::file_name::safe;
 use super::super::output::{exists, move_to, partial_name, shown, told};
 use super::entries::Entries;
+use super::names::{Tops, inside};
 use super::tree::Tree;
-use super::{BUFFER_BYTES, Noted, named};
+use super::{BUFFER_BYTES, Noted};
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, DirBuilder};
 use std::io::{self, BufReader, ErrorKind, Read};
-use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::DirBuilderExt as _;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 /// What every Zstandard frame begins with (RFC 8878, section 3.1.1).
 const ZSTANDARD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
@@ -51,13 +50,13 @@ pub fn unpack(input: impl Read, into: &Path, overwrite: bool) -> io::Result<Unpa
     let mut entries = Entries::new(decompressed(input)?);
     let mut unpacked = Unpacked::default();
     let mut staging: Option<Staging> = None;
-    let mut checked = OsString::new();
+    let mut tops = Tops::default();
     while let Some(entry) = entries.next()? {
         let Some(path) = inside(&entry.path)? else { continue };
         let top = path.iter().next().unwrap_or_default();
-        if top != checked {
+        let is_there = || staging.as_ref().is_some_and(|staging| staging.has(top));
+        if tops.is_next(&entry.path, top, is_there)? {
             check_free(&into.join(top), overwrite)?;
-            top.clone_into(&mut checked);
         }
         let staging = match &mut staging {
             Some(staging) => staging,
@@ -86,34 +85,6 @@ fn decompressed<'i>(mut input: impl Read + 'i) -> io::Result<Box<dyn Read + 'i>>
     let mut decoder = zstd::Decoder::with_buffer(buffered)?;
     decoder.window_log_max(WINDOW_LOG_MAX)?;
     Ok(Box::new(decoder))
-}
-
-/// The path of an entry below the directory it is extracted into, its first name made safe. `None`
-/// for that directory itself.
-///
-/// # Errors
-/// One line: it is absolute, leads upwards, or begins with what is no name.
-pub(super) fn inside(path: &[u8]) -> io::Result<Option<PathBuf>> {
-    let path = Path::new(OsStr::from_bytes(path));
-    let mut below = PathBuf::new();
-    for component in path.components() {
-        match component {
-            Component::CurDir => {}
-            Component::Normal(name) if below.as_os_str().is_empty() => {
-                below.push(safe(&name.to_string_lossy()).ok_or_else(|| leads_out(path))?);
-            }
-            Component::Normal(name) => below.push(name),
-            Component::Prefix(_) | Component::RootDir | Component::ParentDir => {
-                return Err(leads_out(path));
-            }
-        }
-    }
-    Ok((!below.as_os_str().is_empty()).then_some(below))
-}
-
-fn leads_out(path: &Path) -> io::Error {
-    let text = format!("the archive is refused: {} is no path inside of it", named(path));
-    told(ErrorKind::InvalidData, text)
 }
 
 fn check_free(place: &Path, overwrite: bool) -> io::Result<()> {
@@ -152,6 +123,11 @@ impl Staging {
             let _ = fs::remove_dir_all(&place);
         })?;
         Ok(Self { place, tree, keep: false })
+    }
+
+    /// Whether something of this name is at the top.
+    fn has(&self, name: &OsStr) -> bool {
+        fs::symlink_metadata(self.place.join("new").join(name)).is_ok()
     }
 
     /// Moves everything at the top to where it is wanted, and removes itself.

@@ -1,3 +1,5 @@
+use super::super::BLOCK_BYTES;
+use super::super::size::size_bytes;
 use super::super::unpack::unpack;
 use super::*;
 use std::io::Cursor;

@@ -290,6 +290,27 @@ fn names_at_the_top_are_made_safe() {
 }
 
 #[test]
+fn names_that_become_the_same_one_are_refused() {
+    let long = |end: &str| format!("{}{end}", "x".repeat(240));
+    check_refused(vec![
+        ("a changed one after another", archive().file("-a", b"1").file(".a", b"2")),
+        ("a changed one after a plain one", archive().file("_a", b"1").file(".a", b"2")),
+        ("a plain one after a changed one", archive().file(".a/b", b"1").file("_a/b", b"2")),
+        ("cut ones", archive().file(&long("1"), b"1").file(&long("2"), b"2")),
+    ]);
+    let scene = Scene::new();
+    let again = archive().file(".a/b", b"1").file("c", b"2").file("./.a/d", b"3").file("c", b"4");
+    unpack(again.end(), &scene.into, false).unwrap();
+    assert_eq!((scene.text("_a/d"), scene.text("c")), ("3".to_owned(), "4".to_owned()));
+}
+
+#[test]
+fn names_to_change_are_bounded_in_number() {
+    let many = (0..2000).fold(archive(), |archive, n| archive.file(&format!(".{n}"), b""));
+    check_refused(vec![("many hidden files", many)]);
+}
+
+#[test]
 fn an_archive_without_its_end_leaves_nothing() {
     let whole = archive().file("a/b", &[b'x'; 1000]).file("a/c", b"y").end().into_inner();
     let compressed = zstd::encode_all(whole.as_slice(), 1).unwrap();
