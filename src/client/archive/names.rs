@@ -13,14 +13,20 @@ use std::path::{Component, Path, PathBuf};
 /// meant well have one or two.
 const RENAMED_MAX: usize = 1000;
 
+/// How long a path may be, in bytes (`PATH_MAX`, pathconf(3)).
+const PATH_MAX_BYTES: usize = 4096;
+
 const NO_PATH: &str = "this is no path inside of it";
 
 /// The path of an entry below the directory it is extracted into, its first name made safe. `None`
 /// for that directory itself.
 ///
 /// # Errors
-/// One line: it is absolute, leads upwards, or begins with what is no name.
+/// One line: it is absolute, leads upwards, is too long, or begins with what is no name.
 pub(super) fn inside(bytes: &[u8]) -> io::Result<Option<PathBuf>> {
+    if bytes.len() > PATH_MAX_BYTES {
+        return Err(refused(bytes, "its path is too long"));
+    }
     let path = Path::new(OsStr::from_bytes(bytes));
     let mut below = PathBuf::new();
     for component in path.components() {

@@ -1,5 +1,5 @@
 //! The directory that an archive is extracted into: new, closed to others, and never left through
-//! a link. Every directory on the way to an entry is looked at before it is used, and files are only
+//! a link. Only directories that were made here are used on the way to an entry, and files are only
 //! ever created, so nothing is written through what the archive itself has put there.
 
 use super::super::output::told;
@@ -106,18 +106,31 @@ impl Tree {
         directory.set_permissions(Permissions::from_mode(attributes.mode & self.allowed))
     }
 
-    /// Makes what is missing on the way.
+    /// Makes what is missing on the way. Directories that are noted were made here and are never
+    /// removed, so nothing can have taken their place.
     fn make_parents(&mut self, path: &Path) -> io::Result<()> {
+        if self.holds_parent(path) {
+            return Ok(());
+        }
         let mut parent = PathBuf::new();
-        let components = path.components().count();
-        for component in path.components().take(components.saturating_sub(1)) {
+        for component in path.parent().into_iter().flatten() {
             parent.push(component);
+            if self.directories.contains_key(&parent) {
+                continue;
+            }
             if !is_directory(&self.root.join(&parent))? {
                 self.make_directory(&parent)?;
-                self.note(&parent, Attributes { mode: 0o777, mtime_seconds: None })?;
             }
+            self.note(&parent, Attributes { mode: 0o777, mtime_seconds: None })?;
         }
         Ok(())
+    }
+
+    /// Whether what a path is in is a directory that was made here, or the tree itself.
+    fn holds_parent(&self, path: &Path) -> bool {
+        path.parent().is_some_and(|parent| {
+            parent.as_os_str().is_empty() || self.directories.contains_key(parent)
+        })
     }
 
     fn make_directory(&self, path: &Path) -> io::Result<()> {
@@ -162,10 +175,8 @@ impl Tree {
     fn put_hard_link(&self, place: &Path, entry: &Entry) -> io::Result<()> {
         let target = inside(&entry.link)?.unwrap_or_default();
         let source = self.root.join(&target);
-        let mut ways = target.ancestors().skip(1).filter(|way| !way.as_os_str().is_empty());
-        let reachable = ways.all(|way| is_directory(&self.root.join(way)).is_ok_and(|is| is));
         let linkable = |path: &Path| fs::symlink_metadata(path).is_ok_and(|found| !found.is_dir());
-        if !(reachable && linkable(&source)) {
+        if !(self.holds_parent(&target) && linkable(&source)) {
             let text = format!("the archive links to {}, which it does not hold", named(&target));
             return Err(told(ErrorKind::InvalidData, text));
         }

@@ -186,12 +186,14 @@ fn hard_links_to_what_is_not_in_the_archive_are_refused() {
 
 #[test]
 fn names_that_cannot_be_are_refused() {
+    let long = "x".repeat(204);
     let directory = EntryType::Directory;
     check_refused(vec![
         ("a file as a directory", archive().file("a", b"x").file("a/b", b"x")),
         ("a file in place of a directory", archive().entry("a", directory, "").file("a", b"x")),
         ("a huge name", archive().file(&format!("a/{}", "x".repeat(5000)), b"x")),
-        ("a huge path", archive().file(&"x/".repeat(5000), b"x")),
+        ("a huge path", archive().file(&format!("{}x", "x/".repeat(5000)), b"x")),
+        ("a path that only here is too long", archive().file(&[long.as_str(); 20].join("/"), b"x")),
         ("a name of nothing to see", archive().file("\u{202e}", b"x")),
     ]);
 }
