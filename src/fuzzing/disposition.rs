@@ -1,11 +1,30 @@
 //! File names from paths: whatever the path says, the field holds one harmless name, and both forms
-//! of it are the same one.
+//! of it are the same one. And file names from fields: whatever the field says, reading it takes a
+//! name or none.
 
-use crate::http::disposition::attachment;
+use crate::http::disposition::{attachment, attachment_named, file_name, size};
 use std::fmt::Write as _;
 
-/// A path segment; what is no UTF-8 stands for its escape.
+/// A field as it came, and a path segment; what is no UTF-8 stands for its escape.
 pub fn disposition(data: &[u8]) {
+    received(data);
+    received(&[b"attachment; ", data].concat());
+    received(&[b"attachment; filename*=UTF-8''", data].concat());
+    segment(data);
+}
+
+/// What a field says, said again, is said the same way.
+fn received(value: &[u8]) {
+    let (name, bytes) = (file_name(value), size(value));
+    let Some(name) = name else { return };
+    assert!(!name.is_empty(), "a name is something");
+    let Some(written) = attachment_named(&name, bytes) else { return };
+    let again = file_name(written.as_bytes()).expect("what was written is read");
+    assert_eq!(size(written.as_bytes()), bytes, "{written}");
+    assert_eq!(attachment_named(&again, bytes), Some(written), "a harmless name stays as it is");
+}
+
+fn segment(data: &[u8]) {
     let segment = match str::from_utf8(data) {
         Ok(text) => text.to_owned(),
         Err(_) => escaped(data),
@@ -14,6 +33,7 @@ pub fn disposition(data: &[u8]) {
     assert!(value.bytes().all(|byte| (b' '..=b'~').contains(&byte)), "{value}");
     let (plain, extended) = read(&value);
     let name = extended.clone().unwrap_or_else(|| plain.clone());
+    assert_eq!(file_name(value.as_bytes()).as_ref(), Some(&name), "{value}");
     assert!(!matches!(name.trim(), "" | "." | ".."), "{value}");
     assert!(!name.chars().any(|char| char.is_control() || char == '/' || char == '\\'), "{value}");
     assert_eq!(extended.is_some(), !name.is_ascii(), "the second form only where it is needed");

@@ -9,7 +9,7 @@
 //! | [`chunks`] | the chunk decoder agrees with a naive one, however the input is cut |
 //! | [`bodies`] | JSON bodies never panic, and what they ask for reads back from the wire |
 //! | [`response`] | no value adds a field to a response head or ends it |
-//! | [`disposition`] | a path gives one harmless file name |
+//! | [`disposition`] | a path gives one harmless file name, and any field a name or none |
 //! | [`accept`] | the preferred form of an error, against a reference |
 //! | [`rendezvous`] | the registry as a script of acts: every client is answered exactly once |
 //! | [`transfer`] | the planner at random pace: head and body arrive, or visibly less |

@@ -1,4 +1,9 @@
-//! `Content-Disposition` for a file name that came with a request target (RFC 6266).
+//! `Content-Disposition` (RFC 6266): written for the name of a file, and read. What is written holds
+//! a harmless name; what is read is the sender's word and may hold anything.
+
+mod read;
+
+pub use read::{file_name, size};
 
 use std::fmt::Write as _;
 
@@ -10,8 +15,16 @@ use std::fmt::Write as _;
 /// those that reorder text on a screen are dropped, and separators of directories become `_`.
 /// `None` if no name of a file is left: nothing, `.` or `..`.
 pub fn attachment(percent_encoded_name: &str) -> Option<String> {
-    let decoded = percent_decode(percent_encoded_name.as_bytes());
-    let name: String = String::from_utf8_lossy(&decoded).chars().filter_map(harmless).collect();
+    attachment_named(
+        &String::from_utf8_lossy(&percent_decode(percent_encoded_name.as_bytes())),
+        None,
+    )
+}
+
+/// The same for a name as it is, with the size of the file in bytes behind it, if it is known
+/// (`size`, RFC 2183, section 2.7). `None` if no name of a file is left.
+pub fn attachment_named(name: &str, size: Option<u64>) -> Option<String> {
+    let name: String = name.chars().filter_map(harmless).collect();
     if matches!(name.trim(), "" | "." | "..") {
         return None;
     }
@@ -21,6 +34,10 @@ pub fn attachment(percent_encoded_name: &str) -> Option<String> {
     if !name.is_ascii() {
         value.push_str("; filename*=UTF-8''");
         name.bytes().for_each(|byte| push_extended(&mut value, byte));
+    }
+    if let Some(bytes) = size {
+        // Writing to a string cannot fail.
+        let _ = write!(value, "; size={bytes}");
     }
     Some(value)
 }
@@ -64,12 +81,17 @@ fn push_fallback(value: &mut String, char: char) {
 
 /// Appends to the extended form: an `attr-char`, or an escape.
 fn push_extended(value: &mut String, byte: u8) {
-    if byte.is_ascii_alphanumeric() || b"!#$&+-.^_`|~".contains(&byte) {
+    if is_attr_char(byte) {
         value.push(byte.into());
     } else {
         // Writing to a string cannot fail.
         let _ = write!(value, "%{byte:02X}");
     }
+}
+
+/// `attr-char` (RFC 8187, section 3.2.1): what an extended value holds without an escape.
+fn is_attr_char(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$&+-.^_`|~".contains(&byte)
 }
 
 #[cfg(test)]
@@ -109,7 +131,31 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_plain_name_is_not_decoded_and_may_have_a_size() {
+        for (name, plain, size, value) in [
+            ("plain", "a.txt", None, "filename=\"a.txt\""),
+            ("a size", "a.txt", Some(0), "filename=\"a.txt\"; size=0"),
+            ("a percent sign", "100%25", None, "filename=\"100%25\""),
+            ("both forms", "ü", Some(7), "filename=\"_\"; filename*=UTF-8''%C3%BC; size=7"),
+        ] {
+            let expected = Some(format!("attachment; {value}"));
+            assert_eq!(attachment_named(plain, size), expected, "{name}");
+        }
+        assert_eq!(attachment_named("..", Some(1)), None);
+    }
+
     proptest! {
+        #[test]
+        fn a_harmless_name_and_its_size_are_read_as_written(
+            name in "[^\\pC/\\\\]{1,24}", size: Option<u64>
+        ) {
+            if let Some(value) = attachment_named(&name, size) {
+                prop_assert_eq!(file_name(value.as_bytes()), Some(name), "{}", value);
+                prop_assert_eq!(super::size(value.as_bytes()), size, "{}", value);
+            }
+        }
+
         #[test]
         fn no_segment_writes_anything_but_visible_ascii(
             raw in ".*", bytes in prop::collection::vec(any::<u8>(), 0..32)

@@ -4,14 +4,17 @@
 pub mod body;
 pub mod chunked;
 pub mod date;
+pub mod digest;
 pub mod disposition;
 pub mod fields;
 pub mod framing;
 pub mod head;
 pub mod host;
 pub mod identity;
+pub mod multipart;
 pub mod negotiate;
 pub mod reject;
 pub mod repr_digest;
 pub mod response;
+pub mod sse;
 pub mod target;

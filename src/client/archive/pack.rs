@@ -1,0 +1,214 @@
+//! Packing: a directory to a stream.
+
+use super::super::output::{shown, told};
+use super::links::Links;
+use super::walk::{Walk, unreadable};
+use super::{BUFFER_BYTES, Noted};
+use rustix::fs::OFlags;
+use std::ffi::OsString;
+use std::fs::{self, File, Metadata, OpenOptions};
+use std::io::{self, BufWriter, ErrorKind, Read, Write};
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use tar::{Builder, EntryType, Header};
+
+/// What Zstandard calls fast and good: its default.
+const LEVEL: i32 = zstd::DEFAULT_COMPRESSION_LEVEL;
+
+/// The length of names a header holds, in bytes; for longer ones an entry of their own goes before.
+pub(super) const SHORT_NAME_BYTES: usize = 100;
+
+/// Writes a directory as a tar archive whose names begin with its own name: `site/` gives
+/// `site/index.html`. The root directory is called `root`. Links stay links, hard links too;
+/// permissions and the seconds of modification times are kept, owners are not. Holes are sent as
+/// zeros.
+///
+/// Returned are the paths that were skipped: sockets, fifos and devices, and files that vanished.
+///
+/// # Errors
+/// One line. Something cannot be read, or a file became shorter while it was; or `out` failed. The
+/// archive has no end then, so nobody takes it for a whole one.
+pub fn pack(directory: &Path, out: impl Write) -> io::Result<Noted> {
+    let mut builder =
+        Builder::new(Valve { out: BufWriter::with_capacity(BUFFER_BYTES, out), shut: false });
+    let packed = Packing::default().all(directory, &mut builder);
+    // A builder that is dropped ends the archive; a broken one must not get an end.
+    builder.get_mut().shut = packed.is_err();
+    let skipped = packed?;
+    builder.into_inner()?.out.flush()?;
+    Ok(skipped)
+}
+
+/// The same, compressed with Zstandard, a checksum included.
+///
+/// # Errors
+/// As [`pack`].
+pub fn pack_compressed(directory: &Path, out: impl Write) -> io::Result<Noted> {
+    let mut encoder = zstd::Encoder::new(out, LEVEL)?;
+    encoder.include_checksum(true)?;
+    let skipped = pack(directory, &mut encoder)?;
+    encoder.finish()?.flush()?;
+    Ok(skipped)
+}
+
+/// The name of a directory, also where its path does not end in it, as `.` does not.
+pub(super) fn top_name(directory: &Path) -> io::Result<OsString> {
+    if let Some(name) = directory.file_name() {
+        return Ok(name.to_owned());
+    }
+    let whole = directory.canonicalize().map_err(|error| unreadable(directory, &error))?;
+    Ok(whole.file_name().map_or_else(|| "root".into(), ToOwned::to_owned))
+}
+
+/// The state while one directory is packed.
+#[derive(Default)]
+struct Packing {
+    links: Links,
+    skipped: Noted,
+}
+
+impl Packing {
+    fn all<W: Write>(mut self, directory: &Path, builder: &mut Builder<W>) -> io::Result<Noted> {
+        let top = PathBuf::from(top_name(directory)?);
+        let metadata = fs::metadata(directory).map_err(|error| unreadable(directory, &error))?;
+        let walk = Walk::new(directory)?;
+        add_empty(builder, header(&metadata, EntryType::Directory), &top.join(""))?;
+        for found in walk {
+            let (path, metadata) = found?;
+            let name = top.join(path.strip_prefix(directory).unwrap_or(&path));
+            self.add(builder, (&path, &name), &metadata)?;
+        }
+        Ok(self.skipped)
+    }
+
+    /// Adds one entry, by its path and its name in the archive.
+    fn add<W: Write>(
+        &mut self,
+        builder: &mut Builder<W>,
+        (path, name): (&Path, &Path),
+        metadata: &Metadata,
+    ) -> io::Result<()> {
+        if metadata.is_dir() {
+            add_empty(builder, header(metadata, EntryType::Directory), &name.join(""))
+        } else if metadata.is_symlink() {
+            let target = fs::read_link(path).map_err(|error| unreadable(path, &error))?;
+            add_link(builder, header(metadata, EntryType::Symlink), name, &target)
+        } else if !metadata.is_file() {
+            self.skipped.note(path);
+            Ok(())
+        } else if let Some(first) = self.links.first(metadata, name) {
+            add_link(builder, header(metadata, EntryType::Link), name, &first)
+        } else {
+            self.add_file(builder, path, name)
+        }
+    }
+
+    fn add_file<W: Write>(
+        &mut self,
+        builder: &mut Builder<W>,
+        path: &Path,
+        name: &Path,
+    ) -> io::Result<()> {
+        // What has become a link or a fifo since is neither followed nor waited for.
+        let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
+        let file = match OpenOptions::new().read(true).custom_flags(flags).open(path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                self.links.forget(name);
+                self.skipped.note(path);
+                return Ok(());
+            }
+            Err(error) => return Err(unreadable(path, &error)),
+        };
+        let metadata = file.metadata().map_err(|error| unreadable(path, &error))?;
+        if !metadata.is_file() {
+            self.links.forget(name);
+            self.skipped.note(path);
+            return Ok(());
+        }
+        let mut header = header(&metadata, EntryType::Regular);
+        header.set_size(metadata.len());
+        builder.append_data(&mut header, name, Exactly { file, path, left_bytes: metadata.len() })
+    }
+}
+
+/// A header without a size. Owners mean nothing on another machine, so they stay out.
+fn header(metadata: &Metadata, kind: EntryType) -> Header {
+    let mut header = Header::new_gnu();
+    header.set_entry_type(kind);
+    header.set_mode(metadata.mode() & 0o7777);
+    header.set_mtime(metadata.mtime().try_into().unwrap_or(0));
+    header.set_uid(0);
+    header.set_gid(0);
+    header.set_size(0);
+    header
+}
+
+fn add_empty<W: Write>(
+    builder: &mut Builder<W>,
+    mut header: Header,
+    name: &Path,
+) -> io::Result<()> {
+    builder.append_data(&mut header, name, io::empty())
+}
+
+/// A symbolic or hard link. The library tidies targets up; those that fit go as they are.
+fn add_link<W: Write>(
+    builder: &mut Builder<W>,
+    mut header: Header,
+    name: &Path,
+    target: &Path,
+) -> io::Result<()> {
+    if target.as_os_str().len() <= SHORT_NAME_BYTES {
+        header.set_link_name_literal(target.as_os_str().as_bytes())?;
+        return add_empty(builder, header, name);
+    }
+    builder.append_link(&mut header, name, target)
+}
+
+/// As many bytes of a file as its header says: not more if it grows, and an error if it shrinks.
+struct Exactly<'p> {
+    file: File,
+    path: &'p Path,
+    left_bytes: u64,
+}
+
+impl Read for Exactly<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = match (&self.file).take(self.left_bytes).read(buffer) {
+            Err(error) if error.kind() != ErrorKind::Interrupted => {
+                return Err(unreadable(self.path, &error));
+            }
+            read => read?,
+        };
+        if count == 0 && self.left_bytes > 0 && !buffer.is_empty() {
+            let text = format!("{} became shorter while it was read", shown(self.path));
+            return Err(told(ErrorKind::UnexpectedEof, text));
+        }
+        self.left_bytes -= count as u64;
+        Ok(count)
+    }
+}
+
+/// Lets bytes through until it is shut.
+struct Valve<W> {
+    out: W,
+    shut: bool,
+}
+
+impl<W: Write> Write for Valve<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.shut {
+            return Err(ErrorKind::BrokenPipe.into());
+        }
+        self.out.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests;

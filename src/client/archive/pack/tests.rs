@@ -1,0 +1,238 @@
+use super::super::BLOCK_BYTES;
+use super::super::size::size_bytes;
+use super::super::unpack::unpack;
+use super::*;
+use std::io::Cursor;
+use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _, symlink};
+use std::os::unix::net::UnixListener;
+use std::process::Command;
+use std::time::{Duration, SystemTime};
+
+fn scene() -> (tempfile::TempDir, PathBuf) {
+    let scene = tempfile::tempdir().unwrap();
+    let site = scene.path().join("site");
+    fs::create_dir(&site).unwrap();
+    (scene, site)
+}
+
+fn packed(directory: &Path) -> Vec<u8> {
+    let mut archive = Vec::new();
+    pack(directory, &mut archive).unwrap();
+    archive
+}
+
+/// What the command `tar` says is in an archive.
+fn listing(archive: &[u8], directory: &Path) -> Vec<String> {
+    let file = directory.join("archive.tar");
+    fs::write(&file, archive).unwrap();
+    let output = Command::new("tar").arg("-tf").arg(&file).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8(output.stdout).unwrap();
+    let mut names: Vec<_> = text.lines().map(ToOwned::to_owned).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn names_begin_with_that_of_the_directory() {
+    let (scene, site) = scene();
+    fs::create_dir(site.join("empty")).unwrap();
+    fs::write(site.join("index.html"), "hi").unwrap();
+    let expected = ["site/", "site/empty/", "site/index.html"];
+    for path in ["site", "site/", "site/.", "site/empty/..", "./site//"] {
+        assert_eq!(listing(&packed(&scene.path().join(path)), scene.path()), expected, "{path}");
+    }
+    symlink("site", scene.path().join("linked")).unwrap();
+    let names = listing(&packed(&scene.path().join("linked")), scene.path());
+    assert_eq!(names, ["linked/", "linked/empty/", "linked/index.html"]);
+    assert_eq!(top_name(Path::new("/")).unwrap(), "root");
+    let here = std::env::current_dir().unwrap();
+    assert_eq!(Some(top_name(Path::new(".")).unwrap().as_os_str()), here.file_name());
+}
+
+#[test]
+fn what_was_packed_is_unpacked_as_it_was() {
+    let (scene, site) = scene();
+    let long = format!("{}/{}", "d".repeat(120), "ü".repeat(120));
+    fs::create_dir(site.join("d".repeat(120))).unwrap();
+    for (name, content) in [("a", "1"), ("empty", ""), (&long, "long")] {
+        fs::write(site.join(name), content).unwrap();
+    }
+    fs::write(site.join("program"), vec![7; 100_000]).unwrap();
+    fs::hard_link(site.join("program"), site.join("same")).unwrap();
+    symlink("a//./x", site.join("link")).unwrap();
+    symlink("y".repeat(300), site.join("long link")).unwrap();
+    fs::set_permissions(site.join("program"), fs::Permissions::from_mode(0o750)).unwrap();
+    let time = SystemTime::UNIX_EPOCH + Duration::from_secs(1_234_567_890);
+    File::open(site.join("a")).unwrap().set_modified(time).unwrap();
+    File::open(&site).unwrap().set_modified(time).unwrap();
+    File::open(&site).unwrap().set_permissions(fs::Permissions::from_mode(0o500)).unwrap();
+
+    let mut compressed = Vec::new();
+    assert_eq!(pack_compressed(&site, &mut compressed).unwrap(), Noted::default());
+    let plain = packed(&site);
+    assert!(compressed.len() < plain.len() / 10);
+    for (name, archive) in [("plain", plain), ("compressed", compressed)] {
+        let into = scene.path().join(name);
+        fs::create_dir(&into).unwrap();
+        unpack(Cursor::new(archive), &into, false).unwrap();
+        let got = into.join("site");
+        assert_eq!(fs::read_to_string(got.join("a")).unwrap(), "1", "{name}");
+        assert_eq!(fs::read_to_string(got.join(&long)).unwrap(), "long", "{name}");
+        assert_eq!(fs::read(got.join("same")).unwrap(), vec![7; 100_000], "{name}");
+        let program = fs::metadata(got.join("program")).unwrap();
+        assert_eq!(program.ino(), fs::metadata(got.join("same")).unwrap().ino(), "{name}");
+        assert_eq!(program.mode() & 0o700, 0o700, "{name}");
+        assert_eq!(fs::read_link(got.join("link")).unwrap().as_os_str(), "a//./x", "{name}");
+        let target = fs::read_link(got.join("long link")).unwrap();
+        assert_eq!(target.as_os_str().len(), 300, "{name}");
+        assert_eq!(fs::metadata(got.join("a")).unwrap().modified().unwrap(), time, "{name}");
+        assert_eq!(fs::metadata(&got).unwrap().modified().unwrap(), time, "{name}");
+        assert_eq!(fs::metadata(&got).unwrap().mode() & 0o777, 0o500, "{name}");
+        // Or a user cannot remove it again.
+        fs::set_permissions(&got, fs::Permissions::from_mode(0o700)).unwrap();
+    }
+    fs::set_permissions(&site, fs::Permissions::from_mode(0o700)).unwrap();
+}
+
+#[test]
+fn the_size_is_known_before() {
+    let (_scene, site) = scene();
+    let path = site.join("d".repeat(120)).join("e".repeat(200)).join("f".repeat(200));
+    fs::create_dir_all(&path).unwrap();
+    fs::write(path.join("a"), vec![1; 1000]).unwrap();
+    fs::write(site.join("b"), "").unwrap();
+    fs::hard_link(path.join("a"), path.join("c")).unwrap();
+    symlink("x".repeat(700), site.join("link")).unwrap();
+    // 99, 100 and 101 bytes with `site/`.
+    for length in [94, 95, 96] {
+        fs::write(site.join("n".repeat(length)), vec![1; 512]).unwrap();
+    }
+    let _socket = UnixListener::bind(site.join("s")).unwrap();
+    assert_eq!(size_bytes(&site).unwrap(), packed(&site).len() as u64);
+}
+
+#[test]
+fn what_is_no_file_is_skipped_and_said_so() {
+    let (scene, site) = scene();
+    let _socket = UnixListener::bind(site.join("socket")).unwrap();
+    assert!(fs::metadata(site.join("socket")).unwrap().file_type().is_socket());
+    rustix::fs::mkfifoat(rustix::fs::CWD, site.join("fifo"), rustix::fs::Mode::RUSR).unwrap();
+    let mut archive = Vec::new();
+    let mut skipped = pack(&site, &mut archive).unwrap();
+    skipped.first.sort();
+    assert_eq!(skipped, Noted { first: vec![site.join("fifo"), site.join("socket")], total: 2 });
+    assert_eq!(listing(&archive, scene.path()), ["site/"]);
+}
+
+#[test]
+fn of_very_many_skipped_ones_only_some_are_kept() {
+    let mut noted = Noted::default();
+    (0..1000).for_each(|number: u32| noted.note(Path::new(&number.to_string())));
+    assert_eq!((noted.first.len(), noted.total), (100, 1000));
+}
+
+/// Takes an archive, and does something to the files once the first bytes of one are there.
+struct Meddling<F> {
+    archive: Vec<u8>,
+    meddle: Option<F>,
+}
+
+impl<F: FnOnce()> Write for Meddling<F> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if let Some(meddle) = self.meddle.take() {
+            meddle();
+        }
+        self.archive.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_file_that_shrinks_while_it_is_read_leaves_no_whole_archive() {
+    // By everything, by less than a block, and by a block: none of it must look like padding.
+    for left in
+        [0, BUFFER_BYTES as u64, 10 * BUFFER_BYTES as u64 - 1, 10 * BUFFER_BYTES as u64 - 512]
+    {
+        let (scene, site) = scene();
+        let file = site.join("log");
+        fs::write(&file, vec![1; 10 * BUFFER_BYTES]).unwrap();
+        let shrink = || OpenOptions::new().write(true).open(&file).unwrap().set_len(left).unwrap();
+        let mut out = Meddling { archive: Vec::new(), meddle: Some(shrink) };
+        let error = pack(&site, &mut out).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::UnexpectedEof, "{left}");
+        assert!(error.to_string().contains("log became shorter"), "{left}: {error}");
+        // Other readers are content with fewer zeros than ours.
+        assert_eq!(out.archive.last(), Some(&1), "{left}: no end of an archive follows");
+        let into = scene.path().join("into");
+        fs::create_dir(&into).unwrap();
+        let error = unpack(Cursor::new(out.archive), &into, false).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::UnexpectedEof, "{left}");
+        assert_eq!(fs::read_dir(&into).unwrap().count(), 0, "{left}");
+    }
+}
+
+#[test]
+fn a_compressed_archive_of_a_shrunken_file_has_no_end_either() {
+    let (_scene, site) = scene();
+    let file = site.join("log");
+    let noise: Vec<u8> = (0..4_u64 << 17)
+        .flat_map(|n| n.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes())
+        .collect();
+    fs::write(&file, noise).unwrap();
+    let shrink = || OpenOptions::new().write(true).open(&file).unwrap().set_len(0).unwrap();
+    let mut out = Meddling { archive: Vec::new(), meddle: Some(shrink) };
+    assert_eq!(pack_compressed(&site, &mut out).unwrap_err().kind(), ErrorKind::UnexpectedEof);
+    assert!(zstd::decode_all(out.archive.as_slice()).is_err());
+}
+
+#[test]
+fn a_file_that_grows_is_sent_as_long_as_it_was() {
+    let (scene, site) = scene();
+    let file = site.join("log");
+    fs::write(&file, vec![1; 10 * BUFFER_BYTES]).unwrap();
+    let grow = || {
+        let mut file = OpenOptions::new().append(true).open(&file).unwrap();
+        file.write_all(&[2; 5000]).unwrap();
+    };
+    let mut out = Meddling { archive: Vec::new(), meddle: Some(grow) };
+    pack(&site, &mut out).unwrap();
+    let into = scene.path().join("into");
+    fs::create_dir(&into).unwrap();
+    unpack(Cursor::new(out.archive), &into, false).unwrap();
+    assert_eq!(fs::read(into.join("site/log")).unwrap(), vec![1; 10 * BUFFER_BYTES]);
+}
+
+#[test]
+fn a_file_that_vanishes_is_skipped_and_its_other_name_is_sent_whole() {
+    let (_scene, site) = scene();
+    fs::write(site.join("a"), "x").unwrap();
+    let metadata = fs::metadata(site.join("a")).unwrap();
+    fs::hard_link(site.join("a"), site.join("b")).unwrap();
+    let linked = fs::metadata(site.join("a")).unwrap();
+    fs::remove_file(site.join("a")).unwrap();
+    let mut packing = Packing::default();
+    let mut builder = Builder::new(Vec::new());
+    let (gone, there) = (site.join("a"), site.join("b"));
+    packing.add(&mut builder, (&gone, Path::new("site/a")), &linked).unwrap();
+    assert_eq!(packing.skipped, Noted { first: vec![gone.clone()], total: 1 });
+    packing.add(&mut builder, (&there, Path::new("site/b")), &linked).unwrap();
+    packing.add(&mut builder, (&gone, Path::new("site/a")), &metadata).unwrap();
+    let archive = builder.into_inner().unwrap();
+    assert_eq!(archive.len(), 4 * BLOCK_BYTES, "one file of one block, and the end");
+}
+
+#[test]
+fn what_cannot_be_read_is_named_in_one_line() {
+    let (_scene, site) = scene();
+    for (name, path) in [("absent", site.join("absent")), ("a file", site.join("file"))] {
+        fs::write(site.join("file"), "").unwrap();
+        let error = pack(&path, Vec::new()).unwrap_err().to_string();
+        assert!(error.starts_with(&format!("cannot read {}: ", path.display())), "{name}: {error}");
+        assert!(size_bytes(&path).is_err(), "{name}");
+    }
+}

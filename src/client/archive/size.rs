@@ -1,0 +1,51 @@
+//! How long an archive will be.
+
+use super::BLOCK_BYTES;
+use super::links::Links;
+use super::pack::{SHORT_NAME_BYTES, top_name};
+use super::walk::Walk;
+use std::fs;
+use std::io;
+use std::path::Path;
+
+/// How long the archive of [`pack`](super::pack()) will be, in bytes, if nothing changes meanwhile: a number to
+/// show progress by.
+///
+/// # Errors
+/// One line: something cannot be read.
+pub fn size_bytes(directory: &Path) -> io::Result<u64> {
+    let top = top_name(directory)?;
+    let mut links = Links::default();
+    let mut total = entry_bytes(top.len() + 1, 0) + 2 * BLOCK_BYTES as u64;
+    for found in Walk::new(directory)? {
+        let (path, metadata) = found?;
+        let below = path.strip_prefix(directory).unwrap_or(&path).as_os_str().len();
+        let name = top.len() + 1 + below + usize::from(metadata.is_dir());
+        if metadata.is_symlink() {
+            let target = fs::read_link(&path).map_or(0, |target| target.as_os_str().len());
+            total += entry_bytes(name, 0) + long_name_bytes(target);
+        } else if metadata.is_file()
+            && let Some(first) = links.first(&metadata, &path)
+        {
+            let target = first.strip_prefix(directory).unwrap_or(&first).as_os_str().len();
+            total += entry_bytes(name, 0) + long_name_bytes(top.len() + 1 + target);
+        } else if metadata.is_file() {
+            total += entry_bytes(name, metadata.len());
+        } else if metadata.is_dir() {
+            total += entry_bytes(name, 0);
+        }
+    }
+    Ok(total)
+}
+
+fn entry_bytes(name_bytes: usize, content_bytes: u64) -> u64 {
+    let block = BLOCK_BYTES as u64;
+    block + long_name_bytes(name_bytes) + content_bytes.div_ceil(block) * block
+}
+
+/// What a name takes outside of the header: a header of its own, the name and a zero byte.
+fn long_name_bytes(name_bytes: usize) -> u64 {
+    let blocks =
+        if name_bytes > SHORT_NAME_BYTES { 1 + (name_bytes + 1).div_ceil(BLOCK_BYTES) } else { 0 };
+    (blocks * BLOCK_BYTES) as u64
+}

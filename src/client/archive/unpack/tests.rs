@@ -1,0 +1,479 @@
+use super::super::pack::pack;
+use super::*;
+use std::io::Cursor;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
+use std::process::Command;
+use tar::{EntryType, Header};
+
+/// An archive made by hand: nothing keeps it from being hostile.
+#[derive(Default)]
+struct ByHand(Vec<u8>);
+
+impl ByHand {
+    fn entry(self, path: &str, kind: EntryType, link: &str) -> Self {
+        self.whole(path, (kind, link, 0o755), b"")
+    }
+
+    fn file(self, path: &str, content: &[u8]) -> Self {
+        self.whole(path, (EntryType::Regular, "", 0o644), content)
+    }
+
+    fn whole(
+        mut self,
+        path: &str,
+        (kind, link, mode): (EntryType, &str, u32),
+        content: &[u8],
+    ) -> Self {
+        if path.len() > 100 {
+            let name = [path.as_bytes(), b"\0"].concat();
+            self = self.whole("././@LongLink", (EntryType::GNULongName, "", 0), &name);
+        }
+        let mut header = Header::new_gnu();
+        let short = &path.as_bytes()[..path.len().min(100)];
+        header.as_old_mut().name[..short.len()].copy_from_slice(short);
+        header.as_old_mut().linkname[..link.len()].copy_from_slice(link.as_bytes());
+        header.set_entry_type(kind);
+        header.set_mode(mode);
+        header.set_mtime(1_000_000_000);
+        header.set_size(content.len() as u64);
+        header.set_cksum();
+        self.0.extend_from_slice(header.as_bytes());
+        self.0.extend_from_slice(content);
+        self.0.resize(self.0.len().next_multiple_of(512), 0);
+        self
+    }
+
+    fn end(mut self) -> Cursor<Vec<u8>> {
+        self.0.extend_from_slice(&[0; 1024]);
+        Cursor::new(self.0)
+    }
+}
+
+fn archive() -> ByHand {
+    ByHand::default()
+}
+
+/// A directory to unpack into, beside a file that is none of the archive's business.
+struct Scene {
+    _whole: tempfile::TempDir,
+    into: PathBuf,
+    secret: PathBuf,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let whole = tempfile::tempdir().unwrap();
+        let (into, secret) = (whole.path().join("into"), whole.path().join("secret"));
+        fs::create_dir(&into).unwrap();
+        fs::create_dir(whole.path().join("outside")).unwrap();
+        fs::write(&secret, "secret").unwrap();
+        Self { _whole: whole, into, secret }
+    }
+
+    /// Nothing is outside that was not before, and nothing has changed.
+    fn check_outside(&self, name: &str) {
+        assert_eq!(fs::read_to_string(&self.secret).unwrap(), "secret", "{name}");
+        assert_eq!(fs::metadata(&self.secret).unwrap().nlink(), 1, "{name}");
+        let outside = self.secret.with_file_name("outside");
+        assert_eq!(fs::read_dir(&outside).unwrap().count(), 0, "{name}");
+        assert_eq!(fs::read_dir(outside.parent().unwrap()).unwrap().count(), 3, "{name}");
+    }
+
+    fn names(&self) -> Vec<String> {
+        let name =
+            |entry: io::Result<fs::DirEntry>| entry.unwrap().file_name().into_string().unwrap();
+        let mut names: Vec<_> = fs::read_dir(&self.into).unwrap().map(name).collect();
+        names.sort();
+        names
+    }
+
+    fn text(&self, path: &str) -> String {
+        fs::read_to_string(self.into.join(path)).unwrap()
+    }
+}
+
+/// Each is refused in one line, leaves nothing behind and does nothing elsewhere.
+fn check_refused(archives: Vec<(&str, ByHand)>) {
+    for (name, archive) in archives {
+        let scene = Scene::new();
+        let error = unpack(archive.end(), &scene.into, false).expect_err(name);
+        assert_eq!(error.to_string().lines().count(), 1, "{name}: {error}");
+        assert!(error.to_string().len() < 400, "{name}: {error}");
+        assert_eq!(scene.names(), [""; 0], "{name}");
+        scene.check_outside(name);
+    }
+}
+
+#[test]
+fn paths_that_lead_out_are_refused() {
+    let directory = EntryType::Directory;
+    check_refused(vec![
+        ("an absolute path", archive().file("/tmp/evil", b"x")),
+        ("an absolute directory", archive().entry("/", directory, "")),
+        ("upwards", archive().file("../evil", b"x")),
+        ("upwards from inside", archive().file("a/../../evil", b"x")),
+        ("upwards and back", archive().file("a/../a", b"x")),
+        (
+            "upwards in a long name",
+            archive().file(&format!("{}/../../evil", "a".repeat(120)), b"x"),
+        ),
+        ("a directory upwards", archive().entry("..", directory, "")),
+    ]);
+}
+
+#[test]
+fn nothing_is_made_through_a_link() {
+    let directory = EntryType::Directory;
+    check_refused(vec![
+        (
+            "a file through a link",
+            archive().entry("a/l", EntryType::Symlink, "../../outside").file("a/l/evil", b"x"),
+        ),
+        (
+            "a file through an absolute link",
+            archive().entry("a/l", EntryType::Symlink, "/tmp").file("a/l/evil", b"x"),
+        ),
+        (
+            "through a link at the top",
+            archive().entry("l", EntryType::Symlink, "../outside").file("l/evil", b"x"),
+        ),
+        (
+            "a directory through a link",
+            archive()
+                .entry("a/l", EntryType::Symlink, "../../../outside")
+                .entry("a/l/d", directory, ""),
+        ),
+        (
+            "through a link to a link",
+            archive()
+                .entry("a/m", EntryType::Symlink, "../../../../outside")
+                .entry("a/l", EntryType::Symlink, "m")
+                .file("a/l/evil", b"x"),
+        ),
+        (
+            "through a hard link to a link",
+            archive()
+                .entry("a/m", EntryType::Symlink, "../../../../outside")
+                .entry("a/l", EntryType::Link, "a/m")
+                .file("a/l/evil", b"x"),
+        ),
+    ]);
+}
+
+#[test]
+fn hard_links_to_what_is_not_in_the_archive_are_refused() {
+    let directory = EntryType::Directory;
+    let upwards = "../".repeat(4);
+    check_refused(vec![
+        ("a hard link upwards", archive().entry("a", EntryType::Link, "../secret")),
+        ("a hard link to the root", archive().entry("a", EntryType::Link, "/etc/passwd")),
+        (
+            "a hard link through a link",
+            archive().entry("a/l", EntryType::Symlink, &upwards).entry(
+                "a/evil",
+                EntryType::Link,
+                "a/l/secret",
+            ),
+        ),
+        ("a hard link to nothing", archive().entry("a", EntryType::Link, "b")),
+        ("a hard link to no name", archive().entry("a", EntryType::Link, "")),
+        (
+            "a hard link to a directory",
+            archive().entry("a", directory, "").entry("b", EntryType::Link, "a"),
+        ),
+    ]);
+}
+
+#[test]
+fn names_that_cannot_be_are_refused() {
+    let long = "x".repeat(204);
+    let directory = EntryType::Directory;
+    check_refused(vec![
+        ("a file as a directory", archive().file("a", b"x").file("a/b", b"x")),
+        ("a file in place of a directory", archive().entry("a", directory, "").file("a", b"x")),
+        ("a huge name", archive().file(&format!("a/{}", "x".repeat(5000)), b"x")),
+        ("a huge path", archive().file(&format!("{}x", "x/".repeat(5000)), b"x")),
+        ("a path that only here is too long", archive().file(&[long.as_str(); 20].join("/"), b"x")),
+        ("a name of nothing to see", archive().file("\u{202e}", b"x")),
+    ]);
+}
+
+#[test]
+fn a_file_takes_the_place_of_a_link_and_is_not_written_through_it() {
+    for (name, link) in [("upwards", "../../../secret"), ("after the move", "../../secret")] {
+        let scene = Scene::new();
+        let archive = archive().entry("a/l", EntryType::Symlink, link).file("a/l", b"mine");
+        unpack(archive.end(), &scene.into, false).unwrap();
+        assert_eq!(scene.text("a/l"), "mine", "{name}");
+        scene.check_outside(name);
+    }
+    let scene = Scene::new();
+    let over = archive()
+        .entry("a/l", EntryType::Symlink, "../../../outside")
+        .whole("a/l", (EntryType::Directory, "", 0o700), b"")
+        .file("a/l/b", b"mine");
+    unpack(over.end(), &scene.into, false).unwrap();
+    assert_eq!(scene.text("a/l/b"), "mine");
+    scene.check_outside("a directory in its place");
+}
+
+#[test]
+fn a_link_to_elsewhere_is_kept_and_what_it_points_to_is_left_alone() {
+    let scene = Scene::new();
+    let link = scene.secret.to_str().unwrap();
+    unpack(archive().entry("a/l", EntryType::Symlink, link).end(), &scene.into, false).unwrap();
+    assert_eq!(fs::read_link(scene.into.join("a/l")).unwrap(), scene.secret);
+    scene.check_outside("a link");
+}
+
+#[test]
+fn devices_and_fifos_are_left_out_and_said_so() {
+    let scene = Scene::new();
+    let archive = archive()
+        .entry("a/null", EntryType::Char, "")
+        .entry("a/disk", EntryType::Block, "")
+        .entry("a/fifo", EntryType::Fifo, "")
+        .entry("a/odd", EntryType::new(b'?'), "")
+        .file("a/b", b"x");
+    let unpacked = unpack(archive.end(), &scene.into, false).unwrap();
+    let skipped = ["a/null", "a/disk", "a/fifo", "a/odd"].map(PathBuf::from).to_vec();
+    assert_eq!(unpacked.skipped, Noted { first: skipped, total: 4 });
+    assert_eq!(unpacked.made, Noted { first: vec![scene.into.join("a")], total: 1 });
+    assert_eq!(fs::read_dir(scene.into.join("a")).unwrap().count(), 1);
+}
+
+#[test]
+fn nobody_gets_rights_by_an_archive() {
+    let scene = Scene::new();
+    let other = scene.into.join("other");
+    fs::create_dir(&other).unwrap();
+    let allowed = fs::metadata(&other).unwrap().mode() & 0o777;
+    let archive = archive()
+        .whole("d", (EntryType::Directory, "", 0o7777), b"")
+        .whole("d/program", (EntryType::Regular, "", 0o6777), b"x")
+        .whole("d/inner", (EntryType::Directory, "", 0o3777), b"")
+        .file("d/implied/file", b"x");
+    unpack(archive.end(), &scene.into, false).unwrap();
+    for path in ["d", "d/program", "d/inner", "d/implied"] {
+        let mode = fs::metadata(scene.into.join(path)).unwrap().mode();
+        assert_eq!(mode & 0o7777, allowed, "{path}: {mode:o}");
+    }
+}
+
+#[test]
+fn closed_directories_are_filled_all_the_same() {
+    let scene = Scene::new();
+    let closed =
+        |path, archive: ByHand| archive.whole(path, (EntryType::Directory, "", 0o500), b"");
+    let archive = closed("a/b", closed("a", archive())).file("a/b/c", b"x").file("a/d", b"y");
+    unpack(archive.end(), &scene.into, false).unwrap();
+    for path in ["a", "a/b"] {
+        let metadata = fs::metadata(scene.into.join(path)).unwrap();
+        assert_eq!((metadata.mode() & 0o777, metadata.mtime()), (0o500, 1_000_000_000), "{path}");
+    }
+    assert_eq!(scene.text("a/b/c"), "x");
+    for path in ["a", "a/b"] {
+        fs::set_permissions(scene.into.join(path), fs::Permissions::from_mode(0o700)).unwrap();
+    }
+}
+
+#[test]
+fn names_at_the_top_are_made_safe() {
+    let scene = Scene::new();
+    let archive = archive()
+        .file(".bashrc", b"1")
+        .file("./-rf/.hidden", b"2")
+        .file("a\x1b[2Jb", b"3")
+        .entry("again", EntryType::Link, ".bashrc");
+    unpack(archive.end(), &scene.into, false).unwrap();
+    assert_eq!(scene.names(), ["_bashrc", "_rf", "a[2Jb", "again"]);
+    assert_eq!(scene.text("_rf/.hidden"), "2");
+    assert_eq!(scene.text("again"), "1");
+}
+
+#[test]
+fn names_that_become_the_same_one_are_refused() {
+    let long = |end: &str| format!("{}{end}", "x".repeat(240));
+    check_refused(vec![
+        ("a changed one after another", archive().file("-a", b"1").file(".a", b"2")),
+        ("a changed one after a plain one", archive().file("_a", b"1").file(".a", b"2")),
+        ("a plain one after a changed one", archive().file(".a/b", b"1").file("_a/b", b"2")),
+        ("cut ones", archive().file(&long("1"), b"1").file(&long("2"), b"2")),
+    ]);
+    let scene = Scene::new();
+    let again = archive().file(".a/b", b"1").file("c", b"2").file("./.a/d", b"3").file("c", b"4");
+    unpack(again.end(), &scene.into, false).unwrap();
+    assert_eq!((scene.text("_a/d"), scene.text("c")), ("3".to_owned(), "4".to_owned()));
+}
+
+#[test]
+fn names_to_change_are_bounded_in_number() {
+    let many = (0..2000).fold(archive(), |archive, n| archive.file(&format!(".{n}"), b""));
+    check_refused(vec![("many hidden files", many)]);
+}
+
+#[test]
+fn an_archive_without_its_end_leaves_nothing() {
+    let whole = archive().file("a/b", &[b'x'; 1000]).file("a/c", b"y").end().into_inner();
+    let compressed = zstd::encode_all(whole.as_slice(), 1).unwrap();
+    for (name, bytes) in [("plain", whole), ("compressed", compressed)] {
+        for missing in [1, bytes.len() / 3, bytes.len() - 2, bytes.len()] {
+            let scene = Scene::new();
+            let cut = &bytes[..bytes.len() - missing];
+            let error = unpack(cut, &scene.into, false).expect_err(name);
+            assert_eq!(error.kind(), ErrorKind::UnexpectedEof, "{name}, {missing}: {error}");
+            assert_eq!(scene.names(), [""; 0], "{name}, {missing}");
+        }
+    }
+    let scene = Scene::new();
+    unpack(archive().end(), &scene.into, false).expect("an archive of nothing");
+    assert_eq!(scene.names(), [""; 0]);
+}
+
+#[test]
+fn a_damaged_compressed_archive_leaves_nothing() {
+    let scene = Scene::new();
+    let mut encoder = zstd::Encoder::new(Vec::new(), 1).unwrap();
+    encoder.include_checksum(true).unwrap();
+    io::copy(&mut archive().file("a", b"x").end(), &mut encoder).unwrap();
+    let mut bytes = encoder.finish().unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    unpack(bytes.as_slice(), &scene.into, false).unwrap_err();
+    assert_eq!(scene.names(), [""; 0]);
+}
+
+/// An archive whose last bytes come after something was done.
+struct Late<F> {
+    first: Cursor<Vec<u8>>,
+    rest: Cursor<Vec<u8>>,
+    between: Option<F>,
+}
+
+impl<F: FnOnce()> Read for Late<F> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.first.read(buffer)?;
+        if count > 0 {
+            return Ok(count);
+        }
+        if let Some(between) = self.between.take() {
+            between();
+        }
+        self.rest.read(buffer)
+    }
+}
+
+#[test]
+fn what_exists_is_refused_at_the_first_entry() {
+    let scene = Scene::new();
+    fs::create_dir(scene.into.join("a")).unwrap();
+    let first = archive().file("a/b", b"x").0;
+    let forever = Cursor::new(first).chain(io::repeat(b'x'));
+    let error = unpack(forever, &scene.into, false).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::AlreadyExists);
+    assert!(error.to_string().contains("--force"), "{error}");
+    assert_eq!(scene.names(), ["a"]);
+}
+
+#[test]
+fn what_appears_meanwhile_is_not_replaced_and_nothing_is_lost() {
+    for (name, link) in [("a file", false), ("a link", true)] {
+        let scene = Scene::new();
+        let place = scene.into.join("a");
+        let appear = || {
+            assert_eq!(scene.names(), [".a.partial"], "{name}");
+            if link { symlink("/nonexistent", &place) } else { fs::write(&place, "theirs") }
+                .unwrap();
+        };
+        let first = Cursor::new(archive().file("a/b", &vec![b'x'; BUFFER_BYTES]).0);
+        let rest = archive().end();
+        let error =
+            unpack(Late { first, rest, between: Some(appear) }, &scene.into, false).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::AlreadyExists, "{name}");
+        assert!(error.to_string().contains(".a.partial/new"), "{name}: {error}");
+        assert_eq!(scene.names(), [".a.partial", "a"], "{name}");
+        assert_eq!(scene.text(".a.partial/new/a/b").len(), BUFFER_BYTES, "{name}");
+        assert!(!fs::symlink_metadata(&place).unwrap().is_dir(), "{name}");
+    }
+}
+
+#[test]
+fn what_exists_is_replaced_as_a_whole_if_told() {
+    for (name, old, new) in [
+        ("a directory by a directory", "a/old", "a/new"),
+        ("a directory by a file", "a/old", "a"),
+        ("a file by a directory", "a", "a/new"),
+        ("a file by a file", "a", "a"),
+    ] {
+        let scene = Scene::new();
+        fs::create_dir_all(scene.into.join(old).parent().unwrap()).unwrap();
+        fs::write(scene.into.join(old), "old").unwrap();
+        let unpacked = unpack(archive().file(new, b"new").end(), &scene.into, true).unwrap();
+        assert_eq!(unpacked.left_over, None, "{name}");
+        assert_eq!(scene.text(new), "new", "{name}");
+        assert_eq!(scene.names(), ["a"], "{name}");
+        assert!(old == new || !scene.into.join(old).is_file(), "{name}");
+    }
+}
+
+#[test]
+fn many_names_at_the_top_are_all_moved() {
+    let scene = Scene::new();
+    let archive = (0..300).fold(archive(), |archive, n| archive.file(&format!("./file{n}"), b"x"));
+    let unpacked = unpack(archive.end(), &scene.into, false).unwrap();
+    assert_eq!((unpacked.made.first.len(), unpacked.made.total), (100, 300));
+    assert_eq!(scene.names().len(), 300);
+}
+
+#[test]
+fn an_unfinished_directory_of_another_does_not_matter() {
+    let scene = Scene::new();
+    fs::create_dir(scene.into.join(".a.partial")).unwrap();
+    unpack(archive().file("a", b"x").end(), &scene.into, false).unwrap();
+    assert_eq!(scene.names(), [".a.partial", "a"]);
+}
+
+#[test]
+fn archives_of_the_command_tar_are_read_in_all_its_formats() {
+    let scene = Scene::new();
+    let site = scene.into.join("site");
+    fs::create_dir(&site).unwrap();
+    fs::write(site.join("file"), "hi").unwrap();
+    fs::hard_link(site.join("file"), site.join("same")).unwrap();
+    symlink("file", site.join("link")).unwrap();
+    // As long as ustar can have it, which splits names at a slash.
+    let long = format!("{}/{}", "d".repeat(90), "ü".repeat(45));
+    for format in ["v7", "ustar", "gnu", "posix"] {
+        if format != "v7" {
+            fs::create_dir_all(site.join("d".repeat(90))).unwrap();
+            fs::write(site.join(&long), "long").unwrap();
+        }
+        let output = Command::new("tar")
+            .args(["-c", "--format", format, "-C"])
+            .arg(&scene.into)
+            .arg("site")
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{format}: {}", String::from_utf8_lossy(&output.stderr));
+        let into = scene.into.join(format);
+        fs::create_dir(&into).unwrap();
+        unpack(output.stdout.as_slice(), &into, false).unwrap();
+        assert_eq!(fs::read_to_string(into.join("site/link")).unwrap(), "hi", "{format}");
+        let inode = |name| fs::metadata(into.join("site").join(name)).unwrap().ino();
+        assert_eq!(inode("file"), inode("same"), "{format}");
+        if format != "v7" {
+            assert_eq!(
+                fs::read_to_string(into.join("site").join(&long)).unwrap(),
+                "long",
+                "{format}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_directory_that_takes_nothing_is_named_in_one_line() {
+    let mut whole = Vec::new();
+    pack(&Scene::new().into, &mut whole).unwrap();
+    let error = unpack(whole.as_slice(), Path::new("/proc/self"), false).unwrap_err().to_string();
+    assert!(error.starts_with("cannot create /proc/self/.into.partial: "), "{error}");
+}

@@ -1,0 +1,207 @@
+//! Reading server-sent events (HTML Standard, *Interpreting an event stream*): bytes in, however
+//! they are cut, and the data of each finished event out. PURE, and bounded in memory.
+
+use std::fmt;
+use std::mem;
+
+/// How long one event may be, in bytes, its field names and comments included. What the relay
+/// sends has a few hundred; the limit is there for what is not the relay.
+pub const EVENT_MAX_BYTES: usize = 1 << 20;
+
+/// The state between two pieces of one stream of events.
+///
+/// Only `data` is kept. Names, ids and retry times of events are read over, as are comments; an
+/// event without data is none, and one that the stream ends in is never finished.
+#[derive(Debug, Default)]
+pub struct Events {
+    /// The line that has no end yet.
+    line: Vec<u8>,
+    /// The data of the event that has no end yet; a line feed behind each of its lines.
+    data: Vec<u8>,
+    /// How many bytes the event has had so far.
+    event_bytes: usize,
+    /// The last byte was a carriage return, so a line feed right now ends nothing.
+    after_return: bool,
+    /// A line was read, so a byte order mark is none any more.
+    begun: bool,
+}
+
+impl Events {
+    /// Takes the next bytes of the stream, and appends the data of every event they finish to
+    /// `events`. Bytes that are no UTF-8 become U+FFFD.
+    ///
+    /// # Errors
+    /// An event is longer than [`EVENT_MAX_BYTES`]. The stream is not to be read any further.
+    pub fn received(
+        &mut self,
+        mut bytes: &[u8],
+        events: &mut Vec<String>,
+    ) -> Result<(), EventTooLong> {
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        if mem::take(&mut self.after_return) {
+            bytes = bytes.strip_prefix(b"\n").unwrap_or(bytes);
+        }
+        while let Some(end) = memchr::memchr2(b'\r', b'\n', bytes) {
+            self.take(&bytes[..end])?;
+            events.extend(self.end_line());
+            bytes = match &bytes[end..] {
+                [b'\r', b'\n', rest @ ..] => rest,
+                [b'\r'] => {
+                    self.after_return = true;
+                    &[]
+                }
+                [_end, rest @ ..] => rest,
+                [] => &[],
+            };
+        }
+        self.take(bytes)
+    }
+
+    /// More of the line.
+    fn take(&mut self, piece: &[u8]) -> Result<(), EventTooLong> {
+        self.event_bytes += piece.len();
+        if self.event_bytes > EVENT_MAX_BYTES {
+            return Err(EventTooLong);
+        }
+        self.line.extend_from_slice(piece);
+        Ok(())
+    }
+
+    /// The line is whole; the data of the event, if that is whole with it.
+    fn end_line(&mut self) -> Option<String> {
+        let line = mem::take(&mut self.line);
+        let mark: &[u8] = if mem::replace(&mut self.begun, true) { b"" } else { b"\xef\xbb\xbf" };
+        let line = line.strip_prefix(mark).unwrap_or(&line);
+        if line.is_empty() {
+            return self.end_event();
+        }
+        // The end of the line counts, too: many lines of nothing are no short event.
+        self.event_bytes += 1;
+        let colon = line.iter().position(|&byte| byte == b':').unwrap_or(line.len());
+        if &line[..colon] == b"data" {
+            let value = line.get(colon + 1..).unwrap_or_default();
+            self.data.extend_from_slice(value.strip_prefix(b" ").unwrap_or(value));
+            self.data.push(b'\n');
+        }
+        None
+    }
+
+    fn end_event(&mut self) -> Option<String> {
+        self.event_bytes = 0;
+        let data = mem::take(&mut self.data);
+        data.strip_suffix(b"\n").map(|data| String::from_utf8_lossy(data).into_owned())
+    }
+}
+
+/// An event is longer than [`EVENT_MAX_BYTES`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EventTooLong;
+
+impl fmt::Display for EventTooLong {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "an event is longer than {EVENT_MAX_BYTES} bytes")
+    }
+}
+
+impl std::error::Error for EventTooLong {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn read(pieces: &[&[u8]]) -> Vec<String> {
+        let (mut reader, mut events) = (Events::default(), Vec::new());
+        for piece in pieces {
+            reader.received(piece, &mut events).unwrap();
+        }
+        events
+    }
+
+    #[test]
+    fn the_data_of_finished_events_comes_out() {
+        for (name, text, expected) in [
+            ("one", &b"data: a\n\n"[..], &["a"][..]),
+            ("two", b"data: a\n\ndata: b\n\n", &["a", "b"]),
+            ("several lines", b"data: a\ndata: b\n\n", &["a\nb"]),
+            ("no blank", b"data:a\n\n", &["a"]),
+            ("one blank goes", b"data:  a\n\n", &[" a"]),
+            ("a colon inside", b"data: a: b\n\n", &["a: b"]),
+            ("no colon", b"data\n\n", &[""]),
+            ("two without colons", b"data\ndata\n\n", &["\n"]),
+            ("empty data", b"data:\n\n", &[""]),
+            ("other fields", b"event: x\nid: 1\nretry: 5\ndata: a\n\n", &["a"]),
+            ("no data", b"event: x\n\ndata: a\n\n", &["a"]),
+            ("another case", b"Data: a\n\n", &[]),
+            ("a longer name", b"data2: a\n\n", &[]),
+            ("a comment", b": hi\n\n:data: x\ndata: a\n\n", &["a"]),
+            ("carriage returns", b"data: a\r\rdata: b\r\r", &["a", "b"]),
+            ("both", b"data: a\r\ndata: b\r\n\r\ndata: c\r\n\r\n", &["a\nb", "c"]),
+            ("mixed", b"data: a\r\n\ndata: b\n\r\n", &["a", "b"]),
+            ("a line feed, then a return", b"data: a\n\rdata: b\n\n", &["a", "b"]),
+            ("a byte order mark", b"\xef\xbb\xbfdata: a\n\n", &["a"]),
+            ("two marks", b"\xef\xbb\xbf\xef\xbb\xbfdata: a\n\n", &[]),
+            ("a mark later", b"\n\xef\xbb\xbfdata: a\n\n", &[]),
+            ("no end", b"data: a\n\ndata: b\n", &["a"]),
+            ("no UTF-8", b"data: \xff\n\n", &["\u{fffd}"]),
+            ("nothing", b"", &[]),
+        ] {
+            assert_eq!(read(&[text]), expected, "{name}");
+            let bytes: Vec<_> = text.chunks(1).collect();
+            assert_eq!(read(&bytes), expected, "{name}, byte by byte");
+            let halting: Vec<_> = bytes.iter().flat_map(|byte| [*byte, b""]).collect();
+            assert_eq!(read(&halting), expected, "{name}, with nothing in between");
+        }
+    }
+
+    #[test]
+    fn an_event_beyond_the_limit_is_an_error_however_it_grows() {
+        let line = [b"data: ".as_slice(), &vec![b'x'; EVENT_MAX_BYTES - 6]].concat();
+        let mut events = Vec::new();
+        let mut reader = Events::default();
+        reader.received(&line, &mut events).unwrap();
+        assert_eq!(reader.received(b"x", &mut events), Err(EventTooLong), "one line");
+
+        for (name, line) in
+            [("comments", &b":\n"[..]), ("data", b"data\n"), ("names", b"event: x\r\n")]
+        {
+            let mut reader = Events::default();
+            let whole = line.repeat(EVENT_MAX_BYTES / line.len() * 2);
+            let result =
+                whole.chunks(4096).try_for_each(|piece| reader.received(piece, &mut events));
+            assert_eq!(result, Err(EventTooLong), "{name}");
+        }
+        assert_eq!(events, [""; 0]);
+    }
+
+    #[test]
+    fn the_limit_is_for_each_event_alone() {
+        let event = [b"data: ".as_slice(), &vec![b'x'; EVENT_MAX_BYTES - 16], b"\n\n"].concat();
+        let mut reader = Events::default();
+        let mut events = Vec::new();
+        for _ in 0..3 {
+            reader.received(&event, &mut events).unwrap();
+        }
+        assert_eq!(events.len(), 3);
+    }
+
+    proptest! {
+        #[test]
+        fn it_does_not_matter_where_the_stream_is_cut(
+            words in prop::collection::vec(
+                prop::sample::select(&["data", ":", " ", "\r", "\n", "\r\n", "\n\n", "a", "\u{feff}", "ü"][..]),
+                0..40
+            ),
+            cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..6)
+        ) {
+            let text = words.concat().into_bytes();
+            let mut at: Vec<_> = cuts.iter().map(|cut| cut.index(text.len() + 1)).collect();
+            at.extend([0, text.len()]);
+            at.sort_unstable();
+            let pieces: Vec<_> = at.windows(2).map(|ends| &text[ends[0]..ends[1]]).collect();
+            prop_assert_eq!(read(&pieces), read(&[&text]));
+        }
+    }
+}
