@@ -2,6 +2,7 @@
 
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 use rdv::client::Ctl;
+use rdv::client::commands::{Cancel, Pipe, Receive, Send, Status};
 use rdv::net::EventLoop;
 use rdv::ops::admin::DEFAULT_SOCKET;
 use rdv::ops::manual::{Completions, Manual};
@@ -29,6 +30,21 @@ enum Command {
     /// Say whether flags, environment and file make a configuration
     #[command(after_help = NOTES)]
     CheckConfig(Serve),
+    /// Send a file, a directory or standard input to whoever runs what is printed
+    #[command(after_help = CLIENT_NOTES)]
+    Send(Send),
+    /// Receive what another sends, and keep it only if it is whole
+    #[command(after_help = CLIENT_NOTES)]
+    Receive(Receive),
+    /// Be one end of a stream, for the program before or behind
+    #[command(after_help = CLIENT_NOTES)]
+    Pipe(Pipe),
+    /// Ask how a stream stands
+    #[command(after_help = CLIENT_NOTES)]
+    Status(Status),
+    /// End a stream; whoever is there is told
+    #[command(after_help = CLIENT_NOTES)]
+    Cancel(Cancel),
     /// Ask or tell a running relay
     Ctl(Ctl),
     /// Print what would be in force, and where each value came from
@@ -55,6 +71,7 @@ enum Command {
         json: bool,
     },
     /// Print the manual page, in the language of man(1)
+    #[command(visible_alias = "man")]
     Manual(Manual),
     /// Print the completion script of a shell
     Completions(Completions),
@@ -82,6 +99,12 @@ const DOCTOR_NOTES: &str = "\
 Each line begins with ok, warn (a relay works, with a loss) or bad (it does not work).
 Exit status: 0 when nothing is bad, 1 otherwise, 2 for wrong arguments or settings.";
 
+const CLIENT_NOTES: &str = "\
+The relay is --relay, else RDV_RELAY, else relay = \"URL\" in ~/.config/rdv/client.toml (RDV_CLIENT_CONFIG names
+another file), else in /etc/rdv/client.toml. http_proxy, https_proxy, all_proxy and no_proxy are followed.
+Exit status: 0 complete, 1 a file of this machine failed, 2 wrong arguments, 3 nobody came, 4 the other side broke
+off, 5 refused by the relay or the server, 6 not what was sent (by its digest), 7 the network failed, 130 interrupted.";
+
 fn main() -> ExitCode {
     let matches = match Arguments::command().try_get_matches() {
         Ok(matches) => matches,
@@ -95,6 +118,11 @@ fn main() -> ExitCode {
     match arguments.command {
         Some(Command::Serve(serve)) => run(sources(chosen, serve)),
         None => run(sources(chosen, arguments.serve)),
+        Some(Command::Send(send)) => send.run().into(),
+        Some(Command::Receive(receive)) => receive.run().into(),
+        Some(Command::Pipe(pipe)) => pipe.run().into(),
+        Some(Command::Status(status)) => status.run().into(),
+        Some(Command::Cancel(cancel)) => cancel.run().into(),
         Some(Command::Ctl(ctl)) => control(&ctl),
         Some(Command::CheckConfig(serve)) => check(&sources(chosen, serve)),
         Some(Command::PrintConfig { reference: true, .. }) => print(&config::reference()),

@@ -110,7 +110,7 @@ impl AsFd for Output {
 ///
 /// # Errors
 /// One line: something is there and must not be replaced, or cannot be by a file.
-fn check_target(target: &Path, overwrite: bool) -> io::Result<()> {
+pub(super) fn check_target(target: &Path, overwrite: bool) -> io::Result<()> {
     match fs::symlink_metadata(target) {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
         Err(error) => Err(told(error.kind(), format!("{}: {error}", shown(target)))),

@@ -42,7 +42,7 @@ pub fn attachment_named(name: &str, size: Option<u64>) -> Option<String> {
     Some(value)
 }
 
-fn percent_decode(encoded: &[u8]) -> Vec<u8> {
+pub(crate) fn percent_decode(encoded: &[u8]) -> Vec<u8> {
     let mut decoded = Vec::with_capacity(encoded.len());
     let mut rest = encoded;
     while let [byte, tail @ ..] = rest {

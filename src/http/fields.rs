@@ -44,7 +44,7 @@ pub(super) fn members(value: &[u8]) -> impl Iterator<Item = &[u8]> {
 }
 
 /// The value without spaces and tabs around it (`OWS` of RFC 9110, section 5.6.3).
-fn trim(mut value: &[u8]) -> &[u8] {
+pub(super) fn trim(mut value: &[u8]) -> &[u8] {
     while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = value {
         value = rest;
     }

@@ -1,6 +1,7 @@
 //! HTTP/1.x messages: bytes to values and back, strictly by RFC 9110 and RFC 9112. PURE: nothing
 //! here knows a socket or a clock.
 
+pub mod answer;
 pub mod body;
 pub mod chunked;
 pub mod date;

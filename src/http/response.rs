@@ -1,5 +1,5 @@
-//! Response heads, appended to a caller's buffer (RFC 9112, section 4). Nothing is formatted and
-//! nothing allocated but the buffer's own growth.
+//! Heads of messages, appended to a caller's buffer (RFC 9112, sections 3 and 4). Nothing is
+//! formatted and nothing allocated but the buffer's own growth.
 
 use super::date::HttpDate;
 use super::head::Version;
@@ -7,8 +7,8 @@ use super::head::Version;
 /// The interim answer to `Expect: 100-continue` (RFC 9110, section 15.2.1).
 pub const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
-/// One response head being written: the status line and `Date` first, then fields in the order
-/// of the calls, then [`end`](Self::end).
+/// One head being written: of a response the status line and `Date` first, of a request the
+/// request line, then fields in the order of the calls, then [`end`](Self::end).
 #[derive(Debug)]
 #[must_use = "a head is complete only after `end`"]
 pub struct HeadWriter<'o> {
@@ -28,6 +28,16 @@ impl<'o> HeadWriter<'o> {
         out.extend_from_slice(b"\r\nDate: ");
         out.extend_from_slice(date.as_bytes());
         out.extend_from_slice(b"\r\n");
+        Self { out, sole: None }
+    }
+
+    /// Appends a request line. The method is a token; the target holds visible ASCII only.
+    pub fn request(out: &'o mut Vec<u8>, method: &str, target: &str) -> Self {
+        debug_assert!(target.bytes().all(|byte| byte.is_ascii_graphic()), "encoded before");
+        out.extend_from_slice(method.as_bytes());
+        out.push(b' ');
+        out.extend_from_slice(target.as_bytes());
+        out.extend_from_slice(b" HTTP/1.1\r\n");
         Self { out, sole: None }
     }
 
@@ -226,6 +236,14 @@ mod tests {
         HeadWriter::new(&mut out, 404, &HttpDate::from_unix_seconds(0)).chunked().end();
         let text = "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 404 Not Found\r\n\
                     Date: Thu, 01 Jan 1970 00:00:00 GMT\r\nTransfer-Encoding: chunked\r\n\r\n";
+        assert_eq!(String::from_utf8(out).unwrap(), text);
+    }
+
+    #[test]
+    fn a_request_begins_with_its_line() {
+        let mut out = Vec::new();
+        HeadWriter::request(&mut out, "PUT", "/a?b").field("Host", b"h:1").content_length(2).end();
+        let text = "PUT /a?b HTTP/1.1\r\nHost: h:1\r\nContent-Length: 2\r\n\r\n";
         assert_eq!(String::from_utf8(out).unwrap(), text);
     }
 

@@ -1,7 +1,8 @@
-//! Moving bytes between sockets: through a pipe, inside the kernel, or through user memory.
+//! Moving bytes between sockets, and between sockets and files: through a pipe, inside the kernel, or through user memory.
 //! One call here is one system call; what it means for a transfer is decided elsewhere.
 
 pub mod copy;
+pub mod file;
 pub mod pipe;
 pub mod pool;
 

@@ -62,7 +62,7 @@ impl Pipe {
         self.capacity_bytes
     }
 
-    /// Moves up to `max_bytes` (at least 1) from a socket into the pipe.
+    /// Moves up to `max_bytes` (at least 1) from a socket, a pipe or a file into the pipe.
     ///
     /// # Errors
     /// What splice(2) says of the socket, `EAGAIN` and `EINTR` apart.
@@ -77,7 +77,8 @@ impl Pipe {
         }
     }
 
-    /// Moves up to `bytes` (at least 1, at most what the pipe holds) from the pipe into a socket.
+    /// Moves up to `bytes` (at least 1, at most what the pipe holds) from the pipe into a socket, a pipe or
+    /// a file.
     ///
     /// # Errors
     /// What splice(2) says of the socket, `EAGAIN` and `EINTR` apart.
@@ -91,6 +92,21 @@ impl Pipe {
             Err(error) => Err(error),
         }
     }
+
+    /// Takes up to `buffer.len()` (at least 1) of the bytes in the pipe, which is not empty, into
+    /// user memory.
+    ///
+    /// # Errors
+    /// What read(2) says, `EINTR` apart.
+    pub fn take(&self, buffer: &mut [u8]) -> Result<usize, Errno> {
+        uninterrupted(|| nix::unistd::read(&self.read, buffer))
+    }
+}
+
+/// Asks that a pipe somebody else opened hold so many bytes; whether it does.
+pub fn enlarge(pipe: impl AsFd, bytes: usize) -> bool {
+    let wanted = i32::try_from(bytes).unwrap_or(i32::MAX);
+    fcntl(pipe, FcntlArg::F_SETPIPE_SZ(wanted)).is_ok()
 }
 
 #[cfg(test)]

@@ -1,0 +1,138 @@
+//! What several commands take: how to connect, which relay, what to tell.
+
+use super::exit::{Exit, Failure};
+use super::settings::Preferences;
+use crate::client::relay::{Answered, Stream};
+use crate::client::{Error, Options, Url};
+use crate::ops::units;
+use clap::Args;
+use std::io::ErrorKind;
+use std::path::PathBuf;
+use std::time::Duration;
+use uuid::Uuid;
+
+/// How to connect.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Connection")]
+pub struct Connecting {
+    /// Add a field to every request, such as 'Authorization: Bearer x'; repeatable
+    #[arg(long = "header", short = 'H', value_name = "NAME: VALUE")]
+    pub headers: Vec<String>,
+
+    /// Trust the certificate authorities in this PEM file, and no others; else those of the system
+    #[arg(long, value_name = "FILE", env = "RDV_CACERT", hide_env_values = true)]
+    pub cacert: Option<PathBuf>,
+
+    /// Wait at most so long for a connection
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = units::duration)]
+    pub connect_timeout: Duration,
+
+    /// Try so many times more to connect, with growing pauses, while nothing was sent
+    #[arg(long, value_name = "N", default_value_t = 4)]
+    pub retries: u32,
+}
+
+impl Connecting {
+    /// These wishes, where the file of preferences does not say otherwise.
+    ///
+    /// # Errors
+    /// A field that cannot be sent.
+    pub fn options(&self, preferences: &Preferences) -> Result<Options, Failure> {
+        let mut options = Options::default();
+        options.set_connect_timeout(self.connect_timeout);
+        if let Some(cacert) = self.cacert.as_ref().or(preferences.cacert.as_ref()) {
+            options.trust_only(cacert);
+        }
+        for header in &self.headers {
+            let Some((name, value)) = header.split_once(':') else {
+                let why = format!("'{header}' is no header field; write 'Name: value'");
+                return Err(Failure::new(Exit::Usage, why));
+            };
+            options.add_field(name.trim(), value)?;
+        }
+        Ok(options)
+    }
+}
+
+/// Which relay.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Relay")]
+pub struct AtRelay {
+    /// The relay's URL; else the one in the file of preferences, else <http://127.0.0.1:8080>
+    #[arg(long, value_name = "URL", env = "RDV_RELAY", hide_env_values = true)]
+    pub relay: Option<String>,
+}
+
+/// Where a relay listens that was started without flags.
+const USUAL_RELAY: &str = "http://127.0.0.1:8080";
+
+impl AtRelay {
+    /// The relay's URL.
+    ///
+    /// # Errors
+    /// It is none.
+    pub fn url(&self, preferences: &Preferences) -> Result<Url, Failure> {
+        let chosen = self.relay.as_deref().or(preferences.relay.as_deref()).unwrap_or(USUAL_RELAY);
+        let text = if chosen.contains("://") { chosen.into() } else { format!("http://{chosen}") };
+        Ok(text.parse()?)
+    }
+
+    /// The stream of a URL, or of an identifier at this relay.
+    ///
+    /// # Errors
+    /// It is neither.
+    pub fn stream(
+        &self,
+        place: &str,
+        options: Options,
+        preferences: &Preferences,
+    ) -> Result<Stream, Failure> {
+        if let Ok(id) = place.parse::<Uuid>() {
+            return Ok(Stream::new(self.url(preferences)?, id, options));
+        }
+        let stream = place.parse().ok().and_then(|url| Stream::of_url(&url, options));
+        stream.ok_or_else(|| {
+            let why = "is neither a stream's identifier nor a URL that ends in /stream/ID";
+            Failure::new(Exit::Usage, format!("'{place}' {why}"))
+        })
+    }
+}
+
+/// The pause before the first new attempt; each further one is twice as long.
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
+
+/// Tries again, with growing pauses, what failed before anything was sent. What is there but not
+/// to be trusted (`InvalidData`) is not tried again.
+///
+/// # Errors
+/// What the last attempt said.
+pub fn persistently<T>(
+    retries: u32,
+    mut attempt: impl FnMut() -> Answered<T>,
+) -> Result<T, Failure> {
+    let mut pause = FIRST_PAUSE;
+    for _ in 0..retries {
+        match attempt() {
+            Ok(Err(refusal)) if refusal.is_passing() => {}
+            Err(Error::Network { source, .. }) if source.kind() != ErrorKind::InvalidData => {}
+            decided => return settled(decided),
+        }
+        std::thread::sleep(pause);
+        pause *= 2;
+    }
+    settled(attempt())
+}
+
+/// The media type that the end of a name stands for.
+pub fn media_type(name: Option<&str>) -> String {
+    let guessed = name.and_then(|name| mime_guess::from_path(name).first_raw());
+    guessed.unwrap_or("application/octet-stream").to_owned()
+}
+
+/// An answer with either kind of refusal as a failure.
+///
+/// # Errors
+/// The refusal.
+pub fn settled<T>(answered: Answered<T>) -> Result<T, Failure> {
+    Ok(answered??)
+}

@@ -1,0 +1,142 @@
+//! How a command ends: one number for scripts, one sentence for people.
+
+use crate::client::Error;
+use crate::client::file_name::printable;
+use crate::client::relay::Refusal;
+use std::fmt;
+use std::process::ExitCode;
+
+/// The exit status of a client command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Exit {
+    /// 0: every byte is where it belongs.
+    Complete = 0,
+    /// 1: this side failed: a file could not be read or written.
+    Local = 1,
+    /// 2: wrong arguments.
+    Usage = 2,
+    /// 3: nobody came within the waiting time.
+    NobodyCame = 3,
+    /// 4: the other side broke off, or reported an error.
+    OtherSide = 4,
+    /// 5: the relay, or the server, refused.
+    Refused = 5,
+    /// 6: what came is not what was sent.
+    Digest = 6,
+    /// 7: the relay cannot be reached, or the connection to it failed.
+    Network = 7,
+    /// 130: interrupted (128 and the number of `SIGINT`; 143 by `SIGTERM`).
+    Interrupted = 130,
+}
+
+impl Exit {
+    /// As a number.
+    pub fn status(self) -> u8 {
+        self as u8
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit.status())
+    }
+}
+
+/// Why a command did not do what it was asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// The exit status.
+    pub exit: Exit,
+    /// One sentence, with what to do about it; safe to print.
+    pub why: String,
+}
+
+impl Failure {
+    /// A failure of this kind; what others said in the sentence is made printable.
+    pub fn new(exit: Exit, why: impl AsRef<str>) -> Self {
+        Self { exit, why: printable(why.as_ref()) }
+    }
+
+    /// A file or a stream of this machine failed.
+    pub fn local(doing: impl std::fmt::Display, error: impl std::fmt::Display) -> Self {
+        Self::new(Exit::Local, format!("{doing}: {error}"))
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.why)
+    }
+}
+
+impl std::error::Error for Failure {}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        let exit = match &error {
+            Error::Input(_) => Exit::Usage,
+            Error::Local { .. } | Error::Size { .. } => Exit::Local,
+            Error::Network { .. } | Error::Answer(_) | Error::Truncated { .. } => Exit::Network,
+            Error::Answered(_) => Exit::Refused,
+        };
+        Self::new(exit, error.to_string())
+    }
+}
+
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Self {
+        let (exit, hint) = match (refusal.status, refusal.name.as_str()) {
+            (504, "SessionTimeoutError") => {
+                (Exit::NobodyCame, "begin again, and give the other side more time with --ttl")
+            }
+            (404, "SessionNotFoundError") => {
+                (Exit::Refused, "streams can be used once and for a short time; ask for a new one")
+            }
+            (429, "AlreadyConnectedError") => (Exit::Refused, "somebody else was first"),
+            (502, "StreamSourceError" | "StreamDestinationError") => {
+                (Exit::OtherSide, "begin again")
+            }
+            (410, "StreamDeletedError") => (Exit::OtherSide, "begin again"),
+            (503 | 429, _) => (Exit::Refused, "try again later"),
+            (404 | 405, "BadRouteError") => (Exit::Refused, "is the URL that of a relay?"),
+            _ if refusal.is_of_the_relay() => (Exit::Refused, ""),
+            _ => (Exit::OtherSide, "the other side reported it"),
+        };
+        let hint = if hint.is_empty() { String::new() } else { format!("; {hint}") };
+        Self::new(exit, format!("{refusal}{hint}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refusals_end_with_the_status_of_their_reason() {
+        for (status, name, exit) in [
+            (504, "SessionTimeoutError", Exit::NobodyCame),
+            (502, "StreamSourceError", Exit::OtherSide),
+            (410, "StreamDeletedError", Exit::OtherSide),
+            (404, "SessionNotFoundError", Exit::Refused),
+            (429, "AlreadyConnectedError", Exit::Refused),
+            (503, "TooBusyError", Exit::Refused),
+            (413, "ContentTooLargeError", Exit::Refused),
+            (404, "FileNotFoundError", Exit::OtherSide),
+            (400, "Error", Exit::OtherSide),
+            (502, "", Exit::Refused),
+        ] {
+            let refusal = Refusal { status, name: name.into(), message: "why".into() };
+            let failure = Failure::from(refusal);
+            assert_eq!(failure.exit, exit, "{status} {name}: {}", failure.why);
+            assert!(failure.why.contains("why"));
+        }
+    }
+
+    #[test]
+    fn what_the_other_side_says_does_nothing_to_a_terminal() {
+        let message = "\u{1b}[2J\nfake".to_owned();
+        let failure = Failure::from(Refusal { status: 400, name: "X".into(), message });
+        assert!(!failure.why.contains(['\u{1b}', '\n']), "{}", failure.why);
+    }
+}

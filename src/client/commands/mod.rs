@@ -1,0 +1,31 @@
+//! The commands of people and scripts that stand at either end of a stream.
+
+pub mod common;
+pub mod exit;
+mod interrupt;
+pub mod pipe;
+pub mod receive;
+pub mod send;
+pub mod settings;
+pub mod status;
+pub mod telling;
+
+pub use exit::{Exit, Failure};
+pub use pipe::Pipe;
+pub use receive::Receive;
+pub use send::Send;
+pub use status::{Cancel, Status};
+
+use self::telling::Teller;
+
+/// Does what can be interrupted, and says how it ended.
+fn watching(teller: &Teller, act: impl FnOnce() -> Result<(), Failure>) -> Exit {
+    interrupt::watch();
+    match act() {
+        Ok(()) => Exit::Complete,
+        Err(failure) => {
+            teller.failed(&failure);
+            failure.exit
+        }
+    }
+}

@@ -1,0 +1,53 @@
+//! `rdv pipe`: either end of a stream for programs before or behind it.
+
+use super::Exit;
+use super::receive::Receive;
+use super::send::{Send, Sending};
+use clap::{Args, Subcommand};
+
+/// The arguments of `rdv pipe`.
+#[derive(Args, Clone, Debug)]
+pub struct Pipe {
+    #[command(subcommand)]
+    end: End,
+}
+
+#[derive(Subcommand, Clone, Debug)]
+enum End {
+    /// Send what standard input gives: `tar c site | rdv pipe send`
+    Send(Sending),
+    /// Write what comes to standard output: `rdv pipe receive URL | tar x`
+    Receive(FromStream),
+}
+
+#[derive(Args, Clone, Debug)]
+struct FromStream {
+    /// The stream: its URL, or its identifier at the relay
+    #[arg(value_name = "URL|ID")]
+    place: String,
+    #[command(flatten)]
+    at: super::common::AtRelay,
+    #[command(flatten)]
+    connecting: super::common::Connecting,
+    #[command(flatten)]
+    telling: super::telling::Telling,
+}
+
+impl Pipe {
+    /// Is that end, and says how it ended.
+    pub fn run(&self) -> Exit {
+        match &self.end {
+            End::Send(sending) => Send { what: "-".into(), sending: sending.clone() }.run(),
+            End::Receive(from) => Receive {
+                place: from.place.clone(),
+                output: Some("-".into()),
+                extract: false,
+                force: false,
+                at: from.at.clone(),
+                connecting: from.connecting.clone(),
+                telling: from.telling,
+            }
+            .run(),
+        }
+    }
+}

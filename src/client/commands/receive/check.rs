@@ -1,0 +1,146 @@
+//! Whether what came is what was sent: by the digest that the sender's trailer left in the stream's
+//! status, and, when it broke off, by what the relay says about why.
+
+use crate::client::commands::{Exit, Failure};
+use crate::client::outgoing::COPY_BYTES;
+use crate::client::relay::Stream;
+use crate::client::{Body, Error};
+use crate::http::digest;
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
+use std::fs::File;
+use std::io::{self, Read, Seek as _, Write};
+use std::thread;
+use std::time::Duration;
+
+/// The download's end may be here before the relay has written down the stream's.
+const ASK_AGAIN_AFTER: Duration = Duration::from_millis(50);
+const ASK_AGAIN_MAX: u32 = 40;
+
+/// Computes the digest of what is written through it.
+pub(super) struct Hashing<W> {
+    out: W,
+    hash: Sha256,
+}
+
+impl<W: Write> Hashing<W> {
+    pub(super) fn new(out: W) -> Self {
+        Self { out, hash: Sha256::new() }
+    }
+
+    pub(super) fn digest(self) -> [u8; 32] {
+        self.hash.finalize().into()
+    }
+}
+
+impl<W: Write> Write for Hashing<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let count = self.out.write(bytes)?;
+        self.hash.update(&bytes[..count]);
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}
+
+/// A body whose end is believed only once its digest is right.
+pub(super) struct Checked<'b> {
+    pub(super) body: &'b mut Body,
+    pub(super) hash: Option<Sha256>,
+    pub(super) stream: Option<&'b Stream>,
+    pub(super) progress: &'b mut dyn FnMut(u64),
+}
+
+impl Read for Checked<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.body.read(buffer)?;
+        if count == 0
+            && !buffer.is_empty()
+            && let (Some(hash), Some(stream)) = (self.hash.take(), self.stream)
+        {
+            announced(stream, &hash.finalize().into()).map_err(io::Error::other)?;
+        }
+        if let Some(hash) = &mut self.hash {
+            hash.update(&buffer[..count]);
+        }
+        (self.progress)(count as u64);
+        Ok(count)
+    }
+}
+
+/// Checks what came against a digest that was announced.
+///
+/// # Errors
+/// They differ, or the relay has none.
+pub(super) fn announced(stream: &Stream, found: &[u8; 32]) -> Result<(), Failure> {
+    match promised(stream) {
+        Some(promised) => compare(&promised, found),
+        None => Err(Failure::new(
+            Exit::Digest,
+            "a digest was announced, and the relay has none: it cannot be known whether this is \
+             what was sent",
+        )),
+    }
+}
+
+/// Checks a file against a digest that was left without being announced, if there is one.
+///
+/// # Errors
+/// They differ, or the file cannot be read again.
+pub(super) fn unannounced(stream: &Stream, file: &File) -> Result<(), Failure> {
+    let Some(promised) = promised(stream) else { return Ok(()) };
+    let found = digest_of(file).map_err(|error| Failure::local("reading what came", error))?;
+    compare(&promised, &found)
+}
+
+/// The digest in the stream's status.
+fn promised(stream: &Stream) -> Option<[u8; 32]> {
+    let status = ended(stream)?;
+    digest::sha_256(status["repr_digest"].as_str()?.as_bytes())
+}
+
+/// The status of a stream whose end is known to have come.
+fn ended(stream: &Stream) -> Option<Value> {
+    for _ in 0..ASK_AGAIN_MAX {
+        let status = stream.status().ok()?.ok()?;
+        if status["active"] == false {
+            return Some(status);
+        }
+        thread::sleep(ASK_AGAIN_AFTER);
+    }
+    None
+}
+
+fn compare(promised: &[u8; 32], found: &[u8; 32]) -> Result<(), Failure> {
+    if promised == found {
+        return Ok(());
+    }
+    let (promised, found) = (digest::field_value(promised), digest::field_value(found));
+    let why = format!("what came is not what was sent: {found} came, {promised} was sent");
+    Err(Failure::new(Exit::Digest, why))
+}
+
+fn digest_of(mut file: &File) -> io::Result<[u8; 32]> {
+    file.rewind()?;
+    let mut hash = Sha256::new();
+    let mut buffer = vec![0; COPY_BYTES];
+    loop {
+        match file.read(&mut buffer)? {
+            0 => return Ok(hash.finalize().into()),
+            count => hash.update(&buffer[..count]),
+        }
+    }
+}
+
+/// Why a download broke off, as the relay knows it: the error alone does not say who it was.
+pub(super) fn why_broken(stream: Option<&Stream>, error: Error) -> Failure {
+    let from_outside = matches!(error, Error::Truncated { .. } | Error::Network { .. });
+    let status = stream.filter(|_| from_outside).and_then(ended);
+    let said = status.as_ref().and_then(|status| status["error"]["message"].as_str());
+    match said {
+        Some(said) => Failure::new(Exit::OtherSide, format!("{error}: {said}; begin again")),
+        None => error.into(),
+    }
+}

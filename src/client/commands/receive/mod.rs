@@ -1,0 +1,229 @@
+//! `rdv receive`: takes what comes through a stream, and keeps it only if it is whole.
+
+mod check;
+mod target;
+
+use self::check::{Checked, Hashing};
+use self::target::Target;
+use super::common::{AtRelay, Connecting, persistently};
+use super::send::DIGEST_ANNOUNCED;
+use super::settings::Preferences;
+use super::telling::{Teller, Telling};
+use super::{Exit, Failure, interrupt, watching};
+use crate::client::file_name::printable;
+use crate::client::outgoing::{Outgoing, Request, UNLIMITED};
+use crate::client::output::Output;
+use crate::client::relay::{Refusal, Stream};
+use crate::client::{Body, Error, Options, Response, Url, archive, pour};
+use crate::http::framing::Framing;
+use clap::Args;
+use serde_json::json;
+use sha2::{Digest as _, Sha256};
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd as _, BorrowedFd};
+use std::path::{Path, PathBuf};
+
+/// The arguments of `rdv receive`.
+#[derive(Args, Clone, Debug)]
+pub struct Receive {
+    /// The stream: its URL, or its identifier at the relay
+    #[arg(value_name = "URL|ID")]
+    pub place: String,
+
+    /// Where to put it: a file, an existing directory, or - for standard output; else the current
+    /// directory, by the name that comes
+    #[arg(long, short, value_name = "FILE|DIRECTORY|-")]
+    pub output: Option<PathBuf>,
+
+    /// Extract the archive that comes, compressed or not
+    #[arg(long, short = 'x')]
+    pub extract: bool,
+
+    /// Replace files that are there
+    #[arg(long, short)]
+    pub force: bool,
+
+    #[command(flatten)]
+    pub(super) at: AtRelay,
+    #[command(flatten)]
+    pub(super) connecting: Connecting,
+    #[command(flatten)]
+    pub(super) telling: Telling,
+}
+
+/// What is received from.
+struct Origin {
+    url: Url,
+    /// What is known to be a relay's stream can be asked about.
+    stream: Option<Stream>,
+}
+
+impl Receive {
+    /// Receives, and says how it ended.
+    pub fn run(&self) -> Exit {
+        let teller = Teller::new(self.telling);
+        watching(&teller, || self.receive(&teller))
+    }
+
+    pub(super) fn receive(&self, teller: &Teller) -> Result<(), Failure> {
+        let preferences = Preferences::read()?;
+        let options = self.connecting.options(&preferences)?;
+        let target = Target::of(self.output.as_deref(), self.extract, self.force)?;
+        let origin = self.origin(&options, &preferences)?;
+        teller.waits("waiting for the other side");
+        let mut response = self.join(&origin, &options)?;
+        teller.begins(target::size_bytes(&mut response));
+        if let Some(stream) = &origin.stream {
+            teller.follow(stream);
+        }
+        let mut download = Download { response, stream: origin.stream.as_ref(), teller };
+        let put = match &target {
+            Target::StandardOutput => {
+                download.write_through(io::stdout().as_fd())?;
+                None
+            }
+            Target::Special(path) => {
+                let file = File::options().write(true).open(path);
+                let named = |error| Failure::local(path.display(), error);
+                download.write_through(file.map_err(named)?.as_fd())?;
+                Some(path.display().to_string())
+            }
+            Target::Extracted(directory) => download.extract(directory, self.force)?,
+            Target::File(path) => download.keep(path, self.force)?,
+            Target::Into(directory) => {
+                let id = origin.stream.as_ref().map(Stream::id);
+                let path = directory.join(target::name(&download.response, id));
+                download.keep(path.strip_prefix(".").unwrap_or(&path), self.force)?
+            }
+        };
+        let bytes = download.response.body().received_bytes();
+        let event = json!({ "event": "complete", "bytes": bytes, "output": put });
+        let place = put.map_or(String::new(), |put| format!(" into {}", printable(&put)));
+        teller.done(&format!("{bytes} bytes came{place}"), &event);
+        Ok(())
+    }
+
+    fn origin(&self, options: &Options, preferences: &Preferences) -> Result<Origin, Failure> {
+        if let Ok(url) = self.place.parse::<Url>() {
+            return Ok(Origin { stream: Stream::of_url(&url, options.clone()), url });
+        }
+        let stream = self.at.stream(&self.place, options.clone(), preferences)?;
+        Ok(Origin { url: stream.url(), stream: Some(stream) })
+    }
+
+    /// Joins the stream as its destination, and waits for the head of the download.
+    fn join(&self, origin: &Origin, options: &Options) -> Result<Response, Failure> {
+        let request = Request {
+            method: "GET",
+            url: &origin.url,
+            framing: Framing::Length(0),
+            fields: Vec::new(),
+            expect_continue: false,
+        };
+        // A refusal for now (503) comes before any byte was taken off the stream.
+        let response = persistently(self.connecting.retries, || {
+            let mut outgoing = Outgoing::open(&request, options)?;
+            outgoing.be_patient(UNLIMITED);
+            let response = outgoing.finish(None)?;
+            Ok(if response.is_success() { Ok(response) } else { Err(Refusal::of(response)) })
+        })?;
+        Ok(response)
+    }
+}
+
+/// A download whose head is here.
+struct Download<'d> {
+    response: Response,
+    stream: Option<&'d Stream>,
+    teller: &'d Teller,
+}
+
+impl<'d> Download<'d> {
+    /// Nothing that is written there can be taken back: only the exit status tells whether it is
+    /// whole.
+    fn write_through(&mut self, out: BorrowedFd<'_>) -> Result<(), Failure> {
+        let out = out.try_clone_to_owned().map_err(|error| Failure::local("writing", error))?;
+        self.fill(&File::from(out), false)
+    }
+
+    fn keep(&mut self, path: &Path, force: bool) -> Result<Option<String>, Failure> {
+        let local = |error: io::Error| Failure::new(Exit::Local, error.to_string());
+        let output = Output::create(path, force).map_err(local)?;
+        interrupt::receiving(output.partial_path());
+        let result = self.fill(output.file(), true);
+        interrupt::received();
+        match result {
+            Ok(()) => {
+                let path = output.complete(force).map_err(local)?;
+                Ok(Some(path.display().to_string()))
+            }
+            Err(failure) => Err(match output.abandon() {
+                Some(partial) => {
+                    let why = format!("{}; what came is in {}", failure.why, partial.display());
+                    Failure::new(failure.exit, why)
+                }
+                None => failure,
+            }),
+        }
+    }
+
+    /// Fills a file, and checks it; what can be read again even against a digest that nobody
+    /// announced.
+    fn fill(&mut self, mut file: &File, readable: bool) -> Result<(), Failure> {
+        if let Some(stream) = self.announced() {
+            let mut out = Hashing::new(&mut file);
+            self.pour(|body, progress| pour::into_writer(body, &mut out, progress))?;
+            return check::announced(stream, &out.digest());
+        }
+        // A digest on the way comes behind the last chunk, so where there are no chunks is none.
+        let may_have_digest = readable && self.response.body().len_bytes().is_none();
+        self.pour(|body, progress| pour::into_descriptor(body, file.as_fd(), progress))?;
+        match self.stream {
+            Some(stream) if may_have_digest => check::unannounced(stream, file),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    fn extract(&mut self, into: &Path, force: bool) -> Result<Option<String>, Failure> {
+        let hash = self.announced().map(|_| Sha256::new());
+        let (stream, teller) = (self.stream, self.teller);
+        let mut progress = |bytes| teller.moved(bytes);
+        let body = self.response.body();
+        let mut checked = Checked { body, hash, stream, progress: &mut progress };
+        let unpacked = archive::unpack(&mut checked, into, force);
+        match unpacked {
+            Ok(unpacked) => {
+                teller.left_out(&unpacked.skipped);
+                Ok(Some(into.display().to_string()))
+            }
+            Err(error) => Err(self.unpacked_badly(error)),
+        }
+    }
+
+    /// The failure behind an error that came through the reader of archives.
+    fn unpacked_badly(&self, error: io::Error) -> Failure {
+        let error = match error.downcast::<Failure>() {
+            Ok(failure) => return failure,
+            Err(error) => error,
+        };
+        match error.downcast::<Error>() {
+            Ok(error) => check::why_broken(self.stream, error),
+            Err(error) => Failure::new(Exit::Local, error.to_string()),
+        }
+    }
+
+    /// The stream in whose status a digest will be.
+    fn announced(&self) -> Option<&'d Stream> {
+        self.stream.filter(|_| self.response.field(DIGEST_ANNOUNCED).is_some())
+    }
+
+    fn pour(
+        &mut self,
+        way: impl FnOnce(&mut Body, &mut dyn FnMut(u64)) -> Result<(), Error>,
+    ) -> Result<(), Failure> {
+        let teller = self.teller;
+        way(self.response.body(), &mut |bytes| teller.moved(bytes))
+            .map_err(|error| check::why_broken(self.stream, error))
+    }
+}

@@ -1,0 +1,124 @@
+//! Where what comes is put.
+
+use crate::client::Response;
+use crate::client::commands::{Exit, Failure};
+use crate::client::{file_name, output};
+use crate::http::disposition;
+use std::io;
+use std::path::{Path, PathBuf};
+use uuid::Uuid;
+
+/// Where it goes, as far as it is known before anything came.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Target {
+    /// To standard output.
+    StandardOutput,
+    /// Into what is there and is no file: a device or a named pipe.
+    Special(PathBuf),
+    /// Into this file.
+    File(PathBuf),
+    /// Into a file of this directory, by the name that comes.
+    Into(PathBuf),
+    /// Extracted into this directory.
+    Extracted(PathBuf),
+}
+
+impl Target {
+    /// What these arguments mean.
+    ///
+    /// # Errors
+    /// They contradict each other, or nothing may be made there.
+    pub(super) fn of(output: Option<&Path>, extract: bool, force: bool) -> Result<Self, Failure> {
+        let here = || PathBuf::from(".");
+        match output {
+            Some(path) if path.as_os_str() == "-" && extract => {
+                let why = "an archive cannot be extracted to standard output; leave out --extract";
+                Err(Failure::new(Exit::Usage, why))
+            }
+            Some(path) if path.as_os_str() == "-" => Ok(Self::StandardOutput),
+            Some(path) if extract => directory(path).map(Self::Extracted),
+            Some(path) if path.is_dir() || path.as_os_str().as_encoded_bytes().ends_with(b"/") => {
+                directory(path).map(Self::Into)
+            }
+            Some(path) if is_special(path) => Ok(Self::Special(path.to_owned())),
+            Some(path) => {
+                let refused = |error: io::Error| Failure::new(Exit::Local, error.to_string());
+                output::check_target(path, force).map_err(refused)?;
+                Ok(Self::File(path.to_owned()))
+            }
+            None if extract => Ok(Self::Extracted(here())),
+            None => Ok(Self::Into(here())),
+        }
+    }
+}
+
+/// Whether something is there that can be written, but not replaced.
+fn is_special(path: &Path) -> bool {
+    std::fs::metadata(path).is_ok_and(|there| !there.is_file() && !there.is_dir())
+}
+
+/// A directory that must be there.
+fn directory(path: &Path) -> Result<PathBuf, Failure> {
+    if path.is_dir() {
+        return Ok(path.to_owned());
+    }
+    let why = format!("{}: there is no such directory; make it first", path.display());
+    Err(Failure::new(Exit::Local, why))
+}
+
+/// The name of a download: the one that it brings, made safe, or one made from the stream.
+pub(super) fn name(response: &Response, id: Option<Uuid>) -> String {
+    let brought = response.field("Content-Disposition").and_then(disposition::file_name);
+    brought.and_then(|name| file_name::safe(&name)).unwrap_or_else(|| match id {
+        Some(id) => format!("rdv-{:.8}", id.to_string()),
+        None => "download".into(),
+    })
+}
+
+/// How many bytes will come, as far as anybody says.
+pub(super) fn size_bytes(response: &mut Response) -> Option<u64> {
+    let told = response.field("Content-Disposition").and_then(disposition::size);
+    response.body().len_bytes().or(told)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arguments_say_where_it_goes() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path();
+        let file = path.join("f");
+        for (name, output, extract, target) in [
+            ("nothing", None, false, Target::Into(".".into())),
+            ("a dash", Some(Path::new("-")), false, Target::StandardOutput),
+            ("a device", Some(Path::new("/dev/null")), false, Target::Special("/dev/null".into())),
+            ("a new file", Some(file.as_path()), false, Target::File(file.clone())),
+            ("a directory", Some(path), false, Target::Into(path.into())),
+            ("an archive", None, true, Target::Extracted(".".into())),
+            ("an archive elsewhere", Some(path), true, Target::Extracted(path.into())),
+        ] {
+            assert_eq!(Target::of(output, extract, false), Ok(target), "{name}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_is_said_before_anything_comes() {
+        let directory = tempfile::tempdir().unwrap();
+        let there = directory.path().join("there");
+        std::fs::write(&there, "x").unwrap();
+        let none = directory.path().join("none/");
+        for (name, output, extract, exit, hint) in [
+            ("extract to a dash", Path::new("-"), true, Exit::Usage, "--extract"),
+            ("a file that is there", &there, false, Exit::Local, "--force"),
+            ("no directory", &none, false, Exit::Local, "make it first"),
+            ("no directory to extract into", &none, true, Exit::Local, "make it first"),
+        ] {
+            let failure = Target::of(Some(output), extract, false).unwrap_err();
+            assert_eq!(failure.exit, exit, "{name}");
+            assert!(failure.why.contains(hint), "{name}: {}", failure.why);
+        }
+        assert!(Target::of(Some(&there), false, true).is_ok());
+    }
+}

@@ -1,0 +1,141 @@
+//! The bytes of an upload: by the kernel where they need not be looked at, else through a writer
+//! that computes their digest.
+
+use super::input::Input;
+use crate::client::Error;
+use crate::client::archive::{self, Noted};
+use crate::client::connection::Sent;
+use crate::client::outgoing::{COPY_BYTES, Outgoing};
+use crate::http::digest;
+use sha2::{Digest as _, Sha256};
+use std::fs::File;
+use std::io::{self, BufWriter, Read, Write};
+use std::os::fd::AsFd as _;
+
+/// How a body went.
+#[derive(Debug)]
+pub(super) struct Passed {
+    /// Whether all of it was sent.
+    pub(super) sent: Sent,
+    /// The value of `Repr-Digest`, if it was asked for and all was sent.
+    pub(super) digest: Option<String>,
+    /// What of a directory was left out.
+    pub(super) left_out: Noted,
+}
+
+/// How it is sent.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Way {
+    pub(super) digest: bool,
+    pub(super) zstd: bool,
+}
+
+/// Sends all of the input.
+///
+/// # Errors
+/// What is sent cannot be read, or the connection failed.
+pub(super) fn pass(input: &mut Input, outgoing: &mut Outgoing, way: Way) -> Result<Passed, Error> {
+    let fast = |sent| Passed { sent, digest: None, left_out: Noted::default() };
+    match input {
+        Input::File(file, bytes) if !way.digest => outgoing.file(file, *bytes).map(fast),
+        Input::Stream(input) if !way.digest => outgoing.descriptor(input.as_fd()).map(fast),
+        Input::File(file, bytes) => {
+            let expected_bytes = *bytes;
+            write(outgoing, way, |out| {
+                let found_bytes = copy(&mut file.take(expected_bytes), out)?;
+                if found_bytes == expected_bytes {
+                    return Ok(Noted::default());
+                }
+                Err(Error::Size { expected_bytes, found_bytes }.into())
+            })
+        }
+        Input::Stream(input) => {
+            let input = input.try_clone().map_err(|error| Error::local("reading", error))?;
+            write(outgoing, way, |out| copy(&mut File::from(input), out).map(|_| Noted::default()))
+        }
+        Input::Directory(path) => write(outgoing, way, |out| {
+            let mut out = BufWriter::with_capacity(COPY_BYTES, out);
+            let packed = if way.zstd { archive::pack_compressed } else { archive::pack };
+            let left_out = packed(path, &mut out)?;
+            out.flush()?;
+            Ok(left_out)
+        }),
+    }
+}
+
+fn write(
+    outgoing: &mut Outgoing,
+    way: Way,
+    produce: impl FnOnce(&mut BodyWriter<'_>) -> io::Result<Noted>,
+) -> Result<Passed, Error> {
+    let hash = way.digest.then(Sha256::new);
+    let mut writer = BodyWriter { outgoing, hash, stopped: false, failed: None };
+    let produced = produce(&mut writer);
+    let BodyWriter { hash, stopped, failed, .. } = writer;
+    match (failed, produced) {
+        (Some(error), _) => Err(error),
+        (None, _) if stopped => {
+            Ok(Passed { sent: Sent::Stopped, digest: None, left_out: Noted::default() })
+        }
+        (None, Ok(left_out)) => {
+            let digest = hash.map(|hash| digest::field_value(&hash.finalize().into()));
+            Ok(Passed { sent: Sent::All, digest, left_out })
+        }
+        (None, Err(error)) => Err(match error.downcast::<Error>() {
+            Ok(error) => error,
+            Err(error) => Error::local("reading what is to be sent", error),
+        }),
+    }
+}
+
+fn copy(input: &mut impl Read, out: &mut BodyWriter<'_>) -> io::Result<u64> {
+    let mut buffer = vec![0; COPY_BYTES];
+    let mut copied = 0;
+    loop {
+        match input.read(&mut buffer) {
+            Ok(0) => return Ok(copied),
+            Ok(count) => {
+                out.write_all(&buffer[..count])?;
+                copied += count as u64;
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Writes into a request's body. What stops it is kept here, since programs between lose errors.
+struct BodyWriter<'o> {
+    outgoing: &'o mut Outgoing,
+    hash: Option<Sha256>,
+    stopped: bool,
+    failed: Option<Error>,
+}
+
+impl Write for BodyWriter<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.stopped || self.failed.is_some() {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
+        match self.outgoing.bytes(bytes) {
+            Ok(Sent::All) => {
+                if let Some(hash) = &mut self.hash {
+                    hash.update(bytes);
+                }
+                Ok(bytes.len())
+            }
+            Ok(Sent::Stopped) => {
+                self.stopped = true;
+                Err(io::ErrorKind::BrokenPipe.into())
+            }
+            Err(error) => {
+                self.failed = Some(error);
+                Err(io::ErrorKind::BrokenPipe.into())
+            }
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,268 @@
+//! `rdv send`: makes a stream, says what the other side must run, waits for it, and sends.
+
+mod body;
+mod input;
+mod offer;
+
+use self::body::{Passed, Way};
+use self::input::Input;
+use self::offer::Kind;
+use super::common::{AtRelay, Connecting, persistently};
+use super::settings::Preferences;
+use super::telling::{Teller, Telling};
+use super::{Exit, Failure, watching};
+use crate::client::connection::Sent;
+use crate::client::outgoing::{Outgoing, Request, UNLIMITED};
+use crate::client::relay::{Refusal, Stream, Wish};
+use crate::client::{Error, Options, archive, clock};
+use crate::http::disposition::attachment_named;
+use crate::http::framing::Framing;
+use crate::ops::units;
+use clap::Args;
+use serde_json::json;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+/// The arguments of `rdv send`.
+#[derive(Args, Clone, Debug)]
+pub struct Send {
+    /// The file or directory to send, or - for standard input
+    #[arg(value_name = "FILE|DIRECTORY|-")]
+    pub what: PathBuf,
+
+    #[command(flatten)]
+    pub(super) sending: Sending,
+}
+
+/// How it is sent, whatever it is.
+#[derive(Args, Clone, Debug)]
+pub struct Sending {
+    /// Send through this stream, which somebody else made, instead of a new one
+    #[arg(long, value_name = "URL|ID")]
+    pub stream: Option<String>,
+
+    /// Wait so long for the other side, within what the relay allows
+    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = units::duration)]
+    pub ttl: Duration,
+
+    /// The file name that the other side is told; else that of the file
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<String>,
+
+    /// The media type that the other side is told, such as text/csv; else guessed from the name
+    #[arg(long = "type", value_name = "TYPE")]
+    pub content_type: Option<String>,
+
+    /// Compute a SHA-256 on the way, with which the other side checks what came
+    #[arg(long)]
+    pub digest: bool,
+
+    /// Compress a directory with Zstandard
+    #[arg(long)]
+    pub zstd: bool,
+
+    /// Show the URL as a QR code, too
+    #[arg(long)]
+    pub qr: bool,
+
+    #[command(flatten)]
+    pub(super) at: AtRelay,
+    #[command(flatten)]
+    pub(super) connecting: Connecting,
+    #[command(flatten)]
+    pub(super) telling: Telling,
+}
+
+/// The download's field that says where the digest will be: in the stream's status.
+pub(super) const DIGEST_ANNOUNCED: &str = "Rdv-Digest";
+
+/// After the waiting time the relay has so long to say that it is over.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// Between attempts to join a stream whose relay is being replaced.
+const REJOIN_AFTER: Duration = Duration::from_millis(500);
+
+impl Send {
+    /// Sends, and says how it ended.
+    pub fn run(&self) -> Exit {
+        let teller = Teller::new(self.sending.telling);
+        watching(&teller, || self.sending.run(&self.what, &teller))
+    }
+}
+
+/// A stream to send through.
+struct Meeting {
+    stream: Stream,
+    /// Whether it was made here, and is to be ended if nothing comes of it.
+    own: bool,
+    /// When nobody will come any more.
+    deadline: Instant,
+}
+
+impl Sending {
+    pub(super) fn run(&self, what: &std::path::Path, teller: &Teller) -> Result<(), Failure> {
+        let preferences = Preferences::read()?;
+        let options = self.connecting.options(&preferences)?;
+        let mut input = Input::open(what)?;
+        let upload = Upload::of(self, what, &input)?;
+        let meeting = self.meet(&options, &preferences, &upload, teller)?;
+        let result = self.pass(&meeting, &upload, &mut input, teller);
+        if meeting.own && matches!(&result, Err(failure) if failure.exit != Exit::OtherSide) {
+            // It may be over already; if not, nobody is to wait for what will not come.
+            let _ = meeting.stream.cancel();
+        }
+        result
+    }
+
+    fn meet(
+        &self,
+        options: &Options,
+        preferences: &Preferences,
+        upload: &Upload,
+        teller: &Teller,
+    ) -> Result<Meeting, Failure> {
+        let deadline = |waits: Duration| clock::now() + waits + GRACE;
+        if let Some(place) = &self.stream {
+            let stream = self.at.stream(place, options.clone(), preferences)?;
+            return Ok(Meeting { stream, own: false, deadline: deadline(self.ttl) });
+        }
+        let relay = self.at.url(preferences)?;
+        let mut wish = Wish { ttl: Some(self.ttl), ..Wish::default() };
+        if self.digest {
+            wish.download_headers.insert(DIGEST_ANNOUNCED.into(), "sha-256".into());
+        }
+        let (stream, waits) =
+            persistently(self.connecting.retries, || Stream::create(&relay, options, &wish))?;
+        offer::tell(teller, &stream, upload.kind, waits, self.qr);
+        Ok(Meeting { stream, own: true, deadline: deadline(waits.unwrap_or(self.ttl)) })
+    }
+
+    fn pass(
+        &self,
+        meeting: &Meeting,
+        upload: &Upload,
+        input: &mut Input,
+        teller: &Teller,
+    ) -> Result<(), Failure> {
+        teller.waits("waiting for the other side");
+        let mut outgoing = self.join(meeting, upload)?;
+        teller.begins(upload.expected_bytes);
+        teller.follow(&meeting.stream);
+        let counting = teller.clone();
+        outgoing.report_to(Box::new(move |bytes| counting.moved(bytes)));
+        let way = Way { digest: self.digest, zstd: self.zstd };
+        let Passed { sent, digest, left_out } = body::pass(input, &mut outgoing, way)?;
+        teller.left_out(&left_out);
+        let bytes = outgoing.sent_bytes();
+        let response = match sent {
+            Sent::All => outgoing.finish(digest.as_deref().map(|value| ("Repr-Digest", value)))?,
+            Sent::Stopped => outgoing.answer()?,
+        };
+        if !response.is_success() || sent == Sent::Stopped {
+            return Err(Refusal::of(response).into());
+        }
+        let event = json!({ "event": "complete", "bytes": bytes, "repr_digest": digest });
+        teller.done(&format!("{bytes} bytes were sent"), &event);
+        Ok(())
+    }
+
+    /// Joins the stream as its source, and waits for the other side. As long as that is not there
+    /// nothing was sent, so it can be tried again.
+    fn join(&self, meeting: &Meeting, upload: &Upload) -> Result<Outgoing, Failure> {
+        let url = meeting.stream.url();
+        let request = Request {
+            method: "PUT",
+            url: &url,
+            framing: upload.framing,
+            fields: upload.fields(self.digest),
+            expect_continue: true,
+        };
+        loop {
+            let mut outgoing = persistently(self.connecting.retries, || {
+                Outgoing::open(&request, meeting.stream.options()).map(Ok)
+            })?;
+            let left = meeting.deadline.saturating_duration_since(clock::now());
+            outgoing.be_patient(left);
+            match outgoing.await_continue() {
+                Ok(Sent::All) => {
+                    outgoing.be_patient(UNLIMITED);
+                    return Ok(outgoing);
+                }
+                Ok(Sent::Stopped) => {
+                    let refusal = Refusal::of(outgoing.answer()?);
+                    if !refusal.is_passing() || clock::now() >= meeting.deadline {
+                        return Err(refusal.into());
+                    }
+                    std::thread::sleep(REJOIN_AFTER);
+                }
+                Err(Error::Network { .. }) if clock::now() >= meeting.deadline => {
+                    return Err(Failure::new(Exit::NobodyCame, "nobody came to receive"));
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+}
+
+/// What the relay and the other side are told of the upload.
+struct Upload {
+    kind: Kind,
+    framing: Framing,
+    disposition: Option<String>,
+    content_type: String,
+    /// For progress; not always exact.
+    expected_bytes: Option<u64>,
+}
+
+impl Upload {
+    fn of(sending: &Sending, what: &std::path::Path, input: &Input) -> Result<Self, Failure> {
+        let own_name = if input::is_standard_input(what) { None } else { input::name_of(what) };
+        let (kind, known_bytes, suffix) = match input {
+            Input::File(_, bytes) => (Kind::File, Some(*bytes), ""),
+            Input::Stream(_) if own_name.is_none() => (Kind::Bytes, None, ""),
+            Input::Stream(_) => (Kind::File, None, ""),
+            Input::Directory(path) => {
+                let suffix = if sending.zstd { ".tar.zst" } else { ".tar" };
+                (Kind::Archive { zstd: sending.zstd }, archive::size_bytes(path).ok(), suffix)
+            }
+        };
+        if sending.zstd && !matches!(kind, Kind::Archive { .. }) {
+            let why = "--zstd is for directories; compress it before, or leave it out";
+            return Err(Failure::new(Exit::Usage, why));
+        }
+        let own_name = own_name
+            .or_else(|| matches!(kind, Kind::Archive { .. }).then(|| "files".to_owned()))
+            .map(|name| name + suffix);
+        let name = sending.name.clone().or(own_name);
+        let content_type = match (&sending.content_type, kind) {
+            (Some(given), _) => given.clone(),
+            (None, Kind::Archive { zstd: false }) => "application/x-tar".into(),
+            (None, Kind::Archive { zstd: true }) => "application/zstd".into(),
+            (None, Kind::File | Kind::Bytes) => super::common::media_type(name.as_deref()),
+        };
+        let framing = match (input, known_bytes) {
+            // A digest computed on the way can only come behind the last chunk.
+            (Input::File(..), Some(bytes)) if !sending.digest => Framing::Length(bytes),
+            (Input::File(..) | Input::Directory(_) | Input::Stream(_), _) => Framing::Chunked,
+        };
+        // Compressed, it is not as long as its files.
+        let told_bytes = known_bytes.filter(|_| !sending.zstd);
+        let name_for_all = name.or_else(|| told_bytes.map(|_| "data".to_owned()));
+        Ok(Self {
+            kind,
+            framing,
+            disposition: name_for_all.and_then(|name| attachment_named(&name, told_bytes)),
+            content_type,
+            expected_bytes: told_bytes,
+        })
+    }
+
+    fn fields(&self, digest: bool) -> Vec<(&'static str, String)> {
+        let mut fields = vec![("Content-Type", self.content_type.clone())];
+        fields.extend(self.disposition.clone().map(|value| ("Content-Disposition", value)));
+        if digest {
+            fields.push(("Trailer", "Repr-Digest".into()));
+        }
+        fields
+    }
+}

@@ -1,0 +1,113 @@
+//! What the other side must run, told as soon as there is a stream.
+
+use crate::client::Url;
+use crate::client::commands::telling::Teller;
+use crate::client::relay::Stream;
+use qrcode::QrCode;
+use qrcode::render::unicode::Dense1x2;
+use serde_json::json;
+use std::net::IpAddr;
+use std::time::Duration;
+
+/// What the other side will get.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// A file with a name.
+    File,
+    /// A directory, as an archive.
+    Archive {
+        /// Whether it is compressed.
+        zstd: bool,
+    },
+    /// Bytes without a name.
+    Bytes,
+}
+
+/// Tells the other side's commands; with `qr` the URL as a QR code, too.
+pub(super) fn tell(
+    teller: &Teller,
+    stream: &Stream,
+    kind: Kind,
+    waits: Option<Duration>,
+    qr: bool,
+) {
+    let url = stream.url();
+    let [rdv, curl] = commands(&url, kind);
+    let within = waits.map_or(String::new(), |waits| format!(", within {}", rounded(waits)));
+    let mut text = format!("On the other side run one of these{within}:\n\n  {rdv}\n  {curl}\n");
+    if is_loopback(&url) {
+        text.push_str("\n(This relay is on this machine, and is not to be found from another.)\n");
+    }
+    if qr && let Ok(code) = QrCode::new(url.to_string()) {
+        text.push('\n');
+        text.push_str(&code.render::<Dense1x2>().build());
+        text.push('\n');
+    }
+    let event = json!({
+        "event": "created",
+        "stream": stream.id().to_string(),
+        "url": url.to_string(),
+        "receive": rdv,
+        "curl": curl,
+        "ttl_seconds": waits.map(|waits| waits.as_secs()),
+    });
+    teller.say(&text, &event);
+}
+
+fn commands(url: &Url, kind: Kind) -> [String; 2] {
+    match kind {
+        Kind::File => [format!("rdv receive {url}"), format!("curl -fOJ {url}")],
+        Kind::Archive { zstd: false } => {
+            [format!("rdv receive --extract {url}"), format!("curl -f {url} | tar x")]
+        }
+        Kind::Archive { zstd: true } => {
+            [format!("rdv receive --extract {url}"), format!("curl -f {url} | tar x --zstd")]
+        }
+        Kind::Bytes => [format!("rdv pipe receive {url}"), format!("curl -fN {url}")],
+    }
+}
+
+fn rounded(time: Duration) -> String {
+    match time.as_secs() {
+        seconds @ 0..120 => format!("{seconds} s"),
+        seconds @ 120..7200 => format!("{} min", seconds / 60),
+        seconds => format!("{} h", seconds / 3600),
+    }
+}
+
+fn is_loopback(url: &Url) -> bool {
+    let address: Option<IpAddr> = url.host.parse().ok();
+    url.host == "localhost" || address.is_some_and(|address| address.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_commands_fit_what_comes() {
+        let url: Url = "https://relay.example/stream/7".parse().unwrap();
+        for (kind, rdv, curl) in [
+            (Kind::File, "rdv receive ", "curl -fOJ "),
+            (Kind::Archive { zstd: false }, "rdv receive --extract ", "| tar x"),
+            (Kind::Archive { zstd: true }, "rdv receive --extract ", "--zstd"),
+            (Kind::Bytes, "rdv pipe receive ", "curl -fN "),
+        ] {
+            let said = commands(&url, kind);
+            assert!(said[0].contains(rdv) && said[1].contains(curl), "{said:?}");
+            assert!(said.iter().all(|command| command.contains("https://relay.example/stream/7")));
+        }
+    }
+
+    #[test]
+    fn times_are_told_as_people_do() {
+        for (seconds, text) in [(60, "60 s"), (600, "10 min"), (7200, "2 h")] {
+            assert_eq!(rounded(Duration::from_secs(seconds)), text);
+        }
+        for (url, loopback) in
+            [("http://127.0.0.9", true), ("http://[::1]:7", true), ("http://h", false)]
+        {
+            assert_eq!(is_loopback(&url.parse().unwrap()), loopback, "{url}");
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! The file of preferences: what a person does not want to type each time.
+
+use super::exit::{Exit, Failure};
+use std::ffi::OsString;
+use std::io;
+use std::path::{Path, PathBuf};
+use toml::de::DeTable;
+
+/// What the file says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Preferences {
+    /// `relay = "https://relay.example"`.
+    pub relay: Option<String>,
+    /// `cacert = "/path/to/authorities.pem"`.
+    pub cacert: Option<PathBuf>,
+}
+
+impl Preferences {
+    /// Reads the file that `RDV_CLIENT_CONFIG` names, which must be there; else
+    /// `$XDG_CONFIG_HOME/rdv/client.toml` (`~/.config/rdv/client.toml`), else
+    /// `/etc/rdv/client.toml`, if there is one.
+    ///
+    /// # Errors
+    /// It cannot be read, or says what nobody understands.
+    pub fn read() -> Result<Self, Failure> {
+        let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+        if let Some(path) = variable("RDV_CLIENT_CONFIG") {
+            return Self::of_file(Path::new(&path))?.ok_or_else(|| {
+                wrong(Path::new(&path), "there is no such file, and RDV_CLIENT_CONFIG names it")
+            });
+        }
+        for path in usual_places(variable) {
+            if let Some(preferences) = Self::of_file(&path)? {
+                return Ok(preferences);
+            }
+        }
+        Ok(Self::default())
+    }
+
+    fn of_file(path: &Path) -> Result<Option<Self>, Failure> {
+        match std::fs::read_to_string(path) {
+            Ok(text) => Self::parse(&text).map(Some).map_err(|why| wrong(path, &why)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(wrong(path, &error.to_string())),
+        }
+    }
+
+    fn parse(text: &str) -> Result<Self, String> {
+        let table = DeTable::parse(text).map_err(|error| error.message().to_owned())?;
+        let mut preferences = Self::default();
+        for (key, value) in table.get_ref() {
+            let key = key.get_ref();
+            let Some(value) = value.get_ref().as_str() else {
+                return Err(format!("the value of {key} must be a string in quotes"));
+            };
+            match key.as_ref() {
+                "relay" => preferences.relay = Some(value.into()),
+                "cacert" => preferences.cacert = Some(value.into()),
+                _ => return Err(format!("{key} is no key; there are relay and cacert")),
+            }
+        }
+        Ok(preferences)
+    }
+}
+
+fn usual_places(variable: impl Fn(&str) -> Option<OsString>) -> Vec<PathBuf> {
+    let home = variable("HOME").map(|home| Path::new(&home).join(".config"));
+    let own = variable("XDG_CONFIG_HOME").map(PathBuf::from).or(home);
+    let own = own.map(|directory| directory.join("rdv/client.toml"));
+    own.into_iter().chain(["/etc/rdv/client.toml".into()]).collect()
+}
+
+fn wrong(path: &Path, why: &str) -> Failure {
+    Failure::new(Exit::Usage, format!("{}: {why}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_known_and_values_in_quotes() {
+        let read = Preferences::parse("relay = \"http://h\"\ncacert = \"/x\"\n").unwrap();
+        assert_eq!(read.relay.as_deref(), Some("http://h"));
+        assert_eq!(read.cacert, Some("/x".into()));
+        for (text, hint) in
+            [("relay = 7", "quotes"), ("rely = \"x\"", "there are relay"), ("relay", "expected")]
+        {
+            let error = Preferences::parse(text).unwrap_err();
+            assert!(error.contains(hint), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn the_own_file_comes_before_the_machines() {
+        let places = |variables: &[(&str, &str)]| {
+            usual_places(|name| {
+                variables.iter().find(|(there, _)| *there == name).map(|(_, value)| value.into())
+            })
+        };
+        let machine = PathBuf::from("/etc/rdv/client.toml");
+        assert_eq!(places(&[]), [PathBuf::from("/etc/rdv/client.toml")]);
+        assert_eq!(
+            places(&[("HOME", "/h")]),
+            [PathBuf::from("/h/.config/rdv/client.toml"), machine.clone()]
+        );
+        assert_eq!(
+            places(&[("HOME", "/h"), ("XDG_CONFIG_HOME", "/c")]),
+            [PathBuf::from("/c/rdv/client.toml"), machine]
+        );
+    }
+}

@@ -1,0 +1,134 @@
+//! `rdv status` and `rdv cancel`: asking about a stream, and ending it.
+
+use super::common::{AtRelay, Connecting, settled};
+use super::settings::Preferences;
+use super::telling::in_words;
+use super::{Exit, Failure};
+use crate::client::file_name::printable;
+use crate::client::relay::Stream;
+use clap::Args;
+use serde_json::Value;
+use std::io::{self, Write as _};
+
+/// The arguments of `rdv status`.
+#[derive(Args, Clone, Debug)]
+pub struct Status {
+    #[command(flatten)]
+    at: At,
+
+    /// Go on until the stream is over, with a line whenever something changes
+    #[arg(long, short)]
+    pub follow: bool,
+
+    /// Print the relay's JSON, one object a line
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// The arguments of `rdv cancel`.
+#[derive(Args, Clone, Debug)]
+pub struct Cancel {
+    #[command(flatten)]
+    at: At,
+}
+
+/// Which stream, and how to get there.
+#[derive(Args, Clone, Debug)]
+struct At {
+    /// The stream: its URL, or its identifier at the relay
+    #[arg(value_name = "URL|ID")]
+    place: String,
+    #[command(flatten)]
+    relay: AtRelay,
+    #[command(flatten)]
+    connecting: Connecting,
+}
+
+impl At {
+    fn stream(&self) -> Result<Stream, Failure> {
+        let preferences = Preferences::read()?;
+        let options = self.connecting.options(&preferences)?;
+        self.relay.stream(&self.place, options, &preferences)
+    }
+}
+
+impl Status {
+    /// Prints what the relay says of the stream.
+    pub fn run(&self) -> Exit {
+        ended(self.say())
+    }
+
+    fn say(&self) -> Result<(), Failure> {
+        let stream = self.at.stream()?;
+        if !self.follow {
+            return self.print(&settled(stream.status())?).map_err(unprinted);
+        }
+        let mut printed = Ok(());
+        settled(stream.follow(&mut |status| {
+            printed = self.print(status);
+            printed.is_ok()
+        }))?;
+        printed.map_err(unprinted)
+    }
+
+    fn print(&self, status: &Value) -> io::Result<()> {
+        let mut out = io::stdout().lock();
+        if self.json {
+            writeln!(out, "{status}")?;
+        } else {
+            writeln!(out, "{}", line(status))?;
+        }
+        out.flush()
+    }
+}
+
+impl Cancel {
+    /// Ends the stream.
+    pub fn run(&self) -> Exit {
+        ended(self.at.stream().and_then(|stream| settled(stream.cancel())))
+    }
+}
+
+fn ended(result: Result<(), Failure>) -> Exit {
+    match result {
+        Ok(()) => Exit::Complete,
+        Err(failure) => {
+            eprintln!("rdv: {}", failure.why);
+            failure.exit
+        }
+    }
+}
+
+fn unprinted(error: io::Error) -> Failure {
+    Failure::local("writing to standard output", error)
+}
+
+/// A status object for people.
+fn line(status: &Value) -> String {
+    let text = |value: &Value| value.as_str().map(printable).unwrap_or_default();
+    let mut line = format!("{}, {} bytes", text(&status["state"]), status["bytes_transferred"]);
+    if let Some(side) = status["bottleneck"]["side"].as_str() {
+        line = format!("{line}; {}", in_words(side));
+    }
+    if status["error"].is_object() {
+        let (name, message) = (text(&status["error"]["name"]), text(&status["error"]["message"]));
+        line = format!("{line}; {message} ({name})");
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_line_says_what_matters() {
+        let status = json!({ "state": "STREAMING", "bytes_transferred": 7,
+            "bottleneck": { "side": "source" } });
+        assert_eq!(line(&status), "STREAMING, 7 bytes; the sender is the slow one");
+        let status = json!({ "state": "CLIENT_ERROR", "bytes_transferred": 0,
+            "error": { "name": "X", "message": "\u{1b}[2J" } });
+        assert_eq!(line(&status), "CLIENT_ERROR, 0 bytes; \\u{1b}[2J (X)");
+    }
+}

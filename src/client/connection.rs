@@ -1,0 +1,179 @@
+//! One connection with one request on it, both directions at once: while a request is being sent,
+//! an answer that comes early is noticed, and nobody waits for room that will never be there.
+
+use super::wire::{Until, Wire};
+use super::{Error, Response};
+use crate::http::answer::{AnswerError, AnswerHead};
+use crate::splice::copy::{Read, Write};
+use std::io;
+use std::time::Duration;
+
+/// How much is read at once while a head is awaited.
+const READ_BYTES: usize = 16 << 10;
+
+/// How sending went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub(super) enum Sent {
+    /// All of it is with the kernel.
+    All,
+    /// The answer came, or the connection ended; nothing more should be sent.
+    Stopped,
+}
+
+/// A connection and what came on it that nobody has read yet.
+#[derive(Debug)]
+pub(super) struct Connection {
+    wire: Wire,
+    inbox: Vec<u8>,
+    stall_timeout: Duration,
+    /// Whether the server said that it wants the body.
+    continued: bool,
+    /// The final head, once it is there.
+    head: Option<AnswerHead>,
+    /// Whether nothing more will come.
+    ended: bool,
+}
+
+impl Connection {
+    pub(super) fn new(wire: Wire, stall_timeout: Duration) -> Self {
+        Self { wire, inbox: Vec::new(), stall_timeout, continued: false, head: None, ended: false }
+    }
+
+    pub(super) fn wire(&self) -> &Wire {
+        &self.wire
+    }
+
+    pub(super) fn be_patient(&mut self, stall_timeout: Duration) {
+        self.stall_timeout = stall_timeout;
+    }
+
+    /// Waits as long as the other side may be silent. Whether the descriptor that was named, or the
+    /// connection if none was, is ready.
+    ///
+    /// # Errors
+    /// [`Error::Network`] when that is over.
+    pub(super) fn wait(&self, until: Until<'_>) -> Result<bool, Error> {
+        self.wire.wait(until, self.stall_timeout).map_err(|error| {
+            let stalled = error.kind() == io::ErrorKind::TimedOut;
+            let doing = if stalled {
+                format!("nothing moved for {} s", self.stall_timeout.as_secs())
+            } else {
+                "waiting for the server".into()
+            };
+            Error::network(doing, error)
+        })
+    }
+
+    /// Sends all of these bytes; with `more` they may wait for those that follow at once.
+    pub(super) fn send(&mut self, mut bytes: &[u8], more: bool) -> Result<Sent, Error> {
+        while !bytes.is_empty() {
+            match self.wire.write(bytes, more) {
+                Ok(Write::Moved(count)) => bytes = &bytes[count..],
+                Ok(Write::Blocked) => {
+                    if self.wait_for_room()? == Sent::Stopped {
+                        return Ok(Sent::Stopped);
+                    }
+                }
+                Err(error) => return self.cut_off(error),
+            }
+        }
+        Ok(Sent::All)
+    }
+
+    /// Waits for room to send; the answer may come instead.
+    pub(super) fn wait_for_room(&mut self) -> Result<Sent, Error> {
+        self.wait(Until::Writable)?;
+        self.listen()
+    }
+
+    /// What a failed attempt to send means: often the answer is there, and says why.
+    pub(super) fn cut_off(&mut self, error: impl Into<io::Error>) -> Result<Sent, Error> {
+        match self.listen() {
+            Ok(Sent::Stopped) if self.head.is_some() => Ok(Sent::Stopped),
+            Ok(_) | Err(_) => Err(Error::network("sending the request", error)),
+        }
+    }
+
+    /// Takes in what came, without waiting.
+    pub(super) fn listen(&mut self) -> Result<Sent, Error> {
+        while self.head.is_none() && !self.ended {
+            let mut buffer = [0; READ_BYTES];
+            match self.wire.read(&mut buffer) {
+                Ok(Read::Moved(count)) => {
+                    self.inbox.extend_from_slice(&buffer[..count]);
+                    self.read_heads()?;
+                }
+                Ok(Read::Eof) => self.ended = true,
+                Ok(Read::Blocked) => return Ok(Sent::All),
+                Err(error) => return Err(Error::network("reading the answer", error)),
+            }
+        }
+        Ok(Sent::Stopped)
+    }
+
+    /// Waits until the server wants the body, or answers instead.
+    pub(super) fn await_continue(&mut self) -> Result<Sent, Error> {
+        while !self.continued {
+            if self.listen()? == Sent::Stopped {
+                return Ok(Sent::Stopped);
+            }
+            if !self.continued {
+                self.wait(Until::Readable)?;
+            }
+        }
+        Ok(Sent::All)
+    }
+
+    /// Waits for the answer.
+    ///
+    /// # Errors
+    /// [`Error::Network`] if the connection ends before it.
+    pub(super) fn answer(mut self) -> Result<Response, Error> {
+        while !self.wire.flush().map_err(|error| Error::network("sending the request", error))? {
+            self.wait(Until::Writable)?;
+        }
+        while self.listen()? == Sent::All {
+            self.wait(Until::Readable)?;
+        }
+        match self.head.take() {
+            Some(head) => Response::new(head, self),
+            None if self.inbox.is_empty() => Err(Error::network(
+                "the server closed the connection without an answer",
+                io::ErrorKind::UnexpectedEof,
+            )),
+            None => Err(Error::Answer(AnswerError::NotHttp)),
+        }
+    }
+
+    /// What came behind the head, to be read before anything else.
+    pub(super) fn take_inbox(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.inbox)
+    }
+
+    /// Reads into `buffer`, which is not empty, waiting for bytes; 0 at the end.
+    pub(super) fn receive(&mut self, buffer: &mut [u8]) -> Result<usize, Error> {
+        loop {
+            match self.wire.read(buffer) {
+                Ok(Read::Moved(count)) => return Ok(count),
+                Ok(Read::Eof) => return Ok(0),
+                Ok(Read::Blocked) => drop(self.wait(Until::Readable)?),
+                Err(error) => return Err(Error::network("reading the response", error)),
+            }
+        }
+    }
+
+    /// Takes heads off the inbox, up to the final one.
+    fn read_heads(&mut self) -> Result<(), Error> {
+        while self.head.is_none() {
+            let Some(head) = AnswerHead::parse(&self.inbox)? else { return Ok(()) };
+            self.inbox.drain(..head.len);
+            if head.is_interim() {
+                self.continued |= head.status == 100;
+            } else {
+                self.head = Some(head);
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,148 @@
+//! Making a connection: addresses, a proxy if there is one, TLS if the URL says so.
+
+use super::options::Options;
+use super::tls::Tls;
+use super::url::{Scheme, Url};
+use super::wire::Wire;
+use super::{Error, clock, wire};
+use crate::http::answer::AnswerHead;
+use crate::http::response::HeadWriter;
+use crate::splice::copy::{self, Read};
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use nix::poll::{PollFd, PollFlags};
+use socket2::{SockRef, TcpKeepalive};
+use std::io;
+use std::net::{TcpStream, ToSocketAddrs as _};
+use std::os::fd::AsFd as _;
+use std::time::{Duration, Instant};
+
+/// A silent path is found out after this long, and three more probes 10 s apart.
+const KEEP_ALIVE_AFTER: Duration = Duration::from_secs(30);
+const KEEP_ALIVE_EVERY: Duration = Duration::from_secs(10);
+
+/// A connection, and how a request on it names its target.
+#[derive(Debug)]
+pub(super) struct Dialled {
+    pub(super) wire: Wire,
+    /// What stands in the request line: the path, or all of the URL for a proxy.
+    pub(super) target: String,
+    /// `Proxy-Authorization`, for a proxy that reads the request itself.
+    pub(super) proxy_authorization: Option<String>,
+}
+
+/// Connects to the server of this URL.
+///
+/// # Errors
+/// [`Error::Network`], or [`Error::Input`] for a proxy or a file of authorities that is unusable.
+pub(super) fn dial(url: &Url, options: &Options) -> Result<Dialled, Error> {
+    let Some(proxy) = options.proxies.for_url(url)? else {
+        let socket = connect(url, options)?;
+        let wire = secured(socket, url, options)?;
+        return Ok(Dialled { wire, target: url.target.clone(), proxy_authorization: None });
+    };
+    let authorization = proxy.credentials.as_deref().map(basic);
+    let socket = connect(&proxy, options)?;
+    match url.scheme {
+        Scheme::Http => Ok(Dialled {
+            wire: Wire::Plain(socket),
+            target: url.to_string(),
+            proxy_authorization: authorization,
+        }),
+        Scheme::Https => {
+            let socket = tunnel(socket, url, authorization.as_deref(), options)?;
+            let wire = secured(socket, url, options)?;
+            Ok(Dialled { wire, target: url.target.clone(), proxy_authorization: None })
+        }
+    }
+}
+
+/// The value of `Authorization` for `user:password` (RFC 7617).
+pub(super) fn basic(credentials: &str) -> String {
+    format!("Basic {}", BASE64_STANDARD.encode(credentials))
+}
+
+/// Tries the host's addresses in the resolver's order.
+fn connect(url: &Url, options: &Options) -> Result<TcpStream, Error> {
+    let place = url.host_and_port();
+    let addresses = (url.host.as_str(), url.port)
+        .to_socket_addrs()
+        .map_err(|error| Error::network(format!("looking up {}", url.host), error))?;
+    let mut last = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
+    for address in addresses {
+        match TcpStream::connect_timeout(&address, options.connect_timeout) {
+            Ok(socket) => {
+                prepare(&socket)
+                    .map_err(|error| Error::network(format!("connecting to {place}"), error))?;
+                return Ok(socket);
+            }
+            Err(error) => last = error,
+        }
+    }
+    Err(Error::network(format!("connecting to {place}"), last))
+}
+
+fn prepare(socket: &TcpStream) -> io::Result<()> {
+    socket.set_nonblocking(true)?;
+    socket.set_nodelay(true)?;
+    let keep_alive = TcpKeepalive::new()
+        .with_time(KEEP_ALIVE_AFTER)
+        .with_interval(KEEP_ALIVE_EVERY)
+        .with_retries(3);
+    SockRef::from(socket).set_tcp_keepalive(&keep_alive)
+}
+
+/// The connection with TLS on it, if the URL asks for it.
+fn secured(socket: TcpStream, url: &Url, options: &Options) -> Result<Wire, Error> {
+    if url.scheme == Scheme::Http {
+        return Ok(Wire::Plain(socket));
+    }
+    let mut tls = Box::new(Tls::new(socket, &url.host, options.authorities.as_deref())?);
+    let failed = |error| Error::network(format!("agreeing on TLS with {}", url.host), error);
+    let end = clock::now() + options.connect_timeout;
+    while !tls.handshake().map_err(failed)? {
+        wait_to_read(tls.socket(), end).map_err(failed)?;
+    }
+    Ok(Wire::Tls(tls))
+}
+
+fn wait_to_read(socket: &TcpStream, end: Instant) -> io::Result<()> {
+    let left = end.saturating_duration_since(clock::now());
+    wire::wait(&mut [PollFd::new(socket.as_fd(), PollFlags::POLLIN)], Some(left)).map(drop)
+}
+
+/// Asks a proxy for a tunnel to the URL's server (`CONNECT`, RFC 9110, section 9.3.6).
+fn tunnel(
+    socket: TcpStream,
+    url: &Url,
+    authorization: Option<&str>,
+    options: &Options,
+) -> Result<TcpStream, Error> {
+    let place = url.host_and_port();
+    let failed = |error| Error::network(format!("asking the proxy for a way to {place}"), error);
+    let mut request = Vec::new();
+    let mut head = HeadWriter::request(&mut request, "CONNECT", &place);
+    head = head.field("Host", place.as_bytes());
+    if let Some(authorization) = authorization {
+        head = head.field("Proxy-Authorization", authorization.as_bytes());
+    }
+    head.end();
+    copy::write(&socket, &request, false).map_err(|error| failed(error.into()))?;
+    let end = clock::now() + options.connect_timeout;
+    let mut received = Vec::new();
+    loop {
+        // Byte by byte: what follows the head is TLS's.
+        let mut byte = [0];
+        match copy::read(&socket, &mut byte).map_err(|error| failed(error.into()))? {
+            Read::Moved(_) => received.extend_from_slice(&byte),
+            Read::Eof => return Err(failed(io::ErrorKind::UnexpectedEof.into())),
+            Read::Blocked => wait_to_read(&socket, end).map_err(failed)?,
+        }
+        if let Some(head) = AnswerHead::parse(&received)? {
+            return match head.status {
+                200..=299 => Ok(socket),
+                status => Err(failed(io::Error::other(format!("it answered {status}")))),
+            };
+        }
+    }
+}

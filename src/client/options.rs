@@ -1,0 +1,114 @@
+//! How requests are made: times, header fields, whom to trust, and which proxy to use.
+
+use super::proxy::Proxies;
+use crate::http::fields::{is_field_value, is_token};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::Error;
+
+/// The fields that a client frames its message with; nobody else may set them.
+const RESERVED: [&str; 8] = [
+    "content-length",
+    "transfer-encoding",
+    "connection",
+    "host",
+    "te",
+    "trailer",
+    "upgrade",
+    "expect",
+];
+
+/// How requests are made. The default waits 10 s for a connection and 5 min for the next byte,
+/// trusts the system's authorities, and takes proxies from the environment.
+#[derive(Clone, Debug)]
+pub struct Options {
+    pub(crate) connect_timeout: Duration,
+    pub(crate) stall_timeout: Duration,
+    pub(crate) fields: Vec<(String, String)>,
+    pub(crate) authorities: Option<PathBuf>,
+    pub(crate) proxies: Proxies,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            connect_timeout: Duration::from_secs(10),
+            stall_timeout: Duration::from_mins(5),
+            fields: Vec::new(),
+            authorities: None,
+            proxies: Proxies::from_environment(),
+        }
+    }
+}
+
+impl Options {
+    /// Adds a field to the head of every request.
+    ///
+    /// # Errors
+    /// [`Error::Input`] if the name is no token of RFC 9110, the value holds anything but visible
+    /// ASCII, spaces and tabs, or the field is one that frames the message.
+    pub fn add_field(&mut self, name: &str, value: &str) -> Result<(), Error> {
+        if !is_token(name.as_bytes()) {
+            return Err(Error::Input(format!("'{name}' is no valid name of a header field")));
+        }
+        if !is_field_value(value.as_bytes()) {
+            let why = "only visible ASCII, spaces and tabs can be sent";
+            return Err(Error::Input(format!("the value of {name} is not valid: {why}")));
+        }
+        if RESERVED.contains(&name.to_ascii_lowercase().as_str()) {
+            return Err(Error::Input(format!("{name} is set by rdv itself; leave it out")));
+        }
+        self.fields.push((name.to_owned(), value.trim().to_owned()));
+        Ok(())
+    }
+
+    /// Whether a field of this name was added.
+    pub(crate) fn has_field(&self, name: &str) -> bool {
+        self.fields.iter().any(|(there, _)| there.eq_ignore_ascii_case(name))
+    }
+
+    /// Waits at most so long for a connection, for each address of the host.
+    pub fn set_connect_timeout(&mut self, timeout: Duration) {
+        self.connect_timeout = timeout;
+    }
+
+    /// Gives up when nothing moved in either direction for so long.
+    pub fn set_stall_timeout(&mut self, timeout: Duration) {
+        self.stall_timeout = timeout;
+    }
+
+    /// Trusts the certificate authorities in this PEM file, and no others.
+    pub fn trust_only(&mut self, authorities: impl Into<PathBuf>) {
+        self.authorities = Some(authorities.into());
+    }
+
+    /// Uses no proxy, whatever the environment says.
+    pub fn no_proxy(&mut self) {
+        self.proxies = Proxies::default();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_that_would_break_the_message_are_refused() {
+        let mut options = Options::default();
+        for (name, value, hint) in [
+            ("a b", "x", "valid name"),
+            ("", "x", "valid name"),
+            ("A", "x\r\nB: y", "visible ASCII"),
+            ("A", "ü", "visible ASCII"),
+            ("Content-Length", "3", "leave it out"),
+            ("HOST", "h", "leave it out"),
+        ] {
+            let error = options.add_field(name, value).unwrap_err().to_string();
+            assert!(error.contains(hint), "{name}: {error}");
+        }
+        options.add_field("X-A", " b ").unwrap();
+        assert_eq!(options.fields, [("X-A".to_owned(), "b".to_owned())]);
+        assert!(options.has_field("x-a"));
+    }
+}

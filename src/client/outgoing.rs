@@ -1,0 +1,341 @@
+//! A request on its way: head, then the body from wherever it is, framed by its length or in
+//! chunks (RFC 9112, section 7.1). What is cut short never looks whole: the last chunk is sent only
+//! by [`Outgoing::finish`], and a length that does not come true is an error.
+
+use super::connection::{Connection, Sent};
+use super::dial::{self, Dialled};
+use super::options::Options;
+use super::url::Url;
+use super::wire::{Until, Wire};
+use super::{Error, Response};
+use crate::http::framing::Framing;
+use crate::http::response::HeadWriter;
+use crate::splice::file::{self, Given};
+use crate::splice::pipe::{self, Drain, Fill, Pipe};
+use nix::errno::Errno;
+use std::fs::File;
+use std::io::{self, Read as _, Write as _};
+use std::os::fd::BorrowedFd;
+use std::time::Duration;
+
+/// How much of a file goes with one call, so that an early answer is noticed in between.
+const FILE_STEP_BYTES: u64 = 4 << 20;
+
+/// The pipe between a standard input and the socket; what an unprivileged user may ask for.
+const PIPE_BYTES: usize = 1 << 20;
+
+/// What is copied at once where the kernel cannot move bytes by itself.
+pub(super) const COPY_BYTES: usize = 256 << 10;
+
+/// The patience with a relay, which itself judges who of two sides stalls; a dead path to it is
+/// found by TCP's keep-alive.
+pub(super) const UNLIMITED: Duration = Duration::from_hours(24 * 365);
+
+/// Who is told how many body bytes went to the kernel.
+pub(super) type Progress = Box<dyn FnMut(u64) + Send>;
+
+/// One request, before it is sent.
+pub(super) struct Request<'r> {
+    pub(super) method: &'r str,
+    pub(super) url: &'r Url,
+    pub(super) framing: Framing,
+    /// Fields besides those of the options.
+    pub(super) fields: Vec<(&'r str, String)>,
+    /// Whether the body is held back until the server asks for it.
+    pub(super) expect_continue: bool,
+}
+
+/// A request whose head was sent.
+pub(super) struct Outgoing {
+    connection: Connection,
+    framing: Framing,
+    sent_bytes: u64,
+    progress: Progress,
+}
+
+impl Outgoing {
+    /// Connects and sends the head.
+    ///
+    /// # Errors
+    /// [`Error::Input`] or [`Error::Network`]; no byte of the body was sent.
+    pub(super) fn open(request: &Request<'_>, options: &Options) -> Result<Self, Error> {
+        let dialled = dial::dial(request.url, options)?;
+        let head = head(request, options, &dialled);
+        let mut connection = Connection::new(dialled.wire, options.stall_timeout);
+        // A server that refuses before it read the head has said so in its answer.
+        let _ = connection.send(&head, false)?;
+        Ok(Self { connection, framing: request.framing, sent_bytes: 0, progress: Box::new(|_| ()) })
+    }
+
+    /// Tells how many body bytes each step sent.
+    pub(super) fn report_to(&mut self, progress: Progress) {
+        self.progress = progress;
+    }
+
+    /// From now on, waits so long for the next thing to happen.
+    pub(super) fn be_patient(&mut self, stall_timeout: Duration) {
+        self.connection.be_patient(stall_timeout);
+    }
+
+    /// How many bytes of the body were sent, or begun to be.
+    pub(super) fn sent_bytes(&self) -> u64 {
+        self.sent_bytes
+    }
+
+    /// Waits until the server asks for the body, or answers instead.
+    pub(super) fn await_continue(&mut self) -> Result<Sent, Error> {
+        self.connection.await_continue()
+    }
+
+    /// Sends bytes of the body.
+    pub(super) fn bytes(&mut self, bytes: &[u8]) -> Result<Sent, Error> {
+        if bytes.is_empty() {
+            return Ok(Sent::All);
+        }
+        if self.begin(bytes.len() as u64)? == Sent::Stopped {
+            return Ok(Sent::Stopped);
+        }
+        let sent = self.connection.send(bytes, false)?;
+        (self.progress)(bytes.len() as u64);
+        // A server that reads on may have answered all the same.
+        if sent == Sent::Stopped { Ok(sent) } else { self.connection.listen() }
+    }
+
+    /// Sends exactly so many bytes of a file, from where it stands.
+    ///
+    /// # Errors
+    /// [`Error::Size`] if the file has fewer.
+    pub(super) fn file(&mut self, file: &mut File, bytes: u64) -> Result<Sent, Error> {
+        if bytes == 0 {
+            return Ok(Sent::All);
+        }
+        if self.begin(bytes)? == Sent::Stopped {
+            return Ok(Sent::Stopped);
+        }
+        let mut left = bytes;
+        while left > 0 {
+            if self.connection.listen()? == Sent::Stopped {
+                return Ok(Sent::Stopped);
+            }
+            let step = match self.connection.wire() {
+                Wire::Plain(socket) => {
+                    let most = usize::try_from(left.min(FILE_STEP_BYTES)).unwrap_or(usize::MAX);
+                    file::give(file, socket, most)
+                }
+                Wire::Tls(_) => Err(Errno::EINVAL),
+            };
+            match step {
+                Ok(Given::Moved(count)) => {
+                    left -= count as u64;
+                    (self.progress)(count as u64);
+                }
+                Ok(Given::Blocked) => {
+                    if self.connection.wait_for_room()? == Sent::Stopped {
+                        return Ok(Sent::Stopped);
+                    }
+                }
+                Ok(Given::Eof) => return Err(shrunk(bytes, left)),
+                Err(Errno::EINVAL | Errno::ENOSYS) => return self.copy_file(file, bytes, left),
+                Err(Errno::EIO) => return Err(Error::local("reading the file", Errno::EIO)),
+                Err(error) => return self.connection.cut_off(error),
+            }
+        }
+        Ok(Sent::All)
+    }
+
+    fn copy_file(&mut self, file: &mut File, bytes: u64, mut left: u64) -> Result<Sent, Error> {
+        let mut buffer = vec![0; COPY_BYTES];
+        while left > 0 {
+            let most = buffer.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+            let count = read(file, &mut buffer[..most])?;
+            if count == 0 {
+                return Err(shrunk(bytes, left));
+            }
+            if self.connection.send(&buffer[..count], false)? == Sent::Stopped {
+                return Ok(Sent::Stopped);
+            }
+            left -= count as u64;
+            (self.progress)(count as u64);
+            if self.connection.listen()? == Sent::Stopped {
+                return Ok(Sent::Stopped);
+            }
+        }
+        Ok(Sent::All)
+    }
+
+    /// Sends all that a descriptor (a pipe, a terminal, a socket) gives until its end. The wait for
+    /// it has no limit: it may be a person.
+    pub(super) fn descriptor(&mut self, input: BorrowedFd<'_>) -> Result<Sent, Error> {
+        let splices = matches!(self.connection.wire(), Wire::Plain(_));
+        // A larger pipe lets the program before it run on, and makes larger chunks.
+        let is_pipe = pipe::enlarge(input, PIPE_BYTES);
+        match Pipe::open(PIPE_BYTES) {
+            Ok(pipe) if splices && is_pipe => self.splice(input, &pipe),
+            Ok(_) | Err(_) => self.copy(input),
+        }
+    }
+
+    fn splice(&mut self, input: BorrowedFd<'_>, pipe: &Pipe) -> Result<Sent, Error> {
+        loop {
+            match pipe.fill(input, PIPE_BYTES) {
+                Ok(Fill::Eof) => return Ok(Sent::All),
+                Ok(Fill::Blocked) => {
+                    self.connection.wait(Until::Input(input))?;
+                    if self.connection.listen()? == Sent::Stopped {
+                        return Ok(Sent::Stopped);
+                    }
+                }
+                Ok(Fill::Moved(count)) => {
+                    if self.drain(pipe, count)? == Sent::Stopped {
+                        return Ok(Sent::Stopped);
+                    }
+                }
+                Err(error) => return Err(Error::local("reading the input", error)),
+            }
+        }
+    }
+
+    fn drain(&mut self, pipe: &Pipe, mut left: usize) -> Result<Sent, Error> {
+        if self.begin(left as u64)? == Sent::Stopped {
+            return Ok(Sent::Stopped);
+        }
+        while left > 0 {
+            match pipe.drain(self.connection.wire().socket(), left) {
+                Ok(Drain::Moved(count)) => {
+                    left -= count;
+                    (self.progress)(count as u64);
+                }
+                Ok(Drain::Blocked) => {
+                    if self.connection.wait_for_room()? == Sent::Stopped {
+                        return Ok(Sent::Stopped);
+                    }
+                }
+                Err(error) => return self.connection.cut_off(error),
+            }
+        }
+        self.connection.listen()
+    }
+
+    fn copy(&mut self, input: BorrowedFd<'_>) -> Result<Sent, Error> {
+        let mut buffer = vec![0; COPY_BYTES];
+        loop {
+            if !self.connection.wait(Until::Input(input))? {
+                if self.connection.listen()? == Sent::Stopped {
+                    return Ok(Sent::Stopped);
+                }
+                continue;
+            }
+            let count = nix::unistd::read(input, &mut buffer)
+                .map_err(|error| Error::local("reading the input", error))?;
+            if count == 0 {
+                return Ok(Sent::All);
+            }
+            if self.bytes(&buffer[..count])? == Sent::Stopped {
+                return Ok(Sent::Stopped);
+            }
+        }
+    }
+
+    /// Ends the body, with a trailer if it comes in chunks and there is one, and waits for the
+    /// answer.
+    ///
+    /// # Errors
+    /// [`Error::Size`] if the announced length did not come; the request is broken off.
+    pub(super) fn finish(mut self, trailer: Option<(&str, &str)>) -> Result<Response, Error> {
+        match self.framing {
+            Framing::Length(length) if length != self.sent_bytes => {
+                return Err(Error::Size { expected_bytes: length, found_bytes: self.sent_bytes });
+            }
+            Framing::Length(_) => {}
+            Framing::Chunked => {
+                let first = if self.sent_bytes == 0 { "" } else { "\r\n" };
+                let trailer =
+                    trailer.map_or(String::new(), |(name, value)| format!("{name}: {value}\r\n"));
+                let end = format!("{first}0\r\n{trailer}\r\n");
+                let _ = self.connection.send(end.as_bytes(), false)?;
+            }
+        }
+        self.connection.answer()
+    }
+
+    /// The answer that came before the end.
+    pub(super) fn answer(self) -> Result<Response, Error> {
+        self.connection.answer()
+    }
+
+    /// So many bytes of the body come next.
+    fn begin(&mut self, bytes: u64) -> Result<Sent, Error> {
+        match self.framing {
+            Framing::Length(length) => {
+                let found_bytes = self.sent_bytes.saturating_add(bytes);
+                if found_bytes > length {
+                    return Err(Error::Size { expected_bytes: length, found_bytes });
+                }
+                self.sent_bytes = found_bytes;
+                Ok(Sent::All)
+            }
+            Framing::Chunked => {
+                let mut prefix = [0; 24];
+                let mut rest = &mut prefix[..];
+                let first = if self.sent_bytes == 0 { "" } else { "\r\n" };
+                write!(rest, "{first}{bytes:x}\r\n")
+                    .map_err(|error| Error::local("framing a chunk", error))?;
+                let unused = rest.len();
+                self.sent_bytes = self.sent_bytes.saturating_add(bytes);
+                let used = prefix.len() - unused;
+                self.connection.send(&prefix[..used], true)
+            }
+        }
+    }
+}
+
+fn head(request: &Request<'_>, options: &Options, dialled: &Dialled) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut head = HeadWriter::request(&mut bytes, request.method, &dialled.target);
+    let authority = request.url.authority();
+    head = head.field("Host", authority.as_bytes());
+    for (name, value) in [("User-Agent", crate::client::USER_AGENT), ("Accept", "*/*")] {
+        if !options.has_field(name) {
+            head = head.field(name, value.as_bytes());
+        }
+    }
+    if let Some(credentials) = &request.url.credentials
+        && !options.has_field("Authorization")
+    {
+        head = head.field("Authorization", dial::basic(credentials).as_bytes());
+    }
+    if let Some(authorization) = &dialled.proxy_authorization {
+        head = head.field("Proxy-Authorization", authorization.as_bytes());
+    }
+    for (name, value) in &request.fields {
+        if !options.has_field(name) {
+            head = head.field(name, value.as_bytes());
+        }
+    }
+    for (name, value) in &options.fields {
+        head = head.field(name, value.as_bytes());
+    }
+    head = match request.framing {
+        Framing::Length(0) if matches!(request.method, "GET" | "HEAD" | "DELETE") => head,
+        Framing::Length(bytes) => head.content_length(bytes),
+        Framing::Chunked => head.chunked(),
+    };
+    if request.expect_continue {
+        head = head.field("Expect", b"100-continue");
+    }
+    head.field("Connection", b"close").end();
+    bytes
+}
+
+fn read(file: &mut File, buffer: &mut [u8]) -> Result<usize, Error> {
+    loop {
+        match file.read(buffer) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            result => return result.map_err(|error| Error::local("reading the file", error)),
+        }
+    }
+}
+
+fn shrunk(expected_bytes: u64, left_bytes: u64) -> Error {
+    Error::Size { expected_bytes, found_bytes: expected_bytes - left_bytes }
+}

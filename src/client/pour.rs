@@ -1,0 +1,155 @@
+//! A response's body into a file or a pipe, inside the kernel where that pays.
+
+mod room;
+
+use self::room::Room;
+use super::Error;
+use super::outgoing::COPY_BYTES;
+use super::response::Body;
+use super::wire::{Until, Wire};
+use crate::splice::pipe::{Drain, Fill, Pipe};
+use nix::errno::Errno;
+use std::io::{self, Write};
+use std::os::fd::BorrowedFd;
+
+/// A splice of fewer bytes costs more than copying them.
+const SPLICE_MIN_BYTES: u64 = 16 << 10;
+
+/// The pipe between the socket and the file.
+const PIPE_BYTES: usize = 1 << 20;
+
+/// Whether chunks of this size are worth being read apart from what frames them.
+pub(super) fn pays(chunk_bytes: Option<u64>) -> bool {
+    chunk_bytes.is_some_and(|bytes| bytes >= SPLICE_MIN_BYTES)
+}
+
+/// Hands the whole body to a writer, telling `progress` how many bytes each step brought.
+///
+/// # Errors
+/// [`Error::Local`] if the writer fails, else why the body is not whole.
+pub(super) fn into_writer(
+    body: &mut Body,
+    out: &mut dyn Write,
+    progress: &mut dyn FnMut(u64),
+) -> Result<(), Error> {
+    let mut buffer = vec![0; COPY_BYTES];
+    loop {
+        let count = io::Read::read(body, &mut buffer).map_err(real)?;
+        if count == 0 {
+            return out.flush().map_err(unwritten);
+        }
+        out.write_all(&buffer[..count]).map_err(unwritten)?;
+        progress(count as u64);
+    }
+}
+
+/// Hands the whole body to a descriptor, without copying it where the kernel can.
+///
+/// # Errors
+/// [`Error::Local`] if the descriptor takes no more, else why the body is not whole.
+pub(super) fn into_descriptor(
+    body: &mut Body,
+    out: BorrowedFd<'_>,
+    progress: &mut dyn FnMut(u64),
+) -> Result<(), Error> {
+    let mut room = Room::of(body, out);
+    let poured = pour(body, out, &mut |bytes| {
+        progress(bytes);
+        room.used(bytes)
+    });
+    room.give_back();
+    poured
+}
+
+fn pour(
+    body: &mut Body,
+    out: BorrowedFd<'_>,
+    moved: &mut dyn FnMut(u64) -> Result<(), Error>,
+) -> Result<(), Error> {
+    let plain = matches!(body.connection.wire(), Wire::Plain(_));
+    let mut pipe = Pipe::open(PIPE_BYTES).ok().filter(|_| plain);
+    loop {
+        while let Some(bytes) = body.buffered() {
+            write_all(out, bytes)?;
+            moved(bytes.len() as u64)?;
+        }
+        match (body.run_bytes(), &pipe) {
+            (None, _) => return Ok(()),
+            (Some(run), Some(through)) if run >= SPLICE_MIN_BYTES => {
+                let Some(count) = fill(body, through, run)? else { continue };
+                if !drain(body, through, out, count)? {
+                    copy_rest(through, out, count)?;
+                    pipe = None;
+                }
+                body.took(count);
+                moved(count as u64)?;
+            }
+            (Some(_), _) => body.fetch()?,
+        }
+    }
+}
+
+/// How many bytes are in the pipe now; `None` at the end of what ends with the connection.
+fn fill(body: &mut Body, pipe: &Pipe, run: u64) -> Result<Option<usize>, Error> {
+    let most = usize::try_from(run).unwrap_or(usize::MAX).min(PIPE_BYTES);
+    loop {
+        match pipe.fill(body.connection.wire().socket(), most) {
+            Ok(Fill::Moved(count)) => return Ok(Some(count)),
+            Ok(Fill::Blocked) => drop(body.connection.wait(Until::Readable)?),
+            Ok(Fill::Eof) => return body.ended().map(|()| None),
+            Err(error) => return Err(Error::network("reading the response", error)),
+        }
+    }
+}
+
+/// Whether all of the pipe's bytes went out; if not, none did, and it is no place for splice(2).
+fn drain(body: &Body, pipe: &Pipe, out: BorrowedFd<'_>, count: usize) -> Result<bool, Error> {
+    let mut left = count;
+    while left > 0 {
+        match pipe.drain(out, left) {
+            Ok(Drain::Moved(moved)) => left -= moved,
+            Ok(Drain::Blocked) => drop(body.connection.wait(Until::Output(out))?),
+            Err(Errno::EINVAL) if left == count => return Ok(false),
+            Err(error) => return Err(unwritten(error)),
+        }
+    }
+    Ok(true)
+}
+
+fn copy_rest(pipe: &Pipe, out: BorrowedFd<'_>, mut left: usize) -> Result<(), Error> {
+    let mut buffer = vec![0; COPY_BYTES];
+    while left > 0 {
+        let most = left.min(buffer.len());
+        let count = pipe.take(&mut buffer[..most]).map_err(unwritten)?;
+        write_all(out, &buffer[..count])?;
+        left -= count;
+    }
+    Ok(())
+}
+
+fn write_all(out: BorrowedFd<'_>, mut bytes: &[u8]) -> Result<(), Error> {
+    while !bytes.is_empty() {
+        match nix::unistd::write(out, bytes) {
+            Ok(count) => bytes = &bytes[count..],
+            Err(Errno::EINTR) => {}
+            Err(Errno::EAGAIN) => {
+                let out = nix::poll::PollFd::new(out, nix::poll::PollFlags::POLLOUT);
+                super::wire::wait(&mut [out], None).map_err(unwritten)?;
+            }
+            Err(error) => return Err(unwritten(error)),
+        }
+    }
+    Ok(())
+}
+
+fn unwritten(error: impl Into<io::Error>) -> Error {
+    Error::local("writing what came", error)
+}
+
+/// The error that came through a reader.
+pub(super) fn real(error: io::Error) -> Error {
+    match error.downcast::<Error>() {
+        Ok(error) => error,
+        Err(error) => Error::network("reading the response", error),
+    }
+}

@@ -1,0 +1,297 @@
+//! A relay as its clients know it: streams are created, asked about, followed and ended there.
+
+use super::connection::Sent;
+use super::outgoing::{Outgoing, Request};
+use super::url::{Url, segment};
+use super::{Error, Options, Response};
+use crate::http::framing::Framing;
+use crate::http::sse::Events;
+use serde_json::{Map, Value, json};
+use std::fmt;
+use std::io::Read as _;
+use std::time::Duration;
+use uuid::Uuid;
+
+/// What is read of an error's body or of a status object, at most.
+const ANSWER_MAX_BYTES: u64 = 1 << 20;
+
+/// How long the relay may take for an answer that needs nobody else.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A stream at a relay.
+#[derive(Clone, Debug)]
+pub struct Stream {
+    relay: Url,
+    id: Uuid,
+    options: Options,
+}
+
+/// What a new stream is to be like.
+#[derive(Clone, Debug, Default)]
+pub struct Wish {
+    /// How long it waits for both sides; else as long as the relay's do.
+    pub ttl: Option<Duration>,
+    /// Fields of the download's head.
+    pub download_headers: Map<String, Value>,
+}
+
+/// Why the relay, or another server, did not do it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// The status of its answer.
+    pub status: u16,
+    /// The error's name, if the answer has one.
+    pub name: String,
+    /// What the answer says.
+    pub message: String,
+}
+
+impl Refusal {
+    /// What an answer that is no success says.
+    pub fn of(response: Response) -> Self {
+        let status = response.status();
+        let reason = crate::http::response::reason(status).to_owned();
+        let (name, message) = match json_of(response) {
+            Ok(said) if said["message"].is_string() => {
+                let text = |member: &str| said[member].as_str().unwrap_or_default().to_owned();
+                (text("name"), text("message"))
+            }
+            Ok(_) | Err(_) => (String::new(), reason),
+        };
+        Self { status, name, message }
+    }
+
+    /// Whether the relay itself words it so, and not the other side by way of it. An answer
+    /// without a name comes from what stands before the relay.
+    pub(crate) fn is_of_the_relay(&self) -> bool {
+        const NAMES: [&str; 17] = [
+            "",
+            "AlreadyConnectedError",
+            "BadRequestError",
+            "BadRouteError",
+            "ContentTooLargeError",
+            "ExpectationFailedError",
+            "ForbiddenError",
+            "HeaderFieldsTooLargeError",
+            "HttpVersionNotSupportedError",
+            "InvalidBodyError",
+            "NotImplementedError",
+            "RequestTimeoutError",
+            "SessionNotFoundError",
+            "StoppingError",
+            "StreamStartedError",
+            "TooBusyError",
+            "UriTooLongError",
+        ];
+        NAMES.contains(&self.name.as_str())
+    }
+
+    /// Whether it may be otherwise a little later.
+    pub(crate) fn is_passing(&self) -> bool {
+        self.status == 503
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { status, name, message } = self;
+        match name.as_str() {
+            "" => write!(f, "the server answered {status} ({message})"),
+            _ => write!(f, "{message} ({status} {name})"),
+        }
+    }
+}
+
+/// What a request at a relay came to.
+pub type Answered<T> = Result<Result<T, Refusal>, Error>;
+
+impl Stream {
+    /// Creates a stream at this relay. With it comes how long it waits, if the relay says so.
+    ///
+    /// # Errors
+    /// [`Error::Network`] and the like; inside, the relay's refusal.
+    pub fn create(
+        relay: &Url,
+        options: &Options,
+        wish: &Wish,
+    ) -> Answered<(Self, Option<Duration>)> {
+        let mut body = Map::new();
+        if let Some(ttl) = wish.ttl {
+            body.insert("ttl_seconds".into(), ttl.as_secs().max(1).into());
+        }
+        if !wish.download_headers.is_empty() {
+            body.insert("download_headers".into(), wish.download_headers.clone().into());
+        }
+        let url = relay.below("stream");
+        let response = ask("POST", &url, options, &Value::Object(body).to_string())?;
+        if response.status() != 201 {
+            return Ok(Err(Refusal::of(response)));
+        }
+        let said = json_of(response)?;
+        let Some(id) = said["stream"].as_str().and_then(|id| id.parse().ok()) else {
+            return Err(Error::Answer(crate::http::answer::AnswerError::NotHttp));
+        };
+        let ttl = said["ttl_seconds"].as_u64().map(Duration::from_secs);
+        Ok(Ok((Self { relay: relay.clone(), id, options: options.clone() }, ttl)))
+    }
+
+    /// A stream that exists, by its identifier at this relay.
+    pub fn new(relay: Url, id: Uuid, options: Options) -> Self {
+        Self { relay, id, options }
+    }
+
+    /// The stream of a URL that ends in `/stream/ID`, with or without a file name behind it.
+    pub fn of_url(url: &Url, options: Options) -> Option<Self> {
+        let (base, rest) = url.path().rsplit_once("/stream/")?;
+        let id = rest.split('/').next()?.parse().ok()?;
+        Some(Self { relay: Url { target: format!("{base}/"), ..url.clone() }, id, options })
+    }
+
+    /// Its identifier.
+    pub fn id(&self) -> Uuid {
+        self.id
+    }
+
+    /// How requests about it are made.
+    pub(crate) fn options(&self) -> &Options {
+        &self.options
+    }
+
+    /// Where both sides meet.
+    pub fn url(&self) -> Url {
+        self.relay.below(&format!("stream/{}", self.id))
+    }
+
+    /// The same, with a file name.
+    pub fn url_named(&self, name: &str) -> Url {
+        self.relay.below(&format!("stream/{}/{}", self.id, segment(name)))
+    }
+
+    /// Its status object.
+    ///
+    /// # Errors
+    /// [`Error::Network`] and the like; inside, the relay's refusal.
+    pub fn status(&self) -> Answered<Value> {
+        let response = ask("GET", &self.part("status"), &self.options, "")?;
+        match success(response) {
+            Ok(response) => json_of(response).map(Ok),
+            Err(refusal) => Ok(Err(refusal)),
+        }
+    }
+
+    /// Ends it, whoever is there.
+    ///
+    /// # Errors
+    /// [`Error::Network`] and the like; inside, the relay's refusal.
+    pub fn cancel(&self) -> Answered<()> {
+        let response = ask("DELETE", &self.url(), &self.options, "")?;
+        Ok(success(response).map(drop))
+    }
+
+    /// Tells the other side why nothing will come of it.
+    ///
+    /// # Errors
+    /// [`Error::Network`] and the like; inside, the relay's refusal.
+    pub fn report(&self, name: &str, message: &str) -> Answered<()> {
+        let report = json!({ "http_status": 502, "name": name, "message": message });
+        let response = ask("POST", &self.part("error"), &self.options, &report.to_string())?;
+        Ok(success(response).map(drop))
+    }
+
+    /// Hands every status object to `each`, as soon as it changes, until the stream is over or
+    /// `each` has enough of it.
+    ///
+    /// # Errors
+    /// [`Error::Network`] and the like; inside, the relay's refusal.
+    pub fn follow(&self, each: &mut dyn FnMut(&Value) -> bool) -> Answered<()> {
+        let response = ask("GET", &self.part("events"), &self.options, "")?;
+        let mut response = match success(response) {
+            Ok(response) => response,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        let mut reader = Events::default();
+        let mut events = Vec::new();
+        let mut buffer = [0; 8 << 10];
+        loop {
+            let count = response.body().read(&mut buffer).map_err(super::pour::real)?;
+            if count == 0 {
+                return Ok(Ok(()));
+            }
+            reader.received(&buffer[..count], &mut events).map_err(|error| {
+                Error::network("reading events", std::io::Error::other(error.to_string()))
+            })?;
+            for event in events.drain(..) {
+                if !serde_json::from_str(&event).is_ok_and(|status| each(&status)) {
+                    return Ok(Ok(()));
+                }
+            }
+        }
+    }
+
+    fn part(&self, name: &str) -> Url {
+        self.relay.below(&format!("stream/{}/{name}", self.id))
+    }
+}
+
+/// One small request, and its answer.
+fn ask(method: &str, url: &Url, options: &Options, body: &str) -> Result<Response, Error> {
+    let mut options = options.clone();
+    options.set_stall_timeout(PATIENCE.max(options.connect_timeout));
+    let fields = match body {
+        "" => Vec::new(),
+        _ => vec![("Content-Type", "application/json".to_owned())],
+    };
+    let framing = Framing::Length(body.len() as u64);
+    let request = Request { method, url, framing, fields, expect_continue: false };
+    let mut outgoing = Outgoing::open(&request, &options)?;
+    match outgoing.bytes(body.as_bytes())? {
+        Sent::All => outgoing.finish(None),
+        Sent::Stopped => outgoing.answer(),
+    }
+}
+
+fn success(response: Response) -> Result<Response, Refusal> {
+    if response.is_success() { Ok(response) } else { Err(Refusal::of(response)) }
+}
+
+fn json_of(response: Response) -> Result<Value, Error> {
+    let mut text = Vec::new();
+    let mut body = response.into_body().take(ANSWER_MAX_BYTES);
+    body.read_to_end(&mut text).map_err(super::pour::real)?;
+    serde_json::from_slice(&text).map_err(|_| {
+        let why = "the answer is no JSON; is the URL that of a relay?";
+        Error::network("asking the relay", std::io::Error::other(why))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ID: &str = "721a34c7-5190-4dc7-b07b-330a8bc1662d";
+
+    #[test]
+    fn a_stream_is_found_in_its_url() {
+        for (url, found) in [
+            (format!("http://h/stream/{ID}"), Some(format!("http://h/stream/{ID}"))),
+            (format!("http://h/stream/{ID}/a.txt"), Some(format!("http://h/stream/{ID}"))),
+            (
+                format!("https://h/relay/stream/{ID}?x"),
+                Some(format!("https://h/relay/stream/{ID}")),
+            ),
+            ("http://h/stream/7".into(), None),
+            (format!("http://h/{ID}"), None),
+        ] {
+            let stream = Stream::of_url(&url.parse().unwrap(), Options::default());
+            assert_eq!(stream.map(|stream| stream.url().to_string()), found, "{url}");
+        }
+    }
+
+    #[test]
+    fn a_file_name_becomes_one_segment() {
+        let relay = "http://h".parse().unwrap();
+        let stream = Stream::new(relay, ID.parse().unwrap(), Options::default());
+        let url = stream.url_named("a b/c.txt").to_string();
+        assert_eq!(url, format!("http://h/stream/{ID}/a%20b%2Fc.txt"));
+    }
+}

@@ -1,0 +1,221 @@
+//! A response: status, header fields, and a body that is read as it comes.
+
+use super::connection::Connection;
+use super::{Error, pour};
+use crate::http::answer::{AnswerFraming, AnswerHead};
+use crate::http::body::BodyDecoder;
+use std::collections::VecDeque;
+use std::io::{self, Read};
+use std::ops::Range;
+
+/// How much framing and small chunks are read at once.
+const READ_BYTES: usize = 64 << 10;
+
+/// What a server answered.
+#[derive(Debug)]
+pub struct Response {
+    head: AnswerHead,
+    body: Body,
+}
+
+impl Response {
+    pub(super) fn new(head: AnswerHead, connection: Connection) -> Result<Self, Error> {
+        let body = Body::new(head.framing()?, connection);
+        Ok(Self { head, body })
+    }
+
+    /// The status code.
+    pub fn status(&self) -> u16 {
+        self.head.status
+    }
+
+    /// Whether the status says that it was done (RFC 9110, section 15.3).
+    pub fn is_success(&self) -> bool {
+        matches!(self.head.status, 200..=299)
+    }
+
+    /// The fields in the order of the wire, names as received.
+    pub fn fields(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        self.head.fields.iter().map(|(name, value)| (name.as_str(), value.as_slice()))
+    }
+
+    /// The value of the first field of this name, in any case.
+    pub fn field(&self, name: &str) -> Option<&[u8]> {
+        self.head.field(name)
+    }
+
+    /// The same as text, if it is that.
+    pub fn text(&self, name: &str) -> Option<&str> {
+        self.head.text(name)
+    }
+
+    /// The body.
+    pub fn body(&mut self) -> &mut Body {
+        &mut self.body
+    }
+
+    /// The body alone.
+    pub fn into_body(self) -> Body {
+        self.body
+    }
+}
+
+/// The body of a response, read as it comes. A read fails with `UnexpectedEof` where the body
+/// breaks off: what was read until then is not all.
+#[derive(Debug)]
+pub struct Body {
+    pub(super) connection: Connection,
+    pub(super) rest: Rest,
+    /// Bytes that were read, framing and all, up to the end of the last of `pieces`.
+    inbox: Vec<u8>,
+    /// Which of them are body.
+    pieces: VecDeque<Range<usize>>,
+    received_bytes: u64,
+}
+
+/// What is still to come.
+#[derive(Debug)]
+pub(super) enum Rest {
+    /// What the framing says.
+    Framed(BodyDecoder),
+    /// All there is until the connection ends.
+    UntilClose,
+    /// Nothing.
+    Over,
+}
+
+impl Body {
+    fn new(framing: AnswerFraming, mut connection: Connection) -> Self {
+        let rest = match framing {
+            AnswerFraming::Framed(framing) => Rest::Framed(BodyDecoder::new(framing)),
+            AnswerFraming::UntilClose => Rest::UntilClose,
+        };
+        let inbox = connection.take_inbox();
+        let mut body = Self { connection, rest, inbox, pieces: VecDeque::new(), received_bytes: 0 };
+        // A framing error is met again by whoever reads on.
+        let _ = body.sort();
+        body
+    }
+
+    /// How many bytes the body has in all, where that is known.
+    pub fn len_bytes(&self) -> Option<u64> {
+        let buffered: usize = self.pieces.iter().map(ExactSizeIterator::len).sum();
+        let to_come = match &self.rest {
+            Rest::Framed(decoder) => decoder.still_to_come()?,
+            Rest::UntilClose => return None,
+            Rest::Over => 0,
+        };
+        Some(self.received_bytes + buffered as u64 + to_come)
+    }
+
+    /// How many bytes of it were handed out.
+    pub fn received_bytes(&self) -> u64 {
+        self.received_bytes
+    }
+
+    /// The next bytes that are in user memory already; `None` when there are none.
+    pub(super) fn buffered(&mut self) -> Option<&[u8]> {
+        let piece = self.pieces.pop_front()?;
+        self.received_bytes += piece.len() as u64;
+        Some(&self.inbox[piece])
+    }
+
+    /// How many bytes come next on the connection with no framing between them; `None` once the
+    /// body is over. Bytes that are buffered come before.
+    pub(super) fn run_bytes(&self) -> Option<u64> {
+        match &self.rest {
+            Rest::Framed(decoder) if decoder.is_over() => None,
+            Rest::Framed(decoder) => Some(decoder.payload_left()),
+            Rest::UntilClose => Some(u64::MAX),
+            Rest::Over => None,
+        }
+    }
+
+    /// So many bytes of the run went another way.
+    pub(super) fn took(&mut self, count: usize) {
+        self.received_bytes += count as u64;
+        match &mut self.rest {
+            Rest::Framed(decoder) => decoder.took(count),
+            Rest::UntilClose | Rest::Over => {}
+        }
+    }
+
+    /// The connection ended.
+    pub(super) fn ended(&mut self) -> Result<(), Error> {
+        match &self.rest {
+            Rest::Framed(_) => Err(Error::Truncated { received_bytes: self.received_bytes }),
+            Rest::UntilClose | Rest::Over => {
+                self.rest = Rest::Over;
+                Ok(())
+            }
+        }
+    }
+
+    /// Reads more into the buffer; between big chunks only what frames them.
+    pub(super) fn fetch(&mut self) -> Result<(), Error> {
+        let wanted = match &self.rest {
+            Rest::Framed(decoder) if pour::pays(decoder.chunk_bytes()) => decoder.framing_hint(),
+            Rest::Framed(_) | Rest::UntilClose => READ_BYTES,
+            Rest::Over => return Ok(()),
+        };
+        self.inbox.resize(wanted, 0);
+        let count = self.connection.receive(&mut self.inbox)?;
+        self.inbox.truncate(count);
+        if count == 0 { self.ended() } else { self.sort() }
+    }
+
+    /// Tells body from framing in what was read.
+    fn sort(&mut self) -> Result<(), Error> {
+        debug_assert!(self.pieces.is_empty(), "what is buffered goes first");
+        match &mut self.rest {
+            Rest::Framed(decoder) => {
+                let mut pieces = Vec::new();
+                let result = decoder.received(&self.inbox, &mut pieces);
+                self.pieces.extend(pieces);
+                result.map(drop).map_err(|error| {
+                    let broken = io::Error::new(io::ErrorKind::InvalidData, error);
+                    Error::network("reading the response", broken)
+                })
+            }
+            Rest::UntilClose if self.inbox.is_empty() => Ok(()),
+            Rest::UntilClose => {
+                self.pieces.push_back(0..self.inbox.len());
+                Ok(())
+            }
+            Rest::Over => Ok(()),
+        }
+    }
+}
+
+impl Read for Body {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if buffer.is_empty() {
+            return Ok(0);
+        }
+        loop {
+            if let Some(piece) = self.pieces.front_mut() {
+                let count = buffer.len().min(piece.len());
+                buffer[..count].copy_from_slice(&self.inbox[piece.start..piece.start + count]);
+                piece.start += count;
+                if piece.start == piece.end {
+                    self.pieces.pop_front();
+                }
+                self.received_bytes += count as u64;
+                return Ok(count);
+            }
+            let Some(run) = self.run_bytes() else { return Ok(0) };
+            if run == 0 {
+                self.fetch()?;
+                continue;
+            }
+            let room = usize::try_from(run).unwrap_or(usize::MAX).min(buffer.len());
+            match self.connection.receive(&mut buffer[..room])? {
+                0 => self.ended()?,
+                count => {
+                    self.took(count);
+                    return Ok(count);
+                }
+            }
+        }
+    }
+}

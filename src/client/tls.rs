@@ -1,0 +1,155 @@
+//! TLS for `https`, on a socket that never blocks: what was not taken yet is told, not waited for.
+//! A connection that ends without `close_notify` is told apart from one that was ended (RFC 8446,
+//! section 6.1), or whoever can cut it could cut a body short.
+
+use super::Error;
+use crate::splice::copy::{Read, Write};
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, RootCertStore};
+use std::io::{self, Read as _, Write as _};
+use std::net::TcpStream;
+use std::path::Path;
+use std::sync::Arc;
+
+/// How many bytes may wait in user memory to be sent.
+const BUFFER_BYTES: usize = 256 << 10;
+
+/// One TLS session and its socket.
+#[derive(Debug)]
+pub(super) struct Tls {
+    session: ClientConnection,
+    socket: TcpStream,
+}
+
+impl Tls {
+    /// A session with `host`, which its certificate must name; nothing is sent yet.
+    ///
+    /// # Errors
+    /// [`Error::Input`] if the host or the file of authorities is unusable.
+    pub(super) fn new(
+        socket: TcpStream,
+        host: &str,
+        authorities: Option<&Path>,
+    ) -> Result<Self, Error> {
+        let name = ServerName::try_from(host.to_owned()).map_err(|_| {
+            Error::Input(format!("'{host}' is no name that a certificate can have"))
+        })?;
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map_err(unusable)?
+            .with_root_certificates(trusted(authorities)?)
+            .with_no_client_auth();
+        let mut session = ClientConnection::new(Arc::new(config), name).map_err(unusable)?;
+        session.set_buffer_limit(Some(BUFFER_BYTES));
+        Ok(Self { session, socket })
+    }
+
+    pub(super) fn socket(&self) -> &TcpStream {
+        &self.socket
+    }
+
+    /// Takes bytes to send; with `more` they may wait for those that follow.
+    pub(super) fn write(&mut self, bytes: &[u8], more: bool) -> io::Result<Write> {
+        loop {
+            let taken = self.session.writer().write(bytes)?;
+            if more && taken == bytes.len() {
+                return Ok(Write::Moved(taken));
+            }
+            let all_sent = self.flush()?;
+            match taken {
+                0 if bytes.is_empty() => return Ok(Write::Moved(0)),
+                0 if all_sent => {}
+                0 => return Ok(Write::Blocked),
+                taken => return Ok(Write::Moved(taken)),
+            }
+        }
+    }
+
+    /// Whether everything that was taken is with the kernel.
+    pub(super) fn flush(&mut self) -> io::Result<bool> {
+        while self.session.wants_write() {
+            match self.session.write_tls(&mut self.socket) {
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(true)
+    }
+
+    /// Reads into `buffer`, which is not empty, what has come.
+    pub(super) fn read(&mut self, buffer: &mut [u8]) -> io::Result<Read> {
+        loop {
+            match self.session.reader().read(buffer) {
+                Ok(0) => return Ok(Read::Eof),
+                Ok(count) => return Ok(Read::Moved(count)),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Err(error),
+            }
+            if self.receive()?.is_none() {
+                return Ok(Read::Blocked);
+            }
+        }
+    }
+
+    /// Whether the session is agreed on; goes on with that as far as it goes without waiting.
+    pub(super) fn handshake(&mut self) -> io::Result<bool> {
+        while self.session.is_handshaking() {
+            self.flush()?;
+            match self.receive()? {
+                None => return Ok(false),
+                Some(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Some(_) => {}
+            }
+        }
+        self.flush()
+    }
+
+    /// Takes in records; how many bytes of them (0: the end), or `None` if there are none now.
+    fn receive(&mut self) -> io::Result<Option<usize>> {
+        let count = match self.session.read_tls(&mut self.socket) {
+            Ok(count) => count,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        if let Err(error) = self.session.process_new_packets() {
+            // The alert that tells the server why is worth a try.
+            let _ = self.flush();
+            return Err(io::Error::new(io::ErrorKind::InvalidData, error));
+        }
+        self.flush()?;
+        Ok(Some(count))
+    }
+}
+
+fn unusable(error: impl std::error::Error + Send + Sync + 'static) -> Error {
+    Error::network("setting up TLS", io::Error::other(error))
+}
+
+/// The authorities of this file, or of the system.
+fn trusted(authorities: Option<&Path>) -> Result<RootCertStore, Error> {
+    let mut store = RootCertStore::empty();
+    let Some(path) = authorities else {
+        let found = rustls_native_certs::load_native_certs();
+        store.add_parsable_certificates(found.certs);
+        return if store.is_empty() {
+            let hint = "install ca-certificates, or name a file with --cacert";
+            Err(Error::Input(format!("the system trusts no certificate authority; {hint}")))
+        } else {
+            Ok(store)
+        };
+    };
+    let wrong = |why: String| Error::Input(format!("{}: {why}", path.display()));
+    let certificates =
+        CertificateDer::pem_file_iter(path).map_err(|error| wrong(error.to_string()))?;
+    for certificate in certificates {
+        let certificate = certificate.map_err(|error| wrong(error.to_string()))?;
+        store.add(certificate).map_err(|error| wrong(error.to_string()))?;
+    }
+    if store.is_empty() {
+        return Err(wrong("there is no certificate in it; give a PEM file".into()));
+    }
+    Ok(store)
+}

@@ -1,0 +1,339 @@
+//! Files to a server as `multipart/form-data` (RFC 7578), streamed: however large they are, a few
+//! hundred KiB of them are in memory.
+
+use super::connection::Sent;
+use super::outgoing::{COPY_BYTES, Outgoing, Request};
+use super::part::{Part, Source};
+use super::url::Url;
+use super::{Error, Options, Response};
+use crate::http::fields::is_token;
+use crate::http::framing::Framing;
+use crate::http::multipart::{self, Boundary, Form};
+use std::io::{self, Read};
+use std::sync::{Arc, Mutex};
+
+/// An upload to one URL; one after the other if need be.
+///
+/// ```
+/// use rdv::client::{Part, Upload};
+/// use std::io::Read as _;
+/// # use std::io::{BufRead as _, Write as _};
+/// # let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+/// # let url = format!("http://{}/files", listener.local_addr()?);
+/// # let server = std::thread::spawn(move || -> std::io::Result<String> {
+/// #     let (mut socket, _) = listener.accept()?;
+/// #     let mut reader = std::io::BufReader::new(socket.try_clone()?);
+/// #     let mut text = String::new();
+/// #     while !text.ends_with("--\r\n\r\n0\r\n\r\n") {
+/// #         reader.read_line(&mut text)?;
+/// #     }
+/// #     socket.write_all(b"HTTP/1.1 201 Created\r\nContent-Length: 5\r\n\r\nthere")?;
+/// #     Ok(text)
+/// # });
+/// let mut upload = Upload::new("POST", &url)?;
+/// upload.options().add_field("X-Batch", "7")?;
+/// upload.send_unclose(Part::from("a,b\n1,2\n".as_bytes()).file_name("a.csv"))?;
+/// upload.send_unclose(Part::path("Cargo.toml")?.field_name("manifest"))?;
+/// let mut response = upload.close()?;
+/// assert_eq!(response.status(), 201);
+/// let mut text = String::new();
+/// response.body().read_to_string(&mut text)?;
+/// assert_eq!(text, "there");
+/// # let sent = server.join().unwrap()?;
+/// # assert!(sent.contains("filename=\"a.csv\"") && sent.contains("name=\"manifest\""));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Upload {
+    method: String,
+    url: Url,
+    options: Options,
+    field_name: String,
+    file_name: String,
+    content_type: Option<String>,
+    size_bytes: Option<u64>,
+    progress: Shared,
+    request: State,
+}
+
+type Shared = Arc<Mutex<Box<dyn FnMut(u64) + Send>>>;
+
+/// Where the request stands.
+enum State {
+    /// None was begun.
+    None,
+    /// Its head was sent, and perhaps files.
+    Open(Box<Outgoing>, Form),
+    /// It was broken off.
+    Broken,
+}
+
+impl Upload {
+    /// An upload by this method, such as `POST`, to this URL.
+    ///
+    /// # Errors
+    /// [`Error::Input`] if the method is no token or the URL not one of `http` or `https`.
+    pub fn new(method: &str, url: &str) -> Result<Self, Error> {
+        if !is_token(method.as_bytes()) {
+            return Err(Error::Input(format!("'{method}' is no method of HTTP; use POST or PUT")));
+        }
+        Ok(Self {
+            method: method.to_owned(),
+            url: url.parse()?,
+            options: Options::default(),
+            field_name: "file".into(),
+            file_name: "data".into(),
+            content_type: None,
+            size_bytes: None,
+            progress: Arc::new(Mutex::new(Box::new(|_| ()))),
+            request: State::None,
+        })
+    }
+
+    /// Header fields, times, authorities and proxies, for requests that were not begun.
+    pub fn options(&mut self) -> &mut Options {
+        &mut self.options
+    }
+
+    /// The same, all at once.
+    #[must_use]
+    pub fn with_options(mut self, options: Options) -> Self {
+        self.options = options;
+        self
+    }
+
+    /// The name of the form's field, for files that name none; else `file`.
+    #[must_use]
+    pub fn field_name(mut self, name: impl Into<String>) -> Self {
+        self.field_name = name.into();
+        self
+    }
+
+    /// The file name, for files that have none; else `data`.
+    #[must_use]
+    pub fn file_name(mut self, name: impl Into<String>) -> Self {
+        self.file_name = name.into();
+        self
+    }
+
+    /// The media type, for files that name none; else `application/octet-stream`.
+    #[must_use]
+    pub fn content_type(mut self, content_type: impl Into<String>) -> Self {
+        self.content_type = Some(content_type.into());
+        self
+    }
+
+    /// How many bytes a file has that does not say so itself.
+    #[must_use]
+    pub fn expected_size(mut self, bytes: u64) -> Self {
+        self.size_bytes = Some(bytes);
+        self
+    }
+
+    /// Tells how many bytes each step sent, the form's own included.
+    #[must_use]
+    pub fn on_progress(mut self, progress: impl FnMut(u64) + Send + 'static) -> Self {
+        self.progress = Arc::new(Mutex::new(Box::new(progress)));
+        self
+    }
+
+    /// Sends a file as the last one of the request, ends the request, and returns the answer: as
+    /// soon as there is one, even if not all was sent.
+    ///
+    /// # Errors
+    /// All but [`Error::Answered`].
+    pub fn send<'r>(&mut self, file: impl Into<Part<'r>>) -> Result<Response, Error> {
+        self.send_all(vec![file.into()])
+    }
+
+    /// Sends files in one request, ends it, and returns the answer. Where all lengths are known, it
+    /// has a `Content-Length`.
+    ///
+    /// # Errors
+    /// All but [`Error::Answered`].
+    pub fn send_all(&mut self, files: Vec<Part<'_>>) -> Result<Response, Error> {
+        let files: Vec<_> = files.into_iter().map(|file| self.completed(file)).collect();
+        match self.send_each(files) {
+            Ok(()) => self.close(),
+            Err(Error::Answered(response)) => Ok(*response),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Sends a file and leaves the request open for others, on the same connection.
+    ///
+    /// # Errors
+    /// [`Error::Answered`] holds the answer if it came already; after any error the request is
+    /// over, and the next file begins another.
+    pub fn send_unclose<'r>(&mut self, file: impl Into<Part<'r>>) -> Result<(), Error> {
+        let file = self.completed(file.into());
+        let head = self.head_of(&file)?;
+        if !matches!(self.request, State::Open(..)) {
+            self.open(Framing::Chunked, boundary()?)?;
+        }
+        self.add(&head, file)
+    }
+
+    /// Ends the request and returns the answer. A request without files is an empty form.
+    ///
+    /// # Errors
+    /// [`Error::Input`] if the request was broken off before.
+    pub fn close(&mut self) -> Result<Response, Error> {
+        if matches!(self.request, State::None) {
+            self.open(Framing::Chunked, boundary()?)?;
+        }
+        match std::mem::replace(&mut self.request, State::None) {
+            State::Open(mut outgoing, form) => match outgoing.bytes(&form.close())? {
+                Sent::All => outgoing.finish(None),
+                Sent::Stopped => outgoing.answer(),
+            },
+            State::None | State::Broken => {
+                Err(Error::Input("the request was broken off; send the files again".into()))
+            }
+        }
+    }
+
+    fn send_each(&mut self, files: Vec<Part<'_>>) -> Result<(), Error> {
+        let mut heads = Vec::with_capacity(files.len());
+        let mut sizes = Vec::with_capacity(files.len());
+        for file in &files {
+            heads.push(self.head_of(file)?);
+            sizes.push(file.size_bytes);
+        }
+        if !matches!(self.request, State::Open(..)) {
+            let boundary = boundary()?;
+            let contents = heads.iter().cloned().zip(sizes);
+            let known: Option<Vec<_>> = contents.map(|(head, size)| Some((head, size?))).collect();
+            let length = known.and_then(|known| Form::length_bytes(&boundary, &known));
+            self.open(length.map_or(Framing::Chunked, Framing::Length), boundary)?;
+        }
+        heads.iter().zip(files).try_for_each(|(head, file)| self.add(head, file))
+    }
+
+    /// The file with what it leaves to the upload.
+    fn completed<'r>(&self, file: Part<'r>) -> Part<'r> {
+        Part {
+            field_name: file.field_name.or_else(|| Some(self.field_name.clone())),
+            file_name: file.file_name.or_else(|| Some(self.file_name.clone())),
+            content_type: file.content_type.or_else(|| self.content_type.clone()),
+            size_bytes: file.size_bytes.or(self.size_bytes),
+            ..file
+        }
+    }
+
+    fn head_of(&self, file: &Part<'_>) -> Result<multipart::Part, Error> {
+        let field_name = file.field_name.as_ref().unwrap_or(&self.field_name);
+        let file_name = file.file_name.as_ref().unwrap_or(&self.file_name);
+        multipart::Part::file(field_name, file_name, file.content_type.as_deref()).map_err(
+            |error| {
+                let given = file.content_type.as_deref().unwrap_or_default();
+                Error::Input(format!("{given:?} is {error}"))
+            },
+        )
+    }
+
+    fn open(&mut self, framing: Framing, boundary: Boundary) -> Result<(), Error> {
+        let request = Request {
+            method: &self.method,
+            url: &self.url,
+            framing,
+            fields: vec![("Content-Type", boundary.content_type())],
+            expect_continue: false,
+        };
+        let mut outgoing = Box::new(Outgoing::open(&request, &self.options)?);
+        let progress = Arc::clone(&self.progress);
+        outgoing.report_to(Box::new(move |bytes| {
+            if let Ok(mut progress) = progress.lock() {
+                progress(bytes);
+            }
+        }));
+        self.request = State::Open(outgoing, Form::new(boundary));
+        Ok(())
+    }
+
+    /// Sends one file; whatever goes wrong ends the request.
+    fn add(&mut self, head: &multipart::Part, file: Part<'_>) -> Result<(), Error> {
+        let State::Open(mut outgoing, mut form) =
+            std::mem::replace(&mut self.request, State::Broken)
+        else {
+            return Err(Error::Input("the request was broken off; send the files again".into()));
+        };
+        let mut sent = outgoing.bytes(&form.part(head))?;
+        if sent == Sent::All {
+            sent = send_content(&mut outgoing, file)?;
+        }
+        match sent {
+            Sent::All => {
+                self.request = State::Open(outgoing, form);
+                Ok(())
+            }
+            Sent::Stopped => {
+                self.request = State::None;
+                Err(Error::Answered(Box::new(outgoing.answer()?)))
+            }
+        }
+    }
+}
+
+impl std::fmt::Debug for Upload {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let request = match self.request {
+            State::None => "none",
+            State::Open(..) => "open",
+            State::Broken => "broken off",
+        };
+        f.debug_struct("Upload")
+            .field("method", &self.method)
+            .field("url", &self.url.to_string())
+            .field("request", &request)
+            .finish_non_exhaustive()
+    }
+}
+
+fn send_content(outgoing: &mut Outgoing, file: Part<'_>) -> Result<Sent, Error> {
+    match (file.source, file.size_bytes) {
+        (Source::File(mut file), Some(size)) => outgoing.file(&mut file, size),
+        (Source::File(file), None) => send_reader(outgoing, file, None),
+        (Source::Descriptor(input), None) => outgoing.descriptor(input),
+        (Source::Descriptor(input), Some(size)) => {
+            let input = input.try_clone_to_owned();
+            let input = input.map_err(|error| Error::local("reading the input", error))?;
+            send_reader(outgoing, std::fs::File::from(input), Some(size))
+        }
+        (Source::Reader(reader), size) => send_reader(outgoing, reader, size),
+    }
+}
+
+fn send_reader(
+    outgoing: &mut Outgoing,
+    mut reader: impl Read,
+    size_bytes: Option<u64>,
+) -> Result<Sent, Error> {
+    let mut buffer = vec![0; COPY_BYTES];
+    let mut found_bytes: u64 = 0;
+    loop {
+        let count = match reader.read(&mut buffer) {
+            Ok(count) => count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(Error::local("reading what is to be sent", error)),
+        };
+        found_bytes += count as u64;
+        let wrong = |expected_bytes| Error::Size { expected_bytes, found_bytes };
+        match size_bytes {
+            Some(size) if found_bytes > size || (count == 0 && found_bytes < size) => {
+                return Err(wrong(size));
+            }
+            Some(_) | None if count == 0 => return Ok(Sent::All),
+            Some(_) | None => {}
+        }
+        if outgoing.bytes(&buffer[..count])? == Sent::Stopped {
+            return Ok(Sent::Stopped);
+        }
+    }
+}
+
+fn boundary() -> Result<Boundary, Error> {
+    let mut random = [0; 16];
+    rustix::rand::getrandom(&mut random[..], rustix::rand::GetRandomFlags::empty())
+        .map_err(|error| Error::local("drawing a random boundary", error))?;
+    Ok(Boundary::from_random(random))
+}

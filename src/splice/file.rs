@@ -1,0 +1,72 @@
+//! From a file into a socket, inside the kernel.
+
+use super::uninterrupted;
+use nix::errno::Errno;
+use nix::sys::sendfile::sendfile;
+use std::os::fd::AsFd;
+
+/// What one call found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Given {
+    /// The socket took this many bytes (never 0) of the file.
+    Moved(usize),
+    /// The socket takes nothing now.
+    Blocked,
+    /// The file has nothing more.
+    Eof,
+}
+
+/// Gives up to `max_bytes` (at least 1) from where the file stands to a socket that does not block
+/// (sendfile(2)). The file moves on by what was taken.
+///
+/// # Errors
+/// What sendfile(2) says, `EAGAIN` and `EINTR` apart; `EINVAL` if this file cannot be sent so.
+pub fn give(file: &impl AsFd, socket: &impl AsFd, max_bytes: usize) -> Result<Given, Errno> {
+    debug_assert!(max_bytes > 0, "nothing asked for reads as the end");
+    match uninterrupted(|| sendfile(socket, file, None, max_bytes)) {
+        Ok(0) => Ok(Given::Eof),
+        Ok(count) => Ok(Given::Moved(count)),
+        Err(Errno::EAGAIN) => Ok(Given::Blocked),
+        Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{Read as _, Seek as _, Write as _};
+    use std::net::{TcpListener, TcpStream};
+
+    #[test]
+    fn a_file_goes_from_where_it_stands_to_its_end() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut near = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (far, _) = listener.accept().unwrap();
+        far.set_nonblocking(true).unwrap();
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(b"0123456789").unwrap();
+        file.seek(std::io::SeekFrom::Start(4)).unwrap();
+
+        assert_eq!(give(&file, &far, 3), Ok(Given::Moved(3)));
+        assert_eq!(give(&file, &far, 100), Ok(Given::Moved(3)));
+        assert_eq!(give(&file, &far, 100), Ok(Given::Eof));
+        let mut got = [0; 6];
+        near.read_exact(&mut got).unwrap();
+        assert_eq!(&got, b"456789");
+    }
+
+    #[test]
+    fn a_full_socket_is_told_apart_from_the_end() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let _near = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (far, _) = listener.accept().unwrap();
+        far.set_nonblocking(true).unwrap();
+        let file = tempfile::tempfile().unwrap();
+        file.set_len(1 << 30).unwrap();
+        let mut last = Ok(Given::Moved(1));
+        while matches!(last, Ok(Given::Moved(_))) {
+            last = give(&file, &far, 1 << 20);
+        }
+        assert_eq!(last, Ok(Given::Blocked));
+    }
+}
