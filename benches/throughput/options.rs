@@ -58,6 +58,10 @@ pub(crate) enum Case {
     EverythingOn,
     /// 1,000 streams through a relay without privileges
     Unprivileged,
+    /// `rdv send` to `rdv receive`, beside curl
+    Clients,
+    /// Memory of the library's upload of 10 GiB
+    UploadMemory,
 }
 
 /// A relay that somebody else started.
@@ -95,9 +99,48 @@ pub(crate) enum Role {
     /// Uploads to the streams named on the standard input
     #[command(hide = true)]
     Source(Task),
+    /// Uploads a form in little memory
+    #[command(hide = true)]
+    Upload(Amount),
+    /// Takes one form and throws it away
+    #[command(hide = true)]
+    Discard,
     /// Downloads from them
     #[command(hide = true)]
     Sink(Task),
+}
+
+/// What an upload takes, and from where.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Amount {
+    /// Where the bytes come from
+    #[arg(long)]
+    pub(crate) from: Origin,
+    /// How many there are
+    #[arg(long)]
+    pub(crate) length: u64,
+}
+
+/// Where the bytes of an upload come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Origin {
+    /// A regular file
+    File,
+    /// A pipe
+    Pipe,
+    /// A reader in the process
+    Reader,
+}
+
+impl Origin {
+    /// As the command line spells it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::File => "file",
+            Self::Pipe => "pipe",
+            Self::Reader => "reader",
+        }
+    }
 }
 
 /// What a source or a sink has to do.

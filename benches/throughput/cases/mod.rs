@@ -1,11 +1,13 @@
 //! The cases, each with the figures it owes.
 
+mod clients;
 mod everything;
 mod parked;
 mod ping;
 mod small;
 mod transfers;
 mod trickle;
+mod upload_memory;
 
 use crate::Outcome;
 use crate::options::Case;
@@ -13,7 +15,7 @@ use crate::peers::{Bench, Relay};
 use crate::table::{self, Report};
 
 /// All of them, in the order in which they run.
-pub(crate) const ALL: [Case; 9] = [
+pub(crate) const ALL: [Case; 11] = [
     Case::OneStream,
     Case::HundredStreams,
     Case::Chunked,
@@ -23,6 +25,8 @@ pub(crate) const ALL: [Case; 9] = [
     Case::Parked,
     Case::EverythingOn,
     Case::Unprivileged,
+    Case::Clients,
+    Case::UploadMemory,
 ];
 
 /// Runs one; an error means that it could not go on.
@@ -37,6 +41,8 @@ pub(crate) fn run(case: Case, bench: &Bench, report: &mut Report) -> Outcome<()>
         Case::Parked => parked::run(bench, report)?,
         Case::EverythingOn => everything::run(bench, report)?,
         Case::Unprivileged => transfers::unprivileged(bench, report),
+        Case::Clients => clients::run(bench, report)?,
+        Case::UploadMemory => upload_memory::run(bench, report)?,
     }
     Ok(())
 }

@@ -5,6 +5,7 @@ pub(crate) mod mover;
 pub(crate) mod relay;
 pub(crate) mod sink;
 pub(crate) mod source;
+pub(crate) mod upload;
 
 use std::io::{self, BufRead};
 
@@ -23,6 +24,8 @@ pub(crate) fn play(role: &Role) -> Outcome<()> {
         Role::PlainSplice => relay::serve::<mover::Splice>(),
         Role::Copy => relay::serve::<mover::Copy>(),
         Role::Answers => answers::serve(),
+        Role::Upload(amount) => upload::run(amount.from, amount.length),
+        Role::Discard => upload::discard(),
         Role::Source(task) => source::run(task, &ids()?),
         Role::Sink(task) => sink::run(task, &ids()?),
     }

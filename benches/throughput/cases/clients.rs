@@ -1,0 +1,170 @@
+//! `rdv send` to `rdv receive`, beside curl doing the same: from a file to a file, both in memory.
+
+use std::fs::{self, File};
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use nix::sys::statvfs::statvfs;
+use nix::sys::wait::{Id, WaitPidFlag, waitid};
+use nix::unistd::Pid;
+
+use super::transfers::MIB;
+use super::{missing, started};
+use crate::measure::{GIB, cpu, median, now, since};
+use crate::peers::{Bench, Relay, installed};
+use crate::table::{self, Report};
+use crate::{Outcome, fault};
+
+/// A pair of clients.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Pair {
+    Rdv,
+    Curl,
+}
+
+/// What one transfer took.
+struct Sample {
+    seconds: f64,
+    send_cpu: f64,
+    receive_cpu: f64,
+}
+
+/// CPU of both ends and throughput, against those of curl.
+pub(crate) fn run(bench: &Bench, report: &mut Report) -> Outcome<()> {
+    let mut pairs = vec![Pair::Rdv];
+    match installed("curl") {
+        Some(_) => pairs.push(Pair::Curl),
+        None => missing("curl", "curl"),
+    }
+    let bytes = bench.size(4096, 8) * MIB;
+    let place = in_memory(bytes)?;
+    let source = place.path().join("source");
+    write_source(&source, bytes)?;
+    let Some(mut relay) =
+        bench.builds().first().and_then(|build| started(bench.rdv(build), report))
+    else {
+        return Ok(());
+    };
+    let mut samples: Vec<Vec<Sample>> = pairs.iter().map(|_| Vec::new()).collect();
+    for _ in 0..bench.runs() {
+        for (pair, samples) in pairs.iter().zip(&mut samples) {
+            let copy = place.path().join("copy");
+            samples.push(pair.transfer(&relay, &source, &copy)?);
+            relay.check_alive()?;
+            if bench.options.smoke && fs::read(&source)? != fs::read(&copy)? {
+                return Err(fault(format!("{}: what came is not what was sent", pair.name())));
+            }
+            fs::remove_file(&copy)?;
+        }
+    }
+    let gib = bytes as f64 / GIB;
+    let figures = |samples: &[Sample]| {
+        let middle = |figure: fn(&Sample) -> f64| median(samples.iter().map(figure));
+        [gib / middle(|s| s.seconds), middle(|s| s.send_cpu) / gib, middle(|s| s.receive_cpu) / gib]
+    };
+    let figures: Vec<[f64; 3]> = samples.iter().map(|samples| figures(samples)).collect();
+    let row = |(pair, [rate, send, receive]): (&Pair, &[f64; 3])| {
+        let cells = [format!("{rate:.2}"), format!("{send:.4}"), format!("{receive:.4}")];
+        std::iter::once(pair.name().to_owned()).chain(cells).collect()
+    };
+    let rows: Vec<Vec<String>> = pairs.iter().zip(&figures).map(row).collect();
+    let title = format!("clients, {} MiB from a file to a file on tmpfs", bytes / MIB);
+    table::print(&title, &["clients", "GiB/s", "sender CPU s/GiB", "receiver CPU s/GiB"], &rows);
+    if let [rdv, curl] = figures.as_slice() {
+        report.at_least("clients: throughput, rdv / curl", Some(rdv[0] / curl[0]), 1.0);
+        report.at_most("clients: CPU of the sender, rdv / curl", Some(rdv[1] / curl[1]), 0.6);
+        report.at_most("clients: CPU of the receiver, rdv / curl", Some(rdv[2] / curl[2]), 0.6);
+    }
+    Ok(())
+}
+
+impl Pair {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Rdv => "rdv send, rdv receive",
+            Self::Curl => "curl -T, curl -o",
+        }
+    }
+
+    fn transfer(self, relay: &Relay, source: &Path, copy: &Path) -> Outcome<Sample> {
+        let ids = relay.streams(1)?;
+        let id = ids.first().ok_or_else(|| fault("no stream"))?;
+        let url = format!("http://{}/stream/{id}", relay.address);
+        let program = env!("CARGO_BIN_EXE_rdv");
+        let (mut send, mut receive) = match self {
+            Self::Rdv => (Command::new(program), Command::new(program)),
+            Self::Curl => (Command::new("curl"), Command::new("curl")),
+        };
+        match self {
+            Self::Rdv => {
+                send.args(["send", "--quiet", "--stream", &url]).arg(source);
+                receive.args(["receive", "--quiet", &url, "-o"]).arg(copy);
+            }
+            Self::Curl => {
+                send.args(["-sSf", &url, "-T"]).arg(source);
+                receive.args(["-sSf", &url, "-o"]).arg(copy);
+            }
+        }
+        let begin = now();
+        let receive = start(&mut receive)?;
+        let send = start(&mut send)?;
+        let send_cpu = finished(send)?;
+        let receive_cpu = finished(receive)?;
+        let seconds = since(begin).as_secs_f64();
+        let [send_cpu, receive_cpu] = [send_cpu, receive_cpu].map(|time| time.as_secs_f64());
+        Ok(Sample { seconds, send_cpu, receive_cpu })
+    }
+}
+
+/// A directory in memory with room for the file twice, if there is one; else any.
+fn in_memory(bytes: u64) -> Outcome<tempfile::TempDir> {
+    let shared = Path::new("/dev/shm");
+    let free = statvfs(shared).map_or(0, |file_system| {
+        file_system.blocks_available().saturating_mul(file_system.fragment_size())
+    });
+    let place = if free > 2 * bytes + 1024 * MIB {
+        shared.to_owned()
+    } else {
+        table::note("/dev/shm has no room; the files are elsewhere, and the disk is measured too");
+        std::env::temp_dir()
+    };
+    Ok(tempfile::Builder::new().prefix("rdv-bench-").tempdir_in::<PathBuf>(place)?)
+}
+
+/// Blocks that differ, so that one that is lost or doubled shows.
+fn write_source(path: &Path, bytes: u64) -> Outcome<()> {
+    let mut file = File::create(path)?;
+    let mut block: Vec<u8> =
+        (0..MIB).map(|at| at.wrapping_mul(2_654_435_761).to_le_bytes()[2]).collect();
+    for number in 0..bytes / MIB {
+        block[..8].copy_from_slice(&number.to_le_bytes());
+        file.write_all(&block)?;
+    }
+    Ok(())
+}
+
+fn start(command: &mut Command) -> Outcome<Running> {
+    Ok(Running(command.stdin(Stdio::null()).stdout(Stdio::null()).spawn()?))
+}
+
+/// A client; killed, by its id, when dropped.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // Both fail only for a process that ended before.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Waits for a success; the CPU time it took, read before it is reaped.
+fn finished(mut running: Running) -> Outcome<Duration> {
+    let pid = Pid::from_raw(i32::try_from(running.0.id())?);
+    waitid(Id::Pid(pid), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT)?;
+    let time = cpu(pid)?;
+    let status = running.0.wait()?;
+    if status.success() { Ok(time) } else { Err(fault(format!("a client ended: {status}"))) }
+}

@@ -1,0 +1,55 @@
+//! The library's upload in little memory: 10 GiB by a process that may take 20 MiB of address space
+//! more than it began with.
+
+use std::env;
+use std::process::Command;
+use std::time::Duration;
+
+use crate::children::Worker;
+use crate::measure::{Deadline, GIB, median};
+use crate::options::Origin;
+use crate::peers::Bench;
+use crate::table::{self, Report};
+use crate::{Outcome, fault};
+
+const PATIENCE: Duration = Duration::from_mins(2);
+
+/// The most it may have in memory at once.
+const RESIDENT_MAX_MIB: f64 = 10.0;
+
+/// Peak memory and speed of `Upload::send`, from each kind of origin.
+pub(crate) fn run(bench: &Bench, report: &mut Report) -> Outcome<()> {
+    let bytes: u64 = bench.size(10 << 30, 64 << 20);
+    let mut rows = Vec::new();
+    for origin in [Origin::File, Origin::Pipe, Origin::Reader] {
+        let (mut peaks, mut rates) = (Vec::new(), Vec::new());
+        for _ in 0..bench.runs().min(3) {
+            let (peak, seconds) = upload(origin, bytes)?;
+            peaks.push(peak);
+            rates.push(bytes as f64 / GIB / seconds);
+        }
+        let peak = median(peaks);
+        let rate = median(rates);
+        rows.push(vec![origin.name().to_owned(), format!("{peak:.2}"), format!("{rate:.2}")]);
+        let what = format!("upload-memory, from {}: peak resident MiB", origin.name());
+        report.at_most(&what, Some(peak), RESIDENT_MAX_MIB);
+    }
+    let title =
+        format!("upload-memory, {:.2} GiB with 20 MiB more address space", bytes as f64 / GIB);
+    table::print(&title, &["from", "peak resident MiB", "GiB/s"], &rows);
+    Ok(())
+}
+
+/// MiB at most resident, and seconds.
+fn upload(origin: Origin, bytes: u64) -> Outcome<(f64, f64)> {
+    let mut command = Command::new(env::current_exe()?);
+    command.args(["upload", "--from", origin.name(), "--length", &bytes.to_string()]);
+    let worker = Worker::start("upload", &mut command, "")?;
+    let said = worker.finish(Deadline::after(PATIENCE))?;
+    let line = said.iter().find_map(|line| line.strip_prefix("uploaded "));
+    let mut figures = line.unwrap_or_default().split(' ').map(str::parse::<f64>);
+    match (figures.next(), figures.next()) {
+        (Some(Ok(peak)), Some(Ok(seconds))) => Ok((peak, seconds)),
+        _ => Err(fault(format!("upload: said {said:?}"))),
+    }
+}

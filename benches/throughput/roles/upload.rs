@@ -1,0 +1,139 @@
+//! A program that uploads with the library, in an address space that may hardly grow, to a server
+//! of its own that throws everything away.
+
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::fd::AsFd as _;
+use std::process::{Child, Command, Stdio};
+
+use nix::sys::resource::{Resource, setrlimit};
+use rdv::client::{Part, Upload};
+
+use super::say;
+use crate::children::Worker;
+use crate::measure::{Deadline, now, since};
+use crate::options::Origin;
+use crate::{Outcome, fault};
+
+/// What the address space may grow by.
+const GROWTH_BYTES: u64 = 20 << 20;
+
+/// Uploads so many bytes, and says how much memory that took at most, in MiB, and how long, in
+/// seconds.
+pub(crate) fn run(origin: Origin, bytes: u64) -> Outcome<()> {
+    let server = Server::start()?;
+    let url = format!("http://{}/", server.address);
+    let mut zeros = Zeros::start(origin, bytes)?;
+    let growth = kib("VmSize:")? * 1024 + GROWTH_BYTES;
+    setrlimit(Resource::RLIMIT_AS, growth, growth)?;
+    let begin = now();
+    let mut upload = Upload::new("POST", &url)?;
+    let response = match &mut zeros {
+        Zeros::File(file) => upload.send(Part::open_file(file.try_clone()?)?)?,
+        Zeros::Pipe(child) => {
+            let pipe = child.stdout.take().ok_or_else(|| fault("no pipe"))?;
+            upload.send(Part::descriptor(pipe.as_fd()))?
+        }
+        Zeros::Reader(bytes) => upload.send(io::repeat(0).take(*bytes))?,
+    };
+    let seconds = since(begin).as_secs_f64();
+    if response.status() != 200 {
+        return Err(fault(format!("the server answered {}", response.status())));
+    }
+    let peak = kib("VmHWM:")? as f64 / 1024.0;
+    say(&format!("uploaded {peak:.3} {seconds:.3}"));
+    zeros.end();
+    Ok(())
+}
+
+/// What is uploaded.
+enum Zeros {
+    File(File),
+    Pipe(Child),
+    Reader(u64),
+}
+
+impl Zeros {
+    fn start(origin: Origin, bytes: u64) -> Outcome<Self> {
+        Ok(match origin {
+            Origin::File => {
+                let file = tempfile::tempfile()?;
+                file.set_len(bytes)?;
+                Self::File(file)
+            }
+            Origin::Pipe => {
+                let count = bytes.to_string();
+                let mut command = Command::new("head");
+                command.args(["-c", &count, "/dev/zero"]).stdout(Stdio::piped());
+                Self::Pipe(command.spawn()?)
+            }
+            Origin::Reader => Self::Reader(bytes),
+        })
+    }
+
+    fn end(self) {
+        if let Self::Pipe(mut child) = self {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+/// A server in a process of its own, whose memory does not count.
+struct Server {
+    address: SocketAddr,
+    _process: Worker,
+}
+
+impl Server {
+    fn start() -> Outcome<Self> {
+        let mut command = Command::new(std::env::current_exe()?);
+        let mut process = Worker::start("discard", command.arg("discard"), "")?;
+        let patience = Deadline::after(std::time::Duration::from_secs(10));
+        let address = process.expect("listening on http://", patience)?.parse()?;
+        process.ignore_output();
+        Ok(Self { address, _process: process })
+    }
+}
+
+/// Takes one request with a form and answers it when the form is over.
+pub(crate) fn discard() -> Outcome<()> {
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    say(&format!("listening on http://{}", listener.local_addr()?));
+    let (mut socket, _) = listener.accept()?;
+    let mut buffer = vec![0; 1 << 20];
+    let mut tail = Vec::new();
+    while !is_over(&tail) {
+        let count = socket.read(&mut buffer)?;
+        if count == 0 {
+            return Err(fault("the upload broke off"));
+        }
+        keep_tail(&mut tail, &buffer[..count]);
+    }
+    answer(&mut socket)
+}
+
+fn answer(socket: &mut TcpStream) -> Outcome<()> {
+    socket.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")?;
+    Ok(())
+}
+
+/// The last bytes that came, enough to see the end of a form, framed either way.
+fn keep_tail(tail: &mut Vec<u8>, bytes: &[u8]) {
+    const KEPT: usize = 16;
+    tail.extend_from_slice(&bytes[bytes.len().saturating_sub(KEPT)..]);
+    tail.drain(..tail.len().saturating_sub(KEPT));
+}
+
+/// What is uploaded holds zeros only, so two dashes at a line's end close the form.
+fn is_over(tail: &[u8]) -> bool {
+    tail.ends_with(b"--\r\n\r\n0\r\n\r\n") || (tail.ends_with(b"--\r\n") && !tail.contains(&0))
+}
+
+fn kib(name: &str) -> Outcome<u64> {
+    let status = fs::read_to_string("/proc/self/status")?;
+    let line = status.lines().find_map(|line| line.strip_prefix(name));
+    let number = line.and_then(|line| line.split_whitespace().next());
+    Ok(number.ok_or_else(|| fault(format!("no {name}")))?.parse()?)
+}
