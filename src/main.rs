@@ -100,10 +100,12 @@ Each line begins with ok, warn (a relay works, with a loss) or bad (it does not 
 Exit status: 0 when nothing is bad, 1 otherwise, 2 for wrong arguments or settings.";
 
 const CLIENT_NOTES: &str = "\
-The relay is --relay, else RDV_RELAY, else relay = \"URL\" in ~/.config/rdv/client.toml (RDV_CLIENT_CONFIG names
-another file), else in /etc/rdv/client.toml. http_proxy, https_proxy, all_proxy and no_proxy are followed.
-Exit status: 0 complete, 1 a file of this machine failed, 2 wrong arguments, 3 nobody came, 4 the other side broke
-off, 5 refused by the relay or the server, 6 not what was sent (by its digest), 7 the network failed, 130 interrupted.";
+The relay is --relay, else RDV_RELAY, else relay = \"URL\" in ~/.config/rdv/client.toml, else in
+/etc/rdv/client.toml; RDV_CLIENT_CONFIG names another file.
+http_proxy, https_proxy, all_proxy and no_proxy are followed as curl does.
+Exit status: 0 complete, 1 a file of this machine failed, 2 wrong arguments, 3 nobody came,
+4 the other side broke off, 5 the relay or the server refused, 6 not what was sent (by its
+digest), 7 the network failed, 130 interrupted.";
 
 fn main() -> ExitCode {
     let matches = match Arguments::command().try_get_matches() {

@@ -26,7 +26,7 @@ fn every_flag_is_in_the_manual_and_in_the_completions() {
     let flags = flags(&help);
     assert!(flags.len() > 15, "{flags:?}");
     // The language of manual pages writes a dash with a backslash.
-    let manual = run(&["manual"]).replace("\\-", "-");
+    let manual = run(&["man"]).replace("\\-", "-");
     let scripts = ["bash", "zsh", "fish"].map(|shell| run(&["completions", shell]));
     for flag in flags {
         assert!(manual.contains(&format!("--{flag}")), "{flag} in the manual");
@@ -40,7 +40,8 @@ fn every_flag_is_in_the_manual_and_in_the_completions() {
 fn every_subcommand_has_a_page() {
     let directory = tempfile::tempdir().expect("a directory");
     run(&["manual", directory.path().to_str().expect("a path")]);
-    for page in ["rdv", "rdv-serve", "rdv-doctor", "rdv-manual", "rdv-completions"] {
+    let pages = ["rdv", "rdv-serve", "rdv-doctor", "rdv-manual", "rdv-completions", "rdv-send"];
+    for page in pages.into_iter().chain(["rdv-pipe-send", "rdv-ctl-list"]) {
         let text = fs::read_to_string(directory.path().join(format!("{page}.1"))).expect(page);
         assert!(text.contains(".SH NAME") && text.contains(".SH FILES"), "{page}: {text}");
     }

@@ -43,15 +43,17 @@ impl Manual {
         program.build();
         let Some(directory) = &self.directory else { return page(program) };
         fs::create_dir_all(directory).map_err(|error| named(directory, &error))?;
-        let mut commands: Vec<Command> = program.get_subcommands().cloned().collect();
-        commands.push(program);
-        for command in commands {
-            let name = command.get_display_name().unwrap_or(command.get_name());
-            let path = directory.join(format!("{name}.1"));
-            fs::write(&path, page(command)?).map_err(|error| named(&path, &error))?;
-        }
+        write(&program, directory)?;
         Ok(String::new())
     }
+}
+
+/// Writes the page of a command, and those of the commands below it.
+fn write(command: &Command, directory: &Path) -> io::Result<()> {
+    let name = command.get_display_name().unwrap_or(command.get_name());
+    let path = directory.join(format!("{name}.1"));
+    fs::write(&path, page(command.clone())?).map_err(|error| named(&path, &error))?;
+    command.get_subcommands().try_for_each(|below| write(below, directory))
 }
 
 impl Completions {

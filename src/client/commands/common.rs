@@ -58,7 +58,7 @@ impl Connecting {
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Relay")]
 pub struct AtRelay {
-    /// The relay's URL; else the one in the file of preferences, else <http://127.0.0.1:8080>
+    /// The relay's URL; else the one in the file of preferences, else 127.0.0.1:8080
     #[arg(long, value_name = "URL", env = "RDV_RELAY", hide_env_values = true)]
     pub relay: Option<String>,
 }
