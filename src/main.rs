@@ -2,7 +2,7 @@
 
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 use rdv::client::Ctl;
-use rdv::client::commands::{Cancel, Pipe, Receive, Send, Status};
+use rdv::client::commands::{Cancel, Pipe, Post, Receive, Send, Status};
 use rdv::net::EventLoop;
 use rdv::ops::admin::DEFAULT_SOCKET;
 use rdv::ops::manual::{Completions, Manual};
@@ -39,6 +39,9 @@ enum Command {
     /// Be one end of a stream, for the program before or behind
     #[command(after_help = CLIENT_NOTES)]
     Pipe(Pipe),
+    /// Send files to any server as a form, multipart/form-data, and print what it answers
+    #[command(after_help = CLIENT_NOTES)]
+    Post(Post),
     /// Ask how a stream stands
     #[command(after_help = CLIENT_NOTES)]
     Status(Status),
@@ -123,6 +126,7 @@ fn main() -> ExitCode {
         Some(Command::Send(send)) => send.run().into(),
         Some(Command::Receive(receive)) => receive.run().into(),
         Some(Command::Pipe(pipe)) => pipe.run().into(),
+        Some(Command::Post(post)) => post.run().into(),
         Some(Command::Status(status)) => status.run().into(),
         Some(Command::Cancel(cancel)) => cancel.run().into(),
         Some(Command::Ctl(ctl)) => control(&ctl),

@@ -57,7 +57,7 @@ impl Connection {
         self.wire.wait(until, self.stall_timeout).map_err(|error| {
             let stalled = error.kind() == io::ErrorKind::TimedOut;
             let doing = if stalled {
-                format!("nothing moved for {} s", self.stall_timeout.as_secs())
+                format!("nothing moved for {:?}", self.stall_timeout)
             } else {
                 "waiting for the server".into()
             };
@@ -78,7 +78,22 @@ impl Connection {
                 Err(error) => return self.cut_off(error),
             }
         }
-        Ok(Sent::All)
+        if more { Ok(Sent::All) } else { self.flush() }
+    }
+
+    /// Sends what is left in user memory, or whoever feeds this slowly would hold it back.
+    fn flush(&mut self) -> Result<Sent, Error> {
+        loop {
+            match self.wire.flush() {
+                Ok(true) => return Ok(Sent::All),
+                Ok(false) => {
+                    if self.wait_for_room()? == Sent::Stopped {
+                        return Ok(Sent::Stopped);
+                    }
+                }
+                Err(error) => return self.cut_off(error),
+            }
+        }
     }
 
     /// Waits for room to send; the answer may come instead.
@@ -91,6 +106,7 @@ impl Connection {
     pub(super) fn cut_off(&mut self, error: impl Into<io::Error>) -> Result<Sent, Error> {
         match self.listen() {
             Ok(Sent::Stopped) if self.head.is_some() => Ok(Sent::Stopped),
+            Err(error @ Error::Answer(_)) => Err(error),
             Ok(_) | Err(_) => Err(Error::network("sending the request", error)),
         }
     }
@@ -130,9 +146,6 @@ impl Connection {
     /// # Errors
     /// [`Error::Network`] if the connection ends before it.
     pub(super) fn answer(mut self) -> Result<Response, Error> {
-        while !self.wire.flush().map_err(|error| Error::network("sending the request", error))? {
-            self.wait(Until::Writable)?;
-        }
         while self.listen()? == Sent::All {
             self.wait(Until::Readable)?;
         }

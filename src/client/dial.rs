@@ -31,11 +31,27 @@ pub(super) struct Dialled {
     pub(super) proxy_authorization: Option<String>,
 }
 
+/// The pause before the first new attempt; each further one is twice as long.
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
+
 /// Connects to the server of this URL.
 ///
 /// # Errors
 /// [`Error::Network`], or [`Error::Input`] for a proxy or a file of authorities that is unusable.
 pub(super) fn dial(url: &Url, options: &Options) -> Result<Dialled, Error> {
+    let mut pause = FIRST_PAUSE;
+    for _ in 0..options.connect_retries {
+        match attempt(url, options) {
+            Err(Error::Network { source, .. }) if source.kind() != io::ErrorKind::InvalidData => {}
+            decided => return decided,
+        }
+        std::thread::sleep(pause);
+        pause = pause.saturating_mul(2);
+    }
+    attempt(url, options)
+}
+
+fn attempt(url: &Url, options: &Options) -> Result<Dialled, Error> {
     let Some(proxy) = options.proxies.for_url(url)? else {
         let socket = connect(url, options)?;
         let wire = secured(socket, url, options)?;
@@ -138,11 +154,23 @@ fn tunnel(
             Read::Eof => return Err(failed(io::ErrorKind::UnexpectedEof.into())),
             Read::Blocked => wait_to_read(&socket, end).map_err(failed)?,
         }
-        if let Some(head) = AnswerHead::parse(&received)? {
-            return match head.status {
-                200..=299 => Ok(socket),
-                status => Err(failed(io::Error::other(format!("it answered {status}")))),
-            };
+        if !received.ends_with(b"\n") {
+            continue;
+        }
+        match AnswerHead::parse(&received)? {
+            None => {}
+            Some(head) if head.is_interim() => received.clear(),
+            Some(AnswerHead { status: 200..=299, .. }) => return Ok(socket),
+            Some(head) => return Err(failed(refusal(head.status))),
         }
     }
+}
+
+/// What a proxy's answer means to whoever chose the proxy.
+fn refusal(status: u16) -> io::Error {
+    io::Error::other(match status {
+        407 => "it wants credentials (407); write them into its URL, as http://user:password@proxy"
+            .into(),
+        status => format!("it refused ({status})"),
+    })
 }

@@ -24,6 +24,7 @@ const RESERVED: [&str; 8] = [
 #[derive(Clone, Debug)]
 pub struct Options {
     pub(crate) connect_timeout: Duration,
+    pub(crate) connect_retries: u32,
     pub(crate) stall_timeout: Duration,
     pub(crate) fields: Vec<(String, String)>,
     pub(crate) authorities: Option<PathBuf>,
@@ -34,6 +35,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             connect_timeout: Duration::from_secs(10),
+            connect_retries: 0,
             stall_timeout: Duration::from_mins(5),
             fields: Vec::new(),
             authorities: None,
@@ -71,6 +73,12 @@ impl Options {
     /// Waits at most so long for a connection, for each address of the host.
     pub fn set_connect_timeout(&mut self, timeout: Duration) {
         self.connect_timeout = timeout;
+    }
+
+    /// Tries so many times more to connect, after 200 ms, 400 ms and so on. A certificate that is
+    /// not trusted is not tried again.
+    pub fn set_connect_retries(&mut self, retries: u32) {
+        self.connect_retries = retries;
     }
 
     /// Gives up when nothing moved in either direction for so long.

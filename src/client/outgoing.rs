@@ -50,6 +50,8 @@ pub(super) struct Outgoing {
     connection: Connection,
     framing: Framing,
     sent_bytes: u64,
+    /// Where the piece at hand began, and how long it was announced to be.
+    piece: Option<(u64, u64)>,
     progress: Progress,
 }
 
@@ -64,7 +66,8 @@ impl Outgoing {
         let mut connection = Connection::new(dialled.wire, options.stall_timeout);
         // A server that refuses before it read the head has said so in its answer.
         let _ = connection.send(&head, false)?;
-        Ok(Self { connection, framing: request.framing, sent_bytes: 0, progress: Box::new(|_| ()) })
+        let framing = request.framing;
+        Ok(Self { connection, framing, sent_bytes: 0, piece: None, progress: Box::new(|_| ()) })
     }
 
     /// Tells how many body bytes each step sent.
@@ -96,9 +99,30 @@ impl Outgoing {
             return Ok(Sent::Stopped);
         }
         let sent = self.connection.send(bytes, false)?;
-        (self.progress)(bytes.len() as u64);
-        // A server that reads on may have answered all the same.
-        if sent == Sent::Stopped { Ok(sent) } else { self.connection.listen() }
+        if sent == Sent::All {
+            (self.progress)(bytes.len() as u64);
+        }
+        Ok(sent)
+    }
+
+    /// Lets `piece` send exactly so many bytes.
+    ///
+    /// # Errors
+    /// [`Error::Size`] as soon as there is a byte more, or an end too soon.
+    pub(super) fn exactly(
+        &mut self,
+        expected_bytes: u64,
+        piece: impl FnOnce(&mut Self) -> Result<Sent, Error>,
+    ) -> Result<Sent, Error> {
+        let start = self.sent_bytes;
+        self.piece = Some((start, expected_bytes));
+        let sent = piece(self)?;
+        self.piece = None;
+        let found_bytes = self.sent_bytes - start;
+        if sent == Sent::All && found_bytes < expected_bytes {
+            return Err(Error::Size { expected_bytes, found_bytes });
+        }
+        Ok(sent)
     }
 
     /// Sends exactly so many bytes of a file, from where it stands.
@@ -146,6 +170,9 @@ impl Outgoing {
     fn copy_file(&mut self, file: &mut File, bytes: u64, mut left: u64) -> Result<Sent, Error> {
         let mut buffer = vec![0; COPY_BYTES];
         while left > 0 {
+            if self.connection.listen()? == Sent::Stopped {
+                return Ok(Sent::Stopped);
+            }
             let most = buffer.len().min(usize::try_from(left).unwrap_or(usize::MAX));
             let count = read(file, &mut buffer[..most])?;
             if count == 0 {
@@ -156,9 +183,6 @@ impl Outgoing {
             }
             left -= count as u64;
             (self.progress)(count as u64);
-            if self.connection.listen()? == Sent::Stopped {
-                return Ok(Sent::Stopped);
-            }
         }
         Ok(Sent::All)
     }
@@ -213,7 +237,7 @@ impl Outgoing {
                 Err(error) => return self.connection.cut_off(error),
             }
         }
-        self.connection.listen()
+        Ok(Sent::All)
     }
 
     fn copy(&mut self, input: BorrowedFd<'_>) -> Result<Sent, Error> {
@@ -225,13 +249,16 @@ impl Outgoing {
                 }
                 continue;
             }
-            let count = nix::unistd::read(input, &mut buffer)
-                .map_err(|error| Error::local("reading the input", error))?;
-            if count == 0 {
-                return Ok(Sent::All);
-            }
-            if self.bytes(&buffer[..count])? == Sent::Stopped {
-                return Ok(Sent::Stopped);
+            match nix::unistd::read(input, &mut buffer) {
+                Ok(0) => return Ok(Sent::All),
+                Ok(count) => {
+                    if self.bytes(&buffer[..count])? == Sent::Stopped {
+                        return Ok(Sent::Stopped);
+                    }
+                }
+                // Another process may share a descriptor that does not block, and have been faster.
+                Err(Errno::EAGAIN | Errno::EINTR) => {}
+                Err(error) => return Err(Error::local("reading the input", error)),
             }
         }
     }
@@ -260,11 +287,21 @@ impl Outgoing {
 
     /// The answer that came before the end.
     pub(super) fn answer(self) -> Result<Response, Error> {
-        self.connection.answer()
+        self.connection.answer().map(Response::early)
     }
 
-    /// So many bytes of the body come next.
+    /// So many bytes of the body come next, unless the answer is there: a server that reads on may
+    /// have given it all the same. One that comes behind the last byte is not early.
     fn begin(&mut self, bytes: u64) -> Result<Sent, Error> {
+        if let Some((start, expected_bytes)) = self.piece {
+            let found_bytes = (self.sent_bytes - start).saturating_add(bytes);
+            if found_bytes > expected_bytes {
+                return Err(Error::Size { expected_bytes, found_bytes });
+            }
+        }
+        if self.connection.listen()? == Sent::Stopped {
+            return Ok(Sent::Stopped);
+        }
         match self.framing {
             Framing::Length(length) => {
                 let found_bytes = self.sent_bytes.saturating_add(bytes);

@@ -32,8 +32,9 @@ impl Proxies {
             https: first(&["https_proxy", "HTTPS_PROXY"]).or(all),
             direct: direct
                 .split([',', ' '])
+                .map(|entry| entry.trim_start_matches('.').trim_matches(['[', ']']))
                 .filter(|entry| !entry.is_empty())
-                .map(|entry| entry.trim_start_matches('.').to_ascii_lowercase())
+                .map(str::to_ascii_lowercase)
                 .collect(),
         }
     }
@@ -123,6 +124,9 @@ mod tests {
             ("10.0.0.0/8", "10.1.2.3", true),
             ("10.0.0.0/8", "11.1.2.3", false),
             ("::1", "[::1]", true),
+            ("[::1]", "[::1]", true),
+            ("., ,", "h", false),
+            ("10.0.0.1", "h.10.0.0.1.example", false),
             ("*", "anything", true),
             ("0.1", "127.0.0.1", false),
         ] {

@@ -16,12 +16,23 @@ const READ_BYTES: usize = 64 << 10;
 pub struct Response {
     head: AnswerHead,
     body: Body,
+    early: bool,
 }
 
 impl Response {
     pub(super) fn new(head: AnswerHead, connection: Connection) -> Result<Self, Error> {
         let body = Body::new(head.framing()?, connection);
-        Ok(Self { head, body })
+        Ok(Self { head, body, early: false })
+    }
+
+    /// The same, which came before the request was whole.
+    pub(super) fn early(self) -> Self {
+        Self { early: true, ..self }
+    }
+
+    /// Whether it came before everything was sent; the rest was not sent, whatever the status says.
+    pub fn is_early(&self) -> bool {
+        self.early
     }
 
     /// The status code.

@@ -6,7 +6,7 @@ use super::Error;
 use crate::splice::copy::{Read, Write};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, ClientConnection, RootCertStore};
+use rustls::{CertificateError, ClientConfig, ClientConnection, InvalidMessage, RootCertStore};
 use std::io::{self, Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::Path;
@@ -36,11 +36,12 @@ impl Tls {
             Error::Input(format!("'{host}' is no name that a certificate can have"))
         })?;
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let config = ClientConfig::builder_with_provider(provider)
+        let mut config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .map_err(unusable)?
             .with_root_certificates(trusted(authorities)?)
             .with_no_client_auth();
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
         let mut session = ClientConnection::new(Arc::new(config), name).map_err(unusable)?;
         session.set_buffer_limit(Some(BUFFER_BYTES));
         Ok(Self { session, socket })
@@ -86,6 +87,10 @@ impl Tls {
                 Ok(0) => return Ok(Read::Eof),
                 Ok(count) => return Ok(Read::Moved(count)),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                    let why = "the connection was cut, since TLS was not ended (close_notify)";
+                    return Err(io::Error::new(error.kind(), why));
+                }
                 Err(error) => return Err(error),
             }
             if self.receive()?.is_none() {
@@ -100,7 +105,10 @@ impl Tls {
             self.flush()?;
             match self.receive()? {
                 None => return Ok(false),
-                Some(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Some(0) => {
+                    let why = "the server closed the connection; does it speak TLS there?";
+                    return Err(io::Error::new(io::ErrorKind::UnexpectedEof, why));
+                }
                 Some(_) => {}
             }
         }
@@ -117,15 +125,50 @@ impl Tls {
         if let Err(error) = self.session.process_new_packets() {
             // The alert that tells the server why is worth a try.
             let _ = self.flush();
-            return Err(io::Error::new(io::ErrorKind::InvalidData, error));
+            return Err(io::Error::new(io::ErrorKind::InvalidData, explain(&error)));
         }
-        self.flush()?;
+        // If it fails, whoever sends meets that; the answer that is being read goes first.
+        let _ = self.flush();
         Ok(Some(count))
     }
 }
 
 fn unusable(error: impl std::error::Error + Send + Sync + 'static) -> Error {
     Error::network("setting up TLS", io::Error::other(error))
+}
+
+/// What is wrong, and what to do about it where the client can do something.
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "rustls adds to its errors; the others speak for themselves"
+)]
+fn explain(error: &rustls::Error) -> String {
+    use rustls::Error as Tls;
+    let certificate = match error {
+        Tls::InvalidCertificate(certificate) => certificate,
+        Tls::InvalidMessage(InvalidMessage::InvalidContentType) => {
+            return "what answers there does not speak TLS; try http:// instead of https://".into();
+        }
+        _ => return error.to_string(),
+    };
+    match certificate {
+        // A signature is bad, too, if another authority has the same name.
+        CertificateError::UnknownIssuer | CertificateError::BadSignature => {
+            "its certificate is signed by no authority that is trusted here; if it should be, name \
+             the authority's PEM file (--cacert)"
+                .into()
+        }
+        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+            "its certificate is for another name; use a name that is in it".into()
+        }
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+            "its certificate has expired; the server needs a new one, or this clock is wrong".into()
+        }
+        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+            "its certificate is not valid yet; is this machine's clock right?".into()
+        }
+        other => format!("its certificate is not acceptable: {other}"),
+    }
 }
 
 /// The authorities of this file, or of the system.

@@ -2,14 +2,13 @@
 //! hundred KiB of them are in memory.
 
 use super::connection::Sent;
-use super::outgoing::{COPY_BYTES, Outgoing, Request};
-use super::part::{Part, Source};
+use super::outgoing::{Outgoing, Request};
+use super::part::Part;
 use super::url::Url;
 use super::{Error, Options, Response};
 use crate::http::fields::is_token;
 use crate::http::framing::Framing;
 use crate::http::multipart::{self, Boundary, Form};
-use std::io::{self, Read};
 use std::sync::{Arc, Mutex};
 
 /// An upload to one URL; one after the other if need be.
@@ -73,8 +72,10 @@ impl Upload {
     /// # Errors
     /// [`Error::Input`] if the method is no token or the URL not one of `http` or `https`.
     pub fn new(method: &str, url: &str) -> Result<Self, Error> {
-        if !is_token(method.as_bytes()) {
-            return Err(Error::Input(format!("'{method}' is no method of HTTP; use POST or PUT")));
+        // The answers to HEAD and CONNECT are framed in ways of their own.
+        if !is_token(method.as_bytes()) || matches!(method, "HEAD" | "CONNECT" | "TRACE") {
+            let shown = method.escape_debug();
+            return Err(Error::Input(format!("'{shown}' sends no form; use POST, PUT or PATCH")));
         }
         Ok(Self {
             method: method.to_owned(),
@@ -140,7 +141,8 @@ impl Upload {
     /// soon as there is one, even if not all was sent.
     ///
     /// # Errors
-    /// All but [`Error::Answered`].
+    /// All but [`Error::Answered`]. [`Error::Size`] if the file is not as long as was said; the
+    /// server then sees a request that breaks off.
     pub fn send<'r>(&mut self, file: impl Into<Part<'r>>) -> Result<Response, Error> {
         self.send_all(vec![file.into()])
     }
@@ -151,7 +153,7 @@ impl Upload {
     /// # Errors
     /// All but [`Error::Answered`].
     pub fn send_all(&mut self, files: Vec<Part<'_>>) -> Result<Response, Error> {
-        let files: Vec<_> = files.into_iter().map(|file| self.completed(file)).collect();
+        let files: Vec<_> = files.into_iter().map(|file| self.sized(file)).collect();
         match self.send_each(files) {
             Ok(()) => self.close(),
             Err(Error::Answered(response)) => Ok(*response),
@@ -162,13 +164,14 @@ impl Upload {
     /// Sends a file and leaves the request open for others, on the same connection.
     ///
     /// # Errors
-    /// [`Error::Answered`] holds the answer if it came already; after any error the request is
-    /// over, and the next file begins another.
+    /// [`Error::Answered`] holds the answer if it came already. After any error but
+    /// [`Error::Input`] the request is over, and the next file begins another.
     pub fn send_unclose<'r>(&mut self, file: impl Into<Part<'r>>) -> Result<(), Error> {
-        let file = self.completed(file.into());
+        let file = self.sized(file.into());
         let head = self.head_of(&file)?;
+        file.known_bytes()?;
         if !matches!(self.request, State::Open(..)) {
-            self.open(Framing::Chunked, boundary()?)?;
+            self.open(Framing::Chunked)?;
         }
         self.add(&head, file)
     }
@@ -179,7 +182,7 @@ impl Upload {
     /// [`Error::Input`] if the request was broken off before.
     pub fn close(&mut self) -> Result<Response, Error> {
         if matches!(self.request, State::None) {
-            self.open(Framing::Chunked, boundary()?)?;
+            self.open(Framing::Chunked)?;
         }
         match std::mem::replace(&mut self.request, State::None) {
             State::Open(mut outgoing, form) => match outgoing.bytes(&form.close())? {
@@ -193,45 +196,48 @@ impl Upload {
     }
 
     fn send_each(&mut self, files: Vec<Part<'_>>) -> Result<(), Error> {
-        let mut heads = Vec::with_capacity(files.len());
-        let mut sizes = Vec::with_capacity(files.len());
-        for file in &files {
-            heads.push(self.head_of(file)?);
-            sizes.push(file.size_bytes);
-        }
+        let heads: Result<Vec<_>, _> = files.iter().map(|file| self.head_of(file)).collect();
+        let heads = heads?;
+        let length = form_bytes(&heads, &files)?;
         if !matches!(self.request, State::Open(..)) {
-            let boundary = boundary()?;
-            let contents = heads.iter().cloned().zip(sizes);
-            let known: Option<Vec<_>> = contents.map(|(head, size)| Some((head, size?))).collect();
-            let length = known.and_then(|known| Form::length_bytes(&boundary, &known));
-            self.open(length.map_or(Framing::Chunked, Framing::Length), boundary)?;
+            self.open(length.map_or(Framing::Chunked, Framing::Length))?;
         }
         heads.iter().zip(files).try_for_each(|(head, file)| self.add(head, file))
     }
 
-    /// The file with what it leaves to the upload.
-    fn completed<'r>(&self, file: Part<'r>) -> Part<'r> {
-        Part {
-            field_name: file.field_name.or_else(|| Some(self.field_name.clone())),
-            file_name: file.file_name.or_else(|| Some(self.file_name.clone())),
-            content_type: file.content_type.or_else(|| self.content_type.clone()),
-            size_bytes: file.size_bytes.or(self.size_bytes),
-            ..file
+    /// How long a form of these files is in bytes, if that is known: what
+    /// [`on_progress`](Self::on_progress) will have told in sum.
+    ///
+    /// # Errors
+    /// [`Error::Input`] and [`Error::Size`], as sending them would give.
+    pub fn length_bytes(&self, files: &[Part<'_>]) -> Result<Option<u64>, Error> {
+        let heads: Result<Vec<_>, _> = files.iter().map(|file| self.head_of(file)).collect();
+        form_bytes(&heads?, files)
+    }
+
+    /// The file with the size that it leaves to the upload.
+    fn sized<'r>(&self, file: Part<'r>) -> Part<'r> {
+        match self.size_bytes {
+            Some(bytes) => file.size_bytes_if_unknown(bytes),
+            None => file,
         }
     }
 
     fn head_of(&self, file: &Part<'_>) -> Result<multipart::Part, Error> {
         let field_name = file.field_name.as_ref().unwrap_or(&self.field_name);
         let file_name = file.file_name.as_ref().unwrap_or(&self.file_name);
-        multipart::Part::file(field_name, file_name, file.content_type.as_deref()).map_err(
-            |error| {
-                let given = file.content_type.as_deref().unwrap_or_default();
-                Error::Input(format!("{given:?} is {error}"))
-            },
-        )
+        let content_type = file.content_type.as_deref().or(self.content_type.as_deref());
+        multipart::Part::file(field_name, file_name, content_type).map_err(|error| {
+            Error::Input(format!("{:?} is {error}", content_type.unwrap_or_default()))
+        })
     }
 
-    fn open(&mut self, framing: Framing, boundary: Boundary) -> Result<(), Error> {
+    fn open(&mut self, framing: Framing) -> Result<(), Error> {
+        let boundary = boundary()?;
+        if self.options.has_field("Content-Type") {
+            let why = "the form's own Content-Type names its boundary; give the type of a file";
+            return Err(Error::Input(why.into()));
+        }
         let request = Request {
             method: &self.method,
             url: &self.url,
@@ -259,7 +265,7 @@ impl Upload {
         };
         let mut sent = outgoing.bytes(&form.part(head))?;
         if sent == Sent::All {
-            sent = send_content(&mut outgoing, file)?;
+            sent = file.send(&mut outgoing)?;
         }
         match sent {
             Sent::All => {
@@ -289,46 +295,13 @@ impl std::fmt::Debug for Upload {
     }
 }
 
-fn send_content(outgoing: &mut Outgoing, file: Part<'_>) -> Result<Sent, Error> {
-    match (file.source, file.size_bytes) {
-        (Source::File(mut file), Some(size)) => outgoing.file(&mut file, size),
-        (Source::File(file), None) => send_reader(outgoing, file, None),
-        (Source::Descriptor(input), None) => outgoing.descriptor(input),
-        (Source::Descriptor(input), Some(size)) => {
-            let input = input.try_clone_to_owned();
-            let input = input.map_err(|error| Error::local("reading the input", error))?;
-            send_reader(outgoing, std::fs::File::from(input), Some(size))
-        }
-        (Source::Reader(reader), size) => send_reader(outgoing, reader, size),
-    }
-}
-
-fn send_reader(
-    outgoing: &mut Outgoing,
-    mut reader: impl Read,
-    size_bytes: Option<u64>,
-) -> Result<Sent, Error> {
-    let mut buffer = vec![0; COPY_BYTES];
-    let mut found_bytes: u64 = 0;
-    loop {
-        let count = match reader.read(&mut buffer) {
-            Ok(count) => count,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(error) => return Err(Error::local("reading what is to be sent", error)),
-        };
-        found_bytes += count as u64;
-        let wrong = |expected_bytes| Error::Size { expected_bytes, found_bytes };
-        match size_bytes {
-            Some(size) if found_bytes > size || (count == 0 && found_bytes < size) => {
-                return Err(wrong(size));
-            }
-            Some(_) | None if count == 0 => return Ok(Sent::All),
-            Some(_) | None => {}
-        }
-        if outgoing.bytes(&buffer[..count])? == Sent::Stopped {
-            return Ok(Sent::Stopped);
-        }
-    }
+/// How long a form of these files is, if that is known; its boundary is as long as any.
+fn form_bytes(heads: &[multipart::Part], files: &[Part<'_>]) -> Result<Option<u64>, Error> {
+    let sizes: Result<Vec<_>, _> = files.iter().map(Part::known_bytes).collect();
+    let contents = heads.iter().cloned().zip(sizes?);
+    let known: Option<Vec<_>> = contents.map(|(head, size)| Some((head, size?))).collect();
+    let boundary = Boundary::from_random([0; 16]);
+    Ok(known.and_then(|known| Form::length_bytes(&boundary, &known)))
 }
 
 fn boundary() -> Result<Boundary, Error> {

@@ -90,7 +90,9 @@ impl FromStr for Url {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self, Error> {
-        let wrong = |why: &str| Error::Input(format!("'{}' is no usable URL: {why}", shown(text)));
+        let wrong = |why: &str| {
+            Error::Input(format!("'{}' is no usable URL: {why}", shown(text).escape_debug()))
+        };
         let (scheme, rest) = match text.split_once("://") {
             Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => (Scheme::Http, rest),
             Some((scheme, rest)) if scheme.eq_ignore_ascii_case("https") => (Scheme::Https, rest),

@@ -4,6 +4,7 @@ pub mod common;
 pub mod exit;
 mod interrupt;
 pub mod pipe;
+pub mod post;
 pub mod receive;
 pub mod send;
 pub mod settings;
@@ -12,6 +13,7 @@ pub mod telling;
 
 pub use exit::{Exit, Failure};
 pub use pipe::Pipe;
+pub use post::Post;
 pub use receive::Receive;
 pub use send::Send;
 pub use status::{Cancel, Status};
