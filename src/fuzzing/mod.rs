@@ -10,6 +10,7 @@
 //! | [`bodies`] | JSON bodies never panic, and what they ask for reads back from the wire |
 //! | [`response`] | no value adds a field to a response head or ends it |
 //! | [`disposition`] | a path gives one harmless file name, and any field a name or none |
+//! | [`answer`] | a response's head and events mean the same however they are cut |
 //! | [`accept`] | the preferred form of an error, against a reference |
 //! | [`rendezvous`] | the registry as a script of acts: every client is answered exactly once |
 //! | [`transfer`] | the planner at random pace: head and body arrive, or visibly less |
@@ -17,6 +18,7 @@
 #![allow(clippy::missing_panics_doc, reason = "a panic is what a body reports with")]
 
 mod accept;
+mod answer;
 mod bodies;
 mod choices;
 mod chunks;
@@ -34,6 +36,7 @@ mod upload;
 mod world;
 
 pub use accept::accept;
+pub use answer::answer;
 pub use bodies::bodies;
 pub use chunks::chunks;
 pub use disposition::disposition;
@@ -50,6 +53,7 @@ pub type Body = fn(&[u8]);
 /// Every target by its name.
 pub const TARGETS: &[(&str, Body)] = &[
     ("accept", accept),
+    ("answer", answer),
     ("bodies", bodies),
     ("chunks", chunks),
     ("disposition", disposition),
