@@ -161,7 +161,7 @@ fn a_server_that_does_nothing_is_given_up() {
     for (name, size) in [("after the request", 1), ("while it is being sent", 1 << 30)] {
         let server = Server::start(|connection| {
             connection.head()?;
-            connection.await_hangup();
+            connection.await_release()?;
             Ok(None)
         });
         let mut upload = Upload::new("POST", &server.url()).unwrap();

@@ -4,10 +4,12 @@
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::os::fd::AsFd as _;
+use std::sync::mpsc;
 
 use rdv::client::{Error, Options, Part, Upload};
 
 use crate::server::{Connection, Request, Server, answer};
+use crate::support::{PATIENCE, eventually};
 use crate::tls::{Authority, Terminator};
 
 const LENGTH: u64 = 1 << 30;
@@ -28,7 +30,7 @@ impl Then {
 
     fn act(self, connection: &mut Connection) -> io::Result<()> {
         match self {
-            Then::Stop => connection.await_hangup(),
+            Then::Stop => connection.await_release()?,
             Then::ReadOn => drop(connection.drain()?),
             Then::Close => {}
         }
@@ -79,6 +81,8 @@ fn an_early_answer_is_returned_whatever_the_server_does_then() {
             let server = refusing(status, then);
             let got = refused(&server.url(), Options::default(), from);
             assert_eq!(got, (status, format!("answer, {status}")), "{then:?} {from:?}");
+            server.release();
+            server.request();
         }
     }
 }
@@ -92,7 +96,73 @@ fn an_early_answer_is_returned_over_tls_whatever_the_server_does_then() {
             let front = Terminator::start(&authority.server("localhost"), &server, &[]);
             let got = refused(&front.url(), authority.trusted(), from);
             assert_eq!(got, (status, format!("answer, {status}")), "{then:?} {from:?}");
+            server.release();
+            server.request();
         }
+    }
+}
+
+/// A server that answers when this thread sleeps, since the server reads nothing and no more fits.
+fn refusing_when_full() -> Server {
+    let stat = format!("/proc/self/task/{}/stat", nix::unistd::gettid());
+    Server::start(move |connection| {
+        let request = connection.head()?;
+        eventually("the client waits for room", || {
+            let stat = std::fs::read_to_string(&stat).ok()?;
+            stat.rsplit_once(')').is_some_and(|(_, rest)| rest.starts_with(" S")).then_some(())
+        });
+        connection.send(answer(413))?;
+        connection.await_release()?;
+        Ok(Some(request))
+    })
+}
+
+#[test]
+fn an_answer_is_noticed_when_nothing_more_fits() {
+    let authority = Authority::new();
+    for from in [From::File, From::Reader, From::Pipe] {
+        let server = refusing_when_full();
+        assert_eq!(refused(&server.url(), Options::default(), from).0, 413, "{from:?}");
+        server.release();
+        server.request();
+        let server = refusing_when_full();
+        let front = Terminator::start(&authority.server("localhost"), &server, &[]);
+        assert_eq!(refused(&front.url(), authority.trusted(), from).0, 413, "{from:?}, TLS");
+        server.release();
+        server.request();
+    }
+}
+
+#[test]
+fn an_answer_is_noticed_while_everything_fits() {
+    /// Gives a byte, and another one when the server has answered.
+    struct Slow(mpsc::Receiver<()>);
+    impl io::Read for Slow {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            let _ = self.0.recv_timeout(PATIENCE);
+            Ok(1.min(buffer.len()))
+        }
+    }
+    let (tell, told) = mpsc::channel();
+    let server = Server::start(move |connection| {
+        let request = connection.head()?;
+        tell.send(()).expect("the first byte");
+        connection.send(answer(413))?;
+        tell.send(()).expect("the second byte");
+        let _ = connection.drain()?;
+        Ok(Some(request))
+    });
+    let mut upload = Upload::new("POST", &server.url()).unwrap();
+    let answer = upload.send(Slow(told).take(2)).unwrap();
+    assert_eq!((answer.status(), answer.is_early()), (413, true));
+}
+
+#[test]
+fn an_answer_behind_the_last_byte_is_not_early() {
+    for part in [Part::from("x".as_bytes()), Part::from("x".as_bytes()).size_bytes(1)] {
+        let server = Server::receiving(answer(200));
+        let mut upload = Upload::new("POST", &server.url()).unwrap();
+        assert!(!upload.send(part).unwrap().is_early());
     }
 }
 

@@ -165,7 +165,7 @@ fn an_answer_before_the_end_is_printed_and_never_success() {
         let server = Server::start(move |connection| {
             let request = connection.head()?;
             connection.send(answer(status))?;
-            connection.await_hangup();
+            connection.await_release()?;
             Ok(Some(request))
         });
         let finished = post(&[&server.url(), path(&large())]);

@@ -2,13 +2,11 @@
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::os::fd::AsFd as _;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver};
+use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use socket2::SockRef;
 
 use crate::support::PATIENCE;
@@ -18,11 +16,16 @@ pub(crate) struct Server {
     address: SocketAddr,
     connections: Arc<AtomicUsize>,
     requests: Receiver<Request>,
+    gate: Arc<Gate>,
 }
+
+/// Whether connections that wait may go on.
+type Gate = (Mutex<bool>, Condvar);
 
 /// One connection, as what serves it sees it.
 pub(crate) struct Connection {
     reader: BufReader<TcpStream>,
+    gate: Arc<Gate>,
 }
 
 /// What came of one request.
@@ -51,20 +54,22 @@ impl Server {
         let (tell, requests) = mpsc::channel();
         let counted = Arc::clone(&connections);
         let serve = Arc::new(serve);
+        let gate: Arc<Gate> = Arc::default();
+        let shared = Arc::clone(&gate);
         thread::spawn(move || {
             for socket in listener.incoming() {
                 let Ok(socket) = socket else { return };
                 counted.fetch_add(1, Ordering::SeqCst);
-                let (serve, tell) = (Arc::clone(&serve), tell.clone());
+                let (serve, tell, gate) = (Arc::clone(&serve), tell.clone(), Arc::clone(&shared));
                 thread::spawn(move || {
-                    let mut connection = Connection { reader: BufReader::new(socket) };
+                    let mut connection = Connection { reader: BufReader::new(socket), gate };
                     if let Ok(Some(request)) = serve(&mut connection) {
                         let _ = tell.send(request);
                     }
                 });
             }
         });
-        Server { address, connections, requests }
+        Server { address, connections, requests, gate }
     }
 
     /// Takes in whole requests, one after the other on a connection, and answers each so.
@@ -92,9 +97,21 @@ impl Server {
         self.requests.recv_timeout(PATIENCE).expect("a request came")
     }
 
+    /// Lets connections go on that wait for it. One that gave up waiting keeps no request.
+    pub(crate) fn release(&self) {
+        *self.gate.0.lock().unwrap() = true;
+        self.gate.1.notify_all();
+    }
+
     /// How many connections were made.
     pub(crate) fn connections(&self) -> usize {
         self.connections.load(Ordering::SeqCst)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.release();
     }
 }
 
@@ -189,14 +206,13 @@ impl Connection {
         io::copy(&mut self.reader, &mut io::sink())
     }
 
-    /// Waits until the client has closed its side, and reads nothing.
-    pub(crate) fn await_hangup(&self) {
-        // poll(2); nix does not name it.
-        let events = PollFlags::from_bits_retain(nix::libc::POLLRDHUP);
-        let mut socket = [PollFd::new(self.socket().as_fd(), events)];
-        let patience = PollTimeout::try_from(PATIENCE).expect("it fits");
-        let ready = poll(&mut socket, patience).expect("poll");
-        assert_eq!(ready, 1, "the client stays");
+    /// Does nothing, and reads nothing, until [`Server::release`].
+    pub(crate) fn await_release(&self) -> io::Result<()> {
+        let (released, changed) = &*self.gate;
+        let released = released.lock().unwrap();
+        let (released, _) =
+            changed.wait_timeout_while(released, PATIENCE, |released| !*released).unwrap();
+        if *released { Ok(()) } else { Err(io::ErrorKind::TimedOut.into()) }
     }
 
     /// Passes bytes both ways between this connection and a server elsewhere, until both have ended.
