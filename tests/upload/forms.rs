@@ -134,8 +134,14 @@ fn progress_counts_every_byte_of_the_body() {
     let mut upload = upload.on_progress(move |bytes| {
         count.fetch_add(bytes, Ordering::SeqCst);
     });
-    upload.send(vec![7; 1_000_000].as_slice()).unwrap();
-    assert_eq!(counted.load(Ordering::SeqCst), server.request().body.len() as u64);
+    let content = vec![7; 1_000_000];
+    let parts =
+        || vec![Part::from(content.as_slice()).size_bytes(1_000_000), Part::from("".as_bytes())];
+    assert_eq!(upload.length_bytes(&parts()).unwrap(), None, "one size is not known");
+    let foretold = upload.length_bytes(&parts()[..1]).unwrap();
+    upload.send_all(parts().into_iter().take(1).collect()).unwrap();
+    let bytes = server.request().body.len() as u64;
+    assert_eq!((counted.load(Ordering::SeqCst), foretold), (bytes, Some(bytes)));
 }
 
 #[test]
