@@ -108,7 +108,7 @@ The relay is --relay, else RDV_RELAY, else relay = \"URL\" in ~/.config/rdv/clie
 http_proxy, https_proxy, all_proxy and no_proxy are followed as curl does.
 Exit status: 0 complete, 1 a file of this machine failed, 2 wrong arguments, 3 nobody came,
 4 the other side broke off, 5 the relay or the server refused, 6 not what was sent (by its
-digest), 7 the network failed, 130 interrupted.";
+digest), 7 the network failed, 130 interrupted (129 hung up, 143 terminated).";
 
 fn main() -> ExitCode {
     let matches = match Arguments::command().try_get_matches() {

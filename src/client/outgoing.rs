@@ -195,7 +195,7 @@ impl Outgoing {
         let is_pipe = pipe::enlarge(input, PIPE_BYTES);
         match Pipe::open(PIPE_BYTES) {
             Ok(pipe) if splices && is_pipe => self.splice(input, &pipe),
-            Ok(_) | Err(_) => self.copy(input),
+            Ok(_) | Err(_) => self.descriptor_seen(input, &mut |_| ()),
         }
     }
 
@@ -240,7 +240,12 @@ impl Outgoing {
         Ok(Sent::All)
     }
 
-    fn copy(&mut self, input: BorrowedFd<'_>) -> Result<Sent, Error> {
+    /// The same, with everything shown to `seen` before it is sent.
+    pub(super) fn descriptor_seen(
+        &mut self,
+        input: BorrowedFd<'_>,
+        seen: &mut dyn FnMut(&[u8]),
+    ) -> Result<Sent, Error> {
         let mut buffer = vec![0; COPY_BYTES];
         loop {
             if !self.connection.wait(Until::Input(input))? {
@@ -252,6 +257,7 @@ impl Outgoing {
             match nix::unistd::read(input, &mut buffer) {
                 Ok(0) => return Ok(Sent::All),
                 Ok(count) => {
+                    seen(&buffer[..count]);
                     if self.bytes(&buffer[..count])? == Sent::Stopped {
                         return Ok(Sent::Stopped);
                     }

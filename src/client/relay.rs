@@ -86,9 +86,9 @@ impl Refusal {
         NAMES.contains(&self.name.as_str())
     }
 
-    /// Whether it may be otherwise a little later.
+    /// Whether it may be otherwise a little later. What the other side reports stays as it is.
     pub(crate) fn is_passing(&self) -> bool {
-        self.status == 503
+        self.status == 503 && self.is_of_the_relay()
     }
 }
 

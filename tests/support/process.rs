@@ -22,6 +22,8 @@ pub(crate) struct Finished {
     pub(crate) status: ExitStatus,
     pub(crate) stdout: String,
     pub(crate) stderr: String,
+    /// What is in `stdout`, if it is no text.
+    pub(crate) output: Vec<u8>,
 }
 
 /// A pipe read by a thread of its own, so that the child never blocks on it.
@@ -102,7 +104,8 @@ impl Process {
     pub(crate) fn finish(mut self) -> Finished {
         let status = eventually("the process ends", || self.child.try_wait().expect("wait"));
         let (stdout, stderr) = (self.stdout.drain(), self.stderr.drain());
-        Finished { status, stdout, stderr }
+        let output = std::mem::take(&mut *self.stdout.text.lock().expect("lock"));
+        Finished { status, stdout, stderr, output }
     }
 }
 

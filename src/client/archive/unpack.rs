@@ -47,6 +47,17 @@ pub struct Unpacked {
 /// elsewhere: nothing is left of it then. Or a name is taken; if it was free at first, what was
 /// received is kept, and the error says where.
 pub fn unpack(input: impl Read, into: &Path, overwrite: bool) -> io::Result<Unpacked> {
+    unpack_watched(input, into, overwrite, &mut |_| ())
+}
+
+/// The same for somebody who may be interrupted: `partial` is told where everything is until it is
+/// complete, and `None` before it is moved from there.
+pub(in crate::client) fn unpack_watched(
+    input: impl Read,
+    into: &Path,
+    overwrite: bool,
+    partial: &mut dyn FnMut(Option<&Path>),
+) -> io::Result<Unpacked> {
     let mut entries = Entries::new(decompressed(input)?);
     let mut unpacked = Unpacked::default();
     let mut staging: Option<Staging> = None;
@@ -60,12 +71,17 @@ pub fn unpack(input: impl Read, into: &Path, overwrite: bool) -> io::Result<Unpa
         }
         let staging = match &mut staging {
             Some(staging) => staging,
-            none @ None => none.insert(Staging::create(into, top)?),
+            none @ None => {
+                let created = Staging::create(into, top)?;
+                partial(Some(&created.place));
+                none.insert(created)
+            }
         };
         if !staging.tree.put(&path, &entry, &mut entries)? {
             unpacked.skipped.note(&path);
         }
     }
+    partial(None);
     if let Some(staging) = staging {
         staging.finish(into, overwrite, &mut unpacked)?;
     }

@@ -2,7 +2,7 @@
 
 use super::exit::{Exit, Failure};
 use super::settings::Preferences;
-use crate::client::relay::{Answered, Stream};
+use crate::client::relay::{Answered, Refusal, Stream};
 use crate::client::{Error, Options, Url};
 use crate::ops::units;
 use clap::Args;
@@ -72,7 +72,9 @@ impl AtRelay {
     /// # Errors
     /// It is none.
     pub fn url(&self, preferences: &Preferences) -> Result<Url, Failure> {
-        let chosen = self.relay.as_deref().or(preferences.relay.as_deref()).unwrap_or(USUAL_RELAY);
+        // An empty variable is none.
+        let named = self.relay.as_deref().filter(|named| !named.is_empty());
+        let chosen = named.or(preferences.relay.as_deref()).unwrap_or(USUAL_RELAY);
         let text = if chosen.contains("://") { chosen.into() } else { format!("http://{chosen}") };
         Ok(text.parse()?)
     }
@@ -98,8 +100,15 @@ impl AtRelay {
     }
 }
 
-/// The pause before the first new attempt; each further one is twice as long.
+/// The pause before the first new attempt; each further one is twice as long, up to the last.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
+const LAST_PAUSE: Duration = Duration::from_secs(5);
+
+/// The pauses between so many attempts and the one after them.
+fn pauses(retries: u32) -> impl Iterator<Item = Duration> {
+    let doubled = |pause: &Duration| Some((*pause * 2).min(LAST_PAUSE));
+    std::iter::successors(Some(FIRST_PAUSE), doubled).take(retries as usize)
+}
 
 /// Tries again, with growing pauses, what failed before anything was sent. What is there but not
 /// to be trusted (`InvalidData`) is not tried again.
@@ -110,17 +119,23 @@ pub fn persistently<T>(
     retries: u32,
     mut attempt: impl FnMut() -> Answered<T>,
 ) -> Result<T, Failure> {
-    let mut pause = FIRST_PAUSE;
-    for _ in 0..retries {
+    for pause in pauses(retries) {
         match attempt() {
             Ok(Err(refusal)) if refusal.is_passing() => {}
             Err(Error::Network { source, .. }) if source.kind() != ErrorKind::InvalidData => {}
             decided => return settled(decided),
         }
         std::thread::sleep(pause);
-        pause *= 2;
     }
     settled(attempt())
+}
+
+/// The error that the other side reported through the relay, where an answer with this status does
+/// not say so: whoever reports may choose a status of success, or one without a body.
+pub fn reported(stream: &Stream, status: u16) -> Option<Refusal> {
+    let held = stream.status().ok()?.ok()?;
+    let said = |member: &str| held["error"][member].as_str().map(str::to_owned);
+    Some(Refusal { status, name: said("name")?, message: said("message")? })
 }
 
 /// The media type that the end of a name stands for.
@@ -135,4 +150,16 @@ pub fn media_type(name: Option<&str>) -> String {
 /// The refusal.
 pub fn settled<T>(answered: Answered<T>) -> Result<T, Failure> {
     Ok(answered??)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_as_long_as_a_person_would_wait() {
+        let ms: Vec<_> = pauses(7).map(|pause| pause.as_millis()).collect();
+        assert_eq!(ms, [200, 400, 800, 1600, 3200, 5000, 5000]);
+        assert_eq!(pauses(0).count(), 0);
+    }
 }

@@ -26,8 +26,12 @@ pub enum Exit {
     Digest = 6,
     /// 7: the relay cannot be reached, or the connection to it failed.
     Network = 7,
-    /// 130: interrupted (128 and the number of `SIGINT`; 143 by `SIGTERM`).
+    /// 129: the terminal is gone (128 and the number of `SIGHUP`).
+    HungUp = 129,
+    /// 130: interrupted (128 and the number of `SIGINT`).
     Interrupted = 130,
+    /// 143: asked to end (128 and the number of `SIGTERM`).
+    Terminated = 143,
 }
 
 impl Exit {
@@ -98,8 +102,10 @@ impl From<Refusal> for Failure {
                 (Exit::OtherSide, "begin again")
             }
             (410, "StreamDeletedError") => (Exit::OtherSide, "begin again"),
-            (503 | 429, _) => (Exit::Refused, "try again later"),
-            (404 | 405, "BadRouteError") => (Exit::Refused, "is the URL that of a relay?"),
+            (503 | 429, _) if refusal.is_of_the_relay() => (Exit::Refused, "try again later"),
+            (404 | 405, "BadRouteError" | "") | (200..=299, "") => {
+                (Exit::Refused, "is the URL that of a relay?")
+            }
             _ if refusal.is_of_the_relay() => (Exit::Refused, ""),
             _ => (Exit::OtherSide, "the other side reported it"),
         };
@@ -121,6 +127,9 @@ mod tests {
             (404, "SessionNotFoundError", Exit::Refused),
             (429, "AlreadyConnectedError", Exit::Refused),
             (503, "TooBusyError", Exit::Refused),
+            (503, "", Exit::Refused),
+            (503, "BackupError", Exit::OtherSide),
+            (429, "Error", Exit::OtherSide),
             (413, "ContentTooLargeError", Exit::Refused),
             (404, "FileNotFoundError", Exit::OtherSide),
             (400, "Error", Exit::OtherSide),

@@ -1,29 +1,59 @@
 //! Ctrl-C while a command runs: the connection is cut, which the relay tells the other side, and
 //! what came so far is named.
 
-use super::exit::Exit;
+use super::exit::{Exit, Failure};
+use super::telling::Teller;
+use crate::client::output::shown;
 use nix::sys::signal::{SigSet, Signal};
+use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process;
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
-/// The file that is being received.
-static PARTIAL: Mutex<Option<PathBuf>> = Mutex::new(None);
+/// What is being received.
+static UNFINISHED: Mutex<Option<Unfinished>> = Mutex::new(None);
 
-/// From now on `SIGINT` and `SIGTERM` end the process with a sentence and status 130 or 143. To be
-/// called before any other thread is begun, since they inherit the mask. A signal that whoever
-/// started the process chose to ignore stays ignored.
-pub fn watch() {
+/// What there is of something that is being received.
+#[derive(Debug)]
+enum Unfinished {
+    /// A file, which is kept if there is anything in it.
+    File(PathBuf),
+    /// A directory of what was extracted, which is of no use.
+    Directory(PathBuf),
+}
+
+/// While it is removed, the extracting goes on: as often it is tried again.
+const REMOVE_MAX: u32 = 100;
+
+/// What ends a command before its time.
+const SIGNALS: [(Signal, Exit); 3] = [
+    (Signal::SIGHUP, Exit::HungUp),
+    (Signal::SIGINT, Exit::Interrupted),
+    (Signal::SIGTERM, Exit::Terminated),
+];
+
+/// From now on `SIGHUP`, `SIGINT` and `SIGTERM` end the process with a sentence and a status of
+/// their own. To be called before any other thread is begun, since they inherit the mask. A signal
+/// that whoever started the process chose to ignore (nohup(1), shells for background jobs) stays
+/// ignored.
+pub fn watch(teller: &Teller) {
     let mut signals = SigSet::empty();
-    signals.add(Signal::SIGINT);
-    signals.add(Signal::SIGTERM);
-    if signals.thread_block().is_err() {
+    // A blocked signal is never discarded, not even one that is ignored (sigwait would take it).
+    let ignored = ignored();
+    for (signal, _) in SIGNALS {
+        if ignored >> (signal as u32 - 1) & 1 == 0 {
+            signals.add(signal);
+        }
+    }
+    if signals.iter().next().is_none() || signals.thread_block().is_err() {
         return;
     }
+    let teller = teller.clone();
     let waiting = thread::Builder::new().name("interrupt".into()).spawn(move || {
         if let Ok(signal) = signals.wait() {
-            end(signal);
+            end(signal, &teller);
         }
     });
     if waiting.is_err() {
@@ -32,30 +62,63 @@ pub fn watch() {
     }
 }
 
+/// The signals that this process ignores, bit 0 being signal 1 (`SigIgn`, `proc_pid_status(5)`);
+/// asking the kernel for one (sigaction(2)) is no safe call.
+fn ignored() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0)
+}
+
 /// Names the file that is being received.
 pub fn receiving(partial: &Path) {
-    *PARTIAL.lock().unwrap_or_else(PoisonError::into_inner) = Some(partial.to_owned());
+    note(Some(Unfinished::File(partial.to_owned())));
 }
 
-/// No file is being received any more. An interruption that came before has its way first.
+/// Names the directory that is being extracted into.
+pub fn extracting(partial: &Path) {
+    note(Some(Unfinished::Directory(partial.to_owned())));
+}
+
+/// Nothing is being received any more. An interruption that came before has its way first.
 pub fn received() {
-    *PARTIAL.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    note(None);
 }
 
-fn end(signal: Signal) -> ! {
-    // Kept to the end: a file must not be named anew while it is called partial.
-    let partial = PARTIAL.lock().unwrap_or_else(PoisonError::into_inner);
-    let kept = partial.as_ref().filter(|path| keep(path));
-    match kept {
-        Some(path) => eprintln!("\nrdv: interrupted; what came so far is in {}", path.display()),
-        None => eprintln!("\nrdv: interrupted"),
+fn note(unfinished: Option<Unfinished>) {
+    *UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner) = unfinished;
+}
+
+fn end(signal: Signal, teller: &Teller) -> ! {
+    // Kept to the end: a file must not be named anew while it is called partial, nor may the lost
+    // connection be told as a failure.
+    let unfinished = UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner);
+    let why = match unfinished.as_ref().and_then(left) {
+        Some(path) => format!("interrupted; what came so far is in {}", shown(path)),
+        None => "interrupted".into(),
+    };
+    let known = SIGNALS.iter().find(|(known, _)| *known == signal);
+    let exit = known.map_or(Exit::Interrupted, |(_, exit)| *exit);
+    teller.interrupted(&Failure { exit, why });
+    process::exit(exit.status().into())
+}
+
+/// Where something is left. What is of no use is removed.
+fn left(unfinished: &Unfinished) -> Option<&Path> {
+    let (path, useless) = match unfinished {
+        Unfinished::File(path) => (path, is_empty(path) && fs::remove_file(path).is_ok()),
+        Unfinished::Directory(path) => (path, (0..REMOVE_MAX).any(|_| is_removed(path))),
+    };
+    (!useless).then_some(path)
+}
+
+fn is_empty(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|file| file.is_file() && file.len() == 0)
+}
+
+fn is_removed(directory: &Path) -> bool {
+    match fs::remove_dir_all(directory) {
+        Ok(()) => true,
+        Err(error) => error.kind() == ErrorKind::NotFound,
     }
-    let beyond = Exit::Interrupted.status() - Signal::SIGINT as u8;
-    process::exit(i32::from(beyond) + signal as i32)
-}
-
-/// Whether there is anything in it; if not it is removed.
-fn keep(path: &Path) -> bool {
-    let empty = std::fs::metadata(path).is_ok_and(|file| file.is_file() && file.len() == 0);
-    !(empty && std::fs::remove_file(path).is_ok())
 }

@@ -22,7 +22,7 @@ use self::telling::Teller;
 
 /// Does what can be interrupted, and says how it ended.
 fn watching(teller: &Teller, act: impl FnOnce() -> Result<(), Failure>) -> Exit {
-    interrupt::watch();
+    interrupt::watch(teller);
     match act() {
         Ok(()) => Exit::Complete,
         Err(failure) => {

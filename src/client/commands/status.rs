@@ -2,7 +2,7 @@
 
 use super::common::{AtRelay, Connecting, settled};
 use super::settings::Preferences;
-use super::telling::in_words;
+use super::telling::{in_words, put};
 use super::{Exit, Failure};
 use crate::client::file_name::printable;
 use crate::client::relay::Stream;
@@ -93,7 +93,7 @@ fn ended(result: Result<(), Failure>) -> Exit {
     match result {
         Ok(()) => Exit::Complete,
         Err(failure) => {
-            eprintln!("rdv: {}", failure.why);
+            put(format_args!("rdv: {}", failure.why));
             failure.exit
         }
     }

@@ -1,4 +1,18 @@
 //! What a command tells while it works, on standard error: standard output is for data.
+//!
+//! With `--json` every line is one object. `event` says which; the last is always `complete` or
+//! `failed`, and a program should skip those it does not know.
+//!
+//! | `event` | further members |
+//! |---|---|
+//! | `created` | `stream`: its identifier; `url`; `receive` and `curl`: commands for the other side; `ttl_seconds`: how long it waits, or `null` |
+//! | `waiting` | `for`: whom or what, for people |
+//! | `started` | `total_bytes`: how many will move, or `null` |
+//! | `progress` | once a second at most: `bytes` so far, `total_bytes`, `bytes_per_second` since the last one |
+//! | `bottleneck` | `side`: `source`, `destination`, `network_in`, `network_out` or `rate` |
+//! | `left_out` | `path` in a directory that is no file; or `more`: how many further ones |
+//! | `complete` | `bytes`; of a sender `repr_digest`, or `null`; of a receiver `output`: the path, or `null` |
+//! | `failed` | `exit_status`, `message` |
 
 use super::exit::Failure;
 use crate::client::archive::Noted;
@@ -8,7 +22,8 @@ use crate::client::relay::Stream;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::{Value, json};
-use std::io::IsTerminal as _;
+use std::fmt::Display;
+use std::io::{IsTerminal as _, Write as _};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -56,14 +71,21 @@ struct Counted {
     total: Option<u64>,
     told: Instant,
     told_bytes: u64,
+    /// Whether the last line was told.
+    over: bool,
 }
 
 impl Teller {
     /// Tells as it is asked to.
     pub fn new(telling: Telling) -> Self {
         let mode = if telling.json {
-            let told = clock::now();
-            Mode::Json(Arc::new(Mutex::new(Counted { bytes: 0, total: None, told, told_bytes: 0 })))
+            Mode::Json(Arc::new(Mutex::new(Counted {
+                bytes: 0,
+                total: None,
+                told: clock::now(),
+                told_bytes: 0,
+                over: false,
+            })))
         } else if telling.quiet || !std::io::stderr().is_terminal() {
             Mode::Plain
         } else {
@@ -80,9 +102,9 @@ impl Teller {
     /// Says what must be said, whatever is told besides: `text` to people, `event` to machines.
     pub fn say(&self, text: &str, event: &Value) {
         match &self.mode {
-            Mode::Plain => eprintln!("{text}"),
-            Mode::Bar(bar) => bar.suspend(|| eprintln!("{text}")),
-            Mode::Json(_) => eprintln!("{event}"),
+            Mode::Plain => put(text),
+            Mode::Bar(bar) => bar.suspend(|| put(text)),
+            Mode::Json(_) => put(event),
         }
     }
 
@@ -116,7 +138,7 @@ impl Teller {
                 bar.set_message(what.to_owned());
                 bar.enable_steady_tick(TICK);
             }
-            Mode::Json(_) => eprintln!("{}", json!({ "event": "waiting", "for": what })),
+            Mode::Json(_) => put(json!({ "event": "waiting", "for": what })),
         }
     }
 
@@ -143,7 +165,7 @@ impl Teller {
             }
             Mode::Json(counted) => {
                 locked(counted).total = total;
-                eprintln!("{}", json!({ "event": "started", "total_bytes": total }));
+                put(json!({ "event": "started", "total_bytes": total }));
             }
         }
     }
@@ -158,7 +180,7 @@ impl Teller {
                 counted.bytes += bytes;
                 let since = clock::now().duration_since(counted.told);
                 if since >= JSON_EVERY {
-                    eprintln!("{}", counted.tell(since));
+                    put(counted.tell(since));
                 }
             }
         }
@@ -190,7 +212,12 @@ impl Teller {
         match &self.mode {
             Mode::Plain => {}
             Mode::Bar(bar) => bar.set_message(in_words(side)),
-            Mode::Json(_) => eprintln!("{}", json!({ "event": "bottleneck", "side": side })),
+            Mode::Json(counted) => {
+                let counted = locked(counted);
+                if !counted.over {
+                    put(json!({ "event": "bottleneck", "side": side }));
+                }
+            }
         }
     }
 
@@ -200,27 +227,35 @@ impl Teller {
             Mode::Plain => {}
             Mode::Bar(bar) => {
                 bar.finish_and_clear();
-                eprintln!("{text}");
+                put(text);
             }
-            Mode::Json(_) => eprintln!("{event}"),
+            Mode::Json(counted) => counted_out(counted, event),
         }
+    }
+
+    /// Somebody ended it. On a terminal, the cursor stands behind a `^C`.
+    pub fn interrupted(&self, failure: &Failure) {
+        if matches!(self.mode, Mode::Plain) && std::io::stderr().is_terminal() {
+            put("");
+        }
+        self.failed(failure);
     }
 
     /// It was not done.
     pub fn failed(&self, failure: &Failure) {
         match &self.mode {
-            Mode::Plain => eprintln!("rdv: {}", failure.why),
+            Mode::Plain => put(format_args!("rdv: {}", failure.why)),
             Mode::Bar(bar) => {
                 bar.finish_and_clear();
-                eprintln!("rdv: {}", failure.why);
+                put(format_args!("rdv: {}", failure.why));
             }
-            Mode::Json(_) => eprintln!(
-                "{}",
-                json!({
+            Mode::Json(counted) => counted_out(
+                counted,
+                &json!({
                     "event": "failed",
                     "exit_status": failure.exit.status(),
                     "message": failure.why,
-                })
+                }),
             ),
         }
     }
@@ -251,6 +286,20 @@ pub fn in_words(side: &str) -> String {
         "rate" => "the relay limits the rate".into(),
         other => printable(other),
     }
+}
+
+/// Writes one line to standard error, with one call so that no other comes between. Who closed it
+/// does not want to know, and gets the bytes all the same.
+pub(super) fn put(line: impl Display) {
+    let line = format!("{line}\n");
+    let _ = std::io::stderr().lock().write_all(line.as_bytes());
+}
+
+/// Tells machines how it ended, and nothing after that.
+fn counted_out(counted: &Mutex<Counted>, event: &Value) {
+    let mut counted = locked(counted);
+    put(event);
+    counted.over = true;
 }
 
 fn style(template: &str) -> ProgressStyle {

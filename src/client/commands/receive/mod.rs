@@ -5,7 +5,7 @@ mod target;
 
 use self::check::{Checked, Hashing};
 use self::target::Target;
-use super::common::{AtRelay, Connecting, persistently};
+use super::common::{AtRelay, Connecting, persistently, reported};
 use super::send::DIGEST_ANNOUNCED;
 use super::settings::Preferences;
 use super::telling::{Teller, Telling};
@@ -122,14 +122,27 @@ impl Receive {
             expect_continue: false,
         };
         // A refusal for now (503) comes before any byte was taken off the stream.
-        let response = persistently(self.connecting.retries, || {
+        persistently(self.connecting.retries, || {
             let mut outgoing = Outgoing::open(&request, options)?;
             outgoing.be_patient(UNLIMITED);
             let response = outgoing.finish(None)?;
-            Ok(if response.is_success() { Ok(response) } else { Err(Refusal::of(response)) })
-        })?;
-        Ok(response)
+            Ok(judged(response, origin.stream.as_ref()))
+        })
     }
+}
+
+/// A download, or why there is none.
+fn judged(response: Response, stream: Option<&Stream>) -> Result<Response, Refusal> {
+    let status = response.status();
+    let reported = || stream.and_then(|stream| reported(stream, status));
+    if !response.is_success() {
+        let refusal = Refusal::of(response);
+        let unnamed = refusal.name.is_empty();
+        return Err(if unnamed { reported().unwrap_or(refusal) } else { refusal });
+    }
+    // A relay's downloads have this field, and what is reported with a status of success has not.
+    let is_download = response.field("Content-Security-Policy").is_some();
+    if is_download { Ok(response) } else { reported().map_or(Ok(response), Err) }
 }
 
 /// A download whose head is here.
@@ -176,8 +189,9 @@ impl<'d> Download<'d> {
             self.pour(|body, progress| pour::into_writer(body, &mut out, progress))?;
             return check::announced(stream, &out.digest());
         }
-        // A digest on the way comes behind the last chunk, so where there are no chunks is none.
-        let may_have_digest = readable && self.response.body().len_bytes().is_none();
+        // A digest on the way comes behind the last chunk, so with a length there is none. Not by
+        // the length of the body: that of a short one is known once all its chunks are here.
+        let may_have_digest = readable && self.response.field("Content-Length").is_none();
         self.pour(|body, progress| pour::into_descriptor(body, file.as_fd(), progress))?;
         match self.stream {
             Some(stream) if may_have_digest => check::unannounced(stream, file),
@@ -191,7 +205,11 @@ impl<'d> Download<'d> {
         let mut progress = |bytes| teller.moved(bytes);
         let body = self.response.body();
         let mut checked = Checked { body, hash, stream, progress: &mut progress };
-        let unpacked = archive::unpack(&mut checked, into, force);
+        let mut note = |partial: Option<&Path>| {
+            partial.map_or_else(interrupt::received, interrupt::extracting);
+        };
+        let unpacked = archive::unpack_watched(&mut checked, into, force, &mut note);
+        interrupt::received();
         match unpacked {
             Ok(unpacked) => {
                 teller.left_out(&unpacked.skipped);

@@ -4,6 +4,7 @@ use crate::client::Response;
 use crate::client::commands::{Exit, Failure};
 use crate::client::{file_name, output};
 use crate::http::disposition;
+use nix::unistd::{AccessFlags, eaccess};
 use std::io;
 use std::path::{Path, PathBuf};
 use uuid::Uuid;
@@ -44,10 +45,11 @@ impl Target {
             Some(path) => {
                 let refused = |error: io::Error| Failure::new(Exit::Local, error.to_string());
                 output::check_target(path, force).map_err(refused)?;
+                directory_of(path)?;
                 Ok(Self::File(path.to_owned()))
             }
-            None if extract => Ok(Self::Extracted(here())),
-            None => Ok(Self::Into(here())),
+            None if extract => directory(&here()).map(Self::Extracted),
+            None => directory(&here()).map(Self::Into),
         }
     }
 }
@@ -57,13 +59,25 @@ fn is_special(path: &Path) -> bool {
     std::fs::metadata(path).is_ok_and(|there| !there.is_file() && !there.is_dir())
 }
 
-/// A directory that must be there.
+/// A directory that must be there and take new files: once the stream is joined it is used up.
 fn directory(path: &Path) -> Result<PathBuf, Failure> {
-    if path.is_dir() {
-        return Ok(path.to_owned());
+    let refused = |why: &str| Failure::new(Exit::Local, format!("{}: {why}", path.display()));
+    if !path.is_dir() {
+        return Err(refused("there is no such directory; make it first"));
     }
-    let why = format!("{}: there is no such directory; make it first", path.display());
-    Err(Failure::new(Exit::Local, why))
+    eaccess(path, AccessFlags::W_OK | AccessFlags::X_OK).map_err(|error| {
+        refused(&format!("no file can be made there: {}; choose another place", error.desc()))
+    })?;
+    Ok(path.to_owned())
+}
+
+/// The directory in which this file is to be.
+fn directory_of(file: &Path) -> Result<PathBuf, Failure> {
+    match file.parent() {
+        Some(parent) if parent.as_os_str().is_empty() => directory(Path::new(".")),
+        Some(parent) => directory(parent),
+        None => directory(file),
+    }
 }
 
 /// The name of a download: the one that it brings, made safe, or one made from the stream.
@@ -114,6 +128,7 @@ mod tests {
             ("a file that is there", &there, false, Exit::Local, "--force"),
             ("no directory", &none, false, Exit::Local, "make it first"),
             ("no directory to extract into", &none, true, Exit::Local, "make it first"),
+            ("no directory for a file", &none.join("f"), false, Exit::Local, "make it first"),
         ] {
             let failure = Target::of(Some(output), extract, false).unwrap_err();
             assert_eq!(failure.exit, exit, "{name}");

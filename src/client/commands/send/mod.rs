@@ -7,7 +7,7 @@ mod offer;
 use self::body::{Passed, Way};
 use self::input::Input;
 use self::offer::Kind;
-use super::common::{AtRelay, Connecting, persistently};
+use super::common::{AtRelay, Connecting, persistently, reported};
 use super::settings::Preferences;
 use super::telling::{Teller, Telling};
 use super::{Exit, Failure, watching};
@@ -16,6 +16,7 @@ use crate::client::outgoing::{Outgoing, Request, UNLIMITED};
 use crate::client::relay::{Refusal, Stream, Wish};
 use crate::client::{Error, Options, archive, clock};
 use crate::http::disposition::attachment_named;
+use crate::http::fields::is_field_value;
 use crate::http::framing::Framing;
 use crate::ops::units;
 use clap::Args;
@@ -114,6 +115,20 @@ impl Sending {
         result
     }
 
+    /// Whether what is to be told of it can be told.
+    fn check(&self) -> Result<(), Failure> {
+        let wrong = |why: &str| Err(Failure::new(Exit::Usage, why));
+        if self.name.as_ref().is_some_and(|name| attachment_named(name, None).is_none()) {
+            return wrong("what --name gives is no name of a file");
+        }
+        match &self.content_type {
+            Some(given) if given.trim().is_empty() || !is_field_value(given.as_bytes()) => {
+                wrong("--type takes a media type such as text/csv, in visible ASCII")
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
     fn meet(
         &self,
         options: &Options,
@@ -190,6 +205,11 @@ impl Sending {
                 }
                 Ok(Sent::Stopped) => {
                     let refusal = Refusal::of(outgoing.answer()?);
+                    if refusal.name.is_empty()
+                        && let Some(refusal) = reported(&meeting.stream, refusal.status)
+                    {
+                        return Err(refusal.into());
+                    }
                     if !refusal.is_passing() || clock::now() >= meeting.deadline {
                         return Err(refusal.into());
                     }
@@ -233,6 +253,7 @@ impl Upload {
         let own_name = own_name
             .or_else(|| matches!(kind, Kind::Archive { .. }).then(|| "files".to_owned()))
             .map(|name| name + suffix);
+        sending.check()?;
         let name = sending.name.clone().or(own_name);
         let content_type = match (&sending.content_type, kind) {
             (Some(given), _) => given.clone(),

@@ -40,7 +40,10 @@ pub(super) fn tell(
     }
     if qr && let Ok(code) = QrCode::new(url.to_string()) {
         text.push('\n');
-        text.push_str(&code.render::<Dense1x2>().build());
+        // Blocks shine on a dark terminal, which most are: the light modules are drawn.
+        let mut picture = code.render::<Dense1x2>();
+        let picture = picture.dark_color(Dense1x2::Light).light_color(Dense1x2::Dark);
+        text.push_str(&picture.build());
         text.push('\n');
     }
     let event = json!({

@@ -1,0 +1,96 @@
+//! Which relay is meant: the flag, the environment, the file of preferences, in this order.
+
+use std::fs;
+use std::process::Command;
+
+use crate::desk::{Desk, assert_complete, assert_ended, offered};
+use crate::support::{Process, Relay};
+
+/// Sends with this environment, and receives by the identifier alone.
+fn passes(relay: &Relay, what: &str, prepare: impl Fn(&Desk, &mut Command)) {
+    let (here, there) = (Desk::at(relay), Desk::at(relay));
+    here.put("a", "abc");
+    let start = |desk: &Desk, arguments: &[&str]| {
+        let mut command = desk.command(arguments);
+        command.env_remove("RDV_RELAY").env_remove("RDV_CLIENT_CONFIG");
+        command.env("HOME", "/nonexistent").env_remove("XDG_CONFIG_HOME");
+        prepare(desk, &mut command);
+        Process::start(command)
+    };
+    let sending = start(&here, &["send", "a"]);
+    let receiving = start(&there, &["receive", &offered(&sending), "-o", "a"]);
+    let got = receiving.finish();
+    assert_complete(what, &got);
+    assert_complete(what, &sending.finish());
+    assert_eq!(there.read("a"), b"abc", "{what}");
+}
+
+/// A file of preferences that names this relay.
+fn file_with(relay: &str) -> tempfile::TempDir {
+    let directory = tempfile::tempdir().expect("a directory");
+    fs::create_dir_all(directory.path().join(".config/rdv")).expect("directories");
+    fs::create_dir_all(directory.path().join("rdv")).expect("directories");
+    for place in [".config/rdv/client.toml", "rdv/client.toml", "own"] {
+        fs::write(directory.path().join(place), format!("relay = \"{relay}\"\n")).expect("a file");
+    }
+    directory
+}
+
+#[test]
+fn the_relay_comes_from_where_it_is_named_first() {
+    let relay = Relay::start(&[]);
+    let url = relay.url("");
+    let (right, wrong) = (file_with(&url), file_with("http://127.0.0.1:1"));
+    let own = |directory: &tempfile::TempDir| directory.path().join("own");
+    passes(&relay, "the environment", |_, rdv| {
+        rdv.env("RDV_RELAY", &url);
+    });
+    passes(&relay, "without http://, and with a path", |_, rdv| {
+        rdv.env("RDV_RELAY", format!("{}/", relay.address()));
+    });
+    passes(&relay, "a flag", |_, rdv| {
+        rdv.env("RDV_RELAY", "http://127.0.0.1:1").args(["--relay", &url]);
+    });
+    passes(&relay, "the own file", |_, rdv| {
+        rdv.env("HOME", right.path());
+    });
+    passes(&relay, "the file of XDG_CONFIG_HOME", |_, rdv| {
+        rdv.env("HOME", wrong.path()).env("XDG_CONFIG_HOME", right.path());
+    });
+    passes(&relay, "a file by its name", |_, rdv| {
+        rdv.env("XDG_CONFIG_HOME", wrong.path()).env("RDV_CLIENT_CONFIG", own(&right));
+    });
+    passes(&relay, "the environment before the file", |_, rdv| {
+        rdv.env("RDV_CLIENT_CONFIG", own(&wrong)).env("RDV_RELAY", &url);
+    });
+    passes(&relay, "empty variables are none", |_, rdv| {
+        rdv.env("RDV_CLIENT_CONFIG", "").env("RDV_RELAY", "").env("HOME", right.path());
+    });
+}
+
+#[test]
+fn a_file_that_nobody_understands_is_named() {
+    let relay = Relay::start(&[]);
+    let here = Desk::at(&relay);
+    here.put("a", "abc");
+    here.put("client.toml", "relay = 7\n");
+    for (what, file, words) in [
+        ("a wrong value", "client.toml", "client.toml: the value of relay must be a string"),
+        ("a missing file", "none", "none: there is no such file, and RDV_CLIENT_CONFIG names it"),
+        ("a directory", ".", "directory"),
+    ] {
+        for arguments in [
+            &["send", "a"][..],
+            &["receive", crate::support::UNKNOWN],
+            &["status", crate::support::UNKNOWN],
+            &["cancel", crate::support::UNKNOWN],
+        ] {
+            let mut command = here.command(arguments);
+            command.env("RDV_CLIENT_CONFIG", file);
+            let got = Process::start(command).finish();
+            assert_ended(&format!("{what} {arguments:?}"), &got, 2, words);
+            assert_eq!(got.stderr.lines().count(), 1, "{}", got.stderr);
+        }
+    }
+    assert_eq!(relay.get("/stream").json(), serde_json::json!([]), "no stream was made");
+}

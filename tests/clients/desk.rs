@@ -1,0 +1,152 @@
+//! A person at a shell: a directory of their own, a relay, and no settings but those given.
+
+use std::fs::{self, File};
+use std::io::PipeWriter;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use crate::support::{Finished, Process, Relay, eventually};
+use tempfile::TempDir;
+
+/// What would lead a client elsewhere.
+const LEADING: [&str; 8] = [
+    "RDV_CACERT",
+    "http_proxy",
+    "https_proxy",
+    "all_proxy",
+    "no_proxy",
+    "HTTPS_PROXY",
+    "ALL_PROXY",
+    "NO_PROXY",
+];
+
+/// Where somebody works.
+pub(crate) struct Desk {
+    directory: TempDir,
+    relay: String,
+}
+
+impl Desk {
+    pub(crate) fn at(relay: &Relay) -> Desk {
+        Desk { directory: tempfile::tempdir().expect("a directory"), relay: relay.url("") }
+    }
+
+    pub(crate) fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    pub(crate) fn put(&self, name: &str, bytes: impl AsRef<[u8]>) {
+        fs::write(self.path(name), bytes).expect("a file");
+    }
+
+    pub(crate) fn read(&self, name: &str) -> Vec<u8> {
+        fs::read(self.path(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
+    }
+
+    /// Everything that lies there, hidden or not.
+    pub(crate) fn names(&self) -> Vec<String> {
+        let entries = fs::read_dir(self.directory()).expect("a directory").flatten();
+        let mut names: Vec<_> =
+            entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+        names.sort();
+        names
+    }
+
+    /// `rdv` with these arguments, at this relay.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = self.plain(env!("CARGO_BIN_EXE_rdv"));
+        command.args(arguments);
+        command
+    }
+
+    /// Another program, run here.
+    pub(crate) fn plain(&self, program: &str) -> Command {
+        let mut command = Command::new(program);
+        for name in LEADING {
+            command.env_remove(name);
+        }
+        command.env("RDV_RELAY", &self.relay).env("RDV_CLIENT_CONFIG", "/dev/null");
+        command.current_dir(self.directory());
+        command
+    }
+
+    pub(crate) fn start(&self, arguments: &[&str]) -> Process {
+        Process::start(self.command(arguments))
+    }
+
+    pub(crate) fn run(&self, arguments: &[&str]) -> Finished {
+        self.start(arguments).finish()
+    }
+
+    /// Starts to send, and waits until it says through which stream.
+    pub(crate) fn offer(&self, arguments: &[&str]) -> (Process, String) {
+        let sending = self.start(&[&["send"], arguments].concat());
+        let id = offered(&sending);
+        (sending, id)
+    }
+
+    /// Starts `rdv pipe send` with more flags, its standard input in the test's hands.
+    pub(crate) fn pipe_send(&self, flags: &[&str]) -> (Process, String, PipeWriter) {
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        let command = self.command(&[&["pipe", "send"], flags].concat());
+        let sending = Process::reading(command, Stdio::from(reader));
+        let id = offered(&sending);
+        (sending, id, writer)
+    }
+
+    /// Starts to receive, and waits until the relay knows.
+    pub(crate) fn await_receiver(&self, relay: &Relay, arguments: &[&str]) -> Process {
+        let receiving = self.start(&[&["receive"], arguments].concat());
+        relay.await_state(arguments[0], "DST_CONNECTED");
+        receiving
+    }
+
+    /// `curl` that minds no configuration, and gives up instead of hanging.
+    pub(crate) fn curl(&self, arguments: &[&str]) -> Process {
+        let mut command = self.plain("curl");
+        command.args(["-q", "-sS", "--noproxy", "*", "--max-time", "30"]).args(arguments);
+        Process::start(command)
+    }
+
+    /// Waits until a file holds so many bytes.
+    pub(crate) fn await_bytes(&self, name: &str, bytes: u64) {
+        let path = self.path(name);
+        eventually(&format!("{bytes} bytes in {name}"), || {
+            fs::metadata(&path).is_ok_and(|file| file.len() == bytes).then_some(())
+        });
+    }
+
+    /// `rdv` with a file of this directory as its standard input.
+    pub(crate) fn start_with_input(&self, arguments: &[&str], input: File) -> Process {
+        Process::reading(self.command(arguments), input.into())
+    }
+}
+
+/// The stream that a sender says it made.
+pub(crate) fn offered(sending: &Process) -> String {
+    eventually("the sender says what to run", || {
+        let said = sending.stderr();
+        let (_, rest) = said.split_once("/stream/")?;
+        rest.get(..36).map(str::to_owned)
+    })
+}
+
+/// Checks how a command ended: its exit status, and what it says at its end.
+pub(crate) fn assert_ended(what: &str, finished: &Finished, exit: i32, words: &str) {
+    let said = &finished.stderr;
+    assert_eq!(finished.status.code(), Some(exit), "{what}: {said}");
+    assert!(said.contains(words), "{what}: {words:?} is not in {said:?}");
+    assert!(!said.contains("panicked"), "{what}: {said}");
+    let broken = said.contains(|char: char| char.is_control() && char != '\n');
+    assert!(!broken, "{what}: {said:?} acts on a terminal");
+}
+
+/// Checks that it did what it was asked for, and had nothing to complain about.
+pub(crate) fn assert_complete(what: &str, finished: &Finished) {
+    assert_ended(what, finished, 0, "");
+    assert!(!finished.stderr.contains("rdv:"), "{what}: {}", finished.stderr);
+}

@@ -1,0 +1,132 @@
+//! `--digest`: what came is what was sent, or the receiver says that it is not.
+
+use std::io::Write as _;
+
+use crate::desk::{Desk, assert_complete, assert_ended};
+use crate::support::{Framing, Process, Relay, pattern};
+use serde_json::json;
+
+/// The digest of nothing of the sort.
+const FALSE: &str = "Repr-Digest: sha-256=:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=:\r\n";
+
+/// An upload by hand, with this trailer, to a stream where a digest was announced or not.
+fn uploaded(relay: &Relay, announced: bool, body: &[u8], trailer: &str) -> String {
+    let id = if announced {
+        relay.create_with(&json!({ "download_headers": { "Rdv-Digest": "sha-256" } }))
+    } else {
+        relay.create()
+    };
+    let mut source = relay.waiting_source(&id, Framing::Chunked);
+    source.send(Framing::Chunked.piece(body));
+    source.send(format!("0\r\n{trailer}\r\n"));
+    // Until its answer came, which nobody waits for here.
+    std::thread::spawn(move || source.response());
+    id
+}
+
+#[test]
+fn what_came_whole_is_verified_wherever_it_goes() {
+    let relay = Relay::start(&[]);
+    let here = Desk::at(&relay);
+    for size in [0, 1, 1 << 20] {
+        let content = pattern(1, size);
+        here.put("a", &content);
+        for flags in [&[][..], &["-o", "-"], &["-o", "/dev/null"]] {
+            let there = Desk::at(&relay);
+            let (sending, id) = here.offer(&["a", "--digest"]);
+            let got = there.run(&[&["receive", &id], flags].concat());
+            assert_complete("receive", &got);
+            assert_complete("send", &sending.finish());
+            let status = relay.await_state(&id, "FINISHED");
+            assert!(status["repr_digest"].is_string(), "{status}");
+            match flags {
+                [] => assert!(there.read("a") == content, "{size}"),
+                [_, "-"] => assert!(got.output == content, "{size}"),
+                _ => assert_eq!(there.names(), Vec::<String>::new()),
+            }
+        }
+    }
+}
+
+#[test]
+fn standard_input_has_a_digest_too() {
+    let relay = Relay::start(&[]);
+    let (here, there) = (Desk::at(&relay), Desk::at(&relay));
+    let (sending, id, mut rest) = here.pipe_send(&["--digest"]);
+    let receiving = there.start(&["pipe", "receive", &id]);
+    rest.write_all(&pattern(2, 300_000)).expect("the sender reads");
+    drop(rest);
+    let got = receiving.finish();
+    assert_complete("receive", &got);
+    assert!(got.output == pattern(2, 300_000));
+    assert_complete("send", &sending.finish());
+}
+
+#[test]
+fn what_is_not_what_was_sent_is_not_kept_as_it() {
+    let relay = Relay::start(&[]);
+    for (what, announced, trailer, words) in [
+        ("a false digest", true, FALSE, "what came is not what was sent"),
+        ("a false one that nobody announced", false, FALSE, "what came is not what was sent"),
+        ("an announced one that does not come", true, "", "a digest was announced"),
+    ] {
+        let there = Desk::at(&relay);
+        let id = uploaded(&relay, announced, b"abc", trailer);
+        let got = there.run(&["receive", &id, "-o", "a"]);
+        assert_ended(what, &got, 6, words);
+        assert!(got.stderr.contains("what came is in a.partial"), "{what}: {}", got.stderr);
+        assert_eq!(
+            (there.names(), there.read("a.partial")),
+            (vec!["a.partial".into()], b"abc".into())
+        );
+        if announced {
+            let id = uploaded(&relay, announced, b"abc", trailer);
+            assert_ended(what, &there.run(&["receive", &id, "-o", "-"]), 6, words);
+        }
+    }
+}
+
+#[test]
+fn nothing_is_extracted_that_is_not_what_was_sent() {
+    let relay = Relay::start(&[]);
+    let here = Desk::at(&relay);
+    std::fs::create_dir(here.path("tree")).expect("a directory");
+    here.put("tree/a", "abc");
+    let (sending, id) = here.offer(&["tree", "--zstd"]);
+    assert_complete("receive", &here.run(&["receive", &id]));
+    assert_complete("send", &sending.finish());
+    let tar = here.plain("tar").args(["c", "tree"]).output().expect("tar").stdout;
+    for (what, archive) in [("plain", tar), ("compressed", here.read("tree.tar.zst"))] {
+        let false_words = "what came is not what was sent";
+        for (trailer, words) in [(FALSE, false_words), ("", "a digest was announced")] {
+            let there = Desk::at(&relay);
+            let id = uploaded(&relay, true, &archive, trailer);
+            assert_ended(what, &there.run(&["receive", &id, "-x"]), 6, words);
+            assert_eq!(there.names(), Vec::<String>::new(), "{what}");
+        }
+    }
+}
+
+#[test]
+fn a_trailer_of_curl_is_verified_for_files() {
+    let relay = Relay::start(&[]);
+    let there = Desk::at(&relay);
+    // printf abc | sha256sum, in base 64.
+    let right = "Repr-Digest: sha-256=:ungWv48Bz+pBQUDeXa4iI7ADYaOWF3qctBD/YfIAFa0=:\r\n";
+    let id = uploaded(&relay, false, b"abc", right);
+    assert_complete("receive", &there.run(&["receive", &id, "-o", "a"]));
+    assert_eq!(there.read("a"), b"abc");
+}
+
+#[test]
+fn a_digest_is_told_to_machines() {
+    let relay = Relay::start(&[]);
+    let (here, there) = (Desk::at(&relay), Desk::at(&relay));
+    here.put("a", "abc");
+    let sending: Process = here.start(&["send", "a", "--digest", "--json"]);
+    let id = crate::desk::offered(&sending);
+    assert_complete("receive", &there.run(&["receive", &id]));
+    let sent = sending.finish().stderr;
+    let value = "sha-256=:ungWv48Bz+pBQUDeXa4iI7ADYaOWF3qctBD/YfIAFa0=:";
+    assert!(sent.lines().last().is_some_and(|line| line.contains(value)), "{sent}");
+}

@@ -1,0 +1,199 @@
+//! Directories: sent as an archive, extracted by `rdv receive --extract` and by tar, whole or not at
+//! all.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
+use std::process::Stdio;
+
+use crate::desk::{Desk, assert_complete, assert_ended};
+use crate::support::{Process, Relay, pattern};
+
+/// A tree with what trees have: something nested, empty, linked, protected, and long.
+fn plant(desk: &Desk) {
+    let long = "l".repeat(120);
+    fs::create_dir_all(desk.path(&format!("tree/sub/{long}/{long}"))).expect("directories");
+    fs::create_dir(desk.path("tree/empty")).expect("a directory");
+    desk.put("tree/a b.bin", pattern(1, 2 << 20));
+    desk.put("tree/none", "");
+    desk.put(&format!("tree/sub/{long}/{long}/x"), "deep");
+    desk.put("tree/.hidden", "h");
+    symlink("a b.bin", desk.path("tree/link")).expect("a link");
+    symlink("/nowhere", desk.path("tree/dangling")).expect("a link");
+    fs::hard_link(desk.path("tree/none"), desk.path("tree/twin")).expect("a link");
+    for (name, mode) in [("a b.bin", 0o640), (".hidden", 0o755), ("sub", 0o750)] {
+        let path = desk.path("tree").join(name);
+        fs::set_permissions(path, Permissions::from_mode(mode)).expect("permissions");
+    }
+}
+
+/// Each path with its kind, permissions, modification time and contents.
+fn inventory(desk: &Desk, top: &str) -> Vec<(String, u32, i64, Vec<u8>)> {
+    let mut found = Vec::new();
+    let mut open = vec![top.to_owned()];
+    while let Some(name) = open.pop() {
+        let path = desk.path(&name);
+        let metadata = fs::symlink_metadata(&path).expect("it");
+        let content = if metadata.is_dir() {
+            let entries = fs::read_dir(&path).expect("a directory").flatten();
+            open.extend(entries.map(|entry| format!("{name}/{}", entry.file_name().display())));
+            Vec::new()
+        } else if metadata.is_symlink() {
+            fs::read_link(&path).expect("a link").to_string_lossy().into_owned().into_bytes()
+        } else {
+            fs::read(&path).expect("a file")
+        };
+        let mtime = if metadata.is_symlink() { 0 } else { metadata.mtime() };
+        found.push((name, metadata.mode(), mtime, content));
+    }
+    found.sort();
+    found
+}
+
+#[test]
+fn a_directory_arrives_as_it_was() {
+    let relay = Relay::start(&[]);
+    let here = Desk::at(&relay);
+    plant(&here);
+    for arguments in [
+        &["tree"][..],
+        &["tree/"],
+        &["tree/."],
+        &["tree", "--zstd"],
+        &["tree", "--digest"],
+        &["tree", "--zstd", "--digest"],
+    ] {
+        let there = Desk::at(&relay);
+        let (sending, id) = here.offer(arguments);
+        assert!(sending.stderr().contains("receive --extract "), "{}", sending.stderr());
+        let got = there.run(&["receive", "-x", &id]);
+        assert_complete("receive", &got);
+        assert_eq!(got.stderr, "", "{arguments:?}");
+        assert_complete("send", &sending.finish());
+        assert_eq!(there.names(), ["tree"], "{arguments:?}");
+        assert!(inventory(&there, "tree") == inventory(&here, "tree"), "{arguments:?}");
+    }
+}
+
+#[test]
+fn tar_reads_what_is_sent_and_writes_what_is_received() {
+    let relay = Relay::start(&[]);
+    let (here, there, back) = (Desk::at(&relay), Desk::at(&relay), Desk::at(&relay));
+    plant(&here);
+    let (sending, id) = here.offer(&["tree"]);
+    let mut curl = there.plain("curl");
+    curl.args(["-q", "-fsS", "--noproxy", "*", &relay.url(&format!("/stream/{id}"))]);
+    let mut downloading = curl.stdout(Stdio::piped()).spawn().expect("curl");
+    let mut tar = there.plain("tar");
+    tar.args(["x", "-p"]).stdin(downloading.stdout.take().expect("its output"));
+    assert!(tar.status().expect("tar").success());
+    assert!(downloading.wait().expect("curl").success());
+    assert_complete("send", &sending.finish());
+    assert!(inventory(&there, "tree") == inventory(&here, "tree"), "tar x");
+
+    let mut tar = there.plain("tar");
+    let mut packing = tar.args(["c", "tree"]).stdout(Stdio::piped()).spawn().expect("tar");
+    let output = packing.stdout.take().expect("its output");
+    let sending = Process::reading(there.command(&["pipe", "send"]), output.into());
+    let id = crate::desk::offered(&sending);
+    assert_complete("receive", &back.run(&["receive", "-x", &id]));
+    assert_complete("send", &sending.finish());
+    assert!(packing.wait().expect("tar").success());
+    assert!(inventory(&back, "tree") == inventory(&here, "tree"), "tar c");
+}
+
+#[test]
+fn an_archive_that_is_not_extracted_is_a_file() {
+    let relay = Relay::start(&[]);
+    let here = Desk::at(&relay);
+    fs::create_dir(here.path("empty")).expect("a directory");
+    for (flags, name) in [(&[][..], "empty.tar"), (&["--zstd"], "empty.tar.zst")] {
+        let there = Desk::at(&relay);
+        let (sending, id) = here.offer(&[&["empty"], flags].concat());
+        assert_complete("receive", &there.run(&["receive", &id]));
+        assert_complete("send", &sending.finish());
+        assert_eq!(there.names(), [name]);
+        let listed = there.plain("tar").args(["tf", name]).output().expect("tar");
+        if listed.status.success() {
+            assert_eq!(listed.stdout, b"empty/\n");
+        } else {
+            println!("not checked: {}", String::from_utf8_lossy(&listed.stderr));
+        }
+    }
+}
+
+#[test]
+fn what_is_no_file_is_left_out_and_named() {
+    let relay = Relay::start(&[]);
+    let (here, there) = (Desk::at(&relay), Desk::at(&relay));
+    fs::create_dir(here.path("tree")).expect("a directory");
+    here.put("tree/a", "abc");
+    nix::unistd::mkfifo(&here.path("tree/fi\u{1b}fo"), nix::sys::stat::Mode::S_IRWXU).expect("it");
+    let (sending, id) = here.offer(&["tree"]);
+    assert_complete("receive", &there.run(&["receive", "-x", &id]));
+    let sent = sending.finish();
+    assert_ended("send", &sent, 0, "rdv: left out, for it is no file: tree/fi\\u{1b}fo");
+    assert_eq!(fs::read_dir(there.path("tree")).expect("it").count(), 1);
+
+    let (sending, id) = here.offer(&["tree", "--quiet"]);
+    assert_complete("receive", &there.run(&["receive", "-x", "--force", &id]));
+    assert!(!sending.finish().stderr.contains("left out"), "quiet");
+}
+
+#[test]
+fn what_is_there_is_replaced_only_if_that_is_wanted() {
+    let relay = Relay::start(&[]);
+    let (here, there) = (Desk::at(&relay), Desk::at(&relay));
+    plant(&here);
+    fs::create_dir(there.path("tree")).expect("a directory");
+    there.put("tree/mine", "mine");
+    let (sending, id) = here.offer(&["tree"]);
+    let got = there.run(&["receive", "-x", &id]);
+    assert_ended("receive", &got, 1, "tree exists already; --force replaces it");
+    assert_eq!((there.names(), there.read("tree/mine")), (vec!["tree".into()], b"mine".to_vec()));
+    drop(sending);
+    let (sending, id) = here.offer(&["tree"]);
+    assert_complete("receive", &there.run(&["receive", "-x", &id, "--force"]));
+    assert_complete("send", &sending.finish());
+    assert_eq!(there.names(), ["tree"]);
+    assert!(inventory(&there, "tree") == inventory(&here, "tree"));
+}
+
+#[test]
+fn what_is_no_whole_archive_leaves_nothing() {
+    let relay = Relay::start(&[]);
+    let (here, there) = (Desk::at(&relay), Desk::at(&relay));
+    plant(&here);
+    let tar = here.plain("tar").args(["c", "tree"]).output().expect("tar").stdout;
+    here.put("cut", &tar[..tar.len() / 2]);
+    here.put("text", "no archive");
+    here.put("nothing", "");
+    here.put("behind", [&tar[..], b"garbage"].concat());
+    for name in ["cut", "text", "nothing"] {
+        let (sending, id) = here.offer(&[name]);
+        let got = there.run(&["receive", "-x", &id]);
+        assert_ended(name, &got, 1, "archive");
+        assert_eq!(there.names(), Vec::<String>::new(), "{name}");
+        drop(sending);
+    }
+}
+
+#[test]
+fn a_sender_that_dies_leaves_nothing_extracted() {
+    use std::io::Write as _;
+    let relay = Relay::start(&[]);
+    let (here, there) = (Desk::at(&relay), Desk::at(&relay));
+    plant(&here);
+    let tar = here.plain("tar").args(["c", "tree"]).output().expect("tar").stdout;
+    for signal in [nix::sys::signal::Signal::SIGKILL, nix::sys::signal::Signal::SIGINT] {
+        let (sending, id, mut rest) = here.pipe_send(&[]);
+        let receiving = there.start(&["receive", "-x", &id]);
+        rest.write_all(&tar[..tar.len() / 2]).expect("the sender reads");
+        crate::support::eventually("something is extracted", || {
+            (!there.names().is_empty()).then_some(())
+        });
+        sending.signal(signal);
+        let got = receiving.finish();
+        assert_ended("receive", &got, 4, "Stream source closed unexpectedly");
+        assert_eq!(there.names(), Vec::<String>::new());
+    }
+}

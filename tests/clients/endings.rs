@@ -1,0 +1,293 @@
+//! A stream that ends badly: both sides say so, each with the exit status of whose doing it was,
+//! and what came so far is not taken for the whole.
+
+use std::io::Write as _;
+
+use crate::desk::{Desk, assert_ended};
+use crate::support::{Framing, Process, Relay, ask, eventually, pattern};
+use nix::sys::signal::Signal;
+use serde_json::json;
+
+/// How much came before the end; more is never sent.
+const SENT: usize = 300_000;
+
+/// A transfer that stands still in the middle.
+struct Midway {
+    relay: Relay,
+    id: String,
+    sending: Process,
+    receiving: Process,
+    there: Desk,
+    _here: Desk,
+    /// Open, so that the sender waits for more.
+    _rest: std::io::PipeWriter,
+}
+
+impl Midway {
+    /// Into a file `a`.
+    fn to_file() -> Midway {
+        let midway = Midway::with(&["-o", "a"]);
+        midway.there.await_bytes("a.partial", SENT as u64);
+        midway
+    }
+
+    fn with(flags: &[&str]) -> Midway {
+        let relay = Relay::start(&[]);
+        let (here, there) = (Desk::at(&relay), Desk::at(&relay));
+        let (sending, id, mut rest) = here.pipe_send(&[]);
+        let receiving = there.start(&[&["receive", &id], flags].concat());
+        rest.write_all(&pattern(1, SENT)).expect("the sender reads");
+        Midway { relay, id, sending, receiving, there, _here: here, _rest: rest }
+    }
+
+    /// Checks how the receiver ended, and that only a part is there, which it names.
+    fn assert_received_in_part(self, exit: i32, words: &str) {
+        let got = self.receiving.finish();
+        assert_ended("receive", &got, exit, words);
+        assert!(got.stderr.trim_end().ends_with("what came is in a.partial"), "{}", got.stderr);
+        assert_eq!(self.there.names(), ["a.partial"]);
+        assert!(self.there.read("a.partial") == pattern(1, SENT), "what came is kept");
+    }
+}
+
+#[test]
+fn a_sender_that_dies_leaves_a_partial_file() {
+    let midway = Midway::to_file();
+    midway.sending.signal(Signal::SIGKILL);
+    midway.assert_received_in_part(4, "Stream source closed unexpectedly");
+}
+
+#[test]
+fn an_upload_that_is_cut_is_never_taken_for_the_whole() {
+    let relay = Relay::start(&[]);
+    for framing in [Framing::Length(10), Framing::Chunked] {
+        for flags in [&["-o", "a"][..], &["-o", "-"]] {
+            let there = Desk::at(&relay);
+            let id = relay.create();
+            let receiving = there.await_receiver(&relay, &[&[&*id], flags].concat());
+            let mut source = relay.connect();
+            source.ask(&framing.put(&id));
+            source.send(framing.piece(b"abc"));
+            eventually("it came", || (relay.status(&id)["bytes_transferred"] == 3).then_some(()));
+            drop(source);
+            let words = "the response broke off after 3 bytes: Stream source closed unexpectedly";
+            assert_ended(&format!("{framing:?} {flags:?}"), &receiving.finish(), 4, words);
+            let kept = if flags[1] == "a" { vec!["a.partial".to_owned()] } else { vec![] };
+            assert_eq!(there.names(), kept);
+        }
+    }
+}
+
+#[test]
+fn a_file_that_shrinks_is_cut_and_one_that_grows_is_sent_as_it_was() {
+    let relay = Relay::start(&[]);
+    for flags in [&[][..], &["--digest"]] {
+        let (here, there) = (Desk::at(&relay), Desk::at(&relay));
+        here.put("a", pattern(3, 100_000));
+        let (sending, id) = here.offer(&[&["a"], flags].concat());
+        relay.await_state(&id, "SRC_CONNECTED");
+        here.put("a", pattern(3, 120_000));
+        assert_ended("receive", &there.run(&["receive", &id]), 0, "");
+        assert_ended("send", &sending.finish(), 0, "");
+        assert!(there.read("a") == pattern(3, 100_000), "{flags:?}");
+
+        let (sending, id) = here.offer(&[&["a"], flags].concat());
+        relay.await_state(&id, "SRC_CONNECTED");
+        here.put("a", pattern(3, 5000));
+        let got = there.run(&["receive", &id, "-o", "b"]);
+        assert_ended("receive", &got, 4, "what came is in b.partial");
+        let words = "120000 bytes were announced and 5000 are there";
+        assert_ended("send", &sending.finish(), 1, words);
+        assert_eq!(there.names(), ["a", "b.partial"], "{flags:?}");
+    }
+}
+
+#[test]
+fn a_sender_that_is_interrupted_tells_the_receiver() {
+    let midway = Midway::to_file();
+    let Midway { relay, id, sending, receiving, there, .. } = midway;
+    sending.signal(Signal::SIGINT);
+    assert_ended("send", &sending.finish(), 130, "rdv: interrupted");
+    assert_ended("receive", &receiving.finish(), 4, "Stream source closed unexpectedly");
+    assert_eq!(there.names(), ["a.partial"]);
+    relay.await_state(&id, "SRC_DISCONNECTED");
+}
+
+#[test]
+fn a_relay_that_dies_is_a_failed_network_on_both_sides() {
+    let midway = Midway::to_file();
+    let Midway { relay, sending, receiving, there, .. } = midway;
+    relay.signal(Signal::SIGKILL);
+    assert_ended("send", &sending.finish(), 7, "the server closed the connection");
+    let got = receiving.finish();
+    assert_ended("receive", &got, 7, "the response broke off after 300000 bytes");
+    assert!(got.stderr.contains("what came is in a.partial"), "{}", got.stderr);
+    assert_eq!(there.names(), ["a.partial"]);
+}
+
+#[test]
+fn a_receiver_that_dies_is_told_to_the_sender() {
+    let midway = Midway::to_file();
+    let Midway { relay, id, sending, receiving, .. } = midway;
+    receiving.signal(Signal::SIGKILL);
+    assert_ended("send", &sending.finish(), 4, "Stream destination closed unexpectedly");
+    relay.await_state(&id, "DST_DISCONNECTED");
+}
+
+#[test]
+fn a_receiver_that_dies_is_told_to_the_sender_of_a_large_file() {
+    let relay = Relay::start(&[]);
+    let here = Desk::at(&relay);
+    let file = std::fs::File::create(here.path("a")).expect("a file");
+    file.set_len(1 << 30).expect("a sparse file");
+    for flags in [&[][..], &["--digest"]] {
+        let (sending, id) = here.offer(&[&["a"], flags].concat());
+        let mut destination = relay.connect();
+        destination.ask(&ask("GET", &format!("/stream/{id}")));
+        destination.head();
+        drop(destination);
+        assert_ended("send", &sending.finish(), 4, "Stream destination closed unexpectedly");
+    }
+}
+
+#[test]
+fn a_cancelled_stream_ends_both_sides_midway() {
+    let midway = Midway::to_file();
+    let got = midway.there.run(&["cancel", &midway.id]);
+    assert_ended("cancel", &got, 0, "");
+    midway.relay.await_state(&midway.id, "CLIENT_ERROR");
+    let Midway { sending, receiving, there, .. } = midway;
+    assert_ended("send", &sending.finish(), 4, "(410 StreamDeletedError)");
+    let got = receiving.finish();
+    assert_ended("receive", &got, 4, "deleted");
+    assert_eq!(there.names(), ["a.partial"]);
+}
+
+#[test]
+fn a_cancelled_stream_ends_who_waits() {
+    let relay = Relay::start(&[]);
+    let (here, there) = (Desk::at(&relay), Desk::at(&relay));
+    here.put("a", "abc");
+    let (sending, id) = here.offer(&["a"]);
+    relay.await_state(&id, "SRC_CONNECTED");
+    assert_ended("cancel", &there.run(&["cancel", &id]), 0, "");
+    assert_ended("send", &sending.finish(), 4, "(410 StreamDeletedError)");
+
+    let id = relay.create();
+    let receiving = there.await_receiver(&relay, &[&id]);
+    assert_ended("cancel", &here.run(&["cancel", &relay.url(&format!("/stream/{id}"))]), 0, "");
+    assert_ended("receive", &receiving.finish(), 4, "(410 StreamDeletedError)");
+    assert_eq!(there.names(), Vec::<String>::new());
+}
+
+#[test]
+fn an_error_that_the_other_side_reports_is_told_as_its_own() {
+    let relay = Relay::start(&[]);
+    let (here, there) = (Desk::at(&relay), Desk::at(&relay));
+    here.put("a", "abc");
+    for (status, name) in [
+        (404, "FileNotFoundError"),
+        (503, "BackupError"),
+        (429, "X"),
+        (200, "Y"),
+        (204, "Z"),
+        (304, "W"),
+    ] {
+        let body = json!({ "http_status": status, "name": name, "message": "not \u{1b}[2J here" });
+        let report = |id: &str| {
+            let report = ask("POST", &format!("/stream/{id}/error")).body(body.to_string());
+            assert_eq!(relay.exchange(&report).status(), 200);
+        };
+        let words = "not \\u{1b}[2J here";
+        let (sending, id) = here.offer(&["a"]);
+        relay.await_state(&id, "SRC_CONNECTED");
+        report(&id);
+        assert_ended(&format!("send {status}"), &sending.finish(), 4, words);
+
+        let id = relay.create();
+        let receiving = there.await_receiver(&relay, &[&id]);
+        report(&id);
+        assert_ended(&format!("receive {status}"), &receiving.finish(), 4, words);
+        assert_eq!(there.names(), Vec::<String>::new(), "{status}");
+    }
+}
+
+#[test]
+fn nobody_comes_within_the_waiting_time() {
+    let relay = Relay::start(&[]);
+    let (here, there) = (Desk::at(&relay), Desk::at(&relay));
+    here.put("a", "abc");
+    let id = relay.create_with(&json!({ "ttl_seconds": 1 }));
+    let receiving = there.start(&["receive", &id]);
+    let (sending, sent) = here.offer(&["a", "--ttl", "1s"]);
+    assert_ended("send", &sending.finish(), 3, "begin again");
+    assert_ended("receive", &receiving.finish(), 3, "begin again");
+    relay.await_state(&id, "TIMEOUT_NO_SRC");
+    relay.await_state(&sent, "TIMEOUT_NO_DST");
+    assert_eq!(there.names(), Vec::<String>::new());
+}
+
+#[test]
+fn an_upload_that_breaks_its_framing_is_not_kept_as_whole() {
+    let relay = Relay::start(&[]);
+    let there = Desk::at(&relay);
+    let id = relay.create();
+    let receiving = there.await_receiver(&relay, &[&id, "-o", "a"]);
+    let mut source = relay.connect();
+    source.ask(&Framing::Chunked.put(&id));
+    source.send(Framing::Chunked.piece(b"abc"));
+    there.await_bytes("a.partial", 3);
+    source.send("no chunk\r\n");
+    assert_ended("receive", &receiving.finish(), 4, "Stream source raised an error");
+    assert_eq!(there.names(), ["a.partial"]);
+}
+
+#[test]
+fn a_full_disk_is_named_and_told_to_the_sender() {
+    let relay = Relay::start(&[]);
+    let (here, there) = (Desk::at(&relay), Desk::at(&relay));
+    let Some(disk) = SmallDisk::mount(there.directory()) else { return };
+    // More than the buffers on the way hold, or the sender could not know.
+    here.put("a", pattern(2, 40 << 20));
+    for flags in [&[][..], &["--digest"]] {
+        let (sending, id) = here.offer(&[&["a"], flags].concat());
+        let got = there.run(&["receive", &id]);
+        assert_ended("receive", &got, 1, "No space left on device");
+        assert!(got.stderr.contains("what came is in a.partial"), "{}", got.stderr);
+        assert_ended("send", &sending.finish(), 4, "Stream destination closed unexpectedly");
+        assert_eq!(there.names(), ["a.partial"], "{flags:?}");
+        std::fs::remove_file(there.path("a.partial")).expect("remove");
+    }
+    std::fs::create_dir(here.path("tree")).expect("a directory");
+    std::fs::rename(here.path("a"), here.path("tree/a")).expect("a file");
+    let (sending, id) = here.offer(&["tree"]);
+    let got = there.run(&["receive", "-x", &id]);
+    assert_ended("extract", &got, 1, "No space left on device");
+    assert_ended("send", &sending.finish(), 4, "Stream destination closed unexpectedly");
+    assert_eq!(there.names(), Vec::<String>::new());
+    drop(disk);
+}
+
+/// A file system of 2 MiB; unmounted when dropped.
+struct SmallDisk(std::path::PathBuf);
+
+impl SmallDisk {
+    /// Over this directory; `None`, with a printed reason, where that is not allowed.
+    fn mount(over: &std::path::Path) -> Option<SmallDisk> {
+        let mut mount = std::process::Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", "size=2m", "none"]).arg(over);
+        let mounted = mount.output().expect("mount");
+        if mounted.status.success() {
+            return Some(SmallDisk(over.to_owned()));
+        }
+        println!("not checked: {}", String::from_utf8_lossy(&mounted.stderr));
+        None
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        // A lazy one: a child that died late may still stand in it.
+        let _ = std::process::Command::new("umount").arg("-l").arg(&self.0).status();
+    }
+}

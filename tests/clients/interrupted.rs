@@ -1,0 +1,107 @@
+//! Ctrl-C and its like: the relay and the other side know at once, and what came so far is named.
+
+use std::io::Write as _;
+use std::process::Command;
+
+use crate::desk::{Desk, assert_complete, assert_ended, offered};
+use crate::support::{Framing, Process, Relay, eventually, pattern};
+use nix::sys::signal::Signal;
+
+/// With the exit status of each: 128 and its number.
+const SIGNALS: [(Signal, i32); 3] =
+    [(Signal::SIGHUP, 129), (Signal::SIGINT, 130), (Signal::SIGTERM, 143)];
+
+#[test]
+fn a_sender_that_waits_ends_its_stream() {
+    let relay = Relay::start(&[]);
+    let here = Desk::at(&relay);
+    here.put("a", "abc");
+    for (signal, exit) in SIGNALS {
+        let (sending, id) = here.offer(&["a"]);
+        relay.await_state(&id, "SRC_CONNECTED");
+        sending.signal(signal);
+        assert_ended("send", &sending.finish(), exit, "rdv: interrupted\n");
+        relay.await_state(&id, "SRC_DISCONNECTED");
+    }
+}
+
+#[test]
+fn a_receiver_that_waits_leaves_nothing() {
+    let relay = Relay::start(&[]);
+    let there = Desk::at(&relay);
+    let id = relay.create();
+    let receiving = there.await_receiver(&relay, &[&id, "-o", "a"]);
+    receiving.signal(Signal::SIGINT);
+    assert_ended("receive", &receiving.finish(), 130, "rdv: interrupted\n");
+    assert_eq!(there.names(), Vec::<String>::new());
+    relay.await_state(&id, "DST_DISCONNECTED");
+}
+
+#[test]
+fn a_receiver_midway_names_what_came() {
+    let relay = Relay::start(&[]);
+    let there = Desk::at(&relay);
+    let id = relay.create();
+    let receiving = there.await_receiver(&relay, &[&id, "-o", "a"]);
+    let mut source = relay.connect();
+    source.ask(&Framing::Length(10).put(&id));
+    source.send("abc");
+    there.await_bytes("a.partial", 3);
+    receiving.signal(Signal::SIGINT);
+    let words = "rdv: interrupted; what came so far is in a.partial\n";
+    assert_ended("receive", &receiving.finish(), 130, words);
+    assert_eq!((there.names(), there.read("a.partial")), (vec!["a.partial".into()], b"abc".into()));
+    relay.await_state(&id, "DST_DISCONNECTED");
+}
+
+#[test]
+fn a_receiver_that_extracts_leaves_nothing() {
+    let relay = Relay::start(&[]);
+    let (here, there) = (Desk::at(&relay), Desk::at(&relay));
+    std::fs::create_dir(here.path("tree")).expect("a directory");
+    here.put("tree/a", pattern(1, 100_000));
+    let tar = here.plain("tar").args(["c", "tree"]).output().expect("tar");
+    let (sending, id, mut rest) = here.pipe_send(&[]);
+    let receiving = there.start(&["receive", "-x", &id]);
+    rest.write_all(&tar.stdout[..50_000]).expect("the sender reads");
+    eventually("something is extracted", || (!there.names().is_empty()).then_some(()));
+    receiving.signal(Signal::SIGINT);
+    assert_ended("receive", &receiving.finish(), 130, "rdv: interrupted\n");
+    assert_eq!(there.names(), Vec::<String>::new());
+    drop(rest);
+    assert_ended("send", &sending.finish(), 4, "Stream destination closed unexpectedly");
+}
+
+#[test]
+fn machines_are_told_of_an_interruption_as_of_any_failure() {
+    let relay = Relay::start(&[]);
+    let here = Desk::at(&relay);
+    here.put("a", "abc");
+    for (signal, exit) in SIGNALS {
+        let (sending, id) = here.offer(&["a", "--json"]);
+        relay.await_state(&id, "SRC_CONNECTED");
+        sending.signal(signal);
+        let ended = sending.finish();
+        assert_eq!(ended.status.code(), Some(exit), "{}", ended.stderr);
+        let last = ended.stderr.lines().last().expect("a line");
+        let last: serde_json::Value = serde_json::from_str(last).expect(last);
+        assert_eq!((&last["event"], &last["exit_status"]), (&"failed".into(), &exit.into()));
+    }
+}
+
+#[test]
+fn what_a_shell_keeps_from_its_background_jobs_does_not_end_them() {
+    let relay = Relay::start(&[]);
+    let (here, there) = (Desk::at(&relay), Desk::at(&relay));
+    here.put("a", "abc");
+    let program = here.command(&[]).get_program().to_owned();
+    let mut shell: Command = here.plain("sh");
+    shell.args(["-c", "trap '' INT HUP; exec \"$0\" send a"]).arg(program);
+    let sending = Process::start(shell);
+    let id = offered(&sending);
+    relay.await_state(&id, "SRC_CONNECTED");
+    sending.signal(Signal::SIGINT);
+    sending.signal(Signal::SIGHUP);
+    assert_complete("receive", &there.run(&["receive", &id]));
+    assert_complete("send", &sending.finish());
+}

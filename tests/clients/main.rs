@@ -1,0 +1,19 @@
+//! The commands of people at either end of a stream, as they are used and misused: each as a
+//! process, with a real relay between them.
+
+mod configuration;
+mod desk;
+mod digests;
+mod directories;
+mod endings;
+mod interrupted;
+mod memory;
+mod names;
+mod pipe;
+mod receive;
+mod refusals;
+mod send;
+mod status;
+#[path = "../support/mod.rs"]
+mod support;
+mod telling;

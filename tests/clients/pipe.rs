@@ -1,0 +1,88 @@
+//! `rdv pipe`: what a program writes reaches the program at the other end as it is written.
+
+use std::io::Write as _;
+use std::process::Stdio;
+
+use crate::desk::{Desk, assert_complete, assert_ended, offered};
+use crate::support::{Process, Relay, eventually, pattern};
+
+#[test]
+fn a_pipeline_goes_from_one_machine_to_another() {
+    let relay = Relay::start(&[]);
+    let (here, there) = (Desk::at(&relay), Desk::at(&relay));
+    here.put("a", pattern(1, 5 << 20));
+    let mut shell = here.plain("sh");
+    shell.args(["-c", "cat a | \"$RDV\" pipe send"]).env("RDV", env!("CARGO_BIN_EXE_rdv"));
+    let sending = Process::start(shell);
+    let id = offered(&sending);
+    assert!(sending.stderr().contains("rdv pipe receive http"), "{}", sending.stderr());
+    let mut shell = there.plain("sh");
+    shell.args(["-c", "\"$RDV\" pipe receive \"$0\" | cat > a", &id]);
+    let receiving = Process::start({
+        shell.env("RDV", env!("CARGO_BIN_EXE_rdv"));
+        shell
+    });
+    assert_complete("receive", &receiving.finish());
+    assert_complete("send", &sending.finish());
+    assert!(there.read("a") == here.read("a"));
+}
+
+#[test]
+fn each_line_arrives_before_the_next_one_is_written() {
+    let relay = Relay::start(&[]);
+    for flags in [&[][..], &["--digest"]] {
+        let (here, there) = (Desk::at(&relay), Desk::at(&relay));
+        let (sending, id, mut lines) = here.pipe_send(flags);
+        let receiving = there.start(&["pipe", "receive", &id]);
+        let mut wanted = String::new();
+        for line in ["one\n", "two\n", "three\n"] {
+            lines.write_all(line.as_bytes()).expect("the sender reads");
+            wanted += line;
+            eventually(line, || (receiving.stdout() == wanted).then_some(()));
+        }
+        drop(lines);
+        assert_complete("receive", &receiving.finish());
+        assert_complete("send", &sending.finish());
+    }
+}
+
+#[test]
+fn nothing_is_also_something() {
+    let relay = Relay::start(&[]);
+    let (here, there) = (Desk::at(&relay), Desk::at(&relay));
+    let sending = Process::reading(here.command(&["pipe", "send"]), Stdio::null());
+    let got = there.run(&["pipe", "receive", &offered(&sending)]);
+    assert_complete("receive", &got);
+    assert_eq!(got.stdout, "");
+    assert_complete("send", &sending.finish());
+}
+
+#[test]
+fn curl_reads_a_pipe_as_it_comes() {
+    let relay = Relay::start(&[]);
+    let (here, there) = (Desk::at(&relay), Desk::at(&relay));
+    let (sending, id, mut lines) = here.pipe_send(&[]);
+    let receiving = there.curl(&["-fN", &relay.url(&format!("/stream/{id}"))]);
+    lines.write_all(b"one\n").expect("the sender reads");
+    eventually("one", || (receiving.stdout() == "one\n").then_some(()));
+    drop(lines);
+    assert_complete("curl", &receiving.finish());
+    assert_complete("send", &sending.finish());
+}
+
+#[test]
+fn a_sender_whose_input_says_nothing_notices_that_the_reader_has_gone() {
+    let relay = Relay::start(&[]);
+    let (here, there) = (Desk::at(&relay), Desk::at(&relay));
+    for flags in [&[][..], &["--digest"]] {
+        let (sending, id, mut lines) = here.pipe_send(flags);
+        let receiving = there.start(&["pipe", "receive", &id]);
+        lines.write_all(b"one\n").expect("the sender reads");
+        eventually("one", || (receiving.stdout() == "one\n").then_some(()));
+        drop(receiving);
+        // The input stays open and silent.
+        let words = "Stream destination closed unexpectedly";
+        assert_ended("send", &sending.finish(), 4, words);
+        drop(lines);
+    }
+}

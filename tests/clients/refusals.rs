@@ -1,0 +1,245 @@
+//! What cannot be: each is one clear line and the exit status of its kind, and nothing is used up.
+
+use std::fs::{self, File, Permissions};
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt as _;
+use std::thread;
+
+use crate::desk::{Desk, assert_complete, assert_ended};
+use crate::support::{ADMIN, Observed, Process, Relay, UNKNOWN, ask, eventually, nobody};
+use nix::sys::signal::Signal;
+
+/// A server that answers this to each request until the test ends; its URL.
+fn server(answer: &'static str) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("bind");
+    let url = format!("http://{}", listener.local_addr().expect("an address"));
+    thread::spawn(move || {
+        for connection in listener.incoming().flatten() {
+            let mut connection = connection;
+            let mut head = Vec::new();
+            let mut byte = [0];
+            while !head.ends_with(b"\r\n\r\n") && matches!(connection.read(&mut byte), Ok(1)) {
+                head.push(byte[0]);
+            }
+            let _ = connection.write_all(answer.as_bytes());
+        }
+    });
+    url
+}
+
+fn assert_one_line(what: &str, said: &str) {
+    assert_eq!(said.lines().count(), 1, "{what}: {said}");
+}
+
+#[test]
+fn wrong_arguments_are_one_line_and_make_no_stream() {
+    let relay = Relay::start(&[]);
+    let here = Desk::at(&relay);
+    here.put("a", "abc");
+    for (what, arguments, words) in [
+        ("nothing to send", &["send"][..], "FILE|DIRECTORY|-"),
+        ("an unknown flag", &["send", "a", "--nothing"], "--nothing"),
+        ("no time", &["send", "a", "--ttl", "5"], "expected a number with a unit"),
+        ("a relay without a host", &["send", "a", "--relay", "http://"], "host"),
+        ("another protocol", &["send", "a", "--relay", "ftp://h"], "begin it with http://"),
+        ("no stream", &["send", "a", "--stream", "x"], "neither a stream's identifier nor a URL"),
+        ("no field", &["send", "a", "-H", "x"], "write 'Name: value'"),
+        ("no directory to compress", &["send", "a", "--zstd"], "--zstd is for directories"),
+        ("a type with a line break", &["send", "a", "--type", "a/b\r\nX: y"], "visible ASCII"),
+        ("a type that is no ASCII", &["send", "a", "--type", "ü"], "visible ASCII"),
+        ("a name of nothing", &["send", "a", "--name", ".."], "--name"),
+        ("nothing to receive", &["receive"], "URL|ID"),
+        ("no stream to receive", &["receive", "x"], "neither a stream's identifier nor a URL"),
+        ("extract to a pipe", &["receive", UNKNOWN, "-x", "-o", "-"], "--extract"),
+        ("no end of a pipe", &["pipe", "x"], "unrecognized subcommand 'x'"),
+        ("no stream to ask about", &["status", "x"], "neither a stream's identifier nor a URL"),
+        ("no stream to cancel", &["cancel", "http://h/x"], "ends in /stream/ID"),
+    ] {
+        let got = here.run(arguments);
+        assert_ended(what, &got, 2, words);
+        assert_one_line(what, &got.stderr);
+        assert_eq!(got.stdout, "", "{what}");
+    }
+    assert_eq!(relay.get("/stream").json(), serde_json::json!([]), "no stream was made");
+}
+
+#[test]
+fn what_cannot_be_read_makes_no_stream() {
+    let relay = Relay::start(&[]);
+    let here = Desk::at(&relay);
+    here.put("secret", "abc");
+    fs::set_permissions(here.path("secret"), Permissions::from_mode(0o000)).expect("permissions");
+    fs::set_permissions(here.directory(), Permissions::from_mode(0o755)).expect("permissions");
+    let (mut program, _binary) = nobody();
+    program.args(["send", "secret"]).current_dir(here.directory());
+    program.env("RDV_RELAY", relay.url("")).env("RDV_CLIENT_CONFIG", "/dev/null");
+    let got = Process::start(program).finish();
+    assert_ended("unreadable", &got, 1, "reading secret: Permission denied");
+    assert_one_line("unreadable", &got.stderr);
+    for (what, path, words) in [
+        ("missing", "none", "reading none: No such file"),
+        ("below a file", "secret/x", "Not a directory"),
+        ("a name that acts on terminals", "\u{1b}[2J", "reading \\u{1b}[2J: No such file"),
+    ] {
+        let got = here.run(&["send", path]);
+        assert_ended(what, &got, 1, words);
+        assert_one_line(what, &got.stderr);
+    }
+    let directory = File::open(here.directory()).expect("a directory");
+    let got = here.start_with_input(&["pipe", "send"], directory).finish();
+    assert_ended("a directory as input", &got, 1, "directory");
+    assert_eq!(relay.get("/stream").json(), serde_json::json!([]), "no stream was made");
+}
+
+#[test]
+fn a_stream_that_is_not_there_is_refused() {
+    let relay = Relay::start(&[]);
+    let here = Desk::at(&relay);
+    here.put("a", "abc");
+    for arguments in [
+        &["receive", UNKNOWN][..],
+        &["pipe", "receive", UNKNOWN],
+        &["send", "a", "--stream", UNKNOWN],
+        &["status", UNKNOWN],
+        &["status", "--follow", UNKNOWN],
+        &["cancel", UNKNOWN],
+    ] {
+        let got = here.run(arguments);
+        assert_ended(&format!("{arguments:?}"), &got, 5, "ask for a new one");
+        assert_one_line(&format!("{arguments:?}"), &got.stderr);
+    }
+    assert_eq!(here.names(), ["a"]);
+}
+
+#[test]
+fn who_comes_second_is_refused_and_the_first_is_served() {
+    let relay = Relay::start(&[]);
+    let (here, there) = (Desk::at(&relay), Desk::at(&relay));
+    here.put("a", "abc");
+    let id = relay.create();
+    let first = there.await_receiver(&relay, &[&id]);
+    let other = Desk::at(&relay);
+    assert_ended("second receiver", &other.run(&["receive", &id]), 5, "somebody else was first");
+    assert_complete("send", &here.run(&["send", "a", "--stream", &id]));
+    assert_complete("first receiver", &first.finish());
+    assert_eq!((there.read("a"), other.names()), (b"abc".to_vec(), vec![]));
+
+    let (sending, id) = here.offer(&["a"]);
+    relay.await_state(&id, "SRC_CONNECTED");
+    let second = here.run(&["send", "a", "--stream", &id]);
+    assert_ended("second sender", &second, 5, "somebody else was first");
+    assert_complete("receive", &there.run(&["receive", &id, "--force"]));
+    assert_complete("first sender", &sending.finish());
+    assert_ended("too late", &there.run(&["receive", &id]), 5, "ask for a new one");
+}
+
+#[test]
+fn a_relay_that_is_not_there_is_a_failed_network() {
+    let relay = Relay::start(&[]);
+    let here = Desk::at(&relay);
+    here.put("a", "abc");
+    // Nobody listens there: the port belongs to a socket that never will.
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None);
+    let socket = socket.expect("socket");
+    socket.bind(&"127.0.0.1:0".parse::<std::net::SocketAddr>().expect("it").into()).expect("bind");
+    let address = socket.local_addr().expect("it").as_socket().expect("an address").to_string();
+    for arguments in [&["send", "a"][..], &["receive", UNKNOWN], &["status", UNKNOWN]] {
+        let mut arguments = [arguments, &["--relay", &address]].concat();
+        if arguments[0] != "status" {
+            arguments.extend(["--retries", "0"]);
+        }
+        let got = here.run(&arguments);
+        let words = format!("connecting to {address}: Connection refused");
+        assert_ended(&format!("{arguments:?}"), &got, 7, &words);
+        assert_one_line(&format!("{arguments:?}"), &got.stderr);
+    }
+}
+
+#[test]
+fn what_is_no_relay_is_said_to_be_none() {
+    let relay = Relay::start(&[]);
+    let here = Desk::at(&relay);
+    here.put("a", "abc");
+    for (what, answer, exit) in [
+        ("a web server", "HTTP/1.1 404 Not Found\r\nContent-Length: 4\r\n\r\nhtml", 5),
+        ("one that takes it", "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nhtml", 5),
+        ("one that makes things", "HTTP/1.1 201 Created\r\nContent-Length: 4\r\n\r\nhtml", 7),
+        ("other JSON", "HTTP/1.1 201 Created\r\nContent-Length: 2\r\n\r\n{}", 7),
+        ("another protocol", "SSH-2.0-x\r\n\r\n", 7),
+        ("silence", "", 7),
+    ] {
+        let url = server(answer);
+        let got = here.run(&["send", "a", "--relay", &url, "--retries", "0"]);
+        assert_ended(what, &got, exit, "");
+        assert_one_line(what, &got.stderr);
+        if !answer.is_empty() {
+            let said = &got.stderr;
+            let advised = said.contains("URL");
+            assert!(advised, "{what}: {said}");
+        }
+    }
+    let html = server("HTTP/1.1 404 Not Found\r\nContent-Length: 4\r\n\r\nhtml");
+    assert_ended("receive", &here.run(&["receive", &html]), 5, "the server answered 404");
+    assert_eq!(here.names(), ["a"]);
+}
+
+#[test]
+fn a_busy_relay_is_tried_again_and_then_said_to_be_busy() {
+    let relay = Observed::start(&["--max-streams", "1"]);
+    let here = Desk::at(&relay);
+    here.put("a", "abc");
+    let id = relay.create();
+    let got = here.run(&["send", "a", "--retries", "0"]);
+    assert_ended("busy", &got, 5, "try again later");
+    let sending = here.start(&["send", "a", "--retries", "9"]);
+    let url = relay.url(&format!("/stream/{id}"));
+    assert_complete("cancel", &here.run(&["cancel", &url]));
+    let id = crate::desk::offered(&sending);
+    assert_complete("receive", &here.run(&["receive", &id, "-o", "b"]));
+    assert_complete("send", &sending.finish());
+    assert_eq!(relay.operate(&ask("POST", "/control/suspend")).status() / 100, 2);
+    assert_ended("suspended", &here.run(&["send", "a", "--retries", "0"]), 5, "try again later");
+}
+
+#[test]
+fn who_waits_joins_the_relay_that_takes_over() {
+    for sender_waits in [true, false] {
+        let relay = Relay::start(&ADMIN);
+        let (here, there) = (Desk::at(&relay), Desk::at(&relay));
+        here.put("a", "abc");
+        let id = relay.create();
+        let send = || here.start(&["send", "a", "--stream", &id]);
+        let state = if sender_waits { "SRC_CONNECTED" } else { "DST_CONNECTED" };
+        let waiting = if sender_waits { send() } else { there.start(&["receive", &id]) };
+        relay.await_state(&id, state);
+        let successor = Successor::of(&relay);
+        relay.await_state(&id, state);
+        let other = if sender_waits { there.start(&["receive", &id]) } else { send() };
+        assert_complete("who came later", &other.finish());
+        assert_complete("who waited", &waiting.finish());
+        assert_eq!(there.read("a"), b"abc", "{state}");
+        drop(successor);
+    }
+}
+
+/// A relay that is no child of this process; ended when dropped.
+struct Successor(i32);
+
+impl Successor {
+    /// Orders a hand-over and waits until it is done.
+    fn of(relay: &Relay) -> Successor {
+        relay.signal(Signal::SIGUSR2);
+        Successor(eventually("another process serves", || {
+            let log = relay.process().stderr();
+            let (before, _) = log.split_once(" serves now")?;
+            before.rsplit(|char: char| !char.is_ascii_digit()).next()?.parse().ok()
+        }))
+    }
+}
+
+impl Drop for Successor {
+    fn drop(&mut self) {
+        let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(self.0), Signal::SIGINT);
+    }
+}

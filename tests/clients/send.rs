@@ -1,0 +1,164 @@
+//! `rdv send`: whatever it is given arrives byte for byte, whoever comes first, whoever receives.
+
+use std::fs::{self, File};
+use std::io::{Seek as _, SeekFrom, Write as _};
+use std::process::Stdio;
+
+use crate::desk::{Desk, assert_complete, offered};
+use crate::support::{Process, Relay, nobody, pattern};
+use nix::sys::stat::Mode;
+
+/// Receives a stream at another desk; what lies there afterwards is this one file.
+fn received(relay: &Relay, id: &str) -> (String, Vec<u8>) {
+    let there = Desk::at(relay);
+    assert_complete("receive", &there.run(&["receive", id]));
+    let names = there.names();
+    assert_eq!(names.len(), 1, "{names:?}");
+    (names[0].clone(), there.read(&names[0]))
+}
+
+#[test]
+fn a_file_of_any_size_arrives_byte_for_byte() {
+    let relay = Relay::start(&[]);
+    let here = Desk::at(&relay);
+    for size in [0, 1, 40 << 20] {
+        let content = pattern(1, size);
+        here.put("a.bin", &content);
+        let (sending, id) = here.offer(&["a.bin"]);
+        let (name, bytes) = received(&relay, &id);
+        assert_eq!(name, "a.bin");
+        assert!(bytes == content, "{size} bytes");
+        assert_complete("send", &sending.finish());
+        assert_eq!(relay.await_state(&id, "FINISHED")["bytes_transferred"], size);
+    }
+}
+
+#[test]
+fn standard_input_is_sent_from_a_pipe_and_from_where_a_file_stands() {
+    let relay = Relay::start(&[]);
+    let here = Desk::at(&relay);
+    let content = pattern(2, 3 << 20);
+    here.put("in", &content);
+
+    let mut cat = here.plain("cat").arg("in").stdout(Stdio::piped()).spawn().expect("cat");
+    let output = cat.stdout.take().expect("its output");
+    let sending = Process::reading(here.command(&["send", "-"]), output.into());
+    let id = offered(&sending);
+    let (name, bytes) = received(&relay, &id);
+    assert_eq!(name, format!("rdv-{}", &id[..8]), "nothing has a name, so the stream gives one");
+    assert!(bytes == content, "a pipe");
+    assert_complete("send from a pipe", &sending.finish());
+    assert!(cat.wait().expect("cat").success());
+
+    let mut file = File::open(here.path("in")).expect("a file");
+    file.seek(SeekFrom::Start(1000)).expect("seek");
+    let sending = here.start_with_input(&["send", "-"], file);
+    let (_, bytes) = received(&relay, &offered(&sending));
+    assert!(bytes == content[1000..], "a file from where it stands");
+    assert_complete("send from a file", &sending.finish());
+}
+
+#[test]
+fn what_has_no_size_is_sent_to_its_end() {
+    let relay = Relay::start(&[]);
+    let here = Desk::at(&relay);
+    let fifo = here.path("fifo");
+    nix::unistd::mkfifo(&fifo, Mode::S_IRWXU).expect("a FIFO");
+    let writing = std::thread::spawn(move || {
+        let mut fifo = File::options().write(true).open(fifo).expect("the FIFO");
+        fifo.write_all(&pattern(3, 300_000)).expect("the FIFO takes it");
+    });
+    let (sending, id) = here.offer(&["fifo"]);
+    assert_eq!(received(&relay, &id), ("fifo".into(), pattern(3, 300_000)));
+    assert_complete("send a FIFO", &sending.finish());
+    writing.join().expect("the writer");
+
+    let (sending, id) = here.offer(&["/proc/version"]);
+    assert_eq!(received(&relay, &id), ("version".into(), fs::read("/proc/version").expect("it")));
+    assert_complete("send a file of /proc", &sending.finish());
+}
+
+#[test]
+fn either_side_comes_first_to_a_stream_that_somebody_else_made() {
+    let relay = Relay::start(&[]);
+    for receiver_first in [true, false] {
+        let (here, there) = (Desk::at(&relay), Desk::at(&relay));
+        here.put("a", "abc");
+        let id = relay.create();
+        let (sending, receiving) = if receiver_first {
+            let receiving = there.await_receiver(&relay, &[&id]);
+            (here.start(&["send", "a", "--stream", &id]), receiving)
+        } else {
+            let sending =
+                here.start(&["send", "a", "--stream", &relay.url(&format!("/stream/{id}"))]);
+            relay.await_state(&id, "SRC_CONNECTED");
+            (sending, there.start(&["receive", &id]))
+        };
+        assert_complete("send", &sending.finish());
+        assert_complete("receive", &receiving.finish());
+        assert_eq!(there.read("a"), b"abc", "the receiver first: {receiver_first}");
+    }
+}
+
+#[test]
+fn curl_gets_the_name_and_the_type() {
+    let relay = Relay::start(&[]);
+    for (flags, name, media_type) in [
+        (&["a b.csv"][..], "a b.csv", "text/csv"),
+        (&["a b.csv", "--name", "x.pdf"], "x.pdf", "application/pdf"),
+        (&["a b.csv", "--type", "text/x-y; charset=utf-8"], "a b.csv", "text/x-y; charset=utf-8"),
+        (&["none"], "none", "application/octet-stream"),
+    ] {
+        let (here, there) = (Desk::at(&relay), Desk::at(&relay));
+        here.put("a b.csv", "1,2\n");
+        here.put("none", "1,2\n");
+        let (sending, id) = here.offer(flags);
+        let url = relay.url(&format!("/stream/{id}"));
+        let got = there.curl(&["-fOJ", "-w", "%{content_type}", &url]).finish();
+        assert_complete("curl", &got);
+        assert_complete("send", &sending.finish());
+        assert_eq!((there.names(), got.stdout.as_str()), (vec![name.to_owned()], media_type));
+        assert_eq!(there.read(name), b"1,2\n");
+    }
+}
+
+#[test]
+fn what_curl_sends_is_received_by_its_name() {
+    let relay = Relay::start(&[]);
+    for (place, chunked, name) in [("/", false, "a b.txt"), ("/", true, "a b.txt"), ("", false, "")]
+    {
+        let (here, there) = (Desk::at(&relay), Desk::at(&relay));
+        let content = pattern(4, 2 << 20);
+        here.put("a b.txt", &content);
+        let id = relay.create();
+        let url = relay.url(&format!("/stream/{id}{place}"));
+        let coding = if chunked { "Transfer-Encoding: chunked" } else { "X: y" };
+        let sending = here.curl(&["-f", "-H", coding, "-T", "a b.txt", &url]);
+        assert_complete("receive", &there.run(&["receive", &id]));
+        assert_complete("curl", &sending.finish());
+        let name = if name.is_empty() { format!("rdv-{}", &id[..8]) } else { name.into() };
+        assert_eq!(there.names(), std::slice::from_ref(&name));
+        assert!(there.read(&name) == content, "{name}, chunked: {chunked}");
+    }
+}
+
+#[test]
+fn nobody_sends_to_nobody() {
+    let relay = Relay::start(&[]);
+    let desks = [Desk::at(&relay), Desk::at(&relay)];
+    let [here, there] = &desks;
+    here.put("a", pattern(5, 1 << 20));
+    let as_nobody = |desk: &Desk, arguments: &[&str]| {
+        let (mut command, directory) = nobody();
+        let open = std::os::unix::fs::PermissionsExt::from_mode(0o777);
+        fs::set_permissions(desk.directory(), open).expect("permissions");
+        command.args(arguments).current_dir(desk.directory());
+        command.env("RDV_RELAY", relay.url("")).env("RDV_CLIENT_CONFIG", "/dev/null");
+        (Process::start(command), directory)
+    };
+    let (sending, _binary) = as_nobody(here, &["send", "a", "--digest"]);
+    let (receiving, _binary) = as_nobody(there, &["receive", &offered(&sending)]);
+    assert_complete("send", &sending.finish());
+    assert_complete("receive", &receiving.finish());
+    assert!(there.read("a") == here.read("a"));
+}

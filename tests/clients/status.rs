@@ -1,0 +1,97 @@
+//! `rdv status` and `rdv cancel`: how a stream stands, and its end.
+
+use crate::desk::{Desk, assert_complete, assert_ended};
+use crate::support::{Framing, Relay, eventually};
+use nix::sys::signal::Signal;
+use serde_json::Value;
+
+#[test]
+fn one_shot_says_how_it_stands() {
+    let relay = Relay::start(&[]);
+    let here = Desk::at(&relay);
+    let id = relay.create();
+    let url = relay.url(&format!("/stream/{id}"));
+    for place in [&id, &url, &format!("{url}/a%20name")] {
+        let said = here.run(&["status", place]);
+        assert_complete(place, &said);
+        assert_eq!((said.stdout.as_str(), said.stderr.as_str()), ("CREATED, 0 bytes\n", ""));
+    }
+    let said = here.run(&["status", "--json", &id]);
+    let status: Value = serde_json::from_str(&said.stdout).expect("JSON");
+    assert_eq!(status, relay.status(&id));
+    assert_eq!(said.stdout.lines().count(), 1);
+    assert_complete("cancel", &here.run(&["cancel", &id]));
+    let said = here.run(&["status", &id]);
+    assert_complete("status", &said);
+    assert!(said.stdout.starts_with("CLIENT_ERROR, 0 bytes; "), "{}", said.stdout);
+    assert_ended("again", &here.run(&["cancel", &id]), 5, "ask for a new one");
+}
+
+#[test]
+fn following_goes_on_to_the_end() {
+    let relay = Relay::start(&[]);
+    let here = Desk::at(&relay);
+    for json in [false, true] {
+        let id = relay.create();
+        let flags = if json { &["--json"][..] } else { &[] };
+        let following = here.start(&[&["status", "--follow", &id], flags].concat());
+        eventually("the first line", || following.stdout().ends_with('\n').then_some(()));
+        let mut destination = relay.waiting_destination(&id);
+        let mut source = relay.connect();
+        source.ask(&Framing::Length(6).put(&id));
+        source.send("abc");
+        destination.head();
+        assert_eq!(destination.body(3), b"abc");
+        source.send("def");
+        assert_eq!(destination.rest().0, b"def");
+        let said = following.finish();
+        assert_complete("follow", &said);
+        let lines: Vec<&str> = said.stdout.lines().collect();
+        let state = |line: &&str| {
+            if json {
+                let status: Value = serde_json::from_str(line).expect(line);
+                status["state"].as_str().expect(line).to_owned()
+            } else {
+                line.split(',').next().expect(line).to_owned()
+            }
+        };
+        let states: Vec<String> = lines.iter().map(state).collect();
+        assert_eq!(states.first().map(String::as_str), Some("CREATED"), "{states:?}");
+        assert_eq!(states.last().map(String::as_str), Some("FINISHED"), "{states:?}");
+        assert!(lines.last().is_some_and(|line| line.contains('6')), "{lines:?}");
+    }
+}
+
+#[test]
+fn following_what_is_over_ends_at_once() {
+    let relay = Relay::start(&[]);
+    let here = Desk::at(&relay);
+    let id = relay.create();
+    assert_complete("cancel", &here.run(&["cancel", &id]));
+    let said = here.run(&["status", "-f", &id]);
+    assert_complete("follow", &said);
+    assert!(said.stdout.starts_with("CLIENT_ERROR") && said.stdout.lines().count() == 1);
+}
+
+#[test]
+fn a_relay_that_dies_is_no_end_of_a_stream() {
+    let relay = Relay::start(&[]);
+    let here = Desk::at(&relay);
+    let id = relay.create();
+    let following = here.start(&["status", "--follow", &id]);
+    eventually("the first line", || following.stdout().ends_with('\n').then_some(()));
+    relay.signal(Signal::SIGKILL);
+    assert_ended("follow", &following.finish(), 7, "the response broke off");
+}
+
+#[test]
+fn a_reader_that_has_gone_is_a_failure_of_this_side() {
+    let relay = Relay::start(&[]);
+    let here = Desk::at(&relay);
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    let mut command = here.command(&["status", &relay.create()]);
+    let got = command.stdout(writer).output().expect("rdv");
+    assert_eq!(got.status.code(), Some(1));
+    assert_eq!(got.stderr, b"rdv: writing to standard output: Broken pipe (os error 32)\n");
+}

@@ -1,0 +1,243 @@
+//! What is told on standard error: to people at a terminal, to machines, and to nobody.
+
+use std::fs::File;
+use std::io::Write as _;
+use std::process::{Command, Stdio};
+
+use crate::desk::{Desk, assert_complete, assert_ended, offered};
+use crate::support::{Process, Relay, UNKNOWN, eventually, pattern};
+use serde_json::Value;
+
+/// Every line as an object, and the names of all events.
+fn told(process: &str) -> (Vec<Value>, Vec<String>) {
+    let parse = |line: &str| -> Value { serde_json::from_str(line).expect(line) };
+    let objects: Vec<Value> = process.lines().map(parse).collect();
+    let event = |object: &Value| object["event"].as_str().expect("an event").to_owned();
+    let events = objects.iter().map(event).collect();
+    (objects, events)
+}
+
+/// Those that come in every transfer: what slows it down depends on the machine.
+fn steady(events: &[String]) -> Vec<&str> {
+    let passing = ["bottleneck", "progress"];
+    events.iter().map(String::as_str).filter(|event| !passing.contains(event)).collect()
+}
+
+#[test]
+fn machines_are_told_of_each_event_in_a_line() {
+    let relay = Relay::start(&[]);
+    let (here, there) = (Desk::at(&relay), Desk::at(&relay));
+    here.put("a", pattern(1, 100_000));
+    let (sending, id) = here.offer(&["a", "--json", "--ttl", "2m"]);
+    let received = there.run(&["receive", &id, "--json"]);
+    let sent = sending.finish();
+    assert_eq!((sent.status.code(), received.status.code()), (Some(0), Some(0)));
+
+    let (objects, events) = told(&sent.stderr);
+    assert_eq!(steady(&events), ["created", "waiting", "started", "complete"]);
+    let url = relay.url(&format!("/stream/{id}"));
+    assert_eq!((&objects[0]["url"], &objects[0]["stream"]), (&url.clone().into(), &id.into()));
+    assert_eq!(objects[0]["receive"], format!("rdv receive {url}"));
+    assert_eq!(objects[0]["curl"], format!("curl -fOJ {url}"));
+    assert_eq!(objects[0]["ttl_seconds"], 120);
+    assert_eq!(objects.last().expect("one")["bytes"], 100_000);
+
+    let (objects, events) = told(&received.stderr);
+    assert_eq!(steady(&events), ["waiting", "started", "complete"]);
+    let started = objects.iter().find(|object| object["event"] == "started").expect("one");
+    assert_eq!(started["total_bytes"], 100_000);
+    let last = objects.last().expect("one");
+    assert_eq!((&last["bytes"], &last["output"]), (&100_000.into(), &"a".into()));
+}
+
+#[test]
+fn machines_are_told_of_progress_and_of_the_end() {
+    let relay = Relay::start(&[]);
+    let (here, there) = (Desk::at(&relay), Desk::at(&relay));
+    let (sending, id, mut rest) = here.pipe_send(&["--json"]);
+    let receiving = there.start(&["receive", &id, "--json"]);
+    eventually("both tell of progress", || {
+        rest.write_all(b"x").expect("the sender reads");
+        let tells = |process: &Process| process.stderr().contains("\"progress\"");
+        (tells(&sending) && tells(&receiving)).then_some(())
+    });
+    let (objects, _) = told(receiving.stderr().rsplit_once('\n').expect("a line").0);
+    let progress = objects.iter().find(|object| object["event"] == "progress").expect("one");
+    assert!(progress["bytes"].as_u64() > Some(0) && progress["total_bytes"].is_null());
+    assert!(progress["bytes_per_second"].is_u64(), "{progress}");
+    assert_eq!(there.run(&["cancel", &id]).status.code(), Some(0));
+    for finished in [sending.finish(), receiving.finish()] {
+        let (objects, _) = told(&finished.stderr);
+        let last = objects.last().expect("one");
+        assert_eq!((&last["event"], &last["exit_status"]), (&"failed".into(), &4.into()));
+        assert!(last["message"].is_string(), "{last}");
+    }
+}
+
+#[test]
+fn what_goes_wrong_before_a_stream_is_told_to_machines_too() {
+    let relay = Relay::start(&[]);
+    let here = Desk::at(&relay);
+    for (arguments, exit) in
+        [(&["send", "none"][..], 1), (&["receive", "x"], 2), (&["receive", UNKNOWN], 5)]
+    {
+        let got = here.run(&[arguments, &["--json"]].concat());
+        let (objects, events) = told(&got.stderr);
+        assert_eq!(got.status.code(), Some(exit));
+        assert_eq!(events.last().map(String::as_str), Some("failed"), "{events:?}");
+        assert_eq!(objects.last().expect("one")["exit_status"], exit);
+    }
+}
+
+#[test]
+fn quiet_says_only_what_must_be_said() {
+    let relay = Relay::start(&[]);
+    let (here, there) = (Desk::at(&relay), Desk::at(&relay));
+    here.put("a", "abc");
+    let (sending, id) = here.offer(&["a", "-q"]);
+    let got = there.run(&["receive", &id, "-q"]);
+    assert_complete("receive", &got);
+    assert_eq!((got.stdout.as_str(), got.stderr.as_str()), ("", ""));
+    let sent = sending.finish();
+    assert!(sent.stderr.contains(&format!("rdv receive {}/stream/{id}", relay.url(""))));
+    assert_ended("receive", &there.run(&["receive", &id, "-q"]), 5, "rdv: ");
+}
+
+#[test]
+fn a_standard_error_that_takes_nothing_is_no_reason_to_fail() {
+    let relay = Relay::start(&[]);
+    for flags in [&[][..], &["--json"]] {
+        let (here, there) = (Desk::at(&relay), Desk::at(&relay));
+        here.put("a", "abc");
+        let id = relay.create();
+        let full = || File::options().write(true).open("/dev/full").expect("/dev/full");
+        let mut receive = there.command(&[&["receive", &id], flags].concat());
+        let mut receiving = receive.stdin(Stdio::null()).stderr(full()).spawn().expect("rdv");
+        let mut send = here.command(&[&["send", "a", "--stream", &id], flags].concat());
+        assert!(send.stdin(Stdio::null()).stderr(full()).status().expect("rdv").success());
+        assert!(receiving.wait().expect("rdv").success());
+        assert_eq!(there.read("a"), b"abc");
+        let mut status = here.command(&["cancel", UNKNOWN]);
+        assert_eq!(status.stderr(full()).status().expect("rdv").code(), Some(5));
+    }
+}
+
+/// `rdv` on a terminal of its own, which script(1) makes; what it shows is its standard output.
+/// `None`, with a printed reason, without that program.
+fn on_terminal(desk: &Desk, arguments: &str, keys: Stdio) -> Option<Process> {
+    if Command::new("script").arg("--version").output().is_err() {
+        println!("not checked: there is no script(1)");
+        return None;
+    }
+    let mut script = desk.plain("script");
+    let rdv = env!("CARGO_BIN_EXE_rdv");
+    script.args(["-qec", &format!("stty cols 80; exec '{rdv}' {arguments}"), "/dev/null"]);
+    script.env("TERM", "xterm");
+    Some(Process::reading(script, keys))
+}
+
+fn await_shown(process: &Process, words: &str) {
+    eventually(&format!("{words:?} on the terminal"), || {
+        process.stdout().contains(words).then_some(())
+    });
+}
+
+#[test]
+fn a_terminal_shows_who_is_waited_for_and_what_has_moved() {
+    let relay = Relay::start(&[]);
+    let (here, there) = (Desk::at(&relay), Desk::at(&relay));
+    let id = relay.create();
+    let receive = format!("receive {id} -o a");
+    let Some(receiving) = on_terminal(&there, &receive, Stdio::null()) else { return };
+    await_shown(&receiving, "waiting for the other side");
+    let (reader, mut rest) = std::io::pipe().expect("a pipe");
+    let command = here.command(&["pipe", "send", "--stream", &id]);
+    let sending = Process::reading(command, reader.into());
+    rest.write_all(&pattern(2, 300 << 10)).expect("the sender reads");
+    await_shown(&receiving, "300.00 KiB");
+    drop(rest);
+    assert_complete("send", &sending.finish());
+    let shown = receiving.finish();
+    assert_eq!(shown.status.code(), Some(0), "{}", shown.stdout);
+    assert!(shown.stdout.ends_with("307200 bytes came into a\r\n"), "{:?}", shown.stdout);
+    let (_, end) = shown.stdout.rsplit_once("307200 bytes").expect("the end");
+    assert!(!end.contains('\u{1b}'), "nothing is drawn after the end: {:?}", shown.stdout);
+}
+
+#[test]
+fn a_terminal_shows_how_much_of_a_file_has_gone() {
+    let relay = Relay::start(&[]);
+    let (here, there) = (Desk::at(&relay), Desk::at(&relay));
+    here.put("a", pattern(3, 1 << 20));
+    let Some(sending) = on_terminal(&here, "send a", Stdio::null()) else { return };
+    await_shown(&sending, "waiting for the other side");
+    let (_, rest) = sending
+        .stdout()
+        .split_once("/stream/")
+        .map(|(a, b)| (a.to_owned(), b.to_owned()))
+        .expect("a URL");
+    assert_complete("receive", &there.run(&["receive", &rest[..36]]));
+    let shown = sending.finish();
+    assert_eq!(shown.status.code(), Some(0), "{}", shown.stdout);
+    assert!(shown.stdout.ends_with("1048576 bytes were sent\r\n"), "{:?}", shown.stdout);
+}
+
+#[test]
+fn a_key_ends_what_waits_on_a_terminal() {
+    let relay = Relay::start(&[]);
+    for flags in ["", " -q"] {
+        let there = Desk::at(&relay);
+        let id = relay.create();
+        let (reader, mut keys) = std::io::pipe().expect("a pipe");
+        let receive = format!("receive {id} -o a{flags}");
+        let Some(receiving) = on_terminal(&there, &receive, reader.into()) else { return };
+        relay.await_state(&id, "DST_CONNECTED");
+        keys.write_all(b"\x03").expect("a key");
+        let shown = receiving.finish();
+        assert_eq!(shown.status.code(), Some(130), "{:?}", shown.stdout);
+        assert!(shown.stdout.ends_with("rdv: interrupted\r\n"), "{:?}", shown.stdout);
+        relay.await_state(&id, "DST_DISCONNECTED");
+    }
+}
+
+/// A code of half blocks as a camera sees it on a dark terminal, where a block shines.
+fn decoded(rows: &[&str]) -> String {
+    const SCALE: usize = 4;
+    let width = rows[0].chars().count();
+    let shines = |x: usize, y: usize| {
+        let block = rows[y / 2].chars().nth(x).expect("rows of one length");
+        matches!((block, y % 2), ('█', _) | ('▀', 0) | ('▄', 1))
+    };
+    let pixel = |x: usize, y: usize| if shines(x / SCALE, y / SCALE) { 255 } else { 0 };
+    let (w, h) = (width * SCALE, rows.len() * 2 * SCALE);
+    let mut image = rqrr::PreparedImage::prepare_from_greyscale(w, h, pixel);
+    let grids = image.detect_grids();
+    assert_eq!(grids.len(), 1, "one code");
+    grids[0].decode().expect("a code").1
+}
+
+#[test]
+fn a_code_on_the_screen_is_the_url() {
+    let relay = Relay::start(&[]);
+    let here = Desk::at(&relay);
+    here.put("a", "abc");
+    let (sending, id) = here.offer(&["a", "--qr"]);
+    relay.await_state(&id, "SRC_CONNECTED");
+    let said = sending.stderr();
+    let is_code = |line: &&str| line.contains(['█', '▀', '▄']);
+    let rows: Vec<&str> = said.lines().filter(is_code).collect();
+    let blocks = rows.iter().flat_map(|row| row.chars());
+    assert!(blocks.into_iter().all(|char| " █▀▄".contains(char)), "{said}");
+    assert_eq!(decoded(&rows), relay.url(&format!("/stream/{id}")));
+}
+
+#[test]
+fn without_a_wish_there_is_no_code() {
+    let relay = Relay::start(&[]);
+    let here = Desk::at(&relay);
+    here.put("a", "abc");
+    let sending = here.start(&["send", "a"]);
+    relay.await_state(&offered(&sending), "SRC_CONNECTED");
+    let said = sending.stderr();
+    assert!(!said.contains(['█', '▀', '▄']), "{said}");
+}
