@@ -17,3 +17,4 @@ mod status;
 #[path = "../support/mod.rs"]
 mod support;
 mod telling;
+mod tls;

@@ -14,6 +14,7 @@ mod relay;
 mod request;
 mod response;
 mod scene;
+mod tls;
 mod wire;
 
 pub(crate) use body::{chunks, is_pattern, pattern};
@@ -27,6 +28,7 @@ pub(crate) use relay::{Relay, stream_of};
 pub(crate) use request::{Ask, ask};
 pub(crate) use response::{Ending, Head, Response};
 pub(crate) use scene::{Framing, Pair, assert_uploaded};
+pub(crate) use tls::{Authority, Terminator};
 pub(crate) use wire::{LEAVINGS, Leaving, Wire};
 
 /// An id of the right shape that no relay will ever have made.

@@ -9,8 +9,7 @@ use std::sync::mpsc;
 use rdv::client::{Error, Options, Part, Upload};
 
 use crate::server::{Connection, Request, Server, answer};
-use crate::support::{PATIENCE, eventually};
-use crate::tls::{Authority, Terminator};
+use crate::support::{Authority, PATIENCE, Terminator, eventually};
 
 const LENGTH: u64 = 1 << 30;
 
@@ -93,7 +92,7 @@ fn an_early_answer_is_returned_over_tls_whatever_the_server_does_then() {
     for then in Then::ALL {
         for (status, from) in [(413, From::File), (401, From::Reader), (413, From::Pipe)] {
             let server = refusing(status, then);
-            let front = Terminator::start(&authority.server("localhost"), &server, &[]);
+            let front = Terminator::start(&authority.server("localhost"), server.address(), &[]);
             let got = refused(&front.url(), authority.trusted(), from);
             assert_eq!(got, (status, format!("answer, {status}")), "{then:?} {from:?}");
             server.release();
@@ -126,7 +125,7 @@ fn an_answer_is_noticed_when_nothing_more_fits() {
         server.release();
         server.request();
         let server = refusing_when_full();
-        let front = Terminator::start(&authority.server("localhost"), &server, &[]);
+        let front = Terminator::start(&authority.server("localhost"), server.address(), &[]);
         assert_eq!(refused(&front.url(), authority.trusted(), from).0, 413, "{from:?}, TLS");
         server.release();
         server.request();
@@ -192,7 +191,7 @@ fn an_early_answer_is_noticed_while_a_pipe_of_announced_length_gives_nothing() {
 fn an_early_answer_is_noticed_over_tls_while_a_pipe_gives_nothing() {
     let authority = Authority::new();
     let server = refusing(413, Then::Stop);
-    let front = Terminator::start(&authority.server("localhost"), &server, &[]);
+    let front = Terminator::start(&authority.server("localhost"), server.address(), &[]);
     let (input, _filler) = io::pipe().unwrap();
     let mut upload = Upload::new("POST", &front.url()).unwrap().with_options(authority.trusted());
     assert_eq!(upload.send(Part::descriptor(input.as_fd())).unwrap().status(), 413);

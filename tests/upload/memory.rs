@@ -13,8 +13,7 @@ use rdv::splice::copy;
 use tempfile::NamedTempFile;
 
 use crate::server::{Connection, Request, Server, answer};
-use crate::support::{PATIENCE, Process};
-use crate::tls::{Authority, Terminator};
+use crate::support::{Authority, PATIENCE, Process, Terminator};
 
 const LENGTH: u64 = 2 << 30;
 
@@ -181,7 +180,7 @@ fn https_needs_little_memory_either() {
     let authority = Authority::new();
     let length = 64 << 20;
     let (server, told) = forgetful();
-    let front = Terminator::start(&authority.server("localhost"), &server, &[]);
+    let front = Terminator::start(&authority.server("localhost"), server.address(), &[]);
     let orders = format!("file {} {length} {}", front.url(), authority.file().display());
     assert_small("https", resident_max_kib(sender(&orders, Stdio::null())));
     assert!(told.recv_timeout(PATIENCE).unwrap() > length);

@@ -8,8 +8,7 @@ use std::sync::{Mutex, mpsc};
 use nix::sys::signal::Signal;
 
 use crate::server::{Request, Server, answer};
-use crate::support::{Finished, PATIENCE, Process, Relay, ask};
-use crate::tls::{Authority, Terminator};
+use crate::support::{Authority, Finished, PATIENCE, Process, Relay, Terminator, ask};
 
 /// `rdv post`, which does not try again.
 fn command(arguments: &[&str]) -> Command {
@@ -220,7 +219,7 @@ fn a_network_that_fails_ends_with_its_status() {
 fn a_connection_that_is_not_made_is_tried_again() {
     let authority = Authority::new();
     let server = Server::receiving(answer(201));
-    let front = Terminator::start(&authority.server("localhost"), &server, &[]);
+    let front = Terminator::start(&authority.server("localhost"), server.address(), &[]);
     let (address, attempts) = (front.address(), AtomicUsize::new(0));
     let flaky = Server::start(move |connection| {
         // The first one is closed before TLS is agreed on.
@@ -242,7 +241,7 @@ fn a_connection_that_is_not_made_is_tried_again() {
 fn https_takes_an_authority_that_is_named() {
     let authority = Authority::new();
     let server = Server::receiving(answer(201));
-    let front = Terminator::start(&authority.server("localhost"), &server, &[]);
+    let front = Terminator::start(&authority.server("localhost"), server.address(), &[]);
     let cacert = authority.file();
     let finished = post(&[&front.url(), "/proc/self/comm", "--cacert", cacert.to_str().unwrap()]);
     assert_eq!((finished.status.code(), &*finished.stdout), (Some(0), "answer, 201"));

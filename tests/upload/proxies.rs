@@ -4,8 +4,7 @@ use std::net::SocketAddr;
 use std::process::Command;
 
 use crate::server::{Server, answer};
-use crate::support::{Finished, Process};
-use crate::tls::{Authority, Terminator};
+use crate::support::{Authority, Finished, Process, Terminator};
 
 /// Posts a small file with these variables in the environment and no others that name proxies.
 fn post(url: &str, variables: &[(&str, &str)], flags: &[&str]) -> Finished {
@@ -47,7 +46,7 @@ fn a_proxy_is_given_the_whole_url_and_its_own_credentials() {
 fn a_proxy_makes_a_tunnel_for_tls_and_reads_nothing_of_it() {
     let authority = Authority::new();
     let server = Server::receiving(answer(201));
-    let front = Terminator::start(&authority.server("relay.test"), &server, &[]);
+    let front = Terminator::start(&authority.server("relay.test"), server.address(), &[]);
     let proxy = tunnelling(front.address());
     let variable = format!("me:pass@{}", proxy.address());
     let cacert = authority.file();

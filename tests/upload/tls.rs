@@ -1,111 +1,13 @@
-//! Servers behind TLS that others wrote (Python's `ssl`, which is OpenSSL): whom a client trusts,
-//! and that a connection somebody cut is told from one that ended.
+//! Servers behind TLS: whom a client trusts, and that a connection somebody cut is told from one
+//! that ended.
 
 use std::io::Read as _;
-use std::path::PathBuf;
-use std::process::{Command, Stdio};
 
-use rcgen::{
-    BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, Issuer, KeyPair,
-    date_time_ymd,
-};
+use rcgen::{CertificateParams, date_time_ymd};
 use rdv::client::{Error, Options, Part, Upload};
-use tempfile::TempDir;
 
 use crate::server::{Server, answer};
-use crate::support::{Process, eventually};
-
-/// A certificate authority of the test's own.
-pub(crate) struct Authority {
-    directory: TempDir,
-    issuer: Issuer<'static, KeyPair>,
-}
-
-/// A server's certificate and key, as files.
-pub(crate) struct Identity {
-    certificate: PathBuf,
-    key: PathBuf,
-}
-
-/// TLS in front of a server that speaks none.
-pub(crate) struct Terminator {
-    port: u16,
-    _process: Process,
-    _input: std::io::PipeWriter,
-}
-
-impl Authority {
-    pub(crate) fn new() -> Authority {
-        Authority::named("an authority of tests")
-    }
-
-    fn named(name: &str) -> Authority {
-        let directory = tempfile::tempdir().unwrap();
-        let key = KeyPair::generate().unwrap();
-        let mut params = CertificateParams::default();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.distinguished_name = DistinguishedName::new();
-        params.distinguished_name.push(DnType::CommonName, name);
-        let certificate = params.self_signed(&key).unwrap();
-        std::fs::write(directory.path().join("authority.pem"), certificate.pem()).unwrap();
-        Authority { directory, issuer: Issuer::new(params, key) }
-    }
-
-    /// Its certificate's file.
-    pub(crate) fn file(&self) -> PathBuf {
-        self.directory.path().join("authority.pem")
-    }
-
-    /// Options that trust it alone.
-    pub(crate) fn trusted(&self) -> Options {
-        let mut options = Options::default();
-        options.trust_only(self.file());
-        options
-    }
-
-    /// A certificate for this name or address.
-    pub(crate) fn server(&self, name: &str) -> Identity {
-        self.signed(&CertificateParams::new(vec![name.to_owned()]).unwrap())
-    }
-
-    fn signed(&self, params: &CertificateParams) -> Identity {
-        let key = KeyPair::generate().unwrap();
-        let certificate = params.signed_by(&key, &self.issuer).unwrap();
-        let place = |name: &str| self.directory.path().join(name);
-        let identity = Identity { certificate: place("server.pem"), key: place("server.key") };
-        std::fs::write(&identity.certificate, certificate.pem()).unwrap();
-        std::fs::write(&identity.key, key.serialize_pem()).unwrap();
-        identity
-    }
-}
-
-impl Terminator {
-    pub(crate) fn start(identity: &Identity, server: &Server, flags: &[&str]) -> Terminator {
-        let mut command = Command::new("python3");
-        command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/upload/tls.py"));
-        command.args([&identity.certificate, &identity.key]);
-        command.arg(server.address().to_string()).args(flags);
-        let (input, writer) = std::io::pipe().unwrap();
-        let mut process = Process::reading(command, Stdio::from(input));
-        let port = eventually("TLS is there", || {
-            assert!(!process.ended(), "{}", process.stderr());
-            process.stdout().trim_end().parse().ok()
-        });
-        Terminator { port, _process: process, _input: writer }
-    }
-
-    pub(crate) fn url(&self) -> String {
-        self.url_of("localhost")
-    }
-
-    pub(crate) fn address(&self) -> std::net::SocketAddr {
-        ([127, 0, 0, 1], self.port).into()
-    }
-
-    pub(crate) fn url_of(&self, host: &str) -> String {
-        format!("https://{host}:{}/files", self.port)
-    }
-}
+use crate::support::{Authority, Terminator};
 
 fn sent(url: &str, options: Options) -> Result<u16, Error> {
     let mut upload = Upload::new("POST", url).unwrap().with_options(options);
@@ -117,7 +19,7 @@ fn a_server_whose_authority_is_named_is_trusted() {
     let authority = Authority::new();
     for name in ["localhost", "127.0.0.1"] {
         let server = Server::receiving(answer(201));
-        let front = Terminator::start(&authority.server(name), &server, &[]);
+        let front = Terminator::start(&authority.server(name), server.address(), &[]);
         assert_eq!(sent(&front.url_of(name), authority.trusted()).unwrap(), 201, "{name}");
         assert_eq!(server.request().parts()[0].1, b"content", "{name}");
     }
@@ -127,7 +29,7 @@ fn a_server_whose_authority_is_named_is_trusted() {
 fn what_was_sent_over_tls_is_what_came() {
     let authority = Authority::new();
     let server = Server::receiving(answer(201));
-    let front = Terminator::start(&authority.server("localhost"), &server, &[]);
+    let front = Terminator::start(&authority.server("localhost"), server.address(), &[]);
     let content = crate::support::pattern(7, 5 << 20);
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), &content).unwrap();
@@ -172,7 +74,7 @@ fn a_certificate_that_is_not_good_is_refused_with_what_to_do() {
         ("not valid yet", coming, authority.trusted(), "clock"),
     ] {
         let server = Server::receiving(answer(201));
-        let front = Terminator::start(&authority.signed(&params), &server, &[]);
+        let front = Terminator::start(&authority.signed(&params), server.address(), &[]);
         let error = sent(&front.url(), options).expect_err(name);
         assert!(matches!(error, Error::Network { .. }), "{name}: {error}");
         let error = error.to_string();
@@ -215,7 +117,7 @@ fn a_body_that_ends_with_the_connection_must_be_ended_and_not_cut() {
     let authority = Authority::new();
     for (flags, whole) in [(&[][..], true), (&["cut"], false)] {
         let server = Server::receiving("HTTP/1.1 200 OK\r\n\r\nthere");
-        let front = Terminator::start(&authority.server("localhost"), &server, flags);
+        let front = Terminator::start(&authority.server("localhost"), server.address(), flags);
         let upload = Upload::new("POST", &front.url()).unwrap();
         let mut answer = upload.with_options(authority.trusted()).send("x".as_bytes()).unwrap();
         let mut text = String::new();
@@ -232,7 +134,7 @@ fn a_body_that_ends_with_the_connection_must_be_ended_and_not_cut() {
 fn a_body_with_a_length_needs_no_end_of_tls() {
     let authority = Authority::new();
     let server = Server::receiving(answer(200));
-    let front = Terminator::start(&authority.server("localhost"), &server, &["cut"]);
+    let front = Terminator::start(&authority.server("localhost"), server.address(), &["cut"]);
     let upload = Upload::new("POST", &front.url()).unwrap();
     let mut answer = upload.with_options(authority.trusted()).send("x".as_bytes()).unwrap();
     let mut text = String::new();

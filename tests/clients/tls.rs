@@ -1,0 +1,121 @@
+//! A relay behind TLS, as most are that are far away: the same commands, by the same words.
+
+use crate::desk::{Desk, assert_complete, assert_ended, offered};
+use crate::support::{Authority, Process, Relay, Terminator, is_pattern, pattern};
+use nix::sys::signal::Signal;
+
+/// A relay that is reached by TLS, and somebody at a desk who trusts it or does not.
+struct Scene {
+    relay: Relay,
+    authority: Authority,
+    front: Terminator,
+    desk: Desk,
+}
+
+impl Scene {
+    fn new() -> Scene {
+        let relay = Relay::start(&[]);
+        let authority = Authority::new();
+        let front = Terminator::start(&authority.server("localhost"), relay.address(), &[]);
+        let desk = Desk::at(&relay);
+        Scene { relay, authority, front, desk }
+    }
+
+    fn url(&self) -> String {
+        format!("https://localhost:{}", self.front.address().port())
+    }
+
+    /// `rdv` that trusts the relay's authority.
+    fn start(&self, arguments: &[&str]) -> Process {
+        let mut command = self.desk.command(arguments);
+        command.env("RDV_RELAY", self.url()).env("RDV_CACERT", self.authority.file());
+        Process::start(command)
+    }
+}
+
+#[test]
+fn files_and_directories_go_by_tls() {
+    let scene = Scene::new();
+    let content = pattern(3, 3 << 20);
+    scene.desk.put("a.bin", &content);
+    for flags in [&[][..], &["--digest"]] {
+        let sending = scene.start(&[&["send", "a.bin"], flags].concat());
+        let id = offered(&sending);
+        assert!(sending.stderr().contains(&scene.url()), "{}", sending.stderr());
+        assert_complete("receive", &scene.start(&["receive", "-f", "-o", "b", &id]).finish());
+        assert_complete("send", &sending.finish());
+        is_pattern(3, content.len(), &scene.desk.read("b")).expect("what was sent");
+    }
+    std::fs::create_dir(scene.desk.path("site")).expect("a directory");
+    scene.desk.put("site/index.html", "hello");
+    std::fs::create_dir(scene.desk.path("there")).expect("a directory");
+    let sending = scene.start(&["send", "--zstd", "site"]);
+    let id = offered(&sending);
+    let receiving = scene.start(&["receive", "--extract", "-o", "there", &id]);
+    assert_complete("receive", &receiving.finish());
+    assert_complete("send", &sending.finish());
+    assert_eq!(scene.desk.read("there/site/index.html"), b"hello");
+}
+
+#[test]
+fn pipes_go_by_tls() {
+    let scene = Scene::new();
+    let content = pattern(5, 1 << 20);
+    scene.desk.put("in", &content);
+    let input = std::fs::File::open(scene.desk.path("in")).expect("a file");
+    let mut command = scene.desk.command(&["pipe", "send"]);
+    command.env("RDV_RELAY", scene.url()).env("RDV_CACERT", scene.authority.file());
+    let sending = Process::reading(command, input.into());
+    let id = offered(&sending);
+    let mut command = scene.desk.command(&["pipe", "receive", &id]);
+    command.env("RDV_RELAY", scene.url()).env("RDV_CACERT", scene.authority.file());
+    let got = command.output().expect("rdv runs");
+    assert!(got.status.success(), "{}", String::from_utf8_lossy(&got.stderr));
+    is_pattern(5, content.len(), &got.stdout).expect("what was sent");
+    assert_complete("send", &sending.finish());
+}
+
+#[test]
+fn a_relay_that_is_not_trusted_gets_nothing() {
+    let scene = Scene::new();
+    scene.desk.put("a", "x");
+    let url = scene.url();
+    for (name, arguments) in [
+        ("send", &["send", "a", "--relay", &url][..]),
+        ("status", &["status", crate::support::UNKNOWN, "--relay", &url]),
+    ] {
+        assert_ended(name, &scene.desk.run(arguments), 7, "--cacert");
+    }
+    assert_eq!(scene.relay.get("/stream").json(), serde_json::json!([]), "no stream was made");
+}
+
+#[test]
+fn a_receiver_that_dies_is_told_to_a_sender_behind_tls() {
+    let scene = Scene::new();
+    let file = std::fs::File::create(scene.desk.path("big")).expect("a file");
+    file.set_len(1 << 30).expect("a sparse file");
+    let sending = scene.start(&["send", "big"]);
+    let id = offered(&sending);
+    let mut receiving = scene.relay.connect();
+    receiving.ask(&crate::support::ask("GET", &format!("/stream/{id}")));
+    scene.relay.await_state(&id, "STREAMING");
+    drop(receiving);
+    assert_ended("send", &sending.finish(), 4, "destination");
+}
+
+#[test]
+fn a_sender_that_dies_is_told_to_a_receiver_behind_tls() {
+    let scene = Scene::new();
+    let (reader, mut writer) = std::io::pipe().expect("a pipe");
+    let mut command = scene.desk.command(&["pipe", "send"]);
+    command.env("RDV_RELAY", scene.url()).env("RDV_CACERT", scene.authority.file());
+    let sending = Process::reading(command, reader.into());
+    let id = offered(&sending);
+    let receiving = scene.start(&["receive", "-o", "a", &id]);
+    scene.relay.await_state(&id, "STREAMING");
+    std::io::Write::write_all(&mut writer, b"a part").expect("a write");
+    scene.desk.await_bytes("a.partial", 6);
+    sending.signal(Signal::SIGKILL);
+    assert_ended("receive", &receiving.finish(), 4, "a.partial");
+    assert!(!scene.desk.path("a").exists(), "a part is not the whole");
+}

@@ -1,0 +1,110 @@
+//! TLS in front of servers that speak none, by what others wrote (Python's `ssl`, which is OpenSSL),
+//! with certificates of an authority made for the test.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use rcgen::{
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, Issuer, KeyPair,
+};
+use rdv::client::Options;
+use tempfile::TempDir;
+
+use super::clock::eventually;
+use super::process::Process;
+
+/// A certificate authority of the test's own.
+pub(crate) struct Authority {
+    directory: TempDir,
+    issuer: Issuer<'static, KeyPair>,
+}
+
+/// A server's certificate and key, as files.
+pub(crate) struct Identity {
+    certificate: PathBuf,
+    key: PathBuf,
+}
+
+/// TLS in front of a server that speaks none.
+pub(crate) struct Terminator {
+    port: u16,
+    _process: Process,
+    _input: std::io::PipeWriter,
+}
+
+impl Authority {
+    pub(crate) fn new() -> Authority {
+        Authority::named("an authority of tests")
+    }
+
+    pub(crate) fn named(name: &str) -> Authority {
+        let directory = tempfile::tempdir().expect("a directory");
+        let key = KeyPair::generate().expect("a key");
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.distinguished_name = DistinguishedName::new();
+        params.distinguished_name.push(DnType::CommonName, name);
+        let certificate = params.self_signed(&key).expect("a certificate");
+        std::fs::write(directory.path().join("authority.pem"), certificate.pem())
+            .expect("a certificate");
+        Authority { directory, issuer: Issuer::new(params, key) }
+    }
+
+    /// Its certificate's file.
+    pub(crate) fn file(&self) -> PathBuf {
+        self.directory.path().join("authority.pem")
+    }
+
+    /// Options that trust it alone.
+    pub(crate) fn trusted(&self) -> Options {
+        let mut options = Options::default();
+        options.trust_only(self.file());
+        options
+    }
+
+    /// A certificate for this name or address.
+    pub(crate) fn server(&self, name: &str) -> Identity {
+        self.signed(&CertificateParams::new(vec![name.to_owned()]).expect("a certificate"))
+    }
+
+    /// The same for any wishes.
+    pub(crate) fn signed(&self, params: &CertificateParams) -> Identity {
+        let key = KeyPair::generate().expect("a key");
+        let certificate = params.signed_by(&key, &self.issuer).expect("a certificate");
+        let place = |name: &str| self.directory.path().join(name);
+        let identity = Identity { certificate: place("server.pem"), key: place("server.key") };
+        std::fs::write(&identity.certificate, certificate.pem()).expect("a certificate");
+        std::fs::write(&identity.key, key.serialize_pem()).expect("a certificate");
+        identity
+    }
+}
+
+impl Terminator {
+    /// In front of a server at this address; `cut` ends connections without a word.
+    pub(crate) fn start(identity: &Identity, server: SocketAddr, flags: &[&str]) -> Terminator {
+        let mut command = Command::new("python3");
+        command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/tls.py"));
+        command.args([&identity.certificate, &identity.key]);
+        command.arg(server.to_string()).args(flags);
+        let (input, writer) = std::io::pipe().expect("a pipe");
+        let mut process = Process::reading(command, Stdio::from(input));
+        let port = eventually("TLS is there", || {
+            assert!(!process.ended(), "{}", process.stderr());
+            process.stdout().trim_end().parse().ok()
+        });
+        Terminator { port, _process: process, _input: writer }
+    }
+
+    pub(crate) fn url(&self) -> String {
+        self.url_of("localhost")
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        ([127, 0, 0, 1], self.port).into()
+    }
+
+    pub(crate) fn url_of(&self, host: &str) -> String {
+        format!("https://{host}:{}/files", self.port)
+    }
+}
