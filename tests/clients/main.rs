@@ -5,6 +5,7 @@ mod configuration;
 mod desk;
 mod digests;
 mod directories;
+mod elsewhere;
 mod endings;
 mod interrupted;
 mod memory;

@@ -1,0 +1,54 @@
+//! Servers that are no relays: what can be had of them, and what they refuse.
+
+use crate::desk::{Desk, assert_complete, assert_ended};
+use crate::support::{Process, Relay, eventually, is_pattern, pattern};
+use std::process::Command;
+
+/// `python3 -m http.server`, which speaks HTTP/1.0 and knows no uploads.
+struct Shelf {
+    port: u16,
+    process: Process,
+}
+
+impl Shelf {
+    fn start(desk: &Desk) -> Shelf {
+        let mut command = Command::new("python3");
+        command.args(["-u", "-m", "http.server", "--bind", "127.0.0.1", "0"]);
+        command.current_dir(desk.directory());
+        let process = Process::start(command);
+        let port = eventually("the shelf is open", || {
+            let said = process.stdout();
+            said.split_once(" port ")?.1.split(' ').next()?.parse().ok()
+        });
+        Shelf { port, process }
+    }
+
+    fn url(&self, name: &str) -> String {
+        format!("http://127.0.0.1:{}/{name}", self.port)
+    }
+}
+
+#[test]
+fn a_file_of_any_server_is_received() {
+    let relay = Relay::start(&[]);
+    let (shop, desk) = (Desk::at(&relay), Desk::at(&relay));
+    let content = pattern(11, 2 << 20);
+    shop.put("a.bin", &content);
+    let shelf = Shelf::start(&shop);
+    assert_complete("receive", &desk.run(&["receive", &shelf.url("a.bin"), "-o", "b.bin"]));
+    is_pattern(11, content.len(), &desk.read("b.bin")).expect("what is on the shelf");
+    assert_ended("missing", &desk.run(&["receive", &shelf.url("none")]), 5, "404");
+    assert_eq!(desk.names(), ["b.bin"]);
+}
+
+#[test]
+fn a_server_that_takes_no_uploads_is_heard() {
+    let relay = Relay::start(&[]);
+    let desk = Desk::at(&relay);
+    let file = std::fs::File::create(desk.path("big")).expect("a file");
+    file.set_len(256 << 20).expect("a sparse file");
+    let shelf = Shelf::start(&desk);
+    assert_ended("post", &desk.run(&["post", &shelf.url(""), "big"]), 5, "501");
+    assert_ended("send", &desk.run(&["send", "big", "--relay", &shelf.url("")]), 5, "501");
+    drop(shelf.process);
+}
