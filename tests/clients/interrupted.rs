@@ -94,7 +94,7 @@ fn what_a_shell_keeps_from_its_background_jobs_does_not_end_them() {
     let relay = Relay::start(&[]);
     let (here, there) = (Desk::at(&relay), Desk::at(&relay));
     here.put("a", "abc");
-    let program = here.command(&[]).get_program().to_owned();
+    let program = env!("CARGO_BIN_EXE_rdv");
     let mut shell: Command = here.plain("sh");
     shell.args(["-c", "trap '' INT HUP; exec \"$0\" send a"]).arg(program);
     let sending = Process::start(shell);

@@ -1,22 +1,10 @@
 //! What a command tells while it works, on standard error: standard output is for data.
-//!
-//! With `--json` every line is one object. `event` says which; the last is always `complete` or
-//! `failed`, and a program should skip those it does not know.
-//!
-//! | `event` | further members |
-//! |---|---|
-//! | `created` | `stream`: its identifier; `url`; `receive` and `curl`: commands for the other side; `ttl_seconds`: how long it waits, or `null` |
-//! | `waiting` | `for`: whom or what, for people |
-//! | `started` | `total_bytes`: how many will move, or `null` |
-//! | `progress` | once a second at most: `bytes` so far, `total_bytes`, `bytes_per_second` since the last one |
-//! | `bottleneck` | `side`: `source`, `destination`, `network_in`, `network_out` or `rate` |
-//! | `left_out` | `path` in a directory that is no file; or `more`: how many further ones |
-//! | `complete` | `bytes`; of a sender `repr_digest`, or `null`; of a receiver `output`: the path, or `null` |
-//! | `failed` | `exit_status`, `message` |
 
+mod machines;
+
+use self::machines::Machines;
 use super::exit::Failure;
 use crate::client::archive::Noted;
-use crate::client::clock;
 use crate::client::file_name::printable;
 use crate::client::relay::Stream;
 use clap::Args;
@@ -24,9 +12,8 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::{Value, json};
 use std::fmt::Display;
 use std::io::{IsTerminal as _, Write as _};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// How much is told.
 #[derive(Args, Clone, Copy, Debug)]
@@ -40,9 +27,6 @@ pub struct Telling {
     #[arg(long)]
     pub json: bool,
 }
-
-/// Machines are told of progress as often.
-const JSON_EVERY: Duration = Duration::from_secs(1);
 
 /// The bar is drawn as often, so that it turns while nothing moves.
 const TICK: Duration = Duration::from_millis(200);
@@ -61,31 +45,14 @@ enum Mode {
     /// A bar on a terminal.
     Bar(ProgressBar),
     /// Lines of JSON.
-    Json(Arc<Mutex<Counted>>),
-}
-
-/// What machines are told of progress.
-#[derive(Debug)]
-struct Counted {
-    bytes: u64,
-    total: Option<u64>,
-    told: Instant,
-    told_bytes: u64,
-    /// Whether the last line was told.
-    over: bool,
+    Json(Machines),
 }
 
 impl Teller {
     /// Tells as it is asked to.
     pub fn new(telling: Telling) -> Self {
         let mode = if telling.json {
-            Mode::Json(Arc::new(Mutex::new(Counted {
-                bytes: 0,
-                total: None,
-                told: clock::now(),
-                told_bytes: 0,
-                over: false,
-            })))
+            Mode::Json(Machines::new())
         } else if telling.quiet || !std::io::stderr().is_terminal() {
             Mode::Plain
         } else {
@@ -104,7 +71,7 @@ impl Teller {
         match &self.mode {
             Mode::Plain => put(text),
             Mode::Bar(bar) => bar.suspend(|| put(text)),
-            Mode::Json(_) => put(event),
+            Mode::Json(machines) => machines.tell(event),
         }
     }
 
@@ -138,7 +105,7 @@ impl Teller {
                 bar.set_message(what.to_owned());
                 bar.enable_steady_tick(TICK);
             }
-            Mode::Json(_) => put(json!({ "event": "waiting", "for": what })),
+            Mode::Json(machines) => machines.tell(&json!({ "event": "waiting", "for": what })),
         }
     }
 
@@ -163,10 +130,7 @@ impl Teller {
                 }
                 bar.enable_steady_tick(TICK);
             }
-            Mode::Json(counted) => {
-                locked(counted).total = total;
-                put(json!({ "event": "started", "total_bytes": total }));
-            }
+            Mode::Json(machines) => machines.begins(total),
         }
     }
 
@@ -175,14 +139,7 @@ impl Teller {
         match &self.mode {
             Mode::Plain => {}
             Mode::Bar(bar) => bar.inc(bytes),
-            Mode::Json(counted) => {
-                let mut counted = locked(counted);
-                counted.bytes += bytes;
-                let since = clock::now().duration_since(counted.told);
-                if since >= JSON_EVERY {
-                    put(counted.tell(since));
-                }
-            }
+            Mode::Json(machines) => machines.moved(bytes),
         }
     }
 
@@ -212,11 +169,8 @@ impl Teller {
         match &self.mode {
             Mode::Plain => {}
             Mode::Bar(bar) => bar.set_message(in_words(side)),
-            Mode::Json(counted) => {
-                let counted = locked(counted);
-                if !counted.over {
-                    put(json!({ "event": "bottleneck", "side": side }));
-                }
+            Mode::Json(machines) => {
+                machines.tell(&json!({ "event": "bottleneck", "side": side }));
             }
         }
     }
@@ -229,7 +183,7 @@ impl Teller {
                 bar.finish_and_clear();
                 put(text);
             }
-            Mode::Json(counted) => counted_out(counted, event),
+            Mode::Json(machines) => machines.tell_last(event),
         }
     }
 
@@ -249,30 +203,12 @@ impl Teller {
                 bar.finish_and_clear();
                 put(format_args!("rdv: {}", failure.why));
             }
-            Mode::Json(counted) => counted_out(
-                counted,
-                &json!({
-                    "event": "failed",
-                    "exit_status": failure.exit.status(),
-                    "message": failure.why,
-                }),
-            ),
+            Mode::Json(machines) => machines.tell_last(&json!({
+                "event": "failed",
+                "exit_status": failure.exit.status(),
+                "message": failure.why,
+            })),
         }
-    }
-}
-
-impl Counted {
-    fn tell(&mut self, since: Duration) -> Value {
-        let millis = u64::try_from(since.as_millis()).unwrap_or(u64::MAX).max(1);
-        let rate = (self.bytes - self.told_bytes).saturating_mul(1000) / millis;
-        self.told += since;
-        self.told_bytes = self.bytes;
-        json!({
-            "event": "progress",
-            "bytes": self.bytes,
-            "total_bytes": self.total,
-            "bytes_per_second": rate,
-        })
     }
 }
 
@@ -295,17 +231,6 @@ pub(super) fn put(line: impl Display) {
     let _ = std::io::stderr().lock().write_all(line.as_bytes());
 }
 
-/// Tells machines how it ended, and nothing after that.
-fn counted_out(counted: &Mutex<Counted>, event: &Value) {
-    let mut counted = locked(counted);
-    put(event);
-    counted.over = true;
-}
-
 fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
-}
-
-fn locked(counted: &Mutex<Counted>) -> std::sync::MutexGuard<'_, Counted> {
-    counted.lock().unwrap_or_else(PoisonError::into_inner)
 }
