@@ -102,6 +102,9 @@ pub(crate) enum Role {
     /// Uploads a form in little memory
     #[command(hide = true)]
     Upload(Amount),
+    /// Writes a file of this size
+    #[command(hide = true)]
+    Fill(Filling),
     /// Takes one form and throws it away
     #[command(hide = true)]
     Discard,
@@ -117,6 +120,17 @@ pub(crate) struct Amount {
     #[arg(long)]
     pub(crate) from: Origin,
     /// How many there are
+    #[arg(long)]
+    pub(crate) length: u64,
+}
+
+/// What file is written.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Filling {
+    /// The file
+    #[arg(long)]
+    pub(crate) path: PathBuf,
+    /// Its bytes
     #[arg(long)]
     pub(crate) length: u64,
 }

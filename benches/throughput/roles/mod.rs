@@ -1,6 +1,7 @@
 //! What this program does when it starts itself again: the processes of a measurement.
 
 pub(crate) mod answers;
+pub(crate) mod fill;
 pub(crate) mod mover;
 pub(crate) mod relay;
 pub(crate) mod sink;
@@ -25,6 +26,7 @@ pub(crate) fn play(role: &Role) -> Outcome<()> {
         Role::Copy => relay::serve::<mover::Copy>(),
         Role::Answers => answers::serve(),
         Role::Upload(amount) => upload::run(amount.from, amount.length),
+        Role::Fill(filling) => fill::run(&filling.path, filling.length),
         Role::Discard => upload::discard(),
         Role::Source(task) => source::run(task, &ids()?),
         Role::Sink(task) => sink::run(task, &ids()?),
