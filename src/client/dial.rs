@@ -31,22 +31,27 @@ pub(super) struct Dialled {
     pub(super) proxy_authorization: Option<String>,
 }
 
-/// The pause before the first new attempt; each further one is twice as long.
+/// The pause before the first new attempt; each further one is twice as long, up to the last.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
+const LAST_PAUSE: Duration = Duration::from_secs(5);
+
+/// The pauses between so many attempts and the one after them.
+pub(super) fn pauses(retries: u32) -> impl Iterator<Item = Duration> {
+    let doubled = |pause: &Duration| Some((*pause * 2).min(LAST_PAUSE));
+    std::iter::successors(Some(FIRST_PAUSE), doubled).take(retries as usize)
+}
 
 /// Connects to the server of this URL.
 ///
 /// # Errors
 /// [`Error::Network`], or [`Error::Input`] for a proxy or a file of authorities that is unusable.
 pub(super) fn dial(url: &Url, options: &Options) -> Result<Dialled, Error> {
-    let mut pause = FIRST_PAUSE;
-    for _ in 0..options.connect_retries {
+    for pause in pauses(options.connect_retries) {
         match attempt(url, options) {
             Err(Error::Network { source, .. }) if source.kind() != io::ErrorKind::InvalidData => {}
             decided => return decided,
         }
         std::thread::sleep(pause);
-        pause = pause.saturating_mul(2);
     }
     attempt(url, options)
 }
@@ -173,4 +178,16 @@ fn refusal(status: u16) -> io::Error {
             .into(),
         status => format!("it refused ({status})"),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_as_long_as_a_person_would_wait() {
+        let ms: Vec<_> = pauses(7).map(|pause| pause.as_millis()).collect();
+        assert_eq!(ms, [200, 400, 800, 1600, 3200, 5000, 5000]);
+        assert_eq!(pauses(0).count(), 0);
+    }
 }

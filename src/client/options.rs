@@ -1,5 +1,6 @@
 //! How requests are made: times, header fields, whom to trust, and which proxy to use.
 
+use super::outgoing::UNLIMITED;
 use super::proxy::Proxies;
 use crate::http::fields::{is_field_value, is_token};
 use std::path::PathBuf;
@@ -58,7 +59,8 @@ impl Options {
             let why = "only visible ASCII, spaces and tabs can be sent";
             return Err(Error::Input(format!("the value of {name} is not valid: {why}")));
         }
-        if RESERVED.contains(&name.to_ascii_lowercase().as_str()) {
+        let lower = name.to_ascii_lowercase();
+        if RESERVED.contains(&lower.as_str()) || lower.starts_with("proxy-") {
             return Err(Error::Input(format!("{name} is set by rdv itself; leave it out")));
         }
         self.fields.push((name.to_owned(), value.trim().to_owned()));
@@ -72,7 +74,7 @@ impl Options {
 
     /// Waits at most so long for a connection, for each address of the host.
     pub fn set_connect_timeout(&mut self, timeout: Duration) {
-        self.connect_timeout = timeout;
+        self.connect_timeout = timeout.min(UNLIMITED);
     }
 
     /// Tries so many times more to connect, after 200 ms, 400 ms and so on. A certificate that is
@@ -83,7 +85,7 @@ impl Options {
 
     /// Gives up when nothing moved in either direction for so long.
     pub fn set_stall_timeout(&mut self, timeout: Duration) {
-        self.stall_timeout = timeout;
+        self.stall_timeout = timeout.min(UNLIMITED);
     }
 
     /// Trusts the certificate authorities in this PEM file, and no others.
@@ -111,6 +113,7 @@ mod tests {
             ("A", "ü", "visible ASCII"),
             ("Content-Length", "3", "leave it out"),
             ("HOST", "h", "leave it out"),
+            ("Proxy-Authorization", "Basic x", "leave it out"),
         ] {
             let error = options.add_field(name, value).unwrap_err().to_string();
             assert!(error.contains(hint), "{name}: {error}");

@@ -70,7 +70,7 @@ fn pour(
     let mut pipe = Pipe::open(PIPE_BYTES).ok().filter(|_| plain);
     loop {
         while let Some(bytes) = body.buffered() {
-            write_all(out, bytes)?;
+            write_all(out, bytes).map_err(unwritten)?;
             moved(bytes.len() as u64)?;
         }
         match (body.run_bytes(), &pipe) {
@@ -121,22 +121,23 @@ fn copy_rest(pipe: &Pipe, out: BorrowedFd<'_>, mut left: usize) -> Result<(), Er
     while left > 0 {
         let most = left.min(buffer.len());
         let count = pipe.take(&mut buffer[..most]).map_err(unwritten)?;
-        write_all(out, &buffer[..count])?;
+        write_all(out, &buffer[..count]).map_err(unwritten)?;
         left -= count;
     }
     Ok(())
 }
 
-fn write_all(out: BorrowedFd<'_>, mut bytes: &[u8]) -> Result<(), Error> {
+/// Writes all of it, waiting where the descriptor does not block.
+pub(super) fn write_all(out: BorrowedFd<'_>, mut bytes: &[u8]) -> io::Result<()> {
     while !bytes.is_empty() {
         match nix::unistd::write(out, bytes) {
             Ok(count) => bytes = &bytes[count..],
             Err(Errno::EINTR) => {}
             Err(Errno::EAGAIN) => {
                 let out = nix::poll::PollFd::new(out, nix::poll::PollFlags::POLLOUT);
-                super::wire::wait(&mut [out], None).map_err(unwritten)?;
+                super::wire::wait(&mut [out], None)?;
             }
-            Err(error) => return Err(unwritten(error)),
+            Err(error) => return Err(error.into()),
         }
     }
     Ok(())

@@ -1,7 +1,7 @@
 //! A relay as its clients know it: streams are created, asked about, followed and ended there.
 
 use super::connection::Sent;
-use super::outgoing::{Outgoing, Request};
+use super::outgoing::{Outgoing, Request, UNLIMITED};
 use super::url::{Url, segment};
 use super::{Error, Options, Response};
 use crate::http::framing::Framing;
@@ -131,7 +131,7 @@ impl Stream {
         let Some(id) = said["stream"].as_str().and_then(|id| id.parse().ok()) else {
             return Err(Error::Answer(crate::http::answer::AnswerError::NotHttp));
         };
-        let ttl = said["ttl_seconds"].as_u64().map(Duration::from_secs);
+        let ttl = said["ttl_seconds"].as_u64().map(|ttl| Duration::from_secs(ttl).min(UNLIMITED));
         Ok(Ok((Self { relay: relay.clone(), id, options: options.clone() }, ttl)))
     }
 
@@ -221,7 +221,10 @@ impl Stream {
                 Error::network("reading events", std::io::Error::other(error.to_string()))
             })?;
             for event in events.drain(..) {
-                if !serde_json::from_str(&event).is_ok_and(|status| each(&status)) {
+                let status: Value = serde_json::from_str(&event).map_err(|error| {
+                    Error::network("reading events", std::io::Error::from(error))
+                })?;
+                if !each(&status) {
                     return Ok(Ok(()));
                 }
             }

@@ -82,6 +82,7 @@ pub struct Body {
     /// Which of them are body.
     pieces: VecDeque<Range<usize>>,
     received_bytes: u64,
+    ends_with_connection: bool,
 }
 
 /// What is still to come.
@@ -102,7 +103,15 @@ impl Body {
             AnswerFraming::UntilClose => Rest::UntilClose,
         };
         let inbox = connection.take_inbox();
-        let mut body = Self { connection, rest, inbox, pieces: VecDeque::new(), received_bytes: 0 };
+        let ends_with_connection = matches!(framing, AnswerFraming::UntilClose);
+        let mut body = Self {
+            connection,
+            rest,
+            inbox,
+            pieces: VecDeque::new(),
+            received_bytes: 0,
+            ends_with_connection,
+        };
         // A framing error is met again by whoever reads on.
         let _ = body.sort();
         body
@@ -117,6 +126,12 @@ impl Body {
             Rest::Over => 0,
         };
         Some(self.received_bytes + buffered as u64 + to_come)
+    }
+
+    /// Whether nothing but the end of the connection tells the end of the body: whoever cuts the
+    /// one cuts the other, unseen.
+    pub fn ends_with_connection(&self) -> bool {
+        self.ends_with_connection
     }
 
     /// How many bytes of it were handed out.

@@ -62,8 +62,8 @@ enum State {
     None,
     /// Its head was sent, and perhaps files.
     Open(Box<Outgoing>, Form),
-    /// It was broken off.
-    Broken,
+    /// It was answered, or broken off.
+    Over,
 }
 
 impl Upload {
@@ -176,21 +176,21 @@ impl Upload {
         self.add(&head, file)
     }
 
-    /// Ends the request and returns the answer. A request without files is an empty form.
+    /// Ends the request and returns the answer. If nothing was sent at all, it is an empty form.
     ///
     /// # Errors
-    /// [`Error::Input`] if the request was broken off before.
+    /// [`Error::Input`] if the request is over: it was answered, or broken off, before.
     pub fn close(&mut self) -> Result<Response, Error> {
         if matches!(self.request, State::None) {
             self.open(Framing::Chunked)?;
         }
-        match std::mem::replace(&mut self.request, State::None) {
+        match std::mem::replace(&mut self.request, State::Over) {
             State::Open(mut outgoing, form) => match outgoing.bytes(&form.close())? {
                 Sent::All => outgoing.finish(None),
                 Sent::Stopped => outgoing.answer(),
             },
-            State::None | State::Broken => {
-                Err(Error::Input("the request was broken off; send the files again".into()))
+            State::None | State::Over => {
+                Err(Error::Input("the request is over; send a file to begin another".into()))
             }
         }
     }
@@ -258,10 +258,9 @@ impl Upload {
 
     /// Sends one file; whatever goes wrong ends the request.
     fn add(&mut self, head: &multipart::Part, file: Part<'_>) -> Result<(), Error> {
-        let State::Open(mut outgoing, mut form) =
-            std::mem::replace(&mut self.request, State::Broken)
+        let State::Open(mut outgoing, mut form) = std::mem::replace(&mut self.request, State::Over)
         else {
-            return Err(Error::Input("the request was broken off; send the files again".into()));
+            return Err(Error::Input("the request is over; send a file to begin another".into()));
         };
         let mut sent = outgoing.bytes(&form.part(head))?;
         if sent == Sent::All {
@@ -272,10 +271,7 @@ impl Upload {
                 self.request = State::Open(outgoing, form);
                 Ok(())
             }
-            Sent::Stopped => {
-                self.request = State::None;
-                Err(Error::Answered(Box::new(outgoing.answer()?)))
-            }
+            Sent::Stopped => Err(Error::Answered(Box::new(outgoing.answer()?))),
         }
     }
 }
@@ -285,7 +281,7 @@ impl std::fmt::Debug for Upload {
         let request = match self.request {
             State::None => "none",
             State::Open(..) => "open",
-            State::Broken => "broken off",
+            State::Over => "over",
         };
         f.debug_struct("Upload")
             .field("method", &self.method)

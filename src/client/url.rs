@@ -123,7 +123,7 @@ impl FromStr for Url {
 }
 
 /// The URL without what stands before an `@`: error messages end in logs.
-fn shown(text: &str) -> &str {
+pub(crate) fn shown(text: &str) -> &str {
     text.rsplit_once('@').map_or(text, |(_, rest)| rest)
 }
 

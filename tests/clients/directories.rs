@@ -134,8 +134,9 @@ fn what_is_no_file_is_left_out_and_named() {
     assert_ended("send", &sent, 0, "rdv: left out, for it is no file: tree/fi\\u{1b}fo");
     assert_eq!(fs::read_dir(there.path("tree")).expect("it").count(), 1);
 
+    let there = Desk::at(&relay);
     let (sending, id) = here.offer(&["tree", "--quiet"]);
-    assert_complete("receive", &there.run(&["receive", "-x", "--force", &id]));
+    assert_complete("receive", &there.run(&["receive", "-x", &id]));
     assert!(!sending.finish().stderr.contains("left out"), "quiet");
 }
 
@@ -144,18 +145,34 @@ fn what_is_there_is_replaced_only_if_that_is_wanted() {
     let relay = Relay::start(&[]);
     let (here, there) = (Desk::at(&relay), Desk::at(&relay));
     plant(&here);
-    fs::create_dir(there.path("tree")).expect("a directory");
-    there.put("tree/mine", "mine");
+    there.put("tree", "mine");
     let (sending, id) = here.offer(&["tree"]);
     let got = there.run(&["receive", "-x", &id]);
     assert_ended("receive", &got, 1, "tree exists already; --force replaces it");
-    assert_eq!((there.names(), there.read("tree/mine")), (vec!["tree".into()], b"mine".to_vec()));
+    assert_eq!((there.names(), there.read("tree")), (vec!["tree".into()], b"mine".to_vec()));
     drop(sending);
     let (sending, id) = here.offer(&["tree"]);
     assert_complete("receive", &there.run(&["receive", "-x", &id, "--force"]));
     assert_complete("send", &sending.finish());
     assert_eq!(there.names(), ["tree"]);
     assert!(inventory(&there, "tree") == inventory(&here, "tree"));
+}
+
+#[test]
+fn a_directory_with_files_in_it_is_not_replaced_whatever_is_wanted() {
+    let relay = Relay::start(&[]);
+    let (here, there) = (Desk::at(&relay), Desk::at(&relay));
+    plant(&here);
+    fs::create_dir(there.path("tree")).expect("a directory");
+    there.put("tree/mine", "mine");
+    for flags in [&[][..], &["--force"]] {
+        let (_sending, id) = here.offer(&["tree"]);
+        let got = there.run(&[&["receive", "-x", &id], flags].concat());
+        let words = "tree is a directory that is not empty, and is not replaced; extract \
+                     elsewhere, or remove it first\n";
+        assert_ended("receive", &got, 1, words);
+        assert_eq!((there.names(), there.read("tree/mine")), (vec!["tree".into()], b"mine".into()));
+    }
 }
 
 #[test]
@@ -196,4 +213,33 @@ fn a_sender_that_dies_leaves_nothing_extracted() {
         assert_ended("receive", &got, 4, "Stream source closed unexpectedly");
         assert_eq!(there.names(), Vec::<String>::new());
     }
+}
+
+#[test]
+fn a_sender_that_dies_between_two_files_is_told_from_a_bad_archive() {
+    use std::io::Write as _;
+    const BLOCK_BYTES: usize = 512;
+    let relay = Relay::start(&[]);
+    let (here, there) = (Desk::at(&relay), Desk::at(&relay));
+    fs::create_dir(here.path("tree")).expect("a directory");
+    for number in 0..100 {
+        here.put(&format!("tree/{number}"), [b'x'; BLOCK_BYTES]);
+    }
+    let tar = here.plain("tar").args(["c", "tree"]).output().expect("tar").stdout;
+    // The directory, and 50 files of a header and a block each: what is waited for is a header.
+    let half = &tar[..(1 + 50 * 2) * BLOCK_BYTES];
+    let (sending, id, mut rest) = here.pipe_send(&[]);
+    let receiving = there.start(&["receive", "-x", &id]);
+    rest.write_all(half).expect("the sender reads");
+    crate::support::eventually("50 files are extracted", || {
+        let files = fs::read_dir(there.path(".tree.partial/new/tree")).ok()?.flatten();
+        let is_whole = |file: &fs::DirEntry| {
+            file.metadata().is_ok_and(|file| file.len() == BLOCK_BYTES as u64)
+        };
+        (files.filter(is_whole).count() == 50).then_some(())
+    });
+    sending.signal(nix::sys::signal::Signal::SIGKILL);
+    let got = receiving.finish();
+    assert_ended("receive", &got, 4, "Stream source closed unexpectedly; begin again");
+    assert_eq!(there.names(), Vec::<String>::new());
 }

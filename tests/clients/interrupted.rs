@@ -1,10 +1,11 @@
 //! Ctrl-C and its like: the relay and the other side know at once, and what came so far is named.
 
-use std::io::Write as _;
+use std::io::{PipeReader, PipeWriter, Write as _};
 use std::process::Command;
 
 use crate::desk::{Desk, assert_complete, assert_ended, offered};
 use crate::support::{Framing, Process, Relay, eventually, pattern};
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::signal::Signal;
 
 /// With the exit status of each: 128 and its number.
@@ -104,4 +105,33 @@ fn what_a_shell_keeps_from_its_background_jobs_does_not_end_them() {
     sending.signal(Signal::SIGHUP);
     assert_complete("receive", &there.run(&["receive", &id]));
     assert_complete("send", &sending.finish());
+}
+
+/// A pipe that takes nothing any more: who writes into it blocks.
+fn full_pipe() -> (PipeReader, PipeWriter) {
+    let (reader, mut writer) = std::io::pipe().expect("a pipe");
+    fcntl(&writer, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).expect("fcntl");
+    while writer.write(&[b'x'; 4096]).is_ok() {}
+    fcntl(&writer, FcntlArg::F_SETFL(OFlag::empty())).expect("fcntl");
+    (reader, writer)
+}
+
+#[test]
+fn who_does_not_read_what_is_told_keeps_nobody_from_interrupting() {
+    for (flag, (signal, exit)) in ["--json", "--quiet", "--json"].into_iter().zip(SIGNALS) {
+        let relay = Relay::start(&[]);
+        let here = Desk::at(&relay);
+        here.put("a", "abc");
+        let (_reader, writer) = full_pipe();
+        let sender = here.command(&["send", "a", flag]);
+        let mut shell = here.plain("sh");
+        shell.args(["-c", "exec \"$0\" \"$@\" 2>&0 </dev/null"]);
+        shell.arg(sender.get_program()).args(sender.get_args());
+        let sending = Process::reading(shell, writer.into());
+        // It made its stream, so it takes signals by now, and tells of the stream.
+        eventually("a stream", || relay.get("/stream").text().contains("CREATED").then_some(()));
+        sending.signal(signal);
+        let ended = sending.finish();
+        assert_eq!(ended.status.code(), Some(exit), "{flag}, {signal}: {}", ended.status);
+    }
 }

@@ -7,6 +7,7 @@ mod digests;
 mod directories;
 mod elsewhere;
 mod endings;
+mod hostile;
 mod interrupted;
 mod memory;
 mod names;

@@ -1,11 +1,15 @@
 //! `rdv receive`: where it goes, what is replaced, and that nobody takes a part for the whole.
 
 use std::fs::{self, File, Permissions};
-use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::io::Read as _;
+use std::os::fd::AsFd as _;
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _, symlink};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use crate::desk::{Desk, assert_complete, assert_ended};
-use crate::support::{Framing, Process, Relay, nobody, pattern};
+use crate::support::{Framing, Process, Relay, eventually, nobody, pattern};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 #[test]
 fn it_goes_where_it_is_wanted() {
@@ -69,17 +73,82 @@ fn what_is_no_file_is_written_and_never_replaced() {
     let (here, there) = (Desk::at(&relay), Desk::at(&relay));
     here.put("a", "abc");
     nix::unistd::mkfifo(&there.path("fifo"), nix::sys::stat::Mode::S_IRWXU).expect("a FIFO");
+    let mut reader = reader_of(&there.path("fifo"));
     let (sending, id) = here.offer(&["a"]);
-    let receiving = there.start(&["receive", &id, "-o", "fifo", "--force"]);
-    assert_eq!(there.read("fifo"), b"abc");
-    assert_complete("receive", &receiving.finish());
+    assert_complete("receive", &there.run(&["receive", &id, "-o", "fifo", "--force"]));
     assert_complete("send", &sending.finish());
+    let mut read = String::new();
+    reader.read_to_string(&mut read).expect("what was written");
+    assert_eq!(read, "abc");
 
     let (_sending, id) = here.offer(&["a"]);
     let got = there.run(&["receive", &id, "-o", "/dev/full", "--force"]);
     assert_ended("/dev/full", &got, 1, "writing what came: No space left on device");
     assert!(!fs::metadata("/dev/full").expect("it").is_file());
     assert_eq!(there.names(), ["fifo"]);
+}
+
+/// A reader of a named pipe, which does not wait until somebody writes.
+fn reader_of(fifo: &Path) -> File {
+    let flags = nix::fcntl::OFlag::O_NONBLOCK.bits();
+    File::options().read(true).custom_flags(flags).open(fifo).expect("the FIFO")
+}
+
+#[test]
+fn a_slow_reader_of_a_named_pipe_is_waited_for() {
+    let relay = Relay::start(&[]);
+    let (here, there) = (Desk::at(&relay), Desk::at(&relay));
+    // More than a pipe holds: to write into it blocks.
+    let content = pattern(5, 1 << 20);
+    here.put("a", &content);
+    nix::unistd::mkfifo(&there.path("fifo"), nix::sys::stat::Mode::S_IRWXU).expect("a FIFO");
+    let mut reader = reader_of(&there.path("fifo"));
+    // With a digest, the bytes are written and not spliced.
+    for flags in [&[][..], &["--digest"]] {
+        let (sending, id) = here.offer(&[&["a"], flags].concat());
+        let receiving = there.start(&["receive", &id, "-o", "fifo"]);
+        let writer = File::options().write(true).open(there.path("fifo")).expect("the FIFO");
+        eventually("it is full", || {
+            let mut room = [PollFd::new(writer.as_fd(), PollFlags::POLLOUT)];
+            (poll(&mut room, PollTimeout::ZERO).expect("poll") == 0).then_some(())
+        });
+        drop(writer);
+        let mut came = Vec::new();
+        eventually("all of it comes", || {
+            // Nothing is there just now, or it ends with an error of its kind.
+            let _ = reader.read_to_end(&mut came);
+            (came.len() >= content.len()).then_some(())
+        });
+        assert!(came == content, "{flags:?}");
+        assert_complete("receive", &receiving.finish());
+        assert_complete("send", &sending.finish());
+    }
+}
+
+#[test]
+fn what_cannot_be_written_is_found_out_before_the_stream_is_used_up() {
+    let relay = Relay::start(&[]);
+    let (here, there) = (Desk::at(&relay), Desk::at(&relay));
+    here.put("a", "abc");
+    fs::set_permissions(there.directory(), Permissions::from_mode(0o755)).expect("permissions");
+    nix::unistd::mkfifo(&there.path("fifo"), nix::sys::stat::Mode::S_IRWXU).expect("a FIFO");
+    nix::unistd::mkfifo(&there.path("closed"), nix::sys::stat::Mode::S_IRUSR).expect("a FIFO");
+    let (_sending, id) = here.offer(&["a"]);
+    let (program, _binary) = nobody();
+    for (name, is_nobody, words) in [
+        ("fifo", false, "fifo: nobody reads from this named pipe; start its reader first"),
+        ("closed", true, "closed: Permission denied (os error 13); choose another place"),
+    ] {
+        let mut command = there.command(&["receive", &id, "-o", name]);
+        if is_nobody {
+            command = Command::new(program.get_program());
+            command.args(["receive", &id, "-o", name]).current_dir(there.directory());
+            command.env("RDV_RELAY", relay.url("")).env("RDV_CLIENT_CONFIG", "/dev/null");
+            as_nobody(&mut command);
+        }
+        assert_ended(name, &Process::start(command).finish(), 1, words);
+        assert_eq!(relay.await_state(&id, "SRC_CONNECTED")["active"], true, "{name}");
+    }
 }
 
 #[test]
@@ -182,14 +251,17 @@ fn as_nobody(command: &mut Command) {
 fn a_name_that_is_taken_is_not_overwritten() {
     let relay = Relay::start(&[]);
     let (here, there) = (Desk::at(&relay), Desk::at(&relay));
-    // More than the buffers on the way hold: a sender does not know of less that it was not kept.
-    here.put("a", pattern(6, 40 << 20));
+    here.put("a", "new");
     there.put("a", "old");
     let (sending, id) = here.offer(&["a"]);
     let got = there.run(&["receive", &id]);
     assert_ended("receive", &got, 1, "a exists already; --force replaces it");
-    assert_ended("send", &sending.finish(), 4, "Stream destination closed unexpectedly");
-    assert_eq!((there.names(), there.read("a")), (vec!["a".into()], b"old".to_vec()));
+    assert!(got.stderr.contains("received into a.partial"), "{}", got.stderr);
+    assert_complete("send", &sending.finish());
+    // The stream is used up, so what came through it is kept.
+    assert_eq!(there.names(), ["a", "a.partial"]);
+    assert_eq!((there.read("a"), there.read("a.partial")), (b"old".to_vec(), b"new".to_vec()));
+    std::fs::remove_file(there.path("a.partial")).expect("a file");
 
     here.put("a", "new");
     let (sending, id) = here.offer(&["a"]);

@@ -208,4 +208,6 @@ fn an_early_answer_to_an_open_request_is_the_error_of_the_file_it_met() {
     // The request is over: the next file is a new one.
     assert_eq!(upload.send("x".as_bytes()).unwrap().status(), 413);
     assert_eq!(server.connections(), 2);
+    let error = upload.close().expect_err("there is nothing to close");
+    assert!(error.to_string().contains("over"), "{error}");
 }

@@ -56,7 +56,7 @@ fn after_an_error_the_request_is_over_and_the_next_file_begins_another() {
     assert!(matches!(upload.send_unclose(short), Err(Error::Size { .. })));
     assert!(!server.request().whole);
     let error = upload.close().unwrap_err();
-    assert!(matches!(&error, Error::Input(why) if why.contains("again")), "{error}");
+    assert!(matches!(&error, Error::Input(why) if why.contains("begin another")), "{error}");
     upload.send_unclose("two".as_bytes()).unwrap();
     assert_eq!(upload.close().unwrap().status(), 200);
     assert_eq!(contents(&server), [b"two"]);

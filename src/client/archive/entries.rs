@@ -4,6 +4,7 @@
 //! Headers are read with the crate `tar`. Its own iterator is not used: it takes names of any length
 //! into memory, and an archive that just stops for a whole one.
 
+use super::super::Error;
 use super::super::output::told;
 use super::BLOCK_BYTES;
 use std::io::{self, ErrorKind, Read};
@@ -143,8 +144,11 @@ impl<R: Read> Entries<R> {
     fn block(&mut self) -> io::Result<[u8; BLOCK_BYTES]> {
         let mut block = [0; BLOCK_BYTES];
         match self.input.read_exact(&mut block) {
-            // The input's own error of this kind says less.
-            Err(error) if error.kind() == ErrorKind::UnexpectedEof => Err(cut()),
+            // The error of `read_exact` says less, and that of a response much more: why it broke
+            // off, on which the exit status depends.
+            Err(error) if error.kind() == ErrorKind::UnexpectedEof && !is_of_response(&error) => {
+                Err(cut())
+            }
             read => read.map(|()| block),
         }
     }
@@ -220,6 +224,10 @@ fn check_sum(header: &Header, block: &[u8; BLOCK_BYTES]) -> io::Result<()> {
     let blanks = u32::from(b' ') * 8;
     let expected = sum(&block[..SUM.start]) + blanks + sum(&block[SUM.end..]);
     if header.cksum().ok() == Some(expected) { Ok(()) } else { Err(broken()) }
+}
+
+fn is_of_response(error: &io::Error) -> bool {
+    matches!(error.get_ref(), Some(inner) if inner.is::<Error>())
 }
 
 fn cut() -> io::Error {

@@ -29,14 +29,13 @@ pub struct Unpacked {
     pub made: Noted,
     /// What was left out, by its path in the archive: devices, fifos, kinds nobody knows.
     pub skipped: Noted,
-    /// The directory that could not be removed, with what was replaced in it.
-    pub left_over: Option<PathBuf>,
 }
 
 /// Extracts a tar archive, compressed with Zstandard or not, into a directory that exists. While it
 /// comes, it is in `.NAME.partial` there, `NAME` being its first name; when it is complete, what is
-/// at its top is moved. With `overwrite`, what has the same name is replaced as a whole, and not
-/// merged; without, it must not exist.
+/// at its top is moved. With `overwrite`, a file or an empty directory of the same name is replaced;
+/// without, it must not exist. A directory that is not empty is never replaced, and nothing is merged
+/// into it: the sender chooses the names, and knows nothing of what else is in there.
 ///
 /// Names at the top are made safe as those of files are. Permissions are kept as far as the umask
 /// allows, without set-user-ID and its like, and modification times; owners are not. Symbolic links
@@ -44,8 +43,8 @@ pub struct Unpacked {
 ///
 /// # Errors
 /// One line. The input failed or stopped early, is no archive, or has a path or link that leads
-/// elsewhere: nothing is left of it then. Or a name is taken; if it was free at first, what was
-/// received is kept, and the error says where.
+/// elsewhere: nothing is left of it then. Or a name is taken by what may not be replaced: nothing is
+/// moved then; if it was free at first, what was received is kept, and the error says where.
 pub fn unpack(input: impl Read, into: &Path, overwrite: bool) -> io::Result<Unpacked> {
     unpack_watched(input, into, overwrite, &mut |_| ())
 }
@@ -103,9 +102,23 @@ fn decompressed<'i>(mut input: impl Read + 'i) -> io::Result<Box<dyn Read + 'i>>
     Ok(Box::new(decoder))
 }
 
+/// Whether something may be moved here: nothing is there, or what may be replaced.
 fn check_free(place: &Path, overwrite: bool) -> io::Result<()> {
-    let taken = fs::symlink_metadata(place).is_ok();
-    if taken && !overwrite { Err(exists(place)) } else { Ok(()) }
+    let Ok(found) = fs::symlink_metadata(place) else { return Ok(()) };
+    if found.is_dir() && !is_empty(place) {
+        let text = format!(
+            "{} is a directory that is not empty, and is not replaced; extract elsewhere, or \
+             remove it first",
+            shown(place)
+        );
+        return Err(told(ErrorKind::AlreadyExists, text));
+    }
+    if overwrite { Ok(()) } else { Err(exists(place)) }
+}
+
+/// What cannot be looked into may hold anything.
+fn is_empty(directory: &Path) -> bool {
+    fs::read_dir(directory).is_ok_and(|mut entries| entries.next().is_none())
 }
 
 /// Where the archive is until it is complete. Removed when it is dropped.
@@ -150,50 +163,57 @@ impl Staging {
     fn finish(mut self, into: &Path, overwrite: bool, unpacked: &mut Unpacked) -> io::Result<()> {
         self.tree.settle_inside()?;
         let new = self.place.join("new");
+        // It is complete: whatever fails from here on, nothing of it is removed.
+        self.keep = true;
+        self.move_all(&new, into, overwrite, unpacked).map_err(|error| {
+            let text = format!("{error}; everything was received into {}", shown(&new));
+            told(error.kind(), text)
+        })?;
+        self.keep = false;
+        Ok(())
+    }
+
+    fn move_all(
+        &self,
+        new: &Path,
+        into: &Path,
+        overwrite: bool,
+        unpacked: &mut Unpacked,
+    ) -> io::Result<()> {
+        // Once more, and all of them before the first is moved: much may have happened meanwhile.
+        for entry in fs::read_dir(new)? {
+            check_free(&into.join(entry?.file_name()), overwrite)?;
+        }
         // Again, until nothing is found: a directory may be read past what is moved out of it.
         loop {
             let before = unpacked.made.total;
-            for entry in fs::read_dir(&new)? {
+            for entry in fs::read_dir(new)? {
                 let name = entry?.file_name();
                 let target = into.join(&name);
-                self.move_one(&new.join(&name), &target, overwrite).map_err(|error| {
-                    self.keep = true;
-                    let text = format!("{error}; everything was received into {}", shown(&new));
-                    told(error.kind(), text)
-                })?;
+                move_one(&new.join(&name), &target, overwrite)?;
                 self.tree.settle_top(Path::new(&name), &target)?;
                 unpacked.made.note(&target);
             }
             if unpacked.made.total == before {
-                break;
+                return Ok(());
             }
         }
-        self.keep = true;
-        if fs::remove_dir_all(&self.place).is_err() {
-            unpacked.left_over = Some(self.place.clone());
-        }
-        Ok(())
     }
+}
 
-    /// What is replaced and cannot be renamed over, because one of both is a directory, is put aside
-    /// first, and back if the other does not get there.
-    fn move_one(&self, from: &Path, to: &Path, overwrite: bool) -> io::Result<()> {
-        let is_directory = |path| fs::symlink_metadata(path).map(|found| found.is_dir());
-        let Ok(old_is_directory) = is_directory(to) else { return move_to(from, to, false) };
-        if !(overwrite && (old_is_directory || is_directory(from)?)) {
-            return move_to(from, to, overwrite);
-        }
-        let aside = self.place.join("old");
-        fs::create_dir_all(&aside)?;
-        let aside = aside.join(to.file_name().unwrap_or_default());
-        fs::rename(to, &aside).map_err(|error| {
-            told(error.kind(), format!("cannot replace {}: {error}", shown(to)))
-        })?;
-        move_to(from, to, false).inspect_err(|_| {
-            // If even that fails, it is still beside what was received.
-            let _ = fs::rename(&aside, to);
-        })
+/// Moves a file or a directory, over what is there if that is wanted. None of these calls replaces a
+/// directory with something in it, not even one that is filled at this moment (rename(2), rmdir(2)).
+fn move_one(from: &Path, to: &Path, overwrite: bool) -> io::Result<()> {
+    let is_directory = |path| fs::symlink_metadata(path).map(|found| found.is_dir());
+    let Ok(old_is_directory) = is_directory(to) else { return move_to(from, to, false) };
+    if !overwrite || old_is_directory == is_directory(from)? {
+        return move_to(from, to, overwrite);
     }
+    // Of both, only one is a directory: there is no rename over the other.
+    let removed = if old_is_directory { fs::remove_dir(to) } else { fs::remove_file(to) };
+    removed
+        .map_err(|error| told(error.kind(), format!("cannot replace {}: {error}", shown(to))))?;
+    move_to(from, to, false)
 }
 
 impl Drop for Staging {

@@ -2,10 +2,13 @@
 
 use super::exit::{Exit, Failure};
 use super::settings::Preferences;
+use crate::client::dial::pauses;
 use crate::client::relay::{Answered, Refusal, Stream};
+use crate::client::url::shown;
 use crate::client::{Error, Options, Url};
 use crate::ops::units;
 use clap::Args;
+use serde_json::Value;
 use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -45,7 +48,8 @@ impl Connecting {
         }
         for header in &self.headers {
             let Some((name, value)) = header.split_once(':') else {
-                let why = format!("'{header}' is no header field; write 'Name: value'");
+                // It is not shown: it may be half a password.
+                let why = "a --header has no colon; write 'Name: value'";
                 return Err(Failure::new(Exit::Usage, why));
             };
             options.add_field(name.trim(), value)?;
@@ -95,19 +99,9 @@ impl AtRelay {
         let stream = place.parse().ok().and_then(|url| Stream::of_url(&url, options));
         stream.ok_or_else(|| {
             let why = "is neither a stream's identifier nor a URL that ends in /stream/ID";
-            Failure::new(Exit::Usage, format!("'{place}' {why}"))
+            Failure::new(Exit::Usage, format!("'{}' {why}", shown(place)))
         })
     }
-}
-
-/// The pause before the first new attempt; each further one is twice as long, up to the last.
-const FIRST_PAUSE: Duration = Duration::from_millis(200);
-const LAST_PAUSE: Duration = Duration::from_secs(5);
-
-/// The pauses between so many attempts and the one after them.
-fn pauses(retries: u32) -> impl Iterator<Item = Duration> {
-    let doubled = |pause: &Duration| Some((*pause * 2).min(LAST_PAUSE));
-    std::iter::successors(Some(FIRST_PAUSE), doubled).take(retries as usize)
 }
 
 /// Tries again, with growing pauses, what failed before anything was sent. What is there but not
@@ -133,7 +127,11 @@ pub fn persistently<T>(
 /// The error that the other side reported through the relay, where an answer with this status does
 /// not say so: whoever reports may choose a status of success, or one without a body.
 pub fn reported(stream: &Stream, status: u16) -> Option<Refusal> {
-    let held = stream.status().ok()?.ok()?;
+    reported_in(&stream.status().ok()?.ok()?, status)
+}
+
+/// The same, from a status object.
+pub fn reported_in(held: &Value, status: u16) -> Option<Refusal> {
     let said = |member: &str| held["error"][member].as_str().map(str::to_owned);
     Some(Refusal { status, name: said("name")?, message: said("message")? })
 }
@@ -150,16 +148,4 @@ pub fn media_type(name: Option<&str>) -> String {
 /// The refusal.
 pub fn settled<T>(answered: Answered<T>) -> Result<T, Failure> {
     Ok(answered??)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn pauses_grow_as_long_as_a_person_would_wait() {
-        let ms: Vec<_> = pauses(7).map(|pause| pause.as_millis()).collect();
-        assert_eq!(ms, [200, 400, 800, 1600, 3200, 5000, 5000]);
-        assert_eq!(pauses(0).count(), 0);
-    }
 }

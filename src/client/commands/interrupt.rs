@@ -1,5 +1,6 @@
 //! Ctrl-C while a command runs: the connection is cut, which the relay tells the other side, and
-//! what came so far is named.
+//! what came so far is named. Neither waits for somebody who reads nothing of it, and a second signal
+//! ends the process at once, whatever the first one is still about.
 
 use super::exit::{Exit, Failure};
 use super::telling::Teller;
@@ -9,8 +10,9 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError, mpsc};
 use std::thread;
+use std::time::Duration;
 
 /// What is being received.
 static UNFINISHED: Mutex<Option<Unfinished>> = Mutex::new(None);
@@ -26,6 +28,10 @@ enum Unfinished {
 
 /// While it is removed, the extracting goes on: as often it is tried again.
 const REMOVE_MAX: u32 = 100;
+
+/// How long standard error may take for the last line. A full pipe that nobody reads takes none, and
+/// whoever writes into it then holds the lock for ever.
+const TELLING_MAX: Duration = Duration::from_secs(1);
 
 /// What ends a command before its time.
 const SIGNALS: [(Signal, Exit); 3] = [
@@ -53,6 +59,8 @@ pub fn watch(teller: &Teller) {
     let teller = teller.clone();
     let waiting = thread::Builder::new().name("interrupt".into()).spawn(move || {
         if let Ok(signal) = signals.wait() {
+            // The next one is not waited for, so it has its usual effect.
+            let _ = signals.thread_unblock();
             end(signal, &teller);
         }
     });
@@ -99,8 +107,20 @@ fn end(signal: Signal, teller: &Teller) -> ! {
     };
     let known = SIGNALS.iter().find(|(known, _)| *known == signal);
     let exit = known.map_or(Exit::Interrupted, |(_, exit)| *exit);
-    teller.interrupted(&Failure { exit, why });
+    tell(teller, Failure { exit, why });
     process::exit(exit.status().into())
+}
+
+/// Tells it in a thread of its own, which is left behind if nobody takes the line.
+fn tell(teller: &Teller, failure: Failure) {
+    let teller = teller.clone();
+    let (told, telling) = mpsc::channel();
+    // If there is no such thread, its end of the channel is gone, and nothing is waited for.
+    let _ = thread::Builder::new().name("last line".into()).spawn(move || {
+        teller.interrupted(&failure);
+        let _ = told.send(());
+    });
+    let _ = telling.recv_timeout(TELLING_MAX);
 }
 
 /// Where something is left. What is of no use is removed.

@@ -397,22 +397,57 @@ fn what_appears_meanwhile_is_not_replaced_and_nothing_is_lost() {
 }
 
 #[test]
-fn what_exists_is_replaced_as_a_whole_if_told() {
-    for (name, old, new) in [
-        ("a directory by a directory", "a/old", "a/new"),
-        ("a directory by a file", "a/old", "a"),
-        ("a file by a directory", "a", "a/new"),
-        ("a file by a file", "a", "a"),
+fn files_and_empty_directories_are_replaced_if_told() {
+    for (name, old_is_directory, new) in [
+        ("a directory by a directory", true, "a/new"),
+        ("a directory by a file", true, "a"),
+        ("a file by a directory", false, "a/new"),
+        ("a file by a file", false, "a"),
     ] {
         let scene = Scene::new();
-        fs::create_dir_all(scene.into.join(old).parent().unwrap()).unwrap();
-        fs::write(scene.into.join(old), "old").unwrap();
-        let unpacked = unpack(archive().file(new, b"new").end(), &scene.into, true).unwrap();
-        assert_eq!(unpacked.left_over, None, "{name}");
+        let old = scene.into.join("a");
+        if old_is_directory { fs::create_dir(old) } else { fs::write(old, "old") }.unwrap();
+        unpack(archive().file(new, b"new").end(), &scene.into, true).unwrap();
         assert_eq!(scene.text(new), "new", "{name}");
         assert_eq!(scene.names(), ["a"], "{name}");
-        assert!(old == new || !scene.into.join(old).is_file(), "{name}");
     }
+}
+
+#[test]
+fn a_directory_with_something_in_it_is_never_replaced() {
+    for (name, overwrite, new) in [
+        ("by a directory", true, "b/new"),
+        ("by a file", true, "b"),
+        ("by a file of the same name", true, "b/mine"),
+        ("without being told", false, "b/new"),
+    ] {
+        let scene = Scene::new();
+        fs::create_dir(scene.into.join("b")).unwrap();
+        fs::write(scene.into.join("b/mine"), "mine").unwrap();
+        let archive = archive().file("a", b"new").file(new, b"new");
+        let error = unpack(archive.end(), &scene.into, overwrite).expect_err(name);
+        assert_eq!(error.kind(), ErrorKind::AlreadyExists, "{name}");
+        assert!(error.to_string().contains("remove it first"), "{name}: {error}");
+        assert_eq!(scene.text("b/mine"), "mine", "{name}");
+        assert_eq!(scene.names(), ["b"], "{name}: nothing was moved");
+    }
+}
+
+#[test]
+fn a_directory_that_is_filled_meanwhile_stays_and_nothing_is_moved() {
+    let scene = Scene::new();
+    let place = scene.into.join("b");
+    fs::create_dir(&place).unwrap();
+    let fill = || fs::write(place.join("mine"), "mine").unwrap();
+    let first = Cursor::new(archive().file("b/new", b"x").file("a", &vec![b'x'; BUFFER_BYTES]).0);
+    let late = Late { first, rest: archive().end(), between: Some(fill) };
+    let error = unpack(late, &scene.into, true).unwrap_err();
+    assert!(error.to_string().contains("remove it first; everything was rec"), "{error}");
+    assert_eq!(scene.names(), [".b.partial", "b"]);
+    assert_eq!(
+        (scene.text("b/mine"), scene.text(".b.partial/new/b/new")),
+        ("mine".into(), "x".into())
+    );
 }
 
 #[test]

@@ -4,12 +4,13 @@
 use crate::client::commands::{Exit, Failure};
 use crate::client::outgoing::COPY_BYTES;
 use crate::client::relay::Stream;
-use crate::client::{Body, Error};
+use crate::client::{Body, Error, pour};
 use crate::http::digest;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use std::fs::File;
 use std::io::{self, Read, Seek as _, Write};
+use std::os::fd::BorrowedFd;
 use std::thread;
 use std::time::Duration;
 
@@ -17,14 +18,14 @@ use std::time::Duration;
 const ASK_AGAIN_AFTER: Duration = Duration::from_millis(50);
 const ASK_AGAIN_MAX: u32 = 40;
 
-/// Computes the digest of what is written through it.
-pub(super) struct Hashing<W> {
-    out: W,
+/// Computes the digest of what is written through it, into a descriptor that may not block.
+pub(super) struct Hashing<'o> {
+    out: BorrowedFd<'o>,
     hash: Sha256,
 }
 
-impl<W: Write> Hashing<W> {
-    pub(super) fn new(out: W) -> Self {
+impl<'o> Hashing<'o> {
+    pub(super) fn new(out: BorrowedFd<'o>) -> Self {
         Self { out, hash: Sha256::new() }
     }
 
@@ -33,15 +34,15 @@ impl<W: Write> Hashing<W> {
     }
 }
 
-impl<W: Write> Write for Hashing<W> {
+impl Write for Hashing<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let count = self.out.write(bytes)?;
-        self.hash.update(&bytes[..count]);
-        Ok(count)
+        pour::write_all(self.out, bytes)?;
+        self.hash.update(bytes);
+        Ok(bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.out.flush()
+        Ok(())
     }
 }
 
@@ -58,6 +59,12 @@ impl Read for Checked<'_> {
         let count = self.body.read(buffer)?;
         if count == 0
             && !buffer.is_empty()
+            && let Some(stream) = self.stream
+        {
+            ended_well(stream, self.body).map_err(io::Error::other)?;
+        }
+        if count == 0
+            && !buffer.is_empty()
             && let (Some(hash), Some(stream)) = (self.hash.take(), self.stream)
         {
             announced(stream, &hash.finalize().into()).map_err(io::Error::other)?;
@@ -68,6 +75,30 @@ impl Read for Checked<'_> {
         (self.progress)(count as u64);
         Ok(count)
     }
+}
+
+/// Where the end of the connection is that of the body, anybody on the way can cut it: what the
+/// relay handed on must be what came.
+///
+/// # Errors
+/// It is not, or the relay does not say.
+pub(super) fn ended_well(stream: &Stream, body: &Body) -> Result<(), Failure> {
+    if !body.ends_with_connection() {
+        return Ok(());
+    }
+    let status = ended(stream);
+    let handed_on = status.as_ref().filter(|status| status["state"] == "FINISHED");
+    let bytes = handed_on.and_then(|status| status["bytes_transferred"].as_u64());
+    let came = body.received_bytes();
+    if bytes == Some(came) {
+        return Ok(());
+    }
+    let why = match (bytes, status) {
+        (Some(bytes), _) => format!("{came} bytes came of {bytes} that the relay handed on"),
+        (None, Some(status)) => format!("the stream ended as {}", status["state"]),
+        (None, None) => "the relay does not say whether what came is all of it".into(),
+    };
+    Err(Failure::new(Exit::OtherSide, why))
 }
 
 /// Checks what came against a digest that was announced.

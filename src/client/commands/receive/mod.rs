@@ -5,7 +5,7 @@ mod target;
 
 use self::check::{Checked, Hashing};
 use self::target::Target;
-use super::common::{AtRelay, Connecting, persistently, reported};
+use super::common::{AtRelay, Connecting, persistently, reported, reported_in};
 use super::send::DIGEST_ANNOUNCED;
 use super::settings::Preferences;
 use super::telling::{Teller, Telling};
@@ -40,7 +40,7 @@ pub struct Receive {
     #[arg(long, short = 'x')]
     pub extract: bool,
 
-    /// Replace files that are there
+    /// Replace a file that is there, or an empty directory; one with files in it is never replaced
     #[arg(long, short)]
     pub force: bool,
 
@@ -83,18 +83,18 @@ impl Receive {
                 download.write_through(io::stdout().as_fd())?;
                 None
             }
-            Target::Special(path) => {
-                let file = File::options().write(true).open(path);
-                let named = |error| Failure::local(path.display(), error);
-                download.write_through(file.map_err(named)?.as_fd())?;
+            Target::Special(path, file) => {
+                download.write_through(file.as_fd())?;
                 Some(path.display().to_string())
             }
             Target::Extracted(directory) => download.extract(directory, self.force)?,
-            Target::File(path) => download.keep(path, self.force)?,
+            Target::File(path) => download.keep(Output::create(path, self.force), self.force)?,
             Target::Into(directory) => {
                 let id = origin.stream.as_ref().map(Stream::id);
                 let path = directory.join(target::name(&download.response, id));
-                download.keep(path.strip_prefix(".").unwrap_or(&path), self.force)?
+                // It is here already, and nowhere else: a name that is taken costs only the name.
+                let output = Output::create(path.strip_prefix(".").unwrap_or(&path), true);
+                download.keep(output, self.force)?
             }
         };
         let bytes = download.response.body().received_bytes();
@@ -142,7 +142,12 @@ fn judged(response: Response, stream: Option<&Stream>) -> Result<Response, Refus
     }
     // A relay's downloads have this field, and what is reported with a status of success has not.
     let is_download = response.field("Content-Security-Policy").is_some();
-    if is_download { Ok(response) } else { reported().map_or(Ok(response), Err) }
+    let Some(stream) = stream.filter(|_| !is_download) else { return Ok(response) };
+    let Ok(Ok(held)) = stream.status() else {
+        let message = "it cannot be told from a reported error, for the relay does not say";
+        return Err(Refusal { status, name: String::new(), message: message.into() });
+    };
+    reported_in(&held, status).map_or(Ok(response), Err)
 }
 
 /// A download whose head is here.
@@ -160,9 +165,9 @@ impl<'d> Download<'d> {
         self.fill(&File::from(out), false)
     }
 
-    fn keep(&mut self, path: &Path, force: bool) -> Result<Option<String>, Failure> {
+    fn keep(&mut self, output: io::Result<Output>, force: bool) -> Result<Option<String>, Failure> {
         let local = |error: io::Error| Failure::new(Exit::Local, error.to_string());
-        let output = Output::create(path, force).map_err(local)?;
+        let output = output.map_err(local)?;
         interrupt::receiving(output.partial_path());
         let result = self.fill(output.file(), true);
         interrupt::received();
@@ -183,9 +188,9 @@ impl<'d> Download<'d> {
 
     /// Fills a file, and checks it; what can be read again even against a digest that nobody
     /// announced.
-    fn fill(&mut self, mut file: &File, readable: bool) -> Result<(), Failure> {
+    fn fill(&mut self, file: &File, readable: bool) -> Result<(), Failure> {
         if let Some(stream) = self.announced() {
-            let mut out = Hashing::new(&mut file);
+            let mut out = Hashing::new(file.as_fd());
             self.pour(|body, progress| pour::into_writer(body, &mut out, progress))?;
             return check::announced(stream, &out.digest());
         }
@@ -242,6 +247,10 @@ impl<'d> Download<'d> {
     ) -> Result<(), Failure> {
         let teller = self.teller;
         way(self.response.body(), &mut |bytes| teller.moved(bytes))
-            .map_err(|error| check::why_broken(self.stream, error))
+            .map_err(|error| check::why_broken(self.stream, error))?;
+        match self.stream {
+            Some(stream) => check::ended_well(stream, self.response.body()),
+            None => Ok(()),
+        }
     }
 }

@@ -4,18 +4,22 @@ use crate::client::Response;
 use crate::client::commands::{Exit, Failure};
 use crate::client::{file_name, output};
 use crate::http::disposition;
+use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::unistd::{AccessFlags, eaccess};
+use std::fs::{self, File};
 use std::io;
+use std::os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use uuid::Uuid;
 
 /// Where it goes, as far as it is known before anything came.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(super) enum Target {
     /// To standard output.
     StandardOutput,
-    /// Into what is there and is no file: a device or a named pipe.
-    Special(PathBuf),
+    /// Into what is there and is no file: a device or a named pipe, open already.
+    Special(PathBuf, File),
     /// Into this file.
     File(PathBuf),
     /// Into a file of this directory, by the name that comes.
@@ -28,7 +32,7 @@ impl Target {
     /// What these arguments mean.
     ///
     /// # Errors
-    /// They contradict each other, or nothing may be made there.
+    /// They contradict each other, or nothing may be made or written there.
     pub(super) fn of(output: Option<&Path>, extract: bool, force: bool) -> Result<Self, Failure> {
         let here = || PathBuf::from(".");
         match output {
@@ -41,7 +45,10 @@ impl Target {
             Some(path) if path.is_dir() || path.as_os_str().as_encoded_bytes().ends_with(b"/") => {
                 directory(path).map(Self::Into)
             }
-            Some(path) if is_special(path) => Ok(Self::Special(path.to_owned())),
+            Some(path) if is_special(path) => {
+                let refused = |why| Failure::local(path.display(), why);
+                Ok(Self::Special(path.to_owned(), opened(path).map_err(refused)?))
+            }
             Some(path) => {
                 let refused = |error: io::Error| Failure::new(Exit::Local, error.to_string());
                 output::check_target(path, force).map_err(refused)?;
@@ -56,7 +63,24 @@ impl Target {
 
 /// Whether something is there that can be written, but not replaced.
 fn is_special(path: &Path) -> bool {
-    std::fs::metadata(path).is_ok_and(|there| !there.is_file() && !there.is_dir())
+    fs::metadata(path).is_ok_and(|there| !there.is_file() && !there.is_dir())
+}
+
+/// Opens it before the stream is joined: once that is, it is used up. A named pipe must have its
+/// reader by then; to wait for one (fifo(7)) would be to wait for ever if none comes.
+fn opened(special: &Path) -> Result<File, String> {
+    let is_fifo = fs::metadata(special).is_ok_and(|there| there.file_type().is_fifo());
+    let at_once = if is_fifo { OFlag::O_NONBLOCK } else { OFlag::empty() };
+    let file = File::options().write(true).custom_flags(at_once.bits()).open(special);
+    let file = file.map_err(|error| {
+        if is_fifo && error.raw_os_error() == Some(Errno::ENXIO as i32) {
+            return "nobody reads from this named pipe; start its reader first".to_owned();
+        }
+        format!("{error}; choose another place")
+    })?;
+    // Only to open it must not block; a slow reader is waited for.
+    fcntl(&file, FcntlArg::F_SETFL(OFlag::empty())).map_err(|error| error.desc().to_owned())?;
+    Ok(file)
 }
 
 /// A directory that must be there and take new files: once the stream is joined it is used up.
@@ -107,14 +131,16 @@ mod tests {
         for (name, output, extract, target) in [
             ("nothing", None, false, Target::Into(".".into())),
             ("a dash", Some(Path::new("-")), false, Target::StandardOutput),
-            ("a device", Some(Path::new("/dev/null")), false, Target::Special("/dev/null".into())),
             ("a new file", Some(file.as_path()), false, Target::File(file.clone())),
             ("a directory", Some(path), false, Target::Into(path.into())),
             ("an archive", None, true, Target::Extracted(".".into())),
             ("an archive elsewhere", Some(path), true, Target::Extracted(path.into())),
         ] {
-            assert_eq!(Target::of(output, extract, false), Ok(target), "{name}");
+            let found = Target::of(output, extract, false).unwrap();
+            assert_eq!(format!("{found:?}"), format!("{target:?}"), "{name}");
         }
+        let device = Target::of(Some(Path::new("/dev/null")), false, false).unwrap();
+        assert!(matches!(device, Target::Special(..)), "a device: {device:?}");
     }
 
     #[test]

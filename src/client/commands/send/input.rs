@@ -49,7 +49,8 @@ impl Input {
             return Ok(Self::Stream(file.into()));
         }
         let left = metadata.len().saturating_sub(file.stream_position()?);
-        Ok(Self::File(file, left))
+        // Nor does a body of no bytes wait for the other side: it has nothing to be asked for.
+        Ok(if left == 0 { Self::Stream(file.into()) } else { Self::File(file, left) })
     }
 }
 

@@ -176,6 +176,9 @@ impl Sending {
         if !response.is_success() || sent == Sent::Stopped {
             return Err(Refusal::of(response).into());
         }
+        if let Some(digest) = &digest {
+            arrived(&meeting.stream, digest)?;
+        }
         let event = json!({ "event": "complete", "bytes": bytes, "repr_digest": digest });
         teller.done(&format!("{bytes} bytes were sent"), &event);
         Ok(())
@@ -222,6 +225,17 @@ impl Sending {
             }
         }
     }
+}
+
+/// Whether the digest is where the other side looks for it. Proxies may drop trailers.
+fn arrived(stream: &Stream, digest: &str) -> Result<(), Failure> {
+    let status = stream.status().ok().and_then(Result::ok);
+    if status.is_some_and(|status| status["repr_digest"] == *digest) {
+        return Ok(());
+    }
+    let why = "all was sent, but the relay does not show its digest, so that the other side cannot \
+               check it; is there a proxy before the relay that drops trailers?";
+    Err(Failure::new(Exit::Digest, why))
 }
 
 /// What the relay and the other side are told of the upload.

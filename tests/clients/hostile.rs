@@ -1,0 +1,117 @@
+//! Relays and proxies that lie, forget or cut, and what must not be taken for a whole file.
+
+use crate::desk::{Desk, assert_complete, assert_ended};
+use crate::support::{Process, Relay, UNKNOWN, ask, pattern};
+use serde_json::json;
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener};
+use std::os::fd::AsFd as _;
+
+/// A server that gives each connection the same answer, whatever is asked, and closes.
+fn saying(answer: &'static str) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("an address");
+    std::thread::spawn(move || {
+        for socket in listener.incoming().flatten() {
+            let mut socket = socket;
+            let mut head = [0; 4096];
+            // One read holds all of a small request.
+            let _ = socket.read(&mut head);
+            let _ = socket.write_all(answer.as_bytes());
+        }
+    });
+    address
+}
+
+#[test]
+fn a_report_that_looks_like_a_download_is_none_even_if_the_relay_forgot_it() {
+    for status in [200, 204] {
+        let relay = Relay::start(&["--retention", "0s"]);
+        let desk = Desk::at(&relay);
+        let id = relay.create();
+        let report = json!({ "http_status": status, "name": "NoFile", "message": "gone" });
+        let report = ask("POST", &format!("/stream/{id}/error")).body(report.to_string());
+        assert_eq!(relay.exchange(&report).status(), 200);
+        assert_ended("receive", &desk.run(&["receive", &id, "-o", "a"]), 5, "the relay does not");
+        assert_eq!(desk.names(), [""; 0], "{status}");
+    }
+}
+
+#[test]
+fn a_body_that_only_its_connection_ends_is_checked_with_the_relay() {
+    let relay = Relay::start(&[]);
+    let desk = Desk::at(&relay);
+    let address = saying("HTTP/1.0 200 OK\r\nContent-Security-Policy: sandbox\r\n\r\nonly a part");
+    let url = format!("http://{address}/stream/{UNKNOWN}");
+    let got = desk.run(&["receive", &url, "-o", "a"]);
+    assert_ended("receive", &got, 4, "does not say");
+    assert_eq!(desk.names(), ["a.partial"]);
+    // Of a server that is no relay there is nobody to ask.
+    let plain = format!("http://{address}/a");
+    assert_complete("receive", &desk.run(&["receive", &plain, "-o", "b"]));
+    assert_eq!(desk.read("b"), b"only a part");
+}
+
+#[test]
+fn a_waiting_time_beyond_all_measure_is_none() {
+    let relay = Relay::start(&[]);
+    let desk = Desk::at(&relay);
+    desk.put("a", "x");
+    let address = saying(concat!(
+        "HTTP/1.1 201 Created\r\nConnection: close\r\n\r\n",
+        r#"{"stream":"00000000-0000-4000-8000-000000000000","ttl_seconds":18446744073709551615}"#,
+    ));
+    let got = desk.run(&["send", "a", "--relay", &address.to_string()]);
+    assert_ended("send", &got, 5, "201");
+}
+
+#[test]
+fn a_digest_is_checked_through_a_pipe_that_does_not_block() {
+    let relay = Relay::start(&[]);
+    let desk = Desk::at(&relay);
+    let content = pattern(9, 3 << 20);
+    desk.put("a", &content);
+    let (sending, id) = desk.offer(&["a", "--digest"]);
+    let (mut reader, writer) = std::io::pipe().expect("a pipe");
+    let flags = nix::fcntl::OFlag::O_NONBLOCK;
+    nix::fcntl::fcntl(writer.as_fd(), nix::fcntl::FcntlArg::F_SETFL(flags)).expect("a flag");
+    let mut command = desk.command(&["pipe", "receive", &id]);
+    let mut receiving = command.stdout(writer).spawn().expect("rdv runs");
+    drop(command);
+    let mut got = Vec::new();
+    reader.read_to_end(&mut got).expect("what came");
+    assert_eq!(receiving.wait().expect("its end").code(), Some(0));
+    assert!(got == content, "{} bytes came", got.len());
+    assert_complete("send", &sending.finish());
+}
+
+#[test]
+fn standard_input_that_is_at_its_end_is_an_empty_file() {
+    let relay = Relay::start(&[]);
+    let desk = Desk::at(&relay);
+    desk.put("a", "read already");
+    let mut input = std::fs::File::open(desk.path("a")).expect("a file");
+    input.read_to_end(&mut Vec::new()).expect("its end");
+    let sending: Process = desk.start_with_input(&["send", "-"], input);
+    let id = crate::desk::offered(&sending);
+    assert_complete("receive", &desk.run(&["receive", &id, "-o", "b"]));
+    assert_complete("send", &sending.finish());
+    assert_eq!(desk.read("b"), b"");
+}
+
+#[test]
+fn passwords_do_not_stand_in_messages() {
+    let relay = Relay::start(&[]);
+    let desk = Desk::at(&relay);
+    desk.put("a", "x");
+    for arguments in [
+        &["status", "http://me:secret@h/x"][..],
+        &["cancel", "ftp://me:secret@h/x"],
+        &["send", "a", "--stream", "http://me:secret@h/"],
+        &["status", UNKNOWN, "-H", "Authorization secret"],
+    ] {
+        let got = desk.run(arguments);
+        assert_ended(&arguments.join(" "), &got, 2, "rdv:");
+        assert!(!got.stderr.contains("secret"), "{}", got.stderr);
+    }
+}
