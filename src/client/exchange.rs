@@ -1,7 +1,7 @@
 //! One request to an operator's address, and its whole answer.
 
+use crate::http::answer::{AnswerFraming, AnswerHead};
 use crate::http::body::BodyDecoder;
-use crate::http::framing::Framing;
 use crate::ops::AdminAddress;
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
@@ -55,19 +55,10 @@ fn converse(mut socket: impl Read + Write, request: &str) -> io::Result<Vec<u8>>
 
 /// The answer, if all of it is there.
 fn read(received: &[u8]) -> Option<Answer> {
-    let mut fields = [httparse::EMPTY_HEADER; 32];
-    let mut head = httparse::Response::new(&mut fields);
-    let httparse::Status::Complete(end) = head.parse(received).ok()? else { return None };
-    let field = |name: &str| {
-        let field = head.headers.iter().find(|field| field.name.eq_ignore_ascii_case(name))?;
-        std::str::from_utf8(field.value).ok()
-    };
-    let framing = match field("Content-Length") {
-        Some(length) => Framing::Length(length.parse().ok()?),
-        None if field("Transfer-Encoding").is_some() => Framing::Chunked,
-        None => Framing::Length(0),
-    };
-    let status = head.code?;
+    let head = AnswerHead::parse(received).ok()??;
+    // The relay frames all it says to operators; what only the connection ends is not from it.
+    let AnswerFraming::Framed(framing) = head.framing().ok()? else { return None };
+    let (status, end) = (head.status, head.len);
     let behind = &received[end..];
     let mut decoder = BodyDecoder::new(framing);
     let mut pieces = Vec::new();
