@@ -24,11 +24,19 @@ pub enum Busy {
     Stopping,
     /// Its successor serves already: a new connection reaches that one.
     Replaced,
+    /// Records that wait to be handed over, by number or by bytes.
+    Records,
+    /// Whoever takes the records is too slow.
+    ConsumerSlow,
+    /// Nobody takes the records.
+    ConsumerGone,
+    /// Records cannot be kept: the disk is full, or failed.
+    Storage,
 }
 
 impl Busy {
     /// Every one, in the order of their numbers.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 14] = [
         Self::Connections,
         Self::Descriptors,
         Self::AddressConnections,
@@ -39,6 +47,10 @@ impl Busy {
         Self::Suspended,
         Self::Stopping,
         Self::Replaced,
+        Self::Records,
+        Self::ConsumerSlow,
+        Self::ConsumerGone,
+        Self::Storage,
     ];
 
     /// Which limit it is, where refusals are counted.
@@ -54,6 +66,10 @@ impl Busy {
             Self::Suspended => "suspended",
             Self::Stopping => "draining",
             Self::Replaced => "replaced",
+            Self::Records => "records",
+            Self::ConsumerSlow => "consumer_slow",
+            Self::ConsumerGone => "consumer_gone",
+            Self::Storage => "storage",
         }
     }
 
@@ -79,6 +95,10 @@ impl Busy {
             Self::Suspended => "The relay is suspended and takes no new streams for now",
             Self::Stopping => "The relay is about to stop",
             Self::Replaced => "Another process has taken over; send the request again",
+            Self::Records => "As many records as this source holds wait for their consumer",
+            Self::ConsumerSlow => "The consumer of these records did not take this one in time",
+            Self::ConsumerGone => "The consumer of these records is not there",
+            Self::Storage => "The record could not be stored",
         }
     }
 }

@@ -42,6 +42,10 @@ pub enum Failure {
     StreamStarted,
     /// Only for trusted peers.
     Forbidden,
+    /// The source takes requests that bring its token, and this one does not.
+    Unauthorized,
+    /// The body is not signed as it has to be; what is wrong with the signature.
+    BadSignature(String),
     /// That side of the stream is taken.
     AlreadyConnected(Side),
     /// This side closed its connection too early.
@@ -105,7 +109,8 @@ impl Failure {
             Self::SessionNotFound | Self::BadRoute => 404,
             Self::MethodNotAllowed(_) => 405,
             Self::StreamStarted | Self::Stopping => 409,
-            Self::Forbidden => 403,
+            Self::Unauthorized => 401,
+            Self::Forbidden | Self::BadSignature(_) => 403,
             Self::AlreadyConnected(_) => 429,
             Self::Disconnected(_) | Self::Failed(_) | Self::SourceTooLarge(_) => 502,
             Self::SessionTimeout => 504,
@@ -128,6 +133,8 @@ impl Failure {
             Self::BadRoute | Self::MethodNotAllowed(_) => "BadRouteError",
             Self::StreamStarted => "StreamStartedError",
             Self::Stopping => "StoppingError",
+            Self::Unauthorized => "UnauthorizedError",
+            Self::BadSignature(_) => "SignatureError",
             Self::Forbidden => "ForbiddenError",
             Self::AlreadyConnected(_) => "AlreadyConnectedError",
             Self::Disconnected(Side::Source)
@@ -176,6 +183,8 @@ impl Failure {
             }
             Self::StreamStarted => "The specified session has already started streaming",
             Self::Stopping => "The relay is about to stop, which cannot be taken back",
+            Self::Unauthorized => "Send the token of this source: 'Authorization: Bearer TOKEN'",
+            Self::BadSignature(message) => message,
             Self::Forbidden => "The list of streams is for trusted networks only",
             Self::AlreadyConnected(side) => {
                 return Cow::Owned(format!(
@@ -201,6 +210,11 @@ impl Failure {
     /// The methods the path takes, for `Allow` (RFC 9110 10.2.1).
     pub fn allow(&self) -> Option<&'static str> {
         if let Self::MethodNotAllowed(allow) = self { Some(allow) } else { None }
+    }
+
+    /// How to prove who asks, for `WWW-Authenticate` (RFC 9110 11.6.1, RFC 6750 3).
+    pub fn challenge(&self) -> Option<&'static str> {
+        matches!(self, Self::Unauthorized).then_some("Bearer")
     }
 
     /// The body: one JSON object, or one line of text; a newline either way.

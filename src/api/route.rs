@@ -8,6 +8,8 @@ use uuid::Uuid;
 pub enum Route<'h> {
     /// Make a stream.
     Create,
+    /// Hand a body over, to become a record.
+    Push,
     /// Upload; the name is a file name for the download, percent-encoded.
     Source(Option<Uuid>, Option<&'h str>),
     /// Download.
@@ -59,6 +61,13 @@ pub enum Audience {
         /// The list of streams is among the public routes.
         lists: bool,
     },
+    /// Those who push what becomes records.
+    Senders {
+        /// The path is one they may push to.
+        here: bool,
+        /// Another method than `POST` is answered as if there were no such path.
+        compat: bool,
+    },
     /// Those who run the relay.
     Operators,
 }
@@ -103,6 +112,7 @@ pub fn route<'h>(head: &RequestHead<'_, 'h>, audience: Audience) -> Route<'h> {
             Some(resource) => (resource, allow(resource, lists)),
             None => return Route::Nothing,
         },
+        Audience::Senders { here, compat } => return pushed(head, here, compat),
         Audience::Operators => match operators_resource(head.path) {
             Some(resource) => (resource, operators_allow(resource)),
             None => return Route::Nothing,
@@ -112,6 +122,18 @@ pub fn route<'h>(head: &RequestHead<'_, 'h>, audience: Audience) -> Route<'h> {
         return Route::Options(allow);
     }
     asked(resource, head, audience).unwrap_or(Route::NotAllowed(allow))
+}
+
+/// The methods of a path that can be pushed to.
+const PUSHES: &str = "POST, OPTIONS";
+
+fn pushed<'h>(head: &RequestHead<'_, 'h>, here: bool, compat: bool) -> Route<'h> {
+    match head.method {
+        Method::Post if here => Route::Push,
+        Method::Options if here => Route::Options(PUSHES),
+        _ if here && !compat => Route::NotAllowed(PUSHES),
+        _ => Route::Nothing,
+    }
 }
 
 fn asked<'h>(

@@ -7,6 +7,8 @@ use super::Route;
 pub enum RouteName {
     /// Make a stream.
     Create,
+    /// Hand a body over, to become a record.
+    Push,
     /// Upload.
     Source,
     /// Download.
@@ -51,8 +53,9 @@ pub enum RouteName {
 
 impl RouteName {
     /// Every one, in the order of their numbers.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::Create,
+        Self::Push,
         Self::Source,
         Self::Destination,
         Self::Exists,
@@ -79,6 +82,7 @@ impl RouteName {
     pub fn name(self) -> &'static str {
         match self {
             Self::Create => "create",
+            Self::Push => "push",
             Self::Source => "source",
             Self::Destination => "destination",
             Self::Exists => "exists",
@@ -108,6 +112,7 @@ impl Route<'_> {
     pub fn name(&self) -> RouteName {
         match self {
             Self::Create => RouteName::Create,
+            Self::Push => RouteName::Push,
             Self::Source(..) => RouteName::Source,
             Self::Destination(_) => RouteName::Destination,
             Self::Exists(_) => RouteName::Exists,

@@ -43,6 +43,9 @@ impl Relay {
             if failure.may_pass() {
                 head = head.field("Retry-After", retry_after.to_string().as_bytes());
             }
+            if let Some(challenge) = failure.challenge() {
+                head = head.field("WWW-Authenticate", challenge.as_bytes());
+            }
             if let Some(allow) = failure.allow() {
                 head = head.field("Allow", allow.as_bytes());
             }
@@ -73,6 +76,15 @@ impl Relay {
         self.respond(id, 201, true, |head| {
             content(head.field("Location", location.as_bytes()), b"application/json", body.len())
         });
+        self.append_and_send(id, body.as_bytes());
+    }
+
+    /// `201 Created` for a record.
+    pub(super) fn answer_pushed(&mut self, id: ConnId, position: Uuid) {
+        let mut text = [0; uuid::fmt::Hyphenated::LENGTH];
+        let position = position.hyphenated().encode_lower(&mut text);
+        let body = [r#"{"position":""#, position, "\"}\n"].concat();
+        self.respond(id, 201, true, |head| content(head, b"application/json", body.len()));
         self.append_and_send(id, body.as_bytes());
     }
 

@@ -2,6 +2,7 @@
 
 use super::admin::Realm;
 use super::follower::Follower;
+use super::intake::Push;
 use super::listing::Listing;
 use super::load::Counted;
 use super::note::Note;
@@ -97,6 +98,10 @@ pub(super) enum Phase {
     Head,
     /// Reads a JSON body.
     Json(Box<JsonBody>),
+    /// Reads a body that becomes a record.
+    Pushing(Box<Push>),
+    /// Waits until its record is handed over.
+    Handing,
     /// One side of a stream, waiting for the other; a source's head is remembered.
     Waiting { stream: StreamKey, upload: Option<Box<Upload>> },
     /// One side of a running transfer, by the transfer's place.
@@ -208,6 +213,11 @@ impl Conn {
         if let Some(note) = &mut self.note {
             note.sent(count);
         }
+    }
+
+    /// Whether its record is being handed over: the answer will come.
+    pub fn awaits_verdict(&self) -> bool {
+        matches!(self.phase, Phase::Handing)
     }
 
     pub fn is_lingering(&self) -> bool {

@@ -73,6 +73,7 @@ impl From<&Phase> for ConnPhase {
         match phase {
             Phase::Head => Self::Head,
             Phase::Json(_) => Self::Json,
+            Phase::Pushing(_) | Phase::Handing => Self::Pushing,
             Phase::Waiting { .. } => Self::Waiting,
             Phase::Streaming { .. } => Self::Streaming,
             Phase::Answering(_) => Self::Answering,

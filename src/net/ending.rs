@@ -169,6 +169,8 @@ impl Relay {
             }
             Phase::Head
             | Phase::Json(_)
+            | Phase::Pushing(_)
+            | Phase::Handing
             | Phase::Answering(_)
             | Phase::Listing(_)
             | Phase::Following(_)

@@ -36,7 +36,8 @@ const SIGNALS: Token = Token(0);
 const RELOAD: Token = Token(1);
 const ADMIN: Token = Token(2);
 pub(super) const HANDOVER: Token = Token(3);
-const FIRST_LISTENER: usize = 4;
+pub(super) const INTAKE: Token = Token(4);
+const FIRST_LISTENER: usize = 5;
 
 /// A relay that listens.
 #[derive(Debug)]
@@ -64,18 +65,18 @@ pub fn serve(
     sources: Sources,
     announce: impl FnOnce(&EventLoop),
 ) -> io::Result<()> {
-    let mut event_loop = EventLoop::new(configuration, sources)?;
+    let mut event_loop = EventLoop::new(configuration, Some(sources))?;
     announce(&event_loop);
     event_loop.report_ready()?;
     event_loop.run()
 }
 
 impl EventLoop {
-    /// Listens, and serves nobody yet.
+    /// Listens, and serves nobody yet. Without sources its configuration stays as it is.
     ///
     /// # Errors
     /// When an address cannot be listened on, or the kernel refuses what the loop stands on.
-    pub fn new(configuration: Configuration, sources: Sources) -> io::Result<Self> {
+    pub fn new(configuration: Configuration, sources: Option<Sources>) -> io::Result<Self> {
         let handover = Handover::new();
         let inherited = Inherited::take()?;
         let settings = configuration.settings.clone();
@@ -117,7 +118,7 @@ impl EventLoop {
     ///
     /// # Errors
     /// When the other one goes on serving.
-    fn report_ready(&mut self) -> io::Result<()> {
+    pub fn report_ready(&mut self) -> io::Result<()> {
         let successor = self.predecessor.is_there();
         let streams = self.predecessor.take_over()?;
         self.relay.tick(now());
@@ -193,6 +194,7 @@ impl EventLoop {
                 None if event.token() == RELOAD => self.finish_reload(),
                 None if event.token() == ADMIN => self.admin.wake(),
                 None if event.token() == HANDOVER => self.finish_handover(),
+                None if event.token() == INTAKE => self.relay.settle(),
                 None => self.listeners.wake(),
             }
         }
@@ -270,6 +272,8 @@ impl Relay {
             }
             Phase::Head
             | Phase::Json(_)
+            | Phase::Pushing(_)
+            | Phase::Handing
             | Phase::Waiting { .. }
             | Phase::Answering(_)
             | Phase::Listing(_)
@@ -285,6 +289,8 @@ impl Relay {
         match conn.phase {
             Phase::Head => self.read_requests(id),
             Phase::Json(_) => self.read_json_body(id),
+            Phase::Pushing(_) => self.read_push(id),
+            Phase::Handing if conn.peer_end == PeerEnd::HungUp => self.close(id),
             Phase::Waiting { .. } => self.look_after_waiting(id),
             Phase::Streaming { side: Side::Destination, exchange }
                 if conn.peer_end > PeerEnd::Open =>
@@ -292,7 +298,7 @@ impl Relay {
                 let loss = drive::loss_of(conn);
                 self.conclude(exchange, Outcome::DestinationGone(loss));
             }
-            Phase::Streaming { .. } | Phase::Answering(_) => self.flush(id),
+            Phase::Streaming { .. } | Phase::Answering(_) | Phase::Handing => self.flush(id),
             Phase::Listing(_) => self.list_more(id),
             Phase::Following(_) => self.look_after_follower(id),
             Phase::Lingering { .. } => self.discard(id),
@@ -309,10 +315,14 @@ impl Relay {
                 let failure = Failure::RequestTimeout("The request body did not come in time");
                 self.answer_failure(id, &failure, false);
             }
+            Phase::Pushing(_) => {
+                let failure = Failure::RequestTimeout("The request body did not come in time");
+                self.break_push(id, &failure, false);
+            }
             Phase::Streaming { exchange, .. } => self.transfer_out_of_patience(exchange),
             Phase::Answering(_) | Phase::Listing(_) | Phase::Lingering { .. } => self.close(id),
             Phase::Following(_) => self.follower_wakes(id),
-            Phase::Waiting { .. } => {}
+            Phase::Handing | Phase::Waiting { .. } => {}
         }
     }
 }

@@ -8,6 +8,7 @@
 //! | `listener` | accepting, and pausing when descriptors run out |
 //! | `request` | bytes -> head -> route -> act |
 //! | `body` | reading a JSON body |
+//! | `intake` | requests whose bodies are wanted, for whoever takes them in |
 //! | `answer` | writing responses, and what follows them |
 //! | `listing` | the streamed list of streams |
 //! | `admin` | the admin listener and operators' requests |
@@ -44,6 +45,7 @@ mod follower;
 mod followers;
 mod handover;
 mod inherited;
+mod intake;
 mod linger;
 mod listener;
 mod listing;
@@ -66,3 +68,4 @@ mod token;
 mod waiting;
 
 pub use event_loop::{EventLoop, serve};
+pub use intake::{Appetite, Bell, Incoming, Intake, Pushed, Ticket, Verdict};

@@ -31,6 +31,11 @@ pub(super) struct Note {
 }
 
 impl Note {
+    /// The request's id.
+    pub fn id(&self) -> Option<&str> {
+        self.id.as_deref()
+    }
+
     /// A response begins; so many bytes of its head wait to be sent.
     pub fn answered(&mut self, status: u16, head_bytes: usize) {
         self.status = Some(status);
@@ -188,6 +193,7 @@ impl Relay {
             | Route::State
             | Route::Control(_)
             | Route::Create
+            | Route::Push
             | Route::List { .. }
             | Route::Ping
             | Route::Version

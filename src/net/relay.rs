@@ -4,6 +4,7 @@ use super::admin::{Admin, Realm};
 use super::conn::{After, Conn, Phase};
 use super::drive::Exchange;
 use super::followers::Followers;
+use super::intake::Intake;
 use super::timers::Timers;
 use super::token::ConnId;
 use crate::http::date::HttpDate;
@@ -105,6 +106,8 @@ pub(super) struct Relay {
     /// Lines that logs have lost which were replaced since.
     pub dropped_before: u64,
     pub request_ids: Option<RequestIds>,
+    /// Who takes in what is pushed; nobody: this is a relay of streams.
+    pub intake: Option<Box<dyn Intake>>,
 }
 
 impl Relay {
@@ -143,6 +146,7 @@ impl Relay {
             access_log: None,
             dropped_before: 0,
             request_ids: None,
+            intake: None,
             settings,
         }
     }

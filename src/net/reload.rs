@@ -18,7 +18,8 @@ type Reading = Result<(Configuration, Option<AccessLog>), String>;
 /// The sources of the configuration, and readings on their way.
 #[derive(Debug)]
 pub(super) struct Reloader {
-    sources: Sources,
+    /// None: what is in force stays.
+    sources: Option<Sources>,
     waker: Arc<Waker>,
     sender: Sender<Reading>,
     readings: Receiver<Reading>,
@@ -33,7 +34,7 @@ impl Reloader {
     ///
     /// # Errors
     /// What eventfd(2) or `epoll_ctl`(2) say.
-    pub fn new(sources: Sources, registry: &Registry, token: Token) -> io::Result<Self> {
+    pub fn new(sources: Option<Sources>, registry: &Registry, token: Token) -> io::Result<Self> {
         let waker = Arc::new(Waker::new(registry, token)?);
         let (sender, readings) = channel();
         Ok(Self { sources, waker, sender, readings, reading: false, again: false })
@@ -45,8 +46,8 @@ impl Reloader {
             self.again = true;
             return;
         }
-        let (sources, waker, sender) =
-            (self.sources.clone(), self.waker.clone(), self.sender.clone());
+        let Some(sources) = self.sources.clone() else { return };
+        let (waker, sender) = (self.waker.clone(), self.sender.clone());
         let thread = std::thread::Builder::new().name("reload".into()).spawn(move || {
             // Nobody listens any more when the relay has ended.
             let _ = sender.send(read(&sources));
@@ -84,7 +85,7 @@ impl EventLoop {
     /// `SIGHUP`: opens the logs anew, and has the configuration read again.
     pub(super) fn begin_reload(&mut self) {
         self.relay.reopen_logs();
-        if self.stopping == Stopping::No {
+        if self.stopping == Stopping::No && self.reloader.sources.is_some() {
             self.manager.reloading();
             self.reloader.start();
         }

@@ -20,15 +20,18 @@ use uuid::Uuid;
 /// enough that the beginning of a body that comes with it does not weigh on a waiting stream.
 const FIRST_READ: usize = 512;
 
+/// The same where bodies are wanted: enough for most of them, too.
+const FIRST_READ_OF_PUSHES: usize = 4096;
+
 /// Pipelined requests served in one turn before others have theirs.
 const REQUESTS_PER_TURN: usize = 16;
 
 /// A request as far as it has come.
 #[derive(Clone, Copy)]
-struct Request<'r, 'b> {
-    head: &'r RequestHead<'r, 'b>,
+pub(super) struct Request<'r, 'b> {
+    pub head: &'r RequestHead<'r, 'b>,
     /// The bytes that came behind its head.
-    behind: &'r [u8],
+    pub behind: &'r [u8],
 }
 
 /// What reading a head led to.
@@ -88,12 +91,13 @@ impl Relay {
 
     /// Reads more of a head; whether there was any.
     fn read_more(&mut self, id: ConnId, buffer: &mut Vec<u8>) -> bool {
+        let first = if self.intake.is_some() { FIRST_READ_OF_PUSHES } else { FIRST_READ };
         let Some(conn) = self.conn(id) else { return false };
         if !conn.readable {
             return false;
         }
         let filled = buffer.len();
-        buffer.resize(filled + FIRST_READ.max(filled), 0);
+        buffer.resize(filled + first.max(filled), 0);
         let asked = buffer.len() - filled;
         let result = copy::read(&conn.socket, &mut buffer[filled..]);
         let count = if let Ok(copy::Read::Moved(count)) = result { count } else { 0 };
@@ -139,7 +143,7 @@ impl Relay {
     /// Acts upon a request; returns how many of the bytes behind its head are used up.
     fn act(&mut self, id: ConnId, request: Request<'_, '_>) -> usize {
         let head = request.head;
-        let route = route(head, self.audience(id));
+        let route = route(head, self.audience(id, head.path));
         let Some(conn) = self.conn(id) else { return 0 };
         conn.reply = Reply::to(head);
         conn.counts_as = Some(route.name());
@@ -154,6 +158,7 @@ impl Relay {
         }
         self.note_route(id, &route);
         match route {
+            Route::Push => self.begin_push(id, request),
             Route::Create => self.read_json(id, request, Purpose::Create),
             Route::Report(Some(stream)) => self.read_json(id, request, Purpose::Report(stream)),
             Route::Source(Some(stream), name) => self.be_source(id, stream, name, request),
@@ -185,11 +190,15 @@ impl Relay {
     }
 
     /// Whose request it is.
-    fn audience(&mut self, id: ConnId) -> Audience {
+    fn audience(&mut self, id: ConnId, path: &str) -> Audience {
         let lists = !self.admin.configured;
+        let senders = self.intake.as_ref().map(|intake| intake.path(path));
         match self.conn(id).map(|conn| conn.realm) {
             Some(Realm::Admin) => Audience::Operators,
-            Some(Realm::Public) | None => Audience::Public { lists },
+            Some(Realm::Public) | None => match senders {
+                Some((here, compat)) => Audience::Senders { here, compat },
+                None => Audience::Public { lists },
+            },
         }
     }
 
@@ -227,6 +236,7 @@ impl Relay {
             Route::Nothing => self.answer_failure(id, &Failure::BadRoute, read),
             Route::Tunnel => self.answer_failure(id, &Failure::NoTunnel, read),
             Route::Create
+            | Route::Push
             | Route::Report(_)
             | Route::Source(..)
             | Route::Destination(_)
@@ -235,7 +245,12 @@ impl Relay {
         }
     }
 
-    fn refuse(&mut self, id: ConnId, request: Request<'_, '_>, failure: &Failure) -> usize {
+    pub(super) fn refuse(
+        &mut self,
+        id: ConnId,
+        request: Request<'_, '_>,
+        failure: &Failure,
+    ) -> usize {
         let (used, read) = request.without_body();
         self.answer_failure(id, failure, read);
         used
@@ -260,14 +275,10 @@ impl Relay {
         let body = JsonBody { purpose, decoder, collected: Vec::new() };
         let patience = self.settings.header_timeout;
         let Some(conn) = self.conn(id) else { return 0 };
-        let invite = head.expect == Expect::Continue
-            && behind.is_empty()
-            && sockopt::unread_bytes(&conn.socket) == 0
-            && !body.decoder.is_over();
+        let invited = head.expect == Expect::Continue && !body.decoder.is_over();
         conn.phase = Phase::Json(Box::new(body));
-        if invite && let Some(conn) = self.conn(id) {
-            conn.output.buffer().extend_from_slice(CONTINUE);
-            self.flush(id);
+        if invited {
+            self.invite(id, behind);
         }
         self.set_deadline(id, patience);
         let used = self.take_json(id, behind);
@@ -275,6 +286,17 @@ impl Relay {
             self.enqueue(id);
         }
         used
+    }
+
+    /// Has a patient client send its body, unless it has begun to.
+    pub(super) fn invite(&mut self, id: ConnId, behind: &[u8]) {
+        if let Some(conn) = self.conn(id)
+            && behind.is_empty()
+            && sockopt::unread_bytes(&conn.socket) == 0
+        {
+            conn.output.buffer().extend_from_slice(CONTINUE);
+            self.flush(id);
+        }
     }
 
     fn be_source(

@@ -4,7 +4,7 @@
 //! off visibly, and after a hand-over nobody loses a request to a closed connection.
 
 use super::admin::Realm;
-use super::conn::Phase;
+use super::conn::{Conn, Phase};
 use super::event_loop::EventLoop;
 use super::relay::{Mode, Relay};
 use super::token::ConnId;
@@ -118,6 +118,10 @@ impl EventLoop {
     }
 
     pub(super) fn look_after_stopping(&mut self) {
+        let over = self.relay.intake.as_ref().is_some_and(|intake| intake.is_over());
+        if over && self.stopping == Stopping::No {
+            self.end(How::Drain, "the end of its consumer");
+        }
         if std::mem::take(&mut self.relay.admin.stop) && self.stopping == Stopping::No {
             self.end(How::Drain, "an operator's order");
         }
@@ -149,6 +153,8 @@ impl Relay {
                 }
                 Phase::Head
                 | Phase::Json(_)
+                | Phase::Pushing(_)
+                | Phase::Handing
                 | Phase::Streaming { .. }
                 | Phase::Answering(_)
                 | Phase::Listing(_)
@@ -160,12 +166,14 @@ impl Relay {
 
     /// No more time: running transfers are broken off, and everybody is told.
     pub(super) fn break_off_all(&mut self) {
+        self.break_off_pushes();
         for id in self.clients_ids() {
             self.break_off(id, Failure::stopping(), &Failure::TooBusy(Busy::Stopping));
         }
         self.tell_followers();
         for id in self.clients_ids() {
-            if self.conn(id).is_some_and(|conn| !conn.is_lingering()) {
+            let told = |conn: &mut Conn| !conn.is_lingering() && !conn.awaits_verdict();
+            if self.conn(id).is_some_and(told) {
                 self.close_or_linger(id);
             }
         }

@@ -14,6 +14,9 @@ use std::time::Duration;
 impl EventLoop {
     /// Starts a new process that is to take over.
     pub(super) fn begin_handover(&mut self) {
+        if self.relay.intake.is_some() {
+            return log::warn!("no hand-over: a source of records has no successor; restart it");
+        }
         if self.stopping != Stopping::No {
             return log::warn!("no hand-over: this process is about to end");
         }

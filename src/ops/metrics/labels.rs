@@ -29,6 +29,8 @@ pub enum ConnPhase {
     Head,
     /// Reads a JSON body.
     Json,
+    /// Reads a body that becomes a record, or waits until that is handed over.
+    Pushing,
     /// One side of a stream, waiting for the other.
     Waiting,
     /// One side of a running transfer.
@@ -45,9 +47,10 @@ pub enum ConnPhase {
 
 impl ConnPhase {
     /// Every one, in the order of their numbers.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Head,
         Self::Json,
+        Self::Pushing,
         Self::Waiting,
         Self::Streaming,
         Self::Answering,
@@ -61,6 +64,7 @@ impl ConnPhase {
         match self {
             Self::Head => "head",
             Self::Json => "json",
+            Self::Pushing => "pushing",
             Self::Waiting => "waiting",
             Self::Streaming => "streaming",
             Self::Answering => "answering",
@@ -72,9 +76,9 @@ impl ConnPhase {
 }
 
 /// The statuses the relay answers with of its own accord.
-pub(super) const STATUSES: [u16; 20] = [
-    200, 201, 204, 400, 403, 404, 405, 408, 409, 410, 413, 414, 417, 429, 431, 501, 502, 503, 504,
-    505,
+pub(super) const STATUSES: [u16; 21] = [
+    200, 201, 204, 400, 401, 403, 404, 405, 408, 409, 410, 413, 414, 417, 429, 431, 501, 502, 503,
+    504, 505,
 ];
 
 /// The label of any other status: one that a client put into an error report, or that
