@@ -5,6 +5,7 @@
 //!
 //! | room | promise |
 //! |---|---|
+//! | [`connector`] | records: from HTTP requests, and to them |
 //! | [`client`] | the command-line clients: blocking sockets |
 //! | [`net`] | the event loop: the only room that knows mio and socket2 |
 //! | [`ops`] | how the relay is run: its settings, what it counts, and what a service manager is told |
@@ -15,6 +16,7 @@
 
 pub mod api;
 pub mod client;
+pub mod connector;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
 pub mod http;

@@ -12,6 +12,7 @@
 //! | [`disposition`] | a path gives one harmless file name, and any field a name or none |
 //! | [`answer`] | a response's head and events mean the same however they are cut |
 //! | [`accept`] | the preferred form of an error, against a reference |
+//! | [`record`] | a line read as a record, written and read again, is the same record |
 //! | [`rendezvous`] | the registry as a script of acts: every client is answered exactly once |
 //! | [`transfer`] | the planner at random pace: head and body arrive, or visibly less |
 //! | [`world`] | registry, transfers and connections together; what `tests/simulation.rs` runs |
@@ -28,6 +29,7 @@ mod framing;
 mod head;
 mod house;
 mod naive;
+mod record;
 mod rendezvous;
 mod response;
 mod sockets;
@@ -42,6 +44,7 @@ pub use chunks::chunks;
 pub use disposition::disposition;
 pub use framing::framing;
 pub use head::head;
+pub use record::record;
 pub use rendezvous::rendezvous;
 pub use response::response;
 pub use transfer::transfer;
@@ -59,6 +62,7 @@ pub const TARGETS: &[(&str, Body)] = &[
     ("disposition", disposition),
     ("framing", framing),
     ("head", head),
+    ("record", record),
     ("rendezvous", rendezvous),
     ("response", response),
     ("transfer", transfer),

@@ -1,0 +1,81 @@
+//! JSON as Go's encoder writes it, so that lines are the same whoever wrote them. Besides what RFC
+//! 8259 (section 7) asks for, `<`, `>`, `&`, U+2028 and U+2029 are escaped, and control characters other
+//! than line feed, carriage return and tab have their number.
+
+use super::Data;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use std::collections::BTreeMap;
+
+/// How many bytes are encoded at once, a multiple of 3, so that padding is at the end only.
+const BASE64_STEP_BYTES: usize = 3 << 10;
+
+/// Appends `text` as a JSON string, with its quotes.
+pub fn string(out: &mut Vec<u8>, text: &str) {
+    out.push(b'"');
+    for char in text.chars() {
+        match char {
+            '"' => out.extend_from_slice(b"\\\""),
+            '\\' => out.extend_from_slice(b"\\\\"),
+            '\n' => out.extend_from_slice(b"\\n"),
+            '\r' => out.extend_from_slice(b"\\r"),
+            '\t' => out.extend_from_slice(b"\\t"),
+            '\0'..='\u{1f}' | '<' | '>' | '&' | '\u{2028}' | '\u{2029}' => {
+                out.extend_from_slice(format!("\\u{:04x}", u32::from(char)).as_bytes());
+            }
+            plain => out.extend_from_slice(plain.encode_utf8(&mut [0; 4]).as_bytes()),
+        }
+    }
+    out.push(b'"');
+}
+
+/// Appends `bytes` as a JSON string of standard base64 with padding, with its quotes.
+pub fn base64(out: &mut Vec<u8>, bytes: &[u8]) {
+    out.reserve(bytes.len().div_ceil(3) * 4 + 2);
+    out.push(b'"');
+    for step in bytes.chunks(BASE64_STEP_BYTES) {
+        out.extend_from_slice(STANDARD.encode(step).as_bytes());
+    }
+    out.push(b'"');
+}
+
+/// Valid JSON without the whitespace outside its strings, so that it is one line.
+pub fn compact(text: &[u8]) -> Vec<u8> {
+    let (mut in_string, mut escaped) = (false, false);
+    let stays = |byte: &u8| {
+        let stays = in_string || !matches!(byte, b' ' | b'\t' | b'\n' | b'\r');
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_string => escaped = true,
+            b'"' => in_string = !in_string,
+            _ => {}
+        }
+        stays
+    };
+    text.iter().copied().filter(stays).collect()
+}
+
+/// Appends an object of strings, in the order of the names' bytes.
+pub(super) fn map(out: &mut Vec<u8>, map: &BTreeMap<String, String>) {
+    out.push(b'{');
+    for (index, (name, value)) in map.iter().enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        string(out, name);
+        out.push(b':');
+        string(out, value);
+    }
+    out.push(b'}');
+}
+
+/// Appends a key or a payload.
+pub(super) fn data(out: &mut Vec<u8>, data: Option<&Data>) {
+    match data {
+        None => out.extend_from_slice(b"null"),
+        Some(Data::Raw(bytes)) => base64(out, bytes),
+        Some(Data::Structured(object)) => {
+            out.extend_from_slice(&compact(object.get().as_bytes()));
+        }
+    }
+}
