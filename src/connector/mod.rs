@@ -2,3 +2,4 @@
 //! acknowledged has been handed on; and memory stays flat, however large or many records are.
 
 pub mod record;
+pub mod signature;

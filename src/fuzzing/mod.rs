@@ -11,6 +11,7 @@
 //! | [`response`] | no value adds a field to a response head or ends it |
 //! | [`disposition`] | a path gives one harmless file name, and any field a name or none |
 //! | [`answer`] | a response's head and events mean the same however they are cut |
+//! | [`signature`] | a signed webhook is believed, and none that is not signed |
 //! | [`accept`] | the preferred form of an error, against a reference |
 //! | [`record`] | a line read as a record, written and read again, is the same record |
 //! | [`rendezvous`] | the registry as a script of acts: every client is answered exactly once |
@@ -32,6 +33,7 @@ mod naive;
 mod record;
 mod rendezvous;
 mod response;
+mod signature;
 mod sockets;
 mod transfer;
 mod upload;
@@ -47,6 +49,7 @@ pub use head::head;
 pub use record::record;
 pub use rendezvous::rendezvous;
 pub use response::response;
+pub use signature::signature;
 pub use transfer::transfer;
 pub use world::world;
 
@@ -65,6 +68,7 @@ pub const TARGETS: &[(&str, Body)] = &[
     ("record", record),
     ("rendezvous", rendezvous),
     ("response", response),
+    ("signature", signature),
     ("transfer", transfer),
     ("world", world),
 ];

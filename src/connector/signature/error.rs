@@ -1,0 +1,61 @@
+//! Why a signature or a secret is refused, each with a sentence that says what to do, and never
+//! what was expected.
+
+use std::fmt;
+
+/// Why a request is not believed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SignatureError {
+    /// The field of this name is not there.
+    Missing(&'static str),
+    /// The field of this name is there more than once, or not written as its scheme asks.
+    Malformed(&'static str),
+    /// The signed time is further from now than tolerated, in either direction.
+    TooOld,
+    /// No key gives any of the signatures: another secret, or another body.
+    Mismatch,
+}
+
+impl fmt::Display for SignatureError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Missing(field) => {
+                write!(f, "the request has no {field}; give its sender the secret, so that it signs")
+            }
+            Self::Malformed(field) => {
+                write!(f, "{field} is malformed or there more than once; send it once, as its scheme says")
+            }
+            Self::TooOld => f.write_str(
+                "the signed time is too far from now; send it again, and if that fails, set both clocks",
+            ),
+            Self::Mismatch => f.write_str(
+                "the signature does not fit the body; use the same secret on both sides, and change \
+                 nothing of the body on its way",
+            ),
+        }
+    }
+}
+
+impl std::error::Error for SignatureError {}
+
+/// Why a secret cannot be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SecretError {
+    /// There is none, or it holds nothing.
+    Empty,
+    /// It is not `whsec_` and base64.
+    NotStandard,
+}
+
+impl fmt::Display for SecretError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Empty => "the secret is empty; give the one that the sender of the webhooks has",
+            Self::NotStandard => {
+                "this is no secret of Standard Webhooks; give it whole, with whsec_ in front of its base64"
+            }
+        })
+    }
+}
+
+impl std::error::Error for SecretError {}

@@ -1,0 +1,126 @@
+//! What the fields of a request state about its signature, read strictly: what could be read in two
+//! ways is malformed. PURE.
+
+use super::{MAC_BYTES, Scheme, SignatureError};
+use crate::http::fields::Fields;
+use SignatureError::{Malformed, Missing};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+/// Signatures of one request that are looked at: a sender has two while it changes its secret. More
+/// would only let a stranger guess more often and cost time.
+const SIGNATURES_MAX: usize = 16;
+
+const GITHUB: &str = "X-Hub-Signature-256";
+const STRIPE: &str = "Stripe-Signature";
+const STANDARD_ID: &str = "webhook-id";
+const STANDARD_TIME: &str = "webhook-timestamp";
+const STANDARD_SIGNATURE: &str = "webhook-signature";
+
+/// What was signed in front of the body, when, and with what result.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Stated {
+    /// The bytes that were signed in front of the body.
+    pub(super) prefix: Vec<u8>,
+    /// When it was signed, if the scheme says so.
+    pub(super) unix_seconds: Option<i64>,
+    /// What any key may give; at least one, at most [`SIGNATURES_MAX`].
+    pub(super) signatures: Vec<[u8; MAC_BYTES]>,
+}
+
+impl Stated {
+    pub(super) fn read(scheme: Scheme, fields: Fields<'_, '_>) -> Result<Self, SignatureError> {
+        match scheme {
+            Scheme::GitHub => github(only(fields, GITHUB)?).ok_or(Malformed(GITHUB)),
+            Scheme::Stripe => stripe(only(fields, STRIPE)?).ok_or(Malformed(STRIPE)),
+            Scheme::Standard => standard(fields),
+        }
+    }
+}
+
+/// The value of the one field of this name.
+fn only<'b>(fields: Fields<'_, 'b>, name: &'static str) -> Result<&'b [u8], SignatureError> {
+    let mut values = fields.all(name);
+    let value = values.next().ok_or(Missing(name))?;
+    if values.next().is_some() { Err(Malformed(name)) } else { Ok(value) }
+}
+
+fn github(value: &[u8]) -> Option<Stated> {
+    let signature = hexadecimal(value.strip_prefix(b"sha256=")?)?;
+    Some(Stated { prefix: Vec::new(), unix_seconds: None, signatures: vec![signature] })
+}
+
+/// `t` once, `v1` at least once; members of other names are for later schemes and older ones.
+fn stripe(value: &[u8]) -> Option<Stated> {
+    let (mut time, mut signatures) = (None, Vec::new());
+    for member in value.split(|&byte| byte == b',') {
+        if let Some(digits) = member.strip_prefix(b"t=") {
+            if time.replace(digits).is_some() {
+                return None;
+            }
+        } else if let Some(signature) = member.strip_prefix(b"v1=") {
+            signatures.push(signature);
+        }
+    }
+    let time = time?;
+    Some(Stated {
+        prefix: [time, b"."].concat(),
+        unix_seconds: Some(seconds(time)?),
+        signatures: first(signatures, hexadecimal)?,
+    })
+}
+
+fn standard(fields: Fields<'_, '_>) -> Result<Stated, SignatureError> {
+    let id = only(fields, STANDARD_ID)?;
+    let time = only(fields, STANDARD_TIME)?;
+    let value = only(fields, STANDARD_SIGNATURE)?;
+    // A full stop in the id would let somebody replay "a" of second 1 with the body "9.x" as "a.1"
+    // of second 9 with the body "x": the signed bytes are the same.
+    if id.is_empty() || id.contains(&b'.') {
+        return Err(Malformed(STANDARD_ID));
+    }
+    let unix_seconds = seconds(time).ok_or(Malformed(STANDARD_TIME))?;
+    let members = value.split(|&byte| byte == b' ');
+    // v1a is a signature with a public key, of which nothing is known here.
+    let signatures = members.filter_map(|member| member.strip_prefix(b"v1,")).collect();
+    Ok(Stated {
+        prefix: [id, b".", time, b"."].concat(),
+        unix_seconds: Some(unix_seconds),
+        signatures: first(signatures, base64).ok_or(Malformed(STANDARD_SIGNATURE))?,
+    })
+}
+
+/// The first signatures, as many as are looked at; `None` without any, or if one of them is none.
+fn first(
+    written: Vec<&[u8]>,
+    decode: impl Fn(&[u8]) -> Option<[u8; MAC_BYTES]>,
+) -> Option<Vec<[u8; MAC_BYTES]>> {
+    let decoded: Option<Vec<_>> = written.into_iter().take(SIGNATURES_MAX).map(decode).collect();
+    decoded.filter(|signatures| !signatures.is_empty())
+}
+
+/// Digits only, so that no other spelling is signed than the one that is read.
+fn seconds(digits: &[u8]) -> Option<i64> {
+    let all_digits = digits.iter().all(u8::is_ascii_digit);
+    str::from_utf8(digits).ok().filter(|_| all_digits)?.parse().ok()
+}
+
+/// 64 hexadecimal digits, in any case.
+fn hexadecimal(text: &[u8]) -> Option<[u8; MAC_BYTES]> {
+    if text.len() != 2 * MAC_BYTES {
+        return None;
+    }
+    let mut mac = [0; MAC_BYTES];
+    for (byte, digits) in mac.iter_mut().zip(text.chunks_exact(2)) {
+        *byte = nibble(digits[0])? << 4 | nibble(digits[1])?;
+    }
+    Some(mac)
+}
+
+fn nibble(digit: u8) -> Option<u8> {
+    char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok())
+}
+
+fn base64(text: &[u8]) -> Option<[u8; MAC_BYTES]> {
+    STANDARD.decode(text).ok()?.try_into().ok()
+}
