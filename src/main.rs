@@ -3,6 +3,7 @@
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 use rdv::client::Ctl;
 use rdv::client::commands::{Cancel, Pipe, Post, Receive, Send, Status};
+use rdv::connector::source::command::Source;
 use rdv::net::EventLoop;
 use rdv::ops::admin::DEFAULT_SOCKET;
 use rdv::ops::manual::{Completions, Manual};
@@ -48,6 +49,9 @@ enum Command {
     /// End a stream; whoever is there is told
     #[command(after_help = CLIENT_NOTES)]
     Cancel(Cancel),
+    /// Take requests in, and write each as a record, a line of JSON
+    #[command(after_help = SOURCE_NOTES)]
+    Source(Box<Source>),
     /// Ask or tell a running relay
     Ctl(Ctl),
     /// Print what would be in force, and where each value came from
@@ -110,6 +114,14 @@ Exit status: 0 complete, 1 a file of this machine failed, 2 wrong arguments, 3 n
 4 the other side broke off, 5 the relay or the server refused, 6 not what was sent (by its
 digest), 7 the network failed, 130 interrupted (129 hung up, 143 terminated).";
 
+const SOURCE_NOTES: &str = "\
+A request is answered 201 when its record was handed over and flushed, 503 when nobody takes it.
+Times are written 250ms, 60s, 10m, 6h; sizes in bytes, or 64KiB, 1MiB.
+Signals: TERM hands over what was taken in and ends, QUIT does so without a limit of time, INT
+refuses what was not handed over, HUP and USR1 open the access log anew.
+Exit status: 0 after a signal, 1 when it cannot run or write, 2 wrong arguments, 4 the consumer is
+gone.";
+
 fn main() -> ExitCode {
     let matches = match Arguments::command().try_get_matches() {
         Ok(matches) => matches,
@@ -129,6 +141,7 @@ fn main() -> ExitCode {
         Some(Command::Post(post)) => post.run().into(),
         Some(Command::Status(status)) => status.run().into(),
         Some(Command::Cancel(cancel)) => cancel.run().into(),
+        Some(Command::Source(source)) => source.run().into(),
         Some(Command::Ctl(ctl)) => control(&ctl),
         Some(Command::CheckConfig(serve)) => check(&sources(chosen, serve)),
         Some(Command::PrintConfig { reference: true, .. }) => print(&config::reference()),

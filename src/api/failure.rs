@@ -154,7 +154,7 @@ impl Failure {
         Cow::Borrowed(match self {
             Self::Rejected(reject) => reject.message(),
             Self::BadFraming(error) => error.message(),
-            Self::InvalidBody(message) => message,
+            Self::InvalidBody(message) | Self::BadSignature(message) => message,
             Self::BodyTooLarge(limit) => {
                 return Cow::Owned(format!("The request body is longer than {limit} bytes"));
             }
@@ -184,7 +184,6 @@ impl Failure {
             Self::StreamStarted => "The specified session has already started streaming",
             Self::Stopping => "The relay is about to stop, which cannot be taken back",
             Self::Unauthorized => "Send the token of this source: 'Authorization: Bearer TOKEN'",
-            Self::BadSignature(message) => message,
             Self::Forbidden => "The list of streams is for trusted networks only",
             Self::AlreadyConnected(side) => {
                 return Cow::Owned(format!(

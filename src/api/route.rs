@@ -128,11 +128,17 @@ pub fn route<'h>(head: &RequestHead<'_, 'h>, audience: Audience) -> Route<'h> {
 const PUSHES: &str = "POST, OPTIONS";
 
 fn pushed<'h>(head: &RequestHead<'_, 'h>, here: bool, compat: bool) -> Route<'h> {
-    match head.method {
-        Method::Post if here => Route::Push,
-        Method::Options if here => Route::Options(PUSHES),
-        _ if here && !compat => Route::NotAllowed(PUSHES),
-        _ => Route::Nothing,
+    if !here {
+        return Route::Nothing;
+    }
+    if head.method == Method::Post {
+        Route::Push
+    } else if head.method == Method::Options {
+        Route::Options(PUSHES)
+    } else if compat {
+        Route::Nothing
+    } else {
+        Route::NotAllowed(PUSHES)
     }
 }
 

@@ -33,11 +33,11 @@ const EVENTS_MAX: usize = 1024;
 const GATHER_TIME: Duration = Duration::from_micros(100);
 
 const SIGNALS: Token = Token(0);
-const RELOAD: Token = Token(1);
+/// Another thread has something for the loop: a reading of the configuration, or verdicts.
+const WOKEN: Token = Token(1);
 const ADMIN: Token = Token(2);
 pub(super) const HANDOVER: Token = Token(3);
-pub(super) const INTAKE: Token = Token(4);
-const FIRST_LISTENER: usize = 5;
+const FIRST_LISTENER: usize = 4;
 
 /// A relay that listens.
 #[derive(Debug)]
@@ -84,7 +84,7 @@ impl EventLoop {
         let manager = ServiceManager::from_env(now.monotonic)?;
         let poll = Poll::new()?;
         let signals = Signals::new(poll.registry(), SIGNALS)?;
-        let reloader = Reloader::new(sources, poll.registry(), RELOAD)?;
+        let reloader = Reloader::new(sources, poll.registry(), WOKEN)?;
         let budget = budget::claim(settings.max_connections, budget::others(&settings));
         let listeners = Listeners::open(
             inherited.listeners,
@@ -191,10 +191,12 @@ impl EventLoop {
             match ConnId::from_token(event.token()) {
                 Some(id) => self.relay.notice(id, event),
                 None if event.token() == SIGNALS => self.obey_signals(),
-                None if event.token() == RELOAD => self.finish_reload(),
+                None if event.token() == WOKEN => {
+                    self.finish_reload();
+                    self.relay.settle();
+                }
                 None if event.token() == ADMIN => self.admin.wake(),
                 None if event.token() == HANDOVER => self.finish_handover(),
-                None if event.token() == INTAKE => self.relay.settle(),
                 None => self.listeners.wake(),
             }
         }
@@ -206,6 +208,9 @@ impl EventLoop {
                 Some(Task::Exchange(place, number)) => self.relay.drive(place, number),
                 None => break,
             }
+        }
+        if let Some(intake) = &mut self.relay.intake {
+            intake.turned();
         }
         self.relay.expire();
         self.relay.tell_followers();

@@ -2,7 +2,7 @@
 //! who says later what became of it. Until then its sender waits, and gets no answer that is not true.
 
 use super::conn::Phase;
-use super::event_loop::{EventLoop, INTAKE};
+use super::event_loop::EventLoop;
 use super::note::Note;
 use super::relay::Relay;
 use super::request::Request;
@@ -15,7 +15,6 @@ use crate::rendezvous::Now;
 use crate::splice::copy;
 use mio::Waker;
 use std::fmt;
-use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use uuid::Uuid;
@@ -78,6 +77,9 @@ pub trait Intake: fmt::Debug {
     /// Why it is refused before its body is read.
     fn begin(&mut self, pushed: &Pushed<'_, '_, '_>) -> Result<Box<dyn Incoming>, Failure>;
 
+    /// A turn of the loop ends: what began in it can be gone on with.
+    fn turned(&mut self);
+
     /// What was decided since the last call.
     fn verdicts(&mut self) -> Vec<(Ticket, Verdict)>;
 
@@ -130,11 +132,8 @@ pub(super) struct Push {
 
 impl EventLoop {
     /// A bell to wake this loop with.
-    ///
-    /// # Errors
-    /// What eventfd(2) or `epoll_ctl`(2) say.
-    pub fn bell(&self) -> io::Result<Bell> {
-        Ok(Bell(Arc::new(Waker::new(self.poll.registry(), INTAKE)?)))
+    pub fn bell(&self) -> Bell {
+        Bell(self.reloader.waker())
     }
 
     /// Serves this intake instead of streams.

@@ -40,6 +40,11 @@ impl Reloader {
         Ok(Self { sources, waker, sender, readings, reading: false, again: false })
     }
 
+    /// What wakes the loop.
+    pub fn waker(&self) -> Arc<Waker> {
+        Arc::clone(&self.waker)
+    }
+
     /// Reads the configuration again; one reading at a time.
     pub fn start(&mut self) {
         if self.reading {

@@ -13,7 +13,14 @@ const PREFIX: &str = "RDV_";
 
 /// Variables with our prefix that are no settings of a relay: other commands read them, and a relay
 /// that finds them in its environment says nothing about them, however near a setting they are.
-pub const NO_SETTINGS: [&str; 4] = ["RDV_CONFIG", "RDV_RELAY", "RDV_CLIENT_CONFIG", "RDV_CACERT"];
+pub const NO_SETTINGS: [&str; 6] = [
+    "RDV_CONFIG",
+    "RDV_RELAY",
+    "RDV_CLIENT_CONFIG",
+    "RDV_CACERT",
+    "RDV_SOURCE_TOKEN",
+    "RDV_SOURCE_SIGNATURE_SECRET",
+];
 
 /// A name that is wrong in so many letters is still taken for misspelt.
 const MISSPELT: usize = 2;

@@ -1,0 +1,63 @@
+//! `rdv source`: serves until it is told to end.
+
+use super::serve::{Ended, Serving};
+use super::settings::SourceSettings;
+use crate::client::commands::{Exit, Failure};
+use crate::ops::access_log::Place;
+use crate::ops::operator_log::OperatorLog;
+use clap::Args;
+
+/// The arguments of `rdv source`.
+#[derive(Args, Clone, Debug)]
+pub struct Source {
+    #[command(flatten)]
+    settings: SourceSettings,
+}
+
+impl Source {
+    /// Takes requests in, and says how it ended.
+    pub fn run(&self) -> Exit {
+        let log = match OperatorLog::start() {
+            Ok(log) => log,
+            Err(error) => return failed(&Failure::local("no log", error)),
+        };
+        let ended = self.serve();
+        drop(log);
+        match ended {
+            Ok(()) => Exit::Complete,
+            Err(failure) => failed(&failure),
+        }
+    }
+
+    fn serve(&self) -> Result<(), Failure> {
+        let usage = |why: String| Failure::new(Exit::Usage, why);
+        self.settings.rules().map_err(usage)?;
+        self.check_places()?;
+        let serving = Serving::open(&self.settings, None)
+            .map_err(|error| Failure::new(Exit::Local, error.to_string()))?;
+        for address in serving.addresses() {
+            log::info!("taking requests at http://{address}/");
+        }
+        match serving.run().map_err(|error| Failure::local("serving", error))? {
+            Ended::Told => Ok(()),
+            Ended::ConsumerGone => {
+                Err(Failure::new(Exit::OtherSide, "the consumer of the records is gone"))
+            }
+        }
+    }
+
+    /// Two that write to one place would spoil each other's lines.
+    fn check_places(&self) -> Result<(), Failure> {
+        let log_on_stdout = self.settings.access_log.access_log == Some(Place::Stdout);
+        if log_on_stdout && self.settings.hand_over.output == "-" {
+            let why = "records go to standard output; give --access-log a file";
+            return Err(Failure::new(Exit::Usage, why));
+        }
+        Ok(())
+    }
+}
+
+fn failed(failure: &Failure) -> Exit {
+    eprintln!("rdv: {failure}");
+    failure.exit
+}

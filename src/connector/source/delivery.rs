@@ -1,0 +1,400 @@
+//! The thread that hands records over: in order, each whole, each once to each consumer. It is the one
+//! that knows whether a record went out, so it alone says what becomes of those who wait for that.
+//!
+//! A consumer that takes nothing for too long, or that is gone, leaves records that were not begun:
+//! their senders are told to come again later, and they are never handed over afterwards.
+
+use super::acks::{Acks, Said};
+use super::clock::now;
+use super::line::Line;
+use super::output::Output;
+use super::queue::Order;
+use crate::api::Busy;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use std::collections::{BTreeMap, VecDeque};
+use std::io::{self, IoSlice, Read as _};
+use std::os::fd::{AsFd as _, BorrowedFd};
+use std::time::{Duration, Instant};
+use uuid::Uuid;
+
+/// Lines written by one system call.
+const LINES_PER_WRITE: usize = 64;
+
+/// How often an output that nobody is at is tried again.
+const RETRY: Duration = Duration::from_millis(100);
+
+/// Where lines come from, and who is told what became of them.
+pub trait Feed: Send {
+    /// Moves what is to be handed over behind `lines`, and says what the order is.
+    fn take(&mut self, lines: &mut VecDeque<Line>) -> Order;
+
+    /// Becomes readable when there is something to take.
+    fn work(&self) -> BorrowedFd<'_>;
+
+    /// These were handed over, and acknowledged where that is asked for.
+    fn created(&mut self, lines: Vec<Line>);
+
+    /// These were not, and will not be.
+    fn refused(&mut self, lines: Vec<Line>, busy: Busy);
+
+    /// Whether lines are kept elsewhere, so that they can wait as long as it takes.
+    fn is_durable(&self) -> bool;
+
+    /// When it wants to be asked for lines, whatever else there is.
+    fn next_deadline(&self) -> Option<Instant>;
+
+    /// Lines that came would be refused for this reason, or would not.
+    fn close(&mut self, why: Option<Busy>);
+
+    /// Nobody takes lines any more, and nobody will.
+    fn end(&mut self);
+}
+
+/// Where acknowledgements come from.
+#[derive(Debug)]
+pub enum Acknowledging {
+    /// None are asked for.
+    No,
+    /// Standard input.
+    Stdin,
+    /// The output itself, a socket.
+    Output,
+}
+
+/// How long a consumer may take.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    /// To take anything.
+    pub hand_over: Duration,
+    /// To acknowledge what it took.
+    pub acknowledge: Duration,
+}
+
+/// The state of handing over.
+pub struct Delivery<F> {
+    feed: F,
+    output: Output,
+    acknowledging: Acknowledging,
+    acks: Acks,
+    patience: Patience,
+    /// Not handed over yet.
+    lines: VecDeque<Line>,
+    /// Bytes of the first one that were.
+    sent: u64,
+    /// A part of the first one, and how much of it was sent.
+    piece: (Vec<u8>, usize),
+    /// Handed over, and not acknowledged yet; and until when that may take.
+    unacknowledged: BTreeMap<Uuid, (Line, Instant)>,
+    /// Since when nothing moved that should.
+    stuck: Option<Instant>,
+    /// What new lines are refused for.
+    closed: Option<Busy>,
+    /// The consumer is gone for good; until when that is still told.
+    gone: Option<Instant>,
+}
+
+impl<F: Feed> Delivery<F> {
+    /// Ready to hand over.
+    pub fn new(feed: F, output: Output, acknowledging: Acknowledging, patience: Patience) -> Self {
+        Self {
+            feed,
+            output,
+            acknowledging,
+            acks: Acks::default(),
+            patience,
+            lines: VecDeque::new(),
+            sent: 0,
+            piece: (Vec::new(), 0),
+            unacknowledged: BTreeMap::new(),
+            stuck: None,
+            closed: None,
+            gone: None,
+        }
+    }
+
+    /// Hands over until it is told to end, or nobody is there any more.
+    pub fn run(mut self) {
+        loop {
+            let order = self.feed.take(&mut self.lines);
+            if order == Order::GiveUp {
+                return self.refuse_all(Busy::Stopping);
+            }
+            self.send();
+            if order == Order::Finish && self.lines.is_empty() && self.unacknowledged.is_empty() {
+                return;
+            }
+            if self.gone.is_some() {
+                self.refuse_all(Busy::ConsumerGone);
+            }
+            self.wait();
+            self.look_at_the_clock();
+            if self.gone.is_some_and(|until| until <= now()) {
+                return self.feed.end();
+            }
+        }
+    }
+
+    /// Writes what there is until the output takes no more.
+    fn send(&mut self) {
+        let mut done = Vec::new();
+        let written = self.write(&mut done);
+        let kept = if done.is_empty() { Ok(()) } else { self.output.sync() };
+        if self.output.is_file()
+            && let Err(error) = written.as_ref().and(kept.as_ref())
+        {
+            return self.not_kept(error, done);
+        }
+        if !done.is_empty() {
+            self.reopen_to_new(None);
+            self.hand(done);
+        }
+        if let Err(error) = written {
+            self.lose_output(&error);
+        }
+        if self.lines.is_empty() {
+            self.stuck = None;
+        } else if self.stuck.is_none() {
+            self.stuck = Some(now());
+        }
+    }
+
+    fn write(&mut self, done: &mut Vec<Line>) -> io::Result<()> {
+        while !self.lines.is_empty() {
+            let Some(count) = self.write_once()? else { return Ok(()) };
+            self.advance(count, done);
+        }
+        Ok(())
+    }
+
+    /// Writes what of the first line is next, and with its end the lines behind it.
+    fn write_once(&mut self) -> io::Result<Option<usize>> {
+        let Some(first) = self.lines.front() else { return Ok(None) };
+        let head_left = first.head.get(usize::try_from(self.sent).unwrap_or(usize::MAX)..);
+        if let Some(head) = head_left.filter(|left| !left.is_empty()) {
+            let mut slices = vec![IoSlice::new(head)];
+            if first.rest.is_none() {
+                let following = self.lines.iter().skip(1).take_while(|line| line.rest.is_none());
+                let following = following.take(LINES_PER_WRITE - 1);
+                slices.extend(following.map(|line| IoSlice::new(&line.head)));
+            }
+            return self.output.write(&slices);
+        }
+        let (piece, sent) = &mut self.piece;
+        if *sent == piece.len() {
+            first.piece(self.sent, piece)?;
+            *sent = 0;
+        }
+        self.output.write(&[IoSlice::new(&piece[*sent..])])
+    }
+
+    /// So many bytes went out: these lines are whole now.
+    fn advance(&mut self, count: usize, done: &mut Vec<Line>) {
+        self.stuck = None;
+        if self.piece.1 < self.piece.0.len() {
+            self.piece.1 += count;
+        }
+        self.sent += count as u64;
+        while let Some(first) = self.lines.front()
+            && self.sent >= first.len()
+        {
+            self.sent -= first.len();
+            done.extend(self.lines.pop_front());
+            self.piece = (Vec::new(), 0);
+        }
+    }
+
+    fn hand(&mut self, lines: Vec<Line>) {
+        if matches!(self.acknowledging, Acknowledging::No) {
+            return self.feed.created(lines);
+        }
+        let until = now() + self.patience.acknowledge;
+        self.unacknowledged.extend(lines.into_iter().map(|line| (line.position, (line, until))));
+    }
+
+    /// A file did not keep what it was given: what is not whole there is taken away again.
+    fn not_kept(&mut self, error: &io::Error, done: Vec<Line>) {
+        log::error!("a record could not be written: {error}");
+        let whole: u64 = done.iter().map(Line::len).sum();
+        if let Err(error) = self.output.cut(self.sent + whole) {
+            log::error!("the beginning of a record could not be taken back: {error}");
+        }
+        self.rewind();
+        let mut lines = done;
+        lines.extend(self.lines.drain(..));
+        self.feed.refused(lines, Busy::Storage);
+    }
+
+    /// The next byte is the first of a line.
+    fn rewind(&mut self) {
+        self.sent = 0;
+        self.piece = (Vec::new(), 0);
+    }
+
+    fn lose_output(&mut self, why: &io::Error) {
+        self.lose(why, !self.output.returns());
+    }
+
+    /// The consumer is not there any more. One that comes next gets again what was not acknowledged.
+    fn lose(&mut self, why: &io::Error, for_good: bool) {
+        log::warn!("the consumer is gone: {why}");
+        self.rewind();
+        self.acks.forget();
+        for (_, (line, _)) in std::mem::take(&mut self.unacknowledged).into_iter().rev() {
+            self.lines.push_front(line);
+        }
+        self.output.close();
+        if for_good {
+            self.gone = Some(now() + self.patience.hand_over);
+            self.reopen_to_new(Some(Busy::ConsumerGone));
+        }
+    }
+
+    /// Whether new lines are taken.
+    fn reopen_to_new(&mut self, closed: Option<Busy>) {
+        if self.closed != closed {
+            self.closed = closed;
+            self.feed.close(closed);
+        }
+    }
+
+    fn refuse_all(&mut self, busy: Busy) {
+        self.rewind();
+        let waiting = std::mem::take(&mut self.unacknowledged).into_values().map(|(line, _)| line);
+        let lines: Vec<Line> = waiting.chain(self.lines.drain(..)).collect();
+        if !lines.is_empty() {
+            self.feed.refused(lines, busy);
+        }
+    }
+
+    /// Waits for whatever comes next.
+    fn wait(&mut self) {
+        let wants_out = !self.lines.is_empty() || self.closed.is_some();
+        let out = if wants_out { PollFlags::POLLOUT } else { PollFlags::empty() };
+        let hears = matches!(self.acknowledging, Acknowledging::Output) && self.output.is_socket();
+        let out = if hears { out | PollFlags::POLLIN } else { out };
+        let stdin = io::stdin();
+        let listens = matches!(self.acknowledging, Acknowledging::Stdin) && self.gone.is_none();
+        let mut questions = vec![PollFd::new(self.feed.work(), PollFlags::POLLIN)];
+        questions.extend(self.output.descriptor().map(|output| PollFd::new(output, out)));
+        if listens {
+            questions.push(PollFd::new(stdin.as_fd(), PollFlags::POLLIN));
+        }
+        let patience = self.next_deadline().map_or(PollTimeout::NONE, |at| {
+            // Rounded up, lest the last millisecond is spent turning.
+            let left = at.saturating_duration_since(now()) + Duration::from_millis(1);
+            PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX)
+        });
+        if poll(&mut questions, patience).is_err() {
+            return;
+        }
+        let answers = |question: Option<&PollFd<'_>>| {
+            question.and_then(PollFd::revents).unwrap_or(PollFlags::empty())
+        };
+        let is_open = self.output.descriptor().is_some();
+        let output = if is_open { answers(questions.get(1)) } else { PollFlags::empty() };
+        let input = if listens { answers(questions.last()) } else { PollFlags::empty() };
+        self.act(output, input);
+    }
+
+    fn act(&mut self, output: PollFlags, input: PollFlags) {
+        if !input.is_empty() {
+            self.hear_stdin();
+        }
+        if output.contains(PollFlags::POLLIN) {
+            self.hear_output();
+        }
+        if output.intersects(PollFlags::POLLERR | PollFlags::POLLHUP | PollFlags::POLLNVAL)
+            && self.output.descriptor().is_some()
+        {
+            self.lose_output(&io::ErrorKind::BrokenPipe.into());
+        } else if output.contains(PollFlags::POLLOUT) && self.gone.is_none() {
+            self.reopen_to_new(None);
+        }
+    }
+
+    fn hear_stdin(&mut self) {
+        let mut buffer = [0; 16 << 10];
+        match io::stdin().lock().read(&mut buffer) {
+            Ok(0) => {
+                self.lose(&io::Error::other("acknowledgements ended"), true);
+            }
+            Ok(count) => self.hear(&buffer[..count]),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => self.lose(&error, true),
+        }
+    }
+
+    fn hear_output(&mut self) {
+        let mut buffer = [0; 16 << 10];
+        match self.output.hear(&mut buffer) {
+            Ok(Some(0)) => self.lose_output(&io::ErrorKind::UnexpectedEof.into()),
+            Ok(Some(count)) => self.hear(&buffer[..count]),
+            Ok(None) => {}
+            Err(error) => self.lose_output(&error),
+        }
+    }
+
+    fn hear(&mut self, bytes: &[u8]) {
+        let mut done = Vec::new();
+        for said in self.acks.take(bytes) {
+            match said {
+                Said::Acknowledged(position) => {
+                    done.extend(self.unacknowledged.remove(&position).map(|(line, _)| line));
+                }
+                Said::Nonsense(text) => log::warn!("no acknowledgement: {text}"),
+            }
+        }
+        if !done.is_empty() {
+            self.feed.created(done);
+        }
+    }
+
+    /// When something has to be looked at, whatever comes.
+    fn next_deadline(&self) -> Option<Instant> {
+        let absent = self.output.descriptor().is_none() && self.output.returns();
+        let durable = self.feed.is_durable();
+        let limited = !durable && self.closed.is_none();
+        [
+            absent.then(|| now() + RETRY),
+            self.stuck.filter(|_| limited).map(|since| since + self.patience.hand_over),
+            self.unacknowledged.values().next().map(|(_, until)| *until).filter(|_| !durable),
+            self.gone,
+            self.feed.next_deadline(),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+
+    fn look_at_the_clock(&mut self) {
+        let now = now();
+        if self.output.returns() && self.output.descriptor().is_none() && self.output.reopen() {
+            log::info!("a consumer is there");
+            self.reopen_to_new(None);
+        }
+        let patient = self.feed.is_durable()
+            || self.stuck.is_none_or(|since| now < since + self.patience.hand_over);
+        if !patient {
+            self.give_up_on_waiting();
+        }
+        // What is kept elsewhere is acknowledged when it is, or sent again to the next consumer.
+        while !self.feed.is_durable()
+            && let Some(late) = self.unacknowledged.first_entry().filter(|late| late.get().1 <= now)
+        {
+            let (line, _) = late.remove();
+            self.feed.refused(vec![line], Busy::ConsumerSlow);
+        }
+    }
+
+    /// What was not begun is refused, and what comes, until the consumer takes something again.
+    fn give_up_on_waiting(&mut self) {
+        let absent = self.output.descriptor().is_none();
+        let busy = if absent { Busy::ConsumerGone } else { Busy::ConsumerSlow };
+        let begun = usize::from(self.sent > 0);
+        let lines: Vec<Line> = self.lines.drain(begun..).collect();
+        if !lines.is_empty() {
+            self.feed.refused(lines, busy);
+        }
+        self.reopen_to_new(Some(busy));
+    }
+}

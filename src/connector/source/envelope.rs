@@ -1,0 +1,86 @@
+//! A request as a record: what is put around its body. Members and names stand in the order Conduit
+//! writes them in, so nothing has to be sorted when a request comes.
+
+use crate::connector::record::{CREATED_AT, OPENCDC_VERSION, READ_AT, json};
+use crate::http::fields::Fields;
+use crate::net::Pushed;
+use crate::rendezvous::Now;
+use std::io::Write as _;
+use uuid::Uuid;
+
+/// The version of the format.
+const VERSION: &str = "v1";
+
+/// What follows a payload.
+pub const TAIL: &[u8] = b"}}\n";
+
+/// The same behind a string that is still open.
+pub const TAIL_OF_STRING: &[u8] = b"\"}}\n";
+
+/// What of a request's head goes into its record, as JSON.
+#[derive(Debug, Default)]
+pub struct Envelope {
+    /// When the head came, in milliseconds since 1970.
+    created_ms: i64,
+    /// Names and values of the metadata, each behind a comma.
+    metadata: Vec<u8>,
+}
+
+impl Envelope {
+    /// Notes what is known of a request. `headers`: names in lower case, sorted, whose values are
+    /// wanted.
+    pub fn of(pushed: &Pushed<'_, '_, '_>, headers: &[String]) -> Self {
+        let Pushed { head, peer, request_id, now } = pushed;
+        let mut metadata = Vec::with_capacity(256);
+        let mut put = |name: &str, value: &str| {
+            metadata.push(b',');
+            json::string(&mut metadata, name);
+            metadata.push(b':');
+            json::string(&mut metadata, value);
+        };
+        if let Some(kind) = joined(head.fields, "content-type") {
+            put("rdv.source.content_type", &kind);
+        }
+        for name in headers {
+            if let Some(value) = joined(head.fields, name) {
+                put(&format!("rdv.source.header.{name}"), &value);
+            }
+        }
+        put("rdv.source.method", head.method_name);
+        put("rdv.source.path", head.path);
+        if let Some(query) = head.query {
+            put("rdv.source.query", query);
+        }
+        put("rdv.source.remote_address", &peer.to_string());
+        if let Some(id) = request_id {
+            put("rdv.source.request_id", id);
+        }
+        Self { created_ms: now.wall_ms, metadata }
+    }
+
+    /// Everything before the payload, of a record whose body was read at this time. `key`: as JSON.
+    pub fn before_payload(&self, position: Uuid, key: &[u8], read: Now, out: &mut Vec<u8>) {
+        let mut text = [0; uuid::fmt::Hyphenated::LENGTH];
+        let position = position.hyphenated().encode_lower(&mut text);
+        out.extend_from_slice(b"{\"position\":");
+        json::base64(out, position.as_bytes());
+        out.extend_from_slice(b",\"operation\":\"create\",\"metadata\":{");
+        // Writing into memory does not fail. The clocks have milliseconds; nanoseconds are asked for.
+        let _ = write!(
+            out,
+            "\"{CREATED_AT}\":\"{}000000\",\"{READ_AT}\":\"{}000000\",\"{OPENCDC_VERSION}\":\"{VERSION}\"",
+            self.created_ms, read.wall_ms
+        );
+        out.extend_from_slice(&self.metadata);
+        out.extend_from_slice(b"},\"key\":");
+        out.extend_from_slice(key);
+        out.extend_from_slice(b",\"payload\":{\"before\":null,\"after\":");
+    }
+}
+
+/// The values of all fields of this name, as one (RFC 9110, section 5.3). Bytes that are no UTF-8
+/// become U+FFFD.
+pub fn joined(fields: Fields<'_, '_>, name: &str) -> Option<String> {
+    let values: Vec<_> = fields.all(name).map(String::from_utf8_lossy).collect();
+    (!values.is_empty()).then(|| values.join(", "))
+}

@@ -1,0 +1,132 @@
+//! The source in a program: the same loop on a thread of its own, and records read one by one.
+
+use super::output::Output;
+use super::queue::Queue;
+use super::serve::{Ended, Serving};
+use super::settings::SourceSettings;
+use crate::connector::record::{Record, json};
+use std::io::{self, BufRead as _, BufReader, Write as _};
+use std::net::{Shutdown, SocketAddr};
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::thread::JoinHandle;
+
+/// Takes HTTP requests in, and gives them out as records. A sender is answered 201 when its record was
+/// [acknowledged](Self::ack), and 503 when that takes longer than
+/// [`ack_timeout`](super::settings::HandOverSettings::ack_timeout) or the source is torn down.
+///
+/// ```
+/// use rdv::connector::record::Data;
+/// use rdv::connector::source::{Source, SourceSettings};
+/// use std::io::Write as _;
+///
+/// let mut settings = SourceSettings::default();
+/// settings.port = 0;
+/// let mut source = Source::open(settings)?;
+///
+/// let mut sender = std::net::TcpStream::connect(source.addresses()[0])?;
+/// sender.write_all(b"POST /hooks HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nhi")?;
+///
+/// let record = source.read()?.expect("it was not torn down");
+/// assert_eq!(record.metadata["rdv.source.path"], "/hooks");
+/// assert_eq!(record.payload.after, Some(Data::Raw(b"hi".to_vec())));
+/// source.ack(&record)?; // Now its sender is answered.
+/// source.teardown()?;
+/// # Ok::<(), std::io::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct Source {
+    records: BufReader<UnixStream>,
+    acks: UnixStream,
+    addresses: Vec<SocketAddr>,
+    queue: Arc<Queue>,
+    thread: Option<JoinHandle<io::Result<Ended>>>,
+}
+
+impl Source {
+    /// Listens, and takes requests from now on. What the settings say of the output does not matter.
+    ///
+    /// # Errors
+    /// What of it failed, and why: an address in use, a secret that cannot be read.
+    pub fn open(mut settings: SourceSettings) -> io::Result<Self> {
+        settings.hand_over.ack = true;
+        let (ours, theirs) = UnixStream::pair()?;
+        let (tell, told) = sync_channel(1);
+        // The loop cannot be moved from one thread to another, so it is made where it runs.
+        let thread = std::thread::Builder::new().name("source".into());
+        let thread = thread.spawn(move || serve(&settings, theirs, &tell))?;
+        let Ok((addresses, queue)) = told.recv() else {
+            let why = thread.join().unwrap_or_else(|_| Err(io::Error::other("it has panicked")));
+            return Err(why.err().unwrap_or_else(|| io::Error::other("it has ended")));
+        };
+        let acks = ours.try_clone()?;
+        Ok(Self { records: BufReader::new(ours), acks, addresses, queue, thread: Some(thread) })
+    }
+
+    /// Where it listens.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// Waits for the next record; `None` when the source has ended, which a signal does.
+    ///
+    /// # Errors
+    /// What reading says.
+    pub fn read(&mut self) -> io::Result<Option<Record>> {
+        let mut line = Vec::new();
+        self.records.read_until(b'\n', &mut line)?;
+        if !line.ends_with(b"\n") {
+            return Ok(None);
+        }
+        Record::parse(&line).map(Some).map_err(io::Error::other)
+    }
+
+    /// The record is taken care of: its sender is answered 201.
+    ///
+    /// # Errors
+    /// That the source has ended.
+    pub fn ack(&mut self, record: &Record) -> io::Result<()> {
+        let mut line = b"{\"ack\":".to_vec();
+        json::base64(&mut line, &record.position);
+        line.extend_from_slice(b"}\n");
+        self.acks.write_all(&line)
+    }
+
+    /// Takes no more requests; those whose records were not acknowledged are answered 503.
+    ///
+    /// # Errors
+    /// What the source has ended with.
+    pub fn teardown(mut self) -> io::Result<()> {
+        self.end()
+    }
+
+    fn end(&mut self) -> io::Result<()> {
+        let Some(thread) = self.thread.take() else { return Ok(()) };
+        self.queue.end();
+        // Both ends are ours; one that is closed already is as good.
+        let _ = self.acks.shutdown(Shutdown::Both);
+        match thread.join() {
+            Ok(ended) => ended.map(drop),
+            Err(_) => Err(io::Error::other("the source has panicked")),
+        }
+    }
+}
+
+impl Drop for Source {
+    fn drop(&mut self) {
+        // Whoever wants to know tears it down.
+        let _ = self.end();
+    }
+}
+
+fn serve(
+    settings: &SourceSettings,
+    output: UnixStream,
+    tell: &SyncSender<(Vec<SocketAddr>, Arc<Queue>)>,
+) -> io::Result<Ended> {
+    let serving = Serving::open(settings, Some(Output::of_socket(output)))?;
+    // Whoever opens it waits for this word.
+    let _ = tell.send((serving.addresses(), serving.queue()));
+    serving.run()
+}

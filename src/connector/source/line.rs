@@ -1,0 +1,165 @@
+//! One record on its way out, as it is written: its bytes, however large it is, from its first one to
+//! the newline. A large body stays in a file, and is encoded while it is sent.
+
+use super::spill::Spilled;
+use crate::net::Ticket;
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt as _;
+use std::sync::Arc;
+use uuid::Uuid;
+
+/// Bytes of a file that are encoded at once; of three bytes four characters are made.
+const PIECE_BYTES: usize = 48 << 10;
+
+/// One record on its way out.
+#[derive(Debug)]
+pub struct Line {
+    /// Who waits for it, if anybody does.
+    pub ticket: Option<Ticket>,
+    /// The record's position.
+    pub position: Uuid,
+    /// Everything up to the large body, or to the end.
+    pub head: Vec<u8>,
+    /// The body, if it is in a file, and what follows it.
+    pub rest: Option<Rest>,
+}
+
+/// What of a line is not in memory.
+#[derive(Debug)]
+pub struct Rest {
+    /// Where it is, and whether it has to be encoded.
+    pub body: Body,
+    /// Where it begins there.
+    pub start: u64,
+    /// How many bytes it has there.
+    pub bytes: u64,
+    /// What follows.
+    pub tail: &'static [u8],
+}
+
+/// A file that holds a part of a line.
+#[derive(Clone, Debug)]
+pub enum Body {
+    /// As it is.
+    #[allow(dead_code, reason = "for records that are kept on the disk")]
+    Plain(Arc<File>),
+    /// As the bytes that are to be encoded in base64 (RFC 4648, section 4).
+    Encoded(Arc<Spilled>),
+}
+
+impl Line {
+    /// Bytes of the whole line.
+    pub fn len(&self) -> u64 {
+        self.head.len() as u64
+            + self.rest.as_ref().map_or(0, |rest| rest.encoded_bytes() + rest.tail.len() as u64)
+    }
+
+    /// Bytes it takes in memory.
+    pub fn memory(&self) -> usize {
+        self.head.len() + size_of::<Self>()
+    }
+
+    /// Bytes of the line from `offset` on, behind its head: at most one piece, none at its end.
+    ///
+    /// # Errors
+    /// What pread(2) says of the file, or that it has become shorter.
+    pub fn piece(&self, offset: u64, piece: &mut Vec<u8>) -> io::Result<()> {
+        piece.clear();
+        let Some(rest) = &self.rest else { return Ok(()) };
+        let at = offset.saturating_sub(self.head.len() as u64);
+        match at.checked_sub(rest.encoded_bytes()) {
+            Some(in_tail) => {
+                let in_tail = usize::try_from(in_tail).unwrap_or(usize::MAX).min(rest.tail.len());
+                piece.extend_from_slice(&rest.tail[in_tail..]);
+                Ok(())
+            }
+            None => rest.encode(at, piece),
+        }
+    }
+}
+
+impl Rest {
+    fn encoded_bytes(&self) -> u64 {
+        match self.body {
+            Body::Plain(_) => self.bytes,
+            Body::Encoded(_) => self.bytes.div_ceil(3) * 4,
+        }
+    }
+
+    /// A piece from this place of the encoded bytes on.
+    fn encode(&self, at: u64, piece: &mut Vec<u8>) -> io::Result<()> {
+        // Pieces begin where three bytes do, so that none depends on the one before.
+        let (from, file) = match &self.body {
+            Body::Plain(file) => (at, &**file),
+            Body::Encoded(spilled) => (at / 4 * 3, spilled.file()),
+        };
+        let count = (self.bytes - from).min(PIECE_BYTES as u64);
+        let mut bytes = vec![0; usize::try_from(count).unwrap_or(PIECE_BYTES)];
+        file.read_exact_at(&mut bytes, self.start + from)?;
+        match self.body {
+            Body::Plain(_) => *piece = bytes,
+            Body::Encoded(_) => {
+                piece.resize(bytes.len().div_ceil(3) * 4, 0);
+                // The buffer is exactly as long as what is written.
+                let _ = BASE64_STANDARD.encode_slice(&bytes, piece);
+                piece.drain(..usize::try_from(at % 4).unwrap_or(0));
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write as _;
+
+    fn line(body: &[u8], is_encoded: bool) -> Line {
+        let bytes = body.len() as u64;
+        let (body, start) = if is_encoded {
+            (Body::Encoded(Spilled::holding(body)), 0)
+        } else {
+            let mut file = tempfile::tempfile().unwrap();
+            file.write_all(b"before").unwrap();
+            file.write_all(body).unwrap();
+            (Body::Plain(Arc::new(file)), 6)
+        };
+        let rest = Rest { body, start, bytes, tail: b"\"}}\n" };
+        let head = b"{\"after\":\"".to_vec();
+        Line { ticket: None, position: Uuid::nil(), head, rest: Some(rest) }
+    }
+
+    fn whole(line: &Line, step: usize) -> Vec<u8> {
+        let (mut sent, mut piece) = (line.head.clone(), Vec::new());
+        loop {
+            line.piece(sent.len() as u64, &mut piece).unwrap();
+            if piece.is_empty() {
+                return sent;
+            }
+            sent.extend_from_slice(&piece[..step.min(piece.len())]);
+        }
+    }
+
+    #[test]
+    fn a_body_in_a_file_is_encoded_as_one_in_memory_is() {
+        for bytes in [0, 1, 2, 3, 4, PIECE_BYTES - 1, PIECE_BYTES, PIECE_BYTES + 1, 200_000] {
+            let body: Vec<u8> = (0_u8..251).cycle().step_by(7).take(bytes).collect();
+            let expected = format!("{{\"after\":\"{}\"}}}}\n", BASE64_STANDARD.encode(&body));
+            for step in [usize::MAX, 60_001] {
+                let line = line(&body, true);
+                let got = whole(&line, step);
+                assert_eq!(got.len() as u64, line.len(), "{bytes} bytes");
+                assert!(got == expected.as_bytes(), "{bytes} bytes in steps of {step}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_a_line_already_goes_as_it_is() {
+        let line = line(b"abc", false);
+        assert_eq!(whole(&line, 2), b"{\"after\":\"abc\"}}\n");
+    }
+}

@@ -1,0 +1,40 @@
+//! The source: HTTP requests become records, one line each. Its promise: a sender is answered 201
+//! only when its record was handed over, whole, and flushed; one that is answered otherwise finds
+//! that its record was not, and will not be.
+//!
+//! It is served by the relay's own event loop, with the same strictness and limits. Threads do what
+//! could block: [`delivery`] writes records, [`spill`] keeps large bodies.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `settings`, `rules` | what it can be told, and what follows for a request |
+//! | `reception` | requests on the loop, from head to record |
+//! | `envelope`, `positions` | what is put around a body |
+//! | `queue` | what lies between the loop and the threads |
+//! | `delivery`, `output`, `line` | handing over, to whom, and what |
+//! | `acks` | acknowledgements as they come in |
+//! | `direct` | records from memory |
+//! | `spill` | large bodies on the disk |
+//! | `serve` | all of them put together |
+//! | `command`, `library` | `rdv source`, and the same in a program |
+
+mod acks;
+mod clock;
+pub mod command;
+mod delivery;
+mod direct;
+mod envelope;
+mod library;
+mod line;
+mod output;
+mod positions;
+mod queue;
+mod reception;
+mod rules;
+mod serve;
+pub mod settings;
+mod spill;
+mod threads;
+
+pub use library::Source;
+pub use settings::SourceSettings;

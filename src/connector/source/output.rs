@@ -1,0 +1,350 @@
+//! Where records go: standard output, a file, a FIFO, or a Unix socket that the consumer listens on.
+//! Nothing here waits: an output that takes nothing now says so.
+
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, open};
+use nix::sys::socket::{MsgFlags, sendmsg};
+use nix::sys::stat::Mode;
+use nix::sys::uio::writev;
+use std::fs::{File, FileType, Metadata, OpenOptions};
+use std::io::{self, IoSlice, Read as _, Seek as _, SeekFrom};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::{FileExt as _, FileTypeExt as _, OpenOptionsExt as _};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+
+/// What a pipe takes whole once it says that it takes anything (pipe(7)).
+const PIPE_BUF: usize = 4096;
+
+/// Which output.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// Standard output.
+    Stdout,
+    /// What is at this path: a FIFO, a socket, or a file that is made if it is not there.
+    Path(PathBuf),
+    /// A Unix socket that may not be there yet.
+    Socket(PathBuf),
+}
+
+impl Target {
+    /// `-`, `unix:PATH` or `PATH`.
+    pub fn parse(text: &str) -> Self {
+        match (text, text.strip_prefix("unix:")) {
+            ("-", _) => Self::Stdout,
+            (_, Some(path)) => Self::Socket(path.into()),
+            (path, None) => Self::Path(path.into()),
+        }
+    }
+}
+
+/// An output, open or not at the moment.
+#[derive(Debug)]
+pub struct Output {
+    place: Place,
+    open: Option<(OwnedFd, Kind)>,
+}
+
+/// Where an output is found again.
+#[derive(Debug)]
+enum Place {
+    /// Nowhere: when it is gone, it is gone for good.
+    Here,
+    Fifo(PathBuf),
+    Socket(PathBuf),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// Written to is not kept, so it is synchronized.
+    File,
+    Socket,
+    /// Its description is ours alone, and never blocks.
+    Pipe,
+    /// Its description is shared with others, who may not expect that it does not block.
+    Shared,
+}
+
+impl Output {
+    /// Opens it, or, if it is a FIFO or a socket that nobody is at yet, remembers where it is.
+    ///
+    /// # Errors
+    /// What open(2) says, or that the file ends within a line that is no record.
+    pub fn open(target: &Target) -> io::Result<Self> {
+        let (place, open) = match target {
+            Target::Stdout => (Place::Here, Some(standard()?)),
+            Target::Socket(path) => (Place::Socket(path.clone()), None),
+            Target::Path(path) => match std::fs::metadata(path).map(|file| file.file_type()) {
+                Ok(kind) if kind.is_fifo() => (Place::Fifo(path.clone()), None),
+                Ok(kind) if kind.is_socket() => (Place::Socket(path.clone()), None),
+                Ok(_) | Err(_) => (Place::Here, Some((file(path)?, Kind::File))),
+            },
+        };
+        let mut output = Self { place, open };
+        output.reopen();
+        Ok(output)
+    }
+
+    /// This end of a socket.
+    pub fn of_socket(socket: UnixStream) -> Self {
+        Self { place: Place::Here, open: Some((socket.into(), Kind::Socket)) }
+    }
+
+    /// Whether it can be open again after it was lost.
+    pub fn returns(&self) -> bool {
+        !matches!(self.place, Place::Here)
+    }
+
+    /// Opens it if it can be now; whether it is open.
+    pub fn reopen(&mut self) -> bool {
+        if self.open.is_none() {
+            self.open = match &self.place {
+                Place::Here => None,
+                Place::Fifo(path) => nonblocking(path).ok().map(|fifo| (fifo, Kind::Pipe)),
+                Place::Socket(path) => {
+                    UnixStream::connect(path).ok().map(|socket| (socket.into(), Kind::Socket))
+                }
+            };
+        }
+        self.open.is_some()
+    }
+
+    /// The descriptor, while it is open.
+    pub fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        self.open.as_ref().map(|(descriptor, _)| descriptor.as_fd())
+    }
+
+    /// Whether whoever takes from it can answer through it.
+    pub fn may_answer(&self) -> bool {
+        self.is_socket() || matches!(self.place, Place::Socket(_))
+    }
+
+    /// Whether it is open and a socket, which can be read from.
+    pub fn is_socket(&self) -> bool {
+        matches!(self.open, Some((_, Kind::Socket)))
+    }
+
+    /// Whether it is a regular file.
+    pub fn is_file(&self) -> bool {
+        matches!(self.open, Some((_, Kind::File)))
+    }
+
+    /// Whoever was at the other end is there no more.
+    pub fn close(&mut self) {
+        self.open = None;
+    }
+
+    /// Writes once; how many bytes it took, or `None` if it takes none now.
+    ///
+    /// # Errors
+    /// What writev(2) or sendmsg(2) say.
+    pub fn write(&self, slices: &[IoSlice<'_>]) -> io::Result<Option<usize>> {
+        let Some((descriptor, kind)) = &self.open else { return Ok(None) };
+        let result = match kind {
+            Kind::File | Kind::Pipe => writev(descriptor, slices),
+            Kind::Socket => {
+                let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;
+                sendmsg::<()>(descriptor.as_raw_fd(), slices, &[], flags, None)
+            }
+            Kind::Shared => write_little(descriptor, slices),
+        };
+        match result {
+            Ok(count) => Ok(Some(count)),
+            Err(Errno::EAGAIN | Errno::EINTR) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// What a file was given is on its disk when this returns; others keep nothing.
+    ///
+    /// # Errors
+    /// What fdatasync(2) says.
+    pub fn sync(&self) -> io::Result<()> {
+        match &self.open {
+            Some((descriptor, Kind::File)) => match nix::unistd::fdatasync(descriptor) {
+                // A device keeps nothing that could be synchronized.
+                Ok(()) | Err(Errno::EINVAL | Errno::EROFS) => Ok(()),
+                Err(error) => Err(error.into()),
+            },
+            Some((_, Kind::Socket | Kind::Pipe | Kind::Shared)) | None => Ok(()),
+        }
+    }
+
+    /// Takes the last bytes of a file back, the beginning of a line that did not fit.
+    ///
+    /// # Errors
+    /// What ftruncate(2) says.
+    pub fn cut(&self, bytes: u64) -> io::Result<()> {
+        let Some((descriptor, Kind::File)) = &self.open else { return Ok(()) };
+        let mut file = File::from(descriptor.try_clone()?);
+        if bytes > 0 && file.metadata()?.is_file() {
+            file.set_len(file.metadata()?.len().saturating_sub(bytes))?;
+            file.seek(SeekFrom::End(0))?;
+        }
+        Ok(())
+    }
+
+    /// Reads what the consumer says through a socket; `None` if it says nothing now.
+    ///
+    /// # Errors
+    /// What recv(2) says.
+    pub fn hear(&self, buffer: &mut [u8]) -> io::Result<Option<usize>> {
+        let Some((descriptor, _)) = &self.open else { return Ok(None) };
+        match nix::sys::socket::recv(descriptor.as_raw_fd(), buffer, MsgFlags::MSG_DONTWAIT) {
+            Ok(count) => Ok(Some(count)),
+            Err(Errno::EAGAIN | Errno::EINTR) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// Standard output, in a way that does not block and changes nothing for others that have it.
+fn standard() -> io::Result<(OwnedFd, Kind)> {
+    let copy = io::stdout().as_fd().try_clone_to_owned()?;
+    let metadata = File::from(copy.try_clone()?).metadata()?;
+    let kind = metadata.file_type();
+    if kind.is_socket() {
+        return Ok((copy, Kind::Socket));
+    }
+    if is_kept(&metadata, kind) {
+        return Ok((copy, Kind::File));
+    }
+    // A description of our own; another user's pipe may not let us have one.
+    match nonblocking(Path::new("/proc/self/fd/1")) {
+        Ok(own) => Ok((own, Kind::Pipe)),
+        Err(_) => Ok((copy, Kind::Shared)),
+    }
+}
+
+fn is_kept(metadata: &Metadata, kind: FileType) -> bool {
+    metadata.is_file() || kind.is_block_device()
+}
+
+fn nonblocking(path: &Path) -> io::Result<OwnedFd> {
+    let flags = OFlag::O_WRONLY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC | OFlag::O_NOCTTY;
+    Ok(open(path, flags, Mode::empty())?)
+}
+
+/// After poll(2) a pipe takes this much without blocking, even if its description blocks.
+fn write_little(descriptor: &OwnedFd, slices: &[IoSlice<'_>]) -> Result<usize, Errno> {
+    use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+    let mut question = [PollFd::new(descriptor.as_fd(), PollFlags::POLLOUT)];
+    if poll(&mut question, PollTimeout::ZERO)? == 0 {
+        return Err(Errno::EAGAIN);
+    }
+    let Some(first) = slices.first() else { return Ok(0) };
+    nix::unistd::write(descriptor, &first[..first.len().min(PIPE_BUF)])
+}
+
+/// A file to append to. A record that a process before this one did not finish is taken away: nobody
+/// was told that it was there.
+fn file(path: &Path) -> io::Result<OwnedFd> {
+    let file = OpenOptions::new().append(true).read(true).create(true).mode(0o600).open(path);
+    // What is no regular file may be writable only.
+    let file = match file {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            OpenOptions::new().append(true).open(path)?
+        }
+        file => file?,
+    };
+    if file.metadata()?.is_file() {
+        let torn = torn_bytes(&file)?;
+        if torn > 0 {
+            file.set_len(file.metadata()?.len() - torn)?;
+        }
+    }
+    Ok(file.into())
+}
+
+/// Bytes behind the last newline of a file.
+fn torn_bytes(file: &File) -> io::Result<u64> {
+    const STEP_BYTES: u64 = 64 << 10;
+    let bytes = file.metadata()?.len();
+    let mut at = bytes;
+    while at > 0 {
+        let start = at.saturating_sub(STEP_BYTES);
+        let mut step = vec![0; usize::try_from(at - start).unwrap_or(0)];
+        file.read_exact_at(&mut step, start)?;
+        if let Some(newline) = memchr::memrchr(b'\n', &step) {
+            at = start + newline as u64 + 1;
+            break;
+        }
+        at = start;
+    }
+    if at == bytes {
+        return Ok(0);
+    }
+    let mut begun = Vec::new();
+    let mut tail = file.try_clone()?;
+    tail.seek(SeekFrom::Start(at))?;
+    tail.take(RECORD_BEGINS.len() as u64).read_to_end(&mut begun)?;
+    if RECORD_BEGINS.starts_with(&begun) {
+        return Ok(bytes - at);
+    }
+    Err(io::Error::other(
+        "its last line has no end and is no record; end it, or choose another file",
+    ))
+}
+
+/// How each record begins.
+pub const RECORD_BEGINS: &[u8] = b"{\"position\":\"";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    fn put(output: &Output, text: &str) -> io::Result<Option<usize>> {
+        output.write(&[IoSlice::new(text.as_bytes())])
+    }
+
+    #[test]
+    fn a_file_is_appended_to_and_torn_records_are_taken_away() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("records");
+        for (name, before, after) in [
+            ("new", None, Some("x\n")),
+            ("whole", Some("a\n"), Some("a\nx\n")),
+            ("torn", Some("a\n{\"position\":\"abc"), Some("a\nx\n")),
+            ("torn early", Some("a\n{\"pos"), Some("a\nx\n")),
+            ("nothing but torn", Some("{\"position\":\"M"), Some("x\n")),
+            ("somebody else's", Some("a\nnot ours"), None),
+        ] {
+            let _ = fs::remove_file(&path);
+            if let Some(before) = before {
+                fs::write(&path, before).unwrap();
+            }
+            let output = Output::open(&Target::Path(path.clone()));
+            assert_eq!(output.is_ok(), after.is_some(), "{name}");
+            let Ok(output) = output else { continue };
+            put(&output, "x\n").unwrap();
+            output.sync().unwrap();
+            assert_eq!(fs::read_to_string(&path).ok().as_deref(), after, "{name}");
+        }
+    }
+
+    #[test]
+    fn the_beginning_of_a_line_can_be_taken_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("records");
+        let output = Output::open(&Target::Path(path.clone())).unwrap();
+        put(&output, "whole\nbegun").unwrap();
+        output.cut(5).unwrap();
+        put(&output, "next\n").unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "whole\nnext\n");
+    }
+
+    #[test]
+    fn a_fifo_is_open_while_somebody_reads_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("fifo");
+        nix::unistd::mkfifo(&path, Mode::S_IRWXU).unwrap();
+        let mut output = Output::open(&Target::Path(path.clone())).unwrap();
+        assert!(output.returns() && output.descriptor().is_none(), "nobody reads");
+        let reader = OpenOptions::new().read(true).write(true).open(&path).unwrap();
+        assert!(output.reopen());
+        while put(&output, &"x".repeat(4096)).unwrap().is_some() {}
+        drop(reader);
+        assert!(put(&output, "x").is_err(), "the reader left");
+    }
+}

@@ -1,0 +1,232 @@
+//! What lies between the event loop and the thread that hands records over: lines one way, verdicts
+//! the other. Both ways are bounded by the senders that wait: each has one record here at most, and
+//! there is a limit besides.
+
+use super::line::Line;
+use super::positions::Positions;
+use crate::api::{Busy, Failure};
+use crate::net::{Bell, Ticket, Verdict};
+use nix::sys::eventfd::{EfdFlags, EventFd};
+use std::collections::VecDeque;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use uuid::Uuid;
+
+/// How much may wait.
+#[derive(Clone, Copy, Debug)]
+pub struct QueueLimits {
+    /// Records that were not handed over, or not acknowledged, yet.
+    pub records: usize,
+    /// Bytes they take in memory.
+    pub bytes: usize,
+}
+
+/// What the thread is told besides the lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Order {
+    /// Hand over what comes.
+    Go,
+    /// Nothing more will come: end when everything is handed over.
+    Finish,
+    /// Refuse what was not handed over, and end.
+    GiveUp,
+}
+
+/// Lines and verdicts on their way.
+#[derive(Debug)]
+pub struct Queue {
+    state: Mutex<State>,
+    limits: QueueLimits,
+    /// Wakes the thread.
+    work: EventFd,
+    bell: Bell,
+    over: AtomicBool,
+}
+
+#[derive(Debug)]
+struct State {
+    lines: VecDeque<Line>,
+    positions: Positions,
+    /// What counts against the limits: lines that have no verdict yet.
+    held: QueueLimits,
+    verdicts: Vec<(Ticket, Verdict)>,
+    /// New records are refused, for this reason.
+    closed: Option<Busy>,
+    order: Order,
+    /// The thread has not been woken since it looked here.
+    asleep: bool,
+}
+
+impl Queue {
+    /// An empty queue whose verdicts ring this bell, and whose first position is behind `last`.
+    ///
+    /// # Errors
+    /// What eventfd(2) says.
+    pub fn new(limits: QueueLimits, bell: Bell, last: Uuid) -> io::Result<Self> {
+        let state = State {
+            lines: VecDeque::new(),
+            positions: Positions::after(last),
+            held: QueueLimits { records: 0, bytes: 0 },
+            verdicts: Vec::new(),
+            closed: None,
+            order: Order::Go,
+            asleep: false,
+        };
+        let flags = EfdFlags::EFD_NONBLOCK | EfdFlags::EFD_CLOEXEC;
+        let work = EventFd::from_value_and_flags(0, flags)?;
+        Ok(Self { state: Mutex::new(state), limits, work, bell, over: AtomicBool::new(false) })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Why no record can be taken now.
+    pub fn refusal(&self) -> Option<Busy> {
+        let state = self.lock();
+        let full =
+            state.held.records >= self.limits.records || state.held.bytes >= self.limits.bytes;
+        state.closed.or(full.then_some(Busy::Records))
+    }
+
+    /// Adds the line that `make` makes of the next position, at this time; the thread is not woken
+    /// before [`wake`](Self::wake).
+    ///
+    /// # Errors
+    /// Why it cannot be taken.
+    pub fn push(&self, unix_ms: i64, make: impl FnOnce(Uuid) -> Line) -> Result<(), Busy> {
+        let mut state = self.lock();
+        if let Some(busy) = state.closed {
+            return Err(busy);
+        }
+        // Positions are given out where lines are lined up, so they are in the same order.
+        let line = make(state.positions.next(unix_ms));
+        let bytes = state.held.bytes + line.memory();
+        if state.held.records >= self.limits.records || bytes > self.limits.bytes {
+            return Err(Busy::Records);
+        }
+        state.held = QueueLimits { records: state.held.records + 1, bytes };
+        state.lines.push_back(line);
+        Ok(())
+    }
+
+    /// Wakes the thread if there is something for it to do.
+    pub fn wake(&self) {
+        let mut state = self.lock();
+        if state.asleep && !state.lines.is_empty() {
+            state.asleep = false;
+            drop(state);
+            self.poke();
+        }
+    }
+
+    fn poke(&self) {
+        // Only a counter at its end refuses, and then the thread is awake.
+        let _ = self.work.write(1);
+    }
+
+    /// Tells the thread what to do from now on; an order is never taken back.
+    pub fn order(&self, order: Order) {
+        let mut state = self.lock();
+        state.order = state.order.max(order);
+        drop(state);
+        self.poke();
+    }
+
+    /// What the loop has to do, said since it asked last.
+    pub fn verdicts(&self) -> Vec<(Ticket, Verdict)> {
+        std::mem::take(&mut self.lock().verdicts)
+    }
+
+    /// Whether nobody takes records any more, and nobody will.
+    pub fn is_over(&self) -> bool {
+        self.over.load(Ordering::Relaxed)
+    }
+}
+
+/// The thread's end.
+impl Queue {
+    /// Moves new lines behind `lines`, and says what the order is. What comes next makes
+    /// [`work`](Self::work) readable.
+    pub fn take(&self, lines: &mut VecDeque<Line>) -> Order {
+        let _ = self.work.read();
+        let mut state = self.lock();
+        state.asleep = true;
+        lines.append(&mut state.lines);
+        state.order
+    }
+
+    /// Becomes readable when there is something to take.
+    pub fn work(&self) -> BorrowedFd<'_> {
+        self.work.as_fd()
+    }
+
+    /// These are records now.
+    pub fn created(&self, lines: &[Line]) {
+        let mut freed = QueueLimits { records: 0, bytes: 0 };
+        for line in lines {
+            freed.add(line);
+        }
+        let verdict = |line: &Line| Some((line.ticket?, Verdict::Created(line.position)));
+        self.settle(freed, lines.iter().filter_map(verdict));
+    }
+
+    /// These did not become records.
+    pub fn refused(&self, lines: impl IntoIterator<Item = Line>, busy: Busy) {
+        let mut freed = QueueLimits { records: 0, bytes: 0 };
+        let verdicts: Vec<_> = lines
+            .into_iter()
+            .filter_map(|line| {
+                freed.add(&line);
+                Some((line.ticket?, Verdict::Refused(Failure::TooBusy(busy))))
+            })
+            .collect();
+        self.settle(freed, verdicts);
+    }
+
+    /// A record that was never in the queue is refused.
+    pub fn refuse(&self, ticket: Ticket, busy: Busy) {
+        let verdict = Verdict::Refused(Failure::TooBusy(busy));
+        self.settle(QueueLimits { records: 0, bytes: 0 }, [(ticket, verdict)]);
+    }
+
+    /// Says what becomes of requests, and what is free again.
+    pub fn settle(
+        &self,
+        freed: QueueLimits,
+        verdicts: impl IntoIterator<Item = (Ticket, Verdict)>,
+    ) {
+        let mut state = self.lock();
+        state.held.records = state.held.records.saturating_sub(freed.records);
+        state.held.bytes = state.held.bytes.saturating_sub(freed.bytes);
+        let before = state.verdicts.len();
+        state.verdicts.extend(verdicts);
+        // A loop that was rung for before, and has not come yet, will find these, too.
+        let ring = before == 0 && !state.verdicts.is_empty();
+        drop(state);
+        if ring {
+            self.bell.ring();
+        }
+    }
+
+    /// From now on new records are refused for this reason, or taken again.
+    pub fn close(&self, why: Option<Busy>) {
+        self.lock().closed = why;
+    }
+
+    /// Nobody takes records any more, and nobody will: the loop is to end.
+    pub fn end(&self) {
+        self.over.store(true, Ordering::Relaxed);
+        self.bell.ring();
+    }
+}
+
+impl QueueLimits {
+    /// Counts a line.
+    pub fn add(&mut self, line: &Line) {
+        self.records += 1;
+        self.bytes += line.memory();
+    }
+}

@@ -1,0 +1,227 @@
+//! Where requests become records, on the event loop: nothing here waits for anything. A body is
+//! collected in memory; one that is too large for that, or comes when memory is short, on the disk.
+
+use super::envelope::{Envelope, TAIL, TAIL_OF_STRING};
+use super::line::{Body, Line, Rest};
+use super::queue::{Order, Queue};
+use super::rules::{Kind, Rules, unsigned};
+use super::spill::{Spill, Spilled};
+use crate::api::{Busy, Failure};
+use crate::connector::signature::Check;
+use crate::net::{Appetite, Incoming, Intake, Pushed, Ticket, Verdict};
+use crate::rendezvous::Now;
+use std::cell::Cell;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+
+/// How much of a body is given to the disk at once.
+const SPILL_BYTES: usize = 256 << 10;
+
+/// What all requests share.
+#[derive(Debug)]
+struct Shared {
+    rules: Rules,
+    queue: Arc<Queue>,
+    spill: Spill,
+    /// A body with more bytes is not kept in memory.
+    memory_body: usize,
+    /// Nor any, once bodies on their way in have so many bytes there.
+    memory: usize,
+    held: Cell<usize>,
+}
+
+/// Takes requests in.
+#[derive(Debug)]
+pub struct Reception(Rc<Shared>);
+
+/// How much memory bodies on their way in may take.
+#[derive(Clone, Copy, Debug)]
+pub struct MemoryLimits {
+    /// Bytes of one.
+    pub body: usize,
+    /// Bytes of all together.
+    pub all: usize,
+}
+
+impl Reception {
+    /// By these rules, into this queue.
+    pub fn new(rules: Rules, queue: Arc<Queue>, spill: Spill, limits: MemoryLimits) -> Self {
+        let (memory_body, memory) = (limits.body, limits.all);
+        let held = Cell::new(0);
+        Self(Rc::new(Shared { rules, queue, spill, memory_body, memory, held }))
+    }
+}
+
+impl Intake for Reception {
+    fn path(&self, path: &str) -> (bool, bool) {
+        (self.0.rules.takes(path), self.0.rules.compat)
+    }
+
+    fn body_max(&self) -> usize {
+        self.0.rules.body_max
+    }
+
+    fn begin(&mut self, pushed: &Pushed<'_, '_, '_>) -> Result<Box<dyn Incoming>, Failure> {
+        let check = self.0.rules.admit(pushed)?;
+        if let Some(busy) = self.0.queue.refusal() {
+            return Err(Failure::TooBusy(busy));
+        }
+        Ok(Box::new(Request {
+            envelope: Envelope::of(pushed, &self.0.rules.headers),
+            key: self.0.rules.key_of_head(pushed.head),
+            kind: self.0.rules.kind(pushed.head),
+            peer: pushed.peer,
+            check,
+            collected: Vec::new(),
+            spilled: None,
+            shared: Rc::clone(&self.0),
+        }))
+    }
+
+    fn turned(&mut self) {
+        self.0.queue.wake();
+    }
+
+    fn verdicts(&mut self) -> Vec<(Ticket, Verdict)> {
+        self.0.queue.verdicts()
+    }
+
+    fn give_up(&mut self) {
+        self.0.queue.order(Order::GiveUp);
+    }
+
+    fn is_over(&self) -> bool {
+        self.0.queue.is_over()
+    }
+}
+
+/// A request on its way in.
+#[derive(Debug)]
+struct Request {
+    envelope: Envelope,
+    key: Vec<u8>,
+    kind: Kind,
+    peer: SocketAddr,
+    check: Option<Check>,
+    /// What is in memory; counted in [`Shared::held`].
+    collected: Vec<u8>,
+    spilled: Option<Arc<Spilled>>,
+    shared: Rc<Shared>,
+}
+
+impl Incoming for Request {
+    fn take(&mut self, ticket: Ticket, bytes: &[u8]) -> Result<Appetite, Failure> {
+        if let Some(check) = &mut self.check {
+            check.update(bytes);
+        }
+        self.collected.extend_from_slice(bytes);
+        let held = self.shared.held.get() + bytes.len();
+        self.shared.held.set(held);
+        let short = held > self.shared.memory;
+        match self.kind {
+            // It has to be looked at as a whole.
+            Kind::Json if short => Err(Failure::TooBusy(Busy::Records)),
+            Kind::Json => Ok(Appetite::More),
+            Kind::Raw if self.is_small_enough(short) => Ok(Appetite::More),
+            Kind::Raw => self.put_on_disk(ticket),
+        }
+    }
+
+    fn end(mut self: Box<Self>, ticket: Ticket, now: Now) -> Result<(), Failure> {
+        if let Some(check) = self.check.take() {
+            check.finish().map_err(unsigned)?;
+        }
+        match self.spilled.take() {
+            Some(spilled) => {
+                self.end_on_disk(ticket, spilled, now);
+                Ok(())
+            }
+            None => (*self).end_in_memory(ticket, now),
+        }
+    }
+
+    fn broke(self: Box<Self>, failure: &Failure) {
+        log::error!("read body: {} (from {})", failure.message(), self.peer);
+    }
+}
+
+impl Request {
+    fn is_small_enough(&self, short: bool) -> bool {
+        let begun = self.spilled.is_some();
+        let most = if begun { SPILL_BYTES } else { self.shared.memory_body };
+        self.collected.len() <= most && !short
+    }
+
+    fn give_memory_back(&mut self) -> Vec<u8> {
+        let collected = std::mem::take(&mut self.collected);
+        self.shared.held.set(self.shared.held.get().saturating_sub(collected.len()));
+        collected
+    }
+
+    fn put_on_disk(&mut self, ticket: Ticket) -> Result<Appetite, Failure> {
+        let spilled = match &self.spilled {
+            Some(spilled) => Arc::clone(spilled),
+            None => self.shared.spill.open().map_err(|error| {
+                log::error!("a large body could not be kept: {error}");
+                Failure::TooBusy(Busy::Storage)
+            })?,
+        };
+        self.spilled = Some(Arc::clone(&spilled));
+        let bytes = self.give_memory_back();
+        self.shared.spill.append(ticket, &spilled, bytes);
+        Ok(Appetite::Later)
+    }
+
+    fn end_in_memory(mut self, ticket: Ticket, now: Now) -> Result<(), Failure> {
+        let body = self.give_memory_back();
+        let (mut payload, mut key) = (Vec::new(), std::mem::take(&mut self.key));
+        if self.kind == Kind::Json && !body.is_empty() {
+            let (json, found) = self.shared.rules.read_json(&body)?;
+            payload = json;
+            key = found.unwrap_or(key);
+        }
+        let make = |position| {
+            let mut head = Vec::with_capacity(512 + body.len().max(payload.len()) * 4 / 3);
+            self.envelope.before_payload(position, &key, now, &mut head);
+            if !payload.is_empty() {
+                head.extend_from_slice(&payload);
+            } else if body.is_empty() {
+                head.extend_from_slice(b"null");
+            } else {
+                crate::connector::record::json::base64(&mut head, &body);
+            }
+            head.extend_from_slice(TAIL);
+            Line { ticket: Some(ticket), position, head, rest: None }
+        };
+        self.shared.queue.push(now.wall_ms, make).map_err(Failure::TooBusy)
+    }
+
+    /// The last bytes go to the disk, and then the record into the queue.
+    fn end_on_disk(&mut self, ticket: Ticket, spilled: Arc<Spilled>, now: Now) {
+        let bytes = self.give_memory_back();
+        let (envelope, key) = (std::mem::take(&mut self.envelope), std::mem::take(&mut self.key));
+        let queue = Arc::clone(&self.shared.queue);
+        let last = Box::new(move |spilled: Arc<Spilled>| {
+            let make = |position| {
+                let mut head = Vec::new();
+                envelope.before_payload(position, &key, now, &mut head);
+                head.push(b'"');
+                let (bytes, body) = (spilled.bytes(), Body::Encoded(spilled));
+                let rest = Rest { body, start: 0, bytes, tail: TAIL_OF_STRING };
+                Line { ticket: Some(ticket), position, head, rest: Some(rest) }
+            };
+            match queue.push(now.wall_ms, make) {
+                Ok(()) => queue.wake(),
+                Err(busy) => queue.refuse(ticket, busy),
+            }
+        });
+        self.shared.spill.finish(ticket, spilled, bytes, last);
+    }
+}
+
+impl Drop for Request {
+    fn drop(&mut self) {
+        self.give_memory_back();
+    }
+}

@@ -1,0 +1,184 @@
+//! What is taken in, and what becomes of it: paths, who may send, how a body becomes a payload and
+//! what its key is.
+
+use super::envelope::joined;
+use crate::api::Failure;
+use crate::connector::record::json;
+use crate::connector::signature::{Check, SignatureError, Verifier};
+use crate::http::fields::{Fields, is_token};
+use crate::http::head::RequestHead;
+use crate::net::Pushed;
+use serde_json::Value;
+use serde_json::value::RawValue;
+use sha2::{Digest as _, Sha256};
+use std::str::FromStr;
+
+/// What a source takes in.
+#[derive(Debug)]
+pub struct Rules {
+    /// Paths that can be pushed to; none: all.
+    pub paths: Vec<String>,
+    /// Other methods are answered with 404.
+    pub compat: bool,
+    /// Bytes of the longest body.
+    pub body_max: usize,
+    /// Names of header fields that go into the record: in lower case, sorted, each once.
+    pub headers: Vec<String>,
+    /// Requests have to bring this.
+    pub token: Option<Token>,
+    /// Bodies have to be signed.
+    pub verifier: Option<Verifier>,
+    /// JSON objects become structured payloads.
+    pub structured: bool,
+    /// What a record's key is.
+    pub key: KeyRule,
+}
+
+/// A secret that requests bring, remembered by its digest: comparing those tells nothing about it.
+#[derive(Clone)]
+pub struct Token([u8; 32]);
+
+/// What a record's key is made of.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum KeyRule {
+    /// There is none.
+    #[default]
+    None,
+    /// The value of a header field.
+    Header(String),
+    /// The path of the request.
+    Path,
+    /// What a JSON pointer (RFC 6901) finds in the body.
+    Pointer(String),
+}
+
+impl FromStr for KeyRule {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.split_once(':') {
+            None if text == "path" => Ok(Self::Path),
+            Some(("header", name)) if is_token(name.as_bytes()) => Ok(Self::Header(name.into())),
+            Some(("json", pointer)) if pointer.is_empty() || pointer.starts_with('/') => {
+                Ok(Self::Pointer(pointer.into()))
+            }
+            _ => Err("expected header:NAME, path or json:/POINTER".into()),
+        }
+    }
+}
+
+impl Token {
+    /// Of this text.
+    pub fn new(text: &str) -> Self {
+        Self(Sha256::digest(text).into())
+    }
+
+    /// Whether `Authorization` brings it as a bearer token (RFC 6750, section 2.1).
+    fn is_brought(&self, fields: Fields<'_, '_>) -> bool {
+        let mut all = fields.all("Authorization");
+        let (Some(value), None) = (all.next(), all.next()) else { return false };
+        let Some((scheme, token)) = value.split_at_checked(7) else { return false };
+        scheme.eq_ignore_ascii_case(b"bearer ") && Sha256::digest(token.trim_ascii())[..] == self.0
+    }
+}
+
+impl std::fmt::Debug for Token {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Token(..)")
+    }
+}
+
+/// What a body is taken for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Bytes.
+    Raw,
+    /// JSON, which has to be valid.
+    Json,
+}
+
+impl Rules {
+    /// Whether requests may be pushed to this path.
+    pub fn takes(&self, path: &str) -> bool {
+        self.paths.is_empty() || self.paths.iter().any(|known| known == path)
+    }
+
+    /// Whether the sender may, as far as the head tells; and the check of its body.
+    ///
+    /// # Errors
+    /// Why it may not.
+    pub fn admit(&self, pushed: &Pushed<'_, '_, '_>) -> Result<Option<Check>, Failure> {
+        let fields = pushed.head.fields;
+        if self.token.as_ref().is_some_and(|token| !token.is_brought(fields)) {
+            return Err(Failure::Unauthorized);
+        }
+        let now_unix_seconds = pushed.now.wall_ms.div_euclid(1000);
+        let begin = |verifier: &Verifier| verifier.begin(fields, now_unix_seconds);
+        self.verifier.as_ref().map(begin).transpose().map_err(unsigned)
+    }
+
+    /// What the body is to be taken for.
+    pub fn kind(&self, head: &RequestHead<'_, '_>) -> Kind {
+        let wanted = self.structured || matches!(self.key, KeyRule::Pointer(_));
+        let kind = head.fields.get("Content-Type").unwrap_or_default();
+        let kind = kind.split(|&byte| byte == b';').next().unwrap_or_default();
+        let kind = kind.trim_ascii().to_ascii_lowercase();
+        let json = kind == b"application/json" || kind.ends_with(b"+json");
+        if wanted && json { Kind::Json } else { Kind::Raw }
+    }
+
+    /// The key, as JSON, where the head says it; else what an empty one is.
+    pub fn key_of_head(&self, head: &RequestHead<'_, '_>) -> Vec<u8> {
+        let text = match &self.key {
+            KeyRule::Header(name) => joined(head.fields, name),
+            KeyRule::Path => Some(head.path.to_owned()),
+            KeyRule::None | KeyRule::Pointer(_) => None,
+        };
+        text.map_or_else(|| b"null".to_vec(), |text| encoded(text.as_bytes()))
+    }
+
+    /// What a JSON body is, as a payload, and the key in it, if it is to be found there.
+    ///
+    /// # Errors
+    /// That it is no JSON.
+    pub fn read_json(&self, body: &[u8]) -> Result<(Vec<u8>, Option<Vec<u8>>), Failure> {
+        let invalid = |error: serde_json::Error| {
+            Failure::InvalidBody(format!("The body is no JSON: {error}"))
+        };
+        let key = match &self.key {
+            KeyRule::Pointer(pointer) => {
+                let value: Value = serde_json::from_slice(body).map_err(invalid)?;
+                value.pointer(pointer).and_then(key_of)
+            }
+            KeyRule::None | KeyRule::Header(_) | KeyRule::Path => None,
+        };
+        let value: &RawValue = serde_json::from_slice(body).map_err(invalid)?;
+        let structured = self.structured && value.get().starts_with('{');
+        let payload =
+            if structured { json::compact(value.get().as_bytes()) } else { encoded(body) };
+        Ok((payload, key))
+    }
+}
+
+/// What a payload that is nothing but bytes looks like.
+pub fn encoded(bytes: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    json::base64(&mut out, bytes);
+    out
+}
+
+fn key_of(value: &Value) -> Option<Vec<u8>> {
+    match value {
+        Value::Null => None,
+        Value::String(text) => Some(encoded(text.as_bytes())),
+        Value::Object(_) => Some(value.to_string().into_bytes()),
+        Value::Bool(_) | Value::Number(_) | Value::Array(_) => {
+            Some(encoded(value.to_string().as_bytes()))
+        }
+    }
+}
+
+/// As its sender is told.
+pub fn unsigned(error: SignatureError) -> Failure {
+    Failure::BadSignature(error.to_string())
+}

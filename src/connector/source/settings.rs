@@ -1,0 +1,418 @@
+//! What a source can be told, as flags.
+
+use super::acks;
+use super::output::Target;
+use super::rules::{KeyRule, Rules, Token};
+use crate::connector::signature::{self, Scheme, Verifier};
+use crate::http::fields::is_token;
+use crate::ops::access_log::AccessLogSettings;
+use crate::ops::admin::AdminSettings;
+use crate::ops::metrics::MetricsSettings;
+use crate::ops::request_id::RequestIdSettings;
+use crate::ops::{LoadSettings, units};
+use clap::{Args, ValueEnum};
+use std::collections::BTreeSet;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+use uuid::Uuid;
+
+/// The settings of one source.
+#[derive(Args, Clone, Debug)]
+#[command(mut_arg("request_id", |arg| arg.default_value("true")))]
+pub struct SourceSettings {
+    /// Port to listen on, at 127.0.0.1; 0 takes a free one
+    #[arg(long, value_name = "PORT", default_value_t = 3000)]
+    pub port: u16,
+
+    /// Address and port to listen on instead, IPv4 or IPv6 in brackets; repeatable
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub listen: Vec<SocketAddr>,
+
+    /// Take requests at this path only, else 404; repeatable [default: every path]
+    #[arg(long, value_name = "PATH", value_parser = path)]
+    pub path: Vec<String>,
+
+    /// Answer a method other than POST with 404 instead of 405
+    #[arg(long)]
+    pub compat: bool,
+
+    /// Longest body; a longer one is refused with 413
+    #[arg(long, value_name = "BYTES", default_value = "64MiB", value_parser = units::size)]
+    pub max_body: usize,
+
+    /// What becomes of requests.
+    #[command(flatten)]
+    pub record: RecordSettings,
+
+    /// Who may send.
+    #[command(flatten)]
+    pub sender: SenderSettings,
+
+    /// Where records go.
+    #[command(flatten)]
+    pub hand_over: HandOverSettings,
+
+    /// Where records are kept.
+    #[command(flatten)]
+    pub spool: SpoolSettings,
+
+    /// How connections are served.
+    #[command(flatten)]
+    pub serving: ServingSettings,
+
+    /// How much load is taken on.
+    #[command(flatten)]
+    pub load: LoadSettings,
+
+    /// Where operators are served.
+    #[command(flatten)]
+    pub admin: AdminSettings,
+
+    /// The access log.
+    #[command(flatten)]
+    pub access_log: AccessLogSettings,
+
+    /// Request ids.
+    #[command(flatten)]
+    pub request_id: RequestIdSettings,
+
+    /// What is counted.
+    #[command(flatten)]
+    pub metrics: MetricsSettings,
+}
+
+/// What becomes of requests.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Records")]
+pub struct RecordSettings {
+    /// Put this header field into the record's metadata; repeatable
+    #[arg(long, value_name = "NAME", value_parser = header)]
+    pub header: Vec<String>,
+
+    /// Make JSON objects structured payloads; a JSON body that is none is refused with 400
+    #[arg(long)]
+    pub structured: bool,
+
+    /// What a record's key is: header:NAME, path, or `json:/POINTER` into the body (RFC 6901)
+    #[arg(long, value_name = "RULE")]
+    pub key: Option<KeyRule>,
+
+    /// Keep bodies of more bytes on the disk until they are handed over
+    #[arg(long, value_name = "BYTES", default_value = "1MiB", value_parser = units::size)]
+    pub memory_body: usize,
+
+    /// Bytes that bodies on their way in may take in memory, all together
+    #[arg(long, value_name = "BYTES", default_value = "64MiB", value_parser = units::size)]
+    pub memory: usize,
+
+    /// Directory for large bodies [default: TMPDIR, else /tmp]
+    #[arg(long, value_name = "DIR")]
+    pub spill_dir: Option<PathBuf>,
+
+    /// Bytes that large bodies may take there, all together
+    #[arg(long, value_name = "BYTES", default_value = "1GiB", value_parser = units::size)]
+    pub spill_max: usize,
+}
+
+/// Who may send.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Senders")]
+pub struct SenderSettings {
+    /// Take requests with 'Authorization: Bearer TOKEN' only, else 401
+    #[arg(long, value_name = "TOKEN", env = "RDV_SOURCE_TOKEN", hide_env_values = true)]
+    pub auth_token: Option<String>,
+
+    /// The same, from the first line of a file
+    #[arg(long, value_name = "FILE", conflicts_with = "auth_token")]
+    pub auth_token_file: Option<PathBuf>,
+
+    /// Take bodies that are signed like this only, else 403
+    #[arg(long, value_name = "SCHEME")]
+    pub signature: Option<SchemeName>,
+
+    /// File with the secret that bodies are signed with, one a line; any of them may have signed
+    #[arg(long, value_name = "FILE", requires = "signature")]
+    pub signature_secret_file: Option<PathBuf>,
+
+    /// The secret itself; as a flag other users of this machine can see it
+    #[arg(
+        long,
+        value_name = "SECRET",
+        env = "RDV_SOURCE_SIGNATURE_SECRET",
+        hide_env_values = true,
+        conflicts_with = "signature_secret_file"
+    )]
+    pub signature_secret: Option<String>,
+
+    /// How far the time of a signature may be from now
+    #[arg(long, value_name = "TIME", default_value = "5m", value_parser = units::duration)]
+    pub signature_tolerance: Duration,
+}
+
+/// Whose signatures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum SchemeName {
+    /// X-Hub-Signature-256
+    Github,
+    /// Stripe-Signature
+    Stripe,
+    /// webhook-signature, of Standard Webhooks
+    Standard,
+}
+
+/// Where records go.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Handing over")]
+pub struct HandOverSettings {
+    /// Where records go: - for standard output, a file (appended to), a FIFO, or unix:PATH, a
+    /// socket that the consumer listens on
+    #[arg(long, short, value_name = "PLACE", default_value = "-")]
+    pub output: String,
+
+    /// Answer 201 only when the record was acknowledged: {"ack":"POSITION"} on standard input, or
+    /// from the output if that is a socket
+    #[arg(long)]
+    pub ack: bool,
+
+    /// How long an acknowledgement may take; the sender is answered 503 then
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = units::duration)]
+    pub ack_timeout: Duration,
+
+    /// How long the consumer may take nothing; those who wait are answered 503 then
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = units::duration)]
+    pub patience: Duration,
+
+    /// Records that may wait to be handed over; one more is answered 503
+    #[arg(long, value_name = "N", default_value_t = 1024, value_parser = clap::value_parser!(u32).range(1..))]
+    pub queue: u32,
+
+    /// Bytes that they may take in memory
+    #[arg(long, value_name = "BYTES", default_value = "64MiB", value_parser = units::size)]
+    pub queue_bytes: usize,
+}
+
+/// Where records are kept.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Spool")]
+pub struct SpoolSettings {
+    /// Store records in this directory first, and answer 201 once they are on its disk; they are
+    /// handed over from there, whatever happens in between
+    #[arg(long, value_name = "DIR")]
+    pub spool: Option<PathBuf>,
+
+    /// Bytes of records there that were not handed over; beyond, senders are answered 503
+    #[arg(long, value_name = "BYTES", default_value = "1GiB", value_parser = units::size)]
+    pub spool_max: usize,
+
+    /// Bytes of records there that were handed over, kept for --from
+    #[arg(long, value_name = "BYTES", default_value = "0", value_parser = units::size)]
+    pub spool_keep: usize,
+
+    /// Hand over again what came after this position, or all there is: start
+    #[arg(long, value_name = "POSITION|start", requires = "spool", value_parser = from)]
+    pub from: Option<From>,
+}
+
+/// Where handing over begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum From {
+    /// With the oldest record there is.
+    Start,
+    /// Behind this position.
+    Behind(Uuid),
+}
+
+/// How connections are served.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Serving")]
+pub struct ServingSettings {
+    /// Connections served at once; one more is answered 503
+    #[arg(long, value_name = "N", default_value_t = 16384, value_parser = clap::value_parser!(u32).range(1..=1 << 24))]
+    pub max_connections: u32,
+
+    /// How long a request head may take, and the next byte of a body
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = units::duration)]
+    pub header_timeout: Duration,
+
+    /// Close a connection with no request after this long
+    #[arg(long, value_name = "TIME", default_value = "75s", value_parser = units::duration)]
+    pub keep_alive_timeout: Duration,
+
+    /// How long requests may go on after SIGTERM
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = units::duration)]
+    pub drain_timeout: Duration,
+}
+
+impl Default for SourceSettings {
+    /// What they are without flags; variables of the environment are not looked at.
+    fn default() -> Self {
+        use clap::{Command, FromArgMatches as _};
+        let command = Self::augment_args(Command::new("source").no_binary_name(true));
+        let command = command.mut_args(|arg| arg.env(None::<&str>));
+        let matches = command.try_get_matches_from(std::iter::empty::<&str>());
+        match matches.and_then(|matches| Self::from_arg_matches(&matches)) {
+            Ok(settings) => settings,
+            Err(error) => unreachable!("every setting has a default: {error}"),
+        }
+    }
+}
+
+impl SourceSettings {
+    /// Where it listens.
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        match self.listen.as_slice() {
+            [] => vec![(Ipv4Addr::LOCALHOST, self.port).into()],
+            listen => listen.to_vec(),
+        }
+    }
+
+    /// Where records go.
+    pub fn target(&self) -> Target {
+        Target::parse(&self.hand_over.output)
+    }
+
+    /// What is taken in.
+    ///
+    /// # Errors
+    /// One line: a secret that cannot be read, or that is none.
+    pub fn rules(&self) -> Result<Rules, String> {
+        let headers: BTreeSet<_> = self.record.header.iter().cloned().collect();
+        Ok(Rules {
+            paths: self.path.clone(),
+            compat: self.compat,
+            body_max: self.max_body,
+            headers: headers.into_iter().collect(),
+            token: self.sender.token()?,
+            verifier: self.sender.verifier()?,
+            structured: self.record.structured,
+            key: self.record.key.clone().unwrap_or_default(),
+        })
+    }
+}
+
+impl SenderSettings {
+    fn token(&self) -> Result<Option<Token>, String> {
+        let text = match &self.auth_token_file {
+            Some(path) => read(path)?.lines().next().map(str::to_owned),
+            None => self.auth_token.clone(),
+        };
+        match text.as_deref().map(str::trim) {
+            Some("") => Err("the token is empty; anybody could send it".into()),
+            text => Ok(text.map(Token::new)),
+        }
+    }
+
+    fn verifier(&self) -> Result<Option<Verifier>, String> {
+        let Some(scheme) = self.signature.map(Scheme::from) else {
+            return Ok(None);
+        };
+        let text = match (&self.signature_secret_file, &self.signature_secret) {
+            (Some(path), _) => read(path)?,
+            (None, Some(text)) => text.clone(),
+            (None, None) => {
+                return Err("--signature needs --signature-secret-file, or \
+                            RDV_SOURCE_SIGNATURE_SECRET in the environment"
+                    .into());
+            }
+        };
+        let secrets: Result<Vec<_>, _> = text
+            .lines()
+            .filter(|line| !line.trim().is_empty())
+            .map(|line| signature::secret(scheme, line.trim()))
+            .collect();
+        let verifier =
+            secrets.and_then(|secrets| Verifier::new(scheme, &secrets, self.signature_tolerance));
+        verifier.map(Some).map_err(|error| error.to_string())
+    }
+}
+
+impl std::convert::From<SchemeName> for Scheme {
+    fn from(name: SchemeName) -> Self {
+        match name {
+            SchemeName::Github => Self::GitHub,
+            SchemeName::Stripe => Self::Stripe,
+            SchemeName::Standard => Self::Standard,
+        }
+    }
+}
+
+fn read(path: &std::path::Path) -> Result<String, String> {
+    std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))
+}
+
+fn path(text: &str) -> Result<String, String> {
+    let fits = text.starts_with('/') && text.bytes().all(|byte| byte.is_ascii_graphic());
+    let fits = fits && !text.contains(['?', '#']);
+    fits.then(|| text.to_owned()).ok_or_else(|| "expected a path such as /hooks/github".into())
+}
+
+fn header(text: &str) -> Result<String, String> {
+    let name = is_token(text.as_bytes()).then(|| text.to_ascii_lowercase());
+    name.ok_or_else(|| "expected the name of a header, such as X-GitHub-Event".into())
+}
+
+fn from(text: &str) -> Result<From, String> {
+    match text {
+        "start" => Ok(From::Start),
+        text => acks::position(text)
+            .map(From::Behind)
+            .ok_or_else(|| "expected start, or a record's position".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::connector::signature::TOLERANCE;
+    use clap::{Command, FromArgMatches as _};
+
+    fn settings(flags: &[&str]) -> Result<SourceSettings, clap::Error> {
+        let command = SourceSettings::augment_args(Command::new("source").no_binary_name(true));
+        SourceSettings::from_arg_matches(&command.try_get_matches_from(flags)?)
+    }
+
+    #[test]
+    fn without_flags_it_is_as_documented() {
+        let settings = settings(&[]).unwrap();
+        assert_eq!(settings.addresses(), ["127.0.0.1:3000".parse().unwrap()]);
+        assert_eq!(settings.target(), Target::Stdout);
+        assert!(settings.request_id.request_id, "records name their requests");
+        assert_eq!(settings.sender.signature_tolerance, TOLERANCE);
+        let rules = settings.rules().unwrap();
+        assert!(rules.takes("/whatever") && rules.token.is_none() && rules.verifier.is_none());
+    }
+
+    #[test]
+    fn header_names_are_sorted_and_there_once() {
+        let settings =
+            settings(&["--header", "X-B", "--header", "x-a", "--header", "x-b"]).unwrap();
+        assert_eq!(settings.rules().unwrap().headers, ["x-a", "x-b"]);
+    }
+
+    #[test]
+    fn wrong_flags_are_refused() {
+        for flags in [
+            &["--path", "hooks"][..],
+            &["--path", "/a?b"],
+            &["--header", "a b"],
+            &["--key", "body"],
+            &["--key", "json:a"],
+            &["--queue", "0"],
+            &["--from", "start"],
+            &["--from", "7", "--spool", "/x"],
+            &["--signature", "md5"],
+            &["--signature-secret-file", "/x"],
+        ] {
+            assert!(settings(flags).is_err(), "{flags:?}");
+        }
+        for flags in [
+            &["--signature", "github"][..],
+            &["--signature", "standard", "--signature-secret", "no base64"],
+            &["--auth-token", " "],
+            &["--auth-token-file", "/does/not/exist"],
+        ] {
+            assert!(settings(flags).unwrap().rules().is_err(), "{flags:?}");
+        }
+    }
+}

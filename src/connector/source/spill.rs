@@ -1,0 +1,163 @@
+//! Bodies that are too large for memory, in files without names. The event loop waits for no disk, so
+//! a thread of their own writes them, one piece at a time for each body.
+
+use super::queue::{Queue, QueueLimits};
+use crate::api::{Busy, Failure};
+use crate::net::{Ticket, Verdict};
+use std::fs::File;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+
+/// What happens once the last piece is written.
+type Last = Box<dyn FnOnce(Arc<Spilled>) + Send>;
+
+/// The thread, as the loop knows it.
+#[derive(Clone, Debug)]
+pub struct Spill {
+    jobs: Sender<Job>,
+    room: Arc<Room>,
+}
+
+/// How much of the disk is taken.
+#[derive(Debug)]
+struct Room {
+    folder: PathBuf,
+    most: u64,
+    used: AtomicU64,
+}
+
+struct Job {
+    ticket: Ticket,
+    file: Arc<Spilled>,
+    bytes: Vec<u8>,
+    last: Option<Last>,
+}
+
+/// A body on the disk, as far as it has come. Its room is free again when it is dropped.
+#[derive(Debug)]
+pub struct Spilled {
+    file: File,
+    room: Arc<Room>,
+    bytes: AtomicU64,
+}
+
+impl std::fmt::Debug for Job {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Job").field("bytes", &self.bytes.len()).finish_non_exhaustive()
+    }
+}
+
+impl Spill {
+    /// Starts the thread. All bodies together may have `most` bytes in this folder; it says through
+    /// the queue when a body may go on.
+    ///
+    /// # Errors
+    /// That the folder cannot be written to, or that there is no further thread.
+    pub fn start(folder: &Path, most: u64, queue: Arc<Queue>) -> io::Result<Self> {
+        let (jobs, work) = channel();
+        let room = Arc::new(Room { folder: folder.to_owned(), most, used: AtomicU64::new(0) });
+        room.file()?;
+        super::threads::spawn("spill", move || write_all(&work, &queue))?;
+        Ok(Self { jobs, room })
+    }
+
+    /// A file for a body.
+    ///
+    /// # Errors
+    /// What open(2) says.
+    pub fn open(&self) -> io::Result<Arc<Spilled>> {
+        let room = Arc::clone(&self.room);
+        Ok(Arc::new(Spilled { file: room.file()?, room, bytes: AtomicU64::new(0) }))
+    }
+
+    /// Appends bytes to a body, and has its sender go on then.
+    pub fn append(&self, ticket: Ticket, file: &Arc<Spilled>, bytes: Vec<u8>) {
+        self.send(Job { ticket, file: Arc::clone(file), bytes, last: None });
+    }
+
+    /// Appends the last bytes, and does something with the whole.
+    pub fn finish(&self, ticket: Ticket, file: Arc<Spilled>, bytes: Vec<u8>, last: Last) {
+        self.send(Job { ticket, file, bytes, last: Some(last) });
+    }
+
+    fn send(&self, job: Job) {
+        // The thread ends only when nobody can send any more.
+        let _ = self.jobs.send(job);
+    }
+}
+
+impl Room {
+    /// A file that has no name.
+    fn file(&self) -> io::Result<File> {
+        tempfile::tempfile_in(&self.folder).map_err(|error| {
+            let why = format!("no temporary file in {}: {error}", self.folder.display());
+            io::Error::new(error.kind(), why)
+        })
+    }
+
+    fn take(&self, bytes: u64) -> io::Result<()> {
+        if self.used.fetch_add(bytes, Ordering::Relaxed) + bytes > self.most {
+            self.used.fetch_sub(bytes, Ordering::Relaxed);
+            return Err(io::Error::other("large bodies take as much of the disk as they may"));
+        }
+        Ok(())
+    }
+}
+
+impl Spilled {
+    /// Its bytes.
+    pub fn file(&self) -> &File {
+        &self.file
+    }
+
+    /// How many there are.
+    pub fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    fn append(&self, bytes: &[u8]) -> io::Result<()> {
+        self.room.take(bytes.len() as u64)?;
+        self.bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+        (&self.file).write_all(bytes)
+    }
+}
+
+#[cfg(test)]
+impl Spilled {
+    /// A body that is whole.
+    pub fn holding(bytes: &[u8]) -> Arc<Self> {
+        let room = Room { folder: std::env::temp_dir(), most: u64::MAX, used: AtomicU64::new(0) };
+        let file = room.file().unwrap();
+        let spilled = Self { file, room: Arc::new(room), bytes: AtomicU64::new(0) };
+        spilled.append(bytes).unwrap();
+        Arc::new(spilled)
+    }
+}
+
+impl Drop for Spilled {
+    fn drop(&mut self) {
+        self.room.used.fetch_sub(self.bytes(), Ordering::Relaxed);
+    }
+}
+
+fn write_all(work: &Receiver<Job>, queue: &Queue) {
+    while let Ok(Job { ticket, file, bytes, last }) = work.recv() {
+        let verdict = match (file.append(&bytes), last) {
+            (Ok(()), None) => Verdict::GoOn,
+            (Ok(()), Some(last)) => {
+                last(file);
+                continue;
+            }
+            (Err(error), _) => failed(&error),
+        };
+        queue.settle(QueueLimits { records: 0, bytes: 0 }, [(ticket, verdict)]);
+    }
+}
+
+fn failed(error: &io::Error) -> Verdict {
+    log::error!("a large body could not be kept: {error}");
+    Verdict::Refused(Failure::TooBusy(Busy::Storage))
+}

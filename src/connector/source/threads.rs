@@ -1,0 +1,16 @@
+//! Threads beside the event loop. Signals are the loop's: no other thread takes one.
+
+use nix::sys::signal::{SigSet, SigmaskHow};
+use std::io;
+use std::thread::{Builder, JoinHandle};
+
+/// Starts a thread that inherits a mask of all signals.
+///
+/// # Errors
+/// When there is no further thread.
+pub fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
+    let before = SigSet::all().thread_swap_mask(SigmaskHow::SIG_BLOCK)?;
+    let thread = Builder::new().name(name.to_owned()).spawn(work);
+    before.thread_set_mask()?;
+    thread
+}
