@@ -211,6 +211,7 @@ impl EventLoop {
         }
         if let Some(intake) = &mut self.relay.intake {
             intake.turned();
+            self.relay.settle();
         }
         self.relay.expire();
         self.relay.tell_followers();

@@ -120,7 +120,7 @@ impl EventLoop {
     pub(super) fn look_after_stopping(&mut self) {
         let over = self.relay.intake.as_ref().is_some_and(|intake| intake.is_over());
         if over && self.stopping == Stopping::No {
-            self.end(How::Drain, "the end of its consumer");
+            self.end(How::Drain, "no consumer is left");
         }
         if std::mem::take(&mut self.relay.admin.stop) && self.stopping == Stopping::No {
             self.end(How::Drain, "an operator's order");

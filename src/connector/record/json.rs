@@ -13,6 +13,11 @@ const BASE64_STEP_BYTES: usize = 3 << 10;
 /// Appends `text` as a JSON string, with its quotes.
 pub fn string(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
+    if text.bytes().all(is_plain) {
+        out.extend_from_slice(text.as_bytes());
+        out.push(b'"');
+        return;
+    }
     for char in text.chars() {
         match char {
             '"' => out.extend_from_slice(b"\\\""),
@@ -27,6 +32,11 @@ pub fn string(out: &mut Vec<u8>, text: &str) {
         }
     }
     out.push(b'"');
+}
+
+/// Whether this byte stands for itself wherever it is: most texts have no others.
+fn is_plain(byte: u8) -> bool {
+    matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\' | b'<' | b'>' | b'&')
 }
 
 /// Appends `bytes` as a JSON string of standard base64 with padding, with its quotes.

@@ -1,5 +1,9 @@
-//! The thread that hands records over: in order, each whole, each once to each consumer. It is the one
-//! that knows whether a record went out, so it alone says what becomes of those who wait for that.
+//! Handing records over: in order, each whole, each once to each consumer. Whether a record went out
+//! is known here alone, so what becomes of those who wait for it is said here alone.
+//!
+//! A thread of its own does it, and waits for the consumer where that takes a while. As long as the
+//! consumer keeps up the event loop does it itself, between two of those waits: to wake the thread,
+//! and to be woken by it, would cost more than the record.
 //!
 //! A consumer that takes nothing for too long, or that is gone, leaves records that were not begun:
 //! their senders are told to come again later, and they are never handed over afterwards.
@@ -8,12 +12,14 @@ use super::acks::{Acks, Said};
 use super::clock::now;
 use super::line::Line;
 use super::output::Output;
+use super::questions::{Answers, Questions};
 use super::queue::Order;
+use super::queue::Queue;
 use crate::api::Busy;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::poll::PollFlags;
 use std::collections::{BTreeMap, VecDeque};
 use std::io::{self, IoSlice, Read as _};
-use std::os::fd::{AsFd as _, BorrowedFd};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use uuid::Uuid;
 
@@ -25,11 +31,8 @@ const RETRY: Duration = Duration::from_millis(100);
 
 /// Where lines come from, and who is told what became of them.
 pub trait Feed: Send {
-    /// Moves what is to be handed over behind `lines`, and says what the order is.
-    fn take(&mut self, lines: &mut VecDeque<Line>) -> Order;
-
-    /// Becomes readable when there is something to take.
-    fn work(&self) -> BorrowedFd<'_>;
+    /// Moves what is to be handed over behind `lines`.
+    fn take(&mut self, lines: &mut VecDeque<Line>);
 
     /// These were handed over, and acknowledged where that is asked for.
     fn created(&mut self, lines: Vec<Line>);
@@ -71,8 +74,11 @@ pub struct Patience {
 }
 
 /// The state of handing over.
+#[derive(Debug)]
 pub struct Delivery<F> {
     feed: F,
+    /// Where orders come from, and what wakes the thread.
+    queue: Arc<Queue>,
     output: Output,
     acknowledging: Acknowledging,
     acks: Acks,
@@ -91,13 +97,48 @@ pub struct Delivery<F> {
     closed: Option<Busy>,
     /// The consumer is gone for good; until when that is still told.
     gone: Option<Instant>,
+    /// What the thread waits for.
+    asked: Questions,
+}
+
+/// Whether there is more to come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    Done,
+    Ended,
+}
+
+/// Hands over until it is told to end, or nobody is there any more.
+pub fn run<F: Feed>(delivery: &Mutex<Delivery<F>>) {
+    let lock = || -> MutexGuard<'_, Delivery<F>> {
+        delivery.lock().unwrap_or_else(PoisonError::into_inner)
+    };
+    let queue = Arc::clone(&lock().queue);
+    loop {
+        let mut state = lock();
+        if state.step() == Step::Ended {
+            return;
+        }
+        state.asked = state.questions();
+        let questions = state.asked.clone();
+        drop(state);
+        if let Some(answers) = questions.ask(&queue) {
+            lock().act(answers);
+        }
+    }
 }
 
 impl<F: Feed> Delivery<F> {
     /// Ready to hand over.
-    pub fn new(feed: F, output: Output, acknowledging: Acknowledging, patience: Patience) -> Self {
+    pub fn new(
+        feed: F,
+        queue: Arc<Queue>,
+        output: Output,
+        (acknowledging, patience): (Acknowledging, Patience),
+    ) -> Self {
         Self {
             feed,
+            queue,
             output,
             acknowledging,
             acks: Acks::default(),
@@ -109,29 +150,48 @@ impl<F: Feed> Delivery<F> {
             stuck: None,
             closed: None,
             gone: None,
+            asked: Questions::default(),
         }
     }
 
-    /// Hands over until it is told to end, or nobody is there any more.
-    pub fn run(mut self) {
-        loop {
-            let order = self.feed.take(&mut self.lines);
-            if order == Order::GiveUp {
-                return self.refuse_all(Busy::Stopping);
-            }
-            self.send();
-            if order == Order::Finish && self.lines.is_empty() && self.unacknowledged.is_empty() {
-                return;
-            }
-            if self.gone.is_some() {
-                self.refuse_all(Busy::ConsumerGone);
-            }
-            self.wait();
-            self.look_at_the_clock();
-            if self.gone.is_some_and(|until| until <= now()) {
-                return self.feed.end();
-            }
+    fn step(&mut self) -> Step {
+        self.look_at_the_clock();
+        if self.gone.is_some_and(|until| until <= now()) {
+            self.refuse_all(Busy::ConsumerGone);
+            self.feed.end();
+            return Step::Ended;
         }
+        let order = self.queue.order_given();
+        if order == Order::GiveUp {
+            self.feed.take(&mut self.lines);
+            self.refuse_all(Busy::Stopping);
+            return Step::Ended;
+        }
+        self.feed.take(&mut self.lines);
+        self.send();
+        if self.gone.is_some() {
+            self.refuse_all(Busy::ConsumerGone);
+        }
+        let idle = self.lines.is_empty() && self.unacknowledged.is_empty();
+        if order == Order::Finish && idle { Step::Ended } else { Step::Done }
+    }
+
+    /// Hands over what is new, if that takes no waiting; whether the thread may go on to wait for
+    /// what it waits for. The event loop calls it.
+    pub fn hand_at_once(&mut self) -> bool {
+        if !self.lines.is_empty() && self.gone.is_none() {
+            // It waits for the consumer, and then takes what is new.
+            return true;
+        }
+        if self.gone.is_some() || self.output.is_file() {
+            return false;
+        }
+        self.feed.take(&mut self.lines);
+        if self.lines.iter().any(|line| line.rest.is_some()) {
+            return false;
+        }
+        self.send();
+        self.asked.cover(&self.questions())
     }
 
     /// Writes what there is until the output takes no more.
@@ -266,45 +326,28 @@ impl<F: Feed> Delivery<F> {
         }
     }
 
-    /// Waits for whatever comes next.
-    fn wait(&mut self) {
+    /// What there is to wait for.
+    fn questions(&self) -> Questions {
         let wants_out = !self.lines.is_empty() || self.closed.is_some();
         let out = if wants_out { PollFlags::POLLOUT } else { PollFlags::empty() };
         let hears = matches!(self.acknowledging, Acknowledging::Output) && self.output.is_socket();
-        let out = if hears { out | PollFlags::POLLIN } else { out };
-        let stdin = io::stdin();
-        let listens = matches!(self.acknowledging, Acknowledging::Stdin) && self.gone.is_none();
-        let mut questions = vec![PollFd::new(self.feed.work(), PollFlags::POLLIN)];
-        questions.extend(self.output.descriptor().map(|output| PollFd::new(output, out)));
-        if listens {
-            questions.push(PollFd::new(stdin.as_fd(), PollFlags::POLLIN));
+        let output = if hears { out | PollFlags::POLLIN } else { out };
+        Questions {
+            output: self.output.shared().map(|descriptor| (descriptor, output)),
+            stdin: matches!(self.acknowledging, Acknowledging::Stdin) && self.gone.is_none(),
+            until: self.next_deadline(),
         }
-        let patience = self.next_deadline().map_or(PollTimeout::NONE, |at| {
-            // Rounded up, lest the last millisecond is spent turning.
-            let left = at.saturating_duration_since(now()) + Duration::from_millis(1);
-            PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX)
-        });
-        if poll(&mut questions, patience).is_err() {
-            return;
-        }
-        let answers = |question: Option<&PollFd<'_>>| {
-            question.and_then(PollFd::revents).unwrap_or(PollFlags::empty())
-        };
-        let is_open = self.output.descriptor().is_some();
-        let output = if is_open { answers(questions.get(1)) } else { PollFlags::empty() };
-        let input = if listens { answers(questions.last()) } else { PollFlags::empty() };
-        self.act(output, input);
     }
 
-    fn act(&mut self, output: PollFlags, input: PollFlags) {
-        if !input.is_empty() {
+    fn act(&mut self, Answers { output, stdin }: Answers) {
+        if !stdin.is_empty() {
             self.hear_stdin();
         }
         if output.contains(PollFlags::POLLIN) {
             self.hear_output();
         }
         if output.intersects(PollFlags::POLLERR | PollFlags::POLLHUP | PollFlags::POLLNVAL)
-            && self.output.descriptor().is_some()
+            && self.output.shared().is_some()
         {
             self.lose_output(&io::ErrorKind::BrokenPipe.into());
         } else if output.contains(PollFlags::POLLOUT) && self.gone.is_none() {
@@ -351,7 +394,7 @@ impl<F: Feed> Delivery<F> {
 
     /// When something has to be looked at, whatever comes.
     fn next_deadline(&self) -> Option<Instant> {
-        let absent = self.output.descriptor().is_none() && self.output.returns();
+        let absent = self.output.shared().is_none() && self.output.returns();
         let durable = self.feed.is_durable();
         let limited = !durable && self.closed.is_none();
         [
@@ -368,7 +411,7 @@ impl<F: Feed> Delivery<F> {
 
     fn look_at_the_clock(&mut self) {
         let now = now();
-        if self.output.returns() && self.output.descriptor().is_none() && self.output.reopen() {
+        if self.output.returns() && self.output.shared().is_none() && self.output.reopen() {
             log::info!("a consumer is there");
             self.reopen_to_new(None);
         }
@@ -388,7 +431,7 @@ impl<F: Feed> Delivery<F> {
 
     /// What was not begun is refused, and what comes, until the consumer takes something again.
     fn give_up_on_waiting(&mut self) {
-        let absent = self.output.descriptor().is_none();
+        let absent = self.output.shared().is_none();
         let busy = if absent { Busy::ConsumerGone } else { Busy::ConsumerSlow };
         let begun = usize::from(self.sent > 0);
         let lines: Vec<Line> = self.lines.drain(begun..).collect();

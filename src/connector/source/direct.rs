@@ -1,25 +1,23 @@
 //! Records from the queue straight to the output: who sent one waits until it is handed over.
 
-use super::delivery::Feed;
+use super::delivery::{Delivery, Feed};
 use super::line::Line;
-use super::queue::{Order, Queue};
+use super::queue::Queue;
 use crate::api::Busy;
 use std::collections::VecDeque;
-use std::os::fd::BorrowedFd;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
+
+/// What hands records over from memory, for the thread and the loop.
+pub type DirectDelivery = Arc<Mutex<Delivery<Direct>>>;
 
 /// The queue as a feed.
 #[derive(Debug)]
 pub struct Direct(pub Arc<Queue>);
 
 impl Feed for Direct {
-    fn take(&mut self, lines: &mut VecDeque<Line>) -> Order {
-        self.0.take(lines)
-    }
-
-    fn work(&self) -> BorrowedFd<'_> {
-        self.0.work()
+    fn take(&mut self, lines: &mut VecDeque<Line>) {
+        self.0.take(lines);
     }
 
     fn created(&mut self, lines: Vec<Line>) {

@@ -12,6 +12,7 @@
 //! | `envelope`, `positions` | what is put around a body |
 //! | `queue` | what lies between the loop and the threads |
 //! | `delivery`, `output`, `line` | handing over, to whom, and what |
+//! | `questions` | what handing over waits for |
 //! | `acks` | acknowledgements as they come in |
 //! | `direct` | records from memory |
 //! | `spill` | large bodies on the disk |
@@ -28,6 +29,7 @@ mod library;
 mod line;
 mod output;
 mod positions;
+mod questions;
 mod queue;
 mod reception;
 mod rules;

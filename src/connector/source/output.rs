@@ -8,10 +8,11 @@ use nix::sys::stat::Mode;
 use nix::sys::uio::writev;
 use std::fs::{File, FileType, Metadata, OpenOptions};
 use std::io::{self, IoSlice, Read as _, Seek as _, SeekFrom};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::{FileExt as _, FileTypeExt as _, OpenOptionsExt as _};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// What a pipe takes whole once it says that it takes anything (pipe(7)).
 const PIPE_BUF: usize = 4096;
@@ -42,7 +43,7 @@ impl Target {
 #[derive(Debug)]
 pub struct Output {
     place: Place,
-    open: Option<(OwnedFd, Kind)>,
+    open: Option<(Arc<OwnedFd>, Kind)>,
 }
 
 /// Where an output is found again.
@@ -72,12 +73,15 @@ impl Output {
     /// What open(2) says, or that the file ends within a line that is no record.
     pub fn open(target: &Target) -> io::Result<Self> {
         let (place, open) = match target {
-            Target::Stdout => (Place::Here, Some(standard()?)),
+            Target::Stdout => {
+                let (stdout, kind) = standard()?;
+                (Place::Here, Some((Arc::new(stdout), kind)))
+            }
             Target::Socket(path) => (Place::Socket(path.clone()), None),
             Target::Path(path) => match std::fs::metadata(path).map(|file| file.file_type()) {
                 Ok(kind) if kind.is_fifo() => (Place::Fifo(path.clone()), None),
                 Ok(kind) if kind.is_socket() => (Place::Socket(path.clone()), None),
-                Ok(_) | Err(_) => (Place::Here, Some((file(path)?, Kind::File))),
+                Ok(_) | Err(_) => (Place::Here, Some((Arc::new(file(path)?), Kind::File))),
             },
         };
         let mut output = Self { place, open };
@@ -87,7 +91,7 @@ impl Output {
 
     /// This end of a socket.
     pub fn of_socket(socket: UnixStream) -> Self {
-        Self { place: Place::Here, open: Some((socket.into(), Kind::Socket)) }
+        Self { place: Place::Here, open: Some((Arc::new(socket.into()), Kind::Socket)) }
     }
 
     /// Whether it can be open again after it was lost.
@@ -100,18 +104,21 @@ impl Output {
         if self.open.is_none() {
             self.open = match &self.place {
                 Place::Here => None,
-                Place::Fifo(path) => nonblocking(path).ok().map(|fifo| (fifo, Kind::Pipe)),
-                Place::Socket(path) => {
-                    UnixStream::connect(path).ok().map(|socket| (socket.into(), Kind::Socket))
+                Place::Fifo(path) => {
+                    nonblocking(path).ok().map(|fifo| (Arc::new(fifo), Kind::Pipe))
                 }
+                Place::Socket(path) => UnixStream::connect(path)
+                    .ok()
+                    .map(|socket| (Arc::new(socket.into()), Kind::Socket)),
             };
         }
         self.open.is_some()
     }
 
-    /// The descriptor, while it is open.
-    pub fn descriptor(&self) -> Option<BorrowedFd<'_>> {
-        self.open.as_ref().map(|(descriptor, _)| descriptor.as_fd())
+    /// The descriptor, while it is open. Whoever waits for it keeps it, so that its number is nobody
+    /// else's meanwhile.
+    pub fn shared(&self) -> Option<Arc<OwnedFd>> {
+        self.open.as_ref().map(|(descriptor, _)| Arc::clone(descriptor))
     }
 
     /// Whether whoever takes from it can answer through it.
@@ -340,7 +347,7 @@ mod tests {
         let path = folder.path().join("fifo");
         nix::unistd::mkfifo(&path, Mode::S_IRWXU).unwrap();
         let mut output = Output::open(&Target::Path(path.clone())).unwrap();
-        assert!(output.returns() && output.descriptor().is_none(), "nobody reads");
+        assert!(output.returns() && output.shared().is_none(), "nobody reads");
         let reader = OpenOptions::new().read(true).write(true).open(&path).unwrap();
         assert!(output.reopen());
         while put(&output, &"x".repeat(4096)).unwrap().is_some() {}

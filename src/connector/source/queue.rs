@@ -57,6 +57,7 @@ struct State {
     order: Order,
     /// The thread has not been woken since it looked here.
     asleep: bool,
+    quiet: bool,
 }
 
 impl Queue {
@@ -73,6 +74,7 @@ impl Queue {
             closed: None,
             order: Order::Go,
             asleep: false,
+            quiet: false,
         };
         let flags = EfdFlags::EFD_NONBLOCK | EfdFlags::EFD_CLOEXEC;
         let work = EventFd::from_value_and_flags(0, flags)?;
@@ -122,7 +124,18 @@ impl Queue {
         }
     }
 
-    fn poke(&self) {
+    /// Whether there are lines that nobody has taken.
+    pub fn has_new(&self) -> bool {
+        !self.lock().lines.is_empty()
+    }
+
+    /// While it is quiet, verdicts do not wake the loop: it looks for them itself.
+    pub fn be_quiet(&self, quiet: bool) {
+        self.lock().quiet = quiet;
+    }
+
+    /// Wakes the thread.
+    pub fn poke(&self) {
         // Only a counter at its end refuses, and then the thread is awake.
         let _ = self.work.write(1);
     }
@@ -148,14 +161,22 @@ impl Queue {
 
 /// The thread's end.
 impl Queue {
-    /// Moves new lines behind `lines`, and says what the order is. What comes next makes
-    /// [`work`](Self::work) readable.
-    pub fn take(&self, lines: &mut VecDeque<Line>) -> Order {
-        let _ = self.work.read();
+    /// Moves new lines behind `lines`; what comes next makes [`work`](Self::work) readable.
+    pub fn take(&self, lines: &mut VecDeque<Line>) {
         let mut state = self.lock();
         state.asleep = true;
         lines.append(&mut state.lines);
-        state.order
+    }
+
+    /// What the thread is to do.
+    pub fn order_given(&self) -> Order {
+        self.lock().order
+    }
+
+    /// What made [`work`](Self::work) readable is being looked at.
+    pub fn rest(&self) {
+        // Nothing is lost if there was nothing.
+        let _ = self.work.read();
     }
 
     /// Becomes readable when there is something to take.
@@ -204,7 +225,7 @@ impl Queue {
         let before = state.verdicts.len();
         state.verdicts.extend(verdicts);
         // A loop that was rung for before, and has not come yet, will find these, too.
-        let ring = before == 0 && !state.verdicts.is_empty();
+        let ring = before == 0 && !state.quiet && !state.verdicts.is_empty();
         drop(state);
         if ring {
             self.bell.ring();

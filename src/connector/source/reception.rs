@@ -1,6 +1,7 @@
 //! Where requests become records, on the event loop: nothing here waits for anything. A body is
 //! collected in memory; one that is too large for that, or comes when memory is short, on the disk.
 
+use super::direct::DirectDelivery;
 use super::envelope::{Envelope, TAIL, TAIL_OF_STRING};
 use super::line::{Body, Line, Rest};
 use super::queue::{Order, Queue};
@@ -24,6 +25,8 @@ struct Shared {
     rules: Rules,
     queue: Arc<Queue>,
     spill: Spill,
+    /// Who hands over what is in the queue, if that may be done at once.
+    delivery: Option<DirectDelivery>,
     /// A body with more bytes is not kept in memory.
     memory_body: usize,
     /// Nor any, once bodies on their way in have so many bytes there.
@@ -46,10 +49,15 @@ pub struct MemoryLimits {
 
 impl Reception {
     /// By these rules, into this queue.
-    pub fn new(rules: Rules, queue: Arc<Queue>, spill: Spill, limits: MemoryLimits) -> Self {
+    pub fn new(
+        rules: Rules,
+        (queue, delivery): (Arc<Queue>, Option<DirectDelivery>),
+        spill: Spill,
+        limits: MemoryLimits,
+    ) -> Self {
         let (memory_body, memory) = (limits.body, limits.all);
         let held = Cell::new(0);
-        Self(Rc::new(Shared { rules, queue, spill, memory_body, memory, held }))
+        Self(Rc::new(Shared { rules, queue, spill, delivery, memory_body, memory, held }))
     }
 }
 
@@ -80,7 +88,21 @@ impl Intake for Reception {
     }
 
     fn turned(&mut self) {
-        self.0.queue.wake();
+        let queue = &self.0.queue;
+        if !queue.has_new() {
+            return;
+        }
+        // If the thread is busy it takes what is new by itself.
+        let Some(Ok(mut delivery)) = self.0.delivery.as_ref().map(|shared| shared.try_lock())
+        else {
+            return queue.wake();
+        };
+        queue.be_quiet(true);
+        let covered = delivery.hand_at_once();
+        queue.be_quiet(false);
+        if !covered {
+            queue.poke();
+        }
     }
 
     fn verdicts(&mut self) -> Vec<(Ticket, Verdict)> {

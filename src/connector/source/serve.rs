@@ -1,6 +1,6 @@
 //! A source put together: the event loop, the queue, the threads behind it.
 
-use super::delivery::{Acknowledging, Delivery, Patience};
+use super::delivery::{self, Acknowledging, Delivery, Patience};
 use super::direct::Direct;
 use super::output::{Output, Target};
 use super::queue::{Order, Queue, QueueLimits};
@@ -13,7 +13,7 @@ use crate::ops::{Configuration, Sources};
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use uuid::Uuid;
 
@@ -52,11 +52,23 @@ impl Serving {
             hand_over: settings.hand_over.patience,
             acknowledge: settings.hand_over.ack_timeout,
         };
-        let delivery = Delivery::new(Direct(Arc::clone(&queue)), output, acknowledging, patience);
-        let delivery = threads::spawn("delivery", move || delivery.run())?;
+        let delivery = Delivery::new(
+            Direct(Arc::clone(&queue)),
+            Arc::clone(&queue),
+            output,
+            (acknowledging, patience),
+        );
+        let shared = Arc::new(Mutex::new(delivery));
+        let theirs = Arc::clone(&shared);
+        let delivery = threads::spawn("delivery", move || delivery::run(&theirs))?;
         let limits =
             MemoryLimits { body: settings.record.memory_body, all: settings.record.memory };
-        event_loop.take_in(Box::new(Reception::new(rules, Arc::clone(&queue), spill, limits)));
+        event_loop.take_in(Box::new(Reception::new(
+            rules,
+            (Arc::clone(&queue), Some(shared)),
+            spill,
+            limits,
+        )));
         Ok(Self { event_loop, queue, delivery })
     }
 

@@ -1,0 +1,76 @@
+//! What the thread that hands records over waits for.
+
+use super::clock::now;
+use super::queue::Queue;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use std::io;
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// What there is to wait for, besides work.
+#[derive(Clone, Debug, Default)]
+pub struct Questions {
+    /// The output, held open while it is waited for, and what of it matters.
+    pub output: Option<(Arc<OwnedFd>, PollFlags)>,
+    /// Whether something comes from standard input.
+    pub stdin: bool,
+    /// When to look anyway.
+    pub until: Option<Instant>,
+}
+
+/// What came.
+#[derive(Clone, Copy, Debug)]
+pub struct Answers {
+    /// Of the output.
+    pub output: PollFlags,
+    /// Of standard input.
+    pub stdin: PollFlags,
+}
+
+impl Questions {
+    /// Whether whoever waits for these will also notice the others.
+    pub fn cover(&self, others: &Self) -> bool {
+        let output = match (&self.output, &others.output) {
+            (Some((ours, of_ours)), Some((theirs, of_theirs))) => {
+                Arc::ptr_eq(ours, theirs) && of_ours.contains(*of_theirs)
+            }
+            (None, None) => true,
+            (Some(_), None) | (None, Some(_)) => false,
+        };
+        let until = match (self.until, others.until) {
+            (_, None) => true,
+            (Some(ours), Some(theirs)) => ours <= theirs,
+            (None, Some(_)) => false,
+        };
+        output && until && (self.stdin || !others.stdin)
+    }
+
+    /// Waits for an answer, or for work; `None` if there is nothing but a signal.
+    pub fn ask(&self, queue: &Queue) -> Option<Answers> {
+        let stdin = io::stdin();
+        let mut questions = vec![PollFd::new(queue.work(), PollFlags::POLLIN)];
+        let output = self.output.as_ref();
+        questions.extend(output.map(|(output, flags)| PollFd::new(output.as_fd(), *flags)));
+        if self.stdin {
+            questions.push(PollFd::new(stdin.as_fd(), PollFlags::POLLIN));
+        }
+        let patience = self.until.map_or(PollTimeout::NONE, |at| {
+            // Rounded up, lest the last millisecond is spent turning.
+            let left = at.saturating_duration_since(now()) + Duration::from_millis(1);
+            PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX)
+        });
+        poll(&mut questions, patience).ok()?;
+        let answer = |question: Option<&PollFd<'_>>| {
+            question.and_then(PollFd::revents).unwrap_or(PollFlags::empty())
+        };
+        if !answer(questions.first()).is_empty() {
+            queue.rest();
+        }
+        let nothing = PollFlags::empty();
+        Some(Answers {
+            output: if output.is_some() { answer(questions.get(1)) } else { nothing },
+            stdin: if self.stdin { answer(questions.last()) } else { nothing },
+        })
+    }
+}
