@@ -4,3 +4,4 @@
 pub mod record;
 pub mod signature;
 pub mod source;
+pub mod spool;

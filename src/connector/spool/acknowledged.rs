@@ -1,0 +1,150 @@
+//! Acknowledgements that come in any order: only what was acknowledged without a gap counts as
+//! delivered. PURE.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::num::NonZeroUsize;
+use uuid::Uuid;
+
+/// Records that were sent, in the order of their positions, and which of them were acknowledged.
+#[derive(Debug)]
+pub struct Acknowledged {
+    /// Sent and not settled, in their order; the first one is not acknowledged.
+    open: VecDeque<(Uuid, bool)>,
+    /// The last one that was sent.
+    newest: Option<Uuid>,
+    most: NonZeroUsize,
+}
+
+/// Why a record cannot be noted as sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotNoted {
+    /// As many as may be open are; wait for acknowledgements.
+    Full,
+    /// Its position is not greater than the one before.
+    Order,
+}
+
+impl fmt::Display for NotNoted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Full => "too many records are not acknowledged; wait until some are",
+            Self::Order => "records are to be sent in the order of their positions",
+        })
+    }
+}
+
+impl std::error::Error for NotNoted {}
+
+/// What an acknowledgement brought.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Settled {
+    /// Every record up to this one is acknowledged: the position to commit.
+    UpTo(Uuid),
+    /// It is noted, but an earlier record is not acknowledged yet.
+    Held,
+    /// No record of this position is open: it was never sent, or settled before.
+    Unknown,
+}
+
+impl Acknowledged {
+    /// At most so many records are open at once, 17 to 32 bytes each.
+    pub fn new(most: NonZeroUsize) -> Self {
+        Self { open: VecDeque::new(), newest: None, most }
+    }
+
+    /// How many records may be sent before an acknowledgement has to come.
+    pub fn room(&self) -> usize {
+        self.most.get() - self.open.len()
+    }
+
+    /// Notes that the record of this position was sent.
+    ///
+    /// # Errors
+    ///
+    /// [`NotNoted`] if there is no room, or it was not its turn; then nothing is noted.
+    pub fn sent(&mut self, position: Uuid) -> Result<(), NotNoted> {
+        if Some(position) <= self.newest {
+            return Err(NotNoted::Order);
+        }
+        if self.room() == 0 {
+            return Err(NotNoted::Full);
+        }
+        self.newest = Some(position);
+        self.open.push_back((position, false));
+        Ok(())
+    }
+
+    /// Notes that the record of this position was acknowledged.
+    pub fn acknowledge(&mut self, position: Uuid) -> Settled {
+        let Ok(at) = self.open.binary_search_by_key(&position, |(sent, _)| *sent) else {
+            return Settled::Unknown;
+        };
+        self.open[at].1 = true;
+        let mut settled = Settled::Held;
+        while let Some((position, true)) = self.open.front() {
+            settled = Settled::UpTo(*position);
+            self.open.pop_front();
+        }
+        settled
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn at(number: usize) -> Uuid {
+        Uuid::from_u128(number as u128)
+    }
+
+    fn sent(count: usize) -> Acknowledged {
+        let mut acknowledged = Acknowledged::new(NonZeroUsize::new(count).unwrap());
+        (1..=count).for_each(|number| acknowledged.sent(at(number)).unwrap());
+        acknowledged
+    }
+
+    #[test]
+    fn only_what_has_no_gap_in_front_counts() {
+        let mut acknowledged = sent(4);
+        assert_eq!(acknowledged.acknowledge(at(2)), Settled::Held);
+        assert_eq!(acknowledged.acknowledge(at(2)), Settled::Held);
+        assert_eq!(acknowledged.acknowledge(at(1)), Settled::UpTo(at(2)));
+        assert_eq!(acknowledged.acknowledge(at(1)), Settled::Unknown);
+        assert_eq!(acknowledged.acknowledge(at(9)), Settled::Unknown);
+        assert_eq!(acknowledged.acknowledge(at(4)), Settled::Held);
+        assert_eq!(acknowledged.acknowledge(at(3)), Settled::UpTo(at(4)));
+    }
+
+    #[test]
+    fn no_more_are_open_than_may_be() {
+        let mut acknowledged = sent(2);
+        assert_eq!(acknowledged.sent(at(3)), Err(NotNoted::Full));
+        // Acknowledged, but held: it takes its place until the first one is.
+        acknowledged.acknowledge(at(2));
+        assert_eq!((acknowledged.room(), acknowledged.sent(at(3))), (0, Err(NotNoted::Full)));
+        acknowledged.acknowledge(at(1));
+        assert_eq!((acknowledged.room(), acknowledged.sent(at(3))), (2, Ok(())));
+        assert_eq!(acknowledged.sent(at(3)), Err(NotNoted::Order));
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_the_order_the_highest_without_a_gap_is_told(
+            order in Just((1..=40usize).collect::<Vec<_>>()).prop_shuffle()
+        ) {
+            let mut acknowledged = sent(40);
+            let (mut known, mut told) = (std::collections::HashSet::new(), 0);
+            for number in order {
+                known.insert(number);
+                let expected = (1..=40).take_while(|number| known.contains(number)).count();
+                let settled = acknowledged.acknowledge(at(number));
+                let wanted = if expected > told { Settled::UpTo(at(expected)) } else { Settled::Held };
+                prop_assert_eq!(settled, wanted);
+                told = expected;
+            }
+            prop_assert_eq!((told, acknowledged.room()), (40, 40));
+        }
+    }
+}

@@ -1,0 +1,235 @@
+//! Segments on disk: what is whole in one, where its last record begins, and where a position is.
+
+use super::SpoolError;
+use super::line::{self, Fault, HEAD_BYTES, Lines};
+use super::state::Segment;
+use memchr::{memchr, memrchr};
+use std::fs::File;
+use std::io::{self, Read as _, Seek as _, SeekFrom};
+use std::os::unix::fs::FileExt as _;
+use std::path::Path;
+use uuid::Uuid;
+
+/// Bytes that are read at once.
+const BLOCK_BYTES: usize = 64 << 10;
+
+/// What a segment holds up to its first byte that was not synced.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Whole {
+    /// Its whole records; `None` without any.
+    pub(super) segment: Option<Segment>,
+    /// Bytes behind them.
+    pub(super) torn_bytes: u64,
+}
+
+/// Reads the newest segment, the only one that can be torn: behind its last line feed, or from a
+/// NUL byte on, where a file system that lost its power has no data for what was not synced.
+pub(super) fn examine(path: &Path, first: Uuid) -> Result<Whole, SpoolError> {
+    let doing = || SpoolError::io("reading", path);
+    let mut file = File::open(path).map_err(doing())?;
+    let mut lines = Lines::behind(None);
+    let mut block = vec![0; BLOCK_BYTES];
+    loop {
+        let count = file.read(&mut block).map_err(doing())?;
+        match lines.take(&block[..count]) {
+            Ok(()) if count == 0 => break,
+            Ok(()) => {}
+            Err(Fault::Nul) => break,
+            Err(Fault::NoPosition | Fault::Order | Fault::Unended) => {
+                return Err(damaged(path, lines.whole_bytes));
+            }
+        }
+    }
+    let size = file.seek(SeekFrom::End(0)).map_err(doing())?;
+    let bytes = lines.whole_bytes;
+    let segment = lines.last.map(|last| Segment { first, last, bytes });
+    if segment.is_some() && lines.first != Some(first) {
+        return Err(damaged(path, 0));
+    }
+    Ok(Whole { segment, torn_bytes: size - bytes })
+}
+
+/// Looks at both ends of a segment that is whole.
+pub(super) fn look(path: &Path, first: Uuid) -> Result<Segment, SpoolError> {
+    let doing = || SpoolError::io("reading", path);
+    let file = File::open(path).map_err(doing())?;
+    let bytes = file.metadata().map_err(doing())?.len();
+    if position_at(&file, 0).map_err(doing())? != Some(first) {
+        return Err(damaged(path, 0));
+    }
+    let last = last_position(&file, bytes).map_err(doing())?;
+    let last = last.filter(|last| *last >= first).ok_or_else(|| damaged(path, 0))?;
+    Ok(Segment { first, last, bytes })
+}
+
+/// Where a reader goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Place {
+    /// Bytes of the segment that are behind it.
+    pub(super) offset: u64,
+    /// Whether the position it was looked for with is the last one of these bytes.
+    pub(super) exact: bool,
+}
+
+/// Where the records of a segment begin whose positions are greater than this one.
+pub(super) fn find(file: &File, segment: Segment, position: Uuid) -> io::Result<Place> {
+    if segment.last <= position {
+        return Ok(Place { offset: segment.bytes, exact: segment.last == position });
+    }
+    let (mut offset, mut exact) = (0, false);
+    while offset < segment.bytes {
+        match position_at(file, offset)? {
+            Some(found) if found > position => break,
+            Some(found) => exact = found == position,
+            None => return Err(io::ErrorKind::InvalidData.into()),
+        }
+        offset = line_end(file, offset)?;
+    }
+    Ok(Place { offset, exact })
+}
+
+/// The offset behind the line that this offset is in.
+fn line_end(file: &File, mut offset: u64) -> io::Result<u64> {
+    // Most records are shorter than this, and one that is not costs a few reads more.
+    let mut block = [0; 4096];
+    loop {
+        let count = file.read_at(&mut block, offset)?;
+        if count == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        if let Some(end) = memchr(b'\n', &block[..count]) {
+            return Ok(offset + end as u64 + 1);
+        }
+        offset += count as u64;
+    }
+}
+
+/// The position of the last record, found from the end; `None` if there is no whole one.
+fn last_position(file: &File, bytes: u64) -> io::Result<Option<Uuid>> {
+    let Some(mut end) = bytes.checked_sub(1) else { return Ok(None) };
+    let mut block = vec![0; BLOCK_BYTES];
+    file.read_exact_at(&mut block[..1], end)?;
+    if block[0] != b'\n' {
+        return Ok(None);
+    }
+    while end > 0 {
+        let start = end.saturating_sub(BLOCK_BYTES as u64);
+        let count = usize::try_from(end - start).unwrap_or(BLOCK_BYTES);
+        file.read_exact_at(&mut block[..count], start)?;
+        if let Some(feed) = memrchr(b'\n', &block[..count]) {
+            return position_at(file, start + feed as u64 + 1);
+        }
+        end = start;
+    }
+    position_at(file, 0)
+}
+
+/// The position of the record whose line begins here.
+fn position_at(file: &File, offset: u64) -> io::Result<Option<Uuid>> {
+    let mut head = [0; HEAD_BYTES];
+    match file.read_exact_at(&mut head, offset) {
+        Ok(()) => Ok(line::position(&head)),
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+pub(super) fn damaged(path: &Path, good_bytes: u64) -> SpoolError {
+    SpoolError::Damaged { path: path.to_owned(), good_bytes }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::test_records::{at, line, long_line};
+    use super::*;
+    use std::fs;
+
+    fn examined(text: &str) -> Result<Whole, SpoolError> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("segment");
+        fs::write(&path, text).unwrap();
+        examine(&path, at(1))
+    }
+
+    #[test]
+    fn a_torn_tail_is_told_from_what_is_whole() {
+        let whole = format!("{}{}", line(1, "a"), long_line(2, 200_000));
+        let next = line(3, "c");
+        for (name, tail) in [
+            ("nothing", String::new()),
+            ("one byte", "{".into()),
+            ("half a head", next[..40].into()),
+            ("all but the line feed", next.trim_end().into()),
+            ("noise", "#".repeat(100)),
+            ("a hole", "\0".repeat(5000)),
+            ("a hole, and a record behind it", format!("\0\0{next}")),
+            ("a hole inside a record", next.replace('c', "\0")),
+        ] {
+            let found = examined(&format!("{whole}{tail}")).unwrap();
+            let segment = Segment { first: at(1), last: at(2), bytes: whole.len() as u64 };
+            let torn_bytes = tail.len() as u64;
+            assert_eq!(found, Whole { segment: Some(segment), torn_bytes }, "{name}");
+        }
+        let none = examined(&next[..40]).unwrap();
+        assert_eq!(none, Whole { segment: None, torn_bytes: 40 });
+    }
+
+    #[test]
+    fn what_no_crash_leaves_is_refused_and_where_is_told() {
+        let good = line(1, "a");
+        for (name, text, expected) in [
+            ("another text", format!("{good}hello\n{}", line(2, "b")), good.len() as u64),
+            ("backwards", format!("{good}{good}"), good.len() as u64),
+            ("another name", line(2, "b"), 0),
+        ] {
+            match examined(&text) {
+                Err(SpoolError::Damaged { good_bytes, .. }) => {
+                    assert_eq!(good_bytes, expected, "{name}");
+                }
+                other => panic!("{name}: {other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn both_ends_are_found_whatever_their_length() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("segment");
+        for (name, text, last) in [
+            ("one", line(1, "a"), 1),
+            ("one long", long_line(1, 300_000), 1),
+            ("a long one behind", format!("{}{}", line(1, "a"), long_line(2, 300_000)), 2),
+            ("a short one behind", format!("{}{}", long_line(1, 300_000), line(2, "a")), 2),
+            ("one of a block", format!("{}{}", line(1, "a"), long_line(2, BLOCK_BYTES)), 2),
+        ] {
+            fs::write(&path, &text).unwrap();
+            let segment = Segment { first: at(1), last: at(last), bytes: text.len() as u64 };
+            assert_eq!(look(&path, at(1)).unwrap(), segment, "{name}");
+        }
+        for (name, text) in [("empty", ""), ("torn", line(1, "a").trim_end()), ("noise", "n\n")] {
+            fs::write(&path, text).unwrap();
+            assert!(matches!(look(&path, at(1)), Err(SpoolError::Damaged { .. })), "{name}");
+        }
+    }
+
+    #[test]
+    fn the_place_behind_a_position_is_found() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("segment");
+        let (one, three, five) = (line(1, "a"), long_line(3, 10_000), line(5, "c"));
+        fs::write(&path, format!("{one}{three}{five}")).unwrap();
+        let (segment, opened) = (look(&path, at(1)).unwrap(), File::open(&path).unwrap());
+        let behind_three = (one.len() + three.len()) as u64;
+        for (name, number, offset, exact) in [
+            ("the first", 1, one.len() as u64, true),
+            ("none", 2, one.len() as u64, false),
+            ("a long one", 3, behind_three, true),
+            ("none behind it", 4, behind_three, false),
+            ("the last", 5, segment.bytes, true),
+            ("none behind all", 6, segment.bytes, false),
+        ] {
+            let place = find(&opened, segment, at(number)).unwrap();
+            assert_eq!(place, Place { offset, exact }, "{name}");
+        }
+    }
+}

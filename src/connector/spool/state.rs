@@ -1,0 +1,238 @@
+//! What a spool holds, in memory: its segments, how far they were delivered, and how many bytes
+//! wait. PURE; the threads of a spool share one behind a mutex.
+
+use super::SpoolLimits;
+use super::cursor::Cursor;
+use std::collections::VecDeque;
+use uuid::Uuid;
+
+/// Into how many parts the waiting bytes are counted at most, some 150 KiB: what was delivered of
+/// a part counts once all of it was.
+const PARTS_MAX: u64 = 4096;
+
+/// One file of whole records, all of them durable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Segment {
+    /// The position of its first record, which its file is named after.
+    pub(super) first: Uuid,
+    /// The position of its last record.
+    pub(super) last: Uuid,
+    /// Its size.
+    pub(super) bytes: u64,
+}
+
+/// Records that follow each other and wait to be delivered.
+#[derive(Debug)]
+struct Part {
+    last: Uuid,
+    bytes: u64,
+}
+
+/// What a spool holds.
+#[derive(Debug)]
+pub(super) struct State {
+    limits: SpoolLimits,
+    /// In the order of their positions; only the last one grows.
+    pub(super) segments: VecDeque<Segment>,
+    /// How far records were delivered, and how far they were removed.
+    pub(super) cursor: Cursor,
+    parts: VecDeque<Part>,
+    pub(super) undelivered_bytes: u64,
+    /// Nothing more will be appended.
+    pub(super) closed: bool,
+}
+
+impl State {
+    pub(super) fn new(limits: SpoolLimits, cursor: Cursor) -> Self {
+        let (segments, parts) = (VecDeque::new(), VecDeque::new());
+        Self { limits, segments, cursor, parts, undelivered_bytes: 0, closed: false }
+    }
+
+    /// The highest position there ever was, as far as is known.
+    pub(super) fn last(&self) -> Option<Uuid> {
+        let last = self.segments.back().map(|segment| segment.last);
+        last.max(self.cursor.delivered).max(self.cursor.removed)
+    }
+
+    /// Takes up a segment that was there before, whose first bytes were delivered.
+    pub(super) fn found(&mut self, segment: Segment, delivered_bytes: u64) {
+        self.segments.push_back(segment);
+        self.waits(segment.last, segment.bytes - delivered_bytes);
+    }
+
+    /// So many bytes more of records up to this one wait, in this segment.
+    pub(super) fn appended(&mut self, first_of_segment: Uuid, last: Uuid, bytes: u64) {
+        match self.segments.back_mut() {
+            Some(segment) if segment.first == first_of_segment => {
+                segment.last = last;
+                segment.bytes += bytes;
+            }
+            _ => self.segments.push_back(Segment { first: first_of_segment, last, bytes }),
+        }
+        self.waits(last, bytes);
+    }
+
+    fn waits(&mut self, last: Uuid, bytes: u64) {
+        if bytes == 0 {
+            return;
+        }
+        self.undelivered_bytes += bytes;
+        match self.parts.back_mut() {
+            Some(part) if part.bytes < self.limits.max_bytes / PARTS_MAX => {
+                part.last = last;
+                part.bytes += bytes;
+            }
+            _ => self.parts.push_back(Part { last, bytes }),
+        }
+    }
+
+    /// Whether so many bytes more may wait.
+    pub(super) fn has_room(&self, bytes: u64) -> bool {
+        self.undelivered_bytes.saturating_add(bytes) <= self.limits.max_bytes
+    }
+
+    /// All records up to this one were delivered; none that is still to come.
+    pub(super) fn commit(&mut self, position: Uuid) {
+        let position = Some(position).min(self.last());
+        self.cursor.delivered = self.cursor.delivered.max(position);
+        while let Some(part) = self.parts.front()
+            && Some(part.last) <= self.cursor.delivered
+        {
+            self.undelivered_bytes -= part.bytes;
+            self.parts.pop_front();
+        }
+    }
+
+    /// What the cursor is once everything is removed that need not be kept: of the delivered
+    /// segments the oldest, until no more bytes of them are left than wished. The newest stays.
+    pub(super) fn settled(&self) -> Cursor {
+        let older = self.segments.len().saturating_sub(1);
+        let delivered = |segment: &&Segment| Some(segment.last) <= self.cursor.delivered;
+        let removable: Vec<_> = self.segments.iter().take(older).take_while(delivered).collect();
+        let mut kept_bytes: u64 = removable.iter().map(|segment| segment.bytes).sum();
+        let mut cursor = self.cursor;
+        for segment in removable {
+            if kept_bytes <= self.limits.keep_bytes {
+                break;
+            }
+            kept_bytes -= segment.bytes;
+            cursor.removed = cursor.removed.max(Some(segment.last));
+        }
+        cursor
+    }
+
+    /// Forgets what was removed up to this cursor; gives the first positions of those segments.
+    pub(super) fn forget(&mut self, saved: Cursor) -> Vec<Uuid> {
+        self.cursor.removed = self.cursor.removed.max(saved.removed);
+        let gone = self.segments.iter().take_while(|segment| Some(segment.last) <= saved.removed);
+        let count = gone.count();
+        self.segments.drain(..count).map(|segment| segment.first).collect()
+    }
+
+    /// The segment of this name.
+    pub(super) fn segment(&self, first: Uuid) -> Option<Segment> {
+        let at = self.segments.binary_search_by_key(&first, |segment| segment.first).ok()?;
+        self.segments.get(at).copied()
+    }
+
+    /// The first segment behind the one of this name, else the first of all.
+    pub(super) fn next(&self, first: Option<Uuid>) -> Option<Segment> {
+        let behind = self.segments.partition_point(|segment| Some(segment.first) <= first);
+        self.segments.get(behind).copied()
+    }
+
+    /// The last segment that begins at this position or before.
+    pub(super) fn holding(&self, position: Uuid) -> Option<Segment> {
+        let behind = self.segments.partition_point(|segment| segment.first <= position);
+        self.segments.get(behind.checked_sub(1)?).copied()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::test_records::at;
+    use super::*;
+
+    fn state(max_bytes: u64, keep_bytes: u64) -> State {
+        let limits = SpoolLimits { segment_bytes: 100, max_bytes, keep_bytes };
+        let mut state = State::new(limits, Cursor::default());
+        // Three segments of two records each, 60 bytes a record.
+        for number in 1..=6 {
+            state.appended(at((number - 1) / 2 * 2 + 1), at(number), 60);
+        }
+        state
+    }
+
+    #[test]
+    fn what_was_delivered_waits_no_more() {
+        let mut state = state(420, 0);
+        assert_eq!((state.segments.len(), state.undelivered_bytes), (3, 360));
+        assert!(state.has_room(60) && !state.has_room(61));
+        state.commit(at(4));
+        state.commit(at(1));
+        assert_eq!((state.undelivered_bytes, state.cursor.delivered), (120, Some(at(4))));
+        state.commit(at(99));
+        assert_eq!((state.undelivered_bytes, state.cursor.delivered), (0, Some(at(6))));
+    }
+
+    #[test]
+    fn parts_are_bounded_and_count_once_they_are_delivered_whole() {
+        let limits = SpoolLimits { segment_bytes: 1 << 30, max_bytes: 1 << 20, keep_bytes: 0 };
+        let mut state = State::new(limits, Cursor::default());
+        for number in 1..=100_000 {
+            state.appended(at(1), at(number), 10);
+        }
+        assert!(state.parts.len() as u64 <= PARTS_MAX, "{}", state.parts.len());
+        state.commit(at(50_000));
+        let exact = 500_000;
+        assert!(
+            (exact..exact + 512).contains(&state.undelivered_bytes),
+            "{}",
+            state.undelivered_bytes
+        );
+        state.commit(at(100_000));
+        assert_eq!(state.undelivered_bytes, 0);
+    }
+
+    #[test]
+    fn delivered_segments_are_removed_but_for_the_newest_and_what_is_kept() {
+        for (name, keep_bytes, delivered, removed) in [
+            ("nothing delivered", 0, None, None),
+            ("the first one half", 0, Some(1), None),
+            ("the first one", 0, Some(2), Some(2)),
+            ("all", 0, Some(6), Some(4)),
+            ("all, one kept", 120, Some(6), Some(2)),
+            ("all, almost one kept", 119, Some(6), Some(4)),
+            ("all, two kept", 240, Some(6), None),
+        ] {
+            let mut state = state(1000, keep_bytes);
+            if let Some(number) = delivered {
+                state.commit(at(number));
+            }
+            let cursor = state.settled();
+            assert_eq!(cursor.removed, removed.map(at), "{name}");
+            let gone: Vec<_> = (1..=removed.unwrap_or(0)).step_by(2).map(at).collect();
+            assert_eq!(state.forget(cursor), gone, "{name}");
+            assert_eq!(state.last(), Some(at(6)), "{name}");
+        }
+    }
+
+    #[test]
+    fn segments_are_found_by_position() {
+        let state = state(1000, 0);
+        let first = |found: Option<Segment>| found.map(|segment| segment.first);
+        for (name, found, expected) in [
+            ("by name", state.segment(at(3)), Some(3)),
+            ("by no name", state.segment(at(4)), None),
+            ("the first", state.next(None), Some(1)),
+            ("behind a name", state.next(Some(at(3))), Some(5)),
+            ("behind one that is gone", state.next(Some(at(0))), Some(1)),
+            ("behind the last", state.next(Some(at(5))), None),
+            ("the one that holds", state.holding(at(4)), Some(3)),
+            ("before all", state.holding(at(0)), None),
+            ("behind all", state.holding(at(9)), Some(5)),
+        ] {
+            assert_eq!(first(found), expected.map(at), "{name}");
+        }
+    }
+}

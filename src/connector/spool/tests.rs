@@ -1,0 +1,417 @@
+//! A spool as its threads use it: what is appended is read, in order, however it is opened again.
+
+use super::test_records::{at, line, long_line};
+use super::*;
+use std::num::NonZeroUsize;
+use std::os::unix::fs::PermissionsExt as _;
+use std::time::Duration;
+use tempfile::TempDir;
+
+/// Long enough for a thread that is on its way.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Segments of two short records.
+const SMALL: SpoolLimits = SpoolLimits { segment_bytes: 100, max_bytes: 1 << 20, keep_bytes: 0 };
+
+fn folder() -> TempDir {
+    tempfile::tempdir().unwrap()
+}
+
+fn open(folder: &TempDir, limits: SpoolLimits) -> Opened {
+    Spool::open(&folder.path().join("spool"), limits).unwrap()
+}
+
+fn append(writer: &mut SpoolWriter, numbers: std::ops::RangeInclusive<u64>) {
+    for number in numbers {
+        writer.append(line(number, "x").as_bytes(), at(number)).unwrap();
+    }
+}
+
+/// All records up to the end, and how often some were gone; each is put together from its pieces.
+fn records(reader: &mut SpoolReader) -> (Vec<String>, usize) {
+    let (mut records, mut gone, mut record) = (Vec::new(), 0, Vec::new());
+    loop {
+        match reader.read().unwrap() {
+            Next::End => break,
+            Next::Gone => gone += 1,
+            Next::Piece(piece) => {
+                record.extend(piece.bytes);
+                assert_eq!(piece.bytes.ends_with(b"\n"), piece.ends);
+                assert_eq!(position(&record), Some(piece.position));
+                if piece.ends {
+                    records.push(String::from_utf8(std::mem::take(&mut record)).unwrap());
+                }
+            }
+        }
+    }
+    assert!(record.is_empty(), "no record is cut");
+    (records, gone)
+}
+
+fn read_from(spool: &Spool, start: Start) -> (Found, Vec<String>) {
+    let (mut reader, found) = spool.reader(start).unwrap();
+    (found, records(&mut reader).0)
+}
+
+fn lines(numbers: std::ops::RangeInclusive<u64>) -> Vec<String> {
+    numbers.map(|number| line(number, "x")).collect()
+}
+
+/// The names of the segments, as numbers.
+fn segments(folder: &TempDir) -> Vec<u64> {
+    let mut firsts: Vec<u64> = fs::read_dir(folder.path().join("spool"))
+        .unwrap()
+        .filter_map(|entry| {
+            let name = entry.unwrap().file_name().into_string().unwrap();
+            let first = name.strip_suffix(".jsonl")?.parse::<Uuid>().unwrap();
+            Some(u64::try_from(first.as_u128() - at(0).as_u128()).unwrap())
+        })
+        .collect();
+    firsts.sort_unstable();
+    firsts
+}
+
+#[test]
+fn what_was_appended_is_read_in_order_and_after_opening_again() {
+    let folder = folder();
+    {
+        let Opened { spool, mut writer, cut_bytes } = open(&folder, SMALL);
+        assert_eq!((cut_bytes, spool.last()), (0, None));
+        assert_eq!(read_from(&spool, Start::Beginning), (Found::Next, vec![]));
+        append(&mut writer, 1..=5);
+        assert_eq!(read_from(&spool, Start::Beginning), (Found::Next, lines(1..=5)));
+        assert_eq!(segments(&folder), [1, 3, 5]);
+    }
+    let Opened { spool, mut writer, cut_bytes } = open(&folder, SMALL);
+    assert_eq!((cut_bytes, spool.last()), (0, Some(at(5))));
+    assert_eq!(spool.undelivered_bytes(), lines(1..=5).concat().len() as u64);
+    append(&mut writer, 6..=7);
+    assert_eq!(read_from(&spool, Start::Cursor), (Found::Next, lines(1..=7)));
+    assert_eq!(segments(&folder), [1, 3, 5, 7], "the newest segment is filled first");
+}
+
+#[test]
+fn its_files_are_for_their_owner_only_and_plain_lines() {
+    let folder = folder();
+    let Opened { spool, mut writer, .. } = open(&folder, SMALL);
+    writer.append((line(1, "a") + &line(2, "b")).as_bytes(), at(1)).unwrap();
+    spool.commit(at(1));
+    spool.save().unwrap();
+    let path = folder.path().join("spool");
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&path), 0o700);
+    for entry in fs::read_dir(&path).unwrap() {
+        let file = entry.unwrap().path();
+        assert_eq!(mode(&file), 0o600, "{}", file.display());
+    }
+    let text = fs::read_to_string(path.join(format!("{}.jsonl", at(1)))).unwrap();
+    assert_eq!(text, line(1, "a") + &line(2, "b"));
+    text.lines().for_each(|line| assert!(serde_json::from_str::<serde_json::Value>(line).is_ok()));
+    let cursor = format!("{{\"delivered\":\"{}\",\"removed\":null}}\n", at(1));
+    assert_eq!(fs::read_to_string(path.join("cursor")).unwrap(), cursor);
+}
+
+#[test]
+fn a_torn_tail_is_cut_and_how_much_it_was_is_told() {
+    let torn = line(4, "x");
+    for (name, tail, cut) in [
+        ("nothing", "", 0),
+        ("half a record", &torn[..70], 70),
+        ("all but the line feed", torn.trim_end(), torn.len() - 1),
+        ("a hole", "\0\0\0", 3),
+    ] {
+        let folder = folder();
+        append(&mut open(&folder, SMALL).writer, 1..=3);
+        let newest = folder.path().join("spool").join(format!("{}.jsonl", at(3)));
+        fs::write(&newest, line(3, "x") + tail).unwrap();
+        let Opened { spool, mut writer, cut_bytes } = open(&folder, SMALL);
+        assert_eq!(cut_bytes, cut as u64, "{name}");
+        append(&mut writer, 4..=4);
+        assert_eq!(read_from(&spool, Start::Beginning).1, lines(1..=4), "{name}");
+    }
+}
+
+#[test]
+fn a_segment_without_a_whole_record_is_no_more() {
+    let folder = folder();
+    append(&mut open(&folder, SMALL).writer, 1..=2);
+    let newest = folder.path().join("spool").join(format!("{}.jsonl", at(3)));
+    for (name, text) in [("empty", ""), ("torn", "{\"pos")] {
+        fs::write(&newest, text).unwrap();
+        let Opened { spool, mut writer, cut_bytes } = open(&folder, SMALL);
+        assert_eq!(cut_bytes, text.len() as u64, "{name}");
+        assert_eq!((segments(&folder), spool.last()), (vec![1], Some(at(2))), "{name}");
+        // Its name is free again; and what fails is taken back.
+        writer.begin(at(3)).unwrap().write(b"{").unwrap();
+        assert_eq!(segments(&folder), [1], "{name}");
+    }
+}
+
+#[test]
+fn what_is_no_spool_or_no_more_is_refused() {
+    let folder = folder();
+    append(&mut open(&folder, SMALL).writer, 1..=5);
+    let path = folder.path().join("spool");
+    let first = path.join(format!("{}.jsonl", at(1)));
+    let named = |number: u64| path.join(format!("{}.jsonl", at(number)));
+    for (name, file, text, expected) in [
+        ("a foreign file", path.join("notes.txt"), String::new(), "does not belong"),
+        ("a foreign segment", path.join("a.jsonl"), String::new(), "does not belong"),
+        (
+            "upper case",
+            path.join(format!("{}.jsonl", at(1)).replace("019", "ABC")),
+            String::new(),
+            "does not belong",
+        ),
+        ("another first record", first.clone(), line(2, "x"), "is damaged"),
+        ("no end", first.clone(), lines(1..=2).concat().trim_end().into(), "is damaged"),
+        ("no record", first.clone(), "hello\n".into(), "is damaged"),
+        ("records of the next", first.clone(), lines(1..=3).concat(), "is damaged"),
+        (
+            "another text in the newest",
+            named(5),
+            line(5, "x") + "hello\n",
+            "behind its first 75 bytes",
+        ),
+        ("no cursor", path.join("cursor"), "half".into(), "is damaged"),
+    ] {
+        let before = fs::read(&file).ok();
+        fs::write(&file, text).unwrap();
+        let error = Spool::open(&path, SMALL).unwrap_err().to_string();
+        assert!(error.contains(expected), "{name}: {error}");
+        match before {
+            Some(before) => fs::write(&file, before).unwrap(),
+            None => fs::remove_file(&file).unwrap(),
+        }
+        assert_eq!(
+            read_from(&open(&folder, SMALL).spool, Start::Beginning).1,
+            lines(1..=5),
+            "{name}"
+        );
+    }
+    let somebodys = folder.path().join("home");
+    fs::create_dir(&somebodys).unwrap();
+    fs::write(somebodys.join("letter"), "").unwrap();
+    assert!(matches!(Spool::open(&somebodys, SMALL), Err(SpoolError::Foreign(_))));
+    assert_eq!(fs::read_dir(&somebodys).unwrap().count(), 1, "nothing is made in it");
+}
+
+#[test]
+fn a_spool_is_open_once_until_all_of_it_is_dropped() {
+    let folder = folder();
+    let Opened { spool, writer, .. } = open(&folder, SMALL);
+    let path = folder.path().join("spool");
+    let error = Spool::open(&path, SMALL).unwrap_err();
+    assert!(matches!(error, SpoolError::Locked(_)), "{error}");
+    let (reader, _) = spool.reader(Start::Beginning).unwrap();
+    drop((spool, writer));
+    assert!(matches!(Spool::open(&path, SMALL), Err(SpoolError::Locked(_))));
+    drop(reader);
+    assert!(Spool::open(&path, SMALL).is_ok());
+}
+
+#[test]
+fn a_long_record_comes_and_goes_in_pieces() {
+    let folder = folder();
+    let Opened { spool, mut writer, .. } = open(&folder, SMALL);
+    let long = long_line(2, 1_000_000);
+    append(&mut writer, 1..=1);
+    let mut pieces = writer.begin(at(2)).unwrap();
+    for piece in long.as_bytes().chunks(70_001) {
+        assert_eq!(read_from(&spool, Start::Beginning).1, lines(1..=1), "nothing of it is seen");
+        pieces.write(piece).unwrap();
+    }
+    pieces.finish().unwrap();
+    append(&mut writer, 3..=3);
+    let expected = vec![line(1, "x"), long, line(3, "x")];
+    assert_eq!(read_from(&spool, Start::Beginning).1, expected);
+    assert_eq!(read_from(&spool, Start::Behind(at(2))), (Found::Next, lines(3..=3)));
+}
+
+#[test]
+fn a_record_of_any_length_is_read_whole() {
+    let folder = folder();
+    let limits = SpoolLimits { segment_bytes: 300_000, ..SMALL };
+    let Opened { spool, mut writer, .. } = open(&folder, limits);
+    let sizes = [62 + 12, 65_535, 65_536, 65_537, 131_072, 65_474, 65_475, 130_000, 80, 80];
+    let expected: Vec<_> =
+        (1..).zip(sizes).map(|(number, bytes)| long_line(number, bytes)).collect();
+    writer.append(expected.concat().as_bytes(), at(1)).unwrap();
+    assert_eq!(read_from(&spool, Start::Beginning).1, expected);
+    let (mut reader, _) = spool.reader(Start::Behind(at(8))).unwrap();
+    assert!(matches!(reader.read().unwrap(), Next::Piece(piece) if piece.ends));
+}
+
+#[test]
+fn a_refused_append_leaves_nothing() {
+    let folder = folder();
+    let Opened { spool, mut writer, .. } = open(&folder, SMALL);
+    append(&mut writer, 1..=3);
+    let (good, three) = (line(4, "x"), line(3, "x"));
+    for (name, lines, first, expected) in [
+        ("no line", String::new(), 4, "does not end"),
+        ("no line feed", good.trim_end().into(), 4, "does not end"),
+        ("half of the second", format!("{good}{{"), 4, "does not end"),
+        ("no record", "hello\n".into(), 4, "does not begin"),
+        ("the second is none", format!("{good}hello\n"), 4, "does not begin"),
+        ("a NUL byte", good.replace('x', "\0"), 4, "NUL"),
+        ("backwards", format!("{}{good}", line(5, "x")), 5, "not greater"),
+        ("there already", three.clone(), 3, "not greater"),
+        ("another position than said", good.clone(), 5, "not at the position"),
+        ("an old one behind a new one", three, 4, "not greater"),
+    ] {
+        let error = writer.append(lines.as_bytes(), at(first)).unwrap_err().to_string();
+        assert!(error.contains(expected), "{name}: {error}");
+        assert_eq!((segments(&folder), spool.last()), (vec![1, 3], Some(at(3))), "{name}");
+    }
+    let mut failed = writer.begin(at(4)).unwrap();
+    failed.write(b"\0").unwrap_err();
+    assert!(failed.write(good.as_bytes()).unwrap_err().to_string().contains("failed before"));
+    assert!(failed.finish().unwrap_err().to_string().contains("failed before"));
+    append(&mut writer, 4..=5);
+    drop((spool, writer));
+    let Opened { spool, cut_bytes, .. } = open(&folder, SMALL);
+    assert_eq!((read_from(&spool, Start::Beginning).1, cut_bytes), (lines(1..=5), 0));
+}
+
+#[test]
+fn a_full_spool_takes_more_once_some_was_delivered() {
+    let folder = folder();
+    let bytes = line(1, "x").len() as u64;
+    let limits = SpoolLimits { max_bytes: 3 * bytes, ..SMALL };
+    let Opened { spool, mut writer, .. } = open(&folder, limits);
+    append(&mut writer, 1..=3);
+    let refused = writer.append(line(4, "x").as_bytes(), at(4));
+    let Err(SpoolError::Full { undelivered_bytes, max_bytes }) = refused else {
+        panic!("{refused:?}");
+    };
+    assert_eq!((undelivered_bytes, max_bytes), (3 * bytes, 3 * bytes));
+    spool.commit(at(1));
+    append(&mut writer, 4..=4);
+    assert!(matches!(writer.append(line(5, "x").as_bytes(), at(5)), Err(SpoolError::Full { .. })));
+    assert_eq!(read_from(&spool, Start::Cursor), (Found::Next, lines(2..=4)));
+    drop((spool, writer));
+    // Not saved: all four are to be delivered again, and there is room for none.
+    let Opened { spool, mut writer, .. } = open(&folder, limits);
+    assert_eq!(spool.undelivered_bytes(), 4 * bytes);
+    assert!(writer.append(line(5, "x").as_bytes(), at(5)).is_err());
+}
+
+#[test]
+fn delivered_segments_are_removed_when_the_cursor_is_saved() {
+    let folder = folder();
+    let Opened { spool, mut writer, .. } = open(&folder, SMALL);
+    append(&mut writer, 1..=7);
+    spool.commit(at(4));
+    assert_eq!(segments(&folder), [1, 3, 5, 7], "not before it is saved");
+    spool.save().unwrap();
+    assert_eq!(segments(&folder), [5, 7]);
+    spool.commit(at(7));
+    spool.save().unwrap();
+    assert_eq!(segments(&folder), [7], "the newest stays");
+    drop((spool, writer));
+    let Opened { spool, mut writer, .. } = open(&folder, SMALL);
+    assert_eq!((spool.delivered(), spool.undelivered_bytes()), (Some(at(7)), 0));
+    append(&mut writer, 8..=9);
+    assert_eq!(read_from(&spool, Start::Cursor), (Found::Next, lines(8..=9)));
+}
+
+#[test]
+fn a_crash_between_saving_and_removing_is_made_good() {
+    let folder = folder();
+    let path = folder.path().join("spool").join(format!("{}.jsonl", at(1)));
+    {
+        let Opened { spool, mut writer, .. } = open(&folder, SMALL);
+        append(&mut writer, 1..=3);
+        let before = fs::read(&path).unwrap();
+        spool.commit(at(2));
+        spool.save().unwrap();
+        fs::write(&path, before).unwrap();
+        fs::write(folder.path().join("spool/cursor.new"), "half").unwrap();
+    }
+    let Opened { spool, .. } = open(&folder, SMALL);
+    assert_eq!(segments(&folder), [3]);
+    assert_eq!(read_from(&spool, Start::Cursor), (Found::Next, lines(3..=3)));
+}
+
+#[test]
+fn a_reader_starts_where_it_is_told_and_says_what_is_gone() {
+    let folder = folder();
+    let limits = SpoolLimits { keep_bytes: 2 * line(1, "x").len() as u64, ..SMALL };
+    let Opened { spool, mut writer, .. } = open(&folder, limits);
+    // Even positions only, two to a segment: 2 4, 6 8, 10 12, 14.
+    for number in 1..=7 {
+        append(&mut writer, 2 * number..=2 * number);
+    }
+    spool.commit(at(12));
+    spool.save().unwrap();
+    assert_eq!(segments(&folder), [10, 14], "one delivered segment is kept");
+    for (name, start, found, numbers) in [
+        ("the beginning", Start::Beginning, Found::Next, &[10, 12, 14][..]),
+        ("the cursor", Start::Cursor, Found::Next, &[14]),
+        ("behind one", Start::Behind(at(10)), Found::Next, &[12, 14]),
+        ("behind the last", Start::Behind(at(14)), Found::Next, &[]),
+        ("behind one that is gone", Start::Behind(at(4)), Found::Gone, &[10, 12, 14]),
+        ("behind the last one that is gone", Start::Behind(at(8)), Found::Next, &[10, 12, 14]),
+        ("behind none, before all", Start::Behind(at(1)), Found::Gone, &[10, 12, 14]),
+        ("behind none", Start::Behind(at(9)), Found::Unknown, &[10, 12, 14]),
+        ("behind none, inside", Start::Behind(at(11)), Found::Unknown, &[12, 14]),
+        ("behind none, between segments", Start::Behind(at(13)), Found::Unknown, &[14]),
+        ("behind none, behind all", Start::Behind(at(99)), Found::Unknown, &[]),
+    ] {
+        let expected: Vec<_> = numbers.iter().map(|number| line(*number, "x")).collect();
+        assert_eq!(read_from(&spool, start), (found, expected), "{name}");
+    }
+    let (mut ahead, _) = spool.reader(Start::Behind(at(99))).unwrap();
+    append(&mut writer, 16..=16);
+    assert_eq!(records(&mut ahead).0, lines(16..=16), "what comes next is read by all");
+}
+
+#[test]
+fn a_reader_that_is_overtaken_reads_its_segment_to_the_end_and_is_told() {
+    let folder = folder();
+    let Opened { spool, mut writer, .. } = open(&folder, SMALL);
+    append(&mut writer, 1..=7);
+    let (mut slow, _) = spool.reader(Start::Beginning).unwrap();
+    assert!(matches!(slow.read().unwrap(), Next::Piece(piece) if piece.position == at(1)));
+    let (mut idle, _) = spool.reader(Start::Beginning).unwrap();
+    spool.commit(at(6));
+    spool.save().unwrap();
+    assert_eq!(records(&mut slow), ([lines(2..=2), lines(7..=7)].concat(), 1));
+    assert_eq!(records(&mut idle), (lines(7..=7), 1));
+}
+
+#[test]
+fn a_reader_waits_for_what_comes() {
+    let folder = folder();
+    let Opened { spool, mut writer, .. } = open(&folder, SMALL);
+    let (mut reader, _) = spool.reader(Start::Cursor).unwrap();
+    assert_eq!(reader.wait(Duration::ZERO), Wait::TimedOut);
+    let count = 50;
+    let delivered = std::thread::scope(|scope| {
+        let reading = scope.spawn(|| {
+            let mut acknowledged = Acknowledged::new(NonZeroUsize::new(4).unwrap());
+            let mut all = Vec::new();
+            loop {
+                for record in records(&mut reader).0 {
+                    let position = position(record.as_bytes()).unwrap();
+                    acknowledged.sent(position).unwrap();
+                    assert_eq!(acknowledged.acknowledge(position), Settled::UpTo(position));
+                    spool.commit(position);
+                    spool.save().unwrap();
+                    all.push(record);
+                }
+                match reader.wait(PATIENCE) {
+                    Wait::Grown => {}
+                    Wait::Closed => return all,
+                    Wait::TimedOut => panic!("nothing came"),
+                }
+            }
+        });
+        append(&mut writer, 1..=count);
+        drop(writer);
+        reading.join().unwrap()
+    });
+    assert_eq!(delivered, lines(1..=count));
+    assert_eq!((spool.delivered(), segments(&folder)), (Some(at(count)), vec![count - 1]));
+}

@@ -1,0 +1,234 @@
+//! The one that appends. When an append returns, its records are on the disk, whole; when it fails,
+//! nothing of them is left.
+
+use super::directory::Directory;
+use super::line::Lines;
+use super::{Shared, SpoolError};
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::FileExt as _;
+use std::sync::Arc;
+use uuid::Uuid;
+
+/// Appends records to a spool. Dropping it closes the spool.
+#[derive(Debug)]
+pub struct SpoolWriter {
+    shared: Arc<Shared>,
+    /// The newest segment, if it still takes records.
+    current: Option<Current>,
+    /// A failed append could not be taken back.
+    broken: bool,
+}
+
+#[derive(Debug)]
+struct Current {
+    first: Uuid,
+    file: File,
+    /// Its whole records; what is behind them was not appended yet.
+    bytes: u64,
+    /// Whether its name is on the disk.
+    durable: bool,
+}
+
+impl SpoolWriter {
+    /// Goes on in the newest segment, which ends with a whole record.
+    pub(super) fn new(shared: Arc<Shared>) -> Result<Self, SpoolError> {
+        let newest = shared.state().segments.back().copied();
+        let mut current = None;
+        if let Some(segment) = newest {
+            let path = shared.directory.segment(segment.first);
+            let file = File::options().write(true).open(&path);
+            let file = file.map_err(SpoolError::io("opening", &path))?;
+            let (first, bytes) = (segment.first, segment.bytes);
+            current = Some(Current { first, file, bytes, durable: true });
+        }
+        Ok(Self { shared, current, broken: false })
+    }
+
+    /// Appends whole lines, a record each, the first one at this position, and returns when they are
+    /// durable. One call for many records costs one sync.
+    ///
+    /// # Errors
+    ///
+    /// [`SpoolError`]; then none of them is in the spool, and others can be appended unless it is
+    /// [`SpoolError::Broken`].
+    pub fn append(&mut self, lines: &[u8], first: Uuid) -> Result<(), SpoolError> {
+        let mut append = self.begin(first)?;
+        append.write(lines)?;
+        append.finish()
+    }
+
+    /// Begins to append records that come in pieces, the first one at this position.
+    ///
+    /// # Errors
+    ///
+    /// [`SpoolError`] if the position is not greater than all before it, or a new segment cannot be
+    /// made.
+    pub fn begin(&mut self, first: Uuid) -> Result<Append<'_>, SpoolError> {
+        if self.broken {
+            return Err(SpoolError::Broken);
+        }
+        let last = self.shared.state().last();
+        if Some(first) <= last {
+            return Err(super::line::Fault::Order.into());
+        }
+        let segment_bytes = self.shared.limits.segment_bytes;
+        self.current.take_if(|current| current.bytes >= segment_bytes);
+        if self.current.is_none() {
+            let made = Directory::make(&self.shared.directory.segment(first));
+            let file = made.map_err(|error| self.shared.directory.unwritable(error, 0))?;
+            self.current = Some(Current { first, file, bytes: 0, durable: false });
+        }
+        let lines = Lines::behind(last);
+        Ok(Append { writer: self, lines, first, written_bytes: 0, unsure: false, over: false })
+    }
+
+    /// Takes back what is behind the last whole record. `unsure`: a sync of it failed. The kernel
+    /// then takes its pages for written (fsync(2), NOTES), so nothing more is appended to that file.
+    fn take_back(&mut self, unsure: bool) {
+        let Some(current) = &self.current else { return };
+        let taken = if current.durable {
+            current.file.set_len(current.bytes).and_then(|()| current.file.sync_data())
+        } else {
+            fs::remove_file(self.shared.directory.segment(current.first))
+        };
+        self.broken = taken.is_err();
+        self.current.take_if(|current| unsure || !current.durable);
+    }
+}
+
+impl Drop for SpoolWriter {
+    fn drop(&mut self) {
+        self.shared.close();
+    }
+}
+
+/// An append whose records come in pieces. Unless it is finished, all of it is taken back.
+#[derive(Debug)]
+pub struct Append<'w> {
+    writer: &'w mut SpoolWriter,
+    lines: Lines,
+    first: Uuid,
+    written_bytes: u64,
+    /// The kernel was asked to sync, and has not said yes.
+    unsure: bool,
+    /// Finished, or failed and taken back.
+    over: bool,
+}
+
+impl Append<'_> {
+    /// Writes the next bytes of the lines, cut anywhere. No reader sees them yet.
+    ///
+    /// # Errors
+    ///
+    /// [`SpoolError`]; then the whole append is taken back.
+    pub fn write(&mut self, piece: &[u8]) -> Result<(), SpoolError> {
+        let written = self.try_write(piece);
+        written.map_err(|failure| self.fail(failure, piece.len() as u64))
+    }
+
+    /// Makes the records durable, and then visible.
+    ///
+    /// # Errors
+    ///
+    /// [`SpoolError`]; then the whole append is taken back.
+    pub fn finish(mut self) -> Result<(), SpoolError> {
+        match self.try_finish() {
+            Ok(()) => {
+                self.over = true;
+                Ok(())
+            }
+            Err(failure) => Err(self.fail(failure, 0)),
+        }
+    }
+
+    fn try_write(&mut self, piece: &[u8]) -> Result<(), Failure> {
+        self.check_open()?;
+        self.lines.take(piece).map_err(SpoolError::from)?;
+        let state = self.writer.shared.state();
+        if !state.has_room(self.written_bytes.saturating_add(piece.len() as u64)) {
+            let undelivered_bytes = state.undelivered_bytes;
+            let max_bytes = self.writer.shared.limits.max_bytes;
+            return Err(SpoolError::Full { undelivered_bytes, max_bytes }.into());
+        }
+        drop(state);
+        if let Some(current) = &self.writer.current {
+            current.file.write_all_at(piece, current.bytes + self.written_bytes)?;
+        }
+        self.written_bytes += piece.len() as u64;
+        Ok(())
+    }
+
+    fn try_finish(&mut self) -> Result<(), Failure> {
+        self.check_open()?;
+        self.lines.finish().map_err(SpoolError::from)?;
+        if self.lines.first != Some(self.first) {
+            return Err(
+                SpoolError::Record("the first record is not at the position it should be").into()
+            );
+        }
+        let writer = &mut *self.writer;
+        let (Some(current), Some(last)) = (&mut writer.current, self.lines.last) else {
+            return Err(SpoolError::Broken.into());
+        };
+        self.unsure = true;
+        current.file.sync_data()?;
+        if !current.durable {
+            writer.shared.directory.sync()?;
+            current.durable = true;
+        }
+        self.unsure = false;
+        current.bytes += self.written_bytes;
+        writer.shared.state().appended(current.first, last, self.written_bytes);
+        writer.shared.grown.notify_all();
+        Ok(())
+    }
+
+    fn check_open(&self) -> Result<(), SpoolError> {
+        let why = SpoolError::Record("this append has failed before");
+        if self.over { Err(why) } else { Ok(()) }
+    }
+
+    /// Takes everything back, and words the error; so many bytes were still to be written.
+    fn fail(&mut self, failure: Failure, unwritten_bytes: u64) -> SpoolError {
+        if !self.over {
+            self.over = true;
+            self.writer.take_back(self.unsure);
+        }
+        let directory = &self.writer.shared.directory;
+        match failure {
+            Failure::Refused(error) => error,
+            Failure::System(source) => {
+                directory.unwritable(source, self.written_bytes + unwritten_bytes)
+            }
+        }
+    }
+}
+
+impl Drop for Append<'_> {
+    fn drop(&mut self) {
+        if !self.over {
+            self.writer.take_back(self.unsure);
+        }
+    }
+}
+
+/// Why an append fails.
+enum Failure {
+    /// It may not be.
+    Refused(SpoolError),
+    /// The system could not.
+    System(io::Error),
+}
+
+impl From<SpoolError> for Failure {
+    fn from(error: SpoolError) -> Self {
+        Self::Refused(error)
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        Self::System(error)
+    }
+}
