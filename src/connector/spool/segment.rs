@@ -76,7 +76,7 @@ pub(super) fn find(file: &File, segment: Segment, position: Uuid) -> io::Result<
     if segment.last <= position {
         return Ok(Place { offset: segment.bytes, exact: segment.last == position });
     }
-    let (mut offset, mut exact) = (0, false);
+    let (mut offset, mut exact) = (near(file, segment, position)?, false);
     while offset < segment.bytes {
         match position_at(file, offset)? {
             Some(found) if found > position => break,
@@ -86,6 +86,22 @@ pub(super) fn find(file: &File, segment: Segment, position: Uuid) -> io::Result<
         offset = line_end(file, offset)?;
     }
     Ok(Place { offset, exact })
+}
+
+/// The beginning of a line that is at this position or a little before it, if there is one: by
+/// halves, because a segment may hold a million lines.
+fn near(file: &File, segment: Segment, position: Uuid) -> io::Result<u64> {
+    let (mut start, mut end) = (0, segment.bytes);
+    while end - start > BLOCK_BYTES as u64 {
+        let middle = start + (end - start) / 2;
+        let next = line_end(file, middle)?;
+        let next_position = if next < segment.bytes { position_at(file, next)? } else { None };
+        match next_position {
+            Some(found) if found <= position => start = next,
+            Some(_) | None => end = middle,
+        }
+    }
+    Ok(start)
 }
 
 /// The offset behind the line that this offset is in.
@@ -209,6 +225,29 @@ mod tests {
         for (name, text) in [("empty", ""), ("torn", line(1, "a").trim_end()), ("noise", "n\n")] {
             fs::write(&path, text).unwrap();
             assert!(matches!(look(&path, at(1)), Err(SpoolError::Damaged { .. })), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_place_is_found_among_many_lines() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("segment");
+        // Odd positions; every hundredth line is longer than a block.
+        let size = |number: u64| if number % 100 == 99 { 2 * BLOCK_BYTES } else { 100 };
+        let lines: Vec<_> = (0..2000).map(|n| long_line(2 * n + 1, size(n))).collect();
+        fs::write(&path, lines.concat()).unwrap();
+        let (segment, opened) = (look(&path, at(1)).unwrap(), File::open(&path).unwrap());
+        let mut behind = 0;
+        for (number, line) in lines.iter().enumerate() {
+            behind += line.len() as u64;
+            if !matches!(number % 100, 0 | 50 | 98 | 99) {
+                continue;
+            }
+            for (position, exact) in [(2 * number as u64 + 1, true), (2 * number as u64 + 2, false)]
+            {
+                let place = find(&opened, segment, at(position)).unwrap();
+                assert_eq!(place, Place { offset: behind, exact }, "{position}");
+            }
         }
     }
 
