@@ -13,8 +13,7 @@ use super::clock::now;
 use super::line::Line;
 use super::output::Output;
 use super::questions::{Answers, Questions};
-use super::queue::Order;
-use super::queue::Queue;
+use super::work::{Order, Work};
 use crate::api::Busy;
 use nix::poll::PollFlags;
 use std::collections::{BTreeMap, VecDeque};
@@ -78,7 +77,7 @@ pub struct Patience {
 pub struct Delivery<F> {
     feed: F,
     /// Where orders come from, and what wakes the thread.
-    queue: Arc<Queue>,
+    work: Arc<Work>,
     output: Output,
     acknowledging: Acknowledging,
     acks: Acks,
@@ -113,7 +112,7 @@ pub fn run<F: Feed>(delivery: &Mutex<Delivery<F>>) {
     let lock = || -> MutexGuard<'_, Delivery<F>> {
         delivery.lock().unwrap_or_else(PoisonError::into_inner)
     };
-    let queue = Arc::clone(&lock().queue);
+    let work = Arc::clone(&lock().work);
     loop {
         let mut state = lock();
         if state.step() == Step::Ended {
@@ -122,7 +121,7 @@ pub fn run<F: Feed>(delivery: &Mutex<Delivery<F>>) {
         state.asked = state.questions();
         let questions = state.asked.clone();
         drop(state);
-        if let Some(answers) = questions.ask(&queue) {
+        if let Some(answers) = questions.ask(&work) {
             lock().act(answers);
         }
     }
@@ -132,13 +131,13 @@ impl<F: Feed> Delivery<F> {
     /// Ready to hand over.
     pub fn new(
         feed: F,
-        queue: Arc<Queue>,
+        work: Arc<Work>,
         output: Output,
         (acknowledging, patience): (Acknowledging, Patience),
     ) -> Self {
         Self {
             feed,
-            queue,
+            work,
             output,
             acknowledging,
             acks: Acks::default(),
@@ -161,7 +160,7 @@ impl<F: Feed> Delivery<F> {
             self.feed.end();
             return Step::Ended;
         }
-        let order = self.queue.order_given();
+        let order = self.work.order();
         if order == Order::GiveUp {
             self.feed.take(&mut self.lines);
             self.refuse_all(Busy::Stopping);
@@ -172,8 +171,18 @@ impl<F: Feed> Delivery<F> {
         if self.gone.is_some() {
             self.refuse_all(Busy::ConsumerGone);
         }
-        let idle = self.lines.is_empty() && self.unacknowledged.is_empty();
-        if order == Order::Finish && idle { Step::Ended } else { Step::Done }
+        if order == Order::Finish && self.is_finished() { Step::Ended } else { Step::Done }
+    }
+
+    /// Whether nothing is left, or only what is kept elsewhere and nobody takes.
+    fn is_finished(&self) -> bool {
+        if self.lines.is_empty() && self.unacknowledged.is_empty() {
+            return true;
+        }
+        let now = now();
+        let stuck = self.stuck.is_some_and(|since| since + self.patience.hand_over <= now);
+        let late = self.unacknowledged.values().next().is_some_and(|(_, until)| *until <= now);
+        self.feed.is_durable() && (stuck || late)
     }
 
     /// Hands over what is new, if that takes no waiting; whether the thread may go on to wait for
@@ -395,7 +404,8 @@ impl<F: Feed> Delivery<F> {
     /// When something has to be looked at, whatever comes.
     fn next_deadline(&self) -> Option<Instant> {
         let absent = self.output.shared().is_none() && self.output.returns();
-        let durable = self.feed.is_durable();
+        // While it ends even what is kept elsewhere does not wait for ever.
+        let durable = self.feed.is_durable() && self.work.order() == Order::Go;
         let limited = !durable && self.closed.is_none();
         [
             absent.then(|| now() + RETRY),

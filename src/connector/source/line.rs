@@ -44,7 +44,6 @@ pub struct Rest {
 #[derive(Clone, Debug)]
 pub enum Body {
     /// As it is.
-    #[allow(dead_code, reason = "for records that are kept on the disk")]
     Plain(Arc<File>),
     /// As the bytes that are to be encoded in base64 (RFC 4648, section 4).
     Encoded(Arc<Spilled>),

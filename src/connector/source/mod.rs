@@ -10,11 +10,12 @@
 //! | `settings`, `rules` | what it can be told, and what follows for a request |
 //! | `reception` | requests on the loop, from head to record |
 //! | `envelope`, `positions` | what is put around a body |
-//! | `queue` | what lies between the loop and the threads |
+//! | `queue`, `work` | what lies between the loop and the threads |
 //! | `delivery`, `output`, `line` | handing over, to whom, and what |
 //! | `questions` | what handing over waits for |
 //! | `acks` | acknowledgements as they come in |
 //! | `direct` | records from memory |
+//! | `keeper`, `spooled`, `pending` | records by way of a spool |
 //! | `spill` | large bodies on the disk |
 //! | `serve` | all of them put together |
 //! | `command`, `library` | `rdv source`, and the same in a program |
@@ -25,9 +26,11 @@ pub mod command;
 mod delivery;
 mod direct;
 mod envelope;
+mod keeper;
 mod library;
 mod line;
 mod output;
+mod pending;
 mod positions;
 mod questions;
 mod queue;
@@ -36,7 +39,9 @@ mod rules;
 mod serve;
 pub mod settings;
 mod spill;
+mod spooled;
 mod threads;
+mod work;
 
 pub use library::Source;
 pub use settings::SourceSettings;

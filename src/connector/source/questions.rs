@@ -1,7 +1,7 @@
 //! What the thread that hands records over waits for.
 
 use super::clock::now;
-use super::queue::Queue;
+use super::work::Work;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
@@ -47,9 +47,9 @@ impl Questions {
     }
 
     /// Waits for an answer, or for work; `None` if there is nothing but a signal.
-    pub fn ask(&self, queue: &Queue) -> Option<Answers> {
+    pub fn ask(&self, work: &Work) -> Option<Answers> {
         let stdin = io::stdin();
-        let mut questions = vec![PollFd::new(queue.work(), PollFlags::POLLIN)];
+        let mut questions = vec![PollFd::new(work.event(), PollFlags::POLLIN)];
         let output = self.output.as_ref();
         questions.extend(output.map(|(output, flags)| PollFd::new(output.as_fd(), *flags)));
         if self.stdin {
@@ -65,7 +65,7 @@ impl Questions {
             question.and_then(PollFd::revents).unwrap_or(PollFlags::empty())
         };
         if !answer(questions.first()).is_empty() {
-            queue.rest();
+            work.rest();
         }
         let nothing = PollFlags::empty();
         Some(Answers {

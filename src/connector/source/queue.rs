@@ -4,14 +4,13 @@
 
 use super::line::Line;
 use super::positions::Positions;
+use super::work::Work;
 use crate::api::{Busy, Failure};
 use crate::net::{Bell, Ticket, Verdict};
-use nix::sys::eventfd::{EfdFlags, EventFd};
 use std::collections::VecDeque;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use uuid::Uuid;
 
 /// How much may wait.
@@ -23,24 +22,13 @@ pub struct QueueLimits {
     pub bytes: usize,
 }
 
-/// What the thread is told besides the lines.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Order {
-    /// Hand over what comes.
-    Go,
-    /// Nothing more will come: end when everything is handed over.
-    Finish,
-    /// Refuse what was not handed over, and end.
-    GiveUp,
-}
-
 /// Lines and verdicts on their way.
 #[derive(Debug)]
 pub struct Queue {
     state: Mutex<State>,
     limits: QueueLimits,
-    /// Wakes the thread.
-    work: EventFd,
+    /// The thread that takes lines.
+    work: Arc<Work>,
     bell: Bell,
     over: AtomicBool,
 }
@@ -54,7 +42,6 @@ struct State {
     verdicts: Vec<(Ticket, Verdict)>,
     /// New records are refused, for this reason.
     closed: Option<Busy>,
-    order: Order,
     /// The thread has not been woken since it looked here.
     asleep: bool,
     quiet: bool,
@@ -72,12 +59,10 @@ impl Queue {
             held: QueueLimits { records: 0, bytes: 0 },
             verdicts: Vec::new(),
             closed: None,
-            order: Order::Go,
             asleep: false,
             quiet: false,
         };
-        let flags = EfdFlags::EFD_NONBLOCK | EfdFlags::EFD_CLOEXEC;
-        let work = EventFd::from_value_and_flags(0, flags)?;
+        let work = Arc::new(Work::new()?);
         Ok(Self { state: Mutex::new(state), limits, work, bell, over: AtomicBool::new(false) })
     }
 
@@ -120,7 +105,7 @@ impl Queue {
         if state.asleep && !state.lines.is_empty() {
             state.asleep = false;
             drop(state);
-            self.poke();
+            self.work.poke();
         }
     }
 
@@ -134,18 +119,9 @@ impl Queue {
         self.lock().quiet = quiet;
     }
 
-    /// Wakes the thread.
-    pub fn poke(&self) {
-        // Only a counter at its end refuses, and then the thread is awake.
-        let _ = self.work.write(1);
-    }
-
-    /// Tells the thread what to do from now on; an order is never taken back.
-    pub fn order(&self, order: Order) {
-        let mut state = self.lock();
-        state.order = state.order.max(order);
-        drop(state);
-        self.poke();
+    /// The thread that takes lines, as others know it.
+    pub fn work(&self) -> &Arc<Work> {
+        &self.work
     }
 
     /// What the loop has to do, said since it asked last.
@@ -161,27 +137,11 @@ impl Queue {
 
 /// The thread's end.
 impl Queue {
-    /// Moves new lines behind `lines`; what comes next makes [`work`](Self::work) readable.
+    /// Moves new lines behind `lines`; what comes next wakes the thread.
     pub fn take(&self, lines: &mut VecDeque<Line>) {
         let mut state = self.lock();
         state.asleep = true;
         lines.append(&mut state.lines);
-    }
-
-    /// What the thread is to do.
-    pub fn order_given(&self) -> Order {
-        self.lock().order
-    }
-
-    /// What made [`work`](Self::work) readable is being looked at.
-    pub fn rest(&self) {
-        // Nothing is lost if there was nothing.
-        let _ = self.work.read();
-    }
-
-    /// Becomes readable when there is something to take.
-    pub fn work(&self) -> BorrowedFd<'_> {
-        self.work.as_fd()
     }
 
     /// These are records now.
@@ -192,6 +152,21 @@ impl Queue {
         }
         let verdict = |line: &Line| Some((line.ticket?, Verdict::Created(line.position)));
         self.settle(freed, lines.iter().filter_map(verdict));
+    }
+
+    /// These are kept elsewhere now, and take no memory any more; who sent them waits on.
+    pub fn kept(&self, lines: &[Line]) {
+        let mut freed = QueueLimits { records: 0, bytes: 0 };
+        for line in lines {
+            freed.add(line);
+        }
+        self.settle(freed, []);
+    }
+
+    /// The request became the record at this position.
+    pub fn create(&self, ticket: Ticket, position: Uuid) {
+        let nothing = QueueLimits { records: 0, bytes: 0 };
+        self.settle(nothing, [(ticket, Verdict::Created(position))]);
     }
 
     /// These did not become records.

@@ -4,9 +4,10 @@
 use super::direct::DirectDelivery;
 use super::envelope::{Envelope, TAIL, TAIL_OF_STRING};
 use super::line::{Body, Line, Rest};
-use super::queue::{Order, Queue};
+use super::queue::Queue;
 use super::rules::{Kind, Rules, unsigned};
 use super::spill::{Spill, Spilled};
+use super::work::Order;
 use crate::api::{Busy, Failure};
 use crate::connector::signature::Check;
 use crate::net::{Appetite, Incoming, Intake, Pushed, Ticket, Verdict};
@@ -101,7 +102,7 @@ impl Intake for Reception {
         let covered = delivery.hand_at_once();
         queue.be_quiet(false);
         if !covered {
-            queue.poke();
+            queue.work().poke();
         }
     }
 
@@ -110,7 +111,7 @@ impl Intake for Reception {
     }
 
     fn give_up(&mut self) {
-        self.0.queue.order(Order::GiveUp);
+        self.0.queue.work().give(Order::GiveUp);
     }
 
     fn is_over(&self) -> bool {

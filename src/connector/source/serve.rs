@@ -1,18 +1,23 @@
 //! A source put together: the event loop, the queue, the threads behind it.
 
-use super::delivery::{self, Acknowledging, Delivery, Patience};
-use super::direct::Direct;
+use super::delivery::{self, Acknowledging, Delivery, Feed, Patience};
+use super::direct::{Direct, DirectDelivery};
+use super::keeper::Keeper;
 use super::output::{Output, Target};
-use super::queue::{Order, Queue, QueueLimits};
+use super::pending::Pending;
+use super::queue::{Queue, QueueLimits};
 use super::reception::{MemoryLimits, Reception};
-use super::settings::SourceSettings;
+use super::settings::{From, SourceSettings};
 use super::spill::Spill;
+use super::spooled::Spooled;
 use super::threads;
+use super::work::{Order, Work};
+use crate::connector::spool::{Found, Opened, Spool, SpoolLimits, Start};
 use crate::net::{Bell, EventLoop};
 use crate::ops::{Configuration, Sources};
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use uuid::Uuid;
@@ -22,13 +27,22 @@ use uuid::Uuid;
 pub struct Serving {
     event_loop: EventLoop,
     queue: Arc<Queue>,
-    delivery: JoinHandle<()>,
+    threads: Threads,
+}
+
+/// What runs beside the loop.
+#[derive(Debug)]
+struct Threads {
+    /// They end one after the other, each once the one before has nothing more for it.
+    running: Vec<(Arc<Work>, JoinHandle<()>)>,
+    /// What the loop may do itself.
+    direct: Option<DirectDelivery>,
 }
 
 /// How it ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ended {
-    /// It was told to end, and everything that was taken in is handed over.
+    /// It was told to end, and everything that was taken in is handed over, or kept.
     Told,
     /// Nobody takes records any more.
     ConsumerGone,
@@ -42,34 +56,18 @@ impl Serving {
     pub fn open(settings: &SourceSettings, output: Option<Output>) -> io::Result<Self> {
         let rules = settings.rules().map_err(io::Error::other)?;
         let mut event_loop = EventLoop::new(configuration(settings)?, None)?;
-        let bell = event_loop.bell();
-        let queue = Arc::new(queue(settings, bell)?);
+        let output = output.map_or_else(|| open_output(settings), Ok)?;
+        let (queue, threads) = match &settings.spool.spool {
+            None => hand_over_directly(settings, event_loop.bell(), output)?,
+            Some(folder) => hand_over_by_spool(settings, event_loop.bell(), output, folder)?,
+        };
         let folder = settings.record.spill_dir.clone().unwrap_or_else(std::env::temp_dir);
         let spill = Spill::start(&folder, settings.record.spill_max as u64, Arc::clone(&queue))?;
-        let output = output.map_or_else(|| open_output(settings), Ok)?;
-        let acknowledging = acknowledging(settings, &output);
-        let patience = Patience {
-            hand_over: settings.hand_over.patience,
-            acknowledge: settings.hand_over.ack_timeout,
-        };
-        let delivery = Delivery::new(
-            Direct(Arc::clone(&queue)),
-            Arc::clone(&queue),
-            output,
-            (acknowledging, patience),
-        );
-        let shared = Arc::new(Mutex::new(delivery));
-        let theirs = Arc::clone(&shared);
-        let delivery = threads::spawn("delivery", move || delivery::run(&theirs))?;
         let limits =
             MemoryLimits { body: settings.record.memory_body, all: settings.record.memory };
-        event_loop.take_in(Box::new(Reception::new(
-            rules,
-            (Arc::clone(&queue), Some(shared)),
-            spill,
-            limits,
-        )));
-        Ok(Self { event_loop, queue, delivery })
+        let out = (Arc::clone(&queue), threads.direct.clone());
+        event_loop.take_in(Box::new(Reception::new(rules, out, spill, limits)));
+        Ok(Self { event_loop, queue, threads })
     }
 
     /// Where it listens.
@@ -89,18 +87,97 @@ impl Serving {
     pub fn run(mut self) -> io::Result<Ended> {
         self.event_loop.report_ready()?;
         self.event_loop.run()?;
-        self.queue.order(Order::Finish);
-        if self.delivery.join().is_err() {
-            return Err(io::Error::other("the thread that hands records over has failed"));
+        for (work, thread) in self.threads.running {
+            work.give(Order::Finish);
+            if thread.join().is_err() {
+                return Err(io::Error::other("a thread that hands records over has failed"));
+            }
         }
         Ok(if self.queue.is_over() { Ended::ConsumerGone } else { Ended::Told })
     }
 }
 
-fn queue(settings: &SourceSettings, bell: Bell) -> io::Result<Queue> {
+/// Records go from memory to the output.
+fn hand_over_directly(
+    settings: &SourceSettings,
+    bell: Bell,
+    output: Output,
+) -> io::Result<(Arc<Queue>, Threads)> {
+    let queue = Arc::new(Queue::new(limits(settings), bell, Uuid::nil())?);
+    let feed = Direct(Arc::clone(&queue));
+    let (shared, running) = deliver(settings, feed, Arc::clone(queue.work()), output)?;
+    Ok((queue, Threads { running: vec![running], direct: Some(shared) }))
+}
+
+/// Records go into a spool, and from there to the output.
+fn hand_over_by_spool(
+    settings: &SourceSettings,
+    bell: Bell,
+    output: Output,
+    folder: &Path,
+) -> io::Result<(Arc<Queue>, Threads)> {
+    let opened = Spool::open(
+        folder,
+        SpoolLimits {
+            max_bytes: settings.spool.spool_max as u64,
+            keep_bytes: settings.spool.spool_keep as u64,
+            ..SpoolLimits::default()
+        },
+    );
+    let Opened { spool, writer, cut_bytes } = opened.map_err(io::Error::other)?;
+    if cut_bytes > 0 {
+        log::warn!(
+            "the spool ended within a record that nobody was told of: cut {cut_bytes} bytes"
+        );
+    }
+    let start = match settings.spool.from {
+        None => Start::Cursor,
+        Some(From::Start) => Start::Beginning,
+        Some(From::Behind(position)) => Start::Behind(position),
+    };
+    let (reader, found) = spool.reader(start).map_err(io::Error::other)?;
+    match found {
+        Found::Next => {}
+        Found::Gone => log::warn!("records behind that position were removed from the spool"),
+        Found::Unknown => log::warn!("the spool holds no such position; going on with the next"),
+    }
+    let last = spool.last().unwrap_or_default();
+    let queue = Arc::new(Queue::new(limits(settings), bell, last)?);
+    let pending =
+        settings.hand_over.ack.then(|| Arc::new(Pending::new(settings.hand_over.ack_timeout)));
+    let feed = Spooled::new(spool, reader, Arc::clone(&queue), pending.clone());
+    let work = Arc::new(Work::new()?);
+    let (_, delivery) = deliver(settings, feed, Arc::clone(&work), output)?;
+    let keeper = Keeper::new(Arc::clone(&queue), writer, pending, work);
+    let keeping = threads::spawn("spool", move || keeper.run())?;
+    let running = vec![(Arc::clone(queue.work()), keeping), delivery];
+    Ok((queue, Threads { running, direct: None }))
+}
+
+type Running = (Arc<Work>, JoinHandle<()>);
+
+/// Starts the thread that hands over what this feed gives.
+fn deliver<F: Feed + 'static>(
+    settings: &SourceSettings,
+    feed: F,
+    work: Arc<Work>,
+    output: Output,
+) -> io::Result<(Arc<Mutex<Delivery<F>>>, Running)> {
+    let acknowledging = acknowledging(settings, &output);
+    let patience = Patience {
+        hand_over: settings.hand_over.patience,
+        acknowledge: settings.hand_over.ack_timeout,
+    };
+    let delivery = Delivery::new(feed, Arc::clone(&work), output, (acknowledging, patience));
+    let shared = Arc::new(Mutex::new(delivery));
+    let theirs = Arc::clone(&shared);
+    let thread = threads::spawn("delivery", move || delivery::run(&theirs))?;
+    Ok((shared, (work, thread)))
+}
+
+fn limits(settings: &SourceSettings) -> QueueLimits {
     let records = usize::try_from(settings.hand_over.queue).unwrap_or(usize::MAX);
-    let limits = QueueLimits { records, bytes: settings.hand_over.queue_bytes };
-    Queue::new(limits, bell, Uuid::nil())
+    QueueLimits { records, bytes: settings.hand_over.queue_bytes }
 }
 
 fn open_output(settings: &SourceSettings) -> io::Result<Output> {

@@ -58,6 +58,8 @@ pub struct Piece<'r> {
     pub bytes: &'r [u8],
     /// Whether the line, and so the record, ends with them: the last byte is its line feed.
     pub ends: bool,
+    /// Where they are in the segment.
+    pub offset: u64,
 }
 
 /// How waiting for records ended.
@@ -159,8 +161,18 @@ impl SpoolReader {
         self.start = feed.map_or(self.end, |feed| start + feed + 1);
         self.within = if feed.is_some() { None } else { Some(position) };
         self.behind = Some(position);
+        let offset = self.offset - (self.end - start) as u64;
         let bytes = &self.buffer[start..self.start];
-        Ok(Next::Piece(Piece { position, bytes, ends: feed.is_some() }))
+        Ok(Next::Piece(Piece { position, bytes, ends: feed.is_some(), offset }))
+    }
+
+    /// The segment of the last piece, to be read once more: it stays readable even if it is removed.
+    ///
+    /// # Errors
+    ///
+    /// What dup(2) says, or that nothing was read yet.
+    pub fn file(&self) -> io::Result<File> {
+        self.file.as_ref().ok_or(io::ErrorKind::NotFound)?.try_clone()
     }
 
     /// Waits until there is something to read, but no longer than this.

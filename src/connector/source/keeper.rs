@@ -1,0 +1,108 @@
+//! The thread that keeps records in a spool, before anybody is told that they are there.
+
+use super::line::Line;
+use super::pending::Pending;
+use super::queue::Queue;
+use super::work::{Order, Work};
+use crate::api::Busy;
+use crate::connector::spool::{SpoolError, SpoolWriter};
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+/// What the thread works with.
+#[derive(Debug)]
+pub struct Keeper {
+    queue: Arc<Queue>,
+    writer: SpoolWriter,
+    /// Senders that wait for an acknowledgement; none: they are answered when their records are kept.
+    pending: Option<Arc<Pending>>,
+    /// The thread that hands over what is kept.
+    delivery: Arc<Work>,
+}
+
+impl Keeper {
+    /// Ready to keep what comes through the queue.
+    pub fn new(
+        queue: Arc<Queue>,
+        writer: SpoolWriter,
+        pending: Option<Arc<Pending>>,
+        delivery: Arc<Work>,
+    ) -> Self {
+        Self { queue, writer, pending, delivery }
+    }
+
+    /// Keeps records until it is told to end.
+    pub fn run(mut self) {
+        let work = Arc::clone(self.queue.work());
+        loop {
+            let order = work.order();
+            let mut lines = VecDeque::new();
+            self.queue.take(&mut lines);
+            if order == Order::GiveUp {
+                return self.refuse_all(lines);
+            }
+            if lines.is_empty() {
+                if order == Order::Finish {
+                    return;
+                }
+                work.wait();
+            } else {
+                self.keep(lines.into());
+            }
+        }
+    }
+
+    fn refuse_all(&self, lines: VecDeque<Line>) {
+        self.queue.refused(lines, Busy::Stopping);
+        if let Some(pending) = &self.pending {
+            pending.refuse_all(&self.queue, Busy::Stopping);
+        }
+    }
+
+    /// Keeps these with one sync; if that fails, each by itself, so that one too many or too large
+    /// takes none with it.
+    fn keep(&mut self, lines: Vec<Line>) {
+        match self.append(&lines) {
+            Ok(()) => self.kept(&lines),
+            Err(_) if lines.len() > 1 => {
+                for line in lines {
+                    self.keep(vec![line]);
+                }
+            }
+            Err(error) => {
+                log::error!("a record could not be kept: {error}");
+                self.queue.refused(lines, Busy::Storage);
+            }
+        }
+    }
+
+    fn append(&mut self, lines: &[Line]) -> Result<(), SpoolError> {
+        let Some(first) = lines.first() else { return Ok(()) };
+        let mut append = self.writer.begin(first.position)?;
+        let mut piece = Vec::new();
+        for line in lines {
+            append.write(&line.head)?;
+            let mut sent = line.head.len() as u64;
+            while sent < line.len() {
+                line.piece(sent, &mut piece).map_err(|source| SpoolError::Io {
+                    doing: "reading a large body".into(),
+                    source,
+                })?;
+                append.write(&piece)?;
+                sent += piece.len() as u64;
+            }
+        }
+        append.finish()
+    }
+
+    fn kept(&self, lines: &[Line]) {
+        match &self.pending {
+            None => self.queue.created(lines),
+            Some(pending) => {
+                pending.add(lines, &self.queue);
+                self.queue.kept(lines);
+            }
+        }
+        self.delivery.poke();
+    }
+}

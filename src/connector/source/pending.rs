@@ -1,0 +1,86 @@
+//! Senders whose records are kept, and who wait for them to be acknowledged.
+
+use super::clock::now;
+use super::line::Line;
+use super::queue::Queue;
+use crate::api::Busy;
+use crate::net::Ticket;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+use uuid::Uuid;
+
+/// Who waits, for which record, and until when.
+#[derive(Debug)]
+pub struct Pending {
+    state: Mutex<State>,
+    patience: Duration,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    waiting: BTreeMap<Uuid, (Ticket, Instant)>,
+    /// Records that were acknowledged before it was known who waits for them: a consumer may be faster
+    /// than the thread that has just made its record durable.
+    early: BTreeSet<Uuid>,
+    /// The last record whose sender is known.
+    known: Uuid,
+}
+
+impl Pending {
+    /// Nobody waits. Each will wait this long at most.
+    pub fn new(patience: Duration) -> Self {
+        Self { state: Mutex::default(), patience }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The senders of these wait.
+    pub fn add(&self, lines: &[Line], queue: &Queue) {
+        let until = now() + self.patience;
+        let mut state = self.lock();
+        for line in lines {
+            let Some(ticket) = line.ticket else { continue };
+            state.known = line.position;
+            if state.early.remove(&line.position) {
+                queue.create(ticket, line.position);
+            } else {
+                state.waiting.insert(line.position, (ticket, until));
+            }
+        }
+    }
+
+    /// The record was acknowledged.
+    pub fn acknowledged(&self, position: Uuid, queue: &Queue) {
+        let mut state = self.lock();
+        match state.waiting.remove(&position) {
+            Some((ticket, _)) => queue.create(ticket, position),
+            None if position > state.known => _ = state.early.insert(position),
+            // It was kept before this process began, or its sender has been answered.
+            None => {}
+        }
+    }
+
+    /// When the first one has waited long enough.
+    pub fn next_deadline(&self) -> Option<Instant> {
+        self.lock().waiting.values().next().map(|(_, until)| *until)
+    }
+
+    /// Those who have waited long enough are told so. Their records are kept nevertheless.
+    pub fn expire(&self, queue: &Queue) {
+        let now = now();
+        let mut state = self.lock();
+        while let Some(late) = state.waiting.first_entry().filter(|late| late.get().1 <= now) {
+            queue.refuse(late.remove().0, Busy::ConsumerSlow);
+        }
+    }
+
+    /// Nobody waits any more.
+    pub fn refuse_all(&self, queue: &Queue, busy: Busy) {
+        for (ticket, _) in std::mem::take(&mut self.lock().waiting).into_values() {
+            queue.refuse(ticket, busy);
+        }
+    }
+}

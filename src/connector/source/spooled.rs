@@ -1,0 +1,161 @@
+//! Records from a spool to the output: what is kept there is handed over in its time, however long
+//! the consumer takes, and the spool is told how far that has come.
+
+use super::clock::now;
+use super::delivery::Feed;
+use super::line::{Body, Line, Rest};
+use super::pending::Pending;
+use super::queue::Queue;
+use crate::api::Busy;
+use crate::connector::spool::{Acknowledged, Next, Settled, Spool, SpoolError, SpoolReader};
+use std::collections::VecDeque;
+use std::io;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Records that are read ahead of what is handed over, or wait for their acknowledgements.
+const AHEAD: NonZeroUsize = NonZeroUsize::new(1024).unwrap();
+
+/// Bytes of them that are read ahead.
+const AHEAD_BYTES: usize = 1 << 20;
+
+/// How often it is saved how far records were handed over. What was handed over since then is handed
+/// over again if the machine fails.
+const SAVE_EVERY: Duration = Duration::from_secs(1);
+
+/// A spool as a feed.
+#[derive(Debug)]
+pub struct Spooled {
+    spool: Spool,
+    reader: SpoolReader,
+    queue: Arc<Queue>,
+    pending: Option<Arc<Pending>>,
+    /// What was taken from the reader and not handed over, or not acknowledged.
+    open: Acknowledged,
+    /// When to save; none: there is nothing new.
+    save_at: Option<Instant>,
+    broken: bool,
+}
+
+impl Spooled {
+    /// What this reader reads, to be handed over.
+    pub fn new(
+        spool: Spool,
+        reader: SpoolReader,
+        queue: Arc<Queue>,
+        pending: Option<Arc<Pending>>,
+    ) -> Self {
+        let open = Acknowledged::new(AHEAD);
+        Self { spool, reader, queue, pending, open, save_at: None, broken: false }
+    }
+
+    /// The next record, if there is one.
+    fn next(&mut self) -> Result<Option<Line>, SpoolError> {
+        let unreadable = |source| SpoolError::Io { doing: "reading the spool".into(), source };
+        let (position, head, start) = loop {
+            match self.reader.read()? {
+                Next::Piece(piece) if piece.ends => {
+                    let (position, head) = (piece.position, piece.bytes.to_vec());
+                    return Ok(Some(Line { ticket: None, position, head, rest: None }));
+                }
+                Next::Piece(piece) => break (piece.position, piece.bytes.to_vec(), piece.offset),
+                Next::End => return Ok(None),
+                Next::Gone => log::warn!("records were removed from the spool before their turn"),
+            }
+        };
+        // A long one stays where it is: its end is looked for, and it is read again piece by piece.
+        let file = self.reader.file().map_err(unreadable)?;
+        let mut bytes = 0;
+        loop {
+            match self.reader.read()? {
+                Next::Piece(piece) => {
+                    bytes += piece.bytes.len() as u64;
+                    if piece.ends {
+                        break;
+                    }
+                }
+                Next::End | Next::Gone => {
+                    return Err(unreadable(io::ErrorKind::InvalidData.into()));
+                }
+            }
+        }
+        let (body, start) = (Body::Plain(Arc::new(file)), start + head.len() as u64);
+        let rest = Rest { body, start, bytes, tail: b"" };
+        Ok(Some(Line { ticket: None, position, head, rest: Some(rest) }))
+    }
+
+    fn save(&mut self) {
+        self.save_at = None;
+        if let Err(error) = self.spool.save() {
+            log::error!("it was not saved how far records were handed over: {error}");
+        }
+    }
+}
+
+impl Feed for Spooled {
+    fn take(&mut self, lines: &mut VecDeque<Line>) {
+        if let Some(pending) = &self.pending {
+            pending.expire(&self.queue);
+        }
+        if self.save_at.is_some_and(|at| at <= now()) {
+            self.save();
+        }
+        let mut ahead_bytes: usize = lines.iter().map(Line::memory).sum();
+        while !self.broken && ahead_bytes < AHEAD_BYTES && self.open.room() > 0 {
+            match self.next() {
+                Ok(Some(line)) => {
+                    ahead_bytes += line.memory();
+                    // There is room, and records come in the order of their positions.
+                    let _ = self.open.sent(line.position);
+                    lines.push_back(line);
+                }
+                Ok(None) => return,
+                Err(error) => {
+                    log::error!("nothing more is handed over: {error}");
+                    self.broken = true;
+                    self.queue.end();
+                }
+            }
+        }
+    }
+
+    fn created(&mut self, lines: Vec<Line>) {
+        for line in lines {
+            if let Settled::UpTo(position) = self.open.acknowledge(line.position) {
+                self.spool.commit(position);
+                self.save_at.get_or_insert_with(|| now() + SAVE_EVERY);
+            }
+            if let Some(pending) = &self.pending {
+                pending.acknowledged(line.position, &self.queue);
+            }
+        }
+    }
+
+    fn refused(&mut self, _lines: Vec<Line>, _busy: Busy) {
+        // They are kept, and will be handed over by the next process.
+    }
+
+    fn is_durable(&self) -> bool {
+        true
+    }
+
+    fn next_deadline(&self) -> Option<Instant> {
+        let waiting = self.pending.as_ref().and_then(|pending| pending.next_deadline());
+        waiting.into_iter().chain(self.save_at).min()
+    }
+
+    fn close(&mut self, _why: Option<Busy>) {
+        // New records are kept, whoever is there.
+    }
+
+    fn end(&mut self) {
+        self.queue.end();
+    }
+}
+
+impl Drop for Spooled {
+    fn drop(&mut self) {
+        self.save();
+    }
+}
