@@ -167,6 +167,25 @@ impl Stream {
         self.relay.below(&format!("stream/{}/{}", self.id, segment(name)))
     }
 
+    /// Joins it as its destination: the answer is the download, or what keeps it from being one.
+    /// Waits as long as the relay does.
+    ///
+    /// # Errors
+    /// [`Error::Network`] and the like.
+    pub fn get(&self) -> Result<Response, Error> {
+        let url = self.url();
+        let request = Request {
+            method: "GET",
+            url: &url,
+            framing: Framing::Length(0),
+            fields: Vec::new(),
+            expect_continue: false,
+        };
+        let mut outgoing = Outgoing::open(&request, &self.options)?;
+        outgoing.be_patient(UNLIMITED);
+        outgoing.finish(None)
+    }
+
     /// Its status object.
     ///
     /// # Errors

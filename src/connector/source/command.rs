@@ -33,6 +33,9 @@ impl Source {
         let usage = |why: String| Failure::new(Exit::Usage, why);
         self.settings.rules().map_err(usage)?;
         self.check_places()?;
+        if let Some(relay) = &self.settings.relay.relay {
+            return super::relayed::receive(&self.settings, relay);
+        }
         let serving = Serving::open(&self.settings, None)
             .map_err(|error| Failure::new(Exit::Local, error.to_string()))?;
         for address in serving.addresses() {

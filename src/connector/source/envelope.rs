@@ -11,11 +11,17 @@ use uuid::Uuid;
 /// The version of the format.
 const VERSION: &str = "v1";
 
-/// What follows a payload.
-pub const TAIL: &[u8] = b"}}\n";
+/// What follows a payload that is a string and still open.
+pub const TAIL: &[u8] = b"\"}}\n";
 
-/// The same behind a string that is still open.
-pub const TAIL_OF_STRING: &[u8] = b"\"}}\n";
+/// A payload that is in memory.
+#[derive(Clone, Copy, Debug)]
+pub enum Payload<'p> {
+    /// These bytes; none of them is none at all.
+    Raw(&'p [u8]),
+    /// It is JSON already.
+    Json(&'p [u8]),
+}
 
 /// What of a request's head goes into its record, as JSON.
 #[derive(Debug, Default)]
@@ -31,13 +37,8 @@ impl Envelope {
     /// wanted.
     pub fn of(pushed: &Pushed<'_, '_, '_>, headers: &[String]) -> Self {
         let Pushed { head, peer, request_id, now } = pushed;
-        let mut metadata = Vec::with_capacity(256);
-        let mut put = |name: &str, value: &str| {
-            metadata.push(b',');
-            json::string(&mut metadata, name);
-            metadata.push(b':');
-            json::string(&mut metadata, value);
-        };
+        let mut envelope = Self { created_ms: now.wall_ms, metadata: Vec::with_capacity(256) };
+        let mut put = |name: &str, value: &str| envelope.put(name, value);
         if let Some(kind) = joined(head.fields, "content-type") {
             put("rdv.source.content_type", &kind);
         }
@@ -55,11 +56,45 @@ impl Envelope {
         if let Some(id) = request_id {
             put("rdv.source.request_id", id);
         }
-        Self { created_ms: now.wall_ms, metadata }
+        envelope
     }
 
-    /// Everything before the payload, of a record whose body was read at this time. `key`: as JSON.
-    pub fn before_payload(&self, position: Uuid, key: &[u8], read: Now, out: &mut Vec<u8>) {
+    /// Of something else that came at this time, of which nothing is known yet.
+    pub fn at(created_ms: i64) -> Self {
+        Self { created_ms, metadata: Vec::new() }
+    }
+
+    /// Adds to the metadata; names have to come in the order of their bytes.
+    pub fn put(&mut self, name: &str, value: &str) {
+        self.metadata.push(b',');
+        json::string(&mut self.metadata, name);
+        self.metadata.push(b':');
+        json::string(&mut self.metadata, value);
+    }
+
+    /// The whole record, of a body that was read at this time. `key`: as JSON.
+    pub fn whole(&self, position: Uuid, key: &[u8], read: Now, payload: Payload<'_>) -> Vec<u8> {
+        let (Payload::Raw(bytes) | Payload::Json(bytes)) = payload;
+        let mut out = Vec::with_capacity(512 + self.metadata.len() + bytes.len() * 4 / 3);
+        self.before_payload(position, key, read, &mut out);
+        match payload {
+            Payload::Raw([]) => out.extend_from_slice(b"null"),
+            Payload::Raw(bytes) => json::base64(&mut out, bytes),
+            Payload::Json(json) => out.extend_from_slice(json),
+        }
+        out.extend_from_slice(&TAIL[1..]);
+        out
+    }
+
+    /// The record up to the first byte of a payload that is a string; [`TAIL`] has to follow it.
+    pub fn opened(&self, position: Uuid, key: &[u8], read: Now) -> Vec<u8> {
+        let mut out = Vec::with_capacity(512 + self.metadata.len());
+        self.before_payload(position, key, read, &mut out);
+        out.push(b'"');
+        out
+    }
+
+    fn before_payload(&self, position: Uuid, key: &[u8], read: Now, out: &mut Vec<u8>) {
         let mut text = [0; uuid::fmt::Hyphenated::LENGTH];
         let position = position.hyphenated().encode_lower(&mut text);
         out.extend_from_slice(b"{\"position\":");

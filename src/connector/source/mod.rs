@@ -18,6 +18,7 @@
 //! | `keeper`, `spooled`, `pending` | records by way of a spool |
 //! | `spill` | large bodies on the disk |
 //! | `serve` | all of them put together |
+//! | `relayed` | one large record from a relay instead |
 //! | `command`, `library` | `rdv source`, and the same in a program |
 
 mod acks;
@@ -35,6 +36,7 @@ mod positions;
 mod questions;
 mod queue;
 mod reception;
+mod relayed;
 mod rules;
 mod serve;
 pub mod settings;

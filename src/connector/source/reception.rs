@@ -2,7 +2,7 @@
 //! collected in memory; one that is too large for that, or comes when memory is short, on the disk.
 
 use super::direct::DirectDelivery;
-use super::envelope::{Envelope, TAIL, TAIL_OF_STRING};
+use super::envelope::{Envelope, Payload, TAIL};
 use super::line::{Body, Line, Rest};
 use super::queue::Queue;
 use super::rules::{Kind, Rules, unsigned};
@@ -204,17 +204,10 @@ impl Request {
             payload = json;
             key = found.unwrap_or(key);
         }
+        let payload =
+            if payload.is_empty() { Payload::Raw(&body) } else { Payload::Json(&payload) };
         let make = |position| {
-            let mut head = Vec::with_capacity(512 + body.len().max(payload.len()) * 4 / 3);
-            self.envelope.before_payload(position, &key, now, &mut head);
-            if !payload.is_empty() {
-                head.extend_from_slice(&payload);
-            } else if body.is_empty() {
-                head.extend_from_slice(b"null");
-            } else {
-                crate::connector::record::json::base64(&mut head, &body);
-            }
-            head.extend_from_slice(TAIL);
+            let head = self.envelope.whole(position, &key, now, payload);
             Line { ticket: Some(ticket), position, head, rest: None }
         };
         self.shared.queue.push(now.wall_ms, make).map_err(Failure::TooBusy)
@@ -227,11 +220,9 @@ impl Request {
         let queue = Arc::clone(&self.shared.queue);
         let last = Box::new(move |spilled: Arc<Spilled>| {
             let make = |position| {
-                let mut head = Vec::new();
-                envelope.before_payload(position, &key, now, &mut head);
-                head.push(b'"');
+                let head = envelope.opened(position, &key, now);
                 let (bytes, body) = (spilled.bytes(), Body::Encoded(spilled));
-                let rest = Rest { body, start: 0, bytes, tail: TAIL_OF_STRING };
+                let rest = Rest { body, start: 0, bytes, tail: TAIL };
                 Line { ticket: Some(ticket), position, head, rest: Some(rest) }
             };
             match queue.push(now.wall_ms, make) {

@@ -119,8 +119,12 @@ impl Rules {
 
     /// What the body is to be taken for.
     pub fn kind(&self, head: &RequestHead<'_, '_>) -> Kind {
+        self.kind_of(head.fields.get("Content-Type").unwrap_or_default())
+    }
+
+    /// What a body of this media type is to be taken for.
+    pub fn kind_of(&self, kind: &[u8]) -> Kind {
         let wanted = self.structured || matches!(self.key, KeyRule::Pointer(_));
-        let kind = head.fields.get("Content-Type").unwrap_or_default();
         let kind = kind.split(|&byte| byte == b';').next().unwrap_or_default();
         let kind = kind.trim_ascii().to_ascii_lowercase();
         let json = kind == b"application/json" || kind.ends_with(b"+json");

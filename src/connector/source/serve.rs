@@ -3,7 +3,7 @@
 use super::delivery::{self, Acknowledging, Delivery, Feed, Patience};
 use super::direct::{Direct, DirectDelivery};
 use super::keeper::Keeper;
-use super::output::{Output, Target};
+use super::output::Output;
 use super::pending::Pending;
 use super::queue::{Queue, QueueLimits};
 use super::reception::{MemoryLimits, Reception};
@@ -163,12 +163,8 @@ fn deliver<F: Feed + 'static>(
     work: Arc<Work>,
     output: Output,
 ) -> io::Result<(Arc<Mutex<Delivery<F>>>, Running)> {
-    let acknowledging = acknowledging(settings, &output);
-    let patience = Patience {
-        hand_over: settings.hand_over.patience,
-        acknowledge: settings.hand_over.ack_timeout,
-    };
-    let delivery = Delivery::new(feed, Arc::clone(&work), output, (acknowledging, patience));
+    let manners = manners(settings, &output);
+    let delivery = Delivery::new(feed, Arc::clone(&work), output, manners);
     let shared = Arc::new(Mutex::new(delivery));
     let theirs = Arc::clone(&shared);
     let thread = threads::spawn("delivery", move || delivery::run(&theirs))?;
@@ -180,18 +176,28 @@ fn limits(settings: &SourceSettings) -> QueueLimits {
     QueueLimits { records, bytes: settings.hand_over.queue_bytes }
 }
 
-fn open_output(settings: &SourceSettings) -> io::Result<Output> {
+/// The output, opened.
+///
+/// # Errors
+/// What open(2) says, and of which place.
+pub fn open_output(settings: &SourceSettings) -> io::Result<Output> {
     let place = &settings.hand_over.output;
     Output::open(&settings.target())
         .map_err(|error| io::Error::new(error.kind(), format!("--output {place}: {error}")))
 }
 
-fn acknowledging(settings: &SourceSettings, output: &Output) -> Acknowledging {
-    match settings.target() {
-        _ if !settings.hand_over.ack => Acknowledging::No,
-        _ if output.may_answer() => Acknowledging::Output,
-        Target::Stdout | Target::Path(_) | Target::Socket(_) => Acknowledging::Stdin,
-    }
+/// How records are to be acknowledged, and how long a consumer may take.
+pub fn manners(settings: &SourceSettings, output: &Output) -> (Acknowledging, Patience) {
+    let acknowledging = match (settings.hand_over.ack, output.may_answer()) {
+        (false, _) => Acknowledging::No,
+        (true, true) => Acknowledging::Output,
+        (true, false) => Acknowledging::Stdin,
+    };
+    let patience = Patience {
+        hand_over: settings.hand_over.patience,
+        acknowledge: settings.hand_over.ack_timeout,
+    };
+    (acknowledging, patience)
 }
 
 /// What the event loop runs with.

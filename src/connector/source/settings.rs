@@ -57,6 +57,10 @@ pub struct SourceSettings {
     #[command(flatten)]
     pub spool: SpoolSettings,
 
+    /// A relay instead of a server.
+    #[command(flatten)]
+    pub relay: RelaySettings,
+
     /// How connections are served.
     #[command(flatten)]
     pub serving: ServingSettings,
@@ -212,6 +216,24 @@ pub struct SpoolSettings {
     /// Hand over again what came after this position, or all there is: start
     #[arg(long, value_name = "POSITION|start", requires = "spool", value_parser = from)]
     pub from: Option<From>,
+}
+
+/// A relay instead of a server.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Relay")]
+pub struct RelaySettings {
+    /// Take one record from a rendezvous stream instead of serving: a relay, where a stream is made
+    /// and told on standard error, or a stream's URL
+    #[arg(long, value_name = "URL", conflicts_with_all = ["port", "listen", "spool"])]
+    pub relay: Option<String>,
+
+    /// How long the stream waits for whoever uploads
+    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = units::duration)]
+    pub ttl: Duration,
+
+    /// Trust the certificate authorities in this PEM file, and no others; else those of the system
+    #[arg(long, value_name = "FILE", env = "RDV_CACERT", hide_env_values = true)]
+    pub cacert: Option<PathBuf>,
 }
 
 /// Where handing over begins.

@@ -108,6 +108,12 @@ impl Room {
 }
 
 impl Spilled {
+    /// A body that is whole already.
+    pub fn of(file: File, bytes: u64) -> Arc<Self> {
+        let room = Room { folder: PathBuf::new(), most: 0, used: AtomicU64::new(bytes) };
+        Arc::new(Self { file, room: Arc::new(room), bytes: AtomicU64::new(bytes) })
+    }
+
     /// Its bytes.
     pub fn file(&self) -> &File {
         &self.file
@@ -129,11 +135,9 @@ impl Spilled {
 impl Spilled {
     /// A body that is whole.
     pub fn holding(bytes: &[u8]) -> Arc<Self> {
-        let room = Room { folder: std::env::temp_dir(), most: u64::MAX, used: AtomicU64::new(0) };
-        let file = room.file().unwrap();
-        let spilled = Self { file, room: Arc::new(room), bytes: AtomicU64::new(0) };
-        spilled.append(bytes).unwrap();
-        Arc::new(spilled)
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(bytes).unwrap();
+        Self::of(file, bytes.len() as u64)
     }
 }
 

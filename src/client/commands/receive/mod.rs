@@ -131,8 +131,16 @@ impl Receive {
     }
 }
 
+/// The failure behind an error of a download that was read through [`Read`](io::Read).
+pub(crate) fn broken(stream: Option<&Stream>, error: io::Error) -> Failure {
+    match error.downcast::<Error>() {
+        Ok(error) => check::why_broken(stream, error),
+        Err(error) => Failure::new(Exit::Local, error.to_string()),
+    }
+}
+
 /// A download, or why there is none.
-fn judged(response: Response, stream: Option<&Stream>) -> Result<Response, Refusal> {
+pub(crate) fn judged(response: Response, stream: Option<&Stream>) -> Result<Response, Refusal> {
     let status = response.status();
     let reported = || stream.and_then(|stream| reported(stream, status));
     if !response.is_success() {
@@ -230,10 +238,7 @@ impl<'d> Download<'d> {
             Ok(failure) => return failure,
             Err(error) => error,
         };
-        match error.downcast::<Error>() {
-            Ok(error) => check::why_broken(self.stream, error),
-            Err(error) => Failure::new(Exit::Local, error.to_string()),
-        }
+        broken(self.stream, error)
     }
 
     /// The stream in whose status a digest will be.

@@ -1,0 +1,213 @@
+//! One large record through a rendezvous stream: what somebody uploads at a relay becomes a record
+//! here. It is kept on the disk until it is whole, because a record that was begun cannot be taken back.
+//!
+//! The relay tells the uploader 200 when all bytes were given to this process; that is before the
+//! record is handed over, and cannot be later.
+
+use super::delivery::{self, Acknowledging, Delivery, Feed, Patience};
+use super::envelope::{Envelope, Payload, TAIL};
+use super::line::{Body, Line, Rest};
+use super::output::Output;
+use super::positions::Positions;
+use super::rules::{Kind, Rules};
+use super::settings::SourceSettings;
+use super::spill::Spilled;
+use super::work::{Order, Work};
+use crate::api::{Busy, Failure as Refused};
+use crate::client::commands::receive::{broken, judged};
+use crate::client::commands::{Exit, Failure};
+use crate::client::relay::{Stream, Wish};
+use crate::client::{Options, Response, Url};
+use crate::rendezvous::Now;
+use serde_json::json;
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io::{self, Read as _, Seek as _, Write as _};
+use std::sync::{Arc, Mutex};
+use std::time::{Instant, SystemTime};
+use uuid::Uuid;
+
+/// Receives one record through a stream, and hands it over.
+///
+/// # Errors
+/// Why there is none: nobody came, the uploader broke off, or nobody took it.
+pub fn receive(settings: &SourceSettings, relay: &str) -> Result<(), Failure> {
+    let rules = settings.rules().map_err(|why| Failure::new(Exit::Usage, why))?;
+    let output = super::serve::open_output(settings);
+    let output = output.map_err(|error| Failure::new(Exit::Local, error.to_string()))?;
+    let stream = stream(settings, relay)?;
+    let response = judged(stream.get()?, Some(&stream))?;
+    let upload = Upload { settings, rules: &rules, stream: &stream, created_ms: wall_ms() };
+    let line = upload.into_line(response)?;
+    hand_over(settings, output, line)
+}
+
+/// The stream of this URL, or a new one of this relay, which is told on standard error.
+fn stream(settings: &SourceSettings, relay: &str) -> Result<Stream, Failure> {
+    let mut options = Options::default();
+    if let Some(cacert) = &settings.relay.cacert {
+        options.trust_only(cacert);
+    }
+    let url: Url = relay.parse()?;
+    if let Some(stream) = Stream::of_url(&url, options.clone()) {
+        return Ok(stream);
+    }
+    let wish = Wish { ttl: Some(settings.relay.ttl), ..Wish::default() };
+    let (stream, _) = Stream::create(&url, &options, &wish)??;
+    // Who closed standard error does not want to know.
+    let _ = writeln!(io::stderr(), "{}", json!({ "stream": stream.url().to_string() }));
+    Ok(stream)
+}
+
+/// A whole body.
+enum Collected {
+    Memory(Vec<u8>),
+    /// In a file without a name, so many bytes.
+    File(File, u64),
+}
+
+/// An upload on its way into a record.
+struct Upload<'u> {
+    settings: &'u SourceSettings,
+    rules: &'u Rules,
+    stream: &'u Stream,
+    created_ms: i64,
+}
+
+impl Upload<'_> {
+    fn into_line(self, mut response: Response) -> Result<Line, Failure> {
+        let kind = response.text("Content-Type").map(str::to_owned);
+        let collected = self.collect(&mut response)?;
+        let url = self.stream.url();
+        let mut envelope = Envelope::at(self.created_ms);
+        if let Some(kind) = &kind {
+            envelope.put("rdv.source.content_type", kind);
+        }
+        envelope.put("rdv.source.method", "PUT");
+        envelope.put("rdv.source.path", url.path());
+        envelope.put("rdv.source.remote_address", &url.authority());
+        let read = Now { monotonic: super::clock::now(), wall_ms: wall_ms() };
+        let position = Positions::after(Uuid::nil()).next(read.wall_ms);
+        let json = self.rules.kind_of(kind.as_deref().unwrap_or_default().as_bytes()) == Kind::Json;
+        let (head, rest) = match collected {
+            Collected::File(file, bytes) => {
+                let body = Body::Encoded(Spilled::of(file, bytes));
+                let head = envelope.opened(position, b"null", read);
+                (head, Some(Rest { body, start: 0, bytes, tail: TAIL }))
+            }
+            Collected::Memory(memory) if json && !memory.is_empty() => {
+                let (payload, key) =
+                    self.rules.read_json(&memory).map_err(|why| unreadable(&why))?;
+                let key = key.unwrap_or_else(|| b"null".to_vec());
+                (envelope.whole(position, &key, read, Payload::Json(&payload)), None)
+            }
+            Collected::Memory(memory) => {
+                (envelope.whole(position, b"null", read, Payload::Raw(&memory)), None)
+            }
+        };
+        Ok(Line { ticket: None, position, head, rest })
+    }
+
+    fn collect(&self, response: &mut Response) -> Result<Collected, Failure> {
+        let most = self.settings.max_body as u64;
+        let mut memory = Vec::new();
+        let in_memory = self.settings.record.memory_body as u64;
+        let body = response.body();
+        let lost = |error: io::Error| broken(Some(self.stream), error);
+        body.take(in_memory.min(most) + 1).read_to_end(&mut memory).map_err(lost)?;
+        if memory.len() as u64 <= in_memory.min(most) {
+            return Ok(Collected::Memory(memory));
+        }
+        let disk = |error| Failure::local("keeping a large body", error);
+        let folder = self.settings.record.spill_dir.clone().unwrap_or_else(std::env::temp_dir);
+        let mut file = tempfile::tempfile_in(folder).map_err(disk)?;
+        let mut piece = memory;
+        let mut bytes = 0;
+        while !piece.is_empty() {
+            bytes += piece.len() as u64;
+            if bytes > most {
+                let why = format!("the upload is longer than --max-body ({most} bytes)");
+                return Err(Failure::new(Exit::Refused, why));
+            }
+            file.write_all(&piece).map_err(disk)?;
+            piece.clear();
+            body.take(256 << 10).read_to_end(&mut piece).map_err(lost)?;
+        }
+        file.rewind().map_err(disk)?;
+        Ok(Collected::File(file, bytes))
+    }
+}
+
+fn unreadable(refused: &Refused) -> Failure {
+    Failure::new(Exit::Refused, refused.message())
+}
+
+/// Hands the one record over.
+fn hand_over(settings: &SourceSettings, output: Output, line: Line) -> Result<(), Failure> {
+    let local = |error| Failure::local("handing over", error);
+    let work = Arc::new(Work::new().map_err(local)?);
+    work.give(Order::Finish);
+    let outcome = Arc::new(Mutex::new(None));
+    let feed = One { line: Some(line), outcome: Arc::clone(&outcome) };
+    let (acknowledging, patience): (Acknowledging, Patience) =
+        super::serve::manners(settings, &output);
+    let delivery = Delivery::new(feed, work, output, (acknowledging, patience));
+    delivery::run(&Mutex::new(delivery));
+    let outcome = outcome.lock().map(|outcome| *outcome).ok().flatten();
+    match outcome {
+        Some(Ok(())) => Ok(()),
+        Some(Err(busy)) => Err(Failure::new(Exit::OtherSide, busy.message())),
+        None => Err(Failure::new(Exit::OtherSide, Busy::ConsumerGone.message())),
+    }
+}
+
+/// A feed of one record.
+#[derive(Debug)]
+struct One {
+    line: Option<Line>,
+    outcome: Arc<Mutex<Option<Result<(), Busy>>>>,
+}
+
+impl One {
+    fn end_with(&self, outcome: Result<(), Busy>) {
+        if let Ok(mut place) = self.outcome.lock() {
+            *place = Some(outcome);
+        }
+    }
+}
+
+impl Feed for One {
+    fn take(&mut self, lines: &mut VecDeque<Line>) {
+        lines.extend(self.line.take());
+    }
+
+    fn created(&mut self, _lines: Vec<Line>) {
+        self.end_with(Ok(()));
+    }
+
+    fn refused(&mut self, _lines: Vec<Line>, busy: Busy) {
+        self.end_with(Err(busy));
+    }
+
+    fn is_durable(&self) -> bool {
+        false
+    }
+
+    fn next_deadline(&self) -> Option<Instant> {
+        None
+    }
+
+    fn close(&mut self, _why: Option<Busy>) {
+        // Nothing else comes.
+    }
+
+    fn end(&mut self) {
+        // It ends anyway.
+    }
+}
+
+#[allow(clippy::disallowed_methods, reason = "a command that knows no turns")]
+fn wall_ms() -> i64 {
+    let wall = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(wall.as_millis()).unwrap_or(i64::MAX)
+}
