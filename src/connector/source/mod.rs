@@ -3,7 +3,7 @@
 //! that its record was not, and will not be.
 //!
 //! It is served by the relay's own event loop, with the same strictness and limits. Threads do what
-//! could block: [`delivery`] writes records, [`spill`] keeps large bodies.
+//! could block: `delivery` writes records, `spill` keeps large bodies.
 //!
 //! | file | holds |
 //! |---|---|
