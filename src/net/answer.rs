@@ -12,6 +12,9 @@ use serde_json::Value;
 use std::time::Duration;
 use uuid::Uuid;
 
+/// Bytes of most responses, to be allocated at once.
+const RESPONSE_BYTES: usize = 256;
+
 /// Statuses whose responses have no body (RFC 9110 15.3.5, 15.3.6, 15.4.5).
 fn is_bodiless(status: u16) -> bool {
     matches!(status, 204 | 205 | 304)
@@ -136,6 +139,8 @@ impl Relay {
         let Some(conn) = self.conns.get_mut(id.index as usize).filter(|conn| conn.id == id) else {
             return;
         };
+        // One allocation for most responses, their bodies included.
+        conn.output.buffer().reserve(RESPONSE_BYTES);
         let head = HeadWriter::new(conn.output.buffer(), status, &date);
         let head = identify(head, self.request_ids.as_ref(), conn.note.as_deref());
         finish(head).connection(after.keeps_alive(), version).end();

@@ -104,6 +104,12 @@ pub trait Incoming: fmt::Debug {
     /// Why it is refused.
     fn end(self: Box<Self>, ticket: Ticket, now: Now) -> Result<(), Failure>;
 
+    /// The body is whole, and this is all of it; nothing was taken before.
+    ///
+    /// # Errors
+    /// Why it is refused.
+    fn whole(self: Box<Self>, ticket: Ticket, now: Now, body: &[u8]) -> Result<(), Failure>;
+
     /// The body will never be whole, for this reason.
     fn broke(self: Box<Self>, failure: &Failure);
 }
@@ -146,6 +152,7 @@ impl Relay {
     /// A request's head was read whose body is wanted; returns how many bytes behind it are used up.
     pub(super) fn begin_push(&mut self, id: ConnId, request: Request<'_, '_>) -> usize {
         match self.open_push(id, request.head) {
+            Ok(push) if request.body_is_here() => self.take_whole(id, push, request),
             Ok(push) => {
                 let over = push.decoder.is_over();
                 if let Some(conn) = self.conn(id) {
@@ -163,6 +170,20 @@ impl Relay {
             }
             Err(failure) => self.refuse(id, request, &failure),
         }
+    }
+
+    /// The whole body came with its head, as small ones do.
+    fn take_whole(&mut self, id: ConnId, push: Push, request: Request<'_, '_>) -> usize {
+        let bytes = push.decoder.still_to_come().unwrap_or(0);
+        let used = usize::try_from(bytes).unwrap_or(0);
+        self.clear_deadline(id);
+        if let Some(conn) = self.conn(id) {
+            conn.phase = Phase::Handing;
+        }
+        if let Err(failure) = push.incoming.whole(Ticket(id), self.now, &request.behind[..used]) {
+            self.answer_failure(id, &failure, true);
+        }
+        used
     }
 
     fn open_push(&mut self, id: ConnId, head: &RequestHead<'_, '_>) -> Result<Push, Failure> {

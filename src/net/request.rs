@@ -382,6 +382,11 @@ impl Relay {
 }
 
 impl Request<'_, '_> {
+    /// Whether the whole body came with the head, and says so before it begins.
+    pub fn body_is_here(self) -> bool {
+        matches!(self.head.framing, Framing::Length(bytes) if bytes <= self.behind.len() as u64)
+    }
+
     /// How many of the bytes behind the head belong to a body that nobody wants, and whether that
     /// is all of it.
     fn without_body(self) -> (usize, bool) {

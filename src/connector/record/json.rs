@@ -3,12 +3,8 @@
 //! than line feed, carriage return and tab have their number.
 
 use super::Data;
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use base64_simd::STANDARD;
 use std::collections::BTreeMap;
-
-/// How many bytes are encoded at once, a multiple of 3, so that padding is at the end only.
-const BASE64_STEP_BYTES: usize = 3 << 10;
 
 /// Appends `text` as a JSON string, with its quotes.
 pub fn string(out: &mut Vec<u8>, text: &str) {
@@ -43,9 +39,7 @@ fn is_plain(byte: u8) -> bool {
 pub fn base64(out: &mut Vec<u8>, bytes: &[u8]) {
     out.reserve(bytes.len().div_ceil(3) * 4 + 2);
     out.push(b'"');
-    for step in bytes.chunks(BASE64_STEP_BYTES) {
-        out.extend_from_slice(STANDARD.encode(step).as_bytes());
-    }
+    STANDARD.encode_append(bytes, out);
     out.push(b'"');
 }
 

@@ -5,6 +5,7 @@ use crate::connector::record::{CREATED_AT, OPENCDC_VERSION, READ_AT, json};
 use crate::http::fields::Fields;
 use crate::net::Pushed;
 use crate::rendezvous::Now;
+use std::borrow::Cow;
 use std::io::Write as _;
 use uuid::Uuid;
 
@@ -38,23 +39,23 @@ impl Envelope {
     pub fn of(pushed: &Pushed<'_, '_, '_>, headers: &[String]) -> Self {
         let Pushed { head, peer, request_id, now } = pushed;
         let mut envelope = Self { created_ms: now.wall_ms, metadata: Vec::with_capacity(256) };
-        let mut put = |name: &str, value: &str| envelope.put(name, value);
         if let Some(kind) = joined(head.fields, "content-type") {
-            put("rdv.source.content_type", &kind);
+            envelope.put("rdv.source.content_type", &kind);
         }
         for name in headers {
             if let Some(value) = joined(head.fields, name) {
-                put(&format!("rdv.source.header.{name}"), &value);
+                envelope.put(&format!("rdv.source.header.{name}"), &value);
             }
         }
-        put("rdv.source.method", head.method_name);
-        put("rdv.source.path", head.path);
+        envelope.put("rdv.source.method", head.method_name);
+        envelope.put("rdv.source.path", head.path);
         if let Some(query) = head.query {
-            put("rdv.source.query", query);
+            envelope.put("rdv.source.query", query);
         }
-        put("rdv.source.remote_address", &peer.to_string());
+        // An address is a JSON string as it is, and writing into memory does not fail.
+        let _ = write!(envelope.metadata, ",\"rdv.source.remote_address\":\"{peer}\"");
         if let Some(id) = request_id {
-            put("rdv.source.request_id", id);
+            envelope.put("rdv.source.request_id", id);
         }
         envelope
     }
@@ -64,11 +65,11 @@ impl Envelope {
         Self { created_ms, metadata: Vec::new() }
     }
 
-    /// Adds to the metadata; names have to come in the order of their bytes.
+    /// Adds to the metadata; names are tokens, and have to come in the order of their bytes.
     pub fn put(&mut self, name: &str, value: &str) {
-        self.metadata.push(b',');
-        json::string(&mut self.metadata, name);
-        self.metadata.push(b':');
+        self.metadata.extend_from_slice(b",\"");
+        self.metadata.extend_from_slice(name.as_bytes());
+        self.metadata.extend_from_slice(b"\":");
         json::string(&mut self.metadata, value);
     }
 
@@ -115,7 +116,8 @@ impl Envelope {
 
 /// The values of all fields of this name, as one (RFC 9110, section 5.3). Bytes that are no UTF-8
 /// become U+FFFD.
-pub fn joined(fields: Fields<'_, '_>, name: &str) -> Option<String> {
-    let values: Vec<_> = fields.all(name).map(String::from_utf8_lossy).collect();
-    (!values.is_empty()).then(|| values.join(", "))
+pub fn joined<'b>(fields: Fields<'_, 'b>, name: &str) -> Option<Cow<'b, str>> {
+    let mut values = fields.all(name).map(String::from_utf8_lossy);
+    let first = values.next()?;
+    Some(values.fold(first, |all, value| all + ", " + value))
 }

@@ -12,6 +12,7 @@ use crate::api::{Busy, Failure};
 use crate::connector::signature::Check;
 use crate::net::{Appetite, Incoming, Intake, Pushed, Ticket, Verdict};
 use crate::rendezvous::Now;
+use std::borrow::Cow;
 use std::cell::Cell;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -123,7 +124,7 @@ impl Intake for Reception {
 #[derive(Debug)]
 struct Request {
     envelope: Envelope,
-    key: Vec<u8>,
+    key: Cow<'static, [u8]>,
     kind: Kind,
     peer: SocketAddr,
     check: Option<Check>,
@@ -155,13 +156,22 @@ impl Incoming for Request {
         if let Some(check) = self.check.take() {
             check.finish().map_err(unsigned)?;
         }
+        let bytes = self.give_memory_back();
         match self.spilled.take() {
             Some(spilled) => {
-                self.end_on_disk(ticket, spilled, now);
+                self.end_on_disk(ticket, spilled, now, bytes);
                 Ok(())
             }
-            None => (*self).end_in_memory(ticket, now),
+            None => self.end_in_memory(ticket, now, &bytes),
         }
+    }
+
+    fn whole(mut self: Box<Self>, ticket: Ticket, now: Now, body: &[u8]) -> Result<(), Failure> {
+        if let Some(mut check) = self.check.take() {
+            check.update(body);
+            check.finish().map_err(unsigned)?;
+        }
+        self.end_in_memory(ticket, now, body)
     }
 
     fn broke(self: Box<Self>, failure: &Failure) {
@@ -196,16 +206,14 @@ impl Request {
         Ok(Appetite::Later)
     }
 
-    fn end_in_memory(mut self, ticket: Ticket, now: Now) -> Result<(), Failure> {
-        let body = self.give_memory_back();
+    fn end_in_memory(&mut self, ticket: Ticket, now: Now, body: &[u8]) -> Result<(), Failure> {
         let (mut payload, mut key) = (Vec::new(), std::mem::take(&mut self.key));
         if self.kind == Kind::Json && !body.is_empty() {
-            let (json, found) = self.shared.rules.read_json(&body)?;
+            let (json, found) = self.shared.rules.read_json(body)?;
             payload = json;
-            key = found.unwrap_or(key);
+            key = found.map_or(key, Cow::Owned);
         }
-        let payload =
-            if payload.is_empty() { Payload::Raw(&body) } else { Payload::Json(&payload) };
+        let payload = if payload.is_empty() { Payload::Raw(body) } else { Payload::Json(&payload) };
         let make = |position| {
             let head = self.envelope.whole(position, &key, now, payload);
             Line { ticket: Some(ticket), position, head, rest: None }
@@ -214,8 +222,7 @@ impl Request {
     }
 
     /// The last bytes go to the disk, and then the record into the queue.
-    fn end_on_disk(&mut self, ticket: Ticket, spilled: Arc<Spilled>, now: Now) {
-        let bytes = self.give_memory_back();
+    fn end_on_disk(&mut self, ticket: Ticket, spilled: Arc<Spilled>, now: Now, bytes: Vec<u8>) {
         let (envelope, key) = (std::mem::take(&mut self.envelope), std::mem::take(&mut self.key));
         let queue = Arc::clone(&self.shared.queue);
         let last = Box::new(move |spilled: Arc<Spilled>| {

@@ -11,6 +11,7 @@ use crate::net::Pushed;
 use serde_json::Value;
 use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
+use std::borrow::Cow;
 use std::str::FromStr;
 
 /// What a source takes in.
@@ -125,20 +126,23 @@ impl Rules {
     /// What a body of this media type is to be taken for.
     pub fn kind_of(&self, kind: &[u8]) -> Kind {
         let wanted = self.structured || matches!(self.key, KeyRule::Pointer(_));
+        if !wanted {
+            return Kind::Raw;
+        }
         let kind = kind.split(|&byte| byte == b';').next().unwrap_or_default();
         let kind = kind.trim_ascii().to_ascii_lowercase();
         let json = kind == b"application/json" || kind.ends_with(b"+json");
-        if wanted && json { Kind::Json } else { Kind::Raw }
+        if json { Kind::Json } else { Kind::Raw }
     }
 
     /// The key, as JSON, where the head says it; else what an empty one is.
-    pub fn key_of_head(&self, head: &RequestHead<'_, '_>) -> Vec<u8> {
+    pub fn key_of_head(&self, head: &RequestHead<'_, '_>) -> Cow<'static, [u8]> {
         let text = match &self.key {
             KeyRule::Header(name) => joined(head.fields, name),
-            KeyRule::Path => Some(head.path.to_owned()),
+            KeyRule::Path => Some(head.path.into()),
             KeyRule::None | KeyRule::Pointer(_) => None,
         };
-        text.map_or_else(|| b"null".to_vec(), |text| encoded(text.as_bytes()))
+        text.map_or(Cow::Borrowed(b"null"), |text| encoded(text.as_bytes()).into())
     }
 
     /// What a JSON body is, as a payload, and the key in it, if it is to be found there.
