@@ -21,10 +21,15 @@
 mod error;
 pub mod json;
 mod parse;
+mod reader;
+mod scan;
+mod spill;
 #[cfg(test)]
 mod tests;
 
 pub use error::RecordError;
+pub use reader::{Incoming, LINE_MAX_BYTES, ReadError, Reader};
+pub use spill::Spilled;
 
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
