@@ -3,6 +3,7 @@
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 use rdv::client::Ctl;
 use rdv::client::commands::{Cancel, Pipe, Post, Receive, Send, Status};
+use rdv::connector::destination::DestinationCommand;
 use rdv::connector::source::command::Source;
 use rdv::net::EventLoop;
 use rdv::ops::admin::DEFAULT_SOCKET;
@@ -43,6 +44,9 @@ enum Command {
     /// Send files to any server as a form, multipart/form-data, and print what it answers
     #[command(after_help = CLIENT_NOTES)]
     Post(Post),
+    /// Send records of a pipeline, one JSON object a line, to a server, each as a POST
+    #[command(after_help = DESTINATION_NOTES)]
+    Destination(Box<DestinationCommand>),
     /// Ask how a stream stands
     #[command(after_help = CLIENT_NOTES)]
     Status(Status),
@@ -122,6 +126,14 @@ refuses what was not handed over, HUP and USR1 open the access log anew.
 Exit status: 0 after a signal, 1 when it cannot run or write, 2 wrong arguments, 4 the consumer is
 gone.";
 
+const DESTINATION_NOTES: &str = "\
+Each record that the server took is acknowledged with a line {\"ack\":\"POSITION\"} on standard output
+(on the socket it came by, with --input unix:PATH). 400, 401, 404, 413, 422 and redirections are not
+tried again. http_proxy, https_proxy, all_proxy and no_proxy are followed.
+Exit status: 0 all was delivered or TERM, 1 a line is no record or a file of this machine failed,
+2 wrong arguments, 3 nobody came to the stream, 4 nobody takes the acknowledgements or the other side
+broke off, 5 the server refused a record, 7 the network failed, 130 interrupted (129 hung up).";
+
 fn main() -> ExitCode {
     let matches = match Arguments::command().try_get_matches() {
         Ok(matches) => matches,
@@ -139,6 +151,7 @@ fn main() -> ExitCode {
         Some(Command::Receive(receive)) => receive.run().into(),
         Some(Command::Pipe(pipe)) => pipe.run().into(),
         Some(Command::Post(post)) => post.run().into(),
+        Some(Command::Destination(destination)) => destination.run().into(),
         Some(Command::Status(status)) => status.run().into(),
         Some(Command::Cancel(cancel)) => cancel.run().into(),
         Some(Command::Source(source)) => source.run().into(),

@@ -81,7 +81,7 @@
 //! `examples/upload.rs` is a whole program.
 
 pub mod archive;
-mod clock;
+pub(crate) mod clock;
 pub mod commands;
 mod connection;
 pub mod ctl;
@@ -97,7 +97,7 @@ mod pour;
 mod proxy;
 pub mod relay;
 mod response;
-mod tls;
+pub(crate) mod tls;
 mod upload;
 pub mod url;
 mod wire;
@@ -111,4 +111,4 @@ pub use upload::Upload;
 pub use url::Url;
 
 /// What requests name as their sender.
-const USER_AGENT: &str = concat!("rdv/", env!("CARGO_PKG_VERSION"));
+pub(crate) const USER_AGENT: &str = concat!("rdv/", env!("CARGO_PKG_VERSION"));

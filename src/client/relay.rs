@@ -3,7 +3,7 @@
 use super::connection::Sent;
 use super::outgoing::{Outgoing, Request, UNLIMITED};
 use super::url::{Url, segment};
-use super::{Error, Options, Response};
+use super::{Error, Options, Part, Response};
 use crate::http::framing::Framing;
 use crate::http::sse::Events;
 use serde_json::{Map, Value, json};
@@ -205,6 +205,32 @@ impl Stream {
     pub fn cancel(&self) -> Answered<()> {
         let response = ask("DELETE", &self.url(), &self.options, "")?;
         Ok(success(response).map(drop))
+    }
+
+    /// Uploads `content`, framed so, as its source, when the other side is there; returns when that has
+    /// all of it. The relay says when it was waited for long enough.
+    ///
+    /// # Errors
+    /// [`Error::Network`] and the like; inside, the relay's refusal.
+    pub(crate) fn put(
+        &self,
+        content: Part<'_>,
+        framing: Framing,
+        content_type: &str,
+    ) -> Answered<()> {
+        let url = self.url();
+        let fields = vec![("Content-Type", content_type.to_owned())];
+        let request = Request { method: "PUT", url: &url, framing, fields, expect_continue: true };
+        let mut outgoing = Outgoing::open(&request, &self.options)?;
+        outgoing.be_patient(UNLIMITED);
+        let sent = match outgoing.await_continue()? {
+            Sent::All => content.send(&mut outgoing)?,
+            Sent::Stopped => Sent::Stopped,
+        };
+        match sent {
+            Sent::All => Ok(success(outgoing.finish(None)?).map(drop)),
+            Sent::Stopped => Ok(Err(Refusal::of(outgoing.answer()?))),
+        }
     }
 
     /// Tells the other side why nothing will come of it.

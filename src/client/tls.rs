@@ -142,7 +142,7 @@ fn unusable(error: impl std::error::Error + Send + Sync + 'static) -> Error {
     clippy::wildcard_enum_match_arm,
     reason = "rustls adds to its errors; the others speak for themselves"
 )]
-fn explain(error: &rustls::Error) -> String {
+pub(crate) fn explain(error: &rustls::Error) -> String {
     use rustls::Error as Tls;
     let certificate = match error {
         Tls::InvalidCertificate(certificate) => certificate,

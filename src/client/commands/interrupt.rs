@@ -72,7 +72,7 @@ pub fn watch(teller: &Teller) {
 
 /// The signals that this process ignores, bit 0 being signal 1 (`SigIgn`, `proc_pid_status(5)`);
 /// asking the kernel for one (sigaction(2)) is no safe call.
-fn ignored() -> u64 {
+pub(crate) fn ignored() -> u64 {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0)

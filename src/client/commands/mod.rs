@@ -2,7 +2,7 @@
 
 pub mod common;
 pub mod exit;
-mod interrupt;
+pub(crate) mod interrupt;
 pub mod pipe;
 pub mod post;
 pub mod receive;

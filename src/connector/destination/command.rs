@@ -1,0 +1,248 @@
+//! `rdv destination`: records from a pipe, a file or a socket to a server.
+
+use super::courier::Route;
+use super::crew::{Dispatch, Event, Room, Shared, standard_output};
+use super::dead_letters::DeadLetters;
+use super::delivery::{Halt, Way};
+use super::input::{self, Input, Intake};
+use super::via_relay::ViaRelay;
+use super::{Backoff, BodyKind, DestinationOptions, not_there, stopping};
+use crate::client::commands::{Exit, Failure};
+use crate::client::{Options, Url, clock};
+use crate::ops::units;
+use clap::Args;
+use std::io::{self, Write as _};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// How much longer than one try the end may take.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// The arguments of `rdv destination`.
+#[derive(Args, Clone, Debug)]
+#[group(id = "way", args = ["url", "relay"], required = true, multiple = false)]
+pub struct DestinationCommand {
+    /// The URL that takes each record as a POST
+    #[arg(long, value_name = "URL")]
+    pub url: Option<String>,
+
+    /// Put each record through a stream of this relay instead, or one record through the stream of a
+    /// URL that ends in /stream/ID
+    #[arg(long, value_name = "URL")]
+    pub relay: Option<String>,
+
+    /// Read records from this file or FIFO (which is opened again when its writer ends), or listen
+    /// on the socket unix:PATH; else from standard input
+    #[arg(long, value_name = "PATH|unix:PATH")]
+    pub input: Option<String>,
+
+    /// What of a record is sent
+    #[arg(long, value_enum, default_value_t = BodyKind::Payload)]
+    pub body: BodyKind,
+
+    /// The statuses of success, in place of 200 and 201
+    #[arg(long, value_name = "STATUS,…", value_delimiter = ',', default_value = "200,201",
+          value_parser = clap::value_parser!(u16).range(200..=599))]
+    pub success: Vec<u16>,
+
+    /// Append what cannot be delivered to this file, and go on; else stop there
+    #[arg(long, value_name = "FILE")]
+    pub dead_letter: Option<PathBuf>,
+
+    /// Send so many records at once; those with the same key stay in their order
+    #[arg(long, value_name = "N", default_value_t = 1,
+          value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub parallel: u16,
+
+    /// Keep content that is too large for memory in this directory while it is sent; else in TMPDIR or
+    /// /tmp
+    #[arg(long, value_name = "DIRECTORY")]
+    pub temporary: Option<PathBuf>,
+
+    #[command(flatten)]
+    trying: Trying,
+    #[command(flatten)]
+    connecting: Connecting,
+}
+
+/// How often, and how patiently.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Tries")]
+struct Trying {
+    /// Try a record so many times more
+    #[arg(long, value_name = "N", default_value_t = Backoff::default().retries)]
+    retries: u32,
+
+    /// The longest pause behind the first try; then twice as long each time, and chance chooses
+    #[arg(long, value_name = "TIME", default_value = "500ms", value_parser = units::duration)]
+    backoff: Duration,
+
+    /// The longest pause of all, even if the server asks for more with Retry-After
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = units::duration)]
+    backoff_max: Duration,
+
+    /// Give up a try after so long; for content too large for memory, when nothing moved for so long
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = units::duration)]
+    timeout: Duration,
+}
+
+/// How to connect.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Connection")]
+struct Connecting {
+    /// Add a field to every request, such as 'Authorization: Bearer x'; repeatable
+    #[arg(long = "header", short = 'H', value_name = "NAME: VALUE")]
+    headers: Vec<String>,
+
+    /// Trust the certificate authorities in this PEM file, and no others; else those of the system
+    #[arg(long, value_name = "FILE", env = "RDV_CACERT", hide_env_values = true)]
+    cacert: Option<PathBuf>,
+
+    /// Wait at most so long for a connection
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = units::duration)]
+    connect_timeout: Duration,
+
+    /// Do not ask with HEAD whether the server is there before the first record
+    #[arg(long)]
+    no_ping: bool,
+}
+
+impl DestinationCommand {
+    /// Sends records until there are no more or one cannot be delivered, and says how it ended.
+    pub fn run(&self) -> Exit {
+        match self.deliver() {
+            Ok(exit) => exit,
+            Err(failure) => {
+                let _ = writeln!(io::stderr().lock(), "rdv: {failure}");
+                failure.exit
+            }
+        }
+    }
+
+    fn deliver(&self) -> Result<Exit, Failure> {
+        let options = self.options()?;
+        let dead_letters = self.dead_letter.as_deref().map(DeadLetters::open).transpose()?;
+        let (input, _bound) = input::open(self.input.as_deref())?;
+        let ways = self.ways(&options)?;
+        let (events, happening) = mpsc::channel();
+        // Only now: until here a signal ends the process, as nothing was begun.
+        stopping::watch(events.clone());
+        let timeout = options.timeout;
+        let halt = Halt::default();
+        let shared = Shared { options, dead_letters, halt, events, room: Room::default() };
+        let shared = Arc::new(shared);
+        let workers = ways.len();
+        let intake = Intake {
+            dispatch: Dispatch::start(ways, &shared)?,
+            acks: standard_output().map_err(|error| Failure::local("standard output", error))?,
+            directory: self.temporary.clone().unwrap_or_else(std::env::temp_dir),
+            patience: timeout.max(Duration::from_millis(1)),
+        };
+        take_in(intake, input, &shared)?;
+        attend(&happening, &shared.halt, workers, timeout)
+    }
+
+    fn options(&self) -> Result<DestinationOptions, Failure> {
+        let Connecting { headers, cacert, connect_timeout, no_ping } = &self.connecting;
+        let mut client = Options::default();
+        client.set_connect_timeout(*connect_timeout);
+        if let Some(cacert) = cacert {
+            client.trust_only(cacert);
+        }
+        for header in headers {
+            let Some((name, value)) = header.split_once(':') else {
+                // It is not shown: it may be half a password.
+                let why = "a --header has no colon; write 'Name: value'";
+                return Err(Failure::new(Exit::Usage, why));
+            };
+            client.add_field(name.trim(), value)?;
+        }
+        let Trying { retries, backoff, backoff_max, timeout } = self.trying;
+        Ok(DestinationOptions {
+            client,
+            body: self.body,
+            success: self.success.clone(),
+            backoff: Backoff { retries, first: backoff, max: backoff_max },
+            timeout,
+            ping: !no_ping,
+        })
+    }
+
+    /// A way for each worker, the first of which has seen that there is somebody at its end.
+    fn ways(&self, options: &DestinationOptions) -> Result<Vec<Way>, Failure> {
+        let workers = usize::from(self.parallel);
+        let named = self.url.as_ref().or(self.relay.as_ref());
+        let url: Url = named.map_or("", String::as_str).parse()?;
+        let asked = if self.url.is_some() { url.clone() } else { asked_of(&url) };
+        let route = Route::new(asked, options.clone())?;
+        let mut courier = route.courier();
+        if options.ping {
+            courier.ping().map_err(|miss| not_there(&miss))?;
+        }
+        if self.relay.is_some() {
+            let relay = ViaRelay::new(&url, options);
+            // One record needs one worker.
+            let workers = if relay.is_for_one() { 1 } else { workers };
+            return Ok((0..workers).map(|_| Way::Relay(relay.clone())).collect());
+        }
+        let others = (1..workers).map(|_| route.courier());
+        Ok(std::iter::once(courier).chain(others).map(Way::Server).collect())
+    }
+}
+
+/// What is asked for to see whether a relay is there: its ping, or the stream itself.
+fn asked_of(url: &Url) -> Url {
+    let is_stream = crate::client::relay::Stream::of_url(url, Options::default()).is_some();
+    if is_stream { url.clone() } else { url.below("ping") }
+}
+
+/// Reads the input in a thread of its own, which is left behind if the input never ends.
+fn take_in(intake: Intake, input: Input, shared: &Arc<Shared>) -> Result<(), Failure> {
+    let shared = Arc::clone(shared);
+    let started = thread::Builder::new().name("input".into()).spawn(move || {
+        let ended = intake.run(input);
+        let _ = shared.events.send(Event::InputEnded(ended));
+    });
+    started.map(drop).map_err(|error| Failure::local("starting to read", error))
+}
+
+/// Waits until all workers have ended. What went wrong first is what is said.
+fn attend(
+    happening: &Receiver<Event>,
+    halt: &Halt,
+    mut workers: usize,
+    timeout: Duration,
+) -> Result<Exit, Failure> {
+    let mut ending = None;
+    let mut deadline = None;
+    let until = || Some(clock::now() + timeout + GRACE);
+    while workers > 0 {
+        match next(happening, deadline) {
+            Some(Event::InputEnded(Ok(()))) => {}
+            Some(Event::InputEnded(Err(failure))) => {
+                ending.get_or_insert(Err(failure));
+            }
+            Some(Event::Failed(failure)) => {
+                ending.get_or_insert(Err(failure));
+                deadline = deadline.or_else(until);
+            }
+            Some(Event::Signal(exit)) => {
+                halt.ask();
+                ending.get_or_insert(Ok(exit));
+                deadline = deadline.or_else(until);
+            }
+            Some(Event::WorkerEnded) => workers -= 1,
+            None => break,
+        }
+    }
+    ending.unwrap_or(Ok(Exit::Complete))
+}
+
+/// The next event, unless it is too late for it.
+fn next(happening: &Receiver<Event>, deadline: Option<Instant>) -> Option<Event> {
+    let Some(deadline) = deadline else { return happening.recv().ok() };
+    happening.recv_timeout(deadline.saturating_duration_since(clock::now())).ok()
+}

@@ -1,0 +1,243 @@
+//! One try: a record to a server as one request, over a connection that is kept for the next one.
+
+use super::delivery::Miss;
+use super::options::DestinationOptions;
+use super::parcel::Parcel;
+use super::retry;
+use crate::client::commands::Exit;
+use crate::client::file_name::printable;
+use crate::client::{Error, Url, tls};
+use crate::http::response::reason;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use jiff::Timestamp;
+use std::io::{self, Read as _};
+use std::sync::Arc;
+use std::time::Duration;
+use ureq::http::{HeaderValue, Request, Response, Version, header};
+use ureq::tls::TlsConfig;
+use ureq::{Agent, Body, Proxy, SendBody};
+
+/// How long a connection without a request is kept. Whether the server still has it is looked at
+/// before it is used.
+const IDLE_MAX: Duration = Duration::from_mins(1);
+
+/// How much of an answer is read, so that its connection can be used again. In bytes.
+const ANSWER_MAX_BYTES: u64 = 64 << 10;
+
+/// How much of a refusal is shown, in bytes.
+const SAID_MAX_BYTES: usize = 200;
+
+/// Who brings records to one URL, one after the other.
+#[derive(Debug)]
+pub(super) struct Courier {
+    agent: Agent,
+    url: Url,
+    options: Arc<DestinationOptions>,
+    /// Whether the last answer left a connection that the next request is sent on.
+    warm: bool,
+}
+
+/// What couriers to one URL have in common; made once, since it reads certificates.
+#[derive(Clone)]
+pub(super) struct Route {
+    pub(super) url: Url,
+    pub(super) options: Arc<DestinationOptions>,
+    proxy: Option<Proxy>,
+    tls: Option<TlsConfig>,
+}
+
+impl Route {
+    /// # Errors
+    /// [`Error::Input`] if the proxy or the authorities are unusable.
+    pub(super) fn new(url: Url, options: DestinationOptions) -> Result<Self, Error> {
+        let proxy = options.client.proxies.for_url(&url)?.map(|proxy| through(&proxy));
+        let tls = match url.scheme {
+            crate::client::url::Scheme::Http => None,
+            crate::client::url::Scheme::Https => Some(super::trust::tls(&options.client)?),
+        };
+        let proxy = proxy.transpose()?;
+        Ok(Self { url, options: Arc::new(options), proxy, tls })
+    }
+
+    /// A courier with a connection of its own.
+    pub(super) fn courier(&self) -> Courier {
+        let options = &self.options;
+        let mut config = Agent::config_builder()
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .max_redirects_will_error(false)
+            .user_agent(crate::client::USER_AGENT)
+            .accept_encoding("")
+            .proxy(self.proxy.clone())
+            .timeout_global(Some(options.timeout))
+            .timeout_connect(Some(options.client.connect_timeout))
+            .max_idle_connections(1)
+            .max_idle_connections_per_host(1)
+            .max_idle_age(IDLE_MAX);
+        if let Some(tls) = &self.tls {
+            config = config.tls_config(tls.clone());
+        }
+        let agent = config.build().new_agent();
+        Courier { agent, url: self.url.clone(), options: Arc::clone(options), warm: false }
+    }
+}
+
+fn through(proxy: &Url) -> Result<Proxy, Error> {
+    let credentials = proxy.credentials.as_ref().map_or(String::new(), |credentials| {
+        let (user, password) = credentials.split_once(':').unwrap_or((credentials, ""));
+        let encoded = crate::client::url::segment;
+        format!("{}:{}@", encoded(user), encoded(password))
+    });
+    Proxy::new(&format!("http://{credentials}{}", proxy.host_and_port()))
+        .map_err(|error| Error::Input(format!("the proxy {proxy} is not usable: {error}")))
+}
+
+impl Courier {
+    /// Asks whether the server is there. Any status below 500 says so: not every server knows HEAD.
+    pub(super) fn ping(&mut self) -> Result<(), Miss> {
+        let request = self.request("HEAD").body(()).map_err(|error| unusable(&error))?;
+        let response = self.agent.run(request).map_err(|error| self.broken(error))?;
+        let status = response.status().as_u16();
+        if status >= 500 {
+            return Err(self.refused(status, response));
+        }
+        self.settle(response);
+        Ok(())
+    }
+
+    /// Sends a record, and says whether the server has it. A connection that was kept may be closed by
+    /// the server at any time, so if one fails the same try goes on with another.
+    pub(super) fn deliver(&mut self, parcel: &Parcel<'_>) -> Result<(), Miss> {
+        let was_warm = std::mem::take(&mut self.warm);
+        let response = match self.post(parcel) {
+            Err(error) if was_warm && is_lost(&error) => self.post(parcel),
+            response => response,
+        };
+        let response = response.map_err(|error| self.broken(error))?;
+        let status = response.status().as_u16();
+        if self.options.success.contains(&status) {
+            // The status says that the server has it, however the rest of the answer ends.
+            self.settle(response);
+            return Ok(());
+        }
+        Err(self.refused(status, response))
+    }
+
+    fn post(&self, parcel: &Parcel<'_>) -> Result<Response<Body>, ureq::Error> {
+        let has = |name| self.options.client.has_field(name);
+        let mut request =
+            self.request("POST").header(header::CONTENT_LENGTH, parcel.content.bytes());
+        if !has("Content-Type") {
+            request = request.header(header::CONTENT_TYPE, parcel.content_type);
+        }
+        if !has("Idempotency-Key") && !parcel.idempotency_key.is_empty() {
+            request = request.header("Idempotency-Key", &parcel.idempotency_key);
+        }
+        let mut content = parcel.content.reader();
+        if parcel.content.is_small() {
+            return self.agent.run(request.body(SendBody::from_reader(&mut content))?);
+        }
+        // A server that refuses it says so before much of it was sent.
+        let request = request.header(header::EXPECT, "100-continue");
+        let request = request.body(SendBody::from_reader(&mut content))?;
+        let patience = Some(self.options.timeout);
+        let request = self.agent.configure_request(request);
+        let request = request
+            .timeout_global(None)
+            .timeout_per_read(patience)
+            .timeout_per_write(patience)
+            .timeout_recv_response(patience);
+        self.agent.run(request.build())
+    }
+
+    fn request(&self, method: &str) -> ureq::http::request::Builder {
+        let options = &self.options.client;
+        let mut request = Request::builder().method(method).uri(self.url.to_string());
+        for (name, value) in &options.fields {
+            request = request.header(name, value);
+        }
+        if let Some(credentials) = &self.url.credentials
+            && !options.has_field("Authorization")
+        {
+            let basic = format!("Basic {}", STANDARD.encode(credentials));
+            request = request.header(header::AUTHORIZATION, basic);
+        }
+        request
+    }
+
+    /// Reads the rest of an answer, so that the connection can be used again; its beginning.
+    fn settle(&mut self, mut response: Response<Body>) -> Vec<u8> {
+        let close = response.headers().get(header::CONNECTION).map(HeaderValue::as_bytes);
+        let close = close.is_some_and(|value| value.eq_ignore_ascii_case(b"close"));
+        let keeps = !close && response.version() >= Version::HTTP_11;
+        let mut said = Vec::new();
+        let mut body = response.body_mut().as_reader().take(ANSWER_MAX_BYTES);
+        self.warm = body.read_to_end(&mut said).is_ok() && keeps;
+        said.truncate(SAID_MAX_BYTES);
+        said
+    }
+
+    fn refused(&mut self, status: u16, response: Response<Body>) -> Miss {
+        let field = |name| {
+            response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned)
+        };
+        let asked = field(header::RETRY_AFTER);
+        let retry_after =
+            asked.and_then(|value| retry::retry_after(&value, Timestamp::now().as_second()));
+        let elsewhere = field(header::LOCATION).filter(|_| matches!(status, 300..=399));
+        let said = String::from_utf8_lossy(&self.settle(response)).trim().to_owned();
+        let answered = match reason(status) {
+            "" => format!("the server answered {status}"),
+            reason => format!("the server answered {status} ({reason})"),
+        };
+        let why = match elsewhere {
+            Some(place) => format!("{answered}; it names another URL, {place}, to be used instead"),
+            None if said.is_empty() => answered,
+            None => format!("{answered}: {}", printable(&said)),
+        };
+        Miss {
+            status: Some(status),
+            exit: Exit::Refused,
+            why,
+            retry_after,
+            is_final: retry::is_final(status),
+        }
+    }
+
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "ureq adds to its errors; the others speak for themselves"
+    )]
+    fn broken(&self, error: ureq::Error) -> Miss {
+        let why = match error {
+            ureq::Error::Timeout(_) => format!("nothing within {:?}", self.options.timeout),
+            ureq::Error::Io(error) => explain(&error),
+            ureq::Error::HostNotFound => "there is no host of this name".into(),
+            other => other.to_string(),
+        };
+        Miss::network(format!("{}: {why}", self.url))
+    }
+}
+
+fn unusable(error: &ureq::http::Error) -> Miss {
+    Miss { is_final: true, ..Miss::network(error.to_string()) }
+}
+
+/// What the system or TLS said, in the words of the other clients.
+fn explain(error: &io::Error) -> String {
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    inner.map_or_else(|| error.to_string(), tls::explain)
+}
+
+/// Whether a connection was there and ended before an answer.
+fn is_lost(error: &ureq::Error) -> bool {
+    let ureq::Error::Io(error) = error else { return false };
+    matches!(
+        error.kind(),
+        io::ErrorKind::UnexpectedEof
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::BrokenPipe
+    )
+}

@@ -1,0 +1,209 @@
+//! Who sends: workers, each with a connection of its own and a short queue. Records of one key go to
+//! one worker, so they keep their order; all queues together hold a bounded number of bytes.
+
+use super::dead_letters::DeadLetters;
+use super::delivery::{Halt, Way};
+use super::options::DestinationOptions;
+use super::parcel::position_text;
+use crate::client::commands::{Exit, Failure};
+use crate::connector::record::{Incoming, Record};
+use std::hash::{DefaultHasher, Hasher as _};
+use std::io::Write;
+use std::sync::mpsc::{self, Receiver, Sender, SyncSender};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::{io, thread};
+
+/// How many records may wait for one worker.
+const QUEUE_MAX: usize = 64;
+
+/// How many bytes of records are in memory, however many workers there are.
+const ROOM_BYTES: usize = 16 << 20;
+
+/// What a record takes besides its line, in bytes; about.
+const RECORD_BYTES: usize = 512;
+
+/// What happens while the command runs.
+#[derive(Debug)]
+pub(super) enum Event {
+    /// There will be no more records.
+    InputEnded(Result<(), Failure>),
+    /// A worker gave a record up, or could not acknowledge one.
+    Failed(Failure),
+    /// Somebody asks to end, with this exit status.
+    Signal(Exit),
+    /// A worker has ended.
+    WorkerEnded,
+}
+
+/// What workers have in common.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) options: DestinationOptions,
+    pub(super) dead_letters: Option<DeadLetters>,
+    pub(super) halt: Halt,
+    pub(super) events: Sender<Event>,
+    pub(super) room: Room,
+}
+
+/// A record, and where its acknowledgement goes.
+struct Job {
+    incoming: Incoming,
+    acks: Arc<Acks>,
+    held_bytes: usize,
+}
+
+/// Where acknowledgements go.
+pub(super) struct Acks {
+    out: Mutex<Box<dyn Write + Send>>,
+    /// Whether it is the end of the command that nobody takes them.
+    is_vital: bool,
+}
+
+impl Acks {
+    pub(super) fn new(out: impl Write + Send + 'static, is_vital: bool) -> Arc<Self> {
+        Arc::new(Self { out: Mutex::new(Box::new(out)), is_vital })
+    }
+
+    /// Writes one line, at once.
+    fn acknowledge(&self, record: &Record) -> Result<(), Failure> {
+        let line = format!("{{\"ack\":\"{}\"}}\n", position_text(&record.position));
+        let mut out = self.out.lock().unwrap_or_else(PoisonError::into_inner);
+        match out.write_all(line.as_bytes()).and_then(|()| out.flush()) {
+            Err(error) if self.is_vital => {
+                let why = format!("nobody takes the acknowledgements any more: {error}");
+                Err(Failure::new(Exit::OtherSide, why))
+            }
+            // A source that went away sends again what was not acknowledged.
+            Err(_) | Ok(()) => Ok(()),
+        }
+    }
+}
+
+/// How many bytes of records are held.
+#[derive(Debug, Default)]
+pub(super) struct Room {
+    held_bytes: Mutex<usize>,
+    freed: Condvar,
+}
+
+impl Room {
+    /// Waits until there is room for so many bytes.
+    fn take(&self, bytes: usize) {
+        let held = self.held_bytes.lock().unwrap_or_else(PoisonError::into_inner);
+        let full = |held: &mut usize| *held > 0 && *held + bytes > ROOM_BYTES;
+        let held = self.freed.wait_while(held, full);
+        *held.unwrap_or_else(PoisonError::into_inner) += bytes;
+    }
+
+    fn free(&self, bytes: usize) {
+        *self.held_bytes.lock().unwrap_or_else(PoisonError::into_inner) -= bytes;
+        self.freed.notify_all();
+    }
+
+    /// Waits until nothing is held.
+    pub(super) fn wait_until_empty(&self) {
+        let held = self.held_bytes.lock().unwrap_or_else(PoisonError::into_inner);
+        drop(self.freed.wait_while(held, |held| *held > 0));
+    }
+}
+
+/// Who gives records to the workers. When it is gone, they end as soon as they are done.
+pub(super) struct Dispatch {
+    workers: Vec<SyncSender<Job>>,
+    pub(super) shared: Arc<Shared>,
+    /// Whether there may be one record only, and whether it came.
+    only_one: Option<bool>,
+}
+
+impl Dispatch {
+    /// Starts a worker for each way.
+    ///
+    /// # Errors
+    /// There can be no more threads.
+    pub(super) fn start(ways: Vec<Way>, shared: &Arc<Shared>) -> Result<Self, Failure> {
+        let only_one = ways.iter().any(Way::is_for_one).then_some(false);
+        let mut workers = Vec::with_capacity(ways.len());
+        for (number, way) in ways.into_iter().enumerate() {
+            let (sender, jobs) = mpsc::sync_channel(QUEUE_MAX);
+            let shared = Arc::clone(shared);
+            let named = thread::Builder::new().name(format!("worker {number}"));
+            let started = named.spawn(move || work(&shared, way, &jobs));
+            started.map_err(|error| Failure::local("starting a worker", error))?;
+            workers.push(sender);
+        }
+        Ok(Self { workers, shared: Arc::clone(shared), only_one })
+    }
+
+    /// Gives a record to its worker, when that has room for it; whether there may be more.
+    ///
+    /// # Errors
+    /// It is the second one of a stream, which takes one.
+    pub(super) fn give(&mut self, incoming: Incoming, acks: &Arc<Acks>) -> Result<bool, Failure> {
+        if self.only_one == Some(true) {
+            let position = position_text(&incoming.record.position);
+            let why = "a stream takes one record; name the relay, not a stream, for many";
+            return Err(Failure::local(format!("the record at position {position}"), why));
+        }
+        self.only_one = self.only_one.map(|_| true);
+        let held_bytes = match incoming.spilled {
+            // What is in files is bounded as well: about one for each worker.
+            Some(_) => ROOM_BYTES / self.workers.len(),
+            None => incoming.held_bytes + RECORD_BYTES,
+        };
+        self.shared.room.take(held_bytes);
+        if self.shared.halt.is_asked() {
+            return Ok(false);
+        }
+        let worker = &self.workers[worker_of(&incoming.record, self.workers.len())];
+        Ok(worker.send(Job { incoming, acks: Arc::clone(acks), held_bytes }).is_ok())
+    }
+}
+
+/// Which of so many workers has the records of this key. Those without a key have one together.
+fn worker_of(record: &Record, workers: usize) -> usize {
+    let mut hasher = DefaultHasher::new();
+    if let Some(key) = &record.key {
+        hasher.write(key.bytes());
+    }
+    let hash = usize::try_from(hasher.finish() >> 32).unwrap_or_default();
+    hash % workers
+}
+
+fn work(shared: &Shared, mut way: Way, jobs: &Receiver<Job>) {
+    for job in jobs {
+        if shared.halt.is_asked() {
+            break;
+        }
+        if let Err(failure) = send(shared, &mut way, &job) {
+            // Before the next job is looked at, so none behind it is sent.
+            shared.halt.ask();
+            let _ = shared.events.send(Event::Failed(failure));
+            break;
+        }
+        shared.room.free(job.held_bytes);
+    }
+    let _ = shared.events.send(Event::WorkerEnded);
+}
+
+fn send(shared: &Shared, way: &mut Way, job: &Job) -> Result<(), Failure> {
+    let Incoming { record, spilled, .. } = &job.incoming;
+    match way.deliver(record, spilled.as_ref(), &shared.options, &shared.halt) {
+        Ok(()) => job.acks.acknowledge(record),
+        // It is sent again by whoever was not told that it arrived.
+        Err(end) if end.stopped => Ok(()),
+        Err(end) => match &shared.dead_letters {
+            Some(dead_letters) if end.failure.exit != Exit::Local => {
+                dead_letters.add(&job.incoming, &end)?;
+                job.acks.acknowledge(record)
+            }
+            Some(_) | None => Err(Failure::new(end.failure.exit, end.to_string())),
+        },
+    }
+}
+
+/// Standard output, without the buffer that would be shared with others.
+pub(super) fn standard_output() -> io::Result<Arc<Acks>> {
+    use std::os::fd::AsFd as _;
+    let out = io::stdout().as_fd().try_clone_to_owned()?;
+    Ok(Acks::new(std::fs::File::from(out), true))
+}

@@ -1,0 +1,145 @@
+//! One record until the server has it, or until it is given up.
+
+use super::courier::Courier;
+use super::options::DestinationOptions;
+use super::parcel::{Parcel, position_text};
+use super::via_relay::ViaRelay;
+use crate::client::commands::{Exit, Failure};
+use crate::connector::record::{Record, Spilled};
+use std::fmt;
+use std::sync::{Condvar, Mutex, PoisonError};
+use std::time::Duration;
+
+/// Why one try was in vain.
+#[derive(Debug)]
+pub(super) struct Miss {
+    pub(super) status: Option<u16>,
+    pub(super) exit: Exit,
+    pub(super) why: String,
+    /// The pause that the server asked for.
+    pub(super) retry_after: Option<Duration>,
+    /// Whether another try would end the same.
+    pub(super) is_final: bool,
+}
+
+impl Miss {
+    /// The server could not be reached, or did not answer.
+    pub(super) fn network(why: String) -> Self {
+        Self { status: None, exit: Exit::Network, why, retry_after: None, is_final: false }
+    }
+}
+
+/// A record that the server does not have, as far as is known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NotDelivered {
+    /// The record's position.
+    pub position: Vec<u8>,
+    /// The status of the last answer, if there was one.
+    pub status: Option<u16>,
+    /// How often it was tried.
+    pub attempts: u32,
+    /// What the last try came to.
+    pub failure: Failure,
+    /// Whether somebody asked to stop before all tries were made.
+    pub stopped: bool,
+}
+
+impl fmt::Display for NotDelivered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let times =
+            if self.attempts == 1 { "1 try".into() } else { format!("{} tries", self.attempts) };
+        let position = position_text(&self.position);
+        write!(f, "the record at position {position} was not delivered ({times}): {}", self.failure)
+    }
+}
+
+impl std::error::Error for NotDelivered {}
+
+/// Which way records go.
+#[derive(Debug)]
+pub(super) enum Way {
+    /// Each as one request to a server.
+    Server(Courier),
+    /// Each through a stream of a relay.
+    Relay(ViaRelay),
+}
+
+/// Whether somebody asked to stop. Clones of its owner share it.
+#[derive(Debug, Default)]
+pub(super) struct Halt {
+    is_asked: Mutex<bool>,
+    asked: Condvar,
+}
+
+impl Halt {
+    /// Asks to stop. Whether nobody had asked before.
+    pub(super) fn ask(&self) -> bool {
+        let before = std::mem::replace(&mut *self.lock(), true);
+        self.asked.notify_all();
+        !before
+    }
+
+    pub(super) fn is_asked(&self) -> bool {
+        *self.lock()
+    }
+
+    /// Waits so long; whether nobody asked meanwhile.
+    fn pause(&self, pause: Duration) -> bool {
+        let waited = self.asked.wait_timeout_while(self.lock(), pause, |asked| !*asked);
+        !*waited.unwrap_or_else(PoisonError::into_inner).0
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, bool> {
+        self.is_asked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Way {
+    /// Sends a record, as often as it may be tried, unless somebody asks to stop.
+    pub(super) fn deliver(
+        &mut self,
+        record: &Record,
+        spilled: Option<&Spilled>,
+        options: &DestinationOptions,
+        halt: &Halt,
+    ) -> Result<(), Box<NotDelivered>> {
+        let parcel = Parcel::new(record, spilled, options.body);
+        let mut attempts = 0;
+        loop {
+            attempts += 1;
+            let tried = match self {
+                Self::Server(courier) => courier.deliver(&parcel),
+                Self::Relay(relay) => relay.deliver(&parcel, &record.position),
+            };
+            let Err(miss) = tried else { return Ok(()) };
+            let is_last = miss.is_final || attempts > options.backoff.retries;
+            let pause = options.backoff.pause(attempts, chance(), miss.retry_after);
+            let stopped = !is_last && !halt.pause(pause);
+            if is_last || stopped {
+                return Err(Box::new(NotDelivered {
+                    position: record.position.clone(),
+                    status: miss.status,
+                    attempts,
+                    failure: Failure::new(miss.exit, miss.why),
+                    stopped,
+                }));
+            }
+        }
+    }
+
+    /// Whether it takes one record only.
+    pub(super) fn is_for_one(&self) -> bool {
+        match self {
+            Self::Server(_) => false,
+            Self::Relay(relay) => relay.is_for_one(),
+        }
+    }
+}
+
+/// A number of which every one is as likely; the largest, so the longest pause, where there is no
+/// randomness.
+fn chance() -> u32 {
+    let mut bytes = [0xff; 4];
+    let _ = rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty());
+    u32::from_ne_bytes(bytes)
+}

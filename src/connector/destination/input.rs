@@ -1,0 +1,194 @@
+//! Where records come from: standard input, a file, a FIFO that is opened again and again, or a socket
+//! on which one source after the other is served.
+
+use super::crew::{Acks, Dispatch};
+use crate::client::commands::Failure;
+use crate::client::file_name::printable;
+use crate::connector::record::{ReadError, Reader};
+use std::fs::{self, File};
+use std::io::{self, ErrorKind, Read, Write as _};
+use std::os::unix::fs::FileTypeExt as _;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What stands before the path of a socket.
+const UNIX: &str = "unix:";
+
+/// An input that was opened.
+#[derive(Debug)]
+pub(super) enum Input {
+    /// Something that ends; and what it is.
+    Once(File, String),
+    /// A FIFO, opened when somebody writes into it.
+    Fifo(PathBuf),
+    /// A socket that sources connect to.
+    Socket(UnixListener, String),
+}
+
+/// The file of a socket, which goes with the command.
+#[derive(Debug)]
+pub(super) struct Bound(PathBuf);
+
+impl Drop for Bound {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+/// Opens what the argument names; nothing or `-` is standard input.
+///
+/// # Errors
+/// It cannot be opened; or another process listens on the socket.
+pub(super) fn open(named: Option<&str>) -> Result<(Input, Option<Bound>), Failure> {
+    match named {
+        None | Some("-") => {
+            use std::os::fd::AsFd as _;
+            let opened = io::stdin().as_fd().try_clone_to_owned();
+            let opened = opened.map_err(|error| Failure::local("reading standard input", error))?;
+            Ok((Input::Once(File::from(opened), "standard input".into()), None))
+        }
+        Some(named) => match named.strip_prefix(UNIX) {
+            Some(path) => {
+                let listener = bind(Path::new(path))?;
+                Ok((Input::Socket(listener, named.to_owned()), Some(Bound(path.into()))))
+            }
+            None => open_path(Path::new(named)).map(|input| (input, None)),
+        },
+    }
+}
+
+fn open_path(path: &Path) -> Result<Input, Failure> {
+    let failed = |error| Failure::local(format!("opening {}", path.display()), error);
+    if fs::metadata(path).map_err(failed)?.file_type().is_fifo() {
+        return Ok(Input::Fifo(path.to_owned()));
+    }
+    Ok(Input::Once(File::open(path).map_err(failed)?, path.display().to_string()))
+}
+
+/// Listens on a socket of this path. A file that a dead process left is replaced.
+fn bind(path: &Path) -> Result<UnixListener, Failure> {
+    let failed = |error| Failure::local(format!("listening on {}", path.display()), error);
+    match UnixListener::bind(path) {
+        Err(error) if error.kind() == ErrorKind::AddrInUse => {}
+        bound => return bound.map_err(failed),
+    }
+    let is_socket = fs::symlink_metadata(path).map_err(failed)?.file_type().is_socket();
+    let stale = |error: &io::Error| error.kind() == ErrorKind::ConnectionRefused;
+    if is_socket && UnixStream::connect(path).is_err_and(|error| stale(&error)) {
+        fs::remove_file(path).map_err(failed)?;
+        return UnixListener::bind(path).map_err(failed);
+    }
+    let why = if is_socket {
+        "another process listens there; name another path"
+    } else {
+        "there is a file that is no socket; name another path, or remove it"
+    };
+    Err(Failure::local(format!("listening on {}", path.display()), why))
+}
+
+/// How an input is read.
+pub(super) struct Intake {
+    pub(super) dispatch: Dispatch,
+    pub(super) acks: Arc<Acks>,
+    /// Where large content is kept meanwhile.
+    pub(super) directory: PathBuf,
+    /// How long a source may take to read an acknowledgement.
+    pub(super) patience: Duration,
+}
+
+impl Intake {
+    /// Reads all there is, and returns when there will be nothing more.
+    ///
+    /// # Errors
+    /// What cannot be read, or is no record.
+    pub(super) fn run(mut self, input: Input) -> Result<(), Failure> {
+        match input {
+            Input::Once(file, name) => {
+                let acks = Arc::clone(&self.acks);
+                self.pour(file, &name, &acks)?.map_or(Ok(()), |cut| Err(cut.failure(&name)))
+            }
+            Input::Fifo(path) => self.fifo(&path),
+            Input::Socket(listener, name) => self.socket(&listener, &name),
+        }
+    }
+
+    /// The first opening stays open, so nothing is lost that the next writer writes meanwhile.
+    fn fifo(&mut self, path: &Path) -> Result<(), Failure> {
+        let name = path.display().to_string();
+        let failed = |error| Failure::local(format!("opening {name}"), error);
+        let fifo = File::open(path).map_err(failed)?;
+        let acks = Arc::clone(&self.acks);
+        while !self.dispatch.shared.halt.is_asked() {
+            note(self.pour(&fifo, &name, &acks)?, &name);
+            // Waits for somebody who writes.
+            drop(File::open(path).map_err(failed)?);
+        }
+        Ok(())
+    }
+
+    fn socket(&mut self, listener: &UnixListener, name: &str) -> Result<(), Failure> {
+        let failed = |error| Failure::local(name, error);
+        while !self.dispatch.shared.halt.is_asked() {
+            let source = match listener.accept() {
+                Ok((source, _)) => source,
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                Err(error) => return Err(failed(error)),
+            };
+            let answers = source.try_clone().map_err(failed)?;
+            answers.set_write_timeout(Some(self.patience)).map_err(failed)?;
+            let acks = Acks::new(answers, false);
+            note(self.pour(&source, name, &acks)?, name);
+            // The next source may send the same records again; they come behind these.
+            self.dispatch.shared.room.wait_until_empty();
+        }
+        Ok(())
+    }
+
+    /// Gives records to the workers up to the end of this input; how it was cut short, if it was.
+    fn pour(
+        &mut self,
+        input: impl Read,
+        name: &str,
+        acks: &Arc<Acks>,
+    ) -> Result<Option<Cut>, Failure> {
+        let mut reader = Reader::spilling_to(input, &self.directory);
+        loop {
+            match reader.read() {
+                Ok(None) => return Ok(None),
+                Ok(Some(incoming)) => {
+                    if !self.dispatch.give(incoming, acks)? {
+                        return Ok(None);
+                    }
+                }
+                Err(error @ (ReadError::Unfinished | ReadError::Input(_))) => {
+                    return Ok(Some(Cut { line: reader.line(), error }));
+                }
+                Err(error @ (ReadError::Record(_) | ReadError::TooLong | ReadError::Spill(_))) => {
+                    return Err(Cut { line: reader.line(), error }.failure(name));
+                }
+            }
+        }
+    }
+}
+
+/// How an input ended before its last line did.
+struct Cut {
+    line: u64,
+    error: ReadError,
+}
+
+impl Cut {
+    fn failure(&self, name: &str) -> Failure {
+        Failure::local(format!("{name}, line {}", self.line), &self.error)
+    }
+}
+
+/// Says what came of a source that went away; it sends the record again, which was not acknowledged.
+fn note(cut: Option<Cut>, name: &str) {
+    let Some(cut) = cut else { return };
+    let failure = printable(&cut.failure(name).why);
+    let why = "nothing of that line is sent; waiting for the next source";
+    let _ = writeln!(io::stderr().lock(), "rdv: {failure}; {why}");
+}

@@ -1,0 +1,100 @@
+//! Records to a server, each as one POST. Its promise: a record is acknowledged only if the server said
+//! that it has it (or it is in the file of dead letters); records of one key arrive in their order, and
+//! none behind one that failed; and memory stays flat, however large or many they are.
+//!
+//! [`Destination`] is the library. Each record is sent with its position as `Idempotency-Key`, which is the
+//! same over all tries, so that a server can tell a record that it has already.
+//!
+//! ```no_run
+//! use rdv::connector::Destination;
+//! use rdv::connector::destination::DestinationOptions;
+//! use rdv::connector::record::Record;
+//!
+//! let mut options = DestinationOptions::default();
+//! options.client.add_field("Authorization", "Bearer abc")?;
+//! let mut destination = Destination::open("https://things.example/in", options)?;
+//! let line = br#"{"position":"cA==","operation":"create","payload":{"after":"Zm9v"}}"#;
+//! destination.write(&Record::parse(line)?)?;
+//! destination.teardown();
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! `examples/destination.rs` is a whole program.
+
+mod command;
+mod courier;
+mod crew;
+mod dead_letters;
+mod delivery;
+mod input;
+mod options;
+mod parcel;
+mod retry;
+mod stopping;
+mod trust;
+mod via_relay;
+
+pub use command::DestinationCommand;
+pub use dead_letters::{ATTEMPTS, ERROR, STATUS};
+pub use delivery::NotDelivered;
+pub use options::{BodyKind, DestinationOptions};
+pub use parcel::CONTENT_TYPE;
+pub use retry::Backoff;
+
+use self::courier::Route;
+use self::delivery::{Halt, Miss, Way};
+use crate::client::Url;
+use crate::client::commands::Failure;
+use crate::connector::record::{Incoming, Record};
+
+/// A server that takes records.
+#[derive(Debug)]
+pub struct Destination {
+    way: Way,
+    options: DestinationOptions,
+    halt: Halt,
+}
+
+impl Destination {
+    /// Asks whether the server is there, unless the options say otherwise.
+    ///
+    /// # Errors
+    /// The URL is none, the authorities or proxies are unusable; the server cannot be reached
+    /// ([`Exit::Network`](crate::client::commands::Exit::Network)) or answers with 5xx
+    /// ([`Exit::Refused`](crate::client::commands::Exit::Refused)).
+    pub fn open(url: &str, options: DestinationOptions) -> Result<Self, Failure> {
+        let url: Url = url.parse()?;
+        let mut courier = Route::new(url, options.clone())?.courier();
+        if options.ping {
+            courier.ping().map_err(|miss| not_there(&miss))?;
+        }
+        Ok(Self { way: Way::Server(courier), options, halt: Halt::default() })
+    }
+
+    /// Sends a record, with as many tries and pauses as the options say, and returns when the server
+    /// has it.
+    ///
+    /// # Errors
+    /// It was given up.
+    pub fn write(&mut self, record: &Record) -> Result<(), Box<NotDelivered>> {
+        self.way.deliver(record, None, &self.options, &self.halt)
+    }
+
+    /// The same for a record that was read, whose content may be too large for memory.
+    ///
+    /// # Errors
+    /// It was given up.
+    pub fn write_incoming(&mut self, incoming: &Incoming) -> Result<(), Box<NotDelivered>> {
+        let spilled = incoming.spilled.as_ref();
+        self.way.deliver(&incoming.record, spilled, &self.options, &self.halt)
+    }
+
+    /// Closes its connection.
+    pub fn teardown(self) {
+        drop(self);
+    }
+}
+
+fn not_there(miss: &Miss) -> Failure {
+    Failure::new(miss.exit, format!("the destination is not there: {}", miss.why))
+}

@@ -1,0 +1,171 @@
+//! What is sent of a record: its body, from memory or from a file, and what is said of it.
+
+use super::options::BodyKind;
+use crate::connector::record::{Data, Record, Spilled, json};
+use crate::http::fields::is_field_value;
+use std::borrow::Cow;
+use std::io::{Cursor, Read};
+
+/// Metadata: the media type of the content, as its source was told it.
+pub const CONTENT_TYPE: &str = "rdv.source.content_type";
+
+/// A record on its way.
+pub(super) struct Parcel<'r> {
+    pub(super) content: Content<'r>,
+    pub(super) content_type: &'r str,
+    /// The same however often it is sent.
+    pub(super) idempotency_key: String,
+}
+
+/// Where the body is.
+pub(super) enum Content<'r> {
+    /// In memory.
+    Memory(Cow<'r, [u8]>),
+    /// In a file.
+    Spilled(&'r Spilled),
+    /// A record whose content is in a file: what stands before it, and behind it.
+    Around(Vec<u8>, &'r Spilled, &'static [u8]),
+}
+
+impl<'r> Parcel<'r> {
+    pub(super) fn new(record: &'r Record, spilled: Option<&'r Spilled>, body: BodyKind) -> Self {
+        let (content, content_type) = match body {
+            BodyKind::Record => (whole(record, spilled), "application/json"),
+            BodyKind::Payload => (payload(record, spilled), media_type(record)),
+        };
+        Self { content, content_type, idempotency_key: idempotency_key(&record.position) }
+    }
+}
+
+impl Content<'_> {
+    /// How long it is, in bytes.
+    pub(super) fn bytes(&self) -> u64 {
+        match self {
+            Self::Memory(bytes) => bytes.len() as u64,
+            Self::Spilled(spilled) => spilled.bytes(),
+            Self::Around(head, spilled, tail) => {
+                (head.len() + tail.len()) as u64 + spilled.base64_chars()
+            }
+        }
+    }
+
+    /// Its bytes from the first on.
+    pub(super) fn reader(&self) -> Box<dyn Read + '_> {
+        match self {
+            Self::Memory(bytes) => Box::new(&bytes[..]),
+            Self::Spilled(spilled) => Box::new(spilled.reader()),
+            Self::Around(head, spilled, tail) => {
+                Box::new(Cursor::new(head).chain(spilled.base64_reader()).chain(*tail))
+            }
+        }
+    }
+
+    /// Whether it is in memory.
+    pub(super) fn is_small(&self) -> bool {
+        match self {
+            Self::Memory(_) => true,
+            Self::Spilled(_) | Self::Around(..) => false,
+        }
+    }
+}
+
+/// A record as one line, without its end.
+pub(super) fn whole<'r>(record: &Record, spilled: Option<&'r Spilled>) -> Content<'r> {
+    let Some(spilled) = spilled else {
+        let mut line = Vec::new();
+        record.write(&mut line);
+        line.pop();
+        return Content::Memory(line.into());
+    };
+    let (mut head, _) = record.halves();
+    head.push(b'"');
+    Content::Around(head, spilled, b"\"}}")
+}
+
+fn payload<'r>(record: &'r Record, spilled: Option<&'r Spilled>) -> Content<'r> {
+    match (spilled, &record.payload.after) {
+        (Some(spilled), _) => Content::Spilled(spilled),
+        (None, Some(data)) => Content::Memory(data.bytes().into()),
+        (None, None) => Content::Memory((&[][..]).into()),
+    }
+}
+
+fn media_type(record: &Record) -> &str {
+    let named = record.metadata.get(CONTENT_TYPE).map(String::as_str);
+    let usual = match &record.payload.after {
+        Some(Data::Structured(_)) => "application/json",
+        Some(Data::Raw(_)) | None => "application/octet-stream",
+    };
+    named.filter(|named| is_field_value(named.as_bytes()) && !named.is_empty()).unwrap_or(usual)
+}
+
+/// The position as text if it is visible ASCII, else in base64.
+fn idempotency_key(position: &[u8]) -> String {
+    if !position.is_empty() && position.iter().all(u8::is_ascii_graphic) {
+        return String::from_utf8_lossy(position).into_owned();
+    }
+    position_text(position)
+}
+
+/// A position in base64, as it stands in the record.
+pub(super) fn position_text(position: &[u8]) -> String {
+    let mut text = Vec::new();
+    json::base64(&mut text, position);
+    String::from_utf8_lossy(&text).trim_matches('"').to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(after: &str, metadata: &str) -> Record {
+        let line = format!(
+            r#"{{"position":"cA==","operation":"create","metadata":{metadata},"payload":{{"after":{after}}}}}"#
+        );
+        Record::parse(line.as_bytes()).unwrap()
+    }
+
+    fn sent(record: &Record, body: BodyKind) -> (String, String) {
+        let parcel = Parcel::new(record, None, body);
+        let mut text = String::new();
+        parcel.content.reader().read_to_string(&mut text).unwrap();
+        assert_eq!(parcel.content.bytes(), text.len() as u64);
+        (text, parcel.content_type.to_owned())
+    }
+
+    #[test]
+    fn the_body_and_its_type_are_those_of_the_content() {
+        let csv = r#"{"rdv.source.content_type":"text/csv"}"#;
+        let hostile = r#"{"rdv.source.content_type":"text/csv\r\nX: y"}"#;
+        for (name, after, metadata, body, content_type) in [
+            ("bytes", r#""Zm9v""#, "{}", "foo", "application/octet-stream"),
+            ("bytes of a type", r#""Zm9v""#, csv, "foo", "text/csv"),
+            ("a type that is none", r#""Zm9v""#, hostile, "foo", "application/octet-stream"),
+            ("an object", r#"{"a": 1.0}"#, "{}", r#"{"a":1.0}"#, "application/json"),
+            ("an object of a type", "{}", csv, "{}", "text/csv"),
+            ("nothing", "null", "{}", "", "application/octet-stream"),
+        ] {
+            let found = sent(&record(after, metadata), BodyKind::Payload);
+            assert_eq!(found, (body.to_owned(), content_type.to_owned()), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_whole_record_is_its_line_without_the_end() {
+        let record = record("null", "{}");
+        let mut line = Vec::new();
+        record.write(&mut line);
+        let (text, content_type) = sent(&record, BodyKind::Record);
+        assert_eq!(text, String::from_utf8(line).unwrap().trim_end());
+        assert_eq!(content_type, "application/json");
+    }
+
+    #[test]
+    fn positions_that_are_no_field_value_are_sent_in_base64() {
+        for (position, key) in
+            [(&b"file-7:12"[..], "file-7:12"), (b"", ""), (b"a b", "YSBi"), (b"\0\xff", "AP8=")]
+        {
+            assert_eq!(idempotency_key(position), key);
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! One try: a record through a stream of a relay, to whoever asks for it there.
+
+use super::delivery::Miss;
+use super::options::DestinationOptions;
+use super::parcel::{Content, Parcel, position_text};
+use crate::client::commands::Failure;
+use crate::client::relay::{Answered, Stream, Wish};
+use crate::client::{Options, Part, Url};
+use crate::http::framing::Framing;
+use serde_json::json;
+use std::io::Write as _;
+use std::time::Duration;
+
+/// Who brings records to a relay.
+#[derive(Clone, Debug)]
+pub(super) struct ViaRelay {
+    place: Place,
+    options: Options,
+}
+
+#[derive(Clone, Debug)]
+enum Place {
+    /// Each record gets a stream of its own there.
+    Relay(Url),
+    /// One stream, for one record.
+    Stream(Box<Stream>),
+}
+
+impl ViaRelay {
+    pub(super) fn new(url: &Url, options: &DestinationOptions) -> Self {
+        let mut client = options.client.clone();
+        client.set_stall_timeout(options.timeout);
+        let place = match Stream::of_url(url, client.clone()) {
+            Some(stream) => Place::Stream(Box::new(stream)),
+            None => Place::Relay(url.clone()),
+        };
+        Self { place, options: client }
+    }
+
+    /// Whether it takes one record only.
+    pub(super) fn is_for_one(&self) -> bool {
+        matches!(self.place, Place::Stream(_))
+    }
+
+    /// Uploads a record; it is delivered when the relay says that the other side has all of it.
+    pub(super) fn deliver(&self, parcel: &Parcel<'_>, position: &[u8]) -> Result<(), Miss> {
+        let stream = match &self.place {
+            Place::Stream(stream) => (**stream).clone(),
+            Place::Relay(relay) => {
+                let (stream, _) = settled(Stream::create(relay, &self.options, &Wish::default()))?;
+                tell(&stream, position);
+                stream
+            }
+        };
+        // A stream is for one use, so another try needs another one.
+        let is_final = self.is_for_one();
+        let again = |miss: Miss| Miss { is_final: is_final || miss.is_final, ..miss };
+        let framing = Framing::Length(parcel.content.bytes());
+        let part = part(&parcel.content)?;
+        settled(stream.put(part, framing, parcel.content_type)).map_err(again)
+    }
+}
+
+fn part<'p>(content: &'p Content<'_>) -> Result<Part<'p>, Miss> {
+    match content {
+        // The kernel sends it from the file.
+        Content::Spilled(spilled) => {
+            let opened = spilled.file().and_then(Part::open_file);
+            opened.map_err(|error| Miss {
+                is_final: true,
+                exit: crate::client::commands::Exit::Local,
+                ..Miss::network(format!("the temporary file: {error}"))
+            })
+        }
+        Content::Memory(_) | Content::Around(..) => Ok(Part::from(content.reader())),
+    }
+}
+
+/// Says where the record can be fetched.
+fn tell(stream: &Stream, position: &[u8]) {
+    let line = json!({ "stream": stream.url().to_string(), "position": position_text(position) });
+    // Who closed standard error knows the stream from elsewhere.
+    let _ = writeln!(std::io::stderr().lock(), "{line}");
+}
+
+fn settled<T>(answered: Answered<T>) -> Result<T, Miss> {
+    let (status, failure): (_, Failure) = match answered {
+        Ok(Ok(done)) => return Ok(done),
+        Ok(Err(refusal)) => (Some(refusal.status), refusal.into()),
+        Err(error) => (None, error.into()),
+    };
+    // That nobody came, or went away, is no matter of the record; the next stream may do better.
+    let is_final = match status {
+        Some(404 | 429 | 502 | 504) | None => false,
+        Some(status) => super::retry::is_final(status),
+    };
+    let Failure { exit, why } = failure;
+    Err(Miss { status, exit, why, retry_after: None::<Duration>, is_final })
+}
