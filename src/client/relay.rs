@@ -220,10 +220,13 @@ impl Stream {
     ) -> Answered<()> {
         let url = self.url();
         let fields = vec![("Content-Type", content_type.to_owned())];
-        let request = Request { method: "PUT", url: &url, framing, fields, expect_continue: true };
+        // Nobody is asked about no body (RFC 9110, section 10.1.1).
+        let expect_continue = framing != Framing::Length(0);
+        let request = Request { method: "PUT", url: &url, framing, fields, expect_continue };
         let mut outgoing = Outgoing::open(&request, &self.options)?;
         outgoing.be_patient(UNLIMITED);
-        let sent = match outgoing.await_continue()? {
+        let asked = if expect_continue { outgoing.await_continue()? } else { Sent::All };
+        let sent = match asked {
             Sent::All => content.send(&mut outgoing)?,
             Sent::Stopped => Sent::Stopped,
         };

@@ -1,9 +1,9 @@
 //! `rdv destination`: records from a pipe, a file or a socket to a server.
 
 use super::courier::Route;
-use super::crew::{Dispatch, Event, Room, Shared, standard_output};
+use super::crew::{Dispatch, Event, Shared, standard_output};
 use super::dead_letters::DeadLetters;
-use super::delivery::{Halt, Way};
+use super::delivery::Way;
 use super::input::{self, Input, Intake};
 use super::via_relay::ViaRelay;
 use super::{Backoff, BodyKind, DestinationOptions, not_there, stopping};
@@ -129,11 +129,9 @@ impl DestinationCommand {
         let ways = self.ways(&options)?;
         let (events, happening) = mpsc::channel();
         // Only now: until here a signal ends the process, as nothing was begun.
-        stopping::watch(events.clone());
         let timeout = options.timeout;
-        let halt = Halt::default();
-        let shared = Shared { options, dead_letters, halt, events, room: Room::default() };
-        let shared = Arc::new(shared);
+        let shared = Shared::new(options, dead_letters, events);
+        stopping::watch(&shared);
         let workers = ways.len();
         let intake = Intake {
             dispatch: Dispatch::start(ways, &shared)?,
@@ -142,7 +140,7 @@ impl DestinationCommand {
             patience: timeout.max(Duration::from_millis(1)),
         };
         take_in(intake, input, &shared)?;
-        attend(&happening, &shared.halt, workers, timeout)
+        attend(&happening, workers, timeout)
     }
 
     fn options(&self) -> Result<DestinationOptions, Failure> {
@@ -212,7 +210,6 @@ fn take_in(intake: Intake, input: Input, shared: &Arc<Shared>) -> Result<(), Fai
 /// Waits until all workers have ended. What went wrong first is what is said.
 fn attend(
     happening: &Receiver<Event>,
-    halt: &Halt,
     mut workers: usize,
     timeout: Duration,
 ) -> Result<Exit, Failure> {
@@ -230,7 +227,6 @@ fn attend(
                 deadline = deadline.or_else(until);
             }
             Some(Event::Signal(exit)) => {
-                halt.ask();
                 ending.get_or_insert(Ok(exit));
                 deadline = deadline.or_else(until);
             }

@@ -22,6 +22,9 @@ use ureq::{Agent, Body, Proxy, SendBody};
 /// before it is used.
 const IDLE_MAX: Duration = Duration::from_mins(1);
 
+/// What a server that knows no HEAD may say (RFC 9110, section 15.6.2).
+const NOT_IMPLEMENTED: u16 = 501;
+
 /// How much of an answer is read, so that its connection can be used again. In bytes.
 const ANSWER_MAX_BYTES: u64 = 64 << 10;
 
@@ -94,12 +97,13 @@ fn through(proxy: &Url) -> Result<Proxy, Error> {
 }
 
 impl Courier {
-    /// Asks whether the server is there. Any status below 500 says so: not every server knows HEAD.
+    /// Asks whether the server is there. Any status below 500 says so, and 501:
+    /// not every server knows HEAD.
     pub(super) fn ping(&mut self) -> Result<(), Miss> {
         let request = self.request("HEAD").body(()).map_err(|error| unusable(&error))?;
         let response = self.agent.run(request).map_err(|error| self.broken(error))?;
         let status = response.status().as_u16();
-        if status >= 500 {
+        if status >= 500 && status != NOT_IMPLEMENTED {
             return Err(self.refused(status, response));
         }
         self.settle(response);

@@ -10,7 +10,7 @@ use crate::connector::record::{Incoming, Record};
 use std::hash::{DefaultHasher, Hasher as _};
 use std::io::Write;
 use std::sync::mpsc::{self, Receiver, Sender, SyncSender};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::{io, thread};
 
 /// How many records may wait for one worker.
@@ -36,13 +36,40 @@ pub(super) enum Event {
 }
 
 /// What workers have in common.
-#[derive(Debug)]
 pub(super) struct Shared {
     pub(super) options: DestinationOptions,
     pub(super) dead_letters: Option<DeadLetters>,
     pub(super) halt: Halt,
     pub(super) events: Sender<Event>,
     pub(super) room: Room,
+    /// One for each worker; gone when there will be nothing more in them.
+    queues: Mutex<Vec<SyncSender<Job>>>,
+}
+
+impl Shared {
+    pub(super) fn new(
+        options: DestinationOptions,
+        dead_letters: Option<DeadLetters>,
+        events: Sender<Event>,
+    ) -> Arc<Self> {
+        let (halt, room, queues) = (Halt::default(), Room::default(), Mutex::default());
+        Arc::new(Self { options, dead_letters, halt, events, room, queues })
+    }
+
+    /// No other record is begun: not by workers that are at one, nor by those that wait.
+    pub(super) fn stop(&self) {
+        self.halt.ask();
+        self.close();
+    }
+
+    /// Workers end when they have done what is in their queues.
+    fn close(&self) {
+        self.queues().clear();
+    }
+
+    fn queues(&self) -> MutexGuard<'_, Vec<SyncSender<Job>>> {
+        self.queues.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// A record, and where its acknowledgement goes.
@@ -73,8 +100,12 @@ impl Acks {
                 let why = format!("nobody takes the acknowledgements any more: {error}");
                 Err(Failure::new(Exit::OtherSide, why))
             }
-            // A source that went away sends again what was not acknowledged.
-            Err(_) | Ok(()) => Ok(()),
+            // A source that went away sends again what was not acknowledged. Nothing follows half a line.
+            Err(_) => {
+                *out = Box::new(io::sink());
+                Ok(())
+            }
+            Ok(()) => Ok(()),
         }
     }
 }
@@ -109,7 +140,7 @@ impl Room {
 
 /// Who gives records to the workers. When it is gone, they end as soon as they are done.
 pub(super) struct Dispatch {
-    workers: Vec<SyncSender<Job>>,
+    workers: usize,
     pub(super) shared: Arc<Shared>,
     /// Whether there may be one record only, and whether it came.
     only_one: Option<bool>,
@@ -122,16 +153,17 @@ impl Dispatch {
     /// There can be no more threads.
     pub(super) fn start(ways: Vec<Way>, shared: &Arc<Shared>) -> Result<Self, Failure> {
         let only_one = ways.iter().any(Way::is_for_one).then_some(false);
-        let mut workers = Vec::with_capacity(ways.len());
+        let workers = ways.len();
+        let dispatch = Self { workers, shared: Arc::clone(shared), only_one };
         for (number, way) in ways.into_iter().enumerate() {
             let (sender, jobs) = mpsc::sync_channel(QUEUE_MAX);
             let shared = Arc::clone(shared);
             let named = thread::Builder::new().name(format!("worker {number}"));
             let started = named.spawn(move || work(&shared, way, &jobs));
             started.map_err(|error| Failure::local("starting a worker", error))?;
-            workers.push(sender);
+            dispatch.shared.queues().push(sender);
         }
-        Ok(Self { workers, shared: Arc::clone(shared), only_one })
+        Ok(dispatch)
     }
 
     /// Gives a record to its worker, when that has room for it; whether there may be more.
@@ -147,15 +179,20 @@ impl Dispatch {
         self.only_one = self.only_one.map(|_| true);
         let held_bytes = match incoming.spilled {
             // What is in files is bounded as well: about one for each worker.
-            Some(_) => ROOM_BYTES / self.workers.len(),
+            Some(_) => ROOM_BYTES / self.workers,
             None => incoming.held_bytes + RECORD_BYTES,
         };
         self.shared.room.take(held_bytes);
-        if self.shared.halt.is_asked() {
-            return Ok(false);
-        }
-        let worker = &self.workers[worker_of(&incoming.record, self.workers.len())];
-        Ok(worker.send(Job { incoming, acks: Arc::clone(acks), held_bytes }).is_ok())
+        let worker = worker_of(&incoming.record, self.workers);
+        // A copy, since it may have to wait for room in the queue.
+        let Some(queue) = self.shared.queues().get(worker).cloned() else { return Ok(false) };
+        Ok(queue.send(Job { incoming, acks: Arc::clone(acks), held_bytes }).is_ok())
+    }
+}
+
+impl Drop for Dispatch {
+    fn drop(&mut self) {
+        self.shared.close();
     }
 }
 
@@ -176,7 +213,7 @@ fn work(shared: &Shared, mut way: Way, jobs: &Receiver<Job>) {
         }
         if let Err(failure) = send(shared, &mut way, &job) {
             // Before the next job is looked at, so none behind it is sent.
-            shared.halt.ask();
+            shared.stop();
             let _ = shared.events.send(Event::Failed(failure));
             break;
         }

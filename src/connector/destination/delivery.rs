@@ -72,11 +72,10 @@ pub(super) struct Halt {
 }
 
 impl Halt {
-    /// Asks to stop. Whether nobody had asked before.
-    pub(super) fn ask(&self) -> bool {
-        let before = std::mem::replace(&mut *self.lock(), true);
+    /// Asks to stop.
+    pub(super) fn ask(&self) {
+        *self.lock() = true;
         self.asked.notify_all();
-        !before
     }
 
     pub(super) fn is_asked(&self) -> bool {
@@ -102,7 +101,7 @@ impl Way {
         spilled: Option<&Spilled>,
         options: &DestinationOptions,
         halt: &Halt,
-    ) -> Result<(), Box<NotDelivered>> {
+    ) -> Result<(), NotDelivered> {
         let parcel = Parcel::new(record, spilled, options.body);
         let mut attempts = 0;
         loop {
@@ -116,13 +115,13 @@ impl Way {
             let pause = options.backoff.pause(attempts, chance(), miss.retry_after);
             let stopped = !is_last && !halt.pause(pause);
             if is_last || stopped {
-                return Err(Box::new(NotDelivered {
+                return Err(NotDelivered {
                     position: record.position.clone(),
                     status: miss.status,
                     attempts,
                     failure: Failure::new(miss.exit, miss.why),
                     stopped,
-                }));
+                });
             }
         }
     }

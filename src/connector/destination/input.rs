@@ -6,7 +6,8 @@ use crate::client::commands::Failure;
 use crate::client::file_name::printable;
 use crate::connector::record::{ReadError, Reader};
 use std::fs::{self, File};
-use std::io::{self, ErrorKind, Read, Write as _};
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::Shutdown;
 use std::os::unix::fs::FileTypeExt as _;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
@@ -138,7 +139,7 @@ impl Intake {
             };
             let answers = source.try_clone().map_err(failed)?;
             answers.set_write_timeout(Some(self.patience)).map_err(failed)?;
-            let acks = Acks::new(answers, false);
+            let acks = Acks::new(Answers(answers), false);
             note(self.pour(&source, name, &acks)?, name);
             // The next source may send the same records again; they come behind these.
             self.dispatch.shared.room.wait_until_empty();
@@ -170,6 +171,25 @@ impl Intake {
                 }
             }
         }
+    }
+}
+
+/// What goes back to a source. When it takes nothing more, the source is told so.
+struct Answers(UnixStream);
+
+impl Write for Answers {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Drop for Answers {
+    fn drop(&mut self) {
+        let _ = self.0.shutdown(Shutdown::Both);
     }
 }
 

@@ -76,7 +76,7 @@ impl Destination {
     ///
     /// # Errors
     /// It was given up.
-    pub fn write(&mut self, record: &Record) -> Result<(), Box<NotDelivered>> {
+    pub fn write(&mut self, record: &Record) -> Result<(), NotDelivered> {
         self.way.deliver(record, None, &self.options, &self.halt)
     }
 
@@ -84,7 +84,7 @@ impl Destination {
     ///
     /// # Errors
     /// It was given up.
-    pub fn write_incoming(&mut self, incoming: &Incoming) -> Result<(), Box<NotDelivered>> {
+    pub fn write_incoming(&mut self, incoming: &Incoming) -> Result<(), NotDelivered> {
         let spilled = incoming.spilled.as_ref();
         self.way.deliver(&incoming.record, spilled, &self.options, &self.halt)
     }
