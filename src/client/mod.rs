@@ -97,6 +97,7 @@ mod pour;
 mod proxy;
 pub mod relay;
 mod response;
+pub(crate) mod single;
 pub(crate) mod tls;
 mod upload;
 pub mod url;

@@ -2,8 +2,9 @@
 
 use super::connection::Sent;
 use super::outgoing::{Outgoing, Request, UNLIMITED};
+use super::single::Single;
 use super::url::{Url, segment};
-use super::{Error, Options, Part, Response};
+use super::{Error, Options, Part, Response, single};
 use crate::http::framing::Framing;
 use crate::http::sse::Events;
 use serde_json::{Map, Value, json};
@@ -207,33 +208,27 @@ impl Stream {
         Ok(success(response).map(drop))
     }
 
-    /// Uploads `content`, framed so, as its source, when the other side is there; returns when that has
-    /// all of it. The relay says when it was waited for long enough.
+    /// Uploads so many bytes of `content` as its source, when the other side is there; returns when
+    /// that has all of them. The relay says when it was waited for long enough.
     ///
     /// # Errors
     /// [`Error::Network`] and the like; inside, the relay's refusal.
-    pub(crate) fn put(
-        &self,
-        content: Part<'_>,
-        framing: Framing,
-        content_type: &str,
-    ) -> Answered<()> {
-        let url = self.url();
-        let fields = vec![("Content-Type", content_type.to_owned())];
-        // Nobody is asked about no body (RFC 9110, section 10.1.1).
-        let expect_continue = framing != Framing::Length(0);
-        let request = Request { method: "PUT", url: &url, framing, fields, expect_continue };
-        let mut outgoing = Outgoing::open(&request, &self.options)?;
-        outgoing.be_patient(UNLIMITED);
-        let asked = if expect_continue { outgoing.await_continue()? } else { Sent::All };
-        let sent = match asked {
-            Sent::All => content.send(&mut outgoing)?,
-            Sent::Stopped => Sent::Stopped,
+    pub(crate) fn put(&self, content: Part<'_>, bytes: u64, content_type: &str) -> Answered<()> {
+        let mut options = self.options.clone();
+        options.set_stall_timeout(UNLIMITED);
+        let single = Single {
+            method: "PUT",
+            url: &self.url(),
+            fields: vec![("Content-Type", content_type.to_owned())],
+            content,
+            bytes,
+            is_held_back: true,
         };
-        match sent {
-            Sent::All => Ok(success(outgoing.finish(None)?).map(drop)),
-            Sent::Stopped => Ok(Err(Refusal::of(outgoing.answer()?))),
+        let response = single::send(single, &options)?;
+        if response.is_early() {
+            return Ok(Err(Refusal::of(response)));
         }
+        Ok(success(response).map(drop))
     }
 
     /// Tells the other side why nothing will come of it.

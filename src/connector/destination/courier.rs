@@ -4,8 +4,9 @@ use super::delivery::Miss;
 use super::options::DestinationOptions;
 use super::parcel::Parcel;
 use super::retry;
-use crate::client::commands::Exit;
+use crate::client::commands::{Exit, Failure};
 use crate::client::file_name::printable;
+use crate::client::single::{self, Single};
 use crate::client::{Error, Url, tls};
 use crate::http::response::reason;
 use base64::Engine as _;
@@ -113,6 +114,9 @@ impl Courier {
     /// Sends a record, and says whether the server has it. A connection that was kept may be closed by
     /// the server at any time, so if one fails the same try goes on with another.
     pub(super) fn deliver(&mut self, parcel: &Parcel<'_>) -> Result<(), Miss> {
+        if !parcel.content.is_small() {
+            return self.deliver_large(parcel);
+        }
         let was_warm = std::mem::take(&mut self.warm);
         let response = match self.post(parcel) {
             Err(error) if was_warm && is_lost(&error) => self.post(parcel),
@@ -139,20 +143,36 @@ impl Courier {
             request = request.header("Idempotency-Key", &parcel.idempotency_key);
         }
         let mut content = parcel.content.reader();
-        if parcel.content.is_small() {
-            return self.agent.run(request.body(SendBody::from_reader(&mut content))?);
+        self.agent.run(request.body(SendBody::from_reader(&mut content))?)
+    }
+
+    /// Sends what is not in memory by our own client, on a connection of its own: it looks at both
+    /// directions all the time, so a server that refuses a large body is heard before all was sent.
+    fn deliver_large(&self, parcel: &Parcel<'_>) -> Result<(), Miss> {
+        let mut options = self.options.client.clone();
+        options.set_stall_timeout(self.options.timeout);
+        let mut fields = vec![("Content-Type", parcel.content_type.to_owned())];
+        if !parcel.idempotency_key.is_empty() {
+            fields.push(("Idempotency-Key", parcel.idempotency_key.clone()));
         }
-        // A server that refuses it says so before much of it was sent.
-        let request = request.header(header::EXPECT, "100-continue");
-        let request = request.body(SendBody::from_reader(&mut content))?;
-        let patience = Some(self.options.timeout);
-        let request = self.agent.configure_request(request);
-        let request = request
-            .timeout_global(None)
-            .timeout_per_read(patience)
-            .timeout_per_write(patience)
-            .timeout_recv_response(patience);
-        self.agent.run(request.build())
+        let single = Single {
+            method: "POST",
+            url: &self.url,
+            fields,
+            content: parcel.content.part().map_err(Miss::local)?,
+            bytes: parcel.content.bytes(),
+            is_held_back: false,
+        };
+        let response = single::send(single, &options).map_err(Failure::from)?;
+        let status = response.status();
+        if self.options.success.contains(&status) && !response.is_early() {
+            return Ok(());
+        }
+        let field = |name| response.text(name).map(str::to_owned);
+        let (asked, place) = (field("Retry-After"), field("Location"));
+        let mut said = Vec::new();
+        let _ = response.into_body().take(SAID_MAX_BYTES as u64).read_to_end(&mut said);
+        Err(refusal(status, asked.as_deref(), place, &said))
     }
 
     fn request(&self, method: &str) -> ureq::http::request::Builder {
@@ -186,27 +206,9 @@ impl Courier {
         let field = |name| {
             response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned)
         };
-        let asked = field(header::RETRY_AFTER);
-        let retry_after =
-            asked.and_then(|value| retry::retry_after(&value, Timestamp::now().as_second()));
-        let elsewhere = field(header::LOCATION).filter(|_| matches!(status, 300..=399));
-        let said = String::from_utf8_lossy(&self.settle(response)).trim().to_owned();
-        let answered = match reason(status) {
-            "" => format!("the server answered {status}"),
-            reason => format!("the server answered {status} ({reason})"),
-        };
-        let why = match elsewhere {
-            Some(place) => format!("{answered}; it names another URL, {place}, to be used instead"),
-            None if said.is_empty() => answered,
-            None => format!("{answered}: {}", printable(&said)),
-        };
-        Miss {
-            status: Some(status),
-            exit: Exit::Refused,
-            why,
-            retry_after,
-            is_final: retry::is_final(status),
-        }
+        let (asked, place) = (field(header::RETRY_AFTER), field(header::LOCATION));
+        let said = self.settle(response);
+        refusal(status, asked.as_deref(), place, &said)
     }
 
     #[expect(
@@ -222,6 +224,25 @@ impl Courier {
         };
         Miss::network(format!("{}: {why}", self.url))
     }
+}
+
+/// What an answer means that is no success: its status, its `Retry-After` and `Location`, and what it
+/// says.
+fn refusal(status: u16, asked: Option<&str>, place: Option<String>, said: &[u8]) -> Miss {
+    let answered = match reason(status) {
+        "" => format!("the server answered {status}"),
+        reason => format!("the server answered {status} ({reason})"),
+    };
+    let said = String::from_utf8_lossy(said);
+    let why = match place.filter(|_| matches!(status, 300..=399)) {
+        Some(place) => format!("{answered}; it names another URL, {place}, to be used instead"),
+        None if said.trim().is_empty() => answered,
+        None => format!("{answered}: {}", printable(said.trim())),
+    };
+    let now = Timestamp::now().as_second();
+    let retry_after = asked.and_then(|asked| retry::retry_after(asked, now));
+    let is_final = retry::is_final(status);
+    Miss { status: Some(status), exit: Exit::Refused, why, retry_after, is_final }
 }
 
 fn unusable(error: &ureq::http::Error) -> Miss {

@@ -6,9 +6,9 @@ use super::parcel::{Parcel, position_text};
 use super::via_relay::ViaRelay;
 use crate::client::commands::{Exit, Failure};
 use crate::connector::record::{Record, Spilled};
-use std::fmt;
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
+use std::{fmt, io};
 
 /// Why one try was in vain.
 #[derive(Debug)]
@@ -26,6 +26,18 @@ impl Miss {
     /// The server could not be reached, or did not answer.
     pub(super) fn network(why: String) -> Self {
         Self { status: None, exit: Exit::Network, why, retry_after: None, is_final: false }
+    }
+
+    /// The temporary file of the content cannot be read, which no other try mends.
+    pub(super) fn local(error: io::Error) -> Self {
+        Failure::local("reading a temporary file", error).into()
+    }
+}
+
+impl From<Failure> for Miss {
+    fn from(failure: Failure) -> Self {
+        let is_final = matches!(failure.exit, Exit::Local | Exit::Usage);
+        Self { exit: failure.exit, is_final, ..Self::network(failure.why) }
     }
 }
 

@@ -1,10 +1,11 @@
 //! What is sent of a record: its body, from memory or from a file, and what is said of it.
 
 use super::options::BodyKind;
+use crate::client::Part;
 use crate::connector::record::{Data, Record, Spilled, json};
 use crate::http::fields::is_field_value;
 use std::borrow::Cow;
-use std::io::{Cursor, Read};
+use std::io::{self, Cursor, Read};
 
 /// Metadata: the media type of the content, as its source was told it.
 pub const CONTENT_TYPE: &str = "rdv.source.content_type";
@@ -57,6 +58,17 @@ impl Content<'_> {
             Self::Around(head, spilled, tail) => {
                 Box::new(Cursor::new(head).chain(spilled.base64_reader()).chain(*tail))
             }
+        }
+    }
+
+    /// The same for our own client; a file is sent by the kernel.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub(super) fn part(&self) -> io::Result<Part<'_>> {
+        match self {
+            Self::Spilled(spilled) => Part::open_file(spilled.file()?),
+            Self::Memory(_) | Self::Around(..) => Ok(Part::from(self.reader())),
         }
     }
 

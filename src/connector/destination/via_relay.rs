@@ -2,11 +2,10 @@
 
 use super::delivery::Miss;
 use super::options::DestinationOptions;
-use super::parcel::{Content, Parcel, position_text};
+use super::parcel::{Parcel, position_text};
 use crate::client::commands::Failure;
 use crate::client::relay::{Answered, Stream, Wish};
-use crate::client::{Options, Part, Url};
-use crate::http::framing::Framing;
+use crate::client::{Options, Url};
 use serde_json::json;
 use std::io::Write as _;
 use std::time::Duration;
@@ -55,24 +54,9 @@ impl ViaRelay {
         // A stream is for one use, so another try needs another one.
         let is_final = self.is_for_one();
         let again = |miss: Miss| Miss { is_final: is_final || miss.is_final, ..miss };
-        let framing = Framing::Length(parcel.content.bytes());
-        let part = part(&parcel.content)?;
-        settled(stream.put(part, framing, parcel.content_type)).map_err(again)
-    }
-}
-
-fn part<'p>(content: &'p Content<'_>) -> Result<Part<'p>, Miss> {
-    match content {
-        // The kernel sends it from the file.
-        Content::Spilled(spilled) => {
-            let opened = spilled.file().and_then(Part::open_file);
-            opened.map_err(|error| Miss {
-                is_final: true,
-                exit: crate::client::commands::Exit::Local,
-                ..Miss::network(format!("the temporary file: {error}"))
-            })
-        }
-        Content::Memory(_) | Content::Around(..) => Ok(Part::from(content.reader())),
+        let bytes = parcel.content.bytes();
+        let part = parcel.content.part().map_err(Miss::local)?;
+        settled(stream.put(part, bytes, parcel.content_type)).map_err(again)
     }
 }
 
