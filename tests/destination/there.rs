@@ -2,7 +2,9 @@
 
 use std::net::TcpListener;
 
-use crate::scene::{Reply, Scene, acks, assert_ends, records, run};
+use crate::scene::{Reply, Scene, acks, assert_ends, command, records, run};
+use crate::server::Server;
+use crate::support::Process;
 
 #[test]
 fn any_answer_below_500_to_a_head_is_good() {
@@ -53,6 +55,35 @@ fn a_server_that_cannot_be_reached_is_said_at_once() {
         let said = finished.stderr;
         assert!(said.contains(hint) && said.lines().count() == 1, "{name}: {said}");
     }
+}
+
+#[test]
+fn a_proxy_of_the_environment_is_gone_through() {
+    let scene = Scene::taking();
+    let address = scene.server.address();
+    let proxy = Server::start(move |connection| {
+        let request = connection.head()?;
+        connection.send("HTTP/1.1 200 X\r\n\r\n")?;
+        connection.join(address)?;
+        Ok(Some(request))
+    });
+    let proxied = |no_proxy: &str| {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), records(2)).unwrap();
+        let mut command = command(&["--url", &scene.url(), "--input"]);
+        command.arg(file.path()).env("no_proxy", no_proxy);
+        command.env("http_proxy", format!("http://me:pw@{}", proxy.address()));
+        Process::start(command).finish()
+    };
+    let finished = proxied("");
+    assert_ends(&finished, 0, &[]);
+    assert_eq!(finished.stdout, acks(2));
+    let request = proxy.request();
+    assert_eq!(request.line, format!("CONNECT {address} HTTP/1.1"));
+    let authorization = request.field("proxy-authorization").unwrap();
+    assert!(authorization.ends_with(" bWU6cHc="), "{authorization}");
+    assert_ends(&proxied("127.0.0.1"), 0, &[]);
+    assert_eq!(proxy.connections(), 1, "one for both records, and none for what is near");
 }
 
 #[test]

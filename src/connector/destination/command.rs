@@ -12,6 +12,7 @@ use crate::client::{Options, Url, clock};
 use crate::ops::units;
 use clap::Args;
 use std::io::{self, Write as _};
+use std::panic::{self, AssertUnwindSafe};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver};
@@ -201,13 +202,18 @@ fn asked_of(url: &Url) -> Url {
 fn take_in(intake: Intake, input: Input, shared: &Arc<Shared>) -> Result<(), Failure> {
     let shared = Arc::clone(shared);
     let started = thread::Builder::new().name("input".into()).spawn(move || {
-        let ended = intake.run(input);
+        // Without a word about the end, nobody would know that the input was not read to it.
+        let read = panic::catch_unwind(AssertUnwindSafe(|| intake.run(input)));
+        let ended = read.unwrap_or_else(|_| {
+            Err(Failure::new(Exit::Local, "reading failed, which is a mistake of rdv"))
+        });
         let _ = shared.events.send(Event::InputEnded(ended));
     });
     started.map(drop).map_err(|error| Failure::local("starting to read", error))
 }
 
-/// Waits until all workers have ended. What went wrong first is what is said.
+/// Waits until all workers have ended, and says why: the input has, which is told a little later than
+/// they notice it, or what came before that. What went wrong first is what is said.
 fn attend(
     happening: &Receiver<Event>,
     mut workers: usize,
@@ -216,9 +222,10 @@ fn attend(
     let mut ending = None;
     let mut deadline = None;
     let until = || Some(clock::now() + timeout + GRACE);
-    while workers > 0 {
+    let mut is_read = false;
+    while workers > 0 || !(is_read || ending.is_some()) {
         match next(happening, deadline) {
-            Some(Event::InputEnded(Ok(()))) => {}
+            Some(Event::InputEnded(Ok(()))) => is_read = true,
             Some(Event::InputEnded(Err(failure))) => {
                 ending.get_or_insert(Err(failure));
             }

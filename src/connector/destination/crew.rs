@@ -9,6 +9,7 @@ use crate::client::commands::{Exit, Failure};
 use crate::connector::record::{Incoming, Record};
 use std::hash::{DefaultHasher, Hasher as _};
 use std::io::Write;
+use std::panic::{self, AssertUnwindSafe};
 use std::sync::mpsc::{self, Receiver, Sender, SyncSender};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::{io, thread};
@@ -206,7 +207,18 @@ fn worker_of(record: &Record, workers: usize) -> usize {
     hash % workers
 }
 
-fn work(shared: &Shared, mut way: Way, jobs: &Receiver<Job>) {
+fn work(shared: &Shared, way: Way, jobs: &Receiver<Job>) {
+    // Nobody would wait for the end of a worker that says nothing of it.
+    let worked = panic::catch_unwind(AssertUnwindSafe(|| work_off(shared, way, jobs)));
+    if worked.is_err() {
+        shared.stop();
+        let failure = Failure::new(Exit::Local, "a worker failed, which is a mistake of rdv");
+        let _ = shared.events.send(Event::Failed(failure));
+    }
+    let _ = shared.events.send(Event::WorkerEnded);
+}
+
+fn work_off(shared: &Shared, mut way: Way, jobs: &Receiver<Job>) {
     for job in jobs {
         if shared.halt.is_asked() {
             break;
@@ -219,7 +231,6 @@ fn work(shared: &Shared, mut way: Way, jobs: &Receiver<Job>) {
         }
         shared.room.free(job.held_bytes);
     }
-    let _ = shared.events.send(Event::WorkerEnded);
 }
 
 fn send(shared: &Shared, way: &mut Way, job: &Job) -> Result<(), Failure> {
