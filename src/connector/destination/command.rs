@@ -1,10 +1,11 @@
 //! `rdv destination`: records from a pipe, a file or a socket to a server.
 
-use super::courier::Route;
-use super::crew::{Dispatch, Event, Shared, standard_output};
+use super::acks::standard_output;
+use super::crew::{Dispatch, Event, Shared};
 use super::dead_letters::DeadLetters;
 use super::delivery::Way;
 use super::input::{self, Input, Intake};
+use super::route::Route;
 use super::via_relay::ViaRelay;
 use super::{Backoff, BodyKind, DestinationOptions, not_there, stopping};
 use crate::client::commands::{Exit, Failure};

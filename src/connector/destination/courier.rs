@@ -7,21 +7,15 @@ use super::retry;
 use crate::client::commands::{Exit, Failure};
 use crate::client::file_name::printable;
 use crate::client::single::{self, Single};
-use crate::client::{Error, Url, tls};
+use crate::client::{Url, tls};
 use crate::http::response::reason;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use std::io::{self, Read as _};
 use std::sync::Arc;
-use std::time::Duration;
 use ureq::http::{HeaderValue, Request, Response, Version, header};
-use ureq::tls::TlsConfig;
-use ureq::{Agent, Body, Proxy, SendBody};
-
-/// How long a connection without a request is kept. Whether the server still has it is looked at
-/// before it is used.
-const IDLE_MAX: Duration = Duration::from_mins(1);
+use ureq::{Agent, Body, SendBody, Timeout};
 
 /// What a server that knows no HEAD may say (RFC 9110, section 15.6.2).
 const NOT_IMPLEMENTED: u16 = 501;
@@ -42,62 +36,12 @@ pub(super) struct Courier {
     warm: bool,
 }
 
-/// What couriers to one URL have in common; made once, since it reads certificates.
-#[derive(Clone)]
-pub(super) struct Route {
-    pub(super) url: Url,
-    pub(super) options: Arc<DestinationOptions>,
-    proxy: Option<Proxy>,
-    tls: Option<TlsConfig>,
-}
-
-impl Route {
-    /// # Errors
-    /// [`Error::Input`] if the proxy or the authorities are unusable.
-    pub(super) fn new(url: Url, options: DestinationOptions) -> Result<Self, Error> {
-        let proxy = options.client.proxies.for_url(&url)?.map(|proxy| through(&proxy));
-        let tls = match url.scheme {
-            crate::client::url::Scheme::Http => None,
-            crate::client::url::Scheme::Https => Some(super::trust::tls(&options.client)?),
-        };
-        let proxy = proxy.transpose()?;
-        Ok(Self { url, options: Arc::new(options), proxy, tls })
-    }
-
-    /// A courier with a connection of its own.
-    pub(super) fn courier(&self) -> Courier {
-        let options = &self.options;
-        let mut config = Agent::config_builder()
-            .http_status_as_error(false)
-            .max_redirects(0)
-            .max_redirects_will_error(false)
-            .user_agent(crate::client::USER_AGENT)
-            .accept_encoding("")
-            .proxy(self.proxy.clone())
-            .timeout_global(Some(options.timeout))
-            .timeout_connect(Some(options.client.connect_timeout))
-            .max_idle_connections(1)
-            .max_idle_connections_per_host(1)
-            .max_idle_age(IDLE_MAX);
-        if let Some(tls) = &self.tls {
-            config = config.tls_config(tls.clone());
-        }
-        let agent = config.build().new_agent();
-        Courier { agent, url: self.url.clone(), options: Arc::clone(options), warm: false }
-    }
-}
-
-fn through(proxy: &Url) -> Result<Proxy, Error> {
-    let credentials = proxy.credentials.as_ref().map_or(String::new(), |credentials| {
-        let (user, password) = credentials.split_once(':').unwrap_or((credentials, ""));
-        let encoded = crate::client::url::segment;
-        format!("{}:{}@", encoded(user), encoded(password))
-    });
-    Proxy::new(&format!("http://{credentials}{}", proxy.host_and_port()))
-        .map_err(|error| Error::Input(format!("the proxy {proxy} is not usable: {error}")))
-}
-
 impl Courier {
+    /// By way of this agent, which keeps its connection.
+    pub(super) fn new(agent: Agent, url: Url, options: Arc<DestinationOptions>) -> Self {
+        Self { agent, url, options, warm: false }
+    }
+
     /// Asks whether the server is there. Any status below 500 says so, and 501:
     /// not every server knows HEAD.
     pub(super) fn ping(&mut self) -> Result<(), Miss> {
@@ -217,6 +161,9 @@ impl Courier {
     )]
     fn broken(&self, error: ureq::Error) -> Miss {
         let why = match error {
+            ureq::Error::Timeout(Timeout::Resolve | Timeout::Connect) => {
+                format!("no connection within {:?}", self.options.client.connect_timeout)
+            }
             ureq::Error::Timeout(_) => format!("nothing within {:?}", self.options.timeout),
             ureq::Error::Io(error) => explain(&error),
             ureq::Error::HostNotFound => "there is no host of this name".into(),

@@ -1,24 +1,22 @@
 //! Who sends: workers, each with a connection of its own and a short queue. Records of one key go to
 //! one worker, so they keep their order; all queues together hold a bounded number of bytes.
 
+use super::acks::Acks;
 use super::dead_letters::DeadLetters;
 use super::delivery::{Halt, Way};
 use super::options::DestinationOptions;
 use super::parcel::position_text;
+use super::room::{ROOM_BYTES, Room};
 use crate::client::commands::{Exit, Failure};
 use crate::connector::record::{Incoming, Record};
 use std::hash::{DefaultHasher, Hasher as _};
-use std::io::Write;
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::mpsc::{self, Receiver, Sender, SyncSender};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::{io, thread};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
 
 /// How many records may wait for one worker.
 const QUEUE_MAX: usize = 64;
-
-/// How many bytes of records are in memory, however many workers there are.
-const ROOM_BYTES: usize = 16 << 20;
 
 /// What a record takes besides its line, in bytes; about.
 const RECORD_BYTES: usize = 512;
@@ -78,65 +76,6 @@ struct Job {
     incoming: Incoming,
     acks: Arc<Acks>,
     held_bytes: usize,
-}
-
-/// Where acknowledgements go.
-pub(super) struct Acks {
-    out: Mutex<Box<dyn Write + Send>>,
-    /// Whether it is the end of the command that nobody takes them.
-    is_vital: bool,
-}
-
-impl Acks {
-    pub(super) fn new(out: impl Write + Send + 'static, is_vital: bool) -> Arc<Self> {
-        Arc::new(Self { out: Mutex::new(Box::new(out)), is_vital })
-    }
-
-    /// Writes one line, at once.
-    fn acknowledge(&self, record: &Record) -> Result<(), Failure> {
-        let line = format!("{{\"ack\":\"{}\"}}\n", position_text(&record.position));
-        let mut out = self.out.lock().unwrap_or_else(PoisonError::into_inner);
-        match out.write_all(line.as_bytes()).and_then(|()| out.flush()) {
-            Err(error) if self.is_vital => {
-                let why = format!("nobody takes the acknowledgements any more: {error}");
-                Err(Failure::new(Exit::OtherSide, why))
-            }
-            // A source that went away sends again what was not acknowledged. Nothing follows half a line.
-            Err(_) => {
-                *out = Box::new(io::sink());
-                Ok(())
-            }
-            Ok(()) => Ok(()),
-        }
-    }
-}
-
-/// How many bytes of records are held.
-#[derive(Debug, Default)]
-pub(super) struct Room {
-    held_bytes: Mutex<usize>,
-    freed: Condvar,
-}
-
-impl Room {
-    /// Waits until there is room for so many bytes.
-    fn take(&self, bytes: usize) {
-        let held = self.held_bytes.lock().unwrap_or_else(PoisonError::into_inner);
-        let full = |held: &mut usize| *held > 0 && *held + bytes > ROOM_BYTES;
-        let held = self.freed.wait_while(held, full);
-        *held.unwrap_or_else(PoisonError::into_inner) += bytes;
-    }
-
-    fn free(&self, bytes: usize) {
-        *self.held_bytes.lock().unwrap_or_else(PoisonError::into_inner) -= bytes;
-        self.freed.notify_all();
-    }
-
-    /// Waits until nothing is held.
-    pub(super) fn wait_until_empty(&self) {
-        let held = self.held_bytes.lock().unwrap_or_else(PoisonError::into_inner);
-        drop(self.freed.wait_while(held, |held| *held > 0));
-    }
 }
 
 /// Who gives records to the workers. When it is gone, they end as soon as they are done.
@@ -247,11 +186,4 @@ fn send(shared: &Shared, way: &mut Way, job: &Job) -> Result<(), Failure> {
             Some(_) | None => Err(Failure::new(end.failure.exit, end.to_string())),
         },
     }
-}
-
-/// Standard output, without the buffer that would be shared with others.
-pub(super) fn standard_output() -> io::Result<Arc<Acks>> {
-    use std::os::fd::AsFd as _;
-    let out = io::stdout().as_fd().try_clone_to_owned()?;
-    Ok(Acks::new(std::fs::File::from(out), true))
 }

@@ -1,7 +1,8 @@
 //! Where records come from: standard input, a file, a FIFO that is opened again and again, or a socket
 //! on which one source after the other is served.
 
-use super::crew::{Acks, Dispatch};
+use super::acks::Acks;
+use super::crew::Dispatch;
 use crate::client::commands::Failure;
 use crate::client::file_name::printable;
 use crate::connector::record::{ReadError, Reader};

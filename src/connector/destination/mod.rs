@@ -21,6 +21,7 @@
 //!
 //! `examples/destination.rs` is a whole program.
 
+mod acks;
 mod command;
 mod courier;
 mod crew;
@@ -30,6 +31,8 @@ mod input;
 mod options;
 mod parcel;
 mod retry;
+mod room;
+mod route;
 mod stopping;
 mod trust;
 mod via_relay;
@@ -41,8 +44,8 @@ pub use options::{BodyKind, DestinationOptions};
 pub use parcel::CONTENT_TYPE;
 pub use retry::Backoff;
 
-use self::courier::Route;
 use self::delivery::{Halt, Miss, Way};
+use self::route::Route;
 use crate::client::Url;
 use crate::client::commands::Failure;
 use crate::connector::record::{Incoming, Record};
