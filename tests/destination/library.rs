@@ -43,7 +43,8 @@ fn what_is_given_up_is_told_with_all_that_is_known() {
         (&b"p"[..], Some(503), 2)
     );
     assert_eq!(error.failure.exit, Exit::Refused);
-    let error = Destination::open("http://127.0.0.1:1/", options()).unwrap_err();
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let error = Destination::open(&format!("http://{closed}/"), options()).unwrap_err();
     assert_eq!(error.exit, Exit::Network);
     assert_eq!(Destination::open("nowhere", options()).unwrap_err().exit, Exit::Usage);
 }
