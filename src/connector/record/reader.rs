@@ -198,7 +198,7 @@ impl<'d> Line<'d> {
 
     fn finish(self, line: u64) -> Result<Incoming, ReadError> {
         if self.scanner.is_some_and(|scanner| scanner.in_content()) {
-            return Err(ReadError::Unfinished);
+            return Err(RecordError::Json("the line ends within payload.after".into()).into());
         }
         let mut record = Record::parse(&self.text)?;
         let spilled = self.spilling.map(Spilling::finish).transpose()?;

@@ -131,6 +131,11 @@ fn what_cannot_be_read_is_said_with_its_line() {
             "base64",
         ),
         (
+            "a line's end within the content",
+            format!("{good}{start}\"payload\":{{\"after\":\"{a}\n{a}\"}}}}\n"),
+            "the line ends within payload.after",
+        ),
+        (
             "cut short within the content",
             format!("{good}{start}\"payload\":{{\"after\":\"{a}"),
             "ended within",
