@@ -207,13 +207,16 @@ fn configuration(settings: &SourceSettings) -> io::Result<Configuration> {
     let mut configuration = nothing.and_then(|sources| sources.read()).map_err(io::Error::other)?;
     let loop_settings = &mut configuration.settings;
     loop_settings.listen = settings.addresses();
-    loop_settings.max_connections =
-        usize::try_from(settings.serving.max_connections).unwrap_or(usize::MAX);
+    let number = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
+    loop_settings.max_connections = number(settings.serving.max_connections);
+    loop_settings.load.max_concurrent = number(settings.serving.max_concurrent);
+    loop_settings.load.max_connections_per_address =
+        number(settings.serving.max_connections_per_address);
+    loop_settings.load.retry_after = settings.serving.retry_after;
     loop_settings.header_timeout = settings.serving.header_timeout;
     loop_settings.keep_alive_timeout = settings.serving.keep_alive_timeout;
     loop_settings.drain_timeout = settings.serving.drain_timeout;
     loop_settings.max_pipes = 0;
-    loop_settings.load = settings.load.clone();
     loop_settings.admin = settings.admin.clone();
     loop_settings.access_log = settings.access_log.clone();
     loop_settings.request_id = settings.request_id.clone();

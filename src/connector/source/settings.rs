@@ -9,7 +9,7 @@ use crate::ops::access_log::AccessLogSettings;
 use crate::ops::admin::AdminSettings;
 use crate::ops::metrics::MetricsSettings;
 use crate::ops::request_id::RequestIdSettings;
-use crate::ops::{LoadSettings, units};
+use crate::ops::units;
 use clap::{Args, ValueEnum};
 use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -64,10 +64,6 @@ pub struct SourceSettings {
     /// How connections are served.
     #[command(flatten)]
     pub serving: ServingSettings,
-
-    /// How much load is taken on.
-    #[command(flatten)]
-    pub load: LoadSettings,
 
     /// Where operators are served.
     #[command(flatten)]
@@ -260,6 +256,20 @@ pub struct ServingSettings {
     /// Close a connection with no request after this long
     #[arg(long, value_name = "TIME", default_value = "75s", value_parser = units::duration)]
     pub keep_alive_timeout: Duration,
+
+    /// Requests served at once, those that wait for their records to be handed over included; one
+    /// more is answered 503; 0: no limit
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=1 << 24))]
+    pub max_concurrent: u32,
+
+    /// Connections served at once for one address, an IPv6 /64 being one; one more is answered 503;
+    /// 0: no limit
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=1 << 24))]
+    pub max_connections_per_address: u32,
+
+    /// What Retry-After tells those who are answered 503, in seconds rounded up
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = units::duration)]
+    pub retry_after: Duration,
 
     /// How long requests may go on after SIGTERM
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = units::duration)]
