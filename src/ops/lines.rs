@@ -1,11 +1,11 @@
 //! A bounded buffer of lines, and the one thread that writes them. Whoever adds a line never waits
 //! for the thread: what does not fit is counted and dropped.
 
-use nix::sys::signal::{SigSet, SigmaskHow};
+use super::threads;
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::{Builder, JoinHandle};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 /// All waiting lines together, in bytes, however many they may be.
@@ -90,12 +90,8 @@ impl Lines {
             dropped: AtomicU64::new(0),
         });
         let theirs = Arc::clone(&shared);
-        // Signals are the event loop's. A thread inherits the mask it is started with; one that set
-        // its own would leave the kernel a moment to end the process with a signal meant for the loop.
-        let before = SigSet::all().thread_swap_mask(SigmaskHow::SIG_BLOCK)?;
-        let thread = Builder::new().name(name.to_owned()).spawn(move || theirs.write_all(sink));
-        before.thread_set_mask()?;
-        Ok(Self { shared, thread: Some(thread?), limit: max_lines })
+        let thread = threads::spawn(name, move || theirs.write_all(sink))?;
+        Ok(Self { shared, thread: Some(thread), limit: max_lines })
     }
 
     /// Adds a line, which brings its own end. The thread is not woken before
@@ -235,7 +231,7 @@ impl Shared {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use nix::sys::signal::Signal;
+    use nix::sys::signal::{SigSet, Signal};
     use std::sync::mpsc::{Receiver, Sender, channel};
 
     /// A sink that says what it was given, and goes on when it is told to.

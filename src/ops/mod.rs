@@ -15,6 +15,7 @@ pub mod operator_log;
 pub mod request_id;
 pub mod settings;
 pub mod systemd;
+pub mod threads;
 pub mod units;
 
 pub use admin::AdminAddress;

@@ -41,27 +41,31 @@ const SIGNALS: [(Signal, Exit); 3] = [
 ];
 
 /// From now on `SIGHUP`, `SIGINT` and `SIGTERM` end the process with a sentence and a status of
-/// their own. To be called before any other thread is begun, since they inherit the mask. A signal
-/// that whoever started the process chose to ignore (nohup(1), shells for background jobs) stays
-/// ignored.
+/// their own. To be called before any other thread is begun.
 pub fn watch(teller: &Teller) {
-    let mut signals = SigSet::empty();
+    let teller = teller.clone();
+    on_first(SIGNALS.map(|(signal, _)| signal), move |signal| end(signal, &teller));
+}
+
+/// Does something when the first of these signals comes, on a thread of its own; the second one has
+/// its usual effect. To be called before any other thread is begun, since they inherit the mask. A
+/// signal that whoever started the process chose to ignore (nohup(1), shells for background jobs)
+/// stays ignored.
+pub(crate) fn on_first<const N: usize>(
+    signals: [Signal; N],
+    act: impl FnOnce(Signal) + Send + 'static,
+) {
     // A blocked signal is never discarded, not even one that is ignored (sigwait would take it).
     let ignored = ignored();
-    for (signal, _) in SIGNALS {
-        if ignored >> (signal as u32 - 1) & 1 == 0 {
-            signals.add(signal);
-        }
-    }
+    let heeded = signals.into_iter().filter(|signal| ignored >> (*signal as u32 - 1) & 1 == 0);
+    let signals: SigSet = heeded.collect();
     if signals.iter().next().is_none() || signals.thread_block().is_err() {
         return;
     }
-    let teller = teller.clone();
-    let waiting = thread::Builder::new().name("interrupt".into()).spawn(move || {
+    let waiting = thread::Builder::new().name("signals".into()).spawn(move || {
         if let Ok(signal) = signals.wait() {
-            // The next one is not waited for, so it has its usual effect.
             let _ = signals.thread_unblock();
-            end(signal, &teller);
+            act(signal);
         }
     });
     if waiting.is_err() {
@@ -72,7 +76,7 @@ pub fn watch(teller: &Teller) {
 
 /// The signals that this process ignores, bit 0 being signal 1 (`SigIgn`, `proc_pid_status(5)`);
 /// asking the kernel for one (sigaction(2)) is no safe call.
-pub(crate) fn ignored() -> u64 {
+fn ignored() -> u64 {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0)

@@ -42,7 +42,6 @@ mod serve;
 pub mod settings;
 mod spill;
 mod spooled;
-mod threads;
 mod work;
 
 pub use library::Source;

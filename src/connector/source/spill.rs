@@ -4,6 +4,7 @@
 use super::queue::{Queue, QueueLimits};
 use crate::api::{Busy, Failure};
 use crate::net::{Ticket, Verdict};
+use crate::ops::threads;
 use std::fs::File;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -60,7 +61,7 @@ impl Spill {
         let (jobs, work) = channel();
         let room = Arc::new(Room { folder: folder.to_owned(), most, used: AtomicU64::new(0) });
         room.file()?;
-        super::threads::spawn("spill", move || write_all(&work, &queue))?;
+        threads::spawn("spill", move || write_all(&work, &queue))?;
         Ok(Self { jobs, room })
     }
 

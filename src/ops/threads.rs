@@ -4,7 +4,8 @@ use nix::sys::signal::{SigSet, SigmaskHow};
 use std::io;
 use std::thread::{Builder, JoinHandle};
 
-/// Starts a thread that inherits a mask of all signals.
+/// Starts a thread that takes no signals. It inherits the mask it is started with; one that set its own
+/// would leave the kernel a moment to end the process with a signal meant for the loop.
 ///
 /// # Errors
 /// When there is no further thread.
