@@ -3,15 +3,16 @@
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::Pid;
 
-use crate::measure::Deadline;
+use crate::measure::{Deadline, cpu};
 use crate::{Outcome, fault};
 
 /// A running child; killed, by its id, when dropped.
@@ -25,11 +26,33 @@ pub(crate) struct Worker {
 impl Worker {
     /// Starts `command`, with `input` on its standard input.
     pub(crate) fn start(name: &str, command: &mut Command, input: &str) -> Outcome<Self> {
-        let child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
-        let mut child = child.map_err(|error| fault(format!("{name}: cannot start: {error}")))?;
-        if let Some(mut stdin) = child.stdin.take() {
+        let mut worker = Self::start_reading(name, command, Stdio::piped())?;
+        if let Some(mut stdin) = worker.child.stdin.take() {
             stdin.write_all(input.as_bytes())?;
         }
+        Ok(worker)
+    }
+
+    /// Starts `command`, whose input and output are set already, and hears its standard error; also
+    /// gives its standard output, if that is a pipe.
+    pub(crate) fn start_writing(
+        name: &str,
+        command: &mut Command,
+    ) -> Outcome<(Self, Option<ChildStdout>)> {
+        let child = command.stderr(Stdio::piped()).spawn();
+        let mut child = child.map_err(|error| fault(format!("{name}: cannot start: {error}")))?;
+        let (stdout, lines) = (child.stdout.take(), child.stderr.take().map(forward));
+        Ok((Self { name: name.to_owned(), child, lines }, stdout))
+    }
+
+    /// Starts `command`, which reads `input`.
+    pub(crate) fn start_reading(
+        name: &str,
+        command: &mut Command,
+        input: impl Into<Stdio>,
+    ) -> Outcome<Self> {
+        let child = command.stdin(input).stdout(Stdio::piped()).spawn();
+        let mut child = child.map_err(|error| fault(format!("{name}: cannot start: {error}")))?;
         let lines = child.stdout.take().map(forward);
         Ok(Self { name: name.to_owned(), child, lines })
     }
@@ -83,6 +106,23 @@ impl Worker {
         while self.line(deadline)?.is_some() {}
         self.child.wait()?;
         Ok(())
+    }
+
+    /// Asks it to end with SIGTERM and waits for its end, which must be a success; the CPU time it
+    /// took in all, read before it is reaped.
+    pub(crate) fn terminate(mut self, deadline: Deadline) -> Outcome<Duration> {
+        kill(self.pid(), Signal::SIGTERM)?;
+        let mut said = Vec::new();
+        while let Some(line) = self.line(deadline)? {
+            said.push(line);
+        }
+        waitid(Id::Pid(self.pid()), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT)?;
+        let time = cpu(self.pid())?;
+        let status = self.child.wait()?;
+        if status.success() {
+            return Ok(time);
+        }
+        Err(fault(format!("{}: {status}: {}", self.name, said.join("; "))))
     }
 
     /// An error if it ended by itself.

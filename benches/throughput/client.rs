@@ -109,7 +109,7 @@ impl Client {
 }
 
 /// Status and `Content-Length` of a head.
-fn parse(head: &[u8]) -> Outcome<(u16, Option<usize>)> {
+pub(crate) fn parse(head: &[u8]) -> Outcome<(u16, Option<usize>)> {
     let mut fields = [httparse::EMPTY_HEADER; 64];
     let mut response = httparse::Response::new(&mut fields);
     response.parse(head)?;

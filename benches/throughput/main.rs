@@ -13,6 +13,7 @@ mod client;
 mod measure;
 mod options;
 mod peers;
+mod records;
 mod roles;
 mod table;
 mod transfer;

@@ -50,11 +50,20 @@ pub(crate) fn cpu(pid: Pid) -> Outcome<Duration> {
 
 /// The resident set of a process, in bytes (`VmRSS`).
 pub(crate) fn resident_bytes(pid: Pid) -> Outcome<u64> {
+    status_bytes(pid, "VmRSS:")
+}
+
+/// The largest resident set that a process ever had, in bytes (`VmHWM`).
+pub(crate) fn peak_bytes(pid: Pid) -> Outcome<u64> {
+    status_bytes(pid, "VmHWM:")
+}
+
+/// One of the sizes in `/proc/PID/status`, which are in KiB (`proc_pid_status(5)`).
+fn status_bytes(pid: Pid, name: &str) -> Outcome<u64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let kib =
-        line.and_then(|line| line.split_whitespace().next()).ok_or_else(|| fault("no VmRSS"))?;
-    Ok(kib.parse::<u64>()? * 1024)
+    let line = status.lines().find_map(|line| line.strip_prefix(name));
+    let kib = line.and_then(|line| line.split_whitespace().next());
+    Ok(kib.ok_or_else(|| fault(format!("no {name}")))?.parse::<u64>()? * 1024)
 }
 
 /// The middle of some figures; the mean of both middles for an even count; 0 of none.

@@ -62,6 +62,10 @@ pub(crate) enum Case {
     Clients,
     /// Memory of the library's upload of 10 GiB
     UploadMemory,
+    /// `rdv source`, beside GET /ping
+    Records,
+    /// Memory of `rdv source` after many records
+    RecordsMemory,
 }
 
 /// A relay that somebody else started.
@@ -111,6 +115,40 @@ pub(crate) enum Role {
     /// Downloads from them
     #[command(hide = true)]
     Sink(Task),
+    /// Asks a server over and over, each connection again once it is answered
+    #[command(hide = true)]
+    Push(Pushing),
+    /// Counts the records on the standard input
+    #[command(hide = true)]
+    Count(Counting),
+}
+
+/// What is asked, and how often.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Pushing {
+    /// Address of the server
+    #[arg(long)]
+    pub(crate) server: SocketAddr,
+    /// Connections, kept alive, with one request on its way each
+    #[arg(long)]
+    pub(crate) connections: usize,
+    /// POST a body of this many bytes; without it: GET /ping
+    #[arg(long)]
+    pub(crate) body: Option<usize>,
+    /// End after so many requests
+    #[arg(long, required_unless_present = "millis")]
+    pub(crate) requests: Option<u64>,
+    /// End after this time, in milliseconds
+    #[arg(long)]
+    pub(crate) millis: Option<u64>,
+}
+
+/// What is looked at in records.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Counting {
+    /// Compare each with the body of this many bytes that was sent
+    #[arg(long)]
+    pub(crate) verify: Option<usize>,
 }
 
 /// What an upload takes, and from where.

@@ -58,6 +58,13 @@ pub(crate) struct Build {
     program: PathBuf,
 }
 
+impl Build {
+    /// A command that starts it.
+    pub(crate) fn command(&self) -> Command {
+        Command::new(&self.program)
+    }
+}
+
 impl Bench {
     /// Prepares a directory that every user may read.
     pub(crate) fn new(options: Options) -> Outcome<Self> {

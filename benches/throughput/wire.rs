@@ -74,7 +74,7 @@ impl Body {
 }
 
 /// `bytes` pseudo-random bytes (xorshift64*), the same for the same seed.
-fn noise(seed: u64, bytes: usize) -> Vec<u8> {
+pub(crate) fn noise(seed: u64, bytes: usize) -> Vec<u8> {
     let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
     let mut noise = Vec::with_capacity(bytes + 8);
     while noise.len() < bytes {

@@ -180,7 +180,7 @@ fn filled(path: &Path, bytes: u64) -> Outcome<f64> {
 }
 
 /// A directory in memory with room for the file twice, if there is one; else any.
-fn in_memory(bytes: u64) -> Outcome<tempfile::TempDir> {
+pub(super) fn in_memory(bytes: u64) -> Outcome<tempfile::TempDir> {
     let shared = Path::new("/dev/shm");
     let free = statvfs(shared).map_or(0, |file_system| {
         file_system.blocks_available().saturating_mul(file_system.fragment_size())

@@ -4,6 +4,8 @@ mod clients;
 mod everything;
 mod parked;
 mod ping;
+mod records;
+mod records_memory;
 mod small;
 mod transfers;
 mod trickle;
@@ -15,7 +17,7 @@ use crate::peers::{Bench, Relay};
 use crate::table::{self, Report};
 
 /// All of them, in the order in which they run.
-pub(crate) const ALL: [Case; 11] = [
+pub(crate) const ALL: [Case; 13] = [
     Case::OneStream,
     Case::HundredStreams,
     Case::Chunked,
@@ -27,6 +29,8 @@ pub(crate) const ALL: [Case; 11] = [
     Case::Unprivileged,
     Case::Clients,
     Case::UploadMemory,
+    Case::Records,
+    Case::RecordsMemory,
 ];
 
 /// Runs one; an error means that it could not go on.
@@ -43,6 +47,8 @@ pub(crate) fn run(case: Case, bench: &Bench, report: &mut Report) -> Outcome<()>
         Case::Unprivileged => transfers::unprivileged(bench, report),
         Case::Clients => clients::run(bench, report)?,
         Case::UploadMemory => upload_memory::run(bench, report)?,
+        Case::Records => records::run(bench, report)?,
+        Case::RecordsMemory => records_memory::run(bench, report)?,
     }
     Ok(())
 }

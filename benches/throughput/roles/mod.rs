@@ -1,8 +1,10 @@
 //! What this program does when it starts itself again: the processes of a measurement.
 
 pub(crate) mod answers;
+pub(crate) mod count;
 pub(crate) mod fill;
 pub(crate) mod mover;
+pub(crate) mod push;
 pub(crate) mod relay;
 pub(crate) mod sink;
 pub(crate) mod source;
@@ -30,6 +32,8 @@ pub(crate) fn play(role: &Role) -> Outcome<()> {
         Role::Discard => upload::discard(),
         Role::Source(task) => source::run(task, &ids()?),
         Role::Sink(task) => sink::run(task, &ids()?),
+        Role::Push(task) => push::run(task),
+        Role::Count(task) => count::run(task),
     }
 }
 

@@ -1,0 +1,210 @@
+//! Requests that become records: `POST` of 1 KiB to `rdv source`, beside `GET /ping` of `rdv serve`,
+//! with the same client.
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use nix::sys::statfs::{TMPFS_MAGIC, statfs};
+use tempfile::TempDir;
+
+use super::clients::in_memory;
+use crate::Outcome;
+use crate::measure::median;
+use crate::peers::{Bench, Build};
+use crate::records::{BODY_BYTES, CONNECTIONS, Output, Pushed, Server, Sink, Until, check_lines};
+use crate::table::{self, Report};
+
+/// Bytes of tmpfs that the records of one measurement may take.
+const PLACE_BYTES: u64 = 2 << 30;
+
+/// What is asked, and where the records go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    Ping,
+    Pipe,
+    Null,
+    WithoutIds,
+    File,
+    Spool,
+    SpoolOnDisk,
+}
+
+/// One measurement.
+struct Sample {
+    rate: f64,
+    /// CPU microseconds a request, of the server and of the client.
+    cost: f64,
+    client_cost: f64,
+}
+
+/// A build in one way, and its samples, one a run.
+struct Entry {
+    build: Build,
+    way: Way,
+    samples: Vec<Sample>,
+}
+
+/// Where files of records and spools are made.
+struct Places {
+    memory: TempDir,
+    /// None where temporary files are in memory, too.
+    disk: Option<TempDir>,
+}
+
+/// Requests a second of the source, against those of a ping.
+pub(crate) fn run(bench: &Bench, report: &mut Report) -> Outcome<()> {
+    let places = Places::find(bench)?;
+    let ways = Way::ALL.into_iter().filter(|way| places.has(*way));
+    let ways: Vec<Way> = ways.collect();
+    let builds = bench.builds();
+    let entries = builds.iter().flat_map(|build| ways.iter().map(move |&way| (build, way)));
+    let mut entries: Vec<Entry> = entries
+        .map(|(build, way)| Entry { build: build.clone(), way, samples: Vec::new() })
+        .collect();
+    let count = entries.len();
+    for run in 0..bench.runs() {
+        // Each comes first, between and last equally often.
+        for turn in 0..count {
+            let entry = &mut entries[(turn + run) % count];
+            entry.samples.push(entry.measure(bench, &places)?);
+        }
+    }
+    let rows: Vec<_> = entries.iter().map(|entry| row(entry, &entries)).collect();
+    let title = format!("records, {BODY_BYTES} bytes each, {CONNECTIONS} connections");
+    let columns =
+        ["server", "requests/s", "of ping", "CPU µs each", "of ping", "client's CPU µs each"];
+    table::print(&title, &columns, &rows);
+    let source = entries.iter().find(|entry| entry.way == Way::Pipe);
+    let ratio = source.map(|source| source.beside_ping(&entries, |sample| sample.rate));
+    report.at_least("records: requests/s, rdv source into a pipe / ping", ratio, 0.8);
+    Ok(())
+}
+
+fn row(entry: &Entry, entries: &[Entry]) -> Vec<String> {
+    let middle = |figure: fn(&Sample) -> f64| median(entry.samples.iter().map(figure));
+    let ratio = |figure: fn(&Sample) -> f64| format!("{:.3}", entry.beside_ping(entries, figure));
+    vec![
+        format!("{} {}", entry.build.name, entry.way.name()),
+        format!("{:.0}", middle(|sample| sample.rate)),
+        ratio(|sample| sample.rate),
+        format!("{:.2}", middle(|sample| sample.cost)),
+        ratio(|sample| sample.cost),
+        format!("{:.2}", middle(|sample| sample.client_cost)),
+    ]
+}
+
+impl Entry {
+    /// The median of the ratios to the ping of the same build in the same run.
+    fn beside_ping(&self, entries: &[Self], figure: fn(&Sample) -> f64) -> f64 {
+        let is_its_ping =
+            |other: &&Self| other.way == Way::Ping && other.build.name == self.build.name;
+        let ping = entries.iter().find(is_its_ping).map_or(&[][..], |ping| &ping.samples);
+        median(self.samples.iter().zip(ping).map(|(own, ping)| figure(own) / figure(ping)))
+    }
+
+    fn measure(&self, bench: &Bench, places: &Places) -> Outcome<Sample> {
+        let sink = bench.size(Sink::Counts, Sink::Verifies);
+        let time = Duration::from_millis(bench.size(4000, 200));
+        let folder = places.folder(self.way)?;
+        let file = folder.path().join("records");
+        let flags = self.way.flags(folder.path());
+        let (mut server, body) = match self.way.output() {
+            None => (Server::relay(&self.build, &bench.options.with)?, None),
+            Some(output) => {
+                (Server::source(&self.build, &flags, (output, sink))?, Some(BODY_BYTES))
+            }
+        };
+        let pushed = server.push(body, Until::Time(time))?;
+        let ended = server.end()?;
+        let lines = match self.way {
+            Way::File => Some(sink.count_file(&file)?),
+            Way::Ping | Way::Pipe | Way::Null | Way::WithoutIds | Way::Spool | Way::SpoolOnDisk => {
+                ended.lines
+            }
+        };
+        lines.map_or(Ok(()), |lines| check_lines(pushed.requests, lines))?;
+        Ok(Sample::of(&pushed, ended.cpu))
+    }
+}
+
+impl Sample {
+    fn of(pushed: &Pushed, cpu_seconds: f64) -> Self {
+        let requests = pushed.requests as f64;
+        Self {
+            rate: requests / pushed.seconds,
+            cost: cpu_seconds * 1e6 / requests,
+            client_cost: pushed.own_cpu * 1e6 / requests,
+        }
+    }
+}
+
+impl Way {
+    const ALL: [Self; 7] = [
+        Self::Ping,
+        Self::Pipe,
+        Self::Null,
+        Self::WithoutIds,
+        Self::File,
+        Self::Spool,
+        Self::SpoolOnDisk,
+    ];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Ping => "serve, GET /ping",
+            Self::Pipe => "source, pipe",
+            Self::Null => "source, /dev/null",
+            Self::WithoutIds => "source, pipe, no request ids",
+            Self::File => "source, file on tmpfs",
+            Self::Spool => "source, spool on tmpfs, pipe",
+            Self::SpoolOnDisk => "source, spool on disk, pipe",
+        }
+    }
+
+    /// Where the standard output of the source goes; none if there is no source.
+    fn output(self) -> Option<Output> {
+        match self {
+            Self::Ping => None,
+            Self::Pipe | Self::WithoutIds | Self::Spool | Self::SpoolOnDisk => Some(Output::Pipe),
+            Self::Null | Self::File => Some(Output::Null),
+        }
+    }
+
+    fn flags(self, folder: &Path) -> Vec<String> {
+        let path = |name: &str| folder.join(name).to_string_lossy().into_owned();
+        match self {
+            Self::Ping | Self::Pipe | Self::Null => Vec::new(),
+            Self::WithoutIds => vec!["--request-id=false".into()],
+            Self::File => vec!["--output".into(), path("records")],
+            Self::Spool | Self::SpoolOnDisk => vec!["--spool".into(), path("spool")],
+        }
+    }
+}
+
+impl Places {
+    fn find(bench: &Bench) -> Outcome<Self> {
+        let memory = in_memory(PLACE_BYTES)?;
+        let folder = bench.scratch("records");
+        fs::create_dir_all(&folder)?;
+        let on_disk = statfs(&folder)?.filesystem_type() != TMPFS_MAGIC;
+        if !on_disk {
+            table::note("temporary files are in memory; no spool on disk is measured");
+        }
+        let disk = on_disk.then(|| tempfile::tempdir_in(&folder)).transpose()?;
+        Ok(Self { memory, disk })
+    }
+
+    fn has(&self, way: Way) -> bool {
+        way != Way::SpoolOnDisk || self.disk.is_some()
+    }
+
+    /// A new directory, removed with all that is in it after the measurement.
+    fn folder(&self, way: Way) -> Outcome<TempDir> {
+        let place = match (&self.disk, way) {
+            (Some(disk), Way::SpoolOnDisk) => disk,
+            (Some(_) | None, _) => &self.memory,
+        };
+        Ok(tempfile::tempdir_in(place.path())?)
+    }
+}

@@ -1,0 +1,106 @@
+//! Memory of the processes that records pass through, after some and after ten times as many.
+
+use std::path::Path;
+
+use nix::unistd::Pid;
+
+use super::clients::in_memory;
+use crate::Outcome;
+use crate::measure::{peak_bytes, resident_bytes};
+use crate::peers::{Bench, Build};
+use crate::records::{BODY_BYTES, Output, Server, Sink, Until, check_lines};
+use crate::table::{self, Report};
+
+/// Bytes of tmpfs that a spool may take: its limit, and as much again for the file at its end.
+const SPOOL_BYTES: u64 = 2 << 30;
+
+/// What the peak may grow by between the two looks, in MiB.
+const GROWTH_MAX_MIB: f64 = 4.0;
+
+/// A process whose memory is looked at.
+struct Subject {
+    name: &'static str,
+    flags: Vec<String>,
+}
+
+/// What it had in memory at one moment, in bytes.
+#[derive(Clone, Copy)]
+struct Look {
+    resident: u64,
+    peak: u64,
+}
+
+/// Records before the first and before the second look.
+#[derive(Clone, Copy)]
+struct Counts {
+    some: u64,
+    many: u64,
+}
+
+/// Growth of the resident set with the number of records.
+pub(crate) fn run(bench: &Bench, report: &mut Report) -> Outcome<()> {
+    let counts = Counts { some: bench.size(100_000, 500), many: bench.size(1_000_000, 5_000) };
+    let place = in_memory(SPOOL_BYTES)?;
+    let mut rows = Vec::new();
+    for build in &bench.builds() {
+        for subject in subjects(&place.path().join(build.name)) {
+            let [first, second] = looks(bench, build, &subject, counts)?;
+            let growth = mib(second.peak) - mib(first.peak);
+            let name = format!("{} {}", build.name, subject.name);
+            let what = format!("records-memory, {name}: growth of the peak, MiB");
+            report.at_most(&what, Some(growth), GROWTH_MAX_MIB);
+            let figures = [first.resident, second.resident, first.peak, second.peak].map(mib);
+            let cells = figures.into_iter().chain([growth]).map(|figure| format!("{figure:.2}"));
+            rows.push(std::iter::once(name).chain(cells).collect());
+        }
+    }
+    print(counts, &rows);
+    Ok(())
+}
+
+/// The processes, one a row of the table.
+fn subjects(spool: &Path) -> [Subject; 2] {
+    let spool = spool.to_string_lossy().into_owned();
+    [
+        Subject { name: "source, pipe", flags: Vec::new() },
+        Subject { name: "source, spool on tmpfs, pipe", flags: vec!["--spool".into(), spool] },
+    ]
+}
+
+/// What a source has in memory after some and after many records.
+fn looks(bench: &Bench, build: &Build, subject: &Subject, counts: Counts) -> Outcome<[Look; 2]> {
+    let sink = bench.size(Sink::Counts, Sink::Verifies);
+    let mut server = Server::source(build, &subject.flags, (Output::Pipe, sink))?;
+    let before = server.push(Some(BODY_BYTES), Until::Requests(counts.some))?;
+    let first = Look::at(server.pid())?;
+    let rest = Until::Requests(counts.many - counts.some);
+    let after = server.push(Some(BODY_BYTES), rest)?;
+    let second = Look::at(server.pid())?;
+    let lines = server.end()?.lines.unwrap_or_default();
+    check_lines(before.requests + after.requests, lines)?;
+    Ok([first, second])
+}
+
+fn print(counts: Counts, rows: &[Vec<String>]) {
+    let column = |name: &str, count: u64| format!("{name} MiB, {count}");
+    let columns = [
+        "process".to_owned(),
+        column("VmRSS", counts.some),
+        column("VmRSS", counts.many),
+        column("VmHWM", counts.some),
+        column("VmHWM", counts.many),
+        "growth of VmHWM".to_owned(),
+    ];
+    let title = format!("records-memory, after so many records of {BODY_BYTES} bytes");
+    table::print(&title, &columns.each_ref().map(String::as_str), rows);
+}
+
+impl Look {
+    fn at(pid: Pid) -> Outcome<Self> {
+        Ok(Self { resident: resident_bytes(pid)?, peak: peak_bytes(pid)? })
+    }
+}
+
+fn mib(bytes: u64) -> f64 {
+    bytes as f64 / f64::from(1 << 20)
+}

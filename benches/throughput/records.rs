@@ -1,0 +1,196 @@
+//! A server that is asked over and over: `rdv serve`, or `rdv source` with whoever takes its records.
+//! Each is started for one measurement, and ended after it; only then are its records counted, and
+//! the CPU time known that the last of them took.
+
+use std::env;
+use std::fs::File;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use nix::unistd::Pid;
+
+use crate::children::Worker;
+use crate::measure::{Deadline, cpu};
+use crate::peers::Build;
+use crate::{Outcome, fault};
+
+/// Connections of the client.
+pub(crate) const CONNECTIONS: usize = 50;
+/// Bytes of each body.
+pub(crate) const BODY_BYTES: usize = 1024;
+
+/// Time within which a program has to be ready, or be done when it has nothing more to do.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// Where the standard output of a source goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Output {
+    /// Into a pipe, from which a sink reads.
+    Pipe,
+    /// To `/dev/null`.
+    Null,
+}
+
+/// How records are counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sink {
+    /// Their lines are.
+    Counts,
+    /// They are looked into, besides.
+    Verifies,
+}
+
+/// A running server.
+pub(crate) struct Server {
+    address: SocketAddr,
+    process: Worker,
+    sink: Option<Worker>,
+    /// CPU time until it was ready.
+    cpu_begin: Duration,
+}
+
+/// How long the client goes on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Until {
+    /// So many requests were answered.
+    Requests(u64),
+    /// This time is over.
+    Time(Duration),
+}
+
+/// What a client had done.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pushed {
+    /// Answered as a success, all of them.
+    pub(crate) requests: u64,
+    pub(crate) seconds: f64,
+    /// CPU seconds of the client itself.
+    pub(crate) own_cpu: f64,
+}
+
+/// What a server had done when it ended.
+pub(crate) struct Ended {
+    /// CPU seconds since it was ready.
+    pub(crate) cpu: f64,
+    /// Records that its sink counted.
+    pub(crate) lines: Option<u64>,
+}
+
+impl Server {
+    /// Starts `rdv serve`.
+    pub(crate) fn relay(build: &Build, flags: &[String]) -> Outcome<Self> {
+        let mut command = build.command();
+        command.args(["serve", "--listen", "127.0.0.1:0"]).args(flags);
+        // What it has to say besides is for the reader of the table.
+        command.env("RUST_LOG", "warn");
+        let process = Worker::start("rdv serve", &mut command, "")?;
+        Self::ready(process, "listening on http://", None)
+    }
+
+    /// Starts `rdv source`, and a sink if its output is a pipe.
+    pub(crate) fn source(
+        build: &Build,
+        flags: &[String],
+        (output, sink): (Output, Sink),
+    ) -> Outcome<Self> {
+        let mut command = build.command();
+        command.args(["source", "--listen", "127.0.0.1:0"]).args(flags);
+        // Its log says where it listens.
+        command.env("RUST_LOG", "info").stdin(Stdio::null()).stdout(match output {
+            Output::Pipe => Stdio::piped(),
+            Output::Null => Stdio::null(),
+        });
+        let (process, records) = Worker::start_writing("rdv source", &mut command)?;
+        let sink = records.map(|records| sink.start(records)).transpose()?;
+        Self::ready(process, "taking requests at http://", sink)
+    }
+
+    fn ready(process: Worker, mark: &str, sink: Option<Worker>) -> Outcome<Self> {
+        let said = process.expect(mark, Deadline::after(PATIENCE))?;
+        let address = said.split_whitespace().next().unwrap_or_default();
+        let address = address.trim_end_matches('/').parse()?;
+        let cpu_begin = cpu(process.pid())?;
+        Ok(Self { address, process, sink, cpu_begin })
+    }
+
+    /// The server's process.
+    pub(crate) fn pid(&self) -> Pid {
+        self.process.pid()
+    }
+
+    /// Has a client ask: with bodies, or for `/ping`.
+    pub(crate) fn push(&mut self, body: Option<usize>, until: Until) -> Outcome<Pushed> {
+        let mut command = Command::new(env::current_exe()?);
+        command.args(["push", "--server", &self.address.to_string()]);
+        command.args(["--connections", &CONNECTIONS.to_string()]);
+        if let Some(bytes) = body {
+            command.args(["--body", &bytes.to_string()]);
+        }
+        let time = match until {
+            Until::Requests(count) => {
+                command.args(["--requests", &count.to_string()]);
+                // Slower than 1,000 a second is no measurement any more.
+                Duration::from_millis(count)
+            }
+            Until::Time(time) => {
+                command.args(["--millis", &time.as_millis().to_string()]);
+                time
+            }
+        };
+        let said =
+            Worker::start("push", &mut command, "")?.finish(Deadline::after(PATIENCE + time));
+        self.process.check_alive()?;
+        read_pushed(&said?)
+    }
+
+    /// Ends the server, which hands over what it still has, and then its sink.
+    pub(crate) fn end(self) -> Outcome<Ended> {
+        let deadline = Deadline::after(PATIENCE);
+        let cpu = self.process.terminate(deadline)?.saturating_sub(self.cpu_begin).as_secs_f64();
+        let lines = self.sink.map(|sink| counted(sink, deadline)).transpose()?;
+        Ok(Ended { cpu, lines })
+    }
+}
+
+impl Sink {
+    fn start(self, records: impl Into<Stdio>) -> Outcome<Worker> {
+        let mut command = Command::new(env::current_exe()?);
+        command.arg("count");
+        if self == Self::Verifies {
+            command.args(["--verify", &BODY_BYTES.to_string()]);
+        }
+        Worker::start_reading("count", &mut command, records)
+    }
+
+    /// The records in a file.
+    pub(crate) fn count_file(self, path: &Path) -> Outcome<u64> {
+        counted(self.start(File::open(path)?)?, Deadline::after(PATIENCE))
+    }
+}
+
+/// An error unless every request that was answered 201 is one line.
+pub(crate) fn check_lines(pushed: u64, lines: u64) -> Outcome<()> {
+    if pushed == lines {
+        return Ok(());
+    }
+    Err(fault(format!("{pushed} requests were answered 201, but there are {lines} records")))
+}
+
+fn read_pushed(said: &[String]) -> Outcome<Pushed> {
+    let line = said.iter().find_map(|line| line.strip_prefix("pushed "));
+    let words: Vec<&str> = line.unwrap_or_default().split(' ').collect();
+    let &[requests, seconds, own_cpu] = words.as_slice() else {
+        return Err(fault(format!("push: said {said:?}")));
+    };
+    let (seconds, own_cpu) = (seconds.parse()?, own_cpu.parse()?);
+    Ok(Pushed { requests: requests.parse()?, seconds, own_cpu })
+}
+
+fn counted(sink: Worker, deadline: Deadline) -> Outcome<u64> {
+    let said = sink.finish(deadline)?;
+    let line = said.iter().find_map(|line| line.strip_prefix("counted "));
+    let lines = line.and_then(|line| line.split(' ').next());
+    Ok(lines.ok_or_else(|| fault(format!("count: said {said:?}")))?.parse()?)
+}

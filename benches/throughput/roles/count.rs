@@ -1,0 +1,81 @@
+//! A consumer of records: reads lines to the end and counts them; where asked to, it looks into each.
+
+use std::io::{self, Read as _};
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use serde_json::Value;
+
+use super::push::body;
+use super::say;
+use crate::options::Counting;
+use crate::{Outcome, fault};
+
+/// Bytes that one read asks for.
+const READ_BYTES: usize = 256 << 10;
+
+/// What a record must be.
+struct Expected {
+    body: Vec<u8>,
+    /// The position of the last one, which the next must be behind.
+    last: Vec<u8>,
+    /// A line as far as it has come.
+    begun: Vec<u8>,
+}
+
+/// Counts what comes on the standard input, and says how many lines and bytes there were.
+pub(crate) fn run(task: &Counting) -> Outcome<()> {
+    let mut expected = task.verify.map(|bytes| Expected {
+        body: body(bytes),
+        last: Vec::new(),
+        begun: Vec::new(),
+    });
+    let mut buffer = vec![0; READ_BYTES];
+    let (mut lines, mut total, mut is_line_open) = (0, 0, false);
+    loop {
+        let count = io::stdin().read(&mut buffer)?;
+        let bytes = &buffer[..count];
+        let Some(last) = bytes.last() else { break };
+        is_line_open = *last != b'\n';
+        lines += memchr::memchr_iter(b'\n', bytes).count();
+        total += count;
+        if let Some(expected) = &mut expected {
+            expected.take(bytes)?;
+        }
+    }
+    if is_line_open {
+        return Err(fault("the records ended within a line"));
+    }
+    say(&format!("counted {lines} {total}"));
+    Ok(())
+}
+
+impl Expected {
+    fn take(&mut self, mut bytes: &[u8]) -> Outcome<()> {
+        while let Some(end) = memchr::memchr(b'\n', bytes) {
+            self.begun.extend_from_slice(&bytes[..end]);
+            bytes = &bytes[end + 1..];
+            let line = std::mem::take(&mut self.begun);
+            self.check(&line)?;
+        }
+        self.begun.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    fn check(&mut self, line: &[u8]) -> Outcome<()> {
+        let record: Value = serde_json::from_slice(line)?;
+        let bytes = |pointer: &str| {
+            let text = record.pointer(pointer).and_then(Value::as_str);
+            Ok::<_, crate::Fault>(BASE64_STANDARD.decode(text.unwrap_or_default())?)
+        };
+        if bytes("/payload/after")? != self.body {
+            return Err(fault("a record holds another body than was sent"));
+        }
+        let position = bytes("/position")?;
+        if position <= self.last {
+            return Err(fault("a record's position is not behind the one before"));
+        }
+        self.last = position;
+        Ok(())
+    }
+}

@@ -1,0 +1,149 @@
+//! A client in a closed loop: over each of its connections it asks again once it is answered. One
+//! thread, and the same program whatever is asked, so that what it costs is the same, too.
+//!
+//! Every answer is read to its end and must have the status that a success has.
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::time::Duration;
+
+use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags};
+use nix::unistd::Pid;
+
+use super::{say, wait};
+use crate::client::parse;
+use crate::measure::{cpu, now, since};
+use crate::options::Pushing;
+use crate::wire::noise;
+use crate::{Outcome, fault};
+
+/// Bytes that one read of an answer asks for; answers are far smaller.
+const READ_BYTES: usize = 4096;
+
+/// A client at work.
+struct Client {
+    epoll: Epoll,
+    connections: Vec<Connection>,
+    request: Vec<u8>,
+    /// What a success is answered with.
+    status: u16,
+    sent: u64,
+    answered: u64,
+    /// No request is sent behind this many.
+    sent_max: u64,
+    /// Nor after this moment.
+    end: Option<Duration>,
+}
+
+/// One connection, with one request on its way at most.
+struct Connection {
+    socket: TcpStream,
+    /// The answer as far as it has come.
+    answer: Vec<u8>,
+}
+
+/// Asks until the task is done, and says how many answers there were, and the seconds and the own
+/// CPU seconds that took.
+pub(crate) fn run(task: &Pushing) -> Outcome<()> {
+    let mut client = Client::connect(task)?;
+    let (begin, before) = (now(), cpu(Pid::this())?);
+    client.end = task.millis.map(|millis| begin + Duration::from_millis(millis));
+    client.ask_on()?;
+    let seconds = since(begin).as_secs_f64();
+    let own = cpu(Pid::this())?.saturating_sub(before).as_secs_f64();
+    say(&format!("pushed {} {seconds:.6} {own:.6}", client.answered));
+    Ok(())
+}
+
+/// The request, whole; and the status of a success.
+fn request(task: &Pushing) -> (Vec<u8>, u16) {
+    let host = task.server;
+    let Some(length) = task.body else {
+        return (format!("GET /ping HTTP/1.1\r\nHost: {host}\r\n\r\n").into_bytes(), 200);
+    };
+    let head = format!(
+        "POST /records HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/octet-stream\r\n\
+         Content-Length: {length}\r\n\r\n"
+    );
+    ([head.into_bytes(), body(length)].concat(), 201)
+}
+
+/// The body of every record.
+pub(crate) fn body(bytes: usize) -> Vec<u8> {
+    noise(1, bytes)
+}
+
+impl Client {
+    fn connect(task: &Pushing) -> Outcome<Self> {
+        let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
+        let mut connections = Vec::new();
+        for index in 0..task.connections {
+            let socket = TcpStream::connect(task.server)?;
+            socket.set_nodelay(true)?;
+            epoll.add(&socket, EpollEvent::new(EpollFlags::EPOLLIN, index as u64))?;
+            connections.push(Connection { socket, answer: Vec::new() });
+        }
+        let (request, status) = request(task);
+        let sent_max = task.requests.unwrap_or(u64::MAX);
+        let (sent, answered, end) = (0, 0, None);
+        Ok(Self { epoll, connections, request, status, sent, answered, sent_max, end })
+    }
+
+    /// Asks over every connection, and again once it is answered; at the end nothing is on its way.
+    fn ask_on(&mut self) -> Outcome<()> {
+        for index in 0..self.connections.len() {
+            self.ask(index)?;
+        }
+        let mut events = [EpollEvent::empty(); 64];
+        while self.answered < self.sent {
+            let count = wait(&self.epoll, &mut events)?;
+            if self.end.is_some_and(|end| now() >= end) {
+                self.sent_max = self.sent;
+            }
+            for event in &events[..count] {
+                let index = usize::try_from(event.data())?;
+                if self.hear(index)? {
+                    self.answered += 1;
+                    self.ask(index)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn ask(&mut self, index: usize) -> Outcome<()> {
+        if self.sent < self.sent_max {
+            // The last request was answered, so the socket has room for this one.
+            self.connections[index].socket.write_all(&self.request)?;
+            self.sent += 1;
+        }
+        Ok(())
+    }
+
+    /// Reads once from a connection that is ready; whether its answer is whole.
+    fn hear(&mut self, index: usize) -> Outcome<bool> {
+        let connection = &mut self.connections[index];
+        let mut bytes = [0; READ_BYTES];
+        let count = connection.socket.read(&mut bytes)?;
+        if count == 0 {
+            return Err(fault("the server closed a connection"));
+        }
+        connection.answer.extend_from_slice(&bytes[..count]);
+        let whole = is_whole(&connection.answer, self.status)?;
+        if whole {
+            connection.answer.clear();
+        }
+        Ok(whole)
+    }
+}
+
+/// Whether all of an answer is there, which must have this status and nothing behind it.
+fn is_whole(answer: &[u8], expected: u16) -> Outcome<bool> {
+    let Some(end) = memchr::memmem::find(answer, b"\r\n\r\n") else { return Ok(false) };
+    let (head, body) = answer.split_at(end + 4);
+    let (status, length) = parse(head)?;
+    if status != expected || length.is_none_or(|length| body.len() > length) {
+        return Err(fault(format!("answered {}", answer.escape_ascii())));
+    }
+    Ok(length == Some(body.len()))
+}
