@@ -8,10 +8,10 @@ use crate::connector::signature::{Check, SignatureError, Verifier};
 use crate::http::fields::{Fields, is_token};
 use crate::http::head::RequestHead;
 use crate::net::Pushed;
-use serde_json::Value;
 use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::str::FromStr;
 
 /// What a source takes in.
@@ -153,14 +153,11 @@ impl Rules {
         let invalid = |error: serde_json::Error| {
             Failure::InvalidBody(format!("The body is no JSON: {error}"))
         };
+        let value: &RawValue = serde_json::from_slice(body).map_err(invalid)?;
         let key = match &self.key {
-            KeyRule::Pointer(pointer) => {
-                let value: Value = serde_json::from_slice(body).map_err(invalid)?;
-                value.pointer(pointer).and_then(key_of)
-            }
+            KeyRule::Pointer(pointer) => key_in(value, pointer).map_err(invalid)?,
             KeyRule::None | KeyRule::Header(_) | KeyRule::Path => None,
         };
-        let value: &RawValue = serde_json::from_slice(body).map_err(invalid)?;
         let structured = self.structured && value.get().starts_with('{');
         let payload =
             if structured { json::compact(value.get().as_bytes()) } else { encoded(body) };
@@ -175,15 +172,42 @@ pub fn encoded(bytes: &[u8]) -> Vec<u8> {
     out
 }
 
-fn key_of(value: &Value) -> Option<Vec<u8>> {
-    match value {
-        Value::Null => None,
-        Value::String(text) => Some(encoded(text.as_bytes())),
-        Value::Object(_) => Some(value.to_string().into_bytes()),
-        Value::Bool(_) | Value::Number(_) | Value::Array(_) => {
-            Some(encoded(value.to_string().as_bytes()))
-        }
+/// The key that a JSON pointer (RFC 6901) finds, as it is written: of two long numbers that no
+/// `f64` tells apart, each has its own digits.
+fn key_in(json: &RawValue, pointer: &str) -> serde_json::Result<Option<Vec<u8>>> {
+    let mut found = json;
+    for token in pointer.split('/').skip(1) {
+        let Some(next) = member(found, &token.replace("~1", "/").replace("~0", "~"))? else {
+            return Ok(None);
+        };
+        found = next;
     }
+    let text = found.get();
+    Ok(match text.as_bytes().first() {
+        Some(b'n') => None,
+        Some(b'"') => Some(encoded(serde_json::from_str::<String>(text)?.as_bytes())),
+        Some(b'{') => Some(json::compact(text.as_bytes())),
+        Some(_) | None => Some(encoded(&json::compact(text.as_bytes()))),
+    })
+}
+
+/// What an object has by this name, or an array at this place; of equal names the last one.
+fn member<'j>(json: &'j RawValue, name: &str) -> serde_json::Result<Option<&'j RawValue>> {
+    let text = json.get();
+    Ok(match text.as_bytes().first() {
+        Some(b'{') => serde_json::from_str::<HashMap<String, _>>(text)?.remove(name),
+        Some(b'[') if is_index(name) => {
+            let place = name.parse().unwrap_or(usize::MAX);
+            serde_json::from_str::<Vec<_>>(text)?.get(place).copied()
+        }
+        Some(_) | None => None,
+    })
+}
+
+/// Digits, and no zero before others (RFC 6901, section 4).
+fn is_index(text: &str) -> bool {
+    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    digits && (text == "0" || !text.starts_with('0'))
 }
 
 /// As its sender is told.
