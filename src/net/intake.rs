@@ -144,6 +144,10 @@ impl EventLoop {
 
     /// Serves this intake instead of streams.
     pub fn take_in(&mut self, intake: Box<dyn Intake>) {
+        // Of port 0 the kernel has made another one by now, which nobody could guess.
+        if let Some(operators) = self.admin_address() {
+            log::info!("operators are served on {operators}");
+        }
         self.relay.intake = Some(intake);
     }
 }
