@@ -215,8 +215,11 @@ impl Relay {
         let Phase::Pushing(push) = &mut conn.phase else { return 0 };
         match push.take(Ticket(id), bytes) {
             Ok(used) => {
-                if push.decoder.is_over() && push.appetite == Appetite::More {
-                    self.end_push(id);
+                match push.appetite {
+                    // Its sender does not answer for the time that this takes.
+                    Appetite::Later => self.clear_deadline(id),
+                    Appetite::More if push.decoder.is_over() => self.end_push(id),
+                    Appetite::More => {}
                 }
                 used
             }
