@@ -70,10 +70,18 @@ impl Process {
     }
 
     /// With this as its standard input.
-    pub(crate) fn reading(mut command: Command, input: Stdio) -> Process {
-        command.stdin(input).stdout(Stdio::piped()).stderr(Stdio::piped());
+    pub(crate) fn reading(command: Command, input: Stdio) -> Process {
+        Process::between(command, input, Stdio::piped())
+    }
+
+    /// With these as its standard input and output; what it writes is captured from a pipe of ours only.
+    pub(crate) fn between(mut command: Command, input: Stdio, output: Stdio) -> Process {
+        command.stdin(input).stdout(output).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
-        let stdout = Captured::start(child.stdout.take().expect("stdout"));
+        let stdout = match child.stdout.take() {
+            Some(pipe) => Captured::start(pipe),
+            None => Captured::start(std::io::empty()),
+        };
         let stderr = Captured::start(child.stderr.take().expect("stderr"));
         Process { child, stdout, stderr }
     }

@@ -15,9 +15,10 @@ use super::output::Output;
 use super::questions::{Answers, Questions};
 use super::work::{Order, Work};
 use crate::api::Busy;
-use nix::poll::PollFlags;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::collections::{BTreeMap, VecDeque};
 use std::io::{self, IoSlice, Read as _};
+use std::os::fd::AsFd as _;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use uuid::Uuid;
@@ -163,6 +164,7 @@ impl<F: Feed> Delivery<F> {
         let order = self.work.order();
         if order == Order::GiveUp {
             self.feed.take(&mut self.lines);
+            self.hear_what_was_said();
             self.refuse_all(Busy::Stopping);
             return Step::Ended;
         }
@@ -284,13 +286,16 @@ impl<F: Feed> Delivery<F> {
     fn not_kept(&mut self, error: &io::Error, done: Vec<Line>) {
         log::error!("a record could not be written: {error}");
         let whole: u64 = done.iter().map(Line::len).sum();
-        if let Err(error) = self.output.cut(self.sent + whole) {
-            log::error!("the beginning of a record could not be taken back: {error}");
-        }
+        let cut = self.output.cut(self.sent + whole);
         self.rewind();
         let mut lines = done;
         lines.extend(self.lines.drain(..));
         self.feed.refused(lines, Busy::Storage);
+        // The next record would stand behind the beginning of this one; a new process takes that away.
+        if let Err(error) = cut {
+            log::error!("the beginning of a record could not be taken back: {error}");
+            self.lose(&error, true);
+        }
     }
 
     /// The next byte is the first of a line.
@@ -300,6 +305,7 @@ impl<F: Feed> Delivery<F> {
     }
 
     fn lose_output(&mut self, why: &io::Error) {
+        self.hear_what_was_said();
         self.lose(why, !self.output.returns());
     }
 
@@ -376,6 +382,24 @@ impl<F: Feed> Delivery<F> {
         }
     }
 
+    /// Who left may have acknowledged before, and what was said is still there to be read: without it
+    /// the record would be handed over twice, or its sender told that it was not.
+    fn hear_what_was_said(&mut self) {
+        let mut buffer = [0; 16 << 10];
+        loop {
+            let heard = match self.acknowledging {
+                Acknowledging::No => return,
+                Acknowledging::Output => self.output.hear(&mut buffer).ok().flatten(),
+                Acknowledging::Stdin if !stdin_is_readable() => return,
+                Acknowledging::Stdin => io::stdin().lock().read(&mut buffer).ok(),
+            };
+            match heard {
+                None | Some(0) => return,
+                Some(count) => self.hear(&buffer[..count]),
+            }
+        }
+    }
+
     fn hear_output(&mut self) {
         let mut buffer = [0; 16 << 10];
         match self.output.hear(&mut buffer) {
@@ -390,9 +414,10 @@ impl<F: Feed> Delivery<F> {
         let mut done = Vec::new();
         for said in self.acks.take(bytes) {
             match said {
-                Said::Acknowledged(position) => {
-                    done.extend(self.unacknowledged.remove(&position).map(|(line, _)| line));
-                }
+                Said::Acknowledged(position) => match self.unacknowledged.remove(&position) {
+                    Some((line, _)) => done.push(line),
+                    None => log::warn!("{position} waits for no acknowledgement"),
+                },
                 Said::Nonsense(text) => log::warn!("no acknowledgement: {text}"),
             }
         }
@@ -401,12 +426,30 @@ impl<F: Feed> Delivery<F> {
         }
     }
 
+    /// Whether a consumer that is not there is waited for. One that acknowledges elsewhere, and does so
+    /// no more, is not.
+    fn may_return(&self) -> bool {
+        self.gone.is_none() && self.output.returns() && self.output.shared().is_none()
+    }
+
+    /// Whether nobody waits for an answer any more.
+    fn is_finishing(&self) -> bool {
+        self.work.order() == Order::Finish
+    }
+
+    /// Records that cannot be refused any more; when all else is done, none.
+    fn begun(&self) -> usize {
+        usize::from(self.sent > 0 && !self.is_finishing())
+    }
+
     /// When something has to be looked at, whatever comes.
     fn next_deadline(&self) -> Option<Instant> {
-        let absent = self.output.shared().is_none() && self.output.returns();
+        let absent = self.may_return();
         // While it ends even what is kept elsewhere does not wait for ever.
         let durable = self.feed.is_durable() && self.work.order() == Order::Go;
-        let limited = !durable && self.closed.is_none();
+        // Some may have come in just before it was closed to new ones.
+        let can_refuse = self.closed.is_none() || self.lines.len() > self.begun();
+        let limited = !durable && can_refuse;
         [
             absent.then(|| now() + RETRY),
             self.stuck.filter(|_| limited).map(|since| since + self.patience.hand_over),
@@ -421,7 +464,7 @@ impl<F: Feed> Delivery<F> {
 
     fn look_at_the_clock(&mut self) {
         let now = now();
-        if self.output.returns() && self.output.shared().is_none() && self.output.reopen() {
+        if self.may_return() && self.output.reopen() {
             log::info!("a consumer is there");
             self.reopen_to_new(None);
         }
@@ -439,15 +482,26 @@ impl<F: Feed> Delivery<F> {
         }
     }
 
-    /// What was not begun is refused, and what comes, until the consumer takes something again.
+    /// What was not begun is refused, and what comes, until the consumer takes something again. When all
+    /// else is done, a process that could be stuck for ever would be worse than half a line at the end.
     fn give_up_on_waiting(&mut self) {
         let absent = self.output.shared().is_none();
         let busy = if absent { Busy::ConsumerGone } else { Busy::ConsumerSlow };
-        let begun = usize::from(self.sent > 0);
+        let begun = self.begun();
+        if self.is_finishing() && self.sent > 0 {
+            log::error!("the consumer did not take the last record to its end");
+            self.rewind();
+        }
         let lines: Vec<Line> = self.lines.drain(begun..).collect();
         if !lines.is_empty() {
             self.feed.refused(lines, busy);
         }
         self.reopen_to_new(Some(busy));
     }
+}
+
+fn stdin_is_readable() -> bool {
+    let stdin = io::stdin();
+    let mut question = [PollFd::new(stdin.as_fd(), PollFlags::POLLIN)];
+    poll(&mut question, PollTimeout::ZERO).is_ok_and(|answers| answers > 0)
 }

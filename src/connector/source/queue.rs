@@ -91,7 +91,9 @@ impl Queue {
         // Positions are given out where lines are lined up, so they are in the same order.
         let line = make(state.positions.next(unix_ms));
         let bytes = state.held.bytes + line.memory();
-        if state.held.records >= self.limits.records || bytes > self.limits.bytes {
+        // One that is too large by itself has to wait until it is alone, or it could never be taken.
+        let too_much = bytes > self.limits.bytes && state.held.records > 0;
+        if state.held.records >= self.limits.records || too_much {
             return Err(Busy::Records);
         }
         state.held = QueueLimits { records: state.held.records + 1, bytes };

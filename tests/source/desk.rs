@@ -1,0 +1,213 @@
+//! A source as a process: where it listens, what it hands over, and what it says.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::io::{PipeReader, PipeWriter};
+use std::net::SocketAddr;
+use std::process::{Command, Stdio};
+
+use nix::sys::signal::Signal;
+use rdv::connector::record::{Data, Record};
+use serde_json::Value;
+
+use crate::support::{Ask, Finished, Process, Response, Scrape, Wire, ask, eventually};
+
+/// What would make a source another one.
+const LEADING: [&str; 3] = ["RDV_SOURCE_TOKEN", "RDV_SOURCE_SIGNATURE_SECRET", "RUST_LOG"];
+
+/// A source that listens.
+pub(crate) struct Desk {
+    process: Process,
+    address: SocketAddr,
+}
+
+/// `rdv source` on a port that the kernel chooses, with these flags.
+pub(crate) fn source(flags: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_rdv"));
+    for name in LEADING {
+        command.env_remove(name);
+    }
+    command.args(["source", "--port", "0"]).args(flags);
+    command
+}
+
+impl Desk {
+    /// One whose records are read at once, and that hears nothing.
+    pub(crate) fn start(flags: &[&str]) -> Desk {
+        Desk::of(Process::start(source(flags)))
+    }
+
+    /// One whose records the test reads, or does not.
+    pub(crate) fn piped(flags: &[&str]) -> (Desk, PipeReader) {
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        (Desk::of(Process::between(source(flags), Stdio::null(), writer.into())), reader)
+    }
+
+    /// One that hears acknowledgements on its standard input.
+    pub(crate) fn hearing(flags: &[&str]) -> (Desk, PipeWriter) {
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        let command = source(&[&["--ack"], flags].concat());
+        (Desk::of(Process::reading(command, reader.into())), writer)
+    }
+
+    /// A process that was started elsewhere.
+    pub(crate) fn of(mut process: Process) -> Desk {
+        let address = eventually("the source listens", || {
+            let ended = process.ended();
+            let said = process.stderr();
+            let address = said.split_once("taking requests at http://");
+            let address = address.and_then(|(_, rest)| rest.split_once("/\n")?.0.parse().ok());
+            assert!(!ended || address.is_some(), "it ended: {said}");
+            address
+        });
+        Desk { process, address }
+    }
+
+    pub(crate) fn process(&self) -> &Process {
+        &self.process
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    pub(crate) fn connect(&self) -> Wire {
+        Wire::connect(self.address)
+    }
+
+    /// One request on a connection of its own, and its answer.
+    pub(crate) fn exchange(&self, ask: &Ask) -> Response {
+        self.connect().exchange(ask)
+    }
+
+    /// Posts this body on a connection of its own.
+    pub(crate) fn post(&self, body: impl AsRef<[u8]>) -> Response {
+        self.exchange(&post(body))
+    }
+
+    /// Posts this body, and does not wait for the answer.
+    pub(crate) fn begin(&self, body: impl AsRef<[u8]>) -> Wire {
+        let mut wire = self.connect();
+        wire.ask(&post(body));
+        wire
+    }
+
+    /// The lines on standard output, once there are so many.
+    pub(crate) fn lines(&self, count: usize) -> Vec<String> {
+        let lines = eventually(&format!("{count} records"), || {
+            let text = self.process.stdout();
+            let whole = text.rsplit_once('\n').map_or("", |(whole, _)| whole);
+            let lines: Vec<_> = whole.lines().map(str::to_owned).collect();
+            (lines.len() >= count).then_some(lines)
+        });
+        assert_eq!(lines.len(), count, "{lines:#?}");
+        lines
+    }
+
+    /// The records on standard output, once there are so many.
+    pub(crate) fn records(&self, count: usize) -> Vec<Record> {
+        self.lines(count).iter().map(|line| record(line)).collect()
+    }
+
+    /// Waits until this is on standard error.
+    pub(crate) fn await_said(&self, words: &str) {
+        eventually(words, || self.process.stderr().contains(words).then_some(()));
+    }
+
+    /// Waits until so many requests were read to their end and wait for their answers; of a source
+    /// with [`ADMIN`](crate::support::ADMIN).
+    pub(crate) fn await_waiting(&self, count: u32) {
+        let series = r#"rdv_connections{phase="pushing"}"#;
+        eventually(&format!("{count} requests wait"), || {
+            self.scrape().is(series, f64::from(count)).then_some(())
+        });
+    }
+
+    /// An operator's request.
+    pub(crate) fn operate(&self, ask: &Ask) -> Response {
+        let place = eventually("operators are served", || {
+            let said = self.process.stderr();
+            let (_, rest) = said.split_once("operators are served on ")?;
+            rest.split_once('\n')?.0.parse().ok()
+        });
+        Wire::connect(place).exchange(ask)
+    }
+
+    pub(crate) fn scrape(&self) -> Scrape {
+        let answer = self.operate(&ask("GET", "/metrics"));
+        assert_eq!(answer.status(), 200, "{}", answer.text());
+        Scrape(answer.text().to_owned())
+    }
+
+    /// So many bytes this line of `/proc/PID/status` says.
+    pub(crate) fn memory_bytes(&self, line: &str) -> u64 {
+        let text = fs::read_to_string(format!("/proc/{}/status", self.process.id()));
+        let text = text.expect("its memory");
+        let value = text.lines().find_map(|found| found.strip_prefix(line)).expect("the line");
+        let kib = value.trim_start_matches(':').trim().trim_end_matches(" kB");
+        kib.parse::<u64>().expect("a number") * 1024
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        self.process.signal(signal);
+    }
+
+    /// Waits for its end.
+    pub(crate) fn finish(self) -> Finished {
+        self.process.finish()
+    }
+
+    /// Ends it, and checks that it ended as it was told, without having panicked.
+    pub(crate) fn end(self) -> Finished {
+        self.signal(Signal::SIGTERM);
+        let finished = self.finish();
+        assert_eq!(finished.status.code(), Some(0), "{}", finished.stderr);
+        finished
+    }
+}
+
+/// A request with this body.
+pub(crate) fn post(body: impl AsRef<[u8]>) -> Ask {
+    ask("POST", "/").body(body)
+}
+
+/// The record in a line.
+pub(crate) fn record(line: &str) -> Record {
+    Record::parse(line.as_bytes()).unwrap_or_else(|error| panic!("{error}: {line}"))
+}
+
+/// The body that became a record.
+pub(crate) fn body(record: &Record) -> Vec<u8> {
+    match &record.payload.after {
+        Some(Data::Raw(bytes)) => bytes.clone(),
+        Some(Data::Structured(json)) => panic!("structured: {json:?}"),
+        None => Vec::new(),
+    }
+}
+
+/// The body that became a record, as text.
+pub(crate) fn text(line: &str) -> String {
+    String::from_utf8(body(&record(line))).expect("text")
+}
+
+/// The position in an answer of success.
+pub(crate) fn position(answer: &Response) -> String {
+    assert_eq!(answer.status(), 201, "{}", answer.text());
+    let body: Value = answer.json();
+    body["position"].as_str().expect("a position").to_owned()
+}
+
+/// Checks that an answer is 503 with this message, and says when to come again.
+pub(crate) fn assert_busy(what: &str, answer: &Response, words: &str) {
+    crate::support::assert_error(what, answer, (503, "TooBusyError", None));
+    assert!(answer.text().contains(words), "{what}: {}", answer.text());
+}
+
+/// In hexadecimal digits.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        // Writing into memory does not fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
