@@ -51,6 +51,12 @@ pub(crate) struct Server {
     cpu_begin: Duration,
 }
 
+/// `rdv destination`, with who counts its acknowledgements.
+pub(crate) struct Destination {
+    process: Worker,
+    acks: Worker,
+}
+
 /// How long the client goes on.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Until {
@@ -107,6 +113,24 @@ impl Server {
         Self::ready(process, "taking requests at http://", sink)
     }
 
+    /// Starts `rdv source`, and `rdv destination` behind it, which sends its records to `server`.
+    pub(crate) fn chain(build: &Build, server: &Self) -> Outcome<(Self, Destination)> {
+        let mut command = build.command();
+        command.args(["source", "--listen", "127.0.0.1:0"]).env("RUST_LOG", "info");
+        command.stdin(Stdio::null()).stdout(Stdio::piped());
+        let (process, records) = Worker::start_writing("rdv source", &mut command)?;
+        let records = records.ok_or_else(|| fault("rdv source: no records"))?;
+        let mut command = build.command();
+        let url = format!("http://{}/", server.address);
+        command.args(["destination", "--parallel", "8", "--url", &url]);
+        command.stdin(records).stdout(Stdio::piped());
+        let (sender, acks) = Worker::start_writing("rdv destination", &mut command)?;
+        let acks = acks.ok_or_else(|| fault("rdv destination: no acknowledgements"))?;
+        let acks = Sink::Counts.start(acks)?;
+        let source = Self::ready(process, "taking requests at http://", None)?;
+        Ok((source, Destination { process: sender, acks }))
+    }
+
     fn ready(process: Worker, mark: &str, sink: Option<Worker>) -> Outcome<Self> {
         let said = process.expect(mark, Deadline::after(PATIENCE))?;
         let address = said.split_whitespace().next().unwrap_or_default();
@@ -151,6 +175,22 @@ impl Server {
         let cpu = self.process.terminate(deadline)?.saturating_sub(self.cpu_begin).as_secs_f64();
         let lines = self.sink.map(|sink| counted(sink, deadline)).transpose()?;
         Ok(Ended { cpu, lines })
+    }
+}
+
+impl Destination {
+    /// Its process.
+    pub(crate) fn pid(&self) -> Pid {
+        self.process.pid()
+    }
+
+    /// Waits until it has sent what there is, after the end of its source; how many records it
+    /// has acknowledged.
+    pub(crate) fn end(self) -> Outcome<u64> {
+        // Whatever still waits to be sent is some 10,000 records.
+        let deadline = Deadline::after(PATIENCE);
+        self.process.finish(deadline)?;
+        counted(self.acks, deadline)
     }
 }
 

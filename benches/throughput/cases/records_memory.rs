@@ -45,14 +45,12 @@ pub(crate) fn run(bench: &Bench, report: &mut Report) -> Outcome<()> {
     for build in &bench.builds() {
         for subject in subjects(&place.path().join(build.name)) {
             let [first, second] = looks(bench, build, &subject, counts)?;
-            let growth = mib(second.peak) - mib(first.peak);
             let name = format!("{} {}", build.name, subject.name);
-            let what = format!("records-memory, {name}: growth of the peak, MiB");
-            report.at_most(&what, Some(growth), GROWTH_MAX_MIB);
-            let figures = [first.resident, second.resident, first.peak, second.peak].map(mib);
-            let cells = figures.into_iter().chain([growth]).map(|figure| format!("{figure:.2}"));
-            rows.push(std::iter::once(name).chain(cells).collect());
+            rows.push(row(name, [first, second], report));
         }
+        let name = format!("{} destination", build.name);
+        let looks = looks_at_destination(build, counts)?;
+        rows.push(row(name, looks, report));
     }
     print(counts, &rows);
     Ok(())
@@ -79,6 +77,30 @@ fn looks(bench: &Bench, build: &Build, subject: &Subject, counts: Counts) -> Out
     let lines = server.end()?.lines.unwrap_or_default();
     check_lines(before.requests + after.requests, lines)?;
     Ok([first, second])
+}
+
+/// What a destination has in memory, which sends the records of a source to another one.
+fn looks_at_destination(build: &Build, counts: Counts) -> Outcome<[Look; 2]> {
+    let far = Server::source(build, &[], (Output::Null, Sink::Counts))?;
+    let (mut near, destination) = Server::chain(build, &far)?;
+    let before = near.push(Some(BODY_BYTES), Until::Requests(counts.some))?;
+    let first = Look::at(destination.pid())?;
+    let after = near.push(Some(BODY_BYTES), Until::Requests(counts.many - counts.some))?;
+    let second = Look::at(destination.pid())?;
+    near.end()?;
+    check_lines(before.requests + after.requests, destination.end()?)?;
+    far.end()?;
+    Ok([first, second])
+}
+
+/// A row of the table, judged.
+fn row(name: String, [first, second]: [Look; 2], report: &mut Report) -> Vec<String> {
+    let growth = mib(second.peak) - mib(first.peak);
+    let what = format!("records-memory, {name}: growth of the peak, MiB");
+    report.at_most(&what, Some(growth), GROWTH_MAX_MIB);
+    let figures = [first.resident, second.resident, first.peak, second.peak].map(mib);
+    let cells = figures.into_iter().chain([growth]).map(|figure| format!("{figure:.2}"));
+    std::iter::once(name).chain(cells).collect()
 }
 
 fn print(counts: Counts, rows: &[Vec<String>]) {
