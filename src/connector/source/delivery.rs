@@ -97,6 +97,8 @@ pub struct Delivery<F> {
     closed: Option<Busy>,
     /// The consumer is gone for good; until when that is still told.
     gone: Option<Instant>,
+    /// A consumer that was not asked to say anything will say nothing more.
+    is_silent: bool,
     /// What the thread waits for.
     asked: Questions,
 }
@@ -150,6 +152,7 @@ impl<F: Feed> Delivery<F> {
             stuck: None,
             closed: None,
             gone: None,
+            is_silent: false,
             asked: Questions::default(),
         }
     }
@@ -314,6 +317,7 @@ impl<F: Feed> Delivery<F> {
         log::warn!("the consumer is gone: {why}");
         self.rewind();
         self.acks.forget();
+        self.is_silent = false;
         for (_, (line, _)) in std::mem::take(&mut self.unacknowledged).into_iter().rev() {
             self.lines.push_front(line);
         }
@@ -345,12 +349,24 @@ impl<F: Feed> Delivery<F> {
     fn questions(&self) -> Questions {
         let wants_out = !self.lines.is_empty() || self.closed.is_some();
         let out = if wants_out { PollFlags::POLLOUT } else { PollFlags::empty() };
-        let hears = matches!(self.acknowledging, Acknowledging::Output) && self.output.is_socket();
-        let output = if hears { out | PollFlags::POLLIN } else { out };
+        let output = if self.hears_output() { out | PollFlags::POLLIN } else { out };
         Questions {
             output: self.output.shared().map(|descriptor| (descriptor, output)),
             stdin: matches!(self.acknowledging, Acknowledging::Stdin) && self.gone.is_none(),
             until: self.next_deadline(),
+        }
+    }
+
+    /// Whether what the consumer says through the output is read.
+    fn hears_output(&self) -> bool {
+        match self.acknowledging {
+            Acknowledging::Output => self.output.is_socket(),
+            // A consumer that acknowledges unasked would be stuck after about 300 lines if nobody
+            // took them. Standard output is left alone: others may read from the same socket.
+            Acknowledging::No => {
+                self.output.is_socket() && self.output.returns() && !self.is_silent
+            }
+            Acknowledging::Stdin => false,
         }
     }
 
@@ -402,7 +418,11 @@ impl<F: Feed> Delivery<F> {
 
     fn hear_output(&mut self) {
         let mut buffer = [0; 16 << 10];
+        let is_asked = matches!(self.acknowledging, Acknowledging::Output);
         match self.output.hear(&mut buffer) {
+            // It may go on reading.
+            Ok(Some(0)) if !is_asked => self.is_silent = true,
+            Ok(Some(_)) if !is_asked => {}
             Ok(Some(0)) => self.lose_output(&io::ErrorKind::UnexpectedEof.into()),
             Ok(Some(count)) => self.hear(&buffer[..count]),
             Ok(None) => {}
