@@ -16,6 +16,8 @@ use std::thread::JoinHandle;
 /// [acknowledged](Self::ack), and 503 when that takes longer than
 /// [`ack_timeout`](super::settings::HandOverSettings::ack_timeout) or the source is torn down.
 ///
+/// `examples/source.rs` is a whole program.
+///
 /// ```
 /// use rdv::connector::record::Data;
 /// use rdv::connector::source::{Source, SourceSettings};
@@ -69,7 +71,8 @@ impl Source {
         &self.addresses
     }
 
-    /// Waits for the next record; `None` when the source has ended, which a signal does.
+    /// Waits for the next record; `None` when the source has ended. Signals are the program's own
+    /// matter: only those that all of its threads block end the source, as they end `rdv source`.
     ///
     /// # Errors
     /// What reading says.
