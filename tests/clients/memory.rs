@@ -1,29 +1,14 @@
 //! How much memory the ends of a stream take: the same, however much goes through.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::thread;
 
 use crate::desk::{Desk, assert_complete};
-use crate::support::{Finished, Process, Relay, eventually};
+use crate::support::{Relay, peak_of};
 
 /// The most that either end may take, in KiB. In debug builds up to 13,400 were found, most of it
 /// pages of the program itself.
 const PEAK_MAX_KIB: u64 = 20 << 10;
-
-/// Waits for its end, and looks at its peak meanwhile (`VmHWM`, `proc_pid_status(5)`): that only
-/// grows, so the last look is right but for the last moments.
-fn peak_of(mut process: Process) -> (Finished, u64) {
-    let path = format!("/proc/{}/status", process.id());
-    let mut peak_kib = 0;
-    eventually("the process ends", || {
-        let status = fs::read_to_string(&path).unwrap_or_default();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-        let found = line.and_then(|line| line.trim().trim_end_matches(" kB").parse().ok());
-        peak_kib = found.unwrap_or(peak_kib);
-        process.ended().then_some(())
-    });
-    (process.finish(), peak_kib)
-}
 
 /// Peaks of the sender and the receiver of a file of so many bytes, in KiB.
 fn peaks(bytes: u64, flags: &[&str]) -> [u64; 2] {
