@@ -23,3 +23,4 @@ mod server;
 #[path = "../support/mod.rs"]
 mod support;
 mod tally;
+mod unasked;
