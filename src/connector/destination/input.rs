@@ -209,7 +209,15 @@ impl Cut {
 /// Says what came of a source that went away; it sends the record again, which was not acknowledged.
 fn note(cut: Option<Cut>, name: &str) {
     let Some(cut) = cut else { return };
-    let failure = printable(&cut.failure(name).why);
-    let why = "nothing of that line is sent; waiting for the next source";
-    let _ = writeln!(io::stderr().lock(), "rdv: {failure}; {why}");
+    let said = match &cut.error {
+        // Where it was within its lines cannot be told; what was whole before is sent.
+        ReadError::Input(error) => {
+            format!("{name}: the source went away ({error}); waiting for the next one")
+        }
+        ReadError::Unfinished | ReadError::Record(_) | ReadError::TooLong | ReadError::Spill(_) => {
+            let why = "nothing of that line is sent; waiting for the next source";
+            format!("{}; {why}", cut.failure(name))
+        }
+    };
+    let _ = writeln!(io::stderr().lock(), "rdv: {}", printable(&said));
 }
