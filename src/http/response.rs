@@ -106,8 +106,8 @@ fn blank_line_breaks(value: &mut [u8]) {
     }
 }
 
-/// Appends a number in decimal digits.
-fn write_decimal(out: &mut Vec<u8>, number: u64) {
+/// Appends a number in decimal digits, without the machinery of formatting.
+pub fn write_decimal(out: &mut Vec<u8>, number: u64) {
     let mut digits = [0; 20];
     let mut start = digits.len();
     let mut rest = number;

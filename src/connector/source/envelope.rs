@@ -3,10 +3,12 @@
 
 use crate::connector::record::{CREATED_AT, OPENCDC_VERSION, READ_AT, json};
 use crate::http::fields::Fields;
+use crate::http::response::write_decimal;
 use crate::net::Pushed;
 use crate::rendezvous::Now;
 use std::borrow::Cow;
 use std::io::Write as _;
+use std::net::SocketAddr;
 use uuid::Uuid;
 
 /// The version of the format.
@@ -52,8 +54,9 @@ impl Envelope {
         if let Some(query) = head.query {
             envelope.put("rdv.source.query", query);
         }
-        // An address is a JSON string as it is, and writing into memory does not fail.
-        let _ = write!(envelope.metadata, ",\"rdv.source.remote_address\":\"{peer}\"");
+        envelope.metadata.extend_from_slice(b",\"rdv.source.remote_address\":\"");
+        write_address(&mut envelope.metadata, *peer);
+        envelope.metadata.push(b'"');
         if let Some(id) = request_id {
             envelope.put("rdv.source.request_id", id);
         }
@@ -101,17 +104,38 @@ impl Envelope {
         out.extend_from_slice(b"{\"position\":");
         json::base64(out, position.as_bytes());
         out.extend_from_slice(b",\"operation\":\"create\",\"metadata\":{");
-        // Writing into memory does not fail. The clocks have milliseconds; nanoseconds are asked for.
-        let _ = write!(
-            out,
-            "\"{CREATED_AT}\":\"{}000000\",\"{READ_AT}\":\"{}000000\",\"{OPENCDC_VERSION}\":\"{VERSION}\"",
-            self.created_ms, read.wall_ms
-        );
+        for (name, unix_ms) in [(CREATED_AT, self.created_ms), (READ_AT, read.wall_ms)] {
+            json::string(out, name);
+            out.extend_from_slice(b":\"");
+            write_decimal(out, u64::try_from(unix_ms).unwrap_or(0));
+            // The clocks have milliseconds; nanoseconds are asked for.
+            out.extend_from_slice(b"000000\",");
+        }
+        json::string(out, OPENCDC_VERSION);
+        out.push(b':');
+        json::string(out, VERSION);
         out.extend_from_slice(&self.metadata);
         out.extend_from_slice(b"},\"key\":");
         out.extend_from_slice(key);
         out.extend_from_slice(b",\"payload\":{\"before\":null,\"after\":");
     }
+}
+
+/// An address as text, which is a JSON string as it is.
+fn write_address(out: &mut Vec<u8>, address: SocketAddr) {
+    let SocketAddr::V4(address) = address else {
+        // Writing into memory does not fail.
+        let _ = write!(out, "{address}");
+        return;
+    };
+    for (index, octet) in address.ip().octets().into_iter().enumerate() {
+        if index > 0 {
+            out.push(b'.');
+        }
+        write_decimal(out, octet.into());
+    }
+    out.push(b':');
+    write_decimal(out, address.port().into());
 }
 
 /// The values of all fields of this name, as one (RFC 9110, section 5.3). Bytes that are no UTF-8
@@ -120,4 +144,18 @@ pub fn joined<'b>(fields: Fields<'_, 'b>, name: &str) -> Option<Cow<'b, str>> {
     let mut values = fields.all(name).map(String::from_utf8_lossy);
     let first = values.next()?;
     Some(values.fold(first, |all, value| all + ", " + value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_written_as_they_are_formatted() {
+        for text in ["127.0.0.1:1", "255.10.0.9:65535", "[2001:db8::7]:80", "[::ffff:10.0.0.1]:0"] {
+            let mut out = Vec::new();
+            write_address(&mut out, text.parse().unwrap());
+            assert_eq!(String::from_utf8(out).unwrap(), text);
+        }
+    }
 }
