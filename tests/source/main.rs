@@ -20,6 +20,12 @@ mod requests;
 mod shape;
 mod signatures;
 mod sockets;
+mod spool;
+mod spool_acks;
+mod spool_disk;
+mod spool_ends;
+mod spool_killed;
+mod spool_room;
 #[path = "../support/mod.rs"]
 mod support;
 mod tokens;

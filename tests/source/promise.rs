@@ -18,10 +18,10 @@ const SENDERS: u64 = 24;
 const REQUESTS: u64 = 40;
 
 /// Numbers that follow from a seed (xorshift64, Marsaglia 2003).
-struct Numbers(u64);
+pub(crate) struct Numbers(pub(crate) u64);
 
 impl Numbers {
-    fn below(&mut self, most: u64) -> u64 {
+    pub(crate) fn below(&mut self, most: u64) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;

@@ -99,6 +99,8 @@ pub struct Delivery<F> {
     gone: Option<Instant>,
     /// A consumer that was not asked to say anything will say nothing more.
     is_silent: bool,
+    /// A file kept nothing; when it is tried again.
+    again: Option<Instant>,
     /// What the thread waits for.
     asked: Questions,
 }
@@ -153,6 +155,7 @@ impl<F: Feed> Delivery<F> {
             closed: None,
             gone: None,
             is_silent: false,
+            again: None,
             asked: Questions::default(),
         }
     }
@@ -210,14 +213,24 @@ impl<F: Feed> Delivery<F> {
 
     /// Writes what there is until the output takes no more.
     fn send(&mut self) {
-        let mut done = Vec::new();
+        if self.again.is_some_and(|at| now() < at) {
+            return;
+        }
+        let (mut done, stuck) = (Vec::new(), self.stuck);
         let written = self.write(&mut done);
         let kept = if done.is_empty() { Ok(()) } else { self.output.sync() };
         if self.output.is_file()
             && let Err(error) = written.as_ref().and(kept.as_ref())
         {
-            return self.not_kept(error, done);
+            if self.feed.is_durable() && self.again.is_none() {
+                log::error!("records could not be written, and wait in the spool: {error}");
+            } else if !self.feed.is_durable() {
+                log::error!("a record could not be written: {error}");
+            }
+            self.stuck = stuck;
+            return self.not_kept(done);
         }
+        self.again = None;
         if !done.is_empty() {
             self.reopen_to_new(None);
             self.hand(done);
@@ -286,14 +299,20 @@ impl<F: Feed> Delivery<F> {
     }
 
     /// A file did not keep what it was given: what is not whole there is taken away again.
-    fn not_kept(&mut self, error: &io::Error, done: Vec<Line>) {
-        log::error!("a record could not be written: {error}");
+    fn not_kept(&mut self, done: Vec<Line>) {
         let whole: u64 = done.iter().map(Line::len).sum();
         let cut = self.output.cut(self.sent + whole);
         self.rewind();
         let mut lines = done;
         lines.extend(self.lines.drain(..));
-        self.feed.refused(lines, Busy::Storage);
+        if self.feed.is_durable() {
+            // Kept elsewhere, so it is only a matter of time.
+            self.lines = lines.into();
+            self.stuck.get_or_insert_with(now);
+            self.again = Some(now() + RETRY);
+        } else {
+            self.feed.refused(lines, Busy::Storage);
+        }
         // The next record would stand behind the beginning of this one; a new process takes that away.
         if let Err(error) = cut {
             log::error!("the beginning of a record could not be taken back: {error}");
@@ -316,6 +335,7 @@ impl<F: Feed> Delivery<F> {
     fn lose(&mut self, why: &io::Error, for_good: bool) {
         log::warn!("the consumer is gone: {why}");
         self.rewind();
+        self.again = None;
         self.acks.forget();
         self.is_silent = false;
         for (_, (line, _)) in std::mem::take(&mut self.unacknowledged).into_iter().rev() {
@@ -348,6 +368,7 @@ impl<F: Feed> Delivery<F> {
     /// What there is to wait for.
     fn questions(&self) -> Questions {
         let wants_out = !self.lines.is_empty() || self.closed.is_some();
+        let wants_out = wants_out && self.again.is_none();
         let out = if wants_out { PollFlags::POLLOUT } else { PollFlags::empty() };
         let output = if self.hears_output() { out | PollFlags::POLLIN } else { out };
         Questions {
@@ -475,6 +496,7 @@ impl<F: Feed> Delivery<F> {
             self.stuck.filter(|_| limited).map(|since| since + self.patience.hand_over),
             self.unacknowledged.values().next().map(|(_, until)| *until).filter(|_| !durable),
             self.gone,
+            self.again,
             self.feed.next_deadline(),
         ]
         .into_iter()

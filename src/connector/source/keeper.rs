@@ -18,6 +18,8 @@ pub struct Keeper {
     pending: Option<Arc<Pending>>,
     /// The thread that hands over what is kept.
     delivery: Arc<Work>,
+    /// The last record could not be kept, which is told once, as there may be thousands.
+    failing: bool,
 }
 
 impl Keeper {
@@ -28,7 +30,7 @@ impl Keeper {
         pending: Option<Arc<Pending>>,
         delivery: Arc<Work>,
     ) -> Self {
-        Self { queue, writer, pending, delivery }
+        Self { queue, writer, pending, delivery, failing: false }
     }
 
     /// Keeps records until it is told to end.
@@ -70,7 +72,9 @@ impl Keeper {
                 }
             }
             Err(error) => {
-                log::error!("a record could not be kept: {error}");
+                if !std::mem::replace(&mut self.failing, true) {
+                    log::error!("a record could not be kept: {error}");
+                }
                 self.queue.refused(lines, Busy::Storage);
             }
         }
@@ -95,7 +99,10 @@ impl Keeper {
         append.finish()
     }
 
-    fn kept(&self, lines: &[Line]) {
+    fn kept(&mut self, lines: &[Line]) {
+        if std::mem::take(&mut self.failing) {
+            log::info!("records are kept again");
+        }
         match &self.pending {
             None => self.queue.created(lines),
             Some(pending) => {

@@ -23,14 +23,17 @@ struct State {
     /// Records that were acknowledged before it was known who waits for them: a consumer may be faster
     /// than the thread that has just made its record durable.
     early: BTreeSet<Uuid>,
-    /// The last record whose sender is known.
+    /// The last record whose sender is known, or that was kept before there were any.
     known: Uuid,
+    /// Whoever comes is refused at once, for this reason.
+    closed: Option<Busy>,
 }
 
 impl Pending {
-    /// Nobody waits. Each will wait this long at most.
-    pub fn new(patience: Duration) -> Self {
-        Self { state: Mutex::default(), patience }
+    /// Nobody waits. Each will wait this long at most; nobody will for records up to `last`.
+    pub fn new(patience: Duration, last: Uuid) -> Self {
+        let state = State { known: last, ..State::default() };
+        Self { state: Mutex::new(state), patience }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -46,6 +49,8 @@ impl Pending {
             state.known = line.position;
             if state.early.remove(&line.position) {
                 queue.create(ticket, line.position);
+            } else if let Some(busy) = state.closed {
+                queue.refuse(ticket, busy);
             } else {
                 state.waiting.insert(line.position, (ticket, until));
             }
@@ -77,9 +82,11 @@ impl Pending {
         }
     }
 
-    /// Nobody waits any more.
+    /// Nobody waits any more, and nobody will.
     pub fn refuse_all(&self, queue: &Queue, busy: Busy) {
-        for (ticket, _) in std::mem::take(&mut self.lock().waiting).into_values() {
+        let mut state = self.lock();
+        state.closed = Some(busy);
+        for (ticket, _) in std::mem::take(&mut state.waiting).into_values() {
             queue.refuse(ticket, busy);
         }
     }

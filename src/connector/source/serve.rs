@@ -21,6 +21,12 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use uuid::Uuid;
 
+/// How many segments a full spool has at least, as what was handed over is removed by segments.
+const SEGMENTS: u64 = 16;
+
+/// The smallest segment, in bytes: some records at least, or each would cost two files' worth of syncs.
+const SEGMENT_MIN_BYTES: u64 = 64 << 10;
+
 /// A source that listens, and serves nobody yet.
 #[derive(Debug)]
 pub struct Serving {
@@ -86,8 +92,10 @@ impl Serving {
     pub fn run(mut self) -> io::Result<Ended> {
         self.event_loop.report_ready()?;
         self.event_loop.run()?;
+        // Who was told to be quick does not wait for the consumer of what is kept.
+        let order = self.queue.work().order().max(Order::Finish);
         for (work, thread) in self.threads.running {
-            work.give(Order::Finish);
+            work.give(order);
             if thread.join().is_err() {
                 return Err(io::Error::other("a thread that hands records over has failed"));
             }
@@ -115,15 +123,8 @@ fn hand_over_by_spool(
     output: Output,
     folder: &Path,
 ) -> io::Result<(Arc<Queue>, Threads)> {
-    let opened = Spool::open(
-        folder,
-        SpoolLimits {
-            max_bytes: settings.spool.spool_max as u64,
-            keep_bytes: settings.spool.spool_keep as u64,
-            ..SpoolLimits::default()
-        },
-    );
-    let Opened { spool, writer, cut_bytes } = opened.map_err(io::Error::other)?;
+    let opened = Spool::open(folder, spool_limits(settings)).map_err(io::Error::other)?;
+    let Opened { spool, writer, cut_bytes } = opened;
     if cut_bytes > 0 {
         log::warn!(
             "the spool ended within a record that nobody was told of: cut {cut_bytes} bytes"
@@ -142,8 +143,8 @@ fn hand_over_by_spool(
     }
     let last = spool.last().unwrap_or_default();
     let queue = Arc::new(Queue::new(limits(settings), bell, last)?);
-    let pending =
-        settings.hand_over.ack.then(|| Arc::new(Pending::new(settings.hand_over.ack_timeout)));
+    let ack_timeout = settings.hand_over.ack_timeout;
+    let pending = settings.hand_over.ack.then(|| Arc::new(Pending::new(ack_timeout, last)));
     let feed = Spooled::new(spool, reader, Arc::clone(&queue), pending.clone());
     let work = Arc::new(Work::new()?);
     let (_, delivery) = deliver(settings, feed, Arc::clone(&work), output)?;
@@ -151,6 +152,16 @@ fn hand_over_by_spool(
     let keeping = threads::spawn("spool", move || keeper.run())?;
     let running = vec![(Arc::clone(queue.work()), keeping), delivery];
     Ok((queue, Threads { running, direct: None }))
+}
+
+fn spool_limits(settings: &SourceSettings) -> SpoolLimits {
+    let max_bytes = settings.spool.spool_max as u64;
+    let most = SpoolLimits::default().segment_bytes;
+    SpoolLimits {
+        segment_bytes: (max_bytes / SEGMENTS).clamp(SEGMENT_MIN_BYTES, most),
+        max_bytes,
+        keep_bytes: settings.spool.spool_keep as u64,
+    }
 }
 
 type Running = (Arc<Work>, JoinHandle<()>);

@@ -114,7 +114,7 @@ impl Feed for Spooled {
                 Err(error) => {
                     log::error!("nothing more is handed over: {error}");
                     self.broken = true;
-                    self.queue.end();
+                    self.end();
                 }
             }
         }
@@ -150,6 +150,10 @@ impl Feed for Spooled {
     }
 
     fn end(&mut self) {
+        // Nobody is left who could tell them anything else.
+        if let Some(pending) = &self.pending {
+            pending.refuse_all(&self.queue, Busy::ConsumerGone);
+        }
         self.queue.end();
     }
 }

@@ -1,0 +1,86 @@
+//! A disk that is full: a refusal, and no more than that.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::consumer::{accept, lines_of};
+use crate::desk::text;
+use crate::spool::Spool;
+use crate::spool_room::{bodies, fill};
+use crate::support::eventually;
+
+const MIB: usize = 1 << 20;
+
+/// A file system of 1 MiB; unmounted when dropped.
+struct SmallDisk(PathBuf);
+
+impl SmallDisk {
+    /// Over this directory; `None`, with a printed reason, where that is not allowed.
+    fn mount(over: &Path) -> Option<SmallDisk> {
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", "size=1m", "none"]).arg(over);
+        let mounted = mount.output().expect("mount");
+        if mounted.status.success() {
+            return Some(SmallDisk(over.to_owned()));
+        }
+        println!("not checked: {}", String::from_utf8_lossy(&mounted.stderr));
+        None
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        // A lazy one: a child that died late may still stand in it.
+        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
+    }
+}
+
+#[test]
+fn a_full_disk_is_a_refusal_until_there_is_room() {
+    let spool = Spool::new();
+    let Some(mounted) = SmallDisk::mount(spool.parent()) else { return };
+    let desk = spool.start(&[]);
+    let filler = spool.parent().join("filler");
+    fs::write(&filler, vec![0; MIB / 2]).expect("it fits");
+    let mut promised = fill(&desk, 100, 20_000);
+    assert!(promised.len() > 3, "{} fit", promised.len());
+    desk.await_said("the spool's disk is full; make room for");
+    assert_eq!(bodies(&spool), promised, "nothing is torn");
+    fs::remove_file(filler).expect("it was there");
+    assert_eq!(desk.post("there is room").status(), 201);
+    promised.push("there is room".into());
+    let listener = spool.place().listen();
+    let mut consumer = accept(&listener);
+    for body in &promised {
+        assert_eq!(&text(&consumer.line()), body);
+    }
+    desk.end();
+    drop(mounted);
+}
+
+#[test]
+fn records_wait_for_an_output_file_that_has_no_room() {
+    let spool = Spool::new();
+    let outside = tempfile::tempdir().expect("a directory");
+    let Some(mounted) = SmallDisk::mount(outside.path()) else { return };
+    let (filler, output) = (outside.path().join("filler"), outside.path().join("records"));
+    fs::write(&filler, vec![0; MIB - 100_000]).expect("it fits");
+    let name = output.to_str().expect("text");
+    let desk = spool.start_to_stdout(&["--output", name, "--patience", "300ms"]);
+    let promised: Vec<_> = (0..10).map(|number| format!("{number} {:20000}", "")).collect();
+    for body in &promised {
+        assert_eq!(desk.post(body).status(), 201);
+    }
+    desk.await_said("could not be written, and wait in the spool");
+    fs::remove_file(filler).expect("it was there");
+    assert_eq!(desk.post("next").status(), 201);
+    eventually("all of them are there", || {
+        let text = fs::read_to_string(&output).ok()?;
+        (text.ends_with('\n') && text.lines().count() >= 11).then_some(())
+    });
+    let found: Vec<_> = lines_of(&output).iter().map(|line| text(line)).collect();
+    assert_eq!(found, [&promised[..], &["next".into()]].concat(), "in their order, each once");
+    desk.end();
+    drop(mounted);
+}
