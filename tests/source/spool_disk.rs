@@ -84,3 +84,24 @@ fn records_wait_for_an_output_file_that_has_no_room() {
     desk.end();
     drop(mounted);
 }
+
+#[test]
+fn a_disk_that_the_spool_filled_is_free_again_once_records_were_handed_over() {
+    let spool = Spool::new();
+    let Some(mounted) = SmallDisk::mount(spool.parent()) else { return };
+    let desk = spool.start(&["--spool-max", "8MiB"]);
+    // Small ones fill the last page, too.
+    let mut promised = fill(&desk, 100, 20_000);
+    promised.extend(fill(&desk, 1000, 100));
+    let listener = spool.place().listen();
+    let mut consumer = accept(&listener);
+    for body in &promised {
+        assert_eq!(&text(&consumer.line()), body);
+    }
+    eventually("there is room again", || {
+        (desk.post("x".repeat(100_000)).status() == 201).then_some(())
+    });
+    assert_eq!(text(&consumer.line()).len(), 100_000);
+    desk.end();
+    drop(mounted);
+}

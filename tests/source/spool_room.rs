@@ -106,6 +106,32 @@ fn a_large_body_goes_through_the_spool_in_little_memory() {
     }
 }
 
+#[test]
+fn large_records_that_wait_for_their_acknowledgements_share_their_file() {
+    let spool = Spool::new();
+    let desk = spool.start(&[]);
+    for _ in 0..100 {
+        assert_eq!(desk.post("x".repeat(60_000)).status(), 201);
+    }
+    kill(desk);
+    let desk = spool.start(&["--ack"]);
+    let descriptors = || {
+        let folder = format!("/proc/{}/fd", desk.process().id());
+        std::fs::read_dir(folder).expect("its descriptors").count()
+    };
+    let before = descriptors();
+    let listener = spool.place().listen();
+    let mut consumer = accept(&listener);
+    let lines: Vec<_> = (0..100).map(|_| consumer.line()).collect();
+    let after = descriptors();
+    assert!(after < before + 10, "from {before} to {after} descriptors");
+    for line in &lines {
+        consumer.acknowledge(line);
+    }
+    spool.await_delivered(&position_of(&lines[99]));
+    desk.end();
+}
+
 /// So many records, from many senders at once so that they share their syncs.
 fn send_many(desk: &Desk, records: usize) {
     const SENDERS: usize = 50;

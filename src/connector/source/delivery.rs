@@ -108,6 +108,8 @@ pub struct Delivery<F> {
 /// Whether there is more to come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Step {
+    /// All that was taken went out, and the feed may have more.
+    More,
     Done,
     Ended,
 }
@@ -120,8 +122,10 @@ pub fn run<F: Feed>(delivery: &Mutex<Delivery<F>>) {
     let work = Arc::clone(&lock().work);
     loop {
         let mut state = lock();
-        if state.step() == Step::Ended {
-            return;
+        match state.step() {
+            Step::More => continue,
+            Step::Done => {}
+            Step::Ended => return,
         }
         state.asked = state.questions();
         let questions = state.asked.clone();
@@ -175,7 +179,11 @@ impl<F: Feed> Delivery<F> {
             return Step::Ended;
         }
         self.feed.take(&mut self.lines);
+        let took = !self.lines.is_empty();
         self.send();
+        if took && self.lines.is_empty() && self.gone.is_none() {
+            return Step::More;
+        }
         if self.gone.is_some() {
             self.refuse_all(Busy::ConsumerGone);
         }

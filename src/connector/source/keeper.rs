@@ -76,6 +76,8 @@ impl Keeper {
                     log::error!("a record could not be kept: {error}");
                 }
                 self.queue.refused(lines, Busy::Storage);
+                // What was handed over may have been removed to make room: it is to let go of it.
+                self.delivery.poke();
             }
         }
     }

@@ -80,7 +80,7 @@ impl Spooled {
                 }
             }
         }
-        let (body, start) = (Body::Plain(Arc::new(file)), start + head.len() as u64);
+        let (body, start) = (Body::Plain(file), start + head.len() as u64);
         let rest = Rest { body, start, bytes, tail: b"" };
         Ok(Some(Line { ticket: None, position, head, rest: Some(rest) }))
     }

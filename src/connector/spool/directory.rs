@@ -1,6 +1,7 @@
 //! The directory of a spool: whose it is, what is in it, and its files. Nothing in it is read here.
 
 use super::SpoolError;
+use super::error::is_no_room;
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
@@ -92,12 +93,6 @@ impl Directory {
         let about = rustix::fs::fstatvfs(&self.handle).ok()?;
         about.f_bavail.checked_mul(about.f_frsize)
     }
-}
-
-/// The disk, a quota, or the limit of a process (write(2), ERRORS).
-fn is_no_room(error: &io::Error) -> bool {
-    use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
-    matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge)
 }
 
 fn new_file() -> OpenOptions {

@@ -51,6 +51,26 @@ impl SpoolError {
         let doing = format!("{doing} {}", path.display());
         move |source| Self::Io { doing, source }
     }
+
+    /// Whether there is no room.
+    pub(super) fn is_no_room(&self) -> bool {
+        match self {
+            Self::NoRoom { .. } => true,
+            Self::Io { source, .. } => is_no_room(source),
+            Self::Locked(_)
+            | Self::Foreign(_)
+            | Self::Damaged { .. }
+            | Self::Record(_)
+            | Self::Full { .. }
+            | Self::Broken => false,
+        }
+    }
+}
+
+/// The disk, a quota, or the limit of a process (write(2), ERRORS).
+pub(super) fn is_no_room(error: &io::Error) -> bool {
+    use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+    matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge)
 }
 
 impl fmt::Display for SpoolError {

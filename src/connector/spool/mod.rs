@@ -26,7 +26,9 @@
 //!
 //! The cursor is saved when the caller wants: it is written elsewhere, synced, and renamed into its
 //! place (rename(2)). What was delivered since then is delivered again after a crash; so delivery
-//! is at least once. Segments are removed behind the *saved* cursor.
+//! is at least once. Segments are removed behind the *saved* cursor. Only where the disk is too full
+//! to save one they are removed first, as nothing else would ever make room: what was delivered is
+//! gone then, and how far that was is not known if the machine fails in that moment.
 
 mod acknowledged;
 mod cursor;
@@ -111,6 +113,31 @@ impl Shared {
         self.state().closed = true;
         self.grown.notify_all();
     }
+
+    /// Saves the cursor, and removes what is behind it.
+    fn save(&self) -> Result<(), SpoolError> {
+        let _saving = self.saving.lock().unwrap_or_else(PoisonError::into_inner);
+        let cursor = self.state().settled();
+        let stored = cursor.store(&self.directory);
+        let has_no_room = stored.as_ref().is_err_and(SpoolError::is_no_room);
+        if !has_no_room {
+            stored?;
+        }
+        let gone = self.state().forget(cursor);
+        gone.into_iter().try_for_each(|first| remove(&self.directory, first))?;
+        if has_no_room { cursor.store(&self.directory) } else { Ok(()) }
+    }
+
+    /// The disk is full: a newest segment that was delivered is given up, since nothing is appended
+    /// to it any more that could make another one the newest. Whether it was.
+    fn give_up_newest(&self) -> bool {
+        let released = self.state().release_newest();
+        if released {
+            // If it fails, the next append fails, too, and tells why.
+            let _ = self.save();
+        }
+        released
+    }
 }
 
 impl Spool {
@@ -152,11 +179,7 @@ impl Spool {
     ///
     /// [`SpoolError`]; then the cursor on disk is the old one or the new one.
     pub fn save(&self) -> Result<(), SpoolError> {
-        let _saving = self.shared.saving.lock().unwrap_or_else(PoisonError::into_inner);
-        let cursor = self.shared.state().settled();
-        cursor.store(&self.shared.directory)?;
-        let gone = self.shared.state().forget(cursor);
-        gone.into_iter().try_for_each(|first| remove(&self.shared.directory, first))
+        self.shared.save()
     }
 
     /// Up to which position records were delivered.

@@ -79,7 +79,7 @@ pub struct SpoolReader {
     shared: Arc<Shared>,
     /// The segment at hand, or the one behind which the next is to be opened.
     segment: Option<Uuid>,
-    file: Option<File>,
+    file: Option<Arc<File>>,
     /// Bytes of the segment that are in the buffer or were.
     offset: u64,
     buffer: Box<[u8]>,
@@ -170,9 +170,9 @@ impl SpoolReader {
     ///
     /// # Errors
     ///
-    /// What dup(2) says, or that nothing was read yet.
-    pub fn file(&self) -> io::Result<File> {
-        self.file.as_ref().ok_or(io::ErrorKind::NotFound)?.try_clone()
+    /// That nothing was read yet.
+    pub fn file(&self) -> io::Result<Arc<File>> {
+        Ok(Arc::clone(self.file.as_ref().ok_or(io::ErrorKind::NotFound)?))
     }
 
     /// Waits until there is something to read, but no longer than this.
@@ -228,6 +228,10 @@ impl SpoolReader {
             self.behind = removed;
             return Ok(Fill::Gone);
         }
+        if held.is_none() {
+            // A removed file takes its room on the disk for as long as it is open.
+            self.file = None;
+        }
         let Some(next) = next else { return Ok(Fill::End) };
         if let Some(file) = self.open(next.first)? {
             (self.segment, self.file, self.offset) = (Some(next.first), Some(file), 0);
@@ -250,10 +254,10 @@ impl SpoolReader {
     }
 
     /// The file of a segment; `None` if it was removed.
-    fn open(&self, first: Uuid) -> Result<Option<File>, SpoolError> {
+    fn open(&self, first: Uuid) -> Result<Option<Arc<File>>, SpoolError> {
         let path = self.shared.directory.segment(first);
         match File::open(&path) {
-            Ok(file) => Ok(Some(file)),
+            Ok(file) => Ok(Some(Arc::new(file))),
             // Only what the state has forgotten; else somebody else removed it.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let known = self.shared.state().segment(first).is_some();

@@ -36,6 +36,8 @@ pub(super) struct State {
     pub(super) segments: VecDeque<Segment>,
     /// How far records were delivered, and how far they were removed.
     pub(super) cursor: Cursor,
+    /// The newest segment may still be appended to.
+    newest_is_open: bool,
     parts: VecDeque<Part>,
     pub(super) undelivered_bytes: u64,
     /// Nothing more will be appended.
@@ -45,7 +47,8 @@ pub(super) struct State {
 impl State {
     pub(super) fn new(limits: SpoolLimits, cursor: Cursor) -> Self {
         let (segments, parts) = (VecDeque::new(), VecDeque::new());
-        Self { limits, segments, cursor, parts, undelivered_bytes: 0, closed: false }
+        let (newest_is_open, undelivered_bytes, closed) = (true, 0, false);
+        Self { limits, segments, cursor, newest_is_open, parts, undelivered_bytes, closed }
     }
 
     /// The highest position there ever was, as far as is known.
@@ -69,6 +72,7 @@ impl State {
             }
             _ => self.segments.push_back(Segment { first: first_of_segment, last, bytes }),
         }
+        self.newest_is_open = true;
         self.waits(last, bytes);
     }
 
@@ -104,9 +108,10 @@ impl State {
     }
 
     /// What the cursor is once everything is removed that need not be kept: of the delivered
-    /// segments the oldest, until no more bytes of them are left than wished. The newest stays.
+    /// segments the oldest, until no more bytes of them are left than wished. The newest stays as
+    /// long as it may be appended to.
     pub(super) fn settled(&self) -> Cursor {
-        let older = self.segments.len().saturating_sub(1);
+        let older = self.segments.len().saturating_sub(usize::from(self.newest_is_open));
         let delivered = |segment: &&Segment| Some(segment.last) <= self.cursor.delivered;
         let removable: Vec<_> = self.segments.iter().take(older).take_while(delivered).collect();
         let mut kept_bytes: u64 = removable.iter().map(|segment| segment.bytes).sum();
@@ -119,6 +124,15 @@ impl State {
             cursor.removed = cursor.removed.max(Some(segment.last));
         }
         cursor
+    }
+
+    /// If all of the newest segment was delivered it may be removed; then nothing is to be appended to
+    /// it. Whether that is so.
+    pub(super) fn release_newest(&mut self) -> bool {
+        let newest = self.segments.back();
+        let delivered = newest.is_some_and(|it| Some(it.last) <= self.cursor.delivered);
+        self.newest_is_open &= !delivered;
+        delivered
     }
 
     /// Forgets what was removed up to this cursor; gives the first positions of those segments.
@@ -215,6 +229,22 @@ mod tests {
             assert_eq!(state.forget(cursor), gone, "{name}");
             assert_eq!(state.last(), Some(at(6)), "{name}");
         }
+    }
+
+    #[test]
+    fn a_newest_segment_that_was_delivered_is_removed_once_it_is_released() {
+        let mut state = state(1000, 0);
+        state.commit(at(5));
+        assert!(!state.release_newest(), "the last record waits");
+        state.commit(at(6));
+        assert!(state.release_newest());
+        let cursor = state.settled();
+        assert_eq!(cursor.removed, Some(at(6)));
+        assert_eq!(state.forget(cursor), [1, 3, 5].map(at));
+        assert_eq!((state.segments.len(), state.last()), (0, Some(at(6))));
+        state.appended(at(7), at(7), 60);
+        state.commit(at(7));
+        assert_eq!(state.settled().removed, Some(at(6)), "the next one is open again");
     }
 
     #[test]

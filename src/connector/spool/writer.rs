@@ -76,7 +76,7 @@ impl SpoolWriter {
         self.current.take_if(|current| current.bytes >= segment_bytes);
         if self.current.is_none() {
             let made = Directory::make(&self.shared.directory.segment(first));
-            let file = made.map_err(|error| self.shared.directory.unwritable(error, 0))?;
+            let file = made.map_err(|error| self.unwritable(error, 0))?;
             self.current = Some(Current { first, file, bytes: 0, durable: false });
         }
         let lines = Lines::behind(last);
@@ -94,6 +94,18 @@ impl SpoolWriter {
         };
         self.broken = taken.is_err();
         self.current.take_if(|current| unsure || !current.durable);
+    }
+}
+
+impl SpoolWriter {
+    /// Why an append of so many bytes failed, of which nothing is left. If there was no room, what was
+    /// delivered is removed, so that there is some for the next one.
+    fn unwritable(&mut self, source: io::Error, needed_bytes: u64) -> SpoolError {
+        let error = self.shared.directory.unwritable(source, needed_bytes);
+        if error.is_no_room() && self.shared.give_up_newest() {
+            self.current = None;
+        }
+        error
     }
 }
 
@@ -195,11 +207,11 @@ impl Append<'_> {
             self.over = true;
             self.writer.take_back(self.unsure);
         }
-        let directory = &self.writer.shared.directory;
         match failure {
             Failure::Refused(error) => error,
             Failure::System(source) => {
-                directory.unwritable(source, self.written_bytes + unwritten_bytes)
+                let needed_bytes = self.written_bytes + unwritten_bytes;
+                self.writer.unwritable(source, needed_bytes)
             }
         }
     }
