@@ -326,7 +326,8 @@ impl SourceSettings {
 impl SenderSettings {
     fn token(&self) -> Result<Option<Token>, String> {
         let text = match &self.auth_token_file {
-            Some(path) => read(path)?.lines().next().map(str::to_owned),
+            // A file without a line is an empty token, not none: nobody asked for an open door.
+            Some(path) => Some(read(path)?.lines().next().unwrap_or_default().to_owned()),
             None => self.auth_token.clone(),
         };
         match text.as_deref().map(str::trim) {
@@ -337,7 +338,15 @@ impl SenderSettings {
 
     fn verifier(&self) -> Result<Option<Verifier>, String> {
         let Some(scheme) = self.signature.map(Scheme::from) else {
-            return Ok(None);
+            return match self.signature_secret {
+                None => Ok(None),
+                // Who gave a secret believes that signatures are checked.
+                Some(_) => {
+                    Err("there is a secret for signatures, and nothing says whose they are; \
+                                give --signature, or take the secret away"
+                        .into())
+                }
+            };
         };
         let text = match (&self.signature_secret_file, &self.signature_secret) {
             (Some(path), _) => read(path)?,
@@ -443,6 +452,9 @@ mod tests {
             &["--signature", "standard", "--signature-secret", "no base64"],
             &["--auth-token", " "],
             &["--auth-token-file", "/does/not/exist"],
+            &["--auth-token-file", "/dev/null"],
+            &["--signature-secret", "s3cret"],
+            &["--signature", "github", "--signature-secret-file", "/dev/null"],
         ] {
             assert!(settings(flags).unwrap().rules().is_err(), "{flags:?}");
         }
