@@ -114,7 +114,7 @@ impl Upload<'_> {
         let in_memory = self.settings.record.memory_body as u64;
         let body = response.body();
         let lost = |error: io::Error| broken(Some(self.stream), error);
-        body.take(in_memory.min(most) + 1).read_to_end(&mut memory).map_err(lost)?;
+        body.take(in_memory.min(most).saturating_add(1)).read_to_end(&mut memory).map_err(lost)?;
         if memory.len() as u64 <= in_memory.min(most) {
             return Ok(Collected::Memory(memory));
         }
