@@ -105,9 +105,33 @@ fn what_says_that_it_is_json_and_is_not_is_refused() {
     assert_eq!(desk.end().stdout.lines().count(), 1, "nothing of them was handed over");
 }
 
+/// JSON of so many levels.
+fn levels(levels: usize) -> String {
+    format!("{{\"]}}\\\"[[\":{}{}}}", "[".repeat(levels - 1), "]".repeat(levels - 1))
+}
+
 #[test]
-fn very_deep_json_is_a_payload_if_it_is_whole() {
+fn deep_json_that_would_stop_who_reads_the_records_is_refused() {
     let desk = Desk::start(&["--structured"]);
-    let body = format!("{{\"a\":{}{}}}", "[".repeat(50_000), "]".repeat(50_000));
+    let body = levels(100);
     assert_eq!(payload_of(&desk, "application/json", &body, 1), body);
+    for body in [levels(101), levels(50_000)] {
+        let request = ask("POST", "/").field("Content-Type", "application/json").body(&body);
+        let answer = desk.exchange(&request);
+        let levels = body.len();
+        assert_error(&format!("{levels} bytes"), &answer, (400, "InvalidBodyError", None));
+        assert!(answer.text().contains("more than 100 levels; send fewer"), "{}", answer.text());
+    }
+    desk.end();
+}
+
+#[test]
+fn deep_json_that_goes_as_bytes_is_a_record() {
+    let desk = Desk::start(&["--structured"]);
+    let body = levels(200);
+    let list = format!("[{body}]");
+    assert_eq!(desk.exchange(&ask("POST", "/").body(&body)).status(), 201, "of another type");
+    let request = ask("POST", "/").field("Content-Type", "application/json").body(&list);
+    assert_eq!(desk.exchange(&request).status(), 201, "no object");
+    desk.end();
 }

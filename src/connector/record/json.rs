@@ -60,6 +60,26 @@ pub fn compact(text: &[u8]) -> Vec<u8> {
     text.iter().copied().filter(stays).collect()
 }
 
+/// How many objects and arrays of valid JSON are open at once.
+pub fn depth(text: &[u8]) -> usize {
+    let (mut in_string, mut escaped) = (false, false);
+    let (mut open, mut deepest) = (0_usize, 0);
+    for byte in text {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_string => escaped = true,
+            b'"' => in_string = !in_string,
+            b'{' | b'[' if !in_string => {
+                open += 1;
+                deepest = deepest.max(open);
+            }
+            b'}' | b']' if !in_string => open = open.saturating_sub(1),
+            _ => {}
+        }
+    }
+    deepest
+}
+
 /// Appends an object of strings, in the order of the names' bytes.
 pub(super) fn map(out: &mut Vec<u8>, map: &BTreeMap<String, String>) {
     out.push(b'{');

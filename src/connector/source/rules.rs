@@ -14,6 +14,11 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::str::FromStr;
 
+/// How deep JSON may be that goes into a record as it is. Readers give up on the whole line where it
+/// is deeper than they like (`serde_json` 128 levels, jq 1.6 256, Go 10,000), so one sender could stop a
+/// pipeline; around it the record has two levels of its own.
+const DEPTH_MAX: usize = 100;
+
 /// What a source takes in.
 #[derive(Debug)]
 pub struct Rules {
@@ -148,7 +153,7 @@ impl Rules {
     /// What a JSON body is, as a payload, and the key in it, if it is to be found there.
     ///
     /// # Errors
-    /// That it is no JSON.
+    /// That it is no JSON, or deeper than what reads the record may like.
     pub fn read_json(&self, body: &[u8]) -> Result<(Vec<u8>, Option<Vec<u8>>), Failure> {
         let invalid = |error: serde_json::Error| {
             Failure::InvalidBody(format!("The body is no JSON: {error}"))
@@ -159,6 +164,11 @@ impl Rules {
             KeyRule::None | KeyRule::Header(_) | KeyRule::Path => None,
         };
         let structured = self.structured && value.get().starts_with('{');
+        let goes_as_it_is = structured || key.as_ref().is_some_and(|key| key.starts_with(b"{"));
+        if goes_as_it_is && json::depth(body) > DEPTH_MAX {
+            let why = format!("The body is JSON of more than {DEPTH_MAX} levels; send fewer");
+            return Err(Failure::InvalidBody(why));
+        }
         let payload =
             if structured { json::compact(value.get().as_bytes()) } else { encoded(body) };
         Ok((payload, key))
