@@ -15,7 +15,7 @@ fn assert_refused(name: &str, flags: &[&str], exit: i32, words: &str) {
 
 #[test]
 fn wrong_arguments_are_refused_in_one_line() {
-    let rows: [(&str, &[&str], &str); 17] = [
+    let rows: [(&str, &[&str], &str); 19] = [
         ("an unknown flag", &["--quick"], "--quick"),
         ("a path without a slash", &["--path", "hooks"], "/hooks/github"),
         ("a header with a space", &["--header", "a b"], "X-GitHub-Event"),
@@ -27,6 +27,7 @@ fn wrong_arguments_are_refused_in_one_line() {
         ("an address that is none", &["--listen", "here"], "--listen"),
         ("a token of nothing", &["--auth-token", " "], "anybody could send it"),
         ("a file that is not there", &["--auth-token-file", "/does/not/exist"], "/does/not/exist"),
+        ("a file without a token", &["--auth-token-file", "/dev/null"], "anybody could send it"),
         ("two tokens", &["--auth-token", "a", "--auth-token-file", "/b"], "--auth-token-file"),
         ("a signature without a secret", &["--signature", "github"], "--signature-secret-file"),
         ("an unknown signature", &["--signature", "md5"], "github, stripe, standard"),
@@ -36,6 +37,7 @@ fn wrong_arguments_are_refused_in_one_line() {
             "base64",
         ),
         ("a secret without a signature", &["--signature-secret-file", "/x"], "--signature"),
+        ("the same as a flag", &["--signature-secret", "x"], "give --signature, or take"),
         ("a position without a spool", &["--from", "start"], "--spool"),
     ];
     for (name, flags, words) in rows {
@@ -47,10 +49,13 @@ fn wrong_arguments_are_refused_in_one_line() {
 fn what_cannot_be_done_is_said_in_one_line() {
     let taken = Desk::start(&[]);
     let address = taken.address().to_string();
-    let rows: [(&str, &[&str], &str); 3] = [
+    let long = format!("unix:/{}", "x".repeat(108));
+    let rows: [(&str, &[&str], &str); 5] = [
         ("an address in use", &["--listen", &address], &address),
         ("an output in no directory", &["--output", "/does/not/exist"], "--output /does/not/exist"),
         ("an output that is a directory", &["--output", "/"], "--output /"),
+        ("a socket without a path", &["--output", "unix:"], "write unix:/path/of/the.sock"),
+        ("a socket whose path is too long", &["--output", &long], "SUN_LEN"),
     ];
     for (name, flags, words) in rows {
         assert_refused(name, flags, 1, words);

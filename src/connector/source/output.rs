@@ -10,7 +10,7 @@ use std::fs::{File, FileType, Metadata, OpenOptions};
 use std::io::{self, IoSlice, Read as _, Seek as _, SeekFrom};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::{FileExt as _, FileTypeExt as _, OpenOptionsExt as _};
-use std::os::unix::net::UnixStream;
+use std::os::unix::net::{SocketAddr, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -77,7 +77,10 @@ impl Output {
                 let (stdout, kind) = standard()?;
                 (Place::Here, Some((Arc::new(stdout), kind)))
             }
-            Target::Socket(path) => (Place::Socket(path.clone()), None),
+            Target::Socket(path) => {
+                reachable(path)?;
+                (Place::Socket(path.clone()), None)
+            }
             Target::Path(path) => match std::fs::metadata(path).map(|file| file.file_type()) {
                 Ok(kind) if kind.is_fifo() => (Place::Fifo(path.clone()), None),
                 Ok(kind) if kind.is_socket() => (Place::Socket(path.clone()), None),
@@ -203,6 +206,14 @@ impl Output {
             Err(error) => Err(error.into()),
         }
     }
+}
+
+/// Whether there can ever be a socket at this path: else it would be dialled in vain for ever.
+fn reachable(path: &Path) -> io::Result<()> {
+    if path.as_os_str().is_empty() {
+        return Err(io::Error::other("there is no path; write unix:/path/of/the.sock"));
+    }
+    SocketAddr::from_pathname(path).map(drop)
 }
 
 /// Standard output, in a way that does not block and changes nothing for others that have it.
