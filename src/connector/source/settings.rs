@@ -119,7 +119,8 @@ pub struct RecordSettings {
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Senders")]
 pub struct SenderSettings {
-    /// Take requests with 'Authorization: Bearer TOKEN' only, else 401
+    /// Take requests with 'Authorization: Bearer TOKEN' only, else 401; as a flag other users of this
+    /// machine can see it
     #[arg(long, value_name = "TOKEN", env = "RDV_SOURCE_TOKEN", hide_env_values = true)]
     pub auth_token: Option<String>,
 
