@@ -126,6 +126,15 @@ impl Bell {
     }
 }
 
+#[cfg(test)]
+impl Bell {
+    /// One that no loop hears.
+    pub(crate) fn unheard() -> std::io::Result<Self> {
+        let poll = mio::Poll::new()?;
+        Ok(Self(Arc::new(Waker::new(poll.registry(), mio::Token(0))?)))
+    }
+}
+
 /// A request whose body is being read.
 #[derive(Debug)]
 pub(super) struct Push {

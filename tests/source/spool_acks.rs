@@ -4,7 +4,7 @@
 use crate::consumer::{accept, acknowledgement};
 use crate::desk::{Desk, assert_busy, position, text};
 use crate::spool::{Spool, kill, position_of, post_all};
-use crate::support::{ADMIN, Wire};
+use crate::support::{Wire, eventually};
 
 /// Senders that wait, each with the line that its record is in.
 fn posted(spool: &Spool, desk: &Desk, count: usize) -> Vec<(Wire, String)> {
@@ -163,9 +163,10 @@ fn what_was_not_acknowledged_the_next_process_hands_over_again() {
 #[test]
 fn senders_that_wait_are_refused_when_it_has_to_be_quick_and_their_records_are_kept() {
     let spool = Spool::new();
-    let desk = spool.start(&[&ADMIN[..], &["--ack", "--patience", "1s"]].concat());
+    let desk = spool.start(&["--ack", "--patience", "1s"]);
     let mut wire = desk.begin("x");
-    desk.await_waiting(1);
+    // Before that it would be refused without being kept.
+    eventually("the record is kept", || (spool.lines().len() == 1).then_some(()));
     desk.signal(nix::sys::signal::Signal::SIGINT);
     assert_busy("interrupted", &wire.response(), "about to stop");
     drop(wire);

@@ -139,6 +139,12 @@ impl Output {
         matches!(self.open, Some((_, Kind::File)))
     }
 
+    /// Whether a write may take a while: to a disk, or into a pipe that another process may have filled
+    /// in the very moment since it had room.
+    pub fn may_block(&self) -> bool {
+        matches!(self.open, Some((_, Kind::File | Kind::Shared)))
+    }
+
     /// Whoever was at the other end is there no more.
     pub fn close(&mut self) {
         self.open = None;

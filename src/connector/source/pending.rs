@@ -91,3 +91,23 @@ impl Pending {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::connector::source::queue::QueueLimits;
+    use crate::net::Bell;
+
+    #[test]
+    fn records_of_earlier_processes_leave_nothing_behind() {
+        let last = Uuid::from_u128(7);
+        let limits = QueueLimits { records: 1, bytes: 1 };
+        let queue = Queue::new(limits, Bell::unheard().unwrap(), last).unwrap();
+        let pending = Pending::new(Duration::ZERO, last);
+        for position in 1..=8 {
+            pending.acknowledged(Uuid::from_u128(position), &queue);
+        }
+        // Of the last one it is not known yet who waits.
+        assert_eq!(pending.lock().early, BTreeSet::from([Uuid::from_u128(8)]));
+    }
+}

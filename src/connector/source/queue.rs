@@ -31,6 +31,7 @@ pub struct Queue {
     work: Arc<Work>,
     bell: Bell,
     over: AtomicBool,
+    failed: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -63,7 +64,8 @@ impl Queue {
             quiet: false,
         };
         let work = Arc::new(Work::new()?);
-        Ok(Self { state: Mutex::new(state), limits, work, bell, over: AtomicBool::new(false) })
+        let (over, failed) = (AtomicBool::new(false), AtomicBool::new(false));
+        Ok(Self { state: Mutex::new(state), limits, work, bell, over, failed })
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -134,6 +136,11 @@ impl Queue {
     /// Whether nobody takes records any more, and nobody will.
     pub fn is_over(&self) -> bool {
         self.over.load(Ordering::Relaxed)
+    }
+
+    /// Whether that is because of what records are kept in, and not of who takes them.
+    pub fn has_failed(&self) -> bool {
+        self.failed.load(Ordering::Relaxed)
     }
 }
 
@@ -212,6 +219,12 @@ impl Queue {
     /// From now on new records are refused for this reason, or taken again.
     pub fn close(&self, why: Option<Busy>) {
         self.lock().closed = why;
+    }
+
+    /// What records are kept in cannot be read any more: the loop is to end.
+    pub fn fail(&self) {
+        self.failed.store(true, Ordering::Relaxed);
+        self.end();
     }
 
     /// Nobody takes records any more, and nobody will: the loop is to end.

@@ -88,7 +88,7 @@ impl Serving {
     /// Serves until a signal ends it, or nobody takes records any more.
     ///
     /// # Errors
-    /// When waiting for events fails.
+    /// When waiting for events fails, or the spool cannot be read.
     pub fn run(mut self) -> io::Result<Ended> {
         self.event_loop.report_ready()?;
         self.event_loop.run()?;
@@ -99,6 +99,9 @@ impl Serving {
             if thread.join().is_err() {
                 return Err(io::Error::other("a thread that hands records over has failed"));
             }
+        }
+        if self.queue.has_failed() {
+            return Err(io::Error::other("the spool cannot be read any more"));
         }
         Ok(if self.queue.is_over() { Ended::ConsumerGone } else { Ended::Told })
     }

@@ -115,6 +115,7 @@ impl Feed for Spooled {
                     log::error!("nothing more is handed over: {error}");
                     self.broken = true;
                     self.end();
+                    self.queue.fail();
                 }
             }
         }
@@ -161,5 +162,61 @@ impl Feed for Spooled {
 impl Drop for Spooled {
     fn drop(&mut self) {
         self.save();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::connector::source::envelope::{Envelope, Payload};
+    use crate::connector::source::queue::QueueLimits;
+    use crate::connector::spool::{Opened, SpoolLimits, Start};
+    use crate::net::Bell;
+    use crate::rendezvous::Now;
+    use std::fs::File;
+    use std::path::Path;
+    use uuid::Uuid;
+
+    /// Two records of 100,000 bytes each in this folder.
+    fn spooled(folder: &Path) -> Spooled {
+        let Opened { spool, mut writer, .. } = Spool::open(folder, SpoolLimits::default()).unwrap();
+        let (read, bytes) = (Now { monotonic: now(), wall_ms: 0 }, vec![0; 100_000]);
+        for number in 1..=2 {
+            let position = Uuid::from_u128(number);
+            let payload = Payload::Raw(&bytes);
+            let line = Envelope::at(0).whole(position, b"null", read, payload);
+            writer.append(&line, position).unwrap();
+        }
+        let limits = QueueLimits { records: 1, bytes: 1 };
+        let queue = Queue::new(limits, Bell::unheard().unwrap(), Uuid::nil()).unwrap();
+        let (reader, _) = spool.reader(Start::Beginning).unwrap();
+        Spooled::new(spool, reader, Arc::new(queue), None)
+    }
+
+    #[test]
+    fn a_spool_that_cannot_be_read_is_not_blamed_on_the_consumer() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut spooled = spooled(folder.path());
+        let name = format!("{}.jsonl", Uuid::from_u128(1));
+        let segment = File::options().write(true).open(folder.path().join(name)).unwrap();
+        segment.set_len(50).unwrap();
+        spooled.take(&mut VecDeque::new());
+        assert!(spooled.queue.is_over() && spooled.queue.has_failed());
+    }
+
+    #[test]
+    fn large_records_of_one_segment_share_a_descriptor() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut lines = VecDeque::new();
+        spooled(folder.path()).take(&mut lines);
+        let files: Vec<_> = lines
+            .iter()
+            .map(|line| match line.rest.as_ref().map(|rest| &rest.body) {
+                Some(Body::Plain(file)) => file,
+                Some(Body::Encoded(_)) | None => panic!("it is in no file"),
+            })
+            .collect();
+        assert_eq!(files.len(), 2);
+        assert!(Arc::ptr_eq(files[0], files[1]));
     }
 }

@@ -1,0 +1,75 @@
+//! What a consumer says: acknowledgements, from standard input or through the output itself.
+
+use super::{Acknowledging, Delivery, Feed};
+use crate::connector::source::acks::Said;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use std::io::{self, Read as _};
+use std::os::fd::AsFd as _;
+
+impl<F: Feed> Delivery<F> {
+    pub(super) fn hear_stdin(&mut self) {
+        let mut buffer = [0; 16 << 10];
+        match io::stdin().lock().read(&mut buffer) {
+            Ok(0) => {
+                self.lose(&io::Error::other("acknowledgements ended"), true);
+            }
+            Ok(count) => self.hear(&buffer[..count]),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => self.lose(&error, true),
+        }
+    }
+
+    /// Who left may have acknowledged before, and what was said is still there to be read: without it
+    /// the record would be handed over twice, or its sender told that it was not.
+    pub(super) fn hear_what_was_said(&mut self) {
+        let mut buffer = [0; 16 << 10];
+        loop {
+            let heard = match self.acknowledging {
+                Acknowledging::No => return,
+                Acknowledging::Output => self.output.hear(&mut buffer).ok().flatten(),
+                Acknowledging::Stdin if !stdin_is_readable() => return,
+                Acknowledging::Stdin => io::stdin().lock().read(&mut buffer).ok(),
+            };
+            match heard {
+                None | Some(0) => return,
+                Some(count) => self.hear(&buffer[..count]),
+            }
+        }
+    }
+
+    pub(super) fn hear_output(&mut self) {
+        let mut buffer = [0; 16 << 10];
+        let is_asked = matches!(self.acknowledging, Acknowledging::Output);
+        match self.output.hear(&mut buffer) {
+            // It may go on reading.
+            Ok(Some(0)) if !is_asked => self.is_silent = true,
+            Ok(Some(_)) if !is_asked => {}
+            Ok(Some(0)) => self.lose_output(&io::ErrorKind::UnexpectedEof.into()),
+            Ok(Some(count)) => self.hear(&buffer[..count]),
+            Ok(None) => {}
+            Err(error) => self.lose_output(&error),
+        }
+    }
+
+    pub(super) fn hear(&mut self, bytes: &[u8]) {
+        let mut done = Vec::new();
+        for said in self.acks.take(bytes) {
+            match said {
+                Said::Acknowledged(position) => match self.unacknowledged.remove(&position) {
+                    Some((line, _)) => done.push(line),
+                    None => log::warn!("{position} waits for no acknowledgement"),
+                },
+                Said::Nonsense(text) => log::warn!("no acknowledgement: {text}"),
+            }
+        }
+        if !done.is_empty() {
+            self.feed.created(done);
+        }
+    }
+}
+
+fn stdin_is_readable() -> bool {
+    let stdin = io::stdin();
+    let mut question = [PollFd::new(stdin.as_fd(), PollFlags::POLLIN)];
+    poll(&mut question, PollTimeout::ZERO).is_ok_and(|answers| answers > 0)
+}

@@ -1,0 +1,106 @@
+//! Handing over, step by step, from a feed that gives one line at a time.
+
+use super::*;
+use crate::connector::source::output::Target;
+use std::os::unix::net::UnixStream;
+
+/// Lines that wait, and positions of those that were handed over, or refused.
+#[derive(Debug, Default)]
+struct Told {
+    waiting: VecDeque<Line>,
+    created: Vec<u128>,
+    refused: Vec<u128>,
+}
+
+/// Gives one line at a time.
+#[derive(Clone, Debug, Default)]
+struct OneByOne(Arc<Mutex<Told>>);
+
+impl OneByOne {
+    fn told(&self) -> MutexGuard<'_, Told> {
+        self.0.lock().unwrap()
+    }
+
+    fn add(&self, number: u128) {
+        let head = format!("{number}\n").into_bytes();
+        let position = Uuid::from_u128(number);
+        self.told().waiting.push_back(Line { ticket: None, position, head, rest: None });
+    }
+}
+
+fn numbers(lines: &[Line]) -> impl Iterator<Item = u128> {
+    lines.iter().map(|line| line.position.as_u128())
+}
+
+impl Feed for OneByOne {
+    fn take(&mut self, lines: &mut VecDeque<Line>) {
+        lines.extend(self.told().waiting.pop_front());
+    }
+
+    fn created(&mut self, lines: Vec<Line>) {
+        self.told().created.extend(numbers(&lines));
+    }
+
+    fn refused(&mut self, lines: Vec<Line>, _busy: Busy) {
+        self.told().refused.extend(numbers(&lines));
+    }
+
+    fn is_durable(&self) -> bool {
+        false
+    }
+
+    fn next_deadline(&self) -> Option<Instant> {
+        None
+    }
+
+    fn close(&mut self, _why: Option<Busy>) {}
+
+    fn end(&mut self) {}
+}
+
+fn delivery(feed: &OneByOne, output: Output) -> Delivery<OneByOne> {
+    let patience = Patience { hand_over: Duration::ZERO, acknowledge: Duration::ZERO };
+    let work = Arc::new(Work::new().unwrap());
+    Delivery::new(feed.clone(), work, output, (Acknowledging::No, patience))
+}
+
+#[test]
+fn a_feed_is_asked_again_until_it_gives_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("records");
+    let feed = OneByOne::default();
+    (1..=3).for_each(|number| feed.add(number));
+    let delivery = delivery(&feed, Output::open(&Target::Path(path.clone())).unwrap());
+    delivery.work.give(Order::Finish);
+    run(&Mutex::new(delivery));
+    assert_eq!(std::fs::read_to_string(path).unwrap(), "1\n2\n3\n");
+    assert_eq!(feed.told().created, [1, 2, 3]);
+}
+
+#[test]
+fn who_comes_in_while_the_consumer_goes_is_told_so() {
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    drop(theirs);
+    let feed = OneByOne::default();
+    let mut delivery = delivery(&feed, Output::of_socket(ours));
+    feed.add(1);
+    assert_eq!(delivery.step(), Step::Done);
+    feed.add(2);
+    assert_eq!(delivery.step(), Step::Ended);
+    assert_eq!(feed.told().refused, [1, 2]);
+}
+
+#[test]
+fn after_the_last_refusal_the_loop_hands_nothing_over() {
+    let (ours, _theirs) = UnixStream::pair().unwrap();
+    let feed = OneByOne::default();
+    let mut delivery = delivery(&feed, Output::of_socket(ours));
+    feed.add(1);
+    delivery.hand_at_once();
+    delivery.work.give(Order::GiveUp);
+    feed.add(2);
+    delivery.hand_at_once();
+    assert_eq!(feed.told().created, [1]);
+    assert_eq!(delivery.step(), Step::Ended);
+    assert_eq!(feed.told().refused, [2]);
+}

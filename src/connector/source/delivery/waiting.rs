@@ -1,0 +1,116 @@
+//! What is waited for, and for how long.
+
+use super::{Acknowledging, Delivery, Feed, RETRY};
+use crate::api::Busy;
+use crate::connector::source::clock::now;
+use crate::connector::source::line::Line;
+use crate::connector::source::questions::{Answers, Questions};
+use crate::connector::source::work::Order;
+use nix::poll::PollFlags;
+use std::io;
+use std::time::Instant;
+
+impl<F: Feed> Delivery<F> {
+    /// What there is to wait for.
+    pub(super) fn questions(&self) -> Questions {
+        let wants_out = !self.lines.is_empty() || self.closed.is_some();
+        let wants_out = wants_out && self.again.is_none();
+        let out = if wants_out { PollFlags::POLLOUT } else { PollFlags::empty() };
+        let output = if self.hears_output() { out | PollFlags::POLLIN } else { out };
+        Questions {
+            output: self.output.shared().map(|descriptor| (descriptor, output)),
+            stdin: matches!(self.acknowledging, Acknowledging::Stdin) && self.gone.is_none(),
+            until: self.next_deadline(),
+        }
+    }
+
+    pub(super) fn act(&mut self, Answers { output, stdin }: Answers) {
+        if !stdin.is_empty() {
+            self.hear_stdin();
+        }
+        if output.contains(PollFlags::POLLIN) {
+            self.hear_output();
+        }
+        if output.intersects(PollFlags::POLLERR | PollFlags::POLLHUP | PollFlags::POLLNVAL)
+            && self.output.shared().is_some()
+        {
+            self.lose_output(&io::ErrorKind::BrokenPipe.into());
+        } else if output.contains(PollFlags::POLLOUT) && self.gone.is_none() {
+            self.reopen_to_new(None);
+        }
+    }
+
+    /// Whether a consumer that is not there is waited for. One that acknowledges elsewhere, and does so
+    /// no more, is not.
+    pub(super) fn may_return(&self) -> bool {
+        self.gone.is_none() && self.output.returns() && self.output.shared().is_none()
+    }
+
+    /// Whether nobody waits for an answer any more.
+    pub(super) fn is_finishing(&self) -> bool {
+        self.work.order() == Order::Finish
+    }
+
+    /// Records that cannot be refused any more; when all else is done, none.
+    pub(super) fn begun(&self) -> usize {
+        usize::from(self.sent > 0 && !self.is_finishing())
+    }
+
+    /// When something has to be looked at, whatever comes.
+    pub(super) fn next_deadline(&self) -> Option<Instant> {
+        let absent = self.may_return();
+        // While it ends even what is kept elsewhere does not wait for ever.
+        let durable = self.feed.is_durable() && self.work.order() == Order::Go;
+        // Some may have come in just before it was closed to new ones.
+        let can_refuse = self.closed.is_none() || self.lines.len() > self.begun();
+        let limited = !durable && can_refuse;
+        [
+            absent.then(|| now() + RETRY),
+            self.stuck.filter(|_| limited).map(|since| since + self.patience.hand_over),
+            self.unacknowledged.values().next().map(|(_, until)| *until).filter(|_| !durable),
+            self.gone,
+            self.again,
+            self.feed.next_deadline(),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+
+    pub(super) fn look_at_the_clock(&mut self) {
+        let now = now();
+        if self.may_return() && self.output.reopen() {
+            log::info!("a consumer is there");
+            self.reopen_to_new(None);
+        }
+        let patient = self.feed.is_durable()
+            || self.stuck.is_none_or(|since| now < since + self.patience.hand_over);
+        if !patient {
+            self.give_up_on_waiting();
+        }
+        // What is kept elsewhere is acknowledged when it is, or sent again to the next consumer.
+        while !self.feed.is_durable()
+            && let Some(late) = self.unacknowledged.first_entry().filter(|late| late.get().1 <= now)
+        {
+            let (line, _) = late.remove();
+            self.feed.refused(vec![line], Busy::ConsumerSlow);
+        }
+    }
+
+    /// What was not begun is refused, and what comes, until the consumer takes something again. When all
+    /// else is done, a process that could be stuck for ever would be worse than half a line at the end.
+    pub(super) fn give_up_on_waiting(&mut self) {
+        let absent = self.output.shared().is_none();
+        let busy = if absent { Busy::ConsumerGone } else { Busy::ConsumerSlow };
+        let begun = self.begun();
+        if self.is_finishing() && self.sent > 0 {
+            log::error!("the consumer did not take the last record to its end");
+            self.rewind();
+        }
+        let lines: Vec<Line> = self.lines.drain(begun..).collect();
+        if !lines.is_empty() {
+            self.feed.refused(lines, busy);
+        }
+        self.reopen_to_new(Some(busy));
+    }
+}

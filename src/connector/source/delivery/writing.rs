@@ -1,0 +1,127 @@
+//! What is written, and what becomes of lines that were.
+
+use super::{Acknowledging, Delivery, Feed, RETRY};
+use crate::api::Busy;
+use crate::connector::source::clock::now;
+use crate::connector::source::line::Line;
+use std::io::{self, IoSlice};
+
+/// Lines written by one system call.
+const LINES_PER_WRITE: usize = 64;
+
+impl<F: Feed> Delivery<F> {
+    /// Writes what there is until the output takes no more.
+    pub(super) fn send(&mut self) {
+        if self.again.is_some_and(|at| now() < at) {
+            return;
+        }
+        let (mut done, stuck) = (Vec::new(), self.stuck);
+        let written = self.write(&mut done);
+        let kept = if done.is_empty() { Ok(()) } else { self.output.sync() };
+        if self.output.is_file()
+            && let Err(error) = written.as_ref().and(kept.as_ref())
+        {
+            if self.feed.is_durable() && self.again.is_none() {
+                log::error!("records could not be written, and wait in the spool: {error}");
+            } else if !self.feed.is_durable() {
+                log::error!("a record could not be written: {error}");
+            }
+            self.stuck = stuck;
+            return self.not_kept(done);
+        }
+        self.again = None;
+        if !done.is_empty() {
+            self.reopen_to_new(None);
+            self.hand(done);
+        }
+        if let Err(error) = written {
+            self.lose_output(&error);
+        }
+        if self.lines.is_empty() {
+            self.stuck = None;
+        } else if self.stuck.is_none() {
+            self.stuck = Some(now());
+        }
+    }
+
+    pub(super) fn write(&mut self, done: &mut Vec<Line>) -> io::Result<()> {
+        while !self.lines.is_empty() {
+            let Some(count) = self.write_once()? else { return Ok(()) };
+            self.advance(count, done);
+        }
+        Ok(())
+    }
+
+    /// Writes what of the first line is next, and with its end the lines behind it.
+    pub(super) fn write_once(&mut self) -> io::Result<Option<usize>> {
+        let Some(first) = self.lines.front() else { return Ok(None) };
+        let head_left = first.head.get(usize::try_from(self.sent).unwrap_or(usize::MAX)..);
+        if let Some(head) = head_left.filter(|left| !left.is_empty()) {
+            let mut slices = vec![IoSlice::new(head)];
+            if first.rest.is_none() {
+                let following = self.lines.iter().skip(1).take_while(|line| line.rest.is_none());
+                let following = following.take(LINES_PER_WRITE - 1);
+                slices.extend(following.map(|line| IoSlice::new(&line.head)));
+            }
+            return self.output.write(&slices);
+        }
+        let (piece, sent) = &mut self.piece;
+        if *sent == piece.len() {
+            first.piece(self.sent, piece)?;
+            *sent = 0;
+        }
+        self.output.write(&[IoSlice::new(&piece[*sent..])])
+    }
+
+    /// So many bytes went out: these lines are whole now.
+    pub(super) fn advance(&mut self, count: usize, done: &mut Vec<Line>) {
+        self.stuck = None;
+        if self.piece.1 < self.piece.0.len() {
+            self.piece.1 += count;
+        }
+        self.sent += count as u64;
+        while let Some(first) = self.lines.front()
+            && self.sent >= first.len()
+        {
+            self.sent -= first.len();
+            done.extend(self.lines.pop_front());
+            self.piece = (Vec::new(), 0);
+        }
+    }
+
+    pub(super) fn hand(&mut self, lines: Vec<Line>) {
+        if matches!(self.acknowledging, Acknowledging::No) {
+            return self.feed.created(lines);
+        }
+        let until = now() + self.patience.acknowledge;
+        self.unacknowledged.extend(lines.into_iter().map(|line| (line.position, (line, until))));
+    }
+
+    /// A file did not keep what it was given: what is not whole there is taken away again.
+    pub(super) fn not_kept(&mut self, done: Vec<Line>) {
+        let whole: u64 = done.iter().map(Line::len).sum();
+        let cut = self.output.cut(self.sent + whole);
+        self.rewind();
+        let mut lines = done;
+        lines.extend(self.lines.drain(..));
+        if self.feed.is_durable() {
+            // Kept elsewhere, so it is only a matter of time.
+            self.lines = lines.into();
+            self.stuck.get_or_insert_with(now);
+            self.again = Some(now() + RETRY);
+        } else {
+            self.feed.refused(lines, Busy::Storage);
+        }
+        // The next record would stand behind the beginning of this one; a new process takes that away.
+        if let Err(error) = cut {
+            log::error!("the beginning of a record could not be taken back: {error}");
+            self.lose(&error, true);
+        }
+    }
+
+    /// The next byte is the first of a line.
+    pub(super) fn rewind(&mut self) {
+        self.sent = 0;
+        self.piece = (Vec::new(), 0);
+    }
+}
