@@ -124,7 +124,8 @@ Times are written 250ms, 60s, 10m, 6h; sizes in bytes, or 64KiB, 1MiB.
 Signals: TERM hands over what was taken in and ends, QUIT does so without a limit of time, INT
 refuses what was not handed over, HUP and USR1 open the access log anew.
 Exit status: 0 after a signal, 1 when it cannot run or write, 2 wrong arguments, 4 the consumer is
-gone.";
+gone; with --relay 0 when the record is handed over, 3 nobody came, 4 the uploader broke off, too,
+5 the relay refused, 7 the network failed.";
 
 const DESTINATION_NOTES: &str = "\
 Each record that the server took is acknowledged with a line {\"ack\":\"POSITION\"} on standard output

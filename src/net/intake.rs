@@ -345,9 +345,13 @@ impl Push {
             BodyError::Framing(error) => Failure::BadFraming(error),
             BodyError::TooLarge => Failure::BodyTooLarge(self.body_max),
         })?;
-        for piece in pieces {
-            if self.incoming.take(ticket, &bytes[piece])? == Appetite::Later {
-                self.appetite = Appetite::Later;
+        match pieces.as_slice() {
+            [] => {}
+            [piece] => self.appetite = self.incoming.take(ticket, &bytes[piece.clone()])?,
+            // At once, because after `Later` nothing may be given.
+            pieces => {
+                let parts: Vec<_> = pieces.iter().map(|piece| &bytes[piece.clone()]).collect();
+                self.appetite = self.incoming.take(ticket, &parts.concat())?;
             }
         }
         Ok(used)

@@ -58,6 +58,17 @@ fn a_server_that_cannot_be_reached_is_said_at_once() {
 }
 
 #[test]
+fn what_a_query_holds_is_not_shown() {
+    let scene = Scene::taking();
+    let url = format!("{}?token=s3cret", scene.url());
+    drop(scene);
+    let flags = ["--url", &url, "--no-ping", "--retries", "0"];
+    let finished = run(&flags, &records(1));
+    assert_ends(&finished, 7, &["http://127.0.0.1"]);
+    assert!(!finished.stderr.contains("s3cret"), "{}", finished.stderr);
+}
+
+#[test]
 fn a_proxy_of_the_environment_is_gone_through() {
     let scene = Scene::taking();
     let address = scene.server.address();

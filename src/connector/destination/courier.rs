@@ -169,7 +169,10 @@ impl Courier {
             ureq::Error::HostNotFound => "there is no host of this name".into(),
             other => other.to_string(),
         };
-        Miss::network(format!("{}: {why}", self.url))
+        // A query may hold a secret, and this ends in logs and dead letters.
+        let url = self.url.to_string();
+        let place = url.split('?').next().unwrap_or_default();
+        Miss::network(format!("{place}: {why}"))
     }
 }
 

@@ -44,6 +44,8 @@ impl Target {
 pub struct Output {
     place: Place,
     open: Option<(Arc<OwnedFd>, Kind)>,
+    /// Why it could not be opened last.
+    told: Option<Errno>,
 }
 
 /// Where an output is found again.
@@ -87,14 +89,14 @@ impl Output {
                 Ok(_) | Err(_) => (Place::Here, Some((Arc::new(file(path)?), Kind::File))),
             },
         };
-        let mut output = Self { place, open };
+        let mut output = Self { place, open, told: None };
         output.reopen();
         Ok(output)
     }
 
     /// This end of a socket.
     pub fn of_socket(socket: UnixStream) -> Self {
-        Self { place: Place::Here, open: Some((Arc::new(socket.into()), Kind::Socket)) }
+        Self { place: Place::Here, open: Some((Arc::new(socket.into()), Kind::Socket)), told: None }
     }
 
     /// Whether it can be open again after it was lost.
@@ -105,17 +107,29 @@ impl Output {
     /// Opens it if it can be now; whether it is open.
     pub fn reopen(&mut self) -> bool {
         if self.open.is_none() {
-            self.open = match &self.place {
-                Place::Here => None,
-                Place::Fifo(path) => {
-                    nonblocking(path).ok().map(|fifo| (Arc::new(fifo), Kind::Pipe))
+            let opened = match &self.place {
+                Place::Here => return false,
+                Place::Fifo(path) => nonblocking(path).map(|fifo| (fifo, Kind::Pipe)),
+                Place::Socket(path) => {
+                    UnixStream::connect(path).map(|socket| (socket.into(), Kind::Socket))
                 }
-                Place::Socket(path) => UnixStream::connect(path)
-                    .ok()
-                    .map(|socket| (Arc::new(socket.into()), Kind::Socket)),
             };
+            match opened {
+                Ok((descriptor, kind)) => self.open = Some((Arc::new(descriptor), kind)),
+                Err(error) => self.explain(&error),
+            }
         }
         self.open.is_some()
+    }
+
+    /// Tells why it cannot be opened, once for each reason; that nobody is there yet is none.
+    fn explain(&mut self, error: &io::Error) {
+        let absent = [Errno::ENXIO, Errno::ENOENT, Errno::ECONNREFUSED, Errno::EAGAIN];
+        let errno = error.raw_os_error().map(Errno::from_raw);
+        if self.told != errno && !errno.is_some_and(|errno| absent.contains(&errno)) {
+            log::error!("the output cannot be opened: {error}");
+        }
+        self.told = errno;
     }
 
     /// The descriptor, while it is open. Whoever waits for it keeps it, so that its number is nobody

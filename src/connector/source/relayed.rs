@@ -90,6 +90,10 @@ impl Upload<'_> {
         let position = Positions::after(Uuid::nil()).next(read.wall_ms);
         let json = self.rules.kind_of(kind.as_deref().unwrap_or_default().as_bytes()) == Kind::Json;
         let (head, rest) = match collected {
+            Collected::File(..) if json => {
+                let why = "JSON that has to be looked into must fit into --memory-body";
+                return Err(Failure::new(Exit::Refused, why));
+            }
             Collected::File(file, bytes) => {
                 let body = Body::Encoded(Spilled::of(file, bytes));
                 let head = envelope.opened(position, b"null", read);

@@ -16,6 +16,7 @@ use crate::net::{Bell, EventLoop};
 use crate::ops::{Configuration, Sources, threads};
 use std::io;
 use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -88,7 +89,7 @@ impl Serving {
     /// Serves until a signal ends it, or nobody takes records any more.
     ///
     /// # Errors
-    /// When waiting for events fails, or the spool cannot be read.
+    /// When waiting for events fails, or handing over does, as where the spool cannot be read.
     pub fn run(mut self) -> io::Result<Ended> {
         self.event_loop.report_ready()?;
         self.event_loop.run()?;
@@ -101,7 +102,7 @@ impl Serving {
             }
         }
         if self.queue.has_failed() {
-            return Err(io::Error::other("the spool cannot be read any more"));
+            return Err(io::Error::other("records cannot be handed over any more"));
         }
         Ok(if self.queue.is_over() { Ended::ConsumerGone } else { Ended::Told })
     }
@@ -115,7 +116,8 @@ fn hand_over_directly(
 ) -> io::Result<(Arc<Queue>, Threads)> {
     let queue = Arc::new(Queue::new(limits(settings), bell, Uuid::nil())?);
     let feed = Direct(Arc::clone(&queue));
-    let (shared, running) = deliver(settings, feed, Arc::clone(queue.work()), output)?;
+    let (shared, running) =
+        deliver(settings, (feed, Arc::clone(&queue)), Arc::clone(queue.work()), output)?;
     Ok((queue, Threads { running: vec![running], direct: Some(shared) }))
 }
 
@@ -150,7 +152,7 @@ fn hand_over_by_spool(
     let pending = settings.hand_over.ack.then(|| Arc::new(Pending::new(ack_timeout, last)));
     let feed = Spooled::new(spool, reader, Arc::clone(&queue), pending.clone());
     let work = Arc::new(Work::new()?);
-    let (_, delivery) = deliver(settings, feed, Arc::clone(&work), output)?;
+    let (_, delivery) = deliver(settings, (feed, Arc::clone(&queue)), Arc::clone(&work), output)?;
     let keeper = Keeper::new(Arc::clone(&queue), writer, pending, work);
     let keeping = threads::spawn("spool", move || keeper.run())?;
     let running = vec![(Arc::clone(queue.work()), keeping), delivery];
@@ -172,7 +174,7 @@ type Running = (Arc<Work>, JoinHandle<()>);
 /// Starts the thread that hands over what this feed gives.
 fn deliver<F: Feed + 'static>(
     settings: &SourceSettings,
-    feed: F,
+    (feed, queue): (F, Arc<Queue>),
     work: Arc<Work>,
     output: Output,
 ) -> io::Result<(Arc<Mutex<Delivery<F>>>, Running)> {
@@ -180,7 +182,14 @@ fn deliver<F: Feed + 'static>(
     let delivery = Delivery::new(feed, Arc::clone(&work), output, manners);
     let shared = Arc::new(Mutex::new(delivery));
     let theirs = Arc::clone(&shared);
-    let thread = threads::spawn("delivery", move || delivery::run(&theirs))?;
+    let thread = threads::spawn("delivery", move || {
+        // Without this thread senders would wait for nothing.
+        let handing_over = AssertUnwindSafe(|| delivery::run(&theirs));
+        if catch_unwind(handing_over).is_err() {
+            log::error!("the thread that hands records over has failed");
+            queue.fail();
+        }
+    })?;
     Ok((shared, (work, thread)))
 }
 

@@ -221,7 +221,7 @@ pub struct SpoolSettings {
 pub struct RelaySettings {
     /// Take one record from a rendezvous stream instead of serving: a relay, where a stream is made
     /// and told on standard error, or a stream's URL
-    #[arg(long, value_name = "URL", conflicts_with_all = ["port", "listen", "spool"])]
+    #[arg(long, value_name = "URL", conflicts_with_all = ["port", "listen", "spool", "path", "compat", "signature", "header"])]
     pub relay: Option<String>,
 
     /// How long the stream waits for whoever uploads
