@@ -60,6 +60,8 @@ pub struct Pushed<'r, 'h, 'b> {
     pub request_id: Option<&'r str>,
     /// When its head was read.
     pub now: Now,
+    /// Whether all of its body came with its head.
+    pub body_is_here: bool,
 }
 
 /// Takes in what is pushed. It is called by the loop, so nothing here may block.
@@ -164,7 +166,7 @@ impl EventLoop {
 impl Relay {
     /// A request's head was read whose body is wanted; returns how many bytes behind it are used up.
     pub(super) fn begin_push(&mut self, id: ConnId, request: Request<'_, '_>) -> usize {
-        match self.open_push(id, request.head) {
+        match self.open_push(id, request) {
             Ok(push) if request.body_is_here() => self.take_whole(id, push, request),
             Ok(push) => {
                 let over = push.decoder.is_over();
@@ -199,7 +201,8 @@ impl Relay {
         used
     }
 
-    fn open_push(&mut self, id: ConnId, head: &RequestHead<'_, '_>) -> Result<Push, Failure> {
+    fn open_push(&mut self, id: ConnId, request: Request<'_, '_>) -> Result<Push, Failure> {
+        let (head, body_is_here) = (request.head, request.body_is_here());
         if let Some(failure) = self.takes_no_streams() {
             return Err(failure);
         }
@@ -213,7 +216,8 @@ impl Relay {
             return Err(Failure::BodyTooLarge(body_max));
         }
         let request_id = conn.note.as_deref().and_then(Note::id);
-        let incoming = intake.begin(&Pushed { head, peer: conn.peer, request_id, now })?;
+        let incoming =
+            intake.begin(&Pushed { head, peer: conn.peer, request_id, now, body_is_here })?;
         let decoder = BodyDecoder::new(head.framing).at_most(body_max as u64);
         Ok(Push { decoder, body_max, incoming, appetite: Appetite::More })
     }

@@ -21,7 +21,7 @@ impl Feed for Direct {
     }
 
     fn created(&mut self, lines: Vec<Line>) {
-        self.0.created(&lines);
+        self.0.created(lines);
     }
 
     fn refused(&mut self, lines: Vec<Line>, busy: Busy) {

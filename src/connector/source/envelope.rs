@@ -39,7 +39,7 @@ impl Envelope {
     /// Notes what is known of a request. `headers`: names in lower case, sorted, whose values are
     /// wanted.
     pub fn of(pushed: &Pushed<'_, '_, '_>, headers: &[String]) -> Self {
-        let Pushed { head, peer, request_id, now } = pushed;
+        let Pushed { head, peer, request_id, now, body_is_here: _ } = pushed;
         let mut envelope = Self { created_ms: now.wall_ms, metadata: Vec::with_capacity(256) };
         if let Some(kind) = joined(head.fields, "content-type") {
             envelope.put("rdv.source.content_type", &kind);
@@ -78,16 +78,27 @@ impl Envelope {
 
     /// The whole record, of a body that was read at this time. `key`: as JSON.
     pub fn whole(&self, position: Uuid, key: &[u8], read: Now, payload: Payload<'_>) -> Vec<u8> {
+        let mut out = Vec::new();
+        self.write((position, key, read), payload, &mut out);
+        out
+    }
+
+    /// The same into a buffer.
+    pub fn write(
+        &self,
+        (position, key, read): (Uuid, &[u8], Now),
+        payload: Payload<'_>,
+        out: &mut Vec<u8>,
+    ) {
         let (Payload::Raw(bytes) | Payload::Json(bytes)) = payload;
-        let mut out = Vec::with_capacity(512 + self.metadata.len() + bytes.len() * 4 / 3);
-        self.before_payload(position, key, read, &mut out);
+        out.reserve(512 + self.metadata.len() + bytes.len() * 4 / 3);
+        self.before_payload(position, key, read, out);
         match payload {
             Payload::Raw([]) => out.extend_from_slice(b"null"),
-            Payload::Raw(bytes) => json::base64(&mut out, bytes),
+            Payload::Raw(bytes) => json::base64(out, bytes),
             Payload::Json(json) => out.extend_from_slice(json),
         }
         out.extend_from_slice(&TAIL[1..]);
-        out
     }
 
     /// The record up to the first byte of a payload that is a string; [`TAIL`] has to follow it.

@@ -65,7 +65,7 @@ impl Keeper {
     /// takes none with it.
     fn keep(&mut self, lines: Vec<Line>) {
         match self.append(&lines) {
-            Ok(()) => self.kept(&lines),
+            Ok(()) => self.kept(lines),
             Err(_) if lines.len() > 1 => {
                 for line in lines {
                     self.keep(vec![line]);
@@ -101,15 +101,15 @@ impl Keeper {
         append.finish()
     }
 
-    fn kept(&mut self, lines: &[Line]) {
+    fn kept(&mut self, lines: Vec<Line>) {
         if std::mem::take(&mut self.failing) {
             log::info!("records are kept again");
         }
         match &self.pending {
             None => self.queue.created(lines),
             Some(pending) => {
-                pending.add(lines, &self.queue);
-                self.queue.kept(lines);
+                pending.add(&lines, &self.queue);
+                self.queue.kept(&lines);
             }
         }
         self.delivery.poke();

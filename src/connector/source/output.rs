@@ -2,7 +2,7 @@
 //! Nothing here waits: an output that takes nothing now says so.
 
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, open};
+use nix::fcntl::{FcntlArg, OFlag, fcntl, open};
 use nix::sys::socket::{MsgFlags, sendmsg};
 use nix::sys::stat::Mode;
 use nix::sys::uio::writev;
@@ -16,6 +16,11 @@ use std::sync::Arc;
 
 /// What a pipe takes whole once it says that it takes anything (pipe(7)).
 const PIPE_BUF: usize = 4096;
+
+/// Room of a pipe to a consumer, in bytes: for a hundred small records, which is more than come in one
+/// turn. With the usual 64 KiB a turn's records do not fit, and both sides wait for each other again
+/// and again.
+const PIPE_BYTES: i32 = 256 << 10;
 
 /// Which output.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -260,7 +265,10 @@ fn is_kept(metadata: &Metadata, kind: FileType) -> bool {
 
 fn nonblocking(path: &Path) -> io::Result<OwnedFd> {
     let flags = OFlag::O_WRONLY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC | OFlag::O_NOCTTY;
-    Ok(open(path, flags, Mode::empty())?)
+    let opened = open(path, flags, Mode::empty())?;
+    // What is no pipe, or may not become larger, does as it is.
+    let _ = fcntl(&opened, FcntlArg::F_SETPIPE_SZ(PIPE_BYTES));
+    Ok(opened)
 }
 
 /// After poll(2) a pipe takes this much without blocking, even if its description blocks.

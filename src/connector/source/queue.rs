@@ -13,6 +13,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use uuid::Uuid;
 
+/// Buffers kept for lines to come.
+const SPARE_MAX: usize = 128;
+
+/// Larger ones are given back: they are rare, and 128 of them much.
+const SPARE_BYTES: usize = 4096;
+
 /// How much may wait.
 #[derive(Clone, Copy, Debug)]
 pub struct QueueLimits {
@@ -38,6 +44,8 @@ pub struct Queue {
 struct State {
     lines: VecDeque<Line>,
     positions: Positions,
+    /// Buffers of lines that went out, for the next ones.
+    spare: Vec<Vec<u8>>,
     /// What counts against the limits: lines that have no verdict yet.
     held: QueueLimits,
     verdicts: Vec<(Ticket, Verdict)>,
@@ -57,6 +65,7 @@ impl Queue {
         let state = State {
             lines: VecDeque::new(),
             positions: Positions::after(last),
+            spare: Vec::new(),
             held: QueueLimits { records: 0, bytes: 0 },
             verdicts: Vec::new(),
             closed: None,
@@ -80,18 +89,19 @@ impl Queue {
         state.closed.or(full.then_some(Busy::Records))
     }
 
-    /// Adds the line that `make` makes of the next position, at this time; the thread is not woken
-    /// before [`wake`](Self::wake).
+    /// Adds the line that `make` makes of the next position, at this time, and of an empty buffer; the
+    /// thread is not woken before [`wake`](Self::wake).
     ///
     /// # Errors
     /// Why it cannot be taken.
-    pub fn push(&self, unix_ms: i64, make: impl FnOnce(Uuid) -> Line) -> Result<(), Busy> {
+    pub fn push(&self, unix_ms: i64, make: impl FnOnce(Uuid, Vec<u8>) -> Line) -> Result<(), Busy> {
         let mut state = self.lock();
         if let Some(busy) = state.closed {
             return Err(busy);
         }
         // Positions are given out where lines are lined up, so they are in the same order.
-        let line = make(state.positions.next(unix_ms));
+        let buffer = state.spare.pop().unwrap_or_default();
+        let line = make(state.positions.next(unix_ms), buffer);
         let bytes = state.held.bytes + line.memory();
         // One that is too large by itself has to wait until it is alone, or it could never be taken.
         let too_much = bytes > self.limits.bytes && state.held.records > 0;
@@ -154,13 +164,14 @@ impl Queue {
     }
 
     /// These are records now.
-    pub fn created(&self, lines: &[Line]) {
+    pub fn created(&self, lines: Vec<Line>) {
         let mut freed = QueueLimits { records: 0, bytes: 0 };
-        for line in lines {
+        for line in &lines {
             freed.add(line);
         }
         let verdict = |line: &Line| Some((line.ticket?, Verdict::Created(line.position)));
         self.settle(freed, lines.iter().filter_map(verdict));
+        self.lock().reuse(lines);
     }
 
     /// These are kept elsewhere now, and take no memory any more; who sent them waits on.
@@ -231,6 +242,18 @@ impl Queue {
     pub fn end(&self) {
         self.over.store(true, Ordering::Relaxed);
         self.bell.ring();
+    }
+}
+
+impl State {
+    /// Keeps the buffers of small lines for the next ones.
+    fn reuse(&mut self, lines: Vec<Line>) {
+        let room = SPARE_MAX.saturating_sub(self.spare.len());
+        let small = lines.into_iter().filter(|line| line.head.capacity() <= SPARE_BYTES);
+        self.spare.extend(small.take(room).map(|Line { mut head, .. }| {
+            head.clear();
+            head
+        }));
     }
 }
 

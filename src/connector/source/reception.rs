@@ -74,7 +74,10 @@ impl Intake for Reception {
 
     fn begin(&mut self, pushed: &Pushed<'_, '_, '_>) -> Result<Box<dyn Incoming>, Failure> {
         let check = self.0.rules.admit(pushed)?;
-        if let Some(busy) = self.0.queue.refusal() {
+        // A body that is here already can be refused when it is read, and its connection goes on.
+        if !pushed.body_is_here
+            && let Some(busy) = self.0.queue.refusal()
+        {
             return Err(Failure::TooBusy(busy));
         }
         Ok(Box::new(Request {
@@ -214,8 +217,8 @@ impl Request {
             key = found.map_or(key, Cow::Owned);
         }
         let payload = if payload.is_empty() { Payload::Raw(body) } else { Payload::Json(&payload) };
-        let make = |position| {
-            let head = self.envelope.whole(position, &key, now, payload);
+        let make = |position, mut head| {
+            self.envelope.write((position, &key, now), payload, &mut head);
             Line { ticket: Some(ticket), position, head, rest: None }
         };
         self.shared.queue.push(now.wall_ms, make).map_err(Failure::TooBusy)
@@ -226,7 +229,7 @@ impl Request {
         let (envelope, key) = (std::mem::take(&mut self.envelope), std::mem::take(&mut self.key));
         let queue = Arc::clone(&self.shared.queue);
         let last = Box::new(move |spilled: Arc<Spilled>| {
-            let make = |position| {
+            let make = |position, _| {
                 let head = envelope.opened(position, &key, now);
                 let (bytes, body) = (spilled.bytes(), Body::Encoded(spilled));
                 let rest = Rest { body, start: 0, bytes, tail: TAIL };
