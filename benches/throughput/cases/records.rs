@@ -75,9 +75,11 @@ pub(crate) fn run(bench: &Bench, report: &mut Report) -> Outcome<()> {
     let columns =
         ["server", "requests/s", "of ping", "CPU µs each", "of ping", "client's CPU µs each"];
     table::print(&title, &columns, &rows);
-    let source = entries.iter().find(|entry| entry.way == Way::Pipe);
-    let ratio = source.map(|source| source.beside_ping(&entries, |sample| sample.rate));
-    report.at_least("records: requests/s, rdv source into a pipe / ping", ratio, 0.8);
+    for (way, what) in [(Way::Null, "alone"), (Way::Pipe, "into a pipe")] {
+        let source = entries.iter().find(|entry| entry.way == way);
+        let ratio = source.map(|source| source.beside_ping(&entries, |sample| sample.rate));
+        report.at_least(&format!("records: requests/s, rdv source {what} / ping"), ratio, 0.8);
+    }
     Ok(())
 }
 
