@@ -4,7 +4,7 @@
 use std::io::Write as _;
 
 use crate::desk::{Desk, assert_ended};
-use crate::support::{Framing, Process, Relay, ask, eventually, pattern};
+use crate::support::{Framing, Process, Relay, SmallDisk, ask, eventually, pattern};
 use nix::sys::signal::Signal;
 use serde_json::json;
 
@@ -246,7 +246,7 @@ fn an_upload_that_breaks_its_framing_is_not_kept_as_whole() {
 fn a_full_disk_is_named_and_told_to_the_sender() {
     let relay = Relay::start(&[]);
     let (here, there) = (Desk::at(&relay), Desk::at(&relay));
-    let Some(disk) = SmallDisk::mount(there.directory()) else { return };
+    let Some(disk) = SmallDisk::mount(there.directory(), 2) else { return };
     // More than the buffers on the way hold, or the sender could not know.
     here.put("a", pattern(2, 40 << 20));
     for flags in [&[][..], &["--digest"]] {
@@ -266,28 +266,4 @@ fn a_full_disk_is_named_and_told_to_the_sender() {
     assert_ended("send", &sending.finish(), 4, "Stream destination closed unexpectedly");
     assert_eq!(there.names(), Vec::<String>::new());
     drop(disk);
-}
-
-/// A file system of 2 MiB; unmounted when dropped.
-struct SmallDisk(std::path::PathBuf);
-
-impl SmallDisk {
-    /// Over this directory; `None`, with a printed reason, where that is not allowed.
-    fn mount(over: &std::path::Path) -> Option<SmallDisk> {
-        let mut mount = std::process::Command::new("mount");
-        mount.args(["-t", "tmpfs", "-o", "size=2m", "none"]).arg(over);
-        let mounted = mount.output().expect("mount");
-        if mounted.status.success() {
-            return Some(SmallDisk(over.to_owned()));
-        }
-        println!("not checked: {}", String::from_utf8_lossy(&mounted.stderr));
-        None
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        // A lazy one: a child that died late may still stand in it.
-        let _ = std::process::Command::new("umount").arg("-l").arg(&self.0).status();
-    }
 }

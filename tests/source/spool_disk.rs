@@ -1,45 +1,19 @@
 //! A disk that is full: a refusal, and no more than that.
 
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use crate::consumer::{accept, lines_of};
 use crate::desk::text;
 use crate::spool::Spool;
 use crate::spool_room::{bodies, fill};
-use crate::support::eventually;
+use crate::support::{SmallDisk, eventually};
 
 const MIB: usize = 1 << 20;
-
-/// A file system of 1 MiB; unmounted when dropped.
-struct SmallDisk(PathBuf);
-
-impl SmallDisk {
-    /// Over this directory; `None`, with a printed reason, where that is not allowed.
-    fn mount(over: &Path) -> Option<SmallDisk> {
-        let mut mount = Command::new("mount");
-        mount.args(["-t", "tmpfs", "-o", "size=1m", "none"]).arg(over);
-        let mounted = mount.output().expect("mount");
-        if mounted.status.success() {
-            return Some(SmallDisk(over.to_owned()));
-        }
-        println!("not checked: {}", String::from_utf8_lossy(&mounted.stderr));
-        None
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        // A lazy one: a child that died late may still stand in it.
-        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
-    }
-}
 
 #[test]
 fn a_full_disk_is_a_refusal_until_there_is_room() {
     let spool = Spool::new();
-    let Some(mounted) = SmallDisk::mount(spool.parent()) else { return };
+    let Some(mounted) = SmallDisk::mount(spool.parent(), 1) else { return };
     let desk = spool.start(&[]);
     let filler = spool.parent().join("filler");
     fs::write(&filler, vec![0; MIB / 2]).expect("it fits");
@@ -63,7 +37,7 @@ fn a_full_disk_is_a_refusal_until_there_is_room() {
 fn records_wait_for_an_output_file_that_has_no_room() {
     let spool = Spool::new();
     let outside = tempfile::tempdir().expect("a directory");
-    let Some(mounted) = SmallDisk::mount(outside.path()) else { return };
+    let Some(mounted) = SmallDisk::mount(outside.path(), 1) else { return };
     let (filler, output) = (outside.path().join("filler"), outside.path().join("records"));
     fs::write(&filler, vec![0; MIB - 100_000]).expect("it fits");
     let name = output.to_str().expect("text");
@@ -88,7 +62,7 @@ fn records_wait_for_an_output_file_that_has_no_room() {
 #[test]
 fn a_disk_that_the_spool_filled_is_free_again_once_records_were_handed_over() {
     let spool = Spool::new();
-    let Some(mounted) = SmallDisk::mount(spool.parent()) else { return };
+    let Some(mounted) = SmallDisk::mount(spool.parent(), 1) else { return };
     let desk = spool.start(&["--spool-max", "8MiB"]);
     // Small ones fill the last page, too.
     let mut promised = fill(&desk, 100, 20_000);

@@ -15,6 +15,7 @@ mod relay;
 mod request;
 mod response;
 mod scene;
+mod small_disk;
 mod tls;
 mod wire;
 
@@ -30,6 +31,7 @@ pub(crate) use relay::{Relay, stream_of};
 pub(crate) use request::{Ask, ask};
 pub(crate) use response::{Ending, Head, Response};
 pub(crate) use scene::{Framing, Pair, assert_uploaded};
+pub(crate) use small_disk::SmallDisk;
 pub(crate) use tls::{Authority, Terminator};
 pub(crate) use wire::{LEAVINGS, Leaving, Wire};
 

@@ -20,6 +20,9 @@ use uuid::Uuid;
 /// The settings of one source.
 #[derive(Args, Clone, Debug)]
 #[command(mut_arg("request_id", |arg| arg.default_value("true")))]
+// There are no streams here to log, or to name.
+#[command(mut_arg("access_log_streams", |arg| arg.hide(true)))]
+#[command(mut_arg("log_full_ids", |arg| arg.hide(true)))]
 pub struct SourceSettings {
     /// Port to listen on, at 127.0.0.1; 0 takes a free one
     #[arg(long, value_name = "PORT", default_value_t = 3000)]
