@@ -7,6 +7,19 @@ use std::io::{self, Read as _};
 use std::os::fd::AsFd as _;
 
 impl<F: Feed> Delivery<F> {
+    /// Whether what the consumer says through the output is read.
+    pub(super) fn hears_output(&self) -> bool {
+        match self.acknowledging {
+            Acknowledging::Output => self.output.is_socket(),
+            // A consumer that acknowledges unasked would be stuck after about 300 lines if nobody
+            // took them. Standard output is left alone: others may read from the same socket.
+            Acknowledging::No => {
+                self.output.is_socket() && self.output.returns() && !self.is_silent
+            }
+            Acknowledging::Stdin => false,
+        }
+    }
+
     pub(super) fn hear_stdin(&mut self) {
         let mut buffer = [0; 16 << 10];
         match io::stdin().lock().read(&mut buffer) {

@@ -264,17 +264,4 @@ impl<F: Feed> Delivery<F> {
             self.feed.refused(lines, busy);
         }
     }
-
-    /// Whether what the consumer says through the output is read.
-    fn hears_output(&self) -> bool {
-        match self.acknowledging {
-            Acknowledging::Output => self.output.is_socket(),
-            // A consumer that acknowledges unasked would be stuck after about 300 lines if nobody
-            // took them. Standard output is left alone: others may read from the same socket.
-            Acknowledging::No => {
-                self.output.is_socket() && self.output.returns() && !self.is_silent
-            }
-            Acknowledging::Stdin => false,
-        }
-    }
 }
