@@ -12,6 +12,7 @@
 //! | [`api`] | PURE: what requests mean, and how answers are worded |
 //! | [`splice`] | bytes between sockets, through pipes or user memory |
 //! | [`rendezvous`] | PURE: who meets whom, and what to do next with their bytes |
+//! | [`mux`] | PURE: HTTP over a WebSocket, as data |
 //! | [`http`] | PURE: bytes to values and back, RFC 9110 and 9112 |
 
 pub mod api;
@@ -20,6 +21,7 @@ pub mod connector;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
 pub mod http;
+pub mod mux;
 pub mod net;
 pub mod ops;
 pub mod rendezvous;
