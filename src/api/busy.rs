@@ -18,6 +18,10 @@ pub enum Busy {
     AddressStreams,
     /// Clients that follow the events of a stream, or of all, by `--max-followers`.
     Followers,
+    /// Agents, by `--max-agents`.
+    Agents,
+    /// Requests under way at one agent, by `--max-agent-requests`.
+    AgentRequests,
     /// It takes no new streams: an operator suspended it.
     Suspended,
     /// It takes nothing new on: it is about to stop.
@@ -36,7 +40,7 @@ pub enum Busy {
 
 impl Busy {
     /// Every one, in the order of their numbers.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 16] = [
         Self::Connections,
         Self::Descriptors,
         Self::AddressConnections,
@@ -44,6 +48,8 @@ impl Busy {
         Self::Streams,
         Self::AddressStreams,
         Self::Followers,
+        Self::Agents,
+        Self::AgentRequests,
         Self::Suspended,
         Self::Stopping,
         Self::Replaced,
@@ -63,6 +69,8 @@ impl Busy {
             Self::Streams => "streams",
             Self::AddressStreams => "address_streams",
             Self::Followers => "followers",
+            Self::Agents => "agents",
+            Self::AgentRequests => "agent_requests",
             Self::Suspended => "suspended",
             Self::Stopping => "draining",
             Self::Replaced => "replaced",
@@ -92,6 +100,8 @@ impl Busy {
                 "As many clients follow the events of this stream, or of all streams, as this relay \
                  allows"
             }
+            Self::Agents => "As many agents as this relay may have are connected",
+            Self::AgentRequests => "As many requests as this agent may have are under way",
             Self::Suspended => "The relay is suspended and takes no new streams for now",
             Self::Stopping => "The relay is about to stop",
             Self::Replaced => "Another process has taken over; send the request again",

@@ -7,6 +7,15 @@ use crate::rendezvous::{Ending, Report, Side};
 use serde_json::json;
 use std::borrow::Cow;
 
+const UPGRADE_REQUIRED: &str =
+    "Only a WebSocket can be opened here; send 'Upgrade: websocket' and its fields";
+
+const TOKEN_NEEDED: &str = "Agents need a token of this relay; send 'Authorization: Bearer TOKEN', \
+                            or \"token\" in the metadata";
+
+const SPARE_REFUSED: &str =
+    "The connection id and the secret are not those of an agent that may bring more connections";
+
 /// A request or a stream that did not end well, as its client is told.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Failure {
@@ -56,6 +65,32 @@ pub enum Failure {
     SessionTimeout,
     /// The relay is about to stop, and cannot do what was asked for.
     Stopping,
+    /// No agent has this connection id, or this name.
+    AgentNotFound,
+    /// The agent went away during the request.
+    AgentGone,
+    /// The agent did not begin its answer in time.
+    AgentTimeout,
+    /// What the agent answered is no good HTTP; what is wrong with it, as a clause.
+    AgentBroke(&'static str),
+    /// The agent broke its answer off.
+    AgentCancelled,
+    /// The agent speaks text only, and the request is none.
+    NotText,
+    /// The agent takes requests whole, of so many bytes at most.
+    CallTooLarge(usize),
+    /// Only a WebSocket can be opened here.
+    UpgradeRequired,
+    /// The connection cannot be upgraded; what is wrong, and what to do.
+    BadUpgrade(&'static str),
+    /// Agents need a token, and this one has none that is known.
+    AgentUnauthorized,
+    /// The agent's token is not for the name it asks for.
+    AgentForbidden,
+    /// An agent called the API beside the relay, and there is none.
+    NoSuchApi,
+    /// A spare connection that belongs to no agent, or is one too many.
+    SpareRefused,
     /// A limit is reached, or nothing new is taken on; see the relay's settings for the status.
     TooBusy(Busy),
     /// The other side reported this.
@@ -101,19 +136,29 @@ impl Failure {
             Self::BadFraming(_)
             | Self::InvalidBody(_)
             | Self::BodyBroken
-            | Self::RequestIdInvalid => 400,
-            Self::BodyTooLarge(_) | Self::UploadTooLarge(_) => 413,
+            | Self::RequestIdInvalid
+            | Self::BadUpgrade(_) => 400,
+            Self::BodyTooLarge(_) | Self::UploadTooLarge(_) | Self::CallTooLarge(_) => 413,
+            Self::NotText => 415,
+            Self::UpgradeRequired => 426,
             Self::RequestTimeout(_) => 408,
             Self::ExpectationFailed => 417,
             Self::NoTunnel => 501,
-            Self::SessionNotFound | Self::BadRoute => 404,
+            Self::SessionNotFound | Self::BadRoute | Self::AgentNotFound | Self::NoSuchApi => 404,
             Self::MethodNotAllowed(_) => 405,
             Self::StreamStarted | Self::Stopping => 409,
-            Self::Unauthorized => 401,
-            Self::Forbidden | Self::BadSignature(_) => 403,
+            Self::Unauthorized | Self::AgentUnauthorized => 401,
+            Self::Forbidden | Self::BadSignature(_) | Self::AgentForbidden | Self::SpareRefused => {
+                403
+            }
             Self::AlreadyConnected(_) => 429,
-            Self::Disconnected(_) | Self::Failed(_) | Self::SourceTooLarge(_) => 502,
-            Self::SessionTimeout => 504,
+            Self::Disconnected(_)
+            | Self::Failed(_)
+            | Self::SourceTooLarge(_)
+            | Self::AgentGone
+            | Self::AgentBroke(_)
+            | Self::AgentCancelled => 502,
+            Self::SessionTimeout | Self::AgentTimeout => 504,
             Self::TooBusy(_) => 503,
             Self::Reported(report) => report.status,
         }
@@ -123,9 +168,23 @@ impl Failure {
     pub fn name(&self) -> &str {
         match self {
             Self::Rejected(reject) => reject.name(),
-            Self::BadFraming(_) | Self::BodyBroken | Self::RequestIdInvalid => "BadRequestError",
+            Self::BadFraming(_)
+            | Self::BodyBroken
+            | Self::RequestIdInvalid
+            | Self::BadUpgrade(_) => "BadRequestError",
             Self::InvalidBody(_) => "InvalidBodyError",
-            Self::BodyTooLarge(_) | Self::UploadTooLarge(_) => "ContentTooLargeError",
+            Self::BodyTooLarge(_) | Self::UploadTooLarge(_) | Self::CallTooLarge(_) => {
+                "ContentTooLargeError"
+            }
+            Self::NotText => "UnsupportedMediaTypeError",
+            Self::UpgradeRequired => "UpgradeRequiredError",
+            Self::AgentNotFound => "AgentNotFoundError",
+            Self::AgentGone => "AgentGoneError",
+            Self::AgentTimeout => "AgentTimeoutError",
+            Self::AgentBroke(_) => "AgentBrokeError",
+            Self::AgentCancelled => "AgentCancelledError",
+            Self::NoSuchApi => "NoSuchApiError",
+            Self::SpareRefused => "SpareRefusedError",
             Self::RequestTimeout(_) => "RequestTimeoutError",
             Self::ExpectationFailed => "ExpectationFailedError",
             Self::NoTunnel => "NotImplementedError",
@@ -133,9 +192,9 @@ impl Failure {
             Self::BadRoute | Self::MethodNotAllowed(_) => "BadRouteError",
             Self::StreamStarted => "StreamStartedError",
             Self::Stopping => "StoppingError",
-            Self::Unauthorized => "UnauthorizedError",
+            Self::Unauthorized | Self::AgentUnauthorized => "UnauthorizedError",
             Self::BadSignature(_) => "SignatureError",
-            Self::Forbidden => "ForbiddenError",
+            Self::Forbidden | Self::AgentForbidden => "ForbiddenError",
             Self::AlreadyConnected(_) => "AlreadyConnectedError",
             Self::Disconnected(Side::Source)
             | Self::Failed(Side::Source)
@@ -168,8 +227,16 @@ impl Failure {
                     "Stream source has more than {most} bytes, the most a stream may carry"
                 ));
             }
+            Self::CallTooLarge(most) => {
+                return Cow::Owned(format!(
+                    "This agent takes requests of {most} bytes at most, head and body together"
+                ));
+            }
+            Self::AgentBroke(clause) => {
+                return Cow::Owned(format!("The agent's answer is no good HTTP: {clause}"));
+            }
             Self::BodyBroken => "The request body ended before its announced end",
-            Self::RequestTimeout(message) => message,
+            Self::RequestTimeout(message) | Self::BadUpgrade(message) => message,
             Self::TooBusy(busy) => busy.message(),
             Self::ExpectationFailed => "The only expectation this relay meets is 100-continue",
             Self::RequestIdInvalid => {
@@ -184,6 +251,16 @@ impl Failure {
             Self::StreamStarted => "The specified session has already started streaming",
             Self::Stopping => "The relay is about to stop, which cannot be taken back",
             Self::Unauthorized => "Send the token of this source: 'Authorization: Bearer TOKEN'",
+            Self::AgentNotFound => "No agent with this name or connection id is connected",
+            Self::AgentGone => "The agent went away before its answer was complete",
+            Self::AgentTimeout => "The agent did not begin its answer in time",
+            Self::AgentCancelled => "The agent broke its answer off",
+            Self::NotText => "This agent takes text only; send a body in UTF-8",
+            Self::UpgradeRequired => UPGRADE_REQUIRED,
+            Self::AgentUnauthorized => TOKEN_NEEDED,
+            Self::AgentForbidden => "This token is not for the name that was asked for",
+            Self::NoSuchApi => "This relay has no API for agents; see --socket-api",
+            Self::SpareRefused => SPARE_REFUSED,
             Self::Forbidden => "The list of streams is for trusted networks only",
             Self::AlreadyConnected(side) => {
                 return Cow::Owned(format!(
@@ -213,7 +290,15 @@ impl Failure {
 
     /// How to prove who asks, for `WWW-Authenticate` (RFC 9110 11.6.1, RFC 6750 3).
     pub fn challenge(&self) -> Option<&'static str> {
-        matches!(self, Self::Unauthorized).then_some("Bearer")
+        matches!(self, Self::Unauthorized | Self::AgentUnauthorized).then_some("Bearer")
+    }
+
+    /// What has to be switched to, for `Upgrade` and its companions (RFC 9110 7.8 and 15.5.22, RFC
+    /// 6455 4.4).
+    pub fn upgrade(&self) -> &'static [(&'static str, &'static str)] {
+        const WEBSOCKET: [(&str, &str); 3] =
+            [("Connection", "Upgrade"), ("Upgrade", "websocket"), ("Sec-WebSocket-Version", "13")];
+        if matches!(self, Self::UpgradeRequired) { &WEBSOCKET } else { &[] }
     }
 
     /// The body: one JSON object, or one line of text; a newline either way.
@@ -224,5 +309,39 @@ impl Failure {
             return format!("{}: {line}\n", self.name().replace(|c: char| c.is_control(), " "));
         }
         format!("{}\n", json!({ "name": self.name(), "message": self.message() }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_failure_of_agents_has_its_status_name_and_message() {
+        for (failure, status, name, part) in [
+            (Failure::AgentNotFound, 404, "AgentNotFoundError", "No agent"),
+            (Failure::AgentGone, 502, "AgentGoneError", "went away"),
+            (Failure::AgentTimeout, 504, "AgentTimeoutError", "in time"),
+            (Failure::AgentBroke("it is a poem"), 502, "AgentBrokeError", "HTTP: it is a poem"),
+            (Failure::AgentCancelled, 502, "AgentCancelledError", "broke its answer off"),
+            (Failure::NotText, 415, "UnsupportedMediaTypeError", "UTF-8"),
+            (Failure::CallTooLarge(4096), 413, "ContentTooLargeError", "4096 bytes"),
+            (Failure::UpgradeRequired, 426, "UpgradeRequiredError", "WebSocket"),
+            (Failure::BadUpgrade("Send a key"), 400, "BadRequestError", "Send a key"),
+            (Failure::AgentUnauthorized, 401, "UnauthorizedError", "Bearer"),
+            (Failure::AgentForbidden, 403, "ForbiddenError", "name"),
+            (Failure::NoSuchApi, 404, "NoSuchApiError", "--socket-api"),
+            (Failure::SpareRefused, 403, "SpareRefusedError", "secret"),
+            (Failure::TooBusy(Busy::Agents), 503, "TooBusyError", "agents"),
+            (Failure::TooBusy(Busy::AgentRequests), 503, "TooBusyError", "requests"),
+        ] {
+            assert_eq!((failure.status(), failure.name()), (status, name), "{failure:?}");
+            let message = failure.message();
+            assert!(message.contains(part), "{failure:?}: {message}");
+            assert!(!message.contains("  ") && !message.ends_with('.'), "{failure:?}: {message}");
+            assert_eq!(failure.may_pass(), status == 503, "{failure:?}");
+            assert_eq!(failure.challenge().is_some(), status == 401, "{failure:?}");
+            assert_eq!(!failure.upgrade().is_empty(), status == 426, "{failure:?}");
+        }
     }
 }

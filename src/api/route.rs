@@ -1,5 +1,7 @@
 //! Request head -> what is asked for. The table of routes is docs/protocol.md's.
 
+mod agents;
+
 use crate::http::head::{Method, RequestHead};
 use uuid::Uuid;
 
@@ -29,6 +31,24 @@ pub enum Route<'h> {
         /// Leave out the streams that ended.
         active_only: bool,
     },
+    /// Ask which agents are connected.
+    Agents,
+    /// Become an agent: open a WebSocket (RFC 6455). Whether the head asks for one as it should is
+    /// not looked at yet.
+    Attach,
+    /// Bring a spare connection of an agent.
+    Spare,
+    /// Ask for what happens to connections of agents, as it happens.
+    AgentEvents,
+    /// Call the API of an agent.
+    Call {
+        /// Whose.
+        callee: Callee<'h>,
+        /// The target behind the prefix that names the agent, its query included, as received:
+        /// nothing is decoded, and neither dots nor double slashes are taken away. `/` where there
+        /// is nothing; it begins with `?` where there is a query only, else with `/`.
+        rest: &'h str,
+    },
     /// Ask whether the relay is alive.
     Health,
     /// Ask whether it serves new streams.
@@ -53,6 +73,15 @@ pub enum Route<'h> {
     Tunnel,
 }
 
+/// Which agent is called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Callee<'h> {
+    /// The one with this connection; an identifier that is no UUID names none.
+    Connection(Option<Uuid>),
+    /// The one that has this name, as it stands in the path.
+    Name(&'h str),
+}
+
 /// Who may ask.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Audience {
@@ -68,6 +97,8 @@ pub enum Audience {
         /// Another method than `POST` is answered as if there were no such path.
         compat: bool,
     },
+    /// Agents, on listeners of their own.
+    Agents,
     /// Those who run the relay.
     Operators,
 }
@@ -107,12 +138,16 @@ pub fn route<'h>(head: &RequestHead<'_, 'h>, audience: Audience) -> Route<'h> {
     if head.method == Method::Connect {
         return Route::Tunnel;
     }
+    if let Some(route) = agents::route(head, audience) {
+        return route;
+    }
     let (resource, allow) = match audience {
         Audience::Public { lists } => match resource(head.path) {
             Some(resource) => (resource, allow(resource, lists)),
             None => return Route::Nothing,
         },
         Audience::Senders { here, compat } => return pushed(head, here, compat),
+        Audience::Agents => return Route::Nothing,
         Audience::Operators => match operators_resource(head.path) {
             Some(resource) => (resource, operators_allow(resource)),
             None => return Route::Nothing,

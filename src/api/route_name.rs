@@ -25,6 +25,16 @@ pub enum RouteName {
     Events,
     /// Ask for all status objects.
     List,
+    /// Ask which agents are connected.
+    Agents,
+    /// Become an agent.
+    Attach,
+    /// Bring a spare connection of an agent.
+    Spare,
+    /// Follow what happens to connections of agents.
+    AgentEvents,
+    /// Call the API of an agent.
+    Call,
     /// Ask whether the relay is alive.
     Health,
     /// Ask whether it serves new streams.
@@ -53,7 +63,7 @@ pub enum RouteName {
 
 impl RouteName {
     /// Every one, in the order of their numbers.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 27] = [
         Self::Create,
         Self::Push,
         Self::Source,
@@ -64,6 +74,11 @@ impl RouteName {
         Self::Status,
         Self::Events,
         Self::List,
+        Self::Agents,
+        Self::Attach,
+        Self::Spare,
+        Self::AgentEvents,
+        Self::Call,
         Self::Health,
         Self::Readiness,
         Self::State,
@@ -91,6 +106,11 @@ impl RouteName {
             Self::Status => "status",
             Self::Events => "events",
             Self::List => "list",
+            Self::Agents => "agents",
+            Self::Attach => "attach",
+            Self::Spare => "spare",
+            Self::AgentEvents => "agent_events",
+            Self::Call => "call",
             Self::Health => "health",
             Self::Readiness => "readiness",
             Self::State => "state",
@@ -121,6 +141,11 @@ impl Route<'_> {
             Self::Status(_) => RouteName::Status,
             Self::Events(_) => RouteName::Events,
             Self::List { .. } => RouteName::List,
+            Self::Agents => RouteName::Agents,
+            Self::Attach => RouteName::Attach,
+            Self::Spare => RouteName::Spare,
+            Self::AgentEvents => RouteName::AgentEvents,
+            Self::Call { .. } => RouteName::Call,
             Self::Health => RouteName::Health,
             Self::Readiness => RouteName::Readiness,
             Self::State => RouteName::State,

@@ -39,7 +39,7 @@ impl fmt::Debug for Fields<'_, '_> {
 
 /// The members of a comma-separated value, each trimmed; empty ones too (RFC 9110, section 5.6.1).
 /// It knows no quoted strings, so it serves only lists of tokens.
-pub(super) fn members(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+pub fn members(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     value.split(|&byte| byte == b',').map(trim)
 }
 

@@ -52,6 +52,9 @@ impl Relay {
             if let Some(allow) = failure.allow() {
                 head = head.field("Allow", allow.as_bytes());
             }
+            for (name, value) in failure.upgrade() {
+                head = head.field(name, value.as_bytes());
+            }
             if is_bodiless(status) {
                 without_body(head, status)
             } else {

@@ -195,6 +195,11 @@ impl Relay {
             | Route::Create
             | Route::Push
             | Route::List { .. }
+            | Route::Agents
+            | Route::Attach
+            | Route::Spare
+            | Route::AgentEvents
+            | Route::Call { .. }
             | Route::Ping
             | Route::Version
             | Route::Options(_)

@@ -176,6 +176,11 @@ impl Relay {
             | Route::Events(_)
             | Route::Exists(_)
             | Route::Delete(_)
+            | Route::Agents
+            | Route::Attach
+            | Route::Spare
+            | Route::AgentEvents
+            | Route::Call { .. }
             | Route::NotAllowed(_)
             | Route::Nothing
             | Route::Tunnel
@@ -234,6 +239,11 @@ impl Relay {
                 self.answer_failure(id, &Failure::MethodNotAllowed(allow), read);
             }
             Route::Nothing => self.answer_failure(id, &Failure::BadRoute, read),
+            Route::Agents
+            | Route::Attach
+            | Route::Spare
+            | Route::AgentEvents
+            | Route::Call { .. } => self.answer_failure(id, &Failure::AgentNotFound, read),
             Route::Tunnel => self.answer_failure(id, &Failure::NoTunnel, read),
             Route::Create
             | Route::Push

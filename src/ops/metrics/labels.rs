@@ -76,13 +76,13 @@ impl ConnPhase {
 }
 
 /// The statuses the relay answers with of its own accord.
-pub(super) const STATUSES: [u16; 21] = [
-    200, 201, 204, 400, 401, 403, 404, 405, 408, 409, 410, 413, 414, 417, 429, 431, 501, 502, 503,
-    504, 505,
+pub(super) const STATUSES: [u16; 24] = [
+    101, 200, 201, 204, 400, 401, 403, 404, 405, 408, 409, 410, 413, 414, 415, 417, 426, 429, 431,
+    501, 502, 503, 504, 505,
 ];
 
-/// The label of any other status: one that a client put into an error report, or that
-/// `--too-busy-status` names.
+/// The label of any other status: one that a client put into an error report, that the API of an
+/// agent answered with, or that `--too-busy-status` names.
 pub(super) const OTHER_STATUS: &str = "other";
 
 /// The place of a status among [`STATUSES`]; behind them all, if it is none of them.
