@@ -7,3 +7,8 @@
 //! their value.
 
 pub mod codec;
+pub mod frame;
+pub mod handshake;
+pub mod heartbeat;
+pub mod session;
+pub mod text;

@@ -1,0 +1,281 @@
+//! The messages of `rdv.socket.v1` after the handshake, each one binary message of WebSocket:
+//!
+//! ```text
+//! kind u8 | flags u8 | number u32, big endian | payload
+//! ```
+//!
+//! The number names an exchange: one request and its response. Who dialled makes odd ones, who
+//! accepted even ones, each in ascending order, so the two never meet. Flag 1 (END) says that the
+//! body ends with this message.
+
+use std::fmt;
+use tungstenite::Bytes;
+
+/// Bytes before the payload.
+pub const HEADER_BYTES: usize = 6;
+
+/// Most body bytes of one message: small enough that a message of another exchange soon has its
+/// turn, large enough that its header and mask cost little.
+pub const DATA_MAX_BYTES: usize = 64 << 10;
+
+/// Longest head of a request or response, in bytes.
+pub const HEAD_MAX_BYTES: usize = 64 << 10;
+
+/// Longest message, in bytes.
+pub const MESSAGE_MAX_BYTES: usize = HEADER_BYTES + HEAD_MAX_BYTES;
+
+/// Longest text that says why an exchange was cancelled, in bytes.
+const REASON_MAX_BYTES: usize = 200;
+
+/// The body ends with this message.
+const END: u8 = 1;
+
+/// One message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Frame {
+    /// The head of a request: request line, fields, empty line.
+    Request {
+        /// The exchange that begins.
+        number: u32,
+        /// As in HTTP/1.1, without `Transfer-Encoding`.
+        head: Bytes,
+        /// There is no body.
+        end: bool,
+    },
+    /// The head of a response: status line, fields, empty line.
+    Response {
+        /// The exchange it belongs to.
+        number: u32,
+        /// As in HTTP/1.1, without `Transfer-Encoding`.
+        head: Bytes,
+        /// There is no body.
+        end: bool,
+    },
+    /// The next bytes of a body: of the request from who asked, else of the response.
+    Data {
+        /// The exchange they belong to.
+        number: u32,
+        /// At most [`DATA_MAX_BYTES`].
+        bytes: Bytes,
+        /// They are the last ones.
+        end: bool,
+    },
+    /// The other end may send so many more bytes of the body it sends.
+    Window {
+        /// The exchange it holds for.
+        number: u32,
+        /// More bytes.
+        bytes: u32,
+    },
+    /// The exchange is over before its end; both ends forget it.
+    Cancel {
+        /// The exchange that ends.
+        number: u32,
+        /// Why.
+        why: Why,
+    },
+    /// No new requests, please: who says so goes away when the present exchanges are over.
+    Drain,
+}
+
+/// Why an exchange was cancelled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Why {
+    /// Nothing is wrong: the response is complete, and the rest of the request is not wanted.
+    Done,
+    /// Whoever asked, or answers, is gone.
+    Gone,
+    /// It took too long.
+    Late,
+    /// As many exchanges as there may be are going on.
+    Busy,
+    /// It broke, for this reason.
+    Broke(String),
+}
+
+/// Why a message is none of this protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FrameError {
+    /// It is shorter than its kind.
+    Short,
+    /// No such kind.
+    Kind(u8),
+    /// A flag that no such message has.
+    Flags(u8),
+    /// A length that its kind does not have.
+    Length,
+    /// A reason that is no UTF-8, or none of ours.
+    Reason,
+}
+
+impl fmt::Display for FrameError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Short => f.write_str("a message that is too short"),
+            Self::Kind(kind) => write!(f, "a message of unknown kind {kind}"),
+            Self::Flags(flags) => write!(f, "a message with unknown flags {flags:#x}"),
+            Self::Length => f.write_str("a message of the wrong length"),
+            Self::Reason => f.write_str("a cancellation without a reason"),
+        }
+    }
+}
+
+impl std::error::Error for FrameError {}
+
+impl Why {
+    fn code(&self) -> u8 {
+        match self {
+            Self::Done => 0,
+            Self::Gone => 1,
+            Self::Late => 2,
+            Self::Busy => 3,
+            Self::Broke(_) => 4,
+        }
+    }
+
+    fn parse(payload: &[u8]) -> Result<Self, FrameError> {
+        let (code, text) = payload.split_first().ok_or(FrameError::Short)?;
+        let text = str::from_utf8(text).map_err(|_| FrameError::Reason)?;
+        match code {
+            0 => Ok(Self::Done),
+            1 => Ok(Self::Gone),
+            2 => Ok(Self::Late),
+            3 => Ok(Self::Busy),
+            4 if text.len() <= REASON_MAX_BYTES => Ok(Self::Broke(text.to_owned())),
+            _ => Err(FrameError::Reason),
+        }
+    }
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Done => "the rest is not wanted",
+            Self::Gone => "the other side went away",
+            Self::Late => "it took too long",
+            Self::Busy => "too many requests are being served",
+            Self::Broke(reason) => reason,
+        })
+    }
+}
+
+impl Frame {
+    /// Reads one message.
+    ///
+    /// # Errors
+    /// [`FrameError`].
+    pub fn parse(message: &Bytes) -> Result<Self, FrameError> {
+        let Some((header, payload)) = message.split_first_chunk::<HEADER_BYTES>() else {
+            return Err(FrameError::Short);
+        };
+        let [kind, flags, number @ ..] = *header;
+        let number = u32::from_be_bytes(number);
+        if flags & !END != 0 || (flags & END != 0 && kind > 3) {
+            return Err(FrameError::Flags(flags));
+        }
+        let end = flags & END != 0;
+        let rest = || message.slice(HEADER_BYTES..);
+        match kind {
+            1 if payload.len() <= HEAD_MAX_BYTES => Ok(Self::Request { number, head: rest(), end }),
+            2 if payload.len() <= HEAD_MAX_BYTES => {
+                Ok(Self::Response { number, head: rest(), end })
+            }
+            3 if payload.len() <= DATA_MAX_BYTES => Ok(Self::Data { number, bytes: rest(), end }),
+            4 => {
+                let bytes = payload.try_into().map_err(|_| FrameError::Length)?;
+                Ok(Self::Window { number, bytes: u32::from_be_bytes(bytes) })
+            }
+            5 => Ok(Self::Cancel { number, why: Why::parse(payload)? }),
+            6 if payload.is_empty() => Ok(Self::Drain),
+            1..=3 | 6 => Err(FrameError::Length),
+            other => Err(FrameError::Kind(other)),
+        }
+    }
+
+    /// Writes one message.
+    pub fn to_message(&self) -> Vec<u8> {
+        match self {
+            Self::Request { number, head, end } => message(1, *end, *number, head),
+            Self::Response { number, head, end } => message(2, *end, *number, head),
+            Self::Data { number, bytes, end } => message(3, *end, *number, bytes),
+            Self::Window { number, bytes } => message(4, false, *number, &bytes.to_be_bytes()),
+            Self::Cancel { number, why } => {
+                let mut payload = vec![why.code()];
+                if let Why::Broke(reason) = why {
+                    let end = reason.floor_char_boundary(REASON_MAX_BYTES);
+                    payload.extend_from_slice(&reason.as_bytes()[..end]);
+                }
+                message(5, false, *number, &payload)
+            }
+            Self::Drain => message(6, false, 0, &[]),
+        }
+    }
+}
+
+/// A message of body bytes that lie elsewhere: they are copied once.
+pub fn data(number: u32, bytes: &[u8], end: bool) -> Vec<u8> {
+    message(3, end, number, bytes)
+}
+
+fn message(kind: u8, end: bool, number: u32, payload: &[u8]) -> Vec<u8> {
+    let mut message = Vec::with_capacity(HEADER_BYTES + payload.len());
+    message.extend_from_slice(&[kind, u8::from(end)]);
+    message.extend_from_slice(&number.to_be_bytes());
+    message.extend_from_slice(payload);
+    message
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_read_again() {
+        let head = Bytes::from_static(b"GET / HTTP/1.1\r\n\r\n");
+        let bytes = Bytes::from(vec![7; DATA_MAX_BYTES]);
+        for frame in [
+            Frame::Request { number: 1, head: head.clone(), end: true },
+            Frame::Response { number: u32::MAX, head, end: false },
+            Frame::Data { number: 2, bytes, end: true },
+            Frame::Data { number: 2, bytes: Bytes::new(), end: true },
+            Frame::Window { number: 3, bytes: u32::MAX },
+            Frame::Cancel { number: 4, why: Why::Done },
+            Frame::Cancel { number: 4, why: Why::Gone },
+            Frame::Cancel { number: 4, why: Why::Late },
+            Frame::Cancel { number: 4, why: Why::Busy },
+            Frame::Cancel { number: 4, why: Why::Broke("für nichts".into()) },
+            Frame::Drain,
+        ] {
+            assert_eq!(Frame::parse(&frame.to_message().into()), Ok(frame));
+        }
+    }
+
+    #[test]
+    fn a_long_reason_is_cut_between_characters() {
+        let why = Why::Broke("ü".repeat(150));
+        let message = Frame::Cancel { number: 1, why }.to_message();
+        let cut = Frame::Cancel { number: 1, why: Why::Broke("ü".repeat(100)) };
+        assert_eq!(Frame::parse(&message.into()), Ok(cut));
+    }
+
+    #[test]
+    fn what_is_no_message_is_refused() {
+        for (name, message, error) in [
+            ("nothing", &[][..], FrameError::Short),
+            ("a cut header", &[1, 0, 0, 0, 0], FrameError::Short),
+            ("kind 0", &[0, 0, 0, 0, 0, 1], FrameError::Kind(0)),
+            ("kind 7", &[7, 0, 0, 0, 0, 1], FrameError::Kind(7)),
+            ("an unknown flag", &[3, 2, 0, 0, 0, 1], FrameError::Flags(2)),
+            ("an end that is none", &[4, 1, 0, 0, 0, 1, 0, 0, 0, 1], FrameError::Flags(1)),
+            ("a short window", &[4, 0, 0, 0, 0, 1, 0, 0, 1], FrameError::Length),
+            ("a drain with more", &[6, 0, 0, 0, 0, 0, 1], FrameError::Length),
+            ("no reason", &[5, 0, 0, 0, 0, 1], FrameError::Short),
+            ("an unknown reason", &[5, 0, 0, 0, 0, 1, 9], FrameError::Reason),
+            ("a reason in Latin 1", &[5, 0, 0, 0, 0, 1, 4, 0xfc], FrameError::Reason),
+        ] {
+            assert_eq!(Frame::parse(&message.to_vec().into()), Err(error), "{name}");
+        }
+        let long = data(1, &vec![0; DATA_MAX_BYTES + 1], false);
+        assert_eq!(Frame::parse(&long.into()), Err(FrameError::Length));
+    }
+}

@@ -1,0 +1,229 @@
+//! Speaking in the text dialect: one message of HTTP at a time, so whoever has something to say
+//! waits for its turn. A request goes as one text message, because peers read it from one; a
+//! response goes as it comes.
+
+use super::{Cancelled, Event, Exchange, Role, Session, TEXT_MAX_BYTES, close};
+use crate::mux::frame::DATA_MAX_BYTES;
+use crate::mux::text::{CORRELATION_ID, add_field, has_field};
+
+/// What stands in for a response that cannot be sent.
+const NO_RESPONSE: &[u8] = b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n";
+
+impl Session {
+    /// A request is collected until it is whole.
+    pub(super) fn begin_text_request(&mut self, number: u32, head: &[u8], over: bool) {
+        let Some(exchange) = self.exchanges.get_mut(&number) else { return };
+        exchange.correlation = correlation_of(head);
+        exchange.outgoing.held = head.to_vec();
+        exchange.outgoing.head_bytes = head.len();
+        if over {
+            self.say_all(number);
+        }
+    }
+
+    /// A response's head waits for its turn, and for the first bytes of the body: whether they are
+    /// text decides about it.
+    pub(super) fn begin_text_response(&mut self, number: u32, head: &[u8], over: bool) {
+        let Some(exchange) = self.exchanges.get_mut(&number) else { return };
+        let mut head = head.to_vec();
+        if let Some(id) =
+            exchange.correlation.as_deref().filter(|_| !has_field(&head, CORRELATION_ID))
+        {
+            add_field(&mut head, CORRELATION_ID, id);
+        }
+        if !over && !has_field(&head, "Content-Length") {
+            exchange.outgoing.chunked = true;
+            add_field(&mut head, "Transfer-Encoding", "chunked");
+        }
+        exchange.outgoing.head_bytes = head.len();
+        exchange.outgoing.held = head;
+        if over {
+            return self.say_all(number);
+        }
+        self.speakers.push_back(number);
+        if self.speakers.front() == Some(&number) {
+            self.events.push_back(Event::Room(number));
+        }
+    }
+
+    pub(super) fn text_room(&self, number: u32, exchange: &Exchange) -> usize {
+        let may_speak = exchange.is_ours() || self.speakers.front() == Some(&number);
+        if may_speak { DATA_MAX_BYTES } else { 0 }
+    }
+
+    /// The next bytes of a body.
+    pub(super) fn speak(&mut self, number: u32, bytes: &[u8], over: bool) {
+        let Some(exchange) = self.exchanges.get_mut(&number) else { return };
+        if !exchange.is_ours() {
+            return self.say_more(number, bytes, over);
+        }
+        let held = &mut exchange.outgoing.held;
+        if held.len() + bytes.len() > TEXT_MAX_BYTES {
+            return self.give_up(number, Cancelled::TooLarge);
+        }
+        held.extend_from_slice(bytes);
+        if over {
+            self.say_all(number);
+        }
+    }
+
+    /// What is held is all: it goes out as soon as nobody speaks.
+    fn say_all(&mut self, number: u32) {
+        let Some(exchange) = self.exchanges.get_mut(&number) else { return };
+        let ours = exchange.is_ours();
+        let outgoing = &mut exchange.outgoing;
+        let body = outgoing.held.split_off(outgoing.head_bytes);
+        if ours && !body.is_empty() && !has_field(&outgoing.held, "Content-Length") {
+            add_field(&mut outgoing.held, "Content-Length", &body.len().to_string());
+        }
+        outgoing.held.extend_from_slice(&body);
+        if str::from_utf8(&outgoing.held).is_err() {
+            return self.give_up(number, Cancelled::NotText);
+        }
+        exchange.outgoing.over = true;
+        self.speakers.push_back(number);
+        self.go_on();
+    }
+
+    /// The next bytes of the response that has its turn.
+    fn say_more(&mut self, number: u32, bytes: &[u8], over: bool) {
+        if self.speakers.front() != Some(&number) {
+            return;
+        }
+        let Some(exchange) = self.exchanges.get_mut(&number) else { return };
+        let outgoing = &mut exchange.outgoing;
+        outgoing.held.extend_from_slice(bytes);
+        let unsaid = outgoing.head_bytes > 0;
+        let whole = match str::from_utf8(&outgoing.held) {
+            Ok(text) => text.len(),
+            // A character that is cut waits for its rest.
+            Err(error) if error.error_len().is_none() && !over => error.valid_up_to(),
+            Err(_) => return self.is_no_text(number, unsaid),
+        };
+        let cut = outgoing.held.split_off(whole);
+        let body = outgoing.held.split_off(outgoing.head_bytes);
+        let head = std::mem::replace(&mut outgoing.held, cut);
+        outgoing.head_bytes = 0;
+        let chunked = outgoing.chunked;
+        let mut message = head;
+        frame(&mut message, &body, chunked, over);
+        self.say(&message);
+        if over {
+            self.speakers.pop_front();
+            self.sent(number, true);
+            self.go_on();
+        }
+    }
+
+    fn say(&mut self, message: &[u8]) {
+        if let Ok(text) = str::from_utf8(message)
+            && !text.is_empty()
+        {
+            self.codec.text(text);
+        }
+    }
+
+    /// Whoever has its turn and has said all makes room for the next one.
+    fn go_on(&mut self) {
+        while let Some(&number) = self.speakers.front() {
+            let Some(exchange) = self.exchanges.get_mut(&number) else {
+                self.speakers.pop_front();
+                continue;
+            };
+            if !exchange.outgoing.over {
+                if exchange.outgoing.head_bytes > 0 {
+                    self.events.push_back(Event::Room(number));
+                }
+                return;
+            }
+            let message = std::mem::take(&mut exchange.outgoing.held);
+            self.speakers.pop_front();
+            self.say(&message);
+            self.forget_if_over(number);
+        }
+    }
+
+    /// A response turns out to be no text.
+    fn is_no_text(&mut self, number: u32, unsaid: bool) {
+        if unsaid {
+            self.give_up(number, Cancelled::NotText);
+        } else {
+            self.codec.close(close::FAILED, "a response is no text");
+            self.end(super::Closed::Here);
+        }
+    }
+
+    /// An exchange cannot be gone on with here.
+    fn give_up(&mut self, number: u32, why: Cancelled) {
+        self.events.push_back(Event::Cancelled(number, why));
+        self.fall_silent(number);
+    }
+
+    /// An exchange ends before its end. The other end has to get an answer all the same, and half
+    /// of one cannot be taken back but with the connection.
+    pub(super) fn fall_silent(&mut self, number: u32) {
+        let Some(exchange) = self.exchanges.get_mut(&number) else { return };
+        let place = self.speakers.iter().position(|other| *other == number);
+        if exchange.is_ours() {
+            if exchange.outgoing.over && place.is_none() {
+                exchange.abandoned = true;
+                exchange.incoming.unused = 0;
+            } else {
+                self.forget(number);
+            }
+            return;
+        }
+        let unsaid = exchange.outgoing.head_bytes > 0 || !exchange.answered;
+        if !unsaid && !exchange.outgoing.over {
+            self.codec.close(close::FAILED, "a response broke off");
+            return self.end(super::Closed::Here);
+        }
+        let correlation = exchange.correlation.clone();
+        self.forget(number);
+        self.say_no_response(number, correlation.as_deref());
+    }
+
+    fn forget(&mut self, number: u32) {
+        self.speakers.retain(|other| *other != number);
+        self.exchanges.remove(&number);
+    }
+
+    /// The other end waits for a response that will not come.
+    fn say_no_response(&mut self, number: u32, correlation: Option<&str>) {
+        let mut substitute = Exchange::new(Role::Answers);
+        substitute.incoming.over = true;
+        substitute.outgoing.over = true;
+        substitute.abandoned = true;
+        substitute.outgoing.held = NO_RESPONSE.to_vec();
+        if let Some(id) = correlation {
+            add_field(&mut substitute.outgoing.held, CORRELATION_ID, id);
+        }
+        self.exchanges.insert(number, substitute);
+        self.speakers.push_back(number);
+        self.go_on();
+    }
+}
+
+/// Appends body bytes as the head says that they are framed.
+fn frame(message: &mut Vec<u8>, body: &[u8], chunked: bool, over: bool) {
+    if !chunked {
+        message.extend_from_slice(body);
+        return;
+    }
+    if !body.is_empty() {
+        crate::http::chunked::write_chunk_head(message, body.len() as u64);
+        message.extend_from_slice(body);
+        message.extend_from_slice(b"\r\n");
+    }
+    if over {
+        message.extend_from_slice(crate::http::chunked::LAST_CHUNK);
+    }
+}
+
+fn correlation_of(head: &[u8]) -> Option<String> {
+    let text = str::from_utf8(head).ok()?;
+    text.split("\r\n").skip(1).find_map(|line| {
+        let (name, value) = line.split_once(':')?;
+        name.eq_ignore_ascii_case(CORRELATION_ID).then(|| value.trim().to_owned())
+    })
+}

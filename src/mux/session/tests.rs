@@ -1,0 +1,345 @@
+//! Two ends of a connection, joined in memory.
+
+use super::*;
+use crate::mux::handshake::Metadata;
+use serde_json::json;
+use uuid::Uuid;
+
+const SILENCE: Duration = Duration::from_secs(20);
+
+/// Two ends, what they told last, and a made-up time.
+struct Ends {
+    dialled: Session,
+    accepted: Session,
+    now: Instant,
+}
+
+#[allow(clippy::disallowed_methods, reason = "a base for made-up times")]
+fn ends(dialect: Dialect) -> Ends {
+    let now = Instant::now();
+    let metadata = Metadata(json!({ "name": "billing" }));
+    let dialled = Session::dialled(dialect, &metadata, SILENCE, now);
+    Ends { dialled, accepted: Session::accepted(dialect, SILENCE, now).at_most(4), now }
+}
+
+fn events(session: &mut Session) -> Vec<Event> {
+    std::iter::from_fn(|| session.next_event()).collect()
+}
+
+impl Ends {
+    /// Carries bytes to and fro until there are none.
+    fn carry(&mut self) {
+        loop {
+            let (up, down) =
+                (std::mem::take(self.dialled.output()), std::mem::take(self.accepted.output()));
+            if up.is_empty() && down.is_empty() {
+                return;
+            }
+            self.accepted.received(&up, self.now);
+            self.dialled.received(&down, self.now);
+        }
+    }
+
+    /// What the dialling end is told, then the accepting one.
+    fn told(&mut self) -> (Vec<Event>, Vec<Event>) {
+        self.carry();
+        (events(&mut self.dialled), events(&mut self.accepted))
+    }
+}
+
+fn welcome() -> Welcome {
+    Welcome { connection: Uuid::from_u128(7), path: None, spare: None }
+}
+
+fn open(dialect: Dialect) -> Ends {
+    let mut ends = ends(dialect);
+    let (_, introduced) = ends.told();
+    assert!(matches!(&introduced[..], [Event::Introduced(meta)] if meta.name() == Some("billing")));
+    ends.accepted.welcome(&welcome());
+    let told = ends.told();
+    assert_eq!(told, (vec![Event::Open(Some(welcome()))], vec![Event::Open(None)]));
+    assert!(ends.dialled.is_open() && ends.accepted.is_open());
+    ends
+}
+
+fn head(text: &str) -> Vec<u8> {
+    format!("{text}\r\n\r\n").into_bytes()
+}
+
+/// The bodies among events, joined, and whether one ended.
+fn body(events: &[Event]) -> (Vec<u8>, bool) {
+    let mut all = Vec::new();
+    let mut ended = false;
+    for event in events {
+        if let Event::Body { bytes, over, .. } = event {
+            all.extend_from_slice(bytes);
+            ended |= over;
+        }
+    }
+    (all, ended)
+}
+
+#[test]
+fn either_end_asks_and_the_other_one_answers() {
+    for dialect in [Dialect::V1, Dialect::Text] {
+        let mut ends = open(dialect);
+        let request =
+            head("POST /a HTTP/1.1\r\nHost: h\r\nX-Correlation-Id: c\r\nContent-Length: 5");
+        let number = ends.accepted.request(&request, false).unwrap();
+        ends.accepted.send(number, b"hello", true);
+        let (told, _) = ends.told();
+        let Event::Request { number: theirs, head: came, over: false } = &told[0] else { panic!() };
+        assert_eq!((came.as_ref(), body(&told)), (&request[..], (b"hello".to_vec(), true)));
+        let theirs = *theirs;
+        ends.dialled.respond(theirs, &head("HTTP/1.1 200 OK\r\nContent-Length: 3"), false);
+        ends.dialled.send(theirs, b"you", true);
+        let (_, told) = ends.told();
+        let Event::Response { number: answered, head: came, over: false } = &told[0] else {
+            panic!("{dialect:?}: {told:?}")
+        };
+        assert!(came.starts_with(b"HTTP/1.1 200 OK\r\n"));
+        assert_eq!((*answered, body(&told)), (number, (b"you".to_vec(), true)), "{dialect:?}");
+        assert_eq!((ends.dialled.exchanges(), ends.accepted.exchanges()), (0, 0), "{dialect:?}");
+
+        let other = ends.dialled.request(&head("GET /b HTTP/1.1\r\nHost: h"), true).unwrap();
+        assert_ne!(other % 2, number % 2, "each end has its own numbers");
+        let (_, told) = ends.told();
+        assert!(matches!(told[0], Event::Request { number, over: true, .. } if number == other));
+        ends.accepted.respond(other, &head("HTTP/1.1 204 No Content"), true);
+        let (told, _) = ends.told();
+        assert!(matches!(told[0], Event::Response { over: true, .. }), "{told:?}");
+    }
+}
+
+#[test]
+fn many_exchanges_go_on_at_once_and_a_stalled_one_holds_up_none() {
+    let mut ends = open(Dialect::V1);
+    let get = head("GET / HTTP/1.1\r\nHost: h");
+    let stalled = ends.accepted.request(&get, true).unwrap();
+    let other = ends.accepted.request(&get, true).unwrap();
+    ends.told();
+    for number in [stalled, other] {
+        ends.dialled.respond(number, &head("HTTP/1.1 200 OK"), false);
+    }
+    let mut sent = 0;
+    while ends.dialled.room(stalled) > 0 {
+        let room = ends.dialled.room(stalled);
+        ends.dialled.send(stalled, &vec![1; room], false);
+        sent += room as u64;
+    }
+    assert_eq!(sent, WINDOW_BYTES, "as much as the window allows");
+    ends.told();
+    for _ in 0..100 {
+        let room = ends.dialled.room(other);
+        assert_eq!(room, frame::DATA_MAX_BYTES);
+        ends.dialled.send(other, &vec![2; room], false);
+        let (_, told) = ends.told();
+        assert_eq!(body(&told).0.len(), room);
+        ends.accepted.used(other, room);
+        ends.told();
+    }
+    assert_eq!(ends.dialled.room(stalled), 0);
+    ends.accepted.used(stalled, 130 << 10);
+    let (told, _) = ends.told();
+    assert_eq!(told, [Event::Room(stalled)]);
+    assert!(ends.dialled.room(stalled) > 0);
+}
+
+#[test]
+fn more_than_the_window_allows_ends_the_connection() {
+    let mut ends = open(Dialect::V1);
+    let number = ends.accepted.request(&head("GET / HTTP/1.1\r\nHost: h"), true).unwrap();
+    ends.told();
+    ends.dialled.respond(number, &head("HTTP/1.1 200 OK"), false);
+    for _ in 0..=WINDOW_BYTES / frame::DATA_MAX_BYTES as u64 {
+        // Past the window, as an honest end would never send.
+        let bytes = vec![0; frame::DATA_MAX_BYTES];
+        ends.dialled.codec.binary(frame::data(number, &bytes, false));
+    }
+    let (there, here) = ends.told();
+    let what = "more body bytes than the window allows".to_owned();
+    assert_eq!(here.last(), Some(&Event::Closed(Closed::Broken(what.clone()))));
+    assert_eq!(there, [Event::Closed(Closed::There(close::PROTOCOL, what))]);
+}
+
+#[test]
+fn a_cancelled_exchange_is_forgotten_at_both_ends() {
+    let mut ends = open(Dialect::V1);
+    let get = head("GET / HTTP/1.1\r\nHost: h");
+    let number = ends.accepted.request(&get, true).unwrap();
+    ends.told();
+    ends.dialled.respond(number, &head("HTTP/1.1 200 OK"), false);
+    ends.dialled.send(number, b"a part", false);
+    ends.accepted.cancel(number, Why::Gone);
+    let (told, _) = ends.told();
+    assert_eq!(told, [Event::Cancelled(number, Cancelled::There(Why::Gone))]);
+    assert_eq!((ends.dialled.exchanges(), ends.accepted.exchanges()), (0, 0));
+    ends.dialled.send(number, b"too late", true);
+    assert_eq!(ends.told(), (vec![], vec![]));
+    for _ in 0..5 {
+        ends.dialled.request(&get, true).unwrap();
+    }
+    let (told, _) = ends.told();
+    assert_eq!(told, [Event::Cancelled(9, Cancelled::There(Why::Busy))], "the fifth is too many");
+}
+
+#[test]
+fn the_text_dialect_says_one_message_after_the_other() {
+    let mut ends = open(Dialect::Text);
+    let ask = |ends: &mut Ends, id: &str| {
+        let request = format!("GET / HTTP/1.1\r\nHost: h\r\nX-Correlation-Id: {id}");
+        ends.accepted.request(&head(&request), true).unwrap()
+    };
+    let (one, other) = (ask(&mut ends, "1"), ask(&mut ends, "2"));
+    let (told, _) = ends.told();
+    let theirs: Vec<u32> =
+        told.iter()
+            .filter_map(|event| {
+                if let Event::Request { number, .. } = event { Some(*number) } else { None }
+            })
+            .collect();
+    ends.dialled.respond(theirs[1], &head("HTTP/1.1 200 OK"), false);
+    ends.dialled.respond(theirs[0], &head("HTTP/1.1 200 OK"), false);
+    assert_eq!(ends.dialled.room(theirs[0]), 0, "it has to wait");
+    let text = "grüße";
+    ends.dialled.send(theirs[1], &text.as_bytes()[..3], false);
+    ends.dialled.send(theirs[1], &text.as_bytes()[3..], false);
+    let (told, came) = ends.told();
+    assert_eq!(told, [Event::Room(theirs[1])]);
+    assert!(matches!(came[0], Event::Response { number, .. } if number == other), "{came:?}");
+    assert_eq!(body(&came), (text.as_bytes().to_vec(), false));
+    ends.dialled.send(theirs[1], b"", true);
+    let (told, came) = ends.told();
+    assert_eq!((told, body(&came)), (vec![Event::Room(theirs[0])], (vec![], true)));
+    ends.dialled.send(theirs[0], b"x", true);
+    let (_, came) = ends.told();
+    assert!(matches!(came[0], Event::Response { number, .. } if number == one), "{came:?}");
+    assert_eq!(ends.accepted.exchanges(), 0);
+}
+
+#[test]
+fn the_text_dialect_refuses_what_is_no_text_or_too_long() {
+    for (name, body, why) in [
+        ("no text", vec![0xff; 9], Cancelled::NotText),
+        ("too long", vec![b'x'; TEXT_MAX_BYTES], Cancelled::TooLarge),
+    ] {
+        let mut ends = open(Dialect::Text);
+        let post = head("POST / HTTP/1.1\r\nHost: h\r\nX-Correlation-Id: 1");
+        let number = ends.accepted.request(&post, false).unwrap();
+        for part in body.chunks(frame::DATA_MAX_BYTES) {
+            ends.accepted.send(number, part, false);
+        }
+        ends.accepted.send(number, b"", true);
+        let (there, here) = ends.told();
+        assert_eq!((there, here), (vec![], vec![Event::Cancelled(number, why)]), "{name}");
+        assert!(ends.accepted.is_open() && ends.accepted.exchanges() == 0, "{name}");
+    }
+}
+
+#[test]
+fn a_response_that_is_no_text_becomes_an_error() {
+    let mut ends = open(Dialect::Text);
+    let get = head("GET / HTTP/1.1\r\nHost: h\r\nX-Correlation-Id: 1");
+    let number = ends.accepted.request(&get, true).unwrap();
+    ends.told();
+    ends.dialled.respond(number, &head("HTTP/1.1 200 OK"), false);
+    ends.dialled.send(number, &[0xff], false);
+    let (there, here) = ends.told();
+    assert!(there.contains(&Event::Cancelled(number, Cancelled::NotText)), "{there:?}");
+    let Event::Response { head, over: true, .. } = &here[0] else { panic!("{here:?}") };
+    assert!(head.starts_with(b"HTTP/1.1 502 "));
+    assert!(ends.dialled.is_open(), "nothing of it was said");
+}
+
+#[test]
+fn a_late_text_response_is_taken_for_no_other() {
+    let mut ends = open(Dialect::Text);
+    let get = |id| head(&format!("GET / HTTP/1.1\r\nHost: h\r\nX-Correlation-Id: {id}"));
+    let first = ends.accepted.request(&get(1), true).unwrap();
+    ends.told();
+    ends.accepted.cancel(first, Why::Late);
+    assert!(!ends.accepted.knows(first));
+    let second = ends.accepted.request(&get(2), true).unwrap();
+    ends.told();
+    // A peer that passes no ids on answers in order.
+    for text in ["late", "soon"] {
+        let length = text.len();
+        let message = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n{text}");
+        ends.dialled.codec.text(&message);
+    }
+    let (_, here) = ends.told();
+    assert!(matches!(here[0], Event::Response { number, .. } if number == second), "{here:?}");
+    assert_eq!((body(&here), ends.accepted.exchanges()), ((b"soon".to_vec(), true), 0));
+}
+
+#[test]
+fn the_text_dialect_holds_a_peer_back_by_not_listening() {
+    let mut ends = open(Dialect::Text);
+    let get = head("GET / HTTP/1.1\r\nHost: h\r\nX-Correlation-Id: 1");
+    let number = ends.accepted.request(&get, true).unwrap();
+    ends.told();
+    ends.dialled.respond(number, &head("HTTP/1.1 200 OK"), false);
+    for _ in 0..5 {
+        ends.dialled.send(number, &vec![b'x'; frame::DATA_MAX_BYTES], false);
+    }
+    ends.told();
+    assert!(!ends.accepted.wants_input());
+    assert_eq!(ends.accepted.hold_up(), Some(number));
+    ends.accepted.used(number, 5 * frame::DATA_MAX_BYTES);
+    assert!(ends.accepted.wants_input());
+}
+
+#[test]
+fn a_silent_peer_is_gone_and_a_living_one_is_not() {
+    let mut ends = open(Dialect::V1);
+    ends.now += SILENCE / 2;
+    ends.accepted.tick(ends.now);
+    ends.told();
+    assert_eq!(ends.accepted.heard_at(), ends.now, "its pong came");
+    ends.now += SILENCE;
+    ends.accepted.tick(ends.now);
+    assert_eq!(events(&mut ends.accepted), [Event::Closed(Closed::Silent)]);
+}
+
+#[test]
+fn a_handshake_has_its_time() {
+    let mut ends = ends(Dialect::Text);
+    assert_eq!(ends.accepted.next_deadline(), Some(ends.now + HANDSHAKE_TIME));
+    ends.accepted.tick(ends.now + HANDSHAKE_TIME);
+    assert_eq!(events(&mut ends.accepted), [Event::Closed(Closed::Silent)]);
+    assert!(!ends.accepted.output().is_empty(), "the peer is told");
+}
+
+#[test]
+fn what_does_not_belong_ends_the_connection() {
+    type Speak = fn(&mut Session);
+    let speak: [(&str, Dialect, Speak); 6] = [
+        ("text in v1", Dialect::V1, |peer| peer.codec.text("GET / HTTP/1.1\r\n\r\n")),
+        ("bytes in the text dialect", Dialect::Text, |peer| peer.codec.binary(&b"x"[..])),
+        ("no HTTP", Dialect::Text, |peer| peer.codec.text("hello\r\n\r\n")),
+        ("a kind that is none", Dialect::V1, |peer| peer.codec.binary(&[9, 0, 0, 0, 0, 1][..])),
+        ("a number of ours", Dialect::V1, |peer| {
+            let head = Bytes::from_static(b"GET / HTTP/1.1\r\n\r\n");
+            let frame = Frame::Request { number: 2, head, end: true };
+            peer.codec.binary(frame.to_message());
+        }),
+        ("a window beyond all numbers", Dialect::V1, |peer| {
+            for _ in 0..2 {
+                let frame = Frame::Window { number: 2, bytes: u32::MAX };
+                peer.codec.binary(frame.to_message());
+            }
+        }),
+    ];
+    for (name, dialect, speak) in speak {
+        let mut ends = open(dialect);
+        ends.accepted.request(&head("GET / HTTP/1.1\r\nHost: h"), true).unwrap();
+        ends.told();
+        speak(&mut ends.dialled);
+        let (there, here) = ends.told();
+        assert!(matches!(here.last(), Some(Event::Closed(Closed::Broken(_)))), "{name}: {here:?}");
+        assert!(
+            matches!(there.last(), Some(Event::Closed(Closed::There(close::PROTOCOL, _)))),
+            "{name}: {there:?}"
+        );
+    }
+}

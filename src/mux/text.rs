@@ -1,0 +1,315 @@
+//! The text dialect's messages as they come: HTTP/1.1 (RFC 9112), cut into text messages anywhere.
+//! One message of HTTP follows the other, requests and responses as the peer has them.
+
+use crate::http::answer::{AnswerError, AnswerFraming, AnswerHead};
+use crate::http::body::BodyDecoder;
+use crate::http::framing::Framing;
+use crate::http::head::{self, FieldSlots, HeadLimits, Method};
+use crate::http::reject::Reject;
+use tungstenite::Bytes;
+
+use super::frame::HEAD_MAX_BYTES;
+
+/// What joins a response to its request.
+pub const CORRELATION_ID: &str = "X-Correlation-Id";
+
+const LIMITS: HeadLimits = HeadLimits { bytes: HEAD_MAX_BYTES, target_bytes: HEAD_MAX_BYTES / 2 };
+
+/// A part of the peer's messages.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// A request begins.
+    Request {
+        /// Its head, as received.
+        head: Bytes,
+        /// Its correlation id.
+        correlation: Option<String>,
+        /// It has no body.
+        over: bool,
+    },
+    /// A response begins.
+    Response {
+        /// Its head, as received.
+        head: Bytes,
+        /// Its correlation id.
+        correlation: Option<String>,
+        /// It has no body.
+        over: bool,
+    },
+    /// More of the body of what began last.
+    Body {
+        /// Without its framing.
+        bytes: Bytes,
+        /// They are the last ones.
+        over: bool,
+    },
+}
+
+/// Where the peer's messages are.
+#[derive(Debug, Default)]
+pub struct Reader {
+    /// What has come of a head that is not whole.
+    unread: Vec<u8>,
+    body: Body,
+}
+
+#[derive(Debug, Default)]
+enum Body {
+    /// Between messages of HTTP, or in a head.
+    #[default]
+    None,
+    /// Delimited by its own means.
+    Framed(BodyDecoder),
+    /// To the end of the text message at hand.
+    Rest,
+}
+
+impl Reader {
+    /// Takes one text message. `asks_for_head` tells whether the request of this correlation id,
+    /// or the oldest one if there is none, was a `HEAD`.
+    ///
+    /// # Errors
+    /// What is wrong; the peer cannot be understood any more.
+    pub fn take(
+        &mut self,
+        text: &[u8],
+        asks_for_head: impl Fn(Option<&str>) -> bool,
+    ) -> Result<Vec<Part>, &'static str> {
+        let mut parts = Vec::new();
+        if !self.unread.is_empty() && !self.may_end_a_head(text) {
+            self.unread.extend_from_slice(text);
+            return Ok(parts);
+        }
+        let unread = std::mem::take(&mut self.unread);
+        let joined =
+            if unread.is_empty() { Bytes::copy_from_slice(text) } else { join(unread, text) };
+        let mut rest = joined;
+        while !rest.is_empty() {
+            let used = match &mut self.body {
+                Body::Rest => {
+                    parts.push(Part::Body { bytes: rest.clone(), over: false });
+                    rest.len()
+                }
+                Body::Framed(decoder) => {
+                    let used = framed(decoder, &rest, &mut parts)?;
+                    if decoder.is_over() {
+                        self.body = Body::None;
+                    }
+                    used
+                }
+                Body::None => match self.head(&rest, &mut parts, &asks_for_head)? {
+                    0 => {
+                        self.unread = rest.to_vec();
+                        rest.len()
+                    }
+                    used => used,
+                },
+            };
+            rest = rest.slice(used..);
+        }
+        if matches!(self.body, Body::Rest) {
+            self.body = Body::None;
+            parts.push(Part::Body { bytes: Bytes::new(), over: true });
+        }
+        Ok(parts)
+    }
+
+    /// Whether a head that has begun has to be looked at again: one that trickles in must not cost a
+    /// parse for each byte.
+    fn may_end_a_head(&self, text: &[u8]) -> bool {
+        text.contains(&b'\n') || self.unread.len() + text.len() >= HEAD_MAX_BYTES
+    }
+
+    /// Reads a head; returns how long it is, 0 while it is not whole.
+    fn head(
+        &mut self,
+        bytes: &Bytes,
+        parts: &mut Vec<Part>,
+        asks_for_head: &impl Fn(Option<&str>) -> bool,
+    ) -> Result<usize, &'static str> {
+        const START: &[u8] = b"HTTP/";
+        if bytes.starts_with(START) {
+            return self.response(bytes, parts, asks_for_head);
+        }
+        if START.starts_with(bytes) {
+            return Ok(0);
+        }
+        let mut slots = FieldSlots::new();
+        let head = head::parse(bytes, &mut slots, &LIMITS).map_err(Reject::message)?;
+        let Some(head) = head else { return Ok(0) };
+        let over = head.framing == Framing::Length(0);
+        let correlation = head.fields.all(CORRELATION_ID).next();
+        let correlation = correlation.and_then(|id| str::from_utf8(id).ok()).map(str::to_owned);
+        if head.method == Method::Connect {
+            return Err("CONNECT makes no sense here");
+        }
+        self.begin(BodyDecoder::new(head.framing));
+        parts.push(Part::Request { head: bytes.slice(..head.len), correlation, over });
+        Ok(head.len)
+    }
+
+    fn response(
+        &mut self,
+        bytes: &Bytes,
+        parts: &mut Vec<Part>,
+        asks_for_head: &impl Fn(Option<&str>) -> bool,
+    ) -> Result<usize, &'static str> {
+        let Some(head) = AnswerHead::parse(bytes).map_err(AnswerError::message)? else {
+            return Ok(0);
+        };
+        if head.is_interim() {
+            return Ok(head.len);
+        }
+        let correlation = head.text(CORRELATION_ID).map(str::to_owned);
+        let framing = if asks_for_head(correlation.as_deref()) {
+            AnswerFraming::Framed(Framing::Length(0))
+        } else {
+            head.framing().map_err(AnswerError::message)?
+        };
+        let over = framing == AnswerFraming::Framed(Framing::Length(0));
+        match framing {
+            AnswerFraming::Framed(framing) => self.begin(BodyDecoder::new(framing)),
+            AnswerFraming::UntilClose => self.body = Body::Rest,
+        }
+        parts.push(Part::Response { head: bytes.slice(..head.len), correlation, over });
+        Ok(head.len)
+    }
+
+    fn begin(&mut self, decoder: BodyDecoder) {
+        self.body = if decoder.is_over() { Body::None } else { Body::Framed(decoder) };
+    }
+}
+
+/// Takes body bytes; returns how many belong to it, framing included.
+fn framed(
+    decoder: &mut BodyDecoder,
+    bytes: &Bytes,
+    parts: &mut Vec<Part>,
+) -> Result<usize, &'static str> {
+    let mut pieces = Vec::new();
+    let used = decoder.received(bytes, &mut pieces).map_err(|_| "a body with broken chunks")?;
+    let first = parts.len();
+    for piece in pieces {
+        parts.push(Part::Body { bytes: bytes.slice(piece), over: false });
+    }
+    if decoder.is_over() {
+        match parts[first..].last_mut() {
+            Some(Part::Body { over, .. }) => *over = true,
+            Some(Part::Request { .. } | Part::Response { .. }) | None => {
+                parts.push(Part::Body { bytes: Bytes::new(), over: true });
+            }
+        }
+    }
+    Ok(used)
+}
+
+fn join(mut unread: Vec<u8>, text: &[u8]) -> Bytes {
+    unread.extend_from_slice(text);
+    unread.into()
+}
+
+/// Whether a head has a field of this name.
+pub fn has_field(head: &[u8], name: &str) -> bool {
+    head.split(|byte| *byte == b'\n').skip(1).any(|line| {
+        let end = line.iter().position(|byte| *byte == b':');
+        end.is_some_and(|end| line[..end].eq_ignore_ascii_case(name.as_bytes()))
+    })
+}
+
+/// Adds a field behind the others of a whole head.
+pub fn add_field(head: &mut Vec<u8>, name: &str, value: &str) {
+    head.truncate(head.len() - 2);
+    head.extend_from_slice(format!("{name}: {value}\r\n\r\n").as_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What came, bodies joined: heads as text, bodies in brackets.
+    fn shown(parts: &[Part]) -> String {
+        let mut shown = String::new();
+        let text = |bytes: &Bytes| String::from_utf8(bytes.to_vec()).unwrap();
+        for part in parts {
+            match part {
+                Part::Request { head, correlation, over }
+                | Part::Response { head, correlation, over } => {
+                    let head = text(head);
+                    let line = head.lines().next().unwrap();
+                    let id = correlation.as_deref().unwrap_or("-");
+                    let end = if *over { "." } else { ":" };
+                    shown.extend([line, " (", id, ")", end]);
+                }
+                Part::Body { bytes, over } => {
+                    shown.push_str(&text(bytes));
+                    shown.push_str(if *over { "." } else { "" });
+                }
+            }
+        }
+        shown
+    }
+
+    const REQUESTS: &str = "GET /a HTTP/1.1\r\nHost: h\r\nX-Correlation-Id: 1\r\n\r\n\
+                            POST /b HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhello\
+                            POST /c HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n\
+                            2\r\nab\r\n3\r\ncde\r\n0\r\n\r\n";
+
+    const RESPONSES: &str = "HTTP/1.1 100 Continue\r\n\r\n\
+                             HTTP/1.1 200 OK\r\nX-Correlation-Id: 1\r\nContent-Length: 2\r\n\r\nok\
+                             HTTP/1.1 204 No Content\r\nX-Correlation-Id: 2\r\n\r\n\
+                             HTTP/1.1 200 OK\r\nX-Correlation-Id: head\r\nContent-Length: 9\r\n\r\n\
+                             HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n";
+
+    #[test]
+    fn messages_are_read_wherever_they_are_cut() {
+        let requests = "GET /a HTTP/1.1 (1).POST /b HTTP/1.1 (-):hello.POST /c HTTP/1.1 (-):abcde.";
+        let responses = "HTTP/1.1 200 OK (1):ok.HTTP/1.1 204 No Content (2).\
+                         HTTP/1.1 200 OK (head).HTTP/1.1 200 OK (-):x.";
+        for (text, expected) in [(REQUESTS, requests), (RESPONSES, responses)] {
+            for cut in 0..=text.len() {
+                let mut reader = Reader::default();
+                let mut parts = Vec::new();
+                for part in [&text[..cut], &text[cut..]] {
+                    let taken = reader.take(part.as_bytes(), |id| id == Some("head"));
+                    parts.extend(taken.unwrap());
+                }
+                assert_eq!(shown(&parts), expected, "{cut}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_response_without_a_length_ends_with_its_text_message() {
+        let mut reader = Reader::default();
+        let parts = reader.take(b"HTTP/1.1 200 OK\r\n\r\nto the end", |_| false).unwrap();
+        assert_eq!(shown(&parts), "HTTP/1.1 200 OK (-):to the end.");
+        let parts = reader.take(b"HTTP/1.1 200 OK\r\n\r\n", |_| false).unwrap();
+        assert_eq!(shown(&parts), "HTTP/1.1 200 OK (-):.", "an empty one");
+        let parts = reader.take(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n", |_| false).unwrap();
+        assert_eq!(shown(&parts), "GET / HTTP/1.1 (-).");
+    }
+
+    #[test]
+    fn what_is_no_http_is_refused() {
+        let long = format!("GET / HTTP/1.1\r\nHost: h\r\nA: {}", "x".repeat(HEAD_MAX_BYTES));
+        for (name, text) in [
+            ("chat", "hello there\r\n\r\n"),
+            ("a tunnel", "CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n"),
+            ("two lengths", "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1, 2\r\n\r\n"),
+            ("a bad length", "HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n"),
+            ("bad chunks", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"),
+            ("an endless head", &long),
+        ] {
+            assert!(Reader::default().take(text.as_bytes(), |_| false).is_err(), "{name}");
+        }
+    }
+
+    #[test]
+    fn fields_are_found_and_added() {
+        let mut head = b"GET /x: HTTP/1.1\r\nHost: h\r\nx-correlation-ID: 7\r\n\r\n".to_vec();
+        assert!(has_field(&head, CORRELATION_ID) && has_field(&head, "HOST"));
+        assert!(!has_field(&head, "GET /x") && !has_field(&head, "Content-Length"));
+        add_field(&mut head, "Content-Length", "3");
+        assert!(head.ends_with(b"x-correlation-ID: 7\r\nContent-Length: 3\r\n\r\n"));
+    }
+}
