@@ -9,11 +9,9 @@
 //! With `rdv.socket.v1` the second one also tells where the API is found (`Path`), and the secret
 //! that spare connections are brought with (`Spare`).
 
+use super::upgrade::SUBPROTOCOL;
 use serde_json::{Value, json};
 use uuid::Uuid;
-
-/// The WebSocket subprotocol of [`Dialect::V1`].
-pub const SUBPROTOCOL: &str = "rdv.socket.v1";
 
 const META: &str = "ClientHandshakeMetaData";
 const CONNECTION_ID: &str = "ServerHandshakeConnectionID";

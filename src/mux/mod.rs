@@ -12,3 +12,4 @@ pub mod handshake;
 pub mod heartbeat;
 pub mod session;
 pub mod text;
+pub mod upgrade;
