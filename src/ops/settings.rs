@@ -5,7 +5,7 @@ use super::admin::AdminSettings;
 use super::events::EventSettings;
 use super::metrics::MetricsSettings;
 use super::request_id::RequestIdSettings;
-use super::{HandoverSettings, LoadSettings, units};
+use super::{HandoverSettings, LoadSettings, SocketSettings, units};
 use clap::Args;
 use ipnet::IpNet;
 use std::net::{IpAddr, SocketAddr};
@@ -103,6 +103,10 @@ pub struct Settings {
     #[command(flatten)]
     pub load: LoadSettings,
 
+    /// Agents, and the APIs behind them.
+    #[command(flatten)]
+    pub sockets: SocketSettings,
+
     /// How a new process takes over.
     #[command(flatten)]
     pub handover: HandoverSettings,
@@ -145,7 +149,7 @@ pub(super) fn any_number(text: &str) -> Result<usize, String> {
     number(text, 0)
 }
 
-fn at_least_one(text: &str) -> Result<usize, String> {
+pub(super) fn at_least_one(text: &str) -> Result<usize, String> {
     number(text, 1)
 }
 

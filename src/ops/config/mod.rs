@@ -12,6 +12,7 @@ pub use pages::{print, reference, sample};
 pub use table::{Key, NO_SETTINGS, one_line};
 
 use super::Settings;
+use super::sockets::TOKENS;
 use clap::{ArgMatches, FromArgMatches};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -24,8 +25,8 @@ pub const DEFAULT_FILE: &str = "/etc/rdv/rdv.toml";
 
 /// Settings that are what they were at the start until the process is replaced: sockets and pipes
 /// are made with them.
-pub const NEEDS_RESTART: [&str; 5] =
-    ["listen", "pipe-size", "max-pipes", "no-splice", "admin-listen"];
+pub const NEEDS_RESTART: [&str; 6] =
+    ["listen", "pipe-size", "max-pipes", "no-splice", "admin-listen", "socket-listen"];
 
 /// Where a value came from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -143,7 +144,7 @@ impl Sources {
 }
 
 impl Configuration {
-    /// Takes over what `newer` says, except for what needs a restart.
+    /// Takes over what `newer` says, except for what needs a restart. It reads no file.
     ///
     /// # Errors
     /// When the two together make no sense; nothing changed then.
@@ -167,7 +168,17 @@ impl Configuration {
                 None => newer.given.remove(name),
             };
         }
-        newer.settings = settings(&newer.given)?;
+        // Tokens were read when `newer` was; here nothing waits for a disk.
+        let tokens = newer.settings.sockets.socket_tokens.take();
+        let mut texts = newer.given.clone();
+        texts.remove(TOKENS);
+        newer.settings = settings(&texts)?;
+        newer.settings.sockets.socket_tokens = tokens;
+        let same_tokens =
+            self.settings.sockets.socket_tokens == newer.settings.sockets.socket_tokens;
+        if !same_tokens && !changes.applied.iter().any(|name| name == TOKENS) {
+            changes.applied.push(TOKENS.to_owned());
+        }
         *self = newer;
         Ok(changes)
     }

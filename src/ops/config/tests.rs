@@ -151,6 +151,36 @@ fn a_reload_keeps_what_needs_a_restart() {
 }
 
 #[test]
+fn a_reload_takes_over_tokens_as_they_were_when_they_were_read() {
+    let tokens = written("token-0123456789 billing\n");
+    let path = tokens.path().to_str().unwrap();
+    let allows = |configuration: &Configuration, name| {
+        configuration.settings.sockets.allows(Some("token-0123456789"), Some(name)).is_ok()
+    };
+    let flags = ["--socket-tokens", path];
+    let sources_with_tokens = sources(&flags, &[], None);
+    let mut running = sources_with_tokens.read().unwrap();
+    assert!(allows(&running, "billing") && !allows(&running, "other"));
+    let page = print(&running);
+    assert!(page.contains(path) && !page.contains("token-0123456789"), "{page}");
+
+    std::fs::write(tokens.path(), "token-0123456789 other\n").unwrap();
+    let newer = sources_with_tokens.read().unwrap();
+    std::fs::write(tokens.path(), "short\n").unwrap();
+    let changes = running.reload(newer.clone()).unwrap();
+    assert_eq!(changes, Changes { applied: vec!["socket-tokens".into()], kept: vec![] });
+    assert!(!allows(&running, "billing") && allows(&running, "other"));
+    assert_eq!(running.reload(newer).unwrap(), Changes { applied: vec![], kept: vec![] });
+
+    let error = sources_with_tokens.read().unwrap_err();
+    assert!(error.contains(&format!("{path}:1: a token has 16 characters")), "{error}");
+    assert!(!error.contains("short"), "{error}");
+    let none = sources(&[], &[], None).read().unwrap();
+    assert_eq!(running.reload(none).unwrap().applied, ["socket-tokens"], "named once");
+    assert!(allows(&running, "billing"), "without a file everybody may be an agent");
+}
+
+#[test]
 fn keys_that_need_a_restart_exist() {
     for name in NEEDS_RESTART {
         assert!(table::key(name).is_ok(), "{name}");

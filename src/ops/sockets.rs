@@ -1,0 +1,135 @@
+//! Whom the relay lets be an agent, how many, and how patiently it treats them, as flags.
+
+mod tokens;
+
+pub use tokens::{Refused, TokenTable};
+
+use super::settings::{any_number, at_least_one};
+use super::units;
+use clap::Args;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// The setting whose value is read from a file.
+pub(super) const TOKENS: &str = "socket-tokens";
+
+/// An agent is asked after half of this, and has the other half to answer: less would only find
+/// agents slow that are far away.
+const HEARTBEAT_MIN: Duration = Duration::from_millis(100);
+
+/// The settings of agents: programs that nobody can dial, and that open a WebSocket to the relay.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Agents")]
+pub struct SocketSettings {
+    /// More addresses and ports to listen on, for agents only: on these a WebSocket is opened at /
+    /// as well as at /socket; repeatable
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub socket_listen: Vec<SocketAddr>,
+
+    /// Agents connected at once; one more is answered 503; 0: none are taken
+    #[arg(long, value_name = "N", default_value = "1000", value_parser = any_number)]
+    pub max_agents: usize,
+
+    /// Requests under way at one agent, 1 or more; one more is answered 503
+    #[arg(long, value_name = "N", default_value = "256", value_parser = at_least_one)]
+    pub max_agent_requests: usize,
+
+    /// Spare connections that one agent may hold open; 0: none, and all requests go through its
+    /// WebSocket
+    #[arg(long, value_name = "N", default_value = "16", value_parser = any_number)]
+    pub max_spares: usize,
+
+    /// How long an agent may take to begin its answer
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = units::duration)]
+    pub agent_timeout: Duration,
+
+    /// An agent that was silent for this long is gone, 100ms or more; it is asked after half of it
+    #[arg(long, value_name = "TIME", default_value = "20s", value_parser = heartbeat)]
+    pub agent_heartbeat: Duration,
+
+    /// How long the name of an agent that went away is kept for whoever knows its secret
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = units::duration)]
+    pub name_lease: Duration,
+
+    /// File that says who may be an agent, read again with the configuration: TOKEN NAME... in each
+    /// line, * for any name, # before a comment; without names the token is for agents without
+    /// one. Without the file everybody may be an agent, by any name
+    #[arg(long, value_name = "FILE", value_parser = TokenTable::read)]
+    pub socket_tokens: Option<TokenTable>,
+
+    /// An HTTP API that agents may call through their WebSocket; without it they are answered 404
+    #[arg(long, value_name = "ADDR:PORT", value_parser = to_dial)]
+    pub socket_api: Option<SocketAddr>,
+}
+
+impl SocketSettings {
+    /// Whether somebody with this token may be an agent, of this name if any.
+    ///
+    /// # Errors
+    /// Why not; never where there is no file of tokens.
+    pub fn allows(&self, token: Option<&str>, name: Option<&str>) -> Result<(), Refused> {
+        self.socket_tokens.as_ref().map_or(Ok(()), |tokens| tokens.allows(token, name))
+    }
+}
+
+fn heartbeat(text: &str) -> Result<Duration, String> {
+    let time = units::duration(text)?;
+    (time >= HEARTBEAT_MIN).then_some(time).ok_or_else(|| "expected 100ms or more".into())
+}
+
+/// An address that can be connected to.
+fn to_dial(text: &str) -> Result<SocketAddr, String> {
+    let address = text.parse().ok().filter(|address: &SocketAddr| address.port() != 0);
+    address.ok_or_else(|| "expected an address and port, such as 127.0.0.1:3000".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::{Command, FromArgMatches as _};
+
+    fn settings(flags: &[&str]) -> Result<SocketSettings, clap::Error> {
+        let command = SocketSettings::augment_args(Command::new("rdv").no_binary_name(true));
+        SocketSettings::from_arg_matches(&command.try_get_matches_from(flags)?)
+    }
+
+    #[test]
+    fn without_a_flag_everybody_may_be_an_agent() {
+        let settings = settings(&[]).unwrap();
+        assert!(settings.socket_listen.is_empty() && settings.socket_api.is_none());
+        for (token, name) in
+            [(None, None), (Some("x"), None), (None, Some("billing")), (Some("x"), Some("billing"))]
+        {
+            assert_eq!(settings.allows(token, name), Ok(()), "{token:?} {name:?}");
+        }
+    }
+
+    #[test]
+    fn addresses_can_be_given_again_and_again() {
+        let flags = ["--socket-listen", "127.0.0.1:0", "--socket-listen", "[::1]:6000"];
+        let listen = settings(&flags).unwrap().socket_listen;
+        assert_eq!(listen, ["127.0.0.1:0", "[::1]:6000"].map(|text| text.parse().unwrap()));
+    }
+
+    #[test]
+    fn what_cannot_work_is_refused() {
+        for (flag, value, expected) in [
+            ("--max-agents", "0", true),
+            ("--max-agent-requests", "0", false),
+            ("--max-agent-requests", "1", true),
+            ("--max-spares", "0", true),
+            ("--max-spares", "-1", false),
+            ("--agent-timeout", "60", false),
+            ("--agent-heartbeat", "100ms", true),
+            ("--agent-heartbeat", "99ms", false),
+            ("--name-lease", "0s", true),
+            ("--socket-api", "127.0.0.1:3000", true),
+            ("--socket-api", "127.0.0.1:0", false),
+            ("--socket-api", "localhost:3000", false),
+            ("--socket-tokens", "/nonexistent/tokens", false),
+        ] {
+            let given = settings(&[&format!("{flag}={value}")]);
+            assert_eq!(given.is_ok(), expected, "{flag} {value}: {given:?}");
+        }
+    }
+}
