@@ -6,6 +6,7 @@ pub mod busy;
 pub mod creation;
 pub mod download;
 pub mod failure;
+pub mod forward;
 mod json;
 pub mod moved;
 pub mod name;

@@ -125,12 +125,17 @@ impl AnswerHead {
         }
     }
 
-    fn all<'a, 'n>(&'a self, name: &'n str) -> impl Iterator<Item = &'a [u8]> + use<'a, 'n> {
+    /// The values of all fields of this name, in the order of the wire.
+    pub fn all<'a, 'n>(&'a self, name: &'n str) -> impl Iterator<Item = &'a [u8]> + use<'a, 'n> {
         let same = move |field: &&'a (String, Vec<u8>)| field.0.eq_ignore_ascii_case(name);
         self.fields.iter().filter(same).map(|(_, value)| value.as_slice())
     }
 
-    fn length(&self) -> Result<Option<u64>, AnswerError> {
+    /// What `Content-Length` says, in bytes; whether a body follows is another matter.
+    ///
+    /// # Errors
+    /// [`AnswerError::Length`].
+    pub fn length(&self) -> Result<Option<u64>, AnswerError> {
         let mut length = None;
         for member in self.all("Content-Length").flat_map(members) {
             let bytes = parse_length(member).ok_or(AnswerError::Length)?;

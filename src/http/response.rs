@@ -20,15 +20,19 @@ pub struct HeadWriter<'o> {
 impl<'o> HeadWriter<'o> {
     /// Appends the status line and the `Date` field. `status` has three digits.
     pub fn new(out: &'o mut Vec<u8>, status: u16, date: &HttpDate) -> Self {
+        Self::dated(out, status, date.as_bytes())
+    }
+
+    /// The same with a `Date` that somebody else has written, which stays as it is (RFC 9110,
+    /// section 6.6.1).
+    pub fn dated(out: &'o mut Vec<u8>, status: u16, date: &[u8]) -> Self {
         debug_assert!((100..1000).contains(&status), "a status has three digits");
         out.extend_from_slice(b"HTTP/1.1 ");
         write_decimal(out, status.into());
         out.push(b' ');
         out.extend_from_slice(reason(status).as_bytes());
-        out.extend_from_slice(b"\r\nDate: ");
-        out.extend_from_slice(date.as_bytes());
         out.extend_from_slice(b"\r\n");
-        Self { out, sole: None }
+        Self { out, sole: None }.field("Date", date)
     }
 
     /// Appends a request line. The method is a token; the target holds visible ASCII only.
@@ -236,6 +240,14 @@ mod tests {
         HeadWriter::new(&mut out, 404, &HttpDate::from_unix_seconds(0)).chunked().end();
         let text = "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 404 Not Found\r\n\
                     Date: Thu, 01 Jan 1970 00:00:00 GMT\r\nTransfer-Encoding: chunked\r\n\r\n";
+        assert_eq!(String::from_utf8(out).unwrap(), text);
+    }
+
+    #[test]
+    fn a_date_can_be_that_of_another() {
+        let mut out = Vec::new();
+        HeadWriter::dated(&mut out, 200, b"Sun, 06 Nov 1994\r\nX: y").end();
+        let text = "HTTP/1.1 200 OK\r\nDate: Sun, 06 Nov 1994  X: y\r\n\r\n";
         assert_eq!(String::from_utf8(out).unwrap(), text);
     }
 

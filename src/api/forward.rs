@@ -1,0 +1,27 @@
+//! The heads of a call, as they go on from one hop to the next: of the client's request to the
+//! agent, and of the agent's answer to the client. What concerns one connection ends here (RFC 9110,
+//! section 7.6.1), the body is framed anew, and all else passes as it came, in its order and case.
+
+mod hop;
+mod request;
+mod response;
+
+pub use request::{Carrying, Forwarding, correlation_id, request};
+pub use response::{AnswerBody, Returning, answer_framing, response};
+
+/// The name of the field that joins an answer to its request.
+const CORRELATION_ID: &str = "X-Correlation-Id";
+
+/// Longest value of it that is taken over, in bytes.
+const CORRELATION_ID_MAX_BYTES: usize = 128;
+
+/// What joins an answer to its request, if it is there once and plain: 1 to 128 bytes of visible
+/// ASCII.
+fn sole_correlation_id<'v>(mut values: impl Iterator<Item = &'v [u8]>) -> Option<&'v str> {
+    let value = values.next().filter(|value| (1..=CORRELATION_ID_MAX_BYTES).contains(&value.len()));
+    let plain = value.filter(|value| value.iter().all(u8::is_ascii_graphic))?;
+    if values.next().is_some() { None } else { str::from_utf8(plain).ok() }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,75 @@
+//! Which fields concern one connection only: a fixed few, and those that `Connection` names (RFC
+//! 9110, section 7.6.1).
+
+use crate::http::fields::members;
+use std::cmp::Ordering;
+
+/// Known without being named. `Proxy-Authenticate` is for answers what `Proxy-Authorization` is for
+/// requests (RFC 9110, section 11.7); `HTTP2-Settings` belongs to an upgrade (RFC 7540, 3.2.1).
+const HOP_BY_HOP: [&str; 10] = [
+    "Connection",
+    "HTTP2-Settings",
+    "Keep-Alive",
+    "Proxy-Authenticate",
+    "Proxy-Authorization",
+    "Proxy-Connection",
+    "TE",
+    "Trailer",
+    "Transfer-Encoding",
+    "Upgrade",
+];
+
+/// The fields of one head that end here.
+pub(super) struct HopByHop<'v> {
+    /// What `Connection` names, in the order of [`compare`]: a head has room for thousands of
+    /// names, and each field is looked for among them.
+    named: Vec<&'v [u8]>,
+}
+
+impl<'v> HopByHop<'v> {
+    /// By the values of all `Connection` fields.
+    pub(super) fn new(connection: impl Iterator<Item = &'v [u8]>) -> Self {
+        let mut named: Vec<_> = connection.flat_map(members).collect();
+        named.sort_unstable_by(|one, other| compare(one, other));
+        Self { named }
+    }
+
+    /// Whether a field of this name does.
+    pub(super) fn ends(&self, name: &str) -> bool {
+        HOP_BY_HOP.iter().any(|known| known.eq_ignore_ascii_case(name))
+            || self.named.binary_search_by(|named| compare(named, name.as_bytes())).is_ok()
+    }
+}
+
+/// In any case, as names of fields are.
+fn compare(one: &[u8], other: &[u8]) -> Ordering {
+    let lower = u8::to_ascii_lowercase;
+    one.iter().map(lower).cmp(other.iter().map(lower))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_connection_names_ends_here_in_any_case() {
+        let values = [&b"close, X-B ,x-a"[..], b"", b"keep-alive,, Cookie"];
+        let hop = HopByHop::new(values.into_iter());
+        for (name, ends) in [
+            ("X-A", true),
+            ("x-b", true),
+            ("COOKIE", true),
+            ("Keep-Alive", true),
+            ("Close", true),
+            ("transfer-encoding", true),
+            ("http2-settings", true),
+            ("X-C", false),
+            ("X-", false),
+            ("Cookie2", false),
+            ("Content-Type", false),
+        ] {
+            assert_eq!(hop.ends(name), ends, "{name}");
+        }
+        assert!(!HopByHop::new(std::iter::empty()).ends("X-A"));
+    }
+}

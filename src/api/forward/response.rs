@@ -1,0 +1,138 @@
+//! The head of an agent's answer on its way to the client.
+
+use super::hop::HopByHop;
+use super::{CORRELATION_ID, sole_correlation_id};
+use crate::api::Failure;
+use crate::http::answer::{AnswerError, AnswerFraming, AnswerHead};
+use crate::http::date::HttpDate;
+use crate::http::fields::{is_field_value, is_token};
+use crate::http::framing::Framing;
+use crate::http::head::{Method, Version};
+use crate::http::response::HeadWriter;
+use crate::rendezvous::transfer::Delimiter;
+
+/// Where the body of an answer ends, as it comes from the agent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AnswerBody {
+    /// With its head.
+    Absent {
+        /// The length it would have had, in bytes (RFC 9110, section 8.6).
+        length: Option<u64>,
+    },
+    /// After so many bytes.
+    Length(u64),
+    /// With its last chunk.
+    Chunked,
+    /// With the connection, or with the frames that carry it.
+    UntilClose,
+}
+
+impl AnswerBody {
+    /// How it has to be delimited for a client of this version; `None` if there is no body.
+    pub fn delimiter(self, version: Version) -> Option<Delimiter> {
+        match (self, version) {
+            (Self::Absent { .. }, _) => None,
+            (Self::Length(_), _) => Some(Delimiter::Length),
+            (Self::Chunked | Self::UntilClose, Version::Http11) => Some(Delimiter::Chunks),
+            (Self::Chunked | Self::UntilClose, Version::Http10) => Some(Delimiter::Close),
+        }
+    }
+}
+
+/// What the relay knows of an answer besides its head.
+#[derive(Clone, Copy, Debug)]
+pub struct Returning<'r> {
+    /// Where the body ends, by [`answer_framing`].
+    pub body: AnswerBody,
+    /// What the client speaks.
+    pub version: Version,
+    /// The client's connection goes on. It does not where its end is the end of the body, whatever
+    /// stands here.
+    pub keep_alive: bool,
+    /// What time it is, for an answer that does not say it.
+    pub date: &'r HttpDate,
+    /// What the request was sent with.
+    pub correlation_id: &'r str,
+    /// The name and the value of the request id, if requests have one.
+    pub request_id: Option<(&'r str, &'r str)>,
+}
+
+/// Where the body of an answer to such a request ends (RFC 9112, section 6.3).
+///
+/// # Errors
+/// [`Failure::AgentBroke`]: it cannot be told, or the answer is none that ends a request (1xx).
+pub fn answer_framing(answer: &AnswerHead, asked: Method) -> Result<AnswerBody, Failure> {
+    if answer.status == 101 {
+        return Err(Failure::AgentBroke("it switches to a protocol that nobody asked for"));
+    }
+    if answer.is_interim() {
+        return Err(Failure::AgentBroke("an interim answer stands in place of the final one"));
+    }
+    let broke = |error: AnswerError| Failure::AgentBroke(error.message());
+    if answer.status == 204 {
+        return Ok(AnswerBody::Absent { length: None });
+    }
+    if asked == Method::Head || answer.status == 304 {
+        return Ok(AnswerBody::Absent { length: answer.length().map_err(broke)? });
+    }
+    Ok(match answer.framing().map_err(broke)? {
+        AnswerFraming::Framed(Framing::Length(bytes)) => AnswerBody::Length(bytes),
+        AnswerFraming::Framed(Framing::Chunked) => AnswerBody::Chunked,
+        AnswerFraming::UntilClose => AnswerBody::UntilClose,
+    })
+}
+
+/// Appends the head of the response for the client. The table of what passes is docs/protocol.md's.
+pub fn response(answer: &AnswerHead, to: &Returning<'_>, out: &mut Vec<u8>) {
+    let date = sole_date(answer).unwrap_or(to.date.as_bytes());
+    let mut writer = HeadWriter::dated(out, answer.status, date);
+    if let Some((name, id)) = to.request_id {
+        writer = writer.sole(name, id.as_bytes());
+    }
+    let own_id = sole_correlation_id(answer.all(CORRELATION_ID));
+    let hop = HopByHop::new(answer.all("Connection"));
+    for (name, value) in &answer.fields {
+        let passes = relayed(name, own_id).unwrap_or_else(|| !hop.ends(name));
+        if passes && is_token(name.as_bytes()) {
+            writer = writer.field(name, value);
+        }
+    }
+    if own_id.is_none() {
+        writer = writer.field(CORRELATION_ID, to.correlation_id.as_bytes());
+    }
+    let delimiter = to.body.delimiter(to.version);
+    let keep_alive = to.keep_alive && delimiter != Some(Delimiter::Close);
+    framed(writer, to.body, delimiter).connection(keep_alive, to.version).end();
+}
+
+/// The agent's `Date`, if it is there once; two would be one too many to believe.
+fn sole_date(answer: &AnswerHead) -> Option<&[u8]> {
+    let mut dates = answer.all("Date");
+    let date = dates.next().filter(|date| !date.is_empty() && is_field_value(date));
+    if dates.next().is_some() { None } else { date }
+}
+
+/// Of a field that the relay has a say in, whether the agent's stays; whatever `Connection` names.
+fn relayed(name: &str, own_id: Option<&str>) -> Option<bool> {
+    if name.eq_ignore_ascii_case(CORRELATION_ID) {
+        return Some(own_id.is_some());
+    }
+    let written = ["Content-Length", "Date"];
+    written.iter().any(|written| written.eq_ignore_ascii_case(name)).then_some(false)
+}
+
+fn framed(
+    writer: HeadWriter<'_>,
+    body: AnswerBody,
+    delimiter: Option<Delimiter>,
+) -> HeadWriter<'_> {
+    match (delimiter, body) {
+        (Some(Delimiter::Chunks), _) => writer.chunked(),
+        (_, AnswerBody::Length(bytes) | AnswerBody::Absent { length: Some(bytes) }) => {
+            writer.content_length(bytes)
+        }
+        (_, AnswerBody::Absent { length: None } | AnswerBody::Chunked | AnswerBody::UntilClose) => {
+            writer
+        }
+    }
+}

@@ -1,0 +1,483 @@
+//! Heads in, heads out; what comes out is read again by the parsers of the relay.
+
+use super::*;
+use crate::api::Failure;
+use crate::http::answer::AnswerHead;
+use crate::http::date::HttpDate;
+use crate::http::framing::Framing;
+use crate::http::head::{self, FieldSlots, HeadLimits, Method, Version};
+use crate::rendezvous::transfer::Delimiter;
+use proptest::prelude::*;
+use std::net::IpAddr;
+
+const LIMITS: HeadLimits = HeadLimits { bytes: 1 << 16, target_bytes: 4096 };
+
+fn forwarding(body: Carrying) -> Forwarding<'static> {
+    Forwarding {
+        rest: "/a",
+        prefix: "/api/billing",
+        peer: IpAddr::from([192, 0, 2, 7]),
+        trusted: false,
+        correlation_id: "made",
+        request_id: None,
+        body,
+    }
+}
+
+/// What the agent gets for a request of these lines.
+fn forwarded(lines: &str, to: &Forwarding<'_>) -> String {
+    let text = lines.replace('\n', "\r\n") + "\r\n";
+    let mut slots = FieldSlots::new();
+    let head = head::parse(text.as_bytes(), &mut slots, &LIMITS).unwrap().unwrap();
+    let mut out = Vec::new();
+    request(&head, to, &mut out);
+    String::from_utf8(out).unwrap().replace("\r\n", "\n")
+}
+
+/// What the relay adds to every request that says nothing of its own.
+const ADDED: &str = "X-Forwarded-For: 192.0.2.7\nX-Forwarded-Proto: http\n\
+                     X-Forwarded-Host: h\nX-Forwarded-Prefix: /api/billing\nX-Correlation-Id: made\n";
+
+#[test]
+fn what_concerns_one_connection_ends_here_and_all_else_passes() {
+    for (name, fields, passed) in [
+        ("nothing", "", ""),
+        ("order and case", "aCCept: x\nB:  y \naccept: z\n", "aCCept: x\nB: y\naccept: z\n"),
+        ("an empty value", "A:\n", "A: \n"),
+        ("connection", "Connection: close, X-A\nx-a: 1\nX-B: 2\n", "X-B: 2\n"),
+        ("two of them", "Connection: X-A\nX-A: 1\nX-B: 2\nconnection: x-b\n", ""),
+        (
+            "upgrade",
+            "Upgrade: websocket\nConnection: Upgrade, HTTP2-Settings\nHTTP2-Settings: A\n",
+            "",
+        ),
+        ("what nobody names", "Keep-Alive: 5\nProxy-Connection: a\nTE: trailers\nTrailer: A\n", ""),
+        ("secrets of proxies", "Proxy-Authorization: Basic x\n", ""),
+        (
+            "secrets of the API",
+            "Authorization: Bearer x\nCookie: a=b\n",
+            "Authorization: Bearer x\nCookie: a=b\n",
+        ),
+        ("an expectation", "Expect: 100-continue\n", ""),
+        ("the host stays", "Connection: Host\n", ""),
+        (
+            "forged",
+            "Forwarded: for=1.1.1.1\nX-Forwarded-For: 1.1.1.1\nX-Forwarded-Proto: https\nX-Forwarded-Host: x\nX-Forwarded-Prefix: /x\n",
+            "",
+        ),
+    ] {
+        let lines = format!("GET /api/billing/a HTTP/1.1\nHost: h\n{fields}");
+        let expected = format!("GET /a HTTP/1.1\nHost: h\n{passed}{ADDED}\n");
+        assert_eq!(forwarded(&lines, &forwarding(Carrying::Http1)), expected, "{name}");
+    }
+}
+
+#[test]
+fn a_trusted_proxy_is_believed_and_nobody_else() {
+    let said = "X-Forwarded-For: 1.1.1.1\nx-forwarded-for: 2.2.2.2, 3.3.3.3\nX-Forwarded-For:\n\
+                X-Forwarded-Proto: https\nX-Forwarded-Host: public\nForwarded: for=1.1.1.1\n";
+    let lines = format!("GET /x HTTP/1.1\nHost: h\n{said}X-Forwarded-Prefix: /x\n");
+    let to = Forwarding { trusted: true, ..forwarding(Carrying::Http1) };
+    let kept = "X-Forwarded-Proto: https\nX-Forwarded-Host: public\nForwarded: for=1.1.1.1\n";
+    let added = "X-Forwarded-For: 1.1.1.1, 2.2.2.2, 3.3.3.3, 192.0.2.7\n\
+                 X-Forwarded-Prefix: /api/billing\nX-Correlation-Id: made\n";
+    let expected = format!("GET /a HTTP/1.1\nHost: h\n{kept}{added}\n");
+    assert_eq!(forwarded(&lines, &to), expected);
+
+    let hidden =
+        format!("{lines}Connection: X-Forwarded-For, X-Forwarded-Proto, X-Forwarded-Host\n");
+    assert!(forwarded(&hidden, &to).contains(kept), "Connection takes none of it away");
+    let silent = forwarded("GET /x HTTP/1.1\nHost: h\n", &to);
+    assert_eq!(silent, format!("GET /a HTTP/1.1\nHost: h\n{ADDED}\n"), "who says nothing");
+}
+
+#[test]
+fn a_peer_is_shown_as_people_write_its_address() {
+    for (peer, shown) in [
+        ("::ffff:192.0.2.7", "192.0.2.7"),
+        ("2001:db8::1", "2001:db8::1"),
+        ("10.0.0.1", "10.0.0.1"),
+    ] {
+        let to = Forwarding { peer: peer.parse().unwrap(), ..forwarding(Carrying::Http1) };
+        let text = forwarded("GET /x HTTP/1.1\nHost: h\n", &to);
+        assert!(text.contains(&format!("\nX-Forwarded-For: {shown}\n")), "{text}");
+    }
+}
+
+#[test]
+fn the_host_is_that_of_the_target_if_it_has_one() {
+    for (name, lines, host) in [
+        ("origin form", "GET /x HTTP/1.1\nHost: h:1\n", Some("h:1")),
+        ("a target within the query", "GET /x?http://t HTTP/1.1\nHost: h\n", Some("h")),
+        ("absolute form", "GET http://t:2/x HTTP/1.1\nHost: h\n", Some("t:2")),
+        ("absolute form of HTTP/1.0", "GET http://t?x HTTP/1.0\n", Some("t")),
+        ("none", "GET /x HTTP/1.0\n", None),
+        ("an empty one", "GET /x HTTP/1.1\nHost:\n", None),
+    ] {
+        let text = forwarded(lines, &forwarding(Carrying::Http1));
+        let expected = format!("\nHost: {}\n", host.unwrap_or_default());
+        assert!(text.contains(&expected), "{name}: {text}");
+        let shown = host.map(|host| format!("\nX-Forwarded-Host: {host}\n"));
+        let found = text.contains("X-Forwarded-Host");
+        assert_eq!(found, shown.is_some(), "{name}: {text}");
+        assert!(text.contains(&shown.unwrap_or_default()), "{name}: {text}");
+    }
+}
+
+#[test]
+fn a_target_begins_with_a_slash() {
+    for (rest, line) in [
+        ("/", "GET / HTTP/1.1\n"),
+        ("?a=b", "GET /?a=b HTTP/1.1\n"),
+        ("//x/../%2e?%20", "GET //x/../%2e?%20 HTTP/1.1\n"),
+    ] {
+        let to = Forwarding { rest, ..forwarding(Carrying::Frames) };
+        let text = forwarded("GET /x HTTP/1.1\nHost: h\n", &to);
+        assert!(text.starts_with(line), "{text}");
+    }
+}
+
+#[test]
+fn the_end_of_a_body_is_said_where_it_has_to_be() {
+    const LENGTH_5: &str = "Content-Length: 5\n";
+    const LENGTH_0: &str = "Content-Length: 0\n";
+    const CHUNKED: &str = "Transfer-Encoding: chunked\n";
+    for (name, method, fields, frames, http1) in [
+        ("nothing", "GET", "", "", ""),
+        ("nothing to delete", "DELETE", "", "", ""),
+        ("an empty post", "POST", "", LENGTH_0, LENGTH_0),
+        ("an empty patch", "PATCH", "", LENGTH_0, LENGTH_0),
+        ("emptiness that was said", "GET", LENGTH_0, LENGTH_0, LENGTH_0),
+        ("a length", "PUT", LENGTH_5, LENGTH_5, LENGTH_5),
+        ("a length, twice", "PUT", "Content-Length: 5, 05\n", LENGTH_5, LENGTH_5),
+        ("chunks", "POST", CHUNKED, "", CHUNKED),
+        ("chunks of a get", "GET", "transfer-encoding: Chunked\n", "", CHUNKED),
+    ] {
+        for (body, framing) in [(Carrying::Frames, frames), (Carrying::Http1, http1)] {
+            let lines = format!("{method} /x HTTP/1.1\nHost: h\n{fields}");
+            let text = forwarded(&lines, &forwarding(body));
+            let expected = format!("{method} /a HTTP/1.1\nHost: h\n{ADDED}{framing}\n");
+            assert_eq!(text, expected, "{name}, {body:?}");
+        }
+    }
+}
+
+#[test]
+fn one_field_joins_the_answer_to_the_request() {
+    let longest = "x".repeat(128);
+    let too_long = format!("X-Correlation-Id: {longest}x\n");
+    let longest = format!("x-correlation-ID: {longest}\n");
+    for (name, fields, own) in [
+        ("none", "", false),
+        ("plain", "x-correlation-id: a-1,\"b\"\n", true),
+        ("the longest", &longest, true),
+        ("too long", &too_long, false),
+        ("empty", "X-Correlation-Id:\n", false),
+        ("with a blank", "X-Correlation-Id: a b\n", false),
+        ("beyond ASCII", "X-Correlation-Id: ä\n", false),
+        ("twice", "X-Correlation-Id: a\nX-Correlation-Id: a\n", false),
+    ] {
+        let lines = format!("GET /x HTTP/1.1\nHost: h\n{fields}");
+        let text = lines.replace('\n', "\r\n") + "\r\n";
+        let mut slots = FieldSlots::new();
+        let head = head::parse(text.as_bytes(), &mut slots, &LIMITS).unwrap().unwrap();
+        let found = correlation_id(&head);
+        assert_eq!(found.is_some(), own, "{name}");
+        let correlation_id = found.unwrap_or("made");
+        for connection in ["", "Connection: X-Correlation-Id\n"] {
+            let to = Forwarding { correlation_id, ..forwarding(Carrying::Frames) };
+            let text = forwarded(&format!("{lines}{connection}"), &to).to_lowercase();
+            let field = format!("\nx-correlation-id: {}\n", correlation_id.to_lowercase());
+            assert!(text.contains(&field), "{name}: {text}");
+            assert_eq!(text.matches("x-correlation-id").count(), 1, "{name}: {text}");
+        }
+        let other = forwarded(&lines, &forwarding(Carrying::Frames));
+        assert!(other.contains("\nX-Correlation-Id: made\n"), "{name}, replaced: {other}");
+        assert_eq!(other.to_lowercase().matches("x-correlation-id").count(), 1, "{name}: {other}");
+    }
+}
+
+#[test]
+fn the_request_id_of_the_relay_is_the_only_one() {
+    let lines = "GET /x HTTP/1.1\nHost: h\nx-request-id: theirs\n";
+    let ours = Some(("X-Request-Id", "ours"));
+    let to = Forwarding { request_id: ours, ..forwarding(Carrying::Http1) };
+    let expected = format!("GET /a HTTP/1.1\nHost: h\n{ADDED}X-Request-Id: ours\n\n");
+    assert_eq!(forwarded(lines, &to), expected);
+    let without = forwarded(lines, &forwarding(Carrying::Http1));
+    assert!(without.contains("\nx-request-id: theirs\n"), "{without}");
+    let one_name = Forwarding { request_id: Some(("x-correlation-id", "ours")), ..to };
+    let text = forwarded("GET /x HTTP/1.1\nHost: h\n", &one_name);
+    assert_eq!(text, format!("GET /a HTTP/1.1\nHost: h\n{ADDED}\n"), "an answer has to be joined");
+}
+
+#[test]
+fn frames_take_only_text() {
+    let head = b"GET /x HTTP/1.1\r\nHost: h\r\nA: \xc3\xa4 \xe4\xff\r\n\r\n";
+    let mut slots = FieldSlots::new();
+    let head = head::parse(head, &mut slots, &LIMITS).unwrap().unwrap();
+    for (body, value) in [
+        (Carrying::Http1, &b"\r\nA: \xc3\xa4 \xe4\xff\r\n"[..]),
+        (Carrying::Frames, b"\r\nA: \xc3\xa4 ??\r\n"),
+    ] {
+        let mut out = Vec::new();
+        request(&head, &forwarding(body), &mut out);
+        assert!(out.windows(value.len()).any(|window| window == value), "{body:?}");
+    }
+}
+
+/// A field of a client, and whether the agent gets it.
+fn field() -> impl Strategy<Value = (String, String, bool)> {
+    let passing =
+        prop::sample::select(&["Accept", "cookie", "X-A", "AUTHORIZATION", "X-Upgrade"][..]);
+    let ending =
+        prop::sample::select(&["TE", "keep-alive", "Upgrade", "X-Named", "proxy-connection"][..]);
+    let name = prop_oneof![
+        4 => passing.prop_map(|name| (name.to_owned(), true)),
+        1 => "[!#$%&'*+.^_`|~0-9A-Za-z-]{1,12}z".prop_map(|name| (name, true)),
+        2 => ending.prop_map(|name| (name.to_owned(), false)),
+    ];
+    (name, "([!-~]([ -~\t]{0,20}[!-~])?)?")
+        .prop_map(|((name, passes), value)| (name, value, passes))
+}
+
+proptest! {
+    #[test]
+    fn what_goes_out_is_read_again_as_it_was_meant(
+        method in prop::sample::select(&["GET", "POST", "PUT", "OPTIONS", "PROPFIND", "x"][..]),
+        rest in "(/[!-\"$-~]{0,30}|\\?[!-\"$-~]{0,30})",
+        fields in prop::collection::vec(field(), 0..12),
+        framing in prop_oneof![Just(None), any::<u32>().prop_map(|n| Some(Framing::Length(n.into()))), Just(Some(Framing::Chunked))],
+        (trusted, http1, named) in any::<(bool, bool, bool)>(),
+    ) {
+        let body = if http1 { Carrying::Http1 } else { Carrying::Frames };
+        let mut text = format!("{method} /api/billing{rest} HTTP/1.1\r\nHost: h\r\nConnection: X-Named\r\n");
+        for (name, value, _) in &fields {
+            text.extend([name, ": ", value, "\r\n"]);
+        }
+        match framing {
+            None => {}
+            Some(Framing::Length(bytes)) => {
+                text.extend(["Content-Length: ", &bytes.to_string(), "\r\n"]);
+            }
+            Some(Framing::Chunked) => text.push_str("Transfer-Encoding: chunked\r\n"),
+        }
+        text.push_str("\r\n");
+        let mut slots = FieldSlots::new();
+        let head = head::parse(text.as_bytes(), &mut slots, &LIMITS).unwrap().unwrap();
+        let request_id = named.then_some(("X-Request-Id", "r-1"));
+        let to = Forwarding { rest: &rest, trusted, request_id, ..forwarding(body) };
+        let mut out = Vec::new();
+        request(&head, &to, &mut out);
+
+        let mut slots = FieldSlots::new();
+        let read = head::parse(&out, &mut slots, &LIMITS).unwrap().unwrap();
+        prop_assert_eq!(read.len, out.len());
+        prop_assert_eq!(read.method_name, method);
+        let target = if rest.starts_with('?') { format!("/{rest}") } else { rest.clone() };
+        prop_assert_eq!(read.target, target);
+        let framing = framing.unwrap_or(Framing::Length(0));
+        let carried = if http1 || framing != Framing::Chunked { framing } else { Framing::Length(0) };
+        prop_assert_eq!(read.framing, carried);
+
+        let mut expected = vec![("Host", "h")];
+        expected.extend(fields.iter().filter(|field| field.2).map(|(n, v, _)| (n.as_str(), v.as_str())));
+        let found: Vec<_> = read.fields.iter().map(|(n, v)| (n, str::from_utf8(v).unwrap())).collect();
+        prop_assert_eq!(&found[..expected.len()], &expected[..]);
+        let added: Vec<_> = found[expected.len()..].iter().map(|(name, _)| *name).collect();
+        let mut names = vec!["X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host", "X-Forwarded-Prefix", "X-Correlation-Id"];
+        names.extend(request_id.map(|(name, _)| name));
+        prop_assert_eq!(&added[..names.len()], &names[..]);
+        prop_assert!(added[names.len()..].iter().all(|name| ["Content-Length", "Transfer-Encoding"].contains(name)));
+    }
+}
+
+fn answer(lines: &str) -> AnswerHead {
+    let text = lines.replace('\n', "\r\n") + "\r\n";
+    AnswerHead::parse(text.as_bytes()).unwrap().unwrap()
+}
+
+/// What the client gets for an answer of these lines.
+fn returned(lines: &str, returning: impl FnOnce(&mut Returning<'_>)) -> String {
+    let date = HttpDate::from_unix_seconds(784_111_777);
+    let mut to = Returning {
+        body: AnswerBody::Length(2),
+        version: Version::Http11,
+        keep_alive: true,
+        date: &date,
+        correlation_id: "made",
+        request_id: None,
+    };
+    returning(&mut to);
+    let mut out = Vec::new();
+    response(&answer(lines), &to, &mut out);
+    String::from_utf8(out).unwrap().replace("\r\n", "\n")
+}
+
+const NOW: &str = "Date: Sun, 06 Nov 1994 08:49:37 GMT\n";
+
+#[test]
+fn an_answer_passes_but_for_what_concerns_one_connection() {
+    let made = "X-Correlation-Id: made\n";
+    for (name, lines, expected) in [
+        ("bare", "HTTP/1.1 200 Fine\n", format!("HTTP/1.1 200 OK\n{NOW}{made}")),
+        (
+            "an unregistered status",
+            "HTTP/1.0 299 x\n",
+            format!("HTTP/1.1 299 Successful\n{NOW}{made}"),
+        ),
+        (
+            "a date",
+            "HTTP/1.1 404 x\nX: y\ndate: then\n",
+            format!("HTTP/1.1 404 Not Found\nDate: then\nX: y\n{made}"),
+        ),
+        (
+            "two dates",
+            "HTTP/1.1 200 x\nDate: a\nDate: b\n",
+            format!("HTTP/1.1 200 OK\n{NOW}{made}"),
+        ),
+        (
+            "no date in its field",
+            "HTTP/1.1 200 x\nDate:\n",
+            format!("HTTP/1.1 200 OK\n{NOW}{made}"),
+        ),
+        (
+            "order and case",
+            "HTTP/1.1 200 x\nset-Cookie: a\nB: c\nSet-Cookie: d\n",
+            format!("HTTP/1.1 200 OK\n{NOW}set-Cookie: a\nB: c\nSet-Cookie: d\n{made}"),
+        ),
+        (
+            "one connection's",
+            "HTTP/1.1 200 x\nConnection: close, X-A\nX-A: 1\nKeep-Alive: a\nTrailer: B\nUpgrade: c\nProxy-Authenticate: Basic\n",
+            format!("HTTP/1.1 200 OK\n{NOW}{made}"),
+        ),
+        (
+            "framing",
+            "HTTP/1.1 200 x\nContent-Length: 99\nTransfer-Encoding: gzip\n",
+            format!("HTTP/1.1 200 OK\n{NOW}{made}"),
+        ),
+        (
+            "its correlation",
+            "HTTP/1.1 200 x\nConnection: X-Correlation-Id\nx-correlation-id: own\n",
+            format!("HTTP/1.1 200 OK\n{NOW}x-correlation-id: own\n"),
+        ),
+        (
+            "two of them",
+            "HTTP/1.1 200 x\nX-Correlation-Id: a\nX-Correlation-Id: b\n",
+            format!("HTTP/1.1 200 OK\n{NOW}{made}"),
+        ),
+        (
+            "one that is not plain",
+            "HTTP/1.1 200 x\nX-Correlation-Id: a b\n",
+            format!("HTTP/1.1 200 OK\n{NOW}{made}"),
+        ),
+    ] {
+        let expected = format!("{expected}Content-Length: 2\n\n");
+        assert_eq!(returned(lines, |_| {}), expected, "{name}");
+    }
+}
+
+#[test]
+fn the_client_gets_the_request_id_of_the_relay_once() {
+    let lines = "HTTP/1.1 200 x\nx-request-id: theirs\n";
+    let text = returned(lines, |to| to.request_id = Some(("X-Request-Id", "ours")));
+    let fields = "X-Request-Id: ours\nX-Correlation-Id: made\nContent-Length: 2\n\n";
+    assert_eq!(text, format!("HTTP/1.1 200 OK\n{NOW}{fields}"));
+    let text = returned("HTTP/1.1 200 x\nX-Correlation-Id: a\n", |to| {
+        to.request_id = Some(("X-Correlation-Id", "ours"));
+    });
+    assert_eq!(
+        text,
+        format!("HTTP/1.1 200 OK\n{NOW}X-Correlation-Id: ours\nContent-Length: 2\n\n")
+    );
+}
+
+#[test]
+fn a_body_is_framed_for_the_client_at_hand() {
+    use AnswerBody::{Absent, Chunked, Length, UntilClose};
+    use Version::{Http10, Http11};
+    for (name, body, version, delimiter, fields) in [
+        ("a length", Length(7), Http11, Some(Delimiter::Length), "Content-Length: 7\n"),
+        ("empty", Length(0), Http11, Some(Delimiter::Length), "Content-Length: 0\n"),
+        ("chunks", Chunked, Http11, Some(Delimiter::Chunks), "Transfer-Encoding: chunked\n"),
+        (
+            "no end said",
+            UntilClose,
+            Http11,
+            Some(Delimiter::Chunks),
+            "Transfer-Encoding: chunked\n",
+        ),
+        ("none", Absent { length: None }, Http11, None, ""),
+        ("none, with a length", Absent { length: Some(9) }, Http11, None, "Content-Length: 9\n"),
+        (
+            "a length, by HTTP/1.0",
+            Length(7),
+            Http10,
+            Some(Delimiter::Length),
+            "Content-Length: 7\nConnection: keep-alive\n",
+        ),
+        ("chunks, by HTTP/1.0", Chunked, Http10, Some(Delimiter::Close), ""),
+        ("no end said, by HTTP/1.0", UntilClose, Http10, Some(Delimiter::Close), ""),
+        ("none, by HTTP/1.0", Absent { length: None }, Http10, None, "Connection: keep-alive\n"),
+    ] {
+        assert_eq!(body.delimiter(version), delimiter, "{name}");
+        let text = returned("HTTP/1.1 200 x\n", |to| (to.body, to.version) = (body, version));
+        assert_eq!(
+            text,
+            format!("HTTP/1.1 200 OK\n{NOW}X-Correlation-Id: made\n{fields}\n"),
+            "{name}"
+        );
+    }
+    let closing = returned("HTTP/1.1 200 x\n", |to| to.keep_alive = false);
+    assert!(closing.ends_with("Content-Length: 2\nConnection: close\n\n"), "{closing}");
+}
+
+#[test]
+fn the_end_of_an_answer_is_told_by_request_and_answer() {
+    use AnswerBody::{Absent, Chunked, Length, UntilClose};
+    use Method::{Get, Head};
+    let broke = |clause| Err(Failure::AgentBroke(clause));
+    for (name, asked, lines, expected) in [
+        ("a length", Get, "HTTP/1.1 200 x\nContent-Length: 7\n", Ok(Length(7))),
+        ("chunks", Get, "HTTP/1.1 200 x\nTransfer-Encoding: chunked\n", Ok(Chunked)),
+        ("no end said", Get, "HTTP/1.1 200 x\n", Ok(UntilClose)),
+        ("head", Head, "HTTP/1.1 200 x\nContent-Length: 7\n", Ok(Absent { length: Some(7) })),
+        (
+            "head, chunks",
+            Head,
+            "HTTP/1.1 200 x\nTransfer-Encoding: chunked\n",
+            Ok(Absent { length: None }),
+        ),
+        ("204", Get, "HTTP/1.1 204 x\nContent-Length: 7\n", Ok(Absent { length: None })),
+        ("304", Get, "HTTP/1.1 304 x\nContent-Length: 7\n", Ok(Absent { length: Some(7) })),
+        ("304 without", Get, "HTTP/1.1 304 x\n", Ok(Absent { length: None })),
+        ("205", Get, "HTTP/1.1 205 x\nContent-Length: 0\n", Ok(Length(0))),
+        (
+            "two lengths",
+            Get,
+            "HTTP/1.1 200 x\nContent-Length: 7\nContent-Length: 8\n",
+            broke("the Content-Length of the response is not one number"),
+        ),
+        (
+            "a bad length of a head",
+            Head,
+            "HTTP/1.1 200 x\nContent-Length: x\n",
+            broke("the Content-Length of the response is not one number"),
+        ),
+        (
+            "another coding",
+            Get,
+            "HTTP/1.1 200 x\nTransfer-Encoding: gzip\n",
+            broke("the response is in a transfer coding other than chunked"),
+        ),
+        ("101", Get, "HTTP/1.1 101 x\n", broke("it switches to a protocol that nobody asked for")),
+        (
+            "103",
+            Get,
+            "HTTP/1.1 103 x\n",
+            broke("an interim answer stands in place of the final one"),
+        ),
+    ] {
+        assert_eq!(answer_framing(&answer(lines), asked), expected, "{name}");
+    }
+}
