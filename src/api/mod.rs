@@ -1,6 +1,7 @@
 //! What requests mean: a request head becomes a [`Route`], a body becomes a value, an outcome
 //! becomes a response. PURE: no socket, no clock.
 
+pub mod agents;
 pub mod bottleneck;
 pub mod busy;
 pub mod creation;

@@ -2,6 +2,7 @@
 
 use super::Failure;
 use super::bottleneck;
+use crate::http::sse;
 use crate::rendezvous::Stream;
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
@@ -32,9 +33,9 @@ pub fn object(stream: &Stream) -> Value {
     Value::Object(status)
 }
 
-/// The status object as an event (HTML Standard 9.2.5); JSON in one line has no line end in it.
+/// The status object as an event.
 pub fn event(stream: &Stream) -> Vec<u8> {
-    format!("event: status\ndata: {}\n\n", object(stream)).into_bytes()
+    sse::event("status", &object(stream).to_string())
 }
 
 fn error(stream: &Stream) -> Option<Value> {
@@ -46,7 +47,7 @@ fn error(stream: &Stream) -> Option<Value> {
 }
 
 /// ISO 8601 in UTC with milliseconds, such as `2026-11-21T01:57:36.042Z`.
-fn iso8601(wall_ms: i64) -> String {
+pub(super) fn iso8601(wall_ms: i64) -> String {
     let time = Timestamp::from_millisecond(wall_ms).unwrap_or(Timestamp::UNIX_EPOCH);
     format!("{time:.3}")
 }

@@ -1,5 +1,6 @@
-//! Reading server-sent events (HTML Standard, *Interpreting an event stream*): bytes in, however
-//! they are cut, and the data of each finished event out. PURE, and bounded in memory.
+//! Server-sent events (HTML Standard, *Interpreting an event stream*). Reading: bytes in, however
+//! they are cut, and the data of each finished event out. Writing: one event at a time. PURE, and
+//! bounded in memory.
 
 use std::fmt;
 use std::mem;
@@ -7,6 +8,16 @@ use std::mem;
 /// How long one event may be, in bytes, its field names and comments included. What the relay
 /// sends has a few hundred; the limit is there for what is not the relay.
 pub const EVENT_MAX_BYTES: usize = 1 << 20;
+
+/// An event of this name, which holds no line end. Each line of the data becomes one of the event.
+pub fn event(name: &str, data: &str) -> Vec<u8> {
+    let mut event = ["event: ", name, "\n"].concat();
+    for line in data.split(['\r', '\n']) {
+        event.extend(["data: ", line, "\n"]);
+    }
+    event.push('\n');
+    event.into_bytes()
+}
 
 /// The state between two pieces of one stream of events.
 ///
@@ -153,6 +164,21 @@ mod tests {
             assert_eq!(read(&bytes), expected, "{name}, byte by byte");
             let halting: Vec<_> = bytes.iter().flat_map(|byte| [*byte, b""]).collect();
             assert_eq!(read(&halting), expected, "{name}, with nothing in between");
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        for (data, read_again) in [
+            ("{}", "{}"),
+            ("", ""),
+            (" a", " a"),
+            ("a\nb\n", "a\nb\n"),
+            ("a\rdata: b", "a\ndata: b"),
+        ] {
+            let bytes = event("x", data);
+            assert!(bytes.starts_with(b"event: x\ndata: "));
+            assert_eq!(read(&[&bytes]), [read_again], "{data:?}");
         }
     }
 

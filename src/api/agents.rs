@@ -1,0 +1,232 @@
+//! Agents as those see them who may look: one object for each, and an event for what happens to its
+//! connection. What an agent proves itself with is never shown.
+
+use super::status::iso8601;
+use crate::http::sse;
+use serde_json::{Map, Value, json};
+use std::net::SocketAddr;
+use std::time::Duration;
+use uuid::Uuid;
+
+/// Members of the metadata that only the relay is told.
+const SECRET_MEMBERS: [&str; 2] = ["secret", "token"];
+
+/// One agent, as it is now.
+#[derive(Clone, Copy, Debug)]
+pub struct Agent<'a> {
+    /// The id of its connection.
+    pub id: Uuid,
+    /// Its name, if it has one.
+    pub name: Option<&'a str>,
+    /// What it said of itself, any JSON.
+    pub metadata: &'a Value,
+    /// Where its WebSocket comes from.
+    pub remote_addr: SocketAddr,
+    /// What it speaks: `rdv.socket.v1` or `text`.
+    pub protocol: &'a str,
+    /// When it was connected, in milliseconds since 1970.
+    pub connected_wall_ms: i64,
+    /// How long that is ago.
+    pub age: Duration,
+    /// Calls that were not answered to their end.
+    pub requests_in_flight: usize,
+    /// Calls so far, those included.
+    pub requests: u64,
+    /// Bytes of heads and bodies that came from it.
+    pub bytes_in: u64,
+    /// The same, that went to it.
+    pub bytes_out: u64,
+    /// Spare connections that it holds open.
+    pub spares: usize,
+    /// When it was heard of last, in milliseconds since 1970.
+    pub last_heartbeat_wall_ms: i64,
+}
+
+/// What happened to the connection of an agent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Happening<'a> {
+    /// It is there, and can be called.
+    Received,
+    /// It ended as it should; why, if that was said.
+    Closed(Option<&'a str>),
+    /// It broke off, or never got so far that it could be called; why.
+    Failed(&'a str),
+}
+
+/// An event about the connection of an agent.
+#[derive(Clone, Copy, Debug)]
+pub struct AgentEvent<'a> {
+    /// What happened.
+    pub happening: Happening<'a>,
+    /// The id of the connection; one that failed early has none.
+    pub connection_id: Option<Uuid>,
+    /// The agent's name, if it has one.
+    pub name: Option<&'a str>,
+    /// Where its WebSocket comes from.
+    pub remote_addr: SocketAddr,
+    /// When, in milliseconds since 1970.
+    pub wall_ms: i64,
+}
+
+/// The object of an agent.
+pub fn object(agent: &Agent<'_>) -> Value {
+    json!({
+        "id": agent.id.to_string(),
+        "name": agent.name,
+        "metadata": shown(agent.metadata),
+        "remote_addr": agent.remote_addr.to_string(),
+        "protocol": agent.protocol,
+        "connected_at": iso8601(agent.connected_wall_ms),
+        "age_seconds": agent.age.as_secs(),
+        "requests_in_flight": agent.requests_in_flight,
+        "requests": agent.requests,
+        "bytes_in": agent.bytes_in,
+        "bytes_out": agent.bytes_out,
+        "spares": agent.spares,
+        "last_heartbeat_at": iso8601(agent.last_heartbeat_wall_ms),
+    })
+}
+
+/// The event as it is sent (`text/event-stream`).
+pub fn event(event: &AgentEvent<'_>) -> Vec<u8> {
+    let (kind, reason) = match event.happening {
+        Happening::Received => ("ConnectionReceived", None),
+        Happening::Closed(reason) => ("ConnectionClosed", reason),
+        Happening::Failed(reason) => ("ConnectionFailure", Some(reason)),
+    };
+    let mut data = json!({
+        "type": kind,
+        "connection_id": event.connection_id.map(|id| id.to_string()),
+        "name": event.name,
+        "remote_addr": event.remote_addr.to_string(),
+        "at": iso8601(event.wall_ms),
+    });
+    if let Some(reason) = reason {
+        data["reason"] = reason.into();
+    }
+    sse::event(kind, &data.to_string())
+}
+
+/// The metadata without what only the relay is told.
+fn shown(metadata: &Value) -> Value {
+    match metadata {
+        Value::Object(members) => {
+            let open = members.iter().filter(|(name, _)| !SECRET_MEMBERS.contains(&name.as_str()));
+            Value::Object(
+                open.map(|(name, value)| (name.clone(), value.clone())).collect::<Map<_, _>>(),
+            )
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
+            metadata.clone()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::sse::Events;
+
+    const ID: Uuid = Uuid::from_u128(7);
+
+    fn peer() -> SocketAddr {
+        "[2001:db8::1]:4711".parse().unwrap()
+    }
+
+    #[test]
+    fn an_agent_is_shown_without_its_secrets() {
+        for (name, metadata, expected) in [
+            (
+                "secrets at the top",
+                json!({"name": "b", "secret": "s", "token": "t", "z": 1, "a": 2}),
+                r#"{"name":"b","z":1,"a":2}"#,
+            ),
+            ("deeper they are its own", json!({"a": {"secret": "s"}}), r#"{"a":{"secret":"s"}}"#),
+            ("another case is another member", json!({"Secret": 1}), r#"{"Secret":1}"#),
+            ("no object", json!(["secret"]), r#"["secret"]"#),
+            ("null", Value::Null, "null"),
+        ] {
+            let agent = Agent {
+                id: ID,
+                name: None,
+                metadata: &metadata,
+                remote_addr: peer(),
+                protocol: "text",
+                connected_wall_ms: 0,
+                age: Duration::ZERO,
+                requests_in_flight: 0,
+                requests: 0,
+                bytes_in: 0,
+                bytes_out: 0,
+                spares: 0,
+                last_heartbeat_wall_ms: 0,
+            };
+            assert_eq!(object(&agent)["metadata"].to_string(), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn an_agent_has_all_its_members() {
+        let agent = Agent {
+            id: ID,
+            name: Some("billing"),
+            metadata: &Value::Null,
+            remote_addr: peer(),
+            protocol: "rdv.socket.v1",
+            connected_wall_ms: 1_700_000_000_123,
+            age: Duration::from_millis(61_999),
+            requests_in_flight: 1,
+            requests: 2,
+            bytes_in: 3,
+            bytes_out: u64::MAX,
+            spares: 4,
+            last_heartbeat_wall_ms: 1_700_000_060_000,
+        };
+        let expected = json!({
+            "id": "00000000-0000-0000-0000-000000000007",
+            "name": "billing",
+            "metadata": null,
+            "remote_addr": "[2001:db8::1]:4711",
+            "protocol": "rdv.socket.v1",
+            "connected_at": "2023-11-14T22:13:20.123Z",
+            "age_seconds": 61,
+            "requests_in_flight": 1,
+            "requests": 2,
+            "bytes_in": 3,
+            "bytes_out": u64::MAX,
+            "spares": 4,
+            "last_heartbeat_at": "2023-11-14T22:14:20.000Z",
+        });
+        assert_eq!(object(&agent).to_string(), expected.to_string(), "in this order");
+    }
+
+    #[test]
+    fn an_event_says_what_happened_to_whom_and_why() {
+        for (happening, id, kind, more) in [
+            (Happening::Received, Some(ID), "ConnectionReceived", ""),
+            (Happening::Closed(None), Some(ID), "ConnectionClosed", ""),
+            (Happening::Closed(Some("bye")), Some(ID), "ConnectionClosed", r#","reason":"bye""#),
+            (Happening::Failed("a\nb"), None, "ConnectionFailure", r#","reason":"a\nb""#),
+        ] {
+            let shown = AgentEvent {
+                happening,
+                connection_id: id,
+                name: id.map(|_| "billing"),
+                remote_addr: peer(),
+                wall_ms: 0,
+            };
+            let bytes = event(&shown);
+            assert!(bytes.starts_with(format!("event: {kind}\n").as_bytes()), "{kind}");
+            let mut read = Vec::new();
+            Events::default().received(&bytes, &mut read).unwrap();
+            let who = match id {
+                Some(id) => format!(r#""connection_id":"{id}","name":"billing""#),
+                None => r#""connection_id":null,"name":null"#.to_owned(),
+            };
+            let expected = format!(
+                r#"{{"type":"{kind}",{who},"remote_addr":"[2001:db8::1]:4711","at":"1970-01-01T00:00:00.000Z"{more}}}"#
+            );
+            assert_eq!(read, [expected], "{happening:?}");
+        }
+    }
+}
