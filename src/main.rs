@@ -264,6 +264,9 @@ fn announce(event_loop: &EventLoop) {
     for address in &addresses {
         let _ = writeln!(out, "rdv {} listening on http://{address}", env!("CARGO_PKG_VERSION"));
     }
+    for address in event_loop.agent_addresses() {
+        let _ = writeln!(out, "agents are served on ws://{address}");
+    }
     if let Some(address) = event_loop.admin_address() {
         let _ = writeln!(out, "operators are served on {address}");
     }

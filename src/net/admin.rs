@@ -25,7 +25,11 @@ pub(super) const CONNECTIONS_MAX: usize = 32;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Realm {
     Public,
+    /// A listener for agents.
+    Agents,
     Admin,
+    /// Nobody: it is our own connection to the API that agents may call.
+    Api,
 }
 
 /// What the operators' requests need besides the connections.

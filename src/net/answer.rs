@@ -145,7 +145,10 @@ impl Relay {
         // One allocation for most responses, their bodies included.
         conn.output.buffer().reserve(RESPONSE_BYTES);
         let head = HeadWriter::new(conn.output.buffer(), status, &date);
-        let head = identify(head, self.request_ids.as_ref(), conn.note.as_deref());
+        let mut head = identify(head, self.request_ids.as_ref(), conn.note.as_deref());
+        if let Some(id) = &conn.correlation_id {
+            head = head.field("X-Correlation-Id", id.as_bytes());
+        }
         finish(head).connection(after.keeps_alive(), version).end();
         if let Some(note) = &mut conn.note {
             note.answered(status, conn.output.rest().len());

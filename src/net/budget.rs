@@ -20,7 +20,10 @@ pub(super) struct Budget {
 /// Descriptors that these settings may use for anything but connections that are served.
 pub(super) fn others(settings: &Settings) -> usize {
     // Each listener twice: a hand-over copies them.
-    CONNECTIONS_MAX + 2 * settings.listen.len() + 2 * settings.max_pipes + settings.max_lingering
+    CONNECTIONS_MAX
+        + 2 * (settings.listen.len() + settings.sockets.socket_listen.len())
+        + 2 * settings.max_pipes
+        + settings.max_lingering
 }
 
 /// What it takes to have everything open at once.

@@ -1,6 +1,7 @@
 //! One client connection: its socket, its two readiness latches, and where it is in its life.
 
 use super::admin::Realm;
+use super::agents::{Agent, Asking, Call, Carried, Spare, Watcher};
 use super::follower::Follower;
 use super::intake::Push;
 use super::listing::Listing;
@@ -112,9 +113,24 @@ pub(super) enum Phase {
     Listing(Box<Listing>),
     /// Writes the events of a stream, as they come.
     Following(Box<Follower>),
+    /// The WebSocket of an agent.
+    Agent(Box<Agent>),
+    /// A request that an agent answers, through its WebSocket.
+    Calling(Box<Call>),
+    /// An agent's spare connection, which carries nothing.
+    Spare(Spare),
+    /// One side of a call that a spare connection carries.
+    Carried(Box<Carried>),
+    /// Our connection to the API that agents may call.
+    Asking(Box<Asking>),
+    /// Writes what happens to agents, as it happens.
+    Watching(Watcher),
     /// Answered; discards at most so many bytes of what the client still sends.
     Lingering { discard_left: usize },
 }
+
+/// Bytes that were sent and may stay in an output's memory.
+const SENT_MAX_BYTES: usize = 16 << 10;
 
 /// Bytes that wait for the socket to take them.
 #[derive(Debug, Default)]
@@ -132,7 +148,13 @@ impl Output {
         &self.bytes[self.sent..]
     }
 
+    /// Where bytes are appended. Those that were sent are moved out of the way first, if there are
+    /// enough of them: whoever appends for ever must not keep them for ever.
     pub fn buffer(&mut self) -> &mut Vec<u8> {
+        if self.sent > SENT_MAX_BYTES && self.sent > self.bytes.len() / 2 {
+            self.bytes.drain(..self.sent);
+            self.sent = 0;
+        }
         &mut self.bytes
     }
 
@@ -153,6 +175,8 @@ pub(super) struct Conn {
     pub realm: Realm,
     pub phase: Phase,
     pub reply: Reply,
+    /// What joins the answer to the request at hand, if that is a call.
+    pub correlation_id: Option<Box<str>>,
     /// What is noted of the request at hand, if anything is.
     pub note: Option<Box<Note>>,
     /// What the request at hand is counted as; `None`: it is not.
@@ -187,6 +211,7 @@ impl Conn {
             realm,
             phase: Phase::Head,
             reply: Reply::UNKNOWN,
+            correlation_id: None,
             note: None,
             counts_as: Some(RouteName::Unread),
             carry: Vec::new(),

@@ -52,7 +52,7 @@ impl Relay {
     /// One look at each connection is all it costs that grows: 0.1 ms for 10,000.
     pub(super) fn render_metrics(&mut self) -> String {
         let mut connections = [0; ConnPhase::ALL.len()];
-        for (_, conn) in self.conns.iter().filter(|(_, conn)| conn.realm == Realm::Public) {
+        for (_, conn) in self.conns.iter().filter(|(_, conn)| conn.realm != Realm::Admin) {
             connections[ConnPhase::from(&conn.phase) as usize] += 1;
         }
         self.metrics.render(&Figures {
@@ -78,7 +78,12 @@ impl From<&Phase> for ConnPhase {
             Phase::Streaming { .. } => Self::Streaming,
             Phase::Answering(_) => Self::Answering,
             Phase::Listing(_) => Self::Listing,
-            Phase::Following(_) => Self::Following,
+            Phase::Following(_) | Phase::Watching(_) => Self::Following,
+            Phase::Agent(_) => Self::Agent,
+            Phase::Calling(_) => Self::Calling,
+            Phase::Carried(carried) if carried.is_client() => Self::Calling,
+            Phase::Spare(_) | Phase::Carried(_) => Self::Spare,
+            Phase::Asking(_) => Self::Asking,
             Phase::Lingering { .. } => Self::Lingering,
         }
     }

@@ -1,6 +1,7 @@
 //! One transfer, one system call at a time: asks what the next step is, does it, reports. It stops
 //! when a side is not ready, when its byte budget is used up, or when it is over.
 
+use super::agents::Errand;
 use super::conn::{Conn, PeerEnd, Phase};
 use super::note::identify;
 use super::relay::{Relay, Task};
@@ -39,7 +40,7 @@ const PIECES_MAX: usize = 512;
 pub(super) struct Exchange {
     /// Tells it apart from others that had or will have its place.
     pub number: u64,
-    pub stream: StreamKey,
+    pub errand: Errand,
     pub source: ConnId,
     pub destination: ConnId,
     pub delimiter: Delimiter,
@@ -105,29 +106,12 @@ impl Relay {
         let mut transfer = Transfer::new(upload.framing, delimiter, head, splice)
             .at_most(self.stream_bytes_max())
             .with_digest(upload.digest.clone());
-        self.feed_prefix(source, upload, &mut transfer);
+        self.feed_prefix(source, upload.expects_continue, &mut transfer);
         self.metrics.paired(self.registry.stream(stream).waited(self.now.monotonic));
 
-        let number = self.next_exchange;
-        self.next_exchange += 1;
-        let place = self.exchanges.insert(Exchange {
-            number,
-            stream,
-            source,
-            destination,
-            delimiter,
-            transfer,
-            pipe: None,
-            batching: Batching::default(),
-            pace: self.pace(),
-            paused_until: None,
-            queued: false,
-            moved_at: self.now.monotonic,
-            began_at: self.now.monotonic,
-            held: 0,
-            bulk: false,
-            meter: Meter::new(self.now.monotonic),
-        });
+        let sides = (source, destination);
+        let (place, number) =
+            self.insert_exchange(Errand::Stream(stream), sides, delimiter, transfer);
         for (id, side) in [(source, Side::Source), (destination, Side::Destination)] {
             self.clear_deadline(id);
             if let Some(conn) = self.conn(id) {
@@ -144,13 +128,58 @@ impl Relay {
         }
     }
 
+    /// Takes a transfer in; returns its place and its number there. `sides`: source, destination.
+    pub(super) fn insert_exchange(
+        &mut self,
+        errand: Errand,
+        (source, destination): (ConnId, ConnId),
+        delimiter: Delimiter,
+        transfer: Transfer,
+    ) -> (usize, u64) {
+        let number = self.next_exchange;
+        self.next_exchange += 1;
+        let speed = if let Errand::Stream(_) = errand { self.pace() } else { None };
+        let place = self.exchanges.insert(Exchange {
+            number,
+            errand,
+            source,
+            destination,
+            delimiter,
+            transfer,
+            pipe: None,
+            batching: Batching::default(),
+            pace: speed,
+            paused_until: None,
+            queued: false,
+            moved_at: self.now.monotonic,
+            began_at: self.now.monotonic,
+            held: 0,
+            bulk: false,
+            meter: Meter::new(self.now.monotonic),
+        });
+        (place, number)
+    }
+
+    /// Takes a transfer out, whatever its pipe holds.
+    pub(super) fn take_exchange(&mut self, place: usize) -> Option<Exchange> {
+        let mut exchange = self.exchanges.try_remove(place)?;
+        exchange.drop_pipe(&mut self.pool);
+        self.discount(&exchange);
+        Some(exchange)
+    }
+
     /// The bytes of the body that came with the upload's head; if there were none, the invitation
     /// to send them.
-    fn feed_prefix(&mut self, source: ConnId, upload: &Upload, transfer: &mut Transfer) {
+    pub(super) fn feed_prefix(
+        &mut self,
+        source: ConnId,
+        expects_continue: bool,
+        transfer: &mut Transfer,
+    ) {
         let Some(conn) = self.conn(source) else { return };
         let carry = std::mem::take(&mut conn.carry);
         if carry.is_empty() {
-            let patient = upload.expects_continue && sockopt::unread_bytes(&conn.socket) == 0;
+            let patient = expects_continue && sockopt::unread_bytes(&conn.socket) == 0;
             if patient && !transfer.upload_complete() {
                 conn.output.buffer().extend_from_slice(CONTINUE);
             }
@@ -204,12 +233,15 @@ impl Relay {
         if after > before {
             exchange.moved_at = now;
             self.metrics.relayed(after - before, exchange.transfer.spliced() - spliced_before);
-            self.registry.transferred(exchange.stream, after);
+            if let Errand::Stream(stream) = exchange.errand {
+                self.registry.transferred(stream, after);
+            }
         }
+        let errand = exchange.errand;
         let waits_for = if let Turn::Blocked(on) = turn { Some(on) } else { None };
         let due = exchange.meter.turn(now, after > before, waits_for);
         self.count(place);
-        if due {
+        if due && matches!(errand, Errand::Stream(_)) {
             self.judge(place);
         }
         match turn {

@@ -1,5 +1,6 @@
 //! How the two sides of a transfer are told the truth about its end.
 
+use super::agents::Errand;
 use super::conn::{After, Phase};
 use super::relay::Relay;
 use super::sockopt;
@@ -14,6 +15,15 @@ const SOURCE_STALLED: &str = "The request body did not move for too long";
 impl Relay {
     /// A transfer is over.
     pub(super) fn conclude(&mut self, place: usize, outcome: Outcome) {
+        let errand = self.exchanges.get(place).map(|exchange| exchange.errand);
+        match errand {
+            Some(Errand::Stream(_)) => self.conclude_stream(place, outcome),
+            Some(Errand::Request | Errand::Response) => self.carried_concluded(place, outcome),
+            None => {}
+        }
+    }
+
+    fn conclude_stream(&mut self, place: usize, outcome: Outcome) {
         match outcome {
             Outcome::Complete => self.complete(place),
             Outcome::SourceGone(loss) => {
@@ -60,12 +70,12 @@ impl Relay {
     /// Every byte was handed on: both sides are told so, and may go on.
     fn complete(&mut self, place: usize) {
         self.judge_last(place);
-        let Some(exchange) = self.exchanges.try_remove(place) else { return };
-        self.discount(&exchange);
+        let Some(exchange) = self.take_exchange(place) else { return };
+        let Errand::Stream(stream) = exchange.errand else { return };
         let (source, destination) = (exchange.source, exchange.destination);
-        self.registry.transferred(exchange.stream, exchange.transfer.transferred());
+        self.registry.transferred(stream, exchange.transfer.transferred());
         let digest = exchange.transfer.digest().cloned().map(Box::new);
-        self.registry.end(exchange.stream, Ending::Finished(digest), self.now);
+        self.registry.end(stream, Ending::Finished(digest), self.now);
         self.note_download(destination, &exchange.transfer);
         self.answered(destination, 200);
         if let Some(conn) = self.conn(destination) {
@@ -78,7 +88,7 @@ impl Relay {
             }
         }
         self.settle_source(source, exchange.batches());
-        self.answer_upload(source, exchange.stream);
+        self.answer_upload(source, stream);
     }
 
     /// A transfer broke: the source is answered, the destination too if its head has not left, or
@@ -91,15 +101,14 @@ impl Relay {
         to_destination: &Failure,
     ) {
         self.judge_last(place);
-        let Some(mut exchange) = self.exchanges.try_remove(place) else { return };
-        exchange.drop_pipe(&mut self.pool);
-        self.discount(&exchange);
-        self.registry.transferred(exchange.stream, exchange.transfer.transferred());
+        let Some(exchange) = self.take_exchange(place) else { return };
+        let Errand::Stream(stream) = exchange.errand else { return };
+        self.registry.transferred(stream, exchange.transfer.transferred());
         let destination_lost = matches!(
             ending,
             Ending::Disconnected(Side::Destination) | Ending::Failed(Side::Destination)
         );
-        self.registry.end(exchange.stream, ending, self.now);
+        self.registry.end(stream, ending, self.now);
         let (source, destination) = (exchange.source, exchange.destination);
         self.note_download(destination, &exchange.transfer);
         if exchange.transfer.head_started() {
@@ -174,6 +183,12 @@ impl Relay {
             | Phase::Answering(_)
             | Phase::Listing(_)
             | Phase::Following(_)
+            | Phase::Agent(_)
+            | Phase::Calling(_)
+            | Phase::Spare(_)
+            | Phase::Carried(_)
+            | Phase::Asking(_)
+            | Phase::Watching(_)
             | Phase::Lingering { .. } => self.close(id),
         }
     }

@@ -4,7 +4,7 @@
 //! Readiness is edge-triggered and remembered in latches, which only a proof clears. What is still
 //! ready after its share goes to the back of the run queue, and then the wait is none.
 
-use super::admin::AdminListener;
+use super::admin::{AdminListener, Realm};
 use super::budget::{self, Budget};
 use super::conn::{PeerEnd, Phase};
 use super::drive;
@@ -87,8 +87,10 @@ impl EventLoop {
         let reloader = Reloader::new(sources, poll.registry(), WOKEN)?;
         let budget = budget::claim(settings.max_connections, budget::others(&settings));
         let listeners = Listeners::open(
-            inherited.listeners,
-            &settings.listen,
+            [
+                (Realm::Public, inherited.listeners, &settings.listen),
+                (Realm::Agents, inherited.agents, &settings.sockets.socket_listen),
+            ],
             poll.registry(),
             FIRST_LISTENER,
         )?;
@@ -138,7 +140,12 @@ impl EventLoop {
 
     /// Where it listens.
     pub fn addresses(&self) -> Vec<SocketAddr> {
-        self.listeners.addresses()
+        self.listeners.addresses(Realm::Public)
+    }
+
+    /// Where agents have addresses of their own.
+    pub fn agent_addresses(&self) -> Vec<SocketAddr> {
+        self.listeners.addresses(Realm::Agents)
     }
 
     /// Where operators are served, if they are.
@@ -284,7 +291,19 @@ impl Relay {
             | Phase::Answering(_)
             | Phase::Listing(_)
             | Phase::Following(_)
+            | Phase::Agent(_)
+            | Phase::Calling(_)
+            | Phase::Spare(_)
+            | Phase::Asking(_)
+            | Phase::Watching(_)
             | Phase::Lingering { .. } => self.enqueue(id),
+            Phase::Carried(ref carried) => {
+                let transfers = [carried.request, carried.response];
+                self.enqueue(id);
+                for place in transfers.into_iter().flatten() {
+                    self.enqueue_exchange(place);
+                }
+            }
         }
     }
 
@@ -307,6 +326,12 @@ impl Relay {
             Phase::Streaming { .. } | Phase::Answering(_) | Phase::Handing => self.flush(id),
             Phase::Listing(_) => self.list_more(id),
             Phase::Following(_) => self.look_after_follower(id),
+            Phase::Agent(_) => self.turn_agent(id),
+            Phase::Calling(_) => self.turn_call(id),
+            Phase::Spare(_) => self.turn_spare(id),
+            Phase::Carried(_) => self.turn_carried(id),
+            Phase::Asking(_) => self.turn_asking(id),
+            Phase::Watching(_) => self.turn_watcher(id),
             Phase::Lingering { .. } => self.discard(id),
         }
     }
@@ -328,7 +353,12 @@ impl Relay {
             Phase::Streaming { exchange, .. } => self.transfer_out_of_patience(exchange),
             Phase::Answering(_) | Phase::Listing(_) | Phase::Lingering { .. } => self.close(id),
             Phase::Following(_) => self.follower_wakes(id),
-            Phase::Handing | Phase::Waiting { .. } => {}
+            Phase::Agent(_) => self.agent_out_of_patience(id),
+            Phase::Calling(_) => self.call_out_of_patience(id),
+            Phase::Carried(_) => self.carried_out_of_patience(id),
+            Phase::Asking(_) => self.asking_out_of_patience(id),
+            Phase::Watching(_) => self.watcher_wakes(id),
+            Phase::Spare(_) | Phase::Handing | Phase::Waiting { .. } => {}
         }
     }
 }

@@ -18,6 +18,9 @@ pub(super) const LISTEN: &str = "listen";
 /// The name of the admin listener, in a hand-over and from systemd (`FileDescriptorName=`).
 pub(super) const ADMIN: &str = "admin";
 
+/// The name of the agents' listening sockets, in a hand-over and from systemd.
+pub(super) const AGENTS: &str = "agents";
+
 /// What the new process says on [`READY`] when it listens.
 pub(super) const READY_WORD: &[u8] = b"ready\n";
 
@@ -29,6 +32,8 @@ pub(super) const SERVE_WORD: &str = "serve\n";
 pub(super) struct Inherited {
     /// Sockets that listen, for the relay.
     pub listeners: Vec<TcpListener>,
+    /// Sockets that listen, for agents.
+    pub agents: Vec<TcpListener>,
     /// A socket that listens, for operators.
     pub admin: Option<AdminSocket>,
     /// Who waits to hear that this process is ready.
@@ -73,7 +78,8 @@ impl Inherited {
                 let listener = descriptors.take_tcp_listener(index).ok().flatten();
                 let listener =
                     listener.filter(listens).ok_or_else(|| wrong(first + index, name))?;
-                inherited.listeners.push(listener);
+                let mine = name == AGENTS;
+                if mine { &mut inherited.agents } else { &mut inherited.listeners }.push(listener);
             }
         }
         Ok(inherited)

@@ -44,7 +44,8 @@ pub(super) const UNPACED: &[u8] = b"reno";
 /// All listening sockets.
 #[derive(Debug)]
 pub(super) struct Listeners {
-    sockets: Vec<TcpListener>,
+    /// With whom they are for.
+    sockets: Vec<(TcpListener, Realm)>,
     ready: bool,
     paused_until: Option<Instant>,
     /// Given up for a moment to accept and refuse with when no other descriptor is left.
@@ -62,34 +63,39 @@ enum Accepted {
 }
 
 impl Listeners {
-    /// Listens on the sockets that were inherited; if there are none, on all addresses.
+    /// Listens for each realm on the sockets that were inherited for it; if there are none, on all
+    /// of its addresses.
     ///
     /// # Errors
     /// The address that cannot be listened on, and why.
     pub fn open(
-        inherited: Vec<std::net::TcpListener>,
-        addresses: &[SocketAddr],
+        doors: [(Realm, Vec<std::net::TcpListener>, &[SocketAddr]); 2],
         registry: &Registry,
         first_token: usize,
     ) -> io::Result<Self> {
         let mut sockets = Vec::new();
-        for socket in inherited {
-            sockets.push(adopt(socket)?);
+        for (realm, inherited, addresses) in doors {
+            let addresses = if inherited.is_empty() { addresses } else { &[] };
+            for socket in inherited {
+                sockets.push((adopt(socket)?, realm));
+            }
+            for &address in addresses {
+                let socket = listen(address).map_err(|error| {
+                    io::Error::new(error.kind(), format!("cannot listen on {address}: {error}"))
+                })?;
+                sockets.push((socket, realm));
+            }
         }
-        for &address in if sockets.is_empty() { addresses } else { &[] } {
-            sockets.push(listen(address).map_err(|error| {
-                io::Error::new(error.kind(), format!("cannot listen on {address}: {error}"))
-            })?);
-        }
-        for (index, socket) in sockets.iter_mut().enumerate() {
+        for (index, (socket, _)) in sockets.iter_mut().enumerate() {
             registry.register(socket, Token(first_token + index), Interest::READABLE)?;
         }
         Ok(Self { sockets, ready: false, paused_until: None, spare: spare() })
     }
 
-    /// Where they listen.
-    pub fn addresses(&self) -> Vec<SocketAddr> {
-        self.sockets.iter().filter_map(|socket| socket.local_addr().ok()).collect()
+    /// Where they listen for this realm.
+    pub fn addresses(&self, realm: Realm) -> Vec<SocketAddr> {
+        let sockets = self.sockets.iter().filter(|(_, its)| *its == realm);
+        sockets.filter_map(|(socket, _)| socket.local_addr().ok()).collect()
     }
 
     /// Connections may wait to be accepted.
@@ -109,12 +115,15 @@ impl Listeners {
 
     /// The sockets, with their names, for the process that takes over.
     pub fn sockets(&self) -> impl Iterator<Item = (BorrowedFd<'_>, &'static str)> {
-        self.sockets.iter().map(|socket| (socket.as_fd(), inherited::LISTEN))
+        self.sockets.iter().map(|(socket, realm)| {
+            let agents = *realm == Realm::Agents;
+            (socket.as_fd(), if agents { inherited::AGENTS } else { inherited::LISTEN })
+        })
     }
 
     /// Stops listening; another process may have these sockets, too, and go on.
     pub fn close(&mut self, registry: &Registry) {
-        for mut socket in self.sockets.drain(..) {
+        for (mut socket, _) in self.sockets.drain(..) {
             // A socket that stays open elsewhere would stay registered, and wake us for nothing.
             let _ = registry.deregister(&mut socket);
         }
@@ -134,10 +143,11 @@ impl Listeners {
         self.ready = false;
         for index in 0..self.sockets.len() {
             let mut left = ACCEPTS_PER_TURN;
-            while left > 0 && (left == ACCEPTS_PER_TURN || waits(&self.sockets[index])) {
+            while left > 0 && (left == ACCEPTS_PER_TURN || waits(&self.sockets[index].0)) {
                 left -= 1;
-                match accept_one(&self.sockets[index]) {
-                    Accepted::One(socket, peer) => welcome(relay, socket, peer),
+                let (listener, realm) = &self.sockets[index];
+                match accept_one(listener) {
+                    Accepted::One(socket, peer) => welcome(relay, socket, peer, *realm),
                     Accepted::Lost => {}
                     Accepted::None => break,
                     Accepted::OutOf(error) => return self.pause(index, &error, relay),
@@ -157,7 +167,7 @@ impl Listeners {
         relay.pool.close_idle();
         for _ in 0..REFUSALS_PER_TURN {
             self.spare = None;
-            match accept_one(&self.sockets[index]) {
+            match accept_one(&self.sockets[index].0) {
                 Accepted::One(socket, peer) => refuse(&socket, peer, relay),
                 Accepted::Lost => {}
                 Accepted::None | Accepted::OutOf(_) => break,
@@ -240,10 +250,10 @@ fn accept_one(socket: &TcpListener) -> Accepted {
     }
 }
 
-fn welcome(relay: &mut Relay, socket: TcpStream, peer: SocketAddr) {
+fn welcome(relay: &mut Relay, socket: TcpStream, peer: SocketAddr, realm: Realm) {
     let full = relay.served() >= relay.max_connections;
     let patience = relay.settings.keep_alive_timeout;
-    let Some(id) = relay.admit(OwnedFd::from(socket).into(), peer, Realm::Public) else {
+    let Some(id) = relay.admit(OwnedFd::from(socket).into(), peer, realm) else {
         return;
     };
     relay.set_deadline(id, patience);

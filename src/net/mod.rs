@@ -31,6 +31,7 @@
 //! | `budget`, `signals`, `sockopt` | descriptors there are, signals as events, what sockets can be told |
 
 mod admin;
+mod agents;
 mod answer;
 mod body;
 mod budget;

@@ -1,6 +1,7 @@
 //! What is noted of a request until its response has ended: its id, and what its line in the access
 //! log needs. Nothing is noted while there is neither.
 
+use super::agents::Errand;
 use super::conn::Conn;
 use super::relay::Relay;
 use super::token::ConnId;
@@ -224,7 +225,7 @@ impl Relay {
         if transfer.head_started()
             && let Some(note) = self.conn(id).and_then(|conn| conn.note.as_mut())
         {
-            note.status = Some(200);
+            note.status = note.status.or(Some(200));
             note.moved = transfer.transferred();
         }
     }
@@ -302,8 +303,10 @@ impl Relay {
         for (_, exchange) in std::mem::take(&mut self.exchanges) {
             let stopping = Ending::Reported(Box::new(Failure::stopping()));
             self.note_download(exchange.destination, &exchange.transfer);
-            self.registry.transferred(exchange.stream, exchange.transfer.transferred());
-            self.registry.end(exchange.stream, stopping, self.now);
+            if let Errand::Stream(stream) = exchange.errand {
+                self.registry.transferred(stream, exchange.transfer.transferred());
+                self.registry.end(stream, stopping, self.now);
+            }
         }
         self.log_streams();
         let ids: Vec<ConnId> = self.conns.iter().map(|(_, conn)| conn.id).collect();

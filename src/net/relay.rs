@@ -1,6 +1,7 @@
 //! The state of a relay, and the life of a connection's slot: filled, timed, queued, freed.
 
 use super::admin::{Admin, Realm};
+use super::agents::Agents;
 use super::conn::{After, Conn, Phase};
 use super::drive::Exchange;
 use super::followers::Followers;
@@ -9,6 +10,7 @@ use super::timers::Timers;
 use super::token::ConnId;
 use crate::http::date::HttpDate;
 use crate::http::head::HeadLimits;
+use crate::mux::session::Closed;
 use crate::ops::access_log::AccessLog;
 use crate::ops::request_id::RequestIds;
 use crate::ops::{Metrics, Settings};
@@ -108,6 +110,7 @@ pub(super) struct Relay {
     pub request_ids: Option<RequestIds>,
     /// Who takes in what is pushed; nobody: this is a relay of streams.
     pub intake: Option<Box<dyn Intake>>,
+    pub agents: Agents,
 }
 
 impl Relay {
@@ -147,6 +150,7 @@ impl Relay {
             dropped_before: 0,
             request_ids: None,
             intake: None,
+            agents: Agents::default(),
             settings,
         }
     }
@@ -241,6 +245,7 @@ impl Relay {
         let draining = self.mode == Mode::Draining;
         let Some(conn) = self.conn(id) else { return };
         conn.phase = Phase::Head;
+        conn.correlation_id = None;
         conn.seen = 0;
         if draining && conn.is_idle() {
             return self.close_or_linger(id);
@@ -265,8 +270,28 @@ impl Relay {
             self.lingering -= 1;
         }
         self.admin.connections -= usize::from(conn.realm == Realm::Admin);
-        if let Phase::Following(follower) = &conn.phase {
-            self.unfollow(follower.stream, id);
+        self.phase_is_gone(id, conn.phase);
+    }
+
+    /// A connection is closed in this phase: whoever counts on it is told.
+    fn phase_is_gone(&mut self, id: ConnId, phase: Phase) {
+        match phase {
+            Phase::Following(follower) => self.unfollow(follower.stream, id),
+            Phase::Agent(agent) => self.agent_is_gone(*agent, &Closed::Lost),
+            Phase::Calling(call) => self.call_is_gone(&call),
+            Phase::Spare(spare) => self.spare_is_gone(id, spare.agent),
+            Phase::Carried(carried) => self.carried_is_gone(id, &carried),
+            Phase::Asking(asking) => self.asking_is_gone(&asking),
+            Phase::Watching(_) => self.watcher_is_gone(id),
+            Phase::Head
+            | Phase::Json(_)
+            | Phase::Pushing(_)
+            | Phase::Handing
+            | Phase::Waiting { .. }
+            | Phase::Streaming { .. }
+            | Phase::Answering(_)
+            | Phase::Listing(_)
+            | Phase::Lingering { .. } => {}
         }
     }
 

@@ -159,6 +159,9 @@ impl Relay {
         self.note_route(id, &route);
         match route {
             Route::Push => self.begin_push(id, request),
+            Route::Attach => self.attach(id, request),
+            Route::Spare => self.bring_spare(id, request),
+            Route::Call { callee, rest } => self.call(id, callee, rest, request),
             Route::Create => self.read_json(id, request, Purpose::Create),
             Route::Report(Some(stream)) => self.read_json(id, request, Purpose::Report(stream)),
             Route::Source(Some(stream), name) => self.be_source(id, stream, name, request),
@@ -177,10 +180,7 @@ impl Relay {
             | Route::Exists(_)
             | Route::Delete(_)
             | Route::Agents
-            | Route::Attach
-            | Route::Spare
             | Route::AgentEvents
-            | Route::Call { .. }
             | Route::NotAllowed(_)
             | Route::Nothing
             | Route::Tunnel
@@ -200,7 +200,8 @@ impl Relay {
         let senders = self.intake.as_ref().map(|intake| intake.path(path));
         match self.conn(id).map(|conn| conn.realm) {
             Some(Realm::Admin) => Audience::Operators,
-            Some(Realm::Public) | None => match senders {
+            Some(Realm::Agents) => Audience::Agents,
+            Some(Realm::Public | Realm::Api) | None => match senders {
                 Some((here, compat)) => Audience::Senders { here, compat },
                 None => Audience::Public { lists },
             },
@@ -239,14 +240,14 @@ impl Relay {
                 self.answer_failure(id, &Failure::MethodNotAllowed(allow), read);
             }
             Route::Nothing => self.answer_failure(id, &Failure::BadRoute, read),
-            Route::Agents
-            | Route::Attach
-            | Route::Spare
-            | Route::AgentEvents
-            | Route::Call { .. } => self.answer_failure(id, &Failure::AgentNotFound, read),
+            Route::Agents => self.list_agents(id, head, read),
+            Route::AgentEvents => self.watch_agents(id, head, read),
             Route::Tunnel => self.answer_failure(id, &Failure::NoTunnel, read),
             Route::Create
             | Route::Push
+            | Route::Attach
+            | Route::Spare
+            | Route::Call { .. }
             | Route::Report(_)
             | Route::Source(..)
             | Route::Destination(_)

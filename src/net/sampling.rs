@@ -2,7 +2,7 @@
 //! sample, so samples are rare: when somebody asks, at most once a second; and every few seconds
 //! while bytes move, so that who asks for the first time hears of the last seconds.
 
-use super::drive::Exchange;
+use super::agents::Errand;
 use super::relay::Relay;
 use super::tcp_info;
 use super::token::ConnId;
@@ -87,10 +87,9 @@ impl Relay {
     /// Samples a transfer and judges by the difference to its last sample.
     pub(super) fn judge(&mut self, place: usize) {
         let at = self.now.monotonic;
-        let Some(Exchange { stream, source, destination, .. }) = self.exchanges.get(place) else {
-            return;
-        };
-        let (stream, source, destination) = (*stream, *source, *destination);
+        let Some(exchange) = self.exchanges.get(place) else { return };
+        let Errand::Stream(stream) = exchange.errand else { return };
+        let (source, destination) = (exchange.source, exchange.destination);
         let figures =
             |relay: &mut Self, id| relay.conn(id).and_then(|conn| tcp_info::figures(&conn.socket));
         let (source, destination) = (figures(self, source), figures(self, destination));

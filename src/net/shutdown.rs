@@ -159,9 +159,15 @@ impl Relay {
                 | Phase::Answering(_)
                 | Phase::Listing(_)
                 | Phase::Following(_)
+                | Phase::Agent(_)
+                | Phase::Calling(_)
+                | Phase::Carried(_)
+                | Phase::Asking(_)
                 | Phase::Lingering { .. } => {}
+                Phase::Spare(_) | Phase::Watching(_) => self.close(id),
             }
         }
+        self.dismiss_agents();
     }
 
     /// No more time: running transfers are broken off, and everybody is told.
@@ -181,7 +187,7 @@ impl Relay {
 
     /// Operators are served to the end, and hold nobody back.
     fn clients_ids(&self) -> Vec<ConnId> {
-        let clients = self.conns.iter().filter(|(_, conn)| conn.realm == Realm::Public);
+        let clients = self.conns.iter().filter(|(_, conn)| conn.realm != Realm::Admin);
         clients.map(|(_, conn)| conn.id).collect()
     }
 }

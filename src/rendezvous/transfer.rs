@@ -177,6 +177,8 @@ pub struct Transfer {
     behind: Vec<u8>,
     pipe_may: PipeMay,
     head_started: bool,
+    /// The head leaves by itself, before there is any body.
+    head_at_once: bool,
     framed: Framed,
     destination_lost: Option<Loss>,
     transferred: u64,
@@ -205,6 +207,7 @@ impl Transfer {
             behind: Vec::new(),
             pipe_may: PipeMay::Grow,
             head_started: false,
+            head_at_once: false,
             framed: Framed::Nothing,
             destination_lost: None,
             transferred: 0,
@@ -213,6 +216,13 @@ impl Transfer {
             splice_min: if splice { SPLICE_MIN } else { u64::MAX },
             digest: None,
         }
+    }
+
+    /// Sends the head at once: whoever waits for it may wait for the body for long.
+    #[must_use]
+    pub fn head_at_once(mut self) -> Self {
+        self.head_at_once = true;
+        self
     }
 
     /// Remembers the digest in the upload's head, until its trailers have another.
@@ -496,7 +506,7 @@ impl Transfer {
     fn must_send(&self) -> bool {
         let held = self.ahead().len();
         let has_body = held > self.ahead_framing || self.pipe_may == PipeMay::Leave;
-        held > 0 && (has_body || self.head_started || self.upload_complete())
+        held > 0 && (has_body || self.head_started || self.head_at_once || self.upload_complete())
     }
 }
 

@@ -319,21 +319,39 @@ impl Session {
 
     /// Answers the other end; as [`request`](Self::request).
     pub fn respond(&mut self, number: u32, head: &[u8], over: bool) {
-        let Some(exchange) = self.exchanges.get_mut(&number).filter(|one| !one.is_ours()) else {
-            return;
-        };
-        if exchange.answered {
+        if !self.may_respond(number) {
             return;
         }
-        exchange.answered = true;
         match self.dialect {
             Dialect::V1 => {
                 let head = Bytes::copy_from_slice(head);
                 self.put(&Frame::Response { number, head, end: over });
                 self.sent(number, over);
             }
-            Dialect::Text => self.begin_text_response(number, head, over),
+            Dialect::Text => self.text_response(number, head, over.then_some(&[])),
         }
+    }
+
+    /// Answers the other end with a short answer at once. The head tells how long the body is, at
+    /// most [`frame::DATA_MAX_BYTES`].
+    pub fn respond_whole(&mut self, number: u32, head: &[u8], body: &[u8]) {
+        match self.dialect {
+            Dialect::V1 => {
+                self.respond(number, head, false);
+                self.send(number, body, true);
+            }
+            Dialect::Text => {
+                if self.may_respond(number) {
+                    self.text_response(number, head, Some(body));
+                }
+            }
+        }
+    }
+
+    /// Whether the other end asked, and has no answer; from now on it has.
+    fn may_respond(&mut self, number: u32) -> bool {
+        let exchange = self.exchanges.get_mut(&number).filter(|one| !one.is_ours());
+        exchange.is_some_and(|exchange| !std::mem::replace(&mut exchange.answered, true))
     }
 
     /// How many bytes of a body can be sent now.

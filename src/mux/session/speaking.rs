@@ -22,8 +22,8 @@ impl Session {
     }
 
     /// A response's head waits for its turn, and for the first bytes of the body: whether they are
-    /// text decides about it.
-    pub(super) fn begin_text_response(&mut self, number: u32, head: &[u8], over: bool) {
+    /// text decides about it. With a body the response is whole.
+    pub(super) fn text_response(&mut self, number: u32, head: &[u8], body: Option<&[u8]>) {
         let Some(exchange) = self.exchanges.get_mut(&number) else { return };
         let mut head = head.to_vec();
         if let Some(id) =
@@ -31,13 +31,14 @@ impl Session {
         {
             add_field(&mut head, CORRELATION_ID, id);
         }
-        if !over && !has_field(&head, "Content-Length") {
+        if body.is_none() && !has_field(&head, "Content-Length") {
             exchange.outgoing.chunked = true;
             add_field(&mut head, "Transfer-Encoding", "chunked");
         }
         exchange.outgoing.head_bytes = head.len();
         exchange.outgoing.held = head;
-        if over {
+        if let Some(body) = body {
+            exchange.outgoing.held.extend_from_slice(body);
             return self.say_all(number);
         }
         self.speakers.push_back(number);

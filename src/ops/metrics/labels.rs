@@ -41,13 +41,21 @@ pub enum ConnPhase {
     Listing,
     /// Writes the events of a stream.
     Following,
+    /// The WebSocket of an agent.
+    Agent,
+    /// A client whose request an agent answers.
+    Calling,
+    /// A spare connection of an agent, whether it carries a call or not.
+    Spare,
+    /// A connection to the API that agents may call.
+    Asking,
     /// Answered; what the client still sends is discarded.
     Lingering,
 }
 
 impl ConnPhase {
     /// Every one, in the order of their numbers.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 13] = [
         Self::Head,
         Self::Json,
         Self::Pushing,
@@ -56,6 +64,10 @@ impl ConnPhase {
         Self::Answering,
         Self::Listing,
         Self::Following,
+        Self::Agent,
+        Self::Calling,
+        Self::Spare,
+        Self::Asking,
         Self::Lingering,
     ];
 
@@ -70,6 +82,10 @@ impl ConnPhase {
             Self::Answering => "answering",
             Self::Listing => "listing",
             Self::Following => "following",
+            Self::Agent => "agent",
+            Self::Calling => "calling",
+            Self::Spare => "spare",
+            Self::Asking => "asking",
             Self::Lingering => "lingering",
         }
     }

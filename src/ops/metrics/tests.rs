@@ -6,7 +6,7 @@ use crate::splice::pool::Stock;
 fn figures(tally: &Tally) -> Figures<'_> {
     Figures {
         streams: tally,
-        connections: [1, 0, 0, 2, 4, 0, 0, 0, 3],
+        connections: [1, 0, 0, 2, 4, 0, 0, 0, 0, 0, 0, 0, 3],
         pipes: Stock { large_open: 5, large_lent: 2, small_open: 3, small_lent: 1, refused: 7 },
         run_queue: 9,
         held_bytes: 4096,

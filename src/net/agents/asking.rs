@@ -1,0 +1,368 @@
+//! An agent's request to the API that is attached to the relay: a connection of its own for each,
+//! made without waiting for it.
+
+use super::turn::BACKLOG_MAX_BYTES;
+use crate::api::Failure;
+use crate::api::forward::{self, AnswerBody, Carrying, Forwarding, Returning};
+use crate::http::answer::AnswerHead;
+use crate::http::body::BodyDecoder;
+use crate::http::chunked::{LAST_CHUNK, write_chunk_head};
+use crate::http::framing::Framing;
+use crate::http::head::{self, FieldSlots, HeadLimits, Method, Version};
+use crate::http::response::HeadWriter;
+use crate::mux::frame::{DATA_MAX_BYTES, HEAD_MAX_BYTES, Why};
+use crate::mux::text::{add_field, has_field};
+use crate::net::admin::Realm;
+use crate::net::conn::{Conn, Phase};
+use crate::net::relay::Relay;
+use crate::net::token::ConnId;
+use crate::splice::copy::{self, Read};
+use socket2::{Domain, Protocol, Socket, Type};
+use std::io;
+use std::net::SocketAddr;
+use uuid::Uuid;
+
+const LIMITS: HeadLimits = HeadLimits { bytes: HEAD_MAX_BYTES, target_bytes: HEAD_MAX_BYTES / 2 };
+
+/// One read of a head, in bytes.
+const READ_BYTES: usize = 16 << 10;
+
+/// Bytes of one answer that are read in one turn before others have theirs.
+const TURN_BYTES: usize = 256 << 10;
+
+/// A request of an agent on its way to the relay's API, and the answer on its way back.
+#[derive(Debug)]
+pub(in crate::net) struct Asking {
+    agent: ConnId,
+    number: u32,
+    method: Method,
+    correlation_id: Box<str>,
+    /// The body of the request goes in chunks.
+    chunked: bool,
+    /// Bytes of the request's body that wait to be sent.
+    unsent: usize,
+    /// The answer, once its head was read.
+    answer: Option<Rest>,
+}
+
+/// What is to come of an answer.
+#[derive(Debug)]
+enum Rest {
+    Framed(BodyDecoder),
+    UntilClose,
+}
+
+impl Relay {
+    /// An agent asks.
+    pub(super) fn ask(&mut self, agent: ConnId, number: u32, head: &[u8], over: bool) {
+        let result = match self.settings.sockets.socket_api {
+            Some(address) => self.try_ask((agent, number), head, over, address),
+            None => Err(Failure::NoSuchApi),
+        };
+        if let Err(failure) = result {
+            self.answer_agent(agent, number, &failure);
+        }
+    }
+
+    fn try_ask(
+        &mut self,
+        asker: (ConnId, u32),
+        head: &[u8],
+        over: bool,
+        address: SocketAddr,
+    ) -> Result<(), Failure> {
+        let (agent, number) = asker;
+        let mut head = head.to_vec();
+        if !over && !has_field(&head, "Content-Length") && !has_field(&head, "Transfer-Encoding") {
+            add_field(&mut head, "Transfer-Encoding", "chunked");
+        }
+        let mut slots = FieldSlots::new();
+        let parsed = head::parse(&head, &mut slots, &LIMITS).map_err(Failure::Rejected)?;
+        let parsed = parsed.ok_or(Failure::BodyBroken)?;
+        let peer = self.conn(agent).map_or(address, |conn| conn.peer).ip();
+        let minted = Uuid::new_v4().to_string();
+        let correlation_id = forward::correlation_id(&parsed).unwrap_or(&minted);
+        let to = Forwarding {
+            rest: parsed.target,
+            prefix: "",
+            peer,
+            trusted: false,
+            correlation_id,
+            request_id: None,
+            body: Carrying::Http1,
+        };
+        let mut request = Vec::with_capacity(512);
+        forward::request(&parsed, &to, &mut request);
+        let id = dial(address)
+            .ok()
+            .and_then(|socket| self.admit(socket, address, Realm::Api))
+            .ok_or(Failure::AgentBroke("the API of this relay cannot be reached"))?;
+        let asking = Asking {
+            agent,
+            number,
+            method: parsed.method,
+            correlation_id: correlation_id.into(),
+            chunked: parsed.framing == Framing::Chunked,
+            unsent: 0,
+            answer: None,
+        };
+        if let Some(conn) = self.conn(id) {
+            conn.writable = false;
+            conn.counts_as = None;
+            conn.output.buffer().append(&mut request);
+            conn.phase = Phase::Asking(Box::new(asking));
+        }
+        if let Some(agent) = self.agent(agent) {
+            agent.waiting.insert(number, id);
+        }
+        self.set_deadline(id, self.settings.sockets.agent_timeout);
+        Ok(())
+    }
+
+    fn asking(&mut self, id: ConnId) -> Option<&mut Asking> {
+        if let Phase::Asking(asking) = &mut self.conn(id)?.phase { Some(asking) } else { None }
+    }
+
+    /// More of an agent's request came.
+    pub(super) fn ask_more(&mut self, id: ConnId, bytes: &[u8], over: bool) {
+        let Some(Conn { phase: Phase::Asking(asking), output, .. }) = self.conn(id) else { return };
+        let buffer = output.buffer();
+        if asking.chunked && !bytes.is_empty() {
+            write_chunk_head(buffer, bytes.len() as u64);
+            buffer.extend_from_slice(bytes);
+            buffer.extend_from_slice(b"\r\n");
+        } else {
+            buffer.extend_from_slice(bytes);
+        }
+        if asking.chunked && over {
+            buffer.extend_from_slice(LAST_CHUNK);
+        }
+        asking.unsent += bytes.len();
+        self.turn_asking(id);
+    }
+
+    /// The connection to the relay's API has news.
+    pub(in crate::net) fn turn_asking(&mut self, id: ConnId) {
+        self.flush(id);
+        let Some(Conn { phase: Phase::Asking(asking), output, .. }) = self.conn(id) else { return };
+        let unsent = asking.unsent.min(output.rest().len());
+        let taken = asking.unsent - unsent;
+        asking.unsent = unsent;
+        let (agent_id, number) = (asking.agent, asking.number);
+        if taken > 0
+            && let Some(agent) = self.agent(agent_id)
+        {
+            agent.session.used(number, taken);
+        }
+        self.read_api(id);
+        self.enqueue(agent_id);
+    }
+
+    fn read_api(&mut self, id: ConnId) {
+        let mut scratch = std::mem::take(&mut self.scratch);
+        let mut budget = TURN_BYTES;
+        while budget > 0
+            && let Some(asking) = self.asking(id)
+        {
+            let (agent, number, begun) = (asking.agent, asking.number, asking.answer.is_some());
+            let most =
+                if begun { self.room(agent, number).min(DATA_MAX_BYTES) } else { READ_BYTES };
+            let Some(conn) = self.conn(id).filter(|conn| conn.readable && most > 0) else { break };
+            match copy::read(&conn.socket, &mut scratch[..most]) {
+                Ok(Read::Moved(count)) => {
+                    if count < most {
+                        conn.drained_of_input();
+                    }
+                    budget = budget.saturating_sub(count);
+                    self.api_said(id, &scratch[..count]);
+                }
+                Ok(Read::Blocked) => conn.readable = false,
+                Ok(Read::Eof) | Err(_) => self.api_ended(id),
+            }
+        }
+        self.scratch = scratch;
+        if budget == 0 {
+            self.enqueue(id);
+        }
+    }
+
+    fn api_said(&mut self, id: ConnId, bytes: &[u8]) {
+        let Some(asking) = self.asking(id) else { return };
+        if asking.answer.is_some() {
+            return self.pass_answer(id, bytes);
+        }
+        let Some(conn) = self.conn(id) else { return };
+        conn.carry.extend_from_slice(bytes);
+        match self.api_answered(id) {
+            Ok(()) => {}
+            Err(failure) => self.api_failed(id, &failure),
+        }
+    }
+
+    /// Takes the head of the API's answer once it is whole.
+    fn api_answered(&mut self, id: ConnId) -> Result<(), Failure> {
+        let date = self.date;
+        loop {
+            let Some(Conn { phase: Phase::Asking(asking), carry, .. }) = self.conn(id) else {
+                return Ok(());
+            };
+            let broke =
+                |error: crate::http::answer::AnswerError| Failure::AgentBroke(error.message());
+            let Some(answer) = AnswerHead::parse(carry).map_err(broke)? else { return Ok(()) };
+            carry.drain(..answer.len);
+            if answer.is_interim() {
+                continue;
+            }
+            let body = forward::answer_framing(&answer, asking.method)?;
+            let rest = match body {
+                AnswerBody::Absent { .. } => Rest::Framed(BodyDecoder::new(Framing::Length(0))),
+                AnswerBody::Length(bytes) => Rest::Framed(BodyDecoder::new(Framing::Length(bytes))),
+                AnswerBody::Chunked => Rest::Framed(BodyDecoder::new(Framing::Chunked)),
+                AnswerBody::UntilClose => Rest::UntilClose,
+            };
+            let over = matches!(&rest, Rest::Framed(decoder) if decoder.is_over());
+            // Of HTTP/1.0 nothing is framed but by a length: what carries it says where it ends.
+            let returning = Returning {
+                body,
+                version: Version::Http10,
+                keep_alive: false,
+                date: &date,
+                correlation_id: &asking.correlation_id,
+                request_id: None,
+            };
+            let mut head = Vec::with_capacity(512);
+            forward::response(&answer, &returning, &mut head);
+            asking.answer = Some(rest);
+            let (agent_id, number) = (asking.agent, asking.number);
+            let behind = std::mem::take(carry);
+            self.set_deadline(id, self.settings.idle_timeout);
+            let Some(agent) = self.agent(agent_id) else { return Ok(()) };
+            agent.session.respond(number, &head, over);
+            if over {
+                self.close_asking(id);
+            } else if !behind.is_empty() {
+                self.pass_answer(id, &behind);
+            }
+            return Ok(());
+        }
+    }
+
+    /// Sends bytes of the API's answer to the agent. Those that came with the head may be more than
+    /// there is room for in the text dialect, where they wait with the session.
+    fn pass_answer(&mut self, id: ConnId, bytes: &[u8]) {
+        let Some(asking) = self.asking(id) else { return };
+        let (agent_id, number) = (asking.agent, asking.number);
+        let mut pieces = Vec::new();
+        let over = match &mut asking.answer {
+            Some(Rest::Framed(decoder)) => match decoder.received(bytes, &mut pieces) {
+                Ok(_) => decoder.is_over(),
+                Err(_) => {
+                    return self.api_failed(id, &Failure::AgentBroke("its chunks are broken"));
+                }
+            },
+            Some(Rest::UntilClose) => {
+                pieces.push(0..bytes.len());
+                false
+            }
+            None => return,
+        };
+        if let Some(agent) = self.agent(agent_id) {
+            for piece in pieces {
+                agent.session.send(number, &bytes[piece], false);
+            }
+            if over {
+                agent.session.send(number, b"", true);
+            }
+        }
+        self.set_deadline(id, self.settings.idle_timeout);
+        if over {
+            self.close_asking(id);
+        }
+    }
+
+    /// The API's connection ended.
+    fn api_ended(&mut self, id: ConnId) {
+        let Some(asking) = self.asking(id) else { return };
+        if !matches!(asking.answer, Some(Rest::UntilClose)) {
+            return self.api_failed(id, &Failure::AgentBroke("the API of this relay broke off"));
+        }
+        let (agent_id, number) = (asking.agent, asking.number);
+        if let Some(agent) = self.agent(agent_id) {
+            agent.session.send(number, b"", true);
+        }
+        self.close_asking(id);
+    }
+
+    /// The API's answer cannot be gone on with.
+    pub(super) fn api_failed(&mut self, id: ConnId, failure: &Failure) {
+        let Some(asking) = self.asking(id) else { return };
+        let (agent_id, number, begun) = (asking.agent, asking.number, asking.answer.is_some());
+        if begun {
+            if let Some(agent) = self.agent(agent_id) {
+                agent.cancel(number, Why::Broke(failure.message().into_owned()));
+            }
+        } else {
+            self.answer_agent(agent_id, number, failure);
+        }
+        self.close_asking(id);
+    }
+
+    pub(in crate::net) fn asking_out_of_patience(&mut self, id: ConnId) {
+        self.api_failed(id, &Failure::AgentTimeout);
+    }
+
+    /// Nothing more of the answer will come; the rest of the request is not wanted.
+    fn close_asking(&mut self, id: ConnId) {
+        let Some(conn) = self.conn(id) else { return };
+        let phase = std::mem::replace(&mut conn.phase, Phase::Head);
+        if let Phase::Asking(asking) = phase {
+            if let Some(agent) = self.agent(asking.agent) {
+                agent.waiting.remove(&asking.number);
+                if agent.session.knows(asking.number) && asking.unsent > 0 {
+                    agent.session.cancel(asking.number, Why::Done);
+                }
+            }
+            self.enqueue(asking.agent);
+        }
+        self.close(id);
+    }
+
+    /// The connection to the API is closed before its answer was whole.
+    pub(in crate::net) fn asking_is_gone(&mut self, asking: &Asking) {
+        if let Some(agent) = self.agent(asking.agent) {
+            agent.cancel(asking.number, Why::Broke("the API of this relay broke off".into()));
+            self.enqueue(asking.agent);
+        }
+    }
+
+    /// Answers an agent's request with a failure.
+    fn answer_agent(&mut self, agent: ConnId, number: u32, failure: &Failure) {
+        let body = failure.body(false);
+        let mut head = Vec::with_capacity(256);
+        HeadWriter::new(&mut head, failure.status(), &self.date)
+            .field("Content-Type", b"application/json")
+            .content_length(body.len() as u64)
+            .end();
+        if let Some(agent) = self.agent(agent) {
+            agent.waiting.remove(&number);
+            agent.session.respond_whole(number, &head, body.as_bytes());
+        }
+    }
+}
+
+/// Begins to connect; the socket becomes writable when that is done.
+fn dial(address: SocketAddr) -> io::Result<Socket> {
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM.nonblocking().cloexec(),
+        Some(Protocol::TCP),
+    )?;
+    socket.set_tcp_nodelay(true)?;
+    match socket.connect(&address.into()) {
+        Ok(()) => Ok(socket),
+        Err(error) if error.raw_os_error() == Some(nix::libc::EINPROGRESS) => Ok(socket),
+        Err(error) => Err(error),
+    }
+}
+
+const _: () = assert!(READ_BYTES <= BACKLOG_MAX_BYTES, "an answer's beginning is no backlog");
