@@ -87,6 +87,8 @@ pub enum Failure {
     AgentUnauthorized,
     /// The agent's token is not for the name it asks for.
     AgentForbidden,
+    /// The agents are shown to trusted peers only.
+    AgentsForbidden,
     /// An agent called the API beside the relay, and there is none.
     NoSuchApi,
     /// A spare connection that belongs to no agent, or is one too many.
@@ -148,9 +150,11 @@ impl Failure {
             Self::MethodNotAllowed(_) => 405,
             Self::StreamStarted | Self::Stopping => 409,
             Self::Unauthorized | Self::AgentUnauthorized => 401,
-            Self::Forbidden | Self::BadSignature(_) | Self::AgentForbidden | Self::SpareRefused => {
-                403
-            }
+            Self::Forbidden
+            | Self::BadSignature(_)
+            | Self::AgentForbidden
+            | Self::AgentsForbidden
+            | Self::SpareRefused => 403,
             Self::AlreadyConnected(_) => 429,
             Self::Disconnected(_)
             | Self::Failed(_)
@@ -194,7 +198,7 @@ impl Failure {
             Self::Stopping => "StoppingError",
             Self::Unauthorized | Self::AgentUnauthorized => "UnauthorizedError",
             Self::BadSignature(_) => "SignatureError",
-            Self::Forbidden | Self::AgentForbidden => "ForbiddenError",
+            Self::Forbidden | Self::AgentForbidden | Self::AgentsForbidden => "ForbiddenError",
             Self::AlreadyConnected(_) => "AlreadyConnectedError",
             Self::Disconnected(Side::Source)
             | Self::Failed(Side::Source)
@@ -259,6 +263,7 @@ impl Failure {
             Self::UpgradeRequired => UPGRADE_REQUIRED,
             Self::AgentUnauthorized => TOKEN_NEEDED,
             Self::AgentForbidden => "This token is not for the name that was asked for",
+            Self::AgentsForbidden => "Agents are shown to trusted networks only",
             Self::NoSuchApi => "This relay has no API for agents; see --socket-api",
             Self::SpareRefused => SPARE_REFUSED,
             Self::Forbidden => "The list of streams is for trusted networks only",
@@ -330,6 +335,7 @@ mod tests {
             (Failure::BadUpgrade("Send a key"), 400, "BadRequestError", "Send a key"),
             (Failure::AgentUnauthorized, 401, "UnauthorizedError", "Bearer"),
             (Failure::AgentForbidden, 403, "ForbiddenError", "name"),
+            (Failure::AgentsForbidden, 403, "ForbiddenError", "trusted networks"),
             (Failure::NoSuchApi, 404, "NoSuchApiError", "--socket-api"),
             (Failure::SpareRefused, 403, "SpareRefusedError", "secret"),
             (Failure::TooBusy(Busy::Agents), 503, "TooBusyError", "agents"),

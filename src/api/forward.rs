@@ -22,6 +22,3 @@ fn sole_correlation_id<'v>(mut values: impl Iterator<Item = &'v [u8]>) -> Option
     let plain = value.filter(|value| value.iter().all(u8::is_ascii_graphic))?;
     if values.next().is_some() { None } else { str::from_utf8(plain).ok() }
 }
-
-#[cfg(test)]
-mod tests;

@@ -176,3 +176,6 @@ fn framed<'o>(
         (Framing::Chunked, Carrying::Frames) => writer,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -136,3 +136,6 @@ fn framed(
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,193 @@
+//! Answers in, answers out, and where their bodies end.
+
+use super::*;
+
+fn answer(lines: &str) -> AnswerHead {
+    let text = lines.replace('\n', "\r\n") + "\r\n";
+    AnswerHead::parse(text.as_bytes()).unwrap().unwrap()
+}
+
+/// What the client gets for an answer of these lines.
+fn returned(lines: &str, returning: impl FnOnce(&mut Returning<'_>)) -> String {
+    let date = HttpDate::from_unix_seconds(784_111_777);
+    let mut to = Returning {
+        body: AnswerBody::Length(2),
+        version: Version::Http11,
+        keep_alive: true,
+        date: &date,
+        correlation_id: "made",
+        request_id: None,
+    };
+    returning(&mut to);
+    let mut out = Vec::new();
+    response(&answer(lines), &to, &mut out);
+    String::from_utf8(out).unwrap().replace("\r\n", "\n")
+}
+
+const NOW: &str = "Date: Sun, 06 Nov 1994 08:49:37 GMT\n";
+
+#[test]
+fn an_answer_passes_but_for_what_concerns_one_connection() {
+    let made = "X-Correlation-Id: made\n";
+    for (name, lines, expected) in [
+        ("bare", "HTTP/1.1 200 Fine\n", format!("HTTP/1.1 200 OK\n{NOW}{made}")),
+        (
+            "an unregistered status",
+            "HTTP/1.0 299 x\n",
+            format!("HTTP/1.1 299 Successful\n{NOW}{made}"),
+        ),
+        (
+            "a date",
+            "HTTP/1.1 404 x\nX: y\ndate: then\n",
+            format!("HTTP/1.1 404 Not Found\nDate: then\nX: y\n{made}"),
+        ),
+        (
+            "two dates",
+            "HTTP/1.1 200 x\nDate: a\nDate: b\n",
+            format!("HTTP/1.1 200 OK\n{NOW}{made}"),
+        ),
+        (
+            "no date in its field",
+            "HTTP/1.1 200 x\nDate:\n",
+            format!("HTTP/1.1 200 OK\n{NOW}{made}"),
+        ),
+        (
+            "order and case",
+            "HTTP/1.1 200 x\nset-Cookie: a\nB: c\nSet-Cookie: d\n",
+            format!("HTTP/1.1 200 OK\n{NOW}set-Cookie: a\nB: c\nSet-Cookie: d\n{made}"),
+        ),
+        (
+            "one connection's",
+            "HTTP/1.1 200 x\nConnection: close, X-A\nX-A: 1\nKeep-Alive: a\nTrailer: B\nUpgrade: c\nProxy-Authenticate: Basic\n",
+            format!("HTTP/1.1 200 OK\n{NOW}{made}"),
+        ),
+        (
+            "framing",
+            "HTTP/1.1 200 x\nContent-Length: 99\nTransfer-Encoding: gzip\n",
+            format!("HTTP/1.1 200 OK\n{NOW}{made}"),
+        ),
+        (
+            "its correlation",
+            "HTTP/1.1 200 x\nConnection: X-Correlation-Id\nx-correlation-id: own\n",
+            format!("HTTP/1.1 200 OK\n{NOW}x-correlation-id: own\n"),
+        ),
+        (
+            "two of them",
+            "HTTP/1.1 200 x\nX-Correlation-Id: a\nX-Correlation-Id: b\n",
+            format!("HTTP/1.1 200 OK\n{NOW}{made}"),
+        ),
+        (
+            "one that is not plain",
+            "HTTP/1.1 200 x\nX-Correlation-Id: a b\n",
+            format!("HTTP/1.1 200 OK\n{NOW}{made}"),
+        ),
+    ] {
+        let expected = format!("{expected}Content-Length: 2\n\n");
+        assert_eq!(returned(lines, |_| {}), expected, "{name}");
+    }
+}
+
+#[test]
+fn the_client_gets_the_request_id_of_the_relay_once() {
+    let lines = "HTTP/1.1 200 x\nx-request-id: theirs\n";
+    let text = returned(lines, |to| to.request_id = Some(("X-Request-Id", "ours")));
+    let fields = "X-Request-Id: ours\nX-Correlation-Id: made\nContent-Length: 2\n\n";
+    assert_eq!(text, format!("HTTP/1.1 200 OK\n{NOW}{fields}"));
+    let text = returned("HTTP/1.1 200 x\nX-Correlation-Id: a\n", |to| {
+        to.request_id = Some(("X-Correlation-Id", "ours"));
+    });
+    assert_eq!(
+        text,
+        format!("HTTP/1.1 200 OK\n{NOW}X-Correlation-Id: ours\nContent-Length: 2\n\n")
+    );
+}
+
+#[test]
+fn a_body_is_framed_for_the_client_at_hand() {
+    use AnswerBody::{Absent, Chunked, Length, UntilClose};
+    use Version::{Http10, Http11};
+    for (name, body, version, delimiter, fields) in [
+        ("a length", Length(7), Http11, Some(Delimiter::Length), "Content-Length: 7\n"),
+        ("empty", Length(0), Http11, Some(Delimiter::Length), "Content-Length: 0\n"),
+        ("chunks", Chunked, Http11, Some(Delimiter::Chunks), "Transfer-Encoding: chunked\n"),
+        (
+            "no end said",
+            UntilClose,
+            Http11,
+            Some(Delimiter::Chunks),
+            "Transfer-Encoding: chunked\n",
+        ),
+        ("none", Absent { length: None }, Http11, None, ""),
+        ("none, with a length", Absent { length: Some(9) }, Http11, None, "Content-Length: 9\n"),
+        (
+            "a length, by HTTP/1.0",
+            Length(7),
+            Http10,
+            Some(Delimiter::Length),
+            "Content-Length: 7\nConnection: keep-alive\n",
+        ),
+        ("chunks, by HTTP/1.0", Chunked, Http10, Some(Delimiter::Close), ""),
+        ("no end said, by HTTP/1.0", UntilClose, Http10, Some(Delimiter::Close), ""),
+        ("none, by HTTP/1.0", Absent { length: None }, Http10, None, "Connection: keep-alive\n"),
+    ] {
+        assert_eq!(body.delimiter(version), delimiter, "{name}");
+        let text = returned("HTTP/1.1 200 x\n", |to| (to.body, to.version) = (body, version));
+        assert_eq!(
+            text,
+            format!("HTTP/1.1 200 OK\n{NOW}X-Correlation-Id: made\n{fields}\n"),
+            "{name}"
+        );
+    }
+    let closing = returned("HTTP/1.1 200 x\n", |to| to.keep_alive = false);
+    assert!(closing.ends_with("Content-Length: 2\nConnection: close\n\n"), "{closing}");
+}
+
+#[test]
+fn the_end_of_an_answer_is_told_by_request_and_answer() {
+    use AnswerBody::{Absent, Chunked, Length, UntilClose};
+    use Method::{Get, Head};
+    let broke = |clause| Err(Failure::AgentBroke(clause));
+    for (name, asked, lines, expected) in [
+        ("a length", Get, "HTTP/1.1 200 x\nContent-Length: 7\n", Ok(Length(7))),
+        ("chunks", Get, "HTTP/1.1 200 x\nTransfer-Encoding: chunked\n", Ok(Chunked)),
+        ("no end said", Get, "HTTP/1.1 200 x\n", Ok(UntilClose)),
+        ("head", Head, "HTTP/1.1 200 x\nContent-Length: 7\n", Ok(Absent { length: Some(7) })),
+        (
+            "head, chunks",
+            Head,
+            "HTTP/1.1 200 x\nTransfer-Encoding: chunked\n",
+            Ok(Absent { length: None }),
+        ),
+        ("204", Get, "HTTP/1.1 204 x\nContent-Length: 7\n", Ok(Absent { length: None })),
+        ("304", Get, "HTTP/1.1 304 x\nContent-Length: 7\n", Ok(Absent { length: Some(7) })),
+        ("304 without", Get, "HTTP/1.1 304 x\n", Ok(Absent { length: None })),
+        ("205", Get, "HTTP/1.1 205 x\nContent-Length: 0\n", Ok(Length(0))),
+        (
+            "two lengths",
+            Get,
+            "HTTP/1.1 200 x\nContent-Length: 7\nContent-Length: 8\n",
+            broke("the Content-Length of the response is not one number"),
+        ),
+        (
+            "a bad length of a head",
+            Head,
+            "HTTP/1.1 200 x\nContent-Length: x\n",
+            broke("the Content-Length of the response is not one number"),
+        ),
+        (
+            "another coding",
+            Get,
+            "HTTP/1.1 200 x\nTransfer-Encoding: gzip\n",
+            broke("the response is in a transfer coding other than chunked"),
+        ),
+        ("101", Get, "HTTP/1.1 101 x\n", broke("it switches to a protocol that nobody asked for")),
+        (
+            "103",
+            Get,
+            "HTTP/1.1 103 x\n",
+            broke("an interim answer stands in place of the final one"),
+        ),
+    ] {
+        assert_eq!(answer_framing(&answer(lines), asked), expected, "{name}");
+    }
+}
