@@ -7,6 +7,7 @@
 //! | [`head`] | the verdict on a head does not depend on how its bytes come |
 //! | [`framing`] | where a body ends, against the rules written down naively |
 //! | [`chunks`] | the chunk decoder agrees with a naive one, however the input is cut |
+//! | [`codec`] | messages as WebSocket frames are read as they are, however they are cut |
 //! | [`bodies`] | JSON bodies never panic, and what they ask for reads back from the wire |
 //! | [`response`] | no value adds a field to a response head or ends it |
 //! | [`disposition`] | a path gives one harmless file name, and any field a name or none |
@@ -24,6 +25,7 @@ mod answer;
 mod bodies;
 mod choices;
 mod chunks;
+mod codec;
 mod disposition;
 mod flow;
 mod framing;
@@ -43,6 +45,7 @@ pub use accept::accept;
 pub use answer::answer;
 pub use bodies::bodies;
 pub use chunks::chunks;
+pub use codec::codec;
 pub use disposition::disposition;
 pub use framing::framing;
 pub use head::head;
@@ -62,6 +65,7 @@ pub const TARGETS: &[(&str, Body)] = &[
     ("answer", answer),
     ("bodies", bodies),
     ("chunks", chunks),
+    ("codec", codec),
     ("disposition", disposition),
     ("framing", framing),
     ("head", head),

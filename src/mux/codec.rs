@@ -182,6 +182,12 @@ impl Codec {
         self.eof = true;
     }
 
+    /// Room for bytes that tungstenite has not got.
+    #[cfg(any(test, feature = "fuzzing"))]
+    pub(crate) fn input_bytes(&self) -> usize {
+        self.wire.input_bytes()
+    }
+
     /// Whether nothing that the peer sends matters any more.
     fn hears_nothing(&self) -> bool {
         self.close_received || self.broken.is_some()

@@ -221,7 +221,7 @@ fn an_idle_codec_holds_no_memory() {
         codec.output().clear();
         assert_eq!(codec.output().capacity(), 0, "{name}");
         assert!(codec.context.is_none(), "{name}");
-        assert!(codec.wire.input_capacity() <= rest.len().max(8) && rest.len() < 14, "{name}");
+        assert!(codec.input_bytes() <= rest.len().max(8) && rest.len() < 14, "{name}");
     }
 }
 
@@ -236,7 +236,7 @@ fn fragments_of_one_byte_cost_no_more_than_their_bytes() {
     for piece in frames.chunks(4096) {
         codec.received(piece);
         assert_eq!(codec.next(), None);
-        held = held.max(codec.wire.input_capacity());
+        held = held.max(codec.input_bytes());
     }
     assert!(held <= 16, "only a header may be left: {held} bytes");
     codec.received(&unmasked(0x00, b"x"));

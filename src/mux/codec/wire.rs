@@ -164,9 +164,10 @@ impl Write for Wire {
     }
 }
 
-#[cfg(test)]
+#[cfg(any(test, feature = "fuzzing"))]
 impl Wire {
-    pub(super) fn input_capacity(&self) -> usize {
+    /// Room for input, in bytes: at rest no more than is received and not handed on.
+    pub(super) fn input_bytes(&self) -> usize {
         self.input.capacity()
     }
 }

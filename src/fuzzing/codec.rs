@@ -1,0 +1,241 @@
+//! WebSocket frames: messages written down here as frames are read as those messages, what breaks
+//! RFC 6455 is told with its code, and neither depends on how the bytes are cut. What one end of the
+//! codec sends, the other reads.
+
+use super::choices::Choices;
+use crate::mux::codec::{Codec, End, Message};
+
+/// The longest input that is cut at every byte.
+const CUT_EVERYWHERE_BYTES: usize = 200;
+
+/// What a peer that never reads can have this end keep in pongs and a close frame, in bytes: 32
+/// pongs and a close frame of 125 bytes, with the longest header of a control frame each.
+const OWED_MAX: usize = 33 * (2 + 4 + 125);
+
+/// Characters of one to four bytes.
+const LETTERS: [&str; 4] = ["a", "é", "€", "😀"];
+
+/// One way to break the protocol behind whole messages: the first byte, whether the frame is masked
+/// the wrong way, the payload, and the code it is told with.
+type Fault = (u8, bool, &'static [u8], u16);
+
+/// The longest payload in these is a byte too long for a ping.
+const FAULTS: [Fault; 9] = [
+    (0xc1, false, b"", 1002),
+    (0x90, false, b"", 1002),
+    (0x83, false, b"a", 1002),
+    (0x8b, false, b"", 1002),
+    (0x81, true, b"a", 1002),
+    (0x80, false, b"a", 1002),
+    (0x09, false, b"", 1002),
+    (0x89, false, &[0; 126], 1002),
+    (0x81, false, b"a\xf0\x9f\x98", 1007),
+];
+
+/// What was found in some bytes.
+#[derive(Debug, PartialEq, Eq)]
+struct Outcome {
+    messages: Vec<Message>,
+    /// What the peer reads of the output.
+    told: Vec<Message>,
+    /// The code of the breach.
+    broken: Option<u16>,
+    over: bool,
+}
+
+/// The frames of a peer, and what they mean.
+struct Script {
+    /// The end that reads.
+    end: End,
+    message_max: usize,
+    frames: Vec<u8>,
+    messages: Vec<Message>,
+}
+
+/// An end and a bound, messages as frames, a breach, then noise; the same messages are sent, too.
+pub fn codec(data: &[u8]) {
+    let mut choices = Choices::new(data);
+    let end = choices.pick(&[End::Accepted, End::Dialled]);
+    let message_max = 126 + choices.below(2000);
+    let mut script = Script { end, message_max, frames: Vec::new(), messages: Vec::new() };
+    for _ in 0..choices.below(8) {
+        script.message(&mut choices);
+    }
+    check_sending(end, message_max, &script.messages);
+    let code = choices.one_in(2).then(|| script.breach(&mut choices));
+    let stride = 1 + usize::from(choices.byte());
+    script.frames.extend_from_slice(choices.rest());
+
+    let whole = script.outcome(script.frames.len().max(1));
+    assert!(whole.messages.starts_with(&script.messages), "{whole:?}, not {:?}", script.messages);
+    if code.is_some() {
+        assert_eq!((whole.messages.len(), whole.broken), (script.messages.len(), code));
+    }
+    check_told(&whole);
+    check_flood(&script);
+    assert_eq!(script.outcome(1), whole, "byte by byte");
+    assert_eq!(script.outcome(stride), whole, "{stride} bytes at a time");
+    if script.frames.len() <= CUT_EVERYWHERE_BYTES {
+        for at in 1..script.frames.len() {
+            let (one, other) = script.frames.split_at(at);
+            assert_eq!(script.outcome_of([one, other]), whole, "cut at {at}");
+        }
+    }
+}
+
+impl Script {
+    /// A message, in fragments with pings between them now and then.
+    fn message(&mut self, choices: &mut Choices) {
+        let bytes = choices.below(self.message_max + 1);
+        let (first, payload, message) = if choices.one_in(2) {
+            let payload = vec![choices.byte(); bytes];
+            (2, payload.clone(), Message::Binary(payload.into()))
+        } else {
+            let letter = choices.pick(&LETTERS);
+            let text = letter.repeat(bytes / letter.len());
+            (1, text.clone().into_bytes(), Message::Text(text.into()))
+        };
+        let (mut opcode, mut rest) = (first, &payload[..]);
+        while choices.one_in(3) {
+            let (fragment, behind) = rest.split_at(choices.below(rest.len() + 1));
+            self.frame(opcode, false, fragment, choices);
+            (opcode, rest) = (0, behind);
+            if choices.one_in(2) {
+                let ping = choices.bytes(125).to_vec();
+                self.frame(0x89, false, &ping, choices);
+                self.messages.push(Message::Ping(ping.into()));
+            }
+        }
+        self.frame(0x80 | opcode, false, rest, choices);
+        self.messages.push(message);
+    }
+
+    /// What no peer may send; the code it has to be told.
+    fn breach(&mut self, choices: &mut Choices) -> u16 {
+        let mask_bit = if self.end == End::Accepted { 0x80 } else { 0 };
+        match choices.below(FAULTS.len() + 2) {
+            0 => {
+                let length = 1 + self.message_max as u64;
+                let small = u16::try_from(length).expect("a bound of some thousands");
+                self.frames.extend([0x82, mask_bit + 126]);
+                self.frames.extend(small.to_be_bytes());
+                self.frames.extend([0; 4]);
+                1009
+            }
+            1 => {
+                self.frames.extend([0x82, mask_bit + 126, 0, 125]);
+                self.frames.extend([0; 4]);
+                1002
+            }
+            place => {
+                let (first, wrong, payload, code) = FAULTS[place - 2];
+                self.frame(first, wrong, payload, choices);
+                code
+            }
+        }
+    }
+
+    /// A frame of the peer, masked if it is the one that masks; the wrong way if that is wanted.
+    fn frame(&mut self, first: u8, wrong: bool, payload: &[u8], choices: &mut Choices) {
+        let masked = (self.end == End::Accepted) != wrong;
+        let mask_bit = if masked { 0x80 } else { 0 };
+        self.frames.push(first);
+        let length = u16::try_from(payload.len()).expect("payloads are of some thousand bytes");
+        if length <= 125 {
+            self.frames.push(mask_bit + length.to_be_bytes()[1]);
+        } else {
+            self.frames.push(mask_bit + 126);
+            self.frames.extend(length.to_be_bytes());
+        }
+        let mask = if masked { [0; 4].map(|_: u8| choices.byte()) } else { [0; 4] };
+        self.frames.extend(mask.iter().filter(|_| masked));
+        self.frames.extend(payload.iter().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask));
+    }
+
+    /// What is found when so many bytes come at a time.
+    fn outcome(&self, piece: usize) -> Outcome {
+        self.outcome_of(self.frames.chunks(piece))
+    }
+
+    fn outcome_of<'p>(&self, pieces: impl IntoIterator<Item = &'p [u8]>) -> Outcome {
+        let mut codec = Codec::new(self.end, self.message_max);
+        let (mut messages, mut output) = (Vec::new(), Vec::new());
+        for piece in pieces {
+            codec.received(piece);
+            while let Some(message) = codec.next() {
+                messages.push(message);
+                output.append(codec.output());
+            }
+            assert!(codec.input_bytes() <= 16, "a part of a header is left at most");
+        }
+        output.append(codec.output());
+        let (over, broken) = (codec.is_over(), codec.broken().map(|broken| broken.code));
+        let told = read(other(self.end), &output);
+        Outcome { messages, told, broken, over }
+    }
+}
+
+/// Every ping is answered, a close frame too, and a breach is told; nothing else is sent.
+fn check_told(outcome: &Outcome) {
+    let mut expected = Vec::new();
+    for message in &outcome.messages {
+        match message {
+            Message::Ping(payload) => expected.push(Message::Pong(payload.clone())),
+            Message::Close(close) => expected.push(Message::Close(close.clone())),
+            Message::Text(_) | Message::Binary(_) | Message::Pong(_) => {}
+        }
+    }
+    let (last, before) = match outcome.told.split_last() {
+        Some((last @ Message::Close(Some((code, _))), before)) if Some(*code) == outcome.broken => {
+            (Some(last), before)
+        }
+        Some(_) | None => (None, &outcome.told[..]),
+    };
+    assert_eq!(before, expected, "what is told besides a breach");
+    assert_eq!(last.is_some(), outcome.broken.is_some(), "a breach is told");
+    let closed = matches!(outcome.messages.last(), Some(Message::Close(_)));
+    assert_eq!(outcome.over, closed || outcome.broken.is_some(), "when it is over");
+}
+
+/// A peer that never reads makes this end keep little.
+fn check_flood(script: &Script) {
+    let mut codec = Codec::new(script.end, script.message_max);
+    codec.received(&script.frames);
+    while codec.next().is_some() {}
+    assert!(codec.output().len() <= OWED_MAX, "{} bytes are owed", codec.output().len());
+}
+
+/// What one end sends is what the other reads.
+fn check_sending(end: End, message_max: usize, messages: &[Message]) {
+    let mut codec = Codec::new(end, message_max);
+    for message in messages {
+        match message {
+            Message::Text(text) => codec.text(text),
+            Message::Binary(bytes) => codec.binary(bytes.clone()),
+            Message::Ping(payload) => codec.ping(payload),
+            Message::Pong(_) | Message::Close(_) => {}
+        }
+    }
+    codec.close(1000, "that is all");
+    let mut expected = messages.to_vec();
+    expected.push(Message::Close(Some((1000, "that is all".to_owned()))));
+    let mut peer = Codec::new(other(end), message_max);
+    peer.received(codec.output());
+    assert_eq!(std::iter::from_fn(|| peer.next()).collect::<Vec<_>>(), expected);
+}
+
+/// What an end reads in these bytes, all of which make sense.
+fn read(end: End, bytes: &[u8]) -> Vec<Message> {
+    let mut codec = Codec::new(end, usize::MAX);
+    codec.received(bytes);
+    let messages = std::iter::from_fn(|| codec.next()).collect();
+    assert_eq!(codec.broken(), None, "what is sent breaks no rule");
+    messages
+}
+
+fn other(end: End) -> End {
+    match end {
+        End::Dialled => End::Accepted,
+        End::Accepted => End::Dialled,
+    }
+}
