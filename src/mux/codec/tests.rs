@@ -276,6 +276,15 @@ fn no_pong_follows_a_close_frame() {
     assert!(codec.output().is_empty());
 }
 
+#[test]
+fn a_caller_may_put_bytes_of_its_own_before_the_first_frame() {
+    let mut codec = Codec::new(End::Accepted, MAX);
+    codec.output().extend_from_slice(b"HTTP/1.1 101 Switching Protocols\r\n\r\n");
+    codec.received(&masked(0x89, b"hi"));
+    assert!(codec.next().is_some());
+    assert_eq!(codec.output(), b"HTTP/1.1 101 Switching Protocols\r\n\r\n\x8a\x02hi");
+}
+
 /// A new codec that received these bytes, and the messages it found.
 fn heard(end: End, bytes: &[u8], piece: usize) -> (Codec, Vec<Message>) {
     let mut codec = Codec::new(end, MAX);

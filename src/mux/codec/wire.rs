@@ -117,7 +117,8 @@ impl Wire {
     }
 
     fn pongs_are_sent(&self) -> bool {
-        let sent = self.put - self.output.len() as u64;
+        // The caller may have put bytes of its own there.
+        let sent = self.put.saturating_sub(self.output.len() as u64);
         self.put_with_pongs <= sent
     }
 }
