@@ -365,6 +365,12 @@ impl Session {
         }
     }
 
+    /// Whether a request of ours with this correlation id waits for its response. In the text dialect
+    /// a second one could get the other's.
+    pub fn asks_as(&self, correlation_id: &str) -> bool {
+        self.exchanges.values().any(|one| one.correlation.as_deref() == Some(correlation_id))
+    }
+
     /// Whether the exchange is still going on.
     pub fn knows(&self, number: u32) -> bool {
         self.exchanges.get(&number).is_some_and(|one| !one.abandoned)

@@ -5,7 +5,8 @@ use crate::api::forward::{self, Carrying, Forwarding};
 use crate::api::{Busy, Callee, Failure};
 use crate::http::body::BodyDecoder;
 use crate::http::framing::Framing;
-use crate::http::head::{Expect, Method};
+use crate::http::head::{Expect, FIELDS_MAX, Method};
+use crate::http::reject::Reject;
 use crate::mux::frame::{DATA_MAX_BYTES, Why};
 use crate::mux::handshake::Dialect;
 use crate::mux::session::TEXT_MAX_BYTES;
@@ -21,6 +22,9 @@ use uuid::Uuid;
 
 /// How long agents of the text dialect may take to begin an answer: their own limit.
 const TEXT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Fields that a request may get on its way: where it comes from, and what joins its answer to it.
+const FIELDS_ADDED: usize = 8;
 
 /// Bytes of one body that are read in one turn before others have theirs.
 const TURN_BYTES: usize = 256 << 10;
@@ -56,8 +60,7 @@ impl Relay {
         rest: &str,
         request: Request<'_, '_>,
     ) -> usize {
-        let given = forward::correlation_id(request.head);
-        let correlation_id = given.map_or_else(|| Uuid::new_v4().to_string(), str::to_owned);
+        let correlation_id = self.correlate(callee, request);
         if let Some(conn) = self.conn(id) {
             conn.correlation_id = Some(correlation_id.as_str().into());
         }
@@ -86,6 +89,15 @@ impl Relay {
         self.begin_call(id, call, &head, request)
     }
 
+    /// What joins the answer to a request: what the client says, unless another request that waits
+    /// for the same agent says the same.
+    fn correlate(&mut self, callee: Callee<'_>, request: Request<'_, '_>) -> String {
+        let given = forward::correlation_id(request.head);
+        let agent = self.callee(callee).and_then(|id| self.agent(id));
+        let free = |id: &&str| agent.is_none_or(|agent| !agent.session.asks_as(id));
+        given.filter(free).map_or_else(|| Uuid::new_v4().to_string(), str::to_owned)
+    }
+
     fn may_call(
         &mut self,
         callee: Callee<'_>,
@@ -97,6 +109,9 @@ impl Relay {
             return Err(busy.unwrap_or(Failure::AgentNotFound));
         };
         let Some(agent) = self.agent(id) else { return Err(Failure::AgentNotFound) };
+        if request.head.fields.iter().count() > FIELDS_MAX - FIELDS_ADDED {
+            return Err(Failure::Rejected(Reject::TooManyFields));
+        }
         let large =
             matches!(request.head.framing, Framing::Length(bytes) if bytes > TEXT_MAX_BYTES as u64);
         if agent.session.dialect() == Dialect::Text && large {

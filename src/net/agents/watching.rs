@@ -38,7 +38,7 @@ impl Relay {
         read: bool,
     ) {
         if !self.may_look(id, head) {
-            return self.answer_failure(id, &Failure::Forbidden, read);
+            return self.answer_failure(id, &Failure::AgentsForbidden, read);
         }
         let now = self.now;
         let mut shown = Vec::new();
@@ -69,7 +69,7 @@ impl Relay {
         read: bool,
     ) {
         if !self.may_look(id, head) {
-            return self.answer_failure(id, &Failure::Forbidden, read);
+            return self.answer_failure(id, &Failure::AgentsForbidden, read);
         }
         if let Some(failure) = self.too_busy() {
             return self.answer_failure(id, &failure, read);
