@@ -17,6 +17,10 @@ const TURN_BYTES: usize = 256 << 10;
 /// While more than this waits to be sent to an agent, nothing more of a body is taken for it.
 pub(super) const BACKLOG_MAX_BYTES: usize = 256 << 10;
 
+/// While more than this waits to be sent to an agent, it is not listened to: what it says may have to
+/// be answered, as pings have.
+const OUTPUT_MAX_BYTES: usize = 1 << 20;
+
 /// How long a client may hold up all others of an agent of the text dialect.
 const HOLD_UP_MAX: Duration = Duration::from_secs(10);
 
@@ -31,6 +35,7 @@ impl Relay {
             && conn.readable
             && let Phase::Agent(agent) = &mut conn.phase
             && agent.session.wants_input()
+            && conn.output.rest().len() < OUTPUT_MAX_BYTES
             && !agent.session.is_closed()
         {
             match copy::read(&conn.socket, &mut scratch[..READ_BYTES]) {
