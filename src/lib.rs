@@ -6,6 +6,7 @@
 //! | room | promise |
 //! |---|---|
 //! | [`connector`] | records: from HTTP requests, and to them |
+//! | [`socket`] | HTTP over a WebSocket, both ends: blocking sockets, for programs |
 //! | [`client`] | the command-line clients: blocking sockets |
 //! | [`net`] | the event loop: the only room that knows mio and socket2 |
 //! | [`ops`] | how the relay is run: its settings, what it counts, and what a service manager is told |
@@ -25,4 +26,5 @@ pub mod mux;
 pub mod net;
 pub mod ops;
 pub mod rendezvous;
+pub mod socket;
 pub mod splice;

@@ -10,6 +10,7 @@ use rdv::ops::admin::DEFAULT_SOCKET;
 use rdv::ops::manual::{Completions, Manual};
 use rdv::ops::operator_log::OperatorLog;
 use rdv::ops::{AdminAddress, Settings, Sources, config};
+use rdv::socket::call::Call;
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -44,6 +45,9 @@ enum Command {
     /// Send files to any server as a form, multipart/form-data, and print what it answers
     #[command(after_help = CLIENT_NOTES)]
     Post(Post),
+    /// Call the API at the other side of a socket, and print what it answers
+    #[command(after_help = CLIENT_NOTES)]
+    Call(Box<Call>),
     /// Send records of a pipeline, one JSON object a line, to a server, each as a POST
     #[command(after_help = DESTINATION_NOTES)]
     Destination(Box<DestinationCommand>),
@@ -152,6 +156,7 @@ fn main() -> ExitCode {
         Some(Command::Receive(receive)) => receive.run().into(),
         Some(Command::Pipe(pipe)) => pipe.run().into(),
         Some(Command::Post(post)) => post.run().into(),
+        Some(Command::Call(call)) => call.run().into(),
         Some(Command::Destination(destination)) => destination.run().into(),
         Some(Command::Status(status)) => status.run().into(),
         Some(Command::Cancel(cancel)) => cancel.run().into(),

@@ -23,12 +23,12 @@ const KEEP_ALIVE_EVERY: Duration = Duration::from_secs(10);
 
 /// A connection, and how a request on it names its target.
 #[derive(Debug)]
-pub(super) struct Dialled {
-    pub(super) wire: Wire,
+pub(crate) struct Dialled {
+    pub(crate) wire: Wire,
     /// What stands in the request line: the path, or all of the URL for a proxy.
-    pub(super) target: String,
+    pub(crate) target: String,
     /// `Proxy-Authorization`, for a proxy that reads the request itself.
-    pub(super) proxy_authorization: Option<String>,
+    pub(crate) proxy_authorization: Option<String>,
 }
 
 /// The pause before the first new attempt; each further one is twice as long, up to the last.
@@ -45,7 +45,7 @@ pub(super) fn pauses(retries: u32) -> impl Iterator<Item = Duration> {
 ///
 /// # Errors
 /// [`Error::Network`], or [`Error::Input`] for a proxy or a file of authorities that is unusable.
-pub(super) fn dial(url: &Url, options: &Options) -> Result<Dialled, Error> {
+pub(crate) fn dial(url: &Url, options: &Options) -> Result<Dialled, Error> {
     for pause in pauses(options.connect_retries) {
         match attempt(url, options) {
             Err(Error::Network { source, .. }) if source.kind() != io::ErrorKind::InvalidData => {}
@@ -79,7 +79,7 @@ fn attempt(url: &Url, options: &Options) -> Result<Dialled, Error> {
 }
 
 /// The value of `Authorization` for `user:password` (RFC 7617).
-pub(super) fn basic(credentials: &str) -> String {
+pub(crate) fn basic(credentials: &str) -> String {
     format!("Basic {}", BASE64_STANDARD.encode(credentials))
 }
 

@@ -85,7 +85,7 @@ pub(crate) mod clock;
 pub mod commands;
 mod connection;
 pub mod ctl;
-mod dial;
+pub(crate) mod dial;
 mod error;
 mod exchange;
 pub mod file_name;
@@ -101,7 +101,7 @@ pub(crate) mod single;
 pub(crate) mod tls;
 mod upload;
 pub mod url;
-mod wire;
+pub(crate) mod wire;
 
 pub use ctl::Ctl;
 pub use error::Error;

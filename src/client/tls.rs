@@ -17,7 +17,7 @@ const BUFFER_BYTES: usize = 256 << 10;
 
 /// One TLS session and its socket.
 #[derive(Debug)]
-pub(super) struct Tls {
+pub(crate) struct Tls {
     session: ClientConnection,
     socket: TcpStream,
 }

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 /// A connection that was made.
 #[derive(Debug)]
-pub(super) enum Wire {
+pub(crate) enum Wire {
     /// TCP, and nothing above it: the kernel can move its bytes.
     Plain(TcpStream),
     /// TLS.
@@ -34,7 +34,7 @@ pub(super) enum Until<'f> {
 
 impl Wire {
     /// The TCP socket.
-    pub(super) fn socket(&self) -> &TcpStream {
+    pub(crate) fn socket(&self) -> &TcpStream {
         match self {
             Self::Plain(socket) => socket,
             Self::Tls(tls) => tls.socket(),
@@ -42,7 +42,7 @@ impl Wire {
     }
 
     /// Sends what there is room for; with `more` it may wait for what follows at once.
-    pub(super) fn write(&mut self, bytes: &[u8], more: bool) -> io::Result<Write> {
+    pub(crate) fn write(&mut self, bytes: &[u8], more: bool) -> io::Result<Write> {
         match self {
             Self::Plain(socket) => Ok(copy::write(socket, bytes, more)?),
             Self::Tls(tls) => tls.write(bytes, more),
@@ -50,7 +50,7 @@ impl Wire {
     }
 
     /// Whether nothing is left in user memory to be sent.
-    pub(super) fn flush(&mut self) -> io::Result<bool> {
+    pub(crate) fn flush(&mut self) -> io::Result<bool> {
         match self {
             Self::Plain(_) => Ok(true),
             Self::Tls(tls) => tls.flush(),
@@ -58,7 +58,7 @@ impl Wire {
     }
 
     /// Reads what has come into `buffer`, which is not empty.
-    pub(super) fn read(&mut self, buffer: &mut [u8]) -> io::Result<Read> {
+    pub(crate) fn read(&mut self, buffer: &mut [u8]) -> io::Result<Read> {
         match self {
             Self::Plain(socket) => Ok(copy::read(socket, buffer)?),
             Self::Tls(tls) => tls.read(buffer),
@@ -90,7 +90,7 @@ impl Wire {
 ///
 /// # Errors
 /// `TimedOut`, or what poll(2) says.
-pub(super) fn wait(descriptors: &mut [PollFd<'_>], timeout: Option<Duration>) -> io::Result<bool> {
+pub(crate) fn wait(descriptors: &mut [PollFd<'_>], timeout: Option<Duration>) -> io::Result<bool> {
     let end = timeout.map(|timeout| clock::now() + timeout);
     loop {
         let left = end.map(|end| end.saturating_duration_since(clock::now()));

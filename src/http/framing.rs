@@ -96,7 +96,7 @@ impl Codings {
 }
 
 /// `1*DIGIT` below 2^63; leading zeros are digits like others.
-pub(super) fn parse_length(digits: &[u8]) -> Option<u64> {
+pub(crate) fn parse_length(digits: &[u8]) -> Option<u64> {
     if digits.is_empty() {
         return None;
     }

@@ -45,6 +45,11 @@ impl<'o> HeadWriter<'o> {
         Self { out, sole: None }
     }
 
+    /// Goes on behind a first line that was written before.
+    pub fn following(out: &'o mut Vec<u8>) -> Self {
+        Self { out, sole: None }
+    }
+
     /// Appends a field, and ignores all further ones of its name.
     pub fn sole(self, name: &'o str, value: &[u8]) -> Self {
         let mut head = self.field(name, value);

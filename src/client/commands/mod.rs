@@ -21,7 +21,7 @@ pub use status::{Cancel, Status};
 use self::telling::Teller;
 
 /// Does what can be interrupted, and says how it ended.
-fn watching(teller: &Teller, act: impl FnOnce() -> Result<(), Failure>) -> Exit {
+pub(crate) fn watching(teller: &Teller, act: impl FnOnce() -> Result<(), Failure>) -> Exit {
     interrupt::watch(teller);
     match act() {
         Ok(()) => Exit::Complete,

@@ -1,0 +1,96 @@
+//! The body of a request or a response: bytes that are read as they come.
+
+use std::fmt;
+use std::io::{self, Cursor, Read};
+
+/// A body, which may be long and slow: whoever has it reads it. A read fails where the body breaks
+/// off: what was read until then is not all.
+pub struct Body {
+    reader: Box<dyn Read + Send>,
+    length_bytes: Option<u64>,
+    /// Whether reading never waits.
+    in_memory: bool,
+}
+
+impl Body {
+    /// No bytes.
+    pub fn empty() -> Self {
+        Self::from(Vec::new())
+    }
+
+    /// Bytes of which nobody knows how many there are.
+    pub fn from_reader(reader: impl Read + Send + 'static) -> Self {
+        Self { reader: Box::new(reader), length_bytes: None, in_memory: false }
+    }
+
+    /// So many bytes; a reader that ends before makes the body break off.
+    pub fn sized(reader: impl Read + Send + 'static, length_bytes: u64) -> Self {
+        Self { reader: Box::new(reader), length_bytes: Some(length_bytes), in_memory: false }
+    }
+
+    /// How many bytes it has in all, where that is known.
+    pub fn length_bytes(&self) -> Option<u64> {
+        self.length_bytes
+    }
+
+    pub(super) fn is_in_memory(&self) -> bool {
+        self.in_memory
+    }
+
+    /// Reads all of it, if it has no more than so many bytes.
+    ///
+    /// # Errors
+    /// When it breaks off, or is longer (`FileTooLarge`).
+    pub fn into_bytes(self, max_bytes: u64) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        self.reader.take(max_bytes.saturating_add(1)).read_to_end(&mut bytes)?;
+        if bytes.len() as u64 > max_bytes {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
+        Ok(bytes)
+    }
+}
+
+impl Read for Body {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.reader.read(buffer)
+    }
+}
+
+impl fmt::Debug for Body {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Body").field("length_bytes", &self.length_bytes).finish_non_exhaustive()
+    }
+}
+
+impl Default for Body {
+    fn default() -> Self {
+        Self::empty()
+    }
+}
+
+impl From<Vec<u8>> for Body {
+    fn from(bytes: Vec<u8>) -> Self {
+        let length_bytes = bytes.len() as u64;
+        let reader = Box::new(Cursor::new(bytes));
+        Self { reader, length_bytes: Some(length_bytes), in_memory: true }
+    }
+}
+
+impl From<&str> for Body {
+    fn from(text: &str) -> Self {
+        text.as_bytes().to_vec().into()
+    }
+}
+
+impl From<String> for Body {
+    fn from(text: String) -> Self {
+        text.into_bytes().into()
+    }
+}
+
+impl From<()> for Body {
+    fn from((): ()) -> Self {
+        Self::empty()
+    }
+}

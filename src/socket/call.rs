@@ -1,0 +1,223 @@
+//! `rdv call`: one request to the API at the other side of a socket, and its answer.
+
+use super::{Body, Error, SocketClient, SocketConnection};
+use crate::client::Url;
+use crate::client::commands::common::{AtRelay, Connecting};
+use crate::client::commands::settings::Preferences;
+use crate::client::commands::telling::{Teller, Telling};
+use crate::client::commands::{Exit, Failure, watching};
+use crate::client::output::Output;
+use crate::http::response::reason;
+use clap::Args;
+use http::{Request, Response};
+use serde_json::{Value, json};
+use std::fs::File;
+use std::io::{self, Read as _, Write};
+use std::os::fd::AsFd as _;
+use std::path::{Path, PathBuf};
+
+/// How much of the answer is in memory at once.
+const READ_BYTES: usize = 64 << 10;
+
+/// The arguments of `rdv call`.
+#[derive(Args, Clone, Debug)]
+pub struct Call {
+    /// The method, such as GET
+    #[arg(value_name = "METHOD")]
+    pub method: String,
+
+    /// The path that is called, with its query: /invoices?open
+    #[arg(value_name = "PATH")]
+    pub path: String,
+
+    /// Send this as the body: text, or @FILE, or @- for standard input
+    #[arg(long, short, value_name = "DATA|@FILE|@-")]
+    pub data: Option<String>,
+
+    /// Write the body of the answer to this file, which it replaces once it is whole
+    #[arg(long, short, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+
+    /// Print the head of the answer, too
+    #[arg(long, short)]
+    pub include: bool,
+
+    /// Say this of oneself: any JSON
+    #[arg(long, value_name = "JSON", value_parser = parse_json)]
+    pub metadata: Option<Value>,
+
+    /// Show the token in this file to the relay
+    #[arg(long, value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
+
+    #[command(flatten)]
+    at: AtRelay,
+    #[command(flatten)]
+    connecting: Connecting,
+    #[command(flatten)]
+    telling: Telling,
+}
+
+fn parse_json(text: &str) -> Result<Value, String> {
+    serde_json::from_str(text).map_err(|error| format!("it is no JSON: {error}"))
+}
+
+impl Call {
+    /// Asks, prints what is answered, and says how it ended.
+    pub fn run(&self) -> Exit {
+        let teller = Teller::new(self.telling);
+        watching(&teller, || self.call(&teller))
+    }
+
+    fn call(&self, teller: &Teller) -> Result<(), Failure> {
+        let preferences = Preferences::read()?;
+        let mut options = self.connecting.options(&preferences)?;
+        options.set_connect_retries(self.connecting.retries);
+        // They are for the API; the relay is shown the token only.
+        let fields = std::mem::take(&mut options.fields);
+        let request = self.request(&fields)?;
+        let mut client = SocketClient::of_url(place(&self.at.url(&preferences)?));
+        client =
+            client.with_options(options).with_metadata(self.metadata.clone().unwrap_or_default());
+        if let Some(path) = &self.token_file {
+            client = client.with_token(&token(path)?)?;
+        }
+        let connection = client.connect()?;
+        let answer = self.answer(&connection, request);
+        connection.close();
+        judge(answer?, teller)
+    }
+
+    fn request(&self, fields: &[(String, String)]) -> Result<Request<Body>, Failure> {
+        let wrong = |why: String| Failure::new(Exit::Usage, why);
+        if !self.path.starts_with('/') {
+            return Err(wrong(format!("the path '{}' must begin with a slash", self.path)));
+        }
+        let mut request = Request::builder().method(self.method.as_str()).uri(&self.path);
+        for (name, value) in fields {
+            request = request.header(name, value);
+        }
+        let body = self.data.as_deref().map_or_else(|| Ok(Body::empty()), body)?;
+        request.body(body).map_err(|error| wrong(format!("'{}': {error}", self.path)))
+    }
+
+    /// The status, once all of the answer is where it belongs.
+    fn answer(
+        &self,
+        connection: &SocketConnection,
+        request: Request<Body>,
+    ) -> Result<u16, Failure> {
+        let answer = connection.round_trip(request)?;
+        let status = answer.status().as_u16();
+        let stdout = io::stdout().as_fd().try_clone_to_owned().map(File::from);
+        let mut stdout = stdout.map_err(|error| Failure::local("standard output", error))?;
+        if self.include {
+            let written = stdout.write_all(&head(&answer));
+            written.map_err(|error| Failure::local("writing to standard output", error))?;
+        }
+        match &self.output {
+            None => copy(answer.into_body(), &mut stdout, "standard output")?,
+            Some(path) => keep(answer.into_body(), path)?,
+        }
+        Ok(status)
+    }
+}
+
+/// Where a relay takes sockets, below its URL.
+fn place(relay: &Url) -> Url {
+    if relay.path().ends_with("/socket") { relay.clone() } else { relay.below("socket") }
+}
+
+fn token(path: &Path) -> Result<String, Failure> {
+    let read = std::fs::read_to_string(path);
+    let text =
+        read.map_err(|error| Failure::local(format!("reading {}", path.display()), error))?;
+    Ok(text.trim().to_owned())
+}
+
+fn body(data: &str) -> Result<Body, Failure> {
+    match data.strip_prefix('@') {
+        None => Ok(data.into()),
+        Some("-") => Ok(Body::from_reader(io::stdin())),
+        Some(name) => {
+            let failed = |error| Failure::local(format!("reading {name}"), error);
+            let file = File::open(name).map_err(failed)?;
+            let about = file.metadata().map_err(failed)?;
+            // Only of a regular file the length is known before.
+            Ok(if about.is_file() {
+                Body::sized(file, about.len())
+            } else {
+                Body::from_reader(file)
+            })
+        }
+    }
+}
+
+/// The head as HTTP/1.1 has it.
+fn head(answer: &Response<Body>) -> Vec<u8> {
+    let status = answer.status().as_u16();
+    let mut bytes = format!("HTTP/1.1 {status} {}\r\n", reason(status)).into_bytes();
+    for (name, value) in answer.headers() {
+        bytes.extend_from_slice(name.as_str().as_bytes());
+        bytes.extend_from_slice(b": ");
+        bytes.extend_from_slice(value.as_bytes());
+        bytes.extend_from_slice(b"\r\n");
+    }
+    bytes.extend_from_slice(b"\r\n");
+    bytes
+}
+
+/// Each piece at once, as it comes.
+fn copy(mut body: Body, to: &mut impl Write, name: &str) -> Result<(), Failure> {
+    let mut buffer = vec![0; READ_BYTES];
+    loop {
+        let count = match body.read(&mut buffer) {
+            Ok(0) => return Ok(()),
+            Ok(count) => count,
+            Err(error) => {
+                let why = format!("the answer broke off: {error}");
+                return Err(Failure::new(Exit::OtherSide, why));
+            }
+        };
+        let written = to.write_all(&buffer[..count]);
+        written.map_err(|error| Failure::local(format!("writing to {name}"), error))?;
+    }
+}
+
+fn keep(body: Body, path: &Path) -> Result<(), Failure> {
+    let failed = |error: io::Error| Failure::new(Exit::Local, error.to_string());
+    let output = Output::create(path, true).map_err(failed)?;
+    if let Err(failure) = copy(body, &mut output.file(), &path.display().to_string()) {
+        output.abandon();
+        return Err(failure);
+    }
+    output.complete(true).map(drop).map_err(failed)
+}
+
+fn judge(status: u16, teller: &Teller) -> Result<(), Failure> {
+    let said = match reason(status) {
+        "" => format!("the API answered {status}"),
+        reason => format!("the API answered {status} ({reason})"),
+    };
+    if status >= 400 {
+        return Err(Failure::new(Exit::Refused, said));
+    }
+    teller.note(&said, &json!({ "event": "complete", "status": status }));
+    Ok(())
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        let exit = match &error {
+            Error::Input(_) | Error::NotText | Error::TooLarge => Exit::Usage,
+            Error::Body(_) => Exit::Local,
+            Error::Refused { .. } | Error::Draining => Exit::Refused,
+            Error::Closed { .. } if !error.is_passing() => Exit::Refused,
+            Error::Cancelled(_) | Error::Timeout(_) => Exit::OtherSide,
+            Error::Network { .. } | Error::Handshake(_) | Error::Closed { .. } | Error::Stopped => {
+                Exit::Network
+            }
+        };
+        Self::new(exit, error.to_string())
+    }
+}

@@ -1,0 +1,241 @@
+//! The end that dials.
+
+use super::connection::SocketConnection;
+use super::dialling::{self, Wish};
+use super::error::Error;
+use super::link::{Link, poisoned};
+use super::pump::Pump;
+use super::state::State;
+use super::{HEARTBEAT, Stop};
+use crate::client::dial::dial;
+use crate::client::{Options, Url, clock};
+use crate::http::fields::is_field_value;
+use crate::mux::handshake::Metadata;
+use crate::mux::session::Session;
+use rustix::rand::{GetRandomFlags, getrandom};
+use serde_json::Value;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+/// The longest pause before the second attempt, and before any.
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+const LAST_PAUSE: Duration = Duration::from_secs(30);
+
+/// Dials a relay, or a [`SocketServer`](super::SocketServer).
+///
+/// ```no_run
+/// use rdv::socket::{Body, SocketClient, Stop};
+///
+/// let client = SocketClient::new("wss://relay.example")?
+///     .with_metadata(serde_json::json!({ "name": "billing" }))
+///     .with_token("abc")?;
+/// let stop = Stop::new();
+/// loop {
+///     let connection = client.connect_with_backoff(&stop)?;
+///     // It ends with the connection, and the next one is made.
+///     let _ = connection.serve(|_| http::Response::new(Body::from("hello\n")));
+/// }
+/// # Ok::<(), rdv::socket::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct SocketClient {
+    url: Url,
+    metadata: Value,
+    token: Option<String>,
+    options: Options,
+    heartbeat: Duration,
+    heartbeat_data: Vec<u8>,
+    text_only: bool,
+    last: Mutex<Option<SocketConnection>>,
+}
+
+impl SocketClient {
+    /// Dials this URL: `ws`, `wss`, `http` or `https`. One without a path means `/socket`, where
+    /// a relay takes connections; a [`SocketServer`](super::SocketServer) takes any path.
+    ///
+    /// # Errors
+    /// [`Error::Input`] when it is no URL.
+    pub fn new(url: &str) -> Result<Self, Error> {
+        parsed(url).map(Self::of_url)
+    }
+
+    /// Dials this URL as it is.
+    pub(super) fn of_url(url: Url) -> Self {
+        Self {
+            url,
+            metadata: Value::Null,
+            token: None,
+            options: Options::default(),
+            heartbeat: HEARTBEAT,
+            heartbeat_data: Vec::new(),
+            text_only: false,
+            last: Mutex::default(),
+        }
+    }
+
+    /// Says this of itself: any JSON. A relay knows `name`, `secret` and `token`.
+    #[must_use]
+    pub fn with_metadata(mut self, metadata: Value) -> Self {
+        self.metadata = metadata;
+        self
+    }
+
+    /// Shows this token (`Authorization: Bearer`, RFC 6750).
+    ///
+    /// # Errors
+    /// [`Error::Input`] when it cannot stand in a header field.
+    pub fn with_token(mut self, token: &str) -> Result<Self, Error> {
+        if token.is_empty() || !is_field_value(token.as_bytes()) {
+            let why = "a token is visible ASCII in one line, and not empty";
+            return Err(Error::Input(why.into()));
+        }
+        self.token = Some(token.trim().to_owned());
+        Ok(self)
+    }
+
+    /// Connects like this: times, authorities, proxies, further fields.
+    #[must_use]
+    pub fn with_options(mut self, options: Options) -> Self {
+        self.options = options;
+        self
+    }
+
+    /// Takes the other end for dead when nothing came for so long; it is asked after half of that.
+    /// The default is 20 s.
+    #[must_use]
+    pub fn with_heartbeat(mut self, silence_max: Duration) -> Self {
+        self.heartbeat = silence_max;
+        self
+    }
+
+    /// Asks with this, at most 125 bytes of it.
+    #[must_use]
+    pub fn with_heartbeat_data(mut self, data: &[u8]) -> Self {
+        data.clone_into(&mut self.heartbeat_data);
+        self
+    }
+
+    /// Speaks the text dialect, even to a server that knows the other one.
+    #[must_use]
+    pub fn text_only(mut self) -> Self {
+        self.text_only = true;
+        self
+    }
+
+    /// Makes a connection, and waits for its handshake: one attempt.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] with what the server said, [`Error::Closed`] when it refused in the
+    /// handshake, and whatever else keeps a connection from being made.
+    pub fn connect(&self) -> Result<SocketConnection, Error> {
+        let (url, options) = (&self.url, &self.options);
+        let wish = Wish { url, options, token: self.token.as_deref(), text_only: self.text_only };
+        let upgraded = dialling::upgrade(&wish, dial(url, options)?)?;
+        let now = clock::now();
+        let metadata = Metadata(self.metadata.clone());
+        let mut session = Session::dialled(upgraded.dialect, &metadata, self.heartbeat, now)
+            .with_ping_data(&self.heartbeat_data);
+        if upgraded.dialect == super::Dialect::V1 {
+            session = session.at_most(super::state::SERVED_MAX);
+        }
+        session.received(&upgraded.behind, now);
+        let mut state = State::new(session, None, metadata.0);
+        state.settle();
+        let failed = |error| Error::network("starting the connection", error);
+        let remote = upgraded.wire.socket().peer_addr().map_err(failed)?;
+        let link = Arc::new(Link::new(state, remote).map_err(failed)?);
+        let pump = Pump::new(Arc::clone(&link), upgraded.wire);
+        let thread = std::thread::Builder::new().name("rdv-socket".into());
+        thread.spawn(move || pump.run()).map_err(failed)?;
+        let connection = SocketConnection::new(link).opened()?;
+        *poisoned(self.last.lock()) = Some(connection.clone());
+        Ok(connection)
+    }
+
+    /// The same, again and again until there is a connection: each pause is of random length, up to
+    /// 0.5 s before the second attempt, and up to twice as long before each further one, 30 s at most.
+    ///
+    /// # Errors
+    /// [`Error::Stopped`], or one that another attempt does not change.
+    pub fn connect_with_backoff(&self, stop: &Stop) -> Result<SocketConnection, Error> {
+        let mut most = FIRST_PAUSE;
+        while !stop.is_set() {
+            match self.connect() {
+                Err(error) if error.is_passing() => log::info!("{error}; it is tried again"),
+                decided => return decided,
+            }
+            stop.wait(jittered(most));
+            most = (most * 2).min(LAST_PAUSE);
+        }
+        Err(Error::Stopped)
+    }
+
+    /// The connection that was made last, if it is open.
+    pub fn connection(&self) -> Option<SocketConnection> {
+        poisoned(self.last.lock()).clone().filter(SocketConnection::is_open)
+    }
+}
+
+/// Many clients that lost the same server must not come back all at once.
+fn jittered(most: Duration) -> Duration {
+    let mut random = [0; 4];
+    // Without randomness all wait as long as they may.
+    match getrandom(&mut random[..], GetRandomFlags::empty()) {
+        Ok(4) => most.mul_f64(f64::from(u32::from_ne_bytes(random)) / f64::from(u32::MAX)),
+        Ok(_) | Err(_) => most,
+    }
+}
+
+fn parsed(text: &str) -> Result<Url, Error> {
+    let (scheme, rest) = text.split_once("://").unwrap_or(("ws", text));
+    let scheme = match scheme.to_ascii_lowercase().as_str() {
+        "ws" | "http" => "http",
+        "wss" | "https" => "https",
+        _ => {
+            let shown = crate::client::url::shown(text).escape_debug();
+            let why = format!("'{shown}' is no usable URL: begin it with wss:// or ws://");
+            return Err(Error::Input(why));
+        }
+    };
+    let mut url: Url = format!("{scheme}://{rest}").parse()?;
+    if !rest.contains('/') {
+        url.target = url.target.replacen('/', "/socket", 1);
+    }
+    Ok(url)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls_without_a_path_are_those_of_a_relay() {
+        for (text, url) in [
+            ("ws://h:1", "http://h:1/socket"),
+            ("wss://h", "https://h/socket"),
+            ("ws://h:1/", "http://h:1/"),
+            ("https://h/below/socket?a", "https://h/below/socket?a"),
+            ("h:1", "http://h:1/socket"),
+            ("WS://h?a=1", "http://h/socket?a=1"),
+        ] {
+            assert_eq!(parsed(text).unwrap().to_string(), url, "{text}");
+        }
+        for text in ["ftp://h", "ws://", "ws://u:p@h:99999"] {
+            let error = parsed(text).unwrap_err().to_string();
+            assert!(error.contains("no usable URL") && !error.contains("p@"), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn tokens_stay_in_their_line() {
+        for token in ["", "a\r\nb", "é"] {
+            let client = SocketClient::new("ws://h").unwrap();
+            assert!(client.with_token(token).is_err(), "{token:?}");
+        }
+    }
+
+    #[test]
+    fn pauses_keep_within_their_limit() {
+        assert!((0..100).all(|_| jittered(FIRST_PAUSE) <= FIRST_PAUSE));
+    }
+}

@@ -1,0 +1,205 @@
+//! The upgrade of a connection that this end opens (RFC 6455, section 4.1).
+
+use super::error::Error;
+use crate::client::dial::{Dialled, basic};
+use crate::client::wire::{self, Wire};
+use crate::client::{Options, USER_AGENT, Url, clock};
+use crate::http::answer::{AnswerFraming, AnswerHead};
+use crate::http::body::BodyDecoder;
+use crate::http::response::HeadWriter;
+use crate::mux::handshake::Dialect;
+use crate::mux::upgrade::SUBPROTOCOL;
+use crate::splice::copy::{Read, Write};
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use nix::poll::{PollFd, PollFlags};
+use std::io;
+use std::os::fd::AsFd as _;
+use std::time::{Duration, Instant};
+use tungstenite::handshake::derive_accept_key;
+use uuid::Uuid;
+
+/// How long a server may take to answer.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How much of a refusal is read.
+const REFUSAL_MAX_BYTES: usize = 16 << 10;
+
+/// What is asked for.
+pub(super) struct Wish<'w> {
+    pub url: &'w Url,
+    pub options: &'w Options,
+    pub token: Option<&'w str>,
+    pub text_only: bool,
+}
+
+/// A connection that is a WebSocket now.
+pub(super) struct Upgraded {
+    pub wire: Wire,
+    pub dialect: Dialect,
+    /// What came behind the server's answer.
+    pub behind: Vec<u8>,
+}
+
+/// Asks for the upgrade, and reads the answer.
+pub(super) fn upgrade(wish: &Wish<'_>, dialled: Dialled) -> Result<Upgraded, Error> {
+    // 122 of its bits come from the system's randomness; it must only not repeat.
+    let key = BASE64_STANDARD.encode(Uuid::new_v4().as_bytes());
+    let request = request(wish, &dialled, &key);
+    let mut asking = Asking {
+        wire: dialled.wire,
+        received: Vec::new(),
+        ended: false,
+        end: clock::now() + PATIENCE,
+    };
+    asking.send(&request)?;
+    let head = asking.head()?;
+    asking.received.drain(..head.len);
+    if head.status != 101 {
+        return Err(asking.refusal(&head));
+    }
+    let dialect = checked(&head, &key, wish.text_only)?;
+    Ok(Upgraded { wire: asking.wire, dialect, behind: asking.received })
+}
+
+fn request(wish: &Wish<'_>, dialled: &Dialled, key: &str) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut head = HeadWriter::request(&mut bytes, "GET", &dialled.target)
+        .field("Host", wish.url.authority().as_bytes())
+        .field("Connection", b"Upgrade")
+        .field("Upgrade", b"websocket")
+        .field("Sec-WebSocket-Version", b"13")
+        .field("Sec-WebSocket-Key", key.as_bytes());
+    if !wish.text_only {
+        head = head.field("Sec-WebSocket-Protocol", SUBPROTOCOL.as_bytes());
+    }
+    if !wish.options.has_field("User-Agent") {
+        head = head.field("User-Agent", USER_AGENT.as_bytes());
+    }
+    if let Some(token) = wish.token {
+        head = head.field("Authorization", format!("Bearer {token}").as_bytes());
+    } else if let Some(credentials) = &wish.url.credentials {
+        head = head.field("Authorization", basic(credentials).as_bytes());
+    }
+    if let Some(value) = &dialled.proxy_authorization {
+        head = head.field("Proxy-Authorization", value.as_bytes());
+    }
+    for (name, value) in &wish.options.fields {
+        head = head.field(name, value.as_bytes());
+    }
+    head.end();
+    bytes
+}
+
+/// Whether the server understood (RFC 6455, section 4.1, points 2 to 6); which dialect it chose.
+fn checked(head: &AnswerHead, key: &str, text_only: bool) -> Result<Dialect, Error> {
+    let wrong = |why: &str| Err(Error::Handshake(format!("the server's upgrade is wrong: {why}")));
+    let is =
+        |name, value: &str| head.text(name).is_some_and(|found| found.eq_ignore_ascii_case(value));
+    if !is("Upgrade", "websocket") || !is("Connection", "upgrade") {
+        return wrong("it is none to WebSocket");
+    }
+    if head.text("Sec-WebSocket-Accept") != Some(&derive_accept_key(key.as_bytes())) {
+        return wrong("Sec-WebSocket-Accept does not fit");
+    }
+    if head.field("Sec-WebSocket-Extensions").is_some() {
+        return wrong("it names extensions that nobody asked for");
+    }
+    match head.text("Sec-WebSocket-Protocol") {
+        None => Ok(Dialect::Text),
+        Some(SUBPROTOCOL) if !text_only => Ok(Dialect::V1),
+        Some(_) => wrong("it names a subprotocol that nobody asked for"),
+    }
+}
+
+/// A connection on which the answer is to come.
+struct Asking {
+    wire: Wire,
+    received: Vec<u8>,
+    ended: bool,
+    end: Instant,
+}
+
+impl Asking {
+    fn wait(&self, flags: PollFlags) -> Result<(), Error> {
+        let left = self.end.saturating_duration_since(clock::now());
+        wire::wait(&mut [PollFd::new(self.wire.socket().as_fd(), flags)], Some(left))
+            .map(drop)
+            .map_err(|error| Error::network("waiting for the server", error))
+    }
+
+    fn send(&mut self, mut bytes: &[u8]) -> Result<(), Error> {
+        let failed = |error| Error::network("sending the request", error);
+        while !bytes.is_empty() {
+            match self.wire.write(bytes, false).map_err(failed)? {
+                Write::Moved(count) => bytes = &bytes[count..],
+                Write::Blocked => self.wait(PollFlags::POLLOUT)?,
+            }
+        }
+        while !self.wire.flush().map_err(failed)? {
+            self.wait(PollFlags::POLLOUT)?;
+        }
+        Ok(())
+    }
+
+    fn receive(&mut self) -> Result<(), Error> {
+        let mut buffer = [0; 16 << 10];
+        match self.wire.read(&mut buffer) {
+            Ok(Read::Moved(count)) => self.received.extend_from_slice(&buffer[..count]),
+            Ok(Read::Eof) => self.ended = true,
+            Ok(Read::Blocked) => self.wait(PollFlags::POLLIN)?,
+            Err(error) => return Err(Error::network("reading the answer", error)),
+        }
+        Ok(())
+    }
+
+    fn head(&mut self) -> Result<AnswerHead, Error> {
+        loop {
+            let head = AnswerHead::parse(&self.received);
+            match head.map_err(|error| Error::Handshake(error.to_string()))? {
+                Some(head) if head.is_interim() => drop(self.received.drain(..head.len)),
+                Some(head) => return Ok(head),
+                None if self.ended => {
+                    let doing = "the server closed the connection without an answer";
+                    return Err(Error::network(doing, io::ErrorKind::UnexpectedEof));
+                }
+                None => self.receive()?,
+            }
+        }
+    }
+
+    /// The refusal, with what its body says if that comes.
+    fn refusal(mut self, head: &AnswerHead) -> Error {
+        let mut body = Vec::new();
+        if let Ok(AnswerFraming::Framed(framing)) = head.framing() {
+            let mut decoder = BodyDecoder::new(framing);
+            while let Ok(used) = decoded(&mut decoder, &self.received, &mut body) {
+                self.received.drain(..used);
+                let enough = decoder.is_over() || body.len() >= REFUSAL_MAX_BYTES;
+                if enough || self.ended || self.receive().is_err() {
+                    break;
+                }
+            }
+        }
+        Error::Refused { status: head.status, message: message(&body) }
+    }
+}
+
+fn decoded(decoder: &mut BodyDecoder, bytes: &[u8], body: &mut Vec<u8>) -> Result<usize, ()> {
+    let mut pieces = Vec::new();
+    let used = decoder.received(bytes, &mut pieces).map_err(|_| ())?;
+    for piece in pieces {
+        body.extend_from_slice(&bytes[piece]);
+    }
+    Ok(used)
+}
+
+/// What a relay says is JSON with a `message`; of others the first line is taken.
+fn message(body: &[u8]) -> String {
+    let json = serde_json::from_slice::<serde_json::Value>(body).ok();
+    let said = json.and_then(|json| json["message"].as_str().map(str::to_owned));
+    let text = said.unwrap_or_else(|| {
+        String::from_utf8_lossy(body).lines().next().unwrap_or_default().trim().to_owned()
+    });
+    text.chars().filter(|char| !char.is_control()).take(300).collect()
+}

@@ -1,0 +1,182 @@
+//! What can go wrong with HTTP over a WebSocket, each with a sentence that says what to do.
+
+use crate::client;
+use crate::mux::frame::Why;
+use crate::mux::session::{Cancelled, Closed, TEXT_MAX_BYTES, close};
+use std::time::Duration;
+use std::{fmt, io};
+
+/// Why a connection was not made, or a request not answered.
+#[derive(Debug)]
+pub enum Error {
+    /// An argument is wrong; nothing was sent.
+    Input(String),
+    /// The server answered the upgrade with something else (RFC 6455, section 4.1).
+    Refused {
+        /// Its status: 401, 403, 404, 426, 503 and so on.
+        status: u16,
+        /// What it said.
+        message: String,
+    },
+    /// The other end does not speak this protocol.
+    Handshake(String),
+    /// The connection is over.
+    Closed {
+        /// The code of the close frame (RFC 6455, section 7.4); 1000 if this end closed it.
+        code: u16,
+        /// The reason in it.
+        reason: String,
+    },
+    /// The exchange was ended by the other end.
+    Cancelled(Why),
+    /// The answer did not come within this time.
+    Timeout(Duration),
+    /// The text dialect carries UTF-8 only, and this is something else.
+    NotText,
+    /// The text dialect carries requests of up to 1 MiB, and this is longer.
+    TooLarge,
+    /// The other end is about to go away, and wants no new requests.
+    Draining,
+    /// The body of the request could not be read.
+    Body(io::Error),
+    /// What was waited for is not wanted any more.
+    Stopped,
+    /// The other end cannot be reached, or the connection to it failed.
+    Network {
+        /// What was being done.
+        doing: String,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+impl Error {
+    pub(super) fn network(doing: impl Into<String>, source: impl Into<io::Error>) -> Self {
+        Self::Network { doing: doing.into(), source: source.into() }
+    }
+
+    /// Whether another attempt may end better.
+    pub fn is_passing(&self) -> bool {
+        match self {
+            Self::Refused { status, .. } => matches!(status, 408 | 425 | 429 | 500..),
+            Self::Closed { code, .. } => *code != close::POLICY && *code != close::NAME_TAKEN,
+            Self::Cancelled(why) => matches!(why, Why::Busy | Why::Gone | Why::Late),
+            Self::Network { source, .. } => source.kind() != io::ErrorKind::InvalidData,
+            Self::Timeout(_) | Self::Draining => true,
+            Self::Input(_)
+            | Self::Handshake(_)
+            | Self::NotText
+            | Self::TooLarge
+            | Self::Body(_)
+            | Self::Stopped => false,
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Input(why) => f.write_str(why),
+            Self::Refused { status, message } if message.is_empty() => {
+                write!(f, "the server refused the connection with {status}")
+            }
+            Self::Refused { status, message } => {
+                write!(f, "the server refused the connection with {status}: {message}")
+            }
+            Self::Handshake(why) => write!(f, "{why}; is the URL that of a socket of rdv?"),
+            Self::Closed { code, reason } if reason.is_empty() => {
+                write!(f, "the connection was closed with {code}")
+            }
+            Self::Closed { code, reason } => {
+                write!(f, "the connection was closed with {code}: {reason}")
+            }
+            Self::Cancelled(why) => write!(f, "the other end cancelled the request: {why}"),
+            Self::Timeout(limit) => write!(f, "no answer came within {limit:?}"),
+            Self::NotText => f.write_str(
+                "the text dialect carries UTF-8 only; have both ends speak rdv.socket.v1",
+            ),
+            Self::TooLarge => write!(
+                f,
+                "the text dialect carries requests of up to {TEXT_MAX_BYTES} bytes; \
+                 have both ends speak rdv.socket.v1"
+            ),
+            Self::Draining => f.write_str("the other end is about to go away; connect again"),
+            Self::Body(error) => write!(f, "reading the body of the request: {error}"),
+            Self::Stopped => f.write_str("it was stopped before there was a connection"),
+            Self::Network { doing, source } => write!(f, "{doing}: {source}"),
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Network { source, .. } | Self::Body(source) => Some(source),
+            Self::Input(_)
+            | Self::Refused { .. }
+            | Self::Handshake(_)
+            | Self::Closed { .. }
+            | Self::Cancelled(_)
+            | Self::Timeout(_)
+            | Self::NotText
+            | Self::TooLarge
+            | Self::Draining
+            | Self::Stopped => None,
+        }
+    }
+}
+
+impl From<client::Error> for Error {
+    fn from(error: client::Error) -> Self {
+        match error {
+            client::Error::Input(why) => Self::Input(why),
+            client::Error::Network { doing, source } | client::Error::Local { doing, source } => {
+                Self::Network { doing, source }
+            }
+            client::Error::Answer(_)
+            | client::Error::Truncated { .. }
+            | client::Error::Size { .. }
+            | client::Error::Answered(_) => Self::Handshake(error.to_string()),
+        }
+    }
+}
+
+impl From<&Closed> for Error {
+    fn from(closed: &Closed) -> Self {
+        match closed {
+            Closed::There(code, reason) => Self::Closed { code: *code, reason: reason.clone() },
+            Closed::Here => Self::Closed { code: close::NORMAL, reason: "by this end".into() },
+            Closed::Broken(what) => Self::Handshake(format!("the other end sent {what}")),
+            Closed::Silent => Self::network("waiting for the other end", io::ErrorKind::TimedOut),
+            Closed::Lost => {
+                let cut = io::Error::new(io::ErrorKind::UnexpectedEof, "the connection was cut");
+                Self::network("waiting for the other end", cut)
+            }
+        }
+    }
+}
+
+impl From<&Cancelled> for Error {
+    fn from(cancelled: &Cancelled) -> Self {
+        match cancelled {
+            Cancelled::There(why) => Self::Cancelled(why.clone()),
+            Cancelled::NotText => Self::NotText,
+            Cancelled::TooLarge => Self::TooLarge,
+        }
+    }
+}
+
+/// For bodies, which are readers.
+impl From<Error> for io::Error {
+    fn from(error: Error) -> Self {
+        let kind = match &error {
+            Error::Network { source, .. } | Error::Body(source) => source.kind(),
+            Error::Closed { .. } | Error::Cancelled(_) => io::ErrorKind::ConnectionAborted,
+            Error::Timeout(_) => io::ErrorKind::TimedOut,
+            Error::Input(_) => io::ErrorKind::InvalidInput,
+            Error::NotText | Error::TooLarge | Error::Handshake(_) => io::ErrorKind::InvalidData,
+            Error::Refused { .. } | Error::Draining | Error::Stopped => io::ErrorKind::Other,
+        };
+        Self::new(kind, error)
+    }
+}

@@ -1,0 +1,240 @@
+//! Heads of requests and responses: values of the `http` crate to bytes and back. What concerns one
+//! connection only (RFC 9110, section 7.6.1) goes neither way.
+
+use super::error::Error;
+use crate::http::answer::AnswerHead;
+use crate::http::framing::parse_length;
+use crate::http::head::{self, FieldSlots, HeadLimits};
+use crate::http::reject::Reject;
+use crate::http::response::{HeadWriter, reason, write_decimal};
+use crate::mux::frame::HEAD_MAX_BYTES;
+use crate::mux::text::CORRELATION_ID;
+use http::header::{CONTENT_LENGTH, HOST};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri};
+use std::fmt::Write as _;
+use uuid::Uuid;
+
+/// Fields of a connection, which is another one on the other side.
+const HOP_BY_HOP: [&str; 9] = [
+    "connection",
+    "keep-alive",
+    "proxy-connection",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
+
+const LIMITS: HeadLimits = HeadLimits { bytes: HEAD_MAX_BYTES, target_bytes: HEAD_MAX_BYTES / 2 };
+
+/// Writes the head of a request. The body has so many bytes, where that is known.
+pub(super) fn write_request(
+    head: &http::request::Parts,
+    length_bytes: Option<u64>,
+    host: &str,
+) -> Result<Vec<u8>, Error> {
+    if head.method == Method::CONNECT {
+        return Err(Error::Input("CONNECT cannot go through a socket; use another method".into()));
+    }
+    let mut bytes = Vec::new();
+    let mut writer = HeadWriter::request(&mut bytes, head.method.as_str(), &target(&head.uri));
+    if !head.headers.contains_key(HOST) {
+        let named = head.uri.authority().map_or(host, |authority| authority.as_str());
+        let without_user = named.rsplit_once('@').map_or(named, |(_, place)| place);
+        writer = writer.field("Host", without_user.as_bytes());
+    }
+    if !head.headers.contains_key(CORRELATION_ID) {
+        let id = Uuid::new_v4().hyphenated().to_string();
+        writer = writer.field(CORRELATION_ID, id.as_bytes());
+    }
+    let has_body = length_bytes != Some(0);
+    let asks_with_body = [Method::POST, Method::PUT, Method::PATCH].contains(&head.method);
+    // RFC 9110, section 8.6: no length where no body is expected.
+    if let Some(length) = length_bytes.filter(|_| has_body || asks_with_body) {
+        writer = writer.content_length(length);
+    }
+    fields(writer, &head.headers).end();
+    bounded(bytes)
+}
+
+/// Writes the head of a response. `length_bytes` is what `Content-Length` says, if it is to be there.
+pub(super) fn write_response(
+    head: &http::response::Parts,
+    length_bytes: Option<u64>,
+) -> Result<Vec<u8>, Error> {
+    let mut bytes = b"HTTP/1.1 ".to_vec();
+    write_decimal(&mut bytes, head.status.as_u16().into());
+    bytes.push(b' ');
+    bytes.extend_from_slice(reason(head.status.as_u16()).as_bytes());
+    bytes.extend_from_slice(b"\r\n");
+    let mut writer = HeadWriter::following(&mut bytes);
+    if let Some(length) = length_bytes {
+        writer = writer.content_length(length);
+    }
+    fields(writer, &head.headers).end();
+    bounded(bytes)
+}
+
+fn bounded(bytes: Vec<u8>) -> Result<Vec<u8>, Error> {
+    if bytes.len() > HEAD_MAX_BYTES {
+        let why = format!("the head has {} bytes; at most {HEAD_MAX_BYTES} go", bytes.len());
+        return Err(Error::Input(why));
+    }
+    Ok(bytes)
+}
+
+fn fields<'w>(mut writer: HeadWriter<'w>, fields: &HeaderMap) -> HeadWriter<'w> {
+    for (name, value) in fields {
+        if *name != CONTENT_LENGTH && !is_hop_by_hop(name.as_str(), fields) {
+            writer = writer.field(name.as_str(), value.as_bytes());
+        }
+    }
+    writer
+}
+
+/// Whether this field, or one that `Connection` names, stays behind.
+fn is_hop_by_hop(name: &str, fields: &HeaderMap) -> bool {
+    let named = || fields.get_all(http::header::CONNECTION).iter().filter_map(|v| v.to_str().ok());
+    HOP_BY_HOP.contains(&name)
+        || named().flat_map(|list| list.split(',')).any(|one| one.trim().eq_ignore_ascii_case(name))
+}
+
+/// Path and query; what must not stand in a request line is escaped.
+fn target(uri: &Uri) -> String {
+    let found = uri.path_and_query().map_or("/", |target| target.as_str());
+    let slash = if found.starts_with('/') || found == "*" { "" } else { "/" };
+    let mut text = slash.to_owned();
+    for byte in found.bytes() {
+        if byte.is_ascii_graphic() {
+            text.push(byte.into());
+        } else {
+            let _ = write!(text, "%{byte:02X}");
+        }
+    }
+    text
+}
+
+/// The length that the fields state, if they state one.
+pub(super) fn stated_length(fields: &HeaderMap) -> Option<u64> {
+    parse_length(fields.get(CONTENT_LENGTH)?.as_bytes())
+}
+
+/// Reads the head of a request.
+///
+/// # Errors
+/// What is wrong with it, for a 400.
+pub(super) fn read_request(bytes: &[u8]) -> Result<Request<()>, String> {
+    let mut slots = FieldSlots::new();
+    let head = head::parse(bytes, &mut slots, &LIMITS).map_err(Reject::message)?;
+    let head = head.ok_or("the head is not whole")?;
+    let mut request = Request::builder().method(head.method_name).uri(head.target);
+    if let Some(fields) = request.headers_mut() {
+        *fields = taken(head.fields.iter())?;
+    }
+    request.body(()).map_err(|error| error.to_string())
+}
+
+/// Reads the head of a response.
+///
+/// # Errors
+/// What is wrong with it.
+pub(super) fn read_response(bytes: &[u8]) -> Result<Response<()>, Error> {
+    let wrong = |why: String| Error::Handshake(format!("the other end sent no response: {why}"));
+    let head = AnswerHead::parse(bytes).map_err(|error| wrong(error.to_string()))?;
+    let head = head.ok_or_else(|| wrong("the head is not whole".into()))?;
+    let mut response = Response::new(());
+    *response.status_mut() =
+        StatusCode::from_u16(head.status).map_err(|error| wrong(error.to_string()))?;
+    let all = head.fields.iter().map(|(name, value)| (name.as_str(), value.as_slice()));
+    *response.headers_mut() = taken(all).map_err(wrong)?;
+    Ok(response)
+}
+
+fn taken<'f>(all: impl Iterator<Item = (&'f str, &'f [u8])>) -> Result<HeaderMap, String> {
+    let mut fields = HeaderMap::new();
+    for (name, value) in all {
+        let name = HeaderName::from_bytes(name.as_bytes()).map_err(|error| error.to_string())?;
+        let value = HeaderValue::from_bytes(value).map_err(|error| error.to_string())?;
+        fields.append(name, value);
+    }
+    let behind: Vec<_> =
+        fields.keys().filter(|name| is_hop_by_hop(name.as_str(), &fields)).cloned().collect();
+    for name in behind {
+        fields.remove(name);
+    }
+    Ok(fields)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(builder: http::request::Builder) -> http::request::Parts {
+        builder.body(()).unwrap().into_parts().0
+    }
+
+    fn written(head: &http::request::Parts, length: Option<u64>) -> String {
+        String::from_utf8(write_request(head, length, "h:1").unwrap()).unwrap()
+    }
+
+    #[test]
+    fn requests_are_written_with_what_they_need() {
+        for (name, builder, length, text) in [
+            ("a plain one", Request::get("/a?b"), Some(0), "GET /a?b HTTP/1.1\r\nHost: h:1\r\n"),
+            (
+                "no path",
+                Request::get("http://x.example"),
+                None,
+                "GET / HTTP/1.1\r\nHost: x.example",
+            ),
+            ("a user", Request::get("http://u:p@x/"), None, "GET / HTTP/1.1\r\nHost: x\r\n"),
+            ("an asterisk", Request::options("*"), Some(0), "OPTIONS * HTTP/1.1\r\n"),
+            ("nothing posted", Request::post("/"), Some(0), "\r\nContent-Length: 0\r\n"),
+            ("a body", Request::get("/"), Some(5), "\r\nContent-Length: 5\r\n"),
+        ] {
+            let head = written(&request(builder.header("X-Correlation-Id", "7")), length);
+            assert!(head.contains(text), "{name}: {head}");
+            assert!(head.ends_with("x-correlation-id: 7\r\n\r\n"), "{name}: {head}");
+        }
+        let head = written(&request(Request::get("/")), Some(0));
+        assert!(head.contains("\r\nX-Correlation-Id: "), "{head}");
+        assert!(!head.contains("Content-Length"), "{head}");
+        let connect = request(Request::connect("a:1"));
+        assert!(write_request(&connect, None, "h").is_err());
+        let long = request(Request::get("/").header("A", "x".repeat(HEAD_MAX_BYTES)));
+        assert!(write_request(&long, None, "h").is_err(), "too long");
+    }
+
+    #[test]
+    fn what_concerns_one_connection_goes_neither_way() {
+        let builder = Request::get("/")
+            .header("Connection", "close, X-Own")
+            .header("X-Own", "1")
+            .header("Transfer-Encoding", "chunked")
+            .header("Content-Length", "9")
+            .header("Kept", "yes");
+        let head = written(&request(builder), None);
+        let kept: Vec<_> = head.lines().filter(|line| line.contains(':')).collect();
+        assert_eq!((kept.len(), kept[2]), (3, "kept: yes"), "{head}");
+        let head = "GET /a HTTP/1.1\r\nHost: h\r\nConnection: x\r\nX: 1\r\nTE: t\r\nB: 2\r\n\r\n";
+        let read = read_request(head.as_bytes()).unwrap();
+        let names: Vec<_> = read.headers().keys().map(HeaderName::as_str).collect();
+        assert_eq!(names, ["host", "b"]);
+    }
+
+    #[test]
+    fn responses_are_read_as_they_are_written() {
+        let response = Response::builder().status(404).header("A", "1").header("A", "2");
+        let head = response.body(()).unwrap().into_parts().0;
+        let bytes = write_response(&head, Some(3)).unwrap();
+        let text = "HTTP/1.1 404 Not Found\r\nContent-Length: 3\r\na: 1\r\na: 2\r\n\r\n";
+        assert_eq!(bytes, text.as_bytes());
+        let read = read_response(&bytes).unwrap();
+        assert_eq!((read.status().as_u16(), read.headers().get_all("a").iter().count()), (404, 2));
+        assert_eq!(stated_length(read.headers()), Some(3));
+        assert!(read_response(b"HTTP/1.1 200 OK\r\n").is_err());
+        assert!(read_request(b"GET / HTTP/1.1\r\n\r\n").is_err(), "a request without a host");
+    }
+}

@@ -1,0 +1,188 @@
+//! The shared state with its lock, and the bell that wakes the thread that owns the wire.
+
+use super::error::Error;
+use super::state::State;
+use crate::client::clock;
+use crate::mux::frame::Why;
+use crate::mux::handshake::Dialect;
+use crate::mux::session::{Cancelled, Closed};
+use nix::sys::eventfd::{EfdFlags, EventFd};
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::{AsFd as _, BorrowedFd};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tungstenite::Bytes;
+
+/// What the threads of one connection share.
+#[derive(Debug)]
+pub(super) struct Link {
+    state: Mutex<State>,
+    bell: EventFd,
+    pub remote: SocketAddr,
+}
+
+impl Link {
+    pub(super) fn new(state: State, remote: SocketAddr) -> io::Result<Self> {
+        let flags = EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK;
+        let bell = EventFd::from_value_and_flags(0, flags)?;
+        Ok(Self { state: Mutex::new(state), bell, remote })
+    }
+
+    /// The state. Whoever panicked while holding it left it as whole as the calls leave it.
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes the state, and sees to what follows from it.
+    pub(super) fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
+        let mut state = self.lock();
+        let result = change(&mut state);
+        self.follow(&mut state);
+        result
+    }
+
+    /// Tells who waits what happened, and wakes the pump.
+    pub(super) fn follow(&self, state: &mut State) {
+        state.settle();
+        if std::mem::take(&mut state.asleep) {
+            // It fails only if the count is at its end, and then the bell rings already.
+            let _ = self.bell.write(1);
+        }
+    }
+
+    pub(super) fn bell(&self) -> BorrowedFd<'_> {
+        self.bell.as_fd()
+    }
+
+    pub(super) fn silence_bell(&self) {
+        let _ = self.bell.read();
+    }
+
+    /// Waits for the head of the response; with a limit only as long as the other end is waited for.
+    pub(super) fn answer(
+        &self,
+        number: u32,
+        limit: Option<Duration>,
+    ) -> Result<(Bytes, bool), Error> {
+        let mut state = self.lock();
+        loop {
+            let Some(exchange) = state.exchanges.get_mut(&number) else {
+                return Err(Error::from(&Closed::Lost));
+            };
+            if let Some(answer) = exchange.answer.take() {
+                return Ok(answer);
+            }
+            if let Some(why) = &exchange.cancelled {
+                return Err(why.into());
+            }
+            let changed = Arc::clone(&exchange.changed);
+            let since = exchange.waits_since;
+            if let Some(error) = state.end() {
+                return Err(error);
+            }
+            state = match since.zip(limit) {
+                None => wait(&changed, state),
+                Some((since, limit)) => {
+                    match (since + limit).checked_duration_since(clock::now()) {
+                        None | Some(Duration::ZERO) => return Err(Error::Timeout(limit)),
+                        Some(left) => wait_for(&changed, state, left),
+                    }
+                }
+            };
+        }
+    }
+
+    /// Waits for the next bytes of a body; `used` were read of those before. Empty at the end.
+    pub(super) fn next_chunk(&self, number: u32, used: usize) -> Result<Bytes, Error> {
+        let mut state = self.lock();
+        if used > 0 {
+            state.session.used(number, used);
+            self.follow(&mut state);
+        }
+        loop {
+            let Some(exchange) = state.exchanges.get_mut(&number) else {
+                return Err(Error::from(&Closed::Lost));
+            };
+            if let Some(chunk) = exchange.chunks.pop_front() {
+                return Ok(chunk);
+            }
+            if exchange.over {
+                return Ok(Bytes::new());
+            }
+            if let Some(why) = &exchange.cancelled {
+                return Err(why.into());
+            }
+            let changed = Arc::clone(&exchange.changed);
+            if let Some(error) = state.end() {
+                return Err(error);
+            }
+            state = wait(&changed, state);
+        }
+    }
+
+    /// Nobody reads the rest of this body.
+    pub(super) fn unwanted(&self, number: u32) {
+        self.change(|state| {
+            let text = state.session.dialect() == Dialect::Text;
+            let Some(exchange) = state.exchanges.get_mut(&number) else { return };
+            exchange.unwanted = true;
+            let unread: usize = exchange.chunks.drain(..).map(|chunk| chunk.len()).sum();
+            if exchange.ours && !exchange.over {
+                state.session.cancel(number, Why::Gone);
+            } else if text {
+                state.session.used(number, unread);
+            }
+        });
+        self.release(number);
+    }
+
+    /// Whoever sent has ended.
+    pub(super) fn release(&self, number: u32) {
+        let mut state = self.lock();
+        if let Some(exchange) = state.exchanges.get_mut(&number) {
+            exchange.holders -= 1;
+            if exchange.holders == 0 {
+                state.exchanges.remove(&number);
+            }
+        }
+    }
+
+    /// Ends an exchange before its end.
+    pub(super) fn cancel(&self, number: u32, why: Why) {
+        self.change(|state| {
+            state.session.cancel(number, why.clone());
+            // The machine tells of what others do; who waits here has to know as well.
+            state.tell(number, |exchange| {
+                exchange.cancelled.get_or_insert(Cancelled::There(why));
+            });
+        });
+    }
+
+    /// All is sent that will be; of what still comes nothing is wanted.
+    pub(super) fn done(&self, number: u32) {
+        self.change(|state| {
+            // In the text dialect this cannot be said; what comes is thrown away there.
+            if state.session.dialect() == Dialect::V1 {
+                state.session.cancel(number, Why::Done);
+            }
+        });
+    }
+}
+
+pub(super) fn wait<'s>(changed: &Condvar, state: MutexGuard<'s, State>) -> MutexGuard<'s, State> {
+    changed.wait(state).unwrap_or_else(PoisonError::into_inner)
+}
+
+pub(super) fn wait_for<'s>(
+    changed: &Condvar,
+    state: MutexGuard<'s, State>,
+    most: Duration,
+) -> MutexGuard<'s, State> {
+    changed.wait_timeout(state, most).unwrap_or_else(PoisonError::into_inner).0
+}
+
+/// What a lock gives, whoever panicked while holding it.
+pub(super) fn poisoned<T>(locked: Result<T, PoisonError<T>>) -> T {
+    locked.unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,188 @@
+//! The thread that owns a connection's wire: it carries bytes between the wire and the protocol's
+//! machine, and keeps the heartbeat. It waits in poll(2) for the socket and for the bell of the
+//! other threads.
+
+use super::link::Link;
+use crate::client::clock;
+use crate::client::wire::Wire;
+use crate::mux::session::Closed;
+use crate::splice::copy::{Read, Write};
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use std::io;
+use std::net::Shutdown;
+use std::os::fd::AsFd as _;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How much is read at once.
+const READ_BYTES: usize = 64 << 10;
+
+/// How long what is left to send, and the other end's goodbye, may take after the end.
+const FAREWELL: Duration = Duration::from_secs(2);
+
+/// The wire, and what is on its way to it.
+pub(super) struct Pump {
+    link: Arc<Link>,
+    wire: Wire,
+    pending: Vec<u8>,
+    /// How much of `pending` is sent.
+    sent: usize,
+    buffer: Vec<u8>,
+    on_open: Option<Box<dyn FnOnce() + Send>>,
+}
+
+impl Pump {
+    pub(super) fn new(link: Arc<Link>, wire: Wire) -> Self {
+        let buffer = vec![0; READ_BYTES];
+        Self { link, wire, pending: Vec::new(), sent: 0, buffer, on_open: None }
+    }
+
+    /// Does this when the handshake is complete, if it ever is.
+    pub(super) fn on_open(mut self, act: impl FnOnce() + Send + 'static) -> Self {
+        self.on_open = Some(Box::new(act));
+        self
+    }
+
+    /// Carries bytes until the connection is over; how it ended.
+    pub(super) fn run(mut self) -> Closed {
+        while !self.link.lock().session.is_closed() {
+            self.announce();
+            if let Err(error) = self.turn() {
+                log::debug!("a socket failed: {error}");
+                self.link.change(|state| state.session.eof());
+            }
+        }
+        self.announce();
+        let ended = self.link.change(|state| state.ended.clone()).unwrap_or(Closed::Lost);
+        if !matches!(ended, Closed::Silent | Closed::Lost) {
+            self.part();
+        }
+        ended
+    }
+
+    fn announce(&mut self) {
+        let opened = self.on_open.is_some() && self.link.lock().welcome.is_some();
+        if let Some(act) = self.on_open.take_if(|_| opened) {
+            act();
+        }
+    }
+
+    fn turn(&mut self) -> io::Result<()> {
+        let all_sent = self.write()?;
+        if self.read()? {
+            return Ok(());
+        }
+        let (wants, timeout) = {
+            let mut state = self.link.lock();
+            let now = clock::now();
+            if !state.wants_input() {
+                state.session.was_held_up(now);
+            }
+            state.session.tick(now);
+            state.settle();
+            if state.session.is_closed() || (all_sent && !state.session.output().is_empty()) {
+                return Ok(());
+            }
+            state.asleep = true;
+            (state.wants_input(), state.session.next_deadline().map(|at| at - now))
+        };
+        let mut flags = PollFlags::empty();
+        flags.set(PollFlags::POLLIN, wants);
+        flags.set(PollFlags::POLLOUT, !all_sent);
+        let found = self.wait(flags, timeout)?;
+        let gone = PollFlags::POLLERR | PollFlags::POLLHUP;
+        if !wants && found.intersects(gone) {
+            // Nobody reads, so nobody would find out.
+            return Err(io::ErrorKind::ConnectionReset.into());
+        }
+        Ok(())
+    }
+
+    /// Waits for the socket, the bell, or the time; what the socket is ready for.
+    fn wait(&self, flags: PollFlags, timeout: Option<Duration>) -> io::Result<PollFlags> {
+        let bell = self.link.bell();
+        let mut both =
+            [PollFd::new(self.wire.socket().as_fd(), flags), PollFd::new(bell, PollFlags::POLLIN)];
+        // Rounded up: a wait of less than a millisecond must not become a busy loop.
+        let timeout = timeout.map(|left| left.saturating_add(Duration::from_micros(999)));
+        let most = |left| PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
+        match poll(&mut both, timeout.map_or(PollTimeout::NONE, most)) {
+            Ok(_) | Err(Errno::EINTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+        if both[1].any().unwrap_or(false) {
+            self.link.silence_bell();
+        }
+        self.link.lock().asleep = false;
+        Ok(both[0].revents().unwrap_or(PollFlags::empty()))
+    }
+
+    /// Sends what there is room for; whether nothing is left.
+    fn write(&mut self) -> io::Result<bool> {
+        loop {
+            if self.sent == self.pending.len() && !self.take_output() {
+                return self.wire.flush();
+            }
+            match self.wire.write(&self.pending[self.sent..], false)? {
+                Write::Blocked => return Ok(false),
+                Write::Moved(bytes) => {
+                    self.sent += bytes;
+                    self.link.lock().sent(bytes);
+                }
+            }
+        }
+    }
+
+    /// Takes what is to be sent next; whether there was any.
+    fn take_output(&mut self) -> bool {
+        let mut state = self.link.lock();
+        self.pending = std::mem::take(state.session.output());
+        self.sent = 0;
+        state.in_flight = self.pending.len();
+        !self.pending.is_empty()
+    }
+
+    /// Takes in what came, once; whether anything came.
+    fn read(&mut self) -> io::Result<bool> {
+        if !self.link.lock().wants_input() {
+            return Ok(false);
+        }
+        let found = self.wire.read(&mut self.buffer)?;
+        let mut state = self.link.lock();
+        match found {
+            Read::Blocked => return Ok(false),
+            Read::Eof => state.session.eof(),
+            Read::Moved(bytes) => state.session.received(&self.buffer[..bytes], clock::now()),
+        }
+        state.settle();
+        Ok(true)
+    }
+
+    /// Sends the rest, and waits for the other end to close, so that nothing it sent makes the
+    /// kernel throw away what it has not read yet (RFC 6455, section 7.1.1).
+    fn part(&mut self) {
+        let end = clock::now() + FAREWELL;
+        while let Ok(false) = self.write() {
+            if !self.await_until(PollFlags::POLLOUT, end) {
+                return;
+            }
+        }
+        let _ = self.wire.socket().shutdown(Shutdown::Write);
+        loop {
+            match self.wire.read(&mut self.buffer) {
+                Ok(Read::Moved(_)) => {}
+                Ok(Read::Blocked) if self.await_until(PollFlags::POLLIN, end) => {}
+                Ok(Read::Blocked | Read::Eof) | Err(_) => return,
+            }
+            if clock::now() >= end {
+                return;
+            }
+        }
+    }
+
+    fn await_until(&self, flags: PollFlags, end: Instant) -> bool {
+        let left = end.saturating_duration_since(clock::now());
+        !left.is_zero() && self.wait(flags, Some(left)).is_ok()
+    }
+}

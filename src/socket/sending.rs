@@ -1,0 +1,99 @@
+//! Sending: a request, and the bytes of a body as there is room for them.
+
+use super::error::Error;
+use super::link::{Link, wait};
+use super::state::{Exchange, State};
+use crate::client::clock;
+use crate::mux::frame::Why;
+use crate::mux::handshake::Dialect;
+use std::sync::{Arc, MutexGuard};
+use std::time::Instant;
+
+/// Why sending ended before its end.
+#[derive(Debug)]
+pub(super) enum Stop {
+    /// The response is complete: nobody wants the rest of the request.
+    Answered,
+    /// It cannot go on.
+    Failed(Error),
+}
+
+impl Link {
+    /// Asks the other end.
+    pub(super) fn request(&self, head: &[u8], over: bool) -> Result<u32, Error> {
+        self.change(|state| {
+            if let Some(error) = state.end() {
+                return Err(error);
+            }
+            if state.draining {
+                return Err(Error::Draining);
+            }
+            let number = state.session.request(head, over).ok_or(Error::Draining)?;
+            let waits_since = over.then(clock::now);
+            let exchange = Exchange { ours: true, holders: 2, waits_since, ..Exchange::default() };
+            state.exchanges.insert(number, exchange);
+            Ok(number)
+        })
+    }
+
+    /// Sends body bytes of an exchange as there is room for them, the last ones if `over`.
+    pub(super) fn send(&self, number: u32, mut bytes: &[u8], over: bool) -> Result<(), Stop> {
+        let mut state = self.lock();
+        loop {
+            stops(&state, number)?;
+            let room = state.room(number).min(bytes.len());
+            let ends = bytes.is_empty() && may_end(&mut state, number);
+            if room == 0 && !ends {
+                state = await_room(state, number);
+                continue;
+            }
+            let last = room == bytes.len();
+            state.session.send(number, &bytes[..room], over && last);
+            self.follow(&mut state);
+            if last {
+                return stops(&state, number);
+            }
+            bytes = &bytes[room..];
+        }
+    }
+
+    /// Since now the other end is waited for, or not.
+    pub(super) fn waits(&self, number: u32, since: Option<Instant>) {
+        let mut state = self.lock();
+        if let Some(exchange) = state.exchanges.get_mut(&number) {
+            exchange.waits_since = since;
+            exchange.changed.notify_all();
+        }
+    }
+}
+
+/// Waits until something changed about an exchange; the other end is waited for meanwhile.
+fn await_room(mut state: MutexGuard<'_, State>, number: u32) -> MutexGuard<'_, State> {
+    let Some(exchange) = state.exchanges.get_mut(&number) else { return state };
+    exchange.waits_since.get_or_insert_with(clock::now);
+    let changed = Arc::clone(&exchange.changed);
+    // Whoever waits for the answer has a limit from now on.
+    changed.notify_all();
+    wait(&changed, state)
+}
+
+/// A last message without bytes needs no credit, but in the text dialect its turn.
+fn may_end(state: &mut State, number: u32) -> bool {
+    state.session.dialect() == Dialect::V1 || state.room(number) > 0
+}
+
+fn stops(state: &State, number: u32) -> Result<(), Stop> {
+    let Some(exchange) = state.exchanges.get(&number) else {
+        return Err(Stop::Failed(state.end().unwrap_or(Error::Cancelled(Why::Gone))));
+    };
+    if exchange.ours && exchange.over {
+        return Err(Stop::Answered);
+    }
+    if let Some(why) = &exchange.cancelled {
+        return Err(Stop::Failed(why.into()));
+    }
+    if exchange.ours && exchange.unwanted {
+        return Err(Stop::Failed(Error::Cancelled(Why::Gone)));
+    }
+    state.end().map_or(Ok(()), |error| Err(Stop::Failed(error)))
+}

@@ -1,0 +1,203 @@
+//! The end that accepts connections.
+
+use super::HEARTBEAT;
+use super::body::Body;
+use super::carrying::{Shared, accept_all};
+use super::connection::SocketConnection;
+use super::error::Error;
+use super::events::{ConnectionEvent, Listeners};
+use super::link::poisoned;
+use http::{Request, Response};
+use nix::sys::eventfd::{EfdFlags, EventFd};
+use serde_json::Value;
+use std::fmt;
+use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::Receiver;
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::Duration;
+use uuid::Uuid;
+
+pub(super) type Handler = dyn Fn(&SocketConnection, Request<Body>) -> Response<Body> + Send + Sync;
+
+/// How a server is to be.
+#[derive(Clone)]
+pub struct ServerBuilder {
+    pub(super) heartbeat: Duration,
+    pub(super) heartbeat_data: Vec<u8>,
+    pub(super) connections_max: usize,
+    pub(super) handler: Option<Arc<Handler>>,
+}
+
+/// Accepts connections on a thread of its own, and knows those that are open. A thread for each
+/// carries its bytes. Dropping it stops it.
+///
+/// ```
+/// use rdv::socket::{EventKind, SocketClient, SocketServer};
+///
+/// let server = SocketServer::bind("127.0.0.1:0")?;
+/// let events = server.events();
+/// let url = format!("ws://{}", server.local_addr());
+/// let name = serde_json::json!("dummy");
+/// let client = SocketClient::new(&url)?.with_metadata(name.clone()).connect()?;
+/// let event = events.recv()?;
+/// assert_eq!((event.kind, event.connection), (EventKind::ConnectionReceived, client.id()));
+/// let connection = server.connection_by_metadata(&name).expect("it is there");
+/// assert_eq!(server.active_connections(), [connection.id()]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct SocketServer {
+    shared: Arc<Shared>,
+    accepting: Option<JoinHandle<()>>,
+}
+
+impl ServerBuilder {
+    /// Takes an end for dead when nothing came from it for so long; it is asked after half of that.
+    /// The default is 20 s.
+    #[must_use]
+    pub fn with_heartbeat(mut self, silence_max: Duration) -> Self {
+        self.heartbeat = silence_max;
+        self
+    }
+
+    /// Asks with this, at most 125 bytes of it.
+    #[must_use]
+    pub fn with_heartbeat_data(mut self, data: &[u8]) -> Self {
+        data.clone_into(&mut self.heartbeat_data);
+        self
+    }
+
+    /// Has at most so many connections; others are answered 503. The default is 1024.
+    #[must_use]
+    pub fn with_connections_max(mut self, connections: usize) -> Self {
+        self.connections_max = connections;
+        self
+    }
+
+    /// Serves the requests of every connection, as [`SocketConnection::serve`] does.
+    #[must_use]
+    pub fn serving(
+        mut self,
+        handler: impl Fn(&SocketConnection, Request<Body>) -> Response<Body> + Send + Sync + 'static,
+    ) -> Self {
+        self.handler = Some(Arc::new(handler));
+        self
+    }
+
+    /// Listens at this address; port 0 is one that is free.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn bind(self, address: impl ToSocketAddrs) -> Result<SocketServer, Error> {
+        let failed = |error| Error::network("listening", error);
+        let listener = TcpListener::bind(address).map_err(failed)?;
+        listener.set_nonblocking(true).map_err(failed)?;
+        let flags = EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK;
+        let shared = Arc::new(Shared {
+            builder: self,
+            address: listener.local_addr().map_err(failed)?,
+            connections: Mutex::default(),
+            count: AtomicUsize::new(0),
+            listeners: Listeners::default(),
+            bell: EventFd::from_value_and_flags(0, flags).map_err(|errno| failed(errno.into()))?,
+            stopping: AtomicBool::new(false),
+        });
+        let accepted = Arc::clone(&shared);
+        let thread = std::thread::Builder::new().name("rdv-socket-accept".into());
+        let accepting = thread.spawn(move || accept_all(&accepted, &listener)).map_err(failed)?;
+        Ok(SocketServer { shared, accepting: Some(accepting) })
+    }
+}
+
+impl fmt::Debug for ServerBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServerBuilder")
+            .field("heartbeat", &self.heartbeat)
+            .field("connections_max", &self.connections_max)
+            .finish_non_exhaustive()
+    }
+}
+
+impl SocketServer {
+    /// A server that can be told more before it listens.
+    pub fn builder() -> ServerBuilder {
+        ServerBuilder {
+            heartbeat: HEARTBEAT,
+            heartbeat_data: Vec::new(),
+            connections_max: 1024,
+            handler: None,
+        }
+    }
+
+    /// Listens at this address; port 0 is one that is free.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn bind(address: impl ToSocketAddrs) -> Result<Self, Error> {
+        Self::builder().bind(address)
+    }
+
+    /// Where it listens.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.shared.address
+    }
+
+    /// The connections that are open, in no order.
+    pub fn active_connections(&self) -> Vec<Uuid> {
+        poisoned(self.shared.connections.lock()).keys().copied().collect()
+    }
+
+    /// The connection of this name.
+    pub fn connection(&self, id: Uuid) -> Option<SocketConnection> {
+        poisoned(self.shared.connections.lock()).get(&id).cloned()
+    }
+
+    /// A connection whose end said just this of itself.
+    pub fn connection_by_metadata(&self, metadata: &Value) -> Option<SocketConnection> {
+        let connections = poisoned(self.shared.connections.lock());
+        connections.values().find(|connection| connection.metadata() == *metadata).cloned()
+    }
+
+    /// What the end of this connection said of itself.
+    pub fn metadata(&self, id: Uuid) -> Option<Value> {
+        self.connection(id).map(|connection| connection.metadata())
+    }
+
+    /// The address at the end of this connection.
+    pub fn remote_addr(&self, id: Uuid) -> Option<SocketAddr> {
+        self.connection(id).map(|connection| connection.remote_addr())
+    }
+
+    /// What happens to connections from now on; what was not received waits.
+    pub fn events(&self) -> Receiver<ConnectionEvent> {
+        self.shared.listeners.subscribe()
+    }
+
+    /// Accepts no more, and closes every connection as going away (1001).
+    pub fn stop(mut self) {
+        self.end();
+    }
+
+    fn end(&mut self) {
+        let Some(accepting) = self.accepting.take() else { return };
+        self.shared.stopping.store(true, Ordering::Release);
+        let _ = self.shared.bell.write(1);
+        let _ = accepting.join();
+        self.shared.close_all();
+    }
+}
+
+impl Drop for SocketServer {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+impl fmt::Debug for SocketServer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SocketServer")
+            .field("address", &self.shared.address)
+            .finish_non_exhaustive()
+    }
+}

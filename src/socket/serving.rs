@@ -1,0 +1,173 @@
+//! The other end's requests: each is answered on a thread, and the threads stay for the next ones.
+
+use super::asking::Pieces;
+use super::body::Body;
+use super::connection::SocketConnection;
+use super::error::Error;
+use super::heads;
+use super::incoming::Incoming;
+use super::link::{wait, wait_for};
+use super::sending::Stop;
+use super::state::{Arrived, SERVED_MAX};
+use crate::client::clock;
+use crate::mux::frame::Why;
+use crate::mux::session::{Closed, close};
+use http::{Method, Request, Response, StatusCode};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+/// How long a thread without work stays.
+const IDLE: Duration = Duration::from_secs(10);
+
+type Handler = dyn Fn(Request<Body>) -> Response<Body> + Send + Sync;
+
+/// Threads of one call of `serve`.
+struct Crew {
+    handler: Arc<Handler>,
+    threads: AtomicUsize,
+}
+
+pub(super) fn serve(connection: &SocketConnection, handler: Arc<Handler>) -> Result<(), Error> {
+    let crew = Arc::new(Crew { handler, threads: AtomicUsize::new(0) });
+    let link = connection.link();
+    let mut state = link.lock();
+    loop {
+        match &state.ended {
+            None => {}
+            Some(Closed::Here | Closed::There(close::NORMAL | close::GOING_AWAY | 1005, _)) => {
+                return Ok(());
+            }
+            Some(closed) => return Err(closed.into()),
+        }
+        let crowded = crew.threads.load(Ordering::Relaxed) >= SERVED_MAX;
+        if state.requests.len() <= state.idle || crowded {
+            let hire = Arc::clone(&state.hire);
+            state = wait(&hire, state);
+            continue;
+        }
+        let Some(request) = state.requests.pop_front() else { continue };
+        drop(state);
+        crew.hire(connection, request)?;
+        state = link.lock();
+    }
+}
+
+impl Crew {
+    fn hire(self: &Arc<Self>, connection: &SocketConnection, first: Arrived) -> Result<(), Error> {
+        self.threads.fetch_add(1, Ordering::Relaxed);
+        let (crew, connection) = (Arc::clone(self), connection.clone());
+        let work = move || {
+            let mut next = Some(first);
+            while let Some(request) = next {
+                answer(&connection, &*crew.handler, &request);
+                next = await_request(&connection);
+            }
+            crew.threads.fetch_sub(1, Ordering::Relaxed);
+            let hire = Arc::clone(&connection.link().lock().hire);
+            hire.notify_all();
+        };
+        let spawned = std::thread::Builder::new().name("rdv-socket-handler".into()).spawn(work);
+        spawned.map(drop).map_err(|error| Error::network("starting a thread for a request", error))
+    }
+}
+
+/// The next request, if one comes soon.
+fn await_request(connection: &SocketConnection) -> Option<Arrived> {
+    let end = clock::now() + IDLE;
+    let mut state = connection.link().lock();
+    state.idle += 1;
+    loop {
+        let left = end.saturating_duration_since(clock::now());
+        if state.ended.is_some() || left.is_zero() || !state.requests.is_empty() {
+            state.idle -= 1;
+            return state.requests.pop_front();
+        }
+        let arrived = Arc::clone(&state.arrived);
+        state = wait_for(&arrived, state, left);
+    }
+}
+
+fn answer(connection: &SocketConnection, handler: &Handler, arrived: &Arrived) {
+    let (link, number) = (connection.link(), arrived.number);
+    let sent = catch_unwind(AssertUnwindSafe(|| {
+        let (response, is_head) = handled(connection, handler, arrived);
+        respond(connection, number, response, is_head)
+    }));
+    match sent {
+        Ok(Ok(())) => link.done(number),
+        Ok(Err(Stop::Failed(Error::Body(error)))) => link.broke(number, error.to_string()),
+        // Nobody waits for it any more.
+        Ok(Err(Stop::Answered | Stop::Failed(_))) => {}
+        Err(_) => link.broke(number, "the handler failed".into()),
+    }
+    link.release(number);
+}
+
+/// The handler's response, and whether its body stays here.
+fn handled(
+    connection: &SocketConnection,
+    handler: &Handler,
+    arrived: &Arrived,
+) -> (Response<Body>, bool) {
+    let mut incoming = Incoming::new(connection.owner(), arrived.number);
+    let request = match heads::read_request(&arrived.head) {
+        Ok(request) => request,
+        Err(why) => return (plain(StatusCode::BAD_REQUEST, &why), false),
+    };
+    let is_head = request.method() == Method::HEAD;
+    let length = if arrived.over { Some(0) } else { heads::stated_length(request.headers()) };
+    incoming.expect(length);
+    let request = request.map(|()| match length {
+        Some(length) => Body::sized(incoming, length),
+        None => Body::from_reader(incoming),
+    });
+    let failed = || plain(StatusCode::INTERNAL_SERVER_ERROR, "the handler failed");
+    let response = catch_unwind(AssertUnwindSafe(|| handler(request)));
+    (response.unwrap_or_else(|_| failed()), is_head)
+}
+
+fn plain(status: StatusCode, text: &str) -> Response<Body> {
+    let mut response = Response::new(Body::from(format!("{text}\n")));
+    *response.status_mut() = status;
+    let value = http::HeaderValue::from_static("text/plain; charset=utf-8");
+    response.headers_mut().insert(http::header::CONTENT_TYPE, value);
+    response
+}
+
+fn respond(
+    connection: &SocketConnection,
+    number: u32,
+    response: Response<Body>,
+    is_head: bool,
+) -> Result<(), Stop> {
+    let link = connection.link();
+    let (head, body) = response.into_parts();
+    let length = body.length_bytes().or_else(|| heads::stated_length(&head.headers));
+    // RFC 9110, sections 8.6, 15.3.5 and 15.4.5: these have no body.
+    let bodiless = matches!(head.status.as_u16(), 204 | 304);
+    let stated = length.filter(|length| !bodiless && (!is_head || *length > 0));
+    let over = is_head || bodiless || length == Some(0);
+    let bytes = heads::write_response(&head, stated);
+    let bytes = bytes.map_err(|error| Stop::Failed(Error::Body(std::io::Error::other(error))))?;
+    link.change(|state| state.session.respond(number, &bytes, over));
+    if over {
+        return Ok(());
+    }
+    let mut pieces = Pieces::new(body, length);
+    loop {
+        let (piece, over) = pieces.next().map_err(|error| Stop::Failed(Error::Body(error)))?;
+        link.send(number, piece, over)?;
+        if over {
+            return Ok(());
+        }
+    }
+}
+
+impl super::link::Link {
+    /// An exchange ends, for this end cannot go on with it.
+    pub(super) fn broke(&self, number: u32, why: String) {
+        self.cancel(number, Why::Broke(why));
+    }
+}

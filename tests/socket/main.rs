@@ -1,0 +1,11 @@
+//! HTTP over a WebSocket between both ends of the library, and between each of them and peers that
+//! speak by hand.
+
+mod dialects;
+mod endings;
+mod events;
+mod pair;
+mod streams;
+#[path = "../support/mod.rs"]
+mod support;
+mod upgrades;
