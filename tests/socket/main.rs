@@ -1,6 +1,7 @@
 //! HTTP over a WebSocket between both ends of the library, and between each of them and peers that
 //! speak by hand.
 
+mod call;
 mod dialects;
 mod endings;
 mod events;
