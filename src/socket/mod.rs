@@ -48,6 +48,7 @@ mod connection;
 mod dialling;
 mod error;
 mod events;
+pub mod expose;
 mod heads;
 mod incoming;
 mod link;

@@ -1,0 +1,183 @@
+//! The answer of the API: its head, and its body as it comes.
+
+use super::hop;
+use super::incoming::Incoming;
+use super::pool::Pool;
+use super::refusal::Refusal;
+use super::sending::Sending;
+use super::wire::Wire;
+use crate::http::answer::{AnswerFraming, AnswerHead};
+use crate::http::framing::Framing;
+use crate::http::head::Version;
+use crate::socket::Body;
+use http::header::{CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue};
+use http::{Method, Response, StatusCode};
+use std::io::{self, Read};
+use std::sync::Arc;
+
+/// What is read at once of a head.
+const HEAD_BYTES: usize = 8 << 10;
+
+/// The body of an answer. When it is over, its connection is kept for another request; when it is
+/// dropped before, the connection ends, and with it the sending of the request.
+#[derive(Debug)]
+pub(super) struct AnswerBody {
+    /// `None` once it is over.
+    incoming: Option<Incoming>,
+    length_bytes: Option<u64>,
+    sending: Sending,
+    pool: Arc<Pool>,
+    keep_alive: bool,
+}
+
+/// Reads the head of the final answer, passing over interim ones (RFC 9110, section 15.2).
+pub(super) fn read_head(wire: &mut Wire) -> Result<AnswerHead, Refusal> {
+    let mut silent = true;
+    loop {
+        let parsed = AnswerHead::parse(wire.ahead());
+        let parsed = parsed.map_err(|why| Refusal::Broken(format!("was not understood: {why}")))?;
+        match parsed {
+            Some(head) if head.is_interim() => {
+                wire.ahead().drain(..head.len);
+                silent = false;
+            }
+            Some(head) => {
+                wire.ahead().drain(..head.len);
+                return Ok(head);
+            }
+            None => match wire.read_ahead(HEAD_BYTES) {
+                Ok(0) if silent && wire.ahead().is_empty() => return Err(Refusal::Silent),
+                Ok(0) => return Err(Refusal::Broken("broke off its answer".into())),
+                Ok(_) => {}
+                Err(error) if is_lost(&error) && silent && wire.ahead().is_empty() => {
+                    return Err(Refusal::Silent);
+                }
+                Err(error) => return Err(Refusal::of(&error)),
+            },
+        }
+    }
+}
+
+fn is_lost(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe)
+}
+
+/// The answer of this head; its body is next on the connection.
+pub(super) fn begin(
+    head: &AnswerHead,
+    method: &Method,
+    wire: Wire,
+    (sending, pool): (Sending, Arc<Pool>),
+) -> Result<Response<AnswerBody>, Refusal> {
+    let status = match StatusCode::from_u16(head.status) {
+        Ok(StatusCode::SWITCHING_PROTOCOLS) | Err(_) => {
+            return Err(Refusal::Broken("changed the protocol, which nobody asked for".into()));
+        }
+        Ok(status) => status,
+    };
+    let framing = head.framing().map_err(|why| Refusal::Broken(format!("failed: {why}")))?;
+    let bodiless = method == Method::HEAD || matches!(head.status, 204 | 304);
+    let framing = if bodiless { AnswerFraming::Framed(Framing::Length(0)) } else { framing };
+    let mut fields = fields(head);
+    let keep_alive = match head.version {
+        Version::Http11 => !hop::has_option(&fields, "close"),
+        Version::Http10 => hop::has_option(&fields, "keep-alive"),
+    };
+    let told_length = hop::length(&fields).filter(|_| bodiless && head.status != 204).cloned();
+    hop::remove(&mut fields);
+    if let Some(length) = told_length {
+        // Of the body that a GET would have brought (RFC 9110, section 8.6).
+        fields.insert(CONTENT_LENGTH, length);
+    }
+    let (incoming, length_bytes) = incoming(wire, framing);
+    let mut body = AnswerBody { incoming: Some(incoming), length_bytes, sending, pool, keep_alive };
+    body.settle();
+    let mut answer = Response::new(body);
+    *answer.status_mut() = status;
+    *answer.headers_mut() = fields;
+    Ok(answer)
+}
+
+/// The body that comes, and its length.
+fn incoming(wire: Wire, framing: AnswerFraming) -> (Incoming, Option<u64>) {
+    match framing {
+        AnswerFraming::Framed(Framing::Length(bytes)) => {
+            (Incoming::framed(wire, Framing::Length(bytes)), Some(bytes))
+        }
+        AnswerFraming::Framed(Framing::Chunked) => (Incoming::framed(wire, Framing::Chunked), None),
+        AnswerFraming::UntilClose => (Incoming::until_close(wire), None),
+    }
+}
+
+fn fields(head: &AnswerHead) -> HeaderMap {
+    let mut fields = HeaderMap::with_capacity(head.fields.len());
+    for (name, value) in &head.fields {
+        if let (Ok(name), Ok(value)) = (name.parse::<HeaderName>(), HeaderValue::from_bytes(value))
+        {
+            fields.append(name, value);
+        }
+    }
+    fields
+}
+
+impl AnswerBody {
+    /// How many bytes it has in all, where that is known.
+    pub(super) fn length_bytes(&self) -> Option<u64> {
+        self.length_bytes
+    }
+
+    /// Whether all of it was handed out.
+    pub(super) fn is_over(&self) -> bool {
+        self.incoming.is_none()
+    }
+
+    /// The bytes on their way, while it is not over.
+    pub(super) fn incoming(&self) -> Option<&Incoming> {
+        self.incoming.as_ref()
+    }
+
+    /// So many bytes of a run went another way.
+    pub(super) fn took(&mut self, count: usize) {
+        if let Some(incoming) = &mut self.incoming {
+            incoming.took(count);
+        }
+        self.settle();
+    }
+
+    /// For whoever knows only bodies.
+    pub(super) fn into_body(self) -> Body {
+        match self.length_bytes {
+            Some(bytes) => Body::sized(self, bytes),
+            None => Body::from_reader(self),
+        }
+    }
+
+    /// Gives the connection back once the answer is over. If the request is not whole by then, the
+    /// API did not want the rest: nothing else can follow on this connection.
+    fn settle(&mut self) {
+        let Some(incoming) = self.incoming.take_if(|incoming| incoming.is_over()) else { return };
+        let wire = incoming.into_wire();
+        if self.keep_alive && self.sending.is_whole() {
+            self.pool.put(wire);
+        } else {
+            wire.end();
+        }
+    }
+}
+
+impl Read for AnswerBody {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let Some(incoming) = &mut self.incoming else { return Ok(0) };
+        let count = incoming.read(buffer)?;
+        self.settle();
+        Ok(count)
+    }
+}
+
+impl Drop for AnswerBody {
+    fn drop(&mut self) {
+        if let Some(incoming) = &self.incoming {
+            incoming.wire().end();
+        }
+    }
+}

@@ -1,0 +1,236 @@
+//! The API as an HTTP/1.1 server that is asked: one request on one connection at a time, connections
+//! kept for the next ones.
+
+use super::answer::{self, AnswerBody};
+use super::hop;
+use super::pool::Pool;
+use super::refusal::Refusal;
+use super::sending::Sending;
+use super::wire::{self, Wire};
+use crate::client::url::Scheme;
+use crate::client::{Error, Url};
+use crate::http::fields::is_field_value;
+use crate::http::host::is_host_value;
+use crate::http::response::HeadWriter;
+use crate::socket::Body;
+use http::header::{CONTENT_LENGTH, HOST};
+use http::request::Parts;
+use http::{Method, Request, Response};
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::net::TcpStream;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long a connection to the API may take; it is near.
+const CONNECT_TIME: Duration = Duration::from_secs(5);
+
+/// What the API is told as `Host`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum HostChoice {
+    /// The host and port of its own URL.
+    #[default]
+    Api,
+    /// What the client sent.
+    Client,
+    /// Always this.
+    Value(String),
+}
+
+impl FromStr for HostChoice {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "api" => Ok(Self::Api),
+            "client" => Ok(Self::Client),
+            value if !value.is_empty() && is_host_value(value.as_bytes()) => {
+                Ok(Self::Value(value.to_owned()))
+            }
+            _ => Err("write api, client, or a host with its port, such as api.example:8080".into()),
+        }
+    }
+}
+
+/// An HTTP server of this machine or its network. Clones share the connections that are kept.
+#[derive(Clone, Debug)]
+pub struct Api {
+    url: Url,
+    /// Put before every path.
+    prefix: String,
+    host: HostChoice,
+    connect_timeout: Duration,
+    pool: Arc<Pool>,
+}
+
+impl Api {
+    /// The server of this `http://` URL. A path of the URL is put before the path of each request.
+    ///
+    /// # Errors
+    /// [`Error::Input`] if it is no such URL.
+    pub fn new(url: &str, host: HostChoice) -> Result<Self, Error> {
+        let url: Url = url.parse()?;
+        if url.scheme == Scheme::Https {
+            let why = "the API is reached by http:// only; name its plain port";
+            return Err(Error::Input(format!("'{url}' cannot be exposed: {why}")));
+        }
+        if url.target.contains('?') || url.credentials.is_some() {
+            let why = "leave its query, user and password out";
+            return Err(Error::Input(format!("'{url}' is no URL of an API: {why}")));
+        }
+        let prefix = url.path().trim_end_matches('/').to_owned();
+        Ok(Self { url, prefix, host, connect_timeout: CONNECT_TIME, pool: Arc::default() })
+    }
+
+    /// Waits at most so long for a connection, for each address of the host.
+    #[must_use]
+    pub fn with_connect_timeout(mut self, timeout: Duration) -> Self {
+        self.connect_timeout = timeout;
+        self
+    }
+
+    /// The URL it was made of.
+    pub fn url(&self) -> &Url {
+        &self.url
+    }
+
+    /// Asks, and returns the answer as soon as its head is there. The body of the request is sent
+    /// until it ends or the answer does, whichever is first. A read of the answer's body fails where
+    /// it breaks off. If the API cannot be asked, the answer is a 502 or 504 that says why.
+    pub fn forward(&self, request: Request<Body>) -> Response<Body> {
+        match self.ask(request, None) {
+            Ok(answer) => answer.map(AnswerBody::into_body),
+            Err(refusal) => self.refused(&refusal),
+        }
+    }
+
+    /// The answer in place of the API's.
+    pub(super) fn refused(&self, refusal: &Refusal) -> Response<Body> {
+        refusal.answer(&self.url.host_and_port())
+    }
+
+    /// As [`forward`](Self::forward), on behalf of somebody at the other end of a connection: when
+    /// it ends, the exchange does.
+    pub(super) fn ask(
+        &self,
+        request: Request<Body>,
+        asker: Option<&Arc<TcpStream>>,
+    ) -> Result<Response<AnswerBody>, Refusal> {
+        let (mut parts, body) = request.into_parts();
+        let head = self.head(&mut parts, &body);
+        let empty = body.length_bytes() == Some(0);
+        let mut ask = Ask { api: self, head, method: parts.method, body: Some(body), asker };
+        if let Some(wire) = self.pool.take() {
+            // A server may close a connection just when a request is on its way to it. It is sent
+            // again where that cannot do anything twice (RFC 9110, section 9.2.2).
+            match ask.on(wire) {
+                Err(Refusal::Silent) if empty && ask.method.is_idempotent() => {
+                    ask.body = Some(Body::empty());
+                }
+                decided => return decided,
+            }
+        }
+        let socket =
+            wire::connect(&self.url, self.connect_timeout).map_err(Refusal::Unreachable)?;
+        ask.on(Wire::new(socket))
+    }
+
+    /// The head as it is sent.
+    fn head(&self, parts: &mut Parts, body: &Body) -> Vec<u8> {
+        let had_length = hop::length(&parts.headers).is_some();
+        hop::remove(&mut parts.headers);
+        let target = parts.uri.path_and_query().map_or("/", |target| target.as_str());
+        let target = if target == "*" { target.to_owned() } else { self.prefix.clone() + target };
+        let mut head = Vec::with_capacity(512);
+        let mut writer = HeadWriter::request(&mut head, parts.method.as_str(), &encoded(&target));
+        writer = writer.field("Host", &self.host_of(parts));
+        for (name, value) in parts.headers.iter().filter(|(name, _)| *name != HOST) {
+            writer = writer.field(name.as_str(), value.as_bytes());
+        }
+        writer = match body.length_bytes() {
+            // Where a body is usual, its absence is told (RFC 9110, section 8.6).
+            Some(0) if !had_length && !expects_body(&parts.method) => writer,
+            Some(bytes) => writer.field(CONTENT_LENGTH.as_str(), bytes.to_string().as_bytes()),
+            None => writer.chunked(),
+        };
+        writer.end();
+        head
+    }
+
+    fn host_of(&self, parts: &Parts) -> Vec<u8> {
+        let own = || self.url.authority().into_bytes();
+        match &self.host {
+            HostChoice::Api => own(),
+            HostChoice::Client => {
+                parts.headers.get(HOST).map_or_else(own, |host| host.as_bytes().to_vec())
+            }
+            HostChoice::Value(host) => host.clone().into_bytes(),
+        }
+    }
+}
+
+fn expects_body(method: &Method) -> bool {
+    matches!(*method, Method::POST | Method::PUT | Method::PATCH)
+}
+
+/// A target as it may stand in a request line: bytes that may not are written as escapes.
+fn encoded(target: &str) -> String {
+    if is_field_value(target.as_bytes()) && !target.contains([' ', '\t']) {
+        return target.to_owned();
+    }
+    let mut text = String::with_capacity(target.len() + 16);
+    for byte in target.bytes() {
+        if byte.is_ascii_graphic() {
+            text.push(byte.into());
+        } else {
+            let _ = write!(text, "%{byte:02X}");
+        }
+    }
+    text
+}
+
+/// One request, which may have to be sent twice.
+struct Ask<'a> {
+    api: &'a Api,
+    head: Vec<u8>,
+    method: Method,
+    /// `None` once it is on its way.
+    body: Option<Body>,
+    asker: Option<&'a Arc<TcpStream>>,
+}
+
+impl Ask<'_> {
+    /// Sends it on this connection and reads the head of the answer.
+    fn on(&mut self, mut wire: Wire) -> Result<Response<AnswerBody>, Refusal> {
+        wire.read_on_behalf_of(self.asker.cloned());
+        let sending = match self.send(&wire) {
+            Ok(sending) => sending,
+            Err(error) => {
+                wire.end();
+                return Err(error);
+            }
+        };
+        match answer::read_head(&mut wire) {
+            Ok(head) => {
+                let pool = Arc::clone(&self.api.pool);
+                answer::begin(&head, &self.method, wire, (sending, pool))
+            }
+            Err(refusal) => {
+                // The thread that sends must not go on.
+                wire.end();
+                Err(refusal)
+            }
+        }
+    }
+
+    fn send(&mut self, wire: &Wire) -> Result<Sending, Refusal> {
+        // A server that has closed may have said why before: that is read next.
+        let _ = (&**wire.socket()).write_all(&self.head);
+        match self.body.take().filter(|body| body.length_bytes() != Some(0)) {
+            None => Ok(Sending::nothing()),
+            Some(body) => Sending::start(body, wire.socket())
+                .map_err(|error| Refusal::Broken(format!("cannot be sent a body now: {error}"))),
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! Connections to the API that wait for the next request.
+
+use super::wire::Wire;
+use crate::client::clock;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// So many wait at most; more are closed, which costs the next ones a connect(2).
+const IDLE_MAX: usize = 64;
+
+/// After so long a connection is not used again. Many servers close one that was idle for 5 s, and a
+/// request that crosses with the close is lost.
+const IDLE_TIME: Duration = Duration::from_secs(4);
+
+/// The connections, those used last at the end.
+#[derive(Debug, Default)]
+pub(super) struct Pool(Mutex<Vec<Idle>>);
+
+#[derive(Debug)]
+struct Idle {
+    wire: Wire,
+    since: Instant,
+}
+
+impl Pool {
+    /// A connection that is still good, as far as can be known.
+    pub(super) fn take(&self) -> Option<Wire> {
+        let now = clock::now();
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        while let Some(idle) = all.pop() {
+            if now.saturating_duration_since(idle.since) < IDLE_TIME && idle.wire.is_quiet() {
+                return Some(idle.wire);
+            }
+        }
+        None
+    }
+
+    /// Keeps a connection on which an exchange is complete.
+    pub(super) fn put(&self, mut wire: Wire) {
+        wire.read_on_behalf_of(None);
+        let since = clock::now();
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|idle| since.saturating_duration_since(idle.since) < IDLE_TIME);
+        if all.len() < IDLE_MAX && wire.is_quiet() {
+            all.push(Idle { wire, since });
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! A blocking TCP connection, and what was read of it before somebody wanted it.
+
+use crate::client::Url;
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use socket2::{SockRef, TcpKeepalive};
+use std::io::{self, Read as _};
+use std::net::{Shutdown, TcpStream, ToSocketAddrs as _};
+use std::os::fd::AsFd as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A silent path is found out after this long, and three more probes 10 s apart.
+const KEEP_ALIVE_AFTER: Duration = Duration::from_secs(30);
+const KEEP_ALIVE_EVERY: Duration = Duration::from_secs(10);
+
+/// poll(2); nix does not name it: the other end sends no more, whatever is still to be read.
+const POLLRDHUP: PollFlags = PollFlags::from_bits_retain(nix::libc::POLLRDHUP);
+
+/// The reading end of a connection. Its socket is shared with whoever writes.
+#[derive(Debug)]
+pub(super) struct Wire {
+    socket: Arc<TcpStream>,
+    /// Bytes that were read, and belong to what comes next.
+    ahead: Vec<u8>,
+    /// Reads fail once the other end of this connection has gone: nobody wants what they bring.
+    on_behalf: Option<Arc<TcpStream>>,
+}
+
+impl Wire {
+    /// Of a connection of which nothing was read.
+    pub(super) fn new(socket: TcpStream) -> Self {
+        Self { socket: Arc::new(socket), ahead: Vec::new(), on_behalf: None }
+    }
+
+    /// The socket.
+    pub(super) fn socket(&self) -> &Arc<TcpStream> {
+        &self.socket
+    }
+
+    /// From now on reads fail once the other end of this connection has gone; `None`: never.
+    pub(super) fn read_on_behalf_of(&mut self, asker: Option<Arc<TcpStream>>) {
+        self.on_behalf = asker;
+    }
+
+    /// What was read ahead; the caller takes it away.
+    pub(super) fn ahead(&mut self) -> &mut Vec<u8> {
+        &mut self.ahead
+    }
+
+    /// Reads past what was read ahead, waiting for bytes; 0 at the end of the connection.
+    ///
+    /// # Errors
+    /// What recv(2) says; `ConnectionAborted` when nobody wants the bytes any more.
+    pub(super) fn receive(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.wait()?;
+        loop {
+            match (&*self.socket).read(buffer) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                read => return read,
+            }
+        }
+    }
+
+    /// Reads more ahead, at most so many bytes; 0 at the end of the connection.
+    ///
+    /// # Errors
+    /// As of [`receive`](Self::receive).
+    pub(super) fn read_ahead(&mut self, most: usize) -> io::Result<usize> {
+        let before = self.ahead.len();
+        let mut ahead = std::mem::take(&mut self.ahead);
+        ahead.resize(before + most, 0);
+        let read = self.receive(&mut ahead[before..]);
+        ahead.truncate(before + *read.as_ref().unwrap_or(&0));
+        self.ahead = ahead;
+        read
+    }
+
+    /// Waits for bytes or the end, where somebody else may lose interest meanwhile.
+    ///
+    /// # Errors
+    /// `ConnectionAborted` when that happened.
+    pub(super) fn wait(&self) -> io::Result<()> {
+        let Some(asker) = &self.on_behalf else { return Ok(()) };
+        let mut both = [
+            PollFd::new(asker.as_fd(), POLLRDHUP),
+            PollFd::new(self.socket.as_fd(), PollFlags::POLLIN),
+        ];
+        loop {
+            match poll(&mut both, PollTimeout::NONE) {
+                // What nix has no name for makes it say nothing.
+                Ok(_) if both[0].any() != Some(false) => {
+                    return Err(io::ErrorKind::ConnectionAborted.into());
+                }
+                Ok(_) if both[1].any() == Some(true) => return Ok(()),
+                Ok(_) | Err(Errno::EINTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// Whether it can be used for another request: nothing came, and it was not closed.
+    pub(super) fn is_quiet(&self) -> bool {
+        let mut own = [PollFd::new(self.socket.as_fd(), PollFlags::POLLIN)];
+        self.ahead.is_empty() && poll(&mut own, PollTimeout::ZERO) == Ok(0)
+    }
+
+    /// Ends the connection for whoever shares the socket, too.
+    pub(super) fn end(&self) {
+        // It fails where the connection has ended already.
+        let _ = self.socket.shutdown(Shutdown::Both);
+    }
+}
+
+/// Connects to the host of this URL, trying its addresses in the resolver's order.
+///
+/// # Errors
+/// What the last attempt said; `TimedOut` if an address does not answer within `timeout`.
+pub(super) fn connect(url: &Url, timeout: Duration) -> io::Result<TcpStream> {
+    let mut last = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
+    for address in (url.host.as_str(), url.port).to_socket_addrs()? {
+        match TcpStream::connect_timeout(&address, timeout) {
+            Ok(socket) => return prepared(socket),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}
+
+fn prepared(socket: TcpStream) -> io::Result<TcpStream> {
+    socket.set_nodelay(true)?;
+    let keep_alive = TcpKeepalive::new()
+        .with_time(KEEP_ALIVE_AFTER)
+        .with_interval(KEEP_ALIVE_EVERY)
+        .with_retries(3);
+    SockRef::from(&socket).set_tcp_keepalive(&keep_alive)?;
+    Ok(socket)
+}

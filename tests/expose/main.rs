@@ -1,0 +1,12 @@
+//! `rdv expose` and its parts: an API that nobody can dial, asked by way of connections it opened.
+//!
+//! Needs python3.
+
+#![expect(clippy::unwrap_used, reason = "what the tests share fails as they do")]
+
+mod api;
+#[path = "../upload/server.rs"]
+#[allow(dead_code, reason = "made for uploads; an API needs less")]
+mod server;
+#[path = "../support/mod.rs"]
+mod support;
