@@ -26,13 +26,19 @@ impl<'o> HeadWriter<'o> {
     /// The same with a `Date` that somebody else has written, which stays as it is (RFC 9110,
     /// section 6.6.1).
     pub fn dated(out: &'o mut Vec<u8>, status: u16, date: &[u8]) -> Self {
+        Self::undated(out, status).field("Date", date)
+    }
+
+    /// Appends the status line alone: a response that is passed on may have the `Date` of its origin
+    /// among its fields.
+    pub fn undated(out: &'o mut Vec<u8>, status: u16) -> Self {
         debug_assert!((100..1000).contains(&status), "a status has three digits");
         out.extend_from_slice(b"HTTP/1.1 ");
         write_decimal(out, status.into());
         out.push(b' ');
         out.extend_from_slice(reason(status).as_bytes());
         out.extend_from_slice(b"\r\n");
-        Self { out, sole: None }.field("Date", date)
+        Self { out, sole: None }
     }
 
     /// Appends a request line. The method is a token; the target holds visible ASCII only.

@@ -5,8 +5,10 @@
 #![expect(clippy::unwrap_used, reason = "what the tests share fails as they do")]
 
 mod api;
+mod relay_end;
 #[path = "../upload/server.rs"]
 #[allow(dead_code, reason = "made for uploads; an API needs less")]
 mod server;
+mod spares;
 #[path = "../support/mod.rs"]
 mod support;

@@ -126,11 +126,6 @@ impl AnswerBody {
         self.length_bytes
     }
 
-    /// Whether all of it was handed out.
-    pub(super) fn is_over(&self) -> bool {
-        self.incoming.is_none()
-    }
-
     /// The bytes on their way, while it is not over.
     pub(super) fn incoming(&self) -> Option<&Incoming> {
         self.incoming.as_ref()

@@ -101,12 +101,12 @@ impl Api {
     pub fn forward(&self, request: Request<Body>) -> Response<Body> {
         match self.ask(request, None) {
             Ok(answer) => answer.map(AnswerBody::into_body),
-            Err(refusal) => self.refused(&refusal),
+            Err(refusal) => self.refused(&refusal).map(Body::from),
         }
     }
 
     /// The answer in place of the API's.
-    pub(super) fn refused(&self, refusal: &Refusal) -> Response<Body> {
+    pub(super) fn refused(&self, refusal: &Refusal) -> Response<Vec<u8>> {
         refusal.answer(&self.url.host_and_port())
     }
 

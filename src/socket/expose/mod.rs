@@ -3,12 +3,21 @@
 //! believed whole when they are not. Both bodies flow at once; what breaks off here breaks off there.
 
 mod answer;
-pub mod api;
+mod api;
+mod backoff;
+mod calls;
+mod chunk;
 mod hop;
 mod incoming;
 mod pool;
+mod pour;
 mod refusal;
 mod sending;
+mod spare;
+mod spares;
 mod wire;
 
 pub use api::{Api, HostChoice};
+pub use calls::{Calls, Served};
+pub use spare::Owner;
+pub use spares::Spares;

@@ -3,6 +3,8 @@
 
 use super::answer::AnswerBody;
 use super::calls::Call;
+use super::chunk::ChunkBuffer;
+use super::incoming::{Incoming, broken_off};
 use crate::http::chunked::LAST_CHUNK;
 use crate::splice::pipe::{Drain, Fill, Pipe};
 use nix::errno::Errno;
@@ -44,25 +46,20 @@ impl Pour<'_> {
     /// # Errors
     /// When the body breaks off, or nobody takes it.
     pub(super) fn pour(&mut self, body: &mut AnswerBody) -> io::Result<()> {
-        let mut buffer = Vec::new();
+        let mut buffer = None;
         loop {
-            let run = body.incoming().map_or(0, super::incoming::Incoming::run_bytes);
+            let run = body.incoming().map_or(0, Incoming::run_bytes);
             if run >= SPLICE_MIN_BYTES && self.has_pipe() {
                 self.splice(body, run)?;
-            } else if !self.copy(body, &mut buffer)? {
+            } else if !self
+                .copy(body, buffer.get_or_insert_with(|| ChunkBuffer::new(COPY_BYTES)))?
+            {
                 break;
             }
         }
         if self.frame == Frame::Chunks {
             self.write(LAST_CHUNK)?;
         }
-        Ok(())
-    }
-
-    /// The same of a body that is in memory.
-    pub(super) fn pour_bytes(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.write(bytes)?;
-        self.call.moved(bytes.len());
         Ok(())
     }
 
@@ -74,18 +71,19 @@ impl Pour<'_> {
     }
 
     /// Hands on one piece through user memory; whether there was one.
-    fn copy(&mut self, body: &mut impl Read, buffer: &mut Vec<u8>) -> io::Result<bool> {
-        buffer.resize(COPY_BYTES, 0);
-        let count = match body.read(buffer) {
+    fn copy(&mut self, body: &mut impl Read, buffer: &mut ChunkBuffer) -> io::Result<bool> {
+        let count = match body.read(buffer.room()) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(true),
             read => read?,
         };
         if count == 0 {
             return Ok(false);
         }
-        self.begin_chunk(count)?;
-        self.write(&buffer[..count])?;
-        self.end_chunk()?;
+        let piece = match self.frame {
+            Frame::Plain => buffer.plain(count),
+            Frame::Chunks => buffer.chunk(count),
+        };
+        self.write(piece)?;
         self.call.moved(count);
         Ok(true)
     }
@@ -101,7 +99,7 @@ impl Pour<'_> {
         let count = loop {
             match pipe.fill(socket, most)? {
                 Fill::Moved(count) => break count,
-                Fill::Eof => return Err(super::incoming::broken_off()),
+                Fill::Eof => return Err(broken_off()),
                 Fill::Blocked => ready(socket, PollFlags::POLLIN)?,
             }
         };

@@ -1,6 +1,5 @@
 //! Answers that are not the API's own: it could not be asked, or did not answer.
 
-use crate::socket::Body;
 use http::header::{CONTENT_TYPE, HeaderValue};
 use http::{Response, StatusCode};
 use serde_json::json;
@@ -31,7 +30,7 @@ impl Refusal {
 
     /// What the client is told: 502, or 504 if no connection came about in time
     /// (RFC 9110, sections 15.6.3 and 15.6.5), and what to look at.
-    pub(super) fn answer(&self, api: &str) -> Response<Body> {
+    pub(super) fn answer(&self, api: &str) -> Response<Vec<u8>> {
         let (status, name, message) = match self {
             Self::Unreachable(error) if error.kind() == io::ErrorKind::TimedOut => (
                 StatusCode::GATEWAY_TIMEOUT,
@@ -56,7 +55,7 @@ impl Refusal {
             }
         };
         let body = format!("{}\n", json!({ "name": name, "message": message }));
-        let mut answer = Response::new(Body::from(body));
+        let mut answer = Response::new(body.into_bytes());
         *answer.status_mut() = status;
         let json = HeaderValue::from_static("application/json");
         answer.headers_mut().insert(CONTENT_TYPE, json);

@@ -1,6 +1,7 @@
 //! The body of a request on its way to the API, written by a thread of its own while the answer is
 //! awaited. What breaks off on the way in never looks whole: the connection ends.
 
+use super::chunk::ChunkBuffer;
 use super::incoming::broken_off;
 use crate::http::chunked::LAST_CHUNK;
 use crate::ops::threads;
@@ -12,9 +13,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 /// What is copied at once.
 const COPY_BYTES: usize = 64 << 10;
-
-/// Room before the bytes for a chunk's size and its line end.
-const SIZE_LINE_MAX_BYTES: usize = 18;
 
 /// Whether all of the body was written.
 #[derive(Clone, Debug, Default)]
@@ -80,26 +78,14 @@ fn write_sized(body: &mut Body, length_bytes: u64, mut socket: &TcpStream) -> Re
 }
 
 fn write_chunks(body: &mut Body, mut socket: &TcpStream) -> Result<(), Failed> {
-    let mut buffer = vec![0; SIZE_LINE_MAX_BYTES + COPY_BYTES + 2];
+    let mut buffer = ChunkBuffer::new(COPY_BYTES);
     loop {
-        let room = SIZE_LINE_MAX_BYTES..SIZE_LINE_MAX_BYTES + COPY_BYTES;
-        let count = read(body, &mut buffer[room]).map_err(|_| Failed::Here)?;
+        let count = read(body, buffer.room()).map_err(|_| Failed::Here)?;
         if count == 0 {
             return socket.write_all(LAST_CHUNK).map_err(|_| Failed::There);
         }
-        let chunk = in_chunk(&mut buffer, count);
-        socket.write_all(chunk).map_err(|_| Failed::There)?;
+        socket.write_all(buffer.chunk(count)).map_err(|_| Failed::There)?;
     }
-}
-
-/// The chunk of the bytes that stand behind the room for its size (RFC 9112, section 7.1).
-fn in_chunk(buffer: &mut [u8], count: usize) -> &[u8] {
-    let size = format!("{count:x}\r\n");
-    let start = SIZE_LINE_MAX_BYTES - size.len();
-    buffer[start..SIZE_LINE_MAX_BYTES].copy_from_slice(size.as_bytes());
-    let end = SIZE_LINE_MAX_BYTES + count;
-    buffer[end..end + 2].copy_from_slice(b"\r\n");
-    &buffer[start..end + 2]
 }
 
 fn read(body: &mut Body, buffer: &mut [u8]) -> io::Result<usize> {

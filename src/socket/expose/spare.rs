@@ -1,0 +1,261 @@
+//! One spare connection: the relay sends requests on it as plain HTTP/1.1, one at a time, and bodies
+//! pass without being framed once more. It ends whenever something on it cannot be told otherwise: an
+//! answer that breaks off, a request whose body nobody wants.
+
+use super::Api;
+use super::answer::AnswerBody;
+use super::calls::{Call, Calls};
+use super::incoming::Incoming;
+use super::pour::{Frame, Pour};
+use super::refusal::Refusal;
+use super::wire::{self, Wire};
+use crate::client::Url;
+use crate::http::answer::{ANSWER_HEAD_MAX_BYTES, AnswerHead};
+use crate::http::framing::Framing;
+use crate::http::head::{self, FieldSlots, HeadLimits, RequestHead};
+use crate::http::response::HeadWriter;
+use crate::socket::Body;
+use crate::splice::pipe::Pipe;
+use http::header::{HeaderName, HeaderValue};
+use http::{Method, Request, Response};
+use std::io::{self, Read, Write as _};
+use std::net::{Shutdown, TcpStream};
+use std::sync::{Arc, Mutex, PoisonError, TryLockError};
+use std::time::Duration;
+use uuid::Uuid;
+
+/// What a spare connection is upgraded to.
+const PROTOCOL: &str = "rdv.spare.v1";
+
+/// How long the relay may take to answer the upgrade.
+const UPGRADE_TIME: Duration = Duration::from_secs(10);
+
+/// What is read at once of a head.
+const HEAD_BYTES: usize = 8 << 10;
+
+const LIMITS: HeadLimits =
+    HeadLimits { bytes: ANSWER_HEAD_MAX_BYTES, target_bytes: ANSWER_HEAD_MAX_BYTES / 2 };
+
+/// Whose spare connections these are.
+#[derive(Clone, Debug)]
+pub struct Owner {
+    /// The relay.
+    pub relay: Url,
+    /// The connection they are brought for.
+    pub connection: Uuid,
+    /// What the relay gave it to prove that they are its own.
+    pub secret: Uuid,
+}
+
+/// Why there is no spare connection.
+#[derive(Debug)]
+pub(super) enum NotOpened {
+    /// The relay wants none.
+    Refused(u16),
+    /// It cannot be reached, or said nothing that is understood.
+    Failed,
+}
+
+impl From<io::Error> for NotOpened {
+    fn from(_: io::Error) -> Self {
+        Self::Failed
+    }
+}
+
+/// Brings the relay one.
+pub(super) fn open(owner: &Owner) -> Result<Wire, NotOpened> {
+    let url = owner.relay.below("socket/spare");
+    let socket = wire::connect(&url, UPGRADE_TIME)?;
+    let mut request = Vec::with_capacity(256);
+    HeadWriter::request(&mut request, "GET", &url.target)
+        .field("Host", url.authority().as_bytes())
+        .field("Connection", b"Upgrade")
+        .field("Upgrade", PROTOCOL.as_bytes())
+        .field("Rdv-Connection", owner.connection.to_string().as_bytes())
+        .field("Rdv-Spare", owner.secret.to_string().as_bytes())
+        .end();
+    (&socket).write_all(&request)?;
+    socket.set_read_timeout(Some(UPGRADE_TIME))?;
+    let mut wire = Wire::new(socket);
+    let head = loop {
+        let parsed = AnswerHead::parse(wire.ahead());
+        match parsed.map_err(|why| io::Error::new(io::ErrorKind::InvalidData, why))? {
+            Some(head) => break head,
+            None if wire.read_ahead(HEAD_BYTES)? == 0 => {
+                return Err(NotOpened::Failed);
+            }
+            None => {}
+        }
+    };
+    if head.status != 101 {
+        return Err(NotOpened::Refused(head.status));
+    }
+    wire.ahead().drain(..head.len);
+    wire.socket().set_read_timeout(None)?;
+    Ok(wire)
+}
+
+/// What serves the requests of one spare connection after the other.
+pub(super) struct Server<'s> {
+    pub(super) api: &'s Api,
+    pub(super) calls: &'s Calls,
+    pub(super) pipe: Option<Pipe>,
+}
+
+impl Server<'_> {
+    /// Serves until the connection ends; how many requests were served.
+    pub(super) fn serve(&mut self, mut wire: Wire) -> usize {
+        let socket = Arc::clone(wire.socket());
+        let mut served = 0;
+        while let Some(asked) = next(&mut wire) {
+            let incoming = Incoming::framed(wire, asked.framing);
+            let incoming = Arc::new(Mutex::new(Some(incoming)));
+            let answered = self.answer(asked, &incoming, &socket);
+            served += 1;
+            match whole(&incoming).filter(|_| answered.is_ok()) {
+                Some(left) => wire = left,
+                None => break,
+            }
+        }
+        // Whoever sends a request's body to the API still holds the socket.
+        let _ = socket.shutdown(Shutdown::Both);
+        served
+    }
+
+    fn answer(
+        &mut self,
+        asked: Asked,
+        incoming: &Arc<Mutex<Option<Incoming>>>,
+        socket: &Arc<TcpStream>,
+    ) -> io::Result<()> {
+        let reader = Shared(Arc::clone(incoming));
+        let body = match asked.framing {
+            Framing::Length(0) => Body::empty(),
+            Framing::Length(bytes) => Body::sized(reader, bytes),
+            Framing::Chunked => Body::from_reader(reader),
+        };
+        let request = asked.request.map(|()| body);
+        let head_only = request.method() == Method::HEAD;
+        let mut call = self.calls.begin(&request);
+        match self.api.ask(request, Some(socket)) {
+            Ok(answer) => self.pass_on(answer, head_only, (socket, &mut call)),
+            Err(Refusal::NobodyWaits) => Err(io::ErrorKind::ConnectionAborted.into()),
+            Err(refusal) => refuse(&self.api.refused(&refusal), head_only, (socket, &mut call)),
+        }
+    }
+
+    fn pass_on(
+        &mut self,
+        answer: Response<AnswerBody>,
+        head_only: bool,
+        (mut socket, call): (&TcpStream, &mut Call),
+    ) -> io::Result<()> {
+        let (parts, mut body) = answer.into_parts();
+        let head = response_head(&parts, body.length_bytes(), head_only);
+        call.answered(parts.status.as_u16());
+        socket.write_all(&head)?;
+        let frame = match body.length_bytes() {
+            Some(_) => Frame::Plain,
+            None => Frame::Chunks,
+        };
+        Pour { out: socket, frame, pipe: &mut self.pipe, call }.pour(&mut body)?;
+        call.ended();
+        Ok(())
+    }
+}
+
+/// Tells the relay why there is no answer of the API.
+fn refuse(
+    answer: &Response<Vec<u8>>,
+    head_only: bool,
+    (mut socket, call): (&TcpStream, &mut Call),
+) -> io::Result<()> {
+    let bytes = answer.body();
+    let (parts, ()) = answer.clone().map(drop).into_parts();
+    call.answered(parts.status.as_u16());
+    let mut whole = response_head(&parts, Some(bytes.len() as u64), head_only);
+    if !head_only {
+        whole.extend_from_slice(bytes);
+        call.moved(bytes.len());
+    }
+    socket.write_all(&whole)?;
+    call.ended();
+    Ok(())
+}
+
+/// The head of an answer, whose fields are those of its message and not of a connection.
+fn response_head(
+    parts: &http::response::Parts,
+    length_bytes: Option<u64>,
+    head_only: bool,
+) -> Vec<u8> {
+    let mut head = Vec::with_capacity(512);
+    let mut writer = HeadWriter::undated(&mut head, parts.status.as_u16());
+    for (name, value) in &parts.headers {
+        writer = writer.field(name.as_str(), value.as_bytes());
+    }
+    let told = head_only || matches!(parts.status.as_u16(), 204 | 304);
+    let writer = match length_bytes {
+        // The length is among the fields, if it is known.
+        _ if told => writer,
+        Some(bytes) => writer.content_length(bytes),
+        None => writer.chunked(),
+    };
+    writer.end();
+    head
+}
+
+/// A request whose body is next on the connection.
+struct Asked {
+    request: Request<()>,
+    framing: Framing,
+}
+
+/// The next request; `None` once there is none, or none that is understood.
+fn next(wire: &mut Wire) -> Option<Asked> {
+    loop {
+        let mut slots = FieldSlots::new();
+        let parsed = head::parse(wire.ahead(), &mut slots, &LIMITS).ok()?;
+        if let Some(head) = parsed {
+            let (asked, len) = (taken(&head), head.len);
+            wire.ahead().drain(..len);
+            return asked;
+        }
+        if wire.read_ahead(HEAD_BYTES).ok()? == 0 {
+            return None;
+        }
+    }
+}
+
+fn taken(head: &RequestHead<'_, '_>) -> Option<Asked> {
+    let mut request = Request::new(());
+    *request.method_mut() = Method::from_bytes(head.method_name.as_bytes()).ok()?;
+    *request.uri_mut() = head.target.parse().ok()?;
+    for (name, value) in head.fields.iter() {
+        let name = HeaderName::from_bytes(name.as_bytes()).ok()?;
+        request.headers_mut().append(name, HeaderValue::from_bytes(value).ok()?);
+    }
+    Some(Asked { request, framing: head.framing })
+}
+
+/// The connection, if every byte of the request was read.
+fn whole(incoming: &Mutex<Option<Incoming>>) -> Option<Wire> {
+    let mut incoming = match incoming.try_lock() {
+        Ok(incoming) => incoming,
+        Err(TryLockError::Poisoned(incoming)) => incoming.into_inner(),
+        // Somebody waits for more of it.
+        Err(TryLockError::WouldBlock) => return None,
+    };
+    incoming.take_if(|incoming| incoming.is_over()).map(Incoming::into_wire)
+}
+
+/// A body that whoever sends it on shares with whoever takes the connection back.
+struct Shared(Arc<Mutex<Option<Incoming>>>);
+
+impl Read for Shared {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let mut incoming = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // Without it the body was read to its end.
+        incoming.as_mut().map_or(Ok(0), |incoming| incoming.read(buffer))
+    }
+}

@@ -1,0 +1,119 @@
+//! The spare connections of one agent: so many are held open, a thread each. One that is lost is
+//! opened again, at once if it was of use, else after a pause.
+
+use super::Api;
+use super::backoff::{Backoff, chance};
+use super::calls::Calls;
+use super::spare::{self, NotOpened, Owner, Server};
+use super::wire::Wire;
+use crate::ops::threads;
+use std::io;
+use std::net::{Shutdown, TcpStream};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+
+/// Spare connections; they are closed when this is dropped.
+pub struct Spares(Arc<Shared>);
+
+/// What the threads share.
+struct Shared {
+    owner: Owner,
+    api: Api,
+    calls: Calls,
+    /// Told once, with the status, that the relay wants no spare connections.
+    refused: Mutex<Option<Box<dyn FnOnce(u16) + Send>>>,
+    held: Mutex<Held>,
+    stopped: Condvar,
+}
+
+#[derive(Default)]
+struct Held {
+    stopped: bool,
+    /// The connection of each thread, while it has one.
+    sockets: Vec<Option<Arc<TcpStream>>>,
+}
+
+impl Spares {
+    /// Opens so many, without waiting for them. `refused` is told if the relay wants none.
+    ///
+    /// # Errors
+    /// There is no further thread.
+    pub fn start(
+        owner: Owner,
+        count: usize,
+        (api, calls): (Api, Calls),
+        refused: impl FnOnce(u16) + Send + 'static,
+    ) -> io::Result<Self> {
+        let held = Held { stopped: false, sockets: vec![None; count] };
+        let shared = Arc::new(Shared {
+            owner,
+            api,
+            calls,
+            refused: Mutex::new(Some(Box::new(refused))),
+            held: Mutex::new(held),
+            stopped: Condvar::new(),
+        });
+        let spares = Self(Arc::clone(&shared));
+        for place in 0..count {
+            let shared = Arc::clone(&shared);
+            threads::spawn("spare", move || shared.keep(place))?;
+        }
+        Ok(spares)
+    }
+}
+
+impl Drop for Spares {
+    fn drop(&mut self) {
+        let mut held = self.0.held.lock().unwrap_or_else(PoisonError::into_inner);
+        held.stopped = true;
+        for socket in held.sockets.iter_mut().filter_map(Option::take) {
+            // It fails where the connection has ended already.
+            let _ = socket.shutdown(Shutdown::Both);
+        }
+        self.0.stopped.notify_all();
+    }
+}
+
+impl Shared {
+    /// Keeps one connection open.
+    fn keep(&self, place: usize) {
+        let mut server = Server { api: &self.api, calls: &self.calls, pipe: None };
+        let mut backoff = Backoff::default();
+        loop {
+            let count = match spare::open(&self.owner) {
+                Ok(wire) if self.hold(place, &wire) => server.serve(wire),
+                Ok(_) => return,
+                Err(NotOpened::Refused(status @ 400..=499)) => return self.give_up(status),
+                Err(NotOpened::Refused(_) | NotOpened::Failed) => 0,
+            };
+            if count > 0 {
+                backoff = Backoff::default();
+            } else if self.pauses(&mut backoff) {
+                return;
+            }
+        }
+    }
+
+    /// Notes the connection, to be closed at the end; not if that has come.
+    fn hold(&self, place: usize, wire: &Wire) -> bool {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        if !held.stopped {
+            held.sockets[place] = Some(Arc::clone(wire.socket()));
+        }
+        !held.stopped
+    }
+
+    /// Waits for the next attempt; whether there will be none.
+    fn pauses(&self, backoff: &mut Backoff) -> bool {
+        let pause = backoff.pause(chance());
+        let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = self.stopped.wait_timeout_while(held, pause, |held| !held.stopped);
+        waited.unwrap_or_else(PoisonError::into_inner).0.stopped
+    }
+
+    fn give_up(&self, status: u16) {
+        let refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(refused) = refused {
+            refused(status);
+        }
+    }
+}

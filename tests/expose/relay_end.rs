@@ -1,0 +1,70 @@
+//! The relay's end of spare connections, by hand.
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::mpsc::{self, Receiver};
+use std::thread;
+
+use crate::support::{PATIENCE, Wire};
+
+/// Where spare connections arrive.
+pub(crate) struct RelayEnd {
+    address: SocketAddr,
+    spares: Receiver<(Vec<String>, TcpStream)>,
+}
+
+impl RelayEnd {
+    /// Takes every one.
+    pub(crate) fn new() -> RelayEnd {
+        RelayEnd::answering(
+            "HTTP/1.1 101 X\r\nConnection: Upgrade\r\nUpgrade: rdv.spare.v1\r\n\r\n",
+        )
+    }
+
+    /// Answers each upgrade so.
+    pub(crate) fn answering(answer: &'static str) -> RelayEnd {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("bind");
+        let address = listener.local_addr().expect("an address");
+        let (tell, spares) = mpsc::channel();
+        thread::spawn(move || {
+            for socket in listener.incoming().map_while(Result::ok) {
+                let mut lines = Vec::new();
+                let mut reader = BufReader::new(&socket);
+                loop {
+                    let mut line = String::new();
+                    reader.read_line(&mut line).expect("a line");
+                    match line.trim_end() {
+                        "" => break,
+                        line => lines.push(line.to_owned()),
+                    }
+                }
+                assert!(reader.buffer().is_empty(), "nothing before the answer");
+                (&socket).write_all(answer.as_bytes()).expect("room");
+                if tell.send((lines, socket)).is_err() {
+                    return;
+                }
+            }
+        });
+        RelayEnd { address, spares }
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// The next spare connection, and the lines it was asked for with.
+    pub(crate) fn spare_and_head(&self) -> (Wire, Vec<String>) {
+        let (lines, socket) = self.spares.recv_timeout(PATIENCE).expect("a spare connection");
+        (Wire::over(socket), lines)
+    }
+
+    /// The next spare connection.
+    pub(crate) fn spare(&self) -> Wire {
+        self.spare_and_head().0
+    }
+
+    /// Those that came and were not asked for.
+    pub(crate) fn further(&self) -> usize {
+        self.spares.try_iter().count()
+    }
+}
