@@ -179,6 +179,12 @@ impl SocketConnection {
     pub fn close_with(&self, code: u16, reason: &str) {
         self.link().change(|state| state.session.close(code, reason));
     }
+
+    /// Waits until the end of the connection was told to the other end, 2 s at most: a process that
+    /// ends before takes what was not sent yet with it.
+    pub fn wait_parted(&self) {
+        self.link().wait_parted();
+    }
 }
 
 impl fmt::Debug for SocketConnection {

@@ -1,6 +1,7 @@
 //! The shared state with its lock, and the bell that wakes the thread that owns the wire.
 
 use super::error::Error;
+use super::pump::FAREWELL;
 use super::state::State;
 use crate::client::clock;
 use crate::mux::frame::Why;
@@ -40,6 +41,27 @@ impl Link {
         let result = change(&mut state);
         self.follow(&mut state);
         result
+    }
+
+    /// The wire is not used any more.
+    pub(super) fn part(&self) {
+        let mut state = self.lock();
+        state.parted = true;
+        state.opened.notify_all();
+    }
+
+    /// Waits for that, once the connection is over.
+    pub(super) fn wait_parted(&self) {
+        let end = clock::now() + FAREWELL;
+        let mut state = self.lock();
+        while !state.parted {
+            let left = end.saturating_duration_since(clock::now());
+            if left.is_zero() {
+                return;
+            }
+            let opened = Arc::clone(&state.opened);
+            state = wait_for(&opened, state, left);
+        }
     }
 
     /// Tells who waits what happened, and wakes the pump.

@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 const READ_BYTES: usize = 64 << 10;
 
 /// How long what is left to send, and the other end's goodbye, may take after the end.
-const FAREWELL: Duration = Duration::from_secs(2);
+pub(super) const FAREWELL: Duration = Duration::from_secs(2);
 
 /// The wire, and what is on its way to it.
 pub(super) struct Pump {
@@ -58,6 +58,7 @@ impl Pump {
         if !matches!(ended, Closed::Silent | Closed::Lost) {
             self.part();
         }
+        self.link.part();
         ended
     }
 

@@ -60,6 +60,8 @@ pub(super) struct State {
     pub welcome: Option<Welcome>,
     pub ended: Option<Closed>,
     pub draining: bool,
+    /// All was sent that will be, and the wire is not used any more.
+    pub parted: bool,
     /// Bytes that the pump has taken and not sent.
     pub in_flight: usize,
     /// Whether the pump has to be woken.
@@ -79,6 +81,7 @@ impl State {
             exchanges: HashMap::new(),
             requests: VecDeque::new(),
             idle: 0,
+            parted: false,
             connection,
             metadata,
             welcome: None,
