@@ -11,6 +11,7 @@ use rdv::ops::manual::{Completions, Manual};
 use rdv::ops::operator_log::OperatorLog;
 use rdv::ops::{AdminAddress, Settings, Sources, config};
 use rdv::socket::call::Call;
+use rdv::socket::expose::command::Expose;
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -51,6 +52,9 @@ enum Command {
     /// Send records of a pipeline, one JSON object a line, to a server, each as a POST
     #[command(after_help = DESTINATION_NOTES)]
     Destination(Box<DestinationCommand>),
+    /// Make an API of this machine reachable by way of a relay, where nobody can dial it
+    #[command(after_help = EXPOSE_NOTES)]
+    Expose(Box<Expose>),
     /// Ask how a stream stands
     #[command(after_help = CLIENT_NOTES)]
     Status(Status),
@@ -139,6 +143,17 @@ Exit status: 0 all was delivered or TERM, 1 a line is no record or a file of thi
 2 wrong arguments, 3 nobody came to the stream, 4 nobody takes the acknowledgements or the other side
 broke off, 5 the server refused a record, 7 the network failed, 130 interrupted (129 hung up).";
 
+const EXPOSE_NOTES: &str = "\
+The public URL is printed on standard output, once connected and when it changes; what happens, and
+a line for each request, on standard error: time, method, path, status, bytes, time it took, and
+X-Correlation-Id. A lost connection is made again, with pauses of 0.5 s to 30 s.
+The relay is --relay, else RDV_RELAY, else relay = \"URL\" in ~/.config/rdv/client.toml, else in
+/etc/rdv/client.toml; ws, wss, http and https are taken.
+Signals: TERM and INT end it once what is under way is served, for --drain-timeout at most; a
+second one ends it at once.
+Exit status: 0 after a signal, 1 a file of this machine failed, 2 wrong arguments, 5 the relay
+refused (a token, a name that is taken), 7 the network failed with --once, 130 interrupted twice.";
+
 fn main() -> ExitCode {
     let matches = match Arguments::command().try_get_matches() {
         Ok(matches) => matches,
@@ -158,6 +173,7 @@ fn main() -> ExitCode {
         Some(Command::Post(post)) => post.run().into(),
         Some(Command::Call(call)) => call.run().into(),
         Some(Command::Destination(destination)) => destination.run().into(),
+        Some(Command::Expose(expose)) => expose.run().into(),
         Some(Command::Status(status)) => status.run().into(),
         Some(Command::Cancel(cancel)) => cancel.run().into(),
         Some(Command::Source(source)) => source.run().into(),

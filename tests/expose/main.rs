@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, reason = "what the tests share fails as they do")]
 
 mod api;
+mod command;
 mod relay_end;
 #[path = "../upload/server.rs"]
 #[allow(dead_code, reason = "made for uploads; an API needs less")]

@@ -76,11 +76,16 @@ impl AtRelay {
     /// # Errors
     /// It is none.
     pub fn url(&self, preferences: &Preferences) -> Result<Url, Failure> {
-        // An empty variable is none.
-        let named = self.relay.as_deref().filter(|named| !named.is_empty());
-        let chosen = named.or(preferences.relay.as_deref()).unwrap_or(USUAL_RELAY);
+        let chosen = self.named(preferences);
         let text = if chosen.contains("://") { chosen.into() } else { format!("http://{chosen}") };
         Ok(text.parse()?)
+    }
+
+    /// The relay as it was named, or the usual one.
+    pub(crate) fn named<'n>(&'n self, preferences: &'n Preferences) -> &'n str {
+        // An empty variable is none.
+        let named = self.relay.as_deref().filter(|named| !named.is_empty());
+        named.or(preferences.relay.as_deref()).unwrap_or(USUAL_RELAY)
     }
 
     /// The stream of a URL, or of an identifier at this relay.

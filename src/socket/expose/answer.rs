@@ -25,6 +25,8 @@ pub(super) struct AnswerBody {
     /// `None` once it is over.
     incoming: Option<Incoming>,
     length_bytes: Option<u64>,
+    /// The fields tell a length that is not that of this body.
+    told_length: bool,
     sending: Sending,
     pool: Arc<Pool>,
     keep_alive: bool,
@@ -83,14 +85,22 @@ pub(super) fn begin(
         Version::Http11 => !hop::has_option(&fields, "close"),
         Version::Http10 => hop::has_option(&fields, "keep-alive"),
     };
-    let told_length = hop::length(&fields).filter(|_| bodiless && head.status != 204).cloned();
+    let length = hop::length(&fields).filter(|_| bodiless && head.status != 204).cloned();
     hop::remove(&mut fields);
-    if let Some(length) = told_length {
+    let told_length = length.is_some();
+    if let Some(length) = length {
         // Of the body that a GET would have brought (RFC 9110, section 8.6).
         fields.insert(CONTENT_LENGTH, length);
     }
     let (incoming, length_bytes) = incoming(wire, framing);
-    let mut body = AnswerBody { incoming: Some(incoming), length_bytes, sending, pool, keep_alive };
+    let mut body = AnswerBody {
+        incoming: Some(incoming),
+        length_bytes,
+        told_length,
+        sending,
+        pool,
+        keep_alive,
+    };
     body.settle();
     let mut answer = Response::new(body);
     *answer.status_mut() = status;
@@ -142,8 +152,8 @@ impl AnswerBody {
     /// For whoever knows only bodies.
     pub(super) fn into_body(self) -> Body {
         match self.length_bytes {
-            Some(bytes) => Body::sized(self, bytes),
-            None => Body::from_reader(self),
+            Some(bytes) if !self.told_length => Body::sized(self, bytes),
+            Some(_) | None => Body::from_reader(self),
         }
     }
 

@@ -2,16 +2,22 @@
 //! of this machine or its network. Its promise: requests and answers are not held back, changed or
 //! believed whole when they are not. Both bodies flow at once; what breaks off here breaks off there.
 
+mod agent;
 mod answer;
 mod api;
 mod backoff;
 mod calls;
 mod chunk;
+pub mod command;
+mod counted;
 mod hop;
 mod incoming;
+mod journal;
+mod outcome;
 mod pool;
 mod pour;
 mod refusal;
+mod relay;
 mod sending;
 mod spare;
 mod spares;

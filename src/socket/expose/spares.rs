@@ -14,13 +14,15 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 /// Spare connections; they are closed when this is dropped.
 pub struct Spares(Arc<Shared>);
 
+type Refused = Box<dyn FnOnce(u16) + Send>;
+
 /// What the threads share.
 struct Shared {
     owner: Owner,
     api: Api,
     calls: Calls,
     /// Told once, with the status, that the relay wants no spare connections.
-    refused: Mutex<Option<Box<dyn FnOnce(u16) + Send>>>,
+    refused: Mutex<Option<Refused>>,
     held: Mutex<Held>,
     stopped: Condvar,
 }

@@ -1,0 +1,243 @@
+//! `rdv expose`: an API of this machine at a relay, for as long as it runs.
+
+use super::agent::{Agent, Ending};
+use super::calls::Calls;
+use super::journal::Journal;
+use super::relay::Relay;
+use super::{Api, HostChoice};
+use crate::client::Options;
+use crate::client::commands::common::AtRelay;
+use crate::client::commands::exit::{Exit, Failure};
+use crate::client::commands::interrupt::on_first;
+use crate::client::commands::settings::Preferences;
+use crate::ops::units;
+use crate::socket::SocketClient;
+use clap::Args;
+use nix::sys::signal::Signal;
+use serde_json::{Map, Value};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use uuid::Uuid;
+
+/// The longest name, that of a label in the DNS (RFC 1035, section 2.3.4).
+const NAME_MAX_BYTES: usize = 63;
+
+/// The arguments of `rdv expose`.
+#[derive(Args, Clone, Debug)]
+pub struct Expose {
+    /// The name it is found by: up to 63 of a-z, 0-9, '-', '.' and '_'
+    #[arg(value_name = "NAME")]
+    name: String,
+
+    /// The API's URL, such as `http://127.0.0.1:8080`
+    #[arg(value_name = "URL")]
+    url: String,
+
+    /// What the API is told as Host: api (its own), client (what the client sent), or a value
+    #[arg(long, value_name = "HOST", default_value = "api", value_parser = host_choice)]
+    host: HostChoice,
+
+    /// Hold so many spare connections to the relay open, on which requests come as plain HTTP; none
+    /// are with https:// or a proxy
+    #[arg(long, value_name = "N", default_value_t = 4,
+          value_parser = clap::value_parser!(u16).range(0..=64))]
+    spares: u16,
+
+    /// Say this of itself too, a JSON object
+    #[arg(long, value_name = "JSON")]
+    metadata: Option<String>,
+
+    /// Serve what is under way for so long when told to end
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = units::duration)]
+    drain_timeout: Duration,
+
+    /// End when the connection is lost or not made, instead of trying again
+    #[arg(long)]
+    once: bool,
+
+    /// Say nothing on standard error but why it ended
+    #[arg(long, short)]
+    quiet: bool,
+
+    #[command(flatten)]
+    at: AtRelay,
+    #[command(flatten)]
+    connecting: Connecting,
+}
+
+/// How to connect.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Connection")]
+#[expect(clippy::doc_markdown, reason = "it is read on a terminal")]
+struct Connecting {
+    /// Show the relay the token in this file; else the one in RDV_SOCKET_TOKEN
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
+
+    /// Claim the name with the secret in this file, which lets another process take it over; else with
+    /// the one in RDV_SOCKET_SECRET, else with one that is made up
+    #[arg(long, value_name = "FILE")]
+    secret_file: Option<PathBuf>,
+
+    /// Trust the certificate authorities in this PEM file, and no others; else those of the system
+    #[arg(long, value_name = "FILE", env = "RDV_CACERT", hide_env_values = true)]
+    cacert: Option<PathBuf>,
+
+    /// Wait at most so long for a connection, to the API and to the relay
+    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = units::duration)]
+    connect_timeout: Duration,
+}
+
+fn host_choice(text: &str) -> Result<HostChoice, String> {
+    text.parse()
+}
+
+impl Expose {
+    /// Serves until it is told to end, or cannot, and says how it ended.
+    pub fn run(&self) -> Exit {
+        match self.expose() {
+            Ok(()) => Exit::Complete,
+            Err(failure) => {
+                let _ = writeln!(io::stderr().lock(), "rdv: {failure}");
+                failure.exit
+            }
+        }
+    }
+
+    fn expose(&self) -> Result<(), Failure> {
+        check_name(&self.name)?;
+        let preferences = Preferences::read()?;
+        let relay = Relay::parse(self.at.named(&preferences))?;
+        let options = self.options(&preferences);
+        let api = Api::new(&self.url, self.host.clone())?;
+        let client = self.client(&relay, options.clone())?;
+        let spares = if relay.takes_spares(&options)? { self.spares.into() } else { 0 };
+        // Its thread takes no signals, so it may be begun before they are watched.
+        let journal = Journal::start(self.quiet);
+        let journal =
+            Arc::new(journal.map_err(|error| Failure::local("starting a thread", error))?);
+        let told = Arc::clone(&journal);
+        let calls = Calls::new(move |served| told.served(served));
+        let ending = Arc::<Ending>::default();
+        watch(&ending, &calls, (&journal, self.drain_timeout));
+        let agent = Agent {
+            name: self.name.clone(),
+            relay,
+            client,
+            api: api.with_connect_timeout(self.connecting.connect_timeout),
+            calls,
+            spares,
+            once: self.once,
+            journal: Arc::clone(&journal),
+            ending,
+        };
+        let ended = agent.run();
+        journal.flush();
+        ended
+    }
+
+    fn options(&self, preferences: &Preferences) -> Options {
+        let mut options = Options::default();
+        options.set_connect_timeout(self.connecting.connect_timeout);
+        if let Some(cacert) = self.connecting.cacert.as_ref().or(preferences.cacert.as_ref()) {
+            options.trust_only(cacert);
+        }
+        options
+    }
+
+    fn client(&self, relay: &Relay, options: Options) -> Result<SocketClient, Failure> {
+        let Connecting { token_file, secret_file, .. } = &self.connecting;
+        let made_up = || Uuid::new_v4().to_string();
+        let secret = told(secret_file.as_deref(), "RDV_SOCKET_SECRET")?.unwrap_or_else(made_up);
+        let metadata = self.metadata(secret)?;
+        let client = SocketClient::new(&relay.socket.to_string()).map_err(refused)?;
+        let client = client.with_metadata(metadata).with_options(options);
+        match told(token_file.as_deref(), "RDV_SOCKET_TOKEN")? {
+            Some(token) => client.with_token(&token).map_err(refused),
+            None => Ok(client),
+        }
+    }
+
+    /// What the agent says of itself.
+    fn metadata(&self, secret: String) -> Result<Value, Failure> {
+        let mut metadata = match self.metadata.as_deref().map(serde_json::from_str) {
+            None => Map::new(),
+            Some(Ok(Value::Object(metadata))) => metadata,
+            Some(Ok(_)) => {
+                let why = "--metadata is no JSON object; write '{\"key\": \"value\"}'";
+                return Err(Failure::new(Exit::Usage, why));
+            }
+            Some(Err(error)) => {
+                return Err(Failure::new(Exit::Usage, format!("--metadata is no JSON: {error}")));
+            }
+        };
+        metadata.insert("name".into(), self.name.as_str().into());
+        metadata.insert("secret".into(), secret.into());
+        Ok(Value::Object(metadata))
+    }
+}
+
+/// The first `SIGTERM` or `SIGINT` drains; the second has its usual effect.
+fn watch(ending: &Arc<Ending>, calls: &Calls, (journal, most): (&Arc<Journal>, Duration)) {
+    let (ending, calls, journal) = (Arc::clone(ending), calls.clone(), Arc::clone(journal));
+    on_first([Signal::SIGTERM, Signal::SIGINT], move |_| {
+        journal.say(&format!("ending: what is under way is served, for {most:?} at most"));
+        if !ending.drain(&calls, most) {
+            // Nothing is under way; whoever connects right now would have to be waited for.
+            journal.flush();
+            std::process::exit(Exit::Complete.status().into());
+        }
+    });
+}
+
+fn refused(error: crate::socket::Error) -> Failure {
+    super::outcome::failure(Some(error))
+}
+
+/// The content of a file, without the white space around it; else of a variable, if it is set.
+fn told(file: Option<&Path>, variable: &str) -> Result<Option<String>, Failure> {
+    let Some(file) = file else {
+        return Ok(std::env::var(variable).ok().filter(|value| !value.is_empty()));
+    };
+    let shown = file.display();
+    let text = std::fs::read_to_string(file);
+    let text = text.map_err(|error| Failure::local(format!("reading {shown}"), error))?;
+    match text.trim() {
+        "" => Err(Failure::new(Exit::Usage, format!("{shown} is empty"))),
+        text => Ok(Some(text.to_owned())),
+    }
+}
+
+/// Whether the API can be found by this name.
+fn check_name(name: &str) -> Result<(), Failure> {
+    let allowed = |byte: u8| {
+        byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'.' | b'_')
+    };
+    // Two of these mean another place in a path (RFC 3986, section 3.3).
+    let only_dots = name.bytes().all(|byte| byte == b'.');
+    if name.len() <= NAME_MAX_BYTES && !only_dots && name.bytes().all(allowed) {
+        return Ok(());
+    }
+    let why = "is no name; take 1 to 63 of a-z, 0-9, '-', '.' and '_', not only dots";
+    Err(Failure::new(Exit::Usage, format!("'{name}' {why}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_short_and_plain() {
+        let longest = "a".repeat(NAME_MAX_BYTES);
+        for good in ["billing", "a", "a.b-c_9", "..a", &longest] {
+            assert!(check_name(good).is_ok(), "{good}");
+        }
+        let longer = format!("{longest}a");
+        for bad in ["", "Billing", "a/b", "a b", ".", "..", "ü", &longer] {
+            let failure = check_name(bad).unwrap_err();
+            assert!(failure.exit == Exit::Usage && failure.why.contains("1 to 63"), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! What an agent says on standard error: a line for each change and each request. A reader that
+//! stalls costs lines, and never holds a request up.
+
+use super::calls::Served;
+use crate::client::file_name::printable;
+use crate::ops::lines::{Added, Lines, Sink};
+use jiff::Timestamp;
+use std::io::{self, Write as _};
+
+/// Lines that may wait: those of a busy second.
+const LINES: usize = 4096;
+
+/// The lines; those that wait are written when it is dropped.
+#[derive(Debug)]
+pub(super) struct Journal(Option<Lines>);
+
+impl Journal {
+    /// To standard error, or nowhere.
+    ///
+    /// # Errors
+    /// There is no further thread.
+    pub(super) fn start(quiet: bool) -> io::Result<Self> {
+        let lines = if quiet { None } else { Some(Lines::start("journal", LINES, Stderr)?) };
+        Ok(Self(lines))
+    }
+
+    /// Says one thing, with the time.
+    pub(super) fn say(&self, text: &str) {
+        let Some(lines) = &self.0 else { return };
+        let line = format!("{:.3} {}\n", Timestamp::now(), printable(text));
+        match lines.add(line.as_bytes()) {
+            Added::Taken | Added::Dropped { .. } => lines.wake(),
+        }
+    }
+
+    /// Says what was served.
+    pub(super) fn served(&self, served: &Served) {
+        if self.0.is_some() {
+            self.say(&described(served));
+        }
+    }
+
+    /// Waits until what was said is written, but not for ever.
+    pub(super) fn flush(&self) {
+        if let Some(lines) = &self.0 {
+            lines.flush();
+        }
+    }
+}
+
+impl Drop for Journal {
+    fn drop(&mut self) {
+        if let Some(lines) = &mut self.0 {
+            lines.close();
+        }
+    }
+}
+
+fn described(served: &Served) -> String {
+    let Served { method, path, status, bytes, time, correlation, whole } = served;
+    let status = status.map_or("-".to_owned(), |status| status.to_string());
+    let correlation = correlation.as_deref().unwrap_or("-");
+    let end = if *whole { "" } else { " broken off" };
+    let time = time.as_millis();
+    format!("{method} {path} {status} {bytes} bytes {time} ms {correlation}{end}")
+}
+
+/// Standard error.
+struct Stderr;
+
+impl Sink for Stderr {
+    fn write(&mut self, lines: &[u8]) -> u64 {
+        // Nobody is left to tell.
+        u64::from(io::stderr().write_all(lines).is_err())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn a_request_is_one_line() {
+        let mut served = Served {
+            method: "GET".into(),
+            path: "/a?b".into(),
+            status: Some(200),
+            bytes: 7,
+            time: Duration::from_millis(12),
+            correlation: Some("c".into()),
+            whole: true,
+        };
+        assert_eq!(described(&served), "GET /a?b 200 7 bytes 12 ms c");
+        served = Served { status: None, correlation: None, whole: false, ..served };
+        assert_eq!(described(&served), "GET /a?b - 7 bytes 12 ms - broken off");
+    }
+}

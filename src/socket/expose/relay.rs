@@ -1,0 +1,85 @@
+//! Where the relay is: the URL that is dialled, and the one below which others find the API.
+
+use crate::client::commands::exit::{Exit, Failure};
+use crate::client::url::{Scheme, shown};
+use crate::client::{Options, Url};
+
+/// The place of a relay where agents connect.
+const SOCKET: &str = "socket";
+
+/// One relay.
+#[derive(Clone, Debug)]
+pub(super) struct Relay {
+    /// What is dialled.
+    pub(super) socket: Url,
+    /// What its paths are below of.
+    pub(super) base: Url,
+}
+
+impl Relay {
+    /// Of a URL with `http`, `https`, `ws` or `wss`, or of a host and port. A `ws` or `wss` URL with a
+    /// path is where the agent connects; any other one is the relay itself.
+    ///
+    /// # Errors
+    /// It is no URL.
+    pub(super) fn parse(text: &str) -> Result<Self, Failure> {
+        let (scheme, rest) = text.split_once("://").unwrap_or(("http", text));
+        let (scheme, dials) = match scheme.to_ascii_lowercase().as_str() {
+            "http" => ("http", false),
+            "https" => ("https", false),
+            "ws" => ("http", true),
+            "wss" => ("https", true),
+            _ => {
+                let why = "is no usable URL: begin it with wss://, ws://, https:// or http://";
+                return Err(Failure::new(Exit::Usage, format!("'{}' {why}", shown(text))));
+            }
+        };
+        let url: Url = format!("{scheme}://{rest}").parse()?;
+        if dials && rest.contains('/') {
+            return Ok(Self { base: above(&url), socket: url });
+        }
+        Ok(Self { socket: url.below(SOCKET), base: url })
+    }
+
+    /// Whether spare connections can be brought: they are plain TCP, and no proxy knows them.
+    ///
+    /// # Errors
+    /// What the environment names is no proxy.
+    pub(super) fn takes_spares(&self, options: &Options) -> Result<bool, Failure> {
+        Ok(self.base.scheme == Scheme::Http && options.proxies.for_url(&self.base)?.is_none())
+    }
+}
+
+/// The relay of a URL where an agent connects.
+fn above(socket: &Url) -> Url {
+    let path = socket.path().trim_end_matches('/');
+    let base = path.strip_suffix(SOCKET).filter(|base| base.ends_with('/')).unwrap_or("/");
+    Url { target: base.to_owned(), ..socket.clone() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_relay_is_where_it_is_dialled_and_where_it_is_asked() {
+        for (text, socket, base) in [
+            ("ws://h:1", "http://h:1/socket", "http://h:1/"),
+            ("wss://h", "https://h/socket", "https://h/"),
+            ("http://h:1", "http://h:1/socket", "http://h:1/"),
+            ("https://h/", "https://h/socket", "https://h/"),
+            ("h:1", "http://h:1/socket", "http://h:1/"),
+            ("http://h/relay", "http://h/relay/socket", "http://h/relay"),
+            ("ws://h/relay/socket", "http://h/relay/socket", "http://h/relay/"),
+            ("ws://h:9/", "http://h:9/", "http://h:9/"),
+            ("WS://h/other", "http://h/other", "http://h/"),
+        ] {
+            let relay = Relay::parse(text).unwrap();
+            assert_eq!(relay.socket.to_string(), socket, "{text}");
+            assert_eq!(relay.base.to_string(), base, "{text}");
+        }
+        for text in ["ftp://h", "ws://", "ws://h:99999"] {
+            assert!(Relay::parse(text).unwrap_err().why.contains("no usable URL"), "{text}");
+        }
+    }
+}
