@@ -32,21 +32,7 @@ pub(super) fn round_trip(
     let failure = Arc::clone(&sender.failure);
     // From here on the exchange is cancelled whenever nobody reads its answer.
     let mut incoming = Incoming::new(connection.owner(), number);
-    if length == Some(0) {
-        link.release(number);
-    } else if body.is_in_memory() && length.is_some_and(|bytes| bytes <= WINDOW_BYTES) {
-        // There is room for all of it: nothing has to be read meanwhile.
-        sender.send(body, length);
-    } else {
-        let name = "rdv-socket-body".to_owned();
-        let spawned = std::thread::Builder::new().name(name).spawn(move || {
-            sender.send(body, length);
-        });
-        if let Err(error) = spawned {
-            link.release(number);
-            return Err(Error::network("starting a thread for the body", error));
-        }
-    }
+    sender.begin(body, length)?;
     let answer = link.answer(number, limit);
     if let Some(error) = failure.lock().unwrap_or_else(PoisonError::into_inner).take() {
         return Err(error);
@@ -75,6 +61,26 @@ struct Sender {
 }
 
 impl Sender {
+    /// Sends the body, beside this thread where that may have to wait for something.
+    fn begin(self, body: Body, length: Option<u64>) -> Result<(), Error> {
+        if length == Some(0) {
+            self.owner.link().release(self.number);
+            return Ok(());
+        }
+        if body.is_in_memory() && length.is_some_and(|bytes| bytes <= WINDOW_BYTES) {
+            // There is room for all of it: nothing has to be read meanwhile.
+            self.send(body, length);
+            return Ok(());
+        }
+        let (owner, number) = (Arc::clone(&self.owner), self.number);
+        let thread = std::thread::Builder::new().name("rdv-socket-body".into());
+        let spawned = thread.spawn(move || self.send(body, length));
+        spawned.map(drop).map_err(|error| {
+            owner.link().release(number);
+            Error::network("starting a thread for the body", error)
+        })
+    }
+
     fn send(self, body: Body, length: Option<u64>) {
         let (link, number) = (self.owner.link(), self.number);
         match self.copy(body, length) {
