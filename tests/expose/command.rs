@@ -45,16 +45,18 @@ impl RelayLike {
     }
 }
 
-fn expose(api: &str, relay: &str, flags: &[&str]) -> Process {
+/// The command, with the name `billing`.
+pub(crate) fn expose(api: &str, relay: &str, flags: &[&str]) -> Process {
     Process::rdv(&[&["expose", "billing", api, "--relay", relay], flags].concat())
 }
 
-fn url(api: &Server) -> String {
+/// Where this API is.
+pub(crate) fn url(api: &Server) -> String {
     format!("http://{}", api.address())
 }
 
 /// An API that says back what it was sent.
-fn echo() -> Server {
+pub(crate) fn echo() -> Server {
     Server::start(|connection| {
         loop {
             let request = connection.request()?;
@@ -82,7 +84,8 @@ fn bytes(answer: Response<Body>) -> Vec<u8> {
     answer.into_body().into_bytes(1 << 30).expect("a whole body")
 }
 
-fn end(process: Process) -> Finished {
+/// Ends it as a service manager does.
+pub(crate) fn end(process: Process) -> Finished {
     process.signal(Signal::SIGTERM);
     let finished = process.finish();
     assert_eq!(finished.status.code(), Some(0), "{}", finished.stderr);

@@ -13,3 +13,4 @@ mod server;
 mod spares;
 #[path = "../support/mod.rs"]
 mod support;
+mod through_relay;

@@ -148,7 +148,7 @@ impl Agent {
         let journal = Arc::clone(&self.journal);
         let refused = move |status| {
             journal.say(&format!(
-                "the relay refused spare connections with {status}; \
+                "the relay refused a spare connection with {status}; \
                                   requests come through the WebSocket"
             ));
         };

@@ -14,6 +14,10 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 /// Spare connections; they are closed when this is dropped.
 pub struct Spares(Arc<Shared>);
 
+/// So many refusals in a row are the relay's last word. One may be too early: the relay reads the last
+/// message of the handshake on another connection, perhaps later.
+const REFUSALS_MAX: u32 = 3;
+
 type Refused = Box<dyn FnOnce(u16) + Send>;
 
 /// What the threads share.
@@ -80,14 +84,22 @@ impl Shared {
     fn keep(&self, place: usize) {
         let mut server = Server { api: &self.api, calls: &self.calls, pipe: None };
         let mut backoff = Backoff::default();
+        let mut refusals = 0;
         loop {
             let count = match spare::open(&self.owner) {
                 Ok(wire) if self.hold(place, &wire) => server.serve(wire),
                 Ok(_) => return,
-                Err(NotOpened::Refused(status @ 400..=499)) => return self.give_up(status),
+                Err(NotOpened::Refused(status @ 400..=499)) => {
+                    refusals += 1;
+                    if refusals == REFUSALS_MAX {
+                        return self.give_up(status);
+                    }
+                    0
+                }
                 Err(NotOpened::Refused(_) | NotOpened::Failed) => 0,
             };
             if count > 0 {
+                refusals = 0;
                 backoff = Backoff::default();
             } else if self.pauses(&mut backoff) {
                 return;
