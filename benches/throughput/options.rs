@@ -62,6 +62,8 @@ pub(crate) enum Case {
     Clients,
     /// Memory of the library's upload of 10 GiB
     UploadMemory,
+    /// A large response of an exposed API, beside a stream
+    Calls,
     /// `rdv source`, beside GET /ping
     Records,
     /// Memory of `rdv source` after many records

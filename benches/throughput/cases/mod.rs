@@ -1,5 +1,6 @@
 //! The cases, each with the figures it owes.
 
+mod calls;
 mod clients;
 mod everything;
 mod parked;
@@ -17,7 +18,7 @@ use crate::peers::{Bench, Relay};
 use crate::table::{self, Report};
 
 /// All of them, in the order in which they run.
-pub(crate) const ALL: [Case; 13] = [
+pub(crate) const ALL: [Case; 14] = [
     Case::OneStream,
     Case::HundredStreams,
     Case::Chunked,
@@ -29,6 +30,7 @@ pub(crate) const ALL: [Case; 13] = [
     Case::Unprivileged,
     Case::Clients,
     Case::UploadMemory,
+    Case::Calls,
     Case::Records,
     Case::RecordsMemory,
 ];
@@ -47,6 +49,7 @@ pub(crate) fn run(case: Case, bench: &Bench, report: &mut Report) -> Outcome<()>
         Case::Unprivileged => transfers::unprivileged(bench, report),
         Case::Clients => clients::run(bench, report)?,
         Case::UploadMemory => upload_memory::run(bench, report)?,
+        Case::Calls => calls::run(bench, report)?,
         Case::Records => records::run(bench, report)?,
         Case::RecordsMemory => records_memory::run(bench, report)?,
     }

@@ -1,0 +1,208 @@
+//! A large response of an API that nobody can dial, beside a stream of the same size through the
+//! same relay: over the agent's spare connections, and through its WebSocket.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::fd::AsRawFd;
+use std::thread;
+use std::time::Duration;
+
+use nix::sys::socket::{MsgFlags, recv};
+
+use super::started;
+use crate::children::{Worker, retry};
+use crate::client::Client;
+use crate::measure::{Deadline, GIB, median, now, peak_bytes, since};
+use crate::options::Taste;
+use crate::peers::{Bench, Build, Relay};
+use crate::table::{self, Report};
+use crate::transfer::Load;
+use crate::wire::{Body, Framing, Verifier, Wire};
+use crate::{Outcome, fault};
+
+/// Bytes that the client lets the kernel drop at once.
+const DROP_BYTES: usize = 1 << 20;
+
+/// What a call may cost, in streams of the same size.
+const CALL_MAX: f64 = 1.2;
+
+/// What the relay's peak memory may grow by, in MiB.
+const GROWTH_MAX_MIB: f64 = 4.0;
+
+/// One way to the API.
+struct Way {
+    name: &'static str,
+    /// Spare connections of the agent.
+    spares: &'static str,
+}
+
+const WAYS: [Way; 2] = [
+    Way { name: "call, spare connection", spares: "4" },
+    Way { name: "call, WebSocket", spares: "0" },
+];
+
+/// The relay's CPU and the rate of one transfer.
+#[derive(Clone, Copy)]
+struct Figures {
+    cpu_per_gib: f64,
+    gib_per_second: f64,
+}
+
+/// Calls beside streams.
+pub(crate) fn run(bench: &Bench, report: &mut Report) -> Outcome<()> {
+    for build in &bench.builds() {
+        let Some(mut relay) = started(bench.rdv(build), report) else { continue };
+        let body = Body { framing: Framing::Length, length: bench.size(4 << 30, 8 << 20), seed: 0 };
+        let api = serve_api(body)?;
+        let agents: Vec<Worker> =
+            WAYS.iter().map(|way| expose(build, &relay, api, way)).collect::<Outcome<_>>()?;
+        measure(bench, report, &mut relay, body)?;
+        drop(agents);
+    }
+    Ok(())
+}
+
+fn measure(bench: &Bench, report: &mut Report, relay: &mut Relay, body: Body) -> Outcome<()> {
+    let load =
+        Load { streams: 1, length: body.length, framing: Framing::Length, taste: Taste::Discard };
+    let mut streams = Vec::new();
+    let mut calls = [Vec::new(), Vec::new()];
+    let mut growth_mib = 0.0;
+    for _ in 0..bench.runs() {
+        let sample = bench.transfer(relay, &load)?;
+        let (cpu_per_gib, gib_per_second) = (sample.cpu_per_gib(), sample.gib_per_second());
+        streams.push(Figures { cpu_per_gib, gib_per_second });
+        for (way, figures) in WAYS.iter().zip(&mut calls) {
+            let peak = peak_bytes(relay.pid)?;
+            figures.push(call(bench, relay, way, body)?);
+            let grown = peak_bytes(relay.pid)?.saturating_sub(peak);
+            growth_mib = f64::max(growth_mib, grown as f64 / f64::from(1 << 20));
+        }
+    }
+    let name = &relay.name;
+    let rows: Vec<Vec<String>> = [("stream", &streams)]
+        .into_iter()
+        .chain(WAYS.iter().zip(&calls).map(|(way, figures)| (way.name, figures)))
+        .map(|(what, figures)| row(&format!("{name}, {what}"), figures))
+        .collect();
+    let title = format!("calls, {} MiB, discarding client", body.length >> 20);
+    table::print(&title, &["way", "GiB/s", "CPU s/GiB"], &rows);
+    let pairs = calls[0].iter().zip(&streams);
+    let ratio = median(pairs.map(|(call, stream)| call.cpu_per_gib / stream.cpu_per_gib));
+    report.at_most(&format!("calls: CPU, {name}, call / stream"), Some(ratio), CALL_MAX);
+    let what = format!("calls: growth of the peak memory of {name}, MiB");
+    report.at_most(&what, Some(growth_mib), GROWTH_MAX_MIB);
+    Ok(())
+}
+
+fn row(name: &str, figures: &[Figures]) -> Vec<String> {
+    let median = |figure: fn(&Figures) -> f64| median(figures.iter().map(figure));
+    vec![
+        name.to_owned(),
+        format!("{:.2}", median(|figures| figures.gib_per_second)),
+        format!("{:.4}", median(|figures| figures.cpu_per_gib)),
+    ]
+}
+
+/// One call of the API, as far as its client is concerned.
+fn call(bench: &Bench, relay: &Relay, way: &Way, body: Body) -> Outcome<Figures> {
+    let before = relay.cpu()?;
+    let begin = now();
+    let mut client = Client::connect(relay.address)?;
+    client.send(&format!("GET /api/spares-{}/", way.spares), "", b"")?;
+    let (status, length) = client.head()?;
+    if (status, length.map(|bytes| bytes as u64)) != (200, Some(body.length)) {
+        return Err(fault(format!("a call was answered {status}, {length:?} bytes")));
+    }
+    take(&mut client, body, bench.options.smoke)?;
+    let time = since(begin);
+    let gib = body.length as f64 / GIB;
+    let cpu = relay.cpu()?.saturating_sub(before);
+    Ok(Figures { cpu_per_gib: cpu.as_secs_f64() / gib, gib_per_second: gib / time.as_secs_f64() })
+}
+
+/// Reads a body and compares it, or lets the kernel drop it.
+fn take(client: &mut Client, body: Body, verify: bool) -> Outcome<()> {
+    let mut verifier = Verifier::new(body);
+    let rest = client.take_rest();
+    let mut left = body.length - rest.len() as u64;
+    if verify {
+        verifier.take(&rest)?;
+    }
+    let mut buffer = vec![0; DROP_BYTES];
+    while left > 0 {
+        let most = DROP_BYTES.min(usize::try_from(left).unwrap_or(DROP_BYTES));
+        let count = if verify {
+            let count = client.socket.read(&mut buffer[..most])?;
+            verifier.take(&buffer[..count])?;
+            count
+        } else {
+            recv(client.socket.as_raw_fd(), &mut buffer[..most], MsgFlags::MSG_TRUNC)?
+        };
+        if count == 0 {
+            return Err(fault(format!("a call's answer was cut off, {left} bytes early")));
+        }
+        left -= count as u64;
+    }
+    Ok(())
+}
+
+/// Starts an agent, and waits until its API is found.
+fn expose(build: &Build, relay: &Relay, api: SocketAddr, way: &Way) -> Outcome<Worker> {
+    let mut command = build.command();
+    command.args(["expose", &format!("spares-{}", way.spares), &format!("http://{api}")]);
+    command.args(["--relay", &format!("ws://{}", relay.address), "--spares", way.spares]);
+    command.arg("--quiet");
+    let deadline = Deadline::after(Duration::from_secs(10));
+    let mut agent = Worker::start("rdv expose", &mut command, "")?;
+    agent.expect("/api/", deadline)?;
+    agent.ignore_output();
+    let wanted = format!("\"spares\":{}", way.spares);
+    let name = format!("\"name\":\"spares-{}\"", way.spares);
+    retry(deadline, || {
+        let mut client = Client::connect(relay.address)?;
+        client.send("GET /socket", "", b"")?;
+        let body = String::from_utf8_lossy(&client.answer()?.body).into_owned();
+        let mut agents = body.split("{\"id\"");
+        let here = agents.any(|agent| agent.contains(&name) && agent.contains(&wanted));
+        if here { Ok(()) } else { Err(fault("the agent is not there with its spares")) }
+    })?;
+    Ok(agent)
+}
+
+/// Answers every request on a port of its own with `body`, until this program ends.
+fn serve_api(body: Body) -> Outcome<SocketAddr> {
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    let address = listener.local_addr()?;
+    thread::spawn(move || {
+        for socket in listener.incoming().flatten() {
+            // A client that goes away is no fault of the API.
+            thread::spawn(move || drop(answer(socket, body)));
+        }
+    });
+    Ok(address)
+}
+
+fn answer(mut socket: TcpStream, body: Body) -> Outcome<()> {
+    let wire = Wire::new(body);
+    let mut request = Vec::new();
+    loop {
+        let mut bytes = [0; 4096];
+        match socket.read(&mut bytes)? {
+            0 => return Ok(()),
+            count => request.extend_from_slice(&bytes[..count]),
+        }
+        if !request.ends_with(b"\r\n\r\n") {
+            continue;
+        }
+        request.clear();
+        let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.length);
+        socket.write_all(head.as_bytes())?;
+        let mut position = 0;
+        while position < wire.len() {
+            let part = wire.at(position);
+            socket.write_all(part)?;
+            position += part.len() as u64;
+        }
+    }
+}
