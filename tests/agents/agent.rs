@@ -1,0 +1,381 @@
+//! An agent on a blocking socket, made of the library's session.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use rdv::mux::frame::Why;
+use rdv::mux::handshake::{Dialect, Metadata, Welcome};
+use rdv::mux::session::{Closed, Event, Session};
+use serde_json::Value;
+
+use crate::asked::Asked;
+use crate::support::{Ask, PATIENCE, Relay, Wire, ask};
+
+/// Both dialects, for what has to hold in each.
+pub(crate) const DIALECTS: [Dialect; 2] = [Dialect::Text, Dialect::V1];
+
+/// Longer than any test: the agents' own heartbeat is not looked at.
+const SILENCE_MAX: Duration = Duration::from_hours(1);
+
+/// An agent's end of its WebSocket.
+pub(crate) struct Agent {
+    stream: TcpStream,
+    pub(crate) session: Session,
+    welcome: Option<Welcome>,
+    /// What came while something else was waited for.
+    events: Vec<Event>,
+}
+
+#[allow(clippy::disallowed_methods, reason = "a test has no event loop to hand it the time")]
+fn now() -> Instant {
+    Instant::now()
+}
+
+/// The request that opens a WebSocket.
+pub(crate) fn upgrade(target: &str, dialect: Dialect) -> Ask {
+    let asked = ask("GET", target)
+        .field("Connection", "Upgrade")
+        .field("Upgrade", "websocket")
+        .field("Sec-WebSocket-Version", "13")
+        .field("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==");
+    match dialect {
+        Dialect::Text => asked,
+        Dialect::V1 => asked.field("Sec-WebSocket-Protocol", "rdv.socket.v1"),
+    }
+}
+
+/// A head of 200 with this length.
+pub(crate) fn ok(length: usize) -> String {
+    format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n")
+}
+
+impl Agent {
+    /// One that can be called, with these metadata.
+    pub(crate) fn connect(relay: &Relay, dialect: Dialect, metadata: Value) -> Agent {
+        let mut agent = Agent::introduced(relay.address(), dialect, metadata);
+        agent.await_open();
+        relay.turn();
+        agent
+    }
+
+    /// One that can be called by a name.
+    pub(crate) fn named(relay: &Relay, dialect: Dialect, name: &str) -> Agent {
+        Agent::connect(relay, dialect, serde_json::json!({ "name": name }))
+    }
+
+    /// One that has opened its WebSocket and said what it is.
+    pub(crate) fn introduced(address: SocketAddr, dialect: Dialect, metadata: Value) -> Agent {
+        Agent::upgraded(address, &upgrade("/socket", dialect), dialect, metadata)
+    }
+
+    /// The same, by this request.
+    pub(crate) fn upgraded(
+        address: SocketAddr,
+        request: &Ask,
+        dialect: Dialect,
+        metadata: Value,
+    ) -> Agent {
+        let mut wire = Wire::connect(address);
+        wire.ask(request);
+        let head = wire.head();
+        assert_eq!(head.status, 101, "{head:?}");
+        assert_eq!(head.get("Sec-WebSocket-Accept"), Some("s3pPLMBiTxaQ9kYGzzhZRbK+xOo="));
+        let protocol = (dialect == Dialect::V1).then_some("rdv.socket.v1");
+        assert_eq!(head.get("Sec-WebSocket-Protocol"), protocol);
+        let session = Session::dialled(dialect, &Metadata(metadata), SILENCE_MAX, now());
+        let stream = wire.sender();
+        let mut agent = Agent { stream, session, welcome: None, events: Vec::new() };
+        agent.flush();
+        agent
+    }
+
+    /// One that has opened its WebSocket and said nothing: the test says all.
+    pub(crate) fn raw(relay: &Relay, dialect: Dialect) -> Agent {
+        let request = upgrade("/socket", dialect);
+        let mut wire = Wire::connect(relay.address());
+        wire.ask(&request);
+        assert_eq!(wire.head().status, 101);
+        let session = Session::accepted(dialect, SILENCE_MAX, now());
+        Agent { stream: wire.sender(), session, welcome: None, events: Vec::new() }
+    }
+
+    pub(crate) fn await_open(&mut self) {
+        match self.event() {
+            Event::Open(welcome) => self.welcome = welcome,
+            other => panic!("not open, but {other:?}"),
+        }
+    }
+
+    /// How the relay welcomed it.
+    pub(crate) fn welcome(&self) -> &Welcome {
+        self.welcome.as_ref().expect("a welcome")
+    }
+
+    /// Where its API is, by the id of its connection.
+    pub(crate) fn place(&self) -> String {
+        format!("/socket/{}", self.welcome().connection)
+    }
+
+    /// Sends what there is to be sent; a relay that is gone is found out by reading.
+    pub(crate) fn flush(&mut self) {
+        while !self.session.output().is_empty() {
+            let bytes = std::mem::take(self.session.output());
+            if self.stream.write_all(&bytes).is_err() {
+                return;
+            }
+        }
+    }
+
+    /// The next frame as it is: its first byte and its payload.
+    pub(crate) fn frame(&mut self) -> (u8, Vec<u8>) {
+        let mut head = [0; 2];
+        self.stream.read_exact(&mut head).expect("a frame");
+        let length = match head[1] {
+            126 => {
+                let mut length = [0; 2];
+                self.stream.read_exact(&mut length).expect("a length");
+                usize::from(u16::from_be_bytes(length))
+            }
+            length @ ..126 => usize::from(length),
+            other => panic!("a long frame: {other}"),
+        };
+        let mut payload = vec![0; length];
+        self.stream.read_exact(&mut payload).expect("a payload");
+        (head[0], payload)
+    }
+
+    /// The next frame, which is text.
+    pub(crate) fn text(&mut self) -> String {
+        let (first, payload) = self.frame();
+        assert_eq!(first, 0x81, "{:?}", String::from_utf8_lossy(&payload));
+        String::from_utf8(payload).expect("UTF-8")
+    }
+
+    /// The next frame, which says why the connection ends.
+    pub(crate) fn close_frame(&mut self) -> (u16, String) {
+        let (first, payload) = self.frame();
+        assert_eq!(first, 0x88, "{:?}", String::from_utf8_lossy(&payload));
+        let code = u16::from_be_bytes([payload[0], payload[1]]);
+        (code, String::from_utf8(payload[2..].to_vec()).expect("UTF-8"))
+    }
+
+    /// Sends raw bytes in place of what the session says.
+    pub(crate) fn send_raw(&mut self, bytes: &[u8]) {
+        self.stream.write_all(bytes).expect("send to the relay");
+    }
+
+    /// What happens next; after the end nothing does.
+    pub(crate) fn event(&mut self) -> Event {
+        if self.events.is_empty() { self.fresh_event() } else { self.events.remove(0) }
+    }
+
+    fn fresh_event(&mut self) -> Event {
+        loop {
+            if let Some(event) = self.session.next_event() {
+                self.flush();
+                return event;
+            }
+            self.read();
+        }
+    }
+
+    fn read(&mut self) {
+        let mut buffer = [0; 16 << 10];
+        match self.stream.read(&mut buffer) {
+            Ok(0) => self.session.eof(),
+            Ok(count) => self.session.received(&buffer[..count], now()),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                panic!("nothing came from the relay in {PATIENCE:?}")
+            }
+            Err(_) => self.session.eof(),
+        }
+        self.flush();
+    }
+
+    /// The next event of this kind; the others are kept.
+    pub(crate) fn await_event<T>(&mut self, mut wanted: impl FnMut(&Event) -> Option<T>) -> T {
+        if let Some(at) = self.events.iter().position(|event| wanted(event).is_some()) {
+            let event = self.events.remove(at);
+            return wanted(&event).expect("the same again");
+        }
+        loop {
+            let event = self.fresh_event();
+            if let Some(found) = wanted(&event) {
+                return found;
+            }
+            assert!(!matches!(event, Event::Closed(_)), "closed instead: {event:?}");
+            self.events.push(event);
+        }
+    }
+
+    /// The head of the next request, its number, and whether there is no body.
+    pub(crate) fn asked_head(&mut self) -> (u32, String, bool) {
+        self.await_event(|event| match event {
+            Event::Request { number, head, over } => {
+                let head = String::from_utf8(head.to_vec()).expect("a head is text");
+                Some((*number, head, *over))
+            }
+            _ => None,
+        })
+    }
+
+    /// The next request with its whole body.
+    pub(crate) fn asked(&mut self) -> Asked {
+        let (number, head, over) = self.asked_head();
+        let body = if over { Vec::new() } else { self.rest_of_body(number) };
+        Asked { number, head, body }
+    }
+
+    /// Some bytes of a body, and whether they are the last ones. They count as used up.
+    pub(crate) fn some_of_body(&mut self, number: u32) -> (Vec<u8>, bool) {
+        let (bytes, over) = self.await_event(|event| match event {
+            Event::Body { number: of, bytes, over } if *of == number => {
+                Some((bytes.to_vec(), *over))
+            }
+            Event::Cancelled(of, why) if *of == number => panic!("cancelled: {why:?}"),
+            _ => None,
+        });
+        self.session.used(number, bytes.len());
+        self.flush();
+        (bytes, over)
+    }
+
+    pub(crate) fn rest_of_body(&mut self, number: u32) -> Vec<u8> {
+        let mut body = Vec::new();
+        loop {
+            let (bytes, over) = self.some_of_body(number);
+            body.extend_from_slice(&bytes);
+            if over {
+                return body;
+            }
+        }
+    }
+
+    /// Why the exchange of this number ended before its end.
+    pub(crate) fn cancelled(&mut self, number: u32) -> rdv::mux::session::Cancelled {
+        self.await_event(|event| match event {
+            Event::Cancelled(of, why) if *of == number => Some(why.clone()),
+            _ => None,
+        })
+    }
+
+    /// Reads to the end, and says how it ended.
+    pub(crate) fn closed(&mut self) -> Closed {
+        self.await_event(|event| match event {
+            Event::Closed(how) => Some(how.clone()),
+            _ => None,
+        })
+    }
+
+    /// Begins an answer; with `over` it has no body.
+    pub(crate) fn begin(&mut self, number: u32, head: &str, over: bool) {
+        self.session.respond(number, head.as_bytes(), over);
+        self.flush();
+    }
+
+    /// Answers with this head, which says how long the body is or lets the frames say it.
+    pub(crate) fn answer(&mut self, number: u32, head: &str, body: &[u8]) {
+        self.begin(number, head, body.is_empty());
+        if !body.is_empty() {
+            self.send(number, body, true);
+        }
+    }
+
+    /// Answers 200 with this body.
+    pub(crate) fn answer_ok(&mut self, number: u32, body: &[u8]) {
+        self.answer(number, &ok(body.len()), body);
+    }
+
+    /// Sends the next bytes of a body, waiting for room as long as it takes.
+    pub(crate) fn send(&mut self, number: u32, bytes: &[u8], over: bool) {
+        let mut left = bytes;
+        loop {
+            let room = self.session.room(number).min(left.len());
+            let (part, rest) = left.split_at(room);
+            left = rest;
+            self.session.send(number, part, over && left.is_empty());
+            self.flush();
+            if left.is_empty() {
+                return;
+            }
+            if self.session.room(number) == 0 {
+                self.read();
+                while let Some(event) = self.session.next_event() {
+                    assert!(!matches!(event, Event::Closed(_)), "closed instead: {event:?}");
+                    self.events.push(event);
+                }
+            }
+        }
+    }
+
+    /// Sends a text message as it is, whatever the session thinks of it.
+    pub(crate) fn say(&mut self, text: &str) {
+        let bytes = masked(0x81, text.as_bytes());
+        self.send_raw(&bytes);
+    }
+
+    pub(crate) fn cancel(&mut self, number: u32, why: Why) {
+        self.session.cancel(number, why);
+        self.flush();
+    }
+
+    pub(crate) fn close(&mut self, code: u16, reason: &str) {
+        self.session.close(code, reason);
+        self.flush();
+    }
+
+    /// Answers every request with its own request line and body, until its connection ends.
+    pub(crate) fn echo(mut self) -> JoinHandle<Closed> {
+        thread::spawn(move || {
+            loop {
+                match self.event() {
+                    Event::Request { number, head, over } => {
+                        let head = String::from_utf8(head.to_vec()).expect("text");
+                        let line = head.lines().next().expect("a line").as_bytes().to_vec();
+                        let body = if over { Vec::new() } else { self.rest_of_body(number) };
+                        self.answer_ok(number, &[&line[..], b"\n", &body].concat());
+                    }
+                    Event::Closed(how) => return how,
+                    Event::Room(_) | Event::Draining | Event::Cancelled(..) => {}
+                    other => panic!("not expected: {other:?}"),
+                }
+            }
+        })
+    }
+
+    /// Another handle on its socket, for a thread that sends while this one reads.
+    pub(crate) fn sender(&self) -> TcpStream {
+        self.stream.try_clone().expect("dup")
+    }
+
+    /// Goes away without a word.
+    pub(crate) fn vanish(self) {
+        let _ = self.stream.shutdown(Shutdown::Both);
+    }
+}
+
+/// A frame of a client (RFC 6455, section 5.2), its mask all zero.
+pub(crate) fn masked(first: u8, payload: &[u8]) -> Vec<u8> {
+    let mut frame = vec![first];
+    match payload.len() {
+        length @ ..126 => frame.push(0x80 | u8::try_from(length).expect("short")),
+        length @ 126..=0xffff => {
+            frame.push(0xfe);
+            frame.extend_from_slice(&u16::try_from(length).expect("16 bits").to_be_bytes());
+        }
+        length => {
+            frame.push(0xff);
+            frame.extend_from_slice(&(length as u64).to_be_bytes());
+        }
+    }
+    frame.extend_from_slice(&[0; 4]);
+    frame.extend_from_slice(payload);
+    frame
+}
+
+/// A binary message of `rdv.socket.v1`.
+pub(crate) fn frame(kind: u8, flags: u8, number: u32, payload: &[u8]) -> Vec<u8> {
+    masked(0x82, &[&[kind, flags], &number.to_be_bytes()[..], payload].concat())
+}

@@ -1,0 +1,150 @@
+//! Bodies of calls and of their answers, as they go through the WebSocket.
+
+use std::process::{Command, Stdio};
+
+use rdv::mux::handshake::Dialect;
+use rdv::mux::session::Cancelled;
+use serde_json::Value;
+
+use crate::agent::{Agent, DIALECTS};
+use crate::support::{Ending, Relay, ask, chunks, is_pattern, pattern};
+
+#[test]
+fn uploads_arrive_whole_with_a_length_and_in_chunks() {
+    let relay = Relay::start(&[]);
+    let mut agent = Agent::connect(&relay, Dialect::V1, Value::Null);
+    let place = agent.place();
+    for length in [0, 1, 16 << 10, 256 << 10, (256 << 10) + 1, 3_000_000] {
+        let data = pattern(7, length);
+        for (name, bytes) in [
+            ("sized", ask("POST", &place).body(&data).bytes()),
+            (
+                "chunked",
+                ask("POST", &place).chunked().raw_body(&chunks(&data, &[1, 70_000, 13])).bytes(),
+            ),
+        ] {
+            let mut client = relay.connect();
+            let sender = std::thread::spawn(move || {
+                client.send(&bytes);
+                client
+            });
+            let asked = agent.asked();
+            is_pattern(7, length, &asked.body).unwrap_or_else(|why| panic!("{name}: {why}"));
+            let sized = (name == "sized").then(|| length.to_string());
+            assert_eq!(asked.get("Content-Length"), sized.as_deref(), "{name} {length}");
+            assert_eq!(asked.get("Transfer-Encoding"), None);
+            agent.answer_ok(asked.number, b"");
+            let mut client = sender.join().expect("a sender");
+            let answer = client.response();
+            assert_eq!(answer.status(), 200, "{name} {length}");
+            assert!(!answer.head.closes(), "{name} {length}");
+        }
+    }
+}
+
+#[test]
+fn answers_arrive_whole_with_a_length_and_without() {
+    let relay = Relay::start(&[]);
+    for dialect in DIALECTS {
+        let mut agent = Agent::connect(&relay, dialect, Value::Null);
+        let mut client = relay.connect();
+        for length in [1, 65_536, 1_000_000] {
+            let data: Vec<u8> = pattern(3, length).iter().map(|byte| b'a' + byte % 26).collect();
+            for (name, head) in [
+                ("sized", crate::agent::ok(length)),
+                ("not sized", "HTTP/1.1 200 OK\r\n\r\n".to_owned()),
+            ] {
+                client.ask(&ask("GET", &agent.place()));
+                let asked = agent.asked();
+                // It has to be read while it is sent.
+                let answer = std::thread::scope(|scope| {
+                    let reader = scope.spawn(|| client.response());
+                    agent.answer(asked.number, &head, &data);
+                    reader.join().expect("a reader")
+                });
+                assert!(answer.body == data, "{dialect:?} {name} {length}");
+                assert_eq!(answer.ending, Ending::Complete, "{dialect:?} {name} {length}");
+                let coding = (name == "not sized").then_some("chunked");
+                assert_eq!(answer.head.get("Transfer-Encoding"), coding, "{dialect:?} {name}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_patient_client_is_told_to_go_on() {
+    let relay = Relay::start(&[]);
+    for dialect in DIALECTS {
+        let mut agent = Agent::connect(&relay, dialect, Value::Null);
+        let mut client = relay.connect();
+        client.ask(&ask("POST", &agent.place()).field("Expect", "100-continue").length(5));
+        client.expect_continue();
+        client.send("hello");
+        let asked = agent.asked();
+        assert_eq!(asked.body, b"hello", "{dialect:?}");
+        assert_eq!(asked.get("Expect"), None, "{dialect:?}");
+        agent.answer_ok(asked.number, b"thanks");
+        assert_eq!(client.response().text(), "thanks", "{dialect:?}");
+    }
+    let mut client = relay.connect();
+    client.ask(&ask("POST", "/api/nobody").field("Expect", "100-continue").length(5));
+    assert_eq!(client.response().status(), 404, "without being told to go on");
+}
+
+#[test]
+fn an_answer_may_come_before_the_upload_is_over() {
+    let relay = Relay::start(&[]);
+    let mut agent = Agent::connect(&relay, Dialect::V1, Value::Null);
+    let mut client = relay.connect();
+    client.ask(&ask("POST", &agent.place()).length(10_000_000).raw_body(b"some of it"));
+    let (number, _, over) = agent.asked_head();
+    assert!(!over);
+    agent.answer(number, "HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\n", b"no");
+    assert_eq!(agent.cancelled(number), Cancelled::There(rdv::mux::frame::Why::Done));
+    let answer = client.response();
+    assert_eq!((answer.status(), answer.text()), (403, "no"));
+    assert!(answer.head.closes(), "the rest of the upload has to be dropped");
+    client.finish_sending();
+    client.expect_end();
+
+    // In a bidirectional exchange the upload may end after the answer has begun.
+    let mut client = relay.connect();
+    client.ask(&ask("POST", &agent.place()).length(4));
+    let (number, _, _) = agent.asked_head();
+    agent.begin(number, &crate::agent::ok(4), false);
+    assert_eq!(client.head().status, 200);
+    client.send("ping");
+    let body = agent.rest_of_body(number);
+    agent.send(number, &body, true);
+    assert_eq!(client.rest(), (b"ping".to_vec(), Ending::Complete));
+    client.expect_end();
+}
+
+#[test]
+fn each_event_of_a_stream_of_events_arrives_at_once() {
+    let relay = Relay::start(&[]);
+    for dialect in DIALECTS {
+        let mut agent = Agent::connect(&relay, dialect, Value::Null);
+        let mut curl = Command::new("curl")
+            .args(["-sN", &relay.url(&agent.place())])
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("curl");
+        let mut shown = curl.stdout.take().expect("stdout");
+        let asked = agent.asked();
+        agent.begin(
+            asked.number,
+            "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n",
+            false,
+        );
+        for number in 0..5 {
+            let event = format!("data: {number}\n\n");
+            agent.send(asked.number, event.as_bytes(), false);
+            let mut read = vec![0; event.len()];
+            std::io::Read::read_exact(&mut shown, &mut read).expect("an event");
+            assert_eq!(read, event.as_bytes(), "{dialect:?}");
+        }
+        agent.send(asked.number, b"", true);
+        assert!(curl.wait().expect("curl").success(), "{dialect:?}: the end is an orderly one");
+    }
+}

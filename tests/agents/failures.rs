@@ -1,0 +1,283 @@
+//! What a caller is told when its call goes wrong, and that half an answer never looks whole.
+
+use std::io::Write as _;
+
+use rdv::mux::frame::{DATA_MAX_BYTES, Why};
+use rdv::mux::handshake::Dialect;
+use rdv::mux::session::{Cancelled, Closed, close};
+use serde_json::Value;
+
+use crate::agent::{Agent, DIALECTS, frame, ok};
+use crate::support::{Ask, Ending, LEAVINGS, Relay, Response, Wire, ask, assert_error};
+
+/// A call of a fresh agent that has come to it, and what the agent makes of it.
+struct Called {
+    relay: Relay,
+    agent: Agent,
+    client: Wire,
+    number: u32,
+}
+
+impl Called {
+    fn start(flags: &[&str], dialect: Dialect) -> Called {
+        Called::with(flags, dialect, |place| ask("GET", place))
+    }
+
+    fn with(flags: &[&str], dialect: Dialect, wish: impl Fn(&str) -> Ask) -> Called {
+        let relay = Relay::start(flags);
+        let mut agent = Agent::connect(&relay, dialect, Value::Null);
+        let mut client = relay.connect();
+        client.ask(&wish(&agent.place()));
+        let number = agent.asked_head().0;
+        Called { relay, agent, client, number }
+    }
+
+    /// The connection goes on, and another call is answered.
+    fn assert_goes_on(&mut self) {
+        let place = self.agent.place();
+        self.client.ask(&ask("GET", &place));
+        let number = self.agent.asked_head().0;
+        self.agent.answer_ok(number, b"still here");
+        assert_eq!(self.client.response().text(), "still here");
+    }
+}
+
+#[test]
+fn an_agent_that_is_not_there_is_not_found() {
+    let relay = Relay::start(&[]);
+    let mut client = relay.connect();
+    for target in [
+        "/api/nobody",
+        "/api/nobody/x?y",
+        "/api/%2e",
+        "/socket/00000000-0000-4000-8000-000000000000/x",
+        "/socket/no-id/x",
+    ] {
+        for wish in [ask("GET", target), ask("POST", target).body("x"), ask("MADE-UP", target)] {
+            let answer = client.exchange(&wish);
+            let message = "No agent with this name or connection id is connected";
+            assert_error(target, &answer, (404, "AgentNotFoundError", Some(message)));
+        }
+    }
+}
+
+#[test]
+fn an_agent_that_goes_away_before_its_answer_is_a_bad_gateway() {
+    for dialect in DIALECTS {
+        let called = Called::start(&[], dialect);
+        called.agent.vanish();
+        let mut client = called.client;
+        let name = (502, "AgentGoneError", None);
+        assert_error(&format!("{dialect:?}"), &client.response(), name);
+        assert_eq!(client.exchange(&ask("GET", "/ping")).text(), "pong", "{dialect:?}");
+    }
+}
+
+#[test]
+fn an_answer_that_breaks_off_does_not_look_whole() {
+    for (name, head, http10, ending) in [
+        ("chunked", "HTTP/1.1 200 OK\r\n\r\n".to_owned(), false, Ending::Closed),
+        ("sized", ok(100), false, Ending::Closed),
+        ("HTTP/1.0", "HTTP/1.1 200 OK\r\n\r\n".to_owned(), true, Ending::Reset),
+    ] {
+        for how in ["vanishes", "cancels"] {
+            let mut called = Called::with(&[], Dialect::V1, |place| {
+                let wish = ask("GET", place);
+                if http10 { wish.http10() } else { wish }
+            });
+            called.agent.begin(called.number, &head, false);
+            called.agent.send(called.number, b"half of it", false);
+            assert_eq!(called.client.head().status, 200, "{name}");
+            assert_eq!(called.client.body(10), b"half of it", "{name}");
+            if how == "vanishes" {
+                called.agent.vanish();
+            } else {
+                called.agent.cancel(called.number, Why::Gone);
+            }
+            assert_eq!(called.client.rest(), (Vec::new(), ending), "{name} {how}");
+        }
+    }
+}
+
+#[test]
+fn an_agent_that_does_not_answer_in_time_is_given_up() {
+    for dialect in DIALECTS {
+        let mut called = Called::start(&["--agent-timeout", "50ms"], dialect);
+        assert_error("late", &called.client.response(), (504, "AgentTimeoutError", None));
+        if dialect == Dialect::V1 {
+            let told = called.agent.cancelled(called.number);
+            assert_eq!(told, Cancelled::There(Why::Late));
+        } else {
+            // It cannot be told; its late answer is nobody's.
+            called.agent.answer_ok(called.number, b"too late");
+        }
+    }
+}
+
+#[test]
+fn an_answer_may_take_longer_than_its_beginning() {
+    let mut called = Called::start(&["--agent-timeout", "1s"], Dialect::V1);
+    called.agent.begin(called.number, &ok(4), false);
+    assert_eq!(called.client.head().status, 200);
+    let other = called.relay.connect();
+    let mut late = other;
+    late.ask(&ask("GET", &called.agent.place()));
+    // When this one has been given up, the timeout is over for the first one as well.
+    assert_error("late", &late.response(), (504, "AgentTimeoutError", None));
+    called.agent.send(called.number, b"slow", true);
+    assert_eq!(called.client.rest(), (b"slow".to_vec(), Ending::Complete));
+}
+
+#[test]
+fn one_call_more_than_an_agent_may_have_is_told_so() {
+    for dialect in DIALECTS {
+        let mut called = Called::start(&["--max-agent-requests", "1"], dialect);
+        let answer = called.relay.get(&called.agent.place());
+        assert_error("one too many", &answer, (503, "TooBusyError", None));
+        called.agent.answer_ok(called.number, b"");
+        assert_eq!(called.client.response().status(), 200);
+        called.assert_goes_on();
+    }
+}
+
+#[test]
+fn an_agent_may_cancel_and_say_why() {
+    for (why, status, name) in [
+        (Why::Gone, 502, "AgentGoneError"),
+        (Why::Late, 504, "AgentTimeoutError"),
+        (Why::Busy, 503, "TooBusyError"),
+        (Why::Broke("its disk is full".into()), 502, "AgentCancelledError"),
+        (Why::Done, 502, "AgentCancelledError"),
+    ] {
+        let mut called = Called::start(&[], Dialect::V1);
+        called.agent.cancel(called.number, why.clone());
+        assert_error(name, &called.client.response(), (status, name, None));
+        called.assert_goes_on();
+    }
+}
+
+/// How a client is answered when the agent sends this head, and these bytes of a body.
+fn answered_with(head: &[u8], body: &[u8]) -> Result<Response, Ending> {
+    let mut called = Called::start(&[], Dialect::V1);
+    called.agent.send_raw(&frame(2, u8::from(body.is_empty()), called.number, head));
+    if !body.is_empty() {
+        called.agent.send_raw(&frame(3, 1, called.number, body));
+    }
+    called.client.try_response()
+}
+
+#[test]
+fn a_head_that_is_no_good_http_is_a_bad_gateway() {
+    for (name, head) in [
+        ("nonsense", &b"hello\r\n\r\n"[..]),
+        ("not whole", b"HTTP/1.1 200 OK\r\n"),
+        ("a bad length", b"HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n"),
+        ("two lengths", b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n"),
+        ("another protocol", b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n"),
+        ("a smuggled field", b"HTTP/1.1 200 OK\r\nA: b\x00c\r\n\r\n"),
+        ("a body that is missing", b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n"),
+    ] {
+        let answer = answered_with(head, b"").expect("an answer");
+        assert_error(name, &answer, (502, "AgentBrokeError", None));
+    }
+}
+
+#[test]
+fn a_body_of_another_length_than_was_told_does_not_look_whole() {
+    for (name, body) in [("too short", &b"abc"[..]), ("too long", b"abcdefg")] {
+        let answer = answered_with(ok(5).as_bytes(), body).expect("a head");
+        assert_eq!(answer.ending, Ending::Closed, "{name}: {:?}", answer.text());
+        assert!(answer.body.len() < 5, "{name}: {:?}", answer.text());
+    }
+}
+
+#[test]
+fn a_client_that_goes_away_is_told_to_the_agent() {
+    for way in LEAVINGS {
+        for begun in [false, true] {
+            let mut called = Called::start(&[], Dialect::V1);
+            if begun {
+                called.agent.begin(called.number, &ok(100), false);
+                assert_eq!(called.client.head().status, 200);
+            }
+            let Called { relay, mut agent, client, number } = called;
+            client.leave(way);
+            let told = agent.cancelled(number);
+            assert_eq!(told, Cancelled::There(Why::Gone), "{way:?} {begun}");
+            relay.turn();
+        }
+        let called = Called::with(&[], Dialect::V1, |place| {
+            ask("POST", place).length(100).raw_body(b"half of it")
+        });
+        let Called { relay, mut agent, client, number } = called;
+        client.leave(way);
+        assert_eq!(agent.cancelled(number), Cancelled::There(Why::Gone), "{way:?}: an upload");
+        relay.turn();
+    }
+}
+
+#[test]
+fn an_upload_that_breaks_its_framing_is_refused() {
+    let mut called = Called::with(&[], Dialect::V1, |place| {
+        ask("POST", place).chunked().raw_body(b"5\r\nhello\r\nnonsense\r\n")
+    });
+    assert_error("bad chunks", &called.client.response(), (400, "BadRequestError", None));
+    assert_eq!(called.agent.cancelled(called.number), Cancelled::There(Why::Gone));
+
+    let mut called =
+        Called::with(&[], Dialect::V1, |place| ask("POST", place).length(10).raw_body(b"five!"));
+    called.client.finish_sending();
+    assert_error("too short", &called.client.response(), (400, "BadRequestError", None));
+    assert_eq!(called.agent.cancelled(called.number), Cancelled::There(Why::Gone));
+}
+
+#[test]
+fn an_agent_that_sends_more_than_it_may_is_cut_off() {
+    let relay = Relay::start(&[]);
+    let mut agent = Agent::connect(&relay, Dialect::V1, Value::Null);
+    let mut client = Wire::connect_narrow(relay.address());
+    client.ask(&ask("GET", &agent.place()));
+    let number = agent.asked_head().0;
+    agent.begin(number, "HTTP/1.1 200 OK\r\n\r\n", false);
+    // More than the kernel keeps for a client that does not read (tcp_wmem: 4 MiB by default).
+    let bytes = frame(3, 0, number, &vec![b'x'; DATA_MAX_BYTES]).repeat(256);
+    let mut sender = agent.sender();
+    let sender = std::thread::spawn(move || sender.write_all(&bytes));
+    match agent.closed() {
+        Closed::There(code, reason) => {
+            assert_eq!(code, close::PROTOCOL, "{reason}");
+            assert!(reason.contains("window"), "{reason}");
+        }
+        other => panic!("{other:?}"),
+    }
+    agent.vanish();
+    let _ = sender.join().expect("a sender");
+    drop(client);
+}
+
+#[test]
+fn frames_of_an_exchange_that_is_over_are_dropped() {
+    let mut called = Called::start(&[], Dialect::V1);
+    for late in [
+        frame(3, 1, 4_000, b"late"),
+        frame(4, 0, 4_000, &7u32.to_be_bytes()),
+        frame(5, 0, 4_000, &[0]),
+    ] {
+        called.agent.send_raw(&late);
+    }
+    called.agent.answer_ok(called.number, b"fine");
+    assert_eq!(called.client.response().text(), "fine");
+}
+
+#[test]
+fn frames_that_make_no_sense_end_the_connection() {
+    for (name, kind, payload) in [
+        ("a body before its head", 3, &b"x"[..]),
+        ("a window beyond all", 4, &u32::MAX.to_be_bytes()),
+    ] {
+        let mut called = Called::start(&[], Dialect::V1);
+        called.agent.send_raw(&frame(kind, 0, called.number, payload));
+        assert!(matches!(called.agent.closed(), Closed::There(close::PROTOCOL, _)), "{name}");
+        assert_error(name, &called.client.response(), (502, "AgentGoneError", None));
+    }
+}

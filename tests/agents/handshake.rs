@@ -1,0 +1,113 @@
+//! The three messages that begin a connection.
+
+use rdv::mux::handshake::Dialect;
+use rdv::mux::session::{Closed, close};
+use serde_json::{Value, json};
+
+use crate::agent::{Agent, DIALECTS, masked};
+use crate::support::{Relay, ask};
+
+#[test]
+fn an_agent_is_reachable_by_its_name_and_by_its_connection() {
+    let relay = Relay::start(&[]);
+    for dialect in DIALECTS {
+        let name = if dialect == Dialect::V1 { "frames" } else { "text" };
+        let mut agent = Agent::named(&relay, dialect, name);
+        for place in [format!("/api/{name}"), agent.place()] {
+            let mut client = relay.connect();
+            client.ask(&ask("GET", &format!("{place}/a?b=c")));
+            let asked = agent.asked();
+            assert_eq!(asked.line(), "GET /a?b=c", "{dialect:?}");
+            agent.answer_ok(asked.number, b"hello");
+            assert_eq!(client.response().text(), "hello", "{dialect:?} {place}");
+        }
+        let welcome = agent.welcome();
+        let (path, spare) = (welcome.path.as_deref(), welcome.spare);
+        match dialect {
+            Dialect::Text => assert_eq!((path, spare), (None, None), "nothing the seed has not"),
+            Dialect::V1 => {
+                assert_eq!(path, Some("/api/frames"));
+                assert!(spare.is_some(), "spare connections are wanted");
+            }
+        }
+    }
+}
+
+#[test]
+fn an_agent_without_a_name_is_reachable_by_its_connection() {
+    let relay = Relay::start(&["--max-spares", "0"]);
+    for (name, metadata) in [
+        ("no metadata", Value::Null),
+        ("text", json!("a dummy")),
+        ("a name that is no text", json!({ "name": 7 })),
+    ] {
+        let mut agent = Agent::connect(&relay, Dialect::V1, metadata);
+        assert_eq!(agent.welcome().path, Some(agent.place()), "{name}");
+        assert_eq!(agent.welcome().spare, None, "{name}: none are wanted");
+        let mut client = relay.connect();
+        client.ask(&ask("GET", &agent.place()));
+        let asked = agent.asked();
+        assert_eq!(asked.line(), "GET /", "{name}");
+        agent.answer_ok(asked.number, b"");
+        assert_eq!(client.response().status(), 200, "{name}");
+    }
+}
+
+#[test]
+fn a_first_message_without_metadata_is_one() {
+    let relay = Relay::start(&[]);
+    let mut agent = Agent::raw(&relay, Dialect::Text);
+    agent.say(r#"{"Type":"ClientHandshakeMetaData"}"#);
+    let welcome = agent.text();
+    assert!(welcome.starts_with(r#"{"Type":"ServerHandshakeConnectionID","#), "{welcome}");
+}
+
+#[test]
+fn a_handshake_out_of_order_ends_the_connection() {
+    let relay = Relay::start(&[]);
+    let meta = r#"{"Type":"ClientHandshakeMetaData","Meta":null}"#;
+    let ack = r#"{"Type":"ClientHandshakeAckFrame"}"#;
+    for (name, first, second) in [
+        ("the last first", masked(0x81, ack.as_bytes()), None),
+        ("no JSON", masked(0x81, b"hello"), None),
+        ("a binary message", masked(0x82, b"hello"), None),
+        ("the first again", masked(0x81, meta.as_bytes()), Some(masked(0x81, meta.as_bytes()))),
+        (
+            "HTTP too early",
+            masked(0x81, meta.as_bytes()),
+            Some(masked(0x81, b"HTTP/1.1 200 OK\r\n\r\n")),
+        ),
+    ] {
+        for dialect in DIALECTS {
+            let mut agent = Agent::raw(&relay, dialect);
+            agent.send_raw(&first);
+            if let Some(second) = &second {
+                agent.text();
+                agent.send_raw(second);
+            }
+            let (code, reason) = agent.close_frame();
+            assert_eq!(code, close::PROTOCOL, "{name}: {reason}");
+        }
+    }
+}
+
+#[test]
+fn what_breaks_the_protocol_later_ends_the_connection_too() {
+    let relay = Relay::start(&[]);
+    for (name, dialect, bytes, wanted) in [
+        ("text among frames", Dialect::V1, masked(0x81, b"hello"), close::PROTOCOL),
+        ("an unknown kind", Dialect::V1, crate::agent::frame(99, 0, 1, b""), close::PROTOCOL),
+        ("a frame too short", Dialect::V1, masked(0x82, b"\x01\x00"), close::PROTOCOL),
+        ("frames among text", Dialect::Text, masked(0x82, b"hello"), close::PROTOCOL),
+        ("no HTTP", Dialect::Text, masked(0x81, b"hello there\r\n\r\n"), close::PROTOCOL),
+        ("no UTF-8", Dialect::Text, masked(0x81, b"\xff"), 1007),
+        ("a message too long", Dialect::V1, masked(0x82, &vec![0; 100_000]), 1009),
+    ] {
+        let mut agent = Agent::connect(&relay, dialect, Value::Null);
+        agent.send_raw(&bytes);
+        match agent.closed() {
+            Closed::There(code, reason) => assert_eq!(code, wanted, "{name}: {reason}"),
+            other => panic!("{name}: {other:?}"),
+        }
+    }
+}

@@ -1,0 +1,19 @@
+//! The relay as a process, with agents on one side and the callers of their APIs on the other. The
+//! agents are made of the library's own session over a blocking socket, and do only what a test
+//! tells them.
+#![allow(
+    clippy::wildcard_enum_match_arm,
+    reason = "a test waits for one kind of event, whatever other kinds there are"
+)]
+
+mod agent;
+mod asked;
+mod bodies;
+mod calls;
+mod failures;
+mod handshake;
+mod names;
+#[path = "../support/mod.rs"]
+mod support;
+mod tokens;
+mod upgrades;

@@ -1,0 +1,124 @@
+//! Who may be an agent at all, by a file of tokens.
+
+use std::fs;
+
+use nix::sys::signal::Signal;
+use rdv::mux::handshake::Dialect;
+use rdv::mux::session::{Closed, Event, close};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::agent::{Agent, upgrade};
+use crate::support::{Relay, assert_error, eventually};
+
+const BILLING: &str = "billing-0123456789";
+const ANY: &str = "any-0123456789abcdef";
+
+struct Guarded {
+    relay: Relay,
+    directory: TempDir,
+}
+
+impl Guarded {
+    fn start() -> Guarded {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("tokens");
+        fs::write(&path, format!("{BILLING} billing\n{ANY} *\n")).expect("a file");
+        let path = path.to_str().expect("UTF-8");
+        let relay = Relay::start(&["--socket-tokens", path]);
+        Guarded { relay, directory }
+    }
+
+    /// An agent with this token in the upgrade; how it was met.
+    fn meet(&self, header: Option<&str>, metadata: Value) -> Event {
+        let mut asked = upgrade("/socket", Dialect::V1);
+        if let Some(token) = header {
+            asked = asked.field("Authorization", &format!("Bearer {token}"));
+        }
+        Agent::upgraded(self.relay.address(), &asked, Dialect::V1, metadata).event()
+    }
+}
+
+#[test]
+fn a_token_comes_with_the_upgrade_or_in_the_metadata() {
+    let guarded = Guarded::start();
+    for (name, header, metadata) in [
+        ("in the head", Some(BILLING), json!({ "name": "billing" })),
+        ("in the metadata", None, json!({ "name": "billing", "token": BILLING })),
+        ("without a name", Some(BILLING), Value::Null),
+        ("for any name", Some(ANY), json!({ "name": "other" })),
+        ("the head counts", Some(ANY), json!({ "name": "more", "token": "unknown" })),
+    ] {
+        let event = guarded.meet(header, metadata);
+        assert!(matches!(event, Event::Open(_)), "{name}: {event:?}");
+        guarded.relay.turn();
+    }
+}
+
+#[test]
+fn without_a_token_that_is_known_nobody_is_an_agent() {
+    let guarded = Guarded::start();
+    let asked =
+        upgrade("/socket", Dialect::Text).field("Authorization", "Bearer nobody-has-this-one");
+    let answer = guarded.relay.exchange(&asked);
+    assert_error("an unknown one in the head", &answer, (401, "UnauthorizedError", None));
+    assert_eq!(answer.head.get("WWW-Authenticate"), Some("Bearer"));
+    for (name, header, metadata, wanted) in [
+        ("none at all", None, Value::Null, "token"),
+        ("an unknown one", None, json!({ "token": "nobody-has-this-one" }), "token"),
+        ("another's name", Some(BILLING), json!({ "name": "other" }), "not for the name"),
+    ] {
+        match guarded.meet(header, metadata) {
+            Event::Closed(Closed::There(code, reason)) => {
+                assert_eq!(code, close::POLICY, "{name}: {reason}");
+                assert!(reason.contains(wanted), "{name}: {reason}");
+            }
+            other => panic!("{name}: {other:?}"),
+        }
+    }
+}
+
+#[test]
+fn tokens_are_read_again() {
+    let guarded = Guarded::start();
+    let path = guarded.directory.path().join("tokens");
+    fs::write(path, "another-0123456789 billing\n").expect("a file");
+    guarded.relay.signal(Signal::SIGHUP);
+    eventually("the new token is known", || {
+        let asked =
+            upgrade("/socket", Dialect::V1).field("Authorization", "Bearer another-0123456789");
+        let mut wire = guarded.relay.connect();
+        wire.ask(&asked);
+        (wire.head().status == 101).then_some(())
+    });
+    let answer = guarded.relay.exchange(
+        &upgrade("/socket", Dialect::V1).field("Authorization", &format!("Bearer {BILLING}")),
+    );
+    assert_error("the old one is not", &answer, (401, "UnauthorizedError", None));
+}
+
+#[test]
+fn what_an_agent_proves_itself_with_is_shown_nowhere() {
+    let guarded = Guarded::start();
+    let metadata =
+        json!({ "name": "billing", "token": BILLING, "secret": "hush-hush", "more": "public" });
+    let asked = upgrade("/socket", Dialect::V1).field("Authorization", &format!("Bearer {ANY}"));
+    let address = guarded.relay.address();
+    let mut agent = Agent::upgraded(address, &asked, Dialect::V1, metadata);
+    agent.await_open();
+    guarded.relay.turn();
+    let spare = agent.welcome().spare.expect("a secret").to_string();
+    let list = guarded.relay.get("/socket");
+    assert_eq!(list.json()[0]["metadata"], json!({ "name": "billing", "more": "public" }));
+    agent.close(close::NORMAL, "");
+    eventually("it is away", || (guarded.relay.get("/api/billing").status() == 404).then_some(()));
+    guarded.relay.signal(Signal::SIGTERM);
+    let finished = guarded.relay.finish();
+    for secret in [BILLING, ANY, "hush-hush", &spare] {
+        for (name, text) in
+            [("the list", list.text()), ("stdout", &finished.stdout), ("stderr", &finished.stderr)]
+        {
+            assert!(!text.contains(secret), "{name}: {text}");
+        }
+    }
+}

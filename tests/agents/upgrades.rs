@@ -1,0 +1,93 @@
+//! How a WebSocket is opened, and what is answered where it cannot be.
+
+use rdv::mux::handshake::Dialect;
+
+use crate::agent::{Agent, upgrade};
+use crate::support::{ADMIN, Ask, Relay, Wire, ask, assert_error, eventually};
+
+/// A relay with a listener for agents, and where that is.
+fn with_listener(flags: &[&str]) -> (Relay, std::net::SocketAddr) {
+    let relay = Relay::start(&[&["--socket-listen", "127.0.0.1:0"], flags].concat());
+    let address = eventually("agents are served", || {
+        let said = relay.process().stdout();
+        let place = said.lines().find_map(|line| line.strip_prefix("agents are served on ws://"));
+        place.and_then(|place| place.parse().ok())
+    });
+    (relay, address)
+}
+
+#[test]
+fn the_agents_own_listener_takes_them_at_its_root() {
+    let (relay, address) = with_listener(&[]);
+    for (number, target) in ["/", "/socket", "/socket/"].into_iter().enumerate() {
+        let name = format!("a{number}");
+        let asked = upgrade(target, Dialect::Text);
+        let metadata = serde_json::json!({ "name": name });
+        let mut agent = Agent::upgraded(address, &asked, Dialect::Text, metadata);
+        agent.await_open();
+        relay.turn();
+        let mut client = relay.connect();
+        client.ask(&ask("GET", &format!("/api/{name}/x")));
+        let asked = agent.asked();
+        assert_eq!(asked.line(), "GET /x", "{target}");
+        agent.answer_ok(asked.number, b"");
+        assert_eq!(client.response().status(), 200, "{target}");
+    }
+    let exchange = |ask: &Ask| Wire::connect(address).exchange(ask);
+    assert_eq!(exchange(&ask("GET", "/ping")).text(), "pong");
+    let answer = exchange(&ask("GET", "/api/a0/x"));
+    assert_error("calls are taken elsewhere", &answer, (404, "BadRouteError", None));
+    let answer = exchange(&ask("POST", "/stream"));
+    assert_error("and so are streams", &answer, (404, "BadRouteError", None));
+}
+
+#[test]
+fn an_upgrade_that_cannot_be_granted_is_refused_with_its_reason() {
+    let relay = Relay::start(&ADMIN);
+    let (_relay, own) = with_listener(&[]);
+    let without = |field: &str| {
+        let text = String::from_utf8(upgrade("/socket", Dialect::V1).bytes()).expect("text");
+        let lines = text.split_inclusive("\r\n").filter(|line| !line.starts_with(field));
+        lines.collect::<String>()
+    };
+    for (name, request, status, kind) in [
+        ("no connection", without("Connection"), 400, "BadRequestError"),
+        ("no key", without("Sec-WebSocket-Key"), 400, "BadRequestError"),
+        ("no version", without("Sec-WebSocket-Version"), 426, "UpgradeRequiredError"),
+        ("no upgrade", without("Upgrade"), 426, "UpgradeRequiredError"),
+    ] {
+        for (address, target) in [(relay.address(), "/socket"), (own, "/")] {
+            let mut wire = Wire::connect(address);
+            wire.send(request.replace("GET /socket ", &format!("GET {target} ")));
+            let answer = wire.response();
+            assert_error(name, &answer, (status, kind, None));
+            if status == 426 {
+                assert_eq!(answer.head.get("Upgrade"), Some("websocket"), "{name}");
+                assert_eq!(answer.head.get("Sec-WebSocket-Version"), Some("13"), "{name}");
+                assert_eq!(answer.head.list("Connection"), ["UPGRADE"], "{name}");
+            }
+        }
+    }
+    let answer = relay.exchange(&ask("POST", "/socket"));
+    assert_error("another method", &answer, (405, "BadRouteError", None));
+    assert_eq!(answer.head.list("Allow"), ["GET", "OPTIONS"]);
+}
+
+#[test]
+fn one_agent_more_than_there_may_be_is_told_so() {
+    let relay = Relay::start(&["--max-agents", "1"]);
+    let first = Agent::named(&relay, Dialect::V1, "first");
+    let answer = relay.exchange(&upgrade("/socket", Dialect::V1));
+    assert_error("one too many", &answer, (503, "TooBusyError", None));
+    assert!(answer.text().contains("agents"), "{}", answer.text());
+    first.vanish();
+    eventually("its place is free", || {
+        let mut wire = relay.connect();
+        wire.ask(&upgrade("/socket", Dialect::V1));
+        (wire.head().status == 101).then_some(())
+    });
+
+    let relay = Relay::start(&["--max-agents", "0"]);
+    let answer = relay.exchange(&upgrade("/socket", Dialect::V1));
+    assert_error("none may be there", &answer, (503, "TooBusyError", None));
+}
