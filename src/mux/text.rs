@@ -65,15 +65,15 @@ enum Body {
 }
 
 impl Reader {
-    /// Takes one text message. `asks_for_head` tells whether the request of this correlation id,
-    /// or the oldest one if there is none, was a `HEAD`.
+    /// Takes one text message. `asks_for_head` is asked once for each response, in their order, whether
+    /// the request of this correlation id, or the oldest one if there is none, was a `HEAD`.
     ///
     /// # Errors
     /// What is wrong; the peer cannot be understood any more.
     pub fn take(
         &mut self,
         text: &[u8],
-        asks_for_head: impl Fn(Option<&str>) -> bool,
+        mut asks_for_head: impl FnMut(Option<&str>) -> bool,
     ) -> Result<Vec<Part>, &'static str> {
         let mut parts = Vec::new();
         if !self.unread.is_empty() && !self.may_end_a_head(text) {
@@ -97,7 +97,7 @@ impl Reader {
                     }
                     used
                 }
-                Body::None => match self.head(&rest, &mut parts, &asks_for_head)? {
+                Body::None => match self.head(&rest, &mut parts, &mut asks_for_head)? {
                     0 => {
                         self.unread = rest.to_vec();
                         rest.len()
@@ -115,9 +115,13 @@ impl Reader {
     }
 
     /// Whether a head that has begun has to be looked at again: one that trickles in must not cost a
-    /// parse for each byte.
+    /// parse for each byte, or for each line. It ends with an empty line.
     fn may_end_a_head(&self, text: &[u8]) -> bool {
-        text.contains(&b'\n') || self.unread.len() + text.len() >= HEAD_MAX_BYTES
+        let mut tail = self.unread[self.unread.len().saturating_sub(2)..].to_vec();
+        tail.extend_from_slice(text);
+        let empty_line = tail.windows(2).any(|two| two == b"\n\n")
+            || tail.windows(3).any(|three| three == b"\n\r\n");
+        empty_line || self.unread.len() + text.len() >= HEAD_MAX_BYTES
     }
 
     /// Reads a head; returns how long it is, 0 while it is not whole.
@@ -125,7 +129,7 @@ impl Reader {
         &mut self,
         bytes: &Bytes,
         parts: &mut Vec<Part>,
-        asks_for_head: &impl Fn(Option<&str>) -> bool,
+        asks_for_head: &mut impl FnMut(Option<&str>) -> bool,
     ) -> Result<usize, &'static str> {
         const START: &[u8] = b"HTTP/";
         if bytes.starts_with(START) {
@@ -152,7 +156,7 @@ impl Reader {
         &mut self,
         bytes: &Bytes,
         parts: &mut Vec<Part>,
-        asks_for_head: &impl Fn(Option<&str>) -> bool,
+        asks_for_head: &mut impl FnMut(Option<&str>) -> bool,
     ) -> Result<usize, &'static str> {
         let Some(head) = AnswerHead::parse(bytes).map_err(AnswerError::message)? else {
             return Ok(0);

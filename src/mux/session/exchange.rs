@@ -87,6 +87,11 @@ impl Exchange {
         self.role != Role::Answers
     }
 
+    /// Whether a part of our body can be sent: behind the head, before the end.
+    pub fn may_send(&self) -> bool {
+        !self.outgoing.over && (self.is_ours() || self.answered)
+    }
+
     /// Whether nothing more of it will come or go.
     pub fn is_over(&self) -> bool {
         self.outgoing.over && self.incoming.over

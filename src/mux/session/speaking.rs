@@ -2,12 +2,16 @@
 //! waits for its turn. A request goes as one text message, because peers read it from one; a
 //! response goes as it comes.
 
-use super::{Cancelled, Event, Exchange, Role, Session, TEXT_MAX_BYTES, close};
-use crate::mux::frame::DATA_MAX_BYTES;
+use super::exchange::{Exchange, Role};
+use super::{Cancelled, Event, Session, TEXT_MAX_BYTES, close};
+use crate::mux::frame::{DATA_MAX_BYTES, HEAD_MAX_BYTES};
 use crate::mux::text::{CORRELATION_ID, add_field, has_field};
 
 /// What stands in for a response that cannot be sent.
 const NO_RESPONSE: &[u8] = b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n";
+
+/// What a request is answered with that is one too many.
+pub(super) const BUSY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n";
 
 impl Session {
     /// A request is collected until it is whole.
@@ -36,6 +40,9 @@ impl Session {
             add_field(&mut head, "Transfer-Encoding", "chunked");
         }
         exchange.outgoing.head_bytes = head.len();
+        if head.len() > HEAD_MAX_BYTES {
+            return self.give_up(number, Cancelled::TooLarge);
+        }
         exchange.outgoing.held = head;
         if let Some(body) = body {
             exchange.outgoing.held.extend_from_slice(body);
@@ -77,6 +84,9 @@ impl Session {
         if ours && !body.is_empty() && !has_field(&outgoing.held, "Content-Length") {
             add_field(&mut outgoing.held, "Content-Length", &body.len().to_string());
         }
+        if outgoing.held.len() > HEAD_MAX_BYTES {
+            return self.give_up(number, Cancelled::TooLarge);
+        }
         outgoing.held.extend_from_slice(&body);
         if str::from_utf8(&outgoing.held).is_err() {
             return self.give_up(number, Cancelled::NotText);
@@ -101,6 +111,10 @@ impl Session {
             Err(error) if error.error_len().is_none() && !over => error.valid_up_to(),
             Err(_) => return self.is_no_text(number, unsaid),
         };
+        if unsaid && whole == outgoing.head_bytes && !over {
+            // Not one character is whole: there is still a choice.
+            return;
+        }
         let cut = outgoing.held.split_off(whole);
         let body = outgoing.held.split_off(outgoing.head_bytes);
         let head = std::mem::replace(&mut outgoing.held, cut);
@@ -138,6 +152,9 @@ impl Session {
                 return;
             }
             let message = std::mem::take(&mut exchange.outgoing.held);
+            if exchange.is_ours() {
+                self.asked.push_back(number);
+            }
             self.speakers.pop_front();
             self.say(&message);
             self.forget_if_over(number);
@@ -152,12 +169,6 @@ impl Session {
             self.codec.close(close::FAILED, "a response is no text");
             self.end(super::Closed::Here);
         }
-    }
-
-    /// An exchange cannot be gone on with here.
-    fn give_up(&mut self, number: u32, why: Cancelled) {
-        self.events.push_back(Event::Cancelled(number, why));
-        self.fall_silent(number);
     }
 
     /// An exchange ends before its end. The other end has to get an answer all the same, and half
@@ -181,7 +192,7 @@ impl Session {
         }
         let correlation = exchange.correlation.clone();
         self.forget(number);
-        self.say_no_response(number, correlation.as_deref());
+        self.say_instead(number, NO_RESPONSE, correlation.as_deref());
     }
 
     fn forget(&mut self, number: u32) {
@@ -189,13 +200,13 @@ impl Session {
         self.exchanges.remove(&number);
     }
 
-    /// The other end waits for a response that will not come.
-    fn say_no_response(&mut self, number: u32, correlation: Option<&str>) {
+    /// The other end waits for a response, and gets this one, which has no body.
+    pub(super) fn say_instead(&mut self, number: u32, head: &[u8], correlation: Option<&str>) {
         let mut substitute = Exchange::new(Role::Answers);
         substitute.incoming.over = true;
         substitute.outgoing.over = true;
         substitute.abandoned = true;
-        substitute.outgoing.held = NO_RESPONSE.to_vec();
+        substitute.outgoing.held = head.to_vec();
         if let Some(id) = correlation {
             add_field(&mut substitute.outgoing.held, CORRELATION_ID, id);
         }

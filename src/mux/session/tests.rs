@@ -1,9 +1,13 @@
 //! Two ends of a connection, joined in memory.
 
 use super::*;
-use crate::mux::handshake::Metadata;
+use crate::mux::frame::Why;
+use crate::mux::handshake::{Metadata, Welcome};
 use serde_json::json;
 use uuid::Uuid;
+
+mod limits;
+mod order;
 
 const SILENCE: Duration = Duration::from_secs(20);
 

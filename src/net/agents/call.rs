@@ -154,6 +154,8 @@ impl Relay {
         let over = call.upload.is_over();
         let Some(agent) = self.agent(agent_id) else { return 0 };
         let Some(number) = agent.session.request(head, over) else {
+            // Its numbers may be used up, which ends the connection.
+            self.heed_agent(agent_id);
             return self.refuse(id, request, &Failure::AgentGone);
         };
         agent.waiting.insert(number, id);

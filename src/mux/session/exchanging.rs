@@ -1,0 +1,177 @@
+//! What can be done with exchanges: to begin them, to answer, to move bodies, to give up.
+
+use super::exchange::{Exchange, Role};
+use super::{Cancelled, Event, Session, State, close};
+use crate::mux::frame::{self, Frame, Why};
+use crate::mux::handshake::Dialect;
+use tungstenite::Bytes;
+
+impl Session {
+    /// Asks the other end. `head` is a whole head without `Transfer-Encoding`; with `over` there is
+    /// no body. In the text dialect its `X-Correlation-Id` is what the response is known by. `None` if
+    /// the connection is not open, or ends because all numbers are used up. A head of more than
+    /// [`frame::HEAD_MAX_BYTES`] is not sent: the exchange is cancelled ([`Cancelled::TooLarge`]).
+    pub fn request(&mut self, head: &[u8], over: bool) -> Option<u32> {
+        if self.state != State::Open {
+            return None;
+        }
+        let number = self.next_ours;
+        let Some(next) = number.checked_add(2) else {
+            self.close(close::GOING_AWAY, "all numbers of requests are used up");
+            return None;
+        };
+        self.next_ours = next;
+        if head.len() > frame::HEAD_MAX_BYTES {
+            self.events.push_back(Event::Cancelled(number, Cancelled::TooLarge));
+            return Some(number);
+        }
+        let role = if head.starts_with(b"HEAD ") { Role::AsksForHead } else { Role::Asks };
+        self.exchanges.insert(number, Exchange::new(role));
+        match self.dialect {
+            Dialect::V1 => {
+                let head = Bytes::copy_from_slice(head);
+                self.put(&Frame::Request { number, head, end: over });
+                self.sent(number, over);
+            }
+            Dialect::Text => self.begin_text_request(number, head, over),
+        }
+        Some(number)
+    }
+
+    /// Answers the other end; as [`request`](Self::request).
+    pub fn respond(&mut self, number: u32, head: &[u8], over: bool) {
+        if !self.may_respond(number) {
+            return;
+        }
+        match self.dialect {
+            Dialect::V1 if head.len() > frame::HEAD_MAX_BYTES => {
+                self.give_up(number, Cancelled::TooLarge);
+            }
+            Dialect::V1 => {
+                let head = Bytes::copy_from_slice(head);
+                self.put(&Frame::Response { number, head, end: over });
+                self.sent(number, over);
+            }
+            Dialect::Text => self.text_response(number, head, over.then_some(&[])),
+        }
+    }
+
+    /// Answers the other end with a short answer at once. The head tells how long the body is, at
+    /// most [`frame::DATA_MAX_BYTES`]. Does nothing if an answer has begun.
+    pub fn respond_whole(&mut self, number: u32, head: &[u8], body: &[u8]) {
+        if self.exchanges.get(&number).is_none_or(|one| one.is_ours() || one.answered) {
+            return;
+        }
+        match self.dialect {
+            Dialect::V1 => {
+                self.respond(number, head, body.is_empty());
+                self.send(number, body, true);
+            }
+            Dialect::Text => {
+                if self.may_respond(number) {
+                    self.text_response(number, head, Some(body));
+                }
+            }
+        }
+    }
+
+    /// Whether the other end asked, and has no answer; from now on it has.
+    fn may_respond(&mut self, number: u32) -> bool {
+        let exchange = self.exchanges.get_mut(&number).filter(|one| !one.is_ours());
+        exchange.is_some_and(|exchange| !std::mem::replace(&mut exchange.answered, true))
+    }
+
+    /// How many bytes of a body can be sent now: none before the head.
+    pub fn room(&self, number: u32) -> usize {
+        let Some(exchange) = self.exchanges.get(&number).filter(|one| one.may_send()) else {
+            return 0;
+        };
+        match self.dialect {
+            Dialect::V1 => exchange.outgoing.room(),
+            Dialect::Text => self.text_room(number, exchange),
+        }
+    }
+
+    /// Whether a request of ours with this correlation id waits for its response. In the text dialect
+    /// a second one could get the other's.
+    pub fn asks_as(&self, correlation_id: &str) -> bool {
+        self.exchanges.values().any(|one| one.correlation.as_deref() == Some(correlation_id))
+    }
+
+    /// Whether the exchange is still going on.
+    pub fn knows(&self, number: u32) -> bool {
+        self.exchanges.get(&number).is_some_and(|one| !one.abandoned)
+    }
+
+    /// Sends the next bytes of a body, at most as many as there is [`room`](Self::room) for.
+    pub fn send(&mut self, number: u32, bytes: &[u8], over: bool) {
+        let Some(exchange) = self.exchanges.get_mut(&number).filter(|one| one.may_send()) else {
+            return;
+        };
+        if bytes.is_empty() && !over {
+            return;
+        }
+        match self.dialect {
+            Dialect::V1 => {
+                exchange.outgoing.sent(bytes.len());
+                self.codec.binary(frame::data(number, bytes, over));
+                self.sent(number, over);
+            }
+            Dialect::Text => self.speak(number, bytes, over),
+        }
+    }
+
+    /// Bytes of the other end's body were used up: as many more may come.
+    pub fn used(&mut self, number: u32, bytes: usize) {
+        let Some(exchange) = self.exchanges.get_mut(&number) else { return };
+        let more = exchange.incoming.used(bytes).filter(|_| !exchange.incoming.over);
+        if let Some(bytes) = more.filter(|_| self.dialect == Dialect::V1) {
+            self.put(&Frame::Window { number, bytes });
+        }
+    }
+
+    /// Ends an exchange before its end, and forgets it: no event tells of it from now on.
+    pub fn cancel(&mut self, number: u32, why: Why) {
+        self.events.retain(|event| event.number() != Some(number));
+        if !self.knows(number) {
+            return;
+        }
+        match self.dialect {
+            Dialect::V1 => {
+                self.exchanges.remove(&number);
+                self.put(&Frame::Cancel { number, why });
+            }
+            Dialect::Text => self.fall_silent(number),
+        }
+    }
+
+    /// An exchange cannot be gone on with here.
+    pub(super) fn give_up(&mut self, number: u32, why: Cancelled) {
+        self.events.push_back(Event::Cancelled(number, why));
+        match self.dialect {
+            Dialect::V1 => {
+                self.exchanges.remove(&number);
+                self.put(&Frame::Cancel { number, why: Why::Broke("a head is too long".into()) });
+            }
+            Dialect::Text => self.fall_silent(number),
+        }
+    }
+
+    pub(super) fn put(&mut self, frame: &Frame) {
+        self.codec.binary(frame.to_message());
+    }
+
+    /// Our part of an exchange went out, all of it if `over`.
+    pub(super) fn sent(&mut self, number: u32, over: bool) {
+        if let Some(exchange) = self.exchanges.get_mut(&number).filter(|_| over) {
+            exchange.outgoing.over = true;
+            self.forget_if_over(number);
+        }
+    }
+
+    pub(super) fn forget_if_over(&mut self, number: u32) {
+        if self.exchanges.get(&number).is_some_and(Exchange::is_over) {
+            self.exchanges.remove(&number);
+        }
+    }
+}

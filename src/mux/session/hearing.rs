@@ -1,0 +1,90 @@
+//! What the other end says in frames.
+
+use super::exchange::{Exchange, Role};
+use super::{Cancelled, Event, Session};
+use crate::mux::frame::{Frame, Why};
+use tungstenite::Bytes;
+
+/// Parts of a body that are shorter than this, in bytes, are copied: they lie in a read buffer of
+/// 4 KiB or more, and whoever keeps a window of single bytes would keep as many buffers.
+const COPIED_BYTES: usize = 2 << 10;
+
+impl Session {
+    pub(super) fn take_frame(&mut self, frame: Frame) {
+        match frame {
+            Frame::Request { number, head, end } => self.take_request(number, head, end),
+            Frame::Response { number, head, end } => self.take_response(number, head, end),
+            Frame::Data { number, bytes, end } => self.take_data(number, bytes, end),
+            Frame::Window { number, bytes } => {
+                let Some(exchange) = self.exchanges.get_mut(&number) else { return };
+                match exchange.outgoing.allowed(bytes) {
+                    Ok(()) => self.events.push_back(Event::Room(number)),
+                    Err(_) => self.break_off("a window that is too large"),
+                }
+            }
+            Frame::Cancel { number, why } => {
+                if self.exchanges.remove(&number).is_some() {
+                    self.events.push_back(Event::Cancelled(number, Cancelled::There(why)));
+                }
+            }
+            Frame::Drain => self.events.push_back(Event::Draining),
+        }
+    }
+
+    fn take_request(&mut self, number: u32, head: Bytes, over: bool) {
+        if number < self.next_theirs || number % 2 != self.next_theirs % 2 {
+            return self.break_off("a request with a number that is not next");
+        }
+        let Some(next) = number.checked_add(2) else {
+            return self.break_off("all numbers are used up");
+        };
+        self.next_theirs = next;
+        if self.theirs() >= self.exchanges_max {
+            return self.put(&Frame::Cancel { number, why: Why::Busy });
+        }
+        self.begin_theirs(number, head, over);
+    }
+
+    /// Exchanges that the other end has begun.
+    pub(super) fn theirs(&self) -> usize {
+        self.exchanges.values().filter(|one| !one.is_ours()).count()
+    }
+
+    /// An exchange of the other end begins.
+    pub(super) fn begin_theirs(&mut self, number: u32, head: Bytes, over: bool) {
+        let mut exchange = Exchange::new(Role::Answers);
+        exchange.incoming.over = over;
+        self.exchanges.insert(number, exchange);
+        self.events.push_back(Event::Request { number, head, over });
+    }
+
+    pub(super) fn take_response(&mut self, number: u32, head: Bytes, over: bool) {
+        let Some(exchange) = self.exchanges.get_mut(&number) else { return };
+        if !exchange.is_ours() || exchange.answered {
+            return self.break_off("a response to no request");
+        }
+        exchange.answered = true;
+        exchange.incoming.over = over;
+        if !exchange.abandoned {
+            self.events.push_back(Event::Response { number, head, over });
+        }
+        self.forget_if_over(number);
+    }
+
+    fn take_data(&mut self, number: u32, bytes: Bytes, over: bool) {
+        let Some(exchange) = self.exchanges.get_mut(&number) else { return };
+        if exchange.incoming.over || (exchange.is_ours() && !exchange.answered) {
+            return self.break_off("body bytes that belong to no body");
+        }
+        if exchange.incoming.came(bytes.len()).is_err() {
+            return self.break_off("more body bytes than the window allows");
+        }
+        exchange.incoming.over = over;
+        if bytes.is_empty() && !over {
+            return;
+        }
+        let bytes = if bytes.len() < COPIED_BYTES { Bytes::copy_from_slice(&bytes) } else { bytes };
+        self.events.push_back(Event::Body { number, bytes, over });
+        self.forget_if_over(number);
+    }
+}

@@ -1,0 +1,93 @@
+//! What the other end says in the text dialect.
+
+use super::exchange::{Exchange, Role};
+use super::speaking::BUSY;
+use super::{Event, Session};
+use crate::mux::text::Part;
+use std::collections::BTreeMap;
+use tungstenite::Bytes;
+
+impl Session {
+    /// The next text message of the other end.
+    pub(super) fn take_http(&mut self, text: &[u8]) {
+        let (exchanges, asked) = (&self.exchanges, &self.asked);
+        // One text message can answer several requests.
+        let mut answered = Vec::new();
+        let asks_for_head = |id: Option<&str>| {
+            let waiting = asked.iter().filter(|number| !answered.contains(*number));
+            let Some(number) = answered_by(exchanges, waiting, id) else { return false };
+            answered.push(number);
+            exchanges.get(&number).is_some_and(|exchange| exchange.role == Role::AsksForHead)
+        };
+        match self.reader.take(text, asks_for_head) {
+            Ok(parts) => {
+                for part in parts {
+                    self.take_part(part);
+                }
+            }
+            Err(what) => self.break_off(what),
+        }
+    }
+
+    fn take_part(&mut self, part: Part) {
+        if self.is_closed() {
+            return;
+        }
+        match part {
+            Part::Request { head, correlation, over } => {
+                self.take_text_request(head, correlation, over);
+            }
+            Part::Response { head, correlation, over } => {
+                self.reading =
+                    answered_by(&self.exchanges, self.asked.iter(), correlation.as_deref());
+                if let Some(number) = self.reading {
+                    self.asked.retain(|other| *other != number);
+                    self.take_response(number, head, over);
+                }
+            }
+            Part::Body { bytes, over } => self.take_text_body(bytes, over),
+        }
+    }
+
+    fn take_text_request(&mut self, head: Bytes, correlation: Option<String>, over: bool) {
+        let number = self.next_theirs;
+        let Some(next) = number.checked_add(2) else {
+            return self.break_off("all numbers are used up");
+        };
+        self.next_theirs = next;
+        self.reading = Some(number);
+        let theirs = self.theirs();
+        if theirs >= self.exchanges_max.saturating_mul(2) {
+            return self.break_off("far more requests than are served at once");
+        }
+        if theirs >= self.exchanges_max {
+            return self.say_instead(number, BUSY, correlation.as_deref());
+        }
+        self.begin_theirs(number, head, over);
+        if let Some(exchange) = self.exchanges.get_mut(&number) {
+            exchange.correlation = correlation;
+        }
+    }
+
+    fn take_text_body(&mut self, bytes: Bytes, over: bool) {
+        let Some(number) = self.reading else { return };
+        let Some(exchange) = self.exchanges.get_mut(&number) else { return };
+        exchange.incoming.over = over;
+        if !exchange.abandoned {
+            exchange.incoming.came_unasked(bytes.len());
+            self.events.push_back(Event::Body { number, bytes, over });
+        }
+        self.forget_if_over(number);
+    }
+}
+
+/// Which of our requests a response answers: that of its correlation id; without one, the one that
+/// was said first, because a peer that passes no ids on answers in order.
+fn answered_by<'n>(
+    exchanges: &BTreeMap<u32, Exchange>,
+    mut waiting: impl Iterator<Item = &'n u32>,
+    id: Option<&str>,
+) -> Option<u32> {
+    let correlation = |number| exchanges.get(number).and_then(|one| one.correlation.as_deref());
+    waiting.find(|number| id.is_none() || correlation(number) == id).copied()
+}

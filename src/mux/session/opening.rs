@@ -1,0 +1,55 @@
+//! The handshake, as either end sees it.
+
+use super::{Event, Session, State};
+use crate::mux::handshake::{self, NotExpected, Welcome};
+use std::time::Duration;
+
+/// How long the handshake may take.
+pub const HANDSHAKE_TIME: Duration = Duration::from_mins(1);
+
+/// The longest message of the handshake, in bytes. Nobody knows yet who sends it, and metadata of
+/// small numbers take 16 times as much memory as their text.
+const HANDSHAKE_MAX_BYTES: usize = 64 << 10;
+
+impl Session {
+    /// Welcomes who introduced itself.
+    pub fn welcome(&mut self, welcome: &Welcome) {
+        if self.state == State::Introduced {
+            self.codec.text(&handshake::write_welcome(welcome));
+            self.state = State::AwaitsAck;
+        }
+    }
+
+    pub(super) fn take_handshake(&mut self, text: &str) {
+        if text.len() > HANDSHAKE_MAX_BYTES {
+            return self.break_off("a message of the handshake is longer than 64 KiB");
+        }
+        if let Err(not_expected) = self.shake_hands(text) {
+            self.break_off(not_expected.message());
+        }
+    }
+
+    fn shake_hands(&mut self, text: &str) -> Result<(), NotExpected> {
+        match self.state {
+            State::AwaitsMetadata => {
+                let metadata = handshake::read_metadata(text)?;
+                self.state = State::Introduced;
+                self.events.push_back(Event::Introduced(metadata));
+            }
+            State::AwaitsWelcome => {
+                let welcome = handshake::read_welcome(text)?;
+                self.codec.text(&handshake::write_ack());
+                self.state = State::Open;
+                self.events.push_back(Event::Open(Some(welcome)));
+            }
+            State::AwaitsAck => {
+                handshake::read_ack(text)?;
+                self.state = State::Open;
+                self.events.push_back(Event::Open(None));
+            }
+            State::Introduced => self.break_off("the handshake was not answered yet"),
+            State::Open | State::Closed => {}
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,109 @@
+//! What a peer, or the number of requests, can make of a session.
+
+use super::*;
+
+#[test]
+fn a_text_peer_that_asks_for_too_much_is_told_so() {
+    let mut ends = open(Dialect::Text);
+    for id in 0..5 {
+        let request = format!("GET / HTTP/1.1\r\nHost: h\r\nX-Correlation-Id: {id}");
+        ends.dialled.request(&head(&request), true).unwrap();
+    }
+    let (answered, asked) = ends.told();
+    assert_eq!(asked.len(), 4, "four are served at once");
+    let [Event::Response { number: 9, head, over: true }] = &answered[..] else {
+        panic!("{answered:?}")
+    };
+    assert!(head.starts_with(b"HTTP/1.1 503 "));
+    assert_eq!((ends.dialled.exchanges(), ends.accepted.exchanges()), (4, 4));
+}
+
+#[test]
+fn a_text_peer_that_asks_without_listening_is_left() {
+    let mut ends = open(Dialect::Text);
+    let request = "GET / HTTP/1.1\r\nHost: h\r\n\r\n";
+    ends.dialled.codec.text(request);
+    let (_, asked) = ends.told();
+    let Event::Request { number, .. } = asked[0] else { panic!("{asked:?}") };
+    // The answer to this one goes on, so that no other can be given.
+    ends.accepted.respond(number, &head("HTTP/1.1 200 OK"), false);
+    ends.accepted.send(number, b"x", false);
+    for _ in 0..7 {
+        ends.dialled.codec.text(request);
+    }
+    ends.carry();
+    assert!(ends.accepted.is_open() && ends.accepted.exchanges() == 8);
+    ends.dialled.codec.text(request);
+    let (_, here) = ends.told();
+    assert!(matches!(here.last(), Some(Event::Closed(Closed::Broken(_)))), "{here:?}");
+}
+
+#[test]
+fn a_closed_session_keeps_nothing_of_what_still_comes() {
+    let mut ends = open(Dialect::V1);
+    ends.accepted.close(close::NORMAL, "enough");
+    for _ in 0..100 {
+        let now = ends.now;
+        ends.accepted.received(&[0x82; 1000], now);
+    }
+    assert_eq!(events(&mut ends.accepted), [Event::Closed(Closed::Here)]);
+    assert_eq!(ends.accepted.codec.input_bytes(), 0);
+}
+
+#[test]
+fn a_session_whose_numbers_are_used_up_ends() {
+    for (dialect, last) in [(Dialect::V1, u32::MAX), (Dialect::Text, u32::MAX)] {
+        let mut ends = open(dialect);
+        let get = head("GET / HTTP/1.1\r\nHost: h");
+        ends.dialled.next_ours = last - 2;
+        assert_eq!(ends.dialled.request(&get, true), Some(last - 2));
+        assert_eq!(ends.dialled.request(&get, true), None);
+        assert_eq!(events(&mut ends.dialled), [Event::Closed(Closed::Here)], "{dialect:?}");
+    }
+}
+
+#[test]
+fn a_head_that_is_too_long_costs_its_exchange_alone() {
+    for dialect in [Dialect::V1, Dialect::Text] {
+        let mut ends = open(dialect);
+        let long = "x".repeat(frame::HEAD_MAX_BYTES);
+        let request = head(&format!("GET / HTTP/1.1\r\nHost: h\r\nA: {long}"));
+        let number = ends.accepted.request(&request, true).unwrap();
+        let (_, here) = ends.told();
+        assert_eq!(here, [Event::Cancelled(number, Cancelled::TooLarge)], "{dialect:?}");
+
+        let get = head("GET / HTTP/1.1\r\nHost: h\r\nX-Correlation-Id: 1");
+        ends.accepted.request(&get, true).unwrap();
+        let (told, _) = ends.told();
+        let Event::Request { number, .. } = told[0] else { panic!("{told:?}") };
+        ends.dialled.respond(number, &head(&format!("HTTP/1.1 200 OK\r\nA: {long}")), true);
+        let (there, here) = ends.told();
+        assert_eq!(there, [Event::Cancelled(number, Cancelled::TooLarge)], "{dialect:?}");
+        assert_eq!(here.len(), 1, "{dialect:?}: it is told: {here:?}");
+        assert!(ends.accepted.is_open() && ends.accepted.exchanges() == 0, "{dialect:?}");
+    }
+}
+
+#[test]
+fn long_metadata_are_refused() {
+    for dialect in [Dialect::V1, Dialect::Text] {
+        let mut ends = ends(dialect);
+        let metadata = Metadata(json!("x".repeat(64 << 10)));
+        ends.dialled = Session::dialled(dialect, &metadata, SILENCE, ends.now);
+        let (_, here) = ends.told();
+        assert!(matches!(here[..], [Event::Closed(Closed::Broken(_))]), "{dialect:?}: {here:?}");
+    }
+}
+
+#[test]
+fn empty_parts_of_a_body_are_no_news() {
+    let mut ends = open(Dialect::V1);
+    let number = ends.accepted.request(&head("POST / HTTP/1.1\r\nHost: h"), false).unwrap();
+    ends.told();
+    for _ in 0..1000 {
+        ends.accepted.codec.binary(frame::data(number, b"", false));
+    }
+    ends.accepted.send(number, b"", true);
+    let (told, _) = ends.told();
+    assert_eq!(told, [Event::Body { number, bytes: Bytes::new(), over: true }]);
+}
