@@ -15,6 +15,9 @@ use crate::net::token::ConnId;
 use crate::ops::sockets::Refused;
 use uuid::Uuid;
 
+/// Longest metadata, in bytes of JSON: they are kept, and shown with those of all other agents.
+const METADATA_MAX_BYTES: usize = 4 << 10;
+
 impl Relay {
     /// `GET /socket`: opens a WebSocket; returns how many bytes behind the head are used up.
     pub(in crate::net) fn attach(&mut self, id: ConnId, request: Request<'_, '_>) -> usize {
@@ -99,6 +102,12 @@ impl Relay {
         let Some(agent) = self.agent(id) else { return Ok(()) };
         let (connection, token) = (agent.id, agent.token.take());
         let dialect = agent.session.dialect();
+        if metadata.0.to_string().len() > METADATA_MAX_BYTES {
+            return Err((
+                close::POLICY,
+                format!("metadata of more than {METADATA_MAX_BYTES} bytes"),
+            ));
+        }
         let name = metadata.name().map(str::to_owned);
         let token = token.as_deref().or_else(|| metadata.token());
         self.settings.sockets.allows(token, name.as_deref()).map_err(|refused| {

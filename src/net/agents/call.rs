@@ -277,9 +277,11 @@ impl Relay {
     /// No answer, or not the rest of it, came in time.
     pub(in crate::net) fn call_out_of_patience(&mut self, id: ConnId) {
         let Some(call) = self.call_mut(id) else { return };
-        if call.answer.is_some() {
+        let (agent, number) = (call.agent, call.number);
+        let (answering, asked) = (call.answer.is_some(), call.upload.is_over());
+        if answering {
             self.cut_call(id);
-        } else if call.upload.is_over() {
+        } else if asked || self.room(agent, number) == 0 {
             self.fail_call(id, Why::Late, &Failure::AgentTimeout);
         } else {
             let failure = Failure::RequestTimeout("The request body did not come in time");

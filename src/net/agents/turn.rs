@@ -155,7 +155,7 @@ impl Relay {
     fn watch_agent(&mut self, id: ConnId) {
         let (now, ending) = (self.now.monotonic, self.mode.is_ending());
         let Some(agent) = self.agent(id) else { return };
-        if ending && agent.in_flight() == 0 && agent.session.is_open() {
+        if ending && agent.in_flight() == 0 && !agent.session.is_closed() {
             agent.session.close(close::GOING_AWAY, "the relay is about to stop");
             return self.heed_agent(id);
         }
@@ -214,7 +214,12 @@ impl Relay {
             );
             self.agents.names.leave(name, agent.id, until);
         }
-        for spare in std::mem::take(&mut agent.spares) {
+        let mut lost = std::mem::take(&mut agent.spares);
+        if *how == Closed::Silent {
+            // What its spare connections carry would be waited for in vain.
+            lost.append(&mut agent.carrying);
+        }
+        for spare in lost {
             self.close(spare);
         }
         for (_, waiting) in std::mem::take(&mut agent.waiting) {
@@ -225,7 +230,8 @@ impl Relay {
 
     /// Agents are asked for nothing new; those with nothing to do go.
     pub(in crate::net) fn dismiss_agents(&mut self) {
-        let ids: Vec<ConnId> = self.agents.connections.values().copied().collect();
+        let agents = self.conns.iter().filter(|(_, conn)| matches!(conn.phase, Phase::Agent(_)));
+        let ids: Vec<ConnId> = agents.map(|(_, conn)| conn.id).collect();
         for id in ids {
             if let Some(agent) = self.agent(id) {
                 agent.session.drain();
