@@ -8,6 +8,8 @@
 //! | [`framing`] | where a body ends, against the rules written down naively |
 //! | [`chunks`] | the chunk decoder agrees with a naive one, however the input is cut |
 //! | [`codec`] | messages as WebSocket frames are read as they are, however they are cut |
+//! | [`handshake`] | a session opens or not, the same however its input is cut, and keeps little |
+//! | [`demultiplexing`] | exchanges of two sessions: each body arrives where it belongs, no peer harms |
 //! | [`bodies`] | JSON bodies never panic, and what they ask for reads back from the wire |
 //! | [`response`] | no value adds a field to a response head or ends it |
 //! | [`disposition`] | a path gives one harmless file name, and any field a name or none |
@@ -26,9 +28,12 @@ mod bodies;
 mod choices;
 mod chunks;
 mod codec;
+mod demultiplexing;
 mod disposition;
+mod exchanges;
 mod flow;
 mod framing;
+mod handshake;
 mod head;
 mod house;
 mod naive;
@@ -46,8 +51,10 @@ pub use answer::answer;
 pub use bodies::bodies;
 pub use chunks::chunks;
 pub use codec::codec;
+pub use demultiplexing::demultiplexing;
 pub use disposition::disposition;
 pub use framing::framing;
+pub use handshake::handshake;
 pub use head::head;
 pub use record::record;
 pub use rendezvous::rendezvous;
@@ -66,8 +73,10 @@ pub const TARGETS: &[(&str, Body)] = &[
     ("bodies", bodies),
     ("chunks", chunks),
     ("codec", codec),
+    ("demultiplexing", demultiplexing),
     ("disposition", disposition),
     ("framing", framing),
+    ("handshake", handshake),
     ("head", head),
     ("record", record),
     ("rendezvous", rendezvous),

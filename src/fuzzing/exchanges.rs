@@ -1,0 +1,373 @@
+//! Two honest sessions joined in memory, and what each should have been told: the model that they
+//! are held against.
+
+use super::choices::Choices;
+use super::handshake::base;
+use crate::mux::frame::Why;
+use crate::mux::handshake::{Dialect, Metadata, Welcome};
+use crate::mux::session::{Cancelled, Closed, Event, Session, WINDOW_BYTES, close};
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+use uuid::Uuid;
+
+/// May be silent for so long: longer than any script's time.
+const SILENCE: Duration = Duration::from_hours(1);
+
+/// Exchanges that go on at once.
+const EXCHANGES_MAX: usize = 12;
+
+/// Two ends and what is on the way.
+pub(super) struct Ends {
+    dialect: Dialect,
+    now: Instant,
+    sides: [Side; 2],
+    /// Bytes on their way to each end.
+    wires: [Vec<u8>; 2],
+    /// Exchanges begun: the id that joins the two ends' views of each.
+    begun: usize,
+    /// What was sent of each body, by id: of the request, and of the response.
+    sent: BTreeMap<usize, [Body; 2]>,
+}
+
+/// One end.
+struct Side {
+    session: Session,
+    /// What goes on, by its number here.
+    exchanges: BTreeMap<u32, View>,
+    closed: Option<Closed>,
+}
+
+/// A body as it was sent.
+#[derive(Default)]
+struct Body {
+    bytes: Vec<u8>,
+    over: bool,
+}
+
+/// What an end knows of an exchange.
+#[allow(clippy::struct_excessive_bools, reason = "each is true from some time on, in any order")]
+struct View {
+    id: usize,
+    ours: bool,
+    /// The head of the other end's part came.
+    begun: bool,
+    /// It was answered here.
+    answered: bool,
+    sent_all: bool,
+    /// Body bytes that came, and whether they were all.
+    came: usize,
+    came_all: bool,
+    unused: usize,
+    /// It ended before its end, here or there.
+    cancelled: bool,
+}
+
+impl View {
+    fn new(id: usize, ours: bool) -> Self {
+        Self {
+            id,
+            ours,
+            begun: !ours,
+            answered: false,
+            sent_all: false,
+            came: 0,
+            came_all: false,
+            unused: 0,
+            cancelled: false,
+        }
+    }
+
+    /// Which body is this end's: 0, the request's, or 1, the response's.
+    fn mine(&self) -> usize {
+        usize::from(!self.ours)
+    }
+
+    fn may_send(&self) -> bool {
+        !self.cancelled && !self.sent_all && (self.ours || self.answered)
+    }
+}
+
+impl Ends {
+    pub(super) fn open(dialect: Dialect) -> Self {
+        let now = base();
+        let side = |session| Side { session, exchanges: BTreeMap::new(), closed: None };
+        let mut ends = Self {
+            dialect,
+            now,
+            sides: [
+                side(Session::dialled(dialect, &Metadata::default(), SILENCE, now)),
+                side(Session::accepted(dialect, SILENCE, now)),
+            ],
+            wires: [Vec::new(), Vec::new()],
+            begun: 0,
+            sent: BTreeMap::new(),
+        };
+        ends.carry_all();
+        let welcome = Welcome { connection: Uuid::nil(), path: None, spare: None };
+        ends.sides[1].session.welcome(&welcome);
+        ends.carry_all();
+        assert!(ends.sides.iter().all(|end| end.session.is_open()));
+        ends
+    }
+
+    /// One act of one of the ends, or of the line between them.
+    pub(super) fn act(&mut self, choices: &mut Choices) {
+        let at = choices.below(2);
+        match choices.below(12) {
+            0..=2 => self.carry(at, choices.size()),
+            3 | 4 => self.request(at, choices),
+            5 | 6 => self.respond(at, choices),
+            7 | 8 => self.send(at, choices),
+            9 => self.use_up(at, choices),
+            10 => self.cancel(at, choices),
+            _ => {
+                self.now += Duration::from_secs(1);
+                self.sides[at].session.tick(self.now);
+                if choices.one_in(8) {
+                    self.sides[at].session.drain();
+                }
+            }
+        }
+    }
+
+    /// Ends whatever goes on, and carries all of it.
+    pub(super) fn finish(&mut self) {
+        for _ in 0..1000 {
+            self.carry_all();
+            if self.is_closed() || self.sides.iter().all(|end| end.session.exchanges() == 0) {
+                break;
+            }
+            self.finish_some();
+        }
+        if self.is_closed() {
+            return;
+        }
+        for end in &self.sides {
+            assert_eq!(end.session.exchanges(), 0, "what is over is forgotten");
+            for (number, view) in end.exchanges.iter().filter(|(_, view)| !view.cancelled) {
+                assert!(view.came_all && view.sent_all, "exchange {number} ended without its end");
+            }
+        }
+    }
+
+    /// Every end uses what came, answers, and ends its bodies.
+    fn finish_some(&mut self) {
+        for at in 0..2 {
+            let numbers: Vec<u32> = self.sides[at].exchanges.keys().copied().collect();
+            for number in numbers {
+                self.use_all(at, number);
+                self.answer(at, number, false);
+                self.say(at, number, 0, true);
+            }
+        }
+    }
+
+    fn is_closed(&self) -> bool {
+        self.sides.iter().any(|end| end.closed.is_some())
+    }
+
+    fn request(&mut self, at: usize, choices: &mut Choices) {
+        if self.sides[at].session.exchanges() >= EXCHANGES_MAX {
+            return;
+        }
+        let id = self.begun;
+        let over = choices.one_in(2);
+        let head = format!("POST /{id} HTTP/1.1\r\nHost: h\r\nX-Correlation-Id: {id}\r\n\r\n");
+        let Some(number) = self.sides[at].session.request(head.as_bytes(), over) else { return };
+        self.begun += 1;
+        let view = View { sent_all: over, ..View::new(id, true) };
+        assert!(self.sides[at].exchanges.insert(number, view).is_none(), "a number is used once");
+        self.sent.entry(id).or_default()[0].over = over;
+        self.heed(at);
+    }
+
+    fn respond(&mut self, at: usize, choices: &mut Choices) {
+        if let Some(number) = self.some(at, choices) {
+            self.answer(at, number, choices.one_in(4));
+        }
+    }
+
+    fn answer(&mut self, at: usize, number: u32, over: bool) {
+        let side = &mut self.sides[at];
+        let Some(view) = side.exchanges.get_mut(&number) else { return };
+        if view.ours || view.answered || view.cancelled {
+            return;
+        }
+        view.answered = true;
+        view.sent_all = over;
+        let id = view.id;
+        let length = if over { "Content-Length: 0\r\n" } else { "" };
+        let head = format!("HTTP/1.1 200 OK\r\nX-Id: {id}\r\n{length}\r\n");
+        self.sent.entry(id).or_default()[1].over = over;
+        side.session.respond(number, head.as_bytes(), over);
+        self.heed(at);
+    }
+
+    fn send(&mut self, at: usize, choices: &mut Choices) {
+        if let Some(number) = self.some(at, choices) {
+            let (bytes, over) = (choices.size() - 1, choices.one_in(4));
+            self.say(at, number, bytes, over);
+        }
+    }
+
+    /// Sends so many bytes at most, as there is room for them.
+    fn say(&mut self, at: usize, number: u32, bytes: usize, over: bool) {
+        let side = &mut self.sides[at];
+        let Some(view) = side.exchanges.get_mut(&number).filter(|view| view.may_send()) else {
+            return;
+        };
+        let room = side.session.room(number);
+        if room == 0 && (self.dialect == Dialect::Text || bytes > 0) {
+            return;
+        }
+        let body = &mut self.sent.get_mut(&view.id).expect("it has begun")[view.mine()];
+        let first = body.bytes.len();
+        // Text, in which no place looks like the ones around it.
+        body.bytes
+            .extend((first..first + bytes.min(room)).map(|at| b'0' + at.to_le_bytes()[0] % 75));
+        body.over = over;
+        view.sent_all = over;
+        side.session.send(number, &body.bytes[first..], over);
+        self.heed(at);
+    }
+
+    fn use_up(&mut self, at: usize, choices: &mut Choices) {
+        if let Some(number) = self.some(at, choices) {
+            self.use_all(at, number);
+        }
+    }
+
+    fn use_all(&mut self, at: usize, number: u32) {
+        let side = &mut self.sides[at];
+        let Some(view) = side.exchanges.get_mut(&number) else { return };
+        let unused = std::mem::take(&mut view.unused);
+        side.session.used(number, unused);
+    }
+
+    fn cancel(&mut self, at: usize, choices: &mut Choices) {
+        let Some(number) = self.some(at, choices) else { return };
+        let side = &mut self.sides[at];
+        let Some(view) = side.exchanges.get_mut(&number) else { return };
+        // The text dialect cannot take back what it has begun to say; that ends the connection.
+        view.cancelled = true;
+        side.session.cancel(number, Why::Gone);
+        assert!(!side.session.knows(number));
+        self.heed(at);
+    }
+
+    /// One of the exchanges of an end.
+    fn some(&self, at: usize, choices: &mut Choices) -> Option<u32> {
+        let numbers: Vec<u32> = self.sides[at]
+            .exchanges
+            .iter()
+            .filter(|(_, view)| !(view.cancelled || view.came_all && view.sent_all))
+            .map(|(number, _)| *number)
+            .collect();
+        (!numbers.is_empty()).then(|| numbers[choices.below(numbers.len())])
+    }
+
+    /// Carries so many bytes to an end.
+    fn carry(&mut self, to: usize, bytes: usize) {
+        let said = std::mem::take(self.sides[1 - to].session.output());
+        self.wires[to].extend(said);
+        let count = bytes.min(self.wires[to].len());
+        if count == 0 || !self.sides[to].session.wants_input() {
+            return;
+        }
+        let bytes: Vec<u8> = self.wires[to].drain(..count).collect();
+        self.sides[to].session.received(&bytes, self.now);
+        self.heed(to);
+    }
+
+    fn carry_all(&mut self) {
+        for _ in 0..8 {
+            for to in 0..2 {
+                self.carry(to, usize::MAX);
+            }
+        }
+    }
+
+    /// Holds what an end is told against what was sent.
+    fn heed(&mut self, at: usize) {
+        while let Some(event) = self.sides[at].session.next_event() {
+            assert!(self.sides[at].closed.is_none(), "{event:?} behind the end");
+            match event {
+                Event::Introduced(_) | Event::Open(_) | Event::Draining => {}
+                Event::Request { number, head, over } => self.asked(at, number, &head, over),
+                Event::Response { number, head, over } => self.answered(at, number, &head, over),
+                Event::Body { number, bytes, over } => self.came(at, number, &bytes, over),
+                Event::Room(number) => self.check_room(at, number),
+                Event::Cancelled(number, why) => self.cancelled(at, number, &why),
+                Event::Closed(how) => self.closed(at, how),
+            }
+        }
+    }
+
+    fn asked(&mut self, at: usize, number: u32, head: &[u8], over: bool) {
+        let text = str::from_utf8(head).expect("the head is text");
+        let path = text.split(' ').nth(1).expect("the head has a target");
+        let id = path[1..].parse().expect("the target is the id");
+        let view = View { came_all: over, ..View::new(id, false) };
+        assert!(self.sides[at].exchanges.insert(number, view).is_none(), "a number is used once");
+        if over {
+            assert!(self.sent[&id][0].over && self.sent[&id][0].bytes.is_empty());
+        }
+    }
+
+    fn answered(&mut self, at: usize, number: u32, head: &[u8], over: bool) {
+        let view = self.sides[at].exchanges.get_mut(&number).expect("it was asked for");
+        assert!(view.ours && !view.begun && !view.cancelled, "one answer to each request");
+        view.begun = true;
+        view.came_all = over;
+        let text = str::from_utf8(head).expect("the head is text");
+        let substitute = self.dialect == Dialect::Text && text.starts_with("HTTP/1.1 502 ");
+        let own = format!("X-Id: {}\r\n", view.id);
+        assert!(substitute || text.contains(&own), "the answer to {} is {text}", view.id);
+        if over && !substitute {
+            assert!(self.sent[&view.id][1].over && self.sent[&view.id][1].bytes.is_empty());
+        }
+    }
+
+    fn came(&mut self, at: usize, number: u32, bytes: &[u8], over: bool) {
+        let view = self.sides[at].exchanges.get_mut(&number).expect("it has begun");
+        assert!(view.begun && !view.came_all && !view.cancelled, "a body of what goes on");
+        let sent = &self.sent[&view.id][1 - view.mine()];
+        let end = view.came + bytes.len();
+        assert_eq!(sent.bytes.get(view.came..end), Some(bytes), "exchange {number}");
+        (view.came, view.came_all, view.unused) = (end, over, view.unused + bytes.len());
+        assert!(!over || (sent.over && end == sent.bytes.len()), "a body ends where it does");
+        if self.dialect == Dialect::V1 {
+            assert!(view.unused as u64 <= WINDOW_BYTES, "more than the window");
+        }
+    }
+
+    fn check_room(&self, at: usize, number: u32) {
+        let end = &self.sides[at];
+        assert!(end.session.room(number) as u64 <= WINDOW_BYTES);
+        let view = end.exchanges.get(&number);
+        assert!(view.is_some_and(|view| !view.cancelled), "room of what was cancelled");
+    }
+
+    fn cancelled(&mut self, at: usize, number: u32, why: &Cancelled) {
+        let view = self.sides[at].exchanges.get_mut(&number).expect("it has begun");
+        assert!(!view.cancelled, "it ends once");
+        view.cancelled = true;
+        let known = match why {
+            Cancelled::There(why) => self.dialect == Dialect::V1 && *why == Why::Gone,
+            Cancelled::TooLarge => self.dialect == Dialect::Text && view.ours,
+            Cancelled::NotText => false,
+        };
+        assert!(known, "{why:?}");
+    }
+
+    /// Nothing that is honest ends a connection but a response of the text dialect that breaks off.
+    fn closed(&mut self, at: usize, how: Closed) {
+        assert_eq!(self.dialect, Dialect::Text, "{how:?}");
+        match &how {
+            Closed::Here => {}
+            Closed::There(code, _) => assert_eq!(*code, close::FAILED),
+            Closed::Broken(_) | Closed::Silent | Closed::Lost => panic!("{how:?}"),
+        }
+        self.sides[at].closed = Some(how);
+    }
+}
