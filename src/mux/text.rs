@@ -220,6 +220,20 @@ pub fn has_field(head: &[u8], name: &str) -> bool {
     })
 }
 
+/// A whole head without its fields of this name.
+pub fn without_field(head: &[u8], name: &str) -> Vec<u8> {
+    let is_named = |line: &&[u8]| {
+        let end = line.iter().position(|byte| *byte == b':');
+        end.is_some_and(|end| line[..end].eq_ignore_ascii_case(name.as_bytes()))
+    };
+    let mut lines = head.split_inclusive(|byte| *byte == b'\n');
+    let first = lines.next().unwrap_or_default();
+    lines.filter(|line| !is_named(line)).fold(first.to_vec(), |mut kept, line| {
+        kept.extend_from_slice(line);
+        kept
+    })
+}
+
 /// Adds a field behind the others of a whole head.
 pub fn add_field(head: &mut Vec<u8>, name: &str, value: &str) {
     head.truncate(head.len() - 2);
@@ -313,6 +327,7 @@ mod tests {
         let mut head = b"GET /x: HTTP/1.1\r\nHost: h\r\nx-correlation-ID: 7\r\n\r\n".to_vec();
         assert!(has_field(&head, CORRELATION_ID) && has_field(&head, "HOST"));
         assert!(!has_field(&head, "GET /x") && !has_field(&head, "Content-Length"));
+        assert_eq!(without_field(&head, CORRELATION_ID), b"GET /x: HTTP/1.1\r\nHost: h\r\n\r\n");
         add_field(&mut head, "Content-Length", "3");
         assert!(head.ends_with(b"x-correlation-ID: 7\r\nContent-Length: 3\r\n\r\n"));
     }

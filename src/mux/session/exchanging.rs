@@ -170,7 +170,9 @@ impl Session {
     }
 
     pub(super) fn forget_if_over(&mut self, number: u32) {
-        if self.exchanges.get(&number).is_some_and(Exchange::is_over) {
+        let over = self.exchanges.get(&number).is_some_and(Exchange::is_over);
+        // In the text dialect a response that is whole may still wait for its turn.
+        if over && !self.speakers.contains(&number) {
             self.exchanges.remove(&number);
         }
     }

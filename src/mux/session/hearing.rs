@@ -63,6 +63,9 @@ impl Session {
         if !exchange.is_ours() || exchange.answered {
             return self.break_off("a response to no request");
         }
+        if is_interim(&head) && !over {
+            return;
+        }
         exchange.answered = true;
         exchange.incoming.over = over;
         if !exchange.abandoned {
@@ -87,4 +90,9 @@ impl Session {
         self.events.push_back(Event::Body { number, bytes, over });
         self.forget_if_over(number);
     }
+}
+
+/// Whether this head announces another one (RFC 9110, section 15.2). 101 announces the end of HTTP.
+fn is_interim(head: &[u8]) -> bool {
+    head.get(8..10) == Some(b" 1") && head.get(10..12) != Some(b"01")
 }

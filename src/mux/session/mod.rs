@@ -157,7 +157,7 @@ impl Session {
 
     /// Exchanges that are going on.
     pub fn exchanges(&self) -> usize {
-        self.exchanges.len()
+        self.exchanges.values().filter(|one| !one.abandoned).count()
     }
 
     /// What is to be sent; the caller takes it away.

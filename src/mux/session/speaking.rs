@@ -5,13 +5,17 @@
 use super::exchange::{Exchange, Role};
 use super::{Cancelled, Event, Session, TEXT_MAX_BYTES, close};
 use crate::mux::frame::{DATA_MAX_BYTES, HEAD_MAX_BYTES};
-use crate::mux::text::{CORRELATION_ID, add_field, has_field};
+use crate::mux::text::{CORRELATION_ID, add_field, has_field, without_field};
 
 /// What stands in for a response that cannot be sent.
 const NO_RESPONSE: &[u8] = b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n";
 
 /// What a request is answered with that is one too many.
 pub(super) const BUSY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n";
+
+/// Requests that were abandoned, and whose responses may come late. Who never answers must not be
+/// remembered for ever; a late response to one that is forgotten is a response to nothing.
+const ABANDONED_MAX: usize = 256;
 
 impl Session {
     /// A request is collected until it is whole.
@@ -29,10 +33,9 @@ impl Session {
     /// text decides about it. With a body the response is whole.
     pub(super) fn text_response(&mut self, number: u32, head: &[u8], body: Option<&[u8]>) {
         let Some(exchange) = self.exchanges.get_mut(&number) else { return };
-        let mut head = head.to_vec();
-        if let Some(id) =
-            exchange.correlation.as_deref().filter(|_| !has_field(&head, CORRELATION_ID))
-        {
+        // The other end knows the response by the id of its request, or, without one, by its turn.
+        let mut head = without_field(head, CORRELATION_ID);
+        if let Some(id) = exchange.correlation.as_deref() {
             add_field(&mut head, CORRELATION_ID, id);
         }
         if body.is_none() && !has_field(&head, "Content-Length") {
@@ -180,13 +183,20 @@ impl Session {
             if exchange.outgoing.over && place.is_none() {
                 exchange.abandoned = true;
                 exchange.incoming.unused = 0;
+                self.forget_long_abandoned();
             } else {
                 self.forget(number);
             }
             return;
         }
+        if exchange.outgoing.over {
+            // The response is whole; what is left of the request is of no use.
+            exchange.abandoned = true;
+            exchange.incoming.unused = 0;
+            return;
+        }
         let unsaid = exchange.outgoing.head_bytes > 0 || !exchange.answered;
-        if !unsaid && !exchange.outgoing.over {
+        if !unsaid {
             self.codec.close(close::FAILED, "a response broke off");
             return self.end(super::Closed::Here);
         }
@@ -195,8 +205,17 @@ impl Session {
         self.say_instead(number, NO_RESPONSE, correlation.as_deref());
     }
 
+    fn forget_long_abandoned(&mut self) {
+        let abandoned = self.exchanges.iter().filter(|(_, one)| one.is_ours() && one.abandoned);
+        let oldest = abandoned.clone().next().map(|(number, _)| *number);
+        if let Some(oldest) = oldest.filter(|_| abandoned.count() > ABANDONED_MAX) {
+            self.forget(oldest);
+        }
+    }
+
     fn forget(&mut self, number: u32) {
         self.speakers.retain(|other| *other != number);
+        self.asked.retain(|other| *other != number);
         self.exchanges.remove(&number);
     }
 

@@ -32,7 +32,7 @@ fn a_text_peer_that_asks_without_listening_is_left() {
         ends.dialled.codec.text(request);
     }
     ends.carry();
-    assert!(ends.accepted.is_open() && ends.accepted.exchanges() == 8);
+    assert!(ends.accepted.is_open() && ends.accepted.exchanges() == 4);
     ends.dialled.codec.text(request);
     let (_, here) = ends.told();
     assert!(matches!(here.last(), Some(Event::Closed(Closed::Broken(_)))), "{here:?}");
