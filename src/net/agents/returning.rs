@@ -109,7 +109,8 @@ impl Relay {
 
     /// The answer is whole: what is left of it is sent, and then what follows.
     fn end_answer(&mut self, id: ConnId) {
-        let patience = self.settings.keep_alive_timeout;
+        // There may be more of it than a slow client takes before an idle one has to go.
+        let patience = self.settings.idle_timeout;
         let Some(conn) = self.conn(id) else { return };
         let Conn { phase: Phase::Calling(call), output, reply, note, .. } = conn else { return };
         let Some(answer) = call.answer else { return };

@@ -163,7 +163,8 @@ impl Relay {
     pub(super) fn agent_is_away(&mut self, agent: &Agent, how: &Closed) {
         let text;
         let happening = match how {
-            Closed::There(close::NORMAL | close::GOING_AWAY | NO_CODE, _) => {
+            Closed::Here if !agent.was_here => Happening::Failed("the relay refused it"),
+            Closed::There(close::NORMAL | close::GOING_AWAY | NO_CODE, _) if agent.was_here => {
                 Happening::Closed(Some("the agent closed it"))
             }
             Closed::Here => Happening::Closed(Some("the relay closed it")),
@@ -200,7 +201,7 @@ const NO_CODE: u16 = 1005;
 fn happened<'a>(agent: &'a Agent, happening: Happening<'a>, now: Now) -> AgentEvent<'a> {
     AgentEvent {
         happening,
-        connection_id: Some(agent.id),
+        connection_id: agent.was_here.then_some(agent.id),
         name: agent.name.as_deref(),
         remote_addr: agent.peer,
         wall_ms: now.wall_ms,
