@@ -187,9 +187,9 @@ impl Relay {
             | Phase::Calling(_)
             | Phase::Spare(_)
             | Phase::Carried(_)
-            | Phase::Asking(_)
             | Phase::Watching(_)
             | Phase::Lingering { .. } => self.close(id),
+            Phase::Asking(_) => self.api_takes_no_more(id),
         }
     }
 }

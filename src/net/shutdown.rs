@@ -173,6 +173,7 @@ impl Relay {
     /// No more time: running transfers are broken off, and everybody is told.
     pub(super) fn break_off_all(&mut self) {
         self.break_off_pushes();
+        self.break_off_calls();
         for id in self.clients_ids() {
             self.break_off(id, Failure::stopping(), &Failure::TooBusy(Busy::Stopping));
         }

@@ -172,11 +172,14 @@ impl Agent {
     }
 
     fn fresh_event(&mut self) -> Event {
+        // The relay's pings end each read in time, so reads alone would wait for ever.
+        let deadline = now() + PATIENCE;
         loop {
             if let Some(event) = self.session.next_event() {
                 self.flush();
                 return event;
             }
+            assert!(now() < deadline, "nothing but pings came; kept: {:?}", self.events);
             self.read();
         }
     }
@@ -324,6 +327,41 @@ impl Agent {
     pub(crate) fn close(&mut self, code: u16, reason: &str) {
         self.session.close(code, reason);
         self.flush();
+    }
+
+    /// Asks the relay's API; with this whole body.
+    pub(crate) fn ask(&mut self, head: &str, body: &[u8]) -> u32 {
+        let number = self.session.request(head.as_bytes(), body.is_empty()).expect("open");
+        self.flush();
+        if !body.is_empty() {
+            self.send(number, body, true);
+        }
+        number
+    }
+
+    /// The head of the answer to this request, and whether there is no body.
+    pub(crate) fn answered_head(&mut self, number: u32) -> (String, bool) {
+        self.await_event(|event| match event {
+            Event::Response { number: of, head, over } if *of == number => {
+                Some((String::from_utf8(head.to_vec()).expect("a head is text"), *over))
+            }
+            Event::Cancelled(of, why) if *of == number => panic!("cancelled: {why:?}"),
+            _ => None,
+        })
+    }
+
+    /// The first bytes of the body of an answer.
+    pub(crate) fn some_after_head(&mut self, number: u32) -> Vec<u8> {
+        let (_, over) = self.answered_head(number);
+        assert!(!over, "there is a body");
+        self.some_of_body(number).0
+    }
+
+    /// The whole answer to this request.
+    pub(crate) fn answered(&mut self, number: u32) -> (String, Vec<u8>) {
+        let (head, over) = self.answered_head(number);
+        let body = if over { Vec::new() } else { self.rest_of_body(number) };
+        (head, body)
     }
 
     /// Answers every request with its own request line and body, until its connection ends.

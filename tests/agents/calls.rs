@@ -230,6 +230,28 @@ fn answers_without_a_body_end_with_their_heads() {
 }
 
 #[test]
+fn interim_answers_of_an_agent_are_passed_over() {
+    let relay = Relay::start(&[]);
+    let mut agent = Agent::connect(&relay, Dialect::V1, serde_json::Value::Null);
+    let mut client = relay.connect();
+    client.ask(&ask("GET", &agent.place()));
+    let asked = agent.asked();
+    let hints = b"HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\n";
+    agent.send_raw(&crate::agent::frame(2, 0, asked.number, hints));
+    agent.answer_ok(asked.number, b"final");
+    let answer = client.response();
+    assert_eq!((answer.status(), answer.text()), (200, "final"));
+
+    let mut agent = Agent::connect(&relay, Dialect::Text, serde_json::Value::Null);
+    client.ask(&ask("GET", &agent.place()));
+    let asked = agent.asked();
+    let id = asked.get("X-Correlation-Id").expect("an id");
+    agent.say(&format!("HTTP/1.1 102 Processing\r\nX-Correlation-Id: {id}\r\n\r\n"));
+    agent.answer_ok(asked.number, b"final");
+    assert_eq!(client.response().text(), "final");
+}
+
+#[test]
 fn a_suspended_relay_still_takes_calls() {
     let relay = crate::support::Observed::start(&[]);
     let agent = Agent::named(&relay, Dialect::V1, "a");

@@ -141,6 +141,18 @@ fn one_call_more_than_an_agent_may_have_is_told_so() {
 }
 
 #[test]
+fn calls_that_a_text_agent_never_answers_do_not_count_for_ever() {
+    let flags = ["--agent-timeout", "20ms", "--max-agent-requests", "2"];
+    let relay = Relay::start(&flags);
+    let mut agent = Agent::connect(&relay, Dialect::Text, Value::Null);
+    for number in 0..5 {
+        let answer = relay.get(&agent.place());
+        assert_error(&number.to_string(), &answer, (504, "AgentTimeoutError", None));
+        agent.asked();
+    }
+}
+
+#[test]
 fn an_agent_may_cancel_and_say_why() {
     for (why, status, name) in [
         (Why::Gone, 502, "AgentGoneError"),

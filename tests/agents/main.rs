@@ -8,11 +8,14 @@
 
 mod agent;
 mod asked;
+mod asking;
 mod bodies;
 mod calls;
 mod failures;
 mod handshake;
 mod names;
+mod spare;
+mod spares;
 #[path = "../support/mod.rs"]
 mod support;
 mod tokens;

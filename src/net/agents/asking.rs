@@ -13,7 +13,7 @@ use crate::http::response::HeadWriter;
 use crate::mux::frame::{DATA_MAX_BYTES, HEAD_MAX_BYTES, Why};
 use crate::mux::text::{add_field, has_field};
 use crate::net::admin::Realm;
-use crate::net::conn::{Conn, Phase};
+use crate::net::conn::{Conn, Output, Phase};
 use crate::net::relay::Relay;
 use crate::net::token::ConnId;
 use crate::splice::copy::{self, Read};
@@ -138,7 +138,9 @@ impl Relay {
             buffer.extend_from_slice(LAST_CHUNK);
         }
         asking.unsent += bytes.len();
-        self.turn_asking(id);
+        // Its turn comes soon. Not now: this may be the turn of the agent, which reads into the
+        // memory that the API's answer is read into as well.
+        self.enqueue(id);
     }
 
     /// The connection to the relay's API has news.
@@ -167,7 +169,16 @@ impl Relay {
             let (agent, number, begun) = (asking.agent, asking.number, asking.answer.is_some());
             let most =
                 if begun { self.room(agent, number).min(DATA_MAX_BYTES) } else { READ_BYTES };
-            let Some(conn) = self.conn(id).filter(|conn| conn.readable && most > 0) else { break };
+            let Some(conn) = self.conn(id).filter(|_| most > 0) else { break };
+            if begun && !conn.carry.is_empty() {
+                let first: Vec<u8> = conn.carry.drain(..most.min(conn.carry.len())).collect();
+                budget = budget.saturating_sub(first.len());
+                self.pass_answer(id, &first);
+                continue;
+            }
+            if !conn.readable {
+                break;
+            }
             match copy::read(&conn.socket, &mut scratch[..most]) {
                 Ok(Read::Moved(count)) => {
                     if count < most {
@@ -199,7 +210,8 @@ impl Relay {
         }
     }
 
-    /// Takes the head of the API's answer once it is whole.
+    /// Takes the head of the API's answer once it is whole. What came with it of the body stays until
+    /// there is room for it.
     fn api_answered(&mut self, id: ConnId) -> Result<(), Failure> {
         let date = self.date;
         loop {
@@ -234,21 +246,17 @@ impl Relay {
             forward::response(&answer, &returning, &mut head);
             asking.answer = Some(rest);
             let (agent_id, number) = (asking.agent, asking.number);
-            let behind = std::mem::take(carry);
             self.set_deadline(id, self.settings.idle_timeout);
             let Some(agent) = self.agent(agent_id) else { return Ok(()) };
             agent.session.respond(number, &head, over);
             if over {
                 self.close_asking(id);
-            } else if !behind.is_empty() {
-                self.pass_answer(id, &behind);
             }
             return Ok(());
         }
     }
 
-    /// Sends bytes of the API's answer to the agent. Those that came with the head may be more than
-    /// there is room for in the text dialect, where they wait with the session.
+    /// Sends bytes of the API's answer to the agent, which has room for them.
     fn pass_answer(&mut self, id: ConnId, bytes: &[u8]) {
         let Some(asking) = self.asking(id) else { return };
         let (agent_id, number) = (asking.agent, asking.number);
@@ -307,6 +315,16 @@ impl Relay {
         self.close_asking(id);
     }
 
+    /// The API takes no more of the request. It may have answered before, so that is read to its
+    /// end, whichever it is.
+    pub(in crate::net) fn api_takes_no_more(&mut self, id: ConnId) {
+        let Some(conn) = self.conn(id) else { return };
+        conn.output = Output::default();
+        conn.writable = false;
+        conn.readable = true;
+        self.enqueue(id);
+    }
+
     pub(in crate::net) fn asking_out_of_patience(&mut self, id: ConnId) {
         self.api_failed(id, &Failure::AgentTimeout);
     }
@@ -318,9 +336,8 @@ impl Relay {
         if let Phase::Asking(asking) = phase {
             if let Some(agent) = self.agent(asking.agent) {
                 agent.waiting.remove(&asking.number);
-                if agent.session.knows(asking.number) && asking.unsent > 0 {
-                    agent.session.cancel(asking.number, Why::Done);
-                }
+                // If it is not over, the rest of the request is to come, or to be taken.
+                agent.session.cancel(asking.number, Why::Done);
             }
             self.enqueue(asking.agent);
         }

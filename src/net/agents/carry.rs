@@ -279,6 +279,7 @@ impl Relay {
         if exchange.errand == Errand::Response {
             return self.response_concluded(&exchange, outcome);
         }
+        self.unmark(&exchange);
         let (client, spare) = (exchange.source, exchange.destination);
         let whole = outcome == Outcome::Complete;
         for end in [client, spare] {
@@ -359,11 +360,7 @@ impl Relay {
         self.release(spare);
         match agent {
             Some((agent, true)) if asked => {
-                if exchange.batches()
-                    && let Some(conn) = self.conn(spare)
-                {
-                    sockopt::set_receive_low_water(&conn.socket, 1);
-                }
+                self.unmark(exchange);
                 let bytes = exchange.transfer.transferred();
                 if let Some(agent) = self.agent(agent) {
                     agent.bytes_in += bytes;
@@ -387,7 +384,7 @@ impl Relay {
     }
 
     /// A call cannot go on: the client is told, or cut off if its answer has begun.
-    fn fail_carried(&mut self, spare: ConnId, failure: &Failure) {
+    pub(super) fn fail_carried(&mut self, spare: ConnId, failure: &Failure) {
         let Some(carried) = self.carried(spare) else { return };
         let client = carried.other;
         let begun = carried.response.is_some();
@@ -403,6 +400,15 @@ impl Relay {
         self.answer_failure(client, failure, asked);
     }
 
+    /// A transfer is over: what its source sends next is wanted at once, however little it is.
+    fn unmark(&mut self, exchange: &Exchange) {
+        if exchange.batches()
+            && let Some(conn) = self.conn(exchange.source)
+        {
+            sockopt::set_receive_low_water(&conn.socket, 1);
+        }
+    }
+
     /// Nothing is carried for this connection any more.
     fn release(&mut self, id: ConnId) {
         let Some(conn) = self.conn(id) else { return };
@@ -412,7 +418,9 @@ impl Relay {
         let phase = std::mem::replace(&mut conn.phase, Phase::Head);
         let Phase::Carried(carried) = phase else { return };
         for place in [carried.request, carried.response].into_iter().flatten() {
-            self.take_exchange(place);
+            if let Some(exchange) = self.take_exchange(place) {
+                self.unmark(&exchange);
+            }
         }
         if let Some(other) = self.carried(carried.other) {
             (other.request, other.response) = (None, None);

@@ -1,6 +1,8 @@
 //! What comes from an agent, and what goes to it.
 
 use super::Agent;
+use crate::api::{Busy, Failure};
+use crate::mux::frame::Why;
 use crate::mux::session::{Cancelled, Closed, Event, close};
 use crate::net::conn::{After, Conn, Phase};
 use crate::net::relay::Relay;
@@ -21,13 +23,17 @@ pub(super) const BACKLOG_MAX_BYTES: usize = 256 << 10;
 /// be answered, as pings have.
 const OUTPUT_MAX_BYTES: usize = 1 << 20;
 
+/// Why agents are left by a relay that ends.
+const STOPS: &str = "the relay is about to stop";
+
 /// How long a client may hold up all others of an agent of the text dialect.
 const HOLD_UP_MAX: Duration = Duration::from_secs(10);
 
 impl Relay {
     /// An agent's socket has news.
     pub(in crate::net) fn turn_agent(&mut self, id: ConnId) {
-        self.push(id);
+        // What others said or cancelled may have ended its session, or given the next one its turn.
+        self.heed_agent(id);
         let mut scratch = std::mem::take(&mut self.scratch);
         let mut budget = TURN_BYTES;
         while budget > 0
@@ -155,8 +161,8 @@ impl Relay {
     fn watch_agent(&mut self, id: ConnId) {
         let (now, ending) = (self.now.monotonic, self.mode.is_ending());
         let Some(agent) = self.agent(id) else { return };
-        if ending && agent.in_flight() == 0 && !agent.session.is_closed() {
-            agent.session.close(close::GOING_AWAY, "the relay is about to stop");
+        if ending && agent.in_flight() == 0 && agent.session.is_open() {
+            agent.session.close(close::GOING_AWAY, STOPS);
             return self.heed_agent(id);
         }
         let held_up = !agent.session.wants_input();
@@ -176,16 +182,28 @@ impl Relay {
             agent.session.was_held_up(now);
             if since + HOLD_UP_MAX <= now
                 && let Some(slow) = agent.session.hold_up()
-                && let Some(client) = agent.waiting.get(&slow).copied()
             {
-                log::warn!("a client that holds up all others of its agent is cut off");
-                self.cut_call(client);
-                self.enqueue(id);
+                self.end_hold_up(id, slow);
             }
         } else {
             agent.session.tick(now);
         }
         self.heed_agent(id);
+    }
+
+    /// Somebody does not take what an agent says, and so nobody hears it any more.
+    fn end_hold_up(&mut self, id: ConnId, slow: u32) {
+        let Some(agent) = self.agent(id) else { return };
+        let Some(waiting) = agent.waiting.get(&slow).copied() else {
+            return agent.session.cancel(slow, Why::Late);
+        };
+        log::warn!("{} is held up: who does not take what it says is cut off", agent.path());
+        if matches!(self.conn(waiting).map(|conn| &conn.phase), Some(Phase::Asking(_))) {
+            self.api_failed(waiting, &Failure::AgentTimeout);
+        } else {
+            self.cut_call(waiting);
+        }
+        self.enqueue(id);
     }
 
     /// An agent's connection is over; what is left to be said to it still goes out.
@@ -230,13 +248,37 @@ impl Relay {
 
     /// Agents are asked for nothing new; those with nothing to do go.
     pub(in crate::net) fn dismiss_agents(&mut self) {
-        let agents = self.conns.iter().filter(|(_, conn)| matches!(conn.phase, Phase::Agent(_)));
-        let ids: Vec<ConnId> = agents.map(|(_, conn)| conn.id).collect();
-        for id in ids {
+        for id in self.all_in(|phase| matches!(phase, Phase::Agent(_))) {
             if let Some(agent) = self.agent(id) {
-                agent.session.drain();
+                if agent.session.is_open() {
+                    agent.session.drain();
+                } else {
+                    agent.session.close(close::GOING_AWAY, STOPS);
+                }
             }
             self.heed_agent(id);
         }
+    }
+
+    /// No more time: callers are told that the relay stops, or cut off, and so are agents.
+    pub(in crate::net) fn break_off_calls(&mut self) {
+        let failure = Failure::TooBusy(Busy::Stopping);
+        for id in self.all_in(|phase| matches!(phase, Phase::Calling(_))) {
+            self.fail_call(id, Why::Gone, &failure);
+        }
+        for id in self.all_in(|phase| matches!(phase, Phase::Carried(one) if !one.is_client())) {
+            self.fail_carried(id, &failure);
+        }
+        for id in self.all_in(|phase| matches!(phase, Phase::Agent(_))) {
+            if let Some(agent) = self.agent(id) {
+                agent.session.close(close::GOING_AWAY, STOPS);
+            }
+            self.heed_agent(id);
+        }
+    }
+
+    fn all_in(&self, wanted: impl Fn(&Phase) -> bool) -> Vec<ConnId> {
+        let all = self.conns.iter().filter(|(_, conn)| wanted(&conn.phase));
+        all.map(|(_, conn)| conn.id).collect()
     }
 }

@@ -1,0 +1,272 @@
+//! Agents that ask the API beside the relay.
+
+use std::net::TcpListener;
+
+use rdv::mux::frame::Why;
+use rdv::mux::handshake::Dialect;
+use rdv::mux::session::{Cancelled, Closed, close};
+use serde_json::{Value, json};
+
+use crate::agent::{Agent, DIALECTS, ok};
+use crate::spare::Spare;
+use crate::support::{Relay, eventually, is_pattern, parse, pattern};
+
+/// A relay with an API, and an agent.
+struct Beside {
+    relay: Relay,
+    api: TcpListener,
+    agent: Agent,
+}
+
+impl Beside {
+    fn start(dialect: Dialect, flags: &[&str]) -> Beside {
+        let api = TcpListener::bind("127.0.0.1:0").expect("a listener");
+        let address = api.local_addr().expect("an address").to_string();
+        let relay = Relay::start(&[&["--socket-api", &address], flags].concat());
+        let agent = Agent::connect(&relay, dialect, Value::Null);
+        Beside { relay, api, agent }
+    }
+
+    /// The API's end of the next request.
+    fn accept(&self) -> Spare {
+        accept(&self.api)
+    }
+
+    /// Waits until nothing is under way at the agent.
+    fn await_idle(&self) {
+        eventually("nothing is under way", || {
+            (self.relay.get("/socket").json()[0]["requests_in_flight"] == 0).then_some(())
+        });
+    }
+}
+
+/// The next connection, which has to come.
+fn accept(listener: &TcpListener) -> Spare {
+    listener.set_nonblocking(true).expect("O_NONBLOCK");
+    let (stream, _) = eventually("the API is called", || listener.accept().ok());
+    stream.set_nonblocking(false).expect("O_NONBLOCK");
+    Spare::over(stream)
+}
+
+fn head(line: &str, fields: &str) -> String {
+    format!("{line} HTTP/1.1\r\nHost: api.test\r\n{fields}\r\n")
+}
+
+/// The status of a head.
+fn status(head: &str) -> &str {
+    head.split(' ').nth(1).expect("a status")
+}
+
+#[test]
+fn an_agent_calls_the_api_with_bodies_both_ways() {
+    for dialect in DIALECTS {
+        let mut beside = Beside::start(dialect, &[]);
+        for (name, answer) in [
+            ("sized", format!("{}hello", ok(5))),
+            (
+                "in chunks",
+                "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhe\r\n3\r\nllo\r\n0\r\n\r\n"
+                    .to_owned(),
+            ),
+            ("to the end", "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nhello".to_owned()),
+            ("after 103", format!("HTTP/1.1 103 Early Hints\r\n\r\n{}hello", ok(5))),
+        ] {
+            let number = beside.agent.ask(&head("GET /a?b", "X-Own: 1\r\n"), b"");
+            let mut api = beside.accept();
+            let asked = api.asked();
+            assert_eq!(asked.line(), "GET /a?b", "{dialect:?} {name}");
+            assert_eq!(asked.get("X-Own"), Some("1"));
+            assert_eq!(asked.get("Host"), Some("api.test"));
+            api.send(answer);
+            drop(api);
+            let (head, body) = beside.agent.answered(number);
+            assert_eq!((status(&head), &body[..]), ("200", &b"hello"[..]), "{dialect:?} {name}");
+        }
+        let number = beside.agent.ask(&head("POST /up", "Content-Length: 9\r\n"), b"some body");
+        let mut api = beside.accept();
+        assert_eq!(api.asked().body, b"some body", "{dialect:?}");
+        api.send("HTTP/1.1 204 No Content\r\n\r\n");
+        let (head, body) = beside.agent.answered(number);
+        assert_eq!((status(&head), body.len()), ("204", 0), "{dialect:?}");
+        beside.await_idle();
+    }
+}
+
+#[test]
+fn large_bodies_go_both_ways() {
+    let mut beside = Beside::start(Dialect::V1, &[]);
+    let data = pattern(5, 3_000_000);
+    let api = beside.api.try_clone().expect("dup");
+    let echo = std::thread::spawn(move || {
+        let mut api = accept(&api);
+        let asked = api.asked();
+        assert_eq!(asked.get("Transfer-Encoding"), Some("chunked"));
+        api.answer_ok(&asked.body);
+    });
+    let number = beside.agent.ask(&head("POST /", ""), &data);
+    let (_, body) = beside.agent.answered(number);
+    is_pattern(5, data.len(), &body).expect("the same again");
+    echo.join().expect("an API");
+}
+
+#[test]
+fn without_an_api_nothing_is_found() {
+    let relay = Relay::start(&[]);
+    for dialect in DIALECTS {
+        let mut agent = Agent::connect(&relay, dialect, Value::Null);
+        let number = agent.ask(&head("GET /", "X-Correlation-Id: 1\r\n"), b"");
+        let (head, body) = agent.answered(number);
+        assert_eq!(status(&head), "404", "{dialect:?}");
+        assert_eq!(parse(&body)["name"], "NoSuchApiError", "{dialect:?}");
+    }
+}
+
+#[test]
+fn an_api_that_is_not_there_is_a_bad_gateway() {
+    for dialect in DIALECTS {
+        let Beside { relay, api, mut agent } = Beside::start(dialect, &[]);
+        drop(api);
+        let number = agent.ask(&head("POST /", "Content-Length: 2\r\n"), b"hi");
+        let (head, body) = agent.answered(number);
+        assert_eq!(status(&head), "502", "{dialect:?}");
+        assert!(parse(&body)["message"].is_string(), "{dialect:?}");
+        relay.turn();
+    }
+}
+
+#[test]
+fn an_api_that_breaks_off_before_it_answers_is_a_bad_gateway() {
+    for dialect in DIALECTS {
+        for partly in ["", "HTTP/1.1 200 OK\r\nContent-"] {
+            let mut beside = Beside::start(dialect, &[]);
+            let number = beside.agent.ask(&head("GET /", ""), b"");
+            let mut api = beside.accept();
+            api.asked();
+            api.send(partly);
+            drop(api);
+            let (head, _) = beside.agent.answered(number);
+            assert_eq!(status(&head), "502", "{dialect:?} {partly}");
+            beside.await_idle();
+        }
+    }
+}
+
+#[test]
+fn half_an_answer_of_the_api_does_not_look_whole() {
+    for dialect in DIALECTS {
+        let mut beside = Beside::start(dialect, &[]);
+        let number = beside.agent.ask(&head("GET /", ""), b"");
+        let mut api = beside.accept();
+        api.asked();
+        api.send(format!("{}half", ok(8)));
+        assert_eq!(status(&beside.agent.answered_head(number).0), "200");
+        drop(api);
+        match dialect {
+            Dialect::V1 => {
+                let told = beside.agent.cancelled(number);
+                assert!(matches!(told, Cancelled::There(Why::Broke(_))), "{told:?}");
+            }
+            // It cannot be told but with the connection.
+            Dialect::Text => {
+                let closed = beside.agent.closed();
+                assert!(matches!(closed, Closed::There(close::FAILED, _)), "{closed:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn an_api_that_does_not_answer_in_time_is_given_up() {
+    for dialect in DIALECTS {
+        let mut beside = Beside::start(dialect, &["--agent-timeout", "50ms"]);
+        let number = beside.agent.ask(&head("GET /", ""), b"");
+        let api = beside.accept();
+        let (head, body) = beside.agent.answered(number);
+        assert_eq!(status(&head), "504", "{dialect:?}");
+        assert_eq!(parse(&body)["name"], "AgentTimeoutError", "{dialect:?}");
+        drop(api);
+    }
+}
+
+#[test]
+fn the_api_may_answer_while_the_request_is_still_coming() {
+    let mut beside = Beside::start(Dialect::V1, &[]);
+    let asked = head("POST /", "Content-Length: 1000000\r\n");
+    let number = beside.agent.session.request(asked.as_bytes(), false).expect("open");
+    beside.agent.flush();
+    let mut api = beside.accept();
+    api.head();
+    let Beside { relay, agent, .. } = &mut beside;
+    // Both arrive in one turn of the relay.
+    relay.while_stopped(|| {
+        agent.send(number, &[b'x'; 1000], false);
+        api.answer_ok(b"enough");
+    });
+    let (head, body) = beside.agent.answered(number);
+    assert_eq!((status(&head), &body[..]), ("200", &b"enough"[..]));
+    assert_eq!(beside.agent.cancelled(number), Cancelled::There(Why::Done), "the rest is useless");
+    beside.await_idle();
+}
+
+#[test]
+fn two_answers_in_text_come_one_after_the_other_and_whole() {
+    let mut beside = Beside::start(Dialect::Text, &[]);
+    let ask = |agent: &mut Agent, id: &str| {
+        agent.ask(&head("GET /", &format!("X-Correlation-Id: {id}\r\n")), b"")
+    };
+    let first = ask(&mut beside.agent, "1");
+    let mut slow = beside.accept();
+    slow.asked();
+    slow.send(format!("{}one, ", ok(8)));
+    assert_eq!(beside.agent.some_after_head(first), b"one, ");
+    let second = ask(&mut beside.agent, "2");
+    let mut quick = beside.accept();
+    quick.asked();
+    quick.send(format!("{}the second", ok(10)));
+    beside.relay.turn();
+    slow.send("end");
+    assert_eq!(beside.agent.rest_of_body(first), b"end");
+    let (head, body) = beside.agent.answered(second);
+    assert!(head.contains("X-Correlation-Id: 2\r\n"), "{head}");
+    assert_eq!(body, b"the second");
+}
+
+#[test]
+fn one_request_more_than_there_may_be_is_refused() {
+    for dialect in DIALECTS {
+        let mut beside = Beside::start(dialect, &["--max-agent-requests", "1"]);
+        let first = beside.agent.ask(&head("GET /1", "X-Correlation-Id: 1\r\n"), b"");
+        let mut api = beside.accept();
+        api.asked();
+        let second = beside.agent.ask(&head("GET /2", "X-Correlation-Id: 2\r\n"), b"");
+        match dialect {
+            Dialect::V1 => {
+                let told = beside.agent.cancelled(second);
+                assert_eq!(told, Cancelled::There(Why::Busy));
+            }
+            Dialect::Text => {
+                let (head, _) = beside.agent.answered(second);
+                assert_eq!(status(&head), "503");
+                assert!(head.contains("X-Correlation-Id: 2\r\n"), "{head}");
+            }
+        }
+        api.answer_ok(b"");
+        assert_eq!(status(&beside.agent.answered(first).0), "200", "{dialect:?}");
+        let third = beside.agent.ask(&head("GET /3", ""), b"");
+        beside.accept().answer_ok(b"");
+        assert_eq!(status(&beside.agent.answered(third).0), "200", "{dialect:?}");
+    }
+}
+
+#[test]
+fn requests_of_agents_are_no_calls() {
+    let mut beside = Beside::start(Dialect::V1, &[]);
+    let number = beside.agent.ask(&head("GET /", ""), b"");
+    let mut api = beside.accept();
+    api.asked();
+    let shown = beside.relay.get("/socket").json();
+    assert_eq!(shown[0]["requests"], json!(0));
+    assert_eq!(shown[0]["requests_in_flight"], json!(1));
+    api.answer_ok(b"");
+    beside.agent.answered(number);
+}

@@ -1,0 +1,135 @@
+//! An agent's end of a spare connection: requests come as plain HTTP/1.1.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+
+use crate::agent::Agent;
+use crate::asked::Asked;
+use crate::support::{Ask, PATIENCE, Relay, Wire, ask};
+
+/// A spare connection that was brought.
+pub(crate) struct Spare {
+    stream: TcpStream,
+    received: Vec<u8>,
+}
+
+/// The request that brings one.
+pub(crate) fn bring(connection: &str, secret: &str) -> Ask {
+    ask("GET", "/socket/spare")
+        .field("Connection", "Upgrade")
+        .field("Upgrade", "rdv.spare.v1")
+        .field("Rdv-Connection", connection)
+        .field("Rdv-Spare", secret)
+}
+
+impl Spare {
+    /// One of this agent.
+    pub(crate) fn of(relay: &Relay, agent: &Agent) -> Spare {
+        Spare::at(relay.address(), agent)
+    }
+
+    pub(crate) fn at(address: SocketAddr, agent: &Agent) -> Spare {
+        let welcome = agent.welcome();
+        let secret = welcome.spare.expect("a secret for spare connections").to_string();
+        let mut wire = Wire::connect(address);
+        wire.ask(&bring(&welcome.connection.to_string(), &secret));
+        let head = wire.head();
+        assert_eq!(head.status, 101, "{head:?}");
+        assert_eq!(head.get("Upgrade"), Some("rdv.spare.v1"));
+        Spare { stream: wire.sender(), received: Vec::new() }
+    }
+
+    /// The same at the other end of any connection.
+    pub(crate) fn over(stream: TcpStream) -> Spare {
+        stream.set_read_timeout(Some(PATIENCE)).expect("SO_RCVTIMEO");
+        Spare { stream, received: Vec::new() }
+    }
+
+    /// Reads more; whether anything came.
+    fn read(&mut self) -> bool {
+        let mut buffer = [0; 16 << 10];
+        let count = self.stream.read(&mut buffer).unwrap_or_else(|error| {
+            assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset, "nothing came");
+            0
+        });
+        self.received.extend_from_slice(&buffer[..count]);
+        count > 0
+    }
+
+    fn take_past(&mut self, mark: &[u8]) -> Vec<u8> {
+        loop {
+            let found = self.received.windows(mark.len()).position(|bytes| bytes == mark);
+            if let Some(at) = found {
+                return self.received.drain(..at + mark.len()).collect();
+            }
+            assert!(self.read(), "it ended after {:?}", String::from_utf8_lossy(&self.received));
+        }
+    }
+
+    /// The head of the next request.
+    pub(crate) fn head(&mut self) -> String {
+        String::from_utf8(self.take_past(b"\r\n\r\n")).expect("a head is text")
+    }
+
+    /// Exactly so many bytes.
+    pub(crate) fn exactly(&mut self, count: usize) -> Vec<u8> {
+        while self.received.len() < count {
+            assert!(self.read(), "it ended after {} of {count} bytes", self.received.len());
+        }
+        self.received.drain(..count).collect()
+    }
+
+    /// A body in chunks.
+    fn chunks(&mut self) -> Vec<u8> {
+        let mut body = Vec::new();
+        loop {
+            let line = String::from_utf8(self.take_past(b"\r\n")).expect("a size");
+            let size = usize::from_str_radix(line.trim_end(), 16).expect("a size");
+            body.extend(self.exactly(size));
+            assert_eq!(self.exactly(2), b"\r\n");
+            if size == 0 {
+                return body;
+            }
+        }
+    }
+
+    /// The next request with its whole body.
+    pub(crate) fn asked(&mut self) -> Asked {
+        let mut asked = Asked { number: 0, head: self.head(), body: Vec::new() };
+        let length = asked.get("Content-Length").map(|length| length.parse().expect("a length"));
+        let chunked = asked.get("Transfer-Encoding") == Some("chunked");
+        asked.body = match (length, chunked) {
+            (Some(length), false) => self.exactly(length),
+            (None, true) => self.chunks(),
+            (None, false) => Vec::new(),
+            (Some(_), true) => panic!("both framings: {}", asked.head),
+        };
+        asked
+    }
+
+    pub(crate) fn send(&mut self, bytes: impl AsRef<[u8]>) {
+        self.stream.write_all(bytes.as_ref()).expect("send to the relay");
+    }
+
+    /// Another handle on it, for a thread that sends while this one reads.
+    pub(crate) fn sender(&self) -> TcpStream {
+        self.stream.try_clone().expect("dup")
+    }
+
+    /// Answers 200 with this body.
+    pub(crate) fn answer_ok(&mut self, body: &[u8]) {
+        self.send([crate::agent::ok(body.len()).as_bytes(), body].concat());
+    }
+
+    /// Waits until the relay has closed it; nothing comes before.
+    pub(crate) fn expect_end(&mut self) {
+        assert!(!self.read(), "more came: {:?}", String::from_utf8_lossy(&self.received));
+    }
+
+    /// Reads and drops all there is until the end.
+    pub(crate) fn drain(&mut self) {
+        while self.read() {
+            self.received.clear();
+        }
+    }
+}

@@ -1,0 +1,275 @@
+//! Calls that go over spare connections, as plain HTTP/1.1.
+
+use std::io::Write as _;
+
+use rdv::mux::handshake::Dialect;
+use rdv::mux::session::close;
+use serde_json::Value;
+
+use crate::agent::{Agent, ok};
+use crate::spare::{Spare, bring};
+use crate::support::{Ending, Relay, Wire, ask, assert_error, chunks, is_pattern, pattern};
+
+/// A relay, an agent, one spare connection of it and a client.
+struct Spared {
+    relay: Relay,
+    agent: Agent,
+    spare: Spare,
+    client: Wire,
+    place: String,
+}
+
+impl Spared {
+    fn start(flags: &[&str]) -> Spared {
+        let relay = Relay::start(flags);
+        let agent = Agent::connect(&relay, Dialect::V1, Value::Null);
+        let spare = Spare::of(&relay, &agent);
+        let client = relay.connect();
+        let place = agent.place();
+        Spared { relay, agent, spare, client, place }
+    }
+
+    /// A call goes over the spare connection, and is answered at once.
+    fn assert_works(&mut self) {
+        self.client.ask(&ask("GET", &format!("{}/again", self.place)));
+        let asked = self.spare.asked();
+        assert_eq!(asked.line(), "GET /again");
+        self.spare.answer_ok(b"fine");
+        assert_eq!(self.client.response().text(), "fine");
+    }
+}
+
+#[test]
+fn only_an_agent_brings_its_spare_connections() {
+    let relay = Relay::start(&["--max-spares", "1"]);
+    let agent = Agent::connect(&relay, Dialect::V1, Value::Null);
+    let welcome = agent.welcome();
+    let id = welcome.connection.to_string();
+    let secret = welcome.spare.expect("a secret").to_string();
+    for (name, connection, secret) in [
+        ("a wrong secret", id.as_str(), crate::support::UNKNOWN),
+        ("a wrong connection", crate::support::UNKNOWN, secret.as_str()),
+        ("no ids at all", "x", "y"),
+    ] {
+        let answer = relay.exchange(&bring(connection, secret));
+        assert_error(name, &answer, (403, "SpareRefusedError", None));
+    }
+    let _spare = Spare::of(&relay, &agent);
+    let answer = relay.exchange(&bring(&id, &secret));
+    assert_error("one too many", &answer, (403, "SpareRefusedError", None));
+    assert_eq!(relay.get("/socket").json()[0]["spares"], 1);
+}
+
+#[test]
+fn a_spare_connection_is_used_again_and_again() {
+    let mut spared = Spared::start(&[]);
+    for number in 0..5 {
+        let wish = ask("POST", &format!("{}/{number}", spared.place)).field("Keep-Alive", "x");
+        spared.client.ask(&wish.body(format!("body {number}")));
+        let asked = spared.spare.asked();
+        assert_eq!(asked.line(), format!("POST /{number}"));
+        assert_eq!(asked.body, format!("body {number}").as_bytes());
+        assert_eq!(asked.get("X-Forwarded-For"), Some("127.0.0.1"));
+        assert_eq!(asked.get("Keep-Alive"), None);
+        spared.spare.answer_ok(format!("answer {number}").as_bytes());
+        let answer = spared.client.response();
+        assert_eq!(answer.text(), format!("answer {number}"));
+        let id = asked.get("X-Correlation-Id");
+        assert_eq!(answer.head.get("X-Correlation-Id"), id);
+        assert!(!answer.head.closes());
+    }
+}
+
+#[test]
+fn answers_of_every_framing_leave_the_spare_connection_as_it_was() {
+    let mut spared = Spared::start(&[]);
+    for (name, method, answer, status, body) in [
+        ("HEAD", "HEAD", ok(7), 200, ""),
+        ("204", "DELETE", "HTTP/1.1 204 No Content\r\n\r\n".into(), 204, ""),
+        ("304", "GET", "HTTP/1.1 304 Not Modified\r\nContent-Length: 7\r\n\r\n".into(), 304, ""),
+        ("empty", "GET", ok(0), 200, ""),
+        ("sized", "GET", format!("{}sized", ok(5)), 200, "sized"),
+        ("interim", "GET", format!("HTTP/1.1 103 Early Hints\r\n\r\n{}x", ok(1)), 200, "x"),
+        (
+            "chunked",
+            "GET",
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n1\r\nc\r\n0\r\n\r\n"
+                .into(),
+            200,
+            "abc",
+        ),
+    ] {
+        spared.client.ask(&ask(method, &spared.place));
+        spared.spare.asked();
+        spared.spare.send(answer);
+        let answer = spared.client.response_to(method);
+        assert_eq!((answer.status(), answer.text()), (status, body), "{name}");
+        assert_eq!(answer.ending, Ending::Complete, "{name}");
+        spared.assert_works();
+    }
+}
+
+#[test]
+fn large_bodies_go_both_ways_byte_by_byte() {
+    const LENGTH: usize = 16 << 20;
+    let mut spared = Spared::start(&[]);
+    let data = pattern(11, LENGTH);
+    for (name, bytes) in [
+        ("sized", ask("POST", &spared.place).body(&data).bytes()),
+        (
+            "chunked",
+            ask("POST", &spared.place).chunked().raw_body(&chunks(&data, &[70_000, 9])).bytes(),
+        ),
+    ] {
+        std::thread::scope(|scope| {
+            let mut sender = spared.client.sender();
+            scope.spawn(move || sender.write_all(&bytes).expect("an upload"));
+            let asked = spared.spare.asked();
+            is_pattern(11, LENGTH, &asked.body).unwrap_or_else(|why| panic!("{name}: {why}"));
+        });
+        std::thread::scope(|scope| {
+            let mut sender = spared.spare.sender();
+            let answer = if name == "sized" {
+                [ok(LENGTH).as_bytes(), &data].concat()
+            } else {
+                let head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+                [&head[..], &chunks(&data, &[100_000, 3])].concat()
+            };
+            scope.spawn(move || sender.write_all(&answer).expect("an answer"));
+            let answer = spared.client.response();
+            is_pattern(11, LENGTH, &answer.body).unwrap_or_else(|why| panic!("{name}: {why}"));
+            assert_eq!(answer.ending, Ending::Complete, "{name}");
+        });
+        // Little is wanted at once, too, on both connections that moved much.
+        spared.assert_works();
+        spared.assert_works();
+    }
+}
+
+#[test]
+fn an_early_answer_ends_the_upload_and_both_connections() {
+    let mut spared = Spared::start(&[]);
+    spared.client.ask(&ask("POST", &spared.place).length(1 << 30).raw_body(b"some"));
+    spared.spare.head();
+    spared.spare.send("HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno");
+    let answer = spared.client.response();
+    assert_eq!((answer.status(), answer.text()), (403, "no"));
+    assert!(answer.head.closes());
+    spared.client.finish_sending();
+    spared.client.expect_end();
+    spared.spare.drain();
+    spared.relay.turn();
+}
+
+#[test]
+fn a_spare_connection_that_closes_after_its_answer_is_not_used_again() {
+    let mut spared = Spared::start(&[]);
+    spared.client.ask(&ask("GET", &spared.place));
+    spared.spare.asked();
+    spared.spare.send("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok");
+    let answer = spared.client.response();
+    assert_eq!(answer.text(), "ok");
+    assert!(!answer.head.closes(), "the client's connection is another one");
+    spared.spare.expect_end();
+    // The next call goes through the WebSocket.
+    spared.client.ask(&ask("GET", &spared.place));
+    let asked = spared.agent.asked();
+    spared.agent.answer_ok(asked.number, b"over frames");
+    assert_eq!(spared.client.response().text(), "over frames");
+}
+
+#[test]
+fn a_spare_connection_that_dies_idle_breaks_no_call() {
+    let Spared { relay, mut agent, spare, mut client, place } = Spared::start(&[]);
+    drop(spare);
+    crate::support::eventually("it is gone", || {
+        (relay.get("/socket").json()[0]["spares"] == 0).then_some(())
+    });
+    client.ask(&ask("GET", &place));
+    let asked = agent.asked();
+    agent.answer_ok(asked.number, b"over frames");
+    assert_eq!(client.response().text(), "over frames");
+}
+
+#[test]
+fn a_spare_connection_that_dies_with_a_call_is_a_bad_gateway_or_a_cut() {
+    for (name, begun, http10, ending) in [
+        ("before the answer", false, false, Ending::Complete),
+        ("within it", true, false, Ending::Closed),
+        ("within it, HTTP/1.0", true, true, Ending::Reset),
+    ] {
+        let Spared { relay, agent: _agent, mut spare, mut client, place } = Spared::start(&[]);
+        let wish = ask("GET", &place);
+        client.ask(&if http10 { wish.http10() } else { wish });
+        spare.asked();
+        if begun {
+            spare.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n");
+            assert_eq!(client.head().status, 200, "{name}");
+            assert_eq!(client.body(4), b"half", "{name}");
+            drop(spare);
+            assert_eq!(client.rest(), (Vec::new(), ending), "{name}");
+        } else {
+            drop(spare);
+            assert_error(name, &client.response(), (502, "AgentGoneError", None));
+        }
+        relay.turn();
+    }
+}
+
+#[test]
+fn a_client_that_leaves_takes_the_spare_connection_with_it() {
+    for begun in [false, true] {
+        let Spared { relay, agent: _agent, mut spare, client, place } = Spared::start(&[]);
+        let mut client = client;
+        client.ask(&ask("GET", &place));
+        spare.asked();
+        if begun {
+            spare.send(format!("{}half", ok(100)));
+            assert_eq!(client.head().status, 200);
+        }
+        drop(client);
+        spare.expect_end();
+        relay.turn();
+    }
+}
+
+#[test]
+fn a_call_on_a_spare_connection_outlives_the_websocket() {
+    let Spared { relay, mut agent, mut spare, mut client, place } = Spared::start(&[]);
+    client.ask(&ask("GET", &place));
+    spare.asked();
+    agent.close(close::NORMAL, "");
+    crate::support::eventually("the agent is away", || {
+        (relay.get(&place).status() == 404).then_some(())
+    });
+    spare.answer_ok(b"still here");
+    assert_eq!(client.response().text(), "still here");
+    spare.expect_end();
+}
+
+#[test]
+fn calls_wait_for_their_turn_and_patience_on_a_spare_connection() {
+    let mut spared = Spared::start(&[]);
+    let get = |n: u32| ask("GET", &format!("{}/{n}", spared.place)).bytes();
+    let all = [get(0), get(1), get(2)].concat();
+    spared.client.send(all);
+    for number in 0..3 {
+        assert_eq!(spared.spare.asked().line(), format!("GET /{number}"));
+        spared.spare.answer_ok(number.to_string().as_bytes());
+        assert_eq!(spared.client.response().text(), number.to_string());
+    }
+    let patient = ask("POST", &spared.place).field("Expect", "100-continue").length(2);
+    spared.client.ask(&patient);
+    spared.client.expect_continue();
+    spared.client.send("hi");
+    assert_eq!(spared.spare.asked().body, b"hi");
+    spared.spare.answer_ok(b"");
+    assert_eq!(spared.client.response().status(), 200);
+    let mut old = spared.relay.connect();
+    old.ask(&ask("GET", &spared.place).http10());
+    spared.spare.asked();
+    spared.spare.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nold\r\n0\r\n\r\n");
+    let answer = old.response();
+    assert_eq!((answer.text(), answer.ending), ("old", Ending::Complete));
+    spared.assert_works();
+}
