@@ -313,6 +313,35 @@ impl Agent {
         }
     }
 
+    /// Sends as much of a body as there is room for until none is left, and the relay gives none.
+    pub(crate) fn send_what_fits(&mut self, number: u32) {
+        let part = vec![b'x'; 64 << 10];
+        // More than the kernel keeps for a client that does not read.
+        for _ in 0..1024 {
+            let room = self.session.room(number).min(part.len());
+            if room == 0 && self.poll().is_none() && self.session.room(number) == 0 {
+                return;
+            }
+            self.session.send(number, &part[..room], false);
+            self.flush();
+        }
+    }
+
+    /// What happens within a short while, if anything does.
+    pub(crate) fn poll(&mut self) -> Option<Event> {
+        if let Some(event) = self.session.next_event() {
+            return Some(event);
+        }
+        self.stream.set_read_timeout(Some(Duration::from_millis(50))).expect("SO_RCVTIMEO");
+        let mut buffer = [0; 16 << 10];
+        if let Ok(count @ 1..) = self.stream.read(&mut buffer) {
+            self.session.received(&buffer[..count], now());
+        }
+        self.stream.set_read_timeout(Some(PATIENCE)).expect("SO_RCVTIMEO");
+        self.flush();
+        self.session.next_event()
+    }
+
     /// Sends a text message as it is, whatever the session thinks of it.
     pub(crate) fn say(&mut self, text: &str) {
         let bytes = masked(0x81, text.as_bytes());

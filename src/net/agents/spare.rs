@@ -76,7 +76,11 @@ impl Relay {
                 agent.carrying.retain(|other| *other != id);
                 agent.spares.push(id);
             }
-            Some(_) | None => return self.close(id),
+            Some(_) | None => {
+                self.close(id);
+                // It may have waited for nothing else, to be left by a relay that ends.
+                return self.enqueue(agent_id);
+            }
         }
         self.clear_deadline(id);
         if let Some(conn) = self.conn(id) {

@@ -1,0 +1,84 @@
+//! What becomes of agents and calls when the relay ends.
+
+use nix::sys::signal::Signal;
+use rdv::mux::handshake::Dialect;
+use rdv::mux::session::{Closed, close};
+use serde_json::Value;
+
+use crate::agent::{Agent, DIALECTS, ok};
+use crate::spare::Spare;
+use crate::support::{Ending, Relay, ask, assert_error};
+
+/// How agents are left by a relay that ends.
+fn left(agent: &mut Agent) {
+    match agent.closed() {
+        Closed::There(code, reason) => assert_eq!(code, close::GOING_AWAY, "{reason}"),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_relay_that_drains_completes_calls_and_then_leaves_agents() {
+    for dialect in DIALECTS {
+        let relay = Relay::start(&[]);
+        let mut idle = Agent::connect(&relay, dialect, Value::Null);
+        let mut unknown = Agent::raw(&relay, dialect);
+        let mut agent = Agent::connect(&relay, dialect, Value::Null);
+        let mut client = relay.connect();
+        client.ask(&ask("GET", &agent.place()));
+        let asked = agent.asked();
+        relay.signal(Signal::SIGTERM);
+        left(&mut idle);
+        assert_eq!(unknown.close_frame().0, close::GOING_AWAY, "{dialect:?}");
+        agent.answer_ok(asked.number, b"to its end");
+        let answer = client.response();
+        assert_eq!(answer.text(), "to its end", "{dialect:?}");
+        assert!(answer.head.closes(), "{dialect:?}");
+        left(&mut agent);
+        drop((idle, unknown, agent, client));
+        assert!(relay.finish().status.success(), "{dialect:?}");
+    }
+}
+
+#[test]
+fn a_relay_that_drains_completes_calls_on_spare_connections() {
+    let relay = Relay::start(&[]);
+    let mut agent = Agent::connect(&relay, Dialect::V1, Value::Null);
+    let mut spare = Spare::of(&relay, &agent);
+    let mut idle = Spare::of(&relay, &agent);
+    let mut client = relay.connect();
+    client.ask(&ask("GET", &agent.place()));
+    // The one that was brought last is taken first.
+    idle.asked();
+    relay.signal(Signal::SIGTERM);
+    spare.expect_end();
+    idle.answer_ok(b"to its end");
+    assert_eq!(client.response().text(), "to its end");
+    left(&mut agent);
+    drop(agent);
+    assert!(relay.finish().status.success());
+}
+
+#[test]
+fn a_relay_that_stops_at_once_tells_callers_and_agents() {
+    for dialect in DIALECTS {
+        let relay = Relay::start(&[]);
+        let mut agent = Agent::connect(&relay, dialect, Value::Null);
+        let mut waiting = relay.connect();
+        waiting.ask(&ask("GET", &agent.place()));
+        agent.asked();
+        let mut begun = relay.connect();
+        begun.ask(&ask("GET", &agent.place()));
+        let asked = agent.asked();
+        agent.begin(asked.number, &ok(100), false);
+        agent.send(asked.number, b"half", false);
+        assert_eq!(begun.head().status, 200);
+        assert_eq!(begun.body(4), b"half");
+        relay.signal(Signal::SIGINT);
+        assert_error("waiting", &waiting.response(), (503, "TooBusyError", None));
+        assert_eq!(begun.rest(), (Vec::new(), Ending::Closed), "{dialect:?}");
+        left(&mut agent);
+        drop(agent);
+        assert!(relay.finish().status.success(), "{dialect:?}");
+    }
+}

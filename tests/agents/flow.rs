@@ -1,0 +1,99 @@
+//! One who does not read holds up nobody else, and costs the relay a bounded amount of memory.
+
+use rdv::mux::handshake::Dialect;
+use rdv::mux::session::Event;
+use serde_json::Value;
+
+use crate::agent::Agent;
+use crate::support::{Observed, Relay, Wire, ask, eventually};
+
+/// What the relay may grow by while this much goes to a client that reads slowly.
+const GROWTH_MAX_BYTES: u64 = 4 << 20;
+const BULK_BYTES: usize = 128 << 20;
+
+#[test]
+fn a_client_that_does_not_read_holds_up_no_other_call() {
+    let relay = Relay::start(&[]);
+    let mut agent = Agent::connect(&relay, Dialect::V1, Value::Null);
+    let mut stalled = Wire::connect_narrow(relay.address());
+    stalled.ask(&ask("GET", &agent.place()));
+    let (number, _, _) = agent.asked_head();
+    agent.begin(number, "HTTP/1.1 200 OK\r\n\r\n", false);
+    agent.send_what_fits(number);
+    let mut other = relay.connect();
+    for _ in 0..3 {
+        other.ask(&ask("GET", &agent.place()));
+        let asked = agent.asked();
+        agent.answer_ok(asked.number, b"not held up");
+        assert_eq!(other.response().text(), "not held up");
+    }
+    relay.turn();
+}
+
+#[test]
+fn a_large_answer_leaves_memory_as_it_was() {
+    let relay = Relay::start(&[]);
+    let mut agent = Agent::connect(&relay, Dialect::V1, Value::Null);
+    let place = agent.place();
+    let mut client = Wire::connect_narrow(relay.address());
+    let part = vec![b'x'; 1 << 20];
+    client.ask(&ask("GET", &place));
+    let (number, _, _) = agent.asked_head();
+    agent.begin(number, &crate::agent::ok(BULK_BYTES), false);
+    assert_eq!(client.head().status, 200);
+    let reader = std::thread::spawn(move || client.rest().0.len());
+    agent.send(number, &part, false);
+    let before = relay.resident_bytes();
+    let mut most = before;
+    let parts = BULK_BYTES / part.len();
+    for sent in 1..parts {
+        agent.send(number, &part, sent + 1 == parts);
+        most = most.max(relay.resident_bytes());
+    }
+    assert_eq!(reader.join().expect("a reader"), BULK_BYTES);
+    assert!(most < before + GROWTH_MAX_BYTES, "from {before} to {most} bytes");
+}
+
+#[test]
+fn an_upload_waits_for_an_agent_that_does_not_use_it_up() {
+    let relay = Observed::start(&[]);
+    let mut agent = Agent::connect(&relay, Dialect::V1, Value::Null);
+    let mut client = relay.connect();
+    client.ask(&ask("POST", &agent.place()).length(64 << 20));
+    let (number, _, _) = agent.asked_head();
+    let mut sent = 0;
+    let part = vec![b'x'; 1 << 20];
+    let mut came = 0;
+    eventually("the window is full", || {
+        sent += client.send_what_fits(&part).expect("still connected");
+        while let Some(event) = agent.poll() {
+            if let Event::Body { bytes, .. } = event {
+                came += bytes.len();
+            }
+        }
+        (came == 256 << 10).then_some(())
+    });
+    relay.turn();
+    assert!(sent >= came);
+    let mut other = relay.connect();
+    other.ask(&ask("GET", &agent.place()));
+    let asked = agent.asked();
+    agent.answer_ok(asked.number, b"");
+    assert_eq!(other.response().status(), 200, "nobody else waits");
+    agent.cancel(number, rdv::mux::frame::Why::Gone);
+    assert_eq!(client.response().status(), 502);
+}
+
+#[test]
+fn an_agent_that_is_silent_is_given_up_with_its_calls() {
+    for dialect in crate::agent::DIALECTS {
+        let relay = Relay::start(&["--agent-heartbeat", "100ms"]);
+        let mut agent = Agent::connect(&relay, dialect, Value::Null);
+        let mut client = relay.connect();
+        client.ask(&ask("GET", &agent.place()));
+        agent.asked();
+        // It reads nothing from now on, so it answers no ping.
+        assert_eq!(client.response().status(), 502, "{dialect:?}");
+        drop(agent);
+    }
+}

@@ -1,0 +1,97 @@
+//! Who is connected, and who comes and goes.
+
+use rdv::mux::handshake::Dialect;
+use rdv::mux::session::close;
+use serde_json::{Value, json};
+
+use crate::agent::Agent;
+use crate::support::{Observed, Relay, Wire, ask, assert_error, parse};
+
+/// The next event: its name and its data.
+fn event(wire: &mut Wire) -> (String, Value) {
+    let mut text = String::new();
+    while !text.ends_with("\n\n") {
+        text.push_str(std::str::from_utf8(&wire.body(1)).expect("UTF-8"));
+    }
+    let line = |start: &str| {
+        let found = text.lines().find_map(|line| line.strip_prefix(start));
+        found.unwrap_or_else(|| panic!("no {start} in {text:?}")).to_owned()
+    };
+    (line("event: "), parse(line("data: ").as_bytes()))
+}
+
+#[test]
+fn the_list_has_an_object_for_each_agent() {
+    let relay = Relay::start(&[]);
+    assert_eq!(relay.get("/socket").json(), json!([]));
+    let mut agent = Agent::connect(&relay, Dialect::V1, json!({ "name": "a", "of": [1, 2] }));
+    let mut client = relay.connect();
+    client.ask(&ask("GET", "/api/a"));
+    let asked = agent.asked();
+    let list = relay.get("/socket").json();
+    let shown = &list[0];
+    assert_eq!(shown["id"], agent.welcome().connection.to_string());
+    assert_eq!(shown["name"], "a");
+    assert_eq!(shown["metadata"], json!({ "name": "a", "of": [1, 2] }));
+    assert_eq!(shown["protocol"], "rdv.socket.v1");
+    assert_eq!((&shown["requests_in_flight"], &shown["requests"]), (&json!(1), &json!(1)));
+    assert_eq!(shown["spares"], 0);
+    for field in ["remote_addr", "connected_at", "last_heartbeat_at"] {
+        assert!(shown[field].is_string(), "{field}: {shown}");
+    }
+    for field in ["age_seconds", "bytes_in", "bytes_out"] {
+        assert!(shown[field].is_u64(), "{field}: {shown}");
+    }
+    agent.answer_ok(asked.number, b"");
+    assert_eq!(client.response().status(), 200);
+    let text = Agent::connect(&relay, Dialect::Text, Value::Null);
+    let list = relay.get("/socket").json();
+    let id = json!(text.welcome().connection.to_string());
+    let shown = list.as_array().expect("a list").iter().find(|one| one["id"] == id);
+    assert_eq!(shown.expect("the second one")["protocol"], "text");
+    drop(text);
+}
+
+#[test]
+fn agents_are_shown_to_those_who_are_trusted() {
+    let relay = Relay::start(&[]);
+    for target in ["/socket", "/socket/events"] {
+        let answer = relay.exchange(&ask("GET", target).field("X-Forwarded-For", "192.0.2.1"));
+        let message = "Agents are shown to trusted networks only";
+        assert_error(target, &answer, (403, "ForbiddenError", Some(message)));
+    }
+    let relay = Observed::start(&[]);
+    let _agent = Agent::named(&relay, Dialect::V1, "a");
+    assert_eq!(relay.operate(&ask("GET", "/socket")).json()[0]["name"], "a");
+    assert_error("elsewhere", &relay.get("/socket"), (426, "UpgradeRequiredError", None));
+    assert_error("elsewhere", &relay.get("/socket/events"), (404, "BadRouteError", None));
+}
+
+#[test]
+fn those_who_come_and_go_are_told_as_events() {
+    let relay = Relay::start(&["--agent-heartbeat", "100ms"]);
+    let mut watcher = relay.connect();
+    watcher.ask(&ask("GET", "/socket/events"));
+    assert_eq!(watcher.head().get("Content-Type"), Some("text/event-stream"));
+    for (name, leaves, kind) in [
+        ("closed", (|mut agent| agent.close(close::NORMAL, "")) as fn(Agent), "ConnectionClosed"),
+        ("lost", Agent::vanish, "ConnectionFailure"),
+        // Nobody reads its pings.
+        ("silent", std::mem::forget, "ConnectionFailure"),
+    ] {
+        let agent = Agent::named(&relay, Dialect::V1, name);
+        let id = agent.welcome().connection.to_string();
+        let (received, data) = event(&mut watcher);
+        assert_eq!(received, "ConnectionReceived", "{name}");
+        assert_eq!((&data["connection_id"], &data["name"]), (&json!(id), &json!(name)));
+        leaves(agent);
+        let (left, data) = event(&mut watcher);
+        assert_eq!((left.as_str(), &data["type"]), (kind, &json!(kind)), "{name}: {data}");
+        assert_eq!(data["connection_id"], id, "{name}");
+        assert!(data["reason"].is_string() && data["at"].is_string(), "{name}: {data}");
+    }
+    let mut refused = Agent::introduced(relay.address(), Dialect::V1, json!({ "name": "No Name" }));
+    refused.closed();
+    let (kind, data) = event(&mut watcher);
+    assert_eq!((kind.as_str(), &data["connection_id"]), ("ConnectionFailure", &Value::Null));
+}
