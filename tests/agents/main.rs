@@ -20,6 +20,7 @@ mod spare;
 mod spares;
 #[path = "../support/mod.rs"]
 mod support;
+mod text;
 mod tokens;
 mod upgrades;
 mod watching;
