@@ -299,7 +299,10 @@ impl Relay {
             | Phase::Lingering { .. } => self.enqueue(id),
             Phase::Carried(ref carried) => {
                 let transfers = [carried.request, carried.response];
-                self.enqueue(id);
+                let awaits_answer = !carried.is_client() && carried.response.is_none();
+                if awaits_answer || conn.peer_end > PeerEnd::Open || !conn.output.is_empty() {
+                    self.enqueue(id);
+                }
                 for place in transfers.into_iter().flatten() {
                     self.enqueue_exchange(place);
                 }
