@@ -72,7 +72,8 @@ impl SocketSettings {
     }
 }
 
-fn heartbeat(text: &str) -> Result<Duration, String> {
+/// Reads how long the other end of a WebSocket may be silent.
+pub(crate) fn heartbeat(text: &str) -> Result<Duration, String> {
     let time = units::duration(text)?;
     (time >= HEARTBEAT_MIN).then_some(time).ok_or_else(|| "expected 100ms or more".into())
 }

@@ -10,6 +10,7 @@ mod relay_end;
 #[path = "../upload/server.rs"]
 #[allow(dead_code, reason = "made for uploads; an API needs less")]
 mod server;
+mod silence;
 mod spares;
 #[path = "../support/mod.rs"]
 mod support;

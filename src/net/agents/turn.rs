@@ -240,6 +240,12 @@ impl Relay {
         for spare in lost {
             self.close(spare);
         }
+        if matches!(how, Closed::Silent) {
+            // Where its WebSocket is cut off its spare connections are, and they have no heartbeat.
+            for spare in std::mem::take(&mut agent.carrying) {
+                self.close(spare);
+            }
+        }
         for (_, waiting) in std::mem::take(&mut agent.waiting) {
             self.agent_gone_for(waiting);
         }

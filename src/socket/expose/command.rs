@@ -10,6 +10,7 @@ use crate::client::commands::common::AtRelay;
 use crate::client::commands::exit::{Exit, Failure};
 use crate::client::commands::interrupt::on_first;
 use crate::client::commands::settings::Preferences;
+use crate::ops::sockets::heartbeat;
 use crate::ops::units;
 use crate::socket::SocketClient;
 use clap::Args;
@@ -88,6 +89,10 @@ struct Connecting {
     /// Wait at most so long for a connection, to the API and to the relay
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = units::duration)]
     connect_timeout: Duration,
+
+    /// A relay that was silent for this long is gone, 100ms or more; it is asked after half of it
+    #[arg(long, value_name = "TIME", default_value = "20s", value_parser = heartbeat)]
+    heartbeat: Duration,
 }
 
 fn host_choice(text: &str) -> Result<HostChoice, String> {
@@ -148,12 +153,13 @@ impl Expose {
     }
 
     fn client(&self, relay: &Relay, options: Options) -> Result<SocketClient, Failure> {
-        let Connecting { token_file, secret_file, .. } = &self.connecting;
+        let Connecting { token_file, secret_file, heartbeat, .. } = &self.connecting;
         let made_up = || Uuid::new_v4().to_string();
         let secret = told(secret_file.as_deref(), "RDV_SOCKET_SECRET")?.unwrap_or_else(made_up);
         let metadata = self.metadata(secret)?;
         let client = SocketClient::new(&relay.socket.to_string()).map_err(refused)?;
-        let client = client.with_metadata(metadata).with_options(options);
+        let client =
+            client.with_metadata(metadata).with_options(options).with_heartbeat(*heartbeat);
         match told(token_file.as_deref(), "RDV_SOCKET_TOKEN")? {
             Some(token) => client.with_token(&token).map_err(refused),
             None => Ok(client),
