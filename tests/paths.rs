@@ -3,11 +3,8 @@
 
 mod support;
 
-use std::process::{Command, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
-
 use serde_json::Value;
-use support::{Process, Relay, eventually, parse};
+use support::{Line, Process, Relay, eventually, parse, run, within};
 
 /// A transfer over a slow line.
 #[derive(Debug)]
@@ -23,12 +20,6 @@ struct Case {
     side: &'static str,
 }
 
-/// A namespace for the relay and one for a client, joined by a line.
-struct Line {
-    near: String,
-    far: String,
-}
-
 /// At which end of the line its rate is limited.
 #[derive(Clone, Copy, Debug)]
 enum Slow {
@@ -38,67 +29,16 @@ enum Slow {
     In,
 }
 
-static LINES: AtomicU32 = AtomicU32::new(0);
-
-impl Line {
-    /// `None`, with a note, where that cannot be had.
-    fn lay(case: &Case) -> Option<Line> {
-        let number = LINES.fetch_add(1, Ordering::Relaxed);
-        let name = |end: &str| format!("rdv-{}-{number}-{end}", std::process::id());
-        let line = Line { near: name("near"), far: name("far") };
-        let (near, far) = (line.near.as_str(), line.far.as_str());
-        let limited = match case.slow {
-            Slow::Out => near,
-            Slow::In => far,
+impl Slow {
+    /// Limits the rate at its end.
+    fn down(self, line: &Line, queue: &str) -> Result<(), String> {
+        let limited = match self {
+            Slow::Out => &line.near,
+            Slow::In => &line.far,
         };
-        let steps = [
-            format!("ip netns add {near}"),
-            format!("ip netns add {far}"),
-            format!("ip -n {near} link add line type veth peer name line netns {far}"),
-            format!("ip -n {near} address add 192.0.2.1/24 dev line"),
-            format!("ip -n {far} address add 192.0.2.2/24 dev line"),
-            format!("ip -n {near} link set line up"),
-            format!("ip -n {far} link set line up"),
-            format!("ip -n {near} link set lo up"),
-            format!(
-                "tc -n {limited} qdisc add dev line root tbf rate 8mbit burst 16kb latency {}",
-                case.queue
-            ),
-        ];
-        for step in steps {
-            if let Err(reason) = run(&step) {
-                println!("{}: skipped: {step}: {reason}", case.name);
-                return None;
-            }
-        }
-        Some(line)
+        let limit = format!("tbf rate 8mbit burst 16kb latency {queue}");
+        run(&format!("tc -n {limited} qdisc add dev line root {limit}"))
     }
-}
-
-impl Drop for Line {
-    fn drop(&mut self) {
-        for end in [&self.near, &self.far] {
-            let _ = run(&format!("ip netns delete {end}"));
-        }
-    }
-}
-
-fn run(command: &str) -> Result<(), String> {
-    let mut words = command.split(' ');
-    let output = Command::new(words.next().unwrap_or_default())
-        .args(words)
-        .stdin(Stdio::null())
-        .output()
-        .map_err(|error| error.to_string())?;
-    let said = || String::from_utf8_lossy(&output.stderr).trim().to_owned();
-    if output.status.success() { Ok(()) } else { Err(said()) }
-}
-
-/// A command in a namespace.
-fn within(namespace: &str, words: &[String]) -> Command {
-    let mut command = Command::new("ip");
-    command.args(["netns", "exec", namespace]).args(words);
-    command
 }
 
 fn curl(arguments: &[&str]) -> Vec<String> {
@@ -108,7 +48,11 @@ fn curl(arguments: &[&str]) -> Vec<String> {
 
 /// A transfer over a slow line; waits for this verdict over a second or more.
 fn assert_side(case: &Case) {
-    let Some(line) = Line::lay(case) else { return };
+    let laid = Line::lay().and_then(|line| case.slow.down(&line, case.queue).map(|()| line));
+    let line = match laid {
+        Ok(line) => line,
+        Err(reason) => return println!("{}: skipped: {reason}", case.name),
+    };
     let serve = [env!("CARGO_BIN_EXE_rdv"), "serve", "--listen", "192.0.2.1:0"];
     let relay = Relay::from_command(within(&line.near, &serve.map(str::to_owned)), 1);
     let ask = |arguments: &[&str]| -> Value {
