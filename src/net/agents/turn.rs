@@ -234,17 +234,11 @@ impl Relay {
         }
         let mut lost = std::mem::take(&mut agent.spares);
         if *how == Closed::Silent {
-            // What its spare connections carry would be waited for in vain.
+            // Where its WebSocket is cut off its spare connections are, and they have no heartbeat.
             lost.append(&mut agent.carrying);
         }
         for spare in lost {
             self.close(spare);
-        }
-        if matches!(how, Closed::Silent) {
-            // Where its WebSocket is cut off its spare connections are, and they have no heartbeat.
-            for spare in std::mem::take(&mut agent.carrying) {
-                self.close(spare);
-            }
         }
         for (_, waiting) in std::mem::take(&mut agent.waiting) {
             self.agent_gone_for(waiting);
