@@ -139,7 +139,8 @@ impl SocketConnection {
     ///
     /// The body of a request is read as it comes, and the body of a response goes out as it is read:
     /// each read's bytes at once. When the other end cancels the request, reading its body fails, and
-    /// the response is dropped.
+    /// the response is dropped; its [`Cancellation`](super::Cancellation), which is among the
+    /// extensions of the request, tells it at once.
     ///
     /// # Errors
     /// When the connection ended otherwise than by [`close`](Self::close) at either end, or by the

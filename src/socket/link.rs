@@ -1,5 +1,6 @@
 //! The shared state with its lock, and the bell that wakes the thread that owns the wire.
 
+use super::cancellation::Cancellation;
 use super::error::Error;
 use super::pump::FAREWELL;
 use super::state::State;
@@ -71,6 +72,13 @@ impl Link {
             // It fails only if the count is at its end, and then the bell rings already.
             let _ = self.bell.write(1);
         }
+    }
+
+    /// Tells whoever serves what nobody wants any more. They may do anything then, so nothing is
+    /// locked here.
+    pub(super) fn tell_servers(&self) {
+        let unwanted = std::mem::take(&mut self.lock().unwanted);
+        unwanted.iter().for_each(Cancellation::cancel);
     }
 
     pub(super) fn bell(&self) -> BorrowedFd<'_> {

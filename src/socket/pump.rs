@@ -48,6 +48,7 @@ impl Pump {
     pub(super) fn run(mut self) -> Closed {
         while !self.link.lock().session.is_closed() {
             self.announce();
+            self.link.tell_servers();
             if let Err(error) = self.turn() {
                 log::debug!("a socket failed: {error}");
                 self.link.change(|state| state.session.eof());
@@ -55,6 +56,7 @@ impl Pump {
         }
         self.announce();
         let ended = self.link.change(|state| state.ended.clone()).unwrap_or(Closed::Lost);
+        self.link.tell_servers();
         if !matches!(ended, Closed::Silent | Closed::Lost) {
             self.part();
         }

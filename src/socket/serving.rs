@@ -119,10 +119,11 @@ fn handled(
     let is_head = request.method() == Method::HEAD;
     let length = if arrived.over { Some(0) } else { heads::stated_length(request.headers()) };
     incoming.expect(length);
-    let request = request.map(|()| match length {
+    let mut request = request.map(|()| match length {
         Some(length) => Body::sized(incoming, length),
         None => Body::from_reader(incoming),
     });
+    request.extensions_mut().insert(arrived.cancellation.clone());
     let failed = || plain(StatusCode::INTERNAL_SERVER_ERROR, "the handler failed");
     let response = catch_unwind(AssertUnwindSafe(|| handler(request)));
     (response.unwrap_or_else(|_| failed()), is_head)
@@ -144,12 +145,17 @@ fn respond(
 ) -> Result<(), Stop> {
     let link = connection.link();
     let (head, body) = response.into_parts();
-    let length = body.length_bytes().or_else(|| heads::stated_length(&head.headers));
-    // RFC 9110, sections 8.6, 15.3.5 and 15.4.5: these have no body.
-    let bodiless = matches!(head.status.as_u16(), 204 | 304);
-    let stated = length.filter(|length| !bodiless && (!is_head || *length > 0));
-    let over = is_head || bodiless || length == Some(0);
-    let bytes = heads::write_response(&head, stated);
+    let stated = heads::stated_length(&head.headers);
+    let length = body.length_bytes().or(stated);
+    // RFC 9110, sections 9.3.2, 15.3.5 and 15.4.5: these have no body. With 304 and in an answer to
+    // HEAD the length is that of the body that GET would bring (section 8.6).
+    let (told, over) = match head.status.as_u16() {
+        204 => (None, true),
+        304 => (stated, true),
+        _ if is_head => (stated.or(length.filter(|length| *length > 0)), true),
+        _ => (length, length == Some(0)),
+    };
+    let bytes = heads::write_response(&head, told);
     let bytes = bytes.map_err(|error| Stop::Failed(Error::Body(std::io::Error::other(error))))?;
     link.change(|state| state.session.respond(number, &bytes, over));
     if over {

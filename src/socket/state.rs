@@ -1,6 +1,7 @@
 //! What the threads of a connection share: the protocol's machine, and who waits for what of it.
 //! Nothing here waits; [`Link`](super::link::Link) does.
 
+use super::cancellation::Cancellation;
 use super::error::Error;
 use crate::mux::handshake::{Dialect, Welcome};
 use crate::mux::session::{Cancelled, Closed, Event, Session};
@@ -23,6 +24,7 @@ pub(super) struct Arrived {
     pub number: u32,
     pub head: Bytes,
     pub over: bool,
+    pub cancellation: Cancellation,
 }
 
 /// What is known of an exchange beyond the protocol.
@@ -38,6 +40,8 @@ pub(super) struct Exchange {
     /// Whether no more will come.
     pub over: bool,
     pub cancelled: Option<Cancelled>,
+    /// Of the other end's request: tells whoever serves it.
+    pub cancellation: Option<Cancellation>,
     /// Whether nobody will read what comes.
     pub unwanted: bool,
     /// Since when the other end is waited for; not while this end reads the body it sends.
@@ -60,6 +64,8 @@ pub(super) struct State {
     pub welcome: Option<Welcome>,
     pub ended: Option<Closed>,
     pub draining: bool,
+    /// Requests of the other end that nobody waits for any more, and whose servers are to be told.
+    pub unwanted: Vec<Cancellation>,
     /// All was sent that will be, and the wire is not used any more.
     pub parted: bool,
     /// Bytes that the pump has taken and not sent.
@@ -87,6 +93,7 @@ impl State {
             welcome: None,
             ended: None,
             draining: false,
+            unwanted: Vec::new(),
             in_flight: 0,
             asleep: false,
             arrived: Arc::default(),
@@ -149,9 +156,15 @@ impl State {
                 self.opened.notify_all();
             }
             Event::Request { number, head, over } => {
-                let exchange = Exchange { over, holders: 2, ..Exchange::default() };
+                let cancellation = Cancellation::new();
+                let exchange = Exchange {
+                    over,
+                    holders: 2,
+                    cancellation: Some(cancellation.clone()),
+                    ..Exchange::default()
+                };
                 self.exchanges.insert(number, exchange);
-                self.requests.push_back(Arrived { number, head, over });
+                self.requests.push_back(Arrived { number, head, over, cancellation });
                 self.arrived.notify_one();
                 self.hire.notify_all();
             }
@@ -161,10 +174,7 @@ impl State {
             }),
             Event::Body { number, bytes, over } => self.body(number, bytes, over),
             Event::Room(number) => self.tell(number, |_| ()),
-            Event::Cancelled(number, why) => self.tell(number, |exchange| {
-                // What came whole stays whole: the rest of what we send is not wanted, no more.
-                exchange.cancelled = Some(why);
-            }),
+            Event::Cancelled(number, why) => self.cancelled(number, why),
             Event::Draining => self.draining = true,
             Event::Closed(how) => self.closed(how),
         }
@@ -175,6 +185,14 @@ impl State {
             change(exchange);
             exchange.changed.notify_all();
         }
+    }
+
+    fn cancelled(&mut self, number: u32, why: Cancelled) {
+        let Some(exchange) = self.exchanges.get_mut(&number) else { return };
+        // What came whole stays whole: the rest of what we send is not wanted, no more.
+        exchange.cancelled = Some(why);
+        exchange.changed.notify_all();
+        self.unwanted.extend(exchange.cancellation.take());
     }
 
     fn body(&mut self, number: u32, bytes: Bytes, over: bool) {
@@ -195,8 +213,9 @@ impl State {
     fn closed(&mut self, how: Closed) {
         self.ended.get_or_insert(how);
         self.requests.clear();
-        for exchange in self.exchanges.values() {
+        for exchange in self.exchanges.values_mut() {
             exchange.changed.notify_all();
+            self.unwanted.extend(exchange.cancellation.take());
         }
         self.opened.notify_all();
         self.arrived.notify_all();

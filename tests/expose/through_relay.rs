@@ -89,3 +89,38 @@ fn a_name_is_taken_over_with_its_secret_and_not_without() {
     assert_eq!(relay.exchange(&ask("GET", "/api/billing/")).status(), 200);
     end(second);
 }
+
+#[test]
+fn an_api_that_is_silent_loses_its_connection_with_the_client() {
+    for (name, begun) in
+        [("an idle event stream", "HTTP/1.1 200 OK\r\n\r\ndata: 1\n\n"), ("a long poll", "")]
+    {
+        for spares in ["0", "2"] {
+            let api = Server::start(move |connection| {
+                let head = connection.head()?;
+                connection.send(begun)?;
+                connection.await_release()?;
+                // Nothing more is sent: only the other end's end is seen.
+                let _ = connection.line();
+                Ok(Some(head))
+            });
+            let relay = Relay::start(&[]);
+            let process = exposed(&url(&api), &relay, &["--spares", spares]);
+            let mut client = Wire::connect(relay.address());
+            client.ask(&ask("GET", "/api/billing/silent"));
+            if begun.is_empty() {
+                eventually("the API is asked", || (api.connections() == 1).then_some(()));
+            } else {
+                assert_eq!(client.head().status, 200, "{name}, {spares}");
+            }
+            drop(client);
+            api.release();
+            assert_eq!(api.request().line, "GET /silent HTTP/1.1", "{name}, {spares}");
+            let said = end(process).stderr;
+            let status = if begun.is_empty() { "-" } else { "200" };
+            let line = format!(" GET /silent {status} ");
+            let found = said.lines().find(|found| found.contains(&line));
+            assert!(found.is_some_and(|line| line.ends_with("broken off")), "{name}: {said}");
+        }
+    }
+}

@@ -131,3 +131,39 @@ fn a_character_that_is_cut_between_two_reads_arrives_whole() {
     let answer = ends.accepted.round_trip(get("/")).expect("an answer");
     assert_eq!(read(answer), (200, "a😀b".into()));
 }
+
+#[test]
+fn a_length_is_told_where_the_body_stays_away() {
+    for dialect in DIALECTS {
+        let ends = pair(dialect);
+        serving(&ends.dialled, |request| {
+            let (status, length) = match request.uri().path() {
+                "/none" => (204, Some("7")),
+                "/unchanged" => (304, Some("7")),
+                "/unknown" => (304, None),
+                "/empty" => (200, Some("0")),
+                _ => (200, Some("7")),
+            };
+            let mut builder = Response::builder().status(status);
+            if let Some(length) = length {
+                builder = builder.header("Content-Length", length);
+            }
+            builder.body(Body::empty()).expect("a response")
+        });
+        for (method, path, status, length) in [
+            ("GET", "/none", 204, None),
+            ("GET", "/unchanged", 304, Some("7")),
+            ("GET", "/unknown", 304, None),
+            ("HEAD", "/unchanged", 304, Some("7")),
+            ("HEAD", "/", 200, Some("7")),
+            ("HEAD", "/empty", 200, Some("0")),
+        ] {
+            let request = Request::builder().method(method).uri(path).body(());
+            let answer = ends.accepted.round_trip(request.expect("a request")).expect(path);
+            let told = answer.headers().get("content-length").cloned();
+            let told = told.as_ref().map(|value| value.to_str().expect("ASCII"));
+            assert_eq!(told, length, "{method} {path}, {dialect:?}");
+            assert_eq!(read(answer), (status, String::new()), "{method} {path}, {dialect:?}");
+        }
+    }
+}

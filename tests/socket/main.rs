@@ -2,6 +2,7 @@
 //! speak by hand.
 
 mod call;
+mod cancellation;
 mod dialects;
 mod endings;
 mod events;

@@ -6,19 +6,18 @@ use super::hop;
 use super::pool::Pool;
 use super::refusal::Refusal;
 use super::sending::Sending;
-use super::wire::{self, Wire};
+use super::wire::{self, Asker, Wire};
 use crate::client::url::Scheme;
 use crate::client::{Error, Url};
 use crate::http::fields::is_field_value;
 use crate::http::host::is_host_value;
 use crate::http::response::HeadWriter;
-use crate::socket::Body;
+use crate::socket::{Body, Cancellation};
 use http::header::{CONTENT_LENGTH, HOST};
 use http::request::Parts;
 use http::{Method, Request, Response};
 use std::fmt::Write as _;
 use std::io::Write as _;
-use std::net::TcpStream;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -98,11 +97,18 @@ impl Api {
     /// Asks, and returns the answer as soon as its head is there. The body of the request is sent
     /// until it ends or the answer does, whichever is first. A read of the answer's body fails where
     /// it breaks off. If the API cannot be asked, the answer is a 502 or 504 that says why.
+    ///
+    /// With a [`Cancellation`] among the extensions of the request, the connection to the API ends
+    /// as soon as nobody waits for the answer.
     pub fn forward(&self, request: Request<Body>) -> Response<Body> {
-        match self.ask(request, None) {
-            Ok(answer) => answer.map(AnswerBody::into_body),
-            Err(refusal) => self.refused(&refusal).map(Body::from),
-        }
+        self.forwarded(request).unwrap_or_else(|refusal| self.refused(&refusal).map(Body::from))
+    }
+
+    /// The same, where it is still to be told whether the API has answered.
+    pub(super) fn forwarded(&self, request: Request<Body>) -> Result<Response<Body>, Refusal> {
+        let cancellation = request.extensions().get::<Cancellation>().cloned();
+        let answer = self.ask(request, cancellation.as_ref().map(Asker::Exchange))?;
+        Ok(answer.map(AnswerBody::into_body))
     }
 
     /// The answer in place of the API's.
@@ -110,12 +116,11 @@ impl Api {
         refusal.answer(&self.url.host_and_port())
     }
 
-    /// As [`forward`](Self::forward), on behalf of somebody at the other end of a connection: when
-    /// it ends, the exchange does.
+    /// As [`forward`](Self::forward), on behalf of somebody: when they go, the exchange ends.
     pub(super) fn ask(
         &self,
         request: Request<Body>,
-        asker: Option<&Arc<TcpStream>>,
+        asker: Option<Asker<'_>>,
     ) -> Result<Response<AnswerBody>, Refusal> {
         let (mut parts, body) = request.into_parts();
         let head = self.head(&mut parts, &body);
@@ -197,13 +202,13 @@ struct Ask<'a> {
     method: Method,
     /// `None` once it is on its way.
     body: Option<Body>,
-    asker: Option<&'a Arc<TcpStream>>,
+    asker: Option<Asker<'a>>,
 }
 
 impl Ask<'_> {
     /// Sends it on this connection and reads the head of the answer.
     fn on(&mut self, mut wire: Wire) -> Result<Response<AnswerBody>, Refusal> {
-        wire.read_on_behalf_of(self.asker.cloned());
+        wire.read_on_behalf_of(self.asker);
         let sending = match self.send(&wire) {
             Ok(sending) => sending,
             Err(error) => {

@@ -2,6 +2,7 @@
 
 use super::Api;
 use super::calls::{Call, Calls};
+use super::refusal::Refusal;
 use crate::socket::Body;
 use http::{Method, Request, Response};
 use std::io::{self, Read};
@@ -10,7 +11,12 @@ use std::io::{self, Read};
 pub(super) fn forward(api: &Api, calls: &Calls, request: Request<Body>) -> Response<Body> {
     let mut call = calls.begin(&request);
     let head_only = *request.method() == Method::HEAD;
-    let answer = api.forward(request);
+    let answer = match api.forwarded(request) {
+        Ok(answer) => answer,
+        // Nobody takes it: there is none to be told of.
+        Err(Refusal::NobodyWaits) => return Response::default(),
+        Err(refusal) => api.refused(&refusal).map(Body::from),
+    };
     call.answered(answer.status().as_u16());
     let length_bytes = answer.body().length_bytes();
     if head_only || length_bytes == Some(0) || matches!(answer.status().as_u16(), 204 | 304) {

@@ -8,7 +8,7 @@ use super::calls::{Call, Calls};
 use super::incoming::Incoming;
 use super::pour::{Frame, Pour};
 use super::refusal::Refusal;
-use super::wire::{self, Wire};
+use super::wire::{self, Asker, Wire};
 use crate::client::Url;
 use crate::http::answer::{ANSWER_HEAD_MAX_BYTES, AnswerHead};
 use crate::http::framing::Framing;
@@ -137,7 +137,7 @@ impl Server<'_> {
         let request = asked.request.map(|()| body);
         let head_only = request.method() == Method::HEAD;
         let mut call = self.calls.begin(&request);
-        match self.api.ask(request, Some(socket)) {
+        match self.api.ask(request, Some(Asker::Connection(socket))) {
             Ok(answer) => self.pass_on(answer, head_only, (socket, &mut call)),
             Err(Refusal::NobodyWaits) => Err(io::ErrorKind::ConnectionAborted.into()),
             Err(refusal) => refuse(&self.api.refused(&refusal), head_only, (socket, &mut call)),

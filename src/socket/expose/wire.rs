@@ -1,6 +1,7 @@
 //! A blocking TCP connection, and what was read of it before somebody wanted it.
 
 use crate::client::Url;
+use crate::socket::{Cancellation, OnCancel};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use socket2::{SockRef, TcpKeepalive};
@@ -17,20 +18,37 @@ const KEEP_ALIVE_EVERY: Duration = Duration::from_secs(10);
 /// poll(2); nix does not name it: the other end sends no more, whatever is still to be read.
 const POLLRDHUP: PollFlags = PollFlags::from_bits_retain(nix::libc::POLLRDHUP);
 
+/// On whose behalf something is read: when they have gone, nobody wants what it brings.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Asker<'a> {
+    /// Whoever is at the other end of this connection.
+    Connection(&'a Arc<TcpStream>),
+    /// Whoever is at the other end of this exchange of a WebSocket.
+    Exchange(&'a Cancellation),
+}
+
+/// How it is found out that the asker has gone.
+#[derive(Debug)]
+enum Watch {
+    Nobody,
+    Connection(Arc<TcpStream>),
+    Exchange(OnCancel),
+}
+
 /// The reading end of a connection. Its socket is shared with whoever writes.
 #[derive(Debug)]
 pub(super) struct Wire {
     socket: Arc<TcpStream>,
     /// Bytes that were read, and belong to what comes next.
     ahead: Vec<u8>,
-    /// Reads fail once the other end of this connection has gone: nobody wants what they bring.
-    on_behalf: Option<Arc<TcpStream>>,
+    /// Reads fail once the asker has gone.
+    watch: Watch,
 }
 
 impl Wire {
     /// Of a connection of which nothing was read.
     pub(super) fn new(socket: TcpStream) -> Self {
-        Self { socket: Arc::new(socket), ahead: Vec::new(), on_behalf: None }
+        Self { socket: Arc::new(socket), ahead: Vec::new(), watch: Watch::Nobody }
     }
 
     /// The socket.
@@ -38,9 +56,18 @@ impl Wire {
         &self.socket
     }
 
-    /// From now on reads fail once the other end of this connection has gone; `None`: never.
-    pub(super) fn read_on_behalf_of(&mut self, asker: Option<Arc<TcpStream>>) {
-        self.on_behalf = asker;
+    /// From now on reads fail once this asker has gone; `None`: never.
+    pub(super) fn read_on_behalf_of(&mut self, asker: Option<Asker<'_>>) {
+        self.watch = match asker {
+            None => Watch::Nobody,
+            Some(Asker::Connection(socket)) => Watch::Connection(Arc::clone(socket)),
+            Some(Asker::Exchange(cancellation)) => {
+                let socket = Arc::clone(&self.socket);
+                // It fails where the connection has ended already.
+                let end = move || drop(socket.shutdown(Shutdown::Both));
+                Watch::Exchange(cancellation.on_cancel(end))
+            }
+        };
     }
 
     /// What was read ahead; the caller takes it away.
@@ -54,11 +81,23 @@ impl Wire {
     /// What recv(2) says; `ConnectionAborted` when nobody wants the bytes any more.
     pub(super) fn receive(&self, buffer: &mut [u8]) -> io::Result<usize> {
         self.wait()?;
-        loop {
+        let read = loop {
             match (&*self.socket).read(buffer) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                read => return read,
+                read => break read,
             }
+        };
+        if self.was_ended_here() {
+            return Err(io::ErrorKind::ConnectionAborted.into());
+        }
+        read
+    }
+
+    /// Whether what is read is not the end that the other end made.
+    fn was_ended_here(&self) -> bool {
+        match &self.watch {
+            Watch::Nobody | Watch::Connection(_) => false,
+            Watch::Exchange(on_cancel) => on_cancel.is_done(),
         }
     }
 
@@ -81,7 +120,7 @@ impl Wire {
     /// # Errors
     /// `ConnectionAborted` when that happened.
     pub(super) fn wait(&self) -> io::Result<()> {
-        let Some(asker) = &self.on_behalf else { return Ok(()) };
+        let Watch::Connection(asker) = &self.watch else { return Ok(()) };
         let mut both = [
             PollFd::new(asker.as_fd(), POLLRDHUP),
             PollFd::new(self.socket.as_fd(), PollFlags::POLLIN),
