@@ -2,7 +2,6 @@
 //! agent, and of the agent's answer to the client. What concerns one connection ends here (RFC 9110,
 //! section 7.6.1), the body is framed anew, and all else passes as it came, in its order and case.
 
-mod hop;
 mod request;
 mod response;
 

@@ -94,6 +94,18 @@ impl AnswerHead {
         matches!(self.status, 100 | 102..=199)
     }
 
+    /// Whether another request can follow on the connection (RFC 9112, section 9.3).
+    pub fn keeps_alive(&self) -> bool {
+        let names = |option: &str| {
+            let mut options = self.all("Connection").flat_map(members);
+            options.any(|one| one.eq_ignore_ascii_case(option.as_bytes()))
+        };
+        match self.version {
+            Version::Http11 => !names("close"),
+            Version::Http10 => names("keep-alive") && !names("close"),
+        }
+    }
+
     /// The value of the first field of this name, in any case.
     pub fn field(&self, name: &str) -> Option<&[u8]> {
         self.all(name).next()

@@ -10,6 +10,7 @@ pub mod disposition;
 pub mod fields;
 pub mod framing;
 pub mod head;
+pub mod hop;
 pub mod host;
 pub mod identity;
 pub mod multipart;

@@ -8,6 +8,7 @@
 //! accepted even ones, each in ascending order, so the two never meet. Flag 1 (END) says that the
 //! body ends with this message.
 
+use crate::http::head::FIELDS_MAX;
 use std::fmt;
 use tungstenite::Bytes;
 
@@ -212,6 +213,17 @@ impl Frame {
     }
 }
 
+/// Whether the other end reads this head, with so many bytes and fields added: it has at most
+/// [`HEAD_MAX_BYTES`], half of them in its first line, and [`FIELDS_MAX`] fields.
+pub fn head_fits(head: &[u8], (bytes_added, fields_added): (usize, usize)) -> bool {
+    let first_line = head.split(|byte| *byte == b'\n').next().map_or(0, <[u8]>::len);
+    // The first line and the empty one are no fields.
+    let fields = head.iter().filter(|byte| **byte == b'\n').count().saturating_sub(2);
+    head.len() + bytes_added <= HEAD_MAX_BYTES
+        && first_line <= HEAD_MAX_BYTES / 2
+        && fields + fields_added <= FIELDS_MAX
+}
+
 /// A message of body bytes that lie elsewhere: they are copied once.
 pub fn data(number: u32, bytes: &[u8], end: bool) -> Vec<u8> {
     message(3, end, number, bytes)
@@ -256,6 +268,31 @@ mod tests {
         let message = Frame::Cancel { number: 1, why }.to_message();
         let cut = Frame::Cancel { number: 1, why: Why::Broke("ü".repeat(100)) };
         assert_eq!(Frame::parse(&message.into()), Ok(cut));
+    }
+
+    #[test]
+    fn heads_fit_up_to_their_bytes_and_fields() {
+        let head = |fields: usize, bytes: usize| {
+            let head = format!("GET / HTTP/1.1\r\n{}", "A: b\r\n".repeat(fields - 1));
+            let rest = bytes - head.len() - "C: \r\n\r\n".len();
+            format!("{head}C: {}\r\n\r\n", "x".repeat(rest)).into_bytes()
+        };
+        for (name, head, added, fits) in [
+            ("the longest", head(2, HEAD_MAX_BYTES), (0, 0), true),
+            ("longer", head(2, HEAD_MAX_BYTES + 1), (0, 0), false),
+            ("with more", head(2, HEAD_MAX_BYTES - 9), (10, 0), false),
+            ("most fields", head(FIELDS_MAX, 1000), (0, 0), true),
+            ("more fields", head(FIELDS_MAX + 1, 1000), (0, 0), false),
+            ("with another", head(FIELDS_MAX, 1000), (0, 1), false),
+            (
+                "a long target",
+                [vec![b'a'; HEAD_MAX_BYTES / 2 + 1], head(2, 99)].concat(),
+                (0, 0),
+                false,
+            ),
+        ] {
+            assert_eq!(head_fits(&head, added), fits, "{name}");
+        }
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! `rdv call`: one request to the API at the other side of a socket, and its answer.
 
+use super::credential::{TOKEN_VARIABLE, credential};
+use super::relay::Relay;
 use super::{Body, Error, SocketClient, SocketConnection};
-use crate::client::Url;
 use crate::client::commands::common::{AtRelay, Connecting};
 use crate::client::commands::settings::Preferences;
 use crate::client::commands::telling::{Teller, Telling};
@@ -46,8 +47,9 @@ pub struct Call {
     #[arg(long, value_name = "JSON", value_parser = parse_json)]
     pub metadata: Option<Value>,
 
-    /// Show the token in this file to the relay
+    /// Show the relay the token in this file; else the one in RDV_SOCKET_TOKEN
     #[arg(long, value_name = "FILE")]
+    #[expect(clippy::doc_markdown, reason = "it is read on a terminal")]
     pub token_file: Option<PathBuf>,
 
     #[command(flatten)]
@@ -76,11 +78,11 @@ impl Call {
         // They are for the API; the relay is shown the token only.
         let fields = std::mem::take(&mut options.fields);
         let request = self.request(&fields)?;
-        let mut client = SocketClient::of_url(place(&self.at.url(&preferences)?));
+        let mut client = SocketClient::of_url(Relay::parse(self.at.named(&preferences))?.socket);
         client =
             client.with_options(options).with_metadata(self.metadata.clone().unwrap_or_default());
-        if let Some(path) = &self.token_file {
-            client = client.with_token(&token(path)?)?;
+        if let Some(token) = credential(self.token_file.as_deref(), TOKEN_VARIABLE)? {
+            client = client.with_token(&token)?;
         }
         let connection = client.connect()?;
         let answer = self.answer(&connection, request);
@@ -121,18 +123,6 @@ impl Call {
         }
         Ok(status)
     }
-}
-
-/// Where a relay takes sockets, below its URL.
-fn place(relay: &Url) -> Url {
-    if relay.path().ends_with("/socket") { relay.clone() } else { relay.below("socket") }
-}
-
-fn token(path: &Path) -> Result<String, Failure> {
-    let read = std::fs::read_to_string(path);
-    let text =
-        read.map_err(|error| Failure::local(format!("reading {}", path.display()), error))?;
-    Ok(text.trim().to_owned())
 }
 
 fn body(data: &str) -> Result<Body, Failure> {

@@ -6,6 +6,7 @@ use super::state::{Exchange, State};
 use crate::client::clock;
 use crate::mux::frame::Why;
 use crate::mux::handshake::Dialect;
+use crate::mux::session::head_too_large;
 use std::sync::{Arc, MutexGuard};
 use std::time::Instant;
 
@@ -27,6 +28,9 @@ impl Link {
             }
             if state.draining {
                 return Err(Error::Draining);
+            }
+            if !state.session.takes_request(head, over) {
+                return Err(Error::Input(head_too_large()));
             }
             let number = state.session.request(head, over).ok_or(Error::Draining)?;
             let waits_since = over.then(clock::now);

@@ -6,12 +6,12 @@ use super::connection::SocketConnection;
 use super::error::Error;
 use super::heads;
 use super::incoming::Incoming;
-use super::link::{wait, wait_for};
+use super::link::{Link, wait, wait_for};
 use super::sending::Stop;
 use super::state::{Arrived, SERVED_MAX};
 use crate::client::clock;
 use crate::mux::frame::Why;
-use crate::mux::session::{Closed, close};
+use crate::mux::session::{Closed, close, head_too_large};
 use http::{Method, Request, Response, StatusCode};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -156,9 +156,17 @@ fn respond(
         _ => (length, length == Some(0)),
     };
     let bytes = heads::write_response(&head, told);
-    let bytes = bytes.map_err(|error| Stop::Failed(Error::Body(std::io::Error::other(error))))?;
-    link.change(|state| state.session.respond(number, &bytes, over));
-    if over {
+    let fits = link.change(|state| {
+        let fits = state.session.takes_response(number, &bytes, over);
+        if fits {
+            state.session.respond(number, &bytes, over);
+        }
+        fits
+    });
+    if !fits {
+        refuse(link, number);
+    }
+    if over || !fits {
         return Ok(());
     }
     let mut pieces = Pieces::new(body, length);
@@ -171,7 +179,15 @@ fn respond(
     }
 }
 
-impl super::link::Link {
+/// Answers in place of a response that cannot be sent.
+fn refuse(link: &Link, number: u32) {
+    let text = format!("the answer cannot be sent: {}\n", head_too_large());
+    let (head, _) = plain(StatusCode::BAD_GATEWAY, "").into_parts();
+    let head = heads::write_response(&head, Some(text.len() as u64));
+    link.change(|state| state.session.respond_whole(number, &head, text.as_bytes()));
+}
+
+impl Link {
     /// An exchange ends, for this end cannot go on with it.
     pub(super) fn broke(&self, number: u32, why: String) {
         self.cancel(number, Why::Broke(why));

@@ -6,6 +6,7 @@
 
 mod api;
 mod command;
+mod heads;
 mod relay_end;
 #[path = "../upload/server.rs"]
 #[allow(dead_code, reason = "made for uploads; an API needs less")]
@@ -15,3 +16,4 @@ mod spares;
 #[path = "../support/mod.rs"]
 mod support;
 mod through_relay;
+mod tokens;

@@ -5,7 +5,7 @@ use crate::server::Server;
 use crate::support::{Ending, Process, Relay, Wire, ask, eventually, is_pattern, pattern};
 
 /// An agent that is there, and what it printed.
-fn exposed(api: &str, relay: &Relay, flags: &[&str]) -> Process {
+pub(crate) fn exposed(api: &str, relay: &Relay, flags: &[&str]) -> Process {
     let process = expose(api, &relay.url(""), flags);
     let shown = format!("{}\n", relay.url("/api/billing"));
     eventually("the URL is printed", || (process.stdout() == shown).then_some(()));

@@ -1,6 +1,7 @@
 //! HTTP over a WebSocket between both ends of the library, and between each of them and peers that
 //! speak by hand.
 
+mod at_relay;
 mod call;
 mod cancellation;
 mod dialects;

@@ -1,9 +1,9 @@
 //! The head of a call on its way to the agent.
 
-use super::hop::HopByHop;
 use super::{CORRELATION_ID, sole_correlation_id};
 use crate::http::framing::Framing;
 use crate::http::head::{Method, RequestHead};
+use crate::http::hop::HopByHop;
 use crate::http::response::HeadWriter;
 use std::borrow::Cow;
 use std::net::IpAddr;

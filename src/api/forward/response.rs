@@ -1,6 +1,5 @@
 //! The head of an agent's answer on its way to the client.
 
-use super::hop::HopByHop;
 use super::{CORRELATION_ID, sole_correlation_id};
 use crate::api::Failure;
 use crate::http::answer::{AnswerError, AnswerFraming, AnswerHead};
@@ -8,6 +7,7 @@ use crate::http::date::HttpDate;
 use crate::http::fields::{is_field_value, is_token};
 use crate::http::framing::Framing;
 use crate::http::head::{Method, Version};
+use crate::http::hop::HopByHop;
 use crate::http::response::HeadWriter;
 use crate::rendezvous::transfer::Delimiter;
 

@@ -8,6 +8,7 @@
 mod event;
 mod exchange;
 mod exchanging;
+mod heads;
 mod hearing;
 mod listening;
 mod opening;
@@ -18,6 +19,7 @@ mod tests;
 
 pub use event::{Cancelled, Closed, Event, close};
 pub use exchange::WINDOW_BYTES;
+pub use heads::head_too_large;
 pub use opening::HANDSHAKE_TIME;
 
 use super::codec::{Codec, End, Message};

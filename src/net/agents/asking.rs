@@ -244,11 +244,16 @@ impl Relay {
             };
             let mut head = Vec::with_capacity(512);
             forward::response(&answer, &returning, &mut head);
-            asking.answer = Some(rest);
             let (agent_id, number) = (asking.agent, asking.number);
-            self.set_deadline(id, self.settings.idle_timeout);
             let Some(agent) = self.agent(agent_id) else { return Ok(()) };
+            if !agent.session.takes_response(number, &head, over) {
+                return Err(Failure::AgentBroke("the head of its answer is too large"));
+            }
             agent.session.respond(number, &head, over);
+            if let Some(asking) = self.asking(id) {
+                asking.answer = Some(rest);
+            }
+            self.set_deadline(id, self.settings.idle_timeout);
             if over {
                 self.close_asking(id);
             }
@@ -346,10 +351,13 @@ impl Relay {
 
     /// The connection to the API is closed before its answer was whole.
     pub(in crate::net) fn asking_is_gone(&mut self, asking: &Asking) {
-        if let Some(agent) = self.agent(asking.agent) {
-            agent.cancel(asking.number, Why::Broke("the API of this relay broke off".into()));
-            self.enqueue(asking.agent);
+        const BROKE_OFF: &str = "the API of this relay cannot be reached, or broke off";
+        if asking.answer.is_none() {
+            self.answer_agent(asking.agent, asking.number, &Failure::AgentBroke(BROKE_OFF));
+        } else if let Some(agent) = self.agent(asking.agent) {
+            agent.cancel(asking.number, Why::Broke(BROKE_OFF.into()));
         }
+        self.enqueue(asking.agent);
     }
 
     /// Answers an agent's request with a failure.

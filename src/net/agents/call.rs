@@ -68,16 +68,23 @@ impl Relay {
             Ok(agent) => agent,
             Err(failure) => return self.refuse(id, request, &failure),
         };
+        let prefix = prefix_of(callee);
+        let way = (prefix.as_str(), rest, correlation_id.as_str());
+        let spare = self.take_spare(agent);
+        let carrying = if spare.is_some() { Carrying::Http1 } else { Carrying::Frames };
+        let head = self.forwarded(id, request, way, carrying);
+        if !self.takes(agent, &head, request) {
+            if let Some(spare) = spare {
+                self.give_spare_back(spare, agent);
+            }
+            return self.refuse(id, request, &Failure::Rejected(Reject::HeadTooLong));
+        }
         if let Some(agent) = self.agent(agent) {
             agent.requests += 1;
         }
-        let prefix = prefix_of(callee);
-        let way = (prefix.as_str(), rest, correlation_id.as_str());
-        if let Some(spare) = self.take_spare(agent) {
-            let head = self.forwarded(id, request, way, Carrying::Http1);
+        if let Some(spare) = spare {
             return self.carry(id, spare, (correlation_id.into(), head), request);
         }
-        let head = self.forwarded(id, request, way, Carrying::Frames);
         let call = Call {
             agent,
             number: 0,
@@ -141,6 +148,12 @@ impl Relay {
         let mut head = Vec::with_capacity(512);
         forward::request(request.head, &to, &mut head);
         head
+    }
+
+    /// Whether an agent reads this head: --max-head may be more than frames carry.
+    fn takes(&mut self, agent: ConnId, head: &[u8], request: Request<'_, '_>) -> bool {
+        let over = request.head.framing == Framing::Length(0);
+        self.agent(agent).is_some_and(|agent| agent.session.takes_request(head, over))
     }
 
     fn begin_call(

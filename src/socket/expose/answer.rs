@@ -1,6 +1,5 @@
 //! The answer of the API: its head, and its body as it comes.
 
-use super::hop;
 use super::incoming::Incoming;
 use super::pool::Pool;
 use super::refusal::Refusal;
@@ -8,8 +7,7 @@ use super::sending::Sending;
 use super::wire::Wire;
 use crate::http::answer::{AnswerFraming, AnswerHead};
 use crate::http::framing::Framing;
-use crate::http::head::Version;
-use crate::socket::Body;
+use crate::socket::{Body, hop};
 use http::header::{CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, Response, StatusCode};
 use std::io::{self, Read};
@@ -80,17 +78,13 @@ pub(super) fn begin(
     let framing = head.framing().map_err(|why| Refusal::Broken(format!("failed: {why}")))?;
     let bodiless = method == Method::HEAD || matches!(head.status, 204 | 304);
     let framing = if bodiless { AnswerFraming::Framed(Framing::Length(0)) } else { framing };
-    let mut fields = fields(head);
-    let keep_alive = match head.version {
-        Version::Http11 => !hop::has_option(&fields, "close"),
-        Version::Http10 => hop::has_option(&fields, "keep-alive"),
-    };
-    let length = hop::length(&fields).filter(|_| bodiless && head.status != 204).cloned();
-    hop::remove(&mut fields);
+    let came = fields(head);
+    let mut fields = hop::passed(&came, &[CONTENT_LENGTH]);
+    let length = came.get(CONTENT_LENGTH).filter(|_| bodiless && head.status != 204);
     let told_length = length.is_some();
     if let Some(length) = length {
         // Of the body that a GET would have brought (RFC 9110, section 8.6).
-        fields.insert(CONTENT_LENGTH, length);
+        fields.insert(CONTENT_LENGTH, length.clone());
     }
     let (incoming, length_bytes) = incoming(wire, framing);
     let mut body = AnswerBody {
@@ -99,7 +93,7 @@ pub(super) fn begin(
         told_length,
         sending,
         pool,
-        keep_alive,
+        keep_alive: head.keeps_alive(),
     };
     body.settle();
     let mut answer = Response::new(body);

@@ -2,7 +2,6 @@
 //! kept for the next ones.
 
 use super::answer::{self, AnswerBody};
-use super::hop;
 use super::pool::Pool;
 use super::refusal::Refusal;
 use super::sending::Sending;
@@ -12,8 +11,8 @@ use crate::client::{Error, Url};
 use crate::http::fields::is_field_value;
 use crate::http::host::is_host_value;
 use crate::http::response::HeadWriter;
-use crate::socket::{Body, Cancellation};
-use http::header::{CONTENT_LENGTH, HOST};
+use crate::socket::{Body, Cancellation, hop};
+use http::header::{CONTENT_LENGTH, EXPECT, HOST};
 use http::request::Parts;
 use http::{Method, Request, Response};
 use std::fmt::Write as _;
@@ -122,8 +121,8 @@ impl Api {
         request: Request<Body>,
         asker: Option<Asker<'_>>,
     ) -> Result<Response<AnswerBody>, Refusal> {
-        let (mut parts, body) = request.into_parts();
-        let head = self.head(&mut parts, &body);
+        let (parts, body) = request.into_parts();
+        let head = self.head(&parts, &body);
         let empty = body.length_bytes() == Some(0);
         let mut ask = Ask { api: self, head, method: parts.method, body: Some(body), asker };
         if let Some(wire) = self.pool.take() {
@@ -141,18 +140,21 @@ impl Api {
         ask.on(Wire::new(socket))
     }
 
-    /// The head as it is sent.
-    fn head(&self, parts: &mut Parts, body: &Body) -> Vec<u8> {
-        let had_length = hop::length(&parts.headers).is_some();
-        hop::remove(&mut parts.headers);
+    /// The head as it is sent. `Expect` is answered by whoever speaks with the client: by the time
+    /// a request is here its body flows.
+    fn head(&self, parts: &Parts, body: &Body) -> Vec<u8> {
         let target = parts.uri.path_and_query().map_or("/", |target| target.as_str());
         let target = if target == "*" { target.to_owned() } else { self.prefix.clone() + target };
         let mut head = Vec::with_capacity(512);
         let mut writer = HeadWriter::request(&mut head, parts.method.as_str(), &encoded(&target));
         writer = writer.field("Host", &self.host_of(parts));
-        for (name, value) in parts.headers.iter().filter(|(name, _)| *name != HOST) {
-            writer = writer.field(name.as_str(), value.as_bytes());
+        let written = [HOST, CONTENT_LENGTH, EXPECT];
+        for (name, value) in hop::passing(&parts.headers) {
+            if !written.contains(name) {
+                writer = writer.field(name.as_str(), value.as_bytes());
+            }
         }
+        let had_length = parts.headers.contains_key(CONTENT_LENGTH);
         writer = match body.length_bytes() {
             // Where a body is usual, its absence is told (RFC 9110, section 8.6).
             Some(0) if !had_length && !expects_body(&parts.method) => writer,

@@ -3,7 +3,6 @@
 use super::agent::{Agent, Ending};
 use super::calls::Calls;
 use super::journal::Journal;
-use super::relay::Relay;
 use super::{Api, HostChoice};
 use crate::client::Options;
 use crate::client::commands::common::AtRelay;
@@ -13,11 +12,13 @@ use crate::client::commands::settings::Preferences;
 use crate::ops::sockets::heartbeat;
 use crate::ops::units;
 use crate::socket::SocketClient;
+use crate::socket::credential::{TOKEN_VARIABLE, credential};
+use crate::socket::relay::Relay;
 use clap::Args;
 use nix::sys::signal::Signal;
 use serde_json::{Map, Value};
 use std::io::{self, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use uuid::Uuid;
@@ -155,12 +156,13 @@ impl Expose {
     fn client(&self, relay: &Relay, options: Options) -> Result<SocketClient, Failure> {
         let Connecting { token_file, secret_file, heartbeat, .. } = &self.connecting;
         let made_up = || Uuid::new_v4().to_string();
-        let secret = told(secret_file.as_deref(), "RDV_SOCKET_SECRET")?.unwrap_or_else(made_up);
+        let secret =
+            credential(secret_file.as_deref(), "RDV_SOCKET_SECRET")?.unwrap_or_else(made_up);
         let metadata = self.metadata(secret)?;
         let client = SocketClient::new(&relay.socket.to_string()).map_err(refused)?;
         let client =
             client.with_metadata(metadata).with_options(options).with_heartbeat(*heartbeat);
-        match told(token_file.as_deref(), "RDV_SOCKET_TOKEN")? {
+        match credential(token_file.as_deref(), TOKEN_VARIABLE)? {
             Some(token) => client.with_token(&token).map_err(refused),
             None => Ok(client),
         }
@@ -200,20 +202,6 @@ fn watch(ending: &Arc<Ending>, calls: &Calls, (journal, most): (&Arc<Journal>, D
 
 fn refused(error: crate::socket::Error) -> Failure {
     super::outcome::failure(Some(error))
-}
-
-/// The content of a file, without the white space around it; else of a variable, if it is set.
-fn told(file: Option<&Path>, variable: &str) -> Result<Option<String>, Failure> {
-    let Some(file) = file else {
-        return Ok(std::env::var(variable).ok().filter(|value| !value.is_empty()));
-    };
-    let shown = file.display();
-    let text = std::fs::read_to_string(file);
-    let text = text.map_err(|error| Failure::local(format!("reading {shown}"), error))?;
-    match text.trim() {
-        "" => Err(Failure::new(Exit::Usage, format!("{shown} is empty"))),
-        text => Ok(Some(text.to_owned())),
-    }
 }
 
 /// Whether the API can be found by this name.

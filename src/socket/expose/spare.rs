@@ -14,6 +14,8 @@ use crate::http::answer::{ANSWER_HEAD_MAX_BYTES, AnswerHead};
 use crate::http::framing::Framing;
 use crate::http::head::{self, FieldSlots, HeadLimits, RequestHead};
 use crate::http::response::HeadWriter;
+use crate::mux::frame::head_fits;
+use crate::mux::session::head_too_large;
 use crate::socket::Body;
 use crate::splice::pipe::Pipe;
 use http::header::{HeaderName, HeaderValue};
@@ -152,6 +154,11 @@ impl Server<'_> {
     ) -> io::Result<()> {
         let (parts, mut body) = answer.into_parts();
         let head = response_head(&parts, body.length_bytes(), head_only);
+        if !head_fits(&head, (0, 0)) {
+            let refusal =
+                Refusal::Broken(format!("answered what cannot be sent: {}", head_too_large()));
+            return refuse(&self.api.refused(&refusal), head_only, (socket, call));
+        }
         call.answered(parts.status.as_u16());
         socket.write_all(&head)?;
         let frame = match body.length_bytes() {

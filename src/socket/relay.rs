@@ -9,11 +9,11 @@ const SOCKET: &str = "socket";
 
 /// One relay.
 #[derive(Clone, Debug)]
-pub(super) struct Relay {
+pub(in crate::socket) struct Relay {
     /// What is dialled.
-    pub(super) socket: Url,
+    pub(in crate::socket) socket: Url,
     /// What its paths are below of.
-    pub(super) base: Url,
+    pub(in crate::socket) base: Url,
 }
 
 impl Relay {
@@ -22,7 +22,7 @@ impl Relay {
     ///
     /// # Errors
     /// It is no URL.
-    pub(super) fn parse(text: &str) -> Result<Self, Failure> {
+    pub(in crate::socket) fn parse(text: &str) -> Result<Self, Failure> {
         let (scheme, rest) = text.split_once("://").unwrap_or(("http", text));
         let (scheme, dials) = match scheme.to_ascii_lowercase().as_str() {
             "http" => ("http", false),
@@ -45,7 +45,7 @@ impl Relay {
     ///
     /// # Errors
     /// What the environment names is no proxy.
-    pub(super) fn takes_spares(&self, options: &Options) -> Result<bool, Failure> {
+    pub(in crate::socket) fn takes_spares(&self, options: &Options) -> Result<bool, Failure> {
         Ok(self.base.scheme == Scheme::Http && options.proxies.for_url(&self.base)?.is_none())
     }
 }

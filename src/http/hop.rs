@@ -1,7 +1,7 @@
 //! Which fields concern one connection only: a fixed few, and those that `Connection` names (RFC
 //! 9110, section 7.6.1).
 
-use crate::http::fields::members;
+use super::fields::members;
 use std::cmp::Ordering;
 
 /// Known without being named. `Proxy-Authenticate` is for answers what `Proxy-Authorization` is for
@@ -20,7 +20,8 @@ const HOP_BY_HOP: [&str; 10] = [
 ];
 
 /// The fields of one head that end here.
-pub(super) struct HopByHop<'v> {
+#[derive(Debug)]
+pub struct HopByHop<'v> {
     /// What `Connection` names, in the order of [`compare`]: a head has room for thousands of
     /// names, and each field is looked for among them.
     named: Vec<&'v [u8]>,
@@ -28,14 +29,14 @@ pub(super) struct HopByHop<'v> {
 
 impl<'v> HopByHop<'v> {
     /// By the values of all `Connection` fields.
-    pub(super) fn new(connection: impl Iterator<Item = &'v [u8]>) -> Self {
+    pub fn new(connection: impl Iterator<Item = &'v [u8]>) -> Self {
         let mut named: Vec<_> = connection.flat_map(members).collect();
         named.sort_unstable_by(|one, other| compare(one, other));
         Self { named }
     }
 
     /// Whether a field of this name does.
-    pub(super) fn ends(&self, name: &str) -> bool {
+    pub fn ends(&self, name: &str) -> bool {
         HOP_BY_HOP.iter().any(|known| known.eq_ignore_ascii_case(name))
             || self.named.binary_search_by(|named| compare(named, name.as_bytes())).is_ok()
     }
