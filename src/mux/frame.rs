@@ -216,9 +216,10 @@ impl Frame {
 /// Whether the other end reads this head, with so many bytes and fields added: it has at most
 /// [`HEAD_MAX_BYTES`], half of them in its first line, and [`FIELDS_MAX`] fields.
 pub fn head_fits(head: &[u8], (bytes_added, fields_added): (usize, usize)) -> bool {
-    let first_line = head.split(|byte| *byte == b'\n').next().map_or(0, <[u8]>::len);
-    // The first line and the empty one are no fields.
-    let fields = head.iter().filter(|byte| **byte == b'\n').count().saturating_sub(2);
+    let mut lines = head.split(|byte| *byte == b'\n');
+    let first_line = lines.next().map_or(0, <[u8]>::len);
+    // The empty line, and what is behind it, are no fields.
+    let fields = lines.count().saturating_sub(2);
     head.len() + bytes_added <= HEAD_MAX_BYTES
         && first_line <= HEAD_MAX_BYTES / 2
         && fields + fields_added <= FIELDS_MAX

@@ -38,13 +38,11 @@ fn answer(socket: &mut std::net::TcpStream, gate: &Receiver<()>) -> std::io::Res
         (body.len() == length).then(|| (head.to_owned(), body.to_owned()))
     };
     let (head, body) = loop {
-        match whole(&came) {
-            Some(request) => break request,
-            None => {
-                let count = socket.read(&mut piece)?;
-                came.extend_from_slice(&piece[..count]);
-            }
+        if let Some(request) = whole(&came) {
+            break request;
         }
+        let count = socket.read(&mut piece)?;
+        came.extend_from_slice(&piece[..count]);
     };
     let line = head.lines().next().expect("a request line");
     if line.starts_with("GET /slow ") {
