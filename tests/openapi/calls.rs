@@ -86,3 +86,17 @@ fn a_generated_client_calls_every_operation() {
         assert_eq!(said.stdout, b"all calls are as expected\n", "{spares}");
     }
 }
+
+#[test]
+fn redirections_lead_back_through_the_relay_where_the_service_is_told_the_clients_host() {
+    let Some(installed) = installed() else { return };
+    let (service, relay) = (Service::start(&installed), Relay::start(&[]));
+    let _agent = expose(&service, &relay, &["--host", "client"]);
+    // The framework moves those who ask with a slash too many.
+    let moved = relay.get("/api/store/articles/");
+    assert_eq!(moved.status(), 307);
+    let there = moved.head.get("Location").expect("a Location");
+    assert_eq!(there, "http://relay.test/api/store/articles", "by the Host of the request");
+    let path = there.strip_prefix("http://relay.test").expect("a path");
+    assert_eq!(relay.get(path).status(), 200);
+}
