@@ -226,10 +226,10 @@ impl Relay {
         self.agents.open -= 1;
         self.agents.connections.remove(&agent.id);
         if let Some(name) = &agent.name {
-            let until = super::names::Names::lease_end(
-                self.now.monotonic,
-                self.settings.sockets.name_lease,
-            );
+            // Who says goodbye needs no lease: what it was called is free.
+            let goodbye = matches!(how, Closed::There(close::NORMAL | close::GOING_AWAY, _));
+            let lease = if goodbye { Duration::ZERO } else { self.settings.sockets.name_lease };
+            let until = super::names::Names::lease_end(self.now.monotonic, lease);
             self.agents.names.leave(name, agent.id, until);
         }
         let mut lost = std::mem::take(&mut agent.spares);
