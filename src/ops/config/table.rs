@@ -13,13 +13,15 @@ const PREFIX: &str = "RDV_";
 
 /// Variables with our prefix that are no settings of a relay: other commands read them, and a relay
 /// that finds them in its environment says nothing about them, however near a setting they are.
-pub const NO_SETTINGS: [&str; 6] = [
+pub const NO_SETTINGS: [&str; 8] = [
     "RDV_CONFIG",
     "RDV_RELAY",
     "RDV_CLIENT_CONFIG",
     "RDV_CACERT",
     "RDV_SOURCE_TOKEN",
     "RDV_SOURCE_SIGNATURE_SECRET",
+    "RDV_SOCKET_TOKEN",
+    "RDV_SOCKET_SECRET",
 ];
 
 /// A name that is wrong in so many letters is still taken for misspelt.
