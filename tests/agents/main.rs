@@ -15,6 +15,7 @@ mod ending;
 mod failures;
 mod flow;
 mod handshake;
+mod hold_up;
 mod names;
 mod spare;
 mod spares;

@@ -26,9 +26,6 @@ const OUTPUT_MAX_BYTES: usize = 1 << 20;
 /// Why agents are left by a relay that ends.
 const STOPS: &str = "the relay is about to stop";
 
-/// How long a client may hold up all others of an agent of the text dialect.
-const HOLD_UP_MAX: Duration = Duration::from_secs(10);
-
 impl Relay {
     /// An agent's socket has news.
     pub(in crate::net) fn turn_agent(&mut self, id: ConnId) {
@@ -157,9 +154,16 @@ impl Relay {
         agent.session.room(number)
     }
 
+    /// How long a client may hold up all others of an agent of the text dialect: no longer than an
+    /// agent may be silent before it is asked whether it lives, since it is not heard meanwhile.
+    fn hold_up_max(&self) -> Duration {
+        self.settings.sockets.agent_heartbeat / 2
+    }
+
     /// When to look at an agent again that says nothing.
     fn watch_agent(&mut self, id: ConnId) {
         let (now, ending) = (self.now.monotonic, self.mode.is_ending());
+        let hold_up_max = self.hold_up_max();
         let Some(agent) = self.agent(id) else { return };
         if ending && agent.in_flight() == 0 && agent.session.is_open() {
             agent.session.close(close::GOING_AWAY, STOPS);
@@ -167,7 +171,7 @@ impl Relay {
         }
         let held_up = !agent.session.wants_input();
         agent.held_up_since = held_up.then(|| agent.held_up_since.unwrap_or(now));
-        let patience = agent.held_up_since.map(|since| since + HOLD_UP_MAX);
+        let patience = agent.held_up_since.map(|since| since + hold_up_max);
         let next = agent.session.next_deadline().into_iter().chain(patience).min();
         if let Some(next) = next {
             self.set_deadline(id, next.saturating_duration_since(now));
@@ -176,11 +180,11 @@ impl Relay {
 
     /// An agent's time has come: to be asked whether it lives, or to be listened to again.
     pub(in crate::net) fn agent_out_of_patience(&mut self, id: ConnId) {
-        let now = self.now.monotonic;
+        let (now, hold_up_max) = (self.now.monotonic, self.hold_up_max());
         let Some(agent) = self.agent(id) else { return };
         if let Some(since) = agent.held_up_since {
             agent.session.was_held_up(now);
-            if since + HOLD_UP_MAX <= now
+            if since + hold_up_max <= now
                 && let Some(slow) = agent.session.hold_up()
             {
                 self.end_hold_up(id, slow);

@@ -1,0 +1,34 @@
+//! In the text dialect a client that takes nothing holds up the others of its agent: not for long.
+
+use rdv::mux::handshake::Dialect;
+use serde_json::Value;
+
+use crate::agent::Agent;
+use crate::support::{Ending, Relay, Wire, ask};
+
+/// More than the kernel keeps for a client that does not read, in bytes.
+const LARGE_BYTES: usize = 32 << 20;
+
+#[test]
+fn a_client_that_takes_nothing_of_a_text_answer_is_cut_off_and_the_others_go_on() {
+    let relay = Relay::start(&["--agent-heartbeat", "1s"]);
+    let mut agent = Agent::connect(&relay, Dialect::Text, Value::Null);
+    let mut stalled = Wire::connect_narrow(relay.address());
+    stalled.ask(&ask("GET", &agent.place()));
+    let large = agent.asked();
+    let mut other = relay.connect();
+    other.ask(&ask("GET", &agent.place()));
+    let small = agent.asked();
+    // All of it is sent only when nobody waits for the stalled one any more.
+    agent.answer_ok(large.number, &vec![b'x'; LARGE_BYTES]);
+    agent.answer_ok(small.number, b"not held up");
+    assert_eq!(other.response().text(), "not held up");
+    assert_eq!(stalled.head().status, 200);
+    let (body, ending) = stalled.rest();
+    assert!(body.len() < LARGE_BYTES, "the rest was dropped");
+    assert_ne!(ending, Ending::Complete);
+    other.ask(&ask("GET", &agent.place()));
+    let asked = agent.asked();
+    agent.answer_ok(asked.number, b"still there");
+    assert_eq!(other.response().text(), "still there");
+}
