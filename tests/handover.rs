@@ -12,101 +12,12 @@ use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 use support::{
-    Ask, Ending, Framing, Process, Relay, Response, Wire, ask, assert_error, eventually, parse,
-    stream_of,
+    Ask, Ending, Framing, Lineage, Process, Relay, Response, Wire, ask, assert_error, await_end_of,
+    eventually, is_alive, parse, stream_of, successors,
 };
-
-/// A relay through all its processes: the first one and those that took over.
-struct Line {
-    first: Relay,
-    /// Those that took over, oldest first.
-    successors: Vec<Pid>,
-}
-
-impl Line {
-    fn start(flags: &[&str]) -> Line {
-        Line { first: Relay::start(flags), successors: Vec::new() }
-    }
-
-    /// From this program instead of the one under test.
-    fn of_program(program: &Path, flags: &[&str]) -> Line {
-        let mut command = Command::new(program);
-        command.args(["serve", "--listen", "127.0.0.1:0"]).args(flags);
-        Line { first: Relay::from_command(command, 1), successors: Vec::new() }
-    }
-
-    fn address(&self) -> SocketAddr {
-        self.first.address()
-    }
-
-    /// Whoever serves now.
-    fn serving(&self) -> Pid {
-        let first = i32::try_from(self.first.process().id()).expect("a process id");
-        self.successors.last().copied().unwrap_or(Pid::from_raw(first))
-    }
-
-    fn order(&self, signal: Signal) {
-        kill(self.serving(), signal).expect("kill");
-    }
-
-    /// All processes write to the same standard error.
-    fn log(&self) -> String {
-        self.first.process().stderr()
-    }
-
-    fn await_log(&self, words: &str) {
-        eventually(&format!("{words:?} is logged"), || self.log().contains(words).then_some(()));
-    }
-
-    /// Orders a hand-over and waits until it is done.
-    fn hand_over(&mut self) {
-        self.order(Signal::SIGUSR2);
-        self.await_successor();
-    }
-
-    fn await_successor(&mut self) {
-        let next = self.successors.len();
-        let found = || numbers(&self.log(), " serves now").get(next).copied();
-        self.successors.push(eventually("another process serves", found));
-    }
-
-    /// Waits until the first process has ended by itself.
-    fn await_end_of_first(&mut self) {
-        eventually("the old process ends", || self.first.ended().then_some(()));
-    }
-}
-
-impl Drop for Line {
-    fn drop(&mut self) {
-        // Those that never served are in the log, too.
-        for process in numbers(&self.log(), "").into_iter().chain(self.successors.clone()) {
-            let _ = kill(process, Signal::SIGKILL);
-        }
-    }
-}
-
-/// The processes of the log that are followed by these words.
-fn numbers(log: &str, then: &str) -> Vec<Pid> {
-    let processes = log.split("process ").skip(1).filter_map(|text| {
-        let digits = text.bytes().take_while(u8::is_ascii_digit).count();
-        let (number, rest) = text.split_at(digits);
-        rest.starts_with(then).then(|| number.parse().ok().map(Pid::from_raw)).flatten()
-    });
-    processes.collect()
-}
-
-/// Whether a process is there, and no zombie.
-fn is_alive(process: Pid) -> bool {
-    let stat = fs::read_to_string(format!("/proc/{process}/stat"));
-    stat.is_ok_and(|stat| stat.rsplit_once(')').is_some_and(|(_, rest)| !rest.starts_with(" Z")))
-}
-
-fn await_end_of(process: Pid) {
-    eventually("it ends", || (!is_alive(process)).then_some(()));
-}
 
 fn exchange(address: SocketAddr, ask: &Ask) -> Response {
     Wire::connect(address).exchange(ask)
@@ -118,7 +29,7 @@ fn descriptors(process: Pid) -> usize {
 
 #[test]
 fn a_new_process_serves_and_the_old_one_ends() {
-    let mut line = Line::start(&[]);
+    let mut line = Lineage::start(&[]);
     let before = line.serving();
     line.hand_over();
     let after = line.serving();
@@ -139,7 +50,7 @@ fn a_new_process_serves_and_the_old_one_ends() {
 #[test]
 fn all_listeners_are_handed_over() {
     let first = Relay::listening(&["127.0.0.1:0", "127.0.0.2:0", "127.0.0.1:0"], &[]);
-    let mut line = Line { first, successors: Vec::new() };
+    let mut line = Lineage { first, successors: Vec::new() };
     line.hand_over();
     line.await_end_of_first();
     for address in line.first.addresses() {
@@ -149,7 +60,7 @@ fn all_listeners_are_handed_over() {
 
 #[test]
 fn running_transfers_end_in_the_old_process_without_a_limit() {
-    let mut line = Line::start(&["--drain-timeout", "0s"]);
+    let mut line = Lineage::start(&["--drain-timeout", "0s"]);
     let mut begun = line.first.pair(Framing::Chunked);
     begun.pass_first(b"hello");
     let mut paired = line.first.pair(Framing::Length(5));
@@ -165,14 +76,14 @@ fn running_transfers_end_in_the_old_process_without_a_limit() {
 
 #[test]
 fn the_old_process_can_be_given_a_limit() {
-    let mut line = Line::start(&["--handover-drain-timeout", "0s"]);
+    let mut line = Lineage::start(&["--handover-drain-timeout", "0s"]);
     let mut pair = line.first.pair(Framing::Chunked);
     pair.pass_first(b"hello");
     line.hand_over();
     assert_ne!(pair.destination.rest().1, Ending::Complete);
     assert_eq!(pair.source.response().status(), 503);
 
-    let mut line = Line::start(&["--drain-timeout", "0s"]);
+    let mut line = Lineage::start(&["--drain-timeout", "0s"]);
     let mut pair = line.first.pair(Framing::Chunked);
     pair.pass_first(b"hello");
     line.hand_over();
@@ -186,7 +97,7 @@ fn the_old_process_can_be_given_a_limit() {
 #[test]
 fn the_first_order_to_drain_after_a_hand_over_cuts_nothing_off() {
     let limits = ["--handover-drain-timeout", "1h", "--drain-timeout", "1h"];
-    let mut line = Line::start(&limits);
+    let mut line = Lineage::start(&limits);
     let mut pair = line.first.pair(Framing::Chunked);
     pair.pass_first(b"hello");
     line.hand_over();
@@ -200,7 +111,7 @@ fn the_first_order_to_drain_after_a_hand_over_cuts_nothing_off() {
 
 #[test]
 fn a_client_that_tries_again_does_not_notice() {
-    let mut line = Line::start(&[]);
+    let mut line = Lineage::start(&[]);
     let id = line.first.create();
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("upload");
@@ -221,7 +132,7 @@ fn a_client_that_tries_again_does_not_notice() {
 
 #[test]
 fn streams_that_wait_are_known_to_the_new_process() {
-    let mut line = Line::start(&["--ttl", "1h"]);
+    let mut line = Lineage::start(&["--ttl", "1h"]);
     let relay = &line.first;
     let headers = r#"{"download_headers":{"X-Mine":"kept"},"upload_headers":{"X-Yours":7}}"#;
     let created = relay.create_with(&parse(headers.as_bytes()));
@@ -260,7 +171,7 @@ fn streams_that_wait_are_known_to_the_new_process() {
 
 #[test]
 fn the_waiting_time_goes_on_in_the_new_process() {
-    let mut line = Line::start(&["--ttl", "500ms"]);
+    let mut line = Lineage::start(&["--ttl", "500ms"]);
     let id = line.first.create();
     line.hand_over();
     line.first.await_state(&id, "TIMEOUT_NO_SRC_NO_DST");
@@ -268,7 +179,7 @@ fn the_waiting_time_goes_on_in_the_new_process() {
 
 #[test]
 fn a_waiting_time_of_its_own_goes_on_in_the_new_process() {
-    let mut line = Line::start(&["--ttl", "300ms"]);
+    let mut line = Lineage::start(&["--ttl", "300ms"]);
     let patient = line.first.create_with(&parse(br#"{"ttl_seconds":600}"#));
     line.hand_over();
     let usual = stream_of(&exchange(line.address(), &ask("POST", "/stream")));
@@ -279,7 +190,7 @@ fn a_waiting_time_of_its_own_goes_on_in_the_new_process() {
 
 #[test]
 fn a_connection_of_the_old_process_gets_an_answer_and_is_sent_to_the_new_one() {
-    let mut line = Line::start(&[]);
+    let mut line = Lineage::start(&[]);
     let mut fresh = line.first.connect();
     let mut used = line.first.connect();
     assert_eq!(used.exchange(&ask("GET", "/ping")).status(), 200);
@@ -357,7 +268,7 @@ fn ping_on(address: SocketAddr, enough: &AtomicBool) {
 
 #[test]
 fn under_load_every_request_is_answered_through_many_hand_overs() {
-    let mut line = Line::start(&[]);
+    let mut line = Lineage::start(&[]);
     let address = line.address();
     let mut long = line.first.pair(Framing::Chunked);
     long.pass_first(b"begun before");
@@ -397,7 +308,7 @@ fn under_load_every_request_is_answered_through_many_hand_overs() {
 
 #[test]
 fn nothing_but_the_listening_sockets_is_inherited() {
-    let mut line = Line::start(&[]);
+    let mut line = Lineage::start(&[]);
     let process = line.serving();
     let idle = descriptors(process);
     // Connections, pipes that hold bytes, and sockets of all kinds.
@@ -455,7 +366,7 @@ fn the_program_that_is_there_now_is_started() {
     let alias = installation.folder.path().join("alias");
     symlink(installation.path(), &alias).expect("symlink");
     for (name, program) in [("a file", installation.path()), ("a link", alias.clone())] {
-        let mut line = Line::of_program(&program, &[]);
+        let mut line = Lineage::of_program(&program, &[]);
         let before = fs::metadata(format!("/proc/{}/exe", line.serving())).expect("/proc");
         installation.install(Path::new(env!("CARGO_BIN_EXE_rdv")));
         line.hand_over();
@@ -479,7 +390,7 @@ fn a_new_process_that_fails_changes_nothing() {
         ),
     ] {
         let installation = Installation::new();
-        let mut line = Line::of_program(&installation.path(), &["--handover-timeout", "500ms"]);
+        let mut line = Lineage::of_program(&installation.path(), &["--handover-timeout", "500ms"]);
         let mut pair = line.first.pair(Framing::Chunked);
         pair.pass_first(b"hello");
         let waiting = line.first.create();
@@ -502,7 +413,7 @@ fn a_new_process_that_fails_changes_nothing() {
 #[test]
 fn a_program_that_is_gone_is_told_of() {
     let installation = Installation::new();
-    let line = Line::of_program(&installation.path(), &[]);
+    let line = Lineage::of_program(&installation.path(), &[]);
     fs::remove_file(installation.path()).expect("remove");
     line.order(Signal::SIGUSR2);
     line.await_log("cannot be started");
@@ -512,7 +423,7 @@ fn a_program_that_is_gone_is_told_of() {
 #[test]
 fn while_a_new_process_starts_the_old_one_serves_and_starts_no_other() {
     let installation = Installation::new();
-    let line = Line::of_program(&installation.path(), &["--handover-timeout", "1h"]);
+    let line = Lineage::of_program(&installation.path(), &["--handover-timeout", "1h"]);
     let started = installation.folder.path().join("started");
     installation.install_script(&format!("echo $$ >> {}; exec sleep 60", started.display()));
     line.order(Signal::SIGUSR2);
@@ -534,7 +445,7 @@ fn while_a_new_process_starts_the_old_one_serves_and_starts_no_other() {
 
 #[test]
 fn a_process_that_ends_does_not_hand_over() {
-    let mut line = Line::start(&[]);
+    let mut line = Lineage::start(&[]);
     let mut pair = line.first.pair(Framing::Chunked);
     pair.pass_first(b"hello");
     line.order(Signal::SIGTERM);
@@ -544,7 +455,7 @@ fn a_process_that_ends_does_not_hand_over() {
     pair.complete();
     drop(pair);
     line.await_end_of_first();
-    assert_eq!(numbers(&line.log(), "").into_iter().collect::<BTreeSet<_>>().len(), 0);
+    assert_eq!(successors(&line.log(), "").into_iter().collect::<BTreeSet<_>>().len(), 0);
 }
 
 /// What `rdv ctl` says to whoever serves operators at this place.
@@ -561,7 +472,7 @@ fn operators_reach_the_new_process_at_the_same_place() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("admin.sock");
     let place = path.to_str().expect("UTF-8");
-    let mut line = Line::start(&["--admin-listen", place]);
+    let mut line = Lineage::start(&["--admin-listen", place]);
     let stays = line.first.pair(Framing::Chunked);
     line.hand_over();
     assert_eq!(ctl(place, &["status"])["pid"], line.serving().as_raw());
@@ -579,7 +490,7 @@ fn a_failed_hand_over_leaves_operators_where_they_are() {
     let (path, program) = (folder.path().join("admin.sock"), folder.path().join("rdv"));
     let place = path.to_str().expect("UTF-8");
     fs::copy(env!("CARGO_BIN_EXE_rdv"), &program).expect("a copy");
-    let line = Line::of_program(&program, &["--admin-listen", place]);
+    let line = Lineage::of_program(&program, &["--admin-listen", place]);
     fs::remove_file(&program).expect("removed");
     fs::write(&program, "#!/bin/sh\nexit 3\n").expect("written");
     fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).expect("chmod");
@@ -593,7 +504,7 @@ fn a_suspended_relay_hands_over_to_a_suspended_one() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("admin.sock");
     let place = path.to_str().expect("UTF-8");
-    let mut line = Line::start(&["--admin-listen", place]);
+    let mut line = Lineage::start(&["--admin-listen", place]);
     let made = line.first.create();
     ctl(place, &["suspend"]);
     line.hand_over();

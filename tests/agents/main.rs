@@ -14,6 +14,7 @@ mod calls;
 mod ending;
 mod failures;
 mod flow;
+mod handover;
 mod handshake;
 mod hold_up;
 mod names;

@@ -1,0 +1,111 @@
+//! What becomes of agents and calls when a new process takes over.
+
+use std::net::SocketAddr;
+
+use nix::sys::signal::Signal;
+use rdv::mux::handshake::Dialect;
+use rdv::mux::session::{Closed, close};
+use serde_json::json;
+
+use crate::agent::{Agent, DIALECTS, upgrade};
+use crate::spare::Spare;
+use crate::support::{Lineage, Wire, ask, assert_error, await_end_of, eventually};
+
+/// A relay with a listener for agents, and where that is.
+fn with_listener() -> (Lineage, SocketAddr) {
+    let line = Lineage::start(&["--socket-listen", "127.0.0.1:0"]);
+    let address = eventually("agents are served", || {
+        let said = line.first.process().stdout();
+        let place = said.lines().find_map(|line| line.strip_prefix("agents are served on ws://"));
+        place.and_then(|place| place.parse().ok())
+    });
+    (line, address)
+}
+
+/// An agent that can prove that the name is its own, where agents alone are served.
+fn attach(line: &Lineage, address: SocketAddr, dialect: Dialect, name: &str) -> Agent {
+    let metadata = json!({ "name": name, "secret": format!("the secret of {name}") });
+    let mut agent = Agent::upgraded(address, &upgrade("/", dialect), dialect, metadata);
+    agent.await_open();
+    line.first.turn();
+    agent
+}
+
+/// The agent was asked to come again.
+fn left(agent: &mut Agent) {
+    match agent.closed() {
+        Closed::There(code, reason) => assert_eq!(code, close::GOING_AWAY, "{reason}"),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// A call of the agent goes through whoever serves now.
+fn assert_called(line: &Lineage, agent: &mut Agent, name: &str) {
+    let mut client = Wire::connect(line.address());
+    client.ask(&ask("GET", &format!("/api/{name}/x")));
+    let asked = agent.asked();
+    assert_eq!(asked.line(), "GET /x", "{name}");
+    agent.answer_ok(asked.number, b"here again");
+    assert_eq!(client.response().text(), "here again", "{name}");
+}
+
+#[test]
+fn agents_are_sent_to_the_new_process_and_calls_are_completed_by_the_old_one() {
+    for dialect in DIALECTS {
+        let (mut line, address) = with_listener();
+        let mut idle = attach(&line, address, dialect, "idle");
+        let mut busy = attach(&line, address, dialect, "busy");
+        let mut client = line.first.connect();
+        client.ask(&ask("GET", "/api/busy/before"));
+        let asked = busy.asked();
+        line.hand_over();
+
+        left(&mut idle);
+        let nobody = Wire::connect(line.address()).exchange(&ask("GET", "/api/idle/x"));
+        assert_error("the new one", &nobody, (404, "AgentNotFoundError", None));
+        let mut idle = attach(&line, address, dialect, "idle");
+        assert_called(&line, &mut idle, "idle");
+        // The name of one that is still busy is free for it, too.
+        let mut again = attach(&line, address, dialect, "busy");
+        assert_called(&line, &mut again, "busy");
+
+        assert!(!line.first.ended(), "{dialect:?}: a call goes on");
+        busy.answer_ok(asked.number, b"to its end");
+        let answer = client.response();
+        assert_eq!(answer.text(), "to its end", "{dialect:?}");
+        assert!(answer.head.closes(), "{dialect:?}");
+        left(&mut busy);
+        drop((busy, client));
+        line.await_end_of_first();
+        assert_called(&line, &mut idle, "idle");
+        assert_called(&line, &mut again, "busy");
+        line.order(Signal::SIGTERM);
+        left(&mut idle);
+        left(&mut again);
+        drop((idle, again));
+        await_end_of(line.serving());
+        assert!(!line.log().contains("panicked"), "{}", line.log());
+    }
+}
+
+#[test]
+fn a_call_on_a_spare_connection_is_completed_by_the_old_process() {
+    let (mut line, address) = with_listener();
+    let mut agent = attach(&line, address, Dialect::V1, "a");
+    let mut idle = Spare::at(address, &agent);
+    let mut spare = Spare::at(address, &agent);
+    let mut client = line.first.connect();
+    client.ask(&ask("GET", "/api/a/before"));
+    // The one that was brought last is taken first.
+    spare.asked();
+    line.hand_over();
+    idle.expect_end();
+    let mut again = attach(&line, address, Dialect::V1, "a");
+    assert!(!line.first.ended(), "a call goes on");
+    spare.answer_ok(b"to its end");
+    assert_eq!(client.response().text(), "to its end");
+    left(&mut agent);
+    drop((agent, spare, client));
+    line.await_end_of_first();
+    assert_called(&line, &mut again, "a");
+}
