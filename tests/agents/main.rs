@@ -6,6 +6,7 @@
     reason = "a test waits for one kind of event, whatever other kinds there are"
 )]
 
+mod accounts;
 mod agent;
 mod asked;
 mod asking;
