@@ -313,18 +313,22 @@ impl Agent {
         }
     }
 
-    /// Sends as much of a body as there is room for until none is left, and the relay gives none.
-    pub(crate) fn send_what_fits(&mut self, number: u32) {
+    /// Sends as much of a body as there is room for until none is left, and the relay gives none;
+    /// says how much that was.
+    pub(crate) fn send_what_fits(&mut self, number: u32) -> usize {
         let part = vec![b'x'; 64 << 10];
+        let mut sent = 0;
         // More than the kernel keeps for a client that does not read.
         for _ in 0..1024 {
             let room = self.session.room(number).min(part.len());
             if room == 0 && self.poll().is_none() && self.session.room(number) == 0 {
-                return;
+                return sent;
             }
             self.session.send(number, &part[..room], false);
             self.flush();
+            sent += room;
         }
+        sent
     }
 
     /// What happens within a short while, if anything does.

@@ -18,9 +18,11 @@ mod flow;
 mod handover;
 mod handshake;
 mod hold_up;
+mod memory;
 mod names;
 mod spare;
 mod spares;
+mod stalled;
 #[path = "../support/mod.rs"]
 mod support;
 mod text;

@@ -155,6 +155,16 @@ impl Wire {
         body
     }
 
+    /// Reads this many bytes of the body and drops them; panics if it ends before.
+    pub(crate) fn skip(&mut self, count: usize) {
+        let mut skipped = 0;
+        while skipped < count {
+            let some = self.some(count - skipped).len();
+            assert!(some > 0, "the body ended after {skipped} of {count}");
+            skipped += some;
+        }
+    }
+
     /// Reads what is left of the body, and how it ended.
     pub(crate) fn rest(&mut self) -> (Vec<u8>, Ending) {
         let mut body = Vec::new();

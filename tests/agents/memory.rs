@@ -1,0 +1,94 @@
+//! What agents and calls cost the relay: little, and none of it grows with what goes through.
+
+use std::thread;
+
+use rdv::mux::handshake::Dialect;
+use serde_json::Value;
+
+use crate::agent::{Agent, DIALECTS, ok};
+use crate::support::{Ending, Relay, ask};
+
+/// What the relay may grow by while an answer goes to a client that reads slowly, in bytes.
+const GROWTH_MAX_BYTES: u64 = 4 << 20;
+
+/// A large answer, and the steps in which it is read.
+const ANSWER_BYTES: usize = 1 << 30;
+const STEPS: usize = 8;
+
+/// So many that what the relay had to spare anyway is soon used up.
+const AGENTS: u64 = 200;
+
+/// What an agent may cost that does nothing, in bytes.
+const AGENT_MAX_BYTES: u64 = 16 << 10;
+
+#[test]
+fn a_gibibyte_for_a_client_that_reads_in_steps_leaves_memory_as_it_was() {
+    let relay = Relay::start(&[]);
+    let mut agent = Agent::connect(&relay, Dialect::V1, Value::Null);
+    let mut client = relay.connect();
+    client.ask(&ask("GET", &agent.place()));
+    let (number, _, _) = agent.asked_head();
+    agent.begin(number, &ok(ANSWER_BYTES), false);
+    let (before, mut most, mut sent) = (relay.resident_bytes(), 0, 0);
+    assert_eq!(client.head().status, 200);
+    let part = vec![b'x'; 1 << 20];
+    for step in 1..=STEPS {
+        // Nobody reads until the agent has no room for more.
+        sent += agent.send_what_fits(number);
+        most = most.max(relay.resident_bytes());
+        let read = ANSWER_BYTES / STEPS;
+        thread::scope(|scope| {
+            let reader = scope.spawn(|| client.skip(read));
+            while sent < read * step {
+                let count = part.len().min(read * step - sent);
+                agent.send(number, &part[..count], sent + count == ANSWER_BYTES);
+                sent += count;
+                most = most.max(relay.resident_bytes());
+            }
+            reader.join().expect("a reader");
+        });
+    }
+    assert_eq!(client.rest(), (Vec::new(), Ending::Complete));
+    let grown = most.saturating_sub(before);
+    assert!(grown < GROWTH_MAX_BYTES, "from {before} to {most} bytes");
+}
+
+/// What each of many agents costs that does nothing any more once this is over.
+fn cost_of_each(dialect: Dialect, mut prepare: impl FnMut(&Relay, &mut Agent)) -> u64 {
+    let relay = Relay::start(&[]);
+    let mut connect = || {
+        let mut agent = Agent::connect(&relay, dialect, Value::Null);
+        prepare(&relay, &mut agent);
+        agent
+    };
+    // The first ones pay for what all of them share.
+    let mut agents = vec![connect(), connect()];
+    let before = relay.resident_bytes();
+    agents.extend((0..AGENTS).map(|_| connect()));
+    relay.turn();
+    relay.resident_bytes().saturating_sub(before) / AGENTS
+}
+
+#[test]
+fn an_agent_that_does_nothing_costs_little() {
+    for dialect in DIALECTS {
+        let each = cost_of_each(dialect, |_, _| {});
+        assert!(each < AGENT_MAX_BYTES, "{dialect:?}: {each} bytes for each");
+    }
+}
+
+#[test]
+fn an_agent_that_was_called_costs_little_afterwards() {
+    let body = vec![b'x'; 200 << 10];
+    for dialect in DIALECTS {
+        let each = cost_of_each(dialect, |relay, agent| {
+            let mut client = relay.connect();
+            client.ask(&ask("POST", &agent.place()).body(&body));
+            let asked = agent.asked();
+            assert_eq!(asked.body.len(), body.len());
+            agent.answer_ok(asked.number, &body);
+            assert_eq!(client.response().body.len(), body.len());
+        });
+        assert!(each < AGENT_MAX_BYTES, "{dialect:?}: {each} bytes for each");
+    }
+}

@@ -1,0 +1,104 @@
+//! Those who stall: a client in the middle of its answer, and an agent that takes nothing.
+
+use rdv::mux::handshake::Dialect;
+use serde_json::Value;
+
+use crate::agent::Agent;
+use crate::support::{Framing, Relay, Wire, ask, assert_error};
+
+/// What the relay may grow by for an agent that takes nothing, in bytes.
+const GROWTH_MAX_BYTES: u64 = 4 << 20;
+
+/// Clients that send all they can to an agent that takes nothing. Each has a window of 256 KiB.
+const UPLOADS: usize = 64;
+
+/// Those that have nothing to do with who stalls go on: another agent's call, and a stream.
+fn assert_others_go_on(relay: &Relay, other: &mut Agent) {
+    let mut pair = relay.pair(Framing::Chunked);
+    pair.pass_first(b"begun");
+    for _ in 0..3 {
+        let mut client = relay.connect();
+        client.ask(&ask("POST", &other.place()).body("a question"));
+        let asked = other.asked();
+        assert_eq!(asked.body, b"a question");
+        other.answer_ok(asked.number, b"another agent");
+        assert_eq!(client.response().text(), "another agent");
+        pair.pass(b"more");
+    }
+    pair.complete();
+}
+
+#[test]
+fn a_client_that_stalls_in_the_middle_of_its_answer_holds_up_nothing() {
+    let relay = Relay::start(&[]);
+    let mut agent = Agent::connect(&relay, Dialect::V1, Value::Null);
+    let mut other = Agent::connect(&relay, Dialect::V1, Value::Null);
+    let mut stalled = Wire::connect_narrow(relay.address());
+    stalled.ask(&ask("GET", &agent.place()));
+    let (number, _, _) = agent.asked_head();
+    agent.begin(number, "HTTP/1.1 200 OK\r\n\r\n", false);
+    agent.send(number, &[b'x'; 1000], false);
+    assert_eq!(stalled.head().status, 200);
+    assert_eq!(stalled.body(1000).len(), 1000, "it has begun");
+    agent.send_what_fits(number);
+
+    let mut client = relay.connect();
+    for _ in 0..3 {
+        client.ask(&ask("POST", &agent.place()).body("a question"));
+        let asked = agent.asked();
+        assert_eq!(asked.body, b"a question");
+        agent.answer_ok(asked.number, b"the same agent");
+        assert_eq!(client.response().text(), "the same agent");
+    }
+    assert_others_go_on(&relay, &mut other);
+
+    // It goes on where it was.
+    let reader = std::thread::spawn(move || stalled.rest().0);
+    agent.send(number, b"the end", true);
+    assert!(reader.join().expect("a reader").ends_with(b"the end"));
+}
+
+/// Uploads to an agent that takes nothing, as far as they go.
+fn stuck_uploads(relay: &Relay, agent: &Agent, count: usize) -> Vec<Wire> {
+    let part = vec![b'x'; 16 << 20];
+    let upload = |_| {
+        let mut client = relay.connect();
+        client.ask(&ask("POST", &agent.place()).length(part.len()));
+        assert!(relay.fill(&mut client, &part) < part.len(), "it has to wait");
+        client
+    };
+    (0..count).map(upload).collect()
+}
+
+#[test]
+fn uploads_to_an_agent_that_takes_nothing_end_with_its_heartbeat() {
+    let relay = Relay::start(&["--agent-heartbeat", "2s"]);
+    let agent = Agent::connect(&relay, Dialect::V1, Value::Null);
+    let echo = Agent::named(&relay, Dialect::V1, "other").echo();
+    let mut clients = stuck_uploads(&relay, &agent, 1);
+    assert_eq!(relay.exchange(&ask("GET", "/api/other/x")).text(), "GET /x HTTP/1.1\n");
+    for client in &mut clients {
+        assert_error("given up", &client.response(), (502, "AgentGoneError", None));
+    }
+    assert_eq!(relay.exchange(&ask("GET", "/api/other/x")).text(), "GET /x HTTP/1.1\n");
+    drop((agent, relay));
+    echo.join().expect("the other agent");
+}
+
+#[test]
+fn an_agent_that_takes_nothing_costs_the_relay_little_and_holds_up_nobody_else() {
+    let relay = Relay::start(&["--agent-heartbeat", "10m"]);
+    let mut agent = Agent::connect(&relay, Dialect::V1, Value::Null);
+    let mut other = Agent::connect(&relay, Dialect::V1, Value::Null);
+    let before = relay.resident_bytes();
+    let clients = stuck_uploads(&relay, &agent, UPLOADS);
+    let grown = relay.resident_bytes().saturating_sub(before);
+    assert!(grown < GROWTH_MAX_BYTES, "{} KiB for {UPLOADS} uploads", grown >> 10);
+    assert_others_go_on(&relay, &mut other);
+    // All of them are there, and wait.
+    for _ in 0..UPLOADS {
+        let (_, _, over) = agent.asked_head();
+        assert!(!over);
+    }
+    drop(clients);
+}
