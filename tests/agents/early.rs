@@ -1,0 +1,46 @@
+//! An answer of the relay's API may be whole before the request of the agent is.
+
+use std::net::TcpListener;
+
+use rdv::mux::frame::Why;
+use rdv::mux::handshake::Dialect;
+use rdv::mux::session::Cancelled;
+use serde_json::{Value, json};
+
+use crate::agent::{Agent, ok};
+use crate::spare::Spare;
+use crate::support::{Relay, eventually};
+
+#[test]
+fn a_request_of_an_agent_that_never_ends_is_over_with_its_answer() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
+    let address = listener.local_addr().expect("an address").to_string();
+    // With more than one of them left behind the agent could ask nothing more.
+    let relay = Relay::start(&["--socket-api", &address, "--max-agent-requests", "1"]);
+    let mut agent = Agent::connect(&relay, Dialect::V1, Value::Null);
+    let keeps = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nearly\r\n0\r\n\r\n";
+    for (name, answer, body) in [
+        ("sized", format!("{}early", ok(5)), "early"),
+        ("in chunks", keeps.to_owned(), "early"),
+        ("empty", "HTTP/1.1 204 No Content\r\n\r\n".to_owned(), ""),
+        ("refused", "HTTP/1.1 413 Content Too Large\r\nContent-Length: 0\r\n\r\n".to_owned(), ""),
+    ] {
+        let head = b"POST / HTTP/1.1\r\nHost: api.test\r\n\r\n";
+        let number = agent.session.request(head, false).expect("open");
+        agent.send(number, b"the beginning", false);
+        let (stream, _) = listener.accept().expect("the API is called");
+        let mut api = Spare::over(stream);
+        api.head();
+        api.send(answer);
+        let (_, answered) = agent.answered(number);
+        assert_eq!(answered, body.as_bytes(), "{name}");
+        assert_eq!(agent.cancelled(number), Cancelled::There(Why::Done), "{name}");
+        // What was on its way meanwhile belongs to nothing, and harms nobody.
+        let late = crate::agent::frame(3, 0, number, b"more");
+        agent.send_raw(&late);
+        eventually("nothing is under way", || {
+            (relay.get("/socket").json()[0]["requests_in_flight"] == json!(0)).then_some(())
+        });
+        drop(api);
+    }
+}

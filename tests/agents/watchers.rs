@@ -1,0 +1,54 @@
+//! Who watches agents come and go, and does not keep up.
+
+use rdv::mux::handshake::Dialect;
+use serde_json::Value;
+
+use crate::agent::Agent;
+use crate::support::{Ending, Relay, Wire, ask};
+
+/// Far more events than 64 KiB and what the kernel keeps for one who does not read.
+const AGENTS: usize = 20_000;
+
+#[test]
+fn a_watcher_that_does_not_read_loses_its_connection() {
+    // It is not for its silence that it is left.
+    let relay = Relay::start(&["--max-followers", "2", "--event-keep-alive", "1h"]);
+    let mut idle = Wire::connect_narrow(relay.address());
+    idle.ask(&ask("GET", "/socket/events"));
+    assert_eq!(idle.head().status, 200);
+    let mut reader = relay.connect();
+    reader.ask(&ask("GET", "/socket/events"));
+    assert_eq!(reader.head().status, 200);
+    let watch = |relay: &Relay| {
+        let mut wire = relay.connect();
+        wire.ask(&ask("GET", "/socket/events"));
+        wire.head().status
+    };
+    assert_eq!(watch(&relay), 503, "nobody else may watch");
+
+    let mut came = 0;
+    let dropped = (0..AGENTS).any(|number| {
+        Agent::connect(&relay, Dialect::V1, Value::Null).vanish();
+        let kinds = ["event: ConnectionReceived", "event: ConnectionFailure"];
+        came += kinds.iter().map(|kind| await_event(&mut reader, kind)).count();
+        number % 50 == 49 && watch(&relay) == 200
+    });
+    assert!(dropped, "it is kept after {came} events");
+    let (bytes, ending) = idle.rest();
+    assert_ne!(ending, Ending::Complete, "it was cut off");
+    let events = String::from_utf8(bytes).expect("UTF-8").matches("event: ").count();
+    assert!(events < came, "{events} of {came}");
+    // The one that reads is told of whoever comes next.
+    let _agent = Agent::connect(&relay, Dialect::V1, Value::Null);
+    await_event(&mut reader, "event: ConnectionReceived");
+}
+
+/// Reads up to the end of the next event, which is of this kind.
+fn await_event(wire: &mut Wire, kind: &str) {
+    let mut text = Vec::new();
+    while !text.ends_with(b"\n\n") {
+        text.extend(wire.body(1));
+    }
+    let text = String::from_utf8(text).expect("UTF-8");
+    assert!(text.starts_with(kind), "{text}");
+}
