@@ -1,13 +1,16 @@
 //! Who watches agents come and go, and does not keep up.
 
 use rdv::mux::handshake::Dialect;
-use serde_json::Value;
+use serde_json::json;
 
 use crate::agent::Agent;
 use crate::support::{Ending, Relay, Wire, ask};
 
 /// Far more events than 64 KiB and what the kernel keeps for one who does not read.
 const AGENTS: usize = 20_000;
+
+/// A close frame with this makes a longer event.
+const REASON: &str = "a reason of a hundred and twenty-three bytes at most, which is the longest that fits into a frame";
 
 #[test]
 fn a_watcher_that_does_not_read_loses_its_connection() {
@@ -28,7 +31,8 @@ fn a_watcher_that_does_not_read_loses_its_connection() {
 
     let mut came = 0;
     let dropped = (0..AGENTS).any(|number| {
-        Agent::connect(&relay, Dialect::V1, Value::Null).vanish();
+        let name = format!("{number:063}");
+        Agent::named(&relay, Dialect::V1, &name).close(4000, REASON);
         let kinds = ["event: ConnectionReceived", "event: ConnectionFailure"];
         came += kinds.iter().map(|kind| await_event(&mut reader, kind)).count();
         number % 50 == 49 && watch(&relay) == 200
@@ -39,7 +43,7 @@ fn a_watcher_that_does_not_read_loses_its_connection() {
     let events = String::from_utf8(bytes).expect("UTF-8").matches("event: ").count();
     assert!(events < came, "{events} of {came}");
     // The one that reads is told of whoever comes next.
-    let _agent = Agent::connect(&relay, Dialect::V1, Value::Null);
+    let _agent = Agent::connect(&relay, Dialect::V1, json!({}));
     await_event(&mut reader, "event: ConnectionReceived");
 }
 
@@ -47,7 +51,9 @@ fn a_watcher_that_does_not_read_loses_its_connection() {
 fn await_event(wire: &mut Wire, kind: &str) {
     let mut text = Vec::new();
     while !text.ends_with(b"\n\n") {
-        text.extend(wire.body(1));
+        let mut some = wire.some(usize::MAX);
+        assert!(!some.is_empty(), "it ended after {text:?}");
+        text.append(&mut some);
     }
     let text = String::from_utf8(text).expect("UTF-8");
     assert!(text.starts_with(kind), "{text}");
