@@ -21,6 +21,7 @@ mod handshake;
 mod hold_up;
 mod memory;
 mod names;
+mod smuggling;
 mod spare;
 mod spares;
 mod stalled;

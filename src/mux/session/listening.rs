@@ -37,6 +37,9 @@ impl Session {
             Part::Request { head, correlation, over } => {
                 self.take_text_request(head, correlation, over);
             }
+            Part::Response { correlation: None, .. } if self.miscounts => {
+                self.break_off("a response without X-Correlation-Id, after far too many came late");
+            }
             Part::Response { head, correlation, over } => {
                 self.reading =
                     answered_by(&self.exchanges, self.asked.iter(), correlation.as_deref());

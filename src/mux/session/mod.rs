@@ -70,6 +70,9 @@ pub struct Session {
     reader: Reader,
     /// The text dialect: which requests of ours were said, and not answered; in that order.
     asked: VecDeque<u32>,
+    /// The text dialect: a request was forgotten that may still be answered, so that a response
+    /// without a correlation id cannot be told to be the oldest one's.
+    miscounts: bool,
     /// The text dialect: who has something to say; the first one speaks.
     speakers: VecDeque<u32>,
     events: VecDeque<Event>,
@@ -116,6 +119,7 @@ impl Session {
             reading: None,
             reader: Reader::default(),
             asked: VecDeque::new(),
+            miscounts: false,
             speakers: VecDeque::new(),
             events: VecDeque::new(),
         }

@@ -14,7 +14,8 @@ const NO_RESPONSE: &[u8] = b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r
 pub(super) const BUSY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n";
 
 /// Requests that were abandoned, and whose responses may come late. Who never answers must not be
-/// remembered for ever; a late response to one that is forgotten is a response to nothing.
+/// remembered for ever; a late response to one that is forgotten is a response to nothing if it has
+/// a correlation id, and ends the connection if it has none.
 const ABANDONED_MAX: usize = 256;
 
 impl Session {
@@ -209,6 +210,7 @@ impl Session {
         let abandoned = self.exchanges.iter().filter(|(_, one)| one.is_ours() && one.abandoned);
         let oldest = abandoned.clone().next().map(|(number, _)| *number);
         if let Some(oldest) = oldest.filter(|_| abandoned.count() > ABANDONED_MAX) {
+            self.miscounts = true;
             self.forget(oldest);
         }
     }

@@ -6,6 +6,7 @@ use crate::mux::handshake::{Metadata, Welcome};
 use serde_json::json;
 use uuid::Uuid;
 
+mod forgotten;
 mod limits;
 mod order;
 

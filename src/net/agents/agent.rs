@@ -87,6 +87,15 @@ impl Agent {
         }
     }
 
+    /// The same for logs: who knows the id of a connection may call it, so not all of it is told.
+    pub fn logged_path(&self) -> String {
+        let mut path = self.path();
+        if self.name.is_none() {
+            path.truncate("/socket/01234567".len());
+        }
+        path
+    }
+
     /// Nobody waits for this exchange any more.
     pub fn cancel(&mut self, number: u32, why: Why) {
         self.waiting.remove(&number);

@@ -2,8 +2,8 @@
 //! made without waiting for it.
 
 use super::turn::BACKLOG_MAX_BYTES;
-use crate::api::Failure;
 use crate::api::forward::{self, AnswerBody, Carrying, Forwarding, Returning};
+use crate::api::{Busy, Failure};
 use crate::http::answer::AnswerHead;
 use crate::http::body::BodyDecoder;
 use crate::http::chunked::{LAST_CHUNK, write_chunk_head};
@@ -30,6 +30,9 @@ const READ_BYTES: usize = 16 << 10;
 /// Bytes of one answer that are read in one turn before others have theirs.
 const TURN_BYTES: usize = 256 << 10;
 
+/// The API's connection ended too early.
+const BROKE_OFF: &str = "the API of this relay broke off";
+
 /// A request of an agent on its way to the relay's API, and the answer on its way back.
 #[derive(Debug)]
 pub(in crate::net) struct Asking {
@@ -39,8 +42,12 @@ pub(in crate::net) struct Asking {
     correlation_id: Box<str>,
     /// The body of the request goes in chunks.
     chunked: bool,
+    /// Bytes of the request's body that are to come, where its head told.
+    left: Option<u64>,
     /// Bytes of the request's body that wait to be sent.
     unsent: usize,
+    /// The API took no more of the request, so its connection is not ended by the answer alone.
+    broke: bool,
     /// The answer, once its head was read.
     answer: Option<Rest>,
 }
@@ -61,6 +68,10 @@ impl Relay {
         };
         if let Err(failure) = result {
             self.answer_agent(agent, number, &failure);
+            if let Some(agent) = self.agent(agent) {
+                // The rest of the request is not wanted: nobody would take it.
+                agent.session.cancel(number, Why::Done);
+            }
         }
     }
 
@@ -72,6 +83,9 @@ impl Relay {
         address: SocketAddr,
     ) -> Result<(), Failure> {
         let (agent, number) = asker;
+        if self.served() >= self.max_connections {
+            return Err(Failure::TooBusy(Busy::Connections));
+        }
         let mut head = head.to_vec();
         if !over && !has_field(&head, "Content-Length") && !has_field(&head, "Transfer-Encoding") {
             add_field(&mut head, "Transfer-Encoding", "chunked");
@@ -79,6 +93,9 @@ impl Relay {
         let mut slots = FieldSlots::new();
         let parsed = head::parse(&head, &mut slots, &LIMITS).map_err(Failure::Rejected)?;
         let parsed = parsed.ok_or(Failure::BodyBroken)?;
+        if over && parsed.framing != Framing::Length(0) {
+            return Err(Failure::BodyBroken);
+        }
         let peer = self.conn(agent).map_or(address, |conn| conn.peer).ip();
         let minted = Uuid::new_v4().to_string();
         let correlation_id = forward::correlation_id(&parsed).unwrap_or(&minted);
@@ -103,7 +120,12 @@ impl Relay {
             method: parsed.method,
             correlation_id: correlation_id.into(),
             chunked: parsed.framing == Framing::Chunked,
+            left: match parsed.framing {
+                Framing::Length(bytes) => Some(bytes),
+                Framing::Chunked => None,
+            },
             unsent: 0,
+            broke: false,
             answer: None,
         };
         if let Some(conn) = self.conn(id) {
@@ -125,7 +147,17 @@ impl Relay {
 
     /// More of an agent's request came.
     pub(super) fn ask_more(&mut self, id: ConnId, bytes: &[u8], over: bool) {
+        let patience = self.settings.sockets.agent_timeout;
         let Some(Conn { phase: Phase::Asking(asking), output, .. }) = self.conn(id) else { return };
+        if let Some(left) = &mut asking.left {
+            // What is more than the head told would be read as another request, one that the agent
+            // wrote to the last byte.
+            match left.checked_sub(bytes.len() as u64) {
+                Some(rest) if rest == 0 || !over => *left = rest,
+                Some(_) | None => return self.api_failed(id, &Failure::BodyBroken),
+            }
+        }
+        let begun = asking.answer.is_some();
         let buffer = output.buffer();
         if asking.chunked && !bytes.is_empty() {
             write_chunk_head(buffer, bytes.len() as u64);
@@ -138,6 +170,9 @@ impl Relay {
             buffer.extend_from_slice(LAST_CHUNK);
         }
         asking.unsent += bytes.len();
+        if !begun {
+            self.set_deadline(id, patience);
+        }
         // Its turn comes soon. Not now: this may be the turn of the agent, which reads into the
         // memory that the API's answer is read into as well.
         self.enqueue(id);
@@ -188,7 +223,9 @@ impl Relay {
                     self.api_said(id, &scratch[..count]);
                 }
                 Ok(Read::Blocked) => conn.readable = false,
-                Ok(Read::Eof) | Err(_) => self.api_ended(id),
+                Ok(Read::Eof) => self.api_ended(id),
+                // Not even an answer that only its end delimits ends so.
+                Err(_) => self.api_failed(id, &Failure::AgentBroke(BROKE_OFF)),
             }
         }
         self.scratch = scratch;
@@ -296,8 +333,8 @@ impl Relay {
     /// The API's connection ended.
     fn api_ended(&mut self, id: ConnId) {
         let Some(asking) = self.asking(id) else { return };
-        if !matches!(asking.answer, Some(Rest::UntilClose)) {
-            return self.api_failed(id, &Failure::AgentBroke("the API of this relay broke off"));
+        if asking.broke || !matches!(asking.answer, Some(Rest::UntilClose)) {
+            return self.api_failed(id, &Failure::AgentBroke(BROKE_OFF));
         }
         let (agent_id, number) = (asking.agent, asking.number);
         if let Some(agent) = self.agent(agent_id) {
@@ -324,6 +361,9 @@ impl Relay {
     /// end, whichever it is.
     pub(in crate::net) fn api_takes_no_more(&mut self, id: ConnId) {
         let Some(conn) = self.conn(id) else { return };
+        if let Phase::Asking(asking) = &mut conn.phase {
+            asking.broke = true;
+        }
         conn.output = Output::default();
         conn.writable = false;
         conn.readable = true;

@@ -39,8 +39,9 @@ impl Relay {
             ("Sec-WebSocket-Protocol", upgrade::SUBPROTOCOL),
         ];
         let fields = if upgrade.v1 { &fields[..] } else { &fields[..3] };
-        self.switch(id, fields, Phase::Agent(Box::new(agent)));
+        // Counted first: whoever has gone already is closed, and counted off, while it is answered.
         self.agents.open += 1;
+        self.switch(id, fields, Phase::Agent(Box::new(agent)));
         self.hear_agent(id, request.behind);
         self.enqueue(id);
         request.behind.len()

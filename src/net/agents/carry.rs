@@ -5,8 +5,9 @@ use super::spare::Spare;
 use crate::api::Failure;
 use crate::api::forward::{self, AnswerBody, Returning};
 use crate::http::answer::AnswerHead;
+use crate::http::fields::members;
 use crate::http::framing::Framing;
-use crate::http::head::{Expect, Method};
+use crate::http::head::{Expect, Method, Version};
 use crate::mux::frame::HEAD_MAX_BYTES;
 use crate::net::conn::{After, Conn, PeerEnd, Phase};
 use crate::net::drive::Exchange;
@@ -73,6 +74,11 @@ impl Carried {
     pub fn outgoing(&self) -> Option<usize> {
         if self.is_client() { self.request } else { self.response }
     }
+
+    /// The transfer that brings bytes to this connection.
+    fn incoming(&self) -> Option<usize> {
+        if self.is_client() { self.response } else { self.request }
+    }
 }
 
 impl Relay {
@@ -127,10 +133,16 @@ impl Relay {
 
     /// One of a call's connections has news that concern no transfer.
     pub(in crate::net) fn turn_carried(&mut self, id: ConnId) {
+        let held = self.conn(id).is_some_and(|conn| !conn.output.is_empty());
         self.flush(id);
         let Some(conn) = self.conn(id) else { return };
-        let peer_end = conn.peer_end;
+        let (peer_end, out) = (conn.peer_end, conn.output.is_empty());
         let Phase::Carried(carried) = &conn.phase else { return };
+        if let Some(place) = carried.incoming().filter(|_| held && out) {
+            // It may have had its turn before, and waits for what was in its way.
+            self.enqueue_exchange(place);
+        }
+        let Some(carried) = self.carried(id) else { return };
         if carried.is_client() {
             // As a download's, its FIN means that nobody waits for the answer any more.
             if peer_end == PeerEnd::HungUp
@@ -197,9 +209,12 @@ impl Relay {
     }
 
     fn try_begin_response(&mut self, spare: ConnId, answer: &AnswerHead) -> Result<(), Failure> {
-        let closes = answer.field("Connection").is_some_and(|value| {
-            crate::http::fields::members(value).any(|member| member.eq_ignore_ascii_case(b"close"))
-        });
+        // HTTP/1.0 was never asked to go on (RFC 9112, section 9.3).
+        let closes = answer.version == Version::Http10
+            || answer
+                .all("Connection")
+                .flat_map(members)
+                .any(|member| member.eq_ignore_ascii_case(b"close"));
         let Some(carried) = self.carried(spare) else { return Ok(()) };
         let client = carried.other;
         if let CarriedEnd::Spare { keeps, .. } = &mut carried.end {

@@ -3,9 +3,10 @@
 
 use super::Agent;
 use crate::api::Failure;
-use crate::net::conn::{PeerEnd, Phase};
+use crate::net::conn::{Conn, PeerEnd, Phase};
 use crate::net::relay::Relay;
 use crate::net::request::Request;
+use crate::net::sockopt;
 use crate::net::token::ConnId;
 use crate::splice::copy::{self, Read};
 use uuid::Uuid;
@@ -57,7 +58,11 @@ impl Relay {
     pub(super) fn take_spare(&mut self, agent: ConnId) -> Option<ConnId> {
         loop {
             let id = self.agent(agent)?.spares.pop()?;
-            if self.conn(id).is_some_and(|conn| conn.peer_end == PeerEnd::Open) {
+            // What it says unasked would be taken for the answer to the next call.
+            let clean = |conn: &mut Conn| {
+                conn.peer_end == PeerEnd::Open && sockopt::unread_bytes(&conn.socket) == 0
+            };
+            if self.conn(id).is_some_and(clean) {
                 self.agent(agent)?.carrying.push(id);
                 return Some(id);
             }

@@ -201,7 +201,7 @@ impl Relay {
         let Some(waiting) = agent.waiting.get(&slow).copied() else {
             return agent.session.cancel(slow, Why::Late);
         };
-        log::warn!("{} is held up: who does not take what it says is cut off", agent.path());
+        log::warn!("{} is held up: who does not take what it says is cut off", agent.logged_path());
         if matches!(self.conn(waiting).map(|conn| &conn.phase), Some(Phase::Asking(_))) {
             self.api_failed(waiting, &Failure::AgentTimeout);
         } else {

@@ -154,7 +154,7 @@ impl Relay {
         let now = self.now;
         let Some(agent) = self.agent(id) else { return };
         agent.was_here = true;
-        log::info!("agent {} is here, from {}", agent.path(), agent.peer);
+        log::info!("agent {} is here, from {}", agent.logged_path(), agent.peer);
         let event = agents::event(&happened(agent, Happening::Received, now));
         self.tell_watchers(&event);
     }
@@ -177,7 +177,8 @@ impl Relay {
             Closed::Lost => Happening::Failed("the connection was lost"),
         };
         if let Happening::Closed(Some(why)) | Happening::Failed(why) = happening {
-            log::info!("agent {} is away: {why}", agent.path());
+            // The agent may have worded it, and must not write lines of its own.
+            log::info!("agent {} is away: {}", agent.logged_path(), why.escape_debug());
         }
         let event = agents::event(&happened(agent, happening, self.now));
         self.tell_watchers(&event);

@@ -1,0 +1,42 @@
+//! Responses that come after their requests were forgotten.
+
+use super::*;
+
+#[test]
+fn a_late_response_without_an_id_is_not_taken_for_that_of_another_request() {
+    let mut ends = open(Dialect::Text);
+    let asked = head("GET / HTTP/1.1\r\nHost: h");
+    // One more than are remembered.
+    for _ in 0..257 {
+        let number = ends.accepted.request(&asked, true).unwrap();
+        ends.accepted.cancel(number, Why::Late);
+    }
+    ends.accepted.request(&asked, true).unwrap();
+    ends.told();
+    for _ in 0..257 {
+        ends.dialled.codec.text("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nold");
+    }
+    let (_, told) = ends.told();
+    assert!(matches!(&told[..], [Event::Closed(Closed::Broken(_))]), "{told:?}");
+}
+
+#[test]
+fn late_responses_with_ids_disturb_nobody() {
+    let mut ends = open(Dialect::Text);
+    let asked = |id: usize| head(&format!("GET / HTTP/1.1\r\nHost: h\r\nX-Correlation-Id: {id}"));
+    let answer = |id: usize| {
+        format!("HTTP/1.1 200 OK\r\nContent-Length: 3\r\nX-Correlation-Id: {id}\r\n\r\n{id:03}")
+    };
+    for id in 0..257 {
+        let number = ends.accepted.request(&asked(id), true).unwrap();
+        ends.accepted.cancel(number, Why::Late);
+    }
+    let number = ends.accepted.request(&asked(257), true).unwrap();
+    ends.told();
+    for id in 0..=257 {
+        ends.dialled.codec.text(&answer(id));
+    }
+    let (_, told) = ends.told();
+    assert_eq!(body(&told), (b"257".to_vec(), true));
+    assert!(told.iter().all(|event| event.number() == Some(number)), "{told:?}");
+}

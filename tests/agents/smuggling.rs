@@ -1,0 +1,158 @@
+//! What one connection says must not become a part of another call, or of another request.
+
+use std::io::Read as _;
+use std::net::TcpListener;
+use std::time::Duration;
+
+use rdv::mux::frame::Why;
+use rdv::mux::handshake::Dialect;
+use rdv::mux::session::Cancelled;
+use serde_json::Value;
+use socket2::SockRef;
+
+use crate::agent::{Agent, ok, upgrade};
+use crate::spare::Spare;
+use crate::support::{PATIENCE, Relay, ask, eventually, is_pattern, pattern};
+
+/// A relay with an API beside it.
+fn beside(flags: &[&str]) -> (Relay, TcpListener) {
+    let api = TcpListener::bind("127.0.0.1:0").expect("a listener");
+    let address = api.local_addr().expect("an address").to_string();
+    (Relay::start(&[&["--socket-api", &address], flags].concat()), api)
+}
+
+fn post(length: usize) -> String {
+    format!("POST / HTTP/1.1\r\nHost: api.test\r\nContent-Length: {length}\r\n\r\n")
+}
+
+#[test]
+fn whoever_is_gone_before_its_upgrade_is_answered_takes_no_place() {
+    let relay = Relay::start(&["--max-agents", "1"]);
+    for _ in 0..3 {
+        let mut wire = relay.connect();
+        relay.turn();
+        relay.while_stopped(|| {
+            wire.ask(&upgrade("/socket", Dialect::V1));
+            wire.reset();
+        });
+        relay.turn();
+    }
+    let mut agent = Agent::connect(&relay, Dialect::V1, Value::Null);
+    let mut client = relay.connect();
+    client.ask(&ask("GET", &agent.place()));
+    let asked = agent.asked();
+    agent.answer_ok(asked.number, b"here");
+    assert_eq!(client.response().text(), "here");
+}
+
+#[test]
+fn what_an_agent_sends_behind_a_body_is_no_request_to_the_api() {
+    for (name, length, body) in [
+        ("too long", 2, "hiGET /admin HTTP/1.1\r\nHost: api.test\r\n\r\n"),
+        ("too short", 3, "hi"),
+        ("nothing", 3, ""),
+    ] {
+        let (relay, api) = beside(&[]);
+        let mut agent = Agent::connect(&relay, Dialect::V1, Value::Null);
+        let number = agent.ask(&post(length), body.as_bytes());
+        let (head, _) = agent.answered(number);
+        assert!(head.starts_with("HTTP/1.1 400 "), "{name}: {head}");
+        if body.is_empty() {
+            continue;
+        }
+        let (mut stream, _) = api.accept().expect("the API is called");
+        stream.set_read_timeout(Some(PATIENCE)).expect("SO_RCVTIMEO");
+        let mut received = Vec::new();
+        // A reset is an end as well.
+        let _ = stream.read_to_end(&mut received);
+        let received = String::from_utf8_lossy(&received);
+        assert!(!received.contains("admin"), "{name}: {received}");
+    }
+}
+
+#[test]
+fn a_reset_of_the_api_does_not_end_an_answer_that_only_the_end_delimits() {
+    let (relay, api) = beside(&[]);
+    let mut agent = Agent::connect(&relay, Dialect::V1, Value::Null);
+    let number = agent.ask("GET / HTTP/1.1\r\nHost: api.test\r\n\r\n", b"");
+    let (stream, _) = api.accept().expect("the API is called");
+    let mut api = Spare::over(stream);
+    api.asked();
+    api.send("HTTP/1.1 200 OK\r\n\r\nhalf");
+    assert_eq!(agent.some_after_head(number), b"half");
+    SockRef::from(&api.sender()).set_linger(Some(Duration::ZERO)).expect("SO_LINGER");
+    drop(api);
+    let told = agent.cancelled(number);
+    assert!(matches!(told, Cancelled::There(Why::Broke(_))), "{told:?}");
+}
+
+#[test]
+fn requests_of_agents_take_no_more_connections_than_there_may_be() {
+    let (relay, api) = beside(&["--max-connections", "2"]);
+    let mut agent = Agent::connect(&relay, Dialect::V1, Value::Null);
+    let held = eventually("there is room for one more", || {
+        let mut wire = relay.connect();
+        (wire.exchange(&ask("GET", "/ping")).status() == 200).then_some(wire)
+    });
+    let number = agent.ask("GET / HTTP/1.1\r\nHost: api.test\r\n\r\n", b"");
+    let (head, _) = agent.answered(number);
+    assert!(head.starts_with("HTTP/1.1 503 "), "{head}");
+    drop((held, api));
+}
+
+#[test]
+fn what_a_spare_connection_says_unasked_answers_nobody() {
+    let relay = Relay::start(&[]);
+    let mut agent = Agent::connect(&relay, Dialect::V1, Value::Null);
+    let mut spare = Spare::of(&relay, &agent);
+    let mut client = relay.connect();
+    client.ask(&ask("GET", &agent.place()));
+    spare.asked();
+    // Enough for the kernel to move it, so that what follows it stays in the socket.
+    let body = pattern(3, 100_000);
+    spare.send(ok(body.len()));
+    client.head();
+    let mut other = relay.connect();
+    relay.turn();
+    // The end of the first call and the beginning of the next one meet in one turn.
+    relay.while_stopped(|| {
+        spare.send([&body, ok(2).as_bytes(), b"no"].concat());
+        other.ask(&ask("GET", &agent.place()));
+    });
+    is_pattern(3, body.len(), &client.body(body.len())).expect("the whole answer");
+    let asked = agent.asked();
+    agent.answer_ok(asked.number, b"yes");
+    assert_eq!(other.response().text(), "yes");
+    spare.expect_end();
+}
+
+#[test]
+fn a_spare_connection_that_says_it_closes_is_not_used_again() {
+    for (name, version, fields) in [
+        ("the second Connection field", "1.1", "Connection: x-own\r\nConnection: close\r\n"),
+        ("HTTP/1.0", "1.0", ""),
+    ] {
+        let relay = Relay::start(&[]);
+        let agent = Agent::connect(&relay, Dialect::V1, Value::Null);
+        let mut spare = Spare::of(&relay, &agent);
+        let mut client = relay.connect();
+        client.ask(&ask("GET", &agent.place()));
+        spare.asked();
+        spare.send(format!("HTTP/{version} 200 OK\r\n{fields}Content-Length: 2\r\n\r\nhi"));
+        assert_eq!(client.response().text(), "hi", "{name}");
+        spare.expect_end();
+    }
+}
+
+#[test]
+fn an_agent_writes_no_lines_into_the_log() {
+    let relay = Relay::start(&[]);
+    let mut agent = Agent::connect(&relay, Dialect::V1, Value::Null);
+    let id = agent.welcome().connection.to_string();
+    agent.close(4000, "bye\nagent /api/billing is here");
+    let log = eventually("it is away", || {
+        Some(relay.process().stderr()).filter(|log| log.contains("is away"))
+    });
+    assert!(log.contains(r"4000 bye\nagent"), "{log}");
+    assert!(log.contains(&id[..8]) && !log.contains(&id), "{log}");
+}
