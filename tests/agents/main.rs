@@ -19,6 +19,7 @@ mod flow;
 mod handover;
 mod handshake;
 mod hold_up;
+mod leaving;
 mod memory;
 mod names;
 mod smuggling;

@@ -15,7 +15,7 @@ use crate::spare::Spare;
 use crate::support::{PATIENCE, Relay, ask, eventually, is_pattern, pattern};
 
 /// A relay with an API beside it.
-fn beside(flags: &[&str]) -> (Relay, TcpListener) {
+pub(crate) fn beside(flags: &[&str]) -> (Relay, TcpListener) {
     let api = TcpListener::bind("127.0.0.1:0").expect("a listener");
     let address = api.local_addr().expect("an address").to_string();
     (Relay::start(&[&["--socket-api", &address], flags].concat()), api)
@@ -90,14 +90,14 @@ fn a_reset_of_the_api_does_not_end_an_answer_that_only_the_end_delimits() {
 fn requests_of_agents_take_no_more_connections_than_there_may_be() {
     let (relay, api) = beside(&["--max-connections", "2"]);
     let mut agent = Agent::connect(&relay, Dialect::V1, Value::Null);
-    let held = eventually("there is room for one more", || {
+    let client = eventually("there is room for one more", || {
         let mut wire = relay.connect();
         (wire.exchange(&ask("GET", "/ping")).status() == 200).then_some(wire)
     });
     let number = agent.ask("GET / HTTP/1.1\r\nHost: api.test\r\n\r\n", b"");
     let (head, _) = agent.answered(number);
     assert!(head.starts_with("HTTP/1.1 503 "), "{head}");
-    drop((held, api));
+    drop((client, api));
 }
 
 #[test]

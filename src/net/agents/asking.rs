@@ -83,6 +83,10 @@ impl Relay {
         address: SocketAddr,
     ) -> Result<(), Failure> {
         let (agent, number) = asker;
+        // A relay that ends waits for what agents have asked for.
+        if self.mode.is_ending() {
+            return Err(Failure::TooBusy(Busy::Stopping));
+        }
         if self.served() >= self.max_connections {
             return Err(Failure::TooBusy(Busy::Connections));
         }

@@ -1,0 +1,49 @@
+//! Agents that would hold up a relay that ends.
+
+use nix::sys::signal::Signal;
+use rdv::mux::frame::Why;
+use rdv::mux::handshake::Dialect;
+use rdv::mux::session::{Cancelled, Closed, Event, close};
+use serde_json::Value;
+
+use crate::agent::Agent;
+use crate::smuggling::beside;
+use crate::support::{Relay, ask, eventually};
+
+#[test]
+fn an_agent_asks_for_nothing_new_of_a_relay_that_ends() {
+    let (mut relay, api) = beside(&[]);
+    let mut agent = Agent::connect(&relay, Dialect::V1, Value::Null);
+    let mut client = relay.connect();
+    client.ask(&ask("GET", &agent.place()));
+    let asked = agent.asked();
+    relay.signal(Signal::SIGTERM);
+    agent.await_event(|event| matches!(event, Event::Draining).then_some(()));
+    let number = agent.ask("GET / HTTP/1.1\r\nHost: api.test\r\n\r\n", b"");
+    let (head, _) = agent.answered(number);
+    assert!(head.starts_with("HTTP/1.1 503 "), "{head}");
+    agent.answer_ok(asked.number, b"done");
+    assert_eq!(client.response().text(), "done");
+    assert!(matches!(agent.closed(), Closed::There(close::GOING_AWAY, _)));
+    eventually("the relay ends", || relay.ended().then_some(()));
+    drop(api);
+}
+
+#[test]
+fn the_body_of_a_refused_request_is_not_waited_for() {
+    let relay = Relay::start(&[]);
+    for length in ["", "Content-Length: 9\r\n"] {
+        let mut agent = Agent::connect(&relay, Dialect::V1, Value::Null);
+        let head = format!("POST / HTTP/1.1\r\nHost: api.test\r\n{length}\r\n");
+        let number = agent.session.request(head.as_bytes(), false).expect("open");
+        agent.flush();
+        let (head, _) = agent.answered(number);
+        assert!(head.starts_with("HTTP/1.1 404 "), "{head}");
+        assert_eq!(agent.cancelled(number), Cancelled::There(Why::Done), "{length:?}");
+        eventually("nothing is under way", || {
+            (relay.get("/socket").json()[0]["requests_in_flight"] == 0).then_some(())
+        });
+        agent.vanish();
+        eventually("it is away", || relay.get("/socket").json()[0].is_null().then_some(()));
+    }
+}
