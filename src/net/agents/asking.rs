@@ -31,7 +31,7 @@ const READ_BYTES: usize = 16 << 10;
 const TURN_BYTES: usize = 256 << 10;
 
 /// The API's connection ended too early.
-const BROKE_OFF: &str = "the API of this relay broke off";
+const BROKE_OFF: &str = "the API of this relay cannot be reached, or broke off";
 
 /// A request of an agent on its way to the relay's API, and the answer on its way back.
 #[derive(Debug)]
@@ -395,7 +395,6 @@ impl Relay {
 
     /// The connection to the API is closed before its answer was whole.
     pub(in crate::net) fn asking_is_gone(&mut self, asking: &Asking) {
-        const BROKE_OFF: &str = "the API of this relay cannot be reached, or broke off";
         if asking.answer.is_none() {
             self.answer_agent(asking.agent, asking.number, &Failure::AgentBroke(BROKE_OFF));
         } else if let Some(agent) = self.agent(asking.agent) {
