@@ -21,6 +21,11 @@ use std::time::{Duration, Instant};
 const KEEP_ALIVE_AFTER: Duration = Duration::from_secs(30);
 const KEEP_ALIVE_EVERY: Duration = Duration::from_secs(10);
 
+/// Congestion control towards this machine, where there is no link to share, as the relay has it. bbr
+/// paces with timers, which fire on any core and cost whoever runs there: 0.17 instead of 0.11 s/GiB
+/// of a relay that carries what an agent beside it sends.
+const UNPACED: &[u8] = b"reno";
+
 /// A connection, and how a request on it names its target.
 #[derive(Debug)]
 pub(crate) struct Dialled {
@@ -106,6 +111,10 @@ fn connect(url: &Url, options: &Options) -> Result<TcpStream, Error> {
 fn prepare(socket: &TcpStream) -> io::Result<()> {
     socket.set_nonblocking(true)?;
     socket.set_nodelay(true)?;
+    if socket.peer_addr()?.ip().is_loopback() {
+        // A refusal costs speed, nothing else.
+        let _ = SockRef::from(socket).set_tcp_congestion(UNPACED);
+    }
     let keep_alive = TcpKeepalive::new()
         .with_time(KEEP_ALIVE_AFTER)
         .with_interval(KEEP_ALIVE_EVERY)
