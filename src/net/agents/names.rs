@@ -7,6 +7,10 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 use uuid::Uuid;
 
+/// Names that are remembered, connected agents' included: ten times as many as agents there may be,
+/// unless `--max-agents` says otherwise.
+const LEASES_MAX: usize = 10_000;
+
 /// The digest of a secret: two of them are compared, and no secret is kept.
 type Secret = [u8; 32];
 
@@ -62,9 +66,24 @@ impl Names {
                 replaced = Some(holder);
             }
         }
+        self.make_room();
         let lease = Lease { secret, holder: Holder::Connected(connection) };
         self.leases.insert(name.to_owned(), lease);
         Ok(replaced)
+    }
+
+    /// Names that were left are bounded: the one that would be free soonest goes first.
+    fn make_room(&mut self) {
+        if self.leases.len() < LEASES_MAX {
+            return;
+        }
+        let left = self.leases.iter().filter_map(|(name, lease)| match lease.holder {
+            Holder::Left(until) => Some((until, name)),
+            Holder::Connected(_) => None,
+        });
+        if let Some(name) = left.min().map(|(_, name)| name.clone()) {
+            self.leases.remove(&name);
+        }
     }
 
     /// A connection has ended that may have had this name.
@@ -127,5 +146,22 @@ mod tests {
         names.leave("a", id(1), now + Duration::from_mins(1));
         assert_eq!(names.take("a", None, id(2), now), Ok(None));
         assert_eq!(names.leases.len(), 1);
+    }
+
+    #[test]
+    #[allow(clippy::disallowed_methods, reason = "a base for made-up times")]
+    fn names_that_were_left_are_bounded() {
+        let start = Instant::now();
+        let mut names = Names::default();
+        let later = |number: usize| start + Duration::from_secs(60 + number as u64);
+        for number in 0..LEASES_MAX + 10 {
+            let name = number.to_string();
+            assert_eq!(names.take(&name, Some("x"), id(number as u128), start), Ok(None));
+            names.leave(&name, id(number as u128), later(number));
+        }
+        assert_eq!(names.leases.len(), LEASES_MAX);
+        assert_eq!(names.take("0", Some("y"), id(0), start), Ok(None), "the first ones went");
+        let last = (LEASES_MAX + 9).to_string();
+        assert_eq!(names.take(&last, Some("y"), id(0), start), Err(Taken), "the last are kept");
     }
 }
