@@ -25,13 +25,15 @@ pub(super) const TEXT_TIMEOUT: Duration = Duration::from_secs(10);
 /// use rdv::socket::{Body, SocketClient, SocketServer};
 ///
 /// let server = SocketServer::bind("127.0.0.1:0")?;
+/// let events = server.events();
 /// let client = SocketClient::new(&format!("ws://{}", server.local_addr()))?.connect()?;
 /// let serving = client.clone();
 /// std::thread::spawn(move || {
 ///     serving.serve(|request| http::Response::new(Body::from(request.uri().path())))
 /// });
 /// // The API is at the end that dialled, and it is called from the other one.
-/// let connection = server.connection(client.id()).expect("it is there");
+/// let event = events.recv()?;
+/// let connection = server.connection(event.connection).expect("it has come");
 /// let response = connection.round_trip(http::Request::get("/hello").body(())?)?;
 /// assert_eq!(response.into_body().into_bytes(100)?, b"/hello");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
