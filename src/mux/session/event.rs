@@ -25,7 +25,7 @@ pub mod close {
 /// What happened.
 #[derive(Debug, PartialEq)]
 pub enum Event {
-    /// Who dialled says what it is. The answer is [`Session::welcome`] or [`Session::close`].
+    /// Who dialled says what it is. The answer is [`Session::welcome`](super::Session::welcome) or [`Session::close`](super::Session::close).
     Introduced(Metadata),
     /// The handshake is complete; who dialled is told its connection.
     Open(Option<Welcome>),
@@ -48,7 +48,7 @@ pub enum Event {
         over: bool,
     },
     /// The next bytes of the other end's body. What was made of them is to be told with
-    /// [`Session::used`].
+    /// [`Session::used`](super::Session::used).
     Body {
         /// Of which exchange.
         number: u32,
