@@ -87,6 +87,7 @@ impl Call {
         let connection = client.connect()?;
         let answer = self.answer(&connection, request);
         connection.close();
+        connection.wait_parted();
         judge(answer?, teller)
     }
 

@@ -2,7 +2,9 @@
 
 use crate::command::{echo, end, expose, url};
 use crate::server::Server;
-use crate::support::{Ending, Process, Relay, Wire, ask, eventually, is_pattern, pattern};
+use crate::support::{
+    Authority, Ending, Process, Relay, Terminator, Wire, ask, eventually, is_pattern, pattern,
+};
 
 /// An agent that is there, and what it printed.
 pub(crate) fn exposed(api: &str, relay: &Relay, flags: &[&str]) -> Process {
@@ -35,6 +37,26 @@ fn clients_reach_the_api_by_its_name_with_spare_connections_and_without() {
             assert!(finished.stderr.contains(&line), "{spares}: {}", finished.stderr);
         }
     }
+}
+
+#[test]
+fn a_relay_behind_tls_is_dialled_if_it_is_trusted() {
+    let (api, relay) = (echo(), Relay::start(&[]));
+    let authority = Authority::new();
+    let front = Terminator::start(&authority.server("localhost"), relay.address(), &[]);
+    let url_of_front = format!("wss://localhost:{}", front.address().port());
+    let refused = expose(&url(&api), &url_of_front, &[]).finish();
+    assert_eq!(refused.status.code(), Some(7), "{}", refused.stderr);
+
+    let file = authority.file();
+    let trusted = ["--cacert", file.to_str().expect("a path")];
+    let process = expose(&url(&api), &url_of_front, &trusted);
+    let shown = format!("https://localhost:{}/api/billing\n", front.address().port());
+    eventually("the URL is printed", || (process.stdout() == shown).then_some(()));
+    let response = relay.exchange(&ask("PUT", "/api/billing/a").body("through"));
+    assert_eq!((response.status(), response.text()), (200, "through"));
+    assert!(relay.get("/socket").text().contains("\"spares\":0"), "none over TLS");
+    end(process);
 }
 
 #[test]

@@ -91,6 +91,18 @@ fn the_command_calls_the_api_beside_the_relay() {
 }
 
 #[test]
+fn the_command_says_goodbye() {
+    let relay = Relay::start(&[]);
+    for _ in 0..20 {
+        call(&relay, &["GET", "/a"]);
+    }
+    let away = || relay.process().stderr().matches(" is away: ").count();
+    eventually("all have gone", || (away() == 20).then_some(()));
+    let log = relay.process().stderr();
+    assert_eq!(log.matches("the agent closed it").count(), 20, "{log}");
+}
+
+#[test]
 fn an_api_that_is_down_or_not_there_is_told_from_one_that_refuses() {
     let nobody = {
         let listener = TcpListener::bind("127.0.0.1:0").expect("bind");
