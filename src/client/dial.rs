@@ -7,6 +7,7 @@ use super::wire::Wire;
 use super::{Error, clock, wire};
 use crate::http::answer::AnswerHead;
 use crate::http::response::HeadWriter;
+use crate::splice::UNPACED;
 use crate::splice::copy::{self, Read};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -20,11 +21,6 @@ use std::time::{Duration, Instant};
 /// A silent path is found out after this long, and three more probes 10 s apart.
 const KEEP_ALIVE_AFTER: Duration = Duration::from_secs(30);
 const KEEP_ALIVE_EVERY: Duration = Duration::from_secs(10);
-
-/// Congestion control towards this machine, where there is no link to share, as the relay has it. bbr
-/// paces with timers, which fire on any core and cost whoever runs there: 0.17 instead of 0.11 s/GiB
-/// of a relay that carries what an agent beside it sends.
-const UNPACED: &[u8] = b"reno";
 
 /// A connection, and how a request on it names its target.
 #[derive(Debug)]

@@ -405,6 +405,20 @@ pub fn write_chunk_head(out: &mut Vec<u8>, bytes: u64) {
     out.extend_from_slice(b"\r\n");
 }
 
+/// Appends the next bytes of a body, as one chunk or as they are; none are nothing either way. Returns
+/// how many bytes of framing were added.
+pub fn write_framed(out: &mut Vec<u8>, bytes: &[u8], chunked: bool) -> usize {
+    let before = out.len();
+    if chunked && !bytes.is_empty() {
+        write_chunk_head(out, bytes.len() as u64);
+        out.extend_from_slice(bytes);
+        out.extend_from_slice(b"\r\n");
+    } else {
+        out.extend_from_slice(bytes);
+    }
+    out.len() - before - bytes.len()
+}
+
 /// A byte of a field value or an extension: no control byte but tab (RFC 9110, section 5.5).
 fn is_text(byte: u8) -> bool {
     byte == b'\t' || byte >= b' ' && byte != 0x7f

@@ -27,6 +27,14 @@ impl<'h, 'b> Fields<'h, 'b> {
     pub fn all<'n>(&self, name: &'n str) -> impl Iterator<Item = &'b [u8]> + use<'h, 'b, 'n> {
         self.iter().filter(move |(found, _)| found.eq_ignore_ascii_case(name)).map(|(_, v)| v)
     }
+
+    /// The token of `Authorization: Bearer TOKEN` (RFC 6750, section 2.1), if that is there once.
+    pub fn bearer(&self) -> Option<&'b [u8]> {
+        let mut all = self.all("Authorization");
+        let (Some(value), None) = (all.next(), all.next()) else { return None };
+        let (scheme, token) = value.split_at_checked(7)?;
+        scheme.eq_ignore_ascii_case(b"bearer ").then(|| token.trim_ascii())
+    }
 }
 
 impl fmt::Debug for Fields<'_, '_> {

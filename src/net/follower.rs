@@ -1,7 +1,7 @@
 //! One who follows the events of a stream: what it was told, and what it is to be told next.
 
 use super::conn::After;
-use crate::http::chunked::write_chunk_head;
+use crate::http::chunked::write_framed;
 use crate::rendezvous::bottleneck::Limit;
 use crate::rendezvous::{State, Stream};
 use std::time::{Duration, Instant};
@@ -100,13 +100,7 @@ impl Follower {
 
     /// Puts bytes into the output as the response's framing wants them.
     pub fn frame(&self, bytes: &[u8], output: &mut Vec<u8>) {
-        if self.chunked {
-            write_chunk_head(output, bytes.len() as u64);
-            output.extend_from_slice(bytes);
-            output.extend_from_slice(b"\r\n");
-        } else {
-            output.extend_from_slice(bytes);
-        }
+        write_framed(output, bytes, self.chunked);
     }
 }
 

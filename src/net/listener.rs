@@ -6,7 +6,7 @@ use super::relay::Relay;
 use crate::api::{Busy, Failure};
 use crate::http::head::Version;
 use crate::http::response::HeadWriter;
-use crate::splice::copy;
+use crate::splice::{UNPACED, copy};
 use mio::net::{TcpListener, TcpStream};
 use mio::{Interest, Registry, Token};
 use nix::errno::Errno;
@@ -35,11 +35,6 @@ const KEEPALIVE: TcpKeepalive = TcpKeepalive::new()
     .with_time(Duration::from_mins(1))
     .with_interval(Duration::from_secs(15))
     .with_retries(4);
-
-/// Congestion control for peers on this machine, where there is no link to share. The usual ones
-/// would pace (bbr: a timer for each 64 KiB, 2 to 3 times the CPU) or guess at queues; this one is
-/// built into every kernel and allowed to every user (`tcp_allowed_congestion_control`).
-pub(super) const UNPACED: &[u8] = b"reno";
 
 /// All listening sockets.
 #[derive(Debug)]

@@ -7,7 +7,7 @@ use super::note::identify;
 use super::relay::Relay;
 use super::token::ConnId;
 use crate::api::{Failure, status};
-use crate::http::chunked::{LAST_CHUNK, write_chunk_head};
+use crate::http::chunked::{LAST_CHUNK, write_framed};
 use crate::http::head::{RequestHead, Version};
 use crate::http::response::HeadWriter;
 
@@ -38,10 +38,7 @@ impl Relay {
         head: &RequestHead<'_, '_>,
         read: bool,
     ) {
-        let forwarded =
-            ["Forwarded", "X-Forwarded-For"].iter().any(|f| head.fields.get(f).is_some());
-        let Some((peer, realm)) = self.conn(id).map(|conn| (conn.peer, conn.realm)) else { return };
-        if realm == Realm::Public && (forwarded || !self.settings.trusts(peer.ip())) {
+        if !self.may_look(id, head) {
             return self.answer_failure(id, &Failure::Forbidden, read);
         }
         let chunked = head.version == Version::Http11;
@@ -77,6 +74,17 @@ impl Relay {
         self.enqueue(id);
     }
 
+    /// Whether this client may know of others: it is an operator, or a trusted peer that forwards for
+    /// nobody.
+    pub(super) fn may_look(&mut self, id: ConnId, head: &RequestHead<'_, '_>) -> bool {
+        let forwarded =
+            ["Forwarded", "X-Forwarded-For"].iter().any(|f| head.fields.get(f).is_some());
+        let Some((peer, realm)) = self.conn(id).map(|conn| (conn.peer, conn.realm)) else {
+            return false;
+        };
+        realm == Realm::Admin || (!forwarded && self.settings.trusts(peer.ip()))
+    }
+
     /// Writes one more piece once the last one is out.
     pub(super) fn list_more(&mut self, id: ConnId) {
         self.flush(id);
@@ -92,13 +100,7 @@ impl Relay {
         let more = listing.write_piece(&self.registry, &mut piece);
         let body_bytes = piece.len();
         let output = conn.output.buffer();
-        if listing.chunked && !piece.is_empty() {
-            write_chunk_head(output, piece.len() as u64);
-            output.append(&mut piece);
-            output.extend_from_slice(b"\r\n");
-        } else {
-            output.append(&mut piece);
-        }
+        write_framed(output, &piece, listing.chunked);
         if !more && listing.chunked {
             output.extend_from_slice(LAST_CHUNK);
         }

@@ -79,12 +79,9 @@ impl Token {
         Self(Sha256::digest(text).into())
     }
 
-    /// Whether `Authorization` brings it as a bearer token (RFC 6750, section 2.1).
+    /// Whether `Authorization` brings it as a bearer token.
     fn is_brought(&self, fields: Fields<'_, '_>) -> bool {
-        let mut all = fields.all("Authorization");
-        let (Some(value), None) = (all.next(), all.next()) else { return false };
-        let Some((scheme, token)) = value.split_at_checked(7) else { return false };
-        scheme.eq_ignore_ascii_case(b"bearer ") && Sha256::digest(token.trim_ascii())[..] == self.0
+        fields.bearer().is_some_and(|token| Sha256::digest(token)[..] == self.0)
     }
 }
 

@@ -280,3 +280,16 @@ fn a_written_chunk_head_is_the_shortest_and_reads_back() {
         assert_eq!(decoder.payload_left(), bytes);
     }
 }
+
+#[test]
+fn bytes_are_framed_as_one_chunk_or_not_at_all() {
+    for (name, bytes, chunked, out, framing) in [
+        ("a chunk", &b"0123456789abcdef"[..], true, &b"10\r\n0123456789abcdef\r\n"[..], 6),
+        ("as they are", b"xy", false, b"xy", 0),
+        ("none are no last chunk", b"", true, b"", 0),
+    ] {
+        let mut written = Vec::new();
+        assert_eq!(write_framed(&mut written, bytes, chunked), framing, "{name}");
+        assert_eq!(written, out, "{name}");
+    }
+}

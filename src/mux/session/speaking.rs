@@ -4,6 +4,7 @@
 
 use super::exchange::{Exchange, Role};
 use super::{Cancelled, Event, Session, TEXT_MAX_BYTES, close};
+use crate::http::chunked::{LAST_CHUNK, write_framed};
 use crate::mux::frame::{DATA_MAX_BYTES, HEAD_MAX_BYTES};
 use crate::mux::text::{CORRELATION_ID, add_field, has_field, without_field};
 
@@ -125,7 +126,10 @@ impl Session {
         outgoing.head_bytes = 0;
         let chunked = outgoing.chunked;
         let mut message = head;
-        frame(&mut message, &body, chunked, over);
+        write_framed(&mut message, &body, chunked);
+        if chunked && over {
+            message.extend_from_slice(LAST_CHUNK);
+        }
         self.say(&message);
         if over {
             self.speakers.pop_front();
@@ -234,22 +238,6 @@ impl Session {
         self.exchanges.insert(number, substitute);
         self.speakers.push_back(number);
         self.go_on();
-    }
-}
-
-/// Appends body bytes as the head says that they are framed.
-fn frame(message: &mut Vec<u8>, body: &[u8], chunked: bool, over: bool) {
-    if !chunked {
-        message.extend_from_slice(body);
-        return;
-    }
-    if !body.is_empty() {
-        crate::http::chunked::write_chunk_head(message, body.len() as u64);
-        message.extend_from_slice(body);
-        message.extend_from_slice(b"\r\n");
-    }
-    if over {
-        message.extend_from_slice(crate::http::chunked::LAST_CHUNK);
     }
 }
 

@@ -6,7 +6,7 @@ mod answer;
 use crate::api::forward::{self, Carrying, Forwarding};
 use crate::api::{Busy, Failure};
 use crate::http::body::BodyDecoder;
-use crate::http::chunked::{LAST_CHUNK, write_chunk_head};
+use crate::http::chunked::{LAST_CHUNK, write_framed};
 use crate::http::framing::Framing;
 use crate::http::head::{self, FieldSlots, HeadLimits, Method};
 use crate::http::response::HeadWriter;
@@ -156,13 +156,7 @@ impl Relay {
         }
         let begun = asking.answer.is_some();
         let buffer = output.buffer();
-        if asking.chunked && !bytes.is_empty() {
-            write_chunk_head(buffer, bytes.len() as u64);
-            buffer.extend_from_slice(bytes);
-            buffer.extend_from_slice(b"\r\n");
-        } else {
-            buffer.extend_from_slice(bytes);
-        }
+        write_framed(buffer, bytes, asking.chunked);
         if asking.chunked && over {
             buffer.extend_from_slice(LAST_CHUNK);
         }

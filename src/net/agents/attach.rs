@@ -155,9 +155,7 @@ fn refusal(why: &'static str) -> Failure {
     if why == upgrade::OTHER_VERSION { Failure::UpgradeRequired } else { Failure::BadUpgrade(why) }
 }
 
-/// The token of `Authorization: Bearer TOKEN` (RFC 6750, section 2.1).
+/// The token that came with the upgrade; one that is no text is none that anybody has.
 fn bearer<'b>(request: Request<'_, 'b>) -> Option<&'b str> {
-    let value = str::from_utf8(request.head.fields.get("Authorization")?).ok()?;
-    let (scheme, token) = value.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+    request.head.fields.bearer().and_then(|token| str::from_utf8(token).ok())
 }

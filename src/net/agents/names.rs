@@ -4,7 +4,7 @@
 
 use sha2::{Digest as _, Sha256};
 use std::collections::HashMap;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use uuid::Uuid;
 
 /// Names that are remembered, connected agents' included: ten times as many as agents there may be,
@@ -98,16 +98,12 @@ impl Names {
             self.leases.remove(name);
         }
     }
-
-    /// How long names are kept for those who went away.
-    pub fn lease_end(now: Instant, lease: Duration) -> Instant {
-        now.checked_add(lease).unwrap_or(now)
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
 
     fn id(number: u128) -> Uuid {
         Uuid::from_u128(number)

@@ -5,7 +5,7 @@ use super::call::Answer;
 use crate::api::forward::{self, Returning};
 use crate::api::{Busy, Failure};
 use crate::http::answer::AnswerHead;
-use crate::http::chunked::{LAST_CHUNK, write_chunk_head};
+use crate::http::chunked::{LAST_CHUNK, write_framed};
 use crate::mux::frame::Why;
 use crate::mux::session::Cancelled;
 use crate::net::conn::{After, Conn, Phase};
@@ -89,16 +89,8 @@ impl Relay {
             *left = rest;
         }
         if !bytes.is_empty() {
-            let buffer = output.buffer();
-            let before = buffer.len();
-            if answer.delimiter == Some(Delimiter::Chunks) {
-                write_chunk_head(buffer, bytes.len() as u64);
-                buffer.extend_from_slice(bytes);
-                buffer.extend_from_slice(b"\r\n");
-            } else {
-                buffer.extend_from_slice(bytes);
-            }
-            let framing = buffer.len() - before - bytes.len();
+            let chunked = answer.delimiter == Some(Delimiter::Chunks);
+            let framing = write_framed(output.buffer(), bytes, chunked);
             answer.unsent += bytes.len();
             if let Some(note) = note {
                 note.framed(framing);

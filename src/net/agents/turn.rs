@@ -233,8 +233,7 @@ impl Relay {
             // Who says goodbye needs no lease: what it was called is free.
             let goodbye = matches!(how, Closed::There(close::NORMAL | close::GOING_AWAY, _));
             let lease = if goodbye { Duration::ZERO } else { self.settings.sockets.name_lease };
-            let until = super::names::Names::lease_end(self.now.monotonic, lease);
-            self.agents.names.leave(name, agent.id, until);
+            self.agents.names.leave(name, agent.id, self.now.monotonic + lease);
         }
         let mut lost = std::mem::take(&mut agent.spares);
         if *how == Closed::Silent {

@@ -5,11 +5,10 @@
 use super::Agent;
 use crate::api::agents::{self, AgentEvent, Happening};
 use crate::api::{Busy, Failure};
-use crate::http::chunked::write_chunk_head;
+use crate::http::chunked::write_framed;
 use crate::http::head::{RequestHead, Version};
 use crate::http::response::HeadWriter;
 use crate::mux::session::{Closed, close};
-use crate::net::admin::Realm;
 use crate::net::conn::{Conn, PeerEnd, Phase, Reply};
 use crate::net::note::identify;
 use crate::net::relay::Relay;
@@ -49,16 +48,6 @@ impl Relay {
             }
         }
         self.answer_json(id, 200, &Value::Array(shown), read);
-    }
-
-    /// Whether this client may know of others.
-    fn may_look(&mut self, id: ConnId, head: &RequestHead<'_, '_>) -> bool {
-        let forwarded =
-            ["Forwarded", "X-Forwarded-For"].iter().any(|f| head.fields.get(f).is_some());
-        let Some((peer, realm)) = self.conn(id).map(|conn| (conn.peer, conn.realm)) else {
-            return false;
-        };
-        realm == Realm::Admin || (!forwarded && self.settings.trusts(peer.ip()))
     }
 
     /// `GET /socket/events`: from now on.
@@ -132,16 +121,7 @@ impl Relay {
         if output.rest().len() + bytes.len() > UNSENT_MAX_BYTES {
             return self.close(id);
         }
-        let buffer = output.buffer();
-        let before = buffer.len();
-        if watcher.chunked {
-            write_chunk_head(buffer, bytes.len() as u64);
-            buffer.extend_from_slice(bytes);
-            buffer.extend_from_slice(b"\r\n");
-        } else {
-            buffer.extend_from_slice(bytes);
-        }
-        let framing = buffer.len() - before - bytes.len();
+        let framing = write_framed(output.buffer(), bytes, watcher.chunked);
         if let Some(note) = note {
             note.framed(framing);
         }

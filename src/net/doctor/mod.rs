@@ -5,13 +5,14 @@ mod port;
 mod splicing;
 
 use super::budget;
-use super::listener::{BACKLOG, UNPACED};
+use super::listener::BACKLOG;
 use crate::ops::Settings;
 use crate::ops::admin::AdminAddress;
 use crate::ops::doctor::clock::Readings;
 use crate::ops::doctor::limits::Descriptors;
 use crate::ops::doctor::machine::Machine;
 use crate::ops::doctor::{Finding, Report, clock, limits, network, pipes, places, sandbox};
+use crate::splice::UNPACED;
 use nix::sys::resource::{Resource, getrlimit};
 use rustix::time::{ClockId, Timespec, clock_getres, clock_gettime};
 use socket2::{Domain, Socket, Type};
