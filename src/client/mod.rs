@@ -99,6 +99,7 @@ pub mod relay;
 mod response;
 pub(crate) mod single;
 pub(crate) mod tls;
+mod unfinished;
 mod upload;
 pub mod url;
 pub(crate) mod wire;

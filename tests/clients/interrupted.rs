@@ -74,6 +74,34 @@ fn a_receiver_that_extracts_leaves_nothing() {
 }
 
 #[test]
+fn a_receiver_that_is_busy_extracting_leaves_nothing() {
+    let relay = Relay::start(&[]);
+    let (here, there) = (Desk::at(&relay), Desk::at(&relay));
+    for at in 0..2000 {
+        let name = format!("tree/{at}");
+        std::fs::create_dir_all(here.path(&name)).expect("a directory");
+        here.put(&format!("{name}/a"), "abc");
+    }
+    let tar = here.plain("tar").args(["c", "tree"]).output().expect("tar");
+    // Without its end, so it is never complete, however fast it is.
+    let endless = &tar.stdout[..tar.stdout.len() - 10 * 1024];
+    for (signal, exit) in SIGNALS {
+        let (sending, id, mut rest) = here.pipe_send(&[]);
+        let receiving = there.start(&["receive", "-x", &id]);
+        std::thread::scope(|threads| {
+            // Kept open: there is more to come until the sender is gone.
+            let writing = threads.spawn(move || (rest.write_all(endless), rest));
+            eventually("something is extracted", || (!there.names().is_empty()).then_some(()));
+            receiving.signal(signal);
+            assert_ended("receive", &receiving.finish(), exit, "rdv: interrupted\n");
+            assert_ended("send", &sending.finish(), 4, "Stream destination closed unexpectedly");
+            drop(writing);
+        });
+        assert_eq!(there.names(), Vec::<String>::new(), "{signal}");
+    }
+}
+
+#[test]
 fn machines_are_told_of_an_interruption_as_of_any_failure() {
     let relay = Relay::start(&[]);
     let here = Desk::at(&relay);
