@@ -127,13 +127,17 @@ impl DestinationCommand {
     fn deliver(&self) -> Result<Exit, Failure> {
         let options = self.options()?;
         let dead_letters = self.dead_letter.as_deref().map(DeadLetters::open).transpose()?;
-        let (input, _bound) = input::open(self.input.as_deref())?;
-        let ways = self.ways(&options)?;
+        let (input, bound) = input::open(self.input.as_deref())?;
         let (events, happening) = mpsc::channel();
-        // Only now: until here a signal ends the process, as nothing was begun.
         let timeout = options.timeout;
         let shared = Shared::new(options, dead_letters, events);
-        stopping::watch(&shared);
+        // Before the server's name is looked up, for which there may be a thread: one that does not
+        // block the signals would be ended by them, and the process with it.
+        let startup = stopping::watch(&shared, bound);
+        let ways = self.ways(&shared.options);
+        // Even if the server is not there: the watching thread would keep the socket's file.
+        let _bound = startup.end();
+        let ways = ways?;
         let workers = ways.len();
         let intake = Intake {
             dispatch: Dispatch::start(ways, &shared)?,
