@@ -195,6 +195,22 @@ fn headers_that_the_relay_controls_are_refused() {
 }
 
 #[test]
+fn headers_that_act_on_the_whole_origin_are_refused() {
+    let relay = Relay::start(&[]);
+    for name in ["Set-Cookie", "strict-transport-security", "NEL", "Service-Worker-Allowed"] {
+        for map in ["download_headers", "upload_headers"] {
+            let body = json!({ map: { "X-A": "fine", name: "5" } }).to_string();
+            let message = format!(
+                "The header {name} acts on the whole origin, which other streams share; leave it out"
+            );
+            let answer = relay.exchange(&create(body));
+            assert_error(name, &answer, (400, "InvalidBodyError", Some(&message)));
+        }
+    }
+    assert_eq!(relay.get("/stream").json(), json!([]), "no stream was made");
+}
+
+#[test]
 fn a_body_of_64_kib_is_the_largest() {
     let relay = Relay::start(&[]);
     let spaces = |len: usize| [b"{}".to_vec(), vec![b' '; len - 2]].concat();
