@@ -8,7 +8,7 @@ use crate::http::chunked::{ChunkDecoder, Event};
 use crate::http::framing::Framing;
 
 /// What a script of words is made of; noise alone seldom gets behind the first line.
-const WORDS: [&[u8]; 25] = [
+const WORDS: [&[u8]; 29] = [
     b"0",
     b"1",
     b"2",
@@ -33,6 +33,10 @@ const WORDS: [&[u8]; 25] = [
     b"7fffffffffffffff",
     b"8000000000000000",
     b"00000000",
+    b";e",
+    b"=",
+    b"\"",
+    b"\\",
     b"\x80",
 ];
 
