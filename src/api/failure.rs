@@ -7,6 +7,9 @@ use crate::rendezvous::{Ending, Report, Side};
 use serde_json::json;
 use std::borrow::Cow;
 
+const RANGE_NOT_SUPPORTED: &str =
+    "A stream cannot resume, and was not joined; retry without Range to receive all of it";
+
 const UPGRADE_REQUIRED: &str =
     "Only a WebSocket can be opened here; send 'Upgrade: websocket' and its fields";
 
@@ -39,6 +42,8 @@ pub enum Failure {
     ExpectationFailed,
     /// The id the request brings is no plain one, or there are two.
     RequestIdInvalid,
+    /// A part of a stream is asked for, and a stream cannot resume.
+    RangeNotSupported,
     /// `CONNECT`.
     NoTunnel,
     /// No such stream, or it is over.
@@ -144,6 +149,7 @@ impl Failure {
             Self::NotText => 415,
             Self::UpgradeRequired => 426,
             Self::RequestTimeout(_) => 408,
+            Self::RangeNotSupported => 416,
             Self::ExpectationFailed => 417,
             Self::NoTunnel => 501,
             Self::SessionNotFound | Self::BadRoute | Self::AgentNotFound | Self::NoSuchApi => 404,
@@ -190,6 +196,7 @@ impl Failure {
             Self::NoSuchApi => "NoSuchApiError",
             Self::SpareRefused => "SpareRefusedError",
             Self::RequestTimeout(_) => "RequestTimeoutError",
+            Self::RangeNotSupported => "RangeNotSupportedError",
             Self::ExpectationFailed => "ExpectationFailedError",
             Self::NoTunnel => "NotImplementedError",
             Self::SessionNotFound => "SessionNotFoundError",
@@ -242,6 +249,7 @@ impl Failure {
             Self::BodyBroken => "The request body ended before its announced end",
             Self::RequestTimeout(message) | Self::BadUpgrade(message) => message,
             Self::TooBusy(busy) => busy.message(),
+            Self::RangeNotSupported => RANGE_NOT_SUPPORTED,
             Self::ExpectationFailed => "The only expectation this relay meets is 100-continue",
             Self::RequestIdInvalid => {
                 "The request id must be there once, with 1 to 128 visible ASCII characters, \
@@ -298,12 +306,18 @@ impl Failure {
         matches!(self, Self::Unauthorized | Self::AgentUnauthorized).then_some("Bearer")
     }
 
-    /// What has to be switched to, for `Upgrade` and its companions (RFC 9110 7.8 and 15.5.22, RFC
-    /// 6455 4.4).
-    pub fn upgrade(&self) -> &'static [(&'static str, &'static str)] {
+    /// Fields that every answer of its kind has: what has to be switched to, for `Upgrade` and its
+    /// companions (RFC 9110 7.8 and 15.5.22, RFC 6455 4.4); that there are no ranges (RFC 9110 14.3).
+    pub fn fields(&self) -> &'static [(&'static str, &'static str)] {
         const WEBSOCKET: [(&str, &str); 3] =
             [("Connection", "Upgrade"), ("Upgrade", "websocket"), ("Sec-WebSocket-Version", "13")];
-        if matches!(self, Self::UpgradeRequired) { &WEBSOCKET } else { &[] }
+        if matches!(self, Self::UpgradeRequired) {
+            &WEBSOCKET
+        } else if matches!(self, Self::RangeNotSupported) {
+            &[("Accept-Ranges", "none")]
+        } else {
+            &[]
+        }
     }
 
     /// The body: one JSON object, or one line of text; a newline either way.
@@ -320,6 +334,15 @@ impl Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_part_of_a_stream_is_refused_with_what_to_do_instead() {
+        let failure = Failure::RangeNotSupported;
+        assert_eq!((failure.status(), failure.name()), (416, "RangeNotSupportedError"));
+        assert!(failure.message().contains("retry without Range"), "{}", failure.message());
+        assert_eq!(failure.fields(), [("Accept-Ranges", "none")]);
+        assert!(!failure.may_pass(), "the same request fails again");
+    }
 
     #[test]
     fn every_failure_of_agents_has_its_status_name_and_message() {
@@ -347,7 +370,7 @@ mod tests {
             assert!(!message.contains("  ") && !message.ends_with('.'), "{failure:?}: {message}");
             assert_eq!(failure.may_pass(), status == 503, "{failure:?}");
             assert_eq!(failure.challenge().is_some(), status == 401, "{failure:?}");
-            assert_eq!(!failure.upgrade().is_empty(), status == 426, "{failure:?}");
+            assert_eq!(!failure.fields().is_empty(), status == 426, "{failure:?}");
         }
     }
 }

@@ -52,7 +52,7 @@ impl Relay {
             if let Some(allow) = failure.allow() {
                 head = head.field("Allow", allow.as_bytes());
             }
-            for (name, value) in failure.upgrade() {
+            for (name, value) in failure.fields() {
                 head = head.field(name, value.as_bytes());
             }
             if is_bodiless(status) {

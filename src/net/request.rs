@@ -10,8 +10,9 @@ use crate::api::{Audience, Busy, Failure, Route, Upload, route};
 use crate::http::body::BodyDecoder;
 use crate::http::framing::Framing;
 use crate::http::head::{self, Expect, FieldSlots, RequestHead};
+use crate::http::range;
 use crate::http::response::CONTINUE;
-use crate::rendezvous::{Connected, Side};
+use crate::rendezvous::{Connected, Side, Stream};
 use crate::splice::copy;
 use serde_json::json;
 use uuid::Uuid;
@@ -348,6 +349,11 @@ impl Relay {
     fn be_destination(&mut self, id: ConnId, stream: Uuid, request: Request<'_, '_>) -> usize {
         if let Some(failure) = self.too_busy() {
             return self.refuse(id, request, &failure);
+        }
+        if range::asks_for_a_part(request.head.fields)
+            && self.registry.get(stream).is_some_and(Stream::is_active)
+        {
+            return self.refuse(id, request, &Failure::RangeNotSupported);
         }
         let (used, read) = request.without_body();
         if !read {
