@@ -6,7 +6,7 @@ pub use tokens::{Refused, TokenTable};
 
 use super::settings::{any_number, at_least_one};
 use super::units;
-use clap::Args;
+use clap::{ArgAction, Args};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -50,6 +50,11 @@ pub struct SocketSettings {
     /// How long the name of an agent that went away is kept for whoever knows its secret
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = units::duration)]
     pub name_lease: Duration,
+
+    /// Pass header fields with an underscore in their names to APIs, many of which cannot tell it
+    /// from a hyphen; by default they are dropped
+    #[arg(long, default_value = "false", default_missing_value = "true", num_args = 0..=1, require_equals = true, action = ArgAction::Set, value_name = "BOOL")]
+    pub pass_underscores: bool,
 
     /// File that says who may be an agent, read again with the configuration: TOKEN NAME... in each
     /// line, * for any name, # before a comment; without names the token is for agents without
@@ -124,6 +129,8 @@ mod tests {
             ("--agent-heartbeat", "100ms", true),
             ("--agent-heartbeat", "99ms", false),
             ("--name-lease", "0s", true),
+            ("--pass-underscores", "true", true),
+            ("--pass-underscores", "1", false),
             ("--socket-api", "127.0.0.1:3000", true),
             ("--socket-api", "127.0.0.1:0", false),
             ("--socket-api", "localhost:3000", false),
