@@ -19,6 +19,9 @@ pub struct Forwarding<'f> {
     pub peer: IpAddr,
     /// The client is a proxy whose word about its own clients is taken.
     pub trusted: bool,
+    /// Fields with `_` in their names pass, too. What reads a head into variables (CGI, RFC 3875,
+    /// section 4.1.18) cannot tell `X_Forwarded_For` from the field that the relay writes.
+    pub underscores: bool,
     /// What joins the answer to this request: the client's own, by [`correlation_id`], or a new one.
     pub correlation_id: &'f str,
     /// The name and the value of the request id, if requests have one.
@@ -66,6 +69,8 @@ fn passed<'o>(
     for (name, value) in head.fields.iter() {
         if name.eq_ignore_ascii_case("Host") {
             writer = writer.field(name, host(head).unwrap_or(value));
+        } else if !to.underscores && name.contains('_') {
+            // Dropped; nginx does the same (underscores_in_headers).
         } else if relayed(name, head, to).unwrap_or_else(|| !hop.ends(name)) {
             writer = writer.field(name, &carried(value, to.body));
         }

@@ -101,6 +101,7 @@ impl Relay {
             prefix: "",
             peer,
             trusted: false,
+            underscores: self.settings.sockets.pass_underscores,
             correlation_id,
             request_id: None,
             body: Carrying::Http1,

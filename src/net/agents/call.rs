@@ -144,7 +144,17 @@ impl Relay {
         let request_id = self.request_ids.as_ref().zip(conn.note.as_deref().and_then(Note::id));
         let request_id = request_id.map(|(ids, id)| (ids.header(), id));
         let trusted = self.settings.trusts(peer);
-        let to = Forwarding { rest, prefix, peer, trusted, correlation_id, request_id, body };
+        let underscores = self.settings.sockets.pass_underscores;
+        let to = Forwarding {
+            rest,
+            prefix,
+            peer,
+            trusted,
+            underscores,
+            correlation_id,
+            request_id,
+            body,
+        };
         let mut head = Vec::with_capacity(512);
         forward::request(request.head, &to, &mut head);
         head
