@@ -2,7 +2,6 @@
 //! alone: whatever its method, the agent is to see it.
 
 use super::{Audience, Callee, Route, parse_id};
-use crate::http::fields::members;
 use crate::http::head::{Method, RequestHead, Version};
 
 /// What a path of agents names.
@@ -102,10 +101,9 @@ fn call<'h>(head: &RequestHead<'_, 'h>) -> Option<Resource<'h>> {
 /// Whether the client would switch to WebSocket. HTTP/1.0 knows no such wish (RFC 9110, section
 /// 7.8).
 fn wants_websocket(head: &RequestHead<'_, '_>) -> bool {
-    let mut protocols = head.fields.all("Upgrade").flat_map(members);
     head.version == Version::Http11
         && head.method == Method::Get
-        && protocols.any(|protocol| protocol.eq_ignore_ascii_case(b"websocket"))
+        && head.fields.lists("Upgrade", "websocket")
 }
 
 #[cfg(test)]
