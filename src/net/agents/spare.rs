@@ -47,8 +47,7 @@ impl Relay {
             Uuid::try_parse(text).ok()
         };
         let (connection, secret) = (field("Rdv-Connection")?, field("Rdv-Spare")?);
-        let switches =
-            request.head.fields.get("Upgrade")?.eq_ignore_ascii_case(PROTOCOL.as_bytes());
+        let switches = request.head.fields.lists("Upgrade", PROTOCOL);
         let id = *self.agents.connections.get(&connection)?;
         let agent = self.agent(id).filter(|agent| agent.is_here())?;
         (switches && request.behind.is_empty() && agent.spare_secret == Some(secret)).then_some(id)
