@@ -75,7 +75,7 @@ impl Upload {
                 Some(value.into_bytes().into_boxed_slice())
             }),
             trace: Trace::new(head),
-            digest: ReprDigest::sole(head.fields.all(REPR_DIGEST)).map(Box::new),
+            digest: ReprDigest::of_lines(head.fields.all(REPR_DIGEST)).map(Box::new),
             expects_continue: head.expect == Expect::Continue,
         }
     }

@@ -43,17 +43,22 @@ pub(super) fn decode_chunks_at_most(body: &[u8], most: u64) -> Decoded {
     Decoded { payload, end }
 }
 
-/// The digest that the trailers of a whole chunked body have: the value of the only line of that
-/// name, if it is 1 to 512 bytes of visible ASCII.
-pub(super) fn digest_of_chunks(body: &[u8]) -> Option<&str> {
+/// The digest that the trailers of a whole chunked body have: the lines of that name, joined, if they
+/// are a dictionary of 1 to 512 bytes.
+pub(super) fn digest_of_chunks(body: &[u8]) -> Option<String> {
     let lines = chunks(body, u64::MAX, &mut Vec::new()).ok()?.trailers.split(|&byte| byte == b'\n');
     let fields =
         lines.filter_map(|line| line.split_at_checked(line.iter().position(|&b| b == b':')?));
-    let mut ours = fields.filter(|(name, _)| name.eq_ignore_ascii_case(b"repr-digest"));
-    let value = ours.next().map(|(_, value)| value[1..].trim_ascii())?;
-    let good =
-        (1..=512).contains(&value.len()) && value.iter().all(|byte| (33..127).contains(byte));
-    if good && ours.next().is_none() { str::from_utf8(value).ok() } else { None }
+    let ours = fields.filter(|(name, _)| name.eq_ignore_ascii_case(b"repr-digest"));
+    let words = |(_, value): (&[u8], &[u8])| -> Option<String> {
+        let words = str::from_utf8(&value[1..]).ok()?.split([' ', '\t', '\r']);
+        Some(words.filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" "))
+    };
+    let mut values: Vec<String> = ours.map(words).collect::<Option<_>>()?;
+    values.retain(|value| !value.is_empty());
+    let value = values.join(", ");
+    let read = sfv::Parser::new(&value).parse::<sfv::Dictionary>().ok()?;
+    (value.len() <= 512 && !read.is_empty()).then_some(value)
 }
 
 /// Reads a body of known length.
