@@ -193,7 +193,7 @@ fn what_broke_off_is_told_as_it_was() {
 fn a_waiting_time_that_ran_out_is_told() {
     let log = Log::new();
     let relay =
-        log.relay(&["--ttl", "50ms", "--access-log-format", "%m %s %{outcome}X %{wait_ms}X"]);
+        log.relay(&["--ttl", "100ms", "--access-log-format", "%m %s %{outcome}X %{wait_ms}X"]);
     let id = relay.create();
     let get = relay.exchange(&ask("GET", &format!("/stream/{id}")));
     assert_eq!(get.status(), 504);
@@ -204,7 +204,7 @@ fn a_waiting_time_that_ran_out_is_told() {
 #[test]
 fn what_the_parser_and_the_limits_refuse_has_a_line_too() {
     let log = Log::new();
-    let flags = ["--max-connections", "2", "--max-head", "1KiB", "--header-timeout", "50ms"];
+    let flags = ["--max-connections", "2", "--max-head", "1KiB", "--header-timeout", "100ms"];
     let relay = log.relay(&flags);
     let head = |bytes: &[u8]| {
         let mut wire = relay.connect();

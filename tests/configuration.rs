@@ -128,7 +128,7 @@ fn a_reload_leaves_what_runs_alone() {
     let relay = Relay::start(&["--config", &path]);
     let mut pair = relay.pair(support::Framing::Length(10));
     pair.pass_first(b"01234");
-    fs::write(&path, "max-connections = 1\nmax-streams = 1\nttl = \"1ms\"\n").expect("a file");
+    fs::write(&path, "max-connections = 2\nmax-streams = 1\nttl = \"100ms\"\n").expect("a file");
     relay.signal(Signal::SIGHUP);
     await_log(&relay, "new: ttl, max-connections, max-streams");
     pair.pass(b"56789");

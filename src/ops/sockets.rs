@@ -4,7 +4,6 @@ mod tokens;
 
 pub use tokens::{Refused, TokenTable};
 
-use super::settings::{any_number, at_least_one};
 use super::units;
 use clap::Args;
 use std::net::SocketAddr;
@@ -12,10 +11,6 @@ use std::time::Duration;
 
 /// The setting whose value is read from a file.
 pub(super) const TOKENS: &str = "socket-tokens";
-
-/// An agent is asked after half of this, and has the other half to answer: less would only find
-/// agents slow that are far away.
-const HEARTBEAT_MIN: Duration = Duration::from_millis(100);
 
 /// The settings of agents: programs that nobody can dial, and that open a WebSocket to the relay.
 #[derive(Args, Clone, Debug)]
@@ -27,28 +22,29 @@ pub struct SocketSettings {
     pub socket_listen: Vec<SocketAddr>,
 
     /// Agents connected at once; one more is answered 503; 0: none are taken
-    #[arg(long, value_name = "N", default_value = "1000", value_parser = any_number)]
+    #[arg(long, value_name = "N", default_value = "1000", value_parser = units::count(0))]
     pub max_agents: usize,
 
-    /// Requests under way at one agent, 1 or more; one more is answered 503
-    #[arg(long, value_name = "N", default_value = "256", value_parser = at_least_one)]
+    /// Requests under way at one agent; one more is answered 503
+    #[arg(long, value_name = "N", default_value = "256", value_parser = units::count(1))]
     pub max_agent_requests: usize,
 
     /// Spare connections that one agent may hold open; 0: none, and all requests go through its
     /// WebSocket
-    #[arg(long, value_name = "N", default_value = "16", value_parser = any_number)]
+    #[arg(long, value_name = "N", default_value = "16", value_parser = units::count(0))]
     pub max_spares: usize,
 
     /// How long an agent may take to begin its answer
-    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = units::duration)]
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = units::time(units::INSTANT))]
     pub agent_timeout: Duration,
 
-    /// An agent that was silent for this long is gone, 100ms or more; it is asked after half of it
-    #[arg(long, value_name = "TIME", default_value = "20s", value_parser = heartbeat)]
+    /// An agent that was silent for this long is gone; it is asked after half of it
+    #[arg(long, value_name = "TIME", default_value = "20s", value_parser = units::time(units::INSTANT))]
     pub agent_heartbeat: Duration,
 
-    /// How long the name of an agent that went away is kept for whoever knows its secret
-    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = units::duration)]
+    /// How long the name of an agent that went away is kept for whoever knows its secret;
+    /// 0s: not at all
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = units::time(Duration::ZERO))]
     pub name_lease: Duration,
 
     /// File that says who may be an agent, read again with the configuration: TOKEN NAME... in each
@@ -70,12 +66,6 @@ impl SocketSettings {
     pub fn allows(&self, token: Option<&str>, name: Option<&str>) -> Result<(), Refused> {
         self.socket_tokens.as_ref().map_or(Ok(()), |tokens| tokens.allows(token, name))
     }
-}
-
-/// Reads how long the other end of a WebSocket may be silent.
-pub(crate) fn heartbeat(text: &str) -> Result<Duration, String> {
-    let time = units::duration(text)?;
-    (time >= HEARTBEAT_MIN).then_some(time).ok_or_else(|| "expected 100ms or more".into())
 }
 
 /// An address that can be connected to.

@@ -178,7 +178,7 @@ fn half_an_answer_of_the_api_does_not_look_whole() {
 #[test]
 fn an_api_that_does_not_answer_in_time_is_given_up() {
     for dialect in DIALECTS {
-        let mut beside = Beside::start(dialect, &["--agent-timeout", "50ms"]);
+        let mut beside = Beside::start(dialect, &["--agent-timeout", "100ms"]);
         let number = beside.agent.ask(&head("GET /", ""), b"");
         let api = beside.accept();
         let (head, body) = beside.agent.answered(number);

@@ -79,15 +79,15 @@ struct Trying {
     retries: u32,
 
     /// The longest pause behind the first try; then twice as long each time, and chance chooses
-    #[arg(long, value_name = "TIME", default_value = "500ms", value_parser = units::duration)]
+    #[arg(long, value_name = "TIME", default_value = "500ms", value_parser = units::time(Duration::from_millis(1)))]
     backoff: Duration,
 
     /// The longest pause of all, even if the server asks for more with Retry-After
-    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = units::duration)]
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = units::time(Duration::from_millis(1)))]
     backoff_max: Duration,
 
     /// Give up a try after so long; for content too large for memory, when nothing moved for so long
-    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = units::duration)]
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = units::time(units::INSTANT))]
     timeout: Duration,
 }
 
@@ -104,7 +104,7 @@ struct Connecting {
     cacert: Option<PathBuf>,
 
     /// Wait at most so long for a connection
-    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = units::duration)]
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = units::time(units::INSTANT))]
     connect_timeout: Duration,
 
     /// Do not ask with HEAD whether the server is there before the first record

@@ -2,6 +2,7 @@
 
 use super::json::{DEFAULT_FIELDS, Field};
 use super::text::{COMBINED, COMMON_FORMAT, FRAMEWORK, TextFormat};
+use crate::ops::units;
 use clap::{ArgAction, Args, ValueEnum};
 use std::path::PathBuf;
 
@@ -45,7 +46,7 @@ pub struct AccessLogSettings {
 
     /// Lines that may wait to be written; one more is dropped and counted. 0: each is written at
     /// once, and the relay waits for it
-    #[arg(long, value_name = "N", default_value = "1024", value_parser = lines)]
+    #[arg(long, value_name = "N", default_value = "1024", value_parser = units::count(0))]
     pub access_log_buffer: usize,
 
     /// Write a line for each stream as well, when it ends
@@ -101,9 +102,6 @@ impl Preset {
     }
 }
 
-/// Longest buffer, in lines.
-const LINES_MAX: usize = 1 << 24;
-
 #[allow(clippy::unnecessary_wraps, reason = "the shape of a value parser")]
 fn place(text: &str) -> Result<Place, String> {
     match text {
@@ -111,11 +109,6 @@ fn place(text: &str) -> Result<Place, String> {
         "-" | "stdout" | "STDOUT" | "/dev/stdout" => Ok(Place::Stdout),
         path => Ok(Place::File(path.into())),
     }
-}
-
-fn lines(text: &str) -> Result<usize, String> {
-    let number = text.parse().ok().filter(|number| *number <= LINES_MAX);
-    number.ok_or_else(|| format!("expected a whole number from 0 to {LINES_MAX}"))
 }
 
 /// Reads the escapes that a command line cannot hold as they are.
