@@ -12,6 +12,7 @@ pub mod load;
 pub mod manual;
 pub mod metrics;
 pub mod operator_log;
+pub mod places;
 pub mod request_id;
 pub mod settings;
 pub mod sockets;
