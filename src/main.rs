@@ -31,7 +31,7 @@ enum Command {
     /// Run the relay (the default)
     #[command(after_help = NOTES)]
     Serve(Serve),
-    /// Say whether flags, environment and file make a configuration
+    /// Check the configuration, and whether a relay would start with it
     #[command(after_help = NOTES)]
     CheckConfig(Serve),
     /// Send a file, a directory or standard input to whoever runs what is printed
@@ -204,6 +204,9 @@ fn run(sources: Sources) -> ExitCode {
         Ok(log) => log,
         Err(error) => return fail(&error.to_string(), ExitCode::FAILURE),
     };
+    if let Some(warning) = configuration.settings.access_log.warning() {
+        log::warn!("{warning}");
+    }
     match rdv::net::serve(configuration, sources, announce) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -214,12 +217,20 @@ fn run(sources: Sources) -> ExitCode {
 }
 
 fn check(sources: &Sources) -> ExitCode {
-    match sources.read() {
-        Ok(configuration) => match configuration.file {
-            Some(file) => print(&format!("{}: the configuration is good\n", file.display())),
-            None => print("the configuration is good; no file was read\n"),
-        },
-        Err(error) => fail(&error, ExitCode::FAILURE),
+    let checked = sources.read().and_then(|configuration| {
+        let warnings = rdv::net::doctor::check(&configuration.settings)?;
+        Ok((configuration.file, warnings))
+    });
+    let (file, warnings) = match checked {
+        Ok(checked) => checked,
+        Err(error) => return fail(&error, ExitCode::FAILURE),
+    };
+    for warning in warnings {
+        eprintln!("rdv: warning: {warning}");
+    }
+    match file {
+        Some(file) => print(&format!("{}: the configuration is good\n", file.display())),
+        None => print("the configuration is good; no file was read\n"),
     }
 }
 
