@@ -138,6 +138,18 @@ fn a_log_can_be_off_or_on_standard_error_and_a_misspelt_word_is_noticed() {
 }
 
 #[test]
+fn a_misspelt_word_is_noticed_when_the_file_is_read_again() {
+    let (directory, path) = file_of("");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_rdv"));
+    command.args(["serve", "--listen", "127.0.0.1:0", "--config", &path]);
+    command.current_dir(directory.path());
+    let relay = Relay::from_command(command, 1);
+    fs::write(&path, "access-log = \"of\"\n").expect("a file");
+    relay.signal(Signal::SIGHUP);
+    await_log(&relay, "a file named of; did you mean off?");
+}
+
+#[test]
 fn a_wrong_one_is_refused_wherever_it_is_read() {
     let (_directory, path) = file_of("\nretention = \"60s\"\ntttl = \"5s\"\n");
     let wanted = format!("rdv: {path}:3: tttl: there is no such setting; did you mean ttl?\n");
@@ -287,7 +299,7 @@ fn a_hang_up_puts_another_access_log_in_force() {
         await_line(&second, line);
     }
 
-    fs::write(&path, "").expect("a file");
+    fs::write(&path, "access-log = \"off\"\n").expect("a file");
     relay.signal(Signal::SIGHUP);
     let said = "new: access-log, access-log-format";
     eventually("it is off", || (relay.process().stderr().matches(said).count() == 2).then_some(()));

@@ -77,6 +77,9 @@ impl Reloader {
 
 fn read(sources: &Sources) -> Reading {
     let configuration = sources.read()?;
+    if let Some(warning) = configuration.settings.access_log.warning() {
+        log::warn!("{warning}");
+    }
     let log = AccessLog::open(&configuration.settings.access_log);
     Ok((configuration, log.map_err(|error| error.to_string())?))
 }
