@@ -63,7 +63,7 @@ mod tests {
             match why {
                 None => assert_eq!(said, Ok(()), "{name}"),
                 Some(why) => {
-                    assert!(said.as_ref().is_err_and(|said| said.contains(why)), "{said:?}")
+                    assert!(said.as_ref().is_err_and(|said| said.contains(why)), "{said:?}");
                 }
             }
         }
