@@ -15,6 +15,7 @@ pub mod host;
 pub mod identity;
 pub mod multipart;
 pub mod negotiate;
+pub mod origin;
 pub mod reject;
 pub mod repr_digest;
 pub mod response;
