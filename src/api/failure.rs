@@ -1,6 +1,6 @@
 //! Every way to refuse, and how it is said: status, name, message.
 
-use super::Busy;
+use super::{Busy, Denied};
 use crate::http::chunked::ChunkError;
 use crate::http::reject::Reject;
 use crate::rendezvous::{Ending, Report, Side};
@@ -49,6 +49,8 @@ pub enum Failure {
     MethodNotAllowed(&'static str),
     /// Both sides are there, or the stream is over.
     StreamStarted,
+    /// This client must not do that here.
+    Denied(Denied),
     /// Only for trusted peers.
     Forbidden,
     /// The source takes requests that bring its token, and this one does not.
@@ -150,7 +152,8 @@ impl Failure {
             Self::MethodNotAllowed(_) => 405,
             Self::StreamStarted | Self::Stopping => 409,
             Self::Unauthorized | Self::AgentUnauthorized => 401,
-            Self::Forbidden
+            Self::Denied(_)
+            | Self::Forbidden
             | Self::BadSignature(_)
             | Self::AgentForbidden
             | Self::AgentsForbidden
@@ -198,7 +201,10 @@ impl Failure {
             Self::Stopping => "StoppingError",
             Self::Unauthorized | Self::AgentUnauthorized => "UnauthorizedError",
             Self::BadSignature(_) => "SignatureError",
-            Self::Forbidden | Self::AgentForbidden | Self::AgentsForbidden => "ForbiddenError",
+            Self::Denied(_)
+            | Self::Forbidden
+            | Self::AgentForbidden
+            | Self::AgentsForbidden => "ForbiddenError",
             Self::AlreadyConnected(_) => "AlreadyConnectedError",
             Self::Disconnected(Side::Source)
             | Self::Failed(Side::Source)
@@ -266,6 +272,7 @@ impl Failure {
             Self::AgentsForbidden => "Agents are shown to trusted networks only",
             Self::NoSuchApi => "This relay has no API for agents; see --socket-api",
             Self::SpareRefused => SPARE_REFUSED,
+            Self::Denied(denied) => denied.message(),
             Self::Forbidden => "The list of streams is for trusted networks only",
             Self::AlreadyConnected(side) => {
                 return Cow::Owned(format!(

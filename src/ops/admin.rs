@@ -1,5 +1,6 @@
 //! Where operators ask and tell: the address of the admin listener.
 
+use crate::api::access::{AllowedOrigin, HostName};
 use clap::Args;
 use std::fmt;
 use std::net::SocketAddr;
@@ -12,11 +13,22 @@ pub const DEFAULT_SOCKET: &str = "/run/rdv/admin.sock";
 /// The settings of the admin listener.
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Administration")]
+#[allow(clippy::doc_markdown, reason = "this is the text of --help")]
 pub struct AdminSettings {
     /// Serve operators here: a path (a Unix socket of mode 0600), or an address and port that
     /// nobody else can reach; the public listeners no longer list streams then
     #[arg(long, value_name = "PATH|ADDR:PORT")]
     pub admin_listen: Option<AdminAddress>,
+
+    /// Name or address that operators may reach the relay by, besides localhost and the address
+    /// it listens on; repeatable
+    #[arg(long, value_name = "HOST")]
+    pub admin_hosts: Vec<HostName>,
+
+    /// Origin whose pages may open WebSockets, delete streams and use the admin listener, besides
+    /// the relay's own, such as https://relay.example, or * for all; repeatable
+    #[arg(long, value_name = "ORIGIN")]
+    pub allowed_origins: Vec<AllowedOrigin>,
 }
 
 /// A Unix socket or a TCP address.

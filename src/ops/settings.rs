@@ -76,8 +76,10 @@ pub struct Settings {
     #[arg(long, value_name = "BYTES", default_value = "64KiB", value_parser = units::size)]
     pub max_json_body: usize,
 
-    /// Network whose peers may list all streams, such as 10.0.0.0/8; repeatable
-    #[arg(long, value_name = "CIDR", default_values = ["127.0.0.0/8", "::1/128"], value_parser = network)]
+    /// Network whose peers may list all streams and agents on the public listeners, unless they
+    /// forward for others, and whose X-Forwarded-For is passed to agents, such as 10.0.0.0/8;
+    /// repeatable
+    #[arg(long, value_name = "CIDR", value_parser = network)]
     pub trusted: Vec<IpNet>,
 
     /// Size of the pipes that bytes are spliced through

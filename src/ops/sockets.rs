@@ -53,9 +53,16 @@ pub struct SocketSettings {
 
     /// File that says who may be an agent, read again with the configuration: TOKEN NAME... in each
     /// line, * for any name, # before a comment; without names the token is for agents without
-    /// one. Without the file everybody may be an agent, by any name
+    /// one. Without the file agents need no token, and are taken on loopback addresses only
     #[arg(long, value_name = "FILE", value_parser = TokenTable::read)]
     pub socket_tokens: Option<TokenTable>,
+
+    /// Take agents without a token on all addresses, by any name
+    #[arg(
+        long, default_value = "false", default_missing_value = "true", num_args = 0..=1,
+        require_equals = true, action = clap::ArgAction::Set, value_name = "BOOL"
+    )]
+    pub open_agents: bool,
 
     /// An HTTP API that agents may call through their WebSocket; without it they are answered 404
     #[arg(long, value_name = "ADDR:PORT", value_parser = to_dial)]
@@ -63,6 +70,30 @@ pub struct SocketSettings {
 }
 
 impl SocketSettings {
+    /// Whether agents are taken on addresses that are not loopback.
+    pub fn takes_agents_elsewhere(&self) -> bool {
+        self.socket_tokens.is_some() || self.open_agents
+    }
+
+    /// What an operator has to know of agents on these listeners, if anything.
+    pub fn notice(&self, listeners: &[SocketAddr]) -> Option<String> {
+        let elsewhere =
+            listeners.iter().filter(|address| !address.ip().to_canonical().is_loopback());
+        let elsewhere: Vec<String> = elsewhere.map(SocketAddr::to_string).collect();
+        if self.socket_tokens.is_some() || self.max_agents == 0 || elsewhere.is_empty() {
+            return None;
+        }
+        let elsewhere = elsewhere.join(", ");
+        Some(if self.open_agents {
+            format!("agents need no token on {elsewhere} (open-agents)")
+        } else {
+            format!(
+                "agents are refused on {elsewhere}: no tokens are configured (socket-tokens, or \
+                 open-agents to take all)"
+            )
+        })
+    }
+
     /// Whether somebody with this token may be an agent, of this name if any.
     ///
     /// # Errors
@@ -102,6 +133,27 @@ mod tests {
             [(None, None), (Some("x"), None), (None, Some("billing")), (Some("x"), Some("billing"))]
         {
             assert_eq!(settings.allows(token, name), Ok(()), "{token:?} {name:?}");
+        }
+    }
+
+    #[test]
+    fn the_operator_hears_of_agents_elsewhere_than_on_loopback() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "a-token-of-16-characters\n").unwrap();
+        let tokens = format!("--socket-tokens={}", file.path().display());
+        let loopback = ["127.0.0.1:80", "[::1]:80", "[::ffff:127.0.0.1]:80"];
+        let both = ["127.0.0.1:80", "0.0.0.0:81"];
+        for (name, flags, listeners, notice) in [
+            ("loopback", &[][..], &loopback[..], None),
+            ("all addresses", &[], &both, Some("agents are refused on 0.0.0.0:81: ")),
+            ("open", &["--open-agents"], &both, Some("agents need no token on 0.0.0.0:81 ")),
+            ("with tokens", &[&tokens], &both, None),
+            ("without agents", &["--max-agents=0"], &both, None),
+        ] {
+            let listeners: Vec<_> = listeners.iter().map(|text| text.parse().unwrap()).collect();
+            let found = settings(flags).unwrap().notice(&listeners);
+            assert_eq!(found.is_some(), notice.is_some(), "{name}: {found:?}");
+            assert!(found.unwrap_or_default().starts_with(notice.unwrap_or_default()), "{name}");
         }
     }
 
