@@ -98,6 +98,7 @@ impl EventLoop {
         let admin = AdminListener::open(inherited.admin, address, poll.registry(), ADMIN)?;
         let registry = poll.registry().try_clone()?;
         let mut relay = Relay::new(settings, budget.max_connections, registry, now);
+        relay.loopback = listeners.loopback();
         relay.open_logs()?;
         Ok(Self {
             poll,

@@ -93,6 +93,12 @@ impl Listeners {
         sockets.filter_map(|(socket, _)| socket.local_addr().ok()).collect()
     }
 
+    /// Loopback addresses among them all.
+    pub fn loopback(&self) -> Vec<SocketAddr> {
+        let addresses = self.sockets.iter().filter_map(|(socket, _)| socket.local_addr().ok());
+        addresses.filter(|address| address.ip().to_canonical().is_loopback()).collect()
+    }
+
     /// Connections may wait to be accepted.
     pub fn wake(&mut self) {
         self.ready = true;

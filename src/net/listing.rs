@@ -1,12 +1,11 @@
 //! The list of streams, written piece by piece as its reader takes it, so that a long one neither
 //! blocks the loop nor fills memory. It shows each stream as it is when its turn comes.
 
-use super::admin::Realm;
 use super::conn::{After, Phase, Reply};
 use super::note::identify;
 use super::relay::Relay;
 use super::token::ConnId;
-use crate::api::{Failure, status};
+use crate::api::status;
 use crate::http::chunked::{LAST_CHUNK, write_framed};
 use crate::http::head::{RequestHead, Version};
 use crate::http::response::HeadWriter;
@@ -38,9 +37,6 @@ impl Relay {
         head: &RequestHead<'_, '_>,
         read: bool,
     ) {
-        if !self.may_look(id, head) {
-            return self.answer_failure(id, &Failure::Forbidden, read);
-        }
         let chunked = head.version == Version::Http11;
         let Reply { version, after, head_only, .. } = Reply::to(head);
         let after = self.after(if chunked || head_only { after } else { After::Whole }, read);
@@ -72,17 +68,6 @@ impl Relay {
         self.set_deadline(id, patience);
         self.flush(id);
         self.enqueue(id);
-    }
-
-    /// Whether this client may know of others: it is an operator, or a trusted peer that forwards for
-    /// nobody.
-    pub(super) fn may_look(&mut self, id: ConnId, head: &RequestHead<'_, '_>) -> bool {
-        let forwarded =
-            ["Forwarded", "X-Forwarded-For"].iter().any(|f| head.fields.get(f).is_some());
-        let Some((peer, realm)) = self.conn(id).map(|conn| (conn.peer, conn.realm)) else {
-            return false;
-        };
-        realm == Realm::Admin || (!forwarded && self.settings.trusts(peer.ip()))
     }
 
     /// Writes one more piece once the last one is out.

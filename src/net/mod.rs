@@ -30,6 +30,7 @@
 //! | `doctor` | trying what the machine allows, for `rdv doctor` |
 //! | `budget`, `signals`, `sockopt` | descriptors there are, signals as events, what sockets can be told |
 
+mod access;
 mod admin;
 mod agents;
 mod answer;

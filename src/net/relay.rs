@@ -75,6 +75,8 @@ pub(super) struct Relay {
     pub max_connections: usize,
     pub mode: Mode,
     pub admin: Admin,
+    /// Listening addresses that only programs of this machine reach.
+    pub loopback: Vec<SocketAddr>,
     /// Descriptors or memory are out, and nobody is accepted for a moment.
     pub accept_paused: bool,
     pub now: Now,
@@ -121,6 +123,7 @@ impl Relay {
             max_connections,
             mode: Mode::Serving,
             admin: Admin { configured: settings.admin.admin_listen.is_some(), ..Admin::default() },
+            loopback: Vec::new(),
             accept_paused: false,
             now,
             date: HttpDate::from_unix_seconds(now.wall_ms.div_euclid(1000)),

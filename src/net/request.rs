@@ -157,6 +157,9 @@ impl Relay {
             return self.refuse(id, request, &Failure::ExpectationFailed);
         }
         self.note_route(id, &route);
+        if let Err(failure) = self.check_access(id, head, &route) {
+            return self.refuse(id, request, &failure);
+        }
         match route {
             Route::Push => self.begin_push(id, request),
             Route::Attach => self.attach(id, request),
@@ -240,8 +243,8 @@ impl Relay {
                 self.answer_failure(id, &Failure::MethodNotAllowed(allow), read);
             }
             Route::Nothing => self.answer_failure(id, &Failure::BadRoute, read),
-            Route::Agents => self.list_agents(id, head, read),
-            Route::AgentEvents => self.watch_agents(id, head, read),
+            Route::Agents => self.list_agents(id, read),
+            Route::AgentEvents => self.watch_agents(id, read),
             Route::Tunnel => self.answer_failure(id, &Failure::NoTunnel, read),
             Route::Create
             | Route::Push
