@@ -51,8 +51,6 @@ pub enum Failure {
     StreamStarted,
     /// This client must not do that here.
     Denied(Denied),
-    /// Only for trusted peers.
-    Forbidden,
     /// The source takes requests that bring its token, and this one does not.
     Unauthorized,
     /// The body is not signed as it has to be; what is wrong with the signature.
@@ -89,8 +87,6 @@ pub enum Failure {
     AgentUnauthorized,
     /// The agent's token is not for the name it asks for.
     AgentForbidden,
-    /// The agents are shown to trusted peers only.
-    AgentsForbidden,
     /// An agent called the API beside the relay, and there is none.
     NoSuchApi,
     /// A spare connection that belongs to no agent, or is one too many.
@@ -152,12 +148,9 @@ impl Failure {
             Self::MethodNotAllowed(_) => 405,
             Self::StreamStarted | Self::Stopping => 409,
             Self::Unauthorized | Self::AgentUnauthorized => 401,
-            Self::Denied(_)
-            | Self::Forbidden
-            | Self::BadSignature(_)
-            | Self::AgentForbidden
-            | Self::AgentsForbidden
-            | Self::SpareRefused => 403,
+            Self::Denied(_) | Self::BadSignature(_) | Self::AgentForbidden | Self::SpareRefused => {
+                403
+            }
             Self::AlreadyConnected(_) => 429,
             Self::Disconnected(_)
             | Self::Failed(_)
@@ -201,10 +194,7 @@ impl Failure {
             Self::Stopping => "StoppingError",
             Self::Unauthorized | Self::AgentUnauthorized => "UnauthorizedError",
             Self::BadSignature(_) => "SignatureError",
-            Self::Denied(_)
-            | Self::Forbidden
-            | Self::AgentForbidden
-            | Self::AgentsForbidden => "ForbiddenError",
+            Self::Denied(_) | Self::AgentForbidden => "ForbiddenError",
             Self::AlreadyConnected(_) => "AlreadyConnectedError",
             Self::Disconnected(Side::Source)
             | Self::Failed(Side::Source)
@@ -269,11 +259,9 @@ impl Failure {
             Self::UpgradeRequired => UPGRADE_REQUIRED,
             Self::AgentUnauthorized => TOKEN_NEEDED,
             Self::AgentForbidden => "This token is not for the name that was asked for",
-            Self::AgentsForbidden => "Agents are shown to trusted networks only",
             Self::NoSuchApi => "This relay has no API for agents; see --socket-api",
             Self::SpareRefused => SPARE_REFUSED,
             Self::Denied(denied) => denied.message(),
-            Self::Forbidden => "The list of streams is for trusted networks only",
             Self::AlreadyConnected(side) => {
                 return Cow::Owned(format!(
                     "A client has already connected to the {} side of this stream",
@@ -342,7 +330,7 @@ mod tests {
             (Failure::BadUpgrade("Send a key"), 400, "BadRequestError", "Send a key"),
             (Failure::AgentUnauthorized, 401, "UnauthorizedError", "Bearer"),
             (Failure::AgentForbidden, 403, "ForbiddenError", "name"),
-            (Failure::AgentsForbidden, 403, "ForbiddenError", "trusted networks"),
+            (Failure::Denied(Denied::Agents), 403, "ForbiddenError", "rdv ctl agents"),
             (Failure::NoSuchApi, 404, "NoSuchApiError", "--socket-api"),
             (Failure::SpareRefused, 403, "SpareRefusedError", "secret"),
             (Failure::TooBusy(Busy::Agents), 503, "TooBusyError", "agents"),

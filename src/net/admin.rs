@@ -35,8 +35,6 @@ pub(super) enum Realm {
 /// What the operators' requests need besides the connections.
 #[derive(Debug, Default)]
 pub(super) struct Admin {
-    /// There is an admin listener, so the public ones list no streams.
-    pub configured: bool,
     /// Connections of operators.
     pub connections: usize,
     /// An operator asked the relay to stop.

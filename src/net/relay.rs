@@ -122,7 +122,7 @@ impl Relay {
             head_limits: Self::head_limits(&settings),
             max_connections,
             mode: Mode::Serving,
-            admin: Admin { configured: settings.admin.admin_listen.is_some(), ..Admin::default() },
+            admin: Admin::default(),
             loopback: Vec::new(),
             accept_paused: false,
             now,

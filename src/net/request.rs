@@ -199,14 +199,13 @@ impl Relay {
 
     /// Whose request it is.
     fn audience(&mut self, id: ConnId, path: &str) -> Audience {
-        let lists = !self.admin.configured;
         let senders = self.intake.as_ref().map(|intake| intake.path(path));
         match self.conn(id).map(|conn| conn.realm) {
             Some(Realm::Admin) => Audience::Operators,
             Some(Realm::Agents) => Audience::Agents,
             Some(Realm::Public | Realm::Api) | None => match senders {
                 Some((here, compat)) => Audience::Senders { here, compat },
-                None => Audience::Public { lists },
+                None => Audience::Public,
             },
         }
     }
