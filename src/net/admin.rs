@@ -6,17 +6,20 @@ use super::inherited::{self, AdminSocket};
 use super::relay::{Mode, Relay};
 use super::token::ConnId;
 use crate::api::{Control, Failure};
-use crate::ops::AdminAddress;
+use crate::ops::admin::default_socket;
+use crate::ops::{AdminAddress, AdminListen};
 use mio::net::{TcpListener, UnixListener};
 use mio::{Interest, Registry, Token};
 use serde_json::json;
 use socket2::Socket;
-use std::fs;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
+
+mod socket;
+
+use self::socket::SocketFile;
 
 /// Connections of operators at once; one more waits to be accepted.
 pub(super) const CONNECTIONS_MAX: usize = 32;
@@ -55,15 +58,6 @@ pub(super) struct AdminListener {
     ready: bool,
 }
 
-/// The file of a Unix socket; removed with it, unless another process has put its own there.
-#[derive(Debug)]
-struct SocketFile {
-    path: PathBuf,
-    inode: u64,
-    /// No other process that listens on the socket needs it.
-    ours: bool,
-}
-
 impl Door {
     fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
         match self {
@@ -74,25 +68,25 @@ impl Door {
 }
 
 impl AdminListener {
-    /// Listens where the settings say, if they say so.
+    /// Listens where the settings say; if they do not, on a socket of its own that is named after
+    /// the port of the relay.
     ///
     /// # Errors
     /// The address that cannot be listened on, and why.
     pub fn open(
         inherited: Option<AdminSocket>,
-        address: Option<&AdminAddress>,
+        (listen, port): (Option<&AdminListen>, u16),
         registry: &Registry,
         token: Token,
     ) -> io::Result<Self> {
-        let mut door = match (inherited, address) {
-            (Some(socket), address) => adopt(socket, address)?,
-            (None, None) => return Ok(Self::default()),
-            (None, Some(address)) => open(address).map_err(|error| {
-                io::Error::new(error.kind(), format!("cannot listen on {address}: {error}"))
-            })?,
+        let mut door = match inherited {
+            Some(socket) => Some(adopt(socket)?),
+            None => open(listen, port)?,
         };
-        door.register(registry, token)?;
-        Ok(Self { door: Some(door), ready: false })
+        if let Some(door) = &mut door {
+            door.register(registry, token)?;
+        }
+        Ok(Self { door, ready: false })
     }
 
     /// The socket, with its name, for the process that takes over.
@@ -106,8 +100,8 @@ impl AdminListener {
 
     /// From now on a socket's file goes with this process.
     pub fn take_charge(&mut self) {
-        if let Some(Door::Unix(_, file)) = &mut self.door {
-            file.ours = file.path != Path::new("");
+        if let Some(Door::Unix(listener, file)) = &mut self.door {
+            file.take_charge(listener);
         }
     }
 
@@ -115,7 +109,7 @@ impl AdminListener {
     pub fn leave(&mut self, registry: &Registry) {
         match self.door.take() {
             Some(Door::Unix(mut listener, mut file)) => {
-                file.ours = false;
+                file.leave();
                 let _ = registry.deregister(&mut listener);
             }
             Some(Door::Tcp(mut listener)) => _ = registry.deregister(&mut listener),
@@ -128,7 +122,7 @@ impl AdminListener {
     pub fn address(&self) -> Option<AdminAddress> {
         match self.door.as_ref()? {
             Door::Tcp(listener) => listener.local_addr().ok().map(AdminAddress::Tcp),
-            Door::Unix(_, file) => Some(AdminAddress::Unix(file.path.clone())),
+            Door::Unix(_, file) => Some(AdminAddress::Unix(file.path().to_owned())),
         }
     }
 
@@ -173,18 +167,40 @@ impl AdminListener {
 /// The address of a peer that has none.
 const NOBODY: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 
-fn open(address: &AdminAddress) -> io::Result<Door> {
+/// Where the settings say; else in the directory that this user or service has, if it can be made.
+fn open(listen: Option<&AdminListen>, port: u16) -> io::Result<Option<Door>> {
+    match listen {
+        Some(AdminListen::Off) => Ok(None),
+        Some(AdminListen::At(address)) => open_at(address).map(Some).map_err(|error| {
+            io::Error::new(error.kind(), format!("cannot listen on {address}: {error}"))
+        }),
+        None => Ok(open_default(port)
+            .map_err(|why| log::warn!("no admin socket: {why} (admin-listen)"))
+            .ok()),
+    }
+}
+
+fn open_at(address: &AdminAddress) -> io::Result<Door> {
     match address {
         AdminAddress::Tcp(address) => TcpListener::bind(*address).map(Door::Tcp),
         AdminAddress::Unix(path) => {
-            bind_unix(path).map(|(listener, file)| Door::Unix(listener, file))
+            socket::bind(path).map(|(listener, file)| Door::Unix(listener, file))
         }
     }
 }
 
-/// A socket that was open before this process was; its file is somebody else's, for now. The name
-/// it was bound to is not the name it has.
-fn adopt(socket: AdminSocket, address: Option<&AdminAddress>) -> io::Result<Door> {
+/// A relay works without, so that it cannot be opened is no error.
+fn open_default(port: u16) -> Result<Door, String> {
+    let path = default_socket(port)?;
+    let made = socket::private_directory(path.parent().unwrap_or(Path::new("/")));
+    let bound = made.and_then(|()| socket::bind(&path));
+    let (listener, file) =
+        bound.map_err(|error| format!("cannot listen on {}: {error}", path.display()))?;
+    Ok(Door::Unix(listener, file))
+}
+
+/// A socket that was open before this process was; its file is somebody else's, for now.
+fn adopt(socket: AdminSocket) -> io::Result<Door> {
     match socket {
         AdminSocket::Tcp(listener) => {
             listener.set_nonblocking(true)?;
@@ -192,44 +208,9 @@ fn adopt(socket: AdminSocket, address: Option<&AdminAddress>) -> io::Result<Door
         }
         AdminSocket::Unix(listener) => {
             listener.set_nonblocking(true)?;
-            let path = match address {
-                Some(AdminAddress::Unix(path)) => path.clone(),
-                Some(AdminAddress::Tcp(_)) | None => PathBuf::new(),
-            };
-            let inode = fs::symlink_metadata(&path).map_or(0, |file| file.ino());
-            let file = SocketFile { path, inode, ours: false };
-            Ok(Door::Unix(UnixListener::from_std(listener), file))
-        }
-    }
-}
-
-/// Makes the socket beside its place, gives it its mode, and moves it there: so nobody ever finds
-/// it with another mode, and a successor takes the place of one that still runs.
-fn bind_unix(path: &Path) -> io::Result<(UnixListener, SocketFile)> {
-    if fs::symlink_metadata(path).is_ok_and(|file| !is_socket(&file)) {
-        return Err(io::Error::other("there is a file that is no socket"));
-    }
-    let mut beside = path.as_os_str().to_owned();
-    beside.push(format!(".{}", std::process::id()));
-    let beside = PathBuf::from(beside);
-    let _ = fs::remove_file(&beside);
-    let listener = UnixListener::bind(&beside)?;
-    fs::set_permissions(&beside, fs::Permissions::from_mode(0o600))?;
-    let inode = fs::symlink_metadata(&beside)?.ino();
-    fs::rename(&beside, path)?;
-    Ok((listener, SocketFile { path: path.to_owned(), inode, ours: true }))
-}
-
-fn is_socket(file: &fs::Metadata) -> bool {
-    use std::os::unix::fs::FileTypeExt;
-    file.file_type().is_socket()
-}
-
-impl Drop for SocketFile {
-    fn drop(&mut self) {
-        let ours = |file: fs::Metadata| self.ours && file.ino() == self.inode;
-        if fs::symlink_metadata(&self.path).is_ok_and(ours) {
-            let _ = fs::remove_file(&self.path);
+            let listener = UnixListener::from_std(listener);
+            let file = socket::adopted(&listener);
+            Ok(Door::Unix(listener, file))
         }
     }
 }

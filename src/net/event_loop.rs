@@ -94,8 +94,9 @@ impl EventLoop {
             poll.registry(),
             FIRST_LISTENER,
         )?;
-        let address = settings.admin.admin_listen.as_ref();
-        let admin = AdminListener::open(inherited.admin, address, poll.registry(), ADMIN)?;
+        let port = listeners.addresses(Realm::Public).first().map_or(0, SocketAddr::port);
+        let place = (settings.admin.admin_listen.as_ref(), port);
+        let admin = AdminListener::open(inherited.admin, place, poll.registry(), ADMIN)?;
         let registry = poll.registry().try_clone()?;
         let mut relay = Relay::new(settings, budget.max_connections, registry, now);
         relay.loopback = listeners.loopback();

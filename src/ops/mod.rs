@@ -19,7 +19,7 @@ pub mod systemd;
 pub mod threads;
 pub mod units;
 
-pub use admin::AdminAddress;
+pub use admin::{AdminAddress, AdminListen};
 pub use config::{Configuration, Sources};
 pub use events::EventSettings;
 pub use handover::HandoverSettings;

@@ -13,7 +13,7 @@ use super::spooled::Spooled;
 use super::work::{Order, Work};
 use crate::connector::spool::{Found, Opened, Spool, SpoolLimits, Start};
 use crate::net::{Bell, EventLoop};
-use crate::ops::{Configuration, Sources, threads};
+use crate::ops::{AdminListen, Configuration, Sources, threads};
 use std::io;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -240,6 +240,8 @@ fn configuration(settings: &SourceSettings) -> io::Result<Configuration> {
     loop_settings.drain_timeout = settings.serving.drain_timeout;
     loop_settings.max_pipes = 0;
     loop_settings.admin = settings.admin.clone();
+    // Only a relay has streams to look at, and so opens an admin socket by itself.
+    loop_settings.admin.admin_listen.get_or_insert(AdminListen::Off);
     loop_settings.access_log = settings.access_log.clone();
     loop_settings.request_id = settings.request_id.clone();
     loop_settings.metrics = settings.metrics.clone();

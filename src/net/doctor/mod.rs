@@ -6,12 +6,11 @@ mod splicing;
 
 use super::budget;
 use super::listener::BACKLOG;
-use crate::ops::Settings;
-use crate::ops::admin::AdminAddress;
 use crate::ops::doctor::clock::Readings;
 use crate::ops::doctor::limits::Descriptors;
 use crate::ops::doctor::machine::Machine;
 use crate::ops::doctor::{Finding, Report, clock, limits, network, pipes, places, sandbox};
+use crate::ops::{AdminAddress, AdminListen, Settings};
 use crate::splice::UNPACED;
 use nix::sys::resource::{Resource, getrlimit};
 use rustix::time::{ClockId, Timespec, clock_getres, clock_gettime};
@@ -47,7 +46,9 @@ pub fn examine(settings: &Settings) -> Report {
         network::ipv6(has_ipv6(), &settings.listen),
     ]);
     findings.extend(settings.listen.iter().map(|&address| listener("listen", address)));
-    findings.extend(settings.admin.admin_listen.as_ref().map(admin));
+    if let Some(AdminListen::At(address)) = &settings.admin.admin_listen {
+        findings.push(admin(address));
+    }
     Report(findings)
 }
 
