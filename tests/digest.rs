@@ -203,7 +203,7 @@ fn it_is_shown_once_the_upload_was_handed_on_and_not_before() {
     assert_uploaded(&source.response());
     assert_eq!(destination.rest(), (Vec::new(), Ending::Complete));
     assert_eq!(shown(&relay, &id).as_deref(), Some(DIGEST));
-    let list = relay.get("/stream").json();
+    let list = relay.look("/stream").json();
     assert_eq!(list[0]["repr_digest"], DIGEST, "in the list as well");
 }
 

@@ -148,7 +148,7 @@ fn a_body_that_never_comes_times_out() {
     wire.ask(&ask("POST", "/stream").length(10).raw_body(b"{"));
     let (answer, _) = wire.everything();
     assert!(!answer.starts_with(b"HTTP/1.1 2"), "{:?}", String::from_utf8_lossy(&answer));
-    assert_eq!(relay.get("/stream").json(), serde_json::json!([]));
+    assert_eq!(relay.look("/stream").json(), serde_json::json!([]));
 }
 
 #[test]

@@ -173,7 +173,7 @@ fn json_bodies_are_framed_as_strictly() {
         assert_error(name, &answer, (400, "BadRequestError", None));
         wire.expect_end();
     }
-    assert_eq!(relay.get("/stream").json(), serde_json::json!([]));
+    assert_eq!(relay.look("/stream").json(), serde_json::json!([]));
 }
 
 #[test]

@@ -35,7 +35,7 @@ impl Beside {
     /// Waits until nothing is under way at the agent.
     fn await_idle(&self) {
         eventually("nothing is under way", || {
-            (self.relay.get("/socket").json()[0]["requests_in_flight"] == 0).then_some(())
+            (self.relay.look("/socket").json()[0]["requests_in_flight"] == 0).then_some(())
         });
     }
 }
@@ -264,7 +264,7 @@ fn requests_of_agents_are_no_calls() {
     let number = beside.agent.ask(&head("GET /", ""), b"");
     let mut api = beside.accept();
     api.asked();
-    let shown = beside.relay.get("/socket").json();
+    let shown = beside.relay.look("/socket").json();
     assert_eq!(shown[0]["requests"], json!(0));
     assert_eq!(shown[0]["requests_in_flight"], json!(1));
     api.answer_ok(b"");

@@ -193,7 +193,7 @@ fn calls_of_one_connection_are_answered_in_order() {
 /// Waits until no call of this agent is under way.
 fn await_idle(relay: &Relay, place: &str) {
     eventually("no call is under way", || {
-        let list = relay.get("/socket").json();
+        let list = relay.look("/socket").json();
         let all = list.as_array().expect("a list");
         let mine = all.iter().find(|one| place.ends_with(one["id"].as_str().expect("an id")))?;
         (mine["requests_in_flight"] == 0).then_some(())

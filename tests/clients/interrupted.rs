@@ -129,7 +129,7 @@ fn who_does_not_read_what_is_told_keeps_nobody_from_interrupting() {
         shell.arg(sender.get_program()).args(sender.get_args());
         let sending = Process::reading(shell, writer.into());
         // It made its stream, so it takes signals by now, and tells of the stream.
-        eventually("a stream", || relay.get("/stream").text().contains("CREATED").then_some(()));
+        eventually("a stream", || relay.look("/stream").text().contains("CREATED").then_some(()));
         sending.signal(signal);
         let ended = sending.finish();
         assert_eq!(ended.status.code(), Some(exit), "{flag}, {signal}: {}", ended.status);

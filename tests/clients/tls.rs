@@ -86,7 +86,7 @@ fn a_relay_that_is_not_trusted_gets_nothing() {
     ] {
         assert_ended(name, &scene.desk.run(arguments), 7, "--cacert");
     }
-    assert_eq!(scene.relay.get("/stream").json(), serde_json::json!([]), "no stream was made");
+    assert_eq!(scene.relay.look("/stream").json(), serde_json::json!([]), "no stream was made");
 }
 
 #[test]

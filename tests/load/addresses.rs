@@ -85,7 +85,7 @@ fn streams_of_one_address_are_bounded_while_they_are_active() {
                 relay.await_state(&id, "SRC_DISCONNECTED");
             }
         }
-        assert_eq!(relay.get("/stream?active=true").json(), serde_json::json!([]), "{end}");
+        assert_eq!(relay.look("/stream?active=true").json(), serde_json::json!([]), "{end}");
     }
 }
 

@@ -142,7 +142,7 @@ fn assert_three(relay: &Relay, after: &str) {
     });
     drop((first, second, third));
     eventually(&format!("none counts after {after}"), || {
-        let waiting = relay.get("/stream?active=true");
+        let waiting = relay.look("/stream?active=true");
         (waiting.status() == 200 && waiting.text() == "[]\n").then_some(())
     });
 }

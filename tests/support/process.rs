@@ -1,18 +1,26 @@
 //! The `rdv` binary as a child process: its output captured, ended by its id when dropped.
 
 use std::io::Read;
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use tempfile::TempDir;
 
 use super::clock::eventually;
+
+/// Names the directory in which a service may make files (systemd.exec(5)).
+pub(crate) const RUNTIME_DIRECTORY: &str = "RUNTIME_DIRECTORY";
 
 /// A running child and what it has written so far.
 pub(crate) struct Process {
     child: Child,
+    /// Where it puts the sockets that it opens by itself, and looks for those of others; kept until
+    /// it has ended.
+    runtime: TempDir,
     stdout: Captured,
     stderr: Captured,
 }
@@ -77,13 +85,22 @@ impl Process {
     /// With these as its standard input and output; what it writes is captured from a pipe of ours only.
     pub(crate) fn between(mut command: Command, input: Stdio, output: Stdio) -> Process {
         command.stdin(input).stdout(output).stderr(Stdio::piped());
+        let runtime = tempfile::tempdir().expect("a directory");
+        if !command.get_envs().any(|(name, _)| name == RUNTIME_DIRECTORY) {
+            command.env(RUNTIME_DIRECTORY, runtime.path());
+        }
         let mut child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
         let stdout = match child.stdout.take() {
             Some(pipe) => Captured::start(pipe),
             None => Captured::start(std::io::empty()),
         };
         let stderr = Captured::start(child.stderr.take().expect("stderr"));
-        Process { child, stdout, stderr }
+        Process { child, runtime, stdout, stderr }
+    }
+
+    /// Its own directory for sockets, unless its command was given another.
+    pub(crate) fn runtime(&self) -> &Path {
+        self.runtime.path()
     }
 
     pub(crate) fn id(&self) -> u32 {
