@@ -39,7 +39,9 @@ fn connections_are_bounded() {
 
 #[test]
 fn streams_are_bounded() {
-    let relay = Relay::start(&["--max-streams", "2", "--retention", "100ms"]);
+    let unjoined = ["--max-unjoined-streams-per-address", "0"];
+    let flags = [&["--max-streams", "2", "--retention", "100ms"], &unjoined[..]].concat();
+    let relay = Relay::start(&flags);
     let create = ask("POST", "/stream");
     let (first, _second) = (relay.create(), relay.create());
     let mut wire = relay.connect();

@@ -47,6 +47,7 @@ pub fn world(data: &[u8]) {
     let limits = Limits {
         streams: 2 + choices.below(12),
         streams_per_address: choices.pick(&[0, 1, 3]),
+        unjoined_per_address: choices.pick(&[0, 1, 2]),
         ttl: Duration::from_mins(1),
         retention: Duration::from_secs(choices.pick(&[60, 0, 600])),
     };

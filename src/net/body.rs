@@ -6,7 +6,7 @@ use super::token::ConnId;
 use crate::api::creation::{self, Creation};
 use crate::api::{Busy, Failure, report};
 use crate::http::body::BodyError;
-use crate::rendezvous::{Full, Registered};
+use crate::rendezvous::Registered;
 use crate::splice::copy;
 use serde_json::json;
 use uuid::Uuid;
@@ -79,13 +79,10 @@ impl Relay {
         let Some(peer) = self.conn(id).map(|conn| conn.peer) else { return Ok(()) };
         let stream = Uuid::new_v4();
         let made = self.registry.create(stream, headers, peer.ip(), self.now);
-        let key = made.map_err(|full| match full {
-            Full::Registry => Failure::TooBusy(Busy::Streams),
-            Full::Address => Failure::TooBusy(Busy::AddressStreams),
-        })?;
+        let key = made.map_err(|full| Failure::TooBusy(full.into()))?;
         let granted = ttl_s.map(|seconds| self.settings.granted_ttl(seconds.get()));
         if let Some(ttl) = granted {
-            self.registry.wait_until(key, self.now.monotonic + ttl);
+            self.registry.wait_until(key, self.now.monotonic + ttl, self.now);
         }
         self.note_created(id, stream);
         self.answer_created(id, stream, granted);

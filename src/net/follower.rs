@@ -116,8 +116,13 @@ mod tests {
     fn what_is_new_is_told_in_its_time() {
         let base = Instant::now();
         let at = |ms| base + Duration::from_millis(ms);
-        let limits =
-            Limits { streams: 1, streams_per_address: 0, ttl: KEEP_ALIVE, retention: KEEP_ALIVE };
+        let limits = Limits {
+            streams: 1,
+            streams_per_address: 0,
+            unjoined_per_address: 0,
+            ttl: KEEP_ALIVE,
+            retention: KEEP_ALIVE,
+        };
         let (mut registry, now) = (Registry::new(limits), Now { monotonic: base, wall_ms: 0 });
         let id = Uuid::from_u128(1);
         let key = registry.create(id, None, std::net::Ipv4Addr::LOCALHOST.into(), now).unwrap();

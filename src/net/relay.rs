@@ -27,6 +27,9 @@ use std::ops::Range;
 use std::os::fd::AsRawFd;
 use std::time::Duration;
 
+/// Streams whose time is over that are dealt with in one turn, before others have theirs.
+const EXPIRE_MAX: usize = 1024;
+
 /// Whose turn it is next.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Task {
@@ -163,6 +166,7 @@ impl Relay {
         Limits {
             streams: settings.max_streams,
             streams_per_address: settings.load.max_streams_per_address,
+            unjoined_per_address: settings.unjoined_per_address(),
             ttl: settings.ttl,
             retention: settings.retention,
         }
@@ -329,7 +333,8 @@ impl Relay {
                 None => {}
             }
         }
-        while let Some(client) = self.registry.expire(self.now) {
+        let mut budget = EXPIRE_MAX;
+        while let Some(client) = self.registry.expire(self.now, &mut budget) {
             self.waited_for_nothing(ConnId::from_client(client));
         }
         let conns = &self.conns;

@@ -8,7 +8,7 @@ use super::shutdown::Stopping;
 use super::token::ConnId;
 use crate::api::moved::{self, Moved};
 use crate::api::{Busy, Failure};
-use crate::rendezvous::{Now, Stream};
+use crate::rendezvous::{Adopted, Now};
 use std::time::Duration;
 
 impl EventLoop {
@@ -77,10 +77,8 @@ impl Relay {
     /// wait are asked to come again, and will find their streams there.
     fn give_away(&mut self) -> String {
         let given = self.registry.give_away_waiting();
-        let left =
-            |stream: &Stream| stream.deadline().saturating_duration_since(self.now.monotonic);
         let lines: String =
-            given.iter().map(|given| moved::write(given, left(&given.stream))).collect();
+            given.iter().map(|given| moved::write(given, self.now.monotonic)).collect();
         let failure = Failure::TooBusy(Busy::Replaced);
         for client in given.iter().filter_map(|given| given.stream.waiting()) {
             self.dismiss(ConnId::from_client(client), &failure);
@@ -112,11 +110,14 @@ impl Relay {
     }
 
     fn adopt_one(&mut self, stream: Moved) -> bool {
-        let Moved { id, created_wall_ms: wall_ms, left, creator, headers, report } = stream;
+        let Moved { id, created_wall_ms: wall_ms, age, left, creator, headers, report } = stream;
         let Some(deadline) = self.now.monotonic.checked_add(left) else { return false };
-        let created = Now { wall_ms, ..self.now };
-        let Ok(key) = self.registry.adopt(id, headers, creator, created) else { return false };
-        self.registry.wait_until(key, deadline);
+        let monotonic = self.now.monotonic.checked_sub(age).unwrap_or(self.now.monotonic);
+        let created = Now { wall_ms, monotonic };
+        let adopted = Adopted { id, headers, creator, created, deadline };
+        if self.registry.adopt(adopted, self.now).is_err() {
+            return false;
+        }
         if let Some(report) = report {
             let _ = self.registry.report(id, report, self.now);
         }

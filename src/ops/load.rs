@@ -26,6 +26,11 @@ pub struct LoadSettings {
     #[arg(long, value_name = "N", default_value = "0", value_parser = any_number)]
     pub max_streams_per_address: usize,
 
+    /// Streams created by one address that no side has joined; one more is refused as too busy; a
+    /// tenth of max-streams, 1 or more, if not given; 0: no limit
+    #[arg(long, value_name = "N", value_parser = any_number)]
+    pub max_unjoined_streams_per_address: Option<usize>,
+
     /// Body bytes one stream may carry; a longer upload is refused with 413; 0: no limit
     #[arg(long, value_name = "BYTES", default_value = "0", value_parser = units::size)]
     pub max_stream_bytes: usize,

@@ -134,6 +134,12 @@ impl Settings {
         self.trusted.iter().any(|network| network.contains(&peer.to_canonical()))
     }
 
+    /// How many streams that no side has joined one address may have; 0: no limit.
+    pub fn unjoined_per_address(&self) -> usize {
+        let usual = (self.max_streams / 10).max(1);
+        self.load.max_unjoined_streams_per_address.unwrap_or(usual)
+    }
+
     /// The waiting time of a stream whose creator asks for so many seconds, in whole seconds; never
     /// more than asked for.
     pub fn granted_ttl(&self, asked_s: u64) -> Duration {
@@ -207,6 +213,19 @@ mod tests {
         ] {
             let granted = settings(flags).granted_ttl(asked_s);
             assert_eq!(granted, Duration::from_secs(granted_s), "{name}");
+        }
+    }
+
+    #[test]
+    fn unjoined_streams_of_one_address_are_a_tenth_of_all_unless_given() {
+        for (name, flags, most) in [
+            ("as it comes", &[][..], 10_000),
+            ("of few", &["--max-streams=19"], 1),
+            ("of very few", &["--max-streams=1"], 1),
+            ("given", &["--max-unjoined-streams-per-address=7"], 7),
+            ("off", &["--max-unjoined-streams-per-address=0"], 0),
+        ] {
+            assert_eq!(settings(flags).unjoined_per_address(), most, "{name}");
         }
     }
 

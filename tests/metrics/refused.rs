@@ -24,6 +24,14 @@ fn a_stream_too_many_is_counted_as_a_refusal() {
 }
 
 #[test]
+fn an_unjoined_stream_too_many_of_an_address_is_counted_as_such() {
+    let relay = Observed::start(&["--max-unjoined-streams-per-address", "1"]);
+    relay.create();
+    assert_eq!(relay.exchange(&ask("POST", "/stream")).status(), 503);
+    relay.scrape().assert_counts(&[(r#"rdv_refusals_total{reason="address_unjoined"}"#, 1)]);
+}
+
+#[test]
 fn each_limit_has_a_reason_of_its_own() {
     for (limit, reason) in
         [("--max-streams-per-address", "address_streams"), ("--max-concurrent", "requests")]
