@@ -45,6 +45,8 @@ pub(super) struct Exchange {
     pub destination: ConnId,
     pub delimiter: Delimiter,
     pub transfer: Transfer,
+    /// The source's head, until a byte has been handed on: its destination may leave until then.
+    pub upload: Option<Box<Upload>>,
     pipe: Option<Pipe>,
     batching: Batching,
     pace: Option<Pace>,
@@ -87,7 +89,7 @@ impl Relay {
         stream: StreamKey,
         source: ConnId,
         destination: ConnId,
-        upload: &Upload,
+        mut upload: Box<Upload>,
     ) {
         let Some(conn) = self.conn(destination) else { return };
         let reply = conn.reply;
@@ -103,15 +105,16 @@ impl Relay {
         let headers = self.registry.stream(stream).headers();
         upload.download_fields(writer, delimiter, headers).connection(!closes, reply.version).end();
         let splice = !self.settings.no_splice;
-        let mut transfer = Transfer::new(upload.framing, delimiter, head, splice)
-            .at_most(self.stream_bytes_max())
-            .with_digest(upload.digest.clone());
+        let mut transfer = upload.transfer(delimiter, head, splice, self.stream_bytes_max());
         self.feed_prefix(source, upload.expects_continue, &mut transfer);
         self.metrics.paired(self.registry.stream(stream).waited(self.now.monotonic));
 
         let sides = (source, destination);
         let (place, number) =
             self.insert_exchange(Errand::Stream(stream), sides, delimiter, transfer);
+        if let Some(exchange) = self.exchanges.get_mut(place) {
+            exchange.upload = Some(upload);
+        }
         for (id, side) in [(source, Side::Source), (destination, Side::Destination)] {
             self.clear_deadline(id);
             if let Some(conn) = self.conn(id) {
@@ -146,6 +149,7 @@ impl Relay {
             destination,
             delimiter,
             transfer,
+            upload: None,
             pipe: None,
             batching: Batching::default(),
             pace: speed,
@@ -217,6 +221,13 @@ impl Relay {
         else {
             return;
         };
+        if destination.peer_end > PeerEnd::Open
+            && !exchange.transfer.head_started()
+            && matches!(exchange.errand, Errand::Stream(_))
+        {
+            // Nothing is read for a destination that has left: its own turn is about to say so.
+            return;
+        }
         let mut tools = Tools {
             source,
             destination,
@@ -232,6 +243,7 @@ impl Relay {
         let after = exchange.transfer.transferred();
         if after > before {
             exchange.moved_at = now;
+            exchange.upload = None;
             self.metrics.relayed(after - before, exchange.transfer.spliced() - spliced_before);
             if let Errand::Stream(stream) = exchange.errand {
                 self.registry.transferred(stream, after);
@@ -419,7 +431,11 @@ impl Exchange {
                 tools.destination.writable = false;
                 0
             }
-            Err(error) => return self.transfer.destination_gone(loss(error)),
+            Err(error) => {
+                // The bytes in hand are kept: if they are the first ones, another destination may come.
+                self.transfer.gathered(0, tools.scratch, tools.pieces);
+                return self.transfer.destination_gone(loss(error));
+            }
         };
         self.transfer.gathered(sent, tools.scratch, tools.pieces);
     }

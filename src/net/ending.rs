@@ -24,6 +24,12 @@ impl Relay {
     }
 
     fn conclude_stream(&mut self, place: usize, outcome: Outcome) {
+        let transfer = self.exchanges.get(place).map(|exchange| &exchange.transfer);
+        if let Some(side) = transfer.and_then(|transfer| transfer.side_left(outcome))
+            && !self.mode.is_ending()
+        {
+            return self.part(place, side);
+        }
         match outcome {
             Outcome::Complete => self.complete(place),
             Outcome::SourceGone(loss) => {
@@ -63,6 +69,35 @@ impl Relay {
                     Loss::Failed | Loss::Stalled => Ending::Failed(Side::Destination),
                 };
                 self.finish(place, ending, &failure, &failure);
+            }
+        }
+    }
+
+    /// A side left before a byte had passed: the other one waits again. Not while the relay ends,
+    /// because nobody could join any more.
+    fn part(&mut self, place: usize, side: Side) {
+        let Some(exchange) = self.take_exchange(place) else { return };
+        let Errand::Stream(stream) = exchange.errand else { return };
+        let (source, destination) = (exchange.source, exchange.destination);
+        self.registry.leave(stream, side, self.now);
+        self.settle_source(source, exchange.batches());
+        match side {
+            Side::Source => {
+                let read = exchange.transfer.upload_complete();
+                if let Some(conn) = self.conn(destination) {
+                    conn.look_whole();
+                }
+                self.wait(destination, stream, None);
+                self.tell_failure(source, &Failure::BodyBroken, read);
+            }
+            Side::Destination => {
+                let Some(mut upload) = exchange.upload else {
+                    debug_assert!(false, "a source's head is kept until a byte was handed on");
+                    return;
+                };
+                upload.take_back(exchange.transfer);
+                self.reset(destination);
+                self.wait(source, stream, Some(upload));
             }
         }
     }

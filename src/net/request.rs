@@ -332,11 +332,11 @@ impl Relay {
                 0
             }
             Connected::Paired { stream, other } => {
-                let upload = Upload::new(head, name);
+                let upload = Box::new(Upload::new(head, name));
                 if let Some(conn) = self.conn(id) {
                     conn.carry = behind.to_vec();
                 }
-                self.begin(stream, id, ConnId::from_client(other), &upload);
+                self.begin(stream, id, ConnId::from_client(other), upload);
                 behind.len()
             }
             refused @ (Connected::Occupied | Connected::Unknown | Connected::Reported(_)) => {
@@ -363,7 +363,7 @@ impl Relay {
                 let phase =
                     self.conn(source).map(|conn| std::mem::replace(&mut conn.phase, Phase::Head));
                 if let Some(Phase::Waiting { upload: Some(upload), .. }) = phase {
-                    self.begin(stream, source, id, &upload);
+                    self.begin(stream, source, id, upload);
                 }
             }
             refused @ (Connected::Occupied | Connected::Unknown | Connected::Reported(_)) => {

@@ -6,8 +6,7 @@ use super::relay::Relay;
 use super::sockopt;
 use super::token::ConnId;
 use crate::api::{Failure, Upload};
-use crate::http::framing::Framing;
-use crate::rendezvous::{Ending, Side, StreamKey};
+use crate::rendezvous::{Side, StreamKey};
 use uuid::Uuid;
 
 impl Relay {
@@ -24,6 +23,8 @@ impl Relay {
 
     /// A waiting side's socket has news.
     pub(super) fn look_after_waiting(&mut self, id: ConnId) {
+        // What a source was told before its destination left may not be out yet.
+        self.flush(id);
         let Some(conn) = self.conn(id) else { return };
         let Phase::Waiting { stream, upload } = &conn.phase else { return };
         let (stream, side) = (*stream, side_of(upload.as_deref()));
@@ -38,9 +39,9 @@ impl Relay {
         }
     }
 
-    /// A waiting side's socket failed.
+    /// A waiting side left: it gives its place back.
     pub(super) fn waiting_lost(&mut self, id: ConnId, stream: StreamKey, side: Side) {
-        self.registry.end(stream, Ending::Disconnected(side), self.now);
+        self.registry.leave(stream, side, self.now);
         self.close(id);
     }
 
@@ -53,7 +54,7 @@ impl Relay {
     pub(super) fn dismiss(&mut self, id: ConnId, failure: &Failure) {
         let Some(conn) = self.conn(id) else { return };
         let Phase::Waiting { upload, .. } = &conn.phase else { return };
-        let read = upload.as_deref().is_none_or(|upload| upload.framing == Framing::Length(0));
+        let read = upload.as_deref().is_none_or(Upload::is_read);
         self.tell_failure(id, failure, read);
     }
 
@@ -84,9 +85,5 @@ pub(super) fn side_of(upload: Option<&Upload>) -> Side {
 
 /// Whether a source that sent FIN may have sent its whole body before.
 fn may_be_whole(conn: &Conn, upload: &Upload) -> bool {
-    let unread = sockopt::unread_bytes(&conn.socket) + conn.carry.len() as u64;
-    match upload.framing {
-        Framing::Length(bytes) => unread >= bytes,
-        Framing::Chunked => unread > 0,
-    }
+    upload.may_be_whole(sockopt::unread_bytes(&conn.socket) + conn.carry.len() as u64)
 }
