@@ -157,7 +157,7 @@ fn what_broke_off_is_told_as_it_was() {
 
     let id = relay.create();
     relay.waiting_source(&id, Framing::Length(5)).reset();
-    has("a source that left while it waited", &["PUT - 0 source SRC_DISCONNECTED 0 -"]);
+    has("a source that left while it waited", &["PUT - 0 source - - -"]);
 
     let mut pair = relay.pair(Framing::Length(10));
     pair.pass_first(b"01234");
@@ -172,9 +172,12 @@ fn what_broke_off_is_told_as_it_was() {
     has("a destination that left", &["GET 200 5 destination DST_DISCONNECTED 5 "]);
     has("its source", &["PUT 502 ", " source DST_DISCONNECTED 5 "]);
 
-    let pair = relay.pair(Framing::Length(10));
-    pair.source.reset();
-    has("an honest 502 before the first byte", &["GET 502 ", " destination SRC_DISCONNECTED 0 "]);
+    let mut pair = relay.pair(Framing::Length(10));
+    pair.source.finish_sending();
+    assert_eq!(pair.source.response().status(), 400);
+    has("a source that left before its first byte", &["PUT 400 ", " source - - -"]);
+    relay.report(&pair.id);
+    has("whoever it left behind", &["GET 400 ", " destination CLIENT_ERROR 0 -"]);
 
     let id = relay.create();
     let mut destination = relay.waiting_destination(&id);

@@ -96,11 +96,16 @@ fn huge_sizes_are_never_wrapped_to_small_ones() {
         let mut pair = relay.pair(Framing::Chunked);
         pair.source.send(format!("{size}\r\nhello\r\n0\r\n\r\n"));
         pair.source.finish_sending();
+        let (answer, _) = pair.source.everything();
+        assert!(!answer.starts_with(b"HTTP/1.1 2"), "{name}");
+        if relay.status(&pair.id)["state"] == "DST_CONNECTED" {
+            // Its end was there before its first bytes were handed on.
+            pair.destination.assert_silent();
+            continue;
+        }
         let download = pair.destination.response();
         let torso = download.status() == 200 && download.ending != Ending::Complete;
         assert!(torso || download.status() == 502, "{name}: {download:?}");
-        let (answer, _) = pair.source.everything();
-        assert!(!answer.starts_with(b"HTTP/1.1 2"), "{name}");
     }
 }
 

@@ -81,7 +81,9 @@ fn streams_of_one_address_are_bounded_while_they_are_active() {
                 assert_eq!(destination.response().text(), "whole");
             }
             _ => {
-                drop(relay.waiting_source(&id, Framing::Length(5)));
+                let mut pair = relay.join(&id, Framing::Length(5));
+                pair.pass_first(b"he");
+                drop(pair.source);
                 relay.await_state(&id, "SRC_DISCONNECTED");
             }
         }

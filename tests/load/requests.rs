@@ -142,9 +142,17 @@ fn assert_three(relay: &Relay, after: &str) {
     });
     drop((first, second, third));
     eventually(&format!("none counts after {after}"), || {
-        let waiting = relay.get("/stream?active=true");
-        (waiting.status() == 200 && waiting.text() == "[]\n").then_some(())
+        let list = relay.get("/stream?active=true");
+        let all_left = || {
+            let list = list.json();
+            let mut streams = list.as_array().expect("a list").iter();
+            streams.all(|stream| stream["state"] == "CREATED")
+        };
+        (list.status() == 200 && all_left()).then_some(())
     });
+    for id in streams {
+        assert_eq!(relay.exchange(&ask("DELETE", &format!("/stream/{id}"))).status(), 204);
+    }
 }
 
 #[test]
