@@ -113,7 +113,7 @@ impl Relay {
         let Moved { id, created_wall_ms: wall_ms, age, left, creator, headers, report } = stream;
         let Some(deadline) = self.now.monotonic.checked_add(left) else { return false };
         let monotonic = self.now.monotonic.checked_sub(age).unwrap_or(self.now.monotonic);
-        let created = Now { wall_ms, monotonic };
+        let created = Now { monotonic, wall_ms };
         let adopted = Adopted { id, headers, creator, created, deadline };
         if self.registry.adopt(adopted, self.now).is_err() {
             return false;

@@ -596,3 +596,6 @@ impl Transfer {
 fn at_most(bytes: u64, max: usize) -> usize {
     usize::try_from(bytes).unwrap_or(usize::MAX).min(max)
 }
+
+#[cfg(test)]
+mod tests;

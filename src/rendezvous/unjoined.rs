@@ -1,7 +1,7 @@
 //! Streams that no side has joined: what each address has of them, and which is the oldest. Every
 //! act takes O(log n); a stream is in it exactly while its state is `CREATED`.
 
-use super::addresses::Group;
+use super::addresses::{Counted, Group};
 use super::registry::WEIGHT_MAX;
 use super::stream::Stream;
 use std::collections::{BTreeSet, HashMap};
@@ -53,7 +53,7 @@ impl Unjoined {
         if !self.by_age.remove(&(stream.created(), key)) {
             return;
         }
-        let Some(group) = stream.creator.as_ref().map(|creator| creator.group()) else { return };
+        let Some(group) = stream.creator.as_ref().map(Counted::group) else { return };
         let Some(share) = self.shares.get_mut(&group) else {
             debug_assert!(false, "what is taken off was counted");
             return;

@@ -32,28 +32,23 @@ fn the_unjoined_streams_of_an_address_are_bounded_and_joined_ones_do_not_count()
     assert_eq!(create(&mut registry, 3, 1), Err(Full::AddressUnjoined));
     assert!(create(&mut registry, 4, 2).is_ok(), "others are not concerned");
 
-    let acts: [(&str, fn(&mut Registry, StreamKey, Now)); 4] = [
-        ("joins", |registry, _, now| drop(registry.connect(id(1), Side::Source, Client(1), now))),
-        ("leaves", |registry, key, now| {
-            assert_eq!(registry.leave(key, Side::Source, now), Left::Alone)
-        }),
-        ("is reported on", |registry, _, now| drop(registry.report(id(1), report(5), now))),
-        ("ends", |registry, _, now| assert!(registry.delete(id(1), report(1), now).is_some())),
-    ];
-    let mut number = 10;
-    for ((what, act), room) in acts.into_iter().zip([true, false, false, true]) {
-        act(&mut registry, first, now);
-        let made = create(&mut registry, number, 1);
-        assert_eq!(made.is_ok(), room, "{what}");
-        if made.is_ok() {
-            assert!(registry.delete(id(number), report(0), now).is_some());
-        }
-        number += 1;
-    }
+    let has_room = |registry: &mut Registry, number| {
+        let made = create(registry, number, 1).is_ok();
+        assert!(!made || registry.delete(id(number), report(0), now).is_some());
+        made
+    };
+    assert_eq!(registry.connect(id(1), Side::Source, Client(1), now), Connected::Waits(first));
+    assert!(has_room(&mut registry, 10), "joined");
+    assert_eq!(registry.leave(first, Side::Source, now), Left::Alone);
+    assert!(!has_room(&mut registry, 11), "left");
+    assert_eq!(registry.report(id(1), report(5), now), Registered::Kept);
+    assert!(!has_room(&mut registry, 12), "reported on");
+    assert!(registry.delete(id(1), report(1), now).is_some());
+    assert!(has_room(&mut registry, 13), "over");
     assert_eq!(registry.unjoined(), 2);
     while expire(&mut registry, later(now)).is_some() {}
     assert_eq!(registry.unjoined(), 0);
-    assert_eq!(registry.unjoined.share(creator(1)), Default::default());
+    assert_eq!(registry.unjoined.share(creator(1)).streams, 0);
 }
 
 #[test]
