@@ -2,7 +2,7 @@
 //! nobody is invited or told twice.
 
 use crate::scene::{WAYS, Way, assert_ended, assert_passes, framings, get, with_relay};
-use crate::support::{Ending, Framing, Pair, Wire, ask, assert_error, assert_uploaded};
+use crate::support::{Ask, Ending, Framing, Pair, Wire, ask, assert_error, assert_uploaded};
 
 #[test]
 fn sides_may_leave_by_turns_a_hundred_times() {
@@ -212,7 +212,7 @@ fn who_is_left_alone_after_the_waiting_time_is_told_so() {
         let expired = (504, "SessionTimeoutError", None);
         for framing in framings(5) {
             let mut left = relay.pair(framing);
-            let mut stays = relay.pair_with(framing, |get| get.http10());
+            let mut stays = relay.pair_with(framing, Ask::http10);
             // Another stream of the same age has timed out: theirs would have, too.
             relay.await_state(&relay.create(), "TIMEOUT_NO_SRC_NO_DST");
             drop(left.destination);
@@ -234,7 +234,7 @@ fn who_is_left_waiting_is_answered_like_any_that_waits() {
         assert_eq!(relay.report(&reported.id).status(), 200);
         assert_error("reported", &reported.source.response(), (400, "Error", None));
 
-        let mut deleted = relay.pair_with(Framing::Chunked, |get| get.http10());
+        let mut deleted = relay.pair_with(Framing::Chunked, Ask::http10);
         drop(deleted.source);
         relay.await_state(&deleted.id, "DST_CONNECTED");
         let delete = ask("DELETE", &format!("/stream/{}", deleted.id));
