@@ -98,6 +98,7 @@ mod proxy;
 pub mod relay;
 mod response;
 pub(crate) mod single;
+pub(crate) mod tcp;
 pub(crate) mod tls;
 mod upload;
 pub mod url;
