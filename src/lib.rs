@@ -8,7 +8,7 @@
 //! | [`connector`] | records: from HTTP requests, and to them |
 //! | [`socket`] | HTTP over a WebSocket, both ends: blocking sockets, for programs |
 //! | [`client`] | the command-line clients: blocking sockets |
-//! | [`net`] | the event loop: the only room that knows mio and socket2 |
+//! | [`relay`] | the event loop: the only room that knows mio and socket2 |
 //! | [`ops`] | how the relay is run: its settings, what it counts, and what a service manager is told |
 //! | [`api`] | PURE: what requests mean, and how answers are worded |
 //! | [`splice`] | bytes between sockets, through pipes or user memory |
@@ -23,8 +23,8 @@ pub mod connector;
 pub mod fuzzing;
 pub mod http;
 pub mod mux;
-pub mod net;
 pub mod ops;
+pub mod relay;
 pub mod rendezvous;
 pub mod socket;
 pub mod splice;

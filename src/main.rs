@@ -5,11 +5,10 @@ use rdv::client::Ctl;
 use rdv::client::commands::{Cancel, Pipe, Post, Receive, Send, Status};
 use rdv::connector::destination::DestinationCommand;
 use rdv::connector::source::command::Source;
-use rdv::net::EventLoop;
-use rdv::ops::admin::DEFAULT_SOCKET;
 use rdv::ops::manual::{Completions, Manual};
 use rdv::ops::operator_log::OperatorLog;
-use rdv::ops::{AdminAddress, Settings, Sources, config};
+use rdv::ops::{AdminListen, Settings, SocketSettings, Sources, config};
+use rdv::relay::EventLoop;
 use rdv::socket::call::Call;
 use rdv::socket::expose::command::Expose;
 use std::io::Write as _;
@@ -31,7 +30,7 @@ enum Command {
     /// Run the relay (the default)
     #[command(after_help = NOTES)]
     Serve(Serve),
-    /// Say whether flags, environment and file make a configuration
+    /// Check the configuration, and whether a relay would start with it
     #[command(after_help = NOTES)]
     CheckConfig(Serve),
     /// Send a file, a directory or standard input to whoever runs what is printed
@@ -204,7 +203,11 @@ fn run(sources: Sources) -> ExitCode {
         Ok(log) => log,
         Err(error) => return fail(&error.to_string(), ExitCode::FAILURE),
     };
-    match rdv::net::serve(configuration, sources, announce) {
+    if let Some(warning) = configuration.settings.access_log.warning() {
+        log::warn!("{warning}");
+    }
+    let agents = configuration.settings.sockets.clone();
+    match rdv::relay::serve(configuration, sources, |event_loop| announce(event_loop, &agents)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             log.flush();
@@ -214,35 +217,43 @@ fn run(sources: Sources) -> ExitCode {
 }
 
 fn check(sources: &Sources) -> ExitCode {
-    match sources.read() {
-        Ok(configuration) => match configuration.file {
-            Some(file) => print(&format!("{}: the configuration is good\n", file.display())),
-            None => print("the configuration is good; no file was read\n"),
-        },
-        Err(error) => fail(&error, ExitCode::FAILURE),
+    let checked = sources.read().and_then(|configuration| {
+        let warnings = rdv::relay::doctor::check(&configuration.settings)?;
+        Ok((configuration.file, warnings))
+    });
+    let (file, warnings) = match checked {
+        Ok(checked) => checked,
+        Err(error) => return fail(&error, ExitCode::FAILURE),
+    };
+    for warning in warnings {
+        eprintln!("rdv: warning: {warning}");
+    }
+    match file {
+        Some(file) => print(&format!("{}: the configuration is good\n", file.display())),
+        None => print("the configuration is good; no file was read\n"),
     }
 }
 
 fn control(ctl: &Ctl) -> ExitCode {
-    let address = ctl.admin.clone().map_or_else(configured_admin, Ok);
+    let configured = if ctl.needs_settings() { configured_admin() } else { Ok(None) };
+    let address = configured.and_then(|configured| ctl.address(configured));
     match address.and_then(|address| ctl.run(&address)) {
         Ok(said) => print(&said),
         Err(error) => fail(&error, ExitCode::FAILURE),
     }
 }
 
-/// Where a relay that was started without flags would serve operators.
-fn configured_admin() -> Result<AdminAddress, String> {
+/// What the settings of a relay that was started without flags say of its admin listener.
+fn configured_admin() -> Result<Option<AdminListen>, String> {
     let file = std::env::var_os("RDV_CONFIG").map(PathBuf::from);
     let configuration = Sources::without_flags(std::env::vars_os(), file)?.read()?;
-    let usual = || AdminAddress::Unix(DEFAULT_SOCKET.into());
-    Ok(configuration.settings.admin.admin_listen.unwrap_or_else(usual))
+    Ok(configuration.settings.admin.admin_listen)
 }
 
 /// Says what this machine is like.
 fn examine(sources: &Sources, json: bool) -> ExitCode {
     let report = match sources.read() {
-        Ok(configuration) => rdv::net::doctor::examine(&configuration.settings),
+        Ok(configuration) => rdv::relay::doctor::examine(&configuration.settings),
         Err(error) => return fail(&error, ExitCode::from(2)),
     };
     let printed = print(&if json { format!("{}\n", report.json()) } else { report.to_string() });
@@ -279,7 +290,7 @@ fn explain(error: &clap::Error) -> ExitCode {
     fail(&format!("{line}; try 'rdv --help'"), ExitCode::from(2))
 }
 /// Says where the relay listens and how to try it.
-fn announce(event_loop: &EventLoop) {
+fn announce(event_loop: &EventLoop, agents: &SocketSettings) {
     let mut out = std::io::stdout().lock();
     let addresses = event_loop.addresses();
     for address in &addresses {
@@ -301,6 +312,9 @@ fn announce(event_loop: &EventLoop) {
         );
     }
     let _ = out.flush();
+    if let Some(notice) = agents.notice(&[addresses, event_loop.agent_addresses()].concat()) {
+        log::warn!("{notice}");
+    }
     if let Some(warning) = event_loop.warning() {
         log::warn!("{warning}");
     }

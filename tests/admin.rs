@@ -7,10 +7,14 @@ use std::io::Read;
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
+use std::path::Path;
 use std::process::Command;
 
 use nix::sys::signal::Signal;
-use support::{Framing, Process, Relay, Response, Wire, ask, assert_error, eventually};
+use support::{
+    ADMIN, Framing, Process, RUNTIME_DIRECTORY, Relay, Response, Wire, ask, assert_error,
+    eventually,
+};
 
 /// A relay that serves operators on an address of their own.
 struct Administered {
@@ -20,8 +24,7 @@ struct Administered {
 
 impl Administered {
     fn start(flags: &[&str]) -> Administered {
-        let flags = [&["--admin-listen", "127.0.0.1:0"], flags].concat();
-        let relay = Relay::start(&flags);
+        let relay = Relay::start(&[&ADMIN[..], flags].concat());
         let operators = eventually("operators are served", || {
             let said = relay.process().stdout();
             let place = said.lines().find_map(|line| line.strip_prefix("operators are served on "));
@@ -82,8 +85,8 @@ fn they_list_streams_and_nobody_else_does() {
     assert_eq!(list.json()[0]["id"], id.as_str());
     assert_eq!(relay.ask("GET", &format!("/stream/{id}/status")).json()["state"], "CREATED");
     let refused = relay.relay.get("/stream");
-    assert_error("the public list", &refused, (405, "BadRouteError", None));
-    assert_eq!(refused.head.get("Allow"), Some("POST, OPTIONS"));
+    assert_error("the public list", &refused, (403, "ForbiddenError", None));
+    assert!(refused.text().contains("rdv ctl list"), "{}", refused.text());
 }
 
 #[test]
@@ -159,23 +162,41 @@ fn readiness_tells_what_is_in_the_way() {
 }
 
 #[test]
-fn readiness_knows_when_pipes_are_out() {
+fn stalled_downloads_that_hold_all_pipes_degrade_it_and_new_streams_are_served() {
     let relay = Administered::start(&["--max-pipes", "1"]);
     assert_eq!(relay.ask("GET", "/readyz").status(), 200);
     let data = support::pattern(1, 64 << 20);
     let mut pair = relay.relay.narrow_pair(Framing::Length(data.len()));
     relay.relay.fill(&mut pair.source, &data);
-    let lacking = eventually("the stalled destination pins the only pipe", || {
-        Some(relay.ask("GET", "/readyz")).filter(|answer| answer.status() == 503)
+    let degraded = eventually("the stalled destination pins the only pipe", || {
+        let answer = relay.ask("GET", "/readyz");
+        assert_eq!(answer.status(), 200, "it serves on");
+        Some(answer.json()).filter(|answer| answer.get("degraded").is_some())
     });
-    assert_eq!(lacking.json()["reasons"][0], "out of pipes");
+    assert_eq!(degraded["ready"], true);
+    assert_eq!(degraded["reasons"], serde_json::json!([]));
+    assert_eq!(degraded["degraded"], serde_json::json!(["out of pipes"]));
+    let metrics = || relay.ask("GET", "/metrics").text().to_owned();
+    assert!(metrics().contains("\nrdv_degraded{reason=\"pipes\"} 1\n"));
+    let mut other = relay.relay.pair(Framing::Length(10));
+    other.pass_first(b"01234");
+    other.pass(b"56789");
+    other.complete();
+    drop(pair);
+    eventually("the pipe is free", || {
+        (relay.ask("GET", "/readyz").json().get("degraded").is_none()).then_some(())
+    });
+    assert!(metrics().contains("\nrdv_degraded{reason=\"pipes\"} 0\n"));
+    let said = relay.relay.process().stderr();
+    assert_eq!(said.matches("degraded: out of pipes;").count(), 1, "{said}");
+    assert_eq!(said.matches("no longer degraded: out of pipes").count(), 1, "{said}");
 }
 
 #[test]
 fn readiness_knows_when_descriptors_are_out() {
     let mut command = Command::new("sh");
     let serve = "ulimit -n 64 && exec \"$0\" serve --listen 127.0.0.1:0 --admin-listen 127.0.0.1:0 \
-                 --max-connections 1000";
+                 --admin-hosts relay.test --max-connections 1000";
     command.arg("-c").arg(serve).arg(env!("CARGO_BIN_EXE_rdv"));
     let relay = Relay::from_command(command, 1);
     let said = eventually("operators are served", || {
@@ -183,8 +204,8 @@ fn readiness_knows_when_descriptors_are_out() {
         said.contains("operators are served on").then_some(said)
     });
     let place = said.lines().find_map(|line| line.strip_prefix("operators are served on "));
-    let mut operator =
-        Wire::connect(place.and_then(|place| place.parse().ok()).expect("an address"));
+    let operators = place.and_then(|place| place.parse().ok()).expect("an address");
+    let mut operator = Wire::connect(operators);
     assert_eq!(operator.exchange(&ask("GET", "/readyz")).status(), 200);
     // The limit lets it serve fewer; what is refused lingers, and that uses up the rest.
     let mut clients = Vec::new();
@@ -193,6 +214,11 @@ fn readiness_knows_when_descriptors_are_out() {
         Some(operator.exchange(&ask("GET", "/readyz"))).filter(|answer| answer.status() == 503)
     });
     assert_eq!(lacking.json()["reasons"][0], "out of descriptors");
+    for _ in 0..3 {
+        // One after the other: each has the descriptor that is kept for them.
+        let mut next = Wire::connect(operators);
+        assert_eq!(next.exchange(&ask("GET", "/healthz")).text(), "alive");
+    }
     drop(clients);
     eventually("it recovers", || {
         (operator.exchange(&ask("GET", "/readyz")).status() == 200).then_some(())
@@ -243,6 +269,8 @@ fn ctl_does_all_of_it() {
     assert_eq!(cancelled, (Some(0), format!("{id} is cancelled\n"), String::new()));
     let (_, said, _) = relay.ctl(&["list", "--active"]);
     assert_eq!(said.lines().count(), 1, "{said}");
+    let (status, said, _) = relay.ctl(&["agents"]);
+    assert_eq!((status, said.lines().count()), (Some(0), 1), "{said}");
     let (status, _, said) = relay.ctl(&["cancel", &id]);
     assert_eq!(status, Some(1));
     assert_eq!(said, "rdv: the relay answered 404: The specified session id does not exist\n");
@@ -267,14 +295,15 @@ fn a_unix_socket_is_for_its_owner_and_goes_with_the_relay() {
     assert_eq!(support::parse(&curl.stdout)["ready"], true);
     assert!(run_ctl(&["--admin", place, "status"]).1.starts_with("serving:"));
 
-    let successor = Relay::start(&["--admin-listen", place]);
+    let arguments = ["serve", "--listen", "127.0.0.1:0", "--admin-listen", place];
+    let second = Process::rdv(&arguments).finish();
+    let process = relay.process().id();
+    let why = format!("rdv: cannot listen on {place}: process {process} is serving there\n");
+    assert_eq!((second.status.code(), second.stderr), (Some(1), why));
     let (_, said, _) = run_ctl(&["--admin", place, "--json", "status"]);
-    assert_eq!(support::parse(said.as_bytes())["pid"], successor.process().id());
+    assert_eq!(support::parse(said.as_bytes())["pid"], process, "the first one is undisturbed");
     relay.signal(Signal::SIGTERM);
     relay.finish();
-    assert!(path.exists(), "it is the successor's");
-    successor.signal(Signal::SIGTERM);
-    successor.finish();
     assert!(!path.exists());
     let (status, _, said) = run_ctl(&["--admin", place, "status"]);
     assert_eq!(status, Some(1));
@@ -303,7 +332,7 @@ fn what_cannot_be_listened_on_is_named() {
     fs::write(&file, "precious").expect("a file");
     let file = file.to_str().expect("UTF-8");
     for (place, why) in [
-        (file, "there is a file that is no socket"),
+        (file, "there is a file that is not a socket"),
         ("/nonexistent/admin.sock", "No such file or directory"),
     ] {
         let arguments = ["serve", "--listen", "127.0.0.1:0", "--admin-listen", place];
@@ -331,4 +360,123 @@ fn ctl_says_when_the_answer_is_none() {
     let (status, _, said) = asking.join().expect("ctl");
     assert_eq!(status, Some(1));
     assert!(said.contains("the answer is no whole HTTP response"), "{said}");
+}
+
+/// A relay with a runtime directory of the test's own, as a service has it.
+fn in_directory(directory: &Path, flags: &[&str]) -> Relay {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_rdv"));
+    command.args(["serve", "--listen", "127.0.0.1:0"]).args(flags);
+    command.env(RUNTIME_DIRECTORY, directory);
+    Relay::from_command(command, 1)
+}
+
+/// What `rdv ctl` says to someone who has this directory.
+fn ctl_in(directory: &Path, arguments: &[&str]) -> (Option<i32>, String, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_rdv"));
+    command.arg("ctl").args(arguments).env(RUNTIME_DIRECTORY, directory);
+    let finished = Process::start(command).finish();
+    (finished.status.code(), finished.stdout, finished.stderr)
+}
+
+#[test]
+fn a_relay_opens_a_socket_by_itself_and_ctl_finds_it() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let at = directory.path().join("rdv");
+    let (status, _, said) = ctl_in(&at, &["list"]);
+    assert_eq!(status, Some(1));
+    assert!(said.contains("is it running?"), "{said}");
+    let relay = in_directory(&at, &[]);
+    let path = at.join(format!("{}.sock", relay.address().port()));
+    assert!(
+        relay.process().stdout().contains(&format!("operators are served on {}\n", path.display()))
+    );
+    let mode = |path: &Path| fs::metadata(path).expect("it is there").permissions().mode() & 0o777;
+    assert_eq!((mode(&at), mode(&path)), (0o700, 0o600));
+    let id = relay.create();
+    let (status, said, _) = ctl_in(&at, &["list"]);
+    assert!(status == Some(0) && said.contains(&id), "{said}");
+
+    let other = in_directory(&at, &[]);
+    let (status, _, said) = ctl_in(&at, &["status"]);
+    assert_eq!(status, Some(1));
+    for relay in [&relay, &other] {
+        assert!(said.contains(&format!("{}.sock", relay.address().port())), "{said}");
+        let port = relay.address().port().to_string();
+        let (_, said, _) = ctl_in(&at, &["--json", "status", "--port", &port]);
+        assert_eq!(support::parse(said.as_bytes())["pid"], relay.process().id());
+    }
+    other.signal(Signal::SIGTERM);
+    other.finish();
+    assert!(ctl_in(&at, &["status"]).1.starts_with("serving:"), "one is left");
+    relay.signal(Signal::SIGTERM);
+    relay.finish();
+    assert_eq!(fs::read_dir(&at).expect("the directory").count(), 0);
+}
+
+#[test]
+fn a_user_s_relay_puts_its_socket_into_the_directory_of_the_session() {
+    // Root has a directory of its own, so this takes another user.
+    let (mut command, directory) = support::nobody();
+    let session = directory.path().join("session");
+    fs::create_dir(&session).expect("a directory");
+    fs::set_permissions(&session, fs::Permissions::from_mode(0o777)).expect("for the user");
+    command.args(["serve", "--listen", "127.0.0.1:0"]);
+    command.env(RUNTIME_DIRECTORY, "").env("XDG_RUNTIME_DIR", &session);
+    let relay = Relay::from_command(command, 1);
+    let path = session.join(format!("rdv/{}.sock", relay.address().port()));
+    let place = path.to_str().expect("UTF-8");
+    assert!(run_ctl(&["--admin", place, "status"]).1.starts_with("serving:"));
+}
+
+#[test]
+fn the_socket_can_be_switched_off() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let relay = in_directory(directory.path(), &["--admin-listen", "none"]);
+    assert_eq!(fs::read_dir(directory.path()).expect("the directory").count(), 0);
+    assert!(!relay.process().stdout().contains("operators are served"));
+    let mut command = Command::new(env!("CARGO_BIN_EXE_rdv"));
+    command.args(["ctl", "status"]).env("RDV_ADMIN_LISTEN", "none");
+    let finished = Process::start(command).finish();
+    assert_eq!(finished.status.code(), Some(1));
+    assert!(finished.stderr.contains("admin-listen = \"none\""), "{}", finished.stderr);
+}
+
+#[test]
+fn a_relay_serves_without_the_socket_that_nobody_asked_for() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = directory.path().join("file");
+    fs::write(&file, "precious").expect("a file");
+    let relay = in_directory(&file, &[]);
+    relay.turn();
+    eventually("it warns", || relay.process().stderr().contains("no admin socket: ").then_some(()));
+    assert_eq!(fs::read_to_string(file).expect("it is still there"), "precious");
+}
+
+#[test]
+fn a_socket_that_a_killed_relay_left_is_replaced() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("admin.sock");
+    let place = path.to_str().expect("UTF-8");
+    let killed = Relay::start(&["--admin-listen", place]);
+    killed.signal(Signal::SIGKILL);
+    killed.finish();
+    assert!(path.exists());
+    assert!(ctl_in(directory.path(), &["status"]).2.contains("no relay"), "nobody serves there");
+    let relay = Relay::start(&["--admin-listen", place]);
+    let (_, said, _) = ctl_in(directory.path(), &["--json", "status"]);
+    assert_eq!(support::parse(said.as_bytes())["pid"], relay.process().id());
+}
+
+#[test]
+fn a_relay_removes_no_socket_of_another() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("admin.sock");
+    let place = path.to_str().expect("UTF-8");
+    let relay = Relay::start(&["--admin-listen", place]);
+    fs::remove_file(&path).expect("removed");
+    let other = Relay::start(&["--admin-listen", place]);
+    relay.signal(Signal::SIGTERM);
+    relay.finish();
+    let (_, said, _) = run_ctl(&["--admin", place, "--json", "status"]);
+    assert_eq!(support::parse(said.as_bytes())["pid"], other.process().id());
 }

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::process::Command;
 
 use nix::sys::signal::Signal;
-use support::{Process, Relay, ask, assert_error, eventually};
+use support::{Process, Relay, ask, assert_error, eventually, nobody};
 use tempfile::TempDir;
 
 /// A directory with a file of settings.
@@ -38,6 +38,115 @@ fn a_good_configuration_is_called_good() {
     let (_directory, path) = file_of("ttl = \"5s\"\n");
     let (status, said, _) = run(&["check-config", "--config", &path], &[]);
     assert_eq!((status, said), (Some(0), format!("{path}: the configuration is good\n")));
+}
+
+#[test]
+fn what_serve_would_fail_on_is_refused() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let at = |name: &str| directory.path().join(name).to_str().expect("UTF-8").to_owned();
+    let (here, missing, file) = (at(""), at("missing/log"), at("file"));
+    fs::write(&file, "").expect("a file");
+    let (socket, tokens) = (at("missing/socket"), at("tokens"));
+    fs::write(&tokens, "short\n").expect("a file");
+    let long = format!("/tmp/{}", "long".repeat(30));
+    let rows: [(&str, &[&str], &str); 9] = [
+        ("a log in no directory", &["--access-log", &missing], "No such file or directory"),
+        ("a log that is a directory", &["--access-log", &here], "not a directory"),
+        ("a log below a file", &["--access-log", &format!("{file}/log")], "ot a directory"),
+        (
+            "a JSON field twice",
+            &[
+                "--access-log",
+                &at("new"),
+                "--access-log-entry=json",
+                "--access-log-field=A=PATH",
+                "--access-log-field=A=PATH",
+            ],
+            "A",
+        ),
+        ("a socket in no directory", &["--admin-listen", &socket], "No such file or directory"),
+        ("a file as a socket", &["--admin-listen", &file], "no socket"),
+        ("a path too long for a socket", &["--admin-listen", &long], "too long"),
+        ("an address of another machine", &["--listen", "192.0.2.1:0"], "no such address"),
+        ("invalid tokens", &["--socket-tokens", &tokens], "16 characters"),
+    ];
+    for (what, flags, why) in rows {
+        let (status, _, said) = run(&[&["check-config"], flags].concat(), &[]);
+        assert!(matches!(status, Some(1 | 2)), "{what}: {said}");
+        assert!(said.contains(why) && said.lines().count() == 1, "{what}: {said}");
+        let listen = ["serve", "--listen", "127.0.0.1:0"];
+        let (status, _, said) = run(&[&listen, flags].concat(), &[]);
+        assert!(matches!(status, Some(1 | 2)), "serve agrees: {what}: {said}");
+    }
+    let names = fs::read_dir(directory.path()).expect("a directory");
+    assert_eq!(names.count(), 2, "check-config makes no file");
+}
+
+#[test]
+fn what_is_forbidden_to_this_user_is_refused() {
+    let (mut command, _directory) = nobody();
+    command.args(["check-config", "--access-log", "/proc/sys/rdv.log"]);
+    let finished = Process::start(command).finish();
+    assert_eq!(finished.status.code(), Some(1), "{}", finished.stderr);
+    assert!(finished.stderr.contains("/proc/sys/rdv.log"), "{}", finished.stderr);
+}
+
+#[test]
+fn what_is_in_use_is_a_warning() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let socket = directory.path().join("admin.sock").to_str().expect("UTF-8").to_owned();
+    let relay = Relay::start(&["--admin-listen", &socket]);
+    let address = relay.address().to_string();
+    let flags = ["check-config", "--listen", &address, "--admin-listen", &socket];
+    let (status, said, warned) = run(&flags, &[]);
+    assert_eq!((status, warned.lines().count()), (Some(0), 2), "{warned}");
+    assert!(said.contains("the configuration is good"), "{said}");
+    for used in [&address, &socket] {
+        assert!(warned.contains(&format!("rdv: warning: {used} is in use")), "{warned}");
+    }
+    relay.turn();
+}
+
+#[test]
+fn a_log_can_be_off_or_on_standard_error_and_a_misspelt_word_is_noticed() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let start = |log: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_rdv"));
+        command.args(["serve", "--listen", "127.0.0.1:0", "--access-log", log]);
+        command.current_dir(directory.path()).env("RDV_ACCESS_LOG_FORMAT", "line %m %U");
+        let relay = Relay::from_command(command, 1);
+        relay.turn();
+        relay.signal(Signal::SIGTERM);
+        relay.finish()
+    };
+    for log in ["off", "none", "NONE", "stderr"] {
+        let finished = start(log);
+        let lines = finished.stderr.matches("line GET /ping").count();
+        assert_eq!(lines, usize::from(log == "stderr"), "{log}: {}", finished.stderr);
+        assert!(!finished.stderr.contains("did you mean"), "{}", finished.stderr);
+    }
+    let names = || fs::read_dir(directory.path()).expect("a directory").count();
+    assert_eq!(names(), 0, "no file was made");
+    for (log, meant) in [("of", "off"), ("stdrr", "stderr"), ("nnone", "none")] {
+        let finished = start(log);
+        let warning = format!("a file named {log}; did you mean {meant}?");
+        assert!(finished.stderr.contains(&warning), "{}", finished.stderr);
+        let (status, _, warned) = run(&["check-config", "--access-log", log], &[]);
+        assert_eq!((status, warned.contains(&warning)), (Some(0), true), "{warned}");
+    }
+    assert_eq!(names(), 3, "they are files nevertheless");
+}
+
+#[test]
+fn a_misspelt_word_is_noticed_when_the_file_is_read_again() {
+    let (directory, path) = file_of("");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_rdv"));
+    command.args(["serve", "--listen", "127.0.0.1:0", "--config", &path]);
+    command.current_dir(directory.path());
+    let relay = Relay::from_command(command, 1);
+    fs::write(&path, "access-log = \"of\"\n").expect("a file");
+    relay.signal(Signal::SIGHUP);
+    await_log(&relay, "a file named of; did you mean off?");
 }
 
 #[test]
@@ -128,7 +237,7 @@ fn a_reload_leaves_what_runs_alone() {
     let relay = Relay::start(&["--config", &path]);
     let mut pair = relay.pair(support::Framing::Length(10));
     pair.pass_first(b"01234");
-    fs::write(&path, "max-connections = 1\nmax-streams = 1\nttl = \"1ms\"\n").expect("a file");
+    fs::write(&path, "max-connections = 2\nmax-streams = 1\nttl = \"100ms\"\n").expect("a file");
     relay.signal(Signal::SIGHUP);
     await_log(&relay, "new: ttl, max-connections, max-streams");
     pair.pass(b"56789");
@@ -190,7 +299,7 @@ fn a_hang_up_puts_another_access_log_in_force() {
         await_line(&second, line);
     }
 
-    fs::write(&path, "").expect("a file");
+    fs::write(&path, "access-log = \"off\"\n").expect("a file");
     relay.signal(Signal::SIGHUP);
     let said = "new: access-log, access-log-format";
     eventually("it is off", || (relay.process().stderr().matches(said).count() == 2).then_some(()));

@@ -114,7 +114,7 @@ fn what_is_no_waiting_time_is_refused() {
         let message = format!("ttl_seconds must be a whole number, 1 or more; it is {text}");
         assert_error(text, &answer, (400, "InvalidBodyError", Some(&message)));
     }
-    assert_eq!(relay.get("/stream").json(), json!([]), "nothing was created");
+    assert_eq!(relay.look("/stream").json(), json!([]), "nothing was created");
 }
 
 #[test]
@@ -145,7 +145,7 @@ fn a_body_that_is_no_such_object_is_refused() {
     for (name, body) in rows {
         assert_error(name, &relay.exchange(&create(body)), (400, "InvalidBodyError", None));
     }
-    assert_eq!(relay.get("/stream").json(), json!([]), "nothing was created");
+    assert_eq!(relay.look("/stream").json(), json!([]), "nothing was created");
 }
 
 #[test]
@@ -192,6 +192,22 @@ fn headers_that_the_relay_controls_are_refused() {
     }
     let near = json!({ "download_headers": { "Proxy": "a", "X-Date": "b", "Trailers": "c" } });
     relay.create_with(&near);
+}
+
+#[test]
+fn headers_that_act_on_the_whole_origin_are_refused() {
+    let relay = Relay::start(&[]);
+    for name in ["Set-Cookie", "strict-transport-security", "NEL", "Service-Worker-Allowed"] {
+        for map in ["download_headers", "upload_headers"] {
+            let body = json!({ map: { "X-A": "fine", name: "5" } }).to_string();
+            let message = format!(
+                "The header {name} acts on the whole origin, which other streams share; leave it out"
+            );
+            let answer = relay.exchange(&create(body));
+            assert_error(name, &answer, (400, "InvalidBodyError", Some(&message)));
+        }
+    }
+    assert_eq!(relay.look("/stream").json(), json!([]), "no stream was made");
 }
 
 #[test]
@@ -293,5 +309,5 @@ fn a_creation_that_breaks_off_creates_nothing() {
     wire.finish_sending();
     let (answer, _) = wire.everything();
     assert!(!answer.starts_with(b"HTTP/1.1 2"), "{:?}", String::from_utf8_lossy(&answer));
-    assert_eq!(relay.get("/stream").json(), Value::Array(Vec::new()));
+    assert_eq!(relay.look("/stream").json(), Value::Array(Vec::new()));
 }

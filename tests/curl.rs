@@ -73,6 +73,21 @@ fn a_file_goes_from_curl_to_curl() {
 }
 
 #[test]
+fn a_download_that_would_resume_does_not_use_the_stream_up() {
+    let (relay, here) = (Relay::start(&[]), directory());
+    write_pattern(&here.path().join("up"), 3_000);
+    write_pattern(&here.path().join("down"), 1_000);
+    let id = relay.create();
+    let url = relay.url(&format!("/stream/{id}"));
+    let resumed = run(curl(&here, &["-C", "-", "-o", "down", "-w", "%{http_code}", &url]));
+    assert_eq!(resumed.stdout, b"416", "{resumed:?}");
+    assert_eq!(fs::read(here.path().join("down")).expect("the part"), pattern(21, 1_000));
+    assert_eq!(relay.status(&id)["state"], "CREATED");
+    meet(curl(&here, &["-f", "-T", "up", &url]), curl(&here, &["-f", "-o", "down", &url]));
+    assert_eq!(fs::read(here.path().join("down")).expect("the whole"), pattern(21, 3_000));
+}
+
+#[test]
 fn a_file_goes_to_an_http_1_0_curl() {
     let (relay, here) = (Relay::start(&[]), directory());
     write_pattern(&here.path().join("up"), 3 << 20);

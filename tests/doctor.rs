@@ -72,6 +72,23 @@ fn this_machine_is_fit() {
     assert_line(&finished, "splice", "ok", &["256 KiB", "unchanged"]);
     assert_line(&finished, "listen", "ok", &["127.0.0.1:0 is free"]);
     assert_line(&finished, "kernel", "ok", &["Linux"]);
+    let names: Vec<String> = lines(&finished).into_iter().map(|line| line.name).collect();
+    let checks = [
+        "kernel",
+        "open-files",
+        "pipe-max-size",
+        "pipe-pages",
+        "pipes",
+        "splice",
+        "congestion",
+        "listen",
+    ];
+    assert_eq!(names, checks, "only what decides something");
+    let documented = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/operations.md"));
+    let documented = documented.expect("docs/operations.md");
+    for name in checks {
+        assert!(documented.contains(&format!("\n| `{name}` |")), "{name} is documented");
+    }
 }
 
 #[test]
@@ -95,7 +112,6 @@ fn an_ordinary_user_learns_of_its_limits() {
     let (mut command, _directory) = nobody();
     command.arg("doctor").args(FREE);
     let finished = Process::start(command).finish();
-    assert_line(&finished, "user", "ok", &["user "]);
     assert_line(&finished, "splice", "ok", &["unchanged"]);
     let pipes = line(&finished, "pipes");
     assert!(pipes.sentence.contains(" of 48 with 1 MiB"), "{pipes:?}");
@@ -162,23 +178,6 @@ fn a_port_with_something_else_is_not() {
 fn an_address_of_another_machine_is_named() {
     let finished = doctor(&["--listen", "192.0.2.1:0"]);
     assert_line(&finished, "listen", "bad", &["192.0.2.1"]);
-}
-
-#[test]
-fn the_place_of_the_admin_socket_is_looked_at() {
-    let directory = tempfile::tempdir().expect("a directory");
-    let there = directory.path().join("admin.sock");
-    let missing = directory.path().join("missing/admin.sock");
-    for (path, verdict) in [(&there, "ok"), (&missing, "bad")] {
-        let path = path.to_str().expect("a path");
-        let finished = doctor(&[&FREE[..], &["--admin-listen", path]].concat());
-        assert_line(&finished, "admin-listen", verdict, &[path]);
-    }
-    let (mut command, _directory) = nobody();
-    command.args(["doctor", "--admin-listen", "/proc/sys/rdv.sock"]).args(FREE);
-    let finished = Process::start(command).finish();
-    assert_line(&finished, "admin-listen", "bad", &["may not make /proc/sys/rdv.sock"]);
-    assert!(!there.exists(), "it makes nothing");
 }
 
 #[test]

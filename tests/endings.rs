@@ -7,10 +7,10 @@ use std::net::TcpStream;
 use std::thread::{self, JoinHandle};
 
 use support::{
-    Ask, Ending, Framing, LEAVINGS, Relay, assert_error, assert_uploaded, is_pattern, pattern,
+    Ask, Ending, Framing, LEAVINGS, Relay, Wire, ask, assert_error, assert_uploaded, eventually,
+    is_pattern, pattern,
 };
 
-const SOURCE_CLOSED: &str = "Stream source closed unexpectedly";
 const SOURCE_ERRED: &str = "Stream source raised an error";
 const DESTINATION_CLOSED: &str = "Stream destination closed unexpectedly";
 const LENGTH_10: Framing = Framing::Length(10);
@@ -28,21 +28,71 @@ fn assert_torso(name: &str, old: bool, framing: Framing, ending: Ending) {
     }
 }
 
+/// A source for a stream whose destination waits; the destination gets all of it.
+fn assert_met(name: &str, relay: &Relay, id: &str, destination: &mut Wire) {
+    assert_uploaded(&relay.exchange(&LENGTH_10.put(id).raw_body(b"0123456789")));
+    let download = destination.response();
+    assert_eq!((download.text(), download.ending), ("0123456789", Ending::Complete), "{name}");
+    relay.await_state(id, "FINISHED");
+}
+
 #[test]
-fn a_source_that_leaves_before_its_first_byte_is_a_502() {
+fn a_source_that_leaves_before_its_first_byte_leaves_its_destination_waiting() {
     let relay = Relay::start(&[]);
     for framing in [LENGTH_10, Framing::Chunked] {
         for (way, change) in LEAVINGS.into_iter().flat_map(|way| [(way, NEW), (way, OLD)]) {
             let name = format!("{framing:?}, {way:?}");
             let mut pair = relay.pair_with(framing, change);
             pair.source.leave(way);
-            let wanted = (502, "StreamSourceError", Some(SOURCE_CLOSED));
-            assert_error(&name, &pair.destination.response(), wanted);
-            let status = relay.await_state(&pair.id, "SRC_DISCONNECTED");
-            assert_eq!(status["bytes_transferred"], 0, "{name}");
-            assert_eq!(status["active"], false, "{name}");
+            let status = relay.await_state(&pair.id, "DST_CONNECTED");
+            assert_eq!(status["active"], true, "{name}");
+            pair.destination.assert_silent();
+            assert_met(&name, &relay, &pair.id, &mut pair.destination);
         }
     }
+}
+
+/// A source has its 200 while the tail of its body is still on its way. Closed with a request unread,
+/// the kernel would send a reset, and the tail would be lost with it.
+#[test]
+fn a_download_that_breaks_leaves_the_tail_of_the_one_before_it_alone() {
+    let relay = Relay::start(&[]);
+    let ids = [relay.create(), relay.create()];
+    let body = pattern(0, 300_000);
+    let mut destination = Wire::connect_narrow(relay.address());
+    for id in &ids {
+        destination.ask(&ask("GET", &format!("/stream/{id}")));
+    }
+    assert_uploaded(&relay.exchange(&Framing::Length(body.len()).put(&ids[0]).raw_body(&body)));
+    let mut source = relay.connect();
+    source.ask(&Framing::Length(1000).put(&ids[1]).raw_body(b"0123456789"));
+    eventually("the second download has begun", || {
+        (relay.status(&ids[1])["bytes_transferred"] == 10).then_some(())
+    });
+    // It is not read while the download before it goes on.
+    destination.ask(&ask("GET", "/ping"));
+    relay.turn();
+    drop(source);
+    relay.await_state(&ids[1], "SRC_DISCONNECTED");
+    assert!(destination.response().body == body, "the first one is complete");
+    let head = destination.head();
+    assert_eq!((head.status, destination.rest()), (200, (b"0123456789".to_vec(), Ending::Closed)));
+}
+
+/// HTTP/1.0 does not know requests that are sent ahead: a body that only the end delimits may end with
+/// a reset, which would take the tail of the answer before it along.
+#[test]
+fn an_old_client_that_sends_ahead_is_served_once() {
+    let relay = Relay::start(&[]);
+    let id = relay.create();
+    let mut client = relay.connect();
+    let keep_alive = |path: &str| ask("GET", path).http10().field("Connection", "keep-alive");
+    client.ask(&keep_alive(&format!("/stream/{id}")));
+    client.ask(&keep_alive("/ping"));
+    relay.turn();
+    assert_uploaded(&relay.exchange(&LENGTH_10.put(&id).raw_body(b"0123456789")));
+    assert_eq!(client.response().text(), "0123456789");
+    client.expect_end();
 }
 
 #[test]
@@ -74,14 +124,9 @@ fn a_source_that_leaves_within_a_chunk_never_looks_complete() {
     for (sent, old) in rows.into_iter().flat_map(|sent| [(sent, false), (sent, true)]) {
         let mut pair = relay.pair_with(Framing::Chunked, if old { OLD } else { NEW });
         pair.source.send(sent);
+        assert_eq!(pair.destination.head().status, 200, "{sent:?}");
         pair.source.leave(LEAVINGS[0]);
-        let download = pair.destination.response();
-        if download.status() == 200 {
-            assert_torso(sent, old, Framing::Chunked, download.ending);
-        } else {
-            let wanted = (502, "StreamSourceError", Some(SOURCE_CLOSED));
-            assert_error(sent, &download, wanted);
-        }
+        assert_torso(sent, old, Framing::Chunked, pair.destination.rest().1);
         relay.await_state(&pair.id, "SRC_DISCONNECTED");
     }
 }
@@ -124,7 +169,7 @@ fn bad_framing_amid_the_body_is_a_400_and_a_torso() {
 }
 
 #[test]
-fn a_waiting_source_that_leaves_ends_its_stream() {
+fn a_waiting_source_that_leaves_gives_its_place_back() {
     let relay = Relay::start(&[]);
     for (framing, way) in [LENGTH_10, Framing::Chunked].into_iter().zip(LEAVINGS) {
         for sent in ["", "4\r\n"] {
@@ -132,37 +177,40 @@ fn a_waiting_source_that_leaves_ends_its_stream() {
             let mut source = relay.waiting_source(&id, framing);
             source.send(sent);
             source.leave(way);
-            let status = relay.await_state(&id, "SRC_DISCONNECTED");
-            assert_eq!(status["active"], false, "{framing:?}, {way:?}");
-            let answer = relay.get(&format!("/stream/{id}"));
-            assert_error("too late", &answer, (404, "SessionNotFoundError", None));
+            let status = relay.await_state(&id, "CREATED");
+            assert_eq!(status["active"], true, "{framing:?}, {way:?}");
+            let mut destination = relay.waiting_destination(&id);
+            assert_met("after it", &relay, &id, &mut destination);
         }
     }
 }
 
 #[test]
-fn a_waiting_destination_that_leaves_ends_its_stream() {
+fn a_waiting_destination_that_leaves_gives_its_place_back() {
     let relay = Relay::start(&[]);
     for way in LEAVINGS {
         let id = relay.create();
         relay.waiting_destination(&id).leave(way);
-        let status = relay.await_state(&id, "DST_DISCONNECTED");
-        assert_eq!(status["active"], false, "{way:?}");
-        let answer = relay.exchange(&LENGTH_10.put(&id).raw_body(b"0123456789"));
-        assert_error("too late", &answer, (404, "SessionNotFoundError", None));
+        relay.await_state(&id, "CREATED");
+        let mut destination = relay.waiting_destination(&id);
+        assert_met(&format!("{way:?}"), &relay, &id, &mut destination);
     }
 }
 
 #[test]
-fn a_destination_that_leaves_before_the_first_byte_is_a_502() {
+fn a_destination_that_leaves_before_the_first_byte_leaves_its_source_waiting() {
     let relay = Relay::start(&[]);
     for framing in [LENGTH_10, Framing::Chunked] {
         for way in LEAVINGS {
+            let name = format!("{framing:?}, {way:?}");
             let mut pair = relay.pair(framing);
             pair.destination.leave(way);
-            let wanted = (502, "StreamDestinationError", Some(DESTINATION_CLOSED));
-            assert_error(&format!("{framing:?}, {way:?}"), &pair.source.response(), wanted);
-            relay.await_state(&pair.id, "DST_DISCONNECTED");
+            relay.await_state(&pair.id, "SRC_CONNECTED");
+            pair.source.assert_silent();
+            let mut pair = relay.meet_source(pair.id, framing, pair.source);
+            pair.pass_first(&[b'x'; 10]);
+            pair.complete();
+            assert_eq!(relay.status(&pair.id)["state"], "FINISHED", "{name}");
         }
     }
 }

@@ -476,12 +476,30 @@ fn operators_reach_the_new_process_at_the_same_place() {
     let stays = line.first.pair(Framing::Chunked);
     line.hand_over();
     assert_eq!(ctl(place, &["status"])["pid"], line.serving().as_raw());
+    let arguments = ["serve", "--listen", "127.0.0.1:0", "--admin-listen", place];
+    let refused = Process::rdv(&arguments).finish().stderr;
+    assert!(refused.contains(&format!("process {} is serving there", line.serving())), "{refused}");
     drop(stays);
     line.await_end_of_first();
     assert!(path.exists(), "the end of the old process takes nothing away");
     line.order(Signal::SIGTERM);
     await_end_of(line.serving());
     assert!(!path.exists(), "that of the last one does");
+}
+
+#[test]
+fn the_socket_that_a_relay_has_opened_by_itself_is_handed_over() {
+    let mut line = Lineage::start(&[]);
+    let path = line.first.admin_socket();
+    let place = path.to_str().expect("UTF-8").to_owned();
+    line.hand_over();
+    line.await_end_of_first();
+    assert_eq!(ctl(&place, &["status"])["pid"], line.serving().as_raw());
+    line.hand_over();
+    assert_eq!(ctl(&place, &["status"])["pid"], line.serving().as_raw());
+    line.order(Signal::SIGTERM);
+    await_end_of(line.serving());
+    assert!(!path.exists(), "it goes with the last process");
 }
 
 #[test]

@@ -247,3 +247,50 @@ fn a_refused_download_keeps_the_connection() {
     }
     assert_eq!(wire.exchange(&ask("GET", "/ping")).status(), 200);
 }
+
+#[test]
+fn a_part_of_a_stream_is_refused_before_it_joins() {
+    let relay = Relay::start(&[]);
+    let id = relay.create();
+    let path = format!("/stream/{id}");
+    let mut source = relay.connect();
+    source.ask(&put(&id));
+    relay.await_state(&id, "SRC_CONNECTED");
+    let mut destination = relay.connect();
+    for range in ["bytes=100-", "bytes=0-499", "Bytes= -5", "bytes=0-,5-"] {
+        let refused = destination.exchange(&ask("GET", &path).field("Range", range));
+        let message =
+            "A stream cannot resume, and was not joined; retry without Range to receive all of it";
+        assert_error(range, &refused, (416, "RangeNotSupportedError", Some(message)));
+        assert_eq!(refused.head.get("Accept-Ranges"), Some("none"), "{range}");
+        assert_eq!(relay.status(&id)["state"], "SRC_CONNECTED", "{range}");
+    }
+    let asked = destination.exchange(&ask("HEAD", &path).field("Range", "bytes=100-"));
+    assert_eq!(asked.status(), 200, "no range is defined for HEAD");
+    assert_eq!(destination.exchange(&ask("GET", &path)).text(), "hello", "on the same connection");
+    assert_uploaded(&source.response());
+    let over = relay.exchange(&ask("GET", &path).field("Range", "bytes=100-"));
+    assert_error("a stream that is over", &over, (404, "SessionNotFoundError", None));
+}
+
+#[test]
+fn a_range_that_is_the_whole_or_to_be_ignored_joins() {
+    let relay = Relay::start(&[]);
+    for fields in [
+        &[("Range", "bytes=0-")][..],
+        &[("range", "Bytes= 0- ")],
+        &[("Range", "lines=5-")],
+        &[("Range", "bytes=5")],
+        &[("Range", "bytes=5-"), ("If-Range", "\"a\"")],
+    ] {
+        let id = relay.create();
+        let get = ask("GET", &format!("/stream/{id}"));
+        let get = fields.iter().fold(get, |get, (name, value)| get.field(name, value));
+        let mut destination = relay.connect();
+        destination.ask(&get);
+        relay.await_state(&id, "DST_CONNECTED");
+        assert_uploaded(&relay.exchange(&put(&id)));
+        let download = destination.response();
+        assert_eq!((download.status(), download.text()), (200, "hello"), "{fields:?}");
+    }
+}

@@ -39,7 +39,9 @@ fn connections_are_bounded() {
 
 #[test]
 fn streams_are_bounded() {
-    let relay = Relay::start(&["--max-streams", "2", "--retention", "100ms"]);
+    let unjoined = ["--max-unjoined-streams-per-address", "0"];
+    let flags = [&["--max-streams", "2", "--retention", "100ms"], &unjoined[..]].concat();
+    let relay = Relay::start(&flags);
     let create = ask("POST", "/stream");
     let (first, _second) = (relay.create(), relay.create());
     let mut wire = relay.connect();
@@ -148,7 +150,7 @@ fn a_body_that_never_comes_times_out() {
     wire.ask(&ask("POST", "/stream").length(10).raw_body(b"{"));
     let (answer, _) = wire.everything();
     assert!(!answer.starts_with(b"HTTP/1.1 2"), "{:?}", String::from_utf8_lossy(&answer));
-    assert_eq!(relay.get("/stream").json(), serde_json::json!([]));
+    assert_eq!(relay.look("/stream").json(), serde_json::json!([]));
 }
 
 #[test]

@@ -113,21 +113,17 @@ fn a_stream_that_ended_badly_says_why() {
         assert_shape(&status, true, true);
         assert_eq!(status["error"]["name"], name, "{state}");
     };
-    let pair = relay.pair(Framing::Chunked);
+    let mut pair = relay.pair(Framing::Chunked);
+    pair.pass_first(b"hello");
     drop(pair.source);
     check(&pair.id, "SRC_DISCONNECTED", "StreamSourceError");
     let mut pair = relay.pair(Framing::Chunked);
     pair.source.send("nonsense\r\n");
     check(&pair.id, "SRC_ERROR", "StreamSourceError");
-    let pair = relay.pair(Framing::Chunked);
+    let mut pair = relay.pair(Framing::Chunked);
+    pair.pass_first(b"hello");
     drop(pair.destination);
     check(&pair.id, "DST_DISCONNECTED", "StreamDestinationError");
-    let id = relay.create();
-    drop(relay.waiting_source(&id, Framing::Length(5)));
-    check(&id, "SRC_DISCONNECTED", "StreamSourceError");
-    let id = relay.create();
-    drop(relay.waiting_destination(&id));
-    check(&id, "DST_DISCONNECTED", "StreamDestinationError");
     let id = relay.create();
     check(&id, "TIMEOUT_NO_SRC_NO_DST", "SessionTimeoutError");
     let id = relay.create();
@@ -165,7 +161,7 @@ fn a_status_is_kept_for_the_retention_time() {
     });
     assert_error("forgotten", &forgotten, (404, "SessionNotFoundError", None));
     assert_eq!(relay.status(&waiting)["state"], "CREATED", "what is active is kept");
-    let held = relay.get("/stream").json();
+    let held = relay.look("/stream").json();
     assert_eq!(held.as_array().map(Vec::len), Some(1));
 }
 
@@ -192,7 +188,7 @@ fn ids(list: &Value) -> Vec<&str> {
 
 #[test]
 fn the_list_holds_every_stream_oldest_first() {
-    let relay = Relay::start(&[]);
+    let relay = Relay::start(&support::TRUSTING);
     let answer = relay.get("/stream");
     assert_eq!(answer.head.get("Content-Type"), Some("application/json"));
     assert_eq!(answer.json(), json!([]));
@@ -214,44 +210,13 @@ fn the_list_holds_every_stream_oldest_first() {
     }
 }
 
-#[test]
-fn the_list_is_for_trusted_peers_only() {
-    let trusting = |networks: &[&str]| {
-        let flags: Vec<&str> = networks.iter().flat_map(|network| ["--trusted", network]).collect();
-        Relay::start(&flags)
-    };
-    let plain = || ask("GET", "/stream");
-    let loopback = Relay::start(&[]);
-    let none = trusting(&["192.0.2.0/24", "2001:db8::/32"]);
-    let several = trusting(&["192.0.2.0/24", "127.0.0.1/32"]);
-    let rows = [
-        ("loopback by default", &loopback, plain(), true),
-        ("an untrusted address", &none, plain(), false),
-        ("one of several networks", &several, plain(), true),
-        ("through a proxy", &loopback, plain().field("X-Forwarded-For", "127.0.0.1"), false),
-        ("an empty X-Forwarded-For", &loopback, plain().field("X-Forwarded-For", ""), false),
-        ("another case", &loopback, plain().field("x-forwarded-for", "::1"), false),
-        ("Forwarded", &loopback, plain().field("Forwarded", "for=127.0.0.1"), false),
-    ];
-    for (name, relay, ask, trusted) in rows {
-        let answer = relay.exchange(&ask);
-        if trusted {
-            assert_eq!(answer.status(), 200, "{name}");
-        } else {
-            assert_error(name, &answer, (403, "ForbiddenError", None));
-        }
-    }
-    assert_eq!(none.exchange(&ask("HEAD", "/stream")).status(), 403, "HEAD is no way around");
-    let id = none.create();
-    assert_eq!(none.status(&id)["state"], "CREATED", "the id is the permission");
-}
-
 /// How many streams the long list has.
 const MANY: usize = 4_000;
 
 #[test]
 fn a_list_that_only_its_end_delimits_never_looks_whole_when_it_is_cut() {
-    let relay = Relay::start(&["--keep-alive-timeout", "300ms"]);
+    let flags = ["--keep-alive-timeout", "300ms", "--max-unjoined-streams-per-address", "0"];
+    let relay = Relay::start(&[&support::TRUSTING[..], &flags].concat());
     let before = relay.descriptors();
     let headers = json!({ "download_headers": { "X-Pad": "p".repeat(60_000) } }).to_string();
     for _ in 0..500 {
@@ -266,7 +231,8 @@ fn a_list_that_only_its_end_delimits_never_looks_whole_when_it_is_cut() {
 
 #[test]
 fn a_long_list_is_streamed_to_a_slow_reader_while_others_are_served() {
-    let relay = Relay::start(&["--max-streams", "20000"]);
+    let flags = ["--max-streams", "20000", "--max-unjoined-streams-per-address", "0"];
+    let relay = Relay::start(&[&support::TRUSTING[..], &flags].concat());
     let create = |count: usize| {
         let mut wire = relay.connect();
         let headers = json!({ "download_headers": { "X-Pad": "p".repeat(100) } }).to_string();

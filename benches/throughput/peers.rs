@@ -129,6 +129,8 @@ impl Bench {
         }
         command.args(["--listen", "127.0.0.1:0", "--ttl", "600s"]);
         command.args(["--max-connections", &limit, "--max-streams", "100000"]);
+        // Not where the relays of this user have their admin sockets.
+        command.env("RUNTIME_DIRECTORY", self.scratch("run"));
         command.args(&self.options.with);
         let mut relay = self.start_listening(name, command)?;
         relay.kind = Kind::Rendezvous;

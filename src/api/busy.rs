@@ -1,6 +1,8 @@
 //! Why the relay is too busy for something: one variant a reason, so that each can be named,
 //! counted and told apart in one place.
 
+use crate::rendezvous::Full;
+
 /// What the relay has as much of as it may have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Busy {
@@ -16,6 +18,9 @@ pub enum Busy {
     Streams,
     /// Active streams of one address, by `--max-streams-per-address`.
     AddressStreams,
+    /// Streams of one address that no side has joined, by `--max-unjoined-streams-per-address`, or
+    /// what they weigh.
+    AddressUnjoined,
     /// Clients that follow the events of a stream, or of all, by `--max-followers`.
     Followers,
     /// Agents, by `--max-agents`.
@@ -40,13 +45,14 @@ pub enum Busy {
 
 impl Busy {
     /// Every one, in the order of their numbers.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Connections,
         Self::Descriptors,
         Self::AddressConnections,
         Self::Requests,
         Self::Streams,
         Self::AddressStreams,
+        Self::AddressUnjoined,
         Self::Followers,
         Self::Agents,
         Self::AgentRequests,
@@ -68,6 +74,7 @@ impl Busy {
             Self::Requests => "requests",
             Self::Streams => "streams",
             Self::AddressStreams => "address_streams",
+            Self::AddressUnjoined => "address_unjoined",
             Self::Followers => "followers",
             Self::Agents => "agents",
             Self::AgentRequests => "agent_requests",
@@ -96,6 +103,9 @@ impl Busy {
             Self::AddressStreams => {
                 "As many streams as one address may have on this relay are active for yours"
             }
+            Self::AddressUnjoined => {
+                "Limit of unjoined streams of your address reached (max-unjoined-streams-per-address)"
+            }
             Self::Followers => {
                 "As many clients follow the events of this stream, or of all streams, as this relay \
                  allows"
@@ -109,6 +119,16 @@ impl Busy {
             Self::ConsumerSlow => "The consumer of these records did not take this one in time",
             Self::ConsumerGone => "The consumer of these records is not there",
             Self::Storage => "The record could not be stored",
+        }
+    }
+}
+
+impl From<Full> for Busy {
+    fn from(full: Full) -> Self {
+        match full {
+            Full::Registry => Self::Streams,
+            Full::Address => Self::AddressStreams,
+            Full::AddressUnjoined => Self::AddressUnjoined,
         }
     }
 }

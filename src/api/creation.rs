@@ -20,6 +20,26 @@ const RESERVED: [&str; 8] = [
     "date",
 ];
 
+/// Fields with which one response acts on a whole origin: streams of other people share it, and so
+/// do the relay's own pages. Cookies (RFC 6265), storage, transport and service workers of the
+/// origin, where its errors are reported to, and what a browser keeps asking it for.
+const ORIGIN_WIDE: [&str; 14] = [
+    "accept-ch",
+    "alt-svc",
+    "clear-site-data",
+    "expect-ct",
+    "nel",
+    "public-key-pins",
+    "public-key-pins-report-only",
+    "refresh",
+    "report-to",
+    "reporting-endpoints",
+    "service-worker-allowed",
+    "set-cookie",
+    "set-cookie2",
+    "strict-transport-security",
+];
+
 /// What the creator of a stream asks for.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Creation {
@@ -86,6 +106,11 @@ fn check(member: &str, name: &str, value: &Value) -> Result<(), Failure> {
     if RESERVED.contains(&lower.as_str()) || lower.starts_with("proxy-") {
         return Err(invalid(format!("The relay itself sets the header {name}; leave it out")));
     }
+    if ORIGIN_WIDE.contains(&lower.as_str()) {
+        return Err(invalid(format!(
+            "The header {name} acts on the whole origin, which other streams share; leave it out"
+        )));
+    }
     match value {
         Value::String(text) if is_field_value(text.as_bytes()) => Ok(()),
         Value::String(text) => Err(invalid(format!("Not a valid HTTP header value: \"{text}\""))),
@@ -144,6 +169,44 @@ mod tests {
     }
 
     #[test]
+    fn what_acts_on_a_whole_origin_is_refused_in_any_case_and_in_both_answers() {
+        for name in [
+            "Accept-CH",
+            "Alt-Svc",
+            "Clear-Site-Data",
+            "Expect-CT",
+            "NEL",
+            "Public-Key-Pins",
+            "Public-Key-Pins-Report-Only",
+            "Refresh",
+            "Report-To",
+            "Reporting-Endpoints",
+            "Service-Worker-Allowed",
+            "Set-Cookie",
+            "Set-Cookie2",
+            "Strict-Transport-Security",
+        ] {
+            for member in ["download_headers", "upload_headers"] {
+                for name in [name.to_owned(), name.to_lowercase(), name.to_uppercase()] {
+                    let body = format!(r#"{{"{member}":{{"{name}":"x"}}}}"#);
+                    let message = format!(
+                        "The header {name} acts on the whole origin, which other streams share; leave it out"
+                    );
+                    assert_eq!(
+                        parse(body.as_bytes()),
+                        Err(Failure::InvalidBody(message)),
+                        "{name}"
+                    );
+                }
+            }
+        }
+        for name in ["Cookie", "Location", "Set-Cookie3", "Link"] {
+            let body = format!(r#"{{"download_headers":{{"{name}":"x"}}}}"#);
+            assert!(parse(body.as_bytes()).is_ok(), "{name}");
+        }
+    }
+
+    #[test]
     fn what_the_wire_could_not_carry_is_refused() {
         for (name, body, message) in [
             (
@@ -167,6 +230,11 @@ mod tests {
                 "proxy",
                 r#"{"download_headers":{"Proxy-Auth":1}}"#,
                 "The relay itself sets the header Proxy-Auth; leave it out",
+            ),
+            (
+                "a cookie",
+                r#"{"download_headers":{"Set-Cookie":"a=b"}}"#,
+                "The header Set-Cookie acts on the whole origin, which other streams share; leave it out",
             ),
             (
                 "array value",

@@ -1,11 +1,14 @@
 //! Every way to refuse, and how it is said: status, name, message.
 
-use super::Busy;
+use super::{Busy, Denied};
 use crate::http::chunked::ChunkError;
 use crate::http::reject::Reject;
 use crate::rendezvous::{Ending, Report, Side};
 use serde_json::json;
 use std::borrow::Cow;
+
+const RANGE_NOT_SUPPORTED: &str =
+    "A stream cannot resume, and was not joined; retry without Range to receive all of it";
 
 const UPGRADE_REQUIRED: &str =
     "Only a WebSocket can be opened here; send 'Upgrade: websocket' and its fields";
@@ -39,6 +42,8 @@ pub enum Failure {
     ExpectationFailed,
     /// The id the request brings is no plain one, or there are two.
     RequestIdInvalid,
+    /// A part of a stream is asked for, and a stream cannot resume.
+    RangeNotSupported,
     /// `CONNECT`.
     NoTunnel,
     /// No such stream, or it is over.
@@ -49,8 +54,8 @@ pub enum Failure {
     MethodNotAllowed(&'static str),
     /// Both sides are there, or the stream is over.
     StreamStarted,
-    /// Only for trusted peers.
-    Forbidden,
+    /// This client must not do that here.
+    Denied(Denied),
     /// The source takes requests that bring its token, and this one does not.
     Unauthorized,
     /// The body is not signed as it has to be; what is wrong with the signature.
@@ -87,8 +92,6 @@ pub enum Failure {
     AgentUnauthorized,
     /// The agent's token is not for the name it asks for.
     AgentForbidden,
-    /// The agents are shown to trusted peers only.
-    AgentsForbidden,
     /// An agent called the API beside the relay, and there is none.
     NoSuchApi,
     /// A spare connection that belongs to no agent, or is one too many.
@@ -144,17 +147,16 @@ impl Failure {
             Self::NotText => 415,
             Self::UpgradeRequired => 426,
             Self::RequestTimeout(_) => 408,
+            Self::RangeNotSupported => 416,
             Self::ExpectationFailed => 417,
             Self::NoTunnel => 501,
             Self::SessionNotFound | Self::BadRoute | Self::AgentNotFound | Self::NoSuchApi => 404,
             Self::MethodNotAllowed(_) => 405,
             Self::StreamStarted | Self::Stopping => 409,
             Self::Unauthorized | Self::AgentUnauthorized => 401,
-            Self::Forbidden
-            | Self::BadSignature(_)
-            | Self::AgentForbidden
-            | Self::AgentsForbidden
-            | Self::SpareRefused => 403,
+            Self::Denied(_) | Self::BadSignature(_) | Self::AgentForbidden | Self::SpareRefused => {
+                403
+            }
             Self::AlreadyConnected(_) => 429,
             Self::Disconnected(_)
             | Self::Failed(_)
@@ -190,6 +192,7 @@ impl Failure {
             Self::NoSuchApi => "NoSuchApiError",
             Self::SpareRefused => "SpareRefusedError",
             Self::RequestTimeout(_) => "RequestTimeoutError",
+            Self::RangeNotSupported => "RangeNotSupportedError",
             Self::ExpectationFailed => "ExpectationFailedError",
             Self::NoTunnel => "NotImplementedError",
             Self::SessionNotFound => "SessionNotFoundError",
@@ -198,7 +201,7 @@ impl Failure {
             Self::Stopping => "StoppingError",
             Self::Unauthorized | Self::AgentUnauthorized => "UnauthorizedError",
             Self::BadSignature(_) => "SignatureError",
-            Self::Forbidden | Self::AgentForbidden | Self::AgentsForbidden => "ForbiddenError",
+            Self::Denied(_) | Self::AgentForbidden => "ForbiddenError",
             Self::AlreadyConnected(_) => "AlreadyConnectedError",
             Self::Disconnected(Side::Source)
             | Self::Failed(Side::Source)
@@ -242,6 +245,7 @@ impl Failure {
             Self::BodyBroken => "The request body ended before its announced end",
             Self::RequestTimeout(message) | Self::BadUpgrade(message) => message,
             Self::TooBusy(busy) => busy.message(),
+            Self::RangeNotSupported => RANGE_NOT_SUPPORTED,
             Self::ExpectationFailed => "The only expectation this relay meets is 100-continue",
             Self::RequestIdInvalid => {
                 "The request id must be there once, with 1 to 128 visible ASCII characters, \
@@ -263,10 +267,9 @@ impl Failure {
             Self::UpgradeRequired => UPGRADE_REQUIRED,
             Self::AgentUnauthorized => TOKEN_NEEDED,
             Self::AgentForbidden => "This token is not for the name that was asked for",
-            Self::AgentsForbidden => "Agents are shown to trusted networks only",
             Self::NoSuchApi => "This relay has no API for agents; see --socket-api",
             Self::SpareRefused => SPARE_REFUSED,
-            Self::Forbidden => "The list of streams is for trusted networks only",
+            Self::Denied(denied) => denied.message(),
             Self::AlreadyConnected(side) => {
                 return Cow::Owned(format!(
                     "A client has already connected to the {} side of this stream",
@@ -298,12 +301,18 @@ impl Failure {
         matches!(self, Self::Unauthorized | Self::AgentUnauthorized).then_some("Bearer")
     }
 
-    /// What has to be switched to, for `Upgrade` and its companions (RFC 9110 7.8 and 15.5.22, RFC
-    /// 6455 4.4).
-    pub fn upgrade(&self) -> &'static [(&'static str, &'static str)] {
+    /// Fields that every answer of its kind has: what has to be switched to, for `Upgrade` and its
+    /// companions (RFC 9110 7.8 and 15.5.22, RFC 6455 4.4); that there are no ranges (RFC 9110 14.3).
+    pub fn fields(&self) -> &'static [(&'static str, &'static str)] {
         const WEBSOCKET: [(&str, &str); 3] =
             [("Connection", "Upgrade"), ("Upgrade", "websocket"), ("Sec-WebSocket-Version", "13")];
-        if matches!(self, Self::UpgradeRequired) { &WEBSOCKET } else { &[] }
+        if matches!(self, Self::UpgradeRequired) {
+            &WEBSOCKET
+        } else if matches!(self, Self::RangeNotSupported) {
+            &[("Accept-Ranges", "none")]
+        } else {
+            &[]
+        }
     }
 
     /// The body: one JSON object, or one line of text; a newline either way.
@@ -322,6 +331,15 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_part_of_a_stream_is_refused_with_what_to_do_instead() {
+        let failure = Failure::RangeNotSupported;
+        assert_eq!((failure.status(), failure.name()), (416, "RangeNotSupportedError"));
+        assert!(failure.message().contains("retry without Range"), "{}", failure.message());
+        assert_eq!(failure.fields(), [("Accept-Ranges", "none")]);
+        assert!(!failure.may_pass(), "the same request fails again");
+    }
+
+    #[test]
     fn every_failure_of_agents_has_its_status_name_and_message() {
         for (failure, status, name, part) in [
             (Failure::AgentNotFound, 404, "AgentNotFoundError", "No agent"),
@@ -335,7 +353,7 @@ mod tests {
             (Failure::BadUpgrade("Send a key"), 400, "BadRequestError", "Send a key"),
             (Failure::AgentUnauthorized, 401, "UnauthorizedError", "Bearer"),
             (Failure::AgentForbidden, 403, "ForbiddenError", "name"),
-            (Failure::AgentsForbidden, 403, "ForbiddenError", "trusted networks"),
+            (Failure::Denied(Denied::Agents), 403, "ForbiddenError", "rdv ctl agents"),
             (Failure::NoSuchApi, 404, "NoSuchApiError", "--socket-api"),
             (Failure::SpareRefused, 403, "SpareRefusedError", "secret"),
             (Failure::TooBusy(Busy::Agents), 503, "TooBusyError", "agents"),
@@ -347,7 +365,7 @@ mod tests {
             assert!(!message.contains("  ") && !message.ends_with('.'), "{failure:?}: {message}");
             assert_eq!(failure.may_pass(), status == 503, "{failure:?}");
             assert_eq!(failure.challenge().is_some(), status == 401, "{failure:?}");
-            assert_eq!(!failure.upgrade().is_empty(), status == 426, "{failure:?}");
+            assert_eq!(!failure.fields().is_empty(), status == 426, "{failure:?}");
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What requests mean: a request head becomes a [`Route`], a body becomes a value, an outcome
 //! becomes a response. PURE: no socket, no clock.
 
+pub mod access;
 pub mod agents;
 pub mod bottleneck;
 pub mod busy;
@@ -16,6 +17,7 @@ pub mod route;
 pub mod route_name;
 pub mod status;
 
+pub use access::Denied;
 pub use busy::Busy;
 pub use download::Upload;
 pub use failure::Failure;

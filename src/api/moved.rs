@@ -5,19 +5,21 @@ use super::{creation, report};
 use crate::rendezvous::{Given, Headers, Report};
 use serde_json::{Map, Value, json};
 use std::net::IpAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use uuid::Uuid;
 
 /// The line of a process that was suspended: its successor is, too.
 pub const SUSPENDED: &str = "suspended\n";
 
 /// A stream on its way.
-#[derive(Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Moved {
     /// Its identifier.
     pub id: Uuid,
     /// When it was created, in milliseconds since 1970.
     pub created_wall_ms: i64,
+    /// How long ago it was created.
+    pub age: Duration,
     /// How much of its waiting time is left, whoever chose it.
     pub left: Duration,
     /// The address it counts for.
@@ -28,13 +30,17 @@ pub struct Moved {
     pub report: Option<Report>,
 }
 
-/// Writes one line; `left`: how much of its waiting time is.
-pub fn write(Given { stream, creator }: &Given, left: Duration) -> String {
+/// Writes one line.
+pub fn write(Given { stream, creator }: &Given, now: Instant) -> String {
     let mut members = Map::new();
     members.insert("id".into(), stream.id().to_string().into());
     members.insert("created_ms".into(), stream.created_wall_ms().into());
-    let left_ms = u64::try_from(left.as_millis()).unwrap_or(u64::MAX);
-    members.insert("left_ms".into(), left_ms.into());
+    let age = now.saturating_duration_since(stream.created());
+    let left = stream.deadline().saturating_duration_since(now);
+    for (name, time) in [("age_ms", age), ("left_ms", left)] {
+        let ms = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        members.insert(name.into(), ms.into());
+    }
     if let Some(creator) = creator {
         members.insert("creator".into(), creator.to_string().into());
     }
@@ -64,6 +70,8 @@ pub fn read(line: &str) -> Option<Moved> {
         creator,
         id: members.get("id")?.as_str()?.parse().ok()?,
         created_wall_ms: members.get("created_ms")?.as_i64()?,
+        // A process of an earlier version does not write it.
+        age: Duration::from_millis(members.get("age_ms").map_or(Some(0), Value::as_u64)?),
         left: Duration::from_millis(members.get("left_ms")?.as_u64()?),
         headers: creation::parse(line.as_bytes()).ok()?.headers,
         report,
@@ -74,15 +82,20 @@ pub fn read(line: &str) -> Option<Moved> {
 mod tests {
     use super::*;
     use crate::rendezvous::{Limits, Now, Registry};
-    use std::time::Instant;
 
     #[test]
     #[allow(clippy::disallowed_methods, reason = "a base for made-up times")]
     fn what_is_written_is_read() {
         let minute = Duration::from_mins(1);
-        let limits = Limits { streams: 9, streams_per_address: 3, ttl: minute, retention: minute };
+        let limits = Limits {
+            streams: 9,
+            streams_per_address: 3,
+            unjoined_per_address: 3,
+            ttl: minute,
+            retention: minute,
+        };
         let now = Now { monotonic: Instant::now(), wall_ms: 1_700_000_000_123 };
-        let left = Duration::from_millis(86_400_001);
+        let (age, left) = (Duration::from_millis(1_234), Duration::from_millis(86_400_001));
         let fields = br#"{"download_headers":{"X-B":1,"X-A":"\"q\""},"upload_headers":{"Y":true}}"#;
         let headers = creation::parse(fields).unwrap().headers;
         let creator = "192.0.2.7".parse().unwrap();
@@ -95,17 +108,22 @@ mod tests {
         ] {
             let mut registry = Registry::new(limits);
             let id = Uuid::from_u128(7);
-            registry.create(id, headers.clone(), creator, now).unwrap();
+            let key = registry.create(id, headers.clone(), creator, now).unwrap();
+            let later = now.monotonic + age;
+            registry.wait_until(key, later + left, now);
             if let Some(report) = report.clone() {
                 let _ = registry.report(id, report, now);
             }
             let given = registry.give_away_waiting();
-            let line = write(&given[0], left);
+            let line = write(&given[0], later);
             assert_eq!(line.find('\n'), Some(line.len() - 1), "{name}: one line");
             let created_wall_ms = now.wall_ms;
-            let moved =
-                Moved { id, created_wall_ms, left, creator: Some(creator), headers, report };
-            assert_eq!(read(&line), Some(moved), "{name}");
+            let creator = Some(creator);
+            let mut moved = Moved { id, created_wall_ms, age, left, creator, headers, report };
+            assert_eq!(read(&line), Some(moved.clone()), "{name}");
+            moved.age = Duration::ZERO;
+            let older = line.replace(r#""age_ms":1234,"#, "");
+            assert_eq!(read(&older), Some(moved), "{name}, of an earlier version");
         }
     }
 

@@ -3,6 +3,7 @@
 mod agents;
 
 use crate::http::head::{Method, RequestHead};
+use crate::rendezvous::Side;
 use uuid::Uuid;
 
 /// What a request asks for. An identifier that is no UUID is `None`: it names no stream.
@@ -73,6 +74,30 @@ pub enum Route<'h> {
     Tunnel,
 }
 
+impl Route<'_> {
+    /// The stream it is about, and as which side of it.
+    pub fn stream(&self) -> Option<(Uuid, Option<Side>)> {
+        let (Self::Source(stream, _)
+        | Self::Destination(stream)
+        | Self::Exists(stream)
+        | Self::Delete(stream)
+        | Self::Report(stream)
+        | Self::Status(stream)
+        | Self::Events(stream)) = self
+        else {
+            return None;
+        };
+        let side = if let Self::Source(..) = self {
+            Some(Side::Source)
+        } else if let Self::Destination(_) = self {
+            Some(Side::Destination)
+        } else {
+            None
+        };
+        stream.map(|stream| (stream, side))
+    }
+}
+
 /// Which agent is called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Callee<'h> {
@@ -86,10 +111,7 @@ pub enum Callee<'h> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Audience {
     /// Everybody.
-    Public {
-        /// The list of streams is among the public routes.
-        lists: bool,
-    },
+    Public,
     /// Those who push what becomes records.
     Senders {
         /// The path is one they may push to.
@@ -142,8 +164,8 @@ pub fn route<'h>(head: &RequestHead<'_, 'h>, audience: Audience) -> Route<'h> {
         return route;
     }
     let (resource, allow) = match audience {
-        Audience::Public { lists } => match resource(head.path) {
-            Some(resource) => (resource, allow(resource, lists)),
+        Audience::Public => match resource(head.path) {
+            Some(resource) => (resource, allow(resource)),
             None => return Route::Nothing,
         },
         Audience::Senders { here, compat } => return pushed(head, here, compat),
@@ -183,7 +205,6 @@ fn asked<'h>(
     audience: Audience,
 ) -> Option<Route<'h>> {
     use Method::{Delete, Get, Head, Post, Put};
-    let lists = audience != Audience::Public { lists: false };
     let public = audience != Audience::Operators;
     Some(match (resource, head.method) {
         (Resource::Health, Get | Head) => Route::Health,
@@ -194,9 +215,7 @@ fn asked<'h>(
         (Resource::Ping, Get | Head) => Route::Ping,
         (Resource::Version, Get | Head) => Route::Version,
         (Resource::Streams, Post) if public => Route::Create,
-        (Resource::Streams, Get | Head) if lists => {
-            Route::List { active_only: wants_active(head.query) }
-        }
+        (Resource::Streams, Get | Head) => Route::List { active_only: wants_active(head.query) },
         (Resource::Stream(id), Put | Post) if public => Route::Source(id, None),
         (Resource::Stream(id), Get) if public => Route::Destination(id),
         (Resource::Stream(id), Head) => Route::Exists(id),
@@ -212,10 +231,9 @@ fn asked<'h>(
     })
 }
 
-fn allow(resource: Resource<'_>, lists: bool) -> &'static str {
+fn allow(resource: Resource<'_>) -> &'static str {
     match resource {
         Resource::Ping | Resource::Version => "GET, HEAD, OPTIONS",
-        Resource::Streams if !lists => "POST, OPTIONS",
         Resource::Streams => "GET, HEAD, POST, OPTIONS",
         Resource::Server | Resource::Stream(_) => "GET, HEAD, POST, PUT, DELETE, OPTIONS",
         Resource::Status(_) | Resource::Events(_) => "GET, HEAD, PUT, OPTIONS",

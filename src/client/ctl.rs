@@ -1,7 +1,10 @@
 //! `rdv ctl`: what operators ask and tell a running relay.
 
+mod find;
+
 use super::exchange::{Answer, exchange};
-use crate::ops::AdminAddress;
+use crate::ops::admin::directories;
+use crate::ops::{AdminAddress, AdminListen};
 use clap::{Args, Subcommand};
 use serde_json::Value;
 use std::fmt::Write as _;
@@ -10,10 +13,13 @@ use uuid::Uuid;
 /// Asks or tells a running relay.
 #[derive(Args, Debug)]
 pub struct Ctl {
-    /// The relay's admin address; else the one in the environment or the file of settings, else
-    /// /run/rdv/admin.sock
+    /// Admin address of the relay; else the one in the environment or the file of settings, else
+    /// the socket of the only relay that runs here
     #[arg(long, value_name = "PATH|ADDR:PORT", global = true)]
     pub admin: Option<AdminAddress>,
+    /// Port of the relay, where several run here
+    #[arg(long, value_name = "PORT", global = true, conflicts_with = "admin")]
+    pub port: Option<u16>,
     /// Print the relay's JSON instead of text
     #[arg(long, global = true)]
     pub json: bool,
@@ -37,6 +43,8 @@ enum Command {
         #[arg(long)]
         active: bool,
     },
+    /// List the agents that are connected
+    Agents,
     /// End a stream; whoever is there is told
     Cancel {
         /// The stream's identifier
@@ -45,6 +53,26 @@ enum Command {
 }
 
 impl Ctl {
+    /// Whether the settings of a relay say where it is.
+    pub fn needs_settings(&self) -> bool {
+        self.admin.is_none() && self.port.is_none()
+    }
+
+    /// Where the relay serves operators, if its settings say this.
+    ///
+    /// # Errors
+    /// One line: why there is no such place.
+    pub fn address(&self, configured: Option<AdminListen>) -> Result<AdminAddress, String> {
+        match (&self.admin, configured) {
+            (Some(address), _) => Ok(address.clone()),
+            (None, Some(AdminListen::At(address))) => Ok(address),
+            (None, Some(AdminListen::Off)) => {
+                Err("the relay does not serve operators (admin-listen = \"none\")".to_owned())
+            }
+            (None, None) => find::find(&directories(), self.port),
+        }
+    }
+
     /// Asks the relay at this address; what to print.
     ///
     /// # Errors
@@ -57,6 +85,7 @@ impl Ctl {
             Command::Status => ("GET", "/control".to_owned()),
             Command::List { active: true } => ("GET", "/stream?active=true".to_owned()),
             Command::List { active: false } => ("GET", "/stream".to_owned()),
+            Command::Agents => ("GET", "/socket".to_owned()),
             Command::Cancel { id } => ("DELETE", format!("/stream/{id}")),
         };
         let Answer { status, body } = exchange(address, method, &path)?;
@@ -71,6 +100,7 @@ impl Ctl {
         Ok(match &self.command {
             Command::Suspend | Command::Resume | Command::Stop | Command::Status => state(&said),
             Command::List { .. } => list(&said),
+            Command::Agents => agents(&said),
             Command::Cancel { id } => format!("{id} is cancelled\n"),
         })
     }
@@ -100,6 +130,24 @@ fn list(said: &Value) -> String {
             member("state"),
             stream["bytes_transferred"].as_u64().unwrap_or_default(),
             member("created_at"),
+        );
+    }
+    text
+}
+
+fn agents(said: &Value) -> String {
+    let mut text =
+        format!("{:36}  {:24}  {:>8}  {:24}  FROM\n", "AGENT", "NAME", "REQUESTS", "CONNECTED");
+    for agent in said.as_array().into_iter().flatten() {
+        let member = |name: &str| agent[name].as_str().unwrap_or("-");
+        let _ = writeln!(
+            text,
+            "{:36}  {:24}  {:>8}  {:24}  {}",
+            member("id"),
+            member("name"),
+            agent["requests_in_flight"].as_u64().unwrap_or_default(),
+            member("connected_at"),
+            member("remote_addr"),
         );
     }
     text

@@ -4,23 +4,17 @@ use super::options::Options;
 use super::tls::Tls;
 use super::url::{Scheme, Url};
 use super::wire::Wire;
-use super::{Error, clock, wire};
+use super::{Error, clock, tcp, wire};
 use crate::http::answer::AnswerHead;
 use crate::http::response::HeadWriter;
-use crate::splice::UNPACED;
 use crate::splice::copy::{self, Read};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use nix::poll::{PollFd, PollFlags};
-use socket2::{SockRef, TcpKeepalive};
 use std::io;
 use std::net::{TcpStream, ToSocketAddrs as _};
 use std::os::fd::AsFd as _;
 use std::time::{Duration, Instant};
-
-/// A silent path is found out after this long, and three more probes 10 s apart.
-const KEEP_ALIVE_AFTER: Duration = Duration::from_secs(30);
-const KEEP_ALIVE_EVERY: Duration = Duration::from_secs(10);
 
 /// A connection, and how a request on it names its target.
 #[derive(Debug)]
@@ -86,36 +80,14 @@ pub(crate) fn basic(credentials: &str) -> String {
 
 /// Tries the host's addresses in the resolver's order.
 fn connect(url: &Url, options: &Options) -> Result<TcpStream, Error> {
-    let place = url.host_and_port();
+    let failed = |error| Error::network(format!("connecting to {}", url.host_and_port()), error);
     let addresses = (url.host.as_str(), url.port)
         .to_socket_addrs()
         .map_err(|error| Error::network(format!("looking up {}", url.host), error))?;
-    let mut last = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
-    for address in addresses {
-        match TcpStream::connect_timeout(&address, options.connect_timeout) {
-            Ok(socket) => {
-                prepare(&socket)
-                    .map_err(|error| Error::network(format!("connecting to {place}"), error))?;
-                return Ok(socket);
-            }
-            Err(error) => last = error,
-        }
-    }
-    Err(Error::network(format!("connecting to {place}"), last))
-}
-
-fn prepare(socket: &TcpStream) -> io::Result<()> {
-    socket.set_nonblocking(true)?;
-    socket.set_nodelay(true)?;
-    if socket.peer_addr()?.ip().is_loopback() {
-        // A refusal costs speed, nothing else.
-        let _ = SockRef::from(socket).set_tcp_congestion(UNPACED);
-    }
-    let keep_alive = TcpKeepalive::new()
-        .with_time(KEEP_ALIVE_AFTER)
-        .with_interval(KEEP_ALIVE_EVERY)
-        .with_retries(3);
-    SockRef::from(socket).set_tcp_keepalive(&keep_alive)
+    let socket = tcp::connect(addresses, options.connect_timeout).map_err(failed)?;
+    socket.set_nonblocking(true).map_err(failed)?;
+    tcp::unpace_towards_this_machine(&socket).map_err(failed)?;
+    Ok(socket)
 }
 
 /// The connection with TLS on it, if the URL asks for it.

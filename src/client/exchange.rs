@@ -23,8 +23,12 @@ pub(super) struct Answer {
 /// # Errors
 /// One line: what could not be done.
 pub(super) fn exchange(address: &AdminAddress, method: &str, path: &str) -> Result<Answer, String> {
+    let host = match address {
+        AdminAddress::Unix(_) => "localhost".to_owned(),
+        AdminAddress::Tcp(address) => address.to_string(),
+    };
     let request = format!(
-        "{method} {path} HTTP/1.1\r\nHost: rdv\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+        "{method} {path} HTTP/1.1\r\nHost: {host}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
     );
     let received = match address {
         AdminAddress::Unix(path) => UnixStream::connect(path).and_then(|socket| {

@@ -8,6 +8,20 @@
 //! has a connection of its own. Proxies are those of the environment. A process whose `SIGPIPE` is
 //! not ignored, as Rust's runtime has it from the start, is ended by a server that goes away.
 //!
+//! | file | act |
+//! |---|---|
+//! | `url.rs`, `proxy.rs`, `options.rs` | where to, by which way, how patiently |
+//! | `dial.rs`, `tls.rs`, `wire.rs` | making a connection; bytes in and out of it without blocking; the waits |
+//! | `connection.rs` | one request on one connection: sending, and noticing what comes meanwhile |
+//! | `outgoing.rs` | a request's head and body, framed: from memory, from a file by sendfile(2), from a pipe by splice(2) |
+//! | `response.rs`, `pour.rs` | what is answered, and its body into a file or a pipe |
+//! | `part.rs`, `upload.rs` | the library: forms |
+//! | `single.rs` | one request with one large body |
+//! | `relay.rs` | streams of a relay: made, asked about, followed, ended |
+//! | `file_name.rs`, `output.rs`, `archive/` | names made safe; files that are not there before they are whole; directories |
+//! | `commands/` | `rdv send`, `receive`, `pipe`, `status`, `cancel`, `post`; exit statuses, progress, interruption |
+//! | `ctl.rs`, `exchange.rs` | `rdv ctl` |
+//!
 //! # Files to a server
 //!
 //! [`Upload`] sends a form (`multipart/form-data`, RFC 7578). A [`Part`] is a path, an open file, a
@@ -98,7 +112,9 @@ mod proxy;
 pub mod relay;
 mod response;
 pub(crate) mod single;
+pub(crate) mod tcp;
 pub(crate) mod tls;
+mod unfinished;
 mod upload;
 pub mod url;
 pub(crate) mod wire;

@@ -2,6 +2,7 @@
 //! whole; and it takes the place of no other file unless that is wanted.
 
 use super::file_name::{SUFFIX_ROOM_BYTES, printable};
+use super::unfinished::{Partial, Unfinished};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
 use std::ffi::{OsStr, OsString};
@@ -100,6 +101,38 @@ impl Output {
     }
 }
 
+/// The same for a command that may be interrupted: the file changes on disk and in what is noted in
+/// one step each.
+impl Output {
+    pub(crate) fn create_noted(
+        target: &Path,
+        overwrite: bool,
+        unfinished: &Unfinished,
+    ) -> io::Result<Self> {
+        let mut noted = unfinished.lock();
+        let output = Self::create(target, overwrite)?;
+        *noted = Some(Partial::File(output.partial.clone()));
+        Ok(output)
+    }
+
+    pub(crate) fn complete_noted(
+        self,
+        overwrite: bool,
+        unfinished: &Unfinished,
+    ) -> io::Result<PathBuf> {
+        let mut noted = unfinished.lock();
+        // If it cannot be renamed, the error says where it is.
+        *noted = None;
+        self.complete(overwrite)
+    }
+
+    pub(crate) fn abandon_noted(self, unfinished: &Unfinished) -> Option<PathBuf> {
+        let mut noted = unfinished.lock();
+        *noted = None;
+        self.abandon()
+    }
+}
+
 impl AsFd for Output {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.file.as_fd()
@@ -182,6 +215,11 @@ pub(super) fn exists(path: &Path) -> io::Error {
 /// An error in our own words.
 pub(super) fn told(kind: ErrorKind, text: String) -> io::Error {
     io::Error::new(kind, text)
+}
+
+/// Whether this is a regular file without a byte.
+pub(super) fn is_empty_file(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|file| file.is_file() && file.len() == 0)
 }
 
 /// A path as it may stand in a message.

@@ -122,8 +122,7 @@ fn check_headers(headers: Option<&Headers>) {
         framing: Framing::Chunked,
         content_type: Some(Box::from(&b"a/b"[..])),
         content_disposition: Some(Box::from(&b"inline"[..])),
-        trace: None,
-        digest: None,
+        rare: None,
         expects_continue: false,
     };
     let mut out = Vec::new();

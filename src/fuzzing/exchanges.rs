@@ -355,7 +355,7 @@ impl Ends {
         let known = match why {
             Cancelled::There(why) => self.dialect == Dialect::V1 && *why == Why::Gone,
             Cancelled::TooLarge => self.dialect == Dialect::Text && view.ours,
-            Cancelled::NotText => false,
+            Cancelled::NotText | Cancelled::Interim => false,
         };
         assert!(known, "{why:?}");
     }

@@ -2,7 +2,7 @@
 //! and on everything that can be seen afterwards.
 
 use crate::rendezvous::{
-    Client, Connected, Ending, Full, Limits, Now, Registered, Registry, Report, Side, State,
+    Client, Connected, Ending, Full, Left, Limits, Now, Registered, Registry, Report, Side, State,
     StreamKey,
 };
 use std::sync::LazyLock;
@@ -35,6 +35,7 @@ struct Naive {
     /// Which of the addresses made it.
     creator: usize,
     report: Option<Report>,
+    created: Duration,
     /// When it times out, then when it is forgotten.
     deadline: Duration,
     /// Its place among those that ended.
@@ -82,31 +83,28 @@ impl House {
         self.attempts += 1;
         let (creator, address) = CREATORS[self.attempts % CREATORS.len()];
         let address = address.parse().expect("an address");
-        let most = self.limits.streams_per_address;
-        let its = self.streams.iter().filter(|s| s.ended.is_none() && s.creator == creator).count();
         let id = Self::id(self.made + 1);
         let full = self.streams.len() >= self.limits.streams;
-        let first_ended = self.streams.iter().filter(|s| s.ended.is_some()).min_by_key(|s| s.ended);
-        let forgotten = first_ended.map(|stream| stream.id);
+        let gives_way = self.gives_way();
+        let refused = self.refuses(creator, full && gives_way.is_none());
         let made = self.registry.create(id, None, address, self.now());
-        if most > 0 && its >= most {
-            assert_eq!(made, Err(Full::Address));
+        if let Some(full) = refused {
+            assert_eq!(made, Err(full));
             self.check();
             return;
         }
-        if full && forgotten.is_none() {
-            assert_eq!(made, Err(Full::Registry));
-            return;
-        }
         if full {
-            self.streams.retain(|stream| Some(stream.id) != forgotten);
+            if let Some(id) = gives_way.filter(|id| self.active(*id).is_some()) {
+                self.ended(id, State::TimeoutNoSrcNoDst);
+            }
+            self.streams.retain(|stream| Some(stream.id) != gives_way);
         }
         self.made += 1;
         let key = made.expect("there is a place");
         let own = OWN_TTLS_S[self.attempts % OWN_TTLS_S.len()].map(Duration::from_secs);
         let deadline = self.now + own.unwrap_or(self.limits.ttl);
         if own.is_some() {
-            self.registry.wait_until(key, *START + deadline);
+            self.registry.wait_until(key, *START + deadline, self.now());
         }
         self.streams.push(Naive {
             id,
@@ -115,10 +113,39 @@ impl House {
             clients: [None, None],
             creator,
             report: None,
+            created: self.now,
             deadline,
             ended: None,
         });
         self.check();
+    }
+
+    /// Why no stream can be made; `full`: there is no place, and none can be made.
+    fn refuses(&self, creator: usize, full: bool) -> Option<Full> {
+        let its = self.streams.iter().filter(|s| s.ended.is_none() && s.creator == creator);
+        let unjoined = its.clone().filter(|stream| stream.state == State::Created).count();
+        let reached = |most: usize, count: usize| most > 0 && count >= most;
+        if full {
+            Some(Full::Registry)
+        } else if reached(self.limits.streams_per_address, its.count()) {
+            Some(Full::Address)
+        } else if reached(self.limits.unjoined_per_address, unjoined) {
+            Some(Full::AddressUnjoined)
+        } else {
+            None
+        }
+    }
+
+    /// The stream that a new one takes the place of: the one that ended first, else the oldest that
+    /// no side joined within the usual waiting time.
+    fn gives_way(&self) -> Option<Uuid> {
+        let first_ended = self.streams.iter().filter(|s| s.ended.is_some()).min_by_key(|s| s.ended);
+        let overdue = |stream: &&Naive| {
+            stream.state == State::Created && stream.created + self.limits.ttl < self.now
+        };
+        // Of those made at once, the one whose place in memory is the first.
+        let oldest = self.streams.iter().filter(overdue).min_by_key(|s| (s.created, s.key));
+        first_ended.or(oldest).map(|stream| stream.id)
     }
 
     /// A client wants to be one side.
@@ -188,6 +215,27 @@ impl House {
         found.into_iter().flatten().flatten().collect()
     }
 
+    /// A side leaves before a byte has passed.
+    pub(super) fn leave(&mut self, key: StreamKey, side: Side) -> Left {
+        let id = self.registry.stream(key).id();
+        let found = self.registry.leave(key, side, self.now());
+        let now = self.now;
+        let stream = self.active(id).expect("a stream that a side leaves is active");
+        let other = stream.clients[side.other() as usize];
+        stream.clients[side as usize] = None;
+        stream.state = match (side, other) {
+            (_, None) => State::Created,
+            (Side::Source, Some(_)) => State::DstConnected,
+            (Side::Destination, Some(_)) => State::SrcConnected,
+        };
+        if other.is_some() {
+            stream.deadline = stream.deadline.max(now);
+        }
+        assert_eq!(found, other.map_or(Left::Alone, Left::Waits));
+        self.check();
+        found
+    }
+
     /// A stream that somebody is in ends.
     pub(super) fn end(&mut self, key: StreamKey, ending: Ending) {
         let id = self.registry.stream(key).id();
@@ -202,11 +250,11 @@ impl House {
         self.now += by;
         let mut expected = Vec::new();
         let now = self.now;
-        self.streams.retain(|stream| stream.ended.is_none() || stream.deadline > now);
+        self.streams.retain(|stream| stream.ended.is_none() || stream.deadline >= now);
         let mut late: Vec<_> = self
             .streams
             .iter()
-            .filter(|stream| stream.deadline <= now && stream.waits())
+            .filter(|stream| stream.deadline < now && stream.waits())
             .map(|stream| (stream.id, stream.clients))
             .collect();
         // Which of several goes first shows in the order in which they are forgotten.
@@ -224,12 +272,12 @@ impl House {
             self.ended(id, state);
         }
         let mut found = Vec::new();
-        while self.registry.next_deadline().is_some_and(|at| at <= *START + self.now) {
-            while let Some(client) = self.registry.expire(self.now()) {
+        while self.registry.next_deadline().is_some_and(|at| at < *START + self.now) {
+            let mut budget = 2;
+            while let Some(client) = self.registry.expire(self.now(), &mut budget) {
                 found.push(client);
             }
         }
-        self.streams.retain(|stream| stream.ended.is_none() || stream.deadline > now);
         assert_eq!(found, expected, "who waited for nothing");
         self.check();
         found
@@ -260,12 +308,13 @@ impl House {
         assert!(registry.len() <= self.limits.streams);
         let active = self.streams.iter().filter(|stream| stream.ended.is_none()).count();
         assert_eq!(registry.active(), active);
+        let unjoined = self.streams.iter().filter(|stream| stream.state == State::Created).count();
+        assert_eq!(registry.unjoined(), unjoined);
         let mut creators: Vec<_> =
             self.streams.iter().filter(|s| s.ended.is_none()).map(|s| s.creator).collect();
         creators.sort_unstable();
         creators.dedup();
-        let limited = self.limits.streams_per_address > 0;
-        assert_eq!(registry.creators(), if limited { creators.len() } else { 0 });
+        assert_eq!(registry.creators(), creators.len());
         let listed: Vec<_> = registry.from_sequence(0).map(|s| (s.id(), s.state())).collect();
         let expected: Vec<_> = self.streams.iter().map(|s| (s.id, s.state)).collect();
         assert_eq!(listed, expected, "oldest first");

@@ -43,17 +43,22 @@ pub(super) fn decode_chunks_at_most(body: &[u8], most: u64) -> Decoded {
     Decoded { payload, end }
 }
 
-/// The digest that the trailers of a whole chunked body have: the value of the only line of that
-/// name, if it is 1 to 512 bytes of visible ASCII.
-pub(super) fn digest_of_chunks(body: &[u8]) -> Option<&str> {
+/// The digest that the trailers of a whole chunked body have: the lines of that name, joined, if they
+/// are a dictionary of 1 to 512 bytes.
+pub(super) fn digest_of_chunks(body: &[u8]) -> Option<String> {
     let lines = chunks(body, u64::MAX, &mut Vec::new()).ok()?.trailers.split(|&byte| byte == b'\n');
     let fields =
         lines.filter_map(|line| line.split_at_checked(line.iter().position(|&b| b == b':')?));
-    let mut ours = fields.filter(|(name, _)| name.eq_ignore_ascii_case(b"repr-digest"));
-    let value = ours.next().map(|(_, value)| value[1..].trim_ascii())?;
-    let good =
-        (1..=512).contains(&value.len()) && value.iter().all(|byte| (33..127).contains(byte));
-    if good && ours.next().is_none() { str::from_utf8(value).ok() } else { None }
+    let ours = fields.filter(|(name, _)| name.eq_ignore_ascii_case(b"repr-digest"));
+    let words = |(_, value): (&[u8], &[u8])| -> Option<String> {
+        let words = str::from_utf8(&value[1..]).ok()?.split([' ', '\t', '\r']);
+        Some(words.filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" "))
+    };
+    let mut values: Vec<String> = ours.map(words).collect::<Option<_>>()?;
+    values.retain(|value| !value.is_empty());
+    let value = values.join(", ");
+    let read = sfv::Parser::new(&value).parse::<sfv::Dictionary>().ok()?;
+    (value.len() <= 512 && !read.is_empty()).then_some(value)
 }
 
 /// Reads a body of known length.
@@ -110,16 +115,65 @@ fn size_line(text: &[u8]) -> Result<(u64, usize, &[u8]), Stop> {
         return Err(if text.is_empty() { End::Open } else { End::Broken });
     }
     let (extension, behind) = until_cr(&text[digits..]);
-    let named = extension.trim_ascii_start();
-    let blank = &extension[..extension.len() - named.len()];
-    if !(named.is_empty() || named[0] == b';')
-        || !blank.iter().all(|byte| b" \t".contains(byte))
-        || !extension.iter().copied().all(is_text)
-        || extension.len() > usize::from(EXTENSION_BYTES_MAX)
-    {
+    if extension.len() > usize::from(EXTENSION_BYTES_MAX) {
         return Err(End::Broken);
     }
-    Ok((size, extension.len(), line_end(behind)?))
+    match extensions(extension) {
+        Ok(()) => Ok((size, extension.len(), line_end(behind)?)),
+        Err(End::Open) if behind.is_empty() => Err(End::Open),
+        Err(_) => Err(End::Broken),
+    }
+}
+
+/// Reads the extensions of a size line; open where only more bytes make them whole.
+fn extensions(text: &[u8]) -> Result<(), Stop> {
+    let mut rest = text;
+    while !rest.is_empty() {
+        rest = after(unblanked(rest), b';')?;
+        let (name, behind) = word(unblanked(rest))?;
+        debug_assert!(is_token(name), "a word is a token");
+        rest = behind;
+        if let Some(value) = unblanked(behind).strip_prefix(b"=") {
+            rest = match unblanked(value) {
+                [b'"', quoted @ ..] => unquoted(quoted)?,
+                value => word(value)?.1,
+            };
+        }
+    }
+    Ok(())
+}
+
+fn unblanked(text: &[u8]) -> &[u8] {
+    let blanks = text.iter().take_while(|byte| b" \t".contains(byte)).count();
+    &text[blanks..]
+}
+
+fn after(text: &[u8], byte: u8) -> Result<&[u8], Stop> {
+    match text {
+        [first, rest @ ..] if *first == byte => Ok(rest),
+        [] => Err(End::Open),
+        _ => Err(End::Broken),
+    }
+}
+
+/// A token and what follows it.
+fn word(text: &[u8]) -> Result<(&[u8], &[u8]), Stop> {
+    let bytes = text.iter().take_while(|&&byte| is_token(&[byte])).count();
+    let none = if text.is_empty() { End::Open } else { End::Broken };
+    if bytes > 0 { Ok(text.split_at(bytes)) } else { Err(none) }
+}
+
+/// What follows the quote that closes.
+fn unquoted(text: &[u8]) -> Result<&[u8], Stop> {
+    let mut rest = text;
+    loop {
+        rest = match rest {
+            [b'"', behind @ ..] => return Ok(behind),
+            [] | [b'\\'] => return Err(End::Open),
+            [b'\\', byte, behind @ ..] | [byte, behind @ ..] if is_text(*byte) => behind,
+            _ => return Err(End::Broken),
+        };
+    }
 }
 
 /// What follows the trailer lines and the empty line behind them.

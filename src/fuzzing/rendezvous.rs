@@ -3,7 +3,7 @@
 
 use super::choices::Choices;
 use super::house::House;
-use crate::rendezvous::{Client, Connected, Ending, Limits, Report, Side, StreamKey};
+use crate::rendezvous::{Client, Connected, Ending, Left, Limits, Report, Side, StreamKey};
 use std::collections::BTreeMap;
 use std::time::Duration;
 use uuid::Uuid;
@@ -28,6 +28,7 @@ pub fn rendezvous(data: &[u8]) {
     let limits = Limits {
         streams: 1 + choices.below(6),
         streams_per_address: choices.pick(&[0, 1, 3]),
+        unjoined_per_address: choices.pick(&[0, 1, 2]),
         ttl: Duration::from_secs(choices.pick(&[60, 1, 0, 600])),
         retention: Duration::from_secs(choices.pick(&[60, 1, 0, 600])),
     };
@@ -46,7 +47,7 @@ pub fn rendezvous(data: &[u8]) {
 
 impl Script {
     fn act(&mut self, choices: &mut Choices<'_>) {
-        match choices.below(8) {
+        match choices.below(9) {
             0 => self.house.create(),
             1..=3 => {
                 let id = self.choose_id(choices);
@@ -66,6 +67,7 @@ impl Script {
                 }
             }
             6 => self.end_one(choices),
+            7 => self.leave_one(choices),
             _ => self.answer_late(Duration::from_millis(choices.pick(&[1, 0, 500, 1000, 30_000]))),
         }
     }
@@ -104,6 +106,21 @@ impl Script {
         };
         self.house.end(stream, ending);
         self.clients.retain(|_, place| place.stream != stream);
+    }
+
+    /// Some client goes away before a byte has passed: whoever is left waits again.
+    fn leave_one(&mut self, choices: &mut Choices<'_>) {
+        if self.clients.is_empty() {
+            return self.house.create();
+        }
+        let number = choices.below(self.clients.len());
+        let Some((&client, &Place { stream, side })) = self.clients.iter().nth(number) else {
+            return;
+        };
+        self.clients.remove(&client);
+        let other = self.clients.iter().find(|(_, place)| place.stream == stream);
+        let expected = other.map_or(Left::Alone, |(client, _)| Left::Waits(*client));
+        assert_eq!(self.house.leave(stream, side), expected);
     }
 
     /// Time goes by.

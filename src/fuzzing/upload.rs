@@ -72,14 +72,14 @@ impl Upload {
     /// The digest that its head has; every other one's does.
     pub(super) fn digest_in_head(&self) -> Option<Box<ReprDigest>> {
         let some = self.wire.len().is_multiple_of(2);
-        some.then(|| ReprDigest::sole([&b"sha-256=:of+the+head:"[..]]).map(Box::new)).flatten()
+        some.then(|| ReprDigest::of_lines([&b"sha-256=:of+the+head:"[..]]).map(Box::new)).flatten()
     }
 
     /// The digest that it has when it is whole: of its trailers, else of its head.
     pub(super) fn digest(&self) -> Option<String> {
         let of_trailers = match self.framing {
             Framing::Length(_) => None,
-            Framing::Chunked => naive::digest_of_chunks(&self.wire).map(str::to_owned),
+            Framing::Chunked => naive::digest_of_chunks(&self.wire),
         };
         of_trailers.or_else(|| Some(self.digest_in_head()?.as_str().to_owned()))
     }
@@ -146,7 +146,7 @@ fn size_line(choices: &mut Choices<'_>, size: usize) -> String {
         _ => format!("{size:x}"),
     };
     if choices.one_in(6) {
-        line.push_str(choices.pick(&[";a", " ; name=\"value\"", "\t"]));
+        line.push_str(choices.pick(&[";a", " ; name=\"value\"", "\t;b"]));
     }
     line + "\r\n"
 }

@@ -3,12 +3,12 @@
 //! request is answered exactly once or its client left, and every stream shows how it really ended.
 
 use super::choices::Choices;
-use super::flow::{Flow, Turn};
+use super::flow::{Flow, Parted, Turn};
 use super::house::House;
 use super::rendezvous::report;
 use super::upload::Upload;
 use crate::rendezvous::transfer::Loss;
-use crate::rendezvous::{Client, Connected, Ending, Limits, Outcome, Side, State, StreamKey};
+use crate::rendezvous::{Client, Connected, Ending, Left, Limits, Outcome, Side, State, StreamKey};
 use std::collections::BTreeMap;
 use std::time::Duration;
 use uuid::Uuid;
@@ -17,9 +17,18 @@ use uuid::Uuid;
 #[derive(Debug)]
 enum Life {
     /// The first of its stream; a source with its upload.
-    Waits { stream: StreamKey, side: Side, upload: Option<Upload> },
+    Waits { stream: StreamKey, side: Side, upload: Option<Offer> },
     /// One of two.
     Streams,
+}
+
+/// What a source has to send.
+#[derive(Debug)]
+enum Offer {
+    /// Nothing of it was read.
+    Fresh(Upload),
+    /// It was begun for a destination that left.
+    Begun(Box<Parted>),
 }
 
 /// Two connections of one stream.
@@ -47,6 +56,7 @@ pub fn world(data: &[u8]) {
     let limits = Limits {
         streams: 2 + choices.below(12),
         streams_per_address: choices.pick(&[0, 1, 3]),
+        unjoined_per_address: choices.pick(&[0, 1, 2]),
         ttl: Duration::from_mins(1),
         retention: Duration::from_secs(choices.pick(&[60, 0, 600])),
     };
@@ -113,11 +123,12 @@ impl World {
         }
         match met {
             Connected::Waits(stream) => {
+                let upload = upload.map(Offer::Fresh);
                 self.lives.insert(client, Life::Waits { stream, side, upload });
             }
             Connected::Paired { stream, other } => {
                 self.lives.insert(client, Life::Streams);
-                self.pair(stream, (client, upload), other, choices);
+                self.pair(stream, (client, upload.map(Offer::Fresh)), other, choices);
             }
             Connected::Occupied | Connected::Unknown | Connected::Reported(_) => {
                 self.kept_alive.push(client);
@@ -141,7 +152,7 @@ impl World {
     fn pair(
         &mut self,
         stream: StreamKey,
-        (client, upload): (Client, Option<Upload>),
+        (client, upload): (Client, Option<Offer>),
         other: Client,
         choices: &mut Choices<'_>,
     ) {
@@ -154,15 +165,24 @@ impl World {
             if upload.is_some() { (client, other) } else { (other, client) };
         let upload = upload.or(theirs).expect("one of the two is the source");
         let dies = choices.one_in(4).then(|| {
-            let bytes = choices.below(upload.wire.len() + 100);
+            let bytes = if choices.one_in(3) { 0 } else { choices.size() };
             (bytes, choices.pick(&[Loss::Closed, Loss::Failed]))
         });
-        let flow = Flow::new(upload, dies, choices);
+        let flow = match upload {
+            Offer::Fresh(upload) => Flow::new(upload, dies, choices),
+            Offer::Begun(parted) => Flow::resume(*parted, dies, choices),
+        };
         self.exchanges.push(Exchange { stream, source, destination, flow });
     }
 
-    /// A client that waits goes away.
+    /// A client goes away that waits, or that was handed nothing yet.
     fn leave(&mut self, choices: &mut Choices<'_>) {
+        let parts = self.exchanges.iter().position(|exchange| exchange.flow.may_part());
+        if let Some(place) = parts.filter(|_| choices.one_in(2)) {
+            let exchange = self.exchanges.swap_remove(place);
+            exchange.flow.check_end(None);
+            return self.part(exchange, choices.pick(&[Side::Source, Side::Destination]));
+        }
         let waiting: Vec<_> = self
             .lives
             .iter()
@@ -175,8 +195,20 @@ impl World {
             return self.house.create();
         }
         let (client, stream, side) = choices.pick(&waiting);
-        self.house.end(stream, Ending::Disconnected(side));
+        assert_eq!(self.house.leave(stream, side), Left::Alone);
         self.lives.remove(&client);
+    }
+
+    /// One of two clients left: the other waits again, a source with what was read of it.
+    fn part(&mut self, exchange: Exchange, side: Side) {
+        let Exchange { stream, source, destination, flow } = exchange;
+        let (left, stays, upload) = match side {
+            Side::Source => (source, destination, None),
+            Side::Destination => (destination, source, Some(Offer::Begun(Box::new(flow.part())))),
+        };
+        assert_eq!(self.house.leave(stream, side), Left::Waits(stays));
+        assert!(self.lives.remove(&left).is_some(), "{left:?} had a place");
+        self.lives.insert(stays, Life::Waits { stream, side: side.other(), upload });
     }
 
     fn report_or_delete(&mut self, choices: &mut Choices<'_>) {
@@ -222,7 +254,10 @@ impl World {
         let Turn::Over(outcome) = turn else { return false };
         let exchange = self.exchanges.swap_remove(place);
         exchange.flow.check_end(Some(outcome));
-        self.over(&exchange, ending(outcome, &exchange.flow));
+        match exchange.flow.transfer.side_left(outcome) {
+            Some(side) => self.part(exchange, side),
+            None => self.over(&exchange, ending(outcome, &exchange.flow)),
+        }
         true
     }
 

@@ -96,14 +96,18 @@ impl AnswerHead {
 
     /// Whether another request can follow on the connection (RFC 9112, section 9.3).
     pub fn keeps_alive(&self) -> bool {
-        let names = |option: &str| {
-            let mut options = self.all("Connection").flat_map(members);
-            options.any(|one| one.eq_ignore_ascii_case(option.as_bytes()))
-        };
+        let close = self.lists("Connection", "close");
         match self.version {
-            Version::Http11 => !names("close"),
-            Version::Http10 => names("keep-alive") && !names("close"),
+            Version::Http11 => !close,
+            Version::Http10 => self.lists("Connection", "keep-alive") && !close,
         }
+    }
+
+    /// Whether a list field of this name has this token as a member, in any case, on whichever of its
+    /// lines (RFC 9110, sections 5.3 and 5.6.1).
+    pub fn lists(&self, name: &str, token: &str) -> bool {
+        let mut members = self.all(name).flat_map(members);
+        members.any(|member| member.eq_ignore_ascii_case(token.as_bytes()))
     }
 
     /// The value of the first field of this name, in any case.

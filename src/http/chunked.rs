@@ -4,6 +4,9 @@
 //! Nothing here allocates, and an error is final: a decoder that failed fails for ever, because a
 //! relay that finds its way back into a broken framing has been smuggled past.
 
+mod extension;
+
+use self::extension::is_text;
 use super::fields::is_token_byte;
 use std::fmt;
 
@@ -30,7 +33,8 @@ pub enum ChunkError {
     BadSize,
     /// A size of more than [`SIZE_DIGITS_MAX`] digits or [`CHUNK_BYTES_MAX`] bytes.
     SizeTooLarge,
-    /// A control byte in a chunk extension.
+    /// A chunk extension without a name, without the value it announces, with quotes that stay
+    /// open or with a control byte; white space behind which no extension comes.
     BadExtension,
     /// More extension bytes than [`EXTENSION_BYTES_MAX`] or [`EXTENSIONS_BYTES_MAX`].
     ExtensionTooLarge,
@@ -103,10 +107,8 @@ enum Phase {
 enum Place {
     /// A digit of the size, or what ends it.
     Size,
-    /// White space behind the size, or what ends that.
-    Padding,
-    /// A byte of an extension, or the CR behind it.
-    Extension,
+    /// A byte between the size and the CR.
+    Extension(extension::Place),
     /// The LF of the size line.
     SizeLf,
     /// The CR behind the payload.
@@ -245,7 +247,7 @@ impl ChunkDecoder {
     /// there is nothing to guess.
     fn expected_at(&self, place: Place) -> u16 {
         match place {
-            Place::Size | Place::Padding | Place::Extension => {
+            Place::Size | Place::Extension(_) => {
                 self.last_line.saturating_sub(self.digits + self.extension)
             }
             Place::PayloadCr => self.last_line + 2,
@@ -266,7 +268,7 @@ impl ChunkDecoder {
             // A zero may go on: the shortest is then one more digit and CRLF.
             Place::Size if self.left == 0 => 3,
             Place::Size | Place::TrailerStart => 2,
-            Place::Padding | Place::Extension => 2 + empty_line,
+            Place::Extension(place) => place.shortest_end() + empty_line,
             Place::SizeLf => 1 + empty_line,
             Place::PayloadCr | Place::TrailerName => 5,
             Place::PayloadLf | Place::TrailerValue => 4,
@@ -285,8 +287,7 @@ impl ChunkDecoder {
     fn next(&mut self, place: Place, byte: u8) -> Result<Phase, ChunkError> {
         let place = match place {
             Place::Size => self.size(byte)?,
-            Place::Padding => self.size_end(byte)?,
-            Place::Extension => self.extension(byte)?,
+            Place::Extension(place) => self.extension(place, byte)?,
             Place::SizeLf => return self.size_line_end(byte),
             Place::PayloadCr if byte == b'\r' => Place::PayloadLf,
             Place::PayloadLf if byte == b'\n' => self.size_line_start(),
@@ -323,18 +324,15 @@ impl ChunkDecoder {
         match byte {
             b'\r' => Ok(Place::SizeLf),
             b'\n' => Err(ChunkError::BadLineEnd),
-            b';' => self.extension_byte(Place::Extension),
-            b' ' | b'\t' => self.extension_byte(Place::Padding),
+            b';' | b' ' | b'\t' => self.extension(extension::Place::Padding, byte),
             _ => Err(ChunkError::BadSize),
         }
     }
 
-    fn extension(&mut self, byte: u8) -> Result<Place, ChunkError> {
-        match byte {
-            b'\r' => Ok(Place::SizeLf),
-            b'\n' => Err(ChunkError::BadLineEnd),
-            _ if is_text(byte) => self.extension_byte(Place::Extension),
-            _ => Err(ChunkError::BadExtension),
+    fn extension(&mut self, place: extension::Place, byte: u8) -> Result<Place, ChunkError> {
+        match place.next(byte)? {
+            Some(next) => self.extension_byte(Place::Extension(next)),
+            None => Ok(Place::SizeLf),
         }
     }
 
@@ -417,11 +415,6 @@ pub fn write_framed(out: &mut Vec<u8>, bytes: &[u8], chunked: bool) -> usize {
         out.extend_from_slice(bytes);
     }
     out.len() - before - bytes.len()
-}
-
-/// A byte of a field value or an extension: no control byte but tab (RFC 9110, section 5.5).
-fn is_text(byte: u8) -> bool {
-    byte == b'\t' || byte >= b' ' && byte != 0x7f
 }
 
 #[cfg(test)]

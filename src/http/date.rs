@@ -1,6 +1,9 @@
-//! Dates as HTTP writes them (RFC 9110, section 5.6.7). The clock is the caller's.
+//! Dates as HTTP writes them, and as it has to read them (RFC 9110, section 5.6.7). The clock is the
+//! caller's.
 
 use jiff::Timestamp;
+use jiff::civil::DateTime;
+use jiff::fmt::{rfc2822, strtime};
 use jiff::tz::Offset;
 
 /// The first second of the year 0, the earliest that four digits can show.
@@ -36,6 +39,38 @@ impl HttpDate {
     }
 }
 
+/// Seconds after 1970-01-01T00:00:00Z of a date in any of the three forms that a recipient has to
+/// read; `None` if it is in none of them.
+pub fn unix_seconds(text: &str, now_unix_seconds: i64) -> Option<i64> {
+    let imf = || rfc2822::parse(text).ok().map(|time| time.timestamp().as_second());
+    imf().or_else(|| rfc_850(text, now_unix_seconds)).or_else(|| asctime(text))
+}
+
+/// `Sunday, 06-Nov-94 08:49:37 GMT`: of the years that end in these digits, the latest that is not
+/// more than 50 years from now.
+fn rfc_850(text: &str, now_unix_seconds: i64) -> Option<i64> {
+    let (_weekday, date) = text.split_once(", ")?;
+    let (day_and_month, rest) = date.split_at_checked(7)?;
+    let (year, time) = rest.split_at_checked(2)?;
+    let digits = year.bytes().all(|byte| byte.is_ascii_digit());
+    let year: i16 = year.parse().ok().filter(|_| digits)?;
+    let now = Offset::UTC.to_datetime(Timestamp::from_second(now_unix_seconds).ok()?).year();
+    let latest = now + 50;
+    let year = latest - (latest - year).rem_euclid(100);
+    civil("%d-%b-%Y %H:%M:%S GMT", &format!("{day_and_month}{year:04}{time}"))
+}
+
+/// `Sun Nov  6 08:49:37 1994`, as asctime(3) writes it.
+fn asctime(text: &str) -> Option<i64> {
+    civil("%a %b %e %H:%M:%S %Y", text)
+}
+
+/// The seconds of a date in Greenwich.
+fn civil(format: &str, text: &str) -> Option<i64> {
+    let date: DateTime = strtime::parse(format, text).ok()?.to_datetime().ok()?;
+    Offset::UTC.to_timestamp(date).ok().map(Timestamp::as_second)
+}
+
 /// The three letters at `index` of a row of names.
 fn name(names: &[u8], index: i8) -> &[u8] {
     let start = usize::from(index.unsigned_abs()) * 3;
@@ -54,6 +89,35 @@ fn write_digits(field: &mut [u8], number: i16) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn all_three_forms_are_read() {
+        const NOW: i64 = 1_795_000_000; // 2026
+        let digits = |year: i64| format!("Monday, 01-Jan-{:02} 00:00:00 GMT", year % 100);
+        let new_year = |year: i64| {
+            let text = format!("{year:04}-01-01T00:00:00Z");
+            Some(text.parse::<Timestamp>().unwrap().as_second())
+        };
+        for (name, text, seconds) in [
+            ("IMF-fixdate", "Sun, 06 Nov 1994 08:49:37 GMT", Some(784_111_777)),
+            ("RFC 850", "Sunday, 06-Nov-94 08:49:37 GMT", Some(784_111_777)),
+            ("asctime", "Sun Nov  6 08:49:37 1994", Some(784_111_777)),
+            ("asctime, two digits", "Wed Nov 16 08:49:37 1994", Some(784_975_777)),
+            ("this century", &digits(2026), new_year(2026)),
+            ("50 years ahead", &digits(2076), new_year(2076)),
+            ("more than that, so it is past", &digits(2077), new_year(1977)),
+            ("no zone", "Sun, 06 Nov 1994 08:49:37", None),
+            ("RFC 850 without a zone", "Sunday, 06-Nov-94 08:49:37", None),
+            ("a signed year", "Sunday, 06-Nov-+4 08:49:37 GMT", None),
+            ("no such day", "Sunday, 31-Nov-94 08:49:37 GMT", None),
+            ("no such hour", "Sun Nov  6 24:49:37 1994", None),
+            ("not ASCII", "Sunday, 06-Növ-94 08:49:37 GMT", None),
+            ("cut off", "Sunday, 06", None),
+            ("empty", "", None),
+        ] {
+            assert_eq!(unix_seconds(text, NOW), seconds, "{name}");
+        }
+    }
 
     #[test]
     fn a_date_is_written_as_imf_fixdate() {

@@ -2,82 +2,38 @@
 //! computed elsewhere.
 
 use base64::Engine as _;
-use base64::alphabet;
-use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use base64::engine::general_purpose::STANDARD;
+use sfv::{BareItem, Dictionary, ListEntry, Parser};
 
 /// The length of a SHA-256, in bytes.
 pub const SHA_256_BYTES: usize = 32;
 
 /// The key of SHA-256 in the registry of RFC 9530, section 7.2.
-const KEY: &[u8] = b"sha-256";
-
-/// As RFC 9651, section 4.2.7, asks of a parser: missing padding and bits behind the end are no
-/// errors. What is written is padded.
-const BASE64: GeneralPurpose = GeneralPurpose::new(
-    &alphabet::STANDARD,
-    GeneralPurposeConfig::new()
-        .with_decode_padding_mode(DecodePaddingMode::Indifferent)
-        .with_decode_allow_trailing_bits(true),
-);
+const KEY: &str = "sha-256";
 
 /// The value of a `Repr-Digest` (or `Content-Digest`) field that says this digest:
 /// `sha-256=:BASE64:`.
 pub fn field_value(sha_256: &[u8; SHA_256_BYTES]) -> String {
-    format!("sha-256=:{}:", BASE64.encode(sha_256))
+    format!("{KEY}=:{}:", STANDARD.encode(sha_256))
 }
 
 /// The SHA-256 among the digests of a field value, a dictionary of RFC 9651, section 3.2. Other
 /// members and all parameters are ignored; of several SHA-256 the last counts, as in any
 /// dictionary. Field lines of the same name are to be joined with commas first.
 ///
-/// `None` if it is absent, or is no byte sequence of 32 bytes.
+/// `None` if it is absent, or is no byte sequence of 32 bytes, and if the value is no dictionary:
+/// then all of it is ignored (RFC 9651, section 4.2).
 pub fn sha_256(field_value: &[u8]) -> Option<[u8; SHA_256_BYTES]> {
-    let members = Members(field_value).filter_map(member);
-    let (_key, value) = members.filter(|(key, _)| *key == KEY).last()?;
-    let encoded = value.strip_prefix(b":")?;
-    let end = encoded.iter().position(|&byte| byte == b':')?;
-    let (encoded, behind) = (&encoded[..end], &encoded[end + 1..]);
-    if !matches!(behind.trim_ascii_start(), [] | [b';', ..]) {
-        return None;
-    }
-    BASE64.decode(encoded).ok()?.try_into().ok()
+    let digests: Dictionary = Parser::new(field_value).parse().ok()?;
+    let ListEntry::Item(digest) = digests.get(KEY)? else { return None };
+    let BareItem::ByteSequence(digest) = &digest.bare_item else { return None };
+    digest.as_slice().try_into().ok()
 }
 
-/// Key and value of a member; `None` where it has no value, which is true then.
-fn member(text: &[u8]) -> Option<(&[u8], &[u8])> {
-    let equals = text.iter().position(|&byte| byte == b'=')?;
-    Some((&text[..equals], &text[equals + 1..]))
-}
-
-/// The members of a dictionary: what stands between its commas, those inside of strings not
-/// counted.
-struct Members<'v>(&'v [u8]);
-
-impl Members<'_> {
-    /// Where the next comma is that separates.
-    fn separator(&self) -> Option<usize> {
-        let (mut quoted, mut escaped) = (false, false);
-        self.0.iter().position(|&byte| {
-            let separates = byte == b',' && !quoted;
-            quoted ^= byte == b'"' && !escaped;
-            escaped = quoted && byte == b'\\' && !escaped;
-            separates
-        })
-    }
-}
-
-impl<'v> Iterator for Members<'v> {
-    type Item = &'v [u8];
-
-    fn next(&mut self) -> Option<&'v [u8]> {
-        if self.0.is_empty() {
-            return None;
-        }
-        let end = self.separator();
-        let member = &self.0[..end.unwrap_or(self.0.len())];
-        self.0 = end.map_or(&[], |comma| &self.0[comma + 1..]);
-        Some(member.trim_ascii())
-    }
+/// Whether this is a dictionary with a member, of which something can be read.
+pub(super) fn is_dictionary(field_value: &[u8]) -> bool {
+    let parsed = Parser::new(field_value).parse::<Dictionary>();
+    parsed.is_ok_and(|dictionary| !dictionary.is_empty())
 }
 
 #[cfg(test)]
@@ -106,8 +62,8 @@ mod tests {
             ("behind another", format!("sha-512=:AAAA:, {TEXT}")),
             ("in front of another", format!("{TEXT},sha-512=:AAAA:")),
             ("with parameters", format!("{TEXT};a=1;b=\"x,y\"")),
-            ("a blank before a parameter", format!("{TEXT} ;a")),
-            ("blanks around", format!(" \t{TEXT}\t ")),
+            ("a blank behind a semicolon", format!("{TEXT}; a")),
+            ("blanks around", format!("  {TEXT} ")),
             ("behind a string with a comma", format!("a=\"x, sha-256=:AAAA:\", {TEXT}")),
             ("behind escaped quotes", format!("a=\"\\\",\\\\\", {TEXT}")),
             ("behind a list", format!("a=(1 2);q=3, {TEXT}")),
@@ -132,6 +88,10 @@ mod tests {
             ("a token", TEXT.replace(':', "")),
             ("no end", TEXT.trim_end_matches(':').to_owned()),
             ("text behind the end", format!("{TEXT}x")),
+            ("a blank before a parameter", format!("{TEXT} ;a")),
+            ("a broken member before it", format!("a=, {TEXT}")),
+            ("a broken member behind it", format!("{TEXT}, b=\"")),
+            ("a comma at the end", format!("{TEXT},")),
             ("too short", "sha-256=:AAAA:".to_owned()),
             ("too long", TEXT.replace("WJG1", "WJG1WJG1")),
             ("no base64", TEXT.replace('J', "!")),

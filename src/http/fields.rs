@@ -28,6 +28,13 @@ impl<'h, 'b> Fields<'h, 'b> {
         self.iter().filter(move |(found, _)| found.eq_ignore_ascii_case(name)).map(|(_, v)| v)
     }
 
+    /// Whether a list field of this name has this token as a member, in any case, on whichever of its
+    /// lines (RFC 9110, sections 5.3 and 5.6.1).
+    pub fn lists(&self, name: &str, token: &str) -> bool {
+        let mut members = self.all(name).flat_map(members);
+        members.any(|member| member.eq_ignore_ascii_case(token.as_bytes()))
+    }
+
     /// The token of `Authorization: Bearer TOKEN` (RFC 6750, section 2.1), if that is there once.
     pub fn bearer(&self) -> Option<&'b [u8]> {
         let mut all = self.all("Authorization");
@@ -92,6 +99,44 @@ mod tests {
         assert_eq!(fields.all("Accept").collect::<Vec<_>>(), [b"a", b"b"]);
         assert_eq!(fields.iter().map(|(name, _)| name).last(), Some("ACCEPT"));
         assert!(format!("{fields:?}").contains("Host"));
+    }
+
+    #[test]
+    fn a_token_is_found_on_any_line_of_its_field_and_nowhere_else() {
+        let lines =
+            [("Connection", "close ,\tUpgrade"), ("CONNECTION", ",,Keep-Alive,"), ("A", "x")];
+        let headers = lines.map(|(name, value)| httparse::Header { name, value: value.as_bytes() });
+        let fields = Fields::new(&headers);
+        for (token, listed) in [
+            ("upgrade", true),
+            ("CLOSE", true),
+            ("keep-alive", true),
+            ("x", false),
+            ("clos", false),
+        ] {
+            assert_eq!(fields.lists("Connection", token), listed, "{token}");
+        }
+    }
+
+    #[test]
+    fn a_bearer_token_is_read_whatever_the_case_of_its_scheme() {
+        for (name, values, token) in [
+            ("as it is written", &["Bearer x"][..], Some("x")),
+            ("in capitals", &["BEARER x"], Some("x")),
+            ("in small letters", &["bearer x"], Some("x")),
+            ("several spaces", &["Bearer   x"], Some("x")),
+            ("another scheme", &["Basic x"], None),
+            ("a longer scheme", &["Bearers x"], None),
+            ("the scheme alone", &["Bearer"], None),
+            ("twice", &["Bearer x", "Bearer x"], None),
+        ] {
+            let header = |value: &&'static str| httparse::Header {
+                name: "authorization",
+                value: value.as_bytes(),
+            };
+            let headers: Vec<_> = values.iter().map(header).collect();
+            assert_eq!(Fields::new(&headers).bearer(), token.map(str::as_bytes), "{name}");
+        }
     }
 
     #[test]

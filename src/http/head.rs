@@ -134,6 +134,20 @@ pub struct RequestHead<'h, 'b> {
     pub len: usize,
 }
 
+impl<'b> RequestHead<'_, 'b> {
+    /// The host and port the request is for: those of a target in absolute form, else the `Host`
+    /// field (RFC 9112, section 3.2.2). HTTP/1.0 may have neither.
+    pub fn host(&self) -> Option<&'b [u8]> {
+        let of_target = match self.target.split_once("://") {
+            Some((scheme, rest)) if scheme.bytes().all(|byte| byte.is_ascii_alphabetic()) => {
+                rest.split(['/', '?']).next()
+            }
+            Some(_) | None => None,
+        };
+        of_target.map(str::as_bytes).or_else(|| self.fields.get("Host"))
+    }
+}
+
 /// Reads the head at the start of `buf`; `Ok(None)` while it is incomplete. Only the first
 /// `limits.bytes` bytes are looked at.
 ///

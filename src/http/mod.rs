@@ -15,6 +15,8 @@ pub mod host;
 pub mod identity;
 pub mod multipart;
 pub mod negotiate;
+pub mod origin;
+pub mod range;
 pub mod reject;
 pub mod repr_digest;
 pub mod response;

@@ -1,16 +1,40 @@
-//! Which form of an error body a client prefers (RFC 9110, section 12.5.1).
+//! Which form of a body a client prefers (RFC 9110, section 12.5.1).
 
 /// Whether the client would rather have `text/plain` than `application/json`, by the values of
 /// its `Accept` fields. Without any, or with equal weights, it is JSON. Elements that do not
 /// parse are passed over, and parameters other than `q` do not narrow a range.
 pub fn prefers_text<'a>(accept_values: impl Iterator<Item = &'a [u8]>) -> bool {
-    let (mut text, mut json) = (Quality::default(), Quality::default());
-    for range in accept_values.flat_map(|value| split_unquoted(value, b',')).filter_map(parse) {
-        text.consider(&range, b"text", b"plain");
-        json.consider(&range, b"application", b"json");
-    }
+    let [text, json] = weigh(accept_values, [("text", "plain"), ("application", "json")]);
     text.thousandths > json.thousandths
 }
+
+/// Whether the client names this type, not merely a range around it, and likes it no less than that
+/// other one.
+pub fn names_and_prefers<'a>(
+    accept_values: impl Iterator<Item = &'a [u8]>,
+    named: (&str, &str),
+    other: (&str, &str),
+) -> bool {
+    let [named, other] = weigh(accept_values, [named, other]);
+    named.specificity == EXACT && named.thousandths > 0 && named.thousandths >= other.thousandths
+}
+
+/// The weights of media types, each a type and a subtype.
+fn weigh<'a, const N: usize>(
+    accept_values: impl Iterator<Item = &'a [u8]>,
+    types: [(&str, &str); N],
+) -> [Quality; N] {
+    let mut weights = [const { Quality { specificity: 0, thousandths: 0 } }; N];
+    for range in accept_values.flat_map(|value| split_unquoted(value, b',')).filter_map(parse) {
+        for (weight, (kind, subtype)) in weights.iter_mut().zip(types) {
+            weight.consider(&range, kind.as_bytes(), subtype.as_bytes());
+        }
+    }
+    weights
+}
+
+/// How specific a range is that names both type and subtype.
+const EXACT: u8 = 3;
 
 /// One media range with its weight in thousandths.
 struct Range<'a> {
@@ -20,7 +44,6 @@ struct Range<'a> {
 }
 
 /// The weight of one media type, by the most specific range so far.
-#[derive(Default)]
 struct Quality {
     specificity: u8,
     thousandths: u16,
@@ -35,7 +58,7 @@ impl Quality {
             (found, exact)
                 if found.eq_ignore_ascii_case(kind) && exact.eq_ignore_ascii_case(subtype) =>
             {
-                3
+                EXACT
             }
             _ => return,
         };
@@ -118,6 +141,12 @@ mod tests {
             ("behind the quotes", &["a/b;x=\",\\\"\", text/plain"], true),
             ("an open quote", &["a/b;x=\", text/plain"], false),
             ("a weight too large", &["text/plain;q=1.001"], false),
+            (
+                "a weight that is only a point",
+                &["text/plain;q=0., application/json;q=0.000"],
+                false,
+            ),
+            ("empty elements", &[",, text/plain ,", ""], true),
             ("four decimals", &["text/plain;q=0.9999"], false),
             ("no number", &["text/plain;q=, text/plain;q=x, text/plain;q=0.-1"], false),
             ("no slash", &["text, *, /, ;, ,"], false),

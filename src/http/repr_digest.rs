@@ -1,6 +1,8 @@
-//! `Repr-Digest` (RFC 9530, section 3) as the relay passes it on: the value of a header field or of a
-//! trailer, picked out and kept as it came. It is never understood nor checked, because the relay
-//! does not look at payload.
+//! `Repr-Digest` (RFC 9530, section 3) as the relay passes it on: the value of header fields or of
+//! trailers, picked out and kept as it came. Its digests are never checked, because the relay does
+//! not look at payload.
+
+use super::digest::is_dictionary;
 
 /// Longest value that is kept, in bytes. The longest digest in use, of SHA-512, takes 98 with its name.
 pub const DIGEST_BYTES_MAX: usize = 512;
@@ -8,22 +10,24 @@ pub const DIGEST_BYTES_MAX: usize = 512;
 /// The name of the field, in any case.
 pub const REPR_DIGEST: &str = "Repr-Digest";
 
-/// The value of a `Repr-Digest` field: 1 to [`DIGEST_BYTES_MAX`] bytes of visible ASCII.
+/// The value of a `Repr-Digest` field: a dictionary of RFC 9651 with a member, in 1 to
+/// [`DIGEST_BYTES_MAX`] bytes of visible ASCII and single spaces.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReprDigest(Box<str>);
 
 impl ReprDigest {
-    /// The value of the only field of its name; `None` if there is none, if there are several, or if
-    /// it is empty, too long, or holds anything but visible ASCII. Blanks around it are not to be
-    /// part of it.
-    pub fn sole<'v>(values: impl IntoIterator<Item = &'v [u8]>) -> Option<Self> {
-        let mut values = values.into_iter();
-        let value = values.next()?;
-        let fits = (1..=DIGEST_BYTES_MAX).contains(&value.len());
-        if values.next().is_some() || !fits || !value.iter().all(u8::is_ascii_graphic) {
-            return None;
+    /// The value of all field lines of this name: joined with commas (RFC 9651, section 4.2), blanks
+    /// around them not counted, other runs of blanks as one space. `None` if there is none, if it is
+    /// too long, or if it is no such dictionary: that is to be ignored.
+    pub fn of_lines<'v>(lines: impl IntoIterator<Item = &'v [u8]>) -> Option<Self> {
+        let mut joined = Joined::default();
+        for line in lines {
+            joined.begin_line();
+            for &byte in line {
+                joined.push(byte);
+            }
         }
-        str::from_utf8(value).ok().map(|text| Self(text.into()))
+        joined.digest()
     }
 
     /// As it came.
@@ -37,16 +41,60 @@ impl ReprDigest {
     }
 }
 
+/// A value put together of its lines; it holds [`DIGEST_BYTES_MAX`] bytes at most.
+#[derive(Clone, Debug, Default)]
+struct Joined {
+    text: Vec<u8>,
+    /// Nothing of the line at hand was kept yet.
+    begins: bool,
+    /// The last byte of the line was a blank.
+    blank: bool,
+    is_too_long: bool,
+}
+
+impl Joined {
+    fn begin_line(&mut self) {
+        (self.begins, self.blank) = (true, false);
+    }
+
+    /// The next byte of the line at hand. Lines without anything but blanks are none.
+    fn push(&mut self, byte: u8) {
+        if matches!(byte, b' ' | b'\t') {
+            self.blank = true;
+            return;
+        }
+        let between: &[u8] = match (self.begins, self.blank) {
+            (true, _) if self.text.is_empty() => b"",
+            (true, _) => b", ",
+            (false, true) => b" ",
+            (false, false) => b"",
+        };
+        if self.text.len() + between.len() >= DIGEST_BYTES_MAX {
+            self.is_too_long = true;
+        }
+        if !self.is_too_long {
+            self.text.extend_from_slice(between);
+            self.text.push(byte);
+        }
+        (self.begins, self.blank) = (false, false);
+    }
+
+    fn digest(&self) -> Option<ReprDigest> {
+        if self.is_too_long || !is_dictionary(&self.text) {
+            return None;
+        }
+        str::from_utf8(&self.text).ok().map(|text| ReprDigest(text.into()))
+    }
+}
+
 /// Picks a `Repr-Digest` out of trailer lines that come in pieces. It holds one value at most; of
 /// lines of other names it holds nothing.
 #[derive(Clone, Debug, Default)]
 pub struct DigestTrailer {
     seen_bytes: usize,
     place: Place,
-    /// The value of the line at hand; each run of blanks in it is one space, so that it is bounded.
-    value: Vec<u8>,
-    /// How many lines of this name have begun.
-    lines: usize,
+    /// What the lines of our name hold so far.
+    joined: Joined,
     digest: Option<ReprDigest>,
 }
 
@@ -81,22 +129,22 @@ impl DigestTrailer {
         }
     }
 
-    /// The value, if the lines so far hold exactly one of our name, and that is one to keep.
+    /// The value of the whole lines so far of our name, if it is one to keep.
     pub fn digest(&self) -> Option<&ReprDigest> {
-        self.digest.as_ref().filter(|_| self.lines == 1)
+        self.digest.as_ref()
     }
 
     fn next(&mut self, byte: u8) -> Place {
         match (self.place, byte) {
+            // The CR of a line end: a value has none.
+            (Place::Value, b'\r') => Place::Value,
             (Place::Value, b'\n') => {
-                let value = self.value.trim_ascii_end();
-                self.digest = ReprDigest::sole([value]);
+                self.digest = self.joined.digest();
                 Place::default()
             }
             (Place::Other, b'\n') => Place::default(),
             (Place::Name(agree), b':') if agree == REPR_DIGEST.len() => {
-                self.lines += 1;
-                self.value.clear();
+                self.joined.begin_line();
                 Place::Value
             }
             (Place::Name(agree), _) => match REPR_DIGEST.as_bytes().get(agree) {
@@ -104,21 +152,10 @@ impl DigestTrailer {
                 Some(_) | None => Place::Other,
             },
             (Place::Value, _) => {
-                self.keep(byte);
+                self.joined.push(byte);
                 Place::Value
             }
             (Place::Other, _) => Place::Other,
-        }
-    }
-
-    /// One byte of the value, or the CR behind it. Of a value that is too long enough is kept to
-    /// tell: the longest, a blank, and something behind it.
-    fn keep(&mut self, byte: u8) {
-        let blank = matches!(byte, b' ' | b'\t' | b'\r');
-        let full = self.value.len() == DIGEST_BYTES_MAX + 2;
-        let needless = blank && self.value.last().is_none_or(|&last| last == b' ');
-        if !full && !needless {
-            self.value.push(if blank { b' ' } else { byte });
         }
     }
 }
@@ -131,7 +168,7 @@ mod tests {
         let mut trailer = DigestTrailer::default();
         lines.as_bytes().chunks(stride).for_each(|piece| trailer.take(piece));
         assert_eq!(trailer.seen_bytes(), lines.len());
-        assert!(trailer.value.len() <= DIGEST_BYTES_MAX + 2, "what is held is bounded");
+        assert!(trailer.joined.text.len() <= DIGEST_BYTES_MAX, "what is held is bounded");
         trailer.digest().map(|digest| digest.as_str().to_owned())
     }
 
@@ -145,14 +182,19 @@ mod tests {
             ("any case", "rEPR-dIGEST:x\r\n".into(), Some("x")),
             ("among others", "A: b\r\nRepr-Digest:x\r\nC:\r\n".into(), Some("x")),
             ("blanks around", format!("Repr-Digest:{blanks}x{blanks}\r\n"), Some("x")),
-            ("blanks within", "Repr-Digest: a=:A:, b=:B:\r\n".into(), None),
-            ("a tab within", "Repr-Digest: a\tb\r\n".into(), None),
+            ("a blank within", "Repr-Digest: a=:AA==:, b\r\n".into(), Some("a=:AA==:, b")),
+            ("blanks within", format!("Repr-Digest: a{blanks},{blanks}b\r\n"), Some("a , b")),
+            ("no comma", "Repr-Digest: a\tb\r\n".into(), None),
+            ("no key", "Repr-Digest: =:AA==:\r\n".into(), None),
+            ("no end of a digest", "Repr-Digest: a=:AA==\r\n".into(), None),
             ("a longer name", "Repr-Digest-2: x\r\n".into(), None),
             ("a shorter name", "Repr-Diges: x\r\n".into(), None),
             ("the name as a value", "A: Repr-Digest:x\r\n".into(), None),
-            ("two", "Repr-Digest: x\r\nRepr-Digest: x\r\n".into(), None),
-            ("two, one of them empty", "Repr-Digest: x\r\nRepr-Digest:\r\n".into(), None),
-            ("three", "Repr-Digest: x\r\n".repeat(3), None),
+            ("two", "Repr-Digest: x\r\nA: b\r\nRepr-Digest: y \r\n".into(), Some("x, y")),
+            ("an empty one behind it", "Repr-Digest: x\r\nRepr-Digest:\r\n".into(), Some("x")),
+            ("an empty one before it", "Repr-Digest: \r\nRepr-Digest:x\r\n".into(), Some("x")),
+            ("a broken one before it", "Repr-Digest: X\r\nRepr-Digest:x\r\n".into(), None),
+            ("too long together", format!("Repr-Digest: {longest}\r\nRepr-Digest: y\r\n"), None),
             ("empty", "Repr-Digest:\r\n".into(), None),
             ("blank", "Repr-Digest: \t \r\n".into(), None),
             ("the longest", format!("Repr-Digest: {longest}\r\n"), Some(longest.as_str())),
@@ -175,15 +217,17 @@ mod tests {
         for (name, values, kept) in [
             ("none", &[][..], false),
             ("one", &[&b"sha-256=:AA==:"[..]], true),
-            ("two", &[b"x", b"x"], false),
+            ("two", &[b"x", b"y=:AA==:"], true),
+            ("two, one of them broken", &[b"x", b"="], false),
             ("the longest", &[&long[1..]], true),
             ("too long", &[&long], false),
             ("empty", &[b""], false),
-            ("a blank", &[b"a b"], false),
+            ("no comma", &[b"a b"], false),
+            ("a comma and a blank", &[b"a, b"], true),
             ("a control byte", &[b"a\x7f"], false),
             ("not ASCII", &[b"\xff"], false),
         ] {
-            let found = ReprDigest::sole(values.iter().copied());
+            let found = ReprDigest::of_lines(values.iter().copied());
             assert_eq!(found.is_some(), kept, "{name}");
         }
     }

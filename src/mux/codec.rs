@@ -106,8 +106,31 @@ impl Codec {
     /// more is received. Behind the end they are dropped.
     pub fn received(&mut self, bytes: &[u8]) {
         if !self.hears_nothing() {
+            self.wire.resume();
             self.wire.received(bytes);
         }
+    }
+
+    /// At most this many frames of the peer are looked at after [`Codec::received`] and each
+    /// [`Codec::resume`]: a small read may hold thousands of empty ones.
+    pub fn in_turns_of(&mut self, frames: u32) {
+        self.wire.in_turns_of(frames);
+    }
+
+    /// Whether there are bytes that were not looked at, because there were so many frames before
+    /// them: [`Codec::resume`] before more is received.
+    pub fn has_more(&self) -> bool {
+        !self.hears_nothing() && self.wire.has_more()
+    }
+
+    /// How many frames were looked at since [`Codec::received`] or [`Codec::resume`].
+    pub fn frames(&self) -> u32 {
+        self.wire.frames()
+    }
+
+    /// As many frames as before may be looked at.
+    pub fn resume(&mut self) {
+        self.wire.resume();
     }
 
     /// The next whole message; `None` until more bytes come, or for ever once the peer has closed or

@@ -13,6 +13,13 @@ use super::frame::HEAD_MAX_BYTES;
 /// What joins a response to its request.
 pub const CORRELATION_ID: &str = "X-Correlation-Id";
 
+/// Interim responses (RFC 9110, section 15.2) before one response. A server sends one or two.
+const INTERIM_MAX: u8 = 16;
+
+/// Heads in one text message: each is looked up among all requests that wait, and who answers many
+/// at once answers as many as it was asked.
+const HEADS_MAX: usize = 1024;
+
 const LIMITS: HeadLimits = HeadLimits { bytes: HEAD_MAX_BYTES, target_bytes: HEAD_MAX_BYTES / 2 };
 
 /// A part of the peer's messages.
@@ -51,6 +58,8 @@ pub struct Reader {
     /// What has come of a head that is not whole.
     unread: Vec<u8>,
     body: Body,
+    /// Interim responses since the last head of another kind.
+    interim: u8,
 }
 
 #[derive(Debug, Default)]
@@ -84,7 +93,12 @@ impl Reader {
         let joined =
             if unread.is_empty() { Bytes::copy_from_slice(text) } else { join(unread, text) };
         let mut rest = joined;
+        let mut heads = 0;
         while !rest.is_empty() {
+            heads += usize::from(matches!(self.body, Body::None));
+            if heads > HEADS_MAX {
+                return Err("more than 1024 messages of HTTP in one text message");
+            }
             let used = match &mut self.body {
                 Body::Rest => {
                     parts.push(Part::Body { bytes: rest.clone(), over: false });
@@ -162,8 +176,11 @@ impl Reader {
             return Ok(0);
         };
         if head.is_interim() {
-            return Ok(head.len);
+            self.interim += 1;
+            let too_many = self.interim > INTERIM_MAX;
+            return if too_many { Err("more than 16 interim responses") } else { Ok(head.len) };
         }
+        self.interim = 0;
         let correlation = head.text(CORRELATION_ID).map(str::to_owned);
         let framing = if asks_for_head(correlation.as_deref()) {
             AnswerFraming::Framed(Framing::Length(0))

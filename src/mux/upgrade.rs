@@ -36,7 +36,7 @@ pub struct Upgrade {
 /// What is wrong with the request, as a sentence for the client; [`OTHER_VERSION`] has a status of
 /// its own.
 pub fn asked(head: &RequestHead) -> Result<Option<Upgrade>, &'static str> {
-    if !lists(head, "Upgrade", |it| it.eq_ignore_ascii_case(b"websocket")) {
+    if !head.fields.lists("Upgrade", "websocket") {
         return Ok(None);
     }
     if head.method != Method::Get {
@@ -45,7 +45,7 @@ pub fn asked(head: &RequestHead) -> Result<Option<Upgrade>, &'static str> {
     if head.version != Version::Http11 {
         return Err("a WebSocket is opened with HTTP/1.1");
     }
-    if !lists(head, "Connection", |it| it.eq_ignore_ascii_case(b"upgrade")) {
+    if !head.fields.lists("Connection", "upgrade") {
         return Err("Connection does not name upgrade, though there is an Upgrade field");
     }
     // What would follow the head is the first frame for one reader, and a body for another.
@@ -59,13 +59,10 @@ pub fn asked(head: &RequestHead) -> Result<Option<Upgrade>, &'static str> {
     if !is_key(key) {
         return Err("Sec-WebSocket-Key is not the base64 form of 16 bytes");
     }
-    let v1 = lists(head, "Sec-WebSocket-Protocol", |it| it == SUBPROTOCOL.as_bytes());
+    // Names of subprotocols are compared as they stand (RFC 6455, section 4.1).
+    let mut offered = head.fields.all("Sec-WebSocket-Protocol").flat_map(members);
+    let v1 = offered.any(|protocol| protocol == SUBPROTOCOL.as_bytes());
     Ok(Some(Upgrade { accept: derive_accept_key(key), v1 }))
-}
-
-/// Whether a member of this list field is wanted.
-fn lists(head: &RequestHead, name: &str, wanted: impl Fn(&[u8]) -> bool) -> bool {
-    head.fields.all(name).flat_map(members).any(wanted)
 }
 
 /// The value of a field that is there once.
@@ -125,6 +122,8 @@ mod tests {
         for (name, from, to) in [
             ("capitals", "Upgrade: websocket", "UPGRADE: WebSocket"),
             ("among others", "Upgrade: websocket", "Upgrade: h2c, websocket"),
+            ("among versions", "Upgrade: websocket", "Upgrade: HTTP/3.0,websocket ,IRC/6.9"),
+            ("beside empty members", "Upgrade: websocket", "Upgrade: ,websocket,,"),
             ("in a second line", "Upgrade: websocket", "Upgrade: h2c\r\nUpgrade: websocket"),
             ("with keep-alive", "Connection: Upgrade", "Connection: keep-alive, upgrade"),
             ("spaces around the key", "Key: dGhl", "Key: \t dGhl"),

@@ -1,22 +1,52 @@
-//! Where operators ask and tell: the address of the admin listener.
+//! Where operators are served: the settings of the admin listener, and the place of the socket that
+//! a relay opens by itself.
 
+use crate::api::access::{AllowedOrigin, HostName};
 use clap::Args;
+use nix::unistd::geteuid;
+use std::env;
+use std::ffi::OsString;
 use std::fmt;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-/// Where `rdv ctl` looks when nobody says otherwise.
-pub const DEFAULT_SOCKET: &str = "/run/rdv/admin.sock";
+/// The directory for the sockets of root.
+const SYSTEM_DIRECTORY: &str = "/run/rdv";
+
+/// The name of a socket that is configured by hand, as in the documentation.
+const USUAL_NAME: &str = "admin.sock";
 
 /// The settings of the admin listener.
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Administration")]
+#[allow(clippy::doc_markdown, rustdoc::bare_urls, reason = "this is the text of --help")]
 pub struct AdminSettings {
-    /// Serve operators here: a path (a Unix socket of mode 0600), or an address and port that
-    /// nobody else can reach; the public listeners no longer list streams then
-    #[arg(long, value_name = "PATH|ADDR:PORT")]
-    pub admin_listen: Option<AdminAddress>,
+    /// Serve operators here: a path (a Unix socket of mode 0600), an address and port that only
+    /// they can reach, or none. Without it a relay opens PORT.sock in $XDG_RUNTIME_DIR/rdv, for root
+    /// and for services in /run/rdv
+    #[arg(long, value_name = "PATH|ADDR:PORT|none")]
+    pub admin_listen: Option<AdminListen>,
+
+    /// Name or address that operators may reach the relay by, besides localhost and the address
+    /// it listens on; repeatable
+    #[arg(long, value_name = "HOST")]
+    pub admin_hosts: Vec<HostName>,
+
+    /// Origin whose pages may open WebSockets, delete streams and use the admin listener, besides
+    /// the relay's own, such as https://relay.example, or * for all; repeatable
+    #[arg(long, value_name = "ORIGIN")]
+    pub allowed_origins: Vec<AllowedOrigin>,
+}
+
+/// Whether operators are served, and where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AdminListen {
+    /// They are not.
+    Off,
+    /// Here.
+    At(AdminAddress),
 }
 
 /// A Unix socket or a TCP address.
@@ -26,6 +56,17 @@ pub enum AdminAddress {
     Unix(PathBuf),
     /// An address and port.
     Tcp(SocketAddr),
+}
+
+impl FromStr for AdminListen {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "none" {
+            return Ok(Self::Off);
+        }
+        text.parse().map(Self::At).map_err(|why: String| format!("{why}, or none"))
+    }
 }
 
 impl FromStr for AdminAddress {
@@ -38,7 +79,8 @@ impl FromStr for AdminAddress {
         }
         text.parse().map(Self::Tcp).map_err(|_| {
             format!(
-                "expected a path such as {DEFAULT_SOCKET}, or an address such as 127.0.0.1:9090"
+                "expected a path such as {SYSTEM_DIRECTORY}/{USUAL_NAME}, or an address such as \
+                 127.0.0.1:9090"
             )
         })
     }
@@ -49,6 +91,127 @@ impl fmt::Display for AdminAddress {
         match self {
             Self::Unix(path) => write!(f, "{}", path.display()),
             Self::Tcp(address) => write!(f, "{address}"),
+        }
+    }
+}
+
+/// Where the socket of a relay goes that listens on this port, unless the settings name a place.
+///
+/// # Errors
+/// Why there is no such place.
+pub fn default_socket(port: u16) -> Result<PathBuf, &'static str> {
+    let directory = default_directory(|name| env::var_os(name), geteuid().is_root());
+    let none = "XDG_RUNTIME_DIR names no directory";
+    directory.map(|directory| directory.join(format!("{port}.sock"))).ok_or(none)
+}
+
+/// All directories in which relays of this user, or of the system, put their sockets.
+pub fn directories() -> Vec<PathBuf> {
+    let variable = |name: &str| env::var_os(name);
+    if let Some(directory) = of_service(&variable) {
+        return vec![directory];
+    }
+    [Some(SYSTEM_DIRECTORY.into()), of_user(&variable)].into_iter().flatten().collect()
+}
+
+/// The port in the name of a socket that a relay opened by itself; `Some(None)` for one of the usual
+/// name.
+#[allow(clippy::option_option, reason = "a name without a port is not a foreign one")]
+pub fn port_of(name: &Path) -> Option<Option<u16>> {
+    let name = name.to_str()?;
+    if name == USUAL_NAME {
+        return Some(None);
+    }
+    name.strip_suffix(".sock")?.parse().ok().map(Some)
+}
+
+/// systemd makes a directory for a service, and says where (`RuntimeDirectory=`, systemd.exec(5)).
+/// Root has one of its own, because that of its logins ends with them.
+fn default_directory(
+    variable: impl Fn(&str) -> Option<OsString>,
+    is_root: bool,
+) -> Option<PathBuf> {
+    let of_root = is_root.then(|| SYSTEM_DIRECTORY.into());
+    of_service(&variable).or(of_root).or_else(|| of_user(&variable))
+}
+
+/// The first of the directories in the variable, which are separated by colons.
+fn of_service(variable: &impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
+    let directories = variable("RUNTIME_DIRECTORY")?;
+    let first = directories.as_bytes().split(|&byte| byte == b':').next()?;
+    absolute(OsString::from_vec(first.to_vec()))
+}
+
+fn of_user(variable: &impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
+    absolute(variable("XDG_RUNTIME_DIR")?).map(|directory| directory.join("rdv"))
+}
+
+/// A relative path is to be ignored (XDG Base Directory Specification).
+fn absolute(path: OsString) -> Option<PathBuf> {
+    Some(PathBuf::from(path)).filter(|path| path.is_absolute())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_socket_goes_where_the_user_or_the_service_has_a_directory() {
+        for (name, service, user, is_root, directory) in [
+            ("a user", None, Some("/run/user/7"), false, Some("/run/user/7/rdv")),
+            ("a user without a session", None, None, false, None),
+            ("an empty variable", None, Some(""), false, None),
+            ("a relative path", None, Some("run"), false, None),
+            ("root", None, Some("/run/user/0"), true, Some("/run/rdv")),
+            ("a service", Some("/run/rdv"), None, false, Some("/run/rdv")),
+            ("a service of root", Some("/run/other"), None, true, Some("/run/other")),
+            ("several directories", Some("/run/a:/run/b"), None, false, Some("/run/a")),
+            (
+                "a user's service",
+                Some("/run/user/7/a"),
+                Some("/run/user/7"),
+                false,
+                Some("/run/user/7/a"),
+            ),
+        ] {
+            let variable = |wanted: &str| match wanted {
+                "RUNTIME_DIRECTORY" => service.map(OsString::from),
+                "XDG_RUNTIME_DIR" => user.map(OsString::from),
+                other => panic!("{other}"),
+            };
+            let found = default_directory(variable, is_root);
+            assert_eq!(found.as_deref(), directory.map(Path::new), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_socket_is_known_by_its_name() {
+        for (name, port) in [
+            ("8080.sock", Some(Some(8080))),
+            ("admin.sock", Some(None)),
+            ("records.sock", None),
+            ("8080.sock.new.7", None),
+            ("8080", None),
+            ("80800.sock", None),
+            (".sock", None),
+        ] {
+            assert_eq!(port_of(Path::new(name)), port, "{name}");
+        }
+    }
+
+    #[test]
+    fn operators_are_served_at_a_path_at_an_address_or_not() {
+        let at = |address| Some(AdminListen::At(address));
+        for (text, listen) in [
+            ("none", Some(AdminListen::Off)),
+            ("/run/a.sock", at(AdminAddress::Unix("/run/a.sock".into()))),
+            ("unix:/run/a.sock", at(AdminAddress::Unix("/run/a.sock".into()))),
+            ("127.0.0.1:0", at(AdminAddress::Tcp("127.0.0.1:0".parse().unwrap()))),
+            ("off", None),
+            ("localhost:80", None),
+            ("a.sock", None),
+        ] {
+            assert_eq!(text.parse().ok(), listen, "{text}");
         }
     }
 }

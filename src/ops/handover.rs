@@ -9,10 +9,11 @@ use std::time::Duration;
 #[command(next_help_heading = "Hand-over")]
 pub struct HandoverSettings {
     /// How long the new process may take to become ready after SIGUSR2
-    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = units::duration)]
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = units::time(units::INSTANT))]
     pub handover_timeout: Duration,
 
-    /// How long running transfers may go on in the old process; without a limit if not given
-    #[arg(long, value_name = "TIME", value_parser = units::duration)]
+    /// How long running transfers may go on in the old process, without a limit if not given;
+    /// 0s: not at all
+    #[arg(long, value_name = "TIME", value_parser = units::time(Duration::ZERO))]
     pub handover_drain_timeout: Option<Duration>,
 }

@@ -1,46 +1,50 @@
 //! How much load the relay takes on, as flags. Everywhere 0 means no limit; a limit refuses new
 //! work only, and what runs goes on.
 
-use super::settings::any_number;
 use clap::Args;
 use std::time::Duration;
 
-use super::units;
+use super::units::{self, PIB, TIB};
 
 /// The limits of load, and how a refusal is said.
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Load management")]
 pub struct LoadSettings {
     /// Requests served at once, those that wait or stream included; one more is refused as too
-    /// busy; 0: no limit
-    #[arg(long, value_name = "N", default_value = "0", value_parser = any_number)]
+    /// busy; 0: no limit, else 2 or more
+    #[arg(long, value_name = "N", default_value = "0", value_parser = units::count_or_unlimited(2))]
     pub max_concurrent: usize,
 
     /// Connections served at once for one address, an IPv6 /64 being one; one more is refused as too
     /// busy; 0: no limit
-    #[arg(long, value_name = "N", default_value = "0", value_parser = any_number)]
+    #[arg(long, value_name = "N", default_value = "0", value_parser = units::count_or_unlimited(1))]
     pub max_connections_per_address: usize,
 
     /// Active streams created by one address, an IPv6 /64 being one; one more is refused as too
     /// busy; 0: no limit
-    #[arg(long, value_name = "N", default_value = "0", value_parser = any_number)]
+    #[arg(long, value_name = "N", default_value = "0", value_parser = units::count_or_unlimited(1))]
     pub max_streams_per_address: usize,
 
+    /// Streams created by one address that no side has joined; one more is refused as too busy; a
+    /// tenth of max-streams, 1 or more, if not given; 0: no limit
+    #[arg(long, value_name = "N", value_parser = units::count_or_unlimited(1))]
+    pub max_unjoined_streams_per_address: Option<usize>,
+
     /// Body bytes one stream may carry; a longer upload is refused with 413; 0: no limit
-    #[arg(long, value_name = "BYTES", default_value = "0", value_parser = units::size)]
+    #[arg(long, value_name = "BYTES", default_value = "0", value_parser = units::bytes_or_unlimited(1..=PIB))]
     pub max_stream_bytes: usize,
 
     /// Body bytes per second of one stream, on average; what comes faster is held back, never lost;
     /// 0: no limit
-    #[arg(long, value_name = "BYTES", default_value = "0", value_parser = units::size)]
+    #[arg(long, value_name = "BYTES", default_value = "0", value_parser = units::bytes_or_unlimited(1..=TIB))]
     pub max_rate: usize,
 
     /// Status of every refusal for being too busy, 400 to 599
     #[arg(long, value_name = "STATUS", default_value = "503", value_parser = error_status)]
     pub too_busy_status: u16,
 
-    /// What Retry-After tells those who are refused, in seconds rounded up
-    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = units::duration)]
+    /// Retry-After of these refusals, in seconds, rounded up
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = units::time(units::SECOND))]
     pub retry_after: Duration,
 }
 

@@ -12,6 +12,7 @@ pub mod load;
 pub mod manual;
 pub mod metrics;
 pub mod operator_log;
+pub mod places;
 pub mod request_id;
 pub mod settings;
 pub mod sockets;
@@ -19,7 +20,7 @@ pub mod systemd;
 pub mod threads;
 pub mod units;
 
-pub use admin::AdminAddress;
+pub use admin::{AdminAddress, AdminListen};
 pub use config::{Configuration, Sources};
 pub use events::EventSettings;
 pub use handover::HandoverSettings;

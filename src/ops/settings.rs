@@ -5,6 +5,7 @@ use super::admin::AdminSettings;
 use super::events::EventSettings;
 use super::metrics::MetricsSettings;
 use super::request_id::RequestIdSettings;
+use super::units::{GIB, KIB, MIB};
 use super::{HandoverSettings, LoadSettings, SocketSettings, units};
 use clap::Args;
 use ipnet::IpNet;
@@ -19,73 +20,76 @@ pub struct Settings {
     pub listen: Vec<SocketAddr>,
 
     /// How long after its creation both sides of a stream may take to connect
-    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = units::duration)]
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = units::time(units::INSTANT))]
     pub ttl: Duration,
 
-    /// Longest waiting time that the creator of a stream may ask for, 1s or more; the usual one may
-    /// be asked for in any case
-    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = a_second_or_more)]
+    /// Longest waiting time that the creator of a stream may ask for; the usual one may be asked for
+    /// in any case
+    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = units::time(units::SECOND))]
     pub max_ttl: Duration,
 
-    /// How long the status of an ended stream stays readable
-    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = units::duration)]
+    /// How long the status of an ended stream stays readable; 0s: not at all
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = units::time(Duration::ZERO))]
     pub retention: Duration,
 
     /// End a transfer in which no byte moved for this long
-    #[arg(long, value_name = "TIME", default_value = "6h", value_parser = units::duration)]
+    #[arg(long, value_name = "TIME", default_value = "6h", value_parser = units::time(units::INSTANT))]
     pub idle_timeout: Duration,
 
     /// How long a request head, or a JSON body, may take from its first byte to its last
-    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = units::duration)]
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = units::time(units::INSTANT))]
     pub header_timeout: Duration,
 
     /// Close a connection with no request, or with a response nobody reads, after this long
-    #[arg(long, value_name = "TIME", default_value = "75s", value_parser = units::duration)]
+    #[arg(long, value_name = "TIME", default_value = "75s", value_parser = units::time(units::INSTANT))]
     pub keep_alive_timeout: Duration,
 
     /// How long to wait for a client that was answered before it sent its whole body
-    #[arg(long, value_name = "TIME", default_value = "2s", value_parser = units::duration)]
+    #[arg(long, value_name = "TIME", default_value = "2s", value_parser = units::time(units::INSTANT))]
     pub linger_timeout: Duration,
 
     /// How much of such a body to read and discard
-    #[arg(long, value_name = "BYTES", default_value = "1MiB", value_parser = units::size)]
+    #[arg(long, value_name = "BYTES", default_value = "1MiB", value_parser = units::bytes(4 * KIB..=GIB))]
     pub linger_bytes: usize,
 
-    /// How long running transfers may go on after SIGTERM
-    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = units::duration)]
+    /// How long running transfers may go on after SIGTERM; 0s: not at all
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = units::time(Duration::ZERO))]
     pub drain_timeout: Duration,
 
-    /// Connections served at once; one more is answered 503
-    #[arg(long, value_name = "N", default_value = "16384", value_parser = at_least_one)]
+    /// Connections served at once, 2 or more, as it takes two to meet; one more is answered 503
+    #[arg(long, value_name = "N", default_value = "16384", value_parser = units::count(2))]
     pub max_connections: usize,
 
     /// Streams held at once, ended ones within their retention included; when all are active, one
     /// more is answered 503
-    #[arg(long, value_name = "N", default_value = "100000", value_parser = at_least_one)]
+    #[arg(long, value_name = "N", default_value = "100000", value_parser = units::count(1))]
     pub max_streams: usize,
 
-    /// Connections lingered with at once, beyond those served; one more is closed at once
-    #[arg(long, value_name = "N", default_value = "1024", value_parser = any_number)]
+    /// Connections lingered with at once, beyond those served; one more is closed at once;
+    /// 0: none
+    #[arg(long, value_name = "N", default_value = "1024", value_parser = units::count(0))]
     pub max_lingering: usize,
 
     /// Longest request head
-    #[arg(long, value_name = "BYTES", default_value = "16KiB", value_parser = head_size)]
+    #[arg(long, value_name = "BYTES", default_value = "16KiB", value_parser = units::bytes(256..=MIB))]
     pub max_head: usize,
 
     /// Longest JSON body of a request
-    #[arg(long, value_name = "BYTES", default_value = "64KiB", value_parser = units::size)]
+    #[arg(long, value_name = "BYTES", default_value = "64KiB", value_parser = units::bytes(2..=64 * MIB))]
     pub max_json_body: usize,
 
-    /// Network whose peers may list all streams, such as 10.0.0.0/8; repeatable
-    #[arg(long, value_name = "CIDR", default_values = ["127.0.0.0/8", "::1/128"], value_parser = network)]
+    /// Network whose peers may list all streams and agents on the public listeners, unless they
+    /// forward for others, and whose X-Forwarded-For is passed to agents, such as 10.0.0.0/8;
+    /// repeatable
+    #[arg(long, value_name = "CIDR", value_parser = network)]
     pub trusted: Vec<IpNet>,
 
     /// Size of the pipes that bytes are spliced through
-    #[arg(long, value_name = "BYTES", default_value = "1MiB", value_parser = pipe_size)]
+    #[arg(long, value_name = "BYTES", default_value = "1MiB", value_parser = units::bytes(4 * KIB..=256 * MIB))]
     pub pipe_size: usize,
 
-    /// Pipes open at once; a transfer that gets none copies
-    #[arg(long, value_name = "N", default_value = "304", value_parser = any_number)]
+    /// Pipes open at once; a transfer that gets none copies; 0: none
+    #[arg(long, value_name = "N", default_value = "304", value_parser = units::count(0))]
     pub max_pipes: usize,
 
     /// Copy all bytes through user memory instead of splicing
@@ -134,46 +138,18 @@ impl Settings {
         self.trusted.iter().any(|network| network.contains(&peer.to_canonical()))
     }
 
+    /// How many streams that no side has joined one address may have; 0: no limit.
+    pub fn unjoined_per_address(&self) -> usize {
+        let usual = (self.max_streams / 10).max(1);
+        self.load.max_unjoined_streams_per_address.unwrap_or(usual)
+    }
+
     /// The waiting time of a stream whose creator asks for so many seconds, in whole seconds; never
     /// more than asked for.
     pub fn granted_ttl(&self, asked_s: u64) -> Duration {
         let longest = self.ttl.max(self.max_ttl);
         Duration::from_secs(asked_s.min(longest.as_secs()))
     }
-}
-
-/// More than any machine serves, and far from where sums overflow.
-const NUMBER_MAX: usize = 1 << 24;
-
-pub(super) fn any_number(text: &str) -> Result<usize, String> {
-    number(text, 0)
-}
-
-pub(super) fn at_least_one(text: &str) -> Result<usize, String> {
-    number(text, 1)
-}
-
-fn number(text: &str, least: usize) -> Result<usize, String> {
-    let number = text.parse().ok().filter(|number| (least..=NUMBER_MAX).contains(number));
-    number.ok_or_else(|| format!("expected a whole number from {least} to {NUMBER_MAX}"))
-}
-
-/// What is asked for is counted in seconds, so a shorter limit could not be kept to.
-fn a_second_or_more(text: &str) -> Result<Duration, String> {
-    let time = units::duration(text)?;
-    (time >= Duration::from_secs(1)).then_some(time).ok_or_else(|| "expected 1s or more".into())
-}
-
-fn head_size(text: &str) -> Result<usize, String> {
-    let bytes = units::size(text)?;
-    let allowed = 256..=1 << 20;
-    allowed.contains(&bytes).then_some(bytes).ok_or_else(|| "expected 256 to 1MiB".into())
-}
-
-fn pipe_size(text: &str) -> Result<usize, String> {
-    let bytes = units::size(text)?;
-    let allowed = 4096..=1 << 30;
-    allowed.contains(&bytes).then_some(bytes).ok_or_else(|| "expected 4KiB to 1GiB".into())
 }
 
 fn network(text: &str) -> Result<IpNet, String> {
@@ -203,7 +179,7 @@ mod tests {
             ("another longest", &["--max-ttl", "90s"], 100, 90),
             ("below the usual one, that is the longest", &["--max-ttl", "5s"], 100, 60),
             ("the usual one is no least", &["--max-ttl", "5s"], 7, 7),
-            ("a part of a second is not counted", &["--max-ttl=1500ms", "--ttl=1ms"], 9, 1),
+            ("a part of a second is not counted", &["--max-ttl=1500ms", "--ttl=100ms"], 9, 1),
         ] {
             let granted = settings(flags).granted_ttl(asked_s);
             assert_eq!(granted, Duration::from_secs(granted_s), "{name}");
@@ -211,9 +187,15 @@ mod tests {
     }
 
     #[test]
-    fn the_longest_waiting_time_is_a_second_at_least() {
-        assert_eq!(a_second_or_more("1s"), Ok(Duration::from_secs(1)));
-        assert_eq!(a_second_or_more("999ms"), Err("expected 1s or more".into()));
-        assert!(a_second_or_more("60").is_err());
+    fn unjoined_streams_of_one_address_are_a_tenth_of_all_unless_given() {
+        for (name, flags, most) in [
+            ("as it comes", &[][..], 10_000),
+            ("of few", &["--max-streams=19"], 1),
+            ("of very few", &["--max-streams=1"], 1),
+            ("given", &["--max-unjoined-streams-per-address=7"], 7),
+            ("off", &["--max-unjoined-streams-per-address=0"], 0),
+        ] {
+            assert_eq!(settings(flags).unjoined_per_address(), most, "{name}");
+        }
     }
 }

@@ -4,18 +4,13 @@ mod tokens;
 
 pub use tokens::{Refused, TokenTable};
 
-use super::settings::{any_number, at_least_one};
 use super::units;
-use clap::Args;
+use clap::{ArgAction, Args};
 use std::net::SocketAddr;
 use std::time::Duration;
 
 /// The setting whose value is read from a file.
 pub(super) const TOKENS: &str = "socket-tokens";
-
-/// An agent is asked after half of this, and has the other half to answer: less would only find
-/// agents slow that are far away.
-const HEARTBEAT_MIN: Duration = Duration::from_millis(100);
 
 /// The settings of agents: programs that nobody can dial, and that open a WebSocket to the relay.
 #[derive(Args, Clone, Debug)]
@@ -27,35 +22,48 @@ pub struct SocketSettings {
     pub socket_listen: Vec<SocketAddr>,
 
     /// Agents connected at once; one more is answered 503; 0: none are taken
-    #[arg(long, value_name = "N", default_value = "1000", value_parser = any_number)]
+    #[arg(long, value_name = "N", default_value = "1000", value_parser = units::count(0))]
     pub max_agents: usize,
 
-    /// Requests under way at one agent, 1 or more; one more is answered 503
-    #[arg(long, value_name = "N", default_value = "256", value_parser = at_least_one)]
+    /// Requests under way at one agent; one more is answered 503
+    #[arg(long, value_name = "N", default_value = "256", value_parser = units::count(1))]
     pub max_agent_requests: usize,
 
     /// Spare connections that one agent may hold open; 0: none, and all requests go through its
     /// WebSocket
-    #[arg(long, value_name = "N", default_value = "16", value_parser = any_number)]
+    #[arg(long, value_name = "N", default_value = "16", value_parser = units::count(0))]
     pub max_spares: usize,
 
     /// How long an agent may take to begin its answer
-    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = units::duration)]
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = units::time(units::INSTANT))]
     pub agent_timeout: Duration,
 
-    /// An agent that was silent for this long is gone, 100ms or more; it is asked after half of it
-    #[arg(long, value_name = "TIME", default_value = "20s", value_parser = heartbeat)]
+    /// An agent that was silent for this long is gone; it is asked after half of it
+    #[arg(long, value_name = "TIME", default_value = "20s", value_parser = units::time(units::INSTANT))]
     pub agent_heartbeat: Duration,
 
-    /// How long the name of an agent that went away is kept for whoever knows its secret
-    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = units::duration)]
+    /// How long the name of an agent that went away is kept for whoever knows its secret;
+    /// 0s: not at all
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = units::time(Duration::ZERO))]
     pub name_lease: Duration,
+
+    /// Pass header fields with an underscore in their names to APIs, many of which cannot tell it
+    /// from a hyphen; by default they are dropped
+    #[arg(long, default_value = "false", default_missing_value = "true", num_args = 0..=1, require_equals = true, action = ArgAction::Set, value_name = "BOOL")]
+    pub pass_underscores: bool,
 
     /// File that says who may be an agent, read again with the configuration: TOKEN NAME... in each
     /// line, * for any name, # before a comment; without names the token is for agents without
-    /// one. Without the file everybody may be an agent, by any name
+    /// one. Without the file agents need no token, and are taken on loopback addresses only
     #[arg(long, value_name = "FILE", value_parser = TokenTable::read)]
     pub socket_tokens: Option<TokenTable>,
+
+    /// Take agents without a token on all addresses, by any name
+    #[arg(
+        long, default_value = "false", default_missing_value = "true", num_args = 0..=1,
+        require_equals = true, action = clap::ArgAction::Set, value_name = "BOOL"
+    )]
+    pub open_agents: bool,
 
     /// An HTTP API that agents may call through their WebSocket; without it they are answered 404
     #[arg(long, value_name = "ADDR:PORT", value_parser = to_dial)]
@@ -63,6 +71,30 @@ pub struct SocketSettings {
 }
 
 impl SocketSettings {
+    /// Whether agents are taken on addresses that are not loopback.
+    pub fn takes_agents_elsewhere(&self) -> bool {
+        self.socket_tokens.is_some() || self.open_agents
+    }
+
+    /// What an operator has to know of agents on these listeners, if anything.
+    pub fn notice(&self, listeners: &[SocketAddr]) -> Option<String> {
+        let elsewhere =
+            listeners.iter().filter(|address| !address.ip().to_canonical().is_loopback());
+        let elsewhere: Vec<String> = elsewhere.map(SocketAddr::to_string).collect();
+        if self.socket_tokens.is_some() || self.max_agents == 0 || elsewhere.is_empty() {
+            return None;
+        }
+        let elsewhere = elsewhere.join(", ");
+        Some(if self.open_agents {
+            format!("agents need no token on {elsewhere} (open-agents)")
+        } else {
+            format!(
+                "agents are refused on {elsewhere}: no tokens are configured (socket-tokens, or \
+                 open-agents to take all)"
+            )
+        })
+    }
+
     /// Whether somebody with this token may be an agent, of this name if any.
     ///
     /// # Errors
@@ -70,12 +102,6 @@ impl SocketSettings {
     pub fn allows(&self, token: Option<&str>, name: Option<&str>) -> Result<(), Refused> {
         self.socket_tokens.as_ref().map_or(Ok(()), |tokens| tokens.allows(token, name))
     }
-}
-
-/// Reads how long the other end of a WebSocket may be silent.
-pub(crate) fn heartbeat(text: &str) -> Result<Duration, String> {
-    let time = units::duration(text)?;
-    (time >= HEARTBEAT_MIN).then_some(time).ok_or_else(|| "expected 100ms or more".into())
 }
 
 /// An address that can be connected to.
@@ -106,6 +132,27 @@ mod tests {
     }
 
     #[test]
+    fn the_operator_hears_of_agents_elsewhere_than_on_loopback() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "a-token-of-16-characters\n").unwrap();
+        let tokens = format!("--socket-tokens={}", file.path().display());
+        let loopback = ["127.0.0.1:80", "[::1]:80", "[::ffff:127.0.0.1]:80"];
+        let both = ["127.0.0.1:80", "0.0.0.0:81"];
+        for (name, flags, listeners, notice) in [
+            ("loopback", &[][..], &loopback[..], None),
+            ("all addresses", &[], &both, Some("agents are refused on 0.0.0.0:81: ")),
+            ("open", &["--open-agents"], &both, Some("agents need no token on 0.0.0.0:81 ")),
+            ("with tokens", &[&tokens], &both, None),
+            ("without agents", &["--max-agents=0"], &both, None),
+        ] {
+            let listeners: Vec<_> = listeners.iter().map(|text| text.parse().unwrap()).collect();
+            let found = settings(flags).unwrap().notice(&listeners);
+            assert_eq!(found.is_some(), notice.is_some(), "{name}: {found:?}");
+            assert!(found.unwrap_or_default().starts_with(notice.unwrap_or_default()), "{name}");
+        }
+    }
+
+    #[test]
     fn addresses_can_be_given_again_and_again() {
         let flags = ["--socket-listen", "127.0.0.1:0", "--socket-listen", "[::1]:6000"];
         let listen = settings(&flags).unwrap().socket_listen;
@@ -124,6 +171,8 @@ mod tests {
             ("--agent-heartbeat", "100ms", true),
             ("--agent-heartbeat", "99ms", false),
             ("--name-lease", "0s", true),
+            ("--pass-underscores", "true", true),
+            ("--pass-underscores", "1", false),
             ("--socket-api", "127.0.0.1:3000", true),
             ("--socket-api", "127.0.0.1:0", false),
             ("--socket-api", "localhost:3000", false),

@@ -1,45 +1,127 @@
-//! Durations and sizes as people write them.
+//! Times, sizes and counts as people write them, and the bounds that a setting holds them to.
+//!
+//! Every setting names its least and its largest value, so that none can stop the relay, have it
+//! spin, or overflow a clock; where 0 has a meaning of its own, its help says which.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
-/// Reads `250ms`, `60s`, `10m`, `6h`, or combinations such as `1h 30m`; a unit is required.
-///
-/// # Errors
-/// One line that says what would be right.
-pub fn duration(text: &str) -> Result<Duration, String> {
-    let wrong = || "expected a number with a unit, such as 250ms, 60s, 10m or 6h".to_owned();
-    let span: jiff::SignedDuration = text.parse().map_err(|_| wrong())?;
-    Duration::try_from(span).map_err(|_| wrong()).and_then(|duration| {
-        if duration <= DURATION_MAX {
-            Ok(duration)
-        } else {
-            Err("expected at most 8760h, a year".into())
-        }
-    })
-}
+/// Shorter than this, a time is less than a round trip to the far side of the world, and a limit on
+/// a peer's silence finds fault with the network only.
+pub const INSTANT: Duration = Duration::from_millis(100);
+
+/// A second: what HTTP and the API count in.
+pub const SECOND: Duration = Duration::from_secs(1);
 
 /// Long enough for any limit here, short enough never to overflow a clock.
-const DURATION_MAX: Duration = Duration::from_hours(365 * 24);
+pub const YEAR: Duration = Duration::from_hours(365 * 24);
 
-/// Reads `4096`, `64KiB`, `1MiB` or `2GiB` into bytes.
-///
-/// # Errors
-/// One line that says what would be right.
-pub fn size(text: &str) -> Result<usize, String> {
+/// More than any machine serves, and far from where sums overflow.
+pub const MANY: usize = 1 << 24;
+
+/// One KiB, in bytes.
+pub const KIB: usize = 1 << 10;
+/// One MiB, in bytes.
+pub const MIB: usize = 1 << 20;
+/// One GiB, in bytes.
+pub const GIB: usize = 1 << 30;
+/// One TiB, in bytes.
+pub const TIB: usize = 1 << 40;
+/// One PiB, in bytes.
+pub const PIB: usize = 1 << 50;
+
+/// The units of sizes and what they shift by, largest first.
+const SIZES: [(&str, u32); 5] = [("PiB", 50), ("TiB", 40), ("GiB", 30), ("MiB", 20), ("KiB", 10)];
+
+/// The units of times in milliseconds, largest first.
+const TIMES: [(&str, u128); 4] = [("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)];
+
+/// A value parser of times such as `250ms`, `60s`, `10m`, `6h` or `1h 30m`, from the least one on.
+pub fn time(
+    least: Duration,
+) -> impl Fn(&str) -> Result<Duration, String> + Clone + Send + Sync + 'static {
+    move |text| within(duration(text)?, &(least..=YEAR), |&time| time_text(time))
+}
+
+/// A value parser of sizes such as `4096`, `64KiB` or `1MiB`.
+pub fn bytes(
+    allowed: RangeInclusive<usize>,
+) -> impl Fn(&str) -> Result<usize, String> + Clone + Send + Sync + 'static {
+    move |text| within(size(text)?, &allowed, |&bytes| size_text(bytes))
+}
+
+/// The same, with 0 for no limit.
+pub fn bytes_or_unlimited(
+    allowed: RangeInclusive<usize>,
+) -> impl Fn(&str) -> Result<usize, String> + Clone + Send + Sync + 'static {
+    let bytes = bytes(allowed);
+    move |text| or_zero(size(text)?, || bytes(text))
+}
+
+/// A value parser of whole numbers, which may be as high as [`MANY`].
+pub fn count(
+    least: usize,
+) -> impl Fn(&str) -> Result<usize, String> + Clone + Send + Sync + 'static {
+    move |text| within(number(text)?, &(least..=MANY), ToString::to_string)
+}
+
+/// The same, with 0 for no limit.
+pub fn count_or_unlimited(
+    least: usize,
+) -> impl Fn(&str) -> Result<usize, String> + Clone + Send + Sync + 'static {
+    let count = count(least);
+    move |text| or_zero(number(text)?, || count(text))
+}
+
+fn within<T: PartialOrd>(
+    value: T,
+    allowed: &RangeInclusive<T>,
+    text: impl Fn(&T) -> String,
+) -> Result<T, String> {
+    if allowed.contains(&value) {
+        return Ok(value);
+    }
+    Err(format!("expected {} to {}", text(allowed.start()), text(allowed.end())))
+}
+
+fn or_zero(value: usize, bounded: impl FnOnce() -> Result<usize, String>) -> Result<usize, String> {
+    if value == 0 { Ok(0) } else { bounded().map_err(|why| format!("{why}, or 0 for no limit")) }
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let wrong = || "expected a number with a unit, such as 250ms, 60s, 10m or 6h".to_owned();
+    let span: jiff::SignedDuration = text.parse().map_err(|_| wrong())?;
+    Duration::try_from(span).map_err(|_| wrong())
+}
+
+fn size(text: &str) -> Result<usize, String> {
+    let wrong = || "expected a number of bytes, such as 65536, 64KiB or 1MiB".to_owned();
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let (number, unit) = text.split_at(digits);
     let shift = match unit.trim_start() {
         "" | "B" => 0,
-        "KiB" => 10,
-        "MiB" => 20,
-        "GiB" => 30,
-        _ => return Err(SIZE_EXPECTED.into()),
+        unit => SIZES.iter().find(|(name, _)| *name == unit).ok_or_else(wrong)?.1,
     };
-    let number: usize = number.parse().map_err(|_| SIZE_EXPECTED.to_owned())?;
-    number.checked_mul(1 << shift).ok_or_else(|| SIZE_EXPECTED.into())
+    let number: usize = number.parse().map_err(|_| wrong())?;
+    number.checked_mul(1 << shift).ok_or_else(wrong)
 }
 
-const SIZE_EXPECTED: &str = "expected a number of bytes, such as 65536, 64KiB or 1MiB";
+fn number(text: &str) -> Result<usize, String> {
+    text.parse().map_err(|_| "expected a whole number".to_owned())
+}
+
+/// A size such that it can be typed back: `64KiB`.
+fn size_text(bytes: usize) -> String {
+    let unit = SIZES.iter().find(|(_, shift)| bytes > 0 && bytes.trailing_zeros() >= *shift);
+    unit.map_or_else(|| bytes.to_string(), |(name, shift)| format!("{}{name}", bytes >> shift))
+}
+
+/// A time such that it can be typed back: `100ms`.
+fn time_text(time: Duration) -> String {
+    let ms = time.as_millis();
+    let unit = TIMES.iter().find(|(_, unit)| ms > 0 && ms.is_multiple_of(*unit));
+    unit.map_or_else(|| "0s".to_owned(), |(name, unit)| format!("{}{name}", ms / unit))
+}
 
 #[cfg(test)]
 mod tests {
@@ -52,7 +134,7 @@ mod tests {
         {
             assert_eq!(size(text), Ok(bytes), "{text}");
         }
-        for text in ["", "KiB", "64kb", "1.5MiB", "-1", "99999999999GiB"] {
+        for text in ["", "KiB", "64kb", "1.5MiB", "-1", "99999999999GiB", "99999PiB"] {
             assert!(size(text).is_err(), "{text}");
         }
     }
@@ -66,5 +148,29 @@ mod tests {
         for text in ["", "60", "s", "-3s", "1e9h", "forever"] {
             assert!(duration(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn values_beyond_the_bounds_are_refused_with_both_bounds() {
+        let times = time(INSTANT);
+        let sizes = bytes(4 * KIB..=MIB + 1);
+        let rates = bytes_or_unlimited(1..=TIB);
+        let counts = count(2);
+        let limits = count_or_unlimited(2);
+        assert_eq!(times("100ms"), Ok(INSTANT));
+        assert_eq!(times("8760h"), Ok(YEAR));
+        for text in ["99ms", "0s", "8760h 1ms", "99999999h"] {
+            assert_eq!(times(text), Err("expected 100ms to 8760h".into()), "{text}");
+        }
+        assert_eq!(time(Duration::ZERO)("8761h"), Err("expected 0s to 8760h".into()));
+        assert_eq!(sizes("4KiB"), Ok(4096));
+        assert_eq!(sizes("4095"), Err("expected 4KiB to 1048577".into()));
+        assert_eq!((rates("0"), rates("1"), rates("1TiB")), (Ok(0), Ok(1), Ok(TIB)));
+        assert_eq!(rates("2TiB"), Err("expected 1 to 1TiB, or 0 for no limit".into()));
+        assert_eq!((counts("2"), counts("16777216")), (Ok(2), Ok(MANY)));
+        assert_eq!(counts("1"), Err("expected 2 to 16777216".into()));
+        assert_eq!(counts("-1"), Err("expected a whole number".into()));
+        assert_eq!((limits("0"), limits("2")), (Ok(0), Ok(2)));
+        assert_eq!(limits("1"), Err("expected 2 to 16777216, or 0 for no limit".into()));
     }
 }

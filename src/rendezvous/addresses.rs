@@ -7,13 +7,13 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 /// What counts as one address: an IPv4 address, however it is written, or an IPv6 /64, because
 /// that much is given to one household or host (RFC 6177).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Group {
+pub(super) enum Group {
     V4(Ipv4Addr),
     V6([u16; 4]),
 }
 
 impl Group {
-    fn of(address: IpAddr) -> Self {
+    pub(super) fn of(address: IpAddr) -> Self {
         match address.to_canonical() {
             IpAddr::V4(address) => Self::V4(address),
             IpAddr::V6(address) => {
@@ -30,6 +30,11 @@ impl Group {
 pub struct Counted(Group);
 
 impl Counted {
+    /// What it counts for.
+    pub(super) fn group(&self) -> Group {
+        self.0
+    }
+
     /// An address that counts for the same.
     pub fn address(&self) -> IpAddr {
         match self.0 {

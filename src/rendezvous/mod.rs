@@ -8,13 +8,14 @@ pub mod pace;
 pub mod registry;
 pub mod stream;
 pub mod transfer;
+mod unjoined;
 
 pub use addresses::Addresses;
 pub use pace::Pace;
 pub use registry::{
-    Connected, Full, Given, Limits, Record, Registered, Registry, StreamKey, Tally,
+    Adopted, Connected, Full, Given, Limits, Record, Registered, Registry, StreamKey, Tally,
 };
-pub use stream::{Client, Ending, Headers, Report, Side, State, Stream};
+pub use stream::{Client, Ending, Headers, Left, Report, Side, State, Stream};
 pub use transfer::{Outcome, Ready, Step, Transfer};
 
 use std::time::Instant;

@@ -2,12 +2,19 @@
 //! Ended streams stay readable for the retention time; when the registry is full the one that
 //! ended first is forgotten early, so that history never stands in the way of a new stream.
 
+mod changes;
+mod creation;
+mod outcome;
+
+pub use creation::Adopted;
+pub use outcome::{Connected, Full, Given, Record, Registered, Tally};
+
 use super::bottleneck::Bottleneck;
-use super::stream::{Client, Ending, Headers, Joined, Phase, Report, Side, State, Stream, Watch};
+use super::stream::{Client, Ending, Joined, Left, Phase, Report, Side, State, Stream, Watch};
+use super::unjoined::Unjoined;
 use super::{Addresses, Now};
 use slab::Slab;
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
-use std::net::IpAddr;
 use std::time::{Duration, Instant};
 use uuid::Uuid;
 
@@ -18,6 +25,8 @@ pub struct Limits {
     pub streams: usize,
     /// How many active streams one address may have created; 0: no limit.
     pub streams_per_address: usize,
+    /// How many streams that no side has joined one address may have created; 0: no limit.
+    pub unjoined_per_address: usize,
     /// How long after creation both sides may take to come, unless they are given until another
     /// time.
     pub ttl: Duration,
@@ -33,67 +42,6 @@ pub const WEIGHT_MAX: usize = 256 << 20;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct StreamKey(u32);
 
-/// Why no stream can be made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Full {
-    /// Every place is taken by an active stream, or all streams weigh too much.
-    Registry,
-    /// Its creator's address has as many active streams as one may have.
-    Address,
-}
-
-/// What connecting to a stream led to.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Connected {
-    /// The client is the first; it waits.
-    Waits(StreamKey),
-    /// The other side was waiting; the transfer begins.
-    Paired {
-        /// The stream they share.
-        stream: StreamKey,
-        /// Who was waiting.
-        other: Client,
-    },
-    /// That side is taken.
-    Occupied,
-    /// No such stream, or it is over.
-    Unknown,
-    /// An error was reported before anyone came; the stream is over now.
-    Reported(Box<Report>),
-}
-
-/// What reporting an error led to.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Registered {
-    /// Kept for whoever connects next.
-    Kept,
-    /// This client was waiting and is to be answered with it; the stream is over.
-    Delivered(Client),
-    /// The stream is paired or over: too late for a report.
-    Started,
-    /// No such stream.
-    Unknown,
-    /// Reports and header fields weigh too much already.
-    Full,
-}
-
-/// A stream that has just ended, for the record.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Record {
-    /// Its identifier.
-    pub id: Uuid,
-    /// The state it ended in.
-    pub state: State,
-    /// Who was there: source, destination.
-    pub clients: [Option<Client>; 2],
-    /// Body bytes handed on.
-    pub bytes_transferred: u64,
-    /// How long the first side waited for the other, or in vain; `None`: nobody came.
-    pub waited: Option<Duration>,
-    /// From the meeting to the end.
-    pub transferred_in: Option<Duration>,
-}
-
 /// Streams by identifier, with their deadlines.
 #[derive(Debug)]
 pub struct Registry {
@@ -107,8 +55,10 @@ pub struct Registry {
     ended: VecDeque<(Instant, u32)>,
     next_sequence: u64,
     weight: usize,
-    /// Active streams by the addresses of their creators, while that is limited.
+    /// Active streams by the addresses of their creators.
     creators: Addresses,
+    /// Those of them that no side has joined.
+    unjoined: Unjoined,
     tally: Tally,
     /// Watched streams with something new.
     changed: Vec<Uuid>,
@@ -116,31 +66,6 @@ pub struct Registry {
     departed: Vec<Stream>,
     /// Streams that have ended since somebody asked, if anybody ever does.
     records: Option<VecDeque<Record>>,
-}
-
-/// How many streams there are and were, by the number of their state.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Tally {
-    /// Those held.
-    pub held: [usize; State::ALL.len()],
-    /// Those that ended, since the beginning.
-    pub ended: [u64; State::ALL.len()],
-}
-
-impl Tally {
-    fn moved(&mut self, from: State, to: State) {
-        self.held[from as usize] -= 1;
-        self.held[to as usize] += 1;
-    }
-}
-
-/// A stream that left its registry while it waited.
-#[derive(Debug)]
-pub struct Given {
-    /// As it was.
-    pub stream: Stream,
-    /// The address it counted for.
-    pub creator: Option<IpAddr>,
 }
 
 impl Registry {
@@ -157,6 +82,7 @@ impl Registry {
             weight: 0,
             tally: Tally::default(),
             creators: Addresses::default(),
+            unjoined: Unjoined::default(),
             changed: Vec::new(),
             departed: Vec::new(),
             records: None,
@@ -205,63 +131,9 @@ impl Registry {
         self.creators.len()
     }
 
-    /// Makes a stream that waits for both sides.
-    ///
-    /// # Errors
-    /// [`Full`] when as many streams as a limit allows are active, or they weigh too much.
-    pub fn create(
-        &mut self,
-        id: Uuid,
-        headers: Option<Box<Headers>>,
-        creator: IpAddr,
-        now: Now,
-    ) -> Result<StreamKey, Full> {
-        self.adopt(id, headers, Some(creator), now)
-    }
-
-    /// The same with a stream of another registry, whose creator may not be known: then it counts
-    /// for no address.
-    ///
-    /// # Errors
-    /// As [`Registry::create`].
-    pub fn adopt(
-        &mut self,
-        id: Uuid,
-        headers: Option<Box<Headers>>,
-        creator: Option<IpAddr>,
-        now: Now,
-    ) -> Result<StreamKey, Full> {
-        let most = self.limits.streams_per_address;
-        let creator = creator.filter(|_| most > 0);
-        if creator.is_some_and(|creator| self.creators.count(creator) >= most) {
-            return Err(Full::Address);
-        }
-        let weight = headers.as_ref().map_or(0, |headers| headers.weight());
-        while self.streams.len() >= self.limits.streams || self.weight + weight > WEIGHT_MAX {
-            let (_, oldest) = self.ended.pop_front().ok_or(Full::Registry)?;
-            self.forget(oldest);
-        }
-        self.weight += weight;
-        let deadline = now.monotonic + self.limits.ttl;
-        let sequence = self.next_sequence;
-        self.next_sequence += 1;
-        let mut stream = Stream::new(id, headers, sequence, now.wall_ms, deadline);
-        stream.creator = creator.map(|creator| self.creators.add(creator));
-        let key = u32::try_from(self.streams.insert(stream)).map_err(|_| Full::Registry)?;
-        self.tally.held[State::Created as usize] += 1;
-        self.by_id.insert(id, key);
-        self.by_age.insert(sequence, key);
-        self.waiting_until.insert((deadline, key));
-        Ok(StreamKey(key))
-    }
-
-    /// A stream that still waits for a side or both does so until then, whatever the limits say.
-    pub fn wait_until(&mut self, StreamKey(key): StreamKey, deadline: Instant) {
-        let stream = &mut self.streams[key as usize];
-        if self.waiting_until.remove(&(stream.deadline, key)) {
-            stream.deadline = deadline;
-            self.waiting_until.insert((deadline, key));
-        }
+    /// How many active streams no side has joined.
+    pub fn unjoined(&self) -> usize {
+        self.unjoined.len()
     }
 
     /// A client wants to be one side of a stream.
@@ -269,16 +141,18 @@ impl Registry {
         let Some(&key) = self.by_id.get(&id) else { return Connected::Unknown };
         let stream = &mut self.streams[key as usize];
         let before = stream.state();
-        let joined = stream.join(side, client);
+        if before == State::Created {
+            // While it still has the report that joining takes out.
+            self.unjoined.remove(key, stream);
+        }
+        let joined = stream.join(side, client, now.monotonic);
         self.tally.moved(before, stream.state());
         match joined {
             Joined::Waits => {
-                stream.note_joined(now.monotonic);
                 self.revised(key);
                 Connected::Waits(StreamKey(key))
             }
             Joined::Paired(other) => {
-                stream.note_joined(now.monotonic);
                 self.waiting_until.remove(&(stream.deadline, key));
                 self.revised(key);
                 Connected::Paired { stream: StreamKey(key), other }
@@ -293,6 +167,26 @@ impl Registry {
         }
     }
 
+    /// A side leaves before a byte of the body has passed: the stream is as it was before that side
+    /// connected, and its waiting time runs out when it always would have.
+    pub fn leave(&mut self, StreamKey(key): StreamKey, side: Side, now: Now) -> Left {
+        let stream = &mut self.streams[key as usize];
+        let before = stream.state();
+        let left = stream.leave(side);
+        self.tally.moved(before, stream.state());
+        match left {
+            Left::Absent => return left,
+            Left::Alone => self.unjoined.add(key, stream),
+            Left::Waits(_) => {
+                // It may have run out while both sides were connected; it ends in a later turn then.
+                stream.deadline = stream.deadline.max(now.monotonic);
+                self.waiting_until.insert((stream.deadline, key));
+            }
+        }
+        self.revised(key);
+        left
+    }
+
     /// One side reports an error to the other; a later report replaces one that still waits.
     pub fn report(&mut self, id: Uuid, report: Report, now: Now) -> Registered {
         let Some(&key) = self.by_id.get(&id) else { return Registered::Unknown };
@@ -301,13 +195,17 @@ impl Registry {
             return Registered::Started;
         }
         let weight = self.weight - stream.told_weight() + report.weight();
-        if weight > WEIGHT_MAX {
+        let grows_by = report.weight().saturating_sub(stream.told_weight());
+        let limited = self.limits.unjoined_per_address > 0 && stream.state() == State::Created;
+        if weight > WEIGHT_MAX || (limited && !self.unjoined.may_grow(stream, grows_by)) {
             return Registered::Full;
         }
         match &mut stream.phase {
-            Phase::Created(pending) => {
+            Phase::Created(_) => {
                 self.weight = weight;
-                *pending = Some(Box::new(report));
+                self.unjoined.remove(key, stream);
+                stream.phase = Phase::Created(Some(Box::new(report)));
+                self.unjoined.add(key, stream);
                 self.revised(key);
                 Registered::Kept
             }
@@ -350,6 +248,7 @@ impl Registry {
                 transferred_in,
             });
         }
+        self.unjoined.remove(key, stream);
         self.waiting_until.remove(&(stream.deadline, key));
         stream.deadline = now.monotonic + self.limits.retention;
         self.weight -= stream.told_weight();
@@ -373,60 +272,6 @@ impl Registry {
     /// What keeps its transfer from being faster, as judged now.
     pub fn judged(&mut self, StreamKey(key): StreamKey, bottleneck: Box<Bottleneck>) {
         self.streams[key as usize].set_bottleneck(bottleneck);
-    }
-
-    /// Whether somebody wants to hear of a stream's changes from now on.
-    pub fn watch(&mut self, id: Uuid, wanted: bool) {
-        let Some(&key) = self.by_id.get(&id) else { return };
-        let watch = &mut self.streams[key as usize].watch;
-        *watch = match (wanted, *watch) {
-            (true, Watch::Changed) => Watch::Changed,
-            (true, Watch::Nobody | Watch::Quiet) => Watch::Quiet,
-            (false, _) => Watch::Nobody,
-        };
-    }
-
-    /// Whether there are changed streams among those that are watched.
-    pub fn has_changes(&self) -> bool {
-        !self.changed.is_empty()
-    }
-
-    /// Watched streams that changed since this was asked last. Until
-    /// [`Registry::forget_departed`], [`Registry::watched`] finds all of them.
-    pub fn take_changes(&mut self) -> Vec<Uuid> {
-        let changed = std::mem::take(&mut self.changed);
-        for id in &changed {
-            if let Some(&key) = self.by_id.get(id)
-                && self.streams[key as usize].watch == Watch::Changed
-            {
-                self.streams[key as usize].watch = Watch::Quiet;
-            }
-        }
-        changed
-    }
-
-    /// A stream that is watched, even if it was forgotten right after its last change.
-    pub fn watched(&self, id: Uuid) -> Option<&Stream> {
-        self.get(id).or_else(|| self.departed.iter().find(|stream| stream.id == id))
-    }
-
-    /// Everybody has looked at what changed.
-    pub fn forget_departed(&mut self) {
-        self.departed.clear();
-    }
-
-    /// Something that the status shows has changed.
-    fn revised(&mut self, key: u32) {
-        self.streams[key as usize].revise();
-        self.changed(key);
-    }
-
-    fn changed(&mut self, key: u32) {
-        let stream = &mut self.streams[key as usize];
-        if stream.watch == Watch::Quiet {
-            stream.watch = Watch::Changed;
-            self.changed.push(stream.id);
-        }
     }
 
     /// The stream behind a key.
@@ -456,47 +301,39 @@ impl Registry {
         waiting.into_iter().chain(ended).min()
     }
 
-    /// Ends one stream whose waiting time is over and returns the client that waited for nothing;
-    /// to be called until it returns `None`. Statuses beyond their retention are forgotten.
-    pub fn expire(&mut self, now: Now) -> Option<Client> {
-        while let Some(&(at, key)) = self.ended.front()
-            && at <= now.monotonic
+    /// Ends one stream whose waiting time is over and returns the client that waited in vain; to be
+    /// called until it returns `None`. Statuses beyond their retention are forgotten.
+    ///
+    /// A time that was set in this turn, be it 0, ends in a later one: so what ends here cannot
+    /// follow itself around. Each stream that is dealt with takes 1 of `budget`; with nothing left
+    /// of it the others wait for the next turn, and [`Registry::next_deadline`] is in the past.
+    pub fn expire(&mut self, now: Now, budget: &mut usize) -> Option<Client> {
+        while *budget > 0
+            && let Some(&(at, key)) = self.ended.front()
+            && at < now.monotonic
         {
+            *budget -= 1;
             self.ended.pop_front();
             self.forget(key);
         }
-        while let Some(&(at, key)) = self.waiting_until.first()
-            && at <= now.monotonic
+        while *budget > 0
+            && let Some(&(at, key)) = self.waiting_until.first()
+            && at < now.monotonic
         {
+            *budget -= 1;
             let stream = &self.streams[key as usize];
-            let [source, destination] = stream.clients();
+            let client = stream.waiting();
             let Some(ending) = stream.missing() else {
                 debug_assert!(false, "only streams that wait have a waiting time");
                 self.waiting_until.remove(&(at, key));
                 continue;
             };
             self.end(StreamKey(key), ending, now);
-            if let Some(client) = source.or(destination) {
-                return Some(client);
+            if client.is_some() {
+                return client;
             }
         }
         None
-    }
-
-    /// Gives away all streams that wait for a side or both, oldest deadline first: somebody else
-    /// goes on with them, and here they are unknown from now on.
-    pub fn give_away_waiting(&mut self) -> Vec<Given> {
-        let keys = std::mem::take(&mut self.waiting_until);
-        let give = |(_, key)| {
-            let mut stream = self.remove(key);
-            let counted = stream.creator.take();
-            let creator = counted.as_ref().map(super::addresses::Counted::address);
-            if let Some(counted) = counted {
-                self.creators.remove(counted);
-            }
-            Given { stream, creator }
-        };
-        keys.into_iter().map(give).collect()
     }
 
     fn forget(&mut self, key: u32) {
@@ -509,8 +346,9 @@ impl Registry {
 
     fn remove(&mut self, key: u32) -> Stream {
         let stream = self.streams.remove(key as usize);
+        self.unjoined.remove(key, &stream);
         self.tally.held[stream.state() as usize] -= 1;
-        self.weight -= stream.headers().map_or(0, Headers::weight) + stream.told_weight();
+        self.weight -= stream.weight();
         self.by_id.remove(&stream.id);
         self.by_age.remove(&stream.sequence);
         stream

@@ -1,10 +1,12 @@
 //! The life of one stream: created, joined by one side, then by both, ended. Each act is one match
 //! over all phases, so a reader sees what it does in every one of them.
 
+use super::Now;
 use super::addresses::Counted;
 use super::bottleneck::Bottleneck;
 use crate::http::repr_digest::ReprDigest;
 use serde_json::{Map, Value};
+use std::num::NonZeroU64;
 use std::time::{Duration, Instant};
 use uuid::Uuid;
 
@@ -198,6 +200,17 @@ pub(super) enum Joined {
     Reported(Box<Report>),
 }
 
+/// What a side's leaving led to, if no byte of the body had passed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Left {
+    /// No side is left: the stream is as it was created.
+    Alone,
+    /// The other side waits again.
+    Waits(Client),
+    /// It had no place in the stream; nothing changed.
+    Absent,
+}
+
 /// Whether somebody wants to hear of its changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Watch {
@@ -215,16 +228,18 @@ pub struct Stream {
     pub(super) phase: Phase,
     pub(super) sequence: u64,
     pub(super) deadline: Instant,
-    /// Where it counts while it is active, if its creator's streams are limited.
+    /// Where it counts while it is active, if its creator is known.
     pub(super) creator: Option<Counted>,
+    created: Instant,
     created_wall_ms: i64,
     headers: Option<Box<Headers>>,
     bytes_transferred: u64,
     bottleneck: Option<Box<Bottleneck>>,
     revision: u32,
     pub(super) watch: Watch,
-    /// When the first side came, and when the second did.
-    joined_at: [Option<Instant>; 2],
+    /// When its sides connected: source, destination. In nanoseconds since its creation, counted
+    /// from 1, because two `Option<Instant>` take twice the room.
+    joined: [Option<NonZeroU64>; 2],
 }
 
 impl Stream {
@@ -232,7 +247,7 @@ impl Stream {
         id: Uuid,
         headers: Option<Box<Headers>>,
         sequence: u64,
-        wall_ms: i64,
+        created: Now,
         deadline: Instant,
     ) -> Self {
         Self {
@@ -241,13 +256,14 @@ impl Stream {
             sequence,
             deadline,
             creator: None,
-            created_wall_ms: wall_ms,
+            created: created.monotonic,
+            created_wall_ms: created.wall_ms,
             headers,
             bytes_transferred: 0,
             bottleneck: None,
             revision: 0,
             watch: Watch::Nobody,
-            joined_at: [None; 2],
+            joined: [None; 2],
         }
     }
 
@@ -259,6 +275,11 @@ impl Stream {
     /// Its place in the order of creation, for walking the list.
     pub fn sequence(&self) -> u64 {
         self.sequence
+    }
+
+    /// When it was created.
+    pub fn created(&self) -> Instant {
+        self.created
     }
 
     /// When it was created, in milliseconds since 1970.
@@ -356,6 +377,11 @@ impl Stream {
         report.map_or(0, Report::weight) + self.digest().map_or(0, ReprDigest::weight)
     }
 
+    /// What it weighs in all, in bytes: its header fields, and what its clients told of it.
+    pub(super) fn weight(&self) -> usize {
+        self.headers().map_or(0, Headers::weight) + self.told_weight()
+    }
+
     /// When its waiting time is over; once it has ended, its retention time.
     pub fn deadline(&self) -> Instant {
         self.deadline
@@ -383,12 +409,6 @@ impl Stream {
         }
     }
 
-    /// Its second side, or its first, came now.
-    pub(super) fn note_joined(&mut self, now: Instant) {
-        let [first, second] = &mut self.joined_at;
-        first.map_or(first, |_| second).get_or_insert(now);
-    }
-
     /// How long the side that came first has waited for the other, or did.
     pub fn waited(&self, now: Instant) -> Duration {
         self.spans(now)[0].unwrap_or_default()
@@ -396,9 +416,19 @@ impl Stream {
 
     /// How long the first side waited, and how long the transfer took, if it all ends now.
     pub(super) fn spans(&self, now: Instant) -> [Option<Duration>; 2] {
-        let [first, second] = self.joined_at;
-        let until = |end: Instant| move |begin| end.saturating_duration_since(begin);
-        [first.map(until(second.unwrap_or(now))), second.map(until(now))]
+        let [source, destination] = self.joined;
+        let first = source.into_iter().chain(destination).min();
+        let second = source.zip(destination).map(|(source, destination)| source.max(destination));
+        let now = self.moment(now);
+        let span = |begin: NonZeroU64, end: NonZeroU64| {
+            Duration::from_nanos(end.get().saturating_sub(begin.get()))
+        };
+        [first.map(|first| span(first, second.unwrap_or(now))), second.map(|it| span(it, now))]
+    }
+
+    fn moment(&self, now: Instant) -> NonZeroU64 {
+        let age = now.saturating_duration_since(self.created).as_nanos();
+        NonZeroU64::MIN.saturating_add(u64::try_from(age).unwrap_or(u64::MAX))
     }
 
     /// Which side the stream would time out for, were it now; `None` once it is paired or over.
@@ -412,7 +442,18 @@ impl Stream {
 
     /// A client wants to be one side. A pending report is taken out of the stream; its holder must
     /// end the stream with it.
-    pub(super) fn join(&mut self, side: Side, client: Client) -> Joined {
+    pub(super) fn join(&mut self, side: Side, client: Client, now: Instant) -> Joined {
+        let joined = self.take_place(side, client);
+        match joined {
+            Joined::Waits | Joined::Paired(_) => {
+                self.joined[side as usize] = Some(self.moment(now));
+            }
+            Joined::Occupied | Joined::Ended | Joined::Reported(_) => {}
+        }
+        joined
+    }
+
+    fn take_place(&mut self, side: Side, client: Client) -> Joined {
         match &mut self.phase {
             Phase::Created(report) => {
                 if let Some(report) = report.take() {
@@ -434,5 +475,24 @@ impl Stream {
             Phase::Streaming { .. } => Joined::Occupied,
             Phase::Ended { .. } => Joined::Ended,
         }
+    }
+    /// A side leaves before a byte of the body has passed: its place is free again, and whatever was
+    /// known of the transfer that did not happen is forgotten.
+    pub(super) fn leave(&mut self, side: Side) -> Left {
+        let (phase, left) = match self.phase {
+            Phase::Waiting(here, _) if here == side => (Phase::Created(None), Left::Alone),
+            Phase::Streaming { source, destination } => {
+                let other = match side {
+                    Side::Source => destination,
+                    Side::Destination => source,
+                };
+                (Phase::Waiting(side.other(), other), Left::Waits(other))
+            }
+            Phase::Created(_) | Phase::Waiting(..) | Phase::Ended { .. } => return Left::Absent,
+        };
+        self.phase = phase;
+        self.joined[side as usize] = None;
+        self.bottleneck = None;
+        left
     }
 }

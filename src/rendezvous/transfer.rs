@@ -159,6 +159,43 @@ enum Framed {
     LastChunk,
 }
 
+/// An upload as far as it was read, for a transfer that goes on from there.
+#[derive(Clone, Debug)]
+pub struct PartialUpload {
+    decoder: BodyDecoder,
+    body_max: u64,
+    digest: Option<Box<ReprDigest>>,
+    /// Body bytes that were read and handed to no destination.
+    body: Vec<u8>,
+    /// Why it gives no more: wrong framing, for one, is not forgotten with the destination.
+    lost: Option<Outcome>,
+}
+
+impl PartialUpload {
+    /// An upload of which nothing was read.
+    fn new(framing: Framing) -> Self {
+        let decoder = BodyDecoder::new(framing);
+        Self { decoder, body_max: u64::MAX, digest: None, body: Vec::new(), lost: None }
+    }
+
+    /// Whether it was read to its end.
+    pub fn is_read(&self) -> bool {
+        self.decoder.is_over()
+    }
+
+    /// Whether all that is still to come may be among `bytes` that were sent already.
+    pub fn may_end_within(&self, bytes: u64) -> bool {
+        if self.lost.is_some() {
+            // The next destination is told what is wrong with it.
+            return true;
+        }
+        match self.decoder.still_to_come() {
+            Some(left) => bytes >= left,
+            None => bytes > 0,
+        }
+    }
+}
+
 /// A body between two sockets.
 #[derive(Debug)]
 pub struct Transfer {
@@ -194,15 +231,20 @@ impl Transfer {
     /// A transfer whose download head is `head`; it leaves with the first body byte or the end of
     /// the body, whichever is first. Without `splice` every byte is copied.
     pub fn new(upload: Framing, download: Delimiter, head: Vec<u8>, splice: bool) -> Self {
+        Self::resume(PartialUpload::new(upload), download, head, splice)
+    }
+
+    /// The same with an upload that an earlier transfer gave back.
+    pub fn resume(upload: PartialUpload, download: Delimiter, head: Vec<u8>, splice: bool) -> Self {
         Self {
-            upload: BodyDecoder::new(upload),
-            body_max: u64::MAX,
-            source_lost: None,
+            upload: upload.decoder,
+            body_max: upload.body_max,
+            source_lost: upload.lost,
             download,
             ahead_framing: head.len(),
             ahead: head,
             ahead_sent: 0,
-            loose: Vec::new(),
+            loose: upload.body,
             piped: 0,
             behind: Vec::new(),
             pipe_may: PipeMay::Grow,
@@ -214,8 +256,42 @@ impl Transfer {
             spliced: 0,
             copy_max: COPY_MAX,
             splice_min: if splice { SPLICE_MIN } else { u64::MAX },
-            digest: None,
+            digest: upload.digest,
         }
+    }
+
+    /// Which side has merely left, if this is how it ended: its client went away before a byte was
+    /// handed to the destination, so nothing is lost but its place. A client that stalled or broke
+    /// the protocol did not leave.
+    pub fn side_left(&self, outcome: Outcome) -> Option<Side> {
+        if self.head_started {
+            return None;
+        }
+        match outcome {
+            Outcome::SourceGone(Loss::Closed | Loss::Failed) => Some(Side::Source),
+            // What is in the pipe cannot be given back, and is lost with the destination.
+            Outcome::DestinationGone(Loss::Closed | Loss::Failed) if self.piped == 0 => {
+                Some(Side::Destination)
+            }
+            Outcome::SourceGone(Loss::Stalled)
+            | Outcome::DestinationGone(_)
+            | Outcome::Complete
+            | Outcome::SourceBroken(_)
+            | Outcome::SourceTooLarge(_) => None,
+        }
+    }
+
+    /// Gives the upload back, for another destination: [`Transfer::side_left`] says that this one
+    /// left.
+    pub fn give_upload_back(mut self) -> PartialUpload {
+        debug_assert!(!self.head_started && self.piped == 0, "no byte of the body is lost");
+        debug_assert!(self.behind.is_empty(), "bytes behind those in the pipe need some there");
+        // The head and the framing of the first chunk come first; they were for this destination.
+        let mut body = self.ahead.split_off(self.ahead_framing);
+        body.append(&mut self.loose);
+        body.shrink_to_fit();
+        let (decoder, digest) = (self.upload, self.digest);
+        PartialUpload { decoder, body_max: self.body_max, digest, body, lost: self.source_lost }
     }
 
     /// Sends the head at once: whoever waits for it may wait for the body for long.
@@ -296,6 +372,13 @@ impl Transfer {
     pub fn next(&mut self, ready: Ready) -> Step {
         if let Some(loss) = self.destination_lost {
             return Step::Done(Outcome::DestinationGone(loss));
+        }
+        if let Some(outcome @ Outcome::SourceGone(_)) = self.source_lost
+            && !self.head_started
+            && !self.head_at_once
+        {
+            // The destination has seen nothing of it, and can meet another source.
+            return Step::Done(outcome);
         }
         if ready.source && ready.destination && self.may_gather_more() {
             return self.take();
@@ -513,3 +596,6 @@ impl Transfer {
 fn at_most(bytes: u64, max: usize) -> usize {
     usize::try_from(bytes).unwrap_or(usize::MAX).min(max)
 }
+
+#[cfg(test)]
+mod tests;

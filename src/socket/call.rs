@@ -4,6 +4,7 @@ use super::credential::{TOKEN_VARIABLE, credential};
 use super::relay::Relay;
 use super::{Body, Error, SocketClient, SocketConnection};
 use crate::client::commands::common::{AtRelay, Connecting};
+use crate::client::commands::interrupt::UNFINISHED;
 use crate::client::commands::settings::Preferences;
 use crate::client::commands::telling::{Teller, Telling};
 use crate::client::commands::{Exit, Failure, watching};
@@ -177,12 +178,12 @@ fn copy(mut body: Body, to: &mut impl Write, name: &str) -> Result<(), Failure> 
 
 fn keep(body: Body, path: &Path) -> Result<(), Failure> {
     let failed = |error: io::Error| Failure::new(Exit::Local, error.to_string());
-    let output = Output::create(path, true).map_err(failed)?;
+    let output = Output::create_noted(path, true, &UNFINISHED).map_err(failed)?;
     if let Err(failure) = copy(body, &mut output.file(), &path.display().to_string()) {
-        output.abandon();
+        output.abandon_noted(&UNFINISHED);
         return Err(failure);
     }
-    output.complete(true).map(drop).map_err(failed)
+    output.complete_noted(true, &UNFINISHED).map(drop).map_err(failed)
 }
 
 fn judge(status: u16, teller: &Teller) -> Result<(), Failure> {

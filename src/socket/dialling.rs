@@ -94,9 +94,8 @@ fn request(wish: &Wish<'_>, dialled: &Dialled, key: &str) -> Vec<u8> {
 /// Whether the server understood (RFC 6455, section 4.1, points 2 to 6); which dialect it chose.
 fn checked(head: &AnswerHead, key: &str, text_only: bool) -> Result<Dialect, Error> {
     let wrong = |why: &str| Err(Error::Handshake(format!("the server's upgrade is wrong: {why}")));
-    let is =
-        |name, value: &str| head.text(name).is_some_and(|found| found.eq_ignore_ascii_case(value));
-    if !is("Upgrade", "websocket") || !is("Connection", "upgrade") {
+    let upgrade = head.text("Upgrade").is_some_and(|one| one.eq_ignore_ascii_case("websocket"));
+    if !upgrade || !head.lists("Connection", "upgrade") {
         return wrong("it is none to WebSocket");
     }
     if head.text("Sec-WebSocket-Accept") != Some(&derive_accept_key(key.as_bytes())) {
@@ -202,4 +201,32 @@ fn message(body: &[u8]) -> String {
         String::from_utf8_lossy(body).lines().next().unwrap_or_default().trim().to_owned()
     });
     text.chars().filter(|char| !char.is_control()).take(300).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connection_is_a_list_in_which_upgrade_is_found() {
+        const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
+        for (name, fields, understood) in [
+            ("alone", "Upgrade: websocket\r\nConnection: Upgrade", true),
+            ("in any case", "upgrade: WebSocket\r\nconnection: UPGRADE", true),
+            ("among others", "Upgrade: websocket\r\nConnection: keep-alive, Upgrade", true),
+            (
+                "on a second line",
+                "Upgrade: websocket\r\nConnection: x\r\nConnection: ,upgrade",
+                true,
+            ),
+            ("not there", "Upgrade: websocket\r\nConnection: keep-alive", false),
+            ("another protocol", "Upgrade: h2c\r\nConnection: Upgrade", false),
+        ] {
+            let accept = derive_accept_key(KEY.as_bytes());
+            let head =
+                format!("HTTP/1.1 101 x\r\n{fields}\r\nSec-WebSocket-Accept: {accept}\r\n\r\n");
+            let head = AnswerHead::parse(head.as_bytes()).unwrap().unwrap();
+            assert_eq!(checked(&head, KEY, false).is_ok(), understood, "{name}");
+        }
+    }
 }

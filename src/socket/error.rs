@@ -160,6 +160,9 @@ impl From<&Cancelled> for Error {
     fn from(cancelled: &Cancelled) -> Self {
         match cancelled {
             Cancelled::There(why) => Self::Cancelled(why.clone()),
+            Cancelled::Interim => {
+                Self::Cancelled(Why::Broke("more than 16 interim responses".into()))
+            }
             Cancelled::NotText => Self::NotText,
             Cancelled::TooLarge => Self::TooLarge,
         }

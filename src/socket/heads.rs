@@ -4,6 +4,7 @@
 use super::error::Error;
 use super::hop;
 use crate::http::answer::AnswerHead;
+use crate::http::fields::members;
 use crate::http::framing::parse_length;
 use crate::http::head::{self, FieldSlots, HeadLimits};
 use crate::http::reject::Reject;
@@ -84,9 +85,13 @@ fn target(uri: &Uri) -> String {
     text
 }
 
-/// The length that the fields state, if they state one.
+/// The length that the fields state, if they state one: several times, perhaps, but always the same
+/// (RFC 9110, section 8.6).
 pub(super) fn stated_length(fields: &HeaderMap) -> Option<u64> {
-    parse_length(fields.get(CONTENT_LENGTH)?.as_bytes())
+    let lines = fields.get_all(CONTENT_LENGTH).iter().map(HeaderValue::as_bytes);
+    let mut lengths = lines.flat_map(members).map(parse_length);
+    let first = lengths.next()?;
+    first.filter(|_| lengths.all(|length| length == first))
 }
 
 /// Reads the head of a request.
@@ -183,6 +188,25 @@ mod tests {
         let read = read_request(head.as_bytes()).unwrap();
         let names: Vec<_> = read.headers().keys().map(HeaderName::as_str).collect();
         assert_eq!(names, ["host", "b"]);
+    }
+
+    #[test]
+    fn a_length_may_be_stated_several_times_if_it_is_the_same() {
+        for (name, lines, length) in [
+            ("nothing", &[][..], None),
+            ("once", &["5"], Some(5)),
+            ("a list", &["5, 5"], Some(5)),
+            ("two lines", &["5", "05"], Some(5)),
+            ("another in the list", &["5, 6"], None),
+            ("another line", &["5", "6"], None),
+            ("no number", &["5", "x"], None),
+        ] {
+            let mut fields = HeaderMap::new();
+            for line in lines {
+                fields.append(CONTENT_LENGTH, HeaderValue::from_static(line));
+            }
+            assert_eq!(stated_length(&fields), length, "{name}");
+        }
     }
 
     #[test]

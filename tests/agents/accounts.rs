@@ -99,7 +99,7 @@ fn a_call_on_a_spare_connection_has_the_same_line() {
         assert_eq!(client.response().text(), body, "{name}");
         // The next call is to find it free.
         eventually("it is free", || {
-            (logged.relay.get("/socket").json()[0]["requests_in_flight"] == 0).then_some(())
+            (logged.relay.look("/socket").json()[0]["requests_in_flight"] == 0).then_some(())
         });
     }
     logged.await_calls("on a spare connection", &CALLED);

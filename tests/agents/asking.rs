@@ -35,7 +35,7 @@ impl Beside {
     /// Waits until nothing is under way at the agent.
     fn await_idle(&self) {
         eventually("nothing is under way", || {
-            (self.relay.get("/socket").json()[0]["requests_in_flight"] == 0).then_some(())
+            (self.relay.look("/socket").json()[0]["requests_in_flight"] == 0).then_some(())
         });
     }
 }
@@ -178,7 +178,7 @@ fn half_an_answer_of_the_api_does_not_look_whole() {
 #[test]
 fn an_api_that_does_not_answer_in_time_is_given_up() {
     for dialect in DIALECTS {
-        let mut beside = Beside::start(dialect, &["--agent-timeout", "50ms"]);
+        let mut beside = Beside::start(dialect, &["--agent-timeout", "100ms"]);
         let number = beside.agent.ask(&head("GET /", ""), b"");
         let api = beside.accept();
         let (head, body) = beside.agent.answered(number);
@@ -264,7 +264,7 @@ fn requests_of_agents_are_no_calls() {
     let number = beside.agent.ask(&head("GET /", ""), b"");
     let mut api = beside.accept();
     api.asked();
-    let shown = beside.relay.get("/socket").json();
+    let shown = beside.relay.look("/socket").json();
     assert_eq!(shown[0]["requests"], json!(0));
     assert_eq!(shown[0]["requests_in_flight"], json!(1));
     api.answer_ok(b"");

@@ -69,6 +69,30 @@ fn the_rest_of_the_target_is_not_touched() {
 }
 
 #[test]
+fn fields_with_an_underscore_in_their_names_pass_only_where_that_is_set() {
+    for (flags, passes) in [(&[][..], false), (&["--pass-underscores"], true)] {
+        let relay = Relay::start(flags);
+        for dialect in DIALECTS {
+            let mut agent = Agent::connect(&relay, dialect, serde_json::Value::Null);
+            let mut client = relay.connect();
+            client.ask(
+                &ask("GET", &format!("{}/x", agent.place()))
+                    .field("X_Forwarded_For", "192.0.2.1")
+                    .field("X-A", "1")
+                    .field("x_a", "2"),
+            );
+            let asked = agent.asked();
+            assert_eq!(asked.get("X_Forwarded_For"), passes.then_some("192.0.2.1"), "{dialect:?}");
+            assert_eq!(asked.get("x_a"), passes.then_some("2"), "{dialect:?}");
+            assert_eq!(asked.get("X-A"), Some("1"), "{dialect:?}");
+            assert_eq!(asked.all("X-Forwarded-For"), ["127.0.0.1"], "{dialect:?}");
+            agent.answer_ok(asked.number, b"");
+            assert_eq!(client.response().status(), 200, "{dialect:?}");
+        }
+    }
+}
+
+#[test]
 fn fields_pass_but_for_those_of_one_connection() {
     let relay = Relay::start(&[]);
     for dialect in DIALECTS {
@@ -193,7 +217,7 @@ fn calls_of_one_connection_are_answered_in_order() {
 /// Waits until no call of this agent is under way.
 fn await_idle(relay: &Relay, place: &str) {
     eventually("no call is under way", || {
-        let list = relay.get("/socket").json();
+        let list = relay.look("/socket").json();
         let all = list.as_array().expect("a list");
         let mine = all.iter().find(|one| place.ends_with(one["id"].as_str().expect("an id")))?;
         (mine["requests_in_flight"] == 0).then_some(())

@@ -39,7 +39,7 @@ fn a_request_of_an_agent_that_never_ends_is_over_with_its_answer() {
         let late = crate::agent::frame(3, 0, number, b"more");
         agent.send_raw(&late);
         eventually("nothing is under way", || {
-            (relay.get("/socket").json()[0]["requests_in_flight"] == json!(0)).then_some(())
+            (relay.look("/socket").json()[0]["requests_in_flight"] == json!(0)).then_some(())
         });
         drop(api);
     }

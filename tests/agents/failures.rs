@@ -102,7 +102,7 @@ fn an_answer_that_breaks_off_does_not_look_whole() {
 #[test]
 fn an_agent_that_does_not_answer_in_time_is_given_up() {
     for dialect in DIALECTS {
-        let mut called = Called::start(&["--agent-timeout", "50ms"], dialect);
+        let mut called = Called::start(&["--agent-timeout", "100ms"], dialect);
         assert_error("late", &called.client.response(), (504, "AgentTimeoutError", None));
         if dialect == Dialect::V1 {
             let told = called.agent.cancelled(called.number);
@@ -142,7 +142,7 @@ fn one_call_more_than_an_agent_may_have_is_told_so() {
 
 #[test]
 fn calls_that_a_text_agent_never_answers_do_not_count_for_ever() {
-    let flags = ["--agent-timeout", "20ms", "--max-agent-requests", "2"];
+    let flags = ["--agent-timeout", "100ms", "--max-agent-requests", "2"];
     let relay = Relay::start(&flags);
     let mut agent = Agent::connect(&relay, Dialect::Text, Value::Null);
     for number in 0..5 {

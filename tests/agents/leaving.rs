@@ -41,9 +41,9 @@ fn the_body_of_a_refused_request_is_not_waited_for() {
         assert!(head.starts_with("HTTP/1.1 404 "), "{head}");
         assert_eq!(agent.cancelled(number), Cancelled::There(Why::Done), "{length:?}");
         eventually("nothing is under way", || {
-            (relay.get("/socket").json()[0]["requests_in_flight"] == 0).then_some(())
+            (relay.look("/socket").json()[0]["requests_in_flight"] == 0).then_some(())
         });
         agent.vanish();
-        eventually("it is away", || relay.get("/socket").json()[0].is_null().then_some(()));
+        eventually("it is away", || relay.look("/socket").json()[0].is_null().then_some(()));
     }
 }

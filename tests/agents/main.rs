@@ -11,6 +11,7 @@ mod agent;
 mod asked;
 mod asking;
 mod bodies;
+mod bounds;
 mod calls;
 mod early;
 mod ending;

@@ -149,9 +149,10 @@ fn an_agent_writes_no_lines_into_the_log() {
     let relay = Relay::start(&[]);
     let mut agent = Agent::connect(&relay, Dialect::V1, Value::Null);
     let id = agent.welcome().connection.to_string();
-    agent.close(4000, "bye\nagent /api/billing is here");
+    agent.close(4000, "bye\nagent connected path=/api/billing");
     let log = eventually("it is away", || {
-        Some(relay.process().stderr()).filter(|log| log.contains("is away"))
+        Some(relay.process().stderr())
+            .filter(|log| log.contains("agent disconnected path=/socket/"))
     });
     assert!(log.contains(r"4000 bye\nagent"), "{log}");
     assert!(log.contains(&id[..8]) && !log.contains(&id), "{log}");

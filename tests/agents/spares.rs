@@ -57,7 +57,7 @@ fn only_an_agent_brings_its_spare_connections() {
     let _spare = Spare::of(&relay, &agent);
     let answer = relay.exchange(&bring(&id, &secret));
     assert_error("one too many", &answer, (403, "SpareRefusedError", None));
-    assert_eq!(relay.get("/socket").json()[0]["spares"], 1);
+    assert_eq!(relay.look("/socket").json()[0]["spares"], 1);
 }
 
 #[test]
@@ -183,7 +183,7 @@ fn a_spare_connection_that_dies_idle_breaks_no_call() {
     let Spared { relay, mut agent, spare, mut client, place } = Spared::start(&[]);
     drop(spare);
     crate::support::eventually("it is gone", || {
-        (relay.get("/socket").json()[0]["spares"] == 0).then_some(())
+        (relay.look("/socket").json()[0]["spares"] == 0).then_some(())
     });
     client.ask(&ask("GET", &place));
     let asked = agent.asked();

@@ -108,7 +108,7 @@ fn what_an_agent_proves_itself_with_is_shown_nowhere() {
     agent.await_open();
     guarded.relay.turn();
     let spare = agent.welcome().spare.expect("a secret").to_string();
-    let list = guarded.relay.get("/socket");
+    let list = guarded.relay.look("/socket");
     assert_eq!(list.json()[0]["metadata"], json!({ "name": "billing", "more": "public" }));
     agent.close(close::NORMAL, "");
     eventually("it is away", || (guarded.relay.get("/api/billing").status() == 404).then_some(()));

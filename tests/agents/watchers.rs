@@ -4,7 +4,7 @@ use rdv::mux::handshake::Dialect;
 use serde_json::json;
 
 use crate::agent::Agent;
-use crate::support::{Ending, Relay, Wire, ask};
+use crate::support::{Ending, Relay, TRUSTING, Wire, ask};
 
 /// Far more events than 64 KiB and what the kernel keeps for one who does not read.
 const AGENTS: usize = 20_000;
@@ -15,7 +15,8 @@ const REASON: &str = "a reason of a hundred and twenty-three bytes at most, whic
 #[test]
 fn a_watcher_that_does_not_read_loses_its_connection() {
     // It is not for its silence that it is left.
-    let relay = Relay::start(&["--max-followers", "2", "--event-keep-alive", "1h"]);
+    let flags = ["--max-followers", "2", "--event-keep-alive", "1h"];
+    let relay = Relay::start(&[&TRUSTING[..], &flags].concat());
     let mut idle = Wire::connect_narrow(relay.address());
     idle.ask(&ask("GET", "/socket/events"));
     assert_eq!(idle.head().status, 200);

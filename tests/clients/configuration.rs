@@ -92,5 +92,5 @@ fn a_file_that_nobody_understands_is_named() {
             assert_eq!(got.stderr.lines().count(), 1, "{}", got.stderr);
         }
     }
-    assert_eq!(relay.get("/stream").json(), serde_json::json!([]), "no stream was made");
+    assert_eq!(relay.look("/stream").json(), serde_json::json!([]), "no stream was made");
 }

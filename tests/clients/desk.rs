@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::support::{Finished, Process, Relay, eventually};
-use nix::sys::signal::Signal;
 use tempfile::TempDir;
 
 /// What would lead a client elsewhere.
@@ -20,17 +19,6 @@ const LEADING: [&str; 8] = [
     "ALL_PROXY",
     "NO_PROXY",
 ];
-
-/// What to put before a command that is to be interrupted. Tests that run in the background of a
-/// shell, or under nohup(1), ignore signals, and so do their children.
-pub(crate) fn interruptible() -> &'static [&'static str] {
-    let status = fs::read_to_string("/proc/self/status").expect("/proc");
-    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).expect("SigIgn");
-    let ignored = u64::from_str_radix(ignored.trim(), 16).expect("a mask");
-    let signals = [Signal::SIGHUP, Signal::SIGINT, Signal::SIGTERM];
-    let ends = |signal: Signal| ignored >> (signal as u32 - 1) & 1 == 0;
-    if signals.into_iter().all(ends) { &[] } else { &["env", "--default-signal=HUP,INT,TERM"] }
-}
 
 /// Where somebody works.
 pub(crate) struct Desk {
@@ -70,9 +58,8 @@ impl Desk {
 
     /// `rdv` with these arguments, at this relay.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
-        let words = [interruptible(), &[env!("CARGO_BIN_EXE_rdv")]].concat();
-        let mut command = self.plain(words[0]);
-        command.args(&words[1..]).args(arguments);
+        let mut command = self.plain(env!("CARGO_BIN_EXE_rdv"));
+        command.args(arguments);
         command
     }
 

@@ -13,7 +13,7 @@ const SIGNALS: [(Signal, i32); 3] =
     [(Signal::SIGHUP, 129), (Signal::SIGINT, 130), (Signal::SIGTERM, 143)];
 
 #[test]
-fn a_sender_that_waits_ends_its_stream() {
+fn a_sender_that_waits_gives_its_place_back() {
     let relay = Relay::start(&[]);
     let here = Desk::at(&relay);
     here.put("a", "abc");
@@ -22,7 +22,7 @@ fn a_sender_that_waits_ends_its_stream() {
         relay.await_state(&id, "SRC_CONNECTED");
         sending.signal(signal);
         assert_ended("send", &sending.finish(), exit, "rdv: interrupted\n");
-        relay.await_state(&id, "SRC_DISCONNECTED");
+        relay.await_state(&id, "CREATED");
     }
 }
 
@@ -35,7 +35,7 @@ fn a_receiver_that_waits_leaves_nothing() {
     receiving.signal(Signal::SIGINT);
     assert_ended("receive", &receiving.finish(), 130, "rdv: interrupted\n");
     assert_eq!(there.names(), Vec::<String>::new());
-    relay.await_state(&id, "DST_DISCONNECTED");
+    relay.await_state(&id, "CREATED");
 }
 
 #[test]
@@ -71,6 +71,34 @@ fn a_receiver_that_extracts_leaves_nothing() {
     assert_eq!(there.names(), Vec::<String>::new());
     drop(rest);
     assert_ended("send", &sending.finish(), 4, "Stream destination closed unexpectedly");
+}
+
+#[test]
+fn a_receiver_that_is_busy_extracting_leaves_nothing() {
+    let relay = Relay::start(&[]);
+    let (here, there) = (Desk::at(&relay), Desk::at(&relay));
+    for at in 0..2000 {
+        let name = format!("tree/{at}");
+        std::fs::create_dir_all(here.path(&name)).expect("a directory");
+        here.put(&format!("{name}/a"), "abc");
+    }
+    let tar = here.plain("tar").args(["c", "tree"]).output().expect("tar");
+    // Without its end, so it is never complete, however fast it is.
+    let endless = &tar.stdout[..tar.stdout.len() - 10 * 1024];
+    for (signal, exit) in SIGNALS {
+        let (sending, id, mut rest) = here.pipe_send(&[]);
+        let receiving = there.start(&["receive", "-x", &id]);
+        std::thread::scope(|threads| {
+            // Kept open: there is more to come until the sender is gone.
+            let writing = threads.spawn(move || (rest.write_all(endless), rest));
+            eventually("something is extracted", || (!there.names().is_empty()).then_some(()));
+            receiving.signal(signal);
+            assert_ended("receive", &receiving.finish(), exit, "rdv: interrupted\n");
+            assert_ended("send", &sending.finish(), 4, "Stream destination closed unexpectedly");
+            drop(writing);
+        });
+        assert_eq!(there.names(), Vec::<String>::new(), "{signal}");
+    }
 }
 
 #[test]
@@ -129,7 +157,7 @@ fn who_does_not_read_what_is_told_keeps_nobody_from_interrupting() {
         shell.arg(sender.get_program()).args(sender.get_args());
         let sending = Process::reading(shell, writer.into());
         // It made its stream, so it takes signals by now, and tells of the stream.
-        eventually("a stream", || relay.get("/stream").text().contains("CREATED").then_some(()));
+        eventually("a stream", || relay.look("/stream").text().contains("CREATED").then_some(()));
         sending.signal(signal);
         let ended = sending.finish();
         assert_eq!(ended.status.code(), Some(exit), "{flag}, {signal}: {}", ended.status);

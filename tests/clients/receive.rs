@@ -142,6 +142,7 @@ fn what_cannot_be_written_is_found_out_before_the_stream_is_used_up() {
         let mut command = there.command(&["receive", &id, "-o", name]);
         if is_nobody {
             command = Command::new(program.get_program());
+            command.args(program.get_args());
             command.args(["receive", &id, "-o", name]).current_dir(there.directory());
             command.env("RDV_RELAY", relay.url("")).env("RDV_CLIENT_CONFIG", "/dev/null");
             as_nobody(&mut command);
@@ -229,7 +230,8 @@ fn a_directory_that_takes_no_files_is_found_out_before_the_stream_is_used_up() {
     let (program, _binary) = nobody();
     for flags in [&[][..], &["-o", "a"], &["-o", "."], &["-x"]] {
         let mut command = Command::new(program.get_program());
-        command.args(["receive", &id]).args(flags).current_dir(there.directory());
+        command.args(program.get_args()).args(["receive", &id]).args(flags);
+        command.current_dir(there.directory());
         command.env("RDV_RELAY", relay.url("")).env("RDV_CLIENT_CONFIG", "/dev/null");
         as_nobody(&mut command);
         let got = Process::start(command).finish();

@@ -61,7 +61,7 @@ fn wrong_arguments_are_one_line_and_make_no_stream() {
         assert_one_line(what, &got.stderr);
         assert_eq!(got.stdout, "", "{what}");
     }
-    assert_eq!(relay.get("/stream").json(), serde_json::json!([]), "no stream was made");
+    assert_eq!(relay.look("/stream").json(), serde_json::json!([]), "no stream was made");
 }
 
 #[test]
@@ -89,7 +89,7 @@ fn what_cannot_be_read_makes_no_stream() {
     let directory = File::open(here.directory()).expect("a directory");
     let got = here.start_with_input(&["pipe", "send"], directory).finish();
     assert_ended("a directory as input", &got, 1, "directory");
-    assert_eq!(relay.get("/stream").json(), serde_json::json!([]), "no stream was made");
+    assert_eq!(relay.look("/stream").json(), serde_json::json!([]), "no stream was made");
 }
 
 #[test]

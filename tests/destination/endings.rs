@@ -6,7 +6,8 @@ use std::process::Stdio;
 use nix::sys::signal::Signal;
 
 use crate::scene::{Reply, Scene, acks, command, record, records, start};
-use crate::support::eventually;
+use crate::server::Server;
+use crate::support::{PATIENCE, eventually};
 
 #[test]
 fn what_is_under_way_ends_and_nothing_else_is_begun() {
@@ -47,6 +48,44 @@ fn a_pause_between_tries_is_cut_short_by_a_signal() {
     process.signal(Signal::SIGTERM);
     let finished = process.finish();
     assert_eq!((finished.status.code(), &*finished.stdout), (Some(0), ""));
+}
+
+#[test]
+fn a_signal_before_the_first_record_ends_it_at_once_and_removes_its_socket() {
+    for (signal, status) in [(Signal::SIGTERM, 0), (Signal::SIGINT, 130), (Signal::SIGHUP, 129)] {
+        let (told, asked) = std::sync::mpsc::channel();
+        let told = std::sync::Mutex::new(told);
+        let server = Server::start(move |connection| {
+            connection.head()?;
+            told.lock().unwrap().send(()).expect("the test listens");
+            // The HEAD is never answered.
+            connection.drain()?;
+            Ok(None)
+        });
+        let directory = tempfile::tempdir().unwrap();
+        let socket = directory.path().join("records");
+        let input = format!("unix:{}", socket.display());
+        let (process, _input) = start(&["--url", &server.url(), "--input", &input]);
+        asked.recv_timeout(PATIENCE).expect("the server is asked whether it is there");
+        assert!(socket.exists());
+        process.signal(signal);
+        let finished = process.finish();
+        assert_eq!(finished.status.code(), Some(status), "{}", finished.stderr);
+        assert!(!socket.exists(), "{signal}");
+    }
+}
+
+#[test]
+fn a_refusal_before_the_first_record_removes_its_socket() {
+    let scene =
+        Scene::with_head("HTTP/1.1 500 X\r\nContent-Length: 0\r\n\r\n", |_, _| Reply::Silent);
+    let directory = tempfile::tempdir().unwrap();
+    let socket = directory.path().join("records");
+    let input = format!("unix:{}", socket.display());
+    let (process, _input) = start(&["--url", &scene.url(), "--input", &input]);
+    let finished = process.finish();
+    assert!(finished.status.code().is_some_and(|status| status != 0), "{}", finished.stderr);
+    assert!(!socket.exists());
 }
 
 #[test]

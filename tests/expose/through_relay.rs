@@ -55,7 +55,7 @@ fn a_relay_behind_tls_is_dialled_if_it_is_trusted() {
     eventually("the URL is printed", || (process.stdout() == shown).then_some(()));
     let response = relay.exchange(&ask("PUT", "/api/billing/a").body("through"));
     assert_eq!((response.status(), response.text()), (200, "through"));
-    assert!(relay.get("/socket").text().contains("\"spares\":0"), "none over TLS");
+    assert!(relay.look("/socket").text().contains("\"spares\":0"), "none over TLS");
     end(process);
 }
 

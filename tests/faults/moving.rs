@@ -212,6 +212,10 @@ fn broken_by(error: &str, when: &str, state: &str) -> (Faulty, Pair) {
     let faulty = Fault { call: "splice", error, when }.relay(&[]);
     let data = pattern(23, 200_000);
     let mut pair = faulty.relay.pair(Framing::Length(data.len()));
+    if when == "3" {
+        // The first two splices; the third one looks for more.
+        pair.pass_first(&data[..1]);
+    }
     // The relay may have hung up before all of it is sent.
     let _ = pair.source.try_send(&data[..100_000]);
     faulty.relay.await_state(&pair.id, state);
@@ -221,7 +225,9 @@ fn broken_by(error: &str, when: &str, state: &str) -> (Faulty, Pair) {
 #[test]
 fn a_socket_that_fails_is_told_from_a_peer_that_left() {
     for error in ["ETIMEDOUT", "EHOSTUNREACH", "ENOMEM"] {
-        let (_relay, mut pair) = broken_by(error, "1", "SRC_ERROR");
+        let (_relay, mut pair) = broken_by(error, "1", "DST_CONNECTED");
+        assert_eq!(pair.source.response().status(), 400, "{error}: nothing is lost yet");
+        let (_relay, mut pair) = broken_by(error, "3", "SRC_ERROR");
         assert_eq!(pair.source.response().status(), 400, "{error}");
 
         let (_relay, mut pair) = broken_by(error, "2", "DST_ERROR");
@@ -230,6 +236,6 @@ fn a_socket_that_fails_is_told_from_a_peer_that_left() {
         assert_eq!(refusal.json()["message"], "Stream destination raised an error", "{error}");
         assert!(pair.destination.try_response().is_err(), "{error}");
     }
-    broken_by("ECONNRESET", "1", "SRC_DISCONNECTED");
+    broken_by("ECONNRESET", "3", "SRC_DISCONNECTED");
     broken_by("EPIPE", "2", "DST_DISCONNECTED");
 }

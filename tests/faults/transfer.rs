@@ -107,7 +107,8 @@ fn judge(body: Body, uploaded: &Told, downloaded: &Told, status: &Value) -> Verd
     let (upload_errors, download_errors): (&[u16], &[u16]) = match state {
         "SRC_DISCONNECTED" | "SRC_ERROR" => (&[400, 408], &[200, 502, 404]),
         "DST_DISCONNECTED" | "DST_ERROR" => (&[502, 404], &[200]),
-        "TIMEOUT_NO_SRC" => (&[], &[504]),
+        // A side that was lost before a byte had passed has left; the other one waited in vain.
+        "TIMEOUT_NO_SRC" => (&[400], &[504]),
         "TIMEOUT_NO_DST" => (&[504], &[]),
         "TIMEOUT_NO_SRC_NO_DST" => (&[404], &[404]),
         other => panic!("{said}: {other} is not how a broken transfer ends"),

@@ -81,11 +81,13 @@ fn streams_of_one_address_are_bounded_while_they_are_active() {
                 assert_eq!(destination.response().text(), "whole");
             }
             _ => {
-                drop(relay.waiting_source(&id, Framing::Length(5)));
+                let mut pair = relay.join(&id, Framing::Length(5));
+                pair.pass_first(b"he");
+                drop(pair.source);
                 relay.await_state(&id, "SRC_DISCONNECTED");
             }
         }
-        assert_eq!(relay.get("/stream?active=true").json(), serde_json::json!([]), "{end}");
+        assert_eq!(relay.look("/stream?active=true").json(), serde_json::json!([]), "{end}");
     }
 }
 
@@ -115,4 +117,51 @@ fn connect_from(address: &str, to: SocketAddr) -> Wire {
     socket.bind(&from.into()).expect("all of 127.0.0.0/8 is this host");
     socket.connect(&to.into()).expect("connect to the relay");
     Wire::over(socket.into())
+}
+
+#[test]
+fn unjoined_streams_of_one_address_are_bounded_and_joined_ones_do_not_count() {
+    let relay = Relay::start(&["--max-streams", "20"]);
+    let refused =
+        "Limit of unjoined streams of your address reached (max-unjoined-streams-per-address)";
+    let mut wire = relay.connect();
+    let create = ask("POST", "/stream");
+    let (first, _second) = (relay.create(), relay.create());
+    assert_busy(&wire.exchange(&create), (503, "1"), refused);
+    let mut elsewhere = connect_from("127.0.0.2", relay.address());
+    stream_of(&elsewhere.exchange(&create));
+
+    let waiting = relay.waiting_destination(&first);
+    let third = relay.create();
+    assert_busy(&wire.exchange(&create), (503, "1"), refused);
+    drop(waiting);
+    relay.await_state(&first, "CREATED");
+    let delete = |id: &str| ask("DELETE", &format!("/stream/{id}"));
+    assert_eq!(wire.exchange(&delete(&third)).status(), 204);
+    assert_busy(&wire.exchange(&create), (503, "1"), refused);
+    assert_eq!(wire.exchange(&delete(&first)).status(), 204);
+    relay.create();
+}
+
+#[test]
+fn a_full_relay_lets_the_oldest_unjoined_stream_give_way() {
+    let flags = ["--max-streams", "3", "--ttl", "1s", "--max-unjoined-streams-per-address", "0"];
+    let relay = Relay::start(&flags);
+    let long = serde_json::json!({ "ttl_seconds": 600 });
+    let (oldest, joined) = (relay.create_with(&long), relay.create_with(&long));
+    let _waiting = relay.waiting_destination(&joined);
+    let mut follower = relay.connect();
+    follower.ask(&ask("GET", &format!("/stream/{oldest}/events")));
+    // When this one has timed out, the others have outlived the usual time.
+    relay.await_state(&relay.create(), "TIMEOUT_NO_SRC_NO_DST");
+    let third = relay.create_with(&long);
+    assert_eq!(relay.status(&oldest)["state"], "CREATED", "an ended stream gives way first");
+    relay.create_with(&long);
+    let told = follower.response();
+    assert!(told.text().contains("TIMEOUT_NO_SRC_NO_DST"), "{}", told.text());
+    let gone = relay.get(&format!("/stream/{oldest}/status"));
+    assert_eq!(gone.status(), 404, "its place was needed");
+    for (id, state) in [(&joined, "DST_CONNECTED"), (&third, "CREATED")] {
+        assert_eq!(relay.status(id)["state"], state);
+    }
 }

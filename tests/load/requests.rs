@@ -1,6 +1,7 @@
 //! How many requests are served at once, and how a refusal for being too busy is worded.
 
 use nix::sys::signal::Signal;
+use serde_json::json;
 
 use crate::assert_busy;
 use crate::support::{Framing, Process, Relay, ask, assert_uploaded, eventually};
@@ -46,8 +47,11 @@ fn requests_served_at_once_are_bounded() {
 
 #[test]
 fn requests_stop_counting_however_they_end() {
-    let flags = ["--max-concurrent", "1", "--ttl", "300ms", "--header-timeout", "300ms"];
+    let flags = ["--max-concurrent", "2", "--ttl", "300ms", "--header-timeout", "300ms"];
     let relay = Relay::start(&flags);
+    // One of the two places is taken all the time.
+    let waits_long = relay.create_with(&json!({ "ttl_seconds": 3600 }));
+    let _waiting = relay.waiting_source(&waits_long, Framing::Length(5));
     let served = |what: &str| {
         eventually(what, || (relay.get("/ping").status() == 200).then_some(()));
     };
@@ -83,11 +87,14 @@ fn requests_stop_counting_however_they_end() {
 #[test]
 fn the_status_of_being_too_busy_can_be_chosen() {
     let busy = ["--too-busy-status", "529", "--retry-after", "1500ms"];
-    let requests = Relay::start(&[&busy[..], &["--max-concurrent", "1"]].concat());
-    let id = requests.create();
-    let mut source = requests.connect();
-    source.ask(&Framing::Length(5).put(&id));
-    let refused = eventually("the source is served", || {
+    let requests = Relay::start(&[&busy[..], &["--max-concurrent", "2"]].concat());
+    let ids = [requests.create(), requests.create()];
+    let _sources = ids.map(|id| {
+        let mut source = requests.connect();
+        source.ask(&Framing::Length(5).put(&id));
+        source
+    });
+    let refused = eventually("both sources are served", || {
         let answer = requests.get("/ping");
         (answer.status() != 200).then_some(answer)
     });
@@ -99,9 +106,11 @@ fn the_status_of_being_too_busy_can_be_chosen() {
     let message = "The active streams are as many, or hold as much, as this relay allows";
     assert_busy(&refused, (529, "2"), message);
 
-    let connections = Relay::start(&[&busy[..], &["--max-connections", "1"]].concat());
-    let mut held = connections.connect();
-    assert_eq!(held.exchange(&ask("GET", "/ping")).status(), 200);
+    let connections = Relay::start(&[&busy[..], &["--max-connections", "2"]].concat());
+    let mut held = [connections.connect(), connections.connect()];
+    for held in &mut held {
+        assert_eq!(held.exchange(&ask("GET", "/ping")).status(), 200);
+    }
     let message = "As many connections as this relay may serve are open";
     assert_busy(&connections.connect().response(), (529, "2"), message);
 
@@ -142,9 +151,17 @@ fn assert_three(relay: &Relay, after: &str) {
     });
     drop((first, second, third));
     eventually(&format!("none counts after {after}"), || {
-        let waiting = relay.get("/stream?active=true");
-        (waiting.status() == 200 && waiting.text() == "[]\n").then_some(())
+        let list = relay.look("/stream?active=true");
+        let all_left = || {
+            let list = list.json();
+            let mut streams = list.as_array().expect("a list").iter();
+            streams.all(|stream| stream["state"] == "CREATED")
+        };
+        (list.status() == 200 && all_left()).then_some(())
     });
+    for id in streams {
+        assert_eq!(relay.exchange(&ask("DELETE", &format!("/stream/{id}"))).status(), 204);
+    }
 }
 
 #[test]

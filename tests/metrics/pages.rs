@@ -12,7 +12,8 @@ use crate::support::{Framing, Observed, ask};
 
 /// A relay that has counted something in every family.
 fn busy_relay() -> Observed {
-    let relay = Observed::start(&["--max-streams", "2"]);
+    let flags = ["--max-streams", "2", "--max-unjoined-streams-per-address", "2"];
+    let relay = Observed::start(&flags);
     let mut pair = relay.pair(Framing::Chunked);
     pair.pass_first(b"hello");
     pair.complete();

@@ -24,16 +24,29 @@ fn a_stream_too_many_is_counted_as_a_refusal() {
 }
 
 #[test]
+fn an_unjoined_stream_too_many_of_an_address_is_counted_as_such() {
+    let relay = Observed::start(&["--max-unjoined-streams-per-address", "1"]);
+    relay.create();
+    assert_eq!(relay.exchange(&ask("POST", "/stream")).status(), 503);
+    relay.scrape().assert_counts(&[(r#"rdv_refusals_total{reason="address_unjoined"}"#, 1)]);
+}
+
+#[test]
 fn each_limit_has_a_reason_of_its_own() {
-    for (limit, reason) in
-        [("--max-streams-per-address", "address_streams"), ("--max-concurrent", "requests")]
-    {
+    for (limit, most, reason) in [
+        ("--max-streams-per-address", 1_u8, "address_streams"),
+        ("--max-concurrent", 2, "requests"),
+    ] {
         for (flags, counted) in SWITCH {
-            let relay = Observed::start(&[flags, &[limit, "1"]].concat());
-            let id = relay.create();
-            let mut waiting = relay.connect();
-            waiting.ask(&ask("GET", &format!("/stream/{id}")));
-            relay.await_value(r#"rdv_connections{phase="waiting"}"#, 1.0);
+            let relay = Observed::start(&[flags, &[limit, &most.to_string()]].concat());
+            let wait = |number| {
+                let id = relay.create();
+                let mut waiting = relay.connect();
+                waiting.ask(&ask("GET", &format!("/stream/{id}")));
+                relay.await_value(r#"rdv_connections{phase="waiting"}"#, f64::from(number));
+                waiting
+            };
+            let _waiting: Vec<_> = (1..=most).map(wait).collect();
             assert_eq!(relay.exchange(&ask("POST", "/stream")).status(), 503, "{limit}");
             let refusals = format!("rdv_refusals_total{{reason=\"{reason}\"}}");
             relay.scrape().assert_counts(&[

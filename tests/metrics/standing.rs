@@ -24,7 +24,7 @@ fn streams_and_connections_are_counted_by_where_they_stand() {
 
 #[test]
 fn streams_beyond_their_retention_are_counted_no_more_but_as_ended() {
-    let relay = Observed::start(&["--ttl", "1ms", "--retention", "1ms"]);
+    let relay = Observed::start(&["--ttl", "100ms", "--retention", "1ms"]);
     for _ in 0..3 {
         relay.create();
     }

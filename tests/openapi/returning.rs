@@ -54,7 +54,9 @@ fn call(line: &Line, relay: &Relay, path: &str) -> Process {
 /// The line is cut at this end, with calls under way, and mended.
 fn cut_and_mend(service: &Service, line: &Line, end: &str) {
     let serve = ["serve", "--listen", "127.0.0.1:0", "--listen", "192.0.2.1:0"];
-    let serve = [&[env!("CARGO_BIN_EXE_rdv")], &serve[..], &["--agent-heartbeat", "1s"]].concat();
+    let serve =
+        [&[env!("CARGO_BIN_EXE_rdv")], &serve[..], &["--open-agents", "--agent-heartbeat", "1s"]]
+            .concat();
     let serve: Vec<_> = serve.into_iter().map(str::to_owned).collect();
     let relay = Relay::from_command(within(&line.near, &serve), 2);
     let flags = ["--heartbeat", "1s", "--connect-timeout", "1s", "--spares", "2"];

@@ -1,10 +1,12 @@
 //! Before a byte has moved: within a head, while one side waits, and when both have just met.
 
 use crate::scene::{
-    BODY_BROKEN, DESTINATION_CLOSED, SOURCE_CLOSED, WAYS, Way, aged, assert_ended, assert_torso,
-    framings, get, with_relay,
+    BODY_BROKEN, WAYS, Way, aged, assert_ended, assert_met, assert_passes, assert_torso, framings,
+    get, with_relay,
 };
-use crate::support::{Ask, Ending, Framing, Relay, Wire, assert_error, assert_uploaded};
+use crate::support::{
+    Ask, Ending, Framing, Pair, Relay, Wire, assert_error, assert_uploaded, pattern,
+};
 
 // Before a head is complete.
 
@@ -67,7 +69,7 @@ fn whoever_stalls_within_its_head_was_never_there() {
 // While one side waits.
 
 #[test]
-fn a_waiting_source_that_half_closes_too_early_ends_its_stream() {
+fn a_waiting_source_that_half_closes_too_early_gives_its_place_back() {
     with_relay(&[], |relay| {
         let rows: [(Framing, &str); 4] = [
             (Framing::Length(10), ""),
@@ -81,22 +83,51 @@ fn a_waiting_source_that_half_closes_too_early_ends_its_stream() {
             let mut source = relay.waiting_source(&id, framing);
             source.send(sent);
             source.finish_sending();
-            assert_ended(relay, &what, &id, ("SRC_DISCONNECTED", 0));
+            relay.await_state(&id, "CREATED");
             assert!(!source.succeeded(), "{what}");
-            let late = relay.get(&format!("/stream/{id}"));
-            assert_error(&what, &late, (404, "SessionNotFoundError", None));
+            assert_met(relay, &what, &id);
         }
     });
 }
 
 #[test]
-fn a_waiting_destination_that_half_closes_ends_its_stream() {
+fn a_waiting_destination_that_half_closes_gives_its_place_back() {
     with_relay(&[], |relay| {
         let id = relay.create();
         let mut destination = relay.waiting_destination(&id);
         destination.finish_sending();
         destination.expect_end();
-        assert_ended(relay, "half-closed", &id, ("DST_DISCONNECTED", 0));
+        relay.await_state(&id, "CREATED");
+        assert_met(relay, "half-closed", &id);
+    });
+}
+
+#[test]
+fn either_side_may_leave_and_come_again_a_hundred_times() {
+    with_relay(&[], |relay| {
+        for framing in framings(5) {
+            let id = relay.create();
+            for round in 0..100 {
+                let waiting = if round % 2 == 0 {
+                    relay.waiting_source(&id, framing)
+                } else {
+                    relay.waiting_destination(&id)
+                };
+                WAYS[round % 3].go(waiting);
+                relay.await_state(&id, "CREATED");
+            }
+            assert_met(relay, "after all", &id);
+        }
+    });
+}
+
+#[test]
+fn the_waiting_time_runs_from_the_creation_whoever_comes_and_leaves() {
+    with_relay(&["--ttl", "1s"], |relay| {
+        let id = relay.create();
+        drop(relay.waiting_source(&id, Framing::Chunked));
+        relay.await_state(&id, "CREATED");
+        relay.await_state(&id, "TIMEOUT_NO_SRC_NO_DST");
     });
 }
 
@@ -125,7 +156,8 @@ fn a_waiting_source_that_resets_takes_its_body_along() {
             source.send([&framing.piece(b"0123456789"), framing.end()].concat());
             relay.turn();
             source.reset();
-            assert_ended(relay, "reset", &id, ("SRC_DISCONNECTED", 0));
+            relay.await_state(&id, "CREATED");
+            assert_met(relay, "with another source", &id);
         }
     });
 }
@@ -139,23 +171,41 @@ fn a_waiting_source_s_broken_body_is_found_out_when_it_is_read() {
             source.send(sent);
             source.finish_sending();
             relay.turn();
-            let download = relay.get(&format!("/stream/{id}"));
-            assert_eq!(download.status(), 200, "{sent:?}");
-            assert_torso(sent, false, Framing::Chunked, download.ending);
+            let mut destination = relay.connect();
+            destination.ask(&get(&id));
             assert_error(sent, &source.response(), BODY_BROKEN);
-            assert_ended(relay, sent, &id, ("SRC_DISCONNECTED", 5));
+            relay.await_state(&id, "DST_CONNECTED");
+            destination.assert_silent();
+            assert_passes(sent, relay.meet_destination(id, Framing::Chunked, destination));
         }
     });
 }
 
 #[test]
-fn whoever_comes_first_and_leaves_in_one_breath_ends_its_stream() {
+fn a_waiting_source_s_broken_body_that_is_long_is_cut() {
+    with_relay(&[], |relay| {
+        let id = relay.create();
+        let mut source = relay.waiting_source(&id, Framing::Chunked);
+        let data = pattern(39, 600_000);
+        source.send(Framing::Chunked.piece(&data));
+        source.finish_sending();
+        relay.turn();
+        let download = relay.get(&format!("/stream/{id}"));
+        assert_eq!(download.status(), 200);
+        assert_torso("long", false, Framing::Chunked, download.ending);
+        assert_error("long", &source.response(), BODY_BROKEN);
+        assert_ended(relay, "long", &id, ("SRC_DISCONNECTED", data.len()));
+    });
+}
+
+#[test]
+fn whoever_comes_first_and_leaves_in_one_breath_was_never_there() {
     with_relay(&[], |relay| {
         for way in [Way::Close, Way::HalfClose] {
-            for (request, state) in [
-                (get as fn(&str) -> Ask, "DST_DISCONNECTED"),
-                (|id: &str| Framing::Length(5).put(id), "SRC_DISCONNECTED"),
-                (|id: &str| Framing::Chunked.put(id), "SRC_DISCONNECTED"),
+            for request in [
+                get as fn(&str) -> Ask,
+                |id: &str| Framing::Length(5).put(id),
+                |id: &str| Framing::Chunked.put(id),
             ] {
                 let id = relay.create();
                 let left = relay.while_stopped(|| {
@@ -163,10 +213,11 @@ fn whoever_comes_first_and_leaves_in_one_breath_ends_its_stream() {
                     wire.ask(&request(&id));
                     way.go(wire)
                 });
-                assert_ended(relay, &format!("{way:?}"), &id, (state, 0));
                 if let Some(mut wire) = left {
                     wire.expect_end();
                 }
+                relay.await_state(&id, "CREATED");
+                assert_met(relay, &format!("{way:?}"), &id);
             }
         }
     });
@@ -175,71 +226,75 @@ fn whoever_comes_first_and_leaves_in_one_breath_ends_its_stream() {
 // Both sides are there, and no byte has moved.
 
 #[test]
-fn a_destination_that_comes_second_and_leaves_in_one_breath_is_missed() {
+fn a_destination_that_comes_second_and_leaves_in_one_breath_is_not_missed() {
     with_relay(&[], |relay| {
-        for (framing, way) in framings(10).into_iter().flat_map(|f| WAYS.map(|way| (f, way))) {
+        for (framing, way) in framings(5).into_iter().flat_map(|f| WAYS.map(|way| (f, way))) {
             let what = format!("{framing:?}, {way:?}");
             let id = relay.create();
-            let mut source = relay.waiting_source(&id, framing);
+            let source = relay.waiting_source(&id, framing);
             let left = relay.while_stopped(|| {
                 let mut destination = relay.connect();
                 destination.ask(&get(&id));
                 way.go(destination)
             });
-            assert_error(&what, &source.response(), DESTINATION_CLOSED);
-            assert_ended(relay, &what, &id, ("DST_DISCONNECTED", 0));
             if let Some(mut wire) = left {
                 wire.everything();
             }
+            relay.turn();
+            relay.await_state(&id, "SRC_CONNECTED");
+            assert_passes(&what, relay.meet_source(id, framing, source));
         }
     });
 }
 
 #[test]
-fn a_source_that_comes_second_and_leaves_in_one_breath_is_missed() {
+fn a_source_that_comes_second_and_leaves_in_one_breath_is_not_missed() {
     with_relay(&[], |relay| {
-        for (framing, way) in framings(10).into_iter().flat_map(|f| WAYS.map(|way| (f, way))) {
+        for (framing, way) in framings(5).into_iter().flat_map(|f| WAYS.map(|way| (f, way))) {
             let what = format!("{framing:?}, {way:?}");
             let id = relay.create();
-            let mut destination = relay.waiting_destination(&id);
+            let destination = relay.waiting_destination(&id);
             let left = relay.while_stopped(|| {
                 let mut source = relay.connect();
                 source.ask(&framing.put(&id));
                 way.go(source)
             });
-            assert_error(&what, &destination.response(), SOURCE_CLOSED);
-            assert_ended(relay, &what, &id, ("SRC_DISCONNECTED", 0));
             if let Some(mut source) = left {
                 assert_error(&what, &source.response(), BODY_BROKEN);
             }
+            relay.turn();
+            relay.await_state(&id, "DST_CONNECTED");
+            assert_passes(&what, relay.meet_destination(id, framing, destination));
         }
     });
 }
 
 #[test]
-fn a_paired_source_that_half_closes_before_its_first_byte_is_a_502() {
+fn a_paired_source_that_half_closes_before_its_first_byte_is_told_so_and_not_missed() {
     with_relay(&[], |relay| {
-        for (framing, old) in framings(10).into_iter().flat_map(|f| [(f, false), (f, true)]) {
+        for (framing, old) in framings(5).into_iter().flat_map(|f| [(f, false), (f, true)]) {
             let what = format!("{framing:?}, old: {old}");
             let mut pair = relay.pair_with(framing, aged(old));
             pair.source.finish_sending();
-            assert_error(&what, &pair.destination.response(), SOURCE_CLOSED);
             assert_error(&what, &pair.source.response(), BODY_BROKEN);
-            assert_ended(relay, &what, &pair.id, ("SRC_DISCONNECTED", 0));
+            relay.await_state(&pair.id, "DST_CONNECTED");
+            let Pair { id, destination, .. } = pair;
+            assert_passes(&what, relay.meet_destination(id, framing, destination));
         }
     });
 }
 
 #[test]
-fn a_paired_destination_that_half_closes_before_the_first_byte_is_a_502() {
+fn a_paired_destination_that_half_closes_before_the_first_byte_is_not_missed() {
     with_relay(&[], |relay| {
-        for (framing, old) in framings(10).into_iter().flat_map(|f| [(f, false), (f, true)]) {
+        for (framing, old) in framings(5).into_iter().flat_map(|f| [(f, false), (f, true)]) {
             let what = format!("{framing:?}, old: {old}");
             let mut pair = relay.pair_with(framing, aged(old));
             pair.destination.finish_sending();
-            assert_error(&what, &pair.source.response(), DESTINATION_CLOSED);
             pair.destination.expect_end();
-            assert_ended(relay, &what, &pair.id, ("DST_DISCONNECTED", 0));
+            relay.await_state(&pair.id, "SRC_CONNECTED");
+            let Pair { id, source, .. } = pair;
+            assert_passes(&what, relay.meet_source(id, framing, source));
         }
     });
 }

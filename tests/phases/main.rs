@@ -4,6 +4,7 @@
 mod ending;
 mod joining;
 mod moving;
+mod parting;
 mod scene;
 #[path = "../support/mod.rs"]
 mod support;

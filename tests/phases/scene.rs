@@ -1,9 +1,7 @@
 //! How sides go away, and what has to be true afterwards.
 
-use crate::support::{Ask, Ending, Framing, Relay, Wire, ask};
+use crate::support::{Ask, Ending, Framing, Pair, Relay, Wire, ask, assert_uploaded};
 
-pub(crate) const SOURCE_CLOSED: (u16, &str, Option<&str>) =
-    (502, "StreamSourceError", Some("Stream source closed unexpectedly"));
 pub(crate) const DESTINATION_CLOSED: (u16, &str, Option<&str>) =
     (502, "StreamDestinationError", Some("Stream destination closed unexpectedly"));
 pub(crate) const DESTINATION_ERRED: (u16, &str, Option<&str>) =
@@ -78,4 +76,21 @@ pub(crate) fn assert_ended(relay: &Relay, what: &str, id: &str, wanted: (&str, u
     let status = relay.await_state(id, state);
     assert_eq!(status["active"], false, "{what}");
     assert_eq!(status["bytes_transferred"], moved, "{what}");
+}
+
+/// Two sides of a stream that are left, or came anew, and 5 bytes that pass.
+pub(crate) fn assert_passes(what: &str, mut pair: Pair) {
+    pair.pass_first(b"hel");
+    pair.pass(b"lo");
+    pair.source.send(pair.framing.end());
+    assert_eq!(pair.destination.rest(), (Vec::new(), Ending::Complete), "{what}");
+    assert_uploaded(&pair.source.response());
+}
+
+/// Two new sides for a stream that was left meet.
+pub(crate) fn assert_met(relay: &Relay, what: &str, id: &str) {
+    let destination = relay.waiting_destination(id);
+    let framing = Framing::Length(5);
+    assert_passes(what, relay.meet_destination(id.to_owned(), framing, destination));
+    assert_ended(relay, what, id, ("FINISHED", 5));
 }

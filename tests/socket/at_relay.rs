@@ -96,7 +96,7 @@ fn the_command_says_goodbye() {
     for _ in 0..20 {
         call(&relay, &["GET", "/a"]);
     }
-    let away = || relay.process().stderr().matches(" is away: ").count();
+    let away = || relay.process().stderr().matches("agent disconnected path=").count();
     eventually("all have gone", || (away() == 20).then_some(()));
     let log = relay.process().stderr();
     assert_eq!(log.matches("the agent closed it").count(), 20, "{log}");
@@ -139,7 +139,7 @@ fn the_library_serves_and_asks_at_the_relay() {
             });
             assert_eq!((answer.status(), answer.text()), (200, "PUT /b?c text"), "{dialect:?}");
         }
-        let shown = relay.get("/socket").json();
+        let shown = relay.look("/socket").json();
         let shown = &shown.as_array().expect("a list")[0];
         assert_eq!(shown["id"], connection.id().to_string(), "{dialect:?}");
         assert_eq!((&shown["name"], &shown["spares"]), (&json!("lib"), &json!(0)), "{dialect:?}");

@@ -1,7 +1,9 @@
 //! Bodies that never become records: too long, broken off, badly framed, or stalled.
 
 use crate::desk::{Desk, post, text};
-use crate::support::{LEAVINGS, ask, assert_error};
+use crate::support::{LEAVINGS, Response, ask, assert_error};
+use std::thread;
+use std::time::Duration;
 
 #[test]
 fn a_body_too_long_is_refused_by_its_length_or_when_it_is() {
@@ -94,4 +96,27 @@ fn what_stalls_is_refused() {
         wire.expect_end();
     }
     assert_eq!(desk.end().stdout, "");
+}
+
+/// What becomes of a body that is sent in pieces of this size, one after each `pause`.
+fn sent_in_pieces(desk: &Desk, piece: usize, count: usize, pause: Duration) -> Response {
+    let mut wire = desk.connect();
+    wire.ask(&ask("POST", "/").length(piece * count));
+    for _ in 0..count {
+        thread::sleep(pause);
+        // It may have been answered already.
+        let _ = wire.try_send(vec![b'x'; piece]);
+    }
+    wire.response()
+}
+
+#[test]
+fn a_body_that_drips_is_refused_and_a_slow_one_is_not() {
+    let desk = Desk::start(&["--header-timeout", "1s"]);
+    let pause = Duration::from_millis(100);
+    let dripped = sent_in_pieces(&desk, 1, 20, pause);
+    assert_error("one byte at a time", &dripped, (408, "RequestTimeoutError", None));
+    let slow = sent_in_pieces(&desk, 1000, 20, pause);
+    assert_eq!(slow.status(), 201, "faster than the least rate, and longer than the timeout");
+    assert_eq!(desk.end().stdout.lines().count(), 1);
 }

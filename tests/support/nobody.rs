@@ -7,6 +7,8 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
+use super::process::interruptible;
+
 /// The user and group of `nobody`.
 fn ids() -> (u32, u32) {
     let users = fs::read_to_string("/etc/passwd").expect("/etc/passwd");
@@ -28,7 +30,7 @@ pub(crate) fn nobody() -> (Command, TempDir) {
     let copied = Command::new("cp").arg(env!("CARGO_BIN_EXE_rdv")).arg(&binary).status();
     assert!(copied.expect("cp").success(), "a copy of the binary");
     fs::set_permissions(&binary, Permissions::from_mode(0o755)).expect("permissions");
-    let mut command = Command::new(binary);
+    let mut command = interruptible(Command::new(binary));
     command.current_dir("/");
     if fs::metadata("/proc/self").expect("/proc").uid() == 0 {
         let (user, group) = ids();

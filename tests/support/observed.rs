@@ -42,6 +42,11 @@ impl Observed {
         Observed { relay, operators }
     }
 
+    /// Where operators are served.
+    pub(crate) fn operators(&self) -> SocketAddr {
+        self.operators
+    }
+
     /// An operator's request.
     pub(crate) fn operate(&self, ask: &Ask) -> Response {
         Wire::connect(self.operators).exchange(ask)
@@ -63,7 +68,8 @@ impl Observed {
 }
 
 /// The flags that make metrics readable.
-pub(crate) const ADMIN: [&str; 2] = ["--admin-listen", "127.0.0.1:0"];
+pub(crate) const ADMIN: [&str; 4] =
+    ["--admin-listen", "127.0.0.1:0", "--admin-hosts", "relay.test"];
 
 impl Scrape {
     /// The value of a series, which has to be there.

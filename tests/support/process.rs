@@ -1,18 +1,58 @@
 //! The `rdv` binary as a child process: its output captured, ended by its id when dropped.
 
 use std::io::Read;
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use tempfile::TempDir;
 
 use super::clock::eventually;
+
+/// Names the directory in which a service may make files (systemd.exec(5)).
+pub(crate) const RUNTIME_DIRECTORY: &str = "RUNTIME_DIRECTORY";
+/// The signals that tests send, which must have their usual effect on a child.
+const SIGNALS: [Signal; 3] = [Signal::SIGHUP, Signal::SIGINT, Signal::SIGTERM];
+
+/// The same command with the usual effect of these signals. Tests that run in the background of a shell,
+/// or under nohup(1), ignore some, and so would their children. env(1) replaces itself with the
+/// program, so the process id stays that of the program. A user or group is set on what this returns:
+/// it cannot be read from a command, so it would be lost.
+pub(crate) fn interruptible(command: Command) -> Command {
+    let is_done = command.get_program() == "env";
+    if is_done || SIGNALS.iter().all(|signal| ignored() >> (*signal as u32 - 1) & 1 == 0) {
+        return command;
+    }
+    let mut env = Command::new("env");
+    env.arg("--default-signal=HUP,INT,TERM").arg(command.get_program()).args(command.get_args());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => env.env(name, value),
+            None => env.env_remove(name),
+        };
+    }
+    if let Some(directory) = command.get_current_dir() {
+        env.current_dir(directory);
+    }
+    env
+}
+
+/// The signals that this process ignores, bit 0 being signal 1 (`proc_pid_status(5)`).
+fn ignored() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").expect("/proc");
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).expect("SigIgn");
+    u64::from_str_radix(mask.trim(), 16).expect("a mask")
+}
 
 /// A running child and what it has written so far.
 pub(crate) struct Process {
     child: Child,
+    /// Where it puts the sockets that it opens by itself, and looks for those of others; kept until
+    /// it has ended.
+    runtime: TempDir,
     stdout: Captured,
     stderr: Captured,
 }
@@ -75,15 +115,25 @@ impl Process {
     }
 
     /// With these as its standard input and output; what it writes is captured from a pipe of ours only.
-    pub(crate) fn between(mut command: Command, input: Stdio, output: Stdio) -> Process {
+    pub(crate) fn between(command: Command, input: Stdio, output: Stdio) -> Process {
+        let mut command = interruptible(command);
         command.stdin(input).stdout(output).stderr(Stdio::piped());
+        let runtime = tempfile::tempdir().expect("a directory");
+        if !command.get_envs().any(|(name, _)| name == RUNTIME_DIRECTORY) {
+            command.env(RUNTIME_DIRECTORY, runtime.path());
+        }
         let mut child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
         let stdout = match child.stdout.take() {
             Some(pipe) => Captured::start(pipe),
             None => Captured::start(std::io::empty()),
         };
         let stderr = Captured::start(child.stderr.take().expect("stderr"));
-        Process { child, stdout, stderr }
+        Process { child, runtime, stdout, stderr }
+    }
+
+    /// Its own directory for sockets, unless its command was given another.
+    pub(crate) fn runtime(&self) -> &Path {
+        self.runtime.path()
     }
 
     pub(crate) fn id(&self) -> u32 {

@@ -1,6 +1,7 @@
 //! A relay of one's own for each test, on a port the kernel chose.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::Command;
 
 use nix::sys::signal::Signal;
@@ -11,6 +12,10 @@ use super::process::{Finished, Process};
 use super::request::{Ask, ask};
 use super::response::Response;
 use super::wire::Wire;
+
+/// The flags that have public listeners show the lists to requests of these tests.
+pub(crate) const TRUSTING: [&str; 6] =
+    ["--trusted", "127.0.0.0/8", "--trusted", "::1", "--admin-hosts", "relay.test"];
 
 /// A relay that listens.
 pub(crate) struct Relay {
@@ -83,6 +88,21 @@ impl Relay {
 
     pub(crate) fn get(&self, target: &str) -> Response {
         self.exchange(&ask("GET", target))
+    }
+
+    /// The admin socket that it has opened by itself.
+    pub(crate) fn admin_socket(&self) -> PathBuf {
+        self.process.runtime().join(format!("{}.sock", self.address().port()))
+    }
+
+    /// An operator's request, on that socket.
+    pub(crate) fn operator(&self, ask: &Ask) -> Response {
+        Wire::connect_unix(&self.admin_socket()).exchange(ask)
+    }
+
+    /// What an operator sees there.
+    pub(crate) fn look(&self, target: &str) -> Response {
+        self.operator(&ask("GET", target))
     }
 
     /// Waits until the relay has looked at all that reached it before: a ping comes back.

@@ -4,7 +4,7 @@
 #[derive(Clone)]
 pub(crate) struct Ask {
     line: (String, String, &'static str),
-    host: Option<&'static str>,
+    host: Option<String>,
     fields: Vec<(String, String)>,
     body: Vec<u8>,
 }
@@ -13,13 +13,18 @@ pub(crate) struct Ask {
 pub(crate) fn ask(method: &str, target: &str) -> Ask {
     Ask {
         line: (method.to_owned(), target.to_owned(), "HTTP/1.1"),
-        host: Some("relay.test"),
+        host: Some("relay.test".to_owned()),
         fields: Vec::new(),
         body: Vec::new(),
     }
 }
 
 impl Ask {
+    /// The same for another host.
+    pub(crate) fn to_host(method: &str, target: &str, host: &str) -> Ask {
+        Ask { host: Some(host.to_owned()), ..ask(method, target) }
+    }
+
     /// The same as HTTP/1.0, without a `Host`.
     pub(crate) fn http10(mut self) -> Ask {
         self.line.2 = "HTTP/1.0";
@@ -68,7 +73,7 @@ impl Ask {
     pub(crate) fn bytes(&self) -> Vec<u8> {
         let (method, target, version) = &self.line;
         let line = format!("{method} {target} {version}\r\n");
-        let host = self.host.map(|host| format!("Host: {host}\r\n"));
+        let host = self.host.as_ref().map(|host| format!("Host: {host}\r\n"));
         let fields = self.fields.iter().map(|(name, value)| format!("{name}: {value}\r\n"));
         let head: String = std::iter::once(line).chain(host).chain(fields).collect();
         [head.as_bytes(), b"\r\n", &self.body].concat()

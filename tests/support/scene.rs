@@ -108,9 +108,40 @@ impl Relay {
 
     /// The same, with the destination's request changed first.
     pub(crate) fn pair_with(&self, framing: Framing, change: impl FnOnce(Ask) -> Ask) -> Pair {
-        let id = self.create();
+        self.join_with(&self.create(), framing, change)
+    }
+
+    /// Two sides for a stream that is there.
+    pub(crate) fn join(&self, id: &str, framing: Framing) -> Pair {
+        self.join_with(id, framing, |get| get)
+    }
+
+    fn join_with(&self, id: &str, framing: Framing, change: impl FnOnce(Ask) -> Ask) -> Pair {
+        let id = id.to_owned();
         let get = change(ask("GET", &format!("/stream/{id}")));
         let destination = self.waiting_with(&get, &id);
+        let mut source = self.connect();
+        source.ask(&framing.put(&id));
+        self.await_state(&id, "STREAMING");
+        Pair { id, framing, source, destination }
+    }
+
+    /// A destination that a source waits for, and whose first byte is still to come.
+    pub(crate) fn waiting_paired(&self, id: &str) -> Wire {
+        let mut destination = self.connect();
+        destination.ask(&ask("GET", &format!("/stream/{id}")));
+        self.await_state(id, "STREAMING");
+        destination
+    }
+
+    /// A new destination for a source that waits.
+    pub(crate) fn meet_source(&self, id: String, framing: Framing, source: Wire) -> Pair {
+        let destination = self.waiting_paired(&id);
+        Pair { id, framing, source, destination }
+    }
+
+    /// A new source for a destination that waits.
+    pub(crate) fn meet_destination(&self, id: String, framing: Framing, destination: Wire) -> Pair {
         let mut source = self.connect();
         source.ask(&framing.put(&id));
         self.await_state(&id, "STREAMING");

@@ -2,6 +2,9 @@
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::time::Duration;
 
 use socket2::{Domain, SockRef, Socket, Type};
@@ -41,6 +44,12 @@ impl Wire {
         Wire::over(stream)
     }
 
+    /// Connects to a Unix socket; what is TCP's alone cannot be done on it.
+    pub(crate) fn connect_unix(path: &Path) -> Wire {
+        let stream = UnixStream::connect(path).expect("connect to the relay's socket");
+        Wire::timed(TcpStream::from(OwnedFd::from(stream)))
+    }
+
     /// Connects with the smallest receive buffer, so that what is not read stays with the sender.
     pub(crate) fn connect_narrow(address: SocketAddr) -> Wire {
         let socket = Socket::new(Domain::for_address(address), Type::STREAM, None).expect("socket");
@@ -51,9 +60,13 @@ impl Wire {
 
     /// Speaks over a connection that is already there.
     pub(crate) fn over(stream: TcpStream) -> Wire {
+        stream.set_nodelay(true).expect("TCP_NODELAY");
+        Wire::timed(stream)
+    }
+
+    fn timed(stream: TcpStream) -> Wire {
         stream.set_read_timeout(Some(PATIENCE)).expect("SO_RCVTIMEO");
         stream.set_write_timeout(Some(PATIENCE)).expect("SO_SNDTIMEO");
-        stream.set_nodelay(true).expect("TCP_NODELAY");
         Wire { stream, received: Vec::new(), incoming: Incoming::Over(Ending::Complete) }
     }
 

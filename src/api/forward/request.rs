@@ -19,6 +19,9 @@ pub struct Forwarding<'f> {
     pub peer: IpAddr,
     /// The client is a proxy whose word about its own clients is taken.
     pub trusted: bool,
+    /// Fields with `_` in their names pass, too. What reads a head into variables (CGI, RFC 3875,
+    /// section 4.1.18) cannot tell `X_Forwarded_For` from the field that the relay writes.
+    pub underscores: bool,
     /// What joins the answer to this request: the client's own, by [`correlation_id`], or a new one.
     pub correlation_id: &'f str,
     /// The name and the value of the request id, if requests have one.
@@ -65,14 +68,16 @@ fn passed<'o>(
     let hop = HopByHop::new(head.fields.all("Connection"));
     for (name, value) in head.fields.iter() {
         if name.eq_ignore_ascii_case("Host") {
-            writer = writer.field(name, host(head).unwrap_or(value));
+            writer = writer.field(name, head.host().unwrap_or(value));
+        } else if !to.underscores && name.contains('_') {
+            // Dropped; nginx does the same (underscores_in_headers).
         } else if relayed(name, head, to).unwrap_or_else(|| !hop.ends(name)) {
             writer = writer.field(name, &carried(value, to.body));
         }
     }
     // HTTP/1.0 has none; in HTTP/1.1 there has to be one, and it may be empty (RFC 9112, 3.2).
     if head.fields.get("Host").is_none() {
-        writer = writer.field("Host", host(head).unwrap_or_default());
+        writer = writer.field("Host", head.host().unwrap_or_default());
     }
     writer
 }
@@ -95,17 +100,6 @@ fn relayed(name: &str, head: &RequestHead<'_, '_>, to: &Forwarding<'_>) -> Optio
 /// The client's is the one that is used.
 fn keeps_correlation_id(head: &RequestHead<'_, '_>, to: &Forwarding<'_>) -> bool {
     correlation_id(head) == Some(to.correlation_id)
-}
-
-/// The host of the target, where that has one, else the field (RFC 9112, section 3.2.2).
-fn host<'b>(head: &RequestHead<'_, 'b>) -> Option<&'b [u8]> {
-    let of_target = match head.target.split_once("://") {
-        Some((scheme, rest)) if scheme.bytes().all(|byte| byte.is_ascii_alphabetic()) => {
-            rest.split(['/', '?']).next()
-        }
-        Some(_) | None => None,
-    };
-    of_target.map(str::as_bytes).or_else(|| head.fields.get("Host"))
 }
 
 /// A value as it can be carried: frames take nothing that is no UTF-8.
@@ -135,7 +129,7 @@ fn forwarded<'o>(
     if !said("X-Forwarded-Proto") {
         writer = writer.field("X-Forwarded-Proto", b"http");
     }
-    if let Some(host) = host(head).filter(|host| !host.is_empty() && !said("X-Forwarded-Host")) {
+    if let Some(host) = head.host().filter(|host| !host.is_empty() && !said("X-Forwarded-Host")) {
         writer = writer.field("X-Forwarded-Host", host);
     }
     writer.field("X-Forwarded-Prefix", to.prefix.as_bytes())

@@ -2,7 +2,6 @@
 //! alone: whatever its method, the agent is to see it.
 
 use super::{Audience, Callee, Route, parse_id};
-use crate::http::fields::members;
 use crate::http::head::{Method, RequestHead, Version};
 
 /// What a path of agents names.
@@ -16,23 +15,21 @@ enum Resource<'h> {
 /// What is asked for, if the path is one of these and this audience may use it.
 pub(super) fn route<'h>(head: &RequestHead<'_, 'h>, audience: Audience) -> Option<Route<'h>> {
     match audience {
-        Audience::Public { lists } => public(head, lists),
+        Audience::Public => public(head),
         Audience::Senders { .. } => None,
         Audience::Agents => Some(dialled(head)),
         Audience::Operators => overseen(head),
     }
 }
 
-/// For everybody. Where operators have a listener of their own, agents are shown there only.
-fn public<'h>(head: &RequestHead<'_, 'h>, lists: bool) -> Option<Route<'h>> {
+/// For everybody. Who may look is decided by [`access`](crate::api::access).
+fn public<'h>(head: &RequestHead<'_, 'h>) -> Option<Route<'h>> {
     Some(match resource(head)? {
         Resource::Call { callee, rest } => Route::Call { callee, rest },
-        Resource::Socket if lists && !wants_websocket(head) => looked_at(head, Route::Agents),
-        Resource::Socket if lists => attached(head, "GET, HEAD, OPTIONS"),
-        Resource::Socket => attached(head, "GET, OPTIONS"),
+        Resource::Socket if !wants_websocket(head) => looked_at(head, Route::Agents),
+        Resource::Socket => attached(head, "GET, HEAD, OPTIONS"),
         Resource::Spare => asked(head, Route::Spare, "GET, OPTIONS"),
-        Resource::Events if lists => looked_at(head, Route::AgentEvents),
-        Resource::Events => return None,
+        Resource::Events => looked_at(head, Route::AgentEvents),
     })
 }
 
@@ -102,10 +99,9 @@ fn call<'h>(head: &RequestHead<'_, 'h>) -> Option<Resource<'h>> {
 /// Whether the client would switch to WebSocket. HTTP/1.0 knows no such wish (RFC 9110, section
 /// 7.8).
 fn wants_websocket(head: &RequestHead<'_, '_>) -> bool {
-    let mut protocols = head.fields.all("Upgrade").flat_map(members);
     head.version == Version::Http11
         && head.method == Method::Get
-        && protocols.any(|protocol| protocol.eq_ignore_ascii_case(b"websocket"))
+        && head.fields.lists("Upgrade", "websocket")
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ mod walk;
 
 pub use pack::{pack, pack_compressed};
 pub use size::size_bytes;
-pub(super) use unpack::unpack_watched;
+pub(super) use unpack::unpack_noted;
 pub use unpack::{Unpacked, unpack};
 
 use super::output::shown;

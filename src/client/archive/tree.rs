@@ -1,8 +1,10 @@
 //! The directory that an archive is extracted into: new, closed to others, and never left through
 //! a link. Only directories that were made here are used on the way to an entry, and files are only
-//! ever created, so nothing is written through what the archive itself has put there.
+//! ever created, so nothing is written through what the archive itself has put there. Names are created
+//! and removed under the lock of [`Unfinished`], content is read without it.
 
 use super::super::output::told;
+use super::super::unfinished::Unfinished;
 use super::entries::{Entries, Entry, Kind};
 use super::named;
 use super::names::inside;
@@ -32,22 +34,23 @@ struct Attributes {
 }
 
 /// A directory being filled. Paths are relative to it and have plain components only.
-pub(super) struct Tree {
+pub(super) struct Tree<'u> {
     root: PathBuf,
+    unfinished: &'u Unfinished,
     /// The permissions that the umask leaves.
     allowed: u32,
     directories: BTreeMap<PathBuf, Attributes>,
     directories_bytes: usize,
 }
 
-impl Tree {
-    /// Makes the directory, which must not exist.
-    pub fn create(root: PathBuf) -> io::Result<Self> {
+impl<'u> Tree<'u> {
+    /// Makes the directory, which must not exist. For the holder of the lock.
+    pub fn create(root: PathBuf, unfinished: &'u Unfinished) -> io::Result<Self> {
         fs::create_dir(&root)?;
         // What the kernel left of 0777 is what the umask allows; it cannot be read without being set.
         let allowed = fs::symlink_metadata(&root)?.permissions().mode() & 0o777;
         fs::set_permissions(&root, Permissions::from_mode(PRIVATE))?;
-        Ok(Self { root, allowed, directories: BTreeMap::new(), directories_bytes: 0 })
+        Ok(Self { root, unfinished, allowed, directories: BTreeMap::new(), directories_bytes: 0 })
     }
 
     /// Extracts one entry; its content is read from `entries`. Whether it was of a kind that is
@@ -64,8 +67,13 @@ impl Tree {
         if entry.kind == Kind::Other {
             return Ok(false);
         }
+        let step = self.unfinished.lock();
         self.make_parents(path)?;
         let place = self.root.join(path);
+        if entry.kind == Kind::File {
+            // It waits for the other side; an interruption must not wait for that.
+            drop(step);
+        }
         let made = match entry.kind {
             Kind::Directory => self.put_directory(path, entry),
             Kind::File => self.put_file(&place, entry, entries),
@@ -164,11 +172,16 @@ impl Tree {
         entry: &Entry,
         entries: &mut Entries<R>,
     ) -> io::Result<()> {
-        replace(place)?;
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(place)?;
+        let mut file = self.create_file(place)?;
         io::copy(entries, &mut file)?;
         file.set_permissions(Permissions::from_mode(entry.mode & self.allowed))?;
         set_mtime(&file, entry.mtime_seconds)
+    }
+
+    fn create_file(&self, place: &Path) -> io::Result<File> {
+        let _step = self.unfinished.lock();
+        replace(place)?;
+        OpenOptions::new().write(true).create_new(true).mode(0o600).open(place)
     }
 
     /// Another name for something extracted before.

@@ -2,6 +2,7 @@
 //! to where it is wanted.
 
 use super::super::output::{exists, move_to, partial_name, shown, told};
+use super::super::unfinished::{Partial, Unfinished};
 use super::entries::Entries;
 use super::names::{Tops, inside};
 use super::tree::Tree;
@@ -46,16 +47,16 @@ pub struct Unpacked {
 /// elsewhere: nothing is left of it then. Or a name is taken by what may not be replaced: nothing is
 /// moved then; if it was free at first, what was received is kept, and the error says where.
 pub fn unpack(input: impl Read, into: &Path, overwrite: bool) -> io::Result<Unpacked> {
-    unpack_watched(input, into, overwrite, &mut |_| ())
+    unpack_noted(input, into, overwrite, &Unfinished::new())
 }
 
-/// The same for somebody who may be interrupted: `partial` is told where everything is until it is
-/// complete, and `None` before it is moved from there.
-pub(in crate::client) fn unpack_watched(
+/// The same for a command that may be interrupted: where everything is until it has been moved is
+/// noted in `unfinished`, whose lock stops the extraction before its next step.
+pub(in crate::client) fn unpack_noted(
     input: impl Read,
     into: &Path,
     overwrite: bool,
-    partial: &mut dyn FnMut(Option<&Path>),
+    unfinished: &Unfinished,
 ) -> io::Result<Unpacked> {
     let mut entries = Entries::new(decompressed(input)?);
     let mut unpacked = Unpacked::default();
@@ -70,17 +71,12 @@ pub(in crate::client) fn unpack_watched(
         }
         let staging = match &mut staging {
             Some(staging) => staging,
-            none @ None => {
-                let created = Staging::create(into, top)?;
-                partial(Some(&created.place));
-                none.insert(created)
-            }
+            none @ None => none.insert(Staging::create(into, top, unfinished)?),
         };
         if !staging.tree.put(&path, &entry, &mut entries)? {
             unpacked.skipped.note(&path);
         }
     }
-    partial(None);
     if let Some(staging) = staging {
         staging.finish(into, overwrite, &mut unpacked)?;
     }
@@ -122,15 +118,17 @@ fn is_empty(directory: &Path) -> bool {
 }
 
 /// Where the archive is until it is complete. Removed when it is dropped.
-struct Staging {
+struct Staging<'u> {
     place: PathBuf,
-    tree: Tree,
+    tree: Tree<'u>,
+    unfinished: &'u Unfinished,
     keep: bool,
 }
 
-impl Staging {
+impl<'u> Staging<'u> {
     /// Makes `.NAME.partial`, or `.NAME.2.partial` and so on, for nobody else to look into.
-    fn create(into: &Path, name: &OsStr) -> io::Result<Self> {
+    fn create(into: &Path, name: &OsStr, unfinished: &'u Unfinished) -> io::Result<Self> {
+        let mut noted = unfinished.lock();
         let mut number = 1;
         let place = loop {
             let mut hidden = OsString::from(".");
@@ -147,11 +145,12 @@ impl Staging {
                 }
             }
         };
-        let tree = Tree::create(place.join("new")).inspect_err(|_| {
+        let tree = Tree::create(place.join("new"), unfinished).inspect_err(|_| {
             // The error before this one is what matters.
             let _ = fs::remove_dir_all(&place);
         })?;
-        Ok(Self { place, tree, keep: false })
+        *noted = Some(Partial::Directory(place.clone()));
+        Ok(Self { place, tree, unfinished, keep: false })
     }
 
     /// Whether something of this name is at the top.
@@ -159,17 +158,21 @@ impl Staging {
         fs::symlink_metadata(self.place.join("new").join(name)).is_ok()
     }
 
-    /// Moves everything at the top to where it is wanted, and removes itself.
+    /// Moves everything at the top to where it is wanted, and removes itself. An interruption comes
+    /// before all of it or after.
     fn finish(mut self, into: &Path, overwrite: bool, unpacked: &mut Unpacked) -> io::Result<()> {
+        let mut noted = self.unfinished.lock();
         self.tree.settle_inside()?;
         let new = self.place.join("new");
         // It is complete: whatever fails from here on, nothing of it is removed.
         self.keep = true;
+        let empty_once_moved = noted.take();
         self.move_all(&new, into, overwrite, unpacked).map_err(|error| {
             let text = format!("{error}; everything was received into {}", shown(&new));
             told(error.kind(), text)
         })?;
         self.keep = false;
+        *noted = empty_once_moved;
         Ok(())
     }
 
@@ -216,8 +219,10 @@ fn move_one(from: &Path, to: &Path, overwrite: bool) -> io::Result<()> {
     move_to(from, to, false)
 }
 
-impl Drop for Staging {
+impl Drop for Staging<'_> {
     fn drop(&mut self) {
+        let mut noted = self.unfinished.lock();
+        *noted = None;
         if !self.keep {
             // It has a telling name; what went wrong before is what the user must know.
             let _ = fs::remove_dir_all(&self.place);

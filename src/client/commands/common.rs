@@ -27,7 +27,7 @@ pub struct Connecting {
     pub cacert: Option<PathBuf>,
 
     /// Wait at most so long for a connection
-    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = units::duration)]
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = units::time(units::INSTANT))]
     pub connect_timeout: Duration,
 
     /// Try so many times more to connect, with growing pauses, while nothing was sent

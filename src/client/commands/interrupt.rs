@@ -5,29 +5,16 @@
 use super::exit::{Exit, Failure};
 use super::telling::Teller;
 use crate::client::output::shown;
+use crate::client::unfinished::{Partial, Unfinished};
 use nix::sys::signal::{SigSet, Signal};
 use std::fs;
-use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
 use std::process;
-use std::sync::{Mutex, PoisonError, mpsc};
+use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-/// What is being received.
-static UNFINISHED: Mutex<Option<Unfinished>> = Mutex::new(None);
-
-/// What there is of something that is being received.
-#[derive(Debug)]
-enum Unfinished {
-    /// A file, which is kept if there is anything in it.
-    File(PathBuf),
-    /// A directory of what was extracted, which is of no use.
-    Directory(PathBuf),
-}
-
-/// While it is removed, the extracting goes on: as often it is tried again.
-const REMOVE_MAX: u32 = 100;
+/// What this process is receiving into. Whoever changes it on disk holds its lock.
+pub(crate) static UNFINISHED: Unfinished = Unfinished::new();
 
 /// How long standard error may take for the last line. A full pipe that nobody reads takes none, and
 /// whoever writes into it then holds the lock for ever.
@@ -82,30 +69,11 @@ fn ignored() -> u64 {
     mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0)
 }
 
-/// Names the file that is being received.
-pub fn receiving(partial: &Path) {
-    note(Some(Unfinished::File(partial.to_owned())));
-}
-
-/// Names the directory that is being extracted into.
-pub fn extracting(partial: &Path) {
-    note(Some(Unfinished::Directory(partial.to_owned())));
-}
-
-/// Nothing is being received any more. An interruption that came before has its way first.
-pub fn received() {
-    note(None);
-}
-
-fn note(unfinished: Option<Unfinished>) {
-    *UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner) = unfinished;
-}
-
 fn end(signal: Signal, teller: &Teller) -> ! {
-    // Kept to the end: a file must not be named anew while it is called partial, nor may the lost
-    // connection be told as a failure.
-    let unfinished = UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner);
-    let why = match unfinished.as_ref().and_then(left) {
+    // Kept to the end: nothing may be created behind what is removed, no file renamed while it is
+    // called partial, nor may the lost connection be reported as a failure.
+    let unfinished = UNFINISHED.lock();
+    let why = match unfinished.as_ref().and_then(Partial::clean_up) {
         Some(path) => format!("interrupted; what came so far is in {}", shown(path)),
         None => "interrupted".into(),
     };
@@ -125,24 +93,4 @@ fn tell(teller: &Teller, failure: Failure) {
         let _ = told.send(());
     });
     let _ = telling.recv_timeout(TELLING_MAX);
-}
-
-/// Where something is left. What is of no use is removed.
-fn left(unfinished: &Unfinished) -> Option<&Path> {
-    let (path, useless) = match unfinished {
-        Unfinished::File(path) => (path, is_empty(path) && fs::remove_file(path).is_ok()),
-        Unfinished::Directory(path) => (path, (0..REMOVE_MAX).any(|_| is_removed(path))),
-    };
-    (!useless).then_some(path)
-}
-
-fn is_empty(path: &Path) -> bool {
-    fs::metadata(path).is_ok_and(|file| file.is_file() && file.len() == 0)
-}
-
-fn is_removed(directory: &Path) -> bool {
-    match fs::remove_dir_all(directory) {
-        Ok(()) => true,
-        Err(error) => error.kind() == ErrorKind::NotFound,
-    }
 }

@@ -79,15 +79,15 @@ struct Trying {
     retries: u32,
 
     /// The longest pause behind the first try; then twice as long each time, and chance chooses
-    #[arg(long, value_name = "TIME", default_value = "500ms", value_parser = units::duration)]
+    #[arg(long, value_name = "TIME", default_value = "500ms", value_parser = units::time(Duration::from_millis(1)))]
     backoff: Duration,
 
     /// The longest pause of all, even if the server asks for more with Retry-After
-    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = units::duration)]
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = units::time(Duration::from_millis(1)))]
     backoff_max: Duration,
 
     /// Give up a try after so long; for content too large for memory, when nothing moved for so long
-    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = units::duration)]
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = units::time(units::INSTANT))]
     timeout: Duration,
 }
 
@@ -104,7 +104,7 @@ struct Connecting {
     cacert: Option<PathBuf>,
 
     /// Wait at most so long for a connection
-    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = units::duration)]
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = units::time(units::INSTANT))]
     connect_timeout: Duration,
 
     /// Do not ask with HEAD whether the server is there before the first record
@@ -127,13 +127,17 @@ impl DestinationCommand {
     fn deliver(&self) -> Result<Exit, Failure> {
         let options = self.options()?;
         let dead_letters = self.dead_letter.as_deref().map(DeadLetters::open).transpose()?;
-        let (input, _bound) = input::open(self.input.as_deref())?;
-        let ways = self.ways(&options)?;
+        let (input, bound) = input::open(self.input.as_deref())?;
         let (events, happening) = mpsc::channel();
-        // Only now: until here a signal ends the process, as nothing was begun.
         let timeout = options.timeout;
         let shared = Shared::new(options, dead_letters, events);
-        stopping::watch(&shared);
+        // Before the server's name is looked up, for which there may be a thread: one that does not
+        // block the signals would be ended by them, and the process with it.
+        let startup = stopping::watch(&shared, bound);
+        let ways = self.ways(&shared.options);
+        // Even if the server is not there: the watching thread would keep the socket's file.
+        let _bound = startup.end();
+        let ways = ways?;
         let workers = ways.len();
         let intake = Intake {
             dispatch: Dispatch::start(ways, &shared)?,

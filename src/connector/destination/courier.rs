@@ -8,6 +8,7 @@ use crate::client::commands::{Exit, Failure};
 use crate::client::file_name::printable;
 use crate::client::single::{self, Single};
 use crate::client::{Url, tls};
+use crate::http::fields::members;
 use crate::http::response::reason;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -136,9 +137,7 @@ impl Courier {
 
     /// Reads the rest of an answer, so that the connection can be used again; its beginning.
     fn settle(&mut self, mut response: Response<Body>) -> Vec<u8> {
-        let close = response.headers().get(header::CONNECTION).map(HeaderValue::as_bytes);
-        let close = close.is_some_and(|value| value.eq_ignore_ascii_case(b"close"));
-        let keeps = !close && response.version() >= Version::HTTP_11;
+        let keeps = keeps_alive(&response);
         let mut said = Vec::new();
         let mut body = response.body_mut().as_reader().take(ANSWER_MAX_BYTES);
         self.warm = body.read_to_end(&mut said).is_ok() && keeps;
@@ -174,6 +173,13 @@ impl Courier {
         let place = url.split('?').next().unwrap_or_default();
         Miss::network(format!("{place}: {why}"))
     }
+}
+
+/// Whether another request can follow on the connection (RFC 9112, section 9.3).
+fn keeps_alive<B>(response: &Response<B>) -> bool {
+    let lines = response.headers().get_all(header::CONNECTION).iter().map(HeaderValue::as_bytes);
+    let close = lines.flat_map(members).any(|option| option.eq_ignore_ascii_case(b"close"));
+    !close && response.version() >= Version::HTTP_11
 }
 
 /// What an answer means that is no success: its status, its `Retry-After` and `Location`, and what it
@@ -215,4 +221,28 @@ fn is_lost(error: &ureq::Error) -> bool {
             | io::ErrorKind::ConnectionAborted
             | io::ErrorKind::BrokenPipe
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_is_kept_unless_a_member_of_connection_is_close() {
+        for (name, version, lines, keeps) in [
+            ("nothing is said", Version::HTTP_11, &[][..], true),
+            ("close", Version::HTTP_11, &["close"], false),
+            ("in capitals", Version::HTTP_11, &["Close"], false),
+            ("among others", Version::HTTP_11, &["X-A, close ,"], false),
+            ("on a second line", Version::HTTP_11, &["X-A", "close"], false),
+            ("something like it", Version::HTTP_11, &["closed"], true),
+            ("an older version", Version::HTTP_10, &[], false),
+        ] {
+            let mut response = Response::builder().version(version);
+            for line in lines {
+                response = response.header("Connection", *line);
+            }
+            assert_eq!(keeps_alive(&response.body(()).unwrap()), keeps, "{name}");
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! When a record is tried again, and when not. It knows no clock and no chance: both are handed in.
 
-use jiff::fmt::rfc2822;
+use crate::http::date;
 use std::time::Duration;
 
 /// How often and after which pauses a record is tried again.
@@ -46,7 +46,7 @@ pub(super) fn retry_after(value: &str, now_unix_seconds: i64) -> Option<Duration
     if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
         return Some(Duration::from_secs(value.parse().unwrap_or(u64::MAX)));
     }
-    let date = rfc2822::parse(value).ok()?.timestamp().as_second();
+    let date = date::unix_seconds(value, now_unix_seconds)?;
     Some(Duration::from_secs(u64::try_from(date.saturating_sub(now_unix_seconds)).unwrap_or(0)))
 }
 
@@ -91,6 +91,8 @@ mod tests {
             ("99999999999999999999", Some(seconds(u64::MAX))),
             ("Sun, 06 Nov 1994 08:49:47 GMT", Some(seconds(10))),
             ("Sun, 06 Nov 1994 08:49:07 GMT", Some(seconds(0))),
+            ("Sunday, 06-Nov-94 08:49:47 GMT", Some(seconds(10))),
+            ("Sun Nov  6 08:49:47 1994", Some(seconds(10))),
             ("", None),
             ("-1", None),
             ("1.5", None),

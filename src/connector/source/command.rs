@@ -38,6 +38,9 @@ impl Source {
         }
         let serving = Serving::open(&self.settings, None)
             .map_err(|error| Failure::new(Exit::Local, error.to_string()))?;
+        if let Some(warning) = self.settings.access_log.warning() {
+            log::warn!("{warning}");
+        }
         for address in serving.addresses() {
             log::info!("taking requests at http://{address}/");
         }
@@ -51,7 +54,7 @@ impl Source {
 
     /// Two that write to one place would spoil each other's lines.
     fn check_places(&self) -> Result<(), Failure> {
-        let log_on_stdout = self.settings.access_log.access_log == Some(Place::Stdout);
+        let log_on_stdout = self.settings.access_log.place() == Some(&Place::Stdout);
         if log_on_stdout && self.settings.hand_over.output == "-" {
             let why = "records go to standard output; give --access-log a file";
             return Err(Failure::new(Exit::Usage, why));

@@ -4,7 +4,7 @@
 use crate::connector::record::{CREATED_AT, OPENCDC_VERSION, READ_AT, json};
 use crate::http::fields::Fields;
 use crate::http::response::write_decimal;
-use crate::net::Pushed;
+use crate::relay::Pushed;
 use crate::rendezvous::Now;
 use std::borrow::Cow;
 use std::io::Write as _;

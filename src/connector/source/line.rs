@@ -2,7 +2,7 @@
 //! the newline. A large body stays in a file, and is encoded while it is sent.
 
 use super::spill::Spilled;
-use crate::net::Ticket;
+use crate::relay::Ticket;
 use base64_simd::STANDARD;
 use std::fs::File;
 use std::io;

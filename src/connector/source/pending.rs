@@ -4,7 +4,7 @@ use super::clock::now;
 use super::line::Line;
 use super::queue::Queue;
 use crate::api::Busy;
-use crate::net::Ticket;
+use crate::relay::Ticket;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -96,13 +96,13 @@ impl Pending {
 mod tests {
     use super::*;
     use crate::connector::source::queue::QueueLimits;
-    use crate::net::Bell;
+    use crate::relay::Waker;
 
     #[test]
     fn records_of_earlier_processes_leave_nothing_behind() {
         let last = Uuid::from_u128(7);
         let limits = QueueLimits { records: 1, bytes: 1 };
-        let queue = Queue::new(limits, Bell::unheard().unwrap(), last).unwrap();
+        let queue = Queue::new(limits, Waker::of_no_loop().unwrap(), last).unwrap();
         let pending = Pending::new(Duration::ZERO, last);
         for position in 1..=8 {
             pending.acknowledged(Uuid::from_u128(position), &queue);

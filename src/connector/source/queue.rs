@@ -6,7 +6,7 @@ use super::line::Line;
 use super::positions::Positions;
 use super::work::Work;
 use crate::api::{Busy, Failure};
-use crate::net::{Bell, Ticket, Verdict};
+use crate::relay::{Ticket, Verdict, Waker};
 use std::collections::VecDeque;
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -35,7 +35,7 @@ pub struct Queue {
     limits: QueueLimits,
     /// The thread that takes lines.
     work: Arc<Work>,
-    bell: Bell,
+    waker: Waker,
     over: AtomicBool,
     failed: AtomicBool,
 }
@@ -57,11 +57,11 @@ struct State {
 }
 
 impl Queue {
-    /// An empty queue whose verdicts ring this bell, and whose first position is behind `last`.
+    /// An empty queue whose verdicts wake this loop, and whose first position is after `last`.
     ///
     /// # Errors
     /// What eventfd(2) says.
-    pub fn new(limits: QueueLimits, bell: Bell, last: Uuid) -> io::Result<Self> {
+    pub fn new(limits: QueueLimits, waker: Waker, last: Uuid) -> io::Result<Self> {
         let state = State {
             lines: VecDeque::new(),
             positions: Positions::after(last),
@@ -74,7 +74,7 @@ impl Queue {
         };
         let work = Arc::new(Work::new()?);
         let (over, failed) = (AtomicBool::new(false), AtomicBool::new(false));
-        Ok(Self { state: Mutex::new(state), limits, work, bell, over, failed })
+        Ok(Self { state: Mutex::new(state), limits, work, waker, over, failed })
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -223,7 +223,7 @@ impl Queue {
         let ring = before == 0 && !state.quiet && !state.verdicts.is_empty();
         drop(state);
         if ring {
-            self.bell.ring();
+            self.waker.wake();
         }
     }
 
@@ -241,7 +241,7 @@ impl Queue {
     /// Nobody takes records any more, and nobody will: the loop is to end.
     pub fn end(&self) {
         self.over.store(true, Ordering::Relaxed);
-        self.bell.ring();
+        self.waker.wake();
     }
 }
 

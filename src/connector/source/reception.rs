@@ -10,7 +10,7 @@ use super::spill::{Spill, Spilled};
 use super::work::Order;
 use crate::api::{Busy, Failure};
 use crate::connector::signature::Check;
-use crate::net::{Appetite, Incoming, Intake, Pushed, Ticket, Verdict};
+use crate::relay::{Demand, Incoming, Intake, Pushed, Ticket, Verdict};
 use crate::rendezvous::Now;
 use std::borrow::Cow;
 use std::cell::Cell;
@@ -138,7 +138,7 @@ struct Request {
 }
 
 impl Incoming for Request {
-    fn take(&mut self, ticket: Ticket, bytes: &[u8]) -> Result<Appetite, Failure> {
+    fn take(&mut self, ticket: Ticket, bytes: &[u8]) -> Result<Demand, Failure> {
         if let Some(check) = &mut self.check {
             check.update(bytes);
         }
@@ -149,8 +149,8 @@ impl Incoming for Request {
         match self.kind {
             // It has to be looked at as a whole.
             Kind::Json if short => Err(Failure::TooBusy(Busy::Records)),
-            Kind::Json => Ok(Appetite::More),
-            Kind::Raw if self.is_small_enough(short) => Ok(Appetite::More),
+            Kind::Json => Ok(Demand::More),
+            Kind::Raw if self.is_small_enough(short) => Ok(Demand::More),
             Kind::Raw => self.put_on_disk(ticket),
         }
     }
@@ -195,7 +195,7 @@ impl Request {
         collected
     }
 
-    fn put_on_disk(&mut self, ticket: Ticket) -> Result<Appetite, Failure> {
+    fn put_on_disk(&mut self, ticket: Ticket) -> Result<Demand, Failure> {
         let spilled = match &self.spilled {
             Some(spilled) => Arc::clone(spilled),
             None => self.shared.spill.open().map_err(|error| {
@@ -206,7 +206,7 @@ impl Request {
         self.spilled = Some(Arc::clone(&spilled));
         let bytes = self.give_memory_back();
         self.shared.spill.append(ticket, &spilled, bytes);
-        Ok(Appetite::Later)
+        Ok(Demand::Later)
     }
 
     fn end_in_memory(&mut self, ticket: Ticket, now: Now, body: &[u8]) -> Result<(), Failure> {

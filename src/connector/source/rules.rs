@@ -7,7 +7,7 @@ use crate::connector::record::json;
 use crate::connector::signature::{Check, SignatureError, Verifier};
 use crate::http::fields::{Fields, is_token};
 use crate::http::head::RequestHead;
-use crate::net::Pushed;
+use crate::relay::Pushed;
 use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
 use std::borrow::Cow;

@@ -12,8 +12,8 @@ use super::spill::Spill;
 use super::spooled::Spooled;
 use super::work::{Order, Work};
 use crate::connector::spool::{Found, Opened, Spool, SpoolLimits, Start};
-use crate::net::{Bell, EventLoop};
-use crate::ops::{Configuration, Sources, threads};
+use crate::ops::{AdminListen, Configuration, Sources, threads};
+use crate::relay::{EventLoop, Waker};
 use std::io;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -64,8 +64,8 @@ impl Serving {
         let mut event_loop = EventLoop::new(configuration(settings)?, None)?;
         let output = output.map_or_else(|| open_output(settings), Ok)?;
         let (queue, threads) = match &settings.spool.spool {
-            None => hand_over_directly(settings, event_loop.bell(), output)?,
-            Some(folder) => hand_over_by_spool(settings, event_loop.bell(), output, folder)?,
+            None => hand_over_directly(settings, event_loop.waker(), output)?,
+            Some(folder) => hand_over_by_spool(settings, event_loop.waker(), output, folder)?,
         };
         let folder = settings.record.spill_dir.clone().unwrap_or_else(std::env::temp_dir);
         let spill = Spill::start(&folder, settings.record.spill_max as u64, Arc::clone(&queue))?;
@@ -111,10 +111,10 @@ impl Serving {
 /// Records go from memory to the output.
 fn hand_over_directly(
     settings: &SourceSettings,
-    bell: Bell,
+    waker: Waker,
     output: Output,
 ) -> io::Result<(Arc<Queue>, Threads)> {
-    let queue = Arc::new(Queue::new(limits(settings), bell, Uuid::nil())?);
+    let queue = Arc::new(Queue::new(limits(settings), waker, Uuid::nil())?);
     let feed = Direct(Arc::clone(&queue));
     let (shared, running) =
         deliver(settings, (feed, Arc::clone(&queue)), Arc::clone(queue.work()), output)?;
@@ -124,7 +124,7 @@ fn hand_over_directly(
 /// Records go into a spool, and from there to the output.
 fn hand_over_by_spool(
     settings: &SourceSettings,
-    bell: Bell,
+    waker: Waker,
     output: Output,
     folder: &Path,
 ) -> io::Result<(Arc<Queue>, Threads)> {
@@ -147,7 +147,7 @@ fn hand_over_by_spool(
         Found::Unknown => log::warn!("the spool holds no such position; going on with the next"),
     }
     let last = spool.last().unwrap_or_default();
-    let queue = Arc::new(Queue::new(limits(settings), bell, last)?);
+    let queue = Arc::new(Queue::new(limits(settings), waker, last)?);
     let ack_timeout = settings.hand_over.ack_timeout;
     let pending = settings.hand_over.ack.then(|| Arc::new(Pending::new(ack_timeout, last)));
     let feed = Spooled::new(spool, reader, Arc::clone(&queue), pending.clone());
@@ -240,6 +240,8 @@ fn configuration(settings: &SourceSettings) -> io::Result<Configuration> {
     loop_settings.drain_timeout = settings.serving.drain_timeout;
     loop_settings.max_pipes = 0;
     loop_settings.admin = settings.admin.clone();
+    // Only a relay has streams to look at, and so opens an admin socket by itself.
+    loop_settings.admin.admin_listen.get_or_insert(AdminListen::Off);
     loop_settings.access_log = settings.access_log.clone();
     loop_settings.request_id = settings.request_id.clone();
     loop_settings.metrics = settings.metrics.clone();

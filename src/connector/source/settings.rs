@@ -9,7 +9,7 @@ use crate::ops::access_log::AccessLogSettings;
 use crate::ops::admin::AdminSettings;
 use crate::ops::metrics::MetricsSettings;
 use crate::ops::request_id::RequestIdSettings;
-use crate::ops::units;
+use crate::ops::units::{self, GIB, KIB, PIB, TIB};
 use clap::{Args, ValueEnum};
 use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -41,7 +41,7 @@ pub struct SourceSettings {
     pub compat: bool,
 
     /// Longest body; a longer one is refused with 413
-    #[arg(long, value_name = "BYTES", default_value = "64MiB", value_parser = units::size)]
+    #[arg(long, value_name = "BYTES", default_value = "64MiB", value_parser = units::bytes(1..=PIB))]
     pub max_body: usize,
 
     /// What becomes of requests.
@@ -102,19 +102,19 @@ pub struct RecordSettings {
     pub key: Option<KeyRule>,
 
     /// Keep bodies of more bytes on the disk until they are handed over
-    #[arg(long, value_name = "BYTES", default_value = "1MiB", value_parser = units::size)]
+    #[arg(long, value_name = "BYTES", default_value = "1MiB", value_parser = units::bytes(0..=GIB))]
     pub memory_body: usize,
 
     /// Bytes that bodies on their way in may take in memory, all together
-    #[arg(long, value_name = "BYTES", default_value = "64MiB", value_parser = units::size)]
+    #[arg(long, value_name = "BYTES", default_value = "64MiB", value_parser = units::bytes(64 * KIB..=TIB))]
     pub memory: usize,
 
     /// Directory for large bodies [default: TMPDIR, else /tmp]
     #[arg(long, value_name = "DIR")]
     pub spill_dir: Option<PathBuf>,
 
-    /// Bytes that large bodies may take there, all together
-    #[arg(long, value_name = "BYTES", default_value = "1GiB", value_parser = units::size)]
+    /// Bytes that large bodies may take there, all together; 0: none are taken in
+    #[arg(long, value_name = "BYTES", default_value = "1GiB", value_parser = units::bytes(0..=PIB))]
     pub spill_max: usize,
 }
 
@@ -150,7 +150,7 @@ pub struct SenderSettings {
     pub signature_secret: Option<String>,
 
     /// How far the time of a signature may be from now
-    #[arg(long, value_name = "TIME", default_value = "5m", value_parser = units::duration)]
+    #[arg(long, value_name = "TIME", default_value = "5m", value_parser = units::time(units::SECOND))]
     pub signature_tolerance: Duration,
 }
 
@@ -180,19 +180,19 @@ pub struct HandOverSettings {
     pub ack: bool,
 
     /// How long an acknowledgement may take; the sender is answered 503 then
-    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = units::duration)]
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = units::time(units::INSTANT))]
     pub ack_timeout: Duration,
 
     /// How long the consumer may take nothing; those who wait are answered 503 then
-    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = units::duration)]
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = units::time(units::INSTANT))]
     pub patience: Duration,
 
     /// Records that may wait to be handed over; one more is answered 503
-    #[arg(long, value_name = "N", default_value_t = 1024, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", default_value_t = 1024, value_parser = clap::value_parser!(u32).range(1..=1 << 24))]
     pub queue: u32,
 
     /// Bytes that they may take in memory
-    #[arg(long, value_name = "BYTES", default_value = "64MiB", value_parser = units::size)]
+    #[arg(long, value_name = "BYTES", default_value = "64MiB", value_parser = units::bytes(64 * KIB..=TIB))]
     pub queue_bytes: usize,
 }
 
@@ -206,11 +206,11 @@ pub struct SpoolSettings {
     pub spool: Option<PathBuf>,
 
     /// Bytes of records there that were not handed over; beyond, senders are answered 503
-    #[arg(long, value_name = "BYTES", default_value = "1GiB", value_parser = units::size)]
+    #[arg(long, value_name = "BYTES", default_value = "1GiB", value_parser = units::bytes(64 * KIB..=PIB))]
     pub spool_max: usize,
 
-    /// Bytes of records there that were handed over, kept for --from
-    #[arg(long, value_name = "BYTES", default_value = "0", value_parser = units::size)]
+    /// Bytes of records there that were handed over, kept for --from; 0: none
+    #[arg(long, value_name = "BYTES", default_value = "0", value_parser = units::bytes(0..=PIB))]
     pub spool_keep: usize,
 
     /// Hand over again what came after this position, or all there is: start
@@ -228,7 +228,7 @@ pub struct RelaySettings {
     pub relay: Option<String>,
 
     /// How long the stream waits for whoever uploads
-    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = units::duration)]
+    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = units::time(units::SECOND))]
     pub ttl: Duration,
 
     /// Trust the certificate authorities in this PEM file, and no others; else those of the system
@@ -254,11 +254,11 @@ pub struct ServingSettings {
     pub max_connections: u32,
 
     /// How long a request head may take, and the next byte of a body
-    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = units::duration)]
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = units::time(units::INSTANT))]
     pub header_timeout: Duration,
 
     /// Close a connection with no request after this long
-    #[arg(long, value_name = "TIME", default_value = "75s", value_parser = units::duration)]
+    #[arg(long, value_name = "TIME", default_value = "75s", value_parser = units::time(units::INSTANT))]
     pub keep_alive_timeout: Duration,
 
     /// Requests served at once, those that wait for their records to be handed over included; one
@@ -271,12 +271,12 @@ pub struct ServingSettings {
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=1 << 24))]
     pub max_connections_per_address: u32,
 
-    /// What Retry-After tells those who are answered 503, in seconds rounded up
-    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = units::duration)]
+    /// Retry-After of answers with 503, in seconds, rounded up
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = units::time(units::SECOND))]
     pub retry_after: Duration,
 
-    /// How long requests may go on after SIGTERM
-    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = units::duration)]
+    /// How long requests may go on after SIGTERM; 0s: not at all
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = units::time(Duration::ZERO))]
     pub drain_timeout: Duration,
 }
 

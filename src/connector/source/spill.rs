@@ -3,8 +3,8 @@
 
 use super::queue::{Queue, QueueLimits};
 use crate::api::{Busy, Failure};
-use crate::net::{Ticket, Verdict};
 use crate::ops::threads;
+use crate::relay::{Ticket, Verdict};
 use std::fs::File;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};

@@ -171,7 +171,7 @@ mod tests {
     use crate::connector::source::envelope::{Envelope, Payload};
     use crate::connector::source::queue::QueueLimits;
     use crate::connector::spool::{Opened, SpoolLimits, Start};
-    use crate::net::Bell;
+    use crate::relay::Waker;
     use crate::rendezvous::Now;
     use std::fs::File;
     use std::path::Path;
@@ -188,7 +188,7 @@ mod tests {
             writer.append(&line, position).unwrap();
         }
         let limits = QueueLimits { records: 1, bytes: 1 };
-        let queue = Queue::new(limits, Bell::unheard().unwrap(), Uuid::nil()).unwrap();
+        let queue = Queue::new(limits, Waker::of_no_loop().unwrap(), Uuid::nil()).unwrap();
         let (reader, _) = spool.reader(Start::Beginning).unwrap();
         Spooled::new(spool, reader, Arc::new(queue), None)
     }

@@ -1,7 +1,7 @@
 //! Tests of the chunk decoder.
 
 use super::*;
-use crate::http::fields::is_token_byte;
+use crate::http::fields::{is_token, is_token_byte};
 use proptest::prelude::*;
 
 /// Payload and framing of a whole body.
@@ -46,8 +46,11 @@ fn naive(body: &[u8]) -> Result<Decoded, bool> {
     let (mut rest, mut payload) = (body, Vec::new());
     loop {
         let line = String::from_utf8_lossy(line(&mut rest)?);
-        let size = line.split(';').next().unwrap_or_default();
-        let size = size.trim_end_matches([' ', '\t']);
+        let size = line.trim_start_matches(|char: char| char.is_ascii_hexdigit());
+        let (size, extensions) = line.split_at(line.len() - size.len());
+        if !are_extensions(extensions) {
+            return Err(false);
+        }
         if size.is_empty() || !size.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             return Err(false);
         }
@@ -74,6 +77,35 @@ fn naive(body: &[u8]) -> Result<Decoded, bool> {
     }
 }
 
+/// The grammar of RFC 9112, section 7.1.1, from the back: one extension less at a time.
+fn are_extensions(text: &str) -> bool {
+    let is_name = |text: &str| is_token(text.as_bytes());
+    let blank = [' ', '\t'];
+    text.is_empty()
+        || text.rmatch_indices(';').any(|(at, _)| {
+            let last = text[at + 1..].trim_start_matches(blank);
+            let good = match last.split_once('=') {
+                None => is_name(last),
+                Some((name, value)) => {
+                    let value = value.trim_start_matches(blank);
+                    is_name(name.trim_end_matches(blank)) && (is_name(value) || is_quoted(value))
+                }
+            };
+            good && are_extensions(text[..at].trim_end_matches(blank))
+        })
+}
+
+fn is_quoted(text: &str) -> bool {
+    let inner = text.strip_prefix('"').and_then(|text| text.strip_suffix('"'));
+    let mut chars = inner.unwrap_or("\"").chars();
+    while let Some(char) = chars.next() {
+        if char == '"' || char == '\\' && chars.next().is_none() {
+            return false;
+        }
+    }
+    true
+}
+
 /// Both decoders agree, wherever the input is cut.
 fn agree(body: &[u8]) {
     let whole = decode([body]);
@@ -94,7 +126,9 @@ fn the_decoder_agrees_with_a_naive_one_at_every_cut() {
         &b"0\r\n\r\n"[..],
         b"5\r\nhello\r\n0\r\n\r\nGET / HTTP/1.1\r\n",
         b"5;a=b;c=\"\xff d\"\r\nhello\r\n1 \t;x\r\n\r\r\n000\r\nA: b\r\nC:\r\n\r\n",
-        b"2\t \r\n\r\n\r\nA\r\n0123456789\r\n0 ;\r\n\r\n\r\n",
+        b"2\t ;a = b ; c\r\n\r\n\r\nA\r\n0123456789\r\n0 ;a\r\n\r\n\r\n",
+        b"2 \r\n\r\n\r\n0\r\n\r\n",
+        b"2\r\n\r\n\r\n0;\r\n\r\n",
         b"5\r\nhell\r\n0\r\n\r\n",
         b"5\r\nhelloo\r\n0\r\n\r\n",
     ] {
@@ -105,10 +139,10 @@ fn the_decoder_agrees_with_a_naive_one_at_every_cut() {
 proptest! {
     #[test]
     fn the_decoder_agrees_with_a_naive_one_on_noise(
-        tokens in prop::collection::vec(0usize..16, 0..24)
+        tokens in prop::collection::vec(0usize..19, 0..24)
     ) {
         let words = ["0", "1", "a", "\r\n", "\r\n", "\r\n", "0\r\n", "\r\n0\r\n\r\n", "1\r\nx",
-            "2\r\n\r\n", "\r", "\n", ";", ":", " ", "\t"];
+            "2\r\n\r\n", "\r", "\n", ";", ":", " ", "\t", ";a", "=", "\""];
         let body: String = tokens.iter().map(|&word| words[word]).collect();
         agree(body.as_bytes());
     }
@@ -149,10 +183,16 @@ fn sloppy_framing_is_refused() {
         ("space before the size", b" 1\r\n", ChunkError::BadSize),
         ("a sign", b"+1\r\n", ChunkError::BadSize),
         ("a prefix", b"0x1\r\n", ChunkError::BadSize),
-        ("space within the size", b"1 1\r\n", ChunkError::BadSize),
+        ("space within the size", b"1 1\r\n", ChunkError::BadExtension),
         ("no hex digit", b"1g\r\n", ChunkError::BadSize),
         ("bare LF behind the size", b"1\nx", ChunkError::BadLineEnd),
         ("bare LF behind the space", b"1 \nx", ChunkError::BadLineEnd),
+        ("space without an extension", b"1 \r\nx", ChunkError::BadExtension),
+        ("a tab without one, at the last chunk", b"0\t\r\n\r\n", ChunkError::BadExtension),
+        ("an extension without a name", b"1;\r\nx", ChunkError::BadExtension),
+        ("a value without a name", b"1;=a\r\nx", ChunkError::BadExtension),
+        ("open quotes", b"1;a=\"\r\nx", ChunkError::BadExtension),
+        ("quotes that close in the payload", b"1;a=\"\r\n\"\r\n", ChunkError::BadExtension),
         ("bare LF in the extension", b"1;a\nx", ChunkError::BadLineEnd),
         ("bare CR behind the size", b"1\rx", ChunkError::BadLineEnd),
         ("bare CR in the extension", b"1;a\rb\r\n", ChunkError::BadLineEnd),
@@ -179,7 +219,7 @@ fn sloppy_framing_is_refused() {
 
 #[test]
 fn extensions_and_trailers_are_bounded() {
-    let extended = |bytes: usize| format!("1{}\r\nx\r\n", ";".repeat(bytes));
+    let extended = |bytes: usize| format!("1;{}\r\nx\r\n", "a".repeat(bytes - 1));
     let trailers = |lines: usize, width: usize| {
         format!("0\r\n{}\r\n", format!("a:{}\r\n", "b".repeat(width - 4)).repeat(lines))
     };
@@ -189,7 +229,7 @@ fn extensions_and_trailers_are_bounded() {
         ("256 extension bytes", extended(256) + "0\r\n\r\n", Ok(true)),
         ("257 extension bytes", extended(257) + "0\r\n\r\n", long),
         ("64 KiB of them", extended(256).repeat(256) + "0\r\n\r\n", Ok(true)),
-        ("one more", extended(256).repeat(256) + "0;\r\n\r\n", long),
+        ("one more", extended(256).repeat(256) + "0;a\r\n\r\n", long),
         ("100 lines", trailers(100, 8), Ok(true)),
         ("101 lines", trailers(101, 8), many),
         ("8 KiB of trailers", trailers(2, 4096), Ok(true)),
@@ -237,6 +277,9 @@ fn the_hint_expects_the_next_size_line_to_be_like_the_last() {
         ("more digits", b"fff4\r\n", b"\r\n100000", 2),
         ("a shorter line", b"fff4\r\n", b"\r\nff\r", 1),
         ("an extension", b"fff4;ab\r\n", b"\r\nfff4", 5),
+        ("a longer name", b"fff4\r\n", b"\r\nfff4;abc", 2),
+        ("no name yet", b"fff4\r\n", b"\r\nfff4;", 3),
+        ("open quotes at the last line", b"fff4\r\n", b"\r\n0;ab=\"", 5),
         ("a shorter first line", b"1\r\n", b"", 5),
         ("the last line but for the LF", b"fff4\r\n", b"\r\n0\r", 3),
         ("the last line", b"fff4\r\n", b"\r\n0\r\n", 2),

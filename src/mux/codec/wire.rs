@@ -19,9 +19,13 @@ const PONG: u8 = 0x8a;
 const CLOSE: u8 = 0x88;
 
 /// The two buffers.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Wire {
     input: Vec<u8>,
+    /// Frames that may be handed on before the caller says so again.
+    frames_max: u32,
+    /// How many of them are left.
+    frames_left: u32,
     /// Bytes of the input that are handed on.
     handed: usize,
     /// Bytes of the frame at hand that are not handed on.
@@ -39,7 +43,45 @@ pub(super) struct Wire {
     owed_pong: Vec<u8>,
 }
 
+impl Default for Wire {
+    fn default() -> Self {
+        Self {
+            input: Vec::new(),
+            frames_max: u32::MAX,
+            frames_left: u32::MAX,
+            handed: 0,
+            frame_left: 0,
+            in_message: false,
+            output: Vec::new(),
+            put: 0,
+            put_with_pongs: 0,
+            pongs: 0,
+            owed_pong: Vec::new(),
+        }
+    }
+}
+
 impl Wire {
+    /// At most this many frames are handed on until [`Wire::resume`] is called.
+    pub(super) fn in_turns_of(&mut self, frames: u32) {
+        (self.frames_max, self.frames_left) = (frames, frames);
+    }
+
+    /// Whether there is more to hand on than the frames of this turn.
+    pub(super) fn has_more(&self) -> bool {
+        self.frames_left == 0 && self.handed < self.input.len()
+    }
+
+    /// How many frames were handed on in this turn.
+    pub(super) fn frames(&self) -> u32 {
+        self.frames_max - self.frames_left
+    }
+
+    /// As many frames as before may be handed on again.
+    pub(super) fn resume(&mut self) {
+        self.frames_left = self.frames_max;
+    }
+
     pub(super) fn received(&mut self, bytes: &[u8]) {
         self.input.drain(..mem::take(&mut self.handed));
         self.input.extend_from_slice(bytes);
@@ -68,8 +110,11 @@ impl Wire {
         &mut self.output
     }
 
-    /// Whether a whole header is there, and so the next frame can be handed on.
+    /// Whether a complete header is there, and so the next frame can be handed on in this turn.
     fn begin_frame(&mut self) -> Result<bool> {
+        if self.frames_left == 0 {
+            return Ok(false);
+        }
         let mut cursor = Cursor::new(&self.input[self.handed..]);
         match FrameHeader::parse(&mut cursor) {
             Ok(None) => return Ok(false),
@@ -88,6 +133,7 @@ impl Wire {
             // Whoever reads finds the same, and says what it is.
             Err(_) => self.frame_left = u64::MAX,
         }
+        self.frames_left -= 1;
         Ok(true)
     }
 

@@ -16,6 +16,8 @@ pub mod close {
     pub const POLICY: u16 = 1008;
     /// This end failed.
     pub const FAILED: u16 = 1011;
+    /// This end has no room now; another try may find some.
+    pub const BUSY: u16 = 1013;
     /// Another connection has taken over its name.
     pub const REPLACED: u16 = 4001;
     /// The name is somebody else's.
@@ -72,6 +74,8 @@ pub enum Event {
 pub enum Cancelled {
     /// The other end says so.
     There(Why),
+    /// The other end sent more interim responses (1xx) than it may.
+    Interim,
     /// A body is not UTF-8, and the text dialect has nothing else.
     NotText,
     /// A head has more than [`HEAD_MAX_BYTES`](crate::mux::frame::HEAD_MAX_BYTES), or a request more

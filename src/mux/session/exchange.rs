@@ -16,6 +16,8 @@ pub(super) struct Exchange {
     pub correlation: Option<String>,
     /// Whether the response has begun, whoever sends it.
     pub answered: bool,
+    /// Interim responses that came before the response.
+    pub interim: u8,
     /// The text dialect: we cancelled it, which the peer cannot be told; its response is to come,
     /// and nobody wants it.
     pub abandoned: bool,
@@ -70,6 +72,7 @@ impl Exchange {
             role,
             correlation: None,
             answered: false,
+            interim: 0,
             abandoned: false,
             outgoing: Outgoing {
                 over: false,

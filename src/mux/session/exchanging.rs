@@ -147,11 +147,13 @@ impl Session {
 
     /// An exchange cannot be gone on with here.
     pub(super) fn give_up(&mut self, number: u32, why: Cancelled) {
+        let interim = why == Cancelled::Interim;
+        let broke = if interim { "more than 16 interim responses" } else { "a head is too long" };
         self.events.push_back(Event::Cancelled(number, why));
         match self.dialect {
             Dialect::V1 => {
                 self.exchanges.remove(&number);
-                self.put(&Frame::Cancel { number, why: Why::Broke("a head is too long".into()) });
+                self.put(&Frame::Cancel { number, why: Why::Broke(broke.into()) });
             }
             Dialect::Text => self.fall_silent(number),
         }

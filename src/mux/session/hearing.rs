@@ -9,6 +9,9 @@ use tungstenite::Bytes;
 /// 4 KiB or more, and whoever keeps a window of single bytes would keep as many buffers.
 const COPIED_BYTES: usize = 2 << 10;
 
+/// Interim responses (RFC 9110, section 15.2) before one response. A server sends one or two.
+const INTERIM_MAX: u8 = 16;
+
 impl Session {
     pub(super) fn take_frame(&mut self, frame: Frame) {
         match frame {
@@ -64,6 +67,10 @@ impl Session {
             return self.break_off("a response to no request");
         }
         if is_interim(&head) && !over {
+            exchange.interim += 1;
+            if exchange.interim > INTERIM_MAX {
+                self.give_up(number, Cancelled::Interim);
+            }
             return;
         }
         exchange.answered = true;

@@ -11,12 +11,12 @@ impl Session {
     /// The next text message of the other end.
     pub(super) fn take_http(&mut self, text: &[u8]) {
         let (exchanges, asked) = (&self.exchanges, &self.asked);
-        // One text message can answer several requests.
-        let mut answered = Vec::new();
+        // One text message can answer several requests: those that wait after each answer in it.
+        let mut waiting: Option<Vec<u32>> = None;
         let asks_for_head = |id: Option<&str>| {
-            let waiting = asked.iter().filter(|number| !answered.contains(*number));
-            let Some(number) = answered_by(exchanges, waiting, id) else { return false };
-            answered.push(number);
+            let waiting = waiting.get_or_insert_with(|| asked.iter().copied().collect());
+            let Some(number) = answered_by(exchanges, waiting.iter(), id) else { return false };
+            waiting.retain(|other| *other != number);
             exchanges.get(&number).is_some_and(|exchange| exchange.role == Role::AsksForHead)
         };
         match self.reader.take(text, asks_for_head) {

@@ -20,7 +20,7 @@ mod tests;
 pub use event::{Cancelled, Closed, Event, close};
 pub use exchange::WINDOW_BYTES;
 pub use heads::head_too_large;
-pub use opening::HANDSHAKE_TIME;
+pub use opening::{HANDSHAKE_TIME, INTRODUCTION_TIME};
 
 use super::codec::{Codec, End, Message};
 use super::frame::{self, Frame};
@@ -53,6 +53,7 @@ enum State {
 /// One WebSocket connection.
 #[derive(Debug)]
 pub struct Session {
+    end: End,
     codec: Codec,
     dialect: Dialect,
     state: State,
@@ -106,6 +107,7 @@ impl Session {
             End::Accepted => (State::AwaitsMetadata, 2, 1),
         };
         Self {
+            end,
             codec: Codec::new(end, message_max),
             dialect,
             state,
@@ -131,6 +133,14 @@ impl Session {
     #[must_use]
     pub fn at_most(mut self, exchanges: usize) -> Self {
         self.exchanges_max = exchanges;
+        self
+    }
+
+    /// At most this many frames of the other end are looked at by [`Session::received`] and each
+    /// [`Session::resume`]: a small read may hold thousands of empty ones.
+    #[must_use]
+    pub fn in_turns_of(mut self, frames: u32) -> Self {
+        self.codec.in_turns_of(frames);
         self
     }
 
@@ -192,6 +202,27 @@ impl Session {
         }
         self.heartbeat.heard(now);
         self.codec.received(bytes);
+        self.take_all();
+    }
+
+    /// Whether there are bytes that were not looked at, because of their number of frames: they are
+    /// for [`Session::resume`], before more is received.
+    pub fn has_more(&self) -> bool {
+        self.state != State::Closed && self.codec.has_more()
+    }
+
+    /// How many frames the last [`Session::received`] or [`Session::resume`] looked at.
+    pub fn frames(&self) -> u32 {
+        self.codec.frames()
+    }
+
+    /// Goes on with what was received.
+    pub fn resume(&mut self) {
+        self.codec.resume();
+        self.take_all();
+    }
+
+    fn take_all(&mut self) {
         while self.state != State::Closed
             && let Some(message) = self.codec.next()
         {
@@ -209,6 +240,11 @@ impl Session {
     pub fn eof(&mut self) {
         self.codec.eof();
         self.end(Closed::Lost);
+    }
+
+    /// Whether something happened that was not asked for yet.
+    pub fn has_events(&self) -> bool {
+        !self.events.is_empty()
     }
 
     /// What happened next.
@@ -241,7 +277,7 @@ impl Session {
                 Pulse::Dead => self.end(Closed::Silent),
             },
             State::AwaitsMetadata | State::Introduced | State::AwaitsWelcome | State::AwaitsAck => {
-                if now >= self.begun_at + HANDSHAKE_TIME {
+                if now >= self.begun_at + self.handshake_time() {
                     self.codec.close(close::POLICY, "the handshake took too long");
                     self.end(Closed::Silent);
                 }
@@ -260,7 +296,7 @@ impl Session {
             State::Closed => None,
             State::Open => Some(self.heartbeat.next()),
             State::AwaitsMetadata | State::Introduced | State::AwaitsWelcome | State::AwaitsAck => {
-                Some(self.begun_at + HANDSHAKE_TIME)
+                Some(self.begun_at + self.handshake_time())
             }
         }
     }

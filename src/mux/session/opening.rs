@@ -1,11 +1,15 @@
 //! The handshake, as either end sees it.
 
-use super::{Event, Session, State};
+use super::{End, Event, Session, State};
 use crate::mux::handshake::{self, NotExpected, Welcome};
 use std::time::Duration;
 
-/// How long the handshake may take.
+/// How long the handshake may take for the end that dialled: the other one may be busy.
 pub const HANDSHAKE_TIME: Duration = Duration::from_mins(1);
+
+/// How long it may take for the end that accepted: two short messages of whoever dialled, over a link
+/// that needs a second for each way and loses some. Nobody knows yet who that is.
+pub const INTRODUCTION_TIME: Duration = Duration::from_secs(10);
 
 /// The longest message of the handshake, in bytes. Nobody knows yet who sends it, and metadata of
 /// small numbers take 16 times as much memory as their text.
@@ -17,6 +21,14 @@ impl Session {
         if self.state == State::Introduced {
             self.codec.text(&handshake::write_welcome(welcome));
             self.state = State::AwaitsAck;
+        }
+    }
+
+    /// How long the handshake may take at this end.
+    pub(super) fn handshake_time(&self) -> Duration {
+        match self.end {
+            End::Dialled => HANDSHAKE_TIME,
+            End::Accepted => INTRODUCTION_TIME,
         }
     }
 

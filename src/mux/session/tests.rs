@@ -309,10 +309,11 @@ fn a_silent_peer_is_gone_and_a_living_one_is_not() {
 #[test]
 fn a_handshake_has_its_time() {
     let mut ends = ends(Dialect::Text);
-    assert_eq!(ends.accepted.next_deadline(), Some(ends.now + HANDSHAKE_TIME));
-    ends.accepted.tick(ends.now + HANDSHAKE_TIME);
+    assert_eq!(ends.accepted.next_deadline(), Some(ends.now + INTRODUCTION_TIME));
+    ends.accepted.tick(ends.now + INTRODUCTION_TIME);
     assert_eq!(events(&mut ends.accepted), [Event::Closed(Closed::Silent)]);
     assert!(!ends.accepted.output().is_empty(), "the peer is told");
+    assert_eq!(ends.dialled.next_deadline(), Some(ends.now + HANDSHAKE_TIME), "it is patient");
 }
 
 #[test]

@@ -3,6 +3,7 @@
 
 use super::settings::Place;
 use crate::ops::lines::Sink;
+use crate::ops::places;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Write as _};
@@ -32,15 +33,20 @@ impl LogFile {
     /// # Errors
     /// One line with the path and what to do.
     pub fn open(place: Place) -> io::Result<Self> {
-        let file = open(&place).map_err(|error| {
-            let what = name(&place);
-            let advice = "name a file that this user may write to";
-            io::Error::new(
-                error.kind(),
-                format!("cannot open the access log {what}: {error}; {advice}"),
-            )
-        })?;
+        let file = open(&place).map_err(|error| not_opened(&place, &error))?;
         Ok(Self { place, file, failing: None, stale: false, torn: false })
+    }
+
+    /// Whether [`open`](Self::open) would succeed; creates no file.
+    ///
+    /// # Errors
+    /// What `open` would say.
+    pub fn check(place: &Place) -> io::Result<()> {
+        let opened = match place {
+            Place::File(path) if !path.exists() => places::creatable(path),
+            Place::File(_) | Place::Stdout | Place::Stderr => open(place).map(drop),
+        };
+        opened.map_err(|error| not_opened(place, &error))
     }
 
     /// Writes all; how many bytes before it failed, if it did.
@@ -130,8 +136,15 @@ impl Sink for LogFile {
 fn open(place: &Place) -> io::Result<File> {
     match place {
         Place::Stdout => Ok(File::from(io::stdout().as_fd().try_clone_to_owned()?)),
+        Place::Stderr => Ok(File::from(io::stderr().as_fd().try_clone_to_owned()?)),
         Place::File(path) => open_path(path),
     }
+}
+
+fn not_opened(place: &Place, error: &io::Error) -> io::Error {
+    let advice = "name a file that this user may write to";
+    let why = format!("cannot open the access log {}: {error}; {advice}", name(place));
+    io::Error::new(error.kind(), why)
 }
 
 /// A FIFO is opened for reading, too: else opening would wait for its reader, and the reader's end
@@ -150,6 +163,7 @@ fn open_path(path: &Path) -> io::Result<File> {
 fn name(place: &Place) -> String {
     match place {
         Place::Stdout => "on standard output".into(),
+        Place::Stderr => "on standard error".into(),
         Place::File(path) => path.display().to_string(),
     }
 }

@@ -26,7 +26,7 @@ mod tests;
 mod text;
 
 pub use entry::{Capture, Ended, Entry, Part, StreamEntry};
-pub use settings::{AccessLogSettings, Entries, Place, Preset};
+pub use settings::{AccessLogSettings, Choice, Entries, Place, Preset};
 
 use self::file::LogFile;
 use self::item::{Item, Surroundings};
@@ -77,14 +77,9 @@ impl AccessLog {
     /// One line: the file cannot be opened, a JSON field is there twice, or the zone of this
     /// machine is unknown.
     pub fn open(settings: &AccessLogSettings) -> io::Result<Option<Self>> {
-        let Some(place) = settings.access_log.clone() else { return Ok(None) };
-        let mut format = Format::new(settings).map_err(io::Error::other)?;
+        let Some(place) = settings.place().cloned() else { return Ok(None) };
+        let (mut format, layout, around) = compile(settings)?;
         let headers = format.place_headers();
-        let layout = match format {
-            Format::Text(_) => layout::COMMON,
-            Format::Json(_) => json::ENDED,
-        };
-        let layout = Layout::compile(layout).map_err(io::Error::other)?;
         let file = LogFile::open(place)?;
         let writer = match settings.access_log_buffer {
             0 => Writer::Direct(file, 0),
@@ -92,7 +87,7 @@ impl AccessLog {
         };
         Ok(Some(Self {
             format,
-            around: Surroundings::new(settings)?,
+            around,
             streams: settings.access_log_streams.then_some(layout),
             headers,
             writer,
@@ -100,6 +95,16 @@ impl AccessLog {
             value: Vec::new(),
             added: false,
         }))
+    }
+
+    /// Whether [`open`](Self::open) would succeed; creates no file.
+    ///
+    /// # Errors
+    /// What `open` would say.
+    pub fn check(settings: &AccessLogSettings) -> io::Result<()> {
+        let Some(place) = settings.place() else { return Ok(()) };
+        compile(settings)?;
+        LogFile::check(place)
     }
 
     /// What has to be kept of a request's head until its line is written.
@@ -172,6 +177,17 @@ impl AccessLog {
             Writer::Behind(lines) => lines.dropped(),
         }
     }
+}
+
+/// What lines are made with: their format, how a stream's ending is written, and what is around them.
+fn compile(settings: &AccessLogSettings) -> io::Result<(Format, Layout, Surroundings)> {
+    let format = Format::new(settings).map_err(io::Error::other)?;
+    let layout = match format {
+        Format::Text(_) => layout::COMMON,
+        Format::Json(_) => json::ENDED,
+    };
+    let layout = Layout::compile(layout).map_err(io::Error::other)?;
+    Ok((format, layout, Surroundings::new(settings)?))
 }
 
 impl Drop for AccessLog {

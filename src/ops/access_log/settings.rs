@@ -2,17 +2,18 @@
 
 use super::json::{DEFAULT_FIELDS, Field};
 use super::text::{COMBINED, COMMON_FORMAT, FRAMEWORK, TextFormat};
+use crate::ops::units;
 use clap::{ArgAction, Args, ValueEnum};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// What is written about requests, and where.
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Access log")]
 pub struct AccessLogSettings {
-    /// File that gets a line for each request, created if need be; stdout (or -) for the standard
-    /// output. SIGUSR1 opens it anew
+    /// File that gets a line for each request, created if need be and reopened by SIGUSR1; stdout
+    /// (or -) and stderr are the standard output and error; off or none: no log
     #[arg(long, value_name = "PATH", value_parser = place)]
-    pub access_log: Option<Place>,
+    pub access_log: Option<Choice>,
 
     /// Whether lines are text or JSON objects
     #[arg(long, value_name = "KIND", default_value = "text", ignore_case = true)]
@@ -45,7 +46,7 @@ pub struct AccessLogSettings {
 
     /// Lines that may wait to be written; one more is dropped and counted. 0: each is written at
     /// once, and the relay waits for it
-    #[arg(long, value_name = "N", default_value = "1024", value_parser = lines)]
+    #[arg(long, value_name = "N", default_value = "1024", value_parser = units::count(0))]
     pub access_log_buffer: usize,
 
     /// Write a line for each stream as well, when it ends
@@ -61,11 +62,22 @@ pub struct AccessLogSettings {
     pub instance_id: String,
 }
 
+/// Whether there are lines.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Choice {
+    /// No log.
+    Off,
+    /// A log there.
+    Lines(Place),
+}
+
 /// Where lines go.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Place {
     /// The standard output.
     Stdout,
+    /// The standard error.
+    Stderr,
     /// A file.
     File(PathBuf),
 }
@@ -101,21 +113,52 @@ impl Preset {
     }
 }
 
-/// Longest buffer, in lines.
-const LINES_MAX: usize = 1 << 24;
+/// The words that are no paths.
+const WORDS: [&str; 4] = ["off", "none", "stdout", "stderr"];
 
-#[allow(clippy::unnecessary_wraps, reason = "the shape of a value parser")]
-fn place(text: &str) -> Result<Place, String> {
-    match text {
-        "" => Err("expected a path, or stdout".into()),
-        "-" | "stdout" | "STDOUT" | "/dev/stdout" => Ok(Place::Stdout),
-        path => Ok(Place::File(path.into())),
+/// A word of four letters and more is still recognised with this many wrong, a shorter one with one.
+const WRONG_LETTERS_MAX: usize = 2;
+
+impl AccessLogSettings {
+    /// Where lines go, if there are to be any.
+    pub fn place(&self) -> Option<&Place> {
+        match self.access_log.as_ref()? {
+            Choice::Off => None,
+            Choice::Lines(place) => Some(place),
+        }
+    }
+
+    /// A sentence for the operator if the file looks like a misspelt word.
+    pub fn warning(&self) -> Option<String> {
+        let Some(Place::File(path)) = self.place() else { return None };
+        let name = path.to_str()?;
+        let meant = misspelt(name)?;
+        Some(format!("access-log: lines go to a file named {name}; did you mean {meant}?"))
     }
 }
 
-fn lines(text: &str) -> Result<usize, String> {
-    let number = text.parse().ok().filter(|number| *number <= LINES_MAX);
-    number.ok_or_else(|| format!("expected a whole number from 0 to {LINES_MAX}"))
+/// The word that a plain name is likely to have meant.
+fn misspelt(name: &str) -> Option<&'static str> {
+    let name = name.to_ascii_lowercase();
+    if ["no", "false", "null", "disabled"].contains(&name.as_str()) {
+        return Some("off");
+    }
+    let distance = |word: &str| strsim::damerau_levenshtein(word, &name);
+    let most = if name.len() < 4 { 1 } else { WRONG_LETTERS_MAX };
+    WORDS.into_iter().min_by_key(|word| distance(word)).filter(|word| distance(word) <= most)
+}
+
+fn place(text: &str) -> Result<Choice, String> {
+    Ok(Choice::Lines(match text.to_ascii_lowercase().as_str() {
+        "" => return Err("expected a path, stdout, stderr or off".into()),
+        "off" | "none" => return Ok(Choice::Off),
+        "-" | "stdout" | "/dev/stdout" => Place::Stdout,
+        "stderr" | "/dev/stderr" => Place::Stderr,
+        _ if text.ends_with('/') || Path::new(text).is_dir() => {
+            return Err("expected a file, not a directory".into());
+        }
+        _ => Place::File(text.into()),
+    }))
 }
 
 /// Reads the escapes that a command line cannot hold as they are.
@@ -135,4 +178,50 @@ fn unescape(text: &str) -> Result<String, String> {
         });
     }
     Ok(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_is_off_at_a_standard_stream_or_in_a_file() {
+        let file = |name: &str| Choice::Lines(Place::File(name.into()));
+        for (text, wanted) in [
+            ("off", Choice::Off),
+            ("None", Choice::Off),
+            ("-", Choice::Lines(Place::Stdout)),
+            ("STDOUT", Choice::Lines(Place::Stdout)),
+            ("/dev/stdout", Choice::Lines(Place::Stdout)),
+            ("stderr", Choice::Lines(Place::Stderr)),
+            ("./off", file("./off")),
+            ("Log", file("Log")),
+        ] {
+            assert_eq!(place(text), Ok(wanted), "{text}");
+        }
+        for directory in ["/", "/tmp", "here/"] {
+            assert_eq!(place(directory), Err("expected a file, not a directory".into()));
+        }
+        assert!(place("").is_err());
+    }
+
+    #[test]
+    fn a_name_near_a_word_is_taken_for_misspelt() {
+        for (name, meant) in [
+            ("of", Some("off")),
+            ("offf", Some("off")),
+            ("nnone", Some("none")),
+            ("stdrr", Some("stderr")),
+            ("Stdot", Some("stdout")),
+            ("no", Some("off")),
+            ("false", Some("off")),
+            ("log", None),
+            ("access", None),
+            ("rdv.log", None),
+            ("./of", None),
+            ("/var/log/rdv", None),
+        ] {
+            assert_eq!(misspelt(name), meant, "{name}");
+        }
+    }
 }

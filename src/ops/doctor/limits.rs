@@ -73,26 +73,9 @@ fn count(limit: u64) -> String {
     if limit >= i64::MAX as u64 { "unlimited".into() } else { limit.to_string() }
 }
 
-/// The limit on open files of all processes together; `needed` as in [`Descriptors`].
-pub fn all_files(machine: &Machine, needed: u64) -> Finding {
-    let Some([open, _, most]) = machine.three("fs/file-nr") else {
-        return Finding::ok("file-max", "/proc/sys/fs/file-nr tells nothing here");
-    };
-    let free = most.saturating_sub(open);
-    let found = format!("{open} files open on this machine, {} allowed", count(most));
-    let raise = format!("raise fs.file-max by {needed}: without it accepting pauses with ENFILE");
-    if free < DESCRIPTORS_MIN {
-        Finding::bad("file-max", found, raise)
-    } else if free < needed {
-        Finding::warn("file-max", format!("{found}: a relay may want {needed}"), raise)
-    } else {
-        Finding::ok("file-max", found)
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::super::Verdict::{self, Bad, Ok, Warn};
+    use super::super::Verdict::{Bad, Ok, Warn};
     use super::super::tests_support::planted;
     use super::*;
 
@@ -131,23 +114,6 @@ mod tests {
             assert_eq!(finding.verdict, verdict, "{name}: {finding:?}");
             let told = finding.advice.is_some_and(|advice| advice.contains("LimitNOFILE=2000"));
             assert_eq!(told, verdict != Ok, "{name}");
-        }
-    }
-
-    #[test]
-    fn the_whole_machine_has_a_limit_too() {
-        let judge = |text| -> Verdict {
-            let (_root, machine) = planted(&[("proc/sys/fs/file-nr", text)]);
-            all_files(&machine, 18_000).verdict
-        };
-        for (name, text, verdict) in [
-            ("no limit to speak of", "2016\t0\t9223372036854775807", Ok),
-            ("just enough", "1000 0 19000", Ok),
-            ("too few", "1000 0 18999", Warn),
-            ("none left", "18990 0 19000", Bad),
-            ("unknown", "", Ok),
-        ] {
-            assert_eq!(judge(text), verdict, "{name}");
         }
     }
 }

@@ -21,11 +21,6 @@ impl Machine {
         Self { root: root.into() }
     }
 
-    /// Whether there is such a file.
-    pub fn has(&self, path: &str) -> bool {
-        self.root.join(path).exists()
-    }
-
     /// The text of a file, without white space around it; the path has no leading slash.
     pub fn text(&self, path: &str) -> Option<String> {
         Some(fs::read_to_string(self.root.join(path)).ok()?.trim().to_owned())
@@ -39,14 +34,6 @@ impl Machine {
     /// A sysctl of one number.
     pub fn number(&self, path: &str) -> Option<u64> {
         self.sysctl(path)?.parse().ok()
-    }
-
-    /// A sysctl of three numbers.
-    pub fn three(&self, path: &str) -> Option<[u64; 3]> {
-        let text = self.sysctl(path)?;
-        let numbers: Vec<u64> =
-            text.split_whitespace().map(str::parse).collect::<Result<_, _>>().ok()?;
-        numbers.try_into().ok()
     }
 
     /// One field of this process's status (`proc_pid_status(5)`).
@@ -79,9 +66,7 @@ mod tests {
             ("proc/self/status", status),
         ]);
         assert_eq!(machine.number("net/core/somaxconn"), Some(4096));
-        assert_eq!(machine.three("net/ipv4/tcp_rmem"), Some([4096, 131_072, 6_291_456]));
         assert_eq!(machine.number("net/ipv4/tcp_rmem"), None);
-        assert_eq!(machine.three("net/core/somaxconn"), None);
         assert_eq!(machine.number("kernel/absent"), None);
         assert_eq!(machine.status("Seccomp").as_deref(), Some("2"));
         assert_eq!(machine.status("Sec"), None);

@@ -1,16 +1,13 @@
 //! `rdv doctor`: what is right and what is wrong with the machine a relay is to run on.
 //!
 //! The judgements are functions of what was read or tried, so that they are tested without such a
-//! machine; only `machine` and `places` look at files, and only `pipes` opens pipes. What takes a socket is tried
+//! machine; only `machine` looks at files, and only `pipes` opens pipes. What takes a socket is tried
 //! in `net`. Nothing here changes the machine.
 
-pub mod clock;
 pub mod limits;
 pub mod machine;
 pub mod network;
 pub mod pipes;
-pub mod places;
-pub mod sandbox;
 
 use serde_json::{Value, json};
 use std::fmt::{self, Display};

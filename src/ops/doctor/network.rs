@@ -1,30 +1,9 @@
-//! What the kernel does for sockets, whether splice(2) works between them, and whether the
-//! addresses to listen on are free.
+//! The congestion control of sockets, whether splice(2) works between them, and whether the addresses
+//! to listen on are free.
 
 use super::machine::Machine;
 use super::{Finding, bytes};
 use std::net::SocketAddr;
-
-/// Below this a peer far away is held back by the buffers: half of what kernels come with.
-const BUFFER_MIN: u64 = 2 << 20;
-
-/// The queue of connections that wait to be accepted.
-pub fn backlog(machine: &Machine, wanted: u64) -> Finding {
-    const NAME: &str = "somaxconn";
-    let Some(most) = machine.number("net/core/somaxconn") else {
-        return Finding::ok(NAME, "/proc/sys/net/core/somaxconn tells nothing here");
-    };
-    let found = format!("{most} connections may wait to be accepted, {wanted} asked for");
-    if most >= wanted {
-        Finding::ok(NAME, found)
-    } else {
-        let advice = format!(
-            "raise net.core.somaxconn to {wanted}: in a burst of connections those beyond it wait \
-             a second or more for TCP to try again"
-        );
-        Finding::warn(NAME, found, advice)
-    }
-}
 
 /// Congestion control; `unpaced` is what a relay takes on loopback, and whether it may.
 pub fn congestion(machine: &Machine, unpaced: &str, granted: bool) -> Finding {
@@ -44,62 +23,6 @@ pub fn congestion(machine: &Machine, unpaced: &str, granted: bool) -> Finding {
              2 to 3 times the CPU if {default} paces"
         ),
     )
-}
-
-/// How much may be on its way in one connection.
-pub fn buffers(machine: &Machine) -> Finding {
-    const NAME: &str = "tcp-buffers";
-    let read = |name: &str| machine.three(&format!("net/ipv4/tcp_{name}"));
-    let (Some([.., receive]), Some([.., send])) = (read("rmem"), read("wmem")) else {
-        return Finding::ok(NAME, "/proc/sys/net/ipv4/tcp_rmem and tcp_wmem tell nothing here");
-    };
-    // Half of a receive buffer is window (tcp_adv_win_scale, tcp(7)); ten round trips a second.
-    let megabytes_a_second = (receive / 2).min(send) * 10 / 1_000_000;
-    let found = format!(
-        "tcp_rmem up to {}, tcp_wmem up to {}: about {megabytes_a_second} MB/s for a peer 100 ms away",
-        bytes(receive),
-        bytes(send)
-    );
-    if receive.min(send) >= BUFFER_MIN {
-        return Finding::ok(NAME, found);
-    }
-    let advice = format!(
-        "raise the third number of net.ipv4.tcp_rmem and tcp_wmem to {BUFFER_MIN} or more: they \
-         bound the speed of peers far away"
-    );
-    Finding::warn(NAME, found, advice)
-}
-
-/// The table in which a stateful firewall keeps connections; `None` without one.
-pub fn tracking(machine: &Machine, connections: usize) -> Option<Finding> {
-    const NAME: &str = "conntrack";
-    let most = machine.number("net/netfilter/nf_conntrack_max")?;
-    let now = machine.number("net/netfilter/nf_conntrack_count").unwrap_or(0);
-    let found = format!("the firewall tracks {now} connections of {most}");
-    Some(if most.saturating_sub(now) >= connections as u64 {
-        Finding::ok(NAME, found)
-    } else {
-        let advice = format!(
-            "raise net.netfilter.nf_conntrack_max to {} or more: beyond it new connections are \
-             dropped without a word",
-            now + connections as u64
-        );
-        Finding::warn(NAME, found, advice)
-    })
-}
-
-/// Whether there is IPv6, and whether somebody wants it.
-pub fn ipv6(available: bool, addresses: &[SocketAddr]) -> Finding {
-    let wanted = addresses.iter().any(SocketAddr::is_ipv6);
-    match (available, wanted) {
-        (true, _) => Finding::ok("ipv6", "available"),
-        (false, false) => Finding::ok("ipv6", "not available; no --listen asks for it"),
-        (false, true) => Finding::bad(
-            "ipv6",
-            "not available, and a --listen asks for it",
-            "set net.ipv6.conf.all.disable_ipv6 to 0, or listen on IPv4 only",
-        ),
-    }
 }
 
 /// What a trial of splice(2) showed.
@@ -149,15 +72,16 @@ pub enum Port {
     Fails(String),
 }
 
-/// Whether a relay can listen on an address, or does already; `flag` is the setting that wants it.
-pub fn port(flag: &'static str, address: SocketAddr, port: &Port) -> Finding {
+/// Whether a relay can listen on an address, or does already.
+pub fn port(address: SocketAddr, port: &Port) -> Finding {
+    const NAME: &str = "listen";
     match port {
-        Port::Free => Finding::ok(flag, format!("{address} is free")),
+        Port::Free => Finding::ok(NAME, format!("{address} is free")),
         Port::Served(version) => {
-            Finding::ok(flag, format!("{address} is served by rdv {version}, which answers"))
+            Finding::ok(NAME, format!("{address} is served by rdv {version}, which answers"))
         }
         Port::Taken => Finding::bad(
-            flag,
+            NAME,
             format!("{address} is taken by something that does not answer as rdv"),
             format!(
                 "stop it (ss -ltnp 'sport = :{}' names it), or choose another address",
@@ -165,18 +89,18 @@ pub fn port(flag: &'static str, address: SocketAddr, port: &Port) -> Finding {
             ),
         ),
         Port::Forbidden => Finding::bad(
-            flag,
+            NAME,
             format!("this user may not listen on {address}"),
             "let systemd listen (rdv.socket), lower net.ipv4.ip_unprivileged_port_start, or choose \
              another --listen",
         ),
         Port::Foreign => Finding::bad(
-            flag,
+            NAME,
             format!("this machine has no address {}", address.ip()),
             "choose another address; 0.0.0.0 and [::] stand for all addresses",
         ),
         Port::Fails(reason) => {
-            Finding::bad(flag, format!("{address}: {reason}"), "choose another address")
+            Finding::bad(NAME, format!("{address}: {reason}"), "choose another address")
         }
     }
 }
@@ -188,30 +112,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_backlog_is_held_against_what_is_asked_for() {
-        for (most, verdict) in [("4096", Ok), ("65535", Ok), ("128", Warn), ("", Ok)] {
-            let (_root, machine) = planted(&[("proc/sys/net/core/somaxconn", most)]);
-            assert_eq!(backlog(&machine, 4096).verdict, verdict, "{most}");
-        }
-    }
-
-    #[test]
-    fn buffers_bound_the_speed_of_peers_far_away() {
-        for (name, receive, send, verdict) in [
-            ("as kernels come", "4096 131072 6291456", "4096 16384 4194304", Ok),
-            ("little to receive", "4096 131072 212992", "4096 16384 4194304", Warn),
-            ("little to send", "4096 131072 6291456", "4096 16384 212992", Warn),
-            ("unknown", "", "4096 16384 212992", Ok),
-        ] {
-            let (_root, machine) = planted(&[
-                ("proc/sys/net/ipv4/tcp_rmem", receive),
-                ("proc/sys/net/ipv4/tcp_wmem", send),
-            ]);
-            assert_eq!(buffers(&machine).verdict, verdict, "{name}");
-        }
-    }
-
-    #[test]
     fn congestion_control_is_named_with_what_rdv_does() {
         let (_root, machine) = planted(&[
             ("proc/sys/net/ipv4/tcp_congestion_control", "bbr"),
@@ -220,33 +120,6 @@ mod tests {
         let found = congestion(&machine, "reno", true).found;
         assert_eq!(found, "bbr by default, available: reno bbr; rdv takes reno on loopback");
         assert_eq!(congestion(&machine, "reno", false).verdict, Warn);
-    }
-
-    #[test]
-    fn a_firewall_may_track_too_few_connections() {
-        for (name, most, now, verdict) in [
-            ("room", "65536", "100", Some(Ok)),
-            ("no room", "65536", "60000", Some(Warn)),
-            ("small", "1000", "0", Some(Warn)),
-            ("no firewall", "", "", None),
-        ] {
-            let (_root, machine) = planted(&[
-                ("proc/sys/net/netfilter/nf_conntrack_max", most),
-                ("proc/sys/net/netfilter/nf_conntrack_count", now),
-            ]);
-            let found = tracking(&machine, 16_384).map(|finding| finding.verdict);
-            assert_eq!(found, verdict, "{name}");
-        }
-    }
-
-    #[test]
-    fn ipv6_matters_to_those_who_want_it() {
-        let (four, six) = ("127.0.0.1:80".parse().unwrap(), "[::1]:80".parse().unwrap());
-        for (available, address, verdict) in
-            [(true, four, Ok), (true, six, Ok), (false, four, Ok), (false, six, Bad)]
-        {
-            assert_eq!(ipv6(available, &[address]).verdict, verdict, "{available} {address}");
-        }
     }
 
     #[test]
@@ -272,7 +145,7 @@ mod tests {
             (Port::Foreign, Bad),
             (Port::Fails("odd".into()), Bad),
         ] {
-            let finding = port("listen", "127.0.0.1:8080".parse().unwrap(), &found);
+            let finding = port("127.0.0.1:8080".parse().unwrap(), &found);
             assert_eq!(finding.verdict, verdict, "{finding:?}");
             assert_eq!(finding.advice.is_some(), verdict == Bad, "{finding:?}");
         }

@@ -1,6 +1,8 @@
 //! The two forms metrics are written in. `prometheus-client` writes OpenMetrics; older readers, and
 //! `promtool check metrics`, want the text format before it, which differs in a few comment lines.
 
+use crate::http::negotiate;
+
 /// A form of the same figures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
@@ -12,13 +14,15 @@ pub enum Form {
 
 impl Form {
     /// What a client takes by the values of its `Accept` fields: OpenMetrics where it is named, as
-    /// Prometheus does; else the classic form, which everything reads.
-    pub fn accepted<'a>(mut accept_values: impl Iterator<Item = &'a [u8]>) -> Self {
-        let names = |value: &[u8]| {
-            let value = value.to_ascii_lowercase();
-            memchr::memmem::find(&value, b"application/openmetrics-text").is_some()
-        };
-        if accept_values.any(names) { Self::OpenMetrics } else { Self::Classic }
+    /// Prometheus does, with no less weight than plain text; else the classic form, which everything
+    /// reads.
+    pub fn accepted<'a>(accept_values: impl Iterator<Item = &'a [u8]>) -> Self {
+        let (named, other) = (("application", "openmetrics-text"), ("text", "plain"));
+        if negotiate::names_and_prefers(accept_values, named, other) {
+            Self::OpenMetrics
+        } else {
+            Self::Classic
+        }
     }
 
     /// The `Content-Type` of an answer in this form.
@@ -89,6 +93,19 @@ mod tests {
                 "Prometheus",
                 &["application/openmetrics-text;version=1.0.0;q=0.8,text/plain;q=0.2"][..],
                 Form::OpenMetrics,
+            ),
+            (
+                "not at all",
+                &["application/openmetrics-text;q=0, text/plain;q=0"][..],
+                Form::Classic,
+            ),
+            ("never", &["*/*", "application/openmetrics-text; Q=0.000"][..], Form::Classic),
+            ("less", &["application/openmetrics-text;q=0.4, text/*;q=0.5"][..], Form::Classic),
+            ("a longer name", &["application/openmetrics-text2"][..], Form::Classic),
+            (
+                "within quotes",
+                &["text/plain;x=\"application/openmetrics-text\""][..],
+                Form::Classic,
             ),
             ("in capitals", &["text/plain", "Application/OpenMetrics-Text"][..], Form::OpenMetrics),
         ] {

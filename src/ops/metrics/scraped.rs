@@ -13,6 +13,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 const PIPE_SIZES: [&str; 2] = ["large", "small"];
 
+/// Why the relay may be slower than it should be, although it serves everything.
+const DEGRADED_REASONS: [&str; 1] = ["pipes"];
+
 /// How many states of a stream are ends.
 const ENDS: usize = State::ALL.len() - State::ACTIVE;
 
@@ -35,6 +38,8 @@ pub struct Figures<'f> {
     pub max_streams: usize,
     /// Lines of access logs that were dropped or could not be written.
     pub dropped_lines: u64,
+    /// Stalled downloads hold all pipes.
+    pub out_of_pipes: bool,
 }
 
 /// Where those figures go.
@@ -51,6 +56,7 @@ pub(super) struct Scraped {
     max_connections: Gauge,
     max_streams: Gauge,
     dropped_lines: Counter,
+    degraded: [Gauge; DEGRADED_REASONS.len()],
     cpu_seconds: Counter<f64, AtomicU64>,
     resident: Gauge,
     open_descriptors: Gauge,
@@ -96,6 +102,7 @@ impl Scraped {
                 "rdv_access_log_lines_dropped",
                 "Lines of the access log that were dropped because its writer did not keep up",
             ),
+            degraded: gauges(registry, DEGRADED, "reason", DEGRADED_REASONS),
             cpu_seconds: cpu_seconds(registry),
             resident: byte_gauge(
                 registry,
@@ -131,6 +138,7 @@ impl Scraped {
         self.max_connections.set(figures.max_connections as u64);
         self.max_streams.set(figures.max_streams as u64);
         take_over(&self.dropped_lines, figures.dropped_lines);
+        set_all(&self.degraded, &[usize::from(figures.out_of_pipes)]);
         self.take_process(&Process::read());
     }
 
@@ -143,6 +151,10 @@ impl Scraped {
     }
 }
 
+const DEGRADED: Name = Name {
+    name: "rdv_degraded",
+    help: "1 while the relay serves everything, but slower, by reason",
+};
 const STREAMS: Name =
     Name { name: "rdv_streams", help: "Streams held, those within their retention included" };
 const ENDED: Name = Name { name: "rdv_streams_ended", help: "Streams that ended, by how" };

@@ -13,6 +13,7 @@ fn figures(tally: &Tally) -> Figures<'_> {
         max_connections: 100,
         max_streams: 200,
         dropped_lines: 11,
+        out_of_pipes: true,
     }
 }
 
@@ -73,6 +74,7 @@ fn what_is_looked_up_is_rendered() {
         r#"rdv_streams_ended_total{outcome="FINISHED"} 6"#,
         r#"rdv_streams_ended_total{outcome="CLIENT_ERROR"} 8"#,
         r#"rdv_connections{phase="head"} 1"#,
+        r#"rdv_degraded{reason="pipes"} 1"#,
         r#"rdv_connections{phase="lingering"} 3"#,
         r#"rdv_pipes_open{size="large"} 5"#,
         r#"rdv_pipes_lent{size="small"} 1"#,

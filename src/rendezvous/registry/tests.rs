@@ -1,13 +1,15 @@
 use super::*;
 use crate::http::repr_digest::ReprDigest;
+use crate::rendezvous::stream::Headers;
 use serde_json::{Map, Value};
+use std::net::IpAddr;
 
 fn report(bytes: usize) -> Report {
     Report { status: 400, name: "Error".into(), message: "x".repeat(bytes) }
 }
 
 fn digest() -> Option<Box<ReprDigest>> {
-    ReprDigest::sole([&b"sha-256=:AA==:"[..]]).map(Box::new)
+    ReprDigest::of_lines([&b"sha-256=:AA==:"[..]]).map(Box::new)
 }
 
 #[allow(clippy::disallowed_methods, reason = "a base for made-up times")]
@@ -15,10 +17,17 @@ fn begin() -> (Registry, Now) {
     let limits = Limits {
         streams: 100,
         streams_per_address: 2,
+        unjoined_per_address: 0,
         ttl: Duration::from_mins(1),
         retention: Duration::from_mins(1),
     };
     (Registry::new(limits), Now { monotonic: Instant::now(), wall_ms: 0 })
+}
+
+/// The next turn after `now`: whoever waited in vain, one at a time, with no bound.
+fn expire(registry: &mut Registry, now: Now) -> Option<Client> {
+    let monotonic = now.monotonic + Duration::from_nanos(1);
+    registry.expire(Now { monotonic, ..now }, &mut { usize::MAX })
 }
 
 /// One address for each number.
@@ -58,8 +67,8 @@ fn what_streams_weigh_is_given_back_when_they_are_forgotten() {
     }
     assert!(registry.weight > 0);
     let now = later(now);
-    assert_eq!(registry.expire(now), None);
-    assert_eq!(registry.expire(later(now)), None);
+    assert_eq!(expire(&mut registry, now), None);
+    assert_eq!(expire(&mut registry, later(now)), None);
     assert_eq!((registry.len(), registry.weight, registry.creators()), (0, 0, 0));
 }
 
@@ -103,27 +112,27 @@ fn a_stream_waits_as_long_as_it_was_given_and_then_no_more() {
     let keys: Vec<_> =
         (0..5).map(|n| registry.create(id(n), None, creator(n), now).unwrap()).collect();
     for (key, seconds) in [(1, 10), (2, 600), (3, 600), (4, 20)] {
-        registry.wait_until(keys[key], at(seconds).monotonic);
+        registry.wait_until(keys[key], at(seconds).monotonic, now);
     }
     let _ = registry.connect(id(1), Side::Source, Client(1), at(1));
     assert_eq!(registry.report(id(2), report(1), at(1)), Registered::Kept);
     for (side, client) in [(Side::Source, 2), (Side::Destination, 3)] {
         let _ = registry.connect(id(4), side, Client(client), at(1));
     }
-    registry.wait_until(keys[4], at(2).monotonic);
+    registry.wait_until(keys[4], at(2).monotonic, at(1));
 
     assert_eq!(registry.next_deadline(), Some(at(10).monotonic), "the paired one waits no more");
-    assert_eq!(registry.expire(Now { monotonic: at(10).monotonic, ..now }), Some(Client(1)));
-    assert_eq!(registry.expire(at(30)), None);
+    assert_eq!(expire(&mut registry, at(10)), Some(Client(1)));
+    assert_eq!(expire(&mut registry, at(30)), None);
     assert_eq!(registry.get(id(0)).map(Stream::state), Some(State::Created));
-    assert_eq!(registry.expire(at(60)), None);
+    assert_eq!(expire(&mut registry, at(60)), None);
     assert_eq!(registry.get(id(0)).map(Stream::state), Some(State::TimeoutNoSrcNoDst));
     let reported = registry.connect(id(2), Side::Source, Client(4), at(599));
     assert!(matches!(reported, Connected::Reported(_)), "a report is kept as long");
-    assert_eq!(registry.expire(at(600)), None);
+    assert_eq!(expire(&mut registry, at(600)), None);
     assert_eq!(registry.get(id(3)).map(Stream::state), Some(State::TimeoutNoSrcNoDst));
     assert_eq!(registry.get(id(4)).map(Stream::state), Some(State::Streaming));
-    registry.wait_until(keys[3], at(900).monotonic);
+    registry.wait_until(keys[3], at(900).monotonic, at(600));
     assert_eq!(registry.next_deadline(), Some(at(659).monotonic), "what is over does not wait");
 }
 
@@ -159,7 +168,7 @@ fn the_tally_follows_every_act() {
     assert_eq!(u128::from(ended + active), acts);
 
     let now = later(now);
-    while registry.expire(now).is_some() {}
+    while expire(&mut registry, now).is_some() {}
     assert_eq!(registry.tally().held, held(&registry));
     assert!(registry.tally().ended[State::TimeoutNoDst as usize] > 0);
     assert_eq!(registry.tally().ended[..State::ACTIVE], [0; State::ACTIVE]);
@@ -203,7 +212,7 @@ fn streams_that_wait_are_given_away_and_leave_nothing_behind() {
     assert!(registry.get(Uuid::from_u128(1)).is_none());
 
     registry.end(StreamKey(2), Ending::Finished(None), now);
-    assert_eq!(registry.expire(later(now)), None);
+    assert_eq!(expire(&mut registry, later(now)), None);
     assert_eq!((registry.len(), registry.weight), (0, 0));
 }
 
@@ -293,3 +302,6 @@ fn streams_that_weigh_too_much_together_are_refused() {
     assert!(registry.create(third, headers(), creator(3), now).is_ok(), "history gives way");
     assert!(registry.get(Uuid::from_u128(1)).is_none());
 }
+
+mod leaving;
+mod unjoined;

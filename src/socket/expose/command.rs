@@ -9,7 +9,6 @@ use crate::client::commands::common::AtRelay;
 use crate::client::commands::exit::{Exit, Failure};
 use crate::client::commands::interrupt::on_first;
 use crate::client::commands::settings::Preferences;
-use crate::ops::sockets::heartbeat;
 use crate::ops::units;
 use crate::socket::SocketClient;
 use crate::socket::credential::{TOKEN_VARIABLE, credential};
@@ -51,8 +50,8 @@ pub struct Expose {
     #[arg(long, value_name = "JSON")]
     metadata: Option<String>,
 
-    /// Serve what is under way for so long when told to end
-    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = units::duration)]
+    /// Serve what is under way for so long when told to end; 0s: not at all
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = units::time(Duration::ZERO))]
     drain_timeout: Duration,
 
     /// End when the connection is lost or not made, instead of trying again
@@ -88,11 +87,11 @@ struct Connecting {
     cacert: Option<PathBuf>,
 
     /// Wait at most so long for a connection, to the API and to the relay
-    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = units::duration)]
+    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = units::time(units::INSTANT))]
     connect_timeout: Duration,
 
-    /// A relay that was silent for this long is gone, 100ms or more; it is asked after half of it
-    #[arg(long, value_name = "TIME", default_value = "20s", value_parser = heartbeat)]
+    /// A relay that was silent for this long is gone; it is asked after half of it
+    #[arg(long, value_name = "TIME", default_value = "20s", value_parser = units::time(units::INSTANT))]
     heartbeat: Duration,
 }
 

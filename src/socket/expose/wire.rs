@@ -1,19 +1,14 @@
 //! A blocking TCP connection, and what was read of it before somebody wanted it.
 
-use crate::client::Url;
+use crate::client::{Url, tcp};
 use crate::socket::{Cancellation, OnCancel};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use socket2::{SockRef, TcpKeepalive};
 use std::io::{self, Read as _};
 use std::net::{Shutdown, TcpStream, ToSocketAddrs as _};
 use std::os::fd::AsFd as _;
 use std::sync::Arc;
 use std::time::Duration;
-
-/// A silent path is found out after this long, and three more probes 10 s apart.
-const KEEP_ALIVE_AFTER: Duration = Duration::from_secs(30);
-const KEEP_ALIVE_EVERY: Duration = Duration::from_secs(10);
 
 /// poll(2); nix does not name it: the other end sends no more, whatever is still to be read.
 const POLLRDHUP: PollFlags = PollFlags::from_bits_retain(nix::libc::POLLRDHUP);
@@ -156,22 +151,5 @@ impl Wire {
 /// # Errors
 /// What the last attempt said; `TimedOut` if an address does not answer within `timeout`.
 pub(super) fn connect(url: &Url, timeout: Duration) -> io::Result<TcpStream> {
-    let mut last = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
-    for address in (url.host.as_str(), url.port).to_socket_addrs()? {
-        match TcpStream::connect_timeout(&address, timeout) {
-            Ok(socket) => return prepared(socket),
-            Err(error) => last = error,
-        }
-    }
-    Err(last)
-}
-
-fn prepared(socket: TcpStream) -> io::Result<TcpStream> {
-    socket.set_nodelay(true)?;
-    let keep_alive = TcpKeepalive::new()
-        .with_time(KEEP_ALIVE_AFTER)
-        .with_interval(KEEP_ALIVE_EVERY)
-        .with_retries(3);
-    SockRef::from(&socket).set_tcp_keepalive(&keep_alive)?;
-    Ok(socket)
+    tcp::connect((url.host.as_str(), url.port).to_socket_addrs()?, timeout)
 }

@@ -12,6 +12,7 @@ fn forwarding(body: Carrying) -> Forwarding<'static> {
         prefix: "/api/billing",
         peer: IpAddr::from([192, 0, 2, 7]),
         trusted: false,
+        underscores: false,
         correlation_id: "made",
         request_id: None,
         body,
@@ -64,6 +65,25 @@ fn what_concerns_one_connection_ends_here_and_all_else_passes() {
         let expected = format!("GET /a HTTP/1.1\nHost: h\n{passed}{ADDED}\n");
         assert_eq!(forwarded(&lines, &forwarding(Carrying::Http1)), expected, "{name}");
     }
+}
+
+#[test]
+fn a_name_with_an_underscore_passes_only_where_that_is_asked_for() {
+    let fields =
+        "X_Forwarded_For: 1.1.1.1\nA_: 1\n_: 2\nX-A: 3\nX_A: 4\nx-Forwarded_Proto: https\n";
+    let lines = format!("GET /x HTTP/1.1\nHost: h\n{fields}");
+    for (name, underscores, trusted, passed) in [
+        ("by default", false, false, "X-A: 3\n"),
+        ("of a trusted proxy", false, true, "X-A: 3\n"),
+        ("asked for", true, false, fields),
+    ] {
+        let to = Forwarding { trusted, underscores, ..forwarding(Carrying::Http1) };
+        let expected = format!("GET /a HTTP/1.1\nHost: h\n{passed}{ADDED}\n");
+        assert_eq!(forwarded(&lines, &to), expected, "{name}");
+    }
+    let own = Forwarding { request_id: Some(("X_Id", "ours")), ..forwarding(Carrying::Http1) };
+    let text = forwarded("GET /x HTTP/1.1\nHost: h\nx_id: theirs\n", &own);
+    assert!(text.contains("\nX_Id: ours\n") && !text.contains("theirs"), "{text}");
 }
 
 #[test]
@@ -228,7 +248,10 @@ fn field() -> impl Strategy<Value = (String, String, bool)> {
         prop::sample::select(&["TE", "keep-alive", "Upgrade", "X-Named", "proxy-connection"][..]);
     let name = prop_oneof![
         4 => passing.prop_map(|name| (name.to_owned(), true)),
-        1 => "[!#$%&'*+.^_`|~0-9A-Za-z-]{1,12}z".prop_map(|name| (name, true)),
+        1 => "[!#$%&'*+.^_`|~0-9A-Za-z-]{1,12}z".prop_map(|name| {
+            let passes = !name.contains('_');
+            (name, passes)
+        }),
         2 => ending.prop_map(|name| (name.to_owned(), false)),
     ];
     (name, "([!-~]([ -~\t]{0,20}[!-~])?)?")

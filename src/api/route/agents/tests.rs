@@ -4,8 +4,7 @@ use uuid::Uuid;
 
 const ID: &str = "0b54a9d1-6e2f-4f5a-9c58-3d1f27e9a4c0";
 const LIMITS: HeadLimits = HeadLimits { bytes: 4096, target_bytes: 2048 };
-const PUBLIC: Audience = Audience::Public { lists: true };
-const PUBLIC_WITHOUT_LISTS: Audience = Audience::Public { lists: false };
+const PUBLIC: Audience = Audience::Public;
 
 /// What a request line, with these fields behind it, asks for.
 fn assert_route(name: &str, line: &str, audience: Audience, expected: Route<'_>) {
@@ -85,7 +84,7 @@ fn every_method_calls_but_connect() {
     {
         let upgrade = format!("{method} /api/a/b\nUpgrade: websocket\n");
         assert_route("with an upgrade", &upgrade, PUBLIC, call);
-        assert_route("without lists", &format!("{method} /api/a/b"), PUBLIC_WITHOUT_LISTS, call);
+        assert_route("without an upgrade", &format!("{method} /api/a/b"), PUBLIC, call);
     }
     assert_route("connect", "CONNECT h:1", PUBLIC, Route::Tunnel);
 }
@@ -97,10 +96,10 @@ fn each_audience_has_its_own_paths() {
     let call = Route::Call { callee: connection(), rest: "/" };
     let senders = Audience::Senders { here: false, compat: false };
     let to_agent = format!("GET /socket/{ID}");
-    for (line, without_lists, agents, operators) in [
-        ("GET /socket", Route::Attach, Route::Attach, Route::Agents),
-        ("HEAD /socket", GET, GET, Route::Agents),
-        ("GET /socket/events", BAD, BAD, Route::AgentEvents),
+    for (line, public, agents, operators) in [
+        ("GET /socket", Route::Agents, Route::Attach, Route::Agents),
+        ("HEAD /socket", Route::Agents, GET, Route::Agents),
+        ("GET /socket/events", Route::AgentEvents, BAD, Route::AgentEvents),
         ("GET /socket/spare", Route::Spare, Route::Spare, BAD),
         (&to_agent, call, BAD, BAD),
         ("GET /api/a", Route::Call { callee: Callee::Name("a"), rest: "/" }, BAD, BAD),
@@ -112,7 +111,7 @@ fn each_audience_has_its_own_paths() {
         ("POST /stream", Route::Create, BAD, Route::NotAllowed("GET, HEAD, OPTIONS")),
     ] {
         let line = &format!("{line}\n");
-        assert_route("without lists", line, PUBLIC_WITHOUT_LISTS, without_lists);
+        assert_route("everybody", line, PUBLIC, public);
         assert_route("agents", line, Audience::Agents, agents);
         assert_route("operators", line, Audience::Operators, operators);
         assert_route("senders", line, senders, BAD);

@@ -1,3 +1,4 @@
+use super::super::BLOCK_BYTES;
 use super::super::pack::pack;
 use super::*;
 use std::io::Cursor;
@@ -360,6 +361,78 @@ impl<F: FnOnce()> Read for Late<F> {
         }
         self.rest.read(buffer)
     }
+}
+
+/// What an interruption does at each read: it takes the lock, cleans up, and never returns it.
+struct Interrupting<'s> {
+    archive: Cursor<Vec<u8>>,
+    /// Once so much was read.
+    at: u64,
+    unfinished: &'s Unfinished,
+    scene: &'s Scene,
+}
+
+impl Read for Interrupting<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.archive.position() >= self.at {
+            let noted = self.unfinished.lock();
+            let left = noted.as_ref().and_then(Partial::clean_up);
+            assert_eq!((left, self.scene.names()), (None, vec![]), "at {}", self.at);
+            return Err(ErrorKind::ConnectionAborted.into());
+        }
+        let short = buffer.len().min(BLOCK_BYTES);
+        self.archive.read(&mut buffer[..short])
+    }
+}
+
+#[test]
+fn an_interruption_between_any_two_reads_leaves_nothing() {
+    // Larger than what is read ahead, so most reads happen while files are made.
+    let large = vec![b'x'; BUFFER_BYTES];
+    let whole = archive()
+        .entry("d", EntryType::Directory, "")
+        .file("d/a", &large)
+        .entry("d/l", EntryType::Symlink, "a")
+        .entry("d/h", EntryType::Link, "d/a")
+        .file("d/e/f/b", &large)
+        .end()
+        .into_inner();
+    for at in (0..whole.len() as u64).step_by(BLOCK_BYTES) {
+        let (scene, unfinished) = (Scene::new(), Unfinished::new());
+        let archive = Cursor::new(whole.clone());
+        let input = Interrupting { archive, at, unfinished: &unfinished, scene: &scene };
+        unpack_noted(input, &scene.into, false, &unfinished).unwrap_err();
+        assert_eq!(scene.names(), [""; 0], "at {at}");
+        assert!(unfinished.lock().is_none(), "at {at}");
+    }
+}
+
+#[test]
+fn whenever_the_lock_is_free_all_that_is_there_is_noted_or_complete() {
+    let whole = (0..40).fold(archive(), |archive, n| archive.file(&format!("d/{n}/a"), b"x")).end();
+    let unfinished = Unfinished::new();
+    let scene = Scene::new();
+    let ended = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|threads| {
+        threads.spawn(|| {
+            for _ in 0..50 {
+                unpack_noted(whole.clone(), &scene.into, false, &unfinished).unwrap();
+                fs::rename(scene.into.join("d"), scene.secret.with_file_name("outside/d")).unwrap();
+                fs::remove_dir_all(scene.secret.with_file_name("outside/d")).unwrap();
+            }
+            ended.store(true, std::sync::atomic::Ordering::SeqCst);
+        });
+        while !ended.load(std::sync::atomic::Ordering::SeqCst) {
+            let noted = unfinished.lock();
+            let expected = noted.as_ref().map(|partial| match partial {
+                Partial::Directory(path) | Partial::File(path) => path.clone(),
+            });
+            for name in scene.names() {
+                let known = name == "d" || expected.as_ref() == Some(&scene.into.join(&name));
+                assert!(known, "{name} is there, and {expected:?} is noted");
+            }
+        }
+    });
 }
 
 #[test]

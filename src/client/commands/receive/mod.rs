@@ -6,10 +6,11 @@ mod target;
 use self::check::{Checked, Hashing};
 use self::target::Target;
 use super::common::{AtRelay, Connecting, persistently, reported, reported_in};
+use super::interrupt::UNFINISHED;
 use super::send::DIGEST_ANNOUNCED;
 use super::settings::Preferences;
 use super::telling::{Teller, Telling};
-use super::{Exit, Failure, interrupt, watching};
+use super::{Exit, Failure, watching};
 use crate::client::file_name::printable;
 use crate::client::outgoing::{Outgoing, Request, UNLIMITED};
 use crate::client::output::Output;
@@ -88,13 +89,12 @@ impl Receive {
                 Some(path.display().to_string())
             }
             Target::Extracted(directory) => download.extract(directory, self.force)?,
-            Target::File(path) => download.keep(Output::create(path, self.force), self.force)?,
+            Target::File(path) => download.keep(path, self.force, self.force)?,
             Target::Into(directory) => {
                 let id = origin.stream.as_ref().map(Stream::id);
                 let path = directory.join(target::name(&download.response, id));
                 // It is here already, and nowhere else: a name that is taken costs only the name.
-                let output = Output::create(path.strip_prefix(".").unwrap_or(&path), true);
-                download.keep(output, self.force)?
+                download.keep(path.strip_prefix(".").unwrap_or(&path), true, self.force)?
             }
         };
         let bytes = download.response.body().received_bytes();
@@ -173,18 +173,21 @@ impl<'d> Download<'d> {
         self.fill(&File::from(out), false)
     }
 
-    fn keep(&mut self, output: io::Result<Output>, force: bool) -> Result<Option<String>, Failure> {
+    /// Keeps it as this file: `may_exist` at first, and is replaced at the end with `force`.
+    fn keep(
+        &mut self,
+        path: &Path,
+        may_exist: bool,
+        force: bool,
+    ) -> Result<Option<String>, Failure> {
         let local = |error: io::Error| Failure::new(Exit::Local, error.to_string());
-        let output = output.map_err(local)?;
-        interrupt::receiving(output.partial_path());
-        let result = self.fill(output.file(), true);
-        interrupt::received();
-        match result {
+        let output = Output::create_noted(path, may_exist, &UNFINISHED).map_err(local)?;
+        match self.fill(output.file(), true) {
             Ok(()) => {
-                let path = output.complete(force).map_err(local)?;
+                let path = output.complete_noted(force, &UNFINISHED).map_err(local)?;
                 Ok(Some(path.display().to_string()))
             }
-            Err(failure) => Err(match output.abandon() {
+            Err(failure) => Err(match output.abandon_noted(&UNFINISHED) {
                 Some(partial) => {
                     let why = format!("{}; what came is in {}", failure.why, partial.display());
                     Failure::new(failure.exit, why)
@@ -218,12 +221,7 @@ impl<'d> Download<'d> {
         let mut progress = |bytes| teller.moved(bytes);
         let body = self.response.body();
         let mut checked = Checked { body, hash, stream, progress: &mut progress };
-        let mut note = |partial: Option<&Path>| {
-            partial.map_or_else(interrupt::received, interrupt::extracting);
-        };
-        let unpacked = archive::unpack_watched(&mut checked, into, force, &mut note);
-        interrupt::received();
-        match unpacked {
+        match archive::unpack_noted(&mut checked, into, force, &UNFINISHED) {
             Ok(unpacked) => {
                 teller.left_out(&unpacked.skipped);
                 Ok(Some(into.display().to_string()))

@@ -43,7 +43,7 @@ pub struct Sending {
     pub stream: Option<String>,
 
     /// Wait so long for the other side, within what the relay allows
-    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = units::duration)]
+    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = units::time(units::SECOND))]
     pub ttl: Duration,
 
     /// The file name that the other side is told; else that of the file

@@ -107,3 +107,67 @@ fn empty_parts_of_a_body_are_no_news() {
     let (told, _) = ends.told();
     assert_eq!(told, [Event::Body { number, bytes: Bytes::new(), over: true }]);
 }
+
+#[test]
+fn many_small_frames_are_taken_in_turns() {
+    // Masked, and empty: 6 bytes each.
+    let frame = |first: u8| [first, 0x80, 1, 2, 3, 4];
+    for (name, first, next) in
+        [("pings", 0x89, 0x89), ("pongs", 0x8a, 0x8a), ("empty fragments", 0x02, 0x00)]
+    {
+        let mut ends = open(Dialect::V1);
+        ends.accepted = ends.accepted.in_turns_of(100);
+        let mut flood = frame(first).to_vec();
+        flood.extend((1..250).flat_map(|_| frame(next)));
+        // The end of the message that the fragments begin: 1 byte, no frame of ours.
+        let last = [if first == 0x02 { 0x80 } else { 0x82 }, 0x81, 0, 0, 0, 0, 9];
+        flood.extend(last);
+        ends.accepted.received(&flood, ends.now);
+        for turn in ["the first", "the second"] {
+            assert!(ends.accepted.has_more(), "{name}: {turn}");
+            assert_eq!(ends.accepted.frames(), 100, "{name}: {turn}");
+            assert!(!ends.accepted.has_events(), "{name}: {turn}");
+            let said = std::mem::take(ends.accepted.output());
+            assert!(said.len() < 100, "{name}: {turn}: pongs are bounded: {}", said.len());
+            ends.accepted.resume();
+        }
+        assert!(!ends.accepted.has_more(), "{name}");
+        let told = events(&mut ends.accepted);
+        assert!(matches!(told[..], [Event::Closed(Closed::Broken(_))]), "{name}: {told:?}");
+    }
+}
+
+#[test]
+fn interim_responses_are_bounded() {
+    let interim = "HTTP/1.1 103 Early Hints\r\nX-Correlation-Id: 1";
+    for many in [16, 17] {
+        let mut ends = open(Dialect::V1);
+        let number = ends.accepted.request(&head("GET / HTTP/1.1\r\nHost: h"), true).unwrap();
+        ends.told();
+        for _ in 0..many {
+            let head = head(interim).into();
+            ends.dialled.put(&Frame::Response { number, head, end: false });
+        }
+        let (_, told) = ends.told();
+        let expected = [Event::Cancelled(number, Cancelled::Interim)];
+        assert_eq!(told, expected[..many - 16], "{many}");
+
+        let mut ends = open(Dialect::Text);
+        for _ in 0..many {
+            ends.dialled.codec.text(&format!("{interim}\r\n\r\n"));
+        }
+        let (_, told) = ends.told();
+        assert_eq!(told.len(), many - 16, "{many}: {told:?}");
+    }
+}
+
+#[test]
+fn one_text_message_has_a_bounded_number_of_heads() {
+    for (many, broken) in [(1024, false), (1025, true)] {
+        let mut ends = open(Dialect::Text);
+        let response = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+        ends.dialled.codec.text(&response.repeat(many));
+        let (_, told) = ends.told();
+        assert_eq!(!told.is_empty(), broken, "{many}: {told:?}");
+    }
+}

@@ -1,0 +1,234 @@
+use super::*;
+use crate::api::Control;
+use crate::http::head::{FieldSlots, HeadLimits, parse};
+use Denied::{Agents, Attach, Host, Origin as Foreign, Streams};
+
+const LIMITS: HeadLimits = HeadLimits { bytes: 4096, target_bytes: 2048 };
+const LIST: Route<'_> = Route::List { active_only: false };
+const STOP: Route<'_> = Route::Control(Control::Stop);
+
+/// On a public loopback listener, from a peer that is not trusted.
+fn public() -> Arrival {
+    let local = "127.0.0.1:8080".parse().ok();
+    Arrival { operators: false, local, trusted: false, loopback: true }
+}
+
+/// From a trusted peer.
+fn trusted() -> Arrival {
+    Arrival { trusted: true, ..public() }
+}
+
+/// On an admin listener with this address.
+fn admin(local: &str) -> Arrival {
+    Arrival { operators: true, local: local.parse().ok(), ..public() }
+}
+
+const CLOSED: Policy<'_> = Policy { allowed_origins: &[], admin_hosts: &[], agents: false };
+
+/// What becomes of a request with these fields.
+fn decide(
+    target: &str,
+    fields: &str,
+    route: Route<'_>,
+    arrival: Arrival,
+    policy: Policy<'_>,
+) -> Option<Denied> {
+    let fields: String = fields.lines().flat_map(|line| [line, "\r\n"]).collect();
+    let version = if fields.contains("Host:") { "1.1" } else { "1.0" };
+    let text = format!("GET {target} HTTP/{version}\r\n{fields}\r\n");
+    let mut slots = FieldSlots::new();
+    let head = parse(text.as_bytes(), &mut slots, &LIMITS).unwrap().unwrap();
+    let result = check(&head, &route, &arrival, &policy);
+    assert!(result.is_ok() || is_guarded(&route, arrival.operators), "{text}");
+    result.err()
+}
+
+#[test]
+fn lists_are_for_operators_and_for_trusted_networks() {
+    for (name, arrival, fields, denied) in [
+        ("an operator", admin("127.0.0.1:9090"), "", false),
+        ("an operator behind a proxy", admin("127.0.0.1:9090"), "X-Forwarded-For: a", false),
+        ("a peer that is not trusted", public(), "", true),
+        ("a trusted peer", trusted(), "", false),
+        ("Forwarded", trusted(), "Forwarded: for=127.0.0.1", true),
+        ("X-Forwarded-For", trusted(), "X-Forwarded-For: 127.0.0.1", true),
+        ("an empty one", trusted(), "X-Forwarded-For:", true),
+        ("another case", trusted(), "x-forwarded-for: ::1", true),
+        ("X-Forwarded-Proto", trusted(), "X-Forwarded-Proto: https", true),
+        ("X-Forwarded-Anything", trusted(), "X-Forwarded-Anything: 1", true),
+        ("X-Real-IP", trusted(), "X-Real-IP: 127.0.0.1", true),
+        ("Via", trusted(), "Via: 1.1 proxy", true),
+        ("CF-Connecting-IP", trusted(), "CF-Connecting-IP: 127.0.0.1", true),
+        ("a field of almost that name", trusted(), "X-Forward: 1", false),
+    ] {
+        let fields = format!("Host: localhost\n{fields}");
+        for (route, why) in [(LIST, Streams), (Route::Agents, Agents), (Route::AgentEvents, Agents)]
+        {
+            let found = decide("/", &fields, route, arrival, CLOSED);
+            assert_eq!(found, denied.then_some(why), "{name}: {route:?}");
+        }
+    }
+}
+
+#[test]
+fn what_anybody_may_do_is_not_asked_about() {
+    let fields = "Host: evil.example\nOrigin: http://evil.example:1\nSec-Fetch-Site: cross-site";
+    for route in [
+        Route::Create,
+        Route::Ping,
+        Route::Source(None, None),
+        Route::Destination(None),
+        Route::Report(None),
+        Route::Status(None),
+        Route::Events(None),
+        Route::Push,
+    ] {
+        assert!(!is_guarded(&route, false), "{route:?}");
+        assert_eq!(decide("/", fields, route, public(), CLOSED), None, "{route:?}");
+        let found = decide("/", fields, route, admin("127.0.0.1:9090"), CLOSED);
+        assert_eq!(found, Some(Host), "{route:?}");
+    }
+}
+
+#[test]
+fn pages_of_other_origins_do_not_act() {
+    let rows = [
+        ("no page", "", None),
+        ("its own", "Origin: http://127.0.0.1:8080", None),
+        ("its own behind TLS", "Origin: https://127.0.0.1:8080", None),
+        ("another port", "Origin: http://127.0.0.1:3000", Some(Foreign)),
+        ("another host", "Origin: http://evil.example", Some(Foreign)),
+        ("another name of it", "Origin: http://localhost:8080", Some(Foreign)),
+        ("null", "Origin: null", Some(Foreign)),
+        ("empty", "Origin:", Some(Foreign)),
+        ("not an origin", "Origin: 127.0.0.1:8080", Some(Foreign)),
+        ("a list", "Origin: http://127.0.0.1:8080 http://evil.example", Some(Foreign)),
+        ("two fields", "Origin: http://127.0.0.1:8080\nOrigin: http://evil.example", Some(Foreign)),
+        ("typed by the user", "Sec-Fetch-Site: none", None),
+        ("the same origin", "Sec-Fetch-Site: same-origin", None),
+        ("a link of another site", "Sec-Fetch-Site: cross-site", Some(Foreign)),
+        ("another port or subdomain", "Sec-Fetch-Site: same-site", Some(Foreign)),
+        ("an unknown value", "Sec-Fetch-Site: elsewhere", Some(Foreign)),
+        (
+            "its own, which the browser agrees to",
+            "Origin: http://127.0.0.1:8080\nSec-Fetch-Site: same-origin",
+            None,
+        ),
+        (
+            "its own by a name that the browser does not take for it",
+            "Origin: http://127.0.0.1:8080\nSec-Fetch-Site: cross-site",
+            Some(Foreign),
+        ),
+    ];
+    let routes = [
+        (Route::Attach, public()),
+        (Route::Spare, public()),
+        (Route::Delete(None), public()),
+        (LIST, trusted()),
+        (Route::Agents, trusted()),
+        (Route::AgentEvents, trusted()),
+        (STOP, admin("127.0.0.1:8080")),
+        (STOP, Arrival { local: None, ..admin("127.0.0.1:8080") }),
+        (Route::Metrics, admin("127.0.0.1:8080")),
+        (Route::Health, admin("127.0.0.1:8080")),
+        (Route::Options(""), admin("127.0.0.1:8080")),
+        (Route::Nothing, admin("127.0.0.1:8080")),
+    ];
+    for (name, fields, denied) in rows {
+        let fields = format!("Host: 127.0.0.1:8080\n{fields}");
+        for (route, arrival) in routes {
+            let found = decide("/", &fields, route, arrival, CLOSED);
+            assert_eq!(found, denied, "{name}: {route:?}");
+        }
+    }
+}
+
+#[test]
+fn origins_can_be_allowed() {
+    let allowed = |texts: &[&str]| -> Vec<AllowedOrigin> {
+        texts.iter().map(|text| text.parse().unwrap()).collect()
+    };
+    let some = allowed(&["https://app.example", "http://b.example:81"]);
+    let any = allowed(&["*"]);
+    for (name, allowed, fields, denied) in [
+        ("listed", &some, "Origin: https://APP.example:443", None),
+        (
+            "listed, of another site",
+            &some,
+            "Origin: http://b.example:81\nSec-Fetch-Site: cross-site",
+            None,
+        ),
+        ("not listed", &some, "Origin: http://app.example", Some(Foreign)),
+        ("null is not listed", &some, "Origin: null", Some(Foreign)),
+        ("without an origin", &some, "Sec-Fetch-Site: cross-site", Some(Foreign)),
+        ("all", &any, "Origin: https://evil.example", None),
+        ("all, and null", &any, "Origin: null\nSec-Fetch-Site: cross-site", None),
+    ] {
+        let policy = Policy { allowed_origins: allowed, ..CLOSED };
+        let fields = format!("Host: relay.example\n{fields}");
+        assert_eq!(decide("/", &fields, Route::Attach, public(), policy), denied, "{name}");
+    }
+    for text in ["app.example", "https://app.example/", "null", ""] {
+        assert!(text.parse::<AllowedOrigin>().is_err(), "{text}");
+    }
+}
+
+#[test]
+fn operators_name_the_relay_by_its_own_names() {
+    let hosts = ["relay.example", "[fd00::7]", "fd00::8"].map(|text| text.parse().unwrap());
+    let policy = Policy { admin_hosts: &hosts, ..CLOSED };
+    for (name, local, target, host, own) in [
+        ("localhost", "10.0.0.5:9090", "/", "localhost", true),
+        ("in another case, with its port", "10.0.0.5:9090", "/", "LocalHost:9090", true),
+        ("a published port", "10.0.0.5:9090", "/", "localhost:19090", true),
+        ("loopback", "10.0.0.5:9090", "/", "127.0.0.1:9090", true),
+        ("loopback, IPv6", "10.0.0.5:9090", "/", "[::1]:9090", true),
+        ("its address", "10.0.0.5:9090", "/", "10.0.0.5", true),
+        ("its address, with the port", "10.0.0.5:9090", "/", "10.0.0.5:9090", true),
+        ("its IPv6 address", "[fd00::5]:9090", "/", "[fd00:0::5]:9090", true),
+        ("its mapped address", "[::ffff:10.0.0.5]:9090", "/", "10.0.0.5", true),
+        ("another address", "10.0.0.5:9090", "/", "10.0.0.6", false),
+        ("a name", "127.0.0.1:9090", "/", "evil.example", false),
+        ("a name that begins like one", "127.0.0.1:9090", "/", "localhost.evil.example", false),
+        ("a configured name", "127.0.0.1:9090", "/", "Relay.Example:9090", true),
+        ("a configured address", "127.0.0.1:9090", "/", "[fd00::7]:9090", true),
+        ("configured without brackets", "127.0.0.1:9090", "/", "[fd00::8]", true),
+        ("nothing", "127.0.0.1:9090", "/", "", true),
+        ("the target counts", "127.0.0.1:9090", "http://evil.example/", "localhost", false),
+        ("a Unix socket", "", "/", "evil.example", true),
+    ] {
+        let arrival = admin(local);
+        let found = decide(target, &format!("Host: {host}"), Route::Health, arrival, policy);
+        assert_eq!(found, (!own).then_some(Host), "{name}");
+        let elsewhere = Arrival { operators: false, trusted: true, ..arrival };
+        let found = decide(target, &format!("Host: {host}"), LIST, elsewhere, policy);
+        assert_eq!(found, (!own).then_some(Host), "{name}, the list at a public listener");
+    }
+    let found = decide("/", "", Route::Health, admin("127.0.0.1:9090"), policy);
+    assert_eq!(found, None, "HTTP/1.0 without a Host");
+    for text in ["relay.example:80", "", "a/b", "[::1]:80"] {
+        assert!(text.parse::<HostName>().is_err(), "{text}");
+    }
+}
+
+#[test]
+fn agents_elsewhere_than_on_loopback_need_a_token() {
+    let open = Policy { agents: true, ..CLOSED };
+    let elsewhere = Arrival { loopback: false, ..public() };
+    for (name, arrival, policy, denied) in [
+        ("loopback", public(), CLOSED, None),
+        ("elsewhere", elsewhere, CLOSED, Some(Attach)),
+        (
+            "elsewhere, for trusted peers too",
+            Arrival { trusted: true, ..elsewhere },
+            CLOSED,
+            Some(Attach),
+        ),
+        ("elsewhere, with tokens or open", elsewhere, open, None),
+    ] {
+        let found = decide("/", "Host: a", Route::Attach, arrival, policy);
+        assert_eq!(found, denied, "{name}");
+        let spare = decide("/", "Host: a", Route::Spare, arrival, policy);
+        assert_eq!(spare, None, "{name}: a spare connection has the secret of an agent");
+    }
+}

@@ -1,0 +1,81 @@
+//! Whether files and sockets can be put where the settings want them; nothing is made to find out.
+
+use nix::unistd::{AccessFlags, access};
+use std::fs;
+use std::io::{self, ErrorKind};
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::FileTypeExt as _;
+use std::path::Path;
+
+/// The longest path of a Unix socket in bytes, its end included (`sun_path`, unix(7)).
+const SOCKET_PATH_MAX: usize = 108;
+
+/// A socket is bound beside its place, by a name with a process number, and moved there.
+const SUFFIX_MAX: usize = ".4194304".len() + 1;
+
+/// Whether this user can make a file there.
+///
+/// # Errors
+/// What the kernel would say.
+pub fn creatable(path: &Path) -> io::Result<()> {
+    let parent = path.parent().filter(|parent| *parent != Path::new(""));
+    let directory = parent.unwrap_or(Path::new("."));
+    if !fs::metadata(directory)?.is_dir() {
+        return Err(ErrorKind::NotADirectory.into());
+    }
+    access(directory, AccessFlags::W_OK | AccessFlags::X_OK).map_err(io::Error::from)
+}
+
+/// Whether this user can put a Unix socket there, in the place of an older one, too.
+///
+/// # Errors
+/// Why not.
+pub fn socket(path: &Path) -> io::Result<()> {
+    if path.as_os_str().as_bytes().len() + SUFFIX_MAX > SOCKET_PATH_MAX {
+        return Err(io::Error::other("the path is too long for a socket"));
+    }
+    if fs::symlink_metadata(path).is_ok_and(|file| !file.file_type().is_socket()) {
+        return Err(io::Error::other("there is a file that is no socket"));
+    }
+    creatable(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::net::UnixListener;
+
+    #[test]
+    fn a_socket_takes_the_place_of_an_older_one_only() {
+        let directory = tempfile::tempdir().unwrap();
+        let at = |name: &str| directory.path().join(name);
+        fs::write(at("file"), "").unwrap();
+        let _older = UnixListener::bind(at("socket")).unwrap();
+        for (name, why) in [
+            ("new", None),
+            ("socket", None),
+            ("file", Some("no socket")),
+            ("missing/socket", Some("No such file")),
+            ("file/socket", Some("not a directory")),
+            (&"long".repeat(30), Some("too long")),
+        ] {
+            let said = socket(&at(name)).map_err(|error| error.to_string());
+            match why {
+                None => assert_eq!(said, Ok(()), "{name}"),
+                Some(why) => {
+                    assert!(said.as_ref().is_err_and(|said| said.contains(why)), "{said:?}");
+                }
+            }
+        }
+        assert!(!at("new").exists(), "nothing is made");
+    }
+
+    #[test]
+    fn a_name_without_a_directory_is_in_the_current_one() {
+        let current = creatable(Path::new("."));
+        assert_eq!(creatable(Path::new("name")).is_ok(), current.is_ok());
+        assert!(
+            creatable(Path::new("/proc/self/name")).is_err() || nix::unistd::geteuid().is_root()
+        );
+    }
+}

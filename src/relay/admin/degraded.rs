@@ -1,0 +1,84 @@
+//! A state in which the relay serves everything, only slower. PURE. A flow of transfers can use up
+//! something for a moment many times a second: only what lasts is a state, and worth a line.
+
+use std::time::{Duration, Instant};
+
+/// What lasts shorter is no state; the same holds for its end.
+const LASTS: Duration = Duration::from_secs(1);
+
+/// Whether the relay is in such a state.
+#[derive(Debug)]
+pub struct Degraded {
+    name: &'static str,
+    on: bool,
+    /// Since when it looks as if it were not as it is said to be.
+    differs_since: Option<Instant>,
+}
+
+impl Degraded {
+    /// Not in the state of this name.
+    pub fn not_yet(name: &'static str) -> Self {
+        Self { name, on: false, differs_since: None }
+    }
+
+    /// What the state is called.
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// Whether the relay is in it.
+    pub fn is_on(&self) -> bool {
+        self.on
+    }
+
+    /// It looks as if it were in it, or not. Each change is logged once.
+    pub fn look(&mut self, now: Instant, seen: bool) {
+        if seen == self.on {
+            self.differs_since = None;
+            return;
+        }
+        let since = *self.differs_since.get_or_insert(now);
+        if now.saturating_duration_since(since) < LASTS {
+            return;
+        }
+        (self.on, self.differs_since) = (seen, None);
+        if seen {
+            log::warn!("degraded: {}; new streams are served, and copied", self.name);
+        } else {
+            log::info!("no longer degraded: {}", self.name);
+        }
+    }
+
+    /// When it becomes what it looks like, if it goes on looking so.
+    pub fn next_deadline(&self) -> Option<Instant> {
+        self.differs_since.and_then(|since| since.checked_add(LASTS))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[allow(clippy::disallowed_methods, reason = "a base for made-up times")]
+    fn only_what_lasts_is_a_state() {
+        let base = Instant::now();
+        let mut state = Degraded::not_yet("out of pipes");
+        for (name, at_ms, seen, on, deadline_ms) in [
+            ("nothing is wrong", 0, false, false, None),
+            ("a moment", 100, true, false, Some(1100)),
+            ("it is over", 200, false, false, None),
+            ("again", 300, true, false, Some(1300)),
+            ("it lasts", 1200, true, false, Some(1300)),
+            ("long enough", 1300, true, true, None),
+            ("a moment without", 1400, false, true, Some(2400)),
+            ("again", 1500, true, true, None),
+            ("it ends", 2000, false, true, Some(3000)),
+            ("for good", 3000, false, false, None),
+        ] {
+            state.look(base + Duration::from_millis(at_ms), seen);
+            let deadline = deadline_ms.map(|ms| base + Duration::from_millis(ms));
+            assert_eq!((state.is_on(), state.next_deadline()), (on, deadline), "{name}");
+        }
+    }
+}

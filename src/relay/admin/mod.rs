@@ -1,0 +1,136 @@
+//! The operators' requests: how the relay stands, and what it is to do. The event loop knows how
+//! things stand; it hands that in as a [`Standing`].
+
+mod degraded;
+
+use crate::api::{Control, Failure};
+use crate::relay::http1::answer;
+use crate::relay::io::{ConnId, Io, Mode};
+use degraded::Degraded;
+use serde_json::json;
+use std::time::Instant;
+
+/// How things stand, as only the event loop knows.
+#[derive(Clone, Copy, Debug)]
+pub struct Standing {
+    /// Streams that have not ended.
+    pub streams_active: usize,
+    /// Those of them that move bytes.
+    pub streams_streaming: usize,
+    /// Streams that are held, ended ones included.
+    pub streams_held: usize,
+    /// Descriptors or memory are out, and new connections are refused, or wait.
+    pub accept_paused: bool,
+    /// All pipes are lent: what asks for one now is copied.
+    pub pipes_exhausted: bool,
+}
+
+/// What operators asked for, and what they are to know.
+#[derive(Debug)]
+pub struct Admin {
+    /// An operator asked the relay to stop.
+    stop: bool,
+    /// All pipes are held by stalled downloads: the others are copied.
+    out_of_pipes: Degraded,
+}
+
+impl Default for Admin {
+    fn default() -> Self {
+        Self { stop: false, out_of_pipes: Degraded::not_yet("out of pipes") }
+    }
+}
+
+impl Admin {
+    /// Whether new streams would be served.
+    pub fn readiness(&mut self, io: &mut Io, id: ConnId, standing: &Standing, read: bool) {
+        let reasons = obstacles(io, standing);
+        let status = if reasons.is_empty() { 200 } else { 503 };
+        let mut object = json!({ "ready": reasons.is_empty(), "reasons": reasons });
+        if self.is_out_of_pipes() {
+            object["degraded"] = json!([self.out_of_pipes.name()]);
+        }
+        answer::json(io, id, status, &object, read);
+    }
+
+    /// What the relay is doing, in numbers.
+    pub fn state(&mut self, io: &mut Io, id: ConnId, standing: &Standing, read: bool) {
+        let object = json!({
+            "state": if self.stop { Mode::Draining.name() } else { io.mode.name() },
+            "version": env!("CARGO_PKG_VERSION"),
+            "pid": std::process::id(),
+            "connections": io.conns.served(),
+            "streams": {
+                "active": standing.streams_active,
+                "streaming": standing.streams_streaming,
+                "held": standing.streams_held,
+            },
+        });
+        answer::json(io, id, 200, &object, read);
+    }
+
+    /// Does what an operator asks for.
+    pub fn control(
+        &mut self,
+        io: &mut Io,
+        id: ConnId,
+        control: Control,
+        standing: &Standing,
+        read: bool,
+    ) {
+        match self.obey(io, control) {
+            Ok(()) => self.state(io, id, standing, read),
+            Err(failure) => answer::failure(io, id, &failure, read),
+        }
+    }
+
+    fn obey(&mut self, io: &mut Io, control: Control) -> Result<(), Failure> {
+        match (control, io.mode) {
+            (Control::Stop, _) => self.stop = true,
+            (Control::Suspend | Control::Resume, Mode::Draining | Mode::HandedOver) => {
+                return Err(Failure::Stopping);
+            }
+            (Control::Suspend, Mode::Serving) => {
+                log::info!("suspended: no new streams");
+                io.mode = Mode::Suspended;
+            }
+            (Control::Resume, Mode::Suspended) => {
+                log::info!("resumed");
+                io.mode = Mode::Serving;
+            }
+            (Control::Suspend, Mode::Suspended) | (Control::Resume, Mode::Serving) => {}
+        }
+        Ok(())
+    }
+
+    /// Whether an operator asked the relay to stop; once.
+    pub fn take_stop(&mut self) -> bool {
+        std::mem::take(&mut self.stop)
+    }
+
+    /// A turn ends, and this is how things stand.
+    pub fn look(&mut self, io: &Io, standing: &Standing) {
+        self.out_of_pipes.look(io.now.monotonic, standing.pipes_exhausted);
+    }
+
+    /// When [`Admin::look`] may see something new although nothing happens.
+    pub fn next_deadline(&self) -> Option<Instant> {
+        self.out_of_pipes.next_deadline()
+    }
+
+    /// Whether stalled downloads hold all pipes.
+    pub fn is_out_of_pipes(&self) -> bool {
+        self.out_of_pipes.is_on()
+    }
+}
+
+/// What keeps the relay from serving new streams.
+fn obstacles(io: &Io, standing: &Standing) -> Vec<&'static str> {
+    [
+        (io.mode == Mode::Suspended, "suspended"),
+        (io.mode.is_ending(), "draining"),
+        (standing.accept_paused, "out of descriptors"),
+    ]
+    .into_iter()
+    .filter_map(|(there, what)| there.then_some(what))
+    .collect()
+}

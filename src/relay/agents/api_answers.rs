@@ -1,0 +1,196 @@
+//! The answer of the relay's API, on its way to the agent that asked.
+
+use super::api_requests::{ApiRequest, ApiRequests, BROKE_OFF, Rest};
+use super::sessions::Sessions;
+use crate::api::Failure;
+use crate::api::forward::{self, AnswerBody, Returning};
+use crate::http::answer::AnswerHead;
+use crate::http::body::BodyDecoder;
+use crate::http::framing::Framing;
+use crate::http::head::Version;
+use crate::mux::frame::DATA_MAX_BYTES;
+use crate::relay::io::{Io, Slot};
+use crate::splice::copy::{self, Read};
+
+/// One read of a head, in bytes.
+const READ_BYTES: usize = 16 << 10;
+
+/// Bytes of one answer that are read in one turn before others have theirs.
+const TURN_BYTES: usize = 256 << 10;
+
+impl ApiRequests {
+    /// Reads what the API answers, as far as the agent has room for it.
+    pub(super) fn read_answer(&mut self, io: &mut Io, sessions: &mut Sessions, slot: Slot) {
+        let id = self.all[slot.key()].id;
+        let mut scratch = io.scratch.lend();
+        let mut budget = TURN_BYTES;
+        while budget > 0 && self.read_some(io, sessions, slot, (&mut scratch, &mut budget)) {}
+        io.scratch.put_back(scratch);
+        if budget == 0 && !io.conns[id].is_closing() {
+            io.conns.enqueue(id);
+        }
+    }
+
+    /// Reads once; whether there may be more to read now.
+    fn read_some(
+        &mut self,
+        io: &mut Io,
+        sessions: &mut Sessions,
+        slot: Slot,
+        (scratch, budget): (&mut [u8], &mut usize),
+    ) -> bool {
+        let ApiRequest { id, agent, number, ref answer, .. } = self.all[slot.key()];
+        let begun = answer.is_some();
+        let most =
+            if begun { sessions.room(io, agent, number).min(DATA_MAX_BYTES) } else { READ_BYTES };
+        let conn = &mut io.conns[id];
+        if most == 0 {
+            return false;
+        }
+        if begun && !conn.carry.is_empty() {
+            let first: Vec<u8> = conn.carry.drain(..most.min(conn.carry.len())).collect();
+            *budget = budget.saturating_sub(first.len());
+            return self.pass(io, sessions, slot, &first);
+        }
+        if !conn.readable {
+            return false;
+        }
+        match copy::read(&conn.socket, &mut scratch[..most]) {
+            Ok(Read::Moved(count)) => {
+                if count < most {
+                    conn.drained_of_input();
+                }
+                *budget = budget.saturating_sub(count);
+                let bytes = &scratch[..count];
+                if begun {
+                    self.pass(io, sessions, slot, bytes)
+                } else {
+                    self.take_head(io, sessions, slot, bytes)
+                }
+            }
+            Ok(Read::Blocked) => {
+                conn.readable = false;
+                false
+            }
+            Ok(Read::Eof) => {
+                self.ended(io, sessions, slot);
+                false
+            }
+            // Not even an answer that only its end delimits ends so.
+            Err(_) => {
+                self.fail(io, sessions, slot, &BROKE_OFF);
+                false
+            }
+        }
+    }
+
+    /// Takes bytes of the head of the API's answer; whether the answer goes on. What came with it of
+    /// the body stays until there is room for it.
+    fn take_head(
+        &mut self,
+        io: &mut Io,
+        sessions: &mut Sessions,
+        slot: Slot,
+        bytes: &[u8],
+    ) -> bool {
+        let request = &mut self.all[slot.key()];
+        let carry = &mut io.conns[request.id].carry;
+        carry.extend_from_slice(bytes);
+        let begun = match request.reader.take(carry) {
+            Ok(None) => return true,
+            Ok(Some(answer)) => self.begin_answer(io, sessions, slot, &answer),
+            Err(failure) => Err(failure),
+        };
+        match begun {
+            Ok(false) => true,
+            Ok(true) => {
+                self.end(io, sessions, slot);
+                false
+            }
+            Err(failure) => {
+                self.fail(io, sessions, slot, &failure);
+                false
+            }
+        }
+    }
+
+    /// Sends the head of the API's answer to the agent; whether that is all of it.
+    fn begin_answer(
+        &mut self,
+        io: &mut Io,
+        sessions: &mut Sessions,
+        slot: Slot,
+        answer: &AnswerHead,
+    ) -> Result<bool, Failure> {
+        let request = &mut self.all[slot.key()];
+        let body = forward::answer_framing(answer, request.method)?;
+        let rest = match body {
+            AnswerBody::Absent { .. } => Rest::Framed(BodyDecoder::new(Framing::Length(0))),
+            AnswerBody::Length(bytes) => Rest::Framed(BodyDecoder::new(Framing::Length(bytes))),
+            AnswerBody::Chunked => Rest::Framed(BodyDecoder::new(Framing::Chunked)),
+            AnswerBody::UntilClose => Rest::UntilClose,
+        };
+        let over = matches!(&rest, Rest::Framed(decoder) if decoder.is_over());
+        // Of HTTP/1.0 nothing is framed but by a length: what carries it says where it ends.
+        let returning = Returning {
+            body,
+            version: Version::Http10,
+            keep_alive: false,
+            date: &io.date,
+            correlation_id: &request.correlation_id,
+            request_id: None,
+        };
+        let mut head = Vec::with_capacity(512);
+        forward::response(answer, &returning, &mut head);
+        let session = &mut sessions[request.agent].session;
+        if !session.takes_response(request.number, &head, over) {
+            return Err(Failure::AgentBroke("the head of its answer is too large"));
+        }
+        session.respond(request.number, &head, over);
+        request.answer = Some(rest);
+        io.set_timeout(request.id, io.settings.idle_timeout);
+        Ok(over)
+    }
+
+    /// Sends bytes of the API's answer to the agent, which has room for them; whether it goes on.
+    fn pass(&mut self, io: &mut Io, sessions: &mut Sessions, slot: Slot, bytes: &[u8]) -> bool {
+        let request = &mut self.all[slot.key()];
+        let mut pieces = Vec::new();
+        let over = match &mut request.answer {
+            Some(Rest::Framed(decoder)) => {
+                if decoder.received(bytes, &mut pieces).is_err() {
+                    let failure = Failure::AgentBroke("its chunks are broken");
+                    self.fail(io, sessions, slot, &failure);
+                    return false;
+                }
+                decoder.is_over()
+            }
+            Some(Rest::UntilClose) => {
+                pieces.push(0..bytes.len());
+                false
+            }
+            None => unreachable!("the body of an answer is passed on after its head"),
+        };
+        let session = &mut sessions[request.agent].session;
+        for piece in pieces {
+            session.send(request.number, &bytes[piece], false);
+        }
+        if over {
+            session.send(request.number, b"", true);
+            self.end(io, sessions, slot);
+            return false;
+        }
+        io.set_timeout(request.id, io.settings.idle_timeout);
+        true
+    }
+
+    /// The API's connection ended.
+    fn ended(&mut self, io: &mut Io, sessions: &mut Sessions, slot: Slot) {
+        let request = &self.all[slot.key()];
+        if request.broke || !matches!(request.answer, Some(Rest::UntilClose)) {
+            return self.fail(io, sessions, slot, &BROKE_OFF);
+        }
+        sessions[request.agent].session.send(request.number, b"", true);
+        self.end(io, sessions, slot);
+    }
+}

@@ -1,0 +1,163 @@
+//! An agent comes: the upgrade to a WebSocket, and what it says of itself.
+
+use super::agent::Agent;
+use super::seat::Seat;
+use super::sessions::Sessions;
+use crate::api::name::{NAME_RULE, valid_name};
+use crate::api::{Busy, Failure};
+use crate::mux::handshake::{Dialect, Metadata, Welcome};
+use crate::mux::session::{Session, close};
+use crate::mux::upgrade::{self, Upgrade};
+use crate::ops::sockets::Refused;
+use crate::relay::http1::{Request, answer, too_busy};
+use crate::relay::io::{ConnId, Io, Slot};
+use uuid::Uuid;
+
+/// Longest metadata, in bytes of JSON: they are kept, and shown with those of all other agents.
+const METADATA_MAX_BYTES: usize = 4 << 10;
+
+/// Connections whose agents have not introduced themselves, at least. They need no token for it, so
+/// they must not take the places of agents, nor be without a bound; they are gone after 10 s.
+const PENDING_MIN: usize = 16;
+
+/// Frames of one agent that are looked at in one turn before others have theirs: a read of 64 KiB
+/// may hold 10,922 empty ones. With [`super::sessions::FRAME_BYTES`] each they take up the bytes of a
+/// turn.
+const FRAMES_PER_TURN: u32 = 256;
+
+impl Sessions {
+    /// `GET /socket`: opens a WebSocket; returns the agent on it.
+    ///
+    /// # Errors
+    /// Why it is refused; nothing was answered.
+    pub fn attach(
+        &mut self,
+        io: &mut Io,
+        id: ConnId,
+        request: Request<'_, '_>,
+    ) -> Result<Slot, Failure> {
+        let upgrade = self.may_attach(io, request)?;
+        let dialect = if upgrade.v1 { Dialect::V1 } else { Dialect::Text };
+        let sockets = &io.settings.sockets;
+        let mut session = Session::accepted(dialect, sockets.agent_heartbeat, io.now.monotonic)
+            .at_most(sockets.max_agent_requests)
+            .in_turns_of(FRAMES_PER_TURN);
+        session.received(request.behind, io.now.monotonic);
+        let token = bearer(request).map(str::to_owned);
+        let agent = Agent::new(id, session, token, io.conns[id].peer, io.now);
+        let slot = self.insert(agent);
+        let fields = [
+            ("Upgrade", "websocket"),
+            ("Connection", "Upgrade"),
+            ("Sec-WebSocket-Accept", upgrade.accept.as_str()),
+            ("Sec-WebSocket-Protocol", upgrade::SUBPROTOCOL),
+        ];
+        let fields = if upgrade.v1 { &fields[..] } else { &fields[..3] };
+        answer::switch(io, id, fields);
+        Seat::Agent(slot).give(io, id);
+        io.conns.enqueue(id);
+        Ok(slot)
+    }
+
+    fn may_attach(&self, io: &Io, request: Request<'_, '_>) -> Result<Upgrade, Failure> {
+        let upgrade =
+            upgrade::asked(request.head).map_err(refusal)?.ok_or(Failure::UpgradeRequired)?;
+        if let Some(failure) = too_busy(io) {
+            return Err(failure);
+        }
+        let most = io.settings.sockets.max_agents;
+        if self.known() >= most || self.pending() >= PENDING_MIN.max(most / 10) {
+            return Err(Failure::TooBusy(Busy::Agents));
+        }
+        match io.settings.sockets.allows(bearer(request), None) {
+            Err(Refused::UnknownToken) => Err(Failure::AgentUnauthorized),
+            // Its metadata may have the token, and have its name in any case.
+            Ok(()) | Err(Refused::NoToken | Refused::NameNotAllowed) => Ok(upgrade),
+        }
+    }
+
+    /// An agent says what it is. Returns the agent that had its name until now, whose session is
+    /// closed.
+    pub fn introduce(&mut self, io: &Io, slot: Slot, metadata: Metadata) -> Option<Slot> {
+        match self.welcome(io, slot, metadata) {
+            Ok(replaced) => replaced,
+            Err((code, why)) => {
+                log::warn!("agent refused: {why}");
+                self[slot].session.close(code, &why);
+                None
+            }
+        }
+    }
+
+    fn welcome(
+        &mut self,
+        io: &Io,
+        slot: Slot,
+        metadata: Metadata,
+    ) -> Result<Option<Slot>, (u16, String)> {
+        let token = self[slot].token.take();
+        self.may_be_here(io, token.as_deref(), &metadata)?;
+        let connection = self[slot].id;
+        let name = metadata.name().map(str::to_owned);
+        let mut replaced = None;
+        if let Some(name) = &name {
+            let leased = self.names.take(name, metadata.secret(), connection, io.now.monotonic);
+            let holder = leased
+                .map_err(|_| (close::NAME_TAKEN, format!("another agent has the name {name}")))?;
+            replaced = holder.and_then(|holder| self.find(holder));
+        }
+        if let Some(old) = replaced {
+            let why = "another connection has taken over the name";
+            self[old].session.close(close::REPLACED, why);
+        }
+        self.introduced(slot);
+        let agent = &mut self[slot];
+        let v1 = agent.session.dialect() == Dialect::V1;
+        let tunnels = v1 && io.settings.sockets.max_spares > 0;
+        agent.name = name;
+        agent.metadata = metadata.without_secrets().0;
+        agent.tunnel_secret = tunnels.then(Uuid::new_v4);
+        let path = v1.then(|| agent.path());
+        agent.session.welcome(&Welcome { connection, path, spare: agent.tunnel_secret });
+        Ok(replaced)
+    }
+
+    /// Whether one that says this of itself may be an agent.
+    fn may_be_here(
+        &self,
+        io: &Io,
+        token: Option<&str>,
+        metadata: &Metadata,
+    ) -> Result<(), (u16, String)> {
+        if metadata.0.to_string().len() > METADATA_MAX_BYTES {
+            let why = format!("metadata of more than {METADATA_MAX_BYTES} bytes");
+            return Err((close::POLICY, why));
+        }
+        let token = token.or_else(|| metadata.token());
+        io.settings.sockets.allows(token, metadata.name()).map_err(|refused| {
+            let failure = match refused {
+                Refused::NoToken | Refused::UnknownToken => Failure::AgentUnauthorized,
+                Refused::NameNotAllowed => Failure::AgentForbidden,
+            };
+            (close::POLICY, failure.message().into_owned())
+        })?;
+        if metadata.name().is_some_and(|name| !valid_name(name)) {
+            return Err((close::POLICY, NAME_RULE.to_owned()));
+        }
+        // Others may have come first since the upgrade.
+        if self.known() >= io.settings.sockets.max_agents {
+            return Err((close::BUSY, Busy::Agents.message().to_owned()));
+        }
+        Ok(())
+    }
+}
+
+/// What is answered to an upgrade that cannot be granted.
+fn refusal(why: &'static str) -> Failure {
+    if why == upgrade::OTHER_VERSION { Failure::UpgradeRequired } else { Failure::BadUpgrade(why) }
+}
+
+/// The token that came with the upgrade; one that is not text is one that nobody has.
+fn bearer<'b>(request: Request<'_, 'b>) -> Option<&'b str> {
+    request.head.fields.bearer().and_then(|token| str::from_utf8(token).ok())
+}

@@ -1,0 +1,247 @@
+//! A client's request for an agent, through its WebSocket. The body goes on as it comes, as far as
+//! the agent has room for it; what it has no room for stays in the client's socket.
+
+use super::agent::Waiter;
+use super::answers::Answer;
+use super::forwarding::Outgoing;
+use super::seat::{Seat, release};
+use super::sessions::Sessions;
+use crate::api::Failure;
+use crate::http::body::{BodyDecoder, BodyError};
+use crate::http::head::{Expect, Method};
+use crate::mux::frame::{DATA_MAX_BYTES, Why};
+use crate::mux::handshake::Dialect;
+use crate::relay::http1::{Request, answer, cut, invite};
+use crate::relay::io::{ConnId, How, Io, Slot};
+use crate::rendezvous::transfer::Delimiter;
+use crate::splice::copy::{self, Read};
+use slab::Slab;
+use std::time::Duration;
+
+/// How long agents of the text dialect may take to begin an answer: their own limit.
+const TEXT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Bytes of one body that are read in one turn before others have theirs.
+const TURN_BYTES: usize = 256 << 10;
+
+/// A client's request that waits for an agent's answer, or is being answered.
+#[derive(Debug)]
+pub(super) struct Call {
+    /// The client.
+    pub id: ConnId,
+    /// The agent, which is there as long as the call is.
+    pub agent: Slot,
+    pub number: u32,
+    pub method: Method,
+    pub correlation_id: Box<str>,
+    pub upload: BodyDecoder,
+    pub answer: Option<Answer>,
+}
+
+/// All calls that go through the connections of agents.
+#[derive(Debug, Default)]
+pub(super) struct Calls {
+    pub(super) all: Slab<Call>,
+}
+
+impl Calls {
+    /// Sends a call; returns how many bytes after the head are used up.
+    pub fn begin(
+        &mut self,
+        io: &mut Io,
+        sessions: &mut Sessions,
+        (id, agent): (ConnId, Slot),
+        outgoing: Outgoing,
+        request: Request<'_, '_>,
+    ) -> usize {
+        let upload = BodyDecoder::new(request.head.framing);
+        let over = upload.is_over();
+        let Some(number) = sessions[agent].session.request(&outgoing.head, over) else {
+            // Its numbers may be used up, which ends the connection.
+            sessions.push(io, agent);
+            return request.refuse(io, id, &Failure::AgentGone);
+        };
+        let Outgoing { method, correlation_id, .. } = outgoing;
+        let call = Call { id, agent, number, method, correlation_id, upload, answer: None };
+        let slot = Slot::new(self.all.insert(call));
+        sessions.await_exchange(agent, number, id, Waiter::Call(slot));
+        Seat::Call(slot).give(io, id);
+        if request.head.expect == Expect::Continue && !over {
+            invite(io, id, request.behind);
+        }
+        self.await_answer(io, sessions, slot);
+        let used = self.take_upload(io, sessions, slot, request.behind);
+        sessions.push(io, agent);
+        if !over || io.conns[id].peer_ended() {
+            io.conns.enqueue(id);
+        }
+        used
+    }
+
+    /// How long the answer may take from now on.
+    fn await_answer(&self, io: &mut Io, sessions: &Sessions, slot: Slot) {
+        let call = &self.all[slot.key()];
+        let text = sessions[call.agent].session.dialect() == Dialect::Text;
+        let timeout = io.settings.sockets.agent_timeout;
+        io.set_timeout(call.id, if text { timeout.min(TEXT_TIMEOUT) } else { timeout });
+    }
+
+    /// A calling client's socket has news.
+    pub fn ready(&mut self, io: &mut Io, sessions: &mut Sessions, slot: Slot) {
+        let Call { id, agent, .. } = self.all[slot.key()];
+        if !self.flush(io, sessions, slot) {
+            return;
+        }
+        if self.all[slot.key()].upload.is_over() {
+            if io.conns[id].peer_ended() {
+                io.conns.close(id, How::Orderly);
+            }
+            return;
+        }
+        let mut scratch = io.scratch.lend();
+        self.read_upload(io, sessions, slot, &mut scratch);
+        io.scratch.put_back(scratch);
+        sessions.push(io, agent);
+    }
+
+    fn read_upload(
+        &mut self,
+        io: &mut Io,
+        sessions: &mut Sessions,
+        slot: Slot,
+        scratch: &mut [u8],
+    ) {
+        let Call { id, agent, number, .. } = self.all[slot.key()];
+        let mut budget = TURN_BYTES;
+        while budget > 0 && self.all.get(slot.key()).is_some_and(|call| !call.upload.is_over()) {
+            let room = sessions.room(io, agent, number).min(scratch.len());
+            let conn = &mut io.conns[id];
+            if !conn.readable || room == 0 {
+                return;
+            }
+            match copy::read(&conn.socket, &mut scratch[..room]) {
+                Ok(Read::Moved(count)) => {
+                    if count < room {
+                        conn.drained_of_input();
+                    }
+                    budget = budget.saturating_sub(count);
+                    let used = self.take_upload(io, sessions, slot, &scratch[..count]);
+                    io.conns[id].carry.extend_from_slice(&scratch[used..count]);
+                    sessions.push(io, agent);
+                }
+                Ok(Read::Blocked) => conn.readable = false,
+                Ok(Read::Eof) => self.fail(io, sessions, slot, Why::Gone, &Failure::BodyBroken),
+                Err(_) => return io.conns.close(id, How::Orderly),
+            }
+        }
+        if budget == 0 {
+            io.conns.enqueue(id);
+        }
+    }
+
+    /// Takes bytes of an upload; returns how many are its own.
+    fn take_upload(
+        &mut self,
+        io: &mut Io,
+        sessions: &mut Sessions,
+        slot: Slot,
+        bytes: &[u8],
+    ) -> usize {
+        let call = &mut self.all[slot.key()];
+        if call.upload.is_over() {
+            return 0;
+        }
+        let number = call.number;
+        let mut pieces = Vec::new();
+        let result = call.upload.received(bytes, &mut pieces);
+        let session = &mut sessions[call.agent].session;
+        for piece in pieces {
+            for part in bytes[piece].chunks(DATA_MAX_BYTES) {
+                session.send(number, part, false);
+            }
+        }
+        if call.upload.is_over() {
+            session.send(number, b"", true);
+        }
+        match result {
+            Ok(used) => {
+                if call.answer.is_none() && !bytes.is_empty() {
+                    self.await_answer(io, sessions, slot);
+                }
+                used
+            }
+            Err(error) => {
+                let failure = match error {
+                    BodyError::Framing(error) => Failure::BadFraming(error),
+                    BodyError::TooLarge => Failure::BodyBroken,
+                };
+                self.fail(io, sessions, slot, Why::Gone, &failure);
+                bytes.len()
+            }
+        }
+    }
+
+    /// No answer, or not the rest of it, came in time.
+    pub fn timeout(&mut self, io: &mut Io, sessions: &mut Sessions, slot: Slot) {
+        let call = &self.all[slot.key()];
+        let (why, failure) = if call.answer.is_some() {
+            (Why::Gone, Failure::AgentTimeout)
+        } else if call.upload.is_over() || sessions.room(io, call.agent, call.number) == 0 {
+            (Why::Late, Failure::AgentTimeout)
+        } else {
+            (Why::Gone, Failure::RequestTimeout("The request body did not come in time"))
+        };
+        self.fail(io, sessions, slot, why, &failure);
+    }
+
+    /// A call is over for its client, which is told why, or is cut off if the answer has begun.
+    pub fn fail(
+        &mut self,
+        io: &mut Io,
+        sessions: &mut Sessions,
+        slot: Slot,
+        why: Why,
+        failure: &Failure,
+    ) {
+        let call = self.remove(io, slot);
+        sessions.cancel(io, call.agent, call.number, why);
+        tell(io, &call, failure);
+    }
+
+    /// The agent of a call is no more.
+    pub fn agent_gone(&mut self, io: &mut Io, slot: Slot) {
+        let call = self.remove(io, slot);
+        tell(io, &call, &Failure::AgentGone);
+    }
+
+    /// A client's connection is closed while its call goes on.
+    pub fn closed(&mut self, io: &mut Io, sessions: &mut Sessions, slot: Slot) {
+        let call = self.remove(io, slot);
+        sessions.cancel(io, call.agent, call.number, Why::Gone);
+    }
+
+    /// The calls that go on.
+    pub fn slots(&self) -> Vec<Slot> {
+        self.all.iter().map(|(key, _)| Slot::new(key)).collect()
+    }
+
+    /// A call is over for the service.
+    pub(super) fn remove(&mut self, io: &mut Io, slot: Slot) -> Call {
+        let call = self.all.remove(slot.key());
+        release(io, call.id);
+        call
+    }
+}
+
+/// The client of a call that is over is told why, unless its answer has begun: then it is cut off,
+/// and must not take what it received for all of it.
+fn tell(io: &mut Io, call: &Call, failure: &Failure) {
+    if io.conns[call.id].is_closing() {
+        return;
+    }
+    match &call.answer {
+        None => answer::failure(io, call.id, failure, call.upload.is_over()),
+        // What was sent, and what is still unsent, is not a complete body either way.
+        Some(answer) => cut(io, call.id, answer.delimiter == Some(Delimiter::Close)),
+    }
+}

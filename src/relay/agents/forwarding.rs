@@ -1,0 +1,101 @@
+//! A client's request before it goes to an agent: whether the agent can be called, and the head of
+//! the request as the agent gets it.
+
+use super::sessions::Sessions;
+use crate::api::forward::{self, Carrying, Forwarding};
+use crate::api::{Busy, Callee, Failure};
+use crate::http::framing::Framing;
+use crate::http::head::{FIELDS_MAX, Method};
+use crate::http::reject::Reject;
+use crate::mux::handshake::Dialect;
+use crate::mux::session::TEXT_MAX_BYTES;
+use crate::relay::http1::{Request, too_busy};
+use crate::relay::io::{ConnId, Io, Note, Slot};
+use uuid::Uuid;
+
+/// Fields that a request may get on its way: where it comes from, and what joins its answer to it.
+const FIELDS_ADDED: usize = 8;
+
+/// A request that is to go to an agent.
+#[derive(Debug)]
+pub(super) struct Outgoing {
+    pub method: Method,
+    /// What joins the answer to it.
+    pub correlation_id: Box<str>,
+    /// Its head as the agent gets it.
+    pub head: Vec<u8>,
+}
+
+/// What joins the answer to a request: what the client says, unless another request that waits for
+/// the same agent says the same.
+pub(super) fn correlate(
+    io: &Io,
+    sessions: &Sessions,
+    callee: Callee<'_>,
+    request: Request<'_, '_>,
+) -> Box<str> {
+    let given = forward::correlation_id(request.head);
+    let agent = sessions.callee(io, callee);
+    let free = |id: &&str| agent.is_none_or(|agent| !sessions[agent].session.asks_as(id));
+    given.filter(free).map_or_else(|| Uuid::new_v4().to_string().into(), Into::into)
+}
+
+/// The agent that is called, if it takes this request now.
+pub(super) fn may_call(
+    io: &Io,
+    sessions: &Sessions,
+    callee: Callee<'_>,
+    request: Request<'_, '_>,
+) -> Result<Slot, Failure> {
+    let busy = too_busy(io);
+    let Some(slot) = sessions.callee(io, callee) else {
+        return Err(busy.unwrap_or(Failure::AgentNotFound));
+    };
+    if request.head.fields.iter().count() > FIELDS_MAX - FIELDS_ADDED {
+        return Err(Failure::Rejected(Reject::TooManyFields));
+    }
+    let agent = &sessions[slot];
+    let large =
+        matches!(request.head.framing, Framing::Length(bytes) if bytes > TEXT_MAX_BYTES as u64);
+    if agent.session.dialect() == Dialect::Text && large {
+        return Err(Failure::CallTooLarge(TEXT_MAX_BYTES));
+    }
+    let most = io.settings.sockets.max_agent_requests;
+    if agent.in_flight() >= most || sessions.is_clogged(io, slot) {
+        return Err(Failure::TooBusy(Busy::AgentRequests));
+    }
+    busy.map_or(Ok(slot), Err)
+}
+
+/// The head of a request as the agent gets it. `way`: the path that names the agent, the target
+/// after it, and the correlation id.
+pub(super) fn head(
+    io: &Io,
+    id: ConnId,
+    request: Request<'_, '_>,
+    (prefix, rest, correlation_id): (&str, &str, &str),
+    body: Carrying,
+) -> Vec<u8> {
+    let conn = &io.conns[id];
+    let peer = conn.peer.ip();
+    let ids = io.journal.request_ids.as_ref();
+    let request_id = ids.zip(conn.note.as_deref().and_then(Note::id));
+    let request_id = request_id.map(|(ids, id)| (ids.header(), id));
+    let trusted = io.settings.trusts(peer);
+    let underscores = io.settings.sockets.pass_underscores;
+    let to =
+        Forwarding { rest, prefix, peer, trusted, underscores, correlation_id, request_id, body };
+    let mut head = Vec::with_capacity(512);
+    forward::request(request.head, &to, &mut head);
+    head
+}
+
+/// The path that names an agent.
+pub(super) fn prefix_of(callee: Callee<'_>) -> String {
+    match callee {
+        Callee::Name(name) => format!("/api/{name}"),
+        Callee::Connection(connection) => {
+            format!("/socket/{}", connection.unwrap_or_default())
+        }
+    }
+}

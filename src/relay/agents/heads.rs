@@ -1,0 +1,134 @@
+//! The head of an answer as it comes over HTTP/1.1, from a tunnel or from the relay's own API:
+//! bounded in bytes, in interim answers before it, and in what it costs to look at it again.
+
+use crate::api::Failure;
+use crate::http::answer::{AnswerError, AnswerHead};
+use crate::mux::frame::HEAD_MAX_BYTES;
+use memchr::memchr;
+
+/// Interim answers (RFC 9110, section 15.2) before one final one. A server sends one or two, 100 and
+/// 103; one that sends them without end would be read without end.
+const INTERIM_MAX: usize = 16;
+
+/// How far the head of an answer has come.
+#[derive(Debug, Default)]
+pub(super) struct AnswerReader {
+    /// Bytes that were looked at and found to be an incomplete head.
+    seen: usize,
+    /// Interim answers so far.
+    interim: usize,
+}
+
+impl AnswerReader {
+    /// Takes the head of the final answer off what was received, once it is complete; what follows
+    /// it stays. A head that trickles in is looked at again for a new line only.
+    pub fn take(&mut self, received: &mut Vec<u8>) -> Result<Option<AnswerHead>, Failure> {
+        loop {
+            if self.seen == 0 {
+                skip_empty_lines(received);
+            }
+            if received.is_empty() || !self.is_worth_parsing(received) {
+                return Ok(None);
+            }
+            let Some(answer) = AnswerHead::parse(received).map_err(broke)? else {
+                self.seen = received.len();
+                return if received.len() > HEAD_MAX_BYTES { Err(TOO_LONG) } else { Ok(None) };
+            };
+            if answer.len > HEAD_MAX_BYTES {
+                return Err(TOO_LONG);
+            }
+            received.drain(..answer.len);
+            self.seen = 0;
+            if !answer.is_interim() {
+                return Ok(Some(answer));
+            }
+            self.interim += 1;
+            if self.interim > INTERIM_MAX {
+                return Err(Failure::AgentBroke("there are more than 16 interim responses"));
+            }
+        }
+    }
+
+    /// Whether there may be something new to find: the first bytes, a line that ended, or too many.
+    fn is_worth_parsing(&self, received: &[u8]) -> bool {
+        self.seen == 0
+            || received.len() > HEAD_MAX_BYTES
+            || memchr(b'\n', &received[self.seen..]).is_some()
+    }
+}
+
+const TOO_LONG: Failure = Failure::AgentBroke("its head is too long");
+
+fn broke(error: AnswerError) -> Failure {
+    Failure::AgentBroke(error.message())
+}
+
+/// Empty lines before a head, which parsers skip: they would be skipped again for each new one.
+fn skip_empty_lines(received: &mut Vec<u8>) {
+    let mut rest = received.as_slice();
+    while let Some(next) = rest.strip_prefix(b"\r\n").or_else(|| rest.strip_prefix(b"\n")) {
+        rest = next;
+    }
+    let empty = received.len() - rest.len();
+    received.drain(..empty);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FINAL: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+    const INTERIM: &str = "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n";
+
+    #[test]
+    fn the_final_head_is_taken_whatever_comes_before_it_and_however_it_is_cut() {
+        for (name, text) in [
+            ("alone", FINAL.to_owned()),
+            ("after an interim one", format!("{INTERIM}{FINAL}")),
+            ("after as many as there may be", format!("{}{FINAL}", INTERIM.repeat(INTERIM_MAX))),
+            ("after empty lines", format!("\r\n\n\r\n{FINAL}")),
+        ] {
+            for size in [1, 2, 7, text.len()] {
+                let (mut reader, mut received) = (AnswerReader::default(), Vec::new());
+                let mut found = None;
+                for piece in text.as_bytes().chunks(size) {
+                    received.extend_from_slice(piece);
+                    if found.is_none() {
+                        found = reader.take(&mut received).unwrap();
+                    }
+                }
+                assert_eq!(found.map(|head| head.status), Some(200), "{name}, {size} at a time");
+                assert_eq!(received, b"ok", "{name}, {size} at a time: the body stays");
+            }
+        }
+    }
+
+    #[test]
+    fn what_has_no_end_is_refused() {
+        let interim = INTERIM.repeat(INTERIM_MAX + 1);
+        let long = format!("HTTP/1.1 200 OK\r\nA: {}", "x".repeat(HEAD_MAX_BYTES));
+        for (name, text) in [("interim heads", interim), ("a long head", long)] {
+            let (mut reader, mut received) = (AnswerReader::default(), Vec::new());
+            let mut broke = false;
+            for piece in text.as_bytes().chunks(4096) {
+                received.extend_from_slice(piece);
+                broke |= reader.take(&mut received).is_err();
+            }
+            assert!(broke, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_head_that_trickles_in_is_parsed_once_for_each_line() {
+        let mut reader = AnswerReader::default();
+        let mut received = b"HTTP/1.1 200 OK\r\nA: ".to_vec();
+        assert_eq!(reader.take(&mut received), Ok(None));
+        for _ in 0..1000 {
+            received.push(b'x');
+            assert!(!reader.is_worth_parsing(&received));
+            assert_eq!(reader.take(&mut received), Ok(None));
+        }
+        received.push(b'\n');
+        assert!(reader.is_worth_parsing(&received));
+    }
+}

@@ -1,0 +1,108 @@
+//! The list of agents, written piece by piece as its reader takes it, so that a long one neither
+//! blocks the loop nor fills memory. It shows each agent as it is when its turn comes; one that has
+//! left by then is not shown.
+
+use super::seat::{Seat, release};
+use super::sessions::Sessions;
+use super::shown;
+use crate::http::chunked::{LAST_CHUNK, write_framed};
+use crate::relay::http1::answer::{self, Streamed};
+use crate::relay::io::{ConnId, Flushed, How, Io, Slot};
+use slab::Slab;
+
+/// One piece of the list ends after the agent that fills it up to this many bytes.
+/// Each reader has one piece in a turn, and making it costs far more than sending it.
+const PIECE_BYTES: usize = 8 << 10;
+
+/// One piece looks at this many agents at most, shown or not.
+const VISITS: usize = 1024;
+
+/// Where in the list a reader is.
+#[derive(Debug)]
+struct Listing {
+    /// The place of the next agent, in the order in which they connected.
+    next: u64,
+    /// Agents that connected after the request are not shown, so that the list has an end.
+    end: u64,
+    first: bool,
+    streamed: Streamed,
+}
+
+/// All readers of the list.
+#[derive(Debug, Default)]
+pub(super) struct Lists {
+    all: Slab<Listing>,
+}
+
+impl Lists {
+    /// `GET /socket`: begins the list.
+    pub fn begin(&mut self, io: &mut Io, sessions: &Sessions, id: ConnId, read: bool) {
+        let json = [("Content-Type", "application/json")];
+        let Some(streamed) = answer::begin(io, id, &json, |after| after, read) else { return };
+        let listing = Listing { next: 0, end: sessions.next_sequence(), first: true, streamed };
+        let slot = Slot::new(self.all.insert(listing));
+        Seat::Listing(slot).give(io, id);
+        self.ready(io, sessions, id, slot);
+    }
+
+    /// Writes one more piece once the last one is out.
+    pub fn ready(&mut self, io: &mut Io, sessions: &Sessions, id: ConnId, slot: Slot) {
+        match io.conns.flush(id) {
+            Flushed::Out => {}
+            Flushed::Blocked => return,
+            Flushed::Failed => return io.conns.close(id, How::Orderly),
+        }
+        let listing = &mut self.all[slot.key()];
+        let Streamed { chunked, after } = listing.streamed;
+        let mut piece = Vec::with_capacity(PIECE_BYTES + 8192);
+        let more = listing.fill(sessions, io, &mut piece);
+        let conn = &mut io.conns[id];
+        let output = conn.output.buffer();
+        let mut framing = write_framed(output, &piece, chunked);
+        if !more && chunked {
+            output.extend_from_slice(LAST_CHUNK);
+            framing += LAST_CHUNK.len();
+        }
+        if let Some(note) = &mut conn.note {
+            note.framed(framing);
+        }
+        if !more {
+            self.all.remove(slot.key());
+            release(io, id);
+            return answer::end_of_output(io, id, after);
+        }
+        io.set_timeout(id, io.settings.keep_alive_timeout);
+        io.conns.flush_or_close(id);
+        if io.conns[id].writable {
+            io.conns.enqueue(id);
+        }
+    }
+
+    /// A reader's connection is closed.
+    pub fn closed(&mut self, slot: Slot) {
+        self.all.remove(slot.key());
+    }
+}
+
+impl Listing {
+    /// Writes the next agents; whether there are more.
+    fn fill(&mut self, sessions: &Sessions, io: &Io, piece: &mut Vec<u8>) -> bool {
+        for (visited, agent) in sessions.starting_at(self.next).enumerate() {
+            if agent.sequence >= self.end {
+                break;
+            }
+            if visited == VISITS || piece.len() >= PIECE_BYTES {
+                return true;
+            }
+            self.next = agent.sequence + 1;
+            if !agent.session.is_open() {
+                continue;
+            }
+            piece.extend_from_slice(if self.first { b"[" } else { b",\n" });
+            self.first = false;
+            piece.extend_from_slice(shown::object(agent, io.now).to_string().as_bytes());
+        }
+        piece.extend_from_slice(if self.first { b"[]\n" } else { b"]\n" });
+        false
+    }
+}

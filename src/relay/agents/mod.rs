@@ -1,0 +1,386 @@
+//! APIs that nobody can dial: agents open a WebSocket to the relay, and calls of their APIs go
+//! through it, or through tunnels that they bring.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `mod` | the service: what the event loop calls, and what the events of agents mean |
+//! | `seat` | what a connection is to the agents |
+//! | `sessions`, `attach` | all agents: reading, sending, leaving; how one comes |
+//! | `agent`, `names` | one agent, and whose a name is |
+//! | `forwarding` | whether an agent can be called, and the head it gets |
+//! | `calls`, `answers` | a client's request through the WebSocket, and the answer to it |
+//! | `tunnels`, `tunnelled`, `tunnel_endings` | the same through a tunnel, where the kernel moves the bytes |
+//! | `api_requests`, `api_answers` | an agent's request to the relay's own API |
+//! | `heads` | the head of an answer over HTTP/1.1 |
+//! | `list`, `subscribers`, `shown` | who is connected, and who comes and goes |
+//!
+//! The parts know the agents below them (`sessions`) and not each other; what concerns two of them is
+//! decided here.
+
+mod agent;
+mod answers;
+mod api_answers;
+mod api_requests;
+mod attach;
+mod calls;
+mod forwarding;
+mod heads;
+mod list;
+mod names;
+mod seat;
+mod sessions;
+mod shown;
+mod subscribers;
+mod tunnel_endings;
+mod tunnelled;
+mod tunnels;
+
+use crate::api::forward::Carrying;
+use crate::api::{Busy, Callee, Failure};
+use crate::http::framing::Framing;
+use crate::http::reject::Reject;
+use crate::mux::frame::Why;
+use crate::mux::session::{Cancelled, Closed, Event, close};
+use crate::ops::metrics::ConnPhase;
+use crate::relay::http1::{Request, flush};
+use crate::relay::io::{After, ConnId, How, Http, Io, Role, Slot};
+use crate::relay::transfers::{Finished, Owner, Transfers};
+use agent::Waiter;
+use api_requests::ApiRequests;
+use calls::Calls;
+use forwarding::Outgoing;
+use list::Lists;
+use seat::Seat;
+use sessions::Sessions;
+use subscribers::Subscribers;
+use tunnels::Tunnels;
+
+/// Bytes of one agent that are read in one turn before others have theirs.
+const TURN_BYTES: usize = 256 << 10;
+
+/// Why agents are left by a relay that ends.
+const STOPS: &str = "the relay is about to stop";
+
+/// All agents, and the connections that have to do with them.
+#[derive(Debug, Default)]
+pub struct Agents {
+    sessions: Sessions,
+    calls: Calls,
+    tunnels: Tunnels,
+    api_requests: ApiRequests,
+    lists: Lists,
+    subscribers: Subscribers,
+}
+
+impl Agents {
+    /// `GET /socket`: opens a WebSocket; returns how many bytes after the head are used up.
+    pub fn attach(&mut self, io: &mut Io, id: ConnId, request: Request<'_, '_>) -> usize {
+        match self.sessions.attach(io, id, request) {
+            Ok(agent) => {
+                self.process_agent_events(io, agent);
+                request.behind.len()
+            }
+            Err(failure) => request.refuse(io, id, &failure),
+        }
+    }
+
+    /// `GET /socket/spare`: an agent brings a tunnel; returns how many bytes after the head are used
+    /// up.
+    pub fn bring_tunnel(&mut self, io: &mut Io, id: ConnId, request: Request<'_, '_>) -> usize {
+        self.tunnels.bring(io, &mut self.sessions, id, request)
+    }
+
+    /// `/api/:name/...` and `/socket/:id/...`; returns how many bytes after the head are used up.
+    pub fn call(
+        &mut self,
+        io: &mut Io,
+        transfers: &mut Transfers,
+        id: ConnId,
+        (callee, rest): (Callee<'_>, &str),
+        request: Request<'_, '_>,
+    ) -> usize {
+        let Self { sessions, tunnels, calls, .. } = self;
+        let correlation_id = forwarding::correlate(io, sessions, callee, request);
+        io.conns[id].correlation_id = Some(correlation_id.clone());
+        let agent = match forwarding::may_call(io, sessions, callee, request) {
+            Ok(agent) => agent,
+            Err(failure) => return request.refuse(io, id, &failure),
+        };
+        let tunnel = tunnels.take(io, sessions, agent);
+        let carrying = if tunnel.is_some() { Carrying::Http1 } else { Carrying::Frames };
+        let prefix = forwarding::prefix_of(callee);
+        let head = forwarding::head(io, id, request, (&prefix, rest, &correlation_id), carrying);
+        let over = request.head.framing == Framing::Length(0);
+        // --max-head may be more than frames carry.
+        if !sessions[agent].session.takes_request(&head, over) {
+            if let Some(tunnel) = tunnel {
+                tunnels.give_back(io, sessions, tunnel);
+            }
+            return request.refuse(io, id, &Failure::Rejected(Reject::HeadTooLong));
+        }
+        sessions[agent].requests += 1;
+        let outgoing = Outgoing { method: request.head.method, correlation_id, head };
+        match tunnel {
+            Some(tunnel) => tunnels.begin(io, transfers, (id, tunnel), outgoing, request),
+            None => calls.begin(io, sessions, (id, agent), outgoing, request),
+        }
+    }
+
+    /// `GET /socket`, for a client that may look.
+    pub fn list(&mut self, io: &mut Io, id: ConnId, read: bool) {
+        self.lists.begin(io, &self.sessions, id, read);
+    }
+
+    /// `GET /socket/events`, for a client that may look.
+    pub fn subscribe(&mut self, io: &mut Io, id: ConnId, read: bool) {
+        self.subscribers.begin(io, id, read);
+    }
+
+    /// A connection that the agents own has news.
+    pub fn ready(&mut self, io: &mut Io, transfers: &mut Transfers, id: ConnId, slot: Slot) {
+        let Self { sessions, calls, tunnels, api_requests, lists, .. } = self;
+        match Seat::of(slot) {
+            Seat::Agent(agent) => self.agent_ready(io, agent),
+            Seat::Call(call) => calls.ready(io, sessions, call),
+            Seat::Tunnel(tunnel) => tunnels.ready(io, transfers, sessions, tunnel),
+            Seat::Caller(_) => tunnelled::caller_ready(io, transfers, id),
+            Seat::ApiRequest(request) => api_requests.ready(io, sessions, request),
+            Seat::Listing(reader) => lists.ready(io, sessions, id, reader),
+            Seat::Subscriber(_) => Subscribers::ready(io, id),
+        }
+    }
+
+    /// A connection's deadline is over.
+    pub fn timeout(&mut self, io: &mut Io, transfers: &mut Transfers, id: ConnId, slot: Slot) {
+        let Self { sessions, calls, tunnels, api_requests, subscribers, .. } = self;
+        match Seat::of(slot) {
+            Seat::Agent(agent) => self.agent_timeout(io, agent),
+            Seat::Call(call) => calls.timeout(io, sessions, call),
+            Seat::Tunnel(tunnel) => tunnels.timeout(io, transfers, sessions, tunnel),
+            // Nothing is expected of it but by its transfers.
+            Seat::Caller(_) => {}
+            Seat::ApiRequest(request) => api_requests.timeout(io, sessions, request),
+            Seat::Listing(_) => io.conns.close(id, How::Orderly),
+            Seat::Subscriber(subscriber) => subscribers.timeout(io, id, subscriber),
+        }
+    }
+
+    /// A connection is closed.
+    pub fn closed(&mut self, io: &mut Io, transfers: &mut Transfers, id: ConnId, slot: Slot) {
+        debug_assert!(io.conns[id].is_closing(), "its end is reported after it was closed");
+        let Self { sessions, calls, tunnels, api_requests, lists, subscribers } = self;
+        match Seat::of(slot) {
+            Seat::Agent(agent) => self.depart(io, agent, &Closed::Lost),
+            Seat::Call(call) => calls.closed(io, sessions, call),
+            Seat::Tunnel(tunnel) => tunnels.closed(io, transfers, sessions, tunnel),
+            Seat::Caller(tunnel) => tunnels.caller_closed(io, transfers, sessions, tunnel),
+            Seat::ApiRequest(request) => api_requests.closed(io, sessions, request),
+            Seat::Listing(reader) => lists.closed(reader),
+            Seat::Subscriber(subscriber) => subscribers.closed(subscriber),
+        }
+    }
+
+    /// A transfer of a call is over.
+    pub fn finished(&mut self, io: &mut Io, transfers: &mut Transfers, finished: &Finished) {
+        let Self { sessions, tunnels, .. } = self;
+        match finished.owner {
+            Owner::Request(tunnel) => {
+                tunnels.request_finished(io, transfers, sessions, tunnel, finished);
+            }
+            Owner::Response(tunnel) => {
+                tunnels.response_finished(io, transfers, sessions, tunnel, finished);
+            }
+            Owner::Stream(stream) => unreachable!("{stream:?} is not the agents'"),
+        }
+    }
+
+    /// What a connection does, for the metrics.
+    #[allow(clippy::unused_self, reason = "it is asked like every other service")]
+    pub fn phase(&self, slot: Slot) -> ConnPhase {
+        match Seat::of(slot) {
+            Seat::Agent(_) => ConnPhase::Agent,
+            Seat::Call(_) | Seat::Caller(_) => ConnPhase::Calling,
+            Seat::Tunnel(_) => ConnPhase::Spare,
+            Seat::ApiRequest(_) => ConnPhase::Asking,
+            Seat::Listing(_) => ConnPhase::Listing,
+            Seat::Subscriber(_) => ConnPhase::Following,
+        }
+    }
+
+    /// Nothing new begins from now on: agents are asked for nothing new, and those with nothing to do
+    /// go.
+    pub fn drain(&mut self, io: &mut Io) {
+        for tunnel in self.tunnels.idle() {
+            self.tunnels.remove(io, &mut self.sessions, tunnel);
+        }
+        self.subscribers.close_all(io);
+        for agent in self.sessions.slots() {
+            // What another one had to report may have ended it.
+            if !self.sessions.has(agent) {
+                continue;
+            }
+            let session = &mut self.sessions[agent].session;
+            if session.is_open() {
+                session.drain();
+            } else {
+                session.close(close::GOING_AWAY, STOPS);
+            }
+            if self.process_agent_events(io, agent) {
+                self.watch(io, agent);
+            }
+        }
+    }
+
+    /// No more time: callers are answered that the relay stops, or cut off, and so are agents.
+    pub fn break_off(&mut self, io: &mut Io, transfers: &mut Transfers) {
+        let Self { sessions, calls, tunnels, .. } = self;
+        let failure = Failure::TooBusy(Busy::Stopping);
+        for call in calls.slots() {
+            calls.fail(io, sessions, call, Why::Gone, &failure);
+        }
+        for tunnel in tunnels.carrying() {
+            tunnels.fail(io, transfers, sessions, tunnel, &failure);
+        }
+        for agent in self.sessions.slots() {
+            if self.sessions.has(agent) {
+                self.sessions[agent].session.close(close::GOING_AWAY, STOPS);
+                self.process_agent_events(io, agent);
+            }
+        }
+    }
+
+    /// An agent's socket has news, or something is to be sent to it.
+    fn agent_ready(&mut self, io: &mut Io, agent: Slot) {
+        // What others said or cancelled may have ended its session, or given the next one its turn.
+        if !self.process_agent_events(io, agent) {
+            return;
+        }
+        let mut budget = TURN_BYTES;
+        while budget > 0 && self.sessions.read(io, agent, &mut budget) {
+            if !self.process_agent_events(io, agent) {
+                return;
+            }
+        }
+        if budget == 0 {
+            io.conns.enqueue(self.sessions[agent].conn);
+        }
+        self.watch(io, agent);
+    }
+
+    /// An agent's time has come: to be asked whether it lives, or to be listened to again.
+    fn agent_timeout(&mut self, io: &mut Io, agent: Slot) {
+        if let Some(slow) = self.sessions.tick(io, agent) {
+            let Self { sessions, calls, api_requests, .. } = self;
+            let failure = Failure::AgentTimeout;
+            match sessions.waiter(agent, slow) {
+                Some(Waiter::Call(call)) => calls.fail(io, sessions, call, Why::Gone, &failure),
+                Some(Waiter::ApiRequest(request)) => {
+                    api_requests.fail(io, sessions, request, &failure);
+                }
+                None => sessions.cancel(io, agent, slow, Why::Late),
+            }
+        }
+        if self.process_agent_events(io, agent) {
+            self.watch(io, agent);
+        }
+    }
+
+    /// When to look at an agent again that says nothing. One with nothing to do is left by a relay
+    /// that ends.
+    fn watch(&mut self, io: &mut Io, agent: Slot) {
+        let its = &mut self.sessions[agent];
+        if io.mode.is_ending() && its.in_flight() == 0 && its.session.is_open() {
+            its.session.close(close::GOING_AWAY, STOPS);
+            self.process_agent_events(io, agent);
+        } else {
+            self.sessions.watch(io, agent);
+        }
+    }
+
+    /// Acts upon what an agent's session reports, and sends what it has to say; whether the agent is
+    /// still here. A turn's share of frames bounds the number of events.
+    fn process_agent_events(&mut self, io: &mut Io, agent: Slot) -> bool {
+        while let Some(event) = self.sessions.next_event(agent) {
+            let Self { sessions, calls, api_requests, subscribers, .. } = self;
+            match event {
+                Event::Introduced(metadata) => {
+                    if let Some(replaced) = sessions.introduce(io, agent, metadata) {
+                        self.process_agent_events(io, replaced);
+                    }
+                }
+                Event::Open(_) => {
+                    sessions[agent].was_here = true;
+                    subscribers.broadcast(io, &shown::arrived(&sessions[agent], io.now));
+                }
+                Event::Request { number, head, over } => {
+                    api_requests.begin(io, sessions, (agent, number), &head, over);
+                }
+                Event::Response { number, head, over } => match sessions.waiter(agent, number) {
+                    Some(Waiter::Call(call)) => calls.answered(io, sessions, call, &head, over),
+                    Some(Waiter::ApiRequest(_)) => {
+                        unreachable!("an agent does not respond to its own request")
+                    }
+                    None => {}
+                },
+                Event::Body { number, bytes, over } => match sessions.waiter(agent, number) {
+                    Some(Waiter::Call(call)) => calls.body(io, sessions, call, &bytes, over),
+                    Some(Waiter::ApiRequest(request)) => {
+                        api_requests.more(io, sessions, request, &bytes, over);
+                    }
+                    None => {}
+                },
+                Event::Room(number) => sessions.wake_waiter(io, agent, number),
+                Event::Cancelled(number, why) => self.cancelled(io, agent, number, &why),
+                Event::Draining => sessions[agent].leaving = true,
+                Event::Closed(how) => {
+                    self.depart(io, agent, &how);
+                    return false;
+                }
+            }
+        }
+        self.sessions.push(io, agent);
+        true
+    }
+
+    /// An agent's part of an exchange ends before its end.
+    fn cancelled(&mut self, io: &mut Io, agent: Slot, number: u32, why: &Cancelled) {
+        let Self { sessions, calls, api_requests, .. } = self;
+        let waiter = sessions.waiter(agent, number);
+        sessions[agent].waiting.remove(&number);
+        match waiter {
+            Some(Waiter::Call(call)) => calls.cancelled(io, sessions, call, why),
+            Some(Waiter::ApiRequest(request)) => api_requests.drop(io, request),
+            None => {}
+        }
+    }
+
+    /// An agent's WebSocket is over: those that wait for it are answered. What is left to be said to
+    /// it still goes out.
+    fn depart(&mut self, io: &mut Io, agent: Slot, how: &Closed) {
+        let mut agent = self.sessions.remove(io, agent, how);
+        for tunnel in std::mem::take(&mut agent.idle) {
+            self.tunnels.remove(io, &mut self.sessions, tunnel);
+        }
+        if *how == Closed::Silent {
+            // Where its WebSocket is cut off its tunnels are, and they have no heartbeat.
+            for tunnel in &agent.carrying {
+                io.conns.close(self.tunnels.connection(*tunnel), How::Orderly);
+            }
+        }
+        for (_, waiting) in std::mem::take(&mut agent.waiting) {
+            match waiting.waiter {
+                Waiter::Call(call) => self.calls.agent_gone(io, call),
+                Waiter::ApiRequest(request) => self.api_requests.drop(io, request),
+            }
+        }
+        self.subscribers.broadcast(io, &shown::departed(&agent, how, io.now));
+        let conn = &mut io.conns[agent.conn];
+        if conn.is_closing() {
+            return;
+        }
+        conn.output.buffer().append(agent.session.output());
+        conn.role = Role::Http(Http::Answering(After::Linger));
+        io.set_timeout(agent.conn, io.settings.linger_timeout);
+        flush(io, agent.conn);
+    }
+}

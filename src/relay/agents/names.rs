@@ -1,0 +1,163 @@
+//! Names of agents, and whose they are. A name is its holder's while it is connected; after that it
+//! is kept for a while for whoever knows the same secret, so that callers find the same API under it
+//! when its agent comes back.
+
+use sha2::{Digest as _, Sha256};
+use std::collections::HashMap;
+use std::time::Instant;
+use uuid::Uuid;
+
+/// Names that are remembered, those of connected agents included: ten times as many as there may be
+/// agents, unless `max-agents` says otherwise.
+const LEASES_MAX: usize = 10_000;
+
+/// The digest of a secret: two of them are compared, and no secret is kept.
+type Secret = [u8; 32];
+
+/// Names and their holders.
+#[derive(Debug, Default)]
+pub(in crate::relay) struct Names {
+    leases: HashMap<String, Lease>,
+}
+
+#[derive(Debug)]
+struct Lease {
+    secret: Option<Secret>,
+    holder: Holder,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Holder {
+    /// This connection.
+    Connected(Uuid),
+    /// Nobody; until then only the secret brings it back.
+    Left(Instant),
+}
+
+/// The name is somebody else's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::relay) struct Taken;
+
+impl Names {
+    /// Which connection has this name now.
+    pub fn holder(&self, name: &str) -> Option<Uuid> {
+        match self.leases.get(name)?.holder {
+            Holder::Connected(connection) => Some(connection),
+            Holder::Left(_) => None,
+        }
+    }
+
+    /// Gives a name to a connection; returns which one had it until now.
+    pub fn take(
+        &mut self,
+        name: &str,
+        secret: Option<&str>,
+        connection: Uuid,
+        now: Instant,
+    ) -> Result<Option<Uuid>, Taken> {
+        self.leases.retain(|_, lease| !matches!(lease.holder, Holder::Left(until) if until <= now));
+        let secret = secret.map(|secret| Sha256::digest(secret).into());
+        let mut replaced = None;
+        if let Some(lease) = self.leases.get(name) {
+            if secret.is_none() || lease.secret != secret {
+                return Err(Taken);
+            }
+            if let Holder::Connected(holder) = lease.holder {
+                replaced = Some(holder);
+            }
+        }
+        self.make_room();
+        let lease = Lease { secret, holder: Holder::Connected(connection) };
+        self.leases.insert(name.to_owned(), lease);
+        Ok(replaced)
+    }
+
+    /// Names that were left are bounded: the one that would be free soonest goes first.
+    fn make_room(&mut self) {
+        if self.leases.len() < LEASES_MAX {
+            return;
+        }
+        let left = self.leases.iter().filter_map(|(name, lease)| match lease.holder {
+            Holder::Left(until) => Some((until, name)),
+            Holder::Connected(_) => None,
+        });
+        if let Some(name) = left.min().map(|(_, name)| name.clone()) {
+            self.leases.remove(&name);
+        }
+    }
+
+    /// A connection has ended that may have had this name.
+    pub fn leave(&mut self, name: &str, connection: Uuid, until: Instant) {
+        let Some(lease) = self.leases.get_mut(name) else { return };
+        if lease.holder != Holder::Connected(connection) {
+            return;
+        }
+        if lease.secret.is_some() {
+            lease.holder = Holder::Left(until);
+        } else {
+            self.leases.remove(name);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    fn id(number: u128) -> Uuid {
+        Uuid::from_u128(number)
+    }
+
+    #[test]
+    #[allow(clippy::disallowed_methods, reason = "a base for made-up times")]
+    fn a_name_goes_to_whoever_knows_its_secret() {
+        let start = Instant::now();
+        let at = |s| start + Duration::from_secs(s);
+        let mut names = Names::default();
+        assert_eq!(names.take("a", Some("x"), id(1), at(0)), Ok(None));
+        assert_eq!(names.holder("a"), Some(id(1)));
+        for (name, secret) in [("another secret", Some("y")), ("none", None)] {
+            assert_eq!(names.take("a", secret, id(2), at(0)), Err(Taken), "{name}");
+        }
+        assert_eq!(names.take("a", Some("x"), id(3), at(1)), Ok(Some(id(1))), "taken over");
+        names.leave("a", id(1), at(60));
+        assert_eq!(names.holder("a"), Some(id(3)), "the one that was replaced leaves nothing");
+
+        names.leave("a", id(3), at(60));
+        assert_eq!(names.holder("a"), None);
+        assert_eq!(names.take("a", Some("y"), id(4), at(59)), Err(Taken), "kept");
+        assert_eq!(names.take("a", Some("x"), id(5), at(59)), Ok(None), "brought back");
+        names.leave("a", id(5), at(100));
+        assert_eq!(names.take("a", None, id(6), at(100)), Ok(None), "free again");
+    }
+
+    #[test]
+    #[allow(clippy::disallowed_methods, reason = "a base for made-up times")]
+    fn without_a_secret_a_name_is_free_when_its_holder_leaves() {
+        let now = Instant::now();
+        let mut names = Names::default();
+        assert_eq!(names.take("a", None, id(1), now), Ok(None));
+        assert_eq!(names.take("a", None, id(2), now), Err(Taken), "nobody can prove to be it");
+        names.leave("a", id(1), now + Duration::from_mins(1));
+        assert_eq!(names.take("a", None, id(2), now), Ok(None));
+        assert_eq!(names.leases.len(), 1);
+    }
+
+    #[test]
+    #[allow(clippy::disallowed_methods, reason = "a base for made-up times")]
+    fn names_that_were_left_are_bounded() {
+        let start = Instant::now();
+        let mut names = Names::default();
+        let later = |number: usize| start + Duration::from_secs(60 + number as u64);
+        for number in 0..LEASES_MAX + 10 {
+            let name = number.to_string();
+            assert_eq!(names.take(&name, Some("x"), id(number as u128), start), Ok(None));
+            names.leave(&name, id(number as u128), later(number));
+        }
+        assert_eq!(names.leases.len(), LEASES_MAX);
+        assert_eq!(names.take("0", Some("y"), id(0), start), Ok(None), "the first ones went");
+        let last = (LEASES_MAX + 9).to_string();
+        assert_eq!(names.take(&last, Some("y"), id(0), start), Err(Taken), "the last are kept");
+    }
+}

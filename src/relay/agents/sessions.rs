@@ -1,0 +1,298 @@
+//! All agents, each with the session of its WebSocket: who they are, what is read from them and what
+//! is sent to them. What their events mean is decided above.
+
+use super::agent::{Agent, Waiter, Waiting};
+use super::names::Names;
+use crate::api::Callee;
+use crate::mux::frame::Why;
+use crate::mux::session::{Closed, Event, close};
+use crate::relay::io::{ConnId, Flushed, How, Io, Slot};
+use crate::splice::copy::{self, Read};
+use slab::Slab;
+use std::collections::{BTreeMap, HashMap};
+use std::ops::{Index, IndexMut};
+use std::time::Duration;
+use uuid::Uuid;
+
+/// One read, in bytes.
+const READ_BYTES: usize = 64 << 10;
+
+/// What a frame counts for at least in the bytes of a turn: about what it costs to look at one.
+pub(super) const FRAME_BYTES: usize = 1 << 10;
+
+/// While more than this waits to be sent to an agent, nothing more of a body is taken for it.
+const BACKLOG_MAX_BYTES: usize = 256 << 10;
+
+/// While more than this waits to be sent to an agent, nothing is read from it, because that may have
+/// to be answered, as pings have; and no call is taken for it, because that has a head.
+const OUTPUT_MAX_BYTES: usize = 1 << 20;
+
+/// All agents.
+#[derive(Debug, Default)]
+pub(super) struct Sessions {
+    agents: Slab<Agent>,
+    /// Those that have introduced themselves.
+    connections: HashMap<Uuid, Slot>,
+    /// All of them, in the order in which they connected.
+    order: BTreeMap<u64, Slot>,
+    next_sequence: u64,
+    pub(super) names: Names,
+}
+
+impl Index<Slot> for Sessions {
+    type Output = Agent;
+
+    fn index(&self, slot: Slot) -> &Agent {
+        &self.agents[slot.key()]
+    }
+}
+
+impl IndexMut<Slot> for Sessions {
+    fn index_mut(&mut self, slot: Slot) -> &mut Agent {
+        &mut self.agents[slot.key()]
+    }
+}
+
+impl Sessions {
+    /// Takes an agent in that has still to introduce itself.
+    pub fn insert(&mut self, mut agent: Agent) -> Slot {
+        agent.sequence = self.next_sequence;
+        self.next_sequence += 1;
+        let sequence = agent.sequence;
+        let slot = Slot::new(self.agents.insert(agent));
+        self.order.insert(sequence, slot);
+        slot
+    }
+
+    /// An agent has introduced itself.
+    pub fn introduced(&mut self, slot: Slot) {
+        self.connections.insert(self[slot].id, slot);
+    }
+
+    /// How many have introduced themselves.
+    pub fn known(&self) -> usize {
+        self.connections.len()
+    }
+
+    /// How many have still to introduce themselves.
+    pub fn pending(&self) -> usize {
+        self.agents.len() - self.connections.len()
+    }
+
+    /// Whether there is an agent in this slot.
+    pub fn has(&self, slot: Slot) -> bool {
+        self.agents.contains(slot.key())
+    }
+
+    /// All of them.
+    pub fn slots(&self) -> Vec<Slot> {
+        self.order.values().copied().collect()
+    }
+
+    /// Those from this place on, in the order in which they connected.
+    pub fn starting_at(&self, sequence: u64) -> impl Iterator<Item = &Agent> {
+        self.order.range(sequence..).map(|(_, slot)| &self[*slot])
+    }
+
+    /// The place of the next one to connect.
+    pub fn next_sequence(&self) -> u64 {
+        self.next_sequence
+    }
+
+    /// The agent of this connection, if it is still here.
+    pub fn find(&self, connection: Uuid) -> Option<Slot> {
+        self.connections.get(&connection).copied()
+    }
+
+    /// The agent that is called, if it can be.
+    pub fn callee(&self, io: &Io, callee: Callee<'_>) -> Option<Slot> {
+        let connection = match callee {
+            Callee::Connection(connection) => connection?,
+            Callee::Name(name) => self.names.holder(name)?,
+        };
+        let slot = self.find(connection)?;
+        let agent = &self[slot];
+        (agent.is_here() && !io.conns[agent.conn].is_closing()).then_some(slot)
+    }
+
+    /// Whether so much waits to be sent to an agent that no call is taken for it.
+    pub fn is_clogged(&self, io: &Io, slot: Slot) -> bool {
+        io.conns[self[slot].conn].output.rest().len() >= OUTPUT_MAX_BYTES
+    }
+
+    /// Notes who waits for an exchange.
+    pub fn await_exchange(&mut self, slot: Slot, number: u32, conn: ConnId, waiter: Waiter) {
+        self[slot].waiting.insert(number, Waiting { conn, waiter });
+    }
+
+    /// Who waits for an exchange. Nobody does if it was given up before the agent knew.
+    pub fn waiter(&self, slot: Slot, number: u32) -> Option<Waiter> {
+        self[slot].waiting.get(&number).map(|waiting| waiting.waiter)
+    }
+
+    /// There is more room for an exchange: who waits for it has its turn.
+    pub fn wake_waiter(&self, io: &mut Io, slot: Slot, number: u32) {
+        if let Some(waiting) = self[slot].waiting.get(&number) {
+            io.conns.enqueue(waiting.conn);
+        }
+    }
+
+    /// Nobody waits for an exchange any more, and the agent is told if it would go on with it.
+    pub fn cancel(&mut self, io: &mut Io, slot: Slot, number: u32, why: Why) {
+        self[slot].cancel(number, why);
+        io.conns.enqueue(self[slot].conn);
+    }
+
+    /// An exchange is over, and nothing more of it is to be said.
+    pub fn finish(&mut self, io: &mut Io, slot: Slot, number: u32) {
+        self[slot].waiting.remove(&number);
+        io.conns.enqueue(self[slot].conn);
+    }
+
+    /// Bytes of an exchange were used up: the agent may send as many more.
+    pub fn used(&mut self, io: &mut Io, slot: Slot, number: u32, bytes: usize) {
+        self[slot].session.used(number, bytes);
+        io.conns.enqueue(self[slot].conn);
+    }
+
+    /// What an agent's session has to report next.
+    pub fn next_event(&mut self, slot: Slot) -> Option<Event> {
+        self[slot].session.next_event()
+    }
+
+    /// How many bytes of a body can be taken for this exchange now.
+    pub fn room(&mut self, io: &Io, slot: Slot, number: u32) -> usize {
+        let agent = &mut self[slot];
+        if io.conns[agent.conn].output.rest().len() >= BACKLOG_MAX_BYTES {
+            agent.backlogged = true;
+            return 0;
+        }
+        agent.session.room(number)
+    }
+
+    /// Reads from an agent once, or goes on with what was read before; `false`: there is nothing, or
+    /// it has to wait.
+    pub fn read(&mut self, io: &mut Io, slot: Slot, budget: &mut usize) -> bool {
+        let agent = &mut self[slot];
+        let conn = &mut io.conns[agent.conn];
+        let may_answer = conn.output.rest().len() < OUTPUT_MAX_BYTES;
+        let hears = agent.session.wants_input() && !agent.session.is_closed();
+        if !hears || !may_answer || conn.is_closing() {
+            return false;
+        }
+        if agent.session.has_more() {
+            // It sends many small frames: they are the share of this turn.
+            *budget = 0;
+            agent.session.resume();
+            return true;
+        }
+        if !conn.readable {
+            return false;
+        }
+        let now = io.now.monotonic;
+        let mut scratch = io.scratch.lend();
+        let read = match copy::read(&conn.socket, &mut scratch[..READ_BYTES]) {
+            Ok(Read::Moved(count)) => {
+                agent.bytes_in += count as u64;
+                if count < READ_BYTES {
+                    conn.drained_of_input();
+                }
+                agent.session.received(&scratch[..count], now);
+                // What is left are many small frames, which are for the next turns.
+                let left = agent.session.has_more();
+                let cost = count.max(agent.session.frames() as usize * FRAME_BYTES);
+                *budget = if left { 0 } else { budget.saturating_sub(cost) };
+                true
+            }
+            Ok(Read::Blocked) => {
+                conn.readable = false;
+                false
+            }
+            Ok(Read::Eof) | Err(_) => {
+                agent.session.eof();
+                true
+            }
+        };
+        io.scratch.put_back(scratch);
+        read
+    }
+
+    /// Sends what an agent's session has to say. If that gave it something to report, or others room
+    /// to go on, they have their turns.
+    pub fn push(&mut self, io: &mut Io, slot: Slot) {
+        let agent = &mut self[slot];
+        let id = agent.conn;
+        let said = agent.session.output();
+        if !said.is_empty() {
+            agent.bytes_out += said.len() as u64;
+            io.conns[id].output.buffer().append(said);
+        }
+        if io.conns.flush(id) == Flushed::Failed {
+            return io.conns.close(id, How::Orderly);
+        }
+        if agent.session.has_events() {
+            io.conns.enqueue(id);
+        }
+        if agent.backlogged && io.conns[id].output.rest().len() < BACKLOG_MAX_BYTES / 2 {
+            agent.backlogged = false;
+            for waiting in agent.waiting.values() {
+                io.conns.enqueue(waiting.conn);
+            }
+        }
+    }
+
+    /// When to look at an agent again that says nothing.
+    pub fn watch(&mut self, io: &mut Io, slot: Slot) {
+        let now = io.now.monotonic;
+        let agent = &mut self[slot];
+        let held_up = !agent.session.wants_input();
+        agent.held_up_since = held_up.then(|| agent.held_up_since.unwrap_or(now));
+        let until = agent.held_up_since.and_then(|since| since.checked_add(hold_up_max(io)));
+        let next = agent.session.next_deadline().into_iter().chain(until).min();
+        if next.is_some() {
+            io.conns.set_deadline(agent.conn, next);
+        }
+    }
+
+    /// An agent's time has come: to be asked whether it lives, or to be listened to again. Returns
+    /// the exchange that has held it up for too long.
+    pub fn tick(&mut self, io: &Io, slot: Slot) -> Option<u32> {
+        let now = io.now.monotonic;
+        let agent = &mut self[slot];
+        let Some(since) = agent.held_up_since else {
+            agent.session.tick(now);
+            return None;
+        };
+        agent.session.was_held_up(now);
+        let over = now.saturating_duration_since(since) >= hold_up_max(io);
+        let culprit = agent.session.hold_up().filter(|_| over)?;
+        log::warn!("{} is held up: who does not take what it says is cut off", agent.logged_path());
+        Some(culprit)
+    }
+
+    /// An agent is no more; who waits for it, and its tunnels, are still to be dealt with.
+    pub fn remove(&mut self, io: &Io, slot: Slot, how: &Closed) -> Agent {
+        let agent = self.agents.remove(slot.key());
+        self.order.remove(&agent.sequence);
+        self.connections.remove(&agent.id);
+        if let Some(name) = &agent.name {
+            // Who says goodbye needs no lease: what it was called is free.
+            let goodbye = matches!(how, Closed::There(close::NORMAL | close::GOING_AWAY, _));
+            let lease = if goodbye { Duration::ZERO } else { io.settings.sockets.name_lease };
+            let now = io.now.monotonic;
+            // A lease too long for the clock is one for all the time there is.
+            let until = now.checked_add(lease).unwrap_or(now + LEASE_MAX);
+            self.names.leave(name, agent.id, until);
+        }
+        agent
+    }
+}
+
+/// The longest lease of a name, where the setting is more than the clock has: a century.
+const LEASE_MAX: Duration = Duration::from_hours(100 * 365 * 24);
+
+/// How long a client may hold up all others of an agent of the text dialect: no longer than an agent
+/// may be silent before it is asked whether it lives, since it is not heard meanwhile.
+fn hold_up_max(io: &Io) -> Duration {
+    io.settings.sockets.agent_heartbeat / 2
+}

@@ -1,0 +1,108 @@
+//! Who comes and goes: the events of agents (`text/event-stream`, HTML Standard 9.2). A subscriber
+//! that does not keep up loses its connection: nothing is kept for it beyond a bound.
+
+use super::seat::Seat;
+use crate::api::{Busy, Failure};
+use crate::http::chunked::write_framed;
+use crate::relay::http1::{answer, too_busy};
+use crate::relay::io::{After, ConnId, Flushed, How, Io, Slot};
+use slab::Slab;
+
+/// Events that may wait for a subscriber, in bytes.
+const UNSENT_MAX_BYTES: usize = 64 << 10;
+
+/// Nothing happens: keeps proxies and clients from giving up.
+const COMMENT: &[u8] = b": keep-alive\n\n";
+
+/// One that is sent the events.
+#[derive(Clone, Copy, Debug)]
+struct Subscriber {
+    id: ConnId,
+    chunked: bool,
+}
+
+/// All subscribers to the events of agents.
+#[derive(Debug, Default)]
+pub(super) struct Subscribers {
+    all: Slab<Subscriber>,
+}
+
+impl Subscribers {
+    /// `GET /socket/events`: from now on.
+    pub fn begin(&mut self, io: &mut Io, id: ConnId, read: bool) {
+        if let Some(failure) = too_busy(io) {
+            return answer::failure(io, id, &failure, read);
+        }
+        if self.all.len() >= io.settings.events.max_followers {
+            return answer::failure(io, id, &Failure::TooBusy(Busy::Followers), read);
+        }
+        let fields = [
+            ("Content-Type", "text/event-stream"),
+            ("Cache-Control", "no-store"),
+            ("X-Accel-Buffering", "no"),
+        ];
+        // It has no end of its own: no request follows it.
+        let Some(streamed) = answer::begin(io, id, &fields, |_| After::Close, read) else {
+            return;
+        };
+        // Where the end of the connection delimits them, any end is as good as another.
+        io.conns[id].reset_on_close(false);
+        let subscriber = Subscriber { id, chunked: streamed.chunked };
+        Seat::Subscriber(Slot::new(self.all.insert(subscriber))).give(io, id);
+        io.conns.flush_or_close(id);
+        io.set_timeout(id, io.settings.events.event_keep_alive);
+        io.conns.enqueue(id);
+    }
+
+    /// A subscriber's socket has news: it takes more, or it is gone.
+    pub fn ready(io: &mut Io, id: ConnId) {
+        if io.conns[id].peer_ended() || io.conns.flush(id) == Flushed::Failed {
+            io.conns.close(id, How::Orderly);
+        }
+    }
+
+    /// Nothing happened for a while.
+    pub fn timeout(&self, io: &mut Io, id: ConnId, slot: Slot) {
+        if io.conns[id].output.is_empty() {
+            show(io, self.all[slot.key()], COMMENT);
+        } else {
+            io.conns.close(id, How::Orderly);
+        }
+    }
+
+    /// Sends an event to all. There are at most `max-followers`, and each costs a write.
+    pub fn broadcast(&self, io: &mut Io, event: &[u8]) {
+        for (_, subscriber) in &self.all {
+            show(io, *subscriber, event);
+        }
+    }
+
+    /// A subscriber's connection is closed.
+    pub fn closed(&mut self, slot: Slot) {
+        self.all.remove(slot.key());
+    }
+
+    /// The relay ends.
+    pub fn close_all(&self, io: &mut Io) {
+        for (_, subscriber) in &self.all {
+            io.conns.close(subscriber.id, How::Orderly);
+        }
+    }
+}
+
+/// Writes to a subscriber, unless too much waits for it already.
+fn show(io: &mut Io, Subscriber { id, chunked }: Subscriber, bytes: &[u8]) {
+    let conn = &mut io.conns[id];
+    if conn.is_closing() {
+        return;
+    }
+    if conn.output.rest().len() + bytes.len() > UNSENT_MAX_BYTES {
+        return io.conns.close(id, How::Orderly);
+    }
+    let framing = write_framed(conn.output.buffer(), bytes, chunked);
+    if let Some(note) = &mut conn.note {
+        note.framed(framing);
+    }
+    io.conns.flush_or_close(id);
+    io.set_timeout(id, io.settings.events.event_keep_alive);
+}

@@ -1,0 +1,200 @@
+//! How a call through a tunnel ends: complete, answered with a failure, or cut off; and what becomes
+//! of the tunnel.
+
+use super::seat::release;
+use super::sessions::Sessions;
+use super::tunnelled::TunnelledCall;
+use super::tunnels::{Tunnel, Tunnels};
+use crate::api::Failure;
+use crate::relay::http1::{answer, cut, follow, settled};
+use crate::relay::io::{After, How, Io, Slot};
+use crate::relay::transfers::{Finished, Transfers};
+use crate::rendezvous::Outcome;
+use crate::rendezvous::transfer::{Delimiter, Loss};
+
+/// What a transfer ends with that goes on for nobody.
+const NOT_WANTED: Outcome = Outcome::DestinationGone(Loss::Closed);
+
+impl Tunnel {
+    /// The call that it carries.
+    pub(super) fn call(&mut self) -> &mut TunnelledCall {
+        match &mut self.call {
+            Some(call) => call,
+            None => unreachable!("a tunnel with a transfer carries a call"),
+        }
+    }
+}
+
+impl Tunnels {
+    /// The request of a call is over.
+    pub fn request_finished(
+        &mut self,
+        io: &mut Io,
+        transfers: &mut Transfers,
+        sessions: &mut Sessions,
+        slot: Slot,
+        finished: &Finished,
+    ) {
+        let tunnel = &mut self.all[slot.key()];
+        let failure = match finished.outcome {
+            Outcome::Complete => {
+                tunnel.call().asked = true;
+                let (id, client) = (tunnel.id, finished.source);
+                if io.conns[id].outgoing.is_none() {
+                    io.set_timeout(id, io.settings.sockets.agent_timeout);
+                }
+                io.conns.set_deadline(client, None);
+                io.conns.enqueue(client);
+                return io.conns.enqueue(id);
+            }
+            // It may have answered before it stopped reading.
+            Outcome::DestinationGone(_) => {
+                tunnel.keeps = false;
+                let id = tunnel.id;
+                io.conns[id].readable = true;
+                return io.conns.enqueue(id);
+            }
+            Outcome::SourceGone(Loss::Stalled) => {
+                Failure::RequestTimeout("The request body did not move for too long")
+            }
+            Outcome::SourceGone(Loss::Closed | Loss::Failed) | Outcome::SourceTooLarge(_) => {
+                Failure::BodyBroken
+            }
+            Outcome::SourceBroken(error) => Failure::BadFraming(error),
+        };
+        self.fail(io, transfers, sessions, slot, &failure);
+    }
+
+    /// The response of a call is over.
+    pub fn response_finished(
+        &mut self,
+        io: &mut Io,
+        transfers: &mut Transfers,
+        sessions: &mut Sessions,
+        slot: Slot,
+        finished: &Finished,
+    ) {
+        note(io, finished);
+        let client = finished.destination;
+        match finished.outcome {
+            Outcome::Complete => self.complete(io, transfers, sessions, slot, finished),
+            Outcome::DestinationGone(_) => io.conns.close(client, How::Orderly),
+            Outcome::SourceGone(_) | Outcome::SourceBroken(_) | Outcome::SourceTooLarge(_) => {
+                // Its head may have left, and the rest must not look complete.
+                self.take_call(io, transfers, slot);
+                self.remove(io, sessions, slot);
+                cut(io, client, finished.delimiter == Delimiter::Close);
+            }
+        }
+    }
+
+    fn complete(
+        &mut self,
+        io: &mut Io,
+        transfers: &mut Transfers,
+        sessions: &mut Sessions,
+        slot: Slot,
+        finished: &Finished,
+    ) {
+        let client = finished.destination;
+        let TunnelledCall { asked, .. } = self.take_call(io, transfers, slot);
+        let Tunnel { agent, keeps, .. } = self.all[slot.key()];
+        if keeps && asked {
+            if let Some(agent) = sessions.find(agent) {
+                sessions[agent].bytes_in += finished.transfer.transferred();
+            }
+            self.give_back(io, sessions, slot);
+        } else {
+            self.remove(io, sessions, slot);
+        }
+        if io.conns[client].is_closing() {
+            return;
+        }
+        let mut after = io.conns[client].reply.after;
+        if finished.delimiter == Delimiter::Close {
+            io.conns[client].reset_on_close(false);
+            after = if after.keeps_alive() { After::Close } else { after };
+        }
+        let after = settled(io, after, asked);
+        follow(io, client, after);
+    }
+
+    /// A call cannot go on: the client is answered, or cut off if its answer has begun.
+    pub fn fail(
+        &mut self,
+        io: &mut Io,
+        transfers: &mut Transfers,
+        sessions: &mut Sessions,
+        slot: Slot,
+        failure: &Failure,
+    ) {
+        let tunnel = &mut self.all[slot.key()];
+        let client = tunnel.call().client;
+        if io.conns[tunnel.id].outgoing.is_some() {
+            return io.conns.close(client, How::Orderly);
+        }
+        let TunnelledCall { asked, .. } = self.take_call(io, transfers, slot);
+        self.remove(io, sessions, slot);
+        if !io.conns[client].is_closing() {
+            answer::failure(io, client, failure, asked);
+        }
+    }
+
+    /// A tunnel's connection is closed.
+    pub fn closed(
+        &mut self,
+        io: &mut Io,
+        transfers: &mut Transfers,
+        sessions: &mut Sessions,
+        slot: Slot,
+    ) {
+        let tunnel = &self.all[slot.key()];
+        if tunnel.call.is_some() {
+            let begun = io.conns[tunnel.id].outgoing.is_some();
+            let TunnelledCall { client, .. } = self.take_call(io, transfers, slot);
+            if begun {
+                io.conns.close(client, How::Orderly);
+            } else if !io.conns[client].is_closing() {
+                answer::failure(io, client, &Failure::AgentGone, false);
+            }
+        }
+        self.forget(io, sessions, slot);
+    }
+
+    /// The connection of a call's client is closed: nobody takes what the tunnel brings.
+    pub fn caller_closed(
+        &mut self,
+        io: &mut Io,
+        transfers: &mut Transfers,
+        sessions: &mut Sessions,
+        slot: Slot,
+    ) {
+        self.take_call(io, transfers, slot);
+        self.remove(io, sessions, slot);
+    }
+
+    /// A tunnel carries nothing any more, and its client's connection is not the agents'. What still
+    /// moves is ended.
+    fn take_call(&mut self, io: &mut Io, transfers: &mut Transfers, slot: Slot) -> TunnelledCall {
+        let tunnel = &mut self.all[slot.key()];
+        let Some(call) = tunnel.call.take() else { unreachable!("a call ends once") };
+        let conn = &io.conns[tunnel.id];
+        for transfer in [conn.incoming, conn.outgoing].into_iter().flatten() {
+            let finished = transfers.end(io, transfer, NOT_WANTED);
+            if finished.destination == call.client {
+                note(io, &finished);
+            }
+        }
+        release(io, call.client);
+        *call
+    }
+}
+
+/// Notes how much of a response its client was sent.
+fn note(io: &mut Io, finished: &Finished) {
+    if finished.transfer.head_started()
+        && let Some(note) = &mut io.conns[finished.destination].note
+    {
+        note.downloaded(finished.transfer.transferred());
+    }
+}

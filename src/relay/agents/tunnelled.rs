@@ -1,0 +1,275 @@
+//! A call through a tunnel: two transfers between two sockets, the request and the response, moved
+//! by the kernel like those of streams. The relay reads the heads and nothing else.
+
+use super::forwarding::Outgoing;
+use super::heads::AnswerReader;
+use super::seat::Seat;
+use super::sessions::Sessions;
+use super::tunnels::Tunnels;
+use crate::api::Failure;
+use crate::api::forward::{self, AnswerBody, Returning};
+use crate::http::answer::AnswerHead;
+use crate::http::fields::members;
+use crate::http::framing::Framing;
+use crate::http::head::{Expect, Method, Version};
+use crate::relay::http1::Request;
+use crate::relay::io::{After, Conn, ConnId, Flushed, How, Io, Note, PeerEnd, Slot};
+use crate::relay::transfers::{Begin, Owner, Transfers, feed_prefix};
+use crate::rendezvous::Transfer;
+use crate::rendezvous::transfer::Delimiter;
+use crate::splice::copy::{self, Read};
+
+/// One read of the head of an answer, in bytes. What comes with it of the body is copied.
+const HEAD_READ_BYTES: usize = 4096;
+
+/// Bytes of heads that are read from one tunnel in one turn before others have theirs.
+const TURN_BYTES: usize = 256 << 10;
+
+/// A call that a tunnel carries.
+#[derive(Debug)]
+pub(super) struct TunnelledCall {
+    /// Its client.
+    pub client: ConnId,
+    pub method: Method,
+    pub correlation_id: Box<str>,
+    /// Its complete request went out.
+    pub asked: bool,
+    /// The head of the answer, while it comes.
+    pub reader: AnswerReader,
+}
+
+impl Tunnels {
+    /// Sends a call through a tunnel; returns how many bytes after the head are used up.
+    pub fn begin(
+        &mut self,
+        io: &mut Io,
+        transfers: &mut Transfers,
+        (client, slot): (ConnId, Slot),
+        outgoing: Outgoing,
+        request: Request<'_, '_>,
+    ) -> usize {
+        let Outgoing { method, correlation_id, head } = outgoing;
+        let framing = request.head.framing;
+        let reader = AnswerReader::default();
+        let call = TunnelledCall { client, method, correlation_id, asked: false, reader };
+        let tunnel = &mut self.all[slot.key()];
+        tunnel.keeps = true;
+        tunnel.call = Some(Box::new(call));
+        let id = tunnel.id;
+        Seat::Caller(slot).give(io, client);
+        let delimiter = match framing {
+            Framing::Length(_) => Delimiter::Length,
+            Framing::Chunked => Delimiter::Chunks,
+        };
+        let mut transfer =
+            Transfer::new(framing, delimiter, head, !io.settings.no_splice).head_at_once();
+        io.conns[client].carry = request.behind.to_vec();
+        let invites = request.head.expect == Expect::Continue;
+        feed_prefix(&mut io.conns[client], invites, &mut transfer);
+        io.set_timeout(id, io.settings.sockets.agent_timeout);
+        let owner = Owner::Request(slot);
+        let begin =
+            Begin { owner, source: client, destination: id, delimiter, transfer, pace: None };
+        transfers.begin(io, begin);
+        io.conns.flush_or_close(client);
+        if io.conns[client].peer_ended() {
+            io.conns.enqueue(client);
+        }
+        request.behind.len()
+    }
+
+    /// A tunnel has news.
+    pub fn ready(
+        &mut self,
+        io: &mut Io,
+        transfers: &mut Transfers,
+        sessions: &mut Sessions,
+        slot: Slot,
+    ) {
+        let tunnel = &self.all[slot.key()];
+        let id = tunnel.id;
+        if tunnel.call.is_none() {
+            return self.idle_ready(io, slot);
+        }
+        if flush_before_transfer(io, transfers, id) && io.conns[id].outgoing.is_none() {
+            self.read_answer(io, transfers, sessions, slot);
+        }
+    }
+
+    /// Reads the head of an answer.
+    fn read_answer(
+        &mut self,
+        io: &mut Io,
+        transfers: &mut Transfers,
+        sessions: &mut Sessions,
+        slot: Slot,
+    ) {
+        let id = self.all[slot.key()].id;
+        let mut budget = TURN_BYTES;
+        while budget > 0 && io.conns[id].readable {
+            let result = match read_more(&mut io.conns[id]) {
+                Ok(0) => return,
+                Ok(count) => {
+                    budget = budget.saturating_sub(count);
+                    self.answer_head(io, slot)
+                }
+                Err(failure) => Err(failure),
+            };
+            let begun = match result {
+                Ok(None) => continue,
+                Ok(Some(answer)) => self.begin_response(io, transfers, slot, &answer),
+                Err(failure) => Err(failure),
+            };
+            if let Err(failure) = begun {
+                self.fail(io, transfers, sessions, slot, &failure);
+            }
+            return;
+        }
+        if budget == 0 {
+            io.conns.enqueue(id);
+        }
+    }
+
+    /// Takes the head of the final answer off what was read, once it is complete.
+    fn answer_head(&mut self, io: &mut Io, slot: Slot) -> Result<Option<AnswerHead>, Failure> {
+        let tunnel = &mut self.all[slot.key()];
+        let id = tunnel.id;
+        tunnel.call().reader.take(&mut io.conns[id].carry)
+    }
+
+    /// The head of the answer is here: its body goes to the client.
+    fn begin_response(
+        &mut self,
+        io: &mut Io,
+        transfers: &mut Transfers,
+        slot: Slot,
+        answer: &AnswerHead,
+    ) -> Result<(), Failure> {
+        // HTTP/1.0 was never asked to go on (RFC 9112, section 9.3).
+        let closes = answer.version == Version::Http10
+            || answer
+                .all("Connection")
+                .flat_map(members)
+                .any(|member| member.eq_ignore_ascii_case(b"close"));
+        let tunnel = &mut self.all[slot.key()];
+        tunnel.keeps = !closes && tunnel.keeps;
+        let id = tunnel.id;
+        let TunnelledCall { client, method, ref correlation_id, asked, .. } = *tunnel.call();
+        let ending = io.mode.is_ending();
+        let Io { conns, journal, date, .. } = io;
+        let conn = &mut conns[client];
+        let Conn { reply, note, .. } = conn;
+        let body = forward::answer_framing(answer, method)?;
+        let framing = match body {
+            AnswerBody::Absent { .. } => Framing::Length(0),
+            AnswerBody::Length(bytes) => Framing::Length(bytes),
+            AnswerBody::Chunked => Framing::Chunked,
+            AnswerBody::UntilClose => {
+                return Err(Failure::AgentBroke("nothing but its end delimits it"));
+            }
+        };
+        let delimiter = body.delimiter(reply.version);
+        let keep_alive = reply.after.keeps_alive() && asked && !ending;
+        if !keep_alive && reply.after.keeps_alive() {
+            reply.after = After::Close;
+        }
+        let request_id = journal.request_ids.as_ref().zip(note.as_deref().and_then(Note::id));
+        let returning = Returning {
+            body,
+            version: reply.version,
+            keep_alive,
+            date,
+            correlation_id,
+            request_id: request_id.map(|(ids, id)| (ids.header(), id)),
+        };
+        let mut head = Vec::with_capacity(512);
+        forward::response(answer, &returning, &mut head);
+        if let Some(note) = note {
+            note.answered(answer.status, 0);
+        }
+        if delimiter == Some(Delimiter::Close) {
+            conn.reset_on_close(true);
+        }
+        journal.answered(conn, answer.status);
+        let delimiter = delimiter.unwrap_or(Delimiter::Length);
+        let mut transfer =
+            Transfer::new(framing, delimiter, head, !io.settings.no_splice).head_at_once();
+        feed_prefix(&mut io.conns[id], false, &mut transfer);
+        let owner = Owner::Response(slot);
+        let begin =
+            Begin { owner, source: id, destination: client, delimiter, transfer, pace: None };
+        transfers.begin(io, begin);
+        Ok(())
+    }
+
+    /// The answer did not begin in time. What stalls in a transfer is the transfer's.
+    pub fn timeout(
+        &mut self,
+        io: &mut Io,
+        transfers: &mut Transfers,
+        sessions: &mut Sessions,
+        slot: Slot,
+    ) {
+        let tunnel = &self.all[slot.key()];
+        let conn = &io.conns[tunnel.id];
+        if tunnel.call.is_none() || conn.outgoing.is_some() {
+            return;
+        }
+        if conn.incoming.is_some() {
+            // The request is still on its way.
+            let id = tunnel.id;
+            return io.set_timeout(id, io.settings.sockets.agent_timeout);
+        }
+        self.fail(io, transfers, sessions, slot, &Failure::AgentTimeout);
+    }
+}
+
+/// Reads more of the head of an answer; 0: there is nothing now.
+fn read_more(conn: &mut Conn) -> Result<usize, Failure> {
+    let filled = conn.carry.len();
+    conn.carry.resize(filled + HEAD_READ_BYTES, 0);
+    let result = copy::read(&conn.socket, &mut conn.carry[filled..]);
+    let count = if let Ok(Read::Moved(count)) = result { count } else { 0 };
+    conn.carry.truncate(filled + count);
+    match result {
+        Ok(Read::Moved(count)) => {
+            if count < HEAD_READ_BYTES {
+                conn.drained_of_input();
+            }
+            Ok(count)
+        }
+        Ok(Read::Blocked) => {
+            conn.readable = false;
+            Ok(0)
+        }
+        Ok(Read::Eof) | Err(_) => Err(Failure::AgentGone),
+    }
+}
+
+/// Writes what waits before the transfer to a connection, which goes on once it is out; whether the
+/// connection is still there.
+fn flush_before_transfer(io: &mut Io, transfers: &mut Transfers, id: ConnId) -> bool {
+    let held = !io.conns[id].output.is_empty();
+    let flushed = io.conns.flush(id);
+    if flushed == Flushed::Failed {
+        io.conns.close(id, How::Orderly);
+        return false;
+    }
+    if let Some(incoming) = io.conns[id].incoming.filter(|_| held && flushed == Flushed::Out) {
+        // It may have had its turn before, and waits for what was in its way.
+        transfers.enqueue(io, incoming);
+    }
+    true
+}
+
+/// The client of a call has news that concern no transfer.
+pub(super) fn caller_ready(io: &mut Io, transfers: &mut Transfers, client: ConnId) {
+    if !flush_before_transfer(io, transfers, client) {
+        return;
+    }
+    let conn = &io.conns[client];
+    // As a download's, its FIN means that nobody waits for the answer any more.
+    if conn.peer_end == PeerEnd::HungUp || (conn.peer_ended() && conn.outgoing.is_none()) {
+        io.conns.close(client, How::Orderly);
+    }
+}

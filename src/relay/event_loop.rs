@@ -1,0 +1,429 @@
+//! The loop: one thread, one epoll instance, one reading of the clocks a turn. It is the only file
+//! that knows all services: it routes each connection to its owner, and each finished transfer.
+//!
+//! A turn: wait; set latches; accept; give each that is ready its share; look after deadlines; tell
+//! the owners of closed connections, and free their slots. Readiness is edge-triggered and remembered
+//! in latches, which only a proof clears. What is still ready after its share goes to the back of the
+//! run queue, and then the wait is none.
+
+mod dispatch;
+mod lifecycle;
+
+use super::admin::{Admin, Standing};
+use super::agents::Agents;
+use super::http1::{self, Http1};
+use super::intake::{Intake, Records, Waker};
+use super::io::{ConnId, Io, ListenerKind, Role, Task};
+use super::process::{
+    AdminListener, Budget, Handover, Inherited, Listeners, Predecessor, Reloader, Signals, Stopping,
+};
+use super::streams::Streams;
+use super::transfers::{Finished, Owner, Transfers};
+use crate::http::head::RequestHead;
+use crate::ops::metrics::{ConnPhase, Figures, Form};
+use crate::ops::{AdminAddress, Configuration, ServiceManager, Settings, Sources};
+use crate::rendezvous::Now;
+use crate::splice::pool::Pool;
+use mio::event::Event;
+use mio::{Events, Poll, Token};
+use std::io;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant, SystemTime};
+
+/// Events taken from the kernel at once.
+const EVENTS_MAX: usize = 1024;
+
+/// How long events are gathered while there are bulk transfers; socket buffers hold what comes
+/// meanwhile, and nobody else waits longer than this.
+const GATHER_TIME: Duration = Duration::from_micros(100);
+
+const SIGNALS: Token = Token(0);
+/// Another thread has something for the loop: a reading of the configuration, or verdicts.
+const WOKEN: Token = Token(1);
+const ADMIN: Token = Token(2);
+const HANDOVER: Token = Token(3);
+const FIRST_LISTENER: usize = 4;
+
+/// A relay that listens.
+#[derive(Debug)]
+pub struct EventLoop {
+    poll: Poll,
+    // The process.
+    signals: Signals,
+    reloader: Reloader,
+    configuration: Configuration,
+    listeners: Listeners,
+    admin_listener: AdminListener,
+    /// Listening addresses that only programs of this machine reach.
+    loopback: Vec<SocketAddr>,
+    budget: Budget,
+    stopping: Stopping,
+    handover: Handover,
+    predecessor: Predecessor,
+    manager: ServiceManager,
+    // The floors.
+    io: Io,
+    http1: Http1,
+    transfers: Transfers,
+    streams: Streams,
+    agents: Agents,
+    intake: Records,
+    admin: Admin,
+}
+
+/// Serves until a signal ends it.
+///
+/// # Errors
+/// When an address cannot be listened on, or the kernel refuses what the loop stands on.
+pub fn serve(
+    configuration: Configuration,
+    sources: Sources,
+    announce: impl FnOnce(&EventLoop),
+) -> io::Result<()> {
+    let mut event_loop = EventLoop::new(configuration, Some(sources))?;
+    announce(&event_loop);
+    event_loop.report_ready()?;
+    event_loop.run()
+}
+
+impl EventLoop {
+    /// Listens, and serves nobody yet. Without sources its configuration stays as it is.
+    ///
+    /// # Errors
+    /// When an address cannot be listened on, or the kernel refuses what the loop stands on.
+    pub fn new(configuration: Configuration, sources: Option<Sources>) -> io::Result<Self> {
+        // While the program's path names this program.
+        let handover = Handover::new();
+        let inherited = Inherited::take()?;
+        let settings = configuration.settings.clone();
+        let now = now();
+        let manager = ServiceManager::from_env(now.monotonic)?;
+        let poll = Poll::new()?;
+        let signals = Signals::new(poll.registry(), SIGNALS)?;
+        let reloader = Reloader::new(sources, poll.registry(), WOKEN)?;
+        let budget = Budget::claim(&settings);
+        let listeners = Listeners::open(
+            [
+                (ListenerKind::Public, inherited.listeners, &settings.listen),
+                (ListenerKind::Agents, inherited.agents, &settings.sockets.socket_listen),
+            ],
+            poll.registry(),
+            FIRST_LISTENER,
+        )?;
+        let port = listeners.addresses(ListenerKind::Public).first().map_or(0, SocketAddr::port);
+        let place = (settings.admin.admin_listen.as_ref(), port);
+        let admin_listener = AdminListener::open(inherited.admin, place, poll.registry(), ADMIN)?;
+        let loopback = listeners.loopback();
+        let transfers = Transfers::new(pool(&settings));
+        let http1 = Http1::new(&settings);
+        let registry = poll.registry().try_clone()?;
+        let mut io = Io::new(settings, budget.max_connections, registry, now);
+        io.journal.open(&io.settings)?;
+        let streams = Streams::new(&io.settings, io.journal.logs());
+        Ok(Self {
+            poll,
+            signals,
+            reloader,
+            configuration,
+            listeners,
+            admin_listener,
+            loopback,
+            budget,
+            stopping: Stopping::No,
+            handover,
+            predecessor: inherited.predecessor,
+            manager,
+            io,
+            http1,
+            transfers,
+            streams,
+            agents: Agents::default(),
+            intake: Records::default(),
+            admin: Admin::default(),
+        })
+    }
+
+    /// What wakes this loop, so that it asks its [`Intake`] for verdicts.
+    pub fn waker(&self) -> Waker {
+        Waker::new(self.reloader.waker())
+    }
+
+    /// Serves this intake instead of streams.
+    pub fn take_in(&mut self, intake: Box<dyn Intake>) {
+        // Of port 0 the kernel has made another one by now, which nobody could guess.
+        if let Some(operators) = self.admin_address() {
+            log::info!("operators are served on {operators}");
+        }
+        self.http1.expect_records();
+        self.intake.take_in(intake);
+    }
+
+    /// Where it listens.
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        self.listeners.addresses(ListenerKind::Public)
+    }
+
+    /// Where agents have addresses of their own.
+    pub fn agent_addresses(&self) -> Vec<SocketAddr> {
+        self.listeners.addresses(ListenerKind::Agents)
+    }
+
+    /// Where operators are served, if they are.
+    pub fn admin_address(&self) -> Option<AdminAddress> {
+        self.admin_listener.address()
+    }
+
+    /// A sentence for the operator when the limit on open files allows fewer connections than
+    /// asked for.
+    pub fn warning(&self) -> Option<String> {
+        self.budget.capped.then(|| {
+            format!(
+                "the limit of {} open files caps connections at {}; raise it (ulimit -n) for more",
+                self.budget.descriptors, self.budget.max_connections
+            )
+        })
+    }
+
+    /// Serves until a signal ends it.
+    ///
+    /// # Errors
+    /// When waiting for events fails.
+    pub fn run(mut self) -> io::Result<()> {
+        let mut events = Events::with_capacity(EVENTS_MAX);
+        while self.stopping != Stopping::Stopped {
+            self.gather();
+            match self.poll.poll(&mut events, self.poll_timeout()) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => events.clear(),
+                result => result?,
+            }
+            self.turn(&events);
+        }
+        self.log_rest();
+        self.handover.finish();
+        Ok(())
+    }
+
+    /// The loop is woken for each batch of each bulk transfer, and going to sleep and waking up costs
+    /// more than the batch. So it sleeps a little first, and one wake-up serves many batches, like
+    /// the interrupt moderation of a network card.
+    fn gather(&self) {
+        if self.transfers.any_bulk() && self.io.conns.queue.is_empty() {
+            std::thread::sleep(GATHER_TIME);
+        }
+    }
+
+    fn turn(&mut self, events: &Events) {
+        self.io.begin_turn(now());
+        for event in events {
+            self.notice(event);
+        }
+        self.accept();
+        for _ in 0..self.io.conns.queue.len() {
+            match self.io.conns.queue.pop() {
+                Some(Task::Conn(id)) => self.advance(id),
+                Some(Task::Transfer(id)) => self.drive(id),
+                None => break,
+            }
+        }
+        while let Some(id) = self.io.conns.queue.pop_begun() {
+            self.drive(id);
+        }
+        self.intake.turned(&mut self.io);
+        self.expire();
+        self.streams.show_changes(&mut self.io, &mut self.transfers);
+        self.reap();
+        self.look_after_stopping();
+        self.reap();
+        self.admin.look(&self.io, &self.standing());
+        self.io.journal.write();
+        self.manager.show_life(self.io.now.monotonic);
+        // The only other look at a clock: nothing but this figure knows of it.
+        self.io.journal.metrics.turned(self.io.now.monotonic.elapsed());
+    }
+
+    /// How long to wait for events; `None`: indefinitely.
+    fn poll_timeout(&self) -> Option<Duration> {
+        let accepts = self.listeners.is_ready() || self.admin_listener.is_ready(&self.io);
+        if accepts || !self.io.conns.queue.is_empty() {
+            return Some(Duration::ZERO);
+        }
+        let next = [
+            self.io.conns.next_deadline(),
+            self.streams.next_deadline(),
+            self.listeners.next_deadline(),
+            self.admin_listener.next_deadline(),
+            self.admin.next_deadline(),
+            self.stopping.deadline(),
+            self.manager.next_deadline(),
+        ];
+        let next = next.into_iter().flatten().min()?;
+        Some(next.saturating_duration_since(self.io.now.monotonic))
+    }
+
+    fn notice(&mut self, event: &Event) {
+        match ConnId::from_token(event.token()) {
+            Some(id) => {
+                for transfer in self.io.conns.notice(id, event).into_iter().flatten() {
+                    self.transfers.enqueue(&mut self.io, transfer);
+                }
+            }
+            None if event.token() == SIGNALS => self.obey_signals(),
+            None if event.token() == WOKEN => {
+                self.finish_reload();
+                self.intake.settle(&mut self.io);
+            }
+            None if event.token() == ADMIN => self.admin_listener.wake(),
+            None if event.token() == HANDOVER => self.finish_handover(),
+            None => self.listeners.wake(),
+        }
+    }
+
+    fn accept(&mut self) {
+        // First, so that the descriptor an operator gave back is kept for the next one.
+        let admin = self.admin_listener.accept(&mut self.io);
+        let public = self.listeners.accept(&mut self.io);
+        if public.is_short() || admin.is_short() {
+            // Their descriptors are worth more to connections.
+            self.transfers.pool.close_idle();
+        }
+    }
+
+    /// Gives a connection its share of a turn.
+    fn advance(&mut self, id: ConnId) {
+        // It may have been closed since it was queued.
+        let Some(conn) = self.io.conns.take_turn(id) else { return };
+        let role = conn.role;
+        let Self { io, http1, transfers, streams, agents, intake, .. } = self;
+        match role {
+            Role::Http(state) => {
+                let step = http1.ready(io, id, state);
+                self.step(id, step);
+            }
+            Role::Streams(slot) => streams.ready(io, transfers, id, slot),
+            Role::Agents(slot) => agents.ready(io, transfers, id, slot),
+            Role::Intake(slot) => intake.ready(io, id, slot),
+        }
+    }
+
+    /// Gives a transfer its share of a turn.
+    fn drive(&mut self, id: super::io::TransferId) {
+        // It may have ended since it was queued.
+        let Some(mut driven) = self.transfers.drive(&mut self.io, id) else { return };
+        if let Owner::Stream(stream) = driven.owner {
+            self.streams.driven(stream, &mut driven);
+        }
+        if let Some(finished) = driven.finished {
+            self.finished(finished);
+        }
+    }
+
+    /// A transfer is over: its owner is told.
+    fn finished(&mut self, finished: Finished) {
+        match finished.owner {
+            Owner::Stream(_) => self.streams.finished(&mut self.io, finished),
+            Owner::Request(_) | Owner::Response(_) => {
+                self.agents.finished(&mut self.io, &mut self.transfers, &finished);
+            }
+        }
+    }
+
+    /// Looks after connections and streams whose time has come.
+    fn expire(&mut self) {
+        while let Some(id) = self.io.conns.pop_due(self.io.now.monotonic) {
+            self.timeout(id);
+        }
+        self.streams.expire(&mut self.io);
+    }
+
+    /// A connection's deadline is over.
+    fn timeout(&mut self, id: ConnId) {
+        let Self { io, http1, transfers, streams, agents, intake, .. } = self;
+        if let Some(transfer) = io.conns[id].outgoing {
+            if let Some(finished) = transfers.timeout(io, transfer) {
+                self.finished(finished);
+            }
+            return;
+        }
+        match io.conns[id].role {
+            Role::Http(state) => http1.timeout(io, id, state),
+            Role::Streams(slot) => streams.timeout(io, transfers, id, slot),
+            Role::Agents(slot) => agents.timeout(io, transfers, id, slot),
+            Role::Intake(slot) => intake.timeout(io, id, slot),
+        }
+    }
+
+    /// The connections that were closed: their owners are told, once, and their slots are freed.
+    fn reap(&mut self) {
+        let Self { io, http1, transfers, streams, agents, intake, .. } = self;
+        while let Some(id) = io.conns.next_closed() {
+            match io.conns[id].role {
+                Role::Http(state) => http1.closed(state),
+                Role::Streams(slot) => streams.closed(io, transfers, id, slot),
+                Role::Agents(slot) => agents.closed(io, transfers, id, slot),
+                Role::Intake(slot) => intake.closed(io, id, slot),
+            }
+            let mut conn = io.conns.free(id);
+            io.journal.ended(&mut conn, io.now);
+        }
+    }
+
+    /// What a connection does, for the metrics.
+    fn phase(&self, id: ConnId) -> ConnPhase {
+        match self.io.conns[id].role {
+            Role::Http(state) => http1::phase(state),
+            Role::Streams(slot) => self.streams.phase(&self.io, id, slot),
+            Role::Agents(slot) => self.agents.phase(slot),
+            Role::Intake(_) => ConnPhase::Pushing,
+        }
+    }
+
+    /// How things stand, as operators ask.
+    fn standing(&self) -> Standing {
+        let streams = self.streams.standing();
+        Standing {
+            streams_active: streams.active,
+            streams_streaming: self.transfers.len(),
+            streams_held: streams.held,
+            accept_paused: self.listeners.is_paused(),
+            pipes_exhausted: !self.io.settings.no_splice && self.transfers.pool.is_exhausted(),
+        }
+    }
+
+    fn with_standing(&mut self, answer: impl FnOnce(&mut Admin, &mut Io, &Standing)) {
+        let standing = self.standing();
+        answer(&mut self.admin, &mut self.io, &standing);
+    }
+
+    /// `GET /metrics`. One look at each connection is all it costs that grows: 0.1 ms for 10,000.
+    fn metrics(&mut self, id: ConnId, head: &RequestHead<'_, '_>, read: bool) {
+        let mut connections = [0; ConnPhase::ALL.len()];
+        for conn in self.io.conns.iter().filter(|conn| conn.listener != ListenerKind::Admin) {
+            connections[self.phase(conn.id) as usize] += 1;
+        }
+        let figures = Figures {
+            streams: self.streams.standing().tally,
+            connections,
+            pipes: self.transfers.pool.stock(),
+            run_queue: self.io.conns.queue.len(),
+            held_bytes: self.transfers.held_bytes(),
+            max_connections: self.io.max_connections,
+            max_streams: self.io.settings.max_streams,
+            dropped_lines: self.io.journal.dropped_lines(),
+            out_of_pipes: self.admin.is_out_of_pipes(),
+        };
+        let text = self.io.journal.metrics.render(&figures);
+        let form = Form::accepted(head.fields.all("Accept"));
+        let text = form.of(text);
+        super::http1::answer::text(&mut self.io, id, form.content_type(), &text, read);
+    }
+}
+
+fn pool(settings: &Settings) -> Pool {
+    Pool::new(settings.pipe_size, if settings.no_splice { 0 } else { settings.max_pipes })
+}
+
+#[allow(clippy::disallowed_methods, reason = "the one reading of the clocks a turn")]
+fn now() -> Now {
+    let wall = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    Now { monotonic: Instant::now(), wall_ms: i64::try_from(wall.as_millis()).unwrap_or(i64::MAX) }
+}

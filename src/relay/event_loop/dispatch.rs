@@ -1,0 +1,185 @@
+//! Requests: bytes -> head -> route -> the service it is for.
+
+use super::EventLoop;
+use crate::api::access::{self, Arrival, Policy};
+use crate::api::{Audience, Failure, Route, route};
+use crate::http::head::{FieldSlots, RequestHead};
+use crate::relay::http1::{self, Purpose, Request, Step, answer};
+use crate::relay::io::{ConnId, Http, ListenerKind, Role};
+use serde_json::json;
+
+/// Pipelined requests served in one turn before others have theirs.
+const REQUESTS_PER_TURN: usize = 16;
+
+impl EventLoop {
+    /// Carries out what a turn of HTTP/1 led to.
+    pub(super) fn step(&mut self, id: ConnId, step: Step) {
+        match step {
+            Step::Wait => {}
+            Step::Heads => self.serve_requests(id),
+            Step::Body(purpose, body) => self.streams.json(&mut self.io, id, purpose, &body),
+        }
+    }
+
+    /// Reads and acts upon requests while there are any.
+    fn serve_requests(&mut self, id: ConnId) {
+        for _ in 0..REQUESTS_PER_TURN {
+            let next = self.serve_request(id);
+            if !next || self.io.conns[id].role != Role::Http(Http::Head) {
+                return;
+            }
+        }
+        self.io.conns.enqueue(id);
+    }
+
+    /// Reads and acts upon one request; `false`: it is incomplete, or the connection ends.
+    fn serve_request(&mut self, id: ConnId) -> bool {
+        let mut reader = self.http1.reader(&mut self.io, id);
+        loop {
+            if reader.is_worth_parsing() {
+                let mut slots = FieldSlots::new();
+                match reader.parse(&mut slots) {
+                    Ok(Some(head)) => {
+                        let request = Request { head: &head, behind: reader.behind(&head) };
+                        let used = head.len + self.act(id, request);
+                        self.http1.finish(&mut self.io, id, reader, used);
+                        return !self.io.conns[id].is_closing();
+                    }
+                    Ok(None) => {}
+                    Err(reject) => {
+                        http1::refuse_unread(&mut self.io, id, &Failure::Rejected(reject));
+                        return false;
+                    }
+                }
+            }
+            if !reader.read(&mut self.io, id) {
+                self.http1.suspend(&mut self.io, id, reader);
+                return false;
+            }
+        }
+    }
+
+    /// Acts upon a request; returns how many of the bytes after its head are used up.
+    fn act(&mut self, id: ConnId, request: Request<'_, '_>) -> usize {
+        let route = route(request.head, self.audience(id, request.head.path));
+        let begun = http1::begin(&mut self.io, id, request, &route)
+            .and_then(|()| self.check_access(id, request.head, &route));
+        match begun {
+            Ok(()) => self.dispatch(id, request, route),
+            Err(failure) => request.refuse(&mut self.io, id, &failure),
+        }
+    }
+
+    /// Whose request it is.
+    fn audience(&self, id: ConnId, path: &str) -> Audience {
+        match (self.io.conns[id].listener, self.intake.path(path)) {
+            (ListenerKind::Admin, _) => Audience::Operators,
+            (ListenerKind::Agents, _) => Audience::Agents,
+            (ListenerKind::Public | ListenerKind::Api, Some((here, compat))) => {
+                Audience::Senders { here, compat }
+            }
+            (ListenerKind::Public | ListenerKind::Api, None) => Audience::Public,
+        }
+    }
+
+    /// Hands a request to the service it is for: the only place that knows all routes.
+    fn dispatch(&mut self, id: ConnId, request: Request<'_, '_>, route: Route<'_>) -> usize {
+        let head = request.head;
+        let Self { io, transfers, streams, agents, intake, .. } = self;
+        let (used, read) = request.without_body();
+        match route {
+            // Their bodies are wanted, or may follow.
+            Route::Push => return intake.request(io, id, request),
+            Route::Attach => return agents.attach(io, id, request),
+            Route::Spare => return agents.bring_tunnel(io, id, request),
+            Route::Call { callee, rest } => {
+                return agents.call(io, transfers, id, (callee, rest), request);
+            }
+            Route::Create => return self.expect_json(id, request, Purpose::Create),
+            Route::Report(Some(stream)) => {
+                return self.expect_json(id, request, Purpose::Report(stream));
+            }
+            Route::Source(Some(stream), name) => {
+                return streams.connect_source(io, transfers, id, (stream, name), request);
+            }
+            Route::Destination(Some(stream)) => {
+                return streams.connect_destination(io, transfers, id, stream, request);
+            }
+            // What follows needs no body.
+            Route::Exists(stream) => streams.exists(io, id, stream, read),
+            Route::Status(Some(stream)) => streams.status(io, transfers, id, stream, read),
+            Route::Events(Some(stream)) => streams.subscribe(io, transfers, id, stream, read),
+            Route::Delete(Some(stream)) => streams.delete(io, transfers, id, stream, read),
+            Route::List { active_only } => streams.list(io, id, active_only, read),
+            Route::Agents => agents.list(io, id, read),
+            Route::AgentEvents => agents.subscribe(io, id, read),
+            Route::Health => answer::text(io, id, "text/plain", "alive", read),
+            Route::Readiness => {
+                self.with_standing(|admin, io, now| admin.readiness(io, id, now, read));
+            }
+            Route::State => self.with_standing(|admin, io, now| admin.state(io, id, now, read)),
+            Route::Control(control) => {
+                self.with_standing(|admin, io, now| admin.control(io, id, control, now, read));
+            }
+            Route::Metrics => self.metrics(id, head, read),
+            Route::Ping => answer::text(io, id, "text/plain", "pong", read),
+            Route::Version => answer::json(io, id, 200, &version(), read),
+            Route::Options(allow) => answer::allow(io, id, allow, read),
+            Route::NotAllowed(allow) => {
+                answer::failure(io, id, &Failure::MethodNotAllowed(allow), read);
+            }
+            Route::Nothing => answer::failure(io, id, &Failure::BadRoute, read),
+            Route::Tunnel => answer::failure(io, id, &Failure::NoTunnel, read),
+            Route::Report(None)
+            | Route::Source(None, _)
+            | Route::Destination(None)
+            | Route::Status(None)
+            | Route::Events(None)
+            | Route::Delete(None) => answer::failure(io, id, &Failure::SessionNotFound, read),
+        }
+        used
+    }
+
+    fn expect_json(&mut self, id: ConnId, request: Request<'_, '_>, purpose: Purpose) -> usize {
+        let (used, step) = self.http1.expect_json(&mut self.io, id, request, purpose);
+        self.step(id, step);
+        used
+    }
+
+    /// Whether this request may be served; asks the kernel where it came in only if that matters.
+    fn check_access(
+        &self,
+        id: ConnId,
+        head: &RequestHead<'_, '_>,
+        route: &Route<'_>,
+    ) -> Result<(), Failure> {
+        let conn = &self.io.conns[id];
+        let operators = conn.listener == ListenerKind::Admin;
+        if !access::is_guarded(route, operators) {
+            return Ok(());
+        }
+        let settings = &self.io.settings;
+        let local = conn.socket.local_addr().ok().and_then(|address| address.as_socket());
+        let arrival = Arrival {
+            operators,
+            local,
+            trusted: settings.trusts(conn.peer.ip()),
+            loopback: local.is_some_and(|local| self.loopback.contains(&local)),
+        };
+        let policy = Policy {
+            allowed_origins: &settings.admin.allowed_origins,
+            admin_hosts: &settings.admin.admin_hosts,
+            agents: settings.sockets.takes_agents_elsewhere(),
+        };
+        access::check(head, route, &arrival, &policy).map_err(Failure::Denied)
+    }
+}
+
+fn version() -> serde_json::Value {
+    let mut version =
+        json!({ "name": env!("CARGO_PKG_NAME"), "version": env!("CARGO_PKG_VERSION") });
+    if let Some(revision) = option_env!("RDV_REVISION") {
+        version["revision"] = revision.into();
+    }
+    version
+}

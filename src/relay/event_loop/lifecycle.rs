@@ -1,0 +1,274 @@
+//! The life of the process: ready, reloaded, handed over, drained, stopped. What to do when is decided
+//! in `process`; here it is carried out, because it concerns all services.
+
+use super::{EventLoop, HANDOVER, now};
+use crate::api::moved;
+use crate::api::{Busy, Failure};
+use crate::ops::request_id::RequestIds;
+use crate::relay::http1::close_or_linger;
+use crate::relay::io::{ConnId, How, Http, ListenerKind, Mode, Role};
+use crate::relay::process::{Act, Budget, Order, Reading, Stopping, Successor, is_of_log};
+use std::io;
+use std::net::SocketAddr;
+
+impl EventLoop {
+    /// Tells those who wait for it that this process listens. If it takes over from another one,
+    /// it serves as soon as that one does not.
+    ///
+    /// # Errors
+    /// When the other one goes on serving.
+    pub fn report_ready(&mut self) -> io::Result<()> {
+        let successor = self.predecessor.is_there();
+        let streams = self.predecessor.take_over()?;
+        self.io.begin_turn(now());
+        self.adopt(&streams);
+        if successor {
+            self.admin_listener.take_charge();
+        }
+        self.manager.started(&self.status_line());
+        Ok(())
+    }
+
+    /// What a service manager shows of a relay that serves.
+    fn status_line(&self) -> String {
+        let addresses: Vec<String> = self.addresses().iter().map(SocketAddr::to_string).collect();
+        format!("Serving on {}", addresses.join(", "))
+    }
+
+    /// Takes over the streams that another process has given away.
+    fn adopt(&mut self, lines: &[String]) {
+        let mut kept = 0;
+        for line in lines {
+            if line == moved::SUSPENDED {
+                self.io.mode = Mode::Suspended;
+                kept += 1;
+                continue;
+            }
+            let taken = moved::read(line).is_some_and(|moved| self.streams.adopt(&self.io, moved));
+            kept += usize::from(taken);
+        }
+        if kept < lines.len() {
+            log::warn!("hand-over: only {kept} of {} waiting streams are kept", lines.len());
+        }
+    }
+
+    pub(super) fn obey_signals(&mut self) {
+        while let Some(signal) = self.signals.next() {
+            match Order::of(signal) {
+                Some(Order::HandOver) => self.begin_handover(),
+                Some(Order::Reload) => self.begin_reload(),
+                Some(Order::ReopenLogs) => self.io.journal.reopen(),
+                Some(Order::End(how)) => self.end(how, signal.as_str()),
+                None => {}
+            }
+        }
+    }
+
+    /// `SIGHUP`: opens the logs again, and has the configuration read again.
+    fn begin_reload(&mut self) {
+        self.io.journal.reopen();
+        if self.stopping == Stopping::No && self.reloader.has_sources() {
+            self.manager.reloading();
+            self.reloader.start();
+        }
+    }
+
+    /// Makes what was read effective, as far as that can be done.
+    pub(super) fn finish_reload(&mut self) {
+        // The loop may have been woken for something else.
+        let Some(reading) = self.reloader.take() else { return };
+        match self.apply(reading) {
+            Ok(()) => self.manager.reloaded(&self.status_line()),
+            Err(why) => {
+                log::error!("the configuration stays as it is: {why}");
+                let status = format!("{}; the last reload failed", self.status_line());
+                self.manager.reloaded(&status);
+            }
+        }
+    }
+
+    fn apply(&mut self, reading: Reading) -> Result<(), String> {
+        let (newer, log) = reading?;
+        let ids = RequestIds::new(&newer.settings.request_id).map_err(|error| error.to_string())?;
+        let changes = self.configuration.reload(newer)?;
+        let settings = self.configuration.settings.clone();
+        self.io.journal.request_ids = ids;
+        if changes.applied.iter().any(|key| is_of_log(key)) {
+            self.io.journal.replace_log(log, self.io.conns.iter_mut());
+        }
+        // New limits and times hold for what begins from now on.
+        self.io.max_connections = Budget::claim(&settings).max_connections;
+        self.http1.reconfigure(&settings);
+        self.streams.reconfigure(&settings, self.io.journal.logs());
+        self.io.settings = settings;
+        if !changes.kept.is_empty() {
+            log::warn!("these settings need a restart: {}", changes.kept.join(", "));
+        }
+        if changes.applied.is_empty() {
+            log::info!("the configuration was read again; nothing new is in force");
+        } else {
+            log::info!("the configuration was read again; new: {}", changes.applied.join(", "));
+        }
+        Ok(())
+    }
+
+    /// Starts a new process that is to take over.
+    fn begin_handover(&mut self) {
+        if self.intake.is_there() {
+            return log::warn!("no hand-over: a source of records has no successor; restart it");
+        }
+        if self.stopping != Stopping::No {
+            return log::warn!("no hand-over: this process is about to end");
+        }
+        if self.handover.is_running() {
+            return log::warn!("no second hand-over: a new process is being started");
+        }
+        log::info!("hand-over: starting a new process");
+        let timeout = self.io.settings.handover.handover_timeout;
+        let sockets: Vec<_> =
+            self.listeners.sockets().chain(self.admin_listener.socket()).collect();
+        let started = self.handover.start(&sockets, timeout, self.poll.registry(), HANDOVER);
+        if let Err(error) = started {
+            self.handover_failed(&error.to_string());
+        }
+    }
+
+    /// The new process is ready, or there is none.
+    pub(super) fn finish_handover(&mut self) {
+        match self.handover.outcome(self.poll.registry()) {
+            Some(Ok(successor)) if self.stopping == Stopping::No => self.step_down(successor),
+            // It was to serve in place of this one, which is to end: so it ends as well.
+            Some(Ok(successor)) => drop(successor),
+            Some(Err(why)) => self.handover_failed(&why),
+            None => {}
+        }
+    }
+
+    fn handover_failed(&self, why: &str) {
+        if self.stopping != Stopping::No {
+            return log::warn!("no hand-over: {why}");
+        }
+        log::error!("no hand-over: {why}; this process goes on serving");
+        self.manager.status("Serving; the last hand-over failed");
+    }
+
+    /// The new process serves: this one ends with its last transfer. All of it in one turn, so that
+    /// no stream is known to both of them.
+    fn step_down(&mut self, successor: Successor) {
+        let process = successor.process;
+        let suspended = self.io.mode == Mode::Suspended;
+        self.io.mode = Mode::HandedOver;
+        // Before the new one says that it is ready: the manager listens to the main process only.
+        self.manager.moved_to(process, "Serving");
+        let mut streams = self.streams.give_away(&mut self.io);
+        if suspended {
+            streams.push_str(moved::SUSPENDED);
+        }
+        self.handover.step_down_for(successor, streams);
+        log::info!("hand-over: process {process} serves now, this one drains");
+        self.admin_listener.leave(self.poll.registry());
+        self.leave(Mode::HandedOver, "");
+        let limit = self.io.settings.handover.handover_drain_timeout;
+        let until = limit.and_then(|limit| self.io.now.monotonic.checked_add(limit));
+        self.stopping = Stopping::Draining(until);
+    }
+
+    /// Obeys an order to end.
+    fn end(&mut self, how: crate::relay::process::How, order: &str) {
+        let until = self.io.now.monotonic.checked_add(self.io.settings.drain_timeout);
+        let handed_over = self.io.mode == Mode::HandedOver;
+        let act = self.stopping.obey(how, until, handed_over);
+        self.carry_out(act, order);
+    }
+
+    fn carry_out(&mut self, act: Act, order: &str) {
+        match act {
+            Act::Nothing => {}
+            Act::Drain(status) => {
+                log::info!("{order}: {}", status.to_lowercase());
+                self.leave(Mode::Draining, status);
+            }
+            Act::BreakOff(status) => {
+                log::info!("{order}: {}", status.to_lowercase());
+                self.leave(Mode::Draining, status);
+                self.break_off();
+            }
+        }
+    }
+
+    /// Takes nobody in any more. After a hand-over idle connections stay until their next request or
+    /// their timeout: a request may be on its way, and would be lost.
+    fn leave(&mut self, mode: Mode, status: &str) {
+        self.manager.stopping(status);
+        self.listeners.close(self.poll.registry());
+        self.io.mode = mode;
+        self.streams.drain(&mut self.io);
+        self.agents.drain(&mut self.io);
+        let idle = Role::Http(Http::Head);
+        for id in self.clients_ids() {
+            let conn = &self.io.conns[id];
+            if mode == Mode::Draining && conn.role == idle && conn.is_idle() {
+                self.io.conns.close(id, How::Orderly);
+            }
+        }
+    }
+
+    /// No more time: running transfers are broken off, and everybody is told.
+    fn break_off(&mut self) {
+        let failure = Failure::TooBusy(Busy::Stopping);
+        self.intake.break_off(&mut self.io);
+        self.agents.break_off(&mut self.io, &mut self.transfers);
+        self.streams.break_off_all(&mut self.io, &mut self.transfers, &failure);
+        self.streams.show_changes(&mut self.io, &mut self.transfers);
+        for id in self.clients_ids() {
+            let role = self.io.conns[id].role;
+            let answered = matches!(role, Role::Http(Http::Lingering { .. }));
+            let awaits = matches!(role, Role::Intake(slot) if self.intake.awaits_verdict(slot));
+            if answered || awaits {
+                continue;
+            }
+            if let Role::Http(_) = role {
+                close_or_linger(&mut self.io, id);
+            } else {
+                self.io.conns.close(id, How::Orderly);
+            }
+        }
+        let until = self.io.now.monotonic + self.io.settings.linger_timeout;
+        self.stopping = Stopping::Closing(until);
+    }
+
+    pub(super) fn look_after_stopping(&mut self) {
+        if self.intake.is_over() && self.stopping == Stopping::No {
+            self.end(crate::relay::process::How::Drain, "no consumer is left");
+        }
+        if self.admin.take_stop() && self.stopping == Stopping::No {
+            self.end(crate::relay::process::How::Drain, "an operator's order");
+        }
+        if let Act::BreakOff(_) = self.look() {
+            self.break_off();
+            // With nobody left it ends in this turn: no event would come to end it later.
+            let _closing = self.look();
+        }
+    }
+
+    /// How far the end has come, with those counted that were not closed in this turn.
+    fn look(&mut self) -> Act {
+        self.reap();
+        self.stopping.look(self.io.now.monotonic, self.io.conns.clients())
+    }
+
+    /// Operators are served to the end, and hold nobody back.
+    fn clients_ids(&self) -> Vec<ConnId> {
+        let conns = self.io.conns.iter();
+        conns.filter(|conn| conn.listener != ListenerKind::Admin).map(|conn| conn.id).collect()
+    }
+
+    /// The process ends, whatever is still under way: it is logged.
+    pub(super) fn log_rest(&mut self) {
+        self.streams.log_rest(&mut self.io, &mut self.transfers);
+        for conn in self.io.conns.iter_mut() {
+            self.io.journal.ended(conn, self.io.now);
+        }
+        self.io.journal.write();
+    }
+}

@@ -1,0 +1,216 @@
+//! Writing responses.
+
+use super::follow::{flush, settled};
+use crate::api::{Busy, Failure};
+use crate::http::head::Version;
+use crate::http::response::HeadWriter;
+use crate::relay::io::{After, ConnId, Http, Io, Mode, Reply, Role, identify};
+use serde_json::Value;
+
+/// Bytes of most responses, to be allocated at once.
+const RESPONSE_BYTES: usize = 256;
+
+/// A response whose body is written as it comes.
+#[derive(Clone, Copy, Debug)]
+pub struct Streamed {
+    /// The body goes in chunks; else the end of the connection delimits it.
+    pub chunked: bool,
+    /// What follows once it is written.
+    pub after: After,
+}
+
+/// Statuses whose responses have no body (RFC 9110 15.3.5, 15.3.6, 15.4.5).
+fn is_bodiless(status: u16) -> bool {
+    matches!(status, 204 | 205 | 304)
+}
+
+/// Of those, 205 has to say so (RFC 9110 15.3.6); the others end with their heads.
+fn without_body(head: HeadWriter<'_>, status: u16) -> HeadWriter<'_> {
+    if matches!(status, 204 | 304) { head } else { head.content_length(0) }
+}
+
+/// The status a failure is answered with.
+pub fn status_of(io: &Io, failure: &Failure) -> u16 {
+    if matches!(failure, Failure::TooBusy(_)) {
+        io.settings.load.too_busy_status
+    } else {
+        failure.status()
+    }
+}
+
+/// A request is refused. `read`: its body was read to its end; else the connection has to end too.
+pub fn failure(io: &mut Io, id: ConnId, failure: &Failure, read: bool) {
+    // What is unknown here may be known to the process that took over: not "it does not exist",
+    // then, but "ask there".
+    let moved = *failure == Failure::SessionNotFound && io.mode == Mode::HandedOver;
+    let failure = if moved { &Failure::TooBusy(Busy::Replaced) } else { failure };
+    if let Failure::TooBusy(busy) = failure {
+        let early = io.settings.metrics.early_instrumentation;
+        io.journal.refused(&mut io.conns[id], *busy, early);
+    }
+    report(io, id, failure, read);
+}
+
+/// The same for a request that was taken on before.
+pub fn report(io: &mut Io, id: ConnId, failure: &Failure, read: bool) {
+    let text = io.conns[id].reply.text;
+    let status = status_of(io, failure);
+    let body = if is_bodiless(status) { String::new() } else { failure.body(text) };
+    let retry_after = io.settings.load.retry_after_seconds();
+    let kind: &[u8] = if text { b"text/plain; charset=utf-8" } else { b"application/json" };
+    respond(io, id, (status, read), body.as_bytes(), |mut head| {
+        if failure.may_pass() {
+            head = head.field("Retry-After", retry_after.to_string().as_bytes());
+        }
+        if let Some(challenge) = failure.challenge() {
+            head = head.field("WWW-Authenticate", challenge.as_bytes());
+        }
+        if let Some(allow) = failure.allow() {
+            head = head.field("Allow", allow.as_bytes());
+        }
+        for (name, value) in failure.fields() {
+            head = head.field(name, value.as_bytes());
+        }
+        if is_bodiless(status) {
+            without_body(head, status)
+        } else {
+            content(head, kind, body.len())
+        }
+    });
+}
+
+/// A JSON response.
+pub fn json(io: &mut Io, id: ConnId, status: u16, value: &Value, read: bool) {
+    let body = format!("{value}\n");
+    respond(io, id, (status, read), body.as_bytes(), |head| {
+        content(head, b"application/json", body.len())
+    });
+}
+
+/// `201 Created` to a request that was read to its end; the body is JSON.
+pub fn created(io: &mut Io, id: ConnId, location: Option<&str>, body: &str) {
+    respond(io, id, (201, true), body.as_bytes(), |mut head| {
+        if let Some(location) = location {
+            head = head.field("Location", location.as_bytes());
+        }
+        content(head, b"application/json", body.len())
+    });
+}
+
+/// A text of this type.
+pub fn text(io: &mut Io, id: ConnId, kind: &str, body: &str, read: bool) {
+    respond(io, id, (200, read), body.as_bytes(), |head| {
+        content(head, kind.as_bytes(), body.len())
+    });
+}
+
+/// `204 No Content` that names the methods there are.
+pub fn allow(io: &mut Io, id: ConnId, allow: &str, read: bool) {
+    respond(io, id, (204, read), b"", |head| head.field("Allow", allow.as_bytes()));
+}
+
+/// A response that has no body.
+pub fn empty(io: &mut Io, id: ConnId, status: u16, read: bool) {
+    respond(io, id, (status, read), b"", |head| without_body(head, status));
+}
+
+/// A response, and what follows it. `finish` adds its own fields to the head.
+pub fn respond(
+    io: &mut Io,
+    id: ConnId,
+    (status, read): (u16, bool),
+    body: &[u8],
+    finish: impl FnOnce(HeadWriter<'_>) -> HeadWriter<'_>,
+) {
+    let Reply { version, after, head_only, .. } = io.conns[id].reply;
+    let after = settled(io, after, read);
+    let Io { conns, journal, date, .. } = io;
+    let conn = &mut conns[id];
+    // One allocation for most responses, their bodies included.
+    conn.output.buffer().reserve(RESPONSE_BYTES);
+    let head = HeadWriter::new(conn.output.buffer(), status, date);
+    let mut head = identify(head, journal.request_ids.as_ref(), conn.note.as_deref());
+    if let Some(id) = &conn.correlation_id {
+        head = head.field("X-Correlation-Id", id.as_bytes());
+    }
+    finish(head).connection(after.keeps_alive(), version).end();
+    if let Some(note) = &mut conn.note {
+        note.answered(status, conn.output.rest().len());
+    }
+    journal.answered(conn, status);
+    if !head_only {
+        conn.output.buffer().extend_from_slice(body);
+    }
+    end_of_output(io, id, after);
+}
+
+/// All of a response is in the output: what follows once it is out.
+pub fn end_of_output(io: &mut Io, id: ConnId, after: After) {
+    io.conns[id].role = Role::Http(Http::Answering(after));
+    flush(io, id);
+    if matches!(io.conns[id].role, Role::Http(Http::Answering(_))) {
+        io.set_timeout(id, io.settings.keep_alive_timeout);
+    }
+}
+
+/// Begins a response whose body is written as it comes; `fields` are its own. `None`: the head was
+/// all that is wanted, and the response is over. Its owner sets the connection's role.
+pub fn begin(
+    io: &mut Io,
+    id: ConnId,
+    fields: &[(&str, &str)],
+    wanted: impl FnOnce(After) -> After,
+    read: bool,
+) -> Option<Streamed> {
+    let Reply { version, after, head_only, .. } = io.conns[id].reply;
+    let chunked = version == Version::Http11;
+    let after = wanted(if chunked || head_only { after } else { After::Whole });
+    let after = settled(io, after, read);
+    let Io { conns, journal, date, .. } = io;
+    let conn = &mut conns[id];
+    let writer = HeadWriter::new(conn.output.buffer(), 200, date);
+    let mut writer = identify(writer, journal.request_ids.as_ref(), conn.note.as_deref());
+    for (name, value) in fields {
+        writer = writer.field(name, value.as_bytes());
+    }
+    if chunked {
+        writer = writer.chunked();
+    }
+    writer.connection(after.keeps_alive(), version).end();
+    if let Some(note) = &mut conn.note {
+        note.answered(200, conn.output.rest().len());
+    }
+    journal.answered(conn, 200);
+    if head_only {
+        end_of_output(io, id, after);
+        return None;
+    }
+    if !chunked {
+        conn.reset_on_close(true);
+    }
+    Some(Streamed { chunked, after })
+}
+
+/// HTTP ends on this connection (RFC 9110, section 7.8); its owner sets the role of what begins.
+pub fn switch(io: &mut Io, id: ConnId, fields: &[(&str, &str)]) {
+    let Io { conns, journal, date, .. } = io;
+    let conn = &mut conns[id];
+    let writer = HeadWriter::new(conn.output.buffer(), 101, date);
+    let mut writer = identify(writer, journal.request_ids.as_ref(), conn.note.as_deref());
+    for (name, value) in fields {
+        writer = writer.field(name, value.as_bytes());
+    }
+    writer.end();
+    if let Some(note) = &mut conn.note {
+        note.answered(101, conn.output.rest().len());
+    }
+    journal.answered(conn, 101);
+    // It may last for months, and is not load.
+    io.conns.end_request(id);
+    io.conns.set_deadline(id, None);
+    io.conns.flush_or_close(id);
+}
+
+fn content<'o>(head: HeadWriter<'o>, kind: &[u8], bytes: usize) -> HeadWriter<'o> {
+    head.field("Content-Type", kind).content_length(bytes as u64)
+}

@@ -1,0 +1,146 @@
+//! What follows a response: the next request, or the end of the connection without losing the
+//! answer. A kernel that has unread bytes when a socket is closed sends a reset, and a reset can
+//! destroy the answer on its way to the client. So: answer, half-close, discard what still comes,
+//! then close.
+
+use crate::http::head::Version;
+use crate::relay::io::{After, ConnId, Flushed, How, Http, Io, Mode, Role};
+use crate::splice::copy::{self, Read};
+
+/// One discarding read, in bytes; nothing is copied.
+const DISCARD_BYTES: usize = 256 << 10;
+
+/// Discarding reads in one turn before others have theirs.
+const DISCARDS_PER_TURN: usize = 16;
+
+/// What follows a response, once it is known whether its request was read to its end.
+pub fn settled(io: &Io, wanted: After, request_read: bool) -> After {
+    match wanted {
+        After::NextRequest | After::Close if !request_read => After::Linger,
+        After::NextRequest if io.mode.is_ending() => After::Close,
+        After::NextRequest | After::Close | After::Linger | After::Whole => wanted,
+    }
+}
+
+/// Writes what waits of a response; once all is out, what follows.
+pub fn flush(io: &mut Io, id: ConnId) {
+    match io.conns.flush(id) {
+        Flushed::Failed => close(io, id),
+        Flushed::Blocked => {}
+        Flushed::Out => {
+            if let Role::Http(Http::Answering(after)) = io.conns[id].role {
+                follow(io, id, after);
+            }
+        }
+    }
+}
+
+/// The response is out.
+pub fn follow(io: &mut Io, id: ConnId, after: After) {
+    let Io { conns, journal, now, .. } = io;
+    journal.ended(&mut conns[id], *now);
+    match after {
+        After::NextRequest => await_request(io, id),
+        After::Close => close_or_linger(io, id),
+        After::Linger => linger(io, id),
+        After::Whole => {
+            io.conns[id].reset_on_close(false);
+            close_or_linger(io, id);
+        }
+    }
+}
+
+/// A response cannot be completed: its client must not take what it received for all of it. One that
+/// only the end delimits ends with a reset; any other with a FIN before its length or its last chunk.
+/// Then the requests that were sent ahead are read first: if it were closed with those unread, the
+/// kernel would send a reset, and the tail of an earlier response could be lost with it, although its
+/// other side has been told that it is complete.
+pub fn cut(io: &mut Io, id: ConnId, reset: bool) {
+    if io.conns[id].is_closing() {
+        return;
+    }
+    if reset {
+        io.conns.close(id, How::Reset);
+    } else {
+        follow(io, id, After::Close);
+    }
+}
+
+/// The connection waits for its next request.
+fn await_request(io: &mut Io, id: ConnId) {
+    io.conns.end_request(id);
+    let draining = io.mode == Mode::Draining;
+    let conn = &mut io.conns[id];
+    conn.role = Role::Http(Http::Head);
+    conn.correlation_id = None;
+    conn.seen = 0;
+    // A client of HTTP/1.0 does not send ahead (RFC 9112, appendix C.2.2). One that does is served no
+    // further: a body that only the end delimits may have to end with a reset, and that would take
+    // along what is still unsent of the answer before it.
+    let sent_ahead = conn.reply.version == Version::Http10 && !conn.is_idle();
+    if sent_ahead || (draining && conn.is_idle()) {
+        return close_or_linger(io, id);
+    }
+    let more = conn.readable || !conn.carry.is_empty();
+    io.set_timeout(id, io.settings.keep_alive_timeout);
+    if more {
+        io.conns.enqueue(id);
+    }
+}
+
+/// Closes a connection as far as HTTP/1 is concerned.
+pub(super) fn close(io: &mut Io, id: ConnId) {
+    io.conns.close(id, How::Orderly);
+}
+
+/// Everything the client sent was read, as far as is known; if not, there is more to discard.
+pub fn close_or_linger(io: &mut Io, id: ConnId) {
+    let conn = &io.conns[id];
+    if conn.readable || !conn.carry.is_empty() { linger(io, id) } else { close(io, id) }
+}
+
+/// The answer is out; the client may still be sending.
+pub fn linger(io: &mut Io, id: ConnId) {
+    debug_assert!(
+        !matches!(io.conns[id].role, Role::Http(Http::Lingering { .. })),
+        "a connection is answered for the last time once"
+    );
+    let room = io.conns.lingering() < io.settings.max_lingering;
+    if !room || io.conns[id].socket.shutdown(std::net::Shutdown::Write).is_err() {
+        return close(io, id);
+    }
+    io.conns.begin_lingering(id, io.settings.linger_bytes);
+    io.set_timeout(id, io.settings.linger_timeout);
+    io.conns.enqueue(id);
+}
+
+/// Discards what came. Beyond the limit the rest stays unread, so that TCP holds the client
+/// back while it can still find the answer; the timeout ends it.
+pub(super) fn discard(io: &mut Io, id: ConnId) {
+    let mut scratch = io.scratch.lend();
+    let conn = &mut io.conns[id];
+    let mut over = false;
+    let mut budget = DISCARDS_PER_TURN;
+    while let Role::Http(Http::Lingering { discard_left }) = &mut conn.role
+        && conn.readable
+        && *discard_left > 0
+        && budget > 0
+        && !over
+    {
+        budget -= 1;
+        let most = DISCARD_BYTES.min(scratch.len()).min(*discard_left);
+        match copy::discard(&conn.socket, &mut scratch[..most]) {
+            Ok(Read::Moved(count)) => *discard_left -= count,
+            Ok(Read::Blocked) => conn.readable = false,
+            Ok(Read::Eof) | Err(_) => over = true,
+        }
+    }
+    let spent = matches!(conn.role, Role::Http(Http::Lingering { discard_left: 0 }));
+    over |= conn.peer_ended() && spent;
+    io.scratch.put_back(scratch);
+    if over {
+        close(io, id);
+    } else if budget == 0 {
+        io.conns.enqueue(id);
+    }
+}

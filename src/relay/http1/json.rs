@@ -1,0 +1,140 @@
+//! Reading a JSON body. What it asks for is done above.
+
+use super::{Http1, Request, Step, answer, invite, json_role};
+use crate::api::Failure;
+use crate::http::body::{BodyDecoder, BodyError};
+use crate::http::framing::Framing;
+use crate::http::head::Expect;
+use crate::relay::io::{ConnId, How, Io, Slot};
+use crate::splice::copy;
+use uuid::Uuid;
+
+/// One read of a JSON body, in bytes.
+const READ_BYTES: usize = 16 << 10;
+
+/// Bytes of one body that are read in one turn before others have theirs.
+const TURN_BYTES: usize = 256 << 10;
+
+/// What a JSON body is for.
+#[derive(Clone, Copy, Debug)]
+pub enum Purpose {
+    /// A stream is to be made.
+    Create,
+    /// An error is reported to the sides of this stream.
+    Report(Uuid),
+}
+
+/// A JSON body on its way in.
+#[derive(Debug)]
+pub(super) struct JsonBody {
+    purpose: Purpose,
+    decoder: BodyDecoder,
+    collected: Vec<u8>,
+}
+
+impl Http1 {
+    /// A request has a JSON body; returns how many bytes after its head are used up.
+    pub fn expect_json(
+        &mut self,
+        io: &mut Io,
+        id: ConnId,
+        request: Request<'_, '_>,
+        purpose: Purpose,
+    ) -> (usize, Step) {
+        let Request { head, behind } = request;
+        let max = io.settings.max_json_body;
+        if matches!(head.framing, Framing::Length(bytes) if bytes > max as u64) {
+            return (request.refuse(io, id, &Failure::BodyTooLarge(max)), Step::Wait);
+        }
+        let decoder = BodyDecoder::new(head.framing);
+        let invited = head.expect == Expect::Continue && !decoder.is_over();
+        let body = JsonBody { purpose, decoder, collected: Vec::new() };
+        let slot = Slot::new(self.bodies.insert(body));
+        io.conns[id].role = json_role(slot.key());
+        if invited {
+            invite(io, id, behind);
+        }
+        io.set_timeout(id, io.settings.header_timeout);
+        let (used, step) = self.take_json(io, id, slot, behind);
+        if self.bodies.contains(slot.key()) {
+            // The rest may have come already.
+            io.conns.enqueue(id);
+        }
+        (used, step)
+    }
+
+    /// Takes bytes of a JSON body; returns how many are its own.
+    fn take_json(&mut self, io: &mut Io, id: ConnId, slot: Slot, bytes: &[u8]) -> (usize, Step) {
+        let body = &mut self.bodies[slot.key()];
+        match body.take(bytes, io.settings.max_json_body) {
+            Ok(used) if body.decoder.is_over() => {
+                let body = self.bodies.remove(slot.key());
+                (used, Step::Body(body.purpose, body.collected))
+            }
+            Ok(used) => (used, Step::Wait),
+            Err(failure) => {
+                self.bodies.remove(slot.key());
+                answer::failure(io, id, &failure, false);
+                (bytes.len(), Step::Wait)
+            }
+        }
+    }
+
+    /// Reads more of a JSON body.
+    pub(super) fn read_json(&mut self, io: &mut Io, id: ConnId, slot: Slot) -> Step {
+        let mut scratch = io.scratch.lend();
+        let step = self.read_json_into(io, id, slot, &mut scratch);
+        io.scratch.put_back(scratch);
+        step
+    }
+
+    fn read_json_into(&mut self, io: &mut Io, id: ConnId, slot: Slot, scratch: &mut [u8]) -> Step {
+        let mut budget = TURN_BYTES;
+        while budget > 0 && self.bodies.contains(slot.key()) && io.conns[id].readable {
+            match copy::read(&io.conns[id].socket, &mut scratch[..READ_BYTES]) {
+                Ok(copy::Read::Moved(count)) => {
+                    budget = budget.saturating_sub(count);
+                    if count < READ_BYTES {
+                        io.conns[id].drained_of_input();
+                    }
+                    let (used, step) = self.take_json(io, id, slot, &scratch[..count]);
+                    if used < count {
+                        // The next request came with it.
+                        io.conns[id].carry = scratch[used..count].to_vec();
+                    }
+                    if let Step::Body(..) = step {
+                        return step;
+                    }
+                }
+                Ok(copy::Read::Blocked) => io.conns[id].readable = false,
+                Ok(copy::Read::Eof) => {
+                    self.bodies.remove(slot.key());
+                    answer::failure(io, id, &Failure::BodyBroken, true);
+                }
+                Err(_) => {
+                    io.conns.close(id, How::Orderly);
+                    return Step::Wait;
+                }
+            }
+        }
+        if budget == 0 {
+            io.conns.enqueue(id);
+        }
+        Step::Wait
+    }
+}
+
+impl JsonBody {
+    /// Adds bytes to a body of at most `max` bytes; returns how many were its own.
+    fn take(&mut self, bytes: &[u8], max: usize) -> Result<usize, Failure> {
+        let mut pieces = Vec::new();
+        let used = self.decoder.received(bytes, &mut pieces).map_err(|error| match error {
+            BodyError::Framing(error) => Failure::BadFraming(error),
+            BodyError::TooLarge => Failure::BodyTooLarge(max),
+        })?;
+        for piece in pieces {
+            self.collected.extend_from_slice(&bytes[piece]);
+        }
+        if self.collected.len() > max { Err(Failure::BodyTooLarge(max)) } else { Ok(used) }
+    }
+}

@@ -1,0 +1,238 @@
+//! Floor 2: HTTP/1, one request in and one response out. It reads heads and JSON bodies, writes
+//! responses and decides what follows them: the next request, lingering, the end. What a request
+//! means is decided above: each turn returns a [`Step`].
+
+pub mod answer;
+mod follow;
+mod json;
+mod request;
+
+pub use follow::{close_or_linger, cut, flush, follow, settled};
+pub use json::Purpose;
+pub use request::{HeadReader, Request};
+
+use crate::api::{Busy, Failure, Route};
+use crate::http::head::{Expect, HeadLimits};
+use crate::http::response::CONTINUE;
+use crate::ops::Settings;
+use crate::ops::metrics::ConnPhase;
+use crate::relay::io::{ConnId, Http, Io, ListenerKind, Mode, Reply, Role, Slot};
+use json::JsonBody;
+use slab::Slab;
+
+/// The first read of a head, in bytes: enough for what command-line clients send, and little
+/// enough that the beginning of a body that comes with it does not weigh on a waiting stream.
+const FIRST_READ: usize = 512;
+
+/// The same where bodies are wanted: enough for most of them, too.
+const FIRST_READ_OF_RECORDS: usize = 4096;
+
+/// What a turn of a connection that HTTP/1 owns leads to.
+#[derive(Debug)]
+pub enum Step {
+    /// Nothing more in this turn.
+    Wait,
+    /// Heads are to be read and acted upon.
+    Heads,
+    /// A JSON body is complete: what it is for, and its bytes.
+    Body(Purpose, Vec<u8>),
+}
+
+/// The state of HTTP/1 connections that is not in the connections themselves.
+#[derive(Debug)]
+pub struct Http1 {
+    limits: HeadLimits,
+    first_read: usize,
+    /// An empty buffer for the next head, so that most heads cost no allocation.
+    spare: Vec<u8>,
+    bodies: Slab<JsonBody>,
+}
+
+impl Http1 {
+    /// With the limits of these settings.
+    pub fn new(settings: &Settings) -> Self {
+        Self {
+            limits: head_limits(settings),
+            first_read: FIRST_READ,
+            spare: Vec::new(),
+            bodies: Slab::new(),
+        }
+    }
+
+    /// Other settings are effective.
+    pub fn reconfigure(&mut self, settings: &Settings) {
+        self.limits = head_limits(settings);
+    }
+
+    /// From now on most requests have bodies that are wanted.
+    pub fn expect_records(&mut self) {
+        self.first_read = FIRST_READ_OF_RECORDS;
+    }
+
+    /// Begins to read the next head of a connection.
+    pub fn reader(&mut self, io: &mut Io, id: ConnId) -> HeadReader {
+        let conn = &mut io.conns[id];
+        let carried = std::mem::take(&mut conn.carry);
+        let buffer = if carried.is_empty() { std::mem::take(&mut self.spare) } else { carried };
+        let Self { limits, first_read, .. } = *self;
+        HeadReader { buffer, seen: conn.seen, limits, first_read }
+    }
+
+    /// A head was acted upon, and this many bytes were used up; the rest stays with the connection.
+    pub fn finish(&mut self, io: &mut Io, id: ConnId, reader: HeadReader, used: usize) {
+        let conn = &mut io.conns[id];
+        conn.seen = 0;
+        if used < reader.buffer.len() {
+            conn.carry = reader.buffer[used..].to_vec();
+        }
+        self.keep(reader.buffer);
+    }
+
+    /// There is nothing more to read of a head now. The time it may take runs from its first byte.
+    pub fn suspend(&mut self, io: &mut Io, id: ConnId, mut reader: HeadReader) {
+        let conn = &mut io.conns[id];
+        if reader.buffer.is_empty() {
+            conn.seen = 0;
+            return self.keep(reader.buffer);
+        }
+        let begins = conn.seen == 0;
+        conn.seen = reader.buffer.len();
+        // What waits for more keeps no more memory than it has bytes.
+        let buffer = std::mem::take(&mut reader.buffer);
+        conn.carry = buffer.as_slice().to_vec();
+        self.keep(buffer);
+        if begins {
+            io.set_timeout(id, io.settings.header_timeout);
+        }
+    }
+
+    fn keep(&mut self, mut buffer: Vec<u8>) {
+        buffer.clear();
+        if buffer.capacity() >= self.spare.capacity() && buffer.capacity() <= 8 * FIRST_READ {
+            self.spare = buffer;
+        }
+    }
+
+    /// A turn of a connection that HTTP/1 owns.
+    pub fn ready(&mut self, io: &mut Io, id: ConnId, state: Http) -> Step {
+        match state {
+            Http::Head => return Step::Heads,
+            Http::Json(slot) => return self.read_json(io, id, slot),
+            Http::Answering(_) => follow::flush(io, id),
+            Http::Lingering { .. } => follow::discard(io, id),
+        }
+        Step::Wait
+    }
+
+    /// Its timeout is over.
+    pub fn timeout(&mut self, io: &mut Io, id: ConnId, state: Http) {
+        match state {
+            Http::Head if io.conns[id].carry.is_empty() => follow::close(io, id),
+            Http::Head => {
+                let why = Failure::RequestTimeout("The request head did not come in time");
+                refuse_unread(io, id, &why);
+            }
+            Http::Json(slot) => {
+                self.bodies.remove(slot.key());
+                let why = Failure::RequestTimeout("The request body did not come in time");
+                answer::failure(io, id, &why, false);
+            }
+            Http::Answering(_) | Http::Lingering { .. } => follow::close(io, id),
+        }
+    }
+
+    /// It is closed.
+    pub fn closed(&mut self, state: Http) {
+        if let Http::Json(slot) = state {
+            self.bodies.remove(slot.key());
+        }
+    }
+}
+
+/// What a connection does, for the metrics.
+pub fn phase(state: Http) -> ConnPhase {
+    match state {
+        Http::Head => ConnPhase::Head,
+        Http::Json(_) => ConnPhase::Json,
+        Http::Answering(_) => ConnPhase::Answering,
+        Http::Lingering { .. } => ConnPhase::Lingering,
+    }
+}
+
+fn head_limits(settings: &Settings) -> HeadLimits {
+    HeadLimits { bytes: settings.max_head, target_bytes: settings.max_head / 2 }
+}
+
+/// A request was understood: notes and counts it.
+///
+/// # Errors
+/// Why it is refused, whatever it asks for.
+pub fn begin(
+    io: &mut Io,
+    id: ConnId,
+    request: Request<'_, '_>,
+    route: &Route<'_>,
+) -> Result<(), Failure> {
+    let Io { conns, journal, now, .. } = io;
+    let conn = &mut conns[id];
+    conn.reply = Reply::to(request.head);
+    conn.counts_as = Some(route.name());
+    journal.received(conn, request.head, *now)?;
+    if conn.listener != ListenerKind::Admin {
+        begin_counted(io, id)?;
+    }
+    if request.head.expect == Expect::Unknown {
+        return Err(Failure::ExpectationFailed);
+    }
+    if let (Some(note), Some((stream, side))) = (&mut io.conns[id].note, route.stream()) {
+        note.concerns(stream, side);
+    }
+    Ok(())
+}
+
+fn begin_counted(io: &mut Io, id: ConnId) -> Result<(), Failure> {
+    let max = io.settings.load.max_concurrent;
+    if io.conns.begin_request(id, max) { Ok(()) } else { Err(Failure::TooBusy(Busy::Requests)) }
+}
+
+/// Refuses a request that could not be understood: the connection ends.
+pub fn refuse_unread(io: &mut Io, id: ConnId, failure: &Failure) {
+    let Io { conns, journal, now, .. } = io;
+    let conn = &mut conns[id];
+    conn.reply = Reply::UNKNOWN;
+    conn.carry = Vec::new();
+    journal.unread(conn, *now);
+    answer::failure(io, id, failure, false);
+}
+
+/// Has a client that waits for it send its body, unless it has begun to.
+pub fn invite(io: &mut Io, id: ConnId, behind: &[u8]) {
+    let conn = &mut io.conns[id];
+    if behind.is_empty() && conn.unread_bytes() == 0 {
+        conn.output.buffer().extend_from_slice(CONTINUE);
+        io.conns.flush_or_close(id);
+    }
+}
+
+/// Why no stream may be made now.
+pub fn takes_no_streams(io: &Io) -> Option<Failure> {
+    match io.mode {
+        Mode::Serving => None,
+        Mode::Suspended => Some(Failure::TooBusy(Busy::Suspended)),
+        Mode::Draining | Mode::HandedOver => too_busy(io),
+    }
+}
+
+/// Why nothing may be joined now.
+pub fn too_busy(io: &Io) -> Option<Failure> {
+    match io.mode {
+        Mode::Serving | Mode::Suspended => None,
+        Mode::Draining => Some(Failure::TooBusy(Busy::Stopping)),
+        Mode::HandedOver => Some(Failure::TooBusy(Busy::Replaced)),
+    }
+}
+
+/// The role of a connection whose JSON body is here.
+fn json_role(key: usize) -> Role {
+    Role::Http(Http::Json(Slot::new(key)))
+}

@@ -1,0 +1,100 @@
+//! A request as far as it has been received, and reading its head. A head is read through one shared
+//! buffer; only what is left over, or an incomplete head, stays with its connection.
+
+use super::answer;
+use crate::api::Failure;
+use crate::http::body::BodyDecoder;
+use crate::http::framing::Framing;
+use crate::http::head::{self, FieldSlots, HeadLimits, RequestHead};
+use crate::http::reject::Reject;
+use crate::relay::io::{ConnId, How, Io};
+use crate::splice::copy;
+
+/// A request whose head was read.
+#[derive(Clone, Copy)]
+pub struct Request<'r, 'b> {
+    /// Its head.
+    pub head: &'r RequestHead<'r, 'b>,
+    /// The bytes that came after its head.
+    pub behind: &'r [u8],
+}
+
+impl Request<'_, '_> {
+    /// Whether the complete body came with the head, and says so before it begins.
+    pub fn body_is_here(self) -> bool {
+        matches!(self.head.framing, Framing::Length(bytes) if bytes <= self.behind.len() as u64)
+    }
+
+    /// How many of the bytes after the head belong to a body that is not wanted, and whether that
+    /// is all of it.
+    pub fn without_body(self) -> (usize, bool) {
+        let mut decoder = BodyDecoder::new(self.head.framing);
+        let used = decoder.received(self.behind, &mut Vec::new()).unwrap_or(self.behind.len());
+        (used, decoder.is_over())
+    }
+
+    /// Refuses it; returns how many bytes after its head are used up.
+    pub fn refuse(self, io: &mut Io, id: ConnId, failure: &Failure) -> usize {
+        let (used, read) = self.without_body();
+        answer::failure(io, id, failure, read);
+        used
+    }
+}
+
+/// Reads one head. The connection's bytes are here until the head is acted upon, or suspended.
+#[derive(Debug)]
+pub struct HeadReader {
+    pub(super) buffer: Vec<u8>,
+    /// How many bytes were looked at and found to be an incomplete head.
+    pub(super) seen: usize,
+    pub(super) limits: HeadLimits,
+    pub(super) first_read: usize,
+}
+
+impl HeadReader {
+    /// Whether [`HeadReader::parse`] may have something new to say.
+    pub fn is_worth_parsing(&self) -> bool {
+        !self.buffer.is_empty() && head::worth_parsing(&self.buffer, self.seen, &self.limits)
+    }
+
+    /// The head, once it is complete.
+    ///
+    /// # Errors
+    /// Why it is refused.
+    pub fn parse<'h, 'b>(
+        &'b self,
+        slots: &'h mut FieldSlots<'b>,
+    ) -> Result<Option<RequestHead<'h, 'b>>, Reject> {
+        head::parse(&self.buffer, slots, &self.limits)
+    }
+
+    /// The bytes after the head.
+    pub fn behind(&self, head: &RequestHead<'_, '_>) -> &[u8] {
+        &self.buffer[head.len..]
+    }
+
+    /// Reads more of the head, once; `false`: there is nothing to read now. A connection whose peer
+    /// has ended it is closed.
+    pub fn read(&mut self, io: &mut Io, id: ConnId) -> bool {
+        self.seen = self.buffer.len();
+        let conn = &mut io.conns[id];
+        if !conn.readable {
+            return false;
+        }
+        let filled = self.buffer.len();
+        self.buffer.resize(filled + self.first_read.max(filled), 0);
+        let asked = self.buffer.len() - filled;
+        let result = copy::read(&conn.socket, &mut self.buffer[filled..]);
+        let count = if let Ok(copy::Read::Moved(count)) = result { count } else { 0 };
+        self.buffer.truncate(filled + count);
+        if count < asked {
+            conn.drained_of_input();
+        }
+        match result {
+            Ok(copy::Read::Moved(_)) => return true,
+            Ok(copy::Read::Blocked) => conn.readable = false,
+            Ok(copy::Read::Eof) | Err(_) => io.conns.close(id, How::Orderly),
+        }
+        false
+    }
+}

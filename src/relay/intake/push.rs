@@ -1,0 +1,102 @@
+//! One request whose body is wanted: being read, or complete and waiting for its verdict.
+
+use super::clock::BodyClock;
+use super::consumer::{Demand, Incoming, Ticket};
+use crate::api::Failure;
+use crate::http::body::{BodyDecoder, BodyError};
+use std::time::Instant;
+
+/// A request whose body is wanted.
+#[derive(Debug)]
+pub struct Push {
+    /// What its verdict will name.
+    pub ticket: Ticket,
+    /// How far it is.
+    pub state: State,
+}
+
+/// How far a request is.
+#[derive(Debug)]
+pub enum State {
+    /// Its body is being read.
+    Reading(Body),
+    /// Its body was handed over; its outcome comes with the verdicts.
+    Deciding,
+}
+
+/// A body that is being read.
+#[derive(Debug)]
+pub struct Body {
+    /// Reads its framing.
+    pub decoder: BodyDecoder,
+    /// Where its bytes go.
+    pub incoming: Box<dyn Incoming>,
+    /// Whether more of it can be taken at once.
+    pub demand: Demand,
+    /// How long it takes.
+    pub clock: BodyClock,
+    /// Bytes it may have.
+    max_bytes: usize,
+}
+
+impl Push {
+    /// The body that is being read. There is none once it is complete.
+    pub fn body(&mut self) -> Option<&mut Body> {
+        match &mut self.state {
+            State::Reading(body) => Some(body),
+            State::Deciding => None,
+        }
+    }
+
+    /// Its body is complete, or will never be: it is given away.
+    pub fn end_body(&mut self) -> Option<Body> {
+        match std::mem::replace(&mut self.state, State::Deciding) {
+            State::Reading(body) => Some(body),
+            State::Deciding => None,
+        }
+    }
+}
+
+impl Body {
+    /// Nothing of it was received yet.
+    pub fn new(
+        decoder: BodyDecoder,
+        max_bytes: usize,
+        incoming: Box<dyn Incoming>,
+        now: Instant,
+    ) -> Self {
+        let clock = BodyClock::start(now);
+        let decoder = decoder.at_most(max_bytes as u64);
+        Self { decoder, incoming, demand: Demand::More, clock, max_bytes }
+    }
+
+    /// Takes bytes; returns how many of them belong to this body.
+    pub fn take(&mut self, ticket: Ticket, bytes: &[u8], now: Instant) -> Result<usize, Failure> {
+        let mut pieces = Vec::new();
+        let used = self.decoder.received(bytes, &mut pieces).map_err(|error| match error {
+            BodyError::Framing(error) => Failure::BadFraming(error),
+            BodyError::TooLarge => Failure::BodyTooLarge(self.max_bytes),
+        })?;
+        self.clock.received(pieces.iter().map(ExactSizeIterator::len).sum());
+        match pieces.as_slice() {
+            [] => {}
+            [piece] => self.demand = self.incoming.take(ticket, &bytes[piece.clone()])?,
+            // At once, because after `Later` nothing may be given.
+            pieces => {
+                let parts: Vec<_> = pieces.iter().map(|piece| &bytes[piece.clone()]).collect();
+                self.demand = self.incoming.take(ticket, &parts.concat())?;
+            }
+        }
+        match self.demand {
+            // Its sender does not answer for the time that this takes.
+            Demand::Later => self.clock.stop(now),
+            Demand::More => {}
+        }
+        Ok(used)
+    }
+
+    /// Whether all of it was received and taken.
+    pub fn is_complete(&self) -> bool {
+        self.decoder.is_over() && self.demand == Demand::More
+    }
+}

@@ -1,0 +1,179 @@
+//! What is said of requests: their ids, their lines in the access log, and what the metrics count.
+
+use super::conn::Conn;
+use super::note::Note;
+use crate::api::{Busy, Failure, RouteName};
+use crate::http::head::RequestHead;
+use crate::ops::access_log::{AccessLog, Ended, Entry, StreamEntry};
+use crate::ops::request_id::{NotPlain, RequestIds};
+use crate::ops::{Metrics, Settings};
+use crate::rendezvous::Now;
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+use uuid::Uuid;
+
+/// Access log, metrics and request ids of one relay.
+#[derive(Debug)]
+pub struct Journal {
+    /// What is counted.
+    pub metrics: Metrics,
+    /// What makes and reads request ids; `None`: requests have none.
+    pub request_ids: Option<RequestIds>,
+    access_log: Option<AccessLog>,
+    /// Lines that logs have lost which were replaced since.
+    dropped_before: u64,
+}
+
+impl Journal {
+    /// Nothing is logged yet.
+    pub fn new(now: Now) -> Self {
+        let metrics = Metrics::new(now.wall_ms);
+        Self { metrics, request_ids: None, access_log: None, dropped_before: 0 }
+    }
+
+    /// Opens the access log, and has the ids of requests ready.
+    ///
+    /// # Errors
+    /// What [`AccessLog::open`] and [`RequestIds::new`] say.
+    pub fn open(&mut self, settings: &Settings) -> io::Result<()> {
+        self.access_log = AccessLog::open(&settings.access_log)?;
+        self.request_ids = RequestIds::new(&settings.request_id)?;
+        Ok(())
+    }
+
+    /// Whether there is an access log, which wants to know of streams that end.
+    pub fn logs(&self) -> bool {
+        self.access_log.is_some()
+    }
+
+    /// The log's file was renamed.
+    pub fn reopen(&mut self) {
+        if let Some(log) = &mut self.access_log {
+            log.reopen();
+        }
+    }
+
+    /// Lines that this log and those before it have lost.
+    pub fn dropped_lines(&self) -> u64 {
+        self.dropped_before + self.access_log.as_ref().map_or(0, AccessLog::dropped)
+    }
+
+    /// The settings of the access log changed, and this is the log they make. What is noted of the
+    /// requests of `conns` was captured for the old one.
+    pub fn replace_log<'c>(
+        &mut self,
+        log: Option<AccessLog>,
+        conns: impl Iterator<Item = &'c mut Conn>,
+    ) {
+        self.dropped_before = self.dropped_lines();
+        if let Some(old) = std::mem::replace(&mut self.access_log, log) {
+            // What it still has to write may take time.
+            std::thread::spawn(move || drop(old));
+        }
+        for note in conns.filter_map(|conn| conn.note.as_mut()) {
+            note.forget_headers();
+        }
+    }
+
+    /// A request was understood.
+    ///
+    /// # Errors
+    /// When it is to be refused for the id it brings.
+    pub fn received(
+        &mut self,
+        conn: &mut Conn,
+        head: &RequestHead<'_, '_>,
+        now: Now,
+    ) -> Result<(), Failure> {
+        if self.access_log.is_none() && self.request_ids.is_none() {
+            return Ok(());
+        }
+        let (id, refused) = match self.request_ids.as_mut().map(|ids| ids.of(head.fields)) {
+            None => (None, false),
+            Some(Ok(id)) => (Some(id), false),
+            Some(Err(NotPlain)) => (self.request_ids.as_mut().map(RequestIds::make), true),
+        };
+        let capture = self.access_log.as_ref().map(|log| log.capture(head));
+        conn.note = Some(Box::new(Note::new(id, capture, now)));
+        if refused { Err(Failure::RequestIdInvalid) } else { Ok(()) }
+    }
+
+    /// A connection is answered whose request was not understood, or not even read.
+    pub fn unread(&mut self, conn: &mut Conn, now: Now) {
+        if self.access_log.is_some() || self.request_ids.is_some() {
+            let id = self.request_ids.as_mut().map(RequestIds::make);
+            conn.note = Some(Box::new(Note::new(id, None, now)));
+        }
+    }
+
+    /// The request at hand is answered with this status; what follows is unread so far.
+    pub fn answered(&mut self, conn: &mut Conn, status: u16) {
+        if let Some(route) = conn.counts_as.replace(RouteName::Unread) {
+            self.metrics.answered(route, status);
+        }
+    }
+
+    /// The request at hand, or its connection, is refused. Where only the load is the reason, a flood
+    /// of them should cost one addition each: so that is all that is counted of it, unless
+    /// `count_early`.
+    pub fn refused(&mut self, conn: &mut Conn, busy: Busy, count_early: bool) {
+        self.metrics.refused(busy);
+        if !count_early {
+            conn.counts_as = None;
+        }
+    }
+
+    /// A connection was refused that never had a place.
+    pub fn refused_unseen(
+        &mut self,
+        busy: Busy,
+        (peer, status, body_bytes): (SocketAddr, u16, u64),
+        count_early: bool,
+        now: Now,
+    ) {
+        self.metrics.refused(busy);
+        if count_early {
+            self.metrics.answered(RouteName::Unread, status);
+        }
+        if let Some(log) = &mut self.access_log {
+            log.record(&Entry {
+                peer,
+                request: None,
+                received_ms: now.wall_ms,
+                elapsed: Duration::ZERO,
+                status: Some(status),
+                body_bytes,
+                request_id: None,
+                stream: None,
+            });
+        }
+    }
+
+    /// The response has ended, or its connection has.
+    pub fn ended(&mut self, conn: &mut Conn, now: Now) {
+        if let (Some(note), Some(log)) = (conn.note.take(), &mut self.access_log) {
+            log.record(&note.entry(conn.peer, now));
+        }
+    }
+
+    /// A stream has ended; its sides came from these addresses.
+    pub fn stream_ended(
+        &mut self,
+        stream: Uuid,
+        peers: [Option<SocketAddr>; 2],
+        ended: Ended,
+        now: Now,
+    ) {
+        if let Some(log) = &mut self.access_log {
+            log.record_stream(&StreamEntry { stream, peers, ended, ended_ms: now.wall_ms });
+        }
+    }
+
+    /// The turn ends: what was recorded in it is written.
+    pub fn write(&mut self) {
+        if let Some(log) = &mut self.access_log {
+            log.wake();
+        }
+    }
+}

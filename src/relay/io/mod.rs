@@ -1,0 +1,113 @@
+//! Floor 1: connections, and what every floor above works with.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `conns` | all connections: insert, look up, close (marked), free; deadlines |
+//! | `conn`, `role` | one connection, and who owns it |
+//! | `id` | ids with generations, of connections and transfers |
+//! | `queue`, `timers` | the run queue, the heap of deadlines |
+//! | `output`, `sockopt` | bytes to be written, options the standard library does not know |
+//! | `load` | what is counted for the load limits |
+//! | `mode` | whether the relay takes work, and what a connection was accepted for |
+//! | `journal`, `note` | access log, metrics and request ids: what is said of a request |
+
+mod conn;
+mod conns;
+mod id;
+mod journal;
+mod load;
+mod mode;
+mod note;
+mod output;
+mod queue;
+mod role;
+pub mod sockopt;
+mod timers;
+
+pub use conn::{Conn, Flushed, PeerEnd, Reply};
+pub use conns::{Conns, How};
+pub use id::{ConnId, TransferId};
+pub use journal::Journal;
+pub use mode::{ListenerKind, Mode};
+pub use note::{Note, identify};
+pub use output::Output;
+pub use queue::Task;
+pub use role::{After, Http, Role, Slot};
+
+use crate::http::date::HttpDate;
+use crate::ops::Settings;
+use crate::rendezvous::Now;
+use crate::rendezvous::transfer::COPY_MAX;
+use std::time::Duration;
+
+/// User memory that bytes are copied through; nothing stays in it from one use to the next. It is
+/// lent whole, and to one borrower at a time: two that read into it would mix two users' bytes.
+#[derive(Debug)]
+pub struct Scratch(Option<Vec<u8>>);
+
+impl Scratch {
+    /// Lends it: [`COPY_MAX`] bytes. It has to come back with [`Scratch::put_back`].
+    pub fn lend(&mut self) -> Vec<u8> {
+        debug_assert!(self.0.is_some(), "one borrower at a time");
+        self.0.take().unwrap_or_else(|| vec![0; COPY_MAX])
+    }
+
+    /// Takes it back.
+    pub fn put_back(&mut self, scratch: Vec<u8>) {
+        debug_assert_eq!(scratch.len(), COPY_MAX, "it comes back as it was lent");
+        self.0 = Some(scratch);
+    }
+}
+
+/// What a service works with besides its own state.
+#[derive(Debug)]
+pub struct Io {
+    /// All connections.
+    pub conns: Conns,
+    /// The one reading of the clocks of this turn.
+    pub now: Now,
+    /// The same as `Date` fields have it.
+    pub date: HttpDate,
+    /// What is said of requests: access log, metrics, ids.
+    pub journal: Journal,
+    /// Memory to copy through.
+    pub scratch: Scratch,
+    /// The effective settings.
+    pub settings: Settings,
+    /// Connections that may be served at once: `max-connections`, unless descriptors cap it.
+    pub max_connections: usize,
+    /// Whether the relay takes work.
+    pub mode: Mode,
+}
+
+impl Io {
+    /// Nothing is connected yet.
+    pub fn new(settings: Settings, max_connections: usize, poll: mio::Registry, now: Now) -> Self {
+        Self {
+            conns: Conns::new(poll),
+            now,
+            date: HttpDate::from_unix_seconds(now.wall_ms.div_euclid(1000)),
+            journal: Journal::new(now),
+            scratch: Scratch(Some(vec![0; COPY_MAX])),
+            settings,
+            max_connections,
+            mode: Mode::Serving,
+        }
+    }
+
+    /// A new turn begins.
+    pub fn begin_turn(&mut self, now: Now) {
+        let second = now.wall_ms.div_euclid(1000);
+        if second != self.now.wall_ms.div_euclid(1000) {
+            self.date = HttpDate::from_unix_seconds(second);
+        }
+        self.now = now;
+        self.conns.begin_turn();
+    }
+
+    /// Has its owner look at a connection after this time, whatever came before. A timeout too long
+    /// for the clock is none.
+    pub fn set_timeout(&mut self, id: ConnId, timeout: Duration) {
+        self.conns.set_deadline(id, self.now.monotonic.checked_add(timeout));
+    }
+}

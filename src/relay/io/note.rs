@@ -1,0 +1,104 @@
+//! What is noted of a request until its response has ended: its id, and what its line in the access
+//! log needs. Nothing is noted while there is neither.
+
+use crate::http::response::HeadWriter;
+use crate::ops::access_log::{Capture, Ended, Entry, Part};
+use crate::ops::request_id::RequestIds;
+use crate::rendezvous::{Now, Side};
+use std::net::SocketAddr;
+use uuid::Uuid;
+
+/// A request whose response has not ended.
+#[derive(Debug)]
+pub struct Note {
+    id: Option<Box<str>>,
+    capture: Option<Capture>,
+    received: Now,
+    status: Option<u16>,
+    /// Bytes of the response the socket has taken.
+    sent: u64,
+    /// Bytes of the response, sent or not, that are not body.
+    overhead: u64,
+    /// Body bytes of a download.
+    moved: u64,
+    part: Option<Part>,
+}
+
+impl Note {
+    pub(super) fn new(id: Option<Box<str>>, capture: Option<Capture>, received: Now) -> Self {
+        Self { id, capture, received, status: None, sent: 0, overhead: 0, moved: 0, part: None }
+    }
+
+    /// The request's id.
+    pub fn id(&self) -> Option<&str> {
+        self.id.as_deref()
+    }
+
+    /// A response begins; so many bytes of its head wait to be sent.
+    pub fn answered(&mut self, status: u16, head_bytes: usize) {
+        self.status = Some(status);
+        (self.sent, self.overhead) = (0, head_bytes as u64);
+    }
+
+    /// The socket took bytes, of the response if it has begun.
+    pub fn sent(&mut self, count: usize) {
+        if self.status.is_some() {
+            self.sent += count as u64;
+        }
+    }
+
+    /// This many bytes of framing were added to the response.
+    pub fn framed(&mut self, count: usize) {
+        self.overhead += count as u64;
+    }
+
+    /// A download ends here, after this many bytes of its body; its head had left before.
+    pub fn downloaded(&mut self, bytes: u64) {
+        self.status = self.status.or(Some(200));
+        self.moved = bytes;
+    }
+
+    /// The request is about a stream; as one side of it, or not.
+    pub fn concerns(&mut self, stream: Uuid, side: Option<Side>) {
+        self.part = Some(Part { stream, side, ended: None });
+    }
+
+    /// A stream has ended, maybe the one that the request is about.
+    pub fn stream_ended(&mut self, stream: Uuid, ended: Ended) {
+        if let Some(part) = self.part.as_mut().filter(|part| part.stream == stream) {
+            part.ended = Some(ended);
+        }
+    }
+
+    /// The access log asks for other header fields than those that were captured.
+    pub(super) fn forget_headers(&mut self) {
+        if let Some(capture) = &mut self.capture {
+            capture.forget_headers();
+        }
+    }
+
+    pub(super) fn entry(&self, peer: SocketAddr, now: Now) -> Entry<'_> {
+        Entry {
+            peer,
+            request: self.capture.as_ref(),
+            received_ms: self.received.wall_ms,
+            elapsed: now.monotonic.saturating_duration_since(self.received.monotonic),
+            status: self.status,
+            body_bytes: self.moved + self.sent.saturating_sub(self.overhead),
+            request_id: self.id.as_deref(),
+            stream: self.part.as_ref(),
+        }
+    }
+}
+
+/// Writes the id of the request into the head of its response.
+pub fn identify<'o>(
+    head: HeadWriter<'o>,
+    ids: Option<&'o RequestIds>,
+    note: Option<&Note>,
+) -> HeadWriter<'o> {
+    match (ids, note.and_then(Note::id)) {
+        (Some(ids), Some(id)) => head.sole(ids.header(), id.as_bytes()),
+        (Some(_), None) | (None, _) => head,
+    }
+}

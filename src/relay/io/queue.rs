@@ -1,0 +1,53 @@
+//! The run queue: what is still ready after its share of a turn goes to its back.
+
+use super::id::{ConnId, TransferId};
+use std::collections::VecDeque;
+
+/// Whose turn it is next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Task {
+    /// A connection's.
+    Conn(ConnId),
+    /// A transfer's.
+    Transfer(TransferId),
+}
+
+/// Connections and transfers that wait for their turn, each at most once.
+#[derive(Debug, Default)]
+pub struct RunQueue {
+    tasks: VecDeque<Task>,
+    /// Transfers that began in this turn, and have their first share in it.
+    begun: Vec<TransferId>,
+}
+
+impl RunQueue {
+    /// To the back. Whoever calls it remembers that the task is queued.
+    pub fn push(&mut self, task: Task) {
+        self.tasks.push_back(task);
+    }
+
+    /// A transfer that begins is driven in the same turn: most are over with it.
+    pub fn push_begun(&mut self, id: TransferId) {
+        self.begun.push(id);
+    }
+
+    /// The next task.
+    pub fn pop(&mut self) -> Option<Task> {
+        self.tasks.pop_front()
+    }
+
+    /// The next transfer that began in this turn.
+    pub fn pop_begun(&mut self) -> Option<TransferId> {
+        self.begun.pop()
+    }
+
+    /// How many tasks wait.
+    pub fn len(&self) -> usize {
+        self.tasks.len() + self.begun.len()
+    }
+
+    /// Whether none waits.
+    pub fn is_empty(&self) -> bool {
+        self.tasks.is_empty() && self.begun.is_empty()
+    }
+}

@@ -1,0 +1,105 @@
+//! Deadlines in a heap whose entries may be early or stale: the owner holds the truth, so that
+//! extending a deadline is an assignment. A deadline that is set in a turn is not popped in that
+//! turn, whatever its time: so no setting, and no owner that sets a new one whenever one is over,
+//! can keep a turn from ending.
+
+use super::id::ConnId;
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::time::Instant;
+
+/// When to look at which connection.
+#[derive(Debug, Default)]
+pub struct Timers {
+    heap: BinaryHeap<Reverse<(Instant, ConnId)>>,
+    /// Those that were set in this turn.
+    fresh: Vec<(Instant, ConnId)>,
+}
+
+/// Below this size the heap is never worth tidying.
+const TIDY_MIN: usize = 4096;
+
+impl Timers {
+    /// Looks at `id` at `at`, but not before the next turn.
+    pub fn push(&mut self, at: Instant, id: ConnId) {
+        self.fresh.push((at, id));
+    }
+
+    /// A turn begins: what was set before can be popped.
+    pub fn begin_turn(&mut self) {
+        self.heap.extend(self.fresh.drain(..).map(Reverse));
+    }
+
+    /// The next connection to look at, and since when, once its time has come.
+    pub fn pop(&mut self, now: Instant) -> Option<(Instant, ConnId)> {
+        let Reverse((at, _)) = self.heap.peek()?;
+        if *at > now {
+            return None;
+        }
+        self.heap.pop().map(|Reverse(entry)| entry)
+    }
+
+    /// When [`Timers::pop`] has something next.
+    pub fn next(&self) -> Option<Instant> {
+        let heap = self.heap.peek().map(|Reverse((at, _))| *at);
+        heap.into_iter().chain(self.fresh.iter().map(|(at, _)| *at)).min()
+    }
+
+    /// Throws out stale entries once they are the majority; at most `live` are not.
+    pub fn tidy(&mut self, live: usize, is_live: impl Fn(Instant, ConnId) -> bool) {
+        if self.heap.len() > TIDY_MIN.max(live * 4) {
+            self.heap.retain(|Reverse((at, id))| is_live(*at, *id));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    #[allow(clippy::disallowed_methods, reason = "a base for made-up times")]
+    fn the_earliest_comes_first_and_none_before_its_time() {
+        let base = Instant::now();
+        let id = |index| ConnId { index, generation: 1 };
+        let mut timers = Timers::default();
+        timers.push(base + Duration::from_secs(2), id(2));
+        timers.push(base + Duration::from_secs(1), id(1));
+        timers.begin_turn();
+        assert_eq!(timers.pop(base), None);
+        assert_eq!(timers.next(), Some(base + Duration::from_secs(1)));
+        let late = base + Duration::from_secs(3);
+        assert_eq!(timers.pop(late), Some((base + Duration::from_secs(1), id(1))));
+        assert_eq!(timers.pop(late), Some((base + Duration::from_secs(2), id(2))));
+        assert_eq!(timers.pop(late), None);
+    }
+
+    #[test]
+    #[allow(clippy::disallowed_methods, reason = "a base for made-up times")]
+    fn a_deadline_that_is_over_already_is_popped_in_the_next_turn() {
+        let now = Instant::now();
+        let id = ConnId { index: 0, generation: 1 };
+        let mut timers = Timers::default();
+        timers.push(now, id);
+        assert_eq!((timers.pop(now), timers.next()), (None, Some(now)), "set in this turn");
+        timers.begin_turn();
+        assert_eq!(timers.pop(now), Some((now, id)));
+        timers.push(now, id);
+        assert_eq!(timers.pop(now), None, "its owner set it again");
+    }
+
+    #[test]
+    #[allow(clippy::disallowed_methods, reason = "a base for made-up times")]
+    fn stale_entries_do_not_pile_up() {
+        let base = Instant::now();
+        let id = ConnId { index: 0, generation: 1 };
+        let mut timers = Timers::default();
+        for n in 0..100_000 {
+            timers.push(base + Duration::from_secs(n), id);
+            timers.begin_turn();
+            timers.tidy(1, |at, _| at == base + Duration::from_secs(n));
+        }
+        assert!(timers.heap.len() <= TIDY_MIN + 1);
+    }
+}

@@ -1,0 +1,25 @@
+//! The event loop and everything that touches a socket. It moves bytes and reports; what they mean
+//! is decided in the rooms below. Imports point downwards only, from floor to floor:
+//!
+//! | floor | folder | holds |
+//! |---|---|---|
+//! | 5 | `event_loop` | one turn; the only file that knows all services |
+//! | 4 | `streams`, `agents`, `intake`, `admin` | services: each owns its state, and none knows another |
+//! | 3 | `transfers` | bytes from one connection to another, until they are finished |
+//! | 2 | `http1` | one request in, one response out, and what follows |
+//! | 1 | `io` | connections, ids, deadlines, the run queue, the journal |
+//! | | `process` | beside the loop: listeners, descriptors, signals, reload, hand-over, the end |
+
+mod admin;
+mod agents;
+mod event_loop;
+mod http1;
+mod intake;
+mod io;
+mod process;
+mod streams;
+mod transfers;
+
+pub use event_loop::{EventLoop, serve};
+pub use intake::{Demand, Incoming, Intake, Pushed, Ticket, Verdict, Waker};
+pub use process::doctor;

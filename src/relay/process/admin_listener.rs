@@ -1,0 +1,244 @@
+//! The operators' listener: a Unix socket, or an address of its own. Its connections are served like
+//! others, with routes of their own, beyond the limits on others, and until the relay's very end.
+//! While descriptors are out, one that is kept for them lets an operator in.
+
+use super::inherited::{self, AdminSocket};
+use super::listeners::ACCEPTS_PER_TURN;
+use super::shortage::{Accepted, Shortage, Supply, accepted, waits};
+use super::socket_file::{self, SocketFile};
+use crate::ops::admin::default_socket;
+use crate::ops::{AdminAddress, AdminListen};
+use crate::relay::io::{Io, ListenerKind};
+use mio::net::{TcpListener, UnixListener};
+use mio::{Interest, Registry, Token};
+use socket2::Socket;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+use std::time::Instant;
+
+/// Connections of operators at once; one more waits to be accepted.
+pub(super) const CONNECTIONS_MAX: usize = 32;
+
+/// A listening socket of either family.
+#[derive(Debug)]
+enum Door {
+    Tcp(TcpListener),
+    Unix(UnixListener, SocketFile),
+}
+
+/// The admin listener, if there is one.
+#[derive(Debug)]
+pub struct AdminListener {
+    door: Option<Door>,
+    ready: bool,
+    shortage: Shortage,
+}
+
+impl Door {
+    fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
+        match self {
+            Self::Tcp(listener) => registry.register(listener, token, Interest::READABLE),
+            Self::Unix(listener, _) => registry.register(listener, token, Interest::READABLE),
+        }
+    }
+}
+
+impl AdminListener {
+    /// Listens where the settings say; if they do not, on a socket of its own that is named after
+    /// the port of the relay.
+    ///
+    /// # Errors
+    /// The address that cannot be listened on, and why.
+    pub fn open(
+        inherited: Option<AdminSocket>,
+        (listen, port): (Option<&AdminListen>, u16),
+        registry: &Registry,
+        token: Token,
+    ) -> io::Result<Self> {
+        let mut door = match inherited {
+            Some(socket) => Some(adopt(socket)?),
+            None => open(listen, port)?,
+        };
+        if let Some(door) = &mut door {
+            door.register(registry, token)?;
+        }
+        Ok(Self::of(door))
+    }
+
+    fn of(door: Option<Door>) -> Self {
+        Self { door, ready: false, shortage: Shortage::none_yet(" (admin listener)") }
+    }
+
+    /// The socket, with its name, for the process that takes over.
+    pub fn socket(&self) -> Option<(BorrowedFd<'_>, &'static str)> {
+        let socket = match self.door.as_ref()? {
+            Door::Tcp(listener) => listener.as_fd(),
+            Door::Unix(listener, _) => listener.as_fd(),
+        };
+        Some((socket, inherited::ADMIN))
+    }
+
+    /// From now on a socket's file goes with this process.
+    pub fn take_charge(&mut self) {
+        if let Some(Door::Unix(listener, file)) = &mut self.door {
+            file.take_charge(listener);
+        }
+    }
+
+    /// Another process listens in place of this one: the file stays.
+    pub fn leave(&mut self, registry: &Registry) {
+        match self.door.take() {
+            Some(Door::Unix(mut listener, mut file)) => {
+                file.leave();
+                let _ = registry.deregister(&mut listener);
+            }
+            Some(Door::Tcp(mut listener)) => _ = registry.deregister(&mut listener),
+            None => {}
+        }
+        self.ready = false;
+        self.shortage = Shortage::none_yet("");
+    }
+
+    /// Where it listens, if it does.
+    pub fn address(&self) -> Option<AdminAddress> {
+        match self.door.as_ref()? {
+            Door::Tcp(listener) => listener.local_addr().ok().map(AdminAddress::Tcp),
+            Door::Unix(_, file) => Some(AdminAddress::Unix(file.path().to_owned())),
+        }
+    }
+
+    /// Connections may wait to be accepted.
+    pub fn wake(&mut self) {
+        self.ready = true;
+    }
+
+    /// Whether there is something to accept at once.
+    pub fn is_ready(&self, io: &Io) -> bool {
+        self.ready && !self.shortage.is_paused() && io.conns.operators() < CONNECTIONS_MAX
+    }
+
+    /// When a pause ends.
+    pub fn next_deadline(&self) -> Option<Instant> {
+        self.shortage.next_deadline()
+    }
+
+    /// Accepts what waits and may be served. To be called before others accept, so that the
+    /// descriptor an operator gives back is kept for the next one.
+    pub fn accept(&mut self, io: &mut Io) -> Supply {
+        if self.door.is_none() {
+            return Supply::Enough;
+        }
+        self.shortage.begin_turn(io.now.monotonic);
+        for _ in 0..ACCEPTS_PER_TURN {
+            if !self.is_ready(io) {
+                break;
+            }
+            if !self.waits() {
+                self.ready = false;
+                break;
+            }
+            match self.accept_one() {
+                Accepted::One((socket, peer)) => {
+                    self.shortage.end();
+                    welcome(io, socket, peer);
+                }
+                Accepted::Lost => {}
+                Accepted::None => self.ready = false,
+                Accepted::OutOf(error) => {
+                    self.accept_with_spare(io, &error);
+                    return Supply::Short;
+                }
+            }
+        }
+        Supply::Enough
+    }
+
+    /// No descriptor is left but the one that is kept for an operator. When that is lent, too, it
+    /// waits a while.
+    fn accept_with_spare(&mut self, io: &mut Io, error: &io::Error) {
+        if self.shortage.give_up_spare()
+            && let Accepted::One((socket, peer)) = self.accept_one()
+        {
+            return welcome(io, socket, peer);
+        }
+        self.shortage.keep_spare();
+        self.shortage.pause(io, error);
+    }
+
+    fn waits(&self) -> bool {
+        self.socket().is_some_and(|(socket, _)| waits(&socket))
+    }
+
+    fn accept_one(&self) -> Accepted<(OwnedFd, SocketAddr)> {
+        match &self.door {
+            Some(Door::Tcp(listener)) => {
+                accepted(listener.accept().map(|(socket, peer)| (socket.into(), peer)))
+            }
+            Some(Door::Unix(listener, _)) => accepted(
+                listener.accept().map(|(socket, _)| (socket.into(), SocketAddr::new(NOBODY, 0))),
+            ),
+            None => Accepted::None,
+        }
+    }
+}
+
+fn welcome(io: &mut Io, socket: OwnedFd, peer: SocketAddr) {
+    match io.conns.insert(Socket::from(socket), peer, ListenerKind::Admin) {
+        Ok(id) => io.set_timeout(id, io.settings.keep_alive_timeout),
+        // It is closed: the next one may fare better.
+        Err(error) => log::warn!("cannot watch a new connection: {error}"),
+    }
+}
+
+/// The address of a peer that has none.
+const NOBODY: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+
+/// Where the settings say; else in the directory that this user or service has, if it can be made.
+fn open(listen: Option<&AdminListen>, port: u16) -> io::Result<Option<Door>> {
+    match listen {
+        Some(AdminListen::Off) => Ok(None),
+        Some(AdminListen::At(address)) => open_at(address).map(Some).map_err(|error| {
+            io::Error::new(error.kind(), format!("cannot listen on {address}: {error}"))
+        }),
+        None => Ok(open_default(port)
+            .map_err(|why| log::warn!("no admin socket: {why} (admin-listen)"))
+            .ok()),
+    }
+}
+
+fn open_at(address: &AdminAddress) -> io::Result<Door> {
+    match address {
+        AdminAddress::Tcp(address) => TcpListener::bind(*address).map(Door::Tcp),
+        AdminAddress::Unix(path) => {
+            socket_file::bind(path).map(|(listener, file)| Door::Unix(listener, file))
+        }
+    }
+}
+
+/// A relay works without, so that it cannot be opened is not an error.
+fn open_default(port: u16) -> Result<Door, String> {
+    let path = default_socket(port)?;
+    let made = socket_file::private_directory(path.parent().unwrap_or(Path::new("/")));
+    let bound = made.and_then(|()| socket_file::bind(&path));
+    let (listener, file) =
+        bound.map_err(|error| format!("cannot listen on {}: {error}", path.display()))?;
+    Ok(Door::Unix(listener, file))
+}
+
+/// A socket that was open before this process was; its file is another process's, for now.
+fn adopt(socket: AdminSocket) -> io::Result<Door> {
+    match socket {
+        AdminSocket::Tcp(listener) => {
+            listener.set_nonblocking(true)?;
+            Ok(Door::Tcp(TcpListener::from_std(listener)))
+        }
+        AdminSocket::Unix(listener) => {
+            listener.set_nonblocking(true)?;
+            let listener = UnixListener::from_std(listener);
+            let file = socket_file::adopted(&listener);
+            Ok(Door::Unix(listener, file))
+        }
+    }
+}

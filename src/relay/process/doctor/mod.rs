@@ -1,0 +1,54 @@
+//! `rdv doctor` and `rdv check-config`: tries on this machine what a relay will do. It may block,
+//! because there is no event loop here, but never for long.
+
+mod port;
+mod splicing;
+mod start;
+
+pub use start::check;
+
+use super::budget;
+use crate::ops::Settings;
+use crate::ops::doctor::limits::Descriptors;
+use crate::ops::doctor::machine::Machine;
+use crate::ops::doctor::{Report, limits, network, pipes};
+use crate::splice::UNPACED;
+use nix::sys::resource::{Resource, getrlimit};
+use socket2::{Domain, Socket, Type};
+
+/// Examines this machine for a relay with these settings.
+pub fn examine(settings: &Settings) -> Report {
+    let machine = &Machine::this();
+    let wish = pipes::Wish::of(settings);
+    let mut findings = vec![
+        limits::kernel(machine),
+        limits::descriptors(&descriptors(settings)),
+        pipes::largest(machine, wish),
+        pipes::pages(machine, wish),
+        pipes::granted(wish, pipes::open_all(settings, wish)),
+        network::splicing(&splicing::trial(settings.pipe_size), settings.no_splice),
+        network::congestion(machine, &String::from_utf8_lossy(UNPACED), is_unpaced_allowed()),
+    ];
+    let ports = settings.listen.iter();
+    findings.extend(ports.map(|&address| network::port(address, &port::look(address))));
+    Report(findings)
+}
+
+/// Reads the limits, then raises the soft one as a relay does, so that all is tried as it will be.
+fn descriptors(settings: &Settings) -> Descriptors {
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap_or((1024, 1024));
+    let others = budget::others(settings);
+    let budget = budget::claim(settings.max_connections, others);
+    Descriptors {
+        soft,
+        hard,
+        needed: budget::needed(settings.max_connections, others) as u64,
+        wanted_connections: settings.max_connections,
+        allowed_connections: budget.max_connections,
+    }
+}
+
+fn is_unpaced_allowed() -> bool {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None);
+    socket.is_ok_and(|socket| socket.set_tcp_congestion(UNPACED).is_ok())
+}

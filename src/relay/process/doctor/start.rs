@@ -1,0 +1,55 @@
+//! What a relay does at its start that can fail, tried without serving: for `rdv check-config`.
+
+use super::port;
+use crate::ops::access_log::AccessLog;
+use crate::ops::admin::AdminAddress;
+use crate::ops::doctor::network::Port;
+use crate::ops::request_id::RequestIds;
+use crate::ops::{AdminListen, Settings, places};
+use std::net::SocketAddr;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+
+/// Whether a relay with these settings would start; what is in use is a warning, because the relay
+/// that is to be replaced, or systemd, may be who uses it.
+///
+/// # Errors
+/// One line: what would fail, and why.
+pub fn check(settings: &Settings) -> Result<Vec<String>, String> {
+    AccessLog::check(&settings.access_log).map_err(|error| error.to_string())?;
+    RequestIds::new(&settings.request_id).map_err(|error| error.to_string())?;
+    let mut warnings: Vec<String> = settings.access_log.warning().into_iter().collect();
+    let admin = match &settings.admin.admin_listen {
+        Some(AdminListen::At(AdminAddress::Unix(path))) => {
+            warnings.extend(admin_socket(path)?);
+            None
+        }
+        Some(AdminListen::At(AdminAddress::Tcp(address))) => Some(*address),
+        // Without the socket that it opens by itself a relay starts all the same.
+        Some(AdminListen::Off) | None => None,
+    };
+    let listeners = [&settings.listen[..], &settings.sockets.socket_listen[..]].concat();
+    for address in listeners.into_iter().chain(admin) {
+        warnings.extend(listener(address)?);
+    }
+    Ok(warnings)
+}
+
+fn admin_socket(path: &Path) -> Result<Option<String>, String> {
+    let shown = path.display();
+    places::socket(path).map_err(|error| format!("cannot listen on {shown}: {error}"))?;
+    let used = UnixStream::connect(path).is_ok();
+    Ok(used.then(|| format!("{shown} is in use: a process listens on it")))
+}
+
+fn listener(address: SocketAddr) -> Result<Option<String>, String> {
+    let why = match port::look(address) {
+        Port::Free => return Ok(None),
+        Port::Served(version) => return Ok(Some(format!("{address} is in use, by rdv {version}"))),
+        Port::Taken => return Ok(Some(format!("{address} is in use"))),
+        Port::Forbidden => "this user may not".to_owned(),
+        Port::Foreign => "this machine has no such address".to_owned(),
+        Port::Fails(reason) => reason,
+    };
+    Err(format!("cannot listen on {address}: {why}"))
+}

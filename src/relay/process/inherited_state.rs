@@ -1,0 +1,94 @@
+//! What a new process inherits: sockets as `sd_listen_fds`(3) wants them, and the start with exactly
+//! these.
+
+use super::inherited::READY;
+use super::program::Program;
+use rustix::io::{FdFlags, fcntl_dupfd_cloexec, fcntl_setfd};
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::unix::net::UnixStream;
+use std::process::{Child, Command};
+
+/// The first descriptor that may be passed on: below are the standard streams.
+const FIRST_PASSED: RawFd = 3;
+
+/// A descriptor, and what the new process knows it by.
+pub type Named<'fd> = (BorrowedFd<'fd>, &'static str);
+
+/// Descriptors with numbers in a row, and their names.
+#[derive(Debug)]
+pub struct InheritedState {
+    descriptors: Vec<OwnedFd>,
+    names: String,
+}
+
+impl InheritedState {
+    /// The copies close with the program that this process executes next, until they are opened
+    /// for it by [`Self::send_with`].
+    pub fn pack(sockets: &[Named<'_>], ready: &UnixStream) -> io::Result<Self> {
+        let all = sockets.iter().copied().chain([(ready.as_fd(), READY)]);
+        let (contents, names): (Vec<_>, Vec<_>) = all.unzip();
+        Ok(Self { descriptors: in_a_row(&contents)?, names: names.join(":") })
+    }
+
+    /// Starts the program with these descriptors, and with no others but the standard streams: all
+    /// others are closed at its start (`FD_CLOEXEC`).
+    pub fn send_with(self, program: &Program) -> io::Result<Child> {
+        for descriptor in &self.descriptors {
+            fcntl_setfd(descriptor, FdFlags::empty())?;
+        }
+        let first = self.descriptors.first().map_or(FIRST_PASSED, AsRawFd::as_raw_fd);
+        Command::new(&program.path)
+            .args(&program.arguments)
+            .env("LISTEN_FDS", self.descriptors.len().to_string())
+            .env("LISTEN_FDS_FIRST_FD", first.to_string())
+            .env("LISTEN_FDNAMES", &self.names)
+            // Its number is not known before it runs, and neither is meant for anybody else.
+            .env_remove("LISTEN_PID")
+            .env_remove("WATCHDOG_PID")
+            .spawn()
+    }
+}
+
+/// Copies of these descriptors with numbers in a row.
+fn in_a_row(descriptors: &[BorrowedFd<'_>]) -> io::Result<Vec<OwnedFd>> {
+    let mut first = FIRST_PASSED;
+    'places: loop {
+        let mut row: Vec<OwnedFd> = Vec::new();
+        let mut next = first;
+        for descriptor in descriptors {
+            // The lowest free number from `next` on.
+            let copy = fcntl_dupfd_cloexec(descriptor, next)?;
+            if copy.as_raw_fd() > next && !row.is_empty() {
+                first = copy.as_raw_fd();
+                continue 'places;
+            }
+            next = copy.as_raw_fd() + 1;
+            row.push(copy);
+        }
+        return Ok(row);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn numbers(row: &[OwnedFd]) -> Vec<RawFd> {
+        row.iter().map(AsRawFd::as_raw_fd).collect()
+    }
+
+    #[test]
+    fn copies_lie_in_a_row_whatever_lies_between() {
+        let (one, _other) = UnixStream::pair().unwrap();
+        let wanted = [one.as_fd(); 5];
+        // Every third number is taken, somewhere beyond what other tests use.
+        let taken: Vec<OwnedFd> =
+            (0..20).map(|index| fcntl_dupfd_cloexec(&one, 300 + 3 * index).unwrap()).collect();
+        for _ in 0..3 {
+            let row = numbers(&in_a_row(&wanted).unwrap());
+            assert!(row.windows(2).all(|pair| pair[1] == pair[0] + 1), "{row:?}");
+            assert!(!numbers(&taken).iter().any(|number| row.contains(number)), "{row:?}");
+        }
+    }
+}

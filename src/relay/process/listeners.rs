@@ -1,0 +1,245 @@
+//! The public and the agents' listeners: accepting connections, bounded per turn, and refusing them
+//! visibly on the day descriptors run out.
+
+use super::inherited;
+use super::shortage::{Accepted, Shortage, Supply, accepted, waits};
+use crate::api::{Busy, Failure};
+use crate::http::head::Version;
+use crate::http::response::HeadWriter;
+use crate::relay::http1::{self, answer};
+use crate::relay::io::{Io, ListenerKind};
+use crate::splice::{UNPACED, copy};
+use mio::net::{TcpListener, TcpStream};
+use mio::{Interest, Registry, Token};
+use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+/// Connections one listener accepts in one turn before others have theirs.
+pub(super) const ACCEPTS_PER_TURN: usize = 64;
+
+/// Connections refused with the spare descriptor in one turn.
+const REFUSALS_PER_TURN: usize = 16;
+
+/// Connections the kernel may complete before they are accepted; `net.core.somaxconn` caps it.
+pub(super) const BACKLOG: i32 = 4096;
+
+/// After so long without a byte the kernel asks a peer whether it still answers.
+const KEEPALIVE: TcpKeepalive = TcpKeepalive::new()
+    .with_time(Duration::from_mins(1))
+    .with_interval(Duration::from_secs(15))
+    .with_retries(4);
+
+/// All listening sockets but the operators'.
+#[derive(Debug)]
+pub struct Listeners {
+    /// With what they are for.
+    sockets: Vec<(TcpListener, ListenerKind)>,
+    /// Connections may wait to be accepted.
+    ready: bool,
+    shortage: Shortage,
+}
+
+impl Listeners {
+    /// Listens for each kind on the sockets that were inherited for it; if there are none, on all of
+    /// its addresses.
+    ///
+    /// # Errors
+    /// The address that cannot be listened on, and why.
+    pub fn open(
+        wanted: [(ListenerKind, Vec<std::net::TcpListener>, &[SocketAddr]); 2],
+        registry: &Registry,
+        first_token: usize,
+    ) -> io::Result<Self> {
+        let mut sockets = Vec::new();
+        for (kind, inherited, addresses) in wanted {
+            let addresses = if inherited.is_empty() { addresses } else { &[] };
+            for socket in inherited {
+                sockets.push((adopt(socket)?, kind));
+            }
+            for &address in addresses {
+                let socket = listen(address).map_err(|error| {
+                    io::Error::new(error.kind(), format!("cannot listen on {address}: {error}"))
+                })?;
+                sockets.push((socket, kind));
+            }
+        }
+        for (index, (socket, _)) in sockets.iter_mut().enumerate() {
+            registry.register(socket, Token(first_token + index), Interest::READABLE)?;
+        }
+        Ok(Self { sockets, ready: false, shortage: Shortage::none_yet("") })
+    }
+
+    /// Where they listen for this kind.
+    pub fn addresses(&self, kind: ListenerKind) -> Vec<SocketAddr> {
+        let sockets = self.sockets.iter().filter(|(_, its)| *its == kind);
+        sockets.filter_map(|(socket, _)| socket.local_addr().ok()).collect()
+    }
+
+    /// Loopback addresses among them all: only programs of this machine reach these.
+    pub fn loopback(&self) -> Vec<SocketAddr> {
+        let addresses = self.sockets.iter().filter_map(|(socket, _)| socket.local_addr().ok());
+        addresses.filter(|address| address.ip().to_canonical().is_loopback()).collect()
+    }
+
+    /// Connections may wait to be accepted.
+    pub fn wake(&mut self) {
+        self.ready = true;
+    }
+
+    /// Whether there is something to accept at once.
+    pub fn is_ready(&self) -> bool {
+        self.ready && !self.shortage.is_paused()
+    }
+
+    /// Whether descriptors or memory are out: new connections are refused, or wait.
+    pub fn is_paused(&self) -> bool {
+        self.shortage.is_lasting()
+    }
+
+    /// When a pause ends.
+    pub fn next_deadline(&self) -> Option<Instant> {
+        self.shortage.next_deadline()
+    }
+
+    /// The sockets, with their names, for the process that takes over.
+    pub fn sockets(&self) -> impl Iterator<Item = (BorrowedFd<'_>, &'static str)> {
+        self.sockets.iter().map(|(socket, kind)| {
+            let agents = *kind == ListenerKind::Agents;
+            (socket.as_fd(), if agents { inherited::AGENTS } else { inherited::LISTEN })
+        })
+    }
+
+    /// Stops listening; another process may have these sockets, too, and go on.
+    pub fn close(&mut self, registry: &Registry) {
+        for (mut socket, _) in self.sockets.drain(..) {
+            // A socket that stays open elsewhere would stay registered, and wake us for nothing.
+            let _ = registry.deregister(&mut socket);
+        }
+        self.ready = false;
+        self.shortage = Shortage::none_yet("");
+    }
+
+    /// Accepts what waits, up to the bound of a turn.
+    pub fn accept(&mut self, io: &mut Io) -> Supply {
+        self.shortage.begin_turn(io.now.monotonic);
+        if !self.is_ready() {
+            return Supply::Enough;
+        }
+        self.ready = false;
+        for index in 0..self.sockets.len() {
+            let mut left = ACCEPTS_PER_TURN;
+            while left > 0 && (left == ACCEPTS_PER_TURN || waits(&self.sockets[index].0)) {
+                left -= 1;
+                let (listener, kind) = &self.sockets[index];
+                match accepted(listener.accept()) {
+                    Accepted::One((socket, peer)) => welcome(io, socket, peer, *kind),
+                    Accepted::Lost => {}
+                    Accepted::None => break,
+                    Accepted::OutOf(error) => {
+                        self.pause(io, index, &error);
+                        return Supply::Short;
+                    }
+                }
+            }
+            self.ready |= left == 0;
+        }
+        // Each listener was asked with accept(2), which needs a descriptor even if none waits.
+        self.shortage.end();
+        Supply::Enough
+    }
+
+    /// Nothing more can be accepted: refuses some with the spare descriptor, then waits a while.
+    fn pause(&mut self, io: &mut Io, index: usize, error: &io::Error) {
+        self.shortage.pause(io, error);
+        self.ready = true;
+        for _ in 0..REFUSALS_PER_TURN {
+            self.shortage.give_up_spare();
+            match accepted(self.sockets[index].0.accept()) {
+                Accepted::One((socket, peer)) => refuse(io, &socket, peer),
+                Accepted::Lost => {}
+                Accepted::None | Accepted::OutOf(_) => break,
+            }
+            self.shortage.keep_spare();
+        }
+        self.shortage.keep_spare();
+    }
+}
+
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM.nonblocking().cloexec(),
+        Some(Protocol::TCP),
+    )?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    socket.set_reuse_address(true)?;
+    tune(&SockRef::from(&socket), address)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(TcpListener::from_std(socket.into()))
+}
+
+/// Takes over a socket that listens already, and makes it like one of ours.
+fn adopt(socket: std::net::TcpListener) -> io::Result<TcpListener> {
+    socket.set_nonblocking(true)?;
+    tune(&SockRef::from(&socket), socket.local_addr()?)?;
+    Ok(TcpListener::from_std(socket))
+}
+
+/// Accepted sockets inherit these (tcp(7)), so that accepting costs no further system calls.
+fn tune(socket: &SockRef<'_>, address: SocketAddr) -> io::Result<()> {
+    socket.set_tcp_nodelay(true)?;
+    socket.set_tcp_keepalive(&KEEPALIVE)?;
+    if address.ip().is_loopback() {
+        // A refusal costs speed, nothing else.
+        let _ = socket.set_tcp_congestion(UNPACED);
+    }
+    Ok(())
+}
+
+fn welcome(io: &mut Io, socket: TcpStream, peer: SocketAddr, kind: ListenerKind) {
+    let full = io.conns.served() >= io.max_connections;
+    let id = match io.conns.insert(Socket::from(OwnedFd::from(socket)), peer, kind) {
+        Ok(id) => id,
+        // It is closed: the next one may fare better.
+        Err(error) => return log::warn!("cannot watch a new connection: {error}"),
+    };
+    io.set_timeout(id, io.settings.keep_alive_timeout);
+    let max = io.settings.load.max_connections_per_address;
+    if full {
+        http1::refuse_unread(io, id, &Failure::TooBusy(Busy::Connections));
+    } else if !io.conns.begin_connection(id, max) {
+        http1::refuse_unread(io, id, &Failure::TooBusy(Busy::AddressConnections));
+    }
+}
+
+/// Refuses a connection that cannot even be watched.
+fn refuse(io: &mut Io, socket: &TcpStream, peer: SocketAddr) {
+    let failure = Failure::TooBusy(Busy::Descriptors);
+    let body = failure.body(false);
+    let seconds = io.settings.load.retry_after_seconds().to_string();
+    let mut response = Vec::new();
+    let status = answer::status_of(io, &failure);
+    HeadWriter::new(&mut response, status, &io.date)
+        .field("Content-Type", b"application/json")
+        .content_length(body.len() as u64)
+        .field("Retry-After", seconds.as_bytes())
+        .connection(false, Version::Http11)
+        .end();
+    let head_bytes = response.len();
+    response.extend_from_slice(body.as_bytes());
+    let sent = match copy::write(socket, &response, false) {
+        Ok(copy::Write::Moved(count)) => count.saturating_sub(head_bytes),
+        Ok(copy::Write::Blocked) | Err(_) => 0,
+    };
+    let early = io.settings.metrics.early_instrumentation;
+    let answered = (peer, status, sent as u64);
+    io.journal.refused_unseen(Busy::Descriptors, answered, early, io.now);
+    let _ = socket.shutdown(std::net::Shutdown::Write);
+    let _ = copy::discard(socket, &mut [0; 4096]);
+}

@@ -1,0 +1,91 @@
+//! Reading the configuration again while the relay runs (`SIGHUP`). Files are read by a thread of
+//! their own, so that a slow disk stops nothing else; the loop is woken when it is done, and applies it.
+
+use crate::ops::access_log::AccessLog;
+use crate::ops::{Configuration, Sources};
+use mio::{Registry, Token, Waker};
+use std::io;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+
+/// What reading led to: a configuration, and the access log it asks for.
+pub type Reading = Result<(Configuration, Option<AccessLog>), String>;
+
+/// The sources of the configuration, and readings on their way.
+#[derive(Debug)]
+pub struct Reloader {
+    /// None: what is effective stays.
+    sources: Option<Sources>,
+    waker: Arc<Waker>,
+    sender: Sender<Reading>,
+    readings: Receiver<Reading>,
+    /// A thread is reading.
+    reading: bool,
+    /// It has to be read once more after that.
+    again: bool,
+}
+
+impl Reloader {
+    /// Reads nothing yet; `token` reports readings.
+    ///
+    /// # Errors
+    /// What eventfd(2) or `epoll_ctl`(2) say.
+    pub fn new(sources: Option<Sources>, registry: &Registry, token: Token) -> io::Result<Self> {
+        let waker = Arc::new(Waker::new(registry, token)?);
+        let (sender, readings) = channel();
+        Ok(Self { sources, waker, sender, readings, reading: false, again: false })
+    }
+
+    /// What wakes the loop.
+    pub fn waker(&self) -> Arc<Waker> {
+        Arc::clone(&self.waker)
+    }
+
+    /// Whether there is a configuration to be read again.
+    pub fn has_sources(&self) -> bool {
+        self.sources.is_some()
+    }
+
+    /// Reads the configuration again; one reading at a time.
+    pub fn start(&mut self) {
+        if self.reading {
+            self.again = true;
+            return;
+        }
+        let Some(sources) = self.sources.clone() else { return };
+        let (waker, sender) = (self.waker.clone(), self.sender.clone());
+        let thread = std::thread::Builder::new().name("reload".into()).spawn(move || {
+            // The receiver is gone when the relay has ended.
+            let _ = sender.send(read(&sources));
+            let _ = waker.wake();
+        });
+        match thread {
+            Ok(_) => self.reading = true,
+            Err(error) => log::error!("the configuration was not read again: {error}"),
+        }
+    }
+
+    /// The reading that is done, if one is.
+    pub fn take(&mut self) -> Option<Reading> {
+        let reading = self.readings.try_recv().ok()?;
+        self.reading = false;
+        if std::mem::take(&mut self.again) {
+            self.start();
+        }
+        Some(reading)
+    }
+}
+
+fn read(sources: &Sources) -> Reading {
+    let configuration = sources.read()?;
+    if let Some(warning) = configuration.settings.access_log.warning() {
+        log::warn!("{warning}");
+    }
+    let log = AccessLog::open(&configuration.settings.access_log);
+    Ok((configuration, log.map_err(|error| error.to_string())?))
+}
+
+/// Whether a setting is one of the access log's.
+pub fn is_of_log(key: &str) -> bool {
+    key.starts_with("access-log") || ["log-full-ids", "instance-id"].contains(&key)
+}

@@ -1,0 +1,130 @@
+//! The thread of a hand-over: starts the new process, waits for its word, tells it to serve, and
+//! waits for its end. It may block; the event loop must not.
+
+use super::handover::{Outcome, Successor};
+use super::inherited::{READY_WORD, SERVE_WORD};
+use super::inherited_state::InheritedState;
+use super::program::Program;
+use mio::unix::pipe;
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::net::UnixStream;
+use std::process::Child;
+use std::sync::mpsc::{self, Sender};
+
+/// What came on the socket of a new process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Received {
+    /// The word: it is ready.
+    Ready,
+    /// The end: it is no more, or somebody gave up.
+    End,
+    /// Nothing, in all that time.
+    Nothing,
+}
+
+/// A new process that said its word.
+pub struct Ready {
+    child: Child,
+    socket: UnixStream,
+}
+
+/// Starts the new process and waits for its word.
+pub fn attempt(
+    program: &Program,
+    state: InheritedState,
+    mut socket: UnixStream,
+) -> Result<Ready, String> {
+    let path = program.path.display();
+    let mut child =
+        state.send_with(program).map_err(|error| format!("{path} cannot be started: {error}"))?;
+    let received = recv(&mut socket);
+    if received == Received::Ready {
+        return Ok(Ready { child, socket });
+    }
+    let process = child.id();
+    // One that is about to end by itself keeps its own status.
+    let _ = child.kill();
+    let status = child.wait().map_or_else(|error| error.to_string(), |status| status.to_string());
+    Err(match received {
+        Received::Ready | Received::End => {
+            format!("process {process} ({path}) ended with {status}")
+        }
+        Received::Nothing => {
+            format!("process {process} ({path}) was not ready in time and was killed")
+        }
+    })
+}
+
+/// Tells the event loop, and then, when it has stepped down, the new process.
+pub fn report(found: Result<Ready, String>, outcome: &Sender<Outcome>, done: pipe::Sender) {
+    let Ready { mut child, mut socket } = match found {
+        Ok(ready) => ready,
+        // The loop is woken when `done` is dropped.
+        Err(why) => return outcome.send(Err(why)).unwrap_or_default(),
+    };
+    let process = child.id();
+    let (streams, received) = mpsc::channel::<String>();
+    let (telling, told) = mpsc::channel();
+    let _ = outcome.send(Ok(Successor { process, streams, told }));
+    drop(done);
+    if let Ok(streams) = received.recv() {
+        let text = [streams.as_bytes(), SERVE_WORD.as_bytes()].concat();
+        if let Err(error) = socket.write_all(&text) {
+            log::error!("hand-over: process {process} cannot be told to serve: {error}");
+        }
+    }
+    // Whoever hears the end of this socket before the word to serve ends.
+    drop(socket);
+    drop(telling);
+    // Lest it stays a zombie if it ends before this process does.
+    let _ = child.wait();
+}
+
+/// Waits for the word.
+fn recv(socket: &mut UnixStream) -> Received {
+    let mut word = [0; READY_WORD.len()];
+    match socket.read_exact(&mut word) {
+        Ok(()) if word == *READY_WORD => Received::Ready,
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Received::Nothing,
+        Ok(()) | Err(_) => Received::End,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    fn shell(script: &str) -> Program {
+        Program { path: "/bin/sh".into(), arguments: vec!["-c".into(), script.into()] }
+    }
+
+    /// What becomes of a hand-over to this program, without sockets.
+    fn outcome_of(program: &Program, timeout: Duration) -> Result<Ready, String> {
+        let (socket, theirs) = UnixStream::pair().unwrap();
+        socket.set_read_timeout(Some(timeout)).unwrap();
+        let state = InheritedState::pack(&[], &theirs).unwrap();
+        drop(theirs);
+        attempt(program, state, socket)
+    }
+
+    #[test]
+    fn without_the_word_it_is_told_why() {
+        let long = Duration::from_mins(1);
+        for (name, program, timeout, why) in [
+            ("ends", shell("exit 7"), long, "ended with exit status: 7"),
+            ("crashes", shell("kill -ABRT $$"), long, "ended with signal: 6"),
+            ("closes the socket", shell("exit 0"), long, "ended with exit status: 0"),
+            ("is silent", shell("exec sleep 60"), Duration::from_millis(50), "was killed"),
+            (
+                "is not there",
+                Program { path: "/nowhere/rdv".into(), arguments: Vec::new() },
+                long,
+                "/nowhere/rdv cannot be started",
+            ),
+        ] {
+            let error = outcome_of(&program, timeout).err().unwrap();
+            assert!(error.contains(why), "{name}: {error}");
+        }
+    }
+}

@@ -1,0 +1,274 @@
+//! How the two sides of a stream learn the truth about its end.
+
+use super::Streams;
+use super::seat::Seated;
+use super::sides::wait;
+use crate::api::Failure;
+use crate::api::download::custom_fields;
+use crate::relay::http1::{answer, cut, follow};
+use crate::relay::io::{After, ConnId, How, Io, Role};
+use crate::relay::transfers::{Finished, Owner, Transfers};
+use crate::rendezvous::transfer::{Delimiter, Loss};
+use crate::rendezvous::{Ending, Outcome, Report, Side, StreamKey};
+use uuid::Uuid;
+
+/// Why a source is told that it was too slow.
+const SOURCE_STALLED: &str = "The request body did not move for too long";
+
+/// What both sides of a stream that broke are told.
+struct Verdict {
+    ending: Ending,
+    to_source: Failure,
+    to_destination: Failure,
+}
+
+impl Streams {
+    /// The transfer of a stream is over.
+    pub fn finished(&mut self, io: &mut Io, finished: Finished) {
+        let Owner::Stream(stream) = finished.owner else {
+            panic!("{:?} does not belong to a stream", finished.owner);
+        };
+        self.registry.transferred(stream, finished.transfer.transferred());
+        // Not while the relay ends, because nobody could join any more.
+        let left = finished.transfer.side_left(finished.outcome);
+        if let Some(side) = left.filter(|_| !io.mode.is_ending()) {
+            return self.part(io, stream, finished, side);
+        }
+        match verdict(finished.outcome) {
+            None => self.complete(io, stream, finished),
+            Some(verdict) => self.break_up(io, stream, &finished, verdict),
+        }
+    }
+
+    /// Every byte was handed on: both sides are told so, and may go on.
+    fn complete(&mut self, io: &mut Io, stream: StreamKey, finished: Finished) {
+        let Finished { source, destination, delimiter, transfer, .. } = finished;
+        let digest = transfer.digest().cloned().map(Box::new);
+        self.end(io, stream, Ending::Finished(digest));
+        for id in [source, destination] {
+            self.unseat(io, id);
+        }
+        let conn = &mut io.conns[destination];
+        if let Some(note) = &mut conn.note {
+            note.downloaded(transfer.transferred());
+        }
+        io.journal.answered(conn, 200);
+        let after = conn.reply.after;
+        if delimiter == Delimiter::Close {
+            conn.reset_on_close(false);
+            follow(io, destination, if after.keeps_alive() { After::Close } else { after });
+        } else {
+            follow(io, destination, after);
+        }
+        if io.conns[source].is_closing() {
+            return;
+        }
+        let headers = self.registry.stream(stream).headers().map(|headers| headers.upload.clone());
+        answer::respond(io, source, (200, true), b"", |head| {
+            custom_fields(head.content_length(0), headers.as_ref())
+        });
+    }
+
+    /// A side left before a byte had passed: the other one waits again.
+    fn part(&mut self, io: &mut Io, stream: StreamKey, finished: Finished, side: Side) {
+        let Finished { source, destination, transfer, .. } = finished;
+        self.registry.leave(stream, side, io.now);
+        match side {
+            Side::Source => {
+                self.unseat(io, source);
+                io.conns[destination].reset_on_close(false);
+                wait(io, destination);
+                tell(io, source, &Failure::BodyBroken, transfer.upload_complete());
+            }
+            Side::Destination => {
+                self.unseat(io, destination);
+                io.conns.close(destination, How::Reset);
+                let upload = self.upload(io, source).as_mut();
+                let Some(upload) = upload else {
+                    panic!("{source:?} has no head: a byte of its body was handed on");
+                };
+                upload.take_back(transfer);
+                wait(io, source);
+            }
+        }
+    }
+
+    /// A transfer broke: the source is answered, the destination too if its head has not left, or
+    /// its connection ends so that the part it received does not look complete.
+    fn break_up(&mut self, io: &mut Io, stream: StreamKey, finished: &Finished, verdict: Verdict) {
+        let Finished { source, destination, delimiter, transfer, .. } = finished;
+        let Verdict { ending, to_source, to_destination } = verdict;
+        let destination_lost = matches!(
+            ending,
+            Ending::Disconnected(Side::Destination) | Ending::Failed(Side::Destination)
+        );
+        self.end(io, stream, ending);
+        for id in [*source, *destination] {
+            self.unseat(io, id);
+        }
+        let conn = &mut io.conns[*destination];
+        if transfer.head_started() {
+            if let Some(note) = &mut conn.note {
+                note.downloaded(transfer.transferred());
+            }
+            io.journal.answered(conn, 200);
+        }
+        if destination_lost {
+            io.conns.close(*destination, How::Reset);
+        } else if !transfer.head_started() {
+            conn.reset_on_close(false);
+            tell(io, *destination, &to_destination, true);
+        } else {
+            cut(io, *destination, *delimiter == Delimiter::Close);
+        }
+        tell(io, *source, &to_source, transfer.upload_complete());
+    }
+
+    /// A side's connection is closed.
+    pub(super) fn side_closed(&mut self, io: &mut Io, transfers: &mut Transfers, id: ConnId) {
+        let Seated { side, .. } = self.seated(io, id);
+        let conn = &io.conns[id];
+        let (transfer, outcome) = match side {
+            Side::Source => (conn.outgoing, Outcome::SourceGone(Loss::Closed)),
+            Side::Destination => (conn.incoming, Outcome::DestinationGone(Loss::Closed)),
+        };
+        match transfer {
+            Some(transfer) => {
+                let finished = transfers.end(io, transfer, outcome);
+                self.finished(io, finished);
+            }
+            None => self.leave(io, id),
+        }
+    }
+
+    /// `DELETE /stream/:id`: the sides that are here are answered too.
+    pub fn delete(
+        &mut self,
+        io: &mut Io,
+        transfers: &mut Transfers,
+        id: ConnId,
+        stream: Uuid,
+        read: bool,
+    ) {
+        let report = Failure::deleted();
+        let failure = Failure::Reported(Box::new(report.clone()));
+        let deleted = self.registry.delete(stream, report.clone(), io.now);
+        self.record(io);
+        let Some(clients) = deleted else {
+            return answer::failure(io, id, &Failure::SessionNotFound, read);
+        };
+        match clients.map(|client| client.map(ConnId::from_client)) {
+            [Some(source), Some(_)] => self.break_off(io, transfers, source, &report, &failure),
+            [Some(waiting), None] | [None, Some(waiting)] => self.dismiss(io, waiting, &failure),
+            [None, None] => {}
+        }
+        answer::empty(io, id, 204, read);
+    }
+
+    /// The relay ends: running transfers are broken off.
+    pub fn break_off_all(&mut self, io: &mut Io, transfers: &mut Transfers, failure: &Failure) {
+        for source in sources(io) {
+            self.break_off(io, transfers, source, &Failure::stopping(), failure);
+        }
+    }
+
+    /// A running transfer is ended from outside; its status shows the report, and both sides are
+    /// answered with the failure.
+    fn break_off(
+        &mut self,
+        io: &mut Io,
+        transfers: &mut Transfers,
+        source: ConnId,
+        report: &Report,
+        failure: &Failure,
+    ) {
+        let Seated { stream, .. } = self.seated(io, source);
+        let Some(transfer) = io.conns[source].outgoing else {
+            panic!("{source:?} is paired, and no transfer takes from it");
+        };
+        let finished = transfers.end(io, transfer, Outcome::SourceGone(Loss::Closed));
+        self.registry.transferred(stream, finished.transfer.transferred());
+        let verdict = Verdict {
+            ending: Ending::Reported(Box::new(report.clone())),
+            to_source: failure.clone(),
+            to_destination: failure.clone(),
+        };
+        self.break_up(io, stream, &finished, verdict);
+    }
+
+    /// The process ends, whatever is still under way: what is known of it is logged.
+    pub fn log_rest(&mut self, io: &mut Io, transfers: &mut Transfers) {
+        for source in sources(io) {
+            let Seated { stream, .. } = self.seated(io, source);
+            if let Some(transfer) = io.conns[source].outgoing {
+                let finished = transfers.end(io, transfer, Outcome::SourceGone(Loss::Closed));
+                let bytes = finished.transfer.transferred();
+                if let Some(note) = &mut io.conns[finished.destination].note
+                    && finished.transfer.head_started()
+                {
+                    note.downloaded(bytes);
+                }
+                self.registry.transferred(stream, bytes);
+            }
+            self.end(io, stream, Ending::Reported(Box::new(Failure::stopping())));
+        }
+    }
+}
+
+/// The sources that are paired.
+fn sources(io: &Io) -> Vec<ConnId> {
+    let streams = |role| matches!(role, Role::Streams(_));
+    let sources = io.conns.iter().filter(|conn| conn.outgoing.is_some() && streams(conn.role));
+    sources.map(|conn| conn.id).collect()
+}
+
+/// Answers a side of a broken stream, unless its connection has ended.
+fn tell(io: &mut Io, id: ConnId, failure: &Failure, read: bool) {
+    if !io.conns[id].is_closing() {
+        answer::report(io, id, failure, read);
+    }
+}
+
+/// What both sides are told of an outcome; `None`: it is complete.
+fn verdict(outcome: Outcome) -> Option<Verdict> {
+    Some(match outcome {
+        Outcome::Complete => return None,
+        Outcome::SourceGone(loss) => {
+            let (ending, to_destination) = match loss {
+                Loss::Closed => {
+                    (Ending::Disconnected(Side::Source), Failure::Disconnected(Side::Source))
+                }
+                Loss::Failed | Loss::Stalled => {
+                    (Ending::Failed(Side::Source), Failure::Failed(Side::Source))
+                }
+            };
+            let to_source = match loss {
+                Loss::Closed | Loss::Failed => Failure::BodyBroken,
+                Loss::Stalled => Failure::RequestTimeout(SOURCE_STALLED),
+            };
+            Verdict { ending, to_source, to_destination }
+        }
+        Outcome::SourceBroken(error) => Verdict {
+            ending: Ending::Failed(Side::Source),
+            to_source: Failure::BadFraming(error),
+            to_destination: Failure::Failed(Side::Source),
+        },
+        Outcome::SourceTooLarge(max) => Verdict {
+            ending: Ending::TooLarge(max),
+            to_source: Failure::UploadTooLarge(max),
+            to_destination: Failure::SourceTooLarge(max),
+        },
+        Outcome::DestinationGone(loss) => {
+            let (ending, failure) = match loss {
+                Loss::Closed => (
+                    Ending::Disconnected(Side::Destination),
+                    Failure::Disconnected(Side::Destination),
+                ),
+                Loss::Failed | Loss::Stalled => {
+                    (Ending::Failed(Side::Destination), Failure::Failed(Side::Destination))
+                }
+            };
+            Verdict { ending, to_source: failure.clone(), to_destination: failure }
+        }
+    })
+}

@@ -1,0 +1,469 @@
+//! The streams: who uploads to whom, and what each side is told. Their state is the registry of
+//! streams, and a seat for each connection that is a side of one, lists them or subscribes to one.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `mod` | the service: what the event loop calls |
+//! | `sides` | connecting, waiting, pairing, leaving |
+//! | `ending` | how both sides learn of the end |
+//! | `seat` | what a connection is to the streams |
+//! | `listing` | the streamed list |
+//! | `subscribers`, `subscriber` | the events of a stream |
+//! | `moving` | the streams that move at a hand-over |
+
+mod ending;
+mod listing;
+mod moving;
+mod seat;
+mod sides;
+mod subscriber;
+mod subscribers;
+
+use crate::api::creation::{self, Creation};
+use crate::api::{Busy, Failure, report, status};
+use crate::ops::Settings;
+use crate::ops::access_log::Ended;
+use crate::ops::metrics::ConnPhase;
+use crate::relay::http1::{Purpose, answer, takes_no_streams, too_busy};
+use crate::relay::io::{ConnId, Flushed, How, Http, Io, Role, Slot};
+use crate::relay::transfers::{Driven, Transfers, loss_of};
+use crate::rendezvous::{
+    Ending, Limits, Outcome, Registered, Registry, Side, Stream, StreamKey, Tally,
+};
+use listing::Listing;
+use seat::{Seat, Seated};
+use serde_json::json;
+use slab::Slab;
+use subscribers::Subscribers;
+use uuid::Uuid;
+
+/// Streams whose time is over that are dealt with in one turn, before others have theirs.
+const EXPIRE_MAX: usize = 1024;
+
+/// All streams, and the connections that have to do with them.
+#[derive(Debug)]
+pub struct Streams {
+    registry: Registry,
+    seats: Slab<Seat>,
+    subscribers: Subscribers,
+}
+
+/// How things stand, for metrics and operators.
+#[derive(Clone, Copy, Debug)]
+pub struct Standing<'s> {
+    /// Streams there are and were.
+    pub tally: &'s Tally,
+    /// Streams that have not ended.
+    pub active: usize,
+    /// Streams that are held, ended ones included.
+    pub held: usize,
+}
+
+impl Streams {
+    /// None yet. With `records` their ends are written to the access log.
+    pub fn new(settings: &Settings, records: bool) -> Self {
+        let mut registry = Registry::new(limits(settings));
+        if records {
+            registry.keep_records();
+        }
+        Self { registry, seats: Slab::new(), subscribers: Subscribers::default() }
+    }
+
+    /// Other settings are effective.
+    pub fn reconfigure(&mut self, settings: &Settings, records: bool) {
+        self.registry.set_limits(limits(settings));
+        if records {
+            self.registry.keep_records();
+        }
+    }
+
+    /// How things stand.
+    pub fn standing(&self) -> Standing<'_> {
+        let registry = &self.registry;
+        Standing { tally: registry.tally(), active: registry.active(), held: registry.len() }
+    }
+
+    /// When [`Streams::expire`] has something to do next.
+    pub fn next_deadline(&self) -> Option<std::time::Instant> {
+        self.registry.next_deadline()
+    }
+
+    /// A JSON body is complete.
+    pub fn json(&mut self, io: &mut Io, id: ConnId, purpose: Purpose, body: &[u8]) {
+        let done = match purpose {
+            Purpose::Create => self.create(io, id, body),
+            Purpose::Report(stream) => self.report(io, id, stream, body),
+        };
+        if let Err(failure) = done {
+            answer::failure(io, id, &failure, true);
+        }
+    }
+
+    fn create(&mut self, io: &mut Io, id: ConnId, body: &[u8]) -> Result<(), Failure> {
+        let Creation { headers, ttl_s } = creation::parse(body)?;
+        if let Some(failure) = takes_no_streams(io) {
+            return Err(failure);
+        }
+        let stream = Uuid::new_v4();
+        let made = self.registry.create(stream, headers, io.conns[id].peer.ip(), io.now);
+        // One that nobody joined may have given way.
+        self.record(io);
+        let key = made.map_err(|full| Failure::TooBusy(full.into()))?;
+        let granted = ttl_s.map(|seconds| io.settings.granted_ttl(seconds.get()));
+        if let Some(deadline) = granted.and_then(|ttl| io.now.monotonic.checked_add(ttl)) {
+            self.registry.wait_until(key, deadline, io.now);
+        }
+        if let Some(note) = &mut io.conns[id].note {
+            note.concerns(stream, None);
+        }
+        let mut text = [0; uuid::fmt::Hyphenated::LENGTH];
+        let name = stream.hyphenated().encode_lower(&mut text);
+        // One that asked for a waiting time is told what it was granted.
+        let granted =
+            granted.map_or(String::new(), |ttl| format!(r#","ttl_seconds":{}"#, ttl.as_secs()));
+        let body = [r#"{"stream":""#, name, "\"", &granted, "}\n"].concat();
+        answer::created(io, id, Some(&["/stream/", name].concat()), &body);
+        Ok(())
+    }
+
+    fn report(
+        &mut self,
+        io: &mut Io,
+        id: ConnId,
+        stream: Uuid,
+        body: &[u8],
+    ) -> Result<(), Failure> {
+        let report = report::parse(body)?;
+        let registered = self.registry.report(stream, report.clone(), io.now);
+        self.record(io);
+        match registered {
+            Registered::Kept => {}
+            Registered::Delivered(client) => {
+                let failure = Failure::Reported(Box::new(report));
+                self.dismiss(io, ConnId::from_client(client), &failure);
+            }
+            Registered::Started => return Err(Failure::StreamStarted),
+            Registered::Unknown => return Err(Failure::SessionNotFound),
+            Registered::Full => return Err(Failure::TooBusy(Busy::Streams)),
+        }
+        answer::json(io, id, 200, &json!({}), true);
+        Ok(())
+    }
+
+    /// `GET /stream/:id/status`, with a verdict on its pace that is at most a second old.
+    pub fn status(
+        &mut self,
+        io: &mut Io,
+        transfers: &mut Transfers,
+        id: ConnId,
+        stream: Uuid,
+        read: bool,
+    ) {
+        self.judge(io, transfers, stream);
+        match self.registry.get(stream).map(status::object) {
+            Some(object) => answer::json(io, id, 200, &object, read),
+            None => answer::failure(io, id, &Failure::SessionNotFound, read),
+        }
+    }
+
+    /// `HEAD /stream/:id`.
+    pub fn exists(&mut self, io: &mut Io, id: ConnId, stream: Option<Uuid>, read: bool) {
+        let stream = stream.and_then(|stream| self.registry.get(stream));
+        if stream.is_some_and(Stream::is_active) {
+            answer::empty(io, id, 200, read);
+        } else {
+            answer::failure(io, id, &Failure::SessionNotFound, read);
+        }
+    }
+
+    /// `GET /stream`, for a client that may look.
+    pub fn list(&mut self, io: &mut Io, id: ConnId, active_only: bool, read: bool) {
+        let json = [("Content-Type", "application/json")];
+        if let Some(streamed) = answer::begin(io, id, &json, |after| after, read) {
+            let end = self.registry.next_sequence();
+            let listing = Listing::new(end, active_only, streamed);
+            self.seat(io, id, Seat::Listing(Box::new(listing)));
+            io.set_timeout(id, io.settings.keep_alive_timeout);
+            io.conns.flush_or_close(id);
+            io.conns.enqueue(id);
+        }
+    }
+
+    /// `GET /stream/:id/events`: subscribes to a stream.
+    pub fn subscribe(
+        &mut self,
+        io: &mut Io,
+        transfers: &mut Transfers,
+        id: ConnId,
+        stream: Uuid,
+        read: bool,
+    ) {
+        if self.registry.get(stream).is_none() {
+            return answer::failure(io, id, &Failure::SessionNotFound, read);
+        }
+        if let Some(failure) = too_busy(io) {
+            return answer::failure(io, id, &failure, read);
+        }
+        if !self.subscribers.have_room(stream, io.settings.events.max_followers) {
+            return answer::failure(io, id, &Failure::TooBusy(Busy::Followers), read);
+        }
+        if let Some(slot) = self.subscribers.begin(io, id, stream, read) {
+            self.seat(io, id, Seat::Subscriber(slot));
+            self.registry.watch(stream, true);
+            self.show(io, transfers, slot);
+        }
+    }
+
+    /// Shows a subscriber what is new.
+    fn show(&mut self, io: &mut Io, transfers: &mut Transfers, slot: Slot) {
+        if let Some(stream) = self.subscribers.wants_verdict(slot, io.now.monotonic) {
+            self.judge(io, transfers, stream);
+        }
+        if let Some(over) = self.subscribers.show(io, &self.registry, slot) {
+            self.unseat(io, over.id);
+            self.unsubscribe(slot);
+            answer::end_of_output(io, over.id, over.after);
+        }
+    }
+
+    fn unsubscribe(&mut self, slot: Slot) {
+        if let Some(stream) = self.subscribers.remove(slot) {
+            self.registry.watch(stream, false);
+        }
+    }
+
+    /// The streams that changed in this turn are shown to their subscribers.
+    pub fn show_changes(&mut self, io: &mut Io, transfers: &mut Transfers) {
+        if !self.registry.has_changes() {
+            return;
+        }
+        for stream in self.registry.take_changes() {
+            for slot in self.subscribers.of(stream) {
+                self.show(io, transfers, slot);
+            }
+        }
+        self.registry.forget_departed();
+    }
+
+    /// Judges what keeps the transfer of a stream from being faster.
+    fn judge(&mut self, io: &Io, transfers: &mut Transfers, stream: Uuid) {
+        let source = self.registry.get(stream).and_then(|stream| stream.clients()[0]);
+        let source = source.map(ConnId::from_client).filter(|id| io.conns[*id].outgoing.is_some());
+        if let Some(source) = source
+            && let Some(transfer) = io.conns[source].outgoing
+            && let Some(bottleneck) = transfers.judge_if_stale(io, transfer)
+        {
+            self.registry.judged(self.seated(io, source).stream, bottleneck);
+        }
+    }
+
+    /// A transfer of a stream had a turn.
+    pub fn driven(&mut self, key: StreamKey, driven: &mut Driven) {
+        if let Some(bytes) = driven.transferred {
+            self.registry.transferred(key, bytes);
+        }
+        if let Some(bottleneck) = driven.bottleneck.take() {
+            self.registry.judged(key, bottleneck);
+        }
+    }
+
+    /// Waiting times that are over, and statuses that nobody needs any more.
+    pub fn expire(&mut self, io: &mut Io) {
+        let mut budget = EXPIRE_MAX;
+        while let Some(client) = self.registry.expire(io.now, &mut budget) {
+            self.record(io);
+            self.dismiss(io, ConnId::from_client(client), &Failure::SessionTimeout);
+        }
+        self.record(io);
+    }
+
+    /// Writes the streams that have ended to the access log, while their connections are there.
+    fn record(&mut self, io: &mut Io) {
+        while let Some(record) = self.registry.take_record() {
+            let ended = Ended {
+                outcome: record.state,
+                bytes_transferred: record.bytes_transferred,
+                waited: record.waited,
+                transferred_in: record.transferred_in,
+            };
+            let peers = record.clients.map(|client| {
+                let conn = &mut io.conns[ConnId::from_client(client?)];
+                if let Some(note) = &mut conn.note {
+                    note.stream_ended(record.id, ended);
+                }
+                Some(conn.peer)
+            });
+            io.journal.stream_ended(record.id, peers, ended, io.now);
+        }
+    }
+
+    /// A connection that the streams own has news.
+    pub fn ready(&mut self, io: &mut Io, transfers: &mut Transfers, id: ConnId, slot: Slot) {
+        match &self.seats[slot.key()] {
+            Seat::Source { .. } | Seat::Destination { .. } => self.side_ready(io, transfers, id),
+            Seat::Listing(_) => self.list_more(io, id, slot),
+            Seat::Subscriber(subscriber) => {
+                let subscriber = *subscriber;
+                if self.subscribers.ready(io, id, subscriber) {
+                    self.show(io, transfers, subscriber);
+                }
+            }
+        }
+    }
+
+    /// A side of a stream has news.
+    fn side_ready(&mut self, io: &mut Io, transfers: &mut Transfers, id: ConnId) {
+        let flushed = io.conns.flush(id);
+        let conn = &io.conns[id];
+        let Seated { side, .. } = self.seated(io, id);
+        match (conn.outgoing, conn.incoming) {
+            (None, None) => self.waiting_ready(io, id),
+            (_, Some(transfer)) if side == Side::Destination && conn.peer_ended() => {
+                let outcome = Outcome::DestinationGone(loss_of(conn));
+                let finished = transfers.end(io, transfer, outcome);
+                self.finished(io, finished);
+            }
+            (_, _) if flushed == Flushed::Failed => io.conns.close(id, How::Orderly),
+            (outgoing, incoming) => {
+                // What waited before it is out: the transfer may go on.
+                for transfer in outgoing.into_iter().chain(incoming) {
+                    transfers.enqueue(io, transfer);
+                }
+            }
+        }
+    }
+
+    /// Writes one more piece of the list once the last one is out.
+    fn list_more(&mut self, io: &mut Io, id: ConnId, slot: Slot) {
+        if io.conns.flush(id) == Flushed::Failed {
+            return io.conns.close(id, How::Orderly);
+        }
+        let Seat::Listing(listing) = &mut self.seats[slot.key()] else {
+            unreachable!("only a reader of the list is shown more of it")
+        };
+        let conn = &mut io.conns[id];
+        if !conn.output.is_empty() {
+            return;
+        }
+        let framing = listing.write_piece(&self.registry, conn.output.buffer());
+        if let Some(note) = &mut conn.note {
+            note.framed(framing);
+        }
+        if let Some(after) = listing.over() {
+            self.unseat(io, id);
+            return answer::end_of_output(io, id, after);
+        }
+        io.set_timeout(id, io.settings.keep_alive_timeout);
+        io.conns.flush_or_close(id);
+        if io.conns[id].writable {
+            io.conns.enqueue(id);
+        }
+    }
+
+    /// A connection's deadline is over. Waiting times are the registry's, and stalled transfers are
+    /// theirs.
+    pub fn timeout(&mut self, io: &mut Io, transfers: &mut Transfers, id: ConnId, slot: Slot) {
+        match &self.seats[slot.key()] {
+            Seat::Source { .. } | Seat::Destination { .. } => {}
+            Seat::Listing(_) => io.conns.close(id, How::Orderly),
+            Seat::Subscriber(subscriber) => {
+                let subscriber = *subscriber;
+                if self.subscribers.timeout(io, id, subscriber) {
+                    self.show(io, transfers, subscriber);
+                }
+            }
+        }
+    }
+
+    /// A connection is closed.
+    pub fn closed(&mut self, io: &mut Io, transfers: &mut Transfers, id: ConnId, slot: Slot) {
+        match &self.seats[slot.key()] {
+            Seat::Source { .. } | Seat::Destination { .. } => self.side_closed(io, transfers, id),
+            Seat::Listing(_) => _ = self.unseat(io, id),
+            Seat::Subscriber(subscriber) => {
+                let subscriber = *subscriber;
+                self.unsubscribe(subscriber);
+                self.unseat(io, id);
+            }
+        }
+    }
+
+    /// What a connection does, for the metrics.
+    pub fn phase(&self, io: &Io, id: ConnId, slot: Slot) -> ConnPhase {
+        let conn = &io.conns[id];
+        match &self.seats[slot.key()] {
+            Seat::Source { .. } | Seat::Destination { .. }
+                if conn.outgoing.is_none() && conn.incoming.is_none() =>
+            {
+                ConnPhase::Waiting
+            }
+            Seat::Source { .. } | Seat::Destination { .. } => ConnPhase::Streaming,
+            Seat::Listing(_) => ConnPhase::Listing,
+            Seat::Subscriber(_) => ConnPhase::Following,
+        }
+    }
+
+    /// Gives a connection its seat.
+    fn seat(&mut self, io: &mut Io, id: ConnId, seat: Seat) {
+        io.conns[id].role = Role::Streams(Slot::new(self.seats.insert(seat)));
+    }
+
+    /// A connection is not the streams' any more.
+    fn unseat(&mut self, io: &mut Io, id: ConnId) -> Seat {
+        let role = &mut io.conns[id].role;
+        let Role::Streams(slot) = *role else {
+            panic!("{id:?} has no seat, but {role:?}");
+        };
+        *role = Role::Http(Http::Head);
+        self.seats.remove(slot.key())
+    }
+
+    /// Which side of which stream a connection is.
+    fn seated(&self, io: &Io, id: ConnId) -> Seated {
+        let Role::Streams(slot) = io.conns[id].role else {
+            panic!("{id:?} has no seat, but {:?}", io.conns[id].role);
+        };
+        let Some((stream, side)) = self.seats[slot.key()].side() else {
+            panic!("{id:?} is not a side of a stream");
+        };
+        Seated { stream, side }
+    }
+
+    /// Gives away the streams that wait for a side or both, as lines for the process that takes over.
+    pub fn give_away(&mut self, io: &mut Io) -> String {
+        moving::give_away(self, io)
+    }
+
+    /// Takes over a stream that another process has given away; whether it could.
+    pub fn adopt(&mut self, io: &Io, moved: crate::api::moved::Moved) -> bool {
+        moving::adopt(self, io, moved)
+    }
+
+    /// Nothing new begins from now on: waiting sides are answered.
+    pub fn drain(&mut self, io: &mut Io) {
+        for id in self.waiting(io) {
+            let stream = self.seated(io, id).stream;
+            self.end(io, stream, Ending::Reported(Box::new(Failure::stopping())));
+            self.dismiss(io, id, &Failure::TooBusy(Busy::Stopping));
+        }
+    }
+
+    /// The sides that wait.
+    fn waiting(&self, io: &Io) -> Vec<ConnId> {
+        let idle =
+            io.conns.iter().filter(|conn| conn.outgoing.is_none() && conn.incoming.is_none());
+        let seated =
+            |role| matches!(role, Role::Streams(slot) if self.seats[slot.key()].side().is_some());
+        idle.filter(|conn| seated(conn.role)).map(|conn| conn.id).collect()
+    }
+}
+
+fn limits(settings: &Settings) -> Limits {
+    Limits {
+        streams: settings.max_streams,
+        streams_per_address: settings.load.max_streams_per_address,
+        unjoined_per_address: settings.unjoined_per_address(),
+        ttl: settings.ttl,
+        retention: settings.retention,
+    }
+}

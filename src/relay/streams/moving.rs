@@ -1,0 +1,41 @@
+//! A hand-over: streams that wait move to the process that takes over, running ones stay.
+
+use super::Streams;
+use crate::api::moved::{self, Moved};
+use crate::api::{Busy, Failure};
+use crate::relay::io::{ConnId, How, Io};
+use crate::rendezvous::{Adopted, Now};
+
+/// Writes the streams that wait for a side or both, for the process that takes over; clients that
+/// wait are asked to retry, and will find their streams there.
+pub(super) fn give_away(streams: &mut Streams, io: &mut Io) -> String {
+    let given = streams.registry.give_away_waiting();
+    let lines: String = given.iter().map(|given| moved::write(given, io.now.monotonic)).collect();
+    let failure = Failure::TooBusy(Busy::Replaced);
+    for client in given.iter().filter_map(|given| given.stream.waiting()) {
+        streams.dismiss(io, ConnId::from_client(client), &failure);
+    }
+    // Their subscribers find them where they are now.
+    for given in &given {
+        for id in streams.subscribers.connections_of(given.stream.id()) {
+            io.conns.close(id, How::Orderly);
+        }
+    }
+    lines
+}
+
+/// Takes over one stream that another process has given away; whether it could.
+pub(super) fn adopt(streams: &mut Streams, io: &Io, moved: Moved) -> bool {
+    let Moved { id, created_wall_ms: wall_ms, age, left, creator, headers, report } = moved;
+    let Some(deadline) = io.now.monotonic.checked_add(left) else { return false };
+    let monotonic = io.now.monotonic.checked_sub(age).unwrap_or(io.now.monotonic);
+    let created = Now { monotonic, wall_ms };
+    let adopted = Adopted { id, headers, creator, created, deadline };
+    if streams.registry.adopt(adopted, io.now).is_err() {
+        return false;
+    }
+    if let Some(report) = report {
+        let _ = streams.registry.report(id, report, io.now);
+    }
+    true
+}

@@ -1,0 +1,38 @@
+//! What a connection is to the streams.
+
+use super::listing::Listing;
+use crate::api::Upload;
+use crate::relay::io::Slot;
+use crate::rendezvous::{Side, StreamKey};
+
+/// What a connection is to the streams.
+#[derive(Debug)]
+pub(super) enum Seat {
+    /// The source of a stream. Its head is here until a byte of the body was handed on: until then
+    /// its destination may leave, and another one come.
+    Source { stream: StreamKey, upload: Option<Box<Upload>> },
+    /// The destination of a stream.
+    Destination { stream: StreamKey },
+    /// A reader of the list.
+    Listing(Box<Listing>),
+    /// A subscriber to the events of a stream.
+    Subscriber(Slot),
+}
+
+/// Which side of which stream a connection is.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Seated {
+    pub stream: StreamKey,
+    pub side: Side,
+}
+
+impl Seat {
+    /// The stream it is a side of, and which one.
+    pub fn side(&self) -> Option<(StreamKey, Side)> {
+        match self {
+            Self::Source { stream, .. } => Some((*stream, Side::Source)),
+            Self::Destination { stream } => Some((*stream, Side::Destination)),
+            Self::Listing(_) | Self::Subscriber(_) => None,
+        }
+    }
+}

@@ -1,0 +1,248 @@
+//! Connecting to a stream, waiting for the other side, pairing, and leaving. A side that waits keeps
+//! its body in its socket; what has to be noticed is that it left.
+
+use super::Streams;
+use super::seat::{Seat, Seated};
+use crate::api::{Failure, Upload};
+use crate::http::framing::Framing;
+use crate::http::range;
+use crate::http::response::HeadWriter;
+use crate::relay::http1::{Request, answer, too_busy};
+use crate::relay::io::{After, Conn, ConnId, Flushed, How, Io, PeerEnd, identify};
+use crate::relay::transfers::{Begin, Owner, Transfers, feed_prefix};
+use crate::rendezvous::transfer::Delimiter;
+use crate::rendezvous::{Connected, Ending, Pace, Side, Stream, StreamKey};
+use uuid::Uuid;
+
+impl Streams {
+    /// `PUT /stream/:id`; returns how many bytes after the head are used up.
+    pub fn connect_source(
+        &mut self,
+        io: &mut Io,
+        transfers: &mut Transfers,
+        id: ConnId,
+        (stream, name): (Uuid, Option<&str>),
+        request: Request<'_, '_>,
+    ) -> usize {
+        let Request { head, behind } = request;
+        if let Some(failure) = too_busy(io) {
+            return request.refuse(io, id, &failure);
+        }
+        let met = self.registry.connect(stream, Side::Source, id.client(), io.now);
+        self.record(io);
+        if let Some(failure) = self.end_if_too_large(io, &met, head.framing) {
+            return request.refuse(io, id, &failure);
+        }
+        match met {
+            Connected::Waits(stream) => {
+                let upload = Some(Box::new(Upload::new(head, name)));
+                self.seat(io, id, Seat::Source { stream, upload });
+                wait(io, id);
+                0
+            }
+            Connected::Paired { stream, other } => {
+                let upload = Some(Box::new(Upload::new(head, name)));
+                io.conns[id].carry = behind.to_vec();
+                self.seat(io, id, Seat::Source { stream, upload });
+                self.pair(io, transfers, id, ConnId::from_client(other));
+                behind.len()
+            }
+            refused @ (Connected::Occupied | Connected::Unknown | Connected::Reported(_)) => {
+                request.refuse(io, id, &refusal(refused, Side::Source))
+            }
+        }
+    }
+
+    /// `GET /stream/:id`; returns how many bytes after the head are used up.
+    pub fn connect_destination(
+        &mut self,
+        io: &mut Io,
+        transfers: &mut Transfers,
+        id: ConnId,
+        stream: Uuid,
+        request: Request<'_, '_>,
+    ) -> usize {
+        if let Some(failure) = too_busy(io) {
+            return request.refuse(io, id, &failure);
+        }
+        let active = self.registry.get(stream).is_some_and(Stream::is_active);
+        if active && range::asks_for_a_part(request.head.fields) {
+            // Before it joins: a client that resumes must not use up a one-shot stream.
+            return request.refuse(io, id, &Failure::RangeNotSupported);
+        }
+        let (used, read) = request.without_body();
+        if !read {
+            // It has to be dropped before the next request, which cannot be waited for.
+            io.conns[id].reply.after = After::Linger;
+        }
+        let met = self.registry.connect(stream, Side::Destination, id.client(), io.now);
+        self.record(io);
+        match met {
+            Connected::Waits(stream) => {
+                self.seat(io, id, Seat::Destination { stream });
+                wait(io, id);
+            }
+            Connected::Paired { stream, other } => {
+                self.seat(io, id, Seat::Destination { stream });
+                self.pair(io, transfers, ConnId::from_client(other), id);
+            }
+            refused @ (Connected::Occupied | Connected::Unknown | Connected::Reported(_)) => {
+                answer::failure(io, id, &refusal(refused, Side::Destination), read);
+            }
+        }
+        used
+    }
+
+    /// Both sides are here: the transfer begins.
+    fn pair(
+        &mut self,
+        io: &mut Io,
+        transfers: &mut Transfers,
+        source: ConnId,
+        destination: ConnId,
+    ) {
+        let stream = self.seated(io, source).stream;
+        let reply = io.conns[destination].reply;
+        let mut upload = self
+            .upload(io, source)
+            .take()
+            .unwrap_or_else(|| panic!("{source:?} has no head: a byte of its body was handed on"));
+        let delimiter = upload.delimiter(reply.version);
+        if delimiter == Delimiter::Close {
+            io.conns[destination].reset_on_close(true);
+        }
+        let closes = delimiter == Delimiter::Close || !reply.after.keeps_alive();
+        let mut head = Vec::with_capacity(512);
+        let note = io.conns[destination].note.as_deref();
+        let writer = HeadWriter::new(&mut head, 200, &io.date);
+        let writer = identify(writer, io.journal.request_ids.as_ref(), note);
+        let headers = self.registry.stream(stream).headers();
+        upload.download_fields(writer, delimiter, headers).connection(!closes, reply.version).end();
+        let splice = !io.settings.no_splice;
+        let mut transfer = upload.transfer(delimiter, head, splice, stream_bytes_max(io));
+        feed_prefix(&mut io.conns[source], upload.expects_continue, &mut transfer);
+        *self.upload(io, source) = Some(upload);
+        let waited = self.registry.stream(stream).waited(io.now.monotonic);
+        io.journal.metrics.paired(waited);
+        let (owner, pace) = (Owner::Stream(stream), pace(io));
+        io.conns.set_deadline(destination, None);
+        transfers.begin(io, Begin { owner, source, destination, delimiter, transfer, pace });
+        io.conns.flush_or_close(source);
+    }
+
+    /// The head of a source.
+    pub(super) fn upload(&mut self, io: &Io, source: ConnId) -> &mut Option<Box<Upload>> {
+        let crate::relay::io::Role::Streams(slot) = io.conns[source].role else {
+            panic!("{source:?} has no seat, but {:?}", io.conns[source].role);
+        };
+        match &mut self.seats[slot.key()] {
+            Seat::Source { upload, .. } => upload,
+            other @ (Seat::Destination { .. } | Seat::Listing(_) | Seat::Subscriber(_)) => {
+                panic!("{source:?} is not a source, but {other:?}")
+            }
+        }
+    }
+
+    /// A waiting side's socket has news.
+    pub(super) fn waiting_ready(&mut self, io: &mut Io, id: ConnId) {
+        let side = self.seated(io, id).side;
+        let gone = match io.conns[id].peer_end {
+            PeerEnd::Open => false,
+            PeerEnd::HungUp => true,
+            PeerEnd::Fin => side == Side::Destination || !self.may_be_complete(io, id),
+        };
+        // What a source was told before its destination left may not be out yet.
+        if gone || io.conns.flush(id) == Flushed::Failed {
+            io.conns.close(id, How::Orderly);
+        }
+    }
+
+    /// Whether a source that sent FIN may have sent its complete body before.
+    fn may_be_complete(&mut self, io: &Io, id: ConnId) -> bool {
+        let Conn { carry, .. } = &io.conns[id];
+        let unread = io.conns[id].unread_bytes() + carry.len() as u64;
+        self.upload(io, id).as_ref().is_some_and(|upload| upload.may_be_whole(unread))
+    }
+
+    /// A waiting side left: it gives its place back.
+    pub(super) fn leave(&mut self, io: &mut Io, id: ConnId) {
+        let Seated { stream, side, .. } = self.seated(io, id);
+        self.registry.leave(stream, side, io.now);
+        self.unseat(io, id);
+    }
+
+    /// Answers a waiting side; its stream is over already.
+    pub(super) fn dismiss(&mut self, io: &mut Io, id: ConnId, failure: &Failure) {
+        let read = match self.unseat(io, id) {
+            Seat::Source { upload, .. } => upload.is_none_or(|upload| upload.is_read()),
+            Seat::Destination { .. } | Seat::Listing(_) | Seat::Subscriber(_) => true,
+        };
+        if !io.conns[id].is_closing() {
+            answer::report(io, id, failure, read);
+        }
+    }
+
+    /// A source has come whose upload says that it is too long: it is refused, and its stream is
+    /// over, so that no destination waits for what will not come.
+    fn end_if_too_large(
+        &mut self,
+        io: &mut Io,
+        met: &Connected,
+        framing: Framing,
+    ) -> Option<Failure> {
+        let max = stream_bytes_max(io);
+        if !matches!(framing, Framing::Length(bytes) if bytes > max) {
+            return None;
+        }
+        let (stream, other) = match met {
+            Connected::Waits(stream) => (*stream, None),
+            Connected::Paired { stream, other } => (*stream, Some(*other)),
+            Connected::Occupied | Connected::Unknown | Connected::Reported(_) => return None,
+        };
+        self.end(io, stream, Ending::TooLarge(max));
+        if let Some(destination) = other {
+            let destination = ConnId::from_client(destination);
+            self.dismiss(io, destination, &Failure::SourceTooLarge(max));
+        }
+        Some(Failure::UploadTooLarge(max))
+    }
+
+    /// A stream is over.
+    pub(super) fn end(&mut self, io: &mut Io, stream: StreamKey, ending: Ending) {
+        self.registry.end(stream, ending, io.now);
+        self.record(io);
+    }
+}
+
+/// A side waits; the registry has its deadline.
+pub(super) fn wait(io: &mut Io, id: ConnId) {
+    io.conns.set_deadline(id, None);
+    if io.conns[id].peer_ended() {
+        // Its FIN came with its request, and no event will tell of it again.
+        io.conns.enqueue(id);
+    }
+}
+
+/// How many body bytes a stream may carry that begins now.
+fn stream_bytes_max(io: &Io) -> u64 {
+    match io.settings.load.max_stream_bytes {
+        0 => u64::MAX,
+        bytes => bytes as u64,
+    }
+}
+
+/// The pace of a stream that begins now.
+fn pace(io: &Io) -> Option<Pace> {
+    let rate = io.settings.load.max_rate as u64;
+    (rate > 0).then(|| Pace::new(rate, io.now.monotonic))
+}
+
+fn refusal(refused: Connected, side: Side) -> Failure {
+    match refused {
+        Connected::Occupied => Failure::AlreadyConnected(side),
+        Connected::Reported(report) => Failure::Reported(report),
+        Connected::Unknown | Connected::Waits(_) | Connected::Paired { .. } => {
+            Failure::SessionNotFound
+        }
+    }
+}

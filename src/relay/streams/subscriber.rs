@@ -1,0 +1,158 @@
+//! One subscriber to the events of a stream: what it was shown, and what it is to be shown next.
+
+use crate::http::chunked::write_framed;
+use crate::relay::http1::answer::Streamed;
+use crate::relay::io::ConnId;
+use crate::rendezvous::bottleneck::Limit;
+use crate::rendezvous::{State, Stream};
+use std::time::{Duration, Instant};
+use uuid::Uuid;
+
+/// Events that show nothing new but how many bytes have moved are at least this far apart.
+const MOVING_PERIOD: Duration = Duration::from_millis(250);
+
+/// How often the bottleneck of a stream is judged for its subscribers.
+pub(super) const LOOK_PERIOD: Duration = Duration::from_secs(1);
+
+/// One subscriber to the events of a stream.
+#[derive(Debug)]
+pub(super) struct Subscriber {
+    /// Its connection.
+    pub id: ConnId,
+    /// The stream it subscribes to.
+    pub stream: Uuid,
+    /// The response that the events are written to.
+    pub streamed: Streamed,
+    /// What the last event showed; none: there was no event yet.
+    pub shown: Option<Shown>,
+    /// When the last event was written.
+    pub event_at: Instant,
+    /// When anything was written last.
+    pub written_at: Instant,
+    /// When its stream's bottleneck was looked at last.
+    pub looked_at: Instant,
+    /// When its socket took something last.
+    pub taken_at: Instant,
+    /// The last event, where the one before is not out yet.
+    pub last: Option<Vec<u8>>,
+}
+
+/// What an event is worth being sent for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Shown {
+    revision: u32,
+    limit: Option<Limit>,
+    bytes: u64,
+}
+
+/// What there is to write to a subscriber.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Due {
+    Event,
+    Comment,
+    /// Nothing before this time.
+    Nothing(Instant),
+}
+
+impl Shown {
+    pub fn of(stream: &Stream) -> Self {
+        Self {
+            revision: stream.revision(),
+            limit: stream.bottleneck().map(|bottleneck| bottleneck.limit),
+            bytes: stream.bytes_transferred(),
+        }
+    }
+}
+
+impl Subscriber {
+    pub fn new(id: ConnId, stream: Uuid, streamed: Streamed, now: Instant) -> Self {
+        Self {
+            id,
+            stream,
+            streamed,
+            shown: None,
+            event_at: now,
+            written_at: now,
+            looked_at: now,
+            taken_at: now,
+            last: None,
+        }
+    }
+
+    /// What to write now that the stream is like this.
+    pub fn due(&self, stream: &Stream, now: Instant, keep_alive: Duration) -> Due {
+        let new = Shown::of(stream);
+        let Some(shown) = self.shown else { return Due::Event };
+        if (Shown { bytes: shown.bytes, ..new }) != shown {
+            return Due::Event;
+        }
+        let moved = new.bytes != shown.bytes;
+        // A keep-alive too long for the clock is none within its reach.
+        let comment_at = self.written_at.checked_add(keep_alive).unwrap_or(now + LOOK_PERIOD);
+        if moved && self.event_at + MOVING_PERIOD <= now {
+            Due::Event
+        } else if comment_at <= now {
+            Due::Comment
+        } else {
+            let event_at = moved.then_some(self.event_at + MOVING_PERIOD);
+            let streams = stream.state() == State::Streaming;
+            let look_at = streams.then_some(self.looked_at + LOOK_PERIOD);
+            let times = [Some(comment_at), event_at, look_at];
+            Due::Nothing(times.into_iter().flatten().min().unwrap_or(comment_at))
+        }
+    }
+
+    /// Puts bytes into the output as the response's framing wants them.
+    pub fn frame(&self, bytes: &[u8], output: &mut Vec<u8>) {
+        write_framed(output, bytes, self.streamed.chunked);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::relay::io::After;
+    use crate::rendezvous::{Client, Limits, Now, Registry, Side};
+
+    const KEEP_ALIVE: Duration = Duration::from_secs(15);
+
+    #[test]
+    #[allow(clippy::disallowed_methods, reason = "a base for made-up times")]
+    fn what_is_new_is_told_in_its_time() {
+        let base = Instant::now();
+        let at = |ms| base + Duration::from_millis(ms);
+        let limits = Limits {
+            streams: 1,
+            streams_per_address: 0,
+            unjoined_per_address: 0,
+            ttl: KEEP_ALIVE,
+            retention: KEEP_ALIVE,
+        };
+        let (mut registry, now) = (Registry::new(limits), Now { monotonic: base, wall_ms: 0 });
+        let id = Uuid::from_u128(1);
+        let key = registry.create(id, None, std::net::Ipv4Addr::LOCALHOST.into(), now).unwrap();
+        let streamed = Streamed { chunked: true, after: After::Close };
+        let conn = ConnId { index: 0, generation: 1 };
+        let mut subscriber = Subscriber::new(conn, id, streamed, base);
+        let due = |subscriber: &Subscriber, registry: &Registry, ms| {
+            subscriber.due(registry.get(id).unwrap(), at(ms), KEEP_ALIVE)
+        };
+        assert_eq!(due(&subscriber, &registry, 0), Due::Event, "at once");
+        subscriber.shown = registry.get(id).map(Shown::of);
+        assert_eq!(due(&subscriber, &registry, 10), Due::Nothing(at(15_000)));
+        assert_eq!(due(&subscriber, &registry, 15_000), Due::Comment);
+
+        registry.connect(id, Side::Source, Client(1), now);
+        registry.connect(id, Side::Destination, Client(2), now);
+        assert_eq!(due(&subscriber, &registry, 10), Due::Event, "another state");
+        subscriber.shown = registry.get(id).map(Shown::of);
+        assert_eq!(
+            due(&subscriber, &registry, 10),
+            Due::Nothing(at(1000)),
+            "to look once a second"
+        );
+        registry.transferred(key, 5);
+        assert_eq!(due(&subscriber, &registry, 20), Due::Nothing(at(250)), "not for each byte");
+        assert_eq!(due(&subscriber, &registry, 250), Due::Event, "bytes moved");
+    }
+}

@@ -1,0 +1,187 @@
+//! The events of a stream (`text/event-stream`, HTML Standard 9.2): its status at once, when it
+//! changes, and at its end. A subscriber that does not keep up misses events and gets the newest
+//! one later; at most one is kept for it. Subscribers are bounded for each stream and in all, and
+//! change nothing.
+
+use super::subscriber::{Due, LOOK_PERIOD, Shown, Subscriber};
+use crate::api::status;
+use crate::http::chunked::LAST_CHUNK;
+use crate::relay::http1::answer;
+use crate::relay::io::{After, ConnId, Flushed, How, Io, Slot};
+use crate::rendezvous::Registry;
+use slab::Slab;
+use std::collections::HashMap;
+use std::time::Instant;
+use uuid::Uuid;
+
+/// Subscribers of one stream: a person with a few windows, not an audience.
+const PER_STREAM: usize = 16;
+
+/// What the kernel may hold of unsent events (`TCP_NOTSENT_LOWAT`, tcp(7)): beyond it they would
+/// only get old.
+const UNSENT_MAX: u32 = 16 << 10;
+
+/// Nothing happens: keeps proxies and clients from giving up.
+const COMMENT: &[u8] = b": keep-alive\n\n";
+
+/// All subscribers.
+#[derive(Debug, Default)]
+pub(super) struct Subscribers {
+    all: Slab<Subscriber>,
+    by_stream: HashMap<Uuid, Vec<Slot>>,
+}
+
+/// The response to a subscriber is over.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Over {
+    pub id: ConnId,
+    pub after: After,
+}
+
+impl Subscribers {
+    /// Whether one more may subscribe to this stream, with at most `max` in all.
+    pub fn have_room(&self, stream: Uuid, max: usize) -> bool {
+        let of_stream = self.by_stream.get(&stream).map_or(0, Vec::len);
+        self.all.len() < max && of_stream < PER_STREAM
+    }
+
+    /// Begins the response; `None`: only its head was wanted.
+    pub fn begin(&mut self, io: &mut Io, id: ConnId, stream: Uuid, read: bool) -> Option<Slot> {
+        let fields = [
+            ("Content-Type", "text/event-stream"),
+            ("Cache-Control", "no-store"),
+            ("X-Accel-Buffering", "no"),
+        ];
+        let streamed = answer::begin(io, id, &fields, |after| after, read)?;
+        io.conns[id].limit_unsent(UNSENT_MAX);
+        let subscriber = Subscriber::new(id, stream, streamed, io.now.monotonic);
+        let slot = Slot::new(self.all.insert(subscriber));
+        self.by_stream.entry(stream).or_default().push(slot);
+        if io.conns[id].peer_ended() {
+            // Its FIN came with its request, and no event will tell of it again.
+            io.conns.enqueue(id);
+        }
+        Some(slot)
+    }
+
+    /// One subscribes no more; returns its stream if it was the last of it.
+    pub fn remove(&mut self, slot: Slot) -> Option<Uuid> {
+        let stream = self.all.remove(slot.key()).stream;
+        let all = self.by_stream.get_mut(&stream)?;
+        all.retain(|other| *other != slot);
+        if !all.is_empty() {
+            return None;
+        }
+        self.by_stream.remove(&stream);
+        Some(stream)
+    }
+
+    /// The subscribers of a stream now.
+    pub fn of(&self, stream: Uuid) -> Vec<Slot> {
+        self.by_stream.get(&stream).cloned().unwrap_or_default()
+    }
+
+    /// Their connections.
+    pub fn connections_of(&self, stream: Uuid) -> Vec<ConnId> {
+        self.of(stream).into_iter().map(|slot| self.all[slot.key()].id).collect()
+    }
+
+    /// Once a second, the stream whose bottleneck is to be judged again for this subscriber.
+    pub fn wants_verdict(&mut self, slot: Slot, now: Instant) -> Option<Uuid> {
+        let subscriber = &mut self.all[slot.key()];
+        let due = subscriber.shown.is_none() || subscriber.looked_at + LOOK_PERIOD <= now;
+        if due {
+            subscriber.looked_at = now;
+        }
+        due.then_some(subscriber.stream)
+    }
+
+    /// A subscriber's socket has news: it takes more, or it is gone. Whether it is to be shown more.
+    pub fn ready(&mut self, io: &mut Io, id: ConnId, slot: Slot) -> bool {
+        let before = io.conns[id].output.rest().len();
+        if io.conns[id].peer_ended() || io.conns.flush(id) == Flushed::Failed {
+            io.conns.close(id, How::Orderly);
+            return false;
+        }
+        if io.conns[id].output.rest().len() < before {
+            self.all[slot.key()].taken_at = io.now.monotonic;
+        }
+        true
+    }
+
+    /// A subscriber's time has come: it reads nothing, or it is to be shown more, which is returned.
+    pub fn timeout(&mut self, io: &mut Io, id: ConnId, slot: Slot) -> bool {
+        let taken_at = self.all[slot.key()].taken_at;
+        let idle = io.now.monotonic.saturating_duration_since(taken_at);
+        let gone = !io.conns[id].output.is_empty() && idle >= io.settings.keep_alive_timeout;
+        if gone {
+            io.conns.close(id, How::Orderly);
+        }
+        !gone
+    }
+
+    /// Writes what is due to a subscriber whose output is out; of one whose output is not, only the
+    /// last event is kept. Returns the end of its response.
+    pub fn show(&mut self, io: &mut Io, registry: &Registry, slot: Slot) -> Option<Over> {
+        let now = io.now.monotonic;
+        let subscriber = &mut self.all[slot.key()];
+        let id = subscriber.id;
+        if io.conns[id].is_closing() {
+            return None;
+        }
+        let stream = registry.watched(subscriber.stream);
+        if let Some(stream) = stream.filter(|stream| !stream.is_active())
+            && subscriber.last.is_none()
+        {
+            subscriber.last = Some(status::event(stream));
+        }
+        let output = &mut io.conns[id].output;
+        if !output.is_empty() && subscriber.shown.is_some() {
+            let until = subscriber.taken_at.checked_add(io.settings.keep_alive_timeout);
+            io.conns.set_deadline(id, until);
+            return None;
+        }
+        if let Some(last) = subscriber.last.take() {
+            subscriber.frame(&last, output.buffer());
+            if subscriber.streamed.chunked {
+                output.buffer().extend_from_slice(LAST_CHUNK);
+            }
+            io.conns[id].limit_unsent(0);
+            return Some(Over { id, after: subscriber.streamed.after });
+        }
+        let Some(stream) = stream else {
+            // It was forgotten before its end could be shown.
+            io.conns.close(id, How::Orderly);
+            return None;
+        };
+        match subscriber.due(stream, now, io.settings.events.event_keep_alive) {
+            Due::Event => {
+                subscriber.frame(&status::event(stream), output.buffer());
+                subscriber.shown = Some(Shown::of(stream));
+                subscriber.event_at = now;
+            }
+            Due::Comment => subscriber.frame(COMMENT, output.buffer()),
+            Due::Nothing(until) => {
+                io.conns.set_deadline(id, Some(until));
+                return None;
+            }
+        }
+        (subscriber.written_at, subscriber.taken_at) = (now, now);
+        io.conns.flush_or_close(id);
+        self.wait(io, slot);
+        None
+    }
+
+    /// After something was written: how long to wait for what.
+    fn wait(&self, io: &mut Io, slot: Slot) {
+        let subscriber = &self.all[slot.key()];
+        let id = subscriber.id;
+        let until = if io.conns[id].output.is_empty() {
+            let comment_at = subscriber.written_at.checked_add(io.settings.events.event_keep_alive);
+            comment_at.into_iter().chain(subscriber.looked_at.checked_add(LOOK_PERIOD)).min()
+        } else {
+            subscriber.taken_at.checked_add(io.settings.keep_alive_timeout)
+        };
+        io.conns.set_deadline(id, until);
+    }
+}

@@ -1,0 +1,147 @@
+//! One running transfer: what it moves between which connections, and for whom.
+
+use super::meter::Meter;
+use crate::http::response::CONTINUE;
+use crate::relay::io::{Conn, ConnId};
+use crate::rendezvous::batching::Batching;
+use crate::rendezvous::transfer::Delimiter;
+use crate::rendezvous::{Outcome, Pace, StreamKey, Transfer};
+use crate::splice::pipe::Pipe;
+use crate::splice::pool::Pool;
+use std::time::Instant;
+
+use crate::relay::io::Slot;
+
+/// Whom a transfer belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Owner {
+    /// A stream: it is all of it.
+    Stream(StreamKey),
+    /// A call through a tunnel: the request, from the client to the tunnel.
+    Request(Slot),
+    /// A call through a tunnel: the response, from the tunnel to the client.
+    Response(Slot),
+}
+
+/// A transfer that is to begin.
+#[derive(Debug)]
+pub struct Begin {
+    /// Whom it belongs to.
+    pub owner: Owner,
+    /// The connection that bytes are taken from.
+    pub source: ConnId,
+    /// The connection that they are brought to.
+    pub destination: ConnId,
+    /// How the end of the body shows at the destination.
+    pub delimiter: Delimiter,
+    /// What is planned.
+    pub transfer: Transfer,
+    /// How fast it may be.
+    pub pace: Option<Pace>,
+}
+
+/// A transfer that is over.
+#[derive(Debug)]
+pub struct Finished {
+    /// Whom it belonged to.
+    pub owner: Owner,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// The connection that bytes were taken from.
+    pub source: ConnId,
+    /// The connection that they were brought to.
+    pub destination: ConnId,
+    /// How the end of the body was to show at the destination.
+    pub delimiter: Delimiter,
+    /// What was moved.
+    pub transfer: Transfer,
+}
+
+/// A running transfer.
+#[derive(Debug)]
+pub(super) struct Exchange {
+    pub owner: Owner,
+    pub source: ConnId,
+    pub destination: ConnId,
+    pub delimiter: Delimiter,
+    pub transfer: Transfer,
+    pub pipe: Option<Pipe>,
+    pub batching: Batching,
+    pub pace: Option<Pace>,
+    /// The source has bytes that are left with it until then, because it is too fast.
+    pub paused_until: Option<Instant>,
+    pub queued: bool,
+    /// When a byte moved last.
+    pub moved_at: Instant,
+    /// When both sides were there.
+    pub began_at: Instant,
+    /// Bytes in user memory, as counted among those of all transfers.
+    pub held: usize,
+    /// Whether the kernel gathers its bytes, as counted among all transfers.
+    pub bulk: bool,
+    pub meter: Meter,
+}
+
+impl Exchange {
+    pub fn new(begin: Begin, now: Instant) -> Self {
+        let Begin { owner, source, destination, delimiter, transfer, pace } = begin;
+        Self {
+            owner,
+            source,
+            destination,
+            delimiter,
+            transfer,
+            pipe: None,
+            batching: Batching::default(),
+            pace,
+            paused_until: None,
+            queued: true,
+            moved_at: now,
+            began_at: now,
+            held: 0,
+            bulk: false,
+            meter: Meter::new(now),
+        }
+    }
+
+    /// A pipe is lent only while bytes are in flight.
+    pub fn give_pipe_back(&mut self, pool: &mut Pool) {
+        if self.transfer.piped() == 0
+            && let Some(pipe) = self.pipe.take()
+        {
+            pool.take_back(pipe, 0);
+        }
+    }
+
+    /// Whatever the pipe holds is lost with it.
+    pub fn drop_pipe(&mut self, pool: &mut Pool) {
+        if let Some(pipe) = self.pipe.take() {
+            pool.take_back(pipe, self.transfer.piped());
+        }
+    }
+
+    /// It is over.
+    pub fn finish(self, outcome: Outcome) -> Finished {
+        let Self { owner, source, destination, delimiter, transfer, .. } = self;
+        Finished { owner, outcome, source, destination, delimiter, transfer }
+    }
+}
+
+/// Feeds the bytes of the body that came with its head; if there were none, and the source waits for
+/// it, invites it to send them.
+pub fn feed_prefix(source: &mut Conn, expects_continue: bool, transfer: &mut Transfer) {
+    let carry = std::mem::take(&mut source.carry);
+    if carry.is_empty() {
+        let patient = expects_continue && source.unread_bytes() == 0;
+        if patient && !transfer.upload_complete() {
+            source.output.buffer().extend_from_slice(CONTINUE);
+        }
+        return;
+    }
+    let mut pieces = Vec::new();
+    let used = transfer.received(&carry, &mut pieces);
+    transfer.keep(&carry, &pieces);
+    if used < carry.len() {
+        source.carry = carry[used..].to_vec();
+    }
+}

@@ -1,0 +1,262 @@
+//! Floor 3: transfers. Each moves bytes from one connection to another until it is over; then it is
+//! returned to the caller as [`Finished`]. Nothing here calls whoever owns a transfer.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `mod` | all transfers: begin, drive, end; pacing, batching, stalling |
+//! | `exchange` | one transfer, whom it belongs to, and how it ended |
+//! | `step` | one system call at a time |
+//! | `meter`, `tcp_info` | how fast it is, and what keeps it from being faster |
+
+mod exchange;
+mod meter;
+mod step;
+mod tcp_info;
+
+pub use exchange::{Begin, Finished, Owner, feed_prefix};
+pub use step::loss_of;
+
+use crate::relay::io::{Io, Task, TransferId, sockopt};
+use crate::rendezvous::Outcome;
+use crate::rendezvous::batching::SLACK;
+use crate::rendezvous::bottleneck::Bottleneck;
+use crate::rendezvous::transfer::{COPY_MAX, COPY_SLOW, Loss};
+use crate::splice::pool::Pool;
+use exchange::Exchange;
+use slab::Slab;
+use std::num::NonZeroU32;
+use std::ops::Range;
+use step::{Tools, Turn};
+
+/// While destinations that block hold more than this in user memory, all of them together, copied
+/// reads are small, so that each can add little to it.
+const HELD_MAX: usize = 64 << 20;
+
+/// What a turn of a transfer led to.
+#[derive(Debug)]
+pub struct Driven {
+    /// Whom it belongs to.
+    pub owner: Owner,
+    /// Body bytes handed to the destination so far, in all; `None`: no more than before.
+    pub transferred: Option<u64>,
+    /// What keeps it from being faster, if it was judged in this turn.
+    pub bottleneck: Option<Box<Bottleneck>>,
+    /// It is over.
+    pub finished: Option<Finished>,
+}
+
+/// All running transfers.
+#[derive(Debug)]
+pub struct Transfers {
+    slab: Slab<(TransferId, Exchange)>,
+    next_generation: NonZeroU32,
+    /// Bytes all transfers hold in user memory.
+    held: usize,
+    /// Transfers whose bytes are gathered by the kernel.
+    bulk: usize,
+    /// Pipes that are lent while bytes are in flight.
+    pub pool: Pool,
+    pieces: Vec<Range<usize>>,
+}
+
+impl Transfers {
+    /// None yet, with these pipes.
+    pub fn new(pool: Pool) -> Self {
+        Self {
+            slab: Slab::new(),
+            next_generation: NonZeroU32::MIN,
+            held: 0,
+            bulk: 0,
+            pool,
+            pieces: Vec::new(),
+        }
+    }
+
+    /// How many run.
+    pub fn len(&self) -> usize {
+        self.slab.len()
+    }
+
+    /// Bytes they hold in user memory.
+    pub fn held_bytes(&self) -> usize {
+        self.held
+    }
+
+    /// Whether there are bulk transfers.
+    pub fn any_bulk(&self) -> bool {
+        self.bulk > 0
+    }
+
+    /// Begins one; it is driven in this turn.
+    pub fn begin(&mut self, io: &mut Io, begin: Begin) -> TransferId {
+        let entry = self.slab.vacant_entry();
+        #[allow(clippy::cast_possible_truncation, reason = "bounded by the number of descriptors")]
+        let id = TransferId { index: entry.key() as u32, generation: self.next_generation };
+        self.next_generation = self.next_generation.checked_add(1).unwrap_or(NonZeroU32::MIN);
+        let (source, destination) = io.conns.pair(begin.source, begin.destination);
+        debug_assert!(source.outgoing.is_none(), "one transfer takes from a connection");
+        debug_assert!(destination.incoming.is_none(), "one transfer brings to a connection");
+        (source.outgoing, destination.incoming) = (Some(id), Some(id));
+        let source = begin.source;
+        entry.insert((id, Exchange::new(begin, io.now.monotonic)));
+        io.set_timeout(source, io.settings.idle_timeout);
+        io.conns.queue.push_begun(id);
+        id
+    }
+
+    /// The transfer of an id that may be stale: one from an event, a task or a timer.
+    fn get(&mut self, id: TransferId) -> Option<&mut Exchange> {
+        let (its, exchange) = self.slab.get_mut(id.index as usize)?;
+        (*its == id).then_some(exchange)
+    }
+
+    /// Puts a transfer in the run queue.
+    pub fn enqueue(&mut self, io: &mut Io, id: TransferId) {
+        if let Some(exchange) = self.get(id)
+            && !std::mem::replace(&mut exchange.queued, true)
+        {
+            io.conns.queue.push(Task::Transfer(id));
+        }
+    }
+
+    /// One turn of a transfer; `None`: it is over already.
+    pub fn drive(&mut self, io: &mut Io, id: TransferId) -> Option<Driven> {
+        let now = io.now.monotonic;
+        let Self { slab, pool, pieces, held, .. } = self;
+        let (_, exchange) = slab.get_mut(id.index as usize).filter(|(its, _)| *its == id)?;
+        exchange.queued = false;
+        let destination = exchange.destination;
+        if !exchange.transfer.head_started() && io.conns[destination].peer_ended() {
+            // Nothing is read for a destination that has left: its own turn says so. Its FIN may
+            // have come with its request, and no event will tell of it again.
+            io.conns.enqueue(destination);
+            return None;
+        }
+        exchange.keep_pace(now);
+        let mut scratch = io.scratch.lend();
+        let (source, destination) = io.conns.pair(exchange.source, exchange.destination);
+        let copy_max = if *held < HELD_MAX { COPY_MAX } else { COPY_SLOW };
+        let mut tools =
+            Tools { source, destination, pool, scratch: &mut scratch, pieces, copy_max };
+        let before = exchange.transfer.transferred();
+        let spliced_before = exchange.transfer.spliced();
+        let turn = exchange.turn(&mut tools);
+        exchange.give_pipe_back(tools.pool);
+        io.scratch.put_back(scratch);
+        let after = exchange.transfer.transferred();
+        if after > before {
+            exchange.moved_at = now;
+            let spliced = exchange.transfer.spliced() - spliced_before;
+            io.journal.metrics.relayed(after - before, spliced);
+        }
+        let waits_for = if let Turn::Blocked(on) = turn { Some(on) } else { None };
+        let due = exchange.meter.turn(now, after > before, waits_for);
+        let owner = exchange.owner;
+        self.count(id);
+        let over = matches!(turn, Turn::Over(_));
+        let judged = matches!(owner, Owner::Stream(_)) && (due || over);
+        let bottleneck = if judged { self.judge_if(io, id, over) } else { None };
+        let finished = match turn {
+            Turn::Over(outcome) => Some(self.end(io, id, outcome)),
+            Turn::BudgetSpent => {
+                self.enqueue(io, id);
+                None
+            }
+            Turn::Blocked(_) => {
+                self.arm_timer(io, id);
+                None
+            }
+        };
+        Some(Driven { owner, transferred: (after > before).then_some(after), bottleneck, finished })
+    }
+
+    /// Keeps the sums over all transfers.
+    fn count(&mut self, id: TransferId) {
+        let (_, exchange) = &mut self.slab[id.index as usize];
+        let held = std::mem::replace(&mut exchange.held, exchange.transfer.held());
+        let bulk = std::mem::replace(&mut exchange.bulk, exchange.batching.is_set());
+        self.held = self.held + exchange.held - held;
+        self.bulk = self.bulk + usize::from(exchange.bulk) - usize::from(bulk);
+    }
+
+    /// A transfer waits. If it is for its pace, a timer ends it. While its source's bytes are
+    /// gathered by the kernel, a timer sees to it that none stay unseen when they slacken. Else
+    /// nothing may move for `idle-timeout`.
+    fn arm_timer(&mut self, io: &mut Io, id: TransferId) {
+        let (_, exchange) = &self.slab[id.index as usize];
+        let deadline = if let Some(until) = exchange.paused_until {
+            Some(until)
+        } else if exchange.batching.is_set() {
+            io.now.monotonic.checked_add(SLACK)
+        } else {
+            exchange.moved_at.checked_add(io.settings.idle_timeout)
+        };
+        io.conns.set_deadline(exchange.source, deadline);
+    }
+
+    /// The deadline of a transfer is over: its pause ended, its flow slackened, or it stalled.
+    pub fn timeout(&mut self, io: &mut Io, id: TransferId) -> Option<Finished> {
+        let now = io.now.monotonic;
+        let (_, exchange) = &mut self.slab[id.index as usize];
+        if exchange.paused_until.is_some() {
+            self.enqueue(io, id);
+            return None;
+        }
+        if exchange.batching.is_set() {
+            exchange.batching.slackened();
+            exchange.set_mark(&io.conns[exchange.source]);
+            self.count(id);
+            self.arm_timer(io, id);
+            return None;
+        }
+        let idle = now.saturating_duration_since(exchange.moved_at);
+        if idle < io.settings.idle_timeout {
+            self.arm_timer(io, id);
+            return None;
+        }
+        // Who is to blame: a destination that takes nothing, or else the source.
+        let takes = io.conns[exchange.destination].writable;
+        let outcome = if takes {
+            Outcome::SourceGone(Loss::Stalled)
+        } else {
+            Outcome::DestinationGone(Loss::Stalled)
+        };
+        Some(self.end(io, id, outcome))
+    }
+
+    /// Ends a running transfer, whatever its pipe holds. Its source is an ordinary connection again.
+    pub fn end(&mut self, io: &mut Io, id: TransferId, outcome: Outcome) -> Finished {
+        debug_assert_eq!(self.slab[id.index as usize].0, id, "a transfer ends once");
+        let (_, mut exchange) = self.slab.remove(id.index as usize);
+        exchange.drop_pipe(&mut self.pool);
+        self.held -= exchange.held;
+        self.bulk -= usize::from(exchange.bulk);
+        let duration = io.now.monotonic.saturating_duration_since(exchange.began_at);
+        io.journal.metrics.transferred(duration);
+        let (source, destination) = io.conns.pair(exchange.source, exchange.destination);
+        (source.outgoing, destination.incoming) = (None, None);
+        if exchange.batching.is_set() {
+            // What the source sends next is wanted at once, however little it is.
+            sockopt::set_receive_low_water(&source.socket, 1);
+        }
+        exchange.finish(outcome)
+    }
+
+    /// Judges a transfer, unless that was done within the last second.
+    pub fn judge_if_stale(&mut self, io: &Io, id: TransferId) -> Option<Box<Bottleneck>> {
+        let now = io.now.monotonic;
+        self.get(id).filter(|exchange| exchange.meter.is_stale(now))?;
+        self.judge_if(io, id, false)
+    }
+
+    /// Judges a transfer; one that is over only if it was long enough to be worth it.
+    fn judge_if(&mut self, io: &Io, id: TransferId, over: bool) -> Option<Box<Bottleneck>> {
+        let now = io.now.monotonic;
+        let (_, exchange) = &mut self.slab[id.index as usize];
+        if over && !exchange.meter.is_ripe(now) {
+            return None;
+        }
+        let (source, destination) = (&io.conns[exchange.source], &io.conns[exchange.destination]);
+        exchange.meter.judge(source, destination, now)
+    }
+}

@@ -1,0 +1,243 @@
+//! The steps of a transfer, one system call at a time: asks what the next step is, does it, reports.
+//! It stops when a side is not ready, when its byte budget is used up, or when it is over.
+
+use super::exchange::Exchange;
+use crate::relay::io::{Conn, sockopt};
+use crate::rendezvous::bottleneck::Awaited;
+use crate::rendezvous::transfer::{FILL_MAX, Loss};
+use crate::rendezvous::{Outcome, Ready, Side, Step};
+use crate::splice::copy::{self, Read, Write};
+use crate::splice::pipe::{Drain, Fill};
+use crate::splice::pool::Pool;
+use nix::errno::Errno;
+use std::io::IoSlice;
+use std::ops::Range;
+use std::time::Instant;
+
+/// Bytes one transfer may move before others have their turn.
+const TURN_BYTES: usize = FILL_MAX;
+
+/// Reads of chunk framing are this long at most.
+const FRAMING_BYTES: usize = 512;
+
+/// Pieces of a copied read that go out as they lie; more and smaller ones are moved together first.
+const PIECES_MAX: usize = 512;
+
+/// Why a turn of a transfer ended.
+pub(super) enum Turn {
+    /// It is over.
+    Over(Outcome),
+    /// A side is not ready, or too fast.
+    Blocked(Awaited),
+    /// Others have their turn.
+    BudgetSpent,
+}
+
+/// What a transfer works with besides its own state.
+pub(super) struct Tools<'r> {
+    pub source: &'r mut Conn,
+    pub destination: &'r mut Conn,
+    pub pool: &'r mut Pool,
+    pub scratch: &'r mut [u8],
+    pub pieces: &'r mut Vec<Range<usize>>,
+    /// Most bytes one copied read may take.
+    pub copy_max: usize,
+}
+
+impl Exchange {
+    /// Steps until a side is not ready, the budget is spent, or it is over.
+    pub(super) fn turn(&mut self, tools: &mut Tools<'_>) -> Turn {
+        let goal = self.transfer.transferred() + TURN_BYTES as u64;
+        loop {
+            let allowed = self.allowance();
+            let ready = Ready {
+                source: tools.source.readable && allowed > 0,
+                destination: tools.destination.writable && tools.destination.output.is_empty(),
+            };
+            let step = self.transfer.next(ready).at_most(allowed);
+            if step.takes() && self.transfer.transferred() >= goal {
+                return Turn::BudgetSpent;
+            }
+            match step {
+                Step::Done(outcome) => return Turn::Over(outcome),
+                Step::Wait(side) => {
+                    if side == Side::Source && tools.source.readable {
+                        self.pause(tools.source);
+                        return Turn::Blocked(Awaited::Rate);
+                    }
+                    return Turn::Blocked(side.into());
+                }
+                Step::Send { more } => self.send(tools, more),
+                Step::Drain { bytes } => self.drain(tools, bytes),
+                Step::Fill { max_bytes } => self.fill(tools, max_bytes),
+                Step::ReadFraming { max_bytes } => self.read_framing(tools, max_bytes),
+                Step::Copy { max_bytes } => self.copy(tools, max_bytes),
+            }
+        }
+    }
+
+    fn send(&mut self, tools: &mut Tools<'_>, more: bool) {
+        match copy::write(&tools.destination.socket, self.transfer.ahead(), more) {
+            Ok(Write::Moved(count)) => self.transfer.sent(count),
+            Ok(Write::Blocked) => tools.destination.writable = false,
+            Err(error) => self.transfer.destination_gone(loss(error)),
+        }
+    }
+
+    fn drain(&mut self, tools: &mut Tools<'_>, bytes: usize) {
+        let Some(pipe) = &self.pipe else {
+            debug_assert!(false, "bytes in a pipe need a pipe");
+            return self.transfer.destination_gone(Loss::Failed);
+        };
+        match pipe.drain(&tools.destination.socket, bytes) {
+            Ok(Drain::Moved(count)) => self.transfer.drained(count),
+            Ok(Drain::Blocked) => tools.destination.writable = false,
+            Err(error) => self.transfer.destination_gone(loss(error)),
+        }
+    }
+
+    /// Fills the pipe, borrowing one if need be; without one the bytes are copied.
+    fn fill(&mut self, tools: &mut Tools<'_>, max_bytes: usize) {
+        if self.pipe.is_none() {
+            self.pipe = tools.pool.lend();
+        }
+        let Some(pipe) = &self.pipe else {
+            return self.copy(tools, max_bytes);
+        };
+        match pipe.fill(&tools.source.socket, max_bytes) {
+            Ok(Fill::Moved(count)) => {
+                self.transfer.filled(count);
+                self.batching.filled(count);
+            }
+            Ok(Fill::Blocked) if self.transfer.piped() > 0 => self.transfer.fill_blocked(),
+            Ok(Fill::Blocked) => self.source_blocked(tools.source),
+            Ok(Fill::Eof) => self.transfer.source_gone(Loss::Closed),
+            Err(error) => self.transfer.source_gone(loss(error)),
+        }
+    }
+
+    /// Reads the head of a chunk and what it cannot help reading with it.
+    fn read_framing(&mut self, tools: &mut Tools<'_>, max_bytes: usize) {
+        let mut buffer = [0; FRAMING_BYTES];
+        let buffer = &mut buffer[..max_bytes.min(FRAMING_BYTES)];
+        let Some(count) = self.read(tools.source, buffer) else { return };
+        let mut pieces = Vec::new();
+        let used = self.transfer.received(&buffer[..count], &mut pieces);
+        self.transfer.keep(&buffer[..count], &pieces);
+        tools.source.carry.extend_from_slice(&buffer[used..count]);
+    }
+
+    /// Reads into user memory and sends from there.
+    fn copy(&mut self, tools: &mut Tools<'_>, max_bytes: usize) {
+        let max_bytes = max_bytes.min(tools.copy_max);
+        let Some(count) = self.read(tools.source, &mut tools.scratch[..max_bytes]) else { return };
+        self.batching.filled(count);
+        tools.pieces.clear();
+        let used = self.transfer.received(&tools.scratch[..count], tools.pieces);
+        tools.source.carry.extend_from_slice(&tools.scratch[used..count]);
+        if count < max_bytes && self.transfer.upload_complete() {
+            tools.source.drained_of_input();
+        }
+        if tools.pieces.len() > PIECES_MAX {
+            move_together(tools.scratch, tools.pieces);
+        }
+        let body = tools.pieces.iter().map(Range::len).sum();
+        if body == 0 {
+            return;
+        }
+        self.transfer.announce(body);
+        let mut slices = Vec::with_capacity(tools.pieces.len() + 1);
+        slices.push(IoSlice::new(self.transfer.ahead()));
+        slices.extend(tools.pieces.iter().map(|p| IoSlice::new(&tools.scratch[p.clone()])));
+        let result = copy::gather(&tools.destination.socket, &slices);
+        let sent = match result {
+            Ok(Write::Moved(count)) => count,
+            Ok(Write::Blocked) => {
+                tools.destination.writable = false;
+                0
+            }
+            Err(error) => {
+                // The bytes in hand are kept: if they are the first ones, another destination may
+                // connect.
+                self.transfer.gathered(0, tools.scratch, tools.pieces);
+                return self.transfer.destination_gone(loss(error));
+            }
+        };
+        self.transfer.gathered(sent, tools.scratch, tools.pieces);
+    }
+
+    /// One read from the source; `None` when it gave nothing, which has been dealt with.
+    fn read(&mut self, source: &mut Conn, buffer: &mut [u8]) -> Option<usize> {
+        match copy::read(&source.socket, buffer) {
+            Ok(Read::Moved(count)) => return Some(count),
+            Ok(Read::Blocked) => self.source_blocked(source),
+            Ok(Read::Eof) => self.transfer.source_gone(Loss::Closed),
+            Err(error) => self.transfer.source_gone(loss(error)),
+        }
+        None
+    }
+
+    /// The source has nothing now: wait for an event, or for a batch if the flow is bulk.
+    fn source_blocked(&mut self, source: &mut Conn) {
+        source.readable = false;
+        self.set_mark(source);
+    }
+
+    pub(super) fn set_mark(&mut self, source: &Conn) {
+        if let Some(mark) = self.batching.change(self.transfer.still_to_come()) {
+            sockopt::set_receive_low_water(&source.socket, mark);
+        }
+    }
+
+    /// A turn begins: what its pace allows is as of now. A pause that was ours is no idleness.
+    pub(super) fn keep_pace(&mut self, now: Instant) {
+        if self.paused_until.take().is_some() {
+            self.moved_at = now;
+        }
+        if let Some(pace) = &mut self.pace {
+            pace.refill(self.transfer.taken(), now);
+        }
+    }
+
+    /// How many bytes may be taken from the source now.
+    fn allowance(&self) -> u64 {
+        self.pace.as_ref().map_or(u64::MAX, |pace| pace.allowance(self.transfer.taken()))
+    }
+
+    /// The source has bytes and is too fast: they stay where they are, and TCP pushes back. It is
+    /// no bulk flow then, whatever it was before: its next bytes are wanted at once.
+    fn pause(&mut self, source: &Conn) {
+        let Some(pace) = &self.pace else { return };
+        self.paused_until = Some(pace.resumes_at(self.transfer.taken()));
+        self.batching.slackened();
+        self.set_mark(source);
+    }
+}
+
+/// How a connection was lost whose peer's end epoll told of.
+pub fn loss_of(conn: &Conn) -> Loss {
+    match conn.socket.take_error() {
+        Ok(Some(error)) => {
+            error.raw_os_error().map_or(Loss::Failed, |raw| loss(Errno::from_raw(raw)))
+        }
+        Ok(None) => Loss::Closed,
+        Err(_) => Loss::Failed,
+    }
+}
+
+/// A reset and a broken pipe are how peers go away; anything else is a failure of the socket.
+fn loss(error: Errno) -> Loss {
+    let gone = [Errno::ECONNRESET, Errno::EPIPE].contains(&error);
+    if gone { Loss::Closed } else { Loss::Failed }
+}
+
+/// Moves many small pieces to the front of the buffer, so that they are one.
+fn move_together(bytes: &mut [u8], pieces: &mut Vec<Range<usize>>) {
+    let mut end = 0;
+    for piece in pieces.iter() {
+        bytes.copy_within(piece.clone(), end);
+        end += piece.len();
+    }
+    pieces.clear();
+    pieces.push(0..end);
+}

@@ -1,0 +1,159 @@
+//! Streams that no side has joined: bounded for each address, and the oldest give way.
+
+use super::*;
+
+fn limited(streams: usize, unjoined_per_address: usize) -> (Registry, Now) {
+    let limits = Limits {
+        streams,
+        streams_per_address: 0,
+        unjoined_per_address,
+        ttl: Duration::from_mins(1),
+        retention: Duration::from_mins(1),
+    };
+    (Registry::new(limits), begin().1)
+}
+
+fn after(now: Now, seconds: u64) -> Now {
+    Now { monotonic: now.monotonic + Duration::from_secs(seconds), ..now }
+}
+
+fn id(number: u128) -> Uuid {
+    Uuid::from_u128(number)
+}
+
+#[test]
+fn the_unjoined_streams_of_an_address_are_bounded_and_joined_ones_do_not_count() {
+    let (mut registry, now) = limited(100, 2);
+    let create = |registry: &mut Registry, number, address| {
+        registry.create(id(number), None, creator(address), now)
+    };
+    let first = create(&mut registry, 1, 1).unwrap();
+    create(&mut registry, 2, 1).unwrap();
+    assert_eq!(create(&mut registry, 3, 1), Err(Full::AddressUnjoined));
+    assert!(create(&mut registry, 4, 2).is_ok(), "others are not concerned");
+
+    let has_room = |registry: &mut Registry, number| {
+        let made = create(registry, number, 1).is_ok();
+        assert!(!made || registry.delete(id(number), report(0), now).is_some());
+        made
+    };
+    assert_eq!(registry.connect(id(1), Side::Source, Client(1), now), Connected::Waits(first));
+    assert!(has_room(&mut registry, 10), "joined");
+    assert_eq!(registry.leave(first, Side::Source, now), Left::Alone);
+    assert!(!has_room(&mut registry, 11), "left");
+    assert_eq!(registry.report(id(1), report(5), now), Registered::Kept);
+    assert!(!has_room(&mut registry, 12), "reported on");
+    assert!(registry.delete(id(1), report(1), now).is_some());
+    assert!(has_room(&mut registry, 13), "over");
+    assert_eq!(registry.unjoined(), 2);
+    while expire(&mut registry, later(now)).is_some() {}
+    assert_eq!(registry.unjoined(), 0);
+    assert_eq!(registry.unjoined.share(creator(1)).streams, 0);
+}
+
+#[test]
+fn a_stream_of_another_registry_counts_and_is_not_refused_for_its_address() {
+    let (mut registry, now) = limited(100, 1);
+    let adopted = |number| Adopted {
+        id: id(number),
+        headers: None,
+        creator: Some(creator(1)),
+        created: now,
+        deadline: after(now, 60).monotonic,
+    };
+    for number in 1..4 {
+        assert!(registry.adopt(adopted(number), now).is_ok());
+    }
+    let create =
+        |registry: &mut Registry, number| registry.create(id(number), None, creator(1), now);
+    assert_eq!(create(&mut registry, 4), Err(Full::AddressUnjoined));
+    let given = registry.give_away_waiting();
+    assert_eq!((given.len(), registry.unjoined()), (3, 0));
+    assert!(create(&mut registry, 4).is_ok(), "what was given away counts no more");
+}
+
+#[test]
+fn heavy_streams_that_no_side_joins_do_not_fill_the_registry() {
+    let (mut registry, now) = limited(100, 50);
+    let headers = |parts: usize| {
+        let text = Value::from("x".repeat(WEIGHT_MAX / 10 / parts - 1000));
+        let download = Map::from_iter([("A".to_owned(), text)]);
+        Some(Box::new(Headers { download, upload: Map::new() }))
+    };
+    let create = |registry: &mut Registry, number, address, headers| {
+        registry.create(id(number), headers, creator(address), now)
+    };
+    create(&mut registry, 1, 1, headers(2)).unwrap();
+    create(&mut registry, 2, 1, headers(2)).unwrap();
+    assert_eq!(create(&mut registry, 3, 1, headers(2)), Err(Full::AddressUnjoined));
+    assert_eq!(registry.report(id(1), report(9000), now), Registered::Full, "a report weighs, too");
+    assert!(create(&mut registry, 3, 1, None).is_ok(), "what weighs nothing has room");
+    assert!(create(&mut registry, 4, 2, headers(2)).is_ok(), "others are not concerned");
+    let _ = registry.connect(id(1), Side::Source, Client(1), now);
+    assert!(create(&mut registry, 5, 1, headers(2)).is_ok(), "a joined one counts no more");
+    registry.limits.unjoined_per_address = 0;
+    assert!(create(&mut registry, 6, 1, headers(1)).is_ok(), "switched off");
+}
+
+#[test]
+fn the_oldest_that_outlived_the_usual_waiting_time_gives_way_to_a_new_one() {
+    let (mut registry, now) = limited(3, 0);
+    registry.keep_records();
+    let hour = after(now, 3600).monotonic;
+    for (number, seconds) in [(1, 0), (2, 1), (3, 2)] {
+        let at = after(now, seconds);
+        let key = registry.create(id(number), None, creator(1), at).unwrap();
+        registry.wait_until(key, hour, at);
+    }
+    registry.connect(id(1), Side::Source, Client(1), now);
+    registry.watch(id(2), true);
+    let create = |registry: &mut Registry, number, seconds| {
+        registry.create(id(number), None, creator(2), after(now, seconds))
+    };
+    assert_eq!(create(&mut registry, 4, 61), Err(Full::Registry), "not yet: 60 s are its own");
+    assert!(create(&mut registry, 4, 62).is_ok());
+    assert!(registry.get(id(1)).is_some(), "a joined one never gives way");
+    assert!(registry.get(id(2)).is_none(), "the oldest of the others did");
+    let record = registry.take_record().unwrap();
+    assert_eq!((record.id, record.state), (id(2), State::TimeoutNoSrcNoDst));
+    assert_eq!(registry.take_changes(), [id(2)], "its followers are told");
+    assert_eq!(registry.watched(id(2)).map(Stream::state), Some(State::TimeoutNoSrcNoDst));
+    assert_eq!(registry.tally().ended[State::TimeoutNoSrcNoDst as usize], 1);
+
+    assert!(create(&mut registry, 5, 63).is_ok(), "then the next one");
+    assert_eq!(create(&mut registry, 6, 63), Err(Full::Registry), "the new ones have their time");
+    assert!(registry.delete(id(4), report(1), after(now, 64)).is_some());
+    assert!(create(&mut registry, 6, 64).is_ok(), "an ended one gives way first");
+    assert_eq!(registry.tally().held, held(&registry));
+}
+
+#[test]
+fn a_refused_address_makes_nobody_give_way() {
+    let (mut registry, now) = limited(2, 1);
+    let hour = after(now, 3600).monotonic;
+    for number in 1..3 {
+        let key = registry.create(id(number), None, creator(number), now).unwrap();
+        registry.wait_until(key, hour, now);
+    }
+    let late = after(now, 100);
+    assert_eq!(registry.create(id(3), None, creator(1), late), Err(Full::AddressUnjoined));
+    assert_eq!(registry.active(), 2);
+    assert!(registry.create(id(3), None, creator(3), late).is_ok());
+}
+
+#[test]
+fn one_request_forgets_so_many_streams_and_no_more() {
+    let (mut registry, now) = limited(5000, 0);
+    for number in 0..5000 {
+        let key = registry.create(id(number), None, creator(1), now).unwrap();
+        registry.end(key, Ending::Finished(None), now);
+    }
+    registry.limits.streams = 10;
+    assert_eq!(registry.create(id(9999), None, creator(1), now), Err(Full::Registry));
+    assert_eq!(registry.len(), 4000);
+    for _ in 0..3 {
+        assert_eq!(registry.create(id(9999), None, creator(1), now), Err(Full::Registry));
+    }
+    assert!(registry.create(id(9999), None, creator(1), now).is_ok());
+    assert_eq!(registry.len(), 10);
+}

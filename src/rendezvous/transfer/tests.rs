@@ -1,0 +1,86 @@
+use super::*;
+
+const HEAD: &[u8] = b"HTTP/1.1 200 OK\r\n\r\n";
+
+const READY: Ready = Ready { source: true, destination: true };
+
+/// A chunked upload of which `bytes` were read along with its head.
+fn begun(bytes: &[u8]) -> Transfer {
+    let mut transfer = Transfer::new(Framing::Chunked, Delimiter::Chunks, HEAD.to_vec(), true);
+    take_in(&mut transfer, bytes);
+    transfer
+}
+
+fn take_in(transfer: &mut Transfer, bytes: &[u8]) {
+    let mut pieces = Vec::new();
+    transfer.received(bytes, &mut pieces);
+    transfer.keep(bytes, &pieces);
+}
+
+/// The same upload with its next destination.
+fn again(transfer: Transfer) -> Transfer {
+    let upload = transfer.give_upload_back();
+    Transfer::resume(upload, Delimiter::Chunks, HEAD.to_vec(), true)
+}
+
+#[test]
+fn an_upload_that_was_given_back_goes_on_in_the_middle_of_its_framing() {
+    let mut transfer = begun(b"5\r\nhel");
+    for _ in 0..3 {
+        // Framed and blocked, or not even framed: the next destination gets the same.
+        transfer.announce(0);
+        transfer = again(transfer);
+    }
+    take_in(&mut transfer, b"lo\r\n0\r\n\r\n");
+    assert_eq!(transfer.next(READY), Step::Send { more: false });
+    assert_eq!(transfer.ahead(), [HEAD, b"5\r\nhello"].concat());
+}
+
+#[test]
+fn bytes_in_hand_when_the_destination_is_lost_are_given_back() {
+    let mut transfer = begun(b"a\r\n");
+    let mut pieces = Vec::new();
+    transfer.received(b"01234", &mut pieces);
+    transfer.announce(5);
+    transfer.gathered(0, b"01234", &pieces);
+    transfer.destination_gone(Loss::Closed);
+    let outcome = Outcome::DestinationGone(Loss::Closed);
+    assert_eq!(transfer.next(READY), Step::Done(outcome));
+    assert_eq!(transfer.side_left(outcome), Some(Side::Destination));
+    let mut transfer = again(transfer);
+    take_in(&mut transfer, b"56789\r\n0\r\n\r\n");
+    assert_eq!(transfer.next(READY), Step::Send { more: false });
+    assert_eq!(transfer.ahead(), [HEAD, b"a\r\n0123456789"].concat());
+}
+
+#[test]
+fn wrong_framing_is_not_forgotten_with_the_destination() {
+    let mut transfer = begun(b"5\r\nhello\r\nxyz");
+    transfer.destination_gone(Loss::Closed);
+    let upload = transfer.give_upload_back();
+    assert!(upload.may_end_within(0), "it stays until it can be told");
+    let mut transfer = Transfer::resume(upload, Delimiter::Chunks, HEAD.to_vec(), true);
+    assert_eq!(transfer.next(READY), Step::Send { more: false });
+    transfer.sent(transfer.ahead().len());
+    assert!(matches!(transfer.next(READY), Step::Done(Outcome::SourceBroken(_))));
+}
+
+#[test]
+fn a_source_that_leaves_before_a_byte_was_handed_on_costs_its_destination_nothing() {
+    for (name, handed_on, loss, left) in [
+        ("closed", false, Loss::Closed, true),
+        ("failed", false, Loss::Failed, true),
+        ("stalled", false, Loss::Stalled, false),
+        ("later", true, Loss::Closed, false),
+    ] {
+        let mut transfer = begun(b"5\r\nhel");
+        if handed_on {
+            transfer.announce(0);
+            transfer.sent(transfer.ahead().len());
+        }
+        transfer.source_gone(loss);
+        let outcome = Outcome::SourceGone(loss);
+        assert_eq!(transfer.next(READY), Step::Done(outcome), "{name}");
+        assert_eq!(transfer.side_left(outcome), left.then_some(Side::Source), "{name}");
+    }
+}

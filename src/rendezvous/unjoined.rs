@@ -1,0 +1,89 @@
+//! Streams that no side has joined: what each address has of them, and which is the oldest. Every
+//! act takes O(log n); a stream is in it exactly while its state is `CREATED`.
+
+use super::addresses::{Counted, Group};
+use super::registry::WEIGHT_MAX;
+use super::stream::Stream;
+use std::collections::{BTreeSet, HashMap};
+use std::net::IpAddr;
+use std::time::Instant;
+
+/// What the unjoined streams of one address may weigh together, in bytes: a tenth of all, so that
+/// few streams with heavy header fields cannot refuse everybody else.
+const SHARE_WEIGHT_MAX: usize = WEIGHT_MAX / 10;
+
+/// What one address has of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Share {
+    pub streams: usize,
+    /// In bytes.
+    pub weight: usize,
+}
+
+impl Share {
+    /// Whether one more stream that weighs `weight` fits. The first one always does: what is too
+    /// heavy by itself is for the limit on bodies.
+    pub fn has_room(self, most: usize, weight: usize) -> bool {
+        self.streams < most && (self.streams == 0 || self.weight + weight <= SHARE_WEIGHT_MAX)
+    }
+}
+
+/// The streams that no side has joined.
+#[derive(Debug, Default)]
+pub(super) struct Unjoined {
+    shares: HashMap<Group, Share>,
+    by_age: BTreeSet<(Instant, u32)>,
+}
+
+impl Unjoined {
+    /// No side of this stream is connected.
+    pub fn add(&mut self, key: u32, stream: &Stream) {
+        let new = self.by_age.insert((stream.created(), key));
+        debug_assert!(new, "a stream is counted once");
+        if let Some(creator) = &stream.creator {
+            let share = self.shares.entry(creator.group()).or_default();
+            share.streams += 1;
+            share.weight += stream.weight();
+        }
+    }
+
+    /// A side joins this stream, it ends or is given away, or its weight is about to change. If it
+    /// was joined before, nothing happens.
+    pub fn remove(&mut self, key: u32, stream: &Stream) {
+        if !self.by_age.remove(&(stream.created(), key)) {
+            return;
+        }
+        let Some(group) = stream.creator.as_ref().map(Counted::group) else { return };
+        let Some(share) = self.shares.get_mut(&group) else {
+            debug_assert!(false, "what is taken off was counted");
+            return;
+        };
+        share.streams -= 1;
+        share.weight -= stream.weight();
+        if share.streams == 0 {
+            debug_assert_eq!(share.weight, 0, "no stream weighs nothing");
+            self.shares.remove(&group);
+        }
+    }
+
+    /// What this address has.
+    pub fn share(&self, creator: IpAddr) -> Share {
+        self.shares.get(&Group::of(creator)).copied().unwrap_or_default()
+    }
+
+    /// Whether a report may replace the one that `stream` keeps, and weigh `by` bytes more.
+    pub fn may_grow(&self, stream: &Stream, by: usize) -> bool {
+        let share = stream.creator.as_ref().and_then(|it| self.shares.get(&it.group()));
+        share.is_none_or(|share| share.streams <= 1 || share.weight + by <= SHARE_WEIGHT_MAX)
+    }
+
+    /// The oldest one, and when it was created.
+    pub fn oldest(&self) -> Option<(Instant, u32)> {
+        self.by_age.first().copied()
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.by_age.len()
+    }
+}

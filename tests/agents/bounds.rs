@@ -1,0 +1,117 @@
+//! What one agent, or one that is none yet, can make the relay do or keep.
+
+use std::collections::HashSet;
+
+use rdv::mux::handshake::Dialect;
+use serde_json::{Value, json};
+
+use crate::agent::{Agent, DIALECTS, frame, upgrade};
+use crate::spare::Spare;
+use crate::support::{Relay, TRUSTING, ask, assert_error};
+
+const INTERIM: &str = "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n";
+
+#[test]
+fn interim_responses_through_a_tunnel_are_bounded() {
+    let relay = Relay::start(&[]);
+    let agent = Agent::connect(&relay, Dialect::V1, Value::Null);
+    let mut spare = Spare::of(&relay, &agent);
+    let mut client = relay.connect();
+    client.ask(&ask("GET", &agent.place()));
+    spare.asked();
+    spare.send(INTERIM.repeat(16));
+    spare.answer_ok(b"after sixteen");
+    assert_eq!(client.response().text(), "after sixteen");
+
+    for (name, flood) in [
+        ("complete", INTERIM.repeat(17)),
+        ("one that does not end", format!("HTTP/1.1 100 {}", "C".repeat(80 << 10))),
+    ] {
+        let mut spare = Spare::of(&relay, &agent);
+        let mut client = relay.connect();
+        client.ask(&ask("GET", &agent.place()));
+        spare.asked();
+        // The relay may close it while this is sent.
+        let _ = std::io::Write::write_all(&mut spare.sender(), flood.as_bytes());
+        assert_error(name, &client.response(), (502, "AgentBrokeError", None));
+        spare.drain();
+    }
+}
+
+#[test]
+fn interim_responses_through_a_websocket_are_bounded() {
+    let relay = Relay::start(&[]);
+    let mut agent = Agent::connect(&relay, Dialect::V1, Value::Null);
+    let mut client = relay.connect();
+    client.ask(&ask("GET", &agent.place()));
+    let asked = agent.asked();
+    for _ in 0..17 {
+        agent.send_raw(&frame(2, 0, asked.number, INTERIM.as_bytes()));
+    }
+    assert_error("one too many", &client.response(), (502, "AgentBrokeError", None));
+    client.ask(&ask("GET", &agent.place()));
+    let asked = agent.asked();
+    agent.answer_ok(asked.number, b"the next one");
+    assert_eq!(client.response().text(), "the next one");
+}
+
+#[test]
+fn handshakes_that_are_not_finished_take_no_agents_place_and_are_bounded() {
+    for dialect in DIALECTS {
+        let relay = Relay::start(&["--max-agents", "1"]);
+        let pending: Vec<Agent> = (0..15).map(|_| Agent::raw(&relay, dialect)).collect();
+        let mut agent = Agent::named(&relay, dialect, "a");
+        let mut client = relay.connect();
+        client.ask(&ask("GET", "/api/a/x"));
+        let asked = agent.asked();
+        agent.answer_ok(asked.number, b"");
+        assert_eq!(client.response().status(), 200, "{dialect:?}");
+        drop((agent, pending));
+
+        let relay = Relay::start(&[]);
+        let _pending: Vec<Agent> = (0..100).map(|_| Agent::raw(&relay, dialect)).collect();
+        let answer = relay.exchange(&upgrade("/socket", dialect));
+        assert_error("one too many", &answer, (503, "TooBusyError", None));
+    }
+}
+
+#[test]
+fn one_that_introduces_itself_when_the_places_are_taken_is_left() {
+    let relay = Relay::start(&["--max-agents", "1"]);
+    let mut late = Agent::raw(&relay, Dialect::V1);
+    let _first = Agent::named(&relay, Dialect::V1, "first");
+    late.say(r#"{"Type":"ClientHandshakeMetaData"}"#);
+    assert_eq!(late.close_frame().0, 1013);
+}
+
+#[test]
+fn a_flood_of_small_frames_is_heard_to_its_end() {
+    for (name, first) in [("pings", 0x89), ("pongs", 0x8a)] {
+        let relay = Relay::start(&[]);
+        let mut agent = Agent::named(&relay, Dialect::V1, "a");
+        agent.send_raw(&[first, 0x80, 1, 2, 3, 4].repeat(20_000));
+        let mut client = relay.connect();
+        client.ask(&ask("GET", "/api/a/x"));
+        let asked = agent.asked();
+        agent.answer_ok(asked.number, b"heard");
+        assert_eq!(client.response().text(), "heard", "{name}");
+    }
+}
+
+#[test]
+fn a_long_list_of_agents_has_each_of_them_once() {
+    let relay = Relay::start(&TRUSTING);
+    let note = "x".repeat(3000);
+    let connect = |number| {
+        let metadata = json!({ "name": format!("a{number}"), "note": note });
+        Agent::connect(&relay, Dialect::V1, metadata)
+    };
+    let agents: Vec<Agent> = (0..100).map(connect).collect();
+    let answer = relay.get("/socket");
+    assert_eq!(answer.head.get("Transfer-Encoding"), Some("chunked"));
+    let list = answer.json();
+    let names: HashSet<&str> =
+        list.as_array().expect("a list").iter().filter_map(|one| one["name"].as_str()).collect();
+    assert_eq!((list.as_array().map(Vec::len), names.len()), (Some(100), 100));
+    drop(agents);
+}

@@ -1,0 +1,22 @@
+//! The relay as a process under floods of what costs a client little: whichever kind it is, others
+//! are served, and signals and timers work.
+#![allow(dead_code, reason = "the agent's end has what other tests use")]
+#![allow(
+    clippy::wildcard_enum_match_arm,
+    reason = "a test waits for one kind of event, whatever other kinds there are"
+)]
+
+#[path = "../agents/agent.rs"]
+mod agent;
+#[path = "../agents/asked.rs"]
+mod asked;
+mod flood;
+mod frames;
+mod lists;
+mod peer;
+mod slow_bytes;
+mod subscribers;
+#[path = "../support/mod.rs"]
+mod support;
+mod trailers;
+mod tunnels;

@@ -1,0 +1,188 @@
+//! What the rules find in planted files, and what they let pass.
+
+use super::check;
+
+#[test]
+fn planted_violations_of_rooms_are_found() {
+    for (name, file, text, found) in [
+        ("an import upwards", "http/head.rs", "use crate::api::Failure;", "http knows api"),
+        (
+            "in braces",
+            "rendezvous/a.rs",
+            "use crate::{http::x, relay::y};",
+            "rendezvous knows relay",
+        ),
+        ("in a path", "api/a.rs", "let x = crate::relay::run();", "api knows relay"),
+        ("in two lines", "http/a.rs", "use crate::{\n    ops::x,\n};", "http knows ops"),
+        ("exported", "http/a.rs", "pub(crate) use crate::{\n    ops::x,\n};", "http knows ops"),
+        ("a neighbour", "api/a.rs", "use crate::splice::Pipe;", "api knows splice"),
+        ("a room that only decides", "mux/a.rs", "use std::fs;", "std::fs in mux"),
+        ("an unknown room", "api/a.rs", "use crate::utils::x;", "api knows utils"),
+        ("a file of an unknown room", "utils/a.rs", "", "utils is no room"),
+        ("from the parent", "http/a.rs", "use super::super::api::x;", "http knows api"),
+        ("everything", "http/a.rs", "use crate::*;", "http knows *"),
+        ("a clock", "rendezvous/a.rs", "let now = Instant::now();", "Instant::now in rendezvous"),
+        ("a socket", "http.rs", "use std::net::{IpAddr, TcpStream};", "TcpStream in http"),
+        ("an identifier by chance", "api/a.rs", "Uuid::new_v4()", "Uuid::new_v4 in api"),
+        (
+            "the top from below",
+            "client/a.rs",
+            "use crate::connector::record;",
+            "client knows connector",
+        ),
+        (
+            "behind a test",
+            "http/a.rs",
+            "#[cfg(test)]\nmod tests {\n}\nuse mio::Poll;",
+            "mio in http",
+        ),
+        ("mio", "connector/a.rs", "use mio::{Poll, Waker};", "mio in connector"),
+        ("mio in a path", "ops/a.rs", "let poll = mio::Poll::new()?;", "mio in ops"),
+        ("socket2", "client/dial.rs", "use socket2::SockRef;", "socket2 in client"),
+        ("under another name", "socket/a.rs", "use socket2 as other;", "socket2 in socket"),
+        ("in a command", "main.rs", "let socket = socket2::Socket::new();", "socket2 in main"),
+    ] {
+        assert_eq!(whats(file, text), [found], "{name}");
+    }
+}
+
+#[test]
+fn what_rooms_may_do_is_no_violation() {
+    for (name, file, text) in [
+        ("from the top", "connector/a.rs", "use crate::{client::x, relay::y};"),
+        ("downwards", "relay/io/a.rs", "use crate::{http::x, ops::{a, b}};"),
+        ("its own room", "http/a/b.rs", "use crate::http::x; use super::super::y;"),
+        ("a comment", "http/a.rs", "// not Instant::now(), crate::relay says"),
+        ("a test", "http/a.rs", "#[cfg(test)]\nmod tests {\n    use mio::Poll;\n}"),
+        ("a file of tests", "http/a/tests.rs", "use mio::Poll;"),
+        ("a test module elsewhere", "http/a.rs", "#[cfg(test)]\nmod tests;\n"),
+        ("not pure", "relay/io/a.rs", "use mio::Poll; let now = Instant::now();"),
+        ("the event loop's crates", "relay/io/conn.rs", "use socket2::Socket; use mio::Token;"),
+        ("another word", "client/a.rs", "let my_mio = mion::socket20();"),
+        ("exempt", "main.rs", "use crate::relay::x; use std::fs;"),
+        ("exempt, too", "fuzzing/a.rs", "Instant::now(); use crate::api::x;"),
+    ] {
+        assert_eq!(whats(file, text), [""; 0], "{name}");
+    }
+}
+
+#[test]
+fn planted_violations_of_floors_are_found() {
+    for (name, file, text, found) in [
+        ("upwards", "relay/io/a.rs", "use crate::relay::http1::x;", "io knows http1"),
+        (
+            "from the parent",
+            "relay/http1/a.rs",
+            "use super::super::streams::x;",
+            "http1 knows streams",
+        ),
+        ("from a folder", "relay/io/mod.rs", "use super::transfers::x;", "io knows transfers"),
+        (
+            "in a path",
+            "relay/transfers/a.rs",
+            "crate::relay::agents::x();",
+            "transfers knows agents",
+        ),
+        (
+            "in braces",
+            "relay/transfers/a.rs",
+            "use crate::{http::x, relay::{io::y, intake::{a}}};",
+            "transfers knows intake",
+        ),
+        (
+            "two services",
+            "relay/agents/a.rs",
+            "use crate::relay::streams::x;",
+            "agents knows streams",
+        ),
+        (
+            "the loop",
+            "relay/admin/a.rs",
+            "use crate::relay::event_loop::x;",
+            "admin knows event_loop",
+        ),
+        (
+            "a part of the process",
+            "relay/pages.rs",
+            "use super::process::x;",
+            "pages knows process",
+        ),
+        (
+            "a service, from beside",
+            "relay/process/a.rs",
+            "use crate::relay::intake::x;",
+            "process knows intake",
+        ),
+        (
+            "a transfer, from beside",
+            "relay/process.rs",
+            "use super::transfers::x;",
+            "process knows transfers",
+        ),
+        ("through a re-export", "relay/io/a.rs", "use crate::relay::Waker;", "io knows Waker"),
+        ("everything", "relay/io/mod.rs", "use super::*;", "io knows *"),
+        ("the room as a name", "relay/io/a.rs", "use crate::relay;", "io knows all floors"),
+        (
+            "the room in braces",
+            "relay/io/a.rs",
+            "use crate::relay::{self, io};",
+            "io knows all floors",
+        ),
+        ("an unknown floor", "relay/utils.rs", "", "utils is no floor"),
+        ("a room below", "relay/streams/a.rs", "use crate::client::x;", "relay knows client"),
+    ] {
+        assert_eq!(whats(file, text), [found], "{name}");
+    }
+}
+
+#[test]
+fn what_floors_may_do_is_no_violation() {
+    for (name, file, text) in [
+        ("the loop", "relay/event_loop.rs", "use super::{agents::x, streams::y, process, io};"),
+        (
+            "its parts",
+            "relay/event_loop/a.rs",
+            "use crate::relay::{admin::x, intake::y}; use super::z;",
+        ),
+        ("downwards", "relay/agents/a.rs", "use crate::relay::{http1::x, io::y, transfers};"),
+        (
+            "within a floor",
+            "relay/agents/a/b.rs",
+            "use super::super::c; use crate::relay::agents::d;",
+        ),
+        ("from beside", "relay/process/a.rs", "use crate::relay::{http1::x, io::y};"),
+        ("visibility", "relay/io/a.rs", "pub(in crate::relay) struct A;"),
+        (
+            "a test",
+            "relay/io/a.rs",
+            "#[cfg(test)]\nmod tests {\n    use crate::relay::agents::x;\n}",
+        ),
+    ] {
+        assert_eq!(whats(file, text), [""; 0], "{name}");
+    }
+}
+
+#[test]
+fn the_root_of_the_event_loop_declares_and_exports_only() {
+    for text in ["fn main() {}", "use io::x;", "struct A;", "pub mod a {", "use io::{\n    x,\n};"]
+    {
+        let found = whats("relay/mod.rs", &format!("mod io;\n{text}"));
+        assert_eq!(found, ["relay/mod.rs does more than declare"], "{text}");
+    }
+    for text in [
+        "mod io;",
+        "pub mod io;",
+        "#[cfg(x)]\npub(crate) mod io;",
+        "pub use io::{\n    x,\n};",
+        "pub(crate) use io::{\n    x,\n};",
+        "//! A promise.\n\n// Why.\nmod io;",
+        "#[cfg(test)]\nmod tests {\n    fn a() {}\n}",
+    ] {
+        assert_eq!(whats("relay/mod.rs", text), [""; 0], "{text}");
+    }
+}
+
+/// What is wrong with a planted file.
+fn whats(file: &str, text: &str) -> Vec<String> {
+    check(file, text).into_iter().map(|violation| violation.what).collect()
+}
