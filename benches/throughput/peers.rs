@@ -128,7 +128,7 @@ impl Bench {
             command.arg("serve");
         }
         command.args(["--listen", "127.0.0.1:0", "--ttl", "600s"]);
-        command.args(["--max-connections", &limit, "--max-streams", "100000"]);
+        command.args(["--max-connections", &limit, "--max-streams", "1000000"]);
         // Not where the relays of this user have their admin sockets.
         command.env("RUNTIME_DIRECTORY", self.scratch("run"));
         command.args(&self.options.with);

@@ -73,7 +73,7 @@ fn await_request(io: &mut Io, id: ConnId) {
     let conn = &mut io.conns[id];
     conn.role = Role::Http(Http::Head);
     conn.correlation_id = None;
-    conn.seen = 0;
+    conn.head_begun = false;
     // A client of HTTP/1.0 does not send ahead (RFC 9112, appendix C.2.2). One that does is served no
     // further: a body that only the end delimits may have to end with a reset, and that would take
     // along what is still unsent of the answer before it.
@@ -109,7 +109,8 @@ pub fn linger(io: &mut Io, id: ConnId) {
     if !room || io.conns[id].socket.shutdown(std::net::Shutdown::Write).is_err() {
         return close(io, id);
     }
-    io.conns.begin_lingering(id, io.settings.linger_bytes);
+    let discard_left = u32::try_from(io.settings.linger_bytes).unwrap_or(u32::MAX);
+    io.conns.begin_lingering(id, discard_left);
     io.set_timeout(id, io.settings.linger_timeout);
     io.conns.enqueue(id);
 }
@@ -128,9 +129,12 @@ pub(super) fn discard(io: &mut Io, id: ConnId) {
         && !over
     {
         budget -= 1;
-        let most = DISCARD_BYTES.min(scratch.len()).min(*discard_left);
+        let most = DISCARD_BYTES.min(scratch.len()).min(*discard_left as usize);
         match copy::discard(&conn.socket, &mut scratch[..most]) {
-            Ok(Read::Moved(count)) => *discard_left -= count,
+            Ok(Read::Moved(count)) => {
+                *discard_left =
+                    discard_left.saturating_sub(u32::try_from(count).unwrap_or(u32::MAX));
+            }
             Ok(Read::Blocked) => conn.readable = false,
             Ok(Read::Eof) | Err(_) => over = true,
         }

@@ -72,16 +72,17 @@ impl Http1 {
     /// Begins to read the next head of a connection.
     pub fn reader(&mut self, io: &mut Io, id: ConnId) -> HeadReader {
         let conn = &mut io.conns[id];
+        let seen = if conn.head_begun { conn.carry.len() } else { 0 };
         let carried = std::mem::take(&mut conn.carry);
         let buffer = if carried.is_empty() { std::mem::take(&mut self.spare) } else { carried };
         let Self { limits, first_read, .. } = *self;
-        HeadReader { buffer, seen: conn.seen, limits, first_read }
+        HeadReader { buffer, seen, limits, first_read }
     }
 
     /// A head was acted upon, and this many bytes were used up; the rest stays with the connection.
     pub fn finish(&mut self, io: &mut Io, id: ConnId, reader: HeadReader, used: usize) {
         let conn = &mut io.conns[id];
-        conn.seen = 0;
+        conn.head_begun = false;
         if used < reader.buffer.len() {
             conn.carry = reader.buffer[used..].to_vec();
         }
@@ -92,11 +93,10 @@ impl Http1 {
     pub fn suspend(&mut self, io: &mut Io, id: ConnId, mut reader: HeadReader) {
         let conn = &mut io.conns[id];
         if reader.buffer.is_empty() {
-            conn.seen = 0;
+            conn.head_begun = false;
             return self.keep(reader.buffer);
         }
-        let begins = conn.seen == 0;
-        conn.seen = reader.buffer.len();
+        let begins = !std::mem::replace(&mut conn.head_begun, true);
         // What waits for more keeps no more memory than it has bytes.
         let buffer = std::mem::take(&mut reader.buffer);
         conn.carry = buffer.as_slice().to_vec();

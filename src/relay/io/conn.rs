@@ -95,8 +95,8 @@ pub struct Conn {
     pub counts_as: Option<RouteName>,
     /// Bytes that were read and belong to what comes next.
     pub carry: Vec<u8>,
-    /// How many bytes of `carry` were looked at and found to be an incomplete head.
-    pub seen: usize,
+    /// `carry` was looked at, and is an incomplete head.
+    pub head_begun: bool,
     /// Bytes that wait to be written.
     pub output: Output,
     /// The socket may have something to read; cleared on proof only.
@@ -139,7 +139,7 @@ impl Conn {
             note: None,
             counts_as: Some(RouteName::Unread),
             carry: Vec::new(),
-            seen: 0,
+            head_begun: false,
             output: Output::default(),
             readable: false,
             writable: true,

@@ -166,7 +166,7 @@ impl Conns {
     }
 
     /// A connection is answered, and only lingered with from now on.
-    pub fn begin_lingering(&mut self, id: ConnId, discard_left: usize) {
+    pub fn begin_lingering(&mut self, id: ConnId, discard_left: u32) {
         let conn = &mut self.slab[id.index as usize];
         debug_assert_eq!(conn.id, id, "an answered connection is there until it is freed");
         conn.role = Role::Http(Http::Lingering { discard_left });

@@ -44,7 +44,7 @@ pub enum Http {
     /// Answered; discards at most this many bytes of what the client still sends.
     Lingering {
         /// Bytes that may still be discarded.
-        discard_left: usize,
+        discard_left: u32,
     },
 }
 
