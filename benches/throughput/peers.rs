@@ -129,6 +129,8 @@ impl Bench {
         }
         command.args(["--listen", "127.0.0.1:0", "--ttl", "600s"]);
         command.args(["--max-connections", &limit, "--max-streams", "1000000"]);
+        // The list of agents says when one has brought its spare connections.
+        command.args(["--trusted", "127.0.0.0/8"]);
         // Not where the relays of this user have their admin sockets.
         command.env("RUNTIME_DIRECTORY", self.scratch("run"));
         command.args(&self.options.with);

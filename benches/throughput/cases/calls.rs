@@ -160,9 +160,11 @@ fn expose(build: &Build, relay: &Relay, api: SocketAddr, way: &Way) -> Outcome<W
     let wanted = format!("\"spares\":{}", way.spares);
     let name = format!("\"name\":\"spares-{}\"", way.spares);
     retry(deadline, || {
-        let mut client = Client::connect(relay.address)?;
-        client.send("GET /socket", "", b"")?;
-        let body = String::from_utf8_lossy(&client.answer()?.body).into_owned();
+        // The list is streamed: to HTTP/1.0, until the connection closes.
+        let mut list = TcpStream::connect(relay.address)?;
+        list.write_all(b"GET /socket HTTP/1.0\r\nHost: localhost\r\n\r\n")?;
+        let mut body = String::new();
+        list.read_to_string(&mut body)?;
         let mut agents = body.split("{\"id\"");
         let here = agents.any(|agent| agent.contains(&name) && agent.contains(&wanted));
         if here { Ok(()) } else { Err(fault("the agent is not there with its spares")) }
