@@ -4,6 +4,7 @@ use super::Failure;
 use super::json::{invalid, kind, object};
 use crate::http::fields::{is_field_value, is_token};
 use crate::http::head::FIELDS_MAX;
+use crate::http::hop::commands_proxy;
 use crate::rendezvous::Headers;
 use serde_json::{Map, Value};
 use std::num::NonZeroU64;
@@ -111,6 +112,11 @@ fn check(member: &str, name: &str, value: &Value) -> Result<(), Failure> {
             "The header {name} acts on the whole origin, which other streams share; leave it out"
         )));
     }
+    if commands_proxy(name) {
+        return Err(invalid(format!(
+            "The header {name} is a command to a reverse proxy; leave it out"
+        )));
+    }
     match value {
         Value::String(text) if is_field_value(text.as_bytes()) => Ok(()),
         Value::String(text) => Err(invalid(format!("Not a valid HTTP header value: \"{text}\""))),
@@ -204,6 +210,21 @@ mod tests {
             let body = format!(r#"{{"download_headers":{{"{name}":"x"}}}}"#);
             assert!(parse(body.as_bytes()).is_ok(), "{name}");
         }
+    }
+
+    #[test]
+    fn what_a_reverse_proxy_obeys_is_refused() {
+        for name in ["X-Accel-Redirect", "x-sendfile", "X-LIGHTTPD-send-file", "x-reproxy-url"] {
+            let message =
+                format!("The header {name} is a command to a reverse proxy; leave it out");
+            for member in ["download_headers", "upload_headers"] {
+                let body = format!(r#"{{"{member}":{{"{name}":"/private"}}}}"#);
+                let refused = Err(Failure::InvalidBody(message.clone()));
+                assert_eq!(parse(body.as_bytes()), refused, "{member}");
+            }
+        }
+        let body = br#"{"download_headers":{"X-Accel-Buffering":"no"}}"#;
+        assert!(parse(body).is_ok(), "it concerns this response alone");
     }
 
     #[test]

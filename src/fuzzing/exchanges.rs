@@ -13,6 +13,9 @@ use uuid::Uuid;
 /// May be silent for so long: longer than any script's time.
 const SILENCE: Duration = Duration::from_hours(1);
 
+/// Frames that an end looks at before it has to be resumed.
+const FRAMES_MAX: u32 = 5;
+
 /// Exchanges that go on at once.
 const EXCHANGES_MAX: usize = 12;
 
@@ -90,7 +93,10 @@ impl View {
 impl Ends {
     pub(super) fn open(dialect: Dialect) -> Self {
         let now = base();
-        let side = |session| Side { session, exchanges: BTreeMap::new(), closed: None };
+        let side = |mut session: Session| {
+            session.in_turns_of(FRAMES_MAX);
+            Side { session, exchanges: BTreeMap::new(), closed: None }
+        };
         let mut ends = Self {
             dialect,
             now,
@@ -275,8 +281,21 @@ impl Ends {
             return;
         }
         let bytes: Vec<u8> = self.wires[to].drain(..count).collect();
-        self.sides[to].session.received(&bytes, self.now);
+        let session = &mut self.sides[to].session;
+        session.in_turns_of(FRAMES_MAX);
+        session.received(&bytes, self.now);
         self.heed(to);
+        // Whatever came, a turn is bounded, and nothing of it is lost.
+        for _ in 0..=bytes.len() {
+            let session = &mut self.sides[to].session;
+            assert!(session.frames() <= FRAMES_MAX, "a turn has a bound");
+            if !session.has_more() {
+                return;
+            }
+            session.resume();
+            self.heed(to);
+        }
+        panic!("{} bytes are more frames than bytes", bytes.len());
     }
 
     fn carry_all(&mut self) {

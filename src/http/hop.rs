@@ -19,6 +19,22 @@ const HOP_BY_HOP: [&str; 10] = [
     "Upgrade",
 ];
 
+/// Fields of a response that a reverse proxy obeys: it serves a file of its own, or another page,
+/// instead of the response (nginx, Apache's mod_xsendfile, lighttpd, Perlbal).
+const PROXY_COMMANDS: [&str; 6] = [
+    "X-Accel-Redirect",
+    "X-LIGHTTPD-send-file",
+    "X-LIGHTTPD-send-tempfile",
+    "X-Reproxy-File",
+    "X-Reproxy-URL",
+    "X-Sendfile",
+];
+
+/// Whether a response with a field of this name commands a reverse proxy in front of the relay.
+pub fn commands_proxy(name: &str) -> bool {
+    PROXY_COMMANDS.iter().any(|command| command.eq_ignore_ascii_case(name))
+}
+
 /// The fields of one head that end here.
 #[derive(Debug)]
 pub struct HopByHop<'v> {

@@ -37,6 +37,10 @@ const EVENTS_MAX: usize = 1024;
 /// meanwhile, and nobody else waits longer than this.
 const GATHER_TIME: Duration = Duration::from_micros(100);
 
+/// Deadlines of connections looked after in one turn: many that connected at once, and send nothing,
+/// are answered at once. The next wait is none if more are over.
+const TIMEOUTS_PER_TURN: usize = 256;
+
 const SIGNALS: Token = Token(0);
 /// Another thread has something for the loop: a reading of the configuration, or verdicts.
 const WOKEN: Token = Token(1);
@@ -218,7 +222,7 @@ impl EventLoop {
             self.notice(event);
         }
         self.accept();
-        for _ in 0..self.io.conns.queue.len() {
+        for _ in 0..self.io.conns.queue.begin_turn() {
             match self.io.conns.queue.pop() {
                 Some(Task::Conn(id)) => self.advance(id),
                 Some(Task::Transfer(id)) => self.drive(id),
@@ -329,8 +333,11 @@ impl EventLoop {
 
     /// Looks after connections and streams whose time has come.
     fn expire(&mut self) {
-        while let Some(id) = self.io.conns.pop_due(self.io.now.monotonic) {
-            self.timeout(id);
+        for _ in 0..TIMEOUTS_PER_TURN {
+            match self.io.conns.pop_due(self.io.now.monotonic) {
+                Some(id) => self.timeout(id),
+                None => break,
+            }
         }
         self.streams.expire(&mut self.io);
     }

@@ -273,3 +273,25 @@ fn calls_wait_for_their_turn_and_patience_on_a_spare_connection() {
     assert_eq!((answer.text(), answer.ending), ("old", Ending::Complete));
     spared.assert_works();
 }
+
+/// The agent has done its part of the first answer, whose tail is still on its way. Closed with bytes
+/// unread, the kernel would send a reset, and the tail would be lost with it.
+#[test]
+fn a_call_that_breaks_leaves_the_tail_of_the_answer_before_it_alone() {
+    const BEGUN: &[u8] = b"0123456789";
+    let mut spared = Spared::start(&[]);
+    let mut client = Wire::connect_narrow(spared.relay.address());
+    let body = pattern(0, 300_000);
+    client.ask(&ask("GET", &spared.place));
+    spared.spare.asked();
+    spared.spare.answer_ok(&body);
+    client.ask(&ask("POST", &spared.place).chunked().raw_body(b"5\r\nhello\r\n"));
+    spared.spare.head();
+    spared.spare.send([ok(1000).as_bytes(), BEGUN].concat());
+    spared.relay.turn();
+    // No size of a chunk; and what comes after it is not read.
+    client.send("no size\r\n".repeat(1000));
+    assert!(client.response().body == body, "the first answer is complete");
+    let head = client.head();
+    assert_eq!((head.status, client.rest()), (200, (BEGUN.to_vec(), Ending::Closed)));
+}

@@ -10,7 +10,7 @@ use crate::peer::{agent, asked, raise_descriptors};
 use crate::support::{Relay, TRUSTING, Wire, ask};
 
 /// Readers that do not read.
-const SILENT: usize = 20;
+const SILENT: usize = 100;
 
 /// Threads of readers, half of them slow.
 const READERS: u64 = 4;

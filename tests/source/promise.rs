@@ -3,14 +3,14 @@
 
 use std::collections::BTreeMap;
 use std::io::Read;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Mutex;
 use std::thread::{self, ScopedJoinHandle};
 
 use nix::sys::signal::Signal;
 
 use crate::consumer::Lines;
 use crate::desk::{Desk, body, position, post, record};
-use crate::support::{ADMIN, Scrape, eventually, pattern};
+use crate::support::{ADMIN, eventually, pattern};
 
 const SENDERS: u64 = 24;
 
@@ -64,16 +64,16 @@ struct Stalling<'d, R> {
     numbers: Numbers,
     /// Bytes until the next time.
     left: usize,
-    done: &'d AtomicBool,
+    done: &'d Mutex<bool>,
 }
 
 impl<R: Read> Read for Stalling<'_, R> {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        if self.left == 0 && !self.done.load(Ordering::Relaxed) {
+        if self.left == 0 {
             self.stall();
             self.left = usize::try_from(self.numbers.below(1 << 20)).expect("small") + 1;
         }
-        let most = if self.left == 0 { buffer.len() } else { buffer.len().min(self.left) };
+        let most = buffer.len().min(self.left);
         let count = self.reader.read(&mut buffer[..most])?;
         self.left = self.left.saturating_sub(count);
         Ok(count)
@@ -82,15 +82,18 @@ impl<R: Read> Read for Stalling<'_, R> {
 
 impl<R> Stalling<'_, R> {
     fn stall(&self) {
-        let refused =
-            |scrape: &Scrape| scrape.count(r#"rdv_refusals_total{reason="consumer_slow"}"#);
-        let before = refused(&self.desk.scrape());
+        let mut before = None;
         eventually("somebody is refused, or nobody is left for that", || {
+            // Held while the process is asked: nobody ends it meanwhile.
+            let done = self.done.lock().expect("no panic");
+            if *done {
+                return Some(());
+            }
             let scrape = self.desk.scrape();
+            let refused = scrape.count(r#"rdv_refusals_total{reason="consumer_slow"}"#);
             // The record that was begun waits for this reader.
-            let few = self.done.load(Ordering::Relaxed)
-                || scrape.count(r#"rdv_connections{phase="pushing"}"#) <= 1.0;
-            (few || refused(&scrape) > before).then_some(())
+            let few = scrape.count(r#"rdv_connections{phase="pushing"}"#) <= 1.0;
+            (few || refused > *before.get_or_insert(refused)).then_some(())
         });
     }
 }
@@ -98,7 +101,7 @@ impl<R> Stalling<'_, R> {
 fn run(seed: u64) {
     let flags = ["--patience", "200ms", "--queue", "20", "--memory-body", "64KiB"];
     let (desk, reader) = Desk::piped(&[&ADMIN[..], &flags].concat());
-    let done = AtomicBool::new(false);
+    let done = Mutex::new(false);
     let (outcomes, lines) = thread::scope(|scope| {
         let reading = scope.spawn(|| {
             let numbers = Numbers(seed + 77);
@@ -115,7 +118,7 @@ fn run(seed: u64) {
             .collect();
         let outcomes: Vec<_> = sending.into_iter().map(ScopedJoinHandle::join).collect();
         // Before anything can panic: the reader would wait for ever.
-        done.store(true, Ordering::Relaxed);
+        *done.lock().expect("no panic") = true;
         desk.signal(Signal::SIGTERM);
         (outcomes, reading.join().expect("the reader"))
     });

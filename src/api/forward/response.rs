@@ -7,7 +7,7 @@ use crate::http::date::HttpDate;
 use crate::http::fields::{is_field_value, is_token};
 use crate::http::framing::Framing;
 use crate::http::head::{Method, Version};
-use crate::http::hop::HopByHop;
+use crate::http::hop::{HopByHop, commands_proxy};
 use crate::http::response::HeadWriter;
 use crate::rendezvous::transfer::Delimiter;
 
@@ -116,6 +116,9 @@ fn sole_date(answer: &AnswerHead) -> Option<&[u8]> {
 fn relayed(name: &str, own_id: Option<&str>) -> Option<bool> {
     if name.eq_ignore_ascii_case(CORRELATION_ID) {
         return Some(own_id.is_some());
+    }
+    if commands_proxy(name) {
+        return Some(false);
     }
     let written = ["Content-Length", "Date"];
     written.iter().any(|written| written.eq_ignore_ascii_case(name)).then_some(false)

@@ -1,22 +1,21 @@
 //! What the other end says in the text dialect.
 
-use super::exchange::{Exchange, Role};
+use super::exchange::Role;
 use super::speaking::BUSY;
 use super::{Event, Session};
 use crate::mux::text::Part;
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use tungstenite::Bytes;
 
 impl Session {
     /// The next text message of the other end.
     pub(super) fn take_http(&mut self, text: &[u8]) {
         let (exchanges, asked) = (&self.exchanges, &self.asked);
-        // One text message can answer several requests: those that wait after each answer in it.
-        let mut waiting: Option<Vec<u32>> = None;
+        // One text message can answer several requests.
+        let mut answered = BTreeSet::new();
         let asks_for_head = |id: Option<&str>| {
-            let waiting = waiting.get_or_insert_with(|| asked.iter().copied().collect());
-            let Some(number) = answered_by(exchanges, waiting.iter(), id) else { return false };
-            waiting.retain(|other| *other != number);
+            let Some(number) = asked.answered_by(id, &answered) else { return false };
+            answered.insert(number);
             exchanges.get(&number).is_some_and(|exchange| exchange.role == Role::AsksForHead)
         };
         match self.reader.take(text, asks_for_head) {
@@ -41,10 +40,9 @@ impl Session {
                 self.break_off("a response without X-Correlation-Id, after far too many came late");
             }
             Part::Response { head, correlation, over } => {
-                self.reading =
-                    answered_by(&self.exchanges, self.asked.iter(), correlation.as_deref());
+                self.reading = self.asked.answered_by(correlation.as_deref(), &BTreeSet::new());
                 if let Some(number) = self.reading {
-                    self.asked.retain(|other| *other != number);
+                    self.no_longer_asked(number);
                     self.take_response(number, head, over);
                 }
             }
@@ -82,15 +80,4 @@ impl Session {
         }
         self.forget_if_over(number);
     }
-}
-
-/// Which of our requests a response answers: that of its correlation id; without one, the one that
-/// was said first, because a peer that passes no ids on answers in order.
-fn answered_by<'n>(
-    exchanges: &BTreeMap<u32, Exchange>,
-    mut waiting: impl Iterator<Item = &'n u32>,
-    id: Option<&str>,
-) -> Option<u32> {
-    let correlation = |number| exchanges.get(number).and_then(|one| one.correlation.as_deref());
-    waiting.find(|number| id.is_none() || correlation(number) == id).copied()
 }

@@ -5,6 +5,7 @@
 //! the time, sends what is in [`Session::output`], and calls [`Session::tick`] at
 //! [`Session::next_deadline`].
 
+mod asked;
 mod event;
 mod exchange;
 mod exchanging;
@@ -27,6 +28,7 @@ use super::frame::{self, Frame};
 use super::handshake::{self, Dialect, Metadata};
 use super::heartbeat::{Heartbeat, Pulse};
 use super::text::Reader;
+use asked::Asked;
 use exchange::Exchange;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
@@ -69,8 +71,8 @@ pub struct Session {
     /// The text dialect: what the body bytes that come belong to; `None`: nothing that is known.
     reading: Option<u32>,
     reader: Reader,
-    /// The text dialect: which requests of ours were said, and not answered; in that order.
-    asked: VecDeque<u32>,
+    /// The text dialect: which requests of ours were said, and not answered.
+    asked: Asked,
     /// The text dialect: a request was forgotten that may still be answered, so that a response
     /// without a correlation id cannot be told to be the oldest one's.
     miscounts: bool,
@@ -120,7 +122,7 @@ impl Session {
             exchanges_max: usize::MAX,
             reading: None,
             reader: Reader::default(),
-            asked: VecDeque::new(),
+            asked: Asked::default(),
             miscounts: false,
             speakers: VecDeque::new(),
             events: VecDeque::new(),
@@ -136,12 +138,10 @@ impl Session {
         self
     }
 
-    /// At most this many frames of the other end are looked at by [`Session::received`] and each
-    /// [`Session::resume`]: a small read may hold thousands of empty ones.
-    #[must_use]
-    pub fn in_turns_of(mut self, frames: u32) -> Self {
+    /// From now on at most this many frames of the other end are looked at by [`Session::received`]
+    /// and each [`Session::resume`]: a small read may hold thousands of empty ones.
+    pub fn in_turns_of(&mut self, frames: u32) {
         self.codec.in_turns_of(frames);
-        self
     }
 
     /// What pings carry, at most 125 bytes (RFC 6455, section 5.5).
@@ -307,7 +307,7 @@ impl Session {
         }
         self.state = State::Closed;
         self.exchanges.clear();
-        self.asked.clear();
+        self.asked = Asked::default();
         self.speakers.clear();
         self.events.push_back(Event::Closed(how));
     }

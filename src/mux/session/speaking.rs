@@ -161,7 +161,7 @@ impl Session {
             }
             let message = std::mem::take(&mut exchange.outgoing.held);
             if exchange.is_ours() {
-                self.asked.push_back(number);
+                self.asked.push(number, exchange.correlation.as_deref());
             }
             self.speakers.pop_front();
             self.say(&message);
@@ -219,9 +219,15 @@ impl Session {
         }
     }
 
+    /// A request of ours is answered, or given up.
+    pub(super) fn no_longer_asked(&mut self, number: u32) {
+        let exchange = self.exchanges.get(&number);
+        self.asked.remove(number, exchange.and_then(|one| one.correlation.as_deref()));
+    }
+
     fn forget(&mut self, number: u32) {
         self.speakers.retain(|other| *other != number);
-        self.asked.retain(|other| *other != number);
+        self.no_longer_asked(number);
         self.exchanges.remove(&number);
     }
 

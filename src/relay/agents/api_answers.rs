@@ -15,15 +15,12 @@ use crate::splice::copy::{self, Read};
 /// One read of a head, in bytes.
 const READ_BYTES: usize = 16 << 10;
 
-/// Bytes of one answer that are read in one turn before others have theirs.
-const TURN_BYTES: usize = 256 << 10;
-
 impl ApiRequests {
     /// Reads what the API answers, as far as the agent has room for it.
     pub(super) fn read_answer(&mut self, io: &mut Io, sessions: &mut Sessions, slot: Slot) {
         let id = self.all[slot.key()].id;
         let mut scratch = io.scratch.lend();
-        let mut budget = TURN_BYTES;
+        let mut budget = io.conns.queue.share();
         while budget > 0 && self.read_some(io, sessions, slot, (&mut scratch, &mut budget)) {}
         io.scratch.put_back(scratch);
         if budget == 0 && !io.conns[id].is_closing() {

@@ -2,7 +2,7 @@
 
 use super::agent::Agent;
 use super::seat::Seat;
-use super::sessions::Sessions;
+use super::sessions::{Sessions, frames_per_turn};
 use crate::api::name::{NAME_RULE, valid_name};
 use crate::api::{Busy, Failure};
 use crate::mux::handshake::{Dialect, Metadata, Welcome};
@@ -20,11 +20,6 @@ const METADATA_MAX_BYTES: usize = 4 << 10;
 /// they must not take the places of agents, nor be without a bound; they are gone after 10 s.
 const PENDING_MIN: usize = 16;
 
-/// Frames of one agent that are looked at in one turn before others have theirs: a read of 64 KiB
-/// may hold 10,922 empty ones. With [`super::sessions::FRAME_BYTES`] each they take up the bytes of a
-/// turn.
-const FRAMES_PER_TURN: u32 = 256;
-
 impl Sessions {
     /// `GET /socket`: opens a WebSocket; returns the agent on it.
     ///
@@ -40,8 +35,8 @@ impl Sessions {
         let dialect = if upgrade.v1 { Dialect::V1 } else { Dialect::Text };
         let sockets = &io.settings.sockets;
         let mut session = Session::accepted(dialect, sockets.agent_heartbeat, io.now.monotonic)
-            .at_most(sockets.max_agent_requests)
-            .in_turns_of(FRAMES_PER_TURN);
+            .at_most(sockets.max_agent_requests);
+        session.in_turns_of(frames_per_turn(io));
         session.received(request.behind, io.now.monotonic);
         let token = bearer(request).map(str::to_owned);
         let agent = Agent::new(id, session, token, io.conns[id].peer, io.now);

@@ -11,7 +11,7 @@ use crate::http::body::{BodyDecoder, BodyError};
 use crate::http::head::{Expect, Method};
 use crate::mux::frame::{DATA_MAX_BYTES, Why};
 use crate::mux::handshake::Dialect;
-use crate::relay::http1::{Request, answer, cut, invite};
+use crate::relay::http1::{Request, fail, invite};
 use crate::relay::io::{ConnId, How, Io, Slot};
 use crate::rendezvous::transfer::Delimiter;
 use crate::splice::copy::{self, Read};
@@ -20,9 +20,6 @@ use std::time::Duration;
 
 /// How long agents of the text dialect may take to begin an answer: their own limit.
 const TEXT_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// Bytes of one body that are read in one turn before others have theirs.
-const TURN_BYTES: usize = 256 << 10;
 
 /// A client's request that waits for an agent's answer, or is being answered.
 #[derive(Debug)]
@@ -112,7 +109,7 @@ impl Calls {
         scratch: &mut [u8],
     ) {
         let Call { id, agent, number, .. } = self.all[slot.key()];
-        let mut budget = TURN_BYTES;
+        let mut budget = io.conns.queue.share();
         while budget > 0 && self.all.get(slot.key()).is_some_and(|call| !call.upload.is_over()) {
             let room = sessions.room(io, agent, number).min(scratch.len());
             let conn = &mut io.conns[id];
@@ -233,15 +230,9 @@ impl Calls {
     }
 }
 
-/// The client of a call that is over is told why, unless its answer has begun: then it is cut off,
-/// and must not take what it received for all of it.
+/// A call is over: its client is answered why. If its answer has begun, neither what was sent nor
+/// what is still unsent is a complete body.
 fn tell(io: &mut Io, call: &Call, failure: &Failure) {
-    if io.conns[call.id].is_closing() {
-        return;
-    }
-    match &call.answer {
-        None => answer::failure(io, call.id, failure, call.upload.is_over()),
-        // What was sent, and what is still unsent, is not a complete body either way.
-        Some(answer) => cut(io, call.id, answer.delimiter == Some(Delimiter::Close)),
-    }
+    let begun = call.answer.as_ref().map(|answer| answer.delimiter.unwrap_or(Delimiter::Length));
+    fail(io, call.id, begun, failure, call.upload.is_over());
 }

@@ -10,9 +10,8 @@ use crate::relay::http1::answer::{self, Streamed};
 use crate::relay::io::{ConnId, Flushed, How, Io, Slot};
 use slab::Slab;
 
-/// One piece of the list ends after the agent that fills it up to this many bytes.
-/// Each reader has one piece in a turn, and making it costs far more than sending it.
-const PIECE_BYTES: usize = 8 << 10;
+/// What making a byte of the list costs, in bytes that are read.
+const BYTE_COST: usize = 64;
 
 /// One piece looks at this many agents at most, shown or not.
 const VISITS: usize = 1024;
@@ -54,8 +53,9 @@ impl Lists {
         }
         let listing = &mut self.all[slot.key()];
         let Streamed { chunked, after } = listing.streamed;
-        let mut piece = Vec::with_capacity(PIECE_BYTES + 8192);
-        let more = listing.fill(sessions, io, &mut piece);
+        let most = io.conns.queue.share() / BYTE_COST;
+        let mut piece = Vec::with_capacity(most + 1024);
+        let more = listing.fill(sessions, io, most, &mut piece);
         let conn = &mut io.conns[id];
         let output = conn.output.buffer();
         let mut framing = write_framed(output, &piece, chunked);
@@ -85,13 +85,13 @@ impl Lists {
 }
 
 impl Listing {
-    /// Writes the next agents; whether there are more.
-    fn fill(&mut self, sessions: &Sessions, io: &Io, piece: &mut Vec<u8>) -> bool {
+    /// Writes the next agents, until there are `most` bytes; whether there are more.
+    fn fill(&mut self, sessions: &Sessions, io: &Io, most: usize, piece: &mut Vec<u8>) -> bool {
         for (visited, agent) in sessions.starting_at(self.next).enumerate() {
             if agent.sequence >= self.end {
                 break;
             }
-            if visited == VISITS || piece.len() >= PIECE_BYTES {
+            if visited == VISITS || piece.len() >= most {
                 return true;
             }
             self.next = agent.sequence + 1;

@@ -55,9 +55,6 @@ use sessions::Sessions;
 use subscribers::Subscribers;
 use tunnels::Tunnels;
 
-/// Bytes of one agent that are read in one turn before others have theirs.
-const TURN_BYTES: usize = 256 << 10;
-
 /// Why agents are left by a relay that ends.
 const STOPS: &str = "the relay is about to stop";
 
@@ -255,7 +252,7 @@ impl Agents {
         if !self.process_agent_events(io, agent) {
             return;
         }
-        let mut budget = TURN_BYTES;
+        let mut budget = io.conns.queue.share();
         while budget > 0 && self.sessions.read(io, agent, &mut budget) {
             if !self.process_agent_events(io, agent) {
                 return;

@@ -18,7 +18,7 @@ use uuid::Uuid;
 const READ_BYTES: usize = 64 << 10;
 
 /// What a frame counts for at least in the bytes of a turn: about what it costs to look at one.
-pub(super) const FRAME_BYTES: usize = 1 << 10;
+const FRAME_BYTES: usize = 1 << 10;
 
 /// While more than this waits to be sent to an agent, nothing more of a body is taken for it.
 const BACKLOG_MAX_BYTES: usize = 256 << 10;
@@ -180,15 +180,18 @@ impl Sessions {
         if !hears || !may_answer || conn.is_closing() {
             return false;
         }
-        if agent.session.has_more() {
+        let resumes = agent.session.has_more();
+        if !resumes && !conn.readable {
+            return false;
+        }
+        agent.session.in_turns_of(frames_per_turn(io));
+        if resumes {
             // It sends many small frames: they are the share of this turn.
             *budget = 0;
             agent.session.resume();
             return true;
         }
-        if !conn.readable {
-            return false;
-        }
+        let conn = &mut io.conns[agent.conn];
         let now = io.now.monotonic;
         let mut scratch = io.scratch.lend();
         let read = match copy::read(&conn.socket, &mut scratch[..READ_BYTES]) {
@@ -286,6 +289,12 @@ impl Sessions {
         }
         agent
     }
+}
+
+/// Frames of one agent that are looked at in one turn before others have theirs: a read of 64 KiB
+/// may hold 10,922 empty ones.
+pub(super) fn frames_per_turn(io: &Io) -> u32 {
+    u32::try_from(io.conns.queue.share() / FRAME_BYTES).unwrap_or(u32::MAX)
 }
 
 /// The longest lease of a name, where the setting is more than the clock has: a century.

@@ -6,7 +6,7 @@ use super::sessions::Sessions;
 use super::tunnelled::TunnelledCall;
 use super::tunnels::{Tunnel, Tunnels};
 use crate::api::Failure;
-use crate::relay::http1::{answer, cut, follow, settled};
+use crate::relay::http1::{cut, fail, follow, settled};
 use crate::relay::io::{After, How, Io, Slot};
 use crate::relay::transfers::{Finished, Transfers};
 use crate::rendezvous::Outcome;
@@ -83,7 +83,7 @@ impl Tunnels {
                 // Its head may have left, and the rest must not look complete.
                 self.take_call(io, transfers, slot);
                 self.remove(io, sessions, slot);
-                cut(io, client, finished.delimiter == Delimiter::Close);
+                cut(io, client, finished.delimiter);
             }
         }
     }
@@ -97,7 +97,7 @@ impl Tunnels {
         finished: &Finished,
     ) {
         let client = finished.destination;
-        let TunnelledCall { asked, .. } = self.take_call(io, transfers, slot);
+        let (TunnelledCall { asked, .. }, _) = self.take_call(io, transfers, slot);
         let Tunnel { agent, keeps, .. } = self.all[slot.key()];
         if keeps && asked {
             if let Some(agent) = sessions.find(agent) {
@@ -128,16 +128,9 @@ impl Tunnels {
         slot: Slot,
         failure: &Failure,
     ) {
-        let tunnel = &mut self.all[slot.key()];
-        let client = tunnel.call().client;
-        if io.conns[tunnel.id].outgoing.is_some() {
-            return io.conns.close(client, How::Orderly);
-        }
-        let TunnelledCall { asked, .. } = self.take_call(io, transfers, slot);
+        let (TunnelledCall { client, asked, .. }, begun) = self.take_call(io, transfers, slot);
         self.remove(io, sessions, slot);
-        if !io.conns[client].is_closing() {
-            answer::failure(io, client, failure, asked);
-        }
+        fail(io, client, begun, failure, asked);
     }
 
     /// A tunnel's connection is closed.
@@ -148,15 +141,9 @@ impl Tunnels {
         sessions: &mut Sessions,
         slot: Slot,
     ) {
-        let tunnel = &self.all[slot.key()];
-        if tunnel.call.is_some() {
-            let begun = io.conns[tunnel.id].outgoing.is_some();
-            let TunnelledCall { client, .. } = self.take_call(io, transfers, slot);
-            if begun {
-                io.conns.close(client, How::Orderly);
-            } else if !io.conns[client].is_closing() {
-                answer::failure(io, client, &Failure::AgentGone, false);
-            }
+        if self.all[slot.key()].call.is_some() {
+            let (TunnelledCall { client, .. }, begun) = self.take_call(io, transfers, slot);
+            fail(io, client, begun, &Failure::AgentGone, false);
         }
         self.forget(io, sessions, slot);
     }
@@ -174,19 +161,27 @@ impl Tunnels {
     }
 
     /// A tunnel carries nothing any more, and its client's connection is not the agents'. What still
-    /// moves is ended.
-    fn take_call(&mut self, io: &mut Io, transfers: &mut Transfers, slot: Slot) -> TunnelledCall {
+    /// moves is ended; of a response that had begun, the delimiter of its body is returned.
+    fn take_call(
+        &mut self,
+        io: &mut Io,
+        transfers: &mut Transfers,
+        slot: Slot,
+    ) -> (TunnelledCall, Option<Delimiter>) {
         let tunnel = &mut self.all[slot.key()];
         let Some(call) = tunnel.call.take() else { unreachable!("a call ends once") };
         let conn = &io.conns[tunnel.id];
-        for transfer in [conn.incoming, conn.outgoing].into_iter().flatten() {
-            let finished = transfers.end(io, transfer, NOT_WANTED);
-            if finished.destination == call.client {
-                note(io, &finished);
-            }
+        let (request, response) = (conn.incoming, conn.outgoing);
+        if let Some(request) = request {
+            transfers.end(io, request, NOT_WANTED);
         }
+        let begun = response.map(|response| {
+            let finished = transfers.end(io, response, NOT_WANTED);
+            note(io, &finished);
+            finished.delimiter
+        });
         release(io, call.client);
-        *call
+        (*call, begun)
     }
 }
 

@@ -22,9 +22,6 @@ use crate::splice::copy::{self, Read};
 /// One read of the head of an answer, in bytes. What comes with it of the body is copied.
 const HEAD_READ_BYTES: usize = 4096;
 
-/// Bytes of heads that are read from one tunnel in one turn before others have theirs.
-const TURN_BYTES: usize = 256 << 10;
-
 /// A call that a tunnel carries.
 #[derive(Debug)]
 pub(super) struct TunnelledCall {
@@ -105,7 +102,7 @@ impl Tunnels {
         slot: Slot,
     ) {
         let id = self.all[slot.key()].id;
-        let mut budget = TURN_BYTES;
+        let mut budget = io.conns.queue.share();
         while budget > 0 && io.conns[id].readable {
             let result = match read_more(&mut io.conns[id]) {
                 Ok(0) => return,

@@ -3,8 +3,11 @@
 //! destroy the answer on its way to the client. So: answer, half-close, discard what still comes,
 //! then close.
 
+use super::answer;
+use crate::api::Failure;
 use crate::http::head::Version;
 use crate::relay::io::{After, ConnId, Flushed, How, Http, Io, Mode, Role};
+use crate::rendezvous::transfer::Delimiter;
 use crate::splice::copy::{self, Read};
 
 /// One discarding read, in bytes; nothing is copied.
@@ -55,14 +58,24 @@ pub fn follow(io: &mut Io, id: ConnId, after: After) {
 /// Then the requests that were sent ahead are read first: if it were closed with those unread, the
 /// kernel would send a reset, and the tail of an earlier response could be lost with it, although its
 /// other side has been told that it is complete.
-pub fn cut(io: &mut Io, id: ConnId, reset: bool) {
+pub fn cut(io: &mut Io, id: ConnId, delimiter: Delimiter) {
     if io.conns[id].is_closing() {
         return;
     }
-    if reset {
+    if delimiter == Delimiter::Close {
         io.conns.close(id, How::Reset);
     } else {
         follow(io, id, After::Close);
+    }
+}
+
+/// A request fails: its client is answered why, or cut off if its response has begun, with this
+/// delimiter of its body. `read`: whether the request was read to its end.
+pub fn fail(io: &mut Io, id: ConnId, begun: Option<Delimiter>, failure: &Failure, read: bool) {
+    match begun {
+        Some(delimiter) => cut(io, id, delimiter),
+        None if io.conns[id].is_closing() => {}
+        None => answer::failure(io, id, failure, read),
     }
 }
 

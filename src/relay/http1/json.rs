@@ -12,9 +12,6 @@ use uuid::Uuid;
 /// One read of a JSON body, in bytes.
 const READ_BYTES: usize = 16 << 10;
 
-/// Bytes of one body that are read in one turn before others have theirs.
-const TURN_BYTES: usize = 256 << 10;
-
 /// What a JSON body is for.
 #[derive(Clone, Copy, Debug)]
 pub enum Purpose {
@@ -89,7 +86,7 @@ impl Http1 {
     }
 
     fn read_json_into(&mut self, io: &mut Io, id: ConnId, slot: Slot, scratch: &mut [u8]) -> Step {
-        let mut budget = TURN_BYTES;
+        let mut budget = io.conns.queue.share();
         while budget > 0 && self.bodies.contains(slot.key()) && io.conns[id].readable {
             match copy::read(&io.conns[id].socket, &mut scratch[..READ_BYTES]) {
                 Ok(copy::Read::Moved(count)) => {

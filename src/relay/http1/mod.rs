@@ -7,7 +7,7 @@ mod follow;
 mod json;
 mod request;
 
-pub use follow::{close_or_linger, cut, flush, follow, settled};
+pub use follow::{close_or_linger, cut, fail, flush, follow, settled};
 pub use json::Purpose;
 pub use request::{HeadReader, Request};
 

@@ -29,9 +29,6 @@ use uuid::Uuid;
 /// One read of a body, in bytes.
 const READ_BYTES: usize = 64 << 10;
 
-/// Bytes of one body that are read in one turn before others have theirs.
-const TURN_BYTES: usize = 256 << 10;
-
 /// The requests whose bodies are wanted, and what takes them in.
 #[derive(Debug, Default)]
 pub struct Records {
@@ -197,7 +194,7 @@ impl Records {
 
     /// Reads more of a body.
     fn read(&mut self, io: &mut Io, id: ConnId, slot: Slot, scratch: &mut [u8]) {
-        let mut budget = TURN_BYTES;
+        let mut budget = io.conns.queue.share();
         while budget > 0 && self.wants_more(io, id, slot) {
             let conn = &mut io.conns[id];
             match copy::read(&conn.socket, &mut scratch[..READ_BYTES]) {

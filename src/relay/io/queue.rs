@@ -3,6 +3,16 @@
 use super::id::{ConnId, TransferId};
 use std::collections::VecDeque;
 
+/// Bytes that all tasks of a turn may take together, as long as each has [`SHARE_MIN`]: a few
+/// milliseconds of work, which a newcomer may have to wait for.
+const TURN_BYTES: usize = 4 << 20;
+
+/// The largest share of one task, in bytes: beyond it a turn is no cheaper per byte.
+const SHARE_MAX: usize = 256 << 10;
+
+/// The smallest share of one task, in bytes: below it system calls cost more than bytes.
+const SHARE_MIN: usize = 16 << 10;
+
 /// Whose turn it is next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Task {
@@ -18,9 +28,23 @@ pub struct RunQueue {
     tasks: VecDeque<Task>,
     /// Transfers that began in this turn, and have their first share in it.
     begun: Vec<TransferId>,
+    share: usize,
 }
 
 impl RunQueue {
+    /// The tasks of a turn are known; returns how many there are.
+    pub fn begin_turn(&mut self) -> usize {
+        let tasks = self.len();
+        self.share = (TURN_BYTES / tasks.max(1)).clamp(SHARE_MIN, SHARE_MAX);
+        tasks
+    }
+
+    /// Bytes that each task may read in this turn before others have their share; the more tasks,
+    /// the less.
+    pub fn share(&self) -> usize {
+        self.share
+    }
+
     /// To the back. Whoever calls it remembers that the task is queued.
     pub fn push(&mut self, task: Task) {
         self.tasks.push_back(task);

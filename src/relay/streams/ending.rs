@@ -119,7 +119,7 @@ impl Streams {
             conn.reset_on_close(false);
             tell(io, *destination, &to_destination, true);
         } else {
-            cut(io, *destination, *delimiter == Delimiter::Close);
+            cut(io, *destination, *delimiter);
         }
         tell(io, *source, &to_source, transfer.upload_complete());
     }

@@ -7,9 +7,8 @@ use crate::relay::http1::answer::Streamed;
 use crate::relay::io::After;
 use crate::rendezvous::Registry;
 
-/// One piece of the list ends after the stream that fills it up to this many bytes.
-/// Each reader has one piece in a turn, and making it costs far more than sending it.
-const PIECE_BYTES: usize = 8 << 10;
+/// What making a byte of the list costs, in bytes that are read.
+const BYTE_COST: usize = 64;
 
 /// One piece looks at this many streams at most, shown or not.
 const VISITS: usize = 1024;
@@ -37,11 +36,12 @@ impl Listing {
         self.over.then_some(self.streamed.after)
     }
 
-    /// Writes the next streams as the response's framing wants them; returns how many bytes of
-    /// framing.
-    pub fn write_piece(&mut self, registry: &Registry, out: &mut Vec<u8>) -> usize {
-        let mut piece = Vec::with_capacity(PIECE_BYTES + 1024);
-        self.over = !self.fill(registry, &mut piece);
+    /// Writes the next streams as the response's framing wants them, as many as a share of a turn is
+    /// enough for; returns how many bytes of framing.
+    pub fn write_piece(&mut self, registry: &Registry, share: usize, out: &mut Vec<u8>) -> usize {
+        let most = share / BYTE_COST;
+        let mut piece = Vec::with_capacity(most + 1024);
+        self.over = !self.fill(registry, most, &mut piece);
         let mut framing = write_framed(out, &piece, self.streamed.chunked);
         if self.over && self.streamed.chunked {
             out.extend_from_slice(LAST_CHUNK);
@@ -50,8 +50,8 @@ impl Listing {
         framing
     }
 
-    /// Fills a piece; whether there are more.
-    fn fill(&mut self, registry: &Registry, piece: &mut Vec<u8>) -> bool {
+    /// Fills a piece until it has `most` bytes; whether there are more.
+    fn fill(&mut self, registry: &Registry, most: usize, piece: &mut Vec<u8>) -> bool {
         for (visited, stream) in registry.from_sequence(self.next).enumerate() {
             if stream.sequence() >= self.end {
                 break;
@@ -66,7 +66,7 @@ impl Listing {
             piece.extend_from_slice(if self.first { b"[" } else { b",\n" });
             self.first = false;
             piece.extend_from_slice(status::object(stream).to_string().as_bytes());
-            if piece.len() >= PIECE_BYTES {
+            if piece.len() >= most {
                 return true;
             }
         }

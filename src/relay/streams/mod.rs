@@ -341,11 +341,12 @@ impl Streams {
         let Seat::Listing(listing) = &mut self.seats[slot.key()] else {
             unreachable!("only a reader of the list is shown more of it")
         };
-        let conn = &mut io.conns[id];
-        if !conn.output.is_empty() {
+        if !io.conns[id].output.is_empty() {
             return;
         }
-        let framing = listing.write_piece(&self.registry, conn.output.buffer());
+        let share = io.conns.queue.share();
+        let conn = &mut io.conns[id];
+        let framing = listing.write_piece(&self.registry, share, conn.output.buffer());
         if let Some(note) = &mut conn.note {
             note.framed(framing);
         }

@@ -2,15 +2,13 @@
 
 use super::meter::Meter;
 use crate::http::response::CONTINUE;
-use crate::relay::io::{Conn, ConnId};
+use crate::relay::io::{Conn, ConnId, Slot};
 use crate::rendezvous::batching::Batching;
 use crate::rendezvous::transfer::Delimiter;
 use crate::rendezvous::{Outcome, Pace, StreamKey, Transfer};
 use crate::splice::pipe::Pipe;
 use crate::splice::pool::Pool;
 use std::time::Instant;
-
-use crate::relay::io::Slot;
 
 /// Whom a transfer belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,6 +65,8 @@ pub(super) struct Exchange {
     pub transfer: Transfer,
     pub pipe: Option<Pipe>,
     pub batching: Batching,
+    /// The last read brought many small chunks.
+    pub small_chunks: bool,
     pub pace: Option<Pace>,
     /// The source has bytes that are left with it until then, because it is too fast.
     pub paused_until: Option<Instant>,
@@ -93,6 +93,7 @@ impl Exchange {
             transfer,
             pipe: None,
             batching: Batching::default(),
+            small_chunks: false,
             pace,
             paused_until: None,
             queued: true,

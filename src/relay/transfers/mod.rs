@@ -134,10 +134,12 @@ impl Transfers {
         }
         exchange.keep_pace(now);
         let mut scratch = io.scratch.lend();
+        let budget = step::budget(io.conns.queue.share());
         let (source, destination) = io.conns.pair(exchange.source, exchange.destination);
         let copy_max = if *held < HELD_MAX { COPY_MAX } else { COPY_SLOW };
+        let scratch_bytes = &mut scratch;
         let mut tools =
-            Tools { source, destination, pool, scratch: &mut scratch, pieces, copy_max };
+            Tools { source, destination, pool, scratch: scratch_bytes, pieces, copy_max, budget };
         let before = exchange.transfer.transferred();
         let spliced_before = exchange.transfer.spliced();
         let turn = exchange.turn(&mut tools);

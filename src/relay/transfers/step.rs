@@ -4,7 +4,7 @@
 use super::exchange::Exchange;
 use crate::relay::io::{Conn, sockopt};
 use crate::rendezvous::bottleneck::Awaited;
-use crate::rendezvous::transfer::{FILL_MAX, Loss};
+use crate::rendezvous::transfer::{COPY_SLOW, FILL_MAX, Loss};
 use crate::rendezvous::{Outcome, Ready, Side, Step};
 use crate::splice::copy::{self, Read, Write};
 use crate::splice::pipe::{Drain, Fill};
@@ -14,8 +14,15 @@ use std::io::IoSlice;
 use std::ops::Range;
 use std::time::Instant;
 
-/// Bytes one transfer may move before others have their turn.
-const TURN_BYTES: usize = FILL_MAX;
+/// How much cheaper a spliced byte is than one that is parsed: a transfer may take this many times
+/// the share of a task, up to [`FILL_MAX`].
+const SPLICED_PER_READ: usize = 16;
+
+/// What a copied byte counts for in spliced ones.
+const COPIED_COST: usize = 4;
+
+/// What a chunk counts for in spliced bytes.
+const CHUNK_COST: usize = 256;
 
 /// Reads of chunk framing are this long at most.
 const FRAMING_BYTES: usize = 512;
@@ -42,12 +49,24 @@ pub(super) struct Tools<'r> {
     pub pieces: &'r mut Vec<Range<usize>>,
     /// Most bytes one copied read may take.
     pub copy_max: usize,
+    /// What is left of the share of this turn, in spliced bytes.
+    pub budget: usize,
+}
+
+impl Tools<'_> {
+    fn charge(&mut self, cost: usize) {
+        self.budget = self.budget.saturating_sub(cost);
+    }
+}
+
+/// What a transfer may take in a turn, in spliced bytes.
+pub(super) fn budget(share: usize) -> usize {
+    (share * SPLICED_PER_READ).min(FILL_MAX)
 }
 
 impl Exchange {
     /// Steps until a side is not ready, the budget is spent, or it is over.
     pub(super) fn turn(&mut self, tools: &mut Tools<'_>) -> Turn {
-        let goal = self.transfer.transferred() + TURN_BYTES as u64;
         loop {
             let allowed = self.allowance();
             let ready = Ready {
@@ -55,7 +74,7 @@ impl Exchange {
                 destination: tools.destination.writable && tools.destination.output.is_empty(),
             };
             let step = self.transfer.next(ready).at_most(allowed);
-            if step.takes() && self.transfer.transferred() >= goal {
+            if step.takes() && tools.budget == 0 {
                 return Turn::BudgetSpent;
             }
             match step {
@@ -106,6 +125,7 @@ impl Exchange {
         };
         match pipe.fill(&tools.source.socket, max_bytes) {
             Ok(Fill::Moved(count)) => {
+                tools.budget = tools.budget.saturating_sub(count);
                 self.transfer.filled(count);
                 self.batching.filled(count);
             }
@@ -121,6 +141,7 @@ impl Exchange {
         let mut buffer = [0; FRAMING_BYTES];
         let buffer = &mut buffer[..max_bytes.min(FRAMING_BYTES)];
         let Some(count) = self.read(tools.source, buffer) else { return };
+        tools.charge(CHUNK_COST);
         let mut pieces = Vec::new();
         let used = self.transfer.received(&buffer[..count], &mut pieces);
         self.transfer.keep(&buffer[..count], &pieces);
@@ -129,7 +150,9 @@ impl Exchange {
 
     /// Reads into user memory and sends from there.
     fn copy(&mut self, tools: &mut Tools<'_>, max_bytes: usize) {
-        let max_bytes = max_bytes.min(tools.copy_max);
+        // Many small chunks take long to parse: they are read a little at a time.
+        let copy_max = if self.small_chunks { COPY_SLOW } else { tools.copy_max };
+        let max_bytes = max_bytes.min(copy_max);
         let Some(count) = self.read(tools.source, &mut tools.scratch[..max_bytes]) else { return };
         self.batching.filled(count);
         tools.pieces.clear();
@@ -138,7 +161,9 @@ impl Exchange {
         if count < max_bytes && self.transfer.upload_complete() {
             tools.source.drained_of_input();
         }
-        if tools.pieces.len() > PIECES_MAX {
+        tools.charge(count * COPIED_COST + tools.pieces.len() * CHUNK_COST);
+        self.small_chunks = tools.pieces.len() > PIECES_MAX;
+        if self.small_chunks {
             move_together(tools.scratch, tools.pieces);
         }
         let body = tools.pieces.iter().map(Range::len).sum();

@@ -57,6 +57,11 @@ fn an_answer_passes_but_for_what_concerns_one_connection() {
             format!("HTTP/1.1 200 OK\n{NOW}set-Cookie: a\nB: c\nSet-Cookie: d\n{made}"),
         ),
         (
+            "commands to a reverse proxy",
+            "HTTP/1.1 200 x\nX-Accel-Redirect: /private\nx-sendfile: /etc/passwd\nX-Accel-Buffering: no\n",
+            format!("HTTP/1.1 200 OK\n{NOW}X-Accel-Buffering: no\n{made}"),
+        ),
+        (
             "one connection's",
             "HTTP/1.1 200 x\nConnection: close, X-A\nX-A: 1\nKeep-Alive: a\nTrailer: B\nUpgrade: c\nProxy-Authenticate: Basic\n",
             format!("HTTP/1.1 200 OK\n{NOW}{made}"),

@@ -116,7 +116,7 @@ fn many_small_frames_are_taken_in_turns() {
         [("pings", 0x89, 0x89), ("pongs", 0x8a, 0x8a), ("empty fragments", 0x02, 0x00)]
     {
         let mut ends = open(Dialect::V1);
-        ends.accepted = ends.accepted.in_turns_of(100);
+        ends.accepted.in_turns_of(100);
         let mut flood = frame(first).to_vec();
         flood.extend((1..250).flat_map(|_| frame(next)));
         // The end of the message that the fragments begin: 1 byte, no frame of ours.
