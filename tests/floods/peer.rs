@@ -9,16 +9,14 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use rdv::mux::handshake::Dialect;
 
 use crate::agent::{masked, upgrade};
+use crate::support::PATIENCE;
 
-/// How long a peer waits for the relay before its round is over.
-const ROUND: Duration = Duration::from_secs(1);
-
-/// Connects, and waits for nothing longer than a round.
+/// Connects.
 pub(crate) fn connect(address: SocketAddr) -> io::Result<TcpStream> {
-    let stream = TcpStream::connect_timeout(&address, ROUND)?;
+    let stream = TcpStream::connect_timeout(&address, PATIENCE)?;
     stream.set_nodelay(true)?;
-    stream.set_read_timeout(Some(ROUND))?;
-    stream.set_write_timeout(Some(ROUND))?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_write_timeout(Some(PATIENCE))?;
     Ok(stream)
 }
 
