@@ -20,7 +20,7 @@ const HOP_BY_HOP: [&str; 10] = [
 ];
 
 /// Fields of a response that a reverse proxy obeys: it serves a file of its own, or another page,
-/// instead of the response (nginx, Apache's mod_xsendfile, lighttpd, Perlbal).
+/// instead of the response (nginx, Apache's `mod_xsendfile`, lighttpd, Perlbal).
 const PROXY_COMMANDS: [&str; 6] = [
     "X-Accel-Redirect",
     "X-LIGHTTPD-send-file",
