@@ -7,6 +7,8 @@ fn main() {
     // Without any line of this kind Cargo runs this again whenever a file of the package changes;
     // with a line that names a missing file, at every build.
     println!("cargo::rerun-if-changed=build.rs");
+    let version = std::env::var("CARGO_PKG_VERSION").unwrap_or_default();
+    println!("cargo::rustc-env=RDV_VERSION={version}");
     // A package that is unpacked inside another repository must not take over its revision.
     if !Path::new(".git").exists() {
         return;
@@ -21,6 +23,7 @@ fn main() {
     }
     if let Some(revision) = git(&["show", "-s", "--abbrev=12", "--format=%h", "HEAD"]) {
         println!("cargo::rustc-env=RDV_REVISION={revision}");
+        println!("cargo::rustc-env=RDV_VERSION={version} ({revision})");
     }
 }
 

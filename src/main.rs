@@ -1,5 +1,8 @@
 //! The `rdv` binary: arguments, subcommand, exit code.
 
+mod help;
+
+use clap::error::ErrorKind;
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 use rdv::client::Ctl;
 use rdv::client::commands::{Cancel, Pipe, Post, Receive, Send, Status};
@@ -12,86 +15,85 @@ use rdv::relay::EventLoop;
 use rdv::socket::call::Call;
 use rdv::socket::expose::command::Expose;
 use std::io::Write as _;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// A rendezvous relay: one HTTP upload meets one HTTP download, and the kernel moves the bytes.
+/// Relay one HTTP upload to one HTTP download; the kernel moves the bytes
 #[derive(Parser)]
-#[command(version, args_conflicts_with_subcommands = true, after_help = NOTES)]
+#[command(version = env!("RDV_VERSION"), subcommand_required = true, arg_required_else_help = true)]
 struct Arguments {
     #[command(subcommand)]
-    command: Option<Command>,
-    #[command(flatten)]
-    serve: Serve,
+    command: Command,
 }
 
 #[derive(Subcommand)]
 enum Command {
-    /// Run the relay (the default)
-    #[command(after_help = NOTES)]
+    /// Run a relay
+    #[command(after_long_help = NOTES)]
     Serve(Serve),
-    /// Check the configuration, and whether a relay would start with it
-    #[command(after_help = NOTES)]
+    /// Check the configuration of a relay
+    #[command(after_long_help = NOTES)]
     CheckConfig(Serve),
-    /// Send a file, a directory or standard input to whoever runs what is printed
-    #[command(after_help = CLIENT_NOTES)]
+    /// Send a file, a directory or standard input
+    #[command(after_long_help = CLIENT_NOTES)]
     Send(Send),
-    /// Receive what another sends, and keep it only if it is whole
-    #[command(after_help = CLIENT_NOTES)]
+    /// Receive a file or a directory
+    #[command(after_long_help = CLIENT_NOTES)]
     Receive(Receive),
-    /// Be one end of a stream, for the program before or behind
-    #[command(after_help = CLIENT_NOTES)]
+    /// Connect standard input or output to a stream
+    #[command(after_long_help = CLIENT_NOTES)]
     Pipe(Pipe),
-    /// Send files to any server as a form, multipart/form-data, and print what it answers
-    #[command(after_help = CLIENT_NOTES)]
+    /// Upload files to a server as multipart/form-data
+    #[command(after_long_help = CLIENT_NOTES)]
     Post(Post),
-    /// Call the API at the other side of a socket, and print what it answers
-    #[command(after_help = CLIENT_NOTES)]
+    /// Send a request to an API through a WebSocket
+    #[command(after_long_help = CLIENT_NOTES)]
     Call(Box<Call>),
-    /// Send records of a pipeline, one JSON object a line, to a server, each as a POST
-    #[command(after_help = DESTINATION_NOTES)]
+    /// Send records to an HTTP server, one POST each
+    #[command(after_long_help = DESTINATION_NOTES)]
     Destination(Box<DestinationCommand>),
-    /// Make an API of this machine reachable by way of a relay, where nobody can dial it
-    #[command(after_help = EXPOSE_NOTES)]
+    /// Publish a local HTTP server through a relay
+    #[command(after_long_help = EXPOSE_NOTES)]
     Expose(Box<Expose>),
-    /// Ask how a stream stands
-    #[command(after_help = CLIENT_NOTES)]
+    /// Show the status of a stream
+    #[command(after_long_help = CLIENT_NOTES)]
     Status(Status),
-    /// End a stream; whoever is there is told
-    #[command(after_help = CLIENT_NOTES)]
+    /// Cancel a stream
+    #[command(after_long_help = CLIENT_NOTES)]
     Cancel(Cancel),
-    /// Take requests in, and write each as a record, a line of JSON
-    #[command(after_help = SOURCE_NOTES)]
+    /// Receive HTTP requests as records, one JSON line each
+    #[command(after_long_help = SOURCE_NOTES)]
     Source(Box<Source>),
-    /// Ask or tell a running relay
+    /// Control a running relay
     Ctl(Ctl),
-    /// Print what would be in force, and where each value came from
-    #[command(after_help = NOTES)]
+    /// Print the effective configuration and its sources
+    #[command(after_long_help = NOTES)]
     PrintConfig {
         #[command(flatten)]
         serve: Serve,
-        /// Print the reference page instead, in Markdown
+        /// Print the reference of all settings, in Markdown
         #[arg(long, conflicts_with = "sample")]
         reference: bool,
-        /// Print a commented file with every setting instead
+        /// Print a sample configuration file with all settings
         #[arg(long)]
         sample: bool,
     },
-    /// Say whether this machine is fit for a relay with these settings, and what to change if not
+    /// Check whether this machine is ready for a relay
     ///
-    /// Run it as the user the relay is to run as: root does not meet the limits others meet.
-    #[command(after_help = DOCTOR_NOTES)]
+    /// Run it as the user of the relay: the limits of root differ.
+    #[command(after_long_help = DOCTOR_NOTES)]
     Doctor {
         #[command(flatten)]
         serve: Serve,
-        /// Print one JSON object for machines instead of lines
+        /// Print one JSON object
         #[arg(long)]
         json: bool,
     },
-    /// Print the manual page, in the language of man(1)
+    /// Print the manual page, or write the pages of all commands
     #[command(visible_alias = "man")]
     Manual(Manual),
-    /// Print the completion script of a shell
+    /// Print a completion script for a shell
     Completions(Completions),
 }
 
@@ -106,55 +108,55 @@ struct Serve {
 }
 
 const NOTES: &str = "\
-Every setting can also be given as RDV_NAME in the environment (--idle-timeout: RDV_IDLE_TIMEOUT)
-and as a key in the file (idle-timeout = \"6h\"); flags come first, then the environment.
-Times are written 250ms, 60s, 10m, 6h; sizes in bytes, or 64KiB, 1MiB.
-Signals: TERM drains for --drain-timeout, QUIT drains without a limit, INT stops at once, HUP reads
-the settings again, USR1 opens the access log anew, USR2 lets a new process of this program take over.
-Exit status: 0 after a signal, 1 when the relay cannot run, 2 for wrong arguments.";
+Each setting is also read from the environment (--idle-timeout: RDV_IDLE_TIMEOUT) and from the file
+(idle-timeout = \"6h\"). Flags take precedence over the environment, and that over the file.
+Times: 250ms, 60s, 10m, 6h. Sizes: bytes, 64KiB, 1MiB.
+Signals: TERM drains for --drain-timeout, QUIT drains without a limit, INT stops at once, HUP reloads
+the settings, USR1 reopens the access log, USR2 hands over to a new process of this program.
+Exit status: 0 after a signal, 1 the relay cannot run, 2 invalid arguments.";
 
 const DOCTOR_NOTES: &str = "\
-Each line begins with ok, warn (a relay works, with a loss) or bad (it does not work).
-Exit status: 0 when nothing is bad, 1 otherwise, 2 for wrong arguments or settings.";
+Each line begins with ok, warn (the relay works, but less well) or bad (it does not work).
+Exit status: 0 nothing is bad, 1 otherwise, 2 invalid arguments or settings.";
 
 const CLIENT_NOTES: &str = "\
 The relay is --relay, else RDV_RELAY, else relay = \"URL\" in ~/.config/rdv/client.toml, else in
 /etc/rdv/client.toml; RDV_CLIENT_CONFIG names another file.
-http_proxy, https_proxy, all_proxy and no_proxy are followed as curl does.
-Exit status: 0 complete, 1 a file of this machine failed, 2 wrong arguments, 3 nobody came,
-4 the other side broke off, 5 the relay or the server refused, 6 not what was sent (by its
-digest), 7 the network failed, 130 interrupted (129 hung up, 143 terminated).";
+http_proxy, https_proxy, all_proxy and no_proxy are read as curl reads them.
+Exit status: 0 complete, 1 local file error, 2 invalid arguments, 3 the other side did not connect in
+time, 4 the other side was interrupted, 5 refused by the relay or server, 6 digest mismatch, 7 network
+error, 129 hangup, 130 interrupted, 143 terminated.";
 
 const SOURCE_NOTES: &str = "\
-A request is answered 201 when its record was handed over and flushed, 503 when nobody takes it.
-Times are written 250ms, 60s, 10m, 6h; sizes in bytes, or 64KiB, 1MiB.
-Signals: TERM hands over what was taken in and ends, QUIT does so without a limit of time, INT
-refuses what was not handed over, HUP and USR1 open the access log anew.
-Exit status: 0 after a signal, 1 when it cannot run or write, 2 wrong arguments, 4 the consumer is
-gone; with --relay 0 when the record is handed over, 3 nobody came, 4 the uploader broke off, too,
-5 the relay refused, 7 the network failed.";
+A request is answered 201 once its record is written and flushed, 503 while no consumer takes it.
+Times: 250ms, 60s, 10m, 6h. Sizes: bytes, 64KiB, 1MiB.
+Signals: TERM delivers accepted records and exits, QUIT does so without a time limit, INT rejects what
+is not delivered, HUP and USR1 reopen the access log.
+Exit status: 0 after a signal, 1 cannot run or write, 2 invalid arguments, 4 the consumer
+disconnected; with --relay: 0 the record is delivered, 3 no sender connected in time, 4 the sender was
+interrupted, 5 refused by the relay, 7 network error.";
 
 const DESTINATION_NOTES: &str = "\
-Each record that the server took is acknowledged with a line {\"ack\":\"POSITION\"} on standard output
-(on the socket it came by, with --input unix:PATH). 400, 401, 404, 413, 422 and redirections are not
-tried again. http_proxy, https_proxy, all_proxy and no_proxy are followed.
-Exit status: 0 all was delivered or TERM, 1 a line is no record or a file of this machine failed,
-2 wrong arguments, 3 nobody came to the stream, 4 nobody takes the acknowledgements or the other side
-broke off, 5 the server refused a record, 7 the network failed, 130 interrupted (129 hung up).";
+Each record that the server accepts is acknowledged with a line {\"ack\":\"POSITION\"} on standard output
+(on the socket of the record with --input unix:PATH). 400, 401, 404, 413, 422 and redirects are not
+retried. http_proxy, https_proxy, all_proxy and no_proxy are read.
+Exit status: 0 all delivered, or TERM; 1 a line is not a valid record, or local file error; 2 invalid
+arguments; 3 no receiver connected in time; 4 acknowledgements cannot be written, or the other side
+was interrupted; 5 a record was refused by the server; 7 network error; 129 hangup; 130 interrupted.";
 
 const EXPOSE_NOTES: &str = "\
-The public URL is printed on standard output, once connected and when it changes; what happens, and
-a line for each request, on standard error: time, method, path, status, bytes, time it took, and
-X-Correlation-Id. A lost connection is made again, with pauses of 0.5 s to 30 s.
+The public URL is printed on standard output once connected, and when it changes. Standard error has
+events and a line for each request: time, method, path, status, bytes, duration, X-Correlation-Id.
+A lost connection is retried after 0.5 s to 30 s.
 The relay is --relay, else RDV_RELAY, else relay = \"URL\" in ~/.config/rdv/client.toml, else in
-/etc/rdv/client.toml; ws, wss, http and https are taken.
-Signals: TERM and INT end it once what is under way is served, for --drain-timeout at most; a
-second one ends it at once.
-Exit status: 0 after a signal, 1 a file of this machine failed, 2 wrong arguments, 5 the relay
-refused (a token, a name that is taken), 7 the network failed with --once, 130 interrupted twice.";
+/etc/rdv/client.toml, as a ws, wss, http or https URL.
+Signals: TERM and INT exit once requests in progress are complete, after --drain-timeout at the
+latest; a second signal exits at once.
+Exit status: 0 after a signal, 1 local file error, 2 invalid arguments, 5 refused by the relay (token
+or name), 7 network error with --once, 130 interrupted twice.";
 
 fn main() -> ExitCode {
-    let matches = match Arguments::command().try_get_matches() {
+    let matches = match help::grouped(Arguments::command()).try_get_matches() {
         Ok(matches) => matches,
         Err(error) => return explain(&error),
     };
@@ -164,29 +166,28 @@ fn main() -> ExitCode {
     };
     let chosen = matches.subcommand().map_or(&matches, |(_, chosen)| chosen);
     match arguments.command {
-        Some(Command::Serve(serve)) => run(sources(chosen, serve)),
-        None => run(sources(chosen, arguments.serve)),
-        Some(Command::Send(send)) => send.run().into(),
-        Some(Command::Receive(receive)) => receive.run().into(),
-        Some(Command::Pipe(pipe)) => pipe.run().into(),
-        Some(Command::Post(post)) => post.run().into(),
-        Some(Command::Call(call)) => call.run().into(),
-        Some(Command::Destination(destination)) => destination.run().into(),
-        Some(Command::Expose(expose)) => expose.run().into(),
-        Some(Command::Status(status)) => status.run().into(),
-        Some(Command::Cancel(cancel)) => cancel.run().into(),
-        Some(Command::Source(source)) => source.run().into(),
-        Some(Command::Ctl(ctl)) => control(&ctl),
-        Some(Command::CheckConfig(serve)) => check(&sources(chosen, serve)),
-        Some(Command::PrintConfig { reference: true, .. }) => print(&config::reference()),
-        Some(Command::PrintConfig { sample: true, .. }) => print(&config::sample()),
-        Some(Command::PrintConfig { serve, .. }) => match sources(chosen, serve).read() {
+        Command::Serve(serve) => run(sources(chosen, serve)),
+        Command::Send(send) => send.run().into(),
+        Command::Receive(receive) => receive.run().into(),
+        Command::Pipe(pipe) => pipe.run().into(),
+        Command::Post(post) => post.run().into(),
+        Command::Call(call) => call.run().into(),
+        Command::Destination(destination) => destination.run().into(),
+        Command::Expose(expose) => expose.run().into(),
+        Command::Status(status) => status.run().into(),
+        Command::Cancel(cancel) => cancel.run().into(),
+        Command::Source(source) => source.run().into(),
+        Command::Ctl(ctl) => control(&ctl),
+        Command::CheckConfig(serve) => check(&sources(chosen, serve)),
+        Command::PrintConfig { reference: true, .. } => print(&config::reference()),
+        Command::PrintConfig { sample: true, .. } => print(&config::sample()),
+        Command::PrintConfig { serve, .. } => match sources(chosen, serve).read() {
             Ok(configuration) => print(&config::print(&configuration)),
             Err(error) => fail(&error, ExitCode::FAILURE),
         },
-        Some(Command::Doctor { serve, json }) => examine(&sources(chosen, serve), json),
-        Some(Command::Manual(manual)) => put(manual.page(Arguments::command())),
-        Some(Command::Completions(shell)) => print(&shell.script(Arguments::command())),
+        Command::Doctor { serve, json } => examine(&sources(chosen, serve), json),
+        Command::Manual(manual) => put(manual.page(Arguments::command())),
+        Command::Completions(shell) => print(&shell.script(Arguments::command())),
     }
 }
 
@@ -229,8 +230,8 @@ fn check(sources: &Sources) -> ExitCode {
         eprintln!("rdv: warning: {warning}");
     }
     match file {
-        Some(file) => print(&format!("{}: the configuration is good\n", file.display())),
-        None => print("the configuration is good; no file was read\n"),
+        Some(file) => print(&format!("{}: the configuration is valid\n", file.display())),
+        None => print("the configuration is valid; no file was read\n"),
     }
 }
 
@@ -282,13 +283,35 @@ fn fail(why: &str, status: ExitCode) -> ExitCode {
 
 /// Wrong arguments are one clear line; help and version are printed as they are.
 fn explain(error: &clap::Error) -> ExitCode {
-    if !error.use_stderr() {
+    let wrong = error.use_stderr();
+    if !wrong || error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
         let _ = error.print();
-        return ExitCode::SUCCESS;
+        return if wrong { ExitCode::from(2) } else { ExitCode::SUCCESS };
     }
-    let line = config::one_line(error);
-    fail(&format!("{line}; try 'rdv --help'"), ExitCode::from(2))
+    let words: Vec<_> = std::env::args().skip(1).collect();
+    fail(&help::complaint(error, &Arguments::command(), &words), ExitCode::from(2))
 }
+
+/// An address to connect to: of one that means all addresses of this machine, the first that others
+/// reach, or loopback if there is none.
+fn reachable(listening: SocketAddr) -> SocketAddr {
+    if !listening.ip().is_unspecified() {
+        return listening;
+    }
+    let own = nix::ifaddrs::getifaddrs().into_iter().flatten().filter_map(|interface| {
+        let address = interface.address?;
+        let v4 = address.as_sockaddr_in().map(|address| IpAddr::V4(address.ip()));
+        v4.or_else(|| address.as_sockaddr_in6().map(|address| IpAddr::V6(address.ip())))
+    });
+    // On [::] Linux listens on IPv4, too; link-local addresses need a zone.
+    let others = |ip: &IpAddr| match ip {
+        IpAddr::V4(ip) => !ip.is_loopback() && !ip.is_link_local(),
+        IpAddr::V6(ip) => listening.is_ipv6() && !ip.is_loopback() && !ip.is_unicast_link_local(),
+    };
+    let ip = own.into_iter().find(others).unwrap_or(Ipv4Addr::LOCALHOST.into());
+    SocketAddr::new(ip, listening.port())
+}
+
 /// Says where the relay listens and how to try it.
 fn announce(event_loop: &EventLoop, agents: &SocketSettings) {
     let mut out = std::io::stdout().lock();
@@ -302,13 +325,14 @@ fn announce(event_loop: &EventLoop, agents: &SocketSettings) {
     if let Some(address) = event_loop.admin_address() {
         let _ = writeln!(out, "operators are served on {address}");
     }
-    if let Some(address) = addresses.first() {
+    if let Some(&address) = addresses.first() {
+        let address = reachable(address);
         let _ = write!(
             out,
             "\nTry it. Make a stream, then connect both sides, in either order:\n\n  \
              curl -X POST http://{address}/stream\n  \
              curl -T FILE http://{address}/stream/ID\n  \
-             curl -o COPY http://{address}/stream/ID\n\n"
+             curl -fo COPY http://{address}/stream/ID\n\n"
         );
     }
     let _ = out.flush();

@@ -37,7 +37,7 @@ fn await_log(relay: &Relay, text: &str) {
 fn a_good_configuration_is_called_good() {
     let (_directory, path) = file_of("ttl = \"5s\"\n");
     let (status, said, _) = run(&["check-config", "--config", &path], &[]);
-    assert_eq!((status, said), (Some(0), format!("{path}: the configuration is good\n")));
+    assert_eq!((status, said), (Some(0), format!("{path}: the configuration is valid\n")));
 }
 
 #[test]
@@ -100,7 +100,7 @@ fn what_is_in_use_is_a_warning() {
     let flags = ["check-config", "--listen", &address, "--admin-listen", &socket];
     let (status, said, warned) = run(&flags, &[]);
     assert_eq!((status, warned.lines().count()), (Some(0), 2), "{warned}");
-    assert!(said.contains("the configuration is good"), "{said}");
+    assert!(said.contains("the configuration is valid"), "{said}");
     for used in [&address, &socket] {
         assert!(warned.contains(&format!("rdv: warning: {used} is in use")), "{warned}");
     }

@@ -1,6 +1,7 @@
 //! What can go wrong for a client, each with a sentence that says what to do.
 
 use super::Response;
+use super::human::size;
 use crate::http::answer::AnswerError;
 use std::{fmt, io};
 
@@ -60,12 +61,12 @@ impl fmt::Display for Error {
             }
             Self::Answer(why) => write!(f, "{why}; is the URL right?"),
             Self::Truncated { received_bytes } => {
-                write!(f, "the response broke off after {received_bytes} bytes")
+                write!(f, "the response was interrupted after {}", size(*received_bytes))
             }
             Self::Size { expected_bytes, found_bytes } => write!(
                 f,
-                "{expected_bytes} bytes were announced and {found_bytes} are there; \
-                 the request was broken off"
+                "expected {expected_bytes} bytes, as declared, but found {found_bytes}; the request \
+                 was interrupted"
             ),
             Self::Answered(response) => {
                 write!(f, "the server answered {} before everything was sent", response.status())

@@ -103,6 +103,7 @@ pub(crate) mod dial;
 mod error;
 mod exchange;
 pub mod file_name;
+mod human;
 mod options;
 mod outgoing;
 pub mod output;

@@ -144,7 +144,7 @@ pub(super) fn write_all(out: BorrowedFd<'_>, mut bytes: &[u8]) -> io::Result<()>
 }
 
 fn unwritten(error: impl Into<io::Error>) -> Error {
-    Error::local("writing what came", error)
+    Error::local("cannot write the received data", error)
 }
 
 /// The error that came through a reader.

@@ -15,8 +15,9 @@ use std::time::Duration;
 /// The settings of one relay.
 #[derive(Args, Clone, Debug)]
 pub struct Settings {
-    /// Address and port to listen on, IPv4 or IPv6 in brackets; port 0 takes a free one; repeatable
-    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:8080")]
+    /// Address and port to listen on: 127.0.0.1:8080, [::1]:8080, :8080 for all IPv4 addresses; port 0
+    /// takes a free one; repeatable
+    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:8080", value_parser = units::listen)]
     pub listen: Vec<SocketAddr>,
 
     /// How long after its creation both sides of a stream may take to connect

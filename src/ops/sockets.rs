@@ -18,7 +18,7 @@ pub(super) const TOKENS: &str = "socket-tokens";
 pub struct SocketSettings {
     /// More addresses and ports to listen on, for agents only: on these a WebSocket is opened at /
     /// as well as at /socket; repeatable
-    #[arg(long, value_name = "ADDR:PORT")]
+    #[arg(long, value_name = "ADDR:PORT", value_parser = units::listen)]
     pub socket_listen: Vec<SocketAddr>,
 
     /// Agents connected at once; one more is answered 503; 0: none are taken

@@ -1,8 +1,9 @@
-//! Times, sizes and counts as people write them, and the bounds that a setting holds them to.
+//! Times, sizes, counts and addresses as people write them, and the bounds that a setting holds them to.
 //!
 //! Every setting names its least and its largest value, so that none can stop the relay, have it
 //! spin, or overflow a clock; where 0 has a meaning of its own, its help says which.
 
+use std::net::{Ipv4Addr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -35,6 +36,28 @@ const SIZES: [(&str, u32); 5] = [("PiB", 50), ("TiB", 40), ("GiB", 30), ("MiB", 
 
 /// The units of times in milliseconds, largest first.
 const TIMES: [(&str, u128); 4] = [("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)];
+
+/// A value parser of addresses to listen on: `127.0.0.1:8080`, `[::1]:8080`, `localhost:8080`; a port
+/// alone is on 127.0.0.1, and `:8080` on all IPv4 addresses.
+///
+/// # Errors
+/// What is expected instead.
+pub fn listen(text: &str) -> Result<SocketAddr, String> {
+    let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    let port = |text: &str| text.parse::<u16>().ok().filter(|_| digits(text));
+    let local = text.strip_prefix("localhost:").unwrap_or(text);
+    if let Some(port) = port(local) {
+        return Ok((Ipv4Addr::LOCALHOST, port).into());
+    }
+    if let Some(port) = text.strip_prefix(':').and_then(port) {
+        return Ok((Ipv4Addr::UNSPECIFIED, port).into());
+    }
+    text.parse().map_err(|_| {
+        "expected an address and a port, such as 127.0.0.1:8080, [::1]:8080, localhost:8080, \
+         :8080 (all IPv4 addresses) or 8080 (127.0.0.1)"
+            .into()
+    })
+}
 
 /// A value parser of times such as `250ms`, `60s`, `10m`, `6h` or `1h 30m`, from the least one on.
 pub fn time(
@@ -126,6 +149,33 @@ fn time_text(time: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn addresses_to_listen_on_may_be_short() {
+        for (text, address) in [
+            ("8080", "127.0.0.1:8080"),
+            ("localhost:8080", "127.0.0.1:8080"),
+            (":8080", "0.0.0.0:8080"),
+            ("0", "127.0.0.1:0"),
+            ("192.0.2.1:80", "192.0.2.1:80"),
+            ("[::1]:8080", "[::1]:8080"),
+        ] {
+            assert_eq!(listen(text).map(|address| address.to_string()).as_deref(), Ok(address));
+        }
+        for text in [
+            "",
+            ":",
+            "65536",
+            ":65536",
+            "localhost",
+            "example.org:80",
+            "::1:80",
+            "+1",
+            "http://127.0.0.1:80",
+        ] {
+            assert!(listen(text).is_err_and(|why| why.starts_with("expected")), "{text:?}");
+        }
+    }
 
     #[test]
     fn sizes_are_powers_of_two() {

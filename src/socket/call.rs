@@ -167,7 +167,7 @@ fn copy(mut body: Body, to: &mut impl Write, name: &str) -> Result<(), Failure> 
             Ok(0) => return Ok(()),
             Ok(count) => count,
             Err(error) => {
-                let why = format!("the answer broke off: {error}");
+                let why = format!("the response was interrupted: {error}");
                 return Err(Failure::new(Exit::OtherSide, why));
             }
         };

@@ -66,15 +66,15 @@ fn standard_input_has_a_digest_too() {
 fn what_is_not_what_was_sent_is_not_kept_as_it() {
     let relay = Relay::start(&[]);
     for (what, announced, trailer, words) in [
-        ("a false digest", true, FALSE, "what came is not what was sent"),
-        ("a false one that nobody announced", false, FALSE, "what came is not what was sent"),
-        ("an announced one that does not come", true, "", "a digest was announced"),
+        ("a false digest", true, FALSE, "digest mismatch"),
+        ("a false one that nobody announced", false, FALSE, "digest mismatch"),
+        ("an announced one that does not come", true, "", "digest missing"),
     ] {
         let there = Desk::at(&relay);
         let id = uploaded(&relay, announced, b"abc", trailer);
         let got = there.run(&["receive", &id, "-o", "a"]);
         assert_ended(what, &got, 6, words);
-        assert!(got.stderr.contains("what came is in a.partial"), "{what}: {}", got.stderr);
+        assert!(got.stderr.contains("partial data is in a.partial"), "{what}: {}", got.stderr);
         assert_eq!(
             (there.names(), there.read("a.partial")),
             (vec!["a.partial".into()], b"abc".into())
@@ -97,8 +97,8 @@ fn nothing_is_extracted_that_is_not_what_was_sent() {
     assert_complete("send", &sending.finish());
     let tar = here.plain("tar").args(["c", "tree"]).output().expect("tar").stdout;
     for (what, archive) in [("plain", tar), ("compressed", here.read("tree.tar.zst"))] {
-        let false_words = "what came is not what was sent";
-        for (trailer, words) in [(FALSE, false_words), ("", "a digest was announced")] {
+        let false_words = "digest mismatch";
+        for (trailer, words) in [(FALSE, false_words), ("", "digest missing")] {
             let there = Desk::at(&relay);
             let id = uploaded(&relay, true, &archive, trailer);
             assert_ended(what, &there.run(&["receive", &id, "-x"]), 6, words);

@@ -44,7 +44,7 @@ impl Midway {
     fn assert_received_in_part(self, exit: i32, words: &str) {
         let got = self.receiving.finish();
         assert_ended("receive", &got, exit, words);
-        assert!(got.stderr.trim_end().ends_with("what came is in a.partial"), "{}", got.stderr);
+        assert!(got.stderr.trim_end().ends_with("partial data is in a.partial"), "{}", got.stderr);
         assert_eq!(self.there.names(), ["a.partial"]);
         assert!(self.there.read("a.partial") == pattern(1, SENT), "what came is kept");
     }
@@ -70,7 +70,7 @@ fn an_upload_that_is_cut_is_never_taken_for_the_whole() {
             source.send(framing.piece(b"abc"));
             eventually("it came", || (relay.status(&id)["bytes_transferred"] == 3).then_some(()));
             drop(source);
-            let words = "the response broke off after 3 bytes: Stream source closed unexpectedly";
+            let words = "the response was interrupted after 3 B: Stream source closed unexpectedly";
             assert_ended(&format!("{framing:?} {flags:?}"), &receiving.finish(), 4, words);
             let kept = if flags[1] == "a" { vec!["a.partial".to_owned()] } else { vec![] };
             assert_eq!(there.names(), kept);
@@ -95,8 +95,8 @@ fn a_file_that_shrinks_is_cut_and_one_that_grows_is_sent_as_it_was() {
         relay.await_state(&id, "SRC_CONNECTED");
         here.put("a", pattern(3, 5000));
         let got = there.run(&["receive", &id, "-o", "b"]);
-        assert_ended("receive", &got, 4, "what came is in b.partial");
-        let words = "120000 bytes were announced and 5000 are there";
+        assert_ended("receive", &got, 4, "partial data is in b.partial");
+        let words = "expected 120000 bytes, as declared, but found 5000";
         assert_ended("send", &sending.finish(), 1, words);
         assert_eq!(there.names(), ["a", "b.partial"], "{flags:?}");
     }
@@ -120,8 +120,8 @@ fn a_relay_that_dies_is_a_failed_network_on_both_sides() {
     relay.signal(Signal::SIGKILL);
     assert_ended("send", &sending.finish(), 7, "the server closed the connection");
     let got = receiving.finish();
-    assert_ended("receive", &got, 7, "the response broke off after 300000 bytes");
-    assert!(got.stderr.contains("what came is in a.partial"), "{}", got.stderr);
+    assert_ended("receive", &got, 7, "the response was interrupted after 293 KiB");
+    assert!(got.stderr.contains("partial data is in a.partial"), "{}", got.stderr);
     assert_eq!(there.names(), ["a.partial"]);
 }
 
@@ -220,8 +220,8 @@ fn nobody_comes_within_the_waiting_time() {
     let id = relay.create_with(&json!({ "ttl_seconds": 1 }));
     let receiving = there.start(&["receive", &id]);
     let (sending, sent) = here.offer(&["a", "--ttl", "1s"]);
-    assert_ended("send", &sending.finish(), 3, "begin again");
-    assert_ended("receive", &receiving.finish(), 3, "begin again");
+    assert_ended("send", &sending.finish(), 3, "retry");
+    assert_ended("receive", &receiving.finish(), 3, "retry");
     relay.await_state(&id, "TIMEOUT_NO_SRC");
     relay.await_state(&sent, "TIMEOUT_NO_DST");
     assert_eq!(there.names(), Vec::<String>::new());
@@ -253,7 +253,7 @@ fn a_full_disk_is_named_and_told_to_the_sender() {
         let (sending, id) = here.offer(&[&["a"], flags].concat());
         let got = there.run(&["receive", &id]);
         assert_ended("receive", &got, 1, "No space left on device");
-        assert!(got.stderr.contains("what came is in a.partial"), "{}", got.stderr);
+        assert!(got.stderr.contains("partial data is in a.partial"), "{}", got.stderr);
         assert_ended("send", &sending.finish(), 4, "Stream destination closed unexpectedly");
         assert_eq!(there.names(), ["a.partial"], "{flags:?}");
         std::fs::remove_file(there.path("a.partial")).expect("remove");

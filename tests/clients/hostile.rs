@@ -44,7 +44,7 @@ fn a_body_that_only_its_connection_ends_is_checked_with_the_relay() {
     let address = saying("HTTP/1.0 200 OK\r\nContent-Security-Policy: sandbox\r\n\r\nonly a part");
     let url = format!("http://{address}/stream/{UNKNOWN}");
     let got = desk.run(&["receive", &url, "-o", "a"]);
-    assert_ended("receive", &got, 4, "does not say");
+    assert_ended("receive", &got, 4, "does not report");
     assert_eq!(desk.names(), ["a.partial"]);
     // Of a server that is no relay there is nobody to ask.
     let plain = format!("http://{address}/a");

@@ -49,7 +49,7 @@ fn a_receiver_midway_names_what_came() {
     source.send("abc");
     there.await_bytes("a.partial", 3);
     receiving.signal(Signal::SIGINT);
-    let words = "rdv: interrupted; what came so far is in a.partial\n";
+    let words = "rdv: interrupted; partial data is in a.partial\n";
     assert_ended("receive", &receiving.finish(), 130, words);
     assert_eq!((there.names(), there.read("a.partial")), (vec!["a.partial".into()], b"abc".into()));
     relay.await_state(&id, "DST_DISCONNECTED");

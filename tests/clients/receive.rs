@@ -31,7 +31,10 @@ fn it_goes_where_it_is_wanted() {
         let flags = output.map_or(vec![], |output| vec!["-o", output]);
         let got = there.run(&[&["receive", &id], &flags[..]].concat());
         assert_complete("receive", &got);
-        assert_eq!(got.stderr, "", "{output:?}: without a terminal there is nothing to say");
+        let place = made.unwrap_or("/dev/null");
+        let said = format!("received {place} (98 KiB");
+        assert!(got.stderr.starts_with(&said), "{output:?}: {}", got.stderr);
+        assert_eq!(got.stderr.lines().count(), 1, "{output:?}: {}", got.stderr);
         assert_complete("send", &sending.finish());
         match made {
             Some(made) => assert!(there.read(made) == content, "{output:?}"),
@@ -83,7 +86,7 @@ fn what_is_no_file_is_written_and_never_replaced() {
 
     let (_sending, id) = here.offer(&["a"]);
     let got = there.run(&["receive", &id, "-o", "/dev/full", "--force"]);
-    assert_ended("/dev/full", &got, 1, "writing what came: No space left on device");
+    assert_ended("/dev/full", &got, 1, "cannot write the received data: No space left on device");
     assert!(!fs::metadata("/dev/full").expect("it").is_file());
     assert_eq!(there.names(), ["fifo"]);
 }
@@ -189,7 +192,7 @@ fn a_reader_that_goes_away_is_an_error_on_both_sides() {
     let got = receiving.output().expect("rdv");
     let said = String::from_utf8_lossy(&got.stderr);
     assert_eq!(got.status.code(), Some(1), "{said}");
-    assert!(said.contains("writing what came: Broken pipe"), "{said}");
+    assert!(said.contains("cannot write the received data: Broken pipe"), "{said}");
     assert_ended("send", &sending.finish(), 4, "Stream destination closed unexpectedly");
 }
 

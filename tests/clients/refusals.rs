@@ -106,7 +106,7 @@ fn a_stream_that_is_not_there_is_refused() {
         &["cancel", UNKNOWN],
     ] {
         let got = here.run(arguments);
-        assert_ended(&format!("{arguments:?}"), &got, 5, "ask for a new one");
+        assert_ended(&format!("{arguments:?}"), &got, 5, "create a new one");
         assert_one_line(&format!("{arguments:?}"), &got.stderr);
     }
     assert_eq!(here.names(), ["a"]);
@@ -120,7 +120,12 @@ fn who_comes_second_is_refused_and_the_first_is_served() {
     let id = relay.create();
     let first = there.await_receiver(&relay, &[&id]);
     let other = Desk::at(&relay);
-    assert_ended("second receiver", &other.run(&["receive", &id]), 5, "somebody else was first");
+    assert_ended(
+        "second receiver",
+        &other.run(&["receive", &id]),
+        5,
+        "another client is connected already",
+    );
     assert_complete("send", &here.run(&["send", "a", "--stream", &id]));
     assert_complete("first receiver", &first.finish());
     assert_eq!((there.read("a"), other.names()), (b"abc".to_vec(), vec![]));
@@ -128,10 +133,10 @@ fn who_comes_second_is_refused_and_the_first_is_served() {
     let (sending, id) = here.offer(&["a"]);
     relay.await_state(&id, "SRC_CONNECTED");
     let second = here.run(&["send", "a", "--stream", &id]);
-    assert_ended("second sender", &second, 5, "somebody else was first");
+    assert_ended("second sender", &second, 5, "another client is connected already");
     assert_complete("receive", &there.run(&["receive", &id, "--force"]));
     assert_complete("first sender", &sending.finish());
-    assert_ended("too late", &there.run(&["receive", &id]), 5, "ask for a new one");
+    assert_ended("too late", &there.run(&["receive", &id]), 5, "create a new one");
 }
 
 #[test]

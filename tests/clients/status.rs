@@ -14,7 +14,7 @@ fn one_shot_says_how_it_stands() {
     for place in [&id, &url, &format!("{url}/a%20name")] {
         let said = here.run(&["status", place]);
         assert_complete(place, &said);
-        assert_eq!((said.stdout.as_str(), said.stderr.as_str()), ("CREATED, 0 bytes\n", ""));
+        assert_eq!((said.stdout.as_str(), said.stderr.as_str()), ("CREATED, 0 B\n", ""));
     }
     let said = here.run(&["status", "--json", &id]);
     let status: Value = serde_json::from_str(&said.stdout).expect("JSON");
@@ -23,8 +23,8 @@ fn one_shot_says_how_it_stands() {
     assert_complete("cancel", &here.run(&["cancel", &id]));
     let said = here.run(&["status", &id]);
     assert_complete("status", &said);
-    assert!(said.stdout.starts_with("CLIENT_ERROR, 0 bytes; "), "{}", said.stdout);
-    assert_ended("again", &here.run(&["cancel", &id]), 5, "ask for a new one");
+    assert!(said.stdout.starts_with("CLIENT_ERROR, 0 B; "), "{}", said.stdout);
+    assert_ended("again", &here.run(&["cancel", &id]), 5, "create a new one");
 }
 
 #[test]
@@ -81,7 +81,7 @@ fn a_relay_that_dies_is_no_end_of_a_stream() {
     let following = here.start(&["status", "--follow", &id]);
     eventually("the first line", || following.stdout().ends_with('\n').then_some(()));
     relay.signal(Signal::SIGKILL);
-    assert_ended("follow", &following.finish(), 7, "the response broke off");
+    assert_ended("follow", &following.finish(), 7, "the response was interrupted");
 }
 
 #[test]

@@ -84,7 +84,7 @@ fn the_exit_status_says_how_it_ended() {
     let server = server();
     for (name, arguments, status, said) in [
         ("an error of the API", &["GET", "/missing"][..], 5, "the API answered 404 (Not Found)"),
-        ("a broken answer", &["GET", "/cut"], 4, "the answer broke off"),
+        ("a broken answer", &["GET", "/cut"], 4, "the response was interrupted"),
         ("no path", &["GET", "a"], 2, "must begin with a slash"),
         ("no method", &["G T", "/"], 2, "invalid HTTP method"),
         ("no JSON", &["GET", "/", "--metadata", "{"], 2, "it is no JSON"),

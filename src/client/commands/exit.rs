@@ -91,17 +91,15 @@ impl From<Error> for Failure {
 impl From<Refusal> for Failure {
     fn from(refusal: Refusal) -> Self {
         let (exit, hint) = match (refusal.status, refusal.name.as_str()) {
-            (504, "SessionTimeoutError") => {
-                (Exit::NobodyCame, "begin again, and give the other side more time with --ttl")
-            }
+            (504, "SessionTimeoutError") => (Exit::NobodyCame, "retry, with more time (--ttl)"),
             (404, "SessionNotFoundError") => {
-                (Exit::Refused, "streams can be used once and for a short time; ask for a new one")
+                (Exit::Refused, "a stream can be used once and expires; create a new one")
             }
-            (429, "AlreadyConnectedError") => (Exit::Refused, "somebody else was first"),
-            (502, "StreamSourceError" | "StreamDestinationError") => {
-                (Exit::OtherSide, "begin again")
+            (429, "AlreadyConnectedError") => {
+                (Exit::Refused, "another client is connected already")
             }
-            (410, "StreamDeletedError") => (Exit::OtherSide, "begin again"),
+            (502, "StreamSourceError" | "StreamDestinationError") => (Exit::OtherSide, "retry"),
+            (410, "StreamDeletedError") => (Exit::OtherSide, "retry"),
             (503 | 429, _) if refusal.is_of_the_relay() => (Exit::Refused, "try again later"),
             (404 | 405, "BadRouteError" | "") | (200..=299, "") => {
                 (Exit::Refused, "is the URL that of a relay?")

@@ -74,7 +74,7 @@ fn end(signal: Signal, teller: &Teller) -> ! {
     // called partial, nor may the lost connection be reported as a failure.
     let unfinished = UNFINISHED.lock();
     let why = match unfinished.as_ref().and_then(Partial::clean_up) {
-        Some(path) => format!("interrupted; what came so far is in {}", shown(path)),
+        Some(path) => format!("interrupted; partial data is in {}", shown(path)),
         None => "interrupted".into(),
     };
     let known = SIGNALS.iter().find(|(known, _)| *known == signal);

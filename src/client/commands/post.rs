@@ -73,7 +73,7 @@ impl Post {
         judge(&response)?;
         printed?;
         let event = json!({ "event": "complete", "status": response.status() });
-        teller.done(&format!("the server took it ({})", response.status()), &event);
+        teller.done(&format!("sent (HTTP status {})", response.status()), &event);
         Ok(())
     }
 

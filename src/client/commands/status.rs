@@ -5,6 +5,7 @@ use super::settings::Preferences;
 use super::telling::{in_words, put};
 use super::{Exit, Failure};
 use crate::client::file_name::printable;
+use crate::client::human;
 use crate::client::relay::Stream;
 use clap::Args;
 use serde_json::Value;
@@ -106,7 +107,8 @@ fn unprinted(error: io::Error) -> Failure {
 /// A status object for people.
 fn line(status: &Value) -> String {
     let text = |value: &Value| value.as_str().map(printable).unwrap_or_default();
-    let mut line = format!("{}, {} bytes", text(&status["state"]), status["bytes_transferred"]);
+    let bytes = human::size(status["bytes_transferred"].as_u64().unwrap_or_default());
+    let mut line = format!("{}, {bytes}", text(&status["state"]));
     if let Some(side) = status["bottleneck"]["side"].as_str() {
         line = format!("{line}; {}", in_words(side));
     }
@@ -126,9 +128,9 @@ mod tests {
     fn a_line_says_what_matters() {
         let status = json!({ "state": "STREAMING", "bytes_transferred": 7,
             "bottleneck": { "side": "source" } });
-        assert_eq!(line(&status), "STREAMING, 7 bytes; the sender is the slow one");
+        assert_eq!(line(&status), "STREAMING, 7 B; limited by the sender");
         let status = json!({ "state": "CLIENT_ERROR", "bytes_transferred": 0,
             "error": { "name": "X", "message": "\u{1b}[2J" } });
-        assert_eq!(line(&status), "CLIENT_ERROR, 0 bytes; \\u{1b}[2J (X)");
+        assert_eq!(line(&status), "CLIENT_ERROR, 0 B; \\u{1b}[2J (X)");
     }
 }

@@ -7,13 +7,15 @@ use super::exit::Failure;
 use crate::client::archive::Noted;
 use crate::client::file_name::printable;
 use crate::client::relay::Stream;
+use crate::client::{clock, human};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::{Value, json};
 use std::fmt::Display;
 use std::io::{IsTerminal as _, Write as _};
+use std::sync::{Arc, OnceLock};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How much is told.
 #[derive(Args, Clone, Copy, Debug)]
@@ -36,6 +38,8 @@ const TICK: Duration = Duration::from_millis(200);
 pub struct Teller {
     mode: Mode,
     quiet: bool,
+    /// When bytes began to move.
+    began: Arc<OnceLock<Instant>>,
 }
 
 #[derive(Clone, Debug)]
@@ -58,7 +62,7 @@ impl Teller {
         } else {
             Mode::Bar(ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr()))
         };
-        Self { mode, quiet: telling.quiet }
+        Self { mode, quiet: telling.quiet, began: Arc::default() }
     }
 
     /// Whether anybody looks at what goes on.
@@ -86,12 +90,12 @@ impl Teller {
     pub fn left_out(&self, left_out: &Noted) {
         for path in &left_out.first {
             let path = printable(&path.to_string_lossy());
-            let text = format!("rdv: left out, for it is no file: {path}");
+            let text = format!("rdv: skipped (not a regular file): {path}");
             self.note(&text, &json!({ "event": "left_out", "path": path }));
         }
         let unnamed = left_out.total - left_out.first.len() as u64;
         if unnamed > 0 {
-            let text = format!("rdv: left out, for they are no files: {unnamed} more");
+            let text = format!("rdv: skipped (not regular files): {unnamed} more");
             self.note(&text, &json!({ "event": "left_out", "more": unnamed }));
         }
     }
@@ -111,6 +115,7 @@ impl Teller {
 
     /// Bytes begin to move, so many of them where that is known.
     pub fn begins(&self, total: Option<u64>) {
+        self.began.get_or_init(clock::now);
         match &self.mode {
             Mode::Plain => {}
             Mode::Bar(bar) => {
@@ -175,6 +180,20 @@ impl Teller {
         }
     }
 
+    /// How much was moved, and how fast.
+    pub fn moved_in_all(&self, bytes: u64) -> String {
+        let time = self.began.get().map(|began| clock::now().duration_since(*began));
+        human::transfer(bytes, time.unwrap_or_default())
+    }
+
+    /// A file was received: where it is, is said without a terminal, too.
+    pub fn saved(&self, text: &str, event: &Value) {
+        if matches!(self.mode, Mode::Plain) && !self.quiet {
+            put(text);
+        }
+        self.done(text, event);
+    }
+
     /// It is done.
     pub fn done(&self, text: &str, event: &Value) {
         match &self.mode {
@@ -215,11 +234,11 @@ impl Teller {
 /// What the relay's verdict means, for whoever waits.
 pub fn in_words(side: &str) -> String {
     match side {
-        "source" => "the sender is the slow one".into(),
-        "destination" => "the receiver is the slow one".into(),
-        "network_in" => "the sender's network is the slow part".into(),
-        "network_out" => "the receiver's network is the slow part".into(),
-        "rate" => "the relay limits the rate".into(),
+        "source" => "limited by the sender".into(),
+        "destination" => "limited by the receiver".into(),
+        "network_in" => "limited by the sender's network".into(),
+        "network_out" => "limited by the receiver's network".into(),
+        "rate" => "limited by the relay (rate limit)".into(),
         other => printable(other),
     }
 }

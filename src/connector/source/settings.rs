@@ -28,8 +28,9 @@ pub struct SourceSettings {
     #[arg(long, value_name = "PORT", default_value_t = 3000)]
     pub port: u16,
 
-    /// Address and port to listen on instead, IPv4 or IPv6 in brackets; repeatable
-    #[arg(long, value_name = "ADDR:PORT")]
+    /// Address and port to listen on instead: 127.0.0.1:3000, [::1]:3000, :3000 for all IPv4
+    /// addresses; repeatable
+    #[arg(long, value_name = "ADDR:PORT", value_parser = units::listen)]
     pub listen: Vec<SocketAddr>,
 
     /// Take requests at this path only, else 404; repeatable [default: every path]

@@ -92,7 +92,7 @@ fn an_error_names_its_place_and_what_would_be_right() {
         (
             "an address",
             "listen = \"localhost\"",
-            ":1: listen = localhost: invalid socket address syntax",
+            ":1: listen = localhost: expected an address and a port, such as 127.0.0.1:8080",
         ),
         (
             "one of several",

@@ -94,9 +94,9 @@ pub(super) fn ended_well(stream: &Stream, body: &Body) -> Result<(), Failure> {
         return Ok(());
     }
     let why = match (bytes, status) {
-        (Some(bytes), _) => format!("{came} bytes came of {bytes} that the relay handed on"),
-        (None, Some(status)) => format!("the stream ended as {}", status["state"]),
-        (None, None) => "the relay does not say whether what came is all of it".into(),
+        (Some(bytes), _) => format!("received {came} of {bytes} bytes"),
+        (None, Some(status)) => format!("the stream ended with status {}", status["state"]),
+        (None, None) => "the relay does not report whether this is all".into(),
     };
     Err(Failure::new(Exit::OtherSide, why))
 }
@@ -110,8 +110,7 @@ pub(super) fn announced(stream: &Stream, found: &[u8; 32]) -> Result<(), Failure
         Some(promised) => compare(&promised, found),
         None => Err(Failure::new(
             Exit::Digest,
-            "a digest was announced, and the relay has none: it cannot be known whether this is \
-             what was sent",
+            "digest missing: the sender declared one, but the relay has none to compare with",
         )),
     }
 }
@@ -122,7 +121,8 @@ pub(super) fn announced(stream: &Stream, found: &[u8; 32]) -> Result<(), Failure
 /// They differ, or the file cannot be read again.
 pub(super) fn unannounced(stream: &Stream, file: &File) -> Result<(), Failure> {
     let Some(promised) = promised(stream) else { return Ok(()) };
-    let found = digest_of(file).map_err(|error| Failure::local("reading what came", error))?;
+    let found =
+        digest_of(file).map_err(|error| Failure::local("cannot read the received file", error))?;
     compare(&promised, &found)
 }
 
@@ -149,7 +149,7 @@ fn compare(promised: &[u8; 32], found: &[u8; 32]) -> Result<(), Failure> {
         return Ok(());
     }
     let (promised, found) = (digest::field_value(promised), digest::field_value(found));
-    let why = format!("what came is not what was sent: {found} came, {promised} was sent");
+    let why = format!("digest mismatch: received {found}, but {promised} was sent");
     Err(Failure::new(Exit::Digest, why))
 }
 
@@ -171,7 +171,7 @@ pub(super) fn why_broken(stream: Option<&Stream>, error: Error) -> Failure {
     let status = stream.filter(|_| from_outside).and_then(ended);
     let said = status.as_ref().and_then(|status| status["error"]["message"].as_str());
     match said {
-        Some(said) => Failure::new(Exit::OtherSide, format!("{error}: {said}; begin again")),
+        Some(said) => Failure::new(Exit::OtherSide, format!("{error}: {said}; retry")),
         None => error.into(),
     }
 }

@@ -99,8 +99,15 @@ impl Receive {
         };
         let bytes = download.response.body().received_bytes();
         let event = json!({ "event": "complete", "bytes": bytes, "output": put });
-        let place = put.map_or(String::new(), |put| format!(" into {}", printable(&put)));
-        teller.done(&format!("{bytes} bytes came{place}"), &event);
+        let amount = teller.moved_in_all(bytes);
+        match put {
+            Some(put) => {
+                let extracted = matches!(target, Target::Extracted(_));
+                let verb = if extracted { "extracted into" } else { "received" };
+                teller.saved(&format!("{verb} {} ({amount})", printable(&put)), &event);
+            }
+            None => teller.done(&format!("received {amount}"), &event),
+        }
         Ok(())
     }
 
@@ -189,7 +196,7 @@ impl<'d> Download<'d> {
             }
             Err(failure) => Err(match output.abandon_noted(&UNFINISHED) {
                 Some(partial) => {
-                    let why = format!("{}; what came is in {}", failure.why, partial.display());
+                    let why = format!("{}; partial data is in {}", failure.why, partial.display());
                     Failure::new(failure.exit, why)
                 }
                 None => failure,

@@ -12,6 +12,7 @@ use super::settings::Preferences;
 use super::telling::{Teller, Telling};
 use super::{Exit, Failure, watching};
 use crate::client::connection::Sent;
+use crate::client::file_name::printable;
 use crate::client::outgoing::{Outgoing, Request, UNLIMITED};
 use crate::client::relay::{Refusal, Stream, Wish};
 use crate::client::{Error, Options, archive, clock};
@@ -112,7 +113,15 @@ impl Sending {
             // It may be over already; if not, nobody is to wait for what will not come.
             let _ = meeting.stream.cancel();
         }
-        result
+        let (bytes, digest) = result?;
+        let name = match what.to_str() {
+            Some("-") => "standard input".to_owned(),
+            _ => printable(&what.to_string_lossy()),
+        };
+        let text = format!("sent {name} ({})", teller.moved_in_all(bytes));
+        let event = json!({ "event": "complete", "bytes": bytes, "repr_digest": digest });
+        teller.done(&text, &event);
+        Ok(())
     }
 
     /// Whether what is to be told of it can be told.
@@ -158,7 +167,7 @@ impl Sending {
         upload: &Upload,
         input: &mut Input,
         teller: &Teller,
-    ) -> Result<(), Failure> {
+    ) -> Result<(u64, Option<String>), Failure> {
         teller.waits("waiting for the other side");
         let mut outgoing = self.join(meeting, upload)?;
         teller.begins(upload.expected_bytes);
@@ -179,9 +188,7 @@ impl Sending {
         if let Some(digest) = &digest {
             arrived(&meeting.stream, digest)?;
         }
-        let event = json!({ "event": "complete", "bytes": bytes, "repr_digest": digest });
-        teller.done(&format!("{bytes} bytes were sent"), &event);
-        Ok(())
+        Ok((bytes, digest))
     }
 
     /// Joins the stream as its source, and waits for the other side. As long as that is not there

@@ -1,0 +1,68 @@
+//! What `rdv --help` prints, and how wrong arguments are answered.
+
+use clap::Command;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use std::fmt::Write as _;
+
+/// The commands, by what they are for.
+pub const GROUPS: [(&str, &[&str]); 5] = [
+    ("Transfer", &["send", "receive", "pipe", "status", "cancel"]),
+    ("Relay", &["serve", "ctl", "check-config", "print-config", "doctor"]),
+    ("HTTP", &["post", "expose", "call"]),
+    ("Records", &["source", "destination"]),
+    ("Shell", &["completions", "manual"]),
+];
+
+const START: &str = "\
+Getting started:
+  rdv serve                  # a relay, at http://127.0.0.1:8080
+  rdv send FILE              # prints the command that receives it
+  rdv receive URL            # elsewhere; or: curl -fO URL
+";
+
+/// The program, with its commands in groups in its help.
+pub fn grouped(program: Command) -> Command {
+    let overview = overview(&program);
+    program.override_help(overview)
+}
+
+fn overview(program: &Command) -> String {
+    let about = program.get_about().map(ToString::to_string).unwrap_or_default();
+    let mut text = format!("{about}.\n\nUsage: rdv COMMAND [OPTIONS] [ARGUMENTS]\n");
+    for (group, names) in GROUPS {
+        let _ = write!(text, "\n{group}:\n");
+        for name in names {
+            let command = program.find_subcommand(name);
+            let about = command.and_then(Command::get_about).map(ToString::to_string);
+            let _ = writeln!(text, "  {name:<14}{}", about.unwrap_or_default());
+        }
+    }
+    let _ = write!(
+        text,
+        "\n{START}\nMore: 'rdv COMMAND -h' for its options, '--help' for all about them\n"
+    );
+    text
+}
+
+/// One line on wrong arguments: what is wrong, what was probably meant, and whose help to read.
+pub fn complaint(error: &clap::Error, program: &Command, words: &[String]) -> String {
+    let line = rdv::ops::config::one_line(error);
+    let meant =
+        [ContextKind::SuggestedSubcommand, ContextKind::SuggestedArg, ContextKind::SuggestedValue]
+            .into_iter()
+            .filter_map(|kind| error.get(kind))
+            .find_map(first);
+    let meant = meant.map_or(String::new(), |meant| format!(" (did you mean '{meant}'?)"));
+    let command = words.iter().find(|word| program.find_subcommand(word).is_some());
+    let known = command.filter(|_| error.kind() != ErrorKind::InvalidSubcommand);
+    let help = known.map_or("rdv --help".to_owned(), |command| format!("rdv {command} --help"));
+    format!("{line}{meant}; try '{help}'")
+}
+
+fn first(suggested: &ContextValue) -> Option<String> {
+    match suggested {
+        ContextValue::String(one) => Some(one.clone()),
+        ContextValue::Strings(several) => several.first().cloned(),
+        _ => None,
+    }
+}
