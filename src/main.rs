@@ -1,7 +1,5 @@
 //! The `rdv` binary: arguments, subcommand, exit code.
 
-mod help;
-
 use clap::error::ErrorKind;
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 use rdv::client::Ctl;
@@ -10,7 +8,7 @@ use rdv::connector::destination::DestinationCommand;
 use rdv::connector::source::command::Source;
 use rdv::ops::manual::{Completions, Manual};
 use rdv::ops::operator_log::OperatorLog;
-use rdv::ops::{AdminListen, Settings, SocketSettings, Sources, config};
+use rdv::ops::{AdminListen, Settings, SocketSettings, Sources, config, help};
 use rdv::relay::EventLoop;
 use rdv::socket::call::Call;
 use rdv::socket::expose::command::Expose;

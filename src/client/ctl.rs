@@ -13,14 +13,13 @@ use uuid::Uuid;
 /// Asks or tells a running relay.
 #[derive(Args, Debug)]
 pub struct Ctl {
-    /// Admin address of the relay; else the one in the environment or the file of settings, else
-    /// the socket of the only relay that runs here
+    /// Admin address [default: from the settings, or that of the only relay here]
     #[arg(long, value_name = "PATH|ADDR:PORT", global = true)]
     pub admin: Option<AdminAddress>,
-    /// Port of the relay, where several run here
+    /// Port of the relay, if several run here
     #[arg(long, value_name = "PORT", global = true, conflicts_with = "admin")]
     pub port: Option<u16>,
-    /// Print the relay's JSON instead of text
+    /// Print JSON
     #[arg(long, global = true)]
     pub json: bool,
     #[command(subcommand)]
@@ -29,25 +28,25 @@ pub struct Ctl {
 
 #[derive(Subcommand, Debug)]
 enum Command {
-    /// Take no new streams; those that were made go on
+    /// Refuse new streams; existing ones continue
     Suspend,
-    /// Take new streams again
+    /// Accept new streams again
     Resume,
-    /// Drain, then end
+    /// Drain and exit
     Stop,
-    /// Say what the relay is doing
+    /// Show the status of the relay
     Status,
-    /// List the streams it holds
+    /// List streams
     List {
-        /// Only those that have not ended
+        /// Active streams only
         #[arg(long)]
         active: bool,
     },
-    /// List the agents that are connected
+    /// List connected agents
     Agents,
-    /// End a stream; whoever is there is told
+    /// Cancel a stream
     Cancel {
-        /// The stream's identifier
+        /// ID of the stream
         id: Uuid,
     },
 }

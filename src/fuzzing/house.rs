@@ -143,8 +143,7 @@ impl House {
         let overdue = |stream: &&Naive| {
             stream.state == State::Created && stream.created + self.limits.ttl < self.now
         };
-        // Of those made at once, the one whose place in memory is the first.
-        let oldest = self.streams.iter().filter(overdue).min_by_key(|s| (s.created, s.key));
+        let oldest = self.streams.iter().filter(overdue).min_by_key(|s| s.created);
         first_ended.or(oldest).map(|stream| stream.id)
     }
 

@@ -23,14 +23,14 @@ const USUAL_NAME: &str = "admin.sock";
 #[command(next_help_heading = "Administration")]
 #[allow(clippy::doc_markdown, rustdoc::bare_urls, reason = "this is the text of --help")]
 pub struct AdminSettings {
-    /// Serve operators here: a path (a Unix socket of mode 0600), an address and port that only
-    /// they can reach, or none. Without it a relay opens PORT.sock in $XDG_RUNTIME_DIR/rdv, for root
-    /// and for services in /run/rdv
+    /// Admin listener: a path (a Unix socket of mode 0600), an address and port that only operators
+    /// can reach, or none. Default: PORT.sock in $XDG_RUNTIME_DIR/rdv; for root and for services in
+    /// /run/rdv
     #[arg(long, value_name = "PATH|ADDR:PORT|none")]
     pub admin_listen: Option<AdminListen>,
 
-    /// Name or address that operators may reach the relay by, besides localhost and the address
-    /// it listens on; repeatable
+    /// Host that requests to the admin listener may name, besides localhost and its own address;
+    /// repeatable
     #[arg(long, value_name = "HOST")]
     pub admin_hosts: Vec<HostName>,
 

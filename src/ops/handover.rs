@@ -8,12 +8,12 @@ use std::time::Duration;
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Hand-over")]
 pub struct HandoverSettings {
-    /// How long the new process may take to become ready after SIGUSR2
+    /// Timeout for the new process to become ready after SIGUSR2
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = units::time(units::INSTANT))]
     pub handover_timeout: Duration,
 
-    /// How long running transfers may go on in the old process, without a limit if not given;
-    /// 0s: not at all
+    /// Timeout for transfers in progress in the old process; 0s: none may finish; by default no
+    /// limit
     #[arg(long, value_name = "TIME", value_parser = units::time(Duration::ZERO))]
     pub handover_drain_timeout: Option<Duration>,
 }

@@ -10,36 +10,36 @@ use super::units::{self, PIB, TIB};
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Load management")]
 pub struct LoadSettings {
-    /// Requests served at once, those that wait or stream included; one more is refused as too
-    /// busy; 0: no limit, else 2 or more
+    /// Maximum concurrent requests, including those that wait or stream, 2 or more; further ones
+    /// are refused as too busy; 0: no limit
     #[arg(long, value_name = "N", default_value = "0", value_parser = units::count_or_unlimited(2))]
     pub max_concurrent: usize,
 
-    /// Connections served at once for one address, an IPv6 /64 being one; one more is refused as too
-    /// busy; 0: no limit
+    /// Maximum concurrent connections of one address (IPv6: one /64); further ones are refused as
+    /// too busy; 0: no limit
     #[arg(long, value_name = "N", default_value = "0", value_parser = units::count_or_unlimited(1))]
     pub max_connections_per_address: usize,
 
-    /// Active streams created by one address, an IPv6 /64 being one; one more is refused as too
-    /// busy; 0: no limit
+    /// Maximum active streams created by one address (IPv6: one /64); further ones are refused as
+    /// too busy; 0: no limit
     #[arg(long, value_name = "N", default_value = "0", value_parser = units::count_or_unlimited(1))]
     pub max_streams_per_address: usize,
 
-    /// Streams created by one address that no side has joined; one more is refused as too busy; a
-    /// tenth of max-streams, 1 or more, if not given; 0: no limit
+    /// Maximum streams created by one address that no side has joined; further ones are refused as
+    /// too busy; 0: no limit; by default a tenth of max-streams
     #[arg(long, value_name = "N", value_parser = units::count_or_unlimited(1))]
     pub max_unjoined_streams_per_address: Option<usize>,
 
-    /// Body bytes one stream may carry; a longer upload is refused with 413; 0: no limit
+    /// Maximum body size of one stream; longer uploads are refused with 413; 0: no limit
     #[arg(long, value_name = "BYTES", default_value = "0", value_parser = units::bytes_or_unlimited(1..=PIB))]
     pub max_stream_bytes: usize,
 
-    /// Body bytes per second of one stream, on average; what comes faster is held back, never lost;
-    /// 0: no limit
+    /// Maximum average rate of one stream, in bytes per second; faster sources are slowed down; 0:
+    /// no limit
     #[arg(long, value_name = "BYTES", default_value = "0", value_parser = units::bytes_or_unlimited(1..=TIB))]
     pub max_rate: usize,
 
-    /// Status of every refusal for being too busy, 400 to 599
+    /// Status of all refusals as too busy, 400 to 599
     #[arg(long, value_name = "STATUS", default_value = "503", value_parser = error_status)]
     pub too_busy_status: u16,
 

@@ -7,6 +7,7 @@ pub mod config;
 pub mod doctor;
 pub mod events;
 pub mod handover;
+pub mod help;
 pub mod lines;
 pub mod load;
 pub mod manual;

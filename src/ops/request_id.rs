@@ -17,19 +17,19 @@ const ID_BYTES: usize = 16;
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Request ids")]
 pub struct RequestIdSettings {
-    /// Give each request an id: in its response, and for the access log
+    /// Request identifiers, in responses and in the access log
     #[arg(long, default_value = "false", default_missing_value = "true", num_args = 0..=1, require_equals = true, action = ArgAction::Set, value_name = "BOOL")]
     pub request_id: bool,
 
-    /// How an id that is made here is written: a UUID (version 4) with hyphens, or its bytes
+    /// Encoding of new request identifiers: a UUID (version 4) with hyphens, or its bytes
     #[arg(long, value_name = "FORM", default_value = "rfc4122", ignore_case = true)]
     pub request_id_encoding: Encoding,
 
-    /// Header that an id is taken over from, and returned in
+    /// Header field of request identifiers, in requests and responses
     #[arg(long, value_name = "NAME", default_value = "X-Request-Id", value_parser = header_name)]
     pub request_id_header: String,
 
-    /// Refuse a request whose own id is no plain one with 400, rather than give it another
+    /// Refuse a request with an invalid identifier with 400, instead of replacing it
     #[arg(long, default_value = "false", default_missing_value = "true", num_args = 0..=1, require_equals = true, action = ArgAction::Set, value_name = "BOOL")]
     pub request_id_strict: bool,
 }

@@ -15,85 +15,84 @@ use std::time::Duration;
 /// The settings of one relay.
 #[derive(Args, Clone, Debug)]
 pub struct Settings {
-    /// Address and port to listen on: 127.0.0.1:8080, [::1]:8080, :8080 for all IPv4 addresses; port 0
-    /// takes a free one; repeatable
+    /// Address and port to listen on: 127.0.0.1:8080, :8080 for all IPv4 addresses, or an IPv6
+    /// address in brackets; port 0 picks a free port; repeatable
     #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:8080", value_parser = units::listen)]
     pub listen: Vec<SocketAddr>,
 
-    /// How long after its creation both sides of a stream may take to connect
+    /// Time for both sides of a stream to connect after its creation
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = units::time(units::INSTANT))]
     pub ttl: Duration,
 
-    /// Longest waiting time that the creator of a stream may ask for; the usual one may be asked for
-    /// in any case
+    /// Maximum waiting time that the creator of a stream may request
     #[arg(long, value_name = "TIME", default_value = "1h", value_parser = units::time(units::SECOND))]
     pub max_ttl: Duration,
 
-    /// How long the status of an ended stream stays readable; 0s: not at all
+    /// Time that the status of an ended stream stays readable; 0s: off
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = units::time(Duration::ZERO))]
     pub retention: Duration,
 
-    /// End a transfer in which no byte moved for this long
+    /// Idle timeout for transfers: no byte moved
     #[arg(long, value_name = "TIME", default_value = "6h", value_parser = units::time(units::INSTANT))]
     pub idle_timeout: Duration,
 
-    /// How long a request head, or a JSON body, may take from its first byte to its last
+    /// Timeout for a complete request head or JSON body, from its first byte
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = units::time(units::INSTANT))]
     pub header_timeout: Duration,
 
-    /// Close a connection with no request, or with a response nobody reads, after this long
+    /// Idle timeout for keep-alive connections, and for responses that are not read
     #[arg(long, value_name = "TIME", default_value = "75s", value_parser = units::time(units::INSTANT))]
     pub keep_alive_timeout: Duration,
 
-    /// How long to wait for a client that was answered before it sent its whole body
+    /// Timeout for a client that is still sending its body after the response
     #[arg(long, value_name = "TIME", default_value = "2s", value_parser = units::time(units::INSTANT))]
     pub linger_timeout: Duration,
 
-    /// How much of such a body to read and discard
+    /// Maximum bytes to discard from a client that is still sending after the response
     #[arg(long, value_name = "BYTES", default_value = "1MiB", value_parser = units::bytes(4 * KIB..=GIB))]
     pub linger_bytes: usize,
 
-    /// How long running transfers may go on after SIGTERM; 0s: not at all
+    /// Timeout for transfers in progress after SIGTERM; 0s: none may finish
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = units::time(Duration::ZERO))]
     pub drain_timeout: Duration,
 
-    /// Connections served at once, 2 or more, as it takes two to meet; one more is answered 503
+    /// Maximum concurrent connections, 2 or more; further ones are answered 503
     #[arg(long, value_name = "N", default_value = "16384", value_parser = units::count(2))]
     pub max_connections: usize,
 
-    /// Streams held at once, ended ones within their retention included; when all are active, one
-    /// more is answered 503
+    /// Maximum streams, including ended ones within their retention; if all are active, further
+    /// ones are answered 503
     #[arg(long, value_name = "N", default_value = "100000", value_parser = units::count(1))]
     pub max_streams: usize,
 
-    /// Connections lingered with at once, beyond those served; one more is closed at once;
-    /// 0: none
+    /// Maximum connections in linger-timeout, beyond max-connections; further ones are closed at
+    /// once; 0: none
     #[arg(long, value_name = "N", default_value = "1024", value_parser = units::count(0))]
     pub max_lingering: usize,
 
-    /// Longest request head
+    /// Maximum size of a request head
     #[arg(long, value_name = "BYTES", default_value = "16KiB", value_parser = units::bytes(256..=MIB))]
     pub max_head: usize,
 
-    /// Longest JSON body of a request
+    /// Maximum size of a JSON request body
     #[arg(long, value_name = "BYTES", default_value = "64KiB", value_parser = units::bytes(2..=64 * MIB))]
     pub max_json_body: usize,
 
-    /// Network whose peers may list all streams and agents on the public listeners, unless they
-    /// forward for others, and whose X-Forwarded-For is passed to agents, such as 10.0.0.0/8;
+    /// Network of trusted peers, such as 10.0.0.0/8: they may list streams and agents on public
+    /// listeners, unless they forward for others, and their X-Forwarded-For is passed to agents;
     /// repeatable
     #[arg(long, value_name = "CIDR", value_parser = network)]
     pub trusted: Vec<IpNet>,
 
-    /// Size of the pipes that bytes are spliced through
+    /// Size of each pipe for splicing
     #[arg(long, value_name = "BYTES", default_value = "1MiB", value_parser = units::bytes(4 * KIB..=256 * MIB))]
     pub pipe_size: usize,
 
-    /// Pipes open at once; a transfer that gets none copies; 0: none
+    /// Maximum open pipes; transfers without a pipe copy; 0: none
     #[arg(long, value_name = "N", default_value = "304", value_parser = units::count(0))]
     pub max_pipes: usize,
 
-    /// Copy all bytes through user memory instead of splicing
+    /// Copy through user memory instead of splicing
     #[arg(
         long, default_value = "false", default_missing_value = "true", num_args = 0..=1,
         require_equals = true, action = clap::ArgAction::Set, value_name = "BOOL"
@@ -120,11 +119,12 @@ pub struct Settings {
     #[command(flatten)]
     pub events: EventSettings,
 
-    /// The access log.
+    /// Access log file, reopened by SIGUSR1; stdout (or -) and stderr are standard output and
+    /// error; off or none: no log
     #[command(flatten)]
     pub access_log: AccessLogSettings,
 
-    /// Request ids.
+    /// Request identifiers, in responses and in the access log
     #[command(flatten)]
     pub request_id: RequestIdSettings,
 

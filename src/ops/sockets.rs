@@ -16,56 +16,56 @@ pub(super) const TOKENS: &str = "socket-tokens";
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Agents")]
 pub struct SocketSettings {
-    /// More addresses and ports to listen on, for agents only: on these a WebSocket is opened at /
-    /// as well as at /socket; repeatable
+    /// Address and port for agents only, in addition: a WebSocket is accepted at / as well as at
+    /// /socket; repeatable
     #[arg(long, value_name = "ADDR:PORT", value_parser = units::listen)]
     pub socket_listen: Vec<SocketAddr>,
 
-    /// Agents connected at once; one more is answered 503; 0: none are taken
+    /// Maximum connected agents; further ones are answered 503; 0: none
     #[arg(long, value_name = "N", default_value = "1000", value_parser = units::count(0))]
     pub max_agents: usize,
 
-    /// Requests under way at one agent; one more is answered 503
+    /// Maximum concurrent requests to one agent; further ones are answered 503
     #[arg(long, value_name = "N", default_value = "256", value_parser = units::count(1))]
     pub max_agent_requests: usize,
 
-    /// Spare connections that one agent may hold open; 0: none, and all requests go through its
-    /// WebSocket
+    /// Maximum idle tunnels of one agent; 0: none, and all requests use its WebSocket
     #[arg(long, value_name = "N", default_value = "16", value_parser = units::count(0))]
     pub max_spares: usize,
 
-    /// How long an agent may take to begin its answer
+    /// Timeout for an agent to begin its response
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = units::time(units::INSTANT))]
     pub agent_timeout: Duration,
 
-    /// An agent that was silent for this long is gone; it is asked after half of it
+    /// Timeout for a silent agent; it is pinged after half of this
     #[arg(long, value_name = "TIME", default_value = "20s", value_parser = units::time(units::INSTANT))]
     pub agent_heartbeat: Duration,
 
-    /// How long the name of an agent that went away is kept for whoever knows its secret;
-    /// 0s: not at all
+    /// Time that the name of a disconnected agent is reserved for its secret; 0s: off
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = units::time(Duration::ZERO))]
     pub name_lease: Duration,
 
-    /// Pass header fields with an underscore in their names to APIs, many of which cannot tell it
-    /// from a hyphen; by default they are dropped
+    /// Pass header fields with an underscore in their names to APIs; many confuse it with a hyphen,
+    /// so by default they are dropped
     #[arg(long, default_value = "false", default_missing_value = "true", num_args = 0..=1, require_equals = true, action = ArgAction::Set, value_name = "BOOL")]
     pub pass_underscores: bool,
 
-    /// File that says who may be an agent, read again with the configuration: TOKEN NAME... in each
-    /// line, * for any name, # before a comment; without names the token is for agents without
-    /// one. Without the file agents need no token, and are taken on loopback addresses only
+    /// File of the tokens of agents: TOKEN NAME... in each line, * for any name, # before a
+    /// comment; without names the token is for agents without one. It is reloaded with the
+    /// configuration. Without the file agents need no token, and are accepted on loopback addresses
+    /// only
     #[arg(long, value_name = "FILE", value_parser = TokenTable::read)]
     pub socket_tokens: Option<TokenTable>,
 
-    /// Take agents without a token on all addresses, by any name
+    /// Accept agents without a token on all addresses, with any name
     #[arg(
         long, default_value = "false", default_missing_value = "true", num_args = 0..=1,
         require_equals = true, action = clap::ArgAction::Set, value_name = "BOOL"
     )]
     pub open_agents: bool,
 
-    /// An HTTP API that agents may call through their WebSocket; without it they are answered 404
+    /// Address of an HTTP API that agents may call through their WebSocket; without it they are
+    /// answered 404
     #[arg(long, value_name = "ADDR:PORT", value_parser = to_dial)]
     pub socket_api: Option<SocketAddr>,
 }

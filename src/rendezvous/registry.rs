@@ -143,7 +143,7 @@ impl Registry {
         let before = stream.state();
         if before == State::Created {
             // While it still has the report that joining takes out.
-            self.unjoined.remove(key, stream);
+            self.unjoined.remove(stream);
         }
         let joined = stream.join(side, client, now.monotonic);
         self.tally.moved(before, stream.state());
@@ -203,7 +203,7 @@ impl Registry {
         match &mut stream.phase {
             Phase::Created(_) => {
                 self.weight = weight;
-                self.unjoined.remove(key, stream);
+                self.unjoined.remove(stream);
                 stream.phase = Phase::Created(Some(Box::new(report)));
                 self.unjoined.add(key, stream);
                 self.revised(key);
@@ -248,7 +248,7 @@ impl Registry {
                 transferred_in,
             });
         }
-        self.unjoined.remove(key, stream);
+        self.unjoined.remove(stream);
         self.waiting_until.remove(&(stream.deadline, key));
         stream.deadline = now.monotonic + self.limits.retention;
         self.weight -= stream.told_weight();
@@ -346,7 +346,7 @@ impl Registry {
 
     fn remove(&mut self, key: u32) -> Stream {
         let stream = self.streams.remove(key as usize);
-        self.unjoined.remove(key, &stream);
+        self.unjoined.remove(&stream);
         self.tally.held[stream.state() as usize] -= 1;
         self.weight -= stream.weight();
         self.by_id.remove(&stream.id);

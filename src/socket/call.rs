@@ -24,31 +24,31 @@ const READ_BYTES: usize = 64 << 10;
 /// The arguments of `rdv call`.
 #[derive(Args, Clone, Debug)]
 pub struct Call {
-    /// The method, such as GET
+    /// Request method, such as GET
     #[arg(value_name = "METHOD")]
     pub method: String,
 
-    /// The path that is called, with its query: /invoices?open
+    /// Path with its query, such as /invoices?open
     #[arg(value_name = "PATH")]
     pub path: String,
 
-    /// Send this as the body: text, or @FILE, or @- for standard input
+    /// Request body: text, @FILE, or @- for standard input
     #[arg(long, short, value_name = "DATA|@FILE|@-")]
     pub data: Option<String>,
 
-    /// Write the body of the answer to this file, which it replaces once it is whole
+    /// Output file for the response body; replaced once complete
     #[arg(long, short, value_name = "FILE")]
     pub output: Option<PathBuf>,
 
-    /// Print the head of the answer, too
+    /// Print the response head
     #[arg(long, short)]
     pub include: bool,
 
-    /// Say this of oneself: any JSON
+    /// Metadata for the relay: any JSON
     #[arg(long, value_name = "JSON", value_parser = parse_json)]
     pub metadata: Option<Value>,
 
-    /// Show the relay the token in this file; else the one in RDV_SOCKET_TOKEN
+    /// File with the token [default: RDV_SOCKET_TOKEN]
     #[arg(long, value_name = "FILE")]
     #[expect(clippy::doc_markdown, reason = "it is read on a terminal")]
     pub token_file: Option<PathBuf>,

@@ -18,19 +18,19 @@ use uuid::Uuid;
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Connection")]
 pub struct Connecting {
-    /// Add a field to every request, such as 'Authorization: Bearer x'; repeatable
+    /// Header field for every request; repeatable
     #[arg(long = "header", short = 'H', value_name = "NAME: VALUE")]
     pub headers: Vec<String>,
 
-    /// Trust the certificate authorities in this PEM file, and no others; else those of the system
+    /// Trusted certificate authorities (PEM) [default: the system's]
     #[arg(long, value_name = "FILE", env = "RDV_CACERT", hide_env_values = true)]
     pub cacert: Option<PathBuf>,
 
-    /// Wait at most so long for a connection
+    /// Timeout for each connection
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = units::time(units::INSTANT))]
     pub connect_timeout: Duration,
 
-    /// Try so many times more to connect, with growing pauses, while nothing was sent
+    /// Retries, with backoff, while nothing has been sent
     #[arg(long, value_name = "N", default_value_t = 4)]
     pub retries: u32,
 }
@@ -62,7 +62,7 @@ impl Connecting {
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Relay")]
 pub struct AtRelay {
-    /// The relay's URL; else the one in the file of preferences, else 127.0.0.1:8080
+    /// URL of the relay [default: from client.toml, or 127.0.0.1:8080]
     #[arg(long, value_name = "URL", env = "RDV_RELAY", hide_env_values = true)]
     pub relay: Option<String>,
 }

@@ -98,8 +98,9 @@ impl From<Refusal> for Failure {
             (429, "AlreadyConnectedError") => {
                 (Exit::Refused, "another client is connected already")
             }
-            (502, "StreamSourceError" | "StreamDestinationError") => (Exit::OtherSide, "retry"),
-            (410, "StreamDeletedError") => (Exit::OtherSide, "retry"),
+            (502, "StreamSourceError" | "StreamDestinationError") | (410, "StreamDeletedError") => {
+                (Exit::OtherSide, "retry")
+            }
             (503 | 429, _) if refusal.is_of_the_relay() => (Exit::Refused, "try again later"),
             (404 | 405, "BadRouteError" | "") | (200..=299, "") => {
                 (Exit::Refused, "is the URL that of a relay?")

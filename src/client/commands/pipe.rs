@@ -14,15 +14,15 @@ pub struct Pipe {
 
 #[derive(Subcommand, Clone, Debug)]
 enum End {
-    /// Send what standard input gives: `tar c site | rdv pipe send`
+    /// Send standard input: `tar c site | rdv pipe send`
     Send(Sending),
-    /// Write what comes to standard output: `rdv pipe receive URL | tar x`
+    /// Receive to standard output: `rdv pipe receive URL | tar x`
     Receive(FromStream),
 }
 
 #[derive(Args, Clone, Debug)]
 struct FromStream {
-    /// The stream: its URL, or its identifier at the relay
+    /// URL of the stream, or its ID at the relay
     #[arg(value_name = "URL|ID")]
     place: String,
     #[command(flatten)]

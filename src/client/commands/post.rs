@@ -16,27 +16,27 @@ use std::path::{Path, PathBuf};
 /// The arguments of `rdv post`.
 #[derive(Args, Clone, Debug)]
 pub struct Post {
-    /// The URL that takes the form
+    /// URL that accepts the form
     #[arg(value_name = "URL")]
     pub url: String,
 
-    /// The files to send, or - for standard input
+    /// Files to upload, or - for standard input
     #[arg(value_name = "FILE|-", required = true)]
     pub files: Vec<PathBuf>,
 
-    /// The name of the form's field that holds the files
+    /// Form field of the files
     #[arg(long, value_name = "NAME", default_value = "file")]
     pub field: String,
 
-    /// The file name that the server is told; else that of the file, or data
+    /// File name in the form [default: that of the file, or data]
     #[arg(long, value_name = "NAME")]
     pub name: Option<String>,
 
-    /// The media type of the files, such as text/csv; else guessed from their names
+    /// Media type of the files [default: by their names]
     #[arg(long = "type", value_name = "TYPE")]
     pub content_type: Option<String>,
 
-    /// The method of the request
+    /// Request method
     #[arg(long, value_name = "METHOD", default_value = "POST")]
     pub method: String,
 

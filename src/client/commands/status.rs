@@ -17,11 +17,11 @@ pub struct Status {
     #[command(flatten)]
     at: At,
 
-    /// Go on until the stream is over, with a line whenever something changes
+    /// Print each change until the stream ends
     #[arg(long, short)]
     pub follow: bool,
 
-    /// Print the relay's JSON, one object a line
+    /// Print JSON, one object a line
     #[arg(long)]
     pub json: bool,
 }
@@ -36,7 +36,7 @@ pub struct Cancel {
 /// Which stream, and how to get there.
 #[derive(Args, Clone, Debug)]
 struct At {
-    /// The stream: its URL, or its identifier at the relay
+    /// URL of the stream, or its ID at the relay
     #[arg(value_name = "URL|ID")]
     place: String,
     #[command(flatten)]

@@ -21,11 +21,11 @@ use std::time::{Duration, Instant};
 #[derive(Args, Clone, Copy, Debug)]
 #[command(next_help_heading = "Output")]
 pub struct Telling {
-    /// Show no progress
+    /// No progress and no results
     #[arg(long, short)]
     pub quiet: bool,
 
-    /// Tell machines instead: one JSON object a line on standard error
+    /// Print events as JSON, one object a line, on standard error
     #[arg(long)]
     pub json: bool,
 }

@@ -27,40 +27,39 @@ const GRACE: Duration = Duration::from_secs(1);
 #[derive(Args, Clone, Debug)]
 #[group(id = "way", args = ["url", "relay"], required = true, multiple = false)]
 pub struct DestinationCommand {
-    /// The URL that takes each record as a POST
+    /// URL that accepts each record as a POST
     #[arg(long, value_name = "URL")]
     pub url: Option<String>,
 
-    /// Put each record through a stream of this relay instead, or one record through the stream of a
-    /// URL that ends in /stream/ID
+    /// Relay to send each record through, in a stream of its own; or the URL of one stream
+    /// (/stream/ID), for one record
     #[arg(long, value_name = "URL")]
     pub relay: Option<String>,
 
-    /// Read records from this file or FIFO (which is opened again when its writer ends), or listen
-    /// on the socket unix:PATH; else from standard input
+    /// Input of records: a file, a FIFO (reopened after its writer ends), or unix:PATH, a socket to
+    /// listen on [default: standard input]
     #[arg(long, value_name = "PATH|unix:PATH")]
     pub input: Option<String>,
 
-    /// What of a record is sent
+    /// Part of a record to send
     #[arg(long, value_enum, default_value_t = BodyKind::Payload)]
     pub body: BodyKind,
 
-    /// The statuses of success, in place of 200 and 201
+    /// Statuses of success, instead of 200 and 201
     #[arg(long, value_name = "STATUS,…", value_delimiter = ',', default_value = "200,201",
           value_parser = clap::value_parser!(u16).range(200..=599))]
     pub success: Vec<u16>,
 
-    /// Append what cannot be delivered to this file, and go on; else stop there
+    /// File to append undeliverable records to; without it the first one ends the program
     #[arg(long, value_name = "FILE")]
     pub dead_letter: Option<PathBuf>,
 
-    /// Send so many records at once; those with the same key stay in their order
+    /// Concurrent requests; records with the same key stay in order
     #[arg(long, value_name = "N", default_value_t = 1,
           value_parser = clap::value_parser!(u16).range(1..=256))]
     pub parallel: u16,
 
-    /// Keep content that is too large for memory in this directory while it is sent; else in TMPDIR or
-    /// /tmp
+    /// Directory for content that is too large for memory [default: TMPDIR, else /tmp]
     #[arg(long, value_name = "DIRECTORY")]
     pub temporary: Option<PathBuf>,
 

@@ -24,16 +24,16 @@ use uuid::Uuid;
 #[command(mut_arg("access_log_streams", |arg| arg.hide(true)))]
 #[command(mut_arg("log_full_ids", |arg| arg.hide(true)))]
 pub struct SourceSettings {
-    /// Port to listen on, at 127.0.0.1; 0 takes a free one
+    /// Port to listen on, at 127.0.0.1; 0 picks a free port
     #[arg(long, value_name = "PORT", default_value_t = 3000)]
     pub port: u16,
 
-    /// Address and port to listen on instead: 127.0.0.1:3000, [::1]:3000, :3000 for all IPv4
-    /// addresses; repeatable
+    /// Address and port to listen on instead: 127.0.0.1:3000, :3000 for all IPv4 addresses, or an
+    /// IPv6 address in brackets; repeatable
     #[arg(long, value_name = "ADDR:PORT", value_parser = units::listen)]
     pub listen: Vec<SocketAddr>,
 
-    /// Take requests at this path only, else 404; repeatable [default: every path]
+    /// Path to accept requests at, others are 404; repeatable [default: every path]
     #[arg(long, value_name = "PATH", value_parser = path)]
     pub path: Vec<String>,
 
@@ -41,7 +41,7 @@ pub struct SourceSettings {
     #[arg(long)]
     pub compat: bool,
 
-    /// Longest body; a longer one is refused with 413
+    /// Maximum body size; larger bodies are refused with 413
     #[arg(long, value_name = "BYTES", default_value = "64MiB", value_parser = units::bytes(1..=PIB))]
     pub max_body: usize,
 
@@ -57,11 +57,13 @@ pub struct SourceSettings {
     #[command(flatten)]
     pub hand_over: HandOverSettings,
 
-    /// Where records are kept.
+    /// Directory to store records in before they are answered 201; they are delivered from there,
+    /// also after a restart
     #[command(flatten)]
     pub spool: SpoolSettings,
 
-    /// A relay instead of a server.
+    /// Receive one record through a stream instead of serving: the URL of a relay, to create a
+    /// stream there, or of a stream
     #[command(flatten)]
     pub relay: RelaySettings,
 
@@ -90,23 +92,23 @@ pub struct SourceSettings {
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Records")]
 pub struct RecordSettings {
-    /// Put this header field into the record's metadata; repeatable
+    /// Header field to include in the record's metadata; repeatable
     #[arg(long, value_name = "NAME", value_parser = header)]
     pub header: Vec<String>,
 
-    /// Make JSON objects structured payloads; a JSON body that is none is refused with 400
+    /// Parse JSON objects into structured payloads; invalid JSON is refused with 400
     #[arg(long)]
     pub structured: bool,
 
-    /// What a record's key is: header:NAME, path, or `json:/POINTER` into the body (RFC 6901)
+    /// Key of a record: header:NAME, path, or `json:/POINTER` into the body (RFC 6901)
     #[arg(long, value_name = "RULE")]
     pub key: Option<KeyRule>,
 
-    /// Keep bodies of more bytes on the disk until they are handed over
+    /// Maximum body size in memory; larger bodies are kept on disk until delivered
     #[arg(long, value_name = "BYTES", default_value = "1MiB", value_parser = units::bytes(0..=GIB))]
     pub memory_body: usize,
 
-    /// Bytes that bodies on their way in may take in memory, all together
+    /// Maximum memory for all incoming bodies together
     #[arg(long, value_name = "BYTES", default_value = "64MiB", value_parser = units::bytes(64 * KIB..=TIB))]
     pub memory: usize,
 
@@ -114,7 +116,7 @@ pub struct RecordSettings {
     #[arg(long, value_name = "DIR")]
     pub spill_dir: Option<PathBuf>,
 
-    /// Bytes that large bodies may take there, all together; 0: none are taken in
+    /// Maximum size of large bodies on disk together; 0: none are accepted
     #[arg(long, value_name = "BYTES", default_value = "1GiB", value_parser = units::bytes(0..=PIB))]
     pub spill_max: usize,
 }
@@ -123,24 +125,24 @@ pub struct RecordSettings {
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Senders")]
 pub struct SenderSettings {
-    /// Take requests with 'Authorization: Bearer TOKEN' only, else 401; as a flag other users of this
-    /// machine can see it
+    /// Token that requests need in 'Authorization: Bearer TOKEN', else 401; other users can see a
+    /// flag
     #[arg(long, value_name = "TOKEN", env = "RDV_SOURCE_TOKEN", hide_env_values = true)]
     pub auth_token: Option<String>,
 
-    /// The same, from the first line of a file
+    /// File with the token in its first line
     #[arg(long, value_name = "FILE", conflicts_with = "auth_token")]
     pub auth_token_file: Option<PathBuf>,
 
-    /// Take bodies that are signed like this only, else 403
+    /// Signature scheme that bodies must be signed with, else 403
     #[arg(long, value_name = "SCHEME")]
     pub signature: Option<SchemeName>,
 
-    /// File with the secret that bodies are signed with, one a line; any of them may have signed
+    /// File with the secrets of signatures, one a line; any of them is valid
     #[arg(long, value_name = "FILE", requires = "signature")]
     pub signature_secret_file: Option<PathBuf>,
 
-    /// The secret itself; as a flag other users of this machine can see it
+    /// Secret of signatures; other users can see a flag
     #[arg(
         long,
         value_name = "SECRET",
@@ -150,7 +152,7 @@ pub struct SenderSettings {
     )]
     pub signature_secret: Option<String>,
 
-    /// How far the time of a signature may be from now
+    /// Maximum age of a signature, and maximum clock difference
     #[arg(long, value_name = "TIME", default_value = "5m", value_parser = units::time(units::SECOND))]
     pub signature_tolerance: Duration,
 }
@@ -170,29 +172,29 @@ pub enum SchemeName {
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Handing over")]
 pub struct HandOverSettings {
-    /// Where records go: - for standard output, a file (appended to), a FIFO, or unix:PATH, a
+    /// Output of records: - for standard output, a file (appended to), a FIFO, or unix:PATH, a
     /// socket that the consumer listens on
     #[arg(long, short, value_name = "PLACE", default_value = "-")]
     pub output: String,
 
-    /// Answer 201 only when the record was acknowledged: {"ack":"POSITION"} on standard input, or
-    /// from the output if that is a socket
+    /// Answer 201 only once a record is acknowledged: {"ack":"POSITION"} on standard input, or from
+    /// the output if that is a socket
     #[arg(long)]
     pub ack: bool,
 
-    /// How long an acknowledgement may take; the sender is answered 503 then
+    /// Timeout for an acknowledgement; then the sender is answered 503
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = units::time(units::INSTANT))]
     pub ack_timeout: Duration,
 
-    /// How long the consumer may take nothing; those who wait are answered 503 then
+    /// Timeout for a consumer that takes nothing; then waiting senders are answered 503
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = units::time(units::INSTANT))]
     pub patience: Duration,
 
-    /// Records that may wait to be handed over; one more is answered 503
+    /// Maximum records waiting for delivery; further ones are answered 503
     #[arg(long, value_name = "N", default_value_t = 1024, value_parser = clap::value_parser!(u32).range(1..=1 << 24))]
     pub queue: u32,
 
-    /// Bytes that they may take in memory
+    /// Maximum memory for records waiting for delivery
     #[arg(long, value_name = "BYTES", default_value = "64MiB", value_parser = units::bytes(64 * KIB..=TIB))]
     pub queue_bytes: usize,
 }
@@ -206,15 +208,15 @@ pub struct SpoolSettings {
     #[arg(long, value_name = "DIR")]
     pub spool: Option<PathBuf>,
 
-    /// Bytes of records there that were not handed over; beyond, senders are answered 503
+    /// Maximum size of undelivered records in the spool; then senders are answered 503
     #[arg(long, value_name = "BYTES", default_value = "1GiB", value_parser = units::bytes(64 * KIB..=PIB))]
     pub spool_max: usize,
 
-    /// Bytes of records there that were handed over, kept for --from; 0: none
+    /// Size of delivered records to keep in the spool for --from; 0: none
     #[arg(long, value_name = "BYTES", default_value = "0", value_parser = units::bytes(0..=PIB))]
     pub spool_keep: usize,
 
-    /// Hand over again what came after this position, or all there is: start
+    /// Deliver again the records after this position, or all that are kept: start
     #[arg(long, value_name = "POSITION|start", requires = "spool", value_parser = from)]
     pub from: Option<From>,
 }
@@ -228,11 +230,11 @@ pub struct RelaySettings {
     #[arg(long, value_name = "URL", conflicts_with_all = ["port", "listen", "spool", "path", "compat", "signature", "header"])]
     pub relay: Option<String>,
 
-    /// How long the stream waits for whoever uploads
+    /// Timeout for the sender to connect to the stream
     #[arg(long, value_name = "TIME", default_value = "10m", value_parser = units::time(units::SECOND))]
     pub ttl: Duration,
 
-    /// Trust the certificate authorities in this PEM file, and no others; else those of the system
+    /// Trusted certificate authorities (PEM) [default: the system's]
     #[arg(long, value_name = "FILE", env = "RDV_CACERT", hide_env_values = true)]
     pub cacert: Option<PathBuf>,
 }
@@ -250,33 +252,33 @@ pub enum From {
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Serving")]
 pub struct ServingSettings {
-    /// Connections served at once; one more is answered 503
+    /// Maximum concurrent connections; further ones are answered 503
     #[arg(long, value_name = "N", default_value_t = 16384, value_parser = clap::value_parser!(u32).range(1..=1 << 24))]
     pub max_connections: u32,
 
-    /// How long a request head may take, and the next byte of a body
+    /// Timeout for a complete request head, and for the next byte of a body
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = units::time(units::INSTANT))]
     pub header_timeout: Duration,
 
-    /// Close a connection with no request after this long
+    /// Idle timeout for keep-alive connections
     #[arg(long, value_name = "TIME", default_value = "75s", value_parser = units::time(units::INSTANT))]
     pub keep_alive_timeout: Duration,
 
-    /// Requests served at once, those that wait for their records to be handed over included; one
-    /// more is answered 503; 0: no limit
+    /// Maximum concurrent requests, including those that wait for delivery; further ones are
+    /// answered 503; 0: no limit
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=1 << 24))]
     pub max_concurrent: u32,
 
-    /// Connections served at once for one address, an IPv6 /64 being one; one more is answered 503;
-    /// 0: no limit
+    /// Maximum concurrent connections of one address (IPv6: one /64); further ones are answered
+    /// 503; 0: no limit
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=1 << 24))]
     pub max_connections_per_address: u32,
 
-    /// Retry-After of answers with 503, in seconds, rounded up
+    /// Retry-After of 503 responses, in seconds, rounded up
     #[arg(long, value_name = "TIME", default_value = "1s", value_parser = units::time(units::SECOND))]
     pub retry_after: Duration,
 
-    /// How long requests may go on after SIGTERM; 0s: not at all
+    /// Timeout for requests in progress after SIGTERM; 0s: none may finish
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = units::time(Duration::ZERO))]
     pub drain_timeout: Duration,
 }

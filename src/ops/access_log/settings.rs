@@ -10,12 +10,12 @@ use std::path::{Path, PathBuf};
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Access log")]
 pub struct AccessLogSettings {
-    /// File that gets a line for each request, created if need be and reopened by SIGUSR1; stdout
-    /// (or -) and stderr are the standard output and error; off or none: no log
+    /// Access log file, reopened by SIGUSR1; stdout (or -) and stderr are standard output and
+    /// error; off or none: no log
     #[arg(long, value_name = "PATH", value_parser = place)]
     pub access_log: Option<Choice>,
 
-    /// Whether lines are text or JSON objects
+    /// Format of lines: text, or JSON objects
     #[arg(long, value_name = "KIND", default_value = "text", ignore_case = true)]
     pub access_log_entry: Entries,
 
@@ -23,7 +23,7 @@ pub struct AccessLogSettings {
     #[arg(long, value_name = "NAME", default_value = "framework", ignore_case = true)]
     pub access_log_preset: Preset,
 
-    /// Format of text lines, in place of a preset: %% %b %B %D %h %{NAME}i %l %m %q %r %s %t
+    /// Format of text lines, instead of a preset: %% %b %B %D %h %{NAME}i %l %m %q %r %s %t
     /// %{LAYOUT}t %{s|ms|us}T %u %U %{KEY}X
     #[arg(long, value_name = "FORMAT")]
     pub access_log_format: Option<TextFormat>,
@@ -32,32 +32,32 @@ pub struct AccessLogSettings {
     #[arg(long, value_name = "FIELD", default_values = DEFAULT_FIELDS)]
     pub access_log_field: Vec<Field>,
 
-    /// What stands before each JSON line; \n, \r, \t and \\ are understood
+    /// Text before each JSON line; escapes: \n, \r, \t, \\
     #[arg(long, value_name = "TEXT", default_value = "", value_parser = unescape)]
     pub access_log_prefix: String,
 
-    /// What stands behind each JSON line; \n, \r, \t and \\ are understood
+    /// Text after each JSON line; escapes: \n, \r, \t, \\
     #[arg(long, value_name = "TEXT", default_value = "\\n", value_parser = unescape)]
     pub access_log_suffix: String,
 
-    /// Write times in UTC, not in the zone of this machine
+    /// Times in UTC instead of the local time zone
     #[arg(long, default_value = "true", default_missing_value = "true", num_args = 0..=1, require_equals = true, action = ArgAction::Set, value_name = "BOOL")]
     pub access_log_utc: bool,
 
-    /// Lines that may wait to be written; one more is dropped and counted. 0: each is written at
-    /// once, and the relay waits for it
+    /// Maximum lines waiting to be written; further ones are dropped and counted; 0: each is
+    /// written at once, and the relay waits for it
     #[arg(long, value_name = "N", default_value = "1024", value_parser = units::count(0))]
     pub access_log_buffer: usize,
 
-    /// Write a line for each stream as well, when it ends
+    /// A line for each stream as well, when it ends
     #[arg(long, default_value = "false", default_missing_value = "true", num_args = 0..=1, require_equals = true, action = ArgAction::Set, value_name = "BOOL")]
     pub access_log_streams: bool,
 
-    /// Write the identifiers of streams in full: whoever reads the log may use them
+    /// Complete stream identifiers in the log; readers of the log can use them
     #[arg(long, default_value = "false", default_missing_value = "true", num_args = 0..=1, require_equals = true, action = ArgAction::Set, value_name = "BOOL")]
     pub log_full_ids: bool,
 
-    /// Name of this relay, for JSON fields of the type that shows it
+    /// Name of this relay, for JSON fields
     #[arg(long, value_name = "TEXT", default_value = "")]
     pub instance_id: String,
 }

@@ -6,8 +6,8 @@ use clap::Args;
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Metrics")]
 pub struct MetricsSettings {
-    /// Count requests that are refused for a limit, while suspended or while draining by route and
-    /// status, too; else by the reason of their refusal only
+    /// Count requests refused for a limit, while suspended or draining, by route and status as
+    /// well; otherwise only by the reason
     #[arg(long, default_value = "false", default_missing_value = "true", num_args = 0..=1,
           require_equals = true, action = clap::ArgAction::Set, value_name = "BOOL")]
     pub early_instrumentation: bool,

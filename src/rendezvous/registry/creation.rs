@@ -114,7 +114,8 @@ impl Registry {
     /// The oldest stream that no side has joined, if it has outlived the usual waiting time: its
     /// creator asked for a longer one.
     fn oldest_overdue(&self, now: Now) -> Option<StreamKey> {
-        let (created, key) = self.unjoined.oldest()?;
+        let key = self.unjoined.oldest()?;
+        let created = self.streams[key as usize].created();
         (created + self.limits.ttl < now.monotonic).then_some(StreamKey(key))
     }
 

@@ -28,37 +28,38 @@ const NAME_MAX_BYTES: usize = 63;
 /// The arguments of `rdv expose`.
 #[derive(Args, Clone, Debug)]
 pub struct Expose {
-    /// The name it is found by: up to 63 of a-z, 0-9, '-', '.' and '_'
+    /// Name of the API: up to 63 of a-z, 0-9, '-', '.' and '_'
     #[arg(value_name = "NAME")]
     name: String,
 
-    /// The API's URL, such as `http://127.0.0.1:8080`
+    /// URL of the API, such as `http://127.0.0.1:3000`
     #[arg(value_name = "URL")]
     url: String,
 
-    /// What the API is told as Host: api (its own), client (what the client sent), or a value
+    /// Host field for the API: api (its own), client (as sent), or a value
     #[arg(long, value_name = "HOST", default_value = "api", value_parser = host_choice)]
     host: HostChoice,
 
-    /// Hold so many spare connections to the relay open, on which requests come as plain HTTP; none
-    /// are with https:// or a proxy
+    /// Idle tunnels to keep open to the relay
+    ///
+    /// A tunnel carries requests as plain HTTP/1.1, which is faster. With https:// or a proxy there are none.
     #[arg(long, value_name = "N", default_value_t = 4,
           value_parser = clap::value_parser!(u16).range(0..=64))]
     spares: u16,
 
-    /// Say this of itself too, a JSON object
+    /// Metadata for the relay: a JSON object
     #[arg(long, value_name = "JSON")]
     metadata: Option<String>,
 
-    /// Serve what is under way for so long when told to end; 0s: not at all
+    /// Timeout for requests in progress on exit; 0s: none
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = units::time(Duration::ZERO))]
     drain_timeout: Duration,
 
-    /// End when the connection is lost or not made, instead of trying again
+    /// Exit when the connection fails, instead of retrying
     #[arg(long)]
     once: bool,
 
-    /// Say nothing on standard error but why it ended
+    /// Print errors only
     #[arg(long, short)]
     quiet: bool,
 
@@ -73,24 +74,25 @@ pub struct Expose {
 #[command(next_help_heading = "Connection")]
 #[expect(clippy::doc_markdown, reason = "it is read on a terminal")]
 struct Connecting {
-    /// Show the relay the token in this file; else the one in RDV_SOCKET_TOKEN
+    /// File with the token [default: RDV_SOCKET_TOKEN]
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
 
-    /// Claim the name with the secret in this file, which lets another process take it over; else with
-    /// the one in RDV_SOCKET_SECRET, else with one that is made up
+    /// File with the secret of the name [default: RDV_SOCKET_SECRET, or random]
+    ///
+    /// Another process with the same secret can take the name over.
     #[arg(long, value_name = "FILE")]
     secret_file: Option<PathBuf>,
 
-    /// Trust the certificate authorities in this PEM file, and no others; else those of the system
+    /// Trusted certificate authorities (PEM) [default: the system's]
     #[arg(long, value_name = "FILE", env = "RDV_CACERT", hide_env_values = true)]
     cacert: Option<PathBuf>,
 
-    /// Wait at most so long for a connection, to the API and to the relay
+    /// Timeout for each connection, to the API and to the relay
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = units::time(units::INSTANT))]
     connect_timeout: Duration,
 
-    /// A relay that was silent for this long is gone; it is asked after half of it
+    /// Timeout for a silent relay; it is pinged after half of this
     #[arg(long, value_name = "TIME", default_value = "20s", value_parser = units::time(units::INSTANT))]
     heartbeat: Duration,
 }

@@ -28,20 +28,23 @@ use std::path::{Path, PathBuf};
 /// The arguments of `rdv receive`.
 #[derive(Args, Clone, Debug)]
 pub struct Receive {
-    /// The stream: its URL, or its identifier at the relay
+    /// URL of the stream, or its ID at the relay
     #[arg(value_name = "URL|ID")]
     pub place: String,
 
-    /// Where to put it: a file, an existing directory, or - for standard output; else the current
-    /// directory, by the name that comes
+    /// Output file, directory, or - for standard output
+    ///
+    /// In a directory, the file gets the name that the sender gave it; the default is the current directory.
     #[arg(long, short, value_name = "FILE|DIRECTORY|-")]
     pub output: Option<PathBuf>,
 
-    /// Extract the archive that comes, compressed or not
+    /// Extract a received archive (tar, optionally Zstandard)
     #[arg(long, short = 'x')]
     pub extract: bool,
 
-    /// Replace a file that is there, or an empty directory; one with files in it is never replaced
+    /// Overwrite an existing file
+    ///
+    /// An empty directory is replaced, too; one with files in it never is.
     #[arg(long, short)]
     pub force: bool,
 

@@ -28,7 +28,7 @@ use std::time::{Duration, Instant};
 /// The arguments of `rdv send`.
 #[derive(Args, Clone, Debug)]
 pub struct Send {
-    /// The file or directory to send, or - for standard input
+    /// File or directory to send, or - for standard input
     #[arg(value_name = "FILE|DIRECTORY|-")]
     pub what: PathBuf,
 
@@ -39,23 +39,23 @@ pub struct Send {
 /// How it is sent, whatever it is.
 #[derive(Args, Clone, Debug)]
 pub struct Sending {
-    /// Send through this stream, which somebody else made, instead of a new one
+    /// Existing stream to send through [default: a new one]
     #[arg(long, value_name = "URL|ID")]
     pub stream: Option<String>,
 
-    /// Wait so long for the other side, within what the relay allows
+    /// Timeout for the receiver to connect; the relay may allow less
     #[arg(long, value_name = "TIME", default_value = "10m", value_parser = units::time(units::SECOND))]
     pub ttl: Duration,
 
-    /// The file name that the other side is told; else that of the file
+    /// File name for the receiver [default: that of the file]
     #[arg(long, value_name = "NAME")]
     pub name: Option<String>,
 
-    /// The media type that the other side is told, such as text/csv; else guessed from the name
+    /// Media type, such as text/csv [default: by the file name]
     #[arg(long = "type", value_name = "TYPE")]
     pub content_type: Option<String>,
 
-    /// Compute a SHA-256 on the way, with which the other side checks what came
+    /// Send a SHA-256 digest, which the receiver verifies
     #[arg(long)]
     pub digest: bool,
 
@@ -63,7 +63,7 @@ pub struct Sending {
     #[arg(long)]
     pub zstd: bool,
 
-    /// Show the URL as a QR code, too
+    /// Show the URL as a QR code
     #[arg(long)]
     pub qr: bool,
 

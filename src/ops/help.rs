@@ -5,7 +5,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use std::fmt::Write as _;
 
 /// The commands, by what they are for.
-pub const GROUPS: [(&str, &[&str]); 5] = [
+const GROUPS: [(&str, &[&str]); 5] = [
     ("Transfer", &["send", "receive", "pipe", "status", "cancel"]),
     ("Relay", &["serve", "ctl", "check-config", "print-config", "doctor"]),
     ("HTTP", &["post", "expose", "call"]),
@@ -46,7 +46,7 @@ fn overview(program: &Command) -> String {
 
 /// One line on wrong arguments: what is wrong, what was probably meant, and whose help to read.
 pub fn complaint(error: &clap::Error, program: &Command, words: &[String]) -> String {
-    let line = rdv::ops::config::one_line(error);
+    let line = super::config::one_line(error);
     let meant =
         [ContextKind::SuggestedSubcommand, ContextKind::SuggestedArg, ContextKind::SuggestedValue]
             .into_iter()
@@ -60,9 +60,8 @@ pub fn complaint(error: &clap::Error, program: &Command, words: &[String]) -> St
 }
 
 fn first(suggested: &ContextValue) -> Option<String> {
-    match suggested {
-        ContextValue::String(one) => Some(one.clone()),
-        ContextValue::Strings(several) => several.first().cloned(),
-        _ => None,
+    if let ContextValue::String(one) = suggested {
+        return Some(one.clone());
     }
+    if let ContextValue::Strings(several) = suggested { several.first().cloned() } else { None }
 }
