@@ -1,4 +1,4 @@
-//! The real `curl` and `tar`, as the README shows them.
+//! The real `curl` and `tar`, as docs/curl.md shows them.
 
 mod support;
 
