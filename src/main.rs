@@ -12,6 +12,7 @@ use rdv::ops::{AdminListen, Settings, SocketSettings, Sources, config, help};
 use rdv::relay::EventLoop;
 use rdv::socket::call::Call;
 use rdv::socket::expose::command::Expose;
+use std::fmt::Write as _;
 use std::io::Write as _;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -312,28 +313,30 @@ fn reachable(listening: SocketAddr) -> SocketAddr {
 
 /// Says where the relay listens and how to try it.
 fn announce(event_loop: &EventLoop, agents: &SocketSettings) {
-    let mut out = std::io::stdout().lock();
     let addresses = event_loop.addresses();
+    let mut text = String::new();
     for address in &addresses {
-        let _ = writeln!(out, "rdv {} listening on http://{address}", env!("CARGO_PKG_VERSION"));
+        let _ = writeln!(text, "rdv {} listening on http://{address}", env!("CARGO_PKG_VERSION"));
     }
     for address in event_loop.agent_addresses() {
-        let _ = writeln!(out, "agents are served on ws://{address}");
+        let _ = writeln!(text, "agents are served on ws://{address}");
     }
     if let Some(address) = event_loop.admin_address() {
-        let _ = writeln!(out, "operators are served on {address}");
+        let _ = writeln!(text, "operators are served on {address}");
     }
     if let Some(&address) = addresses.first() {
         let address = reachable(address);
         let _ = write!(
-            out,
+            text,
             "\nTry it. Make a stream, then connect both sides, in either order:\n\n  \
              curl -X POST http://{address}/stream\n  \
              curl -T FILE http://{address}/stream/ID\n  \
              curl -fo COPY http://{address}/stream/ID\n\n"
         );
     }
-    let _ = out.flush();
+    // In one piece: who waits for the first line has the others, too.
+    let mut out = std::io::stdout().lock();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
     if let Some(notice) = agents.notice(&[addresses, event_loop.agent_addresses()].concat()) {
         log::warn!("{notice}");
     }

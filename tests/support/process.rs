@@ -1,11 +1,15 @@
 //! The `rdv` binary as a child process: its output captured, ended by its id when dropped.
 
-use std::io::Read;
+use std::fs::File;
+use std::io::{ErrorKind, Read};
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tempfile::TempDir;
@@ -66,27 +70,64 @@ pub(crate) struct Finished {
     pub(crate) output: Vec<u8>,
 }
 
-/// A pipe read by a thread of its own, so that the child never blocks on it.
+/// What a child wrote into a pipe. A thread of its own reads it, so that the child never blocks; who asks
+/// reads what the thread has not come to yet, so that whatever was written before is seen.
 struct Captured {
-    text: Arc<Mutex<Vec<u8>>>,
+    shared: Arc<Mutex<Pipe>>,
     reader: Option<JoinHandle<()>>,
 }
 
+/// Our end of the pipe, which never blocks, and what was read from it.
+struct Pipe {
+    file: File,
+    text: Vec<u8>,
+}
+
+impl Pipe {
+    /// Reads what is there; whether there can be more.
+    fn read(&mut self) -> bool {
+        let mut buffer = [0; 4096];
+        loop {
+            match self.file.read(&mut buffer) {
+                Ok(0) => return false,
+                Ok(count) => self.text.extend_from_slice(&buffer[..count]),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return error.kind() == ErrorKind::WouldBlock,
+            }
+        }
+    }
+}
+
 impl Captured {
-    fn start(mut pipe: impl Read + Send + 'static) -> Captured {
-        let text = Arc::new(Mutex::new(Vec::new()));
-        let shared = Arc::clone(&text);
+    fn start(pipe: OwnedFd) -> Captured {
+        fcntl(&pipe, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).expect("our end alone");
+        let file = File::from(pipe);
+        let readable = file.try_clone().expect("a descriptor");
+        let shared = Arc::new(Mutex::new(Pipe { file, text: Vec::new() }));
+        let ours = Arc::clone(&shared);
         let reader = thread::spawn(move || {
-            let mut buffer = [0; 4096];
-            while let Ok(count @ 1..) = pipe.read(&mut buffer) {
-                shared.lock().expect("lock").extend_from_slice(&buffer[..count]);
+            loop {
+                let mut polled = [PollFd::new(readable.as_fd(), PollFlags::POLLIN)];
+                // An interrupted wait is as good as one that found something.
+                let _ = poll(&mut polled, PollTimeout::NONE);
+                if !ours.lock().expect("lock").read() {
+                    break;
+                }
             }
         });
-        Captured { text, reader: Some(reader) }
+        Captured { shared, reader: Some(reader) }
+    }
+
+    /// What never comes.
+    fn nothing() -> Captured {
+        let (reading, _) = nix::unistd::pipe().expect("a pipe");
+        Captured::start(reading)
     }
 
     fn so_far(&self) -> String {
-        String::from_utf8_lossy(&self.text.lock().expect("lock")).into_owned()
+        let mut pipe = self.shared.lock().expect("lock");
+        pipe.read();
+        String::from_utf8_lossy(&pipe.text).into_owned()
     }
 
     fn drain(&mut self) -> String {
@@ -124,10 +165,10 @@ impl Process {
         }
         let mut child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
         let stdout = match child.stdout.take() {
-            Some(pipe) => Captured::start(pipe),
-            None => Captured::start(std::io::empty()),
+            Some(pipe) => Captured::start(pipe.into()),
+            None => Captured::nothing(),
         };
-        let stderr = Captured::start(child.stderr.take().expect("stderr"));
+        let stderr = Captured::start(child.stderr.take().expect("stderr").into());
         Process { child, runtime, stdout, stderr }
     }
 
@@ -162,7 +203,7 @@ impl Process {
     pub(crate) fn finish(mut self) -> Finished {
         let status = eventually("the process ends", || self.child.try_wait().expect("wait"));
         let (stdout, stderr) = (self.stdout.drain(), self.stderr.drain());
-        let output = std::mem::take(&mut *self.stdout.text.lock().expect("lock"));
+        let output = std::mem::take(&mut self.stdout.shared.lock().expect("lock").text);
         Finished { status, stdout, stderr, output }
     }
 }
