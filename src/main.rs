@@ -90,7 +90,7 @@ enum Command {
         json: bool,
     },
     /// Print the manual page, or write the pages of all commands
-    #[command(visible_alias = "man")]
+    #[command(name = "man", alias = "manual")]
     Manual(Manual),
     /// Print a completion script for a shell
     Completions(Completions),
@@ -99,7 +99,7 @@ enum Command {
 /// What the relay runs with.
 #[derive(clap::Args)]
 struct Serve {
-    /// Read settings from this TOML file; else from /etc/rdv/rdv.toml if it is there
+    /// Settings file (TOML) [default: /etc/rdv/rdv.toml, if it exists]
     #[arg(long, value_name = "FILE", env = "RDV_CONFIG", hide_env_values = true)]
     config: Option<PathBuf>,
     #[command(flatten)]
@@ -107,10 +107,10 @@ struct Serve {
 }
 
 const NOTES: &str = "\
-Each setting is also read from the environment (--idle-timeout: RDV_IDLE_TIMEOUT) and from the file
+Each setting is also read from the environment (--idle-timeout: RDV_IDLE_TIMEOUT) and from the file \
 (idle-timeout = \"6h\"). Flags take precedence over the environment, and that over the file.
 Times: 250ms, 60s, 10m, 6h. Sizes: bytes, 64KiB, 1MiB.
-Signals: TERM drains for --drain-timeout, QUIT drains without a limit, INT stops at once, HUP reloads
+Signals: TERM drains for --drain-timeout, QUIT drains without a limit, INT stops at once, HUP reloads \
 the settings, USR1 reopens the access log, USR2 hands over to a new process of this program.
 Exit status: 0 after a signal, 1 the relay cannot run, 2 invalid arguments.";
 
@@ -119,39 +119,39 @@ Each line begins with ok, warn (the relay works, but less well) or bad (it does 
 Exit status: 0 nothing is bad, 1 otherwise, 2 invalid arguments or settings.";
 
 const CLIENT_NOTES: &str = "\
-The relay is --relay, else RDV_RELAY, else relay = \"URL\" in ~/.config/rdv/client.toml, else in
+The relay is --relay, else RDV_RELAY, else relay = \"URL\" in ~/.config/rdv/client.toml, else in \
 /etc/rdv/client.toml; RDV_CLIENT_CONFIG names another file.
 http_proxy, https_proxy, all_proxy and no_proxy are read as curl reads them.
-Exit status: 0 complete, 1 local file error, 2 invalid arguments, 3 the other side did not connect in
-time, 4 the other side was interrupted, 5 refused by the relay or server, 6 digest mismatch, 7 network
+Exit status: 0 complete, 1 local file error, 2 invalid arguments, 3 the other side did not connect in \
+time, 4 the other side was interrupted, 5 refused by the relay or server, 6 digest mismatch, 7 network \
 error, 129 hangup, 130 interrupted, 143 terminated.";
 
 const SOURCE_NOTES: &str = "\
 A request is answered 201 once its record is written and flushed, 503 while no consumer takes it.
 Times: 250ms, 60s, 10m, 6h. Sizes: bytes, 64KiB, 1MiB.
-Signals: TERM delivers accepted records and exits, QUIT does so without a time limit, INT rejects what
+Signals: TERM delivers accepted records and exits, QUIT does so without a time limit, INT rejects what \
 is not delivered, HUP and USR1 reopen the access log.
-Exit status: 0 after a signal, 1 cannot run or write, 2 invalid arguments, 4 the consumer
-disconnected; with --relay: 0 the record is delivered, 3 no sender connected in time, 4 the sender was
+Exit status: 0 after a signal, 1 cannot run or write, 2 invalid arguments, 4 the consumer \
+disconnected; with --relay: 0 the record is delivered, 3 no sender connected in time, 4 the sender was \
 interrupted, 5 refused by the relay, 7 network error.";
 
 const DESTINATION_NOTES: &str = "\
-Each record that the server accepts is acknowledged with a line {\"ack\":\"POSITION\"} on standard output
-(on the socket of the record with --input unix:PATH). 400, 401, 404, 413, 422 and redirects are not
+Each record that the server accepts is acknowledged with a line {\"ack\":\"POSITION\"} on standard output \
+(on the socket of the record with --input unix:PATH). 400, 401, 404, 413, 422 and redirects are not \
 retried. http_proxy, https_proxy, all_proxy and no_proxy are read.
-Exit status: 0 all delivered, or TERM; 1 a line is not a valid record, or local file error; 2 invalid
-arguments; 3 no receiver connected in time; 4 acknowledgements cannot be written, or the other side
+Exit status: 0 all delivered, or TERM; 1 a line is not a valid record, or local file error; 2 invalid \
+arguments; 3 no receiver connected in time; 4 acknowledgements cannot be written, or the other side \
 was interrupted; 5 a record was refused by the server; 7 network error; 129 hangup; 130 interrupted.";
 
 const EXPOSE_NOTES: &str = "\
-The public URL is printed on standard output once connected, and when it changes. Standard error has
+The public URL is printed on standard output once connected, and when it changes. Standard error has \
 events and a line for each request: time, method, path, status, bytes, duration, X-Correlation-Id.
 A lost connection is retried after 0.5 s to 30 s.
-The relay is --relay, else RDV_RELAY, else relay = \"URL\" in ~/.config/rdv/client.toml, else in
+The relay is --relay, else RDV_RELAY, else relay = \"URL\" in ~/.config/rdv/client.toml, else in \
 /etc/rdv/client.toml, as a ws, wss, http or https URL.
-Signals: TERM and INT exit once requests in progress are complete, after --drain-timeout at the
+Signals: TERM and INT exit once requests in progress are complete, after --drain-timeout at the \
 latest; a second signal exits at once.
-Exit status: 0 after a signal, 1 local file error, 2 invalid arguments, 5 refused by the relay (token
+Exit status: 0 after a signal, 1 local file error, 2 invalid arguments, 5 refused by the relay (token \
 or name), 7 network error with --once, 130 interrupted twice.";
 
 fn main() -> ExitCode {

@@ -405,14 +405,14 @@ fn a_directory_that_vanished_is_told_once_and_so_is_its_return() {
         relay.signal(Signal::SIGUSR1);
         relay.turn();
     }
-    eventually("it is told", || (told("cannot open the access log") > 0).then_some(()));
+    eventually("it is told", || (told("cannot reopen the access log") > 0).then_some(()));
     fs::create_dir(&inner).expect("back");
     eventually("it is written again", || {
         relay.turn();
         path.exists().then_some(())
     });
     eventually("that is told", || (told("is open again") > 0).then_some(()));
-    assert_eq!((told("cannot open the access log"), told("is open again")), (1, 1));
+    assert_eq!((told("cannot reopen the access log"), told("is open again")), (1, 1));
 }
 
 #[test]
@@ -536,7 +536,7 @@ fn a_wrong_log_is_one_clear_line_at_the_start() {
         (&["--access-log-format", "%h %z"], 2, &["--access-log-format", "character 4", "'%z'"]),
         (&["--access-log-format", "%{never}t"], 2, &["'never' shows no time"]),
         (&["--access-log-preset", "fancy"], 2, &["--access-log-preset", "framework"]),
-        (&["--access-log-field", "A=B"], 2, &["--access-log-field", "'B' is no type", "REMOTE"]),
+        (&["--access-log-field", "A=B"], 2, &["--access-log-field", "invalid type 'B'", "REMOTE"]),
         (&["--access-log-buffer=-1"], 2, &["--access-log-buffer"]),
         (&["--access-log-suffix", "\\x"], 2, &["--access-log-suffix"]),
         (
@@ -551,7 +551,7 @@ fn a_wrong_log_is_one_clear_line_at_the_start() {
                 "A=QUERY",
             ],
             1,
-            &["--access-log-field", "A is there twice"],
+            &["--access-log-field", "duplicate field A"],
         ),
     ];
     for (flags, code, parts) in rows {

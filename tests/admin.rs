@@ -359,7 +359,7 @@ fn ctl_says_when_the_answer_is_none() {
     drop(client);
     let (status, _, said) = asking.join().expect("ctl");
     assert_eq!(status, Some(1));
-    assert!(said.contains("the answer is no whole HTTP response"), "{said}");
+    assert!(said.contains("invalid or incomplete HTTP response"), "{said}");
 }
 
 /// A relay with a runtime directory of the test's own, as a service has it.

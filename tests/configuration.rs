@@ -65,7 +65,7 @@ fn what_serve_would_fail_on_is_refused() {
             "A",
         ),
         ("a socket in no directory", &["--admin-listen", &socket], "No such file or directory"),
-        ("a file as a socket", &["--admin-listen", &file], "no socket"),
+        ("a file as a socket", &["--admin-listen", &file], "not a socket"),
         ("a path too long for a socket", &["--admin-listen", &long], "too long"),
         ("an address of another machine", &["--listen", "192.0.2.1:0"], "no such address"),
         ("invalid tokens", &["--socket-tokens", &tokens], "16 characters"),
@@ -152,7 +152,7 @@ fn a_misspelt_word_is_noticed_when_the_file_is_read_again() {
 #[test]
 fn a_wrong_one_is_refused_wherever_it_is_read() {
     let (_directory, path) = file_of("\nretention = \"60s\"\ntttl = \"5s\"\n");
-    let wanted = format!("rdv: {path}:3: tttl: there is no such setting; did you mean ttl?\n");
+    let wanted = format!("rdv: {path}:3: tttl: unknown setting; did you mean ttl?\n");
     for (command, status) in [("check-config", 1), ("print-config", 1), ("serve", 2)] {
         let (ended, _, said) = run(&[command, "--config", &path], &[]);
         assert_eq!((ended, said), (Some(status), wanted.clone()), "{command}");
@@ -212,7 +212,7 @@ fn a_hang_up_reads_it_again() {
 
     fs::write(&path, "max-json-body = 100\nmax-pipes = 4\nmax-streams = 1\n").expect("a file");
     relay.signal(Signal::SIGHUP);
-    await_log(&relay, "new: max-streams, max-json-body");
+    await_log(&relay, "changed: max-streams, max-json-body");
     await_log(&relay, "these settings need a restart: max-pipes");
     assert_eq!(relay.exchange(&long).status(), 201);
     let refused = relay.exchange(&ask("POST", "/stream"));
@@ -227,7 +227,7 @@ fn a_hang_up_changes_the_longest_waiting_time_for_new_streams() {
     assert_eq!(relay.exchange(&ask).json()["ttl_seconds"], 90);
     fs::write(&path, "max-ttl = \"2h\"\n").expect("a file");
     relay.signal(Signal::SIGHUP);
-    await_log(&relay, "new: max-ttl");
+    await_log(&relay, "changed: max-ttl");
     assert_eq!(relay.exchange(&ask).json()["ttl_seconds"], 7200);
 }
 
@@ -239,7 +239,7 @@ fn a_reload_leaves_what_runs_alone() {
     pair.pass_first(b"01234");
     fs::write(&path, "max-connections = 2\nmax-streams = 1\nttl = \"100ms\"\n").expect("a file");
     relay.signal(Signal::SIGHUP);
-    await_log(&relay, "new: ttl, max-connections, max-streams");
+    await_log(&relay, "changed: ttl, max-connections, max-streams");
     pair.pass(b"56789");
     pair.complete();
 }
@@ -290,7 +290,7 @@ fn a_hang_up_puts_another_access_log_in_force() {
 
     fs::write(&path, settings(&second)).expect("a file");
     relay.signal(Signal::SIGHUP);
-    await_log(&relay, "new: access-log, access-log-format");
+    await_log(&relay, "changed: access-log, access-log-format");
     relay.exchange(&named);
     await_line(&second, "two GET value");
     pair.pass(b"56789");
@@ -301,7 +301,7 @@ fn a_hang_up_puts_another_access_log_in_force() {
 
     fs::write(&path, "access-log = \"off\"\n").expect("a file");
     relay.signal(Signal::SIGHUP);
-    let said = "new: access-log, access-log-format";
+    let said = "changed: access-log, access-log-format";
     eventually("it is off", || (relay.process().stderr().matches(said).count() == 2).then_some(()));
     let before = fs::read_to_string(&second).expect("the log");
     relay.exchange(&named);

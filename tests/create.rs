@@ -111,7 +111,7 @@ fn what_is_no_waiting_time_is_refused() {
     let relay = Relay::start(&[]);
     for text in ["0", "-1", "1.5", "60.0", "\"60\"", "\"60s\"", "true", "null", "[60]", "{}"] {
         let answer = relay.exchange(&create(format!(r#"{{"ttl_seconds":{text}}}"#)));
-        let message = format!("ttl_seconds must be a whole number, 1 or more; it is {text}");
+        let message = format!("ttl_seconds must be an integer of at least 1, got {text}");
         assert_error(text, &answer, (400, "InvalidBodyError", Some(&message)));
     }
     assert_eq!(relay.look("/stream").json(), json!([]), "nothing was created");
@@ -201,7 +201,7 @@ fn headers_that_act_on_the_whole_origin_are_refused() {
         for map in ["download_headers", "upload_headers"] {
             let body = json!({ map: { "X-A": "fine", name: "5" } }).to_string();
             let message = format!(
-                "The header {name} acts on the whole origin, which other streams share; leave it out"
+                "The header {name} acts on the entire origin, which other streams share; remove it"
             );
             let answer = relay.exchange(&create(body));
             assert_error(name, &answer, (400, "InvalidBodyError", Some(&message)));

@@ -169,7 +169,7 @@ fn limits_suffice_for_the_defaults() {
         let before = text.split(word).next().expect("a text").trim_end();
         before.rsplit([' ', ';']).next().and_then(|number| number.parse().ok()).expect(text)
     };
-    let pages = before(&found("pipe-pages"), "asked for");
+    let pages = before(&found("pipe-pages"), "needed");
     assert!(number("rdv.sysctl.conf", "fs.pipe-user-pages-soft") >= 2 * pages, "{pages}");
     let backlog = number("rdv.socket", "Backlog");
     assert!(number("rdv.sysctl.conf", "net.core.somaxconn") >= backlog, "{backlog}");

@@ -108,8 +108,8 @@ fn wrong_arguments_get_a_suggestion_and_the_help_of_their_command() {
 #[test]
 fn every_subcommand_has_a_page() {
     let directory = tempfile::tempdir().expect("a directory");
-    run(&["manual", directory.path().to_str().expect("a path")]);
-    let pages = ["rdv", "rdv-serve", "rdv-doctor", "rdv-manual", "rdv-completions", "rdv-send"];
+    run(&["man", directory.path().to_str().expect("a path")]);
+    let pages = ["rdv", "rdv-serve", "rdv-doctor", "rdv-man", "rdv-completions", "rdv-send"];
     for page in pages.into_iter().chain(["rdv-pipe-send", "rdv-ctl-list"]) {
         let text = fs::read_to_string(directory.path().join(format!("{page}.1"))).expect(page);
         assert!(text.contains(".SH NAME") && text.contains(".SH FILES"), "{page}: {text}");

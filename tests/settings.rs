@@ -84,7 +84,7 @@ const SOURCE: &[Row] = &[
     row("spill-max", UP_TO_A_PIB),
     row("signature-tolerance", SECONDS),
     row("ack-timeout", TIMES),
-    row("patience", TIMES),
+    row("consumer-timeout", TIMES),
     row("queue", COUNTS_FROM_1),
     Row("queue-bytes", &["64KiB", "1TiB"], &["65535", "1099511627777"]),
     row("spool-max", FROM_64_KIB),

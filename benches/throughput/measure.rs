@@ -98,7 +98,7 @@ pub(crate) fn machine() -> Vec<String> {
         format!("kernel: Linux {}", read("/proc/sys/kernel/osrelease")),
         format!("congestion control: {control} (loopback, MTU 65536)"),
         format!("load average before: {}", read("/proc/loadavg")),
-        "CPU: user and system time of the whole relay process, from its CPU clock \
+        "CPU: user and system time of the relay process, from its CPU clock \
          (clock_getcpuclockid(3), nanoseconds)"
             .to_owned(),
     ]

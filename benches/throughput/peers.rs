@@ -113,7 +113,7 @@ impl Bench {
         fs::set_permissions(&program, fs::Permissions::from_mode(0o755))?;
         let mut command = Command::new(program);
         command.uid(NOBODY).gid(NOBODY).current_dir("/");
-        self.start_rdv("rdv as nobody", &mut command, 4096)
+        self.start_rdv("rdv unprivileged", &mut command, 4096)
     }
 
     /// The build under test with further flags, under another name.

@@ -1,7 +1,7 @@
 //! What keeps a transfer from being faster: two samples of its pace become a verdict. The reasons
 //! are docs/protocol.md's.
 
-use crate::rendezvous::bottleneck::{Bottleneck, Limit, Sample, SocketFigures};
+use crate::rendezvous::bottleneck::{Bottleneck, Limit, PaceSample, SocketFigures};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ const RWND_SHARE: u64 = 2;
 const OUT_OF_ORDER_SHARE: u64 = 100;
 
 /// Judges by what happened between two samples.
-pub fn judge(earlier: &Sample, later: &Sample) -> Bottleneck {
+pub fn judge(earlier: &PaceSample, later: &PaceSample) -> Bottleneck {
     let mut bottleneck = Bottleneck {
         limit: Limit::Source,
         window: later.at.saturating_duration_since(earlier.at),

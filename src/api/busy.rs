@@ -1,7 +1,7 @@
 //! Why the relay is too busy for something: one variant a reason, so that each can be named,
 //! counted and told apart in one place.
 
-use crate::rendezvous::Full;
+use crate::rendezvous::CreateError;
 
 /// What the relay has as much of as it may have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -91,44 +91,43 @@ impl Busy {
     /// Which limit it is, for people.
     pub fn message(self) -> &'static str {
         match self {
-            Self::Connections => "As many connections as this relay may serve are open",
+            Self::Connections => "Connection limit reached (max-connections)",
             Self::AddressConnections => {
-                "As many connections as this relay serves for one address are open from yours"
+                "Connection limit of your address reached (max-connections-per-address)"
             }
-            Self::Descriptors => "This relay has no descriptor left for another connection",
-            Self::Requests => "As many requests as this relay may serve at once are being served",
+            Self::Descriptors => "No file descriptor left for another connection",
+            Self::Requests => "Request limit reached (max-concurrent)",
             Self::Streams => {
-                "The active streams are as many, or hold as much, as this relay allows"
+                "Stream limit reached (max-streams, or 256 MiB of headers and reports)"
             }
             Self::AddressStreams => {
-                "As many streams as one address may have on this relay are active for yours"
+                "Stream limit of this address reached (max-streams-per-address)"
             }
             Self::AddressUnjoined => {
                 "Limit of unjoined streams of your address reached (max-unjoined-streams-per-address)"
             }
             Self::Followers => {
-                "As many clients follow the events of this stream, or of all streams, as this relay \
-                 allows"
+                "Subscriber limit of this stream, or of all streams, reached (max-followers)"
             }
-            Self::Agents => "As many agents as this relay may have are connected",
-            Self::AgentRequests => "As many requests as this agent may have are under way",
-            Self::Suspended => "The relay is suspended and takes no new streams for now",
-            Self::Stopping => "The relay is about to stop",
+            Self::Agents => "Agent limit reached (max-agents)",
+            Self::AgentRequests => "Request limit of this agent reached (max-agent-requests)",
+            Self::Suspended => "The relay is suspended and accepts no new streams",
+            Self::Stopping => "The relay is shutting down",
             Self::Replaced => "Another process has taken over; send the request again",
-            Self::Records => "As many records as this source holds wait for their consumer",
-            Self::ConsumerSlow => "The consumer of these records did not take this one in time",
-            Self::ConsumerGone => "The consumer of these records is not there",
+            Self::Records => "Record limit of this source reached (queue)",
+            Self::ConsumerSlow => "The consumer did not read this record in time",
+            Self::ConsumerGone => "No consumer is connected",
             Self::Storage => "The record could not be stored",
         }
     }
 }
 
-impl From<Full> for Busy {
-    fn from(full: Full) -> Self {
+impl From<CreateError> for Busy {
+    fn from(full: CreateError) -> Self {
         match full {
-            Full::Registry => Self::Streams,
-            Full::Address => Self::AddressStreams,
-            Full::AddressUnjoined => Self::AddressUnjoined,
+            CreateError::Registry => Self::Streams,
+            CreateError::Address => Self::AddressStreams,
+            CreateError::AddressUnjoined => Self::AddressUnjoined,
         }
     }
 }

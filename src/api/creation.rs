@@ -78,7 +78,7 @@ pub fn field_value(value: &Value) -> String {
 fn ttl_s(value: Option<&Value>) -> Result<Option<NonZeroU64>, Failure> {
     let Some(value) = value else { return Ok(None) };
     let seconds = value.as_u64().and_then(NonZeroU64::new);
-    let refusal = || format!("ttl_seconds must be a whole number, 1 or more; it is {value}");
+    let refusal = || format!("ttl_seconds must be an integer of at least 1, got {value}");
     seconds.map(Some).ok_or_else(|| invalid(refusal()))
 }
 
@@ -105,16 +105,16 @@ fn check(member: &str, name: &str, value: &Value) -> Result<(), Failure> {
     }
     let lower = name.to_ascii_lowercase();
     if RESERVED.contains(&lower.as_str()) || lower.starts_with("proxy-") {
-        return Err(invalid(format!("The relay itself sets the header {name}; leave it out")));
+        return Err(invalid(format!("The relay itself sets the header {name}; remove it")));
     }
     if ORIGIN_WIDE.contains(&lower.as_str()) {
         return Err(invalid(format!(
-            "The header {name} acts on the whole origin, which other streams share; leave it out"
+            "The header {name} acts on the entire origin, which other streams share; remove it"
         )));
     }
     if commands_proxy(name) {
         return Err(invalid(format!(
-            "The header {name} is a command to a reverse proxy; leave it out"
+            "The header {name} is a command to a reverse proxy; remove it"
         )));
     }
     match value {
@@ -169,7 +169,7 @@ mod tests {
         }
         for text in ["0", "-1", "1.5", "1.0", "\"60\"", "\"60s\"", "true", "null", "[60]", "{}"] {
             let body = format!(r#"{{"ttl_seconds":{text}}}"#);
-            let message = format!("ttl_seconds must be a whole number, 1 or more; it is {text}");
+            let message = format!("ttl_seconds must be an integer of at least 1, got {text}");
             assert_eq!(parse(body.as_bytes()), Err(Failure::InvalidBody(message)), "{text}");
         }
     }
@@ -196,7 +196,7 @@ mod tests {
                 for name in [name.to_owned(), name.to_lowercase(), name.to_uppercase()] {
                     let body = format!(r#"{{"{member}":{{"{name}":"x"}}}}"#);
                     let message = format!(
-                        "The header {name} acts on the whole origin, which other streams share; leave it out"
+                        "The header {name} acts on the entire origin, which other streams share; remove it"
                     );
                     assert_eq!(
                         parse(body.as_bytes()),
@@ -215,8 +215,7 @@ mod tests {
     #[test]
     fn what_a_reverse_proxy_obeys_is_refused() {
         for name in ["X-Accel-Redirect", "x-sendfile", "X-LIGHTTPD-send-file", "x-reproxy-url"] {
-            let message =
-                format!("The header {name} is a command to a reverse proxy; leave it out");
+            let message = format!("The header {name} is a command to a reverse proxy; remove it");
             for member in ["download_headers", "upload_headers"] {
                 let body = format!(r#"{{"{member}":{{"{name}":"/private"}}}}"#);
                 let refused = Err(Failure::InvalidBody(message.clone()));
@@ -245,17 +244,17 @@ mod tests {
             (
                 "reserved",
                 r#"{"download_headers":{"content-LENGTH":1}}"#,
-                "The relay itself sets the header content-LENGTH; leave it out",
+                "The relay itself sets the header content-LENGTH; remove it",
             ),
             (
                 "proxy",
                 r#"{"download_headers":{"Proxy-Auth":1}}"#,
-                "The relay itself sets the header Proxy-Auth; leave it out",
+                "The relay itself sets the header Proxy-Auth; remove it",
             ),
             (
                 "a cookie",
                 r#"{"download_headers":{"Set-Cookie":"a=b"}}"#,
-                "The header Set-Cookie acts on the whole origin, which other streams share; leave it out",
+                "The header Set-Cookie acts on the entire origin, which other streams share; remove it",
             ),
             (
                 "array value",

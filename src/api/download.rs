@@ -32,14 +32,14 @@ pub struct Upload {
     /// Passed through to the download, or made from the file name in the path.
     pub content_disposition: Option<Box<[u8]>>,
     /// What few uploads have, because many wait at once.
-    pub rare: Option<Box<Rare>>,
+    pub rare: Option<Box<Extras>>,
     /// Its client waits to be told that the body may come (RFC 9110 10.1.1).
     pub expects_continue: bool,
 }
 
 /// What few uploads have.
 #[derive(Clone, Debug, Default)]
-pub struct Rare {
+pub struct Extras {
     /// `X-Correlation-Id`, if plain; passed through to the download.
     correlation_id: Option<Box<[u8]>>,
     /// `traceparent`, if valid (W3C Trace Context); passed through to the download.
@@ -50,7 +50,7 @@ pub struct Rare {
     begun: Option<PartialUpload>,
 }
 
-impl Rare {
+impl Extras {
     /// What of it a head has, if any.
     fn new(head: &RequestHead<'_, '_>) -> Option<Box<Self>> {
         let sole = |name, is_valid: fn(&[u8]) -> bool| {
@@ -81,7 +81,7 @@ impl Upload {
                 let value = disposition::attachment(name?)?;
                 Some(value.into_bytes().into_boxed_slice())
             }),
-            rare: Rare::new(head),
+            rare: Extras::new(head),
             expects_continue: head.expect == Expect::Continue,
         }
     }

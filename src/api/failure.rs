@@ -3,7 +3,7 @@
 use super::{Busy, Denied};
 use crate::http::chunked::ChunkError;
 use crate::http::reject::Reject;
-use crate::rendezvous::{Ending, Report, Side};
+use crate::rendezvous::{Ending, PeerReport, Side};
 use serde_json::json;
 use std::borrow::Cow;
 
@@ -68,17 +68,17 @@ pub enum Failure {
     Failed(Side),
     /// The waiting time ran out.
     SessionTimeout,
-    /// The relay is about to stop, and cannot do what was asked for.
+    /// The relay is shutting down, and cannot do what was asked for.
     Stopping,
     /// No agent has this connection id, or this name.
     AgentNotFound,
     /// The agent went away during the request.
     AgentGone,
-    /// The agent did not begin its answer in time.
+    /// The agent did not respond in time.
     AgentTimeout,
     /// What the agent answered is no good HTTP; what is wrong with it, as a clause.
     AgentBroke(&'static str),
-    /// The agent broke its answer off.
+    /// The agent aborted its response.
     AgentCancelled,
     /// The agent speaks text only, and the request is none.
     NotText,
@@ -99,13 +99,13 @@ pub enum Failure {
     /// A limit is reached, or nothing new is taken on; see the relay's settings for the status.
     TooBusy(Busy),
     /// The other side reported this.
-    Reported(Box<Report>),
+    Reported(Box<PeerReport>),
 }
 
 impl Failure {
     /// What a client is told whose stream was deleted.
-    pub fn deleted() -> Report {
-        Report {
+    pub fn deleted() -> PeerReport {
+        PeerReport {
             status: 410,
             name: "StreamDeletedError".into(),
             message: "The stream was deleted before it completed".into(),
@@ -113,9 +113,9 @@ impl Failure {
     }
 
     /// What the status of a stream shows that ended because the relay stops.
-    pub fn stopping() -> Report {
+    pub fn stopping() -> PeerReport {
         let failure = Self::TooBusy(Busy::Stopping);
-        Report {
+        PeerReport {
             status: failure.status(),
             name: failure.name().into(),
             message: failure.message().into(),
@@ -240,33 +240,33 @@ impl Failure {
                 ));
             }
             Self::AgentBroke(clause) => {
-                return Cow::Owned(format!("The agent's answer is no good HTTP: {clause}"));
+                return Cow::Owned(format!("The agent returned an invalid response: {clause}"));
             }
             Self::BodyBroken => "The request body ended before its announced end",
             Self::RequestTimeout(message) | Self::BadUpgrade(message) => message,
             Self::TooBusy(busy) => busy.message(),
             Self::RangeNotSupported => RANGE_NOT_SUPPORTED,
-            Self::ExpectationFailed => "The only expectation this relay meets is 100-continue",
+            Self::ExpectationFailed => "The only supported expectation is 100-continue",
             Self::RequestIdInvalid => {
-                "The request id must be there once, with 1 to 128 visible ASCII characters, \
-                 no quotes, backslash, comma or semicolon; or leave it out"
+                "The request id must be given once, with 1 to 128 visible ASCII characters, \
+                 no quotes, backslash, comma or semicolon, or absent"
             }
-            Self::NoTunnel => "This relay is no tunnel: CONNECT is not supported",
+            Self::NoTunnel => "CONNECT is not supported; this relay is not a proxy",
             Self::SessionNotFound => "The specified session id does not exist",
             Self::BadRoute | Self::MethodNotAllowed(_) => {
                 "No endpoint exists for the specified method and/or route"
             }
             Self::StreamStarted => "The specified session has already started streaming",
-            Self::Stopping => "The relay is about to stop, which cannot be taken back",
+            Self::Stopping => "The relay is shutting down, which cannot be taken back",
             Self::Unauthorized => "Send the token of this source: 'Authorization: Bearer TOKEN'",
             Self::AgentNotFound => "No agent with this name or connection id is connected",
-            Self::AgentGone => "The agent went away before its answer was complete",
-            Self::AgentTimeout => "The agent did not begin its answer in time",
-            Self::AgentCancelled => "The agent broke its answer off",
-            Self::NotText => "This agent takes text only; send a body in UTF-8",
+            Self::AgentGone => "The agent disconnected before its response was complete",
+            Self::AgentTimeout => "The agent did not respond in time",
+            Self::AgentCancelled => "The agent aborted its response",
+            Self::NotText => "This agent accepts text only; send a UTF-8 body",
             Self::UpgradeRequired => UPGRADE_REQUIRED,
             Self::AgentUnauthorized => TOKEN_NEEDED,
-            Self::AgentForbidden => "This token is not for the name that was asked for",
+            Self::AgentForbidden => "This token is not valid for the requested name",
             Self::NoSuchApi => "This relay has no API for agents; see --socket-api",
             Self::SpareRefused => SPARE_REFUSED,
             Self::Denied(denied) => denied.message(),
@@ -343,10 +343,10 @@ mod tests {
     fn every_failure_of_agents_has_its_status_name_and_message() {
         for (failure, status, name, part) in [
             (Failure::AgentNotFound, 404, "AgentNotFoundError", "No agent"),
-            (Failure::AgentGone, 502, "AgentGoneError", "went away"),
+            (Failure::AgentGone, 502, "AgentGoneError", "disconnected"),
             (Failure::AgentTimeout, 504, "AgentTimeoutError", "in time"),
-            (Failure::AgentBroke("it is a poem"), 502, "AgentBrokeError", "HTTP: it is a poem"),
-            (Failure::AgentCancelled, 502, "AgentCancelledError", "broke its answer off"),
+            (Failure::AgentBroke("it is a poem"), 502, "AgentBrokeError", "response: it is a poem"),
+            (Failure::AgentCancelled, 502, "AgentCancelledError", "aborted"),
             (Failure::NotText, 415, "UnsupportedMediaTypeError", "UTF-8"),
             (Failure::CallTooLarge(4096), 413, "ContentTooLargeError", "4096 bytes"),
             (Failure::UpgradeRequired, 426, "UpgradeRequiredError", "WebSocket"),
@@ -356,8 +356,8 @@ mod tests {
             (Failure::Denied(Denied::Agents), 403, "ForbiddenError", "rdv ctl agents"),
             (Failure::NoSuchApi, 404, "NoSuchApiError", "--socket-api"),
             (Failure::SpareRefused, 403, "SpareRefusedError", "secret"),
-            (Failure::TooBusy(Busy::Agents), 503, "TooBusyError", "agents"),
-            (Failure::TooBusy(Busy::AgentRequests), 503, "TooBusyError", "requests"),
+            (Failure::TooBusy(Busy::Agents), 503, "TooBusyError", "max-agents"),
+            (Failure::TooBusy(Busy::AgentRequests), 503, "TooBusyError", "max-agent-requests"),
         ] {
             assert_eq!((failure.status(), failure.name()), (status, name), "{failure:?}");
             let message = failure.message();

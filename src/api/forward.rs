@@ -5,8 +5,8 @@
 mod request;
 mod response;
 
-pub use request::{Carrying, Forwarding, correlation_id, request};
-pub use response::{AnswerBody, Returning, answer_framing, response};
+pub use request::{BodyCarrier, Forwarding, correlation_id, request};
+pub use response::{AnswerBody, ResponseContext, answer_framing, response};
 
 /// The name of the field that joins an answer to its request.
 const CORRELATION_ID: &str = "X-Correlation-Id";

@@ -2,7 +2,7 @@
 //! members are those of the bodies it was made from, and are read by the same rules.
 
 use super::{creation, report};
-use crate::rendezvous::{Given, Headers, Report};
+use crate::rendezvous::{Headers, PeerReport, ReleasedStream};
 use serde_json::{Map, Value, json};
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
@@ -27,11 +27,11 @@ pub struct Moved {
     /// The header fields its creator asked for.
     pub headers: Option<Box<Headers>>,
     /// The report that waits for whoever connects first.
-    pub report: Option<Report>,
+    pub report: Option<PeerReport>,
 }
 
 /// Writes one line.
-pub fn write(Given { stream, creator }: &Given, now: Instant) -> String {
+pub fn write(ReleasedStream { stream, creator }: &ReleasedStream, now: Instant) -> String {
     let mut members = Map::new();
     members.insert("id".into(), stream.id().to_string().into());
     members.insert("created_ms".into(), stream.created_wall_ms().into());
@@ -48,7 +48,7 @@ pub fn write(Given { stream, creator }: &Given, now: Instant) -> String {
         members.insert("download_headers".into(), headers.download.clone().into());
         members.insert("upload_headers".into(), headers.upload.clone().into());
     }
-    if let Some(Report { status, name, message }) = stream.pending_report() {
+    if let Some(PeerReport { status, name, message }) = stream.pending_report() {
         let report = json!({ "http_status": status, "name": name, "message": message });
         members.insert("report".into(), report);
     }
@@ -99,7 +99,7 @@ mod tests {
         let fields = br#"{"download_headers":{"X-B":1,"X-A":"\"q\""},"upload_headers":{"Y":true}}"#;
         let headers = creation::parse(fields).unwrap().headers;
         let creator = "192.0.2.7".parse().unwrap();
-        let report = Report { status: 418, name: "Tea".into(), message: "two\nlines".into() };
+        let report = PeerReport { status: 418, name: "Tea".into(), message: "two\nlines".into() };
         for (name, headers, report) in [
             ("bare", None, None),
             ("headers", headers.clone(), None),

@@ -2,16 +2,16 @@
 
 use super::Failure;
 use super::json::{invalid, kind, object};
-use crate::rendezvous::Report;
+use crate::rendezvous::PeerReport;
 use serde_json::{Map, Value};
 
 /// Reads a report; what is left out has a default.
 ///
 /// # Errors
 /// [`Failure::InvalidBody`] with what is wrong.
-pub fn parse(body: &[u8]) -> Result<Report, Failure> {
+pub fn parse(body: &[u8]) -> Result<PeerReport, Failure> {
     let members = object(body)?;
-    Ok(Report {
+    Ok(PeerReport {
         status: status(members.get("http_status"))?,
         name: text(&members, "name", "Error")?,
         message: text(&members, "message", "The other side encountered an unspecified error")?,
@@ -43,7 +43,7 @@ mod tests {
 
     #[test]
     fn what_is_left_out_has_a_default() {
-        let vague = Report {
+        let vague = PeerReport {
             status: 400,
             name: "Error".into(),
             message: "The other side encountered an unspecified error".into(),

@@ -1,7 +1,7 @@
 //! One connection with one request on it, both directions at once: while a request is being sent,
 //! an answer that comes early is noticed, and nobody waits for room that will never be there.
 
-use super::wire::{Until, Wire};
+use super::wire::{WaitFor, Wire};
 use super::{Error, Response};
 use crate::http::answer::{AnswerError, AnswerHead};
 use crate::splice::copy::{Read, Write};
@@ -53,7 +53,7 @@ impl Connection {
     ///
     /// # Errors
     /// [`Error::Network`] when that is over.
-    pub(super) fn wait(&self, until: Until<'_>) -> Result<bool, Error> {
+    pub(super) fn wait(&self, until: WaitFor<'_>) -> Result<bool, Error> {
         self.wire.wait(until, self.stall_timeout).map_err(|error| {
             let stalled = error.kind() == io::ErrorKind::TimedOut;
             let doing = if stalled {
@@ -98,7 +98,7 @@ impl Connection {
 
     /// Waits for room to send; the answer may come instead.
     pub(super) fn wait_for_room(&mut self) -> Result<Sent, Error> {
-        self.wait(Until::Writable)?;
+        self.wait(WaitFor::Writable)?;
         self.listen()
     }
 
@@ -135,7 +135,7 @@ impl Connection {
                 return Ok(Sent::Stopped);
             }
             if !self.continued {
-                self.wait(Until::Readable)?;
+                self.wait(WaitFor::Readable)?;
             }
         }
         Ok(Sent::All)
@@ -147,7 +147,7 @@ impl Connection {
     /// [`Error::Network`] if the connection ends before it.
     pub(super) fn answer(mut self) -> Result<Response, Error> {
         while self.listen()? == Sent::All {
-            self.wait(Until::Readable)?;
+            self.wait(WaitFor::Readable)?;
         }
         match self.head.take() {
             Some(head) => Response::new(head, self),
@@ -170,7 +170,7 @@ impl Connection {
             match self.wire.read(buffer) {
                 Ok(Read::Moved(count)) => return Ok(count),
                 Ok(Read::Eof) => return Ok(0),
-                Ok(Read::Blocked) => drop(self.wait(Until::Readable)?),
+                Ok(Read::Blocked) => drop(self.wait(WaitFor::Readable)?),
                 Err(error) => return Err(Error::network("reading the response", error)),
             }
         }

@@ -47,7 +47,7 @@ pub(super) fn exchange(address: &AdminAddress, method: &str, path: &str) -> Resu
     let received = received.map_err(|error| {
         format!("{address}: {error}; does the relay run, with --admin-listen {address}?")
     })?;
-    read(&received).ok_or_else(|| format!("{address}: the answer is no whole HTTP response"))
+    read(&received).ok_or_else(|| format!("{address}: invalid or incomplete HTTP response"))
 }
 
 fn converse(mut socket: impl Read + Write, request: &str) -> io::Result<Vec<u8>> {

@@ -53,7 +53,7 @@ impl Options {
     /// ASCII, spaces and tabs, or the field is one that frames the message.
     pub fn add_field(&mut self, name: &str, value: &str) -> Result<(), Error> {
         if !is_token(name.as_bytes()) {
-            return Err(Error::Input(format!("'{name}' is no valid name of a header field")));
+            return Err(Error::Input(format!("'{name}' is not a valid header field name")));
         }
         if !is_field_value(value.as_bytes()) {
             let why = "only visible ASCII, spaces and tabs can be sent";
@@ -61,7 +61,7 @@ impl Options {
         }
         let lower = name.to_ascii_lowercase();
         if RESERVED.contains(&lower.as_str()) || lower.starts_with("proxy-") {
-            return Err(Error::Input(format!("{name} is set by rdv itself; leave it out")));
+            return Err(Error::Input(format!("{name} is set by rdv itself; remove it")));
         }
         self.fields.push((name.to_owned(), value.trim().to_owned()));
         Ok(())
@@ -107,13 +107,13 @@ mod tests {
     fn fields_that_would_break_the_message_are_refused() {
         let mut options = Options::default();
         for (name, value, hint) in [
-            ("a b", "x", "valid name"),
-            ("", "x", "valid name"),
+            ("a b", "x", "valid header"),
+            ("", "x", "valid header"),
             ("A", "x\r\nB: y", "visible ASCII"),
             ("A", "ü", "visible ASCII"),
-            ("Content-Length", "3", "leave it out"),
-            ("HOST", "h", "leave it out"),
-            ("Proxy-Authorization", "Basic x", "leave it out"),
+            ("Content-Length", "3", "remove it"),
+            ("HOST", "h", "remove it"),
+            ("Proxy-Authorization", "Basic x", "remove it"),
         ] {
             let error = options.add_field(name, value).unwrap_err().to_string();
             assert!(error.contains(hint), "{name}: {error}");

@@ -6,11 +6,11 @@ use super::connection::{Connection, Sent};
 use super::dial::{self, Dialled};
 use super::options::Options;
 use super::url::Url;
-use super::wire::{Until, Wire};
+use super::wire::{WaitFor, Wire};
 use super::{Error, Response};
 use crate::http::framing::Framing;
 use crate::http::response::HeadWriter;
-use crate::splice::file::{self, Given};
+use crate::splice::file::{self, FileReady};
 use crate::splice::pipe::{self, Drain, Fill, Pipe};
 use nix::errno::Errno;
 use std::fs::File;
@@ -149,16 +149,16 @@ impl Outgoing {
                 Wire::Tls(_) => Err(Errno::EINVAL),
             };
             match step {
-                Ok(Given::Moved(count)) => {
+                Ok(FileReady::Moved(count)) => {
                     left -= count as u64;
                     (self.progress)(count as u64);
                 }
-                Ok(Given::Blocked) => {
+                Ok(FileReady::Blocked) => {
                     if self.connection.wait_for_room()? == Sent::Stopped {
                         return Ok(Sent::Stopped);
                     }
                 }
-                Ok(Given::Eof) => return Err(shrunk(bytes, left)),
+                Ok(FileReady::Eof) => return Err(shrunk(bytes, left)),
                 Err(Errno::EINVAL | Errno::ENOSYS) => return self.copy_file(file, bytes, left),
                 Err(Errno::EIO) => return Err(Error::local("reading the file", Errno::EIO)),
                 Err(error) => return self.connection.cut_off(error),
@@ -204,7 +204,7 @@ impl Outgoing {
             match pipe.fill(input, PIPE_BYTES) {
                 Ok(Fill::Eof) => return Ok(Sent::All),
                 Ok(Fill::Blocked) => {
-                    self.connection.wait(Until::Input(input))?;
+                    self.connection.wait(WaitFor::Input(input))?;
                     if self.connection.listen()? == Sent::Stopped {
                         return Ok(Sent::Stopped);
                     }
@@ -248,7 +248,7 @@ impl Outgoing {
     ) -> Result<Sent, Error> {
         let mut buffer = vec![0; COPY_BYTES];
         loop {
-            if !self.connection.wait(Until::Input(input))? {
+            if !self.connection.wait(WaitFor::Input(input))? {
                 if self.connection.listen()? == Sent::Stopped {
                     return Ok(Sent::Stopped);
                 }

@@ -33,7 +33,7 @@ impl Output {
     /// Without `overwrite`, the target must not exist: nobody is to download in vain.
     ///
     /// # Errors
-    /// One line: the target exists, or is no regular file and cannot be replaced by one; or no
+    /// One line: the target exists, or is not a regular file and cannot be replaced by one; or no
     /// file can be created there.
     pub fn create(target: &Path, overwrite: bool) -> io::Result<Self> {
         check_target(target, overwrite)?;
@@ -51,7 +51,7 @@ impl Output {
                 }
                 Err(error) if number == PARTIAL_MAX => {
                     let text = format!(
-                        "{} and {} more unfinished files are there already; remove some",
+                        "{} and {} more unfinished files already exist; remove some",
                         shown(&partial),
                         PARTIAL_MAX - 1
                     );
@@ -149,7 +149,7 @@ pub(super) fn check_target(target: &Path, overwrite: bool) -> io::Result<()> {
         Err(error) => Err(told(error.kind(), format!("{}: {error}", shown(target)))),
         // A rename would put a file in place of /dev/null just as well.
         Ok(found) if !(found.is_file() || found.is_symlink()) => {
-            let kind = if found.is_dir() { "is a directory" } else { "is no regular file" };
+            let kind = if found.is_dir() { "is a directory" } else { "is not a regular file" };
             let text = format!("{} {kind}; choose another name", shown(target));
             Err(told(ErrorKind::AlreadyExists, text))
         }

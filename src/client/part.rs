@@ -50,7 +50,7 @@ impl<'r> Part<'r> {
         Ok(part)
     }
 
-    /// An open file, from where it stands to where it ends now. What is no regular file is sent to
+    /// An open file, from where it stands to where it ends now. What is not a regular file is sent to
     /// its end, as by [`Part::descriptor`].
     ///
     /// # Errors

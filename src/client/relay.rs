@@ -2,7 +2,7 @@
 
 use super::connection::Sent;
 use super::outgoing::{Outgoing, Request, UNLIMITED};
-use super::single::Single;
+use super::single::SingleRequest;
 use super::url::{Url, segment};
 use super::{Error, Options, Part, Response, single};
 use crate::http::framing::Framing;
@@ -29,7 +29,7 @@ pub struct Stream {
 
 /// What a new stream is to be like.
 #[derive(Clone, Debug, Default)]
-pub struct Wish {
+pub struct CreateOptions {
     /// How long it waits for both sides; else as long as the relay's do.
     pub ttl: Option<Duration>,
     /// Fields of the download's head.
@@ -114,7 +114,7 @@ impl Stream {
     pub fn create(
         relay: &Url,
         options: &Options,
-        wish: &Wish,
+        wish: &CreateOptions,
     ) -> Answered<(Self, Option<Duration>)> {
         let mut body = Map::new();
         if let Some(ttl) = wish.ttl {
@@ -216,7 +216,7 @@ impl Stream {
     pub(crate) fn put(&self, content: Part<'_>, bytes: u64, content_type: &str) -> Answered<()> {
         let mut options = self.options.clone();
         options.set_stall_timeout(UNLIMITED);
-        let single = Single {
+        let single = SingleRequest {
             method: "PUT",
             url: &self.url(),
             fields: vec![("Content-Type", content_type.to_owned())],
@@ -256,7 +256,7 @@ impl Stream {
         let mut events = Vec::new();
         let mut buffer = [0; 8 << 10];
         loop {
-            let count = response.body().read(&mut buffer).map_err(super::pour::real)?;
+            let count = response.body().read(&mut buffer).map_err(super::copy_to_file::real)?;
             if count == 0 {
                 return Ok(Ok(()));
             }
@@ -303,9 +303,9 @@ fn success(response: Response) -> Result<Response, Refusal> {
 fn json_of(response: Response) -> Result<Value, Error> {
     let mut text = Vec::new();
     let mut body = response.into_body().take(ANSWER_MAX_BYTES);
-    body.read_to_end(&mut text).map_err(super::pour::real)?;
+    body.read_to_end(&mut text).map_err(super::copy_to_file::real)?;
     serde_json::from_slice(&text).map_err(|_| {
-        let why = "the answer is no JSON; is the URL that of a relay?";
+        let why = "the response is not JSON; is this the URL of a relay?";
         Error::network("asking the relay", std::io::Error::other(why))
     })
 }

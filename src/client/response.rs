@@ -1,7 +1,7 @@
 //! A response: status, header fields, and a body that is read as it comes.
 
 use super::connection::Connection;
-use super::{Error, pour};
+use super::{Error, copy_to_file};
 use crate::http::answer::{AnswerFraming, AnswerHead};
 use crate::http::body::BodyDecoder;
 use std::collections::VecDeque;
@@ -76,7 +76,7 @@ impl Response {
 #[derive(Debug)]
 pub struct Body {
     pub(super) connection: Connection,
-    pub(super) rest: Rest,
+    pub(super) rest: RemainingBody,
     /// Bytes that were read, framing and all, up to the end of the last of `pieces`.
     inbox: Vec<u8>,
     /// Which of them are body.
@@ -87,7 +87,7 @@ pub struct Body {
 
 /// What is still to come.
 #[derive(Debug)]
-pub(super) enum Rest {
+pub(super) enum RemainingBody {
     /// What the framing says.
     Framed(BodyDecoder),
     /// All there is until the connection ends.
@@ -99,8 +99,8 @@ pub(super) enum Rest {
 impl Body {
     fn new(framing: AnswerFraming, mut connection: Connection) -> Self {
         let rest = match framing {
-            AnswerFraming::Framed(framing) => Rest::Framed(BodyDecoder::new(framing)),
-            AnswerFraming::UntilClose => Rest::UntilClose,
+            AnswerFraming::Framed(framing) => RemainingBody::Framed(BodyDecoder::new(framing)),
+            AnswerFraming::UntilClose => RemainingBody::UntilClose,
         };
         let inbox = connection.take_inbox();
         let ends_with_connection = matches!(framing, AnswerFraming::UntilClose);
@@ -121,9 +121,9 @@ impl Body {
     pub fn len_bytes(&self) -> Option<u64> {
         let buffered: usize = self.pieces.iter().map(ExactSizeIterator::len).sum();
         let to_come = match &self.rest {
-            Rest::Framed(decoder) => decoder.still_to_come()?,
-            Rest::UntilClose => return None,
-            Rest::Over => 0,
+            RemainingBody::Framed(decoder) => decoder.still_to_come()?,
+            RemainingBody::UntilClose => return None,
+            RemainingBody::Over => 0,
         };
         Some(self.received_bytes + buffered as u64 + to_come)
     }
@@ -150,10 +150,10 @@ impl Body {
     /// body is over. Bytes that are buffered come before.
     pub(super) fn run_bytes(&self) -> Option<u64> {
         match &self.rest {
-            Rest::Framed(decoder) if decoder.is_over() => None,
-            Rest::Framed(decoder) => Some(decoder.payload_left()),
-            Rest::UntilClose => Some(u64::MAX),
-            Rest::Over => None,
+            RemainingBody::Framed(decoder) if decoder.is_over() => None,
+            RemainingBody::Framed(decoder) => Some(decoder.payload_left()),
+            RemainingBody::UntilClose => Some(u64::MAX),
+            RemainingBody::Over => None,
         }
     }
 
@@ -161,17 +161,19 @@ impl Body {
     pub(super) fn took(&mut self, count: usize) {
         self.received_bytes += count as u64;
         match &mut self.rest {
-            Rest::Framed(decoder) => decoder.took(count),
-            Rest::UntilClose | Rest::Over => {}
+            RemainingBody::Framed(decoder) => decoder.took(count),
+            RemainingBody::UntilClose | RemainingBody::Over => {}
         }
     }
 
     /// The connection ended.
     pub(super) fn ended(&mut self) -> Result<(), Error> {
         match &self.rest {
-            Rest::Framed(_) => Err(Error::Truncated { received_bytes: self.received_bytes }),
-            Rest::UntilClose | Rest::Over => {
-                self.rest = Rest::Over;
+            RemainingBody::Framed(_) => {
+                Err(Error::Truncated { received_bytes: self.received_bytes })
+            }
+            RemainingBody::UntilClose | RemainingBody::Over => {
+                self.rest = RemainingBody::Over;
                 Ok(())
             }
         }
@@ -180,9 +182,11 @@ impl Body {
     /// Reads more into the buffer; between big chunks only what frames them.
     pub(super) fn fetch(&mut self) -> Result<(), Error> {
         let wanted = match &self.rest {
-            Rest::Framed(decoder) if pour::pays(decoder.chunk_bytes()) => decoder.framing_hint(),
-            Rest::Framed(_) | Rest::UntilClose => READ_BYTES,
-            Rest::Over => return Ok(()),
+            RemainingBody::Framed(decoder) if copy_to_file::pays(decoder.chunk_bytes()) => {
+                decoder.framing_hint()
+            }
+            RemainingBody::Framed(_) | RemainingBody::UntilClose => READ_BYTES,
+            RemainingBody::Over => return Ok(()),
         };
         self.inbox.resize(wanted, 0);
         let count = self.connection.receive(&mut self.inbox)?;
@@ -194,7 +198,7 @@ impl Body {
     fn sort(&mut self) -> Result<(), Error> {
         debug_assert!(self.pieces.is_empty(), "what is buffered goes first");
         match &mut self.rest {
-            Rest::Framed(decoder) => {
+            RemainingBody::Framed(decoder) => {
                 let mut pieces = Vec::new();
                 let result = decoder.received(&self.inbox, &mut pieces);
                 self.pieces.extend(pieces);
@@ -203,12 +207,12 @@ impl Body {
                     Error::network("reading the response", broken)
                 })
             }
-            Rest::UntilClose if self.inbox.is_empty() => Ok(()),
-            Rest::UntilClose => {
+            RemainingBody::UntilClose if self.inbox.is_empty() => Ok(()),
+            RemainingBody::UntilClose => {
                 self.pieces.push_back(0..self.inbox.len());
                 Ok(())
             }
-            Rest::Over => Ok(()),
+            RemainingBody::Over => Ok(()),
         }
     }
 }

@@ -6,7 +6,7 @@ use super::{Error, Options, Part, Response, Url};
 use crate::http::framing::Framing;
 
 /// A request on its own.
-pub(crate) struct Single<'r> {
+pub(crate) struct SingleRequest<'r> {
     pub(crate) method: &'r str,
     pub(crate) url: &'r Url,
     /// Fields besides those of the options.
@@ -22,8 +22,8 @@ pub(crate) struct Single<'r> {
 ///
 /// # Errors
 /// All but [`Error::Answered`].
-pub(crate) fn send(single: Single<'_>, options: &Options) -> Result<Response, Error> {
-    let Single { method, url, fields, content, bytes, is_held_back } = single;
+pub(crate) fn send(single: SingleRequest<'_>, options: &Options) -> Result<Response, Error> {
+    let SingleRequest { method, url, fields, content, bytes, is_held_back } = single;
     // Nobody is asked about no body (RFC 9110, section 10.1.1).
     let expect_continue = is_held_back && bytes > 0;
     let framing = Framing::Length(bytes);

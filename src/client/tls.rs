@@ -33,7 +33,7 @@ impl Tls {
         authorities: Option<&Path>,
     ) -> Result<Self, Error> {
         let name = ServerName::try_from(host.to_owned()).map_err(|_| {
-            Error::Input(format!("'{host}' is no name that a certificate can have"))
+            Error::Input(format!("'{host}' is not a valid host name for a certificate"))
         })?;
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let mut config = ClientConfig::builder_with_provider(provider)
@@ -88,7 +88,7 @@ impl Tls {
                 Ok(count) => return Ok(Read::Moved(count)),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-                    let why = "the connection was cut, since TLS was not ended (close_notify)";
+                    let why = "the connection was cut (no TLS close_notify)";
                     return Err(io::Error::new(error.kind(), why));
                 }
                 Err(error) => return Err(error),
@@ -106,7 +106,7 @@ impl Tls {
             match self.receive()? {
                 None => return Ok(false),
                 Some(0) => {
-                    let why = "the server closed the connection; does it speak TLS there?";
+                    let why = "the server closed the connection; does it use TLS?";
                     return Err(io::Error::new(io::ErrorKind::UnexpectedEof, why));
                 }
                 Some(_) => {}
@@ -147,27 +147,26 @@ pub(crate) fn explain(error: &rustls::Error) -> String {
     let certificate = match error {
         Tls::InvalidCertificate(certificate) => certificate,
         Tls::InvalidMessage(InvalidMessage::InvalidContentType) => {
-            return "what answers there does not speak TLS; try http:// instead of https://".into();
+            return "the server does not use TLS; try http:// instead of https://".into();
         }
         _ => return error.to_string(),
     };
     match certificate {
         // A signature is bad, too, if another authority has the same name.
         CertificateError::UnknownIssuer | CertificateError::BadSignature => {
-            "its certificate is signed by no authority that is trusted here; if it should be, name \
-             the authority's PEM file (--cacert)"
+            "the certificate is self-signed or from an unknown authority; use --cacert FILE to trust it"
                 .into()
         }
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
-            "its certificate is for another name; use a name that is in it".into()
+            "the certificate is for another host name".into()
         }
         CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
-            "its certificate has expired; the server needs a new one, or this clock is wrong".into()
+            "the certificate has expired, or the clock of this machine is wrong".into()
         }
         CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
-            "its certificate is not valid yet; is this machine's clock right?".into()
+            "the certificate is not valid yet, or the clock of this machine is wrong".into()
         }
-        other => format!("its certificate is not acceptable: {other}"),
+        other => format!("invalid certificate: {other}"),
     }
 }
 
@@ -192,7 +191,7 @@ fn trusted(authorities: Option<&Path>) -> Result<RootCertStore, Error> {
         store.add(certificate).map_err(|error| wrong(error.to_string()))?;
     }
     if store.is_empty() {
-        return Err(wrong("there is no certificate in it; give a PEM file".into()));
+        return Err(wrong("no certificate found; use a PEM file".into()));
     }
     Ok(store)
 }

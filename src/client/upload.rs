@@ -8,7 +8,7 @@ use super::url::Url;
 use super::{Error, Options, Response};
 use crate::http::fields::is_token;
 use crate::http::framing::Framing;
-use crate::http::multipart::{self, Boundary, Form};
+use crate::http::multipart::{self, Boundary, FormWriter};
 use std::sync::{Arc, Mutex};
 
 /// An upload to one URL; one after the other if need be.
@@ -51,17 +51,17 @@ pub struct Upload {
     content_type: Option<String>,
     size_bytes: Option<u64>,
     progress: Shared,
-    request: State,
+    request: UploadState,
 }
 
 type Shared = Arc<Mutex<Box<dyn FnMut(u64) + Send>>>;
 
 /// Where the request stands.
-enum State {
+enum UploadState {
     /// None was begun.
     None,
     /// Its head was sent, and perhaps files.
-    Open(Box<Outgoing>, Form),
+    Open(Box<Outgoing>, FormWriter),
     /// It was answered, or broken off.
     Over,
 }
@@ -86,7 +86,7 @@ impl Upload {
             content_type: None,
             size_bytes: None,
             progress: Arc::new(Mutex::new(Box::new(|_| ()))),
-            request: State::None,
+            request: UploadState::None,
         })
     }
 
@@ -170,7 +170,7 @@ impl Upload {
         let file = self.sized(file.into());
         let head = self.head_of(&file)?;
         file.known_bytes()?;
-        if !matches!(self.request, State::Open(..)) {
+        if !matches!(self.request, UploadState::Open(..)) {
             self.open(Framing::Chunked)?;
         }
         self.add(&head, file)
@@ -181,15 +181,15 @@ impl Upload {
     /// # Errors
     /// [`Error::Input`] if the request is over: it was answered, or broken off, before.
     pub fn close(&mut self) -> Result<Response, Error> {
-        if matches!(self.request, State::None) {
+        if matches!(self.request, UploadState::None) {
             self.open(Framing::Chunked)?;
         }
-        match std::mem::replace(&mut self.request, State::Over) {
-            State::Open(mut outgoing, form) => match outgoing.bytes(&form.close())? {
+        match std::mem::replace(&mut self.request, UploadState::Over) {
+            UploadState::Open(mut outgoing, form) => match outgoing.bytes(&form.close())? {
                 Sent::All => outgoing.finish(None),
                 Sent::Stopped => outgoing.answer(),
             },
-            State::None | State::Over => {
+            UploadState::None | UploadState::Over => {
                 Err(Error::Input("the request is over; send a file to begin another".into()))
             }
         }
@@ -199,7 +199,7 @@ impl Upload {
         let heads: Result<Vec<_>, _> = files.iter().map(|file| self.head_of(file)).collect();
         let heads = heads?;
         let length = form_bytes(&heads, &files)?;
-        if !matches!(self.request, State::Open(..)) {
+        if !matches!(self.request, UploadState::Open(..)) {
             self.open(length.map_or(Framing::Chunked, Framing::Length))?;
         }
         heads.iter().zip(files).try_for_each(|(head, file)| self.add(head, file))
@@ -252,13 +252,14 @@ impl Upload {
                 progress(bytes);
             }
         }));
-        self.request = State::Open(outgoing, Form::new(boundary));
+        self.request = UploadState::Open(outgoing, FormWriter::new(boundary));
         Ok(())
     }
 
     /// Sends one file; whatever goes wrong ends the request.
     fn add(&mut self, head: &multipart::Part, file: Part<'_>) -> Result<(), Error> {
-        let State::Open(mut outgoing, mut form) = std::mem::replace(&mut self.request, State::Over)
+        let UploadState::Open(mut outgoing, mut form) =
+            std::mem::replace(&mut self.request, UploadState::Over)
         else {
             return Err(Error::Input("the request is over; send a file to begin another".into()));
         };
@@ -268,7 +269,7 @@ impl Upload {
         }
         match sent {
             Sent::All => {
-                self.request = State::Open(outgoing, form);
+                self.request = UploadState::Open(outgoing, form);
                 Ok(())
             }
             Sent::Stopped => Err(Error::Answered(Box::new(outgoing.answer()?))),
@@ -279,9 +280,9 @@ impl Upload {
 impl std::fmt::Debug for Upload {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let request = match self.request {
-            State::None => "none",
-            State::Open(..) => "open",
-            State::Over => "over",
+            UploadState::None => "none",
+            UploadState::Open(..) => "open",
+            UploadState::Over => "over",
         };
         f.debug_struct("Upload")
             .field("method", &self.method)
@@ -297,7 +298,7 @@ fn form_bytes(heads: &[multipart::Part], files: &[Part<'_>]) -> Result<Option<u6
     let contents = heads.iter().cloned().zip(sizes?);
     let known: Option<Vec<_>> = contents.map(|(head, size)| Some((head, size?))).collect();
     let boundary = Boundary::from_random([0; 16]);
-    Ok(known.and_then(|known| Form::length_bytes(&boundary, &known)))
+    Ok(known.and_then(|known| FormWriter::length_bytes(&boundary, &known)))
 }
 
 fn boundary() -> Result<Boundary, Error> {

@@ -91,7 +91,7 @@ impl FromStr for Url {
 
     fn from_str(text: &str) -> Result<Self, Error> {
         let wrong = |why: &str| {
-            Error::Input(format!("'{}' is no usable URL: {why}", shown(text).escape_debug()))
+            Error::Input(format!("'{}' is not a valid URL: {why}", shown(text).escape_debug()))
         };
         let (scheme, rest) = match text.split_once("://") {
             Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => (Scheme::Http, rest),

@@ -21,7 +21,7 @@ pub(crate) enum Wire {
 
 /// What somebody waits for, besides the connection's end.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Until<'f> {
+pub(super) enum WaitFor<'f> {
     /// Something came.
     Readable,
     /// Something came, or there is room to send.
@@ -70,18 +70,18 @@ impl Wire {
     ///
     /// # Errors
     /// `TimedOut`, or what poll(2) says.
-    pub(super) fn wait(&self, until: Until<'_>, timeout: Duration) -> io::Result<bool> {
+    pub(super) fn wait(&self, until: WaitFor<'_>, timeout: Duration) -> io::Result<bool> {
         let socket = self.socket().as_fd();
         let own = |flags| PollFd::new(socket, flags);
         match until {
-            Until::Readable => wait(&mut [own(PollFlags::POLLIN)], Some(timeout)),
-            Until::Writable => {
+            WaitFor::Readable => wait(&mut [own(PollFlags::POLLIN)], Some(timeout)),
+            WaitFor::Writable => {
                 wait(&mut [own(PollFlags::POLLIN | PollFlags::POLLOUT)], Some(timeout))
             }
-            Until::Input(input) => {
+            WaitFor::Input(input) => {
                 wait(&mut [PollFd::new(input, PollFlags::POLLIN), own(PollFlags::POLLIN)], None)
             }
-            Until::Output(output) => wait(&mut [PollFd::new(output, PollFlags::POLLOUT)], None),
+            WaitFor::Output(output) => wait(&mut [PollFd::new(output, PollFlags::POLLOUT)], None),
         }
     }
 }

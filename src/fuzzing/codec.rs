@@ -3,7 +3,7 @@
 //! codec sends, the other reads.
 
 use super::choices::Choices;
-use crate::mux::codec::{Codec, End, Message};
+use crate::mux::codec::{Codec, Endpoint, Message};
 
 /// The longest input that is cut at every byte.
 const CUT_EVERYWHERE_BYTES: usize = 200;
@@ -49,7 +49,7 @@ struct Outcome {
 /// The frames of a peer, and what they mean.
 struct Script {
     /// The end that reads.
-    end: End,
+    end: Endpoint,
     message_max: usize,
     frames: Vec<u8>,
     messages: Vec<Message>,
@@ -58,7 +58,7 @@ struct Script {
 /// An end and a bound, messages as frames, a breach, then noise; the same messages are sent, too.
 pub fn codec(data: &[u8]) {
     let mut choices = Choices::new(data);
-    let end = choices.pick(&[End::Accepted, End::Dialled]);
+    let end = choices.pick(&[Endpoint::Accepted, Endpoint::Dialled]);
     let message_max = 126 + choices.below(2000);
     let mut script = Script { end, message_max, frames: Vec::new(), messages: Vec::new() };
     for _ in 0..choices.below(8) {
@@ -115,7 +115,7 @@ impl Script {
 
     /// What no peer may send; the code it has to be told.
     fn breach(&mut self, choices: &mut Choices) -> u16 {
-        let mask_bit = if self.end == End::Accepted { 0x80 } else { 0 };
+        let mask_bit = if self.end == Endpoint::Accepted { 0x80 } else { 0 };
         match choices.below(FAULTS.len() + 2) {
             0 => {
                 let length = 1 + self.message_max as u64;
@@ -140,7 +140,7 @@ impl Script {
 
     /// A frame of the peer, masked if it is the one that masks; the wrong way if that is wanted.
     fn frame(&mut self, first: u8, wrong: bool, payload: &[u8], choices: &mut Choices) {
-        let masked = (self.end == End::Accepted) != wrong;
+        let masked = (self.end == Endpoint::Accepted) != wrong;
         let mask_bit = if masked { 0x80 } else { 0 };
         self.frames.push(first);
         let length = u16::try_from(payload.len()).expect("payloads are of some thousand bytes");
@@ -209,7 +209,7 @@ fn check_flood(script: &Script) {
 }
 
 /// What one end sends is what the other reads.
-fn check_sending(end: End, message_max: usize, messages: &[Message]) {
+fn check_sending(end: Endpoint, message_max: usize, messages: &[Message]) {
     let mut codec = Codec::new(end, message_max);
     for message in messages {
         match message {
@@ -228,7 +228,7 @@ fn check_sending(end: End, message_max: usize, messages: &[Message]) {
 }
 
 /// What an end reads in these bytes, all of which make sense.
-fn read(end: End, bytes: &[u8]) -> Vec<Message> {
+fn read(end: Endpoint, bytes: &[u8]) -> Vec<Message> {
     let mut codec = Codec::new(end, usize::MAX);
     codec.received(bytes);
     let messages = std::iter::from_fn(|| codec.next()).collect();
@@ -236,9 +236,9 @@ fn read(end: End, bytes: &[u8]) -> Vec<Message> {
     messages
 }
 
-fn other(end: End) -> End {
+fn other(end: Endpoint) -> Endpoint {
     match end {
-        End::Dialled => End::Accepted,
-        End::Accepted => End::Dialled,
+        Endpoint::Dialled => Endpoint::Accepted,
+        Endpoint::Accepted => Endpoint::Dialled,
     }
 }

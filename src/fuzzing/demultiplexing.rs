@@ -5,8 +5,8 @@
 use super::choices::Choices;
 use super::exchanges::Ends;
 use super::handshake::base;
-use crate::mux::codec::{Codec, End};
-use crate::mux::frame::{DATA_MAX_BYTES, Frame, HEAD_MAX_BYTES, Why};
+use crate::mux::codec::{Codec, Endpoint};
+use crate::mux::frame::{CancelReason, DATA_MAX_BYTES, Frame, HEAD_MAX_BYTES};
 use crate::mux::handshake::{self, Dialect, Metadata, Welcome};
 use crate::mux::session::{Event, Session, WINDOW_BYTES};
 use std::collections::BTreeMap;
@@ -71,7 +71,7 @@ impl Victim {
     fn open(dialect: Dialect) -> Self {
         let now = base();
         let mut session = Session::accepted(dialect, Duration::from_secs(20), now).at_most(AT_MOST);
-        let mut peer = Codec::new(End::Dialled, usize::MAX);
+        let mut peer = Codec::new(Endpoint::Dialled, usize::MAX);
         peer.text(&handshake::write_metadata(&Metadata::default()));
         session.received(&std::mem::take(peer.output()), now);
         session.welcome(&Welcome { connection: Uuid::nil(), path: None, spare: None });
@@ -119,7 +119,7 @@ impl Victim {
                 self.session.used(number, usize::try_from(unused).expect("at most a window"));
             }
             _ => {
-                self.session.cancel(number, Why::Gone);
+                self.session.cancel(number, CancelReason::Gone);
                 self.unused.remove(&number);
             }
         }
@@ -178,7 +178,7 @@ fn frame(choices: &mut Choices) -> Vec<u8> {
             Frame::Data { number, bytes: bytes.into(), end: choices.one_in(4) }
         }
         3 => Frame::Window { number, bytes: u32::from(choices.byte()) << choices.below(25) },
-        4 => Frame::Cancel { number, why: Why::Gone },
+        4 => Frame::Cancel { number, why: CancelReason::Gone },
         5 => Frame::Drain,
         _ => return choices.bytes(40).to_vec(),
     };

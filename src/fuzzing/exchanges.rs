@@ -3,7 +3,7 @@
 
 use super::choices::Choices;
 use super::handshake::base;
-use crate::mux::frame::Why;
+use crate::mux::frame::CancelReason;
 use crate::mux::handshake::{Dialect, Metadata, Welcome};
 use crate::mux::session::{Cancelled, Closed, Event, Session, WINDOW_BYTES, close};
 use std::collections::BTreeMap;
@@ -256,7 +256,7 @@ impl Ends {
         let Some(view) = side.exchanges.get_mut(&number) else { return };
         // The text dialect cannot take back what it has begun to say; that ends the connection.
         view.cancelled = true;
-        side.session.cancel(number, Why::Gone);
+        side.session.cancel(number, CancelReason::Gone);
         assert!(!side.session.knows(number));
         self.heed(at);
     }
@@ -372,7 +372,7 @@ impl Ends {
         assert!(!view.cancelled, "it ends once");
         view.cancelled = true;
         let known = match why {
-            Cancelled::There(why) => self.dialect == Dialect::V1 && *why == Why::Gone,
+            Cancelled::There(why) => self.dialect == Dialect::V1 && *why == CancelReason::Gone,
             Cancelled::TooLarge => self.dialect == Dialect::Text && view.ours,
             Cancelled::NotText | Cancelled::Interim => false,
         };

@@ -9,7 +9,7 @@ use super::upload::{Behind, Upload};
 use crate::http::framing::Framing;
 use crate::rendezvous::pace::BURST_MIN;
 use crate::rendezvous::transfer::{COPY_MAX, Delimiter, FILL_MAX, Loss, PartialUpload};
-use crate::rendezvous::{Outcome, Pace, Ready, Side, Step, Transfer};
+use crate::rendezvous::{Pace, Ready, Side, Step, Transfer, TransferOutcome};
 use std::ops::Range;
 use std::time::Instant;
 
@@ -29,7 +29,7 @@ const HEAD: &[u8] = b"HTTP/1.1 200 OK\r\n\r\n";
 /// Why a turn ended.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Turn {
-    Over(Outcome),
+    Over(TransferOutcome),
     Waits,
 }
 
@@ -381,7 +381,7 @@ impl Flow {
     }
 
     /// It is over, or was broken off (`None`): every byte is where it belongs.
-    pub(super) fn check_end(&self, outcome: Option<Outcome>) {
+    pub(super) fn check_end(&self, outcome: Option<TransferOutcome>) {
         let upload = &self.source.upload;
         let all = upload.decoded();
         let taken = upload.decoded_up_to(self.source.read);
@@ -393,28 +393,28 @@ impl Flow {
         assert!(bytes <= upload.most || upload.is_refused(), "{bytes} bytes went");
         let nothing = self.destination.sink.is_empty();
         if let Some(
-            Outcome::Complete
-            | Outcome::SourceGone(_)
-            | Outcome::SourceBroken(_)
-            | Outcome::SourceTooLarge(_),
+            TransferOutcome::Complete
+            | TransferOutcome::SourceGone(_)
+            | TransferOutcome::SourceBroken(_)
+            | TransferOutcome::SourceTooLarge(_),
         ) = outcome
         {
-            let left = nothing && matches!(outcome, Some(Outcome::SourceGone(_)));
+            let left = nothing && matches!(outcome, Some(TransferOutcome::SourceGone(_)));
             assert!(left || sent.payload.len() == all.payload.len(), "all that came is handed on");
             assert!(left || self.piped() == 0, "only what a source took along stays in the pipe");
-            assert!(outcome == Some(Outcome::Complete) || nothing || sent.end == End::Open);
+            assert!(outcome == Some(TransferOutcome::Complete) || nothing || sent.end == End::Open);
             self.check_head();
         }
         match outcome {
-            Some(Outcome::Complete) => self.check_complete(&all, &sent),
-            Some(Outcome::SourceGone(loss)) => {
+            Some(TransferOutcome::Complete) => self.check_complete(&all, &sent),
+            Some(TransferOutcome::SourceGone(loss)) => {
                 assert_eq!((all.end, upload.behind), (End::Open, Behind::End(loss)));
             }
-            Some(Outcome::SourceBroken(_)) => assert_eq!(all.end, End::Broken),
-            Some(Outcome::SourceTooLarge(most)) => {
+            Some(TransferOutcome::SourceBroken(_)) => assert_eq!(all.end, End::Broken),
+            Some(TransferOutcome::SourceTooLarge(most)) => {
                 assert_eq!((all.end, most), (End::TooLarge, upload.most));
             }
-            Some(Outcome::DestinationGone(loss)) => {
+            Some(TransferOutcome::DestinationGone(loss)) => {
                 assert_eq!(self.destination.dies, Some((self.destination.sink.len(), loss)));
             }
             None => {}

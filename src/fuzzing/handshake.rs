@@ -2,7 +2,7 @@
 //! it is cut, what is kept of it is bounded, and no message of the handshake is taken for another.
 
 use super::choices::Choices;
-use crate::mux::codec::{Codec, End};
+use crate::mux::codec::{Codec, Endpoint};
 use crate::mux::handshake::{self, Dialect, Metadata, Welcome};
 use crate::mux::session::{Event, HANDSHAKE_TIME, Session};
 use serde_json::{Value, json};
@@ -34,7 +34,7 @@ struct Outcome {
 /// An end and a dialect, then segments of messages and noise.
 pub fn handshake(data: &[u8]) {
     let mut choices = Choices::new(data);
-    let end = choices.pick(&[End::Accepted, End::Dialled]);
+    let end = choices.pick(&[Endpoint::Accepted, Endpoint::Dialled]);
     let dialect = choices.pick(&[Dialect::V1, Dialect::Text]);
     let metadata = metadata(&mut choices, 3);
     check_messages(&metadata);
@@ -115,16 +115,18 @@ fn welcome() -> Welcome {
 }
 
 /// Frames of the peer: messages of the handshake, in the right order or not, HTTP, and noise.
-fn segment(end: End, metadata: &Value, choices: &mut Choices) -> Vec<u8> {
+fn segment(end: Endpoint, metadata: &Value, choices: &mut Choices) -> Vec<u8> {
     let peer = match end {
-        End::Accepted => End::Dialled,
-        End::Dialled => End::Accepted,
+        Endpoint::Accepted => Endpoint::Dialled,
+        Endpoint::Dialled => Endpoint::Accepted,
     };
     let mut codec = Codec::new(peer, usize::MAX);
     match choices.below(9) {
         0 => match end {
-            End::Accepted => codec.text(&handshake::write_metadata(&Metadata(metadata.clone()))),
-            End::Dialled => codec.text(&handshake::write_welcome(&welcome())),
+            Endpoint::Accepted => {
+                codec.text(&handshake::write_metadata(&Metadata(metadata.clone())));
+            }
+            Endpoint::Dialled => codec.text(&handshake::write_welcome(&welcome())),
         },
         1 => codec.text(&handshake::write_ack()),
         2 => codec.text("GET / HTTP/1.1\r\nHost: h\r\n\r\n"),
@@ -140,12 +142,14 @@ fn segment(end: End, metadata: &Value, choices: &mut Choices) -> Vec<u8> {
 
 /// What is found when so many bytes come at a time. The caller welcomes who introduces itself, but
 /// behind a whole segment only: what it does not depend on is where the bytes are cut.
-fn outcome(end: End, dialect: Dialect, segments: &[Vec<u8>], piece: usize) -> Outcome {
+fn outcome(end: Endpoint, dialect: Dialect, segments: &[Vec<u8>], piece: usize) -> Outcome {
     let now = base();
     let silence = Duration::from_secs(20);
     let mut session = match end {
-        End::Accepted => Session::accepted(dialect, silence, now).at_most(4),
-        End::Dialled => Session::dialled(dialect, &Metadata::default(), silence, now).at_most(4),
+        Endpoint::Accepted => Session::accepted(dialect, silence, now).at_most(4),
+        Endpoint::Dialled => {
+            Session::dialled(dialect, &Metadata::default(), silence, now).at_most(4)
+        }
     };
     let mut outcome = Outcome { events: Vec::new(), output_bytes: 0, exchanges: 0, open: false };
     let mut came = 0;

@@ -2,8 +2,8 @@
 //! and on everything that can be seen afterwards.
 
 use crate::rendezvous::{
-    Client, Connected, Ending, Full, Left, Limits, Now, Registered, Registry, Report, Side, State,
-    StreamKey,
+    Client, Connected, CreateError, Ending, LeaveOutcome, Limits, Now, PeerReport, Registered,
+    Registry, Side, StreamKey, StreamState,
 };
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
@@ -30,11 +30,11 @@ const OWN_TTLS_S: [Option<u64>; 7] = [None, None, Some(90), None, Some(1), None,
 struct Naive {
     id: Uuid,
     key: StreamKey,
-    state: State,
+    state: StreamState,
     clients: [Option<Client>; 2],
     /// Which of the addresses made it.
     creator: usize,
-    report: Option<Report>,
+    report: Option<PeerReport>,
     created: Duration,
     /// When it times out, then when it is forgotten.
     deadline: Duration,
@@ -95,7 +95,7 @@ impl House {
         }
         if full {
             if let Some(id) = gives_way.filter(|id| self.active(*id).is_some()) {
-                self.ended(id, State::TimeoutNoSrcNoDst);
+                self.ended(id, StreamState::TimeoutNoSrcNoDst);
             }
             self.streams.retain(|stream| Some(stream.id) != gives_way);
         }
@@ -109,7 +109,7 @@ impl House {
         self.streams.push(Naive {
             id,
             key,
-            state: State::Created,
+            state: StreamState::Created,
             clients: [None, None],
             creator,
             report: None,
@@ -121,16 +121,16 @@ impl House {
     }
 
     /// Why no stream can be made; `full`: there is no place, and none can be made.
-    fn refuses(&self, creator: usize, full: bool) -> Option<Full> {
+    fn refuses(&self, creator: usize, full: bool) -> Option<CreateError> {
         let its = self.streams.iter().filter(|s| s.ended.is_none() && s.creator == creator);
-        let unjoined = its.clone().filter(|stream| stream.state == State::Created).count();
+        let unjoined = its.clone().filter(|stream| stream.state == StreamState::Created).count();
         let reached = |most: usize, count: usize| most > 0 && count >= most;
         if full {
-            Some(Full::Registry)
+            Some(CreateError::Registry)
         } else if reached(self.limits.streams_per_address, its.count()) {
-            Some(Full::Address)
+            Some(CreateError::Address)
         } else if reached(self.limits.unjoined_per_address, unjoined) {
-            Some(Full::AddressUnjoined)
+            Some(CreateError::AddressUnjoined)
         } else {
             None
         }
@@ -141,7 +141,7 @@ impl House {
     fn gives_way(&self) -> Option<Uuid> {
         let first_ended = self.streams.iter().filter(|s| s.ended.is_some()).min_by_key(|s| s.ended);
         let overdue = |stream: &&Naive| {
-            stream.state == State::Created && stream.created + self.limits.ttl < self.now
+            stream.state == StreamState::Created && stream.created + self.limits.ttl < self.now
         };
         let oldest = self.streams.iter().filter(overdue).min_by_key(|s| s.created);
         first_ended.or(oldest).map(|stream| stream.id)
@@ -156,7 +156,7 @@ impl House {
             Some(stream) => match stream.report.take() {
                 Some(report) => {
                     let report = Box::new(report);
-                    self.ended(id, State::ClientError);
+                    self.ended(id, StreamState::ClientError);
                     Connected::Reported(report)
                 }
                 None if stream.clients[place].is_some() => Connected::Occupied,
@@ -164,9 +164,9 @@ impl House {
                     stream.clients[place] = Some(client);
                     let (key, other) = (stream.key, stream.clients[1 - place]);
                     stream.state = match (side, other) {
-                        (_, Some(_)) => State::Streaming,
-                        (Side::Source, None) => State::SrcConnected,
-                        (Side::Destination, None) => State::DstConnected,
+                        (_, Some(_)) => StreamState::Streaming,
+                        (Side::Source, None) => StreamState::SrcConnected,
+                        (Side::Destination, None) => StreamState::DstConnected,
                     };
                     match other {
                         Some(other) => Connected::Paired { stream: key, other },
@@ -181,7 +181,7 @@ impl House {
     }
 
     /// One side reports an error; the client that is answered with it, if one waited.
-    pub(super) fn report(&mut self, id: Uuid, report: Report) -> Option<Client> {
+    pub(super) fn report(&mut self, id: Uuid, report: PeerReport) -> Option<Client> {
         let found = self.registry.report(id, report.clone(), self.now());
         let known = self.streams.iter().any(|stream| stream.id == id);
         let expected = match self.active(id) {
@@ -193,7 +193,7 @@ impl House {
                     Registered::Kept
                 }
                 [Some(client), None] | [None, Some(client)] => {
-                    self.ended(id, State::ClientError);
+                    self.ended(id, StreamState::ClientError);
                     Registered::Delivered(client)
                 }
                 [Some(_), Some(_)] => Registered::Started,
@@ -205,17 +205,17 @@ impl House {
     }
 
     /// A stream is deleted; the clients that are answered.
-    pub(super) fn delete(&mut self, id: Uuid, report: Report) -> Vec<Client> {
+    pub(super) fn delete(&mut self, id: Uuid, report: PeerReport) -> Vec<Client> {
         let found = self.registry.delete(id, report, self.now());
         let expected = self.active(id).map(|stream| stream.clients);
-        self.ended(id, State::ClientError);
+        self.ended(id, StreamState::ClientError);
         assert_eq!(found, expected);
         self.check();
         found.into_iter().flatten().flatten().collect()
     }
 
     /// A side leaves before a byte has passed.
-    pub(super) fn leave(&mut self, key: StreamKey, side: Side) -> Left {
+    pub(super) fn leave(&mut self, key: StreamKey, side: Side) -> LeaveOutcome {
         let id = self.registry.stream(key).id();
         let found = self.registry.leave(key, side, self.now());
         let now = self.now;
@@ -223,14 +223,14 @@ impl House {
         let other = stream.clients[side.other() as usize];
         stream.clients[side as usize] = None;
         stream.state = match (side, other) {
-            (_, None) => State::Created,
-            (Side::Source, Some(_)) => State::DstConnected,
-            (Side::Destination, Some(_)) => State::SrcConnected,
+            (_, None) => StreamState::Created,
+            (Side::Source, Some(_)) => StreamState::DstConnected,
+            (Side::Destination, Some(_)) => StreamState::SrcConnected,
         };
         if other.is_some() {
             stream.deadline = stream.deadline.max(now);
         }
-        assert_eq!(found, other.map_or(Left::Alone, Left::Waits));
+        assert_eq!(found, other.map_or(LeaveOutcome::Alone, LeaveOutcome::Waits));
         self.check();
         found
     }
@@ -264,9 +264,9 @@ impl House {
         for (id, clients) in late {
             expected.extend(clients.into_iter().flatten());
             let state = match clients {
-                [None, None] => State::TimeoutNoSrcNoDst,
-                [None, Some(_)] => State::TimeoutNoSrc,
-                [Some(_), _] => State::TimeoutNoDst,
+                [None, None] => StreamState::TimeoutNoSrcNoDst,
+                [None, Some(_)] => StreamState::TimeoutNoSrc,
+                [Some(_), _] => StreamState::TimeoutNoDst,
             };
             self.ended(id, state);
         }
@@ -286,7 +286,7 @@ impl House {
         self.streams.iter_mut().find(|stream| stream.id == id && stream.ended.is_none())
     }
 
-    fn ended(&mut self, id: Uuid, state: State) {
+    fn ended(&mut self, id: Uuid, state: StreamState) {
         let deadline = self.now + self.limits.retention;
         self.endings += 1;
         let place = self.endings;
@@ -307,7 +307,8 @@ impl House {
         assert!(registry.len() <= self.limits.streams);
         let active = self.streams.iter().filter(|stream| stream.ended.is_none()).count();
         assert_eq!(registry.active(), active);
-        let unjoined = self.streams.iter().filter(|stream| stream.state == State::Created).count();
+        let unjoined =
+            self.streams.iter().filter(|stream| stream.state == StreamState::Created).count();
         assert_eq!(registry.unjoined(), unjoined);
         let mut creators: Vec<_> =
             self.streams.iter().filter(|s| s.ended.is_none()).map(|s| s.creator).collect();
@@ -333,6 +334,6 @@ impl House {
 impl Naive {
     /// Whether it can time out.
     fn waits(&self) -> bool {
-        self.ended.is_none() && self.state != State::Streaming
+        self.ended.is_none() && self.state != StreamState::Streaming
     }
 }

@@ -3,7 +3,9 @@
 
 use super::choices::Choices;
 use super::house::House;
-use crate::rendezvous::{Client, Connected, Ending, Left, Limits, Report, Side, StreamKey};
+use crate::rendezvous::{
+    Client, Connected, Ending, LeaveOutcome, Limits, PeerReport, Side, StreamKey,
+};
 use std::collections::BTreeMap;
 use std::time::Duration;
 use uuid::Uuid;
@@ -119,7 +121,8 @@ impl Script {
         };
         self.clients.remove(&client);
         let other = self.clients.iter().find(|(_, place)| place.stream == stream);
-        let expected = other.map_or(Left::Alone, |(client, _)| Left::Waits(*client));
+        let expected =
+            other.map_or(LeaveOutcome::Alone, |(client, _)| LeaveOutcome::Waits(*client));
         assert_eq!(self.house.leave(stream, side), expected);
     }
 
@@ -151,8 +154,8 @@ impl Script {
 }
 
 /// A report that can be told from others.
-pub(super) fn report(choices: &mut Choices<'_>) -> Report {
-    Report {
+pub(super) fn report(choices: &mut Choices<'_>) -> PeerReport {
+    PeerReport {
         status: choices.pick(&[400, 404, 500]),
         name: "Error".into(),
         message: "a script said so".into(),

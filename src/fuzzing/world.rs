@@ -8,7 +8,9 @@ use super::house::House;
 use super::rendezvous::report;
 use super::upload::Upload;
 use crate::rendezvous::transfer::Loss;
-use crate::rendezvous::{Client, Connected, Ending, Left, Limits, Outcome, Side, State, StreamKey};
+use crate::rendezvous::{
+    Client, Connected, Ending, LeaveOutcome, Limits, Side, StreamKey, StreamState, TransferOutcome,
+};
 use std::collections::BTreeMap;
 use std::time::Duration;
 use uuid::Uuid;
@@ -195,7 +197,7 @@ impl World {
             return self.house.create();
         }
         let (client, stream, side) = choices.pick(&waiting);
-        assert_eq!(self.house.leave(stream, side), Left::Alone);
+        assert_eq!(self.house.leave(stream, side), LeaveOutcome::Alone);
         self.lives.remove(&client);
     }
 
@@ -206,7 +208,7 @@ impl World {
             Side::Source => (source, destination, None),
             Side::Destination => (destination, source, Some(Offer::Begun(Box::new(flow.part())))),
         };
-        assert_eq!(self.house.leave(stream, side), Left::Waits(stays));
+        assert_eq!(self.house.leave(stream, side), LeaveOutcome::Waits(stays));
         assert!(self.lives.remove(&left).is_some(), "{left:?} had a place");
         self.lives.insert(stays, Life::Waits { stream, side: side.other(), upload });
     }
@@ -264,7 +266,7 @@ impl World {
     /// Both sides of a stream are answered, and its status says how it ended.
     fn over(&mut self, exchange: &Exchange, ending: Ending) {
         let state = ending.state();
-        let whole = state == State::Finished;
+        let whole = state == StreamState::Finished;
         let id = self.house.registry.stream(exchange.stream).id();
         self.house.end(exchange.stream, ending);
         let stream = self.house.registry.get(id).expect("it stays readable");
@@ -285,13 +287,17 @@ impl World {
 }
 
 /// How a stream ended whose transfer ended so.
-fn ending(outcome: Outcome, flow: &Flow) -> Ending {
+fn ending(outcome: TransferOutcome, flow: &Flow) -> Ending {
     match outcome {
-        Outcome::Complete => Ending::Finished(flow.transfer.digest().cloned().map(Box::new)),
-        Outcome::SourceGone(Loss::Closed) => Ending::Disconnected(Side::Source),
-        Outcome::SourceGone(_) | Outcome::SourceBroken(_) => Ending::Failed(Side::Source),
-        Outcome::SourceTooLarge(most) => Ending::TooLarge(most),
-        Outcome::DestinationGone(Loss::Closed) => Ending::Disconnected(Side::Destination),
-        Outcome::DestinationGone(_) => Ending::Failed(Side::Destination),
+        TransferOutcome::Complete => {
+            Ending::Finished(flow.transfer.digest().cloned().map(Box::new))
+        }
+        TransferOutcome::SourceGone(Loss::Closed) => Ending::Disconnected(Side::Source),
+        TransferOutcome::SourceGone(_) | TransferOutcome::SourceBroken(_) => {
+            Ending::Failed(Side::Source)
+        }
+        TransferOutcome::SourceTooLarge(most) => Ending::TooLarge(most),
+        TransferOutcome::DestinationGone(Loss::Closed) => Ending::Disconnected(Side::Destination),
+        TransferOutcome::DestinationGone(_) => Ending::Failed(Side::Destination),
     }
 }

@@ -48,7 +48,7 @@ impl AnswerError {
     /// What is wrong, as one clause.
     pub fn message(self) -> &'static str {
         match self {
-            Self::NotHttp => "what came is no HTTP/1.1 response",
+            Self::NotHttp => "not an HTTP/1.1 response",
             Self::TooLarge => "the head of the response is too large",
             Self::Length => "the Content-Length of the response is not one number",
             Self::Coding => "the response is in a transfer coding other than chunked",

@@ -36,7 +36,7 @@ impl std::error::Error for BodyError {}
 /// ([`BodyDecoder::received`]) or go another way ([`BodyDecoder::took`]).
 #[derive(Clone, Debug)]
 pub struct BodyDecoder {
-    rest: Rest,
+    rest: Remaining,
     chunk_bytes: Option<u64>,
     /// How many bytes the chunks that have not begun may hold in all.
     allowed: u64,
@@ -45,7 +45,7 @@ pub struct BodyDecoder {
 }
 
 #[derive(Clone, Copy, Debug)]
-enum Rest {
+enum Remaining {
     Length(u64),
     Chunks(ChunkDecoder),
     Nothing,
@@ -55,9 +55,9 @@ impl BodyDecoder {
     /// A body of which nothing was read yet.
     pub fn new(framing: Framing) -> Self {
         let rest = match framing {
-            Framing::Length(0) => Rest::Nothing,
-            Framing::Length(bytes) => Rest::Length(bytes),
-            Framing::Chunked => Rest::Chunks(ChunkDecoder::default()),
+            Framing::Length(0) => Remaining::Nothing,
+            Framing::Length(bytes) => Remaining::Length(bytes),
+            Framing::Chunked => Remaining::Chunks(ChunkDecoder::default()),
         };
         Self { rest, chunk_bytes: None, allowed: u64::MAX, trailers: None }
     }
@@ -72,7 +72,7 @@ impl BodyDecoder {
 
     /// Whether the whole body was read.
     pub fn is_over(&self) -> bool {
-        matches!(self.rest, Rest::Nothing)
+        matches!(self.rest, Remaining::Nothing)
     }
 
     /// The digest among its trailers, once it [`is_over`](Self::is_over).
@@ -82,24 +82,24 @@ impl BodyDecoder {
 
     /// Whether it comes in chunks and is not over.
     pub fn in_chunks(&self) -> bool {
-        matches!(self.rest, Rest::Chunks(_))
+        matches!(self.rest, Remaining::Chunks(_))
     }
 
     /// How many bytes are still to come in all, where that is known.
     pub fn still_to_come(&self) -> Option<u64> {
         match self.rest {
-            Rest::Length(left) => Some(left),
-            Rest::Chunks(_) => None,
-            Rest::Nothing => Some(0),
+            Remaining::Length(left) => Some(left),
+            Remaining::Chunks(_) => None,
+            Remaining::Nothing => Some(0),
         }
     }
 
     /// How many body bytes come next with no framing between them.
     pub fn payload_left(&self) -> u64 {
         match &self.rest {
-            Rest::Length(left) => *left,
-            Rest::Chunks(decoder) => decoder.payload_left(),
-            Rest::Nothing => 0,
+            Remaining::Length(left) => *left,
+            Remaining::Chunks(decoder) => decoder.payload_left(),
+            Remaining::Nothing => 0,
         }
     }
 
@@ -111,8 +111,8 @@ impl BodyDecoder {
     /// Between chunks: how many bytes to read so that, most likely, no body byte comes with them.
     pub fn framing_hint(&self) -> usize {
         match &self.rest {
-            Rest::Chunks(decoder) => decoder.framing_hint(),
-            Rest::Length(_) | Rest::Nothing => 0,
+            Remaining::Chunks(decoder) => decoder.framing_hint(),
+            Remaining::Length(_) | Remaining::Nothing => 0,
         }
     }
 
@@ -128,7 +128,7 @@ impl BodyDecoder {
         pieces: &mut Vec<Range<usize>>,
     ) -> Result<usize, BodyError> {
         match self.rest {
-            Rest::Length(left) => {
+            Remaining::Length(left) => {
                 let taken = usize::try_from(left).unwrap_or(usize::MAX).min(bytes.len());
                 if taken > 0 {
                     pieces.push(0..taken);
@@ -136,22 +136,22 @@ impl BodyDecoder {
                 self.took(taken);
                 Ok(taken)
             }
-            Rest::Chunks(_) => self.received_chunks(bytes, pieces),
-            Rest::Nothing => Ok(0),
+            Remaining::Chunks(_) => self.received_chunks(bytes, pieces),
+            Remaining::Nothing => Ok(0),
         }
     }
 
     /// `count` body bytes of what [`BodyDecoder::payload_left`] told went another way.
     pub fn took(&mut self, count: usize) {
         match &mut self.rest {
-            Rest::Length(left) => {
+            Remaining::Length(left) => {
                 *left -= count as u64;
                 if *left == 0 {
-                    self.rest = Rest::Nothing;
+                    self.rest = Remaining::Nothing;
                 }
             }
-            Rest::Chunks(decoder) => decoder.took(count as u64),
-            Rest::Nothing => debug_assert_eq!(count, 0, "the body is over"),
+            Remaining::Chunks(decoder) => decoder.took(count as u64),
+            Remaining::Nothing => debug_assert_eq!(count, 0, "the body is over"),
         }
     }
 
@@ -161,7 +161,7 @@ impl BodyDecoder {
         pieces: &mut Vec<Range<usize>>,
     ) -> Result<usize, BodyError> {
         let mut at = 0;
-        while let Rest::Chunks(decoder) = &mut self.rest {
+        while let Remaining::Chunks(decoder) = &mut self.rest {
             let between = decoder.payload_left() == 0;
             let (framing, event) = decoder.step(&bytes[at..])?;
             let framing = &bytes[at..at + framing];
@@ -178,7 +178,7 @@ impl BodyDecoder {
                 }
                 Event::End => {
                     note_trailers(&mut self.trailers, decoder, framing);
-                    self.rest = Rest::Nothing;
+                    self.rest = Remaining::Nothing;
                 }
                 Event::Payload { len } => {
                     decoder.took(len as u64);

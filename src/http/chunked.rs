@@ -93,7 +93,7 @@ pub enum Event {
 #[derive(Clone, Copy, Debug)]
 enum Phase {
     /// Ours, at this place of the framing.
-    Framing(Place),
+    Framing(ChunkState),
     /// The caller's: payload.
     Payload,
     /// The next message's: the body is over.
@@ -104,11 +104,11 @@ enum Phase {
 
 /// What the next byte of the framing may be.
 #[derive(Clone, Copy, Debug)]
-enum Place {
+enum ChunkState {
     /// A digit of the size, or what ends it.
     Size,
     /// A byte between the size and the CR.
-    Extension(extension::Place),
+    Extension(extension::ExtensionState),
     /// The LF of the size line.
     SizeLf,
     /// The CR behind the payload.
@@ -152,7 +152,7 @@ pub struct ChunkDecoder {
 impl Default for ChunkDecoder {
     fn default() -> Self {
         Self {
-            phase: Phase::Framing(Place::Size),
+            phase: Phase::Framing(ChunkState::Size),
             left: 0,
             digits: 0,
             extension: 0,
@@ -206,7 +206,7 @@ impl ChunkDecoder {
         };
         self.left = left;
         if left == 0 {
-            self.phase = Phase::Framing(Place::PayloadCr);
+            self.phase = Phase::Framing(ChunkState::PayloadCr);
         }
     }
 
@@ -224,7 +224,7 @@ impl ChunkDecoder {
             // Without new lines the empty line may have begun in an earlier step.
             _ if new_bytes == 0 => return &[],
             Phase::Done => framing.len() - 2,
-            Phase::Framing(Place::EndLf) => framing.len() - 1,
+            Phase::Framing(ChunkState::EndLf) => framing.len() - 1,
             Phase::Framing(_) | Phase::Payload | Phase::Broken(_) => framing.len(),
         };
         &framing[end - new_bytes..end]
@@ -245,35 +245,35 @@ impl ChunkDecoder {
 
     /// Framing bytes up to the next payload if its size line is as long as the last one; 0 where
     /// there is nothing to guess.
-    fn expected_at(&self, place: Place) -> u16 {
+    fn expected_at(&self, place: ChunkState) -> u16 {
         match place {
-            Place::Size | Place::Extension(_) => {
+            ChunkState::Size | ChunkState::Extension(_) => {
                 self.last_line.saturating_sub(self.digits + self.extension)
             }
-            Place::PayloadCr => self.last_line + 2,
-            Place::PayloadLf => self.last_line + 1,
-            Place::SizeLf
-            | Place::TrailerStart
-            | Place::TrailerName
-            | Place::TrailerValue
-            | Place::TrailerLf
-            | Place::EndLf => 0,
+            ChunkState::PayloadCr => self.last_line + 2,
+            ChunkState::PayloadLf => self.last_line + 1,
+            ChunkState::SizeLf
+            | ChunkState::TrailerStart
+            | ChunkState::TrailerName
+            | ChunkState::TrailerValue
+            | ChunkState::TrailerLf
+            | ChunkState::EndLf => 0,
         }
     }
 
     /// Framing bytes that must come before any payload or the end of the body.
-    fn certain_at(&self, place: Place) -> u16 {
+    fn certain_at(&self, place: ChunkState) -> u16 {
         let empty_line = if self.left == 0 { 2 } else { 0 };
         match place {
             // A zero may go on: the shortest is then one more digit and CRLF.
-            Place::Size if self.left == 0 => 3,
-            Place::Size | Place::TrailerStart => 2,
-            Place::Extension(place) => place.shortest_end() + empty_line,
-            Place::SizeLf => 1 + empty_line,
-            Place::PayloadCr | Place::TrailerName => 5,
-            Place::PayloadLf | Place::TrailerValue => 4,
-            Place::TrailerLf => 3,
-            Place::EndLf => 1,
+            ChunkState::Size if self.left == 0 => 3,
+            ChunkState::Size | ChunkState::TrailerStart => 2,
+            ChunkState::Extension(place) => place.shortest_end() + empty_line,
+            ChunkState::SizeLf => 1 + empty_line,
+            ChunkState::PayloadCr | ChunkState::TrailerName => 5,
+            ChunkState::PayloadLf | ChunkState::TrailerValue => 4,
+            ChunkState::TrailerLf => 3,
+            ChunkState::EndLf => 1,
         }
     }
 
@@ -284,31 +284,33 @@ impl ChunkDecoder {
     }
 
     /// What comes behind `byte`, which stands at `place`.
-    fn next(&mut self, place: Place, byte: u8) -> Result<Phase, ChunkError> {
+    fn next(&mut self, place: ChunkState, byte: u8) -> Result<Phase, ChunkError> {
         let place = match place {
-            Place::Size => self.size(byte)?,
-            Place::Extension(place) => self.extension(place, byte)?,
-            Place::SizeLf => return self.size_line_end(byte),
-            Place::PayloadCr if byte == b'\r' => Place::PayloadLf,
-            Place::PayloadLf if byte == b'\n' => self.size_line_start(),
-            Place::PayloadCr | Place::PayloadLf => return Err(ChunkError::BadPayloadEnd),
-            Place::TrailerStart if byte == b'\r' => Place::EndLf,
-            Place::TrailerStart => self.trailer_start(byte)?,
-            Place::TrailerName => self.trailer_name(byte)?,
-            Place::TrailerValue => self.trailer_value(byte)?,
-            Place::TrailerLf if byte == b'\n' => self.trailer_byte(Place::TrailerStart)?,
-            Place::EndLf if byte == b'\n' => return Ok(Phase::Done),
-            Place::TrailerLf | Place::EndLf => return Err(ChunkError::BadLineEnd),
+            ChunkState::Size => self.size(byte)?,
+            ChunkState::Extension(place) => self.extension(place, byte)?,
+            ChunkState::SizeLf => return self.size_line_end(byte),
+            ChunkState::PayloadCr if byte == b'\r' => ChunkState::PayloadLf,
+            ChunkState::PayloadLf if byte == b'\n' => self.size_line_start(),
+            ChunkState::PayloadCr | ChunkState::PayloadLf => return Err(ChunkError::BadPayloadEnd),
+            ChunkState::TrailerStart if byte == b'\r' => ChunkState::EndLf,
+            ChunkState::TrailerStart => self.trailer_start(byte)?,
+            ChunkState::TrailerName => self.trailer_name(byte)?,
+            ChunkState::TrailerValue => self.trailer_value(byte)?,
+            ChunkState::TrailerLf if byte == b'\n' => {
+                self.trailer_byte(ChunkState::TrailerStart)?
+            }
+            ChunkState::EndLf if byte == b'\n' => return Ok(Phase::Done),
+            ChunkState::TrailerLf | ChunkState::EndLf => return Err(ChunkError::BadLineEnd),
         };
         Ok(Phase::Framing(place))
     }
 
-    fn size_line_start(&mut self) -> Place {
+    fn size_line_start(&mut self) -> ChunkState {
         (self.digits, self.extension) = (0, 0);
-        Place::Size
+        ChunkState::Size
     }
 
-    fn size(&mut self, byte: u8) -> Result<Place, ChunkError> {
+    fn size(&mut self, byte: u8) -> Result<ChunkState, ChunkError> {
         let Some(digit) = char::from(byte).to_digit(16) else {
             return if self.digits == 0 { Err(ChunkError::BadSize) } else { self.size_end(byte) };
         };
@@ -317,27 +319,31 @@ impl ChunkDecoder {
         }
         self.digits += 1;
         self.left = self.left << 4 | u64::from(digit);
-        Ok(Place::Size)
+        Ok(ChunkState::Size)
     }
 
-    fn size_end(&mut self, byte: u8) -> Result<Place, ChunkError> {
+    fn size_end(&mut self, byte: u8) -> Result<ChunkState, ChunkError> {
         match byte {
-            b'\r' => Ok(Place::SizeLf),
+            b'\r' => Ok(ChunkState::SizeLf),
             b'\n' => Err(ChunkError::BadLineEnd),
-            b';' | b' ' | b'\t' => self.extension(extension::Place::Padding, byte),
+            b';' | b' ' | b'\t' => self.extension(extension::ExtensionState::Padding, byte),
             _ => Err(ChunkError::BadSize),
         }
     }
 
-    fn extension(&mut self, place: extension::Place, byte: u8) -> Result<Place, ChunkError> {
+    fn extension(
+        &mut self,
+        place: extension::ExtensionState,
+        byte: u8,
+    ) -> Result<ChunkState, ChunkError> {
         match place.next(byte)? {
-            Some(next) => self.extension_byte(Place::Extension(next)),
-            None => Ok(Place::SizeLf),
+            Some(next) => self.extension_byte(ChunkState::Extension(next)),
+            None => Ok(ChunkState::SizeLf),
         }
     }
 
     /// Counts one byte between the digits and the CR.
-    fn extension_byte(&mut self, next: Place) -> Result<Place, ChunkError> {
+    fn extension_byte(&mut self, next: ChunkState) -> Result<ChunkState, ChunkError> {
         if self.extension == EXTENSION_BYTES_MAX || self.extensions == EXTENSIONS_BYTES_MAX {
             return Err(ChunkError::ExtensionTooLarge);
         }
@@ -352,10 +358,10 @@ impl ChunkDecoder {
         }
         self.last_line = self.digits + self.extension + 2;
         let last = self.left == 0;
-        Ok(if last { Phase::Framing(Place::TrailerStart) } else { Phase::Payload })
+        Ok(if last { Phase::Framing(ChunkState::TrailerStart) } else { Phase::Payload })
     }
 
-    fn trailer_start(&mut self, byte: u8) -> Result<Place, ChunkError> {
+    fn trailer_start(&mut self, byte: u8) -> Result<ChunkState, ChunkError> {
         if !is_token_byte(byte) {
             return Err(ChunkError::BadTrailer);
         }
@@ -363,28 +369,28 @@ impl ChunkDecoder {
             return Err(ChunkError::TrailerTooLarge);
         }
         self.trailer_lines += 1;
-        self.trailer_byte(Place::TrailerName)
+        self.trailer_byte(ChunkState::TrailerName)
     }
 
-    fn trailer_name(&mut self, byte: u8) -> Result<Place, ChunkError> {
+    fn trailer_name(&mut self, byte: u8) -> Result<ChunkState, ChunkError> {
         match byte {
-            b':' => self.trailer_byte(Place::TrailerValue),
-            _ if is_token_byte(byte) => self.trailer_byte(Place::TrailerName),
+            b':' => self.trailer_byte(ChunkState::TrailerValue),
+            _ if is_token_byte(byte) => self.trailer_byte(ChunkState::TrailerName),
             _ => Err(ChunkError::BadTrailer),
         }
     }
 
-    fn trailer_value(&mut self, byte: u8) -> Result<Place, ChunkError> {
+    fn trailer_value(&mut self, byte: u8) -> Result<ChunkState, ChunkError> {
         match byte {
-            b'\r' => self.trailer_byte(Place::TrailerLf),
+            b'\r' => self.trailer_byte(ChunkState::TrailerLf),
             b'\n' => Err(ChunkError::BadLineEnd),
-            _ if is_text(byte) => self.trailer_byte(Place::TrailerValue),
+            _ if is_text(byte) => self.trailer_byte(ChunkState::TrailerValue),
             _ => Err(ChunkError::BadTrailer),
         }
     }
 
     /// Counts one byte of a trailer line.
-    fn trailer_byte(&mut self, next: Place) -> Result<Place, ChunkError> {
+    fn trailer_byte(&mut self, next: ChunkState) -> Result<ChunkState, ChunkError> {
         if self.trailer_bytes == TRAILER_BYTES_MAX {
             return Err(ChunkError::TrailerTooLarge);
         }

@@ -20,7 +20,7 @@ const LENGTH_END: u64 = 1 << 63;
 
 /// What the fields read so far say about the body.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Claims {
+pub(super) struct FramingFields {
     length: Option<u64>,
     codings: Codings,
 }
@@ -39,7 +39,7 @@ enum Codings {
     OthersChunked,
 }
 
-impl Claims {
+impl FramingFields {
     /// Takes one Content-Length value: a number, or the same one several times.
     pub(super) fn note_length(&mut self, value: &[u8]) -> Result<(), Reject> {
         for member in members(value) {
@@ -111,7 +111,7 @@ mod tests {
     use super::*;
 
     fn framing(version: Version, lengths: &[&str], codings: &[&str]) -> Result<Framing, Reject> {
-        let mut claims = Claims::default();
+        let mut claims = FramingFields::default();
         lengths.iter().try_for_each(|value| claims.note_length(value.as_bytes()))?;
         codings.iter().try_for_each(|value| claims.note_codings(value.as_bytes()))?;
         claims.settle(version)

@@ -6,14 +6,14 @@ use std::mem::MaybeUninit;
 
 use memchr::{memchr, memchr_iter};
 
-use self::noted::Noted;
+use self::common_fields::CommonFields;
 use self::request_line::{check_visible_target, diagnose, skip_empty_lines};
 use super::fields::Fields;
 use super::framing::Framing;
 use super::reject::Reject;
 use super::target::Target;
 
-mod noted;
+mod common_fields;
 mod request_line;
 
 /// Field lines that a head may have: twice what a browser behind several proxies sends.
@@ -217,7 +217,7 @@ fn build<'h, 'b>(
     let method = Method::from_name(method_name);
     let Target { path, query } = Target::parse(method, target)?;
     let fields = Fields::new(headers);
-    let noted = Noted::read(fields)?;
+    let noted = CommonFields::read(fields)?;
     noted.check_host(version)?;
     Ok(RequestHead {
         method,

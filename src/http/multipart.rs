@@ -68,15 +68,15 @@ impl fmt::Display for NotAContentType {
 
 impl std::error::Error for NotAContentType {}
 
-/// One form being written: for each part, [`Form::part`] and then its content; at the end
-/// [`Form::close`], once.
+/// One form being written: for each part, [`FormWriter::part`] and then its content; at the end
+/// [`FormWriter::close`], once.
 #[derive(Debug)]
-pub struct Form {
+pub struct FormWriter {
     boundary: Boundary,
     in_part: bool,
 }
 
-impl Form {
+impl FormWriter {
     /// A form without a part yet.
     pub fn new(boundary: Boundary) -> Self {
         Self { boundary, in_part: false }

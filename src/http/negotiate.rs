@@ -23,8 +23,8 @@ pub fn names_and_prefers<'a>(
 fn weigh<'a, const N: usize>(
     accept_values: impl Iterator<Item = &'a [u8]>,
     types: [(&str, &str); N],
-) -> [Quality; N] {
-    let mut weights = [const { Quality { specificity: 0, thousandths: 0 } }; N];
+) -> [MatchedWeight; N] {
+    let mut weights = [const { MatchedWeight { specificity: 0, thousandths: 0 } }; N];
     for range in accept_values.flat_map(|value| split_unquoted(value, b',')).filter_map(parse) {
         for (weight, (kind, subtype)) in weights.iter_mut().zip(types) {
             weight.consider(&range, kind.as_bytes(), subtype.as_bytes());
@@ -44,12 +44,12 @@ struct Range<'a> {
 }
 
 /// The weight of one media type, by the most specific range so far.
-struct Quality {
+struct MatchedWeight {
     specificity: u8,
     thousandths: u16,
 }
 
-impl Quality {
+impl MatchedWeight {
     /// Takes over the range's weight if it matches more closely, or as closely and weighs more.
     fn consider(&mut self, range: &Range<'_>, kind: &[u8], subtype: &[u8]) {
         let specificity = match (range.kind, range.subtype) {

@@ -28,8 +28,8 @@ fn names_a_part(value: &[u8]) -> bool {
     let mut count = 0usize;
     // A list may have empty members (section 5.6.1).
     for spec in set.split(|&byte| byte == b',').map(trim).filter(|spec| !spec.is_empty()) {
-        let Some(spec) = Spec::parse(spec) else { return false };
-        whole = spec == Spec::Whole;
+        let Some(spec) = RangeSpec::parse(spec) else { return false };
+        whole = spec == RangeSpec::Whole;
         count += 1;
     }
     count > 1 || count == 1 && !whole
@@ -37,14 +37,14 @@ fn names_a_part(value: &[u8]) -> bool {
 
 /// One member of a set of byte ranges.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Spec {
+enum RangeSpec {
     /// From the first byte to the last.
     Whole,
     /// Anything else: a later beginning, an earlier end, or so many bytes before the end.
     Part,
 }
 
-impl Spec {
+impl RangeSpec {
     /// `int-range / suffix-range` (section 14.1.1); `None` if it is neither, or ends before it begins.
     fn parse(spec: &[u8]) -> Option<Self> {
         let (first, last) = split_at(spec, b'-')?;

@@ -92,7 +92,7 @@ impl Joined {
 #[derive(Clone, Debug, Default)]
 pub struct DigestTrailer {
     seen_bytes: usize,
-    place: Place,
+    place: TrailerState,
     /// What the lines of our name hold so far.
     joined: Joined,
     digest: Option<ReprDigest>,
@@ -100,7 +100,7 @@ pub struct DigestTrailer {
 
 /// Where in a trailer line the next byte stands.
 #[derive(Clone, Copy, Debug)]
-enum Place {
+enum TrailerState {
     /// In a name that agrees with ours in so many bytes, which are all it has so far.
     Name(usize),
     /// In our line, behind the colon.
@@ -109,7 +109,7 @@ enum Place {
     Other,
 }
 
-impl Default for Place {
+impl Default for TrailerState {
     fn default() -> Self {
         Self::Name(0)
     }
@@ -134,28 +134,28 @@ impl DigestTrailer {
         self.digest.as_ref()
     }
 
-    fn next(&mut self, byte: u8) -> Place {
+    fn next(&mut self, byte: u8) -> TrailerState {
         match (self.place, byte) {
             // The CR of a line end: a value has none.
-            (Place::Value, b'\r') => Place::Value,
-            (Place::Value, b'\n') => {
+            (TrailerState::Value, b'\r') => TrailerState::Value,
+            (TrailerState::Value, b'\n') => {
                 self.digest = self.joined.digest();
-                Place::default()
+                TrailerState::default()
             }
-            (Place::Other, b'\n') => Place::default(),
-            (Place::Name(agree), b':') if agree == REPR_DIGEST.len() => {
+            (TrailerState::Other, b'\n') => TrailerState::default(),
+            (TrailerState::Name(agree), b':') if agree == REPR_DIGEST.len() => {
                 self.joined.begin_line();
-                Place::Value
+                TrailerState::Value
             }
-            (Place::Name(agree), _) => match REPR_DIGEST.as_bytes().get(agree) {
-                Some(ours) if ours.eq_ignore_ascii_case(&byte) => Place::Name(agree + 1),
-                Some(_) | None => Place::Other,
+            (TrailerState::Name(agree), _) => match REPR_DIGEST.as_bytes().get(agree) {
+                Some(ours) if ours.eq_ignore_ascii_case(&byte) => TrailerState::Name(agree + 1),
+                Some(_) | None => TrailerState::Other,
             },
-            (Place::Value, _) => {
+            (TrailerState::Value, _) => {
                 self.joined.push(byte);
-                Place::Value
+                TrailerState::Value
             }
-            (Place::Other, _) => Place::Other,
+            (TrailerState::Other, _) => TrailerState::Other,
         }
     }
 }

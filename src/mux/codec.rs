@@ -19,7 +19,7 @@ use std::io::ErrorKind;
 use tungstenite::protocol::{CloseFrame, Role, WebSocketConfig, WebSocketContext};
 use tungstenite::{Bytes, Error, Utf8Bytes};
 
-use self::wire::Wire;
+use self::wire::WireBuffers;
 
 mod wire;
 
@@ -38,7 +38,7 @@ const PING_MAX: usize = 125;
 
 /// Which end of the connection this is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum End {
+pub enum Endpoint {
     /// It opened the connection: it masks what it sends.
     Dialled,
     /// It accepted the connection: it wants the peer's frames masked.
@@ -64,7 +64,7 @@ pub enum Message {
 
 /// How the peer broke RFC 6455 or the bound on messages.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Broken {
+pub struct ProtocolError {
     /// The code of the close frame that told the peer (RFC 6455, section 7.4.1): 1002 for a broken
     /// protocol, 1007 for text that is not UTF-8, 1009 for a message that is too big.
     pub code: u16,
@@ -75,26 +75,26 @@ pub struct Broken {
 /// One end of a WebSocket, behind its handshake.
 #[derive(Debug)]
 pub struct Codec {
-    end: End,
+    end: Endpoint,
     /// Bytes of the largest message, and of the largest frame.
     message_max: usize,
     /// Absent between messages.
     context: Option<Box<WebSocketContext>>,
-    wire: Wire,
+    wire: WireBuffers,
     close_sent: bool,
     close_received: bool,
     eof: bool,
-    broken: Option<Broken>,
+    broken: Option<ProtocolError>,
 }
 
 impl Codec {
     /// A codec of this end that takes messages of up to `message_max` bytes.
-    pub fn new(end: End, message_max: usize) -> Self {
+    pub fn new(end: Endpoint, message_max: usize) -> Self {
         Self {
             end,
             message_max,
             context: None,
-            wire: Wire::default(),
+            wire: WireBuffers::default(),
             close_sent: false,
             close_received: false,
             eof: false,
@@ -135,7 +135,7 @@ impl Codec {
 
     /// The next whole message; `None` until more bytes come, or for ever once the peer has closed or
     /// [is broken](Codec::broken).
-    #[expect(clippy::should_implement_trait, reason = "other than an iterator's, None is no end")]
+    #[expect(clippy::should_implement_trait, reason = "None does not end it, unlike an iterator")]
     pub fn next(&mut self) -> Option<Message> {
         if self.hears_nothing() {
             return None;
@@ -190,7 +190,7 @@ impl Codec {
     }
 
     /// How the peer broke the protocol, if it did. The close frame that says so is in the output.
-    pub fn broken(&self) -> Option<&Broken> {
+    pub fn broken(&self) -> Option<&ProtocolError> {
         self.broken.as_ref()
     }
 
@@ -265,7 +265,7 @@ impl Codec {
 
     fn fail(&mut self, code: u16, what: String) {
         self.close(code, &what);
-        self.broken = Some(Broken { code, what });
+        self.broken = Some(ProtocolError { code, what });
         self.end_of_input();
     }
 
@@ -282,10 +282,10 @@ impl Codec {
     }
 }
 
-fn context(end: End, message_max: usize) -> Box<WebSocketContext> {
+fn context(end: Endpoint, message_max: usize) -> Box<WebSocketContext> {
     let role = match end {
-        End::Dialled => Role::Client,
-        End::Accepted => Role::Server,
+        Endpoint::Dialled => Role::Client,
+        Endpoint::Accepted => Role::Server,
     };
     let config = WebSocketConfig::default()
         .read_buffer_size(READ_BYTES)

@@ -73,7 +73,7 @@ pub enum Frame {
         /// The exchange that ends.
         number: u32,
         /// Why.
-        why: Why,
+        why: CancelReason,
     },
     /// No new requests, please: who says so goes away when the present exchanges are over.
     Drain,
@@ -81,7 +81,7 @@ pub enum Frame {
 
 /// Why an exchange was cancelled.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Why {
+pub enum CancelReason {
     /// Nothing is wrong: the response is complete, and the rest of the request is not wanted.
     Done,
     /// Whoever asked, or answers, is gone.
@@ -123,7 +123,7 @@ impl fmt::Display for FrameError {
 
 impl std::error::Error for FrameError {}
 
-impl Why {
+impl CancelReason {
     fn code(&self) -> u8 {
         match self {
             Self::Done => 0,
@@ -148,11 +148,11 @@ impl Why {
     }
 }
 
-impl fmt::Display for Why {
+impl fmt::Display for CancelReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Done => "the rest is not wanted",
-            Self::Gone => "the other side went away",
+            Self::Gone => "the peer disconnected",
             Self::Late => "it took too long",
             Self::Busy => "too many requests are being served",
             Self::Broke(reason) => reason,
@@ -186,7 +186,7 @@ impl Frame {
                 let bytes = payload.try_into().map_err(|_| FrameError::Length)?;
                 Ok(Self::Window { number, bytes: u32::from_be_bytes(bytes) })
             }
-            5 => Ok(Self::Cancel { number, why: Why::parse(payload)? }),
+            5 => Ok(Self::Cancel { number, why: CancelReason::parse(payload)? }),
             6 if payload.is_empty() => Ok(Self::Drain),
             1..=3 | 6 => Err(FrameError::Length),
             other => Err(FrameError::Kind(other)),
@@ -202,7 +202,7 @@ impl Frame {
             Self::Window { number, bytes } => message(4, false, *number, &bytes.to_be_bytes()),
             Self::Cancel { number, why } => {
                 let mut payload = vec![why.code()];
-                if let Why::Broke(reason) = why {
+                if let CancelReason::Broke(reason) = why {
                     let end = reason.floor_char_boundary(REASON_MAX_BYTES);
                     payload.extend_from_slice(&reason.as_bytes()[..end]);
                 }
@@ -252,11 +252,11 @@ mod tests {
             Frame::Data { number: 2, bytes, end: true },
             Frame::Data { number: 2, bytes: Bytes::new(), end: true },
             Frame::Window { number: 3, bytes: u32::MAX },
-            Frame::Cancel { number: 4, why: Why::Done },
-            Frame::Cancel { number: 4, why: Why::Gone },
-            Frame::Cancel { number: 4, why: Why::Late },
-            Frame::Cancel { number: 4, why: Why::Busy },
-            Frame::Cancel { number: 4, why: Why::Broke("für nichts".into()) },
+            Frame::Cancel { number: 4, why: CancelReason::Done },
+            Frame::Cancel { number: 4, why: CancelReason::Gone },
+            Frame::Cancel { number: 4, why: CancelReason::Late },
+            Frame::Cancel { number: 4, why: CancelReason::Busy },
+            Frame::Cancel { number: 4, why: CancelReason::Broke("für nichts".into()) },
             Frame::Drain,
         ] {
             assert_eq!(Frame::parse(&frame.to_message().into()), Ok(frame));
@@ -265,9 +265,9 @@ mod tests {
 
     #[test]
     fn a_long_reason_is_cut_between_characters() {
-        let why = Why::Broke("ü".repeat(150));
+        let why = CancelReason::Broke("ü".repeat(150));
         let message = Frame::Cancel { number: 1, why }.to_message();
-        let cut = Frame::Cancel { number: 1, why: Why::Broke("ü".repeat(100)) };
+        let cut = Frame::Cancel { number: 1, why: CancelReason::Broke("ü".repeat(100)) };
         assert_eq!(Frame::parse(&message.into()), Ok(cut));
     }
 

@@ -13,7 +13,7 @@ pub struct Heartbeat {
 
 /// What to do about a peer's silence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Pulse {
+pub enum HeartbeatAction {
     /// Nothing yet.
     Well,
     /// Send a ping.
@@ -40,15 +40,15 @@ impl Heartbeat {
     }
 
     /// What to do now. A ping is asked for once.
-    pub fn judge(&mut self, now: Instant) -> Pulse {
+    pub fn judge(&mut self, now: Instant) -> HeartbeatAction {
         if now >= self.heard_at + self.silence_max {
-            return Pulse::Dead;
+            return HeartbeatAction::Dead;
         }
         if now < self.next() || self.asked {
-            return Pulse::Well;
+            return HeartbeatAction::Well;
         }
         self.asked = true;
-        Pulse::Ask
+        HeartbeatAction::Ask
     }
 
     /// When to judge again.
@@ -67,12 +67,12 @@ mod tests {
         let start = Instant::now();
         let at = |s| start + Duration::from_secs(s);
         let mut heartbeat = Heartbeat::new(Duration::from_secs(20), start);
-        assert_eq!((heartbeat.judge(at(9)), heartbeat.next()), (Pulse::Well, at(10)));
-        assert_eq!((heartbeat.judge(at(10)), heartbeat.next()), (Pulse::Ask, at(20)));
-        assert_eq!(heartbeat.judge(at(11)), Pulse::Well, "asked already");
+        assert_eq!((heartbeat.judge(at(9)), heartbeat.next()), (HeartbeatAction::Well, at(10)));
+        assert_eq!((heartbeat.judge(at(10)), heartbeat.next()), (HeartbeatAction::Ask, at(20)));
+        assert_eq!(heartbeat.judge(at(11)), HeartbeatAction::Well, "asked already");
         heartbeat.heard(at(19));
-        assert_eq!((heartbeat.judge(at(20)), heartbeat.next()), (Pulse::Well, at(29)));
-        assert_eq!(heartbeat.judge(at(30)), Pulse::Ask);
-        assert_eq!(heartbeat.judge(at(39)), Pulse::Dead);
+        assert_eq!((heartbeat.judge(at(20)), heartbeat.next()), (HeartbeatAction::Well, at(29)));
+        assert_eq!(heartbeat.judge(at(30)), HeartbeatAction::Ask);
+        assert_eq!(heartbeat.judge(at(39)), HeartbeatAction::Dead);
     }
 }

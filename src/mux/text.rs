@@ -24,7 +24,7 @@ const LIMITS: HeadLimits = HeadLimits { bytes: HEAD_MAX_BYTES, target_bytes: HEA
 
 /// A part of the peer's messages.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Part {
+pub enum MessagePart {
     /// A request begins.
     Request {
         /// Its head, as received.
@@ -83,7 +83,7 @@ impl Reader {
         &mut self,
         text: &[u8],
         mut asks_for_head: impl FnMut(Option<&str>) -> bool,
-    ) -> Result<Vec<Part>, &'static str> {
+    ) -> Result<Vec<MessagePart>, &'static str> {
         let mut parts = Vec::new();
         if !self.unread.is_empty() && !self.may_end_a_head(text) {
             self.unread.extend_from_slice(text);
@@ -101,7 +101,7 @@ impl Reader {
             }
             let used = match &mut self.body {
                 Body::Rest => {
-                    parts.push(Part::Body { bytes: rest.clone(), over: false });
+                    parts.push(MessagePart::Body { bytes: rest.clone(), over: false });
                     rest.len()
                 }
                 Body::Framed(decoder) => {
@@ -123,7 +123,7 @@ impl Reader {
         }
         if matches!(self.body, Body::Rest) {
             self.body = Body::None;
-            parts.push(Part::Body { bytes: Bytes::new(), over: true });
+            parts.push(MessagePart::Body { bytes: Bytes::new(), over: true });
         }
         Ok(parts)
     }
@@ -142,7 +142,7 @@ impl Reader {
     fn head(
         &mut self,
         bytes: &Bytes,
-        parts: &mut Vec<Part>,
+        parts: &mut Vec<MessagePart>,
         asks_for_head: &mut impl FnMut(Option<&str>) -> bool,
     ) -> Result<usize, &'static str> {
         const START: &[u8] = b"HTTP/";
@@ -162,14 +162,14 @@ impl Reader {
             return Err("CONNECT makes no sense here");
         }
         self.begin(BodyDecoder::new(head.framing));
-        parts.push(Part::Request { head: bytes.slice(..head.len), correlation, over });
+        parts.push(MessagePart::Request { head: bytes.slice(..head.len), correlation, over });
         Ok(head.len)
     }
 
     fn response(
         &mut self,
         bytes: &Bytes,
-        parts: &mut Vec<Part>,
+        parts: &mut Vec<MessagePart>,
         asks_for_head: &mut impl FnMut(Option<&str>) -> bool,
     ) -> Result<usize, &'static str> {
         let Some(head) = AnswerHead::parse(bytes).map_err(AnswerError::message)? else {
@@ -192,7 +192,7 @@ impl Reader {
             AnswerFraming::Framed(framing) => self.begin(BodyDecoder::new(framing)),
             AnswerFraming::UntilClose => self.body = Body::Rest,
         }
-        parts.push(Part::Response { head: bytes.slice(..head.len), correlation, over });
+        parts.push(MessagePart::Response { head: bytes.slice(..head.len), correlation, over });
         Ok(head.len)
     }
 
@@ -205,19 +205,19 @@ impl Reader {
 fn framed(
     decoder: &mut BodyDecoder,
     bytes: &Bytes,
-    parts: &mut Vec<Part>,
+    parts: &mut Vec<MessagePart>,
 ) -> Result<usize, &'static str> {
     let mut pieces = Vec::new();
     let used = decoder.received(bytes, &mut pieces).map_err(|_| "a body with broken chunks")?;
     let first = parts.len();
     for piece in pieces {
-        parts.push(Part::Body { bytes: bytes.slice(piece), over: false });
+        parts.push(MessagePart::Body { bytes: bytes.slice(piece), over: false });
     }
     if decoder.is_over() {
         match parts[first..].last_mut() {
-            Some(Part::Body { over, .. }) => *over = true,
-            Some(Part::Request { .. } | Part::Response { .. }) | None => {
-                parts.push(Part::Body { bytes: Bytes::new(), over: true });
+            Some(MessagePart::Body { over, .. }) => *over = true,
+            Some(MessagePart::Request { .. } | MessagePart::Response { .. }) | None => {
+                parts.push(MessagePart::Body { bytes: Bytes::new(), over: true });
             }
         }
     }
@@ -262,20 +262,20 @@ mod tests {
     use super::*;
 
     /// What came, bodies joined: heads as text, bodies in brackets.
-    fn shown(parts: &[Part]) -> String {
+    fn shown(parts: &[MessagePart]) -> String {
         let mut shown = String::new();
         let text = |bytes: &Bytes| String::from_utf8(bytes.to_vec()).unwrap();
         for part in parts {
             match part {
-                Part::Request { head, correlation, over }
-                | Part::Response { head, correlation, over } => {
+                MessagePart::Request { head, correlation, over }
+                | MessagePart::Response { head, correlation, over } => {
                     let head = text(head);
                     let line = head.lines().next().unwrap();
                     let id = correlation.as_deref().unwrap_or("-");
                     let end = if *over { "." } else { ":" };
                     shown.extend([line, " (", id, ")", end]);
                 }
-                Part::Body { bytes, over } => {
+                MessagePart::Body { bytes, over } => {
                     shown.push_str(&text(bytes));
                     shown.push_str(if *over { "." } else { "" });
                 }

@@ -10,7 +10,7 @@ const GROUPS: [(&str, &[&str]); 5] = [
     ("Relay", &["serve", "ctl", "check-config", "print-config", "doctor"]),
     ("HTTP", &["post", "expose", "call"]),
     ("Records", &["source", "destination"]),
-    ("Shell", &["completions", "manual"]),
+    ("Shell", &["completions", "man"]),
 ];
 
 const START: &str = "\

@@ -9,7 +9,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// The arguments of `rdv manual`.
+/// The arguments of `rdv man`.
 #[derive(Args, Clone, Debug)]
 pub struct Manual {
     /// Write the page of every subcommand into this directory, instead of rdv(1) to standard output

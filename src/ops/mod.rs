@@ -8,7 +8,7 @@ pub mod doctor;
 pub mod events;
 pub mod handover;
 pub mod help;
-pub mod lines;
+pub mod line_queue;
 pub mod load;
 pub mod manual;
 pub mod metrics;

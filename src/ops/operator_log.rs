@@ -1,7 +1,7 @@
 //! The operator's log: a few lines on standard error, which must not hold the event loop up when
 //! whoever reads them is slow. What does not fit into its buffer is dropped and counted.
 
-use super::lines::{Added, Lines, Sink};
+use super::line_queue::{LineQueue, PushOutcome, Sink};
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -15,10 +15,10 @@ pub struct OperatorLog {
     lines: Shared,
 }
 
-type Shared = Arc<Mutex<Option<Lines>>>;
+type Shared = Arc<Mutex<Option<LineQueue>>>;
 
 /// What the logger writes into.
-struct Inlet(Shared);
+struct LogWriter(Shared);
 
 /// Standard error.
 struct Stderr;
@@ -29,9 +29,9 @@ impl OperatorLog {
     /// # Errors
     /// When there is no further thread.
     pub fn start() -> io::Result<Self> {
-        let lines = Arc::new(Mutex::new(Some(Lines::start("log", LINES, Stderr)?)));
+        let lines = Arc::new(Mutex::new(Some(LineQueue::start("log", LINES, Stderr)?)));
         let filter = env_logger::Env::default().default_filter_or("info");
-        let target = env_logger::Target::Pipe(Box::new(Inlet(Arc::clone(&lines))));
+        let target = env_logger::Target::Pipe(Box::new(LogWriter(Arc::clone(&lines))));
         env_logger::Builder::from_env(filter).format_target(false).target(target).init();
         Ok(Self { lines })
     }
@@ -55,12 +55,12 @@ impl Drop for OperatorLog {
     }
 }
 
-impl Write for Inlet {
+impl Write for LogWriter {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         if let Some(lines) = &*self.0.lock().unwrap_or_else(PoisonError::into_inner) {
             match lines.add(line) {
                 // Told at the end: telling it here would take a place in the same buffer.
-                Added::Taken | Added::Dropped { .. } => lines.wake(),
+                PushOutcome::Taken | PushOutcome::Dropped { .. } => lines.wake(),
             }
         }
         Ok(line.len())

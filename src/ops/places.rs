@@ -35,7 +35,7 @@ pub fn socket(path: &Path) -> io::Result<()> {
         return Err(io::Error::other("the path is too long for a socket"));
     }
     if fs::symlink_metadata(path).is_ok_and(|file| !file.file_type().is_socket()) {
-        return Err(io::Error::other("there is a file that is no socket"));
+        return Err(io::Error::other("a file that is not a socket exists"));
     }
     creatable(path)
 }
@@ -54,7 +54,7 @@ mod tests {
         for (name, why) in [
             ("new", None),
             ("socket", None),
-            ("file", Some("no socket")),
+            ("file", Some("not a socket")),
             ("missing/socket", Some("No such file")),
             ("file/socket", Some("not a directory")),
             (&"long".repeat(30), Some("too long")),

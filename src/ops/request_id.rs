@@ -78,7 +78,7 @@ fn header_name(text: &str) -> Result<String, String> {
 
 /// The client's own id is not plain, or is there twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NotPlain;
+pub struct InvalidRequestId;
 
 /// Where ids come from.
 #[derive(Debug)]
@@ -118,8 +118,8 @@ impl RequestIds {
     /// The id of a request with these fields.
     ///
     /// # Errors
-    /// [`NotPlain`] if it has one that may not be taken over, and the operator is strict.
-    pub fn of(&mut self, fields: Fields<'_, '_>) -> Result<Box<str>, NotPlain> {
+    /// [`InvalidRequestId`] if it has one that may not be taken over, and the operator is strict.
+    pub fn of(&mut self, fields: Fields<'_, '_>) -> Result<Box<str>, InvalidRequestId> {
         let (first, repeated) = {
             let mut given = fields.all(&self.header);
             (given.next(), given.next().is_some())
@@ -128,7 +128,7 @@ impl RequestIds {
             Some(value) if !repeated && is_request_id(value) => {
                 Ok(String::from_utf8_lossy(value).into())
             }
-            Some(_) if self.strict => Err(NotPlain),
+            Some(_) if self.strict => Err(InvalidRequestId),
             Some(_) | None => Ok(self.make()),
         }
     }
@@ -198,7 +198,7 @@ mod tests {
         RequestIds::new(&settings).unwrap().unwrap()
     }
 
-    fn id_of(ids: &mut RequestIds, fields: &str) -> Result<String, NotPlain> {
+    fn id_of(ids: &mut RequestIds, fields: &str) -> Result<String, InvalidRequestId> {
         let head = format!("GET / HTTP/1.1\r\nHost: h\r\n{fields}\r\n");
         let limits = HeadLimits { bytes: 4096, target_bytes: 2048 };
         let mut slots = FieldSlots::new();
@@ -244,7 +244,7 @@ mod tests {
                 Some(id) => {
                     assert_eq!((lenient.as_str(), strict.as_deref()), (id, Ok(id)), "{name}");
                 }
-                None => assert_eq!((lenient.len(), strict), (22, Err(NotPlain)), "{name}"),
+                None => assert_eq!((lenient.len(), strict), (22, Err(InvalidRequestId)), "{name}"),
             }
         }
         assert!(id_of(&mut ids(Encoding::Base32, true), "").is_ok(), "none is no wrong one");

@@ -44,7 +44,10 @@ impl ServiceManager {
         };
         let address = address(name.as_bytes()).map_err(|error| {
             let name = name.display();
-            io::Error::new(error.kind(), format!("NOTIFY_SOCKET={name} is no address: {error}"))
+            io::Error::new(
+                error.kind(),
+                format!("NOTIFY_SOCKET={name} is not a valid address: {error}"),
+            )
         })?;
         // Twice within its time, as sd_watchdog_enabled(3) advises.
         let watchdog = sd_notify::watchdog_enabled()
@@ -77,7 +80,7 @@ impl ServiceManager {
         self.tell(&[NotifyState::Ready, NotifyState::Status(status)]);
     }
 
-    /// The relay is about to stop.
+    /// The relay is shutting down.
     pub fn stopping(&self, status: &str) {
         self.tell(&[NotifyState::Stopping, NotifyState::Status(status)]);
     }

@@ -130,7 +130,7 @@ fn size(text: &str) -> Result<usize, String> {
 }
 
 fn number(text: &str) -> Result<usize, String> {
-    text.parse().map_err(|_| "expected a whole number".to_owned())
+    text.parse().map_err(|_| "expected an integer".to_owned())
 }
 
 /// A size such that it can be typed back: `64KiB`.
@@ -219,7 +219,7 @@ mod tests {
         assert_eq!(rates("2TiB"), Err("expected 1 to 1TiB, or 0 for no limit".into()));
         assert_eq!((counts("2"), counts("16777216")), (Ok(2), Ok(MANY)));
         assert_eq!(counts("1"), Err("expected 2 to 16777216".into()));
-        assert_eq!(counts("-1"), Err("expected a whole number".into()));
+        assert_eq!(counts("-1"), Err("expected an integer".into()));
         assert_eq!((limits("0"), limits("2")), (Ok(0), Ok(2)));
         assert_eq!(limits("1"), Err("expected 2 to 16777216, or 0 for no limit".into()));
     }

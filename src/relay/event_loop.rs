@@ -9,18 +9,19 @@
 mod dispatch;
 mod lifecycle;
 
-use super::admin::{Admin, Standing};
+use super::admin::{Admin, RelayStatus};
 use super::agents::Agents;
 use super::http1::{self, Http1};
 use super::intake::{Intake, Records, Waker};
 use super::io::{ConnId, Io, ListenerKind, Role, Task};
 use super::process::{
-    AdminListener, Budget, Handover, Inherited, Listeners, Predecessor, Reloader, Signals, Stopping,
+    AdminListener, Budget, Handover, Inherited, Listeners, Predecessor, Reloader, ShutdownPhase,
+    Signals,
 };
 use super::streams::Streams;
 use super::transfers::{Finished, Owner, Transfers};
 use crate::http::head::RequestHead;
-use crate::ops::metrics::{ConnPhase, Figures, Form};
+use crate::ops::metrics::{ConnPhase, MetricsFormat, RelayStats};
 use crate::ops::{AdminAddress, Configuration, ServiceManager, Settings, Sources};
 use crate::rendezvous::Now;
 use crate::splice::pool::Pool;
@@ -61,7 +62,7 @@ pub struct EventLoop {
     /// Listening addresses that only programs of this machine reach.
     loopback: Vec<SocketAddr>,
     budget: Budget,
-    stopping: Stopping,
+    stopping: ShutdownPhase,
     handover: Handover,
     predecessor: Predecessor,
     manager: ServiceManager,
@@ -133,7 +134,7 @@ impl EventLoop {
             admin_listener,
             loopback,
             budget,
-            stopping: Stopping::No,
+            stopping: ShutdownPhase::No,
             handover,
             predecessor: inherited.predecessor,
             manager,
@@ -194,7 +195,7 @@ impl EventLoop {
     /// When waiting for events fails.
     pub fn run(mut self) -> io::Result<()> {
         let mut events = Events::with_capacity(EVENTS_MAX);
-        while self.stopping != Stopping::Stopped {
+        while self.stopping != ShutdownPhase::Stopped {
             self.gather();
             match self.poll.poll(&mut events, self.poll_timeout()) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => events.clear(),
@@ -385,9 +386,9 @@ impl EventLoop {
     }
 
     /// How things stand, as operators ask.
-    fn standing(&self) -> Standing {
+    fn standing(&self) -> RelayStatus {
         let streams = self.streams.standing();
-        Standing {
+        RelayStatus {
             streams_active: streams.active,
             streams_streaming: self.transfers.len(),
             streams_held: streams.held,
@@ -396,7 +397,7 @@ impl EventLoop {
         }
     }
 
-    fn with_standing(&mut self, answer: impl FnOnce(&mut Admin, &mut Io, &Standing)) {
+    fn with_standing(&mut self, answer: impl FnOnce(&mut Admin, &mut Io, &RelayStatus)) {
         let standing = self.standing();
         answer(&mut self.admin, &mut self.io, &standing);
     }
@@ -407,7 +408,7 @@ impl EventLoop {
         for conn in self.io.conns.iter().filter(|conn| conn.listener != ListenerKind::Admin) {
             connections[self.phase(conn.id) as usize] += 1;
         }
-        let figures = Figures {
+        let figures = RelayStats {
             streams: self.streams.standing().tally,
             connections,
             pipes: self.transfers.pool.stock(),
@@ -419,7 +420,7 @@ impl EventLoop {
             out_of_pipes: self.admin.is_out_of_pipes(),
         };
         let text = self.io.journal.metrics.render(&figures);
-        let form = Form::accepted(head.fields.all("Accept"));
+        let form = MetricsFormat::accepted(head.fields.all("Accept"));
         let text = form.of(text);
         super::http1::answer::text(&mut self.io, id, form.content_type(), &text, read);
     }

@@ -21,5 +21,5 @@ mod streams;
 mod transfers;
 
 pub use event_loop::{EventLoop, serve};
-pub use intake::{Demand, Incoming, Intake, Pushed, Ticket, Verdict, Waker};
+pub use intake::{Demand, Incoming, Intake, PushDecision, Pushed, RequestToken, Waker};
 pub use process::doctor;

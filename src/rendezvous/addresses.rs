@@ -27,9 +27,9 @@ impl Group {
 /// One thing that was counted. It cannot be copied, so it is taken off the count at most once.
 #[derive(Debug, PartialEq, Eq)]
 #[must_use = "what is counted has to be taken off the count again"]
-pub struct Counted(Group);
+pub struct AddressCount(Group);
 
-impl Counted {
+impl AddressCount {
     /// What it counts for.
     pub(super) fn group(&self) -> Group {
         self.0
@@ -57,14 +57,14 @@ impl Addresses {
     }
 
     /// This address has one more.
-    pub fn add(&mut self, address: IpAddr) -> Counted {
+    pub fn add(&mut self, address: IpAddr) -> AddressCount {
         let group = Group::of(address);
         *self.counts.entry(group).or_insert(0) += 1;
-        Counted(group)
+        AddressCount(group)
     }
 
     /// What was added is gone.
-    pub fn remove(&mut self, Counted(group): Counted) {
+    pub fn remove(&mut self, AddressCount(group): AddressCount) {
         match self.counts.get_mut(&group) {
             Some(1) => drop(self.counts.remove(&group)),
             Some(count) => *count -= 1,

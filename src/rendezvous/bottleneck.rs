@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 /// What a transfer waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Awaited {
+pub enum WaitingOn {
     /// Bytes of the source.
     Source,
     /// Room at the destination.
@@ -15,7 +15,7 @@ pub enum Awaited {
     Rate,
 }
 
-impl From<Side> for Awaited {
+impl From<Side> for WaitingOn {
     fn from(side: Side) -> Self {
         match side {
             Side::Source => Self::Source,
@@ -26,9 +26,9 @@ impl From<Side> for Awaited {
 
 /// For how long each side was waited for. A wait that goes on is counted when it is asked for.
 #[derive(Clone, Copy, Debug)]
-pub struct Waits {
+pub struct WaitTimes {
     /// What is waited for now.
-    on: Option<Awaited>,
+    on: Option<WaitingOn>,
     since: Instant,
     /// For the source, in all.
     pub source: Duration,
@@ -41,7 +41,7 @@ pub struct Waits {
     pub rate: Duration,
 }
 
-impl Waits {
+impl WaitTimes {
     /// Nobody has been waited for.
     pub fn new(now: Instant) -> Self {
         Self {
@@ -55,7 +55,7 @@ impl Waits {
     }
 
     /// A turn is over: bytes `moved` or not, and now this is waited for.
-    pub fn turn(&mut self, now: Instant, moved: bool, on: Option<Awaited>) {
+    pub fn turn(&mut self, now: Instant, moved: bool, on: Option<WaitingOn>) {
         if moved || on != self.on {
             *self = Self { on, since: now, ..self.until(now) };
         }
@@ -67,12 +67,12 @@ impl Waits {
         let mut waits = *self;
         let wait = now.saturating_duration_since(self.since);
         match self.on {
-            Some(Awaited::Source) => {
+            Some(WaitingOn::Source) => {
                 waits.source += wait;
                 waits.source_squares += wait.as_secs_f64() * wait.as_secs_f64();
             }
-            Some(Awaited::Destination) => waits.destination += wait,
-            Some(Awaited::Rate) => waits.rate += wait,
+            Some(WaitingOn::Destination) => waits.destination += wait,
+            Some(WaitingOn::Rate) => waits.rate += wait,
             None => {}
         }
         waits
@@ -143,23 +143,23 @@ impl SocketFigures {
 
 /// A transfer's pace at one moment.
 #[derive(Clone, Copy, Debug)]
-pub struct Sample {
+pub struct PaceSample {
     /// When it was taken.
     pub at: Instant,
     /// Who was waited for until then.
-    pub waits: Waits,
+    pub waits: WaitTimes,
     /// The source's socket.
     pub source: SocketFigures,
     /// The destination's socket.
     pub destination: SocketFigures,
 }
 
-impl Sample {
+impl PaceSample {
     /// Before anything moved, on connections that did nothing else.
     pub fn beginning(at: Instant) -> Self {
         Self {
             at,
-            waits: Waits::new(at),
+            waits: WaitTimes::new(at),
             source: SocketFigures::default(),
             destination: SocketFigures::default(),
         }
@@ -209,13 +209,13 @@ mod tests {
     fn a_wait_goes_on_until_bytes_move_or_another_side_is_waited_for() {
         let base = Instant::now();
         let at = |ms| base + Duration::from_millis(ms);
-        let mut waits = Waits::new(base);
-        waits.turn(at(10), true, Some(Awaited::Source));
-        waits.turn(at(20), false, Some(Awaited::Source));
-        waits.turn(at(40), true, Some(Awaited::Source));
-        waits.turn(at(50), true, Some(Awaited::Destination));
+        let mut waits = WaitTimes::new(base);
+        waits.turn(at(10), true, Some(WaitingOn::Source));
+        waits.turn(at(20), false, Some(WaitingOn::Source));
+        waits.turn(at(40), true, Some(WaitingOn::Source));
+        waits.turn(at(50), true, Some(WaitingOn::Destination));
         waits.turn(at(90), true, None);
-        waits.turn(at(100), true, Some(Awaited::Destination));
+        waits.turn(at(100), true, Some(WaitingOn::Destination));
         let ms = |duration: Duration| duration.as_millis();
         assert_eq!((ms(waits.source), ms(waits.destination)), (40, 40));
         assert!((waits.source_squares - (0.03 * 0.03 + 0.01 * 0.01)).abs() < 1e-9);

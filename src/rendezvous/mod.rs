@@ -13,10 +13,11 @@ mod unjoined;
 pub use addresses::Addresses;
 pub use pace::Pace;
 pub use registry::{
-    Adopted, Connected, Full, Given, Limits, Record, Registered, Registry, StreamKey, Tally,
+    AdoptedStream, Connected, CreateError, Limits, Record, Registered, Registry, ReleasedStream,
+    StateCounts, StreamKey,
 };
-pub use stream::{Client, Ending, Headers, Left, Report, Side, State, Stream};
-pub use transfer::{Outcome, Ready, Step, Transfer};
+pub use stream::{Client, Ending, Headers, LeaveOutcome, PeerReport, Side, Stream, StreamState};
+pub use transfer::{Ready, Step, Transfer, TransferOutcome};
 
 use std::time::Instant;
 

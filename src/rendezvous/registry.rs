@@ -6,11 +6,13 @@ mod changes;
 mod creation;
 mod outcome;
 
-pub use creation::Adopted;
-pub use outcome::{Connected, Full, Given, Record, Registered, Tally};
+pub use creation::AdoptedStream;
+pub use outcome::{Connected, CreateError, Record, Registered, ReleasedStream, StateCounts};
 
 use super::bottleneck::Bottleneck;
-use super::stream::{Client, Ending, Joined, Left, Phase, Report, Side, State, Stream, Watch};
+use super::stream::{
+    Client, Ending, Joined, LeaveOutcome, PeerReport, Phase, Side, Stream, StreamState, Watch,
+};
 use super::unjoined::Unjoined;
 use super::{Addresses, Now};
 use slab::Slab;
@@ -59,7 +61,7 @@ pub struct Registry {
     creators: Addresses,
     /// Those of them that no side has joined.
     unjoined: Unjoined,
-    tally: Tally,
+    tally: StateCounts,
     /// Watched streams with something new.
     changed: Vec<Uuid>,
     /// Those of them that were forgotten before anybody looked.
@@ -80,7 +82,7 @@ impl Registry {
             ended: VecDeque::new(),
             next_sequence: 0,
             weight: 0,
-            tally: Tally::default(),
+            tally: StateCounts::default(),
             creators: Addresses::default(),
             unjoined: Unjoined::default(),
             changed: Vec::new(),
@@ -90,7 +92,7 @@ impl Registry {
     }
 
     /// How many streams there are and were.
-    pub fn tally(&self) -> &Tally {
+    pub fn tally(&self) -> &StateCounts {
         &self.tally
     }
 
@@ -141,7 +143,7 @@ impl Registry {
         let Some(&key) = self.by_id.get(&id) else { return Connected::Unknown };
         let stream = &mut self.streams[key as usize];
         let before = stream.state();
-        if before == State::Created {
+        if before == StreamState::Created {
             // While it still has the report that joining takes out.
             self.unjoined.remove(stream);
         }
@@ -169,15 +171,15 @@ impl Registry {
 
     /// A side leaves before a byte of the body has passed: the stream is as it was before that side
     /// connected, and its waiting time runs out when it always would have.
-    pub fn leave(&mut self, StreamKey(key): StreamKey, side: Side, now: Now) -> Left {
+    pub fn leave(&mut self, StreamKey(key): StreamKey, side: Side, now: Now) -> LeaveOutcome {
         let stream = &mut self.streams[key as usize];
         let before = stream.state();
         let left = stream.leave(side);
         self.tally.moved(before, stream.state());
         match left {
-            Left::Absent => return left,
-            Left::Alone => self.unjoined.add(key, stream),
-            Left::Waits(_) => {
+            LeaveOutcome::Absent => return left,
+            LeaveOutcome::Alone => self.unjoined.add(key, stream),
+            LeaveOutcome::Waits(_) => {
                 // It may have run out while both sides were connected; it ends in a later turn then.
                 stream.deadline = stream.deadline.max(now.monotonic);
                 self.waiting_until.insert((stream.deadline, key));
@@ -188,15 +190,16 @@ impl Registry {
     }
 
     /// One side reports an error to the other; a later report replaces one that still waits.
-    pub fn report(&mut self, id: Uuid, report: Report, now: Now) -> Registered {
+    pub fn report(&mut self, id: Uuid, report: PeerReport, now: Now) -> Registered {
         let Some(&key) = self.by_id.get(&id) else { return Registered::Unknown };
         let stream = &mut self.streams[key as usize];
-        if stream.state() == State::Streaming || !stream.is_active() {
+        if stream.state() == StreamState::Streaming || !stream.is_active() {
             return Registered::Started;
         }
         let weight = self.weight - stream.told_weight() + report.weight();
         let grows_by = report.weight().saturating_sub(stream.told_weight());
-        let limited = self.limits.unjoined_per_address > 0 && stream.state() == State::Created;
+        let limited =
+            self.limits.unjoined_per_address > 0 && stream.state() == StreamState::Created;
         if weight > WEIGHT_MAX || (limited && !self.unjoined.may_grow(stream, grows_by)) {
             return Registered::Full;
         }
@@ -220,7 +223,12 @@ impl Registry {
 
     /// Ends an active stream with a report for whoever is there: source, destination.
     /// `None`: no such stream, or it is over.
-    pub fn delete(&mut self, id: Uuid, report: Report, now: Now) -> Option<[Option<Client>; 2]> {
+    pub fn delete(
+        &mut self,
+        id: Uuid,
+        report: PeerReport,
+        now: Now,
+    ) -> Option<[Option<Client>; 2]> {
         let &key = self.by_id.get(&id)?;
         let stream = &self.streams[key as usize];
         if !stream.is_active() {

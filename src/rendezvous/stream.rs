@@ -2,7 +2,7 @@
 //! over all phases, so a reader sees what it does in every one of them.
 
 use super::Now;
-use super::addresses::Counted;
+use super::addresses::AddressCount;
 use super::bottleneck::Bottleneck;
 use crate::http::repr_digest::ReprDigest;
 use serde_json::{Map, Value};
@@ -44,7 +44,7 @@ pub struct Client(pub u64);
 
 /// An error one side reports to the other (`POST /stream/:id/error`).
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Report {
+pub struct PeerReport {
     /// The status the other side is answered with, 200 to 599.
     pub status: u16,
     /// The kind of error.
@@ -53,7 +53,7 @@ pub struct Report {
     pub message: String,
 }
 
-impl Report {
+impl PeerReport {
     /// About how many bytes of memory it takes.
     pub fn weight(&self) -> usize {
         size_of::<Self>() + self.name.len() + self.message.len()
@@ -97,13 +97,13 @@ pub enum Ending {
     /// The source had more than this many bytes, the most a stream may carry.
     TooLarge(u64),
     /// One side reported an error, or the stream was deleted.
-    Reported(Box<Report>),
+    Reported(Box<PeerReport>),
 }
 
 /// The state as the status object names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[allow(missing_docs, reason = "each is a line of the table in docs/protocol.md, by its own name")]
-pub enum State {
+pub enum StreamState {
     Created,
     SrcConnected,
     DstConnected,
@@ -119,7 +119,7 @@ pub enum State {
     ClientError,
 }
 
-impl State {
+impl StreamState {
     /// Every one, in the order of their numbers.
     pub const ALL: [Self; 13] = [
         Self::Created,
@@ -162,17 +162,17 @@ impl State {
 
 impl Ending {
     /// The state a stream that ended this way shows.
-    pub fn state(&self) -> State {
+    pub fn state(&self) -> StreamState {
         match self {
-            Self::Finished(_) => State::Finished,
-            Self::TimedOut(Some(Side::Source)) => State::TimeoutNoSrc,
-            Self::TimedOut(Some(Side::Destination)) => State::TimeoutNoDst,
-            Self::TimedOut(None) => State::TimeoutNoSrcNoDst,
-            Self::Disconnected(Side::Source) => State::SrcDisconnected,
-            Self::Disconnected(Side::Destination) => State::DstDisconnected,
-            Self::Failed(Side::Source) | Self::TooLarge(_) => State::SrcError,
-            Self::Failed(Side::Destination) => State::DstError,
-            Self::Reported(_) => State::ClientError,
+            Self::Finished(_) => StreamState::Finished,
+            Self::TimedOut(Some(Side::Source)) => StreamState::TimeoutNoSrc,
+            Self::TimedOut(Some(Side::Destination)) => StreamState::TimeoutNoDst,
+            Self::TimedOut(None) => StreamState::TimeoutNoSrcNoDst,
+            Self::Disconnected(Side::Source) => StreamState::SrcDisconnected,
+            Self::Disconnected(Side::Destination) => StreamState::DstDisconnected,
+            Self::Failed(Side::Source) | Self::TooLarge(_) => StreamState::SrcError,
+            Self::Failed(Side::Destination) => StreamState::DstError,
+            Self::Reported(_) => StreamState::ClientError,
         }
     }
 }
@@ -181,7 +181,7 @@ impl Ending {
 #[derive(Clone, Debug)]
 pub(super) enum Phase {
     /// Nobody is here; a report waits for whoever comes first.
-    Created(Option<Box<Report>>),
+    Created(Option<Box<PeerReport>>),
     /// One side is here.
     Waiting(Side, Client),
     /// Both are here, and bytes flow.
@@ -197,12 +197,12 @@ pub(super) enum Joined {
     Paired(Client),
     Occupied,
     Ended,
-    Reported(Box<Report>),
+    Reported(Box<PeerReport>),
 }
 
 /// What a side's leaving led to, if no byte of the body had passed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Left {
+pub enum LeaveOutcome {
     /// No side is left: the stream is as it was created.
     Alone,
     /// The other side waits again.
@@ -229,7 +229,7 @@ pub struct Stream {
     pub(super) sequence: u64,
     pub(super) deadline: Instant,
     /// Where it counts while it is active, if its creator is known.
-    pub(super) creator: Option<Counted>,
+    pub(super) creator: Option<AddressCount>,
     created: Instant,
     created_wall_ms: i64,
     headers: Option<Box<Headers>>,
@@ -316,7 +316,7 @@ impl Stream {
     }
 
     /// The report that waits for whoever connects first.
-    pub fn pending_report(&self) -> Option<&Report> {
+    pub fn pending_report(&self) -> Option<&PeerReport> {
         match &self.phase {
             Phase::Created(report) => report.as_deref(),
             Phase::Waiting(..) | Phase::Streaming { .. } | Phase::Ended { .. } => None,
@@ -329,12 +329,12 @@ impl Stream {
     }
 
     /// Its state by the name the wire shows.
-    pub fn state(&self) -> State {
+    pub fn state(&self) -> StreamState {
         match &self.phase {
-            Phase::Created(_) => State::Created,
-            Phase::Waiting(Side::Source, _) => State::SrcConnected,
-            Phase::Waiting(Side::Destination, _) => State::DstConnected,
-            Phase::Streaming { .. } => State::Streaming,
+            Phase::Created(_) => StreamState::Created,
+            Phase::Waiting(Side::Source, _) => StreamState::SrcConnected,
+            Phase::Waiting(Side::Destination, _) => StreamState::DstConnected,
+            Phase::Streaming { .. } => StreamState::Streaming,
             Phase::Ended { ending, .. } => ending.state(),
         }
     }
@@ -374,7 +374,7 @@ impl Stream {
             Phase::Ended { ending: Ending::Reported(report), .. } => Some(&**report),
             Phase::Waiting(..) | Phase::Streaming { .. } | Phase::Ended { .. } => None,
         };
-        report.map_or(0, Report::weight) + self.digest().map_or(0, ReprDigest::weight)
+        report.map_or(0, PeerReport::weight) + self.digest().map_or(0, ReprDigest::weight)
     }
 
     /// What it weighs in all, in bytes: its header fields, and what its clients told of it.
@@ -478,17 +478,19 @@ impl Stream {
     }
     /// A side leaves before a byte of the body has passed: its place is free again, and whatever was
     /// known of the transfer that did not happen is forgotten.
-    pub(super) fn leave(&mut self, side: Side) -> Left {
+    pub(super) fn leave(&mut self, side: Side) -> LeaveOutcome {
         let (phase, left) = match self.phase {
-            Phase::Waiting(here, _) if here == side => (Phase::Created(None), Left::Alone),
+            Phase::Waiting(here, _) if here == side => (Phase::Created(None), LeaveOutcome::Alone),
             Phase::Streaming { source, destination } => {
                 let other = match side {
                     Side::Source => destination,
                     Side::Destination => source,
                 };
-                (Phase::Waiting(side.other(), other), Left::Waits(other))
+                (Phase::Waiting(side.other(), other), LeaveOutcome::Waits(other))
             }
-            Phase::Created(_) | Phase::Waiting(..) | Phase::Ended { .. } => return Left::Absent,
+            Phase::Created(_) | Phase::Waiting(..) | Phase::Ended { .. } => {
+                return LeaveOutcome::Absent;
+            }
         };
         self.phase = phase;
         self.joined[side as usize] = None;

@@ -86,7 +86,7 @@ pub enum Step {
     /// Nothing can be done before this side is ready.
     Wait(Side),
     /// It is over, and nothing is pending.
-    Done(Outcome),
+    Done(TransferOutcome),
 }
 
 impl Step {
@@ -126,7 +126,7 @@ pub enum Loss {
 
 /// How a transfer ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum TransferOutcome {
     /// The whole body was handed to the destination's socket.
     Complete,
     /// The source ended early; what it sent was handed on, and must not look complete.
@@ -142,7 +142,7 @@ pub enum Outcome {
 
 /// What may be done with the pipe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum PipeMay {
+enum PipeUse {
     /// More may be put in it.
     Grow,
     /// A fill found it or the source blocked while it held bytes: it has to be drained first.
@@ -153,7 +153,7 @@ enum PipeMay {
 
 /// How much of the download's chunk framing was written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Framed {
+enum FramingProgress {
     Nothing,
     SomeChunk,
     LastChunk,
@@ -168,7 +168,7 @@ pub struct PartialUpload {
     /// Body bytes that were read and handed to no destination.
     body: Vec<u8>,
     /// Why it gives no more: wrong framing, for one, is not forgotten with the destination.
-    lost: Option<Outcome>,
+    lost: Option<TransferOutcome>,
 }
 
 impl PartialUpload {
@@ -203,7 +203,7 @@ pub struct Transfer {
     /// How many bytes its body may have, if it comes in chunks.
     body_max: u64,
     /// Why the upload gives no more although it is not over.
-    source_lost: Option<Outcome>,
+    source_lost: Option<TransferOutcome>,
     download: Delimiter,
     ahead: Vec<u8>,
     ahead_sent: usize,
@@ -212,11 +212,11 @@ pub struct Transfer {
     loose: Vec<u8>,
     piped: usize,
     behind: Vec<u8>,
-    pipe_may: PipeMay,
+    pipe_may: PipeUse,
     head_started: bool,
     /// The head leaves by itself, before there is any body.
     head_at_once: bool,
-    framed: Framed,
+    framed: FramingProgress,
     destination_lost: Option<Loss>,
     transferred: u64,
     /// How many of them went through the pipe.
@@ -247,10 +247,10 @@ impl Transfer {
             loose: upload.body,
             piped: 0,
             behind: Vec::new(),
-            pipe_may: PipeMay::Grow,
+            pipe_may: PipeUse::Grow,
             head_started: false,
             head_at_once: false,
-            framed: Framed::Nothing,
+            framed: FramingProgress::Nothing,
             destination_lost: None,
             transferred: 0,
             spliced: 0,
@@ -263,21 +263,21 @@ impl Transfer {
     /// Which side has merely left, if this is how it ended: its client went away before a byte was
     /// handed to the destination, so nothing is lost but its place. A client that stalled or broke
     /// the protocol did not leave.
-    pub fn side_left(&self, outcome: Outcome) -> Option<Side> {
+    pub fn side_left(&self, outcome: TransferOutcome) -> Option<Side> {
         if self.head_started {
             return None;
         }
         match outcome {
-            Outcome::SourceGone(Loss::Closed | Loss::Failed) => Some(Side::Source),
+            TransferOutcome::SourceGone(Loss::Closed | Loss::Failed) => Some(Side::Source),
             // What is in the pipe cannot be given back, and is lost with the destination.
-            Outcome::DestinationGone(Loss::Closed | Loss::Failed) if self.piped == 0 => {
+            TransferOutcome::DestinationGone(Loss::Closed | Loss::Failed) if self.piped == 0 => {
                 Some(Side::Destination)
             }
-            Outcome::SourceGone(Loss::Stalled)
-            | Outcome::DestinationGone(_)
-            | Outcome::Complete
-            | Outcome::SourceBroken(_)
-            | Outcome::SourceTooLarge(_) => None,
+            TransferOutcome::SourceGone(Loss::Stalled)
+            | TransferOutcome::DestinationGone(_)
+            | TransferOutcome::Complete
+            | TransferOutcome::SourceBroken(_)
+            | TransferOutcome::SourceTooLarge(_) => None,
         }
     }
 
@@ -285,7 +285,7 @@ impl Transfer {
     /// left.
     pub fn give_upload_back(mut self) -> PartialUpload {
         debug_assert!(!self.head_started && self.piped == 0, "no byte of the body is lost");
-        debug_assert!(self.behind.is_empty(), "bytes behind those in the pipe need some there");
+        debug_assert!(self.behind.is_empty(), "bytes can follow only bytes in the pipe");
         // The head and the framing of the first chunk come first; they were for this destination.
         let mut body = self.ahead.split_off(self.ahead_framing);
         body.append(&mut self.loose);
@@ -371,9 +371,9 @@ impl Transfer {
     /// Plans the next step.
     pub fn next(&mut self, ready: Ready) -> Step {
         if let Some(loss) = self.destination_lost {
-            return Step::Done(Outcome::DestinationGone(loss));
+            return Step::Done(TransferOutcome::DestinationGone(loss));
         }
-        if let Some(outcome @ Outcome::SourceGone(_)) = self.source_lost
+        if let Some(outcome @ TransferOutcome::SourceGone(_)) = self.source_lost
             && !self.head_started
             && !self.head_at_once
         {
@@ -412,8 +412,8 @@ impl Transfer {
             Ok(count) => count,
             Err(error) => {
                 self.source_lost = Some(match error {
-                    BodyError::Framing(error) => Outcome::SourceBroken(error),
-                    BodyError::TooLarge => Outcome::SourceTooLarge(self.body_max),
+                    BodyError::Framing(error) => TransferOutcome::SourceBroken(error),
+                    BodyError::TooLarge => TransferOutcome::SourceTooLarge(self.body_max),
                 });
                 bytes.len()
             }
@@ -438,11 +438,11 @@ impl Transfer {
             self.end_chunk();
             write_chunk_head(&mut self.ahead, body as u64);
             self.ahead_framing += self.ahead.len() - before;
-            self.framed = Framed::SomeChunk;
+            self.framed = FramingProgress::SomeChunk;
         }
         self.ahead.append(&mut self.loose);
         if self.piped > 0 {
-            self.pipe_may = PipeMay::Leave;
+            self.pipe_may = PipeUse::Leave;
         }
     }
 
@@ -478,7 +478,7 @@ impl Transfer {
 
     /// `count` body bytes went from the source into the pipe.
     pub fn filled(&mut self, count: usize) {
-        debug_assert_eq!(self.pipe_may, PipeMay::Grow, "drain before filling again");
+        debug_assert_eq!(self.pipe_may, PipeUse::Grow, "drain before filling again");
         self.piped += count;
         self.upload.took(count);
     }
@@ -486,7 +486,7 @@ impl Transfer {
     /// A fill found nothing to do while the pipe held bytes, which does not say who blocked.
     pub fn fill_blocked(&mut self) {
         debug_assert!(self.piped > 0, "an empty pipe proves that the source is empty");
-        self.pipe_may = PipeMay::Shrink;
+        self.pipe_may = PipeUse::Shrink;
     }
 
     /// `count` bytes went from the pipe to the destination.
@@ -495,7 +495,7 @@ impl Transfer {
         self.transferred += count as u64;
         self.spliced += count as u64;
         if self.piped == 0 {
-            self.pipe_may = PipeMay::Grow;
+            self.pipe_may = PipeUse::Grow;
             std::mem::swap(&mut self.loose, &mut self.behind);
         }
     }
@@ -503,7 +503,7 @@ impl Transfer {
     /// The source gives no more. What it sent before still goes out.
     pub fn source_gone(&mut self, loss: Loss) {
         if !self.upload.is_over() && self.source_lost.is_none() {
-            self.source_lost = Some(Outcome::SourceGone(loss));
+            self.source_lost = Some(TransferOutcome::SourceGone(loss));
         }
     }
 
@@ -513,8 +513,8 @@ impl Transfer {
     }
 
     /// How the upload ended, if it did.
-    fn outcome(&self) -> Option<Outcome> {
-        self.source_lost.or(self.upload.is_over().then_some(Outcome::Complete))
+    fn outcome(&self) -> Option<TransferOutcome> {
+        self.source_lost.or(self.upload.is_over().then_some(TransferOutcome::Complete))
     }
 
     /// How to get the next bytes of the upload.
@@ -543,7 +543,7 @@ impl Transfer {
     fn may_gather_more(&self) -> bool {
         if !self.body_unframed()
             || self.outcome().is_some()
-            || self.pipe_may != PipeMay::Grow
+            || self.pipe_may != PipeUse::Grow
             || !self.behind.is_empty()
         {
             return false;
@@ -558,14 +558,14 @@ impl Transfer {
 
     /// Body bytes are held that no framing and no send covers yet.
     fn body_unframed(&self) -> bool {
-        self.pipe_may != PipeMay::Leave && (self.piped > 0 || !self.loose.is_empty())
+        self.pipe_may != PipeUse::Leave && (self.piped > 0 || !self.loose.is_empty())
     }
 
     /// Once the whole body is out, the last chunk follows.
     fn frame_the_end(&mut self) {
         let body_is_out = self.piped == 0 && self.ahead().len() == self.ahead_framing;
         if self.download != Delimiter::Chunks
-            || self.framed == Framed::LastChunk
+            || self.framed == FramingProgress::LastChunk
             || !self.upload_complete()
             || !body_is_out
         {
@@ -575,12 +575,12 @@ impl Transfer {
         self.end_chunk();
         self.ahead.extend_from_slice(LAST_CHUNK);
         self.ahead_framing += self.ahead.len() - before;
-        self.framed = Framed::LastChunk;
+        self.framed = FramingProgress::LastChunk;
     }
 
     /// The line end behind a chunk is written with what follows it.
     fn end_chunk(&mut self) {
-        if self.framed == Framed::SomeChunk {
+        if self.framed == FramingProgress::SomeChunk {
             self.ahead.extend_from_slice(b"\r\n");
         }
     }
@@ -588,7 +588,7 @@ impl Transfer {
     /// Bytes in `ahead` have to leave now; a head alone waits for the first body byte or the end.
     fn must_send(&self) -> bool {
         let held = self.ahead().len();
-        let has_body = held > self.ahead_framing || self.pipe_may == PipeMay::Leave;
+        let has_body = held > self.ahead_framing || self.pipe_may == PipeUse::Leave;
         held > 0 && (has_body || self.head_started || self.head_at_once || self.upload_complete())
     }
 }

@@ -1,7 +1,7 @@
 //! Streams that no side has joined: what each address has of them, and which is the oldest. Every
 //! act takes O(log n); a stream is in it exactly while its state is `CREATED`.
 
-use super::addresses::{Counted, Group};
+use super::addresses::{AddressCount, Group};
 use super::registry::WEIGHT_MAX;
 use super::stream::Stream;
 use std::collections::{BTreeMap, HashMap};
@@ -13,13 +13,13 @@ const SHARE_WEIGHT_MAX: usize = WEIGHT_MAX / 10;
 
 /// What one address has of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Share {
+pub(super) struct AddressShare {
     pub streams: usize,
     /// In bytes.
     pub weight: usize,
 }
 
-impl Share {
+impl AddressShare {
     /// Whether one more stream that weighs `weight` fits. The first one always does: what is too
     /// heavy by itself is for the limit on bodies.
     pub fn has_room(self, most: usize, weight: usize) -> bool {
@@ -30,7 +30,7 @@ impl Share {
 /// The streams that no side has joined.
 #[derive(Debug, Default)]
 pub(super) struct Unjoined {
-    shares: HashMap<Group, Share>,
+    shares: HashMap<Group, AddressShare>,
     /// By their place in the order of creation, which takes half the room of the time.
     by_age: BTreeMap<u64, u32>,
 }
@@ -53,7 +53,7 @@ impl Unjoined {
         if self.by_age.remove(&stream.sequence()).is_none() {
             return;
         }
-        let Some(group) = stream.creator.as_ref().map(Counted::group) else { return };
+        let Some(group) = stream.creator.as_ref().map(AddressCount::group) else { return };
         let Some(share) = self.shares.get_mut(&group) else {
             debug_assert!(false, "what is taken off was counted");
             return;
@@ -67,7 +67,7 @@ impl Unjoined {
     }
 
     /// What this address has.
-    pub fn share(&self, creator: IpAddr) -> Share {
+    pub fn share(&self, creator: IpAddr) -> AddressShare {
         self.shares.get(&Group::of(creator)).copied().unwrap_or_default()
     }
 

@@ -15,12 +15,12 @@ use std::time::{Duration, Instant};
 /// How long a client may take for its request.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-const CROWDED: &str = "there are as many connections as there may be; try again later";
+const CROWDED: &str = "connection limit reached; try again later";
 
 const LIMITS: HeadLimits = HeadLimits { bytes: 16 << 10, target_bytes: 8 << 10 };
 
 /// What a request was answered with.
-enum Verdict {
+enum UpgradeOutcome {
     /// The head is not whole.
     More,
     /// So many bytes were a request for this.
@@ -37,16 +37,16 @@ pub(super) fn upgrade(wire: &mut Wire, has_room: bool) -> io::Result<(Dialect, V
     let mut received = Vec::new();
     loop {
         match judge(&received) {
-            Verdict::More => receive(wire, &mut received, end)?,
-            Verdict::Upgrade(..) if !has_room => {
+            UpgradeOutcome::More => receive(wire, &mut received, end)?,
+            UpgradeOutcome::Upgrade(..) if !has_room => {
                 send(wire, &refusal(503, CROWDED), end)?;
                 return Err(io::Error::new(io::ErrorKind::QuotaExceeded, CROWDED));
             }
-            Verdict::Upgrade(bytes, accept, dialect) => {
+            UpgradeOutcome::Upgrade(bytes, accept, dialect) => {
                 send(wire, &switch(&accept, dialect), end)?;
                 return Ok((dialect, received.split_off(bytes)));
             }
-            Verdict::Refuse(status, why) => {
+            UpgradeOutcome::Refuse(status, why) => {
                 send(wire, &refusal(status, why), end)?;
                 return Err(io::Error::new(io::ErrorKind::InvalidData, why));
             }
@@ -54,20 +54,20 @@ pub(super) fn upgrade(wire: &mut Wire, has_room: bool) -> io::Result<(Dialect, V
     }
 }
 
-fn judge(received: &[u8]) -> Verdict {
+fn judge(received: &[u8]) -> UpgradeOutcome {
     let mut slots = FieldSlots::new();
     let head = match head::parse(received, &mut slots, &LIMITS) {
         Ok(Some(head)) => head,
-        Ok(None) => return Verdict::More,
-        Err(reject) => return Verdict::Refuse(reject.status(), reject.message()),
+        Ok(None) => return UpgradeOutcome::More,
+        Err(reject) => return UpgradeOutcome::Refuse(reject.status(), reject.message()),
     };
     match upgrade::asked(&head) {
         Ok(Some(asked)) => {
             let dialect = if asked.v1 { Dialect::V1 } else { Dialect::Text };
-            Verdict::Upgrade(head.len, asked.accept, dialect)
+            UpgradeOutcome::Upgrade(head.len, asked.accept, dialect)
         }
-        Ok(None) => Verdict::Refuse(426, "connect with a WebSocket (Upgrade: websocket)"),
-        Err(why) => Verdict::Refuse(if why == OTHER_VERSION { 426 } else { 400 }, why),
+        Ok(None) => UpgradeOutcome::Refuse(426, "connect with a WebSocket (Upgrade: websocket)"),
+        Err(why) => UpgradeOutcome::Refuse(if why == OTHER_VERSION { 426 } else { 400 }, why),
     }
 }
 

@@ -7,7 +7,7 @@ use super::heads;
 use super::incoming::Incoming;
 use super::sending::Stop;
 use crate::client::clock;
-use crate::mux::frame::{DATA_MAX_BYTES, Why};
+use crate::mux::frame::{CancelReason, DATA_MAX_BYTES};
 use crate::mux::session::WINDOW_BYTES;
 use http::{Request, Response};
 use std::io::Read as _;
@@ -39,7 +39,7 @@ pub(super) fn round_trip(
     }
     let (answer, over) = answer.inspect_err(|error| {
         if matches!(error, Error::Timeout(_)) {
-            link.cancel(number, Why::Late);
+            link.cancel(number, CancelReason::Late);
         }
     })?;
     let response = heads::read_response(&answer)?;
@@ -99,7 +99,7 @@ impl Sender {
 
     fn copy(&self, body: Body, length: Option<u64>) -> Result<(), Stop> {
         let link = self.owner.link();
-        let mut pieces = Pieces::new(body, length);
+        let mut pieces = BodyPieces::new(body, length);
         loop {
             link.waits(self.number, None);
             let (piece, over) = pieces.next().map_err(|error| Stop::Failed(Error::Body(error)))?;
@@ -112,13 +112,13 @@ impl Sender {
 }
 
 /// A body in the pieces that it is read in.
-pub(super) struct Pieces {
+pub(super) struct BodyPieces {
     body: Body,
     buffer: Vec<u8>,
     left: Option<u64>,
 }
 
-impl Pieces {
+impl BodyPieces {
     pub(super) fn new(body: Body, length: Option<u64>) -> Self {
         Self { body, buffer: vec![0; DATA_MAX_BYTES], left: length }
     }

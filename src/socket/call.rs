@@ -5,8 +5,8 @@ use super::relay::Relay;
 use super::{Body, Error, SocketClient, SocketConnection};
 use crate::client::commands::common::{AtRelay, Connecting};
 use crate::client::commands::interrupt::UNFINISHED;
+use crate::client::commands::reporter::{OutputArgs, Reporter};
 use crate::client::commands::settings::Preferences;
-use crate::client::commands::telling::{Teller, Telling};
 use crate::client::commands::{Exit, Failure, watching};
 use crate::client::output::Output;
 use crate::http::response::reason;
@@ -58,21 +58,21 @@ pub struct Call {
     #[command(flatten)]
     connecting: Connecting,
     #[command(flatten)]
-    telling: Telling,
+    telling: OutputArgs,
 }
 
 fn parse_json(text: &str) -> Result<Value, String> {
-    serde_json::from_str(text).map_err(|error| format!("it is no JSON: {error}"))
+    serde_json::from_str(text).map_err(|error| format!("not valid JSON: {error}"))
 }
 
 impl Call {
     /// Asks, prints what is answered, and says how it ended.
     pub fn run(&self) -> Exit {
-        let teller = Teller::new(self.telling);
+        let teller = Reporter::new(self.telling);
         watching(&teller, || self.call(&teller))
     }
 
-    fn call(&self, teller: &Teller) -> Result<(), Failure> {
+    fn call(&self, teller: &Reporter) -> Result<(), Failure> {
         let preferences = Preferences::read()?;
         let mut options = self.connecting.options(&preferences)?;
         options.set_connect_retries(self.connecting.retries);
@@ -186,7 +186,7 @@ fn keep(body: Body, path: &Path) -> Result<(), Failure> {
     output.complete_noted(true, &UNFINISHED).map(drop).map_err(failed)
 }
 
-fn judge(status: u16, teller: &Teller) -> Result<(), Failure> {
+fn judge(status: u16, teller: &Reporter) -> Result<(), Failure> {
     let said = match reason(status) {
         "" => format!("the API answered {status}"),
         reason => format!("the API answered {status} ({reason})"),

@@ -31,12 +31,12 @@ pub struct Cancellation(Arc<Shared>);
 
 #[derive(Default)]
 struct Shared {
-    state: Mutex<State>,
+    state: Mutex<CancelState>,
     changed: Condvar,
 }
 
 #[derive(Default)]
-struct State {
+struct CancelState {
     cancelled: bool,
     /// What is to be done then; `None` where nobody needs it any more, or it is done.
     hooks: Vec<Option<Hook>>,

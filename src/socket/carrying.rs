@@ -6,7 +6,7 @@ use super::events::{EventKind, Listeners};
 use super::link::{Link, poisoned};
 use super::pump::Pump;
 use super::server::ServerBuilder;
-use super::state::{SERVED_MAX, State};
+use super::state::{ConnectionState, SERVED_MAX};
 use super::{Dialect, accepting};
 use crate::client::clock;
 use crate::client::wire::Wire;
@@ -110,7 +110,8 @@ fn carry(shared: &Arc<Shared>, id: Uuid, ready: Ready) -> io::Result<Closed> {
         session = session.at_most(SERVED_MAX);
     }
     session.received(&ready.behind, now);
-    let link = Arc::new(Link::new(State::new(session, Some(id), Value::Null), ready.remote)?);
+    let link =
+        Arc::new(Link::new(ConnectionState::new(session, Some(id), Value::Null), ready.remote)?);
     let (known, opened) = (Arc::clone(shared), Arc::clone(&link));
     let ended = Pump::new(link, ready.wire).on_open(move || open(&known, id, opened)).run();
     match poisoned(shared.connections.lock()).remove(&id) {

@@ -1,11 +1,11 @@
 //! The end that dials.
 
 use super::connection::SocketConnection;
-use super::dialling::{self, Wish};
+use super::dialling::{self, UpgradeOptions};
 use super::error::Error;
 use super::link::{Link, poisoned};
 use super::pump::Pump;
-use super::state::State;
+use super::state::ConnectionState;
 use super::{HEARTBEAT, Stop};
 use crate::client::dial::dial;
 use crate::client::{Options, Url, clock};
@@ -129,7 +129,12 @@ impl SocketClient {
     /// handshake, and whatever else keeps a connection from being made.
     pub fn connect(&self) -> Result<SocketConnection, Error> {
         let (url, options) = (&self.url, &self.options);
-        let wish = Wish { url, options, token: self.token.as_deref(), text_only: self.text_only };
+        let wish = UpgradeOptions {
+            url,
+            options,
+            token: self.token.as_deref(),
+            text_only: self.text_only,
+        };
         let upgraded = dialling::upgrade(&wish, dial(url, options)?)?;
         let now = clock::now();
         let metadata = Metadata(self.metadata.clone());
@@ -139,7 +144,7 @@ impl SocketClient {
             session = session.at_most(super::state::SERVED_MAX);
         }
         session.received(&upgraded.behind, now);
-        let mut state = State::new(session, None, metadata.0);
+        let mut state = ConnectionState::new(session, None, metadata.0);
         state.settle();
         let failed = |error| Error::network("starting the connection", error);
         let remote = upgraded.wire.socket().peer_addr().map_err(failed)?;
@@ -193,7 +198,7 @@ fn parsed(text: &str) -> Result<Url, Error> {
         "wss" | "https" => "https",
         _ => {
             let shown = crate::client::url::shown(text).escape_debug();
-            let why = format!("'{shown}' is no usable URL: begin it with wss:// or ws://");
+            let why = format!("'{shown}' is not a valid URL: expected wss:// or ws://");
             return Err(Error::Input(why));
         }
     };
@@ -222,7 +227,7 @@ mod tests {
         }
         for text in ["ftp://h", "ws://", "ws://u:p@h:99999"] {
             let error = parsed(text).unwrap_err().to_string();
-            assert!(error.contains("no usable URL") && !error.contains("p@"), "{text}: {error}");
+            assert!(error.contains("not a valid URL") && !error.contains("p@"), "{text}: {error}");
         }
     }
 

@@ -26,7 +26,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const REFUSAL_MAX_BYTES: usize = 16 << 10;
 
 /// What is asked for.
-pub(super) struct Wish<'w> {
+pub(super) struct UpgradeOptions<'w> {
     pub url: &'w Url,
     pub options: &'w Options,
     pub token: Option<&'w str>,
@@ -42,11 +42,11 @@ pub(super) struct Upgraded {
 }
 
 /// Asks for the upgrade, and reads the answer.
-pub(super) fn upgrade(wish: &Wish<'_>, dialled: Dialled) -> Result<Upgraded, Error> {
+pub(super) fn upgrade(wish: &UpgradeOptions<'_>, dialled: Dialled) -> Result<Upgraded, Error> {
     // 122 of its bits come from the system's randomness; it must only not repeat.
     let key = BASE64_STANDARD.encode(Uuid::new_v4().as_bytes());
     let request = request(wish, &dialled, &key);
-    let mut asking = Asking {
+    let mut asking = UpgradeRequest {
         wire: dialled.wire,
         received: Vec::new(),
         ended: false,
@@ -62,7 +62,7 @@ pub(super) fn upgrade(wish: &Wish<'_>, dialled: Dialled) -> Result<Upgraded, Err
     Ok(Upgraded { wire: asking.wire, dialect, behind: asking.received })
 }
 
-fn request(wish: &Wish<'_>, dialled: &Dialled, key: &str) -> Vec<u8> {
+fn request(wish: &UpgradeOptions<'_>, dialled: &Dialled, key: &str) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut head = HeadWriter::request(&mut bytes, "GET", &dialled.target)
         .field("Host", wish.url.authority().as_bytes())
@@ -102,24 +102,24 @@ fn checked(head: &AnswerHead, key: &str, text_only: bool) -> Result<Dialect, Err
         return wrong("Sec-WebSocket-Accept does not fit");
     }
     if head.field("Sec-WebSocket-Extensions").is_some() {
-        return wrong("it names extensions that nobody asked for");
+        return wrong("it selects extensions that were not offered");
     }
     match head.text("Sec-WebSocket-Protocol") {
         None => Ok(Dialect::Text),
         Some(SUBPROTOCOL) if !text_only => Ok(Dialect::V1),
-        Some(_) => wrong("it names a subprotocol that nobody asked for"),
+        Some(_) => wrong("it selects a subprotocol that was not offered"),
     }
 }
 
 /// A connection on which the answer is to come.
-struct Asking {
+struct UpgradeRequest {
     wire: Wire,
     received: Vec<u8>,
     ended: bool,
     end: Instant,
 }
 
-impl Asking {
+impl UpgradeRequest {
     fn wait(&self, flags: PollFlags) -> Result<(), Error> {
         let left = self.end.saturating_duration_since(clock::now());
         wire::wait(&mut [PollFd::new(self.wire.socket().as_fd(), flags)], Some(left))

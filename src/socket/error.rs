@@ -1,7 +1,7 @@
 //! What can go wrong with HTTP over a WebSocket, each with a sentence that says what to do.
 
 use crate::client;
-use crate::mux::frame::Why;
+use crate::mux::frame::CancelReason;
 use crate::mux::session::{Cancelled, Closed, TEXT_MAX_BYTES, close};
 use std::time::Duration;
 use std::{fmt, io};
@@ -28,7 +28,7 @@ pub enum Error {
         reason: String,
     },
     /// The exchange was ended by the other end.
-    Cancelled(Why),
+    Cancelled(CancelReason),
     /// The answer did not come within this time.
     Timeout(Duration),
     /// The text dialect carries UTF-8 only, and this is something else.
@@ -60,7 +60,9 @@ impl Error {
         match self {
             Self::Refused { status, .. } => matches!(status, 408 | 425 | 429 | 500..),
             Self::Closed { code, .. } => *code != close::POLICY && *code != close::NAME_TAKEN,
-            Self::Cancelled(why) => matches!(why, Why::Busy | Why::Gone | Why::Late),
+            Self::Cancelled(why) => {
+                matches!(why, CancelReason::Busy | CancelReason::Gone | CancelReason::Late)
+            }
             Self::Network { source, .. } => source.kind() != io::ErrorKind::InvalidData,
             Self::Timeout(_) | Self::Draining => true,
             Self::Input(_)
@@ -91,7 +93,7 @@ impl fmt::Display for Error {
                 write!(f, "the connection was closed with {code}: {reason}")
             }
             Self::Cancelled(why) => write!(f, "the other end cancelled the request: {why}"),
-            Self::Timeout(limit) => write!(f, "no answer came within {limit:?}"),
+            Self::Timeout(limit) => write!(f, "no response within {limit:?}"),
             Self::NotText => f.write_str(
                 "the text dialect carries UTF-8 only; have both ends speak rdv.socket.v1",
             ),
@@ -161,7 +163,7 @@ impl From<&Cancelled> for Error {
         match cancelled {
             Cancelled::There(why) => Self::Cancelled(why.clone()),
             Cancelled::Interim => {
-                Self::Cancelled(Why::Broke("more than 16 interim responses".into()))
+                Self::Cancelled(CancelReason::Broke("more than 16 interim responses".into()))
             }
             Cancelled::NotText => Self::NotText,
             Cancelled::TooLarge => Self::TooLarge,

@@ -101,7 +101,7 @@ pub(super) fn stated_length(fields: &HeaderMap) -> Option<u64> {
 pub(super) fn read_request(bytes: &[u8]) -> Result<Request<()>, String> {
     let mut slots = FieldSlots::new();
     let head = head::parse(bytes, &mut slots, &LIMITS).map_err(Reject::message)?;
-    let head = head.ok_or("the head is not whole")?;
+    let head = head.ok_or("the head is incomplete")?;
     let mut request = Request::builder().method(head.method_name).uri(head.target);
     if let Some(fields) = request.headers_mut() {
         *fields = taken(head.fields.iter())?;
@@ -116,7 +116,7 @@ pub(super) fn read_request(bytes: &[u8]) -> Result<Request<()>, String> {
 pub(super) fn read_response(bytes: &[u8]) -> Result<Response<()>, Error> {
     let wrong = |why: String| Error::Handshake(format!("the other end sent no response: {why}"));
     let head = AnswerHead::parse(bytes).map_err(|error| wrong(error.to_string()))?;
-    let head = head.ok_or_else(|| wrong("the head is not whole".into()))?;
+    let head = head.ok_or_else(|| wrong("the head is incomplete".into()))?;
     let mut response = Response::new(());
     *response.status_mut() =
         StatusCode::from_u16(head.status).map_err(|error| wrong(error.to_string()))?;

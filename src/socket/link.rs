@@ -3,9 +3,9 @@
 use super::cancellation::Cancellation;
 use super::error::Error;
 use super::pump::FAREWELL;
-use super::state::State;
+use super::state::ConnectionState;
 use crate::client::clock;
-use crate::mux::frame::Why;
+use crate::mux::frame::CancelReason;
 use crate::mux::handshake::Dialect;
 use crate::mux::session::{Cancelled, Closed};
 use nix::sys::eventfd::{EfdFlags, EventFd};
@@ -19,25 +19,25 @@ use tungstenite::Bytes;
 /// What the threads of one connection share.
 #[derive(Debug)]
 pub(super) struct Link {
-    state: Mutex<State>,
+    state: Mutex<ConnectionState>,
     bell: EventFd,
     pub remote: SocketAddr,
 }
 
 impl Link {
-    pub(super) fn new(state: State, remote: SocketAddr) -> io::Result<Self> {
+    pub(super) fn new(state: ConnectionState, remote: SocketAddr) -> io::Result<Self> {
         let flags = EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK;
         let bell = EventFd::from_value_and_flags(0, flags)?;
         Ok(Self { state: Mutex::new(state), bell, remote })
     }
 
     /// The state. Whoever panicked while holding it left it as whole as the calls leave it.
-    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, ConnectionState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Changes the state, and sees to what follows from it.
-    pub(super) fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
+    pub(super) fn change<T>(&self, change: impl FnOnce(&mut ConnectionState) -> T) -> T {
         let mut state = self.lock();
         let result = change(&mut state);
         self.follow(&mut state);
@@ -66,7 +66,7 @@ impl Link {
     }
 
     /// Tells who waits what happened, and wakes the pump.
-    pub(super) fn follow(&self, state: &mut State) {
+    pub(super) fn follow(&self, state: &mut ConnectionState) {
         state.settle();
         if std::mem::take(&mut state.asleep) {
             // It fails only if the count is at its end, and then the bell rings already.
@@ -159,7 +159,7 @@ impl Link {
             exchange.unwanted = true;
             let unread: usize = exchange.chunks.drain(..).map(|chunk| chunk.len()).sum();
             if exchange.ours && !exchange.over {
-                state.session.cancel(number, Why::Gone);
+                state.session.cancel(number, CancelReason::Gone);
             } else if text {
                 state.session.used(number, unread);
             }
@@ -179,7 +179,7 @@ impl Link {
     }
 
     /// Ends an exchange before its end.
-    pub(super) fn cancel(&self, number: u32, why: Why) {
+    pub(super) fn cancel(&self, number: u32, why: CancelReason) {
         self.change(|state| {
             state.session.cancel(number, why.clone());
             // The machine tells of what others do; who waits here has to know as well.
@@ -194,21 +194,24 @@ impl Link {
         self.change(|state| {
             // In the text dialect this cannot be said; what comes is thrown away there.
             if state.session.dialect() == Dialect::V1 {
-                state.session.cancel(number, Why::Done);
+                state.session.cancel(number, CancelReason::Done);
             }
         });
     }
 }
 
-pub(super) fn wait<'s>(changed: &Condvar, state: MutexGuard<'s, State>) -> MutexGuard<'s, State> {
+pub(super) fn wait<'s>(
+    changed: &Condvar,
+    state: MutexGuard<'s, ConnectionState>,
+) -> MutexGuard<'s, ConnectionState> {
     changed.wait(state).unwrap_or_else(PoisonError::into_inner)
 }
 
 pub(super) fn wait_for<'s>(
     changed: &Condvar,
-    state: MutexGuard<'s, State>,
+    state: MutexGuard<'s, ConnectionState>,
     most: Duration,
-) -> MutexGuard<'s, State> {
+) -> MutexGuard<'s, ConnectionState> {
     changed.wait_timeout(state, most).unwrap_or_else(PoisonError::into_inner).0
 }
 

@@ -63,7 +63,7 @@ mod serving;
 mod state;
 mod stop;
 
-pub use crate::mux::frame::Why;
+pub use crate::mux::frame::CancelReason;
 pub use crate::mux::handshake::{Dialect, Welcome};
 pub use body::Body;
 pub use cancellation::{Cancellation, OnCancel};

@@ -30,7 +30,7 @@ impl Relay {
             "ws" => ("http", true),
             "wss" => ("https", true),
             _ => {
-                let why = "is no usable URL: begin it with wss://, ws://, https:// or http://";
+                let why = "is not a valid URL: expected wss://, ws://, https:// or http://";
                 return Err(Failure::new(Exit::Usage, format!("'{}' {why}", shown(text))));
             }
         };
@@ -79,7 +79,7 @@ mod tests {
             assert_eq!(relay.base.to_string(), base, "{text}");
         }
         for text in ["ftp://h", "ws://", "ws://h:99999"] {
-            assert!(Relay::parse(text).unwrap_err().why.contains("no usable URL"), "{text}");
+            assert!(Relay::parse(text).unwrap_err().why.contains("not a valid URL"), "{text}");
         }
     }
 }

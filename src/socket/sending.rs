@@ -2,9 +2,9 @@
 
 use super::error::Error;
 use super::link::{Link, wait};
-use super::state::{Exchange, State};
+use super::state::{ConnectionState, Exchange};
 use crate::client::clock;
-use crate::mux::frame::Why;
+use crate::mux::frame::CancelReason;
 use crate::mux::handshake::Dialect;
 use crate::mux::session::head_too_large;
 use std::sync::{Arc, MutexGuard};
@@ -72,7 +72,10 @@ impl Link {
 }
 
 /// Waits until something changed about an exchange; the other end is waited for meanwhile.
-fn await_room(mut state: MutexGuard<'_, State>, number: u32) -> MutexGuard<'_, State> {
+fn await_room(
+    mut state: MutexGuard<'_, ConnectionState>,
+    number: u32,
+) -> MutexGuard<'_, ConnectionState> {
     let Some(exchange) = state.exchanges.get_mut(&number) else { return state };
     exchange.waits_since.get_or_insert_with(clock::now);
     let changed = Arc::clone(&exchange.changed);
@@ -82,13 +85,13 @@ fn await_room(mut state: MutexGuard<'_, State>, number: u32) -> MutexGuard<'_, S
 }
 
 /// A last message without bytes needs no credit, but in the text dialect its turn.
-fn may_end(state: &mut State, number: u32) -> bool {
+fn may_end(state: &mut ConnectionState, number: u32) -> bool {
     state.session.dialect() == Dialect::V1 || state.room(number) > 0
 }
 
-fn stops(state: &State, number: u32) -> Result<(), Stop> {
+fn stops(state: &ConnectionState, number: u32) -> Result<(), Stop> {
     let Some(exchange) = state.exchanges.get(&number) else {
-        return Err(Stop::Failed(state.end().unwrap_or(Error::Cancelled(Why::Gone))));
+        return Err(Stop::Failed(state.end().unwrap_or(Error::Cancelled(CancelReason::Gone))));
     };
     if exchange.ours && exchange.over {
         return Err(Stop::Answered);
@@ -97,7 +100,7 @@ fn stops(state: &State, number: u32) -> Result<(), Stop> {
         return Err(Stop::Failed(why.into()));
     }
     if exchange.ours && exchange.unwanted {
-        return Err(Stop::Failed(Error::Cancelled(Why::Gone)));
+        return Err(Stop::Failed(Error::Cancelled(CancelReason::Gone)));
     }
     state.end().map_or(Ok(()), |error| Err(Stop::Failed(error)))
 }

@@ -1,6 +1,6 @@
 //! The other end's requests: each is answered on a thread, and the threads stay for the next ones.
 
-use super::asking::Pieces;
+use super::asking::BodyPieces;
 use super::body::Body;
 use super::connection::SocketConnection;
 use super::error::Error;
@@ -10,7 +10,7 @@ use super::link::{Link, wait, wait_for};
 use super::sending::Stop;
 use super::state::{Arrived, SERVED_MAX};
 use crate::client::clock;
-use crate::mux::frame::Why;
+use crate::mux::frame::CancelReason;
 use crate::mux::session::{Closed, close, head_too_large};
 use http::{Method, Request, Response, StatusCode};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -24,13 +24,13 @@ const IDLE: Duration = Duration::from_secs(10);
 type Handler = dyn Fn(Request<Body>) -> Response<Body> + Send + Sync;
 
 /// Threads of one call of `serve`.
-struct Crew {
+struct WorkerPool {
     handler: Arc<Handler>,
     threads: AtomicUsize,
 }
 
 pub(super) fn serve(connection: &SocketConnection, handler: Arc<Handler>) -> Result<(), Error> {
-    let crew = Arc::new(Crew { handler, threads: AtomicUsize::new(0) });
+    let crew = Arc::new(WorkerPool { handler, threads: AtomicUsize::new(0) });
     let link = connection.link();
     let mut state = link.lock();
     loop {
@@ -54,7 +54,7 @@ pub(super) fn serve(connection: &SocketConnection, handler: Arc<Handler>) -> Res
     }
 }
 
-impl Crew {
+impl WorkerPool {
     fn hire(self: &Arc<Self>, connection: &SocketConnection, first: Arrived) -> Result<(), Error> {
         self.threads.fetch_add(1, Ordering::Relaxed);
         let (crew, connection) = (Arc::clone(self), connection.clone());
@@ -169,7 +169,7 @@ fn respond(
     if over || !fits {
         return Ok(());
     }
-    let mut pieces = Pieces::new(body, length);
+    let mut pieces = BodyPieces::new(body, length);
     loop {
         let (piece, over) = pieces.next().map_err(|error| Stop::Failed(Error::Body(error)))?;
         link.send(number, piece, over)?;
@@ -190,6 +190,6 @@ fn refuse(link: &Link, number: u32) {
 impl Link {
     /// An exchange ends, for this end cannot go on with it.
     pub(super) fn broke(&self, number: u32, why: String) {
-        self.cancel(number, Why::Broke(why));
+        self.cancel(number, CancelReason::Broke(why));
     }
 }

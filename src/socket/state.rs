@@ -52,7 +52,7 @@ pub(super) struct Exchange {
 
 /// The state.
 #[derive(Debug)]
-pub(super) struct State {
+pub(super) struct ConnectionState {
     pub session: Session,
     pub exchanges: HashMap<u32, Exchange>,
     pub requests: VecDeque<Arrived>,
@@ -80,7 +80,7 @@ pub(super) struct State {
     pub opened: Arc<Condvar>,
 }
 
-impl State {
+impl ConnectionState {
     pub(super) fn new(session: Session, connection: Option<Uuid>, metadata: Value) -> Self {
         Self {
             session,

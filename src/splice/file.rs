@@ -7,7 +7,7 @@ use std::os::fd::AsFd;
 
 /// What one call found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Given {
+pub enum FileReady {
     /// The socket took this many bytes (never 0) of the file.
     Moved(usize),
     /// The socket takes nothing now.
@@ -21,12 +21,12 @@ pub enum Given {
 ///
 /// # Errors
 /// What sendfile(2) says, `EAGAIN` and `EINTR` apart; `EINVAL` if this file cannot be sent so.
-pub fn give(file: &impl AsFd, socket: &impl AsFd, max_bytes: usize) -> Result<Given, Errno> {
-    debug_assert!(max_bytes > 0, "nothing asked for reads as the end");
+pub fn give(file: &impl AsFd, socket: &impl AsFd, max_bytes: usize) -> Result<FileReady, Errno> {
+    debug_assert!(max_bytes > 0, "an empty request reads as the end");
     match uninterrupted(|| sendfile(socket, file, None, max_bytes)) {
-        Ok(0) => Ok(Given::Eof),
-        Ok(count) => Ok(Given::Moved(count)),
-        Err(Errno::EAGAIN) => Ok(Given::Blocked),
+        Ok(0) => Ok(FileReady::Eof),
+        Ok(count) => Ok(FileReady::Moved(count)),
+        Err(Errno::EAGAIN) => Ok(FileReady::Blocked),
         Err(error) => Err(error),
     }
 }
@@ -47,9 +47,9 @@ mod tests {
         file.write_all(b"0123456789").unwrap();
         file.seek(std::io::SeekFrom::Start(4)).unwrap();
 
-        assert_eq!(give(&file, &far, 3), Ok(Given::Moved(3)));
-        assert_eq!(give(&file, &far, 100), Ok(Given::Moved(3)));
-        assert_eq!(give(&file, &far, 100), Ok(Given::Eof));
+        assert_eq!(give(&file, &far, 3), Ok(FileReady::Moved(3)));
+        assert_eq!(give(&file, &far, 100), Ok(FileReady::Moved(3)));
+        assert_eq!(give(&file, &far, 100), Ok(FileReady::Eof));
         let mut got = [0; 6];
         near.read_exact(&mut got).unwrap();
         assert_eq!(&got, b"456789");
@@ -63,10 +63,10 @@ mod tests {
         far.set_nonblocking(true).unwrap();
         let file = tempfile::tempfile().unwrap();
         file.set_len(1 << 30).unwrap();
-        let mut last = Ok(Given::Moved(1));
-        while matches!(last, Ok(Given::Moved(_))) {
+        let mut last = Ok(FileReady::Moved(1));
+        while matches!(last, Ok(FileReady::Moved(_))) {
             last = give(&file, &far, 1 << 20);
         }
-        assert_eq!(last, Ok(Given::Blocked));
+        assert_eq!(last, Ok(FileReady::Blocked));
     }
 }

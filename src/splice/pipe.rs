@@ -83,7 +83,7 @@ impl Pipe {
     /// # Errors
     /// What splice(2) says of the socket, `EAGAIN` and `EINTR` apart.
     pub fn drain(&self, destination: impl AsFd, bytes: usize) -> Result<Drain, Errno> {
-        debug_assert!(bytes > 0, "a zero-length splice says nothing");
+        debug_assert!(bytes > 0, "a zero-length splice is ambiguous");
         let flags = SpliceFFlags::SPLICE_F_NONBLOCK | SpliceFFlags::SPLICE_F_MOVE;
         match uninterrupted(|| splice(&self.read, None, &destination, None, bytes, flags)) {
             Ok(0) => Err(Errno::EPIPE),

@@ -24,8 +24,8 @@ const REFUSALS_AFTER_FAILURE: u32 = 256;
 pub struct Pool {
     large_bytes: usize,
     max_pipes: usize,
-    large: Shelf,
-    small: Shelf,
+    large: PipeStack,
+    small: PipeStack,
     refusals_left: u32,
     large_refusals_left: u32,
     refused: u64,
@@ -33,7 +33,7 @@ pub struct Pool {
 
 /// How many pipes there are, and how often there was none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Stock {
+pub struct PoolStats {
     /// Pipes of the full size, those lent included.
     pub large_open: usize,
     /// Those of them that are lent.
@@ -47,7 +47,7 @@ pub struct Stock {
 }
 
 #[derive(Debug, Default)]
-struct Shelf {
+struct PipeStack {
     idle: Vec<Pipe>,
     /// Idle and lent.
     open: usize,
@@ -59,8 +59,8 @@ impl Pool {
         Self {
             large_bytes,
             max_pipes,
-            large: Shelf::default(),
-            small: Shelf::default(),
+            large: PipeStack::default(),
+            small: PipeStack::default(),
             refusals_left: 0,
             large_refusals_left: 0,
             refused: 0,
@@ -68,8 +68,8 @@ impl Pool {
     }
 
     /// How many pipes there are.
-    pub fn stock(&self) -> Stock {
-        Stock {
+    pub fn stock(&self) -> PoolStats {
+        PoolStats {
             large_open: self.large.open,
             large_lent: self.large.open - self.large.idle.len(),
             small_open: self.small.open,
@@ -121,7 +121,7 @@ impl Pool {
         self.max_pipes > 0 && idle == 0 && (self.is_full() || self.refusals_left > 0)
     }
 
-    fn shelf_of(&mut self, pipe: &Pipe) -> &mut Shelf {
+    fn shelf_of(&mut self, pipe: &Pipe) -> &mut PipeStack {
         if pipe.capacity_bytes() >= self.large_bytes { &mut self.large } else { &mut self.small }
     }
 

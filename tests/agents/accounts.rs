@@ -116,7 +116,7 @@ fn a_call_that_breaks_off_has_a_line_with_what_was_sent() {
     agent.send(asked.number, b"half", false);
     assert_eq!(client.head().status, 200);
     assert_eq!(client.body(4), b"half");
-    agent.cancel(asked.number, rdv::mux::frame::Why::Broke("it broke".into()));
+    agent.cancel(asked.number, rdv::mux::frame::CancelReason::Broke("it broke".into()));
     assert_eq!(client.rest(), (Vec::new(), Ending::Closed));
     let mut client = logged.relay.connect();
     client.ask(&ask("GET", "/api/a/gone"));
@@ -124,7 +124,7 @@ fn a_call_that_breaks_off_has_a_line_with_what_was_sent() {
     agent.vanish();
     let bytes = client.response().body.len();
     let gone = format!("GET /api/a/gone 502 {bytes}");
-    logged.await_calls("broken off", &["GET /api/a/half 200 4", &gone]);
+    logged.await_calls("interrupted", &["GET /api/a/half 200 4", &gone]);
 }
 
 #[test]

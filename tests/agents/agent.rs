@@ -5,7 +5,7 @@ use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use rdv::mux::frame::Why;
+use rdv::mux::frame::CancelReason;
 use rdv::mux::handshake::{Dialect, Metadata, Welcome};
 use rdv::mux::session::{Closed, Event, Session};
 use serde_json::Value;
@@ -50,6 +50,9 @@ pub(crate) fn upgrade(target: &str, dialect: Dialect) -> Ask {
 pub(crate) fn ok(length: usize) -> String {
     format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n")
 }
+
+/// For an agent that has too much to do to answer pings.
+pub(crate) const BUSY: &[&str] = &["--agent-heartbeat", "10m"];
 
 impl Agent {
     /// One that can be called, with these metadata.
@@ -352,7 +355,7 @@ impl Agent {
         self.send_raw(&bytes);
     }
 
-    pub(crate) fn cancel(&mut self, number: u32, why: Why) {
+    pub(crate) fn cancel(&mut self, number: u32, why: CancelReason) {
         self.session.cancel(number, why);
         self.flush();
     }

@@ -2,7 +2,7 @@
 
 use std::net::TcpListener;
 
-use rdv::mux::frame::Why;
+use rdv::mux::frame::CancelReason;
 use rdv::mux::handshake::Dialect;
 use rdv::mux::session::{Cancelled, Closed, close};
 use serde_json::{Value, json};
@@ -164,7 +164,7 @@ fn half_an_answer_of_the_api_does_not_look_whole() {
         match dialect {
             Dialect::V1 => {
                 let told = beside.agent.cancelled(number);
-                assert!(matches!(told, Cancelled::There(Why::Broke(_))), "{told:?}");
+                assert!(matches!(told, Cancelled::There(CancelReason::Broke(_))), "{told:?}");
             }
             // It cannot be told but with the connection.
             Dialect::Text => {
@@ -204,7 +204,11 @@ fn the_api_may_answer_while_the_request_is_still_coming() {
     });
     let (head, body) = beside.agent.answered(number);
     assert_eq!((status(&head), &body[..]), ("200", &b"enough"[..]));
-    assert_eq!(beside.agent.cancelled(number), Cancelled::There(Why::Done), "the rest is useless");
+    assert_eq!(
+        beside.agent.cancelled(number),
+        Cancelled::There(CancelReason::Done),
+        "the rest is useless"
+    );
     beside.await_idle();
 }
 
@@ -242,7 +246,7 @@ fn one_request_more_than_there_may_be_is_refused() {
         match dialect {
             Dialect::V1 => {
                 let told = beside.agent.cancelled(second);
-                assert_eq!(told, Cancelled::There(Why::Busy));
+                assert_eq!(told, Cancelled::There(CancelReason::Busy));
             }
             Dialect::Text => {
                 let (head, _) = beside.agent.answered(second);

@@ -100,7 +100,7 @@ fn an_answer_may_come_before_the_upload_is_over() {
     let (number, _, over) = agent.asked_head();
     assert!(!over);
     agent.answer(number, "HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\n", b"no");
-    assert_eq!(agent.cancelled(number), Cancelled::There(rdv::mux::frame::Why::Done));
+    assert_eq!(agent.cancelled(number), Cancelled::There(rdv::mux::frame::CancelReason::Done));
     let answer = client.response();
     assert_eq!((answer.status(), answer.text()), (403, "no"));
     assert!(answer.head.closes(), "the rest of the upload has to be dropped");

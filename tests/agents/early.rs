@@ -2,7 +2,7 @@
 
 use std::net::TcpListener;
 
-use rdv::mux::frame::Why;
+use rdv::mux::frame::CancelReason;
 use rdv::mux::handshake::Dialect;
 use rdv::mux::session::Cancelled;
 use serde_json::{Value, json};
@@ -34,7 +34,7 @@ fn a_request_of_an_agent_that_never_ends_is_over_with_its_answer() {
         api.send(answer);
         let (_, answered) = agent.answered(number);
         assert_eq!(answered, body.as_bytes(), "{name}");
-        assert_eq!(agent.cancelled(number), Cancelled::There(Why::Done), "{name}");
+        assert_eq!(agent.cancelled(number), Cancelled::There(CancelReason::Done), "{name}");
         // What was on its way meanwhile belongs to nothing, and harms nobody.
         let late = crate::agent::frame(3, 0, number, b"more");
         agent.send_raw(&late);

@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 
-use rdv::mux::frame::{DATA_MAX_BYTES, Why};
+use rdv::mux::frame::{CancelReason, DATA_MAX_BYTES};
 use rdv::mux::handshake::Dialect;
 use rdv::mux::session::{Cancelled, Closed, close};
 use serde_json::Value;
@@ -92,7 +92,7 @@ fn an_answer_that_breaks_off_does_not_look_whole() {
             if how == "vanishes" {
                 called.agent.vanish();
             } else {
-                called.agent.cancel(called.number, Why::Gone);
+                called.agent.cancel(called.number, CancelReason::Gone);
             }
             assert_eq!(called.client.rest(), (Vec::new(), ending), "{name} {how}");
         }
@@ -106,7 +106,7 @@ fn an_agent_that_does_not_answer_in_time_is_given_up() {
         assert_error("late", &called.client.response(), (504, "AgentTimeoutError", None));
         if dialect == Dialect::V1 {
             let told = called.agent.cancelled(called.number);
-            assert_eq!(told, Cancelled::There(Why::Late));
+            assert_eq!(told, Cancelled::There(CancelReason::Late));
         } else {
             // It cannot be told; its late answer is nobody's.
             called.agent.answer_ok(called.number, b"too late");
@@ -155,11 +155,11 @@ fn calls_that_a_text_agent_never_answers_do_not_count_for_ever() {
 #[test]
 fn an_agent_may_cancel_and_say_why() {
     for (why, status, name) in [
-        (Why::Gone, 502, "AgentGoneError"),
-        (Why::Late, 504, "AgentTimeoutError"),
-        (Why::Busy, 503, "TooBusyError"),
-        (Why::Broke("its disk is full".into()), 502, "AgentCancelledError"),
-        (Why::Done, 502, "AgentCancelledError"),
+        (CancelReason::Gone, 502, "AgentGoneError"),
+        (CancelReason::Late, 504, "AgentTimeoutError"),
+        (CancelReason::Busy, 503, "TooBusyError"),
+        (CancelReason::Broke("its disk is full".into()), 502, "AgentCancelledError"),
+        (CancelReason::Done, 502, "AgentCancelledError"),
     ] {
         let mut called = Called::start(&[], Dialect::V1);
         called.agent.cancel(called.number, why.clone());
@@ -215,7 +215,7 @@ fn a_client_that_goes_away_is_told_to_the_agent() {
             let Called { relay, mut agent, client, number } = called;
             client.leave(way);
             let told = agent.cancelled(number);
-            assert_eq!(told, Cancelled::There(Why::Gone), "{way:?} {begun}");
+            assert_eq!(told, Cancelled::There(CancelReason::Gone), "{way:?} {begun}");
             relay.turn();
         }
         let called = Called::with(&[], Dialect::V1, |place| {
@@ -223,7 +223,11 @@ fn a_client_that_goes_away_is_told_to_the_agent() {
         });
         let Called { relay, mut agent, client, number } = called;
         client.leave(way);
-        assert_eq!(agent.cancelled(number), Cancelled::There(Why::Gone), "{way:?}: an upload");
+        assert_eq!(
+            agent.cancelled(number),
+            Cancelled::There(CancelReason::Gone),
+            "{way:?}: an upload"
+        );
         relay.turn();
     }
 }
@@ -234,13 +238,13 @@ fn an_upload_that_breaks_its_framing_is_refused() {
         ask("POST", place).chunked().raw_body(b"5\r\nhello\r\nnonsense\r\n")
     });
     assert_error("bad chunks", &called.client.response(), (400, "BadRequestError", None));
-    assert_eq!(called.agent.cancelled(called.number), Cancelled::There(Why::Gone));
+    assert_eq!(called.agent.cancelled(called.number), Cancelled::There(CancelReason::Gone));
 
     let mut called =
         Called::with(&[], Dialect::V1, |place| ask("POST", place).length(10).raw_body(b"five!"));
     called.client.finish_sending();
     assert_error("too short", &called.client.response(), (400, "BadRequestError", None));
-    assert_eq!(called.agent.cancelled(called.number), Cancelled::There(Why::Gone));
+    assert_eq!(called.agent.cancelled(called.number), Cancelled::There(CancelReason::Gone));
 }
 
 #[test]

@@ -4,7 +4,7 @@ use rdv::mux::handshake::Dialect;
 use rdv::mux::session::Event;
 use serde_json::Value;
 
-use crate::agent::Agent;
+use crate::agent::{Agent, BUSY};
 use crate::support::{Observed, Relay, Wire, ask, eventually};
 
 /// What the relay may grow by while this much goes to a client that reads slowly.
@@ -32,7 +32,7 @@ fn a_client_that_does_not_read_holds_up_no_other_call() {
 
 #[test]
 fn a_large_answer_leaves_memory_as_it_was() {
-    let relay = Relay::start(&[]);
+    let relay = Relay::start(BUSY);
     let mut agent = Agent::connect(&relay, Dialect::V1, Value::Null);
     let place = agent.place();
     let mut client = Wire::connect_narrow(relay.address());
@@ -56,7 +56,7 @@ fn a_large_answer_leaves_memory_as_it_was() {
 
 #[test]
 fn an_upload_waits_for_an_agent_that_does_not_use_it_up() {
-    let relay = Observed::start(&[]);
+    let relay = Observed::start(BUSY);
     let mut agent = Agent::connect(&relay, Dialect::V1, Value::Null);
     let mut client = relay.connect();
     client.ask(&ask("POST", &agent.place()).length(64 << 20));
@@ -80,7 +80,7 @@ fn an_upload_waits_for_an_agent_that_does_not_use_it_up() {
     let asked = agent.asked();
     agent.answer_ok(asked.number, b"");
     assert_eq!(other.response().status(), 200, "nobody else waits");
-    agent.cancel(number, rdv::mux::frame::Why::Gone);
+    agent.cancel(number, rdv::mux::frame::CancelReason::Gone);
     assert_eq!(client.response().status(), 502);
 }
 

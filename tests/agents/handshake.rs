@@ -63,6 +63,22 @@ fn a_first_message_without_metadata_is_one() {
 }
 
 #[test]
+fn a_call_that_follows_the_welcome_reaches_the_agent() {
+    let relay = Relay::start(&[]);
+    let mut agent = Agent::raw(&relay, Dialect::Text);
+    agent.say(r#"{"Type":"ClientHandshakeMetaData","Meta":{"name":"early"}}"#);
+    agent.text();
+    // Who is welcomed is found, even if the acknowledgement is still on its way.
+    let mut client = relay.connect();
+    client.ask(&ask("GET", "/api/early/a").field("X-Correlation-Id", "7"));
+    let asked = agent.text();
+    assert!(asked.starts_with("GET /a HTTP/1.1\r\n"), "{asked}");
+    agent.say(r#"{"Type":"ClientHandshakeAckFrame"}"#);
+    agent.say("HTTP/1.1 200 OK\r\nX-Correlation-Id: 7\r\nContent-Length: 2\r\n\r\nhi");
+    assert_eq!(client.response().text(), "hi");
+}
+
+#[test]
 fn a_handshake_out_of_order_ends_the_connection() {
     let relay = Relay::start(&[]);
     let meta = r#"{"Type":"ClientHandshakeMetaData","Meta":null}"#;

@@ -11,7 +11,7 @@ const LARGE_BYTES: usize = 32 << 20;
 
 #[test]
 fn a_client_that_takes_nothing_of_a_text_answer_is_cut_off_and_the_others_go_on() {
-    let relay = Relay::start(&["--agent-heartbeat", "1s"]);
+    let relay = Relay::start(&["--agent-heartbeat", "4s"]);
     let mut agent = Agent::connect(&relay, Dialect::Text, Value::Null);
     let mut stalled = Wire::connect_narrow(relay.address());
     stalled.ask(&ask("GET", &agent.place()));

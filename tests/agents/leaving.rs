@@ -1,7 +1,7 @@
 //! Agents that would hold up a relay that ends.
 
 use nix::sys::signal::Signal;
-use rdv::mux::frame::Why;
+use rdv::mux::frame::CancelReason;
 use rdv::mux::handshake::Dialect;
 use rdv::mux::session::{Cancelled, Closed, Event, close};
 use serde_json::Value;
@@ -39,7 +39,7 @@ fn the_body_of_a_refused_request_is_not_waited_for() {
         agent.flush();
         let (head, _) = agent.answered(number);
         assert!(head.starts_with("HTTP/1.1 404 "), "{head}");
-        assert_eq!(agent.cancelled(number), Cancelled::There(Why::Done), "{length:?}");
+        assert_eq!(agent.cancelled(number), Cancelled::There(CancelReason::Done), "{length:?}");
         eventually("nothing is under way", || {
             (relay.look("/socket").json()[0]["requests_in_flight"] == 0).then_some(())
         });

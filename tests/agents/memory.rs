@@ -5,7 +5,7 @@ use std::thread;
 use rdv::mux::handshake::Dialect;
 use serde_json::Value;
 
-use crate::agent::{Agent, DIALECTS, ok};
+use crate::agent::{Agent, BUSY, DIALECTS, ok};
 use crate::support::{Ending, Relay, ask};
 
 /// What the relay may grow by while an answer goes to a client that reads slowly, in bytes.
@@ -23,7 +23,7 @@ const AGENT_MAX_BYTES: u64 = 16 << 10;
 
 #[test]
 fn a_gibibyte_for_a_client_that_reads_in_steps_leaves_memory_as_it_was() {
-    let relay = Relay::start(&[]);
+    let relay = Relay::start(BUSY);
     let mut agent = Agent::connect(&relay, Dialect::V1, Value::Null);
     let mut client = relay.connect();
     client.ask(&ask("GET", &agent.place()));

@@ -4,7 +4,7 @@ use std::io::Read as _;
 use std::net::TcpListener;
 use std::time::Duration;
 
-use rdv::mux::frame::Why;
+use rdv::mux::frame::CancelReason;
 use rdv::mux::handshake::Dialect;
 use rdv::mux::session::Cancelled;
 use serde_json::Value;
@@ -83,7 +83,7 @@ fn a_reset_of_the_api_does_not_end_an_answer_that_only_the_end_delimits() {
     SockRef::from(&api.sender()).set_linger(Some(Duration::ZERO)).expect("SO_LINGER");
     drop(api);
     let told = agent.cancelled(number);
-    assert!(matches!(told, Cancelled::There(Why::Broke(_))), "{told:?}");
+    assert!(matches!(told, Cancelled::There(CancelReason::Broke(_))), "{told:?}");
 }
 
 #[test]

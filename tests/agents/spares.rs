@@ -6,7 +6,7 @@ use rdv::mux::handshake::Dialect;
 use rdv::mux::session::close;
 use serde_json::Value;
 
-use crate::agent::{Agent, ok};
+use crate::agent::{Agent, BUSY, ok};
 use crate::spare::{Spare, bring};
 use crate::support::{Ending, Relay, Wire, ask, assert_error, chunks, is_pattern, pattern};
 
@@ -21,7 +21,7 @@ struct Spared {
 
 impl Spared {
     fn start(flags: &[&str]) -> Spared {
-        let relay = Relay::start(flags);
+        let relay = Relay::start(&[BUSY, flags].concat());
         let agent = Agent::connect(&relay, Dialect::V1, Value::Null);
         let spare = Spare::of(&relay, &agent);
         let client = relay.connect();

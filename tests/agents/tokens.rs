@@ -66,7 +66,12 @@ fn without_a_token_that_is_known_nobody_is_an_agent() {
     for (name, header, metadata, wanted) in [
         ("none at all", None, Value::Null, "token"),
         ("an unknown one", None, json!({ "token": "nobody-has-this-one" }), "token"),
-        ("another's name", Some(BILLING), json!({ "name": "other" }), "not for the name"),
+        (
+            "another's name",
+            Some(BILLING),
+            json!({ "name": "other" }),
+            "not valid for the requested",
+        ),
     ] {
         match guarded.meet(header, metadata) {
             Event::Closed(Closed::There(code, reason)) => {

@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::thread;
 
 use rdv::http::head::{FieldSlots, HeadLimits, parse};
-use rdv::mux::codec::{Codec, End, Message};
+use rdv::mux::codec::{Codec, Endpoint, Message};
 use rdv::mux::upgrade;
 
 /// More than the largest message of the suite, 16 MiB.
@@ -54,7 +54,7 @@ fn open(server: SocketAddr, target: &str, act: impl FnMut(&mut Codec, Message)) 
     let (head, rest) = read_head(&mut stream)?;
     let head = String::from_utf8_lossy(&head);
     assert!(head.starts_with("HTTP/1.1 101 ") && head.contains(ACCEPT), "{target}: {head}");
-    let mut codec = Codec::new(End::Dialled, MESSAGE_MAX);
+    let mut codec = Codec::new(Endpoint::Dialled, MESSAGE_MAX);
     codec.received(&rest);
     exchange(stream, codec, act)
 }
@@ -72,7 +72,7 @@ fn accept(mut stream: TcpStream) -> io::Result<()> {
          Sec-WebSocket-Accept: {}\r\n\r\n",
         upgrade.accept
     )?;
-    let mut codec = Codec::new(End::Accepted, MESSAGE_MAX);
+    let mut codec = Codec::new(Endpoint::Accepted, MESSAGE_MAX);
     codec.received(&rest);
     exchange(stream, codec, send_back)
 }

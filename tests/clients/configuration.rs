@@ -76,7 +76,7 @@ fn a_file_that_nobody_understands_is_named() {
     here.put("client.toml", "relay = 7\n");
     for (what, file, words) in [
         ("a wrong value", "client.toml", "client.toml: the value of relay must be a string"),
-        ("a missing file", "none", "none: there is no such file, and RDV_CLIENT_CONFIG names it"),
+        ("a missing file", "none", "none: no such file (RDV_CLIENT_CONFIG)"),
         ("a directory", ".", "directory"),
     ] {
         for arguments in [

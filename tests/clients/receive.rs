@@ -139,7 +139,7 @@ fn what_cannot_be_written_is_found_out_before_the_stream_is_used_up() {
     let (_sending, id) = here.offer(&["a"]);
     let (program, _binary) = nobody();
     for (name, is_nobody, words) in [
-        ("fifo", false, "fifo: nobody reads from this named pipe; start its reader first"),
+        ("fifo", false, "fifo: no process reads from this named pipe; start the reader first"),
         ("closed", true, "closed: Permission denied (os error 13); choose another place"),
     ] {
         let mut command = there.command(&["receive", &id, "-o", name]);
@@ -206,10 +206,10 @@ fn what_is_in_the_way_is_said_before_the_stream_is_used_up() {
     let (sending, id) = here.offer(&["a"]);
     for (what, flags, words) in [
         ("a file", &["-o", "old"][..], "old exists already; --force replaces it"),
-        ("no directory for it", &["-o", "none/a"], "none: there is no such directory"),
-        ("no such directory", &["-o", "none/"], "none/: there is no such directory; make it first"),
+        ("no directory for it", &["-o", "none/a"], "none: no such directory"),
+        ("no such directory", &["-o", "none/"], "none/: no such directory; create it first"),
         ("below a file", &["-o", "old/a"], "old"),
-        ("nowhere to extract", &["-x", "-o", "none"], "there is no such directory"),
+        ("nowhere to extract", &["-x", "-o", "none"], "no such directory"),
     ] {
         let got = there.run(&[&["receive", &id], flags].concat());
         assert_ended(what, &got, 1, words);

@@ -67,7 +67,7 @@ fn a_stale_socket_is_replaced_and_a_live_one_refused() {
     drop(process);
     fs::remove_file(&path).unwrap();
     fs::write(&path, "mine").unwrap();
-    assert_ends(&run(&flags, ""), 1, &["no socket"]);
+    assert_ends(&run(&flags, ""), 1, &["not a socket"]);
     assert_eq!(fs::read_to_string(&path).unwrap(), "mine");
 }
 

@@ -142,7 +142,7 @@ fn a_file_of_dead_letters_is_one_commands_own_and_ends_with_a_line() {
     drop(input);
     process.finish();
     fs::write(file.path(), "{\"position\":").unwrap();
-    assert_ends(&run(&flags, ""), 1, &[path, "not whole"]);
+    assert_ends(&run(&flags, ""), 1, &[path, "incomplete"]);
     let nowhere = ["--url", &url, "--dead-letter", "/nowhere/at/all"];
     assert_ends(&run(&nowhere, ""), 1, &["/nowhere/at/all"]);
 }

@@ -104,7 +104,7 @@ fn wrong_arguments_are_one_line_with_status_2() {
         ("two ways", &["--url", "http://h", "--relay", "http://h"], "--relay"),
         ("no URL", &["--url", "h:80"], "begin it with http://"),
         ("no field", &["--url", "http://h", "-H", "secret"], "colon"),
-        ("a field of the message", &["--url", "http://h", "-H", "Host: x"], "leave it out"),
+        ("a field of the message", &["--url", "http://h", "-H", "Host: x"], "remove it"),
         ("nobody at work", &["--url", "http://h", "--parallel", "0"], "--parallel"),
         ("too many at work", &["--url", "http://h", "--parallel", "257"], "--parallel"),
         ("no status", &["--url", "http://h", "--success", "2xx"], "--success"),

@@ -330,8 +330,8 @@ fn a_dropped_answer_ends_the_connection() {
 fn an_api_that_fails_is_a_bad_gateway() {
     for (name, wire, hint) in [
         ("silence", "", "without an answer"),
-        ("half a head", "HTTP/1.1 200 OK\r\nContent-", "broke off"),
-        ("no HTTP", "SSH-2.0-OpenSSH\r\n\r\n", "no HTTP/1.1"),
+        ("half a head", "HTTP/1.1 200 OK\r\nContent-", "aborted"),
+        ("no HTTP", "SSH-2.0-OpenSSH\r\n\r\n", "not an HTTP/1.1"),
         ("another protocol", "HTTP/1.1 101 Switching\r\n\r\n", "protocol"),
         ("two lengths", "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", "one"),
     ] {

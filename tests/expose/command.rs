@@ -159,7 +159,7 @@ fn an_answer_that_breaks_off_is_not_whole_to_the_client() {
     let mut got = Vec::new();
     assert!(body.read_to_end(&mut got).is_err());
     assert_eq!(got, b"half");
-    assert!(end(process).stderr.contains("broken off"));
+    assert!(end(process).stderr.contains("interrupted"));
 }
 
 #[test]
@@ -391,9 +391,9 @@ fn wrong_arguments_say_what_to_do() {
         (&["..", api], 2, "not only dots"),
         (&["x", "https://127.0.0.1"], 2, "http:// only"),
         (&["x", "here"], 2, "begin it with http://"),
-        (&["x", api, "--relay", "ftp://h"], 2, "begin it with wss://"),
-        (&["x", api, "--metadata", "[]"], 2, "no JSON object"),
-        (&["x", api, "--metadata", "{"], 2, "no JSON"),
+        (&["x", api, "--relay", "ftp://h"], 2, "expected wss://"),
+        (&["x", api, "--metadata", "[]"], 2, "not a JSON object"),
+        (&["x", api, "--metadata", "{"], 2, "not valid JSON"),
         (&["x", api, "--host", "a b"], 2, "api, client"),
         (&["x", api, "--token-file", empty], 2, "is empty"),
         (&["x", api, "--secret-file", "/nowhere/x"], 1, "reading /nowhere/x"),

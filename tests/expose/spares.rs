@@ -4,7 +4,7 @@
 use std::io::Write as _;
 use std::sync::mpsc::{self, Receiver};
 
-use rdv::socket::expose::{Api, Calls, HostChoice, Owner, Served, Spares};
+use rdv::socket::expose::{Api, Calls, HostChoice, IdleTunnels, Owner, Served};
 use uuid::Uuid;
 
 use crate::relay_end::RelayEnd;
@@ -14,7 +14,7 @@ use crate::support::{Ending, PATIENCE, Wire, is_pattern, pattern};
 struct Scene {
     relay: RelayEnd,
     /// They are closed with it.
-    spares: Option<Spares>,
+    spares: Option<IdleTunnels>,
     calls: Calls,
     served: Receiver<Served>,
 }
@@ -33,14 +33,14 @@ fn start(
     api: &Server,
     (count, calls): (usize, Calls),
     refused: impl FnOnce(u16) + Send + 'static,
-) -> Spares {
+) -> IdleTunnels {
     let api = Api::new(&format!("http://{}", api.address()), HostChoice::Api).expect("a URL");
     let owner = Owner {
         relay: relay.url().parse().expect("a URL"),
         connection: Uuid::from_u128(1),
         secret: Uuid::from_u128(2),
     };
-    Spares::start(owner, count, (api, calls), refused).expect("threads")
+    IdleTunnels::start(owner, count, (api, calls), refused).expect("threads")
 }
 
 impl Scene {

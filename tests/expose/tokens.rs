@@ -79,7 +79,13 @@ fn who_has_no_good_token_is_refused_for_good_and_told_why() {
     for (name, arguments, file, variable, hint) in [
         ("none", &["expose", "billing", &api][..], None, "", "Agents need a token"),
         ("a wrong one", &["expose", "billing", &api], Some(&*wrong), "", "--token-file"),
-        ("for another name", &["expose", "mail", &api], None, BILLING, "not for the name"),
+        (
+            "for another name",
+            &["expose", "mail", &api],
+            None,
+            BILLING,
+            "not valid for the requested",
+        ),
         ("none to call", &["call", "GET", "/"], None, "", "Agents need a token"),
         ("a wrong one to call", &["call", "GET", "/"], Some(&*wrong), "", "Agents need a token"),
     ] {

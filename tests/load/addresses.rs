@@ -7,8 +7,7 @@ use socket2::{Domain, Socket, Type};
 use crate::assert_busy;
 use crate::support::{Framing, Relay, UNKNOWN, Wire, ask, assert_uploaded, eventually, stream_of};
 
-const OF_ADDRESS: &str =
-    "As many connections as this relay serves for one address are open from yours";
+const OF_ADDRESS: &str = "Connection limit of your address reached (max-connections-per-address)";
 
 #[test]
 fn connections_of_one_address_are_bounded() {
@@ -50,7 +49,7 @@ fn connections_of_one_address_are_bounded() {
 #[test]
 fn streams_of_one_address_are_bounded_while_they_are_active() {
     let relay = Relay::start(&["--max-streams-per-address", "2"]);
-    let refused = "As many streams as one address may have on this relay are active for yours";
+    let refused = "Stream limit of this address reached (max-streams-per-address)";
     let mut wire = relay.connect();
     let create = ask("POST", "/stream");
     for end in ["deletion", "a report", "completion", "a lost side"] {

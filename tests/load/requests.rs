@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::assert_busy;
 use crate::support::{Framing, Process, Relay, ask, assert_uploaded, eventually};
 
-const REQUESTS: &str = "As many requests as this relay may serve at once are being served";
+const REQUESTS: &str = "Request limit reached (max-concurrent)";
 
 #[test]
 fn requests_served_at_once_are_bounded() {
@@ -103,7 +103,7 @@ fn the_status_of_being_too_busy_can_be_chosen() {
     let streams = Relay::start(&[&busy[..], &["--max-streams", "1"]].concat());
     streams.create();
     let refused = streams.exchange(&ask("POST", "/stream"));
-    let message = "The active streams are as many, or hold as much, as this relay allows";
+    let message = "Stream limit reached (max-streams, or 256 MiB of headers and reports)";
     assert_busy(&refused, (529, "2"), message);
 
     let connections = Relay::start(&[&busy[..], &["--max-connections", "2"]].concat());
@@ -111,14 +111,14 @@ fn the_status_of_being_too_busy_can_be_chosen() {
     for held in &mut held {
         assert_eq!(held.exchange(&ask("GET", "/ping")).status(), 200);
     }
-    let message = "As many connections as this relay may serve are open";
+    let message = "Connection limit reached (max-connections)";
     assert_busy(&connections.connect().response(), (529, "2"), message);
 
     let stopping = Relay::start(&busy);
     let id = stopping.create();
     let mut waiting = stopping.waiting_destination(&id);
     stopping.signal(Signal::SIGTERM);
-    assert_busy(&waiting.response(), (529, "2"), "The relay is about to stop");
+    assert_busy(&waiting.response(), (529, "2"), "The relay is shutting down");
 }
 
 #[test]

@@ -55,7 +55,7 @@ fn a_server_takes_so_many_connections_and_no_more() {
     let first = client.connect().expect("a connection");
     let error = client.connect().expect_err("there is no room");
     assert!(matches!(error, Error::Refused { status: 503, .. }), "{error}");
-    assert!(error.to_string().contains("as many connections as there may be"), "{error}");
+    assert!(error.to_string().contains("connection limit reached"), "{error}");
     assert_eq!(read(first.round_trip(get("/a")).expect("an answer")).1, "GET /a ");
     first.close();
     let second = eventually("there is room again", || client.connect().ok());

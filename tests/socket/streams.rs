@@ -5,7 +5,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 
 use http::Response;
-use rdv::socket::{Body, Dialect, Error, Why};
+use rdv::socket::{Body, CancelReason, Dialect, Error};
 
 use crate::pair::{DIALECTS, echo, get, pair, post, read, serving};
 use crate::support::{eventually, pattern};
@@ -164,7 +164,9 @@ fn a_response_that_breaks_off_does_not_look_whole() {
         let answer = ends.accepted.round_trip(get(path)).expect("a head");
         let error = answer.into_body().into_bytes(100).expect_err(path);
         let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>());
-        let Some(Error::Cancelled(Why::Broke(there))) = inner else { panic!("{path}: {error}") };
+        let Some(Error::Cancelled(CancelReason::Broke(there))) = inner else {
+            panic!("{path}: {error}")
+        };
         assert_eq!(there, why, "{path}");
     }
 }

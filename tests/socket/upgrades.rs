@@ -4,7 +4,7 @@ use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::thread;
 
-use rdv::mux::codec::{Codec, End, Message};
+use rdv::mux::codec::{Codec, Endpoint, Message};
 use rdv::socket::{Dialect, Error, EventKind, SocketServer};
 
 use crate::pair::{client, echo, post, read, serving};
@@ -45,7 +45,7 @@ impl Peer {
         assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
         assert!(head.contains("Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n"), "{head}");
         assert_eq!(head.contains("Protocol: rdv.socket.v1\r\n"), dialect == Dialect::V1, "{head}");
-        Self { socket, codec: Codec::new(End::Dialled, 1 << 20) }
+        Self { socket, codec: Codec::new(Endpoint::Dialled, 1 << 20) }
     }
 
     pub(crate) fn socket(&mut self) -> &mut TcpStream {
@@ -187,7 +187,7 @@ fn answering(answer: &'static str) -> SocketAddr {
 #[test]
 fn servers_that_are_none_of_ours_are_told_apart() {
     for (name, answer, said) in [
-        ("no HTTP", "SSH-2.0-x\r\n\r\n", "no HTTP/1.1 response"),
+        ("no HTTP", "SSH-2.0-x\r\n\r\n", "not an HTTP/1.1 response"),
         ("another page", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello", "200: hello"),
         ("JSON", "HTTP/1.1 404 N\r\nContent-Length: 15\r\n\r\n{\"message\":\"a\"}", "404: a"),
         ("no words", "HTTP/1.1 503 N\r\nContent-Length: 0\r\n\r\n", "with 503"),

@@ -74,7 +74,7 @@ fn what_acknowledges_nothing_is_told_and_passed_over() {
 #[test]
 fn a_record_that_is_not_acknowledged_in_time_is_not_promised() {
     let (desk, mut input) = Desk::hearing(&["--ack-timeout", "300ms"]);
-    assert_busy("nobody said anything", &desk.post("x"), "did not take this one in time");
+    assert_busy("nobody said anything", &desk.post("x"), "did not read this record in time");
     let late = acknowledgement(&desk.lines(1)[0]);
     input.write_all(late.as_bytes()).expect("it hears");
     desk.await_said("waits for no acknowledgement");
@@ -85,7 +85,7 @@ fn a_record_that_is_not_acknowledged_in_time_is_not_promised() {
 
 #[test]
 fn the_end_of_acknowledgements_ends_the_source() {
-    let (desk, mut input) = Desk::hearing(&[&ADMIN[..], &["--patience", "1s"]].concat());
+    let (desk, mut input) = Desk::hearing(&[&ADMIN[..], &["--consumer-timeout", "1s"]].concat());
     let mut wires = [desk.begin("one"), desk.begin("two")];
     let lines = desk.lines(2);
     input.write_all(acknowledgement(&lines[0]).as_bytes()).expect("it hears");
@@ -93,7 +93,7 @@ fn the_end_of_acknowledgements_ends_the_source() {
     let mut statuses = wires.each_mut().map(|wire| wire.response().status());
     statuses.sort_unstable();
     assert_eq!(statuses, [201, 503]);
-    assert_busy("the next one", &desk.post("three"), "is not there");
+    assert_busy("the next one", &desk.post("three"), "No consumer is connected");
     let finished = desk.finish();
     assert_eq!(finished.status.code(), Some(4));
     assert_eq!(finished.stdout.lines().count(), 2, "nothing more was handed over");
@@ -104,7 +104,7 @@ fn whoever_acknowledged_and_left_is_believed() {
     let (input, mut say) = std::io::pipe().expect("a pipe");
     let (records, output) = std::io::pipe().expect("a pipe");
     let desk = Desk::of(Process::between(
-        source(&["--ack", "--patience", "1s"]),
+        source(&["--ack", "--consumer-timeout", "1s"]),
         input.into(),
         output.into(),
     ));
@@ -140,11 +140,11 @@ fn a_fifos_reader_does_not_outlive_its_acknowledgements() {
     place.make_fifo();
     let mut reader = place.read_fifo();
     let (input, say) = std::io::pipe().expect("a pipe");
-    let flags = ["--ack", "--output", &place.output(), "--patience", "1s"];
+    let flags = ["--ack", "--output", &place.output(), "--consumer-timeout", "1s"];
     let desk = Desk::of(Process::between(source(&flags), input.into(), Stdio::null()));
     drop(say);
-    desk.await_said("the consumer is gone");
-    assert_busy("nobody acknowledges", &desk.post("x"), "is not there");
+    desk.await_said("the consumer disconnected");
+    assert_busy("nobody acknowledges", &desk.post("x"), "No consumer is connected");
     assert_eq!(desk.finish().status.code(), Some(4));
     assert_eq!(reader.next(), None, "what was refused was not handed over");
 }
@@ -159,7 +159,7 @@ fn a_sender_that_leaves_holds_nobody_up() {
     }
     let mut stays = desk.begin("it stays");
     let lines = desk.lines(3);
-    assert_busy("all of them still wait", &desk.post("x"), "wait for their consumer");
+    assert_busy("all of them still wait", &desk.post("x"), "Record limit of this source");
     for line in &lines {
         input.write_all(acknowledgement(line).as_bytes()).expect("it hears");
     }

@@ -21,23 +21,23 @@ fn wrong_arguments_are_refused_in_one_line() {
         ("a header with a space", &["--header", "a b"], "X-GitHub-Event"),
         ("an unknown key", &["--key", "body"], "header:NAME, path or json:/POINTER"),
         ("a size that is none", &["--max-body", "much"], "--max-body"),
-        ("a time that is none", &["--patience", "soon"], "--patience"),
+        ("a time that is none", &["--consumer-timeout", "soon"], "--consumer-timeout"),
         ("a queue of none", &["--queue", "0"], "--queue"),
         ("no connections", &["--max-connections", "0"], "--max-connections"),
         ("an address that is none", &["--listen", "here"], "--listen"),
-        ("a token of nothing", &["--auth-token", " "], "anybody could send it"),
+        ("a token of nothing", &["--auth-token", " "], "anyone could send it"),
         ("a file that is not there", &["--auth-token-file", "/does/not/exist"], "/does/not/exist"),
-        ("a file without a token", &["--auth-token-file", "/dev/null"], "anybody could send it"),
+        ("a file without a token", &["--auth-token-file", "/dev/null"], "anyone could send it"),
         ("two tokens", &["--auth-token", "a", "--auth-token-file", "/b"], "--auth-token-file"),
         ("a signature without a secret", &["--signature", "github"], "--signature-secret-file"),
         ("an unknown signature", &["--signature", "md5"], "github, stripe, standard"),
         (
             "a secret that is no base64",
             &["--signature", "standard", "--signature-secret", "!"],
-            "base64",
+            "whsec_",
         ),
         ("a secret without a signature", &["--signature-secret-file", "/x"], "--signature"),
-        ("the same as a flag", &["--signature-secret", "x"], "give --signature, or take"),
+        ("the same as a flag", &["--signature-secret", "x"], "set --signature"),
         ("a position without a spool", &["--from", "start"], "--spool"),
     ];
     for (name, flags, words) in rows {
@@ -54,7 +54,7 @@ fn what_cannot_be_done_is_said_in_one_line() {
         ("an address in use", &["--listen", &address], &address),
         ("an output in no directory", &["--output", "/does/not/exist"], "--output /does/not/exist"),
         ("an output that is a directory", &["--output", "/"], "--output /"),
-        ("a socket without a path", &["--output", "unix:"], "write unix:/path/of/the.sock"),
+        ("a socket without a path", &["--output", "unix:"], "use unix:/path/to/socket"),
         ("a socket whose path is too long", &["--output", &long], "SUN_LEN"),
     ];
     for (name, flags, words) in rows {

@@ -61,7 +61,7 @@ fn a_file_that_is_somebody_elses_is_left_alone() {
     let finished = Process::start(source(&["--output", &place.output()])).finish();
     assert_eq!(finished.status.code(), Some(1));
     let expected = format!(
-        "rdv: --output {}: its last line has no end and is no record; end it, or choose another file\n",
+        "rdv: --output {}: the last line is incomplete and not a valid record; complete it, or use another file\n",
         place.output()
     );
     assert_eq!(finished.stderr, expected);
@@ -120,13 +120,13 @@ fn what_cannot_be_synchronized_is_taken_back() {
 fn a_file_that_cannot_be_mended_is_not_written_to_any_more() {
     let place = Place::new();
     let log = format!("{}.strace", place.output());
-    let flags = ["--output", &place.output(), "--patience", "1s"];
+    let flags = ["--output", &place.output(), "--consumer-timeout", "1s"];
     let faults = ["fdatasync:error=EIO:when=2", "ftruncate:error=EIO"];
     let desk = Desk::of(Process::start(faulty(&faults, &log, &flags)));
     assert_eq!(desk.post("one").status(), 201);
     assert_busy("the disk fails", &desk.post("two"), "could not be stored");
     let before = fs::read(place.path()).expect("the file");
-    assert_busy("the next one", &desk.post("three"), "is not there");
+    assert_busy("the next one", &desk.post("three"), "No consumer is connected");
     assert_eq!(desk.finish().status.code(), Some(4));
     assert_eq!(fs::read(place.path()).expect("the file"), before);
 }

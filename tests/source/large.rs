@@ -162,7 +162,7 @@ fn many_slow_bodies_share_the_memory_there_is() {
     raw.expect_continue();
     raw.send(&half);
     let refused = desk.exchange(&json(half.len() + 2).raw_body(&[&half[..], b"{}"].concat()));
-    assert_busy("JSON has to be in memory", &refused, "wait for their consumer");
+    assert_busy("JSON has to be in memory", &refused, "Record limit of this source");
     raw.send("{}");
     assert_eq!(raw.response().status(), 201, "bytes go to the disk");
     for wire in &mut slow {

@@ -63,8 +63,8 @@ fn what_waits_is_refused_when_it_has_to_be_quick() {
             desk.signal(signal);
             desk.await_said(if number + 1 == signals.len() { ": stopping" } else { ": draining" });
         }
-        assert_busy(name, &wire.response(), "about to stop");
-        assert_busy(name, &half.response(), "about to stop");
+        assert_busy(name, &wire.response(), "shutting down");
+        assert_busy(name, &half.response(), "shutting down");
         drop((wire, half));
         let listener = place.listen();
         assert_eq!(desk.finish().status.code(), Some(0), "{name}");
@@ -76,7 +76,7 @@ fn what_waits_is_refused_when_it_has_to_be_quick() {
 fn what_waits_longer_than_draining_may_take_is_refused() {
     let (_place, desk, mut wire) = waiting(&["--drain-timeout", "300ms"]);
     desk.signal(Signal::SIGTERM);
-    assert_busy("drained", &wire.response(), "about to stop");
+    assert_busy("drained", &wire.response(), "shutting down");
     drop(wire);
     assert_eq!(desk.finish().status.code(), Some(0));
 }
@@ -97,7 +97,7 @@ fn a_record_that_was_begun_is_completed_before_it_ends() {
 #[test]
 fn a_reader_that_stalls_does_not_keep_it_for_ever() {
     for way in LEAVINGS {
-        let flags = ["--patience", "300ms", "--drain-timeout", "1s"];
+        let flags = ["--consumer-timeout", "300ms", "--drain-timeout", "1s"];
         let (desk, mut reader) = Desk::piped(&flags);
         let wire = desk.begin("x".repeat(MORE_THAN_A_PIPE));
         std::io::Read::read_exact(&mut reader, &mut [0; 1]).expect("the record begins");

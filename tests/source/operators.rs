@@ -66,7 +66,7 @@ fn records_and_the_access_log_do_not_share_a_place() {
 #[test]
 fn pushes_and_refusals_are_counted() {
     let place = Place::new();
-    let flags = ["--max-body", "1KiB", "--queue", "1", "--patience", "300ms"];
+    let flags = ["--max-body", "1KiB", "--queue", "1", "--consumer-timeout", "300ms"];
     let desk = Desk::start(&[&ADMIN[..], &flags, &["--output", &place.socket()]].concat());
     let listener = place.listen();
     let consumer = crate::consumer::accept(&listener);
@@ -81,11 +81,11 @@ fn pushes_and_refusals_are_counted() {
         (r#"rdv_connections{phase="pushing"}"#, 0),
     ]);
     drop((listener, consumer));
-    desk.await_said("the consumer is gone");
+    desk.await_said("the consumer disconnected");
     let mut waits = desk.begin("waits");
     desk.await_waiting(1);
-    assert_busy("the queue is full", &desk.post("y"), "wait for their consumer");
-    assert_busy("nobody there", &waits.response(), "is not there");
+    assert_busy("the queue is full", &desk.post("y"), "Record limit of this source");
+    assert_busy("nobody there", &waits.response(), "No consumer is connected");
     desk.scrape().assert_counts(&[
         (r#"rdv_refusals_total{reason="records"}"#, 1),
         (r#"rdv_refusals_total{reason="consumer_gone"}"#, 1),

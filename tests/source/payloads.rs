@@ -97,7 +97,7 @@ fn what_says_that_it_is_json_and_is_not_is_refused() {
         let request = ask("POST", "/").field("Content-Type", "application/json").body(body);
         let answer = wire.exchange(&request);
         assert_error(name, &answer, (400, "InvalidBodyError", None));
-        assert!(answer.text().contains("The body is no JSON"), "{name}: {}", answer.text());
+        assert!(answer.text().contains("The body is not valid JSON"), "{name}: {}", answer.text());
     }
     let good = ask("POST", "/").field("Content-Type", "application/json").body("{}");
     assert_eq!(wire.exchange(&good).status(), 201, "the connection goes on");

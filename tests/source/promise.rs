@@ -99,7 +99,7 @@ impl<R> Stalling<'_, R> {
 }
 
 fn run(seed: u64) {
-    let flags = ["--patience", "200ms", "--queue", "20", "--memory-body", "64KiB"];
+    let flags = ["--consumer-timeout", "200ms", "--queue", "20", "--memory-body", "64KiB"];
     let (desk, reader) = Desk::piped(&[&ADMIN[..], &flags].concat());
     let done = Mutex::new(false);
     let (outcomes, lines) = thread::scope(|scope| {

@@ -16,7 +16,7 @@ fn a_consumer_may_come_late_leave_and_come_again() {
     assert_eq!(text(&consumer.line()), "early");
     assert_eq!(early.response().status(), 201);
     drop((listener, consumer));
-    desk.await_said("the consumer is gone");
+    desk.await_said("the consumer disconnected");
     let mut between = desk.begin("between");
     desk.await_waiting(1);
     let listener = place.listen();
@@ -37,9 +37,9 @@ fn a_socket_that_is_there_needs_no_prefix() {
 #[test]
 fn without_a_consumer_senders_are_told_to_come_again() {
     let place = Place::new();
-    let desk = Desk::start(&["--output", &place.socket(), "--patience", "300ms"]);
-    assert_busy("the first one", &desk.post("x"), "is not there");
-    assert_busy("the next one, at once", &desk.post("y"), "is not there");
+    let desk = Desk::start(&["--output", &place.socket(), "--consumer-timeout", "300ms"]);
+    assert_busy("the first one", &desk.post("x"), "No consumer is connected");
+    assert_busy("the next one, at once", &desk.post("y"), "No consumer is connected");
     let listener = place.listen();
     let mut consumer = accept(&listener);
     eventually("records are taken again", || (desk.post("z").status() == 201).then_some(()));

@@ -110,7 +110,7 @@ pub(crate) fn position_of(line: &str) -> String {
 #[test]
 fn a_record_is_kept_as_a_line_before_it_is_promised() {
     let spool = Spool::new();
-    let desk = spool.start(&["--patience", "300ms"]);
+    let desk = spool.start(&["--consumer-timeout", "300ms"]);
     for (number, body) in ["one", "two", "three"].into_iter().enumerate() {
         let promised = position(&desk.post(body));
         let lines = spool.lines();
@@ -188,7 +188,7 @@ fn what_was_handed_over_is_removed_unless_it_is_to_be_kept() {
         let lines = desk.lines(if all { 11 } else { kept });
         assert!(kept == 12 || !all && (1..4).contains(&kept), "{name}: {kept} lines");
         assert_eq!(position_of(&lines[lines.len() - 1]), promised[11], "{name}");
-        let warned = desk.end().stderr.contains("behind that position were removed");
+        let warned = desk.end().stderr.contains("after that position were removed");
         assert_eq!(warned, !all, "{name}");
     }
 }
@@ -196,7 +196,7 @@ fn what_was_handed_over_is_removed_unless_it_is_to_be_kept() {
 #[test]
 fn nobody_else_uses_a_spool_that_is_in_use() {
     let spool = Spool::new();
-    let desk = spool.start(&["--patience", "300ms"]);
+    let desk = spool.start(&["--consumer-timeout", "300ms"]);
     assert_eq!(desk.post("x").status(), 201);
     let finished = spool.refused(&[]);
     assert_eq!(finished.status.code(), Some(1));

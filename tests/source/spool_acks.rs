@@ -66,7 +66,7 @@ fn what_a_consumer_took_and_left_with_counts_unless_it_has_to_acknowledge() {
     let promised = post_all(&desk, &["taken", "never read"]);
     spool.await_delivered(&promised[1]);
     drop(first);
-    desk.await_said("the consumer is gone");
+    desk.await_said("the consumer disconnected");
     desk.post("next");
     assert_eq!(text(&accept(&listener).line()), "next");
     desk.end();
@@ -103,7 +103,7 @@ fn a_record_that_was_acknowledged_too_late_for_its_sender_is_handed_over_all_the
     let listener = spool.place().listen();
     let desk = spool.start(&["--ack", "--ack-timeout", "300ms"]);
     let mut first = accept(&listener);
-    assert_busy("nobody said anything", &desk.post("x"), "did not take this one in time");
+    assert_busy("nobody said anything", &desk.post("x"), "did not read this record in time");
     let line = first.line();
     drop(first);
     let mut second = accept(&listener);
@@ -121,7 +121,7 @@ fn a_record_that_was_acknowledged_too_late_for_its_sender_is_handed_over_all_the
 fn without_a_consumer_the_sender_is_refused_and_the_record_is_kept() {
     let spool = Spool::new();
     let desk = spool.start(&["--ack", "--ack-timeout", "300ms"]);
-    assert_busy("nobody is there", &desk.post("x"), "did not take this one in time");
+    assert_busy("nobody is there", &desk.post("x"), "did not read this record in time");
     let listener = spool.place().listen();
     let mut consumer = accept(&listener);
     let line = consumer.line();
@@ -163,12 +163,12 @@ fn what_was_not_acknowledged_the_next_process_hands_over_again() {
 #[test]
 fn senders_that_wait_are_refused_when_it_has_to_be_quick_and_their_records_are_kept() {
     let spool = Spool::new();
-    let desk = spool.start(&["--ack", "--patience", "1s"]);
+    let desk = spool.start(&["--ack", "--consumer-timeout", "1s"]);
     let mut wire = desk.begin("x");
     // Before that it would be refused without being kept.
     eventually("the record is kept", || (spool.lines().len() == 1).then_some(()));
     desk.signal(nix::sys::signal::Signal::SIGINT);
-    assert_busy("interrupted", &wire.response(), "about to stop");
+    assert_busy("interrupted", &wire.response(), "shutting down");
     drop(wire);
     assert_eq!(desk.finish().status.code(), Some(0));
     let desk = spool.start_to_stdout(&[]);

@@ -41,7 +41,7 @@ fn records_wait_for_an_output_file_that_has_no_room() {
     let (filler, output) = (outside.path().join("filler"), outside.path().join("records"));
     fs::write(&filler, vec![0; MIB - 100_000]).expect("it fits");
     let name = output.to_str().expect("text");
-    let desk = spool.start_to_stdout(&["--output", name, "--patience", "300ms"]);
+    let desk = spool.start_to_stdout(&["--output", name, "--consumer-timeout", "300ms"]);
     let promised: Vec<_> = (0..10).map(|number| format!("{number} {:20000}", "")).collect();
     for body in &promised {
         assert_eq!(desk.post(body).status(), 201);

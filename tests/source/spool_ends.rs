@@ -23,7 +23,7 @@ fn post_many(desk: &Desk) {
 fn an_absent_consumer_does_not_keep_it_and_nothing_is_lost() {
     for signal in [Signal::SIGTERM, Signal::SIGQUIT, Signal::SIGINT] {
         let spool = Spool::new();
-        let desk = spool.start(&["--patience", "300ms"]);
+        let desk = spool.start(&["--consumer-timeout", "300ms"]);
         let promised = post_all(&desk, &["one", "two"]);
         desk.signal(signal);
         let finished = desk.finish();
@@ -40,7 +40,7 @@ fn an_absent_consumer_does_not_keep_it_and_nothing_is_lost() {
 fn a_consumer_that_takes_nothing_does_not_keep_it_either() {
     let spool = Spool::new();
     let listener = spool.place().listen();
-    let desk = spool.start(&["--patience", "300ms"]);
+    let desk = spool.start(&["--consumer-timeout", "300ms"]);
     let consumer = accept(&listener);
     post_many(&desk);
     desk.signal(Signal::SIGTERM);
@@ -61,7 +61,7 @@ fn a_consumer_that_takes_nothing_does_not_keep_it_either() {
 fn whoever_is_in_a_hurry_does_not_wait_for_the_consumer() {
     let spool = Spool::new();
     let listener = spool.place().listen();
-    let desk = spool.start(&["--patience", "1h"]);
+    let desk = spool.start(&["--consumer-timeout", "1h"]);
     let _consumer = accept(&listener);
     post_many(&desk);
     desk.signal(Signal::SIGINT);
@@ -93,17 +93,17 @@ fn what_is_kept_is_handed_over_before_it_ends() {
 #[test]
 fn a_reader_of_standard_output_that_left_ends_it_and_the_next_gets_the_rest() {
     let spool = Spool::new();
-    let (desk, reader) = Desk::piped(&strs(&spool.flags(&["--patience", "2s"])));
+    let (desk, reader) = Desk::piped(&strs(&spool.flags(&["--consumer-timeout", "2s"])));
     desk.post("taken");
     let mut reader = Lines::of(reader);
     assert_eq!(text(&reader.line()), "taken");
     drop(reader);
-    desk.await_said("the consumer is gone");
+    desk.await_said("the consumer disconnected");
     post_all(&desk, &["one", "two"]);
     let finished = desk.finish();
     assert_eq!(finished.status.code(), Some(4), "{}", finished.stderr);
     let last = finished.stderr.lines().last();
-    assert_eq!(last, Some("rdv: the consumer of the records is gone"));
+    assert_eq!(last, Some("rdv: the consumer disconnected"));
     let desk = spool.start_to_stdout(&[]);
     let bodies: Vec<_> = desk.lines(2).iter().map(|line| text(line)).collect();
     assert_eq!(bodies, ["one", "two"]);
@@ -113,7 +113,7 @@ fn a_reader_of_standard_output_that_left_ends_it_and_the_next_gets_the_rest() {
 #[test]
 fn senders_that_wait_for_acknowledgements_hear_that_nobody_is_there() {
     let spool = Spool::new();
-    let flags = spool.flags(&["--patience", "1s"]);
+    let flags = spool.flags(&["--consumer-timeout", "1s"]);
     let (desk, input) = Desk::hearing(&strs(&flags));
     let mut wire = desk.begin("x");
     desk.lines(1);

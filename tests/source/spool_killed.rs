@@ -61,7 +61,7 @@ fn half_a_record_at_the_end_is_cut_and_told() {
         desk.post("three");
         let bodies: Vec<_> = desk.lines(3).iter().map(|line| text(line)).collect();
         assert_eq!(bodies, ["one", "two", "three"], "{name}");
-        let words = format!("nobody was told of: cut {} bytes", tail.len());
+        let words = format!("never acknowledged; removed {} bytes", tail.len());
         assert!(desk.end().stderr.contains(&words), "{name}");
         assert_eq!(spool.lines().len(), 3, "{name}: each whole");
     }

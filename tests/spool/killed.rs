@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{Child, Stdio};
 
 use crate::records::{LIMITS, at, child, directory, line, number, records};
-use rdv::connector::spool::{Found, Opened, Spool, Start, position};
+use rdv::connector::spool::{Opened, Spool, Start, StartPoint, position};
 
 /// How often a process is killed.
 const ROUNDS: usize = 12;
@@ -85,7 +85,7 @@ fn every_record_whose_append_returned_outlives_a_kill_once_and_whole() {
         let delivered = spool.delivered().map_or(0, number);
         assert!(delivered >= saved, "round {round}: {delivered} of {saved}");
         let (mut reader, found) = spool.reader(Start::Cursor).unwrap();
-        assert_eq!(found, Found::Next, "round {round}");
+        assert_eq!(found, StartPoint::Next, "round {round}");
         let records = records(&mut reader);
         assert!(records.keys().copied().eq(delivered + 1..=last), "round {round}: no gap");
         for (number, record) in &records {

@@ -26,7 +26,7 @@ fn piped(scene: &Scene, flags: &[&str]) -> (Source, Process) {
     let (records_in, records_out) = std::io::pipe().unwrap();
     let command = scene::command(&[&["--url", &scene.url(), "--parallel", "8"], flags].concat());
     let destination = Process::between(command, records_in.into(), acks_out.into());
-    let flags = ["--ack", "--key", "header:X-Key", "--patience", "100ms"];
+    let flags = ["--ack", "--key", "header:X-Key", "--consumer-timeout", "100ms"];
     let ends: (Stdio, Stdio) = (acks_in.into(), records_out.into());
     (Source::between(0, &flags, ends), destination)
 }

@@ -97,8 +97,8 @@ fn a_truncated_answer_is_an_error_and_not_less_content() {
 fn what_is_no_answer_is_told_as_such() {
     for (name, answer, hint) in [
         ("nothing", "", "without an answer"),
-        ("another protocol", "SSH-2.0-OpenSSH_9.2\r\n", "no HTTP/1.1 response"),
-        ("half a head", "HTTP/1.1 200 OK\r\nA:", "no HTTP/1.1 response"),
+        ("another protocol", "SSH-2.0-OpenSSH_9.2\r\n", "not an HTTP/1.1 response"),
+        ("half a head", "HTTP/1.1 200 OK\r\nA:", "not an HTTP/1.1 response"),
         (
             "two lengths",
             "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",

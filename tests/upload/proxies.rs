@@ -69,7 +69,7 @@ fn a_proxy_that_makes_no_tunnel_is_told_with_what_to_do() {
         ("it wants credentials", answer(407), "http://user:password@proxy"),
         ("it forbids", answer(403), "refused (403)"),
         ("it says nothing", String::new(), "the proxy"),
-        ("it is none", "SSH-2.0-x\r\n".into(), "no HTTP/1.1 response"),
+        ("it is none", "SSH-2.0-x\r\n".into(), "not an HTTP/1.1 response"),
     ] {
         let proxy = Server::receiving(answered);
         let variable = format!("http://me:hidden@{}", proxy.address());

@@ -69,7 +69,7 @@ fn a_certificate_that_is_not_good_is_refused_with_what_to_do() {
         ("an unknown authority", good(), Authority::named("another").trusted(), "--cacert"),
         ("another of the same name", good(), Authority::new().trusted(), "--cacert"),
         ("not one of the system's", good(), Options::default(), "--cacert"),
-        ("another name", other, authority.trusted(), "another name"),
+        ("another name", other, authority.trusted(), "another host name"),
         ("expired", old, authority.trusted(), "expired"),
         ("not valid yet", coming, authority.trusted(), "clock"),
     ] {

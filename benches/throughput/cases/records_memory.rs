@@ -113,7 +113,7 @@ fn print(counts: Counts, rows: &[Vec<String>]) {
         column("VmHWM", counts.many),
         "growth of VmHWM".to_owned(),
     ];
-    let title = format!("records-memory, after so many records of {BODY_BYTES} bytes");
+    let title = format!("records-memory, memory after N records of {BODY_BYTES} bytes");
     table::print(&title, &columns.each_ref().map(String::as_str), rows);
 }
 

@@ -76,7 +76,9 @@ pub(crate) fn chunked(bench: &Bench, report: &mut Report) {
 /// 1,000 transfers at once through a relay that runs as root and one that does not.
 pub(crate) fn unprivileged(bench: &Bench, report: &mut Report) {
     if !nix::unistd::geteuid().is_root() {
-        table::note("unprivileged: needs root, to start the relay as root and as nobody; skipped");
+        table::note(
+            "unprivileged: needs root, to start the relay as root and unprivileged; skipped",
+        );
         return;
     }
     let mut relays = Vec::new();
@@ -89,8 +91,8 @@ pub(crate) fn unprivileged(bench: &Bench, report: &mut Report) {
     let load = Load { streams, length, framing: Framing::Length, taste: Taste::Read };
     let title = format!("unprivileged, {streams} streams of {} KiB, reading sinks", length >> 10);
     contest.run(bench, report, &title, &load);
-    let cpu = contest.ratio("rdv as nobody", "rdv", Sample::cpu_per_gib);
-    report.at_most("unprivileged: CPU, as nobody / as root (none lost)", cpu, 1.2);
+    let cpu = contest.ratio("rdv unprivileged", "rdv", Sample::cpu_per_gib);
+    report.at_most("unprivileged: CPU, unprivileged / root (none lost)", cpu, 1.2);
 }
 
 impl Contest {

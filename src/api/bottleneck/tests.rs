@@ -1,22 +1,22 @@
 //! The verdicts, a case a line, and the members of their object.
 
 use super::*;
-use crate::rendezvous::bottleneck::{Awaited, Waits};
+use crate::rendezvous::bottleneck::{WaitTimes, WaitingOn};
 use std::time::Instant;
 
 /// One second in which a side was waited for in pauses of so many milliseconds each.
 #[allow(clippy::disallowed_methods, reason = "a base for made-up times")]
-fn second(side: Option<Awaited>, pause_ms: u64) -> (Sample, Sample) {
+fn second(side: Option<WaitingOn>, pause_ms: u64) -> (PaceSample, PaceSample) {
     let base = Instant::now();
-    let earlier = Sample::beginning(base);
-    let mut waits = Waits::new(base);
+    let earlier = PaceSample::beginning(base);
+    let mut waits = WaitTimes::new(base);
     let mut at = base;
     waits.turn(at, true, side);
     for _ in 0..1000 / pause_ms {
         at += Duration::from_millis(pause_ms);
         waits.turn(at, true, side);
     }
-    (earlier, Sample { at, waits, ..earlier })
+    (earlier, PaceSample { at, waits, ..earlier })
 }
 
 /// A flow of 1 MB a second that no loss disturbs.
@@ -87,8 +87,8 @@ fn whoever_the_source_is_waited_for_by_is_told_from_the_path() {
         ),
     ];
     for (name, pause_ms, source, limit) in rows {
-        let (earlier, later) = second(Some(Awaited::Source), pause_ms);
-        assert_eq!(judge(&earlier, &Sample { source, ..later }).limit, limit, "{name}");
+        let (earlier, later) = second(Some(WaitingOn::Source), pause_ms);
+        assert_eq!(judge(&earlier, &PaceSample { source, ..later }).limit, limit, "{name}");
     }
 }
 
@@ -126,8 +126,8 @@ fn a_destination_that_does_not_read_is_told_from_the_path() {
         ),
     ];
     for (name, destination, limit) in rows {
-        let (earlier, later) = second(Some(Awaited::Destination), 10);
-        assert_eq!(judge(&earlier, &Sample { destination, ..later }).limit, limit, "{name}");
+        let (earlier, later) = second(Some(WaitingOn::Destination), 10);
+        assert_eq!(judge(&earlier, &PaceSample { destination, ..later }).limit, limit, "{name}");
     }
 }
 
@@ -140,10 +140,10 @@ fn what_was_before_the_earlier_sample_does_not_count() {
         rwnd_limited_us: 9_000_000,
         ..SocketFigures::default()
     };
-    let (earlier, later) = second(Some(Awaited::Destination), 10);
-    let earlier = Sample { destination: old, ..earlier };
+    let (earlier, later) = second(Some(WaitingOn::Destination), 10);
+    let earlier = PaceSample { destination: old, ..earlier };
     let destination = SocketFigures { busy_us: 10_000_000, ..old };
-    let bottleneck = judge(&earlier, &Sample { destination, ..later });
+    let bottleneck = judge(&earlier, &PaceSample { destination, ..later });
     assert_eq!(bottleneck.limit, Limit::NetworkOut);
     assert_eq!(
         (bottleneck.destination.busy_us, bottleneck.destination.rwnd_limited_us),
@@ -157,7 +157,7 @@ fn what_was_before_the_earlier_sample_does_not_count() {
 
 #[test]
 fn who_is_held_back_for_its_rate_is_not_to_blame() {
-    let (earlier, mut later) = second(Some(Awaited::Rate), 50);
+    let (earlier, mut later) = second(Some(WaitingOn::Rate), 50);
     // Whatever its socket shows, it is the relay that leaves the bytes there.
     later.source = SocketFigures { receive_rtt_us: 60_000, out_of_order_segments: 500, ..flow() };
     let bottleneck = judge(&earlier, &later);
@@ -175,8 +175,8 @@ fn without_any_wait_there_is_still_a_verdict() {
 
 #[test]
 fn the_object_names_the_side_and_shows_rates() {
-    let (earlier, later) = second(Some(Awaited::Source), 10);
-    let object = object(&judge(&earlier, &Sample { source: flow(), ..later }));
+    let (earlier, later) = second(Some(WaitingOn::Source), 10);
+    let object = object(&judge(&earlier, &PaceSample { source: flow(), ..later }));
     assert_eq!(object["side"], "source");
     assert_eq!(object["window_ms"], 1000);
     assert_eq!(object["source"]["waited_ms"], 1000);

@@ -27,12 +27,12 @@ pub struct Forwarding<'f> {
     /// The name and the value of the request id, if requests have one.
     pub request_id: Option<(&'f str, &'f str)>,
     /// What the agent gets the body in.
-    pub body: Carrying,
+    pub body: BodyCarrier,
 }
 
 /// What a body is in on its way to the agent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Carrying {
+pub enum BodyCarrier {
     /// Frames, which say themselves where it ends; heads in them are UTF-8.
     Frames,
     /// HTTP/1.1, so that the head has to say it.
@@ -103,8 +103,8 @@ fn keeps_correlation_id(head: &RequestHead<'_, '_>, to: &Forwarding<'_>) -> bool
 }
 
 /// A value as it can be carried: frames take nothing that is no UTF-8.
-fn carried(value: &[u8], body: Carrying) -> Cow<'_, [u8]> {
-    if body == Carrying::Http1 || str::from_utf8(value).is_ok() {
+fn carried(value: &[u8], body: BodyCarrier) -> Cow<'_, [u8]> {
+    if body == BodyCarrier::Http1 || str::from_utf8(value).is_ok() {
         return Cow::Borrowed(value);
     }
     let mut text = Vec::with_capacity(value.len());
@@ -158,7 +158,7 @@ fn identified<'o>(
 fn framed<'o>(
     writer: HeadWriter<'o>,
     head: &RequestHead<'_, '_>,
-    body: Carrying,
+    body: BodyCarrier,
 ) -> HeadWriter<'o> {
     let expected = matches!(head.method, Method::Post | Method::Put | Method::Patch);
     match (head.framing, body) {
@@ -166,8 +166,8 @@ fn framed<'o>(
             writer
         }
         (Framing::Length(bytes), _) => writer.content_length(bytes),
-        (Framing::Chunked, Carrying::Http1) => writer.chunked(),
-        (Framing::Chunked, Carrying::Frames) => writer,
+        (Framing::Chunked, BodyCarrier::Http1) => writer.chunked(),
+        (Framing::Chunked, BodyCarrier::Frames) => writer,
     }
 }
 

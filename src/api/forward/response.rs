@@ -41,7 +41,7 @@ impl AnswerBody {
 
 /// What the relay knows of an answer besides its head.
 #[derive(Clone, Copy, Debug)]
-pub struct Returning<'r> {
+pub struct ResponseContext<'r> {
     /// Where the body ends, by [`answer_framing`].
     pub body: AnswerBody,
     /// What the client speaks.
@@ -63,10 +63,10 @@ pub struct Returning<'r> {
 /// [`Failure::AgentBroke`]: it cannot be told, or the answer is none that ends a request (1xx).
 pub fn answer_framing(answer: &AnswerHead, asked: Method) -> Result<AnswerBody, Failure> {
     if answer.status == 101 {
-        return Err(Failure::AgentBroke("it switches to a protocol that nobody asked for"));
+        return Err(Failure::AgentBroke("it switches to a protocol that was not requested"));
     }
     if answer.is_interim() {
-        return Err(Failure::AgentBroke("an interim answer stands in place of the final one"));
+        return Err(Failure::AgentBroke("an interim response instead of the final one"));
     }
     let broke = |error: AnswerError| Failure::AgentBroke(error.message());
     if answer.status == 204 {
@@ -83,7 +83,7 @@ pub fn answer_framing(answer: &AnswerHead, asked: Method) -> Result<AnswerBody, 
 }
 
 /// Appends the head of the response for the client. The table of what passes is docs/protocol.md's.
-pub fn response(answer: &AnswerHead, to: &Returning<'_>, out: &mut Vec<u8>) {
+pub fn response(answer: &AnswerHead, to: &ResponseContext<'_>, out: &mut Vec<u8>) {
     let date = sole_date(answer).unwrap_or(to.date.as_bytes());
     let mut writer = HeadWriter::dated(out, answer.status, date);
     if let Some((name, id)) = to.request_id {

@@ -235,7 +235,7 @@ fn cut() -> io::Error {
 }
 
 fn broken() -> io::Error {
-    told(ErrorKind::InvalidData, "this is no tar archive, or a damaged one".to_owned())
+    told(ErrorKind::InvalidData, "not a tar archive, or a damaged one".to_owned())
 }
 
 fn sparse() -> io::Error {

@@ -33,14 +33,14 @@ const SHOWN_MAX_BYTES: usize = 200;
 
 /// Paths to tell the user of. However many there are, little memory is used.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
-pub struct Noted {
+pub struct PathNotes {
     /// The first 100 of them.
     pub first: Vec<PathBuf>,
     /// How many there were.
     pub total: u64,
 }
 
-impl Noted {
+impl PathNotes {
     fn note(&mut self, path: &Path) {
         if self.first.len() < NOTED_MAX {
             self.first.push(path.to_owned());

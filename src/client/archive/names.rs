@@ -16,7 +16,7 @@ const RENAMED_MAX: usize = 1000;
 /// How long a path may be, in bytes (`PATH_MAX`, pathconf(3)).
 const PATH_MAX_BYTES: usize = 4096;
 
-const NO_PATH: &str = "this is no path inside of it";
+const NO_PATH: &str = "the path is outside of it";
 
 /// The path of an entry below the directory it is extracted into, its first name made safe. `None`
 /// for that directory itself.
@@ -47,13 +47,13 @@ pub(super) fn inside(bytes: &[u8]) -> io::Result<Option<PathBuf>> {
 /// The names at the top of one archive. Two that become the same one when they are made safe are
 /// refused: the second would replace the first unseen.
 #[derive(Default)]
-pub(super) struct Tops {
+pub(super) struct TopLevelNames {
     last: OsString,
     /// What was made safe, and what it was before.
     renamed: HashMap<OsString, OsString>,
 }
 
-impl Tops {
+impl TopLevelNames {
     /// Whether an entry begins another name than the entry before. `path` is that of the archive,
     /// `top` the safe name, `is_there` whether something has that name already.
     ///

@@ -3,7 +3,7 @@
 use super::super::output::{shown, told};
 use super::links::Links;
 use super::walk::{Walk, unreadable};
-use super::{BUFFER_BYTES, Noted};
+use super::{BUFFER_BYTES, PathNotes};
 use rustix::fs::OFlags;
 use std::ffi::OsString;
 use std::fs::{self, File, Metadata, OpenOptions};
@@ -29,10 +29,12 @@ pub(super) const SHORT_NAME_BYTES: usize = 100;
 /// # Errors
 /// One line. Something cannot be read, or a file became shorter while it was; or `out` failed. The
 /// archive has no end then, so nobody takes it for a whole one.
-pub fn pack(directory: &Path, out: impl Write) -> io::Result<Noted> {
-    let mut builder =
-        Builder::new(Valve { out: BufWriter::with_capacity(BUFFER_BYTES, out), shut: false });
-    let packed = Packing::default().all(directory, &mut builder);
+pub fn pack(directory: &Path, out: impl Write) -> io::Result<PathNotes> {
+    let mut builder = Builder::new(ShutOffWriter {
+        out: BufWriter::with_capacity(BUFFER_BYTES, out),
+        shut: false,
+    });
+    let packed = PackState::default().all(directory, &mut builder);
     // A builder that is dropped ends the archive; a broken one must not get an end.
     builder.get_mut().shut = packed.is_err();
     let skipped = packed?;
@@ -44,7 +46,7 @@ pub fn pack(directory: &Path, out: impl Write) -> io::Result<Noted> {
 ///
 /// # Errors
 /// As [`pack`].
-pub fn pack_compressed(directory: &Path, out: impl Write) -> io::Result<Noted> {
+pub fn pack_compressed(directory: &Path, out: impl Write) -> io::Result<PathNotes> {
     let mut encoder = zstd::Encoder::new(out, LEVEL)?;
     encoder.include_checksum(true)?;
     let skipped = pack(directory, &mut encoder)?;
@@ -63,13 +65,17 @@ pub(super) fn top_name(directory: &Path) -> io::Result<OsString> {
 
 /// The state while one directory is packed.
 #[derive(Default)]
-struct Packing {
+struct PackState {
     links: Links,
-    skipped: Noted,
+    skipped: PathNotes,
 }
 
-impl Packing {
-    fn all<W: Write>(mut self, directory: &Path, builder: &mut Builder<W>) -> io::Result<Noted> {
+impl PackState {
+    fn all<W: Write>(
+        mut self,
+        directory: &Path,
+        builder: &mut Builder<W>,
+    ) -> io::Result<PathNotes> {
         let top = PathBuf::from(top_name(directory)?);
         let metadata = fs::metadata(directory).map_err(|error| unreadable(directory, &error))?;
         let walk = Walk::new(directory)?;
@@ -129,7 +135,7 @@ impl Packing {
         }
         let mut header = header(&metadata, EntryType::Regular);
         header.set_size(metadata.len());
-        builder.append_data(&mut header, name, Exactly { file, path, left_bytes: metadata.len() })
+        builder.append_data(&mut header, name, ExactSize { file, path, left_bytes: metadata.len() })
     }
 }
 
@@ -168,13 +174,13 @@ fn add_link<W: Write>(
 }
 
 /// As many bytes of a file as its header says: not more if it grows, and an error if it shrinks.
-struct Exactly<'p> {
+struct ExactSize<'p> {
     file: File,
     path: &'p Path,
     left_bytes: u64,
 }
 
-impl Read for Exactly<'_> {
+impl Read for ExactSize<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let count = match (&self.file).take(self.left_bytes).read(buffer) {
             Err(error) if error.kind() != ErrorKind::Interrupted => {
@@ -192,12 +198,12 @@ impl Read for Exactly<'_> {
 }
 
 /// Lets bytes through until it is shut.
-struct Valve<W> {
+struct ShutOffWriter<W> {
     out: W,
     shut: bool,
 }
 
-impl<W: Write> Write for Valve<W> {
+impl<W: Write> Write for ShutOffWriter<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         if self.shut {
             return Err(ErrorKind::BrokenPipe.into());

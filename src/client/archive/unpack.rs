@@ -4,9 +4,9 @@
 use super::super::output::{exists, move_to, partial_name, shown, told};
 use super::super::unfinished::{Partial, Unfinished};
 use super::entries::Entries;
-use super::names::{Tops, inside};
+use super::names::{TopLevelNames, inside};
 use super::tree::Tree;
-use super::{BUFFER_BYTES, Noted};
+use super::{BUFFER_BYTES, PathNotes};
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, DirBuilder};
 use std::io::{self, BufReader, ErrorKind, Read};
@@ -27,9 +27,9 @@ const PARTIAL_MAX: u32 = 100;
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Unpacked {
     /// What is in the directory now that was not before: the top of the archive, as full paths.
-    pub made: Noted,
+    pub made: PathNotes,
     /// What was left out, by its path in the archive: devices, fifos, kinds nobody knows.
-    pub skipped: Noted,
+    pub skipped: PathNotes,
 }
 
 /// Extracts a tar archive, compressed with Zstandard or not, into a directory that exists. While it
@@ -61,7 +61,7 @@ pub(in crate::client) fn unpack_noted(
     let mut entries = Entries::new(decompressed(input)?);
     let mut unpacked = Unpacked::default();
     let mut staging: Option<Staging> = None;
-    let mut tops = Tops::default();
+    let mut tops = TopLevelNames::default();
     while let Some(entry) = entries.next()? {
         let Some(path) = inside(&entry.path)? else { continue };
         let top = path.iter().next().unwrap_or_default();

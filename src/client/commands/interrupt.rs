@@ -3,7 +3,7 @@
 //! ends the process at once, whatever the first one is still about.
 
 use super::exit::{Exit, Failure};
-use super::telling::Teller;
+use super::reporter::Reporter;
 use crate::client::output::shown;
 use crate::client::unfinished::{Partial, Unfinished};
 use nix::sys::signal::{SigSet, Signal};
@@ -29,7 +29,7 @@ const SIGNALS: [(Signal, Exit); 3] = [
 
 /// From now on `SIGHUP`, `SIGINT` and `SIGTERM` end the process with a sentence and a status of
 /// their own. To be called before any other thread is begun.
-pub fn watch(teller: &Teller) {
+pub fn watch(teller: &Reporter) {
     let teller = teller.clone();
     on_first(SIGNALS.map(|(signal, _)| signal), move |signal| end(signal, &teller));
 }
@@ -69,7 +69,7 @@ fn ignored() -> u64 {
     mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0)
 }
 
-fn end(signal: Signal, teller: &Teller) -> ! {
+fn end(signal: Signal, teller: &Reporter) -> ! {
     // Kept to the end: nothing may be created behind what is removed, no file renamed while it is
     // called partial, nor may the lost connection be reported as a failure.
     let unfinished = UNFINISHED.lock();
@@ -84,7 +84,7 @@ fn end(signal: Signal, teller: &Teller) -> ! {
 }
 
 /// Tells it in a thread of its own, which is left behind if nobody takes the line.
-fn tell(teller: &Teller, failure: Failure) {
+fn tell(teller: &Reporter, failure: Failure) {
     let teller = teller.clone();
     let (told, telling) = mpsc::channel();
     // If there is no such thread, its end of the channel is gone, and nothing is waited for.

@@ -6,10 +6,10 @@ pub(crate) mod interrupt;
 pub mod pipe;
 pub mod post;
 pub mod receive;
+pub mod reporter;
 pub mod send;
 pub mod settings;
 pub mod status;
-pub mod telling;
 
 pub use exit::{Exit, Failure};
 pub use pipe::Pipe;
@@ -18,10 +18,10 @@ pub use receive::Receive;
 pub use send::Send;
 pub use status::{Cancel, Status};
 
-use self::telling::Teller;
+use self::reporter::Reporter;
 
 /// Does what can be interrupted, and says how it ended.
-pub(crate) fn watching(teller: &Teller, act: impl FnOnce() -> Result<(), Failure>) -> Exit {
+pub(crate) fn watching(teller: &Reporter, act: impl FnOnce() -> Result<(), Failure>) -> Exit {
     interrupt::watch(teller);
     match act() {
         Ok(()) => Exit::Complete,

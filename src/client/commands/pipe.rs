@@ -30,7 +30,7 @@ struct FromStream {
     #[command(flatten)]
     connecting: super::common::Connecting,
     #[command(flatten)]
-    telling: super::telling::Telling,
+    telling: super::reporter::OutputArgs,
 }
 
 impl Pipe {

@@ -1,10 +1,10 @@
 //! `rdv post`: files to any server as a form, in one request.
 
 use super::common::{Connecting, media_type};
+use super::reporter::{OutputArgs, Reporter};
 use super::settings::Preferences;
-use super::telling::{Teller, Telling};
 use super::{Exit, Failure, watching};
-use crate::client::{Part, Response, Upload, pour};
+use crate::client::{Part, Response, Upload, copy_to_file};
 use crate::http::response::reason;
 use clap::Args;
 use serde_json::json;
@@ -43,17 +43,17 @@ pub struct Post {
     #[command(flatten)]
     connecting: Connecting,
     #[command(flatten)]
-    telling: Telling,
+    telling: OutputArgs,
 }
 
 impl Post {
     /// Sends the files, prints what the server says, and says how it ended.
     pub fn run(&self) -> Exit {
-        let teller = Teller::new(self.telling);
+        let teller = Reporter::new(self.telling);
         watching(&teller, || self.post(&teller))
     }
 
-    fn post(&self, teller: &Teller) -> Result<(), Failure> {
+    fn post(&self, teller: &Reporter) -> Result<(), Failure> {
         let preferences = Preferences::read()?;
         let mut options = self.connecting.options(&preferences)?;
         options.set_connect_retries(self.connecting.retries);
@@ -69,7 +69,8 @@ impl Post {
         let parts = parts?;
         teller.begins(upload.length_bytes(&parts)?);
         let mut response = upload.send_all(parts)?;
-        let printed = pour::into_descriptor(response.body(), io::stdout().as_fd(), &mut |_| ());
+        let printed =
+            copy_to_file::into_descriptor(response.body(), io::stdout().as_fd(), &mut |_| ());
         judge(&response)?;
         printed?;
         let event = json!({ "event": "complete", "status": response.status() });
@@ -80,7 +81,7 @@ impl Post {
     /// What the arguments say together.
     fn check(&self) -> Result<(), Failure> {
         if self.name.is_some() && self.files.len() > 1 {
-            let why = "--name is for one file; send them one by one, or leave it out";
+            let why = "--name is for one file; send them one by one, or remove it";
             return Err(Failure::new(Exit::Usage, why));
         }
         if self.files.iter().filter(|file| is_standard_input(file)).count() > 1 {

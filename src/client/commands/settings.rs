@@ -25,9 +25,8 @@ impl Preferences {
     pub fn read() -> Result<Self, Failure> {
         let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
         if let Some(path) = variable("RDV_CLIENT_CONFIG") {
-            return Self::of_file(Path::new(&path))?.ok_or_else(|| {
-                wrong(Path::new(&path), "there is no such file, and RDV_CLIENT_CONFIG names it")
-            });
+            return Self::of_file(Path::new(&path))?
+                .ok_or_else(|| wrong(Path::new(&path), "no such file (RDV_CLIENT_CONFIG)"));
         }
         for path in usual_places(variable) {
             if let Some(preferences) = Self::of_file(&path)? {
@@ -56,7 +55,7 @@ impl Preferences {
             match key.as_ref() {
                 "relay" => preferences.relay = Some(value.into()),
                 "cacert" => preferences.cacert = Some(value.into()),
-                _ => return Err(format!("{key} is no key; there are relay and cacert")),
+                _ => return Err(format!("unknown key {key}; expected relay or cacert")),
             }
         }
         Ok(preferences)
@@ -84,7 +83,7 @@ mod tests {
         assert_eq!(read.relay.as_deref(), Some("http://h"));
         assert_eq!(read.cacert, Some("/x".into()));
         for (text, hint) in
-            [("relay = 7", "quotes"), ("rely = \"x\"", "there are relay"), ("relay", "expected")]
+            [("relay = 7", "quotes"), ("rely = \"x\"", "expected relay"), ("relay", "expected")]
         {
             let error = Preferences::parse(text).unwrap_err();
             assert!(error.contains(hint), "{text}: {error}");

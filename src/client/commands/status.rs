@@ -1,8 +1,8 @@
 //! `rdv status` and `rdv cancel`: asking about a stream, and ending it.
 
 use super::common::{AtRelay, Connecting, settled};
+use super::reporter::{in_words, put};
 use super::settings::Preferences;
-use super::telling::{in_words, put};
 use super::{Exit, Failure};
 use crate::client::file_name::printable;
 use crate::client::human;
@@ -15,7 +15,7 @@ use std::io::{self, Write as _};
 #[derive(Args, Clone, Debug)]
 pub struct Status {
     #[command(flatten)]
-    at: At,
+    at: StreamTarget,
 
     /// Print each change until the stream ends
     #[arg(long, short)]
@@ -30,12 +30,12 @@ pub struct Status {
 #[derive(Args, Clone, Debug)]
 pub struct Cancel {
     #[command(flatten)]
-    at: At,
+    at: StreamTarget,
 }
 
 /// Which stream, and how to get there.
 #[derive(Args, Clone, Debug)]
-struct At {
+struct StreamTarget {
     /// URL of the stream, or its ID at the relay
     #[arg(value_name = "URL|ID")]
     place: String,
@@ -45,7 +45,7 @@ struct At {
     connecting: Connecting,
 }
 
-impl At {
+impl StreamTarget {
     fn stream(&self) -> Result<Stream, Failure> {
         let preferences = Preferences::read()?;
         let options = self.connecting.options(&preferences)?;

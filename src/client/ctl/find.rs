@@ -70,7 +70,7 @@ fn sockets(directory: &Path, port: Option<u16>) -> std::io::Result<Vec<PathBuf>>
     Ok(found)
 }
 
-/// A socket that was left behind refuses connections. One that this user may not open is served, for
+/// A socket that was left behind refuses connections. One that no permission open is served, for
 /// all that can be seen from here.
 fn is_served(path: &Path) -> bool {
     match UnixStream::connect(path) {

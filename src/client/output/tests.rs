@@ -98,7 +98,7 @@ fn what_is_no_file_is_not_replaced_even_if_told() {
     let error = Output::create(directory.path(), true).unwrap_err();
     assert!(error.to_string().contains("is a directory"), "{error}");
     let error = Output::create(Path::new("/dev/null"), true).unwrap_err();
-    assert!(error.to_string().contains("is no regular file"), "{error}");
+    assert!(error.to_string().contains("is not a regular file"), "{error}");
     let error = Output::create(Path::new("/"), false).unwrap_err();
     assert_eq!(error.to_string().lines().count(), 1, "{error}");
 }

@@ -1,6 +1,6 @@
 //! Where acknowledgements go: one line each, written at once.
 
-use super::parcel::position_text;
+use super::outgoing_request::position_text;
 use crate::client::commands::{Exit, Failure};
 use crate::connector::record::Record;
 use std::fs::File;
@@ -26,7 +26,7 @@ impl Acks {
         let mut out = self.out.lock().unwrap_or_else(PoisonError::into_inner);
         match out.write_all(line.as_bytes()).and_then(|()| out.flush()) {
             Err(error) if self.is_vital => {
-                let why = format!("nobody takes the acknowledgements any more: {error}");
+                let why = format!("cannot write acknowledgements: {error}");
                 Err(Failure::new(Exit::OtherSide, why))
             }
             // A source that went away sends again what was not acknowledged. Nothing follows half a line.

@@ -1,12 +1,12 @@
 //! `rdv destination`: records from a pipe, a file or a socket to a server.
 
 use super::acks::standard_output;
-use super::crew::{Dispatch, Event, Shared};
 use super::dead_letters::DeadLetters;
-use super::delivery::Way;
-use super::input::{self, Input, Intake};
+use super::delivery::Transport;
+use super::input::{self, Input, InputReader};
 use super::route::Route;
 use super::via_relay::ViaRelay;
+use super::workers::{Dispatch, Event, Shared};
 use super::{Backoff, BodyKind, DestinationOptions, not_there, stopping};
 use crate::client::commands::{Exit, Failure};
 use crate::client::{Options, Url, clock};
@@ -64,28 +64,28 @@ pub struct DestinationCommand {
     pub temporary: Option<PathBuf>,
 
     #[command(flatten)]
-    trying: Trying,
+    trying: RetryArgs,
     #[command(flatten)]
     connecting: Connecting,
 }
 
-/// How often, and how patiently.
+/// Retries and their pauses.
 #[derive(Args, Clone, Debug)]
-#[command(next_help_heading = "Tries")]
-struct Trying {
-    /// Try a record so many times more
+#[command(next_help_heading = "Retries")]
+struct RetryArgs {
+    /// Maximum retries of a record
     #[arg(long, value_name = "N", default_value_t = Backoff::default().retries)]
     retries: u32,
 
-    /// The longest pause behind the first try; then twice as long each time, and chance chooses
+    /// Maximum pause before the first retry; doubles with each retry, with random jitter
     #[arg(long, value_name = "TIME", default_value = "500ms", value_parser = units::time(Duration::from_millis(1)))]
     backoff: Duration,
 
-    /// The longest pause of all, even if the server asks for more with Retry-After
+    /// Maximum pause between retries, also with Retry-After
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = units::time(Duration::from_millis(1)))]
     backoff_max: Duration,
 
-    /// Give up a try after so long; for content too large for memory, when nothing moved for so long
+    /// Timeout for an attempt; for content too large for memory, timeout without progress
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = units::time(units::INSTANT))]
     timeout: Duration,
 }
@@ -94,19 +94,19 @@ struct Trying {
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Connection")]
 struct Connecting {
-    /// Add a field to every request, such as 'Authorization: Bearer x'; repeatable
+    /// Header field for each request, such as 'Authorization: Bearer x'; repeatable
     #[arg(long = "header", short = 'H', value_name = "NAME: VALUE")]
     headers: Vec<String>,
 
-    /// Trust the certificate authorities in this PEM file, and no others; else those of the system
+    /// PEM file of the only trusted certificate authorities [default: those of the system]
     #[arg(long, value_name = "FILE", env = "RDV_CACERT", hide_env_values = true)]
     cacert: Option<PathBuf>,
 
-    /// Wait at most so long for a connection
+    /// Timeout for connecting
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = units::time(units::INSTANT))]
     connect_timeout: Duration,
 
-    /// Do not ask with HEAD whether the server is there before the first record
+    /// Skip the HEAD request before the first record
     #[arg(long)]
     no_ping: bool,
 }
@@ -138,7 +138,7 @@ impl DestinationCommand {
         let _bound = startup.end();
         let ways = ways?;
         let workers = ways.len();
-        let intake = Intake {
+        let intake = InputReader {
             dispatch: Dispatch::start(ways, &shared)?,
             acks: standard_output().map_err(|error| Failure::local("standard output", error))?,
             directory: self.temporary.clone().unwrap_or_else(std::env::temp_dir),
@@ -163,7 +163,7 @@ impl DestinationCommand {
             };
             client.add_field(name.trim(), value)?;
         }
-        let Trying { retries, backoff, backoff_max, timeout } = self.trying;
+        let RetryArgs { retries, backoff, backoff_max, timeout } = self.trying;
         Ok(DestinationOptions {
             client,
             body: self.body,
@@ -175,7 +175,7 @@ impl DestinationCommand {
     }
 
     /// A way for each worker, the first of which has seen that there is somebody at its end.
-    fn ways(&self, options: &DestinationOptions) -> Result<Vec<Way>, Failure> {
+    fn ways(&self, options: &DestinationOptions) -> Result<Vec<Transport>, Failure> {
         let workers = usize::from(self.parallel);
         let named = self.url.as_ref().or(self.relay.as_ref());
         let url: Url = named.map_or("", String::as_str).parse()?;
@@ -189,10 +189,10 @@ impl DestinationCommand {
             let relay = ViaRelay::new(&url, options);
             // One record needs one worker.
             let workers = if relay.is_for_one() { 1 } else { workers };
-            return Ok((0..workers).map(|_| Way::Relay(relay.clone())).collect());
+            return Ok((0..workers).map(|_| Transport::Relay(relay.clone())).collect());
         }
         let others = (1..workers).map(|_| route.courier());
-        Ok(std::iter::once(courier).chain(others).map(Way::Server).collect())
+        Ok(std::iter::once(courier).chain(others).map(Transport::Server).collect())
     }
 }
 
@@ -203,7 +203,7 @@ fn asked_of(url: &Url) -> Url {
 }
 
 /// Reads the input in a thread of its own, which is left behind if the input never ends.
-fn take_in(intake: Intake, input: Input, shared: &Arc<Shared>) -> Result<(), Failure> {
+fn take_in(intake: InputReader, input: Input, shared: &Arc<Shared>) -> Result<(), Failure> {
     let shared = Arc::clone(shared);
     let started = thread::Builder::new().name("input".into()).spawn(move || {
         // Without a word about the end, nobody would know that the input was not read to it.

@@ -2,7 +2,7 @@
 //! acknowledged; a half one is taken away again.
 
 use super::delivery::NotDelivered;
-use super::parcel::whole;
+use super::outgoing_request::whole;
 use crate::client::commands::{Exit, Failure};
 use crate::connector::record::Incoming;
 use std::fs::{File, OpenOptions, TryLockError};
@@ -49,7 +49,7 @@ impl DeadLetters {
             Err(TryLockError::Error(error)) => return Err(failed(error)),
         }
         if !ends_with_a_line(&mut file).map_err(failed)? {
-            let why = "its last line has no end, so it is not whole; remove that line";
+            let why = "the last line is incomplete; remove it";
             return Err(Failure::local(path.display(), why));
         }
         Ok(Self { path: path.to_owned(), file: Mutex::new(file) })

@@ -1,18 +1,18 @@
 //! One record until the server has it, or until it is given up.
 
-use super::courier::Courier;
+use super::http_sender::HttpSender;
 use super::options::DestinationOptions;
-use super::parcel::{Parcel, position_text};
+use super::outgoing_request::{OutgoingRequest, position_text};
 use super::via_relay::ViaRelay;
 use crate::client::commands::{Exit, Failure};
-use crate::connector::record::{Record, Spilled};
+use crate::connector::record::{Record, SpilledContent};
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
 use std::{fmt, io};
 
 /// Why one try was in vain.
 #[derive(Debug)]
-pub(super) struct Miss {
+pub(super) struct AttemptError {
     pub(super) status: Option<u16>,
     pub(super) exit: Exit,
     pub(super) why: String,
@@ -22,7 +22,7 @@ pub(super) struct Miss {
     pub(super) is_final: bool,
 }
 
-impl Miss {
+impl AttemptError {
     /// The server could not be reached, or did not answer.
     pub(super) fn network(why: String) -> Self {
         Self { status: None, exit: Exit::Network, why, retry_after: None, is_final: false }
@@ -34,7 +34,7 @@ impl Miss {
     }
 }
 
-impl From<Failure> for Miss {
+impl From<Failure> for AttemptError {
     fn from(failure: Failure) -> Self {
         let is_final = matches!(failure.exit, Exit::Local | Exit::Usage);
         Self { exit: failure.exit, is_final, ..Self::network(failure.why) }
@@ -69,21 +69,21 @@ impl std::error::Error for NotDelivered {}
 
 /// Which way records go.
 #[derive(Debug)]
-pub(super) enum Way {
+pub(super) enum Transport {
     /// Each as one request to a server.
-    Server(Courier),
+    Server(HttpSender),
     /// Each through a stream of a relay.
     Relay(ViaRelay),
 }
 
 /// Whether somebody asked to stop. Clones of its owner share it.
 #[derive(Debug, Default)]
-pub(super) struct Halt {
+pub(super) struct CancelFlag {
     is_asked: Mutex<bool>,
     asked: Condvar,
 }
 
-impl Halt {
+impl CancelFlag {
     /// Asks to stop.
     pub(super) fn ask(&self) {
         *self.lock() = true;
@@ -105,16 +105,16 @@ impl Halt {
     }
 }
 
-impl Way {
+impl Transport {
     /// Sends a record, as often as it may be tried, unless somebody asks to stop.
     pub(super) fn deliver(
         &mut self,
         record: &Record,
-        spilled: Option<&Spilled>,
+        spilled: Option<&SpilledContent>,
         options: &DestinationOptions,
-        halt: &Halt,
+        halt: &CancelFlag,
     ) -> Result<(), NotDelivered> {
-        let parcel = Parcel::new(record, spilled, options.body);
+        let parcel = OutgoingRequest::new(record, spilled, options.body);
         let mut attempts = 0;
         loop {
             attempts += 1;

@@ -2,7 +2,7 @@
 //! on which one source after the other is served.
 
 use super::acks::Acks;
-use super::crew::Dispatch;
+use super::workers::Dispatch;
 use crate::client::commands::Failure;
 use crate::client::file_name::printable;
 use crate::connector::record::{ReadError, Reader};
@@ -85,13 +85,13 @@ fn bind(path: &Path) -> Result<UnixListener, Failure> {
     let why = if is_socket {
         "another process listens there; name another path"
     } else {
-        "there is a file that is no socket; name another path, or remove it"
+        "a file that is not a socket exists; use another path, or remove it"
     };
     Err(Failure::local(format!("listening on {}", path.display()), why))
 }
 
 /// How an input is read.
-pub(super) struct Intake {
+pub(super) struct InputReader {
     pub(super) dispatch: Dispatch,
     pub(super) acks: Arc<Acks>,
     /// Where large content is kept meanwhile.
@@ -100,7 +100,7 @@ pub(super) struct Intake {
     pub(super) patience: Duration,
 }
 
-impl Intake {
+impl InputReader {
     /// Reads all there is, and returns when there will be nothing more.
     ///
     /// # Errors
@@ -154,7 +154,7 @@ impl Intake {
         input: impl Read,
         name: &str,
         acks: &Arc<Acks>,
-    ) -> Result<Option<Cut>, Failure> {
+    ) -> Result<Option<TruncatedLine>, Failure> {
         let mut reader = Reader::spilling_to(input, &self.directory);
         loop {
             match reader.read() {
@@ -165,10 +165,10 @@ impl Intake {
                     }
                 }
                 Err(error @ (ReadError::Unfinished | ReadError::Input(_))) => {
-                    return Ok(Some(Cut { line: reader.line(), error }));
+                    return Ok(Some(TruncatedLine { line: reader.line(), error }));
                 }
                 Err(error @ (ReadError::Record(_) | ReadError::TooLong | ReadError::Spill(_))) => {
-                    return Err(Cut { line: reader.line(), error }.failure(name));
+                    return Err(TruncatedLine { line: reader.line(), error }.failure(name));
                 }
             }
         }
@@ -195,24 +195,24 @@ impl Drop for Answers {
 }
 
 /// How an input ended before its last line did.
-struct Cut {
+struct TruncatedLine {
     line: u64,
     error: ReadError,
 }
 
-impl Cut {
+impl TruncatedLine {
     fn failure(&self, name: &str) -> Failure {
         Failure::local(format!("{name}, line {}", self.line), &self.error)
     }
 }
 
 /// Says what came of a source that went away; it sends the record again, which was not acknowledged.
-fn note(cut: Option<Cut>, name: &str) {
+fn note(cut: Option<TruncatedLine>, name: &str) {
     let Some(cut) = cut else { return };
     let said = match &cut.error {
         // Where it was within its lines cannot be told; what was whole before is sent.
         ReadError::Input(error) => {
-            format!("{name}: the source went away ({error}); waiting for the next one")
+            format!("{name}: the source disconnected ({error}); waiting for the next one")
         }
         ReadError::Unfinished | ReadError::Record(_) | ReadError::TooLong | ReadError::Spill(_) => {
             let why = "nothing of that line is sent; waiting for the next source";

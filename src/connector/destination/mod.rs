@@ -22,29 +22,29 @@
 //! `examples/destination.rs` is a whole program.
 
 mod acks;
+mod byte_budget;
 mod command;
-mod courier;
-mod crew;
 mod dead_letters;
 mod delivery;
+mod http_sender;
 mod input;
 mod options;
-mod parcel;
+mod outgoing_request;
 mod retry;
-mod room;
 mod route;
 mod stopping;
 mod trust;
 mod via_relay;
+mod workers;
 
 pub use command::DestinationCommand;
 pub use dead_letters::{ATTEMPTS, ERROR, STATUS};
 pub use delivery::NotDelivered;
 pub use options::{BodyKind, DestinationOptions};
-pub use parcel::CONTENT_TYPE;
+pub use outgoing_request::CONTENT_TYPE;
 pub use retry::Backoff;
 
-use self::delivery::{Halt, Miss, Way};
+use self::delivery::{AttemptError, CancelFlag, Transport};
 use self::route::Route;
 use crate::client::Url;
 use crate::client::commands::Failure;
@@ -53,9 +53,9 @@ use crate::connector::record::{Incoming, Record};
 /// A server that takes records.
 #[derive(Debug)]
 pub struct Destination {
-    way: Way,
+    way: Transport,
     options: DestinationOptions,
-    halt: Halt,
+    halt: CancelFlag,
 }
 
 impl Destination {
@@ -71,7 +71,7 @@ impl Destination {
         if options.ping {
             courier.ping().map_err(|miss| not_there(&miss))?;
         }
-        Ok(Self { way: Way::Server(courier), options, halt: Halt::default() })
+        Ok(Self { way: Transport::Server(courier), options, halt: CancelFlag::default() })
     }
 
     /// Sends a record, with as many tries and pauses as the options say, and returns when the server
@@ -98,6 +98,6 @@ impl Destination {
     }
 }
 
-fn not_there(miss: &Miss) -> Failure {
+fn not_there(miss: &AttemptError) -> Failure {
     Failure::new(miss.exit, format!("the destination is not there: {}", miss.why))
 }

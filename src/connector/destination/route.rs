@@ -1,6 +1,6 @@
 //! What all connections to one URL have in common: proxy, authorities, times.
 
-use super::courier::Courier;
+use super::http_sender::HttpSender;
 use super::options::DestinationOptions;
 use crate::client::url::{Scheme, segment};
 use crate::client::{Error, Url};
@@ -36,7 +36,7 @@ impl Route {
     }
 
     /// A courier with a connection of its own.
-    pub(super) fn courier(&self) -> Courier {
+    pub(super) fn courier(&self) -> HttpSender {
         let options = &self.options;
         let mut config = Agent::config_builder()
             .http_status_as_error(false)
@@ -54,7 +54,7 @@ impl Route {
             config = config.tls_config(tls.clone());
         }
         let agent = config.build().new_agent();
-        Courier::new(agent, self.url.clone(), Arc::clone(options))
+        HttpSender::new(agent, self.url.clone(), Arc::clone(options))
     }
 }
 

@@ -2,8 +2,8 @@
 //! process at once, as it would any other. Before the first record nothing is under way, and the first
 //! signal ends the process with the same exit status.
 
-use super::crew::{Event, Shared};
 use super::input::Bound;
+use super::workers::{Event, Shared};
 use crate::client::commands::Exit;
 use crate::client::commands::interrupt::on_first;
 use nix::sys::signal::Signal;

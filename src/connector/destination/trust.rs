@@ -31,7 +31,7 @@ fn of_file(path: &Path) -> Result<Vec<CertificateDer<'static>>, Error> {
     let certificates: Vec<_> =
         read.collect::<Result<_, _>>().map_err(|error| wrong(error.to_string()))?;
     if certificates.is_empty() {
-        return Err(wrong("there is no certificate in it; give a PEM file".into()));
+        return Err(wrong("no certificate found; use a PEM file".into()));
     }
     Ok(certificates)
 }

@@ -1,10 +1,10 @@
 //! One try: a record through a stream of a relay, to whoever asks for it there.
 
-use super::delivery::Miss;
+use super::delivery::AttemptError;
 use super::options::DestinationOptions;
-use super::parcel::{Parcel, position_text};
+use super::outgoing_request::{OutgoingRequest, position_text};
 use crate::client::commands::Failure;
-use crate::client::relay::{Answered, Stream, Wish};
+use crate::client::relay::{Answered, CreateOptions, Stream};
 use crate::client::{Options, Url};
 use serde_json::json;
 use std::io::Write as _;
@@ -13,12 +13,12 @@ use std::time::Duration;
 /// Who brings records to a relay.
 #[derive(Clone, Debug)]
 pub(super) struct ViaRelay {
-    place: Place,
+    place: RelayPhase,
     options: Options,
 }
 
 #[derive(Clone, Debug)]
-enum Place {
+enum RelayPhase {
     /// Each record gets a stream of its own there.
     Relay(Url),
     /// One stream, for one record.
@@ -30,32 +30,38 @@ impl ViaRelay {
         let mut client = options.client.clone();
         client.set_stall_timeout(options.timeout);
         let place = match Stream::of_url(url, client.clone()) {
-            Some(stream) => Place::Stream(Box::new(stream)),
-            None => Place::Relay(url.clone()),
+            Some(stream) => RelayPhase::Stream(Box::new(stream)),
+            None => RelayPhase::Relay(url.clone()),
         };
         Self { place, options: client }
     }
 
     /// Whether it takes one record only.
     pub(super) fn is_for_one(&self) -> bool {
-        matches!(self.place, Place::Stream(_))
+        matches!(self.place, RelayPhase::Stream(_))
     }
 
     /// Uploads a record; it is delivered when the relay says that the other side has all of it.
-    pub(super) fn deliver(&self, parcel: &Parcel<'_>, position: &[u8]) -> Result<(), Miss> {
+    pub(super) fn deliver(
+        &self,
+        parcel: &OutgoingRequest<'_>,
+        position: &[u8],
+    ) -> Result<(), AttemptError> {
         let stream = match &self.place {
-            Place::Stream(stream) => (**stream).clone(),
-            Place::Relay(relay) => {
-                let (stream, _) = settled(Stream::create(relay, &self.options, &Wish::default()))?;
+            RelayPhase::Stream(stream) => (**stream).clone(),
+            RelayPhase::Relay(relay) => {
+                let (stream, _) =
+                    settled(Stream::create(relay, &self.options, &CreateOptions::default()))?;
                 tell(&stream, position);
                 stream
             }
         };
         // A stream is for one use, so another try needs another one.
         let is_final = self.is_for_one();
-        let again = |miss: Miss| Miss { is_final: is_final || miss.is_final, ..miss };
+        let again =
+            |miss: AttemptError| AttemptError { is_final: is_final || miss.is_final, ..miss };
         let bytes = parcel.content.bytes();
-        let part = parcel.content.part().map_err(Miss::local)?;
+        let part = parcel.content.part().map_err(AttemptError::local)?;
         settled(stream.put(part, bytes, parcel.content_type)).map_err(again)
     }
 }
@@ -67,7 +73,7 @@ fn tell(stream: &Stream, position: &[u8]) {
     let _ = writeln!(std::io::stderr().lock(), "{line}");
 }
 
-fn settled<T>(answered: Answered<T>) -> Result<T, Miss> {
+fn settled<T>(answered: Answered<T>) -> Result<T, AttemptError> {
     let (status, failure): (_, Failure) = match answered {
         Ok(Ok(done)) => return Ok(done),
         Ok(Err(refusal)) => (Some(refusal.status), refusal.into()),
@@ -79,5 +85,5 @@ fn settled<T>(answered: Answered<T>) -> Result<T, Miss> {
         Some(status) => super::retry::is_final(status),
     };
     let Failure { exit, why } = failure;
-    Err(Miss { status, exit, why, retry_after: None::<Duration>, is_final })
+    Err(AttemptError { status, exit, why, retry_after: None::<Duration>, is_final })
 }

@@ -29,7 +29,7 @@ impl fmt::Display for RecordError {
                 write!(f, "{member} must be null, a base64 string or an object")
             }
             Self::Operation(name) => {
-                write!(f, "there is no operation '{}'", name.escape_debug())?;
+                write!(f, "unknown operation '{}'", name.escape_debug())?;
                 f.write_str("; it must be create, update, delete or snapshot")
             }
         }

@@ -29,7 +29,7 @@ mod tests;
 
 pub use error::RecordError;
 pub use reader::{Incoming, LINE_MAX_BYTES, ReadError, Reader};
-pub use spill::Spilled;
+pub use spill::SpilledContent;
 
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;

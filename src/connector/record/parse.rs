@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 /// The members of a record as they stand there. Position and operation must be there; a null
 /// position, Go's empty slice, is an empty one.
 #[derive(Deserialize)]
-struct Line<'a> {
+struct RawRecord<'a> {
     #[serde(borrow, deserialize_with = "present")]
     position: Option<Cow<'a, str>>,
     #[serde(borrow)]
@@ -41,7 +41,7 @@ fn present<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<Cow<'de, 
 pub(super) fn record(line: &[u8]) -> Result<Record, RecordError> {
     let text = std::str::from_utf8(line).map_err(|error| RecordError::Json(error.to_string()))?;
     // Derived code takes an array for the members in their order, too.
-    let line: Line = serde_json::from_str(object("the record", text)?).map_err(wrong)?;
+    let line: RawRecord = serde_json::from_str(object("the record", text)?).map_err(wrong)?;
     let position = line.position.unwrap_or_default();
     let operation = Operation::of_name(&line.operation)
         .ok_or_else(|| RecordError::Operation(line.operation.into_owned()))?;

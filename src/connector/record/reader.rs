@@ -4,9 +4,9 @@
 #[cfg(test)]
 mod tests;
 
-use super::scan::{Parts, Scanner};
-use super::spill::Spilling;
-use super::{Record, RecordError, Spilled};
+use super::scan::{PartSinks, Scanner};
+use super::spill::SpillWriter;
+use super::{Record, RecordError, SpilledContent};
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::{fmt, mem};
@@ -24,7 +24,7 @@ pub struct Incoming {
     /// The record. If its content is in a file, `payload.after` is empty here.
     pub record: Record,
     /// The raw bytes of `payload.after`, if they are too large for memory.
-    pub spilled: Option<Spilled>,
+    pub spilled: Option<SpilledContent>,
     /// Its line, counted from 1.
     pub line: u64,
     /// How long the line is in memory, in bytes.
@@ -115,15 +115,15 @@ impl<R: Read> Reader<R> {
     pub fn read(&mut self) -> Result<Option<Incoming>, ReadError> {
         loop {
             self.line += 1;
-            let mut line = Line::new(&self.directory);
+            let mut line = LineBuffer::new(&self.directory);
             let end = read_line(&mut self.input, &mut line)?;
-            if end == End::Input && line.is_empty() {
+            if end == LineEnd::Input && line.is_empty() {
                 return Ok(None);
             }
             if !line.is_empty() {
                 let incoming = line.finish(self.line);
                 return match (incoming, end) {
-                    (Err(ReadError::Record(RecordError::Json(_))), End::Input) => {
+                    (Err(ReadError::Record(RecordError::Json(_))), LineEnd::Input) => {
                         Err(ReadError::Unfinished)
                     }
                     (incoming, _) => incoming.map(Some),
@@ -133,42 +133,42 @@ impl<R: Read> Reader<R> {
     }
 }
 
-fn read_line(input: &mut impl BufRead, line: &mut Line<'_>) -> Result<End, ReadError> {
+fn read_line(input: &mut impl BufRead, line: &mut LineBuffer<'_>) -> Result<LineEnd, ReadError> {
     loop {
         let there = match input.fill_buf() {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             there => there.map_err(ReadError::Input)?,
         };
         if there.is_empty() {
-            return Ok(End::Input);
+            return Ok(LineEnd::Input);
         }
         let end = memchr::memchr(b'\n', there);
         line.add(&there[..end.unwrap_or(there.len())])?;
         let taken = end.map_or(there.len(), |end| end + 1);
         input.consume(taken);
         if end.is_some() {
-            return Ok(End::Line);
+            return Ok(LineEnd::Line);
         }
     }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum End {
+enum LineEnd {
     Line,
     Input,
 }
 
 /// A line as far as it was read.
-struct Line<'d> {
+struct LineBuffer<'d> {
     directory: &'d Path,
     /// The whole line, or its skeleton.
     text: Vec<u8>,
     /// What divides a line that is too long.
     scanner: Option<Scanner>,
-    spilling: Option<Spilling>,
+    spilling: Option<SpillWriter>,
 }
 
-impl<'d> Line<'d> {
+impl<'d> LineBuffer<'d> {
     fn new(directory: &'d Path) -> Self {
         Self { directory, text: Vec::new(), scanner: None, spilling: None }
     }
@@ -201,7 +201,7 @@ impl<'d> Line<'d> {
             return Err(RecordError::Json("the line ends within payload.after".into()).into());
         }
         let mut record = Record::parse(&self.text)?;
-        let spilled = self.spilling.map(Spilling::finish).transpose()?;
+        let spilled = self.spilling.map(SpillWriter::finish).transpose()?;
         if spilled.is_some() {
             record.payload.after = None;
         }
@@ -209,7 +209,7 @@ impl<'d> Line<'d> {
     }
 }
 
-impl Parts for Line<'_> {
+impl PartSinks for LineBuffer<'_> {
     fn skeleton(&mut self, bytes: &[u8]) -> Result<(), ReadError> {
         if self.text.len() + bytes.len() > LINE_MAX_BYTES {
             return Err(ReadError::TooLong);
@@ -221,7 +221,7 @@ impl Parts for Line<'_> {
     fn content(&mut self, text: &[u8]) -> Result<(), ReadError> {
         let spilling = match self.spilling.take() {
             Some(spilling) => spilling,
-            None => Spilling::begin(self.directory).map_err(ReadError::Spill)?,
+            None => SpillWriter::begin(self.directory).map_err(ReadError::Spill)?,
         };
         self.spilling.insert(spilling).text(text)
     }

@@ -14,7 +14,7 @@ const NAME_MAX_BYTES: usize = 48;
 const ESCAPE_MAX_BYTES: usize = 6;
 
 /// Where the two parts of a line go.
-pub(super) trait Parts {
+pub(super) trait PartSinks {
     /// The next bytes of the skeleton.
     fn skeleton(&mut self, bytes: &[u8]) -> Result<(), super::ReadError>;
 
@@ -29,7 +29,7 @@ pub(super) struct Scanner {
     depth: usize,
     /// Whether the object at depth 2 is the payload.
     in_payload: bool,
-    place: Place,
+    place: ScanState,
     /// The name that was read last, where names matter, without its quotes.
     name: Vec<u8>,
     /// Whether a string is a name, not a value.
@@ -37,7 +37,7 @@ pub(super) struct Scanner {
 }
 
 #[derive(Debug, Default)]
-enum Place {
+enum ScanState {
     #[default]
     Between,
     /// In a string of the skeleton; whether the next byte is escaped.
@@ -49,20 +49,20 @@ enum Place {
 impl Scanner {
     /// Whether the line was in that string when it ended.
     pub(super) fn in_content(&self) -> bool {
-        matches!(self.place, Place::Content { .. })
+        matches!(self.place, ScanState::Content { .. })
     }
 
     /// Divides the next bytes of the line.
     pub(super) fn feed(
         &mut self,
         mut bytes: &[u8],
-        parts: &mut impl Parts,
+        parts: &mut impl PartSinks,
     ) -> Result<(), super::ReadError> {
         while !bytes.is_empty() {
             let count = match &mut self.place {
-                Place::Content { escape } if escape.is_empty() => self.run(bytes, parts)?,
-                Place::Content { .. } => self.escape(bytes[0], parts)?,
-                Place::Between | Place::String { .. } => {
+                ScanState::Content { escape } if escape.is_empty() => self.run(bytes, parts)?,
+                ScanState::Content { .. } => self.escape(bytes[0], parts)?,
+                ScanState::Between | ScanState::String { .. } => {
                     parts.skeleton(&bytes[..1])?;
                     self.step(bytes[0]);
                     1
@@ -74,26 +74,26 @@ impl Scanner {
     }
 
     /// Takes characters of the content up to its end or an escape; how many bytes that were.
-    fn run(&mut self, bytes: &[u8], parts: &mut impl Parts) -> Result<usize, super::ReadError> {
+    fn run(&mut self, bytes: &[u8], parts: &mut impl PartSinks) -> Result<usize, super::ReadError> {
         let end = memchr::memchr2(b'"', b'\\', bytes).unwrap_or(bytes.len());
         parts.content(&bytes[..end])?;
         match bytes.get(end) {
             None => Ok(end),
             Some(b'"') => {
                 parts.skeleton(b"\"")?;
-                self.place = Place::Between;
+                self.place = ScanState::Between;
                 Ok(end + 1)
             }
             Some(_) => {
-                self.place = Place::Content { escape: vec![b'\\'] };
+                self.place = ScanState::Content { escape: vec![b'\\'] };
                 Ok(end + 1)
             }
         }
     }
 
     /// Takes the next byte of an escape.
-    fn escape(&mut self, byte: u8, parts: &mut impl Parts) -> Result<usize, super::ReadError> {
-        let Place::Content { escape } = &mut self.place else { return Ok(0) };
+    fn escape(&mut self, byte: u8, parts: &mut impl PartSinks) -> Result<usize, super::ReadError> {
+        let ScanState::Content { escape } = &mut self.place else { return Ok(0) };
         escape.push(byte);
         let is_whole = escape.len() == if escape[1] == b'u' { ESCAPE_MAX_BYTES } else { 2 };
         if is_whole {
@@ -108,15 +108,15 @@ impl Scanner {
 
     /// Takes the next byte of the skeleton.
     fn step(&mut self, byte: u8) {
-        if let Place::String { escaped, is_name } = self.place {
+        if let ScanState::String { escaped, is_name } = self.place {
             if byte == b'"' && !escaped {
-                self.place = Place::Between;
+                self.place = ScanState::Between;
                 return;
             }
             if is_name && self.name.len() < NAME_MAX_BYTES {
                 self.name.push(byte);
             }
-            self.place = Place::String { escaped: byte == b'\\' && !escaped, is_name };
+            self.place = ScanState::String { escaped: byte == b'\\' && !escaped, is_name };
             return;
         }
         match byte {
@@ -131,13 +131,13 @@ impl Scanner {
 
     fn open_string(&mut self) {
         if self.depth == 2 && self.in_payload && !self.expects_name && self.is_named("after") {
-            self.place = Place::Content { escape: Vec::new() };
+            self.place = ScanState::Content { escape: Vec::new() };
             return;
         }
         if self.expects_name {
             self.name.clear();
         }
-        self.place = Place::String { escaped: false, is_name: self.expects_name };
+        self.place = ScanState::String { escaped: false, is_name: self.expects_name };
     }
 
     fn open(&mut self, byte: u8) {

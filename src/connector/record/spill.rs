@@ -19,12 +19,12 @@ const ENCODE_BYTES: usize = 48 << 10;
 
 /// Content in a file without a name.
 #[derive(Debug)]
-pub struct Spilled {
+pub struct SpilledContent {
     file: File,
     bytes: u64,
 }
 
-impl Spilled {
+impl SpilledContent {
     /// How long it is, in bytes.
     pub fn bytes(&self) -> u64 {
         self.bytes
@@ -32,7 +32,7 @@ impl Spilled {
 
     /// Its bytes from the first on.
     pub fn reader(&self) -> impl Read + '_ {
-        At { file: &self.file, at: 0 }.take(self.bytes)
+        FileCursor { file: &self.file, at: 0 }.take(self.bytes)
     }
 
     /// The same in standard base64 with padding.
@@ -57,12 +57,12 @@ impl Spilled {
 }
 
 /// A place in a file that others read, too.
-struct At<'f> {
+struct FileCursor<'f> {
     file: &'f File,
     at: u64,
 }
 
-impl Read for At<'_> {
+impl Read for FileCursor<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let count = self.file.read_at(buffer, self.at)?;
         self.at += count as u64;
@@ -93,7 +93,7 @@ impl<R: Read> Read for Base64<R> {
 
 /// Base64 on the way into a file.
 #[derive(Debug)]
-pub(super) struct Spilling {
+pub(super) struct SpillWriter {
     file: File,
     bytes: u64,
     text: Vec<u8>,
@@ -101,7 +101,7 @@ pub(super) struct Spilling {
     ended: bool,
 }
 
-impl Spilling {
+impl SpillWriter {
     /// An empty file without a name, in this directory (`O_TMPFILE`, open(2)).
     pub(super) fn begin(directory: &Path) -> io::Result<Self> {
         let flags = OFlag::O_TMPFILE.bits();
@@ -124,9 +124,9 @@ impl Spilling {
     }
 
     /// The content, when its last character was taken.
-    pub(super) fn finish(mut self) -> Result<Spilled, super::ReadError> {
+    pub(super) fn finish(mut self) -> Result<SpilledContent, super::ReadError> {
         self.decode()?;
-        Ok(Spilled { file: self.file, bytes: self.bytes })
+        Ok(SpilledContent { file: self.file, bytes: self.bytes })
     }
 
     fn decode(&mut self) -> Result<(), super::ReadError> {

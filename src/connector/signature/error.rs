@@ -23,7 +23,7 @@ impl fmt::Display for SignatureError {
                 write!(f, "the request has no {field}; give its sender the secret, so that it signs")
             }
             Self::Malformed(field) => {
-                write!(f, "{field} is malformed or there more than once; send it once, as its scheme says")
+                write!(f, "{field} is malformed or repeated; send it once, in the form of its scheme")
             }
             Self::TooOld => f.write_str(
                 "the signed time is too far from now; send it again, and if that fails, set both clocks",
@@ -51,9 +51,7 @@ impl fmt::Display for SecretError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Empty => "the secret is empty; give the one that the sender of the webhooks has",
-            Self::NotStandard => {
-                "this is no secret of Standard Webhooks; give it whole, with whsec_ in front of its base64"
-            }
+            Self::NotStandard => "not a Standard Webhooks secret; it has the form whsec_BASE64",
         })
     }
 }

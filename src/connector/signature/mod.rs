@@ -12,11 +12,11 @@
 //! | Standard Webhooks | `webhook-id`, `webhook-timestamp`, `webhook-signature: v1,BASE64 ...` | `ID.SECONDS.BODY` | standardwebhooks.com |
 
 mod error;
-mod stated;
+mod signature_header;
 
 pub use error::{SecretError, SignatureError};
 
-use self::stated::Stated;
+use self::signature_header::SignatureHeader;
 use crate::http::fields::Fields;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -116,7 +116,7 @@ impl Verifier {
         fields: Fields<'_, '_>,
         now_unix_seconds: i64,
     ) -> Result<Check, SignatureError> {
-        let stated = Stated::read(self.scheme, fields)?;
+        let stated = SignatureHeader::read(self.scheme, fields)?;
         if let Some(signed) = stated.unix_seconds
             && signed.abs_diff(now_unix_seconds) > self.tolerance.as_secs()
         {

@@ -19,7 +19,7 @@ pub struct Acks {
 
 /// What a line said.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Said {
+pub enum AckLine {
     /// The record at this position was taken care of.
     Acknowledged(Uuid),
     /// Something else; its beginning.
@@ -28,7 +28,7 @@ pub enum Said {
 
 impl Acks {
     /// Takes bytes as they were read; what the lines say that are whole by now.
-    pub fn take(&mut self, mut bytes: &[u8]) -> Vec<Said> {
+    pub fn take(&mut self, mut bytes: &[u8]) -> Vec<AckLine> {
         let mut said = Vec::new();
         while let Some(end) = memchr::memchr(b'\n', bytes) {
             self.begun.extend_from_slice(&bytes[..end]);
@@ -54,16 +54,16 @@ impl Acks {
     }
 }
 
-fn read(line: &[u8]) -> Said {
+fn read(line: &[u8]) -> AckLine {
     let position = serde_json::from_slice::<Value>(line)
         .ok()
         .and_then(|object| position(object.get("ack")?.as_str()?));
-    position.map_or_else(|| nonsense(line), Said::Acknowledged)
+    position.map_or_else(|| nonsense(line), AckLine::Acknowledged)
 }
 
-fn nonsense(line: &[u8]) -> Said {
+fn nonsense(line: &[u8]) -> AckLine {
     let beginning = &line[..line.len().min(60)];
-    Said::Nonsense(beginning.escape_ascii().to_string())
+    AckLine::Nonsense(beginning.escape_ascii().to_string())
 }
 
 /// A position as it stands in a record, or as its UUID.
@@ -88,7 +88,7 @@ mod tests {
     #[test]
     fn lines_are_read_however_they_come() {
         let whole = [line(ID), b"\r\n".to_vec(), line(Uuid::max())].concat();
-        let expected = [Said::Acknowledged(ID), Said::Acknowledged(Uuid::max())];
+        let expected = [AckLine::Acknowledged(ID), AckLine::Acknowledged(Uuid::max())];
         for step in [1, 7, whole.len()] {
             let mut acks = Acks::default();
             let said: Vec<_> = whole.chunks(step).flat_map(|bytes| acks.take(bytes)).collect();
@@ -107,8 +107,11 @@ mod tests {
         for bad in ["{}", "{\"ack\":7}", "[", "{\"ack\":\"bm8=\"}", "\u{1b}[2J"] {
             let mut acks = Acks::default();
             let said = acks.take(&[bad.as_bytes(), b"\n", &line(ID)].concat());
-            assert!(matches!(&said[0], Said::Nonsense(text) if !text.contains('\u{1b}')), "{bad}");
-            assert_eq!(said[1], Said::Acknowledged(ID), "{bad}");
+            assert!(
+                matches!(&said[0], AckLine::Nonsense(text) if !text.contains('\u{1b}')),
+                "{bad}"
+            );
+            assert_eq!(said[1], AckLine::Acknowledged(ID), "{bad}");
         }
     }
 
@@ -121,6 +124,6 @@ mod tests {
             assert!(acks.begun.len() <= LINE_MAX_BYTES);
         }
         assert_eq!(said.len(), 1, "it is told once");
-        assert_eq!(acks.take(&[b"\n".to_vec(), line(ID)].concat()), [Said::Acknowledged(ID)]);
+        assert_eq!(acks.take(&[b"\n".to_vec(), line(ID)].concat()), [AckLine::Acknowledged(ID)]);
     }
 }

@@ -1,9 +1,9 @@
 //! `rdv source`: serves until it is told to end.
 
-use super::serve::{Ended, Serving};
+use super::serve::{EndReason, Serving};
 use super::settings::SourceSettings;
 use crate::client::commands::{Exit, Failure};
-use crate::ops::access_log::Place;
+use crate::ops::access_log::LogTarget;
 use crate::ops::operator_log::OperatorLog;
 use clap::Args;
 
@@ -45,16 +45,16 @@ impl Source {
             log::info!("taking requests at http://{address}/");
         }
         match serving.run().map_err(|error| Failure::local("serving", error))? {
-            Ended::Told => Ok(()),
-            Ended::ConsumerGone => {
-                Err(Failure::new(Exit::OtherSide, "the consumer of the records is gone"))
+            EndReason::Told => Ok(()),
+            EndReason::ConsumerGone => {
+                Err(Failure::new(Exit::OtherSide, "the consumer disconnected"))
             }
         }
     }
 
     /// Two that write to one place would spoil each other's lines.
     fn check_places(&self) -> Result<(), Failure> {
-        let log_on_stdout = self.settings.access_log.place() == Some(&Place::Stdout);
+        let log_on_stdout = self.settings.access_log.place() == Some(&LogTarget::Stdout);
         if log_on_stdout && self.settings.hand_over.output == "-" {
             let why = "records go to standard output; give --access-log a file";
             return Err(Failure::new(Exit::Usage, why));

@@ -1,7 +1,7 @@
 //! Records from the queue straight to the output: who sent one waits until it is handed over.
 
-use super::delivery::{Delivery, Feed};
-use super::line::Line;
+use super::delivery::{Delivery, RecordFeed};
+use super::line::OutgoingLine;
 use super::queue::Queue;
 use crate::api::Busy;
 use std::collections::VecDeque;
@@ -9,22 +9,22 @@ use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 /// What hands records over from memory, for the thread and the loop.
-pub type DirectDelivery = Arc<Mutex<Delivery<Direct>>>;
+pub type DirectDelivery = Arc<Mutex<Delivery<QueueFeed>>>;
 
 /// The queue as a feed.
 #[derive(Debug)]
-pub struct Direct(pub Arc<Queue>);
+pub struct QueueFeed(pub Arc<Queue>);
 
-impl Feed for Direct {
-    fn take(&mut self, lines: &mut VecDeque<Line>) {
+impl RecordFeed for QueueFeed {
+    fn take(&mut self, lines: &mut VecDeque<OutgoingLine>) {
         self.0.take(lines);
     }
 
-    fn created(&mut self, lines: Vec<Line>) {
+    fn created(&mut self, lines: Vec<OutgoingLine>) {
         self.0.created(lines);
     }
 
-    fn refused(&mut self, lines: Vec<Line>, busy: Busy) {
+    fn refused(&mut self, lines: Vec<OutgoingLine>, busy: Busy) {
         self.0.refused(lines, busy);
     }
 

@@ -2,7 +2,7 @@
 
 use super::output::Output;
 use super::queue::Queue;
-use super::serve::{Ended, Serving};
+use super::serve::{EndReason, Serving};
 use super::settings::SourceSettings;
 use crate::connector::record::{Record, json};
 use std::io::{self, BufRead as _, BufReader, Write as _};
@@ -43,7 +43,7 @@ pub struct Source {
     acks: UnixStream,
     addresses: Vec<SocketAddr>,
     queue: Arc<Queue>,
-    thread: Option<JoinHandle<io::Result<Ended>>>,
+    thread: Option<JoinHandle<io::Result<EndReason>>>,
 }
 
 impl Source {
@@ -127,7 +127,7 @@ fn serve(
     settings: &SourceSettings,
     output: UnixStream,
     tell: &SyncSender<(Vec<SocketAddr>, Arc<Queue>)>,
-) -> io::Result<Ended> {
+) -> io::Result<EndReason> {
     let serving = Serving::open(settings, Some(Output::of_socket(output)))?;
     // Whoever opens it waits for this word.
     let _ = tell.send((serving.addresses(), serving.queue()));

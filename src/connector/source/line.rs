@@ -1,8 +1,8 @@
 //! One record on its way out, as it is written: its bytes, however large it is, from its first one to
 //! the newline. A large body stays in a file, and is encoded while it is sent.
 
-use super::spill::Spilled;
-use crate::relay::Ticket;
+use super::spill::SpilledBody;
+use crate::relay::RequestToken;
 use base64_simd::STANDARD;
 use std::fs::File;
 use std::io;
@@ -15,20 +15,20 @@ const PIECE_BYTES: usize = 48 << 10;
 
 /// One record on its way out.
 #[derive(Debug)]
-pub struct Line {
+pub struct OutgoingLine {
     /// Who waits for it, if anybody does.
-    pub ticket: Option<Ticket>,
+    pub ticket: Option<RequestToken>,
     /// The record's position.
     pub position: Uuid,
     /// Everything up to the large body, or to the end.
     pub head: Vec<u8>,
     /// The body, if it is in a file, and what follows it.
-    pub rest: Option<Rest>,
+    pub rest: Option<LineTail>,
 }
 
 /// What of a line is not in memory.
 #[derive(Debug)]
-pub struct Rest {
+pub struct LineTail {
     /// Where it is, and whether it has to be encoded.
     pub body: Body,
     /// Where it begins there.
@@ -45,10 +45,10 @@ pub enum Body {
     /// As it is.
     Plain(Arc<File>),
     /// As the bytes that are to be encoded in base64 (RFC 4648, section 4).
-    Encoded(Arc<Spilled>),
+    Encoded(Arc<SpilledBody>),
 }
 
-impl Line {
+impl OutgoingLine {
     /// Bytes of the whole line.
     pub fn len(&self) -> u64 {
         self.head.len() as u64
@@ -79,7 +79,7 @@ impl Line {
     }
 }
 
-impl Rest {
+impl LineTail {
     fn encoded_bytes(&self) -> u64 {
         match self.body {
             Body::Plain(_) => self.bytes,
@@ -113,22 +113,22 @@ mod tests {
     use super::*;
     use std::io::Write as _;
 
-    fn line(body: &[u8], is_encoded: bool) -> Line {
+    fn line(body: &[u8], is_encoded: bool) -> OutgoingLine {
         let bytes = body.len() as u64;
         let (body, start) = if is_encoded {
-            (Body::Encoded(Spilled::holding(body)), 0)
+            (Body::Encoded(SpilledBody::holding(body)), 0)
         } else {
             let mut file = tempfile::tempfile().unwrap();
             file.write_all(b"before").unwrap();
             file.write_all(body).unwrap();
             (Body::Plain(Arc::new(file)), 6)
         };
-        let rest = Rest { body, start, bytes, tail: b"\"}}\n" };
+        let rest = LineTail { body, start, bytes, tail: b"\"}}\n" };
         let head = b"{\"after\":\"".to_vec();
-        Line { ticket: None, position: Uuid::nil(), head, rest: Some(rest) }
+        OutgoingLine { ticket: None, position: Uuid::nil(), head, rest: Some(rest) }
     }
 
-    fn whole(line: &Line, step: usize) -> Vec<u8> {
+    fn whole(line: &OutgoingLine, step: usize) -> Vec<u8> {
         let (mut sent, mut piece) = (line.head.clone(), Vec::new());
         loop {
             line.piece(sent.len() as u64, &mut piece).unwrap();

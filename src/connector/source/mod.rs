@@ -21,28 +21,28 @@
 //! | `relayed` | one large record from a relay instead |
 //! | `command`, `library` | `rdv source`, and the same in a program |
 
+mod accept_rules;
 mod acks;
 mod clock;
 pub mod command;
 mod delivery;
 mod direct;
 mod envelope;
-mod keeper;
 mod library;
 mod line;
 mod output;
 mod pending;
+mod poll_set;
 mod positions;
-mod questions;
 mod queue;
-mod reception;
 mod relayed;
-mod rules;
+mod request_reader;
 mod serve;
 pub mod settings;
 mod spill;
+mod spool_worker;
 mod spooled;
-mod work;
+mod worker_handle;
 
 pub use library::Source;
 pub use settings::SourceSettings;

@@ -47,7 +47,7 @@ impl Target {
 /// An output, open or not at the moment.
 #[derive(Debug)]
 pub struct Output {
-    place: Place,
+    place: OutputPlace,
     open: Option<(Arc<OwnedFd>, Kind)>,
     /// Why it could not be opened last.
     told: Option<Errno>,
@@ -55,7 +55,7 @@ pub struct Output {
 
 /// Where an output is found again.
 #[derive(Debug)]
-enum Place {
+enum OutputPlace {
     /// Nowhere: when it is gone, it is gone for good.
     Here,
     Fifo(PathBuf),
@@ -82,16 +82,16 @@ impl Output {
         let (place, open) = match target {
             Target::Stdout => {
                 let (stdout, kind) = standard()?;
-                (Place::Here, Some((Arc::new(stdout), kind)))
+                (OutputPlace::Here, Some((Arc::new(stdout), kind)))
             }
             Target::Socket(path) => {
                 reachable(path)?;
-                (Place::Socket(path.clone()), None)
+                (OutputPlace::Socket(path.clone()), None)
             }
             Target::Path(path) => match std::fs::metadata(path).map(|file| file.file_type()) {
-                Ok(kind) if kind.is_fifo() => (Place::Fifo(path.clone()), None),
-                Ok(kind) if kind.is_socket() => (Place::Socket(path.clone()), None),
-                Ok(_) | Err(_) => (Place::Here, Some((Arc::new(file(path)?), Kind::File))),
+                Ok(kind) if kind.is_fifo() => (OutputPlace::Fifo(path.clone()), None),
+                Ok(kind) if kind.is_socket() => (OutputPlace::Socket(path.clone()), None),
+                Ok(_) | Err(_) => (OutputPlace::Here, Some((Arc::new(file(path)?), Kind::File))),
             },
         };
         let mut output = Self { place, open, told: None };
@@ -101,21 +101,25 @@ impl Output {
 
     /// This end of a socket.
     pub fn of_socket(socket: UnixStream) -> Self {
-        Self { place: Place::Here, open: Some((Arc::new(socket.into()), Kind::Socket)), told: None }
+        Self {
+            place: OutputPlace::Here,
+            open: Some((Arc::new(socket.into()), Kind::Socket)),
+            told: None,
+        }
     }
 
     /// Whether it can be open again after it was lost.
     pub fn returns(&self) -> bool {
-        !matches!(self.place, Place::Here)
+        !matches!(self.place, OutputPlace::Here)
     }
 
     /// Opens it if it can be now; whether it is open.
     pub fn reopen(&mut self) -> bool {
         if self.open.is_none() {
             let opened = match &self.place {
-                Place::Here => return false,
-                Place::Fifo(path) => nonblocking(path).map(|fifo| (fifo, Kind::Pipe)),
-                Place::Socket(path) => {
+                OutputPlace::Here => return false,
+                OutputPlace::Fifo(path) => nonblocking(path).map(|fifo| (fifo, Kind::Pipe)),
+                OutputPlace::Socket(path) => {
                     UnixStream::connect(path).map(|socket| (socket.into(), Kind::Socket))
                 }
             };
@@ -145,7 +149,7 @@ impl Output {
 
     /// Whether whoever takes from it can answer through it.
     pub fn may_answer(&self) -> bool {
-        self.is_socket() || matches!(self.place, Place::Socket(_))
+        self.is_socket() || matches!(self.place, OutputPlace::Socket(_))
     }
 
     /// Whether it is open and a socket, which can be read from.
@@ -236,7 +240,7 @@ impl Output {
 /// Whether there can ever be a socket at this path: else it would be dialled in vain for ever.
 fn reachable(path: &Path) -> io::Result<()> {
     if path.as_os_str().is_empty() {
-        return Err(io::Error::other("there is no path; write unix:/path/of/the.sock"));
+        return Err(io::Error::other("missing path; use unix:/path/to/socket"));
     }
     SocketAddr::from_pathname(path).map(drop)
 }
@@ -286,7 +290,7 @@ fn write_little(descriptor: &OwnedFd, slices: &[IoSlice<'_>]) -> Result<usize, E
 /// was told that it was there.
 fn file(path: &Path) -> io::Result<OwnedFd> {
     let file = OpenOptions::new().append(true).read(true).create(true).mode(0o600).open(path);
-    // What is no regular file may be writable only.
+    // What is not a regular file may be writable only.
     let file = match file {
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
             OpenOptions::new().append(true).open(path)?
@@ -328,7 +332,7 @@ fn torn_bytes(file: &File) -> io::Result<u64> {
         return Ok(bytes - at);
     }
     Err(io::Error::other(
-        "its last line has no end and is no record; end it, or choose another file",
+        "the last line is incomplete and not a valid record; complete it, or use another file",
     ))
 }
 

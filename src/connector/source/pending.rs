@@ -1,10 +1,10 @@
 //! Senders whose records are kept, and who wait for them to be acknowledged.
 
 use super::clock::now;
-use super::line::Line;
+use super::line::OutgoingLine;
 use super::queue::Queue;
 use crate::api::Busy;
-use crate::relay::Ticket;
+use crate::relay::RequestToken;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -13,13 +13,13 @@ use uuid::Uuid;
 /// Who waits, for which record, and until when.
 #[derive(Debug)]
 pub struct Pending {
-    state: Mutex<State>,
+    state: Mutex<PendingState>,
     patience: Duration,
 }
 
 #[derive(Debug, Default)]
-struct State {
-    waiting: BTreeMap<Uuid, (Ticket, Instant)>,
+struct PendingState {
+    waiting: BTreeMap<Uuid, (RequestToken, Instant)>,
     /// Records that were acknowledged before it was known who waits for them: a consumer may be faster
     /// than the thread that has just made its record durable.
     early: BTreeSet<Uuid>,
@@ -32,16 +32,16 @@ struct State {
 impl Pending {
     /// Nobody waits. Each will wait this long at most; nobody will for records up to `last`.
     pub fn new(patience: Duration, last: Uuid) -> Self {
-        let state = State { known: last, ..State::default() };
+        let state = PendingState { known: last, ..PendingState::default() };
         Self { state: Mutex::new(state), patience }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, PendingState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The senders of these wait.
-    pub fn add(&self, lines: &[Line], queue: &Queue) {
+    pub fn add(&self, lines: &[OutgoingLine], queue: &Queue) {
         let until = now() + self.patience;
         let mut state = self.lock();
         for line in lines {

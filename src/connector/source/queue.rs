@@ -2,11 +2,11 @@
 //! the other. Both ways are bounded by the senders that wait: each has one record here at most, and
 //! there is a limit besides.
 
-use super::line::Line;
+use super::line::OutgoingLine;
 use super::positions::Positions;
-use super::work::Work;
+use super::worker_handle::WorkerHandle;
 use crate::api::{Busy, Failure};
-use crate::relay::{Ticket, Verdict, Waker};
+use crate::relay::{PushDecision, RequestToken, Waker};
 use std::collections::VecDeque;
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -31,24 +31,24 @@ pub struct QueueLimits {
 /// Lines and verdicts on their way.
 #[derive(Debug)]
 pub struct Queue {
-    state: Mutex<State>,
+    state: Mutex<QueueState>,
     limits: QueueLimits,
     /// The thread that takes lines.
-    work: Arc<Work>,
+    work: Arc<WorkerHandle>,
     waker: Waker,
     over: AtomicBool,
     failed: AtomicBool,
 }
 
 #[derive(Debug)]
-struct State {
-    lines: VecDeque<Line>,
+struct QueueState {
+    lines: VecDeque<OutgoingLine>,
     positions: Positions,
     /// Buffers of lines that went out, for the next ones.
     spare: Vec<Vec<u8>>,
     /// What counts against the limits: lines that have no verdict yet.
     held: QueueLimits,
-    verdicts: Vec<(Ticket, Verdict)>,
+    verdicts: Vec<(RequestToken, PushDecision)>,
     /// New records are refused, for this reason.
     closed: Option<Busy>,
     /// The thread has not been woken since it looked here.
@@ -62,7 +62,7 @@ impl Queue {
     /// # Errors
     /// What eventfd(2) says.
     pub fn new(limits: QueueLimits, waker: Waker, last: Uuid) -> io::Result<Self> {
-        let state = State {
+        let state = QueueState {
             lines: VecDeque::new(),
             positions: Positions::after(last),
             spare: Vec::new(),
@@ -72,12 +72,12 @@ impl Queue {
             asleep: false,
             quiet: false,
         };
-        let work = Arc::new(Work::new()?);
+        let work = Arc::new(WorkerHandle::new()?);
         let (over, failed) = (AtomicBool::new(false), AtomicBool::new(false));
         Ok(Self { state: Mutex::new(state), limits, work, waker, over, failed })
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, QueueState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -94,7 +94,11 @@ impl Queue {
     ///
     /// # Errors
     /// Why it cannot be taken.
-    pub fn push(&self, unix_ms: i64, make: impl FnOnce(Uuid, Vec<u8>) -> Line) -> Result<(), Busy> {
+    pub fn push(
+        &self,
+        unix_ms: i64,
+        make: impl FnOnce(Uuid, Vec<u8>) -> OutgoingLine,
+    ) -> Result<(), Busy> {
         let mut state = self.lock();
         if let Some(busy) = state.closed {
             return Err(busy);
@@ -134,12 +138,12 @@ impl Queue {
     }
 
     /// The thread that takes lines, as others know it.
-    pub fn work(&self) -> &Arc<Work> {
+    pub fn work(&self) -> &Arc<WorkerHandle> {
         &self.work
     }
 
     /// What the loop has to do, said since it asked last.
-    pub fn verdicts(&self) -> Vec<(Ticket, Verdict)> {
+    pub fn verdicts(&self) -> Vec<(RequestToken, PushDecision)> {
         std::mem::take(&mut self.lock().verdicts)
     }
 
@@ -157,25 +161,26 @@ impl Queue {
 /// The thread's end.
 impl Queue {
     /// Moves new lines behind `lines`; what comes next wakes the thread.
-    pub fn take(&self, lines: &mut VecDeque<Line>) {
+    pub fn take(&self, lines: &mut VecDeque<OutgoingLine>) {
         let mut state = self.lock();
         state.asleep = true;
         lines.append(&mut state.lines);
     }
 
     /// These are records now.
-    pub fn created(&self, lines: Vec<Line>) {
+    pub fn created(&self, lines: Vec<OutgoingLine>) {
         let mut freed = QueueLimits { records: 0, bytes: 0 };
         for line in &lines {
             freed.add(line);
         }
-        let verdict = |line: &Line| Some((line.ticket?, Verdict::Created(line.position)));
+        let verdict =
+            |line: &OutgoingLine| Some((line.ticket?, PushDecision::Created(line.position)));
         self.settle(freed, lines.iter().filter_map(verdict));
         self.lock().reuse(lines);
     }
 
     /// These are kept elsewhere now, and take no memory any more; who sent them waits on.
-    pub fn kept(&self, lines: &[Line]) {
+    pub fn kept(&self, lines: &[OutgoingLine]) {
         let mut freed = QueueLimits { records: 0, bytes: 0 };
         for line in lines {
             freed.add(line);
@@ -184,27 +189,27 @@ impl Queue {
     }
 
     /// The request became the record at this position.
-    pub fn create(&self, ticket: Ticket, position: Uuid) {
+    pub fn create(&self, ticket: RequestToken, position: Uuid) {
         let nothing = QueueLimits { records: 0, bytes: 0 };
-        self.settle(nothing, [(ticket, Verdict::Created(position))]);
+        self.settle(nothing, [(ticket, PushDecision::Created(position))]);
     }
 
     /// These did not become records.
-    pub fn refused(&self, lines: impl IntoIterator<Item = Line>, busy: Busy) {
+    pub fn refused(&self, lines: impl IntoIterator<Item = OutgoingLine>, busy: Busy) {
         let mut freed = QueueLimits { records: 0, bytes: 0 };
         let verdicts: Vec<_> = lines
             .into_iter()
             .filter_map(|line| {
                 freed.add(&line);
-                Some((line.ticket?, Verdict::Refused(Failure::TooBusy(busy))))
+                Some((line.ticket?, PushDecision::Refused(Failure::TooBusy(busy))))
             })
             .collect();
         self.settle(freed, verdicts);
     }
 
     /// A record that was never in the queue is refused.
-    pub fn refuse(&self, ticket: Ticket, busy: Busy) {
-        let verdict = Verdict::Refused(Failure::TooBusy(busy));
+    pub fn refuse(&self, ticket: RequestToken, busy: Busy) {
+        let verdict = PushDecision::Refused(Failure::TooBusy(busy));
         self.settle(QueueLimits { records: 0, bytes: 0 }, [(ticket, verdict)]);
     }
 
@@ -212,7 +217,7 @@ impl Queue {
     pub fn settle(
         &self,
         freed: QueueLimits,
-        verdicts: impl IntoIterator<Item = (Ticket, Verdict)>,
+        verdicts: impl IntoIterator<Item = (RequestToken, PushDecision)>,
     ) {
         let mut state = self.lock();
         state.held.records = state.held.records.saturating_sub(freed.records);
@@ -245,12 +250,12 @@ impl Queue {
     }
 }
 
-impl State {
+impl QueueState {
     /// Keeps the buffers of small lines for the next ones.
-    fn reuse(&mut self, lines: Vec<Line>) {
+    fn reuse(&mut self, lines: Vec<OutgoingLine>) {
         let room = SPARE_MAX.saturating_sub(self.spare.len());
         let small = lines.into_iter().filter(|line| line.head.capacity() <= SPARE_BYTES);
-        self.spare.extend(small.take(room).map(|Line { mut head, .. }| {
+        self.spare.extend(small.take(room).map(|OutgoingLine { mut head, .. }| {
             head.clear();
             head
         }));
@@ -259,7 +264,7 @@ impl State {
 
 impl QueueLimits {
     /// Counts a line.
-    pub fn add(&mut self, line: &Line) {
+    pub fn add(&mut self, line: &OutgoingLine) {
         self.records += 1;
         self.bytes += line.memory();
     }

@@ -4,19 +4,19 @@
 //! The relay tells the uploader 200 when all bytes were given to this process; that is before the
 //! record is handed over, and cannot be later.
 
-use super::delivery::{self, Acknowledging, Delivery, Feed, Patience};
+use super::accept_rules::{AcceptRules, Kind};
+use super::delivery::{self, AckInput, Delivery, DeliveryTimeouts, RecordFeed};
 use super::envelope::{Envelope, Payload, TAIL};
-use super::line::{Body, Line, Rest};
+use super::line::{Body, LineTail, OutgoingLine};
 use super::output::Output;
 use super::positions::Positions;
-use super::rules::{Kind, Rules};
 use super::settings::SourceSettings;
-use super::spill::Spilled;
-use super::work::{Order, Work};
+use super::spill::SpilledBody;
+use super::worker_handle::{WorkerCommand, WorkerHandle};
 use crate::api::{Busy, Failure as Refused};
 use crate::client::commands::receive::{broken, judged};
 use crate::client::commands::{Exit, Failure};
-use crate::client::relay::{Stream, Wish};
+use crate::client::relay::{CreateOptions, Stream};
 use crate::client::{Options, Response, Url};
 use crate::rendezvous::Now;
 use serde_json::json;
@@ -52,7 +52,7 @@ fn stream(settings: &SourceSettings, relay: &str) -> Result<Stream, Failure> {
     if let Some(stream) = Stream::of_url(&url, options.clone()) {
         return Ok(stream);
     }
-    let wish = Wish { ttl: Some(settings.relay.ttl), ..Wish::default() };
+    let wish = CreateOptions { ttl: Some(settings.relay.ttl), ..CreateOptions::default() };
     let (stream, _) = Stream::create(&url, &options, &wish)??;
     // Who closed standard error does not want to know.
     let _ = writeln!(io::stderr(), "{}", json!({ "stream": stream.url().to_string() }));
@@ -60,7 +60,7 @@ fn stream(settings: &SourceSettings, relay: &str) -> Result<Stream, Failure> {
 }
 
 /// A whole body.
-enum Collected {
+enum CollectedBody {
     Memory(Vec<u8>),
     /// In a file without a name, so many bytes.
     File(File, u64),
@@ -69,13 +69,13 @@ enum Collected {
 /// An upload on its way into a record.
 struct Upload<'u> {
     settings: &'u SourceSettings,
-    rules: &'u Rules,
+    rules: &'u AcceptRules,
     stream: &'u Stream,
     created_ms: i64,
 }
 
 impl Upload<'_> {
-    fn into_line(self, mut response: Response) -> Result<Line, Failure> {
+    fn into_line(self, mut response: Response) -> Result<OutgoingLine, Failure> {
         let kind = response.text("Content-Type").map(str::to_owned);
         let collected = self.collect(&mut response)?;
         let url = self.stream.url();
@@ -90,29 +90,29 @@ impl Upload<'_> {
         let position = Positions::after(Uuid::nil()).next(read.wall_ms);
         let json = self.rules.kind_of(kind.as_deref().unwrap_or_default().as_bytes()) == Kind::Json;
         let (head, rest) = match collected {
-            Collected::File(..) if json => {
+            CollectedBody::File(..) if json => {
                 let why = "JSON that has to be looked into must fit into --memory-body";
                 return Err(Failure::new(Exit::Refused, why));
             }
-            Collected::File(file, bytes) => {
-                let body = Body::Encoded(Spilled::of(file, bytes));
+            CollectedBody::File(file, bytes) => {
+                let body = Body::Encoded(SpilledBody::of(file, bytes));
                 let head = envelope.opened(position, b"null", read);
-                (head, Some(Rest { body, start: 0, bytes, tail: TAIL }))
+                (head, Some(LineTail { body, start: 0, bytes, tail: TAIL }))
             }
-            Collected::Memory(memory) if json && !memory.is_empty() => {
+            CollectedBody::Memory(memory) if json && !memory.is_empty() => {
                 let (payload, key) =
                     self.rules.read_json(&memory).map_err(|why| unreadable(&why))?;
                 let key = key.unwrap_or_else(|| b"null".to_vec());
                 (envelope.whole(position, &key, read, Payload::Json(&payload)), None)
             }
-            Collected::Memory(memory) => {
+            CollectedBody::Memory(memory) => {
                 (envelope.whole(position, b"null", read, Payload::Raw(&memory)), None)
             }
         };
-        Ok(Line { ticket: None, position, head, rest })
+        Ok(OutgoingLine { ticket: None, position, head, rest })
     }
 
-    fn collect(&self, response: &mut Response) -> Result<Collected, Failure> {
+    fn collect(&self, response: &mut Response) -> Result<CollectedBody, Failure> {
         let most = self.settings.max_body as u64;
         let mut memory = Vec::new();
         let in_memory = self.settings.record.memory_body as u64;
@@ -120,7 +120,7 @@ impl Upload<'_> {
         let lost = |error: io::Error| broken(Some(self.stream), error);
         body.take(in_memory.min(most).saturating_add(1)).read_to_end(&mut memory).map_err(lost)?;
         if memory.len() as u64 <= in_memory.min(most) {
-            return Ok(Collected::Memory(memory));
+            return Ok(CollectedBody::Memory(memory));
         }
         let disk = |error| Failure::local("keeping a large body", error);
         let folder = self.settings.record.spill_dir.clone().unwrap_or_else(std::env::temp_dir);
@@ -138,7 +138,7 @@ impl Upload<'_> {
             body.take(256 << 10).read_to_end(&mut piece).map_err(lost)?;
         }
         file.rewind().map_err(disk)?;
-        Ok(Collected::File(file, bytes))
+        Ok(CollectedBody::File(file, bytes))
     }
 }
 
@@ -147,13 +147,13 @@ fn unreadable(refused: &Refused) -> Failure {
 }
 
 /// Hands the one record over.
-fn hand_over(settings: &SourceSettings, output: Output, line: Line) -> Result<(), Failure> {
+fn hand_over(settings: &SourceSettings, output: Output, line: OutgoingLine) -> Result<(), Failure> {
     let local = |error| Failure::local("handing over", error);
-    let work = Arc::new(Work::new().map_err(local)?);
-    work.give(Order::Finish);
+    let work = Arc::new(WorkerHandle::new().map_err(local)?);
+    work.give(WorkerCommand::Finish);
     let outcome = Arc::new(Mutex::new(None));
-    let feed = One { line: Some(line), outcome: Arc::clone(&outcome) };
-    let (acknowledging, patience): (Acknowledging, Patience) =
+    let feed = SingleRecord { line: Some(line), outcome: Arc::clone(&outcome) };
+    let (acknowledging, patience): (AckInput, DeliveryTimeouts) =
         super::serve::manners(settings, &output);
     let delivery = Delivery::new(feed, work, output, (acknowledging, patience));
     delivery::run(&Mutex::new(delivery));
@@ -167,12 +167,12 @@ fn hand_over(settings: &SourceSettings, output: Output, line: Line) -> Result<()
 
 /// A feed of one record.
 #[derive(Debug)]
-struct One {
-    line: Option<Line>,
+struct SingleRecord {
+    line: Option<OutgoingLine>,
     outcome: Arc<Mutex<Option<Result<(), Busy>>>>,
 }
 
-impl One {
+impl SingleRecord {
     fn end_with(&self, outcome: Result<(), Busy>) {
         if let Ok(mut place) = self.outcome.lock() {
             *place = Some(outcome);
@@ -180,16 +180,16 @@ impl One {
     }
 }
 
-impl Feed for One {
-    fn take(&mut self, lines: &mut VecDeque<Line>) {
+impl RecordFeed for SingleRecord {
+    fn take(&mut self, lines: &mut VecDeque<OutgoingLine>) {
         lines.extend(self.line.take());
     }
 
-    fn created(&mut self, _lines: Vec<Line>) {
+    fn created(&mut self, _lines: Vec<OutgoingLine>) {
         self.end_with(Ok(()));
     }
 
-    fn refused(&mut self, _lines: Vec<Line>, busy: Busy) {
+    fn refused(&mut self, _lines: Vec<OutgoingLine>, busy: Busy) {
         self.end_with(Err(busy));
     }
 

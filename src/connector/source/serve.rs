@@ -1,17 +1,17 @@
 //! A source put together: the event loop, the queue, the threads behind it.
 
-use super::delivery::{self, Acknowledging, Delivery, Feed, Patience};
-use super::direct::{Direct, DirectDelivery};
-use super::keeper::Keeper;
+use super::delivery::{self, AckInput, Delivery, DeliveryTimeouts, RecordFeed};
+use super::direct::{DirectDelivery, QueueFeed};
 use super::output::Output;
 use super::pending::Pending;
 use super::queue::{Queue, QueueLimits};
-use super::reception::{MemoryLimits, Reception};
-use super::settings::{From, SourceSettings};
-use super::spill::Spill;
+use super::request_reader::{MemoryLimits, RequestReader};
+use super::settings::{SourceSettings, StartPosition};
+use super::spill::SpillThread;
+use super::spool_worker::SpoolWorker;
 use super::spooled::Spooled;
-use super::work::{Order, Work};
-use crate::connector::spool::{Found, Opened, Spool, SpoolLimits, Start};
+use super::worker_handle::{WorkerCommand, WorkerHandle};
+use crate::connector::spool::{Opened, Spool, SpoolLimits, Start, StartPoint};
 use crate::ops::{AdminListen, Configuration, Sources, threads};
 use crate::relay::{EventLoop, Waker};
 use std::io;
@@ -40,14 +40,14 @@ pub struct Serving {
 #[derive(Debug)]
 struct Threads {
     /// They end one after the other, each once the one before has nothing more for it.
-    running: Vec<(Arc<Work>, JoinHandle<()>)>,
+    running: Vec<(Arc<WorkerHandle>, JoinHandle<()>)>,
     /// What the loop may do itself.
     direct: Option<DirectDelivery>,
 }
 
 /// How it ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ended {
+pub enum EndReason {
     /// It was told to end, and everything that was taken in is handed over, or kept.
     Told,
     /// Nobody takes records any more.
@@ -68,11 +68,12 @@ impl Serving {
             Some(folder) => hand_over_by_spool(settings, event_loop.waker(), output, folder)?,
         };
         let folder = settings.record.spill_dir.clone().unwrap_or_else(std::env::temp_dir);
-        let spill = Spill::start(&folder, settings.record.spill_max as u64, Arc::clone(&queue))?;
+        let spill =
+            SpillThread::start(&folder, settings.record.spill_max as u64, Arc::clone(&queue))?;
         let limits =
             MemoryLimits { body: settings.record.memory_body, all: settings.record.memory };
         let out = (Arc::clone(&queue), threads.direct.clone());
-        event_loop.take_in(Box::new(Reception::new(rules, out, spill, limits)));
+        event_loop.take_in(Box::new(RequestReader::new(rules, out, spill, limits)));
         Ok(Self { event_loop, queue, threads })
     }
 
@@ -90,11 +91,11 @@ impl Serving {
     ///
     /// # Errors
     /// When waiting for events fails, or handing over does, as where the spool cannot be read.
-    pub fn run(mut self) -> io::Result<Ended> {
+    pub fn run(mut self) -> io::Result<EndReason> {
         self.event_loop.report_ready()?;
         self.event_loop.run()?;
         // Who was told to be quick does not wait for the consumer of what is kept.
-        let order = self.queue.work().order().max(Order::Finish);
+        let order = self.queue.work().order().max(WorkerCommand::Finish);
         for (work, thread) in self.threads.running {
             work.give(order);
             if thread.join().is_err() {
@@ -104,7 +105,7 @@ impl Serving {
         if self.queue.has_failed() {
             return Err(io::Error::other("records cannot be handed over any more"));
         }
-        Ok(if self.queue.is_over() { Ended::ConsumerGone } else { Ended::Told })
+        Ok(if self.queue.is_over() { EndReason::ConsumerGone } else { EndReason::Told })
     }
 }
 
@@ -115,7 +116,7 @@ fn hand_over_directly(
     output: Output,
 ) -> io::Result<(Arc<Queue>, Threads)> {
     let queue = Arc::new(Queue::new(limits(settings), waker, Uuid::nil())?);
-    let feed = Direct(Arc::clone(&queue));
+    let feed = QueueFeed(Arc::clone(&queue));
     let (shared, running) =
         deliver(settings, (feed, Arc::clone(&queue)), Arc::clone(queue.work()), output)?;
     Ok((queue, Threads { running: vec![running], direct: Some(shared) }))
@@ -132,28 +133,30 @@ fn hand_over_by_spool(
     let Opened { spool, writer, cut_bytes } = opened;
     if cut_bytes > 0 {
         log::warn!(
-            "the spool ended within a record that nobody was told of: cut {cut_bytes} bytes"
+            "the spool ended with an incomplete record that was never acknowledged; removed {cut_bytes} bytes"
         );
     }
     let start = match settings.spool.from {
         None => Start::Cursor,
-        Some(From::Start) => Start::Beginning,
-        Some(From::Behind(position)) => Start::Behind(position),
+        Some(StartPosition::Start) => Start::Beginning,
+        Some(StartPosition::Behind(position)) => Start::Behind(position),
     };
     let (reader, found) = spool.reader(start).map_err(io::Error::other)?;
     match found {
-        Found::Next => {}
-        Found::Gone => log::warn!("records behind that position were removed from the spool"),
-        Found::Unknown => log::warn!("the spool holds no such position; going on with the next"),
+        StartPoint::Next => {}
+        StartPoint::Gone => log::warn!("records after that position were removed from the spool"),
+        StartPoint::Unknown => {
+            log::warn!("the spool holds no such position; going on with the next");
+        }
     }
     let last = spool.last().unwrap_or_default();
     let queue = Arc::new(Queue::new(limits(settings), waker, last)?);
     let ack_timeout = settings.hand_over.ack_timeout;
     let pending = settings.hand_over.ack.then(|| Arc::new(Pending::new(ack_timeout, last)));
     let feed = Spooled::new(spool, reader, Arc::clone(&queue), pending.clone());
-    let work = Arc::new(Work::new()?);
+    let work = Arc::new(WorkerHandle::new()?);
     let (_, delivery) = deliver(settings, (feed, Arc::clone(&queue)), Arc::clone(&work), output)?;
-    let keeper = Keeper::new(Arc::clone(&queue), writer, pending, work);
+    let keeper = SpoolWorker::new(Arc::clone(&queue), writer, pending, work);
     let keeping = threads::spawn("spool", move || keeper.run())?;
     let running = vec![(Arc::clone(queue.work()), keeping), delivery];
     Ok((queue, Threads { running, direct: None }))
@@ -169,13 +172,13 @@ fn spool_limits(settings: &SourceSettings) -> SpoolLimits {
     }
 }
 
-type Running = (Arc<Work>, JoinHandle<()>);
+type Running = (Arc<WorkerHandle>, JoinHandle<()>);
 
 /// Starts the thread that hands over what this feed gives.
-fn deliver<F: Feed + 'static>(
+fn deliver<F: RecordFeed + 'static>(
     settings: &SourceSettings,
     (feed, queue): (F, Arc<Queue>),
-    work: Arc<Work>,
+    work: Arc<WorkerHandle>,
     output: Output,
 ) -> io::Result<(Arc<Mutex<Delivery<F>>>, Running)> {
     let manners = manners(settings, &output);
@@ -209,14 +212,14 @@ pub fn open_output(settings: &SourceSettings) -> io::Result<Output> {
 }
 
 /// How records are to be acknowledged, and how long a consumer may take.
-pub fn manners(settings: &SourceSettings, output: &Output) -> (Acknowledging, Patience) {
+pub fn manners(settings: &SourceSettings, output: &Output) -> (AckInput, DeliveryTimeouts) {
     let acknowledging = match (settings.hand_over.ack, output.may_answer()) {
-        (false, _) => Acknowledging::No,
-        (true, true) => Acknowledging::Output,
-        (true, false) => Acknowledging::Stdin,
+        (false, _) => AckInput::No,
+        (true, true) => AckInput::Output,
+        (true, false) => AckInput::Stdin,
     };
-    let patience = Patience {
-        hand_over: settings.hand_over.patience,
+    let patience = DeliveryTimeouts {
+        hand_over: settings.hand_over.consumer_timeout,
         acknowledge: settings.hand_over.ack_timeout,
     };
     (acknowledging, patience)

@@ -1,8 +1,8 @@
 //! What a source can be told, as flags.
 
+use super::accept_rules::{AcceptRules, KeyRule, Token};
 use super::acks;
 use super::output::Target;
-use super::rules::{KeyRule, Rules, Token};
 use crate::connector::signature::{self, Scheme, Verifier};
 use crate::http::fields::is_token;
 use crate::ops::access_log::AccessLogSettings;
@@ -188,7 +188,7 @@ pub struct HandOverSettings {
 
     /// Timeout for a consumer that takes nothing; then waiting senders are answered 503
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = units::time(units::INSTANT))]
-    pub patience: Duration,
+    pub consumer_timeout: Duration,
 
     /// Maximum records waiting for delivery; further ones are answered 503
     #[arg(long, value_name = "N", default_value_t = 1024, value_parser = clap::value_parser!(u32).range(1..=1 << 24))]
@@ -218,7 +218,7 @@ pub struct SpoolSettings {
 
     /// Deliver again the records after this position, or all that are kept: start
     #[arg(long, value_name = "POSITION|start", requires = "spool", value_parser = from)]
-    pub from: Option<From>,
+    pub from: Option<StartPosition>,
 }
 
 /// A relay instead of a server.
@@ -226,7 +226,7 @@ pub struct SpoolSettings {
 #[command(next_help_heading = "Relay")]
 pub struct RelaySettings {
     /// Take one record from a rendezvous stream instead of serving: a relay, where a stream is made
-    /// and told on standard error, or a stream's URL
+    /// and printed to standard error, or a stream's URL
     #[arg(long, value_name = "URL", conflicts_with_all = ["port", "listen", "spool", "path", "compat", "signature", "header"])]
     pub relay: Option<String>,
 
@@ -241,7 +241,7 @@ pub struct RelaySettings {
 
 /// Where handing over begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum From {
+pub enum StartPosition {
     /// With the oldest record there is.
     Start,
     /// Behind this position.
@@ -315,9 +315,9 @@ impl SourceSettings {
     ///
     /// # Errors
     /// One line: a secret that cannot be read, or that is none.
-    pub fn rules(&self) -> Result<Rules, String> {
+    pub fn rules(&self) -> Result<AcceptRules, String> {
         let headers: BTreeSet<_> = self.record.header.iter().cloned().collect();
-        Ok(Rules {
+        Ok(AcceptRules {
             paths: self.path.clone(),
             compat: self.compat,
             body_max: self.max_body,
@@ -338,7 +338,7 @@ impl SenderSettings {
             None => self.auth_token.clone(),
         };
         match text.as_deref().map(str::trim) {
-            Some("") => Err("the token is empty; anybody could send it".into()),
+            Some("") => Err("the token is empty; anyone could send it".into()),
             text => Ok(text.map(Token::new)),
         }
     }
@@ -349,8 +349,7 @@ impl SenderSettings {
                 None => Ok(None),
                 // Who gave a secret believes that signatures are checked.
                 Some(_) => {
-                    Err("there is a secret for signatures, and nothing says whose they are; \
-                                give --signature, or take the secret away"
+                    Err("a signature secret is set without a scheme; set --signature, or unset the secret"
                         .into())
                 }
             };
@@ -400,11 +399,11 @@ fn header(text: &str) -> Result<String, String> {
     name.ok_or_else(|| "expected the name of a header, such as X-GitHub-Event".into())
 }
 
-fn from(text: &str) -> Result<From, String> {
+fn from(text: &str) -> Result<StartPosition, String> {
     match text {
-        "start" => Ok(From::Start),
+        "start" => Ok(StartPosition::Start),
         text => acks::position(text)
-            .map(From::Behind)
+            .map(StartPosition::Behind)
             .ok_or_else(|| "expected start, or a record's position".into()),
     }
 }

@@ -4,7 +4,7 @@
 use super::queue::{Queue, QueueLimits};
 use crate::api::{Busy, Failure};
 use crate::ops::threads;
-use crate::relay::{Ticket, Verdict};
+use crate::relay::{PushDecision, RequestToken};
 use std::fs::File;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -13,45 +13,45 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 
 /// What happens once the last piece is written.
-type Last = Box<dyn FnOnce(Arc<Spilled>) + Send>;
+type OnComplete = Box<dyn FnOnce(Arc<SpilledBody>) + Send>;
 
 /// The thread, as the loop knows it.
 #[derive(Clone, Debug)]
-pub struct Spill {
-    jobs: Sender<Job>,
-    room: Arc<Room>,
+pub struct SpillThread {
+    jobs: Sender<WriteJob>,
+    room: Arc<DiskBudget>,
 }
 
 /// How much of the disk is taken.
 #[derive(Debug)]
-struct Room {
+struct DiskBudget {
     folder: PathBuf,
     most: u64,
     used: AtomicU64,
 }
 
-struct Job {
-    ticket: Ticket,
-    file: Arc<Spilled>,
+struct WriteJob {
+    ticket: RequestToken,
+    file: Arc<SpilledBody>,
     bytes: Vec<u8>,
-    last: Option<Last>,
+    last: Option<OnComplete>,
 }
 
 /// A body on the disk, as far as it has come. Its room is free again when it is dropped.
 #[derive(Debug)]
-pub struct Spilled {
+pub struct SpilledBody {
     file: File,
-    room: Arc<Room>,
+    room: Arc<DiskBudget>,
     bytes: AtomicU64,
 }
 
-impl std::fmt::Debug for Job {
+impl std::fmt::Debug for WriteJob {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Job").field("bytes", &self.bytes.len()).finish_non_exhaustive()
     }
 }
 
-impl Spill {
+impl SpillThread {
     /// Starts the thread. All bodies together may have `most` bytes in this folder; it says through
     /// the queue when a body may go on.
     ///
@@ -59,7 +59,8 @@ impl Spill {
     /// That the folder cannot be written to, or that there is no further thread.
     pub fn start(folder: &Path, most: u64, queue: Arc<Queue>) -> io::Result<Self> {
         let (jobs, work) = channel();
-        let room = Arc::new(Room { folder: folder.to_owned(), most, used: AtomicU64::new(0) });
+        let room =
+            Arc::new(DiskBudget { folder: folder.to_owned(), most, used: AtomicU64::new(0) });
         room.file()?;
         threads::spawn("spill", move || write_all(&work, &queue))?;
         Ok(Self { jobs, room })
@@ -69,28 +70,34 @@ impl Spill {
     ///
     /// # Errors
     /// What open(2) says.
-    pub fn open(&self) -> io::Result<Arc<Spilled>> {
+    pub fn open(&self) -> io::Result<Arc<SpilledBody>> {
         let room = Arc::clone(&self.room);
-        Ok(Arc::new(Spilled { file: room.file()?, room, bytes: AtomicU64::new(0) }))
+        Ok(Arc::new(SpilledBody { file: room.file()?, room, bytes: AtomicU64::new(0) }))
     }
 
     /// Appends bytes to a body, and has its sender go on then.
-    pub fn append(&self, ticket: Ticket, file: &Arc<Spilled>, bytes: Vec<u8>) {
-        self.send(Job { ticket, file: Arc::clone(file), bytes, last: None });
+    pub fn append(&self, ticket: RequestToken, file: &Arc<SpilledBody>, bytes: Vec<u8>) {
+        self.send(WriteJob { ticket, file: Arc::clone(file), bytes, last: None });
     }
 
     /// Appends the last bytes, and does something with the whole.
-    pub fn finish(&self, ticket: Ticket, file: Arc<Spilled>, bytes: Vec<u8>, last: Last) {
-        self.send(Job { ticket, file, bytes, last: Some(last) });
+    pub fn finish(
+        &self,
+        ticket: RequestToken,
+        file: Arc<SpilledBody>,
+        bytes: Vec<u8>,
+        last: OnComplete,
+    ) {
+        self.send(WriteJob { ticket, file, bytes, last: Some(last) });
     }
 
-    fn send(&self, job: Job) {
+    fn send(&self, job: WriteJob) {
         // The thread ends only when nobody can send any more.
         let _ = self.jobs.send(job);
     }
 }
 
-impl Room {
+impl DiskBudget {
     /// A file that has no name.
     fn file(&self) -> io::Result<File> {
         tempfile::tempfile_in(&self.folder).map_err(|error| {
@@ -108,10 +115,10 @@ impl Room {
     }
 }
 
-impl Spilled {
+impl SpilledBody {
     /// A body that is whole already.
     pub fn of(file: File, bytes: u64) -> Arc<Self> {
-        let room = Room { folder: PathBuf::new(), most: 0, used: AtomicU64::new(bytes) };
+        let room = DiskBudget { folder: PathBuf::new(), most: 0, used: AtomicU64::new(bytes) };
         Arc::new(Self { file, room: Arc::new(room), bytes: AtomicU64::new(bytes) })
     }
 
@@ -133,7 +140,7 @@ impl Spilled {
 }
 
 #[cfg(test)]
-impl Spilled {
+impl SpilledBody {
     /// A body that is whole.
     pub fn holding(bytes: &[u8]) -> Arc<Self> {
         let mut file = tempfile::tempfile().unwrap();
@@ -142,16 +149,16 @@ impl Spilled {
     }
 }
 
-impl Drop for Spilled {
+impl Drop for SpilledBody {
     fn drop(&mut self) {
         self.room.used.fetch_sub(self.bytes(), Ordering::Relaxed);
     }
 }
 
-fn write_all(work: &Receiver<Job>, queue: &Queue) {
-    while let Ok(Job { ticket, file, bytes, last }) = work.recv() {
+fn write_all(work: &Receiver<WriteJob>, queue: &Queue) {
+    while let Ok(WriteJob { ticket, file, bytes, last }) = work.recv() {
         let verdict = match (file.append(&bytes), last) {
-            (Ok(()), None) => Verdict::GoOn,
+            (Ok(()), None) => PushDecision::GoOn,
             (Ok(()), Some(last)) => {
                 last(file);
                 continue;
@@ -162,7 +169,7 @@ fn write_all(work: &Receiver<Job>, queue: &Queue) {
     }
 }
 
-fn failed(error: &io::Error) -> Verdict {
+fn failed(error: &io::Error) -> PushDecision {
     log::error!("a large body could not be kept: {error}");
-    Verdict::Refused(Failure::TooBusy(Busy::Storage))
+    PushDecision::Refused(Failure::TooBusy(Busy::Storage))
 }

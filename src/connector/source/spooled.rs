@@ -2,12 +2,12 @@
 //! the consumer takes, and the spool is told how far that has come.
 
 use super::clock::now;
-use super::delivery::Feed;
-use super::line::{Body, Line, Rest};
+use super::delivery::RecordFeed;
+use super::line::{Body, LineTail, OutgoingLine};
 use super::pending::Pending;
 use super::queue::Queue;
 use crate::api::Busy;
-use crate::connector::spool::{Acknowledged, Next, Settled, Spool, SpoolError, SpoolReader};
+use crate::connector::spool::{AckOutcome, Acknowledged, Next, Spool, SpoolError, SpoolReader};
 use std::collections::VecDeque;
 use std::io;
 use std::num::NonZeroUsize;
@@ -51,13 +51,13 @@ impl Spooled {
     }
 
     /// The next record, if there is one.
-    fn next(&mut self) -> Result<Option<Line>, SpoolError> {
+    fn next(&mut self) -> Result<Option<OutgoingLine>, SpoolError> {
         let unreadable = |source| SpoolError::Io { doing: "reading the spool".into(), source };
         let (position, head, start) = loop {
             match self.reader.read()? {
                 Next::Piece(piece) if piece.ends => {
                     let (position, head) = (piece.position, piece.bytes.to_vec());
-                    return Ok(Some(Line { ticket: None, position, head, rest: None }));
+                    return Ok(Some(OutgoingLine { ticket: None, position, head, rest: None }));
                 }
                 Next::Piece(piece) => break (piece.position, piece.bytes.to_vec(), piece.offset),
                 Next::End => return Ok(None),
@@ -81,8 +81,8 @@ impl Spooled {
             }
         }
         let (body, start) = (Body::Plain(file), start + head.len() as u64);
-        let rest = Rest { body, start, bytes, tail: b"" };
-        Ok(Some(Line { ticket: None, position, head, rest: Some(rest) }))
+        let rest = LineTail { body, start, bytes, tail: b"" };
+        Ok(Some(OutgoingLine { ticket: None, position, head, rest: Some(rest) }))
     }
 
     fn save(&mut self) {
@@ -93,15 +93,15 @@ impl Spooled {
     }
 }
 
-impl Feed for Spooled {
-    fn take(&mut self, lines: &mut VecDeque<Line>) {
+impl RecordFeed for Spooled {
+    fn take(&mut self, lines: &mut VecDeque<OutgoingLine>) {
         if let Some(pending) = &self.pending {
             pending.expire(&self.queue);
         }
         if self.save_at.is_some_and(|at| at <= now()) {
             self.save();
         }
-        let mut ahead_bytes: usize = lines.iter().map(Line::memory).sum();
+        let mut ahead_bytes: usize = lines.iter().map(OutgoingLine::memory).sum();
         while !self.broken && ahead_bytes < AHEAD_BYTES && self.open.room() > 0 {
             match self.next() {
                 Ok(Some(line)) => {
@@ -121,9 +121,9 @@ impl Feed for Spooled {
         }
     }
 
-    fn created(&mut self, lines: Vec<Line>) {
+    fn created(&mut self, lines: Vec<OutgoingLine>) {
         for line in lines {
-            if let Settled::UpTo(position) = self.open.acknowledge(line.position) {
+            if let AckOutcome::UpTo(position) = self.open.acknowledge(line.position) {
                 self.spool.commit(position);
                 self.save_at.get_or_insert_with(|| now() + SAVE_EVERY);
             }
@@ -133,7 +133,7 @@ impl Feed for Spooled {
         }
     }
 
-    fn refused(&mut self, _lines: Vec<Line>, _busy: Busy) {
+    fn refused(&mut self, _lines: Vec<OutgoingLine>, _busy: Busy) {
         // They are kept, and will be handed over by the next process.
     }
 

@@ -18,14 +18,14 @@ pub struct Acknowledged {
 
 /// Why a record cannot be noted as sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum NotNoted {
+pub enum AckError {
     /// As many as may be open are; wait for acknowledgements.
     Full,
     /// Its position is not greater than the one before.
     Order,
 }
 
-impl fmt::Display for NotNoted {
+impl fmt::Display for AckError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Full => "too many records are not acknowledged; wait until some are",
@@ -34,11 +34,11 @@ impl fmt::Display for NotNoted {
     }
 }
 
-impl std::error::Error for NotNoted {}
+impl std::error::Error for AckError {}
 
 /// What an acknowledgement brought.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Settled {
+pub enum AckOutcome {
     /// Every record up to this one is acknowledged: the position to commit.
     UpTo(Uuid),
     /// It is noted, but an earlier record is not acknowledged yet.
@@ -62,13 +62,13 @@ impl Acknowledged {
     ///
     /// # Errors
     ///
-    /// [`NotNoted`] if there is no room, or it was not its turn; then nothing is noted.
-    pub fn sent(&mut self, position: Uuid) -> Result<(), NotNoted> {
+    /// [`AckError`] if there is no room, or it was not its turn; then nothing is noted.
+    pub fn sent(&mut self, position: Uuid) -> Result<(), AckError> {
         if Some(position) <= self.newest {
-            return Err(NotNoted::Order);
+            return Err(AckError::Order);
         }
         if self.room() == 0 {
-            return Err(NotNoted::Full);
+            return Err(AckError::Full);
         }
         self.newest = Some(position);
         self.open.push_back((position, false));
@@ -76,14 +76,14 @@ impl Acknowledged {
     }
 
     /// Notes that the record of this position was acknowledged.
-    pub fn acknowledge(&mut self, position: Uuid) -> Settled {
+    pub fn acknowledge(&mut self, position: Uuid) -> AckOutcome {
         let Ok(at) = self.open.binary_search_by_key(&position, |(sent, _)| *sent) else {
-            return Settled::Unknown;
+            return AckOutcome::Unknown;
         };
         self.open[at].1 = true;
-        let mut settled = Settled::Held;
+        let mut settled = AckOutcome::Held;
         while let Some((position, true)) = self.open.front() {
-            settled = Settled::UpTo(*position);
+            settled = AckOutcome::UpTo(*position);
             self.open.pop_front();
         }
         settled
@@ -108,25 +108,25 @@ mod tests {
     #[test]
     fn only_what_has_no_gap_in_front_counts() {
         let mut acknowledged = sent(4);
-        assert_eq!(acknowledged.acknowledge(at(2)), Settled::Held);
-        assert_eq!(acknowledged.acknowledge(at(2)), Settled::Held);
-        assert_eq!(acknowledged.acknowledge(at(1)), Settled::UpTo(at(2)));
-        assert_eq!(acknowledged.acknowledge(at(1)), Settled::Unknown);
-        assert_eq!(acknowledged.acknowledge(at(9)), Settled::Unknown);
-        assert_eq!(acknowledged.acknowledge(at(4)), Settled::Held);
-        assert_eq!(acknowledged.acknowledge(at(3)), Settled::UpTo(at(4)));
+        assert_eq!(acknowledged.acknowledge(at(2)), AckOutcome::Held);
+        assert_eq!(acknowledged.acknowledge(at(2)), AckOutcome::Held);
+        assert_eq!(acknowledged.acknowledge(at(1)), AckOutcome::UpTo(at(2)));
+        assert_eq!(acknowledged.acknowledge(at(1)), AckOutcome::Unknown);
+        assert_eq!(acknowledged.acknowledge(at(9)), AckOutcome::Unknown);
+        assert_eq!(acknowledged.acknowledge(at(4)), AckOutcome::Held);
+        assert_eq!(acknowledged.acknowledge(at(3)), AckOutcome::UpTo(at(4)));
     }
 
     #[test]
     fn no_more_are_open_than_may_be() {
         let mut acknowledged = sent(2);
-        assert_eq!(acknowledged.sent(at(3)), Err(NotNoted::Full));
+        assert_eq!(acknowledged.sent(at(3)), Err(AckError::Full));
         // Acknowledged, but held: it takes its place until the first one is.
         acknowledged.acknowledge(at(2));
-        assert_eq!((acknowledged.room(), acknowledged.sent(at(3))), (0, Err(NotNoted::Full)));
+        assert_eq!((acknowledged.room(), acknowledged.sent(at(3))), (0, Err(AckError::Full)));
         acknowledged.acknowledge(at(1));
         assert_eq!((acknowledged.room(), acknowledged.sent(at(3))), (2, Ok(())));
-        assert_eq!(acknowledged.sent(at(3)), Err(NotNoted::Order));
+        assert_eq!(acknowledged.sent(at(3)), Err(AckError::Order));
     }
 
     proptest! {
@@ -140,7 +140,7 @@ mod tests {
                 known.insert(number);
                 let expected = (1..=40).take_while(|number| known.contains(number)).count();
                 let settled = acknowledged.acknowledge(at(number));
-                let wanted = if expected > told { Settled::UpTo(at(expected)) } else { Settled::Held };
+                let wanted = if expected > told { AckOutcome::UpTo(at(expected)) } else { AckOutcome::Held };
                 prop_assert_eq!(settled, wanted);
                 told = expected;
             }

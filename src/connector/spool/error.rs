@@ -89,8 +89,7 @@ impl fmt::Display for SpoolError {
             }
             Self::Damaged { path, good_bytes } => write!(
                 f,
-                "{} is damaged behind its first {good_bytes} bytes; move it out of the spool, and \
-                 restore it from a copy if there is one",
+                "{} is damaged after {good_bytes} bytes; move it out of the spool, and restore it from a backup if possible",
                 path.display()
             ),
             Self::Record(why) => write!(f, "nothing was appended to the spool: {why}"),

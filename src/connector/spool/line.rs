@@ -41,7 +41,7 @@ pub(super) enum Fault {
 
 /// Checks lines that come in pieces, and finds out where the whole ones end.
 #[derive(Debug)]
-pub(super) struct Lines {
+pub(super) struct LineChecker {
     head: [u8; HEAD_BYTES],
     /// How much of the head of the line at hand is known.
     head_bytes: usize,
@@ -59,7 +59,7 @@ pub(super) struct Lines {
     pub(super) last: Option<Uuid>,
 }
 
-impl Lines {
+impl LineChecker {
     /// Lines whose positions are greater than this one.
     pub(super) fn behind(last: Option<Uuid>) -> Self {
         Self {
@@ -187,7 +187,7 @@ mod tests {
             ("a hole inside", one.replace('x', "\0"), Err(Fault::Nul), 0, None),
         ] {
             for step in [1, 2, 61, 62, 63, 1000] {
-                let mut lines = Lines::behind(None);
+                let mut lines = LineChecker::behind(None);
                 let taken = text.as_bytes().chunks(step).try_for_each(|piece| lines.take(piece));
                 assert_eq!(taken.and_then(|()| lines.finish()), fault, "{name} by {step}");
                 assert_eq!(

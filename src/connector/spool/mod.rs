@@ -40,16 +40,16 @@ mod segment;
 mod state;
 mod writer;
 
-pub use acknowledged::{Acknowledged, NotNoted, Settled};
+pub use acknowledged::{AckError, AckOutcome, Acknowledged};
 pub use error::SpoolError;
 pub use line::{head, position};
-pub use reader::{Found, Next, Piece, SpoolReader, Start, Wait};
+pub use reader::{Next, Piece, SpoolReader, Start, StartPoint, WaitResult};
 pub use writer::{Append, SpoolWriter};
 
 use self::cursor::Cursor;
 use self::directory::Directory;
 use self::segment::damaged;
-use self::state::State;
+use self::state::SpoolState;
 use std::fs::{self, File};
 use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -96,7 +96,7 @@ pub struct Opened {
 struct Shared {
     directory: Directory,
     limits: SpoolLimits,
-    state: Mutex<State>,
+    state: Mutex<SpoolState>,
     /// Notified when records were appended, and when the spool is closed.
     grown: Condvar,
     /// One that saves at a time, so that an older cursor never replaces a newer one.
@@ -105,7 +105,7 @@ struct Shared {
 
 impl Shared {
     /// The state; what a thread that panicked left of it is whole, since changes are single calls.
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, SpoolState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -150,7 +150,7 @@ impl Spool {
     pub fn open(directory: &Path, limits: SpoolLimits) -> Result<Opened, SpoolError> {
         let directory = Directory::open(directory)?;
         let cursor = Cursor::load(&directory)?;
-        let (state, cut_bytes) = recover(&directory, State::new(limits, cursor))?;
+        let (state, cut_bytes) = recover(&directory, SpoolState::new(limits, cursor))?;
         let (state, grown, saving) = (Mutex::new(state), Condvar::new(), Mutex::new(()));
         let shared = Arc::new(Shared { directory, limits, state, grown, saving });
         let writer = SpoolWriter::new(Arc::clone(&shared))?;
@@ -162,7 +162,7 @@ impl Spool {
     /// # Errors
     ///
     /// [`SpoolError`] if a segment cannot be read.
-    pub fn reader(&self, start: Start) -> Result<(SpoolReader, Found), SpoolError> {
+    pub fn reader(&self, start: Start) -> Result<(SpoolReader, StartPoint), SpoolError> {
         SpoolReader::new(Arc::clone(&self.shared), start)
     }
 
@@ -205,7 +205,7 @@ impl Spool {
 }
 
 /// Looks through the segments: removes what the cursor says is gone, and cuts the newest one.
-fn recover(directory: &Directory, mut state: State) -> Result<(State, u64), SpoolError> {
+fn recover(directory: &Directory, mut state: SpoolState) -> Result<(SpoolState, u64), SpoolError> {
     let firsts = directory.segments()?;
     let mut cut_bytes = 0;
     for (at, first) in firsts.iter().copied().enumerate() {
@@ -240,7 +240,11 @@ fn recover(directory: &Directory, mut state: State) -> Result<(State, u64), Spoo
 }
 
 /// Cuts a segment behind what is whole of it, durably; one of which nothing is whole is removed.
-fn cut(directory: &Directory, first: Uuid, whole: &segment::Whole) -> Result<(), SpoolError> {
+fn cut(
+    directory: &Directory,
+    first: Uuid,
+    whole: &segment::SyncedContents,
+) -> Result<(), SpoolError> {
     let Some(segment) = whole.segment else { return remove(directory, first) };
     let path = directory.segment(first);
     let file = File::options().write(true).open(&path);

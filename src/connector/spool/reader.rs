@@ -3,7 +3,7 @@
 
 use super::line::{self, HEAD_BYTES};
 use super::segment::{damaged, find};
-use super::state::{Segment, State};
+use super::state::{Segment, SpoolState};
 use super::{Shared, SpoolError};
 use memchr::memchr;
 use std::fs::File;
@@ -29,7 +29,7 @@ pub enum Start {
 
 /// What was found where a reader was to start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Found {
+pub enum StartPoint {
     /// It goes on exactly there.
     Next,
     /// Records behind that position were removed; it starts with the oldest there is.
@@ -64,7 +64,7 @@ pub struct Piece<'r> {
 
 /// How waiting for records ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Wait {
+pub enum WaitResult {
     /// There is something to read.
     Grown,
     /// Nothing came in time.
@@ -93,7 +93,7 @@ pub struct SpoolReader {
 }
 
 impl SpoolReader {
-    pub(super) fn new(shared: Arc<Shared>, start: Start) -> Result<(Self, Found), SpoolError> {
+    pub(super) fn new(shared: Arc<Shared>, start: Start) -> Result<(Self, StartPoint), SpoolError> {
         let position = match start {
             Start::Beginning => None,
             Start::Cursor => shared.state().cursor.delivered,
@@ -113,7 +113,7 @@ impl SpoolReader {
         let found = match position {
             None => {
                 reader.behind = reader.shared.state().cursor.removed;
-                Found::Next
+                StartPoint::Next
             }
             Some(position) => reader.seek(position)?,
         };
@@ -121,7 +121,7 @@ impl SpoolReader {
     }
 
     /// Goes behind this position.
-    fn seek(&mut self, position: Uuid) -> Result<Found, SpoolError> {
+    fn seek(&mut self, position: Uuid) -> Result<StartPoint, SpoolError> {
         loop {
             let state = self.shared.state();
             let (last, removed) = (state.last(), state.cursor.removed);
@@ -134,7 +134,7 @@ impl SpoolReader {
             let place = find(&file, segment, position).map_err(|error| self.unreadable(error))?;
             (self.segment, self.file, self.offset) =
                 (Some(segment.first), Some(file), place.offset);
-            return Ok(if place.exact { Found::Next } else { unheld(position, removed) });
+            return Ok(if place.exact { StartPoint::Next } else { unheld(position, removed) });
         }
     }
 
@@ -176,19 +176,19 @@ impl SpoolReader {
     }
 
     /// Waits until there is something to read, but no longer than this.
-    pub fn wait(&self, most: Duration) -> Wait {
+    pub fn wait(&self, most: Duration) -> WaitResult {
         let state = self.shared.state();
-        let nothing = |state: &mut State| !state.closed && !self.has_more(state);
+        let nothing = |state: &mut SpoolState| !state.closed && !self.has_more(state);
         let waited = self.shared.grown.wait_timeout_while(state, most, nothing);
         let (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
         match (self.has_more(&state), state.closed) {
-            (true, _) => Wait::Grown,
-            (false, true) => Wait::Closed,
-            (false, false) => Wait::TimedOut,
+            (true, _) => WaitResult::Grown,
+            (false, true) => WaitResult::Closed,
+            (false, false) => WaitResult::TimedOut,
         }
     }
 
-    fn has_more(&self, state: &State) -> bool {
+    fn has_more(&self, state: &SpoolState) -> bool {
         let newest = state.segments.back();
         let unread =
             |newest: &Segment| Some(newest.first) != self.segment || newest.bytes > self.offset;
@@ -287,10 +287,10 @@ enum Fill {
 }
 
 /// What to say of a position that no segment holds.
-fn unheld(position: Uuid, removed: Option<Uuid>) -> Found {
+fn unheld(position: Uuid, removed: Option<Uuid>) -> StartPoint {
     match removed {
-        Some(removed) if position < removed => Found::Gone,
-        Some(removed) if position == removed => Found::Next,
-        _ => Found::Unknown,
+        Some(removed) if position < removed => StartPoint::Gone,
+        Some(removed) if position == removed => StartPoint::Next,
+        _ => StartPoint::Unknown,
     }
 }

@@ -1,7 +1,7 @@
 //! Segments on disk: what is whole in one, where its last record begins, and where a position is.
 
 use super::SpoolError;
-use super::line::{self, Fault, HEAD_BYTES, Lines};
+use super::line::{self, Fault, HEAD_BYTES, LineChecker};
 use super::state::Segment;
 use memchr::{memchr, memrchr};
 use std::fs::File;
@@ -15,7 +15,7 @@ const BLOCK_BYTES: usize = 64 << 10;
 
 /// What a segment holds up to its first byte that was not synced.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Whole {
+pub(super) struct SyncedContents {
     /// Its whole records; `None` without any.
     pub(super) segment: Option<Segment>,
     /// Bytes behind them.
@@ -24,10 +24,10 @@ pub(super) struct Whole {
 
 /// Reads the newest segment, the only one that can be torn: behind its last line feed, or from a
 /// NUL byte on, where a file system that lost its power has no data for what was not synced.
-pub(super) fn examine(path: &Path, first: Uuid) -> Result<Whole, SpoolError> {
+pub(super) fn examine(path: &Path, first: Uuid) -> Result<SyncedContents, SpoolError> {
     let doing = || SpoolError::io("reading", path);
     let mut file = File::open(path).map_err(doing())?;
-    let mut lines = Lines::behind(None);
+    let mut lines = LineChecker::behind(None);
     let mut block = vec![0; BLOCK_BYTES];
     loop {
         let count = file.read(&mut block).map_err(doing())?;
@@ -46,7 +46,7 @@ pub(super) fn examine(path: &Path, first: Uuid) -> Result<Whole, SpoolError> {
     if segment.is_some() && lines.first != Some(first) {
         return Err(damaged(path, 0));
     }
-    Ok(Whole { segment, torn_bytes: size - bytes })
+    Ok(SyncedContents { segment, torn_bytes: size - bytes })
 }
 
 /// Looks at both ends of a segment that is whole.
@@ -64,7 +64,7 @@ pub(super) fn look(path: &Path, first: Uuid) -> Result<Segment, SpoolError> {
 
 /// Where a reader goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Place {
+pub(super) struct ReadPosition {
     /// Bytes of the segment that are behind it.
     pub(super) offset: u64,
     /// Whether the position it was looked for with is the last one of these bytes.
@@ -72,9 +72,9 @@ pub(super) struct Place {
 }
 
 /// Where the records of a segment begin whose positions are greater than this one.
-pub(super) fn find(file: &File, segment: Segment, position: Uuid) -> io::Result<Place> {
+pub(super) fn find(file: &File, segment: Segment, position: Uuid) -> io::Result<ReadPosition> {
     if segment.last <= position {
-        return Ok(Place { offset: segment.bytes, exact: segment.last == position });
+        return Ok(ReadPosition { offset: segment.bytes, exact: segment.last == position });
     }
     let (mut offset, mut exact) = (near(file, segment, position)?, false);
     while offset < segment.bytes {
@@ -85,7 +85,7 @@ pub(super) fn find(file: &File, segment: Segment, position: Uuid) -> io::Result<
         }
         offset = line_end(file, offset)?;
     }
-    Ok(Place { offset, exact })
+    Ok(ReadPosition { offset, exact })
 }
 
 /// The beginning of a line that is at this position or a little before it, if there is one: by
@@ -160,7 +160,7 @@ mod tests {
     use super::*;
     use std::fs;
 
-    fn examined(text: &str) -> Result<Whole, SpoolError> {
+    fn examined(text: &str) -> Result<SyncedContents, SpoolError> {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("segment");
         fs::write(&path, text).unwrap();
@@ -184,10 +184,10 @@ mod tests {
             let found = examined(&format!("{whole}{tail}")).unwrap();
             let segment = Segment { first: at(1), last: at(2), bytes: whole.len() as u64 };
             let torn_bytes = tail.len() as u64;
-            assert_eq!(found, Whole { segment: Some(segment), torn_bytes }, "{name}");
+            assert_eq!(found, SyncedContents { segment: Some(segment), torn_bytes }, "{name}");
         }
         let none = examined(&next[..40]).unwrap();
-        assert_eq!(none, Whole { segment: None, torn_bytes: 40 });
+        assert_eq!(none, SyncedContents { segment: None, torn_bytes: 40 });
     }
 
     #[test]
@@ -246,7 +246,7 @@ mod tests {
             for (position, exact) in [(2 * number as u64 + 1, true), (2 * number as u64 + 2, false)]
             {
                 let place = find(&opened, segment, at(position)).unwrap();
-                assert_eq!(place, Place { offset: behind, exact }, "{position}");
+                assert_eq!(place, ReadPosition { offset: behind, exact }, "{position}");
             }
         }
     }
@@ -268,7 +268,7 @@ mod tests {
             ("none behind all", 6, segment.bytes, false),
         ] {
             let place = find(&opened, segment, at(number)).unwrap();
-            assert_eq!(place, Place { offset, exact }, "{name}");
+            assert_eq!(place, ReadPosition { offset, exact }, "{name}");
         }
     }
 }

@@ -23,14 +23,14 @@ pub(super) struct Segment {
 
 /// Records that follow each other and wait to be delivered.
 #[derive(Debug)]
-struct Part {
+struct RecordRange {
     last: Uuid,
     bytes: u64,
 }
 
 /// What a spool holds.
 #[derive(Debug)]
-pub(super) struct State {
+pub(super) struct SpoolState {
     limits: SpoolLimits,
     /// In the order of their positions; only the last one grows.
     pub(super) segments: VecDeque<Segment>,
@@ -38,13 +38,13 @@ pub(super) struct State {
     pub(super) cursor: Cursor,
     /// The newest segment may still be appended to.
     newest_is_open: bool,
-    parts: VecDeque<Part>,
+    parts: VecDeque<RecordRange>,
     pub(super) undelivered_bytes: u64,
     /// Nothing more will be appended.
     pub(super) closed: bool,
 }
 
-impl State {
+impl SpoolState {
     pub(super) fn new(limits: SpoolLimits, cursor: Cursor) -> Self {
         let (segments, parts) = (VecDeque::new(), VecDeque::new());
         let (newest_is_open, undelivered_bytes, closed) = (true, 0, false);
@@ -86,7 +86,7 @@ impl State {
                 part.last = last;
                 part.bytes += bytes;
             }
-            _ => self.parts.push_back(Part { last, bytes }),
+            _ => self.parts.push_back(RecordRange { last, bytes }),
         }
     }
 
@@ -167,9 +167,9 @@ mod tests {
     use super::super::test_records::at;
     use super::*;
 
-    fn state(max_bytes: u64, keep_bytes: u64) -> State {
+    fn state(max_bytes: u64, keep_bytes: u64) -> SpoolState {
         let limits = SpoolLimits { segment_bytes: 100, max_bytes, keep_bytes };
-        let mut state = State::new(limits, Cursor::default());
+        let mut state = SpoolState::new(limits, Cursor::default());
         // Three segments of two records each, 60 bytes a record.
         for number in 1..=6 {
             state.appended(at((number - 1) / 2 * 2 + 1), at(number), 60);
@@ -192,7 +192,7 @@ mod tests {
     #[test]
     fn parts_are_bounded_and_count_once_they_are_delivered_whole() {
         let limits = SpoolLimits { segment_bytes: 1 << 30, max_bytes: 1 << 20, keep_bytes: 0 };
-        let mut state = State::new(limits, Cursor::default());
+        let mut state = SpoolState::new(limits, Cursor::default());
         for number in 1..=100_000 {
             state.appended(at(1), at(number), 10);
         }

@@ -46,7 +46,7 @@ fn records(reader: &mut SpoolReader) -> (Vec<String>, usize) {
     (records, gone)
 }
 
-fn read_from(spool: &Spool, start: Start) -> (Found, Vec<String>) {
+fn read_from(spool: &Spool, start: Start) -> (StartPoint, Vec<String>) {
     let (mut reader, found) = spool.reader(start).unwrap();
     (found, records(&mut reader).0)
 }
@@ -75,16 +75,16 @@ fn what_was_appended_is_read_in_order_and_after_opening_again() {
     {
         let Opened { spool, mut writer, cut_bytes } = open(&folder, SMALL);
         assert_eq!((cut_bytes, spool.last()), (0, None));
-        assert_eq!(read_from(&spool, Start::Beginning), (Found::Next, vec![]));
+        assert_eq!(read_from(&spool, Start::Beginning), (StartPoint::Next, vec![]));
         append(&mut writer, 1..=5);
-        assert_eq!(read_from(&spool, Start::Beginning), (Found::Next, lines(1..=5)));
+        assert_eq!(read_from(&spool, Start::Beginning), (StartPoint::Next, lines(1..=5)));
         assert_eq!(segments(&folder), [1, 3, 5]);
     }
     let Opened { spool, mut writer, cut_bytes } = open(&folder, SMALL);
     assert_eq!((cut_bytes, spool.last()), (0, Some(at(5))));
     assert_eq!(spool.undelivered_bytes(), lines(1..=5).concat().len() as u64);
     append(&mut writer, 6..=7);
-    assert_eq!(read_from(&spool, Start::Cursor), (Found::Next, lines(1..=7)));
+    assert_eq!(read_from(&spool, Start::Cursor), (StartPoint::Next, lines(1..=7)));
     assert_eq!(segments(&folder), [1, 3, 5, 7], "the newest segment is filled first");
 }
 
@@ -169,7 +169,7 @@ fn what_is_no_spool_or_no_more_is_refused() {
             "another text in the newest",
             named(5),
             line(5, "x") + "hello\n",
-            "behind its first 75 bytes",
+            "damaged after 75 bytes",
         ),
         ("no cursor", path.join("cursor"), "half".into(), "is damaged"),
     ] {
@@ -255,7 +255,7 @@ fn a_full_spool_takes_more_once_some_was_delivered() {
     spool.commit(at(1));
     append(&mut writer, 4..=4);
     assert!(matches!(writer.append(line(5, "x").as_bytes(), at(5)), Err(SpoolError::Full { .. })));
-    assert_eq!(read_from(&spool, Start::Cursor), (Found::Next, lines(2..=4)));
+    assert_eq!(read_from(&spool, Start::Cursor), (StartPoint::Next, lines(2..=4)));
     drop((spool, writer));
     // Not saved: all four are to be delivered again, and there is room for none.
     let Opened { spool, mut writer, .. } = open(&folder, limits);
@@ -279,7 +279,7 @@ fn delivered_segments_are_removed_when_the_cursor_is_saved() {
     let Opened { spool, mut writer, .. } = open(&folder, SMALL);
     assert_eq!((spool.delivered(), spool.undelivered_bytes()), (Some(at(7)), 0));
     append(&mut writer, 8..=9);
-    assert_eq!(read_from(&spool, Start::Cursor), (Found::Next, lines(8..=9)));
+    assert_eq!(read_from(&spool, Start::Cursor), (StartPoint::Next, lines(8..=9)));
 }
 
 #[test]
@@ -297,5 +297,5 @@ fn a_crash_between_saving_and_removing_is_made_good() {
     }
     let Opened { spool, .. } = open(&folder, SMALL);
     assert_eq!(segments(&folder), [3]);
-    assert_eq!(read_from(&spool, Start::Cursor), (Found::Next, lines(3..=3)));
+    assert_eq!(read_from(&spool, Start::Cursor), (StartPoint::Next, lines(3..=3)));
 }

@@ -2,7 +2,7 @@
 //! nothing of them is left.
 
 use super::directory::Directory;
-use super::line::Lines;
+use super::line::LineChecker;
 use super::{Shared, SpoolError};
 use std::fs::{self, File};
 use std::io;
@@ -79,7 +79,7 @@ impl SpoolWriter {
             let file = made.map_err(|error| self.unwritable(error, 0))?;
             self.current = Some(Current { first, file, bytes: 0, durable: false });
         }
-        let lines = Lines::behind(last);
+        let lines = LineChecker::behind(last);
         Ok(Append { writer: self, lines, first, written_bytes: 0, unsure: false, over: false })
     }
 
@@ -119,7 +119,7 @@ impl Drop for SpoolWriter {
 #[derive(Debug)]
 pub struct Append<'w> {
     writer: &'w mut SpoolWriter,
-    lines: Lines,
+    lines: LineChecker,
     first: Uuid,
     written_bytes: u64,
     /// The kernel was asked to sync, and has not said yes.

@@ -12,7 +12,7 @@ use crate::http::fields::is_token_byte;
 
 /// What the next byte may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum ExtensionState {
     /// White space behind the size or a value, or the semicolon of the next extension.
     Padding,
     /// White space behind a semicolon, or the first byte of a name.
@@ -33,7 +33,7 @@ pub(super) enum Place {
     QuotedEnd,
 }
 
-impl Place {
+impl ExtensionState {
     /// What comes behind `byte`; `None` where it is the CR of the line.
     pub(super) fn next(self, byte: u8) -> Result<Option<Self>, ChunkError> {
         let next = match (self, byte) {
@@ -91,7 +91,7 @@ mod tests {
 
     /// Reads what stands between the size and the LF.
     fn read(text: &str) -> Result<bool, ChunkError> {
-        let mut place = Place::Padding;
+        let mut place = ExtensionState::Padding;
         for byte in text.bytes() {
             let Some(next) = place.next(byte)? else { return Ok(true) };
             place = next;
@@ -167,8 +167,9 @@ mod tests {
             (";a=\"\\", "x\"\r"),
             (";a=\"\"", "\r"),
         ] {
-            let place =
-                so_far.bytes().try_fold(Place::Padding, |place, byte| place.next(byte).ok()?);
+            let place = so_far
+                .bytes()
+                .try_fold(ExtensionState::Padding, |place, byte| place.next(byte).ok()?);
             let bytes = place.map(|place| usize::from(place.shortest_end()));
             assert_eq!(bytes, Some(end.len() + 1), "{so_far:?}");
             assert_eq!(read(&format!("{so_far}{end}")), Ok(true), "{so_far:?}");

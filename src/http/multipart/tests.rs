@@ -14,7 +14,7 @@ fn boundary() -> Boundary {
 
 /// The whole form.
 fn write(parts: &[(Part, &[u8])]) -> Vec<u8> {
-    let mut form = Form::new(boundary());
+    let mut form = FormWriter::new(boundary());
     let mut document = Vec::new();
     for (part, content) in parts {
         document.extend(form.part(part));
@@ -126,9 +126,9 @@ fn a_content_type_cannot_bring_a_field_of_its_own() {
 #[test]
 fn a_length_beyond_all_numbers_is_none() {
     let part = || Part::field("a");
-    assert_eq!(Form::length_bytes(&boundary(), &[(part(), u64::MAX)]), None);
+    assert_eq!(FormWriter::length_bytes(&boundary(), &[(part(), u64::MAX)]), None);
     assert_eq!(
-        Form::length_bytes(&boundary(), &[(part(), u64::MAX / 2), (part(), u64::MAX / 2)]),
+        FormWriter::length_bytes(&boundary(), &[(part(), u64::MAX / 2), (part(), u64::MAX / 2)]),
         None
     );
 }
@@ -168,7 +168,7 @@ proptest! {
         let document = write(&written);
         let lengths: Vec<_> =
             written.iter().map(|(part, content)| (part.clone(), content.len() as u64)).collect();
-        prop_assert_eq!(Form::length_bytes(&boundary(), &lengths), Some(document.len() as u64));
+        prop_assert_eq!(FormWriter::length_bytes(&boundary(), &lengths), Some(document.len() as u64));
         let found = read(&boundary().content_type(), &document);
         prop_assert_eq!(found.len(), parts.len());
         for (found, (name, file, content)) in found.iter().zip(&parts) {

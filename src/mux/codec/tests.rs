@@ -14,28 +14,28 @@ fn the_examples_of_the_rfc_read_as_it_says() {
     let mut of_64_kib = vec![0x82, 0x7f, 0, 0, 0, 0, 0, 1, 0, 0];
     of_64_kib.extend(vec![7; 64 << 10]);
     for (name, end, frames, messages) in [
-        ("unmasked text", End::Dialled, b"\x81\x05Hello".to_vec(), vec![hello()]),
+        ("unmasked text", Endpoint::Dialled, b"\x81\x05Hello".to_vec(), vec![hello()]),
         (
             "masked text",
-            End::Accepted,
+            Endpoint::Accepted,
             b"\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58".to_vec(),
             vec![hello()],
         ),
-        ("in fragments", End::Dialled, b"\x01\x03Hel\x80\x02lo".to_vec(), vec![hello()]),
+        ("in fragments", Endpoint::Dialled, b"\x01\x03Hel\x80\x02lo".to_vec(), vec![hello()]),
         (
             "a ping",
-            End::Dialled,
+            Endpoint::Dialled,
             b"\x89\x05Hello".to_vec(),
             vec![Message::Ping(Bytes::from_static(b"Hello"))],
         ),
         (
             "a masked pong",
-            End::Accepted,
+            Endpoint::Accepted,
             b"\x8a\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58".to_vec(),
             vec![Message::Pong(Bytes::from_static(b"Hello"))],
         ),
-        ("256 bytes", End::Dialled, of_256, vec![Message::Binary(vec![7; 256].into())]),
-        ("64 KiB", End::Dialled, of_64_kib, vec![Message::Binary(vec![7; 64 << 10].into())]),
+        ("256 bytes", Endpoint::Dialled, of_256, vec![Message::Binary(vec![7; 256].into())]),
+        ("64 KiB", Endpoint::Dialled, of_64_kib, vec![Message::Binary(vec![7; 64 << 10].into())]),
     ] {
         for piece in [1, 3, usize::MAX] {
             let (codec, found) = heard(end, &frames, piece);
@@ -48,7 +48,7 @@ fn the_examples_of_the_rfc_read_as_it_says() {
 
 #[test]
 fn what_is_no_websocket_is_told_so_with_the_right_code() {
-    use End::{Accepted, Dialled};
+    use Endpoint::{Accepted, Dialled};
     let big = u8::try_from(MAX >> 16).unwrap();
     for (name, end, frames, code) in [
         ("a reserved bit", Dialled, &b"\xc1\x01a"[..], 1002),
@@ -95,7 +95,7 @@ fn what_is_no_websocket_is_told_so_with_the_right_code() {
 #[test]
 fn control_frames_come_between_fragments() {
     let frames = b"\x01\x03Hel\x89\x02hi\x00\x00\x8a\x00\x80\x02lo";
-    let (mut codec, found) = heard(End::Dialled, frames, 2);
+    let (mut codec, found) = heard(Endpoint::Dialled, frames, 2);
     let text = Message::Text("Hello".into());
     let ping = Message::Ping(Bytes::from_static(b"hi"));
     assert_eq!(found, [ping, Message::Pong(Bytes::new()), text]);
@@ -104,7 +104,7 @@ fn control_frames_come_between_fragments() {
 
 #[test]
 fn a_character_may_be_cut_between_fragments() {
-    let (_, found) = heard(End::Dialled, b"\x01\x02a\xc3\x80\x02\xa9b", 1);
+    let (_, found) = heard(Endpoint::Dialled, b"\x01\x02a\xc3\x80\x02\xa9b", 1);
     assert_eq!(found, [Message::Text("aéb".into())]);
 }
 
@@ -114,7 +114,7 @@ fn the_bound_counts_the_fragments_of_a_message_together() {
     let first = unmasked(0x02, &half);
     for (name, last, over) in [("just the bound", 0, false), ("one byte more", 1, true)] {
         let last = unmasked(0x80, &vec![7; MAX / 2 + last]);
-        let (codec, found) = heard(End::Dialled, &[first.clone(), last].concat(), 1000);
+        let (codec, found) = heard(Endpoint::Dialled, &[first.clone(), last].concat(), 1000);
         assert_eq!(found.is_empty(), over, "{name}");
         assert_eq!(codec.broken().map(|broken| broken.code), over.then_some(1009), "{name}");
     }
@@ -124,8 +124,8 @@ fn the_bound_counts_the_fragments_of_a_message_together() {
 fn one_end_reads_what_the_other_sends() {
     for bytes in [0, 1, 125, 126, 65535, MAX] {
         for (name, from, to) in [
-            ("to the relay", End::Dialled, End::Accepted),
-            ("from the relay", End::Accepted, End::Dialled),
+            ("to the relay", Endpoint::Dialled, Endpoint::Accepted),
+            ("from the relay", Endpoint::Accepted, Endpoint::Dialled),
         ] {
             let (mut from, mut to) = (Codec::new(from, MAX), Codec::new(to, MAX));
             let text = "é".repeat(bytes / 2);
@@ -149,8 +149,8 @@ fn one_end_reads_what_the_other_sends() {
 #[test]
 fn a_connection_closes_from_either_end() {
     for (name, closing, other) in [
-        ("the end that dialled", End::Dialled, End::Accepted),
-        ("the end that accepted", End::Accepted, End::Dialled),
+        ("the end that dialled", Endpoint::Dialled, Endpoint::Accepted),
+        ("the end that accepted", Endpoint::Accepted, Endpoint::Dialled),
     ] {
         let (mut closing, mut other) = (Codec::new(closing, MAX), Codec::new(other, MAX));
         closing.close(1001, "that is all");
@@ -175,7 +175,7 @@ fn a_connection_closes_from_either_end() {
 
 #[test]
 fn a_close_frame_without_a_code_is_answered_with_one_like_it() {
-    let (mut codec, found) = heard(End::Accepted, &masked(0x88, b""), 1);
+    let (mut codec, found) = heard(Endpoint::Accepted, &masked(0x88, b""), 1);
     assert_eq!(found, [Message::Close(None)]);
     assert_eq!(codec.output(), b"\x88\x00");
     assert!(codec.is_over());
@@ -184,7 +184,7 @@ fn a_close_frame_without_a_code_is_answered_with_one_like_it() {
 #[test]
 fn a_code_that_must_not_be_sent_is_answered_with_1002() {
     for code in [0_u16, 999, 1004, 1005, 1006, 1015, 1100, 2999, 5000] {
-        let (mut codec, _) = heard(End::Accepted, &masked(0x88, &code.to_be_bytes()), 1);
+        let (mut codec, _) = heard(Endpoint::Accepted, &masked(0x88, &code.to_be_bytes()), 1);
         assert_eq!(codec.output()[2..4], 1002_u16.to_be_bytes(), "{code}");
         assert!(codec.is_over(), "{code}");
     }
@@ -192,7 +192,7 @@ fn a_code_that_must_not_be_sent_is_answered_with_1002() {
 
 #[test]
 fn a_long_reason_is_cut_between_characters() {
-    let mut codec = Codec::new(End::Accepted, MAX);
+    let mut codec = Codec::new(Endpoint::Accepted, MAX);
     codec.close(1000, &format!("{}é", "a".repeat(122)));
     let expected = Message::Close(Some((1000, "a".repeat(122))));
     assert_eq!(messages_to_peer(&mut codec), [expected]);
@@ -200,7 +200,7 @@ fn a_long_reason_is_cut_between_characters() {
 
 #[test]
 fn a_peer_that_is_gone_is_the_end_but_what_it_sent_is_heard() {
-    let mut codec = Codec::new(End::Dialled, MAX);
+    let mut codec = Codec::new(Endpoint::Dialled, MAX);
     codec.received(b"\x81\x01a\x81\x02b");
     codec.eof();
     assert!(codec.is_over());
@@ -212,7 +212,7 @@ fn a_peer_that_is_gone_is_the_end_but_what_it_sent_is_heard() {
 #[test]
 fn an_idle_codec_holds_no_memory() {
     for (name, rest) in [("between frames", &b""[..]), ("within a header", b"\x82\x7e\x01")] {
-        let mut codec = Codec::new(End::Dialled, MAX);
+        let mut codec = Codec::new(Endpoint::Dialled, MAX);
         assert!(codec.context.is_none(), "nothing before the first byte");
         let frame = unmasked(0x82, &vec![7; MAX]);
         let found = feed(&mut codec, &[&frame[..], rest].concat(), 16 << 10);
@@ -227,7 +227,7 @@ fn an_idle_codec_holds_no_memory() {
 
 #[test]
 fn fragments_of_one_byte_cost_no_more_than_their_bytes() {
-    let mut codec = Codec::new(End::Dialled, MAX);
+    let mut codec = Codec::new(Endpoint::Dialled, MAX);
     let mut frames = unmasked(0x02, b"");
     for _ in 0..MAX {
         frames.extend(unmasked(0x00, b"x"));
@@ -246,7 +246,7 @@ fn fragments_of_one_byte_cost_no_more_than_their_bytes() {
 
 #[test]
 fn a_flood_of_pings_is_owed_few_pongs_and_the_last_one_is_answered() {
-    let mut codec = Codec::new(End::Accepted, MAX);
+    let mut codec = Codec::new(Endpoint::Accepted, MAX);
     for number in 0..100_000_u32 {
         codec.received(&masked(0x89, &number.to_be_bytes()));
         assert_eq!(codec.next(), Some(Message::Ping(number.to_be_bytes().to_vec().into())));
@@ -263,7 +263,7 @@ fn a_flood_of_pings_is_owed_few_pongs_and_the_last_one_is_answered() {
 
 #[test]
 fn no_pong_follows_a_close_frame() {
-    let mut codec = Codec::new(End::Accepted, MAX);
+    let mut codec = Codec::new(Endpoint::Accepted, MAX);
     for _ in 0..40 {
         codec.received(&masked(0x89, b""));
         assert!(codec.next().is_some());
@@ -278,7 +278,7 @@ fn no_pong_follows_a_close_frame() {
 
 #[test]
 fn a_caller_may_put_bytes_of_its_own_before_the_first_frame() {
-    let mut codec = Codec::new(End::Accepted, MAX);
+    let mut codec = Codec::new(Endpoint::Accepted, MAX);
     codec.output().extend_from_slice(b"HTTP/1.1 101 Switching Protocols\r\n\r\n");
     codec.received(&masked(0x89, b"hi"));
     assert!(codec.next().is_some());
@@ -286,7 +286,7 @@ fn a_caller_may_put_bytes_of_its_own_before_the_first_frame() {
 }
 
 /// A new codec that received these bytes, and the messages it found.
-fn heard(end: End, bytes: &[u8], piece: usize) -> (Codec, Vec<Message>) {
+fn heard(end: Endpoint, bytes: &[u8], piece: usize) -> (Codec, Vec<Message>) {
     let mut codec = Codec::new(end, MAX);
     let found = feed(&mut codec, bytes, piece);
     (codec, found)
@@ -305,8 +305,8 @@ fn feed(codec: &mut Codec, bytes: &[u8], piece: usize) -> Vec<Message> {
 /// What the peer reads of the output, which is taken.
 fn messages_to_peer(codec: &mut Codec) -> Vec<Message> {
     let peer = match codec.end {
-        End::Dialled => End::Accepted,
-        End::Accepted => End::Dialled,
+        Endpoint::Dialled => Endpoint::Accepted,
+        Endpoint::Accepted => Endpoint::Dialled,
     };
     let sent = std::mem::take(codec.output());
     let (peer, found) = heard(peer, &sent, usize::MAX);

@@ -20,7 +20,7 @@ const CLOSE: u8 = 0x88;
 
 /// The two buffers.
 #[derive(Debug)]
-pub(super) struct Wire {
+pub(super) struct WireBuffers {
     input: Vec<u8>,
     /// Frames that may be handed on before the caller says so again.
     frames_max: u32,
@@ -43,7 +43,7 @@ pub(super) struct Wire {
     owed_pong: Vec<u8>,
 }
 
-impl Default for Wire {
+impl Default for WireBuffers {
     fn default() -> Self {
         Self {
             input: Vec::new(),
@@ -61,8 +61,8 @@ impl Default for Wire {
     }
 }
 
-impl Wire {
-    /// At most this many frames are handed on until [`Wire::resume`] is called.
+impl WireBuffers {
+    /// At most this many frames are handed on until [`WireBuffers::resume`] is called.
     pub(super) fn in_turns_of(&mut self, frames: u32) {
         (self.frames_max, self.frames_left) = (frames, frames);
     }
@@ -170,7 +170,7 @@ impl Wire {
 }
 
 /// Never more than what is left of a frame; `WouldBlock` until its header is whole.
-impl Read for Wire {
+impl Read for WireBuffers {
     fn read(&mut self, buf: &mut [u8]) -> Result<usize> {
         if self.frame_left == 0 && !self.begin_frame()? {
             self.shrink();
@@ -192,7 +192,7 @@ impl Read for Wire {
 
 /// Takes one whole frame with each call, which is how tungstenite writes without a buffer of its
 /// own.
-impl Write for Wire {
+impl Write for WireBuffers {
     fn write(&mut self, frame: &[u8]) -> Result<usize> {
         match frame.first() {
             Some(&PONG) => self.put_pong(frame),
@@ -212,7 +212,7 @@ impl Write for Wire {
 }
 
 #[cfg(any(test, feature = "fuzzing"))]
-impl Wire {
+impl WireBuffers {
     /// Room for input, in bytes: at rest no more than is received and not handed on.
     pub(super) fn input_bytes(&self) -> usize {
         self.input.capacity()

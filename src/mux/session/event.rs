@@ -1,6 +1,6 @@
 //! What a connection tells whoever drives it, and how it ends.
 
-use crate::mux::frame::Why;
+use crate::mux::frame::CancelReason;
 use crate::mux::handshake::{Metadata, Welcome};
 use tungstenite::Bytes;
 
@@ -73,7 +73,7 @@ pub enum Event {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Cancelled {
     /// The other end says so.
-    There(Why),
+    There(CancelReason),
     /// The other end sent more interim responses (1xx) than it may.
     Interim,
     /// A body is not UTF-8, and the text dialect has nothing else.

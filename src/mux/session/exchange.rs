@@ -64,7 +64,7 @@ pub(super) struct Incoming {
 
 /// The other end sent, or allowed, more than it may.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Overrun;
+pub(super) struct WindowExceeded;
 
 impl Exchange {
     pub fn new(role: Role) -> Self {
@@ -113,16 +113,16 @@ impl Outgoing {
     }
 
     /// The other end allows more.
-    pub fn allowed(&mut self, bytes: u32) -> Result<(), Overrun> {
+    pub fn allowed(&mut self, bytes: u32) -> Result<(), WindowExceeded> {
         self.credit += u64::from(bytes);
-        if self.credit > CREDIT_MAX { Err(Overrun) } else { Ok(()) }
+        if self.credit > CREDIT_MAX { Err(WindowExceeded) } else { Ok(()) }
     }
 }
 
 impl Incoming {
     /// Bytes came.
-    pub fn came(&mut self, bytes: usize) -> Result<(), Overrun> {
-        self.credit = self.credit.checked_sub(bytes as u64).ok_or(Overrun)?;
+    pub fn came(&mut self, bytes: usize) -> Result<(), WindowExceeded> {
+        self.credit = self.credit.checked_sub(bytes as u64).ok_or(WindowExceeded)?;
         self.unused += bytes as u64;
         Ok(())
     }

@@ -1,8 +1,8 @@
 //! What can be done with exchanges: to begin them, to answer, to move bodies, to give up.
 
 use super::exchange::{Exchange, Role};
-use super::{Cancelled, Event, Session, State, close};
-use crate::mux::frame::{self, Frame, Why};
+use super::{Cancelled, Event, Session, close};
+use crate::mux::frame::{self, CancelReason, Frame};
 use crate::mux::handshake::Dialect;
 use tungstenite::Bytes;
 
@@ -12,7 +12,7 @@ impl Session {
     /// the connection is not open, or ends because all numbers are used up. A head of more than
     /// [`frame::HEAD_MAX_BYTES`] is not sent: the exchange is cancelled ([`Cancelled::TooLarge`]).
     pub fn request(&mut self, head: &[u8], over: bool) -> Option<u32> {
-        if self.state != State::Open {
+        if !self.takes_requests() {
             return None;
         }
         let number = self.next_ours;
@@ -131,7 +131,7 @@ impl Session {
     }
 
     /// Ends an exchange before its end, and forgets it: no event tells of it from now on.
-    pub fn cancel(&mut self, number: u32, why: Why) {
+    pub fn cancel(&mut self, number: u32, why: CancelReason) {
         self.events.retain(|event| event.number() != Some(number));
         if !self.knows(number) {
             return;
@@ -153,7 +153,7 @@ impl Session {
         match self.dialect {
             Dialect::V1 => {
                 self.exchanges.remove(&number);
-                self.put(&Frame::Cancel { number, why: Why::Broke(broke.into()) });
+                self.put(&Frame::Cancel { number, why: CancelReason::Broke(broke.into()) });
             }
             Dialect::Text => self.fall_silent(number),
         }

@@ -5,15 +5,15 @@
 //! the time, sends what is in [`Session::output`], and calls [`Session::tick`] at
 //! [`Session::next_deadline`].
 
-mod asked;
 mod event;
 mod exchange;
 mod exchanging;
 mod heads;
-mod hearing;
-mod listening;
 mod opening;
-mod speaking;
+mod recv_frames;
+mod recv_text;
+mod send;
+mod sent_requests;
 
 #[cfg(test)]
 mod tests;
@@ -23,13 +23,13 @@ pub use exchange::WINDOW_BYTES;
 pub use heads::head_too_large;
 pub use opening::{HANDSHAKE_TIME, INTRODUCTION_TIME};
 
-use super::codec::{Codec, End, Message};
+use super::codec::{Codec, Endpoint, Message};
 use super::frame::{self, Frame};
 use super::handshake::{self, Dialect, Metadata};
-use super::heartbeat::{Heartbeat, Pulse};
+use super::heartbeat::{Heartbeat, HeartbeatAction};
 use super::text::Reader;
-use asked::Asked;
 use exchange::Exchange;
+use sent_requests::SentRequests;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 use tungstenite::Bytes;
@@ -39,7 +39,7 @@ pub const TEXT_MAX_BYTES: usize = 1 << 20;
 
 /// How far the connection has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
+enum SessionState {
     /// The metadata are to come.
     AwaitsMetadata,
     /// The caller decides about them.
@@ -55,10 +55,10 @@ enum State {
 /// One WebSocket connection.
 #[derive(Debug)]
 pub struct Session {
-    end: End,
+    end: Endpoint,
     codec: Codec,
     dialect: Dialect,
-    state: State,
+    state: SessionState,
     heartbeat: Heartbeat,
     begun_at: Instant,
     ping_data: Vec<u8>,
@@ -72,7 +72,7 @@ pub struct Session {
     reading: Option<u32>,
     reader: Reader,
     /// The text dialect: which requests of ours were said, and not answered.
-    asked: Asked,
+    asked: SentRequests,
     /// The text dialect: a request was forgotten that may still be answered, so that a response
     /// without a correlation id cannot be told to be the oldest one's.
     miscounts: bool,
@@ -84,7 +84,7 @@ pub struct Session {
 impl Session {
     /// The end that was dialled, after the upgrade was answered.
     pub fn accepted(dialect: Dialect, silence_max: Duration, now: Instant) -> Self {
-        Self::new(End::Accepted, dialect, silence_max, now)
+        Self::new(Endpoint::Accepted, dialect, silence_max, now)
     }
 
     /// The end that dialled, after the upgrade was answered: it says what it is.
@@ -94,19 +94,19 @@ impl Session {
         silence_max: Duration,
         now: Instant,
     ) -> Self {
-        let mut session = Self::new(End::Dialled, dialect, silence_max, now);
+        let mut session = Self::new(Endpoint::Dialled, dialect, silence_max, now);
         session.codec.text(&handshake::write_metadata(metadata));
         session
     }
 
-    fn new(end: End, dialect: Dialect, silence_max: Duration, now: Instant) -> Self {
+    fn new(end: Endpoint, dialect: Dialect, silence_max: Duration, now: Instant) -> Self {
         let message_max = match dialect {
             Dialect::Text => TEXT_MAX_BYTES + frame::HEAD_MAX_BYTES,
             Dialect::V1 => frame::MESSAGE_MAX_BYTES,
         };
         let (state, next_ours, next_theirs) = match end {
-            End::Dialled => (State::AwaitsWelcome, 1, 2),
-            End::Accepted => (State::AwaitsMetadata, 2, 1),
+            Endpoint::Dialled => (SessionState::AwaitsWelcome, 1, 2),
+            Endpoint::Accepted => (SessionState::AwaitsMetadata, 2, 1),
         };
         Self {
             end,
@@ -122,7 +122,7 @@ impl Session {
             exchanges_max: usize::MAX,
             reading: None,
             reader: Reader::default(),
-            asked: Asked::default(),
+            asked: SentRequests::default(),
             miscounts: false,
             speakers: VecDeque::new(),
             events: VecDeque::new(),
@@ -158,12 +158,18 @@ impl Session {
 
     /// Whether the handshake is complete and the end has not come.
     pub fn is_open(&self) -> bool {
-        self.state == State::Open
+        self.state == SessionState::Open
+    }
+
+    /// Whether requests can be sent. They follow the welcome, so the other end reads them once it is
+    /// welcomed; it may be found by others before its acknowledgement is here.
+    pub fn takes_requests(&self) -> bool {
+        matches!(self.state, SessionState::Open | SessionState::AwaitsAck)
     }
 
     /// Whether nothing more will come: what is in the output is the rest.
     pub fn is_closed(&self) -> bool {
-        self.state == State::Closed
+        self.state == SessionState::Closed
     }
 
     /// When something came from the other end last.
@@ -197,7 +203,7 @@ impl Session {
 
     /// Bytes came from the other end.
     pub fn received(&mut self, bytes: &[u8], now: Instant) {
-        if self.state == State::Closed {
+        if self.state == SessionState::Closed {
             return;
         }
         self.heartbeat.heard(now);
@@ -208,7 +214,7 @@ impl Session {
     /// Whether there are bytes that were not looked at, because of their number of frames: they are
     /// for [`Session::resume`], before more is received.
     pub fn has_more(&self) -> bool {
-        self.state != State::Closed && self.codec.has_more()
+        self.state != SessionState::Closed && self.codec.has_more()
     }
 
     /// How many frames the last [`Session::received`] or [`Session::resume`] looked at.
@@ -223,12 +229,12 @@ impl Session {
     }
 
     fn take_all(&mut self) {
-        while self.state != State::Closed
+        while self.state != SessionState::Closed
             && let Some(message) = self.codec.next()
         {
             self.take(message);
         }
-        if self.state != State::Closed
+        if self.state != SessionState::Closed
             && let Some(broken) = self.codec.broken()
         {
             let what = broken.what.clone();
@@ -254,14 +260,14 @@ impl Session {
 
     /// Asks the other end for no new requests.
     pub fn drain(&mut self) {
-        if self.state == State::Open && self.dialect == Dialect::V1 {
+        if self.state == SessionState::Open && self.dialect == Dialect::V1 {
             self.put(&Frame::Drain);
         }
     }
 
     /// Ends the connection; see [`close`](mod@close) for codes.
     pub fn close(&mut self, code: u16, reason: &str) {
-        if self.state != State::Closed {
+        if self.state != SessionState::Closed {
             self.codec.close(code, reason);
             self.end(Closed::Here);
         }
@@ -270,13 +276,16 @@ impl Session {
     /// Time has passed.
     pub fn tick(&mut self, now: Instant) {
         match self.state {
-            State::Closed => {}
-            State::Open => match self.heartbeat.judge(now) {
-                Pulse::Well => {}
-                Pulse::Ask => self.codec.ping(&self.ping_data),
-                Pulse::Dead => self.end(Closed::Silent),
+            SessionState::Closed => {}
+            SessionState::Open => match self.heartbeat.judge(now) {
+                HeartbeatAction::Well => {}
+                HeartbeatAction::Ask => self.codec.ping(&self.ping_data),
+                HeartbeatAction::Dead => self.end(Closed::Silent),
             },
-            State::AwaitsMetadata | State::Introduced | State::AwaitsWelcome | State::AwaitsAck => {
+            SessionState::AwaitsMetadata
+            | SessionState::Introduced
+            | SessionState::AwaitsWelcome
+            | SessionState::AwaitsAck => {
                 if now >= self.begun_at + self.handshake_time() {
                     self.codec.close(close::POLICY, "the handshake took too long");
                     self.end(Closed::Silent);
@@ -293,21 +302,22 @@ impl Session {
     /// When to [`tick`](Self::tick) next.
     pub fn next_deadline(&self) -> Option<Instant> {
         match self.state {
-            State::Closed => None,
-            State::Open => Some(self.heartbeat.next()),
-            State::AwaitsMetadata | State::Introduced | State::AwaitsWelcome | State::AwaitsAck => {
-                Some(self.begun_at + self.handshake_time())
-            }
+            SessionState::Closed => None,
+            SessionState::Open => Some(self.heartbeat.next()),
+            SessionState::AwaitsMetadata
+            | SessionState::Introduced
+            | SessionState::AwaitsWelcome
+            | SessionState::AwaitsAck => Some(self.begun_at + self.handshake_time()),
         }
     }
 
     fn end(&mut self, how: Closed) {
-        if self.state == State::Closed {
+        if self.state == SessionState::Closed {
             return;
         }
-        self.state = State::Closed;
+        self.state = SessionState::Closed;
         self.exchanges.clear();
-        self.asked = Asked::default();
+        self.asked = SentRequests::default();
         self.speakers.clear();
         self.events.push_back(Event::Closed(how));
     }
@@ -330,7 +340,7 @@ impl Session {
     }
 
     fn take_text(&mut self, text: &str) {
-        match (self.state == State::Open, self.dialect) {
+        match (self.state == SessionState::Open, self.dialect) {
             (true, Dialect::Text) => self.take_http(text.as_bytes()),
             (true, Dialect::V1) => self.break_off("a text message after the handshake"),
             (false, Dialect::Text | Dialect::V1) => self.take_handshake(text),
@@ -338,7 +348,7 @@ impl Session {
     }
 
     fn take_binary(&mut self, bytes: &Bytes) {
-        match (self.state == State::Open, self.dialect) {
+        match (self.state == SessionState::Open, self.dialect) {
             (true, Dialect::V1) => match Frame::parse(bytes) {
                 Ok(frame) => self.take_frame(frame),
                 Err(error) => self.break_off(&error.to_string()),

@@ -1,6 +1,6 @@
 //! The handshake, as either end sees it.
 
-use super::{End, Event, Session, State};
+use super::{Endpoint, Event, Session, SessionState};
 use crate::mux::handshake::{self, NotExpected, Welcome};
 use std::time::Duration;
 
@@ -18,17 +18,17 @@ const HANDSHAKE_MAX_BYTES: usize = 64 << 10;
 impl Session {
     /// Welcomes who introduced itself.
     pub fn welcome(&mut self, welcome: &Welcome) {
-        if self.state == State::Introduced {
+        if self.state == SessionState::Introduced {
             self.codec.text(&handshake::write_welcome(welcome));
-            self.state = State::AwaitsAck;
+            self.state = SessionState::AwaitsAck;
         }
     }
 
     /// How long the handshake may take at this end.
     pub(super) fn handshake_time(&self) -> Duration {
         match self.end {
-            End::Dialled => HANDSHAKE_TIME,
-            End::Accepted => INTRODUCTION_TIME,
+            Endpoint::Dialled => HANDSHAKE_TIME,
+            Endpoint::Accepted => INTRODUCTION_TIME,
         }
     }
 
@@ -43,24 +43,24 @@ impl Session {
 
     fn shake_hands(&mut self, text: &str) -> Result<(), NotExpected> {
         match self.state {
-            State::AwaitsMetadata => {
+            SessionState::AwaitsMetadata => {
                 let metadata = handshake::read_metadata(text)?;
-                self.state = State::Introduced;
+                self.state = SessionState::Introduced;
                 self.events.push_back(Event::Introduced(metadata));
             }
-            State::AwaitsWelcome => {
+            SessionState::AwaitsWelcome => {
                 let welcome = handshake::read_welcome(text)?;
                 self.codec.text(&handshake::write_ack());
-                self.state = State::Open;
+                self.state = SessionState::Open;
                 self.events.push_back(Event::Open(Some(welcome)));
             }
-            State::AwaitsAck => {
+            SessionState::AwaitsAck => {
                 handshake::read_ack(text)?;
-                self.state = State::Open;
+                self.state = SessionState::Open;
                 self.events.push_back(Event::Open(None));
             }
-            State::Introduced => self.break_off("the handshake was not answered yet"),
-            State::Open | State::Closed => {}
+            SessionState::Introduced => self.break_off("the handshake was not answered yet"),
+            SessionState::Open | SessionState::Closed => {}
         }
         Ok(())
     }

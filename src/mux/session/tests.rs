@@ -1,7 +1,7 @@
 //! Two ends of a connection, joined in memory.
 
 use super::*;
-use crate::mux::frame::Why;
+use crate::mux::frame::CancelReason;
 use crate::mux::handshake::{Metadata, Welcome};
 use serde_json::json;
 use uuid::Uuid;
@@ -65,6 +65,23 @@ fn open(dialect: Dialect) -> Ends {
     assert_eq!(told, (vec![Event::Open(Some(welcome()))], vec![Event::Open(None)]));
     assert!(ends.dialled.is_open() && ends.accepted.is_open());
     ends
+}
+
+#[test]
+fn a_request_can_follow_the_welcome() {
+    for dialect in [Dialect::V1, Dialect::Text] {
+        let mut ends = ends(dialect);
+        ends.told();
+        ends.accepted.welcome(&welcome());
+        let number =
+            ends.accepted.request(&head("GET /a HTTP/1.1\r\nHost: h\r\nX-Correlation-Id: 7"), true);
+        assert!(number.is_some() && !ends.accepted.is_open(), "{dialect:?}");
+        let (dialled, accepted) = ends.told();
+        let requested = matches!(&dialled[1], Event::Request { head, over: true, .. }
+            if head.starts_with(b"GET /a "));
+        assert!(dialled[0] == Event::Open(Some(welcome())) && requested, "{dialled:?}");
+        assert_eq!(accepted, [Event::Open(None)], "{dialect:?}");
+    }
 }
 
 fn head(text: &str) -> Vec<u8> {
@@ -175,9 +192,9 @@ fn a_cancelled_exchange_is_forgotten_at_both_ends() {
     ends.told();
     ends.dialled.respond(number, &head("HTTP/1.1 200 OK"), false);
     ends.dialled.send(number, b"a part", false);
-    ends.accepted.cancel(number, Why::Gone);
+    ends.accepted.cancel(number, CancelReason::Gone);
     let (told, _) = ends.told();
-    assert_eq!(told, [Event::Cancelled(number, Cancelled::There(Why::Gone))]);
+    assert_eq!(told, [Event::Cancelled(number, Cancelled::There(CancelReason::Gone))]);
     assert_eq!((ends.dialled.exchanges(), ends.accepted.exchanges()), (0, 0));
     ends.dialled.send(number, b"too late", true);
     assert_eq!(ends.told(), (vec![], vec![]));
@@ -185,7 +202,11 @@ fn a_cancelled_exchange_is_forgotten_at_both_ends() {
         ends.dialled.request(&get, true).unwrap();
     }
     let (told, _) = ends.told();
-    assert_eq!(told, [Event::Cancelled(9, Cancelled::There(Why::Busy))], "the fifth is too many");
+    assert_eq!(
+        told,
+        [Event::Cancelled(9, Cancelled::There(CancelReason::Busy))],
+        "the fifth is too many"
+    );
 }
 
 #[test]
@@ -262,7 +283,7 @@ fn a_late_text_response_is_taken_for_no_other() {
     let get = |id| head(&format!("GET / HTTP/1.1\r\nHost: h\r\nX-Correlation-Id: {id}"));
     let first = ends.accepted.request(&get(1), true).unwrap();
     ends.told();
-    ends.accepted.cancel(first, Why::Late);
+    ends.accepted.cancel(first, CancelReason::Late);
     assert!(!ends.accepted.knows(first));
     let second = ends.accepted.request(&get(2), true).unwrap();
     ends.told();

@@ -1,9 +1,9 @@
 //! What is known of one request when its response has ended, and what of it has to be kept from its
 //! head until then.
 
-use super::shorten::{Where, shorten};
+use super::shorten::{ShortenScope, shorten};
 use crate::http::head::{RequestHead, Version};
-use crate::rendezvous::{Side, State};
+use crate::rendezvous::{Side, StreamState};
 use std::net::SocketAddr;
 use std::ops::Range;
 use std::time::Duration;
@@ -33,25 +33,25 @@ pub struct Entry<'e> {
     /// The id of the request.
     pub request_id: Option<&'e str>,
     /// The stream it was about.
-    pub stream: Option<&'e Part>,
+    pub stream: Option<&'e StreamPart>,
 }
 
 /// The part a request played in a stream.
 #[derive(Clone, Copy, Debug)]
-pub struct Part {
+pub struct StreamPart {
     /// The stream.
     pub stream: Uuid,
     /// Which side it wanted to be.
     pub side: Option<Side>,
     /// How the stream ended, if this was one of its sides.
-    pub ended: Option<Ended>,
+    pub ended: Option<StreamEnd>,
 }
 
 /// How a stream ended.
 #[derive(Clone, Copy, Debug)]
-pub struct Ended {
+pub struct StreamEnd {
     /// Its state.
-    pub outcome: State,
+    pub outcome: StreamState,
     /// Body bytes handed on.
     pub bytes_transferred: u64,
     /// How long the first side waited for the other, or in vain.
@@ -68,7 +68,7 @@ pub struct StreamEntry {
     /// The addresses of source and destination, as far as they came.
     pub peers: [Option<SocketAddr>; 2],
     /// How it ended.
-    pub ended: Ended,
+    pub ended: StreamEnd,
     /// When, in milliseconds since 1970.
     pub ended_ms: i64,
 }
@@ -94,9 +94,9 @@ impl Capture {
     /// Keeps what is needed: the request line and the fields of these names.
     pub fn new(head: &RequestHead<'_, '_>, names: &[Box<str>], full_ids: bool) -> Self {
         let (in_target, in_fields) = if full_ids {
-            (Where::Nowhere, Where::Nowhere)
+            (ShortenScope::Nowhere, ShortenScope::Nowhere)
         } else {
-            (Where::Everywhere, Where::InPaths)
+            (ShortenScope::Everywhere, ShortenScope::InPaths)
         };
         let mut text = Vec::with_capacity(64);
         text.extend_from_slice(head.method_name.as_bytes());
@@ -150,14 +150,14 @@ impl Capture {
     }
 }
 
-fn append(text: &str, which: Where, out: &mut Vec<u8>) -> usize {
+fn append(text: &str, which: ShortenScope, out: &mut Vec<u8>) -> usize {
     let start = out.len();
     shorten(text.as_bytes(), which, out);
     cut(out, start);
     out.len()
 }
 
-fn append_query(query: &str, which: Where, out: &mut Vec<u8>) -> Range<usize> {
+fn append_query(query: &str, which: ShortenScope, out: &mut Vec<u8>) -> Range<usize> {
     let start = out.len();
     out.push(b'?');
     let end = append(query, which, out);
@@ -165,7 +165,7 @@ fn append_query(query: &str, which: Where, out: &mut Vec<u8>) -> Range<usize> {
 }
 
 /// The values of all fields of a name, as one list (RFC 9110, section 5.3).
-fn field(head: &RequestHead<'_, '_>, name: &str, which: Where) -> Option<Box<[u8]>> {
+fn field(head: &RequestHead<'_, '_>, name: &str, which: ShortenScope) -> Option<Box<[u8]>> {
     let mut values = head.fields.all(name);
     let mut joined = Vec::new();
     shorten(values.next()?, which, &mut joined);

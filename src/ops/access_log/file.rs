@@ -1,8 +1,8 @@
 //! The file lines go to. What is wrong with it is told once, and once more when it is well again;
 //! the relay goes on either way.
 
-use super::settings::Place;
-use crate::ops::lines::Sink;
+use super::settings::LogTarget;
+use crate::ops::line_queue::Sink;
 use crate::ops::places;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::fs::{self, File, OpenOptions};
@@ -17,7 +17,7 @@ const MODE: u32 = 0o600;
 /// An open log.
 #[derive(Debug)]
 pub struct LogFile {
-    place: Place,
+    place: LogTarget,
     file: File,
     /// The last write failed; so many lines were lost since.
     failing: Option<u64>,
@@ -32,7 +32,7 @@ impl LogFile {
     ///
     /// # Errors
     /// One line with the path and what to do.
-    pub fn open(place: Place) -> io::Result<Self> {
+    pub fn open(place: LogTarget) -> io::Result<Self> {
         let file = open(&place).map_err(|error| not_opened(&place, &error))?;
         Ok(Self { place, file, failing: None, stale: false, torn: false })
     }
@@ -41,10 +41,10 @@ impl LogFile {
     ///
     /// # Errors
     /// What `open` would say.
-    pub fn check(place: &Place) -> io::Result<()> {
+    pub fn check(place: &LogTarget) -> io::Result<()> {
         let opened = match place {
-            Place::File(path) if !path.exists() => places::creatable(path),
-            Place::File(_) | Place::Stdout | Place::Stderr => open(place).map(drop),
+            LogTarget::File(path) if !path.exists() => places::creatable(path),
+            LogTarget::File(_) | LogTarget::Stdout | LogTarget::Stderr => open(place).map(drop),
         };
         opened.map_err(|error| not_opened(place, &error))
     }
@@ -91,7 +91,7 @@ impl LogFile {
             Err(error) => {
                 if !std::mem::replace(&mut self.stale, true) {
                     log::error!(
-                        "cannot open the access log {} anew: {error}; lines go to the file that was open",
+                        "cannot reopen the access log {}: {error}; still writing to the old file",
                         name(&self.place)
                     );
                 }
@@ -127,21 +127,21 @@ impl Sink for LogFile {
     }
 
     fn reopen(&mut self) {
-        if matches!(self.place, Place::File(_)) {
+        if matches!(self.place, LogTarget::File(_)) {
             self.try_again();
         }
     }
 }
 
-fn open(place: &Place) -> io::Result<File> {
+fn open(place: &LogTarget) -> io::Result<File> {
     match place {
-        Place::Stdout => Ok(File::from(io::stdout().as_fd().try_clone_to_owned()?)),
-        Place::Stderr => Ok(File::from(io::stderr().as_fd().try_clone_to_owned()?)),
-        Place::File(path) => open_path(path),
+        LogTarget::Stdout => Ok(File::from(io::stdout().as_fd().try_clone_to_owned()?)),
+        LogTarget::Stderr => Ok(File::from(io::stderr().as_fd().try_clone_to_owned()?)),
+        LogTarget::File(path) => open_path(path),
     }
 }
 
-fn not_opened(place: &Place, error: &io::Error) -> io::Error {
+fn not_opened(place: &LogTarget, error: &io::Error) -> io::Error {
     let advice = "name a file that this user may write to";
     let why = format!("cannot open the access log {}: {error}; {advice}", name(place));
     io::Error::new(error.kind(), why)
@@ -160,10 +160,10 @@ fn open_path(path: &Path) -> io::Result<File> {
     options.open(path)
 }
 
-fn name(place: &Place) -> String {
+fn name(place: &LogTarget) -> String {
     match place {
-        Place::Stdout => "on standard output".into(),
-        Place::Stderr => "on standard error".into(),
-        Place::File(path) => path.display().to_string(),
+        LogTarget::Stdout => "on standard output".into(),
+        LogTarget::Stderr => "on standard error".into(),
+        LogTarget::File(path) => path.display().to_string(),
     }
 }

@@ -6,27 +6,27 @@ use std::io::Write as _;
 
 /// A part of a layout.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Piece {
+pub enum LayoutPiece {
     /// Copied as it is.
     Literal(String),
     /// `2006` or `06`.
-    Year(YearForm),
+    Year(YearFormat),
     /// `January`, `Jan`, `01` or `1`.
-    Month(Form),
+    Month(NameFormat),
     /// `Monday` or `Mon`.
-    Weekday(Form),
+    Weekday(NameFormat),
     /// `02`, `_2` or `2`.
-    Day(Pad),
+    Day(Padding),
     /// `002` or `__2`.
-    DayOfYear(Pad),
+    DayOfYear(Padding),
     /// `15`.
     Hour,
     /// `03` or `3`.
-    HalfDayHour(Pad),
+    HalfDayHour(Padding),
     /// `04` or `4`.
-    Minute(Pad),
+    Minute(Padding),
     /// `05` or `5`.
-    Second(Pad),
+    Second(Padding),
     /// `PM`, or `pm` for lower case.
     HalfDay {
         /// In lower case.
@@ -56,7 +56,7 @@ pub enum Piece {
 
 /// How many digits of a year.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum YearForm {
+pub enum YearFormat {
     /// `2006`.
     Four,
     /// `06`.
@@ -65,18 +65,18 @@ pub enum YearForm {
 
 /// How a month or a day of the week is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Form {
+pub enum NameFormat {
     /// `January`.
     Long,
     /// `Jan`.
     Short,
     /// `01`, `1`.
-    Number(Pad),
+    Number(Padding),
 }
 
 /// What stands before a short number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Pad {
+pub enum Padding {
     /// Zeros.
     Zero,
     /// Spaces.
@@ -86,51 +86,51 @@ pub enum Pad {
 }
 
 /// The parts by their text; of two that fit the one that stands first here is meant.
-static PARTS: [(&str, Piece); 33] = [
-    ("January", Piece::Month(Form::Long)),
-    ("Jan", Piece::Month(Form::Short)),
-    ("Monday", Piece::Weekday(Form::Long)),
-    ("Mon", Piece::Weekday(Form::Short)),
-    ("MST", Piece::ZoneName),
-    ("002", Piece::DayOfYear(Pad::Zero)),
-    ("01", Piece::Month(Form::Number(Pad::Zero))),
-    ("02", Piece::Day(Pad::Zero)),
-    ("03", Piece::HalfDayHour(Pad::Zero)),
-    ("04", Piece::Minute(Pad::Zero)),
-    ("05", Piece::Second(Pad::Zero)),
-    ("06", Piece::Year(YearForm::Two)),
-    ("15", Piece::Hour),
-    ("1", Piece::Month(Form::Number(Pad::None))),
-    ("2006", Piece::Year(YearForm::Four)),
-    ("2", Piece::Day(Pad::None)),
-    ("__2", Piece::DayOfYear(Pad::Space)),
-    ("_2", Piece::Day(Pad::Space)),
-    ("3", Piece::HalfDayHour(Pad::None)),
-    ("4", Piece::Minute(Pad::None)),
-    ("5", Piece::Second(Pad::None)),
-    ("PM", Piece::HalfDay { lower: false }),
-    ("pm", Piece::HalfDay { lower: true }),
-    ("Z070000", Piece::Offset { zulu: true, colon: false, numbers: 3 }),
-    ("Z07:00:00", Piece::Offset { zulu: true, colon: true, numbers: 3 }),
-    ("Z0700", Piece::Offset { zulu: true, colon: false, numbers: 2 }),
-    ("Z07:00", Piece::Offset { zulu: true, colon: true, numbers: 2 }),
-    ("Z07", Piece::Offset { zulu: true, colon: false, numbers: 1 }),
-    ("-070000", Piece::Offset { zulu: false, colon: false, numbers: 3 }),
-    ("-07:00:00", Piece::Offset { zulu: false, colon: true, numbers: 3 }),
-    ("-0700", Piece::Offset { zulu: false, colon: false, numbers: 2 }),
-    ("-07:00", Piece::Offset { zulu: false, colon: true, numbers: 2 }),
-    ("-07", Piece::Offset { zulu: false, colon: false, numbers: 1 }),
+static PARTS: [(&str, LayoutPiece); 33] = [
+    ("January", LayoutPiece::Month(NameFormat::Long)),
+    ("Jan", LayoutPiece::Month(NameFormat::Short)),
+    ("Monday", LayoutPiece::Weekday(NameFormat::Long)),
+    ("Mon", LayoutPiece::Weekday(NameFormat::Short)),
+    ("MST", LayoutPiece::ZoneName),
+    ("002", LayoutPiece::DayOfYear(Padding::Zero)),
+    ("01", LayoutPiece::Month(NameFormat::Number(Padding::Zero))),
+    ("02", LayoutPiece::Day(Padding::Zero)),
+    ("03", LayoutPiece::HalfDayHour(Padding::Zero)),
+    ("04", LayoutPiece::Minute(Padding::Zero)),
+    ("05", LayoutPiece::Second(Padding::Zero)),
+    ("06", LayoutPiece::Year(YearFormat::Two)),
+    ("15", LayoutPiece::Hour),
+    ("1", LayoutPiece::Month(NameFormat::Number(Padding::None))),
+    ("2006", LayoutPiece::Year(YearFormat::Four)),
+    ("2", LayoutPiece::Day(Padding::None)),
+    ("__2", LayoutPiece::DayOfYear(Padding::Space)),
+    ("_2", LayoutPiece::Day(Padding::Space)),
+    ("3", LayoutPiece::HalfDayHour(Padding::None)),
+    ("4", LayoutPiece::Minute(Padding::None)),
+    ("5", LayoutPiece::Second(Padding::None)),
+    ("PM", LayoutPiece::HalfDay { lower: false }),
+    ("pm", LayoutPiece::HalfDay { lower: true }),
+    ("Z070000", LayoutPiece::Offset { zulu: true, colon: false, numbers: 3 }),
+    ("Z07:00:00", LayoutPiece::Offset { zulu: true, colon: true, numbers: 3 }),
+    ("Z0700", LayoutPiece::Offset { zulu: true, colon: false, numbers: 2 }),
+    ("Z07:00", LayoutPiece::Offset { zulu: true, colon: true, numbers: 2 }),
+    ("Z07", LayoutPiece::Offset { zulu: true, colon: false, numbers: 1 }),
+    ("-070000", LayoutPiece::Offset { zulu: false, colon: false, numbers: 3 }),
+    ("-07:00:00", LayoutPiece::Offset { zulu: false, colon: true, numbers: 3 }),
+    ("-0700", LayoutPiece::Offset { zulu: false, colon: false, numbers: 2 }),
+    ("-07:00", LayoutPiece::Offset { zulu: false, colon: true, numbers: 2 }),
+    ("-07", LayoutPiece::Offset { zulu: false, colon: false, numbers: 1 }),
 ];
 
 /// Takes a layout apart.
-pub fn compile(text: &str) -> Vec<Piece> {
+pub fn compile(text: &str) -> Vec<LayoutPiece> {
     let mut pieces = Vec::new();
     let mut literal = String::new();
     let mut rest = text;
     while let Some(char) = rest.chars().next() {
         if let Some((piece, len)) = part(rest).or_else(|| fraction(rest)) {
             if !literal.is_empty() {
-                pieces.push(Piece::Literal(std::mem::take(&mut literal)));
+                pieces.push(LayoutPiece::Literal(std::mem::take(&mut literal)));
             }
             pieces.push(piece);
             rest = &rest[len..];
@@ -140,14 +140,14 @@ pub fn compile(text: &str) -> Vec<Piece> {
         }
     }
     if !literal.is_empty() {
-        pieces.push(Piece::Literal(literal));
+        pieces.push(LayoutPiece::Literal(literal));
     }
     pieces
 }
 
 /// The part a text begins with, and its length. `January` and `Mon` in longer words are none, and
 /// `_2006` is an underscore and a year.
-fn part(text: &str) -> Option<(Piece, usize)> {
+fn part(text: &str) -> Option<(LayoutPiece, usize)> {
     let (name, piece) = PARTS.iter().find(|(name, _)| {
         let behind = text.strip_prefix(name);
         behind.is_some_and(|behind| match *name {
@@ -160,7 +160,7 @@ fn part(text: &str) -> Option<(Piece, usize)> {
 }
 
 /// A point or comma with zeros or nines, and no other digit behind them.
-fn fraction(text: &str) -> Option<(Piece, usize)> {
+fn fraction(text: &str) -> Option<(LayoutPiece, usize)> {
     let mark = text.chars().next().filter(|mark| matches!(mark, '.' | ','))?;
     let behind = &text[1..];
     let digit = behind.chars().next().filter(|digit| matches!(digit, '0' | '9'))?;
@@ -169,43 +169,51 @@ fn fraction(text: &str) -> Option<(Piece, usize)> {
         return None;
     }
     let digits = behind.len() - rest.len();
-    Some((Piece::Fraction { mark, digits, trimmed: digit == '9' }, 1 + digits))
+    Some((LayoutPiece::Fraction { mark, digits, trimmed: digit == '9' }, 1 + digits))
 }
 
 /// Appends a point in time.
-pub fn write(pieces: &[Piece], time: &Zoned, out: &mut Vec<u8>) {
+pub fn write(pieces: &[LayoutPiece], time: &Zoned, out: &mut Vec<u8>) {
     for piece in pieces {
         match piece {
-            Piece::Literal(text) => out.extend_from_slice(text.as_bytes()),
-            Piece::Year(YearForm::Four) => number(time.year().into(), 4, Pad::Zero, out),
-            Piece::Year(YearForm::Two) => {
-                number(i32::from(time.year()).rem_euclid(100), 2, Pad::Zero, out);
+            LayoutPiece::Literal(text) => out.extend_from_slice(text.as_bytes()),
+            LayoutPiece::Year(YearFormat::Four) => {
+                number(time.year().into(), 4, Padding::Zero, out);
             }
-            Piece::Month(Form::Number(pad)) => number(time.month().into(), 2, *pad, out),
-            Piece::Month(form) => name(MONTHS[index(time.month() - 1)], *form, out),
-            Piece::Weekday(form) => {
+            LayoutPiece::Year(YearFormat::Two) => {
+                number(i32::from(time.year()).rem_euclid(100), 2, Padding::Zero, out);
+            }
+            LayoutPiece::Month(NameFormat::Number(pad)) => {
+                number(time.month().into(), 2, *pad, out);
+            }
+            LayoutPiece::Month(form) => name(MONTHS[index(time.month() - 1)], *form, out),
+            LayoutPiece::Weekday(form) => {
                 name(WEEKDAYS[index(time.weekday().to_sunday_zero_offset())], *form, out);
             }
-            Piece::Day(pad) => number(time.day().into(), 2, *pad, out),
-            Piece::DayOfYear(pad) => number(time.day_of_year().into(), 3, *pad, out),
-            Piece::Hour => number(time.hour().into(), 2, Pad::Zero, out),
-            Piece::HalfDayHour(pad) => {
+            LayoutPiece::Day(pad) => number(time.day().into(), 2, *pad, out),
+            LayoutPiece::DayOfYear(pad) => number(time.day_of_year().into(), 3, *pad, out),
+            LayoutPiece::Hour => number(time.hour().into(), 2, Padding::Zero, out),
+            LayoutPiece::HalfDayHour(pad) => {
                 number((i32::from(time.hour()) + 11) % 12 + 1, 2, *pad, out);
             }
-            Piece::Minute(pad) => number(time.minute().into(), 2, *pad, out),
-            Piece::Second(pad) => number(time.second().into(), 2, *pad, out),
-            Piece::HalfDay { lower } => out.extend_from_slice(match (time.hour() < 12, lower) {
-                (true, false) => b"AM",
-                (true, true) => b"am",
-                (false, false) => b"PM",
-                (false, true) => b"pm",
-            }),
-            Piece::Fraction { mark, digits, trimmed } => {
+            LayoutPiece::Minute(pad) => number(time.minute().into(), 2, *pad, out),
+            LayoutPiece::Second(pad) => number(time.second().into(), 2, *pad, out),
+            LayoutPiece::HalfDay { lower } => {
+                out.extend_from_slice(match (time.hour() < 12, lower) {
+                    (true, false) => b"AM",
+                    (true, true) => b"am",
+                    (false, false) => b"PM",
+                    (false, true) => b"pm",
+                });
+            }
+            LayoutPiece::Fraction { mark, digits, trimmed } => {
                 fraction_of(time.subsec_nanosecond(), (*mark, *digits, *trimmed), out);
             }
-            Piece::ZoneName => zone_name(time, out),
-            Piece::Offset { zulu: true, .. } if time.offset().seconds() == 0 => out.push(b'Z'),
-            Piece::Offset { colon, numbers, .. } => offset(time, *colon, *numbers, out),
+            LayoutPiece::ZoneName => zone_name(time, out),
+            LayoutPiece::Offset { zulu: true, .. } if time.offset().seconds() == 0 => {
+                out.push(b'Z');
+            }
+            LayoutPiece::Offset { colon, numbers, .. } => offset(time, *colon, *numbers, out),
         }
     }
 }
@@ -231,19 +239,19 @@ fn index(number: i8) -> usize {
     usize::from(number.unsigned_abs())
 }
 
-fn name(name: &str, form: Form, out: &mut Vec<u8>) {
+fn name(name: &str, form: NameFormat, out: &mut Vec<u8>) {
     let shown = match form {
-        Form::Long => name,
-        Form::Short | Form::Number(_) => &name[..3],
+        NameFormat::Long => name,
+        NameFormat::Short | NameFormat::Number(_) => &name[..3],
     };
     out.extend_from_slice(shown.as_bytes());
 }
 
-fn number(number: i32, width: usize, pad: Pad, out: &mut Vec<u8>) {
+fn number(number: i32, width: usize, pad: Padding, out: &mut Vec<u8>) {
     let _ = match pad {
-        Pad::Zero => write!(out, "{number:0width$}"),
-        Pad::Space => write!(out, "{number:width$}"),
-        Pad::None => write!(out, "{number}"),
+        Padding::Zero => write!(out, "{number:0width$}"),
+        Padding::Space => write!(out, "{number:width$}"),
+        Padding::None => write!(out, "{number}"),
     };
 }
 

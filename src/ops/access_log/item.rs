@@ -1,6 +1,6 @@
 //! One value of a line: what verbs of text lines and types of JSON fields have in common.
 
-use super::entry::{Capture, Ended, Entry};
+use super::entry::{Capture, Entry, StreamEnd};
 use super::layout::Layout;
 use super::shorten::SHOWN;
 use crate::rendezvous::Side;
@@ -95,7 +95,7 @@ pub const KEYS: [(&str, Key); 7] = [
 
 /// What values depend on besides the request.
 #[derive(Clone, Debug)]
-pub struct Surroundings {
+pub struct LogContext {
     /// Times are written in this zone.
     pub zone: TimeZone,
     /// The name of this relay.
@@ -120,7 +120,7 @@ impl Key {
 
 impl Item {
     /// Appends the value as it is, not yet escaped; whether there is one.
-    pub fn write(&self, entry: &Entry<'_>, around: &Surroundings, out: &mut Vec<u8>) -> bool {
+    pub fn write(&self, entry: &Entry<'_>, around: &LogContext, out: &mut Vec<u8>) -> bool {
         let bytes = match self {
             Self::Literal(text) => Some(text.as_bytes()),
             Self::InstanceId => Some(around.instance_id.as_bytes()).filter(|id| !id.is_empty()),
@@ -154,8 +154,8 @@ impl Item {
 }
 
 impl Key {
-    fn write(self, entry: &Entry<'_>, around: &Surroundings, out: &mut Vec<u8>) -> bool {
-        let ended: Option<Ended> = entry.stream.and_then(|part| part.ended);
+    fn write(self, entry: &Entry<'_>, around: &LogContext, out: &mut Vec<u8>) -> bool {
+        let ended: Option<StreamEnd> = entry.stream.and_then(|part| part.ended);
         let ms = |span: Duration| whole(span, Unit::Milliseconds);
         let text = match self {
             Self::RequestId => entry.request_id,

@@ -2,7 +2,7 @@
 
 use super::entry::{Entry, StreamEntry};
 use super::escape;
-use super::item::{Item, Key, Surroundings, Unit, stream_id, whole};
+use super::item::{Item, Key, LogContext, Unit, stream_id, whole};
 use super::layout::Layout;
 use super::text;
 use std::str::FromStr;
@@ -70,7 +70,7 @@ fn plain(kind: &str) -> Result<Item, String> {
         "REQ_HEADER" | "RECEIVED" | "PROCESS_TIME" | "TEXT" | "CONTEXT_VALUE" => {
             return Err(format!("the type {kind} needs an argument; the types are {TYPES}"));
         }
-        _ => return Err(format!("'{kind}' is no type; there are {TYPES}")),
+        _ => return Err(format!("invalid type '{kind}'; expected one of {TYPES}")),
     })
 }
 
@@ -85,7 +85,7 @@ fn with_argument(kind: &str, argument: &str) -> Result<Item, String> {
             "MILLI" => Unit::Milliseconds,
             "MICRO" => Unit::Microseconds,
             _ => {
-                return Err(format!("'{argument}' is no unit; there are SECONDS, MILLI, MICRO"));
+                return Err(format!("invalid unit '{argument}'; expected SECONDS, MILLI or MICRO"));
             }
         })),
         _ => Err(match plain(kind) {
@@ -114,7 +114,7 @@ impl JsonFormat {
     pub fn new(mut fields: Vec<Field>, prefix: String, suffix: String) -> Result<Self, String> {
         fields.sort_by(|one, other| one.name.cmp(&other.name));
         match fields.windows(2).find(|two| two[0].name == two[1].name) {
-            Some(two) => Err(format!("the field {} is there twice; name it once", two[0].name)),
+            Some(two) => Err(format!("duplicate field {}", two[0].name)),
             None => Ok(Self { fields, prefix, suffix }),
         }
     }
@@ -123,7 +123,7 @@ impl JsonFormat {
     pub fn write(
         &self,
         entry: &Entry<'_>,
-        around: &Surroundings,
+        around: &LogContext,
         value: &mut Vec<u8>,
         line: &mut Vec<u8>,
     ) {
@@ -144,7 +144,7 @@ impl JsonFormat {
         &self,
         entry: &StreamEntry,
         layout: &Layout,
-        around: &Surroundings,
+        around: &LogContext,
         line: &mut Vec<u8>,
     ) {
         let mut stream = Vec::new();

@@ -1,7 +1,7 @@
 //! How a point in time is written: as a layout of Go's reference time, `02/Jan/2006:15:04:05`, or
 //! in the directives of strftime(3), `%d/%b/%Y`. Whatever holds a `%` is the latter.
 
-use super::go_layout::{self, Piece};
+use super::go_layout::{self, LayoutPiece};
 use jiff::Timestamp;
 use jiff::fmt::strtime;
 use jiff::tz::TimeZone;
@@ -14,7 +14,7 @@ pub const COMMON: &str = "[02/Jan/2006:15:04:05 -0700]";
 #[derive(Clone, Debug)]
 pub enum Layout {
     /// Elements of Go's reference time.
-    Go(Vec<Piece>),
+    Go(Vec<LayoutPiece>),
     /// A format of strftime(3).
     Strftime(String),
 }
@@ -27,13 +27,12 @@ impl Layout {
     pub fn compile(text: &str) -> Result<Self, String> {
         if text.contains('%') {
             let sample = Timestamp::UNIX_EPOCH.to_zoned(TimeZone::UTC);
-            strtime::format(text, &sample).map_err(|error| {
-                format!("the time layout '{text}' is no strftime format: {error}")
-            })?;
+            strtime::format(text, &sample)
+                .map_err(|error| format!("invalid strftime layout '{text}': {error}"))?;
             return Ok(Self::Strftime(text.to_owned()));
         }
         let pieces = go_layout::compile(text);
-        if pieces.iter().all(|piece| matches!(piece, Piece::Literal(_))) {
+        if pieces.iter().all(|piece| matches!(piece, LayoutPiece::Literal(_))) {
             return Err(format!(
                 "the time layout '{text}' shows no time; write Go's reference time, such as \
                  '02/Jan/2006:15:04:05 -0700', or strftime directives, such as '%d/%b/%Y:%T %z'"

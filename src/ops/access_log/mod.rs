@@ -25,15 +25,15 @@ mod shorten;
 mod tests;
 mod text;
 
-pub use entry::{Capture, Ended, Entry, Part, StreamEntry};
-pub use settings::{AccessLogSettings, Choice, Entries, Place, Preset};
+pub use entry::{Capture, Entry, StreamEnd, StreamEntry, StreamPart};
+pub use settings::{AccessLogSettings, Choice, Entries, LogTarget, Preset};
 
 use self::file::LogFile;
-use self::item::{Item, Surroundings};
+use self::item::{Item, LogContext};
 use self::json::JsonFormat;
 use self::layout::Layout;
 use self::text::TextFormat;
-use super::lines::{Added, Lines, Sink as _};
+use super::line_queue::{LineQueue, PushOutcome, Sink as _};
 use crate::http::head::RequestHead;
 use jiff::tz::TimeZone;
 use std::io;
@@ -49,7 +49,7 @@ enum Format {
 #[derive(Debug)]
 enum Writer {
     /// A thread, behind a bounded buffer.
-    Behind(Lines),
+    Behind(LineQueue),
     /// Whoever adds a line; so many were lost.
     Direct(LogFile, u64),
 }
@@ -58,7 +58,7 @@ enum Writer {
 #[derive(Debug)]
 pub struct AccessLog {
     format: Format,
-    around: Surroundings,
+    around: LogContext,
     /// How the line of a stream says when it ended; `None`: there are no such lines.
     streams: Option<Layout>,
     /// The names of the header fields its lines show.
@@ -83,7 +83,7 @@ impl AccessLog {
         let file = LogFile::open(place)?;
         let writer = match settings.access_log_buffer {
             0 => Writer::Direct(file, 0),
-            max_lines => Writer::Behind(Lines::start("access-log", max_lines, file)?),
+            max_lines => Writer::Behind(LineQueue::start("access-log", max_lines, file)?),
         };
         Ok(Some(Self {
             format,
@@ -143,12 +143,12 @@ impl AccessLog {
         match &mut self.writer {
             Writer::Direct(file, lost) => *lost += file.write(&self.line),
             Writer::Behind(lines) => match lines.add(&self.line) {
-                Added::Taken => self.added = true,
-                Added::Dropped { first: true } => log::warn!(
+                PushOutcome::Taken => self.added = true,
+                PushOutcome::Dropped { first: true } => log::warn!(
                     "the access log is written too slowly; lines are dropped until none waits \
                      (--access-log-buffer is how many may)"
                 ),
-                Added::Dropped { first: false } => {}
+                PushOutcome::Dropped { first: false } => {}
             },
         }
     }
@@ -180,14 +180,14 @@ impl AccessLog {
 }
 
 /// What lines are made with: their format, how a stream's ending is written, and what is around them.
-fn compile(settings: &AccessLogSettings) -> io::Result<(Format, Layout, Surroundings)> {
+fn compile(settings: &AccessLogSettings) -> io::Result<(Format, Layout, LogContext)> {
     let format = Format::new(settings).map_err(io::Error::other)?;
     let layout = match format {
         Format::Text(_) => layout::COMMON,
         Format::Json(_) => json::ENDED,
     };
     let layout = Layout::compile(layout).map_err(io::Error::other)?;
-    Ok((format, layout, Surroundings::new(settings)?))
+    Ok((format, layout, LogContext::new(settings)?))
 }
 
 impl Drop for AccessLog {
@@ -243,7 +243,7 @@ impl Format {
     }
 }
 
-impl Surroundings {
+impl LogContext {
     fn new(settings: &AccessLogSettings) -> io::Result<Self> {
         let zone = if settings.access_log_utc {
             TimeZone::UTC

@@ -68,12 +68,12 @@ pub enum Choice {
     /// No log.
     Off,
     /// A log there.
-    Lines(Place),
+    Lines(LogTarget),
 }
 
 /// Where lines go.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Place {
+pub enum LogTarget {
     /// The standard output.
     Stdout,
     /// The standard error.
@@ -121,7 +121,7 @@ const WRONG_LETTERS_MAX: usize = 2;
 
 impl AccessLogSettings {
     /// Where lines go, if there are to be any.
-    pub fn place(&self) -> Option<&Place> {
+    pub fn place(&self) -> Option<&LogTarget> {
         match self.access_log.as_ref()? {
             Choice::Off => None,
             Choice::Lines(place) => Some(place),
@@ -130,7 +130,7 @@ impl AccessLogSettings {
 
     /// A sentence for the operator if the file looks like a misspelt word.
     pub fn warning(&self) -> Option<String> {
-        let Some(Place::File(path)) = self.place() else { return None };
+        let Some(LogTarget::File(path)) = self.place() else { return None };
         let name = path.to_str()?;
         let meant = misspelt(name)?;
         Some(format!("access-log: lines go to a file named {name}; did you mean {meant}?"))
@@ -152,12 +152,12 @@ fn place(text: &str) -> Result<Choice, String> {
     Ok(Choice::Lines(match text.to_ascii_lowercase().as_str() {
         "" => return Err("expected a path, stdout, stderr or off".into()),
         "off" | "none" => return Ok(Choice::Off),
-        "-" | "stdout" | "/dev/stdout" => Place::Stdout,
-        "stderr" | "/dev/stderr" => Place::Stderr,
+        "-" | "stdout" | "/dev/stdout" => LogTarget::Stdout,
+        "stderr" | "/dev/stderr" => LogTarget::Stderr,
         _ if text.ends_with('/') || Path::new(text).is_dir() => {
             return Err("expected a file, not a directory".into());
         }
-        _ => Place::File(text.into()),
+        _ => LogTarget::File(text.into()),
     }))
 }
 
@@ -172,7 +172,7 @@ fn unescape(text: &str) -> Result<String, String> {
                 Some('r') => '\r',
                 Some('t') => '\t',
                 Some('\\') => '\\',
-                Some(_) | None => return Err("expected n, r, t or \\ behind each \\".into()),
+                Some(_) | None => return Err("expected n, r, t or \\ after each \\".into()),
             },
             char => char,
         });
@@ -186,14 +186,14 @@ mod tests {
 
     #[test]
     fn a_log_is_off_at_a_standard_stream_or_in_a_file() {
-        let file = |name: &str| Choice::Lines(Place::File(name.into()));
+        let file = |name: &str| Choice::Lines(LogTarget::File(name.into()));
         for (text, wanted) in [
             ("off", Choice::Off),
             ("None", Choice::Off),
-            ("-", Choice::Lines(Place::Stdout)),
-            ("STDOUT", Choice::Lines(Place::Stdout)),
-            ("/dev/stdout", Choice::Lines(Place::Stdout)),
-            ("stderr", Choice::Lines(Place::Stderr)),
+            ("-", Choice::Lines(LogTarget::Stdout)),
+            ("STDOUT", Choice::Lines(LogTarget::Stdout)),
+            ("/dev/stdout", Choice::Lines(LogTarget::Stdout)),
+            ("stderr", Choice::Lines(LogTarget::Stderr)),
             ("./off", file("./off")),
             ("Log", file("Log")),
         ] {

@@ -12,7 +12,7 @@ const HYPHENS: [usize; 4] = [8, 13, 18, 23];
 
 /// Which identifiers in a text are shortened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Where {
+pub enum ShortenScope {
     /// None.
     Nowhere,
     /// All.
@@ -23,16 +23,16 @@ pub enum Where {
 }
 
 /// Appends a text with its identifiers shortened.
-pub fn shorten(text: &[u8], which: Where, out: &mut Vec<u8>) {
+pub fn shorten(text: &[u8], which: ShortenScope, out: &mut Vec<u8>) {
     let mut rest = text;
     let mut copied = 0;
-    if which != Where::Nowhere {
+    if which != ShortenScope::Nowhere {
         let mut from = 0;
         while let Some(hyphen) = memchr::memchr(b'-', &text[from..]) {
             let hyphen = from + hyphen;
             from = hyphen + 1;
             let Some(start) = hyphen.checked_sub(SHOWN) else { continue };
-            let fits = which == Where::Everywhere || is_behind_slash(&text[..start]);
+            let fits = which == ShortenScope::Everywhere || is_behind_slash(&text[..start]);
             if start >= copied && fits && is_identifier(&text[start..]) {
                 out.extend_from_slice(&text[copied..hyphen]);
                 copied = start + LEN;
@@ -61,7 +61,7 @@ mod tests {
 
     #[test]
     fn identifiers_are_shortened_where_they_are_capabilities() {
-        use Where::{Everywhere, InPaths, Nowhere};
+        use ShortenScope::{Everywhere, InPaths, Nowhere};
         const ID: &str = "0b54a9d1-6e2f-4f5a-9c58-3d1f27e9a4c0";
         let upper = ID.to_uppercase();
         for (name, text, which, expected) in [

@@ -1,12 +1,12 @@
 //! Lines as they come out: every verb, every type, every preset.
 
-use super::entry::{Capture, Ended, Entry, Part, StreamEntry};
+use super::entry::{Capture, Entry, StreamEnd, StreamEntry, StreamPart};
 use super::item::KEYS;
 use super::json::{DEFAULT_FIELDS, Field};
 use super::text::{self, COMBINED, COMMON_FORMAT, FRAMEWORK};
-use super::{Format, JsonFormat, Layout, Surroundings, TextFormat, layout};
+use super::{Format, JsonFormat, Layout, LogContext, TextFormat, layout};
 use crate::http::head::{FieldSlots, HeadLimits, parse};
-use crate::rendezvous::{Side, State};
+use crate::rendezvous::{Side, StreamState};
 use jiff::tz::TimeZone;
 use proptest::prelude::*;
 use serde_json::Value;
@@ -19,22 +19,26 @@ const ID: &str = "0b54a9d1-6e2f-4f5a-9c58-3d1f27e9a4c0";
 /// 09/Oct/2019:14:59:55 UTC and 12 ms.
 const RECEIVED_MS: i64 = 1_570_633_195_012;
 
-fn around() -> Surroundings {
-    Surroundings { zone: TimeZone::UTC, instance_id: "relay-1".into(), full_ids: false }
+fn around() -> LogContext {
+    LogContext { zone: TimeZone::UTC, instance_id: "relay-1".into(), full_ids: false }
 }
 
 fn peer() -> SocketAddr {
     "[::1]:49574".parse().unwrap()
 }
 
-fn part() -> Part {
-    let ended = Ended {
-        outcome: State::Finished,
+fn part() -> StreamPart {
+    let ended = StreamEnd {
+        outcome: StreamState::Finished,
         bytes_transferred: 52,
         waited: Some(Duration::from_micros(1_500)),
         transferred_in: Some(Duration::from_secs(3)),
     };
-    Part { stream: Uuid::parse_str(ID).unwrap(), side: Some(Side::Destination), ended: Some(ended) }
+    StreamPart {
+        stream: Uuid::parse_str(ID).unwrap(),
+        side: Some(Side::Destination),
+        ended: Some(ended),
+    }
 }
 
 /// What a test changes of a request.
@@ -42,7 +46,7 @@ struct Case<'c> {
     head: &'c [u8],
     status: Option<u16>,
     body_bytes: u64,
-    part: Option<Part>,
+    part: Option<StreamPart>,
     request_id: Option<&'c str>,
 }
 
@@ -261,7 +265,7 @@ fn a_wrong_field_is_refused_with_what_there_is() {
         ("A=STATUS:x", &["STATUS takes no argument"]),
         ("A=REQ_HEADER", &["REQ_HEADER needs an argument"]),
         ("A=REQ_HEADER:", &["''"]),
-        ("A=PROCESS_TIME:NANO", &["'NANO'", "SECONDS, MILLI, MICRO"]),
+        ("A=PROCESS_TIME:NANO", &["'NANO'", "SECONDS, MILLI or MICRO"]),
         ("A=RECEIVED:never", &["'never' shows no time"]),
         ("A=CONTEXT_VALUE:user", &["'user'", "request_id"]),
     ] {
@@ -272,7 +276,7 @@ fn a_wrong_field_is_refused_with_what_there_is() {
     }
     let twice = ["A=STATUS", "B=PATH", "A=PATH"].map(|field| field.parse::<Field>().unwrap());
     let error = JsonFormat::new(twice.into(), String::new(), String::new()).unwrap_err();
-    assert!(error.contains("A is there twice"), "{error}");
+    assert!(error.contains("duplicate field A"), "{error}");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 
 use super::entry::{Entry, StreamEntry};
 use super::escape;
-use super::item::{Item, Key, Surroundings, Unit, stream_id, whole};
+use super::item::{Item, Key, LogContext, Unit, stream_id, whole};
 use super::layout::{COMMON, Layout};
 use std::io::Write as _;
 use std::str::FromStr;
@@ -106,7 +106,7 @@ fn plain(letter: char) -> Result<Item, String> {
         'U' => Item::Path,
         'i' => return Err("'%i' needs the name of a header, such as %{Referer}i".into()),
         'X' => return Err("'%X' needs a key, such as %{request_id}X".into()),
-        _ => return Err(format!("'%{letter}' is no verb; there are {VERBS}")),
+        _ => return Err(format!("unknown verb '%{letter}'; expected one of {VERBS}")),
     })
 }
 
@@ -142,7 +142,7 @@ impl TextFormat {
     pub fn write(
         &self,
         entry: &Entry<'_>,
-        around: &Surroundings,
+        around: &LogContext,
         value: &mut Vec<u8>,
         line: &mut Vec<u8>,
     ) {
@@ -163,12 +163,7 @@ impl TextFormat {
 }
 
 /// Appends the line of a stream.
-pub fn write_stream(
-    entry: &StreamEntry,
-    layout: &Layout,
-    around: &Surroundings,
-    line: &mut Vec<u8>,
-) {
+pub fn write_stream(entry: &StreamEntry, layout: &Layout, around: &LogContext, line: &mut Vec<u8>) {
     layout.write(entry.ended_ms, &around.zone, line);
     line.extend_from_slice(b" stream=");
     stream_id(entry.stream, around.full_ids, line);

@@ -1,6 +1,6 @@
 //! A TOML file of settings: keys as the flags are called, `idle-timeout = "6h"`.
 
-use super::{Given, Layer, Origin, table};
+use super::{Layer, Origin, SourceValue, table};
 use std::path::Path;
 use std::sync::Arc;
 use toml::Spanned;
@@ -27,7 +27,7 @@ pub fn layer(path: &Path, text: &str) -> Result<Layer, String> {
         key.check(&values)
             .map_err(|why| format!("{}: {name} = {}: {why}", place(offset), values.join(", ")))?;
         let origin = Origin::File(path.clone(), line_of(text, offset));
-        layer.insert(name.to_owned(), Given { values, origin });
+        layer.insert(name.to_owned(), SourceValue { values, origin });
     }
     Ok(layer)
 }
@@ -43,9 +43,9 @@ fn texts(value: &Spanned<DeValue<'_>>, repeats: bool) -> Result<Vec<String>, Str
             Ok(texts?.concat())
         }
         DeValue::Array(_) => Err("expected one value, not a list".into()),
-        DeValue::Table(_) => Err("expected a value; settings stand in no table".into()),
+        DeValue::Table(_) => Err("expected a value; tables are not supported".into()),
         DeValue::Float(_) | DeValue::Datetime(_) => {
-            Err("expected a string in quotes, a whole number, true or false".into())
+            Err("expected a quoted string, an integer, true or false".into())
         }
     }
 }

@@ -9,7 +9,7 @@ mod pages;
 mod table;
 
 pub use pages::{print, reference, sample};
-pub use table::{Key, NO_SETTINGS, one_line};
+pub use table::{NO_SETTINGS, SettingKey, one_line};
 
 use super::Settings;
 use super::sockets::TOKENS;
@@ -54,7 +54,7 @@ impl fmt::Display for Origin {
 
 /// What one source says about one key.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Given {
+pub struct SourceValue {
     /// As text; several for keys that repeat.
     pub values: Vec<String>,
     /// Where it stands.
@@ -62,7 +62,7 @@ pub struct Given {
 }
 
 /// What one source says.
-pub type Layer = BTreeMap<String, Given>;
+pub type Layer = BTreeMap<String, SourceValue>;
 
 /// Everything that settings can be read from, again and again.
 #[derive(Clone, Debug)]

@@ -1,6 +1,6 @@
 //! The table of settings as text: what is in force, the reference page, a commented sample file.
 
-use super::table::{Key, keys};
+use super::table::{SettingKey, keys};
 use super::{Configuration, NEEDS_RESTART};
 use std::fmt::Write as _;
 
@@ -70,7 +70,7 @@ pub fn sample() -> String {
     page
 }
 
-fn toml_value(key: &Key, values: &[String]) -> String {
+fn toml_value(key: &SettingKey, values: &[String]) -> String {
     let one = |text: &String| {
         if key.is_switch() || text.parse::<u64>().is_ok() {
             text.clone()
@@ -88,26 +88,26 @@ const REFERENCE_HEAD: &str = "\
 
 <!-- Made from the program's own table: `rdv print-config --reference`. A test compares the two. -->
 
-Each setting can be given in three ways; the first that says something wins:
+Each setting can be given in three ways; the first one given wins:
 
 1. as a flag, `--idle-timeout 1h`;
 2. in the environment, `RDV_IDLE_TIMEOUT=1h`; several values are separated by commas;
 3. in a TOML file, `idle-timeout = \"1h\"`; several values are a list, `listen = [\"127.0.0.1:80\", \"[::1]:80\"]`.
 
-`RDV_RELAY`, `RDV_CLIENT_CONFIG` and `RDV_CACERT` are for clients: a relay passes over them.
+`RDV_RELAY`, `RDV_CLIENT_CONFIG` and `RDV_CACERT` are for clients; a relay ignores them.
 
-The file is the one named by `--config` or `RDV_CONFIG`, else `/etc/rdv/rdv.toml` if it is there. A commented one with
-every setting is [deploy/rdv.toml](../deploy/rdv.toml). `rdv check-config` reads them all and says what is wrong;
-`rdv print-config` shows what is in force and where it came from. `SIGHUP` reads them again: what needs a restart keeps
-its value, and says so; a file that is wrong changes nothing.
+The file is the one named by `--config` or `RDV_CONFIG`, else `/etc/rdv/rdv.toml` if it exists. [deploy/rdv.toml](../deploy/rdv.toml) is
+a commented example with every setting. `rdv check-config` reports errors; `rdv print-config` shows effective values and
+their sources. `SIGHUP` reloads: settings that need a restart keep their values, with a warning; an invalid file changes
+nothing.
 
 Times are written `250ms`, `60s`, `10m`, `6h`; sizes in bytes, or `64KiB`, `1MiB`; switches `true` or `false` (as a flag,
 the name alone is `true`).
 ";
 
 const SAMPLE_HEAD: &str = "\
-# Settings of rdv: /etc/rdv/rdv.toml. Every line that begins with #name is a default;
-# remove the # to change it. `rdv check-config` says what is wrong, `systemctl reload rdv` (SIGHUP)
-# puts changes in force, but for addresses, pipes and sockets, which need a restart.
-# Times: 250ms, 60s, 10m, 6h. Sizes: bytes, or 64KiB, 1MiB. Flags and RDV_* variables come first.
+# Settings of rdv: /etc/rdv/rdv.toml. Each #name line is a default;
+# remove the # to change it. `rdv check-config` reports errors, `systemctl reload rdv` (SIGHUP) applies
+# changes. Addresses, pipes and sockets need a restart.
+# Times: 250ms, 60s, 10m, 6h. Sizes: bytes, or 64KiB, 1MiB. Flags and RDV_* variables take precedence.
 ";

@@ -1,6 +1,6 @@
 //! The one table of settings, read off the flags' definitions: names, values, defaults, help.
 
-use super::{Given, Layer, Origin};
+use super::{Layer, Origin, SourceValue};
 use crate::ops::Settings;
 use clap::error::ErrorKind;
 use clap::parser::ValueSource;
@@ -29,9 +29,9 @@ const MISSPELT: usize = 2;
 
 /// One setting.
 #[derive(Clone, Debug)]
-pub struct Key(Arg);
+pub struct SettingKey(Arg);
 
-impl Key {
+impl SettingKey {
     /// As in `--name` and in files.
     pub fn name(&self) -> &str {
         self.0.get_long().unwrap_or_default()
@@ -91,30 +91,35 @@ impl Key {
 }
 
 /// All settings, in the order of the help.
-pub fn keys() -> Vec<Key> {
+pub fn keys() -> Vec<SettingKey> {
     let command = Settings::augment_args(bare());
-    command.get_arguments().filter(|arg| arg.get_long().is_some()).cloned().map(Key).collect()
+    command
+        .get_arguments()
+        .filter(|arg| arg.get_long().is_some())
+        .cloned()
+        .map(SettingKey)
+        .collect()
 }
 
 /// The setting of this name.
 ///
 /// # Errors
 /// What it is likely to have meant.
-pub fn key(name: &str) -> Result<Key, String> {
+pub fn key(name: &str) -> Result<SettingKey, String> {
     let keys = keys();
     if let Some(key) = keys.iter().find(|key| key.name() == name) {
         return Ok(key.clone());
     }
     let wanted = name.replace('_', "-").to_ascii_lowercase();
     Err(match nearest(&keys, &wanted) {
-        Some(key) => format!("there is no such setting; did you mean {}?", key.name()),
-        None => "there is no such setting; 'rdv print-config' lists all".into(),
+        Some(key) => format!("unknown setting; did you mean {}?", key.name()),
+        None => "unknown setting; 'rdv print-config' lists all settings".into(),
     })
 }
 
 /// The setting that a name which is none is likely to have meant.
-fn nearest<'k>(keys: &'k [Key], name: &str) -> Option<&'k Key> {
-    let distance = |key: &Key| strsim::damerau_levenshtein(key.name(), name);
+fn nearest<'k>(keys: &'k [SettingKey], name: &str) -> Option<&'k SettingKey> {
+    let distance = |key: &SettingKey| strsim::damerau_levenshtein(key.name(), name);
     keys.iter().min_by_key(|key| distance(key)).filter(|key| distance(key) <= MISSPELT)
 }
 
@@ -149,7 +154,7 @@ pub fn environment(variables: &[(OsString, OsString)]) -> Result<Layer, String> 
             vec![text.to_owned()]
         };
         key.check(&values).map_err(|why| format!("{name}={text}: {why}"))?;
-        let given = Given { values, origin: Origin::Environment(name) };
+        let given = SourceValue { values, origin: Origin::Environment(name) };
         layer.insert(key.name().to_owned(), given);
     }
     Ok(layer)
@@ -158,14 +163,14 @@ pub fn environment(variables: &[(OsString, OsString)]) -> Result<Layer, String> 
 /// What the command line says.
 pub fn flags(matches: &ArgMatches) -> Layer {
     let mut layer = Layer::new();
-    for Key(arg) in keys() {
+    for SettingKey(arg) in keys() {
         let id = arg.get_id().as_str();
         if matches.value_source(id) != Some(ValueSource::CommandLine) {
             continue;
         }
         let raw = matches.get_raw(id).into_iter().flatten();
         let values = raw.map(|text| text.to_string_lossy().into_owned()).collect();
-        let given = Given { values, origin: Origin::Flag };
+        let given = SourceValue { values, origin: Origin::Flag };
         layer.insert(arg.get_long().unwrap_or_default().to_owned(), given);
     }
     layer

@@ -57,7 +57,7 @@ pub fn descriptors(limits: &Descriptors) -> Finding {
     );
     let found = format!("hard limit {}, soft {}", count(hard), count(soft));
     if hard < DESCRIPTORS_MIN {
-        return Finding::bad("open-files", format!("{found}: too few to serve anybody"), raise);
+        return Finding::bad("open-files", format!("{found}: too few to serve a client"), raise);
     }
     if allowed_connections < wanted_connections {
         let found = format!(
@@ -75,7 +75,7 @@ fn count(limit: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Verdict::{Bad, Ok, Warn};
+    use super::super::CheckStatus::{Bad, Ok, Warn};
     use super::super::tests_support::planted;
     use super::*;
 

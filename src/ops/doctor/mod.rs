@@ -14,7 +14,7 @@ use std::fmt::{self, Display};
 
 /// How one thing is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Verdict {
+pub enum CheckStatus {
     /// Fine.
     Ok,
     /// A relay runs, but slower, with less, or not as one might think.
@@ -23,7 +23,7 @@ pub enum Verdict {
     Bad,
 }
 
-impl Verdict {
+impl CheckStatus {
     fn word(self) -> &'static str {
         match self {
             Self::Ok => "ok",
@@ -39,7 +39,7 @@ pub struct Finding {
     /// What was looked at, in one word.
     pub name: &'static str,
     /// How it is.
-    pub verdict: Verdict,
+    pub verdict: CheckStatus,
     /// What was found.
     pub found: String,
     /// What to change and why; not for what is fine.
@@ -49,34 +49,34 @@ pub struct Finding {
 impl Finding {
     /// Fine.
     pub fn ok(name: &'static str, found: impl Into<String>) -> Self {
-        Self { name, verdict: Verdict::Ok, found: found.into(), advice: None }
+        Self { name, verdict: CheckStatus::Ok, found: found.into(), advice: None }
     }
 
     /// Works, with a loss that `advice` mends.
     pub fn warn(name: &'static str, found: impl Into<String>, advice: impl Into<String>) -> Self {
         let (found, advice) = (found.into(), Some(advice.into()));
-        Self { name, verdict: Verdict::Warn, found, advice }
+        Self { name, verdict: CheckStatus::Warn, found, advice }
     }
 
     /// Does not work until `advice` is taken.
     pub fn bad(name: &'static str, found: impl Into<String>, advice: impl Into<String>) -> Self {
-        Self { verdict: Verdict::Bad, ..Self::warn(name, found, advice) }
+        Self { verdict: CheckStatus::Bad, ..Self::warn(name, found, advice) }
     }
 }
 
 /// All findings, in the order they were made.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Report(pub Vec<Finding>);
+pub struct DoctorReport(pub Vec<Finding>);
 
-impl Report {
+impl DoctorReport {
     /// The worst verdict.
-    pub fn verdict(&self) -> Verdict {
-        self.0.iter().map(|finding| finding.verdict).max().unwrap_or(Verdict::Ok)
+    pub fn verdict(&self) -> CheckStatus {
+        self.0.iter().map(|finding| finding.verdict).max().unwrap_or(CheckStatus::Ok)
     }
 
-    /// Whether nothing is [`Verdict::Bad`].
+    /// Whether nothing is [`CheckStatus::Bad`].
     pub fn passes(&self) -> bool {
-        self.verdict() < Verdict::Bad
+        self.verdict() < CheckStatus::Bad
     }
 
     /// `{"version","verdict","checks":[{"name","verdict","found","advice"}]}`, `advice` absent for
@@ -101,7 +101,7 @@ fn check(finding: &Finding) -> Value {
 }
 
 /// One line each: verdict, name, what was found, what to do.
-impl Display for Report {
+impl Display for DoctorReport {
     fn fmt(&self, out: &mut fmt::Formatter) -> fmt::Result {
         for Finding { name, verdict, found, advice } in &self.0 {
             write!(out, "{:<4}  {name:<14}  {found}", verdict.word())?;
@@ -152,8 +152,8 @@ mod tests_support {
 mod tests {
     use super::*;
 
-    fn report() -> Report {
-        Report(vec![
+    fn report() -> DoctorReport {
+        DoctorReport(vec![
             Finding::ok("kernel", "new enough"),
             Finding::warn("pipes", "few", "raise the limit"),
         ])
@@ -184,8 +184,8 @@ mod tests {
         let mut report = report();
         assert!(report.passes());
         report.0.push(Finding::bad("splice", "refused", "allow it"));
-        assert_eq!((report.passes(), report.verdict()), (false, Verdict::Bad));
-        assert!(Report(Vec::new()).passes());
+        assert_eq!((report.passes(), report.verdict()), (false, CheckStatus::Bad));
+        assert!(DoctorReport(Vec::new()).passes());
     }
 
     #[test]

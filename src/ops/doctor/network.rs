@@ -27,7 +27,7 @@ pub fn congestion(machine: &Machine, unpaced: &str, granted: bool) -> Finding {
 
 /// What a trial of splice(2) showed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Splicing {
+pub enum SpliceTrial {
     /// So many bytes went from socket to pipe to socket and came out as they went in.
     Works(usize),
     /// They came out changed.
@@ -37,16 +37,16 @@ pub enum Splicing {
 }
 
 /// Whether splice(2) works between sockets.
-pub fn splicing(shown: &Splicing, no_splice: bool) -> Finding {
+pub fn splicing(shown: &SpliceTrial, no_splice: bool) -> Finding {
     const NAME: &str = "splice";
     let found = match shown {
-        Splicing::Works(count) => {
+        SpliceTrial::Works(count) => {
             let found =
-                format!("{} went from socket to pipe to socket unchanged", bytes(*count as u64));
+                format!("{} passed from socket to pipe to socket unchanged", bytes(*count as u64));
             return Finding::ok(NAME, found);
         }
-        Splicing::Changes => "what came out of a pipe is not what went in".into(),
-        Splicing::Fails(step, reason) => format!("{step}: {reason}"),
+        SpliceTrial::Changes => "the pipe corrupted the data".into(),
+        SpliceTrial::Fails(step, reason) => format!("{step}: {reason}"),
     };
     if no_splice {
         return Finding::ok(NAME, format!("{found}; --no-splice does without it"));
@@ -90,14 +90,14 @@ pub fn port(address: SocketAddr, port: &Port) -> Finding {
         ),
         Port::Forbidden => Finding::bad(
             NAME,
-            format!("this user may not listen on {address}"),
+            format!("no permission to listen on {address}"),
             "let systemd listen (rdv.socket), lower net.ipv4.ip_unprivileged_port_start, or choose \
              another --listen",
         ),
         Port::Foreign => Finding::bad(
             NAME,
             format!("this machine has no address {}", address.ip()),
-            "choose another address; 0.0.0.0 and [::] stand for all addresses",
+            "use another address; 0.0.0.0 and [::] mean all addresses",
         ),
         Port::Fails(reason) => {
             Finding::bad(NAME, format!("{address}: {reason}"), "choose another address")
@@ -107,7 +107,7 @@ pub fn port(address: SocketAddr, port: &Port) -> Finding {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Verdict::{Bad, Ok, Warn};
+    use super::super::CheckStatus::{Bad, Ok, Warn};
     use super::super::tests_support::planted;
     use super::*;
 
@@ -124,10 +124,10 @@ mod tests {
 
     #[test]
     fn splicing_must_work_unless_nobody_wants_it() {
-        let refused = Splicing::Fails("filling a pipe", "Operation not permitted".into());
+        let refused = SpliceTrial::Fails("filling a pipe", "Operation not permitted".into());
         for (shown, no_splice, verdict) in [
-            (Splicing::Works(1 << 20), false, Ok),
-            (Splicing::Changes, false, Bad),
+            (SpliceTrial::Works(1 << 20), false, Ok),
+            (SpliceTrial::Changes, false, Bad),
             (refused.clone(), false, Bad),
             (refused, true, Ok),
         ] {

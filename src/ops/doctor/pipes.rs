@@ -14,7 +14,7 @@ const TRIED_MAX: usize = 1024;
 
 /// The pipes that settings ask for.
 #[derive(Clone, Copy, Debug)]
-pub struct Wish {
+pub struct PipeRequest {
     /// How many of the full size.
     pub large: usize,
     /// The full size in bytes, as the kernel rounds it: a power of two of pages.
@@ -25,7 +25,7 @@ pub struct Wish {
     pub small_bytes: u64,
 }
 
-impl Wish {
+impl PipeRequest {
     /// What a relay with these settings opens at most.
     pub fn of(settings: &Settings) -> Self {
         let pipes = if settings.no_splice { 0 } else { settings.max_pipes };
@@ -54,7 +54,7 @@ fn rounded(wanted: usize) -> u64 {
 
 /// What the kernel really gave.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Granted {
+pub struct GrantedPipes {
     /// How many of the full size.
     pub large: usize,
     /// How many smaller ones that are worth a splice.
@@ -64,12 +64,12 @@ pub struct Granted {
 }
 
 /// The largest pipe an ordinary user may have.
-pub fn largest(machine: &Machine, wish: Wish) -> Finding {
+pub fn largest(machine: &Machine, wish: PipeRequest) -> Finding {
     const NAME: &str = "pipe-max-size";
     let Some(most) = machine.number("fs/pipe-max-size") else {
-        return Finding::ok(NAME, "/proc/sys/fs/pipe-max-size tells nothing here");
+        return Finding::ok(NAME, "/proc/sys/fs/pipe-max-size is not readable");
     };
-    let found = format!("{} a pipe, {} asked for", bytes(most), bytes(wish.large_bytes));
+    let found = format!("{} per pipe, {} configured", bytes(most), bytes(wish.large_bytes));
     if wish.total() == 0 || wish.large_bytes <= most {
         Finding::ok(NAME, found)
     } else if machine.is_exempt_from_pipe_limits() {
@@ -85,14 +85,14 @@ pub fn largest(machine: &Machine, wish: Wish) -> Finding {
 }
 
 /// What all pipes of one user may hold together.
-pub fn pages(machine: &Machine, wish: Wish) -> Finding {
+pub fn pages(machine: &Machine, wish: PipeRequest) -> Finding {
     const NAME: &str = "pipe-pages";
     let read = |name: &str| machine.number(&format!("fs/pipe-user-pages-{name}"));
     let (soft, hard) = (read("soft").unwrap_or(0), read("hard").unwrap_or(0));
     let wanted = wish.pages();
     let limit = |pages| if pages == 0 { "none".into() } else { format!("{pages} pages") };
     let found = format!(
-        "soft limit {}, hard {}; {wanted} asked for ({})",
+        "soft limit {}, hard {}; {wanted} needed ({})",
         limit(soft),
         limit(hard),
         bytes(wanted * PAGE_BYTES)
@@ -119,11 +119,11 @@ pub fn pages(machine: &Machine, wish: Wish) -> Finding {
 
 /// Opens as many pipes as a relay may, the way it does, and closes them again. The limits count all
 /// pipes of a user, so a relay of the same user gets fewer meanwhile: for a few milliseconds.
-pub fn open_all(settings: &Settings, wish: Wish) -> Granted {
+pub fn open_all(settings: &Settings, wish: PipeRequest) -> GrantedPipes {
     let mut pool = Pool::new(settings.pipe_size, wish.total().min(TRIED_MAX));
     let pipes: Vec<Pipe> = std::iter::from_fn(|| pool.lend()).collect();
     let large = pipes.iter().filter(|pipe| pipe.capacity_bytes() >= settings.pipe_size).count();
-    Granted {
+    GrantedPipes {
         large: large.min(wish.large),
         small: pipes.len() - large.min(wish.large),
         first_bytes: pipes.first().map_or(0, |pipe| pipe.capacity_bytes() as u64),
@@ -131,10 +131,10 @@ pub fn open_all(settings: &Settings, wish: Wish) -> Granted {
 }
 
 /// Whether the kernel gave what was asked for.
-pub fn granted(wish: Wish, got: Granted) -> Finding {
+pub fn granted(wish: PipeRequest, got: GrantedPipes) -> Finding {
     let small = wish.total().min(TRIED_MAX) - wish.large;
     if wish.total() == 0 {
-        return Finding::ok("pipes", "none asked for: all bytes are copied");
+        return Finding::ok("pipes", "none configured: all bytes are copied");
     }
     if got.large + got.small == 0 {
         return Finding::warn(
@@ -162,13 +162,15 @@ pub fn granted(wish: Wish, got: Granted) -> Finding {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Verdict::{Ok, Warn};
+    use super::super::CheckStatus::{Ok, Warn};
     use super::super::tests_support::planted;
     use super::*;
 
     /// What the default settings ask for.
-    const USUAL: Wish = Wish { large: 48, large_bytes: 1 << 20, small: 256, small_bytes: 64 << 10 };
-    const NONE: Wish = Wish { large: 0, large_bytes: 1 << 20, small: 0, small_bytes: 64 << 10 };
+    const USUAL: PipeRequest =
+        PipeRequest { large: 48, large_bytes: 1 << 20, small: 256, small_bytes: 64 << 10 };
+    const NONE: PipeRequest =
+        PipeRequest { large: 0, large_bytes: 1 << 20, small: 0, small_bytes: 64 << 10 };
     const ORDINARY: &str = "CapEff:\t0000000000000000";
     const ROOT: &str = "CapEff:\t000001ffffffffff";
 
@@ -214,9 +216,9 @@ mod tests {
             ("fewer small ones", USUAL, 48, 100, Warn),
             ("none", USUAL, 0, 0, Warn),
             ("none asked for", NONE, 0, 0, Ok),
-            ("more than anybody tries", Wish { small: 100_000, ..USUAL }, 48, 976, Ok),
+            ("more than anybody tries", PipeRequest { small: 100_000, ..USUAL }, 48, 976, Ok),
         ] {
-            let got = Granted { large, small, first_bytes: 1 << 20 };
+            let got = GrantedPipes { large, small, first_bytes: 1 << 20 };
             let finding = granted(wish, got);
             assert_eq!(finding.verdict, verdict, "{name}: {finding:?}");
         }

@@ -5,17 +5,17 @@
 //! only, and nothing here waits or writes.
 
 mod families;
-mod form;
 mod labels;
+mod metrics_format;
 mod process;
 mod scraped;
 mod settings;
 #[cfg(test)]
 mod tests;
 
-pub use form::Form;
 pub use labels::{ConnPhase, Path};
-pub use scraped::Figures;
+pub use metrics_format::MetricsFormat;
+pub use scraped::RelayStats;
 pub use settings::MetricsSettings;
 
 use crate::api::{Busy, RouteName};
@@ -99,7 +99,7 @@ impl Metrics {
             turn_duration: seconds(
                 &mut registry,
                 "rdv_loop_turn_duration",
-                "Turns of the event loop, waiting for events left out",
+                "Turns of the event loop, without the wait for events",
                 &TURN_SECONDS,
             ),
             accept_pauses: counter(
@@ -157,7 +157,7 @@ impl Metrics {
     }
 
     /// All of it as OpenMetrics text, of [`CONTENT_TYPE`].
-    pub fn render(&self, figures: &Figures<'_>) -> String {
+    pub fn render(&self, figures: &RelayStats<'_>) -> String {
         self.scraped.take(figures);
         let mut text = String::with_capacity(16 << 10);
         // Writing into a string does not fail.

@@ -3,8 +3,8 @@
 use super::families::{Gauge, Name, counter, gauge, gauges, set_all, take_over};
 use super::labels::ConnPhase;
 use super::process::Process;
-use crate::rendezvous::{State, Tally};
-use crate::splice::pool::Stock;
+use crate::rendezvous::{StateCounts, StreamState};
+use crate::splice::pool::PoolStats;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge as AnyGauge;
@@ -17,24 +17,24 @@ const PIPE_SIZES: [&str; 2] = ["large", "small"];
 const DEGRADED_REASONS: [&str; 1] = ["pipes"];
 
 /// How many states of a stream are ends.
-const ENDS: usize = State::ALL.len() - State::ACTIVE;
+const ENDS: usize = StreamState::ALL.len() - StreamState::ACTIVE;
 
 /// What the relay tells of itself at a scrape.
 #[derive(Clone, Copy, Debug)]
-pub struct Figures<'f> {
+pub struct RelayStats<'f> {
     /// Streams there are and were.
-    pub streams: &'f Tally,
+    pub streams: &'f StateCounts,
     /// Connections, by the number of their phase.
     pub connections: [usize; ConnPhase::ALL.len()],
     /// Pipes there are.
-    pub pipes: Stock,
+    pub pipes: PoolStats,
     /// Connections and transfers that wait for their turn.
     pub run_queue: usize,
     /// Bytes all transfers hold in user memory.
     pub held_bytes: usize,
-    /// Connections that may be served at once.
+    /// Maximum concurrent connections.
     pub max_connections: usize,
-    /// Streams that may be held at once.
+    /// Maximum streams.
     pub max_streams: usize,
     /// Lines of access logs that were dropped or could not be written.
     pub dropped_lines: u64,
@@ -45,7 +45,7 @@ pub struct Figures<'f> {
 /// Where those figures go.
 #[derive(Debug)]
 pub(super) struct Scraped {
-    streams: [Gauge; State::ALL.len()],
+    streams: [Gauge; StreamState::ALL.len()],
     ended: [Counter; ENDS],
     connections: [Gauge; ConnPhase::ALL.len()],
     pipes_open: [Gauge; PIPE_SIZES.len()],
@@ -67,8 +67,8 @@ impl Scraped {
     pub fn new(registry: &mut Registry, started_wall_ms: i64) -> Self {
         build_info(registry);
         start_time(registry, started_wall_ms);
-        let states = State::ALL.map(State::name);
-        let ends = std::array::from_fn(|end| states[State::ACTIVE + end]);
+        let states = StreamState::ALL.map(StreamState::name);
+        let ends = std::array::from_fn(|end| states[StreamState::ACTIVE + end]);
         let phases = ConnPhase::ALL.map(ConnPhase::name);
         Self {
             streams: gauges(registry, STREAMS, "state", states),
@@ -79,7 +79,7 @@ impl Scraped {
             pipes_refused: counter(
                 registry,
                 "rdv_pipes_refused",
-                "Times a transfer asked for a pipe and there was none, so that it copied",
+                "Times a transfer found no free pipe and copied instead",
             ),
             run_queue: gauge(
                 registry,
@@ -94,9 +94,9 @@ impl Scraped {
             max_connections: gauge(
                 registry,
                 "rdv_connections_max",
-                "Connections that may be served at once",
+                "Maximum concurrent connections",
             ),
-            max_streams: gauge(registry, "rdv_streams_max", "Streams that may be held at once"),
+            max_streams: gauge(registry, "rdv_streams_max", "Maximum streams"),
             dropped_lines: counter(
                 registry,
                 "rdv_access_log_lines_dropped",
@@ -114,19 +114,15 @@ impl Scraped {
                 "process_open_fds",
                 "File descriptors the process has open",
             ),
-            max_descriptors: gauge(
-                registry,
-                "process_max_fds",
-                "File descriptors the process may have open",
-            ),
+            max_descriptors: gauge(registry, "process_max_fds", "Maximum open file descriptors"),
         }
     }
 
     /// Takes the figures of one scrape, and asks the kernel for those of the process.
-    pub fn take(&self, figures: &Figures<'_>) {
-        let Figures { streams, pipes, .. } = figures;
+    pub fn take(&self, figures: &RelayStats<'_>) {
+        let RelayStats { streams, pipes, .. } = figures;
         set_all(&self.streams, &streams.held);
-        for (counter, count) in self.ended.iter().zip(&streams.ended[State::ACTIVE..]) {
+        for (counter, count) in self.ended.iter().zip(&streams.ended[StreamState::ACTIVE..]) {
             take_over(counter, *count);
         }
         set_all(&self.connections, &figures.connections);
@@ -159,7 +155,7 @@ const STREAMS: Name =
     Name { name: "rdv_streams", help: "Streams held, those within their retention included" };
 const ENDED: Name = Name { name: "rdv_streams_ended", help: "Streams that ended, by how" };
 const CONNECTIONS: Name =
-    Name { name: "rdv_connections", help: "Connections open, those of operators left out" };
+    Name { name: "rdv_connections", help: "Open connections, except those of operators" };
 const PIPES_OPEN: Name = Name { name: "rdv_pipes_open", help: "Pipes open, those lent included" };
 const PIPES_LENT: Name =
     Name { name: "rdv_pipes_lent", help: "Pipes lent to transfers with bytes in flight" };
@@ -190,5 +186,5 @@ fn build_info(registry: &mut Registry) {
     let version = env!("CARGO_PKG_VERSION");
     let revision = option_env!("RDV_REVISION").unwrap_or("unknown");
     family.get_or_create(&[("version", version), ("revision", revision)]).set(1);
-    registry.register("rdv_build_info", "Always 1; its labels say what was built", family);
+    registry.register("rdv_build_info", "Always 1; the labels describe the build", family);
 }

@@ -1,13 +1,13 @@
 use super::*;
-use crate::rendezvous::{State, Tally};
-use crate::splice::pool::Stock;
+use crate::rendezvous::{StateCounts, StreamState};
+use crate::splice::pool::PoolStats;
 
 /// The figures of a relay that did something.
-fn figures(tally: &Tally) -> Figures<'_> {
-    Figures {
+fn figures(tally: &StateCounts) -> RelayStats<'_> {
+    RelayStats {
         streams: tally,
         connections: [1, 0, 0, 2, 4, 0, 0, 0, 0, 0, 0, 0, 3],
-        pipes: Stock { large_open: 5, large_lent: 2, small_open: 3, small_lent: 1, refused: 7 },
+        pipes: PoolStats { large_open: 5, large_lent: 2, small_open: 3, small_lent: 1, refused: 7 },
         run_queue: 9,
         held_bytes: 4096,
         max_connections: 100,
@@ -17,12 +17,12 @@ fn figures(tally: &Tally) -> Figures<'_> {
     }
 }
 
-fn tally() -> Tally {
-    let mut tally = Tally::default();
-    tally.held[State::Streaming as usize] = 2;
-    tally.held[State::Finished as usize] = 1;
-    tally.ended[State::Finished as usize] = 6;
-    tally.ended[State::ClientError as usize] = 8;
+fn tally() -> StateCounts {
+    let mut tally = StateCounts::default();
+    tally.held[StreamState::Streaming as usize] = 2;
+    tally.held[StreamState::Finished as usize] = 1;
+    tally.ended[StreamState::Finished as usize] = 6;
+    tally.ended[StreamState::ClientError as usize] = 8;
     tally
 }
 

@@ -107,9 +107,7 @@ fn token_digest(token: &str) -> Result<[u8; 32], String> {
         return Err("a token has visible ASCII characters only".into());
     }
     if token.len() < TOKEN_MIN {
-        return Err(format!(
-            "a token has {TOKEN_MIN} characters or more, so that nobody guesses it"
-        ));
+        return Err(format!("a token needs at least {TOKEN_MIN} characters"));
     }
     Ok(sha256(token))
 }
@@ -194,11 +192,7 @@ mod tests {
     fn a_wrong_file_is_named_with_its_line_and_without_its_tokens() {
         let long = format!("{ONE} {}", "x".repeat(64));
         for (name, text, expected) in [
-            (
-                "a short token",
-                "# x\nsecret-of-15-ch billing",
-                "FILE:2: a token has 16 characters or",
-            ),
+            ("a short token", "# x\nsecret-of-15-ch billing", "FILE:2: a token needs at least 16"),
             (
                 "a token with an umlaut",
                 "geheimnisträger-0123 a",

@@ -1,18 +1,18 @@
 //! The operators' requests: how the relay stands, and what it is to do. The event loop knows how
-//! things stand; it hands that in as a [`Standing`].
+//! things stand; it hands that in as a [`RelayStatus`].
 
 mod degraded;
 
 use crate::api::{Control, Failure};
 use crate::relay::http1::answer;
-use crate::relay::io::{ConnId, Io, Mode};
+use crate::relay::io::{ConnId, Io, ServingMode};
 use degraded::Degraded;
 use serde_json::json;
 use std::time::Instant;
 
 /// How things stand, as only the event loop knows.
 #[derive(Clone, Copy, Debug)]
-pub struct Standing {
+pub struct RelayStatus {
     /// Streams that have not ended.
     pub streams_active: usize,
     /// Those of them that move bytes.
@@ -42,7 +42,7 @@ impl Default for Admin {
 
 impl Admin {
     /// Whether new streams would be served.
-    pub fn readiness(&mut self, io: &mut Io, id: ConnId, standing: &Standing, read: bool) {
+    pub fn readiness(&mut self, io: &mut Io, id: ConnId, standing: &RelayStatus, read: bool) {
         let reasons = obstacles(io, standing);
         let status = if reasons.is_empty() { 200 } else { 503 };
         let mut object = json!({ "ready": reasons.is_empty(), "reasons": reasons });
@@ -53,9 +53,9 @@ impl Admin {
     }
 
     /// What the relay is doing, in numbers.
-    pub fn state(&mut self, io: &mut Io, id: ConnId, standing: &Standing, read: bool) {
+    pub fn state(&mut self, io: &mut Io, id: ConnId, standing: &RelayStatus, read: bool) {
         let object = json!({
-            "state": if self.stop { Mode::Draining.name() } else { io.mode.name() },
+            "state": if self.stop { ServingMode::Draining.name() } else { io.mode.name() },
             "version": env!("CARGO_PKG_VERSION"),
             "pid": std::process::id(),
             "connections": io.conns.served(),
@@ -74,7 +74,7 @@ impl Admin {
         io: &mut Io,
         id: ConnId,
         control: Control,
-        standing: &Standing,
+        standing: &RelayStatus,
         read: bool,
     ) {
         match self.obey(io, control) {
@@ -86,18 +86,22 @@ impl Admin {
     fn obey(&mut self, io: &mut Io, control: Control) -> Result<(), Failure> {
         match (control, io.mode) {
             (Control::Stop, _) => self.stop = true,
-            (Control::Suspend | Control::Resume, Mode::Draining | Mode::HandedOver) => {
+            (
+                Control::Suspend | Control::Resume,
+                ServingMode::Draining | ServingMode::HandedOver,
+            ) => {
                 return Err(Failure::Stopping);
             }
-            (Control::Suspend, Mode::Serving) => {
+            (Control::Suspend, ServingMode::Serving) => {
                 log::info!("suspended: no new streams");
-                io.mode = Mode::Suspended;
+                io.mode = ServingMode::Suspended;
             }
-            (Control::Resume, Mode::Suspended) => {
+            (Control::Resume, ServingMode::Suspended) => {
                 log::info!("resumed");
-                io.mode = Mode::Serving;
+                io.mode = ServingMode::Serving;
             }
-            (Control::Suspend, Mode::Suspended) | (Control::Resume, Mode::Serving) => {}
+            (Control::Suspend, ServingMode::Suspended)
+            | (Control::Resume, ServingMode::Serving) => {}
         }
         Ok(())
     }
@@ -108,7 +112,7 @@ impl Admin {
     }
 
     /// A turn ends, and this is how things stand.
-    pub fn look(&mut self, io: &Io, standing: &Standing) {
+    pub fn look(&mut self, io: &Io, standing: &RelayStatus) {
         self.out_of_pipes.look(io.now.monotonic, standing.pipes_exhausted);
     }
 
@@ -124,9 +128,9 @@ impl Admin {
 }
 
 /// What keeps the relay from serving new streams.
-fn obstacles(io: &Io, standing: &Standing) -> Vec<&'static str> {
+fn obstacles(io: &Io, standing: &RelayStatus) -> Vec<&'static str> {
     [
-        (io.mode == Mode::Suspended, "suspended"),
+        (io.mode == ServingMode::Suspended, "suspended"),
         (io.mode.is_ending(), "draining"),
         (standing.accept_paused, "out of descriptors"),
     ]

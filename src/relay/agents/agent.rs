@@ -1,6 +1,6 @@
 //! One agent: its connection, what it says of itself, and who waits for it.
 
-use crate::mux::frame::Why;
+use crate::mux::frame::CancelReason;
 use crate::mux::session::Session;
 use crate::relay::io::{ConnId, Slot};
 use crate::rendezvous::Now;
@@ -109,7 +109,7 @@ impl Agent {
 
     /// Whether it can be called.
     pub fn is_here(&self) -> bool {
-        self.session.is_open() && !self.leaving
+        self.session.takes_requests() && !self.leaving
     }
 
     /// The path its API is found at.
@@ -130,7 +130,7 @@ impl Agent {
     }
 
     /// Nobody waits for this exchange any more.
-    pub fn cancel(&mut self, number: u32, why: Why) {
+    pub fn cancel(&mut self, number: u32, why: CancelReason) {
         self.waiting.remove(&number);
         self.session.cancel(number, why);
     }

@@ -3,18 +3,18 @@
 
 use super::calls::{Call, Calls};
 use super::sessions::Sessions;
-use crate::api::forward::{self, AnswerBody, Returning};
+use crate::api::forward::{self, AnswerBody, ResponseContext};
 use crate::api::{Busy, Failure};
 use crate::http::answer::{AnswerError, AnswerHead};
 use crate::http::chunked::{LAST_CHUNK, write_framed};
-use crate::mux::frame::Why;
+use crate::mux::frame::CancelReason;
 use crate::mux::session::{Cancelled, TEXT_MAX_BYTES};
 use crate::relay::http1::{flush, settled};
-use crate::relay::io::{After, Conn, Flushed, How, Http, Io, Note, Role, Slot};
+use crate::relay::io::{CloseMode, Conn, Flushed, Http, Io, Note, OnFlushed, Role, Slot};
 use crate::rendezvous::transfer::Delimiter;
 
 /// An answer that is shorter than its head says.
-const TOO_SHORT: &str = "it ends before the length it told";
+const TOO_SHORT: &str = "it ends before its declared length";
 
 /// An answer on its way to a client.
 #[derive(Clone, Copy, Debug)]
@@ -43,7 +43,7 @@ impl Calls {
                 self.flush(io, sessions, slot);
             }
             Err(failure) => {
-                let why = Why::Broke(failure.message().into_owned());
+                let why = CancelReason::Broke(failure.message().into_owned());
                 self.fail(io, sessions, slot, why, &failure);
             }
         }
@@ -56,7 +56,7 @@ impl Calls {
         head: &[u8],
         over: bool,
     ) -> Result<(), Failure> {
-        const NOT_WHOLE: Failure = Failure::AgentBroke("its head is not whole");
+        const NOT_WHOLE: Failure = Failure::AgentBroke("its head is incomplete");
         let broke = |error: AnswerError| Failure::AgentBroke(error.message());
         let answer = AnswerHead::parse(head).map_err(broke)?.ok_or(NOT_WHOLE)?;
         let call = &mut self.all[slot.key()];
@@ -76,7 +76,7 @@ impl Calls {
         }
         let request_id = journal.request_ids.as_ref().zip(note.as_deref().and_then(Note::id));
         let keep_alive = reply.after.keeps_alive() && call.upload.is_over() && !ending;
-        let returning = Returning {
+        let returning = ResponseContext {
             body,
             version: reply.version,
             keep_alive,
@@ -86,7 +86,7 @@ impl Calls {
         };
         forward::response(&answer, &returning, output.buffer());
         if !keep_alive && reply.after.keeps_alive() {
-            reply.after = After::Close;
+            reply.after = OnFlushed::Close;
         }
         if let Some(note) = note {
             note.answered(answer.status, output.rest().len());
@@ -115,9 +115,9 @@ impl Calls {
         };
         if let Some(left) = &mut answer.left {
             let Some(rest) = left.checked_sub(bytes.len() as u64) else {
-                let broke = "it is longer than the length it told";
+                let broke = "it is longer than its declared length";
                 let failure = Failure::AgentBroke(broke);
-                return self.fail(io, sessions, slot, Why::Broke(broke.into()), &failure);
+                return self.fail(io, sessions, slot, CancelReason::Broke(broke.into()), &failure);
             };
             *left = rest;
         }
@@ -144,13 +144,13 @@ impl Calls {
         };
         if answer.left.is_some_and(|left| left > 0) {
             let failure = Failure::AgentBroke(TOO_SHORT);
-            return self.fail(io, sessions, slot, Why::Broke(TOO_SHORT.into()), &failure);
+            return self.fail(io, sessions, slot, CancelReason::Broke(TOO_SHORT.into()), &failure);
         }
         let Call { id, agent, number, upload, .. } = self.remove(io, slot);
         if upload.is_over() {
             sessions.finish(io, agent, number);
         } else {
-            sessions.cancel(io, agent, number, Why::Done);
+            sessions.cancel(io, agent, number, CancelReason::Done);
         }
         let Conn { output, note, reply, .. } = &mut io.conns[id];
         if answer.delimiter == Some(Delimiter::Chunks) {
@@ -160,7 +160,7 @@ impl Calls {
             }
         }
         let wanted =
-            if answer.delimiter == Some(Delimiter::Close) { After::Whole } else { reply.after };
+            if answer.delimiter == Some(Delimiter::Close) { OnFlushed::Whole } else { reply.after };
         let after = settled(io, wanted, upload.is_over());
         if io.conns[id].is_closing() {
             return;
@@ -176,7 +176,7 @@ impl Calls {
     pub fn flush(&mut self, io: &mut Io, sessions: &mut Sessions, slot: Slot) -> bool {
         let call = &mut self.all[slot.key()];
         if io.conns.flush(call.id) == Flushed::Failed {
-            io.conns.close(call.id, How::Orderly);
+            io.conns.close(call.id, CloseMode::Orderly);
             return false;
         }
         let waits = io.conns[call.id].output.rest().len();
@@ -195,14 +195,16 @@ impl Calls {
     /// An agent's answer ends before its end.
     pub fn cancelled(&mut self, io: &mut Io, sessions: &mut Sessions, slot: Slot, why: &Cancelled) {
         let failure = match why {
-            Cancelled::There(Why::Late) => Failure::AgentTimeout,
-            Cancelled::There(Why::Busy) => Failure::TooBusy(Busy::AgentRequests),
-            Cancelled::There(Why::Gone) => Failure::AgentGone,
-            Cancelled::There(Why::Done | Why::Broke(_)) => Failure::AgentCancelled,
+            Cancelled::There(CancelReason::Late) => Failure::AgentTimeout,
+            Cancelled::There(CancelReason::Busy) => Failure::TooBusy(Busy::AgentRequests),
+            Cancelled::There(CancelReason::Gone) => Failure::AgentGone,
+            Cancelled::There(CancelReason::Done | CancelReason::Broke(_)) => {
+                Failure::AgentCancelled
+            }
             Cancelled::Interim => Failure::AgentBroke("there are more than 16 interim responses"),
             Cancelled::NotText => Failure::NotText,
             Cancelled::TooLarge => Failure::CallTooLarge(TEXT_MAX_BYTES),
         };
-        self.fail(io, sessions, slot, Why::Gone, &failure);
+        self.fail(io, sessions, slot, CancelReason::Gone, &failure);
     }
 }

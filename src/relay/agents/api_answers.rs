@@ -1,9 +1,9 @@
 //! The answer of the relay's API, on its way to the agent that asked.
 
-use super::api_requests::{ApiRequest, ApiRequests, BROKE_OFF, Rest};
+use super::api_requests::{ApiRequest, ApiRequests, BROKE_OFF, RemainingAnswer};
 use super::sessions::Sessions;
 use crate::api::Failure;
-use crate::api::forward::{self, AnswerBody, Returning};
+use crate::api::forward::{self, AnswerBody, ResponseContext};
 use crate::http::answer::AnswerHead;
 use crate::http::body::BodyDecoder;
 use crate::http::framing::Framing;
@@ -122,14 +122,18 @@ impl ApiRequests {
         let request = &mut self.all[slot.key()];
         let body = forward::answer_framing(answer, request.method)?;
         let rest = match body {
-            AnswerBody::Absent { .. } => Rest::Framed(BodyDecoder::new(Framing::Length(0))),
-            AnswerBody::Length(bytes) => Rest::Framed(BodyDecoder::new(Framing::Length(bytes))),
-            AnswerBody::Chunked => Rest::Framed(BodyDecoder::new(Framing::Chunked)),
-            AnswerBody::UntilClose => Rest::UntilClose,
+            AnswerBody::Absent { .. } => {
+                RemainingAnswer::Framed(BodyDecoder::new(Framing::Length(0)))
+            }
+            AnswerBody::Length(bytes) => {
+                RemainingAnswer::Framed(BodyDecoder::new(Framing::Length(bytes)))
+            }
+            AnswerBody::Chunked => RemainingAnswer::Framed(BodyDecoder::new(Framing::Chunked)),
+            AnswerBody::UntilClose => RemainingAnswer::UntilClose,
         };
-        let over = matches!(&rest, Rest::Framed(decoder) if decoder.is_over());
+        let over = matches!(&rest, RemainingAnswer::Framed(decoder) if decoder.is_over());
         // Of HTTP/1.0 nothing is framed but by a length: what carries it says where it ends.
-        let returning = Returning {
+        let returning = ResponseContext {
             body,
             version: Version::Http10,
             keep_alive: false,
@@ -154,7 +158,7 @@ impl ApiRequests {
         let request = &mut self.all[slot.key()];
         let mut pieces = Vec::new();
         let over = match &mut request.answer {
-            Some(Rest::Framed(decoder)) => {
+            Some(RemainingAnswer::Framed(decoder)) => {
                 if decoder.received(bytes, &mut pieces).is_err() {
                     let failure = Failure::AgentBroke("its chunks are broken");
                     self.fail(io, sessions, slot, &failure);
@@ -162,7 +166,7 @@ impl ApiRequests {
                 }
                 decoder.is_over()
             }
-            Some(Rest::UntilClose) => {
+            Some(RemainingAnswer::UntilClose) => {
                 pieces.push(0..bytes.len());
                 false
             }
@@ -184,7 +188,7 @@ impl ApiRequests {
     /// The API's connection ended.
     fn ended(&mut self, io: &mut Io, sessions: &mut Sessions, slot: Slot) {
         let request = &self.all[slot.key()];
-        if request.broke || !matches!(request.answer, Some(Rest::UntilClose)) {
+        if request.broke || !matches!(request.answer, Some(RemainingAnswer::UntilClose)) {
             return self.fail(io, sessions, slot, &BROKE_OFF);
         }
         sessions[request.agent].session.send(request.number, b"", true);

@@ -3,18 +3,18 @@
 
 use super::agent::Waiter;
 use super::heads::AnswerReader;
-use super::seat::{Seat, release};
+use super::role::{AgentRole, release};
 use super::sessions::Sessions;
-use crate::api::forward::{self, Carrying, Forwarding};
+use crate::api::forward::{self, BodyCarrier, Forwarding};
 use crate::api::{Busy, Failure};
 use crate::http::body::BodyDecoder;
 use crate::http::chunked::{LAST_CHUNK, write_framed};
 use crate::http::framing::Framing;
 use crate::http::head::{self, FieldSlots, HeadLimits, Method};
 use crate::http::response::HeadWriter;
-use crate::mux::frame::{HEAD_MAX_BYTES, Why};
+use crate::mux::frame::{CancelReason, HEAD_MAX_BYTES};
 use crate::mux::text::{add_field, has_field};
-use crate::relay::io::{ConnId, Flushed, How, Io, ListenerKind, Output, Slot};
+use crate::relay::io::{CloseMode, ConnId, Flushed, Io, ListenerKind, Output, Slot};
 use slab::Slab;
 use socket2::{Domain, Protocol, Socket, Type};
 use std::io;
@@ -25,7 +25,7 @@ const LIMITS: HeadLimits = HeadLimits { bytes: HEAD_MAX_BYTES, target_bytes: HEA
 
 /// The API's connection ended too early.
 pub(super) const BROKE_OFF: Failure =
-    Failure::AgentBroke("the API of this relay cannot be reached, or broke off");
+    Failure::AgentBroke("the API of this relay is unreachable or closed the connection");
 
 /// A request of an agent on its way to the relay's API, and the answer on its way back.
 #[derive(Debug)]
@@ -48,12 +48,12 @@ pub(super) struct ApiRequest {
     /// The head of the answer, while it comes.
     pub reader: AnswerReader,
     /// The answer, once its head was read.
-    pub answer: Option<Rest>,
+    pub answer: Option<RemainingAnswer>,
 }
 
 /// What is to come of an answer.
 #[derive(Debug)]
-pub(super) enum Rest {
+pub(super) enum RemainingAnswer {
     /// What its framing says.
     Framed(BodyDecoder),
     /// All until its connection ends.
@@ -79,7 +79,7 @@ impl ApiRequests {
         if let Err(failure) = self.try_begin(io, sessions, (agent, number), head, over) {
             refuse(io, sessions, agent, number, &failure);
             // The rest of the request is not wanted: nobody would take it.
-            sessions.cancel(io, agent, number, Why::Done);
+            sessions.cancel(io, agent, number, CancelReason::Done);
         }
     }
 
@@ -119,7 +119,7 @@ impl ApiRequests {
             underscores: io.settings.sockets.pass_underscores,
             correlation_id,
             request_id: None,
-            body: Carrying::Http1,
+            body: BodyCarrier::Http1,
         };
         let mut request = Vec::with_capacity(512);
         forward::request(&parsed, &to, &mut request);
@@ -148,7 +148,7 @@ impl ApiRequests {
             answer: None,
         };
         let slot = Slot::new(self.all.insert(request));
-        Seat::ApiRequest(slot).give(io, id);
+        AgentRole::ApiRequest(slot).give(io, id);
         sessions.await_exchange(agent, number, id, Waiter::ApiRequest(slot));
         io.set_timeout(id, io.settings.sockets.agent_timeout);
         Ok(())
@@ -218,7 +218,7 @@ impl ApiRequests {
         if answer.is_none() {
             refuse(io, sessions, agent, number, failure);
         } else {
-            let why = Why::Broke(failure.message().into_owned());
+            let why = CancelReason::Broke(failure.message().into_owned());
             sessions.cancel(io, agent, number, why);
         }
         self.end(io, sessions, slot);
@@ -228,7 +228,7 @@ impl ApiRequests {
     pub(super) fn end(&mut self, io: &mut Io, sessions: &mut Sessions, slot: Slot) {
         let ApiRequest { agent, number, .. } = self.all[slot.key()];
         // If it is not over, the rest of the request is to come, or to be taken.
-        sessions.cancel(io, agent, number, Why::Done);
+        sessions.cancel(io, agent, number, CancelReason::Done);
         self.drop(io, slot);
     }
 
@@ -236,7 +236,7 @@ impl ApiRequests {
     pub fn drop(&mut self, io: &mut Io, slot: Slot) {
         let ApiRequest { id, .. } = self.all.remove(slot.key());
         release(io, id);
-        io.conns.close(id, How::Orderly);
+        io.conns.close(id, CloseMode::Orderly);
     }
 
     /// The connection to the API is closed before its answer was complete.

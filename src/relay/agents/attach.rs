@@ -1,7 +1,7 @@
 //! An agent comes: the upgrade to a WebSocket, and what it says of itself.
 
 use super::agent::Agent;
-use super::seat::Seat;
+use super::role::AgentRole;
 use super::sessions::{Sessions, frames_per_turn};
 use crate::api::name::{NAME_RULE, valid_name};
 use crate::api::{Busy, Failure};
@@ -49,7 +49,7 @@ impl Sessions {
         ];
         let fields = if upgrade.v1 { &fields[..] } else { &fields[..3] };
         answer::switch(io, id, fields);
-        Seat::Agent(slot).give(io, id);
+        AgentRole::Agent(slot).give(io, id);
         io.conns.enqueue(id);
         Ok(slot)
     }

@@ -4,15 +4,15 @@
 use super::agent::Waiter;
 use super::answers::Answer;
 use super::forwarding::Outgoing;
-use super::seat::{Seat, release};
+use super::role::{AgentRole, release};
 use super::sessions::Sessions;
 use crate::api::Failure;
 use crate::http::body::{BodyDecoder, BodyError};
 use crate::http::head::{Expect, Method};
-use crate::mux::frame::{DATA_MAX_BYTES, Why};
+use crate::mux::frame::{CancelReason, DATA_MAX_BYTES};
 use crate::mux::handshake::Dialect;
 use crate::relay::http1::{Request, fail, invite};
-use crate::relay::io::{ConnId, How, Io, Slot};
+use crate::relay::io::{CloseMode, ConnId, Io, Slot};
 use crate::rendezvous::transfer::Delimiter;
 use crate::splice::copy::{self, Read};
 use slab::Slab;
@@ -62,7 +62,7 @@ impl Calls {
         let call = Call { id, agent, number, method, correlation_id, upload, answer: None };
         let slot = Slot::new(self.all.insert(call));
         sessions.await_exchange(agent, number, id, Waiter::Call(slot));
-        Seat::Call(slot).give(io, id);
+        AgentRole::Call(slot).give(io, id);
         if request.head.expect == Expect::Continue && !over {
             invite(io, id, request.behind);
         }
@@ -91,7 +91,7 @@ impl Calls {
         }
         if self.all[slot.key()].upload.is_over() {
             if io.conns[id].peer_ended() {
-                io.conns.close(id, How::Orderly);
+                io.conns.close(id, CloseMode::Orderly);
             }
             return;
         }
@@ -127,8 +127,10 @@ impl Calls {
                     sessions.push(io, agent);
                 }
                 Ok(Read::Blocked) => conn.readable = false,
-                Ok(Read::Eof) => self.fail(io, sessions, slot, Why::Gone, &Failure::BodyBroken),
-                Err(_) => return io.conns.close(id, How::Orderly),
+                Ok(Read::Eof) => {
+                    self.fail(io, sessions, slot, CancelReason::Gone, &Failure::BodyBroken);
+                }
+                Err(_) => return io.conns.close(id, CloseMode::Orderly),
             }
         }
         if budget == 0 {
@@ -172,7 +174,7 @@ impl Calls {
                     BodyError::Framing(error) => Failure::BadFraming(error),
                     BodyError::TooLarge => Failure::BodyBroken,
                 };
-                self.fail(io, sessions, slot, Why::Gone, &failure);
+                self.fail(io, sessions, slot, CancelReason::Gone, &failure);
                 bytes.len()
             }
         }
@@ -182,11 +184,11 @@ impl Calls {
     pub fn timeout(&mut self, io: &mut Io, sessions: &mut Sessions, slot: Slot) {
         let call = &self.all[slot.key()];
         let (why, failure) = if call.answer.is_some() {
-            (Why::Gone, Failure::AgentTimeout)
+            (CancelReason::Gone, Failure::AgentTimeout)
         } else if call.upload.is_over() || sessions.room(io, call.agent, call.number) == 0 {
-            (Why::Late, Failure::AgentTimeout)
+            (CancelReason::Late, Failure::AgentTimeout)
         } else {
-            (Why::Gone, Failure::RequestTimeout("The request body did not come in time"))
+            (CancelReason::Gone, Failure::RequestTimeout("The request body did not come in time"))
         };
         self.fail(io, sessions, slot, why, &failure);
     }
@@ -197,7 +199,7 @@ impl Calls {
         io: &mut Io,
         sessions: &mut Sessions,
         slot: Slot,
-        why: Why,
+        why: CancelReason,
         failure: &Failure,
     ) {
         let call = self.remove(io, slot);
@@ -214,7 +216,7 @@ impl Calls {
     /// A client's connection is closed while its call goes on.
     pub fn closed(&mut self, io: &mut Io, sessions: &mut Sessions, slot: Slot) {
         let call = self.remove(io, slot);
-        sessions.cancel(io, call.agent, call.number, Why::Gone);
+        sessions.cancel(io, call.agent, call.number, CancelReason::Gone);
     }
 
     /// The calls that go on.

@@ -2,7 +2,7 @@
 //! the request as the agent gets it.
 
 use super::sessions::Sessions;
-use crate::api::forward::{self, Carrying, Forwarding};
+use crate::api::forward::{self, BodyCarrier, Forwarding};
 use crate::api::{Busy, Callee, Failure};
 use crate::http::framing::Framing;
 use crate::http::head::{FIELDS_MAX, Method};
@@ -74,7 +74,7 @@ pub(super) fn head(
     id: ConnId,
     request: Request<'_, '_>,
     (prefix, rest, correlation_id): (&str, &str, &str),
-    body: Carrying,
+    body: BodyCarrier,
 ) -> Vec<u8> {
     let conn = &io.conns[id];
     let peer = conn.peer.ip();

@@ -2,12 +2,12 @@
 //! blocks the loop nor fills memory. It shows each agent as it is when its turn comes; one that has
 //! left by then is not shown.
 
-use super::seat::{Seat, release};
+use super::role::{AgentRole, release};
 use super::sessions::Sessions;
 use super::shown;
 use crate::http::chunked::{LAST_CHUNK, write_framed};
 use crate::relay::http1::answer::{self, Streamed};
-use crate::relay::io::{ConnId, Flushed, How, Io, Slot};
+use crate::relay::io::{CloseMode, ConnId, Flushed, Io, Slot};
 use slab::Slab;
 
 /// What making a byte of the list costs, in bytes that are read.
@@ -18,7 +18,7 @@ const VISITS: usize = 1024;
 
 /// Where in the list a reader is.
 #[derive(Debug)]
-struct Listing {
+struct AgentListing {
     /// The place of the next agent, in the order in which they connected.
     next: u64,
     /// Agents that connected after the request are not shown, so that the list has an end.
@@ -30,7 +30,7 @@ struct Listing {
 /// All readers of the list.
 #[derive(Debug, Default)]
 pub(super) struct Lists {
-    all: Slab<Listing>,
+    all: Slab<AgentListing>,
 }
 
 impl Lists {
@@ -38,9 +38,10 @@ impl Lists {
     pub fn begin(&mut self, io: &mut Io, sessions: &Sessions, id: ConnId, read: bool) {
         let json = [("Content-Type", "application/json")];
         let Some(streamed) = answer::begin(io, id, &json, |after| after, read) else { return };
-        let listing = Listing { next: 0, end: sessions.next_sequence(), first: true, streamed };
+        let listing =
+            AgentListing { next: 0, end: sessions.next_sequence(), first: true, streamed };
         let slot = Slot::new(self.all.insert(listing));
-        Seat::Listing(slot).give(io, id);
+        AgentRole::Listing(slot).give(io, id);
         self.ready(io, sessions, id, slot);
     }
 
@@ -49,7 +50,7 @@ impl Lists {
         match io.conns.flush(id) {
             Flushed::Out => {}
             Flushed::Blocked => return,
-            Flushed::Failed => return io.conns.close(id, How::Orderly),
+            Flushed::Failed => return io.conns.close(id, CloseMode::Orderly),
         }
         let listing = &mut self.all[slot.key()];
         let Streamed { chunked, after } = listing.streamed;
@@ -84,7 +85,7 @@ impl Lists {
     }
 }
 
-impl Listing {
+impl AgentListing {
     /// Writes the next agents, until there are `most` bytes; whether there are more.
     fn fill(&mut self, sessions: &Sessions, io: &Io, most: usize, piece: &mut Vec<u8>) -> bool {
         for (visited, agent) in sessions.starting_at(self.next).enumerate() {

@@ -27,7 +27,7 @@ mod forwarding;
 mod heads;
 mod list;
 mod names;
-mod seat;
+mod role;
 mod sessions;
 mod shown;
 mod subscribers;
@@ -35,28 +35,28 @@ mod tunnel_endings;
 mod tunnelled;
 mod tunnels;
 
-use crate::api::forward::Carrying;
+use crate::api::forward::BodyCarrier;
 use crate::api::{Busy, Callee, Failure};
 use crate::http::framing::Framing;
 use crate::http::reject::Reject;
-use crate::mux::frame::Why;
+use crate::mux::frame::CancelReason;
 use crate::mux::session::{Cancelled, Closed, Event, close};
 use crate::ops::metrics::ConnPhase;
 use crate::relay::http1::{Request, flush};
-use crate::relay::io::{After, ConnId, How, Http, Io, Role, Slot};
+use crate::relay::io::{CloseMode, ConnId, Http, Io, OnFlushed, Role, Slot};
 use crate::relay::transfers::{Finished, Owner, Transfers};
 use agent::Waiter;
 use api_requests::ApiRequests;
 use calls::Calls;
 use forwarding::Outgoing;
 use list::Lists;
-use seat::Seat;
+use role::AgentRole;
 use sessions::Sessions;
 use subscribers::Subscribers;
 use tunnels::Tunnels;
 
 /// Why agents are left by a relay that ends.
-const STOPS: &str = "the relay is about to stop";
+const STOPS: &str = "the relay is shutting down";
 
 /// All agents, and the connections that have to do with them.
 #[derive(Debug, Default)]
@@ -104,7 +104,7 @@ impl Agents {
             Err(failure) => return request.refuse(io, id, &failure),
         };
         let tunnel = tunnels.take(io, sessions, agent);
-        let carrying = if tunnel.is_some() { Carrying::Http1 } else { Carrying::Frames };
+        let carrying = if tunnel.is_some() { BodyCarrier::Http1 } else { BodyCarrier::Frames };
         let prefix = forwarding::prefix_of(callee);
         let head = forwarding::head(io, id, request, (&prefix, rest, &correlation_id), carrying);
         let over = request.head.framing == Framing::Length(0);
@@ -136,29 +136,29 @@ impl Agents {
     /// A connection that the agents own has news.
     pub fn ready(&mut self, io: &mut Io, transfers: &mut Transfers, id: ConnId, slot: Slot) {
         let Self { sessions, calls, tunnels, api_requests, lists, .. } = self;
-        match Seat::of(slot) {
-            Seat::Agent(agent) => self.agent_ready(io, agent),
-            Seat::Call(call) => calls.ready(io, sessions, call),
-            Seat::Tunnel(tunnel) => tunnels.ready(io, transfers, sessions, tunnel),
-            Seat::Caller(_) => tunnelled::caller_ready(io, transfers, id),
-            Seat::ApiRequest(request) => api_requests.ready(io, sessions, request),
-            Seat::Listing(reader) => lists.ready(io, sessions, id, reader),
-            Seat::Subscriber(_) => Subscribers::ready(io, id),
+        match AgentRole::of(slot) {
+            AgentRole::Agent(agent) => self.agent_ready(io, agent),
+            AgentRole::Call(call) => calls.ready(io, sessions, call),
+            AgentRole::Tunnel(tunnel) => tunnels.ready(io, transfers, sessions, tunnel),
+            AgentRole::Caller(_) => tunnelled::caller_ready(io, transfers, id),
+            AgentRole::ApiRequest(request) => api_requests.ready(io, sessions, request),
+            AgentRole::Listing(reader) => lists.ready(io, sessions, id, reader),
+            AgentRole::Subscriber(_) => Subscribers::ready(io, id),
         }
     }
 
     /// A connection's deadline is over.
     pub fn timeout(&mut self, io: &mut Io, transfers: &mut Transfers, id: ConnId, slot: Slot) {
         let Self { sessions, calls, tunnels, api_requests, subscribers, .. } = self;
-        match Seat::of(slot) {
-            Seat::Agent(agent) => self.agent_timeout(io, agent),
-            Seat::Call(call) => calls.timeout(io, sessions, call),
-            Seat::Tunnel(tunnel) => tunnels.timeout(io, transfers, sessions, tunnel),
+        match AgentRole::of(slot) {
+            AgentRole::Agent(agent) => self.agent_timeout(io, agent),
+            AgentRole::Call(call) => calls.timeout(io, sessions, call),
+            AgentRole::Tunnel(tunnel) => tunnels.timeout(io, transfers, sessions, tunnel),
             // Nothing is expected of it but by its transfers.
-            Seat::Caller(_) => {}
-            Seat::ApiRequest(request) => api_requests.timeout(io, sessions, request),
-            Seat::Listing(_) => io.conns.close(id, How::Orderly),
-            Seat::Subscriber(subscriber) => subscribers.timeout(io, id, subscriber),
+            AgentRole::Caller(_) => {}
+            AgentRole::ApiRequest(request) => api_requests.timeout(io, sessions, request),
+            AgentRole::Listing(_) => io.conns.close(id, CloseMode::Orderly),
+            AgentRole::Subscriber(subscriber) => subscribers.timeout(io, id, subscriber),
         }
     }
 
@@ -166,14 +166,14 @@ impl Agents {
     pub fn closed(&mut self, io: &mut Io, transfers: &mut Transfers, id: ConnId, slot: Slot) {
         debug_assert!(io.conns[id].is_closing(), "its end is reported after it was closed");
         let Self { sessions, calls, tunnels, api_requests, lists, subscribers } = self;
-        match Seat::of(slot) {
-            Seat::Agent(agent) => self.depart(io, agent, &Closed::Lost),
-            Seat::Call(call) => calls.closed(io, sessions, call),
-            Seat::Tunnel(tunnel) => tunnels.closed(io, transfers, sessions, tunnel),
-            Seat::Caller(tunnel) => tunnels.caller_closed(io, transfers, sessions, tunnel),
-            Seat::ApiRequest(request) => api_requests.closed(io, sessions, request),
-            Seat::Listing(reader) => lists.closed(reader),
-            Seat::Subscriber(subscriber) => subscribers.closed(subscriber),
+        match AgentRole::of(slot) {
+            AgentRole::Agent(agent) => self.depart(io, agent, &Closed::Lost),
+            AgentRole::Call(call) => calls.closed(io, sessions, call),
+            AgentRole::Tunnel(tunnel) => tunnels.closed(io, transfers, sessions, tunnel),
+            AgentRole::Caller(tunnel) => tunnels.caller_closed(io, transfers, sessions, tunnel),
+            AgentRole::ApiRequest(request) => api_requests.closed(io, sessions, request),
+            AgentRole::Listing(reader) => lists.closed(reader),
+            AgentRole::Subscriber(subscriber) => subscribers.closed(subscriber),
         }
     }
 
@@ -192,15 +192,15 @@ impl Agents {
     }
 
     /// What a connection does, for the metrics.
-    #[allow(clippy::unused_self, reason = "it is asked like every other service")]
+    #[allow(clippy::unused_self, reason = "it is polled like every other service")]
     pub fn phase(&self, slot: Slot) -> ConnPhase {
-        match Seat::of(slot) {
-            Seat::Agent(_) => ConnPhase::Agent,
-            Seat::Call(_) | Seat::Caller(_) => ConnPhase::Calling,
-            Seat::Tunnel(_) => ConnPhase::Spare,
-            Seat::ApiRequest(_) => ConnPhase::Asking,
-            Seat::Listing(_) => ConnPhase::Listing,
-            Seat::Subscriber(_) => ConnPhase::Following,
+        match AgentRole::of(slot) {
+            AgentRole::Agent(_) => ConnPhase::Agent,
+            AgentRole::Call(_) | AgentRole::Caller(_) => ConnPhase::Calling,
+            AgentRole::Tunnel(_) => ConnPhase::Spare,
+            AgentRole::ApiRequest(_) => ConnPhase::Asking,
+            AgentRole::Listing(_) => ConnPhase::Listing,
+            AgentRole::Subscriber(_) => ConnPhase::Following,
         }
     }
 
@@ -233,7 +233,7 @@ impl Agents {
         let Self { sessions, calls, tunnels, .. } = self;
         let failure = Failure::TooBusy(Busy::Stopping);
         for call in calls.slots() {
-            calls.fail(io, sessions, call, Why::Gone, &failure);
+            calls.fail(io, sessions, call, CancelReason::Gone, &failure);
         }
         for tunnel in tunnels.carrying() {
             tunnels.fail(io, transfers, sessions, tunnel, &failure);
@@ -270,11 +270,13 @@ impl Agents {
             let Self { sessions, calls, api_requests, .. } = self;
             let failure = Failure::AgentTimeout;
             match sessions.waiter(agent, slow) {
-                Some(Waiter::Call(call)) => calls.fail(io, sessions, call, Why::Gone, &failure),
+                Some(Waiter::Call(call)) => {
+                    calls.fail(io, sessions, call, CancelReason::Gone, &failure);
+                }
                 Some(Waiter::ApiRequest(request)) => {
                     api_requests.fail(io, sessions, request, &failure);
                 }
-                None => sessions.cancel(io, agent, slow, Why::Late),
+                None => sessions.cancel(io, agent, slow, CancelReason::Late),
             }
         }
         if self.process_agent_events(io, agent) {
@@ -361,7 +363,7 @@ impl Agents {
         if *how == Closed::Silent {
             // Where its WebSocket is cut off its tunnels are, and they have no heartbeat.
             for tunnel in &agent.carrying {
-                io.conns.close(self.tunnels.connection(*tunnel), How::Orderly);
+                io.conns.close(self.tunnels.connection(*tunnel), CloseMode::Orderly);
             }
         }
         for (_, waiting) in std::mem::take(&mut agent.waiting) {
@@ -376,7 +378,7 @@ impl Agents {
             return;
         }
         conn.output.buffer().append(agent.session.output());
-        conn.role = Role::Http(Http::Answering(After::Linger));
+        conn.role = Role::Http(Http::Answering(OnFlushed::Linger));
         io.set_timeout(agent.conn, io.settings.linger_timeout);
         flush(io, agent.conn);
     }

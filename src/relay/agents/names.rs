@@ -36,7 +36,7 @@ enum Holder {
 
 /// The name is somebody else's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::relay) struct Taken;
+pub(in crate::relay) struct NameTaken;
 
 impl Names {
     /// Which connection has this name now.
@@ -54,13 +54,13 @@ impl Names {
         secret: Option<&str>,
         connection: Uuid,
         now: Instant,
-    ) -> Result<Option<Uuid>, Taken> {
+    ) -> Result<Option<Uuid>, NameTaken> {
         self.leases.retain(|_, lease| !matches!(lease.holder, Holder::Left(until) if until <= now));
         let secret = secret.map(|secret| Sha256::digest(secret).into());
         let mut replaced = None;
         if let Some(lease) = self.leases.get(name) {
             if secret.is_none() || lease.secret != secret {
-                return Err(Taken);
+                return Err(NameTaken);
             }
             if let Holder::Connected(holder) = lease.holder {
                 replaced = Some(holder);
@@ -118,7 +118,7 @@ mod tests {
         assert_eq!(names.take("a", Some("x"), id(1), at(0)), Ok(None));
         assert_eq!(names.holder("a"), Some(id(1)));
         for (name, secret) in [("another secret", Some("y")), ("none", None)] {
-            assert_eq!(names.take("a", secret, id(2), at(0)), Err(Taken), "{name}");
+            assert_eq!(names.take("a", secret, id(2), at(0)), Err(NameTaken), "{name}");
         }
         assert_eq!(names.take("a", Some("x"), id(3), at(1)), Ok(Some(id(1))), "taken over");
         names.leave("a", id(1), at(60));
@@ -126,7 +126,7 @@ mod tests {
 
         names.leave("a", id(3), at(60));
         assert_eq!(names.holder("a"), None);
-        assert_eq!(names.take("a", Some("y"), id(4), at(59)), Err(Taken), "kept");
+        assert_eq!(names.take("a", Some("y"), id(4), at(59)), Err(NameTaken), "kept");
         assert_eq!(names.take("a", Some("x"), id(5), at(59)), Ok(None), "brought back");
         names.leave("a", id(5), at(100));
         assert_eq!(names.take("a", None, id(6), at(100)), Ok(None), "free again");
@@ -138,7 +138,7 @@ mod tests {
         let now = Instant::now();
         let mut names = Names::default();
         assert_eq!(names.take("a", None, id(1), now), Ok(None));
-        assert_eq!(names.take("a", None, id(2), now), Err(Taken), "nobody can prove to be it");
+        assert_eq!(names.take("a", None, id(2), now), Err(NameTaken), "nobody can prove to be it");
         names.leave("a", id(1), now + Duration::from_mins(1));
         assert_eq!(names.take("a", None, id(2), now), Ok(None));
         assert_eq!(names.leases.len(), 1);
@@ -158,6 +158,6 @@ mod tests {
         assert_eq!(names.leases.len(), LEASES_MAX);
         assert_eq!(names.take("0", Some("y"), id(0), start), Ok(None), "the first ones went");
         let last = (LEASES_MAX + 9).to_string();
-        assert_eq!(names.take(&last, Some("y"), id(0), start), Err(Taken), "the last are kept");
+        assert_eq!(names.take(&last, Some("y"), id(0), start), Err(NameTaken), "the last are kept");
     }
 }

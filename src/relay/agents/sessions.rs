@@ -4,9 +4,9 @@
 use super::agent::{Agent, Waiter, Waiting};
 use super::names::Names;
 use crate::api::Callee;
-use crate::mux::frame::Why;
+use crate::mux::frame::CancelReason;
 use crate::mux::session::{Closed, Event, close};
-use crate::relay::io::{ConnId, Flushed, How, Io, Slot};
+use crate::relay::io::{CloseMode, ConnId, Flushed, Io, Slot};
 use crate::splice::copy::{self, Read};
 use slab::Slab;
 use std::collections::{BTreeMap, HashMap};
@@ -138,7 +138,7 @@ impl Sessions {
     }
 
     /// Nobody waits for an exchange any more, and the agent is told if it would go on with it.
-    pub fn cancel(&mut self, io: &mut Io, slot: Slot, number: u32, why: Why) {
+    pub fn cancel(&mut self, io: &mut Io, slot: Slot, number: u32, why: CancelReason) {
         self[slot].cancel(number, why);
         io.conns.enqueue(self[slot].conn);
     }
@@ -231,7 +231,7 @@ impl Sessions {
             io.conns[id].output.buffer().append(said);
         }
         if io.conns.flush(id) == Flushed::Failed {
-            return io.conns.close(id, How::Orderly);
+            return io.conns.close(id, CloseMode::Orderly);
         }
         if agent.session.has_events() {
             io.conns.enqueue(id);
@@ -269,7 +269,7 @@ impl Sessions {
         agent.session.was_held_up(now);
         let over = now.saturating_duration_since(since) >= hold_up_max(io);
         let culprit = agent.session.hold_up().filter(|_| over)?;
-        log::warn!("{} is held up: who does not take what it says is cut off", agent.logged_path());
+        log::warn!("{} is blocked: disconnecting the client that blocks it", agent.logged_path());
         Some(culprit)
     }
 

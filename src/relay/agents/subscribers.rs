@@ -1,11 +1,11 @@
 //! Who comes and goes: the events of agents (`text/event-stream`, HTML Standard 9.2). A subscriber
 //! that does not keep up loses its connection: nothing is kept for it beyond a bound.
 
-use super::seat::Seat;
+use super::role::AgentRole;
 use crate::api::{Busy, Failure};
 use crate::http::chunked::write_framed;
 use crate::relay::http1::{answer, too_busy};
-use crate::relay::io::{After, ConnId, Flushed, How, Io, Slot};
+use crate::relay::io::{CloseMode, ConnId, Flushed, Io, OnFlushed, Slot};
 use slab::Slab;
 
 /// Events that may wait for a subscriber, in bytes.
@@ -42,13 +42,13 @@ impl Subscribers {
             ("X-Accel-Buffering", "no"),
         ];
         // It has no end of its own: no request follows it.
-        let Some(streamed) = answer::begin(io, id, &fields, |_| After::Close, read) else {
+        let Some(streamed) = answer::begin(io, id, &fields, |_| OnFlushed::Close, read) else {
             return;
         };
         // Where the end of the connection delimits them, any end is as good as another.
         io.conns[id].reset_on_close(false);
         let subscriber = Subscriber { id, chunked: streamed.chunked };
-        Seat::Subscriber(Slot::new(self.all.insert(subscriber))).give(io, id);
+        AgentRole::Subscriber(Slot::new(self.all.insert(subscriber))).give(io, id);
         io.conns.flush_or_close(id);
         io.set_timeout(id, io.settings.events.event_keep_alive);
         io.conns.enqueue(id);
@@ -57,7 +57,7 @@ impl Subscribers {
     /// A subscriber's socket has news: it takes more, or it is gone.
     pub fn ready(io: &mut Io, id: ConnId) {
         if io.conns[id].peer_ended() || io.conns.flush(id) == Flushed::Failed {
-            io.conns.close(id, How::Orderly);
+            io.conns.close(id, CloseMode::Orderly);
         }
     }
 
@@ -66,7 +66,7 @@ impl Subscribers {
         if io.conns[id].output.is_empty() {
             show(io, self.all[slot.key()], COMMENT);
         } else {
-            io.conns.close(id, How::Orderly);
+            io.conns.close(id, CloseMode::Orderly);
         }
     }
 
@@ -85,7 +85,7 @@ impl Subscribers {
     /// The relay ends.
     pub fn close_all(&self, io: &mut Io) {
         for (_, subscriber) in &self.all {
-            io.conns.close(subscriber.id, How::Orderly);
+            io.conns.close(subscriber.id, CloseMode::Orderly);
         }
     }
 }
@@ -97,7 +97,7 @@ fn show(io: &mut Io, Subscriber { id, chunked }: Subscriber, bytes: &[u8]) {
         return;
     }
     if conn.output.rest().len() + bytes.len() > UNSENT_MAX_BYTES {
-        return io.conns.close(id, How::Orderly);
+        return io.conns.close(id, CloseMode::Orderly);
     }
     let framing = write_framed(conn.output.buffer(), bytes, chunked);
     if let Some(note) = &mut conn.note {

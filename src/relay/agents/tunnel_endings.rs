@@ -1,19 +1,19 @@
 //! How a call through a tunnel ends: complete, answered with a failure, or cut off; and what becomes
 //! of the tunnel.
 
-use super::seat::release;
+use super::role::release;
 use super::sessions::Sessions;
 use super::tunnelled::TunnelledCall;
 use super::tunnels::{Tunnel, Tunnels};
 use crate::api::Failure;
 use crate::relay::http1::{cut, fail, follow, settled};
-use crate::relay::io::{After, How, Io, Slot};
+use crate::relay::io::{CloseMode, Io, OnFlushed, Slot};
 use crate::relay::transfers::{Finished, Transfers};
-use crate::rendezvous::Outcome;
+use crate::rendezvous::TransferOutcome;
 use crate::rendezvous::transfer::{Delimiter, Loss};
 
 /// What a transfer ends with that goes on for nobody.
-const NOT_WANTED: Outcome = Outcome::DestinationGone(Loss::Closed);
+const NOT_WANTED: TransferOutcome = TransferOutcome::DestinationGone(Loss::Closed);
 
 impl Tunnel {
     /// The call that it carries.
@@ -37,7 +37,7 @@ impl Tunnels {
     ) {
         let tunnel = &mut self.all[slot.key()];
         let failure = match finished.outcome {
-            Outcome::Complete => {
+            TransferOutcome::Complete => {
                 tunnel.call().asked = true;
                 let (id, client) = (tunnel.id, finished.source);
                 if io.conns[id].outgoing.is_none() {
@@ -48,19 +48,18 @@ impl Tunnels {
                 return io.conns.enqueue(id);
             }
             // It may have answered before it stopped reading.
-            Outcome::DestinationGone(_) => {
+            TransferOutcome::DestinationGone(_) => {
                 tunnel.keeps = false;
                 let id = tunnel.id;
                 io.conns[id].readable = true;
                 return io.conns.enqueue(id);
             }
-            Outcome::SourceGone(Loss::Stalled) => {
+            TransferOutcome::SourceGone(Loss::Stalled) => {
                 Failure::RequestTimeout("The request body did not move for too long")
             }
-            Outcome::SourceGone(Loss::Closed | Loss::Failed) | Outcome::SourceTooLarge(_) => {
-                Failure::BodyBroken
-            }
-            Outcome::SourceBroken(error) => Failure::BadFraming(error),
+            TransferOutcome::SourceGone(Loss::Closed | Loss::Failed)
+            | TransferOutcome::SourceTooLarge(_) => Failure::BodyBroken,
+            TransferOutcome::SourceBroken(error) => Failure::BadFraming(error),
         };
         self.fail(io, transfers, sessions, slot, &failure);
     }
@@ -77,9 +76,11 @@ impl Tunnels {
         note(io, finished);
         let client = finished.destination;
         match finished.outcome {
-            Outcome::Complete => self.complete(io, transfers, sessions, slot, finished),
-            Outcome::DestinationGone(_) => io.conns.close(client, How::Orderly),
-            Outcome::SourceGone(_) | Outcome::SourceBroken(_) | Outcome::SourceTooLarge(_) => {
+            TransferOutcome::Complete => self.complete(io, transfers, sessions, slot, finished),
+            TransferOutcome::DestinationGone(_) => io.conns.close(client, CloseMode::Orderly),
+            TransferOutcome::SourceGone(_)
+            | TransferOutcome::SourceBroken(_)
+            | TransferOutcome::SourceTooLarge(_) => {
                 // Its head may have left, and the rest must not look complete.
                 self.take_call(io, transfers, slot);
                 self.remove(io, sessions, slot);
@@ -113,7 +114,7 @@ impl Tunnels {
         let mut after = io.conns[client].reply.after;
         if finished.delimiter == Delimiter::Close {
             io.conns[client].reset_on_close(false);
-            after = if after.keeps_alive() { After::Close } else { after };
+            after = if after.keeps_alive() { OnFlushed::Close } else { after };
         }
         let after = settled(io, after, asked);
         follow(io, client, after);

@@ -3,17 +3,17 @@
 
 use super::forwarding::Outgoing;
 use super::heads::AnswerReader;
-use super::seat::Seat;
+use super::role::AgentRole;
 use super::sessions::Sessions;
 use super::tunnels::Tunnels;
 use crate::api::Failure;
-use crate::api::forward::{self, AnswerBody, Returning};
+use crate::api::forward::{self, AnswerBody, ResponseContext};
 use crate::http::answer::AnswerHead;
 use crate::http::fields::members;
 use crate::http::framing::Framing;
 use crate::http::head::{Expect, Method, Version};
 use crate::relay::http1::Request;
-use crate::relay::io::{After, Conn, ConnId, Flushed, How, Io, Note, PeerEnd, Slot};
+use crate::relay::io::{CloseMode, Conn, ConnId, Flushed, Io, Note, OnFlushed, PeerEnd, Slot};
 use crate::relay::transfers::{Begin, Owner, Transfers, feed_prefix};
 use crate::rendezvous::Transfer;
 use crate::rendezvous::transfer::Delimiter;
@@ -53,7 +53,7 @@ impl Tunnels {
         tunnel.keeps = true;
         tunnel.call = Some(Box::new(call));
         let id = tunnel.id;
-        Seat::Caller(slot).give(io, client);
+        AgentRole::Caller(slot).give(io, client);
         let delimiter = match framing {
             Framing::Length(_) => Delimiter::Length,
             Framing::Chunked => Delimiter::Chunks,
@@ -168,10 +168,10 @@ impl Tunnels {
         let delimiter = body.delimiter(reply.version);
         let keep_alive = reply.after.keeps_alive() && asked && !ending;
         if !keep_alive && reply.after.keeps_alive() {
-            reply.after = After::Close;
+            reply.after = OnFlushed::Close;
         }
         let request_id = journal.request_ids.as_ref().zip(note.as_deref().and_then(Note::id));
-        let returning = Returning {
+        let returning = ResponseContext {
             body,
             version: reply.version,
             keep_alive,
@@ -249,7 +249,7 @@ fn flush_before_transfer(io: &mut Io, transfers: &mut Transfers, id: ConnId) -> 
     let held = !io.conns[id].output.is_empty();
     let flushed = io.conns.flush(id);
     if flushed == Flushed::Failed {
-        io.conns.close(id, How::Orderly);
+        io.conns.close(id, CloseMode::Orderly);
         return false;
     }
     if let Some(incoming) = io.conns[id].incoming.filter(|_| held && flushed == Flushed::Out) {
@@ -267,6 +267,6 @@ pub(super) fn caller_ready(io: &mut Io, transfers: &mut Transfers, client: ConnI
     let conn = &io.conns[client];
     // As a download's, its FIN means that nobody waits for the answer any more.
     if conn.peer_end == PeerEnd::HungUp || (conn.peer_ended() && conn.outgoing.is_none()) {
-        io.conns.close(client, How::Orderly);
+        io.conns.close(client, CloseMode::Orderly);
     }
 }

@@ -1,12 +1,12 @@
 //! Tunnels: connections that agents hold open for calls. Each carries nothing until a call takes it,
 //! and waits again when the call is over.
 
-use super::seat::{Seat, release};
+use super::role::{AgentRole, release};
 use super::sessions::Sessions;
 use super::tunnelled::TunnelledCall;
 use crate::api::Failure;
 use crate::relay::http1::{Request, answer};
-use crate::relay::io::{ConnId, Flushed, How, Io, PeerEnd, Slot};
+use crate::relay::io::{CloseMode, ConnId, Flushed, Io, PeerEnd, Slot};
 use crate::splice::copy::{self, Read};
 use slab::Slab;
 use uuid::Uuid;
@@ -52,7 +52,7 @@ impl Tunnels {
         let slot = Slot::new(self.all.insert(tunnel));
         agent.idle.push(slot);
         answer::switch(io, id, &[("Upgrade", PROTOCOL), ("Connection", "Upgrade")]);
-        Seat::Tunnel(slot).give(io, id);
+        AgentRole::Tunnel(slot).give(io, id);
         io.conns.enqueue(id);
         0
     }
@@ -105,7 +105,7 @@ impl Tunnels {
             }
         }
         if over {
-            io.conns.close(id, How::Orderly);
+            io.conns.close(id, CloseMode::Orderly);
         }
     }
 
@@ -134,7 +134,7 @@ impl Tunnels {
         let id = self.all[slot.key()].id;
         self.forget(io, sessions, slot);
         release(io, id);
-        io.conns.close(id, How::Orderly);
+        io.conns.close(id, CloseMode::Orderly);
     }
 
     /// A tunnel's connection is closed.

@@ -4,7 +4,7 @@ use super::EventLoop;
 use crate::api::access::{self, Arrival, Policy};
 use crate::api::{Audience, Failure, Route, route};
 use crate::http::head::{FieldSlots, RequestHead};
-use crate::relay::http1::{self, Purpose, Request, Step, answer};
+use crate::relay::http1::{self, JsonPurpose, Request, Step, answer};
 use crate::relay::io::{ConnId, Http, ListenerKind, Role};
 use serde_json::json;
 
@@ -95,9 +95,9 @@ impl EventLoop {
             Route::Call { callee, rest } => {
                 return agents.call(io, transfers, id, (callee, rest), request);
             }
-            Route::Create => return self.expect_json(id, request, Purpose::Create),
+            Route::Create => return self.expect_json(id, request, JsonPurpose::Create),
             Route::Report(Some(stream)) => {
-                return self.expect_json(id, request, Purpose::Report(stream));
+                return self.expect_json(id, request, JsonPurpose::Report(stream));
             }
             Route::Source(Some(stream), name) => {
                 return streams.connect_source(io, transfers, id, (stream, name), request);
@@ -140,7 +140,7 @@ impl EventLoop {
         used
     }
 
-    fn expect_json(&mut self, id: ConnId, request: Request<'_, '_>, purpose: Purpose) -> usize {
+    fn expect_json(&mut self, id: ConnId, request: Request<'_, '_>, purpose: JsonPurpose) -> usize {
         let (used, step) = self.http1.expect_json(&mut self.io, id, request, purpose);
         self.step(id, step);
         used

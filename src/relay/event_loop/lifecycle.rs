@@ -6,8 +6,10 @@ use crate::api::moved;
 use crate::api::{Busy, Failure};
 use crate::ops::request_id::RequestIds;
 use crate::relay::http1::close_or_linger;
-use crate::relay::io::{ConnId, How, Http, ListenerKind, Mode, Role};
-use crate::relay::process::{Act, Budget, Order, Reading, Stopping, Successor, is_of_log};
+use crate::relay::io::{CloseMode, ConnId, Http, ListenerKind, Role, ServingMode};
+use crate::relay::process::{
+    Budget, Reading, ShutdownAction, ShutdownPhase, ShutdownSignal, Successor, is_of_log,
+};
 use std::io;
 use std::net::SocketAddr;
 
@@ -40,7 +42,7 @@ impl EventLoop {
         let mut kept = 0;
         for line in lines {
             if line == moved::SUSPENDED {
-                self.io.mode = Mode::Suspended;
+                self.io.mode = ServingMode::Suspended;
                 kept += 1;
                 continue;
             }
@@ -54,11 +56,11 @@ impl EventLoop {
 
     pub(super) fn obey_signals(&mut self) {
         while let Some(signal) = self.signals.next() {
-            match Order::of(signal) {
-                Some(Order::HandOver) => self.begin_handover(),
-                Some(Order::Reload) => self.begin_reload(),
-                Some(Order::ReopenLogs) => self.io.journal.reopen(),
-                Some(Order::End(how)) => self.end(how, signal.as_str()),
+            match ShutdownSignal::of(signal) {
+                Some(ShutdownSignal::HandOver) => self.begin_handover(),
+                Some(ShutdownSignal::Reload) => self.begin_reload(),
+                Some(ShutdownSignal::ReopenLogs) => self.io.journal.reopen(),
+                Some(ShutdownSignal::End(how)) => self.end(how, signal.as_str()),
                 None => {}
             }
         }
@@ -67,7 +69,7 @@ impl EventLoop {
     /// `SIGHUP`: opens the logs again, and has the configuration read again.
     fn begin_reload(&mut self) {
         self.io.journal.reopen();
-        if self.stopping == Stopping::No && self.reloader.has_sources() {
+        if self.stopping == ShutdownPhase::No && self.reloader.has_sources() {
             self.manager.reloading();
             self.reloader.start();
         }
@@ -105,9 +107,9 @@ impl EventLoop {
             log::warn!("these settings need a restart: {}", changes.kept.join(", "));
         }
         if changes.applied.is_empty() {
-            log::info!("the configuration was read again; nothing new is in force");
+            log::info!("configuration reloaded; no changes");
         } else {
-            log::info!("the configuration was read again; new: {}", changes.applied.join(", "));
+            log::info!("configuration reloaded; changed: {}", changes.applied.join(", "));
         }
         Ok(())
     }
@@ -117,7 +119,7 @@ impl EventLoop {
         if self.intake.is_there() {
             return log::warn!("no hand-over: a source of records has no successor; restart it");
         }
-        if self.stopping != Stopping::No {
+        if self.stopping != ShutdownPhase::No {
             return log::warn!("no hand-over: this process is about to end");
         }
         if self.handover.is_running() {
@@ -136,7 +138,7 @@ impl EventLoop {
     /// The new process is ready, or there is none.
     pub(super) fn finish_handover(&mut self) {
         match self.handover.outcome(self.poll.registry()) {
-            Some(Ok(successor)) if self.stopping == Stopping::No => self.step_down(successor),
+            Some(Ok(successor)) if self.stopping == ShutdownPhase::No => self.step_down(successor),
             // It was to serve in place of this one, which is to end: so it ends as well.
             Some(Ok(successor)) => drop(successor),
             Some(Err(why)) => self.handover_failed(&why),
@@ -145,7 +147,7 @@ impl EventLoop {
     }
 
     fn handover_failed(&self, why: &str) {
-        if self.stopping != Stopping::No {
+        if self.stopping != ShutdownPhase::No {
             return log::warn!("no hand-over: {why}");
         }
         log::error!("no hand-over: {why}; this process goes on serving");
@@ -156,8 +158,8 @@ impl EventLoop {
     /// no stream is known to both of them.
     fn step_down(&mut self, successor: Successor) {
         let process = successor.process;
-        let suspended = self.io.mode == Mode::Suspended;
-        self.io.mode = Mode::HandedOver;
+        let suspended = self.io.mode == ServingMode::Suspended;
+        self.io.mode = ServingMode::HandedOver;
         // Before the new one says that it is ready: the manager listens to the main process only.
         self.manager.moved_to(process, "Serving");
         let mut streams = self.streams.give_away(&mut self.io);
@@ -167,30 +169,30 @@ impl EventLoop {
         self.handover.step_down_for(successor, streams);
         log::info!("hand-over: process {process} serves now, this one drains");
         self.admin_listener.leave(self.poll.registry());
-        self.leave(Mode::HandedOver, "");
+        self.leave(ServingMode::HandedOver, "");
         let limit = self.io.settings.handover.handover_drain_timeout;
         let until = limit.and_then(|limit| self.io.now.monotonic.checked_add(limit));
-        self.stopping = Stopping::Draining(until);
+        self.stopping = ShutdownPhase::Draining(until);
     }
 
     /// Obeys an order to end.
-    fn end(&mut self, how: crate::relay::process::How, order: &str) {
+    fn end(&mut self, how: crate::relay::process::ShutdownMode, order: &str) {
         let until = self.io.now.monotonic.checked_add(self.io.settings.drain_timeout);
-        let handed_over = self.io.mode == Mode::HandedOver;
+        let handed_over = self.io.mode == ServingMode::HandedOver;
         let act = self.stopping.obey(how, until, handed_over);
         self.carry_out(act, order);
     }
 
-    fn carry_out(&mut self, act: Act, order: &str) {
+    fn carry_out(&mut self, act: ShutdownAction, order: &str) {
         match act {
-            Act::Nothing => {}
-            Act::Drain(status) => {
+            ShutdownAction::Nothing => {}
+            ShutdownAction::Drain(status) => {
                 log::info!("{order}: {}", status.to_lowercase());
-                self.leave(Mode::Draining, status);
+                self.leave(ServingMode::Draining, status);
             }
-            Act::BreakOff(status) => {
+            ShutdownAction::BreakOff(status) => {
                 log::info!("{order}: {}", status.to_lowercase());
-                self.leave(Mode::Draining, status);
+                self.leave(ServingMode::Draining, status);
                 self.break_off();
             }
         }
@@ -198,7 +200,7 @@ impl EventLoop {
 
     /// Takes nobody in any more. After a hand-over idle connections stay until their next request or
     /// their timeout: a request may be on its way, and would be lost.
-    fn leave(&mut self, mode: Mode, status: &str) {
+    fn leave(&mut self, mode: ServingMode, status: &str) {
         self.manager.stopping(status);
         self.listeners.close(self.poll.registry());
         self.io.mode = mode;
@@ -207,8 +209,8 @@ impl EventLoop {
         let idle = Role::Http(Http::Head);
         for id in self.clients_ids() {
             let conn = &self.io.conns[id];
-            if mode == Mode::Draining && conn.role == idle && conn.is_idle() {
-                self.io.conns.close(id, How::Orderly);
+            if mode == ServingMode::Draining && conn.role == idle && conn.is_idle() {
+                self.io.conns.close(id, CloseMode::Orderly);
             }
         }
     }
@@ -230,21 +232,21 @@ impl EventLoop {
             if let Role::Http(_) = role {
                 close_or_linger(&mut self.io, id);
             } else {
-                self.io.conns.close(id, How::Orderly);
+                self.io.conns.close(id, CloseMode::Orderly);
             }
         }
         let until = self.io.now.monotonic + self.io.settings.linger_timeout;
-        self.stopping = Stopping::Closing(until);
+        self.stopping = ShutdownPhase::Closing(until);
     }
 
     pub(super) fn look_after_stopping(&mut self) {
-        if self.intake.is_over() && self.stopping == Stopping::No {
-            self.end(crate::relay::process::How::Drain, "no consumer is left");
+        if self.intake.is_over() && self.stopping == ShutdownPhase::No {
+            self.end(crate::relay::process::ShutdownMode::Drain, "no consumer is left");
         }
-        if self.admin.take_stop() && self.stopping == Stopping::No {
-            self.end(crate::relay::process::How::Drain, "an operator's order");
+        if self.admin.take_stop() && self.stopping == ShutdownPhase::No {
+            self.end(crate::relay::process::ShutdownMode::Drain, "an operator's order");
         }
-        if let Act::BreakOff(_) = self.look() {
+        if let ShutdownAction::BreakOff(_) = self.look() {
             self.break_off();
             // With nobody left it ends in this turn: no event would come to end it later.
             let _closing = self.look();
@@ -252,7 +254,7 @@ impl EventLoop {
     }
 
     /// How far the end has come, with those counted that were not closed in this turn.
-    fn look(&mut self) -> Act {
+    fn look(&mut self) -> ShutdownAction {
         self.reap();
         self.stopping.look(self.io.now.monotonic, self.io.conns.clients())
     }

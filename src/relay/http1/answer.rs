@@ -4,7 +4,7 @@ use super::follow::{flush, settled};
 use crate::api::{Busy, Failure};
 use crate::http::head::Version;
 use crate::http::response::HeadWriter;
-use crate::relay::io::{After, ConnId, Http, Io, Mode, Reply, Role, identify};
+use crate::relay::io::{ConnId, Http, Io, OnFlushed, Reply, Role, ServingMode, identify};
 use serde_json::Value;
 
 /// Bytes of most responses, to be allocated at once.
@@ -16,7 +16,7 @@ pub struct Streamed {
     /// The body goes in chunks; else the end of the connection delimits it.
     pub chunked: bool,
     /// What follows once it is written.
-    pub after: After,
+    pub after: OnFlushed,
 }
 
 /// Statuses whose responses have no body (RFC 9110 15.3.5, 15.3.6, 15.4.5).
@@ -42,7 +42,7 @@ pub fn status_of(io: &Io, failure: &Failure) -> u16 {
 pub fn failure(io: &mut Io, id: ConnId, failure: &Failure, read: bool) {
     // What is unknown here may be known to the process that took over: not "it does not exist",
     // then, but "ask there".
-    let moved = *failure == Failure::SessionNotFound && io.mode == Mode::HandedOver;
+    let moved = *failure == Failure::SessionNotFound && io.mode == ServingMode::HandedOver;
     let failure = if moved { &Failure::TooBusy(Busy::Replaced) } else { failure };
     if let Failure::TooBusy(busy) = failure {
         let early = io.settings.metrics.early_instrumentation;
@@ -145,7 +145,7 @@ pub fn respond(
 }
 
 /// All of a response is in the output: what follows once it is out.
-pub fn end_of_output(io: &mut Io, id: ConnId, after: After) {
+pub fn end_of_output(io: &mut Io, id: ConnId, after: OnFlushed) {
     io.conns[id].role = Role::Http(Http::Answering(after));
     flush(io, id);
     if matches!(io.conns[id].role, Role::Http(Http::Answering(_))) {
@@ -159,12 +159,12 @@ pub fn begin(
     io: &mut Io,
     id: ConnId,
     fields: &[(&str, &str)],
-    wanted: impl FnOnce(After) -> After,
+    wanted: impl FnOnce(OnFlushed) -> OnFlushed,
     read: bool,
 ) -> Option<Streamed> {
     let Reply { version, after, head_only, .. } = io.conns[id].reply;
     let chunked = version == Version::Http11;
-    let after = wanted(if chunked || head_only { after } else { After::Whole });
+    let after = wanted(if chunked || head_only { after } else { OnFlushed::Whole });
     let after = settled(io, after, read);
     let Io { conns, journal, date, .. } = io;
     let conn = &mut conns[id];

@@ -6,7 +6,7 @@
 use super::answer;
 use crate::api::Failure;
 use crate::http::head::Version;
-use crate::relay::io::{After, ConnId, Flushed, How, Http, Io, Mode, Role};
+use crate::relay::io::{CloseMode, ConnId, Flushed, Http, Io, OnFlushed, Role, ServingMode};
 use crate::rendezvous::transfer::Delimiter;
 use crate::splice::copy::{self, Read};
 
@@ -17,11 +17,11 @@ const DISCARD_BYTES: usize = 256 << 10;
 const DISCARDS_PER_TURN: usize = 16;
 
 /// What follows a response, once it is known whether its request was read to its end.
-pub fn settled(io: &Io, wanted: After, request_read: bool) -> After {
+pub fn settled(io: &Io, wanted: OnFlushed, request_read: bool) -> OnFlushed {
     match wanted {
-        After::NextRequest | After::Close if !request_read => After::Linger,
-        After::NextRequest if io.mode.is_ending() => After::Close,
-        After::NextRequest | After::Close | After::Linger | After::Whole => wanted,
+        OnFlushed::NextRequest | OnFlushed::Close if !request_read => OnFlushed::Linger,
+        OnFlushed::NextRequest if io.mode.is_ending() => OnFlushed::Close,
+        OnFlushed::NextRequest | OnFlushed::Close | OnFlushed::Linger | OnFlushed::Whole => wanted,
     }
 }
 
@@ -39,14 +39,14 @@ pub fn flush(io: &mut Io, id: ConnId) {
 }
 
 /// The response is out.
-pub fn follow(io: &mut Io, id: ConnId, after: After) {
+pub fn follow(io: &mut Io, id: ConnId, after: OnFlushed) {
     let Io { conns, journal, now, .. } = io;
     journal.ended(&mut conns[id], *now);
     match after {
-        After::NextRequest => await_request(io, id),
-        After::Close => close_or_linger(io, id),
-        After::Linger => linger(io, id),
-        After::Whole => {
+        OnFlushed::NextRequest => await_request(io, id),
+        OnFlushed::Close => close_or_linger(io, id),
+        OnFlushed::Linger => linger(io, id),
+        OnFlushed::Whole => {
             io.conns[id].reset_on_close(false);
             close_or_linger(io, id);
         }
@@ -63,9 +63,9 @@ pub fn cut(io: &mut Io, id: ConnId, delimiter: Delimiter) {
         return;
     }
     if delimiter == Delimiter::Close {
-        io.conns.close(id, How::Reset);
+        io.conns.close(id, CloseMode::Reset);
     } else {
-        follow(io, id, After::Close);
+        follow(io, id, OnFlushed::Close);
     }
 }
 
@@ -82,7 +82,7 @@ pub fn fail(io: &mut Io, id: ConnId, begun: Option<Delimiter>, failure: &Failure
 /// The connection waits for its next request.
 fn await_request(io: &mut Io, id: ConnId) {
     io.conns.end_request(id);
-    let draining = io.mode == Mode::Draining;
+    let draining = io.mode == ServingMode::Draining;
     let conn = &mut io.conns[id];
     conn.role = Role::Http(Http::Head);
     conn.correlation_id = None;
@@ -103,7 +103,7 @@ fn await_request(io: &mut Io, id: ConnId) {
 
 /// Closes a connection as far as HTTP/1 is concerned.
 pub(super) fn close(io: &mut Io, id: ConnId) {
-    io.conns.close(id, How::Orderly);
+    io.conns.close(id, CloseMode::Orderly);
 }
 
 /// Everything the client sent was read, as far as is known; if not, there is more to discard.

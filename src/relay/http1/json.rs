@@ -5,7 +5,7 @@ use crate::api::Failure;
 use crate::http::body::{BodyDecoder, BodyError};
 use crate::http::framing::Framing;
 use crate::http::head::Expect;
-use crate::relay::io::{ConnId, How, Io, Slot};
+use crate::relay::io::{CloseMode, ConnId, Io, Slot};
 use crate::splice::copy;
 use uuid::Uuid;
 
@@ -14,7 +14,7 @@ const READ_BYTES: usize = 16 << 10;
 
 /// What a JSON body is for.
 #[derive(Clone, Copy, Debug)]
-pub enum Purpose {
+pub enum JsonPurpose {
     /// A stream is to be made.
     Create,
     /// An error is reported to the sides of this stream.
@@ -24,7 +24,7 @@ pub enum Purpose {
 /// A JSON body on its way in.
 #[derive(Debug)]
 pub(super) struct JsonBody {
-    purpose: Purpose,
+    purpose: JsonPurpose,
     decoder: BodyDecoder,
     collected: Vec<u8>,
 }
@@ -36,7 +36,7 @@ impl Http1 {
         io: &mut Io,
         id: ConnId,
         request: Request<'_, '_>,
-        purpose: Purpose,
+        purpose: JsonPurpose,
     ) -> (usize, Step) {
         let Request { head, behind } = request;
         let max = io.settings.max_json_body;
@@ -109,7 +109,7 @@ impl Http1 {
                     answer::failure(io, id, &Failure::BodyBroken, true);
                 }
                 Err(_) => {
-                    io.conns.close(id, How::Orderly);
+                    io.conns.close(id, CloseMode::Orderly);
                     return Step::Wait;
                 }
             }

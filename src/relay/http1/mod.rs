@@ -8,7 +8,7 @@ mod json;
 mod request;
 
 pub use follow::{close_or_linger, cut, fail, flush, follow, settled};
-pub use json::Purpose;
+pub use json::JsonPurpose;
 pub use request::{HeadReader, Request};
 
 use crate::api::{Busy, Failure, Route};
@@ -16,7 +16,7 @@ use crate::http::head::{Expect, HeadLimits};
 use crate::http::response::CONTINUE;
 use crate::ops::Settings;
 use crate::ops::metrics::ConnPhase;
-use crate::relay::io::{ConnId, Http, Io, ListenerKind, Mode, Reply, Role, Slot};
+use crate::relay::io::{ConnId, Http, Io, ListenerKind, Reply, Role, ServingMode, Slot};
 use json::JsonBody;
 use slab::Slab;
 
@@ -35,7 +35,7 @@ pub enum Step {
     /// Heads are to be read and acted upon.
     Heads,
     /// A JSON body is complete: what it is for, and its bytes.
-    Body(Purpose, Vec<u8>),
+    Body(JsonPurpose, Vec<u8>),
 }
 
 /// The state of HTTP/1 connections that is not in the connections themselves.
@@ -217,18 +217,18 @@ pub fn invite(io: &mut Io, id: ConnId, behind: &[u8]) {
 /// Why no stream may be made now.
 pub fn takes_no_streams(io: &Io) -> Option<Failure> {
     match io.mode {
-        Mode::Serving => None,
-        Mode::Suspended => Some(Failure::TooBusy(Busy::Suspended)),
-        Mode::Draining | Mode::HandedOver => too_busy(io),
+        ServingMode::Serving => None,
+        ServingMode::Suspended => Some(Failure::TooBusy(Busy::Suspended)),
+        ServingMode::Draining | ServingMode::HandedOver => too_busy(io),
     }
 }
 
 /// Why nothing may be joined now.
 pub fn too_busy(io: &Io) -> Option<Failure> {
     match io.mode {
-        Mode::Serving | Mode::Suspended => None,
-        Mode::Draining => Some(Failure::TooBusy(Busy::Stopping)),
-        Mode::HandedOver => Some(Failure::TooBusy(Busy::Replaced)),
+        ServingMode::Serving | ServingMode::Suspended => None,
+        ServingMode::Draining => Some(Failure::TooBusy(Busy::Stopping)),
+        ServingMode::HandedOver => Some(Failure::TooBusy(Busy::Replaced)),
     }
 }
 

@@ -7,7 +7,7 @@ use crate::http::body::BodyDecoder;
 use crate::http::framing::Framing;
 use crate::http::head::{self, FieldSlots, HeadLimits, RequestHead};
 use crate::http::reject::Reject;
-use crate::relay::io::{ConnId, How, Io};
+use crate::relay::io::{CloseMode, ConnId, Io};
 use crate::splice::copy;
 
 /// A request whose head was read.
@@ -93,7 +93,7 @@ impl HeadReader {
         match result {
             Ok(copy::Read::Moved(_)) => return true,
             Ok(copy::Read::Blocked) => conn.readable = false,
-            Ok(copy::Read::Eof) | Err(_) => io.conns.close(id, How::Orderly),
+            Ok(copy::Read::Eof) | Err(_) => io.conns.close(id, CloseMode::Orderly),
         }
         false
     }

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 /// Names a request that waits for its outcome; never used for another one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Ticket {
+pub struct RequestToken {
     pub(super) conn: ConnId,
     /// Which request of all, for a connection may have begun another one since.
     pub(super) number: u64,
@@ -19,7 +19,7 @@ pub struct Ticket {
 
 /// What becomes of a request, decided outside the loop.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum PushDecision {
     /// It is a record now, at this position: 201.
     Created(Uuid),
     /// It did not become one.
@@ -33,7 +33,7 @@ pub enum Verdict {
 pub enum Demand {
     /// It can.
     More,
-    /// Not before [`Verdict::GoOn`].
+    /// Not before [`PushDecision::GoOn`].
     Later,
 }
 
@@ -71,7 +71,7 @@ pub trait Intake: fmt::Debug {
     fn turned(&mut self);
 
     /// What was decided since the last call.
-    fn verdicts(&mut self) -> Vec<(Ticket, Verdict)>;
+    fn verdicts(&mut self) -> Vec<(RequestToken, PushDecision)>;
 
     /// No time is left: what was not handed over must not be any more, and its senders are to be
     /// answered.
@@ -87,19 +87,19 @@ pub trait Incoming: fmt::Debug {
     ///
     /// # Errors
     /// Why it is refused.
-    fn take(&mut self, ticket: Ticket, bytes: &[u8]) -> Result<Demand, Failure>;
+    fn take(&mut self, ticket: RequestToken, bytes: &[u8]) -> Result<Demand, Failure>;
 
     /// The body is complete; its outcome comes with the verdicts.
     ///
     /// # Errors
     /// Why it is refused.
-    fn end(self: Box<Self>, ticket: Ticket, now: Now) -> Result<(), Failure>;
+    fn end(self: Box<Self>, ticket: RequestToken, now: Now) -> Result<(), Failure>;
 
     /// The body is complete, and this is all of it; nothing was taken before.
     ///
     /// # Errors
     /// Why it is refused.
-    fn whole(self: Box<Self>, ticket: Ticket, now: Now, body: &[u8]) -> Result<(), Failure>;
+    fn whole(self: Box<Self>, ticket: RequestToken, now: Now, body: &[u8]) -> Result<(), Failure>;
 
     /// The body will never be complete, for this reason.
     fn broke(self: Box<Self>, failure: &Failure);

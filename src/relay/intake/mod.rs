@@ -13,16 +13,16 @@ mod clock;
 mod consumer;
 mod push;
 
-pub use consumer::{Demand, Incoming, Intake, Pushed, Ticket, Verdict, Waker};
+pub use consumer::{Demand, Incoming, Intake, PushDecision, Pushed, RequestToken, Waker};
 
 use crate::api::{Busy, Failure};
 use crate::http::body::BodyDecoder;
 use crate::http::framing::Framing;
 use crate::http::head::Expect;
 use crate::relay::http1::{self, Request, answer};
-use crate::relay::io::{ConnId, How, Io, Note, PeerEnd, Role, Slot};
+use crate::relay::io::{CloseMode, ConnId, Io, Note, PeerEnd, Role, Slot};
 use crate::splice::copy;
-use push::{Body, Push, State};
+use push::{Body, Push, PushState};
 use slab::Slab;
 use uuid::Uuid;
 
@@ -62,7 +62,7 @@ impl Records {
 
     /// Whether a request's body was handed over, and its sender waits for the outcome.
     pub fn awaits_verdict(&self, slot: Slot) -> bool {
-        matches!(self.pushes[slot.key()].state, State::Deciding)
+        matches!(self.pushes[slot.key()].state, PushState::Deciding)
     }
 
     /// A request begins; returns how many of the bytes after its head are used up.
@@ -75,7 +75,7 @@ impl Records {
             return self.take_at_once(io, id, body, request);
         }
         let invited = request.head.expect == Expect::Continue && !body.decoder.is_over();
-        let slot = self.insert(io, id, State::Reading(body));
+        let slot = self.insert(io, id, PushState::Reading(body));
         if invited {
             http1::invite(io, id, request.behind);
         }
@@ -87,8 +87,8 @@ impl Records {
         used
     }
 
-    fn insert(&mut self, io: &mut Io, id: ConnId, state: State) -> Slot {
-        let ticket = Ticket { conn: id, number: self.next_number };
+    fn insert(&mut self, io: &mut Io, id: ConnId, state: PushState) -> Slot {
+        let ticket = RequestToken { conn: id, number: self.next_number };
         self.next_number += 1;
         let slot = Slot::new(self.pushes.insert(Push { ticket, state }));
         io.conns[id].role = Role::Intake(slot);
@@ -123,7 +123,7 @@ impl Records {
     ) -> usize {
         let bytes = body.decoder.still_to_come().unwrap_or(0);
         let used = usize::try_from(bytes).unwrap_or(0);
-        let slot = self.insert(io, id, State::Deciding);
+        let slot = self.insert(io, id, PushState::Deciding);
         io.conns.set_deadline(id, None);
         let ticket = self.pushes[slot.key()].ticket;
         if let Err(failure) = body.incoming.whole(ticket, io.now, &request.behind[..used]) {
@@ -188,7 +188,7 @@ impl Records {
             self.read(io, id, slot, &mut scratch);
             io.scratch.put_back(scratch);
         } else if io.conns[id].peer_end == PeerEnd::HungUp {
-            io.conns.close(id, How::Orderly);
+            io.conns.close(id, CloseMode::Orderly);
         }
     }
 
@@ -211,7 +211,7 @@ impl Records {
                 Ok(copy::Read::Eof) => self.refuse(io, id, slot, &Failure::BodyBroken, true),
                 Err(_) => {
                     self.refuse(io, id, slot, &Failure::BodyBroken, true);
-                    io.conns.close(id, How::Orderly);
+                    io.conns.close(id, CloseMode::Orderly);
                 }
             }
         }
@@ -226,7 +226,7 @@ impl Records {
         // A request that was answered has no slot any more.
         its && matches!(
             &self.pushes[slot.key()].state,
-            State::Reading(body) if body.demand == Demand::More
+            PushState::Reading(body) if body.demand == Demand::More
         )
     }
 
@@ -266,25 +266,25 @@ impl Records {
     }
 
     /// Where the request of a ticket is, if its sender still waits.
-    fn slot_of(&self, io: &mut Io, ticket: Ticket) -> Option<Slot> {
+    fn slot_of(&self, io: &mut Io, ticket: RequestToken) -> Option<Slot> {
         let Role::Intake(slot) = io.conns.get(ticket.conn)?.role else { return None };
         (self.pushes[slot.key()].ticket == ticket).then_some(slot)
     }
 
-    fn settle_one(&mut self, io: &mut Io, id: ConnId, slot: Slot, verdict: Verdict) {
+    fn settle_one(&mut self, io: &mut Io, id: ConnId, slot: Slot, verdict: PushDecision) {
         match (verdict, &mut self.pushes[slot.key()].state) {
-            (Verdict::Created(position), State::Deciding) => {
+            (PushDecision::Created(position), PushState::Deciding) => {
                 self.release(slot);
                 answer_created(io, id, position);
             }
-            (Verdict::Refused(failure), State::Deciding) => {
+            (PushDecision::Refused(failure), PushState::Deciding) => {
                 self.release(slot);
                 answer::failure(io, id, &failure, true);
             }
-            (Verdict::Refused(failure), State::Reading(_)) => {
+            (PushDecision::Refused(failure), PushState::Reading(_)) => {
                 self.refuse(io, id, slot, &failure, false);
             }
-            (Verdict::GoOn, State::Reading(body)) => {
+            (PushDecision::GoOn, PushState::Reading(body)) => {
                 let now = io.now.monotonic;
                 body.demand = Demand::More;
                 body.clock.go_on(now);
@@ -296,7 +296,8 @@ impl Records {
                 io.conns.enqueue(id);
             }
             // The consumer is ahead of its own words: nothing waits for these.
-            (Verdict::Created(_), State::Reading(_)) | (Verdict::GoOn, State::Deciding) => {}
+            (PushDecision::Created(_), PushState::Reading(_))
+            | (PushDecision::GoOn, PushState::Deciding) => {}
         }
     }
 
@@ -306,7 +307,7 @@ impl Records {
             intake.give_up();
         }
         let reading =
-            self.pushes.iter().filter(|(_, push)| matches!(push.state, State::Reading(_)));
+            self.pushes.iter().filter(|(_, push)| matches!(push.state, PushState::Reading(_)));
         let reading: Vec<_> =
             reading.map(|(key, push)| (Slot::new(key), push.ticket.conn)).collect();
         for (slot, id) in reading {

@@ -1,7 +1,7 @@
 //! One request whose body is wanted: being read, or complete and waiting for its verdict.
 
 use super::clock::BodyClock;
-use super::consumer::{Demand, Incoming, Ticket};
+use super::consumer::{Demand, Incoming, RequestToken};
 use crate::api::Failure;
 use crate::http::body::{BodyDecoder, BodyError};
 use std::time::Instant;
@@ -10,14 +10,14 @@ use std::time::Instant;
 #[derive(Debug)]
 pub struct Push {
     /// What its verdict will name.
-    pub ticket: Ticket,
+    pub ticket: RequestToken,
     /// How far it is.
-    pub state: State,
+    pub state: PushState,
 }
 
 /// How far a request is.
 #[derive(Debug)]
-pub enum State {
+pub enum PushState {
     /// Its body is being read.
     Reading(Body),
     /// Its body was handed over; its outcome comes with the verdicts.
@@ -43,16 +43,16 @@ impl Push {
     /// The body that is being read. There is none once it is complete.
     pub fn body(&mut self) -> Option<&mut Body> {
         match &mut self.state {
-            State::Reading(body) => Some(body),
-            State::Deciding => None,
+            PushState::Reading(body) => Some(body),
+            PushState::Deciding => None,
         }
     }
 
     /// Its body is complete, or will never be: it is given away.
     pub fn end_body(&mut self) -> Option<Body> {
-        match std::mem::replace(&mut self.state, State::Deciding) {
-            State::Reading(body) => Some(body),
-            State::Deciding => None,
+        match std::mem::replace(&mut self.state, PushState::Deciding) {
+            PushState::Reading(body) => Some(body),
+            PushState::Deciding => None,
         }
     }
 }
@@ -71,7 +71,12 @@ impl Body {
     }
 
     /// Takes bytes; returns how many of them belong to this body.
-    pub fn take(&mut self, ticket: Ticket, bytes: &[u8], now: Instant) -> Result<usize, Failure> {
+    pub fn take(
+        &mut self,
+        ticket: RequestToken,
+        bytes: &[u8],
+        now: Instant,
+    ) -> Result<usize, Failure> {
         let mut pieces = Vec::new();
         let used = self.decoder.received(bytes, &mut pieces).map_err(|error| match error {
             BodyError::Framing(error) => Failure::BadFraming(error),

@@ -1,11 +1,11 @@
 //! One connection: its socket, its two readiness latches, and what is known of its peer.
 
 use super::id::{ConnId, TransferId};
-use super::load::Counted;
+use super::load::LoadClass;
 use super::mode::ListenerKind;
 use super::note::Note;
 use super::output::Output;
-use super::role::{After, Http, Role};
+use super::role::{Http, OnFlushed, Role};
 use super::sockopt;
 use crate::api::RouteName;
 use crate::http::head::{Method, RequestHead, Version};
@@ -22,7 +22,7 @@ pub struct Reply {
     /// The version of its request.
     pub version: Version,
     /// What the client and its request's body leave to do after the response.
-    pub after: After,
+    pub after: OnFlushed,
     /// Errors as text instead of JSON.
     pub text: bool,
     /// It was a `HEAD`: the head alone.
@@ -32,13 +32,13 @@ pub struct Reply {
 impl Reply {
     /// For a client whose request could not be read.
     pub const UNKNOWN: Self =
-        Self { version: Version::Http11, after: After::Close, text: false, head_only: false };
+        Self { version: Version::Http11, after: OnFlushed::Close, text: false, head_only: false };
 
     /// As the head of a request wants it.
     pub fn to(head: &RequestHead<'_, '_>) -> Self {
         Self {
             version: head.version,
-            after: if head.keep_alive { After::NextRequest } else { After::Close },
+            after: if head.keep_alive { OnFlushed::NextRequest } else { OnFlushed::Close },
             text: negotiate::prefers_text(head.fields.all("Accept")),
             head_only: head.method == Method::Head,
         }
@@ -110,7 +110,7 @@ pub struct Conn {
     /// The transfer that brings bytes to it.
     pub incoming: Option<TransferId>,
     /// Where it counts at present.
-    pub counted: Counted,
+    pub counted: LoadClass,
     /// In the run queue.
     pub(super) queued: bool,
     /// Closed as far as its owner is concerned: it is freed at the end of the turn.
@@ -146,7 +146,7 @@ impl Conn {
             peer_end: PeerEnd::Open,
             outgoing: None,
             incoming: None,
-            counted: Counted::default(),
+            counted: LoadClass::default(),
             queued: false,
             closing: false,
             deadline: None,

@@ -6,7 +6,7 @@
 
 use super::conn::{Conn, Flushed};
 use super::id::{ConnId, TransferId};
-use super::load::Load;
+use super::load::ConnCounts;
 use super::mode::ListenerKind;
 use super::queue::{RunQueue, Task};
 use super::role::{Http, Role};
@@ -23,7 +23,7 @@ use std::time::Instant;
 
 /// How a connection ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum How {
+pub enum CloseMode {
     /// With what was written to it, and a FIN.
     Orderly,
     /// With a reset, so that its peer cannot take what it received for all of it.
@@ -40,7 +40,7 @@ pub struct Conns {
     /// Who waits for a turn.
     pub queue: RunQueue,
     /// What is counted of them.
-    load: Load,
+    load: ConnCounts,
     /// Closed in this turn.
     closed: Vec<ConnId>,
     lingering: usize,
@@ -53,14 +53,14 @@ impl Index<ConnId> for Conns {
     /// The connection of an id that was not reported closed to its owner.
     fn index(&self, id: ConnId) -> &Conn {
         let conn = self.slab.get(id.index as usize).filter(|conn| conn.id == id);
-        conn.unwrap_or_else(|| panic!("{id:?} was freed, and its owner was told"))
+        conn.unwrap_or_else(|| panic!("{id:?} was freed, and its owner notified"))
     }
 }
 
 impl IndexMut<ConnId> for Conns {
     fn index_mut(&mut self, id: ConnId) -> &mut Conn {
         let conn = self.slab.get_mut(id.index as usize).filter(|conn| conn.id == id);
-        conn.unwrap_or_else(|| panic!("{id:?} was freed, and its owner was told"))
+        conn.unwrap_or_else(|| panic!("{id:?} was freed, and its owner notified"))
     }
 }
 
@@ -73,7 +73,7 @@ impl Conns {
             poll,
             timers: Timers::default(),
             queue: RunQueue::default(),
-            load: Load::default(),
+            load: ConnCounts::default(),
             closed: Vec::new(),
             lingering: 0,
             operators: 0,
@@ -111,7 +111,7 @@ impl Conns {
     pub fn pair(&mut self, one: ConnId, other: ConnId) -> (&mut Conn, &mut Conn) {
         let pair = self.slab.get2_mut(one.index as usize, other.index as usize);
         let pair = pair.filter(|(first, second)| first.id == one && second.id == other);
-        pair.unwrap_or_else(|| panic!("{one:?} or {other:?} was freed, and its owner was told"))
+        pair.unwrap_or_else(|| panic!("{one:?} or {other:?} was freed, and its owner notified"))
     }
 
     /// All that are not closed.
@@ -147,14 +147,14 @@ impl Conns {
     /// Counts the request of a connection; whether it may be served (`max`: 0 is no limit).
     pub fn begin_request(&mut self, id: ConnId, max: usize) -> bool {
         let conn = &mut self.slab[id.index as usize];
-        debug_assert_eq!(conn.id, id, "a request is served while its connection is there");
+        debug_assert_eq!(conn.id, id, "a request is served while its connection is open");
         self.load.begin_request(&mut conn.counted, max)
     }
 
     /// The response to its request ended, if it was in one.
     pub fn end_request(&mut self, id: ConnId) {
         let conn = &mut self.slab[id.index as usize];
-        debug_assert_eq!(conn.id, id, "a request is served while its connection is there");
+        debug_assert_eq!(conn.id, id, "a request is served while its connection is open");
         self.load.end_request(&mut conn.counted);
     }
 
@@ -168,7 +168,7 @@ impl Conns {
     /// A connection is answered, and only lingered with from now on.
     pub fn begin_lingering(&mut self, id: ConnId, discard_left: u32) {
         let conn = &mut self.slab[id.index as usize];
-        debug_assert_eq!(conn.id, id, "an answered connection is there until it is freed");
+        debug_assert_eq!(conn.id, id, "an answered connection exists until it is freed");
         conn.role = Role::Http(Http::Lingering { discard_left });
         conn.carry = Vec::new();
         self.load.end(&mut conn.counted);
@@ -211,7 +211,7 @@ impl Conns {
     /// The same; one whose socket fails is closed.
     pub fn flush_or_close(&mut self, id: ConnId) {
         if self.flush(id) == Flushed::Failed {
-            self.close(id, How::Orderly);
+            self.close(id, CloseMode::Orderly);
         }
     }
 
@@ -262,9 +262,9 @@ impl Conns {
     }
 
     /// Closes a connection: marks it, and nothing more. Its owner is told at the end of the turn.
-    pub fn close(&mut self, id: ConnId, how: How) {
+    pub fn close(&mut self, id: ConnId, how: CloseMode) {
         let conn = &mut self[id];
-        if how == How::Reset {
+        if how == CloseMode::Reset {
             conn.reset_on_close(true);
         }
         if !std::mem::replace(&mut conn.closing, true) {

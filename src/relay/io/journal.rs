@@ -4,8 +4,8 @@ use super::conn::Conn;
 use super::note::Note;
 use crate::api::{Busy, Failure, RouteName};
 use crate::http::head::RequestHead;
-use crate::ops::access_log::{AccessLog, Ended, Entry, StreamEntry};
-use crate::ops::request_id::{NotPlain, RequestIds};
+use crate::ops::access_log::{AccessLog, Entry, StreamEnd, StreamEntry};
+use crate::ops::request_id::{InvalidRequestId, RequestIds};
 use crate::ops::{Metrics, Settings};
 use crate::rendezvous::Now;
 use std::io;
@@ -92,7 +92,7 @@ impl Journal {
         let (id, refused) = match self.request_ids.as_mut().map(|ids| ids.of(head.fields)) {
             None => (None, false),
             Some(Ok(id)) => (Some(id), false),
-            Some(Err(NotPlain)) => (self.request_ids.as_mut().map(RequestIds::make), true),
+            Some(Err(InvalidRequestId)) => (self.request_ids.as_mut().map(RequestIds::make), true),
         };
         let capture = self.access_log.as_ref().map(|log| log.capture(head));
         conn.note = Some(Box::new(Note::new(id, capture, now)));
@@ -162,7 +162,7 @@ impl Journal {
         &mut self,
         stream: Uuid,
         peers: [Option<SocketAddr>; 2],
-        ended: Ended,
+        ended: StreamEnd,
         now: Now,
     ) {
         if let Some(log) = &mut self.access_log {

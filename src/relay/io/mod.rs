@@ -25,14 +25,14 @@ pub mod sockopt;
 mod timers;
 
 pub use conn::{Conn, Flushed, PeerEnd, Reply};
-pub use conns::{Conns, How};
+pub use conns::{CloseMode, Conns};
 pub use id::{ConnId, TransferId};
 pub use journal::Journal;
-pub use mode::{ListenerKind, Mode};
+pub use mode::{ListenerKind, ServingMode};
 pub use note::{Note, identify};
 pub use output::Output;
 pub use queue::Task;
-pub use role::{After, Http, Role, Slot};
+pub use role::{Http, OnFlushed, Role, Slot};
 
 use crate::http::date::HttpDate;
 use crate::ops::Settings;
@@ -74,10 +74,10 @@ pub struct Io {
     pub scratch: Scratch,
     /// The effective settings.
     pub settings: Settings,
-    /// Connections that may be served at once: `max-connections`, unless descriptors cap it.
+    /// Maximum concurrent connections: `max-connections`, unless descriptors cap it.
     pub max_connections: usize,
     /// Whether the relay takes work.
-    pub mode: Mode,
+    pub mode: ServingMode,
 }
 
 impl Io {
@@ -91,7 +91,7 @@ impl Io {
             scratch: Scratch(Some(vec![0; COPY_MAX])),
             settings,
             max_connections,
-            mode: Mode::Serving,
+            mode: ServingMode::Serving,
         }
     }
 

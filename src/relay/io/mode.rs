@@ -15,7 +15,7 @@ pub enum ListenerKind {
 
 /// Whether the relay takes work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mode {
+pub enum ServingMode {
     /// Whatever comes.
     Serving,
     /// What is there goes on; no new streams, until an operator resumes.
@@ -26,7 +26,7 @@ pub enum Mode {
     HandedOver,
 }
 
-impl Mode {
+impl ServingMode {
     /// Whether this process will not serve again.
     pub fn is_ending(self) -> bool {
         match self {

@@ -2,7 +2,7 @@
 //! log needs. Nothing is noted while there is neither.
 
 use crate::http::response::HeadWriter;
-use crate::ops::access_log::{Capture, Ended, Entry, Part};
+use crate::ops::access_log::{Capture, Entry, StreamEnd, StreamPart};
 use crate::ops::request_id::RequestIds;
 use crate::rendezvous::{Now, Side};
 use std::net::SocketAddr;
@@ -21,7 +21,7 @@ pub struct Note {
     overhead: u64,
     /// Body bytes of a download.
     moved: u64,
-    part: Option<Part>,
+    part: Option<StreamPart>,
 }
 
 impl Note {
@@ -60,11 +60,11 @@ impl Note {
 
     /// The request is about a stream; as one side of it, or not.
     pub fn concerns(&mut self, stream: Uuid, side: Option<Side>) {
-        self.part = Some(Part { stream, side, ended: None });
+        self.part = Some(StreamPart { stream, side, ended: None });
     }
 
     /// A stream has ended, maybe the one that the request is about.
-    pub fn stream_ended(&mut self, stream: Uuid, ended: Ended) {
+    pub fn stream_ended(&mut self, stream: Uuid, ended: StreamEnd) {
         if let Some(part) = self.part.as_mut().filter(|part| part.stream == stream) {
             part.ended = Some(ended);
         }

@@ -34,7 +34,7 @@ impl Output {
     /// The socket took bytes.
     pub fn sent(&mut self, count: usize) {
         self.sent += count;
-        debug_assert!(self.sent <= self.bytes.len(), "a socket takes only what is there");
+        debug_assert!(self.sent <= self.bytes.len(), "a socket takes only bytes in the buffer");
         if self.sent == self.bytes.len() {
             *self = Self::default();
         }

@@ -40,7 +40,7 @@ pub enum Http {
     /// Reads a JSON body.
     Json(Slot),
     /// Writes a response, all of which is in the output.
-    Answering(After),
+    Answering(OnFlushed),
     /// Answered; discards at most this many bytes of what the client still sends.
     Lingering {
         /// Bytes that may still be discarded.
@@ -50,7 +50,7 @@ pub enum Http {
 
 /// What follows once the output is out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum After {
+pub enum OnFlushed {
     /// The next request.
     NextRequest,
     /// The end: everything the client sent was read.
@@ -61,7 +61,7 @@ pub enum After {
     Whole,
 }
 
-impl After {
+impl OnFlushed {
     /// Whether the connection goes on, which the response has to say.
     pub fn keeps_alive(self) -> bool {
         self == Self::NextRequest

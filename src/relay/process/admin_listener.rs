@@ -4,7 +4,7 @@
 
 use super::inherited::{self, AdminSocket};
 use super::listeners::ACCEPTS_PER_TURN;
-use super::shortage::{Accepted, Shortage, Supply, accepted, waits};
+use super::shortage::{Accepted, DescriptorSupply, Shortage, accepted, waits};
 use super::socket_file::{self, SocketFile};
 use crate::ops::admin::default_socket;
 use crate::ops::{AdminAddress, AdminListen};
@@ -23,7 +23,7 @@ pub(super) const CONNECTIONS_MAX: usize = 32;
 
 /// A listening socket of either family.
 #[derive(Debug)]
-enum Door {
+enum BoundSocket {
     Tcp(TcpListener),
     Unix(UnixListener, SocketFile),
 }
@@ -31,12 +31,12 @@ enum Door {
 /// The admin listener, if there is one.
 #[derive(Debug)]
 pub struct AdminListener {
-    door: Option<Door>,
+    door: Option<BoundSocket>,
     ready: bool,
     shortage: Shortage,
 }
 
-impl Door {
+impl BoundSocket {
     fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
         match self {
             Self::Tcp(listener) => registry.register(listener, token, Interest::READABLE),
@@ -67,22 +67,22 @@ impl AdminListener {
         Ok(Self::of(door))
     }
 
-    fn of(door: Option<Door>) -> Self {
+    fn of(door: Option<BoundSocket>) -> Self {
         Self { door, ready: false, shortage: Shortage::none_yet(" (admin listener)") }
     }
 
     /// The socket, with its name, for the process that takes over.
     pub fn socket(&self) -> Option<(BorrowedFd<'_>, &'static str)> {
         let socket = match self.door.as_ref()? {
-            Door::Tcp(listener) => listener.as_fd(),
-            Door::Unix(listener, _) => listener.as_fd(),
+            BoundSocket::Tcp(listener) => listener.as_fd(),
+            BoundSocket::Unix(listener, _) => listener.as_fd(),
         };
         Some((socket, inherited::ADMIN))
     }
 
     /// From now on a socket's file goes with this process.
     pub fn take_charge(&mut self) {
-        if let Some(Door::Unix(listener, file)) = &mut self.door {
+        if let Some(BoundSocket::Unix(listener, file)) = &mut self.door {
             file.take_charge(listener);
         }
     }
@@ -90,11 +90,11 @@ impl AdminListener {
     /// Another process listens in place of this one: the file stays.
     pub fn leave(&mut self, registry: &Registry) {
         match self.door.take() {
-            Some(Door::Unix(mut listener, mut file)) => {
+            Some(BoundSocket::Unix(mut listener, mut file)) => {
                 file.leave();
                 let _ = registry.deregister(&mut listener);
             }
-            Some(Door::Tcp(mut listener)) => _ = registry.deregister(&mut listener),
+            Some(BoundSocket::Tcp(mut listener)) => _ = registry.deregister(&mut listener),
             None => {}
         }
         self.ready = false;
@@ -104,8 +104,8 @@ impl AdminListener {
     /// Where it listens, if it does.
     pub fn address(&self) -> Option<AdminAddress> {
         match self.door.as_ref()? {
-            Door::Tcp(listener) => listener.local_addr().ok().map(AdminAddress::Tcp),
-            Door::Unix(_, file) => Some(AdminAddress::Unix(file.path().to_owned())),
+            BoundSocket::Tcp(listener) => listener.local_addr().ok().map(AdminAddress::Tcp),
+            BoundSocket::Unix(_, file) => Some(AdminAddress::Unix(file.path().to_owned())),
         }
     }
 
@@ -126,9 +126,9 @@ impl AdminListener {
 
     /// Accepts what waits and may be served. To be called before others accept, so that the
     /// descriptor an operator gives back is kept for the next one.
-    pub fn accept(&mut self, io: &mut Io) -> Supply {
+    pub fn accept(&mut self, io: &mut Io) -> DescriptorSupply {
         if self.door.is_none() {
-            return Supply::Enough;
+            return DescriptorSupply::Enough;
         }
         self.shortage.begin_turn(io.now.monotonic);
         for _ in 0..ACCEPTS_PER_TURN {
@@ -148,11 +148,11 @@ impl AdminListener {
                 Accepted::None => self.ready = false,
                 Accepted::OutOf(error) => {
                     self.accept_with_spare(io, &error);
-                    return Supply::Short;
+                    return DescriptorSupply::Short;
                 }
             }
         }
-        Supply::Enough
+        DescriptorSupply::Enough
     }
 
     /// No descriptor is left but the one that is kept for an operator. When that is lent, too, it
@@ -173,10 +173,10 @@ impl AdminListener {
 
     fn accept_one(&self) -> Accepted<(OwnedFd, SocketAddr)> {
         match &self.door {
-            Some(Door::Tcp(listener)) => {
+            Some(BoundSocket::Tcp(listener)) => {
                 accepted(listener.accept().map(|(socket, peer)| (socket.into(), peer)))
             }
-            Some(Door::Unix(listener, _)) => accepted(
+            Some(BoundSocket::Unix(listener, _)) => accepted(
                 listener.accept().map(|(socket, _)| (socket.into(), SocketAddr::new(NOBODY, 0))),
             ),
             None => Accepted::None,
@@ -196,7 +196,7 @@ fn welcome(io: &mut Io, socket: OwnedFd, peer: SocketAddr) {
 const NOBODY: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 
 /// Where the settings say; else in the directory that this user or service has, if it can be made.
-fn open(listen: Option<&AdminListen>, port: u16) -> io::Result<Option<Door>> {
+fn open(listen: Option<&AdminListen>, port: u16) -> io::Result<Option<BoundSocket>> {
     match listen {
         Some(AdminListen::Off) => Ok(None),
         Some(AdminListen::At(address)) => open_at(address).map(Some).map_err(|error| {
@@ -208,37 +208,37 @@ fn open(listen: Option<&AdminListen>, port: u16) -> io::Result<Option<Door>> {
     }
 }
 
-fn open_at(address: &AdminAddress) -> io::Result<Door> {
+fn open_at(address: &AdminAddress) -> io::Result<BoundSocket> {
     match address {
-        AdminAddress::Tcp(address) => TcpListener::bind(*address).map(Door::Tcp),
+        AdminAddress::Tcp(address) => TcpListener::bind(*address).map(BoundSocket::Tcp),
         AdminAddress::Unix(path) => {
-            socket_file::bind(path).map(|(listener, file)| Door::Unix(listener, file))
+            socket_file::bind(path).map(|(listener, file)| BoundSocket::Unix(listener, file))
         }
     }
 }
 
 /// A relay works without, so that it cannot be opened is not an error.
-fn open_default(port: u16) -> Result<Door, String> {
+fn open_default(port: u16) -> Result<BoundSocket, String> {
     let path = default_socket(port)?;
     let made = socket_file::private_directory(path.parent().unwrap_or(Path::new("/")));
     let bound = made.and_then(|()| socket_file::bind(&path));
     let (listener, file) =
         bound.map_err(|error| format!("cannot listen on {}: {error}", path.display()))?;
-    Ok(Door::Unix(listener, file))
+    Ok(BoundSocket::Unix(listener, file))
 }
 
 /// A socket that was open before this process was; its file is another process's, for now.
-fn adopt(socket: AdminSocket) -> io::Result<Door> {
+fn adopt(socket: AdminSocket) -> io::Result<BoundSocket> {
     match socket {
         AdminSocket::Tcp(listener) => {
             listener.set_nonblocking(true)?;
-            Ok(Door::Tcp(TcpListener::from_std(listener)))
+            Ok(BoundSocket::Tcp(TcpListener::from_std(listener)))
         }
         AdminSocket::Unix(listener) => {
             listener.set_nonblocking(true)?;
             let listener = UnixListener::from_std(listener);
             let file = socket_file::adopted(&listener);
-            Ok(Door::Unix(listener, file))
+            Ok(BoundSocket::Unix(listener, file))
         }
     }
 }

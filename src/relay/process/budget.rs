@@ -14,7 +14,7 @@ const FIXED: usize = 16;
 pub struct Budget {
     /// Files that may be open at once.
     pub descriptors: usize,
-    /// Connections that may be served at once.
+    /// Maximum concurrent connections.
     pub max_connections: usize,
     /// Whether that is fewer than were asked for.
     pub capped: bool,

@@ -2,7 +2,7 @@
 //! for its word, so that the event loop goes on meanwhile. Whatever goes wrong, this process goes
 //! on serving. `docs/lifecycle.md` shows the order of events.
 
-use super::inherited_state::{InheritedState, Named};
+use super::inherited_state::{InheritedState, NamedDescriptor};
 use super::program::Program;
 use super::successor::{attempt, report};
 use mio::unix::pipe;
@@ -19,7 +19,7 @@ use std::time::Duration;
 const TIMEOUT_MIN: Duration = Duration::from_millis(1);
 
 /// A new process that is ready, or why there is none.
-pub type Outcome = Result<Successor, String>;
+pub type HandOverOutcome = Result<Successor, String>;
 
 /// A new process that listens and waits for the word to serve. If it is dropped before, it ends.
 #[derive(Debug)]
@@ -44,7 +44,7 @@ pub struct Handover {
 /// A new process that was not heard of yet.
 #[derive(Debug)]
 struct Attempt {
-    outcome: Receiver<Outcome>,
+    outcome: Receiver<HandOverOutcome>,
     /// Ends when there is an outcome; nothing is ever written to it.
     done: pipe::Receiver,
     /// This process's end of the socket on which the new one says that it is ready.
@@ -69,7 +69,7 @@ impl Handover {
     /// When it cannot even be tried.
     pub fn start(
         &mut self,
-        sockets: &[Named<'_>],
+        sockets: &[NamedDescriptor<'_>],
         timeout: Duration,
         registry: &Registry,
         done: Token,
@@ -98,7 +98,7 @@ impl Handover {
     }
 
     /// What became of the attempt, once it is done.
-    pub fn outcome(&mut self, registry: &Registry) -> Option<Outcome> {
+    pub fn outcome(&mut self, registry: &Registry) -> Option<HandOverOutcome> {
         let mut attempt = self.attempt.take()?;
         let _ = registry.deregister(&mut attempt.done);
         Some(attempt.outcome.recv().unwrap_or_else(|_| Err("its thread panicked".into())))
@@ -133,6 +133,6 @@ fn obstacle() -> Option<&'static str> {
     }
     let started_by_systemd = env::var("SYSTEMD_EXEC_PID").is_ok_and(|id| id == process.to_string());
     (started_by_systemd && env::var_os("NOTIFY_SOCKET").is_none()).then_some(
-        "systemd cannot be told of a new main process; give the unit Type=notify, then restart it",
+        "cannot report a new main process to systemd; set Type=notify in the unit and restart it",
     )
 }

@@ -97,8 +97,7 @@ fn wrong(descriptor: usize, name: &str) -> io::Error {
     io::Error::new(
         io::ErrorKind::InvalidInput,
         format!(
-            "descriptor {descriptor}{name} from LISTEN_FDS is no listening TCP socket; \
-             give the socket unit ListenStream= with a port, and Accept=no"
+            "descriptor {descriptor}{name} from LISTEN_FDS is not a listening TCP socket; the socket unit needs ListenStream= with a port, and Accept=no"
         ),
     )
 }

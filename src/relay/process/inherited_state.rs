@@ -13,7 +13,7 @@ use std::process::{Child, Command};
 const FIRST_PASSED: RawFd = 3;
 
 /// A descriptor, and what the new process knows it by.
-pub type Named<'fd> = (BorrowedFd<'fd>, &'static str);
+pub type NamedDescriptor<'fd> = (BorrowedFd<'fd>, &'static str);
 
 /// Descriptors with numbers in a row, and their names.
 #[derive(Debug)]
@@ -25,7 +25,7 @@ pub struct InheritedState {
 impl InheritedState {
     /// The copies close with the program that this process executes next, until they are opened
     /// for it by [`Self::send_with`].
-    pub fn pack(sockets: &[Named<'_>], ready: &UnixStream) -> io::Result<Self> {
+    pub fn pack(sockets: &[NamedDescriptor<'_>], ready: &UnixStream) -> io::Result<Self> {
         let all = sockets.iter().copied().chain([(ready.as_fd(), READY)]);
         let (contents, names): (Vec<_>, Vec<_>) = all.unzip();
         Ok(Self { descriptors: in_a_row(&contents)?, names: names.join(":") })

@@ -2,7 +2,7 @@
 //! visibly on the day descriptors run out.
 
 use super::inherited;
-use super::shortage::{Accepted, Shortage, Supply, accepted, waits};
+use super::shortage::{Accepted, DescriptorSupply, Shortage, accepted, waits};
 use crate::api::{Busy, Failure};
 use crate::http::head::Version;
 use crate::http::response::HeadWriter;
@@ -123,10 +123,10 @@ impl Listeners {
     }
 
     /// Accepts what waits, up to the bound of a turn.
-    pub fn accept(&mut self, io: &mut Io) -> Supply {
+    pub fn accept(&mut self, io: &mut Io) -> DescriptorSupply {
         self.shortage.begin_turn(io.now.monotonic);
         if !self.is_ready() {
-            return Supply::Enough;
+            return DescriptorSupply::Enough;
         }
         self.ready = false;
         for index in 0..self.sockets.len() {
@@ -140,7 +140,7 @@ impl Listeners {
                     Accepted::None => break,
                     Accepted::OutOf(error) => {
                         self.pause(io, index, &error);
-                        return Supply::Short;
+                        return DescriptorSupply::Short;
                     }
                 }
             }
@@ -148,7 +148,7 @@ impl Listeners {
         }
         // Each listener was asked with accept(2), which needs a descriptor even if none waits.
         self.shortage.end();
-        Supply::Enough
+        DescriptorSupply::Enough
     }
 
     /// Nothing more can be accepted: refuses some with the spare descriptor, then waits a while.

@@ -35,5 +35,5 @@ pub use handover::{Handover, Successor};
 pub use inherited::{Inherited, Predecessor};
 pub use listeners::Listeners;
 pub use reload::{Reading, Reloader, is_of_log};
-pub use shutdown::{Act, How, Order, Stopping};
+pub use shutdown::{ShutdownAction, ShutdownMode, ShutdownPhase, ShutdownSignal};
 pub use signals::Signals;

@@ -28,14 +28,14 @@ pub enum Accepted<S> {
 /// Whether there were descriptors for all that was to be accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
-pub enum Supply {
+pub enum DescriptorSupply {
     /// There were.
     Enough,
     /// There were not: what can be done without is to be closed.
     Short,
 }
 
-impl Supply {
+impl DescriptorSupply {
     /// Whether descriptors that can be done without are to be closed.
     pub fn is_short(self) -> bool {
         self == Self::Short

@@ -9,9 +9,9 @@ use std::time::Instant;
 
 /// What a signal asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Order {
+pub enum ShutdownSignal {
     /// The process is to end.
-    End(How),
+    End(ShutdownMode),
     /// A new process is to take over.
     HandOver,
     /// The configuration is to be read again.
@@ -22,7 +22,7 @@ pub enum Order {
 
 /// How a process is asked to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum How {
+pub enum ShutdownMode {
     /// Running transfers have the drain time.
     Drain,
     /// Running transfers may take any time.
@@ -33,7 +33,7 @@ pub enum How {
 
 /// How far the end has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stopping {
+pub enum ShutdownPhase {
     /// Not at all.
     No,
     /// Running transfers have until then; without a limit if there is none.
@@ -47,23 +47,23 @@ pub enum Stopping {
 /// What the loop has to do now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
-pub enum Act {
+pub enum ShutdownAction {
     /// Nothing.
     Nothing,
     /// Take nothing on any more, and show this status.
     Drain(&'static str),
-    /// The same, and interrupt what still runs; then [`Stopping::Closing`] begins.
+    /// The same, and interrupt what still runs; then [`ShutdownPhase::Closing`] begins.
     BreakOff(&'static str),
 }
 
-impl Order {
+impl ShutdownSignal {
     /// What this signal asks for, if anything.
     pub fn of(signal: Signal) -> Option<Self> {
         #[allow(clippy::wildcard_enum_match_arm, reason = "the signals are not ours")]
         match signal {
-            Signal::SIGTERM => Some(Self::End(How::Drain)),
-            Signal::SIGQUIT => Some(Self::End(How::DrainWithoutLimit)),
-            Signal::SIGINT => Some(Self::End(How::Quickly)),
+            Signal::SIGTERM => Some(Self::End(ShutdownMode::Drain)),
+            Signal::SIGQUIT => Some(Self::End(ShutdownMode::DrainWithoutLimit)),
+            Signal::SIGINT => Some(Self::End(ShutdownMode::Quickly)),
             Signal::SIGUSR1 => Some(Self::ReopenLogs),
             Signal::SIGHUP => Some(Self::Reload),
             Signal::SIGUSR2 => Some(Self::HandOver),
@@ -72,7 +72,7 @@ impl Order {
     }
 }
 
-impl Stopping {
+impl ShutdownPhase {
     /// When it has to be looked after.
     pub fn deadline(self) -> Option<Instant> {
         match self {
@@ -84,38 +84,47 @@ impl Stopping {
     /// An order to end. `until` is when a drain that begins now is over. A later order may change the
     /// limit of draining; the second with a limit ends it, and any order while closing is the last.
     /// After a hand-over the limit was not this order's, so the first may shorten it.
-    pub fn obey(&mut self, how: How, until: Option<Instant>, handed_over: bool) -> Act {
+    pub fn obey(
+        &mut self,
+        how: ShutdownMode,
+        until: Option<Instant>,
+        handed_over: bool,
+    ) -> ShutdownAction {
         match (how, *self) {
             (_, Self::Closing(_) | Self::Stopped) => {
                 *self = Self::Stopped;
-                Act::Nothing
+                ShutdownAction::Nothing
             }
-            (How::Drain, Self::Draining(Some(limit))) if handed_over => {
+            (ShutdownMode::Drain, Self::Draining(Some(limit))) if handed_over => {
                 *self = Self::Draining(Some(until.map_or(limit, |until| until.min(limit))));
-                Act::Drain("Draining")
+                ShutdownAction::Drain("Draining")
             }
-            (How::Quickly, Self::No | Self::Draining(_))
-            | (How::Drain, Self::Draining(Some(_))) => Act::BreakOff("Stopping"),
-            (How::Drain, Self::No | Self::Draining(None)) => {
+            (ShutdownMode::Quickly, Self::No | Self::Draining(_))
+            | (ShutdownMode::Drain, Self::Draining(Some(_))) => {
+                ShutdownAction::BreakOff("Stopping")
+            }
+            (ShutdownMode::Drain, Self::No | Self::Draining(None)) => {
                 *self = Self::Draining(until);
-                Act::Drain("Draining")
+                ShutdownAction::Drain("Draining")
             }
-            (How::DrainWithoutLimit, Self::No | Self::Draining(_)) => {
+            (ShutdownMode::DrainWithoutLimit, Self::No | Self::Draining(_)) => {
                 *self = Self::Draining(None);
-                Act::Drain("Draining without a limit")
+                ShutdownAction::Drain("Draining without a limit")
             }
         }
     }
 
     /// A turn ends, and this many clients are connected.
-    pub fn look(&mut self, now: Instant, clients: usize) -> Act {
+    pub fn look(&mut self, now: Instant, clients: usize) -> ShutdownAction {
         match *self {
             Self::Draining(_) | Self::Closing(_) if clients == 0 => *self = Self::Stopped,
-            Self::Draining(Some(until)) if until <= now => return Act::BreakOff("Stopping"),
+            Self::Draining(Some(until)) if until <= now => {
+                return ShutdownAction::BreakOff("Stopping");
+            }
             Self::Closing(until) if until <= now => *self = Self::Stopped,
             Self::No | Self::Draining(_) | Self::Closing(_) | Self::Stopped => {}
         }
-        Act::Nothing
+        ShutdownAction::Nothing
     }
 }
 
@@ -129,58 +138,66 @@ mod tests {
     fn each_order_leads_where_it_should() {
         let now = Instant::now();
         let (soon, late) = (now + Duration::from_secs(1), now + Duration::from_secs(9));
-        let (drain, stop) = (Act::Drain("Draining"), Act::BreakOff("Stopping"));
-        let unlimited = Act::Drain("Draining without a limit");
+        let (drain, stop) =
+            (ShutdownAction::Drain("Draining"), ShutdownAction::BreakOff("Stopping"));
+        let unlimited = ShutdownAction::Drain("Draining without a limit");
         for (name, before, how, handed_over, act, after) in [
-            ("drain", Stopping::No, How::Drain, false, drain, Stopping::Draining(Some(soon))),
+            (
+                "drain",
+                ShutdownPhase::No,
+                ShutdownMode::Drain,
+                false,
+                drain,
+                ShutdownPhase::Draining(Some(soon)),
+            ),
             (
                 "drain, again",
-                Stopping::Draining(Some(late)),
-                How::Drain,
+                ShutdownPhase::Draining(Some(late)),
+                ShutdownMode::Drain,
                 false,
                 stop,
-                Stopping::Draining(Some(late)),
+                ShutdownPhase::Draining(Some(late)),
             ),
             (
                 "drain after a hand-over",
-                Stopping::Draining(Some(late)),
-                How::Drain,
+                ShutdownPhase::Draining(Some(late)),
+                ShutdownMode::Drain,
                 true,
                 drain,
-                Stopping::Draining(Some(soon)),
+                ShutdownPhase::Draining(Some(soon)),
             ),
             (
                 "a limit after all",
-                Stopping::Draining(None),
-                How::Drain,
+                ShutdownPhase::Draining(None),
+                ShutdownMode::Drain,
                 false,
                 drain,
-                Stopping::Draining(Some(soon)),
+                ShutdownPhase::Draining(Some(soon)),
             ),
             (
                 "no limit after all",
-                Stopping::Draining(Some(late)),
-                How::DrainWithoutLimit,
+                ShutdownPhase::Draining(Some(late)),
+                ShutdownMode::DrainWithoutLimit,
                 false,
                 unlimited,
-                Stopping::Draining(None),
+                ShutdownPhase::Draining(None),
             ),
-            ("at once", Stopping::No, How::Quickly, false, stop, Stopping::No),
+            ("at once", ShutdownPhase::No, ShutdownMode::Quickly, false, stop, ShutdownPhase::No),
             (
                 "at once, from draining",
-                Stopping::Draining(None),
-                How::Quickly,
+                ShutdownPhase::Draining(None),
+                ShutdownMode::Quickly,
                 false,
                 stop,
-                Stopping::Draining(None),
+                ShutdownPhase::Draining(None),
             ),
             (
                 "any order while closing",
-                Stopping::Closing(late),
-                How::DrainWithoutLimit,
+                ShutdownPhase::Closing(late),
+                ShutdownMode::DrainWithoutLimit,
                 false,
-                Act::Nothing,
-                Stopping::Stopped,
+                ShutdownAction::Nothing,
+                ShutdownPhase::Stopped,
             ),
         ] {
             let mut stopping = before;
@@ -194,20 +211,44 @@ mod tests {
     fn the_end_comes_with_the_last_client_or_the_limit() {
         let now = Instant::now();
         let late = now + Duration::from_secs(9);
-        let stop = Act::BreakOff("Stopping");
+        let stop = ShutdownAction::BreakOff("Stopping");
         for (name, before, clients, act, after) in [
-            ("serving", Stopping::No, 0, Act::Nothing, Stopping::No),
-            ("the last one left", Stopping::Draining(None), 0, Act::Nothing, Stopping::Stopped),
+            ("serving", ShutdownPhase::No, 0, ShutdownAction::Nothing, ShutdownPhase::No),
+            (
+                "the last one left",
+                ShutdownPhase::Draining(None),
+                0,
+                ShutdownAction::Nothing,
+                ShutdownPhase::Stopped,
+            ),
             (
                 "one is left",
-                Stopping::Draining(Some(late)),
+                ShutdownPhase::Draining(Some(late)),
                 1,
-                Act::Nothing,
-                Stopping::Draining(Some(late)),
+                ShutdownAction::Nothing,
+                ShutdownPhase::Draining(Some(late)),
             ),
-            ("time is over", Stopping::Draining(Some(now)), 1, stop, Stopping::Draining(Some(now))),
-            ("answers are out", Stopping::Closing(late), 0, Act::Nothing, Stopping::Stopped),
-            ("answers are not taken", Stopping::Closing(now), 1, Act::Nothing, Stopping::Stopped),
+            (
+                "time is over",
+                ShutdownPhase::Draining(Some(now)),
+                1,
+                stop,
+                ShutdownPhase::Draining(Some(now)),
+            ),
+            (
+                "answers are out",
+                ShutdownPhase::Closing(late),
+                0,
+                ShutdownAction::Nothing,
+                ShutdownPhase::Stopped,
+            ),
+            (
+                "answers are not taken",
+                ShutdownPhase::Closing(now),
+                1,
+                ShutdownAction::Nothing,
+                ShutdownPhase::Stopped,
+            ),
         ] {
             let mut stopping = before;
             assert_eq!(stopping.look(now, clients), act, "{name}");

@@ -30,7 +30,7 @@ pub(super) struct SocketFile {
 
 /// Who listens on a socket that is there already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Holder {
+enum SocketOwner {
     /// Nobody any more: its process has ended without removing it.
     None,
     /// A process; its id, unless it runs where ours cannot see it.
@@ -136,32 +136,32 @@ fn make_room(path: &Path) -> io::Result<()> {
             Err(io::Error::other("there is a file that is not a socket"))
         }
         Ok(_) => match holder(path)? {
-            Holder::None => fs::remove_file(path),
-            process @ Holder::Process(_) => Err(in_use(process)),
+            SocketOwner::None => fs::remove_file(path),
+            process @ SocketOwner::Process(_) => Err(in_use(process)),
         },
     }
 }
 
-fn in_use(holder: Holder) -> io::Error {
+fn in_use(holder: SocketOwner) -> io::Error {
     let process = match holder {
-        Holder::Process(Some(id)) => format!("process {id}"),
-        Holder::None | Holder::Process(None) => "another process".to_owned(),
+        SocketOwner::Process(Some(id)) => format!("process {id}"),
+        SocketOwner::None | SocketOwner::Process(None) => "another process".to_owned(),
     };
     io::Error::new(io::ErrorKind::AddrInUse, format!("{process} is serving there"))
 }
 
 /// Connects, without waiting: a process that does not accept is a process, too.
-fn holder(path: &Path) -> io::Result<Holder> {
+fn holder(path: &Path) -> io::Result<SocketOwner> {
     let socket = Socket::new(Domain::UNIX, Type::STREAM.nonblocking().cloexec(), None)?;
     match socket.connect(&SockAddr::unix(path)?) {
         Ok(()) => {
             let process = getsockopt(&socket, PeerCredentials).map(|peer| peer.pid());
-            Ok(Holder::Process(process.ok().filter(|&process| process > 0)))
+            Ok(SocketOwner::Process(process.ok().filter(|&process| process > 0)))
         }
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(Holder::Process(None)),
-        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => Ok(Holder::None),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(SocketOwner::Process(None)),
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => Ok(SocketOwner::None),
         // It was removed meanwhile.
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Holder::None),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(SocketOwner::None),
         Err(error) => Err(error),
     }
 }

@@ -1,7 +1,7 @@
 //! The thread of a hand-over: starts the new process, waits for its word, tells it to serve, and
 //! waits for its end. It may block; the event loop must not.
 
-use super::handover::{Outcome, Successor};
+use super::handover::{HandOverOutcome, Successor};
 use super::inherited::{READY_WORD, SERVE_WORD};
 use super::inherited_state::InheritedState;
 use super::program::Program;
@@ -56,7 +56,7 @@ pub fn attempt(
 }
 
 /// Tells the event loop, and then, when it has stepped down, the new process.
-pub fn report(found: Result<Ready, String>, outcome: &Sender<Outcome>, done: pipe::Sender) {
+pub fn report(found: Result<Ready, String>, outcome: &Sender<HandOverOutcome>, done: pipe::Sender) {
     let Ready { mut child, mut socket } = match found {
         Ok(ready) => ready,
         // The loop is woken when `done` is dropped.
@@ -70,7 +70,7 @@ pub fn report(found: Result<Ready, String>, outcome: &Sender<Outcome>, done: pip
     if let Ok(streams) = received.recv() {
         let text = [streams.as_bytes(), SERVE_WORD.as_bytes()].concat();
         if let Err(error) = socket.write_all(&text) {
-            log::error!("hand-over: process {process} cannot be told to serve: {error}");
+            log::error!("hand-over: process {process} cannot be started: {error}");
         }
     }
     // Whoever hears the end of this socket before the word to serve ends.

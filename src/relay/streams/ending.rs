@@ -1,22 +1,22 @@
 //! How the two sides of a stream learn the truth about its end.
 
 use super::Streams;
-use super::seat::Seated;
+use super::role::StreamSide;
 use super::sides::wait;
 use crate::api::Failure;
 use crate::api::download::custom_fields;
 use crate::relay::http1::{answer, cut, follow};
-use crate::relay::io::{After, ConnId, How, Io, Role};
+use crate::relay::io::{CloseMode, ConnId, Io, OnFlushed, Role};
 use crate::relay::transfers::{Finished, Owner, Transfers};
 use crate::rendezvous::transfer::{Delimiter, Loss};
-use crate::rendezvous::{Ending, Outcome, Report, Side, StreamKey};
+use crate::rendezvous::{Ending, PeerReport, Side, StreamKey, TransferOutcome};
 use uuid::Uuid;
 
 /// Why a source is told that it was too slow.
 const SOURCE_STALLED: &str = "The request body did not move for too long";
 
 /// What both sides of a stream that broke are told.
-struct Verdict {
+struct EndReport {
     ending: Ending,
     to_source: Failure,
     to_destination: Failure,
@@ -56,7 +56,7 @@ impl Streams {
         let after = conn.reply.after;
         if delimiter == Delimiter::Close {
             conn.reset_on_close(false);
-            follow(io, destination, if after.keeps_alive() { After::Close } else { after });
+            follow(io, destination, if after.keeps_alive() { OnFlushed::Close } else { after });
         } else {
             follow(io, destination, after);
         }
@@ -82,7 +82,7 @@ impl Streams {
             }
             Side::Destination => {
                 self.unseat(io, destination);
-                io.conns.close(destination, How::Reset);
+                io.conns.close(destination, CloseMode::Reset);
                 let upload = self.upload(io, source).as_mut();
                 let Some(upload) = upload else {
                     panic!("{source:?} has no head: a byte of its body was handed on");
@@ -95,9 +95,15 @@ impl Streams {
 
     /// A transfer broke: the source is answered, the destination too if its head has not left, or
     /// its connection ends so that the part it received does not look complete.
-    fn break_up(&mut self, io: &mut Io, stream: StreamKey, finished: &Finished, verdict: Verdict) {
+    fn break_up(
+        &mut self,
+        io: &mut Io,
+        stream: StreamKey,
+        finished: &Finished,
+        verdict: EndReport,
+    ) {
         let Finished { source, destination, delimiter, transfer, .. } = finished;
-        let Verdict { ending, to_source, to_destination } = verdict;
+        let EndReport { ending, to_source, to_destination } = verdict;
         let destination_lost = matches!(
             ending,
             Ending::Disconnected(Side::Destination) | Ending::Failed(Side::Destination)
@@ -114,7 +120,7 @@ impl Streams {
             io.journal.answered(conn, 200);
         }
         if destination_lost {
-            io.conns.close(*destination, How::Reset);
+            io.conns.close(*destination, CloseMode::Reset);
         } else if !transfer.head_started() {
             conn.reset_on_close(false);
             tell(io, *destination, &to_destination, true);
@@ -126,11 +132,11 @@ impl Streams {
 
     /// A side's connection is closed.
     pub(super) fn side_closed(&mut self, io: &mut Io, transfers: &mut Transfers, id: ConnId) {
-        let Seated { side, .. } = self.seated(io, id);
+        let StreamSide { side, .. } = self.seated(io, id);
         let conn = &io.conns[id];
         let (transfer, outcome) = match side {
-            Side::Source => (conn.outgoing, Outcome::SourceGone(Loss::Closed)),
-            Side::Destination => (conn.incoming, Outcome::DestinationGone(Loss::Closed)),
+            Side::Source => (conn.outgoing, TransferOutcome::SourceGone(Loss::Closed)),
+            Side::Destination => (conn.incoming, TransferOutcome::DestinationGone(Loss::Closed)),
         };
         match transfer {
             Some(transfer) => {
@@ -179,16 +185,16 @@ impl Streams {
         io: &mut Io,
         transfers: &mut Transfers,
         source: ConnId,
-        report: &Report,
+        report: &PeerReport,
         failure: &Failure,
     ) {
-        let Seated { stream, .. } = self.seated(io, source);
+        let StreamSide { stream, .. } = self.seated(io, source);
         let Some(transfer) = io.conns[source].outgoing else {
             panic!("{source:?} is paired, and no transfer takes from it");
         };
-        let finished = transfers.end(io, transfer, Outcome::SourceGone(Loss::Closed));
+        let finished = transfers.end(io, transfer, TransferOutcome::SourceGone(Loss::Closed));
         self.registry.transferred(stream, finished.transfer.transferred());
-        let verdict = Verdict {
+        let verdict = EndReport {
             ending: Ending::Reported(Box::new(report.clone())),
             to_source: failure.clone(),
             to_destination: failure.clone(),
@@ -199,9 +205,10 @@ impl Streams {
     /// The process ends, whatever is still under way: what is known of it is logged.
     pub fn log_rest(&mut self, io: &mut Io, transfers: &mut Transfers) {
         for source in sources(io) {
-            let Seated { stream, .. } = self.seated(io, source);
+            let StreamSide { stream, .. } = self.seated(io, source);
             if let Some(transfer) = io.conns[source].outgoing {
-                let finished = transfers.end(io, transfer, Outcome::SourceGone(Loss::Closed));
+                let finished =
+                    transfers.end(io, transfer, TransferOutcome::SourceGone(Loss::Closed));
                 let bytes = finished.transfer.transferred();
                 if let Some(note) = &mut io.conns[finished.destination].note
                     && finished.transfer.head_started()
@@ -230,10 +237,10 @@ fn tell(io: &mut Io, id: ConnId, failure: &Failure, read: bool) {
 }
 
 /// What both sides are told of an outcome; `None`: it is complete.
-fn verdict(outcome: Outcome) -> Option<Verdict> {
+fn verdict(outcome: TransferOutcome) -> Option<EndReport> {
     Some(match outcome {
-        Outcome::Complete => return None,
-        Outcome::SourceGone(loss) => {
+        TransferOutcome::Complete => return None,
+        TransferOutcome::SourceGone(loss) => {
             let (ending, to_destination) = match loss {
                 Loss::Closed => {
                     (Ending::Disconnected(Side::Source), Failure::Disconnected(Side::Source))
@@ -246,19 +253,19 @@ fn verdict(outcome: Outcome) -> Option<Verdict> {
                 Loss::Closed | Loss::Failed => Failure::BodyBroken,
                 Loss::Stalled => Failure::RequestTimeout(SOURCE_STALLED),
             };
-            Verdict { ending, to_source, to_destination }
+            EndReport { ending, to_source, to_destination }
         }
-        Outcome::SourceBroken(error) => Verdict {
+        TransferOutcome::SourceBroken(error) => EndReport {
             ending: Ending::Failed(Side::Source),
             to_source: Failure::BadFraming(error),
             to_destination: Failure::Failed(Side::Source),
         },
-        Outcome::SourceTooLarge(max) => Verdict {
+        TransferOutcome::SourceTooLarge(max) => EndReport {
             ending: Ending::TooLarge(max),
             to_source: Failure::UploadTooLarge(max),
             to_destination: Failure::SourceTooLarge(max),
         },
-        Outcome::DestinationGone(loss) => {
+        TransferOutcome::DestinationGone(loss) => {
             let (ending, failure) = match loss {
                 Loss::Closed => (
                     Ending::Disconnected(Side::Destination),
@@ -268,7 +275,7 @@ fn verdict(outcome: Outcome) -> Option<Verdict> {
                     (Ending::Failed(Side::Destination), Failure::Failed(Side::Destination))
                 }
             };
-            Verdict { ending, to_source: failure.clone(), to_destination: failure }
+            EndReport { ending, to_source: failure.clone(), to_destination: failure }
         }
     })
 }

@@ -4,7 +4,7 @@
 use crate::api::status;
 use crate::http::chunked::{LAST_CHUNK, write_framed};
 use crate::relay::http1::answer::Streamed;
-use crate::relay::io::After;
+use crate::relay::io::OnFlushed;
 use crate::rendezvous::Registry;
 
 /// What making a byte of the list costs, in bytes that are read.
@@ -15,7 +15,7 @@ const VISITS: usize = 1024;
 
 /// Where in the list we are.
 #[derive(Debug)]
-pub(super) struct Listing {
+pub(super) struct StreamListing {
     next: u64,
     /// Streams made after the request are not shown, so that the list has an end.
     end: u64,
@@ -25,14 +25,14 @@ pub(super) struct Listing {
     streamed: Streamed,
 }
 
-impl Listing {
+impl StreamListing {
     /// From the oldest stream on; `end` is the place of the first one that is not shown.
     pub fn new(end: u64, active_only: bool, streamed: Streamed) -> Self {
         Self { next: 0, end, active_only, first: true, over: false, streamed }
     }
 
     /// What follows once all of it is written; `None`: there is more.
-    pub fn over(&self) -> Option<After> {
+    pub fn over(&self) -> Option<OnFlushed> {
         self.over.then_some(self.streamed.after)
     }
 

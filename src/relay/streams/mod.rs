@@ -14,7 +14,7 @@
 mod ending;
 mod listing;
 mod moving;
-mod seat;
+mod role;
 mod sides;
 mod subscriber;
 mod subscribers;
@@ -22,16 +22,16 @@ mod subscribers;
 use crate::api::creation::{self, Creation};
 use crate::api::{Busy, Failure, report, status};
 use crate::ops::Settings;
-use crate::ops::access_log::Ended;
+use crate::ops::access_log::StreamEnd;
 use crate::ops::metrics::ConnPhase;
-use crate::relay::http1::{Purpose, answer, takes_no_streams, too_busy};
-use crate::relay::io::{ConnId, Flushed, How, Http, Io, Role, Slot};
-use crate::relay::transfers::{Driven, Transfers, loss_of};
+use crate::relay::http1::{JsonPurpose, answer, takes_no_streams, too_busy};
+use crate::relay::io::{CloseMode, ConnId, Flushed, Http, Io, Role, Slot};
+use crate::relay::transfers::{Transfers, TurnResult, loss_of};
 use crate::rendezvous::{
-    Ending, Limits, Outcome, Registered, Registry, Side, Stream, StreamKey, Tally,
+    Ending, Limits, Registered, Registry, Side, StateCounts, Stream, StreamKey, TransferOutcome,
 };
-use listing::Listing;
-use seat::{Seat, Seated};
+use listing::StreamListing;
+use role::{StreamRole, StreamSide};
 use serde_json::json;
 use slab::Slab;
 use subscribers::Subscribers;
@@ -44,15 +44,15 @@ const EXPIRE_MAX: usize = 1024;
 #[derive(Debug)]
 pub struct Streams {
     registry: Registry,
-    seats: Slab<Seat>,
+    seats: Slab<StreamRole>,
     subscribers: Subscribers,
 }
 
 /// How things stand, for metrics and operators.
 #[derive(Clone, Copy, Debug)]
-pub struct Standing<'s> {
+pub struct StreamCounts<'s> {
     /// Streams there are and were.
-    pub tally: &'s Tally,
+    pub tally: &'s StateCounts,
     /// Streams that have not ended.
     pub active: usize,
     /// Streams that are held, ended ones included.
@@ -78,9 +78,9 @@ impl Streams {
     }
 
     /// How things stand.
-    pub fn standing(&self) -> Standing<'_> {
+    pub fn standing(&self) -> StreamCounts<'_> {
         let registry = &self.registry;
-        Standing { tally: registry.tally(), active: registry.active(), held: registry.len() }
+        StreamCounts { tally: registry.tally(), active: registry.active(), held: registry.len() }
     }
 
     /// When [`Streams::expire`] has something to do next.
@@ -89,10 +89,10 @@ impl Streams {
     }
 
     /// A JSON body is complete.
-    pub fn json(&mut self, io: &mut Io, id: ConnId, purpose: Purpose, body: &[u8]) {
+    pub fn json(&mut self, io: &mut Io, id: ConnId, purpose: JsonPurpose, body: &[u8]) {
         let done = match purpose {
-            Purpose::Create => self.create(io, id, body),
-            Purpose::Report(stream) => self.report(io, id, stream, body),
+            JsonPurpose::Create => self.create(io, id, body),
+            JsonPurpose::Report(stream) => self.report(io, id, stream, body),
         };
         if let Err(failure) = done {
             answer::failure(io, id, &failure, true);
@@ -181,8 +181,8 @@ impl Streams {
         let json = [("Content-Type", "application/json")];
         if let Some(streamed) = answer::begin(io, id, &json, |after| after, read) {
             let end = self.registry.next_sequence();
-            let listing = Listing::new(end, active_only, streamed);
-            self.seat(io, id, Seat::Listing(Box::new(listing)));
+            let listing = StreamListing::new(end, active_only, streamed);
+            self.seat(io, id, StreamRole::Listing(Box::new(listing)));
             io.set_timeout(id, io.settings.keep_alive_timeout);
             io.conns.flush_or_close(id);
             io.conns.enqueue(id);
@@ -208,7 +208,7 @@ impl Streams {
             return answer::failure(io, id, &Failure::TooBusy(Busy::Followers), read);
         }
         if let Some(slot) = self.subscribers.begin(io, id, stream, read) {
-            self.seat(io, id, Seat::Subscriber(slot));
+            self.seat(io, id, StreamRole::Subscriber(slot));
             self.registry.watch(stream, true);
             self.show(io, transfers, slot);
         }
@@ -258,7 +258,7 @@ impl Streams {
     }
 
     /// A transfer of a stream had a turn.
-    pub fn driven(&mut self, key: StreamKey, driven: &mut Driven) {
+    pub fn driven(&mut self, key: StreamKey, driven: &mut TurnResult) {
         if let Some(bytes) = driven.transferred {
             self.registry.transferred(key, bytes);
         }
@@ -280,7 +280,7 @@ impl Streams {
     /// Writes the streams that have ended to the access log, while their connections are there.
     fn record(&mut self, io: &mut Io) {
         while let Some(record) = self.registry.take_record() {
-            let ended = Ended {
+            let ended = StreamEnd {
                 outcome: record.state,
                 bytes_transferred: record.bytes_transferred,
                 waited: record.waited,
@@ -300,9 +300,11 @@ impl Streams {
     /// A connection that the streams own has news.
     pub fn ready(&mut self, io: &mut Io, transfers: &mut Transfers, id: ConnId, slot: Slot) {
         match &self.seats[slot.key()] {
-            Seat::Source { .. } | Seat::Destination { .. } => self.side_ready(io, transfers, id),
-            Seat::Listing(_) => self.list_more(io, id, slot),
-            Seat::Subscriber(subscriber) => {
+            StreamRole::Source { .. } | StreamRole::Destination { .. } => {
+                self.side_ready(io, transfers, id);
+            }
+            StreamRole::Listing(_) => self.list_more(io, id, slot),
+            StreamRole::Subscriber(subscriber) => {
                 let subscriber = *subscriber;
                 if self.subscribers.ready(io, id, subscriber) {
                     self.show(io, transfers, subscriber);
@@ -315,15 +317,15 @@ impl Streams {
     fn side_ready(&mut self, io: &mut Io, transfers: &mut Transfers, id: ConnId) {
         let flushed = io.conns.flush(id);
         let conn = &io.conns[id];
-        let Seated { side, .. } = self.seated(io, id);
+        let StreamSide { side, .. } = self.seated(io, id);
         match (conn.outgoing, conn.incoming) {
             (None, None) => self.waiting_ready(io, id),
             (_, Some(transfer)) if side == Side::Destination && conn.peer_ended() => {
-                let outcome = Outcome::DestinationGone(loss_of(conn));
+                let outcome = TransferOutcome::DestinationGone(loss_of(conn));
                 let finished = transfers.end(io, transfer, outcome);
                 self.finished(io, finished);
             }
-            (_, _) if flushed == Flushed::Failed => io.conns.close(id, How::Orderly),
+            (_, _) if flushed == Flushed::Failed => io.conns.close(id, CloseMode::Orderly),
             (outgoing, incoming) => {
                 // What waited before it is out: the transfer may go on.
                 for transfer in outgoing.into_iter().chain(incoming) {
@@ -336,9 +338,9 @@ impl Streams {
     /// Writes one more piece of the list once the last one is out.
     fn list_more(&mut self, io: &mut Io, id: ConnId, slot: Slot) {
         if io.conns.flush(id) == Flushed::Failed {
-            return io.conns.close(id, How::Orderly);
+            return io.conns.close(id, CloseMode::Orderly);
         }
-        let Seat::Listing(listing) = &mut self.seats[slot.key()] else {
+        let StreamRole::Listing(listing) = &mut self.seats[slot.key()] else {
             unreachable!("only a reader of the list is shown more of it")
         };
         if !io.conns[id].output.is_empty() {
@@ -365,9 +367,9 @@ impl Streams {
     /// theirs.
     pub fn timeout(&mut self, io: &mut Io, transfers: &mut Transfers, id: ConnId, slot: Slot) {
         match &self.seats[slot.key()] {
-            Seat::Source { .. } | Seat::Destination { .. } => {}
-            Seat::Listing(_) => io.conns.close(id, How::Orderly),
-            Seat::Subscriber(subscriber) => {
+            StreamRole::Source { .. } | StreamRole::Destination { .. } => {}
+            StreamRole::Listing(_) => io.conns.close(id, CloseMode::Orderly),
+            StreamRole::Subscriber(subscriber) => {
                 let subscriber = *subscriber;
                 if self.subscribers.timeout(io, id, subscriber) {
                     self.show(io, transfers, subscriber);
@@ -379,9 +381,11 @@ impl Streams {
     /// A connection is closed.
     pub fn closed(&mut self, io: &mut Io, transfers: &mut Transfers, id: ConnId, slot: Slot) {
         match &self.seats[slot.key()] {
-            Seat::Source { .. } | Seat::Destination { .. } => self.side_closed(io, transfers, id),
-            Seat::Listing(_) => _ = self.unseat(io, id),
-            Seat::Subscriber(subscriber) => {
+            StreamRole::Source { .. } | StreamRole::Destination { .. } => {
+                self.side_closed(io, transfers, id);
+            }
+            StreamRole::Listing(_) => _ = self.unseat(io, id),
+            StreamRole::Subscriber(subscriber) => {
                 let subscriber = *subscriber;
                 self.unsubscribe(subscriber);
                 self.unseat(io, id);
@@ -393,24 +397,24 @@ impl Streams {
     pub fn phase(&self, io: &Io, id: ConnId, slot: Slot) -> ConnPhase {
         let conn = &io.conns[id];
         match &self.seats[slot.key()] {
-            Seat::Source { .. } | Seat::Destination { .. }
+            StreamRole::Source { .. } | StreamRole::Destination { .. }
                 if conn.outgoing.is_none() && conn.incoming.is_none() =>
             {
                 ConnPhase::Waiting
             }
-            Seat::Source { .. } | Seat::Destination { .. } => ConnPhase::Streaming,
-            Seat::Listing(_) => ConnPhase::Listing,
-            Seat::Subscriber(_) => ConnPhase::Following,
+            StreamRole::Source { .. } | StreamRole::Destination { .. } => ConnPhase::Streaming,
+            StreamRole::Listing(_) => ConnPhase::Listing,
+            StreamRole::Subscriber(_) => ConnPhase::Following,
         }
     }
 
     /// Gives a connection its seat.
-    fn seat(&mut self, io: &mut Io, id: ConnId, seat: Seat) {
+    fn seat(&mut self, io: &mut Io, id: ConnId, seat: StreamRole) {
         io.conns[id].role = Role::Streams(Slot::new(self.seats.insert(seat)));
     }
 
     /// A connection is not the streams' any more.
-    fn unseat(&mut self, io: &mut Io, id: ConnId) -> Seat {
+    fn unseat(&mut self, io: &mut Io, id: ConnId) -> StreamRole {
         let role = &mut io.conns[id].role;
         let Role::Streams(slot) = *role else {
             panic!("{id:?} has no seat, but {role:?}");
@@ -420,14 +424,14 @@ impl Streams {
     }
 
     /// Which side of which stream a connection is.
-    fn seated(&self, io: &Io, id: ConnId) -> Seated {
+    fn seated(&self, io: &Io, id: ConnId) -> StreamSide {
         let Role::Streams(slot) = io.conns[id].role else {
             panic!("{id:?} has no seat, but {:?}", io.conns[id].role);
         };
         let Some((stream, side)) = self.seats[slot.key()].side() else {
             panic!("{id:?} is not a side of a stream");
         };
-        Seated { stream, side }
+        StreamSide { stream, side }
     }
 
     /// Gives away the streams that wait for a side or both, as lines for the process that takes over.

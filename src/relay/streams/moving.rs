@@ -3,8 +3,8 @@
 use super::Streams;
 use crate::api::moved::{self, Moved};
 use crate::api::{Busy, Failure};
-use crate::relay::io::{ConnId, How, Io};
-use crate::rendezvous::{Adopted, Now};
+use crate::relay::io::{CloseMode, ConnId, Io};
+use crate::rendezvous::{AdoptedStream, Now};
 
 /// Writes the streams that wait for a side or both, for the process that takes over; clients that
 /// wait are asked to retry, and will find their streams there.
@@ -18,7 +18,7 @@ pub(super) fn give_away(streams: &mut Streams, io: &mut Io) -> String {
     // Their subscribers find them where they are now.
     for given in &given {
         for id in streams.subscribers.connections_of(given.stream.id()) {
-            io.conns.close(id, How::Orderly);
+            io.conns.close(id, CloseMode::Orderly);
         }
     }
     lines
@@ -30,7 +30,7 @@ pub(super) fn adopt(streams: &mut Streams, io: &Io, moved: Moved) -> bool {
     let Some(deadline) = io.now.monotonic.checked_add(left) else { return false };
     let monotonic = io.now.monotonic.checked_sub(age).unwrap_or(io.now.monotonic);
     let created = Now { monotonic, wall_ms };
-    let adopted = Adopted { id, headers, creator, created, deadline };
+    let adopted = AdoptedStream { id, headers, creator, created, deadline };
     if streams.registry.adopt(adopted, io.now).is_err() {
         return false;
     }

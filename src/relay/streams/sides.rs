@@ -2,13 +2,13 @@
 //! its body in its socket; what has to be noticed is that it left.
 
 use super::Streams;
-use super::seat::{Seat, Seated};
+use super::role::{StreamRole, StreamSide};
 use crate::api::{Failure, Upload};
 use crate::http::framing::Framing;
 use crate::http::range;
 use crate::http::response::HeadWriter;
 use crate::relay::http1::{Request, answer, too_busy};
-use crate::relay::io::{After, Conn, ConnId, Flushed, How, Io, PeerEnd, identify};
+use crate::relay::io::{CloseMode, Conn, ConnId, Flushed, Io, OnFlushed, PeerEnd, identify};
 use crate::relay::transfers::{Begin, Owner, Transfers, feed_prefix};
 use crate::rendezvous::transfer::Delimiter;
 use crate::rendezvous::{Connected, Ending, Pace, Side, Stream, StreamKey};
@@ -36,14 +36,14 @@ impl Streams {
         match met {
             Connected::Waits(stream) => {
                 let upload = Some(Box::new(Upload::new(head, name)));
-                self.seat(io, id, Seat::Source { stream, upload });
+                self.seat(io, id, StreamRole::Source { stream, upload });
                 wait(io, id);
                 0
             }
             Connected::Paired { stream, other } => {
                 let upload = Some(Box::new(Upload::new(head, name)));
                 io.conns[id].carry = behind.to_vec();
-                self.seat(io, id, Seat::Source { stream, upload });
+                self.seat(io, id, StreamRole::Source { stream, upload });
                 self.pair(io, transfers, id, ConnId::from_client(other));
                 behind.len()
             }
@@ -73,17 +73,17 @@ impl Streams {
         let (used, read) = request.without_body();
         if !read {
             // It has to be dropped before the next request, which cannot be waited for.
-            io.conns[id].reply.after = After::Linger;
+            io.conns[id].reply.after = OnFlushed::Linger;
         }
         let met = self.registry.connect(stream, Side::Destination, id.client(), io.now);
         self.record(io);
         match met {
             Connected::Waits(stream) => {
-                self.seat(io, id, Seat::Destination { stream });
+                self.seat(io, id, StreamRole::Destination { stream });
                 wait(io, id);
             }
             Connected::Paired { stream, other } => {
-                self.seat(io, id, Seat::Destination { stream });
+                self.seat(io, id, StreamRole::Destination { stream });
                 self.pair(io, transfers, ConnId::from_client(other), id);
             }
             refused @ (Connected::Occupied | Connected::Unknown | Connected::Reported(_)) => {
@@ -136,8 +136,10 @@ impl Streams {
             panic!("{source:?} has no seat, but {:?}", io.conns[source].role);
         };
         match &mut self.seats[slot.key()] {
-            Seat::Source { upload, .. } => upload,
-            other @ (Seat::Destination { .. } | Seat::Listing(_) | Seat::Subscriber(_)) => {
+            StreamRole::Source { upload, .. } => upload,
+            other @ (StreamRole::Destination { .. }
+            | StreamRole::Listing(_)
+            | StreamRole::Subscriber(_)) => {
                 panic!("{source:?} is not a source, but {other:?}")
             }
         }
@@ -153,7 +155,7 @@ impl Streams {
         };
         // What a source was told before its destination left may not be out yet.
         if gone || io.conns.flush(id) == Flushed::Failed {
-            io.conns.close(id, How::Orderly);
+            io.conns.close(id, CloseMode::Orderly);
         }
     }
 
@@ -166,7 +168,7 @@ impl Streams {
 
     /// A waiting side left: it gives its place back.
     pub(super) fn leave(&mut self, io: &mut Io, id: ConnId) {
-        let Seated { stream, side, .. } = self.seated(io, id);
+        let StreamSide { stream, side, .. } = self.seated(io, id);
         self.registry.leave(stream, side, io.now);
         self.unseat(io, id);
     }
@@ -174,8 +176,10 @@ impl Streams {
     /// Answers a waiting side; its stream is over already.
     pub(super) fn dismiss(&mut self, io: &mut Io, id: ConnId, failure: &Failure) {
         let read = match self.unseat(io, id) {
-            Seat::Source { upload, .. } => upload.is_none_or(|upload| upload.is_read()),
-            Seat::Destination { .. } | Seat::Listing(_) | Seat::Subscriber(_) => true,
+            StreamRole::Source { upload, .. } => upload.is_none_or(|upload| upload.is_read()),
+            StreamRole::Destination { .. } | StreamRole::Listing(_) | StreamRole::Subscriber(_) => {
+                true
+            }
         };
         if !io.conns[id].is_closing() {
             answer::report(io, id, failure, read);

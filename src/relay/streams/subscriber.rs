@@ -4,7 +4,7 @@ use crate::http::chunked::write_framed;
 use crate::relay::http1::answer::Streamed;
 use crate::relay::io::ConnId;
 use crate::rendezvous::bottleneck::Limit;
-use crate::rendezvous::{State, Stream};
+use crate::rendezvous::{Stream, StreamState};
 use std::time::{Duration, Instant};
 use uuid::Uuid;
 
@@ -24,7 +24,7 @@ pub(super) struct Subscriber {
     /// The response that the events are written to.
     pub streamed: Streamed,
     /// What the last event showed; none: there was no event yet.
-    pub shown: Option<Shown>,
+    pub shown: Option<EventFilter>,
     /// When the last event was written.
     pub event_at: Instant,
     /// When anything was written last.
@@ -39,7 +39,7 @@ pub(super) struct Subscriber {
 
 /// What an event is worth being sent for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Shown {
+pub(super) struct EventFilter {
     revision: u32,
     limit: Option<Limit>,
     bytes: u64,
@@ -47,14 +47,14 @@ pub(super) struct Shown {
 
 /// What there is to write to a subscriber.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Due {
+pub(super) enum DueWrite {
     Event,
     Comment,
     /// Nothing before this time.
     Nothing(Instant),
 }
 
-impl Shown {
+impl EventFilter {
     pub fn of(stream: &Stream) -> Self {
         Self {
             revision: stream.revision(),
@@ -80,25 +80,25 @@ impl Subscriber {
     }
 
     /// What to write now that the stream is like this.
-    pub fn due(&self, stream: &Stream, now: Instant, keep_alive: Duration) -> Due {
-        let new = Shown::of(stream);
-        let Some(shown) = self.shown else { return Due::Event };
-        if (Shown { bytes: shown.bytes, ..new }) != shown {
-            return Due::Event;
+    pub fn due(&self, stream: &Stream, now: Instant, keep_alive: Duration) -> DueWrite {
+        let new = EventFilter::of(stream);
+        let Some(shown) = self.shown else { return DueWrite::Event };
+        if (EventFilter { bytes: shown.bytes, ..new }) != shown {
+            return DueWrite::Event;
         }
         let moved = new.bytes != shown.bytes;
         // A keep-alive too long for the clock is none within its reach.
         let comment_at = self.written_at.checked_add(keep_alive).unwrap_or(now + LOOK_PERIOD);
         if moved && self.event_at + MOVING_PERIOD <= now {
-            Due::Event
+            DueWrite::Event
         } else if comment_at <= now {
-            Due::Comment
+            DueWrite::Comment
         } else {
             let event_at = moved.then_some(self.event_at + MOVING_PERIOD);
-            let streams = stream.state() == State::Streaming;
+            let streams = stream.state() == StreamState::Streaming;
             let look_at = streams.then_some(self.looked_at + LOOK_PERIOD);
             let times = [Some(comment_at), event_at, look_at];
-            Due::Nothing(times.into_iter().flatten().min().unwrap_or(comment_at))
+            DueWrite::Nothing(times.into_iter().flatten().min().unwrap_or(comment_at))
         }
     }
 
@@ -111,7 +111,7 @@ impl Subscriber {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::relay::io::After;
+    use crate::relay::io::OnFlushed;
     use crate::rendezvous::{Client, Limits, Now, Registry, Side};
 
     const KEEP_ALIVE: Duration = Duration::from_secs(15);
@@ -131,28 +131,32 @@ mod tests {
         let (mut registry, now) = (Registry::new(limits), Now { monotonic: base, wall_ms: 0 });
         let id = Uuid::from_u128(1);
         let key = registry.create(id, None, std::net::Ipv4Addr::LOCALHOST.into(), now).unwrap();
-        let streamed = Streamed { chunked: true, after: After::Close };
+        let streamed = Streamed { chunked: true, after: OnFlushed::Close };
         let conn = ConnId { index: 0, generation: 1 };
         let mut subscriber = Subscriber::new(conn, id, streamed, base);
         let due = |subscriber: &Subscriber, registry: &Registry, ms| {
             subscriber.due(registry.get(id).unwrap(), at(ms), KEEP_ALIVE)
         };
-        assert_eq!(due(&subscriber, &registry, 0), Due::Event, "at once");
-        subscriber.shown = registry.get(id).map(Shown::of);
-        assert_eq!(due(&subscriber, &registry, 10), Due::Nothing(at(15_000)));
-        assert_eq!(due(&subscriber, &registry, 15_000), Due::Comment);
+        assert_eq!(due(&subscriber, &registry, 0), DueWrite::Event, "at once");
+        subscriber.shown = registry.get(id).map(EventFilter::of);
+        assert_eq!(due(&subscriber, &registry, 10), DueWrite::Nothing(at(15_000)));
+        assert_eq!(due(&subscriber, &registry, 15_000), DueWrite::Comment);
 
         registry.connect(id, Side::Source, Client(1), now);
         registry.connect(id, Side::Destination, Client(2), now);
-        assert_eq!(due(&subscriber, &registry, 10), Due::Event, "another state");
-        subscriber.shown = registry.get(id).map(Shown::of);
+        assert_eq!(due(&subscriber, &registry, 10), DueWrite::Event, "another state");
+        subscriber.shown = registry.get(id).map(EventFilter::of);
         assert_eq!(
             due(&subscriber, &registry, 10),
-            Due::Nothing(at(1000)),
+            DueWrite::Nothing(at(1000)),
             "to look once a second"
         );
         registry.transferred(key, 5);
-        assert_eq!(due(&subscriber, &registry, 20), Due::Nothing(at(250)), "not for each byte");
-        assert_eq!(due(&subscriber, &registry, 250), Due::Event, "bytes moved");
+        assert_eq!(
+            due(&subscriber, &registry, 20),
+            DueWrite::Nothing(at(250)),
+            "not for each byte"
+        );
+        assert_eq!(due(&subscriber, &registry, 250), DueWrite::Event, "bytes moved");
     }
 }

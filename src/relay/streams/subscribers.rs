@@ -3,11 +3,11 @@
 //! one later; at most one is kept for it. Subscribers are bounded for each stream and in all, and
 //! change nothing.
 
-use super::subscriber::{Due, LOOK_PERIOD, Shown, Subscriber};
+use super::subscriber::{DueWrite, EventFilter, LOOK_PERIOD, Subscriber};
 use crate::api::status;
 use crate::http::chunked::LAST_CHUNK;
 use crate::relay::http1::answer;
-use crate::relay::io::{After, ConnId, Flushed, How, Io, Slot};
+use crate::relay::io::{CloseMode, ConnId, Flushed, Io, OnFlushed, Slot};
 use crate::rendezvous::Registry;
 use slab::Slab;
 use std::collections::HashMap;
@@ -33,9 +33,9 @@ pub(super) struct Subscribers {
 
 /// The response to a subscriber is over.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Over {
+pub(super) struct SubscriberDone {
     pub id: ConnId,
-    pub after: After,
+    pub after: OnFlushed,
 }
 
 impl Subscribers {
@@ -100,7 +100,7 @@ impl Subscribers {
     pub fn ready(&mut self, io: &mut Io, id: ConnId, slot: Slot) -> bool {
         let before = io.conns[id].output.rest().len();
         if io.conns[id].peer_ended() || io.conns.flush(id) == Flushed::Failed {
-            io.conns.close(id, How::Orderly);
+            io.conns.close(id, CloseMode::Orderly);
             return false;
         }
         if io.conns[id].output.rest().len() < before {
@@ -115,14 +115,14 @@ impl Subscribers {
         let idle = io.now.monotonic.saturating_duration_since(taken_at);
         let gone = !io.conns[id].output.is_empty() && idle >= io.settings.keep_alive_timeout;
         if gone {
-            io.conns.close(id, How::Orderly);
+            io.conns.close(id, CloseMode::Orderly);
         }
         !gone
     }
 
     /// Writes what is due to a subscriber whose output is out; of one whose output is not, only the
     /// last event is kept. Returns the end of its response.
-    pub fn show(&mut self, io: &mut Io, registry: &Registry, slot: Slot) -> Option<Over> {
+    pub fn show(&mut self, io: &mut Io, registry: &Registry, slot: Slot) -> Option<SubscriberDone> {
         let now = io.now.monotonic;
         let subscriber = &mut self.all[slot.key()];
         let id = subscriber.id;
@@ -147,21 +147,21 @@ impl Subscribers {
                 output.buffer().extend_from_slice(LAST_CHUNK);
             }
             io.conns[id].limit_unsent(0);
-            return Some(Over { id, after: subscriber.streamed.after });
+            return Some(SubscriberDone { id, after: subscriber.streamed.after });
         }
         let Some(stream) = stream else {
             // It was forgotten before its end could be shown.
-            io.conns.close(id, How::Orderly);
+            io.conns.close(id, CloseMode::Orderly);
             return None;
         };
         match subscriber.due(stream, now, io.settings.events.event_keep_alive) {
-            Due::Event => {
+            DueWrite::Event => {
                 subscriber.frame(&status::event(stream), output.buffer());
-                subscriber.shown = Some(Shown::of(stream));
+                subscriber.shown = Some(EventFilter::of(stream));
                 subscriber.event_at = now;
             }
-            Due::Comment => subscriber.frame(COMMENT, output.buffer()),
-            Due::Nothing(until) => {
+            DueWrite::Comment => subscriber.frame(COMMENT, output.buffer()),
+            DueWrite::Nothing(until) => {
                 io.conns.set_deadline(id, Some(until));
                 return None;
             }

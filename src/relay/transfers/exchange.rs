@@ -5,7 +5,7 @@ use crate::http::response::CONTINUE;
 use crate::relay::io::{Conn, ConnId, Slot};
 use crate::rendezvous::batching::Batching;
 use crate::rendezvous::transfer::Delimiter;
-use crate::rendezvous::{Outcome, Pace, StreamKey, Transfer};
+use crate::rendezvous::{Pace, StreamKey, Transfer, TransferOutcome};
 use crate::splice::pipe::Pipe;
 use crate::splice::pool::Pool;
 use std::time::Instant;
@@ -44,7 +44,7 @@ pub struct Finished {
     /// Whom it belonged to.
     pub owner: Owner,
     /// How it ended.
-    pub outcome: Outcome,
+    pub outcome: TransferOutcome,
     /// The connection that bytes were taken from.
     pub source: ConnId,
     /// The connection that they were brought to.
@@ -122,7 +122,7 @@ impl Exchange {
     }
 
     /// It is over.
-    pub fn finish(self, outcome: Outcome) -> Finished {
+    pub fn finish(self, outcome: TransferOutcome) -> Finished {
         let Self { owner, source, destination, delimiter, transfer, .. } = self;
         Finished { owner, outcome, source, destination, delimiter, transfer }
     }

@@ -5,7 +5,7 @@
 use super::tcp_info;
 use crate::api::bottleneck::judge;
 use crate::relay::io::Conn;
-use crate::rendezvous::bottleneck::{Awaited, Bottleneck, Sample, Waits};
+use crate::rendezvous::bottleneck::{Bottleneck, PaceSample, WaitTimes, WaitingOn};
 use std::time::{Duration, Instant};
 
 /// Between two samples there is at least this time: less would judge by a few packets.
@@ -17,21 +17,21 @@ const UNASKED_AFTER: Duration = Duration::from_secs(5);
 /// What a transfer remembers of its pace.
 #[derive(Debug)]
 pub(super) struct Meter {
-    waits: Waits,
+    waits: WaitTimes,
     begun: Instant,
     /// Since when the next verdict counts; none: since the beginning.
-    last: Option<Box<Sample>>,
+    last: Option<Box<PaceSample>>,
     /// When a turn takes a sample unasked.
     due: Instant,
 }
 
 impl Meter {
     pub fn new(now: Instant) -> Self {
-        Self { waits: Waits::new(now), begun: now, last: None, due: now + WINDOW_MIN }
+        Self { waits: WaitTimes::new(now), begun: now, last: None, due: now + WINDOW_MIN }
     }
 
     /// A turn is over; whether a sample is due.
-    pub fn turn(&mut self, now: Instant, moved: bool, on: Option<Awaited>) -> bool {
+    pub fn turn(&mut self, now: Instant, moved: bool, on: Option<WaitingOn>) -> bool {
         self.waits.turn(now, moved, on);
         now >= self.due
     }
@@ -46,7 +46,7 @@ impl Meter {
     ) -> Option<Box<Bottleneck>> {
         let source = tcp_info::figures(&source.socket)?;
         let destination = tcp_info::figures(&destination.socket)?;
-        let sample = Sample { at, waits: self.waits.until(at), source, destination };
+        let sample = PaceSample { at, waits: self.waits.until(at), source, destination };
         let last = self.replace(Box::new(sample));
         Some(Box::new(judge(&last, &sample)))
     }
@@ -63,8 +63,8 @@ impl Meter {
     }
 
     /// Takes a sample in place of the last one, which it returns.
-    fn replace(&mut self, sample: Box<Sample>) -> Box<Sample> {
+    fn replace(&mut self, sample: Box<PaceSample>) -> Box<PaceSample> {
         self.due = sample.at + UNASKED_AFTER;
-        self.last.replace(sample).unwrap_or_else(|| Box::new(Sample::beginning(self.begun)))
+        self.last.replace(sample).unwrap_or_else(|| Box::new(PaceSample::beginning(self.begun)))
     }
 }

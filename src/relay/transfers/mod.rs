@@ -17,7 +17,7 @@ pub use exchange::{Begin, Finished, Owner, feed_prefix};
 pub use step::loss_of;
 
 use crate::relay::io::{Io, Task, TransferId, sockopt};
-use crate::rendezvous::Outcome;
+use crate::rendezvous::TransferOutcome;
 use crate::rendezvous::batching::SLACK;
 use crate::rendezvous::bottleneck::Bottleneck;
 use crate::rendezvous::transfer::{COPY_MAX, COPY_SLOW, Loss};
@@ -26,7 +26,7 @@ use exchange::Exchange;
 use slab::Slab;
 use std::num::NonZeroU32;
 use std::ops::Range;
-use step::{Tools, Turn};
+use step::{TransferContext, TurnEnd};
 
 /// While destinations that block hold more than this in user memory, all of them together, copied
 /// reads are small, so that each can add little to it.
@@ -34,7 +34,7 @@ const HELD_MAX: usize = 64 << 20;
 
 /// What a turn of a transfer led to.
 #[derive(Debug)]
-pub struct Driven {
+pub struct TurnResult {
     /// Whom it belongs to.
     pub owner: Owner,
     /// Body bytes handed to the destination so far, in all; `None`: no more than before.
@@ -120,7 +120,7 @@ impl Transfers {
     }
 
     /// One turn of a transfer; `None`: it is over already.
-    pub fn drive(&mut self, io: &mut Io, id: TransferId) -> Option<Driven> {
+    pub fn drive(&mut self, io: &mut Io, id: TransferId) -> Option<TurnResult> {
         let now = io.now.monotonic;
         let Self { slab, pool, pieces, held, .. } = self;
         let (_, exchange) = slab.get_mut(id.index as usize).filter(|(its, _)| *its == id)?;
@@ -138,8 +138,15 @@ impl Transfers {
         let (source, destination) = io.conns.pair(exchange.source, exchange.destination);
         let copy_max = if *held < HELD_MAX { COPY_MAX } else { COPY_SLOW };
         let scratch_bytes = &mut scratch;
-        let mut tools =
-            Tools { source, destination, pool, scratch: scratch_bytes, pieces, copy_max, budget };
+        let mut tools = TransferContext {
+            source,
+            destination,
+            pool,
+            scratch: scratch_bytes,
+            pieces,
+            copy_max,
+            budget,
+        };
         let before = exchange.transfer.transferred();
         let spliced_before = exchange.transfer.spliced();
         let turn = exchange.turn(&mut tools);
@@ -151,25 +158,30 @@ impl Transfers {
             let spliced = exchange.transfer.spliced() - spliced_before;
             io.journal.metrics.relayed(after - before, spliced);
         }
-        let waits_for = if let Turn::Blocked(on) = turn { Some(on) } else { None };
+        let waits_for = if let TurnEnd::Blocked(on) = turn { Some(on) } else { None };
         let due = exchange.meter.turn(now, after > before, waits_for);
         let owner = exchange.owner;
         self.count(id);
-        let over = matches!(turn, Turn::Over(_));
+        let over = matches!(turn, TurnEnd::Over(_));
         let judged = matches!(owner, Owner::Stream(_)) && (due || over);
         let bottleneck = if judged { self.judge_if(io, id, over) } else { None };
         let finished = match turn {
-            Turn::Over(outcome) => Some(self.end(io, id, outcome)),
-            Turn::BudgetSpent => {
+            TurnEnd::Over(outcome) => Some(self.end(io, id, outcome)),
+            TurnEnd::BudgetSpent => {
                 self.enqueue(io, id);
                 None
             }
-            Turn::Blocked(_) => {
+            TurnEnd::Blocked(_) => {
                 self.arm_timer(io, id);
                 None
             }
         };
-        Some(Driven { owner, transferred: (after > before).then_some(after), bottleneck, finished })
+        Some(TurnResult {
+            owner,
+            transferred: (after > before).then_some(after),
+            bottleneck,
+            finished,
+        })
     }
 
     /// Keeps the sums over all transfers.
@@ -219,15 +231,15 @@ impl Transfers {
         // Who is to blame: a destination that takes nothing, or else the source.
         let takes = io.conns[exchange.destination].writable;
         let outcome = if takes {
-            Outcome::SourceGone(Loss::Stalled)
+            TransferOutcome::SourceGone(Loss::Stalled)
         } else {
-            Outcome::DestinationGone(Loss::Stalled)
+            TransferOutcome::DestinationGone(Loss::Stalled)
         };
         Some(self.end(io, id, outcome))
     }
 
     /// Ends a running transfer, whatever its pipe holds. Its source is an ordinary connection again.
-    pub fn end(&mut self, io: &mut Io, id: TransferId, outcome: Outcome) -> Finished {
+    pub fn end(&mut self, io: &mut Io, id: TransferId, outcome: TransferOutcome) -> Finished {
         debug_assert_eq!(self.slab[id.index as usize].0, id, "a transfer ends once");
         let (_, mut exchange) = self.slab.remove(id.index as usize);
         exchange.drop_pipe(&mut self.pool);

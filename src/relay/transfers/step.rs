@@ -3,9 +3,9 @@
 
 use super::exchange::Exchange;
 use crate::relay::io::{Conn, sockopt};
-use crate::rendezvous::bottleneck::Awaited;
+use crate::rendezvous::bottleneck::WaitingOn;
 use crate::rendezvous::transfer::{COPY_SLOW, FILL_MAX, Loss};
-use crate::rendezvous::{Outcome, Ready, Side, Step};
+use crate::rendezvous::{Ready, Side, Step, TransferOutcome};
 use crate::splice::copy::{self, Read, Write};
 use crate::splice::pipe::{Drain, Fill};
 use crate::splice::pool::Pool;
@@ -31,17 +31,17 @@ const FRAMING_BYTES: usize = 512;
 const PIECES_MAX: usize = 512;
 
 /// Why a turn of a transfer ended.
-pub(super) enum Turn {
+pub(super) enum TurnEnd {
     /// It is over.
-    Over(Outcome),
+    Over(TransferOutcome),
     /// A side is not ready, or too fast.
-    Blocked(Awaited),
+    Blocked(WaitingOn),
     /// Others have their turn.
     BudgetSpent,
 }
 
 /// What a transfer works with besides its own state.
-pub(super) struct Tools<'r> {
+pub(super) struct TransferContext<'r> {
     pub source: &'r mut Conn,
     pub destination: &'r mut Conn,
     pub pool: &'r mut Pool,
@@ -53,7 +53,7 @@ pub(super) struct Tools<'r> {
     pub budget: usize,
 }
 
-impl Tools<'_> {
+impl TransferContext<'_> {
     fn charge(&mut self, cost: usize) {
         self.budget = self.budget.saturating_sub(cost);
     }
@@ -66,7 +66,7 @@ pub(super) fn budget(share: usize) -> usize {
 
 impl Exchange {
     /// Steps until a side is not ready, the budget is spent, or it is over.
-    pub(super) fn turn(&mut self, tools: &mut Tools<'_>) -> Turn {
+    pub(super) fn turn(&mut self, tools: &mut TransferContext<'_>) -> TurnEnd {
         loop {
             let allowed = self.allowance();
             let ready = Ready {
@@ -75,16 +75,16 @@ impl Exchange {
             };
             let step = self.transfer.next(ready).at_most(allowed);
             if step.takes() && tools.budget == 0 {
-                return Turn::BudgetSpent;
+                return TurnEnd::BudgetSpent;
             }
             match step {
-                Step::Done(outcome) => return Turn::Over(outcome),
+                Step::Done(outcome) => return TurnEnd::Over(outcome),
                 Step::Wait(side) => {
                     if side == Side::Source && tools.source.readable {
                         self.pause(tools.source);
-                        return Turn::Blocked(Awaited::Rate);
+                        return TurnEnd::Blocked(WaitingOn::Rate);
                     }
-                    return Turn::Blocked(side.into());
+                    return TurnEnd::Blocked(side.into());
                 }
                 Step::Send { more } => self.send(tools, more),
                 Step::Drain { bytes } => self.drain(tools, bytes),
@@ -95,7 +95,7 @@ impl Exchange {
         }
     }
 
-    fn send(&mut self, tools: &mut Tools<'_>, more: bool) {
+    fn send(&mut self, tools: &mut TransferContext<'_>, more: bool) {
         match copy::write(&tools.destination.socket, self.transfer.ahead(), more) {
             Ok(Write::Moved(count)) => self.transfer.sent(count),
             Ok(Write::Blocked) => tools.destination.writable = false,
@@ -103,7 +103,7 @@ impl Exchange {
         }
     }
 
-    fn drain(&mut self, tools: &mut Tools<'_>, bytes: usize) {
+    fn drain(&mut self, tools: &mut TransferContext<'_>, bytes: usize) {
         let Some(pipe) = &self.pipe else {
             debug_assert!(false, "bytes in a pipe need a pipe");
             return self.transfer.destination_gone(Loss::Failed);
@@ -116,7 +116,7 @@ impl Exchange {
     }
 
     /// Fills the pipe, borrowing one if need be; without one the bytes are copied.
-    fn fill(&mut self, tools: &mut Tools<'_>, max_bytes: usize) {
+    fn fill(&mut self, tools: &mut TransferContext<'_>, max_bytes: usize) {
         if self.pipe.is_none() {
             self.pipe = tools.pool.lend();
         }
@@ -137,7 +137,7 @@ impl Exchange {
     }
 
     /// Reads the head of a chunk and what it cannot help reading with it.
-    fn read_framing(&mut self, tools: &mut Tools<'_>, max_bytes: usize) {
+    fn read_framing(&mut self, tools: &mut TransferContext<'_>, max_bytes: usize) {
         let mut buffer = [0; FRAMING_BYTES];
         let buffer = &mut buffer[..max_bytes.min(FRAMING_BYTES)];
         let Some(count) = self.read(tools.source, buffer) else { return };
@@ -149,7 +149,7 @@ impl Exchange {
     }
 
     /// Reads into user memory and sends from there.
-    fn copy(&mut self, tools: &mut Tools<'_>, max_bytes: usize) {
+    fn copy(&mut self, tools: &mut TransferContext<'_>, max_bytes: usize) {
         // Many small chunks take long to parse: they are read a little at a time.
         let copy_max = if self.small_chunks { COPY_SLOW } else { tools.copy_max };
         let max_bytes = max_bytes.min(copy_max);

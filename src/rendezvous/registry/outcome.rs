@@ -1,14 +1,14 @@
 //! What acts on the registry led to, and what it counts and records of them.
 
 use super::StreamKey;
-use crate::rendezvous::stream::{Client, Report, State, Stream};
+use crate::rendezvous::stream::{Client, PeerReport, Stream, StreamState};
 use std::net::IpAddr;
 use std::time::Duration;
 use uuid::Uuid;
 
 /// Why no stream can be made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Full {
+pub enum CreateError {
     /// Every place is taken by an active stream, or all streams weigh too much.
     Registry,
     /// Its creator's address has as many active streams as one may have.
@@ -35,7 +35,7 @@ pub enum Connected {
     /// No such stream, or it is over.
     Unknown,
     /// An error was reported before anyone came; the stream is over now.
-    Reported(Box<Report>),
+    Reported(Box<PeerReport>),
 }
 
 /// What reporting an error led to.
@@ -59,7 +59,7 @@ pub struct Record {
     /// Its identifier.
     pub id: Uuid,
     /// The state it ended in.
-    pub state: State,
+    pub state: StreamState,
     /// Who was there: source, destination.
     pub clients: [Option<Client>; 2],
     /// Body bytes handed on.
@@ -72,15 +72,15 @@ pub struct Record {
 
 /// How many streams there are and were, by the number of their state.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Tally {
+pub struct StateCounts {
     /// Those held.
-    pub held: [usize; State::ALL.len()],
+    pub held: [usize; StreamState::ALL.len()],
     /// Those that ended, since the beginning.
-    pub ended: [u64; State::ALL.len()],
+    pub ended: [u64; StreamState::ALL.len()],
 }
 
-impl Tally {
-    pub(super) fn moved(&mut self, from: State, to: State) {
+impl StateCounts {
+    pub(super) fn moved(&mut self, from: StreamState, to: StreamState) {
         self.held[from as usize] -= 1;
         self.held[to as usize] += 1;
     }
@@ -88,7 +88,7 @@ impl Tally {
 
 /// A stream that left its registry while it waited.
 #[derive(Debug)]
-pub struct Given {
+pub struct ReleasedStream {
     /// As it was.
     pub stream: Stream,
     /// The address it counted for.

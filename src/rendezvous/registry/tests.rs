@@ -4,8 +4,8 @@ use crate::rendezvous::stream::Headers;
 use serde_json::{Map, Value};
 use std::net::IpAddr;
 
-fn report(bytes: usize) -> Report {
-    Report { status: 400, name: "Error".into(), message: "x".repeat(bytes) }
+fn report(bytes: usize) -> PeerReport {
+    PeerReport { status: 400, name: "Error".into(), message: "x".repeat(bytes) }
 }
 
 fn digest() -> Option<Box<ReprDigest>> {
@@ -91,16 +91,16 @@ fn a_refused_address_costs_nobody_its_history() {
     for number in [12, 13] {
         assert!(create(&mut registry, number).is_ok(), "an ended stream counts no more");
     }
-    assert_eq!(create(&mut registry, 14), Err(Full::Address));
+    assert_eq!(create(&mut registry, 14), Err(CreateError::Address));
     assert!(registry.get(Uuid::from_u128(11)).is_some(), "nothing was forgotten for it");
     assert!(create(&mut registry, 21).is_ok(), "others are not concerned");
-    assert_eq!(create(&mut registry, 22), Err(Full::Registry));
+    assert_eq!(create(&mut registry, 22), Err(CreateError::Registry));
     assert_eq!(registry.creators(), 2);
 }
 
 /// What the tally has to say, counted anew.
-fn held(registry: &Registry) -> [usize; State::ALL.len()] {
-    State::ALL
+fn held(registry: &Registry) -> [usize; StreamState::ALL.len()] {
+    StreamState::ALL
         .map(|state| registry.from_sequence(0).filter(|stream| stream.state() == state).count())
 }
 
@@ -124,14 +124,14 @@ fn a_stream_waits_as_long_as_it_was_given_and_then_no_more() {
     assert_eq!(registry.next_deadline(), Some(at(10).monotonic), "the paired one waits no more");
     assert_eq!(expire(&mut registry, at(10)), Some(Client(1)));
     assert_eq!(expire(&mut registry, at(30)), None);
-    assert_eq!(registry.get(id(0)).map(Stream::state), Some(State::Created));
+    assert_eq!(registry.get(id(0)).map(Stream::state), Some(StreamState::Created));
     assert_eq!(expire(&mut registry, at(60)), None);
-    assert_eq!(registry.get(id(0)).map(Stream::state), Some(State::TimeoutNoSrcNoDst));
+    assert_eq!(registry.get(id(0)).map(Stream::state), Some(StreamState::TimeoutNoSrcNoDst));
     let reported = registry.connect(id(2), Side::Source, Client(4), at(599));
     assert!(matches!(reported, Connected::Reported(_)), "a report is kept as long");
     assert_eq!(expire(&mut registry, at(600)), None);
-    assert_eq!(registry.get(id(3)).map(Stream::state), Some(State::TimeoutNoSrcNoDst));
-    assert_eq!(registry.get(id(4)).map(Stream::state), Some(State::Streaming));
+    assert_eq!(registry.get(id(3)).map(Stream::state), Some(StreamState::TimeoutNoSrcNoDst));
+    assert_eq!(registry.get(id(4)).map(Stream::state), Some(StreamState::Streaming));
     registry.wait_until(keys[3], at(900).monotonic, at(600));
     assert_eq!(registry.next_deadline(), Some(at(659).monotonic), "what is over does not wait");
 }
@@ -170,16 +170,20 @@ fn the_tally_follows_every_act() {
     let now = later(now);
     while expire(&mut registry, now).is_some() {}
     assert_eq!(registry.tally().held, held(&registry));
-    assert!(registry.tally().ended[State::TimeoutNoDst as usize] > 0);
-    assert_eq!(registry.tally().ended[..State::ACTIVE], [0; State::ACTIVE]);
+    assert!(registry.tally().ended[StreamState::TimeoutNoDst as usize] > 0);
+    assert_eq!(registry.tally().ended[..StreamState::ACTIVE], [0; StreamState::ACTIVE]);
 }
 
 #[test]
 fn the_numbers_of_states_follow_the_order_of_their_table() {
-    for (number, state) in State::ALL.into_iter().enumerate() {
+    for (number, state) in StreamState::ALL.into_iter().enumerate() {
         assert_eq!(state as usize, number, "{}", state.name());
     }
-    assert_eq!(State::ALL[State::ACTIVE], State::Finished, "the first that is over");
+    assert_eq!(
+        StreamState::ALL[StreamState::ACTIVE],
+        StreamState::Finished,
+        "the first that is over"
+    );
 }
 
 #[test]
@@ -203,7 +207,7 @@ fn streams_that_wait_are_given_away_and_leave_nothing_behind() {
     assert_eq!(registry.tally().held, held(&registry));
     let given = registry.give_away_waiting();
     assert_eq!(registry.tally().held, held(&registry));
-    let what = |Given { stream: s, .. }: &Given| {
+    let what = |ReleasedStream { stream: s, .. }: &ReleasedStream| {
         (s.id().as_u128(), s.waiting(), s.pending_report().is_some())
     };
     let given: Vec<_> = given.iter().map(what).collect();
@@ -247,7 +251,7 @@ fn a_watched_stream_is_found_until_its_end_was_looked_at() {
     registry.create(Uuid::from_u128(2), None, creator(1), now).unwrap();
     assert!(registry.get(id).is_none());
     assert_eq!(registry.take_changes(), [id]);
-    assert_eq!(registry.watched(id).map(Stream::state), Some(State::ClientError));
+    assert_eq!(registry.watched(id).map(Stream::state), Some(StreamState::ClientError));
     registry.forget_departed();
     assert!(registry.watched(id).is_none());
 }
@@ -273,12 +277,15 @@ fn a_record_of_each_end_is_kept_once_somebody_wants_them() {
     assert!(registry.delete(lonely, report(0), at(140)).is_some());
 
     let record = registry.take_record().unwrap();
-    assert_eq!((record.id, record.state, record.bytes_transferred), (id, State::Finished, 99));
+    assert_eq!(
+        (record.id, record.state, record.bytes_transferred),
+        (id, StreamState::Finished, 99)
+    );
     assert_eq!(record.clients, [Some(Client(8)), Some(Client(7))]);
     assert_eq!(record.waited, Some(Duration::from_millis(20)));
     assert_eq!(record.transferred_in, Some(Duration::from_millis(100)));
     let record = registry.take_record().unwrap();
-    assert_eq!((record.id, record.state), (lonely, State::ClientError));
+    assert_eq!((record.id, record.state), (lonely, StreamState::ClientError));
     assert_eq!((record.waited, record.transferred_in), (None, None));
     assert_eq!(registry.take_record(), None);
 }
@@ -294,7 +301,7 @@ fn streams_that_weigh_too_much_together_are_refused() {
     let first = registry.create(Uuid::from_u128(1), headers(), creator(1), now).unwrap();
     registry.create(Uuid::from_u128(2), headers(), creator(2), now).unwrap();
     let third = Uuid::from_u128(3);
-    assert_eq!(registry.create(third, headers(), creator(3), now), Err(Full::Registry));
+    assert_eq!(registry.create(third, headers(), creator(3), now), Err(CreateError::Registry));
     let heavy = report(WEIGHT_MAX / 2);
     assert_eq!(registry.report(Uuid::from_u128(2), heavy, now), Registered::Full);
 

@@ -44,7 +44,7 @@ fn bytes_in_hand_when_the_destination_is_lost_are_given_back() {
     transfer.announce(5);
     transfer.gathered(0, b"01234", &pieces);
     transfer.destination_gone(Loss::Closed);
-    let outcome = Outcome::DestinationGone(Loss::Closed);
+    let outcome = TransferOutcome::DestinationGone(Loss::Closed);
     assert_eq!(transfer.next(READY), Step::Done(outcome));
     assert_eq!(transfer.side_left(outcome), Some(Side::Destination));
     let mut transfer = again(transfer);
@@ -62,7 +62,7 @@ fn wrong_framing_is_not_forgotten_with_the_destination() {
     let mut transfer = Transfer::resume(upload, Delimiter::Chunks, HEAD.to_vec(), true);
     assert_eq!(transfer.next(READY), Step::Send { more: false });
     transfer.sent(transfer.ahead().len());
-    assert!(matches!(transfer.next(READY), Step::Done(Outcome::SourceBroken(_))));
+    assert!(matches!(transfer.next(READY), Step::Done(TransferOutcome::SourceBroken(_))));
 }
 
 #[test]
@@ -79,7 +79,7 @@ fn a_source_that_leaves_before_a_byte_was_handed_on_costs_its_destination_nothin
             transfer.sent(transfer.ahead().len());
         }
         transfer.source_gone(loss);
-        let outcome = Outcome::SourceGone(loss);
+        let outcome = TransferOutcome::SourceGone(loss);
         assert_eq!(transfer.next(READY), Step::Done(outcome), "{name}");
         assert_eq!(transfer.side_left(outcome), left.then_some(Side::Source), "{name}");
     }

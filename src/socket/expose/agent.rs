@@ -4,10 +4,10 @@ use super::Api;
 use super::backoff::{Backoff, chance};
 use super::calls::Calls;
 use super::counted;
+use super::idle_tunnel::Owner;
+use super::idle_tunnels::IdleTunnels;
 use super::journal::Journal;
 use super::outcome::{failure, is_final};
-use super::spare::Owner;
-use super::spares::Spares;
 use crate::client::clock;
 use crate::client::commands::exit::Failure;
 use crate::mux::session::close;
@@ -35,17 +35,17 @@ pub(super) struct Agent {
     /// The first loss is the end.
     pub(super) once: bool,
     pub(super) journal: Arc<Journal>,
-    pub(super) ending: Arc<Ending>,
+    pub(super) ending: Arc<StopMode>,
 }
 
 /// How it is told to end.
 #[derive(Default)]
-pub(super) struct Ending {
+pub(super) struct StopMode {
     stop: Stop,
     current: Mutex<Option<SocketConnection>>,
 }
 
-impl Ending {
+impl StopMode {
     /// Serves what is under way, for so long at most, and ends. Whether there was a connection.
     pub(super) fn drain(&self, calls: &Calls, most: Duration) -> bool {
         let connection = {
@@ -140,7 +140,7 @@ impl Agent {
         printed.map_err(|error| Failure::local("printing the URL", error))
     }
 
-    fn bring_spares(&self, connection: &SocketConnection) -> Result<Option<Spares>, Failure> {
+    fn bring_spares(&self, connection: &SocketConnection) -> Result<Option<IdleTunnels>, Failure> {
         let welcome = connection.welcome();
         let Some(secret) = welcome.spare.filter(|_| self.spares > 0) else { return Ok(None) };
         let owner =
@@ -153,7 +153,7 @@ impl Agent {
             ));
         };
         let parts = (self.api.clone(), self.calls.clone());
-        let spares = Spares::start(owner, self.spares, parts, refused);
+        let spares = IdleTunnels::start(owner, self.spares, parts, refused);
         spares.map(Some).map_err(|error| Failure::local("starting a thread", error))
     }
 

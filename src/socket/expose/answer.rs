@@ -4,7 +4,7 @@ use super::incoming::Incoming;
 use super::pool::Pool;
 use super::refusal::Refusal;
 use super::sending::Sending;
-use super::wire::Wire;
+use super::wire::ApiReader;
 use crate::http::answer::{AnswerFraming, AnswerHead};
 use crate::http::framing::Framing;
 use crate::socket::{Body, hop};
@@ -31,7 +31,7 @@ pub(super) struct AnswerBody {
 }
 
 /// Reads the head of the final answer, passing over interim ones (RFC 9110, section 15.2).
-pub(super) fn read_head(wire: &mut Wire) -> Result<AnswerHead, Refusal> {
+pub(super) fn read_head(wire: &mut ApiReader) -> Result<AnswerHead, Refusal> {
     let mut silent = true;
     loop {
         let parsed = AnswerHead::parse(wire.ahead());
@@ -47,7 +47,7 @@ pub(super) fn read_head(wire: &mut Wire) -> Result<AnswerHead, Refusal> {
             }
             None => match wire.read_ahead(HEAD_BYTES) {
                 Ok(0) if silent && wire.ahead().is_empty() => return Err(Refusal::Silent),
-                Ok(0) => return Err(Refusal::Broken("broke off its answer".into())),
+                Ok(0) => return Err(Refusal::Broken("aborted its response".into())),
                 Ok(_) => {}
                 Err(error) if is_lost(&error) && silent && wire.ahead().is_empty() => {
                     return Err(Refusal::Silent);
@@ -66,12 +66,12 @@ fn is_lost(error: &io::Error) -> bool {
 pub(super) fn begin(
     head: &AnswerHead,
     method: &Method,
-    wire: Wire,
+    wire: ApiReader,
     (sending, pool): (Sending, Arc<Pool>),
 ) -> Result<Response<AnswerBody>, Refusal> {
     let status = match StatusCode::from_u16(head.status) {
         Ok(StatusCode::SWITCHING_PROTOCOLS) | Err(_) => {
-            return Err(Refusal::Broken("changed the protocol, which nobody asked for".into()));
+            return Err(Refusal::Broken("switched protocols without a request".into()));
         }
         Ok(status) => status,
     };
@@ -103,7 +103,7 @@ pub(super) fn begin(
 }
 
 /// The body that comes, and its length.
-fn incoming(wire: Wire, framing: AnswerFraming) -> (Incoming, Option<u64>) {
+fn incoming(wire: ApiReader, framing: AnswerFraming) -> (Incoming, Option<u64>) {
     match framing {
         AnswerFraming::Framed(Framing::Length(bytes)) => {
             (Incoming::framed(wire, Framing::Length(bytes)), Some(bytes))

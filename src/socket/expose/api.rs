@@ -5,7 +5,7 @@ use super::answer::{self, AnswerBody};
 use super::pool::Pool;
 use super::refusal::Refusal;
 use super::sending::Sending;
-use super::wire::{self, Asker, Wire};
+use super::wire::{self, ApiReader, Requester};
 use crate::client::url::Scheme;
 use crate::client::{Error, Url};
 use crate::http::fields::is_field_value;
@@ -75,7 +75,7 @@ impl Api {
         }
         if url.target.contains('?') || url.credentials.is_some() {
             let why = "leave its query, user and password out";
-            return Err(Error::Input(format!("'{url}' is no URL of an API: {why}")));
+            return Err(Error::Input(format!("'{url}' is not a valid API URL: {why}")));
         }
         let prefix = url.path().trim_end_matches('/').to_owned();
         Ok(Self { url, prefix, host, connect_timeout: CONNECT_TIME, pool: Arc::default() })
@@ -106,7 +106,7 @@ impl Api {
     /// The same, where it is still to be told whether the API has answered.
     pub(super) fn forwarded(&self, request: Request<Body>) -> Result<Response<Body>, Refusal> {
         let cancellation = request.extensions().get::<Cancellation>().cloned();
-        let answer = self.ask(request, cancellation.as_ref().map(Asker::Exchange))?;
+        let answer = self.ask(request, cancellation.as_ref().map(Requester::Exchange))?;
         Ok(answer.map(AnswerBody::into_body))
     }
 
@@ -119,12 +119,12 @@ impl Api {
     pub(super) fn ask(
         &self,
         request: Request<Body>,
-        asker: Option<Asker<'_>>,
+        asker: Option<Requester<'_>>,
     ) -> Result<Response<AnswerBody>, Refusal> {
         let (parts, body) = request.into_parts();
         let head = self.head(&parts, &body);
         let empty = body.length_bytes() == Some(0);
-        let mut ask = Ask { api: self, head, method: parts.method, body: Some(body), asker };
+        let mut ask = ApiRequest { api: self, head, method: parts.method, body: Some(body), asker };
         if let Some(wire) = self.pool.take() {
             // A server may close a connection just when a request is on its way to it. It is sent
             // again where that cannot do anything twice (RFC 9110, section 9.2.2).
@@ -137,7 +137,7 @@ impl Api {
         }
         let socket =
             wire::connect(&self.url, self.connect_timeout).map_err(Refusal::Unreachable)?;
-        ask.on(Wire::new(socket))
+        ask.on(ApiReader::new(socket))
     }
 
     /// The head as it is sent. `Expect` is answered by whoever speaks with the client: by the time
@@ -198,18 +198,18 @@ fn encoded(target: &str) -> String {
 }
 
 /// One request, which may have to be sent twice.
-struct Ask<'a> {
+struct ApiRequest<'a> {
     api: &'a Api,
     head: Vec<u8>,
     method: Method,
     /// `None` once it is on its way.
     body: Option<Body>,
-    asker: Option<Asker<'a>>,
+    asker: Option<Requester<'a>>,
 }
 
-impl Ask<'_> {
+impl ApiRequest<'_> {
     /// Sends it on this connection and reads the head of the answer.
-    fn on(&mut self, mut wire: Wire) -> Result<Response<AnswerBody>, Refusal> {
+    fn on(&mut self, mut wire: ApiReader) -> Result<Response<AnswerBody>, Refusal> {
         wire.read_on_behalf_of(self.asker);
         let sending = match self.send(&wire) {
             Ok(sending) => sending,
@@ -231,7 +231,7 @@ impl Ask<'_> {
         }
     }
 
-    fn send(&mut self, wire: &Wire) -> Result<Sending, Refusal> {
+    fn send(&mut self, wire: &ApiReader) -> Result<Sending, Refusal> {
         // A server that has closed may have said why before: that is read next.
         let _ = (&**wire.socket()).write_all(&self.head);
         match self.body.take().filter(|body| body.length_bytes() != Some(0)) {

@@ -24,7 +24,7 @@ pub struct Served {
 }
 
 /// Whoever is told.
-type Tell = Box<dyn Fn(&Served) + Send + Sync>;
+type OnStatus = Box<dyn Fn(&Served) + Send + Sync>;
 
 /// All requests that are being served.
 #[derive(Clone)]
@@ -33,7 +33,7 @@ pub struct Calls(Arc<Inner>);
 struct Inner {
     under_way: Mutex<usize>,
     fewer: Condvar,
-    tell: Tell,
+    tell: OnStatus,
 }
 
 impl Calls {

@@ -1,6 +1,6 @@
 //! `rdv expose`: an API of this machine at a relay, for as long as it runs.
 
-use super::agent::{Agent, Ending};
+use super::agent::{Agent, StopMode};
 use super::calls::Calls;
 use super::journal::Journal;
 use super::{Api, HostChoice};
@@ -127,7 +127,7 @@ impl Expose {
             Arc::new(journal.map_err(|error| Failure::local("starting a thread", error))?);
         let told = Arc::clone(&journal);
         let calls = Calls::new(move |served| told.served(served));
-        let ending = Arc::<Ending>::default();
+        let ending = Arc::<StopMode>::default();
         watch(&ending, &calls, (&journal, self.drain_timeout));
         let agent = Agent {
             name: self.name.clone(),
@@ -175,11 +175,14 @@ impl Expose {
             None => Map::new(),
             Some(Ok(Value::Object(metadata))) => metadata,
             Some(Ok(_)) => {
-                let why = "--metadata is no JSON object; write '{\"key\": \"value\"}'";
+                let why = "--metadata is not a JSON object; expected '{\"key\": \"value\"}'";
                 return Err(Failure::new(Exit::Usage, why));
             }
             Some(Err(error)) => {
-                return Err(Failure::new(Exit::Usage, format!("--metadata is no JSON: {error}")));
+                return Err(Failure::new(
+                    Exit::Usage,
+                    format!("--metadata is not valid JSON: {error}"),
+                ));
             }
         };
         metadata.insert("name".into(), self.name.as_str().into());
@@ -189,7 +192,7 @@ impl Expose {
 }
 
 /// The first `SIGTERM` or `SIGINT` drains; the second has its usual effect.
-fn watch(ending: &Arc<Ending>, calls: &Calls, (journal, most): (&Arc<Journal>, Duration)) {
+fn watch(ending: &Arc<StopMode>, calls: &Calls, (journal, most): (&Arc<Journal>, Duration)) {
     let (ending, calls, journal) = (Arc::clone(ending), calls.clone(), Arc::clone(journal));
     on_first([Signal::SIGTERM, Signal::SIGINT], move |_| {
         journal.say(&format!("ending: what is under way is served, for {most:?} at most"));
@@ -215,7 +218,7 @@ fn check_name(name: &str) -> Result<(), Failure> {
     if name.len() <= NAME_MAX_BYTES && !only_dots && name.bytes().all(allowed) {
         return Ok(());
     }
-    let why = "is no name; take 1 to 63 of a-z, 0-9, '-', '.' and '_', not only dots";
+    let why = "is not a valid name; use 1 to 63 of a-z, 0-9, '-', '.' and '_', not only dots";
     Err(Failure::new(Exit::Usage, format!("'{name}' {why}")))
 }
 

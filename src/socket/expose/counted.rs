@@ -24,7 +24,7 @@ pub(super) fn forward(api: &Api, calls: &Calls, request: Request<Body>) -> Respo
         call.ended();
     }
     answer.map(|body| {
-        let counted = Counted { body, left: length_bytes, call };
+        let counted = CountedBody { body, left: length_bytes, call };
         match length_bytes {
             Some(bytes) => Body::sized(counted, bytes),
             None => Body::from_reader(counted),
@@ -33,13 +33,13 @@ pub(super) fn forward(api: &Api, calls: &Calls, request: Request<Body>) -> Respo
 }
 
 /// A body, and the call that is over when it is.
-struct Counted {
+struct CountedBody {
     body: Body,
     left: Option<u64>,
     call: Call,
 }
 
-impl Read for Counted {
+impl Read for CountedBody {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let count = self.body.read(buffer)?;
         self.call.moved(count);

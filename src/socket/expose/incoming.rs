@@ -1,7 +1,7 @@
 //! One body on its way in: its bytes without their framing, as they come. A read fails with
 //! `UnexpectedEof` where the body breaks off.
 
-use super::wire::Wire;
+use super::wire::ApiReader;
 use crate::http::body::BodyDecoder;
 use crate::http::framing::Framing;
 use std::collections::VecDeque;
@@ -14,8 +14,8 @@ const READ_BYTES: usize = 64 << 10;
 /// A body, and the connection it comes by.
 #[derive(Debug)]
 pub(super) struct Incoming {
-    wire: Wire,
-    rest: Rest,
+    wire: ApiReader,
+    rest: RemainingBody,
     /// What was read with its framing, up to the end of the last of `pieces`.
     inbox: Vec<u8>,
     /// Which bytes of it are body.
@@ -26,7 +26,7 @@ pub(super) struct Incoming {
 
 /// What is still to come.
 #[derive(Debug)]
-enum Rest {
+enum RemainingBody {
     /// What the framing says.
     Framed(BodyDecoder),
     /// All there is until the connection ends.
@@ -37,16 +37,16 @@ enum Rest {
 
 impl Incoming {
     /// The body that comes next on this connection.
-    pub(super) fn framed(wire: Wire, framing: Framing) -> Self {
-        Self::new(wire, Rest::Framed(BodyDecoder::new(framing)))
+    pub(super) fn framed(wire: ApiReader, framing: Framing) -> Self {
+        Self::new(wire, RemainingBody::Framed(BodyDecoder::new(framing)))
     }
 
     /// All that comes until the connection ends.
-    pub(super) fn until_close(wire: Wire) -> Self {
-        Self::new(wire, Rest::UntilClose)
+    pub(super) fn until_close(wire: ApiReader) -> Self {
+        Self::new(wire, RemainingBody::UntilClose)
     }
 
-    fn new(mut wire: Wire, rest: Rest) -> Self {
+    fn new(mut wire: ApiReader, rest: RemainingBody) -> Self {
         let inbox = std::mem::take(wire.ahead());
         let mut body =
             Self { wire, rest, inbox: Vec::new(), pieces: VecDeque::new(), malformed: None };
@@ -57,9 +57,9 @@ impl Incoming {
     /// Whether every byte was handed out.
     pub(super) fn is_over(&self) -> bool {
         let ended = match &self.rest {
-            Rest::Framed(decoder) => decoder.is_over(),
-            Rest::UntilClose => false,
-            Rest::Over => true,
+            RemainingBody::Framed(decoder) => decoder.is_over(),
+            RemainingBody::UntilClose => false,
+            RemainingBody::Over => true,
         };
         ended && self.pieces.is_empty()
     }
@@ -68,33 +68,35 @@ impl Incoming {
     /// 0 where that is not known.
     pub(super) fn run_bytes(&self) -> u64 {
         match &self.rest {
-            Rest::Framed(decoder) if self.pieces.is_empty() => decoder.payload_left(),
-            Rest::Framed(_) | Rest::UntilClose | Rest::Over => 0,
+            RemainingBody::Framed(decoder) if self.pieces.is_empty() => decoder.payload_left(),
+            RemainingBody::Framed(_) | RemainingBody::UntilClose | RemainingBody::Over => 0,
         }
     }
 
     /// So many bytes of what [`run_bytes`](Self::run_bytes) told went another way.
     pub(super) fn took(&mut self, count: usize) {
         match &mut self.rest {
-            Rest::Framed(decoder) => decoder.took(count),
-            Rest::UntilClose | Rest::Over => debug_assert_eq!(count, 0, "there was no run"),
+            RemainingBody::Framed(decoder) => decoder.took(count),
+            RemainingBody::UntilClose | RemainingBody::Over => {
+                debug_assert_eq!(count, 0, "no run pending");
+            }
         }
     }
 
     /// The connection.
-    pub(super) fn wire(&self) -> &Wire {
+    pub(super) fn wire(&self) -> &ApiReader {
         &self.wire
     }
 
     /// The connection; what came behind the body is read ahead.
-    pub(super) fn into_wire(self) -> Wire {
+    pub(super) fn into_wire(self) -> ApiReader {
         self.wire
     }
 
     /// Finds the body bytes among what was read.
     fn sort(&mut self, bytes: Vec<u8>) {
         match &mut self.rest {
-            Rest::Framed(decoder) => {
+            RemainingBody::Framed(decoder) => {
                 let mut pieces = Vec::new();
                 match decoder.received(&bytes, &mut pieces) {
                     Ok(used) => self.wire.ahead().extend_from_slice(&bytes[used..]),
@@ -104,9 +106,9 @@ impl Incoming {
                 }
                 self.pieces.extend(pieces);
             }
-            Rest::UntilClose if bytes.is_empty() => {}
-            Rest::UntilClose => self.pieces.push_back(0..bytes.len()),
-            Rest::Over => {}
+            RemainingBody::UntilClose if bytes.is_empty() => {}
+            RemainingBody::UntilClose => self.pieces.push_back(0..bytes.len()),
+            RemainingBody::Over => {}
         }
         self.inbox = bytes;
     }
@@ -128,10 +130,10 @@ impl Incoming {
         let most = usize::try_from(run).unwrap_or(usize::MAX).min(buffer.len());
         let count = self.wire.receive(&mut buffer[..most])?;
         match (&mut self.rest, count) {
-            (Rest::Framed(_), 0) => return Err(broken_off()),
-            (Rest::UntilClose | Rest::Over, 0) => self.rest = Rest::Over,
-            (Rest::Framed(decoder), _) => decoder.took(count),
-            (Rest::UntilClose | Rest::Over, _) => {}
+            (RemainingBody::Framed(_), 0) => return Err(broken_off()),
+            (RemainingBody::UntilClose | RemainingBody::Over, 0) => self.rest = RemainingBody::Over,
+            (RemainingBody::Framed(decoder), _) => decoder.took(count),
+            (RemainingBody::UntilClose | RemainingBody::Over, _) => {}
         }
         Ok(count)
     }
@@ -162,10 +164,10 @@ impl Read for Incoming {
                 return Err(io::Error::new(why.kind(), why.to_string()));
             }
             match &self.rest {
-                Rest::Over => return Ok(0),
-                Rest::UntilClose => return self.read_run(buffer, u64::MAX),
-                Rest::Framed(decoder) if decoder.is_over() => return Ok(0),
-                Rest::Framed(decoder) => match decoder.payload_left() {
+                RemainingBody::Over => return Ok(0),
+                RemainingBody::UntilClose => return self.read_run(buffer, u64::MAX),
+                RemainingBody::Framed(decoder) if decoder.is_over() => return Ok(0),
+                RemainingBody::Framed(decoder) => match decoder.payload_left() {
                     0 => self.read_framing()?,
                     run => return self.read_run(buffer, run),
                 },
@@ -176,7 +178,7 @@ impl Read for Incoming {
 
 /// The connection ended amid the body.
 pub(super) fn broken_off() -> io::Error {
-    io::Error::new(io::ErrorKind::UnexpectedEof, "the body broke off")
+    io::Error::new(io::ErrorKind::UnexpectedEof, "the body was interrupted")
 }
 
 #[cfg(test)]
@@ -192,7 +194,7 @@ mod tests {
         let (far, _) = listener.accept().unwrap();
         near.write_all(bytes).unwrap();
         drop(near);
-        let wire = Wire::new(far);
+        let wire = ApiReader::new(far);
         let mut body = match framing {
             Some(framing) => Incoming::framed(wire, framing),
             None => Incoming::until_close(wire),

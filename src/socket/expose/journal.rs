@@ -3,7 +3,7 @@
 
 use super::calls::Served;
 use crate::client::file_name::printable;
-use crate::ops::lines::{Added, Lines, Sink};
+use crate::ops::line_queue::{LineQueue, PushOutcome, Sink};
 use jiff::Timestamp;
 use std::io::{self, Write as _};
 
@@ -12,7 +12,7 @@ const LINES: usize = 4096;
 
 /// The lines; those that wait are written when it is dropped.
 #[derive(Debug)]
-pub(super) struct Journal(Option<Lines>);
+pub(super) struct Journal(Option<LineQueue>);
 
 impl Journal {
     /// To standard error, or nowhere.
@@ -20,7 +20,7 @@ impl Journal {
     /// # Errors
     /// There is no further thread.
     pub(super) fn start(quiet: bool) -> io::Result<Self> {
-        let lines = if quiet { None } else { Some(Lines::start("journal", LINES, Stderr)?) };
+        let lines = if quiet { None } else { Some(LineQueue::start("journal", LINES, Stderr)?) };
         Ok(Self(lines))
     }
 
@@ -29,7 +29,7 @@ impl Journal {
         let Some(lines) = &self.0 else { return };
         let line = format!("{:.3} {}\n", Timestamp::now(), printable(text));
         match lines.add(line.as_bytes()) {
-            Added::Taken | Added::Dropped { .. } => lines.wake(),
+            PushOutcome::Taken | PushOutcome::Dropped { .. } => lines.wake(),
         }
     }
 
@@ -60,7 +60,7 @@ fn described(served: &Served) -> String {
     let Served { method, path, status, bytes, time, correlation, whole } = served;
     let status = status.map_or("-".to_owned(), |status| status.to_string());
     let correlation = correlation.as_deref().unwrap_or("-");
-    let end = if *whole { "" } else { " broken off" };
+    let end = if *whole { "" } else { " interrupted" };
     let time = time.as_millis();
     format!("{method} {path} {status} {bytes} bytes {time} ms {correlation}{end}")
 }
@@ -93,6 +93,6 @@ mod tests {
         };
         assert_eq!(described(&served), "GET /a?b 200 7 bytes 12 ms c");
         served = Served { status: None, correlation: None, whole: false, ..served };
-        assert_eq!(described(&served), "GET /a?b - 7 bytes 12 ms - broken off");
+        assert_eq!(described(&served), "GET /a?b - 7 bytes 12 ms - interrupted");
     }
 }

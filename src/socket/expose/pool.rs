@@ -1,6 +1,6 @@
 //! Connections to the API that wait for the next request.
 
-use super::wire::Wire;
+use super::wire::ApiReader;
 use crate::client::clock;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -18,13 +18,13 @@ pub(super) struct Pool(Mutex<Vec<Idle>>);
 
 #[derive(Debug)]
 struct Idle {
-    wire: Wire,
+    wire: ApiReader,
     since: Instant,
 }
 
 impl Pool {
     /// A connection that is still good, as far as can be known.
-    pub(super) fn take(&self) -> Option<Wire> {
+    pub(super) fn take(&self) -> Option<ApiReader> {
         let now = clock::now();
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         while let Some(idle) = all.pop() {
@@ -36,7 +36,7 @@ impl Pool {
     }
 
     /// Keeps a connection on which an exchange is complete.
-    pub(super) fn put(&self, mut wire: Wire) {
+    pub(super) fn put(&self, mut wire: ApiReader) {
         wire.read_on_behalf_of(None);
         let since = clock::now();
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);

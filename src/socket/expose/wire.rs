@@ -15,7 +15,7 @@ const POLLRDHUP: PollFlags = PollFlags::from_bits_retain(nix::libc::POLLRDHUP);
 
 /// On whose behalf something is read: when they have gone, nobody wants what it brings.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Asker<'a> {
+pub(super) enum Requester<'a> {
     /// Whoever is at the other end of this connection.
     Connection(&'a Arc<TcpStream>),
     /// Whoever is at the other end of this exchange of a WebSocket.
@@ -24,7 +24,7 @@ pub(super) enum Asker<'a> {
 
 /// How it is found out that the asker has gone.
 #[derive(Debug)]
-enum Watch {
+enum DisconnectWatch {
     Nobody,
     Connection(Arc<TcpStream>),
     Exchange(OnCancel),
@@ -32,18 +32,18 @@ enum Watch {
 
 /// The reading end of a connection. Its socket is shared with whoever writes.
 #[derive(Debug)]
-pub(super) struct Wire {
+pub(super) struct ApiReader {
     socket: Arc<TcpStream>,
     /// Bytes that were read, and belong to what comes next.
     ahead: Vec<u8>,
     /// Reads fail once the asker has gone.
-    watch: Watch,
+    watch: DisconnectWatch,
 }
 
-impl Wire {
+impl ApiReader {
     /// Of a connection of which nothing was read.
     pub(super) fn new(socket: TcpStream) -> Self {
-        Self { socket: Arc::new(socket), ahead: Vec::new(), watch: Watch::Nobody }
+        Self { socket: Arc::new(socket), ahead: Vec::new(), watch: DisconnectWatch::Nobody }
     }
 
     /// The socket.
@@ -52,15 +52,15 @@ impl Wire {
     }
 
     /// From now on reads fail once this asker has gone; `None`: never.
-    pub(super) fn read_on_behalf_of(&mut self, asker: Option<Asker<'_>>) {
+    pub(super) fn read_on_behalf_of(&mut self, asker: Option<Requester<'_>>) {
         self.watch = match asker {
-            None => Watch::Nobody,
-            Some(Asker::Connection(socket)) => Watch::Connection(Arc::clone(socket)),
-            Some(Asker::Exchange(cancellation)) => {
+            None => DisconnectWatch::Nobody,
+            Some(Requester::Connection(socket)) => DisconnectWatch::Connection(Arc::clone(socket)),
+            Some(Requester::Exchange(cancellation)) => {
                 let socket = Arc::clone(&self.socket);
                 // It fails where the connection has ended already.
                 let end = move || drop(socket.shutdown(Shutdown::Both));
-                Watch::Exchange(cancellation.on_cancel(end))
+                DisconnectWatch::Exchange(cancellation.on_cancel(end))
             }
         };
     }
@@ -91,8 +91,8 @@ impl Wire {
     /// Whether what is read is not the end that the other end made.
     fn was_ended_here(&self) -> bool {
         match &self.watch {
-            Watch::Nobody | Watch::Connection(_) => false,
-            Watch::Exchange(on_cancel) => on_cancel.is_done(),
+            DisconnectWatch::Nobody | DisconnectWatch::Connection(_) => false,
+            DisconnectWatch::Exchange(on_cancel) => on_cancel.is_done(),
         }
     }
 
@@ -115,7 +115,7 @@ impl Wire {
     /// # Errors
     /// `ConnectionAborted` when that happened.
     pub(super) fn wait(&self) -> io::Result<()> {
-        let Watch::Connection(asker) = &self.watch else { return Ok(()) };
+        let DisconnectWatch::Connection(asker) = &self.watch else { return Ok(()) };
         let mut both = [
             PollFd::new(asker.as_fd(), POLLRDHUP),
             PollFd::new(self.socket.as_fd(), PollFlags::POLLIN),

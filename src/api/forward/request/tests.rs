@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 const LIMITS: HeadLimits = HeadLimits { bytes: 1 << 16, target_bytes: 4096 };
 
-fn forwarding(body: Carrying) -> Forwarding<'static> {
+fn forwarding(body: BodyCarrier) -> Forwarding<'static> {
     Forwarding {
         rest: "/a",
         prefix: "/api/billing",
@@ -63,7 +63,7 @@ fn what_concerns_one_connection_ends_here_and_all_else_passes() {
     ] {
         let lines = format!("GET /api/billing/a HTTP/1.1\nHost: h\n{fields}");
         let expected = format!("GET /a HTTP/1.1\nHost: h\n{passed}{ADDED}\n");
-        assert_eq!(forwarded(&lines, &forwarding(Carrying::Http1)), expected, "{name}");
+        assert_eq!(forwarded(&lines, &forwarding(BodyCarrier::Http1)), expected, "{name}");
     }
 }
 
@@ -77,11 +77,11 @@ fn a_name_with_an_underscore_passes_only_where_that_is_asked_for() {
         ("of a trusted proxy", false, true, "X-A: 3\n"),
         ("asked for", true, false, fields),
     ] {
-        let to = Forwarding { trusted, underscores, ..forwarding(Carrying::Http1) };
+        let to = Forwarding { trusted, underscores, ..forwarding(BodyCarrier::Http1) };
         let expected = format!("GET /a HTTP/1.1\nHost: h\n{passed}{ADDED}\n");
         assert_eq!(forwarded(&lines, &to), expected, "{name}");
     }
-    let own = Forwarding { request_id: Some(("X_Id", "ours")), ..forwarding(Carrying::Http1) };
+    let own = Forwarding { request_id: Some(("X_Id", "ours")), ..forwarding(BodyCarrier::Http1) };
     let text = forwarded("GET /x HTTP/1.1\nHost: h\nx_id: theirs\n", &own);
     assert!(text.contains("\nX_Id: ours\n") && !text.contains("theirs"), "{text}");
 }
@@ -91,7 +91,7 @@ fn a_trusted_proxy_is_believed_and_nobody_else() {
     let said = "X-Forwarded-For: 1.1.1.1\nx-forwarded-for: 2.2.2.2, 3.3.3.3\nX-Forwarded-For:\n\
                 X-Forwarded-Proto: https\nX-Forwarded-Host: public\nForwarded: for=1.1.1.1\n";
     let lines = format!("GET /x HTTP/1.1\nHost: h\n{said}X-Forwarded-Prefix: /x\n");
-    let to = Forwarding { trusted: true, ..forwarding(Carrying::Http1) };
+    let to = Forwarding { trusted: true, ..forwarding(BodyCarrier::Http1) };
     let kept = "X-Forwarded-Proto: https\nX-Forwarded-Host: public\nForwarded: for=1.1.1.1\n";
     let added = "X-Forwarded-For: 1.1.1.1, 2.2.2.2, 3.3.3.3, 192.0.2.7\n\
                  X-Forwarded-Prefix: /api/billing\nX-Correlation-Id: made\n";
@@ -112,7 +112,7 @@ fn a_peer_is_shown_as_people_write_its_address() {
         ("2001:db8::1", "2001:db8::1"),
         ("10.0.0.1", "10.0.0.1"),
     ] {
-        let to = Forwarding { peer: peer.parse().unwrap(), ..forwarding(Carrying::Http1) };
+        let to = Forwarding { peer: peer.parse().unwrap(), ..forwarding(BodyCarrier::Http1) };
         let text = forwarded("GET /x HTTP/1.1\nHost: h\n", &to);
         assert!(text.contains(&format!("\nX-Forwarded-For: {shown}\n")), "{text}");
     }
@@ -128,7 +128,7 @@ fn the_host_is_that_of_the_target_if_it_has_one() {
         ("none", "GET /x HTTP/1.0\n", None),
         ("an empty one", "GET /x HTTP/1.1\nHost:\n", None),
     ] {
-        let text = forwarded(lines, &forwarding(Carrying::Http1));
+        let text = forwarded(lines, &forwarding(BodyCarrier::Http1));
         let expected = format!("\nHost: {}\n", host.unwrap_or_default());
         assert!(text.contains(&expected), "{name}: {text}");
         let shown = host.map(|host| format!("\nX-Forwarded-Host: {host}\n"));
@@ -145,7 +145,7 @@ fn a_target_begins_with_a_slash() {
         ("?a=b", "GET /?a=b HTTP/1.1\n"),
         ("//x/../%2e?%20", "GET //x/../%2e?%20 HTTP/1.1\n"),
     ] {
-        let to = Forwarding { rest, ..forwarding(Carrying::Frames) };
+        let to = Forwarding { rest, ..forwarding(BodyCarrier::Frames) };
         let text = forwarded("GET /x HTTP/1.1\nHost: h\n", &to);
         assert!(text.starts_with(line), "{text}");
     }
@@ -167,7 +167,7 @@ fn the_end_of_a_body_is_said_where_it_has_to_be() {
         ("chunks", "POST", CHUNKED, "", CHUNKED),
         ("chunks of a get", "GET", "transfer-encoding: Chunked\n", "", CHUNKED),
     ] {
-        for (body, framing) in [(Carrying::Frames, frames), (Carrying::Http1, http1)] {
+        for (body, framing) in [(BodyCarrier::Frames, frames), (BodyCarrier::Http1, http1)] {
             let lines = format!("{method} /x HTTP/1.1\nHost: h\n{fields}");
             let text = forwarded(&lines, &forwarding(body));
             let expected = format!("{method} /a HTTP/1.1\nHost: h\n{ADDED}{framing}\n");
@@ -199,13 +199,13 @@ fn one_field_joins_the_answer_to_the_request() {
         assert_eq!(found.is_some(), own, "{name}");
         let correlation_id = found.unwrap_or("made");
         for connection in ["", "Connection: X-Correlation-Id\n"] {
-            let to = Forwarding { correlation_id, ..forwarding(Carrying::Frames) };
+            let to = Forwarding { correlation_id, ..forwarding(BodyCarrier::Frames) };
             let text = forwarded(&format!("{lines}{connection}"), &to).to_lowercase();
             let field = format!("\nx-correlation-id: {}\n", correlation_id.to_lowercase());
             assert!(text.contains(&field), "{name}: {text}");
             assert_eq!(text.matches("x-correlation-id").count(), 1, "{name}: {text}");
         }
-        let other = forwarded(&lines, &forwarding(Carrying::Frames));
+        let other = forwarded(&lines, &forwarding(BodyCarrier::Frames));
         assert!(other.contains("\nX-Correlation-Id: made\n"), "{name}, replaced: {other}");
         assert_eq!(other.to_lowercase().matches("x-correlation-id").count(), 1, "{name}: {other}");
     }
@@ -215,10 +215,10 @@ fn one_field_joins_the_answer_to_the_request() {
 fn the_request_id_of_the_relay_is_the_only_one() {
     let lines = "GET /x HTTP/1.1\nHost: h\nx-request-id: theirs\n";
     let ours = Some(("X-Request-Id", "ours"));
-    let to = Forwarding { request_id: ours, ..forwarding(Carrying::Http1) };
+    let to = Forwarding { request_id: ours, ..forwarding(BodyCarrier::Http1) };
     let expected = format!("GET /a HTTP/1.1\nHost: h\n{ADDED}X-Request-Id: ours\n\n");
     assert_eq!(forwarded(lines, &to), expected);
-    let without = forwarded(lines, &forwarding(Carrying::Http1));
+    let without = forwarded(lines, &forwarding(BodyCarrier::Http1));
     assert!(without.contains("\nx-request-id: theirs\n"), "{without}");
     let one_name = Forwarding { request_id: Some(("x-correlation-id", "ours")), ..to };
     let text = forwarded("GET /x HTTP/1.1\nHost: h\n", &one_name);
@@ -231,8 +231,8 @@ fn frames_take_only_text() {
     let mut slots = FieldSlots::new();
     let head = head::parse(head, &mut slots, &LIMITS).unwrap().unwrap();
     for (body, value) in [
-        (Carrying::Http1, &b"\r\nA: \xc3\xa4 \xe4\xff\r\n"[..]),
-        (Carrying::Frames, b"\r\nA: \xc3\xa4 ??\r\n"),
+        (BodyCarrier::Http1, &b"\r\nA: \xc3\xa4 \xe4\xff\r\n"[..]),
+        (BodyCarrier::Frames, b"\r\nA: \xc3\xa4 ??\r\n"),
     ] {
         let mut out = Vec::new();
         request(&head, &forwarding(body), &mut out);
@@ -267,7 +267,7 @@ proptest! {
         framing in prop_oneof![Just(None), any::<u32>().prop_map(|n| Some(Framing::Length(n.into()))), Just(Some(Framing::Chunked))],
         (trusted, http1, named) in any::<(bool, bool, bool)>(),
     ) {
-        let body = if http1 { Carrying::Http1 } else { Carrying::Frames };
+        let body = if http1 { BodyCarrier::Http1 } else { BodyCarrier::Frames };
         let mut text = format!("{method} /api/billing{rest} HTTP/1.1\r\nHost: h\r\nConnection: X-Named\r\n");
         for (name, value, _) in &fields {
             text.extend([name, ": ", value, "\r\n"]);

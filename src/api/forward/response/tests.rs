@@ -8,9 +8,9 @@ fn answer(lines: &str) -> AnswerHead {
 }
 
 /// What the client gets for an answer of these lines.
-fn returned(lines: &str, returning: impl FnOnce(&mut Returning<'_>)) -> String {
+fn returned(lines: &str, returning: impl FnOnce(&mut ResponseContext<'_>)) -> String {
     let date = HttpDate::from_unix_seconds(784_111_777);
-    let mut to = Returning {
+    let mut to = ResponseContext {
         body: AnswerBody::Length(2),
         version: Version::Http11,
         keep_alive: true,
@@ -185,13 +185,8 @@ fn the_end_of_an_answer_is_told_by_request_and_answer() {
             "HTTP/1.1 200 x\nTransfer-Encoding: gzip\n",
             broke("the response is in a transfer coding other than chunked"),
         ),
-        ("101", Get, "HTTP/1.1 101 x\n", broke("it switches to a protocol that nobody asked for")),
-        (
-            "103",
-            Get,
-            "HTTP/1.1 103 x\n",
-            broke("an interim answer stands in place of the final one"),
-        ),
+        ("101", Get, "HTTP/1.1 101 x\n", broke("it switches to a protocol that was not requested")),
+        ("103", Get, "HTTP/1.1 103 x\n", broke("an interim response instead of the final one")),
     ] {
         assert_eq!(answer_framing(&answer(lines), asked), expected, "{name}");
     }

@@ -238,8 +238,8 @@ fn devices_and_fifos_are_left_out_and_said_so() {
         .file("a/b", b"x");
     let unpacked = unpack(archive.end(), &scene.into, false).unwrap();
     let skipped = ["a/null", "a/disk", "a/fifo", "a/odd"].map(PathBuf::from).to_vec();
-    assert_eq!(unpacked.skipped, Noted { first: skipped, total: 4 });
-    assert_eq!(unpacked.made, Noted { first: vec![scene.into.join("a")], total: 1 });
+    assert_eq!(unpacked.skipped, PathNotes { first: skipped, total: 4 });
+    assert_eq!(unpacked.made, PathNotes { first: vec![scene.into.join("a")], total: 1 });
     assert_eq!(fs::read_dir(scene.into.join("a")).unwrap().count(), 1);
 }
 

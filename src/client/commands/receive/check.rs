@@ -4,7 +4,7 @@
 use crate::client::commands::{Exit, Failure};
 use crate::client::outgoing::COPY_BYTES;
 use crate::client::relay::Stream;
-use crate::client::{Body, Error, pour};
+use crate::client::{Body, Error, copy_to_file};
 use crate::http::digest;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
@@ -36,7 +36,7 @@ impl<'o> Hashing<'o> {
 
 impl Write for Hashing<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        pour::write_all(self.out, bytes)?;
+        copy_to_file::write_all(self.out, bytes)?;
         self.hash.update(bytes);
         Ok(bytes.len())
     }
@@ -89,12 +89,12 @@ pub(super) fn ended_well(stream: &Stream, body: &Body) -> Result<(), Failure> {
     let status = ended(stream);
     let handed_on = status.as_ref().filter(|status| status["state"] == "FINISHED");
     let bytes = handed_on.and_then(|status| status["bytes_transferred"].as_u64());
-    let came = body.received_bytes();
-    if bytes == Some(came) {
+    let received = body.received_bytes();
+    if bytes == Some(received) {
         return Ok(());
     }
     let why = match (bytes, status) {
-        (Some(bytes), _) => format!("received {came} of {bytes} bytes"),
+        (Some(bytes), _) => format!("received {received} of {bytes} bytes"),
         (None, Some(status)) => format!("the stream ended with status {}", status["state"]),
         (None, None) => "the relay does not report whether this is all".into(),
     };
@@ -169,9 +169,9 @@ fn digest_of(mut file: &File) -> io::Result<[u8; 32]> {
 pub(super) fn why_broken(stream: Option<&Stream>, error: Error) -> Failure {
     let from_outside = matches!(error, Error::Truncated { .. } | Error::Network { .. });
     let status = stream.filter(|_| from_outside).and_then(ended);
-    let said = status.as_ref().and_then(|status| status["error"]["message"].as_str());
-    match said {
-        Some(said) => Failure::new(Exit::OtherSide, format!("{error}: {said}; retry")),
+    let reported = status.as_ref().and_then(|status| status["error"]["message"].as_str());
+    match reported {
+        Some(reported) => Failure::new(Exit::OtherSide, format!("{error}: {reported}; retry")),
         None => error.into(),
     }
 }

@@ -7,15 +7,15 @@ use self::check::{Checked, Hashing};
 use self::target::Target;
 use super::common::{AtRelay, Connecting, persistently, reported, reported_in};
 use super::interrupt::UNFINISHED;
+use super::reporter::{OutputArgs, Reporter};
 use super::send::DIGEST_ANNOUNCED;
 use super::settings::Preferences;
-use super::telling::{Teller, Telling};
 use super::{Exit, Failure, watching};
 use crate::client::file_name::printable;
 use crate::client::outgoing::{Outgoing, Request, UNLIMITED};
 use crate::client::output::Output;
 use crate::client::relay::{Refusal, Stream};
-use crate::client::{Body, Error, Options, Response, Url, archive, pour};
+use crate::client::{Body, Error, Options, Response, Url, archive, copy_to_file};
 use crate::http::framing::Framing;
 use clap::Args;
 use serde_json::json;
@@ -53,7 +53,7 @@ pub struct Receive {
     #[command(flatten)]
     pub(super) connecting: Connecting,
     #[command(flatten)]
-    pub(super) telling: Telling,
+    pub(super) telling: OutputArgs,
 }
 
 /// What is received from.
@@ -66,11 +66,11 @@ struct Origin {
 impl Receive {
     /// Receives, and says how it ended.
     pub fn run(&self) -> Exit {
-        let teller = Teller::new(self.telling);
+        let teller = Reporter::new(self.telling);
         watching(&teller, || self.receive(&teller))
     }
 
-    pub(super) fn receive(&self, teller: &Teller) -> Result<(), Failure> {
+    pub(super) fn receive(&self, teller: &Reporter) -> Result<(), Failure> {
         let preferences = Preferences::read()?;
         let options = self.connecting.options(&preferences)?;
         let target = Target::of(self.output.as_deref(), self.extract, self.force)?;
@@ -162,7 +162,7 @@ pub(crate) fn judged(response: Response, stream: Option<&Stream>) -> Result<Resp
     let is_download = response.field("Content-Security-Policy").is_some();
     let Some(stream) = stream.filter(|_| !is_download) else { return Ok(response) };
     let Ok(Ok(held)) = stream.status() else {
-        let message = "it cannot be told from a reported error, for the relay does not say";
+        let message = "the relay does not report the reason";
         return Err(Refusal { status, name: String::new(), message: message.into() });
     };
     reported_in(&held, status).map_or(Ok(response), Err)
@@ -172,7 +172,7 @@ pub(crate) fn judged(response: Response, stream: Option<&Stream>) -> Result<Resp
 struct Download<'d> {
     response: Response,
     stream: Option<&'d Stream>,
-    teller: &'d Teller,
+    teller: &'d Reporter,
 }
 
 impl<'d> Download<'d> {
@@ -212,13 +212,13 @@ impl<'d> Download<'d> {
     fn fill(&mut self, file: &File, readable: bool) -> Result<(), Failure> {
         if let Some(stream) = self.announced() {
             let mut out = Hashing::new(file.as_fd());
-            self.pour(|body, progress| pour::into_writer(body, &mut out, progress))?;
+            self.pour(|body, progress| copy_to_file::into_writer(body, &mut out, progress))?;
             return check::announced(stream, &out.digest());
         }
         // A digest on the way comes behind the last chunk, so with a length there is none. Not by
         // the length of the body: that of a short one is known once all its chunks are here.
         let may_have_digest = readable && self.response.field("Content-Length").is_none();
-        self.pour(|body, progress| pour::into_descriptor(body, file.as_fd(), progress))?;
+        self.pour(|body, progress| copy_to_file::into_descriptor(body, file.as_fd(), progress))?;
         match self.stream {
             Some(stream) if may_have_digest => check::unannounced(stream, file),
             Some(_) | None => Ok(()),

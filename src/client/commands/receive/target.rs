@@ -37,7 +37,7 @@ impl Target {
         let here = || PathBuf::from(".");
         match output {
             Some(path) if path.as_os_str() == "-" && extract => {
-                let why = "an archive cannot be extracted to standard output; leave out --extract";
+                let why = "an archive cannot be extracted to standard output; remove --extract";
                 Err(Failure::new(Exit::Usage, why))
             }
             Some(path) if path.as_os_str() == "-" => Ok(Self::StandardOutput),
@@ -74,7 +74,7 @@ fn opened(special: &Path) -> Result<File, String> {
     let file = File::options().write(true).custom_flags(at_once.bits()).open(special);
     let file = file.map_err(|error| {
         if is_fifo && error.raw_os_error() == Some(Errno::ENXIO as i32) {
-            return "nobody reads from this named pipe; start its reader first".to_owned();
+            return "no process reads from this named pipe; start the reader first".to_owned();
         }
         format!("{error}; choose another place")
     })?;
@@ -87,7 +87,7 @@ fn opened(special: &Path) -> Result<File, String> {
 fn directory(path: &Path) -> Result<PathBuf, Failure> {
     let refused = |why: &str| Failure::new(Exit::Local, format!("{}: {why}", path.display()));
     if !path.is_dir() {
-        return Err(refused("there is no such directory; make it first"));
+        return Err(refused("no such directory; create it first"));
     }
     eaccess(path, AccessFlags::W_OK | AccessFlags::X_OK).map_err(|error| {
         refused(&format!("no file can be made there: {}; choose another place", error.desc()))
@@ -152,9 +152,9 @@ mod tests {
         for (name, output, extract, exit, hint) in [
             ("extract to a dash", Path::new("-"), true, Exit::Usage, "--extract"),
             ("a file that is there", &there, false, Exit::Local, "--force"),
-            ("no directory", &none, false, Exit::Local, "make it first"),
-            ("no directory to extract into", &none, true, Exit::Local, "make it first"),
-            ("no directory for a file", &none.join("f"), false, Exit::Local, "make it first"),
+            ("no directory", &none, false, Exit::Local, "create it first"),
+            ("no directory to extract into", &none, true, Exit::Local, "create it first"),
+            ("no directory for a file", &none.join("f"), false, Exit::Local, "create it first"),
         ] {
             let failure = Target::of(Some(output), extract, false).unwrap_err();
             assert_eq!(failure.exit, exit, "{name}");

@@ -3,7 +3,7 @@
 
 use super::input::Input;
 use crate::client::Error;
-use crate::client::archive::{self, Noted};
+use crate::client::archive::{self, PathNotes};
 use crate::client::connection::Sent;
 use crate::client::outgoing::{COPY_BYTES, Outgoing};
 use crate::http::digest;
@@ -13,18 +13,18 @@ use std::os::fd::AsFd as _;
 
 /// How a body went.
 #[derive(Debug)]
-pub(super) struct Passed {
+pub(super) struct BodyStats {
     /// Whether all of it was sent.
     pub(super) sent: Sent,
     /// The value of `Repr-Digest`, if it was asked for and all was sent.
     pub(super) digest: Option<String>,
     /// What of a directory was left out.
-    pub(super) left_out: Noted,
+    pub(super) left_out: PathNotes,
 }
 
 /// How it is sent.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Way {
+pub(super) struct SendMode {
     pub(super) digest: bool,
     pub(super) zstd: bool,
 }
@@ -33,8 +33,12 @@ pub(super) struct Way {
 ///
 /// # Errors
 /// What is sent cannot be read, or the connection failed.
-pub(super) fn pass(input: &mut Input, outgoing: &mut Outgoing, way: Way) -> Result<Passed, Error> {
-    let fast = |sent| Passed { sent, digest: None, left_out: Noted::default() };
+pub(super) fn pass(
+    input: &mut Input,
+    outgoing: &mut Outgoing,
+    way: SendMode,
+) -> Result<BodyStats, Error> {
+    let fast = |sent| BodyStats { sent, digest: None, left_out: PathNotes::default() };
     match input {
         Input::File(file, bytes) if !way.digest => outgoing.file(file, *bytes).map(fast),
         Input::Stream(input) if !way.digest => outgoing.descriptor(input.as_fd()).map(fast),
@@ -43,7 +47,7 @@ pub(super) fn pass(input: &mut Input, outgoing: &mut Outgoing, way: Way) -> Resu
             write(outgoing, way, |out| {
                 let found_bytes = copy(&mut file.take(expected_bytes), out)?;
                 if found_bytes == expected_bytes {
-                    return Ok(Noted::default());
+                    return Ok(PathNotes::default());
                 }
                 Err(Error::Size { expected_bytes, found_bytes }.into())
             })
@@ -53,7 +57,7 @@ pub(super) fn pass(input: &mut Input, outgoing: &mut Outgoing, way: Way) -> Resu
             let mut hash = Sha256::new();
             let sent = outgoing.descriptor_seen(input.as_fd(), &mut |bytes| hash.update(bytes))?;
             let digest = digest::field_value(&hash.finalize().into());
-            Ok(Passed { digest: (sent == Sent::All).then_some(digest), ..fast(sent) })
+            Ok(BodyStats { digest: (sent == Sent::All).then_some(digest), ..fast(sent) })
         }
         Input::Directory(path) => write(outgoing, way, |out| {
             let mut out = BufWriter::with_capacity(COPY_BYTES, out);
@@ -67,9 +71,9 @@ pub(super) fn pass(input: &mut Input, outgoing: &mut Outgoing, way: Way) -> Resu
 
 fn write(
     outgoing: &mut Outgoing,
-    way: Way,
-    produce: impl FnOnce(&mut BodyWriter<'_>) -> io::Result<Noted>,
-) -> Result<Passed, Error> {
+    way: SendMode,
+    produce: impl FnOnce(&mut BodyWriter<'_>) -> io::Result<PathNotes>,
+) -> Result<BodyStats, Error> {
     let hash = way.digest.then(Sha256::new);
     let mut writer = BodyWriter { outgoing, hash, stopped: false, failed: None };
     let produced = produce(&mut writer);
@@ -77,11 +81,11 @@ fn write(
     match (failed, produced) {
         (Some(error), _) => Err(error),
         (None, _) if stopped => {
-            Ok(Passed { sent: Sent::Stopped, digest: None, left_out: Noted::default() })
+            Ok(BodyStats { sent: Sent::Stopped, digest: None, left_out: PathNotes::default() })
         }
         (None, Ok(left_out)) => {
             let digest = hash.map(|hash| digest::field_value(&hash.finalize().into()));
-            Ok(Passed { sent: Sent::All, digest, left_out })
+            Ok(BodyStats { sent: Sent::All, digest, left_out })
         }
         (None, Err(error)) => Err(match error.downcast::<Error>() {
             Ok(error) => error,

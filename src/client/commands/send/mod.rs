@@ -4,17 +4,17 @@ mod body;
 mod input;
 mod offer;
 
-use self::body::{Passed, Way};
+use self::body::{BodyStats, SendMode};
 use self::input::Input;
 use self::offer::Kind;
 use super::common::{AtRelay, Connecting, persistently, reported};
+use super::reporter::{OutputArgs, Reporter};
 use super::settings::Preferences;
-use super::telling::{Teller, Telling};
 use super::{Exit, Failure, watching};
 use crate::client::connection::Sent;
 use crate::client::file_name::printable;
 use crate::client::outgoing::{Outgoing, Request, UNLIMITED};
-use crate::client::relay::{Refusal, Stream, Wish};
+use crate::client::relay::{CreateOptions, Refusal, Stream};
 use crate::client::{Error, Options, archive, clock};
 use crate::http::disposition::attachment_named;
 use crate::http::fields::is_field_value;
@@ -72,7 +72,7 @@ pub struct Sending {
     #[command(flatten)]
     pub(super) connecting: Connecting,
     #[command(flatten)]
-    pub(super) telling: Telling,
+    pub(super) telling: OutputArgs,
 }
 
 /// The download's field that says where the digest will be: in the stream's status.
@@ -87,13 +87,13 @@ const REJOIN_AFTER: Duration = Duration::from_millis(500);
 impl Send {
     /// Sends, and says how it ended.
     pub fn run(&self) -> Exit {
-        let teller = Teller::new(self.sending.telling);
+        let teller = Reporter::new(self.sending.telling);
         watching(&teller, || self.sending.run(&self.what, &teller))
     }
 }
 
 /// A stream to send through.
-struct Meeting {
+struct TargetStream {
     stream: Stream,
     /// Whether it was made here, and is to be ended if nothing comes of it.
     own: bool,
@@ -102,7 +102,7 @@ struct Meeting {
 }
 
 impl Sending {
-    pub(super) fn run(&self, what: &std::path::Path, teller: &Teller) -> Result<(), Failure> {
+    pub(super) fn run(&self, what: &std::path::Path, teller: &Reporter) -> Result<(), Failure> {
         let preferences = Preferences::read()?;
         let options = self.connecting.options(&preferences)?;
         let mut input = Input::open(what)?;
@@ -128,11 +128,11 @@ impl Sending {
     fn check(&self) -> Result<(), Failure> {
         let wrong = |why: &str| Err(Failure::new(Exit::Usage, why));
         if self.name.as_ref().is_some_and(|name| attachment_named(name, None).is_none()) {
-            return wrong("what --name gives is no name of a file");
+            return wrong("--name is not a valid file name");
         }
         match &self.content_type {
             Some(given) if given.trim().is_empty() || !is_field_value(given.as_bytes()) => {
-                wrong("--type takes a media type such as text/csv, in visible ASCII")
+                wrong("--type needs a media type such as text/csv, in visible ASCII")
             }
             Some(_) | None => Ok(()),
         }
@@ -143,30 +143,30 @@ impl Sending {
         options: &Options,
         preferences: &Preferences,
         upload: &Upload,
-        teller: &Teller,
-    ) -> Result<Meeting, Failure> {
+        teller: &Reporter,
+    ) -> Result<TargetStream, Failure> {
         let deadline = |waits: Duration| clock::now() + waits + GRACE;
         if let Some(place) = &self.stream {
             let stream = self.at.stream(place, options.clone(), preferences)?;
-            return Ok(Meeting { stream, own: false, deadline: deadline(self.ttl) });
+            return Ok(TargetStream { stream, own: false, deadline: deadline(self.ttl) });
         }
         let relay = self.at.url(preferences)?;
-        let mut wish = Wish { ttl: Some(self.ttl), ..Wish::default() };
+        let mut wish = CreateOptions { ttl: Some(self.ttl), ..CreateOptions::default() };
         if self.digest {
             wish.download_headers.insert(DIGEST_ANNOUNCED.into(), "sha-256".into());
         }
         let (stream, waits) =
             persistently(self.connecting.retries, || Stream::create(&relay, options, &wish))?;
         offer::tell(teller, &stream, upload.kind, waits, self.qr);
-        Ok(Meeting { stream, own: true, deadline: deadline(waits.unwrap_or(self.ttl)) })
+        Ok(TargetStream { stream, own: true, deadline: deadline(waits.unwrap_or(self.ttl)) })
     }
 
     fn pass(
         &self,
-        meeting: &Meeting,
+        meeting: &TargetStream,
         upload: &Upload,
         input: &mut Input,
-        teller: &Teller,
+        teller: &Reporter,
     ) -> Result<(u64, Option<String>), Failure> {
         teller.waits("waiting for the other side");
         let mut outgoing = self.join(meeting, upload)?;
@@ -174,8 +174,8 @@ impl Sending {
         teller.follow(&meeting.stream);
         let counting = teller.clone();
         outgoing.report_to(Box::new(move |bytes| counting.moved(bytes)));
-        let way = Way { digest: self.digest, zstd: self.zstd };
-        let Passed { sent, digest, left_out } = body::pass(input, &mut outgoing, way)?;
+        let way = SendMode { digest: self.digest, zstd: self.zstd };
+        let BodyStats { sent, digest, left_out } = body::pass(input, &mut outgoing, way)?;
         teller.left_out(&left_out);
         let bytes = outgoing.sent_bytes();
         let response = match sent {
@@ -193,7 +193,7 @@ impl Sending {
 
     /// Joins the stream as its source, and waits for the other side. As long as that is not there
     /// nothing was sent, so it can be tried again.
-    fn join(&self, meeting: &Meeting, upload: &Upload) -> Result<Outgoing, Failure> {
+    fn join(&self, meeting: &TargetStream, upload: &Upload) -> Result<Outgoing, Failure> {
         let url = meeting.stream.url();
         let request = Request {
             method: "PUT",
@@ -226,7 +226,7 @@ impl Sending {
                     std::thread::sleep(REJOIN_AFTER);
                 }
                 Err(Error::Network { .. }) if clock::now() >= meeting.deadline => {
-                    return Err(Failure::new(Exit::NobodyCame, "nobody came to receive"));
+                    return Err(Failure::new(Exit::NobodyCame, "no receiver connected"));
                 }
                 Err(error) => return Err(error.into()),
             }
@@ -240,8 +240,7 @@ fn arrived(stream: &Stream, digest: &str) -> Result<(), Failure> {
     if status.is_some_and(|status| status["repr_digest"] == *digest) {
         return Ok(());
     }
-    let why = "all was sent, but the relay does not show its digest, so that the other side cannot \
-               check it; is there a proxy before the relay that drops trailers?";
+    let why = "all data was sent, but the relay did not receive the digest, so the receiver cannot verify it; does a proxy drop trailers?";
     Err(Failure::new(Exit::Digest, why))
 }
 
@@ -268,7 +267,7 @@ impl Upload {
             }
         };
         if sending.zstd && !matches!(kind, Kind::Archive { .. }) {
-            let why = "--zstd is for directories; compress it before, or leave it out";
+            let why = "--zstd is for directories; compress it before, or remove it";
             return Err(Failure::new(Exit::Usage, why));
         }
         let own_name = own_name

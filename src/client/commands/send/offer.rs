@@ -1,7 +1,7 @@
 //! What the other side must run, told as soon as there is a stream.
 
 use crate::client::Url;
-use crate::client::commands::telling::Teller;
+use crate::client::commands::reporter::Reporter;
 use crate::client::relay::Stream;
 use qrcode::QrCode;
 use qrcode::render::unicode::Dense1x2;
@@ -25,7 +25,7 @@ pub(super) enum Kind {
 
 /// Tells the other side's commands; with `qr` the URL as a QR code, too.
 pub(super) fn tell(
-    teller: &Teller,
+    teller: &Reporter,
     stream: &Stream,
     kind: Kind,
     waits: Option<Duration>,
@@ -36,7 +36,9 @@ pub(super) fn tell(
     let within = waits.map_or(String::new(), |waits| format!(", within {}", rounded(waits)));
     let mut text = format!("On the other side run one of these{within}:\n\n  {rdv}\n  {curl}\n");
     if is_loopback(&url) {
-        text.push_str("\n(This relay is on this machine, and is not to be found from another.)\n");
+        text.push_str(
+            "\n(The relay listens on this machine only; other machines cannot reach it.)\n",
+        );
     }
     if qr && let Ok(code) = QrCode::new(url.to_string()) {
         text.push('\n');

@@ -25,7 +25,7 @@ fn pattern(bytes: usize) -> Vec<u8> {
     (0..bytes).map(|at| (at * 7 + at / 251 % 5).to_le_bytes()[0]).collect()
 }
 
-fn content(spilled: &Spilled) -> Vec<u8> {
+fn content(spilled: &SpilledContent) -> Vec<u8> {
     let mut content = Vec::new();
     spilled.reader().read_to_end(&mut content).unwrap();
     content

@@ -12,7 +12,7 @@ struct Divided {
     content: Vec<u8>,
 }
 
-impl Parts for Divided {
+impl PartSinks for Divided {
     fn skeleton(&mut self, bytes: &[u8]) -> Result<(), super::super::ReadError> {
         self.skeleton.extend_from_slice(bytes);
         Ok(())

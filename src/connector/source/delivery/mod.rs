@@ -10,18 +10,18 @@
 //!
 //! Here is what happens when; what is written, heard and waited for has files of its own.
 
-mod hearing;
+mod ack_reader;
+mod backlog;
 #[cfg(test)]
 mod tests;
-mod waiting;
-mod writing;
+mod writer;
 
 use super::acks::Acks;
 use super::clock::now;
-use super::line::Line;
+use super::line::OutgoingLine;
 use super::output::Output;
-use super::questions::Questions;
-use super::work::{Order, Work};
+use super::poll_set::PollSet;
+use super::worker_handle::{WorkerCommand, WorkerHandle};
 use crate::api::Busy;
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
@@ -33,15 +33,15 @@ use uuid::Uuid;
 const RETRY: Duration = Duration::from_millis(100);
 
 /// Where lines come from, and who is told what became of them.
-pub trait Feed: Send {
+pub trait RecordFeed: Send {
     /// Moves what is to be handed over behind `lines`.
-    fn take(&mut self, lines: &mut VecDeque<Line>);
+    fn take(&mut self, lines: &mut VecDeque<OutgoingLine>);
 
     /// These were handed over, and acknowledged where that is asked for.
-    fn created(&mut self, lines: Vec<Line>);
+    fn created(&mut self, lines: Vec<OutgoingLine>);
 
     /// These were not, and will not be.
-    fn refused(&mut self, lines: Vec<Line>, busy: Busy);
+    fn refused(&mut self, lines: Vec<OutgoingLine>, busy: Busy);
 
     /// Whether lines are kept elsewhere, so that they can wait as long as it takes.
     fn is_durable(&self) -> bool;
@@ -58,7 +58,7 @@ pub trait Feed: Send {
 
 /// Where acknowledgements come from.
 #[derive(Debug)]
-pub enum Acknowledging {
+pub enum AckInput {
     /// None are asked for.
     No,
     /// Standard input.
@@ -69,7 +69,7 @@ pub enum Acknowledging {
 
 /// How long a consumer may take.
 #[derive(Clone, Copy, Debug)]
-pub struct Patience {
+pub struct DeliveryTimeouts {
     /// To take anything.
     pub hand_over: Duration,
     /// To acknowledge what it took.
@@ -81,19 +81,19 @@ pub struct Patience {
 pub struct Delivery<F> {
     feed: F,
     /// Where orders come from, and what wakes the thread.
-    work: Arc<Work>,
+    work: Arc<WorkerHandle>,
     output: Output,
-    acknowledging: Acknowledging,
+    acknowledging: AckInput,
     acks: Acks,
-    patience: Patience,
+    patience: DeliveryTimeouts,
     /// Not handed over yet.
-    lines: VecDeque<Line>,
+    lines: VecDeque<OutgoingLine>,
     /// Bytes of the first one that were.
     sent: u64,
     /// A part of the first one, and how much of it was sent.
     piece: (Vec<u8>, usize),
     /// Handed over, and not acknowledged yet; and until when that may take.
-    unacknowledged: BTreeMap<Uuid, (Line, Instant)>,
+    unacknowledged: BTreeMap<Uuid, (OutgoingLine, Instant)>,
     /// Since when nothing moved that should.
     stuck: Option<Instant>,
     /// What new lines are refused for.
@@ -105,7 +105,7 @@ pub struct Delivery<F> {
     /// A file kept nothing; when it is tried again.
     again: Option<Instant>,
     /// What the thread waits for.
-    asked: Questions,
+    asked: PollSet,
 }
 
 /// Whether there is more to come.
@@ -118,7 +118,7 @@ enum Step {
 }
 
 /// Hands over until it is told to end, or nobody is there any more.
-pub fn run<F: Feed>(delivery: &Mutex<Delivery<F>>) {
+pub fn run<F: RecordFeed>(delivery: &Mutex<Delivery<F>>) {
     let lock = || -> MutexGuard<'_, Delivery<F>> {
         delivery.lock().unwrap_or_else(PoisonError::into_inner)
     };
@@ -139,13 +139,13 @@ pub fn run<F: Feed>(delivery: &Mutex<Delivery<F>>) {
     }
 }
 
-impl<F: Feed> Delivery<F> {
+impl<F: RecordFeed> Delivery<F> {
     /// Ready to hand over.
     pub fn new(
         feed: F,
-        work: Arc<Work>,
+        work: Arc<WorkerHandle>,
         output: Output,
-        (acknowledging, patience): (Acknowledging, Patience),
+        (acknowledging, patience): (AckInput, DeliveryTimeouts),
     ) -> Self {
         Self {
             feed,
@@ -163,7 +163,7 @@ impl<F: Feed> Delivery<F> {
             gone: None,
             is_silent: false,
             again: None,
-            asked: Questions::default(),
+            asked: PollSet::default(),
         }
     }
 
@@ -177,7 +177,7 @@ impl<F: Feed> Delivery<F> {
             return Step::Ended;
         }
         let order = self.work.order();
-        if order == Order::GiveUp {
+        if order == WorkerCommand::GiveUp {
             self.feed.take(&mut self.lines);
             self.hear_what_was_said();
             self.refuse_all(Busy::Stopping);
@@ -192,7 +192,7 @@ impl<F: Feed> Delivery<F> {
         if self.gone.is_some() {
             self.refuse_all(Busy::ConsumerGone);
         }
-        if order == Order::Finish && self.is_finished() { Step::Ended } else { Step::Done }
+        if order == WorkerCommand::Finish && self.is_finished() { Step::Ended } else { Step::Done }
     }
 
     /// Whether nothing is left, or only what is kept elsewhere and nobody takes.
@@ -214,7 +214,7 @@ impl<F: Feed> Delivery<F> {
             return true;
         }
         // After the last refusal nothing may follow the line that it cut short.
-        let given_up = self.work.order() == Order::GiveUp;
+        let given_up = self.work.order() == WorkerCommand::GiveUp;
         if self.gone.is_some() || self.output.may_block() || given_up {
             return false;
         }
@@ -233,7 +233,7 @@ impl<F: Feed> Delivery<F> {
 
     /// The consumer is not there any more. One that comes next gets again what was not acknowledged.
     fn lose(&mut self, why: &io::Error, for_good: bool) {
-        log::warn!("the consumer is gone: {why}");
+        log::warn!("the consumer disconnected: {why}");
         self.rewind();
         self.again = None;
         self.acks.forget();
@@ -259,7 +259,7 @@ impl<F: Feed> Delivery<F> {
     fn refuse_all(&mut self, busy: Busy) {
         self.rewind();
         let waiting = std::mem::take(&mut self.unacknowledged).into_values().map(|(line, _)| line);
-        let lines: Vec<Line> = waiting.chain(self.lines.drain(..)).collect();
+        let lines: Vec<OutgoingLine> = waiting.chain(self.lines.drain(..)).collect();
         if !lines.is_empty() {
             self.feed.refused(lines, busy);
         }

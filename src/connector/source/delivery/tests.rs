@@ -7,7 +7,7 @@ use std::os::unix::net::UnixStream;
 /// Lines that wait, and positions of those that were handed over, or refused.
 #[derive(Debug, Default)]
 struct Told {
-    waiting: VecDeque<Line>,
+    waiting: VecDeque<OutgoingLine>,
     created: Vec<u128>,
     refused: Vec<u128>,
 }
@@ -24,24 +24,24 @@ impl OneByOne {
     fn add(&self, number: u128) {
         let head = format!("{number}\n").into_bytes();
         let position = Uuid::from_u128(number);
-        self.told().waiting.push_back(Line { ticket: None, position, head, rest: None });
+        self.told().waiting.push_back(OutgoingLine { ticket: None, position, head, rest: None });
     }
 }
 
-fn numbers(lines: &[Line]) -> impl Iterator<Item = u128> {
+fn numbers(lines: &[OutgoingLine]) -> impl Iterator<Item = u128> {
     lines.iter().map(|line| line.position.as_u128())
 }
 
-impl Feed for OneByOne {
-    fn take(&mut self, lines: &mut VecDeque<Line>) {
+impl RecordFeed for OneByOne {
+    fn take(&mut self, lines: &mut VecDeque<OutgoingLine>) {
         lines.extend(self.told().waiting.pop_front());
     }
 
-    fn created(&mut self, lines: Vec<Line>) {
+    fn created(&mut self, lines: Vec<OutgoingLine>) {
         self.told().created.extend(numbers(&lines));
     }
 
-    fn refused(&mut self, lines: Vec<Line>, _busy: Busy) {
+    fn refused(&mut self, lines: Vec<OutgoingLine>, _busy: Busy) {
         self.told().refused.extend(numbers(&lines));
     }
 
@@ -59,9 +59,9 @@ impl Feed for OneByOne {
 }
 
 fn delivery(feed: &OneByOne, output: Output) -> Delivery<OneByOne> {
-    let patience = Patience { hand_over: Duration::ZERO, acknowledge: Duration::ZERO };
-    let work = Arc::new(Work::new().unwrap());
-    Delivery::new(feed.clone(), work, output, (Acknowledging::No, patience))
+    let patience = DeliveryTimeouts { hand_over: Duration::ZERO, acknowledge: Duration::ZERO };
+    let work = Arc::new(WorkerHandle::new().unwrap());
+    Delivery::new(feed.clone(), work, output, (AckInput::No, patience))
 }
 
 #[test]
@@ -71,7 +71,7 @@ fn a_feed_is_asked_again_until_it_gives_nothing() {
     let feed = OneByOne::default();
     (1..=3).for_each(|number| feed.add(number));
     let delivery = delivery(&feed, Output::open(&Target::Path(path.clone())).unwrap());
-    delivery.work.give(Order::Finish);
+    delivery.work.give(WorkerCommand::Finish);
     run(&Mutex::new(delivery));
     assert_eq!(std::fs::read_to_string(path).unwrap(), "1\n2\n3\n");
     assert_eq!(feed.told().created, [1, 2, 3]);
@@ -97,7 +97,7 @@ fn after_the_last_refusal_the_loop_hands_nothing_over() {
     let mut delivery = delivery(&feed, Output::of_socket(ours));
     feed.add(1);
     delivery.hand_at_once();
-    delivery.work.give(Order::GiveUp);
+    delivery.work.give(WorkerCommand::GiveUp);
     feed.add(2);
     delivery.hand_at_once();
     assert_eq!(feed.told().created, [1]);

@@ -139,9 +139,9 @@ impl Model {
         assert!(read == self.all[first..], "behind {number}, {removed} removed");
         let known = number > 0 && number <= self.last();
         let expected = match (number < removed, known) {
-            (true, _) => Found::Gone,
-            (false, true) => Found::Next,
-            (false, false) => Found::Unknown,
+            (true, _) => StartPoint::Gone,
+            (false, true) => StartPoint::Next,
+            (false, false) => StartPoint::Unknown,
         };
         assert_eq!((found, gone), (expected, 0), "behind {number}, {removed} removed");
     }

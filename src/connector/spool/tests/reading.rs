@@ -24,7 +24,7 @@ fn a_long_record_comes_and_goes_in_pieces() {
     append(&mut writer, 3..=3);
     let expected = vec![line(1, "x"), long, line(3, "x")];
     assert_eq!(read_from(&spool, Start::Beginning).1, expected);
-    assert_eq!(read_from(&spool, Start::Behind(at(2))), (Found::Next, lines(3..=3)));
+    assert_eq!(read_from(&spool, Start::Behind(at(2))), (StartPoint::Next, lines(3..=3)));
 }
 
 #[test]
@@ -54,17 +54,17 @@ fn a_reader_starts_where_it_is_told_and_says_what_is_gone() {
     spool.save().unwrap();
     assert_eq!(segments(&folder), [10, 14], "one delivered segment is kept");
     for (name, start, found, numbers) in [
-        ("the beginning", Start::Beginning, Found::Next, &[10, 12, 14][..]),
-        ("the cursor", Start::Cursor, Found::Next, &[14]),
-        ("behind one", Start::Behind(at(10)), Found::Next, &[12, 14]),
-        ("behind the last", Start::Behind(at(14)), Found::Next, &[]),
-        ("behind one that is gone", Start::Behind(at(4)), Found::Gone, &[10, 12, 14]),
-        ("behind the last one that is gone", Start::Behind(at(8)), Found::Next, &[10, 12, 14]),
-        ("behind none, before all", Start::Behind(at(1)), Found::Gone, &[10, 12, 14]),
-        ("behind none", Start::Behind(at(9)), Found::Unknown, &[10, 12, 14]),
-        ("behind none, inside", Start::Behind(at(11)), Found::Unknown, &[12, 14]),
-        ("behind none, between segments", Start::Behind(at(13)), Found::Unknown, &[14]),
-        ("behind none, behind all", Start::Behind(at(99)), Found::Unknown, &[]),
+        ("the beginning", Start::Beginning, StartPoint::Next, &[10, 12, 14][..]),
+        ("the cursor", Start::Cursor, StartPoint::Next, &[14]),
+        ("behind one", Start::Behind(at(10)), StartPoint::Next, &[12, 14]),
+        ("behind the last", Start::Behind(at(14)), StartPoint::Next, &[]),
+        ("behind one that is gone", Start::Behind(at(4)), StartPoint::Gone, &[10, 12, 14]),
+        ("behind the last one that is gone", Start::Behind(at(8)), StartPoint::Next, &[10, 12, 14]),
+        ("behind none, before all", Start::Behind(at(1)), StartPoint::Gone, &[10, 12, 14]),
+        ("behind none", Start::Behind(at(9)), StartPoint::Unknown, &[10, 12, 14]),
+        ("behind none, inside", Start::Behind(at(11)), StartPoint::Unknown, &[12, 14]),
+        ("behind none, between segments", Start::Behind(at(13)), StartPoint::Unknown, &[14]),
+        ("behind none, behind all", Start::Behind(at(99)), StartPoint::Unknown, &[]),
     ] {
         let expected: Vec<_> = numbers.iter().map(|number| line(*number, "x")).collect();
         assert_eq!(read_from(&spool, start), (found, expected), "{name}");
@@ -93,7 +93,7 @@ fn a_reader_waits_for_what_comes() {
     let folder = folder();
     let Opened { spool, mut writer, .. } = open(&folder, SMALL);
     let (mut reader, _) = spool.reader(Start::Cursor).unwrap();
-    assert_eq!(reader.wait(Duration::ZERO), Wait::TimedOut);
+    assert_eq!(reader.wait(Duration::ZERO), WaitResult::TimedOut);
     let count = 50;
     let delivered = std::thread::scope(|scope| {
         let reading = scope.spawn(|| {
@@ -103,15 +103,15 @@ fn a_reader_waits_for_what_comes() {
                 for record in records(&mut reader).0 {
                     let position = position(record.as_bytes()).unwrap();
                     acknowledged.sent(position).unwrap();
-                    assert_eq!(acknowledged.acknowledge(position), Settled::UpTo(position));
+                    assert_eq!(acknowledged.acknowledge(position), AckOutcome::UpTo(position));
                     spool.commit(position);
                     spool.save().unwrap();
                     all.push(record);
                 }
                 match reader.wait(PATIENCE) {
-                    Wait::Grown => {}
-                    Wait::Closed => return all,
-                    Wait::TimedOut => panic!("nothing came"),
+                    WaitResult::Grown => {}
+                    WaitResult::Closed => return all,
+                    WaitResult::TimedOut => panic!("nothing came"),
                 }
             }
         });

@@ -9,7 +9,7 @@ fn a_late_response_without_an_id_is_not_taken_for_that_of_another_request() {
     // One more than are remembered.
     for _ in 0..257 {
         let number = ends.accepted.request(&asked, true).unwrap();
-        ends.accepted.cancel(number, Why::Late);
+        ends.accepted.cancel(number, CancelReason::Late);
     }
     ends.accepted.request(&asked, true).unwrap();
     ends.told();
@@ -29,7 +29,7 @@ fn late_responses_with_ids_disturb_nobody() {
     };
     for id in 0..257 {
         let number = ends.accepted.request(&asked(id), true).unwrap();
-        ends.accepted.cancel(number, Why::Late);
+        ends.accepted.cancel(number, CancelReason::Late);
     }
     let number = ends.accepted.request(&asked(257), true).unwrap();
     ends.told();

@@ -64,7 +64,7 @@ fn nothing_is_told_of_an_exchange_that_was_cancelled_here() {
         ends.dialled.respond(theirs, &head("HTTP/1.1 200 OK"), false);
         ends.dialled.send(theirs, b"some", false);
         ends.carry();
-        ends.accepted.cancel(number, Why::Gone);
+        ends.accepted.cancel(number, CancelReason::Gone);
         assert_eq!(events(&mut ends.accepted), [], "{dialect:?}: what came before");
         ends.dialled.send(theirs, b"more", true);
         assert_eq!(ends.told().1, [], "{dialect:?}: what comes later");

@@ -11,15 +11,15 @@ use super::budget;
 use crate::ops::Settings;
 use crate::ops::doctor::limits::Descriptors;
 use crate::ops::doctor::machine::Machine;
-use crate::ops::doctor::{Report, limits, network, pipes};
+use crate::ops::doctor::{DoctorReport, limits, network, pipes};
 use crate::splice::UNPACED;
 use nix::sys::resource::{Resource, getrlimit};
 use socket2::{Domain, Socket, Type};
 
 /// Examines this machine for a relay with these settings.
-pub fn examine(settings: &Settings) -> Report {
+pub fn examine(settings: &Settings) -> DoctorReport {
     let machine = &Machine::this();
-    let wish = pipes::Wish::of(settings);
+    let wish = pipes::PipeRequest::of(settings);
     let mut findings = vec![
         limits::kernel(machine),
         limits::descriptors(&descriptors(settings)),
@@ -31,7 +31,7 @@ pub fn examine(settings: &Settings) -> Report {
     ];
     let ports = settings.listen.iter();
     findings.extend(ports.map(|&address| network::port(address, &port::look(address))));
-    Report(findings)
+    DoctorReport(findings)
 }
 
 /// Reads the limits, then raises the soft one as a relay does, so that all is tried as it will be.

@@ -1,6 +1,6 @@
 //! A trial of splice(2): bytes of a known pattern, from a socket through a pipe into a socket.
 
-use crate::ops::doctor::network::Splicing;
+use crate::ops::doctor::network::SpliceTrial;
 use crate::splice::pipe::{Drain, Fill, Pipe};
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -19,11 +19,11 @@ const PATIENCE: Duration = Duration::from_secs(2);
 type Failure = (&'static str, String);
 
 /// Sends the pieces through and looks at what comes out.
-pub(super) fn trial(pipe_size: usize) -> Splicing {
+pub(super) fn trial(pipe_size: usize) -> SpliceTrial {
     match pass_all(pipe_size) {
-        Ok(true) => Splicing::Works(PIECE * PIECES),
-        Ok(false) => Splicing::Changes,
-        Err((step, reason)) => Splicing::Fails(step, reason),
+        Ok(true) => SpliceTrial::Works(PIECE * PIECES),
+        Ok(false) => SpliceTrial::Changes,
+        Err((step, reason)) => SpliceTrial::Fails(step, reason),
     }
 }
 
@@ -55,8 +55,8 @@ fn pass(pipe: &Pipe, source: &TcpStream, destination: &TcpStream) -> Result<(), 
         let mut pending = match pipe.fill(source, left) {
             Ok(Fill::Moved(count)) => count,
             // The sockets block, up to their timeout.
-            Ok(Fill::Blocked) => return Err((FILLING, "nothing came in time".into())),
-            Ok(Fill::Eof) => return Err((FILLING, "the end came too early".into())),
+            Ok(Fill::Blocked) => return Err((FILLING, "nothing received in time".into())),
+            Ok(Fill::Eof) => return Err((FILLING, "unexpected end".into())),
             Err(error) => return Err(failed(FILLING, &error)),
         };
         left -= pending;
@@ -104,7 +104,7 @@ mod tests {
     #[test]
     fn bytes_come_out_as_they_went_in() {
         for pipe_size in [4096, 1 << 16, 1 << 20] {
-            assert_eq!(trial(pipe_size), Splicing::Works(PIECE * PIECES), "{pipe_size}");
+            assert_eq!(trial(pipe_size), SpliceTrial::Works(PIECE * PIECES), "{pipe_size}");
         }
     }
 }

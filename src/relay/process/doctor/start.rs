@@ -47,7 +47,7 @@ fn listener(address: SocketAddr) -> Result<Option<String>, String> {
         Port::Free => return Ok(None),
         Port::Served(version) => return Ok(Some(format!("{address} is in use, by rdv {version}"))),
         Port::Taken => return Ok(Some(format!("{address} is in use"))),
-        Port::Forbidden => "this user may not".to_owned(),
+        Port::Forbidden => "no permission".to_owned(),
         Port::Foreign => "this machine has no such address".to_owned(),
         Port::Fails(reason) => reason,
     };

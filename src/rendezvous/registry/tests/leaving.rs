@@ -27,13 +27,17 @@ fn a_side_that_leaves_alone_leaves_the_stream_as_it_was() {
         let deadline = registry.stream(key).deadline();
         registry.watch(id, true);
         let _ = registry.take_changes();
-        assert_eq!(registry.leave(key, side.other(), now), Left::Absent, "the other never came");
+        assert_eq!(
+            registry.leave(key, side.other(), now),
+            LeaveOutcome::Absent,
+            "the other never came"
+        );
         assert!(!registry.has_changes());
         for round in 0..100 {
-            assert_eq!(registry.leave(key, side, after(now, round)), Left::Alone);
+            assert_eq!(registry.leave(key, side, after(now, round)), LeaveOutcome::Alone);
             assert_eq!(registry.take_changes(), [id], "an event is due");
             let stream = registry.stream(key);
-            assert_eq!((stream.state(), stream.deadline()), (State::Created, deadline));
+            assert_eq!((stream.state(), stream.deadline()), (StreamState::Created, deadline));
             assert_eq!(stream.clients(), [None, None]);
             assert_eq!(registry.tally().held, held(&registry));
             let again = registry.connect(id, side, Client(100 + round), after(now, round));
@@ -41,7 +45,7 @@ fn a_side_that_leaves_alone_leaves_the_stream_as_it_was() {
             let _ = registry.take_changes();
         }
         assert_eq!(registry.next_deadline(), Some(deadline), "measured from creation");
-        assert_eq!(registry.leave(key, side, now), Left::Alone);
+        assert_eq!(registry.leave(key, side, now), LeaveOutcome::Alone);
         assert_eq!(registry.report(id, report(1), now), Registered::Kept, "for the next one");
     }
 }
@@ -53,7 +57,11 @@ fn one_of_two_that_leaves_makes_the_other_wait_again() {
         let (mut registry, key, id, now) = joined(&[first, first.other()]);
         let deadline = registry.stream(key).deadline();
         let stays = if leaves == first { Client(2) } else { Client(1) };
-        assert_eq!(registry.leave(key, leaves, after(now, 5)), Left::Waits(stays), "{name}");
+        assert_eq!(
+            registry.leave(key, leaves, after(now, 5)),
+            LeaveOutcome::Waits(stays),
+            "{name}"
+        );
         let stream = registry.stream(key);
         assert_eq!((stream.waiting(), stream.deadline()), (Some(stays), deadline), "{name}");
         assert_eq!(registry.tally().held, held(&registry), "{name}");
@@ -61,9 +69,13 @@ fn one_of_two_that_leaves_makes_the_other_wait_again() {
         assert_eq!(taken, Connected::Occupied, "{name}");
         let paired = Connected::Paired { stream: key, other: stays };
         assert_eq!(registry.connect(id, leaves, Client(3), after(now, 6)), paired, "{name}");
-        assert_eq!(registry.leave(key, leaves, now), Left::Waits(stays), "{name}");
+        assert_eq!(registry.leave(key, leaves, now), LeaveOutcome::Waits(stays), "{name}");
         assert_eq!(registry.report(id, report(1), now), Registered::Delivered(stays), "{name}");
-        assert_eq!(registry.leave(key, leaves.other(), now), Left::Absent, "{name}: it is over");
+        assert_eq!(
+            registry.leave(key, leaves.other(), now),
+            LeaveOutcome::Absent,
+            "{name}: it is over"
+        );
     }
 }
 
@@ -91,7 +103,7 @@ fn who_is_left_after_the_waiting_time_times_out_in_the_next_turn() {
         let (mut registry, key, id, now) = joined(&SIDES);
         let late = later(now);
         let stays = if leaves == Side::Source { Client(2) } else { Client(1) };
-        assert_eq!(registry.leave(key, leaves, late), Left::Waits(stays));
+        assert_eq!(registry.leave(key, leaves, late), LeaveOutcome::Waits(stays));
         assert_eq!(registry.expire(late, &mut 9), None, "not in this turn");
         assert_eq!(registry.next_deadline(), Some(late.monotonic));
         assert_eq!(expire(&mut registry, late), Some(stays));
@@ -129,8 +141,13 @@ fn a_time_that_is_set_in_a_turn_ends_in_a_later_one() {
     registry.wait_until(past, now.monotonic.checked_sub(Duration::from_secs(1)).unwrap(), now);
     let created =
         Now { monotonic: now.monotonic.checked_sub(Duration::from_secs(9)).unwrap(), ..now };
-    let adopted =
-        Adopted { id: id(3), headers: None, creator: None, created, deadline: created.monotonic };
+    let adopted = AdoptedStream {
+        id: id(3),
+        headers: None,
+        creator: None,
+        created,
+        deadline: created.monotonic,
+    };
     registry.adopt(adopted, now).unwrap();
     assert!(registry.delete(id(1), report(1), now).is_some());
 

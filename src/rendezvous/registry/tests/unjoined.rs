@@ -29,7 +29,7 @@ fn the_unjoined_streams_of_an_address_are_bounded_and_joined_ones_do_not_count()
     };
     let first = create(&mut registry, 1, 1).unwrap();
     create(&mut registry, 2, 1).unwrap();
-    assert_eq!(create(&mut registry, 3, 1), Err(Full::AddressUnjoined));
+    assert_eq!(create(&mut registry, 3, 1), Err(CreateError::AddressUnjoined));
     assert!(create(&mut registry, 4, 2).is_ok(), "others are not concerned");
 
     let has_room = |registry: &mut Registry, number| {
@@ -39,7 +39,7 @@ fn the_unjoined_streams_of_an_address_are_bounded_and_joined_ones_do_not_count()
     };
     assert_eq!(registry.connect(id(1), Side::Source, Client(1), now), Connected::Waits(first));
     assert!(has_room(&mut registry, 10), "joined");
-    assert_eq!(registry.leave(first, Side::Source, now), Left::Alone);
+    assert_eq!(registry.leave(first, Side::Source, now), LeaveOutcome::Alone);
     assert!(!has_room(&mut registry, 11), "left");
     assert_eq!(registry.report(id(1), report(5), now), Registered::Kept);
     assert!(!has_room(&mut registry, 12), "reported on");
@@ -54,7 +54,7 @@ fn the_unjoined_streams_of_an_address_are_bounded_and_joined_ones_do_not_count()
 #[test]
 fn a_stream_of_another_registry_counts_and_is_not_refused_for_its_address() {
     let (mut registry, now) = limited(100, 1);
-    let adopted = |number| Adopted {
+    let adopted = |number| AdoptedStream {
         id: id(number),
         headers: None,
         creator: Some(creator(1)),
@@ -66,7 +66,7 @@ fn a_stream_of_another_registry_counts_and_is_not_refused_for_its_address() {
     }
     let create =
         |registry: &mut Registry, number| registry.create(id(number), None, creator(1), now);
-    assert_eq!(create(&mut registry, 4), Err(Full::AddressUnjoined));
+    assert_eq!(create(&mut registry, 4), Err(CreateError::AddressUnjoined));
     let given = registry.give_away_waiting();
     assert_eq!((given.len(), registry.unjoined()), (3, 0));
     assert!(create(&mut registry, 4).is_ok(), "what was given away counts no more");
@@ -85,7 +85,7 @@ fn heavy_streams_that_no_side_joins_do_not_fill_the_registry() {
     };
     create(&mut registry, 1, 1, headers(2)).unwrap();
     create(&mut registry, 2, 1, headers(2)).unwrap();
-    assert_eq!(create(&mut registry, 3, 1, headers(2)), Err(Full::AddressUnjoined));
+    assert_eq!(create(&mut registry, 3, 1, headers(2)), Err(CreateError::AddressUnjoined));
     assert_eq!(registry.report(id(1), report(9000), now), Registered::Full, "a report weighs, too");
     assert!(create(&mut registry, 3, 1, None).is_ok(), "what weighs nothing has room");
     assert!(create(&mut registry, 4, 2, headers(2)).is_ok(), "others are not concerned");
@@ -110,18 +110,26 @@ fn the_oldest_that_outlived_the_usual_waiting_time_gives_way_to_a_new_one() {
     let create = |registry: &mut Registry, number, seconds| {
         registry.create(id(number), None, creator(2), after(now, seconds))
     };
-    assert_eq!(create(&mut registry, 4, 61), Err(Full::Registry), "not yet: 60 s are its own");
+    assert_eq!(
+        create(&mut registry, 4, 61),
+        Err(CreateError::Registry),
+        "not yet: 60 s are its own"
+    );
     assert!(create(&mut registry, 4, 62).is_ok());
     assert!(registry.get(id(1)).is_some(), "a joined one never gives way");
     assert!(registry.get(id(2)).is_none(), "the oldest of the others did");
     let record = registry.take_record().unwrap();
-    assert_eq!((record.id, record.state), (id(2), State::TimeoutNoSrcNoDst));
+    assert_eq!((record.id, record.state), (id(2), StreamState::TimeoutNoSrcNoDst));
     assert_eq!(registry.take_changes(), [id(2)], "its followers are told");
-    assert_eq!(registry.watched(id(2)).map(Stream::state), Some(State::TimeoutNoSrcNoDst));
-    assert_eq!(registry.tally().ended[State::TimeoutNoSrcNoDst as usize], 1);
+    assert_eq!(registry.watched(id(2)).map(Stream::state), Some(StreamState::TimeoutNoSrcNoDst));
+    assert_eq!(registry.tally().ended[StreamState::TimeoutNoSrcNoDst as usize], 1);
 
     assert!(create(&mut registry, 5, 63).is_ok(), "then the next one");
-    assert_eq!(create(&mut registry, 6, 63), Err(Full::Registry), "the new ones have their time");
+    assert_eq!(
+        create(&mut registry, 6, 63),
+        Err(CreateError::Registry),
+        "the new ones have their time"
+    );
     assert!(registry.delete(id(4), report(1), after(now, 64)).is_some());
     assert!(create(&mut registry, 6, 64).is_ok(), "an ended one gives way first");
     assert_eq!(registry.tally().held, held(&registry));
@@ -136,7 +144,7 @@ fn a_refused_address_makes_nobody_give_way() {
         registry.wait_until(key, hour, now);
     }
     let late = after(now, 100);
-    assert_eq!(registry.create(id(3), None, creator(1), late), Err(Full::AddressUnjoined));
+    assert_eq!(registry.create(id(3), None, creator(1), late), Err(CreateError::AddressUnjoined));
     assert_eq!(registry.active(), 2);
     assert!(registry.create(id(3), None, creator(3), late).is_ok());
 }
@@ -149,10 +157,10 @@ fn one_request_forgets_so_many_streams_and_no_more() {
         registry.end(key, Ending::Finished(None), now);
     }
     registry.limits.streams = 10;
-    assert_eq!(registry.create(id(9999), None, creator(1), now), Err(Full::Registry));
+    assert_eq!(registry.create(id(9999), None, creator(1), now), Err(CreateError::Registry));
     assert_eq!(registry.len(), 4000);
     for _ in 0..3 {
-        assert_eq!(registry.create(id(9999), None, creator(1), now), Err(Full::Registry));
+        assert_eq!(registry.create(id(9999), None, creator(1), now), Err(CreateError::Registry));
     }
     assert!(registry.create(id(9999), None, creator(1), now).is_ok());
     assert_eq!(registry.len(), 10);

@@ -8,7 +8,7 @@ const KINDS: usize = 8;
 
 /// What a connection is, and the slot of its state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Seat {
+pub(super) enum AgentRole {
     /// The WebSocket of an agent.
     Agent(Slot),
     /// A client whose request goes through a WebSocket.
@@ -25,7 +25,7 @@ pub(super) enum Seat {
     Subscriber(Slot),
 }
 
-impl Seat {
+impl AgentRole {
     /// The seat that a role of [`Role::Agents`] carries.
     pub fn of(slot: Slot) -> Self {
         let state = Slot::new(slot.key() / KINDS);
@@ -76,16 +76,16 @@ mod tests {
         for state in [0, 1, 65_535, (u32::MAX as usize) / KINDS] {
             let state = Slot::new(state);
             for seat in [
-                Seat::Agent(state),
-                Seat::Call(state),
-                Seat::Tunnel(state),
-                Seat::Caller(state),
-                Seat::ApiRequest(state),
-                Seat::Listing(state),
-                Seat::Subscriber(state),
+                AgentRole::Agent(state),
+                AgentRole::Call(state),
+                AgentRole::Tunnel(state),
+                AgentRole::Caller(state),
+                AgentRole::ApiRequest(state),
+                AgentRole::Listing(state),
+                AgentRole::Subscriber(state),
             ] {
                 let Role::Agents(slot) = seat.role() else { panic!("{:?}", seat.role()) };
-                assert_eq!(Seat::of(slot), seat);
+                assert_eq!(AgentRole::of(slot), seat);
             }
         }
     }

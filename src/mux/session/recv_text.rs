@@ -1,9 +1,9 @@
 //! What the other end says in the text dialect.
 
 use super::exchange::Role;
-use super::speaking::BUSY;
+use super::send::BUSY;
 use super::{Event, Session};
-use crate::mux::text::Part;
+use crate::mux::text::MessagePart;
 use std::collections::BTreeSet;
 use tungstenite::Bytes;
 
@@ -28,25 +28,25 @@ impl Session {
         }
     }
 
-    fn take_part(&mut self, part: Part) {
+    fn take_part(&mut self, part: MessagePart) {
         if self.is_closed() {
             return;
         }
         match part {
-            Part::Request { head, correlation, over } => {
+            MessagePart::Request { head, correlation, over } => {
                 self.take_text_request(head, correlation, over);
             }
-            Part::Response { correlation: None, .. } if self.miscounts => {
-                self.break_off("a response without X-Correlation-Id, after far too many came late");
+            MessagePart::Response { correlation: None, .. } if self.miscounts => {
+                self.break_off("a response without X-Correlation-Id after too many late responses");
             }
-            Part::Response { head, correlation, over } => {
+            MessagePart::Response { head, correlation, over } => {
                 self.reading = self.asked.answered_by(correlation.as_deref(), &BTreeSet::new());
                 if let Some(number) = self.reading {
                     self.no_longer_asked(number);
                     self.take_response(number, head, over);
                 }
             }
-            Part::Body { bytes, over } => self.take_text_body(bytes, over),
+            MessagePart::Body { bytes, over } => self.take_text_body(bytes, over),
         }
     }
 

@@ -19,7 +19,7 @@ const STANDARD_SIGNATURE: &str = "webhook-signature";
 
 /// What was signed in front of the body, when, and with what result.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Stated {
+pub(super) struct SignatureHeader {
     /// The bytes that were signed in front of the body.
     pub(super) prefix: Vec<u8>,
     /// When it was signed, if the scheme says so.
@@ -28,7 +28,7 @@ pub(super) struct Stated {
     pub(super) signatures: Vec<[u8; MAC_BYTES]>,
 }
 
-impl Stated {
+impl SignatureHeader {
     pub(super) fn read(scheme: Scheme, fields: Fields<'_, '_>) -> Result<Self, SignatureError> {
         match scheme {
             Scheme::GitHub => github(only(fields, GITHUB)?).ok_or(Malformed(GITHUB)),
@@ -45,13 +45,13 @@ fn only<'b>(fields: Fields<'_, 'b>, name: &'static str) -> Result<&'b [u8], Sign
     if values.next().is_some() { Err(Malformed(name)) } else { Ok(value) }
 }
 
-fn github(value: &[u8]) -> Option<Stated> {
+fn github(value: &[u8]) -> Option<SignatureHeader> {
     let signature = hexadecimal(value.strip_prefix(b"sha256=")?)?;
-    Some(Stated { prefix: Vec::new(), unix_seconds: None, signatures: vec![signature] })
+    Some(SignatureHeader { prefix: Vec::new(), unix_seconds: None, signatures: vec![signature] })
 }
 
 /// `t` once, `v1` at least once; members of other names are for later schemes and older ones.
-fn stripe(value: &[u8]) -> Option<Stated> {
+fn stripe(value: &[u8]) -> Option<SignatureHeader> {
     let (mut time, mut signatures) = (None, Vec::new());
     for member in value.split(|&byte| byte == b',') {
         if let Some(digits) = member.strip_prefix(b"t=") {
@@ -63,14 +63,14 @@ fn stripe(value: &[u8]) -> Option<Stated> {
         }
     }
     let time = time?;
-    Some(Stated {
+    Some(SignatureHeader {
         prefix: [time, b"."].concat(),
         unix_seconds: Some(seconds(time)?),
         signatures: first(signatures, hexadecimal)?,
     })
 }
 
-fn standard(fields: Fields<'_, '_>) -> Result<Stated, SignatureError> {
+fn standard(fields: Fields<'_, '_>) -> Result<SignatureHeader, SignatureError> {
     let id = only(fields, STANDARD_ID)?;
     let time = only(fields, STANDARD_TIME)?;
     let value = only(fields, STANDARD_SIGNATURE)?;
@@ -83,7 +83,7 @@ fn standard(fields: Fields<'_, '_>) -> Result<Stated, SignatureError> {
     let members = value.split(|&byte| byte == b' ');
     // v1a is a signature with a public key, of which nothing is known here.
     let signatures = members.filter_map(|member| member.strip_prefix(b"v1,")).collect();
-    Ok(Stated {
+    Ok(SignatureHeader {
         prefix: [id, b".", time, b"."].concat(),
         unix_seconds: Some(unix_seconds),
         signatures: first(signatures, base64).ok_or(Malformed(STANDARD_SIGNATURE))?,

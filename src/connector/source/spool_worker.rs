@@ -1,9 +1,9 @@
 //! The thread that keeps records in a spool, before anybody is told that they are there.
 
-use super::line::Line;
+use super::line::OutgoingLine;
 use super::pending::Pending;
 use super::queue::Queue;
-use super::work::{Order, Work};
+use super::worker_handle::{WorkerCommand, WorkerHandle};
 use crate::api::Busy;
 use crate::connector::spool::{SpoolError, SpoolWriter};
 use std::collections::VecDeque;
@@ -11,24 +11,24 @@ use std::sync::Arc;
 
 /// What the thread works with.
 #[derive(Debug)]
-pub struct Keeper {
+pub struct SpoolWorker {
     queue: Arc<Queue>,
     writer: SpoolWriter,
     /// Senders that wait for an acknowledgement; none: they are answered when their records are kept.
     pending: Option<Arc<Pending>>,
     /// The thread that hands over what is kept.
-    delivery: Arc<Work>,
+    delivery: Arc<WorkerHandle>,
     /// The last record could not be kept, which is told once, as there may be thousands.
     failing: bool,
 }
 
-impl Keeper {
+impl SpoolWorker {
     /// Ready to keep what comes through the queue.
     pub fn new(
         queue: Arc<Queue>,
         writer: SpoolWriter,
         pending: Option<Arc<Pending>>,
-        delivery: Arc<Work>,
+        delivery: Arc<WorkerHandle>,
     ) -> Self {
         Self { queue, writer, pending, delivery, failing: false }
     }
@@ -40,11 +40,11 @@ impl Keeper {
             let order = work.order();
             let mut lines = VecDeque::new();
             self.queue.take(&mut lines);
-            if order == Order::GiveUp {
+            if order == WorkerCommand::GiveUp {
                 return self.refuse_all(lines);
             }
             if lines.is_empty() {
-                if order == Order::Finish {
+                if order == WorkerCommand::Finish {
                     return;
                 }
                 work.wait();
@@ -54,7 +54,7 @@ impl Keeper {
         }
     }
 
-    fn refuse_all(&self, lines: VecDeque<Line>) {
+    fn refuse_all(&self, lines: VecDeque<OutgoingLine>) {
         self.queue.refused(lines, Busy::Stopping);
         if let Some(pending) = &self.pending {
             pending.refuse_all(&self.queue, Busy::Stopping);
@@ -63,7 +63,7 @@ impl Keeper {
 
     /// Keeps these with one sync; if that fails, each by itself, so that one too many or too large
     /// takes none with it.
-    fn keep(&mut self, lines: Vec<Line>) {
+    fn keep(&mut self, lines: Vec<OutgoingLine>) {
         match self.append(&lines) {
             Ok(()) => self.kept(lines),
             Err(_) if lines.len() > 1 => {
@@ -82,7 +82,7 @@ impl Keeper {
         }
     }
 
-    fn append(&mut self, lines: &[Line]) -> Result<(), SpoolError> {
+    fn append(&mut self, lines: &[OutgoingLine]) -> Result<(), SpoolError> {
         let Some(first) = lines.first() else { return Ok(()) };
         let mut append = self.writer.begin(first.position)?;
         let mut piece = Vec::new();
@@ -101,7 +101,7 @@ impl Keeper {
         append.finish()
     }
 
-    fn kept(&mut self, lines: Vec<Line>) {
+    fn kept(&mut self, lines: Vec<OutgoingLine>) {
         if std::mem::take(&mut self.failing) {
             log::info!("records are kept again");
         }

@@ -1,10 +1,10 @@
 //! What a command tells while it works, on standard error: standard output is for data.
 
-mod machines;
+mod json;
 
-use self::machines::Machines;
+use self::json::JsonReporter;
 use super::exit::Failure;
-use crate::client::archive::Noted;
+use crate::client::archive::PathNotes;
 use crate::client::file_name::printable;
 use crate::client::relay::Stream;
 use crate::client::{clock, human};
@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 /// How much is told.
 #[derive(Args, Clone, Copy, Debug)]
 #[command(next_help_heading = "Output")]
-pub struct Telling {
+pub struct OutputArgs {
     /// No progress and no results
     #[arg(long, short)]
     pub quiet: bool,
@@ -35,59 +35,59 @@ const TICK: Duration = Duration::from_millis(200);
 
 /// Tells what happens; clones tell to the same place.
 #[derive(Clone, Debug)]
-pub struct Teller {
-    mode: Mode,
+pub struct Reporter {
+    mode: OutputMode,
     quiet: bool,
     /// When bytes began to move.
     began: Arc<OnceLock<Instant>>,
 }
 
 #[derive(Clone, Debug)]
-enum Mode {
+enum OutputMode {
     /// Only what must be said.
     Plain,
     /// A bar on a terminal.
     Bar(ProgressBar),
     /// Lines of JSON.
-    Json(Machines),
+    Json(JsonReporter),
 }
 
-impl Teller {
+impl Reporter {
     /// Tells as it is asked to.
-    pub fn new(telling: Telling) -> Self {
+    pub fn new(telling: OutputArgs) -> Self {
         let mode = if telling.json {
-            Mode::Json(Machines::new())
+            OutputMode::Json(JsonReporter::new())
         } else if telling.quiet || !std::io::stderr().is_terminal() {
-            Mode::Plain
+            OutputMode::Plain
         } else {
-            Mode::Bar(ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr()))
+            OutputMode::Bar(ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr()))
         };
         Self { mode, quiet: telling.quiet, began: Arc::default() }
     }
 
     /// Whether anybody looks at what goes on.
     pub fn is_watched(&self) -> bool {
-        !matches!(self.mode, Mode::Plain)
+        !matches!(self.mode, OutputMode::Plain)
     }
 
     /// Says what must be said, whatever is told besides: `text` to people, `event` to machines.
     pub fn say(&self, text: &str, event: &Value) {
         match &self.mode {
-            Mode::Plain => put(text),
-            Mode::Bar(bar) => bar.suspend(|| put(text)),
-            Mode::Json(machines) => machines.tell(event),
+            OutputMode::Plain => put(text),
+            OutputMode::Bar(bar) => bar.suspend(|| put(text)),
+            OutputMode::Json(machines) => machines.tell(event),
         }
     }
 
     /// Says what is good to know, unless it is to be quiet.
     pub fn note(&self, text: &str, event: &Value) {
-        if !self.quiet || matches!(self.mode, Mode::Json(_)) {
+        if !self.quiet || matches!(self.mode, OutputMode::Json(_)) {
             self.say(text, event);
         }
     }
 
     /// Names what of a directory did not go or come along.
-    pub fn left_out(&self, left_out: &Noted) {
+    pub fn left_out(&self, left_out: &PathNotes) {
         for path in &left_out.first {
             let path = printable(&path.to_string_lossy());
             let text = format!("rdv: skipped (not a regular file): {path}");
@@ -103,13 +103,15 @@ impl Teller {
     /// It waits for somebody.
     pub fn waits(&self, what: &str) {
         match &self.mode {
-            Mode::Plain => {}
-            Mode::Bar(bar) => {
+            OutputMode::Plain => {}
+            OutputMode::Bar(bar) => {
                 bar.set_style(style("{spinner} {msg} ({elapsed})"));
                 bar.set_message(what.to_owned());
                 bar.enable_steady_tick(TICK);
             }
-            Mode::Json(machines) => machines.tell(&json!({ "event": "waiting", "for": what })),
+            OutputMode::Json(machines) => {
+                machines.tell(&json!({ "event": "waiting", "for": what }));
+            }
         }
     }
 
@@ -117,8 +119,8 @@ impl Teller {
     pub fn begins(&self, total: Option<u64>) {
         self.began.get_or_init(clock::now);
         match &self.mode {
-            Mode::Plain => {}
-            Mode::Bar(bar) => {
+            OutputMode::Plain => {}
+            OutputMode::Bar(bar) => {
                 bar.set_message("");
                 bar.reset();
                 match total {
@@ -135,16 +137,16 @@ impl Teller {
                 }
                 bar.enable_steady_tick(TICK);
             }
-            Mode::Json(machines) => machines.begins(total),
+            OutputMode::Json(machines) => machines.begins(total),
         }
     }
 
     /// So many more bytes have moved.
     pub fn moved(&self, bytes: u64) {
         match &self.mode {
-            Mode::Plain => {}
-            Mode::Bar(bar) => bar.inc(bytes),
-            Mode::Json(machines) => machines.moved(bytes),
+            OutputMode::Plain => {}
+            OutputMode::Bar(bar) => bar.inc(bytes),
+            OutputMode::Json(machines) => machines.moved(bytes),
         }
     }
 
@@ -172,9 +174,9 @@ impl Teller {
     /// What keeps it from being faster.
     fn bottleneck(&self, side: &str) {
         match &self.mode {
-            Mode::Plain => {}
-            Mode::Bar(bar) => bar.set_message(in_words(side)),
-            Mode::Json(machines) => {
+            OutputMode::Plain => {}
+            OutputMode::Bar(bar) => bar.set_message(in_words(side)),
+            OutputMode::Json(machines) => {
                 machines.tell(&json!({ "event": "bottleneck", "side": side }));
             }
         }
@@ -188,7 +190,7 @@ impl Teller {
 
     /// A file was received: where it is, is said without a terminal, too.
     pub fn saved(&self, text: &str, event: &Value) {
-        if matches!(self.mode, Mode::Plain) && !self.quiet {
+        if matches!(self.mode, OutputMode::Plain) && !self.quiet {
             put(text);
         }
         self.done(text, event);
@@ -197,18 +199,18 @@ impl Teller {
     /// It is done.
     pub fn done(&self, text: &str, event: &Value) {
         match &self.mode {
-            Mode::Plain => {}
-            Mode::Bar(bar) => {
+            OutputMode::Plain => {}
+            OutputMode::Bar(bar) => {
                 bar.finish_and_clear();
                 put(text);
             }
-            Mode::Json(machines) => machines.tell_last(event),
+            OutputMode::Json(machines) => machines.tell_last(event),
         }
     }
 
     /// Somebody ended it. On a terminal, the cursor stands behind a `^C`.
     pub fn interrupted(&self, failure: &Failure) {
-        if matches!(self.mode, Mode::Plain) && std::io::stderr().is_terminal() {
+        if matches!(self.mode, OutputMode::Plain) && std::io::stderr().is_terminal() {
             put("");
         }
         self.failed(failure);
@@ -217,12 +219,12 @@ impl Teller {
     /// It was not done.
     pub fn failed(&self, failure: &Failure) {
         match &self.mode {
-            Mode::Plain => put(format_args!("rdv: {}", failure.why)),
-            Mode::Bar(bar) => {
+            OutputMode::Plain => put(format_args!("rdv: {}", failure.why)),
+            OutputMode::Bar(bar) => {
                 bar.finish_and_clear();
                 put(format_args!("rdv: {}", failure.why));
             }
-            Mode::Json(machines) => machines.tell_last(&json!({
+            OutputMode::Json(machines) => machines.tell_last(&json!({
                 "event": "failed",
                 "exit_status": failure.exit.status(),
                 "message": failure.why,

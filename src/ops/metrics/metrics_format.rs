@@ -5,14 +5,14 @@ use crate::http::negotiate;
 
 /// A form of the same figures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Form {
+pub enum MetricsFormat {
     /// OpenMetrics 1.0.
     OpenMetrics,
     /// The Prometheus text format 0.0.4.
     Classic,
 }
 
-impl Form {
+impl MetricsFormat {
     /// What a client takes by the values of its `Accept` fields: OpenMetrics where it is named, as
     /// Prometheus does, with no less weight than plain text; else the classic form, which everything
     /// reads.
@@ -79,37 +79,53 @@ mod tests {
              a_seconds_total 1.5\n# HELP b A counter in words only.\n# TYPE b gauge\nb 1\n# EOF\n";
         let classic = "# HELP a_seconds_total Time.\n# TYPE a_seconds_total counter\n\
              a_seconds_total 1.5\n# HELP b A counter in words only.\n# TYPE b gauge\nb 1\n# EOF\n";
-        assert_eq!(Form::Classic.of(open_metrics.into()), classic);
-        assert_eq!(Form::OpenMetrics.of(open_metrics.into()), open_metrics);
+        assert_eq!(MetricsFormat::Classic.of(open_metrics.into()), classic);
+        assert_eq!(MetricsFormat::OpenMetrics.of(open_metrics.into()), open_metrics);
     }
 
     #[test]
     fn openmetrics_is_for_those_who_name_it() {
         for (name, accept, form) in [
-            ("nothing", &[][..], Form::Classic),
-            ("anything", &["*/*"][..], Form::Classic),
-            ("a browser", &["text/html, */*;q=0.8"][..], Form::Classic),
+            ("nothing", &[][..], MetricsFormat::Classic),
+            ("anything", &["*/*"][..], MetricsFormat::Classic),
+            ("a browser", &["text/html, */*;q=0.8"][..], MetricsFormat::Classic),
             (
                 "Prometheus",
                 &["application/openmetrics-text;version=1.0.0;q=0.8,text/plain;q=0.2"][..],
-                Form::OpenMetrics,
+                MetricsFormat::OpenMetrics,
             ),
             (
                 "not at all",
                 &["application/openmetrics-text;q=0, text/plain;q=0"][..],
-                Form::Classic,
+                MetricsFormat::Classic,
             ),
-            ("never", &["*/*", "application/openmetrics-text; Q=0.000"][..], Form::Classic),
-            ("less", &["application/openmetrics-text;q=0.4, text/*;q=0.5"][..], Form::Classic),
-            ("a longer name", &["application/openmetrics-text2"][..], Form::Classic),
+            (
+                "never",
+                &["*/*", "application/openmetrics-text; Q=0.000"][..],
+                MetricsFormat::Classic,
+            ),
+            (
+                "less",
+                &["application/openmetrics-text;q=0.4, text/*;q=0.5"][..],
+                MetricsFormat::Classic,
+            ),
+            ("a longer name", &["application/openmetrics-text2"][..], MetricsFormat::Classic),
             (
                 "within quotes",
                 &["text/plain;x=\"application/openmetrics-text\""][..],
-                Form::Classic,
+                MetricsFormat::Classic,
             ),
-            ("in capitals", &["text/plain", "Application/OpenMetrics-Text"][..], Form::OpenMetrics),
+            (
+                "in capitals",
+                &["text/plain", "Application/OpenMetrics-Text"][..],
+                MetricsFormat::OpenMetrics,
+            ),
         ] {
-            assert_eq!(Form::accepted(accept.iter().map(|a| a.as_bytes())), form, "{name}");
+            assert_eq!(
+                MetricsFormat::accepted(accept.iter().map(|a| a.as_bytes())),
+                form,
+                "{name}"
+            );
         }
     }
 }

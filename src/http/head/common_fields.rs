@@ -2,25 +2,25 @@
 
 use super::{Expect, Version};
 use crate::http::fields::{Fields, members};
-use crate::http::framing::Claims;
+use crate::http::framing::FramingFields;
 use crate::http::host::is_host_value;
 use crate::http::reject::Reject;
 
 /// What the fields say that every request is asked for, gathered in one pass.
-pub(super) struct Noted {
+pub(super) struct CommonFields {
     /// What the length and coding fields claim.
-    pub(super) claims: Claims,
+    pub(super) claims: FramingFields,
     expect: Expect,
     has_host: bool,
     close: bool,
     keep_alive: bool,
 }
 
-impl Noted {
+impl CommonFields {
     /// Reads all fields. The length of a name tells most of them apart without a comparison.
     pub(super) fn read(fields: Fields<'_, '_>) -> Result<Self, Reject> {
         let mut noted = Self {
-            claims: Claims::default(),
+            claims: FramingFields::default(),
             expect: Expect::None,
             has_host: false,
             close: false,

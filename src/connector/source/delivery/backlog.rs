@@ -1,25 +1,25 @@
 //! What is waited for, and for how long.
 
-use super::{Acknowledging, Delivery, Feed, RETRY};
+use super::{AckInput, Delivery, RETRY, RecordFeed};
 use crate::api::Busy;
 use crate::connector::source::clock::now;
-use crate::connector::source::line::Line;
-use crate::connector::source::questions::{Answers, Questions};
-use crate::connector::source::work::Order;
+use crate::connector::source::line::OutgoingLine;
+use crate::connector::source::poll_set::{Answers, PollSet};
+use crate::connector::source::worker_handle::WorkerCommand;
 use nix::poll::PollFlags;
 use std::io;
 use std::time::Instant;
 
-impl<F: Feed> Delivery<F> {
+impl<F: RecordFeed> Delivery<F> {
     /// What there is to wait for.
-    pub(super) fn questions(&self) -> Questions {
+    pub(super) fn questions(&self) -> PollSet {
         let wants_out = !self.lines.is_empty() || self.closed.is_some();
         let wants_out = wants_out && self.again.is_none();
         let out = if wants_out { PollFlags::POLLOUT } else { PollFlags::empty() };
         let output = if self.hears_output() { out | PollFlags::POLLIN } else { out };
-        Questions {
+        PollSet {
             output: self.output.shared().map(|descriptor| (descriptor, output)),
-            stdin: matches!(self.acknowledging, Acknowledging::Stdin) && self.gone.is_none(),
+            stdin: matches!(self.acknowledging, AckInput::Stdin) && self.gone.is_none(),
             until: self.next_deadline(),
         }
     }
@@ -48,7 +48,7 @@ impl<F: Feed> Delivery<F> {
 
     /// Whether nobody waits for an answer any more.
     pub(super) fn is_finishing(&self) -> bool {
-        self.work.order() == Order::Finish
+        self.work.order() == WorkerCommand::Finish
     }
 
     /// Records that cannot be refused any more; when all else is done, none.
@@ -60,7 +60,7 @@ impl<F: Feed> Delivery<F> {
     pub(super) fn next_deadline(&self) -> Option<Instant> {
         let absent = self.may_return();
         // While it ends even what is kept elsewhere does not wait for ever.
-        let durable = self.feed.is_durable() && self.work.order() == Order::Go;
+        let durable = self.feed.is_durable() && self.work.order() == WorkerCommand::Go;
         // Some may have come in just before it was closed to new ones.
         let can_refuse = self.closed.is_none() || self.lines.len() > self.begun();
         let limited = !durable && can_refuse;
@@ -80,7 +80,7 @@ impl<F: Feed> Delivery<F> {
     pub(super) fn look_at_the_clock(&mut self) {
         let now = now();
         if self.may_return() && self.output.reopen() {
-            log::info!("a consumer is there");
+            log::info!("a consumer connected");
             self.reopen_to_new(None);
         }
         let patient = self.feed.is_durable()
@@ -107,7 +107,7 @@ impl<F: Feed> Delivery<F> {
             log::error!("the consumer did not take the last record to its end");
             self.rewind();
         }
-        let lines: Vec<Line> = self.lines.drain(begun..).collect();
+        let lines: Vec<OutgoingLine> = self.lines.drain(begun..).collect();
         if !lines.is_empty() {
             self.feed.refused(lines, busy);
         }

@@ -21,7 +21,7 @@ const DEPTH_MAX: usize = 100;
 
 /// What a source takes in.
 #[derive(Debug)]
-pub struct Rules {
+pub struct AcceptRules {
     /// Paths that can be pushed to; none: all.
     pub paths: Vec<String>,
     /// Other methods are answered with 404.
@@ -100,7 +100,7 @@ pub enum Kind {
     Json,
 }
 
-impl Rules {
+impl AcceptRules {
     /// Whether requests may be pushed to this path.
     pub fn takes(&self, path: &str) -> bool {
         self.paths.is_empty() || self.paths.iter().any(|known| known == path)
@@ -153,7 +153,7 @@ impl Rules {
     /// That it is no JSON, or deeper than what reads the record may like.
     pub fn read_json(&self, body: &[u8]) -> Result<(Vec<u8>, Option<Vec<u8>>), Failure> {
         let invalid = |error: serde_json::Error| {
-            Failure::InvalidBody(format!("The body is no JSON: {error}"))
+            Failure::InvalidBody(format!("The body is not valid JSON: {error}"))
         };
         let value: &RawValue = serde_json::from_slice(body).map_err(invalid)?;
         let key = match &self.key {

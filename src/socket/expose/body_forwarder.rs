@@ -32,7 +32,7 @@ pub(super) enum Frame {
 }
 
 /// One body on its way out.
-pub(super) struct Pour<'p> {
+pub(super) struct BodyForwarder<'p> {
     pub(super) out: &'p TcpStream,
     pub(super) frame: Frame,
     /// Opened when the first long run comes, and kept from one body to the next.
@@ -40,7 +40,7 @@ pub(super) struct Pour<'p> {
     pub(super) call: &'p mut Call,
 }
 
-impl Pour<'_> {
+impl BodyForwarder<'_> {
     /// Hands on all of it, each piece as it comes.
     ///
     /// # Errors

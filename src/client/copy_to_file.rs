@@ -1,12 +1,12 @@
 //! A response's body into a file or a pipe, inside the kernel where that pays.
 
-mod room;
+mod preallocation;
 
-use self::room::Room;
+use self::preallocation::Preallocation;
 use super::Error;
 use super::outgoing::COPY_BYTES;
 use super::response::Body;
-use super::wire::{Until, Wire};
+use super::wire::{WaitFor, Wire};
 use crate::splice::pipe::{Drain, Fill, Pipe};
 use nix::errno::Errno;
 use std::io::{self, Write};
@@ -52,7 +52,7 @@ pub(super) fn into_descriptor(
     out: BorrowedFd<'_>,
     progress: &mut dyn FnMut(u64),
 ) -> Result<(), Error> {
-    let mut room = Room::of(body, out);
+    let mut room = Preallocation::of(body, out);
     let poured = pour(body, out, &mut |bytes| {
         progress(bytes);
         room.used(bytes)
@@ -95,7 +95,7 @@ fn fill(body: &mut Body, pipe: &Pipe, run: u64) -> Result<Option<usize>, Error> 
     loop {
         match pipe.fill(body.connection.wire().socket(), most) {
             Ok(Fill::Moved(count)) => return Ok(Some(count)),
-            Ok(Fill::Blocked) => drop(body.connection.wait(Until::Readable)?),
+            Ok(Fill::Blocked) => drop(body.connection.wait(WaitFor::Readable)?),
             Ok(Fill::Eof) => return body.ended().map(|()| None),
             Err(error) => return Err(Error::network("reading the response", error)),
         }
@@ -108,7 +108,7 @@ fn drain(body: &Body, pipe: &Pipe, out: BorrowedFd<'_>, count: usize) -> Result<
     while left > 0 {
         match pipe.drain(out, left) {
             Ok(Drain::Moved(moved)) => left -= moved,
-            Ok(Drain::Blocked) => drop(body.connection.wait(Until::Output(out))?),
+            Ok(Drain::Blocked) => drop(body.connection.wait(WaitFor::Output(out))?),
             Err(Errno::EINVAL) if left == count => return Ok(false),
             Err(error) => return Err(unwritten(error)),
         }

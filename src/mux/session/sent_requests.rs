@@ -5,14 +5,14 @@ use std::collections::{BTreeSet, VecDeque};
 
 /// Requests that were sent, and not answered.
 #[derive(Debug, Default)]
-pub(super) struct Asked {
+pub(super) struct SentRequests {
     /// Their numbers, in the order in which they were sent.
     order: VecDeque<u32>,
     /// Those that have a correlation id.
     by_id: BTreeSet<(Box<str>, u32)>,
 }
 
-impl Asked {
+impl SentRequests {
     /// A request was sent.
     pub fn push(&mut self, number: u32, id: Option<&str>) {
         self.order.push_back(number);

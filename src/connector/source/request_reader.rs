@@ -1,16 +1,16 @@
 //! Where requests become records, on the event loop: nothing here waits for anything. A body is
 //! collected in memory; one that is too large for that, or comes when memory is short, on the disk.
 
+use super::accept_rules::{AcceptRules, Kind, unsigned};
 use super::direct::DirectDelivery;
 use super::envelope::{Envelope, Payload, TAIL};
-use super::line::{Body, Line, Rest};
+use super::line::{Body, LineTail, OutgoingLine};
 use super::queue::Queue;
-use super::rules::{Kind, Rules, unsigned};
-use super::spill::{Spill, Spilled};
-use super::work::Order;
+use super::spill::{SpillThread, SpilledBody};
+use super::worker_handle::WorkerCommand;
 use crate::api::{Busy, Failure};
 use crate::connector::signature::Check;
-use crate::relay::{Demand, Incoming, Intake, Pushed, Ticket, Verdict};
+use crate::relay::{Demand, Incoming, Intake, PushDecision, Pushed, RequestToken};
 use crate::rendezvous::Now;
 use std::borrow::Cow;
 use std::cell::Cell;
@@ -24,9 +24,9 @@ const SPILL_BYTES: usize = 256 << 10;
 /// What all requests share.
 #[derive(Debug)]
 struct Shared {
-    rules: Rules,
+    rules: AcceptRules,
     queue: Arc<Queue>,
-    spill: Spill,
+    spill: SpillThread,
     /// Who hands over what is in the queue, if that may be done at once.
     delivery: Option<DirectDelivery>,
     /// A body with more bytes is not kept in memory.
@@ -38,7 +38,7 @@ struct Shared {
 
 /// Takes requests in.
 #[derive(Debug)]
-pub struct Reception(Rc<Shared>);
+pub struct RequestReader(Rc<Shared>);
 
 /// How much memory bodies on their way in may take.
 #[derive(Clone, Copy, Debug)]
@@ -49,12 +49,12 @@ pub struct MemoryLimits {
     pub all: usize,
 }
 
-impl Reception {
+impl RequestReader {
     /// By these rules, into this queue.
     pub fn new(
-        rules: Rules,
+        rules: AcceptRules,
         (queue, delivery): (Arc<Queue>, Option<DirectDelivery>),
-        spill: Spill,
+        spill: SpillThread,
         limits: MemoryLimits,
     ) -> Self {
         let (memory_body, memory) = (limits.body, limits.all);
@@ -63,7 +63,7 @@ impl Reception {
     }
 }
 
-impl Intake for Reception {
+impl Intake for RequestReader {
     fn path(&self, path: &str) -> (bool, bool) {
         (self.0.rules.takes(path), self.0.rules.compat)
     }
@@ -110,12 +110,12 @@ impl Intake for Reception {
         }
     }
 
-    fn verdicts(&mut self) -> Vec<(Ticket, Verdict)> {
+    fn verdicts(&mut self) -> Vec<(RequestToken, PushDecision)> {
         self.0.queue.verdicts()
     }
 
     fn give_up(&mut self) {
-        self.0.queue.work().give(Order::GiveUp);
+        self.0.queue.work().give(WorkerCommand::GiveUp);
     }
 
     fn is_over(&self) -> bool {
@@ -133,12 +133,12 @@ struct Request {
     check: Option<Check>,
     /// What is in memory; counted in [`Shared::held`].
     collected: Vec<u8>,
-    spilled: Option<Arc<Spilled>>,
+    spilled: Option<Arc<SpilledBody>>,
     shared: Rc<Shared>,
 }
 
 impl Incoming for Request {
-    fn take(&mut self, ticket: Ticket, bytes: &[u8]) -> Result<Demand, Failure> {
+    fn take(&mut self, ticket: RequestToken, bytes: &[u8]) -> Result<Demand, Failure> {
         if let Some(check) = &mut self.check {
             check.update(bytes);
         }
@@ -155,7 +155,7 @@ impl Incoming for Request {
         }
     }
 
-    fn end(mut self: Box<Self>, ticket: Ticket, now: Now) -> Result<(), Failure> {
+    fn end(mut self: Box<Self>, ticket: RequestToken, now: Now) -> Result<(), Failure> {
         if let Some(check) = self.check.take() {
             check.finish().map_err(unsigned)?;
         }
@@ -169,7 +169,12 @@ impl Incoming for Request {
         }
     }
 
-    fn whole(mut self: Box<Self>, ticket: Ticket, now: Now, body: &[u8]) -> Result<(), Failure> {
+    fn whole(
+        mut self: Box<Self>,
+        ticket: RequestToken,
+        now: Now,
+        body: &[u8],
+    ) -> Result<(), Failure> {
         if let Some(mut check) = self.check.take() {
             check.update(body);
             check.finish().map_err(unsigned)?;
@@ -195,7 +200,7 @@ impl Request {
         collected
     }
 
-    fn put_on_disk(&mut self, ticket: Ticket) -> Result<Demand, Failure> {
+    fn put_on_disk(&mut self, ticket: RequestToken) -> Result<Demand, Failure> {
         let spilled = match &self.spilled {
             Some(spilled) => Arc::clone(spilled),
             None => self.shared.spill.open().map_err(|error| {
@@ -209,7 +214,12 @@ impl Request {
         Ok(Demand::Later)
     }
 
-    fn end_in_memory(&mut self, ticket: Ticket, now: Now, body: &[u8]) -> Result<(), Failure> {
+    fn end_in_memory(
+        &mut self,
+        ticket: RequestToken,
+        now: Now,
+        body: &[u8],
+    ) -> Result<(), Failure> {
         let (mut payload, mut key) = (Vec::new(), std::mem::take(&mut self.key));
         if self.kind == Kind::Json && !body.is_empty() {
             let (json, found) = self.shared.rules.read_json(body)?;
@@ -219,21 +229,27 @@ impl Request {
         let payload = if payload.is_empty() { Payload::Raw(body) } else { Payload::Json(&payload) };
         let make = |position, mut head| {
             self.envelope.write((position, &key, now), payload, &mut head);
-            Line { ticket: Some(ticket), position, head, rest: None }
+            OutgoingLine { ticket: Some(ticket), position, head, rest: None }
         };
         self.shared.queue.push(now.wall_ms, make).map_err(Failure::TooBusy)
     }
 
     /// The last bytes go to the disk, and then the record into the queue.
-    fn end_on_disk(&mut self, ticket: Ticket, spilled: Arc<Spilled>, now: Now, bytes: Vec<u8>) {
+    fn end_on_disk(
+        &mut self,
+        ticket: RequestToken,
+        spilled: Arc<SpilledBody>,
+        now: Now,
+        bytes: Vec<u8>,
+    ) {
         let (envelope, key) = (std::mem::take(&mut self.envelope), std::mem::take(&mut self.key));
         let queue = Arc::clone(&self.shared.queue);
-        let last = Box::new(move |spilled: Arc<Spilled>| {
+        let last = Box::new(move |spilled: Arc<SpilledBody>| {
             let make = |position, _| {
                 let head = envelope.opened(position, &key, now);
                 let (bytes, body) = (spilled.bytes(), Body::Encoded(spilled));
-                let rest = Rest { body, start: 0, bytes, tail: TAIL };
-                Line { ticket: Some(ticket), position, head, rest: Some(rest) }
+                let rest = LineTail { body, start: 0, bytes, tail: TAIL };
+                OutgoingLine { ticket: Some(ticket), position, head, rest: Some(rest) }
             };
             match queue.push(now.wall_ms, make) {
                 Ok(()) => queue.wake(),

@@ -1,22 +1,20 @@
 //! What a consumer says: acknowledgements, from standard input or through the output itself.
 
-use super::{Acknowledging, Delivery, Feed};
-use crate::connector::source::acks::Said;
+use super::{AckInput, Delivery, RecordFeed};
+use crate::connector::source::acks::AckLine;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::io::{self, Read as _};
 use std::os::fd::AsFd as _;
 
-impl<F: Feed> Delivery<F> {
+impl<F: RecordFeed> Delivery<F> {
     /// Whether what the consumer says through the output is read.
     pub(super) fn hears_output(&self) -> bool {
         match self.acknowledging {
-            Acknowledging::Output => self.output.is_socket(),
+            AckInput::Output => self.output.is_socket(),
             // A consumer that acknowledges unasked would be stuck after about 300 lines if nobody
             // took them. Standard output is left alone: others may read from the same socket.
-            Acknowledging::No => {
-                self.output.is_socket() && self.output.returns() && !self.is_silent
-            }
-            Acknowledging::Stdin => false,
+            AckInput::No => self.output.is_socket() && self.output.returns() && !self.is_silent,
+            AckInput::Stdin => false,
         }
     }
 
@@ -38,10 +36,10 @@ impl<F: Feed> Delivery<F> {
         let mut buffer = [0; 16 << 10];
         loop {
             let heard = match self.acknowledging {
-                Acknowledging::No => return,
-                Acknowledging::Output => self.output.hear(&mut buffer).ok().flatten(),
-                Acknowledging::Stdin if !stdin_is_readable() => return,
-                Acknowledging::Stdin => io::stdin().lock().read(&mut buffer).ok(),
+                AckInput::No => return,
+                AckInput::Output => self.output.hear(&mut buffer).ok().flatten(),
+                AckInput::Stdin if !stdin_is_readable() => return,
+                AckInput::Stdin => io::stdin().lock().read(&mut buffer).ok(),
             };
             match heard {
                 None | Some(0) => return,
@@ -52,7 +50,7 @@ impl<F: Feed> Delivery<F> {
 
     pub(super) fn hear_output(&mut self) {
         let mut buffer = [0; 16 << 10];
-        let is_asked = matches!(self.acknowledging, Acknowledging::Output);
+        let is_asked = matches!(self.acknowledging, AckInput::Output);
         match self.output.hear(&mut buffer) {
             // It may go on reading.
             Ok(Some(0)) if !is_asked => self.is_silent = true,
@@ -68,11 +66,11 @@ impl<F: Feed> Delivery<F> {
         let mut done = Vec::new();
         for said in self.acks.take(bytes) {
             match said {
-                Said::Acknowledged(position) => match self.unacknowledged.remove(&position) {
+                AckLine::Acknowledged(position) => match self.unacknowledged.remove(&position) {
                     Some((line, _)) => done.push(line),
                     None => log::warn!("{position} waits for no acknowledgement"),
                 },
-                Said::Nonsense(text) => log::warn!("no acknowledgement: {text}"),
+                AckLine::Nonsense(text) => log::warn!("no acknowledgement: {text}"),
             }
         }
         if !done.is_empty() {

@@ -32,7 +32,7 @@ pub trait Sink: Send + 'static {
 
 /// What became of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Added {
+pub enum PushOutcome {
     /// It waits to be written.
     Taken,
     /// It was dropped: the first since the buffer was empty, or not.
@@ -44,7 +44,7 @@ pub enum Added {
 
 /// The buffer, and the thread behind it.
 #[derive(Debug)]
-pub struct Lines {
+pub struct LineQueue {
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
     limit: usize,
@@ -52,7 +52,7 @@ pub struct Lines {
 
 #[derive(Debug)]
 struct Shared {
-    state: Mutex<State>,
+    state: Mutex<LineQueueState>,
     /// There is something to write, to reopen or to end.
     work: Condvar,
     /// Nothing is left to write.
@@ -62,7 +62,7 @@ struct Shared {
 
 #[derive(Debug, Default)]
 #[allow(clippy::struct_excessive_bools, reason = "each is a question of its own")]
-struct State {
+struct LineQueueState {
     waiting: Vec<u8>,
     lines: usize,
     /// Lines the thread has taken and not written yet; they count against the bound.
@@ -77,7 +77,7 @@ struct State {
     closing: bool,
 }
 
-impl Lines {
+impl LineQueue {
     /// Starts the thread. At most `max_lines` wait, those being written included.
     ///
     /// # Errors
@@ -96,21 +96,21 @@ impl Lines {
 
     /// Adds a line, which brings its own end. The thread is not woken before
     /// [`wake`](Self::wake), unless the buffer fills.
-    pub fn add(&self, line: &[u8]) -> Added {
+    pub fn add(&self, line: &[u8]) -> PushOutcome {
         let mut state = self.shared.lock();
         let full = state.lines + state.writing >= self.limit;
         if full || state.waiting.len() + line.len() > BYTES_MAX {
             self.shared.dropped.fetch_add(1, Ordering::Relaxed);
             let first = !std::mem::replace(&mut state.bursting, true);
             self.shared.hurry(&mut state);
-            return Added::Dropped { first };
+            return PushOutcome::Dropped { first };
         }
         state.waiting.extend_from_slice(line);
         state.lines += 1;
         if state.lines * 2 >= self.limit {
             self.shared.hurry(&mut state);
         }
-        Added::Taken
+        PushOutcome::Taken
     }
 
     /// Has the lines written that were added, soon: to be called once for many of them.
@@ -137,7 +137,7 @@ impl Lines {
     pub fn flush(&self) -> bool {
         let mut state = self.shared.lock();
         self.shared.hurry(&mut state);
-        let busy = |state: &mut State| state.lines + state.writing > 0;
+        let busy = |state: &mut LineQueueState| state.lines + state.writing > 0;
         let waited = self.shared.idle.wait_timeout_while(state, FINISH_PATIENCE, busy);
         let (_state, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
         !timeout.timed_out()
@@ -156,25 +156,25 @@ impl Lines {
     }
 }
 
-impl Drop for Lines {
+impl Drop for LineQueue {
     fn drop(&mut self) {
         self.close();
     }
 }
 
 impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, LineQueueState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn wake(&self, state: &mut State) {
+    fn wake(&self, state: &mut LineQueueState) {
         if std::mem::take(&mut state.asleep) {
             self.work.notify_one();
         }
     }
 
     /// The same, even if the thread rests.
-    fn hurry(&self, state: &mut State) {
+    fn hurry(&self, state: &mut LineQueueState) {
         if !std::mem::replace(&mut state.urgent, true) {
             state.asleep = false;
             self.work.notify_one();
@@ -208,7 +208,7 @@ impl Shared {
             self.idle.notify_all();
         }
         if rest {
-            let calm = |state: &mut State| !state.urgent;
+            let calm = |state: &mut LineQueueState| !state.urgent;
             let rested = self.work.wait_timeout_while(state, REST, calm);
             state = rested.unwrap_or_else(PoisonError::into_inner).0;
         }
@@ -251,26 +251,26 @@ mod tests {
         }
     }
 
-    fn gate(max_lines: usize) -> (Lines, Receiver<String>, Sender<()>) {
+    fn gate(max_lines: usize) -> (LineQueue, Receiver<String>, Sender<()>) {
         let ((given, taken), (go, go_on)) = (channel(), channel());
-        let lines = Lines::start("test", max_lines, Gate { given, go_on }).unwrap();
+        let lines = LineQueue::start("test", max_lines, Gate { given, go_on }).unwrap();
         (lines, taken, go)
     }
 
     #[test]
     fn lines_beyond_the_bound_are_dropped_and_the_first_of_a_burst_says_so() {
         let (lines, taken, go) = gate(2);
-        assert_eq!(lines.add(b"1\n"), Added::Taken);
+        assert_eq!(lines.add(b"1\n"), PushOutcome::Taken);
         assert_eq!(taken.recv().unwrap(), "1\n", "half full: it is written without being asked");
-        assert_eq!(lines.add(b"2\n"), Added::Taken);
-        assert_eq!(lines.add(b"3\n"), Added::Dropped { first: true });
-        assert_eq!(lines.add(b"4\n"), Added::Dropped { first: false });
+        assert_eq!(lines.add(b"2\n"), PushOutcome::Taken);
+        assert_eq!(lines.add(b"3\n"), PushOutcome::Dropped { first: true });
+        assert_eq!(lines.add(b"4\n"), PushOutcome::Dropped { first: false });
         assert_eq!(lines.dropped(), 2);
         go.send(()).unwrap();
         assert_eq!(taken.recv().unwrap(), "2\n");
         go.send(()).unwrap();
         assert!(lines.flush());
-        assert_eq!(lines.add(b"5\n"), Added::Taken, "there is room again");
+        assert_eq!(lines.add(b"5\n"), PushOutcome::Taken, "there is room again");
         go.send(()).unwrap();
     }
 
@@ -285,7 +285,7 @@ mod tests {
         }
         let (sender, masks) = channel();
         let before = SigSet::thread_get_mask().unwrap();
-        let lines = Lines::start("test", 1, Mask(sender)).unwrap();
+        let lines = LineQueue::start("test", 1, Mask(sender)).unwrap();
         lines.add(b"1\n");
         let theirs = masks.recv().unwrap();
         for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGUSR1] {
@@ -327,6 +327,6 @@ mod tests {
     #[test]
     fn one_line_too_long_for_the_buffer_is_dropped() {
         let (lines, _taken, _go) = gate(100);
-        assert_eq!(lines.add(&vec![b'x'; BYTES_MAX + 1]), Added::Dropped { first: true });
+        assert_eq!(lines.add(&vec![b'x'; BYTES_MAX + 1]), PushOutcome::Dropped { first: true });
     }
 }

@@ -2,11 +2,11 @@
 //! one worker, so they keep their order; all queues together hold a bounded number of bytes.
 
 use super::acks::Acks;
+use super::byte_budget::{ByteBudget, ROOM_BYTES};
 use super::dead_letters::DeadLetters;
-use super::delivery::{Halt, Way};
+use super::delivery::{CancelFlag, Transport};
 use super::options::DestinationOptions;
-use super::parcel::position_text;
-use super::room::{ROOM_BYTES, Room};
+use super::outgoing_request::position_text;
 use crate::client::commands::{Exit, Failure};
 use crate::connector::record::{Incoming, Record};
 use std::hash::{DefaultHasher, Hasher as _};
@@ -38,11 +38,11 @@ pub(super) enum Event {
 pub(super) struct Shared {
     pub(super) options: DestinationOptions,
     pub(super) dead_letters: Option<DeadLetters>,
-    pub(super) halt: Halt,
+    pub(super) halt: CancelFlag,
     pub(super) events: Sender<Event>,
-    pub(super) room: Room,
+    pub(super) room: ByteBudget,
     /// One for each worker; gone when there will be nothing more in them.
-    queues: Mutex<Vec<SyncSender<Job>>>,
+    queues: Mutex<Vec<SyncSender<QueuedRecord>>>,
 }
 
 impl Shared {
@@ -51,7 +51,7 @@ impl Shared {
         dead_letters: Option<DeadLetters>,
         events: Sender<Event>,
     ) -> Arc<Self> {
-        let (halt, room, queues) = (Halt::default(), Room::default(), Mutex::default());
+        let (halt, room, queues) = (CancelFlag::default(), ByteBudget::default(), Mutex::default());
         Arc::new(Self { options, dead_letters, halt, events, room, queues })
     }
 
@@ -66,13 +66,13 @@ impl Shared {
         self.queues().clear();
     }
 
-    fn queues(&self) -> MutexGuard<'_, Vec<SyncSender<Job>>> {
+    fn queues(&self) -> MutexGuard<'_, Vec<SyncSender<QueuedRecord>>> {
         self.queues.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// A record, and where its acknowledgement goes.
-struct Job {
+struct QueuedRecord {
     incoming: Incoming,
     acks: Arc<Acks>,
     held_bytes: usize,
@@ -91,8 +91,8 @@ impl Dispatch {
     ///
     /// # Errors
     /// There can be no more threads.
-    pub(super) fn start(ways: Vec<Way>, shared: &Arc<Shared>) -> Result<Self, Failure> {
-        let only_one = ways.iter().any(Way::is_for_one).then_some(false);
+    pub(super) fn start(ways: Vec<Transport>, shared: &Arc<Shared>) -> Result<Self, Failure> {
+        let only_one = ways.iter().any(Transport::is_for_one).then_some(false);
         let workers = ways.len();
         let dispatch = Self { workers, shared: Arc::clone(shared), only_one };
         for (number, way) in ways.into_iter().enumerate() {
@@ -126,7 +126,7 @@ impl Dispatch {
         let worker = worker_of(&incoming.record, self.workers);
         // A copy, since it may have to wait for room in the queue.
         let Some(queue) = self.shared.queues().get(worker).cloned() else { return Ok(false) };
-        Ok(queue.send(Job { incoming, acks: Arc::clone(acks), held_bytes }).is_ok())
+        Ok(queue.send(QueuedRecord { incoming, acks: Arc::clone(acks), held_bytes }).is_ok())
     }
 }
 
@@ -146,7 +146,7 @@ fn worker_of(record: &Record, workers: usize) -> usize {
     hash % workers
 }
 
-fn work(shared: &Shared, way: Way, jobs: &Receiver<Job>) {
+fn work(shared: &Shared, way: Transport, jobs: &Receiver<QueuedRecord>) {
     // Nobody would wait for the end of a worker that says nothing of it.
     let worked = panic::catch_unwind(AssertUnwindSafe(|| work_off(shared, way, jobs)));
     if worked.is_err() {
@@ -157,7 +157,7 @@ fn work(shared: &Shared, way: Way, jobs: &Receiver<Job>) {
     let _ = shared.events.send(Event::WorkerEnded);
 }
 
-fn work_off(shared: &Shared, mut way: Way, jobs: &Receiver<Job>) {
+fn work_off(shared: &Shared, mut way: Transport, jobs: &Receiver<QueuedRecord>) {
     for job in jobs {
         if shared.halt.is_asked() {
             break;
@@ -172,7 +172,7 @@ fn work_off(shared: &Shared, mut way: Way, jobs: &Receiver<Job>) {
     }
 }
 
-fn send(shared: &Shared, way: &mut Way, job: &Job) -> Result<(), Failure> {
+fn send(shared: &Shared, way: &mut Transport, job: &QueuedRecord) -> Result<(), Failure> {
     let Incoming { record, spilled, .. } = &job.incoming;
     match way.deliver(record, spilled.as_ref(), &shared.options, &shared.halt) {
         Ok(()) => job.acks.acknowledge(record),

@@ -4,11 +4,11 @@
 
 use super::Api;
 use super::answer::AnswerBody;
+use super::body_forwarder::{BodyForwarder, Frame};
 use super::calls::{Call, Calls};
 use super::incoming::Incoming;
-use super::pour::{Frame, Pour};
 use super::refusal::Refusal;
-use super::wire::{self, Asker, Wire};
+use super::wire::{self, ApiReader, Requester};
 use crate::client::Url;
 use crate::http::answer::{ANSWER_HEAD_MAX_BYTES, AnswerHead};
 use crate::http::framing::Framing;
@@ -65,7 +65,7 @@ impl From<io::Error> for NotOpened {
 }
 
 /// Brings the relay one.
-pub(super) fn open(owner: &Owner) -> Result<Wire, NotOpened> {
+pub(super) fn open(owner: &Owner) -> Result<ApiReader, NotOpened> {
     let url = owner.relay.below("socket/spare");
     let socket = wire::connect(&url, UPGRADE_TIME)?;
     let mut request = Vec::with_capacity(256);
@@ -78,7 +78,7 @@ pub(super) fn open(owner: &Owner) -> Result<Wire, NotOpened> {
         .end();
     (&socket).write_all(&request)?;
     socket.set_read_timeout(Some(UPGRADE_TIME))?;
-    let mut wire = Wire::new(socket);
+    let mut wire = ApiReader::new(socket);
     let head = loop {
         let parsed = AnswerHead::parse(wire.ahead());
         match parsed.map_err(|why| io::Error::new(io::ErrorKind::InvalidData, why))? {
@@ -106,7 +106,7 @@ pub(super) struct Server<'s> {
 
 impl Server<'_> {
     /// Serves until the connection ends; how many requests were served.
-    pub(super) fn serve(&mut self, mut wire: Wire) -> usize {
+    pub(super) fn serve(&mut self, mut wire: ApiReader) -> usize {
         let socket = Arc::clone(wire.socket());
         let mut served = 0;
         while let Some(asked) = next(&mut wire) {
@@ -126,7 +126,7 @@ impl Server<'_> {
 
     fn answer(
         &mut self,
-        asked: Asked,
+        asked: PendingRequest,
         incoming: &Arc<Mutex<Option<Incoming>>>,
         socket: &Arc<TcpStream>,
     ) -> io::Result<()> {
@@ -139,7 +139,7 @@ impl Server<'_> {
         let request = asked.request.map(|()| body);
         let head_only = request.method() == Method::HEAD;
         let mut call = self.calls.begin(&request);
-        match self.api.ask(request, Some(Asker::Connection(socket))) {
+        match self.api.ask(request, Some(Requester::Connection(socket))) {
             Ok(answer) => self.pass_on(answer, head_only, (socket, &mut call)),
             Err(Refusal::NobodyWaits) => Err(io::ErrorKind::ConnectionAborted.into()),
             Err(refusal) => refuse(&self.api.refused(&refusal), head_only, (socket, &mut call)),
@@ -165,7 +165,7 @@ impl Server<'_> {
             Some(_) => Frame::Plain,
             None => Frame::Chunks,
         };
-        Pour { out: socket, frame, pipe: &mut self.pipe, call }.pour(&mut body)?;
+        BodyForwarder { out: socket, frame, pipe: &mut self.pipe, call }.pour(&mut body)?;
         call.ended();
         Ok(())
     }
@@ -213,13 +213,13 @@ fn response_head(
 }
 
 /// A request whose body is next on the connection.
-struct Asked {
+struct PendingRequest {
     request: Request<()>,
     framing: Framing,
 }
 
 /// The next request; `None` once there is none, or none that is understood.
-fn next(wire: &mut Wire) -> Option<Asked> {
+fn next(wire: &mut ApiReader) -> Option<PendingRequest> {
     loop {
         let mut slots = FieldSlots::new();
         let parsed = head::parse(wire.ahead(), &mut slots, &LIMITS).ok()?;
@@ -234,7 +234,7 @@ fn next(wire: &mut Wire) -> Option<Asked> {
     }
 }
 
-fn taken(head: &RequestHead<'_, '_>) -> Option<Asked> {
+fn taken(head: &RequestHead<'_, '_>) -> Option<PendingRequest> {
     let mut request = Request::new(());
     *request.method_mut() = Method::from_bytes(head.method_name.as_bytes()).ok()?;
     *request.uri_mut() = head.target.parse().ok()?;
@@ -242,11 +242,11 @@ fn taken(head: &RequestHead<'_, '_>) -> Option<Asked> {
         let name = HeaderName::from_bytes(name.as_bytes()).ok()?;
         request.headers_mut().append(name, HeaderValue::from_bytes(value).ok()?);
     }
-    Some(Asked { request, framing: head.framing })
+    Some(PendingRequest { request, framing: head.framing })
 }
 
 /// The connection, if every byte of the request was read.
-fn whole(incoming: &Mutex<Option<Incoming>>) -> Option<Wire> {
+fn whole(incoming: &Mutex<Option<Incoming>>) -> Option<ApiReader> {
     let mut incoming = match incoming.try_lock() {
         Ok(incoming) => incoming,
         Err(TryLockError::Poisoned(incoming)) => incoming.into_inner(),

@@ -174,7 +174,7 @@ impl Session {
         if unsaid {
             self.give_up(number, Cancelled::NotText);
         } else {
-            self.codec.close(close::FAILED, "a response is no text");
+            self.codec.close(close::FAILED, "the response is not text");
             self.end(super::Closed::Here);
         }
     }
@@ -202,7 +202,7 @@ impl Session {
         }
         let unsaid = exchange.outgoing.head_bytes > 0 || !exchange.answered;
         if !unsaid {
-            self.codec.close(close::FAILED, "a response broke off");
+            self.codec.close(close::FAILED, "the response was interrupted");
             return self.end(super::Closed::Here);
         }
         let correlation = exchange.correlation.clone();

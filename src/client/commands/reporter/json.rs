@@ -25,11 +25,11 @@ const PROGRESS_EVERY: Duration = Duration::from_secs(1);
 
 /// Tells programs; clones tell the same ones.
 #[derive(Clone, Debug)]
-pub(super) struct Machines(Arc<Mutex<Told>>);
+pub(super) struct JsonReporter(Arc<Mutex<Reported>>);
 
 /// What they were told.
 #[derive(Debug)]
-struct Told {
+struct Reported {
     bytes: u64,
     total_bytes: Option<u64>,
     /// Of the last line about progress: when it was, and the bytes until then.
@@ -39,10 +39,15 @@ struct Told {
     over: bool,
 }
 
-impl Machines {
+impl JsonReporter {
     pub(super) fn new() -> Self {
-        let told =
-            Told { bytes: 0, total_bytes: None, last: clock::now(), last_bytes: 0, over: false };
+        let told = Reported {
+            bytes: 0,
+            total_bytes: None,
+            last: clock::now(),
+            last_bytes: 0,
+            over: false,
+        };
         Self(Arc::new(Mutex::new(told)))
     }
 
@@ -76,12 +81,12 @@ impl Machines {
         }
     }
 
-    fn told(&self) -> MutexGuard<'_, Told> {
+    fn told(&self) -> MutexGuard<'_, Reported> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Told {
+impl Reported {
     fn tell(&self, event: &Value) {
         if !self.over {
             put(event);

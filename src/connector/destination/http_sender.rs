@@ -1,12 +1,12 @@
 //! One try: a record to a server as one request, over a connection that is kept for the next one.
 
-use super::delivery::Miss;
+use super::delivery::AttemptError;
 use super::options::DestinationOptions;
-use super::parcel::Parcel;
+use super::outgoing_request::OutgoingRequest;
 use super::retry;
 use crate::client::commands::{Exit, Failure};
 use crate::client::file_name::printable;
-use crate::client::single::{self, Single};
+use crate::client::single::{self, SingleRequest};
 use crate::client::{Url, tls};
 use crate::http::fields::members;
 use crate::http::response::reason;
@@ -29,7 +29,7 @@ const SAID_MAX_BYTES: usize = 200;
 
 /// Who brings records to one URL, one after the other.
 #[derive(Debug)]
-pub(super) struct Courier {
+pub(super) struct HttpSender {
     agent: Agent,
     url: Url,
     options: Arc<DestinationOptions>,
@@ -37,7 +37,7 @@ pub(super) struct Courier {
     warm: bool,
 }
 
-impl Courier {
+impl HttpSender {
     /// By way of this agent, which keeps its connection.
     pub(super) fn new(agent: Agent, url: Url, options: Arc<DestinationOptions>) -> Self {
         Self { agent, url, options, warm: false }
@@ -45,7 +45,7 @@ impl Courier {
 
     /// Asks whether the server is there. Any status below 500 says so, and 501:
     /// not every server knows HEAD.
-    pub(super) fn ping(&mut self) -> Result<(), Miss> {
+    pub(super) fn ping(&mut self) -> Result<(), AttemptError> {
         let request = self.request("HEAD").body(()).map_err(|error| unusable(&error))?;
         let response = self.agent.run(request).map_err(|error| self.broken(error))?;
         let status = response.status().as_u16();
@@ -58,7 +58,7 @@ impl Courier {
 
     /// Sends a record, and says whether the server has it. A connection that was kept may be closed by
     /// the server at any time, so if one fails the same try goes on with another.
-    pub(super) fn deliver(&mut self, parcel: &Parcel<'_>) -> Result<(), Miss> {
+    pub(super) fn deliver(&mut self, parcel: &OutgoingRequest<'_>) -> Result<(), AttemptError> {
         if !parcel.content.is_small() {
             return self.deliver_large(parcel);
         }
@@ -77,7 +77,7 @@ impl Courier {
         Err(self.refused(status, response))
     }
 
-    fn post(&self, parcel: &Parcel<'_>) -> Result<Response<Body>, ureq::Error> {
+    fn post(&self, parcel: &OutgoingRequest<'_>) -> Result<Response<Body>, ureq::Error> {
         let has = |name| self.options.client.has_field(name);
         let mut request =
             self.request("POST").header(header::CONTENT_LENGTH, parcel.content.bytes());
@@ -93,18 +93,18 @@ impl Courier {
 
     /// Sends what is not in memory by our own client, on a connection of its own: it looks at both
     /// directions all the time, so a server that refuses a large body is heard before all was sent.
-    fn deliver_large(&self, parcel: &Parcel<'_>) -> Result<(), Miss> {
+    fn deliver_large(&self, parcel: &OutgoingRequest<'_>) -> Result<(), AttemptError> {
         let mut options = self.options.client.clone();
         options.set_stall_timeout(self.options.timeout);
         let mut fields = vec![("Content-Type", parcel.content_type.to_owned())];
         if !parcel.idempotency_key.is_empty() {
             fields.push(("Idempotency-Key", parcel.idempotency_key.clone()));
         }
-        let single = Single {
+        let single = SingleRequest {
             method: "POST",
             url: &self.url,
             fields,
-            content: parcel.content.part().map_err(Miss::local)?,
+            content: parcel.content.part().map_err(AttemptError::local)?,
             bytes: parcel.content.bytes(),
             is_held_back: false,
         };
@@ -145,7 +145,7 @@ impl Courier {
         said
     }
 
-    fn refused(&mut self, status: u16, response: Response<Body>) -> Miss {
+    fn refused(&mut self, status: u16, response: Response<Body>) -> AttemptError {
         let field = |name| {
             response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned)
         };
@@ -158,20 +158,20 @@ impl Courier {
         clippy::wildcard_enum_match_arm,
         reason = "ureq adds to its errors; the others speak for themselves"
     )]
-    fn broken(&self, error: ureq::Error) -> Miss {
+    fn broken(&self, error: ureq::Error) -> AttemptError {
         let why = match error {
             ureq::Error::Timeout(Timeout::Resolve | Timeout::Connect) => {
                 format!("no connection within {:?}", self.options.client.connect_timeout)
             }
             ureq::Error::Timeout(_) => format!("nothing within {:?}", self.options.timeout),
             ureq::Error::Io(error) => explain(&error),
-            ureq::Error::HostNotFound => "there is no host of this name".into(),
+            ureq::Error::HostNotFound => "no such host".into(),
             other => other.to_string(),
         };
         // A query may hold a secret, and this ends in logs and dead letters.
         let url = self.url.to_string();
         let place = url.split('?').next().unwrap_or_default();
-        Miss::network(format!("{place}: {why}"))
+        AttemptError::network(format!("{place}: {why}"))
     }
 }
 
@@ -184,7 +184,7 @@ fn keeps_alive<B>(response: &Response<B>) -> bool {
 
 /// What an answer means that is no success: its status, its `Retry-After` and `Location`, and what it
 /// says.
-fn refusal(status: u16, asked: Option<&str>, place: Option<String>, said: &[u8]) -> Miss {
+fn refusal(status: u16, asked: Option<&str>, place: Option<String>, said: &[u8]) -> AttemptError {
     let answered = match reason(status) {
         "" => format!("the server answered {status}"),
         reason => format!("the server answered {status} ({reason})"),
@@ -198,11 +198,11 @@ fn refusal(status: u16, asked: Option<&str>, place: Option<String>, said: &[u8])
     let now = Timestamp::now().as_second();
     let retry_after = asked.and_then(|asked| retry::retry_after(asked, now));
     let is_final = retry::is_final(status);
-    Miss { status: Some(status), exit: Exit::Refused, why, retry_after, is_final }
+    AttemptError { status: Some(status), exit: Exit::Refused, why, retry_after, is_final }
 }
 
-fn unusable(error: &ureq::http::Error) -> Miss {
-    Miss { is_final: true, ..Miss::network(error.to_string()) }
+fn unusable(error: &ureq::http::Error) -> AttemptError {
+    AttemptError { is_final: true, ..AttemptError::network(error.to_string()) }
 }
 
 /// What the system or TLS said, in the words of the other clients.

@@ -1,15 +1,15 @@
 //! What is written, and what becomes of lines that were.
 
-use super::{Acknowledging, Delivery, Feed, RETRY};
+use super::{AckInput, Delivery, RETRY, RecordFeed};
 use crate::api::Busy;
 use crate::connector::source::clock::now;
-use crate::connector::source::line::Line;
+use crate::connector::source::line::OutgoingLine;
 use std::io::{self, IoSlice};
 
 /// Lines written by one system call.
 const LINES_PER_WRITE: usize = 64;
 
-impl<F: Feed> Delivery<F> {
+impl<F: RecordFeed> Delivery<F> {
     /// Writes what there is until the output takes no more.
     pub(super) fn send(&mut self) {
         if self.again.is_some_and(|at| now() < at) {
@@ -44,7 +44,7 @@ impl<F: Feed> Delivery<F> {
         }
     }
 
-    pub(super) fn write(&mut self, done: &mut Vec<Line>) -> io::Result<()> {
+    pub(super) fn write(&mut self, done: &mut Vec<OutgoingLine>) -> io::Result<()> {
         while !self.lines.is_empty() {
             let Some(count) = self.write_once()? else { return Ok(()) };
             self.advance(count, done);
@@ -74,7 +74,7 @@ impl<F: Feed> Delivery<F> {
     }
 
     /// So many bytes went out: these lines are whole now.
-    pub(super) fn advance(&mut self, count: usize, done: &mut Vec<Line>) {
+    pub(super) fn advance(&mut self, count: usize, done: &mut Vec<OutgoingLine>) {
         self.stuck = None;
         if self.piece.1 < self.piece.0.len() {
             self.piece.1 += count;
@@ -89,8 +89,8 @@ impl<F: Feed> Delivery<F> {
         }
     }
 
-    pub(super) fn hand(&mut self, lines: Vec<Line>) {
-        if matches!(self.acknowledging, Acknowledging::No) {
+    pub(super) fn hand(&mut self, lines: Vec<OutgoingLine>) {
+        if matches!(self.acknowledging, AckInput::No) {
             return self.feed.created(lines);
         }
         let until = now() + self.patience.acknowledge;
@@ -98,8 +98,8 @@ impl<F: Feed> Delivery<F> {
     }
 
     /// A file did not keep what it was given: what is not whole there is taken away again.
-    pub(super) fn not_kept(&mut self, done: Vec<Line>) {
-        let whole: u64 = done.iter().map(Line::len).sum();
+    pub(super) fn not_kept(&mut self, done: Vec<OutgoingLine>) {
+        let whole: u64 = done.iter().map(OutgoingLine::len).sum();
         let cut = self.output.cut(self.sent + whole);
         self.rewind();
         let mut lines = done;

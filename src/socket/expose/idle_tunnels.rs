@@ -4,15 +4,15 @@
 use super::Api;
 use super::backoff::{Backoff, chance};
 use super::calls::Calls;
-use super::spare::{self, NotOpened, Owner, Server};
-use super::wire::Wire;
+use super::idle_tunnel::{self, NotOpened, Owner, Server};
+use super::wire::ApiReader;
 use crate::ops::threads;
 use std::io;
 use std::net::{Shutdown, TcpStream};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 /// Spare connections; they are closed when this is dropped.
-pub struct Spares(Arc<Shared>);
+pub struct IdleTunnels(Arc<Shared>);
 
 /// So many refusals in a row are the relay's last word. One may be too early: the relay reads the last
 /// message of the handshake on another connection, perhaps later.
@@ -27,18 +27,18 @@ struct Shared {
     calls: Calls,
     /// Told once, with the status, that the relay wants no spare connections.
     refused: Mutex<Option<Refused>>,
-    held: Mutex<Held>,
+    held: Mutex<TunnelSet>,
     stopped: Condvar,
 }
 
 #[derive(Default)]
-struct Held {
+struct TunnelSet {
     stopped: bool,
     /// The connection of each thread, while it has one.
     sockets: Vec<Option<Arc<TcpStream>>>,
 }
 
-impl Spares {
+impl IdleTunnels {
     /// Opens so many, without waiting for them. `refused` is told if the relay wants none.
     ///
     /// # Errors
@@ -49,7 +49,7 @@ impl Spares {
         (api, calls): (Api, Calls),
         refused: impl FnOnce(u16) + Send + 'static,
     ) -> io::Result<Self> {
-        let held = Held { stopped: false, sockets: vec![None; count] };
+        let held = TunnelSet { stopped: false, sockets: vec![None; count] };
         let shared = Arc::new(Shared {
             owner,
             api,
@@ -67,7 +67,7 @@ impl Spares {
     }
 }
 
-impl Drop for Spares {
+impl Drop for IdleTunnels {
     fn drop(&mut self) {
         let mut held = self.0.held.lock().unwrap_or_else(PoisonError::into_inner);
         held.stopped = true;
@@ -86,7 +86,7 @@ impl Shared {
         let mut backoff = Backoff::default();
         let mut refusals = 0;
         loop {
-            let count = match spare::open(&self.owner) {
+            let count = match idle_tunnel::open(&self.owner) {
                 Ok(wire) if self.hold(place, &wire) => server.serve(wire),
                 Ok(_) => return,
                 Err(NotOpened::Refused(status @ 400..=499)) => {
@@ -108,7 +108,7 @@ impl Shared {
     }
 
     /// Notes the connection, to be closed at the end; not if that has come.
-    fn hold(&self, place: usize, wire: &Wire) -> bool {
+    fn hold(&self, place: usize, wire: &ApiReader) -> bool {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         if !held.stopped {
             held.sockets[place] = Some(Arc::clone(wire.socket()));

@@ -1,7 +1,7 @@
 //! What the thread that hands records over waits for.
 
 use super::clock::now;
-use super::work::Work;
+use super::worker_handle::WorkerHandle;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 /// What there is to wait for, besides work.
 #[derive(Clone, Debug, Default)]
-pub struct Questions {
+pub struct PollSet {
     /// The output, held open while it is waited for, and what of it matters.
     pub output: Option<(Arc<OwnedFd>, PollFlags)>,
     /// Whether something comes from standard input.
@@ -28,7 +28,7 @@ pub struct Answers {
     pub stdin: PollFlags,
 }
 
-impl Questions {
+impl PollSet {
     /// Whether whoever waits for these will also notice the others.
     pub fn cover(&self, others: &Self) -> bool {
         let output = match (&self.output, &others.output) {
@@ -47,7 +47,7 @@ impl Questions {
     }
 
     /// Waits for an answer, or for work; `None` if there is nothing but a signal.
-    pub fn ask(&self, work: &Work) -> Option<Answers> {
+    pub fn ask(&self, work: &WorkerHandle) -> Option<Answers> {
         let stdin = io::stdin();
         let mut questions = vec![PollFd::new(work.event(), PollFlags::POLLIN)];
         let output = self.output.as_ref();

@@ -2,7 +2,7 @@
 
 use super::options::BodyKind;
 use crate::client::Part;
-use crate::connector::record::{Data, Record, Spilled, json};
+use crate::connector::record::{Data, Record, SpilledContent, json};
 use crate::http::fields::is_field_value;
 use std::borrow::Cow;
 use std::io::{self, Cursor, Read};
@@ -11,7 +11,7 @@ use std::io::{self, Cursor, Read};
 pub const CONTENT_TYPE: &str = "rdv.source.content_type";
 
 /// A record on its way.
-pub(super) struct Parcel<'r> {
+pub(super) struct OutgoingRequest<'r> {
     pub(super) content: Content<'r>,
     pub(super) content_type: &'r str,
     /// The same however often it is sent.
@@ -23,13 +23,17 @@ pub(super) enum Content<'r> {
     /// In memory.
     Memory(Cow<'r, [u8]>),
     /// In a file.
-    Spilled(&'r Spilled),
+    Spilled(&'r SpilledContent),
     /// A record whose content is in a file: what stands before it, and behind it.
-    Around(Vec<u8>, &'r Spilled, &'static [u8]),
+    Around(Vec<u8>, &'r SpilledContent, &'static [u8]),
 }
 
-impl<'r> Parcel<'r> {
-    pub(super) fn new(record: &'r Record, spilled: Option<&'r Spilled>, body: BodyKind) -> Self {
+impl<'r> OutgoingRequest<'r> {
+    pub(super) fn new(
+        record: &'r Record,
+        spilled: Option<&'r SpilledContent>,
+        body: BodyKind,
+    ) -> Self {
         let (content, content_type) = match body {
             BodyKind::Record => (whole(record, spilled), "application/json"),
             BodyKind::Payload => (payload(record, spilled), media_type(record)),
@@ -82,7 +86,7 @@ impl Content<'_> {
 }
 
 /// A record as one line, without its end.
-pub(super) fn whole<'r>(record: &Record, spilled: Option<&'r Spilled>) -> Content<'r> {
+pub(super) fn whole<'r>(record: &Record, spilled: Option<&'r SpilledContent>) -> Content<'r> {
     let Some(spilled) = spilled else {
         let mut line = Vec::new();
         record.write(&mut line);
@@ -94,7 +98,7 @@ pub(super) fn whole<'r>(record: &Record, spilled: Option<&'r Spilled>) -> Conten
     Content::Around(head, spilled, b"\"}}")
 }
 
-fn payload<'r>(record: &'r Record, spilled: Option<&'r Spilled>) -> Content<'r> {
+fn payload<'r>(record: &'r Record, spilled: Option<&'r SpilledContent>) -> Content<'r> {
     match (spilled, &record.payload.after) {
         (Some(spilled), _) => Content::Spilled(spilled),
         (None, Some(data)) => Content::Memory(data.bytes().into()),
@@ -138,7 +142,7 @@ mod tests {
     }
 
     fn sent(record: &Record, body: BodyKind) -> (String, String) {
-        let parcel = Parcel::new(record, None, body);
+        let parcel = OutgoingRequest::new(record, None, body);
         let mut text = String::new();
         parcel.content.reader().read_to_string(&mut text).unwrap();
         assert_eq!(parcel.content.bytes(), text.len() as u64);

@@ -15,7 +15,7 @@ use std::os::fd::BorrowedFd;
 const STEP_BYTES: u64 = 64 << 20;
 
 /// The room ahead in one file.
-pub(super) struct Room<'o> {
+pub(super) struct Preallocation<'o> {
     out: BorrowedFd<'o>,
     /// Where the next byte goes; `None` if this is no file, or cannot be asked.
     at: Option<u64>,
@@ -25,7 +25,7 @@ pub(super) struct Room<'o> {
     end: u64,
 }
 
-impl<'o> Room<'o> {
+impl<'o> Preallocation<'o> {
     /// Of this file, if it is one and the body's length is known; nothing is asked for yet.
     pub(super) fn of(body: &Body, out: BorrowedFd<'o>) -> Self {
         let at = lseek(out, 0, Whence::SeekCur).ok().and_then(|at| u64::try_from(at).ok());
@@ -87,9 +87,9 @@ mod tests {
     use std::os::fd::AsFd as _;
     use std::os::unix::fs::MetadataExt as _;
 
-    fn room(out: &File, length: u64) -> Room<'_> {
+    fn room(out: &File, length: u64) -> Preallocation<'_> {
         let out = out.as_fd();
-        Room { out, at: Some(0), until: 0, end: length }
+        Preallocation { out, at: Some(0), until: 0, end: length }
     }
 
     #[test]

@@ -1,32 +1,32 @@
 //! What a connection is to the streams.
 
-use super::listing::Listing;
+use super::listing::StreamListing;
 use crate::api::Upload;
 use crate::relay::io::Slot;
 use crate::rendezvous::{Side, StreamKey};
 
 /// What a connection is to the streams.
 #[derive(Debug)]
-pub(super) enum Seat {
+pub(super) enum StreamRole {
     /// The source of a stream. Its head is here until a byte of the body was handed on: until then
     /// its destination may leave, and another one come.
     Source { stream: StreamKey, upload: Option<Box<Upload>> },
     /// The destination of a stream.
     Destination { stream: StreamKey },
     /// A reader of the list.
-    Listing(Box<Listing>),
+    Listing(Box<StreamListing>),
     /// A subscriber to the events of a stream.
     Subscriber(Slot),
 }
 
 /// Which side of which stream a connection is.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Seated {
+pub(super) struct StreamSide {
     pub stream: StreamKey,
     pub side: Side,
 }
 
-impl Seat {
+impl StreamRole {
     /// The stream it is a side of, and which one.
     pub fn side(&self) -> Option<(StreamKey, Side)> {
         match self {

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 
 /// What the thread is told besides its work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Order {
+pub enum WorkerCommand {
     /// Hand over what comes.
     Go,
     /// Nothing more will come: end when everything is handed over.
@@ -19,12 +19,12 @@ pub enum Order {
 
 /// Wakes one thread, and tells it what to do from now on.
 #[derive(Debug)]
-pub struct Work {
+pub struct WorkerHandle {
     event: EventFd,
     order: AtomicU8,
 }
 
-impl Work {
+impl WorkerHandle {
     /// Nothing to do yet.
     ///
     /// # Errors
@@ -32,7 +32,7 @@ impl Work {
     pub fn new() -> io::Result<Self> {
         let flags = EfdFlags::EFD_NONBLOCK | EfdFlags::EFD_CLOEXEC;
         let event = EventFd::from_value_and_flags(0, flags)?;
-        Ok(Self { event, order: AtomicU8::new(Order::Go as u8) })
+        Ok(Self { event, order: AtomicU8::new(WorkerCommand::Go as u8) })
     }
 
     /// There is something to do.
@@ -42,17 +42,17 @@ impl Work {
     }
 
     /// Tells the thread what to do; an order is never taken back.
-    pub fn give(&self, order: Order) {
+    pub fn give(&self, order: WorkerCommand) {
         self.order.fetch_max(order as u8, Ordering::SeqCst);
         self.poke();
     }
 
     /// What it is to do.
-    pub fn order(&self) -> Order {
+    pub fn order(&self) -> WorkerCommand {
         match self.order.load(Ordering::SeqCst) {
-            0 => Order::Go,
-            1 => Order::Finish,
-            _ => Order::GiveUp,
+            0 => WorkerCommand::Go,
+            1 => WorkerCommand::Finish,
+            _ => WorkerCommand::GiveUp,
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::exchange::{Exchange, Role};
 use super::{Cancelled, Event, Session};
-use crate::mux::frame::{Frame, Why};
+use crate::mux::frame::{CancelReason, Frame};
 use tungstenite::Bytes;
 
 /// Parts of a body that are shorter than this, in bytes, are copied: they lie in a read buffer of
@@ -43,7 +43,7 @@ impl Session {
         };
         self.next_theirs = next;
         if self.theirs() >= self.exchanges_max {
-            return self.put(&Frame::Cancel { number, why: Why::Busy });
+            return self.put(&Frame::Cancel { number, why: CancelReason::Busy });
         }
         self.begin_theirs(number, head, over);
     }

@@ -7,12 +7,12 @@ pub(super) const ROOM_BYTES: usize = 16 << 20;
 
 /// How many bytes of records are held.
 #[derive(Debug, Default)]
-pub(super) struct Room {
+pub(super) struct ByteBudget {
     held_bytes: Mutex<usize>,
     freed: Condvar,
 }
 
-impl Room {
+impl ByteBudget {
     /// Waits until there is room for so many bytes.
     pub(super) fn take(&self, bytes: usize) {
         let held = self.held_bytes.lock().unwrap_or_else(PoisonError::into_inner);
