@@ -288,7 +288,7 @@ fn explain(error: &clap::Error) -> ExitCode {
         return if wrong { ExitCode::from(2) } else { ExitCode::SUCCESS };
     }
     let words: Vec<_> = std::env::args().skip(1).collect();
-    fail(&help::complaint(error, &Arguments::command(), &words), ExitCode::from(2))
+    fail(&help::usage_error(error, &Arguments::command(), &words), ExitCode::from(2))
 }
 
 /// An address to connect to: of one that means all addresses of this machine, the first that others

@@ -44,7 +44,7 @@ pub struct Agent<'a> {
 
 /// What happened to the connection of an agent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Happening<'a> {
+pub enum AgentChange<'a> {
     /// It is there, and can be called.
     Received,
     /// It ended as it should; why, if that was said.
@@ -57,7 +57,7 @@ pub enum Happening<'a> {
 #[derive(Clone, Copy, Debug)]
 pub struct AgentEvent<'a> {
     /// What happened.
-    pub happening: Happening<'a>,
+    pub happening: AgentChange<'a>,
     /// The id of the connection; one that failed early has none.
     pub connection_id: Option<Uuid>,
     /// The agent's name, if it has one.
@@ -90,9 +90,9 @@ pub fn object(agent: &Agent<'_>) -> Value {
 /// The event as it is sent (`text/event-stream`).
 pub fn event(event: &AgentEvent<'_>) -> Vec<u8> {
     let (kind, reason) = match event.happening {
-        Happening::Received => ("ConnectionReceived", None),
-        Happening::Closed(reason) => ("ConnectionClosed", reason),
-        Happening::Failed(reason) => ("ConnectionFailure", Some(reason)),
+        AgentChange::Received => ("ConnectionReceived", None),
+        AgentChange::Closed(reason) => ("ConnectionClosed", reason),
+        AgentChange::Failed(reason) => ("ConnectionFailure", Some(reason)),
     };
     let mut data = json!({
         "type": kind,
@@ -203,10 +203,10 @@ mod tests {
     #[test]
     fn an_event_says_what_happened_to_whom_and_why() {
         for (happening, id, kind, more) in [
-            (Happening::Received, Some(ID), "ConnectionReceived", ""),
-            (Happening::Closed(None), Some(ID), "ConnectionClosed", ""),
-            (Happening::Closed(Some("bye")), Some(ID), "ConnectionClosed", r#","reason":"bye""#),
-            (Happening::Failed("a\nb"), None, "ConnectionFailure", r#","reason":"a\nb""#),
+            (AgentChange::Received, Some(ID), "ConnectionReceived", ""),
+            (AgentChange::Closed(None), Some(ID), "ConnectionClosed", ""),
+            (AgentChange::Closed(Some("bye")), Some(ID), "ConnectionClosed", r#","reason":"bye""#),
+            (AgentChange::Failed("a\nb"), None, "ConnectionFailure", r#","reason":"a\nb""#),
         ] {
             let shown = AgentEvent {
                 happening,

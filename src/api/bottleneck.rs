@@ -16,7 +16,7 @@ const RWND_SHARE: u64 = 2;
 const OUT_OF_ORDER_SHARE: u64 = 100;
 
 /// Judges by what happened between two samples.
-pub fn judge(earlier: &PaceSample, later: &PaceSample) -> Bottleneck {
+pub fn classify(earlier: &PaceSample, later: &PaceSample) -> Bottleneck {
     let mut bottleneck = Bottleneck {
         limit: Limit::Source,
         window: later.at.saturating_duration_since(earlier.at),

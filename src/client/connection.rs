@@ -44,7 +44,7 @@ impl Connection {
         &self.wire
     }
 
-    pub(super) fn be_patient(&mut self, stall_timeout: Duration) {
+    pub(super) fn set_stall_timeout(&mut self, stall_timeout: Duration) {
         self.stall_timeout = stall_timeout;
     }
 

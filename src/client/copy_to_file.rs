@@ -53,7 +53,7 @@ pub(super) fn into_descriptor(
     progress: &mut dyn FnMut(u64),
 ) -> Result<(), Error> {
     let mut room = Preallocation::of(body, out);
-    let poured = pour(body, out, &mut |bytes| {
+    let poured = copy(body, out, &mut |bytes| {
         progress(bytes);
         room.used(bytes)
     });
@@ -61,7 +61,7 @@ pub(super) fn into_descriptor(
     poured
 }
 
-fn pour(
+fn copy(
     body: &mut Body,
     out: BorrowedFd<'_>,
     moved: &mut dyn FnMut(u64) -> Result<(), Error>,

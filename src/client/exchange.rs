@@ -34,13 +34,13 @@ pub(super) fn exchange(address: &AdminAddress, method: &str, path: &str) -> Resu
         AdminAddress::Unix(path) => UnixStream::connect(path).and_then(|socket| {
             socket.set_read_timeout(Some(PATIENCE))?;
             socket.set_write_timeout(Some(PATIENCE))?;
-            converse(socket, &request)
+            round_trip(socket, &request)
         }),
         AdminAddress::Tcp(address) => {
             TcpStream::connect_timeout(address, PATIENCE).and_then(|socket| {
                 socket.set_read_timeout(Some(PATIENCE))?;
                 socket.set_write_timeout(Some(PATIENCE))?;
-                converse(socket, &request)
+                round_trip(socket, &request)
             })
         }
     };
@@ -50,7 +50,7 @@ pub(super) fn exchange(address: &AdminAddress, method: &str, path: &str) -> Resu
     read(&received).ok_or_else(|| format!("{address}: invalid or incomplete HTTP response"))
 }
 
-fn converse(mut socket: impl Read + Write, request: &str) -> io::Result<Vec<u8>> {
+fn round_trip(mut socket: impl Read + Write, request: &str) -> io::Result<Vec<u8>> {
     socket.write_all(request.as_bytes())?;
     let mut received = Vec::new();
     socket.read_to_end(&mut received)?;

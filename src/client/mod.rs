@@ -14,7 +14,7 @@
 //! | `dial.rs`, `tls.rs`, `wire.rs` | making a connection; bytes in and out of it without blocking; the waits |
 //! | `connection.rs` | one request on one connection: sending, and noticing what comes meanwhile |
 //! | `outgoing.rs` | a request's head and body, framed: from memory, from a file by sendfile(2), from a pipe by splice(2) |
-//! | `response.rs`, `pour.rs` | what is answered, and its body into a file or a pipe |
+//! | `response.rs`, `copy_to_file.rs` | what is answered, and its body into a file or a pipe |
 //! | `part.rs`, `upload.rs` | the library: forms |
 //! | `single.rs` | one request with one large body |
 //! | `relay.rs` | streams of a relay: made, asked about, followed, ended |

@@ -76,8 +76,8 @@ impl Outgoing {
     }
 
     /// From now on, waits so long for the next thing to happen.
-    pub(super) fn be_patient(&mut self, stall_timeout: Duration) {
-        self.connection.be_patient(stall_timeout);
+    pub(super) fn set_stall_timeout(&mut self, stall_timeout: Duration) {
+        self.connection.set_stall_timeout(stall_timeout);
     }
 
     /// How many bytes of the body were sent, or begun to be.

@@ -183,7 +183,7 @@ impl Stream {
             expect_continue: false,
         };
         let mut outgoing = Outgoing::open(&request, &self.options)?;
-        outgoing.be_patient(UNLIMITED);
+        outgoing.set_stall_timeout(UNLIMITED);
         outgoing.finish(None)
     }
 

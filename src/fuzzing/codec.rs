@@ -172,7 +172,7 @@ impl Script {
             assert!(codec.input_bytes() <= HEADER_PART_MAX, "a part of a header is left at most");
         }
         output.append(codec.output());
-        let (over, broken) = (codec.is_over(), codec.broken().map(|broken| broken.code));
+        let (over, broken) = (codec.is_over(), codec.protocol_error().map(|broken| broken.code));
         let told = read(other(self.end), &output);
         Outcome { messages, told, broken, over }
     }
@@ -232,7 +232,7 @@ fn read(end: Endpoint, bytes: &[u8]) -> Vec<Message> {
     let mut codec = Codec::new(end, usize::MAX);
     codec.received(bytes);
     let messages = std::iter::from_fn(|| codec.next()).collect();
-    assert_eq!(codec.broken(), None, "what is sent breaks no rule");
+    assert_eq!(codec.protocol_error(), None, "what is sent breaks no rule");
     messages
 }
 

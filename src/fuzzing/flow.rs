@@ -248,10 +248,10 @@ impl Flow {
 
     fn send(&mut self, more: bool, choices: &mut Choices<'_>) {
         assert!(!more || self.piped() > 0, "what follows is in the pipe");
-        match self.destination.put(&[self.transfer.ahead()], choices) {
+        match self.destination.put(&[self.transfer.prefix()], choices) {
             Ok(0) => {}
             Ok(count) => {
-                self.more = more && count == self.transfer.ahead().len();
+                self.more = more && count == self.transfer.prefix().len();
                 self.transfer.sent(count);
             }
             Err(loss) => self.transfer.destination_gone(loss),
@@ -313,7 +313,7 @@ impl Flow {
             return;
         }
         self.transfer.announce(body);
-        let mut slices = vec![self.transfer.ahead()];
+        let mut slices = vec![self.transfer.prefix()];
         slices.extend(pieces.iter().map(|piece| &bytes[piece.clone()]));
         match self.destination.put(&slices, choices) {
             Ok(count) => self.transfer.gathered(count, bytes, &pieces),
@@ -365,7 +365,7 @@ impl Flow {
         let sent = usize::try_from(self.transfer.transferred()).expect("a body fits memory");
         let held = self.taken.checked_sub(sent + self.piped()).expect("no byte comes from nowhere");
         assert!(held <= self.prefix_bytes + HELD_BYTES_MAX, "{held} bytes are held");
-        assert!(self.transfer.ahead().len() <= held + 2 * HEAD.len(), "framing is held, too");
+        assert!(self.transfer.prefix().len() <= held + 2 * HEAD.len(), "framing is held, too");
         if self.destination.dies.is_none() {
             assert_eq!(self.transfer.taken(), self.taken as u64);
         }

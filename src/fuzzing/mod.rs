@@ -1,6 +1,6 @@
 //! The bodies of the fuzz targets, each with its oracle. A body takes any bytes; a panic is a
-//! finding. They live in the library so that stable Rust replays them (`tests/corpus.rs`,
-//! `tests/simulation.rs`) and `fuzz/` needs one line for each.
+//! finding. They live in the library so that stable Rust replays them (`tests/simulation/corpus.rs`,
+//! `tests/simulation/main.rs`) and `fuzz/` needs one line for each.
 //!
 //! | target | what it says |
 //! |---|---|
@@ -19,7 +19,7 @@
 //! | [`record`] | a line read as a record, written and read again, is the same record |
 //! | [`rendezvous`] | the registry as a script of acts: every client is answered exactly once |
 //! | [`transfer`] | the planner at random pace: head and body arrive, or visibly less |
-//! | [`world`] | registry, transfers and connections together; what `tests/simulation.rs` runs |
+//! | [`world`] | registry, transfers and connections together; what `tests/simulation/main.rs` runs |
 #![allow(clippy::missing_panics_doc, reason = "a panic is what a body reports with")]
 
 mod accept;

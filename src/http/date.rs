@@ -57,16 +57,16 @@ fn rfc_850(text: &str, now_unix_seconds: i64) -> Option<i64> {
     let now = Offset::UTC.to_datetime(Timestamp::from_second(now_unix_seconds).ok()?).year();
     let latest = now + 50;
     let year = latest - (latest - year).rem_euclid(100);
-    civil("%d-%b-%Y %H:%M:%S GMT", &format!("{day_and_month}{year:04}{time}"))
+    calendar("%d-%b-%Y %H:%M:%S GMT", &format!("{day_and_month}{year:04}{time}"))
 }
 
 /// `Sun Nov  6 08:49:37 1994`, as asctime(3) writes it.
 fn asctime(text: &str) -> Option<i64> {
-    civil("%a %b %e %H:%M:%S %Y", text)
+    calendar("%a %b %e %H:%M:%S %Y", text)
 }
 
 /// The seconds of a date in Greenwich.
-fn civil(format: &str, text: &str) -> Option<i64> {
+fn calendar(format: &str, text: &str) -> Option<i64> {
     let date: DateTime = strtime::parse(format, text).ok()?.to_datetime().ok()?;
     Offset::UTC.to_timestamp(date).ok().map(Timestamp::as_second)
 }

@@ -27,7 +27,7 @@ fn weigh<'a, const N: usize>(
     let mut weights = [const { MatchedWeight { specificity: 0, thousandths: 0 } }; N];
     for range in accept_values.flat_map(|value| split_unquoted(value, b',')).filter_map(parse) {
         for (weight, (kind, subtype)) in weights.iter_mut().zip(types) {
-            weight.consider(&range, kind.as_bytes(), subtype.as_bytes());
+            weight.match_range(&range, kind.as_bytes(), subtype.as_bytes());
         }
     }
     weights
@@ -51,7 +51,7 @@ struct MatchedWeight {
 
 impl MatchedWeight {
     /// Takes over the range's weight if it matches more closely, or as closely and weighs more.
-    fn consider(&mut self, range: &Range<'_>, kind: &[u8], subtype: &[u8]) {
+    fn match_range(&mut self, range: &Range<'_>, kind: &[u8], subtype: &[u8]) {
         let specificity = match (range.kind, range.subtype) {
             (b"*", b"*") => 1,
             (found, b"*") if found.eq_ignore_ascii_case(kind) => 2,

@@ -105,7 +105,7 @@ impl Codec {
     /// Takes in bytes of the peer. They are copied: ask for all messages with [`Codec::next`] before
     /// more is received. Behind the end they are dropped.
     pub fn received(&mut self, bytes: &[u8]) {
-        if !self.hears_nothing() {
+        if !self.ignores_input() {
             self.wire.resume();
             self.wire.received(bytes);
         }
@@ -120,7 +120,7 @@ impl Codec {
     /// Whether there are bytes that were not looked at, because there were so many frames before
     /// them: [`Codec::resume`] before more is received.
     pub fn has_more(&self) -> bool {
-        !self.hears_nothing() && self.wire.has_more()
+        !self.ignores_input() && self.wire.has_more()
     }
 
     /// How many frames were looked at since [`Codec::received`] or [`Codec::resume`].
@@ -134,10 +134,10 @@ impl Codec {
     }
 
     /// The next whole message; `None` until more bytes come, or for ever once the peer has closed or
-    /// [is broken](Codec::broken).
+    /// [is broken](Codec::protocol_error).
     #[expect(clippy::should_implement_trait, reason = "None does not end it, unlike an iterator")]
     pub fn next(&mut self) -> Option<Message> {
-        if self.hears_nothing() {
+        if self.ignores_input() {
             return None;
         }
         let context = self.context.get_or_insert_with(|| context(self.end, self.message_max));
@@ -190,14 +190,14 @@ impl Codec {
     }
 
     /// How the peer broke the protocol, if it did. The close frame that says so is in the output.
-    pub fn broken(&self) -> Option<&ProtocolError> {
+    pub fn protocol_error(&self) -> Option<&ProtocolError> {
         self.broken.as_ref()
     }
 
     /// Whether both ends have closed, or the peer is gone or broke the protocol: the output is to be
     /// sent, then the connection to be closed.
     pub fn is_over(&self) -> bool {
-        self.hears_nothing() || self.eof
+        self.ignores_input() || self.eof
     }
 
     /// The peer closed its connection. What was received before is still there to be asked for.
@@ -212,7 +212,7 @@ impl Codec {
     }
 
     /// Whether nothing that the peer sends matters any more.
-    fn hears_nothing(&self) -> bool {
+    fn ignores_input(&self) -> bool {
         self.close_received || self.broken.is_some()
     }
 

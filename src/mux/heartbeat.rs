@@ -29,13 +29,13 @@ impl Heartbeat {
     }
 
     /// Something came from the peer.
-    pub fn heard(&mut self, now: Instant) {
+    pub fn received(&mut self, now: Instant) {
         self.heard_at = now;
         self.asked = false;
     }
 
     /// When something came last.
-    pub fn heard_at(&self) -> Instant {
+    pub fn last_received_at(&self) -> Instant {
         self.heard_at
     }
 
@@ -70,7 +70,7 @@ mod tests {
         assert_eq!((heartbeat.judge(at(9)), heartbeat.next()), (HeartbeatAction::Well, at(10)));
         assert_eq!((heartbeat.judge(at(10)), heartbeat.next()), (HeartbeatAction::Ask, at(20)));
         assert_eq!(heartbeat.judge(at(11)), HeartbeatAction::Well, "asked already");
-        heartbeat.heard(at(19));
+        heartbeat.received(at(19));
         assert_eq!((heartbeat.judge(at(20)), heartbeat.next()), (HeartbeatAction::Well, at(29)));
         assert_eq!(heartbeat.judge(at(30)), HeartbeatAction::Ask);
         assert_eq!(heartbeat.judge(at(39)), HeartbeatAction::Dead);

@@ -45,7 +45,7 @@ fn overview(program: &Command) -> String {
 }
 
 /// One line on wrong arguments: what is wrong, what was probably meant, and whose help to read.
-pub fn complaint(error: &clap::Error, program: &Command, words: &[String]) -> String {
+pub fn usage_error(error: &clap::Error, program: &Command, words: &[String]) -> String {
     let line = super::config::one_line(error);
     let meant =
         [ContextKind::SuggestedSubcommand, ContextKind::SuggestedArg, ContextKind::SuggestedValue]

@@ -102,13 +102,13 @@ impl LineQueue {
         if full || state.waiting.len() + line.len() > BYTES_MAX {
             self.shared.dropped.fetch_add(1, Ordering::Relaxed);
             let first = !std::mem::replace(&mut state.bursting, true);
-            self.shared.hurry(&mut state);
+            self.shared.wake_early(&mut state);
             return PushOutcome::Dropped { first };
         }
         state.waiting.extend_from_slice(line);
         state.lines += 1;
         if state.lines * 2 >= self.limit {
-            self.shared.hurry(&mut state);
+            self.shared.wake_early(&mut state);
         }
         PushOutcome::Taken
     }
@@ -125,7 +125,7 @@ impl LineQueue {
     pub fn reopen(&self) {
         let mut state = self.shared.lock();
         state.reopen = true;
-        self.shared.hurry(&mut state);
+        self.shared.wake_early(&mut state);
     }
 
     /// Lines that were dropped or could not be written, since the start.
@@ -136,7 +136,7 @@ impl LineQueue {
     /// Waits until all lines are written, but not for ever: a sink that blocks loses them.
     pub fn flush(&self) -> bool {
         let mut state = self.shared.lock();
-        self.shared.hurry(&mut state);
+        self.shared.wake_early(&mut state);
         let busy = |state: &mut LineQueueState| state.lines + state.writing > 0;
         let waited = self.shared.idle.wait_timeout_while(state, FINISH_PATIENCE, busy);
         let (_state, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
@@ -174,7 +174,7 @@ impl Shared {
     }
 
     /// The same, even if the thread rests.
-    fn hurry(&self, state: &mut LineQueueState) {
+    fn wake_early(&self, state: &mut LineQueueState) {
         if !std::mem::replace(&mut state.urgent, true) {
             state.asleep = false;
             self.work.notify_one();

@@ -62,7 +62,7 @@ impl ServiceManager {
     pub fn started(&self, status: &str) {
         if let Some((socket, _)) = &self.line {
             let _ = socket.set_write_timeout(Some(FIRST_WORD_PATIENCE));
-            self.tell(&[NotifyState::Ready, NotifyState::Status(status)]);
+            self.notify(&[NotifyState::Ready, NotifyState::Status(status)]);
             let _ = socket.set_nonblocking(true);
         }
     }
@@ -70,30 +70,30 @@ impl ServiceManager {
     /// The configuration is being read again; [`Self::reloaded`] has to follow.
     pub fn reloading(&self) {
         match NotifyState::monotonic_usec_now() {
-            Ok(time) if self.line.is_some() => self.tell(&[NotifyState::Reloading, time]),
+            Ok(time) if self.line.is_some() => self.notify(&[NotifyState::Reloading, time]),
             Ok(_) | Err(_) => {}
         }
     }
 
     /// The end of a reload, good or bad; `status` says which.
     pub fn reloaded(&self, status: &str) {
-        self.tell(&[NotifyState::Ready, NotifyState::Status(status)]);
+        self.notify(&[NotifyState::Ready, NotifyState::Status(status)]);
     }
 
     /// The relay is shutting down.
     pub fn stopping(&self, status: &str) {
-        self.tell(&[NotifyState::Stopping, NotifyState::Status(status)]);
+        self.notify(&[NotifyState::Stopping, NotifyState::Status(status)]);
     }
 
     /// One short line for `systemctl status`.
     pub fn status(&self, status: &str) {
-        self.tell(&[NotifyState::Status(status)]);
+        self.notify(&[NotifyState::Status(status)]);
     }
 
     /// The service is another process from now on, and this one has nothing more to say. The last
     /// sign of life gives the other one a whole interval for its first.
     pub fn moved_to(&mut self, process: u32, status: &str) {
-        self.tell(&[
+        self.notify(&[
             NotifyState::MainPid(process),
             NotifyState::Status(status),
             NotifyState::Watchdog,
@@ -113,11 +113,11 @@ impl ServiceManager {
             && watchdog.next <= now
         {
             watchdog.next = now + watchdog.every;
-            self.tell(&[NotifyState::Watchdog]);
+            self.notify(&[NotifyState::Watchdog]);
         }
     }
 
-    fn tell(&self, words: &[NotifyState<'_>]) {
+    fn notify(&self, words: &[NotifyState<'_>]) {
         let Some((socket, address)) = &self.line else { return };
         let mut message = String::new();
         for word in words {

@@ -239,7 +239,7 @@ impl EventLoop {
         self.reap();
         self.look_after_stopping();
         self.reap();
-        self.admin.look(&self.io, &self.standing());
+        self.admin.update(&self.io, &self.status());
         self.io.journal.write();
         self.manager.show_life(self.io.now.monotonic);
         // The only other look at a clock: nothing but this figure knows of it.
@@ -386,8 +386,8 @@ impl EventLoop {
     }
 
     /// How things stand, as operators ask.
-    fn standing(&self) -> RelayStatus {
-        let streams = self.streams.standing();
+    fn status(&self) -> RelayStatus {
+        let streams = self.streams.counts();
         RelayStatus {
             streams_active: streams.active,
             streams_streaming: self.transfers.len(),
@@ -398,7 +398,7 @@ impl EventLoop {
     }
 
     fn with_standing(&mut self, answer: impl FnOnce(&mut Admin, &mut Io, &RelayStatus)) {
-        let standing = self.standing();
+        let standing = self.status();
         answer(&mut self.admin, &mut self.io, &standing);
     }
 
@@ -409,7 +409,7 @@ impl EventLoop {
             connections[self.phase(conn.id) as usize] += 1;
         }
         let figures = RelayStats {
-            streams: self.streams.standing().tally,
+            streams: self.streams.counts().tally,
             connections,
             pipes: self.transfers.pool.stock(),
             run_queue: self.io.conns.queue.len(),

@@ -196,8 +196,8 @@ impl Registry {
         if stream.state() == StreamState::Streaming || !stream.is_active() {
             return Registered::Started;
         }
-        let weight = self.weight - stream.told_weight() + report.weight();
-        let grows_by = report.weight().saturating_sub(stream.told_weight());
+        let weight = self.weight - stream.reported_weight() + report.weight();
+        let grows_by = report.weight().saturating_sub(stream.reported_weight());
         let limited =
             self.limits.unjoined_per_address > 0 && stream.state() == StreamState::Created;
         if weight > WEIGHT_MAX || (limited && !self.unjoined.may_grow(stream, grows_by)) {
@@ -259,11 +259,11 @@ impl Registry {
         self.unjoined.remove(stream);
         self.waiting_until.remove(&(stream.deadline, key));
         stream.deadline = now.monotonic + self.limits.retention;
-        self.weight -= stream.told_weight();
+        self.weight -= stream.reported_weight();
         self.tally.moved(stream.state(), ending.state());
         self.tally.ended[ending.state() as usize] += 1;
         stream.phase = Phase::Ended { ending, wall_ms: now.wall_ms };
-        self.weight += stream.told_weight();
+        self.weight += stream.reported_weight();
         if let Some(creator) = stream.creator.take() {
             self.creators.remove(creator);
         }
@@ -278,7 +278,7 @@ impl Registry {
     }
 
     /// What keeps its transfer from being faster, as judged now.
-    pub fn judged(&mut self, StreamKey(key): StreamKey, bottleneck: Box<Bottleneck>) {
+    pub fn set_bottleneck(&mut self, StreamKey(key): StreamKey, bottleneck: Box<Bottleneck>) {
         self.streams[key as usize].set_bottleneck(bottleneck);
     }
 

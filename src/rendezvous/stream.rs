@@ -368,7 +368,7 @@ impl Stream {
     }
 
     /// What its clients told of it weighs: a report, or a digest.
-    pub(super) fn told_weight(&self) -> usize {
+    pub(super) fn reported_weight(&self) -> usize {
         let report = match &self.phase {
             Phase::Created(report) => report.as_deref(),
             Phase::Ended { ending: Ending::Reported(report), .. } => Some(&**report),
@@ -379,7 +379,7 @@ impl Stream {
 
     /// What it weighs in all, in bytes: its header fields, and what its clients told of it.
     pub(super) fn weight(&self) -> usize {
-        self.headers().map_or(0, Headers::weight) + self.told_weight()
+        self.headers().map_or(0, Headers::weight) + self.reported_weight()
     }
 
     /// When its waiting time is over; once it has ended, its retention time.
@@ -443,7 +443,7 @@ impl Stream {
     /// A client wants to be one side. A pending report is taken out of the stream; its holder must
     /// end the stream with it.
     pub(super) fn join(&mut self, side: Side, client: Client, now: Instant) -> Joined {
-        let joined = self.take_place(side, client);
+        let joined = self.occupy(side, client);
         match joined {
             Joined::Waits | Joined::Paired(_) => {
                 self.joined[side as usize] = Some(self.moment(now));
@@ -453,7 +453,7 @@ impl Stream {
         joined
     }
 
-    fn take_place(&mut self, side: Side, client: Client) -> Joined {
+    fn occupy(&mut self, side: Side, client: Client) -> Joined {
         match &mut self.phase {
             Phase::Created(report) => {
                 if let Some(report) = report.take() {

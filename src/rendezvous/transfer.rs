@@ -56,7 +56,7 @@ pub struct Ready {
 /// What to do next. After each step the transfer is told what happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// Send [`Transfer::ahead`]; report [`Transfer::sent`]. With `more`, a [`Step::Drain`] follows.
+    /// Send [`Transfer::prefix`]; report [`Transfer::sent`]. With `more`, a [`Step::Drain`] follows.
     Send {
         /// More bytes leave in the same turn.
         more: bool,
@@ -339,7 +339,7 @@ impl Transfer {
 
     /// Bytes held in user memory until the destination takes them.
     pub fn held(&self) -> usize {
-        self.ahead().len() + self.loose.len() + self.behind.len()
+        self.prefix().len() + self.loose.len() + self.behind.len()
     }
 
     /// Bytes the pipe holds.
@@ -364,7 +364,7 @@ impl Transfer {
     }
 
     /// The bytes [`Step::Send`] and [`Step::Copy`] send first.
-    pub fn ahead(&self) -> &[u8] {
+    pub fn prefix(&self) -> &[u8] {
         &self.ahead[self.ahead_sent..]
     }
 
@@ -428,10 +428,10 @@ impl Transfer {
         }
     }
 
-    /// `extra` body bytes in the caller's hands leave right behind [`Transfer::ahead`]: frames them
+    /// `extra` body bytes in the caller's hands leave right behind [`Transfer::prefix`]: frames them
     /// together with what is held.
     pub fn announce(&mut self, extra: usize) {
-        debug_assert_eq!(self.ahead().len(), self.ahead_framing, "framed bytes leave first");
+        debug_assert_eq!(self.prefix().len(), self.ahead_framing, "framed bytes leave first");
         let body = self.loose.len() + self.piped + extra;
         if self.download == Delimiter::Chunks && body > 0 {
             let before = self.ahead.len();
@@ -446,9 +446,9 @@ impl Transfer {
         }
     }
 
-    /// The destination took `count` of the bytes of [`Transfer::ahead`] and the pieces behind it.
+    /// The destination took `count` of the bytes of [`Transfer::prefix`] and the pieces behind it.
     pub fn gathered(&mut self, count: usize, bytes: &[u8], pieces: &[Range<usize>]) {
-        let mut of_pieces = count.saturating_sub(self.ahead().len());
+        let mut of_pieces = count.saturating_sub(self.prefix().len());
         self.sent(count - of_pieces);
         self.transferred += of_pieces as u64;
         self.copy_max = COPY_MAX;
@@ -462,7 +462,7 @@ impl Transfer {
         }
     }
 
-    /// The destination took `count` bytes of [`Transfer::ahead`].
+    /// The destination took `count` bytes of [`Transfer::prefix`].
     pub fn sent(&mut self, count: usize) {
         let framing = count.min(self.ahead_framing);
         self.head_started |= count > 0;
@@ -563,7 +563,7 @@ impl Transfer {
 
     /// Once the whole body is out, the last chunk follows.
     fn frame_the_end(&mut self) {
-        let body_is_out = self.piped == 0 && self.ahead().len() == self.ahead_framing;
+        let body_is_out = self.piped == 0 && self.prefix().len() == self.ahead_framing;
         if self.download != Delimiter::Chunks
             || self.framed == FramingProgress::LastChunk
             || !self.upload_complete()
@@ -587,7 +587,7 @@ impl Transfer {
 
     /// Bytes in `ahead` have to leave now; a head alone waits for the first body byte or the end.
     fn must_send(&self) -> bool {
-        let held = self.ahead().len();
+        let held = self.prefix().len();
         let has_body = held > self.ahead_framing || self.pipe_may == PipeUse::Leave;
         held > 0 && (has_body || self.head_started || self.head_at_once || self.upload_complete())
     }

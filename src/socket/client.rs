@@ -1,7 +1,7 @@
 //! The end that dials.
 
+use super::connecting::{self, UpgradeOptions};
 use super::connection::SocketConnection;
-use super::dialling::{self, UpgradeOptions};
 use super::error::Error;
 use super::link::{Link, poisoned};
 use super::pump::Pump;
@@ -135,7 +135,7 @@ impl SocketClient {
             token: self.token.as_deref(),
             text_only: self.text_only,
         };
-        let upgraded = dialling::upgrade(&wish, dial(url, options)?)?;
+        let upgraded = connecting::upgrade(&wish, dial(url, options)?)?;
         let now = clock::now();
         let metadata = Metadata(self.metadata.clone());
         let mut session = Session::dialled(upgraded.dialect, &metadata, self.heartbeat, now)
@@ -145,7 +145,7 @@ impl SocketClient {
         }
         session.received(&upgraded.behind, now);
         let mut state = ConnectionState::new(session, None, metadata.0);
-        state.settle();
+        state.update();
         let failed = |error| Error::network("starting the connection", error);
         let remote = upgraded.wire.socket().peer_addr().map_err(failed)?;
         let link = Arc::new(Link::new(state, remote).map_err(failed)?);

@@ -1,9 +1,9 @@
 //! One connection, for programs.
 
-use super::asking;
 use super::body::Body;
 use super::error::Error;
 use super::link::{Link, wait};
+use super::requests;
 use super::serving;
 use crate::mux::handshake::{Dialect, Welcome};
 use crate::mux::session::close;
@@ -164,7 +164,7 @@ impl SocketConnection {
     /// # Errors
     /// [`Error`]; the other end's own errors are answers.
     pub fn round_trip(&self, request: Request<impl Into<Body>>) -> Result<Response<Body>, Error> {
-        asking::round_trip(self, request.map(Into::into), self.timeout)
+        requests::round_trip(self, request.map(Into::into), self.timeout)
     }
 
     /// Asks the other end for no new requests; those that are under way go on. The text dialect

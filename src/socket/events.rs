@@ -37,7 +37,7 @@ impl Listeners {
         receiver
     }
 
-    pub(super) fn tell(&self, kind: EventKind, connection: Uuid) {
+    pub(super) fn report(&self, kind: EventKind, connection: Uuid) {
         let event = ConnectionEvent { kind, connection };
         poisoned(self.0.lock()).retain(|listener| listener.send(event).is_ok());
     }

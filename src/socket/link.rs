@@ -45,7 +45,7 @@ impl Link {
     }
 
     /// The wire is not used any more.
-    pub(super) fn part(&self) {
+    pub(super) fn disconnect(&self) {
         let mut state = self.lock();
         state.parted = true;
         state.opened.notify_all();
@@ -67,7 +67,7 @@ impl Link {
 
     /// Tells who waits what happened, and wakes the pump.
     pub(super) fn follow(&self, state: &mut ConnectionState) {
-        state.settle();
+        state.update();
         if std::mem::take(&mut state.asleep) {
             // It fails only if the count is at its end, and then the bell rings already.
             let _ = self.bell.write(1);
@@ -76,12 +76,12 @@ impl Link {
 
     /// Tells whoever serves what nobody wants any more. They may do anything then, so nothing is
     /// locked here.
-    pub(super) fn tell_servers(&self) {
+    pub(super) fn notify_servers(&self) {
         let unwanted = std::mem::take(&mut self.lock().unwanted);
         unwanted.iter().for_each(Cancellation::cancel);
     }
 
-    pub(super) fn bell(&self) -> BorrowedFd<'_> {
+    pub(super) fn wake_fd(&self) -> BorrowedFd<'_> {
         self.bell.as_fd()
     }
 
@@ -183,7 +183,7 @@ impl Link {
         self.change(|state| {
             state.session.cancel(number, why.clone());
             // The machine tells of what others do; who waits here has to know as well.
-            state.tell(number, |exchange| {
+            state.notify(number, |exchange| {
                 exchange.cancelled.get_or_insert(Cancelled::There(why));
             });
         });

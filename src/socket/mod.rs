@@ -39,15 +39,14 @@
 //! `examples/api_at_client.rs` and `examples/api_at_server.rs` are whole programs.
 
 mod accepting;
-mod asking;
 mod body;
+mod body_pump;
 pub mod call;
 mod cancellation;
-mod carrying;
 mod client;
+mod connecting;
 mod connection;
 mod credential;
-mod dialling;
 mod error;
 mod events;
 pub mod expose;
@@ -57,6 +56,7 @@ mod incoming;
 mod link;
 mod pump;
 mod relay;
+mod requests;
 mod sending;
 mod server;
 mod serving;

@@ -48,7 +48,7 @@ impl Pump {
     pub(super) fn run(mut self) -> Closed {
         while !self.link.lock().session.is_closed() {
             self.announce();
-            self.link.tell_servers();
+            self.link.notify_servers();
             if let Err(error) = self.turn() {
                 log::debug!("a socket failed: {error}");
                 self.link.change(|state| state.session.eof());
@@ -56,11 +56,11 @@ impl Pump {
         }
         self.announce();
         let ended = self.link.change(|state| state.ended.clone()).unwrap_or(Closed::Lost);
-        self.link.tell_servers();
+        self.link.notify_servers();
         if !matches!(ended, Closed::Silent | Closed::Lost) {
-            self.part();
+            self.disconnect();
         }
-        self.link.part();
+        self.link.disconnect();
         ended
     }
 
@@ -83,7 +83,7 @@ impl Pump {
                 state.session.was_held_up(now);
             }
             state.session.tick(now);
-            state.settle();
+            state.update();
             if state.session.is_closed() || (all_sent && !state.session.output().is_empty()) {
                 return Ok(());
             }
@@ -104,7 +104,7 @@ impl Pump {
 
     /// Waits for the socket, the bell, or the time; what the socket is ready for.
     fn wait(&self, flags: PollFlags, timeout: Option<Duration>) -> io::Result<PollFlags> {
-        let bell = self.link.bell();
+        let bell = self.link.wake_fd();
         let mut both =
             [PollFd::new(self.wire.socket().as_fd(), flags), PollFd::new(bell, PollFlags::POLLIN)];
         // Rounded up: a wait of less than a millisecond must not become a busy loop.
@@ -158,13 +158,13 @@ impl Pump {
             Read::Eof => state.session.eof(),
             Read::Moved(bytes) => state.session.received(&self.buffer[..bytes], clock::now()),
         }
-        state.settle();
+        state.update();
         Ok(true)
     }
 
     /// Sends the rest, and waits for the other end to close, so that nothing it sent makes the
     /// kernel throw away what it has not read yet (RFC 6455, section 7.1.1).
-    fn part(&mut self) {
+    fn disconnect(&mut self) {
         let end = clock::now() + FAREWELL;
         while let Ok(false) = self.write() {
             if !self.await_until(PollFlags::POLLOUT, end) {

@@ -2,7 +2,7 @@
 
 use super::HEARTBEAT;
 use super::body::Body;
-use super::carrying::{Shared, accept_all};
+use super::body_pump::{Shared, accept_all};
 use super::connection::SocketConnection;
 use super::error::Error;
 use super::events::{ConnectionEvent, Listeners};

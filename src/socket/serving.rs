@@ -1,12 +1,12 @@
 //! The other end's requests: each is answered on a thread, and the threads stay for the next ones.
 
-use super::asking::BodyPieces;
 use super::body::Body;
 use super::connection::SocketConnection;
 use super::error::Error;
 use super::heads;
 use super::incoming::Incoming;
 use super::link::{Link, wait, wait_for};
+use super::requests::BodyPieces;
 use super::sending::Stop;
 use super::state::{Arrived, SERVED_MAX};
 use crate::client::clock;
@@ -49,13 +49,17 @@ pub(super) fn serve(connection: &SocketConnection, handler: Arc<Handler>) -> Res
         }
         let Some(request) = state.requests.pop_front() else { continue };
         drop(state);
-        crew.hire(connection, request)?;
+        crew.spawn_worker(connection, request)?;
         state = link.lock();
     }
 }
 
 impl WorkerPool {
-    fn hire(self: &Arc<Self>, connection: &SocketConnection, first: Arrived) -> Result<(), Error> {
+    fn spawn_worker(
+        self: &Arc<Self>,
+        connection: &SocketConnection,
+        first: Arrived,
+    ) -> Result<(), Error> {
         self.threads.fetch_add(1, Ordering::Relaxed);
         let (crew, connection) = (Arc::clone(self), connection.clone());
         let work = move || {
@@ -97,10 +101,10 @@ fn answer(connection: &SocketConnection, handler: &Handler, arrived: &Arrived) {
     }));
     match sent {
         Ok(Ok(())) => link.done(number),
-        Ok(Err(Stop::Failed(Error::Body(error)))) => link.broke(number, error.to_string()),
+        Ok(Err(Stop::Failed(Error::Body(error)))) => link.panicked(number, error.to_string()),
         // Nobody waits for it any more.
         Ok(Err(Stop::Answered | Stop::Failed(_))) => {}
-        Err(_) => link.broke(number, "the handler failed".into()),
+        Err(_) => link.panicked(number, "the handler failed".into()),
     }
     link.release(number);
 }
@@ -189,7 +193,7 @@ fn refuse(link: &Link, number: u32) {
 
 impl Link {
     /// An exchange ends, for this end cannot go on with it.
-    pub(super) fn broke(&self, number: u32, why: String) {
+    pub(super) fn panicked(&self, number: u32, why: String) {
         self.cancel(number, CancelReason::Broke(why));
     }
 }

@@ -132,7 +132,7 @@ impl ConnectionState {
     }
 
     /// Tells whoever waits for it what happened.
-    pub(super) fn settle(&mut self) {
+    pub(super) fn update(&mut self) {
         while let Some(event) = self.session.next_event() {
             self.happened(event);
         }
@@ -168,19 +168,19 @@ impl ConnectionState {
                 self.arrived.notify_one();
                 self.hire.notify_all();
             }
-            Event::Response { number, head, over } => self.tell(number, |exchange| {
+            Event::Response { number, head, over } => self.notify(number, |exchange| {
                 exchange.over = over;
                 exchange.answer = Some((head, over));
             }),
             Event::Body { number, bytes, over } => self.body(number, bytes, over),
-            Event::Room(number) => self.tell(number, |_| ()),
+            Event::Room(number) => self.notify(number, |_| ()),
             Event::Cancelled(number, why) => self.cancelled(number, why),
             Event::Draining => self.draining = true,
             Event::Closed(how) => self.closed(how),
         }
     }
 
-    pub(super) fn tell(&mut self, number: u32, change: impl FnOnce(&mut Exchange)) {
+    pub(super) fn notify(&mut self, number: u32, change: impl FnOnce(&mut Exchange)) {
         if let Some(exchange) = self.exchanges.get_mut(&number) {
             change(exchange);
             exchange.changed.notify_all();

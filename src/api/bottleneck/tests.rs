@@ -88,7 +88,7 @@ fn whoever_the_source_is_waited_for_by_is_told_from_the_path() {
     ];
     for (name, pause_ms, source, limit) in rows {
         let (earlier, later) = second(Some(WaitingOn::Source), pause_ms);
-        assert_eq!(judge(&earlier, &PaceSample { source, ..later }).limit, limit, "{name}");
+        assert_eq!(classify(&earlier, &PaceSample { source, ..later }).limit, limit, "{name}");
     }
 }
 
@@ -127,7 +127,7 @@ fn a_destination_that_does_not_read_is_told_from_the_path() {
     ];
     for (name, destination, limit) in rows {
         let (earlier, later) = second(Some(WaitingOn::Destination), 10);
-        assert_eq!(judge(&earlier, &PaceSample { destination, ..later }).limit, limit, "{name}");
+        assert_eq!(classify(&earlier, &PaceSample { destination, ..later }).limit, limit, "{name}");
     }
 }
 
@@ -143,7 +143,7 @@ fn what_was_before_the_earlier_sample_does_not_count() {
     let (earlier, later) = second(Some(WaitingOn::Destination), 10);
     let earlier = PaceSample { destination: old, ..earlier };
     let destination = SocketFigures { busy_us: 10_000_000, ..old };
-    let bottleneck = judge(&earlier, &PaceSample { destination, ..later });
+    let bottleneck = classify(&earlier, &PaceSample { destination, ..later });
     assert_eq!(bottleneck.limit, Limit::NetworkOut);
     assert_eq!(
         (bottleneck.destination.busy_us, bottleneck.destination.rwnd_limited_us),
@@ -160,23 +160,23 @@ fn who_is_held_back_for_its_rate_is_not_to_blame() {
     let (earlier, mut later) = second(Some(WaitingOn::Rate), 50);
     // Whatever its socket shows, it is the relay that leaves the bytes there.
     later.source = SocketFigures { receive_rtt_us: 60_000, out_of_order_segments: 500, ..flow() };
-    let bottleneck = judge(&earlier, &later);
+    let bottleneck = classify(&earlier, &later);
     assert_eq!((bottleneck.limit, bottleneck.rate_waited), (Limit::Rate, Duration::from_secs(1)));
     later.waits.source = Duration::from_secs(2);
-    assert_ne!(judge(&earlier, &later).limit, Limit::Rate, "it was waited for even longer");
+    assert_ne!(classify(&earlier, &later).limit, Limit::Rate, "it was waited for even longer");
 }
 
 #[test]
 fn without_any_wait_there_is_still_a_verdict() {
     let (earlier, later) = second(None, 10);
-    assert_eq!(judge(&earlier, &later).limit, Limit::Source);
-    assert_eq!(judge(&earlier, &earlier).limit, Limit::Source, "in no time");
+    assert_eq!(classify(&earlier, &later).limit, Limit::Source);
+    assert_eq!(classify(&earlier, &earlier).limit, Limit::Source, "in no time");
 }
 
 #[test]
 fn the_object_names_the_side_and_shows_rates() {
     let (earlier, later) = second(Some(WaitingOn::Source), 10);
-    let object = object(&judge(&earlier, &PaceSample { source: flow(), ..later }));
+    let object = object(&classify(&earlier, &PaceSample { source: flow(), ..later }));
     assert_eq!(object["side"], "source");
     assert_eq!(object["window_ms"], 1000);
     assert_eq!(object["source"]["waited_ms"], 1000);

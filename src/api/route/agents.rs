@@ -26,18 +26,18 @@ pub(super) fn route<'h>(head: &RequestHead<'_, 'h>, audience: Audience) -> Optio
 fn public<'h>(head: &RequestHead<'_, 'h>) -> Option<Route<'h>> {
     Some(match resource(head)? {
         Resource::Call { callee, rest } => Route::Call { callee, rest },
-        Resource::Socket if !wants_websocket(head) => looked_at(head, Route::Agents),
+        Resource::Socket if !wants_websocket(head) => read_only(head, Route::Agents),
         Resource::Socket => attached(head, "GET, HEAD, OPTIONS"),
-        Resource::Spare => asked(head, Route::Spare, "GET, OPTIONS"),
-        Resource::Events => looked_at(head, Route::AgentEvents),
+        Resource::Spare => get_only(head, Route::Spare, "GET, OPTIONS"),
+        Resource::Events => read_only(head, Route::AgentEvents),
     })
 }
 
 /// For operators, who look and call nobody.
 fn overseen<'h>(head: &RequestHead<'_, 'h>) -> Option<Route<'h>> {
     match resource(head)? {
-        Resource::Socket => Some(looked_at(head, Route::Agents)),
-        Resource::Events => Some(looked_at(head, Route::AgentEvents)),
+        Resource::Socket => Some(read_only(head, Route::Agents)),
+        Resource::Events => Some(read_only(head, Route::AgentEvents)),
         Resource::Spare | Resource::Call { .. } => None,
     }
 }
@@ -47,18 +47,18 @@ fn dialled<'h>(head: &RequestHead<'_, 'h>) -> Route<'h> {
     match head.path {
         "/" | "/socket" | "/socket/" => attached(head, "GET, OPTIONS"),
         "*" => Route::Options("GET, HEAD, OPTIONS"),
-        "/socket/spare" | "/socket/spare/" => asked(head, Route::Spare, "GET, OPTIONS"),
-        "/ping" | "/ping/" => looked_at(head, Route::Ping),
+        "/socket/spare" | "/socket/spare/" => get_only(head, Route::Spare, "GET, OPTIONS"),
+        "/ping" | "/ping/" => read_only(head, Route::Ping),
         _ => Route::Nothing,
     }
 }
 
 fn attached<'h>(head: &RequestHead<'_, 'h>, allow: &'static str) -> Route<'h> {
-    asked(head, Route::Attach, allow)
+    get_only(head, Route::Attach, allow)
 }
 
 /// What `GET` alone asks for.
-fn asked<'h>(head: &RequestHead<'_, '_>, route: Route<'h>, allow: &'static str) -> Route<'h> {
+fn get_only<'h>(head: &RequestHead<'_, '_>, route: Route<'h>, allow: &'static str) -> Route<'h> {
     if head.method == Method::Get {
         route
     } else if head.method == Method::Options {
@@ -69,8 +69,8 @@ fn asked<'h>(head: &RequestHead<'_, '_>, route: Route<'h>, allow: &'static str) 
 }
 
 /// What `GET` and `HEAD` ask for.
-fn looked_at<'h>(head: &RequestHead<'_, '_>, route: Route<'h>) -> Route<'h> {
-    if head.method == Method::Head { route } else { asked(head, route, "GET, HEAD, OPTIONS") }
+fn read_only<'h>(head: &RequestHead<'_, '_>, route: Route<'h>) -> Route<'h> {
+    if head.method == Method::Head { route } else { get_only(head, route, "GET, HEAD, OPTIONS") }
 }
 
 fn resource<'h>(head: &RequestHead<'_, 'h>) -> Option<Resource<'h>> {

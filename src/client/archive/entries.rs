@@ -73,7 +73,7 @@ impl<R: Read> Entries<R> {
             check_sum(header, &block)?;
             self.expect(match extensions.size_bytes {
                 Some(size) if !is_extension(header) => size,
-                Some(_) | None => header.entry_size().map_err(|_| broken())?,
+                Some(_) | None => header.entry_size().map_err(|_| damaged_archive())?,
             })?;
             match header.entry_type().as_byte() {
                 b'L' => extensions.path = Some(until_zero(self.extension()?)),
@@ -108,7 +108,7 @@ impl<R: Read> Entries<R> {
             path,
             link,
             kind,
-            mode: header.mode().map_err(|_| broken())?,
+            mode: header.mode().map_err(|_| damaged_archive())?,
             mtime_seconds: header.mtime().unwrap_or(0),
             size_bytes: self.content_bytes,
         })
@@ -116,7 +116,8 @@ impl<R: Read> Entries<R> {
 
     /// So much content follows.
     fn expect(&mut self, size_bytes: u64) -> io::Result<()> {
-        let whole = size_bytes.checked_next_multiple_of(BLOCK_BYTES as u64).ok_or_else(broken)?;
+        let whole =
+            size_bytes.checked_next_multiple_of(BLOCK_BYTES as u64).ok_or_else(damaged_archive)?;
         (self.content_bytes, self.padding_bytes) = (size_bytes, whole - size_bytes);
         Ok(())
     }
@@ -157,7 +158,7 @@ impl<R: Read> Entries<R> {
     /// only at its end does the input say whether it is whole.
     fn end(&mut self) -> io::Result<()> {
         if self.block()? != [0; BLOCK_BYTES] {
-            return Err(broken());
+            return Err(damaged_archive());
         }
         io::copy(&mut self.input, &mut io::sink()).map(|_| ())
     }
@@ -179,11 +180,11 @@ impl Extensions {
     /// The records of an extended header, `LENGTH KEY=VALUE` and a line feed (POSIX, *pax*).
     fn read(&mut self, mut records: &[u8]) -> io::Result<()> {
         while !records.is_empty() {
-            let (key, value, rest) = record(records).ok_or_else(broken)?;
+            let (key, value, rest) = record(records).ok_or_else(damaged_archive)?;
             match key {
                 b"path" => self.path = Some(value.to_vec()),
                 b"linkpath" => self.link = Some(value.to_vec()),
-                b"size" => self.size_bytes = Some(number(value).ok_or_else(broken)?),
+                b"size" => self.size_bytes = Some(number(value).ok_or_else(damaged_archive)?),
                 key if key.starts_with(b"GNU.sparse.") => return Err(sparse()),
                 _ => {}
             }
@@ -223,7 +224,7 @@ fn check_sum(header: &Header, block: &[u8; BLOCK_BYTES]) -> io::Result<()> {
     let sum = |bytes: &[u8]| bytes.iter().map(|&byte| u32::from(byte)).sum::<u32>();
     let blanks = u32::from(b' ') * 8;
     let expected = sum(&block[..SUM.start]) + blanks + sum(&block[SUM.end..]);
-    if header.cksum().ok() == Some(expected) { Ok(()) } else { Err(broken()) }
+    if header.cksum().ok() == Some(expected) { Ok(()) } else { Err(damaged_archive()) }
 }
 
 fn is_of_response(error: &io::Error) -> bool {
@@ -234,7 +235,7 @@ fn cut() -> io::Error {
     told(ErrorKind::UnexpectedEof, "the archive stops before its end; send it again".to_owned())
 }
 
-fn broken() -> io::Error {
+fn damaged_archive() -> io::Error {
     told(ErrorKind::InvalidData, "not a tar archive, or a damaged one".to_owned())
 }
 

@@ -79,12 +79,12 @@ fn end(signal: Signal, teller: &Reporter) -> ! {
     };
     let known = SIGNALS.iter().find(|(known, _)| *known == signal);
     let exit = known.map_or(Exit::Interrupted, |(_, exit)| *exit);
-    tell(teller, Failure { exit, why });
+    report_interrupt(teller, Failure { exit, why });
     process::exit(exit.status().into())
 }
 
 /// Tells it in a thread of its own, which is left behind if nobody takes the line.
-fn tell(teller: &Reporter, failure: Failure) {
+fn report_interrupt(teller: &Reporter, failure: Failure) {
     let teller = teller.clone();
     let (told, telling) = mpsc::channel();
     // If there is no such thread, its end of the channel is gone, and nothing is waited for.

@@ -71,23 +71,23 @@ impl Reporter {
     }
 
     /// Says what must be said, whatever is told besides: `text` to people, `event` to machines.
-    pub fn say(&self, text: &str, event: &Value) {
+    pub fn print(&self, text: &str, event: &Value) {
         match &self.mode {
             OutputMode::Plain => put(text),
             OutputMode::Bar(bar) => bar.suspend(|| put(text)),
-            OutputMode::Json(machines) => machines.tell(event),
+            OutputMode::Json(machines) => machines.emit(event),
         }
     }
 
     /// Says what is good to know, unless it is to be quiet.
     pub fn note(&self, text: &str, event: &Value) {
         if !self.quiet || matches!(self.mode, OutputMode::Json(_)) {
-            self.say(text, event);
+            self.print(text, event);
         }
     }
 
     /// Names what of a directory did not go or come along.
-    pub fn left_out(&self, left_out: &PathNotes) {
+    pub fn skipped(&self, left_out: &PathNotes) {
         for path in &left_out.first {
             let path = printable(&path.to_string_lossy());
             let text = format!("rdv: skipped (not a regular file): {path}");
@@ -101,7 +101,7 @@ impl Reporter {
     }
 
     /// It waits for somebody.
-    pub fn waits(&self, what: &str) {
+    pub fn waiting(&self, what: &str) {
         match &self.mode {
             OutputMode::Plain => {}
             OutputMode::Bar(bar) => {
@@ -110,7 +110,7 @@ impl Reporter {
                 bar.enable_steady_tick(TICK);
             }
             OutputMode::Json(machines) => {
-                machines.tell(&json!({ "event": "waiting", "for": what }));
+                machines.emit(&json!({ "event": "waiting", "for": what }));
             }
         }
     }
@@ -177,13 +177,13 @@ impl Reporter {
             OutputMode::Plain => {}
             OutputMode::Bar(bar) => bar.set_message(in_words(side)),
             OutputMode::Json(machines) => {
-                machines.tell(&json!({ "event": "bottleneck", "side": side }));
+                machines.emit(&json!({ "event": "bottleneck", "side": side }));
             }
         }
     }
 
     /// How much was moved, and how fast.
-    pub fn moved_in_all(&self, bytes: u64) -> String {
+    pub fn summary(&self, bytes: u64) -> String {
         let time = self.began.get().map(|began| clock::now().duration_since(*began));
         human::transfer(bytes, time.unwrap_or_default())
     }
@@ -204,7 +204,7 @@ impl Reporter {
                 bar.finish_and_clear();
                 put(text);
             }
-            OutputMode::Json(machines) => machines.tell_last(event),
+            OutputMode::Json(machines) => machines.emit_last(event),
         }
     }
 
@@ -224,7 +224,7 @@ impl Reporter {
                 bar.finish_and_clear();
                 put(format_args!("rdv: {}", failure.why));
             }
-            OutputMode::Json(machines) => machines.tell_last(&json!({
+            OutputMode::Json(machines) => machines.emit_last(&json!({
                 "event": "failed",
                 "exit_status": failure.exit.status(),
                 "message": failure.why,

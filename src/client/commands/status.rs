@@ -56,10 +56,10 @@ impl StreamTarget {
 impl Status {
     /// Prints what the relay says of the stream.
     pub fn run(&self) -> Exit {
-        ended(self.say())
+        ended(self.show())
     }
 
-    fn say(&self) -> Result<(), Failure> {
+    fn show(&self) -> Result<(), Failure> {
         let stream = self.at.stream()?;
         if !self.follow {
             return self.print(&settled(stream.status())?).map_err(unprinted);

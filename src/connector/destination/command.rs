@@ -145,7 +145,7 @@ impl DestinationCommand {
             patience: timeout.max(Duration::from_millis(1)),
         };
         take_in(intake, input, &shared)?;
-        attend(&happening, workers, timeout)
+        acknowledge_input(&happening, workers, timeout)
     }
 
     fn options(&self) -> Result<DestinationOptions, Failure> {
@@ -181,7 +181,7 @@ impl DestinationCommand {
         let url: Url = named.map_or("", String::as_str).parse()?;
         let asked = if self.url.is_some() { url.clone() } else { asked_of(&url) };
         let route = Route::new(asked, options.clone())?;
-        let mut courier = route.courier();
+        let mut courier = route.sender();
         if options.ping {
             courier.ping().map_err(|miss| not_there(&miss))?;
         }
@@ -191,7 +191,7 @@ impl DestinationCommand {
             let workers = if relay.is_for_one() { 1 } else { workers };
             return Ok((0..workers).map(|_| Transport::Relay(relay.clone())).collect());
         }
-        let others = (1..workers).map(|_| route.courier());
+        let others = (1..workers).map(|_| route.sender());
         Ok(std::iter::once(courier).chain(others).map(Transport::Server).collect())
     }
 }
@@ -218,7 +218,7 @@ fn take_in(intake: InputReader, input: Input, shared: &Arc<Shared>) -> Result<()
 
 /// Waits until all workers have ended, and says why: the input has, which is told a little later than
 /// they notice it, or what came before that. What went wrong first is what is said.
-fn attend(
+fn acknowledge_input(
     happening: &Receiver<Event>,
     mut workers: usize,
     timeout: Duration,

@@ -47,12 +47,12 @@ impl HttpSender {
     /// not every server knows HEAD.
     pub(super) fn ping(&mut self) -> Result<(), AttemptError> {
         let request = self.request("HEAD").body(()).map_err(|error| unusable(&error))?;
-        let response = self.agent.run(request).map_err(|error| self.broken(error))?;
+        let response = self.agent.run(request).map_err(|error| self.attempt_failed(error))?;
         let status = response.status().as_u16();
         if status >= 500 && status != NOT_IMPLEMENTED {
             return Err(self.refused(status, response));
         }
-        self.settle(response);
+        self.finish_attempt(response);
         Ok(())
     }
 
@@ -67,11 +67,11 @@ impl HttpSender {
             Err(error) if was_warm && is_lost(&error) => self.post(parcel),
             response => response,
         };
-        let response = response.map_err(|error| self.broken(error))?;
+        let response = response.map_err(|error| self.attempt_failed(error))?;
         let status = response.status().as_u16();
         if self.options.success.contains(&status) {
             // The status says that the server has it, however the rest of the answer ends.
-            self.settle(response);
+            self.finish_attempt(response);
             return Ok(());
         }
         Err(self.refused(status, response))
@@ -136,7 +136,7 @@ impl HttpSender {
     }
 
     /// Reads the rest of an answer, so that the connection can be used again; its beginning.
-    fn settle(&mut self, mut response: Response<Body>) -> Vec<u8> {
+    fn finish_attempt(&mut self, mut response: Response<Body>) -> Vec<u8> {
         let keeps = keeps_alive(&response);
         let mut said = Vec::new();
         let mut body = response.body_mut().as_reader().take(ANSWER_MAX_BYTES);
@@ -150,7 +150,7 @@ impl HttpSender {
             response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned)
         };
         let (asked, place) = (field(header::RETRY_AFTER), field(header::LOCATION));
-        let said = self.settle(response);
+        let said = self.finish_attempt(response);
         refusal(status, asked.as_deref(), place, &said)
     }
 
@@ -158,7 +158,7 @@ impl HttpSender {
         clippy::wildcard_enum_match_arm,
         reason = "ureq adds to its errors; the others speak for themselves"
     )]
-    fn broken(&self, error: ureq::Error) -> AttemptError {
+    fn attempt_failed(&self, error: ureq::Error) -> AttemptError {
         let why = match error {
             ureq::Error::Timeout(Timeout::Resolve | Timeout::Connect) => {
                 format!("no connection within {:?}", self.options.client.connect_timeout)

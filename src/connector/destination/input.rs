@@ -109,7 +109,7 @@ impl InputReader {
         match input {
             Input::Once(file, name) => {
                 let acks = Arc::clone(&self.acks);
-                self.pour(file, &name, &acks)?.map_or(Ok(()), |cut| Err(cut.failure(&name)))
+                self.copy_body(file, &name, &acks)?.map_or(Ok(()), |cut| Err(cut.failure(&name)))
             }
             Input::Fifo(path) => self.fifo(&path),
             Input::Socket(listener, name) => self.socket(&listener, &name),
@@ -123,7 +123,7 @@ impl InputReader {
         let fifo = File::open(path).map_err(failed)?;
         let acks = Arc::clone(&self.acks);
         while !self.dispatch.shared.halt.is_asked() {
-            note(self.pour(&fifo, &name, &acks)?, &name);
+            note(self.copy_body(&fifo, &name, &acks)?, &name);
             // Waits for somebody who writes.
             drop(File::open(path).map_err(failed)?);
         }
@@ -141,7 +141,7 @@ impl InputReader {
             let answers = source.try_clone().map_err(failed)?;
             answers.set_write_timeout(Some(self.patience)).map_err(failed)?;
             let acks = Acks::new(Answers(answers), false);
-            note(self.pour(&source, name, &acks)?, name);
+            note(self.copy_body(&source, name, &acks)?, name);
             // The next source may send the same records again; they come behind these.
             self.dispatch.shared.room.wait_until_empty();
         }
@@ -149,7 +149,7 @@ impl InputReader {
     }
 
     /// Gives records to the workers up to the end of this input; how it was cut short, if it was.
-    fn pour(
+    fn copy_body(
         &mut self,
         input: impl Read,
         name: &str,

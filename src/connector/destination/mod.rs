@@ -67,7 +67,7 @@ impl Destination {
     /// ([`Exit::Refused`](crate::client::commands::Exit::Refused)).
     pub fn open(url: &str, options: DestinationOptions) -> Result<Self, Failure> {
         let url: Url = url.parse()?;
-        let mut courier = Route::new(url, options.clone())?.courier();
+        let mut courier = Route::new(url, options.clone())?.sender();
         if options.ping {
             courier.ping().map_err(|miss| not_there(&miss))?;
         }

@@ -36,7 +36,7 @@ impl Route {
     }
 
     /// A courier with a connection of its own.
-    pub(super) fn courier(&self) -> HttpSender {
+    pub(super) fn sender(&self) -> HttpSender {
         let options = &self.options;
         let mut config = Agent::config_builder()
             .http_status_as_error(false)

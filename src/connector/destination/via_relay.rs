@@ -52,7 +52,7 @@ impl ViaRelay {
             RelayPhase::Relay(relay) => {
                 let (stream, _) =
                     settled(Stream::create(relay, &self.options, &CreateOptions::default()))?;
-                tell(&stream, position);
+                report(&stream, position);
                 stream
             }
         };
@@ -67,7 +67,7 @@ impl ViaRelay {
 }
 
 /// Says where the record can be fetched.
-fn tell(stream: &Stream, position: &[u8]) {
+fn report(stream: &Stream, position: &[u8]) {
     let line = json!({ "stream": stream.url().to_string(), "position": position_text(position) });
     // Who closed standard error knows the stream from elsewhere.
     let _ = writeln!(std::io::stderr().lock(), "{line}");

@@ -7,15 +7,15 @@
 //!
 //! | file | holds |
 //! |---|---|
-//! | `settings`, `rules` | what it can be told, and what follows for a request |
-//! | `reception` | requests on the loop, from head to record |
+//! | `settings`, `accept_rules` | settings, and what follows for a request |
+//! | `request_reader` | requests on the loop, from head to record |
 //! | `envelope`, `positions` | what is put around a body |
-//! | `queue`, `work` | what lies between the loop and the threads |
+//! | `queue`, `worker_handle` | what is between the loop and the threads |
 //! | `delivery`, `output`, `line` | handing over, to whom, and what |
-//! | `questions` | what handing over waits for |
+//! | `poll_set` | what the delivery waits for |
 //! | `acks` | acknowledgements as they come in |
 //! | `direct` | records from memory |
-//! | `keeper`, `spooled`, `pending` | records by way of a spool |
+//! | `spool_worker`, `spooled`, `pending` | records through a spool |
 //! | `spill` | large bodies on the disk |
 //! | `serve` | all of them put together |
 //! | `relayed` | one large record from a relay instead |

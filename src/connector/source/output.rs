@@ -227,7 +227,7 @@ impl Output {
     ///
     /// # Errors
     /// What recv(2) says.
-    pub fn hear(&self, buffer: &mut [u8]) -> io::Result<Option<usize>> {
+    pub fn read_acks(&self, buffer: &mut [u8]) -> io::Result<Option<usize>> {
         let Some((descriptor, _)) = &self.open else { return Ok(None) };
         match nix::sys::socket::recv(descriptor.as_raw_fd(), buffer, MsgFlags::MSG_DONTWAIT) {
             Ok(count) => Ok(Some(count)),

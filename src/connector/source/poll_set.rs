@@ -30,7 +30,7 @@ pub struct Answers {
 
 impl PollSet {
     /// Whether whoever waits for these will also notice the others.
-    pub fn cover(&self, others: &Self) -> bool {
+    pub fn add(&self, others: &Self) -> bool {
         let output = match (&self.output, &others.output) {
             (Some((ours, of_ours)), Some((theirs, of_theirs))) => {
                 Arc::ptr_eq(ours, theirs) && of_ours.contains(*of_theirs)

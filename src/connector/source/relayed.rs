@@ -154,7 +154,7 @@ fn hand_over(settings: &SourceSettings, output: Output, line: OutgoingLine) -> R
     let outcome = Arc::new(Mutex::new(None));
     let feed = SingleRecord { line: Some(line), outcome: Arc::clone(&outcome) };
     let (acknowledging, patience): (AckInput, DeliveryTimeouts) =
-        super::serve::manners(settings, &output);
+        super::serve::ack_settings(settings, &output);
     let delivery = Delivery::new(feed, work, output, (acknowledging, patience));
     delivery::run(&Mutex::new(delivery));
     let outcome = outcome.lock().map(|outcome| *outcome).ok().flatten();

@@ -103,7 +103,7 @@ impl Intake for RequestReader {
             return queue.wake();
         };
         queue.be_quiet(true);
-        let covered = delivery.hand_at_once();
+        let covered = delivery.flush_records();
         queue.be_quiet(false);
         if !covered {
             queue.work().poke();
@@ -182,7 +182,7 @@ impl Incoming for Request {
         self.end_in_memory(ticket, now, body)
     }
 
-    fn broke(self: Box<Self>, failure: &Failure) {
+    fn aborted(self: Box<Self>, failure: &Failure) {
         log::error!("read body: {} (from {})", failure.message(), self.peer);
     }
 }

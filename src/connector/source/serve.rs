@@ -64,8 +64,8 @@ impl Serving {
         let mut event_loop = EventLoop::new(configuration(settings)?, None)?;
         let output = output.map_or_else(|| open_output(settings), Ok)?;
         let (queue, threads) = match &settings.spool.spool {
-            None => hand_over_directly(settings, event_loop.waker(), output)?,
-            Some(folder) => hand_over_by_spool(settings, event_loop.waker(), output, folder)?,
+            None => deliver_directly(settings, event_loop.waker(), output)?,
+            Some(folder) => deliver_from_spool(settings, event_loop.waker(), output, folder)?,
         };
         let folder = settings.record.spill_dir.clone().unwrap_or_else(std::env::temp_dir);
         let spill =
@@ -110,7 +110,7 @@ impl Serving {
 }
 
 /// Records go from memory to the output.
-fn hand_over_directly(
+fn deliver_directly(
     settings: &SourceSettings,
     waker: Waker,
     output: Output,
@@ -123,7 +123,7 @@ fn hand_over_directly(
 }
 
 /// Records go into a spool, and from there to the output.
-fn hand_over_by_spool(
+fn deliver_from_spool(
     settings: &SourceSettings,
     waker: Waker,
     output: Output,
@@ -181,8 +181,8 @@ fn deliver<F: RecordFeed + 'static>(
     work: Arc<WorkerHandle>,
     output: Output,
 ) -> io::Result<(Arc<Mutex<Delivery<F>>>, Running)> {
-    let manners = manners(settings, &output);
-    let delivery = Delivery::new(feed, Arc::clone(&work), output, manners);
+    let acking = ack_settings(settings, &output);
+    let delivery = Delivery::new(feed, Arc::clone(&work), output, acking);
     let shared = Arc::new(Mutex::new(delivery));
     let theirs = Arc::clone(&shared);
     let thread = threads::spawn("delivery", move || {
@@ -212,17 +212,17 @@ pub fn open_output(settings: &SourceSettings) -> io::Result<Output> {
 }
 
 /// How records are to be acknowledged, and how long a consumer may take.
-pub fn manners(settings: &SourceSettings, output: &Output) -> (AckInput, DeliveryTimeouts) {
+pub fn ack_settings(settings: &SourceSettings, output: &Output) -> (AckInput, DeliveryTimeouts) {
     let acknowledging = match (settings.hand_over.ack, output.may_answer()) {
         (false, _) => AckInput::No,
         (true, true) => AckInput::Output,
         (true, false) => AckInput::Stdin,
     };
-    let patience = DeliveryTimeouts {
+    let timeouts = DeliveryTimeouts {
         hand_over: settings.hand_over.consumer_timeout,
         acknowledge: settings.hand_over.ack_timeout,
     };
-    (acknowledging, patience)
+    (acknowledging, timeouts)
 }
 
 /// What the event loop runs with.

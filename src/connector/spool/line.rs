@@ -61,7 +61,7 @@ pub(super) struct LineChecker {
 
 impl LineChecker {
     /// Lines whose positions are greater than this one.
-    pub(super) fn behind(last: Option<Uuid>) -> Self {
+    pub(super) fn after_last_line(last: Option<Uuid>) -> Self {
         Self {
             head: [0; HEAD_BYTES],
             head_bytes: 0,
@@ -187,7 +187,7 @@ mod tests {
             ("a hole inside", one.replace('x', "\0"), Err(Fault::Nul), 0, None),
         ] {
             for step in [1, 2, 61, 62, 63, 1000] {
-                let mut lines = LineChecker::behind(None);
+                let mut lines = LineChecker::after_last_line(None);
                 let taken = text.as_bytes().chunks(step).try_for_each(|piece| lines.take(piece));
                 assert_eq!(taken.and_then(|()| lines.finish()), fault, "{name} by {step}");
                 assert_eq!(

@@ -216,7 +216,7 @@ fn recover(directory: &Directory, mut state: SpoolState) -> Result<(SpoolState, 
             cut(directory, first, &whole)?;
             whole.segment
         } else {
-            Some(segment::look(&path, first)?)
+            Some(segment::inspect(&path, first)?)
         };
         let Some(segment) = segment else { continue };
         if Some(segment.last) <= state.cursor.removed {

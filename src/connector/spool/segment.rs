@@ -27,7 +27,7 @@ pub(super) struct SyncedContents {
 pub(super) fn examine(path: &Path, first: Uuid) -> Result<SyncedContents, SpoolError> {
     let doing = || SpoolError::io("reading", path);
     let mut file = File::open(path).map_err(doing())?;
-    let mut lines = LineChecker::behind(None);
+    let mut lines = LineChecker::after_last_line(None);
     let mut block = vec![0; BLOCK_BYTES];
     loop {
         let count = file.read(&mut block).map_err(doing())?;
@@ -50,7 +50,7 @@ pub(super) fn examine(path: &Path, first: Uuid) -> Result<SyncedContents, SpoolE
 }
 
 /// Looks at both ends of a segment that is whole.
-pub(super) fn look(path: &Path, first: Uuid) -> Result<Segment, SpoolError> {
+pub(super) fn inspect(path: &Path, first: Uuid) -> Result<Segment, SpoolError> {
     let doing = || SpoolError::io("reading", path);
     let file = File::open(path).map_err(doing())?;
     let bytes = file.metadata().map_err(doing())?.len();
@@ -220,11 +220,11 @@ mod tests {
         ] {
             fs::write(&path, &text).unwrap();
             let segment = Segment { first: at(1), last: at(last), bytes: text.len() as u64 };
-            assert_eq!(look(&path, at(1)).unwrap(), segment, "{name}");
+            assert_eq!(inspect(&path, at(1)).unwrap(), segment, "{name}");
         }
         for (name, text) in [("empty", ""), ("torn", line(1, "a").trim_end()), ("noise", "n\n")] {
             fs::write(&path, text).unwrap();
-            assert!(matches!(look(&path, at(1)), Err(SpoolError::Damaged { .. })), "{name}");
+            assert!(matches!(inspect(&path, at(1)), Err(SpoolError::Damaged { .. })), "{name}");
         }
     }
 
@@ -236,7 +236,7 @@ mod tests {
         let size = |number: u64| if number % 100 == 99 { 2 * BLOCK_BYTES } else { 100 };
         let lines: Vec<_> = (0..2000).map(|n| long_line(2 * n + 1, size(n))).collect();
         fs::write(&path, lines.concat()).unwrap();
-        let (segment, opened) = (look(&path, at(1)).unwrap(), File::open(&path).unwrap());
+        let (segment, opened) = (inspect(&path, at(1)).unwrap(), File::open(&path).unwrap());
         let mut behind = 0;
         for (number, line) in lines.iter().enumerate() {
             behind += line.len() as u64;
@@ -257,7 +257,7 @@ mod tests {
         let path = folder.path().join("segment");
         let (one, three, five) = (line(1, "a"), long_line(3, 10_000), line(5, "c"));
         fs::write(&path, format!("{one}{three}{five}")).unwrap();
-        let (segment, opened) = (look(&path, at(1)).unwrap(), File::open(&path).unwrap());
+        let (segment, opened) = (inspect(&path, at(1)).unwrap(), File::open(&path).unwrap());
         let behind_three = (one.len() + three.len()) as u64;
         for (name, number, offset, exact) in [
             ("the first", 1, one.len() as u64, true),

@@ -79,7 +79,7 @@ impl SpoolWriter {
             let file = made.map_err(|error| self.unwritable(error, 0))?;
             self.current = Some(Current { first, file, bytes: 0, durable: false });
         }
-        let lines = LineChecker::behind(last);
+        let lines = LineChecker::after_last_line(last);
         Ok(Append { writer: self, lines, first, written_bytes: 0, unsure: false, over: false })
     }
 

@@ -40,7 +40,7 @@ fn the_examples_of_the_rfc_read_as_it_says() {
         for piece in [1, 3, usize::MAX] {
             let (codec, found) = heard(end, &frames, piece);
             assert_eq!(found, messages, "{name}, {piece} bytes at a time");
-            assert_eq!(codec.broken(), None, "{name}");
+            assert_eq!(codec.protocol_error(), None, "{name}");
             assert!(codec.context.is_none(), "{name}: nothing is kept between messages");
         }
     }
@@ -80,7 +80,7 @@ fn what_is_no_websocket_is_told_so_with_the_right_code() {
             };
             let found = feed(&mut codec, &[before, frames].concat(), piece);
             assert_eq!(found, [Message::Ping(Bytes::new())], "{name}");
-            let broken = codec.broken().expect(name);
+            let broken = codec.protocol_error().expect(name);
             assert_eq!(broken.code, code, "{name}: {}", broken.what);
             let what = broken.what.clone();
             assert!(codec.is_over(), "{name}");
@@ -116,7 +116,11 @@ fn the_bound_counts_the_fragments_of_a_message_together() {
         let last = unmasked(0x80, &vec![7; MAX / 2 + last]);
         let (codec, found) = heard(Endpoint::Dialled, &[first.clone(), last].concat(), 1000);
         assert_eq!(found.is_empty(), over, "{name}");
-        assert_eq!(codec.broken().map(|broken| broken.code), over.then_some(1009), "{name}");
+        assert_eq!(
+            codec.protocol_error().map(|broken| broken.code),
+            over.then_some(1009),
+            "{name}"
+        );
     }
 }
 
@@ -169,7 +173,7 @@ fn a_connection_closes_from_either_end() {
         let sent = std::mem::take(other.output());
         assert_eq!(feed(&mut closing, &[&sent[..], b"noise"].concat(), 1), [close], "{name}");
         assert!(closing.is_over() && closing.output().is_empty(), "{name}");
-        assert_eq!((closing.broken(), other.broken()), (None, None), "{name}");
+        assert_eq!((closing.protocol_error(), other.protocol_error()), (None, None), "{name}");
     }
 }
 
@@ -206,7 +210,7 @@ fn a_peer_that_is_gone_is_the_end_but_what_it_sent_is_heard() {
     assert!(codec.is_over());
     assert_eq!(codec.next(), Some(Message::Text("a".into())));
     assert_eq!(codec.next(), None);
-    assert_eq!(codec.broken(), None);
+    assert_eq!(codec.protocol_error(), None);
 }
 
 #[test]
@@ -241,7 +245,7 @@ fn fragments_of_one_byte_cost_no_more_than_their_bytes() {
     assert!(held <= 16, "only a header may be left: {held} bytes");
     codec.received(&unmasked(0x00, b"x"));
     assert_eq!(codec.next(), None);
-    assert_eq!(codec.broken().map(|broken| broken.code), Some(1009), "one too many");
+    assert_eq!(codec.protocol_error().map(|broken| broken.code), Some(1009), "one too many");
 }
 
 #[test]
@@ -310,7 +314,7 @@ fn messages_to_peer(codec: &mut Codec) -> Vec<Message> {
     };
     let sent = std::mem::take(codec.output());
     let (peer, found) = heard(peer, &sent, usize::MAX);
-    assert_eq!(peer.broken(), None);
+    assert_eq!(peer.protocol_error(), None);
     found
 }
 

@@ -117,7 +117,7 @@ impl Session {
                 self.codec.binary(frame::data(number, bytes, over));
                 self.sent(number, over);
             }
-            Dialect::Text => self.speak(number, bytes, over),
+            Dialect::Text => self.send_text(number, bytes, over),
         }
     }
 
@@ -141,7 +141,7 @@ impl Session {
                 self.exchanges.remove(&number);
                 self.put(&Frame::Cancel { number, why });
             }
-            Dialect::Text => self.fall_silent(number),
+            Dialect::Text => self.abort_text(number),
         }
     }
 
@@ -155,7 +155,7 @@ impl Session {
                 self.exchanges.remove(&number);
                 self.put(&Frame::Cancel { number, why: CancelReason::Broke(broke.into()) });
             }
-            Dialect::Text => self.fall_silent(number),
+            Dialect::Text => self.abort_text(number),
         }
     }
 
@@ -174,7 +174,7 @@ impl Session {
     pub(super) fn forget_if_over(&mut self, number: u32) {
         let over = self.exchanges.get(&number).is_some_and(Exchange::is_over);
         // In the text dialect a response that is whole may still wait for its turn.
-        if over && !self.speakers.contains(&number) {
+        if over && !self.senders.contains(&number) {
             self.exchanges.remove(&number);
         }
     }

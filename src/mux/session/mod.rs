@@ -77,7 +77,7 @@ pub struct Session {
     /// without a correlation id cannot be told to be the oldest one's.
     miscounts: bool,
     /// The text dialect: who has something to say; the first one speaks.
-    speakers: VecDeque<u32>,
+    senders: VecDeque<u32>,
     events: VecDeque<Event>,
 }
 
@@ -124,13 +124,13 @@ impl Session {
             reader: Reader::default(),
             asked: SentRequests::default(),
             miscounts: false,
-            speakers: VecDeque::new(),
+            senders: VecDeque::new(),
             events: VecDeque::new(),
         }
     }
 
     /// At most so many exchanges that the other end begins are taken on at once; further ones are
-    /// cancelled at once ([`Why::Busy`](frame::Why::Busy)). The text dialect answers as many again with
+    /// cancelled at once ([`CancelReason::Busy`](frame::CancelReason::Busy)). The text dialect answers as many again with
     /// 503, and ends the connection of a peer that asks for more without listening.
     #[must_use]
     pub fn at_most(mut self, exchanges: usize) -> Self {
@@ -173,8 +173,8 @@ impl Session {
     }
 
     /// When something came from the other end last.
-    pub fn heard_at(&self) -> Instant {
-        self.heartbeat.heard_at()
+    pub fn last_received_at(&self) -> Instant {
+        self.heartbeat.last_received_at()
     }
 
     /// Exchanges that are going on.
@@ -206,7 +206,7 @@ impl Session {
         if self.state == SessionState::Closed {
             return;
         }
-        self.heartbeat.heard(now);
+        self.heartbeat.received(now);
         self.codec.received(bytes);
         self.take_all();
     }
@@ -235,7 +235,7 @@ impl Session {
             self.take(message);
         }
         if self.state != SessionState::Closed
-            && let Some(broken) = self.codec.broken()
+            && let Some(broken) = self.codec.protocol_error()
         {
             let what = broken.what.clone();
             self.end(Closed::Broken(what));
@@ -296,7 +296,7 @@ impl Session {
 
     /// The other end was not listened to, because it had to wait; that is no silence of its own.
     pub fn was_held_up(&mut self, now: Instant) {
-        self.heartbeat.heard(now);
+        self.heartbeat.received(now);
     }
 
     /// When to [`tick`](Self::tick) next.
@@ -318,11 +318,11 @@ impl Session {
         self.state = SessionState::Closed;
         self.exchanges.clear();
         self.asked = SentRequests::default();
-        self.speakers.clear();
+        self.senders.clear();
         self.events.push_back(Event::Closed(how));
     }
 
-    fn break_off(&mut self, what: &str) {
+    fn fail_protocol(&mut self, what: &str) {
         self.codec.close(close::PROTOCOL, what);
         self.end(Closed::Broken(what.to_owned()));
     }
@@ -342,7 +342,7 @@ impl Session {
     fn take_text(&mut self, text: &str) {
         match (self.state == SessionState::Open, self.dialect) {
             (true, Dialect::Text) => self.take_http(text.as_bytes()),
-            (true, Dialect::V1) => self.break_off("a text message after the handshake"),
+            (true, Dialect::V1) => self.fail_protocol("a text message after the handshake"),
             (false, Dialect::Text | Dialect::V1) => self.take_handshake(text),
         }
     }
@@ -351,11 +351,11 @@ impl Session {
         match (self.state == SessionState::Open, self.dialect) {
             (true, Dialect::V1) => match Frame::parse(bytes) {
                 Ok(frame) => self.take_frame(frame),
-                Err(error) => self.break_off(&error.to_string()),
+                Err(error) => self.fail_protocol(&error.to_string()),
             },
-            (true, Dialect::Text) => self.break_off("not a text message"),
+            (true, Dialect::Text) => self.fail_protocol("not a text message"),
             (false, Dialect::Text | Dialect::V1) => {
-                self.break_off("a binary message within the handshake");
+                self.fail_protocol("a binary message within the handshake");
             }
         }
     }

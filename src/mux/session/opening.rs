@@ -34,10 +34,10 @@ impl Session {
 
     pub(super) fn take_handshake(&mut self, text: &str) {
         if text.len() > HANDSHAKE_MAX_BYTES {
-            return self.break_off("a message of the handshake is longer than 64 KiB");
+            return self.fail_protocol("a message of the handshake is longer than 64 KiB");
         }
         if let Err(not_expected) = self.shake_hands(text) {
-            self.break_off(not_expected.message());
+            self.fail_protocol(not_expected.message());
         }
     }
 
@@ -59,7 +59,7 @@ impl Session {
                 self.state = SessionState::Open;
                 self.events.push_back(Event::Open(None));
             }
-            SessionState::Introduced => self.break_off("the handshake was not answered yet"),
+            SessionState::Introduced => self.fail_protocol("the handshake was not answered yet"),
             SessionState::Open | SessionState::Closed => {}
         }
         Ok(())

@@ -22,7 +22,7 @@ impl Session {
                 let Some(exchange) = self.exchanges.get_mut(&number) else { return };
                 match exchange.outgoing.allowed(bytes) {
                     Ok(()) => self.events.push_back(Event::Room(number)),
-                    Err(_) => self.break_off("a window that is too large"),
+                    Err(_) => self.fail_protocol("a window that is too large"),
                 }
             }
             Frame::Cancel { number, why } => {
@@ -36,10 +36,10 @@ impl Session {
 
     fn take_request(&mut self, number: u32, head: Bytes, over: bool) {
         if number < self.next_theirs || number % 2 != self.next_theirs % 2 {
-            return self.break_off("a request with a number that is not next");
+            return self.fail_protocol("a request with a number that is not next");
         }
         let Some(next) = number.checked_add(2) else {
-            return self.break_off("all numbers are used up");
+            return self.fail_protocol("all numbers are used up");
         };
         self.next_theirs = next;
         if self.theirs() >= self.exchanges_max {
@@ -64,7 +64,7 @@ impl Session {
     pub(super) fn take_response(&mut self, number: u32, head: Bytes, over: bool) {
         let Some(exchange) = self.exchanges.get_mut(&number) else { return };
         if !exchange.is_ours() || exchange.answered {
-            return self.break_off("a response to no request");
+            return self.fail_protocol("a response to no request");
         }
         if is_interim(&head) && !over {
             exchange.interim += 1;
@@ -84,10 +84,10 @@ impl Session {
     fn take_data(&mut self, number: u32, bytes: Bytes, over: bool) {
         let Some(exchange) = self.exchanges.get_mut(&number) else { return };
         if exchange.incoming.over || (exchange.is_ours() && !exchange.answered) {
-            return self.break_off("body bytes that belong to no body");
+            return self.fail_protocol("body bytes that belong to no body");
         }
         if exchange.incoming.came(bytes.len()).is_err() {
-            return self.break_off("more body bytes than the window allows");
+            return self.fail_protocol("more body bytes than the window allows");
         }
         exchange.incoming.over = over;
         if bytes.is_empty() && !over {

@@ -24,7 +24,7 @@ impl Session {
                     self.take_part(part);
                 }
             }
-            Err(what) => self.break_off(what),
+            Err(what) => self.fail_protocol(what),
         }
     }
 
@@ -37,12 +37,14 @@ impl Session {
                 self.take_text_request(head, correlation, over);
             }
             MessagePart::Response { correlation: None, .. } if self.miscounts => {
-                self.break_off("a response without X-Correlation-Id after too many late responses");
+                self.fail_protocol(
+                    "a response without X-Correlation-Id after too many late responses",
+                );
             }
             MessagePart::Response { head, correlation, over } => {
                 self.reading = self.asked.answered_by(correlation.as_deref(), &BTreeSet::new());
                 if let Some(number) = self.reading {
-                    self.no_longer_asked(number);
+                    self.forget_request(number);
                     self.take_response(number, head, over);
                 }
             }
@@ -53,16 +55,16 @@ impl Session {
     fn take_text_request(&mut self, head: Bytes, correlation: Option<String>, over: bool) {
         let number = self.next_theirs;
         let Some(next) = number.checked_add(2) else {
-            return self.break_off("all numbers are used up");
+            return self.fail_protocol("all numbers are used up");
         };
         self.next_theirs = next;
         self.reading = Some(number);
         let theirs = self.theirs();
         if theirs >= self.exchanges_max.saturating_mul(2) {
-            return self.break_off("far more requests than are served at once");
+            return self.fail_protocol("far more requests than are served at once");
         }
         if theirs >= self.exchanges_max {
-            return self.say_instead(number, BUSY, correlation.as_deref());
+            return self.send_substitute(number, BUSY, correlation.as_deref());
         }
         self.begin_theirs(number, head, over);
         if let Some(exchange) = self.exchanges.get_mut(&number) {

@@ -27,7 +27,7 @@ impl Session {
         exchange.outgoing.held = head.to_vec();
         exchange.outgoing.head_bytes = head.len();
         if over {
-            self.say_all(number);
+            self.send_complete(number);
         }
     }
 
@@ -51,24 +51,24 @@ impl Session {
         exchange.outgoing.held = head;
         if let Some(body) = body {
             exchange.outgoing.held.extend_from_slice(body);
-            return self.say_all(number);
+            return self.send_complete(number);
         }
-        self.speakers.push_back(number);
-        if self.speakers.front() == Some(&number) {
+        self.senders.push_back(number);
+        if self.senders.front() == Some(&number) {
             self.events.push_back(Event::Room(number));
         }
     }
 
     pub(super) fn text_room(&self, number: u32, exchange: &Exchange) -> usize {
-        let may_speak = exchange.is_ours() || self.speakers.front() == Some(&number);
+        let may_speak = exchange.is_ours() || self.senders.front() == Some(&number);
         if may_speak { DATA_MAX_BYTES } else { 0 }
     }
 
     /// The next bytes of a body.
-    pub(super) fn speak(&mut self, number: u32, bytes: &[u8], over: bool) {
+    pub(super) fn send_text(&mut self, number: u32, bytes: &[u8], over: bool) {
         let Some(exchange) = self.exchanges.get_mut(&number) else { return };
         if !exchange.is_ours() {
-            return self.say_more(number, bytes, over);
+            return self.send_more(number, bytes, over);
         }
         let held = &mut exchange.outgoing.held;
         if held.len() + bytes.len() > TEXT_MAX_BYTES {
@@ -76,12 +76,12 @@ impl Session {
         }
         held.extend_from_slice(bytes);
         if over {
-            self.say_all(number);
+            self.send_complete(number);
         }
     }
 
     /// What is held is all: it goes out as soon as nobody speaks.
-    fn say_all(&mut self, number: u32) {
+    fn send_complete(&mut self, number: u32) {
         let Some(exchange) = self.exchanges.get_mut(&number) else { return };
         let ours = exchange.is_ours();
         let outgoing = &mut exchange.outgoing;
@@ -97,13 +97,13 @@ impl Session {
             return self.give_up(number, Cancelled::NotText);
         }
         exchange.outgoing.over = true;
-        self.speakers.push_back(number);
+        self.senders.push_back(number);
         self.go_on();
     }
 
     /// The next bytes of the response that has its turn.
-    fn say_more(&mut self, number: u32, bytes: &[u8], over: bool) {
-        if self.speakers.front() != Some(&number) {
+    fn send_more(&mut self, number: u32, bytes: &[u8], over: bool) {
+        if self.senders.front() != Some(&number) {
             return;
         }
         let Some(exchange) = self.exchanges.get_mut(&number) else { return };
@@ -114,7 +114,7 @@ impl Session {
             Ok(text) => text.len(),
             // A character that is cut waits for its rest.
             Err(error) if error.error_len().is_none() && !over => error.valid_up_to(),
-            Err(_) => return self.is_no_text(number, unsaid),
+            Err(_) => return self.not_text(number, unsaid),
         };
         if unsaid && whole == outgoing.head_bytes && !over {
             // Not one character is whole: there is still a choice.
@@ -130,15 +130,15 @@ impl Session {
         if chunked && over {
             message.extend_from_slice(LAST_CHUNK);
         }
-        self.say(&message);
+        self.send_message(&message);
         if over {
-            self.speakers.pop_front();
+            self.senders.pop_front();
             self.sent(number, true);
             self.go_on();
         }
     }
 
-    fn say(&mut self, message: &[u8]) {
+    fn send_message(&mut self, message: &[u8]) {
         if let Ok(text) = str::from_utf8(message)
             && !text.is_empty()
         {
@@ -148,9 +148,9 @@ impl Session {
 
     /// Whoever has its turn and has said all makes room for the next one.
     fn go_on(&mut self) {
-        while let Some(&number) = self.speakers.front() {
+        while let Some(&number) = self.senders.front() {
             let Some(exchange) = self.exchanges.get_mut(&number) else {
-                self.speakers.pop_front();
+                self.senders.pop_front();
                 continue;
             };
             if !exchange.outgoing.over {
@@ -163,14 +163,14 @@ impl Session {
             if exchange.is_ours() {
                 self.asked.push(number, exchange.correlation.as_deref());
             }
-            self.speakers.pop_front();
-            self.say(&message);
+            self.senders.pop_front();
+            self.send_message(&message);
             self.forget_if_over(number);
         }
     }
 
     /// A response turns out to be no text.
-    fn is_no_text(&mut self, number: u32, unsaid: bool) {
+    fn not_text(&mut self, number: u32, unsaid: bool) {
         if unsaid {
             self.give_up(number, Cancelled::NotText);
         } else {
@@ -181,9 +181,9 @@ impl Session {
 
     /// An exchange ends before its end. The other end has to get an answer all the same, and half
     /// of one cannot be taken back but with the connection.
-    pub(super) fn fall_silent(&mut self, number: u32) {
+    pub(super) fn abort_text(&mut self, number: u32) {
         let Some(exchange) = self.exchanges.get_mut(&number) else { return };
-        let place = self.speakers.iter().position(|other| *other == number);
+        let place = self.senders.iter().position(|other| *other == number);
         if exchange.is_ours() {
             if exchange.outgoing.over && place.is_none() {
                 exchange.abandoned = true;
@@ -207,7 +207,7 @@ impl Session {
         }
         let correlation = exchange.correlation.clone();
         self.forget(number);
-        self.say_instead(number, NO_RESPONSE, correlation.as_deref());
+        self.send_substitute(number, NO_RESPONSE, correlation.as_deref());
     }
 
     fn forget_long_abandoned(&mut self) {
@@ -220,19 +220,19 @@ impl Session {
     }
 
     /// A request of ours is answered, or given up.
-    pub(super) fn no_longer_asked(&mut self, number: u32) {
+    pub(super) fn forget_request(&mut self, number: u32) {
         let exchange = self.exchanges.get(&number);
         self.asked.remove(number, exchange.and_then(|one| one.correlation.as_deref()));
     }
 
     fn forget(&mut self, number: u32) {
-        self.speakers.retain(|other| *other != number);
-        self.no_longer_asked(number);
+        self.senders.retain(|other| *other != number);
+        self.forget_request(number);
         self.exchanges.remove(&number);
     }
 
     /// The other end waits for a response, and gets this one, which has no body.
-    pub(super) fn say_instead(&mut self, number: u32, head: &[u8], correlation: Option<&str>) {
+    pub(super) fn send_substitute(&mut self, number: u32, head: &[u8], correlation: Option<&str>) {
         let mut substitute = Exchange::new(Role::Answers);
         substitute.incoming.over = true;
         substitute.outgoing.over = true;
@@ -242,7 +242,7 @@ impl Session {
             add_field(&mut substitute.outgoing.held, CORRELATION_ID, id);
         }
         self.exchanges.insert(number, substitute);
-        self.speakers.push_back(number);
+        self.senders.push_back(number);
         self.go_on();
     }
 }

@@ -321,7 +321,7 @@ fn a_silent_peer_is_gone_and_a_living_one_is_not() {
     ends.now += SILENCE / 2;
     ends.accepted.tick(ends.now);
     ends.told();
-    assert_eq!(ends.accepted.heard_at(), ends.now, "its pong came");
+    assert_eq!(ends.accepted.last_received_at(), ends.now, "its pong came");
     ends.now += SILENCE;
     ends.accepted.tick(ends.now);
     assert_eq!(events(&mut ends.accepted), [Event::Closed(Closed::Silent)]);

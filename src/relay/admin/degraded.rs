@@ -32,7 +32,7 @@ impl Degraded {
     }
 
     /// It looks as if it were in it, or not. Each change is logged once.
-    pub fn look(&mut self, now: Instant, seen: bool) {
+    pub fn update(&mut self, now: Instant, seen: bool) {
         if seen == self.on {
             self.differs_since = None;
             return;
@@ -76,7 +76,7 @@ mod tests {
             ("it ends", 2000, false, true, Some(3000)),
             ("for good", 3000, false, false, None),
         ] {
-            state.look(base + Duration::from_millis(at_ms), seen);
+            state.update(base + Duration::from_millis(at_ms), seen);
             let deadline = deadline_ms.map(|ms| base + Duration::from_millis(ms));
             assert_eq!((state.is_on(), state.next_deadline()), (on, deadline), "{name}");
         }

@@ -112,11 +112,11 @@ impl Admin {
     }
 
     /// A turn ends, and this is how things stand.
-    pub fn look(&mut self, io: &Io, standing: &RelayStatus) {
-        self.out_of_pipes.look(io.now.monotonic, standing.pipes_exhausted);
+    pub fn update(&mut self, io: &Io, standing: &RelayStatus) {
+        self.out_of_pipes.update(io.now.monotonic, standing.pipes_exhausted);
     }
 
-    /// When [`Admin::look`] may see something new although nothing happens.
+    /// When [`Admin::update`] may see something new although nothing happens.
     pub fn next_deadline(&self) -> Option<Instant> {
         self.out_of_pipes.next_deadline()
     }

@@ -59,7 +59,7 @@ pub(super) struct Agent {
     pub peer: SocketAddr,
     pub connected: Now,
     /// It could be called.
-    pub was_here: bool,
+    pub was_connected: bool,
     pub requests: u64,
     pub bytes_in: u64,
     pub bytes_out: u64,
@@ -90,7 +90,7 @@ impl Agent {
             held_up_since: None,
             peer,
             connected: now,
-            was_here: false,
+            was_connected: false,
             requests: 0,
             bytes_in: 0,
             bytes_out: 0,
@@ -108,7 +108,7 @@ impl Agent {
     }
 
     /// Whether it can be called.
-    pub fn is_here(&self) -> bool {
+    pub fn takes_requests(&self) -> bool {
         self.session.takes_requests() && !self.leaving
     }
 

@@ -47,7 +47,7 @@ impl ApiRequests {
         if begun && !conn.carry.is_empty() {
             let first: Vec<u8> = conn.carry.drain(..most.min(conn.carry.len())).collect();
             *budget = budget.saturating_sub(first.len());
-            return self.pass(io, sessions, slot, &first);
+            return self.forward(io, sessions, slot, &first);
         }
         if !conn.readable {
             return false;
@@ -60,7 +60,7 @@ impl ApiRequests {
                 *budget = budget.saturating_sub(count);
                 let bytes = &scratch[..count];
                 if begun {
-                    self.pass(io, sessions, slot, bytes)
+                    self.forward(io, sessions, slot, bytes)
                 } else {
                     self.take_head(io, sessions, slot, bytes)
                 }
@@ -154,7 +154,7 @@ impl ApiRequests {
     }
 
     /// Sends bytes of the API's answer to the agent, which has room for them; whether it goes on.
-    fn pass(&mut self, io: &mut Io, sessions: &mut Sessions, slot: Slot, bytes: &[u8]) -> bool {
+    fn forward(&mut self, io: &mut Io, sessions: &mut Sessions, slot: Slot, bytes: &[u8]) -> bool {
         let request = &mut self.all[slot.key()];
         let mut pieces = Vec::new();
         let over = match &mut request.answer {

@@ -91,7 +91,7 @@ impl Sessions {
         metadata: Metadata,
     ) -> Result<Option<Slot>, (u16, String)> {
         let token = self[slot].token.take();
-        self.may_be_here(io, token.as_deref(), &metadata)?;
+        self.check_admission(io, token.as_deref(), &metadata)?;
         let connection = self[slot].id;
         let name = metadata.name().map(str::to_owned);
         let mut replaced = None;
@@ -118,7 +118,7 @@ impl Sessions {
     }
 
     /// Whether one that says this of itself may be an agent.
-    fn may_be_here(
+    fn check_admission(
         &self,
         io: &Io,
         token: Option<&str>,

@@ -11,7 +11,7 @@ use crate::http::body::{BodyDecoder, BodyError};
 use crate::http::head::{Expect, Method};
 use crate::mux::frame::{CancelReason, DATA_MAX_BYTES};
 use crate::mux::handshake::Dialect;
-use crate::relay::http1::{Request, fail, invite};
+use crate::relay::http1::{Request, fail, send_continue};
 use crate::relay::io::{CloseMode, ConnId, Io, Slot};
 use crate::rendezvous::transfer::Delimiter;
 use crate::splice::copy::{self, Read};
@@ -64,7 +64,7 @@ impl Calls {
         sessions.await_exchange(agent, number, id, Waiter::Call(slot));
         AgentRole::Call(slot).give(io, id);
         if request.head.expect == Expect::Continue && !over {
-            invite(io, id, request.behind);
+            send_continue(io, id, request.behind);
         }
         self.await_answer(io, sessions, slot);
         let used = self.take_upload(io, sessions, slot, request.behind);
@@ -204,13 +204,13 @@ impl Calls {
     ) {
         let call = self.remove(io, slot);
         sessions.cancel(io, call.agent, call.number, why);
-        tell(io, &call, failure);
+        refuse(io, &call, failure);
     }
 
     /// The agent of a call is no more.
     pub fn agent_gone(&mut self, io: &mut Io, slot: Slot) {
         let call = self.remove(io, slot);
-        tell(io, &call, &Failure::AgentGone);
+        refuse(io, &call, &Failure::AgentGone);
     }
 
     /// A client's connection is closed while its call goes on.
@@ -234,7 +234,7 @@ impl Calls {
 
 /// A call is over: its client is answered why. If its answer has begun, neither what was sent nor
 /// what is still unsent is a complete body.
-fn tell(io: &mut Io, call: &Call, failure: &Failure) {
+fn refuse(io: &mut Io, call: &Call, failure: &Failure) {
     let begun = call.answer.as_ref().map(|answer| answer.delimiter.unwrap_or(Delimiter::Length));
     fail(io, call.id, begun, failure, call.upload.is_over());
 }

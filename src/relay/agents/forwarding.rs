@@ -61,7 +61,7 @@ pub(super) fn may_call(
         return Err(Failure::CallTooLarge(TEXT_MAX_BYTES));
     }
     let most = io.settings.sockets.max_agent_requests;
-    if agent.in_flight() >= most || sessions.is_clogged(io, slot) {
+    if agent.in_flight() >= most || sessions.is_backlogged(io, slot) {
         return Err(Failure::TooBusy(Busy::AgentRequests));
     }
     busy.map_or(Ok(slot), Err)

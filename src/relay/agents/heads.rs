@@ -30,7 +30,7 @@ impl AnswerReader {
             if received.is_empty() || !self.is_worth_parsing(received) {
                 return Ok(None);
             }
-            let Some(answer) = AnswerHead::parse(received).map_err(broke)? else {
+            let Some(answer) = AnswerHead::parse(received).map_err(aborted)? else {
                 self.seen = received.len();
                 return if received.len() > HEAD_MAX_BYTES { Err(TOO_LONG) } else { Ok(None) };
             };
@@ -59,7 +59,7 @@ impl AnswerReader {
 
 const TOO_LONG: Failure = Failure::AgentBroke("its head is too long");
 
-fn broke(error: AnswerError) -> Failure {
+fn aborted(error: AnswerError) -> Failure {
     Failure::AgentBroke(error.message())
 }
 

@@ -2,9 +2,9 @@
 //! blocks the loop nor fills memory. It shows each agent as it is when its turn comes; one that has
 //! left by then is not shown.
 
+use super::events;
 use super::role::{AgentRole, release};
 use super::sessions::Sessions;
-use super::shown;
 use crate::http::chunked::{LAST_CHUNK, write_framed};
 use crate::relay::http1::answer::{self, Streamed};
 use crate::relay::io::{CloseMode, ConnId, Flushed, Io, Slot};
@@ -101,7 +101,7 @@ impl AgentListing {
             }
             piece.extend_from_slice(if self.first { b"[" } else { b",\n" });
             self.first = false;
-            piece.extend_from_slice(shown::object(agent, io.now).to_string().as_bytes());
+            piece.extend_from_slice(events::object(agent, io.now).to_string().as_bytes());
         }
         piece.extend_from_slice(if self.first { b"[]\n" } else { b"]\n" });
         false

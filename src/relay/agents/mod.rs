@@ -4,7 +4,7 @@
 //! | file | holds |
 //! |---|---|
 //! | `mod` | the service: what the event loop calls, and what the events of agents mean |
-//! | `seat` | what a connection is to the agents |
+//! | `role` | what a connection is to the agents |
 //! | `sessions`, `attach` | all agents: reading, sending, leaving; how one comes |
 //! | `agent`, `names` | one agent, and whose a name is |
 //! | `forwarding` | whether an agent can be called, and the head it gets |
@@ -12,7 +12,7 @@
 //! | `tunnels`, `tunnelled`, `tunnel_endings` | the same through a tunnel, where the kernel moves the bytes |
 //! | `api_requests`, `api_answers` | an agent's request to the relay's own API |
 //! | `heads` | the head of an answer over HTTP/1.1 |
-//! | `list`, `subscribers`, `shown` | who is connected, and who comes and goes |
+//! | `list`, `subscribers`, `events` | which agents are connected, and their changes |
 //!
 //! The parts know the agents below them (`sessions`) and not each other; what concerns two of them is
 //! decided here.
@@ -23,13 +23,13 @@ mod api_answers;
 mod api_requests;
 mod attach;
 mod calls;
+mod events;
 mod forwarding;
 mod heads;
 mod list;
 mod names;
 mod role;
 mod sessions;
-mod shown;
 mod subscribers;
 mod tunnel_endings;
 mod tunnelled;
@@ -83,8 +83,8 @@ impl Agents {
 
     /// `GET /socket/spare`: an agent brings a tunnel; returns how many bytes after the head are used
     /// up.
-    pub fn bring_tunnel(&mut self, io: &mut Io, id: ConnId, request: Request<'_, '_>) -> usize {
-        self.tunnels.bring(io, &mut self.sessions, id, request)
+    pub fn attach_tunnel(&mut self, io: &mut Io, id: ConnId, request: Request<'_, '_>) -> usize {
+        self.tunnels.attach(io, &mut self.sessions, id, request)
     }
 
     /// `/api/:name/...` and `/socket/:id/...`; returns how many bytes after the head are used up.
@@ -167,7 +167,7 @@ impl Agents {
         debug_assert!(io.conns[id].is_closing(), "its end is reported after it was closed");
         let Self { sessions, calls, tunnels, api_requests, lists, subscribers } = self;
         match AgentRole::of(slot) {
-            AgentRole::Agent(agent) => self.depart(io, agent, &Closed::Lost),
+            AgentRole::Agent(agent) => self.on_closed(io, agent, &Closed::Lost),
             AgentRole::Call(call) => calls.closed(io, sessions, call),
             AgentRole::Tunnel(tunnel) => tunnels.closed(io, transfers, sessions, tunnel),
             AgentRole::Caller(tunnel) => tunnels.caller_closed(io, transfers, sessions, tunnel),
@@ -229,13 +229,13 @@ impl Agents {
     }
 
     /// No more time: callers are answered that the relay stops, or cut off, and so are agents.
-    pub fn break_off(&mut self, io: &mut Io, transfers: &mut Transfers) {
+    pub fn abort(&mut self, io: &mut Io, transfers: &mut Transfers) {
         let Self { sessions, calls, tunnels, .. } = self;
         let failure = Failure::TooBusy(Busy::Stopping);
         for call in calls.slots() {
             calls.fail(io, sessions, call, CancelReason::Gone, &failure);
         }
-        for tunnel in tunnels.carrying() {
+        for tunnel in tunnels.busy() {
             tunnels.fail(io, transfers, sessions, tunnel, &failure);
         }
         for agent in self.sessions.slots() {
@@ -308,8 +308,8 @@ impl Agents {
                     }
                 }
                 Event::Open(_) => {
-                    sessions[agent].was_here = true;
-                    subscribers.broadcast(io, &shown::arrived(&sessions[agent], io.now));
+                    sessions[agent].was_connected = true;
+                    subscribers.broadcast(io, &events::connected(&sessions[agent], io.now));
                 }
                 Event::Request { number, head, over } => {
                     api_requests.begin(io, sessions, (agent, number), &head, over);
@@ -332,7 +332,7 @@ impl Agents {
                 Event::Cancelled(number, why) => self.cancelled(io, agent, number, &why),
                 Event::Draining => sessions[agent].leaving = true,
                 Event::Closed(how) => {
-                    self.depart(io, agent, &how);
+                    self.on_closed(io, agent, &how);
                     return false;
                 }
             }
@@ -355,7 +355,7 @@ impl Agents {
 
     /// An agent's WebSocket is over: those that wait for it are answered. What is left to be said to
     /// it still goes out.
-    fn depart(&mut self, io: &mut Io, agent: Slot, how: &Closed) {
+    fn on_closed(&mut self, io: &mut Io, agent: Slot, how: &Closed) {
         let mut agent = self.sessions.remove(io, agent, how);
         for tunnel in std::mem::take(&mut agent.idle) {
             self.tunnels.remove(io, &mut self.sessions, tunnel);
@@ -372,7 +372,7 @@ impl Agents {
                 Waiter::ApiRequest(request) => self.api_requests.drop(io, request),
             }
         }
-        self.subscribers.broadcast(io, &shown::departed(&agent, how, io.now));
+        self.subscribers.broadcast(io, &events::disconnected(&agent, how, io.now));
         let conn = &mut io.conns[agent.conn];
         if conn.is_closing() {
             return;

@@ -112,11 +112,11 @@ impl Sessions {
         };
         let slot = self.find(connection)?;
         let agent = &self[slot];
-        (agent.is_here() && !io.conns[agent.conn].is_closing()).then_some(slot)
+        (agent.takes_requests() && !io.conns[agent.conn].is_closing()).then_some(slot)
     }
 
     /// Whether so much waits to be sent to an agent that no call is taken for it.
-    pub fn is_clogged(&self, io: &Io, slot: Slot) -> bool {
+    pub fn is_backlogged(&self, io: &Io, slot: Slot) -> bool {
         io.conns[self[slot].conn].output.rest().len() >= OUTPUT_MAX_BYTES
     }
 

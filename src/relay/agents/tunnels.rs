@@ -35,7 +35,7 @@ pub(super) struct Tunnels {
 impl Tunnels {
     /// `GET /socket/spare`: an agent brings a tunnel; returns how many bytes after the head are used
     /// up.
-    pub fn bring(
+    pub fn attach(
         &mut self,
         io: &mut Io,
         sessions: &mut Sessions,
@@ -80,7 +80,7 @@ impl Tunnels {
             && conn.output.is_empty()
             && conn.peer_end == PeerEnd::Open
             && !conn.is_closing();
-        let agent = sessions.find(agent).filter(|agent| sessions[*agent].is_here());
+        let agent = sessions.find(agent).filter(|agent| sessions[*agent].takes_requests());
         match agent {
             Some(agent) if clean && !io.mode.is_ending() => {
                 let agent = &mut sessions[agent];
@@ -120,7 +120,7 @@ impl Tunnels {
     }
 
     /// Those that carry a call.
-    pub fn carrying(&self) -> Vec<Slot> {
+    pub fn busy(&self) -> Vec<Slot> {
         self.slots(|tunnel| tunnel.call.is_some())
     }
 
@@ -158,7 +158,7 @@ fn who_brings(sessions: &Sessions, request: Request<'_, '_>) -> Option<Slot> {
     };
     let (connection, secret) = (field("Rdv-Connection")?, field("Rdv-Spare")?);
     let switches = request.head.fields.lists("Upgrade", PROTOCOL);
-    let slot = sessions.find(connection).filter(|slot| sessions[*slot].is_here())?;
+    let slot = sessions.find(connection).filter(|slot| sessions[*slot].takes_requests())?;
     let knows = sessions[slot].tunnel_secret == Some(secret);
     (switches && request.behind.is_empty() && knows).then_some(slot)
 }

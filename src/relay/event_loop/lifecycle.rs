@@ -180,10 +180,10 @@ impl EventLoop {
         let until = self.io.now.monotonic.checked_add(self.io.settings.drain_timeout);
         let handed_over = self.io.mode == ServingMode::HandedOver;
         let act = self.stopping.obey(how, until, handed_over);
-        self.carry_out(act, order);
+        self.perform(act, order);
     }
 
-    fn carry_out(&mut self, act: ShutdownAction, order: &str) {
+    fn perform(&mut self, act: ShutdownAction, order: &str) {
         match act {
             ShutdownAction::Nothing => {}
             ShutdownAction::Drain(status) => {
@@ -193,7 +193,7 @@ impl EventLoop {
             ShutdownAction::BreakOff(status) => {
                 log::info!("{order}: {}", status.to_lowercase());
                 self.leave(ServingMode::Draining, status);
-                self.break_off();
+                self.abort_all();
             }
         }
     }
@@ -216,11 +216,11 @@ impl EventLoop {
     }
 
     /// No more time: running transfers are broken off, and everybody is told.
-    fn break_off(&mut self) {
+    fn abort_all(&mut self) {
         let failure = Failure::TooBusy(Busy::Stopping);
-        self.intake.break_off(&mut self.io);
-        self.agents.break_off(&mut self.io, &mut self.transfers);
-        self.streams.break_off_all(&mut self.io, &mut self.transfers, &failure);
+        self.intake.abort(&mut self.io);
+        self.agents.abort(&mut self.io, &mut self.transfers);
+        self.streams.abort_all(&mut self.io, &mut self.transfers, &failure);
         self.streams.show_changes(&mut self.io, &mut self.transfers);
         for id in self.clients_ids() {
             let role = self.io.conns[id].role;
@@ -246,17 +246,17 @@ impl EventLoop {
         if self.admin.take_stop() && self.stopping == ShutdownPhase::No {
             self.end(crate::relay::process::ShutdownMode::Drain, "an operator's order");
         }
-        if let ShutdownAction::BreakOff(_) = self.look() {
-            self.break_off();
+        if let ShutdownAction::BreakOff(_) = self.next_action() {
+            self.abort_all();
             // With nobody left it ends in this turn: no event would come to end it later.
-            let _closing = self.look();
+            let _closing = self.next_action();
         }
     }
 
     /// How far the end has come, with those counted that were not closed in this turn.
-    fn look(&mut self) -> ShutdownAction {
+    fn next_action(&mut self) -> ShutdownAction {
         self.reap();
-        self.stopping.look(self.io.now.monotonic, self.io.conns.clients())
+        self.stopping.next_action(self.io.now.monotonic, self.io.conns.clients())
     }
 
     /// Operators are served to the end, and hold nobody back.

@@ -1,6 +1,6 @@
 //! Reading a JSON body. What it asks for is done above.
 
-use super::{Http1, Request, Step, answer, invite, json_role};
+use super::{Http1, Request, Step, answer, json_role, send_continue};
 use crate::api::Failure;
 use crate::http::body::{BodyDecoder, BodyError};
 use crate::http::framing::Framing;
@@ -49,7 +49,7 @@ impl Http1 {
         let slot = Slot::new(self.bodies.insert(body));
         io.conns[id].role = json_role(slot.key());
         if invited {
-            invite(io, id, behind);
+            send_continue(io, id, behind);
         }
         io.set_timeout(id, io.settings.header_timeout);
         let (used, step) = self.take_json(io, id, slot, behind);

@@ -206,7 +206,7 @@ pub fn refuse_unread(io: &mut Io, id: ConnId, failure: &Failure) {
 }
 
 /// Has a client that waits for it send its body, unless it has begun to.
-pub fn invite(io: &mut Io, id: ConnId, behind: &[u8]) {
+pub fn send_continue(io: &mut Io, id: ConnId, behind: &[u8]) {
     let conn = &mut io.conns[id];
     if behind.is_empty() && conn.unread_bytes() == 0 {
         conn.output.buffer().extend_from_slice(CONTINUE);

@@ -69,7 +69,7 @@ impl HeadReader {
     }
 
     /// The bytes after the head.
-    pub fn behind(&self, head: &RequestHead<'_, '_>) -> &[u8] {
+    pub fn after_head(&self, head: &RequestHead<'_, '_>) -> &[u8] {
         &self.buffer[head.len..]
     }
 

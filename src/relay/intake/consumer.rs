@@ -102,7 +102,7 @@ pub trait Incoming: fmt::Debug {
     fn whole(self: Box<Self>, ticket: RequestToken, now: Now, body: &[u8]) -> Result<(), Failure>;
 
     /// The body will never be complete, for this reason.
-    fn broke(self: Box<Self>, failure: &Failure);
+    fn aborted(self: Box<Self>, failure: &Failure);
 }
 
 /// Has the loop ask its [`Intake`] for verdicts, from any thread.

@@ -77,7 +77,7 @@ impl Records {
         let invited = request.head.expect == Expect::Continue && !body.decoder.is_over();
         let slot = self.insert(io, id, PushState::Reading(body));
         if invited {
-            http1::invite(io, id, request.behind);
+            http1::send_continue(io, id, request.behind);
         }
         let used = self.take(io, id, slot, request.behind);
         if io.conns[id].role == Role::Intake(slot) {
@@ -170,7 +170,7 @@ impl Records {
     /// The body will not be complete. `read`: nothing of it is still to come.
     fn refuse(&mut self, io: &mut Io, id: ConnId, slot: Slot, failure: &Failure, read: bool) {
         if let Some(body) = self.release(slot).end_body() {
-            body.incoming.broke(failure);
+            body.incoming.aborted(failure);
         }
         answer::failure(io, id, failure, read);
     }
@@ -242,7 +242,7 @@ impl Records {
         let mut push = self.release(slot);
         debug_assert_eq!(push.ticket.conn, id, "a slot belongs to one connection");
         if let Some(body) = push.end_body() {
-            body.incoming.broke(&Failure::BodyBroken);
+            body.incoming.aborted(&Failure::BodyBroken);
         }
     }
 
@@ -302,7 +302,7 @@ impl Records {
     }
 
     /// Nothing is taken in any more: incomplete bodies are refused.
-    pub fn break_off(&mut self, io: &mut Io) {
+    pub fn abort(&mut self, io: &mut Io) {
         if let Some(intake) = &mut self.intake {
             intake.give_up();
         }

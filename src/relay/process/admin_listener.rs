@@ -142,7 +142,7 @@ impl AdminListener {
             match self.accept_one() {
                 Accepted::One((socket, peer)) => {
                     self.shortage.end();
-                    welcome(io, socket, peer);
+                    accept_connection(io, socket, peer);
                 }
                 Accepted::Lost => {}
                 Accepted::None => self.ready = false,
@@ -161,7 +161,7 @@ impl AdminListener {
         if self.shortage.give_up_spare()
             && let Accepted::One((socket, peer)) = self.accept_one()
         {
-            return welcome(io, socket, peer);
+            return accept_connection(io, socket, peer);
         }
         self.shortage.keep_spare();
         self.shortage.pause(io, error);
@@ -184,7 +184,7 @@ impl AdminListener {
     }
 }
 
-fn welcome(io: &mut Io, socket: OwnedFd, peer: SocketAddr) {
+fn accept_connection(io: &mut Io, socket: OwnedFd, peer: SocketAddr) {
     match io.conns.insert(Socket::from(socket), peer, ListenerKind::Admin) {
         Ok(id) => io.set_timeout(id, io.settings.keep_alive_timeout),
         // It is closed: the next one may fare better.

@@ -115,7 +115,7 @@ impl Predecessor {
     /// When the other process gave up waiting: it goes on serving, so this one must not.
     pub fn take_over(&mut self) -> io::Result<Vec<String>> {
         let Some(socket) = self.0.take() else { return Ok(Vec::new()) };
-        converse(socket).map_err(|error| {
+        hand_shake(socket).map_err(|error| {
             io::Error::new(
                 error.kind(),
                 format!("the process that was to hand over does not step down: {error}"),
@@ -124,7 +124,7 @@ impl Predecessor {
     }
 }
 
-fn converse(mut socket: UnixStream) -> io::Result<Vec<String>> {
+fn hand_shake(mut socket: UnixStream) -> io::Result<Vec<String>> {
     socket.write_all(READY_WORD)?;
     let mut answer = BufReader::new(socket);
     let mut lines = Vec::new();

@@ -135,7 +135,7 @@ impl Listeners {
                 left -= 1;
                 let (listener, kind) = &self.sockets[index];
                 match accepted(listener.accept()) {
-                    Accepted::One((socket, peer)) => welcome(io, socket, peer, *kind),
+                    Accepted::One((socket, peer)) => accept_connection(io, socket, peer, *kind),
                     Accepted::Lost => {}
                     Accepted::None => break,
                     Accepted::OutOf(error) => {
@@ -202,7 +202,7 @@ fn tune(socket: &SockRef<'_>, address: SocketAddr) -> io::Result<()> {
     Ok(())
 }
 
-fn welcome(io: &mut Io, socket: TcpStream, peer: SocketAddr, kind: ListenerKind) {
+fn accept_connection(io: &mut Io, socket: TcpStream, peer: SocketAddr, kind: ListenerKind) {
     let full = io.conns.served() >= io.max_connections;
     let id = match io.conns.insert(Socket::from(OwnedFd::from(socket)), peer, kind) {
         Ok(id) => id,

@@ -115,7 +115,7 @@ impl ShutdownPhase {
     }
 
     /// A turn ends, and this many clients are connected.
-    pub fn look(&mut self, now: Instant, clients: usize) -> ShutdownAction {
+    pub fn next_action(&mut self, now: Instant, clients: usize) -> ShutdownAction {
         match *self {
             Self::Draining(_) | Self::Closing(_) if clients == 0 => *self = Self::Stopped,
             Self::Draining(Some(until)) if until <= now => {
@@ -251,7 +251,7 @@ mod tests {
             ),
         ] {
             let mut stopping = before;
-            assert_eq!(stopping.look(now, clients), act, "{name}");
+            assert_eq!(stopping.next_action(now, clients), act, "{name}");
             assert_eq!(stopping, after, "{name}");
         }
     }

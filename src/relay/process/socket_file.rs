@@ -44,7 +44,7 @@ enum SocketOwner {
 /// Why not; if the path is in use, by which process.
 pub(super) fn bind(path: &Path) -> io::Result<(UnixListener, SocketFile)> {
     make_room(path)?;
-    let beside = beside(path);
+    let beside = temporary_path(path);
     let _ = fs::remove_file(&beside);
     let listener = UnixListener::bind(&beside)?;
     let placed = fs::set_permissions(&beside, fs::Permissions::from_mode(0o600))
@@ -112,7 +112,7 @@ impl Drop for SocketFile {
     }
 }
 
-fn beside(path: &Path) -> PathBuf {
+fn temporary_path(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(OsStr::from_bytes(BESIDE));
     name.push(std::process::id().to_string());

@@ -32,7 +32,7 @@ impl Streams {
         // Not while the relay ends, because nobody could join any more.
         let left = finished.transfer.side_left(finished.outcome);
         if let Some(side) = left.filter(|_| !io.mode.is_ending()) {
-            return self.part(io, stream, finished, side);
+            return self.end_both(io, stream, finished, side);
         }
         match verdict(finished.outcome) {
             None => self.complete(io, stream, finished),
@@ -70,7 +70,7 @@ impl Streams {
     }
 
     /// A side left before a byte had passed: the other one waits again.
-    fn part(&mut self, io: &mut Io, stream: StreamKey, finished: Finished, side: Side) {
+    fn end_both(&mut self, io: &mut Io, stream: StreamKey, finished: Finished, side: Side) {
         let Finished { source, destination, transfer, .. } = finished;
         self.registry.leave(stream, side, io.now);
         match side {
@@ -78,7 +78,7 @@ impl Streams {
                 self.unseat(io, source);
                 io.conns[destination].reset_on_close(false);
                 wait(io, destination);
-                tell(io, source, &Failure::BodyBroken, transfer.upload_complete());
+                answer_source(io, source, &Failure::BodyBroken, transfer.upload_complete());
             }
             Side::Destination => {
                 self.unseat(io, destination);
@@ -123,16 +123,16 @@ impl Streams {
             io.conns.close(*destination, CloseMode::Reset);
         } else if !transfer.head_started() {
             conn.reset_on_close(false);
-            tell(io, *destination, &to_destination, true);
+            answer_source(io, *destination, &to_destination, true);
         } else {
             cut(io, *destination, *delimiter);
         }
-        tell(io, *source, &to_source, transfer.upload_complete());
+        answer_source(io, *source, &to_source, transfer.upload_complete());
     }
 
     /// A side's connection is closed.
     pub(super) fn side_closed(&mut self, io: &mut Io, transfers: &mut Transfers, id: ConnId) {
-        let StreamSide { side, .. } = self.seated(io, id);
+        let StreamSide { side, .. } = self.role_of(io, id);
         let conn = &io.conns[id];
         let (transfer, outcome) = match side {
             Side::Source => (conn.outgoing, TransferOutcome::SourceGone(Loss::Closed)),
@@ -164,23 +164,23 @@ impl Streams {
             return answer::failure(io, id, &Failure::SessionNotFound, read);
         };
         match clients.map(|client| client.map(ConnId::from_client)) {
-            [Some(source), Some(_)] => self.break_off(io, transfers, source, &report, &failure),
-            [Some(waiting), None] | [None, Some(waiting)] => self.dismiss(io, waiting, &failure),
+            [Some(source), Some(_)] => self.abort(io, transfers, source, &report, &failure),
+            [Some(waiting), None] | [None, Some(waiting)] => self.detach(io, waiting, &failure),
             [None, None] => {}
         }
         answer::empty(io, id, 204, read);
     }
 
     /// The relay ends: running transfers are broken off.
-    pub fn break_off_all(&mut self, io: &mut Io, transfers: &mut Transfers, failure: &Failure) {
+    pub fn abort_all(&mut self, io: &mut Io, transfers: &mut Transfers, failure: &Failure) {
         for source in sources(io) {
-            self.break_off(io, transfers, source, &Failure::stopping(), failure);
+            self.abort(io, transfers, source, &Failure::stopping(), failure);
         }
     }
 
     /// A running transfer is ended from outside; its status shows the report, and both sides are
     /// answered with the failure.
-    fn break_off(
+    fn abort(
         &mut self,
         io: &mut Io,
         transfers: &mut Transfers,
@@ -188,7 +188,7 @@ impl Streams {
         report: &PeerReport,
         failure: &Failure,
     ) {
-        let StreamSide { stream, .. } = self.seated(io, source);
+        let StreamSide { stream, .. } = self.role_of(io, source);
         let Some(transfer) = io.conns[source].outgoing else {
             panic!("{source:?} is paired, and no transfer takes from it");
         };
@@ -205,7 +205,7 @@ impl Streams {
     /// The process ends, whatever is still under way: what is known of it is logged.
     pub fn log_rest(&mut self, io: &mut Io, transfers: &mut Transfers) {
         for source in sources(io) {
-            let StreamSide { stream, .. } = self.seated(io, source);
+            let StreamSide { stream, .. } = self.role_of(io, source);
             if let Some(transfer) = io.conns[source].outgoing {
                 let finished =
                     transfers.end(io, transfer, TransferOutcome::SourceGone(Loss::Closed));
@@ -230,7 +230,7 @@ fn sources(io: &Io) -> Vec<ConnId> {
 }
 
 /// Answers a side of a broken stream, unless its connection has ended.
-fn tell(io: &mut Io, id: ConnId, failure: &Failure, read: bool) {
+fn answer_source(io: &mut Io, id: ConnId, failure: &Failure, read: bool) {
     if !io.conns[id].is_closing() {
         answer::report(io, id, failure, read);
     }

@@ -6,7 +6,7 @@
 //! | `mod` | the service: what the event loop calls |
 //! | `sides` | connecting, waiting, pairing, leaving |
 //! | `ending` | how both sides learn of the end |
-//! | `seat` | what a connection is to the streams |
+//! | `role` | what a connection is to the streams |
 //! | `listing` | the streamed list |
 //! | `subscribers`, `subscriber` | the events of a stream |
 //! | `moving` | the streams that move at a hand-over |
@@ -78,7 +78,7 @@ impl Streams {
     }
 
     /// How things stand.
-    pub fn standing(&self) -> StreamCounts<'_> {
+    pub fn counts(&self) -> StreamCounts<'_> {
         let registry = &self.registry;
         StreamCounts { tally: registry.tally(), active: registry.active(), held: registry.len() }
     }
@@ -140,7 +140,7 @@ impl Streams {
             Registered::Kept => {}
             Registered::Delivered(client) => {
                 let failure = Failure::Reported(Box::new(report));
-                self.dismiss(io, ConnId::from_client(client), &failure);
+                self.detach(io, ConnId::from_client(client), &failure);
             }
             Registered::Started => return Err(Failure::StreamStarted),
             Registered::Unknown => return Err(Failure::SessionNotFound),
@@ -159,7 +159,7 @@ impl Streams {
         stream: Uuid,
         read: bool,
     ) {
-        self.judge(io, transfers, stream);
+        self.update_bottleneck(io, transfers, stream);
         match self.registry.get(stream).map(status::object) {
             Some(object) => answer::json(io, id, 200, &object, read),
             None => answer::failure(io, id, &Failure::SessionNotFound, read),
@@ -182,7 +182,7 @@ impl Streams {
         if let Some(streamed) = answer::begin(io, id, &json, |after| after, read) {
             let end = self.registry.next_sequence();
             let listing = StreamListing::new(end, active_only, streamed);
-            self.seat(io, id, StreamRole::Listing(Box::new(listing)));
+            self.set_role(io, id, StreamRole::Listing(Box::new(listing)));
             io.set_timeout(id, io.settings.keep_alive_timeout);
             io.conns.flush_or_close(id);
             io.conns.enqueue(id);
@@ -208,7 +208,7 @@ impl Streams {
             return answer::failure(io, id, &Failure::TooBusy(Busy::Followers), read);
         }
         if let Some(slot) = self.subscribers.begin(io, id, stream, read) {
-            self.seat(io, id, StreamRole::Subscriber(slot));
+            self.set_role(io, id, StreamRole::Subscriber(slot));
             self.registry.watch(stream, true);
             self.show(io, transfers, slot);
         }
@@ -217,7 +217,7 @@ impl Streams {
     /// Shows a subscriber what is new.
     fn show(&mut self, io: &mut Io, transfers: &mut Transfers, slot: Slot) {
         if let Some(stream) = self.subscribers.wants_verdict(slot, io.now.monotonic) {
-            self.judge(io, transfers, stream);
+            self.update_bottleneck(io, transfers, stream);
         }
         if let Some(over) = self.subscribers.show(io, &self.registry, slot) {
             self.unseat(io, over.id);
@@ -246,14 +246,14 @@ impl Streams {
     }
 
     /// Judges what keeps the transfer of a stream from being faster.
-    fn judge(&mut self, io: &Io, transfers: &mut Transfers, stream: Uuid) {
+    fn update_bottleneck(&mut self, io: &Io, transfers: &mut Transfers, stream: Uuid) {
         let source = self.registry.get(stream).and_then(|stream| stream.clients()[0]);
         let source = source.map(ConnId::from_client).filter(|id| io.conns[*id].outgoing.is_some());
         if let Some(source) = source
             && let Some(transfer) = io.conns[source].outgoing
-            && let Some(bottleneck) = transfers.judge_if_stale(io, transfer)
+            && let Some(bottleneck) = transfers.update_if_stale(io, transfer)
         {
-            self.registry.judged(self.seated(io, source).stream, bottleneck);
+            self.registry.set_bottleneck(self.role_of(io, source).stream, bottleneck);
         }
     }
 
@@ -263,7 +263,7 @@ impl Streams {
             self.registry.transferred(key, bytes);
         }
         if let Some(bottleneck) = driven.bottleneck.take() {
-            self.registry.judged(key, bottleneck);
+            self.registry.set_bottleneck(key, bottleneck);
         }
     }
 
@@ -272,7 +272,7 @@ impl Streams {
         let mut budget = EXPIRE_MAX;
         while let Some(client) = self.registry.expire(io.now, &mut budget) {
             self.record(io);
-            self.dismiss(io, ConnId::from_client(client), &Failure::SessionTimeout);
+            self.detach(io, ConnId::from_client(client), &Failure::SessionTimeout);
         }
         self.record(io);
     }
@@ -317,7 +317,7 @@ impl Streams {
     fn side_ready(&mut self, io: &mut Io, transfers: &mut Transfers, id: ConnId) {
         let flushed = io.conns.flush(id);
         let conn = &io.conns[id];
-        let StreamSide { side, .. } = self.seated(io, id);
+        let StreamSide { side, .. } = self.role_of(io, id);
         match (conn.outgoing, conn.incoming) {
             (None, None) => self.waiting_ready(io, id),
             (_, Some(transfer)) if side == Side::Destination && conn.peer_ended() => {
@@ -409,7 +409,7 @@ impl Streams {
     }
 
     /// Gives a connection its seat.
-    fn seat(&mut self, io: &mut Io, id: ConnId, seat: StreamRole) {
+    fn set_role(&mut self, io: &mut Io, id: ConnId, seat: StreamRole) {
         io.conns[id].role = Role::Streams(Slot::new(self.seats.insert(seat)));
     }
 
@@ -424,7 +424,7 @@ impl Streams {
     }
 
     /// Which side of which stream a connection is.
-    fn seated(&self, io: &Io, id: ConnId) -> StreamSide {
+    fn role_of(&self, io: &Io, id: ConnId) -> StreamSide {
         let Role::Streams(slot) = io.conns[id].role else {
             panic!("{id:?} has no seat, but {:?}", io.conns[id].role);
         };
@@ -447,9 +447,9 @@ impl Streams {
     /// Nothing new begins from now on: waiting sides are answered.
     pub fn drain(&mut self, io: &mut Io) {
         for id in self.waiting(io) {
-            let stream = self.seated(io, id).stream;
+            let stream = self.role_of(io, id).stream;
             self.end(io, stream, Ending::Reported(Box::new(Failure::stopping())));
-            self.dismiss(io, id, &Failure::TooBusy(Busy::Stopping));
+            self.detach(io, id, &Failure::TooBusy(Busy::Stopping));
         }
     }
 

@@ -13,7 +13,7 @@ pub(super) fn give_away(streams: &mut Streams, io: &mut Io) -> String {
     let lines: String = given.iter().map(|given| moved::write(given, io.now.monotonic)).collect();
     let failure = Failure::TooBusy(Busy::Replaced);
     for client in given.iter().filter_map(|given| given.stream.waiting()) {
-        streams.dismiss(io, ConnId::from_client(client), &failure);
+        streams.detach(io, ConnId::from_client(client), &failure);
     }
     // Their subscribers find them where they are now.
     for given in &given {

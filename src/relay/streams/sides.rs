@@ -36,14 +36,14 @@ impl Streams {
         match met {
             Connected::Waits(stream) => {
                 let upload = Some(Box::new(Upload::new(head, name)));
-                self.seat(io, id, StreamRole::Source { stream, upload });
+                self.set_role(io, id, StreamRole::Source { stream, upload });
                 wait(io, id);
                 0
             }
             Connected::Paired { stream, other } => {
                 let upload = Some(Box::new(Upload::new(head, name)));
                 io.conns[id].carry = behind.to_vec();
-                self.seat(io, id, StreamRole::Source { stream, upload });
+                self.set_role(io, id, StreamRole::Source { stream, upload });
                 self.pair(io, transfers, id, ConnId::from_client(other));
                 behind.len()
             }
@@ -79,11 +79,11 @@ impl Streams {
         self.record(io);
         match met {
             Connected::Waits(stream) => {
-                self.seat(io, id, StreamRole::Destination { stream });
+                self.set_role(io, id, StreamRole::Destination { stream });
                 wait(io, id);
             }
             Connected::Paired { stream, other } => {
-                self.seat(io, id, StreamRole::Destination { stream });
+                self.set_role(io, id, StreamRole::Destination { stream });
                 self.pair(io, transfers, ConnId::from_client(other), id);
             }
             refused @ (Connected::Occupied | Connected::Unknown | Connected::Reported(_)) => {
@@ -101,7 +101,7 @@ impl Streams {
         source: ConnId,
         destination: ConnId,
     ) {
-        let stream = self.seated(io, source).stream;
+        let stream = self.role_of(io, source).stream;
         let reply = io.conns[destination].reply;
         let mut upload = self
             .upload(io, source)
@@ -147,7 +147,7 @@ impl Streams {
 
     /// A waiting side's socket has news.
     pub(super) fn waiting_ready(&mut self, io: &mut Io, id: ConnId) {
-        let side = self.seated(io, id).side;
+        let side = self.role_of(io, id).side;
         let gone = match io.conns[id].peer_end {
             PeerEnd::Open => false,
             PeerEnd::HungUp => true,
@@ -168,13 +168,13 @@ impl Streams {
 
     /// A waiting side left: it gives its place back.
     pub(super) fn leave(&mut self, io: &mut Io, id: ConnId) {
-        let StreamSide { stream, side, .. } = self.seated(io, id);
+        let StreamSide { stream, side, .. } = self.role_of(io, id);
         self.registry.leave(stream, side, io.now);
         self.unseat(io, id);
     }
 
     /// Answers a waiting side; its stream is over already.
-    pub(super) fn dismiss(&mut self, io: &mut Io, id: ConnId, failure: &Failure) {
+    pub(super) fn detach(&mut self, io: &mut Io, id: ConnId, failure: &Failure) {
         let read = match self.unseat(io, id) {
             StreamRole::Source { upload, .. } => upload.is_none_or(|upload| upload.is_read()),
             StreamRole::Destination { .. } | StreamRole::Listing(_) | StreamRole::Subscriber(_) => {
@@ -206,7 +206,7 @@ impl Streams {
         self.end(io, stream, Ending::TooLarge(max));
         if let Some(destination) = other {
             let destination = ConnId::from_client(destination);
-            self.dismiss(io, destination, &Failure::SourceTooLarge(max));
+            self.detach(io, destination, &Failure::SourceTooLarge(max));
         }
         Some(Failure::UploadTooLarge(max))
     }

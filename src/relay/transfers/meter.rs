@@ -3,7 +3,7 @@
 //! while bytes move, so that who asks for the first time hears of the last seconds.
 
 use super::tcp_info;
-use crate::api::bottleneck::judge;
+use crate::api::bottleneck::classify;
 use crate::relay::io::Conn;
 use crate::rendezvous::bottleneck::{Bottleneck, PaceSample, WaitTimes, WaitingOn};
 use std::time::{Duration, Instant};
@@ -38,7 +38,7 @@ impl Meter {
 
     /// Samples both sockets and judges by the difference to the last sample, or to the beginning.
     /// `None` where the kernel does not say enough.
-    pub fn judge(
+    pub fn update(
         &mut self,
         source: &Conn,
         destination: &Conn,
@@ -48,7 +48,7 @@ impl Meter {
         let destination = tcp_info::figures(&destination.socket)?;
         let sample = PaceSample { at, waits: self.waits.until(at), source, destination };
         let last = self.replace(Box::new(sample));
-        Some(Box::new(judge(&last, &sample)))
+        Some(Box::new(classify(&last, &sample)))
     }
 
     /// Whether somebody who asks is to hear of a newer sample than the last one.

@@ -164,7 +164,7 @@ impl Transfers {
         self.count(id);
         let over = matches!(turn, TurnEnd::Over(_));
         let judged = matches!(owner, Owner::Stream(_)) && (due || over);
-        let bottleneck = if judged { self.judge_if(io, id, over) } else { None };
+        let bottleneck = if judged { self.update_if(io, id, over) } else { None };
         let finished = match turn {
             TurnEnd::Over(outcome) => Some(self.end(io, id, outcome)),
             TurnEnd::BudgetSpent => {
@@ -257,20 +257,20 @@ impl Transfers {
     }
 
     /// Judges a transfer, unless that was done within the last second.
-    pub fn judge_if_stale(&mut self, io: &Io, id: TransferId) -> Option<Box<Bottleneck>> {
+    pub fn update_if_stale(&mut self, io: &Io, id: TransferId) -> Option<Box<Bottleneck>> {
         let now = io.now.monotonic;
         self.get(id).filter(|exchange| exchange.meter.is_stale(now))?;
-        self.judge_if(io, id, false)
+        self.update_if(io, id, false)
     }
 
     /// Judges a transfer; one that is over only if it was long enough to be worth it.
-    fn judge_if(&mut self, io: &Io, id: TransferId, over: bool) -> Option<Box<Bottleneck>> {
+    fn update_if(&mut self, io: &Io, id: TransferId, over: bool) -> Option<Box<Bottleneck>> {
         let now = io.now.monotonic;
         let (_, exchange) = &mut self.slab[id.index as usize];
         if over && !exchange.meter.is_ripe(now) {
             return None;
         }
         let (source, destination) = (&io.conns[exchange.source], &io.conns[exchange.destination]);
-        exchange.meter.judge(source, destination, now)
+        exchange.meter.update(source, destination, now)
     }
 }

@@ -96,7 +96,7 @@ impl Exchange {
     }
 
     fn send(&mut self, tools: &mut TransferContext<'_>, more: bool) {
-        match copy::write(&tools.destination.socket, self.transfer.ahead(), more) {
+        match copy::write(&tools.destination.socket, self.transfer.prefix(), more) {
             Ok(Write::Moved(count)) => self.transfer.sent(count),
             Ok(Write::Blocked) => tools.destination.writable = false,
             Err(error) => self.transfer.destination_gone(loss(error)),
@@ -172,7 +172,7 @@ impl Exchange {
         }
         self.transfer.announce(body);
         let mut slices = Vec::with_capacity(tools.pieces.len() + 1);
-        slices.push(IoSlice::new(self.transfer.ahead()));
+        slices.push(IoSlice::new(self.transfer.prefix()));
         slices.extend(tools.pieces.iter().map(|p| IoSlice::new(&tools.scratch[p.clone()])));
         let result = copy::gather(&tools.destination.socket, &slices);
         let sent = match result {

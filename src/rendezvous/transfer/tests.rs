@@ -33,7 +33,7 @@ fn an_upload_that_was_given_back_goes_on_in_the_middle_of_its_framing() {
     }
     take_in(&mut transfer, b"lo\r\n0\r\n\r\n");
     assert_eq!(transfer.next(READY), Step::Send { more: false });
-    assert_eq!(transfer.ahead(), [HEAD, b"5\r\nhello"].concat());
+    assert_eq!(transfer.prefix(), [HEAD, b"5\r\nhello"].concat());
 }
 
 #[test]
@@ -50,7 +50,7 @@ fn bytes_in_hand_when_the_destination_is_lost_are_given_back() {
     let mut transfer = again(transfer);
     take_in(&mut transfer, b"56789\r\n0\r\n\r\n");
     assert_eq!(transfer.next(READY), Step::Send { more: false });
-    assert_eq!(transfer.ahead(), [HEAD, b"a\r\n0123456789"].concat());
+    assert_eq!(transfer.prefix(), [HEAD, b"a\r\n0123456789"].concat());
 }
 
 #[test]
@@ -61,7 +61,7 @@ fn wrong_framing_is_not_forgotten_with_the_destination() {
     assert!(upload.may_end_within(0), "it stays until it can be told");
     let mut transfer = Transfer::resume(upload, Delimiter::Chunks, HEAD.to_vec(), true);
     assert_eq!(transfer.next(READY), Step::Send { more: false });
-    transfer.sent(transfer.ahead().len());
+    transfer.sent(transfer.prefix().len());
     assert!(matches!(transfer.next(READY), Step::Done(TransferOutcome::SourceBroken(_))));
 }
 
@@ -76,7 +76,7 @@ fn a_source_that_leaves_before_a_byte_was_handed_on_costs_its_destination_nothin
         let mut transfer = begun(b"5\r\nhel");
         if handed_on {
             transfer.announce(0);
-            transfer.sent(transfer.ahead().len());
+            transfer.sent(transfer.prefix().len());
         }
         transfer.source_gone(loss);
         let outcome = TransferOutcome::SourceGone(loss);

@@ -80,7 +80,7 @@ impl Agent {
         loop {
             let begun = clock::now();
             let lost = match self.client.connect() {
-                Ok(connection) => self.attend(&connection, &mut shown)?,
+                Ok(connection) => self.serve_connection(&connection, &mut shown)?,
                 Err(error) => Some(error),
             };
             if self.ending.stop.is_set() {
@@ -93,7 +93,7 @@ impl Agent {
                 backoff = Backoff::default();
             }
             let pause = backoff.pause(chance());
-            self.say_lost(lost, pause);
+            self.log_disconnect(lost, pause);
             if self.ending.stop.wait(pause) {
                 return Ok(());
             }
@@ -101,7 +101,7 @@ impl Agent {
     }
 
     /// Serves one connection to its end; why it ended, if somebody said so.
-    fn attend(
+    fn serve_connection(
         &self,
         connection: &SocketConnection,
         shown: &mut Option<String>,
@@ -111,9 +111,9 @@ impl Agent {
             connection.wait_parted();
             return Ok(None);
         }
-        self.journal.say(&format!("connected to {} as {}", self.relay.base, self.name));
+        self.journal.log(&format!("connected to {} as {}", self.relay.base, self.name));
         self.show_url(connection, shown)?;
-        let spares = self.bring_spares(connection)?;
+        let spares = self.start_idle_tunnels(connection)?;
         let (api, calls) = (self.api.clone(), self.calls.clone());
         let served = connection.serve(move |request| counted::forward(&api, &calls, request));
         drop(spares);
@@ -140,14 +140,17 @@ impl Agent {
         printed.map_err(|error| Failure::local("printing the URL", error))
     }
 
-    fn bring_spares(&self, connection: &SocketConnection) -> Result<Option<IdleTunnels>, Failure> {
+    fn start_idle_tunnels(
+        &self,
+        connection: &SocketConnection,
+    ) -> Result<Option<IdleTunnels>, Failure> {
         let welcome = connection.welcome();
         let Some(secret) = welcome.spare.filter(|_| self.spares > 0) else { return Ok(None) };
         let owner =
             Owner { relay: self.relay.base.clone(), connection: welcome.connection, secret };
         let journal = Arc::clone(&self.journal);
         let refused = move |status| {
-            journal.say(&format!(
+            journal.log(&format!(
                 "the relay refused a spare connection with {status}; \
                                   requests come through the WebSocket"
             ));
@@ -157,9 +160,9 @@ impl Agent {
         spares.map(Some).map_err(|error| Failure::local("starting a thread", error))
     }
 
-    fn say_lost(&self, lost: Option<Error>, pause: Duration) {
+    fn log_disconnect(&self, lost: Option<Error>, pause: Duration) {
         let why = lost.map_or("the relay closed the connection".into(), |why| why.to_string());
         let seconds = pause.as_secs_f64();
-        self.journal.say(&format!("not connected: {why}; next attempt in {seconds:.1} s"));
+        self.journal.log(&format!("not connected: {why}; next attempt in {seconds:.1} s"));
     }
 }

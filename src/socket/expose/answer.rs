@@ -34,22 +34,22 @@ pub(super) struct AnswerBody {
 pub(super) fn read_head(wire: &mut ApiReader) -> Result<AnswerHead, Refusal> {
     let mut silent = true;
     loop {
-        let parsed = AnswerHead::parse(wire.ahead());
+        let parsed = AnswerHead::parse(wire.buffered());
         let parsed = parsed.map_err(|why| Refusal::Broken(format!("was not understood: {why}")))?;
         match parsed {
             Some(head) if head.is_interim() => {
-                wire.ahead().drain(..head.len);
+                wire.buffered().drain(..head.len);
                 silent = false;
             }
             Some(head) => {
-                wire.ahead().drain(..head.len);
+                wire.buffered().drain(..head.len);
                 return Ok(head);
             }
             None => match wire.read_ahead(HEAD_BYTES) {
-                Ok(0) if silent && wire.ahead().is_empty() => return Err(Refusal::Silent),
+                Ok(0) if silent && wire.buffered().is_empty() => return Err(Refusal::Silent),
                 Ok(0) => return Err(Refusal::Broken("aborted its response".into())),
                 Ok(_) => {}
-                Err(error) if is_lost(&error) && silent && wire.ahead().is_empty() => {
+                Err(error) if is_lost(&error) && silent && wire.buffered().is_empty() => {
                     return Err(Refusal::Silent);
                 }
                 Err(error) => return Err(Refusal::of(&error)),

@@ -4,7 +4,7 @@
 use super::answer::AnswerBody;
 use super::calls::Call;
 use super::chunk::ChunkBuffer;
-use super::incoming::{Incoming, broken_off};
+use super::incoming::{Incoming, interrupted};
 use crate::http::chunked::LAST_CHUNK;
 use crate::splice::pipe::{Drain, Fill, Pipe};
 use nix::errno::Errno;
@@ -45,7 +45,7 @@ impl BodyForwarder<'_> {
     ///
     /// # Errors
     /// When the body breaks off, or nobody takes it.
-    pub(super) fn pour(&mut self, body: &mut AnswerBody) -> io::Result<()> {
+    pub(super) fn forward(&mut self, body: &mut AnswerBody) -> io::Result<()> {
         let mut buffer = None;
         loop {
             let run = body.incoming().map_or(0, Incoming::run_bytes);
@@ -99,7 +99,7 @@ impl BodyForwarder<'_> {
         let count = loop {
             match pipe.fill(socket, most)? {
                 Fill::Moved(count) => break count,
-                Fill::Eof => return Err(broken_off()),
+                Fill::Eof => return Err(interrupted()),
                 Fill::Blocked => ready(socket, PollFlags::POLLIN)?,
             }
         };

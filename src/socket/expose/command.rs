@@ -195,7 +195,7 @@ impl Expose {
 fn watch(ending: &Arc<StopMode>, calls: &Calls, (journal, most): (&Arc<Journal>, Duration)) {
     let (ending, calls, journal) = (Arc::clone(ending), calls.clone(), Arc::clone(journal));
     on_first([Signal::SIGTERM, Signal::SIGINT], move |_| {
-        journal.say(&format!("ending: what is under way is served, for {most:?} at most"));
+        journal.log(&format!("ending: what is under way is served, for {most:?} at most"));
         if !ending.drain(&calls, most) {
             // Nothing is under way; whoever connects right now would have to be waited for.
             journal.flush();

@@ -80,7 +80,7 @@ pub(super) fn open(owner: &Owner) -> Result<ApiReader, NotOpened> {
     socket.set_read_timeout(Some(UPGRADE_TIME))?;
     let mut wire = ApiReader::new(socket);
     let head = loop {
-        let parsed = AnswerHead::parse(wire.ahead());
+        let parsed = AnswerHead::parse(wire.buffered());
         match parsed.map_err(|why| io::Error::new(io::ErrorKind::InvalidData, why))? {
             Some(head) => break head,
             None if wire.read_ahead(HEAD_BYTES)? == 0 => {
@@ -92,7 +92,7 @@ pub(super) fn open(owner: &Owner) -> Result<ApiReader, NotOpened> {
     if head.status != 101 {
         return Err(NotOpened::Refused(head.status));
     }
-    wire.ahead().drain(..head.len);
+    wire.buffered().drain(..head.len);
     wire.socket().set_read_timeout(None)?;
     Ok(wire)
 }
@@ -140,13 +140,13 @@ impl Server<'_> {
         let head_only = request.method() == Method::HEAD;
         let mut call = self.calls.begin(&request);
         match self.api.ask(request, Some(Requester::Connection(socket))) {
-            Ok(answer) => self.pass_on(answer, head_only, (socket, &mut call)),
+            Ok(answer) => self.forward(answer, head_only, (socket, &mut call)),
             Err(Refusal::NobodyWaits) => Err(io::ErrorKind::ConnectionAborted.into()),
             Err(refusal) => refuse(&self.api.refused(&refusal), head_only, (socket, &mut call)),
         }
     }
 
-    fn pass_on(
+    fn forward(
         &mut self,
         answer: Response<AnswerBody>,
         head_only: bool,
@@ -165,7 +165,7 @@ impl Server<'_> {
             Some(_) => Frame::Plain,
             None => Frame::Chunks,
         };
-        BodyForwarder { out: socket, frame, pipe: &mut self.pipe, call }.pour(&mut body)?;
+        BodyForwarder { out: socket, frame, pipe: &mut self.pipe, call }.forward(&mut body)?;
         call.ended();
         Ok(())
     }
@@ -222,10 +222,10 @@ struct PendingRequest {
 fn next(wire: &mut ApiReader) -> Option<PendingRequest> {
     loop {
         let mut slots = FieldSlots::new();
-        let parsed = head::parse(wire.ahead(), &mut slots, &LIMITS).ok()?;
+        let parsed = head::parse(wire.buffered(), &mut slots, &LIMITS).ok()?;
         if let Some(head) = parsed {
             let (asked, len) = (taken(&head), head.len);
-            wire.ahead().drain(..len);
+            wire.buffered().drain(..len);
             return asked;
         }
         if wire.read_ahead(HEAD_BYTES).ok()? == 0 {

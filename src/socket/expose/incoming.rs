@@ -47,7 +47,7 @@ impl Incoming {
     }
 
     fn new(mut wire: ApiReader, rest: RemainingBody) -> Self {
-        let inbox = std::mem::take(wire.ahead());
+        let inbox = std::mem::take(wire.buffered());
         let mut body =
             Self { wire, rest, inbox: Vec::new(), pieces: VecDeque::new(), malformed: None };
         body.sort(inbox);
@@ -99,7 +99,7 @@ impl Incoming {
             RemainingBody::Framed(decoder) => {
                 let mut pieces = Vec::new();
                 match decoder.received(&bytes, &mut pieces) {
-                    Ok(used) => self.wire.ahead().extend_from_slice(&bytes[used..]),
+                    Ok(used) => self.wire.buffered().extend_from_slice(&bytes[used..]),
                     Err(why) => {
                         self.malformed = Some(io::Error::new(io::ErrorKind::InvalidData, why));
                     }
@@ -114,7 +114,7 @@ impl Incoming {
     }
 
     /// Hands out bytes that are in memory.
-    fn hand_out(&mut self, buffer: &mut [u8]) -> usize {
+    fn take(&mut self, buffer: &mut [u8]) -> usize {
         let Some(piece) = self.pieces.front_mut() else { return 0 };
         let count = piece.len().min(buffer.len());
         buffer[..count].copy_from_slice(&self.inbox[piece.start..piece.start + count]);
@@ -130,7 +130,7 @@ impl Incoming {
         let most = usize::try_from(run).unwrap_or(usize::MAX).min(buffer.len());
         let count = self.wire.receive(&mut buffer[..most])?;
         match (&mut self.rest, count) {
-            (RemainingBody::Framed(_), 0) => return Err(broken_off()),
+            (RemainingBody::Framed(_), 0) => return Err(interrupted()),
             (RemainingBody::UntilClose | RemainingBody::Over, 0) => self.rest = RemainingBody::Over,
             (RemainingBody::Framed(decoder), _) => decoder.took(count),
             (RemainingBody::UntilClose | RemainingBody::Over, _) => {}
@@ -142,7 +142,7 @@ impl Incoming {
         let mut bytes = vec![0; READ_BYTES];
         let count = self.wire.receive(&mut bytes)?;
         if count == 0 {
-            return Err(broken_off());
+            return Err(interrupted());
         }
         bytes.truncate(count);
         self.sort(bytes);
@@ -156,7 +156,7 @@ impl Read for Incoming {
             if buffer.is_empty() {
                 return Ok(0);
             }
-            match self.hand_out(buffer) {
+            match self.take(buffer) {
                 0 => {}
                 count => return Ok(count),
             }
@@ -177,7 +177,7 @@ impl Read for Incoming {
 }
 
 /// The connection ended amid the body.
-pub(super) fn broken_off() -> io::Error {
+pub(super) fn interrupted() -> io::Error {
     io::Error::new(io::ErrorKind::UnexpectedEof, "the body was interrupted")
 }
 
@@ -202,7 +202,7 @@ mod tests {
         let mut all = Vec::new();
         let failed = body.read_to_end(&mut all).err().map(|error| error.kind());
         assert_eq!(body.is_over(), failed.is_none(), "{}", bytes.escape_ascii());
-        (all, failed, std::mem::take(body.into_wire().ahead()))
+        (all, failed, std::mem::take(body.into_wire().buffered()))
     }
 
     #[test]

@@ -25,7 +25,7 @@ impl Journal {
     }
 
     /// Says one thing, with the time.
-    pub(super) fn say(&self, text: &str) {
+    pub(super) fn log(&self, text: &str) {
         let Some(lines) = &self.0 else { return };
         let line = format!("{:.3} {}\n", Timestamp::now(), printable(text));
         match lines.add(line.as_bytes()) {
@@ -36,7 +36,7 @@ impl Journal {
     /// Says what was served.
     pub(super) fn served(&self, served: &Served) {
         if self.0.is_some() {
-            self.say(&described(served));
+            self.log(&described(served));
         }
     }
 

@@ -2,7 +2,7 @@
 //! awaited. What breaks off on the way in never looks whole: the connection ends.
 
 use super::chunk::ChunkBuffer;
-use super::incoming::broken_off;
+use super::incoming::interrupted;
 use crate::http::chunked::LAST_CHUNK;
 use crate::ops::threads;
 use crate::socket::Body;
@@ -67,7 +67,7 @@ fn write_sized(body: &mut Body, length_bytes: u64, mut socket: &TcpStream) -> Re
     while left > 0 {
         let most = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.len());
         let count = read(body, &mut buffer[..most]).and_then(|count| match count {
-            0 => Err(broken_off()),
+            0 => Err(interrupted()),
             count => Ok(count),
         });
         let count = count.map_err(|_| Failed::Here)?;

@@ -66,7 +66,7 @@ impl ApiReader {
     }
 
     /// What was read ahead; the caller takes it away.
-    pub(super) fn ahead(&mut self) -> &mut Vec<u8> {
+    pub(super) fn buffered(&mut self) -> &mut Vec<u8> {
         &mut self.ahead
     }
 

@@ -75,7 +75,7 @@ impl Receive {
         let options = self.connecting.options(&preferences)?;
         let target = Target::of(self.output.as_deref(), self.extract, self.force)?;
         let origin = self.origin(&options, &preferences)?;
-        teller.waits("waiting for the other side");
+        teller.waiting("waiting for the other side");
         let mut response = self.join(&origin, &options)?;
         teller.begins(target::size_bytes(&mut response));
         if let Some(stream) = &origin.stream {
@@ -102,7 +102,7 @@ impl Receive {
         };
         let bytes = download.response.body().received_bytes();
         let event = json!({ "event": "complete", "bytes": bytes, "output": put });
-        let amount = teller.moved_in_all(bytes);
+        let amount = teller.summary(bytes);
         match put {
             Some(put) => {
                 let extracted = matches!(target, Target::Extracted(_));
@@ -134,7 +134,7 @@ impl Receive {
         // A refusal for now (503) comes before any byte was taken off the stream.
         persistently(self.connecting.retries, || {
             let mut outgoing = Outgoing::open(&request, options)?;
-            outgoing.be_patient(UNLIMITED);
+            outgoing.set_stall_timeout(UNLIMITED);
             let response = outgoing.finish(None)?;
             Ok(judged(response, origin.stream.as_ref()))
         })
@@ -212,13 +212,17 @@ impl<'d> Download<'d> {
     fn fill(&mut self, file: &File, readable: bool) -> Result<(), Failure> {
         if let Some(stream) = self.announced() {
             let mut out = Hashing::new(file.as_fd());
-            self.pour(|body, progress| copy_to_file::into_writer(body, &mut out, progress))?;
+            self.receive_body(|body, progress| {
+                copy_to_file::into_writer(body, &mut out, progress)
+            })?;
             return check::announced(stream, &out.digest());
         }
         // A digest on the way comes behind the last chunk, so with a length there is none. Not by
         // the length of the body: that of a short one is known once all its chunks are here.
         let may_have_digest = readable && self.response.field("Content-Length").is_none();
-        self.pour(|body, progress| copy_to_file::into_descriptor(body, file.as_fd(), progress))?;
+        self.receive_body(|body, progress| {
+            copy_to_file::into_descriptor(body, file.as_fd(), progress)
+        })?;
         match self.stream {
             Some(stream) if may_have_digest => check::unannounced(stream, file),
             Some(_) | None => Ok(()),
@@ -233,7 +237,7 @@ impl<'d> Download<'d> {
         let mut checked = Checked { body, hash, stream, progress: &mut progress };
         match archive::unpack_noted(&mut checked, into, force, &UNFINISHED) {
             Ok(unpacked) => {
-                teller.left_out(&unpacked.skipped);
+                teller.skipped(&unpacked.skipped);
                 Ok(Some(into.display().to_string()))
             }
             Err(error) => Err(self.unpacked_badly(error)),
@@ -254,7 +258,7 @@ impl<'d> Download<'d> {
         self.stream.filter(|_| self.response.field(DIGEST_ANNOUNCED).is_some())
     }
 
-    fn pour(
+    fn receive_body(
         &mut self,
         way: impl FnOnce(&mut Body, &mut dyn FnMut(u64)) -> Result<(), Error>,
     ) -> Result<(), Failure> {

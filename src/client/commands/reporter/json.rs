@@ -52,27 +52,27 @@ impl JsonReporter {
     }
 
     /// Tells an event, unless it comes behind the last one.
-    pub(super) fn tell(&self, event: &Value) {
-        self.told().tell(event);
+    pub(super) fn emit(&self, event: &Value) {
+        self.lock_reported().tell(event);
     }
 
     /// Tells how it ended, and nothing after that.
-    pub(super) fn tell_last(&self, event: &Value) {
-        let mut told = self.told();
+    pub(super) fn emit_last(&self, event: &Value) {
+        let mut told = self.lock_reported();
         told.tell(event);
         told.over = true;
     }
 
     /// Bytes begin to move.
     pub(super) fn begins(&self, total_bytes: Option<u64>) {
-        let mut told = self.told();
+        let mut told = self.lock_reported();
         told.total_bytes = total_bytes;
         told.tell(&json!({ "event": "started", "total_bytes": total_bytes }));
     }
 
     /// So many more bytes have moved.
     pub(super) fn moved(&self, bytes: u64) {
-        let mut told = self.told();
+        let mut told = self.lock_reported();
         told.bytes += bytes;
         let since = clock::now().duration_since(told.last);
         if since >= PROGRESS_EVERY {
@@ -81,7 +81,7 @@ impl JsonReporter {
         }
     }
 
-    fn told(&self) -> MutexGuard<'_, Reported> {
+    fn lock_reported(&self) -> MutexGuard<'_, Reported> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -33,7 +33,7 @@ pub(super) struct SendMode {
 ///
 /// # Errors
 /// What is sent cannot be read, or the connection failed.
-pub(super) fn pass(
+pub(super) fn send(
     input: &mut Input,
     outgoing: &mut Outgoing,
     way: SendMode,

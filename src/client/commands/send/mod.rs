@@ -107,8 +107,8 @@ impl Sending {
         let options = self.connecting.options(&preferences)?;
         let mut input = Input::open(what)?;
         let upload = Upload::of(self, what, &input)?;
-        let meeting = self.meet(&options, &preferences, &upload, teller)?;
-        let result = self.pass(&meeting, &upload, &mut input, teller);
+        let meeting = self.open_stream(&options, &preferences, &upload, teller)?;
+        let result = self.send_body(&meeting, &upload, &mut input, teller);
         if meeting.own && matches!(&result, Err(failure) if failure.exit != Exit::OtherSide) {
             // It may be over already; if not, nobody is to wait for what will not come.
             let _ = meeting.stream.cancel();
@@ -118,7 +118,7 @@ impl Sending {
             Some("-") => "standard input".to_owned(),
             _ => printable(&what.to_string_lossy()),
         };
-        let text = format!("sent {name} ({})", teller.moved_in_all(bytes));
+        let text = format!("sent {name} ({})", teller.summary(bytes));
         let event = json!({ "event": "complete", "bytes": bytes, "repr_digest": digest });
         teller.done(&text, &event);
         Ok(())
@@ -138,7 +138,7 @@ impl Sending {
         }
     }
 
-    fn meet(
+    fn open_stream(
         &self,
         options: &Options,
         preferences: &Preferences,
@@ -157,26 +157,26 @@ impl Sending {
         }
         let (stream, waits) =
             persistently(self.connecting.retries, || Stream::create(&relay, options, &wish))?;
-        offer::tell(teller, &stream, upload.kind, waits, self.qr);
+        offer::print(teller, &stream, upload.kind, waits, self.qr);
         Ok(TargetStream { stream, own: true, deadline: deadline(waits.unwrap_or(self.ttl)) })
     }
 
-    fn pass(
+    fn send_body(
         &self,
         meeting: &TargetStream,
         upload: &Upload,
         input: &mut Input,
         teller: &Reporter,
     ) -> Result<(u64, Option<String>), Failure> {
-        teller.waits("waiting for the other side");
+        teller.waiting("waiting for the other side");
         let mut outgoing = self.join(meeting, upload)?;
         teller.begins(upload.expected_bytes);
         teller.follow(&meeting.stream);
         let counting = teller.clone();
         outgoing.report_to(Box::new(move |bytes| counting.moved(bytes)));
         let way = SendMode { digest: self.digest, zstd: self.zstd };
-        let BodyStats { sent, digest, left_out } = body::pass(input, &mut outgoing, way)?;
-        teller.left_out(&left_out);
+        let BodyStats { sent, digest, left_out } = body::send(input, &mut outgoing, way)?;
+        teller.skipped(&left_out);
         let bytes = outgoing.sent_bytes();
         let response = match sent {
             Sent::All => outgoing.finish(digest.as_deref().map(|value| ("Repr-Digest", value)))?,
@@ -186,7 +186,7 @@ impl Sending {
             return Err(Refusal::of(response).into());
         }
         if let Some(digest) = &digest {
-            arrived(&meeting.stream, digest)?;
+            check_digest_received(&meeting.stream, digest)?;
         }
         Ok((bytes, digest))
     }
@@ -207,10 +207,10 @@ impl Sending {
                 Outgoing::open(&request, meeting.stream.options()).map(Ok)
             })?;
             let left = meeting.deadline.saturating_duration_since(clock::now());
-            outgoing.be_patient(left);
+            outgoing.set_stall_timeout(left);
             match outgoing.await_continue() {
                 Ok(Sent::All) => {
-                    outgoing.be_patient(UNLIMITED);
+                    outgoing.set_stall_timeout(UNLIMITED);
                     return Ok(outgoing);
                 }
                 Ok(Sent::Stopped) => {
@@ -235,7 +235,7 @@ impl Sending {
 }
 
 /// Whether the digest is where the other side looks for it. Proxies may drop trailers.
-fn arrived(stream: &Stream, digest: &str) -> Result<(), Failure> {
+fn check_digest_received(stream: &Stream, digest: &str) -> Result<(), Failure> {
     let status = stream.status().ok().and_then(Result::ok);
     if status.is_some_and(|status| status["repr_digest"] == *digest) {
         return Ok(());

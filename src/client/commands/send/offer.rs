@@ -24,7 +24,7 @@ pub(super) enum Kind {
 }
 
 /// Tells the other side's commands; with `qr` the URL as a QR code, too.
-pub(super) fn tell(
+pub(super) fn print(
     teller: &Reporter,
     stream: &Stream,
     kind: Kind,
@@ -56,7 +56,7 @@ pub(super) fn tell(
         "curl": curl,
         "ttl_seconds": waits.map(|waits| waits.as_secs()),
     });
-    teller.say(&text, &event);
+    teller.print(&text, &event);
 }
 
 fn commands(url: &Url, kind: Kind) -> [String; 2] {

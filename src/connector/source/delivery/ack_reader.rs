@@ -8,7 +8,7 @@ use std::os::fd::AsFd as _;
 
 impl<F: RecordFeed> Delivery<F> {
     /// Whether what the consumer says through the output is read.
-    pub(super) fn hears_output(&self) -> bool {
+    pub(super) fn reads_output(&self) -> bool {
         match self.acknowledging {
             AckInput::Output => self.output.is_socket(),
             // A consumer that acknowledges unasked would be stuck after about 300 lines if nobody
@@ -18,51 +18,51 @@ impl<F: RecordFeed> Delivery<F> {
         }
     }
 
-    pub(super) fn hear_stdin(&mut self) {
+    pub(super) fn read_stdin(&mut self) {
         let mut buffer = [0; 16 << 10];
         match io::stdin().lock().read(&mut buffer) {
             Ok(0) => {
-                self.lose(&io::Error::other("acknowledgements ended"), true);
+                self.consumer_lost(&io::Error::other("acknowledgements ended"), true);
             }
-            Ok(count) => self.hear(&buffer[..count]),
+            Ok(count) => self.take_acks(&buffer[..count]),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => self.lose(&error, true),
+            Err(error) => self.consumer_lost(&error, true),
         }
     }
 
     /// Who left may have acknowledged before, and what was said is still there to be read: without it
     /// the record would be handed over twice, or its sender told that it was not.
-    pub(super) fn hear_what_was_said(&mut self) {
+    pub(super) fn apply_acks(&mut self) {
         let mut buffer = [0; 16 << 10];
         loop {
             let heard = match self.acknowledging {
                 AckInput::No => return,
-                AckInput::Output => self.output.hear(&mut buffer).ok().flatten(),
+                AckInput::Output => self.output.read_acks(&mut buffer).ok().flatten(),
                 AckInput::Stdin if !stdin_is_readable() => return,
                 AckInput::Stdin => io::stdin().lock().read(&mut buffer).ok(),
             };
             match heard {
                 None | Some(0) => return,
-                Some(count) => self.hear(&buffer[..count]),
+                Some(count) => self.take_acks(&buffer[..count]),
             }
         }
     }
 
-    pub(super) fn hear_output(&mut self) {
+    pub(super) fn read_output(&mut self) {
         let mut buffer = [0; 16 << 10];
         let is_asked = matches!(self.acknowledging, AckInput::Output);
-        match self.output.hear(&mut buffer) {
+        match self.output.read_acks(&mut buffer) {
             // It may go on reading.
             Ok(Some(0)) if !is_asked => self.is_silent = true,
             Ok(Some(_)) if !is_asked => {}
-            Ok(Some(0)) => self.lose_output(&io::ErrorKind::UnexpectedEof.into()),
-            Ok(Some(count)) => self.hear(&buffer[..count]),
+            Ok(Some(0)) => self.drop_consumer(&io::ErrorKind::UnexpectedEof.into()),
+            Ok(Some(count)) => self.take_acks(&buffer[..count]),
             Ok(None) => {}
-            Err(error) => self.lose_output(&error),
+            Err(error) => self.drop_consumer(&error),
         }
     }
 
-    pub(super) fn hear(&mut self, bytes: &[u8]) {
+    pub(super) fn take_acks(&mut self, bytes: &[u8]) {
         let mut done = Vec::new();
         for said in self.acks.take(bytes) {
             match said {

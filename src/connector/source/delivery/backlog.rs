@@ -16,7 +16,7 @@ impl<F: RecordFeed> Delivery<F> {
         let wants_out = !self.lines.is_empty() || self.closed.is_some();
         let wants_out = wants_out && self.again.is_none();
         let out = if wants_out { PollFlags::POLLOUT } else { PollFlags::empty() };
-        let output = if self.hears_output() { out | PollFlags::POLLIN } else { out };
+        let output = if self.reads_output() { out | PollFlags::POLLIN } else { out };
         PollSet {
             output: self.output.shared().map(|descriptor| (descriptor, output)),
             stdin: matches!(self.acknowledging, AckInput::Stdin) && self.gone.is_none(),
@@ -26,15 +26,15 @@ impl<F: RecordFeed> Delivery<F> {
 
     pub(super) fn act(&mut self, Answers { output, stdin }: Answers) {
         if !stdin.is_empty() {
-            self.hear_stdin();
+            self.read_stdin();
         }
         if output.contains(PollFlags::POLLIN) {
-            self.hear_output();
+            self.read_output();
         }
         if output.intersects(PollFlags::POLLERR | PollFlags::POLLHUP | PollFlags::POLLNVAL)
             && self.output.shared().is_some()
         {
-            self.lose_output(&io::ErrorKind::BrokenPipe.into());
+            self.drop_consumer(&io::ErrorKind::BrokenPipe.into());
         } else if output.contains(PollFlags::POLLOUT) && self.gone.is_none() {
             self.reopen_to_new(None);
         }

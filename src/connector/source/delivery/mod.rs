@@ -179,7 +179,7 @@ impl<F: RecordFeed> Delivery<F> {
         let order = self.work.order();
         if order == WorkerCommand::GiveUp {
             self.feed.take(&mut self.lines);
-            self.hear_what_was_said();
+            self.apply_acks();
             self.refuse_all(Busy::Stopping);
             return Step::Ended;
         }
@@ -208,7 +208,7 @@ impl<F: RecordFeed> Delivery<F> {
 
     /// Hands over what is new, if that takes no waiting; whether the thread may go on to wait for
     /// what it waits for. The event loop calls it.
-    pub fn hand_at_once(&mut self) -> bool {
+    pub fn flush_records(&mut self) -> bool {
         if !self.lines.is_empty() && self.gone.is_none() {
             // It waits for the consumer, and then takes what is new.
             return true;
@@ -223,16 +223,16 @@ impl<F: RecordFeed> Delivery<F> {
             return false;
         }
         self.send();
-        self.asked.cover(&self.questions())
+        self.asked.add(&self.questions())
     }
 
-    fn lose_output(&mut self, why: &io::Error) {
-        self.hear_what_was_said();
-        self.lose(why, !self.output.returns());
+    fn drop_consumer(&mut self, why: &io::Error) {
+        self.apply_acks();
+        self.consumer_lost(why, !self.output.returns());
     }
 
     /// The consumer is not there any more. One that comes next gets again what was not acknowledged.
-    fn lose(&mut self, why: &io::Error, for_good: bool) {
+    fn consumer_lost(&mut self, why: &io::Error, for_good: bool) {
         log::warn!("the consumer disconnected: {why}");
         self.rewind();
         self.again = None;

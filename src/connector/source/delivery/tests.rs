@@ -96,10 +96,10 @@ fn after_the_last_refusal_the_loop_hands_nothing_over() {
     let feed = OneByOne::default();
     let mut delivery = delivery(&feed, Output::of_socket(ours));
     feed.add(1);
-    delivery.hand_at_once();
+    delivery.flush_records();
     delivery.work.give(WorkerCommand::GiveUp);
     feed.add(2);
-    delivery.hand_at_once();
+    delivery.flush_records();
     assert_eq!(feed.told().created, [1]);
     assert_eq!(delivery.step(), Step::Ended);
     assert_eq!(feed.told().refused, [2]);

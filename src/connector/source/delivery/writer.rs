@@ -32,10 +32,10 @@ impl<F: RecordFeed> Delivery<F> {
         self.again = None;
         if !done.is_empty() {
             self.reopen_to_new(None);
-            self.hand(done);
+            self.write_lines(done);
         }
         if let Err(error) = written {
-            self.lose_output(&error);
+            self.drop_consumer(&error);
         }
         if self.lines.is_empty() {
             self.stuck = None;
@@ -89,7 +89,7 @@ impl<F: RecordFeed> Delivery<F> {
         }
     }
 
-    pub(super) fn hand(&mut self, lines: Vec<OutgoingLine>) {
+    pub(super) fn write_lines(&mut self, lines: Vec<OutgoingLine>) {
         if matches!(self.acknowledging, AckInput::No) {
             return self.feed.created(lines);
         }
@@ -115,7 +115,7 @@ impl<F: RecordFeed> Delivery<F> {
         // The next record would stand behind the beginning of this one; a new process takes that away.
         if let Err(error) = cut {
             log::error!("the beginning of a record could not be taken back: {error}");
-            self.lose(&error, true);
+            self.consumer_lost(&error, true);
         }
     }
 

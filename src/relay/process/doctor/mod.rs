@@ -30,7 +30,7 @@ pub fn examine(settings: &Settings) -> DoctorReport {
         network::congestion(machine, &String::from_utf8_lossy(UNPACED), is_unpaced_allowed()),
     ];
     let ports = settings.listen.iter();
-    findings.extend(ports.map(|&address| network::port(address, &port::look(address))));
+    findings.extend(ports.map(|&address| network::port(address, &port::check(address))));
     DoctorReport(findings)
 }
 

@@ -14,7 +14,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 const ANSWER_MAX: u64 = 4096;
 
 /// Binds as a relay does, but never listens, so that nobody is connected to a doctor.
-pub(super) fn look(address: SocketAddr) -> Port {
+pub(super) fn check(address: SocketAddr) -> Port {
     let Err(error) = bind(address) else { return Port::Free };
     match error.raw_os_error().map(Errno::from_raw) {
         Some(Errno::EADDRINUSE) => version(address).map_or(Port::Taken, Port::Served),
@@ -71,9 +71,9 @@ mod tests {
 
     #[test]
     fn a_free_port_is_free_and_a_foreign_address_foreign() {
-        assert_eq!(look("127.0.0.1:0".parse().unwrap()), Port::Free);
+        assert_eq!(check("127.0.0.1:0".parse().unwrap()), Port::Free);
         // TEST-NET-1, RFC 5737: nobody has it.
-        assert_eq!(look("192.0.2.1:0".parse().unwrap()), Port::Foreign);
+        assert_eq!(check("192.0.2.1:0".parse().unwrap()), Port::Foreign);
     }
 
     #[test]
@@ -85,7 +85,7 @@ mod tests {
             let _ = peer.read(&mut [0; 1024]).unwrap();
             peer.write_all(b"HTTP/1.0 200 OK\r\n\r\nsomething else\n").unwrap();
         });
-        assert_eq!(look(address), Port::Taken);
+        assert_eq!(check(address), Port::Taken);
         server.join().unwrap();
     }
 }

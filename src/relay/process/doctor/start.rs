@@ -43,7 +43,7 @@ fn admin_socket(path: &Path) -> Result<Option<String>, String> {
 }
 
 fn listener(address: SocketAddr) -> Result<Option<String>, String> {
-    let why = match port::look(address) {
+    let why = match port::check(address) {
         Port::Free => return Ok(None),
         Port::Served(version) => return Ok(Some(format!("{address} is in use, by rdv {version}"))),
         Port::Taken => return Ok(Some(format!("{address} is in use"))),

@@ -125,7 +125,7 @@ fn what_a_transfer_that_did_not_happen_was_judged_is_forgotten() {
         source: SocketFigures::default(),
         destination: SocketFigures::default(),
     };
-    registry.judged(key, Box::new(bottleneck));
+    registry.set_bottleneck(key, Box::new(bottleneck));
     assert!(registry.stream(key).bottleneck().is_some());
     let _ = registry.leave(key, Side::Destination, now);
     assert!(registry.stream(key).bottleneck().is_none());

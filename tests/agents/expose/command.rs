@@ -1,0 +1,406 @@
+//! The command: an API at a relay, played by the library's server; connections lost and made again,
+//! refusals, and the end.
+
+use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
+use std::os::unix::process::ExitStatusExt as _;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::Receiver;
+use std::thread;
+
+use http::{Method, Request, Response};
+use nix::sys::signal::Signal;
+use rdv::socket::{Body, ConnectionEvent, EventKind, SocketConnection, SocketServer};
+use serde_json::{Value, json};
+
+use crate::expose::server::Server;
+use crate::support::{Finished, PATIENCE, Process, eventually, is_pattern, pattern};
+
+/// A relay that knows no names.
+struct RelayLike {
+    server: SocketServer,
+    events: Receiver<ConnectionEvent>,
+}
+
+impl RelayLike {
+    fn new() -> RelayLike {
+        let server = SocketServer::bind("127.0.0.1:0").expect("bind");
+        let events = server.events();
+        RelayLike { server, events }
+    }
+
+    fn url(&self) -> String {
+        format!("ws://{}", self.server.local_addr())
+    }
+
+    /// The next agent.
+    fn agent(&self) -> SocketConnection {
+        loop {
+            let event = self.events.recv_timeout(PATIENCE).expect("an agent");
+            if event.kind == EventKind::ConnectionReceived {
+                return self.server.connection(event.connection).expect("it is there");
+            }
+        }
+    }
+}
+
+/// The command, with the name `billing`.
+pub(crate) fn expose(api: &str, relay: &str, flags: &[&str]) -> Process {
+    Process::rdv(&[&["expose", "billing", api, "--relay", relay], flags].concat())
+}
+
+/// Where this API is.
+pub(crate) fn url(api: &Server) -> String {
+    format!("http://{}", api.address())
+}
+
+/// An API that says back what it was sent.
+pub(crate) fn echo() -> Server {
+    Server::start(|connection| {
+        loop {
+            let request = connection.request()?;
+            if !request.whole {
+                return Ok(Some(request));
+            }
+            let length = request.body.len();
+            connection.send(format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n"))?;
+            connection.send(&request.body)?;
+        }
+    })
+}
+
+fn ask(
+    agent: &SocketConnection,
+    method: Method,
+    path: &str,
+    body: impl Into<Body>,
+) -> Response<Body> {
+    let request = Request::builder().method(method).uri(path).header("x-correlation-id", "c-1");
+    agent.round_trip(request.body(body.into()).expect("a request")).expect("an answer")
+}
+
+fn bytes(answer: Response<Body>) -> Vec<u8> {
+    answer.into_body().into_bytes(1 << 30).expect("a whole body")
+}
+
+/// Ends it as a service manager does.
+pub(crate) fn end(process: Process) -> Finished {
+    process.signal(Signal::SIGTERM);
+    let finished = process.finish();
+    assert_eq!(finished.status.code(), Some(0), "{}", finished.stderr);
+    finished
+}
+
+#[test]
+fn an_api_is_reached_through_the_relay() {
+    let (api, relay) = (echo(), RelayLike::new());
+    let process = expose(&url(&api), &relay.url(), &["--metadata", r#"{"team":"x"}"#]);
+    let agent = relay.agent();
+    let metadata = agent.metadata();
+    assert_eq!((&metadata["name"], &metadata["team"]), (&json!("billing"), &json!("x")));
+    assert!(metadata["secret"].as_str().is_some_and(|secret| secret.len() > 30));
+
+    let answer = ask(&agent, Method::POST, "/a?b", "hello");
+    assert_eq!(answer.status(), 200);
+    assert_eq!(bytes(answer), b"hello");
+    let shown = format!("http://{}/socket/{}\n", relay.server.local_addr(), agent.id());
+    eventually("the URL is printed", || (process.stdout() == shown).then_some(()));
+    let finished = end(process);
+    assert_eq!(finished.stdout, shown);
+    assert!(finished.stderr.contains(" connected to http://"), "{}", finished.stderr);
+    let line = finished.stderr.lines().find(|line| line.contains("POST")).expect("a line");
+    assert!(line.contains(" POST /a?b 200 5 bytes ") && line.ends_with(" ms c-1"), "{line}");
+}
+
+#[test]
+fn large_bodies_pass_both_ways_and_at_once() {
+    const BYTES: usize = 3 << 20;
+    let (api, relay) = (echo(), RelayLike::new());
+    let process = expose(&url(&api), &relay.url(), &["--quiet"]);
+    let agent = relay.agent();
+    thread::scope(|scope| {
+        for seed in 0..4 {
+            let agent = &agent;
+            scope.spawn(move || {
+                let back = bytes(ask(agent, Method::PUT, "/", pattern(seed, BYTES)));
+                is_pattern(seed, BYTES, &back).expect("what was sent");
+            });
+        }
+    });
+    assert_eq!(end(process).stderr, "");
+}
+
+#[test]
+fn a_head_request_is_told_the_length() {
+    let api = Server::start(|connection| {
+        connection.head()?;
+        connection.send("HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\n")?;
+        Ok(None)
+    });
+    let relay = RelayLike::new();
+    let process = expose(&url(&api), &relay.url(), &[]);
+    let answer = ask(&relay.agent(), Method::HEAD, "/", ());
+    assert_eq!(answer.headers()["content-length"], "7");
+    assert_eq!(bytes(answer), b"");
+    end(process);
+}
+
+#[test]
+fn an_answer_that_breaks_off_is_not_whole_to_the_client() {
+    let api = Server::start(|connection| {
+        connection.head()?;
+        connection.send("HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\nhalf")?;
+        Ok(None)
+    });
+    let relay = RelayLike::new();
+    let process = expose(&url(&api), &relay.url(), &[]);
+    let mut body = ask(&relay.agent(), Method::GET, "/", ()).into_body();
+    let mut got = Vec::new();
+    assert!(body.read_to_end(&mut got).is_err());
+    assert_eq!(got, b"half");
+    assert!(end(process).stderr.contains("interrupted"));
+}
+
+#[test]
+fn events_come_as_they_are_sent() {
+    let api = Server::start(|connection| {
+        connection.head()?;
+        connection.send("HTTP/1.1 200 OK\r\n\r\ndata: 1\n\n")?;
+        connection.await_release()?;
+        connection.send("data: 2\n\n")?;
+        Ok(None)
+    });
+    let relay = RelayLike::new();
+    let process = expose(&url(&api), &relay.url(), &[]);
+    let mut body = ask(&relay.agent(), Method::GET, "/events", ()).into_body();
+    let mut first = [0; 9];
+    body.read_exact(&mut first).expect("an event");
+    api.release();
+    let mut rest = String::new();
+    body.read_to_string(&mut rest).expect("the end");
+    assert_eq!((&first, rest.as_str()), (b"data: 1\n\n", "data: 2\n\n"));
+    end(process);
+}
+
+/// A child that is ended by its id.
+struct Ended(Child);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn files_of_a_usual_server_are_reached() {
+    let directory = tempfile::tempdir().expect("a directory");
+    fs::write(directory.path().join("a.bin"), pattern(3, 1 << 20)).expect("a file");
+    let log = directory.path().join("log");
+    let child = Command::new("python3")
+        .args(["-u", "-m", "http.server", "0", "--bind", "127.0.0.1"])
+        .current_dir(directory.path())
+        .stdout(fs::File::create(&log).expect("a file"))
+        .stderr(Stdio::null())
+        .spawn();
+    let _python = Ended(child.expect("python3"));
+    let address = eventually("it listens", || {
+        let said = fs::read_to_string(&log).expect("the log");
+        Some(said.split_once("(http://")?.1.split_once("/)")?.0.to_owned())
+    });
+    let relay = RelayLike::new();
+    let process = expose(&format!("http://{address}"), &relay.url(), &[]);
+    let agent = relay.agent();
+    for _ in 0..2 {
+        let back = bytes(ask(&agent, Method::GET, "/a.bin", ()));
+        is_pattern(3, 1 << 20, &back).expect("the file");
+    }
+    assert_eq!(ask(&agent, Method::GET, "/b.bin", ()).status(), 404);
+    // It answers early, and closes.
+    let refused = ask(&agent, Method::PUT, "/a.bin", vec![0; 1 << 20]);
+    assert!(matches!(refused.status().as_u16(), 501 | 502), "{}", refused.status());
+    end(process);
+}
+
+#[test]
+fn a_lost_connection_is_made_again_with_the_same_secret() {
+    let (api, relay) = (echo(), RelayLike::new());
+    let process = expose(&url(&api), &relay.url(), &[]);
+    let first = relay.agent();
+    let secret = first.metadata()["secret"].clone();
+    first.close_with(1011, "the relay failed");
+    let second = relay.agent();
+    assert_ne!(first.id(), second.id());
+    assert_eq!(second.metadata()["secret"], secret);
+    assert_eq!(bytes(ask(&second, Method::POST, "/", "again")), b"again");
+    eventually("the new URL is printed", || {
+        process.stdout().ends_with(&format!("{}\n", second.id())).then_some(())
+    });
+    let finished = end(process);
+    assert_eq!(finished.stdout.lines().count(), 2);
+    let line = finished.stderr.lines().find(|line| line.contains("next attempt in "));
+    assert!(line.expect("a line").contains("the relay failed"), "{}", finished.stderr);
+}
+
+#[test]
+fn what_cannot_pass_is_the_end() {
+    for (name, code, reason, hint) in [
+        ("name taken", 4009, "billing is somebody else's", "choose another name"),
+        ("replaced", 4001, "another connection took billing over", "4001"),
+        ("not allowed", 1008, "no such agents here", "1008"),
+    ] {
+        let (api, relay) = (echo(), RelayLike::new());
+        let process = expose(&url(&api), &relay.url(), &[]);
+        relay.agent().close_with(code, reason);
+        let finished = process.finish();
+        assert_eq!(finished.status.code(), Some(5), "{name}: {}", finished.stderr);
+        let last = finished.stderr.lines().last().expect("a line");
+        assert!(last.starts_with("rdv: ") && last.contains(reason), "{name}: {last}");
+        assert!(last.contains(hint), "{name}: {last}");
+    }
+}
+
+/// Answers every connection so, without reading more than its head.
+fn answering(answer: &'static str) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("bind");
+    let address = listener.local_addr().expect("an address");
+    thread::spawn(move || {
+        for mut socket in listener.incoming().map_while(Result::ok) {
+            let mut head = Vec::new();
+            let mut buffer = [0; 1024];
+            while !head.ends_with(b"\r\n\r\n") {
+                match socket.read(&mut buffer) {
+                    Ok(count @ 1..) => head.extend_from_slice(&buffer[..count]),
+                    Ok(_) | Err(_) => break,
+                }
+            }
+            let _ = socket.write_all(answer.as_bytes());
+        }
+    });
+    format!("http://{address}")
+}
+
+#[test]
+fn refusals_of_the_upgrade_are_told_in_the_relays_words() {
+    for (name, answer, hint) in [
+        (
+            "no token",
+            "HTTP/1.1 401 X\r\nContent-Type: application/json\r\nContent-Length: 52\r\n\r\n\
+             {\"name\":\"UnauthorizedError\",\"message\":\"a token, now\"}",
+            "a token, now",
+        ),
+        ("no relay", "HTTP/1.1 404 X\r\nContent-Length: 0\r\n\r\n", "404"),
+    ] {
+        let relay = answering(answer);
+        let finished = expose("http://127.0.0.1:9", &relay, &[]).finish();
+        assert_eq!(finished.status.code(), Some(5), "{name}: {}", finished.stderr);
+        assert!(finished.stderr.contains(hint), "{name}: {}", finished.stderr);
+        assert_eq!(finished.stdout, "", "{name}");
+    }
+}
+
+#[test]
+fn while_it_waits_for_the_next_attempt_it_can_be_ended() {
+    let relay = answering("HTTP/1.1 503 X\r\nContent-Length: 0\r\n\r\n");
+    let process = expose("http://127.0.0.1:9", &relay, &[]);
+    eventually("it tries again", || {
+        (process.stderr().matches("next attempt in ").count() > 1).then_some(())
+    });
+    end(process);
+}
+
+#[test]
+fn once_is_once() {
+    let (api, relay) = (echo(), RelayLike::new());
+    let process = expose(&url(&api), &relay.url(), &["--once"]);
+    relay.agent().close_with(1001, "away");
+    let finished = process.finish();
+    assert_eq!(finished.status.code(), Some(7), "{}", finished.stderr);
+    let busy = answering("HTTP/1.1 503 X\r\nContent-Length: 0\r\n\r\n");
+    let finished = expose(&url(&api), &busy, &["--once"]).finish();
+    assert_eq!(finished.status.code(), Some(5), "{}", finished.stderr);
+}
+
+/// An API that answers when it is told to, the asker, and the command that serves.
+fn held() -> (Server, RelayLike, Process, thread::JoinHandle<Option<Vec<u8>>>) {
+    let api = Server::start(|connection| {
+        let head = connection.head()?;
+        connection.send("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhe")?;
+        connection.await_release()?;
+        connection.send("llo")?;
+        Ok(Some(head))
+    });
+    let relay = RelayLike::new();
+    let process = expose(&url(&api), &relay.url(), &[]);
+    let agent = relay.agent();
+    let mut body = ask(&agent, Method::GET, "/slow", ()).into_body();
+    let mut begun = vec![0; 2];
+    body.read_exact(&mut begun).expect("it has begun");
+    let asking = thread::spawn(move || {
+        body.read_to_end(&mut begun).ok()?;
+        Some(begun)
+    });
+    process.signal(Signal::SIGINT);
+    eventually("the relay is told", || agent.is_draining().then_some(()));
+    (api, relay, process, asking)
+}
+
+#[test]
+fn what_is_under_way_is_served_before_the_end() {
+    let (api, relay, process, asking) = held();
+    api.release();
+    assert_eq!(asking.join().expect("a thread").as_deref(), Some(&b"hello"[..]));
+    let finished = process.finish();
+    assert_eq!(finished.status.code(), Some(0), "{}", finished.stderr);
+    assert!(finished.stderr.contains(" GET /slow 200 5 bytes "), "{}", finished.stderr);
+    let closed = relay.events.recv_timeout(PATIENCE).expect("an event");
+    assert_eq!(closed.kind, EventKind::ConnectionClosed, "it said goodbye");
+}
+
+#[test]
+fn a_second_signal_ends_it_at_once() {
+    let (_api, _relay, process, asking) = held();
+    process.signal(Signal::SIGINT);
+    let finished = process.finish();
+    assert_eq!(finished.status.signal(), Some(2), "{}", finished.stderr);
+    assert_eq!(asking.join().expect("a thread"), None);
+}
+
+#[test]
+fn the_secret_and_the_token_are_read_from_files() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let secret = directory.path().join("secret");
+    fs::write(&secret, "mine\n").expect("a file");
+    let (api, relay) = (echo(), RelayLike::new());
+    let process =
+        expose(&url(&api), &relay.url(), &["--secret-file", secret.to_str().expect("UTF-8")]);
+    assert_eq!(relay.agent().metadata()["secret"], Value::from("mine"));
+    assert!(!end(process).stderr.contains("mine"));
+}
+
+#[test]
+fn wrong_arguments_say_what_to_do() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let empty = directory.path().join("empty");
+    fs::write(&empty, "").expect("a file");
+    let empty = empty.to_str().expect("UTF-8");
+    let api = "http://127.0.0.1:9";
+    for (arguments, status, hint) in [
+        (&["Billing", api][..], 2, "a-z"),
+        (&["..", api], 2, "not only dots"),
+        (&["x", "https://127.0.0.1"], 2, "http:// only"),
+        (&["x", "here"], 2, "begin it with http://"),
+        (&["x", api, "--relay", "ftp://h"], 2, "expected wss://"),
+        (&["x", api, "--metadata", "[]"], 2, "not a JSON object"),
+        (&["x", api, "--metadata", "{"], 2, "not valid JSON"),
+        (&["x", api, "--host", "a b"], 2, "api, client"),
+        (&["x", api, "--token-file", empty], 2, "is empty"),
+        (&["x", api, "--secret-file", "/nowhere/x"], 1, "reading /nowhere/x"),
+    ] {
+        let finished = Process::rdv(&[&["expose"], arguments].concat()).finish();
+        assert_eq!(finished.status.code(), Some(status), "{arguments:?}: {}", finished.stderr);
+        assert!(finished.stderr.contains(hint), "{arguments:?}: {}", finished.stderr);
+        assert_eq!(finished.stderr.lines().count(), 1, "{arguments:?}: {}", finished.stderr);
+    }
+}

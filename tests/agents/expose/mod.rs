@@ -1,0 +1,15 @@
+//! `rdv expose` and its parts: an API that cannot be dialled, called through connections it opened.
+//!
+//! Needs python3.
+
+mod api;
+mod command;
+mod heads;
+mod relay_end;
+#[path = "../../clients/upload/server.rs"]
+#[allow(dead_code, reason = "made for uploads; an API needs less")]
+mod server;
+mod silence;
+mod spares;
+mod through_relay;
+mod tokens;

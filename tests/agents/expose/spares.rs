@@ -1,0 +1,353 @@
+//! Spare connections: requests of the relay as plain HTTP, answers framed so that what breaks off is
+//! seen, and new connections for those that are lost.
+
+use std::io::Write as _;
+use std::sync::mpsc::{self, Receiver};
+
+use rdv::socket::expose::{Api, Calls, HostChoice, IdleTunnels, Owner, Served};
+use uuid::Uuid;
+
+use crate::expose::relay_end::RelayEnd;
+use crate::expose::server::Server;
+use crate::support::{Ending, PATIENCE, Wire, is_pattern, pattern};
+
+struct Scene {
+    relay: RelayEnd,
+    /// They are closed with it.
+    spares: Option<IdleTunnels>,
+    calls: Calls,
+    served: Receiver<Served>,
+}
+
+/// So many spare connections of an agent with this API.
+fn scene(api: &Server, count: usize) -> Scene {
+    let relay = RelayEnd::new();
+    let (tell, served) = mpsc::channel();
+    let calls = Calls::new(move |call| drop(tell.send(call.clone())));
+    let spares = start(&relay, api, (count, calls.clone()), |status| panic!("refused: {status}"));
+    Scene { relay, spares: Some(spares), calls, served }
+}
+
+fn start(
+    relay: &RelayEnd,
+    api: &Server,
+    (count, calls): (usize, Calls),
+    refused: impl FnOnce(u16) + Send + 'static,
+) -> IdleTunnels {
+    let api = Api::new(&format!("http://{}", api.address()), HostChoice::Api).expect("a URL");
+    let owner = Owner {
+        relay: relay.url().parse().expect("a URL"),
+        connection: Uuid::from_u128(1),
+        secret: Uuid::from_u128(2),
+    };
+    IdleTunnels::start(owner, count, (api, calls), refused).expect("threads")
+}
+
+impl Scene {
+    fn served(&self) -> Served {
+        self.served.recv_timeout(PATIENCE).expect("a call is over")
+    }
+}
+
+/// An API that says back what it was sent.
+fn echo() -> Server {
+    Server::start(|connection| {
+        loop {
+            let request = connection.request()?;
+            if !request.whole {
+                return Ok(Some(request));
+            }
+            let length = request.body.len();
+            connection.send(format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n"))?;
+            connection.send(&request.body)?;
+        }
+    })
+}
+
+/// Sends these bytes to whoever asks, and closes.
+fn sending(wire: impl Into<Vec<u8>>) -> Server {
+    let wire = wire.into();
+    Server::start(move |connection| {
+        connection.head()?;
+        connection.send(&wire)?;
+        Ok(None)
+    })
+}
+
+fn get(path: &str) -> String {
+    format!("GET {path} HTTP/1.1\r\nHost: relay\r\nX-Correlation-Id: c\r\n\r\n")
+}
+
+#[test]
+fn as_many_are_opened_as_are_wanted_with_the_secret_of_the_connection() {
+    let scene = scene(&echo(), 3);
+    for _ in 0..3 {
+        let (_, lines) = scene.relay.spare_and_head();
+        assert_eq!(lines[0], "GET /socket/spare HTTP/1.1");
+        for line in [
+            "Connection: Upgrade".to_owned(),
+            "Upgrade: rdv.spare.v1".to_owned(),
+            format!("Rdv-Connection: {}", Uuid::from_u128(1)),
+            format!("Rdv-Spare: {}", Uuid::from_u128(2)),
+        ] {
+            assert!(lines.contains(&line), "{line}: {lines:?}");
+        }
+    }
+    assert_eq!(scene.relay.further(), 0);
+}
+
+#[test]
+fn requests_follow_each_other_on_one_connection() {
+    let api = echo();
+    let scene = scene(&api, 1);
+    let mut spare = scene.relay.spare();
+    let body = "POST /a?b HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhello";
+    let chunked = "PUT /a HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n\
+                   2\r\nhe\r\n3\r\nllo\r\n0\r\n\r\n";
+    for (name, request, answer) in [
+        ("no body", get("/x"), ""),
+        ("sized", body.to_owned(), "hello"),
+        ("chunks", chunked.to_owned(), "hello"),
+        ("again", get("/y"), ""),
+    ] {
+        spare.send(request);
+        let response = spare.response();
+        assert_eq!((response.status(), response.text()), (200, answer), "{name}");
+        assert_eq!(response.ending, Ending::Complete, "{name}");
+        let served = scene.served();
+        assert!(served.whole && served.bytes == answer.len() as u64, "{name}: {served:?}");
+    }
+    assert_eq!(api.connections(), 1);
+}
+
+#[test]
+fn what_is_served_is_told() {
+    let scene = scene(&sending("HTTP/1.1 404 X\r\nContent-Length: 3\r\n\r\nno\n"), 1);
+    let mut spare = scene.relay.spare();
+    spare.send(get("/there?x=1"));
+    assert_eq!(spare.response().status(), 404);
+    let served = scene.served();
+    assert_eq!((served.method.as_str(), served.path.as_str()), ("GET", "/there?x=1"));
+    assert_eq!((served.status, served.bytes, served.whole), (Some(404), 3, true));
+    assert_eq!(served.correlation.as_deref(), Some("c"));
+    assert!(scene.calls.wait(PATIENCE));
+}
+
+#[test]
+fn answers_are_framed_so_that_the_connection_stays() {
+    for (name, wire, length, body) in [
+        ("length", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi", Some("2"), "hi"),
+        (
+            "chunks",
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n",
+            None,
+            "hi",
+        ),
+        ("to the close", "HTTP/1.0 200 OK\r\n\r\nhi", None, "hi"),
+        ("nothing", "HTTP/1.1 204 No Content\r\n\r\n", None, ""),
+    ] {
+        let scene = scene(&sending(wire), 1);
+        let mut spare = scene.relay.spare();
+        for _ in 0..2 {
+            spare.send(get("/"));
+            let response = spare.response();
+            assert_eq!(response.head.get("content-length"), length, "{name}");
+            assert_eq!((response.text(), response.ending), (body, Ending::Complete), "{name}");
+        }
+        assert_eq!(scene.relay.further(), 0, "{name}");
+    }
+}
+
+#[test]
+fn a_head_request_is_answered_with_a_head() {
+    let scene = scene(&sending("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n"), 1);
+    let mut spare = scene.relay.spare();
+    for _ in 0..2 {
+        spare.send("HEAD / HTTP/1.1\r\nHost: h\r\n\r\n");
+        let response = spare.response_to("HEAD");
+        assert_eq!(response.head.get("content-length"), Some("9"));
+    }
+}
+
+#[test]
+fn large_answers_arrive_whole_whichever_way_they_are_framed() {
+    const BYTES: usize = 5 << 20;
+    let body = pattern(1, BYTES);
+    let plain = [b"HTTP/1.1 200 OK\r\nContent-Length: 5242880\r\n\r\n", &body[..]].concat();
+    let large = crate::support::chunks(&body, &[1 << 18, 3, 1 << 14]);
+    let chunked = [b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", &large[..]].concat();
+    let closing = [b"HTTP/1.1 200 OK\r\n\r\n", &body[..]].concat();
+    for (name, wire) in [("length", plain), ("chunks", chunked), ("close", closing)] {
+        let scene = scene(&sending(wire), 1);
+        let mut spare = scene.relay.spare();
+        for _ in 0..2 {
+            spare.send(get("/"));
+            let response = spare.response();
+            assert_eq!(response.ending, Ending::Complete, "{name}");
+            is_pattern(1, BYTES, &response.body).expect(name);
+            assert_eq!(scene.served().bytes, BYTES as u64, "{name}");
+        }
+    }
+}
+
+#[test]
+fn an_answer_that_breaks_off_ends_the_connection_and_a_new_one_is_opened() {
+    for (name, wire) in [
+        ("length", "HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\nhalf".to_owned()),
+        ("chunks", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n".to_owned()),
+        ("much", format!("HTTP/1.1 200 OK\r\nContent-Length: 99999\r\n\r\n{}", "x".repeat(50_000))),
+    ] {
+        let scene = scene(&sending(wire), 1);
+        let mut spare = scene.relay.spare();
+        spare.send(get("/"));
+        let response = spare.response();
+        assert_eq!(response.status(), 200, "{name}");
+        assert_ne!(response.ending, Ending::Complete, "{name}");
+        assert!(!scene.served().whole, "{name}");
+        drop(scene.relay.spare());
+    }
+}
+
+#[test]
+fn events_come_as_they_are_sent() {
+    let server = Server::start(|connection| {
+        let request = connection.head()?;
+        connection.send("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: 1\n\n")?;
+        connection.await_release()?;
+        connection.send("data: 2\n\n")?;
+        Ok(Some(request))
+    });
+    let scene = scene(&server, 1);
+    let mut spare = scene.relay.spare();
+    spare.send(get("/events"));
+    assert_eq!(spare.head().get("content-type"), Some("text/event-stream"));
+    assert_eq!(spare.body(9), b"data: 1\n\n");
+    server.release();
+    assert_eq!(spare.rest(), (b"data: 2\n\n".to_vec(), Ending::Complete));
+}
+
+#[test]
+fn when_the_relay_goes_so_does_the_connection_to_the_api() {
+    for (name, wire) in [
+        ("before the answer", ""),
+        ("amid it", "HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\nhalf"),
+    ] {
+        let server = Server::start(move |connection| {
+            let request = connection.head()?;
+            connection.send(wire)?;
+            assert!(connection.line().is_err(), "nothing comes but the end");
+            Ok(Some(request))
+        });
+        let scene = scene(&server, 1);
+        let mut spare = scene.relay.spare();
+        spare.send(get("/slow"));
+        if !wire.is_empty() {
+            spare.head();
+            spare.body(4);
+        }
+        drop(spare);
+        assert_eq!(server.request().line, "GET /slow HTTP/1.1", "{name}");
+        assert!(!scene.served().whole, "{name}");
+    }
+}
+
+#[test]
+fn an_early_answer_is_passed_on_and_the_rest_of_the_request_is_not_read() {
+    let api = sending("HTTP/1.1 413 X\r\nContent-Length: 4\r\n\r\nlong");
+    let scene = scene(&api, 1);
+    let mut spare = scene.relay.spare();
+    spare.send("PUT /x HTTP/1.1\r\nHost: h\r\nContent-Length: 1000\r\n\r\nsome");
+    let response = spare.response();
+    assert_eq!((response.status(), response.text()), (413, "long"));
+    assert_eq!(response.ending, Ending::Complete);
+    // What follows on the connection would be the rest of the body: it ends.
+    assert!(spare.try_response().is_err());
+    scene.relay.spare();
+}
+
+#[test]
+fn an_answer_may_flow_while_the_request_does() {
+    let server = Server::start(|connection| {
+        connection.head()?;
+        connection.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")?;
+        let mut size = connection.size_line()?;
+        while size > 0 {
+            let line = connection.line()?;
+            connection.send(format!("{size:x}\r\n{line}\r\n"))?;
+            size = connection.size_line()?;
+        }
+        connection.line()?;
+        connection.send("0\r\n\r\n")?;
+        Ok(None)
+    });
+    let scene = scene(&server, 1);
+    let mut spare = scene.relay.spare();
+    spare.send("POST /echo HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n");
+    assert_eq!(spare.head().status, 200);
+    let mut sender = spare.sender();
+    for piece in ["one", "two"] {
+        sender.write_all(format!("3\r\n{piece}\r\n").as_bytes()).expect("room");
+        assert_eq!(spare.body(3), piece.as_bytes());
+    }
+    sender.write_all(b"0\r\n\r\n").expect("room");
+    assert_eq!(spare.rest(), (Vec::new(), Ending::Complete));
+}
+
+#[test]
+fn a_request_that_breaks_off_is_not_whole_to_the_api() {
+    let api = echo();
+    let scene = scene(&api, 1);
+    let mut spare = scene.relay.spare();
+    spare.send("PUT /x HTTP/1.1\r\nHost: h\r\nContent-Length: 1000\r\n\r\nhalf");
+    drop(spare);
+    let came = api.request();
+    // The end may overtake what came before it.
+    assert!(!came.whole && b"half".starts_with(&came.body), "{came:?}");
+}
+
+#[test]
+fn an_api_that_is_not_there_is_told_on_the_same_connection() {
+    let api = sending("");
+    let scene = scene(&api, 1);
+    let mut spare = scene.relay.spare();
+    for _ in 0..2 {
+        spare.send(get("/"));
+        let response = spare.response();
+        assert_eq!(response.status(), 502);
+        assert_eq!(response.json()["name"], "ApiError");
+    }
+}
+
+#[test]
+fn what_is_no_request_ends_the_connection() {
+    let scene = scene(&echo(), 1);
+    let mut spare = scene.relay.spare();
+    spare.send("what?\r\n\r\n");
+    assert!(spare.try_response().is_err());
+    scene.relay.spare();
+}
+
+#[test]
+fn when_the_agent_stops_its_connections_end() {
+    let mut scene = scene(&echo(), 2);
+    let mut both: Vec<Wire> = (0..2).map(|_| scene.relay.spare()).collect();
+    drop(scene.spares.take());
+    for spare in &mut both {
+        assert!(spare.try_response().is_err());
+    }
+    assert_eq!(scene.relay.further(), 0);
+}
+
+#[test]
+fn a_relay_that_wants_none_is_not_asked_for_ever() {
+    let relay = RelayEnd::answering("HTTP/1.1 404 X\r\nContent-Length: 0\r\n\r\n");
+    let (tell, told) = mpsc::channel();
+    let calls = Calls::new(|_| {});
+    let _spares =
+        start(&relay, &echo(), (1, calls), move |status| tell.send(status).expect("told"));
+    assert_eq!(told.recv_timeout(PATIENCE), Ok(404));
+    for _ in 0..3 {
+        relay.spare();
+    }
+    assert_eq!(relay.further(), 0);
+}

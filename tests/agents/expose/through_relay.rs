@@ -1,0 +1,153 @@
+//! The command at the relay itself: names, spare connections, take-overs.
+
+use std::sync::mpsc;
+
+use crate::expose::command::{echo, end, expose, url};
+use crate::expose::server::Server;
+use crate::support::{
+    Authority, Ending, PATIENCE, Process, Relay, Terminator, Wire, ask, eventually, is_pattern,
+    pattern,
+};
+
+/// An agent that is there, and what it printed.
+pub(crate) fn exposed(api: &str, relay: &Relay, flags: &[&str]) -> Process {
+    let process = expose(api, &relay.url(""), flags);
+    let shown = format!("{}\n", relay.url("/api/billing"));
+    eventually("the URL is printed", || (process.stdout() == shown).then_some(()));
+    process
+}
+
+#[test]
+fn clients_reach_the_api_by_its_name_with_spare_connections_and_without() {
+    const BYTES: usize = 2 << 20;
+    for spares in ["0", "3"] {
+        let (api, relay) = (echo(), Relay::start(&[]));
+        let process = exposed(&url(&api), &relay, &["--spares", spares]);
+        let mut client = Wire::connect(relay.address());
+        for seed in 0..4 {
+            let body = pattern(seed, BYTES);
+            let head = format!(
+                "PUT /api/billing/a?b={seed} HTTP/1.1\r\nHost: h\r\nContent-Length: {BYTES}\r\n\r\n"
+            );
+            client.send([head.as_bytes(), &body].concat());
+            let response = client.response();
+            assert_eq!((response.status(), response.ending), (200, Ending::Complete), "{spares}");
+            is_pattern(seed, BYTES, &response.body).expect("what was sent");
+        }
+        let finished = end(process);
+        for seed in 0..4 {
+            let line = format!(" PUT /a?b={seed} 200 {BYTES} bytes ");
+            assert!(finished.stderr.contains(&line), "{spares}: {}", finished.stderr);
+        }
+    }
+}
+
+#[test]
+fn a_relay_behind_tls_is_dialled_if_it_is_trusted() {
+    let (api, relay) = (echo(), Relay::start(&[]));
+    let authority = Authority::new();
+    let front = Terminator::start(&authority.server("localhost"), relay.address(), &[]);
+    let url_of_front = format!("wss://localhost:{}", front.address().port());
+    let refused = expose(&url(&api), &url_of_front, &[]).finish();
+    assert_eq!(refused.status.code(), Some(7), "{}", refused.stderr);
+
+    let file = authority.file();
+    let trusted = ["--cacert", file.to_str().expect("a path")];
+    let process = expose(&url(&api), &url_of_front, &trusted);
+    let shown = format!("https://localhost:{}/api/billing\n", front.address().port());
+    eventually("the URL is printed", || (process.stdout() == shown).then_some(()));
+    let response = relay.exchange(&ask("PUT", "/api/billing/a").body("through"));
+    assert_eq!((response.status(), response.text()), (200, "through"));
+    assert!(relay.look("/socket").text().contains("\"spares\":0"), "none over TLS");
+    end(process);
+}
+
+#[test]
+fn an_answer_that_breaks_off_is_cut_for_the_client() {
+    let api = Server::start(|connection| {
+        connection.head()?;
+        connection.send("HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\nhalf")?;
+        Ok(None)
+    });
+    for spares in ["0", "2"] {
+        let relay = Relay::start(&[]);
+        let process = exposed(&url(&api), &relay, &["--spares", spares]);
+        for _ in 0..3 {
+            let response = relay.exchange(&ask("GET", "/api/billing/"));
+            assert_eq!((response.status(), response.text()), (200, "half"), "{spares}");
+            assert_ne!(response.ending, Ending::Complete, "{spares}");
+        }
+        end(process);
+    }
+}
+
+#[test]
+fn an_api_that_is_down_is_named_to_the_client() {
+    let nobody = {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("bind");
+        listener.local_addr().expect("an address")
+    };
+    for spares in ["0", "2"] {
+        let relay = Relay::start(&[]);
+        let process = exposed(&format!("http://{nobody}"), &relay, &["--spares", spares]);
+        let response = relay.exchange(&ask("GET", "/api/billing/"));
+        assert_eq!(response.status(), 502, "{spares}");
+        assert_eq!(response.json()["name"], "ApiUnreachableError", "{spares}");
+        end(process);
+    }
+}
+
+#[test]
+fn a_name_is_taken_over_with_its_secret_and_not_without() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let secret = directory.path().join("secret");
+    std::fs::write(&secret, "a secret of some length\n").expect("a file");
+    let with = ["--secret-file", secret.to_str().expect("UTF-8")];
+    let (api, relay) = (echo(), Relay::start(&[]));
+    let first = exposed(&url(&api), &relay, &with);
+    let other = expose(&url(&api), &relay.url(""), &[]).finish();
+    assert_eq!(other.status.code(), Some(5), "{}", other.stderr);
+    assert!(other.stderr.contains("choose another name"), "{}", other.stderr);
+    let second = exposed(&url(&api), &relay, &with);
+    let first = first.finish();
+    assert_eq!(first.status.code(), Some(5), "{}", first.stderr);
+    assert_eq!(relay.exchange(&ask("GET", "/api/billing/")).status(), 200);
+    end(second);
+}
+
+#[test]
+fn an_api_that_is_silent_loses_its_connection_with_the_client() {
+    for (name, begun) in
+        [("an idle event stream", "HTTP/1.1 200 OK\r\n\r\ndata: 1\n\n"), ("a long poll", "")]
+    {
+        for spares in ["0", "2"] {
+            let (called, call) = mpsc::channel();
+            let api = Server::start(move |connection| {
+                let head = connection.head()?;
+                let _ = called.send(());
+                connection.send(begun)?;
+                connection.await_release()?;
+                // Nothing more is sent: only the other end's end is seen.
+                let _ = connection.line();
+                Ok(Some(head))
+            });
+            let relay = Relay::start(&[]);
+            let process = exposed(&url(&api), &relay, &["--spares", spares]);
+            let mut client = Wire::connect(relay.address());
+            client.ask(&ask("GET", "/api/billing/silent"));
+            if begun.is_empty() {
+                call.recv_timeout(PATIENCE).expect("the API is called");
+            } else {
+                assert_eq!(client.head().status, 200, "{name}, {spares}");
+            }
+            drop(client);
+            api.release();
+            assert_eq!(api.request().line, "GET /silent HTTP/1.1", "{name}, {spares}");
+            let said = end(process).stderr;
+            let status = if begun.is_empty() { "-" } else { "200" };
+            let line = format!(" GET /silent {status} ");
+            let found = said.lines().find(|found| found.contains(&line));
+            assert!(found.is_some_and(|line| line.ends_with("interrupted")), "{name}: {said}");
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! What works from the description alone: a tester, and a client that is generated from it.
+
+use std::fs;
+use std::process::{Command, Output};
+use std::thread;
+
+use serde_json::{Value, json};
+
+use crate::openapi::house::{Installed, Service, beside, expose, installed};
+use crate::support::{Relay, parse};
+
+/// Runs it to its end; it must succeed.
+fn run(mut command: Command) -> Output {
+    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    let said = [&output.stdout[..], &output.stderr].concat();
+    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&said));
+    output
+}
+
+/// What Schemathesis found: operations tested, failures, and errors.
+fn verdict(installed: &Installed, description: &str, more: &[&str]) -> Value {
+    let scene = tempfile::tempdir().expect("a directory");
+    // The same examples in each run; the framework's Allow names one method of several.
+    let always = "--no-color run --generation-deterministic --max-examples 10 \
+                  --exclude-checks allow_header_conformance --warnings off \
+                  --continue-on-failure --report json --report-json-path report.json";
+    let always: Vec<_> = always.split_whitespace().chain([description]).collect();
+    let mut command = installed.command("schemathesis", &[&always, more].concat());
+    let output = command.current_dir(scene.path()).output().expect("schemathesis");
+    let said = String::from_utf8_lossy(&output.stdout);
+    let report = fs::read(scene.path().join("report.json"));
+    let report = parse(&report.unwrap_or_else(|error| panic!("{error}: {said}")));
+    assert_eq!(report["complete"], true, "{said}");
+    let generated = report["test_cases"]["generated"].as_u64();
+    assert!(generated.is_some_and(|count| count > 100), "{said}");
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    json!({
+        "operations": report["operations"],
+        "failures": report["failures"],
+        "errors": report["errors"],
+    })
+}
+
+#[test]
+fn a_tester_finds_the_same_with_the_relay_and_without() {
+    let Some(installed) = installed() else { return };
+    let directly = || {
+        let service = Service::start(&installed);
+        let to = ["--url", &service.url("")];
+        verdict(&installed, &service.url("/openapi.json"), &to)
+    };
+    // It follows the `servers` of the description.
+    let relayed = || {
+        let (service, relay) = (Service::start(&installed), Relay::start(&[]));
+        let _agent = expose(&service, &relay, &[]);
+        verdict(&installed, &relay.url("/api/store/openapi.json"), &[])
+    };
+    let (directly, relayed) = thread::scope(|scope| {
+        let directly = scope.spawn(directly);
+        let relayed = relayed();
+        (directly.join().expect("a verdict"), relayed)
+    });
+    assert_eq!(directly, relayed);
+    assert_eq!(directly["operations"]["tested"], 10);
+    assert_eq!((&directly["failures"], &directly["errors"]), (&json!([]), &json!([])));
+}
+
+#[test]
+fn a_generated_client_calls_every_operation() {
+    let Some(installed) = installed() else { return };
+    let service = Service::start(&installed);
+    let generated = tempfile::tempdir().expect("a directory");
+    let folder = generated.path().to_str().expect("UTF-8");
+    let package = format!("{folder}/store");
+    for spares in ["0", "4"] {
+        let relay = Relay::start(&[]);
+        let _agent = expose(&service, &relay, &["--spares", spares]);
+        let description = relay.url("/api/store/openapi.json");
+        if !generated.path().join("store").exists() {
+            let flags = ["--url", &description, "--meta", "none", "--output-path", &package];
+            let flags = [&["generate"], &flags[..]].concat();
+            run(installed.command("openapi-python-client", &flags));
+        }
+        let calls = beside("calls.py");
+        let said = run(installed.command("python", &["-B", &calls, folder, &description]));
+        assert_eq!(said.stdout, b"all calls are as expected\n", "{spares}");
+    }
+}
+
+#[test]
+fn redirections_lead_back_through_the_relay_where_the_service_is_told_the_clients_host() {
+    let Some(installed) = installed() else { return };
+    let (service, relay) = (Service::start(&installed), Relay::start(&[]));
+    let _agent = expose(&service, &relay, &["--host", "client"]);
+    // The framework moves those who ask with a slash too many.
+    let moved = relay.get("/api/store/articles/");
+    assert_eq!(moved.status(), 307);
+    let there = moved.head.get("Location").expect("a Location");
+    assert_eq!(there, "http://relay.test/api/store/articles", "by the Host of the request");
+    let path = there.strip_prefix("http://relay.test").expect("a path");
+    assert_eq!(relay.get(path).status(), 200);
+}

@@ -1,0 +1,103 @@
+//! The service, a relay, and the agent between them.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::support::{Process, Relay, eventually};
+
+/// The folder that `tests/agents/openapi/install` fills.
+pub(crate) struct Installed(PathBuf);
+
+/// Where it is; `None`, with a note, where it is not.
+pub(crate) fn installed() -> Option<Installed> {
+    let here = || Path::new(env!("CARGO_MANIFEST_DIR")).join("target/openapi");
+    let folder = std::env::var_os("RDV_OPENAPI").map_or_else(here, PathBuf::from);
+    // Written last, so that half an installation is none.
+    if folder.join("installed").exists() {
+        return Some(Installed(folder));
+    }
+    println!(
+        "skipped: nothing is installed in {}; see tests/agents/openapi/install",
+        folder.display()
+    );
+    None
+}
+
+/// A file beside this one.
+pub(crate) fn beside(name: &str) -> String {
+    format!("{}/tests/agents/openapi/{name}", env!("CARGO_MANIFEST_DIR"))
+}
+
+impl Installed {
+    /// A command of it, such as `python`.
+    pub(crate) fn words(&self, program: &str, arguments: &[&str]) -> Vec<String> {
+        let program = self.0.join("bin").join(program);
+        let program = program.to_str().expect("UTF-8").to_owned();
+        std::iter::once(program).chain(arguments.iter().map(|&word| word.to_owned())).collect()
+    }
+
+    /// The same, ready to run.
+    pub(crate) fn command(&self, program: &str, arguments: &[&str]) -> Command {
+        let mut command = ready(&self.words(program, arguments));
+        // The generator of clients looks for its formatter there.
+        command.env("PATH", self.0.join("bin"));
+        command
+    }
+
+    /// How the service is started, to be found below `/api/store`.
+    pub(crate) fn serving(&self) -> Vec<String> {
+        let place = beside("");
+        let flags = ["-B", "-m", "uvicorn", "service:app", "--port", "0", "--no-access-log"];
+        let place = ["--root-path", "/api/store", "--app-dir", place.as_str()];
+        self.words("python", &[&flags[..], &place[..]].concat())
+    }
+}
+
+/// A command from its words, which minds no proxy.
+pub(crate) fn ready(words: &[String]) -> Command {
+    let mut command = Command::new(&words[0]);
+    command.args(&words[1..]).env("no_proxy", "*").env("NO_PROXY", "*");
+    command
+}
+
+/// A service that listens.
+pub(crate) struct Service {
+    _process: Process,
+    pub(crate) address: SocketAddr,
+}
+
+impl Service {
+    pub(crate) fn start(installed: &Installed) -> Service {
+        Service::from_command(ready(&installed.serving()))
+    }
+
+    pub(crate) fn from_command(command: Command) -> Service {
+        let mut process = Process::start(command);
+        let address = eventually("the service listens", || {
+            let said = process.stderr();
+            assert!(!process.ended(), "the service ended: {said}");
+            Some(said.split_once("running on http://")?.1.split_once(' ')?.0.to_owned())
+        });
+        Service { _process: process, address: address.parse().expect("an address") }
+    }
+
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+}
+
+/// The words that expose a service at a relay as `store`.
+pub(crate) fn exposing(service: &Service, relay: SocketAddr, flags: &[&str]) -> Vec<String> {
+    let (api, relay) = (service.url(""), format!("http://{relay}"));
+    let fixed = [env!("CARGO_BIN_EXE_rdv"), "expose", "store", &api, "--relay", &relay];
+    fixed.iter().chain(flags).map(|&word| word.to_owned()).collect()
+}
+
+/// Exposes a service, and waits until it can be called.
+pub(crate) fn expose(service: &Service, relay: &Relay, flags: &[&str]) -> Process {
+    let process = Process::start(ready(&exposing(service, relay.address(), flags)));
+    let shown = format!("{}\n", relay.url("/api/store"));
+    eventually("the URL is printed", || (process.stdout() == shown).then_some(()));
+    process
+}

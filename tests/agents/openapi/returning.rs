@@ -1,0 +1,109 @@
+//! Relay, agent and network go away and come back: nobody waits for ever, and calls work again.
+
+use std::fs;
+
+use nix::sys::signal::Signal;
+
+use crate::openapi::house::{Service, expose, exposing, installed};
+use crate::support::{Line, Process, Relay, eventually, run, within};
+
+const GREETING: &str = "/api/store/greeting?name=x";
+
+/// The agent's name is there, and its API behind it.
+fn await_greeting(relay: &Relay) {
+    eventually("calls are answered", || (relay.get(GREETING).status() == 200).then_some(()));
+}
+
+#[test]
+fn the_agent_finds_a_relay_that_was_killed_and_started_again() {
+    let Some(installed) = installed() else { return };
+    let (service, relay) = (Service::start(&installed), Relay::start(&[]));
+    let agent = expose(&service, &relay, &[]);
+    await_greeting(&relay);
+    let address = relay.address().to_string();
+    relay.signal(Signal::SIGKILL);
+    relay.finish();
+    let relay = Relay::listening(&[&address], &[]);
+    await_greeting(&relay);
+    assert_eq!(agent.stdout().lines().count(), 1, "the URL is what it was");
+}
+
+#[test]
+fn an_agent_that_was_killed_has_its_name_back_at_once() {
+    let Some(installed) = installed() else { return };
+    let scene = tempfile::tempdir().expect("a directory");
+    let secret = scene.path().join("secret");
+    fs::write(&secret, "a secret of some length").expect("a file");
+    let with = ["--secret-file", secret.to_str().expect("UTF-8")];
+    let (service, relay) = (Service::start(&installed), Relay::start(&[]));
+    for _ in 0..3 {
+        let agent = expose(&service, &relay, &with);
+        assert_eq!(relay.get(GREETING).status(), 200);
+        agent.signal(Signal::SIGKILL);
+        agent.finish();
+    }
+}
+
+/// A call by curl, from where the relay is; what it prints last is the status.
+fn call(line: &Line, relay: &Relay, path: &str) -> Process {
+    let url = relay.url(path);
+    let words = ["curl", "-q", "-sS", "-N", "-w", "%{http_code}", "--max-time", "20", &url];
+    Process::start(within(&line.near, &words.map(str::to_owned)))
+}
+
+/// The line is cut at this end, with calls under way, and mended.
+fn cut_and_mend(service: &Service, line: &Line, end: &str) {
+    let serve = ["serve", "--listen", "127.0.0.1:0", "--listen", "192.0.2.1:0"];
+    let serve =
+        [&[env!("CARGO_BIN_EXE_rdv")], &serve[..], &["--open-agents", "--agent-heartbeat", "1s"]]
+            .concat();
+    let serve: Vec<_> = serve.into_iter().map(str::to_owned).collect();
+    let relay = Relay::from_command(within(&line.near, &serve), 2);
+    let flags = ["--heartbeat", "1s", "--connect-timeout", "1s", "--spares", "2"];
+    let agent = exposing(service, relay.addresses()[1], &flags);
+    let agent = Process::start(within(&line.far, &agent));
+    eventually("the URL is printed", || agent.stdout().ends_with("/api/store\n").then_some(()));
+
+    let begun = call(line, &relay, "/api/store/watch");
+    eventually("events come", || begun.stdout().starts_with("data: begun").then_some(()));
+    let held: Vec<_> = (0..3).map(|_| call(line, &relay, "/api/store/hold")).collect();
+    eventually("all calls are at the service", || {
+        let watchers = call(line, &relay, "/api/store/watchers").finish().stdout;
+        (watchers == "4200").then_some(())
+    });
+
+    run(&format!("ip -n {end} link set line down")).expect("a cut");
+    for held in held {
+        assert!(held.finish().stdout.ends_with("502"));
+    }
+    let begun = begun.finish();
+    assert_eq!(begun.status.code(), Some(18), "its answer is not whole: {}", begun.stderr);
+    let gone = call(line, &relay, "/api/store/watchers").finish();
+    assert!(gone.stdout.ends_with("404"), "{}", gone.stdout);
+    eventually("the agent notices", || agent.stderr().contains("next attempt in ").then_some(()));
+
+    run(&format!("ip -n {end} link set line up")).expect("a mended line");
+    eventually("calls are answered", || {
+        let greeting = call(line, &relay, GREETING).finish().stdout;
+        greeting.ends_with("200").then_some(())
+    });
+}
+
+#[test]
+fn a_network_that_is_cut_ends_what_is_under_way_and_only_that() {
+    let Some(installed) = installed() else { return };
+    std::thread::scope(|scope| {
+        for cut_here in [true, false] {
+            let installed = &installed;
+            scope.spawn(move || {
+                let line = match Line::lay() {
+                    Ok(line) => line,
+                    Err(reason) => return println!("skipped: {reason}"),
+                };
+                let end = if cut_here { &line.near } else { &line.far };
+                let service = within(&line.far, &installed.serving());
+                cut_and_mend(&Service::from_command(service), &line, end);
+            });
+        }
+    });
+}

@@ -1,0 +1,101 @@
+//! Bodies as they are in use: events while they happen, large files, many calls at once.
+
+use std::fs;
+use std::process::Command;
+use std::sync::Barrier;
+use std::thread;
+
+use crate::openapi::house::{Service, expose, installed, ready};
+use crate::support::{Ending, Process, Relay, Wire, ask, eventually, is_pattern, pattern};
+
+/// `curl` that minds no configuration, and gives up instead of hanging.
+fn curl(arguments: &[&str]) -> Command {
+    let quiet = ["curl", "-q", "-sS", "-f", "--max-time", "120"];
+    let words: Vec<_> = quiet.iter().chain(arguments).map(|&word| word.to_owned()).collect();
+    ready(&words)
+}
+
+/// Asks the service itself; the answer must be this.
+fn say(service: &Service, method: &str, path: &str) -> String {
+    let response = Wire::connect(service.address).exchange(&ask(method, path));
+    assert_eq!(response.status(), 200, "{path}: {}", response.text());
+    response.text().to_owned()
+}
+
+#[test]
+fn events_come_as_they_happen_and_end_with_whoever_reads_them() {
+    let Some(installed) = installed() else { return };
+    for spares in ["0", "4"] {
+        let (service, relay) = (Service::start(&installed), Relay::start(&[]));
+        let _agent = expose(&service, &relay, &["--spares", spares]);
+        let reader = Process::start(curl(&["-N", &relay.url("/api/store/watch")]));
+        let sees = |event: &str| {
+            eventually(event, || reader.stdout().ends_with(event).then_some(()));
+        };
+        sees("data: begun\n\n");
+        for event in ["data: tick 1\n\n", "data: tick 2\n\n"] {
+            say(&service, "POST", "/ticks");
+            sees(event);
+        }
+        assert_eq!(say(&service, "GET", "/watchers"), "1", "{spares}");
+        drop(reader);
+        eventually("the service is told that nobody reads any more", || {
+            (say(&service, "GET", "/watchers") == "0").then_some(())
+        });
+    }
+}
+
+#[test]
+fn a_large_file_comes_back_as_it_was_sent() {
+    const BYTES: usize = 64 << 20;
+    let Some(installed) = installed() else { return };
+    let scene = tempfile::tempdir().expect("a directory");
+    let path = |name: &str| scene.path().join(name).to_str().expect("UTF-8").to_owned();
+    fs::write(path("there"), pattern(5, BYTES)).expect("a file");
+    let service = Service::start(&installed);
+    for spares in ["0", "4"] {
+        let relay = Relay::start(&[]);
+        let _agent = expose(&service, &relay, &["--spares", spares]);
+        let url = relay.url("/api/store/files/large");
+        // Its length is known, and it is not.
+        for sent in [["-T", &path("there")], ["-T", "-"]] {
+            let mut upload = curl(&[&sent[..], &[&url]].concat());
+            let upload = upload.stdin(fs::File::open(path("there")).expect("a file")).output();
+            let upload = upload.expect("curl");
+            let said = String::from_utf8_lossy(&upload.stderr);
+            assert!(upload.status.success(), "{spares} {sent:?}: {said}");
+            let told = String::from_utf8_lossy(&upload.stdout).into_owned();
+            assert!(told.contains(&format!("\"bytes\":{BYTES},")), "{spares} {sent:?}: {told}");
+        }
+        let download = curl(&["-o", &path("back"), &url]).status().expect("curl");
+        assert!(download.success(), "{spares}: {download}");
+        let back = fs::read(path("back")).expect("a file");
+        is_pattern(5, BYTES, &back).expect("what was sent");
+    }
+}
+
+#[test]
+fn a_hundred_calls_at_once_get_their_own_answers() {
+    const CALLS: usize = 100;
+    let Some(installed) = installed() else { return };
+    let service = Service::start(&installed);
+    for spares in ["0", "4"] {
+        let relay = Relay::start(&[]);
+        let _agent = expose(&service, &relay, &["--spares", spares]);
+        let together = Barrier::new(CALLS);
+        thread::scope(|scope| {
+            for number in 0..CALLS {
+                let (relay, together) = (&relay, &together);
+                scope.spawn(move || {
+                    let mut wire = relay.connect();
+                    together.wait();
+                    let target = format!("/api/store/greeting?name={number}");
+                    let response = wire.exchange(&ask("GET", &target));
+                    let said = (response.status(), response.text(), response.ending);
+                    let greeting = format!("{{\"text\":\"Hello, {number}\"}}");
+                    assert_eq!(said, (200, greeting.as_str(), Ending::Complete), "{spares}");
+                });
+            }
+        });
+    }
+}

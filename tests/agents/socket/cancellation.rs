@@ -1,0 +1,81 @@
+//! Whoever serves a request learns that nobody waits for the answer any more.
+
+use std::io::Read as _;
+use std::sync::mpsc;
+use std::time::Duration;
+
+use http::Response;
+use rdv::socket::{Body, Cancellation, Dialect};
+
+use crate::socket::pair::{DIALECTS, get, pair, serving};
+use crate::support::PATIENCE;
+
+/// A body that never comes; the other end of the pipe tells that nobody reads it.
+fn endless() -> (std::io::PipeWriter, Body) {
+    let (reader, mut writer) = std::io::pipe().expect("a pipe");
+    std::io::Write::write_all(&mut writer, b"x").expect("room");
+    (writer, Body::from_reader(reader))
+}
+
+#[test]
+fn a_request_that_is_cancelled_is_so_at_once_however_silent_its_answer_is() {
+    let ends = pair(Dialect::V1);
+    let (tell, told) = mpsc::channel();
+    serving(&ends.dialled, move |request| {
+        let cancellation = request.extensions().get::<Cancellation>().expect("one").clone();
+        assert!(!cancellation.is_cancelled());
+        let (writer, body) = endless();
+        let tell = tell.clone();
+        std::thread::spawn(move || {
+            let cancelled = cancellation.wait(PATIENCE);
+            // The body ends with this.
+            drop(writer);
+            tell.send(cancelled)
+        });
+        Response::new(body)
+    });
+    let mut body = ends.accepted.round_trip(get("/")).expect("an answer").into_body();
+    body.read_exact(&mut [0]).expect("the first byte");
+    drop(body);
+    assert_eq!(told.recv_timeout(PATIENCE), Ok(true));
+}
+
+#[test]
+fn the_end_of_the_connection_cancels_what_is_under_way() {
+    for dialect in DIALECTS {
+        let ends = pair(dialect);
+        let (tell, told) = mpsc::channel();
+        let (serve, served) = mpsc::channel();
+        let asking = ends.accepted.clone();
+        serving(&ends.dialled, move |request| {
+            let cancellation = request.extensions().get::<Cancellation>().expect("one");
+            let tell = tell.clone();
+            let _telling =
+                cancellation.on_cancel(move || tell.send("cancelled").expect("it is awaited"));
+            serve.send(()).expect("somebody waits");
+            assert!(cancellation.wait(PATIENCE), "{dialect:?}");
+            Response::default()
+        });
+        let asker = std::thread::spawn(move || asking.round_trip(get("/")));
+        served.recv_timeout(PATIENCE).expect("it is served");
+        ends.accepted.close();
+        assert_eq!(told.recv_timeout(PATIENCE), Ok("cancelled"), "{dialect:?}");
+        assert!(asker.join().expect("no panic").is_err(), "{dialect:?}");
+    }
+}
+
+#[test]
+fn what_was_answered_is_not_cancelled() {
+    for dialect in DIALECTS {
+        let ends = pair(dialect);
+        let (tell, told) = mpsc::channel();
+        serving(&ends.dialled, move |request| {
+            tell.send(request.extensions().get::<Cancellation>().cloned()).expect("a test");
+            Response::new(Body::from("all"))
+        });
+        let answer = ends.accepted.round_trip(get("/")).expect("an answer");
+        assert_eq!(answer.into_body().into_bytes(9).expect("all of it"), b"all");
+        let cancellation = told.recv_timeout(PATIENCE).expect("it is told").expect("one");
+        assert!(!cancellation.wait(Duration::ZERO), "{dialect:?}");
+    }
+}

@@ -1,0 +1,12 @@
+//! HTTP over a WebSocket between both ends of the library, and between each of them and peers that
+//! speak by hand.
+
+mod at_relay;
+mod call;
+mod cancellation;
+mod dialects;
+mod endings;
+mod events;
+mod pair;
+mod streams;
+mod upgrades;

@@ -1,0 +1,26 @@
+//! The commands in README and documents, as `pages.py` runs them.
+
+use std::fs;
+use std::process::Command;
+
+use crate::support::{Process, Relay};
+
+#[test]
+fn commands_in_the_documents_print_what_is_shown() {
+    let root = env!("CARGO_MANIFEST_DIR");
+    let docs = fs::read_dir(format!("{root}/docs")).expect("the documents");
+    let mut pages: Vec<_> = docs.map(|entry| entry.expect("an entry").path()).collect();
+    pages.extend(
+        ["README.md", "CONTRIBUTING.md", "benches/README.md"]
+            .map(|page| format!("{root}/{page}").into()),
+    );
+    pages.sort();
+    let relay = Relay::start(&[]);
+    let mut command = Command::new("python3");
+    command.arg("-B").arg(format!("{root}/tests/clients/pages.py"));
+    command.arg(relay.address().to_string()).arg(env!("CARGO_BIN_EXE_rdv")).args(&pages);
+    let finished = Process::start(command).finish();
+    assert!(finished.status.success(), "{}{}", finished.stdout, finished.stderr);
+    let (count, _) = finished.stdout.split_once(" blocks").expect("a count");
+    assert!(count.parse::<usize>().expect("a number") >= 9, "{}", finished.stdout);
+}

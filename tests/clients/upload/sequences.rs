@@ -1,0 +1,90 @@
+//! Several files of one request, and several requests of one upload.
+
+use std::io::Read as _;
+
+use rdv::client::{Error, Part, Upload};
+
+use crate::upload::server::{Server, answer};
+
+fn contents(server: &Server) -> Vec<Vec<u8>> {
+    server.request().parts().into_iter().map(|(_, content)| content).collect()
+}
+
+#[test]
+fn files_one_after_the_other_are_one_request_on_one_connection() {
+    let server = Server::receiving(answer(200));
+    let mut upload = Upload::new("POST", &server.url()).unwrap();
+    upload.send_unclose("one".as_bytes()).unwrap();
+    upload.send_unclose("".as_bytes()).unwrap();
+    upload.send("three".as_bytes()).unwrap();
+    assert_eq!(contents(&server), [&b"one"[..], b"", b"three"]);
+    assert_eq!(server.connections(), 1);
+}
+
+#[test]
+fn a_request_is_closed_once_and_the_next_one_is_new() {
+    let server = Server::receiving(answer(200));
+    let mut upload = Upload::new("POST", &server.url()).unwrap();
+    for round in ["first", "second"] {
+        upload.send_unclose(round.as_bytes()).unwrap();
+        let mut text = String::new();
+        upload.close().unwrap().body().read_to_string(&mut text).unwrap();
+        assert_eq!(text, "answer, 200");
+        assert_eq!(contents(&server), [round.as_bytes()]);
+    }
+    upload.send("third".as_bytes()).unwrap();
+    assert_eq!(contents(&server), [b"third"]);
+    assert_eq!(server.connections(), 3);
+}
+
+#[test]
+fn an_upload_that_is_dropped_leaves_a_broken_request() {
+    let server = Server::receiving(answer(200));
+    let mut upload = Upload::new("POST", &server.url()).unwrap();
+    upload.send_unclose("one".as_bytes()).unwrap();
+    drop(upload);
+    let request = server.request();
+    assert!(!request.whole && !request.body.is_empty());
+}
+
+#[test]
+fn after_an_error_the_request_is_over_and_the_next_file_begins_another() {
+    let server = Server::receiving(answer(200));
+    let mut upload = Upload::new("POST", &server.url()).unwrap();
+    upload.send_unclose("one".as_bytes()).unwrap();
+    let short = Part::from("x".as_bytes()).size_bytes(2);
+    assert!(matches!(upload.send_unclose(short), Err(Error::Size { .. })));
+    assert!(!server.request().whole);
+    let error = upload.close().unwrap_err();
+    assert!(matches!(&error, Error::Input(why) if why.contains("begin another")), "{error}");
+    upload.send_unclose("two".as_bytes()).unwrap();
+    assert_eq!(upload.close().unwrap().status(), 200);
+    assert_eq!(contents(&server), [b"two"]);
+}
+
+#[test]
+fn an_argument_that_is_wrong_does_not_end_the_request() {
+    let server = Server::receiving(answer(200));
+    let mut upload = Upload::new("POST", &server.url()).unwrap();
+    upload.send_unclose("one".as_bytes()).unwrap();
+    let wrong = Part::from("x".as_bytes()).content_type("none");
+    assert!(matches!(upload.send_unclose(wrong), Err(Error::Input(_))));
+    upload.send("two".as_bytes()).unwrap();
+    assert_eq!(contents(&server), [b"one", b"two"]);
+}
+
+#[test]
+fn a_reader_that_fails_breaks_the_request_off() {
+    struct Failing;
+    impl std::io::Read for Failing {
+        fn read(&mut self, _: &mut [u8]) -> std::io::Result<usize> {
+            Err(std::io::Error::other("out of paper"))
+        }
+    }
+    let server = Server::receiving(answer(200));
+    let mut upload = Upload::new("POST", &server.url()).unwrap();
+    let error = upload.send("some".as_bytes().chain(Failing)).unwrap_err();
+    assert!(matches!(error, Error::Local { .. }), "{error}");
+    assert!(error.to_string().contains("out of paper"), "{error}");
+    assert!(!server.request().whole);
+}

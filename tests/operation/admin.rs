@@ -1,0 +1,487 @@
+//! The admin listener: what operators can ask and tell, and that nobody else can.
+
+use std::fs;
+use std::io::Read;
+use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixListener;
+use std::path::Path;
+use std::process::Command;
+
+use crate::support::{
+    ADMIN, Framing, Process, RUNTIME_DIRECTORY, Relay, Response, Wire, ask, assert_error,
+    eventually,
+};
+use nix::sys::signal::Signal;
+
+/// A relay that serves operators on an address of their own.
+struct Administered {
+    relay: Relay,
+    operators: SocketAddr,
+}
+
+impl Administered {
+    fn start(flags: &[&str]) -> Administered {
+        let relay = Relay::start(&[&ADMIN[..], flags].concat());
+        let operators = eventually("operators are served", || {
+            let said = relay.process().stdout();
+            let place = said.lines().find_map(|line| line.strip_prefix("operators are served on "));
+            place.and_then(|place| place.parse().ok())
+        });
+        Administered { relay, operators }
+    }
+
+    fn ask(&self, method: &str, target: &str) -> Response {
+        Wire::connect(self.operators).exchange(&ask(method, target))
+    }
+
+    fn ctl(&self, arguments: &[&str]) -> (Option<i32>, String, String) {
+        let address = self.operators.to_string();
+        run_ctl(&[&["--admin", &address], arguments].concat())
+    }
+}
+
+fn run_ctl(arguments: &[&str]) -> (Option<i32>, String, String) {
+    let finished = Process::rdv(&[&["ctl"], arguments].concat()).finish();
+    (finished.status.code(), finished.stdout, finished.stderr)
+}
+
+/// The routes of operators, with the method each takes.
+const ROUTES: [(&str, &str); 7] = [
+    ("GET", "/healthz"),
+    ("GET", "/readyz"),
+    ("GET", "/control"),
+    ("POST", "/control/suspend"),
+    ("POST", "/control/resume"),
+    ("GET", "/version"),
+    ("GET", "/ping"),
+];
+
+#[test]
+fn operators_are_served_on_their_own_listener_only() {
+    let relay = Administered::start(&[]);
+    for (method, target) in ROUTES {
+        assert_eq!(relay.ask(method, target).status(), 200, "{method} {target}");
+        if ["/version", "/ping"].contains(&target) {
+            continue;
+        }
+        let refused = relay.relay.exchange(&ask(method, target));
+        assert_error(target, &refused, (404, "BadRouteError", None));
+        let wrong = if method == "GET" { "POST" } else { "GET" };
+        let refused = relay.ask(wrong, target);
+        assert_error(target, &refused, (405, "BadRouteError", None));
+        assert!(refused.head.get("Allow").is_some_and(|allow| allow.contains(method)), "{target}");
+    }
+}
+
+#[test]
+fn they_list_streams_and_nobody_else_does() {
+    let relay = Administered::start(&[]);
+    let id = relay.relay.create();
+    let list = Wire::connect(relay.operators)
+        .exchange(&ask("GET", "/stream").field("X-Forwarded-For", "192.0.2.1"));
+    assert_eq!(list.json()[0]["id"], id.as_str());
+    assert_eq!(relay.ask("GET", &format!("/stream/{id}/status")).json()["state"], "CREATED");
+    let refused = relay.relay.get("/stream");
+    assert_error("the public list", &refused, (403, "ForbiddenError", None));
+    assert!(refused.text().contains("rdv ctl list"), "{}", refused.text());
+}
+
+#[test]
+fn they_move_no_bytes() {
+    let relay = Administered::start(&[]);
+    let id = relay.relay.create();
+    for (method, target, status) in [
+        ("POST", "/stream".to_owned(), 405),
+        ("GET", format!("/stream/{id}"), 405),
+        ("PUT", format!("/stream/{id}"), 405),
+        ("POST", format!("/stream/{id}"), 405),
+        ("PUT", format!("/stream/{id}/status"), 405),
+        ("PUT", format!("/stream/{id}/name"), 404),
+        ("POST", format!("/stream/{id}/error"), 404),
+    ] {
+        assert_eq!(relay.ask(method, &target).status(), status, "{method} {target}");
+    }
+    assert_eq!(relay.relay.status(&id)["state"], "CREATED");
+}
+
+#[test]
+fn they_cancel_streams() {
+    let relay = Administered::start(&[]);
+    let id = relay.relay.create();
+    let mut waiting = relay.relay.waiting_destination(&id);
+    assert_eq!(relay.ask("DELETE", &format!("/stream/{id}")).status(), 204);
+    assert_error("waiting", &waiting.response(), (410, "StreamDeletedError", None));
+}
+
+#[test]
+fn a_suspended_relay_takes_no_new_streams_and_goes_on_with_the_others() {
+    let relay = Administered::start(&[]);
+    let mut running = relay.relay.pair(Framing::Length(10));
+    running.pass_first(b"01234");
+    let made = relay.relay.create();
+    assert_eq!(relay.ask("POST", "/control/suspend").json()["state"], "suspended");
+    let refused = relay.relay.exchange(&ask("POST", "/stream"));
+    assert_error("a new stream", &refused, (503, "TooBusyError", None));
+    assert!(refused.head.get("Retry-After").is_some());
+    running.pass(b"56789");
+    running.complete();
+    let mut source = relay.relay.waiting_source(&made, Framing::Length(2));
+    source.send(b"hi");
+    let download = relay.relay.exchange(&ask("GET", &format!("/stream/{made}")));
+    assert_eq!(download.text(), "hi", "a stream that was made before");
+    assert_eq!(relay.relay.get("/ping").status(), 200);
+    assert_eq!(relay.ask("POST", "/control/resume").json()["state"], "serving");
+    relay.relay.create();
+}
+
+#[test]
+fn readiness_tells_what_is_in_the_way() {
+    let relay = Administered::start(&["--drain-timeout", "1h"]);
+    let ready = relay.ask("GET", "/readyz");
+    assert_eq!((ready.status(), ready.json()["ready"].as_bool()), (200, Some(true)));
+    relay.ask("POST", "/control/suspend");
+    let suspended = relay.ask("GET", "/readyz");
+    assert_eq!((suspended.status(), &suspended.json()["reasons"][0]), (503, &"suspended".into()));
+    relay.ask("POST", "/control/resume");
+    let mut running = relay.relay.pair(Framing::Length(10));
+    running.pass_first(b"01234");
+    relay.relay.signal(Signal::SIGTERM);
+    let draining = eventually("it drains", || {
+        Some(relay.ask("GET", "/readyz")).filter(|answer| answer.status() == 503)
+    });
+    assert_eq!(draining.json()["reasons"][0], "draining");
+    assert_eq!(relay.ask("GET", "/healthz").status(), 200, "it is still alive");
+    let refused = relay.ask("POST", "/control/resume");
+    assert_error("resume", &refused, (409, "StoppingError", None));
+    running.pass(b"56789");
+    running.complete();
+    assert_eq!(relay.relay.finish().status.code(), Some(0));
+}
+
+#[test]
+fn stalled_downloads_that_hold_all_pipes_degrade_it_and_new_streams_are_served() {
+    let relay = Administered::start(&["--max-pipes", "1"]);
+    assert_eq!(relay.ask("GET", "/readyz").status(), 200);
+    let data = crate::support::pattern(1, 64 << 20);
+    let mut pair = relay.relay.narrow_pair(Framing::Length(data.len()));
+    relay.relay.fill(&mut pair.source, &data);
+    let degraded = eventually("the stalled destination pins the only pipe", || {
+        let answer = relay.ask("GET", "/readyz");
+        assert_eq!(answer.status(), 200, "it serves on");
+        Some(answer.json()).filter(|answer| answer.get("degraded").is_some())
+    });
+    assert_eq!(degraded["ready"], true);
+    assert_eq!(degraded["reasons"], serde_json::json!([]));
+    assert_eq!(degraded["degraded"], serde_json::json!(["out of pipes"]));
+    let metrics = || relay.ask("GET", "/metrics").text().to_owned();
+    assert!(metrics().contains("\nrdv_degraded{reason=\"pipes\"} 1\n"));
+    let mut other = relay.relay.pair(Framing::Length(10));
+    other.pass_first(b"01234");
+    other.pass(b"56789");
+    other.complete();
+    drop(pair);
+    eventually("the pipe is free", || {
+        (relay.ask("GET", "/readyz").json().get("degraded").is_none()).then_some(())
+    });
+    assert!(metrics().contains("\nrdv_degraded{reason=\"pipes\"} 0\n"));
+    // The log follows when the relay looks at itself the next time.
+    let logged = |line| relay.relay.process().stderr().matches(line).count();
+    eventually("its end is logged", || {
+        (logged("no longer degraded: out of pipes") == 1).then_some(())
+    });
+    assert_eq!(logged("degraded: out of pipes;"), 1);
+}
+
+#[test]
+fn readiness_knows_when_descriptors_are_out() {
+    let mut command = Command::new("sh");
+    let serve = "ulimit -n 64 && exec \"$0\" serve --listen 127.0.0.1:0 --admin-listen 127.0.0.1:0 \
+                 --admin-hosts relay.test --max-connections 1000";
+    command.arg("-c").arg(serve).arg(env!("CARGO_BIN_EXE_rdv"));
+    let relay = Relay::from_command(command, 1);
+    let said = eventually("operators are served", || {
+        let said = relay.process().stdout();
+        said.contains("operators are served on").then_some(said)
+    });
+    let place = said.lines().find_map(|line| line.strip_prefix("operators are served on "));
+    let operators = place.and_then(|place| place.parse().ok()).expect("an address");
+    let mut operator = Wire::connect(operators);
+    assert_eq!(operator.exchange(&ask("GET", "/readyz")).status(), 200);
+    // The limit lets it serve fewer; what is refused lingers, and that uses up the rest.
+    let mut clients = Vec::new();
+    let lacking = eventually("descriptors are out", || {
+        clients.extend((0..20).map(|_| relay.connect()));
+        Some(operator.exchange(&ask("GET", "/readyz"))).filter(|answer| answer.status() == 503)
+    });
+    assert_eq!(lacking.json()["reasons"][0], "out of descriptors");
+    for _ in 0..3 {
+        // One after the other: each has the descriptor that is kept for them.
+        let mut next = Wire::connect(operators);
+        assert_eq!(next.exchange(&ask("GET", "/healthz")).text(), "alive");
+    }
+    drop(clients);
+    eventually("it recovers", || {
+        (operator.exchange(&ask("GET", "/readyz")).status() == 200).then_some(())
+    });
+}
+
+#[test]
+fn operators_get_in_when_nobody_else_does() {
+    let relay = Administered::start(&["--max-connections", "2"]);
+    let mut inside = [relay.relay.connect(), relay.relay.connect()];
+    for wire in &mut inside {
+        assert_eq!(wire.exchange(&ask("GET", "/ping")).status(), 200);
+    }
+    let mut third = relay.relay.connect();
+    assert_error("one more", &third.response(), (503, "TooBusyError", None));
+    let mut operators: Vec<Wire> = (0..5).map(|_| Wire::connect(relay.operators)).collect();
+    for operator in &mut operators {
+        assert_eq!(operator.exchange(&ask("GET", "/healthz")).text(), "alive");
+    }
+    assert_eq!(inside[0].exchange(&ask("GET", "/ping")).status(), 200);
+}
+
+#[test]
+fn stop_drains() {
+    let relay = Administered::start(&["--drain-timeout", "1h"]);
+    let mut running = relay.relay.pair(Framing::Chunked);
+    running.pass_first(b"01234");
+    assert_eq!(relay.ask("POST", "/control/stop").json()["state"], "draining");
+    let idle = Wire::connect(relay.operators);
+    running.complete();
+    assert_eq!(relay.relay.finish().status.code(), Some(0), "an operator holds it back no longer");
+    drop(idle);
+}
+
+#[test]
+fn ctl_does_all_of_it() {
+    let relay = Administered::start(&[]);
+    let id = relay.relay.create();
+    let (status, said, _) = relay.ctl(&["status"]);
+    assert_eq!(status, Some(0));
+    assert!(said.starts_with("serving: 0 connections, 1 streams active, 0 of them"), "{said}");
+    let (status, said, _) = relay.ctl(&["list"]);
+    assert_eq!(status, Some(0));
+    assert!(said.lines().count() == 2 && said.contains(&id) && said.contains("CREATED"), "{said}");
+    let (_, said, _) = relay.ctl(&["list", "--json"]);
+    assert_eq!(crate::support::parse(said.as_bytes())[0]["id"], id.as_str());
+    let cancelled = relay.ctl(&["cancel", &id]);
+    assert_eq!(cancelled, (Some(0), format!("{id} is cancelled\n"), String::new()));
+    let (_, said, _) = relay.ctl(&["list", "--active"]);
+    assert_eq!(said.lines().count(), 1, "{said}");
+    let (status, said, _) = relay.ctl(&["agents"]);
+    assert_eq!((status, said.lines().count()), (Some(0), 1), "{said}");
+    let (status, _, said) = relay.ctl(&["cancel", &id]);
+    assert_eq!(status, Some(1));
+    assert_eq!(said, "rdv: the relay answered 404: The specified session id does not exist\n");
+    assert!(relay.ctl(&["suspend"]).1.starts_with("suspended:"));
+    assert!(relay.ctl(&["resume"]).1.starts_with("serving:"));
+    assert!(relay.ctl(&["stop"]).1.starts_with("draining:"));
+    assert_eq!(relay.relay.finish().status.code(), Some(0));
+}
+
+#[test]
+fn a_unix_socket_is_for_its_owner_and_goes_with_the_relay() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("admin.sock");
+    let place = path.to_str().expect("UTF-8");
+    let relay = Relay::start(&["--admin-listen", place]);
+    let mode = fs::metadata(&path).expect("a socket").permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let curl = Command::new("curl")
+        .args(["--silent", "--show-error", "--unix-socket", place, "http://rdv/readyz"])
+        .output()
+        .expect("these tests need curl(1): install the package `curl`");
+    assert_eq!(crate::support::parse(&curl.stdout)["ready"], true);
+    assert!(run_ctl(&["--admin", place, "status"]).1.starts_with("serving:"));
+
+    let arguments = ["serve", "--listen", "127.0.0.1:0", "--admin-listen", place];
+    let second = Process::rdv(&arguments).finish();
+    let process = relay.process().id();
+    let why = format!("rdv: cannot listen on {place}: process {process} is serving there\n");
+    assert_eq!((second.status.code(), second.stderr), (Some(1), why));
+    let (_, said, _) = run_ctl(&["--admin", place, "--json", "status"]);
+    assert_eq!(
+        crate::support::parse(said.as_bytes())["pid"],
+        process,
+        "the first one is undisturbed"
+    );
+    relay.signal(Signal::SIGTERM);
+    relay.finish();
+    assert!(!path.exists());
+    let (status, _, said) = run_ctl(&["--admin", place, "status"]);
+    assert_eq!(status, Some(1));
+    assert!(said.contains("does the relay run, with --admin-listen"), "{said}");
+}
+
+#[test]
+fn ctl_finds_the_address_in_the_configuration() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let (file, path) = (directory.path().join("rdv.toml"), directory.path().join("admin.sock"));
+    let (file, path) = (file.to_str().expect("UTF-8"), path.to_str().expect("UTF-8"));
+    fs::write(file, format!("admin-listen = \"{path}\"\n")).expect("a file");
+    let _relay = Relay::start(&["--config", file]);
+    for (name, value) in [("RDV_CONFIG", file), ("RDV_ADMIN_LISTEN", path)] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_rdv"));
+        command.args(["ctl", "status"]).env(name, value);
+        let finished = Process::start(command).finish();
+        assert!(finished.stdout.starts_with("serving:"), "{name}: {}", finished.stderr);
+    }
+}
+
+#[test]
+fn what_cannot_be_listened_on_is_named() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = directory.path().join("a-file");
+    fs::write(&file, "precious").expect("a file");
+    let file = file.to_str().expect("UTF-8");
+    for (place, why) in [
+        (file, "there is a file that is not a socket"),
+        ("/nonexistent/admin.sock", "No such file or directory"),
+    ] {
+        let arguments = ["serve", "--listen", "127.0.0.1:0", "--admin-listen", place];
+        let finished = Process::rdv(&arguments).finish();
+        assert_eq!(finished.status.code(), Some(1));
+        let wanted = format!("rdv: cannot listen on {place}: {why}");
+        assert!(finished.stderr.starts_with(&wanted), "{}", finished.stderr);
+    }
+    assert_eq!(fs::read_to_string(file).expect("it is still there"), "precious");
+    let finished = Process::rdv(&["serve", "--admin-listen", "localhost"]).finish();
+    assert_eq!(finished.status.code(), Some(2));
+    assert!(finished.stderr.contains("expected a path such as /run/rdv/admin.sock"));
+}
+
+#[test]
+fn ctl_says_when_the_answer_is_none() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("other.sock");
+    let other = UnixListener::bind(&path).expect("a socket");
+    let place = path.to_str().expect("UTF-8").to_owned();
+    let asking = std::thread::spawn(move || run_ctl(&["--admin", &place, "status"]));
+    let (mut client, _) = other.accept().expect("a client");
+    let _ = client.read(&mut [0; 1024]);
+    drop(client);
+    let (status, _, said) = asking.join().expect("ctl");
+    assert_eq!(status, Some(1));
+    assert!(said.contains("invalid or incomplete HTTP response"), "{said}");
+}
+
+/// A relay with a runtime directory of the test's own, as a service has it.
+fn in_directory(directory: &Path, flags: &[&str]) -> Relay {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_rdv"));
+    command.args(["serve", "--listen", "127.0.0.1:0"]).args(flags);
+    command.env(RUNTIME_DIRECTORY, directory);
+    Relay::from_command(command, 1)
+}
+
+/// What `rdv ctl` says to someone who has this directory.
+fn ctl_in(directory: &Path, arguments: &[&str]) -> (Option<i32>, String, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_rdv"));
+    command.arg("ctl").args(arguments).env(RUNTIME_DIRECTORY, directory);
+    let finished = Process::start(command).finish();
+    (finished.status.code(), finished.stdout, finished.stderr)
+}
+
+#[test]
+fn a_relay_opens_a_socket_by_itself_and_ctl_finds_it() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let at = directory.path().join("rdv");
+    let (status, _, said) = ctl_in(&at, &["list"]);
+    assert_eq!(status, Some(1));
+    assert!(said.contains("is it running?"), "{said}");
+    let relay = in_directory(&at, &[]);
+    let path = at.join(format!("{}.sock", relay.address().port()));
+    assert!(
+        relay.process().stdout().contains(&format!("operators are served on {}\n", path.display()))
+    );
+    let mode = |path: &Path| fs::metadata(path).expect("it is there").permissions().mode() & 0o777;
+    assert_eq!((mode(&at), mode(&path)), (0o700, 0o600));
+    let id = relay.create();
+    let (status, said, _) = ctl_in(&at, &["list"]);
+    assert!(status == Some(0) && said.contains(&id), "{said}");
+
+    let other = in_directory(&at, &[]);
+    let (status, _, said) = ctl_in(&at, &["status"]);
+    assert_eq!(status, Some(1));
+    for relay in [&relay, &other] {
+        assert!(said.contains(&format!("{}.sock", relay.address().port())), "{said}");
+        let port = relay.address().port().to_string();
+        let (_, said, _) = ctl_in(&at, &["--json", "status", "--port", &port]);
+        assert_eq!(crate::support::parse(said.as_bytes())["pid"], relay.process().id());
+    }
+    other.signal(Signal::SIGTERM);
+    other.finish();
+    assert!(ctl_in(&at, &["status"]).1.starts_with("serving:"), "one is left");
+    relay.signal(Signal::SIGTERM);
+    relay.finish();
+    assert_eq!(fs::read_dir(&at).expect("the directory").count(), 0);
+}
+
+#[test]
+fn a_user_s_relay_puts_its_socket_into_the_directory_of_the_session() {
+    // Root has a directory of its own, so this takes another user.
+    let (mut command, directory) = crate::support::nobody();
+    let session = directory.path().join("session");
+    fs::create_dir(&session).expect("a directory");
+    fs::set_permissions(&session, fs::Permissions::from_mode(0o777)).expect("for the user");
+    command.args(["serve", "--listen", "127.0.0.1:0"]);
+    command.env(RUNTIME_DIRECTORY, "").env("XDG_RUNTIME_DIR", &session);
+    let relay = Relay::from_command(command, 1);
+    let path = session.join(format!("rdv/{}.sock", relay.address().port()));
+    let place = path.to_str().expect("UTF-8");
+    assert!(run_ctl(&["--admin", place, "status"]).1.starts_with("serving:"));
+}
+
+#[test]
+fn the_socket_can_be_switched_off() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let relay = in_directory(directory.path(), &["--admin-listen", "none"]);
+    assert_eq!(fs::read_dir(directory.path()).expect("the directory").count(), 0);
+    assert!(!relay.process().stdout().contains("operators are served"));
+    let mut command = Command::new(env!("CARGO_BIN_EXE_rdv"));
+    command.args(["ctl", "status"]).env("RDV_ADMIN_LISTEN", "none");
+    let finished = Process::start(command).finish();
+    assert_eq!(finished.status.code(), Some(1));
+    assert!(finished.stderr.contains("admin-listen = \"none\""), "{}", finished.stderr);
+}
+
+#[test]
+fn a_relay_serves_without_the_socket_that_nobody_asked_for() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = directory.path().join("file");
+    fs::write(&file, "precious").expect("a file");
+    let relay = in_directory(&file, &[]);
+    relay.turn();
+    eventually("it warns", || relay.process().stderr().contains("no admin socket: ").then_some(()));
+    assert_eq!(fs::read_to_string(file).expect("it is still there"), "precious");
+}
+
+#[test]
+fn a_socket_that_a_killed_relay_left_is_replaced() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("admin.sock");
+    let place = path.to_str().expect("UTF-8");
+    let killed = Relay::start(&["--admin-listen", place]);
+    killed.signal(Signal::SIGKILL);
+    killed.finish();
+    assert!(path.exists());
+    assert!(ctl_in(directory.path(), &["status"]).2.contains("no relay"), "nobody serves there");
+    let relay = Relay::start(&["--admin-listen", place]);
+    let (_, said, _) = ctl_in(directory.path(), &["--json", "status"]);
+    assert_eq!(crate::support::parse(said.as_bytes())["pid"], relay.process().id());
+}
+
+#[test]
+fn a_relay_removes_no_socket_of_another() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("admin.sock");
+    let place = path.to_str().expect("UTF-8");
+    let relay = Relay::start(&["--admin-listen", place]);
+    fs::remove_file(&path).expect("removed");
+    let other = Relay::start(&["--admin-listen", place]);
+    relay.signal(Signal::SIGTERM);
+    relay.finish();
+    let (_, said, _) = run_ctl(&["--admin", place, "--json", "status"]);
+    assert_eq!(crate::support::parse(said.as_bytes())["pid"], other.process().id());
+}

@@ -1,0 +1,309 @@
+//! Where settings come from, over real processes: flags, environment, a file; and reading it again.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
+use std::process::Command;
+
+use crate::support::{Process, Relay, ask, assert_error, eventually, nobody};
+use nix::sys::signal::Signal;
+use tempfile::TempDir;
+
+/// A directory with a file of settings.
+fn file_of(text: &str) -> (TempDir, String) {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("rdv.toml").to_str().expect("UTF-8").to_owned();
+    fs::write(&path, text).expect("a file");
+    (directory, path)
+}
+
+/// What a run of the program that ends by itself says, and its exit status.
+fn run(arguments: &[&str], variables: &[(&str, &str)]) -> (Option<i32>, String, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_rdv"));
+    command.args(arguments).envs(variables.iter().copied());
+    let finished = Process::start(command).finish();
+    (finished.status.code(), finished.stdout, finished.stderr)
+}
+
+/// Waits until the relay has logged this.
+fn await_log(relay: &Relay, text: &str) {
+    eventually(text, || relay.process().stderr().contains(text).then_some(()));
+}
+
+#[test]
+fn a_good_configuration_is_called_good() {
+    let (_directory, path) = file_of("ttl = \"5s\"\n");
+    let (status, said, _) = run(&["check-config", "--config", &path], &[]);
+    assert_eq!((status, said), (Some(0), format!("{path}: the configuration is valid\n")));
+}
+
+#[test]
+fn what_serve_would_fail_on_is_refused() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let at = |name: &str| directory.path().join(name).to_str().expect("UTF-8").to_owned();
+    let (here, missing, file) = (at(""), at("missing/log"), at("file"));
+    fs::write(&file, "").expect("a file");
+    let (socket, tokens) = (at("missing/socket"), at("tokens"));
+    fs::write(&tokens, "short\n").expect("a file");
+    let long = format!("/tmp/{}", "long".repeat(30));
+    let rows: [(&str, &[&str], &str); 9] = [
+        ("a log in no directory", &["--access-log", &missing], "No such file or directory"),
+        ("a log that is a directory", &["--access-log", &here], "not a directory"),
+        ("a log below a file", &["--access-log", &format!("{file}/log")], "ot a directory"),
+        (
+            "a JSON field twice",
+            &[
+                "--access-log",
+                &at("new"),
+                "--access-log-entry=json",
+                "--access-log-field=A=PATH",
+                "--access-log-field=A=PATH",
+            ],
+            "A",
+        ),
+        ("a socket in no directory", &["--admin-listen", &socket], "No such file or directory"),
+        ("a file as a socket", &["--admin-listen", &file], "not a socket"),
+        ("a path too long for a socket", &["--admin-listen", &long], "too long"),
+        ("an address of another machine", &["--listen", "192.0.2.1:0"], "no such address"),
+        ("invalid tokens", &["--socket-tokens", &tokens], "16 characters"),
+    ];
+    for (what, flags, why) in rows {
+        let (status, _, said) = run(&[&["check-config"], flags].concat(), &[]);
+        assert!(matches!(status, Some(1 | 2)), "{what}: {said}");
+        assert!(said.contains(why) && said.lines().count() == 1, "{what}: {said}");
+        let listen = ["serve", "--listen", "127.0.0.1:0"];
+        let (status, _, said) = run(&[&listen, flags].concat(), &[]);
+        assert!(matches!(status, Some(1 | 2)), "serve agrees: {what}: {said}");
+    }
+    let names = fs::read_dir(directory.path()).expect("a directory");
+    assert_eq!(names.count(), 2, "check-config makes no file");
+}
+
+#[test]
+fn what_is_forbidden_to_this_user_is_refused() {
+    let (mut command, _directory) = nobody();
+    command.args(["check-config", "--access-log", "/proc/sys/rdv.log"]);
+    let finished = Process::start(command).finish();
+    assert_eq!(finished.status.code(), Some(1), "{}", finished.stderr);
+    assert!(finished.stderr.contains("/proc/sys/rdv.log"), "{}", finished.stderr);
+}
+
+#[test]
+fn what_is_in_use_is_a_warning() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let socket = directory.path().join("admin.sock").to_str().expect("UTF-8").to_owned();
+    let relay = Relay::start(&["--admin-listen", &socket]);
+    let address = relay.address().to_string();
+    let flags = ["check-config", "--listen", &address, "--admin-listen", &socket];
+    let (status, said, warned) = run(&flags, &[]);
+    assert_eq!((status, warned.lines().count()), (Some(0), 2), "{warned}");
+    assert!(said.contains("the configuration is valid"), "{said}");
+    for used in [&address, &socket] {
+        assert!(warned.contains(&format!("rdv: warning: {used} is in use")), "{warned}");
+    }
+    relay.turn();
+}
+
+#[test]
+fn a_log_can_be_off_or_on_standard_error_and_a_misspelt_word_is_noticed() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let start = |log: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_rdv"));
+        command.args(["serve", "--listen", "127.0.0.1:0", "--access-log", log]);
+        command.current_dir(directory.path()).env("RDV_ACCESS_LOG_FORMAT", "line %m %U");
+        let relay = Relay::from_command(command, 1);
+        relay.turn();
+        relay.signal(Signal::SIGTERM);
+        relay.finish()
+    };
+    for log in ["off", "none", "NONE", "stderr"] {
+        let finished = start(log);
+        let lines = finished.stderr.matches("line GET /ping").count();
+        assert_eq!(lines, usize::from(log == "stderr"), "{log}: {}", finished.stderr);
+        assert!(!finished.stderr.contains("did you mean"), "{}", finished.stderr);
+    }
+    let names = || fs::read_dir(directory.path()).expect("a directory").count();
+    assert_eq!(names(), 0, "no file was made");
+    for (log, meant) in [("of", "off"), ("stdrr", "stderr"), ("nnone", "none")] {
+        let finished = start(log);
+        let warning = format!("a file named {log}; did you mean {meant}?");
+        assert!(finished.stderr.contains(&warning), "{}", finished.stderr);
+        let (status, _, warned) = run(&["check-config", "--access-log", log], &[]);
+        assert_eq!((status, warned.contains(&warning)), (Some(0), true), "{warned}");
+    }
+    assert_eq!(names(), 3, "they are files nevertheless");
+}
+
+#[test]
+fn a_misspelt_word_is_noticed_when_the_file_is_read_again() {
+    let (directory, path) = file_of("");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_rdv"));
+    command.args(["serve", "--listen", "127.0.0.1:0", "--config", &path]);
+    command.current_dir(directory.path());
+    let relay = Relay::from_command(command, 1);
+    fs::write(&path, "access-log = \"of\"\n").expect("a file");
+    relay.signal(Signal::SIGHUP);
+    await_log(&relay, "a file named of; did you mean off?");
+}
+
+#[test]
+fn a_wrong_one_is_refused_wherever_it_is_read() {
+    let (_directory, path) = file_of("\nretention = \"60s\"\ntttl = \"5s\"\n");
+    let wanted = format!("rdv: {path}:3: tttl: unknown setting; did you mean ttl?\n");
+    for (command, status) in [("check-config", 1), ("print-config", 1), ("serve", 2)] {
+        let (ended, _, said) = run(&[command, "--config", &path], &[]);
+        assert_eq!((ended, said), (Some(status), wanted.clone()), "{command}");
+        let (ended, _, said) = run(&[command], &[("RDV_CONFIG", &path)]);
+        assert_eq!((ended, said), (Some(status), wanted.clone()), "{command} by RDV_CONFIG");
+    }
+    let (ended, _, said) = run(&["check-config"], &[("RDV_TTL", "5")]);
+    assert_eq!(ended, Some(1));
+    assert!(said.starts_with("rdv: RDV_TTL=5: expected a number with a unit"), "{said}");
+}
+
+#[test]
+fn a_relay_says_nothing_about_what_the_clients_read() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_rdv"));
+    command.args(["serve", "--listen", "127.0.0.1:0"]);
+    for name in ["RDV_RELAY", "RDV_CLIENT_CONFIG", "RDV_CACERT"] {
+        command.env(name, OsStr::from_bytes(b"/nonexistent/\xff"));
+    }
+    let relay = Relay::from_command(command, 1);
+    relay.turn();
+    relay.signal(Signal::SIGINT);
+    let finished = relay.finish();
+    assert!(finished.status.success(), "{}", finished.stderr);
+    assert!(!finished.stderr.contains("RDV_"), "{}", finished.stderr);
+}
+
+#[test]
+fn what_is_in_force_is_printed_with_its_origin() {
+    let (_directory, path) = file_of("ttl = \"5s\"\nretention = \"5s\"\nmax-streams = 5\n");
+    let arguments = ["print-config", "--config", &path, "--ttl", "7s"];
+    let (status, said, _) = run(&arguments, &[("RDV_RETENTION", "6s")]);
+    assert_eq!(status, Some(0));
+    for line in [
+        "ttl = \"7s\"  # flag".to_owned(),
+        "retention = \"6s\"  # environment RDV_RETENTION".to_owned(),
+        format!("max-streams = 5  # {path}:3"),
+        "idle-timeout = \"6h\"  # default".to_owned(),
+    ] {
+        assert!(said.lines().any(|said| said == line), "{line} in {said}");
+    }
+}
+
+#[test]
+fn the_relay_runs_with_it() {
+    let (_directory, path) = file_of("max-json-body = 10\n");
+    let relay = Relay::start(&["--config", &path]);
+    let long = ask("POST", "/stream").body(r#"{"upload_headers":{}}"#);
+    assert_eq!(relay.exchange(&long).status(), 413);
+}
+
+#[test]
+fn a_hang_up_reads_it_again() {
+    let (_directory, path) = file_of("max-json-body = 10\nmax-pipes = 3\n");
+    let relay = Relay::start(&["--config", &path]);
+    let long = ask("POST", "/stream").body(r#"{"upload_headers":{}}"#);
+    assert_eq!(relay.exchange(&long).status(), 413);
+
+    fs::write(&path, "max-json-body = 100\nmax-pipes = 4\nmax-streams = 1\n").expect("a file");
+    relay.signal(Signal::SIGHUP);
+    await_log(&relay, "changed: max-streams, max-json-body");
+    await_log(&relay, "these settings need a restart: max-pipes");
+    assert_eq!(relay.exchange(&long).status(), 201);
+    let refused = relay.exchange(&ask("POST", "/stream"));
+    assert_error("one stream is allowed now", &refused, (503, "TooBusyError", None));
+}
+
+#[test]
+fn a_hang_up_changes_the_longest_waiting_time_for_new_streams() {
+    let (_directory, path) = file_of("max-ttl = \"90s\"\n");
+    let relay = Relay::start(&["--config", &path]);
+    let ask = ask("POST", "/stream").body(r#"{"ttl_seconds":100000}"#);
+    assert_eq!(relay.exchange(&ask).json()["ttl_seconds"], 90);
+    fs::write(&path, "max-ttl = \"2h\"\n").expect("a file");
+    relay.signal(Signal::SIGHUP);
+    await_log(&relay, "changed: max-ttl");
+    assert_eq!(relay.exchange(&ask).json()["ttl_seconds"], 7200);
+}
+
+#[test]
+fn a_reload_leaves_what_runs_alone() {
+    let (_directory, path) = file_of("");
+    let relay = Relay::start(&["--config", &path]);
+    let mut pair = relay.pair(crate::support::Framing::Length(10));
+    pair.pass_first(b"01234");
+    fs::write(&path, "max-connections = 2\nmax-streams = 1\nttl = \"100ms\"\n").expect("a file");
+    relay.signal(Signal::SIGHUP);
+    await_log(&relay, "changed: ttl, max-connections, max-streams");
+    pair.pass(b"56789");
+    pair.complete();
+}
+
+#[test]
+fn a_wrong_file_changes_nothing() {
+    let (directory, path) = file_of("max-json-body = 10\n");
+    let relay = Relay::start(&["--config", &path]);
+    let long = ask("POST", "/stream").body(r#"{"upload_headers":{}}"#);
+    for (wrong, why) in [
+        ("max-json-body = 100\nttl = 5\n", ":2: ttl = 5: expected a number with a unit"),
+        ("max-json-body = \n", "the configuration stays as it is: "),
+    ] {
+        fs::write(&path, wrong).expect("a file");
+        relay.signal(Signal::SIGHUP);
+        await_log(&relay, why);
+        assert_eq!(relay.exchange(&long).status(), 413, "{wrong}");
+    }
+    fs::remove_file(Path::new(&path)).expect("removed");
+    relay.signal(Signal::SIGHUP);
+    await_log(&relay, "No such file or directory");
+    assert_eq!(relay.exchange(&long).status(), 413, "the file is gone");
+    drop(directory);
+}
+
+#[test]
+fn a_hang_up_puts_another_access_log_in_force() {
+    let (directory, path) = file_of("");
+    let [first, second] = ["one", "two"].map(|name| directory.path().join(name));
+    let settings = |log: &Path| {
+        let name = log.file_name().and_then(|name| name.to_str()).expect("a name");
+        let format = format!("{name} %m %{{X-Name}}i");
+        format!("access-log = \"{}\"\naccess-log-format = \"{format}\"\n", log.display())
+    };
+    let await_line = |log: &Path, line: &str| {
+        eventually(line, || {
+            let text = fs::read_to_string(log).ok()?;
+            text.lines().any(|found| found == line).then_some(())
+        });
+    };
+    fs::write(&path, settings(&first)).expect("a file");
+    let relay = Relay::start(&["--config", &path]);
+    let named = ask("GET", "/ping").field("X-Name", "value");
+    relay.exchange(&named);
+    await_line(&first, "one GET value");
+    let mut pair = relay.pair(crate::support::Framing::Length(10));
+    pair.pass_first(b"01234");
+
+    fs::write(&path, settings(&second)).expect("a file");
+    relay.signal(Signal::SIGHUP);
+    await_log(&relay, "changed: access-log, access-log-format");
+    relay.exchange(&named);
+    await_line(&second, "two GET value");
+    pair.pass(b"56789");
+    pair.complete();
+    for line in ["two PUT -", "two GET -"] {
+        await_line(&second, line);
+    }
+
+    fs::write(&path, "access-log = \"off\"\n").expect("a file");
+    relay.signal(Signal::SIGHUP);
+    let said = "changed: access-log, access-log-format";
+    eventually("it is off", || (relay.process().stderr().matches(said).count() == 2).then_some(()));
+    let before = fs::read_to_string(&second).expect("the log");
+    relay.exchange(&named);
+    relay.signal(Signal::SIGTERM);
+    assert_eq!(relay.finish().status.code(), Some(0));
+    assert_eq!(fs::read_to_string(&second).expect("the log"), before);
+}

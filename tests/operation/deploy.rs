@@ -1,0 +1,297 @@
+//! The files in `deploy/` and the package against the program: what they name has to exist, and their
+//! numbers have to suffice.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::str::FromStr;
+
+use crate::support::{Process, Relay, parse};
+use nix::sys::signal::Signal;
+use serde_json::Value;
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn deployed(name: &str) -> String {
+    let path = root().join("deploy").join(name);
+    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// The lines that are no comments.
+fn lines(name: &str) -> Vec<String> {
+    let text = deployed(name);
+    let line = |line: &str| line.trim().to_owned();
+    text.lines().map(line).filter(|line| !line.is_empty() && !line.starts_with('#')).collect()
+}
+
+/// All values of a key in a file of `KEY=VALUE` lines.
+fn values(name: &str, key: &str) -> Vec<String> {
+    let value = |line: &String| {
+        let (found, value) = line.split_once('=')?;
+        (found.trim() == key).then(|| value.trim().to_owned())
+    };
+    lines(name).iter().filter_map(value).collect()
+}
+
+/// The one value of a key.
+fn value(name: &str, key: &str) -> String {
+    let values = values(name, key);
+    assert_eq!(values.len(), 1, "{key} in {name}: {values:?}");
+    values.into_iter().next().unwrap_or_default()
+}
+
+fn number(name: &str, key: &str) -> u64 {
+    value(name, key).parse().unwrap_or_else(|_| panic!("{key} in {name} is no number"))
+}
+
+fn output(arguments: &[&str]) -> String {
+    let finished = Process::rdv(arguments).finish();
+    assert_eq!(finished.status.code(), Some(0), "{arguments:?}: {}", finished.stderr);
+    finished.stdout
+}
+
+/// The default of a setting, as the sample file writes it.
+fn default(setting: &str) -> String {
+    let sample = output(&["print-config", "--sample"]);
+    let prefix = format!("#{setting} = ");
+    let line = sample.lines().find_map(|line| line.strip_prefix(&prefix));
+    line.unwrap_or_else(|| panic!("{setting} in the sample")).trim_matches(['"', '[', ']']).into()
+}
+
+fn seconds(text: &str) -> u64 {
+    text.trim_end_matches('s').parse().unwrap_or_else(|_| panic!("{text:?} is no time in seconds"))
+}
+
+/// `[package.metadata.deb]`, as cargo reads it.
+fn cargo_deb() -> Value {
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args(["metadata", "--no-deps", "--offline", "--format-version", "1"]);
+    let answer = cargo.current_dir(root()).output().expect("cargo");
+    parse(&answer.stdout)["packages"][0]["metadata"]["deb"].clone()
+}
+
+/// Where each file of the package comes from, and where it goes.
+fn assets() -> Vec<(String, String)> {
+    let text = |value: &Value| value.as_str().expect("a text").to_owned();
+    let asset = |asset: &Value| (text(&asset[0]), text(&asset[1]));
+    cargo_deb()["assets"].as_array().expect("assets").iter().map(asset).collect()
+}
+
+fn goes_to(source: &str) -> String {
+    let target = assets().into_iter().find(|(from, _)| from == source);
+    let (_, target) = target.unwrap_or_else(|| panic!("{source} is packed"));
+    let name = if target.ends_with('/') { source.rsplit('/').next() } else { None };
+    format!("/{target}{}", name.unwrap_or_default())
+}
+
+#[test]
+fn every_packed_file_is_there_or_made() {
+    for (source, _) in assets() {
+        let folder = source.strip_suffix("/*.md").map(PathBuf::from);
+        let made = source.starts_with("target/");
+        let there = root().join(folder.unwrap_or_else(|| source.clone().into())).exists();
+        assert!(made || there, "{source}");
+    }
+    let script = deployed("package");
+    for name in ["rdv.bash", "_rdv", "rdv.fish", "man", "changelog"] {
+        assert!(script.contains(&format!("$made/{name}")), "deploy/package makes {name}");
+    }
+}
+
+#[test]
+fn conffiles_are_packed() {
+    let table = cargo_deb();
+    for file in table["conf-files"].as_array().expect("conf-files") {
+        let file = file.as_str().expect("a path");
+        assert!(assets().iter().any(|(_, target)| format!("/{target}") == file), "{file}");
+    }
+    assert_eq!(goes_to("deploy/rdv.toml"), "/etc/rdv/rdv.toml", "what the relay reads");
+}
+
+#[test]
+fn the_service_starts_what_is_packed() {
+    let start = value("rdv.service", "ExecStart");
+    let words: Vec<&str> = start.split_whitespace().collect();
+    assert_eq!(words[0], goes_to("target/release/rdv"));
+    output(&[&words[1..], &["--help"]].concat());
+    assert_eq!(value("rdv.service", "Type"), "notify");
+}
+
+#[test]
+fn what_deploy_files_call_flags_are_flags() {
+    let help = ["serve", "doctor"].map(|command| output(&[command, "--help"])).concat();
+    for name in ["rdv.service", "rdv.socket", "rdv.sysctl.conf", "rdv.logrotate"] {
+        let text = deployed(name);
+        let words = text.split(|c: char| !(c.is_alphanumeric() || c == '-'));
+        // Flags of systemctl.
+        let ours = |word: &&str| word.starts_with("--") && !["--now", "--signal"].contains(word);
+        for flag in words.filter(ours) {
+            assert!(help.contains(flag), "{flag} in {name}");
+        }
+    }
+}
+
+#[test]
+fn directories_of_the_service_are_those_of_the_files() {
+    let configuration = goes_to("deploy/rdv.toml");
+    let folder = value("rdv.service", "ConfigurationDirectory");
+    assert!(configuration.starts_with(&format!("/etc/{folder}/")), "{configuration}");
+    let logs = format!("/var/log/{}/", value("rdv.service", "LogsDirectory"));
+    assert!(lines("rdv.logrotate")[0].starts_with(&logs), "{logs}");
+    assert!(deployed("debian/postrm").contains(logs.trim_end_matches('/')), "{logs}");
+    let user = value("rdv.service", "User");
+    assert!(deployed("debian/postinst").contains(&format!("getent passwd {user}")), "{user}");
+}
+
+#[test]
+fn draining_ends_before_systemd_loses_patience() {
+    let stop = seconds(&value("rdv.service", "TimeoutStopSec"));
+    let drain = seconds(&default("drain-timeout"));
+    let linger = seconds(&default("linger-timeout"));
+    assert!(stop > drain + linger, "{stop} > {drain} + {linger}");
+}
+
+#[test]
+fn limits_suffice_for_the_defaults() {
+    let report = parse(output(&["doctor", "--listen", "127.0.0.1:0", "--json"]).as_bytes());
+    let found = |name: &str| {
+        let checks = report["checks"].as_array().expect("checks");
+        let check = checks.iter().find(|check| check["name"] == name);
+        check.and_then(|check| check["found"].as_str()).expect(name).to_owned()
+    };
+    let before = |text: &str, word: &str| -> u64 {
+        let before = text.split(word).next().expect("a text").trim_end();
+        before.rsplit([' ', ';']).next().and_then(|number| number.parse().ok()).expect(text)
+    };
+    let pages = before(&found("pipe-pages"), "needed");
+    assert!(number("rdv.sysctl.conf", "fs.pipe-user-pages-soft") >= 2 * pages, "{pages}");
+    let backlog = number("rdv.socket", "Backlog");
+    assert!(number("rdv.sysctl.conf", "net.core.somaxconn") >= backlog, "{backlog}");
+    let connections: u64 = default("max-connections").parse().expect("a number");
+    let pipes: u64 = default("max-pipes").parse().expect("a number");
+    let lingering: u64 = default("max-lingering").parse().expect("a number");
+    let needed = connections + 2 * pipes + lingering;
+    assert!(number("rdv.service", "LimitNOFILE") > needed + 64, "{needed}");
+}
+
+#[test]
+fn sysctls_exist() {
+    for line in lines("rdv.sysctl.conf") {
+        let (key, _) = line.split_once('=').expect("KEY = VALUE");
+        let path = format!("/proc/sys/{}", key.trim().replace('.', "/"));
+        assert!(Path::new(&path).exists(), "{path}");
+    }
+}
+
+#[test]
+fn the_socket_has_the_default_address() {
+    assert_eq!(values("rdv.socket", "ListenStream"), [default("listen")]);
+}
+
+/// Whether a relay takes a signal, rather than dying of it: those it reads as events are blocked.
+fn assert_taken(name: &str) {
+    let signal = Signal::from_str(name).unwrap_or_else(|_| panic!("{name} is no signal"));
+    let relay = Relay::start(&[]);
+    let path = format!("/proc/{}/status", relay.process().id());
+    let status = fs::read_to_string(path).expect("the relay's status");
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigBlk:")).expect("SigBlk");
+    let mask = u64::from_str_radix(mask.trim(), 16).expect("a mask");
+    assert_ne!(mask & 1 << (signal as u32 - 1), 0, "{name} is taken: {mask:x}");
+}
+
+#[test]
+fn the_service_sends_signals_that_the_relay_takes() {
+    assert_taken(&value("rdv.service", "KillSignal"));
+    let reload = value("rdv.service", "ExecReload");
+    let signal = reload.split(" -").nth(1).and_then(|rest| rest.split(' ').next());
+    assert_taken(&format!("SIG{}", signal.expect("kill -SIGNAL")));
+}
+
+/// The script with a manager that runs a service of this process, and with its user made.
+fn upgrade(main_process: u32) {
+    let directory = tempfile::tempdir().expect("a directory");
+    let place = |name: &str, text: &str| {
+        let path = directory.path().join(name);
+        fs::write(&path, text).expect(name);
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect(name);
+    };
+    place("getent", "#!/bin/sh\n");
+    place("systemctl", &format!("#!/bin/sh\n[ $1 != show ] || echo {main_process}\n"));
+    let booted = directory.path().to_str().expect("a path");
+    let script = deployed("debian/postinst").replace("/run/systemd/system", booted);
+    let path = format!("{booted}:{}", std::env::var("PATH").expect("PATH"));
+    let arguments = ["-c", &script, "postinst", "configure", "0.0.1"];
+    let done = Command::new("sh").args(arguments).env("PATH", path).status().expect("sh");
+    assert!(done.success());
+}
+
+#[test]
+fn an_upgrade_hands_over() {
+    let mut service = Command::new("sleep").arg("600").spawn().expect("sleep");
+    upgrade(service.id());
+    let status = service.wait().expect("wait");
+    assert_eq!(status.signal(), Some(Signal::SIGUSR2 as i32));
+    assert_taken("SIGUSR2");
+    // A service that does not run.
+    upgrade(0);
+}
+
+#[test]
+fn logrotate_sends_a_signal_that_the_relay_takes() {
+    let text = deployed("rdv.logrotate");
+    let signal = text.split("--signal=").nth(1).and_then(|rest| rest.split(' ').next());
+    assert_taken(signal.expect("--signal=SIGNAL"));
+}
+
+#[test]
+fn the_filter_of_system_calls_lets_the_relay_work() {
+    let filters = values("rdv.service", "SystemCallFilter");
+    assert_eq!(filters[0], "@system-service", "it has epoll, sockets and splice");
+    assert!(filters.contains(&"prlimit64".to_owned()), "{filters:?}");
+    let families = value("rdv.service", "RestrictAddressFamilies");
+    for family in ["AF_INET", "AF_INET6", "AF_UNIX"] {
+        assert!(families.split(' ').any(|listed| listed == family), "{family}");
+    }
+}
+
+#[test]
+fn maintainer_scripts_are_shell() {
+    for name in ["debian/postinst", "debian/prerm", "debian/postrm"] {
+        let path = root().join("deploy").join(name);
+        let checked = Command::new("sh").arg("-n").arg(&path).status().expect("sh");
+        assert!(checked.success(), "{name}");
+    }
+    let checked = Command::new("bash").arg("-n").arg(root().join("deploy/package")).status();
+    assert!(checked.expect("bash").success());
+}
+
+#[test]
+fn the_settings_file_is_good() {
+    let path = root().join("deploy/rdv.toml");
+    output(&["check-config", "--config", path.to_str().expect("a path")]);
+}
+
+/// systemd's own opinion, where it is installed; elsewhere there is nothing to hold the units against.
+#[test]
+fn systemd_understands_the_units() {
+    let directory = tempfile::tempdir().expect("a directory");
+    // It looks whether the program is there.
+    let service = deployed("rdv.service").replace("/usr/bin/rdv", env!("CARGO_BIN_EXE_rdv"));
+    let units = [("rdv.service", service), ("rdv.socket", deployed("rdv.socket"))];
+    let paths = units.map(|(name, text)| {
+        let path = directory.path().join(name);
+        fs::write(&path, text).expect("a unit");
+        path
+    });
+    let mut command = Command::new("systemd-analyze");
+    let Ok(verified) = command.args(["verify", "--man=no"]).args(paths).output() else {
+        println!("skipped: systemd-analyze is not installed");
+        return;
+    };
+    let said = String::from_utf8_lossy(&verified.stderr);
+    assert!(verified.status.success() && said.trim().is_empty(), "{said}");
+}

@@ -1,0 +1,22 @@
+//! How a relay is run: settings, logs, metrics, signals, hand-over, access, packages.
+
+mod access;
+mod access_log;
+mod admin;
+mod configuration;
+mod deploy;
+mod doctor;
+mod handover;
+mod lifecycle;
+mod load;
+mod manual;
+mod metrics;
+mod operator_log;
+mod package;
+mod paths;
+mod request_ids;
+mod settings;
+#[path = "../support/mod.rs"]
+mod support;
+mod systemd;
+mod unprivileged;

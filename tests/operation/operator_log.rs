@@ -1,0 +1,35 @@
+//! The operator's log: whoever reads it slowly, or not at all, holds nobody up.
+
+use std::process::Command;
+
+use crate::support::Relay;
+use nix::sys::signal::Signal;
+use nix::sys::stat::Mode;
+
+/// Far more lines than a FIFO and the buffer before it take.
+const CONNECTIONS: usize = 2500;
+
+#[test]
+fn a_reader_that_never_reads_stops_neither_the_relay_nor_its_end() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let fifo = directory.path().join("stderr");
+    nix::unistd::mkfifo(&fifo, Mode::S_IRWXU).expect("a FIFO");
+    let mut command = Command::new("sh");
+    // Opened for reading, too, or opening would wait for a reader. Each connection is a line.
+    command.args(["-c", r#"exec "$0" serve --listen 127.0.0.1:0 2<>"$1""#]);
+    command.arg(env!("CARGO_BIN_EXE_rdv")).arg(&fifo).env("RUST_LOG", "trace");
+    let relay = Relay::from_command(command, 1);
+    for _ in 0..CONNECTIONS {
+        relay.turn();
+    }
+    relay.signal(Signal::SIGTERM);
+    assert_eq!(relay.finish().status.code(), Some(0));
+}
+
+#[test]
+fn what_was_logged_is_there_when_the_relay_has_ended() {
+    let relay = Relay::start(&[]);
+    relay.signal(Signal::SIGTERM);
+    let finished = relay.finish();
+    assert!(finished.stderr.ends_with("SIGTERM: draining\n"), "{}", finished.stderr);
+}

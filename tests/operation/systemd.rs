@@ -1,0 +1,312 @@
+//! A service manager: what it is told (`sd_notify`(3)), and the sockets it gives (`sd_listen_fds`(3)).
+
+use std::io;
+use std::net::{TcpListener, TcpStream, UdpSocket};
+use std::os::fd::OwnedFd;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixDatagram, UnixListener};
+use std::process::{Command, Stdio};
+
+use crate::support::{Finished, Framing, PATIENCE, Process, Relay, Wire, ask, eventually};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use socket2::SockRef;
+
+/// The end of a service manager that messages come to.
+struct Manager {
+    socket: UnixDatagram,
+    name: String,
+    _folder: tempfile::TempDir,
+}
+
+impl Manager {
+    fn new() -> Manager {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("notify");
+        let name = path.to_str().expect("a path in UTF-8").to_owned();
+        Manager::reading(UnixDatagram::bind(&path), name, folder)
+    }
+
+    /// With an address that is no path.
+    fn in_abstract() -> Manager {
+        let folder = tempfile::tempdir().expect("a folder");
+        let name = folder.path().to_str().expect("a path in UTF-8").to_owned();
+        let address = SocketAddr::from_abstract_name(&name).expect("an address");
+        Manager::reading(UnixDatagram::bind_addr(&address), format!("@{name}"), folder)
+    }
+
+    fn reading(
+        socket: io::Result<UnixDatagram>,
+        name: String,
+        folder: tempfile::TempDir,
+    ) -> Manager {
+        let socket = socket.expect("bind");
+        socket.set_read_timeout(Some(PATIENCE)).expect("SO_RCVTIMEO");
+        Manager { socket, name, _folder: folder }
+    }
+
+    /// A relay that knows of it.
+    fn relay(&self, variables: &[(&str, &str)]) -> Relay {
+        let mut command = rdv(&["--listen", "127.0.0.1:0", "--drain-timeout", "1h"]);
+        command.env("NOTIFY_SOCKET", &self.name).envs(variables.iter().copied());
+        Relay::from_command(command, 1)
+    }
+
+    /// The next message.
+    fn next(&self) -> String {
+        let mut buffer = [0; 4096];
+        let count = self.socket.recv(&mut buffer).expect("a message");
+        String::from_utf8(buffer[..count].to_vec()).expect("UTF-8")
+    }
+
+    /// The next message that has a line which begins like this.
+    fn await_line(&self, begin: &str) -> String {
+        loop {
+            let message = self.next();
+            if message.lines().any(|line| line.starts_with(begin)) {
+                return message;
+            }
+        }
+    }
+}
+
+fn rdv(flags: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_rdv"));
+    command.arg("serve").args(flags);
+    command
+}
+
+/// The program with this descriptor as its first passed one; a shell moves it there.
+fn activated(socket: impl Into<OwnedFd>, listen_pid: &str, flags: &[&str]) -> Process {
+    let mut command = Command::new("sh");
+    let script =
+        format!("exec 3<&0 </dev/null; export LISTEN_PID={listen_pid} LISTEN_FDS=1; exec \"$@\"");
+    command.args(["-c", &script, "sh", env!("CARGO_BIN_EXE_rdv"), "serve"]).args(flags);
+    Process::reading(command, Stdio::from(socket.into()))
+}
+
+fn assert_clean_end(finished: &Finished) {
+    assert_eq!(finished.status.code(), Some(0), "stderr: {}", finished.stderr);
+}
+
+#[test]
+fn the_manager_hears_of_the_beginning_and_the_end() {
+    for manager in [Manager::new(), Manager::in_abstract()] {
+        let relay = manager.relay(&[]);
+        let ready = format!("READY=1\nSTATUS=Serving on {}\n", relay.address());
+        assert_eq!(manager.next(), ready, "{}", manager.name);
+        let mut pair = relay.pair(Framing::Chunked);
+        pair.pass_first(b"hello");
+        for (signal, status) in [
+            (Signal::SIGQUIT, "Draining without a limit"),
+            (Signal::SIGTERM, "Draining"),
+            (Signal::SIGINT, "Stopping"),
+        ] {
+            relay.signal(signal);
+            assert_eq!(manager.next(), format!("STOPPING=1\nSTATUS={status}\n"), "{signal}");
+        }
+        drop(pair);
+        assert_clean_end(&relay.finish());
+    }
+}
+
+#[test]
+fn signs_of_life_come_while_nothing_else_happens() {
+    let manager = Manager::new();
+    let relay = manager.relay(&[("WATCHDOG_USEC", "20000")]);
+    manager.await_line("READY=1");
+    for _ in 0..5 {
+        assert_eq!(manager.next(), "WATCHDOG=1\n");
+    }
+    relay.turn();
+}
+
+#[test]
+fn a_watchdog_of_another_process_is_none() {
+    let manager = Manager::new();
+    let relay = manager.relay(&[("WATCHDOG_USEC", "1"), ("WATCHDOG_PID", "1")]);
+    manager.await_line("READY=1");
+    relay.turn();
+    relay.signal(Signal::SIGTERM);
+    assert_eq!(manager.next(), "STOPPING=1\nSTATUS=Draining\n");
+    assert_clean_end(&relay.finish());
+}
+
+#[test]
+fn after_a_hand_over_the_service_is_the_new_process() {
+    let manager = Manager::new();
+    let mut relay = manager.relay(&[("WATCHDOG_USEC", "20000")]);
+    manager.await_line("READY=1");
+    relay.signal(Signal::SIGUSR2);
+    let message = manager.await_line("MAINPID=");
+    let process = message.lines().find_map(|line| line.strip_prefix("MAINPID="));
+    let process = Pid::from_raw(process.and_then(|digits| digits.parse().ok()).expect("a number"));
+    let successor = Successor(process);
+    assert!(message.contains("\nWATCHDOG=1\n"), "{message}");
+    let ready = manager.await_line("READY=1");
+    assert!(ready.contains(&format!("Serving on {}", relay.address())), "{ready}");
+    eventually("the old process ends", || relay.ended().then_some(()));
+    // Its own watchdog, not the one of the process that started it.
+    manager.await_line("WATCHDOG=1");
+    kill(process, Signal::SIGTERM).expect("kill");
+    manager.await_line("STOPPING=1");
+    drop(successor);
+}
+
+/// Ends a process that no test is the parent of.
+struct Successor(Pid);
+
+impl Drop for Successor {
+    fn drop(&mut self) {
+        let _ = kill(self.0, Signal::SIGKILL);
+    }
+}
+
+#[test]
+fn a_manager_that_cannot_be_told_of_a_new_process_forbids_one() {
+    let mut command = Command::new("sh");
+    command.args(["-c", "SYSTEMD_EXEC_PID=$$ exec \"$@\"", "sh", env!("CARGO_BIN_EXE_rdv")]);
+    command.args(["serve", "--listen", "127.0.0.1:0"]).env_remove("NOTIFY_SOCKET");
+    let relay = Relay::from_command(command, 1);
+    relay.signal(Signal::SIGUSR2);
+    eventually("it says why", || relay.process().stderr().contains("Type=notify").then_some(()));
+    relay.turn();
+    relay.signal(Signal::SIGTERM);
+    assert_clean_end(&relay.finish());
+}
+
+#[test]
+fn a_failed_hand_over_is_told_to_the_manager() {
+    let manager = Manager::new();
+    let folder = tempfile::tempdir().expect("a folder");
+    let program = folder.path().join("rdv");
+    let copied = Command::new("cp").arg(env!("CARGO_BIN_EXE_rdv")).arg(&program).status();
+    assert!(copied.expect("cp").success());
+    let mut command = Command::new(&program);
+    command.args(["serve", "--listen", "127.0.0.1:0"]).env("NOTIFY_SOCKET", &manager.name);
+    let relay = Relay::from_command(command, 1);
+    std::fs::remove_file(&program).expect("remove");
+    relay.signal(Signal::SIGUSR2);
+    manager.await_line("STATUS=Serving; the last hand-over failed");
+    relay.turn();
+}
+
+#[test]
+fn a_manager_that_is_gone_does_not_matter() {
+    let mut manager = Manager::new();
+    manager.name.push_str("-is-not-there");
+    let relay = manager.relay(&[("WATCHDOG_USEC", "2000")]);
+    for _ in 0..20 {
+        relay.turn();
+    }
+    relay.signal(Signal::SIGTERM);
+    let finished = relay.finish();
+    assert_clean_end(&finished);
+    let complaints = finished.stderr.matches("does not take messages").count();
+    assert_eq!(complaints, 1, "{}", finished.stderr);
+}
+
+#[test]
+fn an_address_that_is_none_is_one_clear_line() {
+    let mut command = rdv(&["--listen", "127.0.0.1:0"]);
+    command.env("NOTIFY_SOCKET", format!("/{}", "x".repeat(200)));
+    let finished = Process::start(command).finish();
+    assert_eq!(finished.status.code(), Some(1));
+    assert!(finished.stderr.contains("NOTIFY_SOCKET"), "{}", finished.stderr);
+    assert_eq!(finished.stderr.lines().count(), 1, "{}", finished.stderr);
+}
+
+#[test]
+fn a_socket_from_the_manager_is_used_instead_of_the_address() {
+    let socket = TcpListener::bind("127.0.0.1:0").expect("bind");
+    let ours = socket.try_clone().expect("dup");
+    let address = socket.local_addr().expect("an address");
+    // Whoever connects before the relay runs is served, too.
+    let mut early = Wire::connect(address);
+    early.ask(&ask("GET", "/ping"));
+    let relay = Relay::from_process(activated(socket, "$$", &["--listen", "127.0.0.1:1"]), 1);
+    assert_eq!(relay.address(), address);
+    assert_eq!(early.response().status(), 200);
+    relay.turn();
+
+    // The two share one socket, so its options can be seen from here.
+    let options = SockRef::from(&ours);
+    assert!(options.tcp_nodelay().expect("TCP_NODELAY"));
+    assert!(options.keepalive().expect("SO_KEEPALIVE"));
+    assert_eq!(options.tcp_keepalive_time().expect("TCP_KEEPIDLE").as_secs(), 60);
+    let congestion = options.tcp_congestion().expect("TCP_CONGESTION");
+    assert!(congestion.starts_with(b"reno"), "{congestion:?}");
+
+    relay.signal(Signal::SIGTERM);
+    assert_clean_end(&relay.finish());
+    assert!(TcpStream::connect(address).is_ok(), "the socket stays the manager's");
+}
+
+#[test]
+fn sockets_for_another_process_are_left_alone() {
+    let socket = TcpListener::bind("127.0.0.1:0").expect("bind");
+    let address = socket.local_addr().expect("an address");
+    let process = activated(socket, "1", &["--listen", "127.0.0.1:0"]);
+    let relay = Relay::from_process(process, 1);
+    assert_ne!(relay.address(), address);
+    relay.turn();
+}
+
+#[test]
+fn a_descriptor_that_is_no_listening_tcp_socket_is_one_clear_line() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let unix = UnixListener::bind(folder.path().join("socket")).expect("bind");
+    let listener = TcpListener::bind("127.0.0.1:0").expect("bind");
+    let address = listener.local_addr().expect("an address");
+    let rows: [(&str, OwnedFd); 4] = [
+        ("datagrams", UdpSocket::bind("127.0.0.1:0").expect("bind").into()),
+        ("a Unix socket", unix.into()),
+        ("a connection", TcpStream::connect(address).expect("connect").into()),
+        ("a file", std::fs::File::open("/dev/null").expect("open").into()),
+    ];
+    for (name, descriptor) in rows {
+        let finished = activated(descriptor, "$$", &[]).finish();
+        assert_eq!(finished.status.code(), Some(1), "{name}: {}", finished.stderr);
+        assert_eq!(finished.stderr.lines().count(), 1, "{name}: {}", finished.stderr);
+        for part in ["descriptor 3", "ListenStream="] {
+            assert!(finished.stderr.contains(part), "{name}: {}", finished.stderr);
+        }
+        assert_eq!(finished.stdout, "", "{name}");
+    }
+}
+
+#[test]
+fn a_socket_from_the_manager_can_be_handed_over() {
+    let socket = TcpListener::bind("127.0.0.1:0").expect("bind");
+    let ours = socket.try_clone().expect("dup");
+    let mut relay = Relay::from_process(activated(socket, "$$", &[]), 1);
+    relay.signal(Signal::SIGUSR2);
+    let process = eventually("a new process serves", || {
+        let log = relay.process().stderr();
+        let (before, _) = log.split_once(" serves now")?;
+        before.rsplit(' ').next()?.parse().ok().map(Pid::from_raw)
+    });
+    let successor = Successor(process);
+    eventually("the old process ends", || relay.ended().then_some(()));
+    relay.turn();
+    drop((successor, ours));
+}
+
+#[test]
+fn a_reload_is_told_from_its_beginning_to_its_end() {
+    let manager = Manager::new();
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("rdv.toml");
+    std::fs::write(&path, "ttl = \"1s\"\n").expect("a file");
+    let relay = manager.relay(&[("RDV_CONFIG", path.to_str().expect("UTF-8"))]);
+    manager.await_line("READY=1");
+    for (text, then) in [("ttl = \"2s\"\n", ""), ("ttl = 2\n", "; the last reload failed")] {
+        std::fs::write(&path, text).expect("a file");
+        relay.signal(Signal::SIGHUP);
+        let reloading = manager.await_line("RELOADING=1");
+        assert!(reloading.contains("MONOTONIC_USEC="), "{reloading}");
+        let ready = manager.await_line("READY=1");
+        let status = format!("STATUS=Serving on {}{then}", relay.address());
+        assert!(ready.lines().any(|line| line == status), "{ready}");
+    }
+}

@@ -1,0 +1,463 @@
+//! The events of a stream: what is told, when it ends, and who may follow.
+
+use std::process::Command;
+
+use crate::support::{
+    Ending, Framing, LEAVINGS, Process, Relay, UNKNOWN, Wire, ask, assert_error, eventually, parse,
+    pattern,
+};
+use nix::sys::signal::Signal;
+use serde_json::{Value, json};
+
+/// One who follows a stream.
+struct Follower {
+    wire: Wire,
+    /// What was read and is not told yet.
+    read: Vec<u8>,
+}
+
+/// One thing that is written to a follower.
+#[derive(Debug, PartialEq)]
+enum Told {
+    Event(Value),
+    Comment,
+}
+
+/// Reads one thing: what is in front of an empty line.
+fn read_one(text: &str) -> Told {
+    if text.starts_with(':') {
+        assert_eq!(text, ": keep-alive");
+        return Told::Comment;
+    }
+    let data = text.strip_prefix("event: status\ndata: ").unwrap_or_else(|| panic!("{text:?}"));
+    assert!(!data.contains(['\n', '\r']), "one line: {data:?}");
+    Told::Event(parse(data.as_bytes()))
+}
+
+/// Reads a whole body; only events.
+fn read_all(body: &[u8]) -> Vec<Value> {
+    let text = std::str::from_utf8(body).expect("UTF-8");
+    let text = text.strip_suffix("\n\n").expect("an empty line at the end");
+    let event = |text| match read_one(text) {
+        Told::Event(status) => status,
+        Told::Comment => panic!("a comment: {text:?}"),
+    };
+    text.split("\n\n").map(event).collect()
+}
+
+impl Follower {
+    fn of(relay: &Relay, id: &str) -> Follower {
+        Follower::over(relay.connect(), id)
+    }
+
+    fn over(mut wire: Wire, id: &str) -> Follower {
+        wire.ask(&ask("GET", &events(id)));
+        assert_eq!(wire.head().status, 200);
+        Follower { wire, read: Vec::new() }
+    }
+
+    fn next(&mut self) -> Told {
+        loop {
+            if let Some(end) = self.read.windows(2).position(|bytes| bytes == b"\n\n") {
+                let text: Vec<u8> = self.read.drain(..end + 2).collect();
+                return read_one(std::str::from_utf8(&text[..end]).expect("UTF-8"));
+            }
+            let some = self.wire.some(usize::MAX);
+            assert!(!some.is_empty(), "the events ended");
+            self.read.extend_from_slice(&some);
+        }
+    }
+
+    /// The next event for which this holds.
+    fn until(&mut self, mut wanted: impl FnMut(&Value) -> bool) -> Value {
+        loop {
+            if let Told::Event(status) = self.next()
+                && wanted(&status)
+            {
+                return status;
+            }
+        }
+    }
+
+    fn until_state(&mut self, state: &str) -> Value {
+        self.until(|status| status["state"] == state)
+    }
+
+    /// Nothing that is told, but how the response ends.
+    fn rest(&mut self) -> (Vec<u8>, Ending) {
+        let (body, ending) = self.wire.rest();
+        (std::mem::take(&mut self.read).into_iter().chain(body).collect(), ending)
+    }
+
+    /// The response ends well, and the connection goes on.
+    fn assert_over(mut self) {
+        assert_eq!(self.rest(), (Vec::new(), Ending::Complete));
+        assert_eq!(self.wire.exchange(&ask("GET", "/ping")).status(), 200);
+    }
+}
+
+fn events(id: &str) -> String {
+    format!("/stream/{id}/events")
+}
+
+fn delete(relay: &Relay, id: &str) {
+    assert_eq!(relay.exchange(&ask("DELETE", &format!("/stream/{id}"))).status(), 204);
+}
+
+/// A stream whose status is long.
+fn create_long(relay: &Relay) -> String {
+    relay.create_with(&json!({ "download_headers": { "X-Pad": "p".repeat(60_000) } }))
+}
+
+#[test]
+fn every_state_is_told_as_the_status_shows_it() {
+    let relay = Relay::start(&[]);
+    let id = relay.create();
+    let mut follower = Follower::of(&relay, &id);
+    assert_eq!(follower.next(), Told::Event(relay.status(&id)), "at once");
+    let destination = relay.waiting_destination(&id);
+    assert_eq!(follower.next(), Told::Event(relay.status(&id)), "DST_CONNECTED");
+    let mut source = relay.connect();
+    source.ask(&Framing::Chunked.put(&id));
+    follower.until_state("STREAMING");
+    let mut pair = crate::support::Pair { id, framing: Framing::Chunked, source, destination };
+    pair.pass_first(b"hello");
+    follower.until(|status| status["bytes_transferred"] == 5);
+    pair.pass(b", world");
+    pair.complete();
+    let last = follower.until_state("FINISHED");
+    assert_eq!(last, relay.status(&pair.id));
+    assert_eq!(last["bytes_transferred"], 12);
+    follower.assert_over();
+}
+
+#[test]
+fn the_head_says_what_it_is() {
+    let relay = Relay::start(&[]);
+    let target = events(&relay.create());
+    let mut wire = relay.connect();
+    wire.ask(&ask("GET", &target));
+    let head = wire.head();
+    for (name, value) in [
+        ("Content-Type", Some("text/event-stream")),
+        ("Cache-Control", Some("no-store")),
+        ("X-Accel-Buffering", Some("no")),
+        ("Transfer-Encoding", Some("chunked")),
+        ("Content-Length", None),
+    ] {
+        assert_eq!(head.get(name), value, "{name}");
+    }
+    let mut wire = relay.connect();
+    let answer = wire.exchange(&ask("HEAD", &target));
+    assert_eq!((answer.status(), answer.head.get("Content-Type")), (200, head.get("Content-Type")));
+    assert_eq!(wire.exchange(&ask("GET", "/ping")).status(), 200, "the head alone");
+}
+
+#[test]
+fn to_http_1_0_the_end_of_the_connection_is_the_end() {
+    let relay = Relay::start(&[]);
+    let id = relay.create();
+    let mut wire = relay.connect();
+    wire.ask(&ask("GET", &events(&id)).http10().field("Connection", "keep-alive"));
+    let head = wire.head();
+    assert_eq!((head.status, head.get("Transfer-Encoding")), (200, None));
+    relay.waiting_destination(&id);
+    relay.await_state(&id, "CREATED");
+    assert_eq!(relay.exchange(&ask("DELETE", &format!("/stream/{id}"))).status(), 204);
+    let (body, ending) = wire.rest();
+    let told = read_all(&body);
+    let states: Vec<_> = told.iter().map(|status| &status["state"]).collect();
+    assert_eq!(states, ["CREATED", "DST_CONNECTED", "CREATED", "CLIENT_ERROR"]);
+    assert_eq!(ending, Ending::Complete);
+}
+
+#[test]
+fn of_a_stream_that_is_over_one_event_tells() {
+    let relay = Relay::start(&[]);
+    let id = relay.create();
+    delete(&relay, &id);
+    let mut wire = relay.connect();
+    for _ in 0..3 {
+        let answer = wire.exchange(&ask("GET", &events(&id)));
+        assert_eq!(answer.ending, Ending::Complete);
+        assert_eq!(read_all(&answer.body), [relay.status(&id)]);
+    }
+}
+
+#[test]
+fn unknown_streams_and_other_methods_are_refused() {
+    let relay = Relay::start(&[]);
+    for (method, id) in [("GET", UNKNOWN), ("GET", "nonsense"), ("HEAD", UNKNOWN)] {
+        let answer = relay.exchange(&ask(method, &events(id)));
+        assert_eq!(answer.status(), 404, "{method} {id}");
+        if method == "GET" {
+            assert_error(id, &answer, (404, "SessionNotFoundError", None));
+        }
+    }
+    for method in ["POST", "DELETE"] {
+        let answer = relay.exchange(&ask(method, &events(&relay.create())));
+        assert_error(method, &answer, (405, "BadRouteError", None));
+        assert_eq!(answer.head.list("Allow"), ["GET", "HEAD", "PUT", "OPTIONS"], "{method}");
+    }
+}
+
+#[test]
+fn an_upload_may_be_called_events() {
+    let relay = Relay::start(&[]);
+    let id = relay.create();
+    let mut destination = relay.waiting_destination(&id);
+    let put = ask("PUT", &events(&id)).body("hello");
+    assert_eq!(relay.exchange(&put).status(), 200);
+    let answer = destination.response();
+    assert_eq!(answer.body, b"hello");
+    let disposition = answer.head.get("Content-Disposition");
+    assert_eq!(disposition, Some("attachment; filename=\"events\""));
+}
+
+#[test]
+fn reports_and_timeouts_are_told() {
+    let relay = Relay::start(&["--ttl", "1s"]);
+    let id = relay.create();
+    let mut follower = Follower::of(&relay, &id);
+    follower.until_state("CREATED");
+    for name in ["One", "Two"] {
+        let report = ask("POST", &format!("/stream/{id}/error"));
+        let report = report.body(json!({ "name": name }).to_string());
+        assert_eq!(relay.exchange(&report).status(), 200);
+        assert_eq!(follower.until(|_| true)["error"]["name"], name);
+    }
+    let last = follower.until(|_| true);
+    assert_eq!((&last["state"], &last["active"]), (&json!("TIMEOUT_NO_SRC_NO_DST"), &json!(false)));
+    follower.assert_over();
+}
+
+#[test]
+fn not_every_byte_is_an_event() {
+    let relay = Relay::start(&[]);
+    let mut pair = relay.pair(Framing::Chunked);
+    let mut follower = Follower::of(&relay, &pair.id);
+    pair.pass_first(b"x");
+    for _ in 1..400 {
+        pair.pass(b"x");
+    }
+    pair.complete();
+    let (body, ending) = follower.rest();
+    let told = read_all(&body);
+    assert_eq!(ending, Ending::Complete);
+    assert!(told.len() < 100, "{} events for 400 pieces", told.len());
+    let last = told.last().expect("an event");
+    assert_eq!((&last["state"], &last["bytes_transferred"]), (&json!("FINISHED"), &json!(400)));
+    let moved: Vec<_> = told.iter().map(|status| status["bytes_transferred"].as_u64()).collect();
+    assert!(moved.is_sorted(), "{moved:?}");
+}
+
+#[test]
+fn comments_keep_a_follower_for_longer_than_an_idle_connection_lives() {
+    let relay = Relay::start(&["--event-keep-alive", "100ms", "--keep-alive-timeout", "250ms"]);
+    let id = relay.create();
+    let mut follower = Follower::of(&relay, &id);
+    follower.until_state("CREATED");
+    for _ in 0..6 {
+        assert_eq!(follower.next(), Told::Comment);
+    }
+    delete(&relay, &id);
+    follower.until_state("CLIENT_ERROR");
+    assert_eq!(follower.rest(), (Vec::new(), Ending::Complete));
+}
+
+#[test]
+fn a_new_bottleneck_is_told_even_if_nothing_moves() {
+    let relay = Relay::start(&[]);
+    let mut pair = relay.pair(Framing::Length(64 << 20));
+    let mut follower = Follower::of(&relay, &pair.id);
+    relay.fill(&mut pair.source, &pattern(3, 64 << 20));
+    let status = follower.until(|status| status["bottleneck"]["side"] == "destination");
+    assert_eq!(status["state"], "STREAMING");
+}
+
+#[test]
+fn a_follower_that_leaves_changes_nothing() {
+    for way in LEAVINGS {
+        let relay = Relay::start(&[]);
+        let before = relay.descriptors();
+        let mut pair = relay.pair(Framing::Length(10));
+        let mut followers: Vec<_> = (0..3).map(|_| Follower::of(&relay, &pair.id)).collect();
+        for follower in &mut followers {
+            follower.until_state("STREAMING");
+        }
+        let mut stays = followers.pop().expect("one");
+        let half_closed = followers.pop().expect("one");
+        followers.pop().expect("one").wire.leave(way);
+        let mut wire = half_closed.wire;
+        wire.finish_sending();
+        assert_eq!(wire.rest().1, Ending::Closed, "a FIN ends it");
+        eventually("the pair and one follower are left", || {
+            (relay.descriptors().others == before.others + 3).then_some(())
+        });
+        pair.pass_first(b"0123456789");
+        pair.complete();
+        stays.until_state("FINISHED");
+        stays.assert_over();
+    }
+}
+
+#[test]
+fn too_many_followers_are_refused_until_one_leaves() {
+    let busy = |relay: &Relay, id: &str| {
+        let answer = relay.connect().exchange(&ask("GET", &events(id)));
+        assert_error("one too many", &answer, (503, "TooBusyError", None));
+        let head = relay.exchange(&ask("HEAD", &events(id)));
+        assert_eq!(head.status(), 503, "HEAD tells what GET would get");
+    };
+    let relay = Relay::start(&[]);
+    let (id, other) = (relay.create(), relay.create());
+    let mut followers: Vec<_> = (0..16).map(|_| Follower::of(&relay, &id)).collect();
+    busy(&relay, &id);
+    followers.push(Follower::of(&relay, &other));
+    followers.swap_remove(3);
+    eventually("there is room again", || {
+        let mut wire = relay.connect();
+        wire.ask(&ask("GET", &events(&id)));
+        (wire.head().status == 200).then(|| followers.push(Follower { wire, read: Vec::new() }))
+    });
+    busy(&relay, &id);
+
+    let relay = Relay::start(&["--max-followers", "2"]);
+    let ids: Vec<_> = (0..3).map(|_| relay.create()).collect();
+    let _followers: Vec<_> = ids[..2].iter().map(|id| Follower::of(&relay, id)).collect();
+    busy(&relay, &ids[2]);
+    delete(&relay, &ids[0]);
+    eventually("the end of a stream makes room", || {
+        let mut wire = relay.connect();
+        wire.ask(&ask("GET", &events(&ids[2])));
+        (wire.head().status == 200).then_some(())
+    });
+}
+
+#[test]
+fn a_follower_that_does_not_keep_up_gets_the_newest_and_the_last() {
+    let relay = Relay::start(&[]);
+    let id = create_long(&relay);
+    let mut slow = Follower::over(Wire::connect_narrow(relay.address()), &id);
+    let report = |number: usize| {
+        let report = ask("POST", &format!("/stream/{id}/error"));
+        let report = report.body(json!({ "name": number.to_string() }).to_string());
+        assert_eq!(relay.exchange(&report).status(), 200);
+    };
+    report(0);
+    let before = relay.resident_bytes();
+    for number in 1..=300 {
+        report(number);
+    }
+    let grown = relay.resident_bytes().saturating_sub(before);
+    assert!(grown < 4 << 20, "{grown} bytes more for 300 events of 60 kB");
+    let mut told = 0;
+    slow.until(|status| {
+        told += 1;
+        status["error"]["name"] == "300"
+    });
+    assert!(told < 100, "{told} events");
+
+    for number in 301..=400 {
+        report(number);
+    }
+    delete(&relay, &id);
+    relay.turn();
+    slow.until_state("CLIENT_ERROR");
+    slow.assert_over();
+}
+
+#[test]
+fn the_last_event_outlives_its_stream() {
+    let relay = Relay::start(&["--retention", "100ms"]);
+    let id = create_long(&relay);
+    let mut slow = Follower::over(Wire::connect_narrow(relay.address()), &id);
+    for _ in 0..50 {
+        assert_eq!(relay.report(&id).status(), 200);
+    }
+    delete(&relay, &id);
+    eventually("the stream is forgotten", || {
+        (relay.get(&format!("/stream/{id}/status")).status() == 404).then_some(())
+    });
+    slow.until_state("CLIENT_ERROR");
+    slow.assert_over();
+
+    let relay = Relay::start(&["--max-streams", "1"]);
+    let id = relay.create();
+    let mut follower = Follower::of(&relay, &id);
+    follower.until_state("CREATED");
+    let both = [ask("DELETE", &format!("/stream/{id}")).bytes(), ask("POST", "/stream").bytes()];
+    let mut wire = relay.connect();
+    wire.send(both.concat());
+    assert_eq!((wire.response().status(), wire.response().status()), (204, 201));
+    follower.until_state("CLIENT_ERROR");
+    follower.assert_over();
+}
+
+#[test]
+fn a_follower_that_does_not_read_is_closed() {
+    let relay = Relay::start(&["--keep-alive-timeout", "300ms", "--event-keep-alive", "100ms"]);
+    let before = relay.descriptors();
+    let id = create_long(&relay);
+    let mut silent = Wire::connect_narrow(relay.address());
+    silent.ask(&ask("GET", &events(&id)));
+    let mut reads = Follower::of(&relay, &id);
+    reads.until_state("CREATED");
+    for _ in 0..10 {
+        assert_eq!(relay.report(&id).status(), 200);
+    }
+    eventually("one follower is left", || {
+        assert!(matches!(reads.next(), Told::Comment | Told::Event(_)));
+        (relay.descriptors().others == before.others + 1).then_some(())
+    });
+    assert_ne!(silent.everything().1, Ending::Complete);
+    delete(&relay, &id);
+    reads.until_state("CLIENT_ERROR");
+}
+
+#[test]
+fn draining_lets_followers_hear_the_end() {
+    let relay = Relay::start(&[]);
+    let mut pair = relay.pair(Framing::Length(10));
+    let mut follower = Follower::of(&relay, &pair.id);
+    follower.until_state("STREAMING");
+    relay.signal(Signal::SIGTERM);
+    eventually("the relay drains", || relay.process().stderr().contains("draining").then_some(()));
+    pair.pass_first(b"0123456789");
+    pair.complete();
+    follower.until_state("FINISHED");
+    assert_eq!(follower.rest(), (Vec::new(), Ending::Complete));
+    assert!(relay.finish().status.success());
+}
+
+#[test]
+fn the_end_of_draining_ends_followers() {
+    let relay = Relay::start(&["--drain-timeout", "200ms"]);
+    let pair = relay.pair(Framing::Length(10));
+    let mut streaming = Follower::of(&relay, &pair.id);
+    let mut created = Follower::of(&relay, &relay.create());
+    created.until_state("CREATED");
+    relay.signal(Signal::SIGTERM);
+    streaming.until_state("CLIENT_ERROR");
+    assert_eq!(streaming.rest(), (Vec::new(), Ending::Complete));
+    assert_eq!(created.rest().1, Ending::Closed, "its stream did not end");
+    assert!(relay.finish().status.success());
+}
+
+#[test]
+fn curl_follows_a_stream() {
+    let relay = Relay::start(&[]);
+    let id = relay.create();
+    let mut curl = Command::new("curl");
+    curl.args(["-q", "-sSN", "--noproxy", "*", "--max-time", "30", &relay.url(&events(&id))]);
+    let curl = Process::start(curl);
+    eventually("the first event", || curl.stdout().ends_with("\n\n").then_some(()));
+    let _source = relay.waiting_source(&id, Framing::Length(5));
+    eventually("the second event", || curl.stdout().contains("SRC_CONNECTED").then_some(()));
+    delete(&relay, &id);
+    let finished = curl.finish();
+    assert!(finished.status.success(), "{}", finished.stderr);
+    let told = read_all(finished.stdout.as_bytes());
+    let states: Vec<_> = told.iter().map(|status| &status["state"]).collect();
+    assert_eq!(states, ["CREATED", "SRC_CONNECTED", "CLIENT_ERROR"]);
+}

@@ -1,0 +1,20 @@
+//! What the relay does on the wire: streams, their states and endings, requests, limits.
+
+mod bottleneck;
+mod create;
+mod curl;
+mod digest;
+mod endings;
+mod errors;
+mod events;
+mod headers;
+mod limits;
+mod phases;
+mod rendezvous;
+mod routes;
+mod status;
+mod strict_chunks;
+mod strict_heads;
+#[path = "../support/mod.rs"]
+mod support;
+mod timeouts;

@@ -1,0 +1,300 @@
+//! Before a byte has moved: within a head, while one side waits, and when both have just met.
+
+use crate::phases::scene::{
+    BODY_BROKEN, WAYS, Way, aged, assert_ended, assert_met, assert_passes, assert_torso, framings,
+    get, with_relay,
+};
+use crate::support::{
+    Ask, Ending, Framing, Pair, Relay, Wire, assert_error, assert_uploaded, pattern,
+};
+
+// Before a head is complete.
+
+/// One side waits, the other's head stops short of its end and `fail` happens to it; then a whole
+/// request comes, as if nothing had been.
+fn stop_short(relay: &Relay, framing: Framing, source_waits: bool, fail: impl FnOnce(Wire)) {
+    let id = relay.create();
+    let head = if source_waits { get(&id).bytes() } else { framing.put(&id).bytes() };
+    let waiting = if source_waits {
+        relay.waiting_source(&id, framing)
+    } else {
+        relay.waiting_destination(&id)
+    };
+    let mut short = relay.connect();
+    short.send(&head[..head.len() - 2]);
+    relay.turn();
+    fail(short);
+    relay.turn();
+    let state = if source_waits { "SRC_CONNECTED" } else { "DST_CONNECTED" };
+    assert_eq!(relay.status(&id)["state"], state);
+
+    let mut late = relay.connect();
+    late.send(&head);
+    let (mut source, mut destination) =
+        if source_waits { (waiting, late) } else { (late, waiting) };
+    source.send([&framing.piece(b"hello"), framing.end()].concat());
+    assert_eq!(destination.response().text(), "hello");
+    assert_uploaded(&source.response());
+}
+
+#[test]
+fn whoever_leaves_within_its_head_was_never_there() {
+    with_relay(&[], |relay| {
+        for framing in framings(5) {
+            for way in WAYS {
+                for source_waits in [true, false] {
+                    stop_short(relay, framing, source_waits, |short| {
+                        if let Some(mut short) = way.go(short) {
+                            short.expect_end();
+                        }
+                    });
+                }
+            }
+        }
+    });
+}
+
+#[test]
+fn whoever_stalls_within_its_head_was_never_there() {
+    with_relay(&["--header-timeout", "300ms"], |relay| {
+        for source_waits in [true, false] {
+            stop_short(relay, Framing::Chunked, source_waits, |mut short| {
+                assert_error("stalled", &short.response(), (408, "RequestTimeoutError", None));
+                short.expect_end();
+            });
+        }
+    });
+}
+
+// While one side waits.
+
+#[test]
+fn a_waiting_source_that_half_closes_too_early_gives_its_place_back() {
+    with_relay(&[], |relay| {
+        let rows: [(Framing, &str); 4] = [
+            (Framing::Length(10), ""),
+            (Framing::Length(10), "012345678"),
+            (Framing::Length(1 << 40), "0123456789"),
+            (Framing::Chunked, ""),
+        ];
+        for (framing, sent) in rows {
+            let what = format!("{framing:?}, {sent:?}");
+            let id = relay.create();
+            let mut source = relay.waiting_source(&id, framing);
+            source.send(sent);
+            source.finish_sending();
+            relay.await_state(&id, "CREATED");
+            assert!(!source.succeeded(), "{what}");
+            assert_met(relay, &what, &id);
+        }
+    });
+}
+
+#[test]
+fn a_waiting_destination_that_half_closes_gives_its_place_back() {
+    with_relay(&[], |relay| {
+        let id = relay.create();
+        let mut destination = relay.waiting_destination(&id);
+        destination.finish_sending();
+        destination.expect_end();
+        relay.await_state(&id, "CREATED");
+        assert_met(relay, "half-closed", &id);
+    });
+}
+
+#[test]
+fn either_side_may_leave_and_come_again_a_hundred_times() {
+    with_relay(&[], |relay| {
+        for framing in framings(5) {
+            let id = relay.create();
+            for round in 0..100 {
+                let waiting = if round % 2 == 0 {
+                    relay.waiting_source(&id, framing)
+                } else {
+                    relay.waiting_destination(&id)
+                };
+                WAYS[round % 3].go(waiting);
+                relay.await_state(&id, "CREATED");
+            }
+            assert_met(relay, "after all", &id);
+        }
+    });
+}
+
+#[test]
+fn the_waiting_time_runs_from_the_creation_whoever_comes_and_leaves() {
+    with_relay(&["--ttl", "1s"], |relay| {
+        let id = relay.create();
+        drop(relay.waiting_source(&id, Framing::Chunked));
+        relay.await_state(&id, "CREATED");
+        relay.await_state(&id, "TIMEOUT_NO_SRC_NO_DST");
+    });
+}
+
+#[test]
+fn a_waiting_source_that_left_its_whole_body_behind_is_still_met() {
+    with_relay(&[], |relay| {
+        for framing in framings(10) {
+            let id = relay.create();
+            let mut source = relay.waiting_source(&id, framing);
+            source.send([&framing.piece(b"0123456789"), framing.end()].concat());
+            drop(source);
+            relay.turn();
+            let download = relay.get(&format!("/stream/{id}"));
+            assert_eq!((download.text(), download.ending), ("0123456789", Ending::Complete));
+            assert_ended(relay, "left behind", &id, ("FINISHED", 10));
+        }
+    });
+}
+
+#[test]
+fn a_waiting_source_that_resets_takes_its_body_along() {
+    with_relay(&[], |relay| {
+        for framing in framings(10) {
+            let id = relay.create();
+            let mut source = relay.waiting_source(&id, framing);
+            source.send([&framing.piece(b"0123456789"), framing.end()].concat());
+            relay.turn();
+            source.reset();
+            relay.await_state(&id, "CREATED");
+            assert_met(relay, "with another source", &id);
+        }
+    });
+}
+
+#[test]
+fn a_waiting_source_s_broken_body_is_found_out_when_it_is_read() {
+    with_relay(&[], |relay| {
+        for sent in ["5\r\nhello\r\n", "5\r\nhello\r\n0\r\n", "6\r\nhello"] {
+            let id = relay.create();
+            let mut source = relay.waiting_source(&id, Framing::Chunked);
+            source.send(sent);
+            source.finish_sending();
+            relay.turn();
+            let mut destination = relay.connect();
+            destination.ask(&get(&id));
+            assert_error(sent, &source.response(), BODY_BROKEN);
+            relay.await_state(&id, "DST_CONNECTED");
+            destination.assert_silent();
+            assert_passes(sent, relay.meet_destination(id, Framing::Chunked, destination));
+        }
+    });
+}
+
+#[test]
+fn a_waiting_source_s_broken_body_that_is_long_is_cut() {
+    with_relay(&[], |relay| {
+        let id = relay.create();
+        let mut source = relay.waiting_source(&id, Framing::Chunked);
+        let data = pattern(39, 600_000);
+        source.send(Framing::Chunked.piece(&data));
+        source.finish_sending();
+        relay.turn();
+        let download = relay.get(&format!("/stream/{id}"));
+        assert_eq!(download.status(), 200);
+        assert_torso("long", false, Framing::Chunked, download.ending);
+        assert_error("long", &source.response(), BODY_BROKEN);
+        assert_ended(relay, "long", &id, ("SRC_DISCONNECTED", data.len()));
+    });
+}
+
+#[test]
+fn whoever_comes_first_and_leaves_in_one_breath_was_never_there() {
+    with_relay(&[], |relay| {
+        for way in [Way::Close, Way::HalfClose] {
+            for request in [
+                get as fn(&str) -> Ask,
+                |id: &str| Framing::Length(5).put(id),
+                |id: &str| Framing::Chunked.put(id),
+            ] {
+                let id = relay.create();
+                let left = relay.while_stopped(|| {
+                    let mut wire = relay.connect();
+                    wire.ask(&request(&id));
+                    way.go(wire)
+                });
+                if let Some(mut wire) = left {
+                    wire.expect_end();
+                }
+                relay.await_state(&id, "CREATED");
+                assert_met(relay, &format!("{way:?}"), &id);
+            }
+        }
+    });
+}
+
+// Both sides are there, and no byte has moved.
+
+#[test]
+fn a_destination_that_comes_second_and_leaves_in_one_breath_is_not_missed() {
+    with_relay(&[], |relay| {
+        for (framing, way) in framings(5).into_iter().flat_map(|f| WAYS.map(|way| (f, way))) {
+            let what = format!("{framing:?}, {way:?}");
+            let id = relay.create();
+            let source = relay.waiting_source(&id, framing);
+            let left = relay.while_stopped(|| {
+                let mut destination = relay.connect();
+                destination.ask(&get(&id));
+                way.go(destination)
+            });
+            if let Some(mut wire) = left {
+                wire.everything();
+            }
+            relay.turn();
+            relay.await_state(&id, "SRC_CONNECTED");
+            assert_passes(&what, relay.meet_source(id, framing, source));
+        }
+    });
+}
+
+#[test]
+fn a_source_that_comes_second_and_leaves_in_one_breath_is_not_missed() {
+    with_relay(&[], |relay| {
+        for (framing, way) in framings(5).into_iter().flat_map(|f| WAYS.map(|way| (f, way))) {
+            let what = format!("{framing:?}, {way:?}");
+            let id = relay.create();
+            let destination = relay.waiting_destination(&id);
+            let left = relay.while_stopped(|| {
+                let mut source = relay.connect();
+                source.ask(&framing.put(&id));
+                way.go(source)
+            });
+            if let Some(mut source) = left {
+                assert_error(&what, &source.response(), BODY_BROKEN);
+            }
+            relay.turn();
+            relay.await_state(&id, "DST_CONNECTED");
+            assert_passes(&what, relay.meet_destination(id, framing, destination));
+        }
+    });
+}
+
+#[test]
+fn a_paired_source_that_half_closes_before_its_first_byte_is_told_so_and_not_missed() {
+    with_relay(&[], |relay| {
+        for (framing, old) in framings(5).into_iter().flat_map(|f| [(f, false), (f, true)]) {
+            let what = format!("{framing:?}, old: {old}");
+            let mut pair = relay.pair_with(framing, aged(old));
+            pair.source.finish_sending();
+            assert_error(&what, &pair.source.response(), BODY_BROKEN);
+            relay.await_state(&pair.id, "DST_CONNECTED");
+            let Pair { id, destination, .. } = pair;
+            assert_passes(&what, relay.meet_destination(id, framing, destination));
+        }
+    });
+}
+
+#[test]
+fn a_paired_destination_that_half_closes_before_the_first_byte_is_not_missed() {
+    with_relay(&[], |relay| {
+        for (framing, old) in framings(5).into_iter().flat_map(|f| [(f, false), (f, true)]) {
+            let what = format!("{framing:?}, old: {old}");
+            let mut pair = relay.pair_with(framing, aged(old));
+            pair.destination.finish_sending();
+            pair.destination.expect_end();
+            relay.await_state(&pair.id, "SRC_CONNECTED");
+            let Pair { id, source, .. } = pair;
+            assert_passes(&what, relay.meet_source(id, framing, source));
+        }
+    });
+}

@@ -1,0 +1,245 @@
+//! Both sides are connected, not one byte has passed, and one leaves: what was read is kept, and
+//! nobody is invited or told twice.
+
+use crate::phases::scene::{WAYS, Way, assert_ended, assert_passes, framings, get, with_relay};
+use crate::support::{Ask, Ending, Framing, Pair, Wire, ask, assert_error, assert_uploaded};
+
+#[test]
+fn sides_may_leave_by_turns_a_hundred_times() {
+    with_relay(&[], |relay| {
+        for framing in framings(5) {
+            let mut pair = relay.pair(framing);
+            for round in 0..100 {
+                let Pair { id, source, destination, .. } = pair;
+                pair = if round % 2 == 0 {
+                    WAYS[round % 3].go(destination);
+                    relay.await_state(&id, "SRC_CONNECTED");
+                    relay.meet_source(id, framing, source)
+                } else {
+                    WAYS[round % 3].go(source);
+                    relay.await_state(&id, "DST_CONNECTED");
+                    relay.meet_destination(id, framing, destination)
+                };
+            }
+            let id = pair.id.clone();
+            assert_passes("after all", pair);
+            assert_ended(relay, "after all", &id, ("FINISHED", 5));
+        }
+    });
+}
+
+#[test]
+fn both_may_leave_before_the_first_byte() {
+    with_relay(&[], |relay| {
+        for (one, other) in WAYS.into_iter().flat_map(|one| WAYS.map(|other| (one, other))) {
+            let Pair { id, source, destination, .. } = relay.pair(Framing::Length(5));
+            let _left = relay.while_stopped(|| (one.go(source), other.go(destination)));
+            relay.await_state(&id, "CREATED");
+            let destination = relay.waiting_destination(&id);
+            let pair = relay.meet_destination(id, Framing::Chunked, destination);
+            assert_passes(&format!("{one:?}, {other:?}"), pair);
+        }
+    });
+}
+
+/// A source whose head and this beginning of its body came at once, for a destination that left
+/// before it could be handed any of it.
+fn begun(relay: &crate::support::Relay, framing: Framing, start: &[u8]) -> (String, Wire) {
+    let id = relay.create();
+    let mut source = relay.connect();
+    source.send([&framing.put(&id).bytes(), start].concat());
+    relay.await_state(&id, "SRC_CONNECTED");
+    relay.while_stopped(|| {
+        let mut destination = relay.connect();
+        destination.ask(&get(&id));
+        Way::Close.go(destination)
+    });
+    relay.turn();
+    relay.await_state(&id, "SRC_CONNECTED");
+    (id, source)
+}
+
+#[test]
+fn what_came_with_the_head_is_kept_for_the_next_destination() {
+    with_relay(&[], |relay| {
+        for (framing, start, rest) in [
+            (Framing::Length(10), &b"01234"[..], &b"56789"[..]),
+            (Framing::Length(10), b"0123456789", b""),
+            (Framing::Chunked, b"5\r\n01234\r\n", b"5\r\n56789\r\n0\r\n\r\n"),
+            (Framing::Chunked, b"a\r\n0123", b"456789\r\n0\r\n\r\n"),
+            (Framing::Chunked, b"a", b"\r\n0123456789\r\n0\r\n\r\n"),
+        ] {
+            let what = format!("{framing:?}, {:?}", String::from_utf8_lossy(start));
+            let (id, mut source) = begun(relay, framing, start);
+            source.send(rest);
+            let download = relay.get(&format!("/stream/{id}"));
+            assert_eq!(
+                (download.text(), download.ending),
+                ("0123456789", Ending::Complete),
+                "{what}"
+            );
+            assert_uploaded(&source.response());
+            assert_ended(relay, &what, &id, ("FINISHED", 10));
+        }
+    });
+}
+
+#[test]
+fn framing_that_was_read_before_the_destination_left_is_not_read_twice() {
+    with_relay(&[], |relay| {
+        for start in ["5", "5\r\n", "5;a=b", "5;a=b\r\n"] {
+            let mut pair = relay.pair(Framing::Chunked);
+            pair.source.send(start);
+            relay.turn();
+            let Pair { id, mut source, destination, .. } = pair;
+            drop(destination);
+            relay.await_state(&id, "SRC_CONNECTED");
+            source.send(
+                [if start.ends_with('\n') { "" } else { "\r\n" }, "hello\r\n0\r\n\r\n"].concat(),
+            );
+            let download = relay.get(&format!("/stream/{id}"));
+            assert_eq!(
+                (download.text(), download.ending),
+                ("hello", Ending::Complete),
+                "{start:?}"
+            );
+            assert_uploaded(&source.response());
+        }
+    });
+}
+
+#[test]
+fn framing_that_proves_wrong_is_an_error_of_its_source_and_no_leaving() {
+    with_relay(&[], |relay| {
+        let mut pair = relay.pair(Framing::Chunked);
+        pair.source.send("xyz\r\n");
+        assert_error("source", &pair.source.response(), (400, "BadRequestError", None));
+        assert_error("destination", &pair.destination.response(), (502, "StreamSourceError", None));
+        assert_ended(relay, "nonsense", &pair.id, ("SRC_ERROR", 0));
+    });
+}
+
+#[test]
+fn a_source_that_was_invited_to_send_is_not_invited_twice() {
+    with_relay(&[], |relay| {
+        let id = relay.create();
+        let mut source = relay.connect();
+        source.ask(&Framing::Length(5).put(&id).field("Expect", "100-continue"));
+        relay.await_state(&id, "SRC_CONNECTED");
+        source.assert_silent();
+        let destination = relay.waiting_paired(&id);
+        assert_eq!(source.head().status, 100);
+        Way::Close.go(destination);
+        relay.await_state(&id, "SRC_CONNECTED");
+        let mut destination = relay.waiting_paired(&id);
+        relay.turn();
+        source.assert_silent();
+        source.send("hello");
+        assert_eq!(destination.response().text(), "hello");
+        assert_uploaded(&source.response());
+    });
+}
+
+#[test]
+fn an_invited_source_that_sent_to_no_destination_is_met_by_the_next_one() {
+    with_relay(&[], |relay| {
+        let id = relay.create();
+        let mut source = relay.connect();
+        source.ask(&Framing::Length(5).put(&id).field("Expect", "100-continue"));
+        relay.await_state(&id, "SRC_CONNECTED");
+        let destination = relay.waiting_paired(&id);
+        assert_eq!(source.head().status, 100);
+        relay.while_stopped(|| {
+            drop(destination);
+            source.send("hello");
+        });
+        relay.await_state(&id, "SRC_CONNECTED");
+        assert_eq!(relay.get(&format!("/stream/{id}")).text(), "hello");
+        assert_uploaded(&source.response());
+    });
+}
+
+#[test]
+fn an_empty_body_waits_for_the_next_destination_too() {
+    with_relay(&[], |relay| {
+        for (what, put) in [
+            ("a length of 0", Framing::Length(0).put("")),
+            ("HTTP/1.0", ask("PUT", "/stream/").http10().length(0)),
+        ] {
+            let id = relay.create();
+            let mut source = relay.connect();
+            let request = String::from_utf8(put.bytes()).expect("text");
+            source.send(request.replacen("/stream/", &format!("/stream/{id}"), 1));
+            relay.await_state(&id, "SRC_CONNECTED");
+            relay.while_stopped(|| {
+                let mut destination = relay.connect();
+                destination.ask(&get(&id));
+                Way::Close.go(destination)
+            });
+            relay.turn();
+            relay.await_state(&id, "SRC_CONNECTED");
+            let download = relay.get(&format!("/stream/{id}"));
+            assert_eq!((download.status(), download.text()), (200, ""), "{what}");
+            assert_uploaded(&source.response());
+        }
+    });
+}
+
+#[test]
+fn a_source_that_half_closed_after_its_body_outlasts_a_destination_that_leaves() {
+    with_relay(&[], |relay| {
+        for framing in framings(5) {
+            let id = relay.create();
+            let mut source = relay.waiting_source(&id, framing);
+            source.send([&framing.piece(b"hello"), framing.end()].concat());
+            source.finish_sending();
+            relay.while_stopped(|| {
+                let mut destination = relay.connect();
+                destination.ask(&get(&id));
+                Way::Close.go(destination)
+            });
+            relay.turn();
+            relay.await_state(&id, "SRC_CONNECTED");
+            assert_eq!(relay.get(&format!("/stream/{id}")).text(), "hello", "{framing:?}");
+            assert_uploaded(&source.response());
+        }
+    });
+}
+
+#[test]
+fn who_is_left_alone_after_the_waiting_time_is_told_so() {
+    with_relay(&["--ttl", "1s"], |relay| {
+        let expired = (504, "SessionTimeoutError", None);
+        for framing in framings(5) {
+            let mut left = relay.pair(framing);
+            let mut stays = relay.pair_with(framing, Ask::http10);
+            // Another stream of the same age has timed out: theirs would have, too.
+            relay.await_state(&relay.create(), "TIMEOUT_NO_SRC_NO_DST");
+            drop(left.destination);
+            assert_error("source", &left.source.response(), expired);
+            relay.await_state(&left.id, "TIMEOUT_NO_DST");
+            drop(stays.source);
+            assert_error("destination", &stays.destination.response(), expired);
+            relay.await_state(&stays.id, "TIMEOUT_NO_SRC");
+        }
+    });
+}
+
+#[test]
+fn who_is_left_waiting_is_answered_like_any_that_waits() {
+    with_relay(&[], |relay| {
+        let mut reported = relay.pair(Framing::Length(5));
+        drop(reported.destination);
+        relay.await_state(&reported.id, "SRC_CONNECTED");
+        assert_eq!(relay.report(&reported.id).status(), 200);
+        assert_error("reported", &reported.source.response(), (400, "Error", None));
+
+        let mut deleted = relay.pair_with(Framing::Chunked, Ask::http10);
+        drop(deleted.source);
+        relay.await_state(&deleted.id, "DST_CONNECTED");
+        let delete = ask("DELETE", &format!("/stream/{}", deleted.id));
+        assert_eq!(relay.exchange(&delete).status(), 204);
+        let gone = (410, "StreamDeletedError", None);
+        assert_error("deleted", &deleted.destination.response(), gone);
+    });
+}

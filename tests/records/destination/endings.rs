@@ -1,0 +1,106 @@
+//! Ends before the input's: signals, and nobody who takes acknowledgements.
+
+use std::io::Write as _;
+use std::process::Stdio;
+
+use nix::sys::signal::Signal;
+
+use crate::destination::scene::{Reply, Scene, acks, command, record, records, start};
+use crate::server::Server;
+use crate::support::{PATIENCE, eventually};
+
+#[test]
+fn what_is_under_way_ends_and_nothing_else_is_begun() {
+    for (signal, status) in [(Signal::SIGTERM, 0), (Signal::SIGINT, 130), (Signal::SIGHUP, 129)] {
+        let scene = Scene::new(|at, _| if at == 1 { Reply::Held(201) } else { Reply::Status(201) });
+        let (process, mut input) = start(&["--url", &scene.url()]);
+        input.write_all(records(10).as_bytes()).unwrap();
+        assert_eq!(scene.taken().body, b"0");
+        assert_eq!(scene.taken().body, b"1");
+        process.signal(signal);
+        // Taken before the answer is there: the thread that waits for it ends.
+        eventually("the signal is taken", || {
+            let path = format!("/proc/{}/task", process.id());
+            let tasks = std::fs::read_dir(path).unwrap();
+            let names = tasks
+                .filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("comm")).ok());
+            (!names.into_iter().any(|name| name.trim() == "signals")).then_some(())
+        });
+        scene.server.release();
+        let finished = process.finish();
+        assert_eq!(finished.status.code(), Some(status), "{}", finished.stderr);
+        assert_eq!(finished.stdout, acks(2), "what was under way is acknowledged");
+        assert_eq!(scene.all().len(), 0, "nothing else is sent");
+    }
+}
+
+#[test]
+fn a_pause_between_tries_is_cut_short_by_a_signal() {
+    let asks = "HTTP/1.1 503 X\r\nRetry-After: 3600\r\nContent-Length: 0\r\n\r\n";
+    let scene = Scene::new(move |_, _| Reply::Text(asks.into()));
+    let flags = ["--url", &scene.url(), "--backoff", "1h", "--backoff-max", "1h"];
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_rdv"));
+    command.arg("destination").args(flags);
+    let (reader, mut input) = std::io::pipe().unwrap();
+    let process = crate::support::Process::reading(command, Stdio::from(reader));
+    input.write_all(records(1).as_bytes()).unwrap();
+    scene.taken();
+    process.signal(Signal::SIGTERM);
+    let finished = process.finish();
+    assert_eq!((finished.status.code(), &*finished.stdout), (Some(0), ""));
+}
+
+#[test]
+fn a_signal_before_the_first_record_ends_it_at_once_and_removes_its_socket() {
+    for (signal, status) in [(Signal::SIGTERM, 0), (Signal::SIGINT, 130), (Signal::SIGHUP, 129)] {
+        let (told, asked) = std::sync::mpsc::channel();
+        let told = std::sync::Mutex::new(told);
+        let server = Server::start(move |connection| {
+            connection.head()?;
+            told.lock().unwrap().send(()).expect("the test listens");
+            // The HEAD is never answered.
+            connection.drain()?;
+            Ok(None)
+        });
+        let directory = tempfile::tempdir().unwrap();
+        let socket = directory.path().join("records");
+        let input = format!("unix:{}", socket.display());
+        let (process, _input) = start(&["--url", &server.url(), "--input", &input]);
+        asked.recv_timeout(PATIENCE).expect("the server is asked whether it is there");
+        assert!(socket.exists());
+        process.signal(signal);
+        let finished = process.finish();
+        assert_eq!(finished.status.code(), Some(status), "{}", finished.stderr);
+        assert!(!socket.exists(), "{signal}");
+    }
+}
+
+#[test]
+fn a_refusal_before_the_first_record_removes_its_socket() {
+    let scene =
+        Scene::with_head("HTTP/1.1 500 X\r\nContent-Length: 0\r\n\r\n", |_, _| Reply::Silent);
+    let directory = tempfile::tempdir().unwrap();
+    let socket = directory.path().join("records");
+    let input = format!("unix:{}", socket.display());
+    let (process, _input) = start(&["--url", &scene.url(), "--input", &input]);
+    let finished = process.finish();
+    assert!(finished.status.code().is_some_and(|status| status != 0), "{}", finished.stderr);
+    assert!(!socket.exists());
+}
+
+#[test]
+fn nobody_who_takes_acknowledgements_ends_it() {
+    let scene = Scene::taking();
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let (records, mut input) = std::io::pipe().unwrap();
+    let mut command = command(&["--url", &scene.url()]);
+    command.stdin(records).stdout(writer).stderr(Stdio::piped());
+    let child = command.spawn().unwrap();
+    drop(command);
+    input.write_all(record("p", "k", b"x").as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(4));
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("acknowledgements") && said.lines().count() == 1, "{said}");
+}

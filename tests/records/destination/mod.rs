@@ -1,0 +1,17 @@
+//! `rdv destination` as its users know it: records in, requests at servers of all manners, lines of
+//! acknowledgement out.
+//!
+//! Needs curl, and python3 for TLS.
+
+#![expect(clippy::unwrap_used, reason = "what the tests share fails as they do")]
+
+mod endings;
+mod inputs;
+mod large;
+mod library;
+mod order;
+mod refusals;
+mod relay;
+pub(crate) mod scene;
+mod sent;
+mod there;

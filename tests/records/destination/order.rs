@@ -1,0 +1,77 @@
+//! Many at once: records of one key stay in order, however slow the answers are.
+
+use std::collections::BTreeMap;
+use std::io::Write as _;
+
+use crate::destination::scene::{Reply, Scene, assert_ends, record, run, start};
+use crate::support::eventually;
+
+/// Records of so many keys in turn; the content is `key number`.
+fn turns(keys: usize, each: usize) -> String {
+    let turn = |number| {
+        (0..keys).map(move |key| {
+            let content = format!("{key} {number}");
+            record(&content, &key.to_string(), content.as_bytes())
+        })
+    };
+    (0..each).flat_map(turn).collect()
+}
+
+/// The numbers that came of each key.
+fn by_key(bodies: &[String]) -> BTreeMap<String, Vec<usize>> {
+    let mut found: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    for body in bodies {
+        let (key, number) = body.split_once(' ').unwrap();
+        found.entry(key.to_owned()).or_default().push(number.parse().unwrap());
+    }
+    found
+}
+
+#[test]
+fn one_key_waits_while_others_go_on() {
+    let scene = Scene::new(|_, request| match &request.body[..] {
+        b"0 0" => Reply::Held(201),
+        _ => Reply::Status(201),
+    });
+    let (process, mut input) = start(&["--url", &scene.url(), "--parallel", "8"]);
+    input.write_all(turns(16, 2).as_bytes()).unwrap();
+    let lines = || process.stdout().lines().count();
+    eventually("others are acknowledged", || (lines() > 10).then_some(()));
+    let before = scene.bodies();
+    assert!(!before.contains(&"0 1".to_owned()), "the second of a key waits for the first");
+    scene.server.release();
+    drop(input);
+    let finished = process.finish();
+    assert_ends(&finished, 0, &[]);
+    assert_eq!(finished.stdout.lines().count(), 32);
+    let all = [before, scene.bodies()].concat();
+    assert!(by_key(&all).values().all(|numbers| *numbers == [0, 1]), "{all:?}");
+    assert!((2..=8).contains(&scene.server.connections()), "one connection a worker");
+}
+
+#[test]
+fn tries_do_not_change_the_order() {
+    let scene = Scene::new(|at, _| Reply::Status(if at % 3 == 0 { 500 } else { 201 }));
+    let flags = ["--url", &scene.url(), "--parallel", "4", "--retries", "50"];
+    let finished = run(&flags, &turns(5, 8));
+    assert_ends(&finished, 0, &[]);
+    assert_eq!(finished.stdout.lines().count(), 40);
+    for (key, mut numbers) in by_key(&scene.bodies()) {
+        numbers.dedup();
+        assert_eq!(numbers, [0, 1, 2, 3, 4, 5, 6, 7], "{key}");
+    }
+}
+
+#[test]
+fn none_of_a_key_is_sent_behind_one_that_failed() {
+    let scene = Scene::new(|_, request| match &request.body[..] {
+        b"3 1" => Reply::Status(422),
+        _ => Reply::Status(201),
+    });
+    let finished = run(&["--url", &scene.url(), "--parallel", "4"], &turns(6, 6));
+    assert_ends(&finished, 5, &["MyAx", "422"]);
+    let bodies = scene.bodies();
+    assert_eq!(by_key(&bodies)["3"], [0, 1]);
+    assert_eq!(finished.stdout.lines().count(), bodies.len() - 1, "what arrived is acknowledged");
+    assert!(!finished.stdout.contains("MyAx"));
+}

@@ -1,0 +1,165 @@
+//! Records that the server does not take: which are tried again and how often, and what becomes of
+//! those that are given up.
+
+use std::fs;
+
+use rdv::connector::record::{Data, Record};
+
+use crate::destination::scene::{
+    Reply, Scene, ack, acks, assert_ends, record, records, run, start,
+};
+use crate::support::eventually;
+
+#[test]
+fn what_is_wrong_with_the_request_is_tried_once() {
+    for status in [400, 401, 404, 413, 422, 301, 302, 304, 308] {
+        let scene = Scene::new(move |at, _| Reply::Status(if at == 1 { status } else { 201 }));
+        let finished = run(&["--url", &scene.url()], &records(3));
+        assert_ends(&finished, 5, &["MQ==", "1 try", &status.to_string()]);
+        assert_eq!(finished.stdout, acks(1), "{status}");
+        assert_eq!(scene.bodies(), ["0", "1"], "{status}: none behind it is sent");
+    }
+}
+
+#[test]
+fn everything_else_is_tried_again_with_the_same_key() {
+    for status in [202, 403, 408, 409, 429, 500, 502, 503, 504] {
+        let scene = Scene::new(move |_, _| Reply::Status(status));
+        let finished = run(&["--url", &scene.url(), "--retries", "2"], &records(2));
+        assert_ends(&finished, 5, &["MA==", "3 tries", &status.to_string()]);
+        assert_eq!(finished.stdout, "", "{status}");
+        let all = scene.all();
+        let keys: Vec<_> = all.iter().map(|one| one.field("idempotency-key").unwrap()).collect();
+        assert_eq!(keys, ["0", "0", "0"], "{status}");
+    }
+}
+
+#[test]
+fn a_record_arrives_in_the_end() {
+    let scene = Scene::new(|at, _| Reply::Status(if at < 3 { 500 } else { 201 }));
+    let finished = run(&["--url", &scene.url()], &records(2));
+    assert_ends(&finished, 0, &[]);
+    assert_eq!(finished.stdout, acks(2));
+    assert_eq!(scene.bodies(), ["0", "0", "0", "0", "1"]);
+}
+
+#[test]
+fn a_pause_that_the_server_asks_for_is_not_longer_than_the_longest() {
+    let asks = "HTTP/1.1 503 X\r\nRetry-After: 3600\r\nContent-Length: 0\r\n\r\n";
+    let scene = Scene::new(move |at, _| match at {
+        0 => Reply::Text(asks.into()),
+        _ => Reply::Status(201),
+    });
+    let finished = run(&["--url", &scene.url()], &records(1));
+    assert_ends(&finished, 0, &[]);
+    assert_eq!(scene.bodies(), ["0", "0"]);
+}
+
+#[test]
+fn a_connection_that_breaks_is_another_try() {
+    for (name, said) in [("before the answer", ""), ("within it", "HTTP/1.1 201 Cre")] {
+        let scene = Scene::new(move |at, _| match at {
+            0 => Reply::Reset(said),
+            _ => Reply::Status(201),
+        });
+        let flags = ["--url", &scene.url(), "--no-ping", "--retries", "1"];
+        let finished = run(&flags, &records(1));
+        assert_ends(&finished, 0, &[]);
+        assert_eq!(scene.bodies(), ["0", "0"], "{name}");
+        assert_eq!(scene.server.connections(), 2, "{name}: on another connection");
+    }
+    let scene = Scene::new(|_, _| Reply::Reset(""));
+    let finished = run(&["--url", &scene.url(), "--no-ping", "--retries", "1"], &records(1));
+    assert_ends(&finished, 7, &["MA==", "2 tries"]);
+}
+
+#[test]
+fn a_server_that_does_not_answer_is_given_up() {
+    let scene = Scene::new(|_, _| Reply::Silent);
+    let flags = ["--url", &scene.url(), "--timeout", "100ms", "--retries", "1"];
+    let finished = run(&flags, &records(1));
+    assert_ends(&finished, 7, &["MA==", "2 tries", "nothing within 100ms"]);
+    assert_eq!(scene.bodies().len(), 2);
+}
+
+#[test]
+fn what_the_server_says_is_shown_without_harm() {
+    let said = "no\u{1b}[2Jgood\r\nat all";
+    let text = format!("HTTP/1.1 422 X\r\nContent-Length: {}\r\n\r\n{said}", said.len());
+    let scene = Scene::new(move |_, _| Reply::Text(text.clone()));
+    let finished = run(&["--url", &scene.url()], &records(1));
+    assert_ends(&finished, 5, &["422", "good"]);
+    assert!(!finished.stderr.contains('\u{1b}'), "{}", finished.stderr);
+}
+
+#[test]
+fn dead_letters_are_whole_records_and_acknowledged() {
+    let scene = Scene::new(|_, request| match &request.body[..] {
+        b"1" => Reply::Status(422),
+        b"2" => Reply::Reset(""),
+        b"3" => Reply::Status(500),
+        _ => Reply::Status(201),
+    });
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("dead.jsonl");
+    let flags = ["--url", &scene.url(), "--retries", "1", "--dead-letter", path.to_str().unwrap()];
+    let finished = run(&flags, &records(5));
+    assert_ends(&finished, 0, &[]);
+    assert_eq!(finished.stdout, acks(5));
+    let letters = fs::read_to_string(&path).unwrap();
+    let letters: Vec<_> =
+        letters.lines().map(|line| Record::parse(line.as_bytes()).unwrap()).collect();
+    let said = |at: usize, name: &str| letters[at].metadata.get(name).map(String::as_str);
+    for (at, status, attempts) in [(0, Some("422"), "1"), (1, None, "2"), (2, Some("500"), "2")] {
+        let number = (at + 1).to_string();
+        assert_eq!(letters[at].position, number.as_bytes());
+        assert_eq!(letters[at].payload.after, Some(Data::Raw(number.into_bytes())));
+        assert_eq!(said(at, "rdv.destination.status"), status);
+        assert_eq!(said(at, "rdv.destination.attempts"), Some(attempts));
+        let error = said(at, "rdv.destination.error").unwrap();
+        assert!(error.contains(status.unwrap_or("127.0.0.1")), "{error}");
+    }
+    assert_eq!(letters.len(), 3);
+
+    // What is there stays, and can be sent once more.
+    let well = Scene::taking();
+    let finished = run(&["--url", &well.url(), "--input", path.to_str().unwrap()], "");
+    assert_ends(&finished, 0, &[]);
+    assert_eq!(well.bodies(), ["1", "2", "3"]);
+    run(&flags, &records(2));
+    assert_eq!(fs::read_to_string(&path).unwrap().lines().count(), 4);
+}
+
+#[test]
+fn a_file_of_dead_letters_is_one_commands_own_and_ends_with_a_line() {
+    let scene = Scene::taking();
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let path = file.path().to_str().unwrap();
+    let url = scene.url();
+    let flags = ["--url", &url, "--dead-letter", path];
+    let (process, input) = start(&flags);
+    std::io::Write::write_all(&mut &input, record("p", "k", b"x").as_bytes()).unwrap();
+    eventually("it runs", || (process.stdout() == ack("p")).then_some(()));
+    assert_ends(&run(&flags, ""), 1, &[path, "another process"]);
+    drop(input);
+    process.finish();
+    fs::write(file.path(), "{\"position\":").unwrap();
+    assert_ends(&run(&flags, ""), 1, &[path, "incomplete"]);
+    let nowhere = ["--url", &url, "--dead-letter", "/nowhere/at/all"];
+    assert_ends(&run(&nowhere, ""), 1, &["/nowhere/at/all"]);
+}
+
+#[test]
+fn a_line_that_is_no_record_ends_it_behind_those_before() {
+    for (name, line, hint) in [
+        ("no JSON", "hello\n", "not a JSON object"),
+        ("no operation", "{\"position\":\"cA==\"}\n", "operation"),
+        ("cut short", "{\"position\":\"cA==\",", "ended within"),
+    ] {
+        let scene = Scene::taking();
+        let input = records(2) + line;
+        let finished = run(&["--url", &scene.url()], &input);
+        assert_ends(&finished, 1, &["standard input, line 3", hint]);
+        assert_eq!(finished.stdout, acks(2), "{name}");
+    }
+}

@@ -1,0 +1,72 @@
+//! Records through the streams of a relay, with curl at the other end.
+
+use std::io::Write as _;
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::destination::scene::{ack, assert_ends, record, run, start};
+use crate::support::{Relay, eventually, is_pattern, pattern};
+
+fn fetch(url: &str) -> Vec<u8> {
+    let output = Command::new("curl").args(["-sSf", "--noproxy", "*", url]).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    output.stdout
+}
+
+#[test]
+fn each_record_goes_through_a_stream_that_is_named() {
+    let relay = Relay::start(&[]);
+    let (process, mut input) = start(&["--relay", &relay.url("")]);
+    let large = pattern(8, 3 << 20);
+    let mut expected = String::new();
+    for (at, content) in [&b"first"[..], &large, b""].into_iter().enumerate() {
+        let position = at.to_string();
+        input.write_all(record(&position, "k", content).as_bytes()).unwrap();
+        let line = eventually("the stream is named", || {
+            let said = process.stderr();
+            said.rsplit_once('\n')?.0.lines().nth(at).map(str::to_owned)
+        });
+        let line: Value = serde_json::from_str(&line).unwrap();
+        assert_eq!(process.stdout(), expected, "it is not acknowledged before it was fetched");
+        let fetched = fetch(line["stream"].as_str().unwrap());
+        assert!(fetched == content, "{at}: {} bytes", fetched.len());
+        expected += &ack(&position);
+        eventually("it is acknowledged", || (process.stdout() == expected).then_some(()));
+        assert!(ack(&position).contains(line["position"].as_str().unwrap()));
+    }
+    drop(input);
+    assert_ends(&process.finish(), 0, &[]);
+    is_pattern(8, 3 << 20, &large).unwrap();
+}
+
+#[test]
+fn the_stream_of_a_url_takes_one_record() {
+    let relay = Relay::start(&[]);
+    let url = relay.url(&format!("/stream/{}", relay.create()));
+    let (process, mut input) = start(&["--relay", &url]);
+    let both = record("p", "k", b"content") + &record("q", "k", b"more");
+    input.write_all(both.as_bytes()).unwrap();
+    assert_eq!(fetch(&url), b"content");
+    let finished = process.finish();
+    assert_ends(&finished, 1, &["cQ==", "one record"]);
+    assert_eq!(finished.stdout, ack("p"));
+}
+
+#[test]
+fn nobody_who_fetches_is_status_3_and_the_stream_is_made_anew() {
+    let relay = Relay::start(&["--ttl", "100ms"]);
+    let finished = run(&["--relay", &relay.url(""), "--retries", "1"], &record("p", "k", b"x"));
+    assert_eq!(finished.status.code(), Some(3), "{}", finished.stderr);
+    let lines: Vec<_> = finished.stderr.lines().collect();
+    assert_eq!(lines.len(), 3, "two streams, and why: {lines:?}");
+    assert!(lines[2].contains("cA==") && lines[2].contains("2 tries"), "{}", lines[2]);
+}
+
+#[test]
+fn a_relay_that_is_not_there_is_said() {
+    let relay = Relay::start(&[]);
+    let url = relay.url("");
+    drop(relay);
+    assert_ends(&run(&["--relay", &url], &record("p", "k", b"x")), 7, &["not there"]);
+}

@@ -1,0 +1,113 @@
+//! What the server gets of a record, and what is said when it has it.
+
+use std::io::Write as _;
+
+use crate::destination::scene::{
+    Reply, Scene, ack, acks, assert_ends, record, records, run, start,
+};
+use crate::support::{Authority, Terminator, eventually};
+
+#[test]
+fn each_record_is_a_post_and_acknowledged() {
+    let scene = Scene::taking();
+    let url = scene.url();
+    let lines = concat!(
+        r#"{"position":"cA==","operation":"create","metadata":{"rdv.source.content_type":"text/csv"},"key":null,"payload":{"before":null,"after":"YSxi"}}"#,
+        "\n",
+        r#"{"position":"AP8=","operation":"update","payload":{"after":{"n": 1.10}}}"#,
+        "\n",
+        r#"{"position":"Zm9v","operation":"delete","key":"YQ=="}"#,
+    );
+    let finished = run(&["--url", &url, "-H", "Authorization: Bearer abc"], lines);
+    assert_ends(&finished, 0, &[]);
+    assert_eq!(finished.stdout, ack("p") + "{\"ack\":\"AP8=\"}\n" + &ack("foo"));
+    for (content_type, key, body) in [
+        ("text/csv", "p", "a,b"),
+        ("application/json", "AP8=", r#"{"n":1.10}"#),
+        ("application/octet-stream", "foo", ""),
+    ] {
+        let request = scene.taken();
+        assert_eq!(request.line, "POST /files?to=here HTTP/1.1");
+        assert_eq!(request.field("content-type"), Some(content_type));
+        assert_eq!(request.field("idempotency-key"), Some(key));
+        assert_eq!(request.field("authorization"), Some("Bearer abc"));
+        let agent = format!("rdv/{}", env!("CARGO_PKG_VERSION"));
+        assert_eq!(request.field("user-agent"), Some(&*agent));
+        assert_eq!(request.field("content-length"), Some(&*body.len().to_string()));
+        assert_eq!(String::from_utf8(request.body).unwrap(), body);
+    }
+    assert_eq!(scene.server.connections(), 1, "one connection for the HEAD and all records");
+}
+
+#[test]
+fn a_whole_record_can_be_the_body() {
+    let scene = Scene::taking();
+    let line = record("p", "k", b"content");
+    let finished = run(&["--url", &scene.url(), "--body", "record"], &line);
+    assert_ends(&finished, 0, &[]);
+    let request = scene.taken();
+    assert_eq!(request.field("content-type"), Some("application/json"));
+    assert_eq!(String::from_utf8(request.body).unwrap() + "\n", line);
+}
+
+#[test]
+fn acknowledgements_do_not_wait_for_more_records() {
+    let scene = Scene::taking();
+    let (process, mut input) = start(&["--url", &scene.url()]);
+    for count in 1..=3 {
+        let at = (count - 1).to_string();
+        input.write_all(record(&at, "k", at.as_bytes()).as_bytes()).unwrap();
+        eventually("it is acknowledged", || (process.stdout() == acks(count)).then_some(()));
+    }
+    drop(input);
+    assert_ends(&process.finish(), 0, &[]);
+}
+
+#[test]
+fn a_connection_that_the_server_closed_is_no_try() {
+    let scene = Scene::new(|_, _| Reply::Closing(201));
+    let finished = run(&["--url", &scene.url(), "--retries", "0"], &records(20));
+    assert_ends(&finished, 0, &[]);
+    assert_eq!(finished.stdout, acks(20));
+    assert_eq!(scene.bodies().len(), 20, "and none came twice");
+}
+
+#[test]
+fn other_statuses_can_mean_success() {
+    let scene = Scene::new(|at, _| Reply::Status([202, 204, 201][at]));
+    let flags = ["--url", &scene.url(), "--success", "202,204", "--retries", "0"];
+    let finished = run(&flags, &records(3));
+    assert_ends(&finished, 5, &["Mg==", "201"]);
+    assert_eq!(finished.stdout, acks(2), "they replace 200 and 201");
+}
+
+#[test]
+fn the_authority_of_a_file_is_trusted_and_no_other() {
+    let authority = Authority::new();
+    let scene = Scene::taking();
+    let front = Terminator::start(&authority.server("localhost"), scene.server.address(), &[]);
+    let (url, file) = (front.url(), authority.file());
+    let finished = run(&["--url", &url, "--cacert", file.to_str().unwrap()], &records(3));
+    assert_ends(&finished, 0, &[]);
+    assert_eq!(finished.stdout, acks(3));
+    assert_eq!(scene.server.connections(), 1, "kept over TLS, too");
+    let stranger = Authority::named("another one");
+    let finished =
+        run(&["--url", &url, "--cacert", stranger.file().to_str().unwrap()], &records(1));
+    assert_ends(&finished, 7, &["not there", "--cacert"]);
+    let missing = run(&["--url", &url, "--cacert", "/nowhere.pem"], "");
+    assert_ends(&missing, 2, &["/nowhere.pem"]);
+}
+
+#[test]
+fn a_record_can_come_from_a_file() {
+    let scene = Scene::taking();
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), records(5)).unwrap();
+    let path = file.path().to_str().unwrap();
+    let finished = run(&["--url", &scene.url(), "--input", path], "");
+    assert_ends(&finished, 0, &[]);
+    assert_eq!(finished.stdout, acks(5));
+    let missing = run(&["--url", &scene.url(), "--input", "/nowhere"], "");
+    assert_ends(&missing, 1, &["/nowhere"]);
+}

@@ -1,0 +1,11 @@
+//! Records: `rdv source`, `rdv destination`, the spool, and all of them together.
+
+mod destination;
+#[path = "../clients/upload/server.rs"]
+#[allow(dead_code, reason = "made for uploads; records need less")]
+mod server;
+mod source;
+mod spool;
+#[path = "../support/mod.rs"]
+mod support;
+mod together;

@@ -1,0 +1,170 @@
+//! Acknowledgements on standard input: no sender hears 201 before its record is taken care of.
+
+use std::io::Write as _;
+use std::process::Stdio;
+
+use nix::sys::signal::Signal;
+
+use crate::source::consumer::{Lines, Place, acknowledgement};
+use crate::source::desk::{Desk, assert_busy, position, record, source, text};
+use crate::support::{ADMIN, LEAVINGS, Process, eventually};
+
+#[test]
+fn only_an_acknowledged_record_is_promised() {
+    let (desk, mut input) = Desk::hearing(&[]);
+    let mut wire = desk.begin("x");
+    let line = desk.lines(1).remove(0);
+    wire.assert_silent();
+    input.write_all(acknowledgement(&line).as_bytes()).expect("it hears");
+    assert_eq!(wire.response().status(), 201);
+    assert_eq!(text(&line), "x");
+}
+
+#[test]
+fn acknowledgements_come_in_any_order_and_in_pieces() {
+    let (desk, mut input) = Desk::hearing(&[]);
+    let mut wires: Vec<_> = (0..5)
+        .map(|number| {
+            let wire = desk.begin(format!("{number}"));
+            desk.lines(number + 1);
+            wire
+        })
+        .collect();
+    let lines = desk.lines(5);
+    for number in [3, 0, 4, 1] {
+        for byte in acknowledgement(&lines[number]).bytes() {
+            input.write_all(&[byte]).expect("it hears");
+        }
+        let position = position(&wires[number].response());
+        assert_eq!(position.as_bytes(), record(&lines[number]).position);
+    }
+    wires[2].assert_silent();
+}
+
+#[test]
+fn a_plain_uuid_acknowledges_too() {
+    let (desk, mut input) = Desk::hearing(&[]);
+    let mut wire = desk.begin("x");
+    let position = String::from_utf8(desk.records(1)[0].position.clone()).expect("text");
+    writeln!(input, "{{\"ack\": \"{position}\", \"by\": \"me\"}}").expect("it hears");
+    assert_eq!(wire.response().status(), 201);
+}
+
+#[test]
+fn what_acknowledges_nothing_is_told_and_passed_over() {
+    let (desk, mut input) = Desk::hearing(&[]);
+    let mut wire = desk.begin("x");
+    let line = desk.lines(1).remove(0);
+    let unknown = "01a1ff2f-9486-7771-be08-0e47d3009bfd";
+    for (said, words) in [
+        ("hello\u{1b}[2J".to_owned(), "no acknowledgement: hello\\x1b[2J"),
+        ("{\"nack\":1}".to_owned(), "no acknowledgement: {\\\"nack\\\":1}"),
+        ("x".repeat(100_000), "no acknowledgement: xxxxxxx"),
+        (format!("{{\"ack\":\"{unknown}\"}}"), unknown),
+    ] {
+        writeln!(input, "{said}").expect("it hears");
+        desk.await_said(words);
+        wire.assert_silent();
+    }
+    input.write_all(acknowledgement(&line).as_bytes()).expect("it hears");
+    assert_eq!(wire.response().status(), 201);
+    assert!(!desk.end().stderr.contains('\u{1b}'), "nothing acts on a terminal");
+}
+
+#[test]
+fn a_record_that_is_not_acknowledged_in_time_is_not_promised() {
+    let (desk, mut input) = Desk::hearing(&["--ack-timeout", "300ms"]);
+    assert_busy("nobody said anything", &desk.post("x"), "did not read this record in time");
+    let late = acknowledgement(&desk.lines(1)[0]);
+    input.write_all(late.as_bytes()).expect("it hears");
+    desk.await_said("waits for no acknowledgement");
+    let mut wire = desk.begin("y");
+    input.write_all(acknowledgement(&desk.lines(2)[1]).as_bytes()).expect("it hears");
+    assert_eq!(wire.response().status(), 201, "it goes on");
+}
+
+#[test]
+fn the_end_of_acknowledgements_ends_the_source() {
+    let (desk, mut input) = Desk::hearing(&[&ADMIN[..], &["--consumer-timeout", "1s"]].concat());
+    let mut wires = [desk.begin("one"), desk.begin("two")];
+    let lines = desk.lines(2);
+    input.write_all(acknowledgement(&lines[0]).as_bytes()).expect("it hears");
+    drop(input);
+    let mut statuses = wires.each_mut().map(|wire| wire.response().status());
+    statuses.sort_unstable();
+    assert_eq!(statuses, [201, 503]);
+    assert_busy("the next one", &desk.post("three"), "No consumer is connected");
+    let finished = desk.finish();
+    assert_eq!(finished.status.code(), Some(4));
+    assert_eq!(finished.stdout.lines().count(), 2, "nothing more was handed over");
+}
+
+#[test]
+fn whoever_acknowledged_and_left_is_believed() {
+    let (input, mut say) = std::io::pipe().expect("a pipe");
+    let (records, output) = std::io::pipe().expect("a pipe");
+    let desk = Desk::of(Process::between(
+        source(&["--ack", "--consumer-timeout", "1s"]),
+        input.into(),
+        output.into(),
+    ));
+    let mut lines = Lines::of(records);
+    let mut wires: Vec<_> = (0..600).map(|number| desk.begin(format!("{number}"))).collect();
+    // Far more than one read of the source.
+    let acks: String = (0..600).map(|_| acknowledgement(&lines.line())).collect();
+    stopped(&desk, || {
+        say.write_all(acks.as_bytes()).expect("a pipe holds them");
+        drop((say, lines));
+    });
+    for wire in &mut wires {
+        assert_eq!(wire.response().status(), 201);
+    }
+    assert_eq!(desk.finish().status.code(), Some(4));
+}
+
+/// Does something while the source stands still, so that it finds all of it at once.
+pub(crate) fn stopped(desk: &Desk, act: impl FnOnce()) {
+    desk.signal(Signal::SIGSTOP);
+    let path = format!("/proc/{}/stat", desk.process().id());
+    eventually("the source stands still", || {
+        let stat = std::fs::read_to_string(&path).expect("its state");
+        stat.rsplit_once(')').is_some_and(|(_, rest)| rest.starts_with(" T")).then_some(())
+    });
+    act();
+    desk.signal(Signal::SIGCONT);
+}
+
+#[test]
+fn a_fifos_reader_does_not_outlive_its_acknowledgements() {
+    let place = Place::new();
+    place.make_fifo();
+    let mut reader = place.read_fifo();
+    let (input, say) = std::io::pipe().expect("a pipe");
+    let flags = ["--ack", "--output", &place.output(), "--consumer-timeout", "1s"];
+    let desk = Desk::of(Process::between(source(&flags), input.into(), Stdio::null()));
+    drop(say);
+    desk.await_said("the consumer disconnected");
+    assert_busy("nobody acknowledges", &desk.post("x"), "No consumer is connected");
+    assert_eq!(desk.finish().status.code(), Some(4));
+    assert_eq!(reader.next(), None, "what was refused was not handed over");
+}
+
+#[test]
+fn a_sender_that_leaves_holds_nobody_up() {
+    let (desk, mut input) = Desk::hearing(&["--queue", "3"]);
+    for (number, way) in LEAVINGS.into_iter().enumerate() {
+        let wire = desk.begin("it leaves");
+        desk.lines(number + 1);
+        wire.leave(way);
+    }
+    let mut stays = desk.begin("it stays");
+    let lines = desk.lines(3);
+    assert_busy("all of them still wait", &desk.post("x"), "Record limit of this source");
+    for line in &lines {
+        input.write_all(acknowledgement(line).as_bytes()).expect("it hears");
+    }
+    assert_eq!(stays.response().status(), 201);
+    let mut next = desk.begin("there is room again");
+    input.write_all(acknowledgement(&desk.lines(4)[3]).as_bytes()).expect("it hears");
+    assert_eq!(next.response().status(), 201);
+}

@@ -1,0 +1,135 @@
+//! Acknowledgements over the socket that records go to: what one consumer did not acknowledge, the
+//! next one gets.
+
+use crate::source::consumer::{Place, accept, acknowledgement};
+use crate::source::desk::{Desk, assert_busy, position, record, text};
+use crate::support::{ADMIN, LEAVINGS};
+
+#[test]
+fn a_consumer_that_acknowledges_has_the_record_and_its_sender_hears_it() {
+    let place = Place::new();
+    let listener = place.listen();
+    let desk = Desk::start(&["--ack", "--output", &place.socket()]);
+    let mut consumer = accept(&listener);
+    let mut wires = [desk.begin("one"), desk.begin("two")];
+    let lines = [consumer.line(), consumer.line()];
+    for wire in &mut wires {
+        wire.assert_silent();
+    }
+    consumer.say(&format!(
+        "nonsense\n{}{}",
+        acknowledgement(&lines[1]),
+        acknowledgement(&lines[0])
+    ));
+    let mut promised: Vec<_> =
+        wires.iter_mut().map(|wire| position(&wire.response()).into_bytes()).collect();
+    promised.sort();
+    assert_eq!(promised, lines.map(|line| record(&line).position));
+    desk.await_said("no acknowledgement: nonsense");
+}
+
+#[test]
+fn what_a_consumer_did_not_acknowledge_the_next_one_gets_again() {
+    let place = Place::new();
+    let listener = place.listen();
+    let desk = Desk::start(&["--ack", "--output", &place.socket()]);
+    let mut first = accept(&listener);
+    let mut wires = Vec::new();
+    let mut lines = Vec::new();
+    for body in ["one", "two", "three"] {
+        wires.push(desk.begin(body));
+        lines.push(first.line());
+    }
+    first.acknowledge(&lines[1]);
+    assert_eq!(wires[1].response().status(), 201);
+    drop(first);
+    let mut second = accept(&listener);
+    assert_eq!([second.line(), second.line()], [lines[0].clone(), lines[2].clone()]);
+    wires[0].assert_silent();
+    for number in [0, 2] {
+        second.acknowledge(&lines[number]);
+        assert_eq!(wires[number].response().status(), 201);
+    }
+    desk.end();
+    assert_eq!(second.lines().next(), None, "and nothing more");
+}
+
+#[test]
+fn a_consumer_that_acknowledged_and_left_is_not_asked_again() {
+    for next_sender in [false, true] {
+        let place = Place::new();
+        let listener = place.listen();
+        let desk = Desk::start(&[&ADMIN[..], &["--ack", "--output", &place.socket()]].concat());
+        let mut first = accept(&listener);
+        let mut wires: Vec<_> = (0..600).map(|number| desk.begin(format!("{number}"))).collect();
+        let acks: String = (0..600).map(|_| acknowledgement(&first.line())).collect();
+        let mut last = None;
+        crate::source::acknowledged::stopped(&desk, || {
+            first.say(&acks);
+            drop(first);
+            last = next_sender.then(|| desk.begin("next"));
+        });
+        for wire in &mut wires {
+            assert_eq!(wire.response().status(), 201);
+        }
+        let mut second = accept(&listener);
+        let mut last = last.unwrap_or_else(|| desk.begin("next"));
+        let line = second.line();
+        assert_eq!(text(&line), "next", "nothing comes twice");
+        second.acknowledge(&line);
+        assert_eq!(last.response().status(), 201);
+    }
+}
+
+#[test]
+fn a_sender_that_left_meanwhile_still_has_its_record_handed_over_once() {
+    for way in LEAVINGS {
+        let place = Place::new();
+        let listener = place.listen();
+        let desk = Desk::start(&["--ack", "--output", &place.socket()]);
+        let mut first = accept(&listener);
+        let wire = desk.begin("x");
+        let line = first.line();
+        wire.leave(way);
+        drop(first);
+        let mut second = accept(&listener);
+        assert_eq!(second.line(), line, "{way:?}");
+        second.acknowledge(&line);
+        let mut wire = desk.begin("next");
+        let line = second.line();
+        assert_eq!(text(&line), "next", "{way:?}");
+        second.acknowledge(&line);
+        assert_eq!(wire.response().status(), 201, "{way:?}");
+    }
+}
+
+#[test]
+fn a_large_record_comes_again_too() {
+    let place = Place::new();
+    let listener = place.listen();
+    let flags = ["--ack", "--memory-body", "64KiB", "--output", &place.socket()];
+    let desk = Desk::start(&flags);
+    let body = "x".repeat(3 << 20);
+    let mut wire = desk.begin(&body);
+    let line = accept(&listener).line();
+    assert!(text(&line) == body);
+    let mut second = accept(&listener);
+    assert!(second.line() == line, "the same line");
+    second.acknowledge(&line);
+    assert_eq!(wire.response().status(), 201);
+}
+
+#[test]
+fn a_slow_consumer_is_not_waited_for_and_may_go_on_later() {
+    let place = Place::new();
+    let listener = place.listen();
+    let desk = Desk::start(&["--ack", "--ack-timeout", "300ms", "--output", &place.socket()]);
+    let mut consumer = accept(&listener);
+    assert_busy("slow", &desk.post("x"), "did not read this record in time");
+    let late = consumer.line();
+    consumer.acknowledge(&late);
+    let mut wire = desk.begin("y");
+    let line = consumer.line();
+    consumer.acknowledge(&line);
+    assert_eq!(wire.response().status(), 201);
+}

@@ -1,0 +1,70 @@
+//! Arguments: what is wrong is said in one line, before anything is listened on.
+
+use crate::source::desk::{Desk, source};
+use crate::support::Process;
+
+/// Starts it and expects this exit status, and one line with these words.
+fn assert_refused(name: &str, flags: &[&str], exit: i32, words: &str) {
+    let finished = Process::start(source(flags)).finish();
+    let said = &finished.stderr;
+    assert_eq!(finished.status.code(), Some(exit), "{name}: {said}");
+    assert!(said.starts_with("rdv: ") && said.contains(words), "{name}: {said:?}");
+    assert_eq!(said.lines().count(), 1, "{name}: {said}");
+    assert_eq!(finished.stdout, "", "{name}");
+}
+
+#[test]
+fn wrong_arguments_are_refused_in_one_line() {
+    let rows: [(&str, &[&str], &str); 19] = [
+        ("an unknown flag", &["--quick"], "--quick"),
+        ("a path without a slash", &["--path", "hooks"], "/hooks/github"),
+        ("a header with a space", &["--header", "a b"], "X-GitHub-Event"),
+        ("an unknown key", &["--key", "body"], "header:NAME, path or json:/POINTER"),
+        ("a size that is none", &["--max-body", "much"], "--max-body"),
+        ("a time that is none", &["--consumer-timeout", "soon"], "--consumer-timeout"),
+        ("a queue of none", &["--queue", "0"], "--queue"),
+        ("no connections", &["--max-connections", "0"], "--max-connections"),
+        ("an address that is none", &["--listen", "here"], "--listen"),
+        ("a token of nothing", &["--auth-token", " "], "anyone could send it"),
+        ("a file that is not there", &["--auth-token-file", "/does/not/exist"], "/does/not/exist"),
+        ("a file without a token", &["--auth-token-file", "/dev/null"], "anyone could send it"),
+        ("two tokens", &["--auth-token", "a", "--auth-token-file", "/b"], "--auth-token-file"),
+        ("a signature without a secret", &["--signature", "github"], "--signature-secret-file"),
+        ("an unknown signature", &["--signature", "md5"], "github, stripe, standard"),
+        (
+            "a secret that is no base64",
+            &["--signature", "standard", "--signature-secret", "!"],
+            "whsec_",
+        ),
+        ("a secret without a signature", &["--signature-secret-file", "/x"], "--signature"),
+        ("the same as a flag", &["--signature-secret", "x"], "set --signature"),
+        ("a position without a spool", &["--from", "start"], "--spool"),
+    ];
+    for (name, flags, words) in rows {
+        assert_refused(name, flags, 2, words);
+    }
+}
+
+#[test]
+fn what_cannot_be_done_is_said_in_one_line() {
+    let taken = Desk::start(&[]);
+    let address = taken.address().to_string();
+    let long = format!("unix:/{}", "x".repeat(108));
+    let rows: [(&str, &[&str], &str); 5] = [
+        ("an address in use", &["--listen", &address], &address),
+        ("an output in no directory", &["--output", "/does/not/exist"], "--output /does/not/exist"),
+        ("an output that is a directory", &["--output", "/"], "--output /"),
+        ("a socket without a path", &["--output", "unix:"], "use unix:/path/to/socket"),
+        ("a socket whose path is too long", &["--output", &long], "SUN_LEN"),
+    ];
+    for (name, flags, words) in rows {
+        assert_refused(name, flags, 1, words);
+    }
+}
+
+#[test]
+fn it_listens_where_it_is_told() {
+    let desk = Desk::start(&["--listen", "127.0.0.2:0"]);
+    assert_eq!(desk.address().ip().to_string(), "127.0.0.2");
+    assert_eq!(desk.post("x").status(), 201);
+}

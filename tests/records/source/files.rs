@@ -1,0 +1,160 @@
+//! Records to a file: appended, synchronized before they are promised, and never torn.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::process::Command;
+
+use nix::sys::signal::Signal;
+
+use crate::source::consumer::{Place, lines_of};
+use crate::source::desk::{Desk, assert_busy, position, record, source, text};
+use crate::support::Process;
+
+#[test]
+fn a_file_is_appended_to_and_is_for_its_owner() {
+    let place = Place::new();
+    for (run, body) in ["one", "two"].into_iter().enumerate() {
+        let desk = Desk::start(&["--output", &place.output()]);
+        let position = position(&desk.post(body));
+        let lines = lines_of(&place.path());
+        assert_eq!(lines.len(), run + 1, "it is there as soon as it is promised");
+        assert_eq!(text(&lines[run]), body);
+        assert_eq!(record(&lines[run]).position, position.as_bytes());
+        assert_eq!(desk.end().stdout, "");
+    }
+    let mode = fs::metadata(place.path()).expect("the file").permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+}
+
+#[test]
+fn standard_output_may_be_a_file() {
+    let place = Place::new();
+    let file = fs::File::create(place.path()).expect("a file");
+    let null = std::process::Stdio::null();
+    let desk = Desk::of(Process::between(source(&[]), null, file.into()));
+    assert_eq!(desk.post("x").status(), 201);
+    assert_eq!(lines_of(&place.path()).len(), 1);
+    desk.end();
+}
+
+#[test]
+fn what_a_killed_source_left_torn_is_taken_away() {
+    let place = Place::new();
+    let desk = Desk::start(&["--output", &place.output()]);
+    assert_eq!(desk.post("one").status(), 201);
+    desk.signal(Signal::SIGKILL);
+    desk.finish();
+    let whole = fs::read(place.path()).expect("the file");
+    for cut in [whole.len() - 1, 20, 5, 1] {
+        fs::write(place.path(), [&whole[..], &whole[..cut]].concat()).expect("the file");
+        let desk = Desk::start(&["--output", &place.output()]);
+        assert_eq!(desk.post("two").status(), 201);
+        let bodies: Vec<_> = lines_of(&place.path()).iter().map(|line| text(line)).collect();
+        assert_eq!(bodies, ["one", "two"], "torn after {cut} bytes");
+    }
+}
+
+#[test]
+fn a_file_that_is_somebody_elses_is_left_alone() {
+    let place = Place::new();
+    fs::write(place.path(), "notes\nwithout an end").expect("a file");
+    let finished = Process::start(source(&["--output", &place.output()])).finish();
+    assert_eq!(finished.status.code(), Some(1));
+    let expected = format!(
+        "rdv: --output {}: the last line is incomplete and not a valid record; complete it, or use another file\n",
+        place.output()
+    );
+    assert_eq!(finished.stderr, expected);
+    assert_eq!(fs::read_to_string(place.path()).expect("it"), "notes\nwithout an end");
+}
+
+/// The source under strace(1), which notes these calls.
+fn traced(calls: &str, log: &str, flags: &[&str]) -> Command {
+    let plain = source(flags);
+    let mut command = Command::new("strace");
+    // -D: the process under the id that we know is the source itself.
+    command.args(["-D", "-f", "-qq", "-s", "16", "-o", log]).arg(format!("--trace={calls}"));
+    command.arg(plain.get_program()).args(plain.get_args());
+    command
+}
+
+/// The same, some of whose calls fail or take their time (strace(1), "Tampering").
+pub(crate) fn faulty(faults: &[&str], log: &str, flags: &[&str]) -> Command {
+    let plain = traced("none", log, flags);
+    let mut command = Command::new("strace");
+    command.args(faults.iter().map(|fault| format!("--inject={fault}")));
+    command.args(plain.get_args().filter(|word| !word.to_string_lossy().starts_with("--trace")));
+    command
+}
+
+#[test]
+fn a_record_is_on_the_disk_before_it_is_promised() {
+    let place = Place::new();
+    let log = format!("{}.strace", place.output());
+    let flags = ["--output", &place.output()];
+    let desk = Desk::of(Process::start(traced("writev,fdatasync,sendto,send,write", &log, &flags)));
+    assert_eq!(desk.post("x").status(), 201);
+    desk.end();
+    let log = fs::read_to_string(log).expect("the log of strace");
+    let at = |call: &str| log.find(call).unwrap_or_else(|| panic!("no {call} in\n{log}"));
+    let (record, kept, told) = (at("{\\\"position\\\""), at("fdatasync("), at("HTTP/1.1 201"));
+    assert!(record < kept && kept < told, "{log}");
+}
+
+#[test]
+fn what_cannot_be_synchronized_is_taken_back() {
+    let place = Place::new();
+    let log = format!("{}.strace", place.output());
+    let flags = ["--output", &place.output()];
+    let faults = ["fdatasync:error=EIO:when=2"];
+    let desk = Desk::of(Process::start(faulty(&faults, &log, &flags)));
+    assert_eq!(desk.post("one").status(), 201);
+    assert_busy("the disk fails", &desk.post("two"), "could not be stored");
+    assert_eq!(desk.post("three").status(), 201, "it goes on");
+    let bodies: Vec<_> = lines_of(&place.path()).iter().map(|line| text(line)).collect();
+    assert_eq!(bodies, ["one", "three"]);
+    assert!(desk.end().stderr.contains("a record could not be written: "));
+}
+
+#[test]
+fn a_file_that_cannot_be_mended_is_not_written_to_any_more() {
+    let place = Place::new();
+    let log = format!("{}.strace", place.output());
+    let flags = ["--output", &place.output(), "--consumer-timeout", "1s"];
+    let faults = ["fdatasync:error=EIO:when=2", "ftruncate:error=EIO"];
+    let desk = Desk::of(Process::start(faulty(&faults, &log, &flags)));
+    assert_eq!(desk.post("one").status(), 201);
+    assert_busy("the disk fails", &desk.post("two"), "could not be stored");
+    let before = fs::read(place.path()).expect("the file");
+    assert_busy("the next one", &desk.post("three"), "No consumer is connected");
+    assert_eq!(desk.finish().status.code(), Some(4));
+    assert_eq!(fs::read(place.path()).expect("the file"), before);
+}
+
+#[test]
+fn a_file_that_may_not_grow_holds_whole_records_only() {
+    let place = Place::new();
+    // Blocks of 1024 bytes.
+    let mut command = Command::new("bash");
+    let plain = source(&["--output", &place.output()]);
+    command.args(["-c", "ulimit -f 4; exec \"$0\" \"$@\""]);
+    command.arg(plain.get_program()).args(plain.get_args());
+    let desk = Desk::of(Process::start(command));
+    let mut promised = Vec::new();
+    for number in 0..20 {
+        let body = format!("{number} {}", "x".repeat(300));
+        let answer = desk.post(&body);
+        if answer.status() == 201 {
+            promised.push(body);
+        } else {
+            assert_busy("no more room", &answer, "could not be stored");
+        }
+    }
+    assert!((1..20).contains(&promised.len()), "{} fit", promised.len());
+    let bodies: Vec<_> = lines_of(&place.path()).iter().map(|line| text(line)).collect();
+    assert_eq!(bodies, promised);
+    fs::write(place.path(), "").expect("room");
+    assert_eq!(desk.post("after").status(), 201, "there is room again");
+    assert_eq!(text(&lines_of(&place.path())[0]), "after");
+    desk.end();
+}

@@ -1,0 +1,186 @@
+//! Bodies too large for memory: they go through the disk, within limits, and leave nothing there.
+
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
+use std::process::Command;
+
+use sha2::{Digest as _, Sha256};
+
+use crate::source::consumer::{Lines, Place, accept};
+use crate::source::desk::{Desk, assert_busy, body, post, record, source, text};
+use crate::source::files::faulty;
+use crate::support::{ADMIN, Process, ask, pattern};
+
+const MIB: usize = 1 << 20;
+
+/// What the process may have resident, the program itself included; a body alone is more.
+const RESIDENT_MAX_BYTES: u64 = 24 << 20;
+
+/// The source with so many KiB of addresses.
+fn confined(kib: u32, flags: &[&str]) -> Command {
+    let plain = source(flags);
+    let mut command = Command::new("bash");
+    command.args(["-c", &format!("ulimit -v {kib}; exec \"$0\" \"$@\"")]);
+    command.arg(plain.get_program()).args(plain.get_args());
+    command
+}
+
+#[test]
+fn bodies_of_64_mib_pass_through_little_memory() {
+    let place = Place::new();
+    let flags = ["--output", &place.output(), "--max-body", "65MiB"];
+    // Half of it is what the program and the stacks of its threads take.
+    let desk = Desk::of(Process::start(confined(64 << 10, &flags)));
+    let sent = pattern(3, 64 * MIB);
+    assert_eq!(desk.post(&sent).status(), 201);
+    let mut wire = desk.connect();
+    wire.ask(&ask("POST", "/").chunked());
+    for piece in sent.chunks(MIB) {
+        wire.send(format!("{:x}\r\n", piece.len()));
+        wire.send(piece);
+        wire.send("\r\n");
+    }
+    wire.send("0\r\n\r\n");
+    assert_eq!(wire.response().status(), 201, "in chunks");
+    let most = desk.memory_bytes("VmHWM");
+    assert!(most <= RESIDENT_MAX_BYTES, "{most} bytes resident");
+    let lines = std::fs::read(place.path()).expect("the file");
+    let mut lines = Lines::of(&lines[..]);
+    let digest = Sha256::digest(&sent);
+    for _ in 0..2 {
+        let found = body(&record(&lines.line()));
+        assert!(found.len() == sent.len() && Sha256::digest(&found) == digest);
+    }
+    assert_eq!(lines.next(), None);
+}
+
+#[test]
+fn the_disk_is_taken_up_to_a_limit_and_given_back() {
+    let place = Place::new();
+    let folder = tempfile::tempdir().expect("a directory");
+    let folder = folder.path().to_str().expect("text");
+    let limits = ["--memory-body", "64KiB", "--spill-max", "2MiB", "--spill-dir", folder];
+    let desk = Desk::start(&[&ADMIN[..], &limits, &["--output", &place.socket()]].concat());
+    assert_busy(
+        "more than may ever be there",
+        &desk.post(pattern(1, 3 * MIB)),
+        "could not be stored",
+    );
+    let sent = pattern(2, MIB * 3 / 2);
+    let mut first = desk.begin(&sent);
+    desk.await_waiting(1);
+    let refused = desk.post(pattern(1, MIB));
+    assert_busy("more than is left", &refused, "could not be stored");
+    let small = pattern(4, 300_000);
+    let mut second = desk.begin(&small);
+    let listener = place.listen();
+    let mut consumer = accept(&listener);
+    assert!(body(&record(&consumer.line())) == sent);
+    assert_eq!(first.response().status(), 201);
+    assert!(body(&record(&consumer.line())) == small, "it fitted in beside the other");
+    assert_eq!(second.response().status(), 201);
+    let mut wire = desk.begin(&sent);
+    assert!(body(&record(&consumer.line())) == sent, "there is room again");
+    assert_eq!(wire.response().status(), 201);
+    let left = std::fs::read_dir(folder).expect("a directory").count();
+    assert_eq!(left, 0, "files without names leave none");
+    assert!(desk.end().stderr.contains("take as much of the disk as they may"));
+}
+
+#[test]
+fn a_large_body_that_breaks_off_gives_the_disk_back() {
+    let limits = ["--memory-body", "64KiB", "--spill-max", "2MiB"];
+    let desk = Desk::start(&limits);
+    let sent = pattern(2, MIB * 3 / 2);
+    for _ in 0..3 {
+        let mut wire = desk.connect();
+        wire.ask(&ask("POST", "/").length(sent.len() + 1).raw_body(&sent));
+        wire.finish_sending();
+        assert_eq!(wire.response().status(), 400);
+    }
+    assert_eq!(desk.post(&sent).status(), 201);
+    assert!(body(&desk.records(1)[0]) == sent);
+}
+
+#[test]
+fn a_slow_disk_is_not_held_against_the_sender() {
+    let place = Place::new();
+    let log = format!("{}.strace", place.output());
+    let flags = ["--memory-body", "64KiB", "--header-timeout", "300ms"];
+    // Microseconds; more than the sender has for its next byte.
+    let faults = ["write:delay_enter=700000:when=2+"];
+    let desk = Desk::of(Process::start(faulty(&faults, &log, &flags)));
+    assert_eq!(desk.post(pattern(1, 600_000)).status(), 201);
+    assert!(body(&desk.records(1)[0]) == pattern(1, 600_000));
+}
+
+#[test]
+fn a_folder_that_cannot_be_written_to_is_told_at_the_start() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let path = folder.path().join("none");
+    let path = path.to_str().expect("text");
+    let finished = Process::start(source(&["--spill-dir", path])).finish();
+    assert_eq!(finished.status.code(), Some(1));
+    let expected = format!("rdv: no temporary file in {path}: ");
+    assert!(finished.stderr.starts_with(&expected), "{}", finished.stderr);
+    assert_eq!(finished.stderr.lines().count(), 1, "{}", finished.stderr);
+}
+
+#[test]
+fn a_folder_that_vanishes_costs_the_large_bodies_only() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let path = folder.path().to_str().expect("text").to_owned();
+    let desk = Desk::start(&["--memory-body", "64KiB", "--spill-dir", &path]);
+    folder.close().expect("an empty directory");
+    let mut wire = desk.connect();
+    assert_busy("large", &wire.exchange(&post(pattern(1, 200_000))), "could not be stored");
+    assert_eq!(desk.post("small").status(), 201);
+    std::fs::create_dir(&path).expect("a directory");
+    std::fs::set_permissions(&path, Permissions::from_mode(0o700)).expect("ours");
+    assert_eq!(desk.post(pattern(1, 200_000)).status(), 201, "it is there again");
+    std::fs::remove_dir(&path).expect("it is empty");
+}
+
+#[test]
+fn many_slow_bodies_share_the_memory_there_is() {
+    let flags = ["--memory", "1MiB", "--memory-body", "512KiB", "--max-body", "512KiB"];
+    let desk = Desk::start(&[&flags[..], &["--structured"]].concat());
+    let half = vec![b' '; 300_000];
+    let json =
+        |length: usize| ask("POST", "/").field("Content-Type", "application/json").length(length);
+    let mut slow: Vec<_> = (0..3)
+        .map(|_| {
+            let mut wire = desk.connect();
+            wire.ask(&json(half.len() + 2).field("Expect", "100-continue"));
+            wire.expect_continue();
+            wire.send(&half);
+            wire
+        })
+        .collect();
+    let mut raw = desk.connect();
+    raw.ask(&ask("POST", "/").length(half.len() + 2).field("Expect", "100-continue"));
+    raw.expect_continue();
+    raw.send(&half);
+    let refused = desk.exchange(&json(half.len() + 2).raw_body(&[&half[..], b"{}"].concat()));
+    assert_busy("JSON has to be in memory", &refused, "Record limit of this source");
+    raw.send("{}");
+    assert_eq!(raw.response().status(), 201, "bytes go to the disk");
+    for wire in &mut slow {
+        wire.send("{}");
+        assert_eq!(wire.response().status(), 201, "what was begun may go on");
+    }
+    let whole = desk.exchange(&json(half.len() + 2).raw_body(&[&half[..], b"{}"].concat()));
+    assert_eq!(whole.status(), 201, "there is memory again");
+    desk.lines(5);
+}
+
+#[test]
+fn a_body_as_large_as_may_be_in_memory_is_not_put_on_the_disk() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let path = folder.path().to_str().expect("text").to_owned();
+    let desk = Desk::start(&["--memory-body", "64KiB", "--spill-dir", &path]);
+    folder.close().expect("an empty directory");
+    assert_eq!(desk.post("x".repeat(64 << 10)).status(), 201);
+    assert_eq!(desk.post("x".repeat((64 << 10) + 1)).status(), 503);
+    assert_eq!(text(&desk.lines(1)[0]).len(), 64 << 10);
+}

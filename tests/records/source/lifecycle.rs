@@ -1,0 +1,128 @@
+//! How a source ends: what was taken in is handed over or refused, and nobody is left without an
+//! answer.
+
+use nix::sys::signal::Signal;
+
+use crate::source::consumer::{Lines, Place, accept};
+use crate::source::desk::{Desk, assert_busy, text};
+use crate::support::{ADMIN, LEAVINGS, Wire, ask};
+
+/// More than a pipe holds.
+const MORE_THAN_A_PIPE: usize = 200_000;
+
+/// A source at whose socket nobody listens yet, and a sender that waits.
+fn waiting(flags: &[&str]) -> (Place, Desk, Wire) {
+    let place = Place::new();
+    let desk = Desk::start(&[&ADMIN[..], &["--output", &place.socket()], flags].concat());
+    let wire = desk.begin("waits");
+    desk.await_waiting(1);
+    (place, desk, wire)
+}
+
+#[test]
+fn what_waits_is_handed_over_before_it_ends() {
+    for signal in [Signal::SIGTERM, Signal::SIGQUIT] {
+        let (place, desk, mut wire) = waiting(&[]);
+        let mut half = desk.connect();
+        half.ask(&ask("POST", "/").length(2).field("Expect", "100-continue"));
+        half.expect_continue();
+        let address = desk.address();
+        desk.signal(signal);
+        desk.await_said(": draining");
+        assert!(std::net::TcpStream::connect(address).is_err(), "nobody else gets in");
+        wire.assert_silent();
+        half.send("ha");
+        let mut consumer = accept(&place.listen());
+        let mut bodies = [text(&consumer.line()), text(&consumer.line())];
+        bodies.sort();
+        assert_eq!(bodies, ["ha", "waits"], "{signal}");
+        for wire in [&mut wire, &mut half] {
+            let answer = wire.response();
+            assert_eq!(answer.status(), 201, "{signal}");
+            assert!(answer.head.closes(), "{signal}");
+        }
+        assert_eq!(consumer.lines().next(), None, "{signal}");
+        let finished = desk.finish();
+        assert_eq!(finished.status.code(), Some(0), "{signal}: {}", finished.stderr);
+    }
+}
+
+#[test]
+fn what_waits_is_refused_when_it_has_to_be_quick() {
+    let rows: [(&str, &[Signal]); 3] = [
+        ("interrupted", &[Signal::SIGINT]),
+        ("told twice", &[Signal::SIGTERM, Signal::SIGTERM]),
+        ("told without a limit, then interrupted", &[Signal::SIGQUIT, Signal::SIGINT]),
+    ];
+    for (name, signals) in rows {
+        let (place, desk, mut wire) = waiting(&[]);
+        let mut half = desk.connect();
+        half.ask(&ask("POST", "/").length(2).field("Expect", "100-continue"));
+        half.expect_continue();
+        for (number, &signal) in signals.iter().enumerate() {
+            desk.signal(signal);
+            desk.await_said(if number + 1 == signals.len() { ": stopping" } else { ": draining" });
+        }
+        assert_busy(name, &wire.response(), "shutting down");
+        assert_busy(name, &half.response(), "shutting down");
+        drop((wire, half));
+        let listener = place.listen();
+        assert_eq!(desk.finish().status.code(), Some(0), "{name}");
+        assert!(listener.accept().is_err(), "{name}: what was refused is not handed over");
+    }
+}
+
+#[test]
+fn what_waits_longer_than_draining_may_take_is_refused() {
+    let (_place, desk, mut wire) = waiting(&["--drain-timeout", "300ms"]);
+    desk.signal(Signal::SIGTERM);
+    assert_busy("drained", &wire.response(), "shutting down");
+    drop(wire);
+    assert_eq!(desk.finish().status.code(), Some(0));
+}
+
+#[test]
+fn a_record_that_was_begun_is_completed_before_it_ends() {
+    let (desk, reader) = Desk::piped(&[]);
+    let mut wire = desk.begin("x".repeat(MORE_THAN_A_PIPE));
+    let mut reader = Lines::begun(reader);
+    desk.signal(Signal::SIGTERM);
+    desk.await_said(": draining");
+    assert_eq!(text(&reader.line()).len(), MORE_THAN_A_PIPE);
+    assert_eq!(wire.response().status(), 201);
+    assert_eq!(desk.finish().status.code(), Some(0));
+    assert_eq!(reader.next(), None);
+}
+
+#[test]
+fn a_reader_that_stalls_does_not_keep_it_for_ever() {
+    for way in LEAVINGS {
+        let flags = ["--consumer-timeout", "300ms", "--drain-timeout", "1s"];
+        let (desk, mut reader) = Desk::piped(&flags);
+        let wire = desk.begin("x".repeat(MORE_THAN_A_PIPE));
+        std::io::Read::read_exact(&mut reader, &mut [0; 1]).expect("the record begins");
+        wire.leave(way);
+        desk.signal(Signal::SIGTERM);
+        let finished = desk.finish();
+        assert_eq!(finished.status.code(), Some(0), "{way:?}: {}", finished.stderr);
+    }
+}
+
+#[test]
+fn idle_connections_do_not_keep_it() {
+    let desk = Desk::start(&[]);
+    let mut wire = desk.connect();
+    assert_eq!(wire.exchange(&crate::source::desk::post("x")).status(), 201);
+    desk.signal(Signal::SIGTERM);
+    wire.expect_end();
+    assert_eq!(desk.finish().status.code(), Some(0));
+}
+
+#[test]
+fn it_is_not_handed_over_to_another_process() {
+    let desk = Desk::start(&[]);
+    desk.signal(Signal::SIGUSR2);
+    desk.await_said("no hand-over: a source of records has no successor; restart it");
+    assert_eq!(desk.post("x").status(), 201, "it goes on");
+    desk.end();
+}

@@ -1,0 +1,49 @@
+//! However many requests come, memory stays as it is.
+
+use std::thread;
+
+use crate::source::desk::{Desk, post};
+use crate::support::ask;
+
+/// What the process may grow by from the first requests to ten times as many.
+const GROWTH_MAX_BYTES: u64 = 4 << 20;
+
+const CONNECTIONS: usize = 8;
+
+/// So many requests over each of a few connections that stay open.
+fn send(desk: &Desk, requests: usize) {
+    let batch = 25;
+    let small = post("a body like many others").bytes().repeat(batch);
+    let chunked = ask("POST", "/").chunked().raw_body(b"3\r\nabc\r\n0\r\n\r\n").bytes();
+    thread::scope(|scope| {
+        for _ in 0..CONNECTIONS {
+            scope.spawn(|| {
+                let mut wire = desk.connect();
+                for _ in 0..requests / CONNECTIONS / (batch + 1) {
+                    wire.send([&small[..], &chunked].concat());
+                    for _ in 0..=batch {
+                        assert_eq!(wire.response().status(), 201);
+                    }
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn tens_of_thousands_of_requests_leave_memory_as_it_was() {
+    let place = crate::source::consumer::Place::new();
+    place.make_fifo();
+    let reader = place.read_fifo();
+    let desk = Desk::start(&["--output", &place.output()]);
+    let drain = thread::spawn(move || reader.count());
+    send(&desk, 5_000);
+    let before = desk.memory_bytes("VmRSS");
+    send(&desk, 50_000);
+    let after = desk.memory_bytes("VmRSS");
+    desk.end();
+    let per_connection = |requests: usize| requests / CONNECTIONS / 26 * 26;
+    let sent = (per_connection(5_000) + per_connection(50_000)) * CONNECTIONS;
+    assert_eq!(drain.join().expect("a reader"), sent, "each is a line");
+    assert!(after < before + GROWTH_MAX_BYTES, "from {before} to {after} bytes");
+}

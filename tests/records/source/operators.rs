@@ -1,0 +1,115 @@
+//! What operators see of a source: its access log, its metrics, and whether it is well.
+
+use std::fs;
+
+use nix::sys::signal::Signal;
+
+use crate::source::consumer::Place;
+use crate::source::desk::{Desk, assert_busy, position, post};
+use crate::support::{ADMIN, ask, eventually};
+
+/// The lines of a log, once there are so many.
+fn logged(path: &str, count: usize) -> Vec<String> {
+    eventually(&format!("{count} lines in {path}"), || {
+        let text = fs::read_to_string(path).unwrap_or_default();
+        let lines: Vec<_> = text.lines().map(str::to_owned).collect();
+        assert!(lines.len() <= count, "{text}");
+        (lines.len() == count && text.ends_with('\n')).then_some(lines)
+    })
+}
+
+#[test]
+fn each_request_has_a_line_in_the_access_log() {
+    let place = Place::new();
+    let log = place.output();
+    let desk = Desk::start(&["--access-log", &log, "--path", "/a"]);
+    let mut wire = desk.connect();
+    wire.exchange(&ask("POST", "/a?b").body("x"));
+    wire.exchange(&ask("PUT", "/a").body("x"));
+    wire.exchange(&ask("POST", "/b").body("x"));
+    let lines = logged(&log, 3);
+    let rows = [r#""POST /a?b" 201 "#, r#""PUT /a" 405 "#, r#""POST /b" 404 "#];
+    for (line, words) in lines.iter().zip(rows) {
+        assert!(line.contains(words), "{words} is not in {line}");
+    }
+}
+
+#[test]
+fn signals_open_the_access_log_anew() {
+    for signal in [Signal::SIGHUP, Signal::SIGUSR1] {
+        let place = Place::new();
+        let log = place.output();
+        let desk = Desk::start(&["--access-log", &log]);
+        assert_eq!(desk.post("x").status(), 201);
+        logged(&log, 1);
+        let old = format!("{log}.1");
+        fs::rename(&log, &old).expect("renamed");
+        desk.signal(signal);
+        eventually("the log is there again", || fs::metadata(&log).ok());
+        assert_eq!(desk.post("y").status(), 201);
+        logged(&log, 1);
+        logged(&old, 1);
+        let finished = desk.end();
+        assert_eq!(finished.stdout.lines().count(), 2, "{signal}: {}", finished.stderr);
+    }
+}
+
+#[test]
+fn records_and_the_access_log_do_not_share_a_place() {
+    let flags = ["--access-log", "-"];
+    let finished = crate::support::Process::start(crate::source::desk::source(&flags)).finish();
+    assert_eq!(finished.status.code(), Some(2));
+    let expected = "rdv: records go to standard output; give --access-log a file\n";
+    assert_eq!(finished.stderr, expected);
+}
+
+#[test]
+fn pushes_and_refusals_are_counted() {
+    let place = Place::new();
+    let flags = ["--max-body", "1KiB", "--queue", "1", "--consumer-timeout", "300ms"];
+    let desk = Desk::start(&[&ADMIN[..], &flags, &["--output", &place.socket()]].concat());
+    let listener = place.listen();
+    let consumer = crate::source::consumer::accept(&listener);
+    for _ in 0..3 {
+        position(&desk.post("x"));
+    }
+    assert_eq!(desk.post("x".repeat(2000)).status(), 413);
+    assert_eq!(desk.exchange(&ask("GET", "/")).status(), 405);
+    desk.scrape().assert_counts(&[
+        (r#"rdv_requests_total{route="push",status="201"}"#, 3),
+        (r#"rdv_requests_total{route="push",status="413"}"#, 1),
+        (r#"rdv_connections{phase="pushing"}"#, 0),
+    ]);
+    drop((listener, consumer));
+    desk.await_said("the consumer disconnected");
+    let mut waits = desk.begin("waits");
+    desk.await_waiting(1);
+    assert_busy("the queue is full", &desk.post("y"), "Record limit of this source");
+    assert_busy("nobody there", &waits.response(), "No consumer is connected");
+    desk.scrape().assert_counts(&[
+        (r#"rdv_refusals_total{reason="records"}"#, 1),
+        (r#"rdv_refusals_total{reason="consumer_gone"}"#, 1),
+    ]);
+}
+
+#[test]
+fn it_says_whether_it_is_well() {
+    let desk = Desk::start(&ADMIN);
+    for path in ["/healthz", "/readyz"] {
+        assert_eq!(desk.operate(&ask("GET", path)).status(), 200, "{path}");
+        assert_eq!(desk.exchange(&ask("GET", path)).status(), 405, "{path} is for operators");
+    }
+    assert_eq!(desk.exchange(&post("x")).status(), 201);
+}
+
+#[test]
+fn a_suspended_source_takes_no_records() {
+    let desk = Desk::start(&ADMIN);
+    let mut wire = desk.connect();
+    assert_eq!(desk.operate(&ask("POST", "/control/suspend")).status(), 200);
+    let answer = wire.exchange(&post("x"));
+    assert_eq!(answer.status(), 503, "{}", answer.text());
+    assert_eq!(desk.operate(&ask("POST", "/control/resume")).status(), 200);
+    assert_eq!(wire.exchange(&post("y")).status(), 201);
+    assert_eq!(desk.end().stdout.lines().count(), 1);
+}

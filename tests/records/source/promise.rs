@@ -1,0 +1,153 @@
+//! The promise as a whole: many senders, and a consumer that stalls and goes on as a seed says. Every 201
+//! is one whole line, every 503 is none, and nothing is there twice.
+
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::sync::Mutex;
+use std::thread::{self, ScopedJoinHandle};
+
+use nix::sys::signal::Signal;
+
+use crate::source::consumer::Lines;
+use crate::source::desk::{Desk, body, position, post, record};
+use crate::support::{ADMIN, eventually, pattern};
+
+const SENDERS: u64 = 24;
+
+/// What each of them sends.
+const REQUESTS: u64 = 40;
+
+/// Numbers that follow from a seed (xorshift64, Marsaglia 2003).
+pub(crate) struct Numbers(pub(crate) u64);
+
+impl Numbers {
+    pub(crate) fn below(&mut self, most: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % most
+    }
+}
+
+/// What became of one request: its body, and its position if it was promised.
+type Outcome = (Vec<u8>, Option<String>);
+
+fn send(desk: &Desk, sender: u64, seed: u64) -> Vec<Outcome> {
+    let mut numbers = Numbers(seed * 1_000 + sender + 1);
+    let mut wire = desk.connect();
+    let mut outcomes = Vec::new();
+    for request in 0..REQUESTS {
+        let sizes = [10, 100, 5_000, 40_000, 150_000];
+        let size = sizes[usize::try_from(numbers.below(5)).expect("small")];
+        let size = usize::try_from(numbers.below(size)).expect("small");
+        let mut sent = format!("{sender} {request} ").into_bytes();
+        sent.extend(pattern(sender * REQUESTS + request, size));
+        let answer = wire.exchange(&post(&sent));
+        let promised = match answer.status() {
+            201 => Some(position(&answer)),
+            503 => None,
+            other => panic!("{other}: {}", answer.text()),
+        };
+        outcomes.push((sent, promised));
+        // Who is refused before its body was read has to connect again.
+        if answer.head.closes() {
+            wire = desk.connect();
+        }
+    }
+    outcomes
+}
+
+/// Reads a little, and stalls until some sender was refused; again and again, until all have sent.
+struct Stalling<'d, R> {
+    reader: R,
+    desk: &'d Desk,
+    numbers: Numbers,
+    /// Bytes until the next time.
+    left: usize,
+    done: &'d Mutex<bool>,
+}
+
+impl<R: Read> Read for Stalling<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        if self.left == 0 {
+            self.stall();
+            self.left = usize::try_from(self.numbers.below(1 << 20)).expect("small") + 1;
+        }
+        let most = buffer.len().min(self.left);
+        let count = self.reader.read(&mut buffer[..most])?;
+        self.left = self.left.saturating_sub(count);
+        Ok(count)
+    }
+}
+
+impl<R> Stalling<'_, R> {
+    fn stall(&self) {
+        let mut before = None;
+        eventually("somebody is refused, or nobody is left for that", || {
+            // Held while the process is asked: nobody ends it meanwhile.
+            let done = self.done.lock().expect("no panic");
+            if *done {
+                return Some(());
+            }
+            let scrape = self.desk.scrape();
+            let refused = scrape.count(r#"rdv_refusals_total{reason="consumer_slow"}"#);
+            // The record that was begun waits for this reader.
+            let few = scrape.count(r#"rdv_connections{phase="pushing"}"#) <= 1.0;
+            (few || refused > *before.get_or_insert(refused)).then_some(())
+        });
+    }
+}
+
+fn run(seed: u64) {
+    let flags = ["--consumer-timeout", "200ms", "--queue", "20", "--memory-body", "64KiB"];
+    let (desk, reader) = Desk::piped(&[&ADMIN[..], &flags].concat());
+    let done = Mutex::new(false);
+    let (outcomes, lines) = thread::scope(|scope| {
+        let reading = scope.spawn(|| {
+            let numbers = Numbers(seed + 77);
+            let left = 100_000;
+            let reader = Stalling { reader, desk: &desk, numbers, left, done: &done };
+            let mut reader = Lines::of(reader);
+            std::iter::from_fn(move || reader.next()).collect::<Vec<_>>()
+        });
+        let sending: Vec<_> = (0..SENDERS)
+            .map(|sender| {
+                let desk = &desk;
+                scope.spawn(move || send(desk, sender, seed))
+            })
+            .collect();
+        let outcomes: Vec<_> = sending.into_iter().map(ScopedJoinHandle::join).collect();
+        // Before anything can panic: the reader would wait for ever.
+        *done.lock().expect("no panic") = true;
+        desk.signal(Signal::SIGTERM);
+        (outcomes, reading.join().expect("the reader"))
+    });
+    assert_eq!(desk.finish().status.code(), Some(0));
+    let outcomes = outcomes.into_iter().flat_map(|sender| sender.expect("a sender")).collect();
+    compare(seed, outcomes, &lines);
+}
+
+fn compare(seed: u64, outcomes: Vec<Outcome>, lines: &[String]) {
+    let all = outcomes.len();
+    let promised: BTreeMap<Vec<u8>, Vec<u8>> = outcomes
+        .into_iter()
+        .filter_map(|(body, position)| Some((position?.into_bytes(), body)))
+        .collect();
+    let records: Vec<_> = lines.iter().map(|line| record(line)).collect();
+    assert!(records.is_sorted_by_key(|record| record.position.clone()), "seed {seed}");
+    let found: BTreeMap<Vec<u8>, Vec<u8>> =
+        records.iter().map(|record| (record.position.clone(), body(record))).collect();
+    assert_eq!(found.len(), lines.len(), "seed {seed}: no position is there twice");
+    let (found, promised): (Vec<_>, Vec<_>) =
+        (found.into_iter().collect(), promised.into_iter().collect());
+    assert!(found == promised, "seed {seed}: {} lines, {} promised", found.len(), promised.len());
+    let enough = (1..all).contains(&found.len());
+    assert!(enough, "seed {seed}: {} of {all} were promised; both have to happen", found.len());
+}
+
+#[test]
+fn what_was_promised_is_there_once_and_what_was_refused_is_not() {
+    for seed in [1, 2, 3] {
+        run(seed);
+    }
+}

@@ -1,0 +1,66 @@
+//! Records over a Unix socket that the consumer listens on, without acknowledgements.
+
+use crate::source::consumer::{Lines, Place, accept};
+use crate::source::desk::{Desk, assert_busy, text};
+use crate::support::{ADMIN, eventually};
+
+#[test]
+fn a_consumer_may_come_late_leave_and_come_again() {
+    let place = Place::new();
+    let desk = Desk::start(&[&ADMIN[..], &["--output", &place.socket()]].concat());
+    let mut early = desk.begin("early");
+    desk.await_waiting(1);
+    early.assert_silent();
+    let listener = place.listen();
+    let mut consumer = accept(&listener);
+    assert_eq!(text(&consumer.line()), "early");
+    assert_eq!(early.response().status(), 201);
+    drop((listener, consumer));
+    desk.await_said("the consumer disconnected");
+    let mut between = desk.begin("between");
+    desk.await_waiting(1);
+    let listener = place.listen();
+    assert_eq!(text(&accept(&listener).line()), "between");
+    assert_eq!(between.response().status(), 201);
+}
+
+#[test]
+fn a_socket_that_is_there_needs_no_prefix() {
+    let place = Place::new();
+    let listener = place.listen();
+    let desk = Desk::start(&["--output", &place.output()]);
+    let mut consumer = accept(&listener);
+    assert_eq!(desk.post("x").status(), 201);
+    assert_eq!(text(&consumer.line()), "x");
+}
+
+#[test]
+fn without_a_consumer_senders_are_told_to_come_again() {
+    let place = Place::new();
+    let desk = Desk::start(&["--output", &place.socket(), "--consumer-timeout", "300ms"]);
+    assert_busy("the first one", &desk.post("x"), "No consumer is connected");
+    assert_busy("the next one, at once", &desk.post("y"), "No consumer is connected");
+    let listener = place.listen();
+    let mut consumer = accept(&listener);
+    eventually("records are taken again", || (desk.post("z").status() == 201).then_some(()));
+    assert_eq!(text(&consumer.line()), "z", "nothing that was refused");
+    desk.end();
+}
+
+#[test]
+fn a_record_that_a_consumer_got_half_of_is_whole_for_the_next_one() {
+    let place = Place::new();
+    let listener = place.listen();
+    let desk = Desk::start(&["--output", &place.socket()]);
+    let consumer = accept(&listener);
+    let body = "x".repeat(4 << 20);
+    let mut wire = desk.begin(&body);
+    let half = Lines::begun(consumer.into_socket());
+    wire.assert_silent();
+    drop(half);
+    let mut consumer = accept(&listener);
+    assert!(text(&consumer.line()) == body);
+    assert_eq!(wire.response().status(), 201);
+    desk.end();
+    assert_eq!(consumer.lines().next(), None, "it is there once");
+}

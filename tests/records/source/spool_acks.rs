@@ -1,0 +1,177 @@
+//! A spool and acknowledgements: a sender hears 201 only when its record is on the disk and taken care
+//! of; what was not acknowledged comes again, to the next consumer or from the next process.
+
+use crate::source::consumer::{accept, acknowledgement};
+use crate::source::desk::{Desk, assert_busy, position, text};
+use crate::source::spool::{Spool, kill, position_of, post_all};
+use crate::support::{Wire, eventually};
+
+/// Senders that wait, each with the line that its record is in.
+fn posted(spool: &Spool, desk: &Desk, count: usize) -> Vec<(Wire, String)> {
+    let begin = |number: usize| {
+        let wire = desk.begin(format!("{number}"));
+        let line = crate::support::eventually("it is kept", || {
+            let mut lines = spool.lines();
+            (lines.len() > number).then(|| lines.remove(number))
+        });
+        (wire, line)
+    };
+    (0..count).map(begin).collect()
+}
+
+#[test]
+fn only_an_acknowledged_record_is_promised_and_in_any_order() {
+    let spool = Spool::new();
+    let listener = spool.place().listen();
+    let desk = spool.start(&["--ack"]);
+    let mut consumer = accept(&listener);
+    let mut wires: Vec<_> =
+        (0..5).map(|number| (desk.begin(format!("{number}")), consumer.line())).collect();
+    for number in [3, 0, 4, 1] {
+        wires.iter_mut().skip(2).take(1).for_each(|(wire, _)| wire.assert_silent());
+        let (wire, line) = &mut wires[number];
+        wire.assert_silent();
+        consumer.acknowledge(line);
+        assert_eq!(position(&wire.response()), position_of(line));
+    }
+    spool.await_delivered(&position_of(&wires[1].1));
+    wires[2].0.assert_silent();
+    kill(desk);
+    let _desk = spool.start(&["--ack"]);
+    let mut consumer = accept(&listener);
+    for (_, line) in &wires[2..] {
+        assert_eq!(&consumer.line(), line, "what has a gap before it comes again, too");
+    }
+}
+
+#[test]
+fn acknowledgements_may_come_on_standard_input() {
+    let spool = Spool::new();
+    let flags = spool.flags(&[]);
+    let (desk, mut input) = Desk::hearing(&crate::source::spool::strs(&flags));
+    let mut wire = desk.begin("x");
+    let line = desk.lines(1).remove(0);
+    wire.assert_silent();
+    std::io::Write::write_all(&mut input, acknowledgement(&line).as_bytes()).expect("it hears");
+    assert_eq!(position(&wire.response()), position_of(&line));
+    desk.end();
+}
+
+#[test]
+fn what_a_consumer_took_and_left_with_counts_unless_it_has_to_acknowledge() {
+    let spool = Spool::new();
+    let listener = spool.place().listen();
+    let desk = spool.start(&[]);
+    let first = accept(&listener);
+    let promised = post_all(&desk, &["taken", "never read"]);
+    spool.await_delivered(&promised[1]);
+    drop(first);
+    desk.await_said("the consumer disconnected");
+    desk.post("next");
+    assert_eq!(text(&accept(&listener).line()), "next");
+    desk.end();
+}
+
+#[test]
+fn what_a_consumer_did_not_acknowledge_the_next_one_gets_again() {
+    let spool = Spool::new();
+    let listener = spool.place().listen();
+    let desk = spool.start(&["--ack"]);
+    let mut first = accept(&listener);
+    let mut wires = posted(&spool, &desk, 3);
+    for (_, line) in &wires {
+        assert_eq!(&first.line(), line);
+    }
+    first.acknowledge(&wires[1].1);
+    assert_eq!(wires[1].0.response().status(), 201);
+    drop(first);
+    let mut second = accept(&listener);
+    for number in [0, 2] {
+        let (wire, line) = &mut wires[number];
+        assert_eq!(&second.line(), line);
+        wire.assert_silent();
+        second.acknowledge(line);
+        assert_eq!(wire.response().status(), 201);
+    }
+    desk.end();
+    assert_eq!(second.lines().next(), None, "and nothing more");
+}
+
+#[test]
+fn a_record_that_was_acknowledged_too_late_for_its_sender_is_handed_over_all_the_same() {
+    let spool = Spool::new();
+    let listener = spool.place().listen();
+    let desk = spool.start(&["--ack", "--ack-timeout", "300ms"]);
+    let mut first = accept(&listener);
+    assert_busy("nobody said anything", &desk.post("x"), "did not read this record in time");
+    let line = first.line();
+    drop(first);
+    let mut second = accept(&listener);
+    assert_eq!(second.line(), line, "it is kept for the next one");
+    second.acknowledge(&line);
+    spool.await_delivered(&position_of(&line));
+    let mut wire = desk.begin("y");
+    let line = second.line();
+    second.acknowledge(&line);
+    assert_eq!(position(&wire.response()), position_of(&line), "it goes on");
+    desk.end();
+}
+
+#[test]
+fn without_a_consumer_the_sender_is_refused_and_the_record_is_kept() {
+    let spool = Spool::new();
+    let desk = spool.start(&["--ack", "--ack-timeout", "300ms"]);
+    assert_busy("nobody is there", &desk.post("x"), "did not read this record in time");
+    let listener = spool.place().listen();
+    let mut consumer = accept(&listener);
+    let line = consumer.line();
+    assert_eq!(text(&line), "x");
+    consumer.acknowledge(&line);
+    desk.end();
+}
+
+#[test]
+fn what_was_not_acknowledged_the_next_process_hands_over_again() {
+    let spool = Spool::new();
+    let listener = spool.place().listen();
+    let desk = spool.start(&["--ack"]);
+    let mut consumer = accept(&listener);
+    let mut wires = posted(&spool, &desk, 3);
+    for (_, line) in &wires {
+        assert_eq!(&consumer.line(), line);
+    }
+    consumer.acknowledge(&wires[0].1);
+    assert_eq!(wires[0].0.response().status(), 201);
+    spool.await_delivered(&position_of(&wires[0].1));
+    kill(desk);
+    let desk = spool.start(&["--ack"]);
+    let mut next = accept(&listener);
+    for (_, line) in &wires[1..] {
+        assert_eq!(&next.line(), line);
+        next.acknowledge(line);
+    }
+    let mut wire = desk.begin("new");
+    let line = next.line();
+    assert_eq!(text(&line), "new");
+    wire.assert_silent();
+    next.acknowledge(&line);
+    assert_eq!(wire.response().status(), 201);
+    spool.await_delivered(&position_of(&line));
+    desk.end();
+}
+
+#[test]
+fn senders_that_wait_are_refused_when_it_has_to_be_quick_and_their_records_are_kept() {
+    let spool = Spool::new();
+    let desk = spool.start(&["--ack", "--consumer-timeout", "1s"]);
+    let mut wire = desk.begin("x");
+    // Before that it would be refused without being kept.
+    eventually("the record is kept", || (spool.lines().len() == 1).then_some(()));
+    desk.signal(nix::sys::signal::Signal::SIGINT);
+    assert_busy("interrupted", &wire.response(), "shutting down");
+    drop(wire);
+    assert_eq!(desk.finish().status.code(), Some(0));
+    let desk = spool.start_to_stdout(&[]);
+    assert_eq!(text(&desk.lines(1)[0]), "x");
+    desk.end();
+}

@@ -1,0 +1,128 @@
+//! How a source with a spool ends: what is kept is handed over if somebody takes it, else by the next one.
+
+use nix::sys::signal::Signal;
+
+use crate::source::consumer::{Lines, accept};
+use crate::source::desk::{Desk, text};
+use crate::source::spool::{Spool, post_all, strs};
+
+/// So many that neither a socket nor the source reads all of them ahead.
+const MANY: usize = 200;
+
+const LENGTH: usize = 10_000;
+
+fn post_many(desk: &Desk) {
+    let mut wire = desk.connect();
+    for number in 0..MANY {
+        let body = format!("{number} {:LENGTH$}", "");
+        assert_eq!(wire.exchange(&crate::source::desk::post(body)).status(), 201);
+    }
+}
+
+#[test]
+fn an_absent_consumer_does_not_keep_it_and_nothing_is_lost() {
+    for signal in [Signal::SIGTERM, Signal::SIGQUIT, Signal::SIGINT] {
+        let spool = Spool::new();
+        let desk = spool.start(&["--consumer-timeout", "300ms"]);
+        let promised = post_all(&desk, &["one", "two"]);
+        desk.signal(signal);
+        let finished = desk.finish();
+        assert_eq!(finished.status.code(), Some(0), "{signal}: {}", finished.stderr);
+        let desk = spool.start_to_stdout(&[]);
+        let found: Vec<_> =
+            desk.lines(2).iter().map(|line| crate::source::spool::position_of(line)).collect();
+        assert_eq!(found, promised, "{signal}");
+        desk.end();
+    }
+}
+
+#[test]
+fn a_consumer_that_takes_nothing_does_not_keep_it_either() {
+    let spool = Spool::new();
+    let listener = spool.place().listen();
+    let desk = spool.start(&["--consumer-timeout", "300ms"]);
+    let consumer = accept(&listener);
+    post_many(&desk);
+    desk.signal(Signal::SIGTERM);
+    assert_eq!(desk.finish().status.code(), Some(0));
+    drop(consumer);
+    let desk = spool.start(&[]);
+    let mut next = accept(&listener);
+    let first = text(&next.line());
+    let first: usize = first.trim().parse().expect("its number");
+    assert!(first < MANY, "what nobody took is there");
+    for number in first + 1..MANY {
+        assert_eq!(text(&next.line()).trim(), format!("{number}"), "and all that follows");
+    }
+    desk.end();
+}
+
+#[test]
+fn whoever_is_in_a_hurry_does_not_wait_for_the_consumer() {
+    let spool = Spool::new();
+    let listener = spool.place().listen();
+    let desk = spool.start(&["--consumer-timeout", "1h"]);
+    let _consumer = accept(&listener);
+    post_many(&desk);
+    desk.signal(Signal::SIGINT);
+    let finished = desk.finish();
+    assert_eq!(finished.status.code(), Some(0), "{}", finished.stderr);
+}
+
+#[test]
+fn what_is_kept_is_handed_over_before_it_ends() {
+    let spool = Spool::new();
+    let listener = spool.place().listen();
+    let desk = spool.start(&[]);
+    let mut consumer = accept(&listener);
+    post_many(&desk);
+    desk.signal(Signal::SIGTERM);
+    desk.await_said(": draining");
+    for number in 0..MANY {
+        assert_eq!(text(&consumer.line()).trim(), format!("{number}"));
+    }
+    assert_eq!(consumer.lines().next(), None);
+    let finished = desk.finish();
+    assert_eq!(finished.status.code(), Some(0), "{}", finished.stderr);
+    let desk = spool.start_to_stdout(&[]);
+    desk.post("next");
+    assert_eq!(text(&desk.lines(1)[0]), "next", "nothing comes twice");
+    desk.end();
+}
+
+#[test]
+fn a_reader_of_standard_output_that_left_ends_it_and_the_next_gets_the_rest() {
+    let spool = Spool::new();
+    let (desk, reader) = Desk::piped(&strs(&spool.flags(&["--consumer-timeout", "2s"])));
+    desk.post("taken");
+    let mut reader = Lines::of(reader);
+    assert_eq!(text(&reader.line()), "taken");
+    drop(reader);
+    desk.await_said("the consumer disconnected");
+    post_all(&desk, &["one", "two"]);
+    let finished = desk.finish();
+    assert_eq!(finished.status.code(), Some(4), "{}", finished.stderr);
+    let last = finished.stderr.lines().last();
+    assert_eq!(last, Some("rdv: the consumer disconnected"));
+    let desk = spool.start_to_stdout(&[]);
+    let bodies: Vec<_> = desk.lines(2).iter().map(|line| text(line)).collect();
+    assert_eq!(bodies, ["one", "two"]);
+    desk.end();
+}
+
+#[test]
+fn senders_that_wait_for_acknowledgements_hear_that_nobody_is_there() {
+    let spool = Spool::new();
+    let flags = spool.flags(&["--consumer-timeout", "1s"]);
+    let (desk, input) = Desk::hearing(&strs(&flags));
+    let mut wire = desk.begin("x");
+    desk.lines(1);
+    drop(input);
+    assert_eq!(wire.response().status(), 503);
+    drop(wire);
+    let finished = desk.finish();
+    assert_eq!(finished.status.code(), Some(4), "{}", finished.stderr);
+    let desk = spool.start_to_stdout(&[]);
+    assert_eq!(text(&desk.lines(1)[0]), "x");
+    desk.end();
+}

@@ -1,0 +1,197 @@
+//! `kill -9`, with records waiting and under load: whatever was promised is handed over by a later process.
+
+use std::collections::BTreeMap;
+use std::fs::OpenOptions;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::sync::mpsc::{Sender, channel};
+use std::thread;
+
+use nix::sys::signal::Signal;
+
+use crate::source::consumer::{accept, acknowledgement};
+use crate::source::desk::{Desk, body, position, post, record, text};
+use crate::source::promise::Numbers;
+use crate::source::spool::{Spool, kill, position_of, post_all};
+use crate::support::{Ending, PATIENCE, Wire, pattern};
+
+const SENDERS: u64 = 20;
+
+/// Processes one after the other; all but the last are killed.
+const ROUNDS: u64 = 4;
+
+#[test]
+fn what_no_consumer_got_the_next_process_hands_over() {
+    let spool = Spool::new();
+    let desk = spool.start(&[]);
+    let mut promised = post_all(&desk, &["0", "1", "2"]);
+    kill(desk);
+    let desk = spool.start(&[]);
+    promised.extend(post_all(&desk, &["3"]));
+    let listener = spool.place().listen();
+    let mut consumer = accept(&listener);
+    let positions: Vec<_> = (0..4).map(|_| position_of(&consumer.line())).collect();
+    assert_eq!(positions, promised);
+    assert!(promised.is_sorted(), "{promised:?}");
+    spool.await_delivered(&promised[3]);
+    kill(desk);
+    let desk = spool.start(&[]);
+    promised.extend(post_all(&desk, &["4"]));
+    let line = accept(&listener).line();
+    assert_eq!((text(&line), position_of(&line)), ("4".into(), promised[4].clone()));
+    assert!(promised.is_sorted(), "{promised:?}");
+    desk.end();
+}
+
+#[test]
+fn half_a_record_at_the_end_is_cut_and_told() {
+    for (name, tail) in [
+        ("the first bytes", &b"{\"posi"[..]),
+        ("all but its end", b"{\"position\":\"bm90aGluZw==\",\"operation\":\"create\"}"),
+        ("what a file system lost", &[0; 5000]),
+    ] {
+        let spool = Spool::new();
+        let desk = spool.start(&[]);
+        post_all(&desk, &["one", "two"]);
+        kill(desk);
+        let mut segment =
+            OpenOptions::new().append(true).open(&spool.segments()[0]).expect("the segment");
+        segment.write_all(tail).expect("it grows");
+        let desk = spool.start_to_stdout(&[]);
+        desk.post("three");
+        let bodies: Vec<_> = desk.lines(3).iter().map(|line| text(line)).collect();
+        assert_eq!(bodies, ["one", "two", "three"], "{name}");
+        let words = format!("never acknowledged; removed {} bytes", tail.len());
+        assert!(desk.end().stderr.contains(&words), "{name}");
+        assert_eq!(spool.lines().len(), 3, "{name}: each whole");
+    }
+}
+
+#[test]
+fn whatever_was_promised_under_load_is_handed_over_by_some_process() {
+    for (seed, acknowledging) in [(1, false), (2, true), (3, false), (4, true)] {
+        run(seed, acknowledging);
+    }
+}
+
+/// What the senders of all processes were promised, and what the consumer got, in its order.
+#[derive(Default)]
+struct Outcome {
+    promised: BTreeMap<String, Vec<u8>>,
+    arrived: Vec<String>,
+}
+
+/// What one process is put to.
+struct Round<'l> {
+    seed: u64,
+    acknowledging: bool,
+    listener: &'l UnixListener,
+    /// Records that are promised before it is ended.
+    promises: u64,
+    signal: Signal,
+}
+
+fn run(seed: u64, acknowledging: bool) {
+    let spool = Spool::new();
+    let listener = &spool.place().listen();
+    let mut numbers = Numbers(seed * 97);
+    let mut outcome = Outcome::default();
+    let ack = if acknowledging { &["--ack"][..] } else { &[] };
+    let flags = [ack, &["--memory-body", "64KiB"]].concat();
+    for round in 0..ROUNDS {
+        let signal = if round + 1 == ROUNDS { Signal::SIGTERM } else { Signal::SIGKILL };
+        let (promises, seed) = (1 + numbers.below(300), seed * ROUNDS + round);
+        let round = Round { seed, acknowledging, listener, promises, signal };
+        round.run(spool.start(&flags), &mut outcome);
+    }
+    compare(seed, &outcome);
+}
+
+impl Round<'_> {
+    /// Senders and a consumer of one process, up to its end.
+    fn run(&self, desk: Desk, outcome: &mut Outcome) {
+        let (promise, promises) = channel();
+        let (kept, arrived) = thread::scope(|scope| {
+            let consuming = scope.spawn(|| consume(self.listener, self.acknowledging));
+            for sender in 0..SENDERS {
+                let (wire, promise) = (desk.connect(), promise.clone());
+                scope.spawn(move || send(wire, self.seed * SENDERS + sender, &promise));
+            }
+            drop(promise);
+            let some = || promises.recv_timeout(PATIENCE).ok();
+            let kept: Vec<_> = (0..self.promises).map_while(|_| some()).collect();
+            desk.signal(self.signal);
+            let enough = kept.len() as u64 == self.promises;
+            let kept: Vec<_> = kept.into_iter().chain(promises.iter()).collect();
+            assert!(enough, "seed {}: only {} promises", self.seed, kept.len());
+            (kept, consuming.join().expect("the consumer"))
+        });
+        let finished = desk.finish();
+        assert_ne!(finished.status.code(), Some(101), "{}", finished.stderr);
+        outcome.promised.extend(kept);
+        outcome.arrived.extend(arrived);
+    }
+}
+
+/// Posts one after the other until the source is gone.
+fn send(mut wire: Wire, seed: u64, promise: &Sender<(String, Vec<u8>)>) {
+    let mut numbers = Numbers(seed + 1);
+    for request in 0.. {
+        let size = [50, 3_000, 90_000][usize::try_from(numbers.below(3)).expect("small")];
+        let size = usize::try_from(numbers.below(size)).expect("small");
+        let mut sent = format!("{seed} {request} ").into_bytes();
+        sent.extend(pattern(seed, size));
+        if wire.try_send(post(&sent).bytes()).is_err() {
+            return;
+        }
+        // Anything but a whole 201: it was killed, or is about to end.
+        let Ok(answer) = wire.try_response() else { return };
+        if answer.status() != 201 || answer.ending != Ending::Complete {
+            return;
+        }
+        promise.send((position(&answer), sent)).expect("somebody counts");
+        if answer.head.closes() {
+            return;
+        }
+    }
+}
+
+/// Takes the lines of one process; what is not whole when it is killed is no line.
+fn consume(listener: &UnixListener, acknowledging: bool) -> Vec<String> {
+    let mut socket: UnixStream = accept(listener).into_socket();
+    let mut reader = BufReader::new(socket.try_clone().expect("dup"));
+    let mut lines = Vec::new();
+    loop {
+        let mut line = String::new();
+        // A process that is killed with acknowledgements unread resets the connection.
+        let read = reader.read_line(&mut line);
+        if read.is_err() || line.pop() != Some('\n') {
+            return lines;
+        }
+        if acknowledging {
+            // It may be gone; the record comes again then.
+            let _ = socket.write_all(acknowledgement(&line).as_bytes());
+        }
+        lines.push(line);
+    }
+}
+
+fn compare(seed: u64, outcome: &Outcome) {
+    let mut got = BTreeMap::new();
+    let mut firsts = Vec::new();
+    for line in &outcome.arrived {
+        let position = position_of(line);
+        let body = body(&record(line));
+        if let Some(before) = got.get(&position) {
+            assert!(*before == body, "seed {seed}: {position} is another record");
+            continue;
+        }
+        firsts.push(position.clone());
+        got.insert(position, body);
+    }
+    assert!(firsts.is_sorted(), "seed {seed}: in the order of positions");
+    assert!(outcome.promised.len() as u64 >= ROUNDS, "seed {seed}");
+    for (position, sent) in &outcome.promised {
+        assert!(got.get(position) == Some(sent), "seed {seed}: {position} was promised");
+    }
+}

@@ -1,0 +1,172 @@
+//! What a spool may take: of the disk, of what is allowed, and of memory.
+
+use std::process::Command;
+use std::thread;
+
+use sha2::{Digest as _, Sha256};
+
+use crate::source::consumer::{accept, lines_of};
+use crate::source::desk::{Desk, assert_busy, body, post, record, source, text};
+use crate::source::spool::{Spool, kill, position_of};
+use crate::support::{Process, eventually, pattern};
+
+const MIB: usize = 1 << 20;
+
+/// What the process may have resident with one large record; the record alone is as much.
+const RESIDENT_MAX_BYTES: u64 = 64 << 20;
+
+/// What it may grow by while ten times as many records wait.
+const GROWTH_MAX_BYTES: u64 = 4 << 20;
+
+/// Posts until the source has no room, at most so many; the bodies that were promised.
+pub(crate) fn fill(desk: &Desk, most: usize, length: usize) -> Vec<String> {
+    let mut promised = Vec::new();
+    for number in 0..most {
+        let body = format!("{number} {:length$}", "");
+        let answer = desk.post(&body);
+        if answer.status() != 201 {
+            assert_busy("no more room", &answer, "could not be stored");
+            return promised;
+        }
+        promised.push(body);
+    }
+    panic!("{most} records of {length} bytes found room");
+}
+
+pub(crate) fn bodies(spool: &Spool) -> Vec<String> {
+    spool.lines().iter().map(|line| text(line)).collect()
+}
+
+#[test]
+fn a_full_spool_refuses_and_takes_records_again_once_some_were_handed_over() {
+    let spool = Spool::new();
+    let desk = spool.start(&["--spool-max", "200KiB"]);
+    let promised = fill(&desk, 20, 20_000);
+    assert!(promised.len() > 3, "{} fit", promised.len());
+    desk.await_said("the spool is full");
+    assert_eq!(desk.post("a small one").status(), 201, "it fits in beside them");
+    assert_eq!(bodies(&spool).len(), promised.len() + 1);
+    let listener = spool.place().listen();
+    let mut consumer = accept(&listener);
+    for body in &promised {
+        assert_eq!(&text(&consumer.line()), body);
+    }
+    assert_eq!(text(&consumer.line()), "a small one");
+    eventually("there is room again", || {
+        (desk.post("x".repeat(20_000)).status() == 201).then_some(())
+    });
+    assert_eq!(text(&consumer.line()).len(), 20_000);
+    desk.end();
+}
+
+#[test]
+fn a_spool_whose_files_may_not_grow_holds_whole_records_only() {
+    let spool = Spool::new();
+    let socket = spool.place().socket();
+    let plain = source(&[]);
+    let mut command = Command::new("bash");
+    // Blocks of 1024 bytes.
+    command.args(["-c", "ulimit -f 8; exec \"$0\" \"$@\""]).arg(plain.get_program());
+    command.args(plain.get_args()).args(spool.flags(&["--output", &socket]));
+    let desk = Desk::of(Process::start(command));
+    let promised = fill(&desk, 30, 300);
+    assert!(!promised.is_empty());
+    assert_eq!(bodies(&spool), promised);
+    desk.await_said("the spool has no room; free some, or raise its limit");
+    kill(desk);
+    let desk = spool.start_to_stdout(&[]);
+    let found: Vec<_> = desk.lines(promised.len()).iter().map(|line| text(line)).collect();
+    assert_eq!(found, promised);
+    desk.end();
+}
+
+#[test]
+fn a_large_body_goes_through_the_spool_in_little_memory() {
+    let sent = pattern(3, 48 * MIB);
+    let digest = Sha256::digest(&sent);
+    for killed in [false, true] {
+        let spool = Spool::new();
+        let mut desk = spool.start(&[]);
+        assert_eq!(desk.post(&sent).status(), 201);
+        let most = desk.memory_bytes("VmHWM");
+        assert!(most < RESIDENT_MAX_BYTES, "{most} bytes resident while it came");
+        if killed {
+            kill(desk);
+            desk = spool.start(&[]);
+        }
+        let listener = spool.place().listen();
+        let mut consumer = accept(&listener);
+        let found = body(&record(&consumer.line()));
+        assert!(found.len() == sent.len() && Sha256::digest(&found) == digest, "killed: {killed}");
+        assert_eq!(desk.post("next").status(), 201);
+        assert_eq!(text(&consumer.line()), "next");
+        let most = desk.memory_bytes("VmHWM");
+        assert!(most < RESIDENT_MAX_BYTES, "{most} bytes resident, killed: {killed}");
+        desk.end();
+    }
+}
+
+#[test]
+fn large_records_that_wait_for_their_acknowledgements_share_their_file() {
+    let spool = Spool::new();
+    let desk = spool.start(&[]);
+    for _ in 0..100 {
+        assert_eq!(desk.post("x".repeat(60_000)).status(), 201);
+    }
+    kill(desk);
+    let desk = spool.start(&["--ack"]);
+    let descriptors = || {
+        let folder = format!("/proc/{}/fd", desk.process().id());
+        std::fs::read_dir(folder).expect("its descriptors").count()
+    };
+    let before = descriptors();
+    let listener = spool.place().listen();
+    let mut consumer = accept(&listener);
+    let lines: Vec<_> = (0..100).map(|_| consumer.line()).collect();
+    let after = descriptors();
+    assert!(after < before + 10, "from {before} to {after} descriptors");
+    for line in &lines {
+        consumer.acknowledge(line);
+    }
+    spool.await_delivered(&position_of(&lines[99]));
+    desk.end();
+}
+
+/// So many records, from many senders at once so that they share their syncs.
+fn send_many(desk: &Desk, records: usize) {
+    const SENDERS: usize = 50;
+    thread::scope(|scope| {
+        for _ in 0..SENDERS {
+            scope.spawn(|| {
+                let mut wire = desk.connect();
+                for _ in 0..records / SENDERS {
+                    assert_eq!(wire.exchange(&post("a body like many others")).status(), 201);
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn records_that_wait_take_the_disk_and_no_memory() {
+    let spool = Spool::new();
+    let desk = spool.start(&[]);
+    send_many(&desk, 2_000);
+    let before = desk.memory_bytes("VmRSS");
+    send_many(&desk, 18_000);
+    let waiting = desk.memory_bytes("VmRSS");
+    assert!(waiting < before + GROWTH_MAX_BYTES, "from {before} to {waiting} bytes");
+    let listener = spool.place().listen();
+    let mut consumer = accept(&listener);
+    let mut last = String::new();
+    for _ in 0..20_000 {
+        let position = position_of(&consumer.line());
+        assert!(last < position, "in their order");
+        last = position;
+    }
+    let after = desk.memory_bytes("VmRSS");
+    assert!(after < before + GROWTH_MAX_BYTES, "from {before} to {after} bytes");
+    desk.end();
+    assert_eq!(consumer.lines().next(), None);
+    assert_eq!(lines_of(&spool.segments()[0]).len(), 20_000);
+}

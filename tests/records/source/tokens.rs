@@ -1,0 +1,58 @@
+//! Who may send, by a token.
+
+use std::process::Command;
+
+use crate::source::desk::{Desk, post, source};
+use crate::support::{Process, ask, assert_error};
+
+/// Values of `Authorization`, and whether they bring the token `secret`.
+const BROUGHT: [(&str, &[&str], bool); 10] = [
+    ("right", &["Bearer secret"], true),
+    ("a scheme in another case", &["bEARER secret"], true),
+    ("none", &[], false),
+    ("wrong", &["Bearer secreT"], false),
+    ("longer", &["Bearer secret2"], false),
+    ("shorter", &["Bearer secre"], false),
+    ("empty", &["Bearer "], false),
+    ("of another scheme", &["Basic secret"], false),
+    ("twice", &["Bearer secret", "Bearer secret"], false),
+    ("right and wrong", &["Bearer secret", "Bearer no"], false),
+];
+
+fn assert_guarded(what: &str, desk: Desk) {
+    for (name, values, good) in BROUGHT {
+        let mut request = post("x");
+        for value in values {
+            request = request.field("Authorization", value);
+        }
+        let answer = desk.exchange(&request);
+        if good {
+            assert_eq!(answer.status(), 201, "{what}: {name}");
+        } else {
+            assert_error(&format!("{what}: {name}"), &answer, (401, "UnauthorizedError", None));
+            assert_eq!(answer.head.get("WWW-Authenticate"), Some("Bearer"), "{what}: {name}");
+        }
+    }
+    let finished = desk.end();
+    assert_eq!(finished.stdout.lines().count(), 2, "{what}");
+    assert!(!finished.stdout.contains("secret") && !finished.stderr.contains("secret"), "{what}");
+}
+
+#[test]
+fn a_token_is_asked_for_wherever_it_is_given() {
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    std::fs::write(file.path(), "secret\nanother line\n").expect("a file");
+    let path = file.path().to_str().expect("text");
+    assert_guarded("a flag", Desk::start(&["--auth-token", "secret"]));
+    assert_guarded("a file", Desk::start(&["--auth-token-file", path]));
+    let mut command: Command = source(&[]);
+    command.env("RDV_SOURCE_TOKEN", "secret");
+    assert_guarded("the environment", Desk::of(Process::start(command)));
+}
+
+#[test]
+fn a_sender_without_a_token_does_not_get_to_send_its_body() {
+    let desk = Desk::start(&["--auth-token", "secret"]);
+    let answer = desk.exchange(&ask("POST", "/").length(1 << 20));
+    assert_eq!(answer.status(), 401, "before a byte of it came");
+}

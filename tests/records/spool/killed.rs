@@ -1,0 +1,126 @@
+//! Processes that are killed, at any moment and within a record.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead as _, BufReader};
+use std::path::Path;
+use std::process::{Child, Stdio};
+
+use crate::spool::records::{LIMITS, at, child, directory, line, number, records};
+use rdv::connector::spool::{Opened, Spool, Start, StartPoint, position};
+
+/// How often a process is killed.
+const ROUNDS: usize = 12;
+
+/// Appends records, group after group, and long ones in pieces, and says behind each append how far
+/// it is; delivers its own records half as fast.
+fn append_for_ever(directory: &Path) -> ! {
+    let Opened { spool, mut writer, .. } = Spool::open(directory, LIMITS).expect("the spool opens");
+    let mut next = spool.last().map_or(1, |last| number(last) + 1);
+    loop {
+        let group = 1 + next % 7;
+        if next.is_multiple_of(50) {
+            let mut append = writer.begin(at(next)).expect("begin");
+            line(next).chunks(10_000).for_each(|piece| append.write(piece).expect("a piece"));
+            append.finish().expect("finish");
+            next += 1;
+        } else {
+            let group = next..(next + group).min(next.next_multiple_of(50));
+            let lines: Vec<u8> = group.clone().flat_map(line).collect();
+            writer.append(&lines, at(next)).expect("append");
+            next = group.end;
+        }
+        println!("appended {}", next - 1);
+        if next.is_multiple_of(3) {
+            spool.commit(at(next / 2));
+            spool.save().expect("save");
+            println!("saved {}", next / 2);
+        }
+    }
+}
+
+#[test]
+#[ignore = "the process that another test starts and kills"]
+fn a_process_that_appends() {
+    append_for_ever(&directory());
+}
+
+/// Kills a process once it has said so much, and gives how far it said it was: with what it
+/// appended, and with what it saved.
+fn killed_after(appends: usize, mut process: Child) -> (u64, u64) {
+    let said = BufReader::new(process.stdout.take().expect("its output"));
+    let (mut appended, mut saved, mut count) = (0, 0, 0);
+    for said in said.lines() {
+        let said = said.expect("a line");
+        if let Some(number) = said.strip_prefix("appended ") {
+            // The last line can be torn, too: a shorter number is a smaller one.
+            appended = appended.max(number.parse().unwrap_or(0));
+            count += 1;
+        } else if let Some(number) = said.strip_prefix("saved ") {
+            saved = saved.max(number.parse().unwrap_or(0));
+        }
+        if count == appends {
+            process.kill().expect("kill");
+        }
+    }
+    process.wait().expect("wait");
+    assert!(count >= appends, "it ended by itself after {count} appends");
+    (appended, saved)
+}
+
+#[test]
+fn every_record_whose_append_returned_outlives_a_kill_once_and_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let directory = folder.path().join("spool");
+    let (mut appended, mut saved, mut cut) = (0, 0, 0);
+    for round in 0..ROUNDS {
+        let mut command = child("spool::killed::a_process_that_appends", &directory);
+        let process = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
+        let said = killed_after(1 + 13 * round, process);
+        (appended, saved) = (said.0.max(appended), said.1.max(saved));
+
+        let Opened { spool, cut_bytes, .. } = Spool::open(&directory, LIMITS).unwrap();
+        cut += cut_bytes;
+        let last = number(spool.last().unwrap());
+        assert!(last >= appended, "round {round}: {last} of {appended}");
+        let delivered = spool.delivered().map_or(0, number);
+        assert!(delivered >= saved, "round {round}: {delivered} of {saved}");
+        let (mut reader, found) = spool.reader(Start::Cursor).unwrap();
+        assert_eq!(found, StartPoint::Next, "round {round}");
+        let records = records(&mut reader);
+        assert!(records.keys().copied().eq(delivered + 1..=last), "round {round}: no gap");
+        for (number, record) in &records {
+            assert!(*record == line(*number), "round {round}: record {number}");
+            assert_eq!(position(record), Some(at(*number)));
+        }
+        appended = last;
+    }
+    println!("{appended} records, {saved} delivered, {cut} bytes cut");
+}
+
+#[test]
+#[ignore = "the process that another test starts and kills"]
+fn a_process_that_stops_within_a_record() {
+    let Opened { mut writer, .. } = Spool::open(&directory(), LIMITS).unwrap();
+    writer.append(&line(1), at(1)).unwrap();
+    let mut append = writer.begin(at(50)).unwrap();
+    append.write(&line(50)[..123_456]).unwrap();
+    println!("within");
+    // Until the end of its input, which does not come before it is killed.
+    let _ = std::io::stdin().read_line(&mut String::new());
+}
+
+#[test]
+fn half_a_record_of_a_process_that_was_killed_is_cut_and_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let directory = folder.path().join("spool");
+    let mut command = child("spool::killed::a_process_that_stops_within_a_record", &directory);
+    let mut process = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let said = BufReader::new(process.stdout.take().unwrap());
+    assert!(said.lines().any(|said| said.unwrap().ends_with("within")), "it comes so far");
+    process.kill().unwrap();
+    process.wait().unwrap();
+    let Opened { spool, cut_bytes, .. } = Spool::open(&directory, LIMITS).unwrap();
+    assert_eq!((cut_bytes, spool.last()), (123_456, Some(at(1))));
+    let (mut reader, _) = spool.reader(Start::Beginning).unwrap();
+    assert_eq!(records(&mut reader), BTreeMap::from([(1, line(1))]));
+}

@@ -1,0 +1,154 @@
+//! Thousands of requests, while the destination, or both commands, are killed.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::{Arc, RwLock};
+use std::thread;
+
+use crate::destination::scene::Scene;
+use crate::support::Process;
+use crate::together::ends::{self, Source};
+use crate::together::senders::Sender;
+use crate::together::tally::{Tally, body};
+
+/// Who sends how much.
+struct Load {
+    senders: usize,
+    /// Of each sender; the keys take turns.
+    requests: usize,
+    /// The two keys of a sender.
+    keys: fn(usize) -> [String; 2],
+    /// Whether 201 means that the server has it; else it is kept, and will be there.
+    is_acknowledged: bool,
+}
+
+impl Load {
+    /// Sends all of it, and looks at the server for what was answered 201. Positions and bodies,
+    /// those of one sender in their order.
+    fn send(
+        &self,
+        address: SocketAddr,
+        there: &RwLock<()>,
+        tally: &Tally,
+    ) -> Vec<(String, String)> {
+        let send_one = |connection: &mut Sender<'_>, number: usize, sender| {
+            let key = &(self.keys)(sender)[number % 2];
+            let body = body(key, sender, number / 2);
+            let position = connection.send(key, &body);
+            assert!(!self.is_acknowledged || tally.has(&body), "{body} is not at the server");
+            (position, body)
+        };
+        let send_all = |sender| {
+            let mut connection = Sender::new(address, there);
+            let sent = (0..self.requests).map(|it| send_one(&mut connection, it, sender));
+            sent.collect::<Vec<_>>()
+        };
+        let send_all = &send_all;
+        let created: Vec<_> = thread::scope(|scope| {
+            let all = (0..self.senders).map(|sender| scope.spawn(move || send_all(sender)));
+            let all: Vec<_> = all.collect();
+            all.into_iter().flat_map(|sender| sender.join().expect("a sender")).collect()
+        });
+        assert_eq!(created.len(), self.senders * self.requests);
+        created
+    }
+}
+
+/// The flag for the socket between both.
+fn socket(directory: &Path) -> String {
+    format!("unix:{}", directory.join("records.sock").display())
+}
+
+fn destination(scene: &Scene, input: &str) -> Process {
+    ends::destination(&["--url", &scene.url(), "--input", input, "--parallel", "8"])
+}
+
+#[test]
+fn a_destination_that_is_killed_loses_nothing_and_keeps_the_order() {
+    let load = Load {
+        senders: 50,
+        requests: 200,
+        keys: |sender| [format!("a{sender}"), format!("b{sender}")],
+        is_acknowledged: true,
+    };
+    let tally = Arc::new(Tally::default());
+    let scene = tally.failing_server();
+    let directory = tempfile::tempdir().unwrap();
+    let place = socket(directory.path());
+    // There is no room for the records of all senders, so some are answered 503.
+    let flags = ["--output", &place, "--ack", "--key", "header:X-Key", "--queue", "48"];
+    let source = Source::start(0, &flags);
+    let there = RwLock::new(());
+    let (created, destination) = thread::scope(|scope| {
+        let sending = scope.spawn(|| load.send(source.address, &there, &tally));
+        let mut current = destination(&scene, &place);
+        for arrivals in [2_500, 5_000, 7_500] {
+            tally.await_arrivals(arrivals);
+            drop(current);
+            current = destination(&scene, &place);
+        }
+        (sending.join().expect("all senders"), current)
+    });
+    tally.check(&created);
+    source.end();
+    ends::end("the destination", destination);
+}
+
+/// Many share a key, so that many records of it are under way.
+const SHARED: fn(usize) -> [String; 2] =
+    |sender| [format!("a{}", sender % 2), format!("b{}", sender % 2)];
+
+#[test]
+fn a_source_that_is_killed_loses_nothing_of_what_waited_to_be_acknowledged() {
+    let load = Load { senders: 40, requests: 50, keys: SHARED, is_acknowledged: true };
+    kill_the_source_of(&load, &["--ack"], &[Killed::Destination, Killed::Source]);
+}
+
+#[test]
+fn a_source_that_is_killed_loses_nothing_that_is_in_its_spool() {
+    let load = Load { senders: 40, requests: 50, keys: SHARED, is_acknowledged: false };
+    // Without acknowledgements what was written to a destination is its own matter.
+    kill_the_source_of(&load, &[], &[Killed::Source]);
+}
+
+enum Killed {
+    Source,
+    Destination,
+}
+
+/// Kills these in turn while the load is under way by way of a spool.
+fn kill_the_source_of(load: &Load, flags: &[&str], turns: &[Killed]) {
+    let tally = Arc::new(Tally::default());
+    let scene = tally.failing_server();
+    let directory = tempfile::tempdir().unwrap();
+    let place = socket(directory.path());
+    let spool = directory.path().join("spool");
+    let spool = ["--spool", spool.to_str().unwrap(), "--key", "header:X-Key", "--output", &place];
+    let flags = [flags, &spool].concat();
+    let mut source = Source::start(0, &flags);
+    let address = source.address;
+    let there = RwLock::new(());
+    let (created, source, destination) = thread::scope(|scope| {
+        let sending = scope.spawn(|| load.send(address, &there, &tally));
+        let mut current = destination(&scene, &place);
+        for (turn, killed) in turns.iter().cycle().take(4).enumerate() {
+            tally.await_arrivals(400 * (turn + 1));
+            match killed {
+                Killed::Destination => {
+                    drop(current);
+                    current = destination(&scene, &place);
+                }
+                Killed::Source => {
+                    let _away = there.write().unwrap();
+                    drop(source);
+                    source = Source::start(address.port(), &flags);
+                }
+            }
+        }
+        (sending.join().expect("all senders"), source, current)
+    });
+    tally.await_success(created.len());
+    tally.check(&created);
+    source.end();
+    ends::end("the destination", destination);
+}

@@ -1,0 +1,166 @@
+//! Records through the streams of a relay: from a destination to a source, and each with curl.
+
+use std::thread;
+
+use rdv::connector::record::{Data, Record};
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use crate::destination::scene::{ack, record};
+use crate::support::{Process, Relay, Wire, ask, eventually, is_pattern, pattern, peak_of};
+use crate::together::desk::{Desk, assert_complete, assert_ended};
+
+/// Bytes of a large record.
+const LARGE: usize = 48 << 20;
+
+/// The most that either end may take while a large record goes through. Debug builds take about 13,000
+/// for the program itself.
+const PEAK_MAX_KIB: u64 = 32 << 10;
+
+/// The stream that a command names on standard error.
+fn stream_of(process: &Process) -> String {
+    eventually("the stream is named", || {
+        let said = process.stderr();
+        let line = said.split_once('\n')?.0;
+        let line: Value = serde_json::from_str(line).unwrap_or_else(|why| panic!("{why}: {line}"));
+        Some(line["stream"].as_str().expect("a stream").to_owned())
+    })
+}
+
+/// `rdv source` that waits for an upload, and where that goes.
+fn waiting(here: &Desk, relay: &Relay, flags: &[&str]) -> (Process, String) {
+    let url = relay.url("");
+    let source = here.start(&[&["source", "--relay", &url], flags].concat());
+    let stream = stream_of(&source);
+    relay.await_state(id_of(&stream), "DST_CONNECTED");
+    (source, stream)
+}
+
+fn id_of(stream: &str) -> &str {
+    stream.rsplit_once('/').expect("a stream's URL").1
+}
+
+/// The raw bytes of a record's content.
+fn content(record: Record) -> Vec<u8> {
+    match record.payload.after {
+        Some(Data::Raw(bytes)) => bytes,
+        other => panic!("no raw bytes, but {other:?}"),
+    }
+}
+
+#[test]
+fn a_large_record_goes_from_one_end_to_the_other_in_little_memory() {
+    let relay = Relay::start(&[]);
+    let here = Desk::at(&relay);
+    here.put("in", record("p", "k", &pattern(3, LARGE)));
+    let (source, stream) = waiting(&here, &relay, &["--output", "out"]);
+    let input = std::fs::File::open(here.path("in")).unwrap();
+    let temporary = here.directory().to_str().unwrap();
+    let flags = ["destination", "--relay", &stream, "--temporary", temporary];
+    let destination = here.start_with_input(&flags, input);
+    // Before that it has read all of its input, which takes a while.
+    relay.await_state(id_of(&stream), "STREAMING");
+    let taken = thread::spawn(|| peak_of(source));
+    let (sent, sent_kib) = peak_of(destination);
+    let (taken, taken_kib) = taken.join().expect("the source");
+    assert_complete("destination", &sent);
+    assert_complete("source", &taken);
+    assert_eq!(sent.stdout, ack("p"));
+    let record = Record::parse(here.read("out").trim_ascii_end()).unwrap();
+    is_pattern(3, LARGE, &content(record)).unwrap_or_else(|why| panic!("{why}"));
+    println!("source {taken_kib} KiB, destination {sent_kib} KiB");
+    for peak_kib in [sent_kib, taken_kib] {
+        assert!((1..=PEAK_MAX_KIB).contains(&peak_kib), "{peak_kib} KiB");
+    }
+}
+
+#[test]
+fn a_relay_takes_records_from_a_destination_to_whoever_fetches() {
+    let relay = Relay::start(&[]);
+    let here = Desk::at(&relay);
+    here.put("in", record("p", "k", b"content"));
+    let input = std::fs::File::open(here.path("in")).unwrap();
+    let url = relay.url("");
+    let destination = here.start_with_input(&["destination", "--relay", &url], input);
+    let fetched = here.curl(&["-f", &stream_of(&destination)]).finish();
+    assert_complete("curl", &fetched);
+    assert_eq!(fetched.output, b"content");
+    let finished = destination.finish();
+    assert_complete("destination", &finished);
+    assert_eq!(finished.stdout, ack("p"));
+}
+
+#[test]
+fn what_somebody_uploads_becomes_a_record_of_its_type() {
+    let rows = [
+        ("raw", "text/plain", "a b", &[][..], Data::Raw(b"a b".to_vec())),
+        (
+            "structured",
+            "application/json",
+            "{ \"a\": 1.10 }",
+            &["--structured"][..],
+            Data::Structured(RawValue::from_string("{\"a\":1.10}".into()).unwrap()),
+        ),
+    ];
+    for (what, kind, body, flags, expected) in rows {
+        let relay = Relay::start(&[]);
+        let here = Desk::at(&relay);
+        let (source, stream) = waiting(&here, &relay, flags);
+        here.put("body", body);
+        let kind_field = format!("Content-Type: {kind}");
+        let uploaded = here.curl(&["-f", "-T", "body", "-H", &kind_field, &stream]).finish();
+        assert_complete(what, &uploaded);
+        let finished = source.finish();
+        assert_complete(what, &finished);
+        let record = Record::parse(finished.stdout.trim_end().as_bytes()).unwrap();
+        assert_eq!(record.payload.after, Some(expected), "{what}");
+        assert_eq!(record.metadata["rdv.source.content_type"], kind, "{what}");
+        let path = stream.strip_prefix(&relay.url("")).unwrap();
+        assert_eq!(record.metadata["rdv.source.path"], path, "{what}");
+    }
+}
+
+#[test]
+fn json_that_is_no_object_is_no_record() {
+    let relay = Relay::start(&[]);
+    let here = Desk::at(&relay);
+    let (source, stream) = waiting(&here, &relay, &["--structured"]);
+    here.put("body", "{\"a\":");
+    here.curl(&["-T", "body", "-H", "Content-Type: application/json", &stream]).finish();
+    let finished = source.finish();
+    assert_ended("the source", &finished, 5, "JSON");
+    assert_eq!(finished.stdout, "");
+}
+
+#[test]
+fn nobody_who_uploads_is_status_3() {
+    let relay = Relay::start(&[]);
+    let here = Desk::at(&relay);
+    let url = relay.url("");
+    let finished = here.run(&["source", "--relay", &url, "--ttl", "1s"]);
+    assert_eq!(finished.status.code(), Some(3), "{}", finished.stderr);
+    let lines: Vec<_> = finished.stderr.lines().collect();
+    assert_eq!(lines.len(), 2, "the stream, and why it ended: {lines:?}");
+    assert_eq!(finished.stdout, "");
+}
+
+#[test]
+fn an_uploader_that_breaks_off_is_status_4_and_no_record() {
+    // Once within what is kept in memory, and once within what is on the disk.
+    for sent in [100, 2 << 20] {
+        let relay = Relay::start(&[]);
+        let here = Desk::at(&relay);
+        let (source, stream) = waiting(&here, &relay, &[]);
+        let path = stream.strip_prefix(&relay.url("")).unwrap();
+        let mut uploader = Wire::connect(relay.address());
+        uploader.ask(&ask("PUT", path).length(4 << 20).raw_body(&pattern(1, sent)));
+        eventually("it is under way", || {
+            let status = relay.status(id_of(&stream));
+            (status["bytes_transferred"].as_u64() == Some(sent as u64)).then_some(())
+        });
+        drop(uploader);
+        let finished = source.finish();
+        assert_eq!(finished.status.code(), Some(4), "{sent} bytes: {}", finished.stderr);
+        assert_eq!(finished.stdout, "", "{sent} bytes");
+    }
+}

@@ -1,0 +1,221 @@
+//! The rooms of the house, and the floors of its event loop: who may know whom; that the protocol
+//! rooms know no socket, no clock and no chance; and which rooms may name mio and socket2. Read
+//! from the sources, so that no import slips by. What imports do not show is measured by a script,
+//! `tests/support/house.py`.
+//!
+//! Needs python3.
+
+mod planted;
+mod source;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use source::{declares_or_exports, names_crate, paths, statements};
+
+/// The rooms from top to bottom; those of one row do not know each other.
+const ROWS: [&[&str]; 6] = [
+    &["connector", "socket"],
+    &["client", "relay"],
+    &["ops"],
+    &["api", "splice"],
+    &["rendezvous", "mux"],
+    &["http"],
+];
+
+/// Rooms in which everything is passed in.
+const PURE: [&str; 4] = ["http", "rendezvous", "mux", "api"];
+
+/// What a pure room must not name.
+const IMPURE: [&str; 9] = [
+    "Instant::now",
+    "SystemTime",
+    "nix::",
+    "std::net::Tcp",
+    "std::net::Udp",
+    "std::fs",
+    "rustix",
+    "Uuid::new_v4",
+    "rand::",
+];
+
+/// Crates, and the rooms that may name them.
+const CRATES: [(&str, &[&str]); 2] = [("mio", &["relay"]), ("socket2", &["relay"])];
+
+/// The room with floors.
+const RELAY: &str = "relay";
+
+/// Its floors from top to bottom, each a folder or a file. Those of one row do not know each other:
+/// the event loop alone knows two services.
+const FLOORS: [&[&str]; 5] = [
+    &["event_loop"],
+    &["streams", "agents", "intake", "admin", "pages"],
+    &["transfers"],
+    &["http1"],
+    &["io"],
+];
+
+/// What is beside the event loop, which alone knows it, and what it may know.
+const BESIDE: (&str, &[&str]) = ("process", &["http1", "io"]);
+
+/// One line that breaks a rule.
+#[derive(Debug, PartialEq, Eq)]
+struct Violation {
+    file: String,
+    line: usize,
+    what: String,
+}
+
+#[test]
+fn every_file_keeps_to_its_room() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut files = Vec::new();
+    collect(&root, &mut files);
+    assert!(files.len() > 40, "the sources are found: {}", files.len());
+    let mut violations = Vec::new();
+    for file in files {
+        let name = file.strip_prefix(&root).unwrap().to_str().unwrap().to_owned();
+        violations.extend(check(&name, &fs::read_to_string(&file).unwrap()));
+    }
+    assert_eq!(violations, [], "see the rooms in src/lib.rs");
+}
+
+#[test]
+fn the_event_loop_keeps_to_its_limits() {
+    let output = house(&["--verbose"]);
+    let report = String::from_utf8_lossy(&output.stdout);
+    for figure in ["circle", "spread", "silent", "role", "route"] {
+        let is_reported = report.lines().any(|line| line.starts_with(figure));
+        assert!(is_reported, "{figure} is measured: {output:?}");
+    }
+    let is_measured_only = !Path::new(env!("CARGO_MANIFEST_DIR")).join("src/relay").exists();
+    assert!(is_measured_only || output.status.success(), "{report}");
+}
+
+#[test]
+fn the_script_finds_planted_violations() {
+    let output = house(&["--self-test"]);
+    assert!(output.status.success(), "{output:?}");
+}
+
+/// Runs the script that measures the event loop's folder.
+fn house(arguments: &[&str]) -> Output {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/house.py");
+    Command::new("python3").arg(script).args(arguments).output().expect("python3 is installed")
+}
+
+/// Every source file below a folder.
+fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).expect("a folder of sources") {
+        let path = entry.expect("the folder is readable").path();
+        if path.is_dir() {
+            collect(&path, files);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            files.push(path);
+        }
+    }
+}
+
+/// The violations of one file, named from `src/` on.
+fn check(file: &str, text: &str) -> Vec<Violation> {
+    if file.ends_with("tests.rs") {
+        return Vec::new();
+    }
+    let room = segment(file, 0);
+    let is_exempt = matches!(room, "lib" | "main" | "fuzzing");
+    let violation = |line, what| Violation { file: file.to_owned(), line, what };
+    if !is_exempt && row(&ROWS, room).is_none() {
+        return vec![violation(0, format!("{room} is no room"))];
+    }
+    let mut violations = Vec::new();
+    if room == RELAY && !is_floor(segment(file, 1)) {
+        violations.push(violation(0, format!("{} is no floor", segment(file, 1))));
+    }
+    for (line, statement) in statements(text) {
+        let mut whats = misplaced_crates(room, &statement);
+        if !is_exempt {
+            whats.extend(unknown_paths(file, &statement));
+            whats.extend(impurities(room, &statement));
+        }
+        if file == "relay/mod.rs" && !declares_or_exports(&statement) {
+            whats.push(format!("{file} does more than declare"));
+        }
+        violations.extend(whats.into_iter().map(|what| violation(line, what)));
+    }
+    violations
+}
+
+/// A part of a file's path, without the extension.
+fn segment(file: &str, at: usize) -> &str {
+    file.trim_end_matches(".rs").split('/').nth(at).unwrap_or_default()
+}
+
+fn row(rows: &[&[&str]], name: &str) -> Option<usize> {
+    rows.iter().position(|row| row.contains(&name))
+}
+
+/// Whether one is in a row below the other.
+fn is_below(rows: &[&[&str]], one: &str, other: &str) -> bool {
+    row(rows, one).is_some_and(|lower| row(rows, other).is_some_and(|upper| lower > upper))
+}
+
+/// Whether the event loop's folder may have a file or folder of this name.
+fn is_floor(name: &str) -> bool {
+    name == "mod" || name == BESIDE.0 || row(&FLOORS, name).is_some()
+}
+
+/// Whether a floor of the event loop may name another.
+fn may_know(floor: &str, known: &str) -> bool {
+    let (beside, below) = BESIDE;
+    if floor == known {
+        true
+    } else if floor == beside {
+        below.contains(&known)
+    } else if known == beside {
+        floor == FLOORS[0][0]
+    } else {
+        is_below(&FLOORS, known, floor)
+    }
+}
+
+/// What a statement names that its room or its floor must not know.
+fn unknown_paths(file: &str, statement: &str) -> Vec<String> {
+    let (room, floor) = (segment(file, 0), segment(file, 1));
+    let mut whats = Vec::new();
+    for path in paths(file, statement) {
+        let Some(known) = path.first() else { continue };
+        if known != room && !is_below(&ROWS, known, room) {
+            whats.push(format!("{room} knows {known}"));
+        }
+        if known != RELAY || room != RELAY || floor == "mod" {
+            continue;
+        }
+        match path.get(1) {
+            Some(known) if may_know(floor, known) => {}
+            Some(known) => whats.push(format!("{floor} knows {known}")),
+            None => whats.push(format!("{floor} knows all floors")),
+        }
+    }
+    whats
+}
+
+/// Crates that a statement names in a room that must not know them.
+fn misplaced_crates(room: &str, statement: &str) -> Vec<String> {
+    let misplaced = CRATES.iter().filter(|(_, rooms)| !rooms.contains(&room));
+    let named = misplaced.filter(|(name, _)| names_crate(statement, name));
+    named.map(|(name, _)| format!("{name} in {room}")).collect()
+}
+
+/// What a statement names that a pure room must not.
+fn impurities(room: &str, statement: &str) -> Vec<String> {
+    if !PURE.contains(&room) {
+        return Vec::new();
+    }
+    let mut words: Vec<_> = IMPURE.into_iter().filter(|word| statement.contains(word)).collect();
+    if statement.contains("std::net::{") {
+        let sockets = ["TcpStream", "TcpListener", "UdpSocket"];
+        words.extend(sockets.into_iter().filter(|word| statement.contains(word)));
+    }
+    words.into_iter().map(|word| format!("{word} in {room}")).collect()
+}
