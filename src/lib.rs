@@ -1,30 +1,41 @@
 //! `rdv`: a rendezvous relay. One HTTP upload meets one HTTP download, and the kernel moves the
 //! bytes from socket to socket.
 //!
-//! The rooms of the house, each importing only from rooms below it:
+//! The library's API is [`client`], [`connector`], [`socket`], [`relay`] and [`ops`]; the first three are
+//! features, all on by default. The other modules are parts of the program, and may change at any time.
 //!
-//! | room | promise |
+//! Modules import from those below them only:
+//!
+//! | module | content |
 //! |---|---|
 //! | [`connector`] | records: from HTTP requests, and to them |
-//! | [`socket`] | HTTP over a WebSocket, both ends: blocking sockets, for programs |
-//! | [`client`] | the command-line clients: blocking sockets |
-//! | [`relay`] | the event loop: the only room that knows mio and socket2 |
-//! | [`ops`] | how the relay is run: its settings, what it counts, and what a service manager is told |
-//! | [`api`] | PURE: what requests mean, and how answers are worded |
-//! | [`splice`] | bytes between sockets, through pipes or user memory |
-//! | [`rendezvous`] | PURE: who meets whom, and what to do next with their bytes |
-//! | [`mux`] | PURE: HTTP over a WebSocket, as data |
-//! | [`http`] | PURE: bytes to values and back, RFC 9110 and 9112 |
+//! | [`socket`] | HTTP over a WebSocket, for programs at both ends: blocking sockets |
+//! | [`client`] | HTTP client and commands of sender and receiver: blocking sockets |
+//! | [`relay`] | the event loop: the only module with mio and socket2 |
+//! | [`ops`] | settings, logs, metrics, help, service manager |
+//! | `api` | pure: routes, errors, JSON of requests and responses |
+//! | `splice` | bytes between sockets, through pipes or user memory |
+//! | `rendezvous` | pure: streams, their states, and the next step of a transfer |
+//! | `mux` | pure: HTTP over a WebSocket, as data |
+//! | `http` | pure: parsing and writing, RFC 9110 and 9112 |
 
+#[doc(hidden)]
 pub mod api;
+#[cfg(feature = "client")]
 pub mod client;
+#[cfg(feature = "connector")]
 pub mod connector;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
+#[doc(hidden)]
 pub mod http;
+#[doc(hidden)]
 pub mod mux;
 pub mod ops;
 pub mod relay;
+#[doc(hidden)]
 pub mod rendezvous;
+#[cfg(feature = "socket")]
 pub mod socket;
+#[doc(hidden)]
 pub mod splice;

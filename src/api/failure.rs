@@ -48,6 +48,8 @@ pub enum Failure {
     NoTunnel,
     /// No such stream, or it is over.
     SessionNotFound,
+    /// The same, of a stream that has ended: what became of it.
+    StreamEnded(String),
     /// No such path.
     BadRoute,
     /// The path takes these methods only.
@@ -150,7 +152,11 @@ impl Failure {
             Self::RangeNotSupported => 416,
             Self::ExpectationFailed => 417,
             Self::NoTunnel => 501,
-            Self::SessionNotFound | Self::BadRoute | Self::AgentNotFound | Self::NoSuchApi => 404,
+            Self::SessionNotFound
+            | Self::StreamEnded(_)
+            | Self::BadRoute
+            | Self::AgentNotFound
+            | Self::NoSuchApi => 404,
             Self::MethodNotAllowed(_) => 405,
             Self::StreamStarted | Self::Stopping => 409,
             Self::Unauthorized | Self::AgentUnauthorized => 401,
@@ -195,7 +201,7 @@ impl Failure {
             Self::RangeNotSupported => "RangeNotSupportedError",
             Self::ExpectationFailed => "ExpectationFailedError",
             Self::NoTunnel => "NotImplementedError",
-            Self::SessionNotFound => "SessionNotFoundError",
+            Self::SessionNotFound | Self::StreamEnded(_) => "SessionNotFoundError",
             Self::BadRoute | Self::MethodNotAllowed(_) => "BadRouteError",
             Self::StreamStarted => "StreamStartedError",
             Self::Stopping => "StoppingError",
@@ -252,7 +258,9 @@ impl Failure {
                  no quotes, backslash, comma or semicolon, or absent"
             }
             Self::NoTunnel => "CONNECT is not supported; this relay is not a proxy",
-            Self::SessionNotFound => "The specified session id does not exist",
+            Self::SessionNotFound | Self::StreamEnded(_) => {
+                "The specified session id does not exist"
+            }
             Self::BadRoute | Self::MethodNotAllowed(_) => {
                 "No endpoint exists for the specified method and/or route"
             }
@@ -315,14 +323,24 @@ impl Failure {
         }
     }
 
+    /// What became of the stream that is asked for.
+    fn fate(&self) -> Option<&str> {
+        if let Self::StreamEnded(fate) = self { Some(fate) } else { None }
+    }
+
     /// The body: one JSON object, or one line of text; a newline either way.
     pub fn body(&self, text: bool) -> String {
         if text {
             let message = self.message();
-            let line = message.replace(|c: char| c.is_control(), " ");
-            return format!("{}: {line}\n", self.name().replace(|c: char| c.is_control(), " "));
+            let fate = self.fate().map_or(String::new(), |fate| format!(" ({fate})"));
+            let line = format!("{}: {message}{fate}", self.name());
+            return line.replace(|c: char| c.is_control(), " ") + "\n";
         }
-        format!("{}\n", json!({ "name": self.name(), "message": self.message() }))
+        let mut body = json!({ "name": self.name(), "message": self.message() });
+        if let Some(fate) = self.fate() {
+            body["reason"] = fate.into();
+        }
+        format!("{body}\n")
     }
 }
 

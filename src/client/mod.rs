@@ -112,6 +112,7 @@ mod part;
 mod proxy;
 pub mod relay;
 mod response;
+#[cfg(feature = "connector")]
 pub(crate) mod single;
 pub(crate) mod tcp;
 pub(crate) mod tls;

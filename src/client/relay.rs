@@ -2,9 +2,13 @@
 
 use super::connection::Sent;
 use super::outgoing::{Outgoing, Request, UNLIMITED};
-use super::single::SingleRequest;
 use super::url::{Url, segment};
-use super::{Error, Options, Part, Response, single};
+use super::{Error, Options, Response};
+#[cfg(feature = "connector")]
+use super::{
+    Part,
+    single::{self, SingleRequest},
+};
 use crate::http::framing::Framing;
 use crate::http::sse::Events;
 use serde_json::{Map, Value, json};
@@ -55,7 +59,9 @@ impl Refusal {
         let (name, message) = match json_of(response) {
             Ok(said) if said["message"].is_string() => {
                 let text = |member: &str| said[member].as_str().unwrap_or_default().to_owned();
-                (text("name"), text("message"))
+                let reason =
+                    said["reason"].as_str().map_or(String::new(), |why| format!(": {why}"));
+                (text("name"), text("message") + &reason)
             }
             Ok(_) | Err(_) => (String::new(), reason),
         };
@@ -213,6 +219,7 @@ impl Stream {
     ///
     /// # Errors
     /// [`Error::Network`] and the like; inside, the relay's refusal.
+    #[cfg(feature = "connector")]
     pub(crate) fn put(&self, content: Part<'_>, bytes: u64, content_type: &str) -> Answered<()> {
         let mut options = self.options.clone();
         options.set_stall_timeout(UNLIMITED);

@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io::{Seek as _, SeekFrom, Write as _};
 use std::process::Stdio;
 
-use crate::desk::{Desk, assert_complete, offered};
+use crate::desk::{Desk, assert_complete, assert_ended, offered};
 use crate::support::{Process, Relay, nobody, pattern};
 use nix::sys::stat::Mode;
 
@@ -161,4 +161,22 @@ fn nobody_sends_to_nobody() {
     assert_complete("send", &sending.finish());
     assert_complete("receive", &receiving.finish());
     assert!(there.read("a") == here.read("a"));
+}
+
+#[test]
+fn a_capped_waiting_time_is_named_and_a_url_needs_no_scheme() {
+    let relay = Relay::start(&["--max-ttl", "90s"]);
+    let (here, there) = (Desk::at(&relay), Desk::at(&relay));
+    here.put("a", "abc");
+    let (sending, id) = here.offer(&["a"]);
+    let said = sending.stderr();
+    assert!(said.contains(", within 90 s (the relay's maximum):"), "{said}");
+    let place = format!("{}/stream/{id}", relay.address());
+    assert_complete("receive", &there.run(&["receive", &place]));
+    assert_complete("send", &sending.finish());
+    let late = there.run(&["receive", "--force", &place]);
+    assert_ended("used", &late, 5, "does not exist: used at ");
+    let (sending, id) = here.offer(&["a", "--ttl", "80s"]);
+    assert!(sending.stderr().contains(", within 80 s:"), "{}", sending.stderr());
+    assert_complete("receive", &there.run(&["receive", "--force", &id]));
 }

@@ -87,7 +87,10 @@ fn running_transfers_are_completed() {
             begun.source.expect_end();
             begun.destination.expect_end();
             drop((begun, paired));
-            assert_clean_end(&relay.finish());
+            let finished = relay.finish();
+            assert_clean_end(&finished);
+            assert!(finished.stderr.contains("; waiting for 2 transfers\n"), "{}", finished.stderr);
+            assert!(!finished.stderr.contains("interrupted"), "{}", finished.stderr);
         }
     }
 }
@@ -101,7 +104,11 @@ fn transfers_that_outlast_the_drain_time_are_cut_honestly() {
         relay.signal(Signal::SIGTERM);
         let (rest, ending) = pair.destination.rest();
         assert!(rest.is_empty() && ending != Ending::Complete, "{framing:?}: {ending:?}");
-        assert_clean_end(&relay.finish());
+        let finished = relay.finish();
+        assert_clean_end(&finished);
+        for line in ["SIGTERM: draining; waiting for 1 transfer\n", " 1 transfer interrupted\n"] {
+            assert!(finished.stderr.contains(line), "{line:?}: {}", finished.stderr);
+        }
     }
 }
 

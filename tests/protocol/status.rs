@@ -267,3 +267,48 @@ fn a_long_list_is_streamed_to_a_slow_reader_while_others_are_served() {
     });
     assert!(others);
 }
+
+#[test]
+fn who_comes_too_late_is_told_what_became_of_the_stream() {
+    let relay = Relay::start(&["--ttl", "1s"]);
+    let used = {
+        let mut pair = relay.pair(Framing::Length(1));
+        pair.pass_first(b"x");
+        pair.complete();
+        pair.id
+    };
+    let deleted = relay.create();
+    assert_eq!(relay.exchange(&ask("DELETE", &format!("/stream/{deleted}"))).status(), 204);
+    let broken = {
+        let mut pair = relay.pair(Framing::Length(2));
+        pair.pass_first(b"x");
+        drop(pair.source);
+        pair.id
+    };
+    relay.await_state(&broken, "SRC_DISCONNECTED");
+    let expired = relay.create();
+    relay.await_state(&expired, "TIMEOUT_NO_SRC_NO_DST");
+    let message = "The specified session id does not exist";
+    for (id, begin, end) in [
+        (&used, "used at ", " UTC"),
+        (&deleted, "deleted ", " ago"),
+        (&broken, "the sender disconnected ", " ago"),
+        (&expired, "expired ", " s ago"),
+    ] {
+        for method in ["GET", "PUT"] {
+            let request = ask(method, &format!("/stream/{id}")).length(0);
+            let answer = relay.exchange(&request);
+            assert_error(method, &answer, (404, "SessionNotFoundError", None));
+            let body = answer.json();
+            assert_eq!(body["message"], message);
+            let reason = body["reason"].as_str().expect("a reason");
+            assert!(reason.starts_with(begin) && reason.ends_with(end), "{reason}");
+            let answer = relay.exchange(&request.field("Accept", "text/plain"));
+            let text = answer.text().to_owned();
+            let wanted = format!("SessionNotFoundError: {message} ({begin}");
+            assert!(text.starts_with(&wanted) && text.ends_with(&format!("{end})\n")), "{text}");
+        }
+    }
+    let unknown = relay.get(&format!("/stream/{UNKNOWN}"));
+    assert_error("unknown", &unknown, (404, "SessionNotFoundError", Some(message)));
+}

@@ -1,6 +1,7 @@
 //! What several commands take: how to connect, which relay, what to tell.
 
 use super::exit::{Exit, Failure};
+use super::reporter::Reporter;
 use super::settings::Preferences;
 use crate::client::dial::pauses;
 use crate::client::relay::{Answered, Refusal, Stream};
@@ -101,7 +102,8 @@ impl AtRelay {
         if let Ok(id) = place.parse::<Uuid>() {
             return Ok(Stream::new(self.url(preferences)?, id, options));
         }
-        let stream = place.parse().ok().and_then(|url| Stream::of_url(&url, options));
+        let url = if place.contains("://") { place.to_owned() } else { format!("http://{place}") };
+        let stream = url.parse().ok().and_then(|url| Stream::of_url(&url, options));
         stream.ok_or_else(|| {
             let why = "is neither a stream's identifier nor a URL that ends in /stream/ID";
             Failure::new(Exit::Usage, format!("'{}' {why}", shown(place)))
@@ -109,24 +111,31 @@ impl AtRelay {
     }
 }
 
-/// Tries again, with growing pauses, what failed before anything was sent. What is there but not
-/// to be trusted (`InvalidData`) is not tried again.
+/// Retries, with growing pauses, what failed before anything was sent. A server that is reached but
+/// cannot be trusted (`InvalidData`) is not tried again.
 ///
 /// # Errors
-/// What the last attempt said.
+/// That of the last attempt.
 pub fn persistently<T>(
     retries: u32,
+    reporter: &Reporter,
     mut attempt: impl FnMut() -> Answered<T>,
 ) -> Result<T, Failure> {
-    for pause in pauses(retries) {
-        match attempt() {
-            Ok(Err(refusal)) if refusal.is_passing() => {}
-            Err(Error::Network { source, .. }) if source.kind() != ErrorKind::InvalidData => {}
+    for (number, pause) in (1..).zip(pauses(retries)) {
+        let why = match attempt() {
+            Ok(Err(refusal)) if refusal.is_passing() => refusal.to_string(),
+            Err(error @ Error::Network { .. }) if !is_untrusted(&error) => error.to_string(),
             decided => return settled(decided),
-        }
+        };
+        reporter.retrying(&why, pause, (number, retries));
         std::thread::sleep(pause);
     }
     settled(attempt())
+}
+
+/// Whether a server was reached that cannot be trusted.
+fn is_untrusted(error: &Error) -> bool {
+    matches!(error, Error::Network { source, .. } if source.kind() == ErrorKind::InvalidData)
 }
 
 /// The error that the other side reported through the relay, where an answer with this status does

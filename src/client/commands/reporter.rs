@@ -100,6 +100,14 @@ impl Reporter {
         }
     }
 
+    /// An attempt failed, and there is another one after this pause; this number of so many.
+    pub fn retrying(&self, why: &str, pause: Duration, (number, retries): (u32, u32)) {
+        let seconds = pause.as_secs_f64();
+        let text = format!("rdv: {why}; retry {number} of {retries} in {seconds:.1} s");
+        let event = json!({ "event": "retry", "message": why, "in_seconds": seconds });
+        self.note(&text, &event);
+    }
+
     /// It waits for somebody.
     pub fn waiting(&self, what: &str) {
         match &self.mode {

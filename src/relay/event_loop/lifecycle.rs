@@ -187,7 +187,11 @@ impl EventLoop {
         match act {
             ShutdownAction::Nothing => {}
             ShutdownAction::Drain(status) => {
-                log::info!("{order}: {}", status.to_lowercase());
+                let running = match self.transfers.len() {
+                    0 => String::new(),
+                    count => format!("; waiting for {}", transfers(count)),
+                };
+                log::info!("{order}: {}{running}", status.to_lowercase());
                 self.leave(ServingMode::Draining, status);
             }
             ShutdownAction::BreakOff(status) => {
@@ -217,6 +221,9 @@ impl EventLoop {
 
     /// No more time: running transfers are broken off, and everybody is told.
     fn abort_all(&mut self) {
+        if self.transfers.len() > 0 {
+            log::warn!("{} interrupted", transfers(self.transfers.len()));
+        }
         let failure = Failure::TooBusy(Busy::Stopping);
         self.intake.abort(&mut self.io);
         self.agents.abort(&mut self.io, &mut self.transfers);
@@ -273,4 +280,9 @@ impl EventLoop {
         }
         self.io.journal.write();
     }
+}
+
+/// So many transfers, in words.
+fn transfers(count: usize) -> String {
+    format!("{count} transfer{}", if count == 1 { "" } else { "s" })
 }

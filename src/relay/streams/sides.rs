@@ -3,7 +3,7 @@
 
 use super::Streams;
 use super::role::{StreamRole, StreamSide};
-use crate::api::{Failure, Upload};
+use crate::api::{Failure, Upload, status};
 use crate::http::framing::Framing;
 use crate::http::range;
 use crate::http::response::HeadWriter;
@@ -48,7 +48,8 @@ impl Streams {
                 behind.len()
             }
             refused @ (Connected::Occupied | Connected::Unknown | Connected::Reported(_)) => {
-                request.refuse(io, id, &refusal(refused, Side::Source))
+                let failure = self.refusal(io, stream, refused, Side::Source);
+                request.refuse(io, id, &failure)
             }
         }
     }
@@ -87,7 +88,8 @@ impl Streams {
                 self.pair(io, transfers, ConnId::from_client(other), id);
             }
             refused @ (Connected::Occupied | Connected::Unknown | Connected::Reported(_)) => {
-                answer::failure(io, id, &refusal(refused, Side::Destination), read);
+                let failure = self.refusal(io, stream, refused, Side::Destination);
+                answer::failure(io, id, &failure, read);
             }
         }
         used
@@ -211,6 +213,19 @@ impl Streams {
         Some(Failure::UploadTooLarge(max))
     }
 
+    /// Why a side cannot join, with what became of a stream that has ended.
+    fn refusal(&self, io: &Io, stream: Uuid, refused: Connected, side: Side) -> Failure {
+        match refused {
+            Connected::Occupied => Failure::AlreadyConnected(side),
+            Connected::Reported(report) => Failure::Reported(report),
+            Connected::Unknown | Connected::Waits(_) | Connected::Paired { .. } => {
+                let ended = self.registry.get(stream);
+                let fate = ended.and_then(|stream| status::fate(stream, io.now.wall_ms));
+                fate.map_or(Failure::SessionNotFound, Failure::StreamEnded)
+            }
+        }
+    }
+
     /// A stream is over.
     pub(super) fn end(&mut self, io: &mut Io, stream: StreamKey, ending: Ending) {
         self.registry.end(stream, ending, io.now);
@@ -239,14 +254,4 @@ fn stream_bytes_max(io: &Io) -> u64 {
 fn pace(io: &Io) -> Option<Pace> {
     let rate = io.settings.load.max_rate as u64;
     (rate > 0).then(|| Pace::new(rate, io.now.monotonic))
-}
-
-fn refusal(refused: Connected, side: Side) -> Failure {
-    match refused {
-        Connected::Occupied => Failure::AlreadyConnected(side),
-        Connected::Reported(report) => Failure::Reported(report),
-        Connected::Unknown | Connected::Waits(_) | Connected::Paired { .. } => {
-            Failure::SessionNotFound
-        }
-    }
 }

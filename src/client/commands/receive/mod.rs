@@ -76,7 +76,7 @@ impl Receive {
         let target = Target::of(self.output.as_deref(), self.extract, self.force)?;
         let origin = self.origin(&options, &preferences)?;
         teller.waiting("waiting for the other side");
-        let mut response = self.join(&origin, &options)?;
+        let mut response = self.join(&origin, &options, teller)?;
         teller.begins(target::size_bytes(&mut response));
         if let Some(stream) = &origin.stream {
             teller.follow(stream);
@@ -123,7 +123,12 @@ impl Receive {
     }
 
     /// Joins the stream as its destination, and waits for the head of the download.
-    fn join(&self, origin: &Origin, options: &Options) -> Result<Response, Failure> {
+    fn join(
+        &self,
+        origin: &Origin,
+        options: &Options,
+        teller: &Reporter,
+    ) -> Result<Response, Failure> {
         let request = Request {
             method: "GET",
             url: &origin.url,
@@ -132,7 +137,7 @@ impl Receive {
             expect_continue: false,
         };
         // A refusal for now (503) comes before any byte was taken off the stream.
-        persistently(self.connecting.retries, || {
+        persistently(self.connecting.retries, teller, || {
             let mut outgoing = Outgoing::open(&request, options)?;
             outgoing.set_stall_timeout(UNLIMITED);
             let response = outgoing.finish(None)?;

@@ -155,9 +155,11 @@ impl Sending {
         if self.digest {
             wish.download_headers.insert(DIGEST_ANNOUNCED.into(), "sha-256".into());
         }
-        let (stream, waits) =
-            persistently(self.connecting.retries, || Stream::create(&relay, options, &wish))?;
-        offer::print(teller, &stream, upload.kind, waits, self.qr);
+        let (stream, waits) = persistently(self.connecting.retries, teller, || {
+            Stream::create(&relay, options, &wish)
+        })?;
+        let capped = waits.is_some_and(|waits| waits < self.ttl);
+        offer::print(teller, &stream, upload.kind, (waits, capped), self.qr);
         Ok(TargetStream { stream, own: true, deadline: deadline(waits.unwrap_or(self.ttl)) })
     }
 
@@ -169,7 +171,7 @@ impl Sending {
         teller: &Reporter,
     ) -> Result<(u64, Option<String>), Failure> {
         teller.waiting("waiting for the other side");
-        let mut outgoing = self.join(meeting, upload)?;
+        let mut outgoing = self.join(meeting, upload, teller)?;
         teller.begins(upload.expected_bytes);
         teller.follow(&meeting.stream);
         let counting = teller.clone();
@@ -193,7 +195,12 @@ impl Sending {
 
     /// Joins the stream as its source, and waits for the other side. As long as that is not there
     /// nothing was sent, so it can be tried again.
-    fn join(&self, meeting: &TargetStream, upload: &Upload) -> Result<Outgoing, Failure> {
+    fn join(
+        &self,
+        meeting: &TargetStream,
+        upload: &Upload,
+        teller: &Reporter,
+    ) -> Result<Outgoing, Failure> {
         let url = meeting.stream.url();
         let request = Request {
             method: "PUT",
@@ -203,7 +210,7 @@ impl Sending {
             expect_continue: true,
         };
         loop {
-            let mut outgoing = persistently(self.connecting.retries, || {
+            let mut outgoing = persistently(self.connecting.retries, teller, || {
                 Outgoing::open(&request, meeting.stream.options()).map(Ok)
             })?;
             let left = meeting.deadline.saturating_duration_since(clock::now());

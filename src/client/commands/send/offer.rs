@@ -28,12 +28,13 @@ pub(super) fn print(
     teller: &Reporter,
     stream: &Stream,
     kind: Kind,
-    waits: Option<Duration>,
+    (waits, capped): (Option<Duration>, bool),
     qr: bool,
 ) {
     let url = stream.url();
     let [rdv, curl] = commands(&url, kind);
-    let within = waits.map_or(String::new(), |waits| format!(", within {}", rounded(waits)));
+    let most = if capped { " (the relay's maximum)" } else { "" };
+    let within = waits.map_or(String::new(), |waits| format!(", within {}{most}", rounded(waits)));
     let mut text = format!("On the other side run one of these{within}:\n\n  {rdv}\n  {curl}\n");
     if is_loopback(&url) {
         text.push_str(
