@@ -1,5 +1,5 @@
-//! What an agent says on standard error: a line for each change and each request. A reader that
-//! stalls costs lines, and never holds a request up.
+//! The log of an agent on standard error, in the format of the relay's: a line for each change and each
+//! request. A reader that stalls costs lines, and never blocks a request.
 
 use super::calls::Served;
 use crate::client::file_name::printable;
@@ -27,7 +27,7 @@ impl Journal {
     /// Says one thing, with the time.
     pub(super) fn log(&self, text: &str) {
         let Some(lines) = &self.0 else { return };
-        let line = format!("{:.3} {}\n", Timestamp::now(), printable(text));
+        let line = format!("[{:.0} INFO ] {}\n", Timestamp::now(), printable(text));
         match lines.add(line.as_bytes()) {
             PushOutcome::Taken | PushOutcome::Dropped { .. } => lines.wake(),
         }
