@@ -1,10 +1,11 @@
-//! `rdv`: a rendezvous relay. One HTTP upload meets one HTTP download, and the kernel moves the
-//! bytes from socket to socket.
+//! `rdv`: a rendezvous relay. It connects one HTTP upload to one HTTP download, and the kernel
+//! moves the bytes from socket to socket.
 //!
-//! The library's API is [`client`], [`connector`], [`socket`], [`relay`] and [`ops`]; the first three are
-//! features, all on by default. The other modules are parts of the program, and may change at any time.
+//! The library's API is [`client`], [`connector`], [`socket`], [`relay`] and [`ops`]; the first
+//! three are features, all enabled by default. The other modules are internal and may change at any
+//! time.
 //!
-//! Modules import from those below them only:
+//! Modules import only from those below them:
 //!
 //! | module | content |
 //! |---|---|

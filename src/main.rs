@@ -96,7 +96,7 @@ enum Command {
     Completions(Completions),
 }
 
-/// What the relay runs with.
+/// The settings of the relay.
 #[derive(clap::Args)]
 struct Serve {
     /// Settings file (TOML) [default: /etc/rdv/rdv.toml, if it exists]
@@ -243,14 +243,14 @@ fn control(ctl: &Ctl) -> ExitCode {
     }
 }
 
-/// What the settings of a relay that was started without flags say of its admin listener.
+/// Returns the admin listener of a relay started without flags.
 fn configured_admin() -> Result<Option<AdminListen>, String> {
     let file = std::env::var_os("RDV_CONFIG").map(PathBuf::from);
     let configuration = Sources::without_flags(std::env::vars_os(), file)?.read()?;
     Ok(configuration.settings.admin.admin_listen)
 }
 
-/// Says what this machine is like.
+/// Reports whether this machine is ready for a relay.
 fn examine(sources: &Sources, json: bool) -> ExitCode {
     let report = match sources.read() {
         Ok(configuration) => rdv::relay::doctor::examine(&configuration.settings),
@@ -280,7 +280,7 @@ fn fail(why: &str, status: ExitCode) -> ExitCode {
     status
 }
 
-/// Wrong arguments are one clear line; help and version are printed as they are.
+/// Prints wrong arguments as one clear line; help and version are printed unchanged.
 fn explain(error: &clap::Error) -> ExitCode {
     let wrong = error.use_stderr();
     if !wrong || error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
@@ -291,8 +291,8 @@ fn explain(error: &clap::Error) -> ExitCode {
     fail(&help::usage_error(error, &Arguments::command(), &words), ExitCode::from(2))
 }
 
-/// An address to connect to: of one that means all addresses of this machine, the first that others
-/// reach, or loopback if there is none.
+/// Returns an address to connect to: for an unspecified address, the first one other hosts can
+/// reach, or loopback if none exists.
 fn reachable(listening: SocketAddr) -> SocketAddr {
     if !listening.ip().is_unspecified() {
         return listening;
@@ -311,7 +311,7 @@ fn reachable(listening: SocketAddr) -> SocketAddr {
     SocketAddr::new(ip, listening.port())
 }
 
-/// Says where the relay listens and how to try it.
+/// Prints the listening addresses and how to try the relay.
 fn announce(event_loop: &EventLoop, agents: &SocketSettings) {
     let addresses = event_loop.addresses();
     let mut text = String::new();
@@ -334,7 +334,7 @@ fn announce(event_loop: &EventLoop, agents: &SocketSettings) {
              curl -fo COPY http://{address}/stream/ID\n\n"
         );
     }
-    // In one piece: who waits for the first line has the others, too.
+    // One write: a reader waiting for the first line gets the rest at the same time.
     let mut out = std::io::stdout().lock();
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
     if let Some(notice) = agents.notice(&[addresses, event_loop.agent_addresses()].concat()) {

@@ -1,6 +1,7 @@
-//! Who may look, and who may act. The lists show the identifier of every stream, and knowing one is
-//! the permission to use it; a browser sends what any page tells it to, with the rights of the
-//! machine it runs on. So this asks where a request came from, before anything is done for it.
+//! Access control for requests. The lists show the identifier of every stream, and knowing an
+//! identifier is the permission to use the stream; a browser sends whatever any web page makes it
+//! send, with the rights of the machine it runs on. So the origin of a request is checked before
+//! the request is served.
 
 use super::Route;
 use crate::http::head::RequestHead;
@@ -10,51 +11,51 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 
-/// Fields that a proxy adds; and all that begin with `X-Forwarded-`.
+/// Fields added by proxies, besides all that begin with `X-Forwarded-`.
 const FORWARDING: [&str; 4] = ["Forwarded", "X-Real-IP", "Via", "CF-Connecting-IP"];
 const FORWARDING_PREFIX: &str = "X-Forwarded-";
 
 /// How a request arrived.
 #[derive(Clone, Copy, Debug)]
 pub struct Arrival {
-    /// On the admin listener.
+    /// Received on the admin listener.
     pub operators: bool,
-    /// The address it was sent to; `None` on a Unix socket.
+    /// The local address; `None` on a Unix socket.
     pub local: Option<SocketAddr>,
-    /// The peer's address is in a trusted network.
+    /// Whether the peer's address is in a trusted network.
     pub trusted: bool,
-    /// The listener has a loopback address.
+    /// Whether the listener has a loopback address.
     pub loopback: bool,
 }
 
-/// What the settings allow.
+/// The part of the settings that controls access.
 #[derive(Clone, Copy, Debug)]
 pub struct Policy<'s> {
-    /// Pages that may act besides the relay's own.
+    /// Origins allowed to act, besides the relay's own.
     pub allowed_origins: &'s [AllowedOrigin],
-    /// Names the relay has besides its addresses.
+    /// Host names of the relay, besides its addresses.
     pub admin_hosts: &'s [HostName],
-    /// Agents need no token, or there are tokens to prove themselves with.
+    /// Whether agents need no token, or tokens are configured.
     pub agents: bool,
 }
 
 /// Why a request is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Denied {
-    /// The list of streams is not shown to this client.
+    /// This client must not list streams.
     Streams,
-    /// Neither are agents or their events.
+    /// This client must not list agents or their events.
     Agents,
-    /// A page of another origin asks.
+    /// Cross-origin request from a web page.
     Origin,
-    /// The request is for a host that is not this relay.
+    /// The `Host` is not this relay.
     Host,
-    /// Anyone could be an agent here.
+    /// Any client could become an agent here.
     Attach,
 }
 
 impl Denied {
-    /// What is wrong, and what to do.
+    /// What is wrong, and what to do about it.
     pub(super) fn message(self) -> &'static str {
         match self {
             Self::Streams => {
@@ -75,12 +76,12 @@ impl Denied {
     }
 }
 
-/// An origin whose pages may act.
+/// An origin whose pages are allowed to act.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AllowedOrigin {
-    /// Every origin.
+    /// Any origin.
     Any,
-    /// This one.
+    /// A single origin.
     One(Origin),
 }
 
@@ -105,7 +106,7 @@ impl fmt::Display for AllowedOrigin {
     }
 }
 
-/// A name or an address in `Host`, without a port.
+/// A host name or an address in `Host`, without a port.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostName(String);
 
@@ -131,15 +132,15 @@ impl fmt::Display for HostName {
     }
 }
 
-/// Whether [`check`] has a say in this; else there is no need to find out how it arrived.
+/// Whether [`check`] applies to this request; if not, its [`Arrival`] need not be determined.
 pub fn is_guarded(route: &Route<'_>, operators: bool) -> bool {
     operators || shown(route).is_some() || acts(route)
 }
 
-/// Whether a request may be served.
+/// Checks whether a request is allowed.
 ///
 /// # Errors
-/// Why not.
+/// The reason why it is not.
 pub fn check(
     head: &RequestHead<'_, '_>,
     route: &Route<'_>,
@@ -166,7 +167,7 @@ pub fn check(
     Ok(())
 }
 
-/// What those are told who may not see this list.
+/// The refusal for clients that are not allowed to see this list; `None` for other routes.
 fn shown(route: &Route<'_>) -> Option<Denied> {
     if matches!(route, Route::List { .. }) {
         Some(Denied::Streams)
@@ -175,13 +176,13 @@ fn shown(route: &Route<'_>) -> Option<Denied> {
     }
 }
 
-/// Whether it changes something that is not the client's own. A WebSocket is not bound by the
-/// same-origin policy (RFC 6455, section 10.2), so becoming an agent is among these.
+/// Whether the request changes something that the client does not own. A WebSocket is not bound by
+/// the same-origin policy (RFC 6455, section 10.2), so attaching an agent counts.
 fn acts(route: &Route<'_>) -> bool {
     matches!(route, Route::Attach | Route::Spare | Route::Delete(_) | Route::Control(_))
 }
 
-/// Whether a proxy says that it passes on what another client asked.
+/// Whether the request was forwarded by a proxy for another client.
 fn is_forwarded(head: &RequestHead<'_, '_>) -> bool {
     head.fields.iter().any(|(name, _)| {
         let prefix = name.get(..FORWARDING_PREFIX.len());
@@ -190,10 +191,10 @@ fn is_forwarded(head: &RequestHead<'_, '_>) -> bool {
     })
 }
 
-/// Whether the request is for this relay by name. By DNS rebinding a page of any site has a name
-/// that leads here, and for the browser this relay is then of that page's origin; but not even then
-/// can it send another `Host` than that name. Every browser sends one, so a request without is not
-/// from a page.
+/// Whether the `Host` names this relay. With DNS rebinding, a page of any site has a name that
+/// resolves to this relay, and the browser then treats the relay as same-origin; but even then the
+/// page cannot send a `Host` other than that name. Every browser sends one, so a request without it
+/// is not from a page.
 fn is_own_host(head: &RequestHead<'_, '_>, arrival: &Arrival, policy: &Policy<'_>) -> bool {
     let Some(local) = arrival.local else { return true };
     let Some(host) = head.host().filter(|host| !host.is_empty()) else { return true };
@@ -210,7 +211,7 @@ fn is_own_host(head: &RequestHead<'_, '_>, arrival: &Arrival, policy: &Policy<'_
         || policy.admin_hosts.iter().any(|name| name.0.eq_ignore_ascii_case(host))
 }
 
-/// Whether a page sent it that is neither of the relay's own origin nor allowed to.
+/// Whether a page sent the request whose origin is neither the relay's own nor allowed.
 fn is_foreign(head: &RequestHead<'_, '_>, policy: &Policy<'_>) -> bool {
     if policy.allowed_origins.contains(&AllowedOrigin::Any) {
         return false;
@@ -224,8 +225,9 @@ fn is_foreign(head: &RequestHead<'_, '_>, policy: &Policy<'_>) -> bool {
             return true;
         }
     }
-    // What is listed is of another site. Links and images come without an origin. `same-site` is
-    // foreign as well: a site is all ports of a host, and all subdomains of a domain.
+    // An allowed origin is on another site. Links and images are fetched without an `Origin`.
+    // `same-site` is foreign as well: a site is all ports of a host, and all subdomains of a
+    // domain.
     let known = |value: &[u8]| [&b"same-origin"[..], b"none"].contains(&value);
     !is_listed && !head.fields.all("Sec-Fetch-Site").all(known)
 }

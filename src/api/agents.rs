@@ -1,5 +1,5 @@
-//! Agents as those see them who may look: one object for each, and an event for what happens to its
-//! connection. What an agent proves itself with is never shown.
+//! Agents as shown to clients: one object per agent, and one event per change of its connection.
+//! Credentials of agents are never shown.
 
 use super::status::iso8601;
 use crate::http::sse;
@@ -8,67 +8,67 @@ use std::net::SocketAddr;
 use std::time::Duration;
 use uuid::Uuid;
 
-/// Members of the metadata that only the relay is told.
+/// Members of the metadata that only the relay sees.
 const SECRET_MEMBERS: [&str; 2] = ["secret", "token"];
 
-/// One agent, as it is now.
+/// The current state of one agent.
 #[derive(Clone, Copy, Debug)]
 pub struct Agent<'a> {
     /// The id of its connection.
     pub id: Uuid,
     /// Its name, if it has one.
     pub name: Option<&'a str>,
-    /// What it said of itself, any JSON.
+    /// Its own metadata, any JSON.
     pub metadata: &'a Value,
-    /// Where its WebSocket comes from.
+    /// The remote address of its WebSocket.
     pub remote_addr: SocketAddr,
-    /// What it speaks: `rdv.socket.v1` or `text`.
+    /// Its protocol: `rdv.socket.v1` or `text`.
     pub protocol: &'a str,
-    /// When it was connected, in milliseconds since 1970.
+    /// The time it connected, in milliseconds since 1970.
     pub connected_wall_ms: i64,
-    /// How long that is ago.
+    /// The time since it connected.
     pub age: Duration,
-    /// Calls that were not answered to their end.
+    /// Calls without a complete response yet.
     pub requests_in_flight: usize,
-    /// Calls so far, those included.
+    /// Calls so far, including those in flight.
     pub requests: u64,
-    /// Bytes of heads and bodies that came from it.
+    /// Bytes of heads and bodies received from it.
     pub bytes_in: u64,
-    /// The same, that went to it.
+    /// Bytes of heads and bodies sent to it.
     pub bytes_out: u64,
-    /// Spare connections that it holds open.
+    /// Open spare connections.
     pub spares: usize,
-    /// When it was heard of last, in milliseconds since 1970.
+    /// The time of its last heartbeat, in milliseconds since 1970.
     pub last_heartbeat_wall_ms: i64,
 }
 
-/// What happened to the connection of an agent.
+/// A change of an agent's connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AgentChange<'a> {
-    /// It is there, and can be called.
+    /// It is connected and can be called.
     Received,
-    /// It ended as it should; why, if that was said.
+    /// It closed cleanly, with the reason if there is one.
     Closed(Option<&'a str>),
-    /// It broke off, or never got so far that it could be called; why.
+    /// It was interrupted, or failed before it could be called, with the reason.
     Failed(&'a str),
 }
 
-/// An event about the connection of an agent.
+/// An event about an agent's connection.
 #[derive(Clone, Copy, Debug)]
 pub struct AgentEvent<'a> {
     /// What happened.
     pub happening: AgentChange<'a>,
-    /// The id of the connection; one that failed early has none.
+    /// The id of the connection; `None` if it failed early.
     pub connection_id: Option<Uuid>,
     /// The agent's name, if it has one.
     pub name: Option<&'a str>,
-    /// Where its WebSocket comes from.
+    /// The remote address of its WebSocket.
     pub remote_addr: SocketAddr,
-    /// When, in milliseconds since 1970.
+    /// The time of the event, in milliseconds since 1970.
     pub wall_ms: i64,
 }
 
-/// The object of an agent.
+/// Returns the JSON object of an agent.
 pub fn object(agent: &Agent<'_>) -> Value {
     json!({
         "id": agent.id.to_string(),
@@ -87,7 +87,7 @@ pub fn object(agent: &Agent<'_>) -> Value {
     })
 }
 
-/// The event as it is sent (`text/event-stream`).
+/// Formats the event for `text/event-stream`.
 pub fn event(event: &AgentEvent<'_>) -> Vec<u8> {
     let (kind, reason) = match event.happening {
         AgentChange::Received => ("ConnectionReceived", None),
@@ -107,7 +107,7 @@ pub fn event(event: &AgentEvent<'_>) -> Vec<u8> {
     sse::event(kind, &data.to_string())
 }
 
-/// The metadata without what only the relay is told.
+/// Returns the metadata without [`SECRET_MEMBERS`].
 fn shown(metadata: &Value) -> Value {
     match metadata {
         Value::Object(members) => {

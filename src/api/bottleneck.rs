@@ -1,21 +1,22 @@
-//! What keeps a transfer from being faster: two samples of its pace become a verdict. The reasons
-//! are docs/protocol.md's.
+//! Bottleneck detection: derives from two pace samples what limits a transfer. See docs/protocol.md
+//! for the reasoning.
 
 use crate::rendezvous::bottleneck::{Bottleneck, Limit, PaceSample, SocketFigures};
 use serde_json::{Value, json};
 use std::time::Duration;
 
-/// A path that delays by less than this is not said to have a queue: the receiver's round trip time
-/// has a granularity of a millisecond, and a busy machine adds one or two.
+/// Below this delay a path does not count as queued: the receiver's round trip time has a
+/// granularity of a millisecond, and a busy machine adds one or two.
 const QUEUE_MIN_US: f64 = 3_000.0;
 
-/// Of what the peer's window was full for, the part of the busy time that speaks against the peer.
+/// The peer counts as the limit if its window was full for at least 1/`RWND_SHARE` of the busy
+/// time.
 const RWND_SHARE: u64 = 2;
 
-/// One segment out of order among so many speaks against the path.
+/// The path counts as the limit if at least one segment in `OUT_OF_ORDER_SHARE` was out of order.
 const OUT_OF_ORDER_SHARE: u64 = 100;
 
-/// Judges by what happened between two samples.
+/// Classifies the bottleneck between two samples.
 pub fn classify(earlier: &PaceSample, later: &PaceSample) -> Bottleneck {
     let mut bottleneck = Bottleneck {
         limit: Limit::Source,
@@ -40,8 +41,8 @@ pub fn classify(earlier: &PaceSample, later: &PaceSample) -> Bottleneck {
     bottleneck
 }
 
-/// The destination was waited for: does its program not read, or is the way to it slow? A kernel
-/// whose program does not read closes its window.
+/// The destination was waited for: either its program does not read, or the path to it is slow. A
+/// kernel whose program does not read closes its window.
 fn of_destination(socket: &SocketFigures) -> Limit {
     let closed = socket.peer_window_bytes < socket.segment_bytes;
     let limited = socket.rwnd_limited_us > 0
@@ -49,10 +50,10 @@ fn of_destination(socket: &SocketFigures) -> Limit {
     if closed || limited { Limit::Destination } else { Limit::NetworkOut }
 }
 
-/// The source was waited for: does its program not write, or is the way from it slow? A receiver
-/// cannot see what its peer has yet to send, so the path has to be proved: by segments that were
-/// lost or overtaken, or by a queue. With a queue, full segments come one close upon the other, yet
-/// each took longer than the pauses between them can explain.
+/// The source was waited for: either its program does not write, or the path from it is slow. A
+/// receiver cannot see what its peer has yet to send, so blaming the path takes evidence: lost or
+/// reordered segments, or a queue. With a queue, full segments arrive back to back, yet each took
+/// longer than the pauses between them explain.
 fn of_source(socket: &SocketFigures, typical_wait_us: f64) -> Limit {
     let disorder = u64::from(socket.out_of_order_segments);
     if disorder > 0 && disorder * OUT_OF_ORDER_SHARE >= u64::from(socket.segments_in) {
@@ -63,14 +64,14 @@ fn of_source(socket: &SocketFigures, typical_wait_us: f64) -> Limit {
     if full_segments(socket) && queued { Limit::NetworkIn } else { Limit::Source }
 }
 
-/// Whether the segments that came were three quarters full on average; a program that writes little
-/// at a time fills none.
+/// Whether the received segments were at least three quarters full on average; a program that
+/// writes little at a time fills none.
 fn full_segments(socket: &SocketFigures) -> bool {
     let full = u64::from(socket.segment_bytes) * u64::from(socket.segments_in);
     socket.segments_in > 0 && socket.received_bytes.saturating_mul(4) >= full.saturating_mul(3)
 }
 
-/// The verdict as the status object shows it.
+/// Returns the verdict as shown in the status object.
 pub(super) fn object(bottleneck: &Bottleneck) -> Value {
     let Bottleneck {
         limit,
@@ -114,7 +115,7 @@ pub(super) fn object(bottleneck: &Bottleneck) -> Value {
     })
 }
 
-/// How the verdict is called on the wire.
+/// Returns the name of the verdict on the wire.
 pub fn name(limit: Limit) -> &'static str {
     match limit {
         Limit::Source => "source",
@@ -129,7 +130,7 @@ fn ms(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// Bytes a second; none in no time.
+/// Returns bytes per second; 0 for an empty window.
 fn rate(bytes: u64, window: Duration) -> u64 {
     let per_s = u128::from(bytes) * 1_000_000 / window.as_micros().max(1);
     u64::try_from(per_s).unwrap_or(u64::MAX)

@@ -1,50 +1,49 @@
-//! Why the relay is too busy for something: one variant a reason, so that each can be named,
-//! counted and told apart in one place.
+//! Reasons why the relay is too busy: one variant per reason, so that each has its own name and
+//! counter.
 
 use crate::rendezvous::CreateError;
 
-/// What the relay has as much of as it may have.
+/// An exhausted limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Busy {
-    /// Connections, by `--max-connections`.
+    /// Connections (`--max-connections`).
     Connections,
     /// File descriptors or memory for one more connection.
     Descriptors,
-    /// Connections of one address, by `--max-connections-per-address`.
+    /// Connections per address (`--max-connections-per-address`).
     AddressConnections,
-    /// Requests being served, by `--max-concurrent`.
+    /// Requests in progress (`--max-concurrent`).
     Requests,
-    /// Active streams, by `--max-streams`, or what all streams weigh.
+    /// Active streams (`--max-streams`), or the memory of all streams.
     Streams,
-    /// Active streams of one address, by `--max-streams-per-address`.
+    /// Active streams per address (`--max-streams-per-address`).
     AddressStreams,
-    /// Streams of one address that no side has joined, by `--max-unjoined-streams-per-address`, or
-    /// what they weigh.
+    /// Unjoined streams per address (`--max-unjoined-streams-per-address`), or their memory.
     AddressUnjoined,
-    /// Clients that follow the events of a stream, or of all, by `--max-followers`.
+    /// Clients subscribed to the events of one stream or of all (`--max-followers`).
     Followers,
-    /// Agents, by `--max-agents`.
+    /// Agents (`--max-agents`).
     Agents,
-    /// Requests under way at one agent, by `--max-agent-requests`.
+    /// Requests in flight per agent (`--max-agent-requests`).
     AgentRequests,
-    /// It takes no new streams: an operator suspended it.
+    /// New streams: an operator suspended the relay.
     Suspended,
-    /// It takes nothing new on: it is about to stop.
+    /// New work: the relay is about to stop.
     Stopping,
-    /// Its successor serves already: a new connection reaches that one.
+    /// New work: the successor is already serving, and new connections reach it.
     Replaced,
-    /// Records that wait to be handed over, by number or by bytes.
+    /// Records waiting to be delivered, by number or by bytes.
     Records,
-    /// Whoever takes the records is too slow.
+    /// The consumer of the records is too slow.
     ConsumerSlow,
-    /// Nobody takes the records.
+    /// No consumer for the records.
     ConsumerGone,
-    /// Records cannot be kept: the disk is full, or failed.
+    /// Records cannot be stored: the disk is full, or failed.
     Storage,
 }
 
 impl Busy {
-    /// Every one, in the order of their numbers.
+    /// All variants, in the order of their numbers.
     pub const ALL: [Self; 17] = [
         Self::Connections,
         Self::Descriptors,
@@ -65,7 +64,7 @@ impl Busy {
         Self::Storage,
     ];
 
-    /// Which limit it is, where refusals are counted.
+    /// Returns the name of the limit, for counters.
     pub fn name(self) -> &'static str {
         match self {
             Self::Connections => "connections",
@@ -88,7 +87,7 @@ impl Busy {
         }
     }
 
-    /// Which limit it is, for people.
+    /// Returns a description of the limit, for people.
     pub fn message(self) -> &'static str {
         match self {
             Self::Connections => "Connection limit reached (max-connections)",

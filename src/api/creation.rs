@@ -1,4 +1,4 @@
-//! The body of `POST /stream`: header fields for both answers, and a waiting time.
+//! The body of `POST /stream`: header fields for both responses, and a waiting time.
 
 use super::Failure;
 use super::json::{invalid, kind, object};
@@ -9,7 +9,7 @@ use crate::rendezvous::Headers;
 use serde_json::{Map, Value};
 use std::num::NonZeroU64;
 
-/// Fields the relay itself must control: they frame messages or concern one hop only.
+/// Fields under the relay's own control: they frame messages or concern one hop only.
 const RESERVED: [&str; 8] = [
     "content-length",
     "transfer-encoding",
@@ -21,9 +21,9 @@ const RESERVED: [&str; 8] = [
     "date",
 ];
 
-/// Fields with which one response acts on a whole origin: streams of other people share it, and so
-/// do the relay's own pages. Cookies (RFC 6265), storage, transport and service workers of the
-/// origin, where its errors are reported to, and what a browser keeps asking it for.
+/// Fields with which one response affects its entire origin, which is shared by streams of other
+/// people and the relay's own pages: cookies (RFC 6265), storage, transport and service workers of
+/// the origin, where its errors are reported, and what a browser keeps sending to it.
 const ORIGIN_WIDE: [&str; 14] = [
     "accept-ch",
     "alt-svc",
@@ -41,16 +41,16 @@ const ORIGIN_WIDE: [&str; 14] = [
     "strict-transport-security",
 ];
 
-/// What the creator of a stream asks for.
+/// Options of a new stream.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Creation {
     /// Header fields, if any.
     pub headers: Option<Box<Headers>>,
-    /// A waiting time instead of the usual one, in seconds; never 0.
+    /// The waiting time in seconds instead of the default; never 0.
     pub ttl_s: Option<NonZeroU64>,
 }
 
-/// Reads a creation body. Unknown members are ignored.
+/// Parses a creation body. Unknown members are ignored.
 ///
 /// # Errors
 /// [`Failure::InvalidBody`] with what is wrong.
@@ -65,7 +65,7 @@ pub fn parse(body: &[u8]) -> Result<Creation, Failure> {
     Ok(Creation { headers: (!empty).then(|| Box::new(headers)), ttl_s })
 }
 
-/// A header field's value as it goes on the wire.
+/// Returns the value of a header field as sent on the wire.
 pub fn field_value(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),

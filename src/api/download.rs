@@ -1,5 +1,5 @@
-//! The answer to the `GET` of a paired stream, made from the upload's head and the creator's
-//! wishes; and the answer to the `PUT` once it is complete.
+//! The response to the `GET` of a paired stream, built from the upload's head and the creator's
+//! options; and the response to the `PUT` once it is complete.
 
 use super::creation::field_value;
 use crate::http::disposition;
@@ -12,8 +12,8 @@ use crate::rendezvous::transfer::{Delimiter, PartialUpload};
 use crate::rendezvous::{Headers, Transfer};
 use serde_json::{Map, Value};
 
-/// What every download carries: it is nobody's business to cache, sniff, index or buffer it, and
-/// an upload can never script a page of the relay's origin.
+/// Fields of every download: it must not be cached, sniffed, indexed or buffered, and an upload
+/// must never run scripts in the relay's origin.
 const ALWAYS: [(&str, &[u8]); 5] = [
     ("Cache-Control", b"no-store"),
     ("X-Content-Type-Options", b"nosniff"),
@@ -22,36 +22,36 @@ const ALWAYS: [(&str, &[u8]); 5] = [
     ("Content-Security-Policy", b"sandbox"),
 ];
 
-/// What the relay remembers of an upload's head while it waits.
+/// The stored part of an upload's head while it waits.
 #[derive(Clone, Debug)]
 pub struct Upload {
-    /// How its body is delimited.
+    /// The framing of its body.
     pub framing: Framing,
     /// Passed through to the download.
     pub content_type: Option<Box<[u8]>>,
     /// Passed through to the download, or made from the file name in the path.
     pub content_disposition: Option<Box<[u8]>>,
-    /// What few uploads have, because many wait at once.
+    /// Fields that few uploads have; boxed because many uploads wait at once.
     pub rare: Option<Box<Extras>>,
-    /// Its client waits to be told that the body may come (RFC 9110 10.1.1).
+    /// Whether its client waits for `100 Continue` (RFC 9110 10.1.1).
     pub expects_continue: bool,
 }
 
-/// What few uploads have.
+/// Fields that few uploads have.
 #[derive(Clone, Debug, Default)]
 pub struct Extras {
     /// `X-Correlation-Id`, if plain; passed through to the download.
     correlation_id: Option<Box<[u8]>>,
     /// `traceparent`, if valid (W3C Trace Context); passed through to the download.
     traceparent: Option<Box<[u8]>>,
-    /// What its data hashes to, as far as its head says; not passed through.
+    /// The digest of its data, if its head has one; not passed through.
     digest: Option<Box<ReprDigest>>,
-    /// What of its body was read for a destination that left before it was handed a byte.
+    /// The part of its body read for a destination that left before it received a byte.
     begun: Option<PartialUpload>,
 }
 
 impl Extras {
-    /// What of it a head has, if any.
+    /// Reads these fields from a head; `None` if it has none.
     fn new(head: &RequestHead<'_, '_>) -> Option<Box<Self>> {
         let sole = |name, is_valid: fn(&[u8]) -> bool| {
             let mut values = head.fields.all(name);
@@ -71,7 +71,8 @@ impl Extras {
 }
 
 impl Upload {
-    /// Remembers what matters of an upload; `name` is the percent-encoded file name in its path.
+    /// Stores the relevant part of an upload's head; `name` is the percent-encoded file name in its
+    /// path.
     pub fn new(head: &RequestHead<'_, '_>, name: Option<&str>) -> Self {
         let field = |name| head.fields.get(name).map(Box::from);
         Self {
@@ -86,8 +87,8 @@ impl Upload {
         }
     }
 
-    /// Its body on the way to a destination that is answered with `head`, from where it was read
-    /// to. Unless it was begun before, it may have `bytes_max` bytes.
+    /// Starts or resumes the transfer of its body to a destination that is answered with `head`. A
+    /// new transfer carries at most `bytes_max` bytes.
     pub fn transfer(
         &mut self,
         delimiter: Delimiter,
@@ -104,14 +105,15 @@ impl Upload {
         transfer.at_most(bytes_max).with_digest(digest)
     }
 
-    /// Its destination left before it was handed a byte: what was read is kept for the next one,
-    /// and its client, that was told to send or did so anyway, is not told again.
+    /// Takes back a transfer whose destination left before it received a byte: the bytes read are
+    /// kept for the next one. The client is not sent `100 Continue` again: it already has been, or
+    /// did not wait for it.
     pub fn take_back(&mut self, transfer: Transfer) {
         self.expects_continue = false;
         self.rare.get_or_insert_default().begun = Some(transfer.give_upload_back());
     }
 
-    /// Whether its whole body may have been sent, if `unread` bytes of it wait to be read.
+    /// Whether its entire body may have been sent, if `unread` bytes of it wait to be read.
     pub fn may_be_whole(&self, unread: u64) -> bool {
         match (self.rare.as_ref().and_then(|rare| rare.begun.as_ref()), self.framing) {
             (Some(begun), _) => begun.may_end_within(unread),
@@ -120,7 +122,7 @@ impl Upload {
         }
     }
 
-    /// Whether none of its body is left to be read.
+    /// Whether its body was read completely.
     pub fn is_read(&self) -> bool {
         match self.rare.as_ref().and_then(|rare| rare.begun.as_ref()) {
             Some(begun) => begun.is_read(),
@@ -128,7 +130,7 @@ impl Upload {
         }
     }
 
-    /// How the download's body has to be delimited for a client of this version.
+    /// Returns the delimiter of the download's body for a client of this version.
     pub fn delimiter(&self, version: Version) -> Delimiter {
         match (self.framing, version) {
             (Framing::Length(_), _) => Delimiter::Length,
@@ -137,7 +139,7 @@ impl Upload {
         }
     }
 
-    /// Writes the fields of the download's head, up to those about the connection.
+    /// Writes the fields of the download's head, except those about the connection.
     pub fn download_fields<'o>(
         &self,
         mut head: HeadWriter<'o>,
@@ -172,7 +174,7 @@ impl Upload {
     }
 }
 
-/// Writes the fields the creator asked for.
+/// Writes the custom fields of the stream's creator.
 pub fn custom_fields<'o>(
     mut head: HeadWriter<'o>,
     fields: Option<&Map<String, Value>>,
@@ -190,7 +192,7 @@ mod tests {
     #[test]
     #[cfg(target_pointer_width = "64")]
     fn what_is_remembered_while_a_source_waits_is_small() {
-        // Ten thousand may wait; what few uploads have is behind a pointer.
+        // Ten thousand uploads may wait; what few of them have is behind a pointer.
         assert!(size_of::<Upload>() <= 64, "{}", size_of::<Upload>());
     }
 }

@@ -1,4 +1,4 @@
-//! Every way to refuse, and how it is said: status, name, message.
+//! All failures, with their status, name and message.
 
 use super::{Busy, Denied};
 use crate::http::chunked::ChunkError;
@@ -19,93 +19,93 @@ const TOKEN_NEEDED: &str = "Agents need a token of this relay; send 'Authorizati
 const SPARE_REFUSED: &str =
     "The connection id and the secret are not those of an agent that may bring more connections";
 
-/// A request or a stream that did not end well, as its client is told.
+/// A failed request or stream, as reported to its client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Failure {
-    /// The head is malformed, too long, or asks for what is not supported.
+    /// The head is malformed, too long, or requires something unsupported.
     Rejected(Reject),
     /// The chunked framing of the body is malformed.
     BadFraming(ChunkError),
-    /// A JSON body that is not what the route takes.
+    /// A JSON body that is invalid for the route.
     InvalidBody(String),
     /// A JSON body longer than the limit.
     BodyTooLarge(usize),
-    /// An upload of more than this many bytes, as its source is told.
+    /// An upload of more than this many bytes, as reported to its source.
     UploadTooLarge(u64),
-    /// The same, as its destination is told.
+    /// The same, as reported to its destination.
     SourceTooLarge(u64),
-    /// The body ended before its announced length.
+    /// The body ended before its declared length.
     BodyBroken,
-    /// The request, or the next byte of its body, did not come in time.
+    /// The request, or the next byte of its body, was not received in time.
     RequestTimeout(&'static str),
     /// An expectation other than `100-continue`.
     ExpectationFailed,
-    /// The id the request brings is no plain one, or there are two.
+    /// The request id is invalid or repeated.
     RequestIdInvalid,
-    /// A part of a stream is asked for, and a stream cannot resume.
+    /// A partial request, which a stream cannot serve.
     RangeNotSupported,
     /// `CONNECT`.
     NoTunnel,
-    /// No such stream, or it is over.
+    /// No such stream, or it has ended.
     SessionNotFound,
-    /// The same, of a stream that has ended: what became of it.
+    /// The stream has ended, with its outcome.
     StreamEnded(String),
     /// No such path.
     BadRoute,
-    /// The path takes these methods only.
+    /// The path allows only these methods.
     MethodNotAllowed(&'static str),
-    /// Both sides are there, or the stream is over.
+    /// Both sides are connected, or the stream has ended.
     StreamStarted,
-    /// This client must not do that here.
+    /// This client is not allowed to do that.
     Denied(Denied),
-    /// The source takes requests that bring its token, and this one does not.
+    /// The source requires its token, and the request has none or another.
     Unauthorized,
-    /// The body is not signed as it has to be; what is wrong with the signature.
+    /// The required signature of the body is missing or wrong, with the reason.
     BadSignature(String),
-    /// That side of the stream is taken.
+    /// That side of the stream is already connected.
     AlreadyConnected(Side),
     /// This side closed its connection too early.
     Disconnected(Side),
-    /// This side broke the protocol or its socket failed.
+    /// This side violated the protocol or its socket failed.
     Failed(Side),
-    /// The waiting time ran out.
+    /// The waiting time expired.
     SessionTimeout,
-    /// The relay is shutting down, and cannot do what was asked for.
+    /// The relay is shutting down and cannot serve the request.
     Stopping,
-    /// No agent has this connection id, or this name.
+    /// No agent has this connection id or name.
     AgentNotFound,
-    /// The agent went away during the request.
+    /// The agent disconnected during the request.
     AgentGone,
     /// The agent did not respond in time.
     AgentTimeout,
-    /// What the agent answered is no good HTTP; what is wrong with it, as a clause.
+    /// The agent's response is not valid HTTP, with the reason as a clause.
     AgentBroke(&'static str),
     /// The agent aborted its response.
     AgentCancelled,
-    /// The agent speaks text only, and the request is none.
+    /// The agent supports text only, and the request is not text.
     NotText,
-    /// The agent takes requests whole, of so many bytes at most.
+    /// The agent takes complete requests only, of at most this many bytes.
     CallTooLarge(usize),
     /// Only a WebSocket can be opened here.
     UpgradeRequired,
-    /// The connection cannot be upgraded; what is wrong, and what to do.
+    /// The connection cannot be upgraded: what is wrong, and what to do.
     BadUpgrade(&'static str),
-    /// Agents need a token, and this one has none that is known.
+    /// Agents need a token, and this one has none or an unknown one.
     AgentUnauthorized,
-    /// The agent's token is not for the name it asks for.
+    /// The agent's token is not for the requested name.
     AgentForbidden,
     /// An agent called the API beside the relay, and there is none.
     NoSuchApi,
-    /// A spare connection that belongs to no agent, or is one too many.
+    /// A spare connection without an agent, or beyond the limit.
     SpareRefused,
-    /// A limit is reached, or nothing new is taken on; see the relay's settings for the status.
+    /// A limit is reached, or no new work is accepted; see the relay's settings for the status.
     TooBusy(Busy),
-    /// The other side reported this.
+    /// The other side reported this error.
     Reported(Box<PeerReport>),
 }
 
 impl Failure {
-    /// What a client is told whose stream was deleted.
+    /// Returns the report to the clients of a deleted stream.
     pub fn deleted() -> PeerReport {
         PeerReport {
             status: 410,
@@ -114,7 +114,7 @@ impl Failure {
         }
     }
 
-    /// What the status of a stream shows that ended because the relay stops.
+    /// Returns the report for a stream that ended because the relay stops.
     pub fn stopping() -> PeerReport {
         let failure = Self::TooBusy(Busy::Stopping);
         PeerReport {
@@ -124,7 +124,7 @@ impl Failure {
         }
     }
 
-    /// What the status object of a stream that ended this way shows; `None` for a good end.
+    /// Returns the failure shown in the status object of an ended stream; `None` if it succeeded.
     pub fn of_ending(ending: &Ending) -> Option<Self> {
         match ending {
             Ending::Finished(_) => None,
@@ -136,7 +136,7 @@ impl Failure {
         }
     }
 
-    /// The HTTP status (RFC 9110 15; 429: RFC 6585).
+    /// Returns the HTTP status (RFC 9110 15; 429: RFC 6585).
     pub fn status(&self) -> u16 {
         match self {
             Self::Rejected(reject) => reject.status(),
@@ -176,7 +176,7 @@ impl Failure {
         }
     }
 
-    /// The kind of error, for programs.
+    /// Returns the kind of error, for programs.
     pub fn name(&self) -> &str {
         match self {
             Self::Rejected(reject) => reject.name(),
@@ -221,7 +221,7 @@ impl Failure {
         }
     }
 
-    /// What went wrong, for people.
+    /// Returns a description of the error, for people.
     pub fn message(&self) -> Cow<'_, str> {
         Cow::Borrowed(match self {
             Self::Rejected(reject) => reject.message(),
@@ -293,24 +293,23 @@ impl Failure {
         })
     }
 
-    /// Whether another try makes sense after a while, which the answer says with `Retry-After`
-    /// (RFC 9110 10.2.3).
+    /// Whether a later retry can succeed; the response then has `Retry-After` (RFC 9110 10.2.3).
     pub fn may_pass(&self) -> bool {
         matches!(self, Self::TooBusy(_)) || matches!(self.status(), 429 | 503)
     }
 
-    /// The methods the path takes, for `Allow` (RFC 9110 10.2.1).
+    /// Returns the methods of the path, for `Allow` (RFC 9110 10.2.1).
     pub fn allow(&self) -> Option<&'static str> {
         if let Self::MethodNotAllowed(allow) = self { Some(allow) } else { None }
     }
 
-    /// How to prove who asks, for `WWW-Authenticate` (RFC 9110 11.6.1, RFC 6750 3).
+    /// Returns the authentication scheme, for `WWW-Authenticate` (RFC 9110 11.6.1, RFC 6750 3).
     pub fn challenge(&self) -> Option<&'static str> {
         matches!(self, Self::Unauthorized | Self::AgentUnauthorized).then_some("Bearer")
     }
 
-    /// Fields that every answer of its kind has: what has to be switched to, for `Upgrade` and its
-    /// companions (RFC 9110 7.8 and 15.5.22, RFC 6455 4.4); that there are no ranges (RFC 9110 14.3).
+    /// Returns the fixed fields of this kind of response: `Upgrade` and its companions (RFC 9110
+    /// 7.8 and 15.5.22, RFC 6455 4.4), or that ranges are not supported (RFC 9110 14.3).
     pub fn fields(&self) -> &'static [(&'static str, &'static str)] {
         const WEBSOCKET: [(&str, &str); 3] =
             [("Connection", "Upgrade"), ("Upgrade", "websocket"), ("Sec-WebSocket-Version", "13")];
@@ -323,12 +322,12 @@ impl Failure {
         }
     }
 
-    /// What became of the stream that is asked for.
+    /// Returns the outcome of the requested stream, if it has ended.
     fn fate(&self) -> Option<&str> {
         if let Self::StreamEnded(fate) = self { Some(fate) } else { None }
     }
 
-    /// The body: one JSON object, or one line of text; a newline either way.
+    /// Returns the body: one JSON object or one line of text, ending with a newline.
     pub fn body(&self, text: bool) -> String {
         if text {
             let message = self.message();

@@ -1,12 +1,12 @@
-//! What both JSON bodies share: nothing, blank, `null`, or an object.
+//! Common rules of both JSON bodies: nothing, blank, `null`, or an object.
 
 use super::Failure;
 use serde_json::{Map, Value};
 
-/// The members of an optional JSON object.
+/// Returns the members of an optional JSON object.
 ///
 /// # Errors
-/// [`Failure::InvalidBody`] for anything that does not parse or is no object.
+/// [`Failure::InvalidBody`] for anything that does not parse or is not an object.
 pub(super) fn object(body: &[u8]) -> Result<Map<String, Value>, Failure> {
     if body.trim_ascii().is_empty() {
         return Ok(Map::new());
@@ -22,7 +22,7 @@ pub(super) fn object(body: &[u8]) -> Result<Map<String, Value>, Failure> {
     }
 }
 
-/// What a value is, in words.
+/// Returns the type of a value, in words.
 pub(super) fn kind(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",

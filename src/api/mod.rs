@@ -1,4 +1,4 @@
-//! What requests mean: a request head becomes a [`Route`], a body becomes a value, an outcome
+//! Semantics of requests: a request head becomes a [`Route`], a body becomes a value, an outcome
 //! becomes a response. PURE: no socket, no clock.
 
 pub mod access;

@@ -1,5 +1,5 @@
-//! A stream that nobody joined fully, as one process hands it to the next: one line of JSON. Its
-//! members are those of the bodies it was made from, and are read by the same rules.
+//! A stream without both sides connected, as one process hands it to the next: one line of JSON.
+//! Its members are those of the bodies it was made from, and are parsed by the same rules.
 
 use super::{creation, report};
 use crate::rendezvous::{Headers, PeerReport, ReleasedStream};
@@ -8,25 +8,25 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant};
 use uuid::Uuid;
 
-/// The line of a process that was suspended: its successor is, too.
+/// The line sent by a suspended process: its successor starts suspended, too.
 pub const SUSPENDED: &str = "suspended\n";
 
-/// A stream on its way.
+/// A stream being handed over.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Moved {
     /// Its identifier.
     pub id: Uuid,
     /// When it was created, in milliseconds since 1970.
     pub created_wall_ms: i64,
-    /// How long ago it was created.
+    /// The time since it was created.
     pub age: Duration,
-    /// How much of its waiting time is left, whoever chose it.
+    /// The remaining waiting time, chosen by the creator or by default.
     pub left: Duration,
-    /// The address it counts for.
+    /// The address whose limits it counts against.
     pub creator: Option<IpAddr>,
-    /// The header fields its creator asked for.
+    /// The custom header fields of its creator.
     pub headers: Option<Box<Headers>>,
-    /// The report that waits for whoever connects first.
+    /// The pending report for the first client to connect.
     pub report: Option<PeerReport>,
 }
 
@@ -55,7 +55,7 @@ pub fn write(ReleasedStream { stream, creator }: &ReleasedStream, now: Instant) 
     format!("{}\n", Value::Object(members))
 }
 
-/// Reads one line; `None` if it is none of [`write()`]'s.
+/// Parses one line; `None` if [`write()`] could not have written it.
 pub fn read(line: &str) -> Option<Moved> {
     let members: Map<String, Value> = serde_json::from_str(line).ok()?;
     let report = match members.get("report") {
@@ -70,7 +70,7 @@ pub fn read(line: &str) -> Option<Moved> {
         creator,
         id: members.get("id")?.as_str()?.parse().ok()?,
         created_wall_ms: members.get("created_ms")?.as_i64()?,
-        // A process of an earlier version does not write it.
+        // Earlier versions do not write it.
         age: Duration::from_millis(members.get("age_ms").map_or(Some(0), Value::as_u64)?),
         left: Duration::from_millis(members.get("left_ms")?.as_u64()?),
         headers: creation::parse(line.as_bytes()).ok()?.headers,

@@ -1,15 +1,15 @@
-//! Names of agents: what stands in `/api/NAME`, in files of tokens and in what agents ask for.
+//! Names of agents, as used in `/api/NAME`, in token files and in requests of agents.
 
-/// Longest name, in bytes: that of a label of the DNS (RFC 1035, section 2.3.4), so that a name can
-/// be one.
+/// Longest name, in bytes: that of a DNS label (RFC 1035, section 2.3.4), so that a name can be
+/// one.
 pub const NAME_MAX_BYTES: usize = 63;
 
-/// What a name has to be, as the end of a sentence that says that this one is not.
+/// The rule for names, as the end of a sentence about an invalid one.
 pub const NAME_RULE: &str = "a name is 1 to 63 of a-z, 0-9, '-', '.' and '_', and begins and ends \
                              with a letter or a digit";
 
-/// Whether an agent may be called this; if not, [`NAME_RULE`] says why. No name needs to be encoded
-/// in a path, and none is `.` or `..`.
+/// Whether this is a valid name for an agent; if not, [`NAME_RULE`] explains why. Names need no
+/// encoding in a path, and none is `.` or `..`.
 pub fn valid_name(name: &str) -> bool {
     let outer = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
     let inner = |byte: &u8| outer(byte) || b"-._".contains(byte);

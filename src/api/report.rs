@@ -5,7 +5,7 @@ use super::json::{invalid, kind, object};
 use crate::rendezvous::PeerReport;
 use serde_json::{Map, Value};
 
-/// Reads a report; what is left out has a default.
+/// Parses a report; omitted members have defaults.
 ///
 /// # Errors
 /// [`Failure::InvalidBody`] with what is wrong.

@@ -1,4 +1,4 @@
-//! Request head -> what is asked for. The table of routes is docs/protocol.md's.
+//! Maps a request head to a route. See docs/protocol.md for the table of routes.
 
 mod agents;
 
@@ -6,76 +6,75 @@ use crate::http::head::{Method, RequestHead};
 use crate::rendezvous::Side;
 use uuid::Uuid;
 
-/// What a request asks for. An identifier that is no UUID is `None`: it names no stream.
+/// The route of a request. An identifier that is not a valid UUID is `None`: it names no stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Route<'h> {
-    /// Make a stream.
+    /// Create a stream.
     Create,
-    /// Hand a body over, to become a record.
+    /// Push a body, which becomes a record.
     Push,
     /// Upload; the name is a file name for the download, percent-encoded.
     Source(Option<Uuid>, Option<&'h str>),
     /// Download.
     Destination(Option<Uuid>),
-    /// Ask whether a stream is there.
+    /// Check whether a stream exists.
     Exists(Option<Uuid>),
-    /// End a stream.
+    /// Delete a stream.
     Delete(Option<Uuid>),
     /// Report an error to the other side.
     Report(Option<Uuid>),
-    /// Ask for the status object.
+    /// Get the status object.
     Status(Option<Uuid>),
-    /// Ask for the status object again and again.
+    /// Subscribe to the status object.
     Events(Option<Uuid>),
-    /// Ask for all status objects, or for those of active streams.
+    /// List all status objects, or those of active streams.
     List {
-        /// Leave out the streams that ended.
+        /// Omit the streams that ended.
         active_only: bool,
     },
-    /// Ask which agents are connected.
+    /// List the connected agents.
     Agents,
-    /// Become an agent: open a WebSocket (RFC 6455). Whether the head asks for one as it should is
-    /// not looked at yet.
+    /// Become an agent: open a WebSocket (RFC 6455). The handshake is not validated yet.
     Attach,
-    /// Bring a spare connection of an agent.
+    /// Attach a spare connection of an agent.
     Spare,
-    /// Ask for what happens to connections of agents, as it happens.
+    /// Subscribe to connection events of agents.
     AgentEvents,
     /// Call the API of an agent.
     Call {
-        /// Whose.
+        /// The called agent.
         callee: Callee<'h>,
-        /// The target behind the prefix that names the agent, its query included, as received:
-        /// nothing is decoded, and neither dots nor double slashes are taken away. `/` where there
-        /// is nothing; it begins with `?` where there is a query only, else with `/`.
+        /// The target after the prefix that names the agent, including its query, as received:
+        /// nothing is decoded, and dots and double slashes are kept. `/` if it is empty; it begins
+        /// with `?` if it is only a query, else with `/`.
         rest: &'h str,
     },
-    /// Ask whether the relay is alive.
+    /// Check whether the relay is alive.
     Health,
-    /// Ask whether it serves new streams.
+    /// Check whether it serves new streams.
     Readiness,
-    /// Ask what it is doing.
+    /// Get the state of the relay.
     State,
-    /// Tell it what to do.
+    /// Control the relay.
     Control(Control),
-    /// Ask for all metrics.
+    /// Get all metrics.
     Metrics,
-    /// Ask whether the relay is up.
+    /// Check whether the relay is up.
     Ping,
-    /// Ask which relay it is.
+    /// Get the relay's version.
     Version,
-    /// Ask which methods there are.
+    /// Get the allowed methods.
     Options(&'static str),
-    /// The path is known, the method is not among these.
+    /// The path is known, but only these methods are allowed.
     NotAllowed(&'static str),
     /// No such path.
     Nothing,
-    /// A tunnel, which this relay is not.
+    /// A tunnel (`CONNECT`), which this relay does not provide.
     Tunnel,
 }
 
 impl Route<'_> {
-    /// The stream it is about, and as which side of it.
+    /// Returns the stream of the route, and the side the client takes in it.
     pub fn stream(&self) -> Option<(Uuid, Option<Side>)> {
         let (Self::Source(stream, _)
         | Self::Destination(stream)
@@ -98,45 +97,45 @@ impl Route<'_> {
     }
 }
 
-/// Which agent is called.
+/// The agent being called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Callee<'h> {
-    /// The one with this connection; an identifier that is no UUID names none.
+    /// The agent with this connection; `None` for an invalid UUID, which names none.
     Connection(Option<Uuid>),
-    /// The one that has this name, as it stands in the path.
+    /// The agent with this name, as written in the path.
     Name(&'h str),
 }
 
-/// Who may ask.
+/// The clients that a listener serves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Audience {
-    /// Everybody.
+    /// All clients.
     Public,
-    /// Those who push what becomes records.
+    /// Clients that push records.
     Senders {
-        /// The path is one they may push to.
+        /// Whether the path accepts pushes.
         here: bool,
-        /// Another method than `POST` is answered as if there were no such path.
+        /// Whether methods other than `POST` are answered as if the path did not exist.
         compat: bool,
     },
     /// Agents, on listeners of their own.
     Agents,
-    /// Those who run the relay.
+    /// Operators of the relay.
     Operators,
 }
 
-/// What operators can tell the relay.
+/// Control commands of operators.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Control {
     /// Take no new streams.
     Suspend,
     /// Take new streams again.
     Resume,
-    /// Drain, then end.
+    /// Drain, then exit.
     Stop,
 }
 
-/// The thing a path names.
+/// The resource named by a path.
 #[derive(Clone, Copy)]
 enum Resource<'h> {
     Server,
@@ -155,7 +154,7 @@ enum Resource<'h> {
     Metrics,
 }
 
-/// Reads what a request of this audience asks for.
+/// Returns the route of a request from this audience.
 pub fn route<'h>(head: &RequestHead<'_, 'h>, audience: Audience) -> Route<'h> {
     if head.method == Method::Connect {
         return Route::Tunnel;
@@ -181,7 +180,7 @@ pub fn route<'h>(head: &RequestHead<'_, 'h>, audience: Audience) -> Route<'h> {
     asked(resource, head, audience).unwrap_or(Route::NotAllowed(allow))
 }
 
-/// The methods of a path that can be pushed to.
+/// The methods of a path that accepts pushes.
 const PUSHES: &str = "POST, OPTIONS";
 
 fn pushed<'h>(head: &RequestHead<'_, 'h>, here: bool, compat: bool) -> Route<'h> {
@@ -247,7 +246,7 @@ fn allow(resource: Resource<'_>) -> &'static str {
     }
 }
 
-/// Operators look, tell and cancel; they move no bytes.
+/// Returns the methods for operators: they inspect, control and cancel, but transfer no bytes.
 fn operators_allow(resource: Resource<'_>) -> &'static str {
     match resource {
         Resource::Stream(_) => "HEAD, DELETE, OPTIONS",
@@ -306,7 +305,7 @@ fn resource(path: &str) -> Option<Resource<'_>> {
     }
 }
 
-/// Only the form the relay hands out, 36 characters with hyphens, in either case.
+/// Accepts only the form that the relay issues: 36 characters with hyphens, in either case.
 fn parse_id(text: &str) -> Option<Uuid> {
     (text.len() == 36).then(|| Uuid::try_parse(text).ok()).flatten()
 }

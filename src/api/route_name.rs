@@ -1,68 +1,68 @@
-//! What a route is called where requests are counted: a small fixed set, never a path.
+//! Names of routes for request counters: a small fixed set, never a path.
 
 use super::Route;
 
-/// A route without what a client put into it.
+/// A route without the parts that a client controls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RouteName {
-    /// Make a stream.
+    /// Create a stream.
     Create,
-    /// Hand a body over, to become a record.
+    /// Push a body, which becomes a record.
     Push,
     /// Upload.
     Source,
     /// Download.
     Destination,
-    /// Ask whether a stream is there.
+    /// Check whether a stream exists.
     Exists,
-    /// End a stream.
+    /// Delete a stream.
     Delete,
     /// Report an error to the other side.
     Report,
-    /// Ask for the status object.
+    /// Get the status object.
     Status,
-    /// Follow the events of a stream.
+    /// Subscribe to the events of a stream.
     Events,
-    /// Ask for all status objects.
+    /// List all status objects.
     List,
-    /// Ask which agents are connected.
+    /// List the connected agents.
     Agents,
     /// Become an agent.
     Attach,
-    /// Bring a spare connection of an agent.
+    /// Attach a spare connection of an agent.
     Spare,
-    /// Follow what happens to connections of agents.
+    /// Subscribe to connection events of agents.
     AgentEvents,
     /// Call the API of an agent.
     Call,
-    /// Ask whether the relay is alive.
+    /// Check whether the relay is alive.
     Health,
-    /// Ask whether it serves new streams.
+    /// Check whether it serves new streams.
     Readiness,
-    /// Ask what it is doing.
+    /// Get the state of the relay.
     State,
-    /// Tell it what to do.
+    /// Control the relay.
     Control,
-    /// Ask for all metrics.
+    /// Get all metrics.
     Metrics,
-    /// Ask whether the relay is up.
+    /// Check whether the relay is up.
     Ping,
-    /// Ask which relay it is.
+    /// Get the relay's version.
     Version,
-    /// Ask which methods there are.
+    /// Get the allowed methods.
     Options,
-    /// A known path with another method.
+    /// A known path with a method that is not allowed.
     NotAllowed,
     /// No such path.
     Nothing,
     /// `CONNECT`.
     Tunnel,
-    /// The head was not understood, did not come in time, or was not read at all.
+    /// The head was malformed, timed out, or was not read at all.
     Unread,
 }
 
 impl RouteName {
-    /// Every one, in the order of their numbers.
+    /// All variants, in the order of their numbers.
     pub const ALL: [Self; 27] = [
         Self::Create,
         Self::Push,
@@ -93,7 +93,7 @@ impl RouteName {
         Self::Unread,
     ];
 
-    /// The name people read.
+    /// Returns the name, for people.
     pub fn name(self) -> &'static str {
         match self {
             Self::Create => "create",
@@ -128,7 +128,7 @@ impl RouteName {
 }
 
 impl Route<'_> {
-    /// What it is called.
+    /// Returns the name of the route.
     pub fn name(&self) -> RouteName {
         match self {
             Self::Create => RouteName::Create,

@@ -7,7 +7,7 @@ use crate::rendezvous::{Ending, Side, Stream};
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
-/// The status object; what there is none of is left out.
+/// Returns the status object; absent values are omitted.
 pub fn object(stream: &Stream) -> Value {
     let mut status = Map::new();
     status.insert("id".into(), stream.id().to_string().into());
@@ -33,7 +33,7 @@ pub fn object(stream: &Stream) -> Value {
     Value::Object(status)
 }
 
-/// The status object as an event.
+/// Returns the status object as an event.
 pub fn event(stream: &Stream) -> Vec<u8> {
     sse::event("status", &object(stream).to_string())
 }
@@ -46,7 +46,7 @@ fn error(stream: &Stream) -> Option<Value> {
     Some(json!({ "name": failure.name(), "message": failure.message() }))
 }
 
-/// What became of a stream, if it has ended: for whoever comes too late.
+/// Describes the outcome of an ended stream, for clients that connect too late.
 pub fn fate(stream: &Stream, now_wall_ms: i64) -> Option<String> {
     let ended_ms = stream.ended_wall_ms()?;
     let ago = match now_wall_ms.saturating_sub(ended_ms).max(0) / 1000 {
@@ -72,7 +72,7 @@ pub fn fate(stream: &Stream, now_wall_ms: i64) -> Option<String> {
     })
 }
 
-/// ISO 8601 in UTC with milliseconds, such as `2026-11-21T01:57:36.042Z`.
+/// Formats a time as ISO 8601 in UTC with milliseconds, such as `2026-11-21T01:57:36.042Z`.
 pub(super) fn iso8601(wall_ms: i64) -> String {
     let time = Timestamp::from_millisecond(wall_ms).unwrap_or(Timestamp::UNIX_EPOCH);
     format!("{time:.3}")

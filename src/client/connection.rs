@@ -1,5 +1,5 @@
-//! One connection with one request on it, both directions at once: while a request is being sent,
-//! an answer that comes early is noticed, and nobody waits for room that will never be there.
+//! One connection with one request on it, full-duplex: an early response is noticed while the
+//! request is being sent, so no client blocks on a server that has stopped reading.
 
 use super::wire::{WaitFor, Wire};
 use super::{Error, Response};
@@ -8,30 +8,30 @@ use crate::splice::copy::{Read, Write};
 use std::io;
 use std::time::Duration;
 
-/// How much is read at once while a head is awaited.
+/// Bytes per read while waiting for a head.
 const READ_BYTES: usize = 16 << 10;
 
-/// How sending went.
+/// The result of sending.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub(super) enum Sent {
-    /// All of it is with the kernel.
+    /// Everything was passed to the kernel.
     All,
-    /// The answer came, or the connection ended; nothing more should be sent.
+    /// The response was received, or the connection ended; send no more.
     Stopped,
 }
 
-/// A connection and what came on it that nobody has read yet.
+/// A connection and its received, unread bytes.
 #[derive(Debug)]
 pub(super) struct Connection {
     wire: Wire,
     inbox: Vec<u8>,
     stall_timeout: Duration,
-    /// Whether the server said that it wants the body.
+    /// Whether the server sent `100 Continue`.
     continued: bool,
-    /// The final head, once it is there.
+    /// The final head, once received.
     head: Option<AnswerHead>,
-    /// Whether nothing more will come.
+    /// Whether the peer has closed its side.
     ended: bool,
 }
 
@@ -48,11 +48,11 @@ impl Connection {
         self.stall_timeout = stall_timeout;
     }
 
-    /// Waits as long as the other side may be silent. Whether the descriptor that was named, or the
-    /// connection if none was, is ready.
+    /// Waits for at most the stall timeout. Returns whether the given descriptor, or else the
+    /// connection, is ready.
     ///
     /// # Errors
-    /// [`Error::Network`] when that is over.
+    /// [`Error::Network`] after the timeout.
     pub(super) fn wait(&self, until: WaitFor<'_>) -> Result<bool, Error> {
         self.wire.wait(until, self.stall_timeout).map_err(|error| {
             let stalled = error.kind() == io::ErrorKind::TimedOut;
@@ -65,7 +65,7 @@ impl Connection {
         })
     }
 
-    /// Sends all of these bytes; with `more` they may wait for those that follow at once.
+    /// Sends all of these bytes; with `more` they can be held back until the next ones.
     pub(super) fn send(&mut self, mut bytes: &[u8], more: bool) -> Result<Sent, Error> {
         while !bytes.is_empty() {
             match self.wire.write(bytes, more) {
@@ -81,7 +81,7 @@ impl Connection {
         if more { Ok(Sent::All) } else { self.flush() }
     }
 
-    /// Sends what is left in user memory, or whoever feeds this slowly would hold it back.
+    /// Sends what is buffered in user memory: with a slow caller it would otherwise stay there.
     fn flush(&mut self) -> Result<Sent, Error> {
         loop {
             match self.wire.flush() {
@@ -96,13 +96,13 @@ impl Connection {
         }
     }
 
-    /// Waits for room to send; the answer may come instead.
+    /// Waits until the connection is writable, or the response is received.
     pub(super) fn wait_for_room(&mut self) -> Result<Sent, Error> {
         self.wait(WaitFor::Writable)?;
         self.listen()
     }
 
-    /// What a failed attempt to send means: often the answer is there, and says why.
+    /// Handles a failed send: often the response with the reason has already been received.
     pub(super) fn cut_off(&mut self, error: impl Into<io::Error>) -> Result<Sent, Error> {
         match self.listen() {
             Ok(Sent::Stopped) if self.head.is_some() => Ok(Sent::Stopped),
@@ -111,7 +111,7 @@ impl Connection {
         }
     }
 
-    /// Takes in what came, without waiting.
+    /// Reads the available bytes without blocking.
     pub(super) fn listen(&mut self) -> Result<Sent, Error> {
         while self.head.is_none() && !self.ended {
             let mut buffer = [0; READ_BYTES];
@@ -128,7 +128,7 @@ impl Connection {
         Ok(Sent::Stopped)
     }
 
-    /// Waits until the server wants the body, or answers instead.
+    /// Waits until the server requests the body, or responds instead.
     pub(super) fn await_continue(&mut self) -> Result<Sent, Error> {
         while !self.continued {
             if self.listen()? == Sent::Stopped {
@@ -141,7 +141,7 @@ impl Connection {
         Ok(Sent::All)
     }
 
-    /// Waits for the answer.
+    /// Waits for the response.
     ///
     /// # Errors
     /// [`Error::Network`] if the connection ends before it.
@@ -159,12 +159,12 @@ impl Connection {
         }
     }
 
-    /// What came behind the head, to be read before anything else.
+    /// Takes the bytes received after the head, to be read before anything else.
     pub(super) fn take_inbox(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.inbox)
     }
 
-    /// Reads into `buffer`, which is not empty, waiting for bytes; 0 at the end.
+    /// Reads into `buffer`, which must not be empty, waiting for bytes; returns 0 at the end.
     pub(super) fn receive(&mut self, buffer: &mut [u8]) -> Result<usize, Error> {
         loop {
             match self.wire.read(buffer) {
@@ -176,7 +176,7 @@ impl Connection {
         }
     }
 
-    /// Takes heads off the inbox, up to the final one.
+    /// Parses heads from the inbox, up to the final one.
     fn read_heads(&mut self) -> Result<(), Error> {
         while self.head.is_none() {
             let Some(head) = AnswerHead::parse(&self.inbox)? else { return Ok(()) };

@@ -1,4 +1,4 @@
-//! A response's body into a file or a pipe, inside the kernel where that pays.
+//! Copies the body of a response to a file or a pipe, within the kernel where that pays.
 
 mod preallocation;
 
@@ -15,18 +15,18 @@ use std::os::fd::BorrowedFd;
 /// A splice of fewer bytes costs more than copying them.
 const SPLICE_MIN_BYTES: u64 = 16 << 10;
 
-/// The pipe between the socket and the file.
+/// Size of the pipe between the socket and the file.
 const PIPE_BYTES: usize = 1 << 20;
 
-/// Whether chunks of this size are worth being read apart from what frames them.
+/// Whether chunks of this size are worth reading separately from their framing.
 pub(super) fn pays(chunk_bytes: Option<u64>) -> bool {
     chunk_bytes.is_some_and(|bytes| bytes >= SPLICE_MIN_BYTES)
 }
 
-/// Hands the whole body to a writer, telling `progress` how many bytes each step brought.
+/// Copies the complete body to a writer, and passes the byte count of each step to `progress`.
 ///
 /// # Errors
-/// [`Error::Local`] if the writer fails, else why the body is not whole.
+/// [`Error::Local`] if the writer fails, otherwise why the body is incomplete.
 pub(super) fn into_writer(
     body: &mut Body,
     out: &mut dyn Write,
@@ -43,10 +43,10 @@ pub(super) fn into_writer(
     }
 }
 
-/// Hands the whole body to a descriptor, without copying it where the kernel can.
+/// Copies the complete body to a descriptor, without copying through user memory where possible.
 ///
 /// # Errors
-/// [`Error::Local`] if the descriptor takes no more, else why the body is not whole.
+/// [`Error::Local`] if the descriptor cannot be written, otherwise why the body is incomplete.
 pub(super) fn into_descriptor(
     body: &mut Body,
     out: BorrowedFd<'_>,
@@ -89,7 +89,8 @@ fn copy(
     }
 }
 
-/// How many bytes are in the pipe now; `None` at the end of what ends with the connection.
+/// Fills the pipe and returns its byte count; `None` at the end of a body that ends with the
+/// connection.
 fn fill(body: &mut Body, pipe: &Pipe, run: u64) -> Result<Option<usize>, Error> {
     let most = usize::try_from(run).unwrap_or(usize::MAX).min(PIPE_BYTES);
     loop {
@@ -102,7 +103,8 @@ fn fill(body: &mut Body, pipe: &Pipe, run: u64) -> Result<Option<usize>, Error> 
     }
 }
 
-/// Whether all of the pipe's bytes went out; if not, none did, and it is no place for splice(2).
+/// Drains the pipe into the output. False if nothing was drained, because the output does not
+/// support splice(2).
 fn drain(body: &Body, pipe: &Pipe, out: BorrowedFd<'_>, count: usize) -> Result<bool, Error> {
     let mut left = count;
     while left > 0 {
@@ -127,7 +129,7 @@ fn copy_rest(pipe: &Pipe, out: BorrowedFd<'_>, mut left: usize) -> Result<(), Er
     Ok(())
 }
 
-/// Writes all of it, waiting where the descriptor does not block.
+/// Writes all bytes, waiting if the descriptor is non-blocking.
 pub(super) fn write_all(out: BorrowedFd<'_>, mut bytes: &[u8]) -> io::Result<()> {
     while !bytes.is_empty() {
         match nix::unistd::write(out, bytes) {
@@ -147,7 +149,7 @@ fn unwritten(error: impl Into<io::Error>) -> Error {
     Error::local("cannot write the received data", error)
 }
 
-/// The error that came through a reader.
+/// Unwraps the original error from that of a reader.
 pub(super) fn real(error: io::Error) -> Error {
     match error.downcast::<Error>() {
         Ok(error) => error,

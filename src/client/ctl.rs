@@ -1,4 +1,4 @@
-//! `rdv ctl`: what operators ask and tell a running relay.
+//! `rdv ctl`: commands for operators of a running relay.
 
 mod find;
 
@@ -10,7 +10,7 @@ use serde_json::Value;
 use std::fmt::Write as _;
 use uuid::Uuid;
 
-/// Asks or tells a running relay.
+/// The arguments of `rdv ctl`.
 #[derive(Args, Debug)]
 pub struct Ctl {
     /// Admin address [default: from the settings, or that of the only relay here]
@@ -52,15 +52,15 @@ enum Command {
 }
 
 impl Ctl {
-    /// Whether the settings of a relay say where it is.
+    /// Whether the address must be taken from the settings of a relay.
     pub fn needs_settings(&self) -> bool {
         self.admin.is_none() && self.port.is_none()
     }
 
-    /// Where the relay serves operators, if its settings say this.
+    /// Returns the admin address of the relay, from the settings if they have one.
     ///
     /// # Errors
-    /// One line: why there is no such place.
+    /// One line: why there is no such address.
     pub fn address(&self, configured: Option<AdminListen>) -> Result<AdminAddress, String> {
         match (&self.admin, configured) {
             (Some(address), _) => Ok(address.clone()),
@@ -72,10 +72,10 @@ impl Ctl {
         }
     }
 
-    /// Asks the relay at this address; what to print.
+    /// Sends the request to the relay at this address, and returns the text to print.
     ///
     /// # Errors
-    /// One line: why it was not done.
+    /// One line: why it failed.
     pub fn run(&self, address: &AdminAddress) -> Result<String, String> {
         let (method, path) = match &self.command {
             Command::Suspend => ("POST", "/control/suspend".to_owned()),

@@ -1,4 +1,4 @@
-//! Making a connection: addresses, a proxy if there is one, TLS if the URL says so.
+//! Opens a connection: addresses, an optional proxy, TLS for `https`.
 
 use super::options::Options;
 use super::tls::Tls;
@@ -16,21 +16,21 @@ use std::net::{TcpStream, ToSocketAddrs as _};
 use std::os::fd::AsFd as _;
 use std::time::{Duration, Instant};
 
-/// A connection, and how a request on it names its target.
+/// A connection, and the form of the request target on it.
 #[derive(Debug)]
 pub(crate) struct Dialled {
     pub(crate) wire: Wire,
-    /// What stands in the request line: the path, or all of the URL for a proxy.
+    /// The request target: the path, or the complete URL for a proxy.
     pub(crate) target: String,
     /// `Proxy-Authorization`, for a proxy that reads the request itself.
     pub(crate) proxy_authorization: Option<String>,
 }
 
-/// The pause before the first new attempt; each further one is twice as long, up to the last.
+/// Pause before the first retry; each further one is twice as long, up to the maximum.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LAST_PAUSE: Duration = Duration::from_secs(5);
 
-/// The pauses between so many attempts and the one after them.
+/// Returns the pauses before `retries` retries.
 pub(super) fn pauses(retries: u32) -> impl Iterator<Item = Duration> {
     let doubled = |pause: &Duration| Some((*pause * 2).min(LAST_PAUSE));
     std::iter::successors(Some(FIRST_PAUSE), doubled).take(retries as usize)
@@ -39,7 +39,7 @@ pub(super) fn pauses(retries: u32) -> impl Iterator<Item = Duration> {
 /// Connects to the server of this URL.
 ///
 /// # Errors
-/// [`Error::Network`], or [`Error::Input`] for a proxy or a file of authorities that is unusable.
+/// [`Error::Network`], or [`Error::Input`] for an unusable proxy or file of authorities.
 pub(crate) fn dial(url: &Url, options: &Options) -> Result<Dialled, Error> {
     for pause in pauses(options.connect_retries) {
         match attempt(url, options) {
@@ -73,7 +73,7 @@ fn attempt(url: &Url, options: &Options) -> Result<Dialled, Error> {
     }
 }
 
-/// The value of `Authorization` for `user:password` (RFC 7617).
+/// Returns the value of `Authorization` for `user:password` (RFC 7617).
 pub(crate) fn basic(credentials: &str) -> String {
     format!("Basic {}", BASE64_STANDARD.encode(credentials))
 }
@@ -90,7 +90,7 @@ fn connect(url: &Url, options: &Options) -> Result<TcpStream, Error> {
     Ok(socket)
 }
 
-/// The connection with TLS on it, if the URL asks for it.
+/// Returns the connection, with TLS if the URL requires it.
 fn secured(socket: TcpStream, url: &Url, options: &Options) -> Result<Wire, Error> {
     if url.scheme == Scheme::Http {
         return Ok(Wire::Plain(socket));
@@ -109,7 +109,7 @@ fn wait_to_read(socket: &TcpStream, end: Instant) -> io::Result<()> {
     wire::wait(&mut [PollFd::new(socket.as_fd(), PollFlags::POLLIN)], Some(left)).map(drop)
 }
 
-/// Asks a proxy for a tunnel to the URL's server (`CONNECT`, RFC 9110, section 9.3.6).
+/// Requests a tunnel to the URL's server from a proxy (`CONNECT`, RFC 9110, section 9.3.6).
 fn tunnel(
     socket: TcpStream,
     url: &Url,
@@ -129,7 +129,7 @@ fn tunnel(
     let end = clock::now() + options.connect_timeout;
     let mut received = Vec::new();
     loop {
-        // Byte by byte: what follows the head is TLS's.
+        // Byte by byte: anything after the head belongs to TLS.
         let mut byte = [0];
         match copy::read(&socket, &mut byte).map_err(|error| failed(error.into()))? {
             Read::Moved(_) => received.extend_from_slice(&byte),
@@ -148,7 +148,7 @@ fn tunnel(
     }
 }
 
-/// What a proxy's answer means to whoever chose the proxy.
+/// Returns the error for a proxy's response, worded for the user that configured the proxy.
 fn refusal(status: u16) -> io::Error {
     io::Error::other(match status {
         407 => "it wants credentials (407); write them into its URL, as http://user:password@proxy"

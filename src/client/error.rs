@@ -1,44 +1,44 @@
-//! What can go wrong for a client, each with a sentence that says what to do.
+//! The errors of clients, each with a message that includes what to do.
 
 use super::Response;
 use super::human::size;
 use crate::http::answer::AnswerError;
 use std::{fmt, io};
 
-/// Why a request did not come to its end.
+/// Why a request failed.
 #[derive(Debug)]
 pub enum Error {
-    /// An argument is wrong; nothing was sent.
+    /// An argument is invalid; nothing was sent.
     Input(String),
     /// The server cannot be reached, its certificate is not trusted, or the connection failed.
     Network {
-        /// What was being done, such as `connecting to relay.example:443`.
+        /// The failed operation, such as `connecting to relay.example:443`.
         doing: String,
-        /// What the system said.
+        /// The error of the system.
         source: io::Error,
     },
-    /// What came back is no answer of HTTP/1.1.
+    /// The response is not valid HTTP/1.1.
     Answer(AnswerError),
-    /// The body of the response broke off after so many bytes of it.
+    /// The body of the response was truncated.
     Truncated {
-        /// Body bytes that came.
+        /// Bytes of the body received.
         received_bytes: u64,
     },
-    /// This side failed: what was to be sent could not be read, or what came not be written.
+    /// A local failure: the input could not be read, or the output not be written.
     Local {
-        /// What was being done, such as `reading a.txt`.
+        /// The failed operation, such as `reading a.txt`.
         doing: String,
-        /// What the system said.
+        /// The error of the system.
         source: io::Error,
     },
-    /// What was to be sent is not as long as was said before; the request was broken off.
+    /// The length of the content differs from the announced one; the request was aborted.
     Size {
-        /// The length that was announced, in bytes.
+        /// The announced length, in bytes.
         expected_bytes: u64,
-        /// What there was, in bytes: fewer, or more than announced.
+        /// The actual length, in bytes: less, or more than announced.
         found_bytes: u64,
     },
-    /// The server gave its answer before the request was whole, and nothing more is sent.
+    /// The server responded before the request was complete; no more is sent.
     Answered(Box<Response>),
 }
 
@@ -91,8 +91,7 @@ impl From<AnswerError> for Error {
     }
 }
 
-/// For readers and writers, whose errors are those of the system: [`io::Error::downcast`] gives
-/// the real one back.
+/// Converts to an error for readers and writers: [`io::Error::downcast`] returns the original.
 impl From<Error> for io::Error {
     fn from(error: Error) -> Self {
         let kind = match &error {

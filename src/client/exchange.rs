@@ -1,4 +1,4 @@
-//! One request to an operator's address, and its whole answer.
+//! One request to an admin address, and its complete response.
 
 use crate::http::answer::{AnswerFraming, AnswerHead};
 use crate::http::body::BodyDecoder;
@@ -8,20 +8,20 @@ use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
-/// How long the relay may take for each step of an answer.
+/// Maximum time for the relay per step of a response.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// What the relay said.
+/// The response of the relay.
 #[derive(Debug)]
 pub(super) struct Answer {
     pub status: u16,
     pub body: Vec<u8>,
 }
 
-/// Asks, and reads the answer to its end.
+/// Sends a request, and reads the response to its end.
 ///
 /// # Errors
-/// One line: what could not be done.
+/// One line: which step failed.
 pub(super) fn exchange(address: &AdminAddress, method: &str, path: &str) -> Result<Answer, String> {
     let host = match address {
         AdminAddress::Unix(_) => "localhost".to_owned(),
@@ -57,10 +57,11 @@ fn round_trip(mut socket: impl Read + Write, request: &str) -> io::Result<Vec<u8
     Ok(received)
 }
 
-/// The answer, if all of it is there.
+/// Parses the response, if it is complete.
 fn read(received: &[u8]) -> Option<Answer> {
     let head = AnswerHead::parse(received).ok()??;
-    // The relay frames all it says to operators; what only the connection ends is not from it.
+    // The relay frames every response to operators; a body that ends with the connection is not
+    // from it.
     let AnswerFraming::Framed(framing) = head.framing().ok()? else { return None };
     let (status, end) = (head.status, head.len);
     let behind = &received[end..];

@@ -1,23 +1,23 @@
-//! Names that came over the wire: made safe for a new file here, and for a terminal. The sender is
-//! not trusted with either.
+//! Makes names received from the sender safe for a new file, and text safe for a terminal. The
+//! sender is trusted with neither.
 
-/// How long a safe name may be, in bytes: what a directory entry holds (`NAME_MAX`,
-/// pathconf(3)), less the room for `.2.partial` and the like behind it.
+/// Maximum length of a safe name, in bytes: that of a directory entry (`NAME_MAX`, pathconf(3)),
+/// less the space for a suffix such as `.2.partial`.
 pub const SAFE_MAX_BYTES: usize = 255 - SUFFIX_ROOM_BYTES;
 
-/// The room that a suffix may take, in bytes.
+/// Space reserved for a suffix, in bytes.
 pub const SUFFIX_ROOM_BYTES: usize = 16;
 
-/// How long an extension may be, in bytes with its dot, to be kept when a name is cut.
+/// Maximum length of an extension that is kept when a name is cut, in bytes with its dot.
 const EXTENSION_MAX_BYTES: usize = 24;
 
-/// The name for a new file in the current directory; `None` if nothing of it is left, and for `.`
-/// and `..`.
+/// Returns the name for a new file in the current directory; `None` if nothing of it is left, and
+/// for `.` and `..`.
 ///
-/// Separators become `_`, so it names no other directory; so does a leading `.`, which would hide
-/// the file or make it the configuration of something, and a leading `-`, which would make it an
-/// option. Control characters and invisible ones go, and blanks at either end, and dots at the
-/// last. What is too long is cut before its extension.
+/// Separators become `_`, so the name stays in the directory; so does a leading `.`, which would
+/// hide the file or make it a configuration file, and a leading `-`, which would make it an option.
+/// Control characters and invisible ones are removed, as are blanks at either end and trailing
+/// dots. A name that is too long is cut before its extension.
 pub fn safe(name: &str) -> Option<String> {
     let visible: String = name.chars().filter(|&char| !is_deceptive(char)).collect();
     let mut name: String = trim_end(visible.trim_start()).replace(['/', '\\'], "_");
@@ -30,8 +30,8 @@ pub fn safe(name: &str) -> Option<String> {
     (!name.is_empty()).then_some(name)
 }
 
-/// A text from the other side as it may stand on a terminal, in one line: control characters and
-/// invisible ones become escapes such as `\n` and `\u{1b}`, which do nothing and can be seen.
+/// Returns text from the other side for a terminal, in one line: control characters and invisible
+/// ones become escapes such as `\n` and `\u{1b}`, which are harmless and visible.
 pub fn printable(text: &str) -> String {
     let mut line = String::with_capacity(text.len());
     for char in text.chars() {
@@ -44,19 +44,19 @@ pub fn printable(text: &str) -> String {
     line
 }
 
-/// Whether a character acts on the terminal, or makes a text look like another.
+/// Whether a character affects the terminal, or makes a text look like another.
 fn is_deceptive(char: char) -> bool {
     char.is_control()
         || matches!(char,
-            // Soft hyphen, joiners, fillers: nothing is seen of them.
+            // Soft hyphen, joiners, fillers: invisible.
             '\u{ad}' | '\u{34f}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
             | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200d}' | '\u{2060}'..='\u{2064}'
             | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}'
             | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}'
-            // Marks, overrides and isolates, with which `gpj.exe` reads as `exe.jpg`.
+            // Marks, overrides and isolates, which make `gpj.exe` look like `exe.jpg`.
             | '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}'
             | '\u{2066}'..='\u{206f}'
-            // Separators of lines and paragraphs.
+            // Line and paragraph separators.
             | '\u{2028}' | '\u{2029}')
 }
 
@@ -64,15 +64,15 @@ fn trim_end(name: &str) -> &str {
     name.trim_end_matches(|char: char| char.is_whitespace() || char == '.')
 }
 
-/// The beginning of a name that is too long, and its extension.
+/// Cuts a name that is too long, keeping its extension.
 fn shorten(name: &str) -> String {
     let (stem, extension) = split_extension(name);
     let end = stem.floor_char_boundary(SAFE_MAX_BYTES - extension.len());
     format!("{}{extension}", trim_end(&stem[..end]))
 }
 
-/// The stem and its extension with the dot; `.tar.gz` and its like are one extension. One that is
-/// too long is none.
+/// Splits a name into stem and extension, with the dot; `.tar.gz` and the like are one extension.
+/// One that is too long counts as part of the stem.
 fn split_extension(name: &str) -> (&str, &str) {
     let Some(dot) = name.rfind('.') else { return (name, "") };
     let at = name[..dot].strip_suffix(".tar").map_or(dot, str::len);

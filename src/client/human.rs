@@ -1,8 +1,8 @@
-//! Sizes, times and rates for people, as `curl` and `restic` print them.
+//! Formats sizes, times and rates for people, as `curl` and `restic` print them.
 
 use std::time::Duration;
 
-/// A size in binary units: `17 B`, `3.4 MiB`, `122 GiB`.
+/// Formats a size in binary units: `17 B`, `3.4 MiB`, `122 GiB`.
 pub(crate) fn size(bytes: u64) -> String {
     const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
     if bytes < 1024 {
@@ -23,7 +23,7 @@ pub(crate) fn size(bytes: u64) -> String {
     }
 }
 
-/// A time with two units at most: `0.4 s`, `42 s`, `3 min 20 s`, `2 h 5 min`.
+/// Formats a time with at most two units: `0.4 s`, `42 s`, `3 min 20 s`, `2 h 5 min`.
 pub(crate) fn time(time: Duration) -> String {
     let seconds = time.as_secs();
     match seconds {
@@ -34,8 +34,7 @@ pub(crate) fn time(time: Duration) -> String {
     }
 }
 
-/// What was moved in which time: `5.0 GiB in 42 s, 122 MiB/s`; without a time that is too short to
-/// mean anything.
+/// Formats a transfer: `5.0 GiB in 42 s, 122 MiB/s`; omits a time too short to be meaningful.
 pub(crate) fn transfer(bytes: u64, time_taken: Duration) -> String {
     let millis = time_taken.as_millis();
     if millis < 100 {

@@ -1,28 +1,29 @@
-//! Clients of HTTP servers, of the relay among them: the command line's, and a library. Its promise:
-//! both directions of a connection are looked at all the time, so an answer that comes early is
-//! returned while the request is still being sent, and nobody waits for a server that has stopped
-//! reading; what breaks off never looks whole, on either side; and however much passes, a few hundred
-//! KiB of it are in memory.
+//! HTTP clients, for the relay and other servers: the command line and a library. Guarantees: both
+//! directions of a connection are polled at all times, so an early response is returned while the
+//! request is still being sent, and no client blocks on a server that has stopped reading; a
+//! truncated transfer never looks complete, on either side; and memory use is a few hundred KiB for
+//! any amount of data.
 //!
-//! Threads of the caller block; there is no runtime. Redirections are not followed, and every request
-//! has a connection of its own. Proxies are those of the environment. A process whose `SIGPIPE` is
-//! not ignored, as Rust's runtime has it from the start, is ended by a server that goes away.
+//! Calls block the calling thread; there is no async runtime. Redirects are not followed, and every
+//! request uses its own connection. Proxies are those of the environment. `SIGPIPE` must be
+//! ignored, as Rust's runtime does at startup; otherwise a server that disconnects ends the
+//! process.
 //!
 //! | file | act |
 //! |---|---|
-//! | `url.rs`, `proxy.rs`, `options.rs` | where to, by which way, how patiently |
-//! | `dial.rs`, `tls.rs`, `wire.rs` | making a connection; bytes in and out of it without blocking; the waits |
-//! | `connection.rs` | one request on one connection: sending, and noticing what comes meanwhile |
+//! | `url.rs`, `proxy.rs`, `options.rs` | the target, the proxy, timeouts and other options |
+//! | `dial.rs`, `tls.rs`, `wire.rs` | connecting; non-blocking reads and writes; waiting |
+//! | `connection.rs` | one request on one connection: sending, and noticing an early response |
 //! | `outgoing.rs` | a request's head and body, framed: from memory, from a file by sendfile(2), from a pipe by splice(2) |
-//! | `response.rs`, `copy_to_file.rs` | what is answered, and its body into a file or a pipe |
-//! | `part.rs`, `upload.rs` | the library: forms |
+//! | `response.rs`, `copy_to_file.rs` | the response, and copying its body to a file or a pipe |
+//! | `part.rs`, `upload.rs` | the library: form uploads |
 //! | `single.rs` | one request with one large body |
-//! | `relay.rs` | streams of a relay: made, asked about, followed, ended |
-//! | `file_name.rs`, `output.rs`, `archive/` | names made safe; files that are not there before they are whole; directories |
+//! | `relay.rs` | streams of a relay: creating, querying, following and ending them |
+//! | `file_name.rs`, `output.rs`, `archive/` | safe names; files that appear only once complete; directories |
 //! | `commands/` | `rdv send`, `receive`, `pipe`, `status`, `cancel`, `post`; exit statuses, progress, interruption |
 //! | `ctl.rs`, `exchange.rs` | `rdv ctl` |
 //!
-//! # Files to a server
+//! # Uploading files
 //!
 //! [`Upload`] sends a form (`multipart/form-data`, RFC 7578). A [`Part`] is a path, an open file, a
 //! pipe, or any reader; files and pipes are sent by the kernel where there is no TLS.
@@ -39,10 +40,10 @@
 //! # Ok::<(), rdv::client::Error>(())
 //! ```
 //!
-//! # One file after the other, as they come to be
+//! # Uploading files as they are produced
 //!
-//! [`Upload::send_unclose`] leaves the request open. Its error says at once when the server has
-//! answered already.
+//! [`Upload::send_unclose`] leaves the request open. It returns an error as soon as the server
+//! has responded.
 //!
 //! ```no_run
 //! use rdv::client::{Error, Upload};
@@ -58,9 +59,10 @@
 //! # Ok::<(), rdv::client::Error>(())
 //! ```
 //!
-//! # What a program prints, while it runs
+//! # Uploading the output of a program
 //!
-//! A pipe that gives nothing keeps no answer from being noticed: [`Part::descriptor`] waits for both.
+//! [`Part::descriptor`] waits for the pipe and for the response, so an idle pipe does not hide an
+//! early response.
 //!
 //! ```no_run
 //! use rdv::client::{Part, Upload};
@@ -76,9 +78,9 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! # Trust, times and fields
+//! # Certificates, timeouts and header fields
 //!
-//! [`Options`] are the same for all clients.
+//! All clients share the same [`Options`].
 //!
 //! ```
 //! use rdv::client::{Options, Upload};
@@ -92,7 +94,7 @@
 //! # Ok::<(), rdv::client::Error>(())
 //! ```
 //!
-//! `examples/upload.rs` is a whole program.
+//! `examples/upload.rs` is a complete program.
 
 pub mod archive;
 pub(crate) mod clock;
@@ -129,5 +131,5 @@ pub use response::{Body, Response};
 pub use upload::Upload;
 pub use url::Url;
 
-/// What requests name as their sender.
+/// The product name in requests.
 pub(crate) const USER_AGENT: &str = concat!("rdv/", env!("CARGO_PKG_VERSION"));

@@ -1,4 +1,4 @@
-//! How requests are made: times, header fields, whom to trust, and which proxy to use.
+//! Request options: timeouts, header fields, trusted authorities, and proxies.
 
 use super::outgoing::UNLIMITED;
 use super::proxy::Proxies;
@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::Error;
 
-/// The fields that a client frames its message with; nobody else may set them.
+/// The fields that frame the message, reserved for the client.
 const RESERVED: [&str; 8] = [
     "content-length",
     "transfer-encoding",
@@ -20,8 +20,8 @@ const RESERVED: [&str; 8] = [
     "expect",
 ];
 
-/// How requests are made. The default waits 10 s for a connection and 5 min for the next byte,
-/// trusts the system's authorities, and takes proxies from the environment.
+/// Request options. By default, connecting times out after 10 s and a stalled transfer after 5 min,
+/// the system's authorities are trusted, and proxies are those of the environment.
 #[derive(Clone, Debug)]
 pub struct Options {
     pub(crate) connect_timeout: Duration,
@@ -49,8 +49,8 @@ impl Options {
     /// Adds a field to the head of every request.
     ///
     /// # Errors
-    /// [`Error::Input`] if the name is no token of RFC 9110, the value holds anything but visible
-    /// ASCII, spaces and tabs, or the field is one that frames the message.
+    /// [`Error::Input`] if the name is not a token (RFC 9110), the value contains anything but
+    /// visible ASCII, spaces and tabs, or the field frames the message.
     pub fn add_field(&mut self, name: &str, value: &str) -> Result<(), Error> {
         if !is_token(name.as_bytes()) {
             return Err(Error::Input(format!("'{name}' is not a valid header field name")));
@@ -72,18 +72,18 @@ impl Options {
         self.fields.iter().any(|(there, _)| there.eq_ignore_ascii_case(name))
     }
 
-    /// Waits at most so long for a connection, for each address of the host.
+    /// Sets the timeout for connecting to each address of the host.
     pub fn set_connect_timeout(&mut self, timeout: Duration) {
         self.connect_timeout = timeout.min(UNLIMITED);
     }
 
-    /// Tries so many times more to connect, after 200 ms, 400 ms and so on. A certificate that is
-    /// not trusted is not tried again.
+    /// Sets the maximum number of retries for connecting, after 200 ms, 400 ms and so on. An
+    /// untrusted certificate is not retried.
     pub fn set_connect_retries(&mut self, retries: u32) {
         self.connect_retries = retries;
     }
 
-    /// Gives up when nothing moved in either direction for so long.
+    /// Sets the maximum time without progress in either direction.
     pub fn set_stall_timeout(&mut self, timeout: Duration) {
         self.stall_timeout = timeout.min(UNLIMITED);
     }
@@ -93,7 +93,7 @@ impl Options {
         self.authorities = Some(authorities.into());
     }
 
-    /// Uses no proxy, whatever the environment says.
+    /// Ignores the proxy variables of the environment.
     pub fn no_proxy(&mut self) {
         self.proxies = Proxies::default();
     }

@@ -1,6 +1,6 @@
-//! A request on its way: head, then the body from wherever it is, framed by its length or in
-//! chunks (RFC 9112, section 7.1). What is cut short never looks whole: the last chunk is sent only
-//! by [`Outgoing::finish`], and a length that does not come true is an error.
+//! A request being sent: the head, then the body from any source, framed by its length or in chunks
+//! (RFC 9112, section 7.1). A truncated body never looks complete: only [`Outgoing::finish`] sends
+//! the last chunk, and a length that is not met is an error.
 
 use super::connection::{Connection, Sent};
 use super::dial::{self, Dialled};
@@ -18,30 +18,30 @@ use std::io::{self, Read as _, Write as _};
 use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
-/// How much of a file goes with one call, so that an early answer is noticed in between.
+/// Bytes of a file per call, so that an early response is noticed in between.
 const FILE_STEP_BYTES: u64 = 4 << 20;
 
-/// The pipe between a standard input and the socket; what an unprivileged user may ask for.
+/// Size of the pipe between standard input and the socket: the unprivileged maximum.
 const PIPE_BYTES: usize = 1 << 20;
 
-/// What is copied at once where the kernel cannot move bytes by itself.
+/// Bytes copied per step where the kernel cannot move them.
 pub(super) const COPY_BYTES: usize = 256 << 10;
 
-/// The patience with a relay, which itself judges who of two sides stalls; a dead path to it is
-/// found by TCP's keep-alive.
+/// The timeout towards a relay, which itself detects the stalled side; TCP keep-alive detects a
+/// dead path.
 pub(super) const UNLIMITED: Duration = Duration::from_hours(24 * 365);
 
-/// Who is told how many body bytes went to the kernel.
+/// Called with the number of body bytes passed to the kernel.
 pub(super) type Progress = Box<dyn FnMut(u64) + Send>;
 
-/// One request, before it is sent.
+/// A request to be sent.
 pub(super) struct Request<'r> {
     pub(super) method: &'r str,
     pub(super) url: &'r Url,
     pub(super) framing: Framing,
-    /// Fields besides those of the options.
+    /// Fields in addition to those of the options.
     pub(super) fields: Vec<(&'r str, String)>,
-    /// Whether the body is held back until the server asks for it.
+    /// Whether to hold the body back until the server requests it.
     pub(super) expect_continue: bool,
 }
 
@@ -50,7 +50,7 @@ pub(super) struct Outgoing {
     connection: Connection,
     framing: Framing,
     sent_bytes: u64,
-    /// Where the piece at hand began, and how long it was announced to be.
+    /// Start and announced length of the current piece.
     piece: Option<(u64, u64)>,
     progress: Progress,
 }
@@ -64,28 +64,28 @@ impl Outgoing {
         let dialled = dial::dial(request.url, options)?;
         let head = head(request, options, &dialled);
         let mut connection = Connection::new(dialled.wire, options.stall_timeout);
-        // A server that refuses before it read the head has said so in its answer.
+        // A server that refuses before reading the head gives the reason in its response.
         let _ = connection.send(&head, false)?;
         let framing = request.framing;
         Ok(Self { connection, framing, sent_bytes: 0, piece: None, progress: Box::new(|_| ()) })
     }
 
-    /// Tells how many body bytes each step sent.
+    /// Sets the callback for the byte count of each step.
     pub(super) fn report_to(&mut self, progress: Progress) {
         self.progress = progress;
     }
 
-    /// From now on, waits so long for the next thing to happen.
+    /// Sets the stall timeout from now on.
     pub(super) fn set_stall_timeout(&mut self, stall_timeout: Duration) {
         self.connection.set_stall_timeout(stall_timeout);
     }
 
-    /// How many bytes of the body were sent, or begun to be.
+    /// Returns the number of body bytes sent, including those in progress.
     pub(super) fn sent_bytes(&self) -> u64 {
         self.sent_bytes
     }
 
-    /// Waits until the server asks for the body, or answers instead.
+    /// Waits until the server requests the body, or responds instead.
     pub(super) fn await_continue(&mut self) -> Result<Sent, Error> {
         self.connection.await_continue()
     }
@@ -105,10 +105,10 @@ impl Outgoing {
         Ok(sent)
     }
 
-    /// Lets `piece` send exactly so many bytes.
+    /// Runs `piece`, which must send exactly `expected_bytes` bytes.
     ///
     /// # Errors
-    /// [`Error::Size`] as soon as there is a byte more, or an end too soon.
+    /// [`Error::Size`] on the first byte too many, or on a premature end.
     pub(super) fn exactly(
         &mut self,
         expected_bytes: u64,
@@ -125,7 +125,7 @@ impl Outgoing {
         Ok(sent)
     }
 
-    /// Sends exactly so many bytes of a file, from where it stands.
+    /// Sends exactly `bytes` bytes of a file, from its current position.
     ///
     /// # Errors
     /// [`Error::Size`] if the file has fewer.
@@ -187,11 +187,11 @@ impl Outgoing {
         Ok(Sent::All)
     }
 
-    /// Sends all that a descriptor (a pipe, a terminal, a socket) gives until its end. The wait for
-    /// it has no limit: it may be a person.
+    /// Sends everything from a descriptor (a pipe, a terminal, a socket) until its end. The wait
+    /// for input is unlimited: it may be typed.
     pub(super) fn descriptor(&mut self, input: BorrowedFd<'_>) -> Result<Sent, Error> {
         let splices = matches!(self.connection.wire(), Wire::Plain(_));
-        // A larger pipe lets the program before it run on, and makes larger chunks.
+        // A larger pipe decouples the program writing to it, and gives larger chunks.
         let is_pipe = pipe::enlarge(input, PIPE_BYTES);
         match Pipe::open(PIPE_BYTES) {
             Ok(pipe) if splices && is_pipe => self.splice(input, &pipe),
@@ -240,7 +240,7 @@ impl Outgoing {
         Ok(Sent::All)
     }
 
-    /// The same, with everything shown to `seen` before it is sent.
+    /// Does the same, and passes everything to `seen` before it is sent.
     pub(super) fn descriptor_seen(
         &mut self,
         input: BorrowedFd<'_>,
@@ -262,18 +262,17 @@ impl Outgoing {
                         return Ok(Sent::Stopped);
                     }
                 }
-                // Another process may share a descriptor that does not block, and have been faster.
+                // A process that shares the non-blocking descriptor may have read first.
                 Err(Errno::EAGAIN | Errno::EINTR) => {}
                 Err(error) => return Err(Error::local("reading the input", error)),
             }
         }
     }
 
-    /// Ends the body, with a trailer if it comes in chunks and there is one, and waits for the
-    /// answer.
+    /// Ends the body, with an optional trailer if it is chunked, and waits for the response.
     ///
     /// # Errors
-    /// [`Error::Size`] if the announced length did not come; the request is broken off.
+    /// [`Error::Size`] if the body is shorter than announced; the request is aborted.
     pub(super) fn finish(mut self, trailer: Option<(&str, &str)>) -> Result<Response, Error> {
         match self.framing {
             Framing::Length(length) if length != self.sent_bytes => {
@@ -291,13 +290,13 @@ impl Outgoing {
         self.connection.answer()
     }
 
-    /// The answer that came before the end.
+    /// Returns the response received before the end.
     pub(super) fn answer(self) -> Result<Response, Error> {
         self.connection.answer().map(Response::early)
     }
 
-    /// So many bytes of the body come next, unless the answer is there: a server that reads on may
-    /// have given it all the same. One that comes behind the last byte is not early.
+    /// Starts a piece of `bytes` body bytes, unless the response has been received, which a server
+    /// can send while still reading. One received after the last byte is not early.
     fn begin(&mut self, bytes: u64) -> Result<Sent, Error> {
         if let Some((start, expected_bytes)) = self.piece {
             let found_bytes = (self.sent_bytes - start).saturating_add(bytes);

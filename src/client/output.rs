@@ -1,5 +1,5 @@
-//! A file being received. It has another name until it is complete, so nobody takes a part for the
-//! whole; and it takes the place of no other file unless that is wanted.
+//! A file being received. It has a temporary name until it is complete, so that a partial file is
+//! never mistaken for a complete one; and it replaces another file only if requested.
 
 use super::file_name::{SUFFIX_ROOM_BYTES, printable};
 use super::unfinished::{Partial, Unfinished};
@@ -12,10 +12,10 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
-/// How many files of one name may be unfinished at once; the numbers of their names go up to here.
+/// Maximum number of unfinished files of one name; also the highest number in their names.
 const PARTIAL_MAX: u32 = 100;
 
-/// How long a name may be, in bytes (`NAME_MAX`, pathconf(3)).
+/// Maximum length of a name, in bytes (`NAME_MAX`, pathconf(3)).
 const NAME_MAX_BYTES: usize = 255;
 
 /// A file that is not complete yet. It ends with [`Output::complete`] or [`Output::abandon`]; if it
@@ -28,9 +28,10 @@ pub struct Output {
 }
 
 impl Output {
-    /// Creates `NAME.partial` beside the file that is to be, with the permissions any new file has;
+    /// Creates `NAME.partial` next to the target, with the permissions of any new file;
     /// `NAME.2.partial` and so on if that name is taken, which is not followed if it is a link.
-    /// Without `overwrite`, the target must not exist: nobody is to download in vain.
+    /// Without `overwrite`, the target must not exist: better to fail before the download than
+    /// after.
     ///
     /// # Errors
     /// One line: the target exists, or is not a regular file and cannot be replaced by one; or no
@@ -62,26 +63,26 @@ impl Output {
         }
     }
 
-    /// The file, open for writing and for reading what was written.
+    /// Returns the file, open for writing and for reading what was written.
     pub fn file(&self) -> &File {
         &self.file
     }
 
-    /// Where the bytes are until the file is complete.
+    /// Returns the path of the file until it is complete.
     pub fn partial_path(&self) -> &Path {
         &self.partial
     }
 
-    /// Where the file is once it is complete.
+    /// Returns the path of the complete file.
     pub fn target_path(&self) -> &Path {
         &self.target
     }
 
-    /// Gives the complete file its name, at once, and returns it. Without `overwrite`, a file of
-    /// that name that has appeared meanwhile stays as it is.
+    /// Renames the complete file to its target atomically, and returns that. Without `overwrite`, a
+    /// file that now has this name is not replaced.
     ///
     /// # Errors
-    /// One line that says where the bytes are: the target exists now, or cannot be made.
+    /// One line with the path of the data: the target exists now, or cannot be created.
     pub fn complete(self, overwrite: bool) -> io::Result<PathBuf> {
         move_to(&self.partial, &self.target, overwrite).map_err(|error| {
             let text = format!("{}; everything was received into {}", error, shown(&self.partial));
@@ -90,8 +91,8 @@ impl Output {
         Ok(self.target)
     }
 
-    /// Gives up. What was received stays, and where it is is returned; a file without a byte is
-    /// removed instead, and `None` returned.
+    /// Gives up. Keeps the received data and returns its path; removes an empty file and returns
+    /// `None`.
     pub fn abandon(self) -> Option<PathBuf> {
         let empty = self.file.metadata().is_ok_and(|metadata| metadata.len() == 0);
         if empty && fs::remove_file(&self.partial).is_ok() {
@@ -101,8 +102,8 @@ impl Output {
     }
 }
 
-/// The same for a command that may be interrupted: the file changes on disk and in what is noted in
-/// one step each.
+/// The same for a command that can be interrupted: each change on disk is recorded in the same
+/// step.
 impl Output {
     pub(crate) fn create_noted(
         target: &Path,
@@ -121,7 +122,7 @@ impl Output {
         unfinished: &Unfinished,
     ) -> io::Result<PathBuf> {
         let mut noted = unfinished.lock();
-        // If it cannot be renamed, the error says where it is.
+        // If it cannot be renamed, the error includes its path.
         *noted = None;
         self.complete(overwrite)
     }
@@ -139,15 +140,15 @@ impl AsFd for Output {
     }
 }
 
-/// Whether a file may be made here, or put in place of what is there.
+/// Checks that a file can be created here, or can replace the existing one.
 ///
 /// # Errors
-/// One line: something is there and must not be replaced, or cannot be by a file.
+/// One line: the existing file must not be replaced, or cannot be replaced by a regular file.
 pub(super) fn check_target(target: &Path, overwrite: bool) -> io::Result<()> {
     match fs::symlink_metadata(target) {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
         Err(error) => Err(told(error.kind(), format!("{}: {error}", shown(target)))),
-        // A rename would put a file in place of /dev/null just as well.
+        // A rename would replace /dev/null just as well.
         Ok(found) if !(found.is_file() || found.is_symlink()) => {
             let kind = if found.is_dir() { "is a directory" } else { "is not a regular file" };
             let text = format!("{} {kind}; choose another name", shown(target));
@@ -158,11 +159,11 @@ pub(super) fn check_target(target: &Path, overwrite: bool) -> io::Result<()> {
     }
 }
 
-/// Gives a file or a directory another name in the same file system, atomically. Without
-/// `overwrite` nothing is replaced, whatever happens meanwhile.
+/// Renames a file or a directory within one file system, atomically. Without `overwrite` nothing is
+/// replaced, even in a race.
 ///
 /// # Errors
-/// One line: the name is taken, or the system's refusal.
+/// One line: the name is taken, or the error of the system.
 pub(super) fn move_to(from: &Path, to: &Path, overwrite: bool) -> io::Result<()> {
     let moved = if overwrite {
         fs::rename(from, to)
@@ -181,9 +182,9 @@ pub(super) fn move_to(from: &Path, to: &Path, overwrite: bool) -> io::Result<()>
     })
 }
 
-/// The same without that rename. A link is never made over a file; if the second step fails, the
-/// file has both names, and nothing is lost. A directory cannot be linked, but takes the place of an
-/// empty one, which is made for it.
+/// Does the same without that rename. A link never replaces a file; if the second step fails, the
+/// file has both names, and nothing is lost. A directory cannot be linked, but can replace an empty
+/// one, which is created for it.
 fn move_in_two_steps(from: &Path, to: &Path) -> io::Result<()> {
     if fs::symlink_metadata(from)?.is_dir() {
         fs::create_dir(to)?;
@@ -193,7 +194,7 @@ fn move_in_two_steps(from: &Path, to: &Path) -> io::Result<()> {
     fs::remove_file(from)
 }
 
-/// The name of the unfinished file, cut where it would be too long.
+/// Returns the name of the unfinished file, cut if too long.
 pub(super) fn partial_name(name: &OsStr, number: u32) -> OsString {
     let room = NAME_MAX_BYTES - SUFFIX_ROOM_BYTES;
     let mut partial = match name.to_str() {
@@ -212,17 +213,17 @@ pub(super) fn exists(path: &Path) -> io::Error {
     told(ErrorKind::AlreadyExists, text)
 }
 
-/// An error in our own words.
+/// Returns an error with our own message.
 pub(super) fn told(kind: ErrorKind, text: String) -> io::Error {
     io::Error::new(kind, text)
 }
 
-/// Whether this is a regular file without a byte.
+/// Whether this is an empty regular file.
 pub(super) fn is_empty_file(path: &Path) -> bool {
     fs::symlink_metadata(path).is_ok_and(|file| file.is_file() && file.len() == 0)
 }
 
-/// A path as it may stand in a message.
+/// Formats a path for a message.
 pub(super) fn shown(path: &Path) -> String {
     printable(&path.to_string_lossy())
 }

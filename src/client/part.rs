@@ -1,4 +1,4 @@
-//! One file of a form: where its bytes come from, and what the form says of it.
+//! One file of a form: the source of its bytes, and its metadata.
 
 use super::Error;
 use super::connection::Sent;
@@ -9,9 +9,9 @@ use std::io::{self, Read, Seek as _};
 use std::os::fd::{AsFd as _, BorrowedFd};
 use std::path::Path;
 
-/// One file of a form. Any reader is one: `upload.send(reader)`.
+/// One file of a form. Any reader can be one: `upload.send(reader)`.
 ///
-/// What is not set here is as the [`Upload`](super::Upload) says.
+/// Unset values default to those of the [`Upload`](super::Upload).
 pub struct Part<'r> {
     pub(super) source: Source<'r>,
     pub(super) field_name: Option<String>,
@@ -20,21 +20,21 @@ pub struct Part<'r> {
     pub(super) size_bytes: Option<u64>,
 }
 
-/// Where bytes come from.
+/// The source of the bytes.
 pub(super) enum Source<'r> {
-    /// A regular file, which the kernel sends by itself, and how many bytes it has left.
+    /// A regular file, sent by the kernel, and the number of bytes left.
     File(File, u64),
-    /// A pipe, a device or a terminal that was opened for this.
+    /// A pipe, a device or a terminal, opened here.
     Stream(File),
-    /// A pipe, a socket or a terminal of somebody else.
+    /// A borrowed pipe, socket or terminal.
     Descriptor(BorrowedFd<'r>),
-    /// Anything that can be read.
+    /// Any reader.
     Reader(Box<dyn Read + 'r>),
 }
 
 impl<'r> Part<'r> {
-    /// The file of this path: its name is the path's last component, and a regular file's length
-    /// is what it has now. Regular files are sent by the kernel, without being copied.
+    /// Opens a file: the name is the last component of the path, and a regular file has its current
+    /// length. The kernel sends regular files without copying.
     ///
     /// # Errors
     /// [`Error::Local`] if it cannot be opened.
@@ -50,11 +50,11 @@ impl<'r> Part<'r> {
         Ok(part)
     }
 
-    /// An open file, from where it stands to where it ends now. What is not a regular file is sent to
-    /// its end, as by [`Part::descriptor`].
+    /// Uses an open file, from its current position to its current end. Anything but a regular file
+    /// is sent to its end, as by [`Part::descriptor`].
     ///
     /// # Errors
-    /// What fstat(2), lseek(2) or read(2) say.
+    /// The error of fstat(2), lseek(2) or read(2).
     pub fn open_file(mut file: File) -> io::Result<Self> {
         let metadata = file.metadata()?;
         if !metadata.is_file() {
@@ -62,7 +62,7 @@ impl<'r> Part<'r> {
         }
         let start = file.stream_position()?;
         let left = metadata.len().saturating_sub(start);
-        // Files of /proc are regular, say that they are empty, and are not.
+        // Files in /proc are regular and report a size of 0, but have contents.
         if left == 0 && file.read(&mut [0])? > 0 {
             file.seek(io::SeekFrom::Start(start))?;
             return Ok(Self::of(Source::Stream(file)));
@@ -70,42 +70,42 @@ impl<'r> Part<'r> {
         Ok(Self::of(Source::File(file, left)))
     }
 
-    /// What a pipe, a socket or a terminal gives until its end. While it gives nothing, an answer
-    /// of the server is still noticed, which a blocking reader cannot do.
+    /// Sends the data of a pipe, a socket or a terminal until its end. A response is noticed even
+    /// while there is no data, which a blocking reader cannot do.
     pub fn descriptor(input: BorrowedFd<'r>) -> Self {
         Self::of(Source::Descriptor(input))
     }
 
-    /// The name of the form's field.
+    /// Sets the name of the form field.
     #[must_use]
     pub fn field_name(mut self, name: impl Into<String>) -> Self {
         self.field_name = Some(name.into());
         self
     }
 
-    /// The name of the file.
+    /// Sets the file name.
     #[must_use]
     pub fn file_name(mut self, name: impl Into<String>) -> Self {
         self.file_name = Some(name.into());
         self
     }
 
-    /// The media type, such as `text/csv`.
+    /// Sets the media type, such as `text/csv`.
     #[must_use]
     pub fn content_type(mut self, content_type: impl Into<String>) -> Self {
         self.content_type = Some(content_type.into());
         self
     }
 
-    /// How many bytes there will be. Where it is known of all files of a form, the request has a
-    /// `Content-Length`. Fewer or more are an [`Error::Size`], and the request is broken off.
+    /// Sets the number of bytes. If it is known for all files of a form, the request has a
+    /// `Content-Length`. Fewer or more are an [`Error::Size`], and the request is aborted.
     #[must_use]
     pub fn size_bytes(mut self, bytes: u64) -> Self {
         self.size_bytes = Some(bytes);
         self
     }
 
-    /// How many bytes there will be, as far as that is known.
+    /// Returns the number of bytes, if known.
     ///
     /// # Errors
     /// [`Error::Size`] if a regular file has fewer or more than announced.
@@ -123,7 +123,7 @@ impl<'r> Part<'r> {
         }
     }
 
-    /// The same with this size, unless it has one or knows its own.
+    /// Sets this size, unless one was set or is known.
     pub(super) fn size_bytes_if_unknown(mut self, bytes: u64) -> Self {
         match self.source {
             Source::File(..) => {}
@@ -134,10 +134,10 @@ impl<'r> Part<'r> {
         self
     }
 
-    /// Sends its content.
+    /// Sends the content.
     ///
     /// # Errors
-    /// [`Error::Size`] if there is more or less of it than announced.
+    /// [`Error::Size`] if it is shorter or longer than announced.
     pub(super) fn send(self, outgoing: &mut Outgoing) -> Result<Sent, Error> {
         let content = |outgoing: &mut Outgoing| match self.source {
             Source::File(mut file, bytes) => outgoing.file(&mut file, bytes),

@@ -1,22 +1,22 @@
-//! Proxies from the environment, by the variables that curl reads: `http_proxy` (lower case only,
-//! since a CGI program's environment holds `HTTP_PROXY` from the `Proxy` field of a request),
-//! `https_proxy` or `HTTPS_PROXY`, `all_proxy` or `ALL_PROXY`, and `no_proxy` or `NO_PROXY`.
+//! Proxies from the environment, with the variables that curl reads: `http_proxy` (lower case only,
+//! since in a CGI environment `HTTP_PROXY` holds the `Proxy` field of a request), `https_proxy` or
+//! `HTTPS_PROXY`, `all_proxy` or `ALL_PROXY`, and `no_proxy` or `NO_PROXY`.
 
 use super::Error;
 use super::url::{Scheme, Url};
 use std::net::IpAddr;
 
-/// Which proxy is used for which server.
+/// The choice of a proxy for each server.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Proxies {
     http: Option<String>,
     https: Option<String>,
-    /// Names and networks that are reached directly.
+    /// Names and networks that are connected to directly.
     direct: Vec<String>,
 }
 
 impl Proxies {
-    /// What the environment says.
+    /// Reads the configuration from the environment.
     pub(crate) fn from_environment() -> Self {
         Self::from_variables(|name| std::env::var(name).ok())
     }
@@ -39,10 +39,10 @@ impl Proxies {
         }
     }
 
-    /// The proxy on the way to this URL, if there is one.
+    /// Returns the proxy for this URL, if one is configured.
     ///
     /// # Errors
-    /// [`Error::Input`] if what the environment names is no proxy that speaks HTTP.
+    /// [`Error::Input`] if the configured URL is not a valid HTTP proxy.
     pub(crate) fn for_url(&self, url: &Url) -> Result<Option<Url>, Error> {
         let chosen = match url.scheme {
             Scheme::Http => &self.http,
@@ -62,7 +62,7 @@ impl Proxies {
         })
     }
 
-    /// A host is reached directly if it is listed, below a listed domain, or in a listed network.
+    /// Whether a host is listed, below a listed domain, or in a listed network.
     fn is_direct(&self, host: &str) -> bool {
         let host = host.to_ascii_lowercase();
         let address: Option<IpAddr> = host.parse().ok();

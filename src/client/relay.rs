@@ -1,4 +1,4 @@
-//! A relay as its clients know it: streams are created, asked about, followed and ended there.
+//! A client of the relay: creates, queries, follows and ends streams.
 
 use super::connection::Sent;
 use super::outgoing::{Outgoing, Request, UNLIMITED};
@@ -17,10 +17,10 @@ use std::io::Read as _;
 use std::time::Duration;
 use uuid::Uuid;
 
-/// What is read of an error's body or of a status object, at most.
+/// Maximum size of an error body or a status object, in bytes.
 const ANSWER_MAX_BYTES: u64 = 1 << 20;
 
-/// How long the relay may take for an answer that needs nobody else.
+/// Maximum time for a response that depends on the relay alone.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A stream at a relay.
@@ -31,28 +31,28 @@ pub struct Stream {
     options: Options,
 }
 
-/// What a new stream is to be like.
+/// Options for a new stream.
 #[derive(Clone, Debug, Default)]
 pub struct CreateOptions {
-    /// How long it waits for both sides; else as long as the relay's do.
+    /// The waiting time for both sides [default: that of the relay].
     pub ttl: Option<Duration>,
     /// Fields of the download's head.
     pub download_headers: Map<String, Value>,
 }
 
-/// Why the relay, or another server, did not do it.
+/// A refusal by the relay, or by another server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
-    /// The status of its answer.
+    /// The status of the response.
     pub status: u16,
-    /// The error's name, if the answer has one.
+    /// The error name, if the response has one.
     pub name: String,
-    /// What the answer says.
+    /// The error message.
     pub message: String,
 }
 
 impl Refusal {
-    /// What an answer that is no success says.
+    /// Reads the refusal from an unsuccessful response.
     pub fn of(response: Response) -> Self {
         let status = response.status();
         let reason = crate::http::response::reason(status).to_owned();
@@ -68,8 +68,8 @@ impl Refusal {
         Self { status, name, message }
     }
 
-    /// Whether the relay itself words it so, and not the other side by way of it. An answer
-    /// without a name comes from what stands before the relay.
+    /// Whether the error is the relay's own, not one reported by the other side. A response without
+    /// a name is from a proxy before the relay.
     pub(crate) fn is_of_the_relay(&self) -> bool {
         const NAMES: [&str; 17] = [
             "",
@@ -93,7 +93,7 @@ impl Refusal {
         NAMES.contains(&self.name.as_str())
     }
 
-    /// Whether it may be otherwise a little later. What the other side reports stays as it is.
+    /// Whether a retry can succeed. Errors reported by the other side are permanent.
     pub(crate) fn is_passing(&self) -> bool {
         self.status == 503 && self.is_of_the_relay()
     }
@@ -109,11 +109,11 @@ impl fmt::Display for Refusal {
     }
 }
 
-/// What a request at a relay came to.
+/// The result of a request to a relay.
 pub type Answered<T> = Result<Result<T, Refusal>, Error>;
 
 impl Stream {
-    /// Creates a stream at this relay. With it comes how long it waits, if the relay says so.
+    /// Creates a stream at this relay. Also returns its waiting time, if the relay reports one.
     ///
     /// # Errors
     /// [`Error::Network`] and the like; inside, the relay's refusal.
@@ -142,40 +142,40 @@ impl Stream {
         Ok(Ok((Self { relay: relay.clone(), id, options: options.clone() }, ttl)))
     }
 
-    /// A stream that exists, by its identifier at this relay.
+    /// Returns a handle to an existing stream, by its ID at this relay.
     pub fn new(relay: Url, id: Uuid, options: Options) -> Self {
         Self { relay, id, options }
     }
 
-    /// The stream of a URL that ends in `/stream/ID`, with or without a file name behind it.
+    /// Returns the stream of a URL that ends in `/stream/ID`, optionally followed by a file name.
     pub fn of_url(url: &Url, options: Options) -> Option<Self> {
         let (base, rest) = url.path().rsplit_once("/stream/")?;
         let id = rest.split('/').next()?.parse().ok()?;
         Some(Self { relay: Url { target: format!("{base}/"), ..url.clone() }, id, options })
     }
 
-    /// Its identifier.
+    /// Returns the ID of the stream.
     pub fn id(&self) -> Uuid {
         self.id
     }
 
-    /// How requests about it are made.
+    /// Returns the options for requests about the stream.
     pub(crate) fn options(&self) -> &Options {
         &self.options
     }
 
-    /// Where both sides meet.
+    /// Returns the URL for both sides.
     pub fn url(&self) -> Url {
         self.relay.below(&format!("stream/{}", self.id))
     }
 
-    /// The same, with a file name.
+    /// Returns the URL with a file name.
     pub fn url_named(&self, name: &str) -> Url {
         self.relay.below(&format!("stream/{}/{}", self.id, segment(name)))
     }
 
-    /// Joins it as its destination: the answer is the download, or what keeps it from being one.
-    /// Waits as long as the relay does.
+    /// Joins the stream as its destination: the response is the download, or an error. Waits as
+    /// long as the relay does.
     ///
     /// # Errors
     /// [`Error::Network`] and the like.
@@ -193,7 +193,7 @@ impl Stream {
         outgoing.finish(None)
     }
 
-    /// Its status object.
+    /// Returns the status object of the stream.
     ///
     /// # Errors
     /// [`Error::Network`] and the like; inside, the relay's refusal.
@@ -205,7 +205,7 @@ impl Stream {
         }
     }
 
-    /// Ends it, whoever is there.
+    /// Ends the stream, even during a transfer.
     ///
     /// # Errors
     /// [`Error::Network`] and the like; inside, the relay's refusal.
@@ -214,8 +214,8 @@ impl Stream {
         Ok(success(response).map(drop))
     }
 
-    /// Uploads so many bytes of `content` as its source, when the other side is there; returns when
-    /// that has all of them. The relay says when it was waited for long enough.
+    /// Uploads `content` as the source once the destination has connected; returns when that has
+    /// received all of it. The relay enforces the waiting time.
     ///
     /// # Errors
     /// [`Error::Network`] and the like; inside, the relay's refusal.
@@ -238,7 +238,7 @@ impl Stream {
         Ok(success(response).map(drop))
     }
 
-    /// Tells the other side why nothing will come of it.
+    /// Reports to the other side why the transfer failed.
     ///
     /// # Errors
     /// [`Error::Network`] and the like; inside, the relay's refusal.
@@ -248,8 +248,7 @@ impl Stream {
         Ok(success(response).map(drop))
     }
 
-    /// Hands every status object to `each`, as soon as it changes, until the stream is over or
-    /// `each` has enough of it.
+    /// Passes each new status object to `each`, until the stream ends or `each` returns false.
     ///
     /// # Errors
     /// [`Error::Network`] and the like; inside, the relay's refusal.
@@ -286,7 +285,7 @@ impl Stream {
     }
 }
 
-/// One small request, and its answer.
+/// Sends a small request, and returns the response.
 fn ask(method: &str, url: &Url, options: &Options, body: &str) -> Result<Response, Error> {
     let mut options = options.clone();
     options.set_stall_timeout(PATIENCE.max(options.connect_timeout));

@@ -1,4 +1,4 @@
-//! A response: status, header fields, and a body that is read as it comes.
+//! A response: status, header fields, and a body that is read as it arrives.
 
 use super::connection::Connection;
 use super::{Error, copy_to_file};
@@ -8,10 +8,10 @@ use std::collections::VecDeque;
 use std::io::{self, Read};
 use std::ops::Range;
 
-/// How much framing and small chunks are read at once.
+/// Bytes per read of framing and small chunks.
 const READ_BYTES: usize = 64 << 10;
 
-/// What a server answered.
+/// The response of a server.
 #[derive(Debug)]
 pub struct Response {
     head: AnswerHead,
@@ -25,72 +25,73 @@ impl Response {
         Ok(Self { head, body, early: false })
     }
 
-    /// The same, which came before the request was whole.
+    /// Marks the response as received before the request was complete.
     pub(super) fn early(self) -> Self {
         Self { early: true, ..self }
     }
 
-    /// Whether it came before everything was sent; the rest was not sent, whatever the status says.
+    /// Whether the response was received before everything was sent; the rest was not sent,
+    /// whatever the status.
     pub fn is_early(&self) -> bool {
         self.early
     }
 
-    /// The status code.
+    /// Returns the status code.
     pub fn status(&self) -> u16 {
         self.head.status
     }
 
-    /// Whether the status says that it was done (RFC 9110, section 15.3).
+    /// Whether the status is 2xx (RFC 9110, section 15.3).
     pub fn is_success(&self) -> bool {
         matches!(self.head.status, 200..=299)
     }
 
-    /// The fields in the order of the wire, names as received.
+    /// Returns the fields in wire order, with names as received.
     pub fn fields(&self) -> impl Iterator<Item = (&str, &[u8])> {
         self.head.fields.iter().map(|(name, value)| (name.as_str(), value.as_slice()))
     }
 
-    /// The value of the first field of this name, in any case.
+    /// Returns the value of the first field of this name, ignoring case.
     pub fn field(&self, name: &str) -> Option<&[u8]> {
         self.head.field(name)
     }
 
-    /// The same as text, if it is that.
+    /// Returns the value as text, if it is valid UTF-8.
     pub fn text(&self, name: &str) -> Option<&str> {
         self.head.text(name)
     }
 
-    /// The body.
+    /// Returns the body.
     pub fn body(&mut self) -> &mut Body {
         &mut self.body
     }
 
-    /// The body alone.
+    /// Returns the body alone.
     pub fn into_body(self) -> Body {
         self.body
     }
 }
 
-/// The body of a response, read as it comes. A read fails with `UnexpectedEof` where the body
-/// breaks off: what was read until then is not all.
+/// The body of a response, read as it arrives. A read fails with `UnexpectedEof` if the body is
+/// truncated: the data read until then is incomplete.
 #[derive(Debug)]
 pub struct Body {
     pub(super) connection: Connection,
     pub(super) rest: RemainingBody,
-    /// Bytes that were read, framing and all, up to the end of the last of `pieces`.
+    /// Bytes read, including framing, up to the end of the last of `pieces`.
     inbox: Vec<u8>,
-    /// Which of them are body.
+    /// The ranges of `inbox` that are body.
     pieces: VecDeque<Range<usize>>,
     received_bytes: u64,
     ends_with_connection: bool,
 }
 
-/// What is still to come.
+/// The rest of the body.
 #[derive(Debug)]
 pub(super) enum RemainingBody {
-    /// What the framing says.
+    /// Delimited by the framing.
     Framed(BodyDecoder),
-    /// All there is until the connection ends.
+    /// Everything until the connection ends.
     UntilClose,
     /// Nothing.
     Over,
@@ -112,12 +113,12 @@ impl Body {
             received_bytes: 0,
             ends_with_connection,
         };
-        // A framing error is met again by whoever reads on.
+        // A framing error is repeated on the next read.
         let _ = body.sort();
         body
     }
 
-    /// How many bytes the body has in all, where that is known.
+    /// Returns the total length of the body, if known.
     pub fn len_bytes(&self) -> Option<u64> {
         let buffered: usize = self.pieces.iter().map(ExactSizeIterator::len).sum();
         let to_come = match &self.rest {
@@ -128,26 +129,26 @@ impl Body {
         Some(self.received_bytes + buffered as u64 + to_come)
     }
 
-    /// Whether nothing but the end of the connection tells the end of the body: whoever cuts the
-    /// one cuts the other, unseen.
+    /// Whether the body is delimited by the end of the connection only, so that cutting the
+    /// connection truncates the body undetected.
     pub fn ends_with_connection(&self) -> bool {
         self.ends_with_connection
     }
 
-    /// How many bytes of it were handed out.
+    /// Returns the number of bytes handed out.
     pub fn received_bytes(&self) -> u64 {
         self.received_bytes
     }
 
-    /// The next bytes that are in user memory already; `None` when there are none.
+    /// Returns the next bytes buffered in user memory; `None` if the buffer is empty.
     pub(super) fn buffered(&mut self) -> Option<&[u8]> {
         let piece = self.pieces.pop_front()?;
         self.received_bytes += piece.len() as u64;
         Some(&self.inbox[piece])
     }
 
-    /// How many bytes come next on the connection with no framing between them; `None` once the
-    /// body is over. Bytes that are buffered come before.
+    /// Returns the number of bytes that follow on the connection without framing; `None` once the
+    /// body has ended. Buffered bytes precede them.
     pub(super) fn run_bytes(&self) -> Option<u64> {
         match &self.rest {
             RemainingBody::Framed(decoder) if decoder.is_over() => None,
@@ -157,7 +158,7 @@ impl Body {
         }
     }
 
-    /// So many bytes of the run went another way.
+    /// Records that `count` bytes of the run were read by other means.
     pub(super) fn took(&mut self, count: usize) {
         self.received_bytes += count as u64;
         match &mut self.rest {
@@ -166,7 +167,7 @@ impl Body {
         }
     }
 
-    /// The connection ended.
+    /// Handles the end of the connection.
     pub(super) fn ended(&mut self) -> Result<(), Error> {
         match &self.rest {
             RemainingBody::Framed(_) => {
@@ -179,7 +180,7 @@ impl Body {
         }
     }
 
-    /// Reads more into the buffer; between big chunks only what frames them.
+    /// Reads more into the buffer; between large chunks only their framing.
     pub(super) fn fetch(&mut self) -> Result<(), Error> {
         let wanted = match &self.rest {
             RemainingBody::Framed(decoder) if copy_to_file::pays(decoder.chunk_bytes()) => {
@@ -194,7 +195,7 @@ impl Body {
         if count == 0 { self.ended() } else { self.sort() }
     }
 
-    /// Tells body from framing in what was read.
+    /// Separates body from framing in the bytes read.
     fn sort(&mut self) -> Result<(), Error> {
         debug_assert!(self.pieces.is_empty(), "what is buffered goes first");
         match &mut self.rest {

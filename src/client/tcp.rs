@@ -1,5 +1,5 @@
-//! TCP connections of blocking clients: connecting, and the options of a socket. They are set through
-//! nix: socket2 stays in the event loop's room.
+//! TCP connections of blocking clients: connecting, and socket options. They are set through nix:
+//! socket2 is used in the event loop only.
 
 use crate::splice::UNPACED;
 use nix::sys::socket::{setsockopt, sockopt};
@@ -9,16 +9,16 @@ use std::net::{SocketAddr, TcpStream};
 use std::os::unix::ffi::OsStrExt as _;
 use std::time::Duration;
 
-/// A silent path is found out after this many seconds, and three more probes 10 s apart.
+/// Idle time before the first keep-alive probe, in seconds; three more follow 10 s apart.
 const KEEP_ALIVE_AFTER_SECONDS: u32 = 30;
 const KEEP_ALIVE_EVERY_SECONDS: u32 = 10;
 const KEEP_ALIVE_PROBES: u32 = 3;
 
-/// Connects to the first of these addresses that answers, each within `timeout`. The connection sends
-/// without delay, and notices a path that has fallen silent.
+/// Connects to the first of these addresses that answers, each within `timeout`. The connection
+/// sends without delay, and detects a dead path.
 ///
 /// # Errors
-/// What the last attempt returned; `NotFound` if there are no addresses.
+/// The error of the last attempt; `NotFound` if there are no addresses.
 pub(crate) fn connect(
     addresses: impl Iterator<Item = SocketAddr>,
     timeout: Duration,
@@ -45,14 +45,14 @@ fn keep_alive(socket: &TcpStream) -> io::Result<()> {
     Ok(())
 }
 
-/// Has a connection to this machine use [`UNPACED`].
+/// Sets [`UNPACED`] on a connection to this machine.
 ///
 /// # Errors
-/// When the peer is no longer connected.
+/// The peer is no longer connected.
 pub(crate) fn unpace_towards_this_machine(socket: &TcpStream) -> io::Result<()> {
     if socket.peer_addr()?.ip().is_loopback() {
         let unpaced = OsStr::from_bytes(UNPACED).to_owned();
-        // A refusal costs speed, nothing else.
+        // A refusal only costs speed.
         let _ = setsockopt(socket, sockopt::TcpCongestion, &unpaced);
     }
     Ok(())
@@ -92,7 +92,7 @@ mod tests {
 
     #[test]
     fn the_next_address_is_tried_when_one_refuses() {
-        // A port that is taken, and not listened on.
+        // A port that is bound, but not listening.
         let taken = socket(AddressFamily::Inet, SockType::Stream, SockFlag::empty(), None).unwrap();
         bind(taken.as_raw_fd(), &SockaddrIn::new(127, 0, 0, 1, 0)).unwrap();
         let refusing: SockaddrIn = getsockname(taken.as_raw_fd()).unwrap();

@@ -1,6 +1,6 @@
-//! TLS for `https`, on a socket that never blocks: what was not taken yet is told, not waited for.
-//! A connection that ends without `close_notify` is told apart from one that was ended (RFC 8446,
-//! section 6.1), or whoever can cut it could cut a body short.
+//! TLS for `https` on a non-blocking socket: a partial write is reported, not waited for. A
+//! connection that ends without `close_notify` is distinguished from one that was closed (RFC 8446,
+//! section 6.1); otherwise an attacker could truncate a body by cutting the connection.
 
 use super::Error;
 use crate::splice::copy::{Read, Write};
@@ -12,7 +12,7 @@ use std::net::TcpStream;
 use std::path::Path;
 use std::sync::Arc;
 
-/// How many bytes may wait in user memory to be sent.
+/// Maximum bytes buffered for sending in user memory.
 const BUFFER_BYTES: usize = 256 << 10;
 
 /// One TLS session and its socket.
@@ -23,7 +23,7 @@ pub(crate) struct Tls {
 }
 
 impl Tls {
-    /// A session with `host`, which its certificate must name; nothing is sent yet.
+    /// Creates a session with `host`, which its certificate must name; sends nothing yet.
     ///
     /// # Errors
     /// [`Error::Input`] if the host or the file of authorities is unusable.
@@ -51,7 +51,7 @@ impl Tls {
         &self.socket
     }
 
-    /// Takes bytes to send; with `more` they may wait for those that follow.
+    /// Accepts bytes to send; with `more` they can be held back until the next ones.
     pub(super) fn write(&mut self, bytes: &[u8], more: bool) -> io::Result<Write> {
         loop {
             let taken = self.session.writer().write(bytes)?;
@@ -68,7 +68,7 @@ impl Tls {
         }
     }
 
-    /// Whether everything that was taken is with the kernel.
+    /// Flushes; returns whether all accepted bytes have been passed to the kernel.
     pub(super) fn flush(&mut self) -> io::Result<bool> {
         while self.session.wants_write() {
             match self.session.write_tls(&mut self.socket) {
@@ -80,7 +80,7 @@ impl Tls {
         Ok(true)
     }
 
-    /// Reads into `buffer`, which is not empty, what has come.
+    /// Reads available bytes into `buffer`, which must not be empty.
     pub(super) fn read(&mut self, buffer: &mut [u8]) -> io::Result<Read> {
         loop {
             match self.session.reader().read(buffer) {
@@ -99,7 +99,7 @@ impl Tls {
         }
     }
 
-    /// Whether the session is agreed on; goes on with that as far as it goes without waiting.
+    /// Advances the handshake without blocking; returns whether it is complete.
     pub(super) fn handshake(&mut self) -> io::Result<bool> {
         while self.session.is_handshaking() {
             self.flush()?;
@@ -115,7 +115,7 @@ impl Tls {
         self.flush()
     }
 
-    /// Takes in records; how many bytes of them (0: the end), or `None` if there are none now.
+    /// Receives records; returns their size in bytes (0: the end), or `None` if there are none now.
     fn receive(&mut self) -> io::Result<Option<usize>> {
         let count = match self.session.read_tls(&mut self.socket) {
             Ok(count) => count,
@@ -123,11 +123,12 @@ impl Tls {
             Err(error) => return Err(error),
         };
         if let Err(error) = self.session.process_new_packets() {
-            // The alert that tells the server why is worth a try.
+            // Try to send the alert that gives the server the reason.
             let _ = self.flush();
             return Err(io::Error::new(io::ErrorKind::InvalidData, explain(&error)));
         }
-        // If it fails, whoever sends meets that; the answer that is being read goes first.
+        // Ignore failures: the next send reports them, and the response being read takes
+        // precedence.
         let _ = self.flush();
         Ok(Some(count))
     }
@@ -137,7 +138,7 @@ fn unusable(error: impl std::error::Error + Send + Sync + 'static) -> Error {
     Error::network("setting up TLS", io::Error::other(error))
 }
 
-/// What is wrong, and what to do about it where the client can do something.
+/// Describes a certificate error, and what to do about it where the client can do something.
 #[expect(
     clippy::wildcard_enum_match_arm,
     reason = "rustls adds to its errors; the others speak for themselves"
@@ -152,7 +153,7 @@ pub(crate) fn explain(error: &rustls::Error) -> String {
         _ => return error.to_string(),
     };
     match certificate {
-        // A signature is bad, too, if another authority has the same name.
+        // The signature is also bad if another authority has the same name.
         CertificateError::UnknownIssuer | CertificateError::BadSignature => {
             "the certificate is self-signed or from an unknown authority; use --cacert FILE to trust it"
                 .into()
@@ -170,7 +171,7 @@ pub(crate) fn explain(error: &rustls::Error) -> String {
     }
 }
 
-/// The authorities of this file, or of the system.
+/// Loads the authorities of this file, or of the system.
 fn trusted(authorities: Option<&Path>) -> Result<RootCertStore, Error> {
     let mut store = RootCertStore::empty();
     let Some(path) = authorities else {

@@ -1,5 +1,5 @@
-//! Files to a server as `multipart/form-data` (RFC 7578), streamed: however large they are, a few
-//! hundred KiB of them are in memory.
+//! Uploads files to a server as `multipart/form-data` (RFC 7578), streamed: only a few hundred KiB
+//! are in memory, whatever their size.
 
 use super::connection::Sent;
 use super::outgoing::{Outgoing, Request};
@@ -56,23 +56,23 @@ pub struct Upload {
 
 type Shared = Arc<Mutex<Box<dyn FnMut(u64) + Send>>>;
 
-/// Where the request stands.
+/// The state of the request.
 enum UploadState {
-    /// None was begun.
+    /// No request was begun.
     None,
-    /// Its head was sent, and perhaps files.
+    /// The head was sent, and any number of files.
     Open(Box<Outgoing>, FormWriter),
-    /// It was answered, or broken off.
+    /// The request was answered, or aborted.
     Over,
 }
 
 impl Upload {
-    /// An upload by this method, such as `POST`, to this URL.
+    /// Creates an upload with this method, such as `POST`, to this URL.
     ///
     /// # Errors
-    /// [`Error::Input`] if the method is no token or the URL not one of `http` or `https`.
+    /// [`Error::Input`] if the method is not a token or the URL not one of `http` or `https`.
     pub fn new(method: &str, url: &str) -> Result<Self, Error> {
-        // The answers to HEAD and CONNECT are framed in ways of their own.
+        // Responses to HEAD and CONNECT have framing rules of their own.
         if !is_token(method.as_bytes()) || matches!(method, "HEAD" | "CONNECT" | "TRACE") {
             let shown = method.escape_debug();
             return Err(Error::Input(format!("'{shown}' sends no form; use POST, PUT or PATCH")));
@@ -90,64 +90,64 @@ impl Upload {
         })
     }
 
-    /// Header fields, times, authorities and proxies, for requests that were not begun.
+    /// Returns the header fields, timeouts, authorities and proxies, for requests not yet begun.
     pub fn options(&mut self) -> &mut Options {
         &mut self.options
     }
 
-    /// The same, all at once.
+    /// Sets all options at once.
     #[must_use]
     pub fn with_options(mut self, options: Options) -> Self {
         self.options = options;
         self
     }
 
-    /// The name of the form's field, for files that name none; else `file`.
+    /// Sets the form field for files without one [default: `file`].
     #[must_use]
     pub fn field_name(mut self, name: impl Into<String>) -> Self {
         self.field_name = name.into();
         self
     }
 
-    /// The file name, for files that have none; else `data`.
+    /// Sets the file name for files without one [default: `data`].
     #[must_use]
     pub fn file_name(mut self, name: impl Into<String>) -> Self {
         self.file_name = name.into();
         self
     }
 
-    /// The media type, for files that name none; else `application/octet-stream`.
+    /// Sets the media type for files without one [default: `application/octet-stream`].
     #[must_use]
     pub fn content_type(mut self, content_type: impl Into<String>) -> Self {
         self.content_type = Some(content_type.into());
         self
     }
 
-    /// How many bytes a file has that does not say so itself.
+    /// Sets the size for files without a known one, in bytes.
     #[must_use]
     pub fn expected_size(mut self, bytes: u64) -> Self {
         self.size_bytes = Some(bytes);
         self
     }
 
-    /// Tells how many bytes each step sent, the form's own included.
+    /// Sets the callback for the byte count of each step, including the form's own bytes.
     #[must_use]
     pub fn on_progress(mut self, progress: impl FnMut(u64) + Send + 'static) -> Self {
         self.progress = Arc::new(Mutex::new(Box::new(progress)));
         self
     }
 
-    /// Sends a file as the last one of the request, ends the request, and returns the answer: as
-    /// soon as there is one, even if not all was sent.
+    /// Sends a file as the last one of the request, ends the request, and returns the response as
+    /// soon as it is received, even if not everything was sent.
     ///
     /// # Errors
-    /// All but [`Error::Answered`]. [`Error::Size`] if the file is not as long as was said; the
-    /// server then sees a request that breaks off.
+    /// All but [`Error::Answered`]. [`Error::Size`] if the file does not have the announced length;
+    /// the server then sees an incomplete request.
     pub fn send<'r>(&mut self, file: impl Into<Part<'r>>) -> Result<Response, Error> {
         self.send_all(vec![file.into()])
     }
 
-    /// Sends files in one request, ends it, and returns the answer. Where all lengths are known, it
+    /// Sends files in one request, ends it, and returns the response. If all lengths are known, it
     /// has a `Content-Length`.
     ///
     /// # Errors
@@ -164,7 +164,7 @@ impl Upload {
     /// Sends a file and leaves the request open for others, on the same connection.
     ///
     /// # Errors
-    /// [`Error::Answered`] holds the answer if it came already. After any error but
+    /// [`Error::Answered`] with the response if it was already received. After any error but
     /// [`Error::Input`] the request is over, and the next file begins another.
     pub fn send_unclose<'r>(&mut self, file: impl Into<Part<'r>>) -> Result<(), Error> {
         let file = self.sized(file.into());
@@ -176,10 +176,10 @@ impl Upload {
         self.add(&head, file)
     }
 
-    /// Ends the request and returns the answer. If nothing was sent at all, it is an empty form.
+    /// Ends the request and returns the response. If nothing was sent, it is an empty form.
     ///
     /// # Errors
-    /// [`Error::Input`] if the request is over: it was answered, or broken off, before.
+    /// [`Error::Input`] if the request is already over: answered or aborted.
     pub fn close(&mut self) -> Result<Response, Error> {
         if matches!(self.request, UploadState::None) {
             self.open(Framing::Chunked)?;
@@ -205,17 +205,17 @@ impl Upload {
         heads.iter().zip(files).try_for_each(|(head, file)| self.add(head, file))
     }
 
-    /// How long a form of these files is in bytes, if that is known: what
-    /// [`on_progress`](Self::on_progress) will have told in sum.
+    /// Returns the length of a form of these files in bytes, if known: the total that
+    /// [`on_progress`](Self::on_progress) will report.
     ///
     /// # Errors
-    /// [`Error::Input`] and [`Error::Size`], as sending them would give.
+    /// [`Error::Input`] and [`Error::Size`], as for sending them.
     pub fn length_bytes(&self, files: &[Part<'_>]) -> Result<Option<u64>, Error> {
         let heads: Result<Vec<_>, _> = files.iter().map(|file| self.head_of(file)).collect();
         form_bytes(&heads?, files)
     }
 
-    /// The file with the size that it leaves to the upload.
+    /// Returns the file with the default size, if it has none.
     fn sized<'r>(&self, file: Part<'r>) -> Part<'r> {
         match self.size_bytes {
             Some(bytes) => file.size_bytes_if_unknown(bytes),
@@ -256,7 +256,7 @@ impl Upload {
         Ok(())
     }
 
-    /// Sends one file; whatever goes wrong ends the request.
+    /// Sends one file; any error ends the request.
     fn add(&mut self, head: &multipart::Part, file: Part<'_>) -> Result<(), Error> {
         let UploadState::Open(mut outgoing, mut form) =
             std::mem::replace(&mut self.request, UploadState::Over)
@@ -292,7 +292,7 @@ impl std::fmt::Debug for Upload {
     }
 }
 
-/// How long a form of these files is, if that is known; its boundary is as long as any.
+/// Returns the length of a form of these files, if known; every boundary has the same length.
 fn form_bytes(heads: &[multipart::Part], files: &[Part<'_>]) -> Result<Option<u64>, Error> {
     let sizes: Result<Vec<_>, _> = files.iter().map(Part::known_bytes).collect();
     let contents = heads.iter().cloned().zip(sizes?);

@@ -1,22 +1,22 @@
-//! Where a request goes: `http` and `https` URLs (RFC 3986, RFC 9110 section 4.2), taken apart once
-//! and checked, so that nothing in them can break out of a request head.
+//! `http` and `https` URLs (RFC 3986, RFC 9110 section 4.2), parsed once and validated, so that
+//! nothing in them can inject into a request head.
 
 use super::Error;
 use crate::http::host::Authority;
 use std::fmt::{self, Write as _};
 use std::str::FromStr;
 
-/// How the connection is protected.
+/// The scheme of a URL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scheme {
-    /// `http`: not at all.
+    /// `http`: plain text.
     Http,
-    /// `https`: by TLS.
+    /// `https`: over TLS.
     Https,
 }
 
 impl Scheme {
-    /// The port where none is named.
+    /// Returns the default port.
     pub fn default_port(self) -> u16 {
         match self {
             Self::Http => 80,
@@ -24,7 +24,7 @@ impl Scheme {
         }
     }
 
-    /// As it is written.
+    /// Returns the name as written in a URL.
     pub fn name(self) -> &'static str {
         match self {
             Self::Http => "http",
@@ -36,11 +36,11 @@ impl Scheme {
 /// An absolute URL.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Url {
-    /// What stands before `://`.
+    /// The scheme, before `://`.
     pub scheme: Scheme,
     /// The host: a name, an IPv4 address, or an IPv6 address without its brackets.
     pub host: String,
-    /// The port, named or by default.
+    /// The port, explicit or default.
     pub port: u16,
     /// Path and query, percent-encoded; begins with a slash.
     pub target: String,
@@ -49,27 +49,28 @@ pub struct Url {
 }
 
 impl Url {
-    /// The value of `Host`: the host as it is written in a URL, and the port where it is not the
-    /// scheme's own (RFC 9110, section 7.2).
+    /// Returns the value of `Host`: the host as written in a URL, and the port unless it is the
+    /// default (RFC 9110, section 7.2).
     pub fn authority(&self) -> String {
         let host = self.bracketed_host();
         if self.port == self.scheme.default_port() { host } else { format!("{host}:{}", self.port) }
     }
 
-    /// Host and port, both always there, as `CONNECT` wants them (RFC 9110, section 9.3.6).
+    /// Returns host and port, both always present, as required for `CONNECT` (RFC 9110, section
+    /// 9.3.6).
     pub fn host_and_port(&self) -> String {
         format!("{}:{}", self.bracketed_host(), self.port)
     }
 
-    /// The same server with another path below this one's: `http://h/relay` and `stream` make
-    /// `http://h/relay/stream`. A query of this one is dropped.
+    /// Returns a URL below this one: `http://h/relay` and `stream` make `http://h/relay/stream`.
+    /// The query is dropped.
     #[must_use]
     pub fn below(&self, path: &str) -> Self {
         let base = self.target.split('?').next().unwrap_or_default().trim_end_matches('/');
         Self { target: encoded(&format!("{base}/{path}")), ..self.clone() }
     }
 
-    /// Path without the query.
+    /// Returns the path without the query.
     pub fn path(&self) -> &str {
         self.target.split('?').next().unwrap_or_default()
     }
@@ -79,7 +80,7 @@ impl Url {
     }
 }
 
-/// Without credentials: what is printed may be read by others.
+/// Without credentials: others may read the output.
 impl fmt::Display for Url {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}://{}{}", self.scheme.name(), self.authority(), self.target)
@@ -122,12 +123,12 @@ impl FromStr for Url {
     }
 }
 
-/// The URL without what stands before an `@`: error messages end in logs.
+/// Returns the URL without anything before an `@`, since error messages end up in logs.
 pub(crate) fn shown(text: &str) -> &str {
     text.rsplit_once('@').map_or(text, |(_, rest)| rest)
 }
 
-/// With every byte that may not stand in a request target as an escape.
+/// Percent-encodes every byte that is invalid in a request target.
 fn encoded(target: &str) -> String {
     let mut text = String::with_capacity(target.len());
     for byte in target.bytes() {
@@ -140,7 +141,7 @@ fn encoded(target: &str) -> String {
     text
 }
 
-/// A path segment for a name of any kind (RFC 3986, section 3.3).
+/// Encodes any name as a path segment (RFC 3986, section 3.3).
 pub fn segment(name: &str) -> String {
     let mut text = String::with_capacity(name.len());
     for byte in name.bytes() {

@@ -1,4 +1,4 @@
-//! A connection's bytes, plain or through TLS. Nothing here blocks but [`Wire::wait`].
+//! The bytes of a connection, plain or over TLS. Nothing here blocks except [`Wire::wait`].
 
 use super::clock;
 use super::tls::Tls;
@@ -10,30 +10,30 @@ use std::net::TcpStream;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
-/// A connection that was made.
+/// An established connection.
 #[derive(Debug)]
 pub(crate) enum Wire {
-    /// TCP, and nothing above it: the kernel can move its bytes.
+    /// Plain TCP: the kernel can move its bytes.
     Plain(TcpStream),
     /// TLS.
     Tls(Box<Tls>),
 }
 
-/// What somebody waits for, besides the connection's end.
+/// What to wait for, besides the connection's end.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum WaitFor<'f> {
-    /// Something came.
+    /// Data was received.
     Readable,
-    /// Something came, or there is room to send.
+    /// Data was received, or the connection is writable.
     Writable,
-    /// Something came, or this descriptor can be read. It has no limit: it may be a person's.
+    /// Data was received, or this descriptor is readable. No timeout: the input may be typed.
     Input(BorrowedFd<'f>),
-    /// This descriptor can be written. It has no limit either.
+    /// This descriptor is writable. No timeout either.
     Output(BorrowedFd<'f>),
 }
 
 impl Wire {
-    /// The TCP socket.
+    /// Returns the TCP socket.
     pub(crate) fn socket(&self) -> &TcpStream {
         match self {
             Self::Plain(socket) => socket,
@@ -41,7 +41,7 @@ impl Wire {
         }
     }
 
-    /// Sends what there is room for; with `more` it may wait for what follows at once.
+    /// Sends as much as the socket accepts; with `more` it can be held back until the next bytes.
     pub(crate) fn write(&mut self, bytes: &[u8], more: bool) -> io::Result<Write> {
         match self {
             Self::Plain(socket) => Ok(copy::write(socket, bytes, more)?),
@@ -49,7 +49,7 @@ impl Wire {
         }
     }
 
-    /// Whether nothing is left in user memory to be sent.
+    /// Flushes; returns whether no unsent bytes are left in user memory.
     pub(crate) fn flush(&mut self) -> io::Result<bool> {
         match self {
             Self::Plain(_) => Ok(true),
@@ -57,7 +57,7 @@ impl Wire {
         }
     }
 
-    /// Reads what has come into `buffer`, which is not empty.
+    /// Reads available bytes into `buffer`, which must not be empty.
     pub(crate) fn read(&mut self, buffer: &mut [u8]) -> io::Result<Read> {
         match self {
             Self::Plain(socket) => Ok(copy::read(socket, buffer)?),
@@ -65,11 +65,11 @@ impl Wire {
         }
     }
 
-    /// Waits until something can be done, where the server is waited for at most for `timeout`.
-    /// Whether the descriptor that was named, or the connection if none was, is ready.
+    /// Waits for an event, with `timeout` for the server only. Returns whether the given
+    /// descriptor, or else the connection, is ready.
     ///
     /// # Errors
-    /// `TimedOut`, or what poll(2) says.
+    /// `TimedOut`, or the error of poll(2).
     pub(super) fn wait(&self, until: WaitFor<'_>, timeout: Duration) -> io::Result<bool> {
         let socket = self.socket().as_fd();
         let own = |flags| PollFd::new(socket, flags);
@@ -86,10 +86,10 @@ impl Wire {
     }
 }
 
-/// Waits for one of these, whatever signals come; whether the first one is ready.
+/// Waits for one of these descriptors, despite signals; returns whether the first one is ready.
 ///
 /// # Errors
-/// `TimedOut`, or what poll(2) says.
+/// `TimedOut`, or the error of poll(2).
 pub(crate) fn wait(descriptors: &mut [PollFd<'_>], timeout: Option<Duration>) -> io::Result<bool> {
     let end = timeout.map(|timeout| clock::now() + timeout);
     loop {

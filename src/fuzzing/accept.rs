@@ -1,5 +1,5 @@
-//! `Accept`: weights against a reference that looks through all ranges, and the freedoms that the
-//! list syntax gives: order, case, blanks, lines.
+//! `Accept`: weights against a reference that searches all ranges, and the variations that the list
+//! syntax permits: order, case, whitespace, lines.
 
 use super::choices::Choices;
 use crate::http::negotiate::prefers_text;
@@ -55,7 +55,7 @@ fn range(choices: &mut Choices<'_>) -> Weighted {
     (kind, subtype, weight)
 }
 
-/// One spelling of a range.
+/// Returns one spelling of a range.
 fn written(choices: &mut Choices<'_>, kind: &str, subtype: &str, weight: u16) -> String {
     let mut text = format!("{kind}/{subtype}");
     if choices.one_in(3) {
@@ -70,7 +70,7 @@ fn written(choices: &mut Choices<'_>, kind: &str, subtype: &str, weight: u16) ->
     if choices.one_in(3) { text.to_ascii_uppercase() } else { text }
 }
 
-/// The weight of one type: the highest of its most specific ranges, 0 without any.
+/// Returns the weight of a type: the highest of its most specific ranges, 0 without any.
 fn quality(ranges: &[Weighted], kind: &str, subtype: &str) -> u16 {
     for wanted in [(kind, subtype), (kind, "*"), ("*", "*")] {
         let weights = ranges.iter().filter(|range| (range.0, range.1) == wanted).map(|r| r.2);

@@ -1,11 +1,11 @@
-//! What a client reads of a server that nobody vouches for: response heads and server-sent events.
-//! However the bytes are cut, they mean the same.
+//! The client's parsing of an untrusted server's output: response heads and server-sent events. The
+//! result does not depend on how the bytes are split.
 
 use crate::http::answer::{ANSWER_HEAD_MAX_BYTES, AnswerFraming, AnswerHead};
 use crate::http::framing::Framing;
 use crate::http::sse::Events;
 
-/// A response as it came, and the same bytes as events.
+/// Fuzzes a response head, and the same bytes as events.
 pub fn answer(data: &[u8]) {
     head(data);
     head(&[b"HTTP/1.1 200 OK\r\n", data].concat());

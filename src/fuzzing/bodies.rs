@@ -1,5 +1,5 @@
-//! The JSON bodies of creation and error report: nothing makes the readers panic, and what they
-//! accept can be put on the wire and is read back as it was meant.
+//! The JSON bodies of creation and error report: no input makes the readers panic, and what they
+//! accept can be written to the wire and read back unchanged.
 
 use super::choices::Choices;
 use super::response::read_back;
@@ -39,7 +39,7 @@ const VALUES: [&str; 9] = [
     "\" a\\tb \"",
 ];
 
-/// The first byte chooses: raw bytes as a body, or one that is put together.
+/// Fuzzes raw bytes or a generated body; the first byte chooses.
 pub fn bodies(data: &[u8]) {
     let mut choices = Choices::new(data);
     let body = if choices.one_in(2) {
@@ -63,7 +63,7 @@ pub fn bodies(data: &[u8]) {
     }
 }
 
-/// A body of members that mostly are what they should be.
+/// Returns a body of mostly valid members.
 fn composed(choices: &mut Choices<'_>) -> String {
     let mut text = String::from("{\"unknown\":[{}]");
     for member in ["download_headers", "upload_headers"] {
@@ -86,7 +86,7 @@ fn composed(choices: &mut Choices<'_>) -> String {
     text + "}"
 }
 
-/// A JSON string: one of the list, or any text.
+/// Returns a JSON string: one of the list, or any text.
 fn string(choices: &mut Choices<'_>, list: &[&str]) -> String {
     if choices.one_in(4) {
         return json!(String::from_utf8_lossy(choices.bytes(20))).to_string();
@@ -98,14 +98,14 @@ fn value(choices: &mut Choices<'_>) -> String {
     if choices.one_in(3) { string(choices, &VALUES) } else { choices.pick(&VALUES).to_owned() }
 }
 
-/// A waiting time is what the body says, and nothing but a whole number of seconds is one.
+/// Checks that the TTL equals the body's, and that only an integer number of seconds is accepted.
 fn check_ttl(body: &[u8], ttl_s: Option<NonZeroU64>) {
     let read: Value = serde_json::from_slice(body).unwrap_or_default();
     let said = read.get("ttl_seconds").map(ToString::to_string);
     assert_eq!(ttl_s.map(|seconds| seconds.to_string()), said);
 }
 
-/// Accepted fields stand in the heads of both answers, in their order, and nothing else does.
+/// Checks that the heads of both answers hold the accepted fields, in order, and no others.
 fn check_headers(headers: Option<&Headers>) {
     let date = HttpDate::from_unix_seconds(0);
     let date_field = ("Date".to_owned(), date.as_bytes().to_vec());
@@ -131,13 +131,13 @@ fn check_headers(headers: Option<&Headers>) {
     read_back(&out, 200, &download(headers, date_field));
 }
 
-/// The fields that an accepted creation body asks for.
+/// Returns the fields that an accepted creation body requests.
 fn fields(asked: Option<&Map<String, Value>>) -> impl Iterator<Item = (String, Vec<u8>)> {
     let asked = asked.into_iter().flatten();
     asked.map(|(name, value)| (name.clone(), field_value(value).into_bytes()))
 }
 
-/// All fields of a download's head by the contract.
+/// Returns all fields of a download's head according to the contract.
 fn download(headers: Option<&Headers>, date: (String, Vec<u8>)) -> Vec<(String, Vec<u8>)> {
     let asked: Vec<_> = fields(headers.map(|headers| &headers.download)).collect();
     let named = |wanted: &str| asked.iter().any(|(name, _)| name.eq_ignore_ascii_case(wanted));
@@ -161,7 +161,7 @@ fn download(headers: Option<&Headers>, date: (String, Vec<u8>)) -> Vec<(String, 
     expected
 }
 
-/// A failure is told in both forms: a JSON object that reads back, and one line.
+/// Checks both forms of a failure: a JSON object that parses back, and one line.
 fn check_failure(failure: &Failure) {
     let text = failure.body(false);
     let object: Value = serde_json::from_str(&text).expect("an error body is JSON");

@@ -1,9 +1,9 @@
-//! A script read as choices. What the script does not say any more is chosen as 0, so every act has
-//! to make 0 the choice that leads on.
+//! Decodes a script into choices. Once the script is used up every choice is 0, so 0 must always be
+//! the choice that makes progress.
 
 use arbitrary::Unstructured;
 
-/// The choices a fuzzer's bytes make.
+/// The choices encoded in a fuzzer's bytes.
 #[derive(Debug)]
 pub(super) struct Choices<'d>(Unstructured<'d>);
 
@@ -17,34 +17,34 @@ impl<'d> Choices<'d> {
         self.0.is_empty()
     }
 
-    /// A number below `end`, which is not 0.
+    /// Returns a number below `end`, which must not be 0.
     pub(super) fn below(&mut self, end: usize) -> usize {
         self.0.int_in_range(0..=end - 1).unwrap_or(0)
     }
 
-    /// Yes once in `times`, which is at least 2; no when the script is over.
+    /// Returns true once in `times`, which is at least 2; false when the script is over.
     pub(super) fn one_in(&mut self, times: usize) -> bool {
         self.below(times) == 1
     }
 
-    /// One of several.
+    /// Returns one of several values.
     pub(super) fn pick<T: Copy>(&mut self, from: &[T]) -> T {
         from[self.below(from.len())]
     }
 
-    /// A byte.
+    /// Returns a byte.
     pub(super) fn byte(&mut self) -> u8 {
         self.0.arbitrary().unwrap_or(0)
     }
 
-    /// So many bytes at most.
+    /// Returns up to `max` bytes.
     pub(super) fn bytes(&mut self, max: usize) -> &'d [u8] {
         let count = self.below(max + 1).min(self.0.len());
         self.0.bytes(count).unwrap_or_default()
     }
 
-    /// A size of one of the magnitudes that the relay tells apart, up to 100 KiB; mostly a small
-    /// one, because the time it takes to move bytes is not spent on trying things out.
+    /// Returns a size of one of the magnitudes that the relay treats differently, up to 100 KiB;
+    /// mostly a small one, because time spent moving bytes is not spent exploring.
     pub(super) fn size(&mut self) -> usize {
         match self.below(10) {
             0 => 1 + self.below(8),
@@ -56,7 +56,7 @@ impl<'d> Choices<'d> {
         }
     }
 
-    /// All bytes that are left.
+    /// Returns all bytes that are left.
     pub(super) fn rest(self) -> &'d [u8] {
         self.0.take_rest()
     }

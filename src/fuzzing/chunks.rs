@@ -1,5 +1,5 @@
-//! The chunk decoder against the naive one: at once, byte by byte, cut anywhere, and with payload
-//! that goes another way. The digest in the trailers is the same, however they are cut.
+//! The chunk decoder against the naive one: in one piece, byte by byte, split anywhere, and with
+//! payload that bypasses the decoder. The digest in the trailers does not depend on the split.
 
 use super::choices::Choices;
 use super::naive::{self, Decoded, End};
@@ -7,7 +7,7 @@ use crate::http::body::BodyDecoder;
 use crate::http::chunked::{ChunkDecoder, Event};
 use crate::http::framing::Framing;
 
-/// What a script of words is made of; noise alone seldom gets behind the first line.
+/// Words that scripts are made of; noise alone seldom gets past the first line.
 const WORDS: [&[u8]; 29] = [
     b"0",
     b"1",
@@ -40,7 +40,7 @@ const WORDS: [&[u8]; 29] = [
     b"\x80",
 ];
 
-/// Trailer lines to put behind a whole body.
+/// Trailer lines to append to a complete body.
 const TRAILERS: [&[u8]; 8] = [
     b"Repr-Digest: sha-256=:AA==:\r\n",
     b"A: b\r\n",
@@ -52,10 +52,10 @@ const TRAILERS: [&[u8]; 8] = [
     b"R: Repr-Digest: x\r\n",
 ];
 
-/// The longest body that is cut at every byte.
+/// Longest body that is split at every byte.
 const CUT_EVERYWHERE_BYTES: usize = 200;
 
-/// A chunked body: words, then noise.
+/// Fuzzes a chunked body: words, then noise.
 pub fn chunks(data: &[u8]) {
     let mut choices = Choices::new(data);
     let mut body = Vec::new();
@@ -91,7 +91,7 @@ pub fn chunks(data: &[u8]) {
     }
 }
 
-/// Some of the lines; behind them, now and then, one with a value about as long as one may be.
+/// Returns some of the lines, sometimes followed by one with a value near the maximum length.
 fn trailers(wanted: u8, length: u8) -> Vec<u8> {
     let lines = TRAILERS.iter().enumerate().filter(|(place, _)| wanted >> place & 1 == 1);
     let mut trailers = lines.flat_map(|(_, line)| line.iter().copied()).collect::<Vec<u8>>();
@@ -102,7 +102,8 @@ fn trailers(wanted: u8, length: u8) -> Vec<u8> {
     trailers
 }
 
-/// The digest is the naive reader's: at once, byte by byte, in strides, and cut in two near the end.
+/// Checks the digest against the naive reader's: in one piece, byte by byte, in strides, and split
+/// in two near the end.
 fn check_digest(body: &[u8], stride: usize) {
     let expected = naive::digest_of_chunks(body);
     let expected = expected.as_deref();
@@ -112,7 +113,7 @@ fn check_digest(body: &[u8], stride: usize) {
         assert_eq!(found.as_deref(), expected, "{size} bytes at a time");
     }
     let (front, tail) = body.split_at(body.len().saturating_sub(CUT_EVERYWHERE_BYTES));
-    // A body that is refused here is refused again behind every cut.
+    // A body that is refused here is refused again after every split.
     let _ = decoder.received(front, &mut Vec::new());
     for at in 0..=tail.len() {
         let (one, other) = tail.split_at(at);
@@ -120,7 +121,7 @@ fn check_digest(body: &[u8], stride: usize) {
     }
 }
 
-/// The digest of a body of which these pieces are still to come, if it is whole then.
+/// Returns the digest of a body after these remaining pieces, if it is complete then.
 fn digest<'p>(
     mut decoder: BodyDecoder,
     pieces: impl IntoIterator<Item = &'p [u8]>,
@@ -136,7 +137,7 @@ fn check(expected: &Decoded, found: &Decoded, how: &str) {
     assert_eq!(expected, found, "{how}");
 }
 
-/// Through the decoder, piece by piece.
+/// Decodes piece by piece.
 fn decode<'p>(pieces: impl IntoIterator<Item = &'p [u8]>) -> Decoded {
     let mut decoder = ChunkDecoder::default();
     let (mut payload, mut consumed) = (Vec::new(), 0);
@@ -162,7 +163,7 @@ fn decode<'p>(pieces: impl IntoIterator<Item = &'p [u8]>) -> Decoded {
     Decoded { payload, end: End::Open }
 }
 
-/// The framing read as far as the hint says, the payload never shown to the decoder.
+/// Decodes only the framing, as far as the hint allows; the payload bypasses the decoder.
 fn decode_aside(body: &[u8]) -> Decoded {
     let mut decoder = BodyDecoder::new(Framing::Chunked);
     let (mut payload, mut at) = (Vec::new(), 0);
@@ -185,7 +186,7 @@ fn decode_aside(body: &[u8]) -> Decoded {
     Decoded { payload, end }
 }
 
-/// All of it as one body.
+/// Decodes everything as one body.
 fn decode_whole(body: &[u8]) -> Decoded {
     let mut decoder = BodyDecoder::new(Framing::Chunked);
     let mut pieces = Vec::new();

@@ -1,28 +1,28 @@
-//! WebSocket frames: messages written down here as frames are read as those messages, what breaks
-//! RFC 6455 is told with its code, and neither depends on how the bytes are cut. What one end of the
-//! codec sends, the other reads.
+//! WebSocket frames: messages encoded here as frames are read as those messages, violations of RFC
+//! 6455 are reported with the right code, and neither depends on how the bytes are split. What one
+//! end of the codec sends, the other reads.
 
 use super::choices::Choices;
 use crate::mux::codec::{Codec, Endpoint, Message};
 
-/// The longest input that is cut at every byte.
+/// Longest input that is split at every byte.
 const CUT_EVERYWHERE_BYTES: usize = 200;
 
-/// What a peer that never reads can have this end keep in pongs and a close frame, in bytes: 32
-/// pongs and a close frame of 125 bytes, with the longest header of a control frame each.
+/// Maximum bytes that a peer that never reads can make this end queue: 32 pongs and a close frame
+/// of 125 bytes, each with the longest header of a control frame.
 const OWED_MAX: usize = 33 * (2 + 4 + 125);
 
-/// Room for a header of 14 bytes that lacks its last one, in a vector that doubles.
+/// Capacity for a header of 14 bytes without its last one, in a vector that doubles.
 const HEADER_PART_MAX: usize = 2 * 13;
 
 /// Characters of one to four bytes.
 const LETTERS: [&str; 4] = ["a", "é", "€", "😀"];
 
-/// One way to break the protocol behind whole messages: the first byte, whether the frame is masked
-/// the wrong way, the payload, and the code it is told with.
+/// A protocol violation after complete messages: the first byte, whether the frame is masked
+/// incorrectly, the payload, and the expected close code.
 type Fault = (u8, bool, &'static [u8], u16);
 
-/// The longest payload in these is a byte too long for a ping.
+/// The longest payload in these is one byte too long for a ping.
 const FAULTS: [Fault; 9] = [
     (0xc1, false, b"", 1002),
     (0x90, false, b"", 1002),
@@ -35,18 +35,18 @@ const FAULTS: [Fault; 9] = [
     (0x81, false, b"a\xf0\x9f\x98", 1007),
 ];
 
-/// What was found in some bytes.
+/// The result of reading some bytes.
 #[derive(Debug, PartialEq, Eq)]
 struct Outcome {
     messages: Vec<Message>,
-    /// What the peer reads of the output.
+    /// The messages that the peer reads from the output.
     told: Vec<Message>,
-    /// The code of the breach.
+    /// The code of the violation.
     broken: Option<u16>,
     over: bool,
 }
 
-/// The frames of a peer, and what they mean.
+/// The frames of a peer, and the expected messages.
 struct Script {
     /// The end that reads.
     end: Endpoint,
@@ -55,7 +55,7 @@ struct Script {
     messages: Vec<Message>,
 }
 
-/// An end and a bound, messages as frames, a breach, then noise; the same messages are sent, too.
+/// Fuzzes an end and a limit, messages as frames, a violation, then noise; also sends the messages.
 pub fn codec(data: &[u8]) {
     let mut choices = Choices::new(data);
     let end = choices.pick(&[Endpoint::Accepted, Endpoint::Dialled]);
@@ -87,7 +87,7 @@ pub fn codec(data: &[u8]) {
 }
 
 impl Script {
-    /// A message, in fragments with pings between them now and then.
+    /// Adds a message, in fragments, sometimes with pings between them.
     fn message(&mut self, choices: &mut Choices) {
         let bytes = choices.below(self.message_max + 1);
         let (first, payload, message) = if choices.one_in(2) {
@@ -113,7 +113,7 @@ impl Script {
         self.messages.push(message);
     }
 
-    /// What no peer may send; the code it has to be told.
+    /// Adds a protocol violation; returns the close code that must be sent.
     fn breach(&mut self, choices: &mut Choices) -> u16 {
         let mask_bit = if self.end == Endpoint::Accepted { 0x80 } else { 0 };
         match choices.below(FAULTS.len() + 2) {
@@ -138,7 +138,7 @@ impl Script {
         }
     }
 
-    /// A frame of the peer, masked if it is the one that masks; the wrong way if that is wanted.
+    /// Adds a frame, masked if the peer's role requires it, or incorrectly if `wrong`.
     fn frame(&mut self, first: u8, wrong: bool, payload: &[u8], choices: &mut Choices) {
         let masked = (self.end == Endpoint::Accepted) != wrong;
         let mask_bit = if masked { 0x80 } else { 0 };
@@ -155,7 +155,7 @@ impl Script {
         self.frames.extend(payload.iter().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask));
     }
 
-    /// What is found when so many bytes come at a time.
+    /// Returns the outcome when `piece` bytes are received at a time.
     fn outcome(&self, piece: usize) -> Outcome {
         self.outcome_of(self.frames.chunks(piece))
     }
@@ -178,7 +178,7 @@ impl Script {
     }
 }
 
-/// Every ping is answered, a close frame too, and a breach is told; nothing else is sent.
+/// Checks that pings, a close frame and a violation are answered, and nothing else is sent.
 fn check_told(outcome: &Outcome) {
     let mut expected = Vec::new();
     for message in &outcome.messages {
@@ -200,7 +200,7 @@ fn check_told(outcome: &Outcome) {
     assert_eq!(outcome.over, closed || outcome.broken.is_some(), "when it is over");
 }
 
-/// A peer that never reads makes this end keep little.
+/// Checks that a peer that never reads makes this end queue little.
 fn check_flood(script: &Script) {
     let mut codec = Codec::new(script.end, script.message_max);
     codec.received(&script.frames);
@@ -208,7 +208,7 @@ fn check_flood(script: &Script) {
     assert!(codec.output().len() <= OWED_MAX, "{} bytes are owed", codec.output().len());
 }
 
-/// What one end sends is what the other reads.
+/// Checks that one end reads what the other sends.
 fn check_sending(end: Endpoint, message_max: usize, messages: &[Message]) {
     let mut codec = Codec::new(end, message_max);
     for message in messages {
@@ -227,7 +227,7 @@ fn check_sending(end: Endpoint, message_max: usize, messages: &[Message]) {
     assert_eq!(std::iter::from_fn(|| peer.next()).collect::<Vec<_>>(), expected);
 }
 
-/// What an end reads in these bytes, all of which make sense.
+/// Returns the messages that an end reads from these bytes, all of which must be valid.
 fn read(end: Endpoint, bytes: &[u8]) -> Vec<Message> {
     let mut codec = Codec::new(end, usize::MAX);
     codec.received(bytes);

@@ -1,6 +1,6 @@
-//! Exchanges of two sessions that are joined in memory: what one end sends of an exchange arrives at
-//! the other as it was sent, ends once, and is told of nothing that was cancelled there. And no peer,
-//! whatever it sends, makes the other end panic, or hold more than the windows it gave.
+//! Exchanges of two sessions joined in memory: what one end sends of an exchange arrives unchanged
+//! at the other, ends once, and causes no events after a cancellation. And no peer, whatever it
+//! sends, makes the other end panic or hold more than the windows it granted.
 
 use super::choices::Choices;
 use super::exchanges::Ends;
@@ -13,16 +13,16 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 use uuid::Uuid;
 
-/// Acts of one script.
+/// Maximum acts in one script.
 const ACTS_MAX: usize = 300;
 
-/// Exchanges that a dishonest peer may begin at once.
+/// Maximum concurrent exchanges of a dishonest peer.
 const AT_MOST: usize = 4;
 
-/// The head of an answer to a request of the victim's.
+/// The head of a response to a request of the victim.
 const ANSWER: &str = "HTTP/1.1 200 OK\r\nX-Correlation-Id: 1\r\nContent-Length: 2\r\n\r\n";
 
-/// A dialect, then whether both ends are honest, then their acts.
+/// Fuzzes a dialect, whether both ends are honest, then their acts.
 pub fn demultiplexing(data: &[u8]) {
     let mut choices = Choices::new(data);
     let dialect = choices.pick(&[Dialect::V1, Dialect::Text]);
@@ -44,12 +44,12 @@ fn honest(dialect: Dialect, choices: &mut Choices) {
     ends.finish();
 }
 
-/// An end that is open, and a peer that says anything.
+/// An open end, and a peer that sends anything.
 struct Victim {
     session: Session,
     peer: Codec,
     dialect: Dialect,
-    /// Body bytes that came of each exchange and were not used.
+    /// Body bytes received of each exchange and not used.
     unused: BTreeMap<u32, u64>,
     closed: bool,
 }
@@ -152,7 +152,7 @@ impl Victim {
 
     fn check_held(&self, number: u32) {
         let held = self.unused.get(&number).copied().unwrap_or(0);
-        // A text message is heard as a whole, the last one too.
+        // Even the last text message is processed as a unit.
         let most = match self.dialect {
             Dialect::V1 => WINDOW_BYTES,
             Dialect::Text => WINDOW_BYTES + DATA_MAX_BYTES as u64 * 2,
@@ -161,12 +161,12 @@ impl Victim {
     }
 }
 
-/// One of the first numbers of either end.
+/// Returns one of the first numbers of either end.
 fn number(choices: &mut Choices) -> u32 {
     u32::from(choices.byte() % 12)
 }
 
-/// Any message of frames, well formed or not.
+/// Returns any frame message, well formed or not.
 fn frame(choices: &mut Choices) -> Vec<u8> {
     let number = if choices.one_in(20) { u32::MAX - number(choices) } else { number(choices) };
     let head = |choices: &mut Choices| b"x".repeat(choices.below(60)).into();
@@ -185,7 +185,7 @@ fn frame(choices: &mut Choices) -> Vec<u8> {
     frame.to_message()
 }
 
-/// Any text message: parts of HTTP.
+/// Returns any text message: parts of HTTP.
 fn text(choices: &mut Choices) -> String {
     let mut text = String::new();
     for _ in 0..choices.below(6) {

@@ -1,11 +1,10 @@
-//! File names from paths: whatever the path says, the field holds one harmless name, and both forms
-//! of it are the same one. And file names from fields: whatever the field says, reading it takes a
-//! name or none.
+//! File names from paths: for any path the field holds one harmless name, the same in both forms.
+//! And file names from fields: any field gives a name or none.
 
 use crate::http::disposition::{attachment, attachment_named, file_name, size};
 use std::fmt::Write as _;
 
-/// A field as it came, and a path segment; what is no UTF-8 stands for its escape.
+/// Fuzzes a raw field and a path segment; bytes that are not UTF-8 are escaped.
 pub fn disposition(data: &[u8]) {
     received(data);
     received(&[b"attachment; ", data].concat());
@@ -13,7 +12,7 @@ pub fn disposition(data: &[u8]) {
     segment(data);
 }
 
-/// What a field says, said again, is said the same way.
+/// Checks that what is read from a field is the same after it is written and read again.
 fn received(value: &[u8]) {
     let (name, bytes) = (file_name(value), size(value));
     let Some(name) = name else { return };
@@ -43,7 +42,7 @@ fn segment(data: &[u8]) {
     assert_eq!(attachment(&escaped(name.as_bytes())), Some(value), "a name gives itself");
 }
 
-/// Every byte as an escape.
+/// Returns every byte as an escape.
 fn escaped(bytes: &[u8]) -> String {
     let mut text = String::new();
     for byte in bytes {
@@ -52,7 +51,7 @@ fn escaped(bytes: &[u8]) -> String {
     text
 }
 
-/// The name in quotes, and the extended one (RFC 6266, section 4.1).
+/// Returns the quoted name and the extended one (RFC 6266, section 4.1).
 fn read(value: &str) -> (String, Option<String>) {
     let rest = value.strip_prefix("attachment; filename=\"").expect("the field begins like that");
     let (mut plain, mut chars) = (String::new(), rest.chars());
@@ -70,7 +69,7 @@ fn read(value: &str) -> (String, Option<String>) {
     (plain, extended.map(unescape))
 }
 
-/// An `ext-value` (RFC 8187, section 3.2.1).
+/// Decodes an `ext-value` (RFC 8187, section 3.2.1).
 fn unescape(text: &str) -> String {
     let mut parts = text.split('%');
     let mut bytes = parts.next().unwrap_or_default().as_bytes().to_vec();

@@ -1,5 +1,4 @@
-//! Two honest sessions joined in memory, and what each should have been told: the model that they
-//! are held against.
+//! Two honest sessions joined in memory, and a model of the events that each should report.
 
 use super::choices::Choices;
 use super::handshake::base;
@@ -10,32 +9,32 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 use uuid::Uuid;
 
-/// May be silent for so long: longer than any script's time.
+/// Silence timeout, longer than any script's time.
 const SILENCE: Duration = Duration::from_hours(1);
 
-/// Frames that an end looks at before it has to be resumed.
+/// Frames that an end processes before it has to be resumed.
 const FRAMES_MAX: u32 = 5;
 
-/// Exchanges that go on at once.
+/// Maximum concurrent exchanges.
 const EXCHANGES_MAX: usize = 12;
 
-/// Two ends and what is on the way.
+/// Two ends and the bytes in flight.
 pub(super) struct Ends {
     dialect: Dialect,
     now: Instant,
     sides: [Side; 2],
-    /// Bytes on their way to each end.
+    /// Bytes in flight to each end.
     wires: [Vec<u8>; 2],
     /// Exchanges begun: the id that joins the two ends' views of each.
     begun: usize,
-    /// What was sent of each body, by id: of the request, and of the response.
+    /// The bodies sent, by id: of the request, and of the response.
     sent: BTreeMap<usize, [Body; 2]>,
 }
 
 /// One end.
 struct Side {
     session: Session,
-    /// What goes on, by its number here.
+    /// Active exchanges, by their number at this end.
     exchanges: BTreeMap<u32, View>,
     closed: Option<Closed>,
 }
@@ -47,21 +46,21 @@ struct Body {
     over: bool,
 }
 
-/// What an end knows of an exchange.
+/// One end's view of an exchange.
 #[allow(clippy::struct_excessive_bools, reason = "each is true from some time on, in any order")]
 struct View {
     id: usize,
     ours: bool,
-    /// The head of the other end's part came.
+    /// Whether the head of the peer's part was received.
     begun: bool,
-    /// It was answered here.
+    /// Whether this end has answered.
     answered: bool,
     sent_all: bool,
-    /// Body bytes that came, and whether they were all.
+    /// Body bytes received, and whether they are complete.
     came: usize,
     came_all: bool,
     unused: usize,
-    /// It ended before its end, here or there.
+    /// Whether it was cancelled, by either end.
     cancelled: bool,
 }
 
@@ -80,7 +79,7 @@ impl View {
         }
     }
 
-    /// Which body is this end's: 0, the request's, or 1, the response's.
+    /// Returns the index of this end's body: 0 for the request's, 1 for the response's.
     fn mine(&self) -> usize {
         usize::from(!self.ours)
     }
@@ -116,7 +115,7 @@ impl Ends {
         ends
     }
 
-    /// One act of one of the ends, or of the line between them.
+    /// Performs one act of one of the ends, or of the line between them.
     pub(super) fn act(&mut self, choices: &mut Choices) {
         let at = choices.below(2);
         match choices.below(12) {
@@ -136,7 +135,7 @@ impl Ends {
         }
     }
 
-    /// Ends whatever goes on, and carries all of it.
+    /// Ends all exchanges and carries all bytes.
     pub(super) fn finish(&mut self) {
         for _ in 0..1000 {
             self.carry_all();
@@ -156,7 +155,7 @@ impl Ends {
         }
     }
 
-    /// Every end uses what came, answers, and ends its bodies.
+    /// Uses received bytes, answers, and ends bodies at both ends.
     fn finish_some(&mut self) {
         for at in 0..2 {
             let numbers: Vec<u32> = self.sides[at].exchanges.keys().copied().collect();
@@ -216,7 +215,7 @@ impl Ends {
         }
     }
 
-    /// Sends so many bytes at most, as there is room for them.
+    /// Sends up to `bytes` bytes, as far as the window allows.
     fn say(&mut self, at: usize, number: u32, bytes: usize, over: bool) {
         let side = &mut self.sides[at];
         let Some(view) = side.exchanges.get_mut(&number).filter(|view| view.may_send()) else {
@@ -228,7 +227,7 @@ impl Ends {
         }
         let body = &mut self.sent.get_mut(&view.id).expect("it has begun")[view.mine()];
         let first = body.bytes.len();
-        // Text, in which no place looks like the ones around it.
+        // Text in which no position resembles its neighbours.
         body.bytes
             .extend((first..first + bytes.min(room)).map(|at| b'0' + at.to_le_bytes()[0] % 75));
         body.over = over;
@@ -254,14 +253,14 @@ impl Ends {
         let Some(number) = self.some(at, choices) else { return };
         let side = &mut self.sides[at];
         let Some(view) = side.exchanges.get_mut(&number) else { return };
-        // The text dialect cannot take back what it has begun to say; that ends the connection.
+        // The text dialect cannot retract what it has begun to send; that ends the connection.
         view.cancelled = true;
         side.session.cancel(number, CancelReason::Gone);
         assert!(!side.session.knows(number));
         self.heed(at);
     }
 
-    /// One of the exchanges of an end.
+    /// Returns one of the exchanges of an end.
     fn some(&self, at: usize, choices: &mut Choices) -> Option<u32> {
         let numbers: Vec<u32> = self.sides[at]
             .exchanges
@@ -272,7 +271,7 @@ impl Ends {
         (!numbers.is_empty()).then(|| numbers[choices.below(numbers.len())])
     }
 
-    /// Carries so many bytes to an end.
+    /// Carries up to `bytes` bytes to an end.
     fn carry(&mut self, to: usize, bytes: usize) {
         let said = std::mem::take(self.sides[1 - to].session.output());
         self.wires[to].extend(said);
@@ -285,7 +284,7 @@ impl Ends {
         session.in_turns_of(FRAMES_MAX);
         session.received(&bytes, self.now);
         self.heed(to);
-        // Whatever came, a turn is bounded, and nothing of it is lost.
+        // Whatever was received, each turn is bounded and nothing is lost.
         for _ in 0..=bytes.len() {
             let session = &mut self.sides[to].session;
             assert!(session.frames() <= FRAMES_MAX, "a turn has a bound");
@@ -306,7 +305,7 @@ impl Ends {
         }
     }
 
-    /// Holds what an end is told against what was sent.
+    /// Checks the events of an end against what was sent.
     fn heed(&mut self, at: usize) {
         while let Some(event) = self.sides[at].session.next_event() {
             assert!(self.sides[at].closed.is_none(), "{event:?} behind the end");
@@ -379,7 +378,8 @@ impl Ends {
         assert!(known, "{why:?}");
     }
 
-    /// Nothing that is honest ends a connection but a response of the text dialect that breaks off.
+    /// Checks that the only cause of an honest connection's end is an interrupted response of the
+    /// text dialect.
     fn closed(&mut self, at: usize, how: Closed) {
         assert_eq!(self.dialect, Dialect::Text, "{how:?}");
         match &how {

@@ -1,5 +1,5 @@
-//! A transfer between sockets in memory, driven as the event loop drives one, with everything that
-//! has to hold along the way and in the end.
+//! A transfer between in-memory sockets, driven as the event loop drives one, with all invariants
+//! checked at each step and at the end.
 
 use super::choices::Choices;
 use super::house::START;
@@ -13,17 +13,17 @@ use crate::rendezvous::{Pace, Ready, Side, Step, Transfer, TransferOutcome};
 use std::ops::Range;
 use std::time::Instant;
 
-/// Steps in a row that move nothing, block on nothing and end nothing.
+/// Maximum consecutive steps that move nothing, block on nothing and end nothing.
 const IDLE_STEPS_MAX: usize = 4;
 
-/// Body bytes in user memory besides those that came with the head: a copied read that met a full
-/// socket, and the payload that was read along with framing.
+/// Maximum body bytes in user memory besides those received with the head: a copied read that met a
+/// full socket, and the payload that was read along with framing.
 const HELD_BYTES_MAX: usize = COPY_MAX + (32 << 10);
 
-/// Body bytes that may come with chunk framing, beyond the pace.
+/// Maximum body bytes that may be read with chunk framing, beyond the pace.
 const FRAMING_MAX: usize = 512;
 
-/// What stands for the download's head.
+/// Placeholder for the download's head.
 const HEAD: &[u8] = b"HTTP/1.1 200 OK\r\n\r\n";
 
 /// Why a turn ended.
@@ -33,7 +33,7 @@ pub(super) enum Turn {
     Waits,
 }
 
-/// A transfer and what it joins.
+/// A transfer and the two ends it joins.
 #[derive(Debug)]
 pub(super) struct Flow {
     pub(super) transfer: Transfer,
@@ -43,19 +43,19 @@ pub(super) struct Flow {
     splice: bool,
     pipe: Option<Pipe>,
     slots: usize,
-    /// Bytes that were read and belong to what follows the upload.
+    /// Bytes read that belong to what follows the upload.
     carry: Vec<u8>,
     prefix_bytes: usize,
-    /// Body bytes that were read.
+    /// Body bytes read.
     taken: usize,
-    /// A fill found the pipe or the source blocked; no other may follow before a drain.
+    /// Whether a fill found the pipe or the source blocked; no other may follow before a drain.
     shrinks: bool,
-    /// The last send promised that the pipe's bytes follow.
+    /// Whether the last send promised that the pipe's bytes follow.
     more: bool,
     paced: Option<Paced>,
 }
 
-/// A source whose destination left before it was handed a byte, and what was read of it.
+/// A source whose destination left before it received a byte, and what was read of the source.
 #[derive(Debug)]
 pub(super) struct Parted {
     source: Source,
@@ -64,7 +64,7 @@ pub(super) struct Parted {
     taken: usize,
 }
 
-/// A pace, and the time that has gone by for it.
+/// A pace and its elapsed time.
 #[derive(Debug)]
 struct Paced {
     rate: u64,
@@ -73,13 +73,13 @@ struct Paced {
 }
 
 impl Paced {
-    /// Mostly none.
+    /// Chooses a pace; mostly none.
     fn choose(choices: &mut Choices<'_>) -> Option<Self> {
         let rate = choices.one_in(4).then(|| choices.pick(&[1_000_000, 20_000, 1 << 32]))?;
         Some(Self { rate, pace: Pace::new(rate, *START), now: *START })
     }
 
-    /// How many bytes may have been taken by now.
+    /// Returns the maximum number of bytes that may have been taken by now.
     fn most(&self) -> usize {
         let nanos = self.now.duration_since(*START).as_nanos();
         let earned = nanos * u128::from(self.rate) / 1_000_000_000;
@@ -89,7 +89,7 @@ impl Paced {
 }
 
 impl Flow {
-    /// A transfer of `upload` with a destination that is lost as `dies` says.
+    /// Creates a transfer of `upload` to a destination that is lost according to `dies`.
     pub(super) fn new(
         upload: Upload,
         dies: Option<(usize, Loss)>,
@@ -117,7 +117,7 @@ impl Flow {
         flow
     }
 
-    /// A source goes on with another destination.
+    /// Continues a source with another destination.
     pub(super) fn resume(
         parted: Parted,
         dies: Option<(usize, Loss)>,
@@ -130,19 +130,20 @@ impl Flow {
         };
         let splice = !choices.one_in(4);
         let transfer = Transfer::resume(upload, delimiter, HEAD.to_vec(), splice);
-        // What was read before is here at once, as a prefix is.
+        // What was read before is available at once, like a prefix.
         let flow = Self::between(source, transfer, (delimiter, splice, taken), dies, choices);
         Self { carry, taken, ..flow }
     }
 
-    /// The destination has left, or its client, before it was handed a byte.
+    /// Parts the source from a destination that left, or whose client did, before it received a
+    /// byte.
     pub(super) fn part(self) -> Parted {
         assert!(self.destination.sink.is_empty(), "what was handed on is gone");
         let Self { transfer, source, carry, taken, .. } = self;
         Parted { source, upload: transfer.give_upload_back(), carry, taken }
     }
 
-    /// Whether a side may leave now and cost the stream nothing.
+    /// Whether a side may leave now at no cost to the stream.
     pub(super) fn may_part(&self) -> bool {
         !self.transfer.head_started() && self.piped() == 0
     }
@@ -171,13 +172,13 @@ impl Flow {
         }
     }
 
-    /// Something happens outside: bytes arrive, or room is made.
+    /// Simulates an outside event: bytes arrive, or the reader frees space.
     pub(super) fn advance(&mut self, choices: &mut Choices<'_>) {
         let bytes = choices.size();
         if choices.one_in(2) { self.destination.advance(bytes) } else { self.source.advance(bytes) }
     }
 
-    /// Everything that will ever arrive is here, and the reader takes it all.
+    /// Delivers all remaining bytes, and the reader takes everything.
     pub(super) fn advance_to_the_end(&mut self) {
         self.source.advance(usize::MAX);
         self.source.advance(usize::MAX);
@@ -223,13 +224,13 @@ impl Flow {
         }
     }
 
-    /// How many bytes may be taken now.
+    /// Returns how many bytes may be taken now.
     fn allowance(&self) -> u64 {
         let taken = self.transfer.taken();
         self.paced.as_ref().map_or(u64::MAX, |paced| paced.pace.allowance(taken))
     }
 
-    /// Time goes by until more may be taken; never in vain.
+    /// Advances the time until more may be taken; the wait is never in vain.
     fn end_pause(&mut self) {
         let taken = self.transfer.taken();
         let paced = self.paced.as_mut().expect("only a pace pauses");
@@ -240,7 +241,7 @@ impl Flow {
         assert!(paced.pace.allowance(taken) > 0, "a pause is long enough");
     }
 
-    /// What changes when a step led on.
+    /// Returns the values that change when a step makes progress.
     fn trace(&self) -> (usize, usize, bool, bool) {
         let Self { source, destination, .. } = self;
         (source.read, destination.sink.len(), source.readable, destination.writable)
@@ -333,7 +334,7 @@ impl Flow {
         None
     }
 
-    /// Bytes were read that stay in user memory.
+    /// Accounts for bytes that were read and stay in user memory.
     fn take_in(&mut self, range: Range<usize>) {
         let bytes = &self.source.upload.wire[range];
         let mut pieces = Vec::new();
@@ -349,7 +350,7 @@ impl Flow {
         piped
     }
 
-    /// An edge will come for whatever is waited for.
+    /// Checks that every wait has a pending edge.
     fn check_wait(&self, side: Side) {
         let (latch, news) = match side {
             Side::Source => (self.source.readable, self.source.has_news()),
@@ -360,7 +361,7 @@ impl Flow {
         assert!(!news || lost, "no edge will come: the {} has news already", side.name());
     }
 
-    /// The state between two steps; `begun` if the head had left before the last one.
+    /// Checks the state between two steps; `begun` if the head was sent before the last one.
     fn check_on_the_way(&self, begun: bool) {
         let sent = usize::try_from(self.transfer.transferred()).expect("a body fits memory");
         let held = self.taken.checked_sub(sent + self.piped()).expect("no byte comes from nowhere");
@@ -380,7 +381,7 @@ impl Flow {
         }
     }
 
-    /// It is over, or was broken off (`None`): every byte is where it belongs.
+    /// Checks that every byte is where it belongs after the end, or after an interruption (`None`).
     pub(super) fn check_end(&self, outcome: Option<TransferOutcome>) {
         let upload = &self.source.upload;
         let all = upload.decoded();
@@ -426,7 +427,7 @@ impl Flow {
         assert!(sink.is_empty() || sink.starts_with(HEAD), "the head goes first");
     }
 
-    /// What a client of the download makes of it.
+    /// Returns the download as its client decodes it.
     fn sent(&self) -> Decoded {
         let body = self.destination.sink.get(HEAD.len()..).unwrap_or_default();
         match (self.delimiter, self.source.upload.framing) {
@@ -454,7 +455,7 @@ impl Flow {
         assert_eq!(self.digest(), self.source.upload.digest(), "the digest is the upload's");
     }
 
-    /// What the source says that its data hashes to, as far as it is known.
+    /// Returns the source's digest of its data, as far as it is known.
     pub(super) fn digest(&self) -> Option<String> {
         self.transfer.digest().map(|digest| digest.as_str().to_owned())
     }

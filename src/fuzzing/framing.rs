@@ -1,5 +1,5 @@
-//! Where a body ends, by all combinations of the fields that say so, against the rules of RFC 9112,
-//! section 6 written down as they read.
+//! Body framing for all combinations of the relevant fields, against the rules of RFC 9112, section
+//! 6, transcribed literally.
 
 use super::choices::Choices;
 use crate::http::framing::Framing;
@@ -38,7 +38,7 @@ const VALUES: [&[u8]; 26] = [
     b", chunked",
 ];
 
-/// Fields that say where a body ends.
+/// Fuzzes the fields that determine the body's framing.
 pub fn framing(data: &[u8]) {
     let mut choices = Choices::new(data);
     let old = choices.one_in(4);
@@ -59,7 +59,7 @@ pub fn framing(data: &[u8]) {
     assert_eq!(found, naive(old, &fields), "{}", text.escape_ascii());
 }
 
-/// A field: a value of the list, or one made of bytes that a value may hold.
+/// Returns a field: a value of the list, or one made of bytes that a value may hold.
 fn field(choices: &mut Choices<'_>) -> (&'static str, Vec<u8>) {
     let name = choices.pick(&NAMES);
     let mut value = choices.pick(&VALUES).to_vec();
@@ -71,7 +71,7 @@ fn field(choices: &mut Choices<'_>) -> (&'static str, Vec<u8>) {
     (name, value)
 }
 
-/// The body's framing, or the status of the refusal.
+/// Returns the body's framing, or the status of the refusal.
 fn naive(old: bool, fields: &[(&str, Vec<u8>)]) -> Result<Framing, u16> {
     let members = |wanted: &str| -> Vec<Vec<u8>> {
         fields
@@ -84,7 +84,7 @@ fn naive(old: bool, fields: &[(&str, Vec<u8>)]) -> Result<Framing, u16> {
     let (lengths, codings) = (members("Content-Length"), members("Transfer-Encoding"));
     for length in &lengths {
         if length.is_empty() || !length.iter().all(u8::is_ascii_digit) || *length != lengths[0] {
-            // Only leading zeros may make two equal lengths look different.
+            // Two equal lengths may differ only in leading zeros.
             if value(length).is_none() || value(length) != value(&lengths[0]) {
                 return Err(400);
             }
@@ -104,7 +104,7 @@ fn naive(old: bool, fields: &[(&str, Vec<u8>)]) -> Result<Framing, u16> {
     if others.is_empty() { Ok(Framing::Chunked) } else { Err(501) }
 }
 
-/// The number that digits stand for, if it is below 2^63.
+/// Returns the number in these digits, if it is below 2^63.
 fn value(digits: &[u8]) -> Option<u64> {
     if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
         return None;

@@ -1,5 +1,5 @@
-//! The handshake of a WebSocket's session: whatever a peer sends is told once and the same however
-//! it is cut, what is kept of it is bounded, and no message of the handshake is taken for another.
+//! The handshake of a WebSocket session: events do not repeat and do not depend on how the peer's
+//! bytes are split, memory is bounded, and no message of the handshake is mistaken for another.
 
 use super::choices::Choices;
 use crate::mux::codec::{Codec, Endpoint};
@@ -9,29 +9,30 @@ use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 use uuid::Uuid;
 
-/// What must not be shown under the keys that hold it.
+/// Value of the secret members, which must not be shown.
 const SECRET: &str = "3f9a-only-the-relay-knows";
 
-/// Output beyond what came, in bytes: the welcome or the acknowledgement, and a close frame.
+/// Maximum output besides replies to input, in bytes: the welcome or the acknowledgement, and a
+/// close frame.
 const OUTPUT_MAX: usize = 1 << 10;
 
-/// The longest input that is cut at every byte.
+/// Longest input that is split at every byte.
 const CUT_EVERYWHERE_BYTES: usize = 100;
 
-/// What is sent to a session before its caller acts, one after the other.
+/// Bytes received by a session before its caller acts, one segment after the other.
 type Segments = Vec<Vec<u8>>;
 
-/// What was found.
+/// The result of a script.
 #[derive(Debug, PartialEq)]
 struct Outcome {
     events: Vec<Event>,
-    /// Bytes that are sent, while they come.
+    /// Bytes sent so far, counted during the script.
     output_bytes: usize,
     exchanges: usize,
     open: bool,
 }
 
-/// An end and a dialect, then segments of messages and noise.
+/// Fuzzes an end and a dialect, then segments of messages and noise.
 pub fn handshake(data: &[u8]) {
     let mut choices = Choices::new(data);
     let end = choices.pick(&[Endpoint::Accepted, Endpoint::Dialled]);
@@ -55,7 +56,7 @@ pub fn handshake(data: &[u8]) {
     }
 }
 
-/// Some JSON, with members that the relay knows.
+/// Returns some JSON, with members that the relay knows.
 fn metadata(choices: &mut Choices, depth: usize) -> Value {
     match choices.below(if depth == 0 { 5 } else { 7 }) {
         0 => Value::Null,
@@ -74,7 +75,7 @@ fn metadata(choices: &mut Choices, depth: usize) -> Value {
     }
 }
 
-/// Each message is read as what it is, and as no other.
+/// Checks that each message parses as its own kind and as no other.
 fn check_messages(metadata: &Value) {
     let metadata = Metadata(metadata.clone());
     let first = handshake::write_metadata(&metadata);
@@ -95,7 +96,7 @@ fn check_messages(metadata: &Value) {
     }
 }
 
-/// What is shown lacks the two members that are secret, and nothing else.
+/// Checks that only the two secret members are hidden.
 fn check_secrets(metadata: Value) {
     let shown = Metadata(metadata.clone()).without_secrets();
     assert_eq!((shown.secret(), shown.token()), (None, None));
@@ -114,7 +115,7 @@ fn welcome() -> Welcome {
     }
 }
 
-/// Frames of the peer: messages of the handshake, in the right order or not, HTTP, and noise.
+/// Returns frames of the peer: handshake messages, in the right order or not, HTTP, and noise.
 fn segment(end: Endpoint, metadata: &Value, choices: &mut Choices) -> Vec<u8> {
     let peer = match end {
         Endpoint::Accepted => Endpoint::Dialled,
@@ -140,8 +141,8 @@ fn segment(end: Endpoint, metadata: &Value, choices: &mut Choices) -> Vec<u8> {
     std::mem::take(codec.output())
 }
 
-/// What is found when so many bytes come at a time. The caller welcomes who introduces itself, but
-/// behind a whole segment only: what it does not depend on is where the bytes are cut.
+/// Returns the outcome when `piece` bytes are received at a time. The caller welcomes a peer that
+/// introduces itself, but only after a complete segment: the outcome must not depend on the split.
 fn outcome(end: Endpoint, dialect: Dialect, segments: &[Vec<u8>], piece: usize) -> Outcome {
     let now = base();
     let silence = Duration::from_secs(20);
@@ -166,7 +167,7 @@ fn outcome(end: Endpoint, dialect: Dialect, segments: &[Vec<u8>], piece: usize) 
         // A ping of 2 bytes has a pong of 6.
         assert!(outcome.output_bytes <= OUTPUT_MAX + 3 * came, "{} bytes", outcome.output_bytes);
     }
-    // How many of many pongs are held back depends on when others are sent.
+    // How many of many pongs are delayed depends on when others are sent.
     outcome.output_bytes = 0;
     outcome.exchanges = session.exchanges();
     outcome.open = session.is_open();
@@ -178,7 +179,7 @@ fn outcome(end: Endpoint, dialect: Dialect, segments: &[Vec<u8>], piece: usize) 
 }
 
 impl Outcome {
-    /// Takes what the session tells and sends; behind its end it tells nothing.
+    /// Takes the session's events and output; no event may follow the end.
     fn told(&mut self, session: &mut Session) {
         while let Some(event) = session.next_event() {
             let ended = matches!(self.events.last(), Some(Event::Closed(_)));
@@ -189,7 +190,7 @@ impl Outcome {
     }
 }
 
-/// A base for made-up times.
+/// Returns a base for simulated times.
 #[allow(clippy::disallowed_methods, reason = "a base for made-up times")]
 pub(super) fn base() -> Instant {
     Instant::now()

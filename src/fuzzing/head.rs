@@ -1,5 +1,5 @@
-//! Request heads: the verdict depends on the bytes of the head alone, not on how they come, and what
-//! is accepted can be written again and means the same.
+//! Request heads: the verdict depends only on the bytes of the head, not on how they arrive, and an
+//! accepted head can be serialized again without a change in meaning.
 
 use super::choices::Choices;
 use crate::http::fields::is_token;
@@ -7,10 +7,10 @@ use crate::http::framing::Framing;
 use crate::http::head::{self, Expect, FieldSlots, HeadLimits, Method, Version};
 use crate::http::reject::Reject;
 
-/// The longest input; every one of its bytes costs a parse or three.
+/// Longest input; every byte costs up to three parses.
 const INPUT_BYTES_MAX: usize = 2048;
 
-/// Everything a head says, in a form that outlives its buffer.
+/// The contents of a head, in a form that outlives its buffer.
 #[derive(Debug, PartialEq, Eq)]
 struct Said {
     method: (Method, String),
@@ -22,10 +22,10 @@ struct Said {
     keep_alive: bool,
 }
 
-/// What a parse gave: nothing yet, or what the head says and its length.
+/// The result of a parse: incomplete, or the contents of the head and its length.
 type Verdict = Result<Option<(Said, usize)>, Reject>;
 
-/// A head with limits and what comes behind it; the first byte chooses the limits.
+/// Fuzzes a head with limits and the bytes after it; the first byte chooses the limits.
 pub fn head(data: &[u8]) {
     let mut choices = Choices::new(data);
     let bytes = choices.pick(&[16 << 10, 1024, 200, 64, 4096]);
@@ -59,7 +59,7 @@ fn parse(input: &[u8], limits: &HeadLimits) -> Verdict {
     Ok(Some((said, head.len)))
 }
 
-/// Byte by byte, parsing only where that is said to be worth it: nothing is missed.
+/// Checks that parsing byte by byte, only where `worth_parsing` advises it, misses nothing.
 fn check_trickle(input: &[u8], limits: &HeadLimits, verdict: &Verdict) {
     let mut found = Ok(None);
     let mut seen = 0;
@@ -76,7 +76,7 @@ fn check_trickle(input: &[u8], limits: &HeadLimits, verdict: &Verdict) {
     assert!(found == *verdict || (late && found == Ok(None)), "{found:?}, not {verdict:?}");
 }
 
-/// An accepted head is what RFC 9112 allows, and written again it says the same.
+/// Checks that an accepted head conforms to RFC 9112 and survives serialization.
 fn check_accepted(text: &[u8], said: &Said, limits: &HeadLimits) {
     assert!(text.ends_with(b"\r\n\r\n") && text.len() <= limits.bytes);
     let whole_lines = text.split(|&byte| byte == b'\n').rev().skip(1);
@@ -102,7 +102,7 @@ fn check_accepted(text: &[u8], said: &Said, limits: &HeadLimits) {
     }
 }
 
-/// Whatever follows a head, it stays as it is.
+/// Checks that bytes after a head do not change its verdict.
 fn check_what_follows(text: &[u8], verdict: &Verdict, limits: &HeadLimits) {
     for behind in [&b""[..], b"\r\n", b"\n", b"\0", b" folded: x\r\n", b"GET / HTTP/1.1\r\n"] {
         assert_eq!(parse(&[text, behind].concat(), limits), *verdict, "{behind:?} behind it");

@@ -1,5 +1,5 @@
-//! The registry next to a naive one. Every act goes to both, and they have to agree on the answer
-//! and on everything that can be seen afterwards.
+//! The registry next to a naive one. Every act is applied to both, and they must agree on the
+//! answer and on all visible state afterwards.
 
 use crate::rendezvous::{
     Client, Connected, CreateError, Ending, LeaveOutcome, Limits, Now, PeerReport, Registered,
@@ -13,7 +13,7 @@ use uuid::Uuid;
 #[allow(clippy::disallowed_methods, reason = "read once; only distances from it matter")]
 pub(super) static START: LazyLock<Instant> = LazyLock::new(Instant::now);
 
-/// Whose streams count together, and from where they are made.
+/// Client addresses, each with an index; addresses with the same index share their limits.
 const CREATORS: [(usize, &str); 5] = [
     (0, "192.0.2.1"),
     (0, "::ffff:192.0.2.1"),
@@ -22,23 +22,23 @@ const CREATORS: [(usize, &str); 5] = [
     (2, "2001:db8:0:1::1"),
 ];
 
-/// Waiting times that creators ask for; most ask for none.
+/// TTLs that creators request; most request none.
 const OWN_TTLS_S: [Option<u64>; 7] = [None, None, Some(90), None, Some(1), None, Some(600)];
 
-/// A stream as it would be kept if nothing had to be found quickly.
+/// A stream as it would be stored without indexes.
 #[derive(Debug)]
 struct Naive {
     id: Uuid,
     key: StreamKey,
     state: StreamState,
     clients: [Option<Client>; 2],
-    /// Which of the addresses made it.
+    /// Its creator's index in `CREATORS`, shared by addresses with common limits.
     creator: usize,
     report: Option<PeerReport>,
     created: Duration,
-    /// When it times out, then when it is forgotten.
+    /// When it times out, later when it is forgotten.
     deadline: Duration,
-    /// Its place among those that ended.
+    /// Its position among the ended streams.
     ended: Option<u64>,
 }
 
@@ -51,7 +51,7 @@ pub(super) struct House {
     /// Time since the start.
     now: Duration,
     made: u128,
-    /// Attempts to make a stream.
+    /// Attempts to create a stream.
     attempts: usize,
     endings: u64,
 }
@@ -68,17 +68,17 @@ impl House {
         Now { monotonic: *START + self.now, wall_ms }
     }
 
-    /// The identifier of the stream made as the `number`th, from 1 on.
+    /// Returns the identifier of the `number`th created stream, from 1 on.
     pub(super) fn id(number: u128) -> Uuid {
         Uuid::from_u128(number)
     }
 
-    /// How many streams were made, forgotten ones included.
+    /// Returns how many streams were created, including forgotten ones.
     pub(super) fn made(&self) -> u128 {
         self.made
     }
 
-    /// Makes a stream; the addresses and the waiting times take turns.
+    /// Creates a stream; the addresses and the TTLs rotate.
     pub(super) fn create(&mut self) {
         self.attempts += 1;
         let (creator, address) = CREATORS[self.attempts % CREATORS.len()];
@@ -120,7 +120,7 @@ impl House {
         self.check();
     }
 
-    /// Why no stream can be made; `full`: there is no place, and none can be made.
+    /// Returns why no stream can be created; `full`: no place is free or can be freed.
     fn refuses(&self, creator: usize, full: bool) -> Option<CreateError> {
         let its = self.streams.iter().filter(|s| s.ended.is_none() && s.creator == creator);
         let unjoined = its.clone().filter(|stream| stream.state == StreamState::Created).count();
@@ -136,8 +136,8 @@ impl House {
         }
     }
 
-    /// The stream that a new one takes the place of: the one that ended first, else the oldest that
-    /// no side joined within the usual waiting time.
+    /// Returns the stream that a new one replaces: the one that ended first, else the oldest that
+    /// no side joined within the default TTL.
     fn gives_way(&self) -> Option<Uuid> {
         let first_ended = self.streams.iter().filter(|s| s.ended.is_some()).min_by_key(|s| s.ended);
         let overdue = |stream: &&Naive| {
@@ -147,7 +147,7 @@ impl House {
         first_ended.or(oldest).map(|stream| stream.id)
     }
 
-    /// A client wants to be one side.
+    /// Connects a client to one side.
     pub(super) fn connect(&mut self, id: Uuid, side: Side, client: Client) -> Connected {
         let found = self.registry.connect(id, side, client, self.now());
         let place = side as usize;
@@ -180,7 +180,7 @@ impl House {
         found
     }
 
-    /// One side reports an error; the client that is answered with it, if one waited.
+    /// Reports an error of one side; returns the waiting client that receives it, if any.
     pub(super) fn report(&mut self, id: Uuid, report: PeerReport) -> Option<Client> {
         let found = self.registry.report(id, report.clone(), self.now());
         let known = self.streams.iter().any(|stream| stream.id == id);
@@ -204,7 +204,7 @@ impl House {
         if let Registered::Delivered(client) = found { Some(client) } else { None }
     }
 
-    /// A stream is deleted; the clients that are answered.
+    /// Deletes a stream; returns the clients that are answered.
     pub(super) fn delete(&mut self, id: Uuid, report: PeerReport) -> Vec<Client> {
         let found = self.registry.delete(id, report, self.now());
         let expected = self.active(id).map(|stream| stream.clients);
@@ -214,7 +214,7 @@ impl House {
         found.into_iter().flatten().flatten().collect()
     }
 
-    /// A side leaves before a byte has passed.
+    /// Removes a side before a byte has passed.
     pub(super) fn leave(&mut self, key: StreamKey, side: Side) -> LeaveOutcome {
         let id = self.registry.stream(key).id();
         let found = self.registry.leave(key, side, self.now());
@@ -235,7 +235,7 @@ impl House {
         found
     }
 
-    /// A stream that somebody is in ends.
+    /// Ends a stream with at least one connected side.
     pub(super) fn end(&mut self, key: StreamKey, ending: Ending) {
         let id = self.registry.stream(key).id();
         let state = ending.state();
@@ -244,7 +244,7 @@ impl House {
         self.check();
     }
 
-    /// Time goes by; the clients that waited for nothing.
+    /// Advances the time; returns the clients that timed out.
     pub(super) fn advance(&mut self, by: Duration) -> Vec<Client> {
         self.now += by;
         let mut expected = Vec::new();
@@ -256,7 +256,7 @@ impl House {
             .filter(|stream| stream.deadline < now && stream.waits())
             .map(|stream| (stream.id, stream.clients))
             .collect();
-        // Which of several goes first shows in the order in which they are forgotten.
+        // Ties are visible in the order in which streams are forgotten.
         late.sort_by_key(|(id, _)| {
             let stream = self.streams.iter().find(|stream| stream.id == *id);
             stream.map(|stream| (stream.deadline, stream.key))
@@ -299,7 +299,7 @@ impl House {
         }
     }
 
-    /// Both registries show the same.
+    /// Checks that both registries show the same state.
     fn check(&self) {
         let registry = &self.registry;
         assert_eq!(registry.len(), self.streams.len());

@@ -1,25 +1,25 @@
 //! The bodies of the fuzz targets, each with its oracle. A body takes any bytes; a panic is a
-//! finding. They live in the library so that stable Rust replays them (`tests/simulation/corpus.rs`,
-//! `tests/simulation/main.rs`) and `fuzz/` needs one line for each.
+//! finding. They are part of the library so that stable Rust can replay them
+//! (`tests/simulation/corpus.rs`, `tests/simulation/main.rs`) and `fuzz/` needs one line for each.
 //!
-//! | target | what it says |
+//! | target | what it checks |
 //! |---|---|
-//! | [`head`] | the verdict on a head does not depend on how its bytes come |
+//! | [`head`] | the verdict on a head does not depend on how its bytes arrive |
 //! | [`framing`] | where a body ends, against the rules written down naively |
 //! | [`chunks`] | the chunk decoder agrees with a naive one, however the input is cut |
-//! | [`codec`] | messages as WebSocket frames are read as they are, however they are cut |
-//! | [`handshake`] | a session opens or not, the same however its input is cut, and keeps little |
-//! | [`demultiplexing`] | exchanges of two sessions: each body arrives where it belongs, no peer harms |
-//! | [`bodies`] | JSON bodies never panic, and what they ask for reads back from the wire |
+//! | [`codec`] | WebSocket messages are read unchanged, however the frames are split |
+//! | [`handshake`] | a session's outcome does not depend on the split; memory is bounded |
+//! | [`demultiplexing`] | exchanges of two sessions: bodies reach their exchange, no peer harms |
+//! | [`bodies`] | JSON bodies never panic, and what they request reads back from the wire |
 //! | [`response`] | no value adds a field to a response head or ends it |
 //! | [`disposition`] | a path gives one harmless file name, and any field a name or none |
-//! | [`answer`] | a response's head and events mean the same however they are cut |
-//! | [`signature`] | a signed webhook is believed, and none that is not signed |
+//! | [`answer`] | the meaning of a response's head and events does not depend on the split |
+//! | [`signature`] | a signed webhook is accepted, an unsigned one is refused |
 //! | [`accept`] | the preferred form of an error, against a reference |
 //! | [`record`] | a line read as a record, written and read again, is the same record |
 //! | [`rendezvous`] | the registry as a script of acts: every client is answered exactly once |
 //! | [`transfer`] | the planner at random pace: head and body arrive, or visibly less |
-//! | [`world`] | registry, transfers and connections together; what `tests/simulation/main.rs` runs |
+//! | [`world`] | registry, transfers and connections together; run by `tests/simulation/main.rs` |
 #![allow(clippy::missing_panics_doc, reason = "a panic is what a body reports with")]
 
 mod accept;
@@ -63,10 +63,10 @@ pub use signature::signature;
 pub use transfer::transfer;
 pub use world::world;
 
-/// The body of a target.
+/// The body of a fuzz target.
 pub type Body = fn(&[u8]);
 
-/// Every target by its name.
+/// All targets by name.
 pub const TARGETS: &[(&str, Body)] = &[
     ("accept", accept),
     ("answer", answer),
@@ -86,7 +86,7 @@ pub const TARGETS: &[(&str, Body)] = &[
     ("world", world),
 ];
 
-/// `bytes` pseudo-random bytes (xorshift64*), the same ones for the same seed on every machine.
+/// Returns `bytes` pseudo-random bytes (xorshift64*), the same for the same seed on every machine.
 pub fn script(seed: u64, bytes: usize) -> Vec<u8> {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     let mut next = || {

@@ -1,4 +1,4 @@
-//! A chunked body read the slow way, by lines, for comparison with the decoder. It was written from
+//! A slow line-based reader of chunked bodies, for comparison with the decoder. It was written from
 //! RFC 9112, section 7.1 and the limits alone.
 
 use crate::http::chunked::{
@@ -10,32 +10,32 @@ use crate::http::fields::is_token;
 /// Where a body ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum End {
-    /// Here, so many bytes behind its start.
+    /// At this offset from its start.
     Complete(usize),
-    /// Behind what there is.
+    /// Beyond the available bytes.
     Open,
     /// Nowhere: it is malformed.
     Broken,
-    /// Nowhere: a chunk begins with which it is longer than it may be.
+    /// Nowhere: a chunk exceeds the maximum length of the body.
     TooLarge,
 }
 
-/// What a body holds, as far as it goes.
+/// The decoded contents of a body, as far as available.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Decoded {
     pub(super) payload: Vec<u8>,
     pub(super) end: End,
 }
 
-/// A line is not whole, or wrong.
+/// Why a line could not be read: incomplete or malformed.
 type Stop = End;
 
-/// Reads a chunked body.
+/// Decodes a chunked body.
 pub(super) fn decode_chunks(body: &[u8]) -> Decoded {
     decode_chunks_at_most(body, u64::MAX)
 }
 
-/// Reads a chunked body that may hold so many bytes.
+/// Decodes a chunked body of at most `most` bytes.
 pub(super) fn decode_chunks_at_most(body: &[u8], most: u64) -> Decoded {
     let mut payload = Vec::new();
     let read = chunks(body, most, &mut payload);
@@ -43,8 +43,8 @@ pub(super) fn decode_chunks_at_most(body: &[u8], most: u64) -> Decoded {
     Decoded { payload, end }
 }
 
-/// The digest that the trailers of a whole chunked body have: the lines of that name, joined, if they
-/// are a dictionary of 1 to 512 bytes.
+/// Returns the digest in the trailers of a complete chunked body: the lines of that name, joined,
+/// if they are a dictionary of 1 to 512 bytes.
 pub(super) fn digest_of_chunks(body: &[u8]) -> Option<String> {
     let lines = chunks(body, u64::MAX, &mut Vec::new()).ok()?.trailers.split(|&byte| byte == b'\n');
     let fields =
@@ -61,7 +61,7 @@ pub(super) fn digest_of_chunks(body: &[u8]) -> Option<String> {
     (value.len() <= 512 && !read.is_empty()).then_some(value)
 }
 
-/// Reads a body of known length.
+/// Decodes a body of known length.
 pub(super) fn decode_length(body: &[u8], length: usize) -> Decoded {
     let whole = body.get(..length);
     Decoded {
@@ -70,11 +70,11 @@ pub(super) fn decode_length(body: &[u8], length: usize) -> Decoded {
     }
 }
 
-/// What stands behind the payload of a whole body.
+/// The bytes after the payload of a complete body.
 struct Read<'b> {
     /// The trailer lines and the empty line.
     trailers: &'b [u8],
-    /// What follows the body.
+    /// The bytes after the body.
     behind: &'b [u8],
 }
 
@@ -102,7 +102,7 @@ fn chunks<'b>(body: &'b [u8], most: u64, payload: &mut Vec<u8>) -> Result<Read<'
     Ok(Read { trailers: &rest[..rest.len() - behind.len()], behind })
 }
 
-/// The size, how long the extension is, and what follows the line.
+/// Returns the size, the length of the extension, and the bytes after the line.
 fn size_line(text: &[u8]) -> Result<(u64, usize, &[u8]), Stop> {
     let digits = text.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
     if digits > usize::from(SIZE_DIGITS_MAX) {
@@ -125,7 +125,7 @@ fn size_line(text: &[u8]) -> Result<(u64, usize, &[u8]), Stop> {
     }
 }
 
-/// Reads the extensions of a size line; open where only more bytes make them whole.
+/// Parses the extensions of a size line; returns `Open` where more bytes could complete them.
 fn extensions(text: &[u8]) -> Result<(), Stop> {
     let mut rest = text;
     while !rest.is_empty() {
@@ -156,14 +156,14 @@ fn after(text: &[u8], byte: u8) -> Result<&[u8], Stop> {
     }
 }
 
-/// A token and what follows it.
+/// Returns a token and the bytes after it.
 fn word(text: &[u8]) -> Result<(&[u8], &[u8]), Stop> {
     let bytes = text.iter().take_while(|&&byte| is_token(&[byte])).count();
     let none = if text.is_empty() { End::Open } else { End::Broken };
     if bytes > 0 { Ok(text.split_at(bytes)) } else { Err(none) }
 }
 
-/// What follows the quote that closes.
+/// Returns the bytes after the closing quote.
 fn unquoted(text: &[u8]) -> Result<&[u8], Stop> {
     let mut rest = text;
     loop {
@@ -176,7 +176,7 @@ fn unquoted(text: &[u8]) -> Result<&[u8], Stop> {
     }
 }
 
-/// What follows the trailer lines and the empty line behind them.
+/// Returns the bytes after the trailer lines and the final empty line.
 fn trailers(text: &[u8]) -> Result<&[u8], Stop> {
     let mut rest = text;
     for line in 0.. {
@@ -202,12 +202,12 @@ fn trailers(text: &[u8]) -> Result<&[u8], Stop> {
     line_end(rest)
 }
 
-/// What stands before the first CR, and what follows from there.
+/// Splits at the first CR, which belongs to the second part.
 fn until_cr(text: &[u8]) -> (&[u8], &[u8]) {
     text.split_at(text.iter().position(|&byte| byte == b'\r').unwrap_or(text.len()))
 }
 
-/// What follows a line end.
+/// Returns the bytes after a line end.
 fn line_end(text: &[u8]) -> Result<&[u8], Stop> {
     match text.strip_prefix(b"\r\n") {
         Some(behind) => Ok(behind),

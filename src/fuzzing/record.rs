@@ -1,9 +1,9 @@
-//! A line that nobody vouches for, read as a record: it never panics, and what is a record is the
-//! same one when it is written and read again.
+//! An untrusted line, parsed as a record: parsing never panics, and a valid record is unchanged
+//! after it is written and read again.
 
 use crate::connector::record::{Data, Record, json};
 
-/// One line; also as the inner part of a record that is otherwise good.
+/// Fuzzes one line, also as the inner part of an otherwise valid record.
 pub fn record(data: &[u8]) {
     same_again(data);
     same_again(&[b"{\"position\":\"cA==\",\"operation\":\"update\",", data, b"}"].concat());

@@ -1,5 +1,5 @@
-//! The registry as a script of acts with clock steps, next to its naive twin. Every client is in one
-//! stream at most and answered exactly once; a jump in time leaves nothing.
+//! The registry as a script of acts with clock steps, next to its naive twin. Every client is in at
+//! most one stream and answered exactly once; a jump in time leaves nothing.
 
 use super::choices::Choices;
 use super::house::House;
@@ -10,21 +10,21 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 use uuid::Uuid;
 
-/// Where a client is that was not answered yet.
+/// The place of a client not yet answered.
 #[derive(Clone, Copy, Debug)]
 struct Place {
     stream: StreamKey,
     side: Side,
 }
 
-/// A registry and who is in it.
+/// A registry and its unanswered clients.
 struct Script {
     house: House,
     clients: BTreeMap<Client, Place>,
     next_client: u64,
 }
 
-/// Limits, then acts.
+/// Fuzzes limits, then acts.
 pub fn rendezvous(data: &[u8]) {
     let mut choices = Choices::new(data);
     let limits = Limits {
@@ -40,7 +40,7 @@ pub fn rendezvous(data: &[u8]) {
         script.act(&mut choices);
     }
     script.leave_all();
-    // One jump for those who wait, one for what is remembered of them.
+    // One jump for waiting clients, one for the streams remembered after them.
     script.answer_late(Duration::from_hours(1));
     script.answer_late(Duration::from_hours(1));
     assert!(script.clients.is_empty(), "somebody was never answered: {:?}", script.clients);
@@ -74,7 +74,7 @@ impl Script {
         }
     }
 
-    /// One of the latest streams, or one that never was.
+    /// Returns one of the latest streams, or an unknown one.
     fn choose_id(&self, choices: &mut Choices<'_>) -> Uuid {
         House::id(self.house.made().saturating_sub(choices.below(8) as u128))
     }
@@ -93,7 +93,7 @@ impl Script {
         }
     }
 
-    /// Some client goes away, or its transfer ends: everybody in its stream is done with.
+    /// Disconnects a client or ends its transfer: all clients of its stream are finished.
     fn end_one(&mut self, choices: &mut Choices<'_>) {
         if self.clients.is_empty() {
             return;
@@ -110,7 +110,7 @@ impl Script {
         self.clients.retain(|_, place| place.stream != stream);
     }
 
-    /// Some client goes away before a byte has passed: whoever is left waits again.
+    /// Disconnects a client before a byte has passed: the remaining one waits again.
     fn leave_one(&mut self, choices: &mut Choices<'_>) {
         if self.clients.is_empty() {
             return self.house.create();
@@ -126,7 +126,7 @@ impl Script {
         assert_eq!(self.house.leave(stream, side), expected);
     }
 
-    /// Time goes by.
+    /// Advances the time and answers the clients that timed out.
     fn answer_late(&mut self, by: Duration) {
         for client in self.house.advance(by) {
             self.answer(client);
@@ -137,7 +137,7 @@ impl Script {
         assert!(self.clients.remove(&client).is_some(), "{client:?} is answered twice");
     }
 
-    /// Every transfer finishes; who waits goes on waiting.
+    /// Finishes every transfer; waiting clients keep waiting.
     fn leave_all(&mut self) {
         let paired: Vec<_> = self
             .clients
@@ -153,7 +153,7 @@ impl Script {
     }
 }
 
-/// A report that can be told from others.
+/// Returns a report that is distinguishable from others.
 pub(super) fn report(choices: &mut Choices<'_>) -> PeerReport {
     PeerReport {
         status: choices.pick(&[400, 404, 500]),

@@ -1,11 +1,11 @@
-//! Response heads: whatever goes in, httparse reads back these fields and no others.
+//! Response heads: for any input httparse reads back exactly the given fields.
 
 use super::choices::Choices;
 use crate::http::date::HttpDate;
 use crate::http::head::Version;
 use crate::http::response::{HeadWriter, reason};
 
-/// A response head of chosen parts.
+/// Fuzzes a response head of chosen parts.
 pub fn response(script: &[u8]) {
     let mut choices = Choices::new(script);
     let status = 100 + u16::try_from(choices.below(900)).expect("below 900");
@@ -50,7 +50,7 @@ pub fn response(script: &[u8]) {
     }
 }
 
-/// Bytes as a name that is a token.
+/// Returns bytes as a name that is a token.
 fn token(bytes: &[u8]) -> String {
     let letters = b"abcXYZ-_.!#$%&'*+^`|~0189";
     let mut name = String::from("X");
@@ -58,12 +58,12 @@ fn token(bytes: &[u8]) -> String {
     name
 }
 
-/// A value as it is sent: without what ends a line.
+/// Returns a value as it is sent: without line-end bytes.
 fn blanked(value: &[u8]) -> Vec<u8> {
     value.iter().map(|byte| if b"\r\n\0".contains(byte) { b' ' } else { *byte }).collect()
 }
 
-/// One line for each field, and nothing else.
+/// Checks that each field has one line, and nothing else does.
 fn check_lines(text: &[u8], status: u16, expected: &[(String, Vec<u8>)]) {
     let mut wanted = format!("HTTP/1.1 {status} {}\r\n", reason(status)).into_bytes();
     for (name, value) in expected {
@@ -73,7 +73,7 @@ fn check_lines(text: &[u8], status: u16, expected: &[(String, Vec<u8>)]) {
     assert_eq!(text, wanted, "{}", text.escape_ascii());
 }
 
-/// What a client makes of a head: this status and these fields, up to the last byte.
+/// Checks that a client reads this status and these fields, up to the last byte.
 pub(super) fn read_back(text: &[u8], status: u16, expected: &[(String, Vec<u8>)]) {
     let mut room = vec![httparse::EMPTY_HEADER; expected.len() + 1];
     let mut response = httparse::Response::new(&mut room);

@@ -1,6 +1,5 @@
-//! Signatures of webhooks: whatever the fields say, reading them takes a verdict; a request that is
-//! signed is believed, and none is whose signature another rule, written down here from RFC 2104,
-//! does not give.
+//! Webhook signatures: any fields give a verdict; a signed request is accepted, and a request is
+//! refused if its signature differs from that of an independent implementation of RFC 2104.
 
 use super::choices::Choices;
 use crate::connector::signature::{Scheme, SignatureError, TOLERANCE, Verifier};
@@ -16,7 +15,7 @@ const LIMITS: HeadLimits = HeadLimits { bytes: 64 << 10, target_bytes: 64 };
 /// The time of every check.
 const NOW: i64 = 1_700_000_000;
 
-/// A scheme, a key, a body and a change of it, then field values as they came.
+/// Fuzzes a scheme, a key, a body and a change to it, then raw field values.
 pub fn signature(data: &[u8]) {
     let mut choices = Choices::new(data);
     let scheme = choices.pick(&[Scheme::GitHub, Scheme::Stripe, Scheme::Standard]);
@@ -47,7 +46,7 @@ pub fn signature(data: &[u8]) {
 /// Names and values of fields.
 type Lines = Vec<(&'static str, Vec<u8>)>;
 
-/// The fields of a scheme; the one with the signature is the last.
+/// Returns the field names of a scheme; the signature's is the last.
 fn names(scheme: Scheme) -> &'static [&'static str] {
     match scheme {
         Scheme::GitHub => &["x-hub-signature-256"],
@@ -56,7 +55,7 @@ fn names(scheme: Scheme) -> &'static [&'static str] {
     }
 }
 
-/// What an honest sender writes.
+/// Returns the fields that an honest sender writes.
 fn signed(scheme: Scheme, key: &[u8], body: &[u8]) -> Lines {
     let values = match scheme {
         Scheme::GitHub => vec![format!("sha256={}", hexadecimal(&hmac(key, body)))],
@@ -73,8 +72,8 @@ fn signed(scheme: Scheme, key: &[u8], body: &[u8]) -> Lines {
     names(scheme).iter().copied().zip(values.into_iter().map(String::into_bytes)).collect()
 }
 
-/// Whether the true signature of what the fields claim stands in the last of them, and the time is
-/// about now.
+/// Whether the last field holds the true signature of the claimed values, and the time is close to
+/// now.
 fn states_the_true_one(scheme: Scheme, key: &[u8], lines: &Lines, body: &[u8]) -> bool {
     let text = |at: usize| String::from_utf8_lossy(&lines[at].1).trim().to_owned();
     let (prefix, time) = match scheme {
@@ -94,8 +93,8 @@ fn states_the_true_one(scheme: Scheme, key: &[u8], lines: &Lines, body: &[u8]) -
     there && time.parse().is_ok_and(|time: i64| NOW.abs_diff(time) <= TOLERANCE.as_secs())
 }
 
-/// The verdict, which does not depend on where the body is cut; `None` if no head can have these
-/// fields.
+/// Returns the verdict, which does not depend on where the body is split; `None` if no head can
+/// have these fields.
 fn verdict(verifier: &Verifier, lines: &Lines, body: &[u8]) -> Option<Result<(), SignatureError>> {
     let mut head = b"POST / HTTP/1.1\r\nHost: h\r\n".to_vec();
     for (name, value) in lines {
@@ -119,7 +118,7 @@ fn verdict(verifier: &Verifier, lines: &Lines, body: &[u8]) -> Option<Result<(),
     Some(whole)
 }
 
-/// RFC 2104, section 2, with SHA-256, whose blocks have 64 bytes.
+/// Computes the HMAC of RFC 2104, section 2, with SHA-256, whose blocks have 64 bytes.
 fn hmac(key: &[u8], text: &[u8]) -> [u8; 32] {
     let mut block = [0; 64];
     if key.len() > block.len() {

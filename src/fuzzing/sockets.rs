@@ -1,5 +1,5 @@
-//! Two sockets and a pipe that exist in memory only. Like those of the kernel they are edge
-//! triggered: who was told that nothing can be done is told once when that has changed.
+//! Two sockets and a pipe in memory only. Like those of the kernel they are edge triggered: after a
+//! blocked operation the caller is notified once when it can proceed.
 
 use super::choices::Choices;
 use super::upload::{Behind, Upload};
@@ -7,10 +7,10 @@ use crate::rendezvous::transfer::Loss;
 use std::collections::VecDeque;
 use std::ops::Range;
 
-/// What a read or a fill found.
+/// The result of a read or a fill.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Taken {
-    /// These bytes of the wire; never none.
+    /// This range of the wire; never empty.
     Moved(Range<usize>),
     Blocked,
     Gone(Loss),
@@ -22,21 +22,21 @@ pub(super) struct Source {
     pub(super) upload: Upload,
     /// Bytes of the wire that were read.
     pub(super) read: usize,
-    /// Bytes of the wire that are here.
+    /// Bytes of the wire that have arrived.
     arrived: usize,
-    /// Whether the end of the connection is here, if it has one.
+    /// Whether the end of the connection has arrived, if it has one.
     ended: bool,
-    /// The latch of its owner.
+    /// The owner's readiness latch.
     pub(super) readable: bool,
 }
 
 impl Source {
-    /// A connection whose first `read` bytes came with the upload's head.
+    /// Creates a connection whose first `read` bytes arrived with the upload's head.
     pub(super) fn new(upload: Upload, read: usize) -> Self {
         Self { upload, read, arrived: read, ended: false, readable: true }
     }
 
-    /// Takes at most so many bytes, and fewer at whim.
+    /// Takes up to `max` bytes, sometimes fewer.
     pub(super) fn take(&mut self, max: usize, choices: &mut Choices<'_>) -> Taken {
         assert!(max > 0, "asking for nothing reads as the end");
         let there = (self.arrived - self.read).min(max);
@@ -51,7 +51,7 @@ impl Source {
         }
     }
 
-    /// More bytes arrive, behind the last of them the end.
+    /// Delivers more bytes, and after the last one the end.
     pub(super) fn advance(&mut self, bytes: usize) {
         let left = self.upload.wire.len() - self.arrived;
         self.ended |= left == 0;
@@ -59,7 +59,7 @@ impl Source {
         self.readable = true;
     }
 
-    /// Whether a read would find something.
+    /// Whether a read would make progress.
     pub(super) fn has_news(&self) -> bool {
         let end = self.ended && self.upload.behind != Behind::Silence;
         self.arrived > self.read || end
@@ -69,12 +69,12 @@ impl Source {
 /// The downloading connection.
 #[derive(Debug)]
 pub(super) struct Destination {
-    /// What it took.
+    /// The bytes it received.
     pub(super) sink: Vec<u8>,
     room: usize,
     /// How many bytes it takes before it is lost, and how.
     pub(super) dies: Option<(usize, Loss)>,
-    /// The latch of its owner.
+    /// The owner's readiness latch.
     pub(super) writable: bool,
 }
 
@@ -83,7 +83,7 @@ impl Destination {
         Self { sink: Vec::new(), room, dies, writable: true }
     }
 
-    /// Takes some of the slices' bytes; how many of them, or 0 when there is no room.
+    /// Writes some of the slices' bytes; returns how many, or 0 when the buffer is full.
     pub(super) fn put(
         &mut self,
         slices: &[&[u8]],
@@ -113,13 +113,13 @@ impl Destination {
         Ok(count)
     }
 
-    /// Its reader makes room.
+    /// Frees buffer space, as the reader does.
     pub(super) fn advance(&mut self, bytes: usize) {
         self.room = self.room.saturating_add(bytes);
         self.writable = true;
     }
 
-    /// Whether a write would find something.
+    /// Whether a write would make progress.
     pub(super) fn has_news(&self) -> bool {
         self.room > 0
     }
@@ -142,7 +142,7 @@ impl Pipe {
         self.bytes.len()
     }
 
-    /// Splices from the source: how many bytes, 0 when either end blocks.
+    /// Splices from the source; returns the number of bytes, 0 when either end blocks.
     pub(super) fn fill(
         &mut self,
         source: &mut Source,
@@ -167,7 +167,7 @@ impl Pipe {
         }
     }
 
-    /// Splices at most so many bytes to the destination: how many, 0 when it takes none.
+    /// Splices up to `max` bytes to the destination; returns how many, 0 when it takes none.
     pub(super) fn drain(
         &mut self,
         destination: &mut Destination,
@@ -190,7 +190,7 @@ impl Pipe {
     }
 }
 
-/// Mostly all of it, sometimes less, never nothing.
+/// Returns mostly `count`, sometimes less, never 0.
 fn fewer(count: usize, choices: &mut Choices<'_>) -> usize {
     if choices.one_in(4) { 1 + choices.below(count) } else { count }
 }

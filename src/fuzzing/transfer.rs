@@ -1,12 +1,13 @@
 //! The transfer planner at random pace: short counts, blocked ends, losses at any byte. The sink
-//! gets head and body, or visibly less; nothing hangs, nothing is lost to the next request.
+//! receives head and body, or is visibly truncated; nothing hangs, and no byte of the next request
+//! is lost.
 
 use super::choices::Choices;
 use super::flow::{Flow, Turn};
 use super::upload::Upload;
 use crate::rendezvous::transfer::Loss;
 
-/// An upload, a destination, and how both go on.
+/// Fuzzes an upload, a destination, and the progress of both.
 pub fn transfer(data: &[u8]) {
     let mut choices = Choices::new(data);
     let upload = Upload::choose(&mut choices);

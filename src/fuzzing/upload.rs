@@ -1,4 +1,4 @@
-//! Uploads as they stand on the wire, whole and broken, and what a naive reader makes of them.
+//! Uploads in wire format, complete and broken, and how a naive reader decodes them.
 
 use super::choices::Choices;
 use super::naive::{self, Decoded};
@@ -7,7 +7,7 @@ use crate::http::repr_digest::ReprDigest;
 use crate::rendezvous::transfer::Loss;
 use std::sync::LazyLock;
 
-/// Body bytes, none of which looks like its neighbours; long enough for every body.
+/// Body bytes in which no position resembles its neighbours; long enough for every body.
 static PATTERN: LazyLock<Vec<u8>> = LazyLock::new(|| super::script(1, 4 << 20));
 
 /// Trailer lines, most of them with a digest.
@@ -19,7 +19,7 @@ const TRAILERS: [&[u8]; 5] = [
     b"Repr-Digest: md5=:CC==:\r\nA: b\r\n",
 ];
 
-/// What is behind the last byte of an upload's wire.
+/// What follows the last byte of an upload's wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Behind {
     /// Nothing, and the connection stays open.
@@ -28,19 +28,20 @@ pub(super) enum Behind {
     End(Loss),
 }
 
-/// One upload: what its connection gives, and how it has to be understood.
+/// One upload: the bytes of its connection, and their expected interpretation.
 #[derive(Debug)]
 pub(super) struct Upload {
     pub(super) framing: Framing,
-    /// Every byte behind the head, up to where the connection falls silent or ends.
+    /// All bytes after the head, until the connection falls silent or ends.
     pub(super) wire: Vec<u8>,
     pub(super) behind: Behind,
-    /// How many bytes its body may have.
+    /// Maximum body bytes.
     pub(super) most: u64,
 }
 
 impl Upload {
-    /// An upload of either framing; one in four breaks off, one in eight chunked ones is malformed.
+    /// Chooses an upload of either framing; one in four is interrupted, one in eight chunked ones
+    /// is malformed.
     pub(super) fn choose(choices: &mut Choices<'_>) -> Self {
         let mut upload = if choices.one_in(2) { chunked(choices) } else { of_length(choices) };
         let pipelined = choices.bytes(40);
@@ -59,23 +60,23 @@ impl Upload {
         upload
     }
 
-    /// Whether its head says already that it is longer than it may be.
+    /// Whether its head already declares too long a body.
     pub(super) fn is_refused(&self) -> bool {
         matches!(self.framing, Framing::Length(bytes) if bytes > self.most)
     }
 
-    /// What is in it.
+    /// Decodes the complete upload.
     pub(super) fn decoded(&self) -> Decoded {
         self.decoded_up_to(self.wire.len())
     }
 
-    /// The digest that its head has; every other one's does.
+    /// Returns the digest in its head; every other upload has one.
     pub(super) fn digest_in_head(&self) -> Option<Box<ReprDigest>> {
         let some = self.wire.len().is_multiple_of(2);
         some.then(|| ReprDigest::of_lines([&b"sha-256=:of+the+head:"[..]]).map(Box::new)).flatten()
     }
 
-    /// The digest that it has when it is whole: of its trailers, else of its head.
+    /// Returns its digest when complete: from the trailers, else from the head.
     pub(super) fn digest(&self) -> Option<String> {
         let of_trailers = match self.framing {
             Framing::Length(_) => None,
@@ -84,7 +85,7 @@ impl Upload {
         of_trailers.or_else(|| Some(self.digest_in_head()?.as_str().to_owned()))
     }
 
-    /// What is in its first `end` bytes.
+    /// Decodes its first `end` bytes.
     pub(super) fn decoded_up_to(&self, end: usize) -> Decoded {
         match self.framing {
             Framing::Length(length) => {
@@ -112,7 +113,7 @@ fn chunked(choices: &mut Choices<'_>) -> Upload {
     let mut size = 0;
     let most = if choices.one_in(16) { 40 } else { 10 };
     for _ in 0..choices.below(most) {
-        // Chunks of one upload mostly are alike.
+        // Chunks of one upload are mostly alike.
         if size == 0 || choices.one_in(3) {
             size = choices.size();
         }
@@ -127,7 +128,7 @@ fn chunked(choices: &mut Choices<'_>) -> Upload {
     let start = wire.len();
     wire.extend_from_slice(size_line(choices, 0).as_bytes());
     for line in 0..choices.below(4).saturating_sub(1) {
-        // They take turns, so that no choice behind them changes its meaning.
+        // They rotate, so that no later choice changes its meaning.
         wire.extend_from_slice(TRAILERS[(wire.len() + line) % TRAILERS.len()]);
     }
     wire.extend_from_slice(b"\r\n");

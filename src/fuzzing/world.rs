@@ -1,6 +1,7 @@
-//! Registry, transfers and connections together: streams are made, clients come, wait, meet, move
-//! bytes, go away, are reported on, deleted, timed out, come back on the same connection. Every
-//! request is answered exactly once or its client left, and every stream shows how it really ended.
+//! Registry, transfers and connections together: streams are created, clients connect, wait, meet,
+//! move bytes, disconnect, are reported on, deleted, timed out, and return on the same connection.
+//! Every request is answered exactly once or its client left, and every stream shows how it really
+//! ended.
 
 use super::choices::Choices;
 use super::flow::{Flow, Parted, Turn};
@@ -15,21 +16,21 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 use uuid::Uuid;
 
-/// A connection with a request that was not answered yet.
+/// A connection with an unanswered request.
 #[derive(Debug)]
 enum Life {
-    /// The first of its stream; a source with its upload.
+    /// The first client of its stream; a source with its upload.
     Waits { stream: StreamKey, side: Side, upload: Option<Offer> },
-    /// One of two.
+    /// One of two clients.
     Streams,
 }
 
-/// What a source has to send.
+/// The upload of a source.
 #[derive(Debug)]
 enum Offer {
-    /// Nothing of it was read.
+    /// An upload of which nothing was read.
     Fresh(Upload),
-    /// It was begun for a destination that left.
+    /// An upload begun for a destination that left.
     Begun(Box<Parted>),
 }
 
@@ -52,7 +53,7 @@ struct World {
     next_client: u64,
 }
 
-/// Limits, then acts.
+/// Fuzzes limits, then acts.
 pub fn world(data: &[u8]) {
     let mut choices = Choices::new(data);
     let limits = Limits {
@@ -101,12 +102,12 @@ impl World {
         }
     }
 
-    /// One of the latest streams, or one that never was.
+    /// Returns one of the latest streams, or an unknown one.
     fn choose_id(&self, choices: &mut Choices<'_>) -> Uuid {
         House::id(self.house.made().saturating_sub(choices.below(8) as u128))
     }
 
-    /// A client wants to be one side of a stream, on a new connection or on one that was kept.
+    /// Connects a client to one side of a stream, on a new connection or on one that was kept.
     fn arrive(&mut self, choices: &mut Choices<'_>) {
         let id = self.choose_id(choices);
         let side = choices.pick(&[Side::Source, Side::Destination]);
@@ -138,7 +139,7 @@ impl World {
         }
     }
 
-    /// The upload of a source that has just come is too long: whoever waited for it is answered.
+    /// Ends a stream whose new source has too long an upload: the waiting client is answered.
     fn end_as_too_large(&mut self, met: &Connected, most: u64) {
         match *met {
             Connected::Waits(stream) => self.house.end(stream, Ending::TooLarge(most)),
@@ -150,7 +151,7 @@ impl World {
         }
     }
 
-    /// Whoever came last meets `other`.
+    /// Pairs the client that connected last with `other`.
     fn pair(
         &mut self,
         stream: StreamKey,
@@ -177,7 +178,7 @@ impl World {
         self.exchanges.push(Exchange { stream, source, destination, flow });
     }
 
-    /// A client goes away that waits, or that was handed nothing yet.
+    /// Disconnects a client that waits, or that has received nothing yet.
     fn leave(&mut self, choices: &mut Choices<'_>) {
         let parts = self.exchanges.iter().position(|exchange| exchange.flow.may_part());
         if let Some(place) = parts.filter(|_| choices.one_in(2)) {
@@ -201,7 +202,7 @@ impl World {
         self.lives.remove(&client);
     }
 
-    /// One of two clients left: the other waits again, a source with what was read of it.
+    /// Removes one of two clients: the other waits again, a source with what was read of it.
     fn part(&mut self, exchange: Exchange, side: Side) {
         let Exchange { stream, source, destination, flow } = exchange;
         let (left, stays, upload) = match side {
@@ -230,7 +231,7 @@ impl World {
         }
     }
 
-    /// Time goes by; who waited too long is answered.
+    /// Advances the time; clients that waited too long are answered.
     fn wait(&mut self, time: Duration) {
         for client in self.house.advance(time) {
             assert!(matches!(self.lives.get(&client), Some(Life::Waits { .. })));
@@ -238,7 +239,7 @@ impl World {
         }
     }
 
-    /// A transfer did not move for too long.
+    /// Ends a transfer that stalled for too long.
     fn stall(&mut self, choices: &mut Choices<'_>) {
         let place = choices.below(self.exchanges.len());
         let side = choices.pick(&[Side::Source, Side::Destination]);
@@ -247,7 +248,7 @@ impl World {
         self.over(&exchange, Ending::Failed(side));
     }
 
-    /// A turn of a transfer; whether it is over now.
+    /// Runs a turn of a transfer; returns whether it is over.
     fn go_on(&mut self, place: usize, choices: &mut Choices<'_>) -> bool {
         let exchange = &mut self.exchanges[place];
         let turn = exchange.flow.turn(choices);
@@ -263,7 +264,7 @@ impl World {
         true
     }
 
-    /// Both sides of a stream are answered, and its status says how it ended.
+    /// Checks that both sides of a stream are answered, and that its status shows how it ended.
     fn over(&mut self, exchange: &Exchange, ending: Ending) {
         let state = ending.state();
         let whole = state == StreamState::Finished;
@@ -286,7 +287,7 @@ impl World {
     }
 }
 
-/// How a stream ended whose transfer ended so.
+/// Returns how a stream ended, given the outcome of its transfer.
 fn ending(outcome: TransferOutcome, flow: &Flow) -> Ending {
     match outcome {
         TransferOutcome::Complete => {

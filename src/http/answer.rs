@@ -1,15 +1,15 @@
-//! Response heads as a client reads them (RFC 9112, sections 4 and 6.3): strict where a guess could
-//! take a part of a body for the whole of it.
+//! Response heads as a client parses them (RFC 9112, sections 4 and 6.3): strict where a lenient
+//! reading could mistake a truncated body for a complete one.
 
 use super::fields::{members, trim};
 use super::framing::{Framing, parse_length};
 use super::head::{FIELDS_MAX, Version};
 use std::fmt;
 
-/// Longest head that is read, in bytes; most servers send less than 1 KiB.
+/// Longest accepted head, in bytes; most servers send less than 1 KiB.
 pub const ANSWER_HEAD_MAX_BYTES: usize = 64 << 10;
 
-/// The head of a response, taken out of the buffer it came in.
+/// The head of a response, copied out of the receive buffer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AnswerHead {
     /// The status code, three digits.
@@ -18,34 +18,34 @@ pub struct AnswerHead {
     pub version: Version,
     /// The fields, in the order of the wire: names as received, values trimmed.
     pub fields: Vec<(String, Vec<u8>)>,
-    /// Bytes of the head in the buffer, its empty line included.
+    /// The length of the head in the buffer, including its empty line, in bytes.
     pub len: usize,
 }
 
 /// Where the body of a response ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AnswerFraming {
-    /// By its length, or with its last chunk.
+    /// At its length, or with its last chunk.
     Framed(Framing),
     /// With the connection.
     UntilClose,
 }
 
-/// Why an answer is not taken for one of HTTP.
+/// Why a response is not valid HTTP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AnswerError {
-    /// The bytes are no HTTP/1.x response head.
+    /// The bytes are not an HTTP/1.x response head.
     NotHttp,
     /// The head is longer than [`ANSWER_HEAD_MAX_BYTES`] or has more than 100 fields.
     TooLarge,
-    /// `Content-Length` is no number, or there are several that differ.
+    /// `Content-Length` is not a number, or there are several that differ.
     Length,
-    /// A transfer coding other than chunked, or one beside a `Content-Length`.
+    /// A transfer coding other than chunked, or one alongside a `Content-Length`.
     Coding,
 }
 
 impl AnswerError {
-    /// What is wrong, as one clause.
+    /// Returns what is wrong, as one clause.
     pub fn message(self) -> &'static str {
         match self {
             Self::NotHttp => "not an HTTP/1.1 response",
@@ -65,7 +65,7 @@ impl fmt::Display for AnswerError {
 impl std::error::Error for AnswerError {}
 
 impl AnswerHead {
-    /// Reads the head at the start of `bytes`; `None` while it is incomplete.
+    /// Parses the head at the start of `bytes`; `None` while it is incomplete.
     ///
     /// # Errors
     /// [`AnswerError::NotHttp`] and [`AnswerError::TooLarge`].
@@ -88,8 +88,8 @@ impl AnswerHead {
         Ok(Some(Self { status, version, fields: head.headers.iter().map(owned).collect(), len }))
     }
 
-    /// Whether it only announces a later head (RFC 9110, section 15.2). `101` is none of these: it
-    /// ends HTTP on the connection.
+    /// Whether the response is interim and a final one follows (RFC 9110, section 15.2). `101` is
+    /// not interim: it ends HTTP on the connection.
     pub fn is_interim(&self) -> bool {
         matches!(self.status, 100 | 102..=199)
     }
@@ -103,24 +103,24 @@ impl AnswerHead {
         }
     }
 
-    /// Whether a list field of this name has this token as a member, in any case, on whichever of its
+    /// Whether a list field of this name has this token as a member, in any case, on any of its
     /// lines (RFC 9110, sections 5.3 and 5.6.1).
     pub fn lists(&self, name: &str, token: &str) -> bool {
         let mut members = self.all(name).flat_map(members);
         members.any(|member| member.eq_ignore_ascii_case(token.as_bytes()))
     }
 
-    /// The value of the first field of this name, in any case.
+    /// Returns the value of the first field of this name, in any case.
     pub fn field(&self, name: &str) -> Option<&[u8]> {
         self.all(name).next()
     }
 
-    /// The same as text, if it is visible ASCII with spaces.
+    /// Returns the same as text, if it is visible ASCII with spaces.
     pub fn text(&self, name: &str) -> Option<&str> {
         self.field(name).and_then(|value| str::from_utf8(value).ok())
     }
 
-    /// Where the body ends, of an answer to a request that was no `HEAD` and no `CONNECT`.
+    /// Returns where the body ends, for a response to a method other than `HEAD` and `CONNECT`.
     ///
     /// # Errors
     /// [`AnswerError::Length`] and [`AnswerError::Coding`].
@@ -141,13 +141,13 @@ impl AnswerHead {
         }
     }
 
-    /// The values of all fields of this name, in the order of the wire.
+    /// Returns the values of all fields of this name, in the order of the wire.
     pub fn all<'a, 'n>(&'a self, name: &'n str) -> impl Iterator<Item = &'a [u8]> + use<'a, 'n> {
         let same = move |field: &&'a (String, Vec<u8>)| field.0.eq_ignore_ascii_case(name);
         self.fields.iter().filter(same).map(|(_, value)| value.as_slice())
     }
 
-    /// What `Content-Length` says, in bytes; whether a body follows is another matter.
+    /// Returns the `Content-Length` in bytes, whether or not a body follows.
     ///
     /// # Errors
     /// [`AnswerError::Length`].

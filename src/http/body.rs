@@ -1,4 +1,4 @@
-//! What of a request body is still to come, whichever way it is delimited.
+//! Tracks the remaining part of a request body, however it is delimited.
 
 use super::chunked::{ChunkDecoder, ChunkError, Event};
 use super::framing::Framing;
@@ -9,9 +9,9 @@ use std::ops::Range;
 /// Why a body is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BodyError {
-    /// Its chunk framing is malformed.
+    /// The chunk framing is malformed.
     Framing(ChunkError),
-    /// A chunk begins with which it would be longer than it may be.
+    /// The next chunk would exceed the limit.
     TooLarge,
 }
 
@@ -32,15 +32,15 @@ impl fmt::Display for BodyError {
 
 impl std::error::Error for BodyError {}
 
-/// Follows one body from its first byte to its last. Its bytes may come through user memory
-/// ([`BodyDecoder::received`]) or go another way ([`BodyDecoder::took`]).
+/// Decodes one body from its first byte to its last. Its bytes may pass through user memory
+/// ([`BodyDecoder::received`]) or bypass it ([`BodyDecoder::took`]).
 #[derive(Clone, Debug)]
 pub struct BodyDecoder {
     rest: Remaining,
     chunk_bytes: Option<u64>,
-    /// How many bytes the chunks that have not begun may hold in all.
+    /// Limit on the total bytes of the chunks that have not begun.
     allowed: u64,
-    /// What the trailers say, once there is one.
+    /// The trailers, once there are any.
     trailers: Option<Box<DigestTrailer>>,
 }
 
@@ -52,7 +52,7 @@ enum Remaining {
 }
 
 impl BodyDecoder {
-    /// A body of which nothing was read yet.
+    /// Creates a decoder for a body of which nothing was read yet.
     pub fn new(framing: Framing) -> Self {
         let rest = match framing {
             Framing::Length(0) => Remaining::Nothing,
@@ -62,30 +62,30 @@ impl BodyDecoder {
         Self { rest, chunk_bytes: None, allowed: u64::MAX, trailers: None }
     }
 
-    /// Refuses chunks with which the body would be longer than so many bytes, at their heads. A
-    /// length that is known before is the caller's to judge.
+    /// Limits a chunked body to this many bytes; an excess chunk is refused at its head. The caller
+    /// checks a length that is known in advance.
     #[must_use]
     pub fn at_most(mut self, bytes: u64) -> Self {
         self.allowed = bytes;
         self
     }
 
-    /// Whether the whole body was read.
+    /// Whether the entire body was read.
     pub fn is_over(&self) -> bool {
         matches!(self.rest, Remaining::Nothing)
     }
 
-    /// The digest among its trailers, once it [`is_over`](Self::is_over).
+    /// Returns the digest in the trailers, once the body [`is_over`](Self::is_over).
     pub fn digest(&self) -> Option<&ReprDigest> {
         self.trailers.as_ref()?.digest()
     }
 
-    /// Whether it comes in chunks and is not over.
+    /// Whether the body is chunked and not over.
     pub fn in_chunks(&self) -> bool {
         matches!(self.rest, Remaining::Chunks(_))
     }
 
-    /// How many bytes are still to come in all, where that is known.
+    /// Returns the total of the remaining bytes, if known.
     pub fn still_to_come(&self) -> Option<u64> {
         match self.rest {
             Remaining::Length(left) => Some(left),
@@ -94,7 +94,7 @@ impl BodyDecoder {
         }
     }
 
-    /// How many body bytes come next with no framing between them.
+    /// Returns the number of body bytes up to the next framing.
     pub fn payload_left(&self) -> u64 {
         match &self.rest {
             Remaining::Length(left) => *left,
@@ -103,12 +103,13 @@ impl BodyDecoder {
         }
     }
 
-    /// The size of the chunk at hand, or of the last one; `None` before the first.
+    /// Returns the size of the current chunk, or of the last one; `None` before the first.
     pub fn chunk_bytes(&self) -> Option<u64> {
         self.chunk_bytes
     }
 
-    /// Between chunks: how many bytes to read so that, most likely, no body byte comes with them.
+    /// Returns how many bytes to read between chunks so that most likely no body byte is among
+    /// them.
     pub fn framing_hint(&self) -> usize {
         match &self.rest {
             Remaining::Chunks(decoder) => decoder.framing_hint(),
@@ -116,12 +117,12 @@ impl BodyDecoder {
         }
     }
 
-    /// `bytes` were read. The ranges of them that are body are added to `pieces`; returns how many
-    /// bytes belong to this message, the rest to what follows it.
+    /// Processes `bytes`, which were read. Appends the ranges that are body to `pieces` and returns
+    /// how many bytes belong to this message; the rest belongs to what follows it.
     ///
     /// # Errors
-    /// [`BodyError`] when the chunk framing is malformed or the body too long; the pieces before are
-    /// good.
+    /// Returns a [`BodyError`] when the chunk framing is malformed or the body too long; the pieces
+    /// before the error are valid.
     pub fn received(
         &mut self,
         bytes: &[u8],
@@ -141,7 +142,7 @@ impl BodyDecoder {
         }
     }
 
-    /// `count` body bytes of what [`BodyDecoder::payload_left`] told went another way.
+    /// Reports that `count` of the [`BodyDecoder::payload_left`] bytes bypassed user memory.
     pub fn took(&mut self, count: usize) {
         match &mut self.rest {
             Remaining::Length(left) => {
@@ -191,7 +192,7 @@ impl BodyDecoder {
     }
 }
 
-/// Looks at the trailer lines among the framing of a step behind which no payload comes.
+/// Collects trailer lines from the framing of a step after which no payload follows.
 fn note_trailers(
     trailers: &mut Option<Box<DigestTrailer>>,
     decoder: &ChunkDecoder,

@@ -1,8 +1,8 @@
-//! Chunked bodies (RFC 9112, section 7.1): the framing is read byte by byte and strictly, the
-//! payload is never looked at, so that somebody else can move it (by splice, for one).
+//! Chunked bodies (RFC 9112, section 7.1): the framing is parsed byte by byte and strictly; the
+//! payload is never inspected, so the caller can move it (by splice, for one).
 //!
-//! Nothing here allocates, and an error is final: a decoder that failed fails for ever, because a
-//! relay that finds its way back into a broken framing has been smuggled past.
+//! Nothing here allocates, and an error is final: a failed decoder keeps failing, because
+//! resynchronizing after broken framing would allow request smuggling.
 
 mod extension;
 
@@ -12,15 +12,15 @@ use std::fmt;
 
 /// Largest chunk, in bytes: a size that is also a valid file offset on every system.
 pub const CHUNK_BYTES_MAX: u64 = (1 << 63) - 1;
-/// Most hex digits of one size; leading zeros are legal, endless ones are an attack.
+/// Maximum hex digits of one size; leading zeros are legal, but an endless run is an attack.
 pub const SIZE_DIGITS_MAX: u16 = 32;
-/// Most extension bytes of one chunk, white space before them included.
+/// Maximum extension bytes of one chunk, including white space before them.
 pub const EXTENSION_BYTES_MAX: u16 = 256;
-/// Most extension bytes of one body: nobody uses them, so many of them are an attack.
+/// Maximum extension bytes of one body: extensions are unused in practice, so more is an attack.
 pub const EXTENSIONS_BYTES_MAX: u32 = 64 << 10;
-/// Most bytes of all trailer lines of one body, line ends included.
+/// Maximum bytes of all trailer lines of one body, including line ends.
 pub const TRAILER_BYTES_MAX: u16 = 8 << 10;
-/// Most trailer lines of one body, as many as a head may have fields.
+/// Maximum trailer lines of one body, the same as the maximum fields of a head.
 pub const TRAILER_LINES_MAX: u16 = 100;
 /// The end of a chunked body without trailers.
 pub const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
@@ -28,30 +28,31 @@ pub const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
 /// Why a chunked body is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ChunkError {
-    /// A chunk does not start with a hex digit, or its size is followed by something else than
-    /// white space, `;` or CR.
+    /// A chunk does not start with a hex digit, or its size is not followed by white space, `;` or
+    /// CR.
     BadSize,
     /// A size of more than [`SIZE_DIGITS_MAX`] digits or [`CHUNK_BYTES_MAX`] bytes.
     SizeTooLarge,
-    /// A chunk extension without a name, without the value it announces, with quotes that stay
-    /// open or with a control byte; white space behind which no extension comes.
+    /// A chunk extension without a name, without a value after its `=`, with an unterminated quote
+    /// or with a control byte; or white space that no extension follows.
     BadExtension,
     /// More extension bytes than [`EXTENSION_BYTES_MAX`] or [`EXTENSIONS_BYTES_MAX`].
     ExtensionTooLarge,
-    /// A CR without LF, or the other way round, where a line ends.
+    /// A CR without LF, or an LF without CR, at the end of a line.
     BadLineEnd,
-    /// The payload is not followed by CRLF, so it was longer or shorter than announced.
+    /// The payload is not followed by CRLF, so it was longer or shorter than declared.
     BadPayloadEnd,
-    /// A trailer line that is no `name: value`, or holds a control byte.
+    /// A trailer line that is not `name: value`, or holds a control byte.
     BadTrailer,
     /// More trailers than [`TRAILER_BYTES_MAX`] or [`TRAILER_LINES_MAX`].
     TrailerTooLarge,
-    /// The caller reported more payload than there was; its own mistake, never the peer's.
+    /// The caller reported more payload than there was; a bug in the caller, never the peer's
+    /// fault.
     TookTooMuch,
 }
 
 impl ChunkError {
-    /// What is wrong, as one clause for an error body or a log line.
+    /// Returns what is wrong, as one clause for an error body or a log line.
     pub fn message(self) -> &'static str {
         match self {
             Self::BadSize => "invalid chunk size",
@@ -75,10 +76,10 @@ impl fmt::Display for ChunkError {
 
 impl std::error::Error for ChunkError {}
 
-/// What the input holds behind the framing that a step consumed.
+/// What follows the framing that a step consumed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {
-    /// Nothing: more input is wanted, of framing or (see [`ChunkDecoder::payload_left`]) payload.
+    /// Nothing: more input is needed, of framing or (see [`ChunkDecoder::payload_left`]) payload.
     NeedInput,
     /// Payload, to be taken by the caller and reported with [`ChunkDecoder::took`].
     Payload {
@@ -89,37 +90,37 @@ pub enum Event {
     End,
 }
 
-/// Whose the next byte is.
+/// The owner of the next byte.
 #[derive(Clone, Copy, Debug)]
 enum Phase {
-    /// Ours, at this place of the framing.
+    /// The decoder: framing, in this state.
     Framing(ChunkState),
-    /// The caller's: payload.
+    /// The caller: payload.
     Payload,
-    /// The next message's: the body is over.
+    /// The next message: the body is over.
     Done,
-    /// Nobody's: the body was refused.
+    /// None: the body was refused.
     Broken(ChunkError),
 }
 
-/// What the next byte of the framing may be.
+/// The expected next byte of the framing.
 #[derive(Clone, Copy, Debug)]
 enum ChunkState {
-    /// A digit of the size, or what ends it.
+    /// A digit of the size, or the byte after its end.
     Size,
     /// A byte between the size and the CR.
     Extension(extension::ExtensionState),
     /// The LF of the size line.
     SizeLf,
-    /// The CR behind the payload.
+    /// The CR after the payload.
     PayloadCr,
-    /// The LF behind the payload.
+    /// The LF after the payload.
     PayloadLf,
     /// The first byte of a trailer line, or the CR of the empty line.
     TrailerStart,
     /// A later byte of a trailer's name, or the colon.
     TrailerName,
-    /// A byte of a trailer's value, or the CR behind it.
+    /// A byte of a trailer's value, or the CR after it.
     TrailerValue,
     /// The LF of a trailer line.
     TrailerLf,
@@ -129,21 +130,21 @@ enum ChunkState {
 
 /// Incremental decoder of one chunked body.
 ///
-/// [`step`](Self::step) consumes framing; payload is taken by the caller, from the input or from
-/// wherever the rest of it is, up to [`payload_left`](Self::payload_left) bytes, and reported
-/// with [`took`](Self::took).
+/// [`step`](Self::step) consumes framing; the caller takes payload, from the input or from wherever
+/// the rest of it is, up to [`payload_left`](Self::payload_left) bytes, and reports it with
+/// [`took`](Self::took).
 #[derive(Clone, Copy, Debug)]
 pub struct ChunkDecoder {
     phase: Phase,
-    /// The size while it is being read, then how much of the payload is left.
+    /// The size while it is being read, then the remaining payload.
     left: u64,
     /// Digits of the current size line so far.
     digits: u16,
     /// Bytes between the digits and the CR of the current size line so far.
     extension: u16,
-    /// The same, of the whole body.
+    /// The same for the entire body.
     extensions: u32,
-    /// Length of the last complete size line with its CRLF; 0 before there is one.
+    /// Length of the last complete size line including CRLF; 0 before the first.
     last_line: u16,
     trailer_bytes: u16,
     trailer_lines: u16,
@@ -165,11 +166,12 @@ impl Default for ChunkDecoder {
 }
 
 impl ChunkDecoder {
-    /// Consumes the framing at the start of `input`: returns how many bytes that was, and what
-    /// comes behind them. With payload outstanding, or after the end, it consumes nothing.
+    /// Consumes the framing at the start of `input`. Returns how many bytes that was, and what
+    /// follows them. With payload outstanding, or after the end, it consumes nothing.
     ///
     /// # Errors
-    /// A [`ChunkError`] when the framing breaks RFC 9112 or a limit; every later call repeats it.
+    /// Returns a [`ChunkError`] when the framing violates RFC 9112 or a limit; every later call
+    /// repeats it.
     pub fn step(&mut self, input: &[u8]) -> Result<(usize, Event), ChunkError> {
         let mut used = 0;
         loop {
@@ -185,8 +187,8 @@ impl ChunkDecoder {
         }
     }
 
-    /// How many bytes of the current chunk's payload were not reported with
-    /// [`took`](Self::took) yet; 0 outside a payload.
+    /// Returns how many payload bytes of the current chunk were not yet reported with
+    /// [`took`](Self::took); 0 outside a payload.
     pub fn payload_left(&self) -> u64 {
         match self.phase {
             Phase::Payload => self.left,
@@ -195,7 +197,8 @@ impl ChunkDecoder {
     }
 
     /// Reports that `bytes` bytes of payload were taken. More than
-    /// [`payload_left`](Self::payload_left) breaks the decoder: the place is lost.
+    /// [`payload_left`](Self::payload_left) puts the decoder into the error state: its position is
+    /// lost.
     pub fn took(&mut self, bytes: u64) {
         if bytes == 0 {
             return;
@@ -210,18 +213,18 @@ impl ChunkDecoder {
         }
     }
 
-    /// Whether the whole body, trailers included, was consumed.
+    /// Whether the entire body, including trailers, was consumed.
     pub fn is_done(&self) -> bool {
         matches!(self.phase, Phase::Done)
     }
 
-    /// The bytes of trailer lines at the end of `framing`, which the last [`step`](Self::step)
-    /// consumed, where `seen_bytes` of such bytes were consumed before it. The empty line behind
-    /// them is none of them.
+    /// Returns the bytes of trailer lines at the end of `framing`, which the last
+    /// [`step`](Self::step) consumed, where `seen_bytes` of such bytes were consumed before it. The
+    /// empty line after the trailers is not included.
     pub fn trailers_in<'i>(&self, framing: &'i [u8], seen_bytes: usize) -> &'i [u8] {
         let new_bytes = usize::from(self.trailer_bytes) - seen_bytes;
         let end = match self.phase {
-            // Without new lines the empty line may have begun in an earlier step.
+            // With no new lines, the empty line may have begun in an earlier step.
             _ if new_bytes == 0 => return &[],
             Phase::Done => framing.len() - 2,
             Phase::Framing(ChunkState::EndLf) => framing.len() - 1,
@@ -230,9 +233,10 @@ impl ChunkDecoder {
         &framing[end - new_bytes..end]
     }
 
-    /// How many bytes to read so that no payload is read along with the framing, if the next
-    /// size line is as long as the last one; where that is unknown or proved wrong, how many are
-    /// framing whatever comes. Inside a payload it counts from its end. 0 only after the end.
+    /// Returns how many bytes to read so that no payload is read along with the framing, if the
+    /// next size line is as long as the last one; where that is unknown or disproved, the number of
+    /// bytes that are certainly framing. Inside a payload it counts from its end. 0 only after the
+    /// end.
     pub fn framing_hint(&self) -> usize {
         let (expected, certain) = match self.phase {
             Phase::Framing(place) => (self.expected_at(place), self.certain_at(place)),
@@ -243,8 +247,8 @@ impl ChunkDecoder {
         usize::from(expected.max(certain))
     }
 
-    /// Framing bytes up to the next payload if its size line is as long as the last one; 0 where
-    /// there is nothing to guess.
+    /// Returns the framing bytes up to the next payload if its size line is as long as the last
+    /// one; 0 where the length cannot be predicted.
     fn expected_at(&self, place: ChunkState) -> u16 {
         match place {
             ChunkState::Size | ChunkState::Extension(_) => {
@@ -261,11 +265,11 @@ impl ChunkDecoder {
         }
     }
 
-    /// Framing bytes that must come before any payload or the end of the body.
+    /// Returns the minimum framing bytes before any payload or the end of the body.
     fn certain_at(&self, place: ChunkState) -> u16 {
         let empty_line = if self.left == 0 { 2 } else { 0 };
         match place {
-            // A zero may go on: the shortest is then one more digit and CRLF.
+            // A zero may be a leading zero: the shortest rest is then one more digit and CRLF.
             ChunkState::Size if self.left == 0 => 3,
             ChunkState::Size | ChunkState::TrailerStart => 2,
             ChunkState::Extension(place) => place.shortest_end() + empty_line,
@@ -277,13 +281,13 @@ impl ChunkDecoder {
         }
     }
 
-    /// The payload at the start of `rest`.
+    /// Returns the payload at the start of `rest`.
     fn payload_in(&self, rest: &[u8]) -> Event {
         let len = usize::try_from(self.left).map_or(rest.len(), |left| left.min(rest.len()));
         if len == 0 { Event::NeedInput } else { Event::Payload { len } }
     }
 
-    /// What comes behind `byte`, which stands at `place`.
+    /// Returns the phase after `byte`, which was read in state `place`.
     fn next(&mut self, place: ChunkState, byte: u8) -> Result<Phase, ChunkError> {
         let place = match place {
             ChunkState::Size => self.size(byte)?,
@@ -399,7 +403,7 @@ impl ChunkDecoder {
     }
 }
 
-/// Appends the size line of a chunk of `bytes` bytes (not 0, that would end the body).
+/// Appends the size line of a chunk of `bytes` bytes (not 0, which would end the body).
 pub fn write_chunk_head(out: &mut Vec<u8>, bytes: u64) {
     debug_assert_ne!(bytes, 0, "an empty chunk is the end of the body");
     let digits = (u64::BITS - (bytes | 1).leading_zeros()).div_ceil(4);
@@ -409,8 +413,8 @@ pub fn write_chunk_head(out: &mut Vec<u8>, bytes: u64) {
     out.extend_from_slice(b"\r\n");
 }
 
-/// Appends the next bytes of a body, as one chunk or as they are; none are nothing either way. Returns
-/// how many bytes of framing were added.
+/// Appends the next bytes of a body, as one chunk or unframed; appends nothing if `bytes` is empty.
+/// Returns how many bytes of framing were added.
 pub fn write_framed(out: &mut Vec<u8>, bytes: &[u8], chunked: bool) -> usize {
     let before = out.len();
     if chunked && !bytes.is_empty() {

@@ -1,12 +1,12 @@
-//! Dates as HTTP writes them, and as it has to read them (RFC 9110, section 5.6.7). The clock is the
-//! caller's.
+//! Dates as HTTP writes them and must parse them (RFC 9110, section 5.6.7). The caller supplies the
+//! clock.
 
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::fmt::{rfc2822, strtime};
 use jiff::tz::Offset;
 
-/// The first second of the year 0, the earliest that four digits can show.
+/// The first second of the year 0, the earliest that four digits can represent.
 const UNIX_SECONDS_MIN: i64 = -62_167_219_200;
 const WEEKDAYS: &[u8] = b"SunMonTueWedThuFriSat";
 const MONTHS: &[u8] = b"JanFebMarAprMayJunJulAugSepOctNovDec";
@@ -16,8 +16,8 @@ const MONTHS: &[u8] = b"JanFebMarAprMayJunJulAugSepOctNovDec";
 pub struct HttpDate([u8; 29]);
 
 impl HttpDate {
-    /// The date of this many seconds after 1970-01-01T00:00:00Z. What lies outside the years 0 to
-    /// 9999 becomes the nearest date that can be written.
+    /// Returns the date of this many seconds after 1970-01-01T00:00:00Z. Times outside the years 0
+    /// to 9999 become the nearest date that can be written.
     pub fn from_unix_seconds(seconds: i64) -> Self {
         let seconds = seconds.clamp(UNIX_SECONDS_MIN, Timestamp::MAX.as_second());
         let time = Timestamp::from_second(seconds).unwrap_or(Timestamp::UNIX_EPOCH);
@@ -33,21 +33,21 @@ impl HttpDate {
         Self(text)
     }
 
-    /// The 29 bytes.
+    /// Returns the 29 bytes.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }
 }
 
-/// Seconds after 1970-01-01T00:00:00Z of a date in any of the three forms that a recipient has to
-/// read; `None` if it is in none of them.
+/// Returns the seconds after 1970-01-01T00:00:00Z of a date in any of the three forms that a
+/// recipient must accept; `None` for any other form.
 pub fn unix_seconds(text: &str, now_unix_seconds: i64) -> Option<i64> {
     let imf = || rfc2822::parse(text).ok().map(|time| time.timestamp().as_second());
     imf().or_else(|| rfc_850(text, now_unix_seconds)).or_else(|| asctime(text))
 }
 
-/// `Sunday, 06-Nov-94 08:49:37 GMT`: of the years that end in these digits, the latest that is not
-/// more than 50 years from now.
+/// Parses `Sunday, 06-Nov-94 08:49:37 GMT`: of the years that end in these digits, the latest that
+/// is at most 50 years from now.
 fn rfc_850(text: &str, now_unix_seconds: i64) -> Option<i64> {
     let (_weekday, date) = text.split_once(", ")?;
     let (day_and_month, rest) = date.split_at_checked(7)?;
@@ -60,24 +60,24 @@ fn rfc_850(text: &str, now_unix_seconds: i64) -> Option<i64> {
     calendar("%d-%b-%Y %H:%M:%S GMT", &format!("{day_and_month}{year:04}{time}"))
 }
 
-/// `Sun Nov  6 08:49:37 1994`, as asctime(3) writes it.
+/// Parses `Sun Nov  6 08:49:37 1994`, the format of asctime(3).
 fn asctime(text: &str) -> Option<i64> {
     calendar("%a %b %e %H:%M:%S %Y", text)
 }
 
-/// The seconds of a date in Greenwich.
+/// Parses a date in UTC into seconds.
 fn calendar(format: &str, text: &str) -> Option<i64> {
     let date: DateTime = strtime::parse(format, text).ok()?.to_datetime().ok()?;
     Offset::UTC.to_timestamp(date).ok().map(Timestamp::as_second)
 }
 
-/// The three letters at `index` of a row of names.
+/// Returns the three letters at `index` of a row of names.
 fn name(names: &[u8], index: i8) -> &[u8] {
     let start = usize::from(index.unsigned_abs()) * 3;
     &names[start..start + 3]
 }
 
-/// Fills `field` with the last digits of a number that is not negative.
+/// Fills `field` with the last digits of a non-negative number.
 fn write_digits(field: &mut [u8], number: i16) {
     let mut rest = number.unsigned_abs();
     for digit in field.iter_mut().rev() {

@@ -1,4 +1,4 @@
-//! `Repr-Digest` (RFC 9530) for SHA-256: a digest to its field value and back. PURE: the digest is
+//! `Repr-Digest` (RFC 9530) for SHA-256: formats and parses the field value. PURE: the digest is
 //! computed elsewhere.
 
 use base64::Engine as _;
@@ -11,17 +11,17 @@ pub const SHA_256_BYTES: usize = 32;
 /// The key of SHA-256 in the registry of RFC 9530, section 7.2.
 const KEY: &str = "sha-256";
 
-/// The value of a `Repr-Digest` (or `Content-Digest`) field that says this digest:
+/// Returns the value of a `Repr-Digest` (or `Content-Digest`) field with this digest:
 /// `sha-256=:BASE64:`.
 pub fn field_value(sha_256: &[u8; SHA_256_BYTES]) -> String {
     format!("{KEY}=:{}:", STANDARD.encode(sha_256))
 }
 
-/// The SHA-256 among the digests of a field value, a dictionary of RFC 9651, section 3.2. Other
-/// members and all parameters are ignored; of several SHA-256 the last counts, as in any
-/// dictionary. Field lines of the same name are to be joined with commas first.
+/// Returns the SHA-256 among the digests of a field value, a dictionary of RFC 9651, section 3.2.
+/// Other members and all parameters are ignored; of several SHA-256 the last counts, as in any
+/// dictionary. Field lines of the same name must be joined with commas first.
 ///
-/// `None` if it is absent, or is no byte sequence of 32 bytes, and if the value is no dictionary:
+/// `None` if it is absent or not a byte sequence of 32 bytes, or if the value is not a dictionary:
 /// then all of it is ignored (RFC 9651, section 4.2).
 pub fn sha_256(field_value: &[u8]) -> Option<[u8; SHA_256_BYTES]> {
     let digests: Dictionary = Parser::new(field_value).parse().ok()?;
@@ -30,7 +30,7 @@ pub fn sha_256(field_value: &[u8]) -> Option<[u8; SHA_256_BYTES]> {
     digest.as_slice().try_into().ok()
 }
 
-/// Whether this is a dictionary with a member, of which something can be read.
+/// Whether this is a valid, non-empty dictionary.
 pub(super) fn is_dictionary(field_value: &[u8]) -> bool {
     let parsed = Parser::new(field_value).parse::<Dictionary>();
     parsed.is_ok_and(|dictionary| !dictionary.is_empty())
@@ -41,7 +41,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// Of the text `hello` and a line feed.
+    /// The digest of the text `hello` and a line feed.
     const HELLO: [u8; SHA_256_BYTES] = [
         0x58, 0x91, 0xb5, 0xb5, 0x22, 0xd5, 0xdf, 0x08, 0x6d, 0x0f, 0xf0, 0xb1, 0x10, 0xfb, 0xd9,
         0xd2, 0x1b, 0xb4, 0xfc, 0x71, 0x63, 0xaf, 0x34, 0xd0, 0x82, 0x86, 0xa2, 0xe8, 0x46, 0xf6,

@@ -1,5 +1,5 @@
-//! `Content-Disposition` (RFC 6266): written for the name of a file, and read. What is written holds
-//! a harmless name; what is read is the sender's word and may hold anything.
+//! `Content-Disposition` (RFC 6266): written for a file name, and parsed. A written value holds a
+//! safe name; a parsed value is unverified and may hold anything.
 
 mod read;
 
@@ -7,13 +7,13 @@ pub use read::{file_name, size};
 
 use std::fmt::Write as _;
 
-/// The field value `attachment; filename="..."` for a percent-encoded path segment, with
-/// `filename*` (RFC 8187) behind it where the name is not plain ASCII. It holds visible ASCII and
+/// Returns the field value `attachment; filename="..."` for a percent-encoded path segment,
+/// followed by `filename*` (RFC 8187) where the name is not plain ASCII. It holds visible ASCII and
 /// spaces only, whatever the segment holds.
 ///
-/// Bad escapes stay as they are, bytes that are no UTF-8 become U+FFFD, control characters and
-/// those that reorder text on a screen are dropped, and separators of directories become `_`.
-/// `None` if no name of a file is left: nothing, `.` or `..`.
+/// Bad escapes are kept, invalid UTF-8 becomes U+FFFD, control characters and those that reorder
+/// text on a screen are dropped, and directory separators become `_`. `None` if no file name
+/// remains: an empty one, `.` or `..`.
 pub fn attachment(percent_encoded_name: &str) -> Option<String> {
     attachment_named(
         &String::from_utf8_lossy(&percent_decode(percent_encoded_name.as_bytes())),
@@ -21,8 +21,8 @@ pub fn attachment(percent_encoded_name: &str) -> Option<String> {
     )
 }
 
-/// The same for a name as it is, with the size of the file in bytes behind it, if it is known
-/// (`size`, RFC 2183, section 2.7). `None` if no name of a file is left.
+/// Returns the same for an unencoded name, followed by the size of the file in bytes, if known
+/// (`size`, RFC 2183, section 2.7). `None` if no file name remains.
 pub fn attachment_named(name: &str, size: Option<u64>) -> Option<String> {
     let name: String = name.chars().filter_map(harmless).collect();
     if matches!(name.trim(), "" | "." | "..") {
@@ -53,18 +53,18 @@ pub(crate) fn percent_decode(encoded: &[u8]) -> Vec<u8> {
     decoded
 }
 
-/// The byte that the first two hex digits stand for.
+/// Returns the byte encoded by the first two hex digits.
 fn hex_pair(digits: &[u8]) -> Option<u8> {
     let [high, low, ..] = digits else { return None };
     let digit = |byte: u8| char::from(byte).to_digit(16);
     u8::try_from(digit(*high)? << 4 | digit(*low)?).ok()
 }
 
-/// The character as it may stand in a file's name; `None` drops it.
+/// Returns the character as allowed in a file name; `None` drops it.
 fn harmless(char: char) -> Option<char> {
     match char {
         '/' | '\\' => Some('_'),
-        // Overrides and isolates, with which `gpj.exe` reads as `exe.jpg`.
+        // Overrides and isolates, which can make `gpj.exe` display as `exe.jpg`.
         '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => None,
         _ => (!char.is_control()).then_some(char),
     }
@@ -89,7 +89,8 @@ fn push_extended(value: &mut String, byte: u8) {
     }
 }
 
-/// `attr-char` (RFC 8187, section 3.2.1): what an extended value holds without an escape.
+/// Whether the byte is an `attr-char` (RFC 8187, section 3.2.1), which needs no escape in an
+/// extended value.
 fn is_attr_char(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$&+-.^_`|~".contains(&byte)
 }

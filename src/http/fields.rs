@@ -1,5 +1,5 @@
-//! The header fields of a request, as they stand in the head buffer: nothing is copied, nothing is
-//! joined. Names are tokens; values are trimmed of spaces and tabs and hold no control byte.
+//! The header fields of a request, borrowed from the head buffer: nothing is copied or joined.
+//! Names are tokens; values are trimmed of spaces and tabs and hold no control byte.
 
 use std::fmt;
 
@@ -8,34 +8,37 @@ use std::fmt;
 pub struct Fields<'h, 'b>(&'h [httparse::Header<'b>]);
 
 impl<'h, 'b> Fields<'h, 'b> {
-    /// What httparse has read; only the head parser makes one.
+    /// Wraps the headers parsed by httparse; only the head parser calls this.
     pub(super) fn new(headers: &'h [httparse::Header<'b>]) -> Self {
         Self(headers)
     }
 
-    /// Every field line: its name as received, and its value. A value may hold bytes above 0x7f.
+    /// Returns every field line: its name as received, and its value. A value may hold bytes above
+    /// 0x7f.
     pub fn iter(&self) -> impl Iterator<Item = (&'b str, &'b [u8])> + use<'h, 'b> {
         self.0.iter().map(|header| (header.name, header.value))
     }
 
-    /// The value of the first field of this name, in any case (RFC 9110, section 5.1).
+    /// Returns the value of the first field of this name, in any case (RFC 9110, section 5.1).
     pub fn get(&self, name: &str) -> Option<&'b [u8]> {
         self.0.iter().find(|header| header.name.eq_ignore_ascii_case(name)).map(|h| h.value)
     }
 
-    /// The values of all fields of this name, in the order of the wire (RFC 9110, section 5.3).
+    /// Returns the values of all fields of this name, in the order of the wire (RFC 9110, section
+    /// 5.3).
     pub fn all<'n>(&self, name: &'n str) -> impl Iterator<Item = &'b [u8]> + use<'h, 'b, 'n> {
         self.iter().filter(move |(found, _)| found.eq_ignore_ascii_case(name)).map(|(_, v)| v)
     }
 
-    /// Whether a list field of this name has this token as a member, in any case, on whichever of its
+    /// Whether a list field of this name has this token as a member, in any case, on any of its
     /// lines (RFC 9110, sections 5.3 and 5.6.1).
     pub fn lists(&self, name: &str, token: &str) -> bool {
         let mut members = self.all(name).flat_map(members);
         members.any(|member| member.eq_ignore_ascii_case(token.as_bytes()))
     }
 
-    /// The token of `Authorization: Bearer TOKEN` (RFC 6750, section 2.1), if that is there once.
+    /// Returns the token of `Authorization: Bearer TOKEN` (RFC 6750, section 2.1), if present
+    /// exactly once.
     pub fn bearer(&self) -> Option<&'b [u8]> {
         let mut all = self.all("Authorization");
         let (Some(value), None) = (all.next(), all.next()) else { return None };
@@ -52,13 +55,14 @@ impl fmt::Debug for Fields<'_, '_> {
     }
 }
 
-/// The members of a comma-separated value, each trimmed; empty ones too (RFC 9110, section 5.6.1).
-/// It knows no quoted strings, so it serves only lists of tokens.
+/// Returns the members of a comma-separated value, each trimmed; empty ones too (RFC 9110, section
+/// 5.6.1). Quoted strings are not supported, so this is for lists of tokens only.
 pub fn members(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     value.split(|&byte| byte == b',').map(trim)
 }
 
-/// The value without spaces and tabs around it (`OWS` of RFC 9110, section 5.6.3).
+/// Returns the value without leading and trailing spaces and tabs (`OWS` of RFC 9110, section
+/// 5.6.3).
 pub(super) fn trim(mut value: &[u8]) -> &[u8] {
     while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = value {
         value = rest;
@@ -66,18 +70,19 @@ pub(super) fn trim(mut value: &[u8]) -> &[u8] {
     value
 }
 
-/// Whether this is an RFC 9110 token (section 5.6.2): at least one letter, digit or ``!#$%&'*+-.^_`|~``.
+/// Whether this is an RFC 9110 token (section 5.6.2): at least one letter, digit or
+/// ``!#$%&'*+-.^_`|~``.
 pub fn is_token(bytes: &[u8]) -> bool {
     !bytes.is_empty() && bytes.iter().all(|&byte| is_token_byte(byte))
 }
 
-/// Whether this byte may stand in a token.
+/// Whether this byte is allowed in a token.
 pub(super) fn is_token_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
-/// Whether a field value can be sent as it is: visible ASCII, space and tab only. Stricter than
-/// RFC 9110, section 5.5, which lets a recipient treat bytes above 0x7f as opaque.
+/// Whether a field value can be sent as it is: visible ASCII, space and tab only. Stricter than RFC
+/// 9110, section 5.5, which allows a recipient to treat bytes above 0x7f as opaque.
 pub fn is_field_value(bytes: &[u8]) -> bool {
     bytes.iter().all(|&byte| byte == b'\t' || (b' '..=b'~').contains(&byte))
 }

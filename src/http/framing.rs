@@ -1,6 +1,6 @@
-//! Where the body of a request ends: by its length or by its chunks, never by guess. Whatever two
-//! readers could understand differently is refused (RFC 9112, section 6.3), for such a difference is
-//! how requests are smuggled.
+//! Request body framing: the body ends by its length or by its chunks, never by guess. Anything
+//! that two parsers could interpret differently is refused (RFC 9112, section 6.3), because such a
+//! difference allows request smuggling.
 
 use super::fields::members;
 use super::head::Version;
@@ -15,10 +15,10 @@ pub enum Framing {
     Chunked,
 }
 
-/// The first length that is refused: what does not fit an `i64` fits no file offset either.
+/// The first refused length: what does not fit an `i64` does not fit a file offset either.
 const LENGTH_END: u64 = 1 << 63;
 
-/// What the fields read so far say about the body.
+/// The framing declared by the fields read so far.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct FramingFields {
     length: Option<u64>,
@@ -33,14 +33,14 @@ enum Codings {
     Absent,
     /// `chunked`, alone.
     Chunked,
-    /// Codings of which none is `chunked`.
+    /// Codings other than `chunked`.
     Others,
     /// Other codings, then `chunked` as the last one.
     OthersChunked,
 }
 
 impl FramingFields {
-    /// Takes one Content-Length value: a number, or the same one several times.
+    /// Adds one Content-Length value: a number, or the same one several times.
     pub(super) fn note_length(&mut self, value: &[u8]) -> Result<(), Reject> {
         for member in members(value) {
             let length = parse_length(member).ok_or(Reject::LengthInvalid)?;
@@ -52,8 +52,8 @@ impl FramingFields {
         Ok(())
     }
 
-    /// Takes one Transfer-Encoding value. Empty members are refused: RFC 9110, section 5.6.1 would
-    /// skip them, but not every reader does.
+    /// Adds one Transfer-Encoding value. Empty members are refused: RFC 9110, section 5.6.1 would
+    /// skip them, but not every parser does.
     pub(super) fn note_codings(&mut self, value: &[u8]) -> Result<(), Reject> {
         for member in members(value) {
             self.codings = self.codings.then(member)?;
@@ -61,7 +61,7 @@ impl FramingFields {
         Ok(())
     }
 
-    /// The verdict, once every field was noted.
+    /// Decides the framing, once every field was added.
     pub(super) fn settle(self, version: Version) -> Result<Framing, Reject> {
         let framing = match self.codings {
             Codings::Absent => return Ok(Framing::Length(self.length.unwrap_or(0))),
@@ -80,7 +80,7 @@ impl FramingFields {
 }
 
 impl Codings {
-    /// The codings with one more behind them. Nothing may follow `chunked`.
+    /// Appends one more coding. Nothing is allowed to follow `chunked`.
     fn then(self, coding: &[u8]) -> Result<Self, Reject> {
         if coding.is_empty() {
             return Err(Reject::CodingInvalid);
@@ -95,7 +95,7 @@ impl Codings {
     }
 }
 
-/// `1*DIGIT` below 2^63; leading zeros are digits like others.
+/// Parses `1*DIGIT` below 2^63; leading zeros are allowed.
 pub(crate) fn parse_length(digits: &[u8]) -> Option<u64> {
     if digits.is_empty() {
         return None;

@@ -1,6 +1,7 @@
-//! Request heads: bytes to a [`RequestHead`], on httparse, which is lenient where RFC 9112 allows
-//! it; this file is not. It gives the same verdict whether a head comes at once or byte by byte: an
-//! incomplete one is either refused with the reason its completion would get, or waited for.
+//! Request heads: bytes to a [`RequestHead`], using httparse, which is lenient where RFC 9112
+//! allows it; this module is strict. The verdict is the same whether a head arrives at once or byte
+//! by byte: an incomplete head either gets the error that its completion would get, or more bytes
+//! are awaited.
 
 use std::mem::MaybeUninit;
 
@@ -16,15 +17,15 @@ use super::target::Target;
 mod common_fields;
 mod request_line;
 
-/// Field lines that a head may have: twice what a browser behind several proxies sends.
+/// Maximum field lines of a head: twice what a browser behind several proxies sends.
 pub const FIELDS_MAX: usize = 100;
 
-/// Upper bounds of a head, besides [`FIELDS_MAX`].
+/// Limits of a head, besides [`FIELDS_MAX`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HeadLimits {
-    /// Bytes of the whole head, its empty line included.
+    /// Maximum bytes of the complete head, including its empty line.
     pub bytes: usize,
-    /// Bytes of the request target; to be noticed it must be below `bytes`.
+    /// Maximum bytes of the request target; only effective below `bytes`.
     pub target_bytes: usize,
 }
 
@@ -54,7 +55,7 @@ pub enum Method {
 }
 
 impl Method {
-    /// The method of this name.
+    /// Returns the method of this name.
     pub fn from_name(name: &str) -> Self {
         match name {
             "GET" => Self::Get,
@@ -71,16 +72,16 @@ impl Method {
     }
 }
 
-/// The versions of HTTP that are served.
+/// The supported versions of HTTP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Version {
-    /// HTTP/1.0: no chunks, no 100, a connection for each request unless asked otherwise.
+    /// HTTP/1.0: no chunks, no 100, and one request per connection unless keep-alive is requested.
     Http10,
     /// HTTP/1.1.
     Http11,
 }
 
-/// What the client expects before it sends its body (RFC 9110, section 10.1.1).
+/// The client's expectation before it sends its body (RFC 9110, section 10.1.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Expect {
     /// Nothing; always so in HTTP/1.0.
@@ -91,11 +92,11 @@ pub enum Expect {
     Unknown,
 }
 
-/// Room for the fields of one head, 3 KiB on the stack that are never cleared.
+/// Slots for the fields of one head: 3 KiB on the stack that are never cleared.
 pub struct FieldSlots<'b>([MaybeUninit<httparse::Header<'b>>; FIELDS_MAX]);
 
 impl FieldSlots<'_> {
-    /// Slots with nothing in them.
+    /// Creates empty slots.
     pub const fn new() -> Self {
         Self([const { MaybeUninit::uninit() }; FIELDS_MAX])
     }
@@ -107,7 +108,7 @@ impl Default for FieldSlots<'_> {
     }
 }
 
-/// A complete and valid request head. Everything borrows from the head buffer.
+/// A complete and valid request head, borrowed from the head buffer.
 #[derive(Debug, Clone, Copy)]
 pub struct RequestHead<'h, 'b> {
     /// The method.
@@ -118,25 +119,26 @@ pub struct RequestHead<'h, 'b> {
     pub target: &'b str,
     /// The path of origin- or absolute-form, `/` when empty; `*`; or the authority of `CONNECT`.
     pub path: &'b str,
-    /// What follows the first `?` of the target.
+    /// The part of the target after the first `?`.
     pub query: Option<&'b str>,
     /// The version of the request line.
     pub version: Version,
     /// The header fields.
     pub fields: Fields<'h, 'b>,
-    /// Where the body ends.
+    /// How the body is delimited.
     pub framing: Framing,
-    /// What the client waits for.
+    /// What the client expects before it sends its body.
     pub expect: Expect,
-    /// Whether the client wants to go on with the connection (RFC 9112, section 9.3).
+    /// Whether the client wants to keep the connection open (RFC 9112, section 9.3).
     pub keep_alive: bool,
-    /// Bytes of the head in the buffer, the empty lines before and behind it included.
+    /// The length of the head in the buffer, including the empty lines before and after it, in
+    /// bytes.
     pub len: usize,
 }
 
 impl<'b> RequestHead<'_, 'b> {
-    /// The host and port the request is for: those of a target in absolute form, else the `Host`
-    /// field (RFC 9112, section 3.2.2). HTTP/1.0 may have neither.
+    /// Returns the host and port the request is for: those of a target in absolute form, else the
+    /// `Host` field (RFC 9112, section 3.2.2). HTTP/1.0 may have neither.
     pub fn host(&self) -> Option<&'b [u8]> {
         let of_target = match self.target.split_once("://") {
             Some((scheme, rest)) if scheme.bytes().all(|byte| byte.is_ascii_alphabetic()) => {
@@ -148,12 +150,12 @@ impl<'b> RequestHead<'_, 'b> {
     }
 }
 
-/// Reads the head at the start of `buf`; `Ok(None)` while it is incomplete. Only the first
-/// `limits.bytes` bytes are looked at.
+/// Parses the head at the start of `buf`; `Ok(None)` while it is incomplete. Only the first
+/// `limits.bytes` bytes are considered.
 ///
 /// # Errors
 ///
-/// The [`Reject`] to answer with, as soon as no further bytes can make the head valid.
+/// Returns the [`Reject`] to answer with, as soon as no further bytes can make the head valid.
 pub fn parse<'h, 'b>(
     buf: &'b [u8],
     slots: &'h mut FieldSlots<'b>,
@@ -164,7 +166,7 @@ pub fn parse<'h, 'b>(
     let mut request = httparse::Request::new(&mut []);
     match request.parse_with_uninit_headers(&window[start..], &mut slots.0) {
         Ok(httparse::Status::Complete(len)) => {
-            // A target that is too long is told first, as it was when the head had not come whole.
+            // An overlong target is reported first, as it would be for an incomplete head.
             check_line_endings(&window[start..start + len])
                 .or_else(|reject| check_visible_target(window, limits).and(Err(reject)))?;
             build(request, start + len, limits).map(Some)
@@ -180,9 +182,9 @@ pub fn parse<'h, 'b>(
     }
 }
 
-/// Whether [`parse`] can say anything new about `buf`, whose first `seen` bytes it called
-/// incomplete before: at the first bytes, after a line has ended, or beyond a limit. Asking this
-/// first keeps a head that trickles in from costing a parse for every byte.
+/// Whether [`parse`] can return anything new for `buf`, whose first `seen` bytes it called
+/// incomplete before: true for the first bytes, after the end of a line, or beyond a limit.
+/// Checking this first avoids parsing a slowly arriving head once per byte.
 pub fn worth_parsing(buf: &[u8], seen: usize, limits: &HeadLimits) -> bool {
     seen == 0
         || buf.len() >= limits.bytes
@@ -190,18 +192,18 @@ pub fn worth_parsing(buf: &[u8], seen: usize, limits: &HeadLimits) -> bool {
         || (buf.len() > limits.target_bytes && check_visible_target(buf, limits).is_err())
 }
 
-/// Every LF follows a CR; a CR without LF is what httparse itself refuses.
+/// Checks that every LF follows a CR; httparse itself refuses a CR without LF.
 fn check_line_endings(head: &[u8]) -> Result<(), Reject> {
     let bare = memchr_iter(b'\n', head).any(|at| at == 0 || head[at - 1] != b'\r');
     if bare { Err(Reject::LineEnding) } else { Ok(()) }
 }
 
-/// The verdict on an incomplete head: wait, unless it is already as long as a head may be.
+/// Returns the verdict on an incomplete head: wait, unless it has already reached the limit.
 fn wait<T>(window: &[u8], limits: &HeadLimits) -> Result<Option<T>, Reject> {
     if window.len() >= limits.bytes { Err(Reject::HeadTooLong) } else { Ok(None) }
 }
 
-/// The checks that need the whole head.
+/// Runs the checks that need the complete head.
 fn build<'h, 'b>(
     request: httparse::Request<'h, 'b>,
     len: usize,

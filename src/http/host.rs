@@ -1,20 +1,19 @@
-//! Hosts and ports as they stand in a Host field or a request target: checked against RFC 3986,
-//! never looked up.
+//! Hosts and ports in a Host field or a request target: checked against RFC 3986, never resolved.
 
 use std::net::Ipv6Addr;
 
-/// A `uri-host [ ":" port ]` taken apart (RFC 3986, section 3.2), without user information.
+/// A parsed `uri-host [ ":" port ]` (RFC 3986, section 3.2), without user information.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Authority<'b> {
     /// The host: a name, an IPv4 address, or an address literal with its brackets. May be empty.
     pub host: &'b str,
-    /// The digits behind the colon, if there is one. May be empty.
+    /// The digits after the colon, if there is one. May be empty.
     pub port: Option<&'b str>,
 }
 
 impl<'b> Authority<'b> {
-    /// Takes an authority apart; `None` unless all of it is valid. The empty text is valid, as an
-    /// empty host without a port (RFC 9110, section 7.2).
+    /// Parses an authority; `None` unless all of it is valid. The empty text is valid, as an empty
+    /// host without a port (RFC 9110, section 7.2).
     pub fn parse(text: &'b str) -> Option<Self> {
         let end = text.find(']').map_or_else(|| text.find(':'), |bracket| Some(bracket + 1));
         let (host, rest) = text.split_at(end.unwrap_or(text.len()));
@@ -33,7 +32,7 @@ pub fn is_host_value(value: &[u8]) -> bool {
     str::from_utf8(value).is_ok_and(|text| Authority::parse(text).is_some())
 }
 
-/// `host = IP-literal / IPv4address / reg-name`, the second being contained in the third.
+/// Checks `host = IP-literal / IPv4address / reg-name`; the third includes the second.
 fn is_host(host: &str) -> bool {
     match host.strip_prefix('[') {
         Some(literal) => literal.strip_suffix(']').is_some_and(is_ip_literal),
@@ -41,13 +40,13 @@ fn is_host(host: &str) -> bool {
     }
 }
 
-/// What stands between the brackets: `IPv6address / IPvFuture`. A zone is not allowed in HTTP
+/// Checks the text between the brackets: `IPv6address / IPvFuture`. A zone is not allowed in HTTP
 /// (RFC 6874 is for what never leaves a node), and the standard library refuses it.
 fn is_ip_literal(literal: &str) -> bool {
     literal.parse::<Ipv6Addr>().is_ok() || is_ip_future(literal)
 }
 
-/// `"v" 1*HEXDIG "." 1*( unreserved / sub-delims / ":" )`.
+/// Checks `"v" 1*HEXDIG "." 1*( unreserved / sub-delims / ":" )`.
 fn is_ip_future(literal: &str) -> bool {
     let Some((version, address)) =
         literal.strip_prefix(['v', 'V']).and_then(|rest| rest.split_once('.'))
@@ -60,7 +59,7 @@ fn is_ip_future(literal: &str) -> bool {
         && address.bytes().all(|byte| byte == b':' || is_name_byte(byte))
 }
 
-/// `*( unreserved / pct-encoded / sub-delims )`, possibly empty.
+/// Checks `*( unreserved / pct-encoded / sub-delims )`, possibly empty.
 fn is_reg_name(mut name: &[u8]) -> bool {
     while let [first, rest @ ..] = name {
         name = match (first, rest) {
@@ -76,7 +75,7 @@ fn is_reg_name(mut name: &[u8]) -> bool {
     true
 }
 
-/// `unreserved / sub-delims` (RFC 3986, sections 2.2 and 2.3).
+/// Checks `unreserved / sub-delims` (RFC 3986, sections 2.2 and 2.3).
 fn is_name_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=".contains(&byte)
 }

@@ -1,19 +1,19 @@
-//! Identifiers that clients and proxies hand on in header fields, and which of them are passed on:
-//! only what no log, no header and no program behind could misread.
+//! Validation of the identifiers that clients and proxies pass in header fields: only values that
+//! no log, header or downstream program could misread are forwarded.
 
 /// Longest identifier, in bytes.
 const LEN_MAX: usize = 128;
 
-/// Whether a value may be taken over as the id of a request: 1 to 128 bytes of visible ASCII
-/// without what quotes or separates in headers and logs.
+/// Whether a value is acceptable as a request id: 1 to 128 bytes of visible ASCII without quotes or
+/// separators of headers and logs.
 pub fn is_request_id(value: &[u8]) -> bool {
     let plain = |byte: &u8| byte.is_ascii_graphic() && !b"\"'\\,;`".contains(byte);
     (1..=LEN_MAX).contains(&value.len()) && value.iter().all(plain)
 }
 
 /// Whether this is a `traceparent` (W3C Trace Context, section 3.2): version, trace, parent and
-/// flags in lower-case hex, neither trace nor parent zero. What later versions add is taken as it
-/// is, within reason.
+/// flags in lower-case hex, neither trace nor parent zero. Later versions may append to it, if
+/// [`is_request_id`] accepts the result.
 pub fn is_traceparent(value: &[u8]) -> bool {
     const LEN: usize = 55;
     let Some((known, more)) = value.split_at_checked(LEN) else { return false };

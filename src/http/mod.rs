@@ -1,5 +1,5 @@
-//! HTTP/1.x messages: bytes to values and back, strictly by RFC 9110 and RFC 9112. PURE: nothing
-//! here knows a socket or a clock.
+//! HTTP/1.x messages: bytes to values and back, strictly by RFC 9110 and RFC 9112. PURE: no socket,
+//! no clock.
 
 pub mod answer;
 pub mod body;

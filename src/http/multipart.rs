@@ -1,43 +1,43 @@
-//! Writing `multipart/form-data` (RFC 7578): the bytes around the contents of a form. PURE: the
+//! Writes `multipart/form-data` (RFC 7578): the bytes around the contents of a form. PURE: the
 //! randomness of the boundary is passed in, the contents are never seen, and every length is known
 //! before anything is written.
 
 use super::fields::{is_field_value, is_token};
 use std::fmt::{self, Write as _};
 
-/// What stands between the parts of one form, drawn anew for each. 128 random bits: no content
+/// The delimiter between the parts of a form, random for each form. With 128 random bits no content
 /// holds it by chance, and no content can be made to hold it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Boundary(String);
 
 impl Boundary {
-    /// A boundary from 16 random bytes, which the caller must have drawn for this form: 36
-    /// characters, all of them `bchars` (RFC 2046, section 5.1.1, which allows 70).
+    /// Creates a boundary from 16 random bytes, which the caller must have generated for this form:
+    /// 36 characters, all of them `bchars` (RFC 2046, section 5.1.1, which allows 70).
     pub fn from_random(random: [u8; 16]) -> Self {
         Self(format!("rdv-{:032x}", u128::from_be_bytes(random)))
     }
 
-    /// The value of the form's `Content-Type` field.
+    /// Returns the value of the form's `Content-Type` field.
     pub fn content_type(&self) -> String {
         format!("multipart/form-data; boundary={}", self.0)
     }
 }
 
-/// The head of one part: its name, and what it says of its content.
+/// The head of one part: its name, and the metadata of its content.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Part(String);
 
 impl Part {
-    /// A plain field of a form.
+    /// Creates a plain field of a form.
     pub fn field(name: &str) -> Self {
         Self(format!("Content-Disposition: form-data; name=\"{}\"\r\n", Escaped(name)))
     }
 
-    /// A file. Its content is `application/octet-stream` unless a type is given.
+    /// Creates a file. Its content is `application/octet-stream` unless a type is given.
     ///
     /// # Errors
     /// The content type is not of the form `type/subtype` with parameters (RFC 9110, section
-    /// 8.3.1), or holds what no field value may.
+    /// 8.3.1), or contains bytes that are invalid in a field value.
     pub fn file(
         name: &str,
         file_name: &str,
@@ -56,7 +56,7 @@ impl Part {
     }
 }
 
-/// A text that a part gives as its content type, and that is none.
+/// The content type of a part is invalid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NotAContentType;
 
@@ -68,7 +68,7 @@ impl fmt::Display for NotAContentType {
 
 impl std::error::Error for NotAContentType {}
 
-/// One form being written: for each part, [`FormWriter::part`] and then its content; at the end
+/// Writes one form: for each part, [`FormWriter::part`] and then its content; at the end
 /// [`FormWriter::close`], once.
 #[derive(Debug)]
 pub struct FormWriter {
@@ -77,28 +77,28 @@ pub struct FormWriter {
 }
 
 impl FormWriter {
-    /// A form without a part yet.
+    /// Creates a form without parts.
     pub fn new(boundary: Boundary) -> Self {
         Self { boundary, in_part: false }
     }
 
-    /// The bytes before the content of the next part: the end of the part before, if there is one,
-    /// the delimiter, and the part's head.
+    /// Returns the bytes before the content of the next part: the end of the part before, if there
+    /// is one, the delimiter, and the part's head.
     pub fn part(&mut self, part: &Part) -> Vec<u8> {
         let end = if self.in_part { "\r\n" } else { "" };
         self.in_part = true;
         format!("{end}--{}\r\n{}\r\n", self.boundary.0, part.0).into_bytes()
     }
 
-    /// The bytes behind the content of the last part: the close delimiter. A form without parts is
-    /// this alone, which is what browsers send for one; RFC 2046 has no form for it.
+    /// Returns the bytes after the content of the last part: the close delimiter. A form without
+    /// parts is only this, as sent by browsers; RFC 2046 does not define it.
     pub fn close(self) -> Vec<u8> {
         let end = if self.in_part { "\r\n" } else { "" };
         format!("{end}--{}--\r\n", self.boundary.0).into_bytes()
     }
 
-    /// How long a whole form is, in bytes, from its parts and the lengths of their contents in
-    /// bytes: the `Content-Length`. `None` if that is more than a `u64` holds.
+    /// Returns the length of a complete form, in bytes, from its parts and the lengths of their
+    /// contents in bytes: the `Content-Length`. `None` if it exceeds a `u64`.
     pub fn length_bytes(boundary: &Boundary, parts: &[(Part, u64)]) -> Option<u64> {
         let mut form = Self::new(boundary.clone());
         let mut length: u64 = 0;
@@ -109,7 +109,7 @@ impl FormWriter {
     }
 }
 
-/// A name as it stands between quotes: UTF-8 as it is (RFC 7578, section 5.1), and the three
+/// A name as written between quotes: UTF-8 as it is (RFC 7578, section 5.1), and the three
 /// characters that would end the quotes or the line as escapes (HTML Standard, *multipart/form-data
 /// encoding algorithm*). A `filename*` is forbidden here (RFC 7578, section 4.2).
 struct Escaped<'n>(&'n str);
@@ -125,7 +125,7 @@ impl fmt::Display for Escaped<'_> {
     }
 }
 
-/// `type/subtype`, then nothing or parameters, which are not looked at.
+/// Checks `type/subtype`, then nothing or parameters, which are not inspected.
 fn is_content_type(text: &str) -> bool {
     let (essence, _parameters) = text.split_once(';').unwrap_or((text, ""));
     let Some((kind, subtype)) = essence.trim_end_matches([' ', '\t']).split_once('/') else {

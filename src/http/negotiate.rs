@@ -1,15 +1,15 @@
-//! Which form of a body a client prefers (RFC 9110, section 12.5.1).
+//! Content negotiation: which form of a body a client prefers (RFC 9110, section 12.5.1).
 
-/// Whether the client would rather have `text/plain` than `application/json`, by the values of
-/// its `Accept` fields. Without any, or with equal weights, it is JSON. Elements that do not
-/// parse are passed over, and parameters other than `q` do not narrow a range.
+/// Whether the client prefers `text/plain` to `application/json`, by the values of its `Accept`
+/// fields. Without any, or with equal weights, it is JSON. Malformed elements are skipped, and
+/// parameters other than `q` do not narrow a range.
 pub fn prefers_text<'a>(accept_values: impl Iterator<Item = &'a [u8]>) -> bool {
     let [text, json] = weigh(accept_values, [("text", "plain"), ("application", "json")]);
     text.thousandths > json.thousandths
 }
 
-/// Whether the client names this type, not merely a range around it, and likes it no less than that
-/// other one.
+/// Whether the client names this type explicitly, not just a range that includes it, and weighs it
+/// at least as much as the other one.
 pub fn names_and_prefers<'a>(
     accept_values: impl Iterator<Item = &'a [u8]>,
     named: (&str, &str),
@@ -19,7 +19,7 @@ pub fn names_and_prefers<'a>(
     named.specificity == EXACT && named.thousandths > 0 && named.thousandths >= other.thousandths
 }
 
-/// The weights of media types, each a type and a subtype.
+/// Returns the weights of media types, each given as a type and a subtype.
 fn weigh<'a, const N: usize>(
     accept_values: impl Iterator<Item = &'a [u8]>,
     types: [(&str, &str); N],
@@ -33,7 +33,7 @@ fn weigh<'a, const N: usize>(
     weights
 }
 
-/// How specific a range is that names both type and subtype.
+/// The specificity of a range that names both type and subtype.
 const EXACT: u8 = 3;
 
 /// One media range with its weight in thousandths.
@@ -50,7 +50,7 @@ struct MatchedWeight {
 }
 
 impl MatchedWeight {
-    /// Takes over the range's weight if it matches more closely, or as closely and weighs more.
+    /// Adopts the range's weight if it matches more closely, or as closely and weighs more.
     fn match_range(&mut self, range: &Range<'_>, kind: &[u8], subtype: &[u8]) {
         let specificity = match (range.kind, range.subtype) {
             (b"*", b"*") => 1,
@@ -68,7 +68,7 @@ impl MatchedWeight {
     }
 }
 
-/// One element of `Accept`; `None` if it is malformed.
+/// Parses one element of `Accept`; `None` if it is malformed.
 fn parse(element: &[u8]) -> Option<Range<'_>> {
     let mut parts = split_unquoted(element, b';').map(<[u8]>::trim_ascii);
     let media = parts.next()?;
@@ -77,13 +77,14 @@ fn parse(element: &[u8]) -> Option<Range<'_>> {
     for parameter in parts {
         if let [b'q' | b'Q', b'=', weight @ ..] = parameter {
             thousandths = parse_weight(weight)?;
-            break; // What follows the weight is no part of the range.
+            break; // What follows the weight is not part of the range.
         }
     }
     Some(Range { kind: &media[..slash], subtype: &media[slash + 1..], thousandths })
 }
 
-/// A weight in thousandths: `0` or `1` with at most three decimals (RFC 9110, section 12.4.2).
+/// Parses a weight into thousandths: `0` or `1` with at most three decimals (RFC 9110, section
+/// 12.4.2).
 fn parse_weight(text: &[u8]) -> Option<u16> {
     let (whole, decimals) = match text {
         [whole @ (b'0' | b'1')] => (whole, &b""[..]),
@@ -101,7 +102,7 @@ fn parse_weight(text: &[u8]) -> Option<u16> {
     (thousandths <= 1000).then_some(thousandths)
 }
 
-/// Splits at a separator that stands outside quoted strings (RFC 9110, section 5.6.4).
+/// Splits at a separator outside quoted strings (RFC 9110, section 5.6.4).
 fn split_unquoted(value: &[u8], separator: u8) -> impl Iterator<Item = &[u8]> {
     let (mut quoted, mut escaped) = (false, false);
     value.split(move |&byte| {

@@ -1,20 +1,20 @@
-//! Origins as browsers send them in `Origin` (RFC 6454, section 7): parsed and compared, never looked
-//! up.
+//! Origins as browsers send them in `Origin` (RFC 6454, section 7): parsed and compared, never
+//! resolved.
 
 use super::host::Authority;
 use std::fmt;
 
-/// A scheme, a host and a port. `null`, an opaque origin, is not one.
+/// A scheme, a host and a port. `null`, an opaque origin, is not supported.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Origin {
     scheme: String,
     host: String,
-    /// `None`: the default port of the scheme.
+    /// The port; `None` for the default port of the scheme.
     port: Option<u16>,
 }
 
 impl Origin {
-    /// Parses `scheme "://" host [ ":" port ]`; `None` for anything else, a path included.
+    /// Parses `scheme "://" host [ ":" port ]`; `None` for anything else, including a path.
     pub fn parse(text: &str) -> Option<Self> {
         let (scheme, authority) = text.split_once("://")?;
         let Authority { host, port } = Authority::parse(authority)?;
@@ -26,8 +26,8 @@ impl Origin {
         Some(Self { scheme, host: host.to_ascii_lowercase(), port })
     }
 
-    /// Whether this is the origin of a server that a request reaches by this `Host` value. A server
-    /// behind a proxy cannot know the scheme, so both of HTTP are its own.
+    /// Whether this is the origin of a server with this `Host` value. A server behind a proxy
+    /// cannot know the scheme, so both `http` and `https` match.
     pub fn is_of_host(&self, host: &[u8]) -> bool {
         let Some(default) = default_port(&self.scheme) else { return false };
         let Some(authority) = str::from_utf8(host).ok().and_then(Authority::parse) else {
@@ -46,7 +46,7 @@ impl fmt::Display for Origin {
     }
 }
 
-/// `ALPHA *( ALPHA / DIGIT / "+" / "-" / "." )` (RFC 3986, section 3.1).
+/// Checks `ALPHA *( ALPHA / DIGIT / "+" / "-" / "." )` (RFC 3986, section 3.1).
 fn is_scheme(text: &str) -> bool {
     let rest = |byte: u8| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte);
     text.starts_with(|first: char| first.is_ascii_alphabetic()) && text.bytes().all(rest)
@@ -60,7 +60,8 @@ fn default_port(scheme: &str) -> Option<u16> {
     }
 }
 
-/// The port these digits say, if there are any (RFC 3986, section 3.2.3); `None` if it is too large.
+/// Parses the digits of a port, if there are any (RFC 3986, section 3.2.3); `None` if it is too
+/// large.
 #[allow(clippy::option_option, reason = "an invalid port is not a missing one")]
 fn number(digits: Option<&str>) -> Option<Option<u16>> {
     match digits {

@@ -1,15 +1,15 @@
-//! `Range` (RFC 9110, section 14.2) at a resource that cannot resume: whether a request can be
-//! served with the whole of it. PURE.
+//! `Range` (RFC 9110, section 14.2) on a resource that cannot resume: whether a request can be
+//! served with the complete resource. PURE.
 
 use super::fields::{Fields, trim};
 
-/// The only unit there is a meaning for (RFC 9110, section 14.1.2), in any case.
+/// The only unit with a defined meaning (RFC 9110, section 14.1.2), in any case.
 const UNIT: &[u8] = b"bytes";
 
-/// Whether the fields of a `GET` ask for less than the whole, so that all of it would be no answer.
+/// Whether the fields of a `GET` request a part only, and not the complete resource.
 ///
-/// A `Range` of another unit, a malformed one and one that is repeated are ignored (section 14.2);
-/// so is any with an `If-Range`, for no validator matches where nothing is kept (section 13.1.5).
+/// A `Range` that has another unit, is malformed or repeated is ignored (section 14.2); so is any
+/// with an `If-Range`, because no validator matches where nothing is stored (section 13.1.5).
 pub fn asks_for_a_part(fields: Fields<'_, '_>) -> bool {
     let mut ranges = fields.all("Range");
     match (ranges.next(), ranges.next()) {
@@ -18,7 +18,7 @@ pub fn asks_for_a_part(fields: Fields<'_, '_>) -> bool {
     }
 }
 
-/// Whether a value of `Range` is valid, and is not the whole: `bytes=0-`.
+/// Whether a value of `Range` is valid and other than `bytes=0-`, the complete resource.
 fn names_a_part(value: &[u8]) -> bool {
     let Some((unit, set)) = split_at(value, b'=') else { return false };
     if !unit.eq_ignore_ascii_case(UNIT) {
@@ -40,12 +40,13 @@ fn names_a_part(value: &[u8]) -> bool {
 enum RangeSpec {
     /// From the first byte to the last.
     Whole,
-    /// Anything else: a later beginning, an earlier end, or so many bytes before the end.
+    /// Anything else: a later start, an earlier end, or a number of bytes before the end.
     Part,
 }
 
 impl RangeSpec {
-    /// `int-range / suffix-range` (section 14.1.1); `None` if it is neither, or ends before it begins.
+    /// Parses `int-range / suffix-range` (section 14.1.1); `None` if it is neither, or ends before
+    /// it begins.
     fn parse(spec: &[u8]) -> Option<Self> {
         let (first, last) = split_at(spec, b'-')?;
         if !first.iter().chain(last).all(u8::is_ascii_digit) {
@@ -61,19 +62,19 @@ impl RangeSpec {
     }
 }
 
-/// Digits without zeros before them: a position may have more than any integer has room for.
+/// Strips leading zeros: a position may exceed every integer type.
 fn number(digits: &[u8]) -> &[u8] {
     let zeros = digits.iter().take_while(|&&digit| digit == b'0').count();
     &digits[zeros..]
 }
 
-/// What digits are compared by.
+/// Returns the key by which digits are compared.
 fn order(digits: &[u8]) -> (usize, &[u8]) {
     let number = number(digits);
     (number.len(), number)
 }
 
-/// What stands before the first such byte, and what stands after it.
+/// Returns the text before and after the first such byte.
 fn split_at(text: &[u8], separator: u8) -> Option<(&[u8], &[u8])> {
     let at = memchr::memchr(separator, text)?;
     Some((&text[..at], &text[at + 1..]))

@@ -1,24 +1,24 @@
-//! Why a request head is refused: one flat value, with the status, the name and the sentence that
-//! the answer carries. It knows nothing of the bytes that were refused, so it can be logged freely.
+//! Why a request head is refused: one flat value with the status, name and message of the response.
+//! It contains none of the refused bytes, so it is safe to log.
 
 use std::error::Error;
 use std::fmt;
 
-/// A request head that is not served. The connection closes after the answer, for where the next
-/// request would begin is not known (RFC 9112, section 9.6).
+/// A refused request head. The connection closes after the response, because the start of the next
+/// request is unknown (RFC 9112, section 9.6).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Reject {
     /// More empty lines before the request line than are skipped (RFC 9112, section 2.2).
     TooManyEmptyLines,
-    /// A line ends with LF alone, or a CR stands alone (RFC 9112, section 2.2).
+    /// A line ends with LF alone, or a CR without LF (RFC 9112, section 2.2).
     LineEnding,
     /// The request line does not begin with a token and one space (RFC 9112, section 3).
     Method,
-    /// The target is empty, or holds a byte that no request target may hold (RFC 9112, 3.2).
+    /// The target is empty, or holds a byte that is invalid in a target (RFC 9112, 3.2).
     TargetBytes,
-    /// The target has none of the four forms, or one that its method may not use (RFC 9112, 3.2).
+    /// The target has none of the four forms, or one invalid for its method (RFC 9112, 3.2).
     TargetForm,
-    /// The target names no valid authority, or one with user information (RFC 9110, 4.2.4).
+    /// The target has an invalid authority, or one with user information (RFC 9110, 4.2.4).
     TargetAuthority,
     /// The target is longer than the limit.
     TargetTooLong,
@@ -26,7 +26,7 @@ pub enum Reject {
     Version,
     /// A well-formed version, neither 1.0 nor 1.1.
     VersionUnsupported,
-    /// A field line whose name is no token with a colon right behind it (RFC 9112, section 5.1).
+    /// A field line whose name is not a token directly followed by a colon (RFC 9112, section 5.1).
     FieldName,
     /// A control byte in a field value (RFC 9110, section 5.5).
     FieldValue,
@@ -38,9 +38,9 @@ pub enum Reject {
     HostMissing,
     /// More than one Host field (RFC 9112, section 3.2).
     HostRepeated,
-    /// A Host that is no host with an optional port (RFC 9110, section 7.2).
+    /// A Host that is not a host with an optional port (RFC 9110, section 7.2).
     HostInvalid,
-    /// A Content-Length that is no number below 2^63 (RFC 9110, section 8.6).
+    /// A Content-Length that is not a number below 2^63 (RFC 9110, section 8.6).
     LengthInvalid,
     /// Two lengths that differ (RFC 9112, section 6.3).
     LengthsDiffer,
@@ -55,7 +55,7 @@ pub enum Reject {
 }
 
 impl Reject {
-    /// The status code of the answer.
+    /// Returns the status code of the response.
     pub const fn status(self) -> u16 {
         match self {
             Self::TooManyEmptyLines
@@ -82,7 +82,7 @@ impl Reject {
         }
     }
 
-    /// The `name` of the error body.
+    /// Returns the `name` of the error body.
     pub const fn name(self) -> &'static str {
         match self.status() {
             414 => "UriTooLongError",
@@ -93,7 +93,7 @@ impl Reject {
         }
     }
 
-    /// The `message` of the error body: what is wrong, and what to do.
+    /// Returns the `message` of the error body: what is wrong, and what to do.
     pub const fn message(self) -> &'static str {
         match self {
             Self::TooManyEmptyLines => "Too many empty lines before the request line; send none",

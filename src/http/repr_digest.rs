@@ -1,24 +1,25 @@
-//! `Repr-Digest` (RFC 9530, section 3) as the relay passes it on: the value of header fields or of
-//! trailers, picked out and kept as it came. Its digests are never checked, because the relay does
-//! not look at payload.
+//! `Repr-Digest` (RFC 9530, section 3) as the relay forwards it: the value of header fields or of
+//! trailers, extracted and kept as received. Its digests are never verified, because the relay does
+//! not inspect payload.
 
 use super::digest::is_dictionary;
 
-/// Longest value that is kept, in bytes. The longest digest in use, of SHA-512, takes 98 with its name.
+/// Longest value that is kept, in bytes. The longest digest in use, SHA-512, takes 98 with its
+/// name.
 pub const DIGEST_BYTES_MAX: usize = 512;
 
 /// The name of the field, in any case.
 pub const REPR_DIGEST: &str = "Repr-Digest";
 
-/// The value of a `Repr-Digest` field: a dictionary of RFC 9651 with a member, in 1 to
+/// The value of a `Repr-Digest` field: a non-empty dictionary of RFC 9651, in 1 to
 /// [`DIGEST_BYTES_MAX`] bytes of visible ASCII and single spaces.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReprDigest(Box<str>);
 
 impl ReprDigest {
-    /// The value of all field lines of this name: joined with commas (RFC 9651, section 4.2), blanks
-    /// around them not counted, other runs of blanks as one space. `None` if there is none, if it is
-    /// too long, or if it is no such dictionary: that is to be ignored.
+    /// Joins all field lines of this name with commas (RFC 9651, section 4.2), trims blanks and
+    /// collapses other runs of blanks to one space. `None` if the value is absent, too long, or not
+    /// such a dictionary: it must then be ignored.
     pub fn of_lines<'v>(lines: impl IntoIterator<Item = &'v [u8]>) -> Option<Self> {
         let mut joined = Joined::default();
         for line in lines {
@@ -30,24 +31,24 @@ impl ReprDigest {
         joined.digest()
     }
 
-    /// As it came.
+    /// Returns the value as received.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// About how many bytes of memory it takes.
+    /// Returns the approximate memory used, in bytes.
     pub fn weight(&self) -> usize {
         size_of::<Self>() + self.0.len()
     }
 }
 
-/// A value put together of its lines; it holds [`DIGEST_BYTES_MAX`] bytes at most.
+/// A value joined from its lines, at most [`DIGEST_BYTES_MAX`] bytes.
 #[derive(Clone, Debug, Default)]
 struct Joined {
     text: Vec<u8>,
-    /// Nothing of the line at hand was kept yet.
+    /// Whether nothing of the current line was kept yet.
     begins: bool,
-    /// The last byte of the line was a blank.
+    /// Whether the last byte of the line was a blank.
     blank: bool,
     is_too_long: bool,
 }
@@ -57,7 +58,7 @@ impl Joined {
         (self.begins, self.blank) = (true, false);
     }
 
-    /// The next byte of the line at hand. Lines without anything but blanks are none.
+    /// Adds the next byte of the current line. A line of blanks only is ignored.
     fn push(&mut self, byte: u8) {
         if matches!(byte, b' ' | b'\t') {
             self.blank = true;
@@ -87,23 +88,23 @@ impl Joined {
     }
 }
 
-/// Picks a `Repr-Digest` out of trailer lines that come in pieces. It holds one value at most; of
-/// lines of other names it holds nothing.
+/// Extracts a `Repr-Digest` from trailer lines that arrive in pieces. It stores one value at most,
+/// and nothing of lines of other names.
 #[derive(Clone, Debug, Default)]
 pub struct DigestTrailer {
     seen_bytes: usize,
     place: TrailerState,
-    /// What the lines of our name hold so far.
+    /// The joined lines of our name so far.
     joined: Joined,
     digest: Option<ReprDigest>,
 }
 
-/// Where in a trailer line the next byte stands.
+/// The position of the next byte in a trailer line.
 #[derive(Clone, Copy, Debug)]
 enum TrailerState {
-    /// In a name that agrees with ours in so many bytes, which are all it has so far.
+    /// In a name whose bytes so far, this many, match ours.
     Name(usize),
-    /// In our line, behind the colon.
+    /// In our line, after the colon.
     Value,
     /// In the line of another name.
     Other,
@@ -116,12 +117,13 @@ impl Default for TrailerState {
 }
 
 impl DigestTrailer {
-    /// How many bytes of trailer lines were [`taken`](Self::take).
+    /// Returns how many bytes of trailer lines were [`taken`](Self::take).
     pub fn seen_bytes(&self) -> usize {
         self.seen_bytes
     }
 
-    /// The next bytes of the trailer lines, each line with its CRLF and known to be well-formed.
+    /// Adds the next bytes of the trailer lines, each line with its CRLF and known to be
+    /// well-formed.
     pub fn take(&mut self, bytes: &[u8]) {
         self.seen_bytes += bytes.len();
         for &byte in bytes {
@@ -129,14 +131,14 @@ impl DigestTrailer {
         }
     }
 
-    /// The value of the whole lines so far of our name, if it is one to keep.
+    /// Returns the value of our complete lines so far, if it is valid.
     pub fn digest(&self) -> Option<&ReprDigest> {
         self.digest.as_ref()
     }
 
     fn next(&mut self, byte: u8) -> TrailerState {
         match (self.place, byte) {
-            // The CR of a line end: a value has none.
+            // The CR of the line end is not part of the value.
             (TrailerState::Value, b'\r') => TrailerState::Value,
             (TrailerState::Value, b'\n') => {
                 self.digest = self.joined.digest();

@@ -1,19 +1,19 @@
-//! Heads of messages, appended to a caller's buffer (RFC 9112, sections 3 and 4). Nothing is
-//! formatted and nothing allocated but the buffer's own growth.
+//! Writes heads of messages into a caller's buffer (RFC 9112, sections 3 and 4). Nothing is
+//! formatted, and nothing is allocated except for the buffer's own growth.
 
 use super::date::HttpDate;
 use super::head::Version;
 
-/// The interim answer to `Expect: 100-continue` (RFC 9110, section 15.2.1).
+/// The interim response to `Expect: 100-continue` (RFC 9110, section 15.2.1).
 pub const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
-/// One head being written: of a response the status line and `Date` first, of a request the
-/// request line, then fields in the order of the calls, then [`end`](Self::end).
+/// Writes one head: the status line and `Date` of a response, or the request line of a request,
+/// then fields in the order of the calls, then [`end`](Self::end).
 #[derive(Debug)]
 #[must_use = "a head is complete only after `end`"]
 pub struct HeadWriter<'o> {
     out: &'o mut Vec<u8>,
-    /// No further field may have this name.
+    /// The name that no further field is allowed to have.
     sole: Option<&'o str>,
 }
 
@@ -23,14 +23,14 @@ impl<'o> HeadWriter<'o> {
         Self::dated(out, status, date.as_bytes())
     }
 
-    /// The same with a `Date` that somebody else has written, which stays as it is (RFC 9110,
-    /// section 6.6.1).
+    /// Appends the same with a `Date` from the origin, which is kept unchanged (RFC 9110, section
+    /// 6.6.1).
     pub fn dated(out: &'o mut Vec<u8>, status: u16, date: &[u8]) -> Self {
         Self::undated(out, status).field("Date", date)
     }
 
-    /// Appends the status line alone: a response that is passed on may have the `Date` of its origin
-    /// among its fields.
+    /// Appends the status line alone: a forwarded response may have the `Date` of its origin among
+    /// its fields.
     pub fn undated(out: &'o mut Vec<u8>, status: u16) -> Self {
         debug_assert!((100..1000).contains(&status), "a status has three digits");
         out.extend_from_slice(b"HTTP/1.1 ");
@@ -51,12 +51,12 @@ impl<'o> HeadWriter<'o> {
         Self { out, sole: None }
     }
 
-    /// Goes on behind a first line that was written before.
+    /// Continues after a first line that was already written.
     pub fn following(out: &'o mut Vec<u8>) -> Self {
         Self { out, sole: None }
     }
 
-    /// Appends a field, and ignores all further ones of its name.
+    /// Appends a field, and ignores all later ones of its name.
     pub fn sole(self, name: &'o str, value: &[u8]) -> Self {
         let mut head = self.field(name, value);
         head.sole = Some(name);
@@ -81,7 +81,7 @@ impl<'o> HeadWriter<'o> {
         self
     }
 
-    /// Appends `Content-Length`, the body's length in bytes; never together with
+    /// Appends `Content-Length`, the body's length in bytes; must not be combined with
     /// [`chunked`](Self::chunked).
     pub fn content_length(self, bytes: u64) -> Self {
         self.out.extend_from_slice(b"Content-Length: ");
@@ -96,8 +96,8 @@ impl<'o> HeadWriter<'o> {
         self
     }
 
-    /// Appends `Connection` where the intention is not the default of the version that the
-    /// client speaks (RFC 9112, section 9.3).
+    /// Appends `Connection` if `keep_alive` is not the default of the client's version (RFC 9112,
+    /// section 9.3).
     pub fn connection(self, keep_alive: bool, version: Version) -> Self {
         match (version, keep_alive) {
             (Version::Http11, true) | (Version::Http10, false) => {}
@@ -121,7 +121,7 @@ fn blank_line_breaks(value: &mut [u8]) {
     }
 }
 
-/// Appends a number in decimal digits, without the machinery of formatting.
+/// Appends a number in decimal digits, without the formatting machinery.
 pub fn write_decimal(out: &mut Vec<u8>, number: u64) {
     let mut digits = [0; 20];
     let mut start = digits.len();
@@ -137,8 +137,8 @@ pub fn write_decimal(out: &mut Vec<u8>, number: u64) {
     out.extend_from_slice(&digits[start..]);
 }
 
-/// The reason phrase of a status, by the IANA registry of HTTP status codes; for one that is not
-/// registered there the name of its class.
+/// Returns the reason phrase of a status from the IANA registry of HTTP status codes; for an
+/// unregistered one the name of its class.
 pub fn reason(status: u16) -> &'static str {
     match REASONS.binary_search_by_key(&status, |&(code, _)| code) {
         Ok(index) => REASONS[index].1,
@@ -146,7 +146,7 @@ pub fn reason(status: u16) -> &'static str {
     }
 }
 
-/// The name of a class (RFC 9110, section 15).
+/// Returns the name of a class (RFC 9110, section 15).
 fn class(status: u16) -> &'static str {
     match status / 100 {
         1 => "Informational",
@@ -158,7 +158,7 @@ fn class(status: u16) -> &'static str {
     }
 }
 
-/// Registered phrases in the order of their codes.
+/// Registered phrases, ordered by code.
 const REASONS: [(u16, &str); 62] = [
     (100, "Continue"),
     (101, "Switching Protocols"),

@@ -1,15 +1,16 @@
-//! Server-sent events (HTML Standard, *Interpreting an event stream*). Reading: bytes in, however
-//! they are cut, and the data of each finished event out. Writing: one event at a time. PURE, and
-//! bounded in memory.
+//! Server-sent events (HTML Standard, *Interpreting an event stream*). The reader takes bytes,
+//! however they are split, and returns the data of each complete event. The writer writes one event
+//! at a time. PURE, and bounded in memory.
 
 use std::fmt;
 use std::mem;
 
-/// How long one event may be, in bytes, its field names and comments included. What the relay
-/// sends has a few hundred; the limit is there for what is not the relay.
+/// Longest accepted event, in bytes, including its field names and comments. The relay's own events
+/// have a few hundred bytes; the limit guards against other servers.
 pub const EVENT_MAX_BYTES: usize = 1 << 20;
 
-/// An event of this name, which holds no line end. Each line of the data becomes one of the event.
+/// Formats an event with this name, which holds no line end. Each line of `data` becomes a `data`
+/// line.
 pub fn event(name: &str, data: &str) -> Vec<u8> {
     let mut event = ["event: ", name, "\n"].concat();
     for line in data.split(['\r', '\n']) {
@@ -19,30 +20,31 @@ pub fn event(name: &str, data: &str) -> Vec<u8> {
     event.into_bytes()
 }
 
-/// The state between two pieces of one stream of events.
+/// Parser state between two pieces of one event stream.
 ///
-/// Only `data` is kept. Names, ids and retry times of events are read over, as are comments; an
-/// event without data is none, and one that the stream ends in is never finished.
+/// Only `data` is kept. Names, ids and retry times of events are skipped, as are comments; an event
+/// without data is ignored, and one cut off by the end of the stream is never returned.
 #[derive(Debug, Default)]
 pub struct Events {
-    /// The line that has no end yet.
+    /// The current, incomplete line.
     line: Vec<u8>,
-    /// The data of the event that has no end yet; a line feed behind each of its lines.
+    /// The data of the current event; a line feed after each of its lines.
     data: Vec<u8>,
-    /// How many bytes the event has had so far.
+    /// The bytes of the current event so far.
     event_bytes: usize,
-    /// The last byte was a carriage return, so a line feed right now ends nothing.
+    /// Whether the last byte was a carriage return, so that a line feed right after it ends
+    /// nothing.
     after_return: bool,
-    /// A line was read, so a byte order mark is none any more.
+    /// Whether a line was read, so that a byte order mark is no longer recognized.
     begun: bool,
 }
 
 impl Events {
-    /// Takes the next bytes of the stream, and appends the data of every event they finish to
-    /// `events`. Bytes that are no UTF-8 become U+FFFD.
+    /// Adds the next bytes of the stream, and appends the data of every event they complete to
+    /// `events`. Invalid UTF-8 becomes U+FFFD.
     ///
     /// # Errors
-    /// An event is longer than [`EVENT_MAX_BYTES`]. The stream is not to be read any further.
+    /// An event is longer than [`EVENT_MAX_BYTES`]. The stream must not be read any further.
     pub fn received(
         &mut self,
         mut bytes: &[u8],
@@ -70,7 +72,7 @@ impl Events {
         self.take(bytes)
     }
 
-    /// More of the line.
+    /// Adds to the current line.
     fn take(&mut self, piece: &[u8]) -> Result<(), EventTooLong> {
         self.event_bytes += piece.len();
         if self.event_bytes > EVENT_MAX_BYTES {
@@ -80,7 +82,7 @@ impl Events {
         Ok(())
     }
 
-    /// The line is whole; the data of the event, if that is whole with it.
+    /// Ends the line; returns the data of the event if that ends, too.
     fn end_line(&mut self) -> Option<String> {
         let line = mem::take(&mut self.line);
         let mark: &[u8] = if mem::replace(&mut self.begun, true) { b"" } else { b"\xef\xbb\xbf" };
@@ -88,7 +90,7 @@ impl Events {
         if line.is_empty() {
             return self.end_event();
         }
-        // The end of the line counts, too: many lines of nothing are no short event.
+        // The line end counts, too: many empty lines would otherwise be free.
         self.event_bytes += 1;
         let colon = line.iter().position(|&byte| byte == b':').unwrap_or(line.len());
         if &line[..colon] == b"data" {

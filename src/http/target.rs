@@ -1,22 +1,22 @@
-//! The four forms of a request target (RFC 9112, section 3.2), down to the path and the query that
-//! a route is looked up by. Nothing is decoded or normalized.
+//! The four forms of a request target (RFC 9112, section 3.2), split into the path and the query
+//! used for routing. Nothing is decoded or normalized.
 
 use super::head::Method;
 use super::host::Authority;
 use super::reject::Reject;
 
-/// What a request target names.
+/// The path and query of a request target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Target<'b> {
     /// The path of origin- and absolute-form, never empty; `*` of asterisk-form; all of
     /// authority-form.
     pub path: &'b str,
-    /// What follows the first `?`, without it.
+    /// The text after the first `?`.
     pub query: Option<&'b str>,
 }
 
 impl<'b> Target<'b> {
-    /// Takes a target apart that holds no space and no control byte.
+    /// Parses a target that holds no space and no control byte.
     ///
     /// # Errors
     ///
@@ -37,7 +37,7 @@ impl<'b> Target<'b> {
         Self::absolute_form(method, target)
     }
 
-    /// The path and the query of a text that begins with a slash.
+    /// Splits a text that begins with a slash into path and query.
     fn split(text: &'b str) -> Self {
         match text.split_once('?') {
             Some((path, query)) => Self { path, query: Some(query) },
@@ -45,7 +45,8 @@ impl<'b> Target<'b> {
         }
     }
 
-    /// `uri-host ":" port`, both there (RFC 9112, section 3.2.3; RFC 9110, section 9.3.6).
+    /// Parses `uri-host ":" port`, both required (RFC 9112, section 3.2.3; RFC 9110, section
+    /// 9.3.6).
     fn authority_form(target: &'b str) -> Result<Self, Reject> {
         match Authority::parse(target) {
             Some(Authority { host, port: Some(port) }) if !host.is_empty() && !port.is_empty() => {
@@ -55,7 +56,7 @@ impl<'b> Target<'b> {
         }
     }
 
-    /// `http://` or `https://`, a host, and what follows it (RFC 9112, section 3.2.2).
+    /// Parses `http://` or `https://`, a host, and the rest (RFC 9112, section 3.2.2).
     fn absolute_form(method: Method, target: &'b str) -> Result<Self, Reject> {
         let rest = ["http://", "https://"]
             .iter()
@@ -74,7 +75,7 @@ impl<'b> Target<'b> {
     }
 }
 
-/// What follows the prefix, which may stand in any case.
+/// Returns the text after the prefix, which is matched in any case.
 fn strip_prefix_any_case<'b>(text: &'b str, prefix: &str) -> Option<&'b str> {
     let (start, rest) = text.split_at_checked(prefix.len())?;
     start.eq_ignore_ascii_case(prefix).then_some(rest)

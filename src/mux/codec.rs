@@ -1,18 +1,18 @@
-//! Frames of a WebSocket (RFC 6455, section 5) without a socket: bytes of the peer go in, whole
-//! messages come out, and what is to be sent to the peer collects in a buffer. The frames are
-//! tungstenite's; this file hands it bytes from memory, bounds what a peer can make it hold, and
-//! says goodbye with the right code where tungstenite only reports an error.
+//! A sans-I/O WebSocket codec (RFC 6455, section 5): the caller passes in the peer's bytes, takes
+//! complete messages, and sends what collects in an output buffer. tungstenite parses and writes
+//! the frames; this file feeds it from memory, bounds what a peer can make it hold, and sends the
+//! right close code where tungstenite only reports an error.
 //!
 //! # Memory
 //!
-//! Between two messages a codec holds no heap memory but what of the output is not sent yet:
-//! tungstenite's context, which keeps the room of the largest message for the next one, is dropped
-//! and made anew. 10,000 codecs at rest, after a message of 64 KiB each, were measured at 4.4 MB of
-//! resident memory, the vector that held them included (a codec has 176 bytes).
+//! Between messages a codec holds no heap memory except unsent output: tungstenite's context, which
+//! keeps the capacity of the largest message for the next one, is dropped and recreated. 10,000
+//! idle codecs, after a message of 64 KiB each, were measured at 4.4 MB of resident memory,
+//! including the vector that held them (a codec is 176 bytes).
 //!
-//! Within a message a peer can make a codec hold three times `message_max`: the frame it has
-//! announced (address space at first; pages as bytes come), and the fragments so far, in a vector
-//! that doubles. Fragments of one byte cost no more than their bytes.
+//! Within a message a peer can make a codec hold three times `message_max`: the announced frame
+//! (address space at first; pages as bytes arrive), and the fragments so far, in a vector that
+//! doubles. Fragments of one byte cost no more than their bytes.
 
 use std::io::ErrorKind;
 
@@ -26,26 +26,26 @@ mod wire;
 #[cfg(test)]
 mod tests;
 
-/// Bytes that tungstenite reads at once, and allocates for it when the first frame comes. It clears
-/// them for every frame, so more is slower where messages are small.
+/// Size of tungstenite's reads in bytes, allocated when the first frame arrives. tungstenite clears
+/// the buffer for every frame, so a larger one is slower for small messages.
 const READ_BYTES: usize = 4 << 10;
 
-/// Longest reason of a close frame, in bytes: 125 less two of the code (RFC 6455, section 5.5).
+/// Longest reason of a close frame in bytes: 125 minus 2 for the code (RFC 6455, section 5.5).
 const REASON_MAX: usize = 123;
 
 /// Longest payload of a ping, in bytes (RFC 6455, section 5.5).
 const PING_MAX: usize = 125;
 
-/// Which end of the connection this is.
+/// The end of the connection that a codec serves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Endpoint {
-    /// It opened the connection: it masks what it sends.
+    /// The end that opened the connection: it masks its frames.
     Dialled,
-    /// It accepted the connection: it wants the peer's frames masked.
+    /// The end that accepted the connection: it requires masked frames from the peer.
     Accepted,
 }
 
-/// A whole message of the peer. What it holds may be a part of the read buffer: copy what is kept
+/// A complete message from the peer. Its bytes may be a slice of the read buffer: copy what is kept
 /// for long.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Message {
@@ -53,32 +53,32 @@ pub enum Message {
     Text(Utf8Bytes),
     /// Bytes.
     Binary(Bytes),
-    /// A ping; its pong is in the output already.
+    /// A ping; its pong is already in the output.
     Ping(Bytes),
     /// A pong.
     Pong(Bytes),
-    /// The peer will send nothing more; its code and reason, if it gave any. The answer is in the
-    /// output already. A code that must not be sent (RFC 6455, section 7.4) reads as 1002.
+    /// The peer will send nothing more; its code and reason, if any. The reply is already in the
+    /// output. A code that must not be sent (RFC 6455, section 7.4) is reported as 1002.
     Close(Option<(u16, String)>),
 }
 
-/// How the peer broke RFC 6455 or the bound on messages.
+/// A violation of RFC 6455 or of the message size limit by the peer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProtocolError {
-    /// The code of the close frame that told the peer (RFC 6455, section 7.4.1): 1002 for a broken
-    /// protocol, 1007 for text that is not UTF-8, 1009 for a message that is too big.
+    /// The code of the close frame sent to the peer (RFC 6455, section 7.4.1): 1002 for a protocol
+    /// violation, 1007 for text that is not UTF-8, 1009 for a message that is too big.
     pub code: u16,
-    /// What was wrong, in one line; nothing of it was sent by the peer.
+    /// One line that describes the error; contains no data from the peer.
     pub what: String,
 }
 
-/// One end of a WebSocket, behind its handshake.
+/// One end of a WebSocket, after its handshake.
 #[derive(Debug)]
 pub struct Codec {
     end: Endpoint,
-    /// Bytes of the largest message, and of the largest frame.
+    /// Maximum size of a message, and of a frame, in bytes.
     message_max: usize,
-    /// Absent between messages.
+    /// `None` between messages.
     context: Option<Box<WebSocketContext>>,
     wire: WireBuffers,
     close_sent: bool,
@@ -88,7 +88,7 @@ pub struct Codec {
 }
 
 impl Codec {
-    /// A codec of this end that takes messages of up to `message_max` bytes.
+    /// Creates a codec for this end that accepts messages of up to `message_max` bytes.
     pub fn new(end: Endpoint, message_max: usize) -> Self {
         Self {
             end,
@@ -102,8 +102,8 @@ impl Codec {
         }
     }
 
-    /// Takes in bytes of the peer. They are copied: ask for all messages with [`Codec::next`] before
-    /// more is received. Behind the end they are dropped.
+    /// Takes in a copy of bytes from the peer. Take all messages with [`Codec::next`] before
+    /// passing in more. Bytes received after the end are dropped.
     pub fn received(&mut self, bytes: &[u8]) {
         if !self.ignores_input() {
             self.wire.resume();
@@ -111,30 +111,30 @@ impl Codec {
         }
     }
 
-    /// At most this many frames of the peer are looked at after [`Codec::received`] and each
-    /// [`Codec::resume`]: a small read may hold thousands of empty ones.
+    /// Limits processing to `frames` frames after [`Codec::received`] and each [`Codec::resume`]: a
+    /// small read may hold thousands of empty ones.
     pub fn in_turns_of(&mut self, frames: u32) {
         self.wire.in_turns_of(frames);
     }
 
-    /// Whether there are bytes that were not looked at, because there were so many frames before
-    /// them: [`Codec::resume`] before more is received.
+    /// Whether unprocessed bytes remain because the frame limit was reached: call [`Codec::resume`]
+    /// before passing in more.
     pub fn has_more(&self) -> bool {
         !self.ignores_input() && self.wire.has_more()
     }
 
-    /// How many frames were looked at since [`Codec::received`] or [`Codec::resume`].
+    /// Returns the number of frames processed since [`Codec::received`] or [`Codec::resume`].
     pub fn frames(&self) -> u32 {
         self.wire.frames()
     }
 
-    /// As many frames as before may be looked at.
+    /// Allows the next batch of frames to be processed.
     pub fn resume(&mut self) {
         self.wire.resume();
     }
 
-    /// The next whole message; `None` until more bytes come, or for ever once the peer has closed or
-    /// [is broken](Codec::protocol_error).
+    /// Returns the next complete message; `None` until more bytes arrive, or indefinitely once the
+    /// peer has closed or [violated the protocol](Codec::protocol_error).
     #[expect(clippy::should_implement_trait, reason = "None does not end it, unlike an iterator")]
     pub fn next(&mut self) -> Option<Message> {
         if self.ignores_input() {
@@ -142,8 +142,8 @@ impl Codec {
         }
         let context = self.context.get_or_insert_with(|| context(self.end, self.message_max));
         let read = context.read(&mut self.wire);
-        // Pongs and the answer to a close frame leave now, before anything of ours. The wire takes
-        // everything, so the only error is that of the end, which is noted below.
+        // Flush pongs and the reply to a close frame now, before any message of ours. The wire
+        // accepts everything, so the only possible error is the end, which is handled below.
         let _ = context.flush(&mut self.wire);
         match read {
             Ok(message) => self.message(message),
@@ -159,7 +159,7 @@ impl Codec {
         }
     }
 
-    /// Sends a text message. Behind a close frame nothing is sent, here and below.
+    /// Sends a text message. This and the methods below send nothing after a close frame.
     pub fn text(&mut self, text: &str) {
         self.send(tungstenite::Message::text(text));
     }
@@ -175,43 +175,45 @@ impl Codec {
         self.send(tungstenite::Message::Ping(Bytes::copy_from_slice(payload)));
     }
 
-    /// Sends a close frame, once; what the peer sends until it closes, too, is still heard. The code
-    /// is one that may be sent (RFC 6455, section 7.4); the reason is cut to 123 bytes.
+    /// Sends a close frame, once; messages that the peer sends until it closes too are still
+    /// received. `code` must be one that may be sent (RFC 6455, section 7.4); the reason is
+    /// truncated to 123 bytes.
     pub fn close(&mut self, code: u16, reason: &str) {
         let reason = &reason[..reason.floor_char_boundary(REASON_MAX)];
         let frame = CloseFrame { code: code.into(), reason: reason.into() };
         self.send(tungstenite::Message::Close(Some(frame)));
     }
 
-    /// What is to be sent to the peer; the caller takes it from the front. Look again when it is
-    /// empty: a pong that was held back may follow, and the memory is given back.
+    /// Returns the bytes to send to the peer; the caller takes them from the front. Call again once
+    /// it is empty: a delayed pong may follow, and the memory is freed.
     pub fn output(&mut self) -> &mut Vec<u8> {
         self.wire.output()
     }
 
-    /// How the peer broke the protocol, if it did. The close frame that says so is in the output.
+    /// Returns the peer's protocol violation, if any. The close frame that reports it is in the
+    /// output.
     pub fn protocol_error(&self) -> Option<&ProtocolError> {
         self.broken.as_ref()
     }
 
-    /// Whether both ends have closed, or the peer is gone or broke the protocol: the output is to be
-    /// sent, then the connection to be closed.
+    /// Whether both ends have closed, or the peer disconnected or violated the protocol: send the
+    /// output, then close the connection.
     pub fn is_over(&self) -> bool {
         self.ignores_input() || self.eof
     }
 
-    /// The peer closed its connection. What was received before is still there to be asked for.
+    /// Records that the peer closed its connection. Messages received before can still be taken.
     pub fn eof(&mut self) {
         self.eof = true;
     }
 
-    /// Room for bytes that tungstenite has not got.
+    /// Returns the capacity for bytes that tungstenite has not read, in bytes.
     #[cfg(any(test, feature = "fuzzing"))]
     pub(crate) fn input_bytes(&self) -> usize {
         self.wire.input_bytes()
     }
 
-    /// Whether nothing that the peer sends matters any more.
+    /// Whether further input from the peer is ignored.
     fn ignores_input(&self) -> bool {
         self.close_received || self.broken.is_some()
     }
@@ -228,7 +230,7 @@ impl Codec {
                 self.end_of_input();
                 Some(Message::Close(frame.map(|it| (it.code.into(), it.reason.to_string()))))
             }
-            // It is only ever sent.
+            // Only ever sent.
             tungstenite::Message::Frame(_) => None,
         }
     }
@@ -239,19 +241,20 @@ impl Codec {
         }
         self.close_sent = message.is_close();
         let context = self.context.get_or_insert_with(|| context(self.end, self.message_max));
-        // The wire takes everything, and nothing is sent behind a close frame: no error is left.
+        // The wire accepts everything, and nothing is sent after a close frame: no error is
+        // possible.
         let _ = context.write(&mut self.wire, message);
         self.rest();
     }
 
-    /// The code and the words for what tungstenite found.
+    /// Returns the close code and the description of a tungstenite error.
     fn fault(&self, error: &Error) -> (u16, String) {
         match error {
             Error::Utf8(_) => (1007, "text that is not UTF-8".to_owned()),
             Error::Capacity(_) => (1009, format!("a message of over {} bytes", self.message_max)),
             Error::Protocol(error) => (1002, error.to_string()),
             Error::Io(error) => (1002, error.to_string()),
-            // Of reading frames none of these is known.
+            // None of these is known to occur when reading frames.
             Error::ConnectionClosed
             | Error::AlreadyClosed
             | Error::Tls(_)
@@ -274,7 +277,7 @@ impl Codec {
         self.wire.forget_input();
     }
 
-    /// Gives memory back between messages. While a connection closes, the context holds how far.
+    /// Frees memory between messages. During the closing handshake the context holds its state.
     fn rest(&mut self) {
         if self.wire.is_between_messages() && !self.close_sent {
             self.context = None;
@@ -289,7 +292,7 @@ fn context(end: Endpoint, message_max: usize) -> Box<WebSocketContext> {
     };
     let config = WebSocketConfig::default()
         .read_buffer_size(READ_BYTES)
-        // Every frame goes to the wire at once, which is memory.
+        // Every frame is written to the wire at once; the wire is memory.
         .write_buffer_size(0)
         .max_message_size(Some(message_max))
         .max_frame_size(Some(message_max));

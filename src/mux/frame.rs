@@ -4,19 +4,19 @@
 //! kind u8 | flags u8 | number u32, big endian | payload
 //! ```
 //!
-//! The number names an exchange: one request and its response. Who dialled makes odd ones, who
-//! accepted even ones, each in ascending order, so the two never meet. Flag 1 (END) says that the
-//! body ends with this message.
+//! The number identifies an exchange: one request and its response. The dialling end uses odd
+//! numbers, the accepting end even ones, each in ascending order, so the two never collide. Flag 1
+//! (END) marks the last message of a body.
 
 use crate::http::head::FIELDS_MAX;
 use std::fmt;
 use tungstenite::Bytes;
 
-/// Bytes before the payload.
+/// Header size in bytes.
 pub const HEADER_BYTES: usize = 6;
 
-/// Most body bytes of one message: small enough that a message of another exchange soon has its
-/// turn, large enough that its header and mask cost little.
+/// Maximum body bytes per message: small enough that messages of other exchanges are not delayed
+/// for long, large enough that the header and mask cost little.
 pub const DATA_MAX_BYTES: usize = 64 << 10;
 
 /// Longest head of a request or response, in bytes.
@@ -25,10 +25,10 @@ pub const HEAD_MAX_BYTES: usize = 64 << 10;
 /// Longest message, in bytes.
 pub const MESSAGE_MAX_BYTES: usize = HEADER_BYTES + HEAD_MAX_BYTES;
 
-/// Longest text that says why an exchange was cancelled, in bytes.
+/// Longest text of a cancellation reason, in bytes.
 const REASON_MAX_BYTES: usize = 200;
 
-/// The body ends with this message.
+/// Flag: the body ends with this message.
 const END: u8 = 1;
 
 /// One message.
@@ -40,7 +40,7 @@ pub enum Frame {
         number: u32,
         /// As in HTTP/1.1, without `Transfer-Encoding`.
         head: Bytes,
-        /// There is no body.
+        /// Whether there is no body.
         end: bool,
     },
     /// The head of a response: status line, fields, empty line.
@@ -49,63 +49,63 @@ pub enum Frame {
         number: u32,
         /// As in HTTP/1.1, without `Transfer-Encoding`.
         head: Bytes,
-        /// There is no body.
+        /// Whether there is no body.
         end: bool,
     },
-    /// The next bytes of a body: of the request from who asked, else of the response.
+    /// The next bytes of a body: the request's if sent by the requester, else the response's.
     Data {
         /// The exchange they belong to.
         number: u32,
         /// At most [`DATA_MAX_BYTES`].
         bytes: Bytes,
-        /// They are the last ones.
+        /// Whether these are the last ones.
         end: bool,
     },
-    /// The other end may send so many more bytes of the body it sends.
+    /// Allows the peer to send `bytes` more body bytes.
     Window {
-        /// The exchange it holds for.
+        /// The exchange it applies to.
         number: u32,
-        /// More bytes.
+        /// Number of additional bytes.
         bytes: u32,
     },
-    /// The exchange is over before its end; both ends forget it.
+    /// Ends an exchange early; both ends forget it.
     Cancel {
         /// The exchange that ends.
         number: u32,
         /// Why.
         why: CancelReason,
     },
-    /// No new requests, please: who says so goes away when the present exchanges are over.
+    /// No new requests: the sender closes the connection once the current exchanges are over.
     Drain,
 }
 
 /// Why an exchange was cancelled.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CancelReason {
-    /// Nothing is wrong: the response is complete, and the rest of the request is not wanted.
+    /// No error: the response is complete, and the rest of the request is not needed.
     Done,
-    /// Whoever asked, or answers, is gone.
+    /// The requester or the responder disconnected.
     Gone,
-    /// It took too long.
+    /// The exchange timed out.
     Late,
-    /// As many exchanges as there may be are going on.
+    /// The limit on concurrent exchanges is reached.
     Busy,
-    /// It broke, for this reason.
+    /// The exchange failed, for this reason.
     Broke(String),
 }
 
-/// Why a message is none of this protocol.
+/// Why a message is invalid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FrameError {
-    /// It is shorter than its kind.
+    /// Shorter than its kind requires.
     Short,
-    /// No such kind.
+    /// An unknown kind.
     Kind(u8),
-    /// A flag that no such message has.
+    /// An undefined flag.
     Flags(u8),
-    /// A length that its kind does not have.
+    /// A length not valid for its kind.
     Length,
-    /// A reason that is no UTF-8, or none of ours.
+    /// A reason with an unknown code, or text that is too long or not UTF-8.
     Reason,
 }
 
@@ -161,7 +161,7 @@ impl fmt::Display for CancelReason {
 }
 
 impl Frame {
-    /// Reads one message.
+    /// Parses one message.
     ///
     /// # Errors
     /// [`FrameError`].
@@ -193,7 +193,7 @@ impl Frame {
         }
     }
 
-    /// Writes one message.
+    /// Serializes one message.
     pub fn to_message(&self) -> Vec<u8> {
         match self {
             Self::Request { number, head, end } => message(1, *end, *number, head),
@@ -213,19 +213,19 @@ impl Frame {
     }
 }
 
-/// Whether the other end reads this head, with so many bytes and fields added: it has at most
+/// Whether the peer accepts this head after `bytes_added` and `fields_added`: a head has at most
 /// [`HEAD_MAX_BYTES`], half of them in its first line, and [`FIELDS_MAX`] fields.
 pub fn head_fits(head: &[u8], (bytes_added, fields_added): (usize, usize)) -> bool {
     let mut lines = head.split(|byte| *byte == b'\n');
     let first_line = lines.next().map_or(0, <[u8]>::len);
-    // The empty line, and what is behind it, are no fields.
+    // The empty line and the text after the final line end are not fields.
     let fields = lines.count().saturating_sub(2);
     head.len() + bytes_added <= HEAD_MAX_BYTES
         && first_line <= HEAD_MAX_BYTES / 2
         && fields + fields_added <= FIELDS_MAX
 }
 
-/// A message of body bytes that lie elsewhere: they are copied once.
+/// Returns a message of body bytes from another buffer: they are copied once.
 pub fn data(number: u32, bytes: &[u8], end: bool) -> Vec<u8> {
     message(3, end, number, bytes)
 }

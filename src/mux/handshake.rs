@@ -1,13 +1,13 @@
 //! The three messages that begin a connection, JSON in text:
 //!
 //! ```text
-//! who dialled   {"Type":"ClientHandshakeMetaData","Meta":<any JSON>}
-//! who accepted  {"Type":"ServerHandshakeConnectionID","ConnectionID":"<uuid>"}
-//! who dialled   {"Type":"ClientHandshakeAckFrame"}
+//! dialling end   {"Type":"ClientHandshakeMetaData","Meta":<any JSON>}
+//! accepting end  {"Type":"ServerHandshakeConnectionID","ConnectionID":"<uuid>"}
+//! dialling end   {"Type":"ClientHandshakeAckFrame"}
 //! ```
 //!
-//! With `rdv.socket.v1` the second one also tells where the API is found (`Path`), and the secret
-//! that spare connections are brought with (`Spare`).
+//! With `rdv.socket.v1` the second message also has the path of the API (`Path`) and the secret
+//! that authorizes spare connections (`Spare`).
 
 use super::upgrade::SUBPROTOCOL;
 use serde_json::{Value, json};
@@ -17,20 +17,20 @@ const META: &str = "ClientHandshakeMetaData";
 const CONNECTION_ID: &str = "ServerHandshakeConnectionID";
 const ACK: &str = "ClientHandshakeAckFrame";
 
-/// What of the metadata only the relay may know.
+/// Metadata members that only the relay may see.
 const SECRETS: [&str; 2] = ["secret", "token"];
 
-/// Which messages follow the handshake.
+/// The messages that follow the handshake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dialect {
-    /// HTTP/1.1 messages as text, one after the other.
+    /// HTTP/1.1 messages as text, one at a time.
     Text,
-    /// `rdv.socket.v1`: binary messages, many exchanges at once.
+    /// `rdv.socket.v1`: binary messages, concurrent exchanges.
     V1,
 }
 
 impl Dialect {
-    /// What people are shown.
+    /// Returns the name for display.
     pub fn name(self) -> &'static str {
         match self {
             Self::Text => "text",
@@ -39,22 +39,22 @@ impl Dialect {
     }
 }
 
-/// What the one who dialled says of itself: any JSON.
+/// The self-description of the dialling end: any JSON.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Metadata(pub Value);
 
 impl Metadata {
-    /// The name it wants to be found by.
+    /// Returns the requested name.
     pub fn name(&self) -> Option<&str> {
         self.text("name")
     }
 
-    /// Who knows this may take the name over.
+    /// Returns the secret that authorizes a takeover of the name.
     pub fn secret(&self) -> Option<&str> {
         self.text("secret")
     }
 
-    /// What allows it to connect, where that is limited.
+    /// Returns the token that authorizes the connection, where one is required.
     pub fn token(&self) -> Option<&str> {
         self.text("token")
     }
@@ -63,7 +63,7 @@ impl Metadata {
         self.0.get(key)?.as_str()
     }
 
-    /// The same without what must not be shown.
+    /// Removes the members that must not be shown.
     #[must_use]
     pub fn without_secrets(mut self) -> Self {
         if let Value::Object(fields) = &mut self.0 {
@@ -75,34 +75,34 @@ impl Metadata {
     }
 }
 
-/// How the one who accepted welcomes the other.
+/// The accepting end's answer to the metadata.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Welcome {
-    /// The name of the connection.
+    /// The identifier of the connection.
     pub connection: Uuid,
-    /// Where its API is found, a path on the relay.
+    /// The path of its API on the relay.
     pub path: Option<String>,
-    /// What spare connections are brought with; none are wanted without.
+    /// The secret for spare connections; `None` if none are wanted.
     pub spare: Option<Uuid>,
 }
 
-/// Why a handshake fails.
+/// Why a handshake failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NotExpected(&'static str);
 
 impl NotExpected {
-    /// What was expected instead.
+    /// Returns the description of the expected message.
     pub fn message(self) -> &'static str {
         self.0
     }
 }
 
-/// The first message.
+/// Serializes the first message.
 pub fn write_metadata(metadata: &Metadata) -> String {
     json!({ "Type": META, "Meta": metadata.0 }).to_string()
 }
 
-/// The second message.
+/// Serializes the second message.
 pub fn write_welcome(welcome: &Welcome) -> String {
     let mut message =
         json!({ "Type": CONNECTION_ID, "ConnectionID": welcome.connection.to_string() });
@@ -115,25 +115,25 @@ pub fn write_welcome(welcome: &Welcome) -> String {
     message.to_string()
 }
 
-/// The third message.
+/// Serializes the third message.
 pub fn write_ack() -> String {
     json!({ "Type": ACK }).to_string()
 }
 
-/// Reads the first message. `Meta` may be missing.
+/// Parses the first message. `Meta` may be missing.
 ///
 /// # Errors
-/// When it is another one.
+/// If it is another message.
 pub fn read_metadata(text: &str) -> Result<Metadata, NotExpected> {
     let mut message = read(text, META)
         .ok_or(NotExpected("expected {\"Type\":\"ClientHandshakeMetaData\",\"Meta\":...}"))?;
     Ok(Metadata(message.get_mut("Meta").map(Value::take).unwrap_or_default()))
 }
 
-/// Reads the second message.
+/// Parses the second message.
 ///
 /// # Errors
-/// When it is another one, or names no connection.
+/// If it is another message, or has no connection identifier.
 pub fn read_welcome(text: &str) -> Result<Welcome, NotExpected> {
     let not_expected =
         NotExpected("expected {\"Type\":\"ServerHandshakeConnectionID\",\"ConnectionID\":...}");
@@ -146,10 +146,10 @@ pub fn read_welcome(text: &str) -> Result<Welcome, NotExpected> {
     })
 }
 
-/// Reads the third message.
+/// Parses the third message.
 ///
 /// # Errors
-/// When it is another one.
+/// If it is another message.
 pub fn read_ack(text: &str) -> Result<(), NotExpected> {
     let expected = NotExpected("expected {\"Type\":\"ClientHandshakeAckFrame\"}");
     read(text, ACK).map(drop).ok_or(expected)

@@ -1,9 +1,9 @@
-//! Whether the peer is alive: it is asked after half of the time that it may be silent, by a ping
-//! (RFC 6455, section 5.5.2), and whatever comes from it is an answer.
+//! Detection of dead peers: a ping (RFC 6455, section 5.5.2) is sent after half of the permitted
+//! silence, and any data from the peer counts as an answer.
 
 use std::time::{Duration, Instant};
 
-/// Watches over the silence of a peer.
+/// Tracks the silence of a peer.
 #[derive(Debug)]
 pub struct Heartbeat {
     silence_max: Duration,
@@ -11,35 +11,35 @@ pub struct Heartbeat {
     asked: bool,
 }
 
-/// What to do about a peer's silence.
+/// The action that a peer's silence requires.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HeartbeatAction {
-    /// Nothing yet.
+    /// None yet.
     Well,
     /// Send a ping.
     Ask,
-    /// It is gone.
+    /// Treat the peer as dead.
     Dead,
 }
 
 impl Heartbeat {
-    /// A peer that was heard just now, and may be silent for so long.
+    /// Starts with a peer that was active just now and may be silent for up to `silence_max`.
     pub fn new(silence_max: Duration, now: Instant) -> Self {
         Self { silence_max, heard_at: now, asked: false }
     }
 
-    /// Something came from the peer.
+    /// Records that data was received from the peer.
     pub fn received(&mut self, now: Instant) {
         self.heard_at = now;
         self.asked = false;
     }
 
-    /// When something came last.
+    /// Returns when data was last received.
     pub fn last_received_at(&self) -> Instant {
         self.heard_at
     }
 
-    /// What to do now. A ping is asked for once.
+    /// Returns the action to take now. [`HeartbeatAction::Ask`] is returned once per silence.
     pub fn judge(&mut self, now: Instant) -> HeartbeatAction {
         if now >= self.heard_at + self.silence_max {
             return HeartbeatAction::Dead;
@@ -51,7 +51,7 @@ impl Heartbeat {
         HeartbeatAction::Ask
     }
 
-    /// When to judge again.
+    /// Returns when to judge again.
     pub fn next(&self) -> Instant {
         self.heard_at + if self.asked { self.silence_max } else { self.silence_max / 2 }
     }

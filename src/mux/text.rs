@@ -1,5 +1,6 @@
-//! The text dialect's messages as they come: HTTP/1.1 (RFC 9112), cut into text messages anywhere.
-//! One message of HTTP follows the other, requests and responses as the peer has them.
+//! Incremental parser of the text dialect: HTTP/1.1 messages (RFC 9112), split into text messages
+//! anywhere. HTTP messages follow each other, requests and responses in the order in which the peer
+//! sends them.
 
 use crate::http::answer::{AnswerError, AnswerFraming, AnswerHead};
 use crate::http::body::BodyDecoder;
@@ -10,14 +11,14 @@ use tungstenite::Bytes;
 
 use super::frame::HEAD_MAX_BYTES;
 
-/// What joins a response to its request.
+/// The field that joins a response to its request.
 pub const CORRELATION_ID: &str = "X-Correlation-Id";
 
-/// Interim responses (RFC 9110, section 15.2) before one response. A server sends one or two.
+/// Maximum interim responses (RFC 9110, section 15.2) before a response. A server sends one or two.
 const INTERIM_MAX: u8 = 16;
 
-/// Heads in one text message: each is looked up among all requests that wait, and who answers many
-/// at once answers as many as it was asked.
+/// Maximum heads in one text message: each is looked up among all waiting requests, and a peer that
+/// answers many at once answers at most as many as were sent.
 const HEADS_MAX: usize = 1024;
 
 const LIMITS: HeadLimits = HeadLimits { bytes: HEAD_MAX_BYTES, target_bytes: HEAD_MAX_BYTES / 2 };
@@ -25,60 +26,61 @@ const LIMITS: HeadLimits = HeadLimits { bytes: HEAD_MAX_BYTES, target_bytes: HEA
 /// A part of the peer's messages.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum MessagePart {
-    /// A request begins.
+    /// The start of a request.
     Request {
         /// Its head, as received.
         head: Bytes,
         /// Its correlation id.
         correlation: Option<String>,
-        /// It has no body.
+        /// Whether it has no body.
         over: bool,
     },
-    /// A response begins.
+    /// The start of a response.
     Response {
         /// Its head, as received.
         head: Bytes,
         /// Its correlation id.
         correlation: Option<String>,
-        /// It has no body.
+        /// Whether it has no body.
         over: bool,
     },
-    /// More of the body of what began last.
+    /// More of the body of the current message.
     Body {
-        /// Without its framing.
+        /// The bytes, without framing.
         bytes: Bytes,
-        /// They are the last ones.
+        /// Whether these are the last ones.
         over: bool,
     },
 }
 
-/// Where the peer's messages are.
+/// The parser state.
 #[derive(Debug, Default)]
 pub struct Reader {
-    /// What has come of a head that is not whole.
+    /// The received part of an incomplete head.
     unread: Vec<u8>,
     body: Body,
-    /// Interim responses since the last head of another kind.
+    /// Interim responses since the last final head.
     interim: u8,
 }
 
 #[derive(Debug, Default)]
 enum Body {
-    /// Between messages of HTTP, or in a head.
+    /// Between HTTP messages, or in a head.
     #[default]
     None,
-    /// Delimited by its own means.
+    /// Delimited by its framing.
     Framed(BodyDecoder),
-    /// To the end of the text message at hand.
+    /// Until the end of the current text message.
     Rest,
 }
 
 impl Reader {
-    /// Takes one text message. `asks_for_head` is asked once for each response, in their order, whether
-    /// the request of this correlation id, or the oldest one if there is none, was a `HEAD`.
+    /// Parses one text message. `asks_for_head` is called once for each response, in order, and
+    /// returns whether the request with this correlation id, or the oldest one if there is none,
+    /// was a `HEAD`.
     ///
     /// # Errors
-    /// What is wrong; the peer cannot be understood any more.
+    /// A description of the problem; nothing more can be parsed from this peer.
     pub fn take(
         &mut self,
         text: &[u8],
@@ -128,8 +130,8 @@ impl Reader {
         Ok(parts)
     }
 
-    /// Whether a head that has begun has to be looked at again: one that trickles in must not cost a
-    /// parse for each byte, or for each line. It ends with an empty line.
+    /// Whether an incomplete head has to be parsed again: one that trickles in must not cost a
+    /// parse for each byte or line. A head ends with an empty line.
     fn may_end_a_head(&self, text: &[u8]) -> bool {
         let mut tail = self.unread[self.unread.len().saturating_sub(2)..].to_vec();
         tail.extend_from_slice(text);
@@ -138,7 +140,7 @@ impl Reader {
         empty_line || self.unread.len() + text.len() >= HEAD_MAX_BYTES
     }
 
-    /// Reads a head; returns how long it is, 0 while it is not whole.
+    /// Parses a head; returns its length, 0 while it is incomplete.
     fn head(
         &mut self,
         bytes: &Bytes,
@@ -201,7 +203,7 @@ impl Reader {
     }
 }
 
-/// Takes body bytes; returns how many belong to it, framing included.
+/// Decodes body bytes; returns how many belong to the body, framing included.
 fn framed(
     decoder: &mut BodyDecoder,
     bytes: &Bytes,
@@ -237,7 +239,7 @@ pub fn has_field(head: &[u8], name: &str) -> bool {
     })
 }
 
-/// A whole head without its fields of this name.
+/// Returns a complete head without its fields of this name.
 pub fn without_field(head: &[u8], name: &str) -> Vec<u8> {
     let is_named = |line: &&[u8]| {
         let end = line.iter().position(|byte| *byte == b':');
@@ -251,7 +253,7 @@ pub fn without_field(head: &[u8], name: &str) -> Vec<u8> {
     })
 }
 
-/// Adds a field behind the others of a whole head.
+/// Adds a field at the end of a complete head.
 pub fn add_field(head: &mut Vec<u8>, name: &str, value: &str) {
     head.truncate(head.len() - 2);
     head.extend_from_slice(format!("{name}: {value}\r\n\r\n").as_bytes());
@@ -261,7 +263,7 @@ pub fn add_field(head: &mut Vec<u8>, name: &str, value: &str) {
 mod tests {
     use super::*;
 
-    /// What came, bodies joined: heads as text, bodies in brackets.
+    /// Renders what was received, bodies concatenated: heads as text, bodies in brackets.
     fn shown(parts: &[MessagePart]) -> String {
         let mut shown = String::new();
         let text = |bytes: &Bytes| String::from_utf8(bytes.to_vec()).unwrap();

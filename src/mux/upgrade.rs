@@ -1,5 +1,5 @@
-//! Whether a request asks for a WebSocket, and what it is answered with (RFC 6455, section 4.2).
-//! Reads a head; sends nothing.
+//! Recognizes WebSocket upgrade requests and determines the answer (RFC 6455, section 4.2). Reads a
+//! head; sends nothing.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -9,17 +9,17 @@ use crate::http::fields::members;
 use crate::http::framing::Framing;
 use crate::http::head::{Method, RequestHead, Version};
 
-/// The subprotocol of binary messages, as it stands in `Sec-WebSocket-Protocol`.
+/// The subprotocol of binary messages, as in `Sec-WebSocket-Protocol`.
 pub const SUBPROTOCOL: &str = "rdv.socket.v1";
 
-/// The error for another version of the WebSocket protocol than 13, the only one there is (RFC 6455,
-/// section 4.4): the answer is 426 with `Sec-WebSocket-Version: 13`. All other errors are 400.
+/// The error for a WebSocket version other than 13, the only one defined (RFC 6455, section 4.4):
+/// the answer is 426 with `Sec-WebSocket-Version: 13`. All other errors are 400.
 pub const OTHER_VERSION: &str = "Sec-WebSocket-Version is not 13, the only version served";
 
-/// Bytes of a key, decoded (RFC 6455, section 4.1).
+/// Length of a decoded key in bytes (RFC 6455, section 4.1).
 const KEY_BYTES: usize = 16;
 
-/// A request for a WebSocket that can be granted with 101.
+/// A WebSocket request that can be accepted with 101.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Upgrade {
     /// The value of `Sec-WebSocket-Accept`.
@@ -29,11 +29,11 @@ pub struct Upgrade {
     pub v1: bool,
 }
 
-/// What a request asks for: `None` unless it names `websocket` in `Upgrade`.
+/// Returns the upgrade that a request wants: `None` unless it names `websocket` in `Upgrade`.
 ///
 /// # Errors
 ///
-/// What is wrong with the request, as a sentence for the client; [`OTHER_VERSION`] has a status of
+/// A description of the problem, as a sentence for the client; [`OTHER_VERSION`] has a status of
 /// its own.
 pub fn asked(head: &RequestHead) -> Result<Option<Upgrade>, &'static str> {
     if !head.fields.lists("Upgrade", "websocket") {
@@ -48,7 +48,7 @@ pub fn asked(head: &RequestHead) -> Result<Option<Upgrade>, &'static str> {
     if !head.fields.lists("Connection", "upgrade") {
         return Err("Connection does not name upgrade, though there is an Upgrade field");
     }
-    // What would follow the head is the first frame for one reader, and a body for another.
+    // Parsers could disagree on whether the bytes after the head are the first frame or a body.
     if head.framing != Framing::Length(0) {
         return Err("the request that opens a WebSocket has no body");
     }
@@ -59,13 +59,13 @@ pub fn asked(head: &RequestHead) -> Result<Option<Upgrade>, &'static str> {
     if !is_key(key) {
         return Err("Sec-WebSocket-Key is not the base64 form of 16 bytes");
     }
-    // Names of subprotocols are compared as they stand (RFC 6455, section 4.1).
+    // Subprotocol names are case-sensitive (RFC 6455, section 4.1).
     let mut offered = head.fields.all("Sec-WebSocket-Protocol").flat_map(members);
     let v1 = offered.any(|protocol| protocol == SUBPROTOCOL.as_bytes());
     Ok(Some(Upgrade { accept: derive_accept_key(key), v1 }))
 }
 
-/// The value of a field that is there once.
+/// Returns the value of a field that occurs exactly once.
 fn only<'b>(head: &RequestHead<'_, 'b>, name: &str) -> Option<&'b [u8]> {
     let mut values = head.fields.all(name);
     let value = values.next()?;
@@ -73,7 +73,7 @@ fn only<'b>(head: &RequestHead<'_, 'b>, name: &str) -> Option<&'b [u8]> {
 }
 
 fn is_key(key: &[u8]) -> bool {
-    // 24 characters are a key, and up to 18 bytes if they are none; more finds no room.
+    // A 24-character key decodes to at most 18 bytes; longer input does not fit and is refused.
     let mut decoded = [0; KEY_BYTES + 2];
     STANDARD.decode_slice(key, &mut decoded) == Ok(KEY_BYTES)
 }
@@ -93,7 +93,7 @@ mod tests {
         asked(&parse(head.as_bytes(), &mut slots, &limits).unwrap().unwrap())
     }
 
-    /// A GET with these field lines.
+    /// Parses a GET with these field lines.
     fn asked_with(fields: &str) -> Result<Option<Upgrade>, &'static str> {
         asked_by(&format!("GET /socket HTTP/1.1\r\nHost: h\r\n{fields}\r\n"))
     }

@@ -1,5 +1,4 @@
-//! Where operators are served: the settings of the admin listener, and the place of the socket that
-//! a relay opens by itself.
+//! The settings of the admin listener, and the path of the socket that a relay opens by default.
 
 use crate::api::access::{AllowedOrigin, HostName};
 use clap::Args;
@@ -15,7 +14,7 @@ use std::str::FromStr;
 /// The directory for the sockets of root.
 const SYSTEM_DIRECTORY: &str = "/run/rdv";
 
-/// The name of a socket that is configured by hand, as in the documentation.
+/// The name of a configured socket, as in the documentation.
 const USUAL_NAME: &str = "admin.sock";
 
 /// The settings of the admin listener.
@@ -40,12 +39,12 @@ pub struct AdminSettings {
     pub allowed_origins: Vec<AllowedOrigin>,
 }
 
-/// Whether operators are served, and where.
+/// Whether the admin listener is enabled, and where it listens.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AdminListen {
-    /// They are not.
+    /// No admin listener.
     Off,
-    /// Here.
+    /// A listener at this address.
     At(AdminAddress),
 }
 
@@ -95,17 +94,17 @@ impl fmt::Display for AdminAddress {
     }
 }
 
-/// Where the socket of a relay goes that listens on this port, unless the settings name a place.
+/// Returns the default socket path of a relay that listens on this port.
 ///
 /// # Errors
-/// Why there is no such place.
+/// Why no directory is available.
 pub fn default_socket(port: u16) -> Result<PathBuf, &'static str> {
     let directory = default_directory(|name| env::var_os(name), geteuid().is_root());
     let none = "XDG_RUNTIME_DIR names no directory";
     directory.map(|directory| directory.join(format!("{port}.sock"))).ok_or(none)
 }
 
-/// All directories in which relays of this user, or of the system, put their sockets.
+/// Returns all directories in which relays of this user, or of the system, create their sockets.
 pub fn directories() -> Vec<PathBuf> {
     let variable = |name: &str| env::var_os(name);
     if let Some(directory) = of_service(&variable) {
@@ -114,8 +113,7 @@ pub fn directories() -> Vec<PathBuf> {
     [Some(SYSTEM_DIRECTORY.into()), of_user(&variable)].into_iter().flatten().collect()
 }
 
-/// The port in the name of a socket that a relay opened by itself; `Some(None)` for one of the usual
-/// name.
+/// Returns the port in the name of a default socket; `Some(None)` for the usual name.
 #[allow(clippy::option_option, reason = "a name without a port is not a foreign one")]
 pub fn port_of(name: &Path) -> Option<Option<u16>> {
     let name = name.to_str()?;
@@ -125,8 +123,9 @@ pub fn port_of(name: &Path) -> Option<Option<u16>> {
     name.strip_suffix(".sock")?.parse().ok().map(Some)
 }
 
-/// systemd makes a directory for a service, and says where (`RuntimeDirectory=`, systemd.exec(5)).
-/// Root has one of its own, because that of its logins ends with them.
+/// Returns the default directory. systemd creates one for a service and passes its path
+/// (`RuntimeDirectory=`, systemd.exec(5)). Root has a directory of its own, because its
+/// `$XDG_RUNTIME_DIR` is removed at logout.
 fn default_directory(
     variable: impl Fn(&str) -> Option<OsString>,
     is_root: bool,
@@ -135,7 +134,7 @@ fn default_directory(
     of_service(&variable).or(of_root).or_else(|| of_user(&variable))
 }
 
-/// The first of the directories in the variable, which are separated by colons.
+/// Returns the first directory in the variable, a list separated by colons.
 fn of_service(variable: &impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
     let directories = variable("RUNTIME_DIRECTORY")?;
     let first = directories.as_bytes().split(|&byte| byte == b':').next()?;
@@ -146,7 +145,7 @@ fn of_user(variable: &impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
     absolute(variable("XDG_RUNTIME_DIR")?).map(|directory| directory.join("rdv"))
 }
 
-/// A relative path is to be ignored (XDG Base Directory Specification).
+/// Ignores a relative path, as the XDG Base Directory Specification requires.
 fn absolute(path: OsString) -> Option<PathBuf> {
     Some(PathBuf::from(path)).filter(|path| path.is_absolute())
 }

@@ -1,4 +1,4 @@
-//! The settings of events: who may follow streams, and how they are kept awake.
+//! The settings of events: maximum subscribers, and their keep-alive.
 
 use super::units;
 use clap::Args;

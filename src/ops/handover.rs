@@ -1,4 +1,4 @@
-//! How a new process takes over, as flags.
+//! The settings of a hand-over to a new process, as flags.
 
 use super::units;
 use clap::Args;

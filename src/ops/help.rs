@@ -1,10 +1,10 @@
-//! What `rdv --help` prints, and how wrong arguments are answered.
+//! The output of `rdv --help`, and the errors on wrong arguments.
 
 use clap::Command;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use std::fmt::Write as _;
 
-/// The commands, by what they are for.
+/// The commands, grouped by purpose.
 const GROUPS: [(&str, &[&str]); 5] = [
     ("Transfer", &["send", "receive", "pipe", "status", "cancel"]),
     ("Relay", &["serve", "ctl", "check-config", "print-config", "doctor"]),
@@ -20,7 +20,7 @@ Getting started:
   rdv receive URL            # elsewhere; or: curl -fO URL
 ";
 
-/// The program, with its commands in groups in its help.
+/// Returns the program with its commands grouped in its help.
 pub fn grouped(program: Command) -> Command {
     let overview = overview(&program);
     program.override_help(overview)
@@ -44,7 +44,8 @@ fn overview(program: &Command) -> String {
     text
 }
 
-/// One line on wrong arguments: what is wrong, what was probably meant, and whose help to read.
+/// Formats an error on wrong arguments as one line: the fault, the probable intention, and which
+/// help to read.
 pub fn usage_error(error: &clap::Error, program: &Command, words: &[String]) -> String {
     let line = super::config::one_line(error);
     let meant =

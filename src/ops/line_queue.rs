@@ -1,5 +1,5 @@
-//! A bounded buffer of lines, and the one thread that writes them. Whoever adds a line never waits
-//! for the thread: what does not fit is counted and dropped.
+//! A bounded buffer of lines, and the one thread that writes them. Adding a line never waits for
+//! the thread: lines that do not fit are counted and dropped.
 
 use super::threads;
 use std::io;
@@ -8,41 +8,41 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-/// All waiting lines together, in bytes, however many they may be.
+/// Maximum total size of waiting lines in bytes, regardless of their number.
 const BYTES_MAX: usize = 8 << 20;
 
-/// How long the end waits for a sink that does not take the last lines.
+/// Timeout at exit for a sink that does not accept the last lines.
 const FINISH_PATIENCE: Duration = Duration::from_secs(2);
 
-/// How long the thread rests after it has written, unless the buffer is half full by then. Waking
-/// it and a write for each line would cost the loop more than the line itself.
+/// Pause of the thread after a write, unless the buffer is half full by then. A wake-up and a write
+/// for each line would cost the loop more than the line itself.
 const REST: Duration = Duration::from_millis(50);
 
-/// A buffer that grew beyond this for a burst is given back after it.
+/// Maximum buffer capacity kept after a burst.
 const KEPT_BYTES: usize = 1 << 20;
 
-/// Where lines go. Only the writing thread calls it, so it may block.
+/// The sink of lines. Only the writing thread calls it, so it may block.
 pub trait Sink: Send + 'static {
-    /// Writes whole lines; how many of them were lost.
+    /// Writes complete lines; returns how many were lost.
     fn write(&mut self, lines: &[u8]) -> u64;
 
-    /// Opens its file anew, which somebody has moved away.
+    /// Reopens its file after a rotation.
     fn reopen(&mut self) {}
 }
 
-/// What became of a line.
+/// The result of adding a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PushOutcome {
-    /// It waits to be written.
+    /// It is queued.
     Taken,
-    /// It was dropped: the first since the buffer was empty, or not.
+    /// It was dropped.
     Dropped {
-        /// Whether somebody should be told.
+        /// Whether it is the first since the buffer was empty, and should be reported.
         first: bool,
     },
 }
 
-/// The buffer, and the thread behind it.
+/// The buffer and its thread.
 #[derive(Debug)]
 pub struct LineQueue {
     shared: Arc<Shared>,
@@ -53,9 +53,9 @@ pub struct LineQueue {
 #[derive(Debug)]
 struct Shared {
     state: Mutex<LineQueueState>,
-    /// There is something to write, to reopen or to end.
+    /// Signals that there is something to write, to reopen or to end.
     work: Condvar,
-    /// Nothing is left to write.
+    /// Signals that nothing is left to write.
     idle: Condvar,
     dropped: AtomicU64,
 }
@@ -65,23 +65,23 @@ struct Shared {
 struct LineQueueState {
     waiting: Vec<u8>,
     lines: usize,
-    /// Lines the thread has taken and not written yet; they count against the bound.
+    /// Lines the thread has taken but not yet written; they count against the limit.
     writing: usize,
-    /// The thread waits for `work`, for as long as there is none.
+    /// Whether the thread is waiting for `work`.
     asleep: bool,
-    /// What waits must not wait for the thread's rest to end.
+    /// Whether waiting lines must be written before the thread's pause ends.
     urgent: bool,
-    /// Lines were dropped since the buffer was empty.
+    /// Whether lines were dropped since the buffer was empty.
     bursting: bool,
     reopen: bool,
     closing: bool,
 }
 
 impl LineQueue {
-    /// Starts the thread. At most `max_lines` wait, those being written included.
+    /// Starts the thread. At most `max_lines` wait, including those being written.
     ///
     /// # Errors
-    /// When there is no further thread.
+    /// If the thread cannot be created.
     pub fn start(name: &str, max_lines: usize, sink: impl Sink) -> io::Result<Self> {
         let shared = Arc::new(Shared {
             state: Mutex::default(),
@@ -94,8 +94,8 @@ impl LineQueue {
         Ok(Self { shared, thread: Some(thread), limit: max_lines })
     }
 
-    /// Adds a line, which brings its own end. The thread is not woken before
-    /// [`wake`](Self::wake), unless the buffer fills.
+    /// Adds a line, including its line end. The thread is not woken before [`wake`](Self::wake),
+    /// unless the buffer fills.
     pub fn add(&self, line: &[u8]) -> PushOutcome {
         let mut state = self.shared.lock();
         let full = state.lines + state.writing >= self.limit;
@@ -113,7 +113,7 @@ impl LineQueue {
         PushOutcome::Taken
     }
 
-    /// Has the lines written that were added, soon: to be called once for many of them.
+    /// Wakes the thread to write the added lines soon; called once for many lines.
     pub fn wake(&self) {
         let mut state = self.shared.lock();
         if state.lines > 0 {
@@ -121,19 +121,20 @@ impl LineQueue {
         }
     }
 
-    /// Has the sink reopened, before any line that is written from now on.
+    /// Reopens the sink before any further line is written.
     pub fn reopen(&self) {
         let mut state = self.shared.lock();
         state.reopen = true;
         self.shared.wake_early(&mut state);
     }
 
-    /// Lines that were dropped or could not be written, since the start.
+    /// Returns how many lines were dropped or could not be written since the start.
     pub fn dropped(&self) -> u64 {
         self.shared.dropped.load(Ordering::Relaxed)
     }
 
-    /// Waits until all lines are written, but not for ever: a sink that blocks loses them.
+    /// Waits until all lines are written, with a timeout: a sink that blocks loses them. Returns
+    /// whether all were written.
     pub fn flush(&self) -> bool {
         let mut state = self.shared.lock();
         self.shared.wake_early(&mut state);
@@ -143,8 +144,8 @@ impl LineQueue {
         !timeout.timed_out()
     }
 
-    /// Writes what is left and ends the thread; whether all was written. A thread that is stuck
-    /// ends with the process.
+    /// Writes the remaining lines and ends the thread; returns whether all were written. A stuck
+    /// thread ends with the process.
     pub fn close(&mut self) -> bool {
         let Some(thread) = self.thread.take() else { return false };
         self.shared.lock().closing = true;
@@ -173,7 +174,7 @@ impl Shared {
         }
     }
 
-    /// The same, even if the thread rests.
+    /// Wakes the thread even during its pause.
     fn wake_early(&self, state: &mut LineQueueState) {
         if !std::mem::replace(&mut state.urgent, true) {
             state.asleep = false;
@@ -181,7 +182,7 @@ impl Shared {
         }
     }
 
-    /// The thread's life.
+    /// Runs the thread: writes batches until the queue is closed.
     fn write_all(&self, mut sink: impl Sink) {
         let mut batch = Vec::new();
         let mut wrote = false;
@@ -199,7 +200,8 @@ impl Shared {
         }
     }
 
-    /// Waits for work, after a rest if there was some before; whether to reopen first. `None`: all is written, and nothing will come.
+    /// Waits for work, after a pause if `rest`; returns whether to reopen first. `None`: all lines
+    /// are written, and the queue is closed.
     fn take(&self, batch: &mut Vec<u8>, rest: bool) -> Option<bool> {
         let mut state = self.lock();
         state.writing = 0;
@@ -234,7 +236,7 @@ mod tests {
     use nix::sys::signal::{SigSet, Signal};
     use std::sync::mpsc::{Receiver, Sender, channel};
 
-    /// A sink that says what it was given, and goes on when it is told to.
+    /// A sink that reports the lines it received, and continues on a signal.
     struct Gate {
         given: Sender<String>,
         go_on: Receiver<()>,

@@ -1,12 +1,12 @@
-//! How much load the relay takes on, as flags. Everywhere 0 means no limit; a limit refuses new
-//! work only, and what runs goes on.
+//! The limits on load, as flags. 0 always means no limit; a limit refuses only new work, and work
+//! in progress continues.
 
 use clap::Args;
 use std::time::Duration;
 
 use super::units::{self, PIB, TIB};
 
-/// The limits of load, and how a refusal is said.
+/// The limits on load, and the response of a refusal.
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Load management")]
 pub struct LoadSettings {
@@ -49,7 +49,7 @@ pub struct LoadSettings {
 }
 
 impl LoadSettings {
-    /// What `Retry-After` says (RFC 9110 10.2.3): whole seconds, never fewer than wished.
+    /// Returns the value of `Retry-After` in seconds, rounded up (RFC 9110 10.2.3).
     pub fn retry_after_seconds(&self) -> u64 {
         self.retry_after.as_secs() + u64::from(self.retry_after.subsec_nanos() > 0)
     }

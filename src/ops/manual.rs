@@ -1,5 +1,5 @@
-//! The manual pages and shell completions, made from the flags themselves so that they cannot
-//! disagree with them. Packages ship what is printed here.
+//! The manual pages and shell completions, generated from the flags so that they always agree.
+//! Packages ship this output.
 
 use clap::{Args, Command};
 use clap_complete::Shell;
@@ -25,7 +25,7 @@ pub struct Completions {
     pub shell: Shell,
 }
 
-/// Where things are when a package installed them.
+/// The locations of installed files.
 const FILES: [(&str, &str); 4] = [
     ("/etc/rdv/rdv.toml", "the settings, one key for each flag"),
     ("/usr/lib/systemd/system/rdv.service, rdv.socket", "the service, and its socket activation"),
@@ -34,7 +34,7 @@ const FILES: [(&str, &str); 4] = [
 ];
 
 impl Manual {
-    /// The page to print; or nothing, when all pages of `program` were written.
+    /// Returns the page to print; empty if all pages of `program` were written to a directory.
     ///
     /// # Errors
     /// The file that cannot be written.
@@ -48,7 +48,7 @@ impl Manual {
     }
 }
 
-/// Writes the page of a command, and those of the commands below it.
+/// Writes the pages of a command and of its subcommands.
 fn write(command: &Command, directory: &Path) -> io::Result<()> {
     let name = command.get_display_name().unwrap_or(command.get_name());
     let path = directory.join(format!("{name}.1"));
@@ -57,7 +57,7 @@ fn write(command: &Command, directory: &Path) -> io::Result<()> {
 }
 
 impl Completions {
-    /// The script for `program`.
+    /// Returns the script for `program`.
     pub fn script(&self, mut program: Command) -> String {
         let mut script = Vec::new();
         clap_complete::generate(self.shell, &mut program, "rdv", &mut script);

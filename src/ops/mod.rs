@@ -1,5 +1,4 @@
-//! How the relay is run: its settings, its logs, what it counts, its manual, the machine below it,
-//! the service manager above.
+//! Operation of the relay: settings, logs, metrics, manual, the machine, and the service manager.
 
 pub mod access_log;
 pub mod admin;

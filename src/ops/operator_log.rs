@@ -1,14 +1,14 @@
-//! The operator's log: a few lines on standard error, which must not hold the event loop up when
-//! whoever reads them is slow. What does not fit into its buffer is dropped and counted.
+//! The operator's log: a few lines on standard error, which must not block the event loop when its
+//! reader is slow. Lines that do not fit into its buffer are dropped and counted.
 
 use super::line_queue::{LineQueue, PushOutcome, Sink};
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Lines that may wait: far more than a relay in trouble writes in a second.
+/// Maximum waiting lines: far more than a relay in trouble writes in a second.
 const LINES: usize = 1024;
 
-/// The log; its lines are written when it is dropped.
+/// The log; waiting lines are written when it is dropped.
 #[derive(Debug)]
 #[must_use = "lines are written to their end only while it is held"]
 pub struct OperatorLog {
@@ -17,17 +17,17 @@ pub struct OperatorLog {
 
 type Shared = Arc<Mutex<Option<LineQueue>>>;
 
-/// What the logger writes into.
+/// The output of the logger.
 struct LogWriter(Shared);
 
 /// Standard error.
 struct Stderr;
 
 impl OperatorLog {
-    /// Sets the log up for this process, filtered by `RUST_LOG`.
+    /// Installs the log for this process, filtered by `RUST_LOG`.
     ///
     /// # Errors
-    /// When there is no further thread.
+    /// If the thread cannot be created.
     pub fn start() -> io::Result<Self> {
         let lines = Arc::new(Mutex::new(Some(LineQueue::start("log", LINES, Stderr)?)));
         let filter = env_logger::Env::default().default_filter_or("info");
@@ -36,7 +36,7 @@ impl OperatorLog {
         Ok(Self { lines })
     }
 
-    /// Waits until what was logged so far is written, but not for ever.
+    /// Waits until all logged lines are written, with a timeout.
     pub fn flush(&self) {
         if let Some(lines) = &*self.lines.lock().unwrap_or_else(PoisonError::into_inner) {
             lines.flush();
@@ -48,7 +48,7 @@ impl Drop for OperatorLog {
     fn drop(&mut self) {
         let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(mut lines) = lines else { return };
-        // If its reader is stuck, one more line would wait for it for ever.
+        // If the reader is stuck, one more line would block indefinitely.
         if lines.close() && lines.dropped() > 0 {
             let _ = writeln!(io::stderr(), "{} lines of this log were dropped", lines.dropped());
         }
@@ -59,7 +59,7 @@ impl Write for LogWriter {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         if let Some(lines) = &*self.0.lock().unwrap_or_else(PoisonError::into_inner) {
             match lines.add(line) {
-                // Told at the end: telling it here would take a place in the same buffer.
+                // Reported on drop: reporting it here would occupy the same buffer.
                 PushOutcome::Taken | PushOutcome::Dropped { .. } => lines.wake(),
             }
         }
@@ -73,7 +73,7 @@ impl Write for LogWriter {
 
 impl Sink for Stderr {
     fn write(&mut self, lines: &[u8]) -> u64 {
-        // Nobody is left to tell.
+        // The error cannot be reported anywhere.
         u64::from(io::stderr().write_all(lines).is_err())
     }
 }

@@ -1,4 +1,4 @@
-//! Whether files and sockets can be put where the settings want them; nothing is made to find out.
+//! Checks whether files and sockets can be created at the configured paths, without creating any.
 
 use nix::unistd::{AccessFlags, access};
 use std::fs;
@@ -7,16 +7,17 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::FileTypeExt as _;
 use std::path::Path;
 
-/// The longest path of a Unix socket in bytes, its end included (`sun_path`, unix(7)).
+/// Maximum length of a Unix socket path in bytes, including its terminator (`sun_path`, unix(7)).
 const SOCKET_PATH_MAX: usize = 108;
 
-/// A socket is bound beside its place, by a name with a process number, and moved there.
+/// Maximum length of the suffix: a socket is bound next to its path, under a name with a process
+/// id, and then renamed.
 const SUFFIX_MAX: usize = ".4194304".len() + 1;
 
-/// Whether this user can make a file there.
+/// Checks whether this user can create a file at this path.
 ///
 /// # Errors
-/// What the kernel would say.
+/// The error that the kernel would return.
 pub fn creatable(path: &Path) -> io::Result<()> {
     let parent = path.parent().filter(|parent| *parent != Path::new(""));
     let directory = parent.unwrap_or(Path::new("."));
@@ -26,7 +27,7 @@ pub fn creatable(path: &Path) -> io::Result<()> {
     access(directory, AccessFlags::W_OK | AccessFlags::X_OK).map_err(io::Error::from)
 }
 
-/// Whether this user can put a Unix socket there, in the place of an older one, too.
+/// Checks whether this user can create a Unix socket at this path, or replace an older one.
 ///
 /// # Errors
 /// Why not.

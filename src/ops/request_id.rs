@@ -1,5 +1,5 @@
-//! Ids of requests: taken over from the client's side where they are plain, else made here. An id
-//! tells log lines and answers of one request apart from others; it grants nothing.
+//! Request ids: taken from the client if valid, otherwise generated here. An id distinguishes the
+//! log lines and responses of one request from others; it grants nothing.
 
 use crate::http::fields::{Fields, is_token};
 use crate::http::identity::is_request_id;
@@ -7,13 +7,13 @@ use clap::{ArgAction, Args, ValueEnum};
 use rustix::rand::{GetRandomFlags, getrandom};
 use std::io;
 
-/// Randomness read at once, in bytes: for 256 ids, so that a request costs no system call.
+/// Random bytes read at once: for 256 ids, so that a request needs no system call.
 const BLOCK_BYTES: usize = 4096;
 
-/// Bytes of an id before they are written as text.
+/// Bytes of an id before it is encoded as text.
 const ID_BYTES: usize = 16;
 
-/// Whether and how requests get ids.
+/// The settings of request ids.
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Request ids")]
 pub struct RequestIdSettings {
@@ -45,7 +45,7 @@ pub enum Encoding {
     Base64,
 }
 
-/// Fields that frame the message or name its parties are nobody's to choose.
+/// Fields that frame the message or name its parties cannot be chosen.
 const TAKEN: [&str; 19] = [
     "Allow",
     "Cache-Control",
@@ -76,11 +76,11 @@ fn header_name(text: &str) -> Result<String, String> {
     valid.ok_or_else(|| "expected the name of a header, such as X-Request-Id".into())
 }
 
-/// The client's own id is not plain, or is there twice.
+/// The client's own id is invalid or repeated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InvalidRequestId;
 
-/// Where ids come from.
+/// The source of ids.
 #[derive(Debug)]
 pub struct RequestIds {
     header: Box<str>,
@@ -91,10 +91,10 @@ pub struct RequestIds {
 }
 
 impl RequestIds {
-    /// A source of ids, if requests are to have any.
+    /// Creates a source of ids, if they are enabled.
     ///
     /// # Errors
-    /// When the kernel has no randomness.
+    /// If the kernel provides no random bytes.
     pub fn new(settings: &RequestIdSettings) -> io::Result<Option<Self>> {
         if !settings.request_id {
             return Ok(None);
@@ -110,15 +110,15 @@ impl RequestIds {
         }))
     }
 
-    /// The name of the header they are in.
+    /// Returns the name of the header with the id.
     pub fn header(&self) -> &str {
         &self.header
     }
 
-    /// The id of a request with these fields.
+    /// Returns the id of a request with these fields.
     ///
     /// # Errors
-    /// [`InvalidRequestId`] if it has one that may not be taken over, and the operator is strict.
+    /// [`InvalidRequestId`] if the request's own id must not be used and strict mode is on.
     pub fn of(&mut self, fields: Fields<'_, '_>) -> Result<Box<str>, InvalidRequestId> {
         let (first, repeated) = {
             let mut given = fields.all(&self.header);
@@ -133,11 +133,11 @@ impl RequestIds {
         }
     }
 
-    /// A new id.
+    /// Generates an id.
     pub fn make(&mut self) -> Box<str> {
         if self.used + ID_BYTES > BLOCK_BYTES {
-            // The kernel gave randomness at the start and has no way to run out of it since. Were
-            // it to fail all the same, ids would repeat, which confuses logs and nothing else.
+            // The kernel provided random bytes at the start, so it cannot run out of them later. If
+            // it failed anyway, ids would repeat, which only confuses logs.
             let _ = fill(&mut *self.block);
             self.used = 0;
         }
@@ -171,7 +171,7 @@ fn encode(bytes: &[u8; ID_BYTES], encoding: Encoding) -> String {
     }
 }
 
-/// Takes so many bits after the other, from the first on; what is missing at the end is zero.
+/// Encodes groups of `bits` bits, from the first on; the last group is padded with zeros.
 fn digits(bytes: &[u8; ID_BYTES], bits: u32, alphabet: &[u8]) -> String {
     let number = u128::from_be_bytes(*bytes);
     let digit = |at: u32| {

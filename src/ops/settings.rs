@@ -1,4 +1,4 @@
-//! Every limit and every time of `rdv serve`, as flags with units and defaults.
+//! All limits and timeouts of `rdv serve`, as flags with units and defaults.
 
 use super::access_log::AccessLogSettings;
 use super::admin::AdminSettings;
@@ -99,19 +99,19 @@ pub struct Settings {
     )]
     pub no_splice: bool,
 
-    /// Where operators are served.
+    /// Admin listener.
     #[command(flatten)]
     pub admin: AdminSettings,
 
-    /// How much load is taken on.
+    /// Limits on load.
     #[command(flatten)]
     pub load: LoadSettings,
 
-    /// Agents, and the APIs behind them.
+    /// Agents and their APIs.
     #[command(flatten)]
     pub sockets: SocketSettings,
 
-    /// How a new process takes over.
+    /// Hand-over to a new process.
     #[command(flatten)]
     pub handover: HandoverSettings,
 
@@ -119,16 +119,15 @@ pub struct Settings {
     #[command(flatten)]
     pub events: EventSettings,
 
-    /// Access log file, reopened by SIGUSR1; stdout (or -) and stderr are standard output and
-    /// error; off or none: no log
+    /// Access log.
     #[command(flatten)]
     pub access_log: AccessLogSettings,
 
-    /// Request identifiers, in responses and in the access log
+    /// Request ids.
     #[command(flatten)]
     pub request_id: RequestIdSettings,
 
-    /// What is counted.
+    /// Metrics.
     #[command(flatten)]
     pub metrics: MetricsSettings,
 }
@@ -139,14 +138,14 @@ impl Settings {
         self.trusted.iter().any(|network| network.contains(&peer.to_canonical()))
     }
 
-    /// How many streams that no side has joined one address may have; 0: no limit.
+    /// Returns how many unjoined streams one address may have; 0: no limit.
     pub fn unjoined_per_address(&self) -> usize {
         let usual = (self.max_streams / 10).max(1);
         self.load.max_unjoined_streams_per_address.unwrap_or(usual)
     }
 
-    /// The waiting time of a stream whose creator asks for so many seconds, in whole seconds; never
-    /// more than asked for.
+    /// Returns the waiting time of a stream whose creator requests `asked_s` seconds; never more
+    /// than requested.
     pub fn granted_ttl(&self, asked_s: u64) -> Duration {
         let longest = self.ttl.max(self.max_ttl);
         Duration::from_secs(asked_s.min(longest.as_secs()))

@@ -1,4 +1,4 @@
-//! Whom the relay lets be an agent, how many, and how patiently it treats them, as flags.
+//! The settings of agents, as flags: access, limits and timeouts.
 
 mod tokens;
 
@@ -12,7 +12,7 @@ use std::time::Duration;
 /// The setting whose value is read from a file.
 pub(super) const TOKENS: &str = "socket-tokens";
 
-/// The settings of agents: programs that nobody can dial, and that open a WebSocket to the relay.
+/// The settings of agents: programs that accept no connections and open a WebSocket to the relay.
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Agents")]
 pub struct SocketSettings {
@@ -71,12 +71,12 @@ pub struct SocketSettings {
 }
 
 impl SocketSettings {
-    /// Whether agents are taken on addresses that are not loopback.
+    /// Whether agents are accepted on addresses other than loopback.
     pub fn takes_agents_elsewhere(&self) -> bool {
         self.socket_tokens.is_some() || self.open_agents
     }
 
-    /// What an operator has to know of agents on these listeners, if anything.
+    /// Returns a notice for the operator about agents on these listeners, if needed.
     pub fn notice(&self, listeners: &[SocketAddr]) -> Option<String> {
         let elsewhere =
             listeners.iter().filter(|address| !address.ip().to_canonical().is_loopback());
@@ -95,16 +95,16 @@ impl SocketSettings {
         })
     }
 
-    /// Whether somebody with this token may be an agent, of this name if any.
+    /// Checks whether an agent with this token is allowed, under this name if any.
     ///
     /// # Errors
-    /// Why not; never where there is no file of tokens.
+    /// The reason for the refusal; never without a file of tokens.
     pub fn allows(&self, token: Option<&str>, name: Option<&str>) -> Result<(), Refused> {
         self.socket_tokens.as_ref().map_or(Ok(()), |tokens| tokens.allows(token, name))
     }
 }
 
-/// An address that can be connected to.
+/// Parses an address to connect to.
 fn to_dial(text: &str) -> Result<SocketAddr, String> {
     let address = text.parse().ok().filter(|address: &SocketAddr| address.port() != 0);
     address.ok_or_else(|| "expected an address and port, such as 127.0.0.1:3000".into())

@@ -1,6 +1,6 @@
-//! What a service manager is told: `sd_notify`(3), and its watchdog. Without `NOTIFY_SOCKET` in the
-//! environment every function does nothing. Nothing here waits but the first word, before anybody
-//! is served.
+//! Notifications to the service manager: `sd_notify`(3), and its watchdog. Without `NOTIFY_SOCKET`
+//! in the environment every function does nothing. Only the first notification may block, before
+//! any client is served.
 
 use sd_notify::NotifyState;
 use std::cell::Cell;
@@ -11,22 +11,22 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::time::{Duration, Instant};
 
-/// How long the manager may take to make room for the first word.
+/// Timeout for the manager to accept the first notification.
 const FIRST_WORD_PATIENCE: Duration = Duration::from_secs(5);
 
-/// The way to the service manager, if there is one.
+/// The connection to the service manager, if one is configured.
 ///
-/// The crate's own `notify` waits where the manager does not read, and knows no abstract addresses;
-/// so the words are the crate's, and the socket is ours.
+/// The `notify` function of the crate blocks when the manager does not read, and does not support
+/// abstract addresses; so the messages are the crate's, and the socket is ours.
 #[derive(Debug, Default)]
 pub struct ServiceManager {
     line: Option<(UnixDatagram, SocketAddr)>,
     watchdog: Option<Watchdog>,
-    /// The last message was not taken, and that was logged.
+    /// Whether the last message was not accepted; logged once.
     unheard: Cell<bool>,
 }
 
-/// A sign of life is due again and again.
+/// The interval of keep-alive notifications, and when the next is due.
 #[derive(Clone, Copy, Debug)]
 struct Watchdog {
     every: Duration,
@@ -34,10 +34,10 @@ struct Watchdog {
 }
 
 impl ServiceManager {
-    /// The manager that `NOTIFY_SOCKET` names; `now`: when the watchdog's time begins.
+    /// Returns the manager named by `NOTIFY_SOCKET`; `now` is when the watchdog's time begins.
     ///
     /// # Errors
-    /// When it names no address of a socket, or no socket can be made.
+    /// If the socket address is invalid, or no socket can be created.
     pub fn from_env(now: Instant) -> io::Result<Self> {
         let Some(name) = std::env::var_os("NOTIFY_SOCKET").filter(|name| !name.is_empty()) else {
             return Ok(Self::default());
@@ -49,7 +49,7 @@ impl ServiceManager {
                 format!("NOTIFY_SOCKET={name} is not a valid address: {error}"),
             )
         })?;
-        // Twice within its time, as sd_watchdog_enabled(3) advises.
+        // Twice per interval, as sd_watchdog_enabled(3) recommends.
         let watchdog = sd_notify::watchdog_enabled()
             .filter(|interval| !interval.is_zero())
             .map(|interval| Watchdog { every: interval / 2, next: now });
@@ -57,8 +57,8 @@ impl ServiceManager {
         Ok(Self { line: Some((socket, address)), watchdog, unheard: Cell::default() })
     }
 
-    /// The relay listens. Waits a little if the manager does not read: without this word it would
-    /// take the service for one that never started.
+    /// Reports that the relay is listening. Waits briefly if the manager does not read: without
+    /// this notification it would treat the start as failed.
     pub fn started(&self, status: &str) {
         if let Some((socket, _)) = &self.line {
             let _ = socket.set_write_timeout(Some(FIRST_WORD_PATIENCE));
@@ -67,7 +67,7 @@ impl ServiceManager {
         }
     }
 
-    /// The configuration is being read again; [`Self::reloaded`] has to follow.
+    /// Reports that the configuration is being reloaded; [`Self::reloaded`] must follow.
     pub fn reloading(&self) {
         match NotifyState::monotonic_usec_now() {
             Ok(time) if self.line.is_some() => self.notify(&[NotifyState::Reloading, time]),
@@ -75,23 +75,23 @@ impl ServiceManager {
         }
     }
 
-    /// The end of a reload, good or bad; `status` says which.
+    /// Reports the end of a reload; `status` describes success or failure.
     pub fn reloaded(&self, status: &str) {
         self.notify(&[NotifyState::Ready, NotifyState::Status(status)]);
     }
 
-    /// The relay is shutting down.
+    /// Reports that the relay is shutting down.
     pub fn stopping(&self, status: &str) {
         self.notify(&[NotifyState::Stopping, NotifyState::Status(status)]);
     }
 
-    /// One short line for `systemctl status`.
+    /// Sends one short line for `systemctl status`.
     pub fn status(&self, status: &str) {
         self.notify(&[NotifyState::Status(status)]);
     }
 
-    /// The service is another process from now on, and this one has nothing more to say. The last
-    /// sign of life gives the other one a whole interval for its first.
+    /// Reports that another process is now the service; this one sends nothing more. The last
+    /// keep-alive gives the new process a full interval for its first.
     pub fn moved_to(&mut self, process: u32, status: &str) {
         self.notify(&[
             NotifyState::MainPid(process),
@@ -101,13 +101,13 @@ impl ServiceManager {
         *self = Self::default();
     }
 
-    /// When the next sign of life is due.
+    /// Returns when the next keep-alive is due.
     pub fn next_deadline(&self) -> Option<Instant> {
         self.watchdog.map(|watchdog| watchdog.next)
     }
 
-    /// Gives a sign of life if one is due. The event loop calls this itself, so that a loop that
-    /// hangs is noticed.
+    /// Sends a keep-alive if one is due. The event loop calls this itself, so that a hung loop is
+    /// detected.
     pub fn show_life(&mut self, now: Instant) {
         if let Some(watchdog) = &mut self.watchdog
             && watchdog.next <= now
@@ -134,7 +134,7 @@ impl ServiceManager {
     }
 }
 
-/// A path, or with `@` in front the name of an abstract socket (unix(7)).
+/// Parses a path, or the name of an abstract socket after `@` (unix(7)).
 fn address(name: &[u8]) -> io::Result<SocketAddr> {
     match name.strip_prefix(b"@") {
         Some(name) => SocketAddr::from_abstract_name(name),
@@ -148,7 +148,7 @@ mod tests {
 
     type Act = fn(&mut ServiceManager);
 
-    /// A manager and the socket it would read from.
+    /// Creates a manager and the socket that it would read from.
     fn manager(watchdog: Option<Watchdog>) -> (ServiceManager, UnixDatagram, tempfile::TempDir) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("notify");

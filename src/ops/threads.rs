@@ -1,14 +1,14 @@
-//! Threads beside the event loop. Signals are the loop's: no other thread takes one.
+//! Threads besides the event loop. Only the event loop receives signals.
 
 use nix::sys::signal::{SigSet, SigmaskHow};
 use std::io;
 use std::thread::{Builder, JoinHandle};
 
-/// Starts a thread that takes no signals. It inherits the mask it is started with; one that set its own
-/// would leave the kernel a moment to end the process with a signal meant for the loop.
+/// Starts a thread that receives no signals. It inherits its signal mask; if it set the mask
+/// itself, a signal meant for the loop could end the process before that.
 ///
 /// # Errors
-/// When there is no further thread.
+/// If the thread cannot be created.
 pub fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
     let before = SigSet::all().thread_swap_mask(SigmaskHow::SIG_BLOCK)?;
     let thread = Builder::new().name(name.to_owned()).spawn(work);

@@ -1,23 +1,23 @@
-//! Times, sizes, counts and addresses as people write them, and the bounds that a setting holds them to.
+//! Parsers of times, sizes, counts and addresses, and the bounds of settings.
 //!
-//! Every setting names its least and its largest value, so that none can stop the relay, have it
-//! spin, or overflow a clock; where 0 has a meaning of its own, its help says which.
+//! Every setting has a minimum and a maximum, so that none can stop the relay, make it spin, or
+//! overflow a clock; if 0 has a special meaning, the help describes it.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-/// Shorter than this, a time is less than a round trip to the far side of the world, and a limit on
-/// a peer's silence finds fault with the network only.
+/// Minimum of a timeout: less is below a round trip to the far side of the world, and a limit on a
+/// peer's silence would only detect the network.
 pub const INSTANT: Duration = Duration::from_millis(100);
 
-/// A second: what HTTP and the API count in.
+/// A second: the unit of HTTP and the API.
 pub const SECOND: Duration = Duration::from_secs(1);
 
 /// Long enough for any limit here, short enough never to overflow a clock.
 pub const YEAR: Duration = Duration::from_hours(365 * 24);
 
-/// More than any machine serves, and far from where sums overflow.
+/// More than any machine serves, and far from overflow of sums.
 pub const MANY: usize = 1 << 24;
 
 /// One KiB, in bytes.
@@ -31,14 +31,14 @@ pub const TIB: usize = 1 << 40;
 /// One PiB, in bytes.
 pub const PIB: usize = 1 << 50;
 
-/// The units of sizes and what they shift by, largest first.
+/// The units of sizes and their shifts, largest first.
 const SIZES: [(&str, u32); 5] = [("PiB", 50), ("TiB", 40), ("GiB", 30), ("MiB", 20), ("KiB", 10)];
 
 /// The units of times in milliseconds, largest first.
 const TIMES: [(&str, u128); 4] = [("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)];
 
-/// A value parser of addresses to listen on: `127.0.0.1:8080`, `[::1]:8080`, `localhost:8080`; a port
-/// alone is on 127.0.0.1, and `:8080` on all IPv4 addresses.
+/// Parses an address to listen on: `127.0.0.1:8080`, `[::1]:8080`, `localhost:8080`; a port alone
+/// is on 127.0.0.1, and `:8080` on all IPv4 addresses.
 ///
 /// # Errors
 /// What is expected instead.
@@ -59,21 +59,21 @@ pub fn listen(text: &str) -> Result<SocketAddr, String> {
     })
 }
 
-/// A value parser of times such as `250ms`, `60s`, `10m`, `6h` or `1h 30m`, from the least one on.
+/// Returns a parser of times such as `250ms`, `60s`, `10m`, `6h` or `1h 30m`, with a minimum.
 pub fn time(
     least: Duration,
 ) -> impl Fn(&str) -> Result<Duration, String> + Clone + Send + Sync + 'static {
     move |text| within(duration(text)?, &(least..=YEAR), |&time| time_text(time))
 }
 
-/// A value parser of sizes such as `4096`, `64KiB` or `1MiB`.
+/// Returns a parser of sizes such as `4096`, `64KiB` or `1MiB`.
 pub fn bytes(
     allowed: RangeInclusive<usize>,
 ) -> impl Fn(&str) -> Result<usize, String> + Clone + Send + Sync + 'static {
     move |text| within(size(text)?, &allowed, |&bytes| size_text(bytes))
 }
 
-/// The same, with 0 for no limit.
+/// Returns a parser of sizes, with 0 for no limit.
 pub fn bytes_or_unlimited(
     allowed: RangeInclusive<usize>,
 ) -> impl Fn(&str) -> Result<usize, String> + Clone + Send + Sync + 'static {
@@ -81,14 +81,14 @@ pub fn bytes_or_unlimited(
     move |text| or_zero(size(text)?, || bytes(text))
 }
 
-/// A value parser of whole numbers, which may be as high as [`MANY`].
+/// Returns a parser of integers up to [`MANY`].
 pub fn count(
     least: usize,
 ) -> impl Fn(&str) -> Result<usize, String> + Clone + Send + Sync + 'static {
     move |text| within(number(text)?, &(least..=MANY), ToString::to_string)
 }
 
-/// The same, with 0 for no limit.
+/// Returns a parser of integers, with 0 for no limit.
 pub fn count_or_unlimited(
     least: usize,
 ) -> impl Fn(&str) -> Result<usize, String> + Clone + Send + Sync + 'static {
@@ -133,13 +133,13 @@ fn number(text: &str) -> Result<usize, String> {
     text.parse().map_err(|_| "expected an integer".to_owned())
 }
 
-/// A size such that it can be typed back: `64KiB`.
+/// Formats a size so that it can be typed back: `64KiB`.
 fn size_text(bytes: usize) -> String {
     let unit = SIZES.iter().find(|(_, shift)| bytes > 0 && bytes.trailing_zeros() >= *shift);
     unit.map_or_else(|| bytes.to_string(), |(name, shift)| format!("{}{name}", bytes >> shift))
 }
 
-/// A time such that it can be typed back: `100ms`.
+/// Formats a time so that it can be typed back: `100ms`.
 fn time_text(time: Duration) -> String {
     let ms = time.as_millis();
     let unit = TIMES.iter().find(|(_, unit)| ms > 0 && ms.is_multiple_of(*unit));

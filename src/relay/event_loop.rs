@@ -1,10 +1,10 @@
-//! The loop: one thread, one epoll instance, one reading of the clocks a turn. It is the only file
-//! that knows all services: it routes each connection to its owner, and each finished transfer.
+//! The loop: one thread, one epoll instance, one clock reading per turn. It is the only file that
+//! knows all services: it routes each connection and each finished transfer to its owner.
 //!
-//! A turn: wait; set latches; accept; give each that is ready its share; look after deadlines; tell
-//! the owners of closed connections, and free their slots. Readiness is edge-triggered and remembered
-//! in latches, which only a proof clears. What is still ready after its share goes to the back of the
-//! run queue, and then the wait is none.
+//! A turn: wait; set latches; accept; give each ready task its share; process deadlines; notify the
+//! owners of closed connections, and free their slots. Readiness is edge-triggered and remembered
+//! in latches, cleared only on proof. A task still ready after its share goes to the back of the
+//! run queue, and then the wait is zero.
 
 mod dispatch;
 mod lifecycle;
@@ -31,25 +31,25 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant, SystemTime};
 
-/// Events taken from the kernel at once.
+/// Maximum events taken from the kernel at once.
 const EVENTS_MAX: usize = 1024;
 
-/// How long events are gathered while there are bulk transfers; socket buffers hold what comes
-/// meanwhile, and nobody else waits longer than this.
+/// How long events are gathered while bulk transfers run; socket buffers hold what arrives
+/// meanwhile, and no other connection waits longer than this.
 const GATHER_TIME: Duration = Duration::from_micros(100);
 
-/// Deadlines of connections looked after in one turn: many that connected at once, and send nothing,
-/// are answered at once. The next wait is none if more are over.
+/// Maximum connection timeouts processed in one turn: many idle connections opened at once time out
+/// at once. The next wait is zero if more are due.
 const TIMEOUTS_PER_TURN: usize = 256;
 
 const SIGNALS: Token = Token(0);
-/// Another thread has something for the loop: a reading of the configuration, or verdicts.
+/// Another thread has something for the loop: a new configuration, or verdicts.
 const WOKEN: Token = Token(1);
 const ADMIN: Token = Token(2);
 const HANDOVER: Token = Token(3);
 const FIRST_LISTENER: usize = 4;
 
-/// A relay that listens.
+/// A listening relay.
 #[derive(Debug)]
 pub struct EventLoop {
     poll: Poll,
@@ -59,7 +59,7 @@ pub struct EventLoop {
     configuration: Configuration,
     listeners: Listeners,
     admin_listener: AdminListener,
-    /// Listening addresses that only programs of this machine reach.
+    /// Listening addresses that only programs on this machine can reach.
     loopback: Vec<SocketAddr>,
     budget: Budget,
     stopping: ShutdownPhase,
@@ -79,7 +79,7 @@ pub struct EventLoop {
 /// Serves until a signal ends it.
 ///
 /// # Errors
-/// When an address cannot be listened on, or the kernel refuses what the loop stands on.
+/// When an address cannot be listened on, or the kernel refuses a descriptor the loop needs.
 pub fn serve(
     configuration: Configuration,
     sources: Sources,
@@ -92,12 +92,12 @@ pub fn serve(
 }
 
 impl EventLoop {
-    /// Listens, and serves nobody yet. Without sources its configuration stays as it is.
+    /// Listens, but serves no client yet. Without sources its configuration cannot be reloaded.
     ///
     /// # Errors
-    /// When an address cannot be listened on, or the kernel refuses what the loop stands on.
+    /// When an address cannot be listened on, or the kernel refuses a descriptor the loop needs.
     pub fn new(configuration: Configuration, sources: Option<Sources>) -> io::Result<Self> {
-        // While the program's path names this program.
+        // Created while the program's path still names this program.
         let handover = Handover::new();
         let inherited = Inherited::take()?;
         let settings = configuration.settings.clone();
@@ -148,14 +148,14 @@ impl EventLoop {
         })
     }
 
-    /// What wakes this loop, so that it asks its [`Intake`] for verdicts.
+    /// Returns what wakes this loop, so that it polls its [`Intake`] for verdicts.
     pub fn waker(&self) -> Waker {
         Waker::new(self.reloader.waker())
     }
 
     /// Serves this intake instead of streams.
     pub fn take_in(&mut self, intake: Box<dyn Intake>) {
-        // Of port 0 the kernel has made another one by now, which nobody could guess.
+        // For port 0 the kernel has chosen another port by now, which no client could guess.
         if let Some(operators) = self.admin_address() {
             log::info!("operators are served on {operators}");
         }
@@ -163,23 +163,23 @@ impl EventLoop {
         self.intake.take_in(intake);
     }
 
-    /// Where it listens.
+    /// Returns the addresses it listens on.
     pub fn addresses(&self) -> Vec<SocketAddr> {
         self.listeners.addresses(ListenerKind::Public)
     }
 
-    /// Where agents have addresses of their own.
+    /// Returns the addresses reserved for agents.
     pub fn agent_addresses(&self) -> Vec<SocketAddr> {
         self.listeners.addresses(ListenerKind::Agents)
     }
 
-    /// Where operators are served, if they are.
+    /// Returns the admin address, if operators are served.
     pub fn admin_address(&self) -> Option<AdminAddress> {
         self.admin_listener.address()
     }
 
-    /// A sentence for the operator when the limit on open files allows fewer connections than
-    /// asked for.
+    /// Returns a warning for the operator when the limit on open files allows fewer connections
+    /// than configured.
     pub fn warning(&self) -> Option<String> {
         self.budget.capped.then(|| {
             format!(
@@ -208,9 +208,9 @@ impl EventLoop {
         Ok(())
     }
 
-    /// The loop is woken for each batch of each bulk transfer, and going to sleep and waking up costs
-    /// more than the batch. So it sleeps a little first, and one wake-up serves many batches, like
-    /// the interrupt moderation of a network card.
+    /// Sleeps briefly while bulk transfers run. The loop is woken for each batch of each bulk
+    /// transfer, and sleeping and waking cost more than the batch. After a short sleep one wake-up
+    /// serves many batches, like the interrupt moderation of a network card.
     fn gather(&self) {
         if self.transfers.any_bulk() && self.io.conns.queue.is_empty() {
             std::thread::sleep(GATHER_TIME);
@@ -242,11 +242,11 @@ impl EventLoop {
         self.admin.update(&self.io, &self.status());
         self.io.journal.write();
         self.manager.show_life(self.io.now.monotonic);
-        // The only other look at a clock: nothing but this figure knows of it.
+        // The only other clock reading: used for this metric alone.
         self.io.journal.metrics.turned(self.io.now.monotonic.elapsed());
     }
 
-    /// How long to wait for events; `None`: indefinitely.
+    /// Returns how long to wait for events; `None`: indefinitely.
     fn poll_timeout(&self) -> Option<Duration> {
         let accepts = self.listeners.is_ready() || self.admin_listener.is_ready(&self.io);
         if accepts || !self.io.conns.queue.is_empty() {
@@ -284,11 +284,11 @@ impl EventLoop {
     }
 
     fn accept(&mut self) {
-        // First, so that the descriptor an operator gave back is kept for the next one.
+        // First, so that a descriptor freed by an operator is kept for the next one.
         let admin = self.admin_listener.accept(&mut self.io);
         let public = self.listeners.accept(&mut self.io);
         if public.is_short() || admin.is_short() {
-            // Their descriptors are worth more to connections.
+            // Connections need their descriptors more.
             self.transfers.pool.close_idle();
         }
     }
@@ -322,7 +322,7 @@ impl EventLoop {
         }
     }
 
-    /// A transfer is over: its owner is told.
+    /// Notifies the owner of a finished transfer.
     fn finished(&mut self, finished: Finished) {
         match finished.owner {
             Owner::Stream(_) => self.streams.finished(&mut self.io, finished),
@@ -332,7 +332,7 @@ impl EventLoop {
         }
     }
 
-    /// Looks after connections and streams whose time has come.
+    /// Processes connections and streams whose deadlines have passed.
     fn expire(&mut self) {
         for _ in 0..TIMEOUTS_PER_TURN {
             match self.io.conns.pop_due(self.io.now.monotonic) {
@@ -343,7 +343,7 @@ impl EventLoop {
         self.streams.expire(&mut self.io);
     }
 
-    /// A connection's deadline is over.
+    /// Handles a connection's timeout.
     fn timeout(&mut self, id: ConnId) {
         let Self { io, http1, transfers, streams, agents, intake, .. } = self;
         if let Some(transfer) = io.conns[id].outgoing {
@@ -360,7 +360,7 @@ impl EventLoop {
         }
     }
 
-    /// The connections that were closed: their owners are told, once, and their slots are freed.
+    /// Notifies the owners of closed connections, once each, and frees their slots.
     fn reap(&mut self) {
         let Self { io, http1, transfers, streams, agents, intake, .. } = self;
         while let Some(id) = io.conns.next_closed() {
@@ -375,7 +375,7 @@ impl EventLoop {
         }
     }
 
-    /// What a connection does, for the metrics.
+    /// Returns the phase of a connection, for the metrics.
     fn phase(&self, id: ConnId) -> ConnPhase {
         match self.io.conns[id].role {
             Role::Http(state) => http1::phase(state),
@@ -385,7 +385,7 @@ impl EventLoop {
         }
     }
 
-    /// How things stand, as operators ask.
+    /// Returns the relay's status for operators.
     fn status(&self) -> RelayStatus {
         let streams = self.streams.counts();
         RelayStatus {
@@ -402,7 +402,8 @@ impl EventLoop {
         answer(&mut self.admin, &mut self.io, &standing);
     }
 
-    /// `GET /metrics`. One look at each connection is all it costs that grows: 0.1 ms for 10,000.
+    /// Answers `GET /metrics`. Its only growing cost is one look at each connection: 0.1 ms for
+    /// 10,000.
     fn metrics(&mut self, id: ConnId, head: &RequestHead<'_, '_>, read: bool) {
         let mut connections = [0; ConnPhase::ALL.len()];
         for conn in self.io.conns.iter().filter(|conn| conn.listener != ListenerKind::Admin) {

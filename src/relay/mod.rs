@@ -1,5 +1,5 @@
 //! The event loop and everything that touches a socket. It moves bytes and reports; what they mean
-//! is decided in the rooms below. Imports point downwards only, from floor to floor:
+//! is decided in the modules below. Imports point downwards only, from floor to floor:
 //!
 //! | floor | folder | holds |
 //! |---|---|---|
@@ -8,7 +8,7 @@
 //! | 3 | `transfers` | bytes from one connection to another, until they are finished |
 //! | 2 | `http1` | one request in, one response out, and what follows |
 //! | 1 | `io` | connections, ids, deadlines, the run queue, the journal |
-//! | | `process` | beside the loop: listeners, descriptors, signals, reload, hand-over, the end |
+//! | | `process` | beside the loop: listeners, descriptors, signals, reload, hand-over, shutdown |
 
 mod admin;
 mod agents;

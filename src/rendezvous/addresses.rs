@@ -1,11 +1,11 @@
-//! How many things each address has at present. Exact, in constant time, and no larger than what is
-//! counted: an address whose count is back at zero leaves nothing behind.
+//! Counters by address. Exact, in constant time, and no larger than what is counted: an address
+//! whose count returns to zero occupies no memory.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// What counts as one address: an IPv4 address, however it is written, or an IPv6 /64, because
-/// that much is given to one household or host (RFC 6177).
+/// The unit of counting: an IPv4 address, in any notation, or an IPv6 /64, because that much is
+/// assigned to one household or host (RFC 6177).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Group {
     V4(Ipv4Addr),
@@ -24,18 +24,18 @@ impl Group {
     }
 }
 
-/// One thing that was counted. It cannot be copied, so it is taken off the count at most once.
+/// A counted item. It cannot be copied, so it is subtracted at most once.
 #[derive(Debug, PartialEq, Eq)]
 #[must_use = "what is counted has to be taken off the count again"]
 pub struct AddressCount(Group);
 
 impl AddressCount {
-    /// What it counts for.
+    /// Returns the group that it is counted for.
     pub(super) fn group(&self) -> Group {
         self.0
     }
 
-    /// An address that counts for the same.
+    /// Returns an address of the same group.
     pub fn address(&self) -> IpAddr {
         match self.0 {
             Group::V4(address) => address.into(),
@@ -44,26 +44,26 @@ impl AddressCount {
     }
 }
 
-/// Counts by address.
+/// Counters by address.
 #[derive(Debug, Default)]
 pub struct Addresses {
     counts: HashMap<Group, usize>,
 }
 
 impl Addresses {
-    /// How many things this address has.
+    /// Returns the count of this address.
     pub fn count(&self, address: IpAddr) -> usize {
         self.counts.get(&Group::of(address)).copied().unwrap_or(0)
     }
 
-    /// This address has one more.
+    /// Adds one to the count of this address.
     pub fn add(&mut self, address: IpAddr) -> AddressCount {
         let group = Group::of(address);
         *self.counts.entry(group).or_insert(0) += 1;
         AddressCount(group)
     }
 
-    /// What was added is gone.
+    /// Subtracts a counted item.
     pub fn remove(&mut self, AddressCount(group): AddressCount) {
         match self.counts.get_mut(&group) {
             Some(1) => drop(self.counts.remove(&group)),
@@ -72,12 +72,12 @@ impl Addresses {
         }
     }
 
-    /// How many addresses have anything.
+    /// Returns the number of addresses with a count above zero.
     pub fn len(&self) -> usize {
         self.counts.len()
     }
 
-    /// Whether none has anything.
+    /// Whether all counts are zero.
     pub fn is_empty(&self) -> bool {
         self.counts.is_empty()
     }
@@ -110,7 +110,7 @@ mod tests {
         }
     }
 
-    /// Few addresses, so that they meet.
+    /// Few addresses, so that they repeat.
     const SOME: [&str; 7] = [
         "192.0.2.1",
         "192.0.2.2",

@@ -1,24 +1,24 @@
-//! When to let the kernel gather bytes before it wakes the relay (`SO_RCVLOWAT`, socket(7)).
+//! Decides when the kernel gathers bytes before it wakes the relay (`SO_RCVLOWAT`, socket(7)).
 //!
-//! A bulk flow is cheaper in batches; a trickle must never wait for one. So a mark is set only
-//! after the flow has proved to be bulk, never above what is still to come, and it is taken back as
-//! soon as the flow slackens: [`SLACK`] after the last wake-up.
+//! Batches make a bulk flow cheaper; a slow flow must never wait for one. So the mark is raised
+//! only after a flow has proved to be bulk, never above the remaining bytes, and it is reset as
+//! soon as the flow slows down: [`SLACK`] after the last wake-up.
 
 use std::time::Duration;
 
-/// The mark, in bytes.
+/// The low-water mark, in bytes.
 pub const MARK_BYTES: u32 = 128 << 10;
 
-/// How long bytes below the mark may stay unseen.
+/// Maximum time that bytes below the mark may stay unread.
 pub const SLACK: Duration = Duration::from_millis(2);
 
-/// A fill of at least this many bytes speaks for bulk.
+/// Minimum size of a fill that indicates a bulk flow.
 const BULK_FILL: usize = 32 << 10;
 
-/// So many such fills in a row prove it.
+/// The number of consecutive such fills that prove it.
 const PROOF: u8 = 4;
 
-/// The mark of one source.
+/// The low-water mark of one source.
 #[derive(Debug, Default)]
 pub struct Batching {
     proof: u8,
@@ -26,18 +26,18 @@ pub struct Batching {
 }
 
 impl Batching {
-    /// One fill moved this many bytes.
+    /// Notes a fill of this many bytes.
     pub fn filled(&mut self, bytes: usize) {
         self.proof = if bytes >= BULK_FILL { PROOF.min(self.proof + 1) } else { 0 };
     }
 
-    /// Nothing came for [`SLACK`]: the flow has to prove itself anew.
+    /// Notes that nothing was received for [`SLACK`]: the flow must prove to be bulk again.
     pub fn slackened(&mut self) {
         self.proof = 0;
     }
 
-    /// The mark the flow deserves now, if it is another than the one that is set. `left` is how
-    /// many bytes are still to come, where that is known.
+    /// Returns the new mark, if it differs from the current one. `left` is the number of remaining
+    /// bytes, if known.
     pub fn change(&mut self, left: Option<u64>) -> Option<u32> {
         let bulk = self.proof == PROOF && left.is_none_or(|left| left >= u64::from(MARK_BYTES));
         let wanted = if bulk { MARK_BYTES } else { 1 };
@@ -45,7 +45,7 @@ impl Batching {
         (was.max(1) != wanted).then_some(wanted)
     }
 
-    /// Whether a mark is set, so that somebody has to watch for slack.
+    /// Whether a mark is set, so that the [`SLACK`] timer is needed.
     pub fn is_set(&self) -> bool {
         self.mark > 1
     }

@@ -1,5 +1,5 @@
-//! What is known of a transfer's pace: for how long the relay waited for each side, and what the
-//! kernel says of both sockets. Figures only; which side they speak against is decided in `api`.
+//! The measurements of a transfer's pace: how long the relay waited for each side, and the kernel's
+//! figures of both sockets. Data only; `api` determines the bottleneck.
 
 use super::stream::Side;
 use std::time::{Duration, Instant};
@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 pub enum WaitingOn {
     /// Bytes of the source.
     Source,
-    /// Room at the destination.
+    /// Buffer space at the destination.
     Destination,
-    /// The end of a pause: the source has bytes, but is faster than it may be.
+    /// The end of a pause: the source has bytes, but exceeds its rate.
     Rate,
 }
 
@@ -24,25 +24,25 @@ impl From<Side> for WaitingOn {
     }
 }
 
-/// For how long each side was waited for. A wait that goes on is counted when it is asked for.
+/// The total wait for each side. A wait in progress is added by [`WaitTimes::until`].
 #[derive(Clone, Copy, Debug)]
 pub struct WaitTimes {
-    /// What is waited for now.
+    /// The current wait.
     on: Option<WaitingOn>,
     since: Instant,
-    /// For the source, in all.
+    /// Total wait for the source.
     pub source: Duration,
-    /// The squares of the waits for the source, in seconds squared, in all: divided by their sum
-    /// they say how long a wait is that one happens upon.
+    /// The sum of squares of the waits for the source, in seconds squared: divided by their sum, it
+    /// gives the expected length of the wait at a random moment.
     pub source_squares: f64,
-    /// For the destination, in all.
+    /// Total wait for the destination.
     pub destination: Duration,
-    /// For the rate to allow more, in all.
+    /// Total wait for the rate limit.
     pub rate: Duration,
 }
 
 impl WaitTimes {
-    /// Nobody has been waited for.
+    /// Starts with no waits.
     pub fn new(now: Instant) -> Self {
         Self {
             on: None,
@@ -54,14 +54,14 @@ impl WaitTimes {
         }
     }
 
-    /// A turn is over: bytes `moved` or not, and now this is waited for.
+    /// Notes the end of a turn: whether bytes were moved, and the next wait.
     pub fn turn(&mut self, now: Instant, moved: bool, on: Option<WaitingOn>) {
         if moved || on != self.on {
             *self = Self { on, since: now, ..self.until(now) };
         }
     }
 
-    /// The same with the wait that goes on.
+    /// Returns the totals including the wait in progress.
     #[must_use]
     pub fn until(&self, now: Instant) -> Self {
         let mut waits = *self;
@@ -79,50 +79,50 @@ impl WaitTimes {
     }
 }
 
-/// What the kernel says of one socket: the members of `struct tcp_info` (linux/tcp.h, tcp(7)) that
-/// are named. Those marked *counts* grow as long as the connection lives.
+/// The kernel's figures of one socket: the named members of `struct tcp_info` (linux/tcp.h,
+/// tcp(7)). Those marked *counts* increase over the lifetime of the connection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SocketFigures {
     /// `tcpi_rtt`: smoothed round trip time, in microseconds.
     pub rtt_us: u32,
-    /// `tcpi_min_rtt`: the shortest one seen, in microseconds.
+    /// `tcpi_min_rtt`: the minimum, in microseconds.
     pub min_rtt_us: u32,
-    /// `tcpi_rcv_rtt`: round trip time as the receiver of data sees it, in microseconds; 0: unknown.
+    /// `tcpi_rcv_rtt`: round trip time as measured by the receiver, in microseconds; 0: unknown.
     pub receive_rtt_us: u32,
-    /// `tcpi_snd_mss`: bytes of a full segment.
+    /// `tcpi_snd_mss`: maximum segment size, in bytes.
     pub segment_bytes: u32,
     /// `tcpi_snd_cwnd`: congestion window, in segments.
     pub congestion_window_segments: u32,
-    /// `tcpi_unacked`: segments on their way.
+    /// `tcpi_unacked`: segments in flight.
     pub unacked_segments: u32,
-    /// `tcpi_notsent_bytes`: bytes that wait to be sent.
+    /// `tcpi_notsent_bytes`: unsent bytes in the send buffer.
     pub unsent_bytes: u32,
-    /// `tcpi_snd_wnd`: what the peer is ready to take, in bytes.
+    /// `tcpi_snd_wnd`: the peer's receive window, in bytes.
     pub peer_window_bytes: u32,
-    /// `tcpi_last_data_recv`: time since data came, in milliseconds.
+    /// `tcpi_last_data_recv`: time since data was received, in milliseconds.
     pub last_received_ms: u32,
-    /// `tcpi_delivery_rate`: what the peer acknowledged lately, in bytes a second.
+    /// `tcpi_delivery_rate`: recent rate of acknowledged data, in bytes per second.
     pub delivery_rate_bytes_per_s: u64,
-    /// `tcpi_data_segs_in`: segments with data that came; counts.
+    /// `tcpi_data_segs_in`: received segments with data; counts.
     pub segments_in: u32,
-    /// `tcpi_data_segs_out`: segments with data that were sent; counts.
+    /// `tcpi_data_segs_out`: sent segments with data; counts.
     pub segments_out: u32,
-    /// `tcpi_total_retrans`: segments sent again; counts.
+    /// `tcpi_total_retrans`: retransmitted segments; counts.
     pub retransmits: u32,
-    /// `tcpi_rcv_ooopack`: segments that came out of order; counts.
+    /// `tcpi_rcv_ooopack`: segments received out of order; counts.
     pub out_of_order_segments: u32,
-    /// `tcpi_bytes_received`: bytes that came; counts.
+    /// `tcpi_bytes_received`: received bytes; counts.
     pub received_bytes: u64,
-    /// `tcpi_busy_time`: time with something to send, in microseconds; counts.
+    /// `tcpi_busy_time`: time with data to send, in microseconds; counts.
     pub busy_us: u64,
-    /// `tcpi_rwnd_limited`: part of it in which the peer's window was full; counts.
+    /// `tcpi_rwnd_limited`: the part of it limited by the peer's window; counts.
     pub rwnd_limited_us: u64,
-    /// `tcpi_sndbuf_limited`: part of it in which the send buffer was too small; counts.
+    /// `tcpi_sndbuf_limited`: the part of it limited by the send buffer; counts.
     pub sndbuf_limited_us: u64,
 }
 
 impl SocketFigures {
-    /// The same, with what counts counted from `earlier` on.
+    /// Returns the figures with all counts relative to `earlier`.
     #[must_use]
     pub fn since(&self, earlier: &Self) -> Self {
         let count = u32::wrapping_sub;
@@ -141,12 +141,12 @@ impl SocketFigures {
     }
 }
 
-/// A transfer's pace at one moment.
+/// A sample of a transfer's pace.
 #[derive(Clone, Copy, Debug)]
 pub struct PaceSample {
-    /// When it was taken.
+    /// The time of the sample.
     pub at: Instant,
-    /// Who was waited for until then.
+    /// The waits up to then.
     pub waits: WaitTimes,
     /// The source's socket.
     pub source: SocketFigures,
@@ -155,7 +155,7 @@ pub struct PaceSample {
 }
 
 impl PaceSample {
-    /// Before anything moved, on connections that did nothing else.
+    /// Returns the sample before any byte is moved, on new connections.
     pub fn beginning(at: Instant) -> Self {
         Self {
             at,
@@ -166,37 +166,37 @@ impl PaceSample {
     }
 }
 
-/// What keeps a transfer from being faster.
+/// The bottleneck of a transfer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Limit {
-    /// The program that uploads.
+    /// The uploading program.
     Source,
-    /// The way from the source to the relay.
+    /// The network from the source to the relay.
     NetworkIn,
-    /// The way from the relay to the destination.
+    /// The network from the relay to the destination.
     NetworkOut,
-    /// The program that downloads.
+    /// The downloading program.
     Destination,
-    /// The relay itself: the rate a stream may have.
+    /// The relay itself: the rate limit of a stream.
     Rate,
 }
 
-/// What kept a transfer from being faster between two samples, and what speaks for it.
+/// The bottleneck between two samples, and its evidence.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Bottleneck {
     /// The verdict.
     pub limit: Limit,
-    /// How long the time between the samples was.
+    /// The time between the samples.
     pub window: Duration,
-    /// For how long of it the source was waited for.
+    /// The part of it spent waiting for the source.
     pub source_waited: Duration,
-    /// For how long of it the destination was waited for.
+    /// The part of it spent waiting for the destination.
     pub destination_waited: Duration,
-    /// For how long of it the relay left the source alone for the sake of its rate.
+    /// The part of it in which the relay paused the source because of its rate.
     pub rate_waited: Duration,
-    /// The source's socket; what counts, in that time.
+    /// The source's socket; counts cover that time.
     pub source: SocketFigures,
-    /// The destination's socket; what counts, in that time.
+    /// The destination's socket; counts cover that time.
     pub destination: SocketFigures,
 }
 

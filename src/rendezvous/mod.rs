@@ -1,5 +1,5 @@
-//! Who meets whom, and what to do next with their bytes. PURE: identifiers and the time are passed
-//! in, and what has to happen is returned; nothing here reads, writes or waits.
+//! Pairs clients, and plans how to move their bytes. PURE: identifiers and the time are passed in,
+//! and the next operation is returned; nothing here reads, writes or waits.
 
 pub mod addresses;
 pub mod batching;
@@ -21,11 +21,11 @@ pub use transfer::{Ready, Step, Transfer, TransferOutcome};
 
 use std::time::Instant;
 
-/// One reading of both clocks, taken once per turn of the event loop and handed down.
+/// One reading of both clocks, taken once per turn of the event loop and passed down.
 #[derive(Clone, Copy, Debug)]
 pub struct Now {
-    /// What deadlines are measured with.
+    /// The clock for deadlines.
     pub monotonic: Instant,
-    /// What status objects show: milliseconds since 1970-01-01T00:00:00Z.
+    /// The clock for status objects: milliseconds since 1970-01-01T00:00:00Z.
     pub wall_ms: i64,
 }

@@ -1,37 +1,37 @@
-//! How fast the body of one stream may be taken from its source: a token bucket that is told the
-//! time and how much was taken. It delays nothing itself; while it allows nothing it says until
-//! when, so that one timer replaces any asking again.
+//! The rate limit of a stream's body: a token bucket that is given the time and the number of bytes
+//! taken. It does not block; while it is empty it returns the time at which it resumes, so that one
+//! timer replaces polling.
 
 use std::time::{Duration, Instant};
 
-/// The bucket holds what the rate gives in this time: what may come at once after a silence. In
-/// two seconds it is no more than 5 % above the rate.
+/// The bucket's size in time at the given rate, which is the burst after a pause. Over two seconds
+/// it adds no more than 5 % to the rate.
 pub const BURST_TIME: Duration = Duration::from_millis(100);
 
-/// The bucket holds at least so many bytes: a small message goes through in one piece, however low
-/// the rate. It is more than [`BURST_TIME`] gives only below 10 KiB a second.
+/// Minimum size of the bucket in bytes: a small message passes in one piece, however low the rate.
+/// It exceeds [`BURST_TIME`] only below 10 KiB per second.
 pub const BURST_MIN: u64 = 1 << 10;
 
-/// Once it is empty, the bucket gives nothing before it holds what comes in this time: the source is
-/// looked at 20 times a second, and each time there is something worth a system call.
+/// The time for which an empty bucket refills before it allows more: the source is read 20 times
+/// per second, and each time enough for a system call.
 const PAUSE: Duration = Duration::from_millis(50);
 
 const NANOS: u128 = 1_000_000_000;
 
-/// The pace of one stream.
+/// The rate limit of one stream.
 #[derive(Debug)]
 pub struct Pace {
     bytes_per_second: u64,
     burst: u64,
-    /// Less than this is nothing; at least 1.
+    /// Minimum allowance in bytes; at least 1.
     least: u64,
-    /// How many bytes may have been taken in all up to `since`.
+    /// Maximum total of bytes taken up to `since`.
     allowed: u64,
     since: Instant,
 }
 
 impl Pace {
-    /// A pace that begins now, with a full bucket. The rate is not 0.
+    /// Creates a full bucket. The rate must not be 0.
     pub fn new(bytes_per_second: u64, now: Instant) -> Self {
         let in_time = |time: Duration| {
             let bytes = u128::from(bytes_per_second) * time.as_nanos() / NANOS;
@@ -42,7 +42,7 @@ impl Pace {
         Self { bytes_per_second, burst, least, allowed: burst, since: now }
     }
 
-    /// Time has gone by, in which `taken` stayed what it is.
+    /// Refills the bucket up to `now`, with `taken` bytes in total so far.
     pub fn refill(&mut self, taken: u64, now: Instant) {
         let elapsed = now.saturating_duration_since(self.since);
         let earned = elapsed.as_nanos() * u128::from(self.bytes_per_second) / NANOS;
@@ -51,25 +51,25 @@ impl Pace {
         if self.allowed.saturating_add(earned) >= full {
             (self.allowed, self.since) = (full, now);
         } else {
-            // What is not a whole byte yet is earned next time.
+            // The fraction of a byte is added next time.
             self.allowed += earned;
             self.since += self.time_for(earned);
         }
     }
 
-    /// How many bytes may be taken now, after `taken` in all; 0 while it is not worth it.
+    /// Returns how many bytes may be taken now, after `taken` in total; 0 if below the minimum.
     pub fn allowance(&self, taken: u64) -> u64 {
         let left = self.allowed.saturating_sub(taken);
         if left < self.least { 0 } else { left }
     }
 
-    /// When there is an allowance again, if nothing is taken until then.
+    /// Returns when there is an allowance again, if nothing is taken until then.
     pub fn resumes_at(&self, taken: u64) -> Instant {
         let missing = taken.saturating_add(self.least).saturating_sub(self.allowed);
         self.since + self.time_for(missing)
     }
 
-    /// In which time so many bytes are earned, rounded up.
+    /// Returns the time in which `bytes` are added, rounded up.
     fn time_for(&self, bytes: u64) -> Duration {
         let nanos = (u128::from(bytes) * NANOS).div_ceil(u128::from(self.bytes_per_second));
         Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))

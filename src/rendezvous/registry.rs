@@ -1,6 +1,6 @@
-//! All streams: found by identifier, listed by age, expired by deadline, bounded in number.
-//! Ended streams stay readable for the retention time; when the registry is full the one that
-//! ended first is forgotten early, so that history never stands in the way of a new stream.
+//! All streams: found by identifier, listed by age, expired by deadline, limited in number. Ended
+//! streams remain readable for the retention time; when the registry is full, the one that ended
+//! first is removed early, so that history never blocks a new stream.
 
 mod changes;
 mod creation;
@@ -20,27 +20,26 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::time::{Duration, Instant};
 use uuid::Uuid;
 
-/// What the registry holds to.
+/// The limits of a registry.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// How many streams are held at once, ended ones included.
+    /// Maximum streams, including ended ones.
     pub streams: usize,
-    /// How many active streams one address may have created; 0: no limit.
+    /// Maximum active streams per address of their creator; 0: no limit.
     pub streams_per_address: usize,
-    /// How many streams that no side has joined one address may have created; 0: no limit.
+    /// Maximum streams without a client per address of their creator; 0: no limit.
     pub unjoined_per_address: usize,
-    /// How long after creation both sides may take to come, unless they are given until another
-    /// time.
+    /// Time after creation for both sides to connect, unless a stream has its own deadline.
     pub ttl: Duration,
-    /// How long the status of an ended stream stays readable.
+    /// Retention time of the status of an ended stream.
     pub retention: Duration,
 }
 
-/// What the header fields, reports and digests of all streams may weigh together, in bytes; more streams
-/// and reports are refused until some are forgotten.
+/// Maximum memory of the header fields, reports and digests of all streams, in bytes; further
+/// streams and reports are refused until some are removed.
 pub const WEIGHT_MAX: usize = 256 << 20;
 
-/// Names a stream that is active; it is not to be kept beyond that.
+/// The key of an active stream; it must not be kept after the stream ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct StreamKey(u32);
 
@@ -51,7 +50,7 @@ pub struct Registry {
     streams: Slab<Stream>,
     by_id: HashMap<Uuid, u32>,
     by_age: BTreeMap<u64, u32>,
-    /// When waiting times run out; precise, so that a long `ttl` leaves nothing behind.
+    /// Deadlines of waiting streams; removed exactly, so that a long `ttl` leaves no stale entries.
     waiting_until: BTreeSet<(Instant, u32)>,
     /// Ended streams, in the order they ended.
     ended: VecDeque<(Instant, u32)>,
@@ -59,19 +58,19 @@ pub struct Registry {
     weight: usize,
     /// Active streams by the addresses of their creators.
     creators: Addresses,
-    /// Those of them that no side has joined.
+    /// Active streams that no side has joined.
     unjoined: Unjoined,
     tally: StateCounts,
-    /// Watched streams with something new.
+    /// Watched streams that changed.
     changed: Vec<Uuid>,
-    /// Those of them that were forgotten before anybody looked.
+    /// Those of them that were removed before their changes were read.
     departed: Vec<Stream>,
-    /// Streams that have ended since somebody asked, if anybody ever does.
+    /// Records of ended streams that were not taken yet, if records are kept.
     records: Option<VecDeque<Record>>,
 }
 
 impl Registry {
-    /// An empty registry.
+    /// Creates an empty registry.
     pub fn new(limits: Limits) -> Self {
         Self {
             limits,
@@ -91,60 +90,60 @@ impl Registry {
         }
     }
 
-    /// How many streams there are and were.
+    /// Returns the numbers of streams by state, held and ended.
     pub fn tally(&self) -> &StateCounts {
         &self.tally
     }
 
-    /// Other limits for streams that begin, or end, from now on.
+    /// Sets the limits for streams that are created, or end, from now on.
     pub fn set_limits(&mut self, limits: Limits) {
         self.limits = limits;
     }
 
-    /// From now on a record is kept of each stream that ends; [`Registry::take_record`] must be
-    /// asked for them often.
+    /// Keeps a record of each stream that ends from now on; [`Registry::take_record`] must be
+    /// called often.
     pub fn keep_records(&mut self) {
         self.records.get_or_insert_default();
     }
 
-    /// The record of a stream that has ended; the first first. It is to be asked for before one of
-    /// its clients goes away.
+    /// Takes the oldest record of an ended stream. Must be called before one of its clients is
+    /// removed.
     pub fn take_record(&mut self) -> Option<Record> {
         self.records.as_mut()?.pop_front()
     }
 
-    /// How many streams are held, ended ones included.
+    /// Returns the number of streams, including ended ones.
     pub fn len(&self) -> usize {
         self.streams.len()
     }
 
-    /// Whether none is held.
+    /// Whether there are no streams.
     pub fn is_empty(&self) -> bool {
         self.streams.is_empty()
     }
 
-    /// How many streams have not ended.
+    /// Returns the number of streams that have not ended.
     pub fn active(&self) -> usize {
         self.streams.len() - self.ended.len()
     }
 
-    /// Of how many addresses active streams are counted.
+    /// Returns the number of addresses that created active streams.
     pub fn creators(&self) -> usize {
         self.creators.len()
     }
 
-    /// How many active streams no side has joined.
+    /// Returns the number of active streams that no side has joined.
     pub fn unjoined(&self) -> usize {
         self.unjoined.len()
     }
 
-    /// A client wants to be one side of a stream.
+    /// Connects a client as one side of a stream.
     pub fn connect(&mut self, id: Uuid, side: Side, client: Client, now: Now) -> Connected {
         let Some(&key) = self.by_id.get(&id) else { return Connected::Unknown };
         let stream = &mut self.streams[key as usize];
         let before = stream.state();
         if before == StreamState::Created {
-            // While it still has the report that joining takes out.
+            // While it still has the report that joining removes.
             self.unjoined.remove(stream);
         }
         let joined = stream.join(side, client, now.monotonic);
@@ -169,8 +168,8 @@ impl Registry {
         }
     }
 
-    /// A side leaves before a byte of the body has passed: the stream is as it was before that side
-    /// connected, and its waiting time runs out when it always would have.
+    /// Removes a side before a byte of the body was sent: the stream is as it was before that side
+    /// connected, with its original deadline.
     pub fn leave(&mut self, StreamKey(key): StreamKey, side: Side, now: Now) -> LeaveOutcome {
         let stream = &mut self.streams[key as usize];
         let before = stream.state();
@@ -180,7 +179,8 @@ impl Registry {
             LeaveOutcome::Absent => return left,
             LeaveOutcome::Alone => self.unjoined.add(key, stream),
             LeaveOutcome::Waits(_) => {
-                // It may have run out while both sides were connected; it ends in a later turn then.
+                // The deadline may have passed while both sides were connected; the stream then
+                // ends in a later turn.
                 stream.deadline = stream.deadline.max(now.monotonic);
                 self.waiting_until.insert((stream.deadline, key));
             }
@@ -189,7 +189,7 @@ impl Registry {
         left
     }
 
-    /// One side reports an error to the other; a later report replaces one that still waits.
+    /// Reports an error of one side to the other; a later report replaces a pending one.
     pub fn report(&mut self, id: Uuid, report: PeerReport, now: Now) -> Registered {
         let Some(&key) = self.by_id.get(&id) else { return Registered::Unknown };
         let stream = &mut self.streams[key as usize];
@@ -221,8 +221,8 @@ impl Registry {
         }
     }
 
-    /// Ends an active stream with a report for whoever is there: source, destination.
-    /// `None`: no such stream, or it is over.
+    /// Ends an active stream with a report for the connected clients, which are returned: source,
+    /// destination. `None`: no such stream, or it has ended.
     pub fn delete(
         &mut self,
         id: Uuid,
@@ -239,7 +239,7 @@ impl Registry {
         Some(clients)
     }
 
-    /// Ends an active stream; what is over stays as it was.
+    /// Ends an active stream; has no effect on an ended one.
     pub fn end(&mut self, StreamKey(key): StreamKey, ending: Ending, now: Now) {
         let stream = &mut self.streams[key as usize];
         if !stream.is_active() {
@@ -271,50 +271,50 @@ impl Registry {
         self.revised(key);
     }
 
-    /// How many body bytes the destination's socket has taken so far, in all.
+    /// Sets the total of body bytes that the destination's socket has accepted.
     pub fn transferred(&mut self, StreamKey(key): StreamKey, bytes: u64) {
         self.streams[key as usize].set_bytes_transferred(bytes);
         self.changed(key);
     }
 
-    /// What keeps its transfer from being faster, as judged now.
+    /// Sets the current bottleneck of its transfer.
     pub fn set_bottleneck(&mut self, StreamKey(key): StreamKey, bottleneck: Box<Bottleneck>) {
         self.streams[key as usize].set_bottleneck(bottleneck);
     }
 
-    /// The stream behind a key.
+    /// Returns the stream of a key.
     pub fn stream(&self, StreamKey(key): StreamKey) -> &Stream {
         &self.streams[key as usize]
     }
 
-    /// The stream with this identifier, ended or not.
+    /// Returns the stream with this identifier, active or ended.
     pub fn get(&self, id: Uuid) -> Option<&Stream> {
         self.by_id.get(&id).map(|&key| &self.streams[key as usize])
     }
 
-    /// The streams held, oldest first, from this place in the order of creation on.
+    /// Returns the streams in order of creation, starting at this sequence number.
     pub fn from_sequence(&self, first: u64) -> impl Iterator<Item = &Stream> {
         self.by_age.range(first..).map(|(_, &key)| &self.streams[key as usize])
     }
 
-    /// The place the next stream will take in the order of creation.
+    /// Returns the sequence number of the next stream.
     pub fn next_sequence(&self) -> u64 {
         self.next_sequence
     }
 
-    /// When [`Registry::expire`] has something to do next.
+    /// Returns when [`Registry::expire`] must be called next.
     pub fn next_deadline(&self) -> Option<Instant> {
         let waiting = self.waiting_until.first().map(|&(at, _)| at);
         let ended = self.ended.front().map(|&(at, _)| at);
         waiting.into_iter().chain(ended).min()
     }
 
-    /// Ends one stream whose waiting time is over and returns the client that waited in vain; to be
-    /// called until it returns `None`. Statuses beyond their retention are forgotten.
+    /// Ends one stream whose deadline has passed and returns its waiting client; call it until it
+    /// returns `None`. Removes ended streams after their retention time.
     ///
-    /// A time that was set in this turn, be it 0, ends in a later one: so what ends here cannot
-    /// follow itself around. Each stream that is dealt with takes 1 of `budget`; with nothing left
-    /// of it the others wait for the next turn, and [`Registry::next_deadline`] is in the past.
+    /// A deadline set in this turn, even if it is 0, expires in a later one, so that expiry cannot
+    /// loop. Each expired stream takes 1 of `budget`; when it is used up the others wait for the
+    /// next turn, and [`Registry::next_deadline`] is in the past.
     pub fn expire(&mut self, now: Now, budget: &mut usize) -> Option<Client> {
         while *budget > 0
             && let Some(&(at, key)) = self.ended.front()

@@ -1,5 +1,5 @@
-//! The life of one stream: created, joined by one side, then by both, ended. Each act is one match
-//! over all phases, so a reader sees what it does in every one of them.
+//! The life of one stream: created, joined by one side, then by both, ended. Each operation is one
+//! match over all phases, so its effect in every phase is visible.
 
 use super::Now;
 use super::addresses::AddressCount;
@@ -20,7 +20,7 @@ pub enum Side {
 }
 
 impl Side {
-    /// The side this one meets.
+    /// Returns the opposite side.
     #[must_use]
     pub fn other(self) -> Self {
         match self {
@@ -29,7 +29,7 @@ impl Side {
         }
     }
 
-    /// Its name in messages: `source` or `destination`.
+    /// Returns its name in messages: `source` or `destination`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Source => "source",
@@ -38,39 +38,40 @@ impl Side {
     }
 }
 
-/// A connection, as its owner names it; opaque here.
+/// The identifier of a connection, assigned by its owner; opaque here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Client(pub u64);
 
-/// An error one side reports to the other (`POST /stream/:id/error`).
+/// An error that one side reports to the other (`POST /stream/:id/error`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PeerReport {
-    /// The status the other side is answered with, 200 to 599.
+    /// The status of the response to the other side, 200 to 599.
     pub status: u16,
     /// The kind of error.
     pub name: String,
-    /// What went wrong, in words.
+    /// The description of the error.
     pub message: String,
 }
 
 impl PeerReport {
-    /// About how many bytes of memory it takes.
+    /// Returns its approximate memory in bytes.
     pub fn weight(&self) -> usize {
         size_of::<Self>() + self.name.len() + self.message.len()
     }
 }
 
-/// Header fields the creator wants on the answers; values are strings, numbers or booleans.
+/// Header fields that the creator requested for the responses; values are strings, numbers or
+/// booleans.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Headers {
-    /// For the answer to the `GET`.
+    /// For the response to the `GET`.
     pub download: Map<String, Value>,
-    /// For the answer to the `PUT`.
+    /// For the response to the `PUT`.
     pub upload: Map<String, Value>,
 }
 
 impl Headers {
-    /// About how many bytes of memory they take: a map's entry for each field, and its text.
+    /// Returns their approximate memory in bytes: a map entry for each field, and its text.
     pub fn weight(&self) -> usize {
         let texts = |(name, value): (&String, &Value)| {
             FIELD_WEIGHT + name.len() + value.as_str().map_or(0, str::len)
@@ -79,28 +80,28 @@ impl Headers {
     }
 }
 
-/// What a field takes besides its text.
+/// The memory of a field besides its text, in bytes.
 const FIELD_WEIGHT: usize = 160;
 
 /// How a stream ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ending {
-    /// Every byte of a complete upload was handed to the destination. What the source said that
-    /// they hash to, if it did.
+    /// Every byte of a complete upload was handed to the destination; with the digest that the
+    /// source declared, if any.
     Finished(Option<Box<ReprDigest>>),
-    /// The waiting time ran out and this side was missing; `None`: both were.
+    /// The deadline passed and this side was missing; `None`: both were.
     TimedOut(Option<Side>),
-    /// This side went away before the end.
+    /// This side disconnected before the end.
     Disconnected(Side),
-    /// This side broke the protocol, or its socket failed.
+    /// This side violated the protocol, or its socket failed.
     Failed(Side),
-    /// The source had more than this many bytes, the most a stream may carry.
+    /// The source had more than this many bytes, the maximum of a stream.
     TooLarge(u64),
     /// One side reported an error, or the stream was deleted.
     Reported(Box<PeerReport>),
 }
 
-/// The state as the status object names it.
+/// The state, as named in the status object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[allow(missing_docs, reason = "each is a line of the table in docs/protocol.md, by its own name")]
 pub enum StreamState {
@@ -120,7 +121,7 @@ pub enum StreamState {
 }
 
 impl StreamState {
-    /// Every one, in the order of their numbers.
+    /// All states, in the order of their numbers.
     pub const ALL: [Self; 13] = [
         Self::Created,
         Self::SrcConnected,
@@ -137,10 +138,10 @@ impl StreamState {
         Self::ClientError,
     ];
 
-    /// How many of these, from the first on, are states of streams that are not over.
+    /// The number of active states, which come first in that order.
     pub const ACTIVE: usize = 4;
 
-    /// The name on the wire.
+    /// Returns the name on the wire.
     pub fn name(self) -> &'static str {
         match self {
             Self::Created => "CREATED",
@@ -161,7 +162,7 @@ impl StreamState {
 }
 
 impl Ending {
-    /// The state a stream that ended this way shows.
+    /// Returns the state of a stream that ended this way.
     pub fn state(&self) -> StreamState {
         match self {
             Self::Finished(_) => StreamState::Finished,
@@ -177,20 +178,20 @@ impl Ending {
     }
 }
 
-/// Where a stream is in its life.
+/// The phase of a stream's life.
 #[derive(Clone, Debug)]
 pub(super) enum Phase {
-    /// Nobody is here; a report waits for whoever comes first.
+    /// No side is connected; a pending report is for the first client.
     Created(Option<Box<PeerReport>>),
-    /// One side is here.
+    /// One side is connected.
     Waiting(Side, Client),
-    /// Both are here, and bytes flow.
+    /// Both sides are connected, and bytes flow.
     Streaming { source: Client, destination: Client },
-    /// It is over.
+    /// The stream has ended.
     Ended { ending: Ending, wall_ms: i64 },
 }
 
-/// What joining a stream led to.
+/// The result of joining a stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Joined {
     Waits,
@@ -200,24 +201,24 @@ pub(super) enum Joined {
     Reported(Box<PeerReport>),
 }
 
-/// What a side's leaving led to, if no byte of the body had passed.
+/// The result of leaving a stream before a byte of the body was sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LeaveOutcome {
     /// No side is left: the stream is as it was created.
     Alone,
     /// The other side waits again.
     Waits(Client),
-    /// It had no place in the stream; nothing changed.
+    /// The side was not connected; nothing changed.
     Absent,
 }
 
-/// Whether somebody wants to hear of its changes.
+/// Whether changes of a stream are recorded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Watch {
     Nobody,
-    /// Somebody, and there is nothing new.
+    /// Watched, without a new change.
     Quiet,
-    /// Somebody, and it is among the changed ones.
+    /// Watched, and in the list of changed streams.
     Changed,
 }
 
@@ -228,7 +229,7 @@ pub struct Stream {
     pub(super) phase: Phase,
     pub(super) sequence: u64,
     pub(super) deadline: Instant,
-    /// Where it counts while it is active, if its creator is known.
+    /// The address it counts for while it is active, if its creator is known.
     pub(super) creator: Option<AddressCount>,
     created: Instant,
     created_wall_ms: i64,
@@ -238,7 +239,7 @@ pub struct Stream {
     revision: u32,
     pub(super) watch: Watch,
     /// When its sides connected: source, destination. In nanoseconds since its creation, counted
-    /// from 1, because two `Option<Instant>` take twice the room.
+    /// from 1, because two `Option<Instant>` take twice the memory.
     joined: [Option<NonZeroU64>; 2],
 }
 
@@ -267,27 +268,27 @@ impl Stream {
         }
     }
 
-    /// Its identifier; knowing it is the permission to use the stream.
+    /// Returns its identifier; knowing it is the permission to use the stream.
     pub fn id(&self) -> Uuid {
         self.id
     }
 
-    /// Its place in the order of creation, for walking the list.
+    /// Returns its number in the order of creation, for listing.
     pub fn sequence(&self) -> u64 {
         self.sequence
     }
 
-    /// When it was created.
+    /// Returns the time of its creation.
     pub fn created(&self) -> Instant {
         self.created
     }
 
-    /// When it was created, in milliseconds since 1970.
+    /// Returns the time of its creation, in milliseconds since 1970.
     pub fn created_wall_ms(&self) -> i64 {
         self.created_wall_ms
     }
 
-    /// When it ended, in milliseconds since 1970.
+    /// Returns the time of its end, in milliseconds since 1970.
     pub fn ended_wall_ms(&self) -> Option<i64> {
         match &self.phase {
             Phase::Created(_) | Phase::Waiting(..) | Phase::Streaming { .. } => None,
@@ -295,7 +296,7 @@ impl Stream {
         }
     }
 
-    /// How it ended.
+    /// Returns how it ended.
     pub fn ending(&self) -> Option<&Ending> {
         match &self.phase {
             Phase::Created(_) | Phase::Waiting(..) | Phase::Streaming { .. } => None,
@@ -303,7 +304,7 @@ impl Stream {
         }
     }
 
-    /// What its source said that its data hashes to, once all of it was handed on.
+    /// Returns the digest that its source declared, once all of the data was handed over.
     pub fn digest(&self) -> Option<&ReprDigest> {
         match self.ending()? {
             Ending::Finished(digest) => digest.as_deref(),
@@ -315,7 +316,7 @@ impl Stream {
         }
     }
 
-    /// The report that waits for whoever connects first.
+    /// Returns the pending report for the first client that connects.
     pub fn pending_report(&self) -> Option<&PeerReport> {
         match &self.phase {
             Phase::Created(report) => report.as_deref(),
@@ -328,7 +329,7 @@ impl Stream {
         self.ending().is_none()
     }
 
-    /// Its state by the name the wire shows.
+    /// Returns its state, as shown on the wire.
     pub fn state(&self) -> StreamState {
         match &self.phase {
             Phase::Created(_) => StreamState::Created,
@@ -339,17 +340,17 @@ impl Stream {
         }
     }
 
-    /// The header fields its creator asked for.
+    /// Returns the header fields that its creator requested.
     pub fn headers(&self) -> Option<&Headers> {
         self.headers.as_deref()
     }
 
-    /// Body bytes handed to the destination's socket so far.
+    /// Returns the body bytes handed to the destination's socket so far.
     pub fn bytes_transferred(&self) -> u64 {
         self.bytes_transferred
     }
 
-    /// What kept its transfer from being faster when it was looked at last.
+    /// Returns the last known bottleneck of its transfer.
     pub fn bottleneck(&self) -> Option<&Bottleneck> {
         self.bottleneck.as_deref()
     }
@@ -358,7 +359,7 @@ impl Stream {
         self.bottleneck = Some(bottleneck);
     }
 
-    /// Grows whenever anything but the bytes that moved and the bottleneck changes.
+    /// Returns a counter of all changes except those of transferred bytes and the bottleneck.
     pub fn revision(&self) -> u32 {
         self.revision
     }
@@ -367,7 +368,7 @@ impl Stream {
         self.revision = self.revision.wrapping_add(1);
     }
 
-    /// What its clients told of it weighs: a report, or a digest.
+    /// Returns the memory of what its clients reported: a report, or a digest.
     pub(super) fn reported_weight(&self) -> usize {
         let report = match &self.phase {
             Phase::Created(report) => report.as_deref(),
@@ -377,17 +378,17 @@ impl Stream {
         report.map_or(0, PeerReport::weight) + self.digest().map_or(0, ReprDigest::weight)
     }
 
-    /// What it weighs in all, in bytes: its header fields, and what its clients told of it.
+    /// Returns its memory in bytes: its header fields, and what its clients reported.
     pub(super) fn weight(&self) -> usize {
         self.headers().map_or(0, Headers::weight) + self.reported_weight()
     }
 
-    /// When its waiting time is over; once it has ended, its retention time.
+    /// Returns the deadline for both sides to connect; after its end, that of its retention.
     pub fn deadline(&self) -> Instant {
         self.deadline
     }
 
-    /// Whoever waits for the other side.
+    /// Returns the client that waits for the other side.
     pub fn waiting(&self) -> Option<Client> {
         match self.phase {
             Phase::Waiting(_, client) => Some(client),
@@ -399,7 +400,7 @@ impl Stream {
         self.bytes_transferred = bytes;
     }
 
-    /// Who is here: source, destination.
+    /// Returns the connected clients: source, destination.
     pub fn clients(&self) -> [Option<Client>; 2] {
         match self.phase {
             Phase::Created(_) | Phase::Ended { .. } => [None, None],
@@ -409,12 +410,12 @@ impl Stream {
         }
     }
 
-    /// How long the side that came first has waited for the other, or did.
+    /// Returns how long the first side has waited for the other, or did.
     pub fn waited(&self, now: Instant) -> Duration {
         self.spans(now)[0].unwrap_or_default()
     }
 
-    /// How long the first side waited, and how long the transfer took, if it all ends now.
+    /// Returns how long the first side waited, and how long the transfer took, up to `now`.
     pub(super) fn spans(&self, now: Instant) -> [Option<Duration>; 2] {
         let [source, destination] = self.joined;
         let first = source.into_iter().chain(destination).min();
@@ -431,7 +432,7 @@ impl Stream {
         NonZeroU64::MIN.saturating_add(u64::try_from(age).unwrap_or(u64::MAX))
     }
 
-    /// Which side the stream would time out for, were it now; `None` once it is paired or over.
+    /// Returns how the stream would time out now; `None` once it is paired or has ended.
     pub(super) fn missing(&self) -> Option<Ending> {
         match self.phase {
             Phase::Created(_) => Some(Ending::TimedOut(None)),
@@ -440,7 +441,7 @@ impl Stream {
         }
     }
 
-    /// A client wants to be one side. A pending report is taken out of the stream; its holder must
+    /// Connects a client as one side. A pending report is removed from the stream; the caller must
     /// end the stream with it.
     pub(super) fn join(&mut self, side: Side, client: Client, now: Instant) -> Joined {
         let joined = self.occupy(side, client);
@@ -476,8 +477,8 @@ impl Stream {
             Phase::Ended { .. } => Joined::Ended,
         }
     }
-    /// A side leaves before a byte of the body has passed: its place is free again, and whatever was
-    /// known of the transfer that did not happen is forgotten.
+    /// Removes a side before a byte of the body was sent: its place is free again, and the data of
+    /// the transfer is reset.
     pub(super) fn leave(&mut self, side: Side) -> LeaveOutcome {
         let (phase, left) = match self.phase {
             Phase::Waiting(here, _) if here == side => (Phase::Created(None), LeaveOutcome::Alone),

@@ -1,9 +1,9 @@
-//! One body on its way: plans the next step, and is told what happened. It counts every byte in
-//! user memory and in the pipe; it holds no descriptor and never waits.
+//! The transfer of one body: plans the next step, and is informed of the result. It counts every
+//! byte in user memory and in the pipe; it holds no descriptor and never waits.
 //!
-//! Bytes leave in this order: `ahead` (download head, chunk framing, body bytes already framed),
+//! Bytes are sent in this order: `ahead` (download head, chunk framing, body bytes already framed),
 //! then `loose` (body bytes in user memory, not framed yet), then the pipe, then `behind` (body
-//! bytes in user memory that came after those in the pipe).
+//! bytes in user memory that were received after those in the pipe).
 
 use super::stream::Side;
 use crate::http::body::{BodyDecoder, BodyError};
@@ -12,25 +12,25 @@ use crate::http::framing::Framing;
 use crate::http::repr_digest::ReprDigest;
 use std::ops::Range;
 
-/// Upper bound of one fill of the pipe and of what it may hold, in bytes: a fairness budget, and
-/// because a pipe counts slots (one of "1 MiB" can hold 4 MiB and more).
+/// Maximum bytes of one fill of the pipe and of its contents: for fairness, and because a pipe
+/// counts slots (one of "1 MiB" can hold 4 MiB and more).
 pub const FILL_MAX: usize = 1 << 20;
 
 /// Chunk payloads of at least this many bytes are spliced; below, one copy is cheaper than the two
 /// system calls for framing and payload.
 pub const SPLICE_MIN: u64 = 16 << 10;
 
-/// A pipe that holds this much is drained before more chunks are put in it.
+/// A pipe that holds this many bytes is drained before more chunks are added.
 const TOP_UP_MAX: usize = 256 << 10;
 
-/// Bytes of one copied read while the destination keeps up.
+/// Maximum bytes of one copied read while the destination keeps up.
 pub const COPY_MAX: usize = 256 << 10;
 
-/// Bytes of one copied read after the destination has blocked: what it does not take is kept in
-/// user memory until it does.
+/// Maximum bytes of one copied read after the destination has blocked: what it does not accept is
+/// kept in user memory until it does.
 pub const COPY_SLOW: usize = 16 << 10;
 
-/// Bytes read for the head of a chunk when nothing is known of its length.
+/// Bytes read for the head of a chunk when its length is unknown.
 const FRAMING_READ: usize = 16;
 
 /// How the download's body is delimited.
@@ -44,53 +44,53 @@ pub enum Delimiter {
     Close,
 }
 
-/// Whether the two sockets may be used now, as far as is known.
+/// Whether the two sockets may be ready, as far as known.
 #[derive(Clone, Copy, Debug)]
 pub struct Ready {
-    /// The source may have something to read.
+    /// The source may have data to read.
     pub source: bool,
-    /// The destination may take something.
+    /// The destination may accept data.
     pub destination: bool,
 }
 
-/// What to do next. After each step the transfer is told what happened.
+/// The next step. After each step the caller reports the result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// Send [`Transfer::prefix`]; report [`Transfer::sent`]. With `more`, a [`Step::Drain`] follows.
+    /// Send [`Transfer::prefix`]; report [`Transfer::sent`]. With `more`, [`Step::Drain`] follows.
     Send {
-        /// More bytes leave in the same turn.
+        /// More bytes follow in the same turn.
         more: bool,
     },
     /// Move this many bytes from the pipe to the destination; report [`Transfer::drained`].
     Drain {
-        /// All the pipe holds.
+        /// All bytes in the pipe.
         bytes: usize,
     },
     /// Move body bytes from the source into the pipe; report [`Transfer::filled`]. Without a pipe,
-    /// and with none of its bytes in one, [`Step::Copy`] does the same.
+    /// and with none of its bytes in one, [`Step::Copy`] is equivalent.
     Fill {
-        /// At most so many.
+        /// Maximum bytes to move.
         max_bytes: usize,
     },
     /// Read chunk framing from the source; report [`Transfer::received`], [`Transfer::keep`].
     ReadFraming {
-        /// At most so many bytes.
+        /// Maximum bytes to read.
         max_bytes: usize,
     },
     /// Read from the source and send to the destination; report [`Transfer::received`],
     /// [`Transfer::announce`], [`Transfer::gathered`].
     Copy {
-        /// At most so many bytes.
+        /// Maximum bytes to read.
         max_bytes: usize,
     },
-    /// Nothing can be done before this side is ready.
+    /// Wait until this side is ready.
     Wait(Side),
-    /// It is over, and nothing is pending.
+    /// The transfer has ended, and nothing is pending.
     Done(TransferOutcome),
 }
 
 impl Step {
-    /// Whether it takes bytes from the source.
+    /// Whether it reads from the source.
     pub fn takes(self) -> bool {
         match self {
             Self::Fill { .. } | Self::ReadFraming { .. } | Self::Copy { .. } => true,
@@ -98,7 +98,7 @@ impl Step {
         }
     }
 
-    /// The same step, taking so many bytes from the source at most. Chunk framing is read as it is.
+    /// Limits the step to `bytes` from the source. Reads of chunk framing are not limited.
     #[must_use]
     pub fn at_most(self, bytes: u64) -> Self {
         match self {
@@ -120,38 +120,39 @@ pub enum Loss {
     Closed,
     /// Its socket failed.
     Failed,
-    /// It neither sent nor took a byte for too long.
+    /// It neither sent nor accepted a byte before the timeout.
     Stalled,
 }
 
 /// How a transfer ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TransferOutcome {
-    /// The whole body was handed to the destination's socket.
+    /// The complete body was handed to the destination's socket.
     Complete,
-    /// The source ended early; what it sent was handed on, and must not look complete.
+    /// The source ended early; what it sent was handed over, and must not look complete.
     SourceGone(Loss),
-    /// The source's framing was wrong; what it sent before was handed on.
+    /// The source's framing was invalid; what it sent before was handed over.
     SourceBroken(ChunkError),
-    /// The source's body is longer than this many bytes, the most it may be; the chunks before were
-    /// handed on.
+    /// The source's body is longer than this many bytes, its maximum; the chunks before were handed
+    /// over.
     SourceTooLarge(u64),
-    /// The destination takes no more.
+    /// The destination accepts no more.
     DestinationGone(Loss),
 }
 
-/// What may be done with the pipe.
+/// The permitted use of the pipe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum PipeUse {
-    /// More may be put in it.
+    /// More bytes may be added.
     Grow,
-    /// A fill found it or the source blocked while it held bytes: it has to be drained first.
+    /// A fill blocked, on the pipe or the source, while the pipe held bytes: it must be drained
+    /// first.
     Shrink,
-    /// Its bytes are framed: nothing may be added to them.
+    /// Its bytes are framed: no more may be added.
     Leave,
 }
 
-/// How much of the download's chunk framing was written.
+/// The progress of the download's chunk framing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum FramingProgress {
     Nothing,
@@ -159,20 +160,20 @@ enum FramingProgress {
     LastChunk,
 }
 
-/// An upload as far as it was read, for a transfer that goes on from there.
+/// An upload with its parse state, to be resumed by another transfer.
 #[derive(Clone, Debug)]
 pub struct PartialUpload {
     decoder: BodyDecoder,
     body_max: u64,
     digest: Option<Box<ReprDigest>>,
-    /// Body bytes that were read and handed to no destination.
+    /// Body bytes that were read but handed to no destination.
     body: Vec<u8>,
-    /// Why it gives no more: wrong framing, for one, is not forgotten with the destination.
+    /// Why it is interrupted: invalid framing, for one, must survive a change of the destination.
     lost: Option<TransferOutcome>,
 }
 
 impl PartialUpload {
-    /// An upload of which nothing was read.
+    /// Creates an upload of which nothing was read.
     fn new(framing: Framing) -> Self {
         let decoder = BodyDecoder::new(framing);
         Self { decoder, body_max: u64::MAX, digest: None, body: Vec::new(), lost: None }
@@ -183,10 +184,10 @@ impl PartialUpload {
         self.decoder.is_over()
     }
 
-    /// Whether all that is still to come may be among `bytes` that were sent already.
+    /// Whether `bytes` that were already sent may contain all that remains of it.
     pub fn may_end_within(&self, bytes: u64) -> bool {
         if self.lost.is_some() {
-            // The next destination is told what is wrong with it.
+            // The next destination is notified of the error.
             return true;
         }
         match self.decoder.still_to_come() {
@@ -200,41 +201,41 @@ impl PartialUpload {
 #[derive(Debug)]
 pub struct Transfer {
     upload: BodyDecoder,
-    /// How many bytes its body may have, if it comes in chunks.
+    /// Maximum bytes of the body, if it is chunked.
     body_max: u64,
-    /// Why the upload gives no more although it is not over.
+    /// Why the upload is interrupted before its end.
     source_lost: Option<TransferOutcome>,
     download: Delimiter,
     ahead: Vec<u8>,
     ahead_sent: usize,
-    /// How many bytes at the start of `ahead`'s unsent rest are not body.
+    /// How many of the unsent bytes at the start of `ahead` are not body.
     ahead_framing: usize,
     loose: Vec<u8>,
     piped: usize,
     behind: Vec<u8>,
     pipe_may: PipeUse,
     head_started: bool,
-    /// The head leaves by itself, before there is any body.
+    /// The head is sent before there is any body.
     head_at_once: bool,
     framed: FramingProgress,
     destination_lost: Option<Loss>,
     transferred: u64,
-    /// How many of them went through the pipe.
+    /// How many of them passed through the pipe.
     spliced: u64,
     copy_max: usize,
     splice_min: u64,
-    /// What the upload's head says that its data hashes to.
+    /// The digest that the upload's head declares.
     digest: Option<Box<ReprDigest>>,
 }
 
 impl Transfer {
-    /// A transfer whose download head is `head`; it leaves with the first body byte or the end of
-    /// the body, whichever is first. Without `splice` every byte is copied.
+    /// Creates a transfer with `head` as its download head; it is sent with the first body byte or
+    /// the end of the body, whichever is first. Without `splice` every byte is copied.
     pub fn new(upload: Framing, download: Delimiter, head: Vec<u8>, splice: bool) -> Self {
         Self::resume(PartialUpload::new(upload), download, head, splice)
     }
 
-    /// The same with an upload that an earlier transfer gave back.
+    /// Creates a transfer for an upload that an earlier transfer returned.
     pub fn resume(upload: PartialUpload, download: Delimiter, head: Vec<u8>, splice: bool) -> Self {
         Self {
             upload: upload.decoder,
@@ -260,16 +261,16 @@ impl Transfer {
         }
     }
 
-    /// Which side has merely left, if this is how it ended: its client went away before a byte was
-    /// handed to the destination, so nothing is lost but its place. A client that stalled or broke
-    /// the protocol did not leave.
+    /// Returns the side that has merely left, if the transfer ended so: its client disconnected
+    /// before a byte was handed to the destination, so only its place is free again. A client that
+    /// stalled or violated the protocol did not leave.
     pub fn side_left(&self, outcome: TransferOutcome) -> Option<Side> {
         if self.head_started {
             return None;
         }
         match outcome {
             TransferOutcome::SourceGone(Loss::Closed | Loss::Failed) => Some(Side::Source),
-            // What is in the pipe cannot be given back, and is lost with the destination.
+            // Bytes in the pipe cannot be returned, and are lost with the destination.
             TransferOutcome::DestinationGone(Loss::Closed | Loss::Failed) if self.piped == 0 => {
                 Some(Side::Destination)
             }
@@ -281,12 +282,13 @@ impl Transfer {
         }
     }
 
-    /// Gives the upload back, for another destination: [`Transfer::side_left`] says that this one
-    /// left.
+    /// Returns the upload for another destination, after [`Transfer::side_left`] returned that this
+    /// one left.
     pub fn give_upload_back(mut self) -> PartialUpload {
         debug_assert!(!self.head_started && self.piped == 0, "no byte of the body is lost");
         debug_assert!(self.behind.is_empty(), "bytes can follow only bytes in the pipe");
-        // The head and the framing of the first chunk come first; they were for this destination.
+        // The head and the framing of the first chunk are at the start; they were for this
+        // destination.
         let mut body = self.ahead.split_off(self.ahead_framing);
         body.append(&mut self.loose);
         body.shrink_to_fit();
@@ -294,22 +296,22 @@ impl Transfer {
         PartialUpload { decoder, body_max: self.body_max, digest, body, lost: self.source_lost }
     }
 
-    /// Sends the head at once: whoever waits for it may wait for the body for long.
+    /// Sends the head at once, because the client may wait long for the body.
     #[must_use]
     pub fn head_at_once(mut self) -> Self {
         self.head_at_once = true;
         self
     }
 
-    /// Remembers the digest in the upload's head, until its trailers have another.
+    /// Sets the digest from the upload's head, until its trailers replace it.
     #[must_use]
     pub fn with_digest(mut self, digest: Option<Box<ReprDigest>>) -> Self {
         self.digest = digest;
         self
     }
 
-    /// Refuses a chunk with which the body would be longer than so many bytes. A length that is
-    /// known from the start is never looked at: such an upload is refused before.
+    /// Refuses a chunk that extends the body beyond `bytes`. A known length is not checked: such an
+    /// upload is refused earlier.
     #[must_use]
     pub fn at_most(mut self, bytes: u64) -> Self {
         self.body_max = bytes;
@@ -317,32 +319,32 @@ impl Transfer {
         self
     }
 
-    /// Body bytes handed to the destination's socket so far.
+    /// Returns the body bytes handed to the destination's socket so far.
     pub fn transferred(&self) -> u64 {
         self.transferred
     }
 
-    /// How many of them went through the pipe; the others went through user memory.
+    /// Returns how many of them passed through the pipe; the others passed through user memory.
     pub fn spliced(&self) -> u64 {
         self.spliced
     }
 
-    /// Body bytes read from the source so far.
+    /// Returns the body bytes read from the source so far.
     pub fn taken(&self) -> u64 {
         self.transferred + (self.held() - self.ahead_framing + self.piped) as u64
     }
 
-    /// Whether any byte of the download's head has left.
+    /// Whether any byte of the download's head was sent.
     pub fn head_started(&self) -> bool {
         self.head_started
     }
 
-    /// Bytes held in user memory until the destination takes them.
+    /// Returns the bytes in user memory that the destination has not accepted.
     pub fn held(&self) -> usize {
         self.prefix().len() + self.loose.len() + self.behind.len()
     }
 
-    /// Bytes the pipe holds.
+    /// Returns the bytes in the pipe.
     pub fn piped(&self) -> usize {
         self.piped
     }
@@ -352,18 +354,18 @@ impl Transfer {
         self.upload.is_over() && self.source_lost.is_none()
     }
 
-    /// What the source says that its data hashes to: in its trailers, else in its head. Until the
-    /// upload is complete it may become another.
+    /// Returns the digest that the source declares: in its trailers, else in its head. It may
+    /// change until the upload is complete.
     pub fn digest(&self) -> Option<&ReprDigest> {
         self.upload.digest().or(self.digest.as_deref())
     }
 
-    /// How many body bytes the source will still send, where that is known.
+    /// Returns the remaining body bytes of the source, if known.
     pub fn still_to_come(&self) -> Option<u64> {
         self.upload.still_to_come()
     }
 
-    /// The bytes [`Step::Send`] and [`Step::Copy`] send first.
+    /// Returns the bytes that [`Step::Send`] and [`Step::Copy`] send first.
     pub fn prefix(&self) -> &[u8] {
         &self.ahead[self.ahead_sent..]
     }
@@ -377,7 +379,7 @@ impl Transfer {
             && !self.head_started
             && !self.head_at_once
         {
-            // The destination has seen nothing of it, and can meet another source.
+            // The destination has seen nothing of it, and can be paired with another source.
             return Step::Done(outcome);
         }
         if ready.source && ready.destination && self.may_gather_more() {
@@ -405,8 +407,8 @@ impl Transfer {
         }
     }
 
-    /// `bytes` of the upload were read into user memory. The ranges of them that are body are
-    /// added to `pieces`; returns how many bytes belong to this upload, the rest to what follows.
+    /// Parses `bytes` of the upload in user memory. Appends the ranges of its body to `pieces`, and
+    /// returns how many bytes belong to this upload; the rest belongs to what follows.
     pub fn received(&mut self, bytes: &[u8], pieces: &mut Vec<Range<usize>>) -> usize {
         match self.upload.received(bytes, pieces) {
             Ok(count) => count,
@@ -420,7 +422,7 @@ impl Transfer {
         }
     }
 
-    /// What was [`received`](Self::received) stays in user memory until a later step.
+    /// Keeps [`received`](Self::received) bytes in user memory until a later step.
     pub fn keep(&mut self, bytes: &[u8], pieces: &[Range<usize>]) {
         let store = if self.piped > 0 { &mut self.behind } else { &mut self.loose };
         for piece in pieces {
@@ -428,8 +430,8 @@ impl Transfer {
         }
     }
 
-    /// `extra` body bytes in the caller's hands leave right behind [`Transfer::prefix`]: frames them
-    /// together with what is held.
+    /// Frames `extra` body bytes of the caller, which are sent right after [`Transfer::prefix`],
+    /// together with the held ones.
     pub fn announce(&mut self, extra: usize) {
         debug_assert_eq!(self.prefix().len(), self.ahead_framing, "framed bytes leave first");
         let body = self.loose.len() + self.piped + extra;
@@ -446,7 +448,8 @@ impl Transfer {
         }
     }
 
-    /// The destination took `count` of the bytes of [`Transfer::prefix`] and the pieces behind it.
+    /// Notes that the destination accepted `count` bytes of [`Transfer::prefix`] and the pieces
+    /// after it.
     pub fn gathered(&mut self, count: usize, bytes: &[u8], pieces: &[Range<usize>]) {
         let mut of_pieces = count.saturating_sub(self.prefix().len());
         self.sent(count - of_pieces);
@@ -462,7 +465,7 @@ impl Transfer {
         }
     }
 
-    /// The destination took `count` bytes of [`Transfer::prefix`].
+    /// Notes that the destination accepted `count` bytes of [`Transfer::prefix`].
     pub fn sent(&mut self, count: usize) {
         let framing = count.min(self.ahead_framing);
         self.head_started |= count > 0;
@@ -476,20 +479,20 @@ impl Transfer {
         }
     }
 
-    /// `count` body bytes went from the source into the pipe.
+    /// Notes that `count` body bytes were moved from the source into the pipe.
     pub fn filled(&mut self, count: usize) {
         debug_assert_eq!(self.pipe_may, PipeUse::Grow, "drain before filling again");
         self.piped += count;
         self.upload.took(count);
     }
 
-    /// A fill found nothing to do while the pipe held bytes, which does not say who blocked.
+    /// Notes that a fill blocked while the pipe held bytes, which does not show which end blocked.
     pub fn fill_blocked(&mut self) {
         debug_assert!(self.piped > 0, "an empty pipe proves that the source is empty");
         self.pipe_may = PipeUse::Shrink;
     }
 
-    /// `count` bytes went from the pipe to the destination.
+    /// Notes that `count` bytes were moved from the pipe to the destination.
     pub fn drained(&mut self, count: usize) {
         self.piped -= count;
         self.transferred += count as u64;
@@ -500,31 +503,31 @@ impl Transfer {
         }
     }
 
-    /// The source gives no more. What it sent before still goes out.
+    /// Notes that the source sends no more. What it sent before is still handed over.
     pub fn source_gone(&mut self, loss: Loss) {
         if !self.upload.is_over() && self.source_lost.is_none() {
             self.source_lost = Some(TransferOutcome::SourceGone(loss));
         }
     }
 
-    /// The destination takes no more; whatever is pending is lost.
+    /// Notes that the destination accepts no more; pending bytes are lost.
     pub fn destination_gone(&mut self, loss: Loss) {
         self.destination_lost = Some(loss);
     }
 
-    /// How the upload ended, if it did.
+    /// Returns how the upload ended, if it did.
     fn outcome(&self) -> Option<TransferOutcome> {
         self.source_lost.or(self.upload.is_over().then_some(TransferOutcome::Complete))
     }
 
-    /// How to get the next bytes of the upload.
+    /// Plans the next read of the upload.
     fn take(&self) -> Step {
         let left = self.upload.payload_left();
         if !self.upload.in_chunks() {
             return if left >= self.splice_min {
                 Step::Fill { max_bytes: at_most(left, FILL_MAX) }
             } else {
-                // One more than there is: getting no more than that proves that nothing follows.
+                // One more than remains: getting no more than that proves that nothing follows.
                 Step::Copy { max_bytes: at_most(left.saturating_add(1), self.copy_max) }
             };
         }
@@ -539,7 +542,7 @@ impl Transfer {
         }
     }
 
-    /// Body bytes are held, and more can join them before they leave.
+    /// Whether body bytes are held, and more can be added before they are sent.
     fn may_gather_more(&self) -> bool {
         if !self.body_unframed()
             || self.outcome().is_some()
@@ -556,12 +559,12 @@ impl Transfer {
         }
     }
 
-    /// Body bytes are held that no framing and no send covers yet.
+    /// Whether body bytes are held that were neither framed nor sent.
     fn body_unframed(&self) -> bool {
         self.pipe_may != PipeUse::Leave && (self.piped > 0 || !self.loose.is_empty())
     }
 
-    /// Once the whole body is out, the last chunk follows.
+    /// Adds the last chunk after the complete body was sent.
     fn frame_the_end(&mut self) {
         let body_is_out = self.piped == 0 && self.prefix().len() == self.ahead_framing;
         if self.download != Delimiter::Chunks
@@ -578,14 +581,14 @@ impl Transfer {
         self.framed = FramingProgress::LastChunk;
     }
 
-    /// The line end behind a chunk is written with what follows it.
+    /// Ends the previous chunk; its line end is written with the bytes that follow.
     fn end_chunk(&mut self) {
         if self.framed == FramingProgress::SomeChunk {
             self.ahead.extend_from_slice(b"\r\n");
         }
     }
 
-    /// Bytes in `ahead` have to leave now; a head alone waits for the first body byte or the end.
+    /// Whether `ahead` must be sent now; a head alone waits for the first body byte or the end.
     fn must_send(&self) -> bool {
         let held = self.prefix().len();
         let has_body = held > self.ahead_framing || self.pipe_may == PipeUse::Leave;

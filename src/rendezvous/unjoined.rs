@@ -1,5 +1,5 @@
-//! Streams that no side has joined: what each address has of them, and which is the oldest. Every
-//! act takes O(log n); a stream is in it exactly while its state is `CREATED`.
+//! Streams that no side has joined: the share of each address, and the oldest one. Every operation
+//! takes O(log n); a stream is included exactly while its state is `CREATED`.
 
 use super::addresses::{AddressCount, Group};
 use super::registry::WEIGHT_MAX;
@@ -7,11 +7,11 @@ use super::stream::Stream;
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 
-/// What the unjoined streams of one address may weigh together, in bytes: a tenth of all, so that
-/// few streams with heavy header fields cannot refuse everybody else.
+/// Maximum weight of the unjoined streams of one address, in bytes: a tenth of the total, so that a
+/// few streams with large header fields cannot block all other clients.
 const SHARE_WEIGHT_MAX: usize = WEIGHT_MAX / 10;
 
-/// What one address has of them.
+/// The unjoined streams of one address.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct AddressShare {
     pub streams: usize,
@@ -20,8 +20,8 @@ pub(super) struct AddressShare {
 }
 
 impl AddressShare {
-    /// Whether one more stream that weighs `weight` fits. The first one always does: what is too
-    /// heavy by itself is for the limit on bodies.
+    /// Whether one more stream of this weight fits. The first one always does: the limit on bodies
+    /// covers a single one that is too heavy.
     pub fn has_room(self, most: usize, weight: usize) -> bool {
         self.streams < most && (self.streams == 0 || self.weight + weight <= SHARE_WEIGHT_MAX)
     }
@@ -31,12 +31,12 @@ impl AddressShare {
 #[derive(Debug, Default)]
 pub(super) struct Unjoined {
     shares: HashMap<Group, AddressShare>,
-    /// By their place in the order of creation, which takes half the room of the time.
+    /// By their number in the order of creation, which takes half the memory of a time.
     by_age: BTreeMap<u64, u32>,
 }
 
 impl Unjoined {
-    /// No side of this stream is connected.
+    /// Adds a stream without connected sides.
     pub fn add(&mut self, key: u32, stream: &Stream) {
         let other = self.by_age.insert(stream.sequence(), key);
         debug_assert!(other.is_none(), "a stream is counted once");
@@ -47,8 +47,8 @@ impl Unjoined {
         }
     }
 
-    /// A side joins this stream, it ends or is given away, or its weight is about to change. If it
-    /// was joined before, nothing happens.
+    /// Removes a stream that is joined, ends or is handed over, or before its weight changes. Has
+    /// no effect if it was joined before.
     pub fn remove(&mut self, stream: &Stream) {
         if self.by_age.remove(&stream.sequence()).is_none() {
             return;
@@ -66,23 +66,23 @@ impl Unjoined {
         }
     }
 
-    /// What this address has.
+    /// Returns the share of this address.
     pub fn share(&self, creator: IpAddr) -> AddressShare {
         self.shares.get(&Group::of(creator)).copied().unwrap_or_default()
     }
 
-    /// Whether a report may replace the one that `stream` keeps, and weigh `by` bytes more.
+    /// Whether a report may replace the one that `stream` keeps, with `by` bytes more.
     pub fn may_grow(&self, stream: &Stream, by: usize) -> bool {
         let share = stream.creator.as_ref().and_then(|it| self.shares.get(&it.group()));
         share.is_none_or(|share| share.streams <= 1 || share.weight + by <= SHARE_WEIGHT_MAX)
     }
 
-    /// The oldest one.
+    /// Returns the oldest stream.
     pub fn oldest(&self) -> Option<u32> {
         self.by_age.first_key_value().map(|(_, key)| *key)
     }
 
-    /// How many there are.
+    /// Returns the number of streams.
     pub fn len(&self) -> usize {
         self.by_age.len()
     }

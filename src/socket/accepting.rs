@@ -1,4 +1,4 @@
-//! The upgrade of a connection that was accepted (RFC 6455, section 4.2).
+//! The upgrade of an accepted connection (RFC 6455, section 4.2).
 
 use crate::client::clock;
 use crate::client::wire::{self, Wire};
@@ -12,26 +12,26 @@ use std::io;
 use std::os::fd::AsFd as _;
 use std::time::{Duration, Instant};
 
-/// How long a client may take for its request.
+/// How long a client may take to send its request.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 const CROWDED: &str = "connection limit reached; try again later";
 
 const LIMITS: HeadLimits = HeadLimits { bytes: 16 << 10, target_bytes: 8 << 10 };
 
-/// What a request was answered with.
+/// The result of parsing an upgrade request.
 enum UpgradeOutcome {
-    /// The head is not whole.
+    /// The head is incomplete.
     More,
-    /// So many bytes were a request for this.
+    /// A valid request: its length in bytes, the `Sec-WebSocket-Accept` value and the dialect.
     Upgrade(usize, String, Dialect),
     Refuse(u16, &'static str),
 }
 
-/// Reads the request and answers it; the dialect, and what came behind the request.
+/// Reads the request and answers it. Returns the dialect and the bytes received after the request.
 ///
 /// # Errors
-/// The connection failed, or was refused an upgrade and told so.
+/// The connection failed, or the upgrade was refused and the refusal sent.
 pub(super) fn upgrade(wire: &mut Wire, has_room: bool) -> io::Result<(Dialect, Vec<u8>)> {
     let end = clock::now() + PATIENCE;
     let mut received = Vec::new();

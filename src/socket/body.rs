@@ -1,34 +1,34 @@
-//! The body of a request or a response: bytes that are read as they come.
+//! The body of a request or a response, read as it is received.
 
 use std::fmt;
 use std::io::{self, Cursor, Read};
 
-/// A body, which may be long and slow: whoever has it reads it. A read fails where the body breaks
-/// off: what was read until then is not all.
+/// A streamed body of any length. Reading an interrupted body returns an error: the bytes read
+/// until then are incomplete.
 pub struct Body {
     reader: Box<dyn Read + Send>,
     length_bytes: Option<u64>,
-    /// Whether reading never waits.
+    /// Whether reading never blocks.
     in_memory: bool,
 }
 
 impl Body {
-    /// No bytes.
+    /// Returns an empty body.
     pub fn empty() -> Self {
         Self::from(Vec::new())
     }
 
-    /// Bytes of which nobody knows how many there are.
+    /// Creates a body of unknown length.
     pub fn from_reader(reader: impl Read + Send + 'static) -> Self {
         Self { reader: Box::new(reader), length_bytes: None, in_memory: false }
     }
 
-    /// So many bytes; a reader that ends before makes the body break off.
+    /// Creates a body of `length_bytes` bytes; if the reader ends early, the body is interrupted.
     pub fn sized(reader: impl Read + Send + 'static, length_bytes: u64) -> Self {
         Self { reader: Box::new(reader), length_bytes: Some(length_bytes), in_memory: false }
     }
 
-    /// How many bytes it has in all, where that is known.
+    /// Returns the length of the body, if known.
     pub fn length_bytes(&self) -> Option<u64> {
         self.length_bytes
     }
@@ -37,10 +37,10 @@ impl Body {
         self.in_memory
     }
 
-    /// Reads all of it, if it has no more than so many bytes.
+    /// Reads the entire body, up to `max_bytes` bytes.
     ///
     /// # Errors
-    /// When it breaks off, or is longer (`FileTooLarge`).
+    /// The body is interrupted, or longer than `max_bytes` (`FileTooLarge`).
     pub fn into_bytes(self, max_bytes: u64) -> io::Result<Vec<u8>> {
         let mut bytes = Vec::new();
         self.reader.take(max_bytes.saturating_add(1)).read_to_end(&mut bytes)?;

@@ -1,4 +1,4 @@
-//! The threads of a server: one that accepts, and one for each connection, which carries its bytes.
+//! The threads of a server: one that accepts, and one for each connection that transfers its bytes.
 
 use super::connection::SocketConnection;
 use super::error::Error;
@@ -23,16 +23,16 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use uuid::Uuid;
 
-/// What the threads of a server share.
+/// State shared by the threads of a server.
 pub(super) struct Shared {
     pub builder: ServerBuilder,
     pub address: SocketAddr,
     pub connections: Mutex<HashMap<Uuid, SocketConnection>>,
-    /// Connections, those before the end of their handshake included.
+    /// Open connections, including those still in their handshake.
     pub count: AtomicUsize,
     pub listeners: Listeners,
     pub bell: EventFd,
-    /// Whether no further connection is wanted; the bell rings then.
+    /// Whether the server is stopping; the eventfd is signalled after this is set.
     pub stopping: AtomicBool,
 }
 
@@ -51,7 +51,7 @@ pub(super) fn accept_all(shared: &Arc<Shared>, listener: &TcpListener) {
             Ok((socket, remote)) => begin(shared, socket, remote),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             Err(error) => {
-                // Without descriptors accept(2) fails at once, again and again.
+                // Out of descriptors, accept(2) fails immediately every time.
                 log::warn!("accepting a connection: {error}");
                 std::thread::sleep(Duration::from_millis(100));
             }
@@ -59,7 +59,7 @@ pub(super) fn accept_all(shared: &Arc<Shared>, listener: &TcpListener) {
     }
 }
 
-/// Gives a connection its thread.
+/// Starts a thread for a connection.
 fn begin(shared: &Arc<Shared>, socket: TcpStream, remote: SocketAddr) {
     let shared = Arc::clone(shared);
     let spawned = named("rdv-socket", move || {
@@ -83,7 +83,7 @@ fn begin(shared: &Arc<Shared>, socket: TcpStream, remote: SocketAddr) {
     }
 }
 
-/// A connection whose upgrade was granted.
+/// A connection whose upgrade was accepted.
 struct Ready {
     wire: Wire,
     dialect: Dialect,
@@ -100,7 +100,7 @@ fn prepared(socket: TcpStream, has_room: bool) -> io::Result<Ready> {
     Ok(Ready { wire, dialect, behind, remote })
 }
 
-/// Carries the bytes of a connection to its end; how it ended.
+/// Transfers the bytes of a connection until it ends, and returns how it ended.
 fn forward(shared: &Arc<Shared>, id: Uuid, ready: Ready) -> io::Result<Closed> {
     let now = clock::now();
     let builder = &shared.builder;
@@ -121,7 +121,7 @@ fn forward(shared: &Arc<Shared>, id: Uuid, ready: Ready) -> io::Result<Closed> {
     }
 }
 
-/// Makes a connection known whose handshake is complete, and serves it if that is wanted.
+/// Registers a connection after its handshake, and serves it if there is a handler.
 fn open(shared: &Arc<Shared>, id: Uuid, link: Arc<Link>) {
     let connection = SocketConnection::new(link);
     poisoned(shared.connections.lock()).insert(id, connection.clone());

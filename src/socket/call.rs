@@ -1,4 +1,4 @@
-//! `rdv call`: one request to the API at the other side of a socket, and its answer.
+//! `rdv call`: sends one request to the API at the other end of a socket and prints the response.
 
 use super::credential::{TOKEN_VARIABLE, credential};
 use super::relay::Relay;
@@ -18,7 +18,7 @@ use std::io::{self, Read as _, Write};
 use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 
-/// How much of the answer is in memory at once.
+/// Size of the buffer the response is copied through.
 const READ_BYTES: usize = 64 << 10;
 
 /// The arguments of `rdv call`.
@@ -66,7 +66,7 @@ fn parse_json(text: &str) -> Result<Value, String> {
 }
 
 impl Call {
-    /// Asks, prints what is answered, and says how it ended.
+    /// Sends the request, prints the response, and returns the exit code.
     pub fn run(&self) -> Exit {
         let teller = Reporter::new(self.telling);
         watching(&teller, || self.call(&teller))
@@ -76,7 +76,7 @@ impl Call {
         let preferences = Preferences::read()?;
         let mut options = self.connecting.options(&preferences)?;
         options.set_connect_retries(self.connecting.retries);
-        // They are for the API; the relay is shown the token only.
+        // They are for the API; the relay receives the token only.
         let fields = std::mem::take(&mut options.fields);
         let request = self.request(&fields)?;
         let mut client = SocketClient::of_url(Relay::parse(self.at.named(&preferences))?.socket);
@@ -105,7 +105,7 @@ impl Call {
         request.body(body).map_err(|error| wrong(format!("'{}': {error}", self.path)))
     }
 
-    /// The status, once all of the answer is where it belongs.
+    /// Writes the complete response to its destination and returns its status.
     fn answer(
         &self,
         connection: &SocketConnection,
@@ -135,7 +135,7 @@ fn body(data: &str) -> Result<Body, Failure> {
             let failed = |error| Failure::local(format!("reading {name}"), error);
             let file = File::open(name).map_err(failed)?;
             let about = file.metadata().map_err(failed)?;
-            // Only of a regular file the length is known before.
+            // Only a regular file has a length known in advance.
             Ok(if about.is_file() {
                 Body::sized(file, about.len())
             } else {
@@ -145,7 +145,7 @@ fn body(data: &str) -> Result<Body, Failure> {
     }
 }
 
-/// The head as HTTP/1.1 has it.
+/// Formats the response head as HTTP/1.1.
 fn head(answer: &Response<Body>) -> Vec<u8> {
     let status = answer.status().as_u16();
     let mut bytes = format!("HTTP/1.1 {status} {}\r\n", reason(status)).into_bytes();
@@ -159,7 +159,7 @@ fn head(answer: &Response<Body>) -> Vec<u8> {
     bytes
 }
 
-/// Each piece at once, as it comes.
+/// Copies the body, writing each piece as soon as it is received.
 fn copy(mut body: Body, to: &mut impl Write, name: &str) -> Result<(), Failure> {
     let mut buffer = vec![0; READ_BYTES];
     loop {

@@ -1,15 +1,14 @@
-//! Whether the other end still wants the answer to a request. Its promise: whoever serves can find
-//! out without reading or writing, and what it asked to be done is not done once it said that it
-//! needs it no more.
+//! Whether the other end still wants the response to a request. A handler can check this without
+//! reading or writing, and a hook never runs after its [`OnCancel`] was dropped.
 
 use super::link::poisoned;
 use std::fmt;
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
-/// Whether a request is still wanted: it is not when the other end cancelled it, or the connection
-/// ended. Every request that [`serve`](super::SocketConnection::serve) hands to its handler has one
-/// among its extensions. Clones tell the same.
+/// Whether a request was cancelled, by the other end or by the end of the connection. Every request
+/// that [`serve`](super::SocketConnection::serve) passes to its handler has one among its
+/// extensions. Clones share their state.
 ///
 /// ```
 /// use rdv::socket::{Body, Cancellation};
@@ -19,7 +18,7 @@ use std::time::Duration;
 ///     let tick = std::time::Duration::from_millis(1);
 ///     for _ in 0..10 {
 ///         if cancellation.as_ref().is_some_and(|cancellation| cancellation.wait(tick)) {
-///             break; // Nobody waits for the rest.
+///             break; // The response is no longer wanted.
 ///         }
 ///     }
 ///     http::Response::new(Body::from("done"))
@@ -38,7 +37,7 @@ struct Shared {
 #[derive(Default)]
 struct CancelState {
     cancelled: bool,
-    /// What is to be done then; `None` where nobody needs it any more, or it is done.
+    /// The hooks to run on cancellation; `None` if dropped.
     hooks: Vec<Option<Hook>>,
 }
 
@@ -49,21 +48,21 @@ impl Cancellation {
         Self::default()
     }
 
-    /// Whether nobody waits for the answer.
+    /// Whether the response is no longer wanted.
     pub fn is_cancelled(&self) -> bool {
         poisoned(self.0.state.lock()).cancelled
     }
 
-    /// Waits so long, or until nobody waits for the answer; whether that is so.
+    /// Waits up to `most` for the cancellation, and returns whether it happened.
     pub fn wait(&self, most: Duration) -> bool {
         let state = poisoned(self.0.state.lock());
         let waited = self.0.changed.wait_timeout_while(state, most, |state| !state.cancelled);
         poisoned(waited).0.cancelled
     }
 
-    /// Does this when nobody waits for the answer any more; at once, if nobody does now. It is done
-    /// by the thread that carries the connection: it must not wait for anything, and not use this
-    /// cancellation. Once the [`OnCancel`] is dropped it is not done.
+    /// Runs `act` when the request is cancelled, or at once if it already is. The thread that owns
+    /// the connection runs it: it must not block, nor use this cancellation. It does not run once
+    /// the [`OnCancel`] is dropped.
     pub fn on_cancel(&self, act: impl FnOnce() + Send + 'static) -> OnCancel {
         let mut state = poisoned(self.0.state.lock());
         let place = state.hooks.len();
@@ -75,12 +74,12 @@ impl Cancellation {
         OnCancel { cancellation: self.clone(), place }
     }
 
-    /// Nobody waits any more.
+    /// Cancels the request and runs the hooks.
     pub(super) fn cancel(&self) {
         let mut state = poisoned(self.0.state.lock());
         state.cancelled = true;
         self.0.changed.notify_all();
-        // Under the lock: whoever drops its `OnCancel` knows that nothing is being done.
+        // Under the lock: once an `OnCancel` is dropped, its hook is not running.
         state.hooks.drain(..).flatten().for_each(|act| act());
     }
 }
@@ -91,7 +90,7 @@ impl fmt::Debug for Cancellation {
     }
 }
 
-/// What is done when a request is cancelled, as long as this is there.
+/// A hook that runs when a request is cancelled, unless this is dropped first.
 #[derive(Debug)]
 #[must_use = "nothing is done once it is dropped"]
 pub struct OnCancel {
@@ -100,7 +99,7 @@ pub struct OnCancel {
 }
 
 impl OnCancel {
-    /// Whether it has been done.
+    /// Whether the hook has run.
     pub fn is_done(&self) -> bool {
         self.cancellation.is_cancelled()
     }

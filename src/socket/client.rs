@@ -1,4 +1,4 @@
-//! The end that dials.
+//! The dialling end.
 
 use super::connecting::{self, UpgradeOptions};
 use super::connection::SocketConnection;
@@ -17,7 +17,7 @@ use serde_json::Value;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-/// The longest pause before the second attempt, and before any.
+/// The longest pause before the second attempt, and before any attempt.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LAST_PAUSE: Duration = Duration::from_secs(30);
 
@@ -50,16 +50,17 @@ pub struct SocketClient {
 }
 
 impl SocketClient {
-    /// Dials this URL: `ws`, `wss`, `http` or `https`. One without a path means `/socket`, where
-    /// a relay takes connections; a [`SocketServer`](super::SocketServer) takes any path.
+    /// Creates a client for this URL: `ws`, `wss`, `http` or `https`. Without a path it means
+    /// `/socket`, where a relay accepts connections; a [`SocketServer`](super::SocketServer)
+    /// accepts any path.
     ///
     /// # Errors
-    /// [`Error::Input`] when it is no URL.
+    /// [`Error::Input`] if the URL is invalid.
     pub fn new(url: &str) -> Result<Self, Error> {
         parsed(url).map(Self::of_url)
     }
 
-    /// Dials this URL as it is.
+    /// Creates a client for exactly this URL.
     pub(super) fn of_url(url: Url) -> Self {
         Self {
             url,
@@ -73,17 +74,18 @@ impl SocketClient {
         }
     }
 
-    /// Says this of itself: any JSON. A relay knows `name`, `secret` and `token`.
+    /// Sets the metadata sent in the handshake: any JSON. A relay uses `name`, `secret` and
+    /// `token`.
     #[must_use]
     pub fn with_metadata(mut self, metadata: Value) -> Self {
         self.metadata = metadata;
         self
     }
 
-    /// Shows this token (`Authorization: Bearer`, RFC 6750).
+    /// Sets the token (`Authorization: Bearer`, RFC 6750).
     ///
     /// # Errors
-    /// [`Error::Input`] when it cannot stand in a header field.
+    /// [`Error::Input`] if it is not a valid field value.
     pub fn with_token(mut self, token: &str) -> Result<Self, Error> {
         if token.is_empty() || !is_field_value(token.as_bytes()) {
             let why = "a token is visible ASCII in one line, and not empty";
@@ -93,40 +95,40 @@ impl SocketClient {
         Ok(self)
     }
 
-    /// Connects like this: times, authorities, proxies, further fields.
+    /// Sets the connection options: timeouts, certificate authorities, proxies, further fields.
     #[must_use]
     pub fn with_options(mut self, options: Options) -> Self {
         self.options = options;
         self
     }
 
-    /// Takes the other end for dead when nothing came for so long; it is asked after half of that.
-    /// The default is 20 s.
+    /// Sets the heartbeat timeout: a peer silent for this long is considered dead; it is pinged
+    /// after half of this. The default is 20 s.
     #[must_use]
     pub fn with_heartbeat(mut self, silence_max: Duration) -> Self {
         self.heartbeat = silence_max;
         self
     }
 
-    /// Asks with this, at most 125 bytes of it.
+    /// Sets the ping payload, up to 125 bytes.
     #[must_use]
     pub fn with_heartbeat_data(mut self, data: &[u8]) -> Self {
         data.clone_into(&mut self.heartbeat_data);
         self
     }
 
-    /// Speaks the text dialect, even to a server that knows the other one.
+    /// Uses the text dialect, even if the server supports the other one.
     #[must_use]
     pub fn text_only(mut self) -> Self {
         self.text_only = true;
         self
     }
 
-    /// Makes a connection, and waits for its handshake: one attempt.
+    /// Connects and waits for the handshake, in a single attempt.
     ///
     /// # Errors
-    /// [`Error::Refused`] with what the server said, [`Error::Closed`] when it refused in the
-    /// handshake, and whatever else keeps a connection from being made.
+    /// [`Error::Refused`] with the server's message, [`Error::Closed`] if it refused in the
+    /// handshake, and any other error that prevents a connection.
     pub fn connect(&self) -> Result<SocketConnection, Error> {
         let (url, options) = (&self.url, &self.options);
         let wish = UpgradeOptions {
@@ -157,11 +159,12 @@ impl SocketClient {
         Ok(connection)
     }
 
-    /// The same, again and again until there is a connection: each pause is of random length, up to
-    /// 0.5 s before the second attempt, and up to twice as long before each further one, 30 s at most.
+    /// Retries [`connect`](Self::connect) until it succeeds: each pause is of random length, up to
+    /// 0.5 s before the second attempt, and up to twice as long before each further one, 30 s at
+    /// most.
     ///
     /// # Errors
-    /// [`Error::Stopped`], or one that another attempt does not change.
+    /// [`Error::Stopped`], or an error that retrying does not fix.
     pub fn connect_with_backoff(&self, stop: &Stop) -> Result<SocketConnection, Error> {
         let mut most = FIRST_PAUSE;
         while !stop.is_set() {
@@ -175,16 +178,16 @@ impl SocketClient {
         Err(Error::Stopped)
     }
 
-    /// The connection that was made last, if it is open.
+    /// Returns the last connection made, if it is open.
     pub fn connection(&self) -> Option<SocketConnection> {
         poisoned(self.last.lock()).clone().filter(SocketConnection::is_open)
     }
 }
 
-/// Many clients that lost the same server must not come back all at once.
+/// Returns a random pause, so that many clients that lost one server do not reconnect all at once.
 fn jittered(most: Duration) -> Duration {
     let mut random = [0; 4];
-    // Without randomness all wait as long as they may.
+    // Without randomness every client waits the maximum.
     match getrandom(&mut random[..], GetRandomFlags::empty()) {
         Ok(4) => most.mul_f64(f64::from(u32::from_ne_bytes(random)) / f64::from(u32::MAX)),
         Ok(_) | Err(_) => most,

@@ -1,4 +1,4 @@
-//! The upgrade of a connection that this end opens (RFC 6455, section 4.1).
+//! The upgrade of a connection dialled by this end (RFC 6455, section 4.1).
 
 use super::error::Error;
 use crate::client::dial::{Dialled, basic};
@@ -19,13 +19,13 @@ use std::time::{Duration, Instant};
 use tungstenite::handshake::derive_accept_key;
 use uuid::Uuid;
 
-/// How long a server may take to answer.
+/// How long the server may take to answer.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// How much of a refusal is read.
+/// Maximum bytes of a refusal's body that are read.
 const REFUSAL_MAX_BYTES: usize = 16 << 10;
 
-/// What is asked for.
+/// The parameters of an upgrade request.
 pub(super) struct UpgradeOptions<'w> {
     pub url: &'w Url,
     pub options: &'w Options,
@@ -33,17 +33,17 @@ pub(super) struct UpgradeOptions<'w> {
     pub text_only: bool,
 }
 
-/// A connection that is a WebSocket now.
+/// A connection upgraded to a WebSocket.
 pub(super) struct Upgraded {
     pub wire: Wire,
     pub dialect: Dialect,
-    /// What came behind the server's answer.
+    /// Bytes received after the server's response.
     pub behind: Vec<u8>,
 }
 
-/// Asks for the upgrade, and reads the answer.
+/// Requests the upgrade and reads the response.
 pub(super) fn upgrade(wish: &UpgradeOptions<'_>, dialled: Dialled) -> Result<Upgraded, Error> {
-    // 122 of its bits come from the system's randomness; it must only not repeat.
+    // 122 of its bits are random; the key only has to be unique.
     let key = BASE64_STANDARD.encode(Uuid::new_v4().as_bytes());
     let request = request(wish, &dialled, &key);
     let mut asking = UpgradeRequest {
@@ -91,7 +91,7 @@ fn request(wish: &UpgradeOptions<'_>, dialled: &Dialled, key: &str) -> Vec<u8> {
     bytes
 }
 
-/// Whether the server understood (RFC 6455, section 4.1, points 2 to 6); which dialect it chose.
+/// Validates the response (RFC 6455, section 4.1, points 2 to 6), and returns the dialect it chose.
 fn checked(head: &AnswerHead, key: &str, text_only: bool) -> Result<Dialect, Error> {
     let wrong = |why: &str| Err(Error::Handshake(format!("the server's upgrade is wrong: {why}")));
     let upgrade = head.text("Upgrade").is_some_and(|one| one.eq_ignore_ascii_case("websocket"));
@@ -111,7 +111,7 @@ fn checked(head: &AnswerHead, key: &str, text_only: bool) -> Result<Dialect, Err
     }
 }
 
-/// A connection on which the answer is to come.
+/// A connection waiting for the response to its upgrade request.
 struct UpgradeRequest {
     wire: Wire,
     received: Vec<u8>,
@@ -167,7 +167,7 @@ impl UpgradeRequest {
         }
     }
 
-    /// The refusal, with what its body says if that comes.
+    /// Returns the refusal, with the message in its body if that is received.
     fn refusal(mut self, head: &AnswerHead) -> Error {
         let mut body = Vec::new();
         if let Ok(AnswerFraming::Framed(framing)) = head.framing() {
@@ -193,7 +193,7 @@ fn decoded(decoder: &mut BodyDecoder, bytes: &[u8], body: &mut Vec<u8>) -> Resul
     Ok(used)
 }
 
-/// What a relay says is JSON with a `message`; of others the first line is taken.
+/// Returns the `message` of a relay's JSON error, or the first line of any other body.
 fn message(body: &[u8]) -> String {
     let json = serde_json::from_slice::<serde_json::Value>(body).ok();
     let said = json.and_then(|json| json["message"].as_str().map(str::to_owned));

@@ -1,4 +1,4 @@
-//! One connection, for programs.
+//! The public handle on one connection.
 
 use super::body::Body;
 use super::error::Error;
@@ -15,11 +15,11 @@ use std::sync::Arc;
 use std::time::Duration;
 use uuid::Uuid;
 
-/// How long a peer of the text dialect, which may be one that never answers, is waited for.
+/// Timeout for a peer of the text dialect, which may never answer.
 pub(super) const TEXT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// One connection: requests go both ways on it. A clone is another handle on the same connection;
-/// when the last one is gone, and with it the last body, the connection is closed.
+/// One connection, with requests in both directions. Clones are handles on the same connection; it
+/// is closed when the last handle and the last body are dropped.
 ///
 /// ```
 /// use rdv::socket::{Body, SocketClient, SocketServer};
@@ -44,7 +44,7 @@ pub struct SocketConnection {
     timeout: Option<Duration>,
 }
 
-/// What handles and bodies share: without any of them the connection is closed.
+/// Shared by handles and bodies: the connection is closed when the last of them is dropped.
 pub(super) struct Owner(Arc<Link>);
 
 impl Owner {
@@ -69,7 +69,7 @@ impl SocketConnection {
         Self { owner: Arc::new(Owner(link)), timeout }
     }
 
-    /// Waits for the end of the handshake.
+    /// Waits until the handshake is complete.
     pub(super) fn opened(self) -> Result<Self, Error> {
         let mut state = self.link().lock();
         while state.welcome.is_none() {
@@ -91,62 +91,62 @@ impl SocketConnection {
         Arc::clone(&self.owner)
     }
 
-    /// This handle, with a limit of its own for [`round_trip`](Self::round_trip): an answer must
-    /// begin so long after the other end is waited for, which it is not while the body of the
-    /// request is read here. Without it there is none; in the text dialect it is 10 s.
+    /// Returns this handle with its own timeout for [`round_trip`](Self::round_trip): the response
+    /// must begin within it. The time spent reading the request body at this end does not count. By
+    /// default there is no timeout, except 10 s in the text dialect.
     #[must_use]
     pub fn with_timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
         self
     }
 
-    /// The name of the connection, the same at both ends.
+    /// Returns the id of the connection, the same at both ends.
     pub fn id(&self) -> Uuid {
         self.welcome().connection
     }
 
-    /// How the end that accepted the connection welcomed the other one.
+    /// Returns the welcome message that the accepting end sent.
     pub fn welcome(&self) -> Welcome {
         let none = || Welcome { connection: Uuid::nil(), path: None, spare: None };
         self.link().lock().welcome.clone().unwrap_or_else(none)
     }
 
-    /// What the end that dialled said of itself, all of it: secrets, too.
+    /// Returns all metadata that the dialling end sent, including secrets.
     pub fn metadata(&self) -> Value {
         self.link().lock().metadata.clone()
     }
 
-    /// The address at the other end of the TCP connection; of a proxy, if there is one.
+    /// Returns the address of the TCP peer, which may be a proxy.
     pub fn remote_addr(&self) -> SocketAddr {
         self.link().remote
     }
 
-    /// Which messages are spoken.
+    /// Returns the dialect in use.
     pub fn dialect(&self) -> Dialect {
         self.link().lock().session.dialect()
     }
 
-    /// Whether the connection has not ended.
+    /// Whether the connection is open.
     pub fn is_open(&self) -> bool {
         self.link().lock().ended.is_none()
     }
 
-    /// Whether the other end wants no new requests.
+    /// Whether the other end accepts no new requests.
     pub fn is_draining(&self) -> bool {
         self.link().lock().draining
     }
 
     /// Serves the other end's requests, up to 256 at once, each on a thread, until the connection
-    /// ends. Until somebody serves they wait. A handler that panics makes a 500.
+    /// ends. Requests received before this call wait. If the handler panics, the response is a 500.
     ///
-    /// The body of a request is read as it comes, and the body of a response goes out as it is read:
-    /// each read's bytes at once. When the other end cancels the request, reading its body fails, and
-    /// the response is dropped; its [`Cancellation`](super::Cancellation), which is among the
-    /// extensions of the request, tells it at once.
+    /// Request bodies are read as they are received, and response bodies sent as they are read,
+    /// each read at once. When the other end cancels a request, reading its body fails and the
+    /// response is dropped; the [`Cancellation`](super::Cancellation) among the request's
+    /// extensions is set at once.
     ///
     /// # Errors
-    /// When the connection ended otherwise than by [`close`](Self::close) at either end, or by the
-    /// other end going away.
+    /// The connection ended other than by [`close`](Self::close) at either end or by the other end
+    /// going away.
     pub fn serve(
         &self,
         handler: impl Fn(Request<Body>) -> Response<Body> + Send + Sync + 'static,
@@ -154,37 +154,37 @@ impl SocketConnection {
         serving::serve(self, Arc::new(handler))
     }
 
-    /// Asks the other end, and waits for the head of its answer; any number of threads can. The
-    /// answer may come while the body is still being sent, and what is left is not sent once it is
-    /// complete. Dropping the body of the answer before its end cancels the exchange.
+    /// Sends a request and waits for the head of the response; any number of threads can call this.
+    /// The response may arrive while the body is still being sent; once it is complete, the rest of
+    /// the body is not sent. Dropping the response body before its end cancels the exchange.
     ///
-    /// The path of the URI is what counts; its authority becomes `Host`. `X-Correlation-Id` is made
-    /// where it is missing.
+    /// The request target is the path and query of the URI; its authority becomes `Host`. A missing
+    /// `X-Correlation-Id` is generated.
     ///
     /// # Errors
-    /// [`Error`]; the other end's own errors are answers.
+    /// [`Error`]; error responses from the other end are returned as responses.
     pub fn round_trip(&self, request: Request<impl Into<Body>>) -> Result<Response<Body>, Error> {
         requests::round_trip(self, request.map(Into::into), self.timeout)
     }
 
-    /// Asks the other end for no new requests; those that are under way go on. The text dialect
-    /// cannot say it.
+    /// Requests that the other end send no new requests; those in progress continue. Has no effect
+    /// in the text dialect.
     pub fn drain(&self) {
         self.link().change(|state| state.session.drain());
     }
 
-    /// Ends the connection, and every exchange on it.
+    /// Closes the connection and every exchange on it.
     pub fn close(&self) {
         self.close_with(close::NORMAL, "");
     }
 
-    /// The same with a code (RFC 6455, section 7.4) and a reason.
+    /// Closes the connection with a code (RFC 6455, section 7.4) and a reason.
     pub fn close_with(&self, code: u16, reason: &str) {
         self.link().change(|state| state.session.close(code, reason));
     }
 
-    /// Waits until the end of the connection was told to the other end, 2 s at most: a process that
-    /// ends before takes what was not sent yet with it.
+    /// Waits up to 2 s until the close has been sent: a process that exits earlier loses unsent
+    /// data.
     pub fn wait_parted(&self) {
         self.link().wait_parted();
     }

@@ -1,13 +1,13 @@
-//! What proves something to a relay and must not stand on a command line, where everybody on the
-//! machine reads it: it is in a file, or in a variable of the environment.
+//! Credentials for a relay. They must not be on a command line, which every user of the machine can
+//! read: they are in a file or in an environment variable.
 
 use crate::client::commands::exit::{Exit, Failure};
 use std::path::Path;
 
-/// Where a token is that no file was named for.
+/// The variable that holds the token if no file is given.
 pub(super) const TOKEN_VARIABLE: &str = "RDV_SOCKET_TOKEN";
 
-/// The content of the file, without the white space around it; else of the variable, if it is set.
+/// Returns the trimmed content of the file; without a file, the value of the variable, if set.
 ///
 /// # Errors
 /// The file cannot be read, or is empty.

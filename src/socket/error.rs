@@ -1,4 +1,4 @@
-//! What can go wrong with HTTP over a WebSocket, each with a sentence that says what to do.
+//! Errors of HTTP over a WebSocket, each with a message that suggests what to do.
 
 use crate::client;
 use crate::mux::frame::CancelReason;
@@ -6,46 +6,46 @@ use crate::mux::session::{Cancelled, Closed, TEXT_MAX_BYTES, close};
 use std::time::Duration;
 use std::{fmt, io};
 
-/// Why a connection was not made, or a request not answered.
+/// Why a connection failed, or a request was not answered.
 #[derive(Debug)]
 pub enum Error {
-    /// An argument is wrong; nothing was sent.
+    /// An argument is invalid; nothing was sent.
     Input(String),
-    /// The server answered the upgrade with something else (RFC 6455, section 4.1).
+    /// The server refused the upgrade (RFC 6455, section 4.1).
     Refused {
-        /// Its status: 401, 403, 404, 426, 503 and so on.
+        /// Status code: 401, 403, 404, 426, 503 and so on.
         status: u16,
-        /// What it said.
+        /// Message of the server.
         message: String,
     },
     /// The other end does not speak this protocol.
     Handshake(String),
-    /// The connection is over.
+    /// The connection was closed.
     Closed {
         /// The code of the close frame (RFC 6455, section 7.4); 1000 if this end closed it.
         code: u16,
-        /// The reason in it.
+        /// Reason in the close frame.
         reason: String,
     },
-    /// The exchange was ended by the other end.
+    /// The other end cancelled the exchange.
     Cancelled(CancelReason),
-    /// The answer did not come within this time.
+    /// No response within this time.
     Timeout(Duration),
-    /// The text dialect carries UTF-8 only, and this is something else.
+    /// The text dialect carries UTF-8 only, and the body is not UTF-8.
     NotText,
-    /// The text dialect carries requests of up to 1 MiB, and this is longer.
+    /// The text dialect carries requests of up to 1 MiB, and this one is longer.
     TooLarge,
-    /// The other end is about to go away, and wants no new requests.
+    /// The other end is shutting down and accepts no new requests.
     Draining,
     /// The body of the request could not be read.
     Body(io::Error),
-    /// What was waited for is not wanted any more.
+    /// The operation was stopped by the caller.
     Stopped,
-    /// The other end cannot be reached, or the connection to it failed.
+    /// The other end is unreachable, or the connection to it failed.
     Network {
-        /// What was being done.
+        /// The operation that failed.
         doing: String,
-        /// What the system said.
+        /// Error of the system.
         source: io::Error,
     },
 }
@@ -55,7 +55,7 @@ impl Error {
         Self::Network { doing: doing.into(), source: source.into() }
     }
 
-    /// Whether another attempt may end better.
+    /// Whether retrying may succeed.
     pub fn is_passing(&self) -> bool {
         match self {
             Self::Refused { status, .. } => matches!(status, 408 | 425 | 429 | 500..),
@@ -171,7 +171,7 @@ impl From<&Cancelled> for Error {
     }
 }
 
-/// For bodies, which are readers.
+/// For [`Body`](super::Body), which implements `Read`.
 impl From<Error> for io::Error {
     fn from(error: Error) -> Self {
         let kind = match &error {

@@ -1,4 +1,4 @@
-//! What a server tells about its connections.
+//! The connection events of a server.
 
 use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -6,27 +6,27 @@ use uuid::Uuid;
 
 use super::link::poisoned;
 
-/// What happened to a connection.
+/// An event on a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ConnectionEvent {
-    /// What.
+    /// Kind of the event.
     pub kind: EventKind,
-    /// To which one.
+    /// Connection it happened on.
     pub connection: Uuid,
 }
 
-/// Kinds of events.
+/// The kinds of events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EventKind {
-    /// It is there: its handshake is complete.
+    /// Connected: the handshake is complete.
     ConnectionReceived,
-    /// It was closed by either end, in the way of the protocol.
+    /// Closed by either end, with a close frame.
     ConnectionClosed,
-    /// It failed, or its handshake did.
+    /// Failed, or the handshake did.
     ConnectionFailure,
 }
 
-/// Who wants to hear of them.
+/// The subscribers to connection events.
 #[derive(Debug, Default)]
 pub(super) struct Listeners(Mutex<Vec<Sender<ConnectionEvent>>>);
 

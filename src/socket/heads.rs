@@ -1,5 +1,5 @@
-//! Heads of requests and responses: values of the `http` crate to bytes and back. What concerns one
-//! connection only (RFC 9110, section 7.6.1) goes neither way.
+//! Request and response heads: conversion between values of the `http` crate and bytes. Hop-by-hop
+//! fields (RFC 9110, section 7.6.1) are dropped in both directions.
 
 use super::error::Error;
 use super::hop;
@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 const LIMITS: HeadLimits = HeadLimits { bytes: HEAD_MAX_BYTES, target_bytes: HEAD_MAX_BYTES / 2 };
 
-/// Writes the head of a request. The body has so many bytes, where that is known.
+/// Writes the head of a request; `length_bytes` is the length of the body, if known.
 pub(super) fn write_request(
     head: &http::request::Parts,
     length_bytes: Option<u64>,
@@ -48,7 +48,7 @@ pub(super) fn write_request(
     Ok(bytes)
 }
 
-/// Writes the head of a response. `length_bytes` is what `Content-Length` says, if it is to be there.
+/// Writes the head of a response; `length_bytes` is its `Content-Length`, if any.
 pub(super) fn write_response(head: &http::response::Parts, length_bytes: Option<u64>) -> Vec<u8> {
     let mut bytes = b"HTTP/1.1 ".to_vec();
     write_decimal(&mut bytes, head.status.as_u16().into());
@@ -70,7 +70,7 @@ fn fields<'w>(mut writer: HeadWriter<'w>, fields: &HeaderMap) -> HeadWriter<'w> 
     writer
 }
 
-/// Path and query; what must not stand in a request line is escaped.
+/// Returns the path and query, with bytes that are invalid in a request line escaped.
 fn target(uri: &Uri) -> String {
     let found = uri.path_and_query().map_or("/", |target| target.as_str());
     let slash = if found.starts_with('/') || found == "*" { "" } else { "/" };
@@ -85,8 +85,8 @@ fn target(uri: &Uri) -> String {
     text
 }
 
-/// The length that the fields state, if they state one: several times, perhaps, but always the same
-/// (RFC 9110, section 8.6).
+/// Returns the declared length, if any; it may be repeated, but must always be the same (RFC 9110,
+/// section 8.6).
 pub(super) fn stated_length(fields: &HeaderMap) -> Option<u64> {
     let lines = fields.get_all(CONTENT_LENGTH).iter().map(HeaderValue::as_bytes);
     let mut lengths = lines.flat_map(members).map(parse_length);
@@ -97,7 +97,7 @@ pub(super) fn stated_length(fields: &HeaderMap) -> Option<u64> {
 /// Reads the head of a request.
 ///
 /// # Errors
-/// What is wrong with it, for a 400.
+/// Why the head is invalid, for a 400.
 pub(super) fn read_request(bytes: &[u8]) -> Result<Request<()>, String> {
     let mut slots = FieldSlots::new();
     let head = head::parse(bytes, &mut slots, &LIMITS).map_err(Reject::message)?;
@@ -112,7 +112,7 @@ pub(super) fn read_request(bytes: &[u8]) -> Result<Request<()>, String> {
 /// Reads the head of a response.
 ///
 /// # Errors
-/// What is wrong with it.
+/// The head is invalid.
 pub(super) fn read_response(bytes: &[u8]) -> Result<Response<()>, Error> {
     let wrong = |why: String| Error::Handshake(format!("the other end sent no response: {why}"));
     let head = AnswerHead::parse(bytes).map_err(|error| wrong(error.to_string()))?;

@@ -1,16 +1,17 @@
-//! Header fields, as the `http` crate has them, on their way past this end: those that concern one
-//! connection stay behind (RFC 9110, section 7.6.1), the others keep their order.
+//! Forwarding of header fields of the `http` crate: hop-by-hop fields are dropped (RFC 9110,
+//! section 7.6.1), the others keep their order.
 
 use crate::http::hop::HopByHop;
 use http::header::{CONNECTION, HOST, HeaderMap, HeaderName, HeaderValue};
 
-/// Those that go on. `Connection` cannot take `Host` away: a request without it is none.
+/// Returns the end-to-end fields. `Connection` cannot remove `Host`: a request is invalid without
+/// it.
 pub(super) fn passing(fields: &HeaderMap) -> impl Iterator<Item = (&HeaderName, &HeaderValue)> {
     let hop = HopByHop::new(fields.get_all(CONNECTION).iter().map(HeaderValue::as_bytes));
     fields.iter().filter(move |(name, _)| **name == HOST || !hop.ends(name.as_str()))
 }
 
-/// Those that go on, without these.
+/// Returns the end-to-end fields, except those in `without`.
 pub(super) fn passed(fields: &HeaderMap, without: &[HeaderName]) -> HeaderMap {
     let mut passed = HeaderMap::with_capacity(fields.len());
     for (name, value) in passing(fields).filter(|(name, _)| !without.contains(name)) {

@@ -1,4 +1,4 @@
-//! The body that the other end sends, as a reader: what is read makes room for more.
+//! A reader of the body that the other end sends; reading it frees space for more.
 
 use super::connection::Owner;
 use super::error::Error;
@@ -6,14 +6,14 @@ use std::io::{self, Read};
 use std::sync::Arc;
 use tungstenite::Bytes;
 
-/// The rest of a body. When it is dropped before its end, nobody wants it.
+/// The rest of a body. Dropping it early marks the rest as unwanted.
 pub(super) struct Incoming {
     owner: Arc<Owner>,
     number: u32,
     chunk: Bytes,
-    /// Bytes of the chunk as it came, which were not reported as used.
+    /// Bytes of the received chunk not yet reported as read.
     unreported: usize,
-    /// How many more are to come, where that was said.
+    /// Bytes still to be received, if the length was declared.
     left: Option<u64>,
     ended: bool,
 }
@@ -24,7 +24,7 @@ impl Incoming {
         Self { owner, number, chunk, unreported: 0, left: None, ended: false }
     }
 
-    /// So many bytes are to come.
+    /// Sets the declared length of the body.
     pub(super) fn expect(&mut self, length_bytes: Option<u64>) {
         self.left = length_bytes;
     }

@@ -1,4 +1,4 @@
-//! The shared state with its lock, and the bell that wakes the thread that owns the wire.
+//! The shared state with its lock, and the eventfd that wakes the thread that owns the wire.
 
 use super::cancellation::Cancellation;
 use super::error::Error;
@@ -16,7 +16,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tungstenite::Bytes;
 
-/// What the threads of one connection share.
+/// State shared by the threads of one connection.
 #[derive(Debug)]
 pub(super) struct Link {
     state: Mutex<ConnectionState>,
@@ -31,12 +31,12 @@ impl Link {
         Ok(Self { state: Mutex::new(state), bell, remote })
     }
 
-    /// The state. Whoever panicked while holding it left it as whole as the calls leave it.
+    /// Locks the state, ignoring poisoning: every change leaves it consistent.
     pub(super) fn lock(&self) -> MutexGuard<'_, ConnectionState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Changes the state, and sees to what follows from it.
+    /// Changes the state, then notifies waiters and wakes the pump.
     pub(super) fn change<T>(&self, change: impl FnOnce(&mut ConnectionState) -> T) -> T {
         let mut state = self.lock();
         let result = change(&mut state);
@@ -44,14 +44,14 @@ impl Link {
         result
     }
 
-    /// The wire is not used any more.
+    /// Marks the wire as closed.
     pub(super) fn disconnect(&self) {
         let mut state = self.lock();
         state.parted = true;
         state.opened.notify_all();
     }
 
-    /// Waits for that, once the connection is over.
+    /// Waits until the wire is closed, at most [`FAREWELL`], once the connection is over.
     pub(super) fn wait_parted(&self) {
         let end = clock::now() + FAREWELL;
         let mut state = self.lock();
@@ -65,17 +65,18 @@ impl Link {
         }
     }
 
-    /// Tells who waits what happened, and wakes the pump.
+    /// Notifies waiters of pending events, and wakes the pump.
     pub(super) fn follow(&self, state: &mut ConnectionState) {
         state.update();
         if std::mem::take(&mut state.asleep) {
-            // It fails only if the count is at its end, and then the bell rings already.
+            // Fails only if the counter is at its maximum, and then the eventfd is readable
+            // already.
             let _ = self.bell.write(1);
         }
     }
 
-    /// Tells whoever serves what nobody wants any more. They may do anything then, so nothing is
-    /// locked here.
+    /// Cancels the requests that are no longer wanted. Their hooks run arbitrary code, so the lock
+    /// is not held here.
     pub(super) fn notify_servers(&self) {
         let unwanted = std::mem::take(&mut self.lock().unwanted);
         unwanted.iter().for_each(Cancellation::cancel);
@@ -89,7 +90,7 @@ impl Link {
         let _ = self.bell.read();
     }
 
-    /// Waits for the head of the response; with a limit only as long as the other end is waited for.
+    /// Waits for the head of the response; `limit` only counts while the other end is waited for.
     pub(super) fn answer(
         &self,
         number: u32,
@@ -123,7 +124,7 @@ impl Link {
         }
     }
 
-    /// Waits for the next bytes of a body; `used` were read of those before. Empty at the end.
+    /// Waits for the next bytes of a body, after reporting `used` bytes as read. Empty at the end.
     pub(super) fn next_chunk(&self, number: u32, used: usize) -> Result<Bytes, Error> {
         let mut state = self.lock();
         if used > 0 {
@@ -151,7 +152,7 @@ impl Link {
         }
     }
 
-    /// Nobody reads the rest of this body.
+    /// Marks the rest of a body as unwanted.
     pub(super) fn unwanted(&self, number: u32) {
         self.change(|state| {
             let text = state.session.dialect() == Dialect::Text;
@@ -167,7 +168,7 @@ impl Link {
         self.release(number);
     }
 
-    /// Whoever sent has ended.
+    /// Drops one of the two holders of an exchange, and removes it with the last one.
     pub(super) fn release(&self, number: u32) {
         let mut state = self.lock();
         if let Some(exchange) = state.exchanges.get_mut(&number) {
@@ -178,21 +179,22 @@ impl Link {
         }
     }
 
-    /// Ends an exchange before its end.
+    /// Cancels an exchange.
     pub(super) fn cancel(&self, number: u32, why: CancelReason) {
         self.change(|state| {
             state.session.cancel(number, why.clone());
-            // The machine tells of what others do; who waits here has to know as well.
+            // The session reports only what the other end does; waiters at this end need the reason
+            // too.
             state.notify(number, |exchange| {
                 exchange.cancelled.get_or_insert(Cancelled::There(why));
             });
         });
     }
 
-    /// All is sent that will be; of what still comes nothing is wanted.
+    /// Ends an exchange after sending: anything else received for it is unwanted.
     pub(super) fn done(&self, number: u32) {
         self.change(|state| {
-            // In the text dialect this cannot be said; what comes is thrown away there.
+            // The text dialect has no message for this; what is received is discarded there.
             if state.session.dialect() == Dialect::V1 {
                 state.session.cancel(number, CancelReason::Done);
             }
@@ -215,7 +217,7 @@ pub(super) fn wait_for<'s>(
     changed.wait_timeout(state, most).unwrap_or_else(PoisonError::into_inner).0
 }
 
-/// What a lock gives, whoever panicked while holding it.
+/// Unwraps a lock, ignoring poisoning.
 pub(super) fn poisoned<T>(locked: Result<T, PoisonError<T>>) -> T {
     locked.unwrap_or_else(PoisonError::into_inner)
 }

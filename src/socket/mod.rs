@@ -1,14 +1,14 @@
-//! HTTP over a WebSocket, for programs: both ends, with blocking sockets and threads. Its promise:
-//! either end asks and either end answers, many at once; bodies stream, and whoever reads slowly
-//! holds up one exchange and no other (in the text dialect: the connection); memory stays bounded;
-//! what breaks off never looks whole.
+//! HTTP over a WebSocket, for programs: both ends, with blocking sockets and threads. Either end
+//! can send requests and answer them, many at once. Bodies are streamed, and a slow reader blocks
+//! only its own exchange (in the text dialect: the connection). Memory is bounded, and an
+//! interrupted body is never mistaken for a complete one.
 //!
-//! [`SocketClient`] dials, [`SocketServer`] accepts, and both make a [`SocketConnection`]. The
-//! requests and responses are those of the `http` crate, with a [`Body`].
+//! [`SocketClient`] dials, [`SocketServer`] accepts, and both make a [`SocketConnection`]. Requests
+//! and responses are those of the `http` crate, with a [`Body`].
 //!
-//! # An API at the end that dialled
+//! # An API at the dialling end
 //!
-//! This is what a service does that nobody can dial: it dials a relay, and serves what comes.
+//! A service that cannot be reached from outside dials a relay and serves the requests it receives.
 //!
 //! ```no_run
 //! use rdv::socket::{Body, SocketClient};
@@ -21,7 +21,7 @@
 //! # Ok::<(), rdv::socket::Error>(())
 //! ```
 //!
-//! # An API at the end that accepted
+//! # An API at the accepting end
 //!
 //! ```
 //! use rdv::socket::{Body, SocketClient, SocketServer};
@@ -36,7 +36,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! `examples/api_at_client.rs` and `examples/api_at_server.rs` are whole programs.
+//! `examples/api_at_client.rs` and `examples/api_at_server.rs` are complete programs.
 
 mod accepting;
 mod body;
@@ -76,5 +76,5 @@ pub use stop::Stop;
 
 use std::time::Duration;
 
-/// How long the other end may be silent, unless said otherwise; it is asked after half of that.
+/// Default heartbeat timeout: how long the peer may be silent. It is pinged after half of this.
 const HEARTBEAT: Duration = Duration::from_secs(20);

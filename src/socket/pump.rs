@@ -1,6 +1,6 @@
-//! The thread that owns a connection's wire: it carries bytes between the wire and the protocol's
-//! machine, and keeps the heartbeat. It waits in poll(2) for the socket and for the bell of the
-//! other threads.
+//! The thread that owns a connection's wire: it transfers bytes between the wire and the session,
+//! and keeps the heartbeat. It waits in poll(2) for the socket and for the eventfd of the other
+//! threads.
 
 use super::link::Link;
 use crate::client::clock;
@@ -15,18 +15,18 @@ use std::os::fd::AsFd as _;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// How much is read at once.
+/// Maximum bytes per read.
 const READ_BYTES: usize = 64 << 10;
 
-/// How long what is left to send, and the other end's goodbye, may take after the end.
+/// Timeout after the close for sending the rest and receiving the other end's close.
 pub(super) const FAREWELL: Duration = Duration::from_secs(2);
 
-/// The wire, and what is on its way to it.
+/// The wire and its pending output.
 pub(super) struct Pump {
     link: Arc<Link>,
     wire: Wire,
     pending: Vec<u8>,
-    /// How much of `pending` is sent.
+    /// Bytes of `pending` already sent.
     sent: usize,
     buffer: Vec<u8>,
     on_open: Option<Box<dyn FnOnce() + Send>>,
@@ -38,13 +38,13 @@ impl Pump {
         Self { link, wire, pending: Vec::new(), sent: 0, buffer, on_open: None }
     }
 
-    /// Does this when the handshake is complete, if it ever is.
+    /// Sets a callback that runs once the handshake is complete.
     pub(super) fn on_open(mut self, act: impl FnOnce() + Send + 'static) -> Self {
         self.on_open = Some(Box::new(act));
         self
     }
 
-    /// Carries bytes until the connection is over; how it ended.
+    /// Transfers bytes until the connection is over, and returns how it ended.
     pub(super) fn run(mut self) -> Closed {
         while !self.link.lock().session.is_closed() {
             self.announce();
@@ -96,13 +96,13 @@ impl Pump {
         let found = self.wait(flags, timeout)?;
         let gone = PollFlags::POLLERR | PollFlags::POLLHUP;
         if !wants && found.intersects(gone) {
-            // Nobody reads, so nobody would find out.
+            // The socket is not read, so the error would go unnoticed.
             return Err(io::ErrorKind::ConnectionReset.into());
         }
         Ok(())
     }
 
-    /// Waits for the socket, the bell, or the time; what the socket is ready for.
+    /// Waits for the socket, the eventfd or the timeout, and returns the socket's events.
     fn wait(&self, flags: PollFlags, timeout: Option<Duration>) -> io::Result<PollFlags> {
         let bell = self.link.wake_fd();
         let mut both =
@@ -121,7 +121,7 @@ impl Pump {
         Ok(both[0].revents().unwrap_or(PollFlags::empty()))
     }
 
-    /// Sends what there is room for; whether nothing is left.
+    /// Sends as much as the socket takes, and returns whether nothing is left.
     fn write(&mut self) -> io::Result<bool> {
         loop {
             if self.sent == self.pending.len() && !self.take_output() {
@@ -137,7 +137,7 @@ impl Pump {
         }
     }
 
-    /// Takes what is to be sent next; whether there was any.
+    /// Takes the next output of the session, and returns whether there was any.
     fn take_output(&mut self) -> bool {
         let mut state = self.link.lock();
         self.pending = std::mem::take(state.session.output());
@@ -146,7 +146,7 @@ impl Pump {
         !self.pending.is_empty()
     }
 
-    /// Takes in what came, once; whether anything came.
+    /// Reads once, and returns whether anything was received.
     fn read(&mut self) -> io::Result<bool> {
         if !self.link.lock().wants_input() {
             return Ok(false);
@@ -162,8 +162,8 @@ impl Pump {
         Ok(true)
     }
 
-    /// Sends the rest, and waits for the other end to close, so that nothing it sent makes the
-    /// kernel throw away what it has not read yet (RFC 6455, section 7.1.1).
+    /// Sends the rest and waits for the other end to close: otherwise unread input would make the
+    /// kernel reset the connection and discard what it has not read yet (RFC 6455, section 7.1.1).
     fn disconnect(&mut self) {
         let end = clock::now() + FAREWELL;
         while let Ok(false) = self.write() {

@@ -1,27 +1,27 @@
-//! Where the relay is: the URL that is dialled, and the one below which others find the API.
+//! Location of the relay: the URL to dial, and the base URL of the APIs.
 
 use crate::client::commands::exit::{Exit, Failure};
 use crate::client::url::{Scheme, shown};
 use crate::client::{Options, Url};
 
-/// The place of a relay where agents connect.
+/// The path of a relay where agents connect.
 const SOCKET: &str = "socket";
 
-/// One relay.
+/// The URLs of one relay.
 #[derive(Clone, Debug)]
 pub(in crate::socket) struct Relay {
-    /// What is dialled.
+    /// URL to dial.
     pub(in crate::socket) socket: Url,
-    /// What its paths are below of.
+    /// Base URL of its paths.
     pub(in crate::socket) base: Url,
 }
 
 impl Relay {
-    /// Of a URL with `http`, `https`, `ws` or `wss`, or of a host and port. A `ws` or `wss` URL with a
-    /// path is where the agent connects; any other one is the relay itself.
+    /// Parses a URL with `http`, `https`, `ws` or `wss`, or a host and port. A `ws` or `wss` URL
+    /// with a path is where the agent connects; any other one is the relay itself.
     ///
     /// # Errors
-    /// It is no URL.
+    /// The URL is invalid.
     pub(in crate::socket) fn parse(text: &str) -> Result<Self, Failure> {
         let (scheme, rest) = text.split_once("://").unwrap_or(("http", text));
         let (scheme, dials) = match scheme.to_ascii_lowercase().as_str() {
@@ -41,16 +41,16 @@ impl Relay {
         Ok(Self { socket: url.below(SOCKET), base: url })
     }
 
-    /// Whether spare connections can be brought: they are plain TCP, and no proxy knows them.
+    /// Whether the relay can use idle tunnels: they are plain TCP, without a proxy.
     ///
     /// # Errors
-    /// What the environment names is no proxy.
+    /// A proxy in the environment is invalid.
     pub(in crate::socket) fn takes_spares(&self, options: &Options) -> Result<bool, Failure> {
         Ok(self.base.scheme == Scheme::Http && options.proxies.for_url(&self.base)?.is_none())
     }
 }
 
-/// The relay of a URL where an agent connects.
+/// Returns the base URL of the relay for a URL where an agent connects.
 fn above(socket: &Url) -> Url {
     let path = socket.path().trim_end_matches('/');
     let base = path.strip_suffix(SOCKET).filter(|base| base.ends_with('/')).unwrap_or("/");

@@ -1,4 +1,4 @@
-//! One request to the other end, and its answer.
+//! Sends one request to the other end and receives its response.
 
 use super::body::Body;
 use super::connection::{Owner, SocketConnection};
@@ -14,7 +14,7 @@ use std::io::Read as _;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-/// Where a sender leaves the reason why the body could not be read.
+/// Shared slot for the error of reading the request body.
 type Failure = Arc<Mutex<Option<Error>>>;
 
 pub(super) fn round_trip(
@@ -30,7 +30,7 @@ pub(super) fn round_trip(
     let number = link.request(&bytes, length == Some(0))?;
     let sender = Sender { owner: connection.owner(), number, failure: Failure::default() };
     let failure = Arc::clone(&sender.failure);
-    // From here on the exchange is cancelled whenever nobody reads its answer.
+    // From here on, dropping the response early cancels the exchange.
     let mut incoming = Incoming::new(connection.owner(), number);
     sender.begin(body, length)?;
     let answer = link.answer(number, limit);
@@ -44,7 +44,7 @@ pub(super) fn round_trip(
     })?;
     let response = heads::read_response(&answer)?;
     let stated = heads::stated_length(response.headers());
-    // The length of an answer to HEAD is that of another body.
+    // The length of a response to HEAD is not that of its body.
     let length = if over { Some(0) } else { stated };
     incoming.expect(length);
     Ok(response.map(|()| match length {
@@ -53,7 +53,7 @@ pub(super) fn round_trip(
     }))
 }
 
-/// What sends the body.
+/// Sends the body of a request.
 struct Sender {
     owner: Arc<Owner>,
     number: u32,
@@ -61,14 +61,14 @@ struct Sender {
 }
 
 impl Sender {
-    /// Sends the body, beside this thread where that may have to wait for something.
+    /// Sends the body, on another thread if sending may block.
     fn begin(self, body: Body, length: Option<u64>) -> Result<(), Error> {
         if length == Some(0) {
             self.owner.link().release(self.number);
             return Ok(());
         }
         if body.is_in_memory() && length.is_some_and(|bytes| bytes <= WINDOW_BYTES) {
-            // There is room for all of it: nothing has to be read meanwhile.
+            // It fits into the window: sending does not block.
             self.send(body, length);
             return Ok(());
         }
@@ -111,7 +111,7 @@ impl Sender {
     }
 }
 
-/// A body in the pieces that it is read in.
+/// Reads a body in pieces.
 pub(super) struct BodyPieces {
     body: Body,
     buffer: Vec<u8>,
@@ -123,10 +123,10 @@ impl BodyPieces {
         Self { body, buffer: vec![0; DATA_MAX_BYTES], left: length }
     }
 
-    /// The next piece, and whether it is the last one.
+    /// Returns the next piece, and whether it is the last one.
     ///
     /// # Errors
-    /// The body cannot be read, or is not as long as was said.
+    /// The body cannot be read, or ends before its declared length.
     pub(super) fn next(&mut self) -> std::io::Result<(&[u8], bool)> {
         let most = self.left.map_or(usize::MAX, |left| usize::try_from(left).unwrap_or(usize::MAX));
         let most = most.min(self.buffer.len());

@@ -1,4 +1,4 @@
-//! Sending: a request, and the bytes of a body as there is room for them.
+//! Sending requests and body bytes, within the flow control window.
 
 use super::error::Error;
 use super::link::{Link, wait};
@@ -10,17 +10,17 @@ use crate::mux::session::head_too_large;
 use std::sync::{Arc, MutexGuard};
 use std::time::Instant;
 
-/// Why sending ended before its end.
+/// Why sending stopped early.
 #[derive(Debug)]
 pub(super) enum Stop {
-    /// The response is complete: nobody wants the rest of the request.
+    /// The response is complete: the rest of the request is unwanted.
     Answered,
-    /// It cannot go on.
+    /// The exchange failed.
     Failed(Error),
 }
 
 impl Link {
-    /// Asks the other end.
+    /// Starts a request, and returns the number of its exchange.
     pub(super) fn request(&self, head: &[u8], over: bool) -> Result<u32, Error> {
         self.change(|state| {
             if let Some(error) = state.end() {
@@ -40,7 +40,7 @@ impl Link {
         })
     }
 
-    /// Sends body bytes of an exchange as there is room for them, the last ones if `over`.
+    /// Sends body bytes of an exchange as the window permits; `over` marks the last ones.
     pub(super) fn send(&self, number: u32, mut bytes: &[u8], over: bool) -> Result<(), Stop> {
         let mut state = self.lock();
         loop {
@@ -61,7 +61,7 @@ impl Link {
         }
     }
 
-    /// Since now the other end is waited for, or not.
+    /// Sets since when the other end is waited for, if it is.
     pub(super) fn waits(&self, number: u32, since: Option<Instant>) {
         let mut state = self.lock();
         if let Some(exchange) = state.exchanges.get_mut(&number) {
@@ -71,7 +71,7 @@ impl Link {
     }
 }
 
-/// Waits until something changed about an exchange; the other end is waited for meanwhile.
+/// Waits until an exchange changes; meanwhile the other end is waited for.
 fn await_room(
     mut state: MutexGuard<'_, ConnectionState>,
     number: u32,
@@ -79,12 +79,12 @@ fn await_room(
     let Some(exchange) = state.exchanges.get_mut(&number) else { return state };
     exchange.waits_since.get_or_insert_with(clock::now);
     let changed = Arc::clone(&exchange.changed);
-    // Whoever waits for the answer has a limit from now on.
+    // From now on the timeout of the response counts.
     changed.notify_all();
     wait(&changed, state)
 }
 
-/// A last message without bytes needs no credit, but in the text dialect its turn.
+/// An empty last message needs no credit, except in the text dialect, where it waits for its turn.
 fn may_end(state: &mut ConnectionState, number: u32) -> bool {
     state.session.dialect() == Dialect::V1 || state.room(number) > 0
 }

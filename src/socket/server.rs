@@ -1,4 +1,4 @@
-//! The end that accepts connections.
+//! The accepting end.
 
 use super::HEARTBEAT;
 use super::body::Body;
@@ -21,7 +21,7 @@ use uuid::Uuid;
 
 pub(super) type Handler = dyn Fn(&SocketConnection, Request<Body>) -> Response<Body> + Send + Sync;
 
-/// How a server is to be.
+/// Configuration of a server.
 #[derive(Clone)]
 pub struct ServerBuilder {
     pub(super) heartbeat: Duration,
@@ -30,8 +30,8 @@ pub struct ServerBuilder {
     pub(super) handler: Option<Arc<Handler>>,
 }
 
-/// Accepts connections on a thread of its own, and knows those that are open. A thread for each
-/// carries its bytes. Dropping it stops it.
+/// Accepts connections on its own thread and keeps track of the open ones. Each connection has a
+/// thread that transfers its bytes. Dropping the server stops it.
 ///
 /// ```
 /// use rdv::socket::{EventKind, SocketClient, SocketServer};
@@ -43,7 +43,7 @@ pub struct ServerBuilder {
 /// let client = SocketClient::new(&url)?.with_metadata(name.clone()).connect()?;
 /// let event = events.recv()?;
 /// assert_eq!((event.kind, event.connection), (EventKind::ConnectionReceived, client.id()));
-/// let connection = server.connection_by_metadata(&name).expect("it is there");
+/// let connection = server.connection_by_metadata(&name).expect("connected");
 /// assert_eq!(server.active_connections(), [connection.id()]);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -53,29 +53,29 @@ pub struct SocketServer {
 }
 
 impl ServerBuilder {
-    /// Takes an end for dead when nothing came from it for so long; it is asked after half of that.
-    /// The default is 20 s.
+    /// Sets the heartbeat timeout: a peer silent for this long is considered dead; it is pinged
+    /// after half of this. The default is 20 s.
     #[must_use]
     pub fn with_heartbeat(mut self, silence_max: Duration) -> Self {
         self.heartbeat = silence_max;
         self
     }
 
-    /// Asks with this, at most 125 bytes of it.
+    /// Sets the ping payload, up to 125 bytes.
     #[must_use]
     pub fn with_heartbeat_data(mut self, data: &[u8]) -> Self {
         data.clone_into(&mut self.heartbeat_data);
         self
     }
 
-    /// Has at most so many connections; others are answered 503. The default is 1024.
+    /// Sets the maximum number of connections; others are refused with 503. The default is 1024.
     #[must_use]
     pub fn with_connections_max(mut self, connections: usize) -> Self {
         self.connections_max = connections;
         self
     }
 
-    /// Serves the requests of every connection, as [`SocketConnection::serve`] does.
+    /// Serves the requests of every connection, like [`SocketConnection::serve`].
     #[must_use]
     pub fn serving(
         mut self,
@@ -85,10 +85,10 @@ impl ServerBuilder {
         self
     }
 
-    /// Listens at this address; port 0 is one that is free.
+    /// Listens on this address; port 0 selects a free port.
     ///
     /// # Errors
-    /// What the system says.
+    /// Error of the system.
     pub fn bind(self, address: impl ToSocketAddrs) -> Result<SocketServer, Error> {
         let failed = |error| Error::network("listening", error);
         let listener = TcpListener::bind(address).map_err(failed)?;
@@ -120,7 +120,7 @@ impl fmt::Debug for ServerBuilder {
 }
 
 impl SocketServer {
-    /// A server that can be told more before it listens.
+    /// Returns a builder with the default configuration.
     pub fn builder() -> ServerBuilder {
         ServerBuilder {
             heartbeat: HEARTBEAT,
@@ -130,51 +130,51 @@ impl SocketServer {
         }
     }
 
-    /// Listens at this address; port 0 is one that is free.
+    /// Listens on this address; port 0 selects a free port.
     ///
     /// # Errors
-    /// What the system says.
+    /// Error of the system.
     pub fn bind(address: impl ToSocketAddrs) -> Result<Self, Error> {
         Self::builder().bind(address)
     }
 
-    /// Where it listens.
+    /// Returns the listening address.
     pub fn local_addr(&self) -> SocketAddr {
         self.shared.address
     }
 
-    /// The connections that are open, in no order.
+    /// Returns the ids of the open connections, in no particular order.
     pub fn active_connections(&self) -> Vec<Uuid> {
         poisoned(self.shared.connections.lock()).keys().copied().collect()
     }
 
-    /// The connection of this name.
+    /// Returns the connection with this id.
     pub fn connection(&self, id: Uuid) -> Option<SocketConnection> {
         poisoned(self.shared.connections.lock()).get(&id).cloned()
     }
 
-    /// A connection whose end said just this of itself.
+    /// Returns a connection with exactly this metadata.
     pub fn connection_by_metadata(&self, metadata: &Value) -> Option<SocketConnection> {
         let connections = poisoned(self.shared.connections.lock());
         connections.values().find(|connection| connection.metadata() == *metadata).cloned()
     }
 
-    /// What the end of this connection said of itself.
+    /// Returns the metadata that this connection's peer sent.
     pub fn metadata(&self, id: Uuid) -> Option<Value> {
         self.connection(id).map(|connection| connection.metadata())
     }
 
-    /// The address at the end of this connection.
+    /// Returns the address of this connection's peer.
     pub fn remote_addr(&self, id: Uuid) -> Option<SocketAddr> {
         self.connection(id).map(|connection| connection.remote_addr())
     }
 
-    /// What happens to connections from now on; what was not received waits.
+    /// Subscribes to connection events from now on; events are queued until received.
     pub fn events(&self) -> Receiver<ConnectionEvent> {
         self.shared.listeners.subscribe()
     }
 
-    /// Accepts no more, and closes every connection as going away (1001).
+    /// Stops accepting, and closes every connection as going away (1001).
     pub fn stop(mut self) {
         self.end();
     }

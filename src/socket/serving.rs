@@ -1,4 +1,4 @@
-//! The other end's requests: each is answered on a thread, and the threads stay for the next ones.
+//! Serves the other end's requests, each on a thread; idle threads are reused.
 
 use super::body::Body;
 use super::connection::SocketConnection;
@@ -18,12 +18,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-/// How long a thread without work stays.
+/// Timeout after which an idle thread exits.
 const IDLE: Duration = Duration::from_secs(10);
 
 type Handler = dyn Fn(Request<Body>) -> Response<Body> + Send + Sync;
 
-/// Threads of one call of `serve`.
+/// The threads of one call of `serve`.
 struct WorkerPool {
     handler: Arc<Handler>,
     threads: AtomicUsize,
@@ -77,7 +77,7 @@ impl WorkerPool {
     }
 }
 
-/// The next request, if one comes soon.
+/// Returns the next request, or `None` after [`IDLE`].
 fn await_request(connection: &SocketConnection) -> Option<Arrived> {
     let end = clock::now() + IDLE;
     let mut state = connection.link().lock();
@@ -102,14 +102,14 @@ fn answer(connection: &SocketConnection, handler: &Handler, arrived: &Arrived) {
     match sent {
         Ok(Ok(())) => link.done(number),
         Ok(Err(Stop::Failed(Error::Body(error)))) => link.panicked(number, error.to_string()),
-        // Nobody waits for it any more.
+        // The request was cancelled: no response is needed.
         Ok(Err(Stop::Answered | Stop::Failed(_))) => {}
         Err(_) => link.panicked(number, "the handler failed".into()),
     }
     link.release(number);
 }
 
-/// The handler's response, and whether its body stays here.
+/// Returns the handler's response, and whether its body must not be sent (HEAD).
 fn handled(
     connection: &SocketConnection,
     handler: &Handler,
@@ -151,8 +151,8 @@ fn respond(
     let (head, body) = response.into_parts();
     let stated = heads::stated_length(&head.headers);
     let length = body.length_bytes().or(stated);
-    // RFC 9110, sections 9.3.2, 15.3.5 and 15.4.5: these have no body. With 304 and in an answer to
-    // HEAD the length is that of the body that GET would bring (section 8.6).
+    // RFC 9110, sections 9.3.2, 15.3.5 and 15.4.5: these have no body. In a 304 and in a response
+    // to HEAD, the length is that of the body GET would return (section 8.6).
     let (told, over) = match head.status.as_u16() {
         204 => (None, true),
         304 => (stated, true),
@@ -183,7 +183,7 @@ fn respond(
     }
 }
 
-/// Answers in place of a response that cannot be sent.
+/// Sends a 502 in place of a response that cannot be sent.
 fn refuse(link: &Link, number: u32) {
     let text = format!("the answer cannot be sent: {}\n", head_too_large());
     let (head, _) = plain(StatusCode::BAD_GATEWAY, "").into_parts();
@@ -192,7 +192,7 @@ fn refuse(link: &Link, number: u32) {
 }
 
 impl Link {
-    /// An exchange ends, for this end cannot go on with it.
+    /// Cancels an exchange that failed at this end.
     pub(super) fn panicked(&self, number: u32, why: String) {
         self.cancel(number, CancelReason::Broke(why));
     }

@@ -1,5 +1,5 @@
-//! What the threads of a connection share: the protocol's machine, and who waits for what of it.
-//! Nothing here waits; [`Link`](super::link::Link) does.
+//! State shared by the threads of a connection: the session, and the waiters on its events. Nothing
+//! here blocks; [`Link`](super::link::Link) does.
 
 use super::cancellation::Cancellation;
 use super::error::Error;
@@ -12,13 +12,13 @@ use std::time::Instant;
 use tungstenite::Bytes;
 use uuid::Uuid;
 
-/// Most bytes that wait to be sent before whoever adds more has to wait.
+/// Maximum bytes queued for sending; a sender blocks above this.
 pub(super) const BACKLOG_MAX_BYTES: usize = 256 << 10;
 
-/// Most requests that are served at once, of one connection.
+/// Maximum requests served at once on one connection.
 pub(super) const SERVED_MAX: usize = 256;
 
-/// A request that nobody has taken.
+/// A request that no thread serves yet.
 #[derive(Debug)]
 pub(super) struct Arrived {
     pub number: u32,
@@ -27,56 +27,56 @@ pub(super) struct Arrived {
     pub cancellation: Cancellation,
 }
 
-/// What is known of an exchange beyond the protocol.
+/// State of an exchange beyond that of the session.
 #[derive(Debug, Default)]
 pub(super) struct Exchange {
-    /// Rung whenever something below changed, or there is room to send.
+    /// Notified when a field below changes, or when there is room to send.
     pub changed: Arc<Condvar>,
     pub ours: bool,
-    /// The response's head, and whether there is no body.
+    /// Head of the response, and whether there is no body.
     pub answer: Option<(Bytes, bool)>,
-    /// Body bytes that came and were not read.
+    /// Body bytes received and not read yet.
     pub chunks: VecDeque<Bytes>,
-    /// Whether no more will come.
+    /// Whether the last byte was received.
     pub over: bool,
     pub cancelled: Option<Cancelled>,
-    /// Of the other end's request: tells whoever serves it.
+    /// Cancellation passed to the handler of the other end's request.
     pub cancellation: Option<Cancellation>,
-    /// Whether nobody will read what comes.
+    /// Whether the rest of the body is discarded.
     pub unwanted: bool,
-    /// Since when the other end is waited for; not while this end reads the body it sends.
+    /// Since when the other end is waited for; `None` while this end reads the request body.
     pub waits_since: Option<Instant>,
-    /// Who still needs this: whoever sends, and whoever reads.
+    /// Holders of this exchange: its sender and its reader.
     pub holders: u8,
 }
 
-/// The state.
+/// State of a connection.
 #[derive(Debug)]
 pub(super) struct ConnectionState {
     pub session: Session,
     pub exchanges: HashMap<u32, Exchange>,
     pub requests: VecDeque<Arrived>,
-    /// Threads that wait for a request.
+    /// Number of threads waiting for a request.
     pub idle: usize,
-    /// What the end that accepted calls the connection.
+    /// Id of the connection, at the accepting end.
     pub connection: Option<Uuid>,
     pub metadata: Value,
     pub welcome: Option<Welcome>,
     pub ended: Option<Closed>,
     pub draining: bool,
-    /// Requests of the other end that nobody waits for any more, and whose servers are to be told.
+    /// Cancelled requests of the other end whose handlers must be notified.
     pub unwanted: Vec<Cancellation>,
-    /// All was sent that will be, and the wire is not used any more.
+    /// Whether everything was sent and the wire is closed.
     pub parted: bool,
-    /// Bytes that the pump has taken and not sent.
+    /// Bytes taken by the pump and not sent yet.
     pub in_flight: usize,
-    /// Whether the pump has to be woken.
+    /// Whether the pump must be woken.
     pub asleep: bool,
-    /// Rung when a request came, and at the end.
+    /// Notified when a request is received, and at the end.
     pub arrived: Arc<Condvar>,
-    /// The same, for whoever sees to it that there are enough threads.
+    /// The same, for the thread that starts workers.
     pub hire: Arc<Condvar>,
-    /// Rung when the handshake is complete, and at the end.
+    /// Notified when the handshake is complete, and at the end.
     pub opened: Arc<Condvar>,
 }
 
@@ -102,12 +102,12 @@ impl ConnectionState {
         }
     }
 
-    /// Why nothing more can be done on the connection, if that is so.
+    /// Returns why the connection ended, if it has.
     pub(super) fn end(&self) -> Option<Error> {
         self.ended.as_ref().map(Error::from)
     }
 
-    /// Bytes that may be sent of an exchange now.
+    /// Returns how many bytes of an exchange can be sent now.
     pub(super) fn room(&mut self, number: u32) -> usize {
         if self.is_full() { 0 } else { self.session.room(number) }
     }
@@ -116,13 +116,13 @@ impl ConnectionState {
         self.in_flight + self.session.output().len() >= BACKLOG_MAX_BYTES
     }
 
-    /// Whether the pump may read: in the text dialect only that holds the other end back.
+    /// Whether the pump should read: in the text dialect, not reading is the only flow control.
     pub(super) fn wants_input(&self) -> bool {
         let crowded = self.session.dialect() == Dialect::Text && self.requests.len() > SERVED_MAX;
         self.session.wants_input() && !crowded
     }
 
-    /// So many bytes of what the pump took are sent: whoever waited for that goes on.
+    /// Subtracts `bytes` sent by the pump, and wakes the blocked senders.
     pub(super) fn sent(&mut self, bytes: usize) {
         let was_full = self.is_full();
         self.in_flight -= bytes;
@@ -131,7 +131,7 @@ impl ConnectionState {
         }
     }
 
-    /// Tells whoever waits for it what happened.
+    /// Processes pending events and notifies their waiters.
     pub(super) fn update(&mut self) {
         while let Some(event) = self.session.next_event() {
             self.happened(event);
@@ -189,7 +189,8 @@ impl ConnectionState {
 
     fn cancelled(&mut self, number: u32, why: Cancelled) {
         let Some(exchange) = self.exchanges.get_mut(&number) else { return };
-        // What came whole stays whole: the rest of what we send is not wanted, no more.
+        // What was received completely stays valid: only the rest of what this end sends is
+        // unwanted.
         exchange.cancelled = Some(why);
         exchange.changed.notify_all();
         self.unwanted.extend(exchange.cancellation.take());
@@ -205,7 +206,7 @@ impl ConnectionState {
             }
             exchange.changed.notify_all();
         } else if text {
-            // There the sender cannot be stopped, and what is not used up stops everybody.
+            // The sender cannot be stopped there, and unused bytes would block every exchange.
             self.session.used(number, bytes.len());
         }
     }

@@ -1,10 +1,10 @@
-//! A wish to end, which interrupts pauses.
+//! A stop flag that interrupts pauses.
 
 use super::link::poisoned;
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
-/// A wish to end. Clones are the same wish.
+/// A stop flag. Clones share it.
 ///
 /// ```
 /// let stop = rdv::socket::Stop::new();
@@ -15,23 +15,23 @@ use std::time::Duration;
 pub struct Stop(Arc<(Mutex<bool>, Condvar)>);
 
 impl Stop {
-    /// Nobody wishes it yet.
+    /// Creates a flag that is not set.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Wishes it.
+    /// Sets the flag.
     pub fn set(&self) {
         *poisoned(self.0.0.lock()) = true;
         self.0.1.notify_all();
     }
 
-    /// Whether it is wished.
+    /// Whether the flag is set.
     pub fn is_set(&self) -> bool {
         *poisoned(self.0.0.lock())
     }
 
-    /// Waits so long, or until it is wished; whether it is.
+    /// Waits up to `most` for the flag, and returns whether it is set.
     pub fn wait(&self, most: Duration) -> bool {
         let guard = poisoned(self.0.0.lock());
         let waited = self.0.1.wait_timeout_while(guard, most, |wished| !*wished);

@@ -1,4 +1,4 @@
-//! Bytes through user memory, for heads, framing and small bodies, and where there is no pipe.
+//! I/O through user memory, for heads, framing and small bodies, and where there is no pipe.
 
 use super::uninterrupted;
 use nix::errno::Errno;
@@ -6,41 +6,41 @@ use nix::sys::socket::{MsgFlags, recv, send};
 use std::io::IoSlice;
 use std::os::fd::AsRawFd;
 
-/// send(2); nix does not name it.
+/// `MSG_MORE` of send(2), which nix does not define.
 const MSG_MORE: MsgFlags = MsgFlags::from_bits_retain(nix::libc::MSG_MORE);
 
-/// What one read found.
+/// The result of one read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Read {
     /// This many bytes (never 0) were read.
     Moved(usize),
-    /// The socket has nothing to read now.
+    /// The socket has no data to read now.
     Blocked,
     /// The peer sent FIN, and every byte before it was read.
     Eof,
 }
 
-/// What one write found.
+/// The result of one write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Write {
-    /// The socket took this many bytes (never 0, unless there were none).
+    /// The socket accepted this many bytes (never 0, unless there were none).
     Moved(usize),
-    /// The socket takes nothing now.
+    /// The socket accepts no data now.
     Blocked,
 }
 
-/// Reads once into `buffer`, which is not empty.
+/// Reads once into `buffer`, which must not be empty.
 ///
 /// # Errors
-/// What recv(2) says, `EAGAIN` and `EINTR` apart.
+/// Any error of recv(2) except `EAGAIN` and `EINTR`.
 pub fn read(source: &impl AsRawFd, buffer: &mut [u8]) -> Result<Read, Errno> {
     receive(source, buffer, MsgFlags::empty())
 }
 
-/// Throws away up to `scratch.len()` bytes without copying them (`MSG_TRUNC`, tcp(7)).
+/// Discards up to `scratch.len()` bytes without copying them (`MSG_TRUNC`, tcp(7)).
 ///
 /// # Errors
-/// What recv(2) says, `EAGAIN` and `EINTR` apart.
+/// Any error of recv(2) except `EAGAIN` and `EINTR`.
 pub fn discard(source: &impl AsRawFd, scratch: &mut [u8]) -> Result<Read, Errno> {
     receive(source, scratch, MsgFlags::MSG_TRUNC)
 }
@@ -54,10 +54,10 @@ fn receive(source: &impl AsRawFd, buffer: &mut [u8], flags: MsgFlags) -> Result<
     }
 }
 
-/// Writes `bytes` once; with `more` the kernel may hold them for what follows at once.
+/// Writes `bytes` once; with `more` the kernel may delay them until more data follows.
 ///
 /// # Errors
-/// What send(2) says, `EAGAIN` and `EINTR` apart.
+/// Any error of send(2) except `EAGAIN` and `EINTR`.
 pub fn write(destination: &impl AsRawFd, bytes: &[u8], more: bool) -> Result<Write, Errno> {
     let mut flags = MsgFlags::MSG_NOSIGNAL;
     flags.set(MSG_MORE, more);
@@ -67,7 +67,7 @@ pub fn write(destination: &impl AsRawFd, bytes: &[u8], more: bool) -> Result<Wri
 /// Writes several slices, at most 1024 (`IOV_MAX`), with one call.
 ///
 /// # Errors
-/// What sendmsg(2) says, `EAGAIN` and `EINTR` apart.
+/// Any error of sendmsg(2) except `EAGAIN` and `EINTR`.
 pub fn gather(destination: &impl AsRawFd, slices: &[IoSlice<'_>]) -> Result<Write, Errno> {
     use nix::sys::socket::{ControlMessage, sendmsg};
     const NO_CONTROL: &[ControlMessage<'_>] = &[];

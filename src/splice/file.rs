@@ -1,26 +1,26 @@
-//! From a file into a socket, inside the kernel.
+//! Copies from a file to a socket inside the kernel.
 
 use super::uninterrupted;
 use nix::errno::Errno;
 use nix::sys::sendfile::sendfile;
 use std::os::fd::AsFd;
 
-/// What one call found.
+/// The result of one call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FileReady {
-    /// The socket took this many bytes (never 0) of the file.
+    /// The socket accepted this many bytes (never 0) of the file.
     Moved(usize),
-    /// The socket takes nothing now.
+    /// The socket accepts no data now.
     Blocked,
-    /// The file has nothing more.
+    /// The file is at its end.
     Eof,
 }
 
-/// Gives up to `max_bytes` (at least 1) from where the file stands to a socket that does not block
-/// (sendfile(2)). The file moves on by what was taken.
+/// Sends up to `max_bytes` (at least 1) from the file's current offset to a non-blocking socket
+/// (sendfile(2)). The offset advances by the number of bytes sent.
 ///
 /// # Errors
-/// What sendfile(2) says, `EAGAIN` and `EINTR` apart; `EINVAL` if this file cannot be sent so.
+/// Any error of sendfile(2) except `EAGAIN` and `EINTR`; `EINVAL` if this file does not support it.
 pub fn give(file: &impl AsFd, socket: &impl AsFd, max_bytes: usize) -> Result<FileReady, Errno> {
     debug_assert!(max_bytes > 0, "an empty request reads as the end");
     match uninterrupted(|| sendfile(socket, file, None, max_bytes)) {

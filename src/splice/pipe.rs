@@ -1,31 +1,31 @@
-//! One pipe, and splice(2) into it and out of it.
+//! A pipe, with splice(2) into it and out of it.
 //!
-//! A zero-length splice returns 0, which reads as end of file: callers ask for at least one byte.
-//! `SPLICE_F_MORE` is never used: it holds the tail of a transfer back.
+//! A zero-length splice returns 0, which looks like end of file, so callers request at least one
+//! byte. `SPLICE_F_MORE` is never used: it delays the tail of a transfer.
 
 use super::uninterrupted;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, SpliceFFlags, fcntl, splice};
 use std::os::fd::{AsFd, OwnedFd};
 
-/// What one fill found.
+/// The result of one fill.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fill {
-    /// This many bytes (never 0) went from the socket into the pipe.
+    /// This many bytes (never 0) were moved from the socket into the pipe.
     Moved(usize),
-    /// With an empty pipe: the socket has nothing to read now. With bytes in the pipe it does not
-    /// say which end blocked.
+    /// If the pipe is empty, the socket has no data to read now. Otherwise it is unknown which end
+    /// blocked.
     Blocked,
     /// The peer sent FIN, and every byte before it is in the pipe.
     Eof,
 }
 
-/// What one drain found.
+/// The result of one drain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Drain {
-    /// This many bytes (never 0) went from the pipe into the socket.
+    /// This many bytes (never 0) were moved from the pipe into the socket.
     Moved(usize),
-    /// The socket takes nothing now.
+    /// The socket accepts no data now.
     Blocked,
 }
 
@@ -38,12 +38,12 @@ pub struct Pipe {
 }
 
 impl Pipe {
-    /// Opens a pipe and asks for `wanted_bytes`; how many it really got is
-    /// [`Pipe::capacity_bytes`], because an unprivileged user's pipes are limited in sum
+    /// Opens a pipe and requests `wanted_bytes`; the actual size is [`Pipe::capacity_bytes`],
+    /// because the total size of an unprivileged user's pipes is limited
     /// (`fs.pipe-user-pages-soft`, pipe(7)).
     ///
     /// # Errors
-    /// What pipe2(2) or fcntl(2) say.
+    /// Any error of pipe2(2) or fcntl(2).
     pub fn open(wanted_bytes: usize) -> Result<Self, Errno> {
         let (read, write) = nix::unistd::pipe2(OFlag::O_NONBLOCK | OFlag::O_CLOEXEC)?;
         let wanted = i32::try_from(wanted_bytes).unwrap_or(i32::MAX);
@@ -57,7 +57,8 @@ impl Pipe {
         Ok(Self { read, write, capacity_bytes: usize::try_from(granted).unwrap_or(0) })
     }
 
-    /// What the kernel says it holds, in bytes; really it holds slots, one for each piece.
+    /// Returns the capacity reported by the kernel, in bytes; in fact it holds slots, one per
+    /// piece.
     pub fn capacity_bytes(&self) -> usize {
         self.capacity_bytes
     }
@@ -65,7 +66,7 @@ impl Pipe {
     /// Moves up to `max_bytes` (at least 1) from a socket, a pipe or a file into the pipe.
     ///
     /// # Errors
-    /// What splice(2) says of the socket, `EAGAIN` and `EINTR` apart.
+    /// Any error of splice(2) on the socket except `EAGAIN` and `EINTR`.
     pub fn fill(&self, source: impl AsFd, max_bytes: usize) -> Result<Fill, Errno> {
         debug_assert!(max_bytes > 0, "a zero-length splice reads as end of file");
         let flags = SpliceFFlags::SPLICE_F_NONBLOCK | SpliceFFlags::SPLICE_F_MOVE;
@@ -77,11 +78,11 @@ impl Pipe {
         }
     }
 
-    /// Moves up to `bytes` (at least 1, at most what the pipe holds) from the pipe into a socket, a pipe or
-    /// a file.
+    /// Moves up to `bytes` (at least 1, at most what the pipe holds) from the pipe into a socket, a
+    /// pipe or a file.
     ///
     /// # Errors
-    /// What splice(2) says of the socket, `EAGAIN` and `EINTR` apart.
+    /// Any error of splice(2) on the socket except `EAGAIN` and `EINTR`.
     pub fn drain(&self, destination: impl AsFd, bytes: usize) -> Result<Drain, Errno> {
         debug_assert!(bytes > 0, "a zero-length splice is ambiguous");
         let flags = SpliceFFlags::SPLICE_F_NONBLOCK | SpliceFFlags::SPLICE_F_MOVE;
@@ -93,17 +94,18 @@ impl Pipe {
         }
     }
 
-    /// Takes up to `buffer.len()` (at least 1) of the bytes in the pipe, which is not empty, into
+    /// Reads up to `buffer.len()` (at least 1) bytes from the pipe, which must not be empty, into
     /// user memory.
     ///
     /// # Errors
-    /// What read(2) says, `EINTR` apart.
+    /// Any error of read(2) except `EINTR`.
     pub fn take(&self, buffer: &mut [u8]) -> Result<usize, Errno> {
         uninterrupted(|| nix::unistd::read(&self.read, buffer))
     }
 }
 
-/// Asks that a pipe somebody else opened hold so many bytes; whether it does.
+/// Requests a capacity of `bytes` for a pipe opened by another process; returns whether it
+/// succeeded.
 pub fn enlarge(pipe: impl AsFd, bytes: usize) -> bool {
     let wanted = i32::try_from(bytes).unwrap_or(i32::MAX);
     fcntl(pipe, FcntlArg::F_SETPIPE_SZ(wanted)).is_ok()

@@ -1,25 +1,25 @@
-//! A bounded pool of pipes. A pipe is lent only while bytes are in flight and comes back the moment
-//! it is empty, so a few serve many transfers whose readers keep up. A pipe with leftovers never
-//! comes back: it would hand one user's bytes to another.
+//! A bounded pool of pipes. A pipe is lent only while bytes are in flight and is returned as soon
+//! as it is empty, so a few serve many transfers whose readers keep up. A pipe with leftover bytes
+//! is never reused: it would hand one user's bytes to another.
 
 use super::pipe::Pipe;
 
-/// At most so many pipes of the full size: 48 of 1 MiB leave an unprivileged user room for 256 of
-/// 64 KiB below the usual `fs.pipe-user-pages-soft` of 64 MiB.
+/// Maximum pipes of the full size: 48 of 1 MiB leave an unprivileged user room for 256 of 64 KiB
+/// below the usual `fs.pipe-user-pages-soft` of 64 MiB.
 pub const LARGE_MAX: usize = 48;
 
-/// The size of the other pipes in bytes, the kernel's default. One the kernel made smaller than
-/// this is not worth a splice.
+/// The size of the other pipes in bytes, the kernel's default. A pipe smaller than this is not
+/// worth a splice.
 pub const SMALL_BYTES: usize = 64 << 10;
 
-/// How many pipes of each size stay open with nobody using them.
+/// Maximum idle pipes of each size that stay open.
 const IDLE_MAX: usize = 64;
 
-/// After the kernel refused a pipe, or gave a smaller one than it was asked for, so many requests
-/// are answered without asking it again for the same.
+/// After the kernel refused a pipe, or granted a smaller one than requested, this many requests are
+/// answered without trying the same again.
 const REFUSALS_AFTER_FAILURE: u32 = 256;
 
-/// Lends pipes.
+/// A pool that lends pipes.
 #[derive(Debug)]
 pub struct Pool {
     large_bytes: usize,
@@ -31,30 +31,30 @@ pub struct Pool {
     refused: u64,
 }
 
-/// How many pipes there are, and how often there was none.
+/// The number of pipes, and of refused requests.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PoolStats {
-    /// Pipes of the full size, those lent included.
+    /// Pipes of the full size, including lent ones.
     pub large_open: usize,
-    /// Those of them that are lent.
+    /// Lent pipes of the full size.
     pub large_lent: usize,
-    /// Other pipes, those lent included.
+    /// Other pipes, including lent ones.
     pub small_open: usize,
-    /// Those of them that are lent.
+    /// Lent pipes of the other size.
     pub small_lent: usize,
-    /// How often a pipe was asked for and there was none, since the beginning.
+    /// Requests refused since start because no pipe was available.
     pub refused: u64,
 }
 
 #[derive(Debug, Default)]
 struct PipeStack {
     idle: Vec<Pipe>,
-    /// Idle and lent.
+    /// Idle and lent pipes.
     open: usize,
 }
 
 impl Pool {
-    /// A pool of at most `max_pipes`, the first [`LARGE_MAX`] of `large_bytes` each.
+    /// Creates a pool of at most `max_pipes`, the first [`LARGE_MAX`] of `large_bytes` each.
     pub fn new(large_bytes: usize, max_pipes: usize) -> Self {
         Self {
             large_bytes,
@@ -67,7 +67,7 @@ impl Pool {
         }
     }
 
-    /// How many pipes there are.
+    /// Returns the numbers of pipes and refusals.
     pub fn stock(&self) -> PoolStats {
         PoolStats {
             large_open: self.large.open,
@@ -78,13 +78,13 @@ impl Pool {
         }
     }
 
-    /// How many pipes are lent.
+    /// Returns how many pipes are lent.
     #[cfg(test)]
     fn lent(&self) -> usize {
         self.stock().large_lent + self.stock().small_lent
     }
 
-    /// An empty pipe; `None` when there is none to be had, and bytes have to be copied.
+    /// Returns an empty pipe; `None` when none is available and bytes have to be copied.
     pub fn lend(&mut self) -> Option<Pipe> {
         let pipe = self
             .large
@@ -97,7 +97,7 @@ impl Pool {
         pipe
     }
 
-    /// Closes the pipes nobody uses: their descriptors are needed elsewhere.
+    /// Closes the idle pipes to free their descriptors.
     pub fn close_idle(&mut self) {
         for shelf in [&mut self.large, &mut self.small] {
             shelf.open -= shelf.idle.len();
@@ -115,7 +115,7 @@ impl Pool {
         }
     }
 
-    /// Whether the next request is likely to be refused, although there should be pipes.
+    /// Whether the next request will probably be refused, although pipes are enabled.
     pub fn is_exhausted(&self) -> bool {
         let idle = self.large.idle.len() + self.small.idle.len();
         self.max_pipes > 0 && idle == 0 && (self.is_full() || self.refusals_left > 0)
@@ -129,7 +129,8 @@ impl Pool {
         self.large.open + self.small.open >= self.max_pipes
     }
 
-    /// The kernel may give less than was asked for; what it gave counts as what it is.
+    /// Opens a large pipe. The kernel may grant less than requested; the pipe counts by its actual
+    /// size.
     fn open_large(&mut self) -> Option<Pipe> {
         if self.large.open >= LARGE_MAX || self.is_full() {
             return None;

@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::process::{Command, Stdio};
 
 use crate::desk::{Desk, assert_complete, assert_ended, offered};
-use crate::support::{Process, Relay, UNKNOWN, eventually, pattern};
+use crate::support::{Framing, Process, Relay, UNKNOWN, assert_uploaded, eventually, pattern};
 use serde_json::Value;
 
 /// Every line as an object, and the names of all events.
@@ -125,13 +125,17 @@ fn a_standard_error_that_takes_nothing_is_no_reason_to_fail() {
 /// `rdv` on a terminal of its own, which script(1) makes; what it shows is its standard output.
 /// `None`, with a printed reason, without that program.
 fn on_terminal(desk: &Desk, arguments: &str, keys: Stdio) -> Option<Process> {
+    on_terminal_of(80, desk, arguments, keys)
+}
+
+fn on_terminal_of(columns: u16, desk: &Desk, arguments: &str, keys: Stdio) -> Option<Process> {
     if Command::new("script").arg("--version").output().is_err() {
         println!("not checked: there is no script(1)");
         return None;
     }
     let mut script = desk.plain("script");
     let rdv = env!("CARGO_BIN_EXE_rdv");
-    let command = format!("stty cols 80; exec '{rdv}' {arguments}");
+    let command = format!("stty cols {columns} rows 24; exec '{rdv}' {arguments}");
     script.args(["-qec", &command, "/dev/null"]);
     script.env("TERM", "xterm");
     Some(Process::reading(script, keys))
@@ -164,6 +168,34 @@ fn a_terminal_shows_who_is_waited_for_and_what_has_moved() {
     assert!(shown.stdout.ends_with(")\r\n"), "{:?}", shown.stdout);
     let (_, end) = shown.stdout.rsplit_once("received a").expect("the end");
     assert!(!end.contains('\u{1b}'), "nothing is drawn after the end: {:?}", shown.stdout);
+}
+
+#[test]
+fn progress_fits_a_narrow_terminal() {
+    let relay = Relay::start(&[]);
+    let there = Desk::at(&relay);
+    let id = relay.create();
+    let receive = format!("receive {id} -o a");
+    let Some(receiving) = on_terminal_of(40, &there, &receive, Stdio::null()) else { return };
+    await_shown(&receiving, "waiting for the other side");
+    let mut source = relay.connect();
+    source.ask(&Framing::Length(1000).put(&id));
+    source.send(pattern(2, 300));
+    await_shown(&receiving, "300 B/1000 B");
+    // Its limit is named after a while, as far as there is room.
+    await_shown(&receiving, " limited");
+    source.send(pattern(2, 700));
+    assert_uploaded(&source.response());
+    let shown = receiving.finish();
+    assert_eq!(shown.status.code(), Some(0), "{}", shown.stdout);
+    for line in shown.stdout.split(['\r', '\n']) {
+        let mut pieces = line.split('\u{1b}');
+        let mut text = pieces.next().unwrap_or_default().to_owned();
+        // Each begins with the rest of an escape sequence, which ends in a letter.
+        let end = |c: char| c.is_ascii_alphabetic();
+        text.extend(pieces.filter_map(|piece| Some(piece.split_once(end)?.1)));
+        assert!(text.chars().count() <= 40, "{text:?}");
+    }
 }
 
 #[test]

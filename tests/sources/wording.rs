@@ -1,4 +1,4 @@
-//! What people read is written in plain English: help, manual pages, errors, log lines, what goes over
+//! What people read is written in plain English: help, manual pages, errors, log lines, comments, what goes over
 //! the wire, and the documents. Phrases that mean little or sound odd are refused, with what to write.
 
 use std::fs;
@@ -172,20 +172,43 @@ fn literals(source: &str) -> Vec<(usize, String)> {
     found
 }
 
+/// The comments of a source: lines that follow each other are one, with the first one's number.
+fn comments(source: &str) -> Vec<(usize, String)> {
+    let mut found: Vec<(usize, String)> = Vec::new();
+    let mut goes_on = false;
+    for (number, line) in (1..).zip(source.lines()) {
+        let Some(text) = line.trim_start().strip_prefix("//") else {
+            goes_on = false;
+            continue;
+        };
+        match found.last_mut().filter(|_| goes_on) {
+            Some((_, comment)) => comment.extend([" ", text]),
+            None => found.push((number, text.to_owned())),
+        }
+        goes_on = true;
+    }
+    found
+}
+
 fn assert_nothing_is_refused(complaints: &[String]) {
     assert!(complaints.is_empty(), "{}\n{} in all", complaints.join("\n"), complaints.len());
 }
 
 #[test]
-fn errors_log_lines_and_messages() {
+fn errors_log_lines_messages_and_comments() {
     let mut complaints = Vec::new();
     let mut seen = 0;
     for path in files("src") {
         let name = path.strip_prefix(root()).expect("below").display().to_string();
+        let source = fs::read_to_string(&path).expect("a source");
+        for (line, comment) in comments(&source) {
+            complaints
+                .extend(refused(&comment).iter().map(|what| format!("{name}:{line}: {what}")));
+        }
         if name.contains("/tests") || name.starts_with("src/fuzzing") {
             continue;
         }
-        for (line, literal) in literals(&fs::read_to_string(&path).expect("a source")) {
+        for (line, literal) in literals(&source) {
             seen += 1;
             complaints
                 .extend(refused(&literal).iter().map(|what| format!("{name}:{line}: {what}")));

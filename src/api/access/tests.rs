@@ -7,25 +7,25 @@ const LIMITS: HeadLimits = HeadLimits { bytes: 4096, target_bytes: 2048 };
 const LIST: Route<'_> = Route::List { active_only: false };
 const STOP: Route<'_> = Route::Control(Control::Stop);
 
-/// On a public loopback listener, from a peer that is not trusted.
+/// An arrival on a public loopback listener, from an untrusted peer.
 fn public() -> Arrival {
     let local = "127.0.0.1:8080".parse().ok();
     Arrival { operators: false, local, trusted: false, loopback: true }
 }
 
-/// From a trusted peer.
+/// An arrival from a trusted peer.
 fn trusted() -> Arrival {
     Arrival { trusted: true, ..public() }
 }
 
-/// On an admin listener with this address.
+/// An arrival on an admin listener with this address.
 fn admin(local: &str) -> Arrival {
     Arrival { operators: true, local: local.parse().ok(), ..public() }
 }
 
 const CLOSED: Policy<'_> = Policy { allowed_origins: &[], admin_hosts: &[], agents: false };
 
-/// What becomes of a request with these fields.
+/// Returns the decision on a request with these fields.
 fn decide(
     target: &str,
     fields: &str,

@@ -1,10 +1,10 @@
-//! The verdicts, a case a line, and the members of their object.
+//! The verdicts, one case per line, and the members of their object.
 
 use super::*;
 use crate::rendezvous::bottleneck::{WaitTimes, WaitingOn};
 use std::time::Instant;
 
-/// One second in which a side was waited for in pauses of so many milliseconds each.
+/// One second in which a side was waited for in pauses of `pause_ms` each.
 #[allow(clippy::disallowed_methods, reason = "a base for made-up times")]
 fn second(side: Option<WaitingOn>, pause_ms: u64) -> (PaceSample, PaceSample) {
     let base = Instant::now();
@@ -19,7 +19,7 @@ fn second(side: Option<WaitingOn>, pause_ms: u64) -> (PaceSample, PaceSample) {
     (earlier, PaceSample { at, waits, ..earlier })
 }
 
-/// A flow of 1 MB a second that no loss disturbs.
+/// A flow of 1 MB/s without loss.
 fn flow() -> SocketFigures {
     SocketFigures {
         rtt_us: 20_000,
@@ -158,7 +158,7 @@ fn what_was_before_the_earlier_sample_does_not_count() {
 #[test]
 fn who_is_held_back_for_its_rate_is_not_to_blame() {
     let (earlier, mut later) = second(Some(WaitingOn::Rate), 50);
-    // Whatever its socket shows, it is the relay that leaves the bytes there.
+    // Whatever the socket shows, it is the relay that leaves the bytes in it.
     later.source = SocketFigures { receive_rtt_us: 60_000, out_of_order_segments: 500, ..flow() };
     let bottleneck = classify(&earlier, &later);
     assert_eq!((bottleneck.limit, bottleneck.rate_waited), (Limit::Rate, Duration::from_secs(1)));

@@ -8,45 +8,46 @@ use crate::http::response::HeadWriter;
 use std::borrow::Cow;
 use std::net::IpAddr;
 
-/// What the relay knows of a call besides its head.
+/// Properties of a call besides its head.
 #[derive(Clone, Copy, Debug)]
 pub struct Forwarding<'f> {
-    /// The target behind the prefix, as in [`Route::Call`](crate::api::Route::Call).
+    /// The target after the prefix, as in [`Route::Call`](crate::api::Route::Call).
     pub rest: &'f str,
-    /// What stood before it: `/api/billing`, `/socket/ID`.
+    /// The prefix of the target: `/api/billing`, `/socket/ID`.
     pub prefix: &'f str,
-    /// The client, as its connection shows it.
+    /// The client's address, taken from its connection.
     pub peer: IpAddr,
-    /// The client is a proxy whose word about its own clients is taken.
+    /// Whether the client is a proxy that is trusted to identify its own clients.
     pub trusted: bool,
-    /// Fields with `_` in their names pass, too. What reads a head into variables (CGI, RFC 3875,
-    /// section 4.1.18) cannot tell `X_Forwarded_For` from the field that the relay writes.
+    /// Whether fields with `_` in their names pass, too. Programs that read a head into variables
+    /// (CGI, RFC 3875, section 4.1.18) cannot distinguish `X_Forwarded_For` from the field that the
+    /// relay writes.
     pub underscores: bool,
-    /// What joins the answer to this request: the client's own, by [`correlation_id`], or a new one.
+    /// The correlation id: the client's own, by [`correlation_id`], or a new one.
     pub correlation_id: &'f str,
     /// The name and the value of the request id, if requests have one.
     pub request_id: Option<(&'f str, &'f str)>,
-    /// What the agent gets the body in.
+    /// The carrier of the body on its way to the agent.
     pub body: BodyCarrier,
 }
 
-/// What a body is in on its way to the agent.
+/// How a body is carried to the agent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BodyCarrier {
-    /// Frames, which say themselves where it ends; heads in them are UTF-8.
+    /// Frames, which mark the end of the body themselves; heads in them are UTF-8.
     Frames,
-    /// HTTP/1.1, so that the head has to say it.
+    /// HTTP/1.1, where the head must declare the framing.
     Http1,
 }
 
-/// The `X-Correlation-Id` of the client, if it can be handed on: there once, with 1 to 128 bytes of
-/// visible ASCII.
+/// Returns the client's `X-Correlation-Id` if it can be forwarded: present exactly once, with 1 to
+/// 128 bytes of visible ASCII.
 pub fn correlation_id<'b>(head: &RequestHead<'_, 'b>) -> Option<&'b str> {
     sole_correlation_id(head.fields.all(CORRELATION_ID))
 }
 
-/// Appends the head of the request for the agent: HTTP/1.1, whatever the client spoke. The table of
-/// what passes is docs/protocol.md's.
+/// Appends the head of the request to the agent: HTTP/1.1, whatever version the client uses. See
+/// docs/protocol.md for the table of forwarded fields.
 pub fn request(head: &RequestHead<'_, '_>, to: &Forwarding<'_>, out: &mut Vec<u8>) {
     let target = if to.rest.starts_with('/') {
         Cow::Borrowed(to.rest)
@@ -59,7 +60,7 @@ pub fn request(head: &RequestHead<'_, '_>, to: &Forwarding<'_>, out: &mut Vec<u8
     framed(identified(writer, head, to), head, to.body).end();
 }
 
-/// The client's own fields.
+/// Writes the client's own fields.
 fn passed<'o>(
     mut writer: HeadWriter<'o>,
     head: &RequestHead<'_, '_>,
@@ -75,15 +76,15 @@ fn passed<'o>(
             writer = writer.field(name, &carried(value, to.body));
         }
     }
-    // HTTP/1.0 has none; in HTTP/1.1 there has to be one, and it may be empty (RFC 9112, 3.2).
+    // HTTP/1.0 has none; HTTP/1.1 requires one, and it may be empty (RFC 9112, 3.2).
     if head.fields.get("Host").is_none() {
         writer = writer.field("Host", head.host().unwrap_or_default());
     }
     writer
 }
 
-/// Of a field that the relay has a say in, whether the client's stays. What `Connection` names does
-/// not matter for these: a client could take away what a proxy before the relay has said of it.
+/// Whether the client's field is kept, for fields that the relay controls. `Connection` has no
+/// effect on these: with it a client could remove what a proxy before the relay reported about it.
 fn relayed(name: &str, head: &RequestHead<'_, '_>, to: &Forwarding<'_>) -> Option<bool> {
     let is = |other: &&str| other.eq_ignore_ascii_case(name);
     if is(&CORRELATION_ID) {
@@ -97,12 +98,12 @@ fn relayed(name: &str, head: &RequestHead<'_, '_>, to: &Forwarding<'_>) -> Optio
     (own || written.iter().any(is)).then_some(false)
 }
 
-/// The client's is the one that is used.
+/// Whether the client's own correlation id is used.
 fn keeps_correlation_id(head: &RequestHead<'_, '_>, to: &Forwarding<'_>) -> bool {
     correlation_id(head) == Some(to.correlation_id)
 }
 
-/// A value as it can be carried: frames take nothing that is no UTF-8.
+/// Returns the value in a form the carrier allows: frames require UTF-8.
 fn carried(value: &[u8], body: BodyCarrier) -> Cow<'_, [u8]> {
     if body == BodyCarrier::Http1 || str::from_utf8(value).is_ok() {
         return Cow::Borrowed(value);
@@ -115,7 +116,7 @@ fn carried(value: &[u8], body: BodyCarrier) -> Cow<'_, [u8]> {
     Cow::Owned(text)
 }
 
-/// Who asked, by what, of whom, and where.
+/// Writes the client's address, the scheme, the host and the prefix.
 fn forwarded<'o>(
     mut writer: HeadWriter<'o>,
     head: &RequestHead<'_, '_>,
@@ -135,8 +136,8 @@ fn forwarded<'o>(
     writer.field("X-Forwarded-Prefix", to.prefix.as_bytes())
 }
 
-/// What joins the answer to the request comes first: it is the name of the request id, too, if an
-/// operator wants it so.
+/// Writes the ids of the request. The correlation id takes precedence: an operator may configure
+/// its name as that of the request id, too.
 fn identified<'o>(
     mut writer: HeadWriter<'o>,
     head: &RequestHead<'_, '_>,
@@ -153,8 +154,8 @@ fn identified<'o>(
     }
 }
 
-/// Where the body ends. That there is none is said where the method could have one, or where the
-/// client said so (RFC 9110, section 8.6).
+/// Writes the framing of the body. An empty body is declared only where the method could have one,
+/// or where the client declared it (RFC 9110, section 8.6).
 fn framed<'o>(
     writer: HeadWriter<'o>,
     head: &RequestHead<'_, '_>,

@@ -1,4 +1,4 @@
-//! The head of an agent's answer on its way to the client.
+//! The head of an agent's response on its way to the client.
 
 use super::{CORRELATION_ID, sole_correlation_id};
 use crate::api::Failure;
@@ -11,24 +11,24 @@ use crate::http::hop::{HopByHop, commands_proxy};
 use crate::http::response::HeadWriter;
 use crate::rendezvous::transfer::Delimiter;
 
-/// Where the body of an answer ends, as it comes from the agent.
+/// Where the body of an agent's response ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AnswerBody {
-    /// With its head.
+    /// With the head.
     Absent {
         /// The length it would have had, in bytes (RFC 9110, section 8.6).
         length: Option<u64>,
     },
-    /// After so many bytes.
+    /// After this many bytes.
     Length(u64),
-    /// With its last chunk.
+    /// With the last chunk.
     Chunked,
     /// With the connection, or with the frames that carry it.
     UntilClose,
 }
 
 impl AnswerBody {
-    /// How it has to be delimited for a client of this version; `None` if there is no body.
+    /// Returns the delimiter for a client of this version; `None` if there is no body.
     pub fn delimiter(self, version: Version) -> Option<Delimiter> {
         match (self, version) {
             (Self::Absent { .. }, _) => None,
@@ -39,28 +39,28 @@ impl AnswerBody {
     }
 }
 
-/// What the relay knows of an answer besides its head.
+/// Properties of a response besides its head.
 #[derive(Clone, Copy, Debug)]
 pub struct ResponseContext<'r> {
     /// Where the body ends, by [`answer_framing`].
     pub body: AnswerBody,
-    /// What the client speaks.
+    /// The client's HTTP version.
     pub version: Version,
-    /// The client's connection goes on. It does not where its end is the end of the body, whatever
-    /// stands here.
+    /// Whether the client's connection is kept open. Ignored where the body ends with the
+    /// connection.
     pub keep_alive: bool,
-    /// What time it is, for an answer that does not say it.
+    /// The current time, for a response without a `Date`.
     pub date: &'r HttpDate,
-    /// What the request was sent with.
+    /// The correlation id sent with the request.
     pub correlation_id: &'r str,
     /// The name and the value of the request id, if requests have one.
     pub request_id: Option<(&'r str, &'r str)>,
 }
 
-/// Where the body of an answer to such a request ends (RFC 9112, section 6.3).
+/// Returns where the body of a response to such a request ends (RFC 9112, section 6.3).
 ///
 /// # Errors
-/// [`Failure::AgentBroke`]: it cannot be told, or the answer is none that ends a request (1xx).
+/// [`Failure::AgentBroke`] if the end is ambiguous, or the response is not final (1xx).
 pub fn answer_framing(answer: &AnswerHead, asked: Method) -> Result<AnswerBody, Failure> {
     if answer.status == 101 {
         return Err(Failure::AgentBroke("it switches to a protocol that was not requested"));
@@ -82,7 +82,7 @@ pub fn answer_framing(answer: &AnswerHead, asked: Method) -> Result<AnswerBody, 
     })
 }
 
-/// Appends the head of the response for the client. The table of what passes is docs/protocol.md's.
+/// Appends the head of the response for the client. See docs/protocol.md for the forwarded fields.
 pub fn response(answer: &AnswerHead, to: &ResponseContext<'_>, out: &mut Vec<u8>) {
     let date = sole_date(answer).unwrap_or(to.date.as_bytes());
     let mut writer = HeadWriter::dated(out, answer.status, date);
@@ -105,14 +105,15 @@ pub fn response(answer: &AnswerHead, to: &ResponseContext<'_>, out: &mut Vec<u8>
     framed(writer, to.body, delimiter).connection(keep_alive, to.version).end();
 }
 
-/// The agent's `Date`, if it is there once; two would be one too many to believe.
+/// Returns the agent's `Date` if it is present exactly once; of two, neither can be trusted.
 fn sole_date(answer: &AnswerHead) -> Option<&[u8]> {
     let mut dates = answer.all("Date");
     let date = dates.next().filter(|date| !date.is_empty() && is_field_value(date));
     if dates.next().is_some() { None } else { date }
 }
 
-/// Of a field that the relay has a say in, whether the agent's stays; whatever `Connection` names.
+/// Whether the agent's field is kept, for fields that the relay controls; `Connection` has no
+/// effect.
 fn relayed(name: &str, own_id: Option<&str>) -> Option<bool> {
     if name.eq_ignore_ascii_case(CORRELATION_ID) {
         return Some(own_id.is_some());

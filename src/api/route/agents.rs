@@ -1,10 +1,10 @@
-//! The paths that agents and their callers use. A call is told from everything else by its path
-//! alone: whatever its method, the agent is to see it.
+//! The paths of agents and their callers. A call is recognized by its path alone: the agent
+//! receives it whatever its method.
 
 use super::{Audience, Callee, Route, parse_id};
 use crate::http::head::{Method, RequestHead, Version};
 
-/// What a path of agents names.
+/// A resource for agents or their callers.
 enum Resource<'h> {
     Socket,
     Spare,
@@ -12,7 +12,7 @@ enum Resource<'h> {
     Call { callee: Callee<'h>, rest: &'h str },
 }
 
-/// What is asked for, if the path is one of these and this audience may use it.
+/// Returns the route, if the path is one of these and available to this audience.
 pub(super) fn route<'h>(head: &RequestHead<'_, 'h>, audience: Audience) -> Option<Route<'h>> {
     match audience {
         Audience::Public => public(head),
@@ -22,7 +22,7 @@ pub(super) fn route<'h>(head: &RequestHead<'_, 'h>, audience: Audience) -> Optio
     }
 }
 
-/// For everybody. Who may look is decided by [`access`](crate::api::access).
+/// Routes for all clients. Access to the lists is decided by [`access`](crate::api::access).
 fn public<'h>(head: &RequestHead<'_, 'h>) -> Option<Route<'h>> {
     Some(match resource(head)? {
         Resource::Call { callee, rest } => Route::Call { callee, rest },
@@ -33,7 +33,7 @@ fn public<'h>(head: &RequestHead<'_, 'h>) -> Option<Route<'h>> {
     })
 }
 
-/// For operators, who look and call nobody.
+/// Routes for operators, which inspect agents but call none.
 fn overseen<'h>(head: &RequestHead<'_, 'h>) -> Option<Route<'h>> {
     match resource(head)? {
         Resource::Socket => Some(read_only(head, Route::Agents)),
@@ -42,7 +42,7 @@ fn overseen<'h>(head: &RequestHead<'_, 'h>) -> Option<Route<'h>> {
     }
 }
 
-/// For agents on a listener of their own, which knows nothing else.
+/// Routes for agents on a listener of their own, which serves nothing else.
 fn dialled<'h>(head: &RequestHead<'_, 'h>) -> Route<'h> {
     match head.path {
         "/" | "/socket" | "/socket/" => attached(head, "GET, OPTIONS"),
@@ -57,7 +57,7 @@ fn attached<'h>(head: &RequestHead<'_, 'h>, allow: &'static str) -> Route<'h> {
     get_only(head, Route::Attach, allow)
 }
 
-/// What `GET` alone asks for.
+/// Allows `GET` only.
 fn get_only<'h>(head: &RequestHead<'_, '_>, route: Route<'h>, allow: &'static str) -> Route<'h> {
     if head.method == Method::Get {
         route
@@ -68,7 +68,7 @@ fn get_only<'h>(head: &RequestHead<'_, '_>, route: Route<'h>, allow: &'static st
     }
 }
 
-/// What `GET` and `HEAD` ask for.
+/// Allows `GET` and `HEAD` only.
 fn read_only<'h>(head: &RequestHead<'_, '_>, route: Route<'h>) -> Route<'h> {
     if head.method == Method::Head { route } else { get_only(head, route, "GET, HEAD, OPTIONS") }
 }
@@ -86,7 +86,7 @@ fn call<'h>(head: &RequestHead<'_, 'h>) -> Option<Resource<'h>> {
     let by_connection = head.path.strip_prefix("/socket/");
     let below = by_connection.or_else(|| head.path.strip_prefix("/api/"))?;
     let named = below.split('/').next().filter(|named| !named.is_empty())?;
-    // Path and query are the end of the target, in whichever form that is.
+    // Path and query are the end of the target, in every form.
     let rest_bytes = below.len() - named.len() + head.query.map_or(0, |query| query.len() + 1);
     let rest = head.target.get(head.target.len().checked_sub(rest_bytes)?..)?;
     let callee = match by_connection {
@@ -96,8 +96,8 @@ fn call<'h>(head: &RequestHead<'_, 'h>) -> Option<Resource<'h>> {
     Some(Resource::Call { callee, rest: if rest.is_empty() { "/" } else { rest } })
 }
 
-/// Whether the client would switch to WebSocket. HTTP/1.0 knows no such wish (RFC 9110, section
-/// 7.8).
+/// Whether the client requests an upgrade to WebSocket, which HTTP/1.0 does not support (RFC 9110,
+/// section 7.8).
 fn wants_websocket(head: &RequestHead<'_, '_>) -> bool {
     head.version == Version::Http11
         && head.method == Method::Get

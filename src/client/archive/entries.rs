@@ -1,8 +1,8 @@
-//! Reading an archive entry by entry. The memory an entry can ask for is bounded, and an archive
-//! without its end is an error.
+//! Reads an archive entry by entry, with bounded memory per entry; an archive without an end marker
+//! is an error.
 //!
-//! Headers are read with the crate `tar`. Its own iterator is not used: it takes names of any length
-//! into memory, and an archive that just stops for a whole one.
+//! Headers are parsed by the crate `tar`. Its own iterator is not used: it reads names of any
+//! length into memory and treats a truncated archive as complete.
 
 use super::super::Error;
 use super::super::output::told;
@@ -10,22 +10,22 @@ use super::BLOCK_BYTES;
 use std::io::{self, ErrorKind, Read};
 use tar::Header;
 
-/// How long a long name, or all extended attributes of one entry, may be, in bytes. `PATH_MAX` is
+/// Maximum size of a long name, or of the extended attributes of one entry, in bytes. `PATH_MAX` is
 /// 4096.
 const EXTENSION_MAX_BYTES: u64 = 1 << 20;
 
-/// What an entry is.
+/// The type of an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     File,
     Directory,
     Symlink,
     HardLink,
-    /// A device, a fifo, or something this reader does not know.
+    /// A device, a fifo, or an unknown type.
     Other,
 }
 
-/// What an archive says of one entry; nothing of it has been checked.
+/// The header of an entry as read from the archive, unchecked.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Entry {
     pub path: Vec<u8>,
@@ -36,14 +36,14 @@ pub(super) struct Entry {
     pub size_bytes: u64,
 }
 
-/// The entries of an archive. Between two of them, the content of the first can be read.
+/// The entries of an archive. The content of an entry can be read before the next call of `next`.
 pub(super) struct Entries<R> {
     input: R,
     content_bytes: u64,
     padding_bytes: u64,
 }
 
-/// What goes before an entry and changes it.
+/// Extension headers that precede an entry and modify it.
 #[derive(Default)]
 struct Extensions {
     path: Option<Vec<u8>>,
@@ -56,11 +56,11 @@ impl<R: Read> Entries<R> {
         Self { input, content_bytes: 0, padding_bytes: 0 }
     }
 
-    /// The next entry; what was not read of the content before is skipped. `None` once the end of
-    /// the archive is there and the input was read to its own end.
+    /// Returns the next entry, skipping unread content of the previous one; `None` once the end
+    /// marker and the end of the input have been read.
     ///
     /// # Errors
-    /// One line: the input failed or stopped too early, or this is no archive.
+    /// One line: the input failed or ended too early, or it is not a valid archive.
     pub fn next(&mut self) -> io::Result<Option<Entry>> {
         let mut extensions = Extensions::default();
         loop {
@@ -92,7 +92,7 @@ impl<R: Read> Entries<R> {
             header.link_name_bytes().map(std::borrow::Cow::into_owned).unwrap_or_default()
         });
         let kind = match kind {
-            // Before POSIX, a slash was what made a directory.
+            // Before POSIX, a trailing slash marked a directory.
             b'0' | b'\0' if path.ends_with(b"/") => Kind::Directory,
             b'0' | b'\0' | b'7' => Kind::File,
             b'1' => Kind::HardLink,
@@ -101,7 +101,7 @@ impl<R: Read> Entries<R> {
             _ => Kind::Other,
         };
         if kind == Kind::HardLink {
-            // Its size is that of the file it links to; no content follows.
+            // The size is that of the link target; no content follows.
             self.expect(0)?;
         }
         Ok(Entry {
@@ -114,7 +114,7 @@ impl<R: Read> Entries<R> {
         })
     }
 
-    /// So much content follows.
+    /// Sets the size of the content that follows.
     fn expect(&mut self, size_bytes: u64) -> io::Result<()> {
         let whole =
             size_bytes.checked_next_multiple_of(BLOCK_BYTES as u64).ok_or_else(damaged_archive)?;
@@ -122,7 +122,7 @@ impl<R: Read> Entries<R> {
         Ok(())
     }
 
-    /// The content of an entry that says something of the next one.
+    /// Reads the content of an extension header, which applies to the next entry.
     fn extension(&mut self) -> io::Result<Vec<u8>> {
         if self.content_bytes > EXTENSION_MAX_BYTES {
             return Err(told(
@@ -145,8 +145,8 @@ impl<R: Read> Entries<R> {
     fn block(&mut self) -> io::Result<[u8; BLOCK_BYTES]> {
         let mut block = [0; BLOCK_BYTES];
         match self.input.read_exact(&mut block) {
-            // The error of `read_exact` says less, and that of a response much more: why it broke
-            // off, on which the exit status depends.
+            // Replace the terse error of `read_exact`, but keep that of a response: it has the
+            // cause of the interruption, which determines the exit status.
             Err(error) if error.kind() == ErrorKind::UnexpectedEof && !is_of_response(&error) => {
                 Err(cut())
             }
@@ -154,8 +154,8 @@ impl<R: Read> Entries<R> {
         }
     }
 
-    /// The second block of zeros, and whatever fills up the input: an archive is often padded, and
-    /// only at its end does the input say whether it is whole.
+    /// Reads the second zero block and any padding: only at its own end does the input report
+    /// whether it is complete.
     fn end(&mut self) -> io::Result<()> {
         if self.block()? != [0; BLOCK_BYTES] {
             return Err(damaged_archive());
@@ -164,7 +164,7 @@ impl<R: Read> Entries<R> {
     }
 }
 
-/// The content of the entry; it never stops early.
+/// Reads the content of the entry; a premature end is an error.
 impl<R: Read> Read for Entries<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let count = self.input.by_ref().take(self.content_bytes).read(buffer)?;
@@ -177,7 +177,8 @@ impl<R: Read> Read for Entries<R> {
 }
 
 impl Extensions {
-    /// The records of an extended header, `LENGTH KEY=VALUE` and a line feed (POSIX, *pax*).
+    /// Parses the records of an extended header, each `LENGTH KEY=VALUE` and a line feed (POSIX,
+    /// *pax*).
     fn read(&mut self, mut records: &[u8]) -> io::Result<()> {
         while !records.is_empty() {
             let (key, value, rest) = record(records).ok_or_else(damaged_archive)?;
@@ -194,7 +195,7 @@ impl Extensions {
     }
 }
 
-/// Key, value, and what follows the record.
+/// Splits off the first record: key, value, and the remaining records.
 fn record(records: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
     let blank = records.iter().position(|&byte| byte == b' ')?;
     let length = usize::try_from(number(&records[..blank])?).ok()?;
@@ -218,7 +219,8 @@ fn until_zero(mut name: Vec<u8>) -> Vec<u8> {
     name
 }
 
-/// The sum of all bytes, those of the sum itself taken as blanks (POSIX, *ustar*).
+/// Verifies the checksum: the sum of all bytes, with the checksum field taken as blanks (POSIX,
+/// *ustar*).
 fn check_sum(header: &Header, block: &[u8; BLOCK_BYTES]) -> io::Result<()> {
     const SUM: std::ops::Range<usize> = 148..156;
     let sum = |bytes: &[u8]| bytes.iter().map(|&byte| u32::from(byte)).sum::<u32>();

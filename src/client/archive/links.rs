@@ -1,20 +1,20 @@
-//! Files with several names: sent once, then linked.
+//! Hard links: a file with several names is sent once, then linked.
 
 use std::collections::HashMap;
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-/// How many files with further hard links are remembered. Further ones are sent as files of their
-/// own: correct, but twice. A name takes about 100 bytes, so this is some megabytes.
+/// Maximum number of remembered files with further hard links. Others are sent as separate files:
+/// correct, but twice. A name takes about 100 bytes, so this is a few megabytes.
 const LINKS_MAX: usize = 1 << 16;
 
-/// The first names of files that have several.
+/// The first name of each file that has several.
 #[derive(Default)]
 pub(super) struct Links(HashMap<(u64, u64), PathBuf>);
 
 impl Links {
-    /// The name under which this file has been sent already; else it is remembered by this one.
+    /// Returns the name under which this file has already been sent; otherwise remembers this name.
     pub fn first(&mut self, metadata: &Metadata, name: &Path) -> Option<PathBuf> {
         if metadata.nlink() < 2 {
             return None;
@@ -27,7 +27,7 @@ impl Links {
         first
     }
 
-    /// The file of this name was not sent after all.
+    /// Forgets a name whose file was not sent after all.
     pub fn forget(&mut self, name: &Path) {
         self.0.retain(|_, first| first != name);
     }

@@ -1,6 +1,6 @@
-//! A directory as one stream, and back: a tar archive (POSIX ustar with GNU's long names),
-//! compressed with Zstandard (RFC 8878) if wanted. Packing never sends a broken archive that looks
-//! whole; unpacking trusts nothing that an archive says. Neither holds a file in memory.
+//! Packs a directory into one stream and unpacks it: a tar archive (POSIX ustar with GNU long
+//! names), optionally compressed with Zstandard (RFC 8878). Packing never sends a broken archive
+//! that looks complete; unpacking trusts nothing in an archive. Neither holds a file in memory.
 
 mod entries;
 mod links;
@@ -19,24 +19,25 @@ pub use unpack::{Unpacked, unpack};
 use super::output::shown;
 use std::path::{Path, PathBuf};
 
-/// What tar counts in: headers and contents fill whole blocks, in bytes.
+/// Block size of tar, in bytes; headers and contents are padded to full blocks.
 const BLOCK_BYTES: usize = 512;
 
-/// How much is gathered before it is passed on, in bytes.
+/// Size of the I/O buffers, in bytes.
 const BUFFER_BYTES: usize = 128 << 10;
 
-/// How many paths of a kind are kept; of the others, only the number.
+/// Maximum number of paths kept per kind; further ones are only counted.
 const NOTED_MAX: usize = 100;
 
-/// How much of a path from an archive is shown, in bytes: it may be of any length.
+/// Maximum length of a path from an archive in a message, in bytes: the path itself may be of any
+/// length.
 const SHOWN_MAX_BYTES: usize = 200;
 
-/// Paths to tell the user of. However many there are, little memory is used.
+/// Paths to report to the user, in bounded memory.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct PathNotes {
-    /// The first 100 of them.
+    /// The first 100 paths.
     pub first: Vec<PathBuf>,
-    /// How many there were.
+    /// The total number of paths.
     pub total: u64,
 }
 
@@ -49,7 +50,7 @@ impl PathNotes {
     }
 }
 
-/// A path from an archive as it may stand in a message.
+/// Formats a path from an archive for a message.
 fn named(path: &Path) -> String {
     let mut name = shown(path);
     name.truncate(name.floor_char_boundary(SHOWN_MAX_BYTES));

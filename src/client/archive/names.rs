@@ -1,4 +1,4 @@
-//! The names in an archive: as paths inside of it, and safe at the top.
+//! Names in an archive: converts them to relative paths and makes top-level names safe.
 
 use super::super::file_name::safe;
 use super::super::output::told;
@@ -9,20 +9,20 @@ use std::io::{self, ErrorKind};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Component, Path, PathBuf};
 
-/// How many names at the top may need to be made safe, for they are remembered. Archives that are
-/// meant well have one or two.
+/// Maximum number of renamed top-level names, which are kept in memory. A benign archive has one or
+/// two.
 const RENAMED_MAX: usize = 1000;
 
-/// How long a path may be, in bytes (`PATH_MAX`, pathconf(3)).
+/// Maximum length of a path, in bytes (`PATH_MAX`, pathconf(3)).
 const PATH_MAX_BYTES: usize = 4096;
 
 const NO_PATH: &str = "the path is outside of it";
 
-/// The path of an entry below the directory it is extracted into, its first name made safe. `None`
-/// for that directory itself.
+/// Returns the path of an entry relative to the target directory, with its first component made
+/// safe; `None` for that directory itself.
 ///
 /// # Errors
-/// One line: it is absolute, leads upwards, is too long, or begins with what is no name.
+/// One line: the path is absolute, leads upwards, is too long, or has an invalid first component.
 pub(super) fn inside(bytes: &[u8]) -> io::Result<Option<PathBuf>> {
     if bytes.len() > PATH_MAX_BYTES {
         return Err(refused(bytes, "its path is too long"));
@@ -44,21 +44,21 @@ pub(super) fn inside(bytes: &[u8]) -> io::Result<Option<PathBuf>> {
     Ok((!below.as_os_str().is_empty()).then_some(below))
 }
 
-/// The names at the top of one archive. Two that become the same one when they are made safe are
-/// refused: the second would replace the first unseen.
+/// The top-level names of one archive. Two names with the same safe form are refused: the second
+/// would silently replace the first.
 #[derive(Default)]
 pub(super) struct TopLevelNames {
     last: OsString,
-    /// What was made safe, and what it was before.
+    /// Names that were made safe, with their original names.
     renamed: HashMap<OsString, OsString>,
 }
 
 impl TopLevelNames {
-    /// Whether an entry begins another name than the entry before. `path` is that of the archive,
-    /// `top` the safe name, `is_there` whether something has that name already.
+    /// Whether an entry has a different top-level name than the previous entry. `path` is the path
+    /// in the archive, `top` the safe name; `is_there` returns whether this name already exists.
     ///
     /// # Errors
-    /// One line: another name has become this one, or too many were changed.
+    /// One line: another name has the same safe form, or too many names were changed.
     pub fn is_next(
         &mut self,
         path: &[u8],
@@ -71,7 +71,7 @@ impl TopLevelNames {
         }
         original.clone_into(&mut self.last);
         let before = self.renamed.get(top).map(OsString::as_os_str);
-        // A name that is there and was not changed was this one from the start.
+        // An existing name that was not changed had this form in the archive.
         let before = before.or_else(|| is_there().then_some(top));
         if before.is_some_and(|before| before != original) {
             return Err(refused(path, "another name has been changed to the same one"));
@@ -86,7 +86,7 @@ impl TopLevelNames {
     }
 }
 
-/// The first name of a path, as the archive has it.
+/// Returns the first component of a path, as it is in the archive.
 fn original(path: &[u8]) -> &OsStr {
     let mut components = Path::new(OsStr::from_bytes(path)).components();
     let first = components.find(|component| matches!(component, Component::Normal(_)));

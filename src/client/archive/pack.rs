@@ -1,4 +1,4 @@
-//! Packing: a directory to a stream.
+//! Packing: writes a directory to a stream.
 
 use super::super::output::{shown, told};
 use super::links::Links;
@@ -13,36 +13,37 @@ use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use tar::{Builder, EntryType, Header};
 
-/// What Zstandard calls fast and good: its default.
+/// The default level of Zstandard, a balance of speed and ratio.
 const LEVEL: i32 = zstd::DEFAULT_COMPRESSION_LEVEL;
 
-/// The length of names a header holds, in bytes; for longer ones an entry of their own goes before.
+/// Maximum length of a name within a header, in bytes; longer names precede the header in an entry
+/// of their own.
 pub(super) const SHORT_NAME_BYTES: usize = 100;
 
-/// Writes a directory as a tar archive whose names begin with its own name: `site/` gives
-/// `site/index.html`. The root directory is called `root`. Links stay links, hard links too;
-/// permissions and the seconds of modification times are kept, owners are not. Holes are sent as
-/// zeros.
+/// Writes a directory as a tar archive whose names begin with the name of the directory: `site/`
+/// gives `site/index.html`. The root directory is named `root`. Symbolic and hard links are
+/// preserved, as are permissions and modification times (in seconds); owners are not. Holes are
+/// sent as zeros.
 ///
-/// Returned are the paths that were skipped: sockets, fifos and devices, and files that vanished.
+/// Returns the skipped paths: sockets, fifos and devices, and files that vanished.
 ///
 /// # Errors
-/// One line. Something cannot be read, or a file became shorter while it was; or `out` failed. The
-/// archive has no end then, so nobody takes it for a whole one.
+/// One line. Something cannot be read, or a file shrank while it was read; or `out` failed. The
+/// archive then has no end marker, so no reader takes it for a complete one.
 pub fn pack(directory: &Path, out: impl Write) -> io::Result<PathNotes> {
     let mut builder = Builder::new(ShutOffWriter {
         out: BufWriter::with_capacity(BUFFER_BYTES, out),
         shut: false,
     });
     let packed = PackState::default().all(directory, &mut builder);
-    // A builder that is dropped ends the archive; a broken one must not get an end.
+    // Dropping the builder writes the end marker, which a broken archive must not get.
     builder.get_mut().shut = packed.is_err();
     let skipped = packed?;
     builder.into_inner()?.out.flush()?;
     Ok(skipped)
 }
 
-/// The same, compressed with Zstandard, a checksum included.
+/// Does the same, compressed with Zstandard and with a checksum.
 ///
 /// # Errors
 /// As [`pack`].
@@ -54,7 +55,7 @@ pub fn pack_compressed(directory: &Path, out: impl Write) -> io::Result<PathNote
     Ok(skipped)
 }
 
-/// The name of a directory, also where its path does not end in it, as `.` does not.
+/// Returns the name of a directory, even if its path does not end in it (`.`).
 pub(super) fn top_name(directory: &Path) -> io::Result<OsString> {
     if let Some(name) = directory.file_name() {
         return Ok(name.to_owned());
@@ -63,7 +64,7 @@ pub(super) fn top_name(directory: &Path) -> io::Result<OsString> {
     Ok(whole.file_name().map_or_else(|| "root".into(), ToOwned::to_owned))
 }
 
-/// The state while one directory is packed.
+/// The state while a directory is being packed.
 #[derive(Default)]
 struct PackState {
     links: Links,
@@ -116,7 +117,7 @@ impl PackState {
         path: &Path,
         name: &Path,
     ) -> io::Result<()> {
-        // What has become a link or a fifo since is neither followed nor waited for.
+        // The file may since have been replaced: do not follow a link or wait on a fifo.
         let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
         let file = match OpenOptions::new().read(true).custom_flags(flags).open(path) {
             Ok(file) => file,
@@ -139,7 +140,7 @@ impl PackState {
     }
 }
 
-/// A header without a size. Owners mean nothing on another machine, so they stay out.
+/// Returns a header without a size. Owners are omitted: they mean nothing on another machine.
 fn header(metadata: &Metadata, kind: EntryType) -> Header {
     let mut header = Header::new_gnu();
     header.set_entry_type(kind);
@@ -159,7 +160,8 @@ fn add_empty<W: Write>(
     builder.append_data(&mut header, name, io::empty())
 }
 
-/// A symbolic or hard link. The library tidies targets up; those that fit go as they are.
+/// Adds a symbolic or hard link. The library normalizes targets; those that fit are written as they
+/// are.
 fn add_link<W: Write>(
     builder: &mut Builder<W>,
     mut header: Header,
@@ -173,7 +175,8 @@ fn add_link<W: Write>(
     builder.append_link(&mut header, name, target)
 }
 
-/// As many bytes of a file as its header says: not more if it grows, and an error if it shrinks.
+/// Reads exactly as many bytes of a file as its header declares: no more if the file grows, and an
+/// error if it shrinks.
 struct ExactSize<'p> {
     file: File,
     path: &'p Path,
@@ -197,7 +200,7 @@ impl Read for ExactSize<'_> {
     }
 }
 
-/// Lets bytes through until it is shut.
+/// Passes bytes through until it is shut.
 struct ShutOffWriter<W> {
     out: W,
     shut: bool,

@@ -1,4 +1,4 @@
-//! How long an archive will be.
+//! Computes the size of an archive in advance.
 
 use super::BLOCK_BYTES;
 use super::links::Links;
@@ -8,8 +8,8 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-/// How long the archive of [`pack`](super::pack()) will be, in bytes, if nothing changes meanwhile: a number to
-/// show progress by.
+/// Returns the size of the archive that [`pack`](super::pack()) would write, in bytes, if nothing
+/// changes in the meantime: the total for progress reports.
 ///
 /// # Errors
 /// One line: something cannot be read.
@@ -43,7 +43,8 @@ fn entry_bytes(name_bytes: usize, content_bytes: u64) -> u64 {
     block + long_name_bytes(name_bytes) + content_bytes.div_ceil(block) * block
 }
 
-/// What a name takes outside of the header: a header of its own, the name and a zero byte.
+/// Returns the bytes that a name takes outside the header: its own header, the name and a zero
+/// byte.
 fn long_name_bytes(name_bytes: usize) -> u64 {
     let blocks =
         if name_bytes > SHORT_NAME_BYTES { 1 + (name_bytes + 1).div_ceil(BLOCK_BYTES) } else { 0 };

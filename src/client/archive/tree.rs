@@ -1,7 +1,7 @@
-//! The directory that an archive is extracted into: new, closed to others, and never left through
-//! a link. Only directories that were made here are used on the way to an entry, and files are only
-//! ever created, so nothing is written through what the archive itself has put there. Names are created
-//! and removed under the lock of [`Unfinished`], content is read without it.
+//! The directory that an archive is extracted into: new, private, and never left through a link.
+//! Only directories created here are used on the path to an entry, and files are only ever created,
+//! so nothing is written through links from the archive itself. Names are created and removed under
+//! the lock of [`Unfinished`]; content is read without it.
 
 use super::super::output::told;
 use super::super::unfinished::Unfinished;
@@ -16,17 +16,17 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-/// What the paths of directories may take in memory, in bytes, until their permissions are set: a
-/// compressed archive of directories alone costs its sender next to nothing.
+/// Maximum memory for directory paths until their permissions are set, in bytes: a compressed
+/// archive of directories alone costs its sender next to nothing.
 const DIRECTORIES_MAX_BYTES: usize = 64 << 20;
 
-/// What a directory costs besides its path, in bytes, roughly.
+/// Approximate memory per directory besides its path, in bytes.
 const DIRECTORY_BYTES: usize = 128;
 
-/// The permissions while the archive is extracted.
+/// Permissions of directories during extraction.
 const PRIVATE: u32 = 0o700;
 
-/// What a directory is to be once everything is in it.
+/// The attributes a directory gets once it is filled.
 #[derive(Clone, Copy)]
 struct Attributes {
     mode: u32,
@@ -37,27 +37,27 @@ struct Attributes {
 pub(super) struct Tree<'u> {
     root: PathBuf,
     unfinished: &'u Unfinished,
-    /// The permissions that the umask leaves.
+    /// The permissions that the umask allows.
     allowed: u32,
     directories: BTreeMap<PathBuf, Attributes>,
     directories_bytes: usize,
 }
 
 impl<'u> Tree<'u> {
-    /// Makes the directory, which must not exist. For the holder of the lock.
+    /// Creates the directory, which must not exist. The caller holds the lock.
     pub fn create(root: PathBuf, unfinished: &'u Unfinished) -> io::Result<Self> {
         fs::create_dir(&root)?;
-        // What the kernel left of 0777 is what the umask allows; it cannot be read without being set.
+        // The kernel applied the umask to 0777; the umask itself cannot be read without setting it.
         let allowed = fs::symlink_metadata(&root)?.permissions().mode() & 0o777;
         fs::set_permissions(&root, Permissions::from_mode(PRIVATE))?;
         Ok(Self { root, unfinished, allowed, directories: BTreeMap::new(), directories_bytes: 0 })
     }
 
-    /// Extracts one entry; its content is read from `entries`. Whether it was of a kind that is
-    /// extracted.
+    /// Extracts one entry, reading its content from `entries`. Returns whether its type is
+    /// supported.
     ///
     /// # Errors
-    /// One line: the archive is hostile or stops early, or something cannot be made.
+    /// One line: the archive is hostile or truncated, or something cannot be created.
     pub fn put<R: Read>(
         &mut self,
         path: &Path,
@@ -71,7 +71,7 @@ impl<'u> Tree<'u> {
         self.make_parents(path)?;
         let place = self.root.join(path);
         if entry.kind == Kind::File {
-            // It waits for the other side; an interruption must not wait for that.
+            // Reading waits for the sender; an interrupt must not wait for that.
             drop(step);
         }
         let made = match entry.kind {
@@ -88,10 +88,10 @@ impl<'u> Tree<'u> {
         })
     }
 
-    /// Sets permissions and times of all directories but those at the top: they still have to be
-    /// moved, which takes the right to write into them.
+    /// Sets permissions and times of all directories except those at the top: moving those requires
+    /// write permission on them.
     pub fn settle_inside(&self) -> io::Result<()> {
-        // Backwards, so that no parent is closed before what is in it.
+        // In reverse order, so that no parent becomes read-only before its contents are done.
         for (path, attributes) in self.directories.iter().rev() {
             if path.components().nth(1).is_some() {
                 self.settle(&self.root.join(path), *attributes)?;
@@ -100,7 +100,7 @@ impl<'u> Tree<'u> {
         Ok(())
     }
 
-    /// Sets those of a directory at the top that now is elsewhere; of what is none, nothing.
+    /// Sets permissions and times of a moved top-level directory; does nothing for other entries.
     pub fn settle_top(&self, name: &Path, place: &Path) -> io::Result<()> {
         let attributes = self.directories.get(name);
         attributes.map_or(Ok(()), |attributes| self.settle(place, *attributes))
@@ -114,8 +114,8 @@ impl<'u> Tree<'u> {
         directory.set_permissions(Permissions::from_mode(attributes.mode & self.allowed))
     }
 
-    /// Makes what is missing on the way. Directories that are noted were made here and are never
-    /// removed, so nothing can have taken their place.
+    /// Creates missing parent directories. Recorded directories were created here and are never
+    /// removed, so nothing can have replaced them.
     fn make_parents(&mut self, path: &Path) -> io::Result<()> {
         if self.holds_parent(path) {
             return Ok(());
@@ -134,7 +134,7 @@ impl<'u> Tree<'u> {
         Ok(())
     }
 
-    /// Whether what a path is in is a directory that was made here, or the tree itself.
+    /// Whether the parent of a path is a directory created here, or the tree itself.
     fn holds_parent(&self, path: &Path) -> bool {
         path.parent().is_some_and(|parent| {
             parent.as_os_str().is_empty() || self.directories.contains_key(parent)
@@ -184,7 +184,7 @@ impl<'u> Tree<'u> {
         OpenOptions::new().write(true).create_new(true).mode(0o600).open(place)
     }
 
-    /// Another name for something extracted before.
+    /// Creates a hard link to an entry extracted earlier.
     fn put_hard_link(&self, place: &Path, entry: &Entry) -> io::Result<()> {
         let target = inside(&entry.link)?.unwrap_or_default();
         let source = self.root.join(&target);
@@ -197,15 +197,15 @@ impl<'u> Tree<'u> {
             return Ok(());
         }
         replace(place)?;
-        // Does not follow: a link to a symbolic link is another such link (link(2)).
+        // Does not follow: a hard link to a symbolic link is a symbolic link (link(2)).
         fs::hard_link(source, place)
     }
 }
 
-/// Whether a directory is there, or nothing.
+/// Returns true for a directory, false if nothing exists at this path.
 ///
 /// # Errors
-/// Something else is there, such as a link to elsewhere.
+/// Something else exists there, such as a link to another place.
 fn is_directory(place: &Path) -> io::Result<bool> {
     match fs::symlink_metadata(place) {
         Ok(found) if found.is_dir() => Ok(true),
@@ -218,7 +218,7 @@ fn is_directory(place: &Path) -> io::Result<bool> {
     }
 }
 
-/// Removes what an earlier entry of the same name has made; the later one counts.
+/// Removes what an earlier entry of the same name created; the later one counts.
 fn replace(place: &Path) -> io::Result<()> {
     match fs::remove_file(place) {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
@@ -226,7 +226,7 @@ fn replace(place: &Path) -> io::Result<()> {
     }
 }
 
-/// A time that no file can have is left out.
+/// Sets the modification time; skips a time that no file can have.
 fn set_mtime(file: &File, seconds: u64) -> io::Result<()> {
     // Beyond 2^40 seconds, some file systems wrap around.
     if seconds >> 40 > 0 {

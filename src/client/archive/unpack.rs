@@ -1,5 +1,5 @@
-//! Unpacking: a stream to files, in a directory of its own first. Only what was complete is moved
-//! to where it is wanted.
+//! Unpacking: extracts a stream into a private directory, and moves the files to their destination
+//! once the archive is complete.
 
 use super::super::output::{exists, move_to, partial_name, shown, told};
 use super::super::unfinished::{Partial, Unfinished};
@@ -13,45 +13,47 @@ use std::io::{self, BufReader, ErrorKind, Read};
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
-/// What every Zstandard frame begins with (RFC 8878, section 3.1.1).
+/// The magic number of a Zstandard frame (RFC 8878, section 3.1.1).
 const ZSTANDARD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 
-/// The largest window a sender can make us hold, as a power of two: 128 MiB, the most that the
-/// command `zstd` writes without `--long`, at its highest level.
+/// Maximum window size of a sender, as a power of two: 128 MiB, the most that the command `zstd`
+/// uses without `--long`, at its highest level.
 const WINDOW_LOG_MAX: u32 = 27;
 
-/// How many directories of one name may be unfinished at once.
+/// Maximum number of unfinished directories of one name.
 const PARTIAL_MAX: u32 = 100;
 
-/// What came of an archive.
+/// The result of unpacking an archive.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Unpacked {
-    /// What is in the directory now that was not before: the top of the archive, as full paths.
+    /// The top-level entries created in the directory, as full paths.
     pub made: PathNotes,
-    /// What was left out, by its path in the archive: devices, fifos, kinds nobody knows.
+    /// The skipped entries, by their paths in the archive: devices, fifos, unknown types.
     pub skipped: PathNotes,
 }
 
-/// Extracts a tar archive, compressed with Zstandard or not, into a directory that exists. While it
-/// comes, it is in `.NAME.partial` there, `NAME` being its first name; when it is complete, what is
-/// at its top is moved. With `overwrite`, a file or an empty directory of the same name is replaced;
-/// without, it must not exist. A directory that is not empty is never replaced, and nothing is merged
-/// into it: the sender chooses the names, and knows nothing of what else is in there.
+/// Extracts a tar archive, optionally compressed with Zstandard, into an existing directory. During
+/// extraction it is in `.NAME.partial` there, `NAME` being its first top-level name; once complete,
+/// its top-level entries are moved. With `overwrite`, a file or an empty directory of the same name
+/// is replaced; without, the name must be free. A non-empty directory is never replaced or merged
+/// into: the sender chooses the names, and does not know what else it contains.
 ///
-/// Names at the top are made safe as those of files are. Permissions are kept as far as the umask
-/// allows, without set-user-ID and its like, and modification times; owners are not. Symbolic links
-/// are made as they are, wherever they point, but nothing goes through them.
+/// Top-level names are made safe as file names are. Permissions are kept as far as the umask
+/// allows, without set-user-ID and the like, and modification times are kept; owners are not.
+/// Symbolic links are created as they are, wherever they point, but nothing is written through
+/// them.
 ///
 /// # Errors
-/// One line. The input failed or stopped early, is no archive, or has a path or link that leads
-/// elsewhere: nothing is left of it then. Or a name is taken by what may not be replaced: nothing is
-/// moved then; if it was free at first, what was received is kept, and the error says where.
+/// One line. If the input failed or ended early, is not a valid archive, or has a path or link that
+/// leads outside, nothing of it is kept. If a name is taken and must not be replaced, nothing is
+/// moved; if the name was free at first, the received data is kept, and the error names its path.
 pub fn unpack(input: impl Read, into: &Path, overwrite: bool) -> io::Result<Unpacked> {
     unpack_noted(input, into, overwrite, &Unfinished::new())
 }
 
-/// The same for a command that may be interrupted: where everything is until it has been moved is
-/// noted in `unfinished`, whose lock stops the extraction before its next step.
+/// Does the same for a command that can be interrupted: the staging path is recorded in
+/// `unfinished` until everything has been moved, and its lock stops the extraction before the next
+/// step.
 pub(in crate::client) fn unpack_noted(
     input: impl Read,
     into: &Path,
@@ -83,7 +85,7 @@ pub(in crate::client) fn unpack_noted(
     Ok(unpacked)
 }
 
-/// The archive itself, whether it is compressed or not.
+/// Returns the plain archive, whether it is compressed or not.
 fn decompressed<'i>(mut input: impl Read + 'i) -> io::Result<Box<dyn Read + 'i>> {
     let mut magic = Vec::new();
     input.by_ref().take(ZSTANDARD_MAGIC.len() as u64).read_to_end(&mut magic)?;
@@ -98,7 +100,7 @@ fn decompressed<'i>(mut input: impl Read + 'i) -> io::Result<Box<dyn Read + 'i>>
     Ok(Box::new(decoder))
 }
 
-/// Whether something may be moved here: nothing is there, or what may be replaced.
+/// Checks that an entry can be moved here: the path is free, or its file can be replaced.
 fn check_free(place: &Path, overwrite: bool) -> io::Result<()> {
     let Ok(found) = fs::symlink_metadata(place) else { return Ok(()) };
     if found.is_dir() && !is_empty(place) {
@@ -112,12 +114,12 @@ fn check_free(place: &Path, overwrite: bool) -> io::Result<()> {
     if overwrite { Ok(()) } else { Err(exists(place)) }
 }
 
-/// What cannot be looked into may hold anything.
+/// Whether a directory is empty; one that cannot be read may hold anything.
 fn is_empty(directory: &Path) -> bool {
     fs::read_dir(directory).is_ok_and(|mut entries| entries.next().is_none())
 }
 
-/// Where the archive is until it is complete. Removed when it is dropped.
+/// The directory that holds an archive until it is complete. Removed on drop.
 struct Staging<'u> {
     place: PathBuf,
     tree: Tree<'u>,
@@ -126,7 +128,7 @@ struct Staging<'u> {
 }
 
 impl<'u> Staging<'u> {
-    /// Makes `.NAME.partial`, or `.NAME.2.partial` and so on, for nobody else to look into.
+    /// Creates `.NAME.partial`, or `.NAME.2.partial` and so on, readable only by its owner.
     fn create(into: &Path, name: &OsStr, unfinished: &'u Unfinished) -> io::Result<Self> {
         let mut noted = unfinished.lock();
         let mut number = 1;
@@ -153,18 +155,18 @@ impl<'u> Staging<'u> {
         Ok(Self { place, tree, unfinished, keep: false })
     }
 
-    /// Whether something of this name is at the top.
+    /// Whether this name exists at the top level.
     fn has(&self, name: &OsStr) -> bool {
         fs::symlink_metadata(self.place.join("new").join(name)).is_ok()
     }
 
-    /// Moves everything at the top to where it is wanted, and removes itself. An interruption comes
-    /// before all of it or after.
+    /// Moves all top-level entries to their destination, and removes itself. An interrupt takes
+    /// effect before or after all of this.
     fn finish(mut self, into: &Path, overwrite: bool, unpacked: &mut Unpacked) -> io::Result<()> {
         let mut noted = self.unfinished.lock();
         self.tree.settle_inside()?;
         let new = self.place.join("new");
-        // It is complete: whatever fails from here on, nothing of it is removed.
+        // The archive is complete: whatever fails from here on, nothing of it is removed.
         self.keep = true;
         let empty_once_moved = noted.take();
         self.move_all(&new, into, overwrite, unpacked).map_err(|error| {
@@ -183,11 +185,12 @@ impl<'u> Staging<'u> {
         overwrite: bool,
         unpacked: &mut Unpacked,
     ) -> io::Result<()> {
-        // Once more, and all of them before the first is moved: much may have happened meanwhile.
+        // Check again, and all names before the first move: the destination may have changed since.
         for entry in fs::read_dir(new)? {
             check_free(&into.join(entry?.file_name()), overwrite)?;
         }
-        // Again, until nothing is found: a directory may be read past what is moved out of it.
+        // Repeat until nothing is left: reading a directory can miss entries when others are moved
+        // out of it.
         loop {
             let before = unpacked.made.total;
             for entry in fs::read_dir(new)? {
@@ -204,15 +207,15 @@ impl<'u> Staging<'u> {
     }
 }
 
-/// Moves a file or a directory, over what is there if that is wanted. None of these calls replaces a
-/// directory with something in it, not even one that is filled at this moment (rename(2), rmdir(2)).
+/// Moves a file or a directory, replacing an existing one if requested. None of these calls
+/// replaces a non-empty directory, even one that is being filled right now (rename(2), rmdir(2)).
 fn move_one(from: &Path, to: &Path, overwrite: bool) -> io::Result<()> {
     let is_directory = |path| fs::symlink_metadata(path).map(|found| found.is_dir());
     let Ok(old_is_directory) = is_directory(to) else { return move_to(from, to, false) };
     if !overwrite || old_is_directory == is_directory(from)? {
         return move_to(from, to, overwrite);
     }
-    // Of both, only one is a directory: there is no rename over the other.
+    // Only one of the two is a directory, so rename(2) cannot replace it.
     let removed = if old_is_directory { fs::remove_dir(to) } else { fs::remove_file(to) };
     removed
         .map_err(|error| told(error.kind(), format!("cannot replace {}: {error}", shown(to))))?;
@@ -224,7 +227,7 @@ impl Drop for Staging<'_> {
         let mut noted = self.unfinished.lock();
         *noted = None;
         if !self.keep {
-            // It has a telling name; what went wrong before is what the user must know.
+            // The directory's name explains itself; the earlier error is what the user must see.
             let _ = fs::remove_dir_all(&self.place);
         }
     }

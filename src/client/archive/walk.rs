@@ -1,12 +1,12 @@
-//! Everything below a directory, a parent before its children. Links are not followed.
+//! Walks everything below a directory, parents before children. Links are not followed.
 
 use super::super::output::{shown, told};
 use std::fs::{self, Metadata, ReadDir};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
-/// Walks with one open directory for each level, so its memory is the depth, not the number of
-/// files. What vanishes meanwhile is left out.
+/// A walk with one open directory per level, so its memory is bounded by the depth, not the number
+/// of files. Files that vanish during the walk are skipped.
 pub(super) struct Walk {
     open: Vec<(PathBuf, ReadDir)>,
 }
@@ -19,7 +19,7 @@ impl Walk {
         Ok(Self { open: vec![(directory.to_owned(), entries)] })
     }
 
-    /// Reads the next entry, and goes into it if it is a directory. `None` if it has vanished.
+    /// Reads the next entry, and descends into it if it is a directory. `None` if it has vanished.
     fn visit(&mut self, entry: io::Result<fs::DirEntry>) -> io::Result<Option<Found>> {
         let place = self.open.last().map(|(path, _)| path.clone()).unwrap_or_default();
         let entry = entry.map_err(|error| unreadable(&place, &error))?;
@@ -33,7 +33,7 @@ impl Walk {
     }
 }
 
-/// A path, and what was there.
+/// A path and its metadata.
 type Found = (PathBuf, Metadata);
 
 impl Iterator for Walk {
@@ -54,7 +54,7 @@ impl Iterator for Walk {
     }
 }
 
-/// `None` for what is not there any more.
+/// Maps an error for a file that has vanished to `None`.
 fn present<T>(path: &Path, result: io::Result<T>) -> io::Result<Option<T>> {
     match result {
         Ok(found) => Ok(Some(found)),

@@ -1,4 +1,4 @@
-//! What several commands take: how to connect, which relay, what to tell.
+//! Arguments that several commands share: connections, the relay, output.
 
 use super::exit::{Exit, Failure};
 use super::reporter::Reporter;
@@ -15,7 +15,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 use uuid::Uuid;
 
-/// How to connect.
+/// Connection arguments.
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Connection")]
 pub struct Connecting {
@@ -37,10 +37,10 @@ pub struct Connecting {
 }
 
 impl Connecting {
-    /// These wishes, where the file of preferences does not say otherwise.
+    /// Returns the request options: these arguments, with defaults from the preferences file.
     ///
     /// # Errors
-    /// A field that cannot be sent.
+    /// A header field is invalid.
     pub fn options(&self, preferences: &Preferences) -> Result<Options, Failure> {
         let mut options = Options::default();
         options.set_connect_timeout(self.connect_timeout);
@@ -49,7 +49,7 @@ impl Connecting {
         }
         for header in &self.headers {
             let Some((name, value)) = header.split_once(':') else {
-                // It is not shown: it may be half a password.
+                // Not shown: it may be part of a password.
                 let why = "a --header has no colon; write 'Name: value'";
                 return Err(Failure::new(Exit::Usage, why));
             };
@@ -59,7 +59,7 @@ impl Connecting {
     }
 }
 
-/// Which relay.
+/// The relay argument.
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Relay")]
 pub struct AtRelay {
@@ -68,31 +68,31 @@ pub struct AtRelay {
     pub relay: Option<String>,
 }
 
-/// Where a relay listens that was started without flags.
+/// The address of a relay started without flags.
 const USUAL_RELAY: &str = "http://127.0.0.1:8080";
 
 impl AtRelay {
-    /// The relay's URL.
+    /// Returns the URL of the relay.
     ///
     /// # Errors
-    /// It is none.
+    /// The URL is invalid.
     pub fn url(&self, preferences: &Preferences) -> Result<Url, Failure> {
         let chosen = self.named(preferences);
         let text = if chosen.contains("://") { chosen.into() } else { format!("http://{chosen}") };
         Ok(text.parse()?)
     }
 
-    /// The relay as it was named, or the usual one.
+    /// Returns the configured relay, or the default one.
     pub(crate) fn named<'n>(&'n self, preferences: &'n Preferences) -> &'n str {
-        // An empty variable is none.
+        // An empty environment variable counts as unset.
         let named = self.relay.as_deref().filter(|named| !named.is_empty());
         named.or(preferences.relay.as_deref()).unwrap_or(USUAL_RELAY)
     }
 
-    /// The stream of a URL, or of an identifier at this relay.
+    /// Returns the stream of a URL, or of an ID at this relay.
     ///
     /// # Errors
-    /// It is neither.
+    /// The argument is neither.
     pub fn stream(
         &self,
         place: &str,
@@ -111,11 +111,11 @@ impl AtRelay {
     }
 }
 
-/// Retries, with growing pauses, what failed before anything was sent. A server that is reached but
-/// cannot be trusted (`InvalidData`) is not tried again.
+/// Retries, with growing pauses, as long as nothing was sent. A reachable but untrusted server
+/// (`InvalidData`) is not retried.
 ///
 /// # Errors
-/// That of the last attempt.
+/// The error of the last attempt.
 pub fn persistently<T>(
     retries: u32,
     reporter: &Reporter,
@@ -138,25 +138,25 @@ fn is_untrusted(error: &Error) -> bool {
     matches!(error, Error::Network { source, .. } if source.kind() == ErrorKind::InvalidData)
 }
 
-/// The error that the other side reported through the relay, where an answer with this status does
-/// not say so: whoever reports may choose a status of success, or one without a body.
+/// Returns the error that the other side reported through the relay, if the response with this
+/// status may hide it: a reporter can choose a success status, or one without a body.
 pub fn reported(stream: &Stream, status: u16) -> Option<Refusal> {
     reported_in(&stream.status().ok()?.ok()?, status)
 }
 
-/// The same, from a status object.
+/// Does the same, from a status object.
 pub fn reported_in(held: &Value, status: u16) -> Option<Refusal> {
     let said = |member: &str| held["error"][member].as_str().map(str::to_owned);
     Some(Refusal { status, name: said("name")?, message: said("message")? })
 }
 
-/// The media type that the end of a name stands for.
+/// Returns the media type for a file extension.
 pub fn media_type(name: Option<&str>) -> String {
     let guessed = name.and_then(|name| mime_guess::from_path(name).first_raw());
     guessed.unwrap_or("application/octet-stream").to_owned()
 }
 
-/// An answer with either kind of refusal as a failure.
+/// Converts a response with either kind of refusal to a failure.
 ///
 /// # Errors
 /// The refusal.

@@ -1,4 +1,4 @@
-//! How a command ends: one number for scripts, one sentence for people.
+//! The result of a command: an exit status for scripts, a sentence for people.
 
 use crate::client::Error;
 use crate::client::file_name::printable;
@@ -10,32 +10,32 @@ use std::process::ExitCode;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Exit {
-    /// 0: every byte is where it belongs.
+    /// 0: every byte has arrived.
     Complete = 0,
-    /// 1: this side failed: a file could not be read or written.
+    /// 1: local failure: a file could not be read or written.
     Local = 1,
-    /// 2: wrong arguments.
+    /// 2: invalid arguments.
     Usage = 2,
-    /// 3: nobody came within the waiting time.
+    /// 3: no peer connected within the waiting time.
     NobodyCame = 3,
-    /// 4: the other side broke off, or reported an error.
+    /// 4: the other side interrupted the transfer, or reported an error.
     OtherSide = 4,
-    /// 5: the relay, or the server, refused.
+    /// 5: the relay or the server refused.
     Refused = 5,
-    /// 6: what came is not what was sent.
+    /// 6: the received data does not match the sent digest.
     Digest = 6,
     /// 7: the relay cannot be reached, or the connection to it failed.
     Network = 7,
-    /// 129: the terminal is gone (128 and the number of `SIGHUP`).
+    /// 129: the terminal was closed (128 plus the number of `SIGHUP`).
     HungUp = 129,
-    /// 130: interrupted (128 and the number of `SIGINT`).
+    /// 130: interrupted (128 plus the number of `SIGINT`).
     Interrupted = 130,
-    /// 143: asked to end (128 and the number of `SIGTERM`).
+    /// 143: terminated (128 plus the number of `SIGTERM`).
     Terminated = 143,
 }
 
 impl Exit {
-    /// As a number.
+    /// Returns the status as a number.
     pub fn status(self) -> u8 {
         self as u8
     }
@@ -47,22 +47,22 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// Why a command did not do what it was asked for.
+/// Why a command failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
     /// The exit status.
     pub exit: Exit,
-    /// One sentence, with what to do about it; safe to print.
+    /// One sentence that includes what to do about it; safe to print.
     pub why: String,
 }
 
 impl Failure {
-    /// A failure of this kind; what others said in the sentence is made printable.
+    /// Returns a failure of this kind; text from the peer is made printable.
     pub fn new(exit: Exit, why: impl AsRef<str>) -> Self {
         Self { exit, why: printable(why.as_ref()) }
     }
 
-    /// A file or a stream of this machine failed.
+    /// Returns the failure of a local file or stream.
     pub fn local(doing: impl std::fmt::Display, error: impl std::fmt::Display) -> Self {
         Self::new(Exit::Local, format!("{doing}: {error}"))
     }

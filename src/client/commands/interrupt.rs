@@ -1,6 +1,6 @@
-//! Ctrl-C while a command runs: the connection is cut, which the relay tells the other side, and
-//! what came so far is named. Neither waits for somebody who reads nothing of it, and a second signal
-//! ends the process at once, whatever the first one is still about.
+//! Ctrl-C while a command runs: cuts the connection, which the relay reports to the other side, and
+//! prints where partial data is kept. Neither blocks on an output that is not read, and a second
+//! signal ends the process at once, whatever the first one is still doing.
 
 use super::exit::{Exit, Failure};
 use super::reporter::Reporter;
@@ -13,36 +13,36 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-/// What this process is receiving into. Whoever changes it on disk holds its lock.
+/// What this process is receiving into. Any thread that changes it on disk holds its lock.
 pub(crate) static UNFINISHED: Unfinished = Unfinished::new();
 
-/// How long standard error may take for the last line. A full pipe that nobody reads takes none, and
-/// whoever writes into it then holds the lock for ever.
+/// Maximum time to write the last line to standard error. A pipe that is full and not read accepts
+/// nothing, and its writer then holds the lock indefinitely.
 const TELLING_MAX: Duration = Duration::from_secs(1);
 
-/// What ends a command before its time.
+/// The signals that end a command early.
 const SIGNALS: [(Signal, Exit); 3] = [
     (Signal::SIGHUP, Exit::HungUp),
     (Signal::SIGINT, Exit::Interrupted),
     (Signal::SIGTERM, Exit::Terminated),
 ];
 
-/// From now on `SIGHUP`, `SIGINT` and `SIGTERM` end the process with a sentence and a status of
-/// their own. To be called before any other thread is begun.
+/// From now on, ends the process on `SIGHUP`, `SIGINT` and `SIGTERM` with a message and a specific
+/// status. Call it before starting any other thread.
 pub fn watch(teller: &Reporter) {
     let teller = teller.clone();
     on_first(SIGNALS.map(|(signal, _)| signal), move |signal| end(signal, &teller));
 }
 
-/// Does something when the first of these signals comes, on a thread of its own; the second one has
-/// its usual effect. To be called before any other thread is begun, since they inherit the mask. A
-/// signal that whoever started the process chose to ignore (nohup(1), shells for background jobs)
-/// stays ignored.
+/// Runs an action on the first of these signals, in a separate thread; the second one has its
+/// default effect. Call it before starting any other thread, since threads inherit the mask. A
+/// signal that the parent process set to ignored (nohup(1), shells for background jobs) stays
+/// ignored.
 pub(crate) fn on_first<const N: usize>(
     signals: [Signal; N],
     act: impl FnOnce(Signal) + Send + 'static,
 ) {
-    // A blocked signal is never discarded, not even one that is ignored (sigwait would take it).
+    // A blocked signal is never discarded, even if it is ignored (sigwait would take it).
     let ignored = ignored();
     let heeded = signals.into_iter().filter(|signal| ignored >> (*signal as u32 - 1) & 1 == 0);
     let signals: SigSet = heeded.collect();
@@ -56,13 +56,13 @@ pub(crate) fn on_first<const N: usize>(
         }
     });
     if waiting.is_err() {
-        // Without the thread nobody would take the signals.
+        // Without the thread, the signals would never be handled.
         let _ = signals.thread_unblock();
     }
 }
 
-/// The signals that this process ignores, bit 0 being signal 1 (`SigIgn`, `proc_pid_status(5)`);
-/// asking the kernel for one (sigaction(2)) is no safe call.
+/// Returns the signals that this process ignores, bit 0 being signal 1 (`SigIgn`,
+/// `proc_pid_status(5)`); querying the kernel for one (sigaction(2)) is not a safe call.
 fn ignored() -> u64 {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
@@ -70,8 +70,8 @@ fn ignored() -> u64 {
 }
 
 fn end(signal: Signal, teller: &Reporter) -> ! {
-    // Kept to the end: nothing may be created behind what is removed, no file renamed while it is
-    // called partial, nor may the lost connection be reported as a failure.
+    // Held to the end: no file must be created after the cleanup, none renamed while it is reported
+    // as partial, and the lost connection must not be reported as a failure.
     let unfinished = UNFINISHED.lock();
     let why = match unfinished.as_ref().and_then(Partial::clean_up) {
         Some(path) => format!("interrupted; partial data is in {}", shown(path)),
@@ -83,11 +83,12 @@ fn end(signal: Signal, teller: &Reporter) -> ! {
     process::exit(exit.status().into())
 }
 
-/// Tells it in a thread of its own, which is left behind if nobody takes the line.
+/// Reports the interrupt in a separate thread, which is abandoned if the line is not read.
 fn report_interrupt(teller: &Reporter, failure: Failure) {
     let teller = teller.clone();
     let (told, telling) = mpsc::channel();
-    // If there is no such thread, its end of the channel is gone, and nothing is waited for.
+    // If the thread cannot be started, its end of the channel is dropped, and the wait returns at
+    // once.
     let _ = thread::Builder::new().name("last line".into()).spawn(move || {
         teller.interrupted(&failure);
         let _ = told.send(());

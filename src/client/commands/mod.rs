@@ -1,4 +1,4 @@
-//! The commands of people and scripts that stand at either end of a stream.
+//! The commands for people and scripts at either end of a stream.
 
 pub mod common;
 pub mod exit;
@@ -20,7 +20,7 @@ pub use status::{Cancel, Status};
 
 use self::reporter::Reporter;
 
-/// Does what can be interrupted, and says how it ended.
+/// Runs an interruptible action, reports the result and returns the exit status.
 pub(crate) fn watching(teller: &Reporter, act: impl FnOnce() -> Result<(), Failure>) -> Exit {
     interrupt::watch(teller);
     match act() {

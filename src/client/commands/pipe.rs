@@ -1,4 +1,4 @@
-//! `rdv pipe`: either end of a stream for programs before or behind it.
+//! `rdv pipe`: one end of a stream as a filter in a shell pipeline.
 
 use super::Exit;
 use super::receive::Receive;
@@ -34,7 +34,7 @@ struct FromStream {
 }
 
 impl Pipe {
-    /// Is that end, and says how it ended.
+    /// Runs this end and returns the exit status.
     pub fn run(&self) -> Exit {
         match &self.end {
             End::Send(sending) => Send { what: "-".into(), sending: sending.clone() }.run(),

@@ -1,4 +1,4 @@
-//! `rdv post`: files to any server as a form, in one request.
+//! `rdv post`: uploads files to any server as a form, in one request.
 
 use super::common::{Connecting, media_type};
 use super::reporter::{OutputArgs, Reporter};
@@ -47,7 +47,7 @@ pub struct Post {
 }
 
 impl Post {
-    /// Sends the files, prints what the server says, and says how it ended.
+    /// Sends the files, prints the response of the server, and returns the exit status.
     pub fn run(&self) -> Exit {
         let teller = Reporter::new(self.telling);
         watching(&teller, || self.post(&teller))
@@ -64,7 +64,7 @@ impl Post {
             .field_name(&self.field)
             .on_progress(move |bytes| counting.moved(bytes));
         self.check()?;
-        // All are opened before the server hears of any.
+        // Open all files before contacting the server.
         let parts: Result<Vec<_>, _> = self.files.iter().map(|file| self.part(file)).collect();
         let parts = parts?;
         teller.begins(upload.length_bytes(&parts)?);
@@ -78,7 +78,7 @@ impl Post {
         Ok(())
     }
 
-    /// What the arguments say together.
+    /// Checks the combination of arguments.
     fn check(&self) -> Result<(), Failure> {
         if self.name.is_some() && self.files.len() > 1 {
             let why = "--name is for one file; send them one by one, or remove it";
@@ -113,7 +113,7 @@ fn is_standard_input(file: &Path) -> bool {
     file.as_os_str() == "-"
 }
 
-/// Whether the server took everything.
+/// Checks whether the server accepted everything.
 fn judge(response: &Response) -> Result<(), Failure> {
     let status = response.status();
     let said = match reason(status) {

@@ -1,4 +1,4 @@
-//! What a command tells while it works, on standard error: standard output is for data.
+//! Progress and results of a command, on standard error: standard output is for data.
 
 mod json;
 
@@ -17,7 +17,7 @@ use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How much is told.
+/// Output arguments.
 #[derive(Args, Clone, Copy, Debug)]
 #[command(next_help_heading = "Output")]
 pub struct OutputArgs {
@@ -30,21 +30,24 @@ pub struct OutputArgs {
     pub json: bool,
 }
 
-/// The bar is drawn as often, so that it turns while nothing moves.
+/// Columns of a terminal that has room for a bar and all figures.
+const BAR_COLUMNS_MIN: u16 = 80;
+
+/// Redraw interval of the bar, so that the spinner turns while nothing moves.
 const TICK: Duration = Duration::from_millis(200);
 
-/// Tells what happens; clones tell to the same place.
+/// Reports progress and results; clones share one output.
 #[derive(Clone, Debug)]
 pub struct Reporter {
     mode: OutputMode,
     quiet: bool,
-    /// When bytes began to move.
+    /// When the transfer started.
     began: Arc<OnceLock<Instant>>,
 }
 
 #[derive(Clone, Debug)]
 enum OutputMode {
-    /// Only what must be said.
+    /// Errors and essential results only.
     Plain,
     /// A bar on a terminal.
     Bar(ProgressBar),
@@ -53,7 +56,7 @@ enum OutputMode {
 }
 
 impl Reporter {
-    /// Tells as it is asked to.
+    /// Creates a reporter for these arguments.
     pub fn new(telling: OutputArgs) -> Self {
         let mode = if telling.json {
             OutputMode::Json(JsonReporter::new())
@@ -65,12 +68,12 @@ impl Reporter {
         Self { mode, quiet: telling.quiet, began: Arc::default() }
     }
 
-    /// Whether anybody looks at what goes on.
+    /// Whether progress is displayed or read by a program.
     pub fn is_watched(&self) -> bool {
         !matches!(self.mode, OutputMode::Plain)
     }
 
-    /// Says what must be said, whatever is told besides: `text` to people, `event` to machines.
+    /// Prints a message in every mode: `text` for people, `event` for programs.
     pub fn print(&self, text: &str, event: &Value) {
         match &self.mode {
             OutputMode::Plain => put(text),
@@ -79,14 +82,14 @@ impl Reporter {
         }
     }
 
-    /// Says what is good to know, unless it is to be quiet.
+    /// Prints a notice, unless in quiet mode.
     pub fn note(&self, text: &str, event: &Value) {
         if !self.quiet || matches!(self.mode, OutputMode::Json(_)) {
             self.print(text, event);
         }
     }
 
-    /// Names what of a directory did not go or come along.
+    /// Lists the entries of a directory that were skipped.
     pub fn skipped(&self, left_out: &PathNotes) {
         for path in &left_out.first {
             let path = printable(&path.to_string_lossy());
@@ -100,7 +103,7 @@ impl Reporter {
         }
     }
 
-    /// An attempt failed, and there is another one after this pause; this number of so many.
+    /// Reports a failed attempt that is retried after this pause, with its number and the maximum.
     pub fn retrying(&self, why: &str, pause: Duration, (number, retries): (u32, u32)) {
         let seconds = pause.as_secs_f64();
         let text = format!("rdv: {why}; retry {number} of {retries} in {seconds:.1} s");
@@ -108,7 +111,7 @@ impl Reporter {
         self.note(&text, &event);
     }
 
-    /// It waits for somebody.
+    /// Reports that the command is waiting for a peer.
     pub fn waiting(&self, what: &str) {
         match &self.mode {
             OutputMode::Plain => {}
@@ -123,7 +126,7 @@ impl Reporter {
         }
     }
 
-    /// Bytes begin to move, so many of them where that is known.
+    /// Reports the start of the transfer, with the total number of bytes if known.
     pub fn begins(&self, total: Option<u64>) {
         self.began.get_or_init(clock::now);
         match &self.mode {
@@ -134,13 +137,16 @@ impl Reporter {
                 match total {
                     Some(total) => {
                         bar.set_length(total);
-                        bar.set_style(style(
+                        bar.set_style(style(if is_narrow() {
+                            "{binary_bytes}/{binary_total_bytes} \
+                             {binary_bytes_per_sec} {eta} {wide_msg}"
+                        } else {
                             "{wide_bar} {binary_bytes}/{binary_total_bytes} \
-                             {binary_bytes_per_sec} {eta} {msg}",
-                        ));
+                             {binary_bytes_per_sec} {eta} {msg}"
+                        }));
                     }
                     None => bar.set_style(style(
-                        "{spinner} {binary_bytes} {binary_bytes_per_sec} {elapsed} {msg}",
+                        "{spinner} {binary_bytes} {binary_bytes_per_sec} {elapsed} {wide_msg}",
                     )),
                 }
                 bar.enable_steady_tick(TICK);
@@ -149,7 +155,7 @@ impl Reporter {
         }
     }
 
-    /// So many more bytes have moved.
+    /// Adds to the number of bytes transferred.
     pub fn moved(&self, bytes: u64) {
         match &self.mode {
             OutputMode::Plain => {}
@@ -158,15 +164,15 @@ impl Reporter {
         }
     }
 
-    /// Tells what keeps it from being faster, by what the relay says, for as long as the stream is
-    /// there; if somebody looks at it.
+    /// Reports the bottleneck of the transfer, according to the relay, until the stream ends; does
+    /// nothing if progress is not displayed.
     pub fn follow(&self, stream: &Stream) {
         if !self.is_watched() {
             return;
         }
         let (teller, stream) = (self.clone(), stream.clone());
         let mut last = String::new();
-        // What a relay does not tell, or tells too late, is not missed.
+        // Best effort: a relay may report it late or not at all.
         let _ = thread::Builder::new().name("events".into()).spawn(move || {
             stream.follow(&mut |status| {
                 let side = status["bottleneck"]["side"].as_str().unwrap_or_default();
@@ -179,7 +185,7 @@ impl Reporter {
         });
     }
 
-    /// What keeps it from being faster.
+    /// Reports what limits the speed.
     fn bottleneck(&self, side: &str) {
         match &self.mode {
             OutputMode::Plain => {}
@@ -190,13 +196,13 @@ impl Reporter {
         }
     }
 
-    /// How much was moved, and how fast.
+    /// Returns the size, time and rate of the transfer.
     pub fn summary(&self, bytes: u64) -> String {
         let time = self.began.get().map(|began| clock::now().duration_since(*began));
         human::transfer(bytes, time.unwrap_or_default())
     }
 
-    /// A file was received: where it is, is said without a terminal, too.
+    /// Reports a received file; its path is printed even without a terminal.
     pub fn saved(&self, text: &str, event: &Value) {
         if matches!(self.mode, OutputMode::Plain) && !self.quiet {
             put(text);
@@ -204,7 +210,7 @@ impl Reporter {
         self.done(text, event);
     }
 
-    /// It is done.
+    /// Reports success.
     pub fn done(&self, text: &str, event: &Value) {
         match &self.mode {
             OutputMode::Plain => {}
@@ -216,7 +222,7 @@ impl Reporter {
         }
     }
 
-    /// Somebody ended it. On a terminal, the cursor stands behind a `^C`.
+    /// Reports an interrupt. On a terminal, the cursor is after a `^C`.
     pub fn interrupted(&self, failure: &Failure) {
         if matches!(self.mode, OutputMode::Plain) && std::io::stderr().is_terminal() {
             put("");
@@ -224,7 +230,7 @@ impl Reporter {
         self.failed(failure);
     }
 
-    /// It was not done.
+    /// Reports a failure.
     pub fn failed(&self, failure: &Failure) {
         match &self.mode {
             OutputMode::Plain => put(format_args!("rdv: {}", failure.why)),
@@ -241,7 +247,7 @@ impl Reporter {
     }
 }
 
-/// What the relay's verdict means, for whoever waits.
+/// Returns the bottleneck reported by the relay in words.
 pub fn in_words(side: &str) -> String {
     match side {
         "source" => "limited by the sender".into(),
@@ -253,11 +259,17 @@ pub fn in_words(side: &str) -> String {
     }
 }
 
-/// Writes one line to standard error, with one call so that no other comes between. Who closed it
-/// does not want to know, and gets the bytes all the same.
+/// Writes one line to standard error in a single call, so that lines do not interleave. Errors are
+/// ignored: standard error may be closed.
 pub(super) fn put(line: impl Display) {
     let line = format!("{line}\n");
     let _ = std::io::stderr().lock().write_all(line.as_bytes());
+}
+
+/// Whether a bar would leave no room for the figures beside it; progress stays on one line.
+fn is_narrow() -> bool {
+    rustix::termios::tcgetwinsize(std::io::stderr())
+        .is_ok_and(|size| size.ws_col > 0 && size.ws_col < BAR_COLUMNS_MIN)
 }
 
 fn style(template: &str) -> ProgressStyle {

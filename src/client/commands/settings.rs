@@ -1,4 +1,4 @@
-//! The file of preferences: what a person does not want to type each time.
+//! The preferences file: defaults for options of the command line.
 
 use super::exit::{Exit, Failure};
 use std::ffi::OsString;
@@ -6,7 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use toml::de::DeTable;
 
-/// What the file says.
+/// The contents of the preferences file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Preferences {
     /// `relay = "https://relay.example"`.
@@ -16,12 +16,12 @@ pub struct Preferences {
 }
 
 impl Preferences {
-    /// Reads the file that `RDV_CLIENT_CONFIG` names, which must be there; else
-    /// `$XDG_CONFIG_HOME/rdv/client.toml` (`~/.config/rdv/client.toml`), else
-    /// `/etc/rdv/client.toml`, if there is one.
+    /// Reads the file named by `RDV_CLIENT_CONFIG`, which must exist; otherwise
+    /// `$XDG_CONFIG_HOME/rdv/client.toml` (`~/.config/rdv/client.toml`), or `/etc/rdv/client.toml`,
+    /// if one exists.
     ///
     /// # Errors
-    /// It cannot be read, or says what nobody understands.
+    /// The file cannot be read, or is invalid.
     pub fn read() -> Result<Self, Failure> {
         let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
         if let Some(path) = variable("RDV_CLIENT_CONFIG") {

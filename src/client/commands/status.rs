@@ -1,4 +1,4 @@
-//! `rdv status` and `rdv cancel`: asking about a stream, and ending it.
+//! `rdv status` and `rdv cancel`: show the status of a stream, and end it.
 
 use super::common::{AtRelay, Connecting, settled};
 use super::reporter::{in_words, put};
@@ -33,7 +33,7 @@ pub struct Cancel {
     at: StreamTarget,
 }
 
-/// Which stream, and how to get there.
+/// The stream, and how to connect to its relay.
 #[derive(Args, Clone, Debug)]
 struct StreamTarget {
     /// URL of the stream, or its ID at the relay
@@ -54,7 +54,7 @@ impl StreamTarget {
 }
 
 impl Status {
-    /// Prints what the relay says of the stream.
+    /// Prints the status of the stream.
     pub fn run(&self) -> Exit {
         ended(self.show())
     }
@@ -104,7 +104,7 @@ fn unprinted(error: io::Error) -> Failure {
     Failure::local("writing to standard output", error)
 }
 
-/// A status object for people.
+/// Formats a status object for people.
 fn line(status: &Value) -> String {
     let text = |value: &Value| value.as_str().map(printable).unwrap_or_default();
     let bytes = human::size(status["bytes_transferred"].as_u64().unwrap_or_default());

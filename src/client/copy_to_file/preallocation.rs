@@ -1,6 +1,5 @@
-//! Room in a file for what is still to come, asked for in large pieces: that takes a fifth off the
-//! cost of writing to tmpfs, and keeps files in one piece on disks. A full disk is found out before
-//! the bytes are here.
+//! Preallocates space in a file in large steps: that takes a fifth off the cost of writing to
+//! tmpfs, and avoids fragmentation on disks. A full disk is detected before the bytes are received.
 
 use crate::client::Error;
 use crate::client::response::Body;
@@ -10,23 +9,24 @@ use nix::sys::stat::fstat;
 use nix::unistd::{Whence, ftruncate, lseek};
 use std::os::fd::BorrowedFd;
 
-/// Asked for at once; also how much a sender who announces much and sends little takes away for a
+/// Size of one step, in bytes; also the most that a sender with a false length can reserve for a
 /// while.
 const STEP_BYTES: u64 = 64 << 20;
 
-/// The room ahead in one file.
+/// The preallocated space of one file.
 pub(super) struct Preallocation<'o> {
     out: BorrowedFd<'o>,
-    /// Where the next byte goes; `None` if this is no file, or cannot be asked.
+    /// Offset of the next byte; `None` for anything but a regular file, or if unsupported.
     at: Option<u64>,
-    /// Up to where there is room.
+    /// End of the preallocated space.
     until: u64,
-    /// Where the file will end.
+    /// Expected end of the file.
     end: u64,
 }
 
 impl<'o> Preallocation<'o> {
-    /// Of this file, if it is one and the body's length is known; nothing is asked for yet.
+    /// Returns the state for this file, if it is seekable and the body's length is known; allocates
+    /// nothing yet.
     pub(super) fn of(body: &Body, out: BorrowedFd<'o>) -> Self {
         let at = lseek(out, 0, Whence::SeekCur).ok().and_then(|at| u64::try_from(at).ok());
         let length = body.len_bytes().map(|length| length - body.received_bytes());
@@ -35,7 +35,7 @@ impl<'o> Preallocation<'o> {
         Self { out, at, until: at.unwrap_or(0), end }
     }
 
-    /// So many more bytes were written; there will be room for as many more.
+    /// Records `bytes` as written, and allocates the next step if needed.
     ///
     /// # Errors
     /// The disk is full.
@@ -55,25 +55,25 @@ impl<'o> Preallocation<'o> {
             self.at = None;
             return Ok(());
         };
-        // The size stays what was written: a partial file must not look whole.
+        // Keep the size at what was written: a partial file must not look complete.
         match fallocate(self.out, FallocateFlags::FALLOC_FL_KEEP_SIZE, offset, length) {
             Ok(()) => self.until = from + step,
             Err(Errno::EINTR) => {}
             Err(full @ (Errno::ENOSPC | Errno::EDQUOT)) => {
                 return Err(Error::local("making room for what is still to come", full));
             }
-            // File systems that know nothing of it grow files as they are written.
+            // File systems without support grow files as they are written.
             Err(_) => self.at = None,
         }
         Ok(())
     }
 
-    /// Gives back what was not used.
+    /// Releases the unused space.
     pub(super) fn give_back(self) {
         if self.at.is_some_and(|at| at < self.until)
             && let Ok(file) = fstat(self.out)
         {
-            // If it fails, the file takes more room than it needs, and holds the same.
+            // On failure the file only takes more space than it needs; its contents are the same.
             let _ = ftruncate(self.out, file.st_size);
         }
     }

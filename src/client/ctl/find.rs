@@ -8,10 +8,11 @@ use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
-/// The only socket in these directories that a relay serves, or that of the relay on this port.
+/// Returns the only socket in these directories that a relay serves, or that of the relay on this
+/// port.
 ///
 /// # Errors
-/// One line: that there is none, or which there are.
+/// One line: there is no such socket, or there are several, with their list.
 pub(super) fn find(directories: &[PathBuf], port: Option<u16>) -> Result<AdminAddress, String> {
     let mut found = Vec::new();
     let mut closed = Vec::new();
@@ -53,7 +54,7 @@ fn listed(paths: &[PathBuf]) -> String {
     shown.join(", ")
 }
 
-/// The sockets with names as relays give them that a process serves.
+/// Returns the sockets with names in the format of a relay that a process serves.
 fn sockets(directory: &Path, port: Option<u16>) -> std::io::Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     for entry in fs::read_dir(directory)? {
@@ -70,8 +71,8 @@ fn sockets(directory: &Path, port: Option<u16>) -> std::io::Result<Vec<PathBuf>>
     Ok(found)
 }
 
-/// A socket that was left behind refuses connections. One that no permission open is served, for
-/// all that can be seen from here.
+/// Whether a process serves this socket. A stale socket refuses connections; one without permission
+/// counts as served.
 fn is_served(path: &Path) -> bool {
     match UnixStream::connect(path) {
         Ok(_) => true,

@@ -6,7 +6,7 @@ fn directory() -> tempfile::TempDir {
     tempfile::tempdir().unwrap()
 }
 
-/// What is in a directory: names with contents, in order.
+/// Lists a directory: names with contents, sorted.
 fn listing(directory: &Path) -> Vec<(String, String)> {
     let entry = |entry: io::Result<fs::DirEntry>| {
         let entry = entry.unwrap();
@@ -154,7 +154,7 @@ fn the_longest_names_are_possible() {
 
 #[test]
 fn a_directory_that_takes_no_file_is_named_in_one_line() {
-    // No file can be made in /proc/self, not even by root, whom permissions do not hold.
+    // No file can be created in /proc/self, not even by root, which ignores permissions.
     for (name, target) in [("closed", "/proc/self/a"), ("absent", "/nonexistent/a")] {
         let error = Output::create(Path::new(target), false).unwrap_err().to_string();
         assert!(error.starts_with(&format!("cannot create {target}.partial: ")), "{name}: {error}");
@@ -168,7 +168,7 @@ fn a_directory_closed_while_receiving_leaves_the_bytes_where_they_are() {
     let inside = directory.path().join("inside");
     fs::create_dir(&inside).unwrap();
     let output = begun(&inside.join("a"), false);
-    // Moved away, which closes it to everybody, root included.
+    // Moving it away makes it unreachable for everyone, including root.
     fs::rename(&inside, directory.path().join("elsewhere")).unwrap();
     let error = output.complete(false).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotFound);

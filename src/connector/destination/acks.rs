@@ -1,4 +1,4 @@
-//! Where acknowledgements go: one line each, written at once.
+//! Writes acknowledgements, one line each, without buffering.
 
 use super::outgoing_request::position_text;
 use crate::client::commands::{Exit, Failure};
@@ -8,10 +8,10 @@ use std::io::{self, Write};
 use std::os::fd::AsFd as _;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Where acknowledgements go.
+/// The output for acknowledgements.
 pub(super) struct Acks {
     out: Mutex<Box<dyn Write + Send>>,
-    /// Whether it is the end of the command that nobody takes them.
+    /// Whether a failed write ends the command.
     is_vital: bool,
 }
 
@@ -20,7 +20,7 @@ impl Acks {
         Arc::new(Self { out: Mutex::new(Box::new(out)), is_vital })
     }
 
-    /// Writes one line, at once.
+    /// Writes one line at once.
     pub(super) fn acknowledge(&self, record: &Record) -> Result<(), Failure> {
         let line = format!("{{\"ack\":\"{}\"}}\n", position_text(&record.position));
         let mut out = self.out.lock().unwrap_or_else(PoisonError::into_inner);
@@ -29,7 +29,8 @@ impl Acks {
                 let why = format!("cannot write acknowledgements: {error}");
                 Err(Failure::new(Exit::OtherSide, why))
             }
-            // A source that went away sends again what was not acknowledged. Nothing follows half a line.
+            // A source that disconnected resends what was not acknowledged. A line may have been
+            // cut, so nothing more is written.
             Err(_) => {
                 *out = Box::new(io::sink());
                 Ok(())
@@ -39,7 +40,7 @@ impl Acks {
     }
 }
 
-/// Standard output, without the buffer that would be shared with others.
+/// Standard output, without the shared buffer of [`io::stdout`].
 pub(super) fn standard_output() -> io::Result<Arc<Acks>> {
     let out = io::stdout().as_fd().try_clone_to_owned()?;
     Ok(Acks::new(File::from(out), true))

@@ -1,11 +1,11 @@
-//! The room for records in memory, which is the same however many workers there are.
+//! The memory budget for records, independent of the number of workers.
 
 use std::sync::{Condvar, Mutex, PoisonError};
 
-/// How many bytes of records may be held. A larger one is held alone.
+/// Maximum bytes of records in memory. A larger record is held alone.
 pub(super) const ROOM_BYTES: usize = 16 << 20;
 
-/// How many bytes of records are held.
+/// The number of bytes of records in memory.
 #[derive(Debug, Default)]
 pub(super) struct ByteBudget {
     held_bytes: Mutex<usize>,
@@ -13,7 +13,7 @@ pub(super) struct ByteBudget {
 }
 
 impl ByteBudget {
-    /// Waits until there is room for so many bytes.
+    /// Waits until `bytes` fit into the budget, and reserves them.
     pub(super) fn take(&self, bytes: usize) {
         let held = self.held_bytes.lock().unwrap_or_else(PoisonError::into_inner);
         let full = |held: &mut usize| *held > 0 && *held + bytes > ROOM_BYTES;
@@ -26,7 +26,7 @@ impl ByteBudget {
         self.freed.notify_all();
     }
 
-    /// Waits until nothing is held.
+    /// Waits until no bytes are reserved.
     pub(super) fn wait_until_empty(&self) {
         let held = self.held_bytes.lock().unwrap_or_else(PoisonError::into_inner);
         drop(self.freed.wait_while(held, |held| *held > 0));

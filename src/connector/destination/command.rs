@@ -1,4 +1,4 @@
-//! `rdv destination`: records from a pipe, a file or a socket to a server.
+//! `rdv destination`: sends records from a pipe, a file or a socket to a server.
 
 use super::acks::standard_output;
 use super::dead_letters::DeadLetters;
@@ -20,7 +20,7 @@ use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How much longer than one try the end may take.
+/// How much longer than one attempt shutting down may take.
 const GRACE: Duration = Duration::from_secs(1);
 
 /// The arguments of `rdv destination`.
@@ -90,7 +90,7 @@ struct RetryArgs {
     timeout: Duration,
 }
 
-/// How to connect.
+/// Connection settings.
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Connection")]
 struct Connecting {
@@ -112,7 +112,7 @@ struct Connecting {
 }
 
 impl DestinationCommand {
-    /// Sends records until there are no more or one cannot be delivered, and says how it ended.
+    /// Sends records until the input ends or a record cannot be delivered, and reports a failure.
     pub fn run(&self) -> Exit {
         match self.deliver() {
             Ok(exit) => exit,
@@ -130,11 +130,12 @@ impl DestinationCommand {
         let (events, happening) = mpsc::channel();
         let timeout = options.timeout;
         let shared = Shared::new(options, dead_letters, events);
-        // Before the server's name is looked up, for which there may be a thread: one that does not
-        // block the signals would be ended by them, and the process with it.
+        // Before the server's name is resolved, which may start a thread: a thread that does not
+        // block the signals would be killed by them, and the process with it.
         let startup = stopping::watch(&shared, bound);
         let ways = self.ways(&shared.options);
-        // Even if the server is not there: the watching thread would keep the socket's file.
+        // Also if the server cannot be reached: otherwise the watching thread keeps the socket
+        // file.
         let _bound = startup.end();
         let ways = ways?;
         let workers = ways.len();
@@ -157,7 +158,7 @@ impl DestinationCommand {
         }
         for header in headers {
             let Some((name, value)) = header.split_once(':') else {
-                // It is not shown: it may be half a password.
+                // The header is not shown: it may contain a password.
                 let why = "a --header has no colon; write 'Name: value'";
                 return Err(Failure::new(Exit::Usage, why));
             };
@@ -174,7 +175,7 @@ impl DestinationCommand {
         })
     }
 
-    /// A way for each worker, the first of which has seen that there is somebody at its end.
+    /// Returns a transport for each worker. The first has checked that the server is reachable.
     fn ways(&self, options: &DestinationOptions) -> Result<Vec<Transport>, Failure> {
         let workers = usize::from(self.parallel);
         let named = self.url.as_ref().or(self.relay.as_ref());
@@ -196,17 +197,17 @@ impl DestinationCommand {
     }
 }
 
-/// What is asked for to see whether a relay is there: its ping, or the stream itself.
+/// Returns the URL that shows whether a relay is reachable: its ping, or the stream itself.
 fn asked_of(url: &Url) -> Url {
     let is_stream = crate::client::relay::Stream::of_url(url, Options::default()).is_some();
     if is_stream { url.clone() } else { url.below("ping") }
 }
 
-/// Reads the input in a thread of its own, which is left behind if the input never ends.
+/// Reads the input in its own thread, which is abandoned if the input never ends.
 fn take_in(intake: InputReader, input: Input, shared: &Arc<Shared>) -> Result<(), Failure> {
     let shared = Arc::clone(shared);
     let started = thread::Builder::new().name("input".into()).spawn(move || {
-        // Without a word about the end, nobody would know that the input was not read to it.
+        // Without this event, the main thread would wait indefinitely for the end of the input.
         let read = panic::catch_unwind(AssertUnwindSafe(|| intake.run(input)));
         let ended = read.unwrap_or_else(|_| {
             Err(Failure::new(Exit::Local, "reading failed, which is a mistake of rdv"))
@@ -216,8 +217,8 @@ fn take_in(intake: InputReader, input: Input, shared: &Arc<Shared>) -> Result<()
     started.map(drop).map_err(|error| Failure::local("starting to read", error))
 }
 
-/// Waits until all workers have ended, and says why: the input has, which is told a little later than
-/// they notice it, or what came before that. What went wrong first is what is said.
+/// Waits until all workers have ended, and returns the result: the first failure or signal, or
+/// success at the end of the input. The workers may notice that end before its event arrives.
 fn acknowledge_input(
     happening: &Receiver<Event>,
     mut workers: usize,
@@ -248,7 +249,7 @@ fn acknowledge_input(
     ending.unwrap_or(Ok(Exit::Complete))
 }
 
-/// The next event, unless it is too late for it.
+/// Returns the next event, or `None` after the deadline.
 fn next(happening: &Receiver<Event>, deadline: Option<Instant>) -> Option<Event> {
     let Some(deadline) = deadline else { return happening.recv().ok() };
     happening.recv_timeout(deadline.saturating_duration_since(clock::now())).ok()

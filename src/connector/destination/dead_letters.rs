@@ -1,5 +1,5 @@
-//! The file of records that were given up. Each is there whole, and on the disk, before it is
-//! acknowledged; a half one is taken away again.
+//! The file of undeliverable records. Each is complete and synced to disk before it is
+//! acknowledged; a partial write is truncated.
 
 use super::delivery::NotDelivered;
 use super::outgoing_request::whole;
@@ -10,14 +10,14 @@ use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-/// Metadata: why the record was given up.
+/// Metadata: the reason why the record was given up.
 pub const ERROR: &str = "rdv.destination.error";
-/// Metadata: the status of the last answer; not there if there was none.
+/// Metadata: the status of the last response; absent without a response.
 pub const STATUS: &str = "rdv.destination.status";
-/// Metadata: how often it was tried.
+/// Metadata: the number of attempts.
 pub const ATTEMPTS: &str = "rdv.destination.attempts";
 
-/// The file, which no other process of this kind has at the same time.
+/// The file, locked against other processes.
 #[derive(Debug)]
 pub(super) struct DeadLetters {
     path: PathBuf,
@@ -25,10 +25,11 @@ pub(super) struct DeadLetters {
 }
 
 impl DeadLetters {
-    /// Opens the file, or makes it.
+    /// Opens or creates the file.
     ///
     /// # Errors
-    /// It cannot be written, another process has it, or its last line has no end.
+    /// Returns an error if the file cannot be written, another process has locked it, or its last
+    /// line is incomplete.
     pub(super) fn open(path: &Path) -> Result<Self, Failure> {
         let failed =
             |error: io::Error| Failure::local(format!("opening {}", path.display()), error);
@@ -55,17 +56,17 @@ impl DeadLetters {
         Ok(Self { path: path.to_owned(), file: Mutex::new(file) })
     }
 
-    /// Adds a record, with what became of it.
+    /// Appends a record and the reason for its failure.
     ///
     /// # Errors
-    /// It is not in the file.
+    /// Returns an error if the record could not be written.
     pub(super) fn add(&self, incoming: &Incoming, end: &NotDelivered) -> Result<(), Failure> {
         let mut record = incoming.record.clone();
         record.metadata.insert(ERROR.into(), end.failure.why.clone());
         record.metadata.insert(ATTEMPTS.into(), end.attempts.to_string());
         match end.status {
             Some(status) => record.metadata.insert(STATUS.into(), status.to_string()),
-            // One that was given up before may have one.
+            // A record that was given up before may still have a status.
             None => record.metadata.remove(STATUS),
         };
         let content = whole(&record, incoming.spilled.as_ref());

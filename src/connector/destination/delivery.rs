@@ -1,4 +1,4 @@
-//! One record until the server has it, or until it is given up.
+//! Delivers one record: attempts until the server has it or it is given up.
 
 use super::http_sender::HttpSender;
 use super::options::DestinationOptions;
@@ -10,25 +10,25 @@ use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
 use std::{fmt, io};
 
-/// Why one try was in vain.
+/// The failure of one attempt.
 #[derive(Debug)]
 pub(super) struct AttemptError {
     pub(super) status: Option<u16>,
     pub(super) exit: Exit,
     pub(super) why: String,
-    /// The pause that the server asked for.
+    /// The pause that the server requested.
     pub(super) retry_after: Option<Duration>,
-    /// Whether another try would end the same.
+    /// Whether a retry would fail the same way.
     pub(super) is_final: bool,
 }
 
 impl AttemptError {
-    /// The server could not be reached, or did not answer.
+    /// The server could not be reached or did not respond.
     pub(super) fn network(why: String) -> Self {
         Self { status: None, exit: Exit::Network, why, retry_after: None, is_final: false }
     }
 
-    /// The temporary file of the content cannot be read, which no other try mends.
+    /// The temporary file of the content cannot be read; a retry does not help.
     pub(super) fn local(error: io::Error) -> Self {
         Failure::local("reading a temporary file", error).into()
     }
@@ -41,18 +41,18 @@ impl From<Failure> for AttemptError {
     }
 }
 
-/// A record that the server does not have, as far as is known.
+/// A record that the server did not confirm.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NotDelivered {
     /// The record's position.
     pub position: Vec<u8>,
-    /// The status of the last answer, if there was one.
+    /// The status of the last response, if any.
     pub status: Option<u16>,
-    /// How often it was tried.
+    /// The number of attempts.
     pub attempts: u32,
-    /// What the last try came to.
+    /// The failure of the last attempt.
     pub failure: Failure,
-    /// Whether somebody asked to stop before all tries were made.
+    /// Whether delivery was cancelled before all attempts were made.
     pub stopped: bool,
 }
 
@@ -67,16 +67,16 @@ impl fmt::Display for NotDelivered {
 
 impl std::error::Error for NotDelivered {}
 
-/// Which way records go.
+/// How records are sent.
 #[derive(Debug)]
 pub(super) enum Transport {
-    /// Each as one request to a server.
+    /// Each record as one request to a server.
     Server(HttpSender),
-    /// Each through a stream of a relay.
+    /// Each record through a stream of a relay.
     Relay(ViaRelay),
 }
 
-/// Whether somebody asked to stop. Clones of its owner share it.
+/// A cancellation flag. Clones of its owner share it.
 #[derive(Debug, Default)]
 pub(super) struct CancelFlag {
     is_asked: Mutex<bool>,
@@ -84,7 +84,7 @@ pub(super) struct CancelFlag {
 }
 
 impl CancelFlag {
-    /// Asks to stop.
+    /// Requests cancellation.
     pub(super) fn ask(&self) {
         *self.lock() = true;
         self.asked.notify_all();
@@ -94,7 +94,7 @@ impl CancelFlag {
         *self.lock()
     }
 
-    /// Waits so long; whether nobody asked meanwhile.
+    /// Waits for `pause`. Returns whether it was not cancelled meanwhile.
     fn pause(&self, pause: Duration) -> bool {
         let waited = self.asked.wait_timeout_while(self.lock(), pause, |asked| !*asked);
         !*waited.unwrap_or_else(PoisonError::into_inner).0
@@ -106,7 +106,7 @@ impl CancelFlag {
 }
 
 impl Transport {
-    /// Sends a record, as often as it may be tried, unless somebody asks to stop.
+    /// Sends a record, with retries, unless cancelled.
     pub(super) fn deliver(
         &mut self,
         record: &Record,
@@ -138,7 +138,7 @@ impl Transport {
         }
     }
 
-    /// Whether it takes one record only.
+    /// Whether it accepts only one record.
     pub(super) fn is_for_one(&self) -> bool {
         match self {
             Self::Server(_) => false,
@@ -147,8 +147,8 @@ impl Transport {
     }
 }
 
-/// A number of which every one is as likely; the largest, so the longest pause, where there is no
-/// randomness.
+/// Returns a uniformly random number; without a source of randomness the largest, which gives the
+/// longest pause.
 fn chance() -> u32 {
     let mut bytes = [0xff; 4];
     let _ = rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty());

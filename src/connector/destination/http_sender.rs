@@ -1,4 +1,4 @@
-//! One try: a record to a server as one request, over a connection that is kept for the next one.
+//! One attempt: sends a record to a server as one request, and keeps the connection for the next.
 
 use super::delivery::AttemptError;
 use super::options::DestinationOptions;
@@ -18,33 +18,33 @@ use std::sync::Arc;
 use ureq::http::{HeaderValue, Request, Response, Version, header};
 use ureq::{Agent, Body, SendBody, Timeout};
 
-/// What a server that knows no HEAD may say (RFC 9110, section 15.6.2).
+/// The status of a server that does not implement HEAD (RFC 9110, section 15.6.2).
 const NOT_IMPLEMENTED: u16 = 501;
 
-/// How much of an answer is read, so that its connection can be used again. In bytes.
+/// Maximum bytes of a response to read so that its connection can be reused.
 const ANSWER_MAX_BYTES: u64 = 64 << 10;
 
-/// How much of a refusal is shown, in bytes.
+/// Maximum bytes of an error response to show.
 const SAID_MAX_BYTES: usize = 200;
 
-/// Who brings records to one URL, one after the other.
+/// Sends records to one URL, one after the other.
 #[derive(Debug)]
 pub(super) struct HttpSender {
     agent: Agent,
     url: Url,
     options: Arc<DestinationOptions>,
-    /// Whether the last answer left a connection that the next request is sent on.
+    /// Whether the last response left a connection for the next request.
     warm: bool,
 }
 
 impl HttpSender {
-    /// By way of this agent, which keeps its connection.
+    /// Creates a sender on this agent, which keeps its connection.
     pub(super) fn new(agent: Agent, url: Url, options: Arc<DestinationOptions>) -> Self {
         Self { agent, url, options, warm: false }
     }
 
-    /// Asks whether the server is there. Any status below 500 says so, and 501:
-    /// not every server knows HEAD.
+    /// Checks with HEAD that the server is reachable. Any status below 500 counts as success, and
+    /// 501, because not every server implements HEAD.
     pub(super) fn ping(&mut self) -> Result<(), AttemptError> {
         let request = self.request("HEAD").body(()).map_err(|error| unusable(&error))?;
         let response = self.agent.run(request).map_err(|error| self.attempt_failed(error))?;
@@ -56,8 +56,8 @@ impl HttpSender {
         Ok(())
     }
 
-    /// Sends a record, and says whether the server has it. A connection that was kept may be closed by
-    /// the server at any time, so if one fails the same try goes on with another.
+    /// Sends a record, and returns success once the server has it. The server may close a kept
+    /// connection at any time, so if one fails the same attempt continues on a new one.
     pub(super) fn deliver(&mut self, parcel: &OutgoingRequest<'_>) -> Result<(), AttemptError> {
         if !parcel.content.is_small() {
             return self.deliver_large(parcel);
@@ -70,7 +70,8 @@ impl HttpSender {
         let response = response.map_err(|error| self.attempt_failed(error))?;
         let status = response.status().as_u16();
         if self.options.success.contains(&status) {
-            // The status says that the server has it, however the rest of the answer ends.
+            // The status confirms that the server has the record, even if the rest of the response
+            // fails.
             self.finish_attempt(response);
             return Ok(());
         }
@@ -91,8 +92,8 @@ impl HttpSender {
         self.agent.run(request.body(SendBody::from_reader(&mut content))?)
     }
 
-    /// Sends what is not in memory by our own client, on a connection of its own: it looks at both
-    /// directions all the time, so a server that refuses a large body is heard before all was sent.
+    /// Sends content that is not in memory with our own client, on a separate connection: it
+    /// watches both directions, so it sees an early refusal of a large body before all is sent.
     fn deliver_large(&self, parcel: &OutgoingRequest<'_>) -> Result<(), AttemptError> {
         let mut options = self.options.client.clone();
         options.set_stall_timeout(self.options.timeout);
@@ -135,7 +136,7 @@ impl HttpSender {
         request
     }
 
-    /// Reads the rest of an answer, so that the connection can be used again; its beginning.
+    /// Reads the rest of a response, so that the connection can be reused. Returns its beginning.
     fn finish_attempt(&mut self, mut response: Response<Body>) -> Vec<u8> {
         let keeps = keeps_alive(&response);
         let mut said = Vec::new();
@@ -168,22 +169,22 @@ impl HttpSender {
             ureq::Error::HostNotFound => "no such host".into(),
             other => other.to_string(),
         };
-        // A query may hold a secret, and this ends in logs and dead letters.
+        // A query may contain a secret, and this text ends up in logs and dead letters.
         let url = self.url.to_string();
         let place = url.split('?').next().unwrap_or_default();
         AttemptError::network(format!("{place}: {why}"))
     }
 }
 
-/// Whether another request can follow on the connection (RFC 9112, section 9.3).
+/// Whether the connection can be reused (RFC 9112, section 9.3).
 fn keeps_alive<B>(response: &Response<B>) -> bool {
     let lines = response.headers().get_all(header::CONNECTION).iter().map(HeaderValue::as_bytes);
     let close = lines.flat_map(members).any(|option| option.eq_ignore_ascii_case(b"close"));
     !close && response.version() >= Version::HTTP_11
 }
 
-/// What an answer means that is no success: its status, its `Retry-After` and `Location`, and what it
-/// says.
+/// Converts an unsuccessful response: its status, `Retry-After`, `Location` and the start of its
+/// body.
 fn refusal(status: u16, asked: Option<&str>, place: Option<String>, said: &[u8]) -> AttemptError {
     let answered = match reason(status) {
         "" => format!("the server answered {status}"),
@@ -205,13 +206,13 @@ fn unusable(error: &ureq::http::Error) -> AttemptError {
     AttemptError { is_final: true, ..AttemptError::network(error.to_string()) }
 }
 
-/// What the system or TLS said, in the words of the other clients.
+/// Returns the text of an error of the system or TLS, worded as in the other clients.
 fn explain(error: &io::Error) -> String {
     let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
     inner.map_or_else(|| error.to_string(), tls::explain)
 }
 
-/// Whether a connection was there and ended before an answer.
+/// Whether an established connection ended before the response.
 fn is_lost(error: &ureq::Error) -> bool {
     let ureq::Error::Io(error) = error else { return false };
     matches!(

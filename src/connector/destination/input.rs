@@ -1,5 +1,5 @@
-//! Where records come from: standard input, a file, a FIFO that is opened again and again, or a socket
-//! on which one source after the other is served.
+//! The sources of records: standard input, a file, a FIFO that is reopened after each writer, or a
+//! socket that serves one source after the other.
 
 use super::acks::Acks;
 use super::workers::Dispatch;
@@ -15,21 +15,21 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// What stands before the path of a socket.
+/// The prefix of a socket path.
 const UNIX: &str = "unix:";
 
-/// An input that was opened.
+/// An opened input.
 #[derive(Debug)]
 pub(super) enum Input {
-    /// Something that ends; and what it is.
+    /// An input that ends, and its name.
     Once(File, String),
-    /// A FIFO, opened when somebody writes into it.
+    /// A FIFO, opened for each writer.
     Fifo(PathBuf),
     /// A socket that sources connect to.
     Socket(UnixListener, String),
 }
 
-/// The file of a socket, which goes with the command.
+/// The socket file, removed on drop.
 #[derive(Debug)]
 pub(super) struct Bound(PathBuf);
 
@@ -39,10 +39,10 @@ impl Drop for Bound {
     }
 }
 
-/// Opens what the argument names; nothing or `-` is standard input.
+/// Opens the named input; `None` or `-` is standard input.
 ///
 /// # Errors
-/// It cannot be opened; or another process listens on the socket.
+/// Returns an error if it cannot be opened, or another process listens on the socket.
 pub(super) fn open(named: Option<&str>) -> Result<(Input, Option<Bound>), Failure> {
     match named {
         None | Some("-") => {
@@ -69,7 +69,7 @@ fn open_path(path: &Path) -> Result<Input, Failure> {
     Ok(Input::Once(File::open(path).map_err(failed)?, path.display().to_string()))
 }
 
-/// Listens on a socket of this path. A file that a dead process left is replaced.
+/// Listens on a socket of this path. Replaces the file of a process that has ended.
 fn bind(path: &Path) -> Result<UnixListener, Failure> {
     let failed = |error| Failure::local(format!("listening on {}", path.display()), error);
     match UnixListener::bind(path) {
@@ -90,21 +90,21 @@ fn bind(path: &Path) -> Result<UnixListener, Failure> {
     Err(Failure::local(format!("listening on {}", path.display()), why))
 }
 
-/// How an input is read.
+/// Reads an input.
 pub(super) struct InputReader {
     pub(super) dispatch: Dispatch,
     pub(super) acks: Arc<Acks>,
-    /// Where large content is kept meanwhile.
+    /// The directory for temporary files of large content.
     pub(super) directory: PathBuf,
-    /// How long a source may take to read an acknowledgement.
+    /// Maximum time for a source to read an acknowledgement.
     pub(super) patience: Duration,
 }
 
 impl InputReader {
-    /// Reads all there is, and returns when there will be nothing more.
+    /// Reads records until the input ends for good.
     ///
     /// # Errors
-    /// What cannot be read, or is no record.
+    /// Returns an error if the input cannot be read or contains an invalid record.
     pub(super) fn run(mut self, input: Input) -> Result<(), Failure> {
         match input {
             Input::Once(file, name) => {
@@ -116,7 +116,7 @@ impl InputReader {
         }
     }
 
-    /// The first opening stays open, so nothing is lost that the next writer writes meanwhile.
+    /// Keeps the first file descriptor open, so that nothing is lost between two writers.
     fn fifo(&mut self, path: &Path) -> Result<(), Failure> {
         let name = path.display().to_string();
         let failed = |error| Failure::local(format!("opening {name}"), error);
@@ -124,7 +124,7 @@ impl InputReader {
         let acks = Arc::clone(&self.acks);
         while !self.dispatch.shared.halt.is_asked() {
             note(self.copy_body(&fifo, &name, &acks)?, &name);
-            // Waits for somebody who writes.
+            // Blocks until the next writer opens the FIFO.
             drop(File::open(path).map_err(failed)?);
         }
         Ok(())
@@ -142,13 +142,14 @@ impl InputReader {
             answers.set_write_timeout(Some(self.patience)).map_err(failed)?;
             let acks = Acks::new(Answers(answers), false);
             note(self.copy_body(&source, name, &acks)?, name);
-            // The next source may send the same records again; they come behind these.
+            // The next source may resend the same records; they must follow these.
             self.dispatch.shared.room.wait_until_empty();
         }
         Ok(())
     }
 
-    /// Gives records to the workers up to the end of this input; how it was cut short, if it was.
+    /// Passes records to the workers until this input ends. Returns how it was cut short, if it
+    /// was.
     fn copy_body(
         &mut self,
         input: impl Read,
@@ -175,7 +176,7 @@ impl InputReader {
     }
 }
 
-/// What goes back to a source. When it takes nothing more, the source is told so.
+/// The responses to a source. Closes the connection when dropped.
 struct Answers(UnixStream);
 
 impl Write for Answers {
@@ -194,7 +195,7 @@ impl Drop for Answers {
     }
 }
 
-/// How an input ended before its last line did.
+/// An input that ended within a line.
 struct TruncatedLine {
     line: u64,
     error: ReadError,
@@ -206,11 +207,11 @@ impl TruncatedLine {
     }
 }
 
-/// Says what came of a source that went away; it sends the record again, which was not acknowledged.
+/// Reports a source that disconnected. It resends the record, which was not acknowledged.
 fn note(cut: Option<TruncatedLine>, name: &str) {
     let Some(cut) = cut else { return };
     let said = match &cut.error {
-        // Where it was within its lines cannot be told; what was whole before is sent.
+        // The position within a line is unknown; complete records before it are sent.
         ReadError::Input(error) => {
             format!("{name}: the source disconnected ({error}); waiting for the next one")
         }

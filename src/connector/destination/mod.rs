@@ -1,9 +1,9 @@
-//! Records to a server, each as one POST. Its promise: a record is acknowledged only if the server said
-//! that it has it (or it is in the file of dead letters); records of one key arrive in their order, and
-//! none behind one that failed; and memory stays flat, however large or many they are.
+//! Sends records to a server, each as one POST. Guarantees: a record is acknowledged only after the
+//! server confirmed it (or it is in the dead-letter file); records of one key arrive in order, and
+//! none after one that failed; memory stays flat, however large or many the records are.
 //!
-//! [`Destination`] is the library. Each record is sent with its position as `Idempotency-Key`, which is the
-//! same over all tries, so that a server can tell a record that it has already.
+//! [`Destination`] is the library. Each record is sent with its position as `Idempotency-Key`,
+//! which is the same in all attempts, so that a server can recognize duplicates.
 //!
 //! ```no_run
 //! use rdv::connector::Destination;
@@ -19,7 +19,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! `examples/destination.rs` is a whole program.
+//! `examples/destination.rs` is a complete program.
 
 mod acks;
 mod byte_budget;
@@ -50,7 +50,7 @@ use crate::client::Url;
 use crate::client::commands::Failure;
 use crate::connector::record::{Incoming, Record};
 
-/// A server that takes records.
+/// A server that accepts records.
 #[derive(Debug)]
 pub struct Destination {
     way: Transport,
@@ -59,12 +59,12 @@ pub struct Destination {
 }
 
 impl Destination {
-    /// Asks whether the server is there, unless the options say otherwise.
+    /// Connects to a server. Checks that it is reachable, unless disabled in the options.
     ///
     /// # Errors
-    /// The URL is none, the authorities or proxies are unusable; the server cannot be reached
-    /// ([`Exit::Network`](crate::client::commands::Exit::Network)) or answers with 5xx
-    /// ([`Exit::Refused`](crate::client::commands::Exit::Refused)).
+    /// Returns an error if the URL is invalid, the authorities or proxies are unusable, the server
+    /// cannot be reached ([`Exit::Network`](crate::client::commands::Exit::Network)) or it responds
+    /// with 5xx ([`Exit::Refused`](crate::client::commands::Exit::Refused)).
     pub fn open(url: &str, options: DestinationOptions) -> Result<Self, Failure> {
         let url: Url = url.parse()?;
         let mut courier = Route::new(url, options.clone())?.sender();
@@ -74,25 +74,25 @@ impl Destination {
         Ok(Self { way: Transport::Server(courier), options, halt: CancelFlag::default() })
     }
 
-    /// Sends a record, with as many tries and pauses as the options say, and returns when the server
-    /// has it.
+    /// Sends a record, with the configured retries and pauses, and returns when the server has it.
     ///
     /// # Errors
-    /// It was given up.
+    /// Returns an error if the record was given up.
     pub fn write(&mut self, record: &Record) -> Result<(), NotDelivered> {
         self.way.deliver(record, None, &self.options, &self.halt)
     }
 
-    /// The same for a record that was read, whose content may be too large for memory.
+    /// Like [`Destination::write`], for a record that was read, whose content may be too large for
+    /// memory.
     ///
     /// # Errors
-    /// It was given up.
+    /// Returns an error if the record was given up.
     pub fn write_incoming(&mut self, incoming: &Incoming) -> Result<(), NotDelivered> {
         let spilled = incoming.spilled.as_ref();
         self.way.deliver(&incoming.record, spilled, &self.options, &self.halt)
     }
 
-    /// Closes its connection.
+    /// Closes the connection.
     pub fn teardown(self) {
         drop(self);
     }

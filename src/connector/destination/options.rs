@@ -1,25 +1,25 @@
-//! How records are sent.
+//! Delivery options.
 
 use super::retry::Backoff;
 use crate::client::Options;
 use std::time::Duration;
 
-/// How records are sent. The default sends the bytes of `payload.after`, takes 200 and 201 for success,
-/// tries three times more, and gives each try 30 s.
+/// Delivery options. The default sends the bytes of `payload.after`, treats 200 and 201 as success,
+/// retries three times, and allows 30 s for each attempt.
 #[derive(Clone, Debug)]
 pub struct DestinationOptions {
-    /// Fields of every request, whom to trust, the proxies, and how long connecting may take.
+    /// Header fields of every request, trusted authorities, proxies, and the connect timeout.
     pub client: Options,
-    /// What of a record is the body.
+    /// The part of a record to send as the body.
     pub body: BodyKind,
-    /// The statuses that mean that the server has the record.
+    /// The statuses that confirm that the server has the record.
     pub success: Vec<u16>,
-    /// How often and when it is tried again.
+    /// The number of retries and their pauses.
     pub backoff: Backoff,
-    /// How long one try may take, connecting and the answer included. Content that was too large for
-    /// memory may take longer: there it is the longest time in which nothing moves.
+    /// Timeout for an attempt, including connecting and the response. For content too large for
+    /// memory, the timeout without progress.
     pub timeout: Duration,
-    /// Whether opening asks the server with a HEAD whether it is there.
+    /// Whether opening checks with HEAD that the server is reachable.
     pub ping: bool,
 }
 
@@ -36,7 +36,7 @@ impl Default for DestinationOptions {
     }
 }
 
-/// What of a record is the body of its request.
+/// The part of a record that is the body of its request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum BodyKind {
     /// The content of payload.after: its bytes, or its JSON; empty if there is none

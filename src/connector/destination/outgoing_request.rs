@@ -1,4 +1,4 @@
-//! What is sent of a record: its body, from memory or from a file, and what is said of it.
+//! The request for a record: its body, from memory or from a file, and its header fields.
 
 use super::options::BodyKind;
 use crate::client::Part;
@@ -7,24 +7,24 @@ use crate::http::fields::is_field_value;
 use std::borrow::Cow;
 use std::io::{self, Cursor, Read};
 
-/// Metadata: the media type of the content, as its source was told it.
+/// Metadata: the media type of the content, as its source received it.
 pub const CONTENT_TYPE: &str = "rdv.source.content_type";
 
-/// A record on its way.
+/// A record as a request.
 pub(super) struct OutgoingRequest<'r> {
     pub(super) content: Content<'r>,
     pub(super) content_type: &'r str,
-    /// The same however often it is sent.
+    /// The same in each attempt.
     pub(super) idempotency_key: String,
 }
 
-/// Where the body is.
+/// The location of the body.
 pub(super) enum Content<'r> {
     /// In memory.
     Memory(Cow<'r, [u8]>),
     /// In a file.
     Spilled(&'r SpilledContent),
-    /// A record whose content is in a file: what stands before it, and behind it.
+    /// A record whose content is in a file: the bytes before the content, and those after it.
     Around(Vec<u8>, &'r SpilledContent, &'static [u8]),
 }
 
@@ -43,7 +43,7 @@ impl<'r> OutgoingRequest<'r> {
 }
 
 impl Content<'_> {
-    /// How long it is, in bytes.
+    /// Returns the length in bytes.
     pub(super) fn bytes(&self) -> u64 {
         match self {
             Self::Memory(bytes) => bytes.len() as u64,
@@ -54,7 +54,7 @@ impl Content<'_> {
         }
     }
 
-    /// Its bytes from the first on.
+    /// Returns a reader of all bytes.
     pub(super) fn reader(&self) -> Box<dyn Read + '_> {
         match self {
             Self::Memory(bytes) => Box::new(&bytes[..]),
@@ -65,10 +65,10 @@ impl Content<'_> {
         }
     }
 
-    /// The same for our own client; a file is sent by the kernel.
+    /// Returns a body for our own client; the kernel sends a file directly.
     ///
     /// # Errors
-    /// The file cannot be read.
+    /// Returns an error if the file cannot be read.
     pub(super) fn part(&self) -> io::Result<Part<'_>> {
         match self {
             Self::Spilled(spilled) => Part::open_file(spilled.file()?),
@@ -85,7 +85,7 @@ impl Content<'_> {
     }
 }
 
-/// A record as one line, without its end.
+/// Encodes a record as one line, without the line feed.
 pub(super) fn whole<'r>(record: &Record, spilled: Option<&'r SpilledContent>) -> Content<'r> {
     let Some(spilled) = spilled else {
         let mut line = Vec::new();
@@ -115,7 +115,7 @@ fn media_type(record: &Record) -> &str {
     named.filter(|named| is_field_value(named.as_bytes()) && !named.is_empty()).unwrap_or(usual)
 }
 
-/// The position as text if it is visible ASCII, else in base64.
+/// Returns the position as text if it is visible ASCII, else in base64.
 fn idempotency_key(position: &[u8]) -> String {
     if !position.is_empty() && position.iter().all(u8::is_ascii_graphic) {
         return String::from_utf8_lossy(position).into_owned();
@@ -123,7 +123,7 @@ fn idempotency_key(position: &[u8]) -> String {
     position_text(position)
 }
 
-/// A position in base64, as it stands in the record.
+/// Returns a position in base64, as in the record.
 pub(super) fn position_text(position: &[u8]) -> String {
     let mut text = Vec::new();
     json::base64(&mut text, position);

@@ -1,30 +1,30 @@
-//! When a record is tried again, and when not. It knows no clock and no chance: both are handed in.
+//! Decides which failures are retried and when. Time and randomness are passed in.
 
 use crate::http::date;
 use std::time::Duration;
 
-/// How often and after which pauses a record is tried again.
+/// The number of retries and their pauses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Backoff {
-    /// How many more tries follow the first one.
+    /// Maximum retries after the first attempt.
     pub retries: u32,
-    /// The longest pause behind the first try; each one after that may be twice as long.
+    /// Maximum pause after the first attempt; doubles with each retry.
     pub first: Duration,
-    /// The longest pause of all, and the most that a server's `Retry-After` is followed for.
+    /// Maximum of all pauses, also of those requested with `Retry-After`.
     pub max: Duration,
 }
 
 impl Default for Backoff {
-    /// Three more tries; pauses of up to 500 ms, 1 s, 2 s.
+    /// Three retries, after pauses of up to 500 ms, 1 s and 2 s.
     fn default() -> Self {
         Self { retries: 3, first: Duration::from_millis(500), max: Duration::from_secs(30) }
     }
 }
 
 impl Backoff {
-    /// The pause behind so many failed tries (from 1 on): anything from nothing to twice the one before,
-    /// as chance (of all numbers alike) has it, so that many clients do not come back at once. A server
-    /// that asked for a pause gets at least that one, though none longer than the longest.
+    /// Returns the pause after `failed` attempts (from 1 on), with full jitter: between zero and
+    /// the limit, which doubles each time, so that many clients do not return at once. `chance` is
+    /// uniformly random. A pause that the server requested is the minimum, up to the maximum pause.
     pub fn pause(&self, failed: u32, chance: u32, asked: Option<Duration>) -> Duration {
         let doubled = 1_u32.checked_shl(failed.saturating_sub(1)).unwrap_or(u32::MAX);
         let longest = self.first.saturating_mul(doubled).min(self.max);
@@ -33,14 +33,14 @@ impl Backoff {
     }
 }
 
-/// Whether another try would be answered the same: redirections, which are not followed, and what is
-/// wrong with the request itself.
+/// Whether a retry would get the same response: redirects, which are not followed, and errors in
+/// the request itself.
 pub(super) fn is_final(status: u16) -> bool {
     matches!(status, 300..=399 | 400 | 401 | 404 | 413 | 422)
 }
 
-/// The pause that a `Retry-After` asks for, in seconds or up to a date (RFC 9110, section 10.2.3).
-/// What is neither asks for nothing.
+/// Parses a `Retry-After`, in seconds or as a date (RFC 9110, section 10.2.3). Returns `None` if it
+/// is neither.
 pub(super) fn retry_after(value: &str, now_unix_seconds: i64) -> Option<Duration> {
     let value = value.trim();
     if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -76,7 +76,7 @@ mod tests {
             ("for too much", 1, u32::MAX, Some(seconds(3600)), 3000),
             ("for no pause", 1, 0, Some(seconds(0)), 0),
         ] {
-            // A millisecond is lost where a half of u32::MAX is rounded down.
+            // A millisecond is lost where half of `u32::MAX` is rounded down.
             let pause = POLICY.pause(failed, chance, asked).as_micros().div_ceil(1000);
             assert_eq!(pause, millis, "{name}");
         }

@@ -1,4 +1,4 @@
-//! What all connections to one URL have in common: proxy, authorities, times.
+//! The shared settings of all connections to one URL: proxy, authorities, timeouts.
 
 use super::http_sender::HttpSender;
 use super::options::DestinationOptions;
@@ -9,11 +9,10 @@ use std::time::Duration;
 use ureq::tls::TlsConfig;
 use ureq::{Agent, Proxy};
 
-/// How long a connection without a request is kept. Whether the server still has it is looked at
-/// before it is used.
+/// Maximum age of an idle connection. Whether the server has closed it is checked before use.
 const IDLE_MAX: Duration = Duration::from_mins(1);
 
-/// What couriers to one URL have in common; made once, since it reads certificates.
+/// The shared settings of the senders to one URL; created once, because it reads certificates.
 #[derive(Clone)]
 pub(super) struct Route {
     pub(super) url: Url,
@@ -35,7 +34,7 @@ impl Route {
         Ok(Self { url, options: Arc::new(options), proxy, tls })
     }
 
-    /// A courier with a connection of its own.
+    /// Creates a sender with its own connection.
     pub(super) fn sender(&self) -> HttpSender {
         let options = &self.options;
         let mut config = Agent::config_builder()

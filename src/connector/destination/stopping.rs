@@ -1,6 +1,6 @@
-//! Signals as events: what is under way ends, and nothing else is begun. A second signal ends the
-//! process at once, as it would any other. Before the first record nothing is under way, and the first
-//! signal ends the process with the same exit status.
+//! Signals as events: attempts in progress finish, and no new ones start. A second signal ends the
+//! process at once, as usual. Before the first record nothing is in progress, and the first signal
+//! ends the process with the same exit status.
 
 use super::input::Bound;
 use super::workers::{Event, Shared};
@@ -10,27 +10,28 @@ use nix::sys::signal::Signal;
 use std::process;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// What ends the command before its input does. To be asked to end is no failure of something that runs
-/// for as long as nobody asks.
+/// The signals that end the command before its input does. SIGTERM is a success, because the
+/// command otherwise runs until it is stopped.
 const SIGNALS: [(Signal, Exit); 3] = [
     (Signal::SIGTERM, Exit::Complete),
     (Signal::SIGINT, Exit::Interrupted),
     (Signal::SIGHUP, Exit::HungUp),
 ];
 
-/// The time before the first record, in which a signal waits for nothing.
+/// The startup, before the first record: a signal ends the process at once.
 pub(super) struct Startup(Arc<Mutex<Phase>>);
 
-/// What a signal finds.
+/// The phase in which a signal arrives.
 enum Phase {
-    /// No record was read yet. The file of a socket goes with the process.
+    /// No record was read yet. The socket file is removed with the process.
     Starting(Option<Bound>),
-    /// Workers may be at a record.
+    /// Workers may be sending a record.
     Running,
 }
 
 impl Startup {
-    /// Records are read from now on. Returns what the command then removes itself.
+    /// Ends the startup before records are read. Returns the socket file, which the command then
+    /// removes itself.
     pub(super) fn end(self) -> Option<Bound> {
         let mut phase = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match std::mem::replace(&mut *phase, Phase::Running) {
@@ -40,8 +41,8 @@ impl Startup {
     }
 }
 
-/// From now on the first of the signals is an event, or the end of the startup. To be called before any
-/// other thread is begun; looking up the server's name begins one.
+/// Watches the signals: the first becomes an event, or ends the startup. Must be called before any
+/// other thread is started; resolving the server's name starts one.
 pub(super) fn watch(shared: &Arc<Shared>, bound: Option<Bound>) -> Startup {
     let shared = Arc::clone(shared);
     let startup = Arc::new(Mutex::new(Phase::Starting(bound)));
@@ -49,7 +50,7 @@ pub(super) fn watch(shared: &Arc<Shared>, bound: Option<Bound>) -> Startup {
     on_first(SIGNALS.map(|(signal, _)| signal), move |signal| {
         let known = SIGNALS.iter().find(|(known, _)| *known == signal);
         let exit = known.map_or(Exit::Interrupted, |(_, exit)| *exit);
-        // Held to the end of the process, if it ends here: the startup must not go on meanwhile.
+        // Locked until the process ends, if it ends here: the startup must not continue meanwhile.
         let mut phase = phase.lock().unwrap_or_else(PoisonError::into_inner);
         match &mut *phase {
             Phase::Starting(bound) => {
@@ -59,8 +60,8 @@ pub(super) fn watch(shared: &Arc<Shared>, bound: Option<Bound>) -> Startup {
             Phase::Running => {}
         }
         drop(phase);
-        // Before anything stops: otherwise the input might end first, and with it the command as if
-        // all had been read.
+        // Before anything stops: otherwise the input could end first, and the command with it, as
+        // if all had been read.
         let _ = shared.events.send(Event::Signal(exit));
         shared.stop();
     });

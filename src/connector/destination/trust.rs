@@ -1,5 +1,5 @@
-//! TLS for ureq as the other clients have it: rustls with ring, and the authorities of the system or
-//! of one file.
+//! TLS for ureq, configured as in the other clients: rustls with ring, and the authorities of the
+//! system or of one file.
 
 use crate::client::{Error, Options};
 use rustls::pki_types::CertificateDer;
@@ -8,10 +8,10 @@ use std::path::Path;
 use std::sync::Arc;
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
 
-/// What `https` connections are made with.
+/// Returns the configuration of `https` connections.
 ///
 /// # Errors
-/// [`Error::Input`] if the file of authorities is unusable, or the system trusts none.
+/// [`Error::Input`] if the file of authorities is unusable, or the system trusts no authority.
 pub(super) fn tls(options: &Options) -> Result<TlsConfig, Error> {
     let certificates = match &options.authorities {
         Some(path) => of_file(path)?,

@@ -1,4 +1,4 @@
-//! One try: a record through a stream of a relay, to whoever asks for it there.
+//! One attempt: sends a record through a stream of a relay, to the receiver that fetches it.
 
 use super::delivery::AttemptError;
 use super::options::DestinationOptions;
@@ -10,7 +10,7 @@ use serde_json::json;
 use std::io::Write as _;
 use std::time::Duration;
 
-/// Who brings records to a relay.
+/// Sends records through a relay.
 #[derive(Clone, Debug)]
 pub(super) struct ViaRelay {
     place: RelayPhase,
@@ -19,7 +19,7 @@ pub(super) struct ViaRelay {
 
 #[derive(Clone, Debug)]
 enum RelayPhase {
-    /// Each record gets a stream of its own there.
+    /// Creates a stream there for each record.
     Relay(Url),
     /// One stream, for one record.
     Stream(Box<Stream>),
@@ -36,12 +36,12 @@ impl ViaRelay {
         Self { place, options: client }
     }
 
-    /// Whether it takes one record only.
+    /// Whether it accepts only one record.
     pub(super) fn is_for_one(&self) -> bool {
         matches!(self.place, RelayPhase::Stream(_))
     }
 
-    /// Uploads a record; it is delivered when the relay says that the other side has all of it.
+    /// Uploads a record. It is delivered when the relay reports that the receiver has all of it.
     pub(super) fn deliver(
         &self,
         parcel: &OutgoingRequest<'_>,
@@ -56,7 +56,7 @@ impl ViaRelay {
                 stream
             }
         };
-        // A stream is for one use, so another try needs another one.
+        // A stream is used once, so a retry needs another one.
         let is_final = self.is_for_one();
         let again =
             |miss: AttemptError| AttemptError { is_final: is_final || miss.is_final, ..miss };
@@ -66,10 +66,10 @@ impl ViaRelay {
     }
 }
 
-/// Says where the record can be fetched.
+/// Prints the URL that serves the record.
 fn report(stream: &Stream, position: &[u8]) {
     let line = json!({ "stream": stream.url().to_string(), "position": position_text(position) });
-    // Who closed standard error knows the stream from elsewhere.
+    // A caller that closed standard error knows the stream by other means.
     let _ = writeln!(std::io::stderr().lock(), "{line}");
 }
 
@@ -79,7 +79,8 @@ fn settled<T>(answered: Answered<T>) -> Result<T, AttemptError> {
         Ok(Err(refusal)) => (Some(refusal.status), refusal.into()),
         Err(error) => (None, error.into()),
     };
-    // That nobody came, or went away, is no matter of the record; the next stream may do better.
+    // A missing or disconnected receiver does not depend on the record; the next stream may
+    // succeed.
     let is_final = match status {
         Some(404 | 429 | 502 | 504) | None => false,
         Some(status) => super::retry::is_final(status),

@@ -1,5 +1,6 @@
-//! Who sends: workers, each with a connection of its own and a short queue. Records of one key go to
-//! one worker, so they keep their order; all queues together hold a bounded number of bytes.
+//! The workers that send records, each with its own connection and a short queue. Records of one
+//! key go to one worker, which keeps them in order; all queues together hold a bounded number of
+//! bytes.
 
 use super::acks::Acks;
 use super::byte_budget::{ByteBudget, ROOM_BYTES};
@@ -15,33 +16,33 @@ use std::sync::mpsc::{self, Receiver, Sender, SyncSender};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
-/// How many records may wait for one worker.
+/// Maximum records in the queue of a worker.
 const QUEUE_MAX: usize = 64;
 
-/// What a record takes besides its line, in bytes; about.
+/// Approximate memory of a record besides its line, in bytes.
 const RECORD_BYTES: usize = 512;
 
-/// What happens while the command runs.
+/// An event while the command runs.
 #[derive(Debug)]
 pub(super) enum Event {
-    /// There will be no more records.
+    /// The input ended.
     InputEnded(Result<(), Failure>),
-    /// A worker gave a record up, or could not acknowledge one.
+    /// A worker gave up a record, or could not acknowledge one.
     Failed(Failure),
-    /// Somebody asks to end, with this exit status.
+    /// A signal requests the end, with this exit status.
     Signal(Exit),
     /// A worker has ended.
     WorkerEnded,
 }
 
-/// What workers have in common.
+/// The state that workers share.
 pub(super) struct Shared {
     pub(super) options: DestinationOptions,
     pub(super) dead_letters: Option<DeadLetters>,
     pub(super) halt: CancelFlag,
     pub(super) events: Sender<Event>,
     pub(super) room: ByteBudget,
-    /// One for each worker; gone when there will be nothing more in them.
+    /// The queue of each worker; empty after shutdown.
     queues: Mutex<Vec<SyncSender<QueuedRecord>>>,
 }
 
@@ -55,13 +56,13 @@ impl Shared {
         Arc::new(Self { options, dead_letters, halt, events, room, queues })
     }
 
-    /// No other record is begun: not by workers that are at one, nor by those that wait.
+    /// Stops delivery: workers start no other record, neither queued ones nor retries.
     pub(super) fn stop(&self) {
         self.halt.ask();
         self.close();
     }
 
-    /// Workers end when they have done what is in their queues.
+    /// Closes the queues; workers end when theirs are empty.
     fn close(&self) {
         self.queues().clear();
     }
@@ -71,26 +72,26 @@ impl Shared {
     }
 }
 
-/// A record, and where its acknowledgement goes.
+/// A record, and the output for its acknowledgement.
 struct QueuedRecord {
     incoming: Incoming,
     acks: Arc<Acks>,
     held_bytes: usize,
 }
 
-/// Who gives records to the workers. When it is gone, they end as soon as they are done.
+/// Distributes records to the workers. When dropped, they end after their queued records.
 pub(super) struct Dispatch {
     workers: usize,
     pub(super) shared: Arc<Shared>,
-    /// Whether there may be one record only, and whether it came.
+    /// For a transport of one record: whether it was received.
     only_one: Option<bool>,
 }
 
 impl Dispatch {
-    /// Starts a worker for each way.
+    /// Starts a worker for each transport.
     ///
     /// # Errors
-    /// There can be no more threads.
+    /// Returns an error if a thread cannot be started.
     pub(super) fn start(ways: Vec<Transport>, shared: &Arc<Shared>) -> Result<Self, Failure> {
         let only_one = ways.iter().any(Transport::is_for_one).then_some(false);
         let workers = ways.len();
@@ -106,10 +107,10 @@ impl Dispatch {
         Ok(dispatch)
     }
 
-    /// Gives a record to its worker, when that has room for it; whether there may be more.
+    /// Queues a record for its worker, and waits for room. Returns whether more are accepted.
     ///
     /// # Errors
-    /// It is the second one of a stream, which takes one.
+    /// Returns an error for the second record of a stream, which accepts one.
     pub(super) fn give(&mut self, incoming: Incoming, acks: &Arc<Acks>) -> Result<bool, Failure> {
         if self.only_one == Some(true) {
             let position = position_text(&incoming.record.position);
@@ -118,13 +119,13 @@ impl Dispatch {
         }
         self.only_one = self.only_one.map(|_| true);
         let held_bytes = match incoming.spilled {
-            // What is in files is bounded as well: about one for each worker.
+            // Content in files is bounded as well: about one file for each worker.
             Some(_) => ROOM_BYTES / self.workers,
             None => incoming.held_bytes + RECORD_BYTES,
         };
         self.shared.room.take(held_bytes);
         let worker = worker_of(&incoming.record, self.workers);
-        // A copy, since it may have to wait for room in the queue.
+        // Cloned, because sending may block while the queue is full.
         let Some(queue) = self.shared.queues().get(worker).cloned() else { return Ok(false) };
         Ok(queue.send(QueuedRecord { incoming, acks: Arc::clone(acks), held_bytes }).is_ok())
     }
@@ -136,7 +137,7 @@ impl Drop for Dispatch {
     }
 }
 
-/// Which of so many workers has the records of this key. Those without a key have one together.
+/// Returns the worker for the key of a record. All records without a key share one.
 fn worker_of(record: &Record, workers: usize) -> usize {
     let mut hasher = DefaultHasher::new();
     if let Some(key) = &record.key {
@@ -147,7 +148,7 @@ fn worker_of(record: &Record, workers: usize) -> usize {
 }
 
 fn work(shared: &Shared, way: Transport, jobs: &Receiver<QueuedRecord>) {
-    // Nobody would wait for the end of a worker that says nothing of it.
+    // Without an event the command would wait indefinitely for a worker that panicked.
     let worked = panic::catch_unwind(AssertUnwindSafe(|| work_off(shared, way, jobs)));
     if worked.is_err() {
         shared.stop();
@@ -163,7 +164,7 @@ fn work_off(shared: &Shared, mut way: Transport, jobs: &Receiver<QueuedRecord>) 
             break;
         }
         if let Err(failure) = send(shared, &mut way, &job) {
-            // Before the next job is looked at, so none behind it is sent.
+            // Before the next job, so that none after it is sent.
             shared.stop();
             let _ = shared.events.send(Event::Failed(failure));
             break;
@@ -176,7 +177,7 @@ fn send(shared: &Shared, way: &mut Transport, job: &QueuedRecord) -> Result<(), 
     let Incoming { record, spilled, .. } = &job.incoming;
     match way.deliver(record, spilled.as_ref(), &shared.options, &shared.halt) {
         Ok(()) => job.acks.acknowledge(record),
-        // It is sent again by whoever was not told that it arrived.
+        // The source was not acknowledged, so it resends the record.
         Err(end) if end.stopped => Ok(()),
         Err(end) => match &shared.dead_letters {
             Some(dead_letters) if end.failure.exit != Exit::Local => {

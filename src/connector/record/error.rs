@@ -1,19 +1,19 @@
-//! What can be wrong with a record, each with a sentence.
+//! Errors in records, each with a descriptive message.
 
 use std::fmt;
 
-/// Why a line is no record.
+/// Why a line is not a valid record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RecordError {
-    /// It is no JSON, ends too early, has a member twice, or lacks one; in the parser's words.
+    /// Not JSON, truncated, or with a duplicate or missing member; the parser's message.
     Json(String),
-    /// This part of the record is no JSON object.
+    /// This part of the record is not a JSON object.
     NotAnObject(&'static str),
-    /// The string of this member is no base64 with padding (RFC 4648, section 4).
+    /// The string of this member is not base64 with padding (RFC 4648, section 4).
     Base64(&'static str),
     /// This member is neither null, a string nor an object.
     Data(&'static str),
-    /// There is no operation of this name.
+    /// The name of the operation is unknown.
     Operation(String),
 }
 

@@ -1,6 +1,6 @@
-//! JSON as Go's encoder writes it, so that lines are the same whoever wrote them. Besides what RFC
-//! 8259 (section 7) asks for, `<`, `>`, `&`, U+2028 and U+2029 are escaped, and control characters other
-//! than line feed, carriage return and tab have their number.
+//! JSON as Go's encoder writes it, so that lines do not depend on the writer. Besides what RFC 8259
+//! (section 7) requires, `<`, `>`, `&`, U+2028 and U+2029 are escaped, and control characters other
+//! than line feed, carriage return and tab are escaped by number.
 
 use super::Data;
 use base64_simd::STANDARD;
@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 /// Appends `text` as a JSON string, with its quotes.
 pub fn string(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
-    // Without an early end, so that many bytes are looked at in one step.
+    // No early exit, so that the loop can be vectorized.
     if text.bytes().fold(true, |plain, byte| plain & is_plain(byte)) {
         out.extend_from_slice(text.as_bytes());
         out.push(b'"');
@@ -31,7 +31,7 @@ pub fn string(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
 }
 
-/// Whether this byte stands for itself wherever it is: most texts have no others.
+/// Whether the byte needs no escape; most texts have no other bytes.
 fn is_plain(byte: u8) -> bool {
     matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\' | b'<' | b'>' | b'&')
 }
@@ -44,7 +44,7 @@ pub fn base64(out: &mut Vec<u8>, bytes: &[u8]) {
     out.push(b'"');
 }
 
-/// Valid JSON without the whitespace outside its strings, so that it is one line.
+/// Removes the whitespace outside the strings of valid JSON, so that it fits on one line.
 pub fn compact(text: &[u8]) -> Vec<u8> {
     let (mut in_string, mut escaped) = (false, false);
     let stays = |byte: &u8| {
@@ -60,7 +60,7 @@ pub fn compact(text: &[u8]) -> Vec<u8> {
     text.iter().copied().filter(stays).collect()
 }
 
-/// How many objects and arrays of valid JSON are open at once.
+/// Returns the nesting depth of objects and arrays in valid JSON.
 pub fn depth(text: &[u8]) -> usize {
     let (mut in_string, mut escaped) = (false, false);
     let (mut open, mut deepest) = (0_usize, 0);
@@ -80,7 +80,7 @@ pub fn depth(text: &[u8]) -> usize {
     deepest
 }
 
-/// Appends an object of strings, in the order of the names' bytes.
+/// Appends an object of strings, sorted by the bytes of their names.
 pub(super) fn map(out: &mut Vec<u8>, map: &BTreeMap<String, String>) {
     out.push(b'{');
     for (index, (name, value)) in map.iter().enumerate() {

@@ -1,8 +1,8 @@
-//! `OpenCDC` records as Conduit writes them, one JSON object a line. Its promise: what is read and
-//! written again is byte for byte the same line, numbers of structured data lose nothing, and no
-//! input makes it panic. It knows no file and no socket.
+//! `OpenCDC` records as Conduit writes them, one JSON object per line. A record that is read and
+//! written again gives the same line byte for byte, numbers in structured data lose no precision,
+//! and no input causes a panic. It opens no files but temporary ones, and no sockets.
 //!
-//! The shape is that of <https://conduit.io/docs/using/opencdc-record> as Go's encoder writes it:
+//! The format is that of <https://conduit.io/docs/using/opencdc-record> as Go's encoder writes it:
 //!
 //! ```
 //! use rdv::connector::record::{Data, Operation, Record};
@@ -37,50 +37,50 @@ use std::fmt;
 
 /// Metadata: the version of the format that the record follows, such as `v1`.
 pub const OPENCDC_VERSION: &str = "opencdc.version";
-/// Metadata: when the data came to be, in nanoseconds since 1970-01-01T00:00:00Z.
+/// Metadata: when the data was created, in nanoseconds since 1970-01-01T00:00:00Z.
 pub const CREATED_AT: &str = "opencdc.createdAt";
 /// Metadata: when the data was read, in nanoseconds since 1970-01-01T00:00:00Z.
 pub const READ_AT: &str = "opencdc.readAt";
 
-/// One change of one thing.
+/// One change of one item.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
-    /// Where the source stands after this record; whoever acknowledges names it.
+    /// Position of the source after this record, used to acknowledge it.
     pub position: Vec<u8>,
-    /// What happened to the thing.
+    /// What happened to the item.
     pub operation: Operation,
-    /// What is known about the record, by name.
+    /// Metadata, by name.
     pub metadata: BTreeMap<String, String>,
-    /// Which thing it is about, if that is known.
+    /// Key of the item, if known.
     pub key: Option<Data>,
-    /// What it was and what it is.
+    /// State of the item before and after the change.
     pub payload: Change,
 }
 
-/// A thing before and after.
+/// State of an item before and after a change.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Change {
-    /// What it was, if that is known.
+    /// The state before, if known.
     pub before: Option<Data>,
-    /// What it is now; nothing if it was deleted.
+    /// The state after; `None` if deleted.
     pub after: Option<Data>,
 }
 
-/// What happened to a thing.
+/// What happened to an item.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Operation {
-    /// It is new.
+    /// The item is new.
     Create,
-    /// It has changed.
+    /// The item has changed.
     Update,
-    /// It is gone.
+    /// The item was deleted.
     Delete,
-    /// It was there already when the source began.
+    /// The item already existed when the source started.
     Snapshot,
 }
 
 impl Operation {
-    /// The name in a record.
+    /// Returns the name used in records.
     pub fn name(self) -> &'static str {
         match self {
             Self::Create => "create",
@@ -101,12 +101,12 @@ impl Operation {
 pub enum Data {
     /// Bytes, in base64 on the line.
     Raw(Vec<u8>),
-    /// A JSON object, kept as it is written.
+    /// A JSON object, kept as written.
     Structured(Box<RawValue>),
 }
 
 impl Data {
-    /// The bytes: those of raw data, the JSON text of structured data.
+    /// Returns the bytes of raw data, or the JSON text of structured data.
     pub fn bytes(&self) -> &[u8] {
         match self {
             Self::Raw(bytes) => bytes,
@@ -115,7 +115,7 @@ impl Data {
     }
 }
 
-/// Structured data is the same if it is written the same.
+/// Structured data is equal if its text is equal.
 impl PartialEq for Data {
     fn eq(&self, other: &Self) -> bool {
         match (self, other) {
@@ -138,15 +138,15 @@ impl fmt::Debug for Data {
 }
 
 impl Record {
-    /// Reads a record from one line, with or without the line's end.
+    /// Parses a record from one line, with or without its newline.
     ///
     /// # Errors
-    /// What is wrong with the line; see [`RecordError`].
+    /// [`RecordError`] if the line is not a valid record.
     pub fn parse(line: &[u8]) -> Result<Self, RecordError> {
         parse::record(line)
     }
 
-    /// Appends the record and a line's end to `out`.
+    /// Appends the record and a newline to `out`.
     pub fn write(&self, out: &mut Vec<u8>) {
         let (head, tail) = self.halves();
         out.extend_from_slice(&head);
@@ -154,8 +154,8 @@ impl Record {
         out.extend_from_slice(tail);
     }
 
-    /// The line up to `payload.after`, and what follows that with the line's end: for whoever writes
-    /// an `after` that is not in memory.
+    /// Returns the line up to `payload.after`, and what follows it, with the newline: for an
+    /// `after` that is not in memory.
     pub fn halves(&self) -> (Vec<u8>, &'static [u8]) {
         let mut out = b"{\"position\":".to_vec();
         json::base64(&mut out, &self.position);

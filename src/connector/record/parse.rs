@@ -1,5 +1,5 @@
-//! From a line to a record. Unknown members are passed over; a known one that is there twice is
-//! refused, since two readers could take different ones.
+//! Parses a line into a record. Unknown members are ignored; a duplicate of a known one is refused,
+//! since two readers could use different values.
 
 use super::{Change, Data, Operation, Record, RecordError, json};
 use base64::Engine as _;
@@ -9,8 +9,8 @@ use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-/// The members of a record as they stand there. Position and operation must be there; a null
-/// position, Go's empty slice, is an empty one.
+/// The members of a record as written. Position and operation are required; a null position, Go's
+/// empty slice, is an empty one.
 #[derive(Deserialize)]
 struct RawRecord<'a> {
     #[serde(borrow, deserialize_with = "present")]
@@ -32,15 +32,15 @@ struct Payload<'a> {
     after: Option<&'a RawValue>,
 }
 
-/// With a function of its own, serde asks for the member even where it may be null.
+/// With a custom function, serde requires the member even where it may be null.
 fn present<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<Cow<'de, str>>, D::Error> {
     Ok(Option::<Text<'de>>::deserialize(from)?.map(|text| text.0))
 }
 
-/// Reads a record from one line.
+/// Parses a record from one line.
 pub(super) fn record(line: &[u8]) -> Result<Record, RecordError> {
     let text = std::str::from_utf8(line).map_err(|error| RecordError::Json(error.to_string()))?;
-    // Derived code takes an array for the members in their order, too.
+    // Derived code also accepts an array of the members in order.
     let line: RawRecord = serde_json::from_str(object("the record", text)?).map_err(wrong)?;
     let position = line.position.unwrap_or_default();
     let operation = Operation::of_name(&line.operation)
@@ -58,7 +58,7 @@ fn wrong(error: impl std::fmt::Display) -> RecordError {
     RecordError::Json(error.to_string())
 }
 
-/// The same text, if it begins as an object does.
+/// Returns the text if it begins like an object.
 fn object<'a>(part: &'static str, text: &'a str) -> Result<&'a str, RecordError> {
     let begins = text.trim_start_matches([' ', '\t', '\r', '\n']).starts_with('{');
     if begins { Ok(text) } else { Err(RecordError::NotAnObject(part)) }
@@ -87,7 +87,7 @@ fn data(member: &'static str, value: Option<&RawValue>) -> Result<Option<Data>, 
     }
 }
 
-/// A string that is borrowed where nothing in it is escaped.
+/// A string that is borrowed if it has no escapes.
 #[derive(Deserialize)]
 struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 

@@ -1,5 +1,5 @@
-//! Records from anything that can be read, in bounded memory: a line longer than [`LINE_MAX_BYTES`]
-//! has the bytes of its `payload.after` in a temporary file, and nothing else of it may be longer than that.
+//! Reads records from any input in bounded memory: of a line longer than [`LINE_MAX_BYTES`] the
+//! bytes of `payload.after` go to a temporary file, and the rest must fit into that limit.
 
 #[cfg(test)]
 mod tests;
@@ -11,38 +11,38 @@ use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::{fmt, mem};
 
-/// Lines up to here are parsed in memory; of longer ones, all but `payload.after` must fit into as
-/// much. In bytes.
+/// Maximum length of a line that is parsed in memory, in bytes. Of longer lines, all but
+/// `payload.after` must fit into it.
 pub const LINE_MAX_BYTES: usize = 1 << 20;
 
-/// How much is read at once, in bytes.
+/// Size of the input buffer, in bytes.
 const READ_BYTES: usize = 64 << 10;
 
-/// A record, and what of it is not in memory.
+/// A record, and the part of it that is not in memory.
 #[derive(Debug)]
 pub struct Incoming {
     /// The record. If its content is in a file, `payload.after` is empty here.
     pub record: Record,
     /// The raw bytes of `payload.after`, if they are too large for memory.
     pub spilled: Option<SpilledContent>,
-    /// Its line, counted from 1.
+    /// Line number, counted from 1.
     pub line: u64,
-    /// How long the line is in memory, in bytes.
+    /// Length of the line in memory, in bytes.
     pub held_bytes: usize,
 }
 
 /// Why no more records can be read.
 #[derive(Debug)]
 pub enum ReadError {
-    /// The line is no record.
+    /// The line is not a valid record.
     Record(RecordError),
     /// The input ended within a line.
     Unfinished,
-    /// Besides raw bytes in `payload.after`, the line has more than [`LINE_MAX_BYTES`].
+    /// The line exceeds [`LINE_MAX_BYTES`] without the raw bytes in `payload.after`.
     TooLong,
     /// The input cannot be read.
     Input(io::Error),
-    /// The temporary file cannot be made or written.
+    /// The temporary file cannot be created or written.
     Spill(io::Error),
 }
 
@@ -83,7 +83,7 @@ impl From<RecordError> for ReadError {
     }
 }
 
-/// Reads records, one a line. Empty lines are passed over.
+/// Reads records, one per line. Empty lines are skipped.
 #[derive(Debug)]
 pub struct Reader<R> {
     input: BufReader<R>,
@@ -92,26 +92,28 @@ pub struct Reader<R> {
 }
 
 impl<R: Read> Reader<R> {
-    /// Reads from `input`, with large content in the system's directory for temporary files.
+    /// Reads from `input`, with large content in the system's temporary directory.
     pub fn new(input: R) -> Self {
         Self::spilling_to(input, std::env::temp_dir())
     }
 
-    /// The same with another directory, whose file system has `O_TMPFILE` (open(2)).
+    /// Like [`Reader::new`] with another directory, whose file system supports `O_TMPFILE`
+    /// (open(2)).
     pub fn spilling_to(input: R, directory: impl Into<PathBuf>) -> Self {
         let input = BufReader::with_capacity(READ_BYTES, input);
         Self { input, directory: directory.into(), line: 0 }
     }
 
-    /// The number of the line that was read last, counted from 1.
+    /// Returns the number of the last line read, counted from 1.
     pub fn line(&self) -> u64 {
         self.line
     }
 
-    /// The next record, or `None` at the end of the input. After an error nothing more is to be read.
+    /// Returns the next record, or `None` at the end of the input. Must not be called after an
+    /// error.
     ///
     /// # Errors
-    /// [`ReadError`]; [`Reader::line`] is the line it is about.
+    /// [`ReadError`]; [`Reader::line`] is the line in question.
     pub fn read(&mut self) -> Result<Option<Incoming>, ReadError> {
         loop {
             self.line += 1;
@@ -158,12 +160,12 @@ enum LineEnd {
     Input,
 }
 
-/// A line as far as it was read.
+/// A line as far as it has been read.
 struct LineBuffer<'d> {
     directory: &'d Path,
-    /// The whole line, or its skeleton.
+    /// The complete line, or its skeleton.
     text: Vec<u8>,
-    /// What divides a line that is too long.
+    /// Splitter of a line that is too long.
     scanner: Option<Scanner>,
     spilling: Option<SpillWriter>,
 }
@@ -188,7 +190,7 @@ impl<'d> LineBuffer<'d> {
         Ok(())
     }
 
-    /// Begins to divide the line, with what there is of it.
+    /// Starts to split the line, with what has been read of it.
     fn divide(&mut self) -> Result<Scanner, ReadError> {
         let begun = mem::take(&mut self.text);
         let mut scanner = Scanner::default();

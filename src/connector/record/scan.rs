@@ -1,36 +1,36 @@
-//! The bytes of a line that is too long to be kept, divided as they come: what `payload.after` holds as
-//! a string goes one way, the skeleton of the record another. It judges nothing else; the skeleton,
-//! with an empty string in that place, is parsed as any record is.
+//! Splits the bytes of a line that is too long for memory as they arrive: the string in
+//! `payload.after` goes to one sink, the skeleton of the record to another. Nothing else is
+//! checked; the skeleton, with an empty string in that place, is parsed like any record.
 
 #[cfg(test)]
 mod tests;
 
 use super::RecordError;
 
-/// A name is read up to so many bytes: `payload` and `after`, each byte escaped, take 42 and 30.
+/// Maximum bytes kept of a name: `payload` and `after`, each byte escaped, take 42 and 30.
 const NAME_MAX_BYTES: usize = 48;
 
-/// `\u002f`, the longest escape.
+/// Length of the longest escape, `\u002f`.
 const ESCAPE_MAX_BYTES: usize = 6;
 
-/// Where the two parts of a line go.
+/// Destinations of the two parts of a line.
 pub(super) trait PartSinks {
-    /// The next bytes of the skeleton.
+    /// Takes the next bytes of the skeleton.
     fn skeleton(&mut self, bytes: &[u8]) -> Result<(), super::ReadError>;
 
-    /// The next characters of the string, without escapes.
+    /// Takes the next characters of the string, unescaped.
     fn content(&mut self, text: &[u8]) -> Result<(), super::ReadError>;
 }
 
-/// Where in a line the next byte stands.
+/// Splitter of a line; its state is the place of the next byte.
 #[derive(Debug, Default)]
 pub(super) struct Scanner {
-    /// How many objects and arrays are open.
+    /// Number of open objects and arrays.
     depth: usize,
     /// Whether the object at depth 2 is the payload.
     in_payload: bool,
     place: ScanState,
-    /// The name that was read last, where names matter, without its quotes.
+    /// The last name read, where names matter, without its quotes.
     name: Vec<u8>,
     /// Whether a string is a name, not a value.
     expects_name: bool,
@@ -40,19 +40,19 @@ pub(super) struct Scanner {
 enum ScanState {
     #[default]
     Between,
-    /// In a string of the skeleton; whether the next byte is escaped.
+    /// In a string of the skeleton; `escaped` is about the next byte.
     String { escaped: bool, is_name: bool },
-    /// In the string that goes the other way; an escape as far as it was read.
+    /// In the content string; `escape` is an escape as far as it has been read.
     Content { escape: Vec<u8> },
 }
 
 impl Scanner {
-    /// Whether the line was in that string when it ended.
+    /// Whether the line has ended in the content string.
     pub(super) fn in_content(&self) -> bool {
         matches!(self.place, ScanState::Content { .. })
     }
 
-    /// Divides the next bytes of the line.
+    /// Splits the next bytes of the line.
     pub(super) fn feed(
         &mut self,
         mut bytes: &[u8],
@@ -73,7 +73,7 @@ impl Scanner {
         Ok(())
     }
 
-    /// Takes characters of the content up to its end or an escape; how many bytes that were.
+    /// Takes characters of the content up to its end or an escape; returns the number of bytes.
     fn run(&mut self, bytes: &[u8], parts: &mut impl PartSinks) -> Result<usize, super::ReadError> {
         let end = memchr::memchr2(b'"', b'\\', bytes).unwrap_or(bytes.len());
         parts.content(&bytes[..end])?;
@@ -160,7 +160,7 @@ impl Scanner {
         self.depth == 1 || (self.depth == 2 && self.in_payload)
     }
 
-    /// Whether this is the name that was read last, escaped or not.
+    /// Whether the last name read is this one, escaped or not.
     fn is_named(&self, name: &str) -> bool {
         let text = [b"\"", &self.name[..], b"\""].concat();
         serde_json::from_slice::<String>(&text).is_ok_and(|read| read == name)

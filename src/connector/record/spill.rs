@@ -1,5 +1,5 @@
-//! Content that is too large for memory: in an unlinked file of a directory for temporary ones, which
-//! is gone with the process, however that ends. Each reader has a place of its own in it.
+//! Content that is too large for memory, in an unlinked temporary file, which is removed when the
+//! process ends, for whatever reason. Each reader has its own offset.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -11,13 +11,13 @@ use std::path::Path;
 
 use super::RecordError;
 
-/// How many characters of base64 are decoded at once, a multiple of 4.
+/// Characters of base64 decoded at once, a multiple of 4.
 const DECODE_CHARS: usize = 64 << 10;
 
-/// How many bytes are encoded at once, a multiple of 3.
+/// Bytes encoded at once, a multiple of 3.
 const ENCODE_BYTES: usize = 48 << 10;
 
-/// Content in a file without a name.
+/// Content in an unnamed file.
 #[derive(Debug)]
 pub struct SpilledContent {
     file: File,
@@ -25,30 +25,30 @@ pub struct SpilledContent {
 }
 
 impl SpilledContent {
-    /// How long it is, in bytes.
+    /// Returns the length, in bytes.
     pub fn bytes(&self) -> u64 {
         self.bytes
     }
 
-    /// Its bytes from the first on.
+    /// Returns a reader of the bytes, from the first one on.
     pub fn reader(&self) -> impl Read + '_ {
         FileCursor { file: &self.file, at: 0 }.take(self.bytes)
     }
 
-    /// The same in standard base64 with padding.
+    /// Returns a reader of the same in standard base64 with padding.
     pub fn base64_reader(&self) -> impl Read + '_ {
         Base64 { from: self.reader(), text: Vec::new(), given: 0 }
     }
 
-    /// How many characters that has.
+    /// Returns the length in base64, in characters.
     pub fn base64_chars(&self) -> u64 {
         self.bytes.div_ceil(3) * 4
     }
 
-    /// The file, for whoever sends all of it; it stands at its beginning.
+    /// Returns the file with its offset at the start, to send all of it.
     ///
     /// # Errors
-    /// What lseek(2) or fcntl(2) say.
+    /// Errors of lseek(2) or fcntl(2).
     pub fn file(&self) -> io::Result<File> {
         let mut file = self.file.try_clone()?;
         io::Seek::rewind(&mut file)?;
@@ -56,7 +56,7 @@ impl SpilledContent {
     }
 }
 
-/// A place in a file that others read, too.
+/// An offset in a file with other readers.
 struct FileCursor<'f> {
     file: &'f File,
     at: u64,
@@ -70,7 +70,7 @@ impl Read for FileCursor<'_> {
     }
 }
 
-/// What another reader gives, in base64.
+/// Another reader's bytes, in base64.
 struct Base64<R> {
     from: R,
     text: Vec<u8>,
@@ -91,18 +91,18 @@ impl<R: Read> Read for Base64<R> {
     }
 }
 
-/// Base64 on the way into a file.
+/// Decoder of base64 into a file.
 #[derive(Debug)]
 pub(super) struct SpillWriter {
     file: File,
     bytes: u64,
     text: Vec<u8>,
-    /// Whether padding came, behind which nothing may follow.
+    /// Whether padding was received, after which nothing must follow.
     ended: bool,
 }
 
 impl SpillWriter {
-    /// An empty file without a name, in this directory (`O_TMPFILE`, open(2)).
+    /// Creates an unnamed file in this directory (`O_TMPFILE`, open(2)).
     pub(super) fn begin(directory: &Path) -> io::Result<Self> {
         let flags = OFlag::O_TMPFILE.bits();
         let file = OpenOptions::new().read(true).write(true).custom_flags(flags).open(directory)?;
@@ -123,7 +123,7 @@ impl SpillWriter {
         Ok(())
     }
 
-    /// The content, when its last character was taken.
+    /// Returns the content after its last character.
     pub(super) fn finish(mut self) -> Result<SpilledContent, super::ReadError> {
         self.decode()?;
         Ok(SpilledContent { file: self.file, bytes: self.bytes })

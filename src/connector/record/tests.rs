@@ -1,4 +1,4 @@
-//! Lines of other hands, read and written again; and what is no record.
+//! Lines of other writers, read and written again; and invalid records.
 
 use super::*;
 use proptest::prelude::*;

@@ -1,18 +1,18 @@
-//! Why a signature or a secret is refused, each with a sentence that says what to do, and never
-//! what was expected.
+//! Errors of signatures and secrets. Each message describes what to do, and never what was
+//! expected.
 
 use std::fmt;
 
-/// Why a request is not believed.
+/// Why a request fails verification.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SignatureError {
-    /// The field of this name is not there.
+    /// The field of this name is missing.
     Missing(&'static str),
-    /// The field of this name is there more than once, or not written as its scheme asks.
+    /// The field of this name is repeated, or not in the form of its scheme.
     Malformed(&'static str),
-    /// The signed time is further from now than tolerated, in either direction.
+    /// The signed time differs from now by more than the tolerance, in either direction.
     TooOld,
-    /// No key gives any of the signatures: another secret, or another body.
+    /// No key matches any of the signatures: another secret, or another body.
     Mismatch,
 }
 
@@ -41,9 +41,9 @@ impl std::error::Error for SignatureError {}
 /// Why a secret cannot be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SecretError {
-    /// There is none, or it holds nothing.
+    /// No secret, or an empty one.
     Empty,
-    /// It is not `whsec_` and base64.
+    /// Not `whsec_` and base64.
     NotStandard,
 }
 

@@ -1,9 +1,9 @@
-//! Signatures of webhooks: whether a request was made by one who knows the secret, found out while
-//! its body streams by. PURE: the time is passed in. A body is only to be believed once
-//! [`Check::finish`] said so.
+//! Webhook signatures: checks that the sender of a request knows the secret, while the body is
+//! streamed. PURE: the time is passed in. A body must not be trusted before [`Check::finish`]
+//! succeeds.
 //!
-//! All three schemes are HMAC-SHA256 (RFC 2104), compared in constant time; they differ in what is
-//! put in front of the body, and how the signature is written.
+//! All three schemes are HMAC-SHA256 (RFC 2104), compared in constant time; they differ in what
+//! precedes the body, and in how the signature is written.
 //!
 //! | scheme | fields | signed | source |
 //! |---|---|---|---|
@@ -32,15 +32,15 @@ type HmacSha256 = Hmac<Sha256>;
 /// The length of an HMAC-SHA256, in bytes.
 const MAC_BYTES: usize = 32;
 
-/// How far the time of a signature may be from now, unless configured: what Stripe's and the
-/// Standard Webhooks' own libraries take.
+/// Default tolerance for the time of a signature, as in the libraries of Stripe and Standard
+/// Webhooks.
 pub const TOLERANCE: Duration = Duration::from_mins(5);
 
-/// Who writes the signatures, and so how they are written.
+/// Signature scheme, by its origin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scheme {
-    /// `github`: GitHub, and others that took its header over. Signs no time, so a request can be
-    /// replayed for ever.
+    /// `github`: GitHub, and others that adopted its header. Signs no time, so a request can be
+    /// replayed indefinitely.
     GitHub,
     /// `stripe`: Stripe.
     Stripe,
@@ -61,13 +61,13 @@ impl FromStr for Scheme {
     }
 }
 
-/// The key that a secret stands for, in bytes: of Standard Webhooks what `whsec_` and base64 hold,
-/// else the text as it is, Stripe's `whsec_` too. A line end behind the text is the caller's to
-/// remove.
+/// Returns the key of a secret, in bytes: for Standard Webhooks the base64 after `whsec_`, decoded,
+/// else the text as it is, including Stripe's `whsec_`. The caller must remove a newline after the
+/// text.
 ///
 /// # Errors
 ///
-/// [`SecretError`] if it is empty, or not written as its scheme asks.
+/// [`SecretError`] if it is empty, or not in the form of its scheme.
 pub fn secret(scheme: Scheme, text: &str) -> Result<Vec<u8>, SecretError> {
     let key = match scheme {
         Scheme::GitHub | Scheme::Stripe => text.as_bytes().to_vec(),
@@ -79,23 +79,23 @@ pub fn secret(scheme: Scheme, text: &str) -> Result<Vec<u8>, SecretError> {
     if key.is_empty() { Err(SecretError::Empty) } else { Ok(key) }
 }
 
-/// What signatures are checked against.
+/// Keys and tolerance that signatures are checked against.
 #[derive(Clone)]
 pub struct Verifier {
     scheme: Scheme,
-    /// Keyed, with nothing read yet; never empty.
+    /// Keyed, without input; never empty.
     macs: Vec<HmacSha256>,
     tolerance: Duration,
 }
 
 impl Verifier {
-    /// With keys as [`secret`] makes them: any of them may have signed, so that an old one stays
-    /// valid while a new one is brought in. `tolerance` is how far the signed time may be from now,
-    /// in whole seconds and in both directions; GitHub signs none.
+    /// Creates a verifier with keys from [`secret`]: any of them may have signed, so that an old
+    /// one stays valid during a rotation. `tolerance` is how far the signed time may be from now,
+    /// in full seconds and in both directions; GitHub signs none.
     ///
     /// # Errors
     ///
-    /// [`SecretError::Empty`] without keys, or if one is empty: everybody knows that one.
+    /// [`SecretError::Empty`] without keys, or if one is empty: anyone could sign with that one.
     pub fn new(scheme: Scheme, keys: &[Vec<u8>], tolerance: Duration) -> Result<Self, SecretError> {
         if keys.is_empty() || keys.iter().any(Vec::is_empty) {
             return Err(SecretError::Empty);
@@ -105,12 +105,12 @@ impl Verifier {
         Ok(Self { scheme, macs, tolerance })
     }
 
-    /// Begins with a request whose head has these fields; its body is to follow.
+    /// Starts the check of a request with these fields; its body follows.
     ///
     /// # Errors
     ///
-    /// [`SignatureError`] if no body could have a valid signature: its field is missing, is there
-    /// more than once, is malformed, or its time is too far from now.
+    /// [`SignatureError`] if no body could have a valid signature: its field is missing, repeated
+    /// or malformed, or its time is too far from now.
     pub fn begin(
         &self,
         fields: Fields<'_, '_>,
@@ -128,7 +128,7 @@ impl Verifier {
     }
 }
 
-/// Shows no key.
+/// Omits the keys.
 impl fmt::Debug for Verifier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Verifier")
@@ -139,21 +139,21 @@ impl fmt::Debug for Verifier {
     }
 }
 
-/// The check of one request whose body is on its way: some hundred bytes for each key.
+/// Check of one request while its body is received: some hundred bytes for each key.
 pub struct Check {
     macs: Vec<HmacSha256>,
     signatures: Vec<[u8; MAC_BYTES]>,
 }
 
 impl Check {
-    /// Takes the next bytes of the body, as they are behind transfer codings; cut anywhere.
+    /// Takes the next bytes of the body, without transfer codings, in pieces of any size.
     pub fn update(&mut self, bytes: &[u8]) {
         for mac in &mut self.macs {
             mac.update(bytes);
         }
     }
 
-    /// Whether the body that came is the one that was signed.
+    /// Checks that the received body is the one that was signed.
     ///
     /// # Errors
     ///
@@ -161,13 +161,13 @@ impl Check {
     pub fn finish(self) -> Result<(), SignatureError> {
         let Self { macs, signatures } = self;
         let stated: Vec<_> = signatures.into_iter().map(|mac| CtOutput::new(mac.into())).collect();
-        // Constant time for each pair. Which key or which signature it was is no secret.
+        // Constant time for each pair. Which key or signature matched is not secret.
         let known = macs.into_iter().map(Mac::finalize).any(|mac| stated.contains(&mac));
         if known { Ok(()) } else { Err(SignatureError::Mismatch) }
     }
 }
 
-/// Shows neither keys nor what was expected.
+/// Omits the keys and the expected signatures.
 impl fmt::Debug for Check {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Check").field("signatures", &self.signatures.len()).finish_non_exhaustive()

@@ -1,5 +1,4 @@
-//! What the fields of a request state about its signature, read strictly: what could be read in two
-//! ways is malformed. PURE.
+//! Signature fields of a request, parsed strictly: anything ambiguous is malformed. PURE.
 
 use super::{MAC_BYTES, Scheme, SignatureError};
 use crate::http::fields::Fields;
@@ -7,8 +6,8 @@ use SignatureError::{Malformed, Missing};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-/// Signatures of one request that are looked at: a sender has two while it changes its secret. More
-/// would only let a stranger guess more often and cost time.
+/// Maximum signatures of one request that are checked: a sender has two while it changes its
+/// secret. More would only let an attacker guess more often and cost time.
 const SIGNATURES_MAX: usize = 16;
 
 const GITHUB: &str = "X-Hub-Signature-256";
@@ -17,14 +16,14 @@ const STANDARD_ID: &str = "webhook-id";
 const STANDARD_TIME: &str = "webhook-timestamp";
 const STANDARD_SIGNATURE: &str = "webhook-signature";
 
-/// What was signed in front of the body, when, and with what result.
+/// What was signed besides the body, when, and the signatures.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct SignatureHeader {
-    /// The bytes that were signed in front of the body.
+    /// The signed bytes that precede the body.
     pub(super) prefix: Vec<u8>,
-    /// When it was signed, if the scheme says so.
+    /// When it was signed, if the scheme includes the time.
     pub(super) unix_seconds: Option<i64>,
-    /// What any key may give; at least one, at most [`SIGNATURES_MAX`].
+    /// Signatures, any of which may match; at least one, at most [`SIGNATURES_MAX`].
     pub(super) signatures: Vec<[u8; MAC_BYTES]>,
 }
 
@@ -38,7 +37,7 @@ impl SignatureHeader {
     }
 }
 
-/// The value of the one field of this name.
+/// Returns the value of the only field of this name.
 fn only<'b>(fields: Fields<'_, 'b>, name: &'static str) -> Result<&'b [u8], SignatureError> {
     let mut values = fields.all(name);
     let value = values.next().ok_or(Missing(name))?;
@@ -50,7 +49,7 @@ fn github(value: &[u8]) -> Option<SignatureHeader> {
     Some(SignatureHeader { prefix: Vec::new(), unix_seconds: None, signatures: vec![signature] })
 }
 
-/// `t` once, `v1` at least once; members of other names are for later schemes and older ones.
+/// Parses `t` once and `v1` at least once; other members belong to later or older schemes.
 fn stripe(value: &[u8]) -> Option<SignatureHeader> {
     let (mut time, mut signatures) = (None, Vec::new());
     for member in value.split(|&byte| byte == b',') {
@@ -74,14 +73,14 @@ fn standard(fields: Fields<'_, '_>) -> Result<SignatureHeader, SignatureError> {
     let id = only(fields, STANDARD_ID)?;
     let time = only(fields, STANDARD_TIME)?;
     let value = only(fields, STANDARD_SIGNATURE)?;
-    // A full stop in the id would let somebody replay "a" of second 1 with the body "9.x" as "a.1"
-    // of second 9 with the body "x": the signed bytes are the same.
+    // A full stop in the id would allow replaying "a" of second 1 with the body "9.x" as "a.1" of
+    // second 9 with the body "x": the signed bytes are the same.
     if id.is_empty() || id.contains(&b'.') {
         return Err(Malformed(STANDARD_ID));
     }
     let unix_seconds = seconds(time).ok_or(Malformed(STANDARD_TIME))?;
     let members = value.split(|&byte| byte == b' ');
-    // v1a is a signature with a public key, of which nothing is known here.
+    // v1a is a public-key signature, which is not supported here.
     let signatures = members.filter_map(|member| member.strip_prefix(b"v1,")).collect();
     Ok(SignatureHeader {
         prefix: [id, b".", time, b"."].concat(),
@@ -90,7 +89,7 @@ fn standard(fields: Fields<'_, '_>) -> Result<SignatureHeader, SignatureError> {
     })
 }
 
-/// The first signatures, as many as are looked at; `None` without any, or if one of them is none.
+/// Decodes the first [`SIGNATURES_MAX`] signatures; `None` without any, or if one is invalid.
 fn first(
     written: Vec<&[u8]>,
     decode: impl Fn(&[u8]) -> Option<[u8; MAC_BYTES]>,
@@ -99,13 +98,13 @@ fn first(
     decoded.filter(|signatures| !signatures.is_empty())
 }
 
-/// Digits only, so that no other spelling is signed than the one that is read.
+/// Parses digits only, so that the spelling that is signed is the one that is read.
 fn seconds(digits: &[u8]) -> Option<i64> {
     let all_digits = digits.iter().all(u8::is_ascii_digit);
     str::from_utf8(digits).ok().filter(|_| all_digits)?.parse().ok()
 }
 
-/// 64 hexadecimal digits, in any case.
+/// Decodes 64 hexadecimal digits, in any case.
 fn hexadecimal(text: &[u8]) -> Option<[u8; MAC_BYTES]> {
     if text.len() != 2 * MAC_BYTES {
         return None;

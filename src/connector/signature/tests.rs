@@ -1,4 +1,4 @@
-//! Published vectors, and what happens to a signature when anything of the request is changed.
+//! Published vectors, and signatures of requests that were changed afterwards.
 
 use super::*;
 use crate::http::head::{FieldSlots, HeadLimits, parse};
@@ -196,7 +196,7 @@ fn standard_fields_are_read_strictly() {
 
 #[test]
 fn a_time_cannot_be_moved_from_the_body_into_the_field() {
-    // Signed: "a", second 1, body "1614265330.x". The same bytes, cut elsewhere, would be fresh.
+    // Signed: "a", second 1, body "1614265330.x". The same bytes, split elsewhere, would be recent.
     let verifier = verifier(Scheme::Standard, &[STANDARD.0]);
     let moved = "webhook-id: a.1\r\nwebhook-timestamp: 1614265330\r\n\
                  webhook-signature: v1,AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";

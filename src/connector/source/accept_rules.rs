@@ -1,5 +1,4 @@
-//! What is taken in, and what becomes of it: paths, who may send, how a body becomes a payload and
-//! what its key is.
+//! Rules for incoming requests: paths, authorization, and how a body becomes a payload and a key.
 
 use super::envelope::joined;
 use crate::api::Failure;
@@ -14,47 +13,47 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::str::FromStr;
 
-/// How deep JSON may be that goes into a record as it is. Readers give up on the whole line where it
-/// is deeper than they like (`serde_json` 128 levels, jq 1.6 256, Go 10,000), so one sender could stop a
-/// pipeline; around it the record has two levels of its own.
+/// Maximum depth of JSON that goes into a record as it is. Readers reject the entire line if it is
+/// deeper than their limit (`serde_json` 128 levels, jq 1.6 256, Go 10,000), so one sender could
+/// stop a pipeline; the record adds two levels of its own.
 const DEPTH_MAX: usize = 100;
 
-/// What a source takes in.
+/// Rules for accepting requests.
 #[derive(Debug)]
 pub struct AcceptRules {
-    /// Paths that can be pushed to; none: all.
+    /// Paths that accept requests; empty: all.
     pub paths: Vec<String>,
-    /// Other methods are answered with 404.
+    /// Whether other methods are answered with 404.
     pub compat: bool,
-    /// Bytes of the longest body.
+    /// Maximum body size, in bytes.
     pub body_max: usize,
-    /// Names of header fields that go into the record: in lower case, sorted, each once.
+    /// Names of header fields that go into the record: lower case, sorted, unique.
     pub headers: Vec<String>,
-    /// Requests have to bring this.
+    /// Token that requests need.
     pub token: Option<Token>,
-    /// Bodies have to be signed.
+    /// Verifier, if bodies must be signed.
     pub verifier: Option<Verifier>,
-    /// JSON objects become structured payloads.
+    /// Whether JSON objects become structured payloads.
     pub structured: bool,
-    /// What a record's key is.
+    /// How a record's key is made.
     pub key: KeyRule,
 }
 
-/// A secret that requests bring, remembered by its digest: comparing those tells nothing about it.
+/// A bearer token, kept as its digest: comparing digests reveals nothing about it.
 #[derive(Clone)]
 pub struct Token([u8; 32]);
 
-/// What a record's key is made of.
+/// How a record's key is made.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum KeyRule {
-    /// There is none.
+    /// No key.
     #[default]
     None,
     /// The value of a header field.
     Header(String),
     /// The path of the request.
     Path,
-    /// What a JSON pointer (RFC 6901) finds in the body.
+    /// The value at a JSON pointer (RFC 6901) in the body.
     Pointer(String),
 }
 
@@ -74,12 +73,12 @@ impl FromStr for KeyRule {
 }
 
 impl Token {
-    /// Of this text.
+    /// Creates a token from its text.
     pub fn new(text: &str) -> Self {
         Self(Sha256::digest(text).into())
     }
 
-    /// Whether `Authorization` brings it as a bearer token.
+    /// Whether `Authorization` has it as a bearer token.
     fn is_brought(&self, fields: Fields<'_, '_>) -> bool {
         fields.bearer().is_some_and(|token| Sha256::digest(token)[..] == self.0)
     }
@@ -91,25 +90,25 @@ impl std::fmt::Debug for Token {
     }
 }
 
-/// What a body is taken for.
+/// How a body is interpreted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// Bytes.
     Raw,
-    /// JSON, which has to be valid.
+    /// JSON, which must be valid.
     Json,
 }
 
 impl AcceptRules {
-    /// Whether requests may be pushed to this path.
+    /// Whether requests to this path are accepted.
     pub fn takes(&self, path: &str) -> bool {
         self.paths.is_empty() || self.paths.iter().any(|known| known == path)
     }
 
-    /// Whether the sender may, as far as the head tells; and the check of its body.
+    /// Checks authorization as far as the head allows; returns the check of the body.
     ///
     /// # Errors
-    /// Why it may not.
+    /// Why the request is refused.
     pub fn admit(&self, pushed: &Pushed<'_, '_, '_>) -> Result<Option<Check>, Failure> {
         let fields = pushed.head.fields;
         if self.token.as_ref().is_some_and(|token| !token.is_brought(fields)) {
@@ -120,12 +119,12 @@ impl AcceptRules {
         self.verifier.as_ref().map(begin).transpose().map_err(unsigned)
     }
 
-    /// What the body is to be taken for.
+    /// Returns how the body is interpreted.
     pub fn kind(&self, head: &RequestHead<'_, '_>) -> Kind {
         self.kind_of(head.fields.get("Content-Type").unwrap_or_default())
     }
 
-    /// What a body of this media type is to be taken for.
+    /// Returns how a body of this media type is interpreted.
     pub fn kind_of(&self, kind: &[u8]) -> Kind {
         let wanted = self.structured || matches!(self.key, KeyRule::Pointer(_));
         if !wanted {
@@ -137,7 +136,7 @@ impl AcceptRules {
         if json { Kind::Json } else { Kind::Raw }
     }
 
-    /// The key, as JSON, where the head says it; else what an empty one is.
+    /// Returns the key as JSON, if it depends on the head; else null.
     pub fn key_of_head(&self, head: &RequestHead<'_, '_>) -> Cow<'static, [u8]> {
         let text = match &self.key {
             KeyRule::Header(name) => joined(head.fields, name),
@@ -147,10 +146,10 @@ impl AcceptRules {
         text.map_or(Cow::Borrowed(b"null"), |text| encoded(text.as_bytes()).into())
     }
 
-    /// What a JSON body is, as a payload, and the key in it, if it is to be found there.
+    /// Returns a JSON body as a payload, and the key if it is in the body.
     ///
     /// # Errors
-    /// That it is no JSON, or deeper than what reads the record may like.
+    /// If it is not valid JSON, or deeper than readers of the record may accept.
     pub fn read_json(&self, body: &[u8]) -> Result<(Vec<u8>, Option<Vec<u8>>), Failure> {
         let invalid = |error: serde_json::Error| {
             Failure::InvalidBody(format!("The body is not valid JSON: {error}"))
@@ -172,15 +171,15 @@ impl AcceptRules {
     }
 }
 
-/// What a payload that is nothing but bytes looks like.
+/// Encodes bytes as a raw payload.
 pub fn encoded(bytes: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
     json::base64(&mut out, bytes);
     out
 }
 
-/// The key that a JSON pointer (RFC 6901) finds, as it is written: of two long numbers that no
-/// `f64` tells apart, each has its own digits.
+/// Returns the key at a JSON pointer (RFC 6901), as written: two long numbers that are the same
+/// `f64` keep their own digits.
 fn key_in(json: &RawValue, pointer: &str) -> serde_json::Result<Option<Vec<u8>>> {
     let mut found = json;
     for token in pointer.split('/').skip(1) {
@@ -198,7 +197,7 @@ fn key_in(json: &RawValue, pointer: &str) -> serde_json::Result<Option<Vec<u8>>>
     })
 }
 
-/// What an object has by this name, or an array at this place; of equal names the last one.
+/// Returns the member of an object, or the element of an array; of equal names the last one.
 fn member<'j>(json: &'j RawValue, name: &str) -> serde_json::Result<Option<&'j RawValue>> {
     let text = json.get();
     Ok(match text.as_bytes().first() {
@@ -211,13 +210,13 @@ fn member<'j>(json: &'j RawValue, name: &str) -> serde_json::Result<Option<&'j R
     })
 }
 
-/// Digits, and no zero before others (RFC 6901, section 4).
+/// Whether the text is digits without a leading zero (RFC 6901, section 4).
 fn is_index(text: &str) -> bool {
     let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     digits && (text == "0" || !text.starts_with('0'))
 }
 
-/// As its sender is told.
+/// Converts the error into the failure sent to the client.
 pub fn unsigned(error: SignatureError) -> Failure {
     Failure::BadSignature(error.to_string())
 }

@@ -1,33 +1,33 @@
-//! Acknowledgements as they come in: one JSON object a line, `{"ack":"<position>"}`, the position
-//! as in the record it acknowledges.
+//! Parser of acknowledgements: one JSON object per line, `{"ack":"<position>"}`, with the position
+//! as in the record.
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::Value;
 use uuid::Uuid;
 
-/// Bytes of the longest line that can be one.
+/// Maximum length of a line, in bytes.
 const LINE_MAX_BYTES: usize = 4096;
 
-/// Lines as far as they have come.
+/// Lines as far as they have been received.
 #[derive(Debug, Default)]
 pub struct Acks {
     begun: Vec<u8>,
-    /// The line at hand is too long, and is dropped to its end.
+    /// Whether the current line is too long, and is dropped to its end.
     skipping: bool,
 }
 
-/// What a line said.
+/// A parsed line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AckLine {
-    /// The record at this position was taken care of.
+    /// The record at this position was acknowledged.
     Acknowledged(Uuid),
-    /// Something else; its beginning.
+    /// Not an acknowledgement; the beginning of the line.
     Nonsense(String),
 }
 
 impl Acks {
-    /// Takes bytes as they were read; what the lines say that are whole by now.
+    /// Takes bytes as they were read; returns the lines that are complete by now.
     pub fn take(&mut self, mut bytes: &[u8]) -> Vec<AckLine> {
         let mut said = Vec::new();
         while let Some(end) = memchr::memchr(b'\n', bytes) {
@@ -48,7 +48,7 @@ impl Acks {
         said
     }
 
-    /// The other end was lost: a line that was begun there is not continued here.
+    /// Drops an unfinished line after the peer was lost: the next one does not continue it.
     pub fn forget(&mut self) {
         *self = Self::default();
     }
@@ -66,7 +66,7 @@ fn nonsense(line: &[u8]) -> AckLine {
     AckLine::Nonsense(beginning.escape_ascii().to_string())
 }
 
-/// A position as it stands in a record, or as its UUID.
+/// Parses a position as written in a record, or as its UUID.
 pub fn position(text: &str) -> Option<Uuid> {
     if let Ok(position) = Uuid::try_parse(text) {
         return Some(position);

@@ -1,4 +1,4 @@
-//! The clock of the threads that hand records over; the event loop has its own.
+//! The clock of the threads that deliver records; the event loop has its own.
 
 use std::time::Instant;
 

@@ -1,4 +1,4 @@
-//! `rdv source`: serves until it is told to end.
+//! `rdv source`: serves until it is stopped.
 
 use super::serve::{EndReason, Serving};
 use super::settings::SourceSettings;
@@ -15,7 +15,7 @@ pub struct Source {
 }
 
 impl Source {
-    /// Takes requests in, and says how it ended.
+    /// Runs the source, and returns how it ended.
     pub fn run(&self) -> Exit {
         let log = match OperatorLog::start() {
             Ok(log) => log,
@@ -52,7 +52,7 @@ impl Source {
         }
     }
 
-    /// Two that write to one place would spoil each other's lines.
+    /// Refuses records and an access log on the same output, as their lines would mix.
     fn check_places(&self) -> Result<(), Failure> {
         let log_on_stdout = self.settings.access_log.place() == Some(&LogTarget::Stdout);
         if log_on_stdout && self.settings.hand_over.output == "-" {

@@ -1,4 +1,4 @@
-//! Records from the queue straight to the output: who sent one waits until it is handed over.
+//! Records from the queue straight to the output: a sender waits until its record is delivered.
 
 use super::delivery::{Delivery, RecordFeed};
 use super::line::OutgoingLine;
@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
-/// What hands records over from memory, for the thread and the loop.
+/// Delivery from memory, shared by the thread and the event loop.
 pub type DirectDelivery = Arc<Mutex<Delivery<QueueFeed>>>;
 
 /// The queue as a feed.

@@ -1,5 +1,5 @@
-//! A request as a record: what is put around its body. Members and names stand in the order Conduit
-//! writes them in, so nothing has to be sorted when a request comes.
+//! Builds a record around a request's body. Members and names are in the order in which Conduit
+//! writes them, so nothing has to be sorted per request.
 
 use crate::connector::record::{CREATED_AT, OPENCDC_VERSION, READ_AT, json};
 use crate::http::fields::Fields;
@@ -14,30 +14,30 @@ use uuid::Uuid;
 /// The version of the format.
 const VERSION: &str = "v1";
 
-/// What follows a payload that is a string and still open.
+/// What follows a string payload that is still open.
 pub const TAIL: &[u8] = b"\"}}\n";
 
-/// A payload that is in memory.
+/// A payload in memory.
 #[derive(Clone, Copy, Debug)]
 pub enum Payload<'p> {
-    /// These bytes; none of them is none at all.
+    /// Raw bytes; none if empty.
     Raw(&'p [u8]),
-    /// It is JSON already.
+    /// Text that is JSON already.
     Json(&'p [u8]),
 }
 
-/// What of a request's head goes into its record, as JSON.
+/// The part of a request's head that goes into its record, as JSON.
 #[derive(Debug, Default)]
 pub struct Envelope {
-    /// When the head came, in milliseconds since 1970.
+    /// When the head was received, in milliseconds since 1970.
     created_ms: i64,
-    /// Names and values of the metadata, each behind a comma.
+    /// Names and values of the metadata, each after a comma.
     metadata: Vec<u8>,
 }
 
 impl Envelope {
-    /// Notes what is known of a request. `headers`: names in lower case, sorted, whose values are
-    /// wanted.
+    /// Creates the envelope of a request. `headers`: names of the fields to include, in lower case
+    /// and sorted.
     pub fn of(pushed: &Pushed<'_, '_, '_>, headers: &[String]) -> Self {
         let Pushed { head, peer, request_id, now, body_is_here: _ } = pushed;
         let mut envelope = Self { created_ms: now.wall_ms, metadata: Vec::with_capacity(256) };
@@ -63,12 +63,12 @@ impl Envelope {
         envelope
     }
 
-    /// Of something else that came at this time, of which nothing is known yet.
+    /// Creates an envelope without metadata, for data received at this time.
     pub fn at(created_ms: i64) -> Self {
         Self { created_ms, metadata: Vec::new() }
     }
 
-    /// Adds to the metadata; names are tokens, and have to come in the order of their bytes.
+    /// Adds to the metadata; names are tokens, and must be added in the order of their bytes.
     pub fn put(&mut self, name: &str, value: &str) {
         self.metadata.extend_from_slice(b",\"");
         self.metadata.extend_from_slice(name.as_bytes());
@@ -76,14 +76,14 @@ impl Envelope {
         json::string(&mut self.metadata, value);
     }
 
-    /// The whole record, of a body that was read at this time. `key`: as JSON.
+    /// Returns the complete record of a body that was read at this time. `key`: as JSON.
     pub fn whole(&self, position: Uuid, key: &[u8], read: Now, payload: Payload<'_>) -> Vec<u8> {
         let mut out = Vec::new();
         self.write((position, key, read), payload, &mut out);
         out
     }
 
-    /// The same into a buffer.
+    /// Writes the complete record to a buffer.
     pub fn write(
         &self,
         (position, key, read): (Uuid, &[u8], Now),
@@ -101,7 +101,7 @@ impl Envelope {
         out.extend_from_slice(&TAIL[1..]);
     }
 
-    /// The record up to the first byte of a payload that is a string; [`TAIL`] has to follow it.
+    /// Returns the record up to the first byte of a string payload; [`TAIL`] must follow it.
     pub fn opened(&self, position: Uuid, key: &[u8], read: Now) -> Vec<u8> {
         let mut out = Vec::with_capacity(512 + self.metadata.len());
         self.before_payload(position, key, read, &mut out);
@@ -119,7 +119,7 @@ impl Envelope {
             json::string(out, name);
             out.extend_from_slice(b":\"");
             write_decimal(out, u64::try_from(unix_ms).unwrap_or(0));
-            // The clocks have milliseconds; nanoseconds are asked for.
+            // The clocks have milliseconds; the format requires nanoseconds.
             out.extend_from_slice(b"000000\",");
         }
         json::string(out, OPENCDC_VERSION);
@@ -132,10 +132,10 @@ impl Envelope {
     }
 }
 
-/// An address as text, which is a JSON string as it is.
+/// Writes an address as text, which needs no escapes in JSON.
 fn write_address(out: &mut Vec<u8>, address: SocketAddr) {
     let SocketAddr::V4(address) = address else {
-        // Writing into memory does not fail.
+        // Writing to memory does not fail.
         let _ = write!(out, "{address}");
         return;
     };
@@ -149,8 +149,8 @@ fn write_address(out: &mut Vec<u8>, address: SocketAddr) {
     write_decimal(out, address.port().into());
 }
 
-/// The values of all fields of this name, as one (RFC 9110, section 5.3). Bytes that are no UTF-8
-/// become U+FFFD.
+/// Joins the values of all fields of this name (RFC 9110, section 5.3). Invalid UTF-8 becomes
+/// U+FFFD.
 pub fn joined<'b>(fields: Fields<'_, 'b>, name: &str) -> Option<Cow<'b, str>> {
     let mut values = fields.all(name).map(String::from_utf8_lossy);
     let first = values.next()?;

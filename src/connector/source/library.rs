@@ -1,4 +1,4 @@
-//! The source in a program: the same loop on a thread of its own, and records read one by one.
+//! The source as a library: the same event loop on its own thread, and records read one by one.
 
 use super::output::Output;
 use super::queue::Queue;
@@ -12,11 +12,11 @@ use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
-/// Takes HTTP requests in, and gives them out as records. A sender is answered 201 when its record was
-/// [acknowledged](Self::ack), and 503 when that takes longer than
+/// Accepts HTTP requests, and returns them as records. A sender is answered 201 once its record is
+/// [acknowledged](Self::ack), and 503 if that takes longer than
 /// [`ack_timeout`](super::settings::HandOverSettings::ack_timeout) or the source is torn down.
 ///
-/// `examples/source.rs` is a whole program.
+/// `examples/source.rs` is a complete program.
 ///
 /// ```
 /// use rdv::connector::record::Data;
@@ -47,15 +47,15 @@ pub struct Source {
 }
 
 impl Source {
-    /// Listens, and takes requests from now on. What the settings say of the output does not matter.
+    /// Listens, and accepts requests from now on. The output in the settings is ignored.
     ///
     /// # Errors
-    /// What of it failed, and why: an address in use, a secret that cannot be read.
+    /// Why it failed: an address in use, a secret that cannot be read.
     pub fn open(mut settings: SourceSettings) -> io::Result<Self> {
         settings.hand_over.ack = true;
         let (ours, theirs) = UnixStream::pair()?;
         let (tell, told) = sync_channel(1);
-        // The loop cannot be moved from one thread to another, so it is made where it runs.
+        // The event loop cannot be moved between threads, so it is created on its own.
         let thread = std::thread::Builder::new().name("source".into());
         let thread = thread.spawn(move || serve(&settings, theirs, &tell))?;
         let Ok((addresses, queue)) = told.recv() else {
@@ -66,16 +66,16 @@ impl Source {
         Ok(Self { records: BufReader::new(ours), acks, addresses, queue, thread: Some(thread) })
     }
 
-    /// Where it listens.
+    /// Returns the addresses it listens on.
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
     }
 
-    /// Waits for the next record; `None` when the source has ended. Signals are the program's own
-    /// matter: only those that all of its threads block end the source, as they end `rdv source`.
+    /// Waits for the next record; `None` once the source has ended. The program handles its own
+    /// signals: only those that all of its threads block end the source, as they end `rdv source`.
     ///
     /// # Errors
-    /// What reading says.
+    /// Errors of reading.
     pub fn read(&mut self) -> io::Result<Option<Record>> {
         let mut line = Vec::new();
         self.records.read_until(b'\n', &mut line)?;
@@ -85,10 +85,10 @@ impl Source {
         Record::parse(&line).map(Some).map_err(io::Error::other)
     }
 
-    /// The record is taken care of: its sender is answered 201.
+    /// Acknowledges the record: its sender is answered 201.
     ///
     /// # Errors
-    /// That the source has ended.
+    /// If the source has ended.
     pub fn ack(&mut self, record: &Record) -> io::Result<()> {
         let mut line = b"{\"ack\":".to_vec();
         json::base64(&mut line, &record.position);
@@ -96,10 +96,10 @@ impl Source {
         self.acks.write_all(&line)
     }
 
-    /// Takes no more requests; those whose records were not acknowledged are answered 503.
+    /// Stops accepting requests; those with unacknowledged records are answered 503.
     ///
     /// # Errors
-    /// What the source has ended with.
+    /// The error that the source has ended with.
     pub fn teardown(mut self) -> io::Result<()> {
         self.end()
     }
@@ -107,7 +107,7 @@ impl Source {
     fn end(&mut self) -> io::Result<()> {
         let Some(thread) = self.thread.take() else { return Ok(()) };
         self.queue.end();
-        // Both ends are ours; one that is closed already is as good.
+        // Both ends are ours; it does not matter if one is already closed.
         let _ = self.acks.shutdown(Shutdown::Both);
         match thread.join() {
             Ok(ended) => ended.map(drop),
@@ -118,7 +118,7 @@ impl Source {
 
 impl Drop for Source {
     fn drop(&mut self) {
-        // Whoever wants to know tears it down.
+        // The error is available from `teardown`.
         let _ = self.end();
     }
 }
@@ -129,7 +129,7 @@ fn serve(
     tell: &SyncSender<(Vec<SocketAddr>, Arc<Queue>)>,
 ) -> io::Result<EndReason> {
     let serving = Serving::open(settings, Some(Output::of_socket(output)))?;
-    // Whoever opens it waits for this word.
+    // `open` waits for this message.
     let _ = tell.send((serving.addresses(), serving.queue()));
     serving.run()
 }

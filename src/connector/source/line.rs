@@ -1,5 +1,5 @@
-//! One record on its way out, as it is written: its bytes, however large it is, from its first one to
-//! the newline. A large body stays in a file, and is encoded while it is sent.
+//! One outgoing record of any size, from its first byte to the newline. A large body stays in a
+//! file, and is encoded while it is sent.
 
 use super::spill::SpilledBody;
 use crate::relay::RequestToken;
@@ -10,13 +10,13 @@ use std::os::unix::fs::FileExt as _;
 use std::sync::Arc;
 use uuid::Uuid;
 
-/// Bytes of a file that are encoded at once; of three bytes four characters are made.
+/// Bytes of a file encoded at once; three bytes become four characters.
 const PIECE_BYTES: usize = 48 << 10;
 
-/// One record on its way out.
+/// An outgoing record.
 #[derive(Debug)]
 pub struct OutgoingLine {
-    /// Who waits for it, if anybody does.
+    /// The request that waits for it, if any.
     pub ticket: Option<RequestToken>,
     /// The record's position.
     pub position: Uuid,
@@ -26,44 +26,44 @@ pub struct OutgoingLine {
     pub rest: Option<LineTail>,
 }
 
-/// What of a line is not in memory.
+/// The part of a line that is not in memory.
 #[derive(Debug)]
 pub struct LineTail {
-    /// Where it is, and whether it has to be encoded.
+    /// The file, and whether it has to be encoded.
     pub body: Body,
-    /// Where it begins there.
+    /// Offset of the body in the file.
     pub start: u64,
-    /// How many bytes it has there.
+    /// Length of the body in the file, in bytes.
     pub bytes: u64,
-    /// What follows.
+    /// What follows the body.
     pub tail: &'static [u8],
 }
 
-/// A file that holds a part of a line.
+/// A file that holds part of a line.
 #[derive(Clone, Debug)]
 pub enum Body {
-    /// As it is.
+    /// Sent as it is.
     Plain(Arc<File>),
-    /// As the bytes that are to be encoded in base64 (RFC 4648, section 4).
+    /// Sent in base64 (RFC 4648, section 4).
     Encoded(Arc<SpilledBody>),
 }
 
 impl OutgoingLine {
-    /// Bytes of the whole line.
+    /// Returns the length of the complete line, in bytes.
     pub fn len(&self) -> u64 {
         self.head.len() as u64
             + self.rest.as_ref().map_or(0, |rest| rest.encoded_bytes() + rest.tail.len() as u64)
     }
 
-    /// Bytes it takes in memory.
+    /// Returns its size in memory, in bytes.
     pub fn memory(&self) -> usize {
         self.head.len() + size_of::<Self>()
     }
 
-    /// Bytes of the line from `offset` on, behind its head: at most one piece, none at its end.
+    /// Reads the line from `offset` on, after its head: at most one piece, none at its end.
     ///
     /// # Errors
-    /// What pread(2) says of the file, or that it has become shorter.
+    /// Errors of pread(2), or that the file has become shorter.
     pub fn piece(&self, offset: u64, piece: &mut Vec<u8>) -> io::Result<()> {
         piece.clear();
         let Some(rest) = &self.rest else { return Ok(()) };
@@ -87,9 +87,9 @@ impl LineTail {
         }
     }
 
-    /// A piece from this place of the encoded bytes on.
+    /// Reads a piece of the encoded bytes from this offset on.
     fn encode(&self, at: u64, piece: &mut Vec<u8>) -> io::Result<()> {
-        // Pieces begin where three bytes do, so that none depends on the one before.
+        // Pieces begin at a multiple of three bytes, so that none depends on the one before.
         let (from, file) = match &self.body {
             Body::Plain(file) => (at, &**file),
             Body::Encoded(spilled) => (at / 4 * 3, spilled.file()),

@@ -1,25 +1,25 @@
-//! The source: HTTP requests become records, one line each. Its promise: a sender is answered 201
-//! only when its record was handed over, whole, and flushed; one that is answered otherwise finds
-//! that its record was not, and will not be.
+//! The source: HTTP requests become records, one line each. A sender is answered 201 only once its
+//! record was completely delivered and flushed; any other answer means that it was not, and will
+//! not be.
 //!
-//! It is served by the relay's own event loop, with the same strictness and limits. Threads do what
-//! could block: `delivery` writes records, `spill` keeps large bodies.
+//! It runs on the relay's event loop, with the same strictness and limits. Threads do what could
+//! block: `delivery` writes records, `spill` stores large bodies.
 //!
 //! | file | holds |
 //! |---|---|
-//! | `settings`, `accept_rules` | settings, and what follows for a request |
-//! | `request_reader` | requests on the loop, from head to record |
-//! | `envelope`, `positions` | what is put around a body |
-//! | `queue`, `worker_handle` | what is between the loop and the threads |
-//! | `delivery`, `output`, `line` | handing over, to whom, and what |
-//! | `poll_set` | what the delivery waits for |
-//! | `acks` | acknowledgements as they come in |
-//! | `direct` | records from memory |
-//! | `spool_worker`, `spooled`, `pending` | records through a spool |
-//! | `spill` | large bodies on the disk |
-//! | `serve` | all of them put together |
+//! | `settings`, `accept_rules` | settings, and the rules for a request |
+//! | `request_reader` | requests on the event loop, from head to record |
+//! | `envelope`, `positions` | metadata and position of a record |
+//! | `queue`, `worker_handle` | exchange between the event loop and the threads |
+//! | `delivery`, `output`, `line` | delivery, its output, and its lines |
+//! | `poll_set` | events the delivery waits for |
+//! | `acks` | parser of acknowledgements |
+//! | `direct` | delivery from memory |
+//! | `spool_worker`, `spooled`, `pending` | delivery through a spool |
+//! | `spill` | large bodies on disk |
+//! | `serve` | setup of all parts |
 //! | `relayed` | one large record from a relay instead |
-//! | `command`, `library` | `rdv source`, and the same in a program |
+//! | `command`, `library` | `rdv source`, and the source as a library |
 
 mod accept_rules;
 mod acks;

@@ -1,5 +1,5 @@
-//! Where records go: standard output, a file, a FIFO, or a Unix socket that the consumer listens on.
-//! Nothing here waits: an output that takes nothing now says so.
+//! Outputs of records: standard output, a file, a FIFO, or a Unix socket that the consumer listens
+//! on. Nothing here waits for a consumer: an output that is not ready returns `None`.
 
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl, open};
@@ -14,27 +14,27 @@ use std::os::unix::net::{SocketAddr, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// What a pipe takes whole once it says that it takes anything (pipe(7)).
+/// Bytes that a pipe accepts completely once it is writable (pipe(7)).
 const PIPE_BUF: usize = 4096;
 
-/// Room of a pipe to a consumer, in bytes: for a hundred small records, which is more than come in one
-/// turn. With the usual 64 KiB a turn's records do not fit, and both sides wait for each other again
-/// and again.
+/// Capacity of a pipe to a consumer, in bytes: for a hundred small records, more than arrive in one
+/// turn. With the default of 64 KiB a turn's records do not fit, and both sides wait for each other
+/// again and again.
 const PIPE_BYTES: i32 = 256 << 10;
 
-/// Which output.
+/// Configured output.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Target {
     /// Standard output.
     Stdout,
-    /// What is at this path: a FIFO, a socket, or a file that is made if it is not there.
+    /// What is at this path: a FIFO, a socket, or a file, which is created if missing.
     Path(PathBuf),
-    /// A Unix socket that may not be there yet.
+    /// A Unix socket, which need not exist yet.
     Socket(PathBuf),
 }
 
 impl Target {
-    /// `-`, `unix:PATH` or `PATH`.
+    /// Parses `-`, `unix:PATH` or `PATH`.
     pub fn parse(text: &str) -> Self {
         match (text, text.strip_prefix("unix:")) {
             ("-", _) => Self::Stdout,
@@ -44,19 +44,19 @@ impl Target {
     }
 }
 
-/// An output, open or not at the moment.
+/// An output, open or closed.
 #[derive(Debug)]
 pub struct Output {
     place: OutputPlace,
     open: Option<(Arc<OwnedFd>, Kind)>,
-    /// Why it could not be opened last.
+    /// Error of the last attempt to open it.
     told: Option<Errno>,
 }
 
-/// Where an output is found again.
+/// Where an output can be reopened.
 #[derive(Debug)]
 enum OutputPlace {
-    /// Nowhere: when it is gone, it is gone for good.
+    /// Nowhere: once closed, it stays closed.
     Here,
     Fifo(PathBuf),
     Socket(PathBuf),
@@ -64,20 +64,20 @@ enum OutputPlace {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
-    /// Written to is not kept, so it is synchronized.
+    /// Written data is not durable until synchronized.
     File,
     Socket,
-    /// Its description is ours alone, and never blocks.
+    /// Has a file description of its own, which never blocks.
     Pipe,
-    /// Its description is shared with others, who may not expect that it does not block.
+    /// Shares its file description with other processes, which may expect it to block.
     Shared,
 }
 
 impl Output {
-    /// Opens it, or, if it is a FIFO or a socket that nobody is at yet, remembers where it is.
+    /// Opens it, or, for a FIFO or socket without a consumer yet, remembers its path.
     ///
     /// # Errors
-    /// What open(2) says, or that the file ends within a line that is no record.
+    /// Errors of open(2), or that the file ends within a line that is not a valid record.
     pub fn open(target: &Target) -> io::Result<Self> {
         let (place, open) = match target {
             Target::Stdout => {
@@ -99,7 +99,7 @@ impl Output {
         Ok(output)
     }
 
-    /// This end of a socket.
+    /// Creates an output from one end of a socket.
     pub fn of_socket(socket: UnixStream) -> Self {
         Self {
             place: OutputPlace::Here,
@@ -108,12 +108,12 @@ impl Output {
         }
     }
 
-    /// Whether it can be open again after it was lost.
+    /// Whether it can be reopened after it was lost.
     pub fn returns(&self) -> bool {
         !matches!(self.place, OutputPlace::Here)
     }
 
-    /// Opens it if it can be now; whether it is open.
+    /// Opens it if possible; returns whether it is open.
     pub fn reopen(&mut self) -> bool {
         if self.open.is_none() {
             let opened = match &self.place {
@@ -131,7 +131,7 @@ impl Output {
         self.open.is_some()
     }
 
-    /// Tells why it cannot be opened, once for each reason; that nobody is there yet is none.
+    /// Logs why it cannot be opened, once for each reason; a missing consumer is not logged.
     fn explain(&mut self, error: &io::Error) {
         let absent = [Errno::ENXIO, Errno::ENOENT, Errno::ECONNREFUSED, Errno::EAGAIN];
         let errno = error.raw_os_error().map(Errno::from_raw);
@@ -141,18 +141,18 @@ impl Output {
         self.told = errno;
     }
 
-    /// The descriptor, while it is open. Whoever waits for it keeps it, so that its number is nobody
-    /// else's meanwhile.
+    /// Returns the descriptor while it is open. A caller that polls it keeps it, so that its number
+    /// is not reused meanwhile.
     pub fn shared(&self) -> Option<Arc<OwnedFd>> {
         self.open.as_ref().map(|(descriptor, _)| Arc::clone(descriptor))
     }
 
-    /// Whether whoever takes from it can answer through it.
+    /// Whether the consumer can answer through it.
     pub fn may_answer(&self) -> bool {
         self.is_socket() || matches!(self.place, OutputPlace::Socket(_))
     }
 
-    /// Whether it is open and a socket, which can be read from.
+    /// Whether it is an open socket, which can be read from.
     pub fn is_socket(&self) -> bool {
         matches!(self.open, Some((_, Kind::Socket)))
     }
@@ -162,21 +162,21 @@ impl Output {
         matches!(self.open, Some((_, Kind::File)))
     }
 
-    /// Whether a write may take a while: to a disk, or into a pipe that another process may have filled
-    /// in the very moment since it had room.
+    /// Whether a write may block: on a disk, or on a pipe that another process may have filled
+    /// since it was polled.
     pub fn may_block(&self) -> bool {
         matches!(self.open, Some((_, Kind::File | Kind::Shared)))
     }
 
-    /// Whoever was at the other end is there no more.
+    /// Closes it after the consumer disconnected.
     pub fn close(&mut self) {
         self.open = None;
     }
 
-    /// Writes once; how many bytes it took, or `None` if it takes none now.
+    /// Writes once; returns the number of bytes written, or `None` if it is not ready.
     ///
     /// # Errors
-    /// What writev(2) or sendmsg(2) say.
+    /// Errors of writev(2) or sendmsg(2).
     pub fn write(&self, slices: &[IoSlice<'_>]) -> io::Result<Option<usize>> {
         let Some((descriptor, kind)) = &self.open else { return Ok(None) };
         let result = match kind {
@@ -194,14 +194,14 @@ impl Output {
         }
     }
 
-    /// What a file was given is on its disk when this returns; others keep nothing.
+    /// Synchronizes a file to its disk; does nothing for other outputs.
     ///
     /// # Errors
-    /// What fdatasync(2) says.
+    /// Errors of fdatasync(2).
     pub fn sync(&self) -> io::Result<()> {
         match &self.open {
             Some((descriptor, Kind::File)) => match nix::unistd::fdatasync(descriptor) {
-                // A device keeps nothing that could be synchronized.
+                // A device has nothing to synchronize.
                 Ok(()) | Err(Errno::EINVAL | Errno::EROFS) => Ok(()),
                 Err(error) => Err(error.into()),
             },
@@ -209,10 +209,10 @@ impl Output {
         }
     }
 
-    /// Takes the last bytes of a file back, the beginning of a line that did not fit.
+    /// Removes the last bytes of a file, the beginning of a line that did not fit.
     ///
     /// # Errors
-    /// What ftruncate(2) says.
+    /// Errors of ftruncate(2).
     pub fn cut(&self, bytes: u64) -> io::Result<()> {
         let Some((descriptor, Kind::File)) = &self.open else { return Ok(()) };
         let mut file = File::from(descriptor.try_clone()?);
@@ -223,10 +223,10 @@ impl Output {
         Ok(())
     }
 
-    /// Reads what the consumer says through a socket; `None` if it says nothing now.
+    /// Reads what the consumer has sent through a socket; `None` if nothing is available.
     ///
     /// # Errors
-    /// What recv(2) says.
+    /// Errors of recv(2).
     pub fn read_acks(&self, buffer: &mut [u8]) -> io::Result<Option<usize>> {
         let Some((descriptor, _)) = &self.open else { return Ok(None) };
         match nix::sys::socket::recv(descriptor.as_raw_fd(), buffer, MsgFlags::MSG_DONTWAIT) {
@@ -237,7 +237,7 @@ impl Output {
     }
 }
 
-/// Whether there can ever be a socket at this path: else it would be dialled in vain for ever.
+/// Checks that a socket can exist at this path: otherwise it would be retried indefinitely.
 fn reachable(path: &Path) -> io::Result<()> {
     if path.as_os_str().is_empty() {
         return Err(io::Error::other("missing path; use unix:/path/to/socket"));
@@ -245,7 +245,7 @@ fn reachable(path: &Path) -> io::Result<()> {
     SocketAddr::from_pathname(path).map(drop)
 }
 
-/// Standard output, in a way that does not block and changes nothing for others that have it.
+/// Returns standard output in a form that does not block, without effect on other processes.
 fn standard() -> io::Result<(OwnedFd, Kind)> {
     let copy = io::stdout().as_fd().try_clone_to_owned()?;
     let metadata = File::from(copy.try_clone()?).metadata()?;
@@ -256,7 +256,7 @@ fn standard() -> io::Result<(OwnedFd, Kind)> {
     if is_kept(&metadata, kind) {
         return Ok((copy, Kind::File));
     }
-    // A description of our own; another user's pipe may not let us have one.
+    // A file description of our own; for another user's pipe this may be denied.
     match nonblocking(Path::new("/proc/self/fd/1")) {
         Ok(own) => Ok((own, Kind::Pipe)),
         Err(_) => Ok((copy, Kind::Shared)),
@@ -270,12 +270,12 @@ fn is_kept(metadata: &Metadata, kind: FileType) -> bool {
 fn nonblocking(path: &Path) -> io::Result<OwnedFd> {
     let flags = OFlag::O_WRONLY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC | OFlag::O_NOCTTY;
     let opened = open(path, flags, Mode::empty())?;
-    // What is no pipe, or may not become larger, does as it is.
+    // Anything that is not a pipe, or cannot be enlarged, is used as it is.
     let _ = fcntl(&opened, FcntlArg::F_SETPIPE_SZ(PIPE_BYTES));
     Ok(opened)
 }
 
-/// After poll(2) a pipe takes this much without blocking, even if its description blocks.
+/// Writes what a pipe accepts after poll(2) without blocking, even if its description blocks.
 fn write_little(descriptor: &OwnedFd, slices: &[IoSlice<'_>]) -> Result<usize, Errno> {
     use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
     let mut question = [PollFd::new(descriptor.as_fd(), PollFlags::POLLOUT)];
@@ -286,11 +286,11 @@ fn write_little(descriptor: &OwnedFd, slices: &[IoSlice<'_>]) -> Result<usize, E
     nix::unistd::write(descriptor, &first[..first.len().min(PIPE_BUF)])
 }
 
-/// A file to append to. A record that a process before this one did not finish is taken away: nobody
-/// was told that it was there.
+/// Opens a file to append to. An unfinished record of an earlier process is removed: its sender was
+/// not answered 201.
 fn file(path: &Path) -> io::Result<OwnedFd> {
     let file = OpenOptions::new().append(true).read(true).create(true).mode(0o600).open(path);
-    // What is not a regular file may be writable only.
+    // Anything but a regular file may be write-only.
     let file = match file {
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
             OpenOptions::new().append(true).open(path)?
@@ -306,7 +306,7 @@ fn file(path: &Path) -> io::Result<OwnedFd> {
     Ok(file.into())
 }
 
-/// Bytes behind the last newline of a file.
+/// Returns the number of bytes after the last newline of a file.
 fn torn_bytes(file: &File) -> io::Result<u64> {
     const STEP_BYTES: u64 = 64 << 10;
     let bytes = file.metadata()?.len();
@@ -336,7 +336,7 @@ fn torn_bytes(file: &File) -> io::Result<u64> {
     ))
 }
 
-/// How each record begins.
+/// Prefix of every record.
 pub const RECORD_BEGINS: &[u8] = b"{\"position\":\"";
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Senders whose records are kept, and who wait for them to be acknowledged.
+//! Senders that wait for their stored records to be acknowledged.
 
 use super::clock::now;
 use super::line::OutgoingLine;
@@ -10,7 +10,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use uuid::Uuid;
 
-/// Who waits, for which record, and until when.
+/// Waiting senders, by record, with their deadlines.
 #[derive(Debug)]
 pub struct Pending {
     state: Mutex<PendingState>,
@@ -20,17 +20,18 @@ pub struct Pending {
 #[derive(Debug, Default)]
 struct PendingState {
     waiting: BTreeMap<Uuid, (RequestToken, Instant)>,
-    /// Records that were acknowledged before it was known who waits for them: a consumer may be faster
-    /// than the thread that has just made its record durable.
+    /// Records acknowledged before their senders were known: a consumer may be faster than the
+    /// thread that has just made the record durable.
     early: BTreeSet<Uuid>,
-    /// The last record whose sender is known, or that was kept before there were any.
+    /// The last record whose sender is known, or that was stored before this process started.
     known: Uuid,
-    /// Whoever comes is refused at once, for this reason.
+    /// Why new senders are refused immediately.
     closed: Option<Busy>,
 }
 
 impl Pending {
-    /// Nobody waits. Each will wait this long at most; nobody will for records up to `last`.
+    /// Creates an empty set. Each sender waits for this time at most; records up to `last` have no
+    /// sender.
     pub fn new(patience: Duration, last: Uuid) -> Self {
         let state = PendingState { known: last, ..PendingState::default() };
         Self { state: Mutex::new(state), patience }
@@ -40,7 +41,7 @@ impl Pending {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The senders of these wait.
+    /// Adds the senders of these lines.
     pub fn add(&self, lines: &[OutgoingLine], queue: &Queue) {
         let until = now() + self.patience;
         let mut state = self.lock();
@@ -57,23 +58,23 @@ impl Pending {
         }
     }
 
-    /// The record was acknowledged.
+    /// Answers the sender of an acknowledged record.
     pub fn acknowledged(&self, position: Uuid, queue: &Queue) {
         let mut state = self.lock();
         match state.waiting.remove(&position) {
             Some((ticket, _)) => queue.create(ticket, position),
             None if position > state.known => _ = state.early.insert(position),
-            // It was kept before this process began, or its sender has been answered.
+            // It was stored before this process started, or its sender has been answered.
             None => {}
         }
     }
 
-    /// When the first one has waited long enough.
+    /// Returns the earliest deadline.
     pub fn next_deadline(&self) -> Option<Instant> {
         self.lock().waiting.values().next().map(|(_, until)| *until)
     }
 
-    /// Those who have waited long enough are told so. Their records are kept nevertheless.
+    /// Refuses senders whose deadline has passed. Their records are kept nevertheless.
     pub fn expire(&self, queue: &Queue) {
         let now = now();
         let mut state = self.lock();
@@ -82,7 +83,7 @@ impl Pending {
         }
     }
 
-    /// Nobody waits any more, and nobody will.
+    /// Refuses all waiting senders, and all new ones.
     pub fn refuse_all(&self, queue: &Queue, busy: Busy) {
         let mut state = self.lock();
         state.closed = Some(busy);
@@ -107,7 +108,7 @@ mod tests {
         for position in 1..=8 {
             pending.acknowledged(Uuid::from_u128(position), &queue);
         }
-        // Of the last one it is not known yet who waits.
+        // The sender of the last one is not known yet.
         assert_eq!(pending.lock().early, BTreeSet::from([Uuid::from_u128(8)]));
     }
 }

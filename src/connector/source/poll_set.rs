@@ -1,4 +1,4 @@
-//! What the thread that hands records over waits for.
+//! Events that the delivery thread waits for.
 
 use super::clock::now;
 use super::worker_handle::WorkerHandle;
@@ -8,28 +8,28 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// What there is to wait for, besides work.
+/// Events to wait for, besides work.
 #[derive(Clone, Debug, Default)]
 pub struct PollSet {
-    /// The output, held open while it is waited for, and what of it matters.
+    /// The output, held open while it is polled, and its events of interest.
     pub output: Option<(Arc<OwnedFd>, PollFlags)>,
-    /// Whether something comes from standard input.
+    /// Whether to wait for standard input.
     pub stdin: bool,
-    /// When to look anyway.
+    /// When to return without an event.
     pub until: Option<Instant>,
 }
 
-/// What came.
+/// Events that have occurred.
 #[derive(Clone, Copy, Debug)]
 pub struct Answers {
-    /// Of the output.
+    /// Events of the output.
     pub output: PollFlags,
-    /// Of standard input.
+    /// Events of standard input.
     pub stdin: PollFlags,
 }
 
 impl PollSet {
-    /// Whether whoever waits for these will also notice the others.
+    /// Whether waiting for these events also covers `others`.
     pub fn add(&self, others: &Self) -> bool {
         let output = match (&self.output, &others.output) {
             (Some((ours, of_ours)), Some((theirs, of_theirs))) => {
@@ -46,7 +46,7 @@ impl PollSet {
         output && until && (self.stdin || !others.stdin)
     }
 
-    /// Waits for an answer, or for work; `None` if there is nothing but a signal.
+    /// Waits for an event or for work; `None` if interrupted by a signal.
     pub fn ask(&self, work: &WorkerHandle) -> Option<Answers> {
         let stdin = io::stdin();
         let mut questions = vec![PollFd::new(work.event(), PollFlags::POLLIN)];
@@ -56,7 +56,7 @@ impl PollSet {
             questions.push(PollFd::new(stdin.as_fd(), PollFlags::POLLIN));
         }
         let patience = self.until.map_or(PollTimeout::NONE, |at| {
-            // Rounded up, lest the last millisecond is spent turning.
+            // Rounded up, to avoid a busy loop during the last millisecond.
             let left = at.saturating_duration_since(now()) + Duration::from_millis(1);
             PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX)
         });

@@ -1,16 +1,16 @@
-//! Positions of records: UUIDs of version 7 (RFC 9562, section 5.7), so that the later of two is the
-//! greater one, as bytes and as text.
+//! Positions of records: UUIDs of version 7 (RFC 9562, section 5.7), so that a later one is
+//! greater, as bytes and as text.
 
 use rustix::rand::{GetRandomFlags, getrandom};
 use uuid::{Builder, Uuid};
 
-/// Randomness of one position, in bytes.
+/// Random bytes per position.
 const RANDOM_BYTES: usize = 10;
 
-/// Positions whose randomness is read at once, so that few of them cost a system call.
+/// Positions whose random bytes are read at once, so that few of them cost a system call.
 const BLOCK: usize = 256;
 
-/// Gives out positions, each greater than all before.
+/// Generator of positions, each greater than all before.
 #[derive(Debug)]
 pub struct Positions {
     last: Uuid,
@@ -19,13 +19,13 @@ pub struct Positions {
 }
 
 impl Positions {
-    /// The first one will be greater than `last`.
+    /// Creates a generator whose first position is greater than `last`.
     pub fn after(last: Uuid) -> Self {
         Self { last, block: Box::new([0; RANDOM_BYTES * BLOCK]), used: BLOCK }
     }
 
-    /// The next position, at this time. Within a millisecond, or after the clock was set back, it is the
-    /// one after the last (RFC 9562, section 6.2, method 2).
+    /// Returns the next position at this time. Within a millisecond, or after the clock was set
+    /// back, it is the one after the last (RFC 9562, section 6.2, method 2).
     pub fn next(&mut self, unix_ms: i64) -> Uuid {
         let unix_ms = u64::try_from(unix_ms).unwrap_or(0);
         let fresh = Builder::from_unix_timestamp_millis(unix_ms, &self.random()).into_uuid();
@@ -36,8 +36,8 @@ impl Positions {
 
     fn random(&mut self) -> [u8; RANDOM_BYTES] {
         if self.used == BLOCK {
-            // It tells positions of different sources apart, and guards nothing: without it the
-            // order still holds.
+            // Randomness only distinguishes positions of different sources; it is not needed for
+            // security or order.
             let _ = getrandom(&mut self.block[..], GetRandomFlags::empty());
             self.used = 0;
         }
@@ -49,7 +49,7 @@ impl Positions {
     }
 }
 
-/// The next number of 62 bits behind the variant; beyond the last one the time moves on by one.
+/// Increments the 62 bits after the variant; on overflow the time advances by one.
 fn after(position: Uuid) -> Uuid {
     const LOW: u128 = (1 << 62) - 1;
     let number = position.as_u128();

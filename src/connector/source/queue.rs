@@ -1,6 +1,5 @@
-//! What lies between the event loop and the thread that hands records over: lines one way, verdicts
-//! the other. Both ways are bounded by the senders that wait: each has one record here at most, and
-//! there is a limit besides.
+//! Queue between the event loop and the delivery thread: lines one way, verdicts the other. Both
+//! directions are bounded by the waiting senders, with at most one record each, and by a limit.
 
 use super::line::OutgoingLine;
 use super::positions::Positions;
@@ -13,22 +12,22 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use uuid::Uuid;
 
-/// Buffers kept for lines to come.
+/// Maximum buffers kept for new lines.
 const SPARE_MAX: usize = 128;
 
-/// Larger ones are given back: they are rare, and 128 of them much.
+/// Maximum size of a buffer that is kept: larger ones are rare, and 128 of them would be too much.
 const SPARE_BYTES: usize = 4096;
 
-/// How much may wait.
+/// Limits of the queue.
 #[derive(Clone, Copy, Debug)]
 pub struct QueueLimits {
-    /// Records that were not handed over, or not acknowledged, yet.
+    /// Records not delivered, or not acknowledged, yet.
     pub records: usize,
-    /// Bytes they take in memory.
+    /// Their size in memory, in bytes.
     pub bytes: usize,
 }
 
-/// Lines and verdicts on their way.
+/// Lines and verdicts in transit.
 #[derive(Debug)]
 pub struct Queue {
     state: Mutex<QueueState>,
@@ -44,23 +43,23 @@ pub struct Queue {
 struct QueueState {
     lines: VecDeque<OutgoingLine>,
     positions: Positions,
-    /// Buffers of lines that went out, for the next ones.
+    /// Buffers of sent lines, for new ones.
     spare: Vec<Vec<u8>>,
-    /// What counts against the limits: lines that have no verdict yet.
+    /// Counted against the limits: lines without a verdict.
     held: QueueLimits,
     verdicts: Vec<(RequestToken, PushDecision)>,
-    /// New records are refused, for this reason.
+    /// Why new records are refused.
     closed: Option<Busy>,
-    /// The thread has not been woken since it looked here.
+    /// Whether the thread has not been woken since it last took lines.
     asleep: bool,
     quiet: bool,
 }
 
 impl Queue {
-    /// An empty queue whose verdicts wake this loop, and whose first position is after `last`.
+    /// Creates an empty queue that wakes this loop, with a first position after `last`.
     ///
     /// # Errors
-    /// What eventfd(2) says.
+    /// Errors of eventfd(2).
     pub fn new(limits: QueueLimits, waker: Waker, last: Uuid) -> io::Result<Self> {
         let state = QueueState {
             lines: VecDeque::new(),
@@ -81,7 +80,7 @@ impl Queue {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Why no record can be taken now.
+    /// Returns why new records are refused now, if they are.
     pub fn refusal(&self) -> Option<Busy> {
         let state = self.lock();
         let full =
@@ -89,11 +88,11 @@ impl Queue {
         state.closed.or(full.then_some(Busy::Records))
     }
 
-    /// Adds the line that `make` makes of the next position, at this time, and of an empty buffer; the
-    /// thread is not woken before [`wake`](Self::wake).
+    /// Adds the line that `make` builds from the next position at this time and an empty buffer;
+    /// the thread is not woken before [`wake`](Self::wake).
     ///
     /// # Errors
-    /// Why it cannot be taken.
+    /// Why the line is refused.
     pub fn push(
         &self,
         unix_ms: i64,
@@ -103,11 +102,12 @@ impl Queue {
         if let Some(busy) = state.closed {
             return Err(busy);
         }
-        // Positions are given out where lines are lined up, so they are in the same order.
+        // Positions are assigned together with the place in the queue, so both are in the same
+        // order.
         let buffer = state.spare.pop().unwrap_or_default();
         let line = make(state.positions.next(unix_ms), buffer);
         let bytes = state.held.bytes + line.memory();
-        // One that is too large by itself has to wait until it is alone, or it could never be taken.
+        // A line above the limit is accepted once it is alone, or it never could be.
         let too_much = bytes > self.limits.bytes && state.held.records > 0;
         if state.held.records >= self.limits.records || too_much {
             return Err(Busy::Records);
@@ -117,7 +117,7 @@ impl Queue {
         Ok(())
     }
 
-    /// Wakes the thread if there is something for it to do.
+    /// Wakes the thread if it has something to do.
     pub fn wake(&self) {
         let mut state = self.lock();
         if state.asleep && !state.lines.is_empty() {
@@ -127,47 +127,47 @@ impl Queue {
         }
     }
 
-    /// Whether there are lines that nobody has taken.
+    /// Whether there are lines that were not taken yet.
     pub fn has_new(&self) -> bool {
         !self.lock().lines.is_empty()
     }
 
-    /// While it is quiet, verdicts do not wake the loop: it looks for them itself.
+    /// Sets whether verdicts do not wake the loop, because it checks for them itself.
     pub fn be_quiet(&self, quiet: bool) {
         self.lock().quiet = quiet;
     }
 
-    /// The thread that takes lines, as others know it.
+    /// Returns the handle of the thread that takes lines.
     pub fn work(&self) -> &Arc<WorkerHandle> {
         &self.work
     }
 
-    /// What the loop has to do, said since it asked last.
+    /// Returns the verdicts added since the last call.
     pub fn verdicts(&self) -> Vec<(RequestToken, PushDecision)> {
         std::mem::take(&mut self.lock().verdicts)
     }
 
-    /// Whether nobody takes records any more, and nobody will.
+    /// Whether delivery has ended for good.
     pub fn is_over(&self) -> bool {
         self.over.load(Ordering::Relaxed)
     }
 
-    /// Whether that is because of what records are kept in, and not of who takes them.
+    /// Whether it has ended because of a failure, and not because the consumer disconnected.
     pub fn has_failed(&self) -> bool {
         self.failed.load(Ordering::Relaxed)
     }
 }
 
-/// The thread's end.
+/// Methods for the threads.
 impl Queue {
-    /// Moves new lines behind `lines`; what comes next wakes the thread.
+    /// Moves new lines to the end of `lines`; the next one wakes the thread.
     pub fn take(&self, lines: &mut VecDeque<OutgoingLine>) {
         let mut state = self.lock();
         state.asleep = true;
         lines.append(&mut state.lines);
     }
 
-    /// These are records now.
+    /// Reports lines that are records now.
     pub fn created(&self, lines: Vec<OutgoingLine>) {
         let mut freed = QueueLimits { records: 0, bytes: 0 };
         for line in &lines {
@@ -179,7 +179,7 @@ impl Queue {
         self.lock().reuse(lines);
     }
 
-    /// These are kept elsewhere now, and take no memory any more; who sent them waits on.
+    /// Releases the memory of lines that were stored elsewhere; their senders keep waiting.
     pub fn kept(&self, lines: &[OutgoingLine]) {
         let mut freed = QueueLimits { records: 0, bytes: 0 };
         for line in lines {
@@ -188,13 +188,13 @@ impl Queue {
         self.settle(freed, []);
     }
 
-    /// The request became the record at this position.
+    /// Reports that the request became the record at this position.
     pub fn create(&self, ticket: RequestToken, position: Uuid) {
         let nothing = QueueLimits { records: 0, bytes: 0 };
         self.settle(nothing, [(ticket, PushDecision::Created(position))]);
     }
 
-    /// These did not become records.
+    /// Reports lines that did not become records.
     pub fn refused(&self, lines: impl IntoIterator<Item = OutgoingLine>, busy: Busy) {
         let mut freed = QueueLimits { records: 0, bytes: 0 };
         let verdicts: Vec<_> = lines
@@ -207,13 +207,13 @@ impl Queue {
         self.settle(freed, verdicts);
     }
 
-    /// A record that was never in the queue is refused.
+    /// Refuses a record that was never in the queue.
     pub fn refuse(&self, ticket: RequestToken, busy: Busy) {
         let verdict = PushDecision::Refused(Failure::TooBusy(busy));
         self.settle(QueueLimits { records: 0, bytes: 0 }, [(ticket, verdict)]);
     }
 
-    /// Says what becomes of requests, and what is free again.
+    /// Adds verdicts, and releases capacity.
     pub fn settle(
         &self,
         freed: QueueLimits,
@@ -224,7 +224,7 @@ impl Queue {
         state.held.bytes = state.held.bytes.saturating_sub(freed.bytes);
         let before = state.verdicts.len();
         state.verdicts.extend(verdicts);
-        // A loop that was rung for before, and has not come yet, will find these, too.
+        // A loop that was woken before, and has not run yet, will find these, too.
         let ring = before == 0 && !state.quiet && !state.verdicts.is_empty();
         drop(state);
         if ring {
@@ -232,18 +232,18 @@ impl Queue {
         }
     }
 
-    /// From now on new records are refused for this reason, or taken again.
+    /// Refuses new records for this reason, or accepts them again.
     pub fn close(&self, why: Option<Busy>) {
         self.lock().closed = why;
     }
 
-    /// What records are kept in cannot be read any more: the loop is to end.
+    /// Ends the loop after a failure, such as a spool that cannot be read.
     pub fn fail(&self) {
         self.failed.store(true, Ordering::Relaxed);
         self.end();
     }
 
-    /// Nobody takes records any more, and nobody will: the loop is to end.
+    /// Ends the loop because delivery has ended for good.
     pub fn end(&self) {
         self.over.store(true, Ordering::Relaxed);
         self.waker.wake();
@@ -251,7 +251,7 @@ impl Queue {
 }
 
 impl QueueState {
-    /// Keeps the buffers of small lines for the next ones.
+    /// Keeps the buffers of small lines for new ones.
     fn reuse(&mut self, lines: Vec<OutgoingLine>) {
         let room = SPARE_MAX.saturating_sub(self.spare.len());
         let small = lines.into_iter().filter(|line| line.head.capacity() <= SPARE_BYTES);

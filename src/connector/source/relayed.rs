@@ -1,8 +1,9 @@
-//! One large record through a rendezvous stream: what somebody uploads at a relay becomes a record
-//! here. It is kept on the disk until it is whole, because a record that was begun cannot be taken back.
+//! Receives one large record through a rendezvous stream: what a client uploads to a relay becomes
+//! a record here. It is kept on disk until complete, because a record that was begun cannot be
+//! withdrawn.
 //!
-//! The relay tells the uploader 200 when all bytes were given to this process; that is before the
-//! record is handed over, and cannot be later.
+//! The relay answers the uploader 200 once all bytes were sent to this process; that is before the
+//! record is delivered, and cannot be later.
 
 use super::accept_rules::{AcceptRules, Kind};
 use super::delivery::{self, AckInput, Delivery, DeliveryTimeouts, RecordFeed};
@@ -27,10 +28,10 @@ use std::sync::{Arc, Mutex};
 use std::time::{Instant, SystemTime};
 use uuid::Uuid;
 
-/// Receives one record through a stream, and hands it over.
+/// Receives one record through a stream, and delivers it.
 ///
 /// # Errors
-/// Why there is none: nobody came, the uploader broke off, or nobody took it.
+/// Why it failed: no uploader connected, the upload was interrupted, or no consumer read it.
 pub fn receive(settings: &SourceSettings, relay: &str) -> Result<(), Failure> {
     let rules = settings.rules().map_err(|why| Failure::new(Exit::Usage, why))?;
     let output = super::serve::open_output(settings);
@@ -42,7 +43,7 @@ pub fn receive(settings: &SourceSettings, relay: &str) -> Result<(), Failure> {
     hand_over(settings, output, line)
 }
 
-/// The stream of this URL, or a new one of this relay, which is told on standard error.
+/// Returns the stream of this URL, or creates one at this relay and prints it to standard error.
 fn stream(settings: &SourceSettings, relay: &str) -> Result<Stream, Failure> {
     let mut options = Options::default();
     if let Some(cacert) = &settings.relay.cacert {
@@ -54,19 +55,19 @@ fn stream(settings: &SourceSettings, relay: &str) -> Result<Stream, Failure> {
     }
     let wish = CreateOptions { ttl: Some(settings.relay.ttl), ..CreateOptions::default() };
     let (stream, _) = Stream::create(&url, &options, &wish)??;
-    // Who closed standard error does not want to know.
+    // It does not matter if standard error is closed.
     let _ = writeln!(io::stderr(), "{}", json!({ "stream": stream.url().to_string() }));
     Ok(stream)
 }
 
-/// A whole body.
+/// A complete body.
 enum CollectedBody {
     Memory(Vec<u8>),
-    /// In a file without a name, so many bytes.
+    /// In an unnamed file, with its length in bytes.
     File(File, u64),
 }
 
-/// An upload on its way into a record.
+/// An upload that becomes a record.
 struct Upload<'u> {
     settings: &'u SourceSettings,
     rules: &'u AcceptRules,
@@ -146,7 +147,7 @@ fn unreadable(refused: &Refused) -> Failure {
     Failure::new(Exit::Refused, refused.message())
 }
 
-/// Hands the one record over.
+/// Delivers the record.
 fn hand_over(settings: &SourceSettings, output: Output, line: OutgoingLine) -> Result<(), Failure> {
     let local = |error| Failure::local("handing over", error);
     let work = Arc::new(WorkerHandle::new().map_err(local)?);
@@ -202,7 +203,7 @@ impl RecordFeed for SingleRecord {
     }
 
     fn close(&mut self, _why: Option<Busy>) {
-        // Nothing else comes.
+        // There are no other records.
     }
 
     fn end(&mut self) {

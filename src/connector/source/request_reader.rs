@@ -1,5 +1,5 @@
-//! Where requests become records, on the event loop: nothing here waits for anything. A body is
-//! collected in memory; one that is too large for that, or comes when memory is short, on the disk.
+//! Turns requests into records on the event loop, without blocking. A body is collected in memory,
+//! or on disk if it is too large or memory is short.
 
 use super::accept_rules::{AcceptRules, Kind, unsigned};
 use super::direct::DirectDelivery;
@@ -18,39 +18,39 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
-/// How much of a body is given to the disk at once.
+/// Bytes of a body written to disk at once.
 const SPILL_BYTES: usize = 256 << 10;
 
-/// What all requests share.
+/// State shared by all requests.
 #[derive(Debug)]
 struct Shared {
     rules: AcceptRules,
     queue: Arc<Queue>,
     spill: SpillThread,
-    /// Who hands over what is in the queue, if that may be done at once.
+    /// Delivery from the event loop, if enabled.
     delivery: Option<DirectDelivery>,
-    /// A body with more bytes is not kept in memory.
+    /// Maximum size of a body in memory, in bytes.
     memory_body: usize,
-    /// Nor any, once bodies on their way in have so many bytes there.
+    /// Maximum size of all incoming bodies in memory, in bytes.
     memory: usize,
     held: Cell<usize>,
 }
 
-/// Takes requests in.
+/// Accepts requests.
 #[derive(Debug)]
 pub struct RequestReader(Rc<Shared>);
 
-/// How much memory bodies on their way in may take.
+/// Memory limits for incoming bodies.
 #[derive(Clone, Copy, Debug)]
 pub struct MemoryLimits {
-    /// Bytes of one.
+    /// Bytes of one body.
     pub body: usize,
-    /// Bytes of all together.
+    /// Bytes of all bodies together.
     pub all: usize,
 }
 
 impl RequestReader {
-    /// By these rules, into this queue.
+    /// Creates a reader with these rules, for this queue.
     pub fn new(
         rules: AcceptRules,
         (queue, delivery): (Arc<Queue>, Option<DirectDelivery>),
@@ -74,7 +74,8 @@ impl Intake for RequestReader {
 
     fn begin(&mut self, pushed: &Pushed<'_, '_, '_>) -> Result<Box<dyn Incoming>, Failure> {
         let check = self.0.rules.admit(pushed)?;
-        // A body that is here already can be refused when it is read, and its connection goes on.
+        // A body that is already buffered can be refused once it is read, and its connection stays
+        // open.
         if !pushed.body_is_here
             && let Some(busy) = self.0.queue.refusal()
         {
@@ -97,7 +98,7 @@ impl Intake for RequestReader {
         if !queue.has_new() {
             return;
         }
-        // If the thread is busy it takes what is new by itself.
+        // If the thread is busy, it takes new lines by itself.
         let Some(Ok(mut delivery)) = self.0.delivery.as_ref().map(|shared| shared.try_lock())
         else {
             return queue.wake();
@@ -123,7 +124,7 @@ impl Intake for RequestReader {
     }
 }
 
-/// A request on its way in.
+/// An incoming request.
 #[derive(Debug)]
 struct Request {
     envelope: Envelope,
@@ -131,7 +132,7 @@ struct Request {
     kind: Kind,
     peer: SocketAddr,
     check: Option<Check>,
-    /// What is in memory; counted in [`Shared::held`].
+    /// Bytes in memory; counted in [`Shared::held`].
     collected: Vec<u8>,
     spilled: Option<Arc<SpilledBody>>,
     shared: Rc<Shared>,
@@ -147,7 +148,7 @@ impl Incoming for Request {
         self.shared.held.set(held);
         let short = held > self.shared.memory;
         match self.kind {
-            // It has to be looked at as a whole.
+            // JSON must be parsed as one piece.
             Kind::Json if short => Err(Failure::TooBusy(Busy::Records)),
             Kind::Json => Ok(Demand::More),
             Kind::Raw if self.is_small_enough(short) => Ok(Demand::More),
@@ -234,7 +235,7 @@ impl Request {
         self.shared.queue.push(now.wall_ms, make).map_err(Failure::TooBusy)
     }
 
-    /// The last bytes go to the disk, and then the record into the queue.
+    /// Writes the last bytes to disk, and then adds the record to the queue.
     fn end_on_disk(
         &mut self,
         ticket: RequestToken,

@@ -1,4 +1,4 @@
-//! A source put together: the event loop, the queue, the threads behind it.
+//! Sets up a source: the event loop, the queue and the threads.
 
 use super::delivery::{self, AckInput, Delivery, DeliveryTimeouts, RecordFeed};
 use super::direct::{DirectDelivery, QueueFeed};
@@ -22,13 +22,13 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use uuid::Uuid;
 
-/// How many segments a full spool has at least, as what was handed over is removed by segments.
+/// Minimum segments of a full spool, as delivered records are removed by segment.
 const SEGMENTS: u64 = 16;
 
-/// The smallest segment, in bytes: some records at least, or each would cost two files' worth of syncs.
+/// Minimum segment size, in bytes: several records, or each would cost the syncs of two files.
 const SEGMENT_MIN_BYTES: u64 = 64 << 10;
 
-/// A source that listens, and serves nobody yet.
+/// A source that listens, but does not serve yet.
 #[derive(Debug)]
 pub struct Serving {
     event_loop: EventLoop,
@@ -36,21 +36,21 @@ pub struct Serving {
     threads: Threads,
 }
 
-/// What runs beside the loop.
+/// Threads besides the event loop.
 #[derive(Debug)]
 struct Threads {
-    /// They end one after the other, each once the one before has nothing more for it.
+    /// In the order in which they end, each once the one before has nothing more for it.
     running: Vec<(Arc<WorkerHandle>, JoinHandle<()>)>,
-    /// What the loop may do itself.
+    /// Delivery that the event loop can run itself.
     direct: Option<DirectDelivery>,
 }
 
-/// How it ended.
+/// How serving ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EndReason {
-    /// It was told to end, and everything that was taken in is handed over, or kept.
+    /// It was stopped, and every accepted record is delivered or stored.
     Told,
-    /// Nobody takes records any more.
+    /// No consumer reads records any more.
     ConsumerGone,
 }
 
@@ -58,7 +58,7 @@ impl Serving {
     /// Listens, and opens the output.
     ///
     /// # Errors
-    /// What of it failed, and why.
+    /// Why it failed.
     pub fn open(settings: &SourceSettings, output: Option<Output>) -> io::Result<Self> {
         let rules = settings.rules().map_err(io::Error::other)?;
         let mut event_loop = EventLoop::new(configuration(settings)?, None)?;
@@ -77,24 +77,24 @@ impl Serving {
         Ok(Self { event_loop, queue, threads })
     }
 
-    /// Where it listens.
+    /// Returns the addresses it listens on.
     pub fn addresses(&self) -> Vec<SocketAddr> {
         self.event_loop.addresses()
     }
 
-    /// What lies between the loop and its threads.
+    /// Returns the queue between the event loop and its threads.
     pub fn queue(&self) -> Arc<Queue> {
         Arc::clone(&self.queue)
     }
 
-    /// Serves until a signal ends it, or nobody takes records any more.
+    /// Serves until a signal ends it, or no consumer reads records any more.
     ///
     /// # Errors
-    /// When waiting for events fails, or handing over does, as where the spool cannot be read.
+    /// If waiting for events or delivery fails, as when the spool cannot be read.
     pub fn run(mut self) -> io::Result<EndReason> {
         self.event_loop.report_ready()?;
         self.event_loop.run()?;
-        // Who was told to be quick does not wait for the consumer of what is kept.
+        // After a request to stop immediately, stored records do not wait for the consumer.
         let order = self.queue.work().order().max(WorkerCommand::Finish);
         for (work, thread) in self.threads.running {
             work.give(order);
@@ -109,7 +109,7 @@ impl Serving {
     }
 }
 
-/// Records go from memory to the output.
+/// Sets up delivery from memory to the output.
 fn deliver_directly(
     settings: &SourceSettings,
     waker: Waker,
@@ -122,7 +122,7 @@ fn deliver_directly(
     Ok((queue, Threads { running: vec![running], direct: Some(shared) }))
 }
 
-/// Records go into a spool, and from there to the output.
+/// Sets up delivery from a spool to the output.
 fn deliver_from_spool(
     settings: &SourceSettings,
     waker: Waker,
@@ -174,7 +174,7 @@ fn spool_limits(settings: &SourceSettings) -> SpoolLimits {
 
 type Running = (Arc<WorkerHandle>, JoinHandle<()>);
 
-/// Starts the thread that hands over what this feed gives.
+/// Starts the thread that delivers from this feed.
 fn deliver<F: RecordFeed + 'static>(
     settings: &SourceSettings,
     (feed, queue): (F, Arc<Queue>),
@@ -186,7 +186,7 @@ fn deliver<F: RecordFeed + 'static>(
     let shared = Arc::new(Mutex::new(delivery));
     let theirs = Arc::clone(&shared);
     let thread = threads::spawn("delivery", move || {
-        // Without this thread senders would wait for nothing.
+        // Without this thread senders would wait in vain.
         let handing_over = AssertUnwindSafe(|| delivery::run(&theirs));
         if catch_unwind(handing_over).is_err() {
             log::error!("the thread that hands records over has failed");
@@ -201,17 +201,17 @@ fn limits(settings: &SourceSettings) -> QueueLimits {
     QueueLimits { records, bytes: settings.hand_over.queue_bytes }
 }
 
-/// The output, opened.
+/// Opens the output.
 ///
 /// # Errors
-/// What open(2) says, and of which place.
+/// Errors of open(2), with the path.
 pub fn open_output(settings: &SourceSettings) -> io::Result<Output> {
     let place = &settings.hand_over.output;
     Output::open(&settings.target())
         .map_err(|error| io::Error::new(error.kind(), format!("--output {place}: {error}")))
 }
 
-/// How records are to be acknowledged, and how long a consumer may take.
+/// Returns how records are acknowledged, and the timeouts for a consumer.
 pub fn ack_settings(settings: &SourceSettings, output: &Output) -> (AckInput, DeliveryTimeouts) {
     let acknowledging = match (settings.hand_over.ack, output.may_answer()) {
         (false, _) => AckInput::No,
@@ -225,9 +225,9 @@ pub fn ack_settings(settings: &SourceSettings, output: &Output) -> (AckInput, De
     (acknowledging, timeouts)
 }
 
-/// What the event loop runs with.
+/// Returns the configuration of the event loop.
 fn configuration(settings: &SourceSettings) -> io::Result<Configuration> {
-    // No file: a relay's settings are not this source's.
+    // No file: a relay's settings do not apply to a source.
     let nothing = Sources::without_flags(std::iter::empty(), Some(PathBuf::from("/dev/null")));
     let mut configuration = nothing.and_then(|sources| sources.read()).map_err(io::Error::other)?;
     let loop_settings = &mut configuration.settings;
@@ -243,7 +243,7 @@ fn configuration(settings: &SourceSettings) -> io::Result<Configuration> {
     loop_settings.drain_timeout = settings.serving.drain_timeout;
     loop_settings.max_pipes = 0;
     loop_settings.admin = settings.admin.clone();
-    // Only a relay has streams to look at, and so opens an admin socket by itself.
+    // Only a relay has streams to inspect, and so opens an admin socket by default.
     loop_settings.admin.admin_listen.get_or_insert(AdminListen::Off);
     loop_settings.access_log = settings.access_log.clone();
     loop_settings.request_id = settings.request_id.clone();

@@ -1,4 +1,4 @@
-//! What a source can be told, as flags.
+//! Settings of a source, as flags.
 
 use super::accept_rules::{AcceptRules, KeyRule, Token};
 use super::acks;
@@ -20,7 +20,7 @@ use uuid::Uuid;
 /// The settings of one source.
 #[derive(Args, Clone, Debug)]
 #[command(mut_arg("request_id", |arg| arg.default_value("true")))]
-// There are no streams here to log, or to name.
+// There are no streams here to log or name.
 #[command(mut_arg("access_log_streams", |arg| arg.hide(true)))]
 #[command(mut_arg("log_full_ids", |arg| arg.hide(true)))]
 pub struct SourceSettings {
@@ -49,7 +49,7 @@ pub struct SourceSettings {
     #[command(flatten)]
     pub record: RecordSettings,
 
-    /// Who may send.
+    /// Access rules for senders.
     #[command(flatten)]
     pub sender: SenderSettings,
 
@@ -121,7 +121,7 @@ pub struct RecordSettings {
     pub spill_max: usize,
 }
 
-/// Who may send.
+/// Access rules for senders.
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Senders")]
 pub struct SenderSettings {
@@ -157,7 +157,7 @@ pub struct SenderSettings {
     pub signature_tolerance: Duration,
 }
 
-/// Whose signatures.
+/// Signature scheme.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum SchemeName {
     /// X-Hub-Signature-256
@@ -239,12 +239,12 @@ pub struct RelaySettings {
     pub cacert: Option<PathBuf>,
 }
 
-/// Where handing over begins.
+/// Where delivery starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StartPosition {
-    /// With the oldest record there is.
+    /// At the oldest record.
     Start,
-    /// Behind this position.
+    /// After this position.
     Behind(Uuid),
 }
 
@@ -284,7 +284,7 @@ pub struct ServingSettings {
 }
 
 impl Default for SourceSettings {
-    /// What they are without flags; variables of the environment are not looked at.
+    /// Returns the settings without flags; environment variables are ignored.
     fn default() -> Self {
         use clap::{Command, FromArgMatches as _};
         let command = Self::augment_args(Command::new("source").no_binary_name(true));
@@ -298,7 +298,7 @@ impl Default for SourceSettings {
 }
 
 impl SourceSettings {
-    /// Where it listens.
+    /// Returns the addresses to listen on.
     pub fn addresses(&self) -> Vec<SocketAddr> {
         match self.listen.as_slice() {
             [] => vec![(Ipv4Addr::LOCALHOST, self.port).into()],
@@ -306,15 +306,15 @@ impl SourceSettings {
         }
     }
 
-    /// Where records go.
+    /// Returns the output of records.
     pub fn target(&self) -> Target {
         Target::parse(&self.hand_over.output)
     }
 
-    /// What is taken in.
+    /// Returns the rules for accepting requests.
     ///
     /// # Errors
-    /// One line: a secret that cannot be read, or that is none.
+    /// One line: a secret that cannot be read, or is invalid.
     pub fn rules(&self) -> Result<AcceptRules, String> {
         let headers: BTreeSet<_> = self.record.header.iter().cloned().collect();
         Ok(AcceptRules {
@@ -333,7 +333,7 @@ impl SourceSettings {
 impl SenderSettings {
     fn token(&self) -> Result<Option<Token>, String> {
         let text = match &self.auth_token_file {
-            // A file without a line is an empty token, not none: nobody asked for an open door.
+            // An empty file is an empty token, not a missing one, which would allow every request.
             Some(path) => Some(read(path)?.lines().next().unwrap_or_default().to_owned()),
             None => self.auth_token.clone(),
         };
@@ -347,7 +347,7 @@ impl SenderSettings {
         let Some(scheme) = self.signature.map(Scheme::from) else {
             return match self.signature_secret {
                 None => Ok(None),
-                // Who gave a secret believes that signatures are checked.
+                // The operator set a secret, and so expects signatures to be checked.
                 Some(_) => {
                     Err("a signature secret is set without a scheme; set --signature, or unset the secret"
                         .into())

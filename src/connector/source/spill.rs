@@ -1,5 +1,5 @@
-//! Bodies that are too large for memory, in files without names. The event loop waits for no disk, so
-//! a thread of their own writes them, one piece at a time for each body.
+//! Bodies that are too large for memory, in unnamed files. The event loop must not wait for a disk,
+//! so a separate thread writes them, one piece at a time for each body.
 
 use super::queue::{Queue, QueueLimits};
 use crate::api::{Busy, Failure};
@@ -12,17 +12,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 
-/// What happens once the last piece is written.
+/// Callback after the last piece is written.
 type OnComplete = Box<dyn FnOnce(Arc<SpilledBody>) + Send>;
 
-/// The thread, as the loop knows it.
+/// Handle of the thread, for the event loop.
 #[derive(Clone, Debug)]
 pub struct SpillThread {
     jobs: Sender<WriteJob>,
     room: Arc<DiskBudget>,
 }
 
-/// How much of the disk is taken.
+/// Disk space in use.
 #[derive(Debug)]
 struct DiskBudget {
     folder: PathBuf,
@@ -37,7 +37,7 @@ struct WriteJob {
     last: Option<OnComplete>,
 }
 
-/// A body on the disk, as far as it has come. Its room is free again when it is dropped.
+/// A body on disk, as far as it has been received. Its space is released on drop.
 #[derive(Debug)]
 pub struct SpilledBody {
     file: File,
@@ -52,11 +52,11 @@ impl std::fmt::Debug for WriteJob {
 }
 
 impl SpillThread {
-    /// Starts the thread. All bodies together may have `most` bytes in this folder; it says through
-    /// the queue when a body may go on.
+    /// Starts the thread. All bodies together may take `most` bytes in this folder; a verdict in
+    /// the queue reports when a body can continue.
     ///
     /// # Errors
-    /// That the folder cannot be written to, or that there is no further thread.
+    /// If the folder is not writable, or no thread can be started.
     pub fn start(folder: &Path, most: u64, queue: Arc<Queue>) -> io::Result<Self> {
         let (jobs, work) = channel();
         let room =
@@ -66,21 +66,21 @@ impl SpillThread {
         Ok(Self { jobs, room })
     }
 
-    /// A file for a body.
+    /// Creates a file for a body.
     ///
     /// # Errors
-    /// What open(2) says.
+    /// Errors of open(2).
     pub fn open(&self) -> io::Result<Arc<SpilledBody>> {
         let room = Arc::clone(&self.room);
         Ok(Arc::new(SpilledBody { file: room.file()?, room, bytes: AtomicU64::new(0) }))
     }
 
-    /// Appends bytes to a body, and has its sender go on then.
+    /// Appends bytes to a body, and then resumes its sender.
     pub fn append(&self, ticket: RequestToken, file: &Arc<SpilledBody>, bytes: Vec<u8>) {
         self.send(WriteJob { ticket, file: Arc::clone(file), bytes, last: None });
     }
 
-    /// Appends the last bytes, and does something with the whole.
+    /// Appends the last bytes, and passes the complete body to `last`.
     pub fn finish(
         &self,
         ticket: RequestToken,
@@ -92,13 +92,13 @@ impl SpillThread {
     }
 
     fn send(&self, job: WriteJob) {
-        // The thread ends only when nobody can send any more.
+        // The thread ends only when all senders of the channel are dropped.
         let _ = self.jobs.send(job);
     }
 }
 
 impl DiskBudget {
-    /// A file that has no name.
+    /// Creates an unnamed file.
     fn file(&self) -> io::Result<File> {
         tempfile::tempfile_in(&self.folder).map_err(|error| {
             let why = format!("no temporary file in {}: {error}", self.folder.display());
@@ -116,18 +116,18 @@ impl DiskBudget {
 }
 
 impl SpilledBody {
-    /// A body that is whole already.
+    /// Creates a body that is already complete.
     pub fn of(file: File, bytes: u64) -> Arc<Self> {
         let room = DiskBudget { folder: PathBuf::new(), most: 0, used: AtomicU64::new(bytes) };
         Arc::new(Self { file, room: Arc::new(room), bytes: AtomicU64::new(bytes) })
     }
 
-    /// Its bytes.
+    /// Returns the file.
     pub fn file(&self) -> &File {
         &self.file
     }
 
-    /// How many there are.
+    /// Returns the length, in bytes.
     pub fn bytes(&self) -> u64 {
         self.bytes.load(Ordering::Relaxed)
     }
@@ -141,7 +141,7 @@ impl SpilledBody {
 
 #[cfg(test)]
 impl SpilledBody {
-    /// A body that is whole.
+    /// Creates a complete body with these bytes.
     pub fn holding(bytes: &[u8]) -> Arc<Self> {
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(bytes).unwrap();

@@ -1,4 +1,4 @@
-//! The thread that keeps records in a spool, before anybody is told that they are there.
+//! The thread that stores records in a spool, before their senders are answered.
 
 use super::line::OutgoingLine;
 use super::pending::Pending;
@@ -9,21 +9,21 @@ use crate::connector::spool::{SpoolError, SpoolWriter};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-/// What the thread works with.
+/// State of the thread.
 #[derive(Debug)]
 pub struct SpoolWorker {
     queue: Arc<Queue>,
     writer: SpoolWriter,
-    /// Senders that wait for an acknowledgement; none: they are answered when their records are kept.
+    /// Senders that wait for an acknowledgement; `None`: they are answered once records are stored.
     pending: Option<Arc<Pending>>,
-    /// The thread that hands over what is kept.
+    /// The thread that delivers stored records.
     delivery: Arc<WorkerHandle>,
-    /// The last record could not be kept, which is told once, as there may be thousands.
+    /// Whether the last record could not be stored; logged once, as there may be thousands.
     failing: bool,
 }
 
 impl SpoolWorker {
-    /// Ready to keep what comes through the queue.
+    /// Creates a worker that stores records from the queue.
     pub fn new(
         queue: Arc<Queue>,
         writer: SpoolWriter,
@@ -33,7 +33,7 @@ impl SpoolWorker {
         Self { queue, writer, pending, delivery, failing: false }
     }
 
-    /// Keeps records until it is told to end.
+    /// Stores records until it is stopped.
     pub fn run(mut self) {
         let work = Arc::clone(self.queue.work());
         loop {
@@ -61,8 +61,8 @@ impl SpoolWorker {
         }
     }
 
-    /// Keeps these with one sync; if that fails, each by itself, so that one too many or too large
-    /// takes none with it.
+    /// Stores these lines with one sync; if that fails, each separately, so that one too many or
+    /// too large does not affect the others.
     fn keep(&mut self, lines: Vec<OutgoingLine>) {
         match self.append(&lines) {
             Ok(()) => self.kept(lines),
@@ -76,7 +76,8 @@ impl SpoolWorker {
                     log::error!("a record could not be kept: {error}");
                 }
                 self.queue.refused(lines, Busy::Storage);
-                // What was handed over may have been removed to make room: it is to let go of it.
+                // Delivered records may have been removed to free space: the delivery must close
+                // their files.
                 self.delivery.poke();
             }
         }

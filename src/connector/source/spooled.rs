@@ -1,5 +1,5 @@
-//! Records from a spool to the output: what is kept there is handed over in its time, however long
-//! the consumer takes, and the spool is told how far that has come.
+//! Records from a spool to the output: stored records are delivered at the consumer's pace, and the
+//! spool records the progress.
 
 use super::clock::now;
 use super::delivery::RecordFeed;
@@ -14,14 +14,14 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Records that are read ahead of what is handed over, or wait for their acknowledgements.
+/// Maximum records read ahead of delivery, or not acknowledged yet.
 const AHEAD: NonZeroUsize = NonZeroUsize::new(1024).unwrap();
 
-/// Bytes of them that are read ahead.
+/// Maximum bytes read ahead.
 const AHEAD_BYTES: usize = 1 << 20;
 
-/// How often it is saved how far records were handed over. What was handed over since then is handed
-/// over again if the machine fails.
+/// Interval for saving the progress of delivery. What was delivered since then is delivered again
+/// if the machine fails.
 const SAVE_EVERY: Duration = Duration::from_secs(1);
 
 /// A spool as a feed.
@@ -31,15 +31,15 @@ pub struct Spooled {
     reader: SpoolReader,
     queue: Arc<Queue>,
     pending: Option<Arc<Pending>>,
-    /// What was taken from the reader and not handed over, or not acknowledged.
+    /// Records read, but not delivered or not acknowledged.
     open: Acknowledged,
-    /// When to save; none: there is nothing new.
+    /// When to save; `None`: nothing new.
     save_at: Option<Instant>,
     broken: bool,
 }
 
 impl Spooled {
-    /// What this reader reads, to be handed over.
+    /// Creates a feed of this reader's records.
     pub fn new(
         spool: Spool,
         reader: SpoolReader,
@@ -50,7 +50,7 @@ impl Spooled {
         Self { spool, reader, queue, pending, open, save_at: None, broken: false }
     }
 
-    /// The next record, if there is one.
+    /// Returns the next record, if any.
     fn next(&mut self) -> Result<Option<OutgoingLine>, SpoolError> {
         let unreadable = |source| SpoolError::Io { doing: "reading the spool".into(), source };
         let (position, head, start) = loop {
@@ -64,7 +64,8 @@ impl Spooled {
                 Next::Gone => log::warn!("records were removed from the spool before their turn"),
             }
         };
-        // A long one stays where it is: its end is looked for, and it is read again piece by piece.
+        // A long record stays in its file: its end is searched for, and it is read again piece by
+        // piece.
         let file = self.reader.file().map_err(unreadable)?;
         let mut bytes = 0;
         loop {
@@ -106,7 +107,7 @@ impl RecordFeed for Spooled {
             match self.next() {
                 Ok(Some(line)) => {
                     ahead_bytes += line.memory();
-                    // There is room, and records come in the order of their positions.
+                    // There is room, and records are in the order of their positions.
                     let _ = self.open.sent(line.position);
                     lines.push_back(line);
                 }
@@ -134,7 +135,7 @@ impl RecordFeed for Spooled {
     }
 
     fn refused(&mut self, _lines: Vec<OutgoingLine>, _busy: Busy) {
-        // They are kept, and will be handed over by the next process.
+        // They stay in the spool, and the next process delivers them.
     }
 
     fn is_durable(&self) -> bool {
@@ -147,11 +148,11 @@ impl RecordFeed for Spooled {
     }
 
     fn close(&mut self, _why: Option<Busy>) {
-        // New records are kept, whoever is there.
+        // New records are stored even without a consumer.
     }
 
     fn end(&mut self) {
-        // Nobody is left who could tell them anything else.
+        // No other answer to the waiting senders is possible.
         if let Some(pending) = &self.pending {
             pending.refuse_all(&self.queue, Busy::ConsumerGone);
         }
@@ -177,7 +178,7 @@ mod tests {
     use std::path::Path;
     use uuid::Uuid;
 
-    /// Two records of 100,000 bytes each in this folder.
+    /// Creates two records of 100,000 bytes each in this folder.
     fn spooled(folder: &Path) -> Spooled {
         let Opened { spool, mut writer, .. } = Spool::open(folder, SpoolLimits::default()).unwrap();
         let (read, bytes) = (Now { monotonic: now(), wall_ms: 0 }, vec![0; 100_000]);

@@ -1,4 +1,4 @@
-//! What a thread is told: that there is something to do, and whether to go on.
+//! Wakes a thread, and passes commands to it.
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::{EfdFlags, EventFd};
@@ -6,18 +6,18 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{AtomicU8, Ordering};
 
-/// What the thread is told besides its work.
+/// Command to a thread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum WorkerCommand {
-    /// Hand over what comes.
+    /// Deliver records as they are received.
     Go,
-    /// Nothing more will come: end when everything is handed over.
+    /// No more records will follow: end once all are delivered.
     Finish,
-    /// Refuse what was not handed over, and end.
+    /// Refuse undelivered records, and end.
     GiveUp,
 }
 
-/// Wakes one thread, and tells it what to do from now on.
+/// Handle that wakes one thread, and passes commands to it.
 #[derive(Debug)]
 pub struct WorkerHandle {
     event: EventFd,
@@ -25,29 +25,29 @@ pub struct WorkerHandle {
 }
 
 impl WorkerHandle {
-    /// Nothing to do yet.
+    /// Creates a handle without work.
     ///
     /// # Errors
-    /// What eventfd(2) says.
+    /// Errors of eventfd(2).
     pub fn new() -> io::Result<Self> {
         let flags = EfdFlags::EFD_NONBLOCK | EfdFlags::EFD_CLOEXEC;
         let event = EventFd::from_value_and_flags(0, flags)?;
         Ok(Self { event, order: AtomicU8::new(WorkerCommand::Go as u8) })
     }
 
-    /// There is something to do.
+    /// Signals that there is work.
     pub fn poke(&self) {
-        // Only a counter at its end refuses, and then the thread is awake.
+        // This fails only if the counter is full, and then the thread is awake.
         let _ = self.event.write(1);
     }
 
-    /// Tells the thread what to do; an order is never taken back.
+    /// Passes a command to the thread; it cannot be revoked.
     pub fn give(&self, order: WorkerCommand) {
         self.order.fetch_max(order as u8, Ordering::SeqCst);
         self.poke();
     }
 
-    /// What it is to do.
+    /// Returns the current command.
     pub fn order(&self) -> WorkerCommand {
         match self.order.load(Ordering::SeqCst) {
             0 => WorkerCommand::Go,
@@ -56,21 +56,21 @@ impl WorkerHandle {
         }
     }
 
-    /// Waits until there is something to do.
+    /// Waits until there is work.
     pub fn wait(&self) {
-        // A signal, or anything else that ends it early, has the thread look once in vain.
+        // A signal, or another early return, only makes the thread check once in vain.
         let _ = poll(&mut [PollFd::new(self.event(), PollFlags::POLLIN)], PollTimeout::NONE);
         self.rest();
     }
 
-    /// Becomes readable when there is something to do.
+    /// Returns a descriptor that is readable while there is work.
     pub fn event(&self) -> BorrowedFd<'_> {
         self.event.as_fd()
     }
 
-    /// What made [`event`](Self::event) readable is being looked at.
+    /// Clears [`event`](Self::event).
     pub fn rest(&self) {
-        // Nothing is lost if there was nothing.
+        // Nothing is lost if it was clear.
         let _ = self.event.read();
     }
 }

@@ -1,5 +1,4 @@
-//! Acknowledgements that come in any order: only what was acknowledged without a gap counts as
-//! delivered. PURE.
+//! Acknowledgements in any order: only a prefix without a gap counts as delivered. PURE.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -9,19 +8,19 @@ use uuid::Uuid;
 /// Records that were sent, in the order of their positions, and which of them were acknowledged.
 #[derive(Debug)]
 pub struct Acknowledged {
-    /// Sent and not settled, in their order; the first one is not acknowledged.
+    /// Sent but not settled, in order; the first one is not acknowledged.
     open: VecDeque<(Uuid, bool)>,
-    /// The last one that was sent.
+    /// The last record that was sent.
     newest: Option<Uuid>,
     most: NonZeroUsize,
 }
 
-/// Why a record cannot be noted as sent.
+/// The reason why a record cannot be noted as sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AckError {
-    /// As many as may be open are; wait for acknowledgements.
+    /// The maximum of open records is reached; wait for acknowledgements.
     Full,
-    /// Its position is not greater than the one before.
+    /// Its position is not greater than the previous one.
     Order,
 }
 
@@ -36,7 +35,7 @@ impl fmt::Display for AckError {
 
 impl std::error::Error for AckError {}
 
-/// What an acknowledgement brought.
+/// The result of an acknowledgement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AckOutcome {
     /// Every record up to this one is acknowledged: the position to commit.
@@ -48,12 +47,12 @@ pub enum AckOutcome {
 }
 
 impl Acknowledged {
-    /// At most so many records are open at once, 17 to 32 bytes each.
+    /// Creates a tracker for up to `most` open records, 17 to 32 bytes each.
     pub fn new(most: NonZeroUsize) -> Self {
         Self { open: VecDeque::new(), newest: None, most }
     }
 
-    /// How many records may be sent before an acknowledgement has to come.
+    /// Returns how many records can be sent before the next acknowledgement.
     pub fn room(&self) -> usize {
         self.most.get() - self.open.len()
     }
@@ -62,7 +61,7 @@ impl Acknowledged {
     ///
     /// # Errors
     ///
-    /// [`AckError`] if there is no room, or it was not its turn; then nothing is noted.
+    /// [`AckError`] if there is no room, or the position is out of order; then nothing is noted.
     pub fn sent(&mut self, position: Uuid) -> Result<(), AckError> {
         if Some(position) <= self.newest {
             return Err(AckError::Order);
@@ -121,7 +120,7 @@ mod tests {
     fn no_more_are_open_than_may_be() {
         let mut acknowledged = sent(2);
         assert_eq!(acknowledged.sent(at(3)), Err(AckError::Full));
-        // Acknowledged, but held: it takes its place until the first one is.
+        // Acknowledged but held: it keeps its place until the first one is acknowledged.
         acknowledged.acknowledge(at(2));
         assert_eq!((acknowledged.room(), acknowledged.sent(at(3))), (0, Err(AckError::Full)));
         acknowledged.acknowledge(at(1));

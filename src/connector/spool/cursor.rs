@@ -1,5 +1,5 @@
-//! The cursor on disk: how far records were delivered, and how far they were removed. Replaced as a
-//! whole (rename(2)), so a reader finds the old one or the new one, and never a half.
+//! The cursor on disk: how far records were delivered, and how far they were removed. Replaced
+//! atomically (rename(2)), so a reader finds the old one or the new one, and never a part.
 
 use super::SpoolError;
 use super::directory::Directory;
@@ -8,18 +8,18 @@ use std::fs;
 use std::io::{self, Write as _};
 use uuid::Uuid;
 
-/// Two positions; `None` before there is any.
+/// Two positions; `None` initially.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Cursor {
     /// All records up to this one were delivered.
     pub(super) delivered: Option<Uuid>,
-    /// All records up to this one were removed, which tells a position that is gone from one that
-    /// never was.
+    /// All records up to this one were removed. Distinguishes a removed position from one that
+    /// never existed.
     pub(super) removed: Option<Uuid>,
 }
 
 impl Cursor {
-    /// What was saved last.
+    /// Loads the saved cursor.
     pub(super) fn load(directory: &Directory) -> Result<Self, SpoolError> {
         let path = directory.cursor();
         let text = match fs::read(&path) {
@@ -30,7 +30,7 @@ impl Cursor {
         Self::read(&text).ok_or(SpoolError::Damaged { path, good_bytes: 0 })
     }
 
-    /// Saves it durably.
+    /// Saves the cursor durably.
     pub(super) fn store(self, directory: &Directory) -> Result<(), SpoolError> {
         let (path, new) = (directory.cursor(), directory.cursor_new());
         let mut file = Directory::make(&new).map_err(SpoolError::io("making", &new))?;

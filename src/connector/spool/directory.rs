@@ -1,4 +1,4 @@
-//! The directory of a spool: whose it is, what is in it, and its files. Nothing in it is read here.
+//! The directory of a spool: its lock and its files. Their contents are not read here.
 
 use super::SpoolError;
 use super::error::is_no_room;
@@ -8,31 +8,31 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use uuid::Uuid;
 
-/// Records may hold what is nobody else's business.
+/// For the owner only, because records may be confidential.
 const DIRECTORY_MODE: u32 = 0o700;
 const FILE_MODE: u32 = 0o600;
 
 const LOCK: &str = "lock";
 const CURSOR: &str = "cursor";
-/// What becomes the cursor; left over if its writer was killed.
+/// The temporary file for a new cursor; remains if its writer was killed.
 const CURSOR_NEW: &str = "cursor.new";
 const SUFFIX: &str = ".jsonl";
 
-/// A directory that only this process uses as a spool, for as long as this exists.
+/// A spool directory, locked against other processes until this is dropped.
 #[derive(Debug)]
 pub(super) struct Directory {
     path: PathBuf,
-    /// For fsync(2): what was made or renamed in it.
+    /// For fsync(2), after files were created or renamed.
     handle: File,
-    /// Locked with flock(2), which ends with the process, however it ends.
+    /// Locked with flock(2), which ends with the process, even if it is killed.
     _lock: File,
 }
 
 impl Directory {
-    /// Opens it, and makes it if it is missing.
+    /// Opens the directory, and creates it if it is missing.
     pub(super) fn open(path: &Path) -> Result<Self, SpoolError> {
         make(path)?;
-        // Before anything is made in a directory that is somebody else's.
+        // Before any file is created, in case the directory belongs to another program.
         firsts(path)?;
         let doing = SpoolError::io("opening", path);
         let handle = File::open(path).map_err(doing)?;
@@ -46,7 +46,7 @@ impl Directory {
         }
     }
 
-    /// The names of its segments, in their order.
+    /// Returns the names of its segments, in order.
     pub(super) fn segments(&self) -> Result<Vec<Uuid>, SpoolError> {
         firsts(&self.path)
     }
@@ -63,23 +63,23 @@ impl Directory {
         self.path.join(CURSOR_NEW)
     }
 
-    /// Makes a file; what it had is lost.
+    /// Creates or truncates a file.
     pub(super) fn make(path: &Path) -> io::Result<File> {
         new_file().create(true).truncate(true).open(path)
     }
 
-    /// Makes what was made, renamed and removed in the directory durable (fsync(2), NOTES).
+    /// Makes created, renamed and removed directory entries durable (fsync(2), NOTES).
     pub(super) fn sync(&self) -> Result<(), SpoolError> {
         self.handle.sync_all().map_err(SpoolError::io("syncing", &self.path))
     }
 
-    /// An error that has to do with a file in it.
+    /// Wraps an error of a file in this directory.
     pub(super) fn failed(&self, doing: &str, source: io::Error) -> SpoolError {
         SpoolError::io(doing, &self.path)(source)
     }
 
-    /// Why an append of so many bytes failed, of which nothing is left, so that its room is there
-    /// again.
+    /// Wraps the failure of an append of `needed_bytes`. The append was undone already, so its
+    /// space is free again.
     pub(super) fn unwritable(&self, source: io::Error, needed_bytes: u64) -> SpoolError {
         if !is_no_room(&source) {
             return self.failed("appending to", source);
@@ -88,7 +88,7 @@ impl Directory {
         SpoolError::NoRoom { missing_bytes: missing.filter(|bytes| *bytes > 0), source }
     }
 
-    /// Room on its file system for an unprivileged process, in bytes (statvfs(3)).
+    /// Returns the free space for an unprivileged process, in bytes (statvfs(3)).
     fn room_bytes(&self) -> Option<u64> {
         let about = rustix::fs::fstatvfs(&self.handle).ok()?;
         about.f_bavail.checked_mul(about.f_frsize)
@@ -101,7 +101,7 @@ fn new_file() -> OpenOptions {
     options
 }
 
-/// Makes the directory, unless it is there. Its own entry has to last, too.
+/// Creates the directory unless it exists, and makes its own entry durable.
 fn make(path: &Path) -> Result<(), SpoolError> {
     match DirBuilder::new().mode(DIRECTORY_MODE).create(path) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(()),
@@ -114,7 +114,7 @@ fn make(path: &Path) -> Result<(), SpoolError> {
         .map_err(SpoolError::io("syncing", parent))
 }
 
-/// The first positions of all segments, in their order.
+/// Returns the first positions of all segments, in order.
 fn firsts(path: &Path) -> Result<Vec<Uuid>, SpoolError> {
     let doing = || SpoolError::io("reading", path);
     let mut firsts = Vec::new();
@@ -132,7 +132,7 @@ fn firsts(path: &Path) -> Result<Vec<Uuid>, SpoolError> {
     Ok(firsts)
 }
 
-/// The position that a segment is named after, written as this spool writes it.
+/// Parses the position in a segment's name; it must be written exactly as this spool writes it.
 fn first(name: &str) -> Option<Uuid> {
     let text = name.strip_suffix(SUFFIX)?;
     Uuid::try_parse(text).ok().filter(|first| first.to_string() == text)

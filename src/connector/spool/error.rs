@@ -1,47 +1,47 @@
-//! What can go wrong with a spool, each with a sentence that says what to do.
+//! Errors of a spool, each with a message on how to fix it.
 
 use super::line::Fault;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Why a spool cannot be used, or a record not be appended.
+/// The reason why a spool cannot be used, or a record cannot be appended.
 #[derive(Debug)]
 pub enum SpoolError {
     /// Another process has this directory open.
     Locked(PathBuf),
-    /// This file is in the directory, and no spool made it.
+    /// The directory contains this file, which does not belong to a spool.
     Foreign(PathBuf),
-    /// This file holds something else than its name says, from this byte on.
+    /// This file has unexpected content from this byte on.
     Damaged {
         /// The file.
         path: PathBuf,
-        /// How many bytes of it are as they should be.
+        /// The number of valid bytes before it.
         good_bytes: u64,
     },
-    /// What was to be appended are no lines of records, and why.
+    /// The input of an append is not lines of records, and why.
     Record(&'static str),
-    /// More than the spool may hold of records that were not delivered.
+    /// The limit of undelivered records is reached.
     Full {
-        /// What it holds of them, in bytes.
+        /// The size of the undelivered records, in bytes.
         undelivered_bytes: u64,
-        /// What it may hold, in bytes.
+        /// The limit, in bytes.
         max_bytes: u64,
     },
-    /// The disk is full, or what the process or its user may have of it.
+    /// The disk is full, or a quota or process limit is reached.
     NoRoom {
-        /// How many bytes are missing for the append, as far as the file system tells.
+        /// How many bytes are missing for the append, if the file system reports it.
         missing_bytes: Option<u64>,
-        /// What the system said.
+        /// The system error.
         source: io::Error,
     },
-    /// An append failed, and what it had written could not be taken back.
+    /// An append failed and could not be undone.
     Broken,
-    /// The system refused something else.
+    /// Another system error.
     Io {
-        /// What was being done, such as `making /var/spool/rdv`.
+        /// The operation, such as `making /var/spool/rdv`.
         doing: String,
-        /// What the system said.
+        /// The system error.
         source: io::Error,
     },
 }
@@ -52,7 +52,7 @@ impl SpoolError {
         move |source| Self::Io { doing, source }
     }
 
-    /// Whether there is no room.
+    /// Whether the cause is missing disk space.
     pub(super) fn is_no_room(&self) -> bool {
         match self {
             Self::NoRoom { .. } => true,
@@ -67,7 +67,8 @@ impl SpoolError {
     }
 }
 
-/// The disk, a quota, or the limit of a process (write(2), ERRORS).
+/// Whether the disk is full, or a quota or the file size limit of the process is reached (write(2),
+/// ERRORS).
 pub(super) fn is_no_room(error: &io::Error) -> bool {
     use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
     matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge)

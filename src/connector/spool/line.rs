@@ -1,6 +1,6 @@
-//! Lines: a record each, as `{"position":"BASE64",...}` and a line feed. PURE. Of a record only its
-//! position is read; the rest is whatever was appended, without line feeds and NUL bytes, which
-//! JSON never has as they are (RFC 8259, section 7).
+//! Lines: one record each, as `{"position":"BASE64",...}` and a line feed. PURE. Only the position
+//! of a record is parsed; the rest is kept as appended, without line feeds and NUL bytes, which
+//! JSON never contains unescaped (RFC 8259, section 7).
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -9,58 +9,58 @@ use uuid::Uuid;
 
 const PREFIX: &[u8] = br#"{"position":""#;
 
-/// The base64 of a UUID's 36 characters.
+/// The length of the base64 of a UUID's 36 characters.
 const ENCODED_BYTES: usize = 48;
 
-/// How long a line is at least: up to the quote behind its position.
+/// The minimum length of a line: up to the quote after its position.
 pub(super) const HEAD_BYTES: usize = PREFIX.len() + ENCODED_BYTES + 1;
 
-/// How the line of the record at this position begins; a comma or a brace is to follow.
+/// Returns the start of the line of a record; a comma or a brace must follow.
 pub fn head(position: Uuid) -> String {
     format!("{{\"position\":\"{}\"", STANDARD.encode(position.to_string()))
 }
 
-/// The position of the record whose line begins with these bytes; `None` if no record does.
+/// Parses the position at the start of a line; `None` if it is invalid.
 pub fn position(line: &[u8]) -> Option<Uuid> {
     let head = line.get(..HEAD_BYTES)?.strip_prefix(PREFIX)?.strip_suffix(b"\"")?;
     Uuid::try_parse_ascii(&STANDARD.decode(head).ok()?).ok()
 }
 
-/// Why bytes are no lines of records.
+/// The reason why bytes are not valid lines of records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fault {
-    /// A NUL byte: written by no writer, but where a file system lost what was not synced.
+    /// A NUL byte: never written, but found where a file system lost unsynced data.
     Nul,
     /// A line that does not begin with a position.
     NoPosition,
-    /// A position that is not greater than the one before.
+    /// A position that is not greater than the previous one.
     Order,
-    /// No line, or one that has not ended.
+    /// No line, or an unterminated one.
     Unended,
 }
 
-/// Checks lines that come in pieces, and finds out where the whole ones end.
+/// Checks lines that are received in pieces, and finds the end of the last complete one.
 #[derive(Debug)]
 pub(super) struct LineChecker {
     head: [u8; HEAD_BYTES],
-    /// How much of the head of the line at hand is known.
+    /// How many bytes of the current line's head were read.
     head_bytes: usize,
-    /// What is wrong with the line at hand; told when it ends, since one that never ends is torn.
+    /// The fault of the current line; reported at its end, because an unterminated line is torn.
     fault: Option<Fault>,
-    /// The position of the line at hand, else of the last one.
+    /// The position of the current line, else of the last one.
     newest: Option<Uuid>,
     /// The position of the first line.
     pub(super) first: Option<Uuid>,
-    /// Bytes seen.
+    /// The number of bytes read.
     seen_bytes: u64,
-    /// Bytes up to the end of the last whole line.
+    /// The number of bytes up to the end of the last complete line.
     pub(super) whole_bytes: u64,
-    /// The position of the last whole line, else what all have to be greater than.
+    /// The position of the last complete line, else the lower bound of all positions.
     pub(super) last: Option<Uuid>,
 }
 
 impl LineChecker {
-    /// Lines whose positions are greater than this one.
+    /// Creates a checker for lines whose positions are greater than `last`.
     pub(super) fn after_last_line(last: Option<Uuid>) -> Self {
         Self {
             head: [0; HEAD_BYTES],
@@ -74,7 +74,7 @@ impl LineChecker {
         }
     }
 
-    /// Takes the next bytes, cut anywhere.
+    /// Takes the next bytes, split anywhere.
     pub(super) fn take(&mut self, mut piece: &[u8]) -> Result<(), Fault> {
         while !piece.is_empty() {
             let end = memchr2(b'\n', 0, piece);
@@ -88,13 +88,13 @@ impl LineChecker {
         Ok(())
     }
 
-    /// Whether there was a line, and the last one ended.
+    /// Checks that there was a line, and that the last one ended.
     pub(super) fn finish(&self) -> Result<(), Fault> {
         let ended = self.whole_bytes > 0 && self.whole_bytes == self.seen_bytes;
         if ended { Ok(()) } else { Err(Fault::Unended) }
     }
 
-    /// Reads the head of a line as far as it is known.
+    /// Reads the head of a line as far as it was received.
     fn begin(&mut self, part: &[u8]) {
         let missing = HEAD_BYTES - self.head_bytes;
         if missing == 0 {
@@ -116,7 +116,7 @@ impl LineChecker {
         }
     }
 
-    /// At a line feed, or at a NUL byte.
+    /// Ends a line at a line feed, or fails at a NUL byte.
     fn end(&mut self, byte: u8) -> Result<(), Fault> {
         if byte == 0 {
             return Err(Fault::Nul);

@@ -1,34 +1,35 @@
-//! A spool: records that wait for their destination, in a directory, in their order. Every record
-//! whose append returned is there once, and whole, after the process was killed at any moment or the
-//! machine lost its power. Blocking calls, for threads; never for the event loop.
+//! A spool: undelivered records in a directory, in order. Once its append has returned, a record is
+//! in the spool exactly once and complete, even if the process is killed or the machine loses
+//! power. Calls block: for threads, never for the event loop.
 //!
 //! # Files
 //!
 //! | file | what |
 //! |---|---|
-//! | `POSITION.jsonl` | a segment: whole records, each a line `{"position":"BASE64",...}` as it goes out; named after the position of the first one |
+//! | `POSITION.jsonl` | a segment: complete records, each a line `{"position":"BASE64",...}` as it is sent; named after the position of the first one |
 //! | `cursor` | how far records were delivered, and how far they were removed: `{"delivered":POSITION,"removed":POSITION}` |
-//! | `cursor.new` | what is about to become the cursor |
+//! | `cursor.new` | the new cursor, before it is renamed |
 //! | `lock` | locked (flock(2)) by the process that uses the spool |
 //!
-//! A position is a UUID whose order is that of time (RFC 9562, section 5.7); `BASE64` is that of its
-//! text. Positions only rise, so the names of segments sort as their records do, and
-//! `cat *.jsonl | jq .` shows a spool. A file of any other name is refused: the directory is
-//! somebody else's. It is made for its owner only, and so is all in it.
+//! A position is a UUID that sorts by time (RFC 9562, section 5.7); `BASE64` encodes its text.
+//! Positions only increase, so the names of segments sort as their records do, and
+//! `cat *.jsonl | jq .` shows a spool. A file of any other name is refused, because the
+//! directory then belongs to another program. The directory and its files are accessible to the
+//! owner only.
 //!
 //! # What is durable
 //!
 //! An append ends with fdatasync(2) of its segment, and with fsync(2) of the directory if the
-//! segment is new. Only then do readers see its records, so nothing is ever delivered that a power
-//! cut could undo. Only the newest segment can be torn. It is read when the spool is opened, and cut
-//! behind its last whole record: at its last line feed, or where a NUL byte shows that the file
-//! system has lost what was not synced.
+//! segment is new. Only then do readers see its records, so nothing is delivered that a power
+//! failure could undo. Only the newest segment can be torn. It is read when the spool is opened,
+//! and truncated after its last complete record: at its last line feed, or before a NUL byte, which
+//! shows that the file system lost unsynced data.
 //!
-//! The cursor is saved when the caller wants: it is written elsewhere, synced, and renamed into its
-//! place (rename(2)). What was delivered since then is delivered again after a crash; so delivery
-//! is at least once. Segments are removed behind the *saved* cursor. Only where the disk is too full
-//! to save one they are removed first, as nothing else would ever make room: what was delivered is
-//! gone then, and how far that was is not known if the machine fails in that moment.
+//! The cursor is saved on request: it is written to another file, synced, and renamed into place
+//! (rename(2)). Records delivered since then are delivered again after a crash, so delivery is at
+//! least once. Segments are removed only before the *saved* cursor. If the disk is too full to save
+//! a cursor, they are removed first, as nothing else would free space; if the machine fails at that
+//! moment, the position of delivery is lost with them.
 
 mod acknowledged;
 mod cursor;
@@ -55,40 +56,40 @@ use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use uuid::Uuid;
 
-/// How large a spool may become.
+/// The size limits of a spool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SpoolLimits {
-    /// A segment that holds so many bytes takes no more appends; it is larger by one at most.
+    /// Maximum size of a segment before a new one is started; the last append may exceed it.
     pub segment_bytes: u64,
-    /// Bytes of records that may wait to be delivered.
+    /// Maximum bytes of undelivered records.
     pub max_bytes: u64,
-    /// Bytes of delivered segments that are kept, for readers that come back to them.
+    /// Bytes of delivered segments to keep, for readers that return to them.
     pub keep_bytes: u64,
 }
 
 impl Default for SpoolLimits {
-    /// Segments of 64 MiB, which are read in well under a second when a spool is opened; 1 GiB that
-    /// waits, less than a small machine has free; and nothing kept.
+    /// Segments of 64 MiB, which are read in well under a second when a spool is opened; 1 GiB of
+    /// undelivered records, less than a small machine has free; nothing kept.
     fn default() -> Self {
         Self { segment_bytes: 64 << 20, max_bytes: 1 << 30, keep_bytes: 0 }
     }
 }
 
-/// A spool that this process has open: what its threads share. Clones are the same spool, which is
-/// locked until the last of them, of its readers, and its writer are dropped.
+/// An open spool, shared by the threads of this process. Clones are the same spool, which is locked
+/// until its writer, its readers and all clones are dropped.
 #[derive(Debug, Clone)]
 pub struct Spool {
     shared: Arc<Shared>,
 }
 
-/// What opening a spool gives.
+/// The result of opening a spool.
 #[derive(Debug)]
 pub struct Opened {
     /// For readers and the cursor.
     pub spool: Spool,
-    /// The one that appends.
+    /// The only writer.
     pub writer: SpoolWriter,
-    /// Bytes that were cut off: the rest of an append that had not returned.
+    /// Bytes that were truncated: the rest of an append that had not returned.
     pub cut_bytes: u64,
 }
 
@@ -97,14 +98,14 @@ struct Shared {
     directory: Directory,
     limits: SpoolLimits,
     state: Mutex<SpoolState>,
-    /// Notified when records were appended, and when the spool is closed.
+    /// Notified when records are appended, and when the spool is closed.
     grown: Condvar,
-    /// One that saves at a time, so that an older cursor never replaces a newer one.
+    /// Serializes saves, so that an older cursor never replaces a newer one.
     saving: Mutex<()>,
 }
 
 impl Shared {
-    /// The state; what a thread that panicked left of it is whole, since changes are single calls.
+    /// Locks the state. It is consistent even after a panic, because changes are single calls.
     fn state(&self) -> MutexGuard<'_, SpoolState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -114,7 +115,7 @@ impl Shared {
         self.grown.notify_all();
     }
 
-    /// Saves the cursor, and removes what is behind it.
+    /// Saves the cursor, and removes the segments before it.
     fn save(&self) -> Result<(), SpoolError> {
         let _saving = self.saving.lock().unwrap_or_else(PoisonError::into_inner);
         let cursor = self.state().settled();
@@ -128,12 +129,12 @@ impl Shared {
         if has_no_room { cursor.store(&self.directory) } else { Ok(()) }
     }
 
-    /// The disk is full: a newest segment that was delivered is given up, since nothing is appended
-    /// to it any more that could make another one the newest. Whether it was.
+    /// Releases the newest segment on a full disk, if it was delivered: without room for an append,
+    /// no other segment would become the newest. Returns whether it was released.
     fn give_up_newest(&self) -> bool {
         let released = self.state().release_newest();
         if released {
-            // If it fails, the next append fails, too, and tells why.
+            // If this fails, the next append fails too and reports why.
             let _ = self.save();
         }
         released
@@ -141,12 +142,12 @@ impl Shared {
 }
 
 impl Spool {
-    /// Opens the spool in this directory, which is made if it is missing; its parent is not.
+    /// Opens the spool in this directory, and creates it if it is missing, but not its parent.
     ///
     /// # Errors
     ///
-    /// [`SpoolError`] if another process has it open, if it holds what no spool made or is damaged,
-    /// or if the system refuses.
+    /// [`SpoolError`] if another process has it open, if it contains foreign or damaged files, or
+    /// on a system error.
     pub fn open(directory: &Path, limits: SpoolLimits) -> Result<Opened, SpoolError> {
         let directory = Directory::open(directory)?;
         let cursor = Cursor::load(&directory)?;
@@ -157,7 +158,7 @@ impl Spool {
         Ok(Opened { spool: Self { shared }, writer, cut_bytes })
     }
 
-    /// A reader, and what was found where it starts.
+    /// Creates a reader, and returns what was found at its start.
     ///
     /// # Errors
     ///
@@ -166,14 +167,14 @@ impl Spool {
         SpoolReader::new(Arc::clone(&self.shared), start)
     }
 
-    /// Notes that all records up to this position were delivered, in memory; an earlier position
-    /// than before changes nothing.
+    /// Notes in memory that all records up to this position were delivered. An earlier position
+    /// than before has no effect.
     pub fn commit(&self, position: Uuid) {
         self.shared.state().commit(position);
     }
 
-    /// Saves how far records were delivered, and removes the segments that are behind it. Takes two
-    /// syncs, so it is for every second or so, and for the end.
+    /// Saves the position of delivery, and removes the segments before it. Costs two syncs, so call
+    /// it about once per second, and at the end.
     ///
     /// # Errors
     ///
@@ -182,29 +183,29 @@ impl Spool {
         self.shared.save()
     }
 
-    /// Up to which position records were delivered.
+    /// Returns the position up to which records were delivered.
     pub fn delivered(&self) -> Option<Uuid> {
         self.shared.state().cursor.delivered
     }
 
-    /// The highest position there ever was; what is appended has to be greater.
+    /// Returns the highest position ever appended; the next one must be greater.
     pub fn last(&self) -> Option<Uuid> {
         self.shared.state().last()
     }
 
-    /// Bytes of records that wait to be delivered: exact, or too high by a 4096th of what may wait;
-    /// of what was there when the spool was opened, by a segment.
+    /// Returns the bytes of undelivered records: exact, or too high by up to 1/4096 of the limit;
+    /// for those from before the spool was opened, by up to a segment.
     pub fn undelivered_bytes(&self) -> u64 {
         self.shared.state().undelivered_bytes
     }
 
-    /// Says that nothing more will be appended, which wakes every reader that waits.
+    /// Ends the spool: no more records follow, and all waiting readers wake.
     pub fn close(&self) {
         self.shared.close();
     }
 }
 
-/// Looks through the segments: removes what the cursor says is gone, and cuts the newest one.
+/// Checks the segments: removes those before the cursor, and truncates the newest one.
 fn recover(directory: &Directory, mut state: SpoolState) -> Result<(SpoolState, u64), SpoolError> {
     let firsts = directory.segments()?;
     let mut cut_bytes = 0;
@@ -239,7 +240,7 @@ fn recover(directory: &Directory, mut state: SpoolState) -> Result<(SpoolState, 
     Ok((state, cut_bytes))
 }
 
-/// Cuts a segment behind what is whole of it, durably; one of which nothing is whole is removed.
+/// Truncates a segment after its last complete record, durably; removes it if it has none.
 fn cut(
     directory: &Directory,
     first: Uuid,
@@ -248,8 +249,8 @@ fn cut(
     let Some(segment) = whole.segment else { return remove(directory, first) };
     let path = directory.segment(first);
     let file = File::options().write(true).open(&path);
-    // Synced even if there is nothing to cut: the process that wrote this may have been killed
-    // before it was, and readers are to see what is durable only.
+    // Synced even if nothing is truncated: the process that wrote it may have been killed before
+    // its sync, and readers must only see durable records.
     file.and_then(|file| file.set_len(segment.bytes).and_then(|()| file.sync_all()))
         .map_err(SpoolError::io("cutting", &path))?;
     directory.sync()
@@ -264,7 +265,7 @@ fn remove(directory: &Directory, first: Uuid) -> Result<(), SpoolError> {
 mod test_records {
     use uuid::Uuid;
 
-    /// The position of a record; numbers sort as positions do.
+    /// Returns the position of a record; numbers sort as positions do.
     pub(super) fn at(number: u64) -> Uuid {
         Uuid::from_u128(0x0190_0000_0000_7000_8000_0000_0000_0000 + u128::from(number))
     }
@@ -273,7 +274,7 @@ mod test_records {
         format!("{},\"text\":\"{text}\"}}\n", super::head(at(number)))
     }
 
-    /// A line of so many bytes.
+    /// Returns a line of `bytes` bytes.
     pub(super) fn long_line(number: u64, bytes: usize) -> String {
         let rest = bytes - line(number, "").len();
         line(number, &"x".repeat(rest))

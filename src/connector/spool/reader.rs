@@ -1,5 +1,5 @@
-//! Readers: records in their order, a piece at a time, so that a record of any length takes little
-//! memory; and waiting for those to come. A reader sees durable records only.
+//! Readers: records in order, in pieces, so that a record of any length takes little memory; and
+//! waiting for new ones. A reader only sees durable records.
 
 use super::line::{self, HEAD_BYTES};
 use super::segment::{damaged, find};
@@ -13,39 +13,39 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 use uuid::Uuid;
 
-/// Bytes that are read at once; a record up to this size comes in one piece.
+/// The size of a read; a record up to this size is returned in one piece.
 const BUFFER_BYTES: usize = 64 << 10;
 
-/// Where a reader starts.
+/// The start of a reader.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Start {
-    /// With the oldest record there is.
+    /// At the oldest record.
     Beginning,
-    /// Behind what was delivered.
+    /// After the last delivered record.
     Cursor,
-    /// Behind the record of this position.
+    /// After the record of this position.
     Behind(Uuid),
 }
 
-/// What was found where a reader was to start.
+/// What was found at the start of a reader.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StartPoint {
-    /// It goes on exactly there.
+    /// It continues exactly there.
     Next,
-    /// Records behind that position were removed; it starts with the oldest there is.
+    /// Records after that position were removed; it starts with the oldest one.
     Gone,
-    /// No record of that position was ever seen; it starts with the next greater one.
+    /// No record of that position is known; it starts with the next greater one.
     Unknown,
 }
 
-/// What a reader comes to next.
+/// The result of a read.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Next<'r> {
     /// A piece of a record.
     Piece(Piece<'r>),
-    /// No record more, yet.
+    /// No further record yet.
     End,
-    /// Records that were not read have been removed meanwhile; it goes on with the oldest there is.
+    /// Unread records have been removed meanwhile; it continues with the oldest one.
     Gone,
 }
 
@@ -56,39 +56,39 @@ pub struct Piece<'r> {
     pub position: Uuid,
     /// The next bytes of its line.
     pub bytes: &'r [u8],
-    /// Whether the line, and so the record, ends with them: the last byte is its line feed.
+    /// Whether the record ends with these bytes: the last byte is its line feed.
     pub ends: bool,
-    /// Where they are in the segment.
+    /// Their offset in the segment.
     pub offset: u64,
 }
 
-/// How waiting for records ended.
+/// The result of waiting for records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WaitResult {
-    /// There is something to read.
+    /// There are records to read.
     Grown,
-    /// Nothing came in time.
+    /// No record was appended in time.
     TimedOut,
-    /// Nothing will come any more.
+    /// The spool was closed; no more records follow.
     Closed,
 }
 
-/// Reads the records of a spool from some place on.
+/// Reads the records of a spool from a given position on.
 #[derive(Debug)]
 pub struct SpoolReader {
     shared: Arc<Shared>,
-    /// The segment at hand, or the one behind which the next is to be opened.
+    /// The current segment, or the last one read.
     segment: Option<Uuid>,
     file: Option<Arc<File>>,
-    /// Bytes of the segment that are in the buffer or were.
+    /// The number of bytes of the segment that were read into the buffer.
     offset: u64,
     buffer: Box<[u8]>,
-    /// What of the buffer is to be handed out.
+    /// The unread part of the buffer.
     start: usize,
     end: usize,
-    /// The record of which a piece was handed out, and not the last one.
+    /// The record whose last piece was not returned yet.
     within: Option<Uuid>,
-    /// The last record that was begun, or behind which it started.
+    /// The last record that was started, or after which the reader started.
     behind: Option<Uuid>,
 }
 
@@ -120,7 +120,7 @@ impl SpoolReader {
         Ok((reader, found))
     }
 
-    /// Goes behind this position.
+    /// Seeks to the first record after this position.
     fn seek(&mut self, position: Uuid) -> Result<StartPoint, SpoolError> {
         loop {
             let state = self.shared.state();
@@ -129,7 +129,7 @@ impl SpoolReader {
             drop(state);
             self.behind = Some(position).min(last).max(removed);
             let Some(segment) = holding else { return Ok(unheld(position, removed)) };
-            // Removed meanwhile: look again, it is not in the state any more.
+            // Removed meanwhile: retry, because the state does not contain it any more.
             let Some(file) = self.open(segment.first)? else { continue };
             let place = find(&file, segment, position).map_err(|error| self.unreadable(error))?;
             (self.segment, self.file, self.offset) =
@@ -138,11 +138,11 @@ impl SpoolReader {
         }
     }
 
-    /// The next piece of a record, or that there is none yet.
+    /// Returns the next piece of a record, or that there is none yet.
     ///
     /// # Errors
     ///
-    /// [`SpoolError`] if a segment cannot be read, or holds no records where they should be.
+    /// [`SpoolError`] if a segment cannot be read, or contains invalid records.
     pub fn read(&mut self) -> Result<Next<'_>, SpoolError> {
         while self.wants_more() {
             match self.fill()? {
@@ -166,16 +166,17 @@ impl SpoolReader {
         Ok(Next::Piece(Piece { position, bytes, ends: feed.is_some(), offset }))
     }
 
-    /// The segment of the last piece, to be read once more: it stays readable even if it is removed.
+    /// Returns the segment of the last piece, for another read: it stays readable after its
+    /// removal.
     ///
     /// # Errors
     ///
-    /// That nothing was read yet.
+    /// Returns an error if nothing was read yet.
     pub fn file(&self) -> io::Result<Arc<File>> {
         Ok(Arc::clone(self.file.as_ref().ok_or(io::ErrorKind::NotFound)?))
     }
 
-    /// Waits until there is something to read, but no longer than this.
+    /// Waits until there are records to read, up to `most`.
     pub fn wait(&self, most: Duration) -> WaitResult {
         let state = self.shared.state();
         let nothing = |state: &mut SpoolState| !state.closed && !self.has_more(state);
@@ -195,7 +196,8 @@ impl SpoolReader {
         self.start < self.end || newest.is_some_and(unread)
     }
 
-    /// Whether the buffer holds no piece yet: a whole record, one that fills it, or the rest of one.
+    /// Whether the buffer holds no piece yet: neither a complete record, nor a full buffer, nor the
+    /// rest of a record.
     fn wants_more(&self) -> bool {
         let bytes = &self.buffer[self.start..self.end];
         match self.within {
@@ -205,7 +207,7 @@ impl SpoolReader {
         }
     }
 
-    /// Reads on, in this segment or the next.
+    /// Continues reading, in this segment or the next.
     fn fill(&mut self) -> Result<Fill, SpoolError> {
         let state = self.shared.state();
         let held = self.segment.and_then(|first| state.segment(first));
@@ -214,7 +216,7 @@ impl SpoolReader {
         drop(state);
         if let Some(file) = &self.file {
             let size = || file.metadata().map(|about| about.len());
-            // One that was removed is whole, and grows no more.
+            // A removed segment is complete and does not grow.
             let bytes = held.map_or_else(size, |segment| Ok(segment.bytes));
             let bytes = bytes.map_err(|error| self.unreadable(error))?;
             if self.offset < bytes {
@@ -229,7 +231,7 @@ impl SpoolReader {
             return Ok(Fill::Gone);
         }
         if held.is_none() {
-            // A removed file takes its room on the disk for as long as it is open.
+            // A removed file occupies disk space until it is closed.
             self.file = None;
         }
         let Some(next) = next else { return Ok(Fill::End) };
@@ -239,7 +241,7 @@ impl SpoolReader {
         Ok(Fill::Some)
     }
 
-    /// Reads up to so many bytes more of the segment at hand, behind what the buffer still holds.
+    /// Reads up to `most` further bytes of the current segment into the rest of the buffer.
     fn read_block(&mut self, most: u64) -> Result<Fill, SpoolError> {
         self.buffer.copy_within(self.start..self.end, 0);
         (self.start, self.end) = (0, self.end - self.start);
@@ -253,12 +255,12 @@ impl SpoolReader {
         Ok(Fill::Some)
     }
 
-    /// The file of a segment; `None` if it was removed.
+    /// Opens a segment; `None` if it was removed.
     fn open(&self, first: Uuid) -> Result<Option<Arc<File>>, SpoolError> {
         let path = self.shared.directory.segment(first);
         match File::open(&path) {
             Ok(file) => Ok(Some(Arc::new(file))),
-            // Only what the state has forgotten; else somebody else removed it.
+            // Expected only if it is no longer in the state; otherwise another program removed it.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let known = self.shared.state().segment(first).is_some();
                 if known { Err(SpoolError::io("opening", &path)(error)) } else { Ok(None) }
@@ -271,22 +273,22 @@ impl SpoolReader {
         self.shared.directory.failed("reading a segment in", error)
     }
 
-    /// Here, in the segment at hand, is no record.
+    /// The error of an invalid record in the current segment.
     fn damaged(&self) -> SpoolError {
         let path = self.shared.directory.segment(self.segment.unwrap_or_default());
         damaged(&path, self.offset - (self.end - self.start) as u64)
     }
 }
 
-/// What filling the buffer came to.
+/// The result of filling the buffer.
 enum Fill {
-    /// Something changed: look at the buffer again.
+    /// Something changed: check the buffer again.
     Some,
     End,
     Gone,
 }
 
-/// What to say of a position that no segment holds.
+/// Returns the start point of a position that no segment contains.
 fn unheld(position: Uuid, removed: Option<Uuid>) -> StartPoint {
     match removed {
         Some(removed) if position < removed => StartPoint::Gone,

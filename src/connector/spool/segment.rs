@@ -1,4 +1,5 @@
-//! Segments on disk: what is whole in one, where its last record begins, and where a position is.
+//! Segments on disk: their complete records, the start of the last one, and the offset of a
+//! position.
 
 use super::SpoolError;
 use super::line::{self, Fault, HEAD_BYTES, LineChecker};
@@ -10,20 +11,20 @@ use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use uuid::Uuid;
 
-/// Bytes that are read at once.
+/// The size of a read.
 const BLOCK_BYTES: usize = 64 << 10;
 
-/// What a segment holds up to its first byte that was not synced.
+/// The contents of a segment up to its first unsynced byte.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct SyncedContents {
-    /// Its whole records; `None` without any.
+    /// Its complete records; `None` without any.
     pub(super) segment: Option<Segment>,
-    /// Bytes behind them.
+    /// The number of bytes after them.
     pub(super) torn_bytes: u64,
 }
 
-/// Reads the newest segment, the only one that can be torn: behind its last line feed, or from a
-/// NUL byte on, where a file system that lost its power has no data for what was not synced.
+/// Reads the newest segment, the only one that can be torn: after its last line feed, or from a NUL
+/// byte on, where a file system without power has no data for unsynced blocks.
 pub(super) fn examine(path: &Path, first: Uuid) -> Result<SyncedContents, SpoolError> {
     let doing = || SpoolError::io("reading", path);
     let mut file = File::open(path).map_err(doing())?;
@@ -49,7 +50,7 @@ pub(super) fn examine(path: &Path, first: Uuid) -> Result<SyncedContents, SpoolE
     Ok(SyncedContents { segment, torn_bytes: size - bytes })
 }
 
-/// Looks at both ends of a segment that is whole.
+/// Reads both ends of a complete segment.
 pub(super) fn inspect(path: &Path, first: Uuid) -> Result<Segment, SpoolError> {
     let doing = || SpoolError::io("reading", path);
     let file = File::open(path).map_err(doing())?;
@@ -62,16 +63,16 @@ pub(super) fn inspect(path: &Path, first: Uuid) -> Result<Segment, SpoolError> {
     Ok(Segment { first, last, bytes })
 }
 
-/// Where a reader goes on.
+/// The offset at which a reader continues.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct ReadPosition {
-    /// Bytes of the segment that are behind it.
+    /// The number of bytes of the segment before it.
     pub(super) offset: u64,
-    /// Whether the position it was looked for with is the last one of these bytes.
+    /// Whether the requested position is that of the last record before it.
     pub(super) exact: bool,
 }
 
-/// Where the records of a segment begin whose positions are greater than this one.
+/// Finds the offset of the first record whose position is greater than this one.
 pub(super) fn find(file: &File, segment: Segment, position: Uuid) -> io::Result<ReadPosition> {
     if segment.last <= position {
         return Ok(ReadPosition { offset: segment.bytes, exact: segment.last == position });
@@ -88,8 +89,8 @@ pub(super) fn find(file: &File, segment: Segment, position: Uuid) -> io::Result<
     Ok(ReadPosition { offset, exact })
 }
 
-/// The beginning of a line that is at this position or a little before it, if there is one: by
-/// halves, because a segment may hold a million lines.
+/// Returns the start of a line at or shortly before this position, found by bisection, because a
+/// segment may have a million lines.
 fn near(file: &File, segment: Segment, position: Uuid) -> io::Result<u64> {
     let (mut start, mut end) = (0, segment.bytes);
     while end - start > BLOCK_BYTES as u64 {
@@ -104,9 +105,9 @@ fn near(file: &File, segment: Segment, position: Uuid) -> io::Result<u64> {
     Ok(start)
 }
 
-/// The offset behind the line that this offset is in.
+/// Returns the offset after the line that contains this offset.
 fn line_end(file: &File, mut offset: u64) -> io::Result<u64> {
-    // Most records are shorter than this, and one that is not costs a few reads more.
+    // Most records are shorter; a longer one costs a few more reads.
     let mut block = [0; 4096];
     loop {
         let count = file.read_at(&mut block, offset)?;
@@ -120,7 +121,7 @@ fn line_end(file: &File, mut offset: u64) -> io::Result<u64> {
     }
 }
 
-/// The position of the last record, found from the end; `None` if there is no whole one.
+/// Returns the position of the last record, found from the end; `None` if it is incomplete.
 fn last_position(file: &File, bytes: u64) -> io::Result<Option<Uuid>> {
     let Some(mut end) = bytes.checked_sub(1) else { return Ok(None) };
     let mut block = vec![0; BLOCK_BYTES];
@@ -140,7 +141,7 @@ fn last_position(file: &File, bytes: u64) -> io::Result<Option<Uuid>> {
     position_at(file, 0)
 }
 
-/// The position of the record whose line begins here.
+/// Reads the position of the record that begins at this offset.
 fn position_at(file: &File, offset: u64) -> io::Result<Option<Uuid>> {
     let mut head = [0; HEAD_BYTES];
     match file.read_exact_at(&mut head, offset) {

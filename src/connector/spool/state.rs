@@ -1,19 +1,19 @@
-//! What a spool holds, in memory: its segments, how far they were delivered, and how many bytes
-//! wait. PURE; the threads of a spool share one behind a mutex.
+//! The state of a spool in memory: its segments, the position of delivery, and the undelivered
+//! bytes. PURE; the threads of a spool share it in a mutex.
 
 use super::SpoolLimits;
 use super::cursor::Cursor;
 use std::collections::VecDeque;
 use uuid::Uuid;
 
-/// Into how many parts the waiting bytes are counted at most, some 150 KiB: what was delivered of
-/// a part counts once all of it was.
+/// Maximum parts for counting the undelivered bytes, about 150 KiB in total. A part counts as
+/// delivered once all of it was.
 const PARTS_MAX: u64 = 4096;
 
-/// One file of whole records, all of them durable.
+/// A file of complete records, all of them durable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Segment {
-    /// The position of its first record, which its file is named after.
+    /// The position of its first record, which is also its name.
     pub(super) first: Uuid,
     /// The position of its last record.
     pub(super) last: Uuid,
@@ -21,26 +21,26 @@ pub(super) struct Segment {
     pub(super) bytes: u64,
 }
 
-/// Records that follow each other and wait to be delivered.
+/// Consecutive undelivered records.
 #[derive(Debug)]
 struct RecordRange {
     last: Uuid,
     bytes: u64,
 }
 
-/// What a spool holds.
+/// The state of a spool.
 #[derive(Debug)]
 pub(super) struct SpoolState {
     limits: SpoolLimits,
     /// In the order of their positions; only the last one grows.
     pub(super) segments: VecDeque<Segment>,
-    /// How far records were delivered, and how far they were removed.
+    /// The positions of delivery and removal.
     pub(super) cursor: Cursor,
-    /// The newest segment may still be appended to.
+    /// Whether the newest segment may still be appended to.
     newest_is_open: bool,
     parts: VecDeque<RecordRange>,
     pub(super) undelivered_bytes: u64,
-    /// Nothing more will be appended.
+    /// Whether the spool was closed.
     pub(super) closed: bool,
 }
 
@@ -51,19 +51,19 @@ impl SpoolState {
         Self { limits, segments, cursor, newest_is_open, parts, undelivered_bytes, closed }
     }
 
-    /// The highest position there ever was, as far as is known.
+    /// Returns the highest known position.
     pub(super) fn last(&self) -> Option<Uuid> {
         let last = self.segments.back().map(|segment| segment.last);
         last.max(self.cursor.delivered).max(self.cursor.removed)
     }
 
-    /// Takes up a segment that was there before, whose first bytes were delivered.
+    /// Adds an existing segment, whose first bytes were delivered.
     pub(super) fn found(&mut self, segment: Segment, delivered_bytes: u64) {
         self.segments.push_back(segment);
         self.waits(segment.last, segment.bytes - delivered_bytes);
     }
 
-    /// So many bytes more of records up to this one wait, in this segment.
+    /// Notes an append of `bytes` to this segment, of records up to `last`.
     pub(super) fn appended(&mut self, first_of_segment: Uuid, last: Uuid, bytes: u64) {
         match self.segments.back_mut() {
             Some(segment) if segment.first == first_of_segment => {
@@ -90,12 +90,12 @@ impl SpoolState {
         }
     }
 
-    /// Whether so many bytes more may wait.
+    /// Whether the limit allows `bytes` more undelivered bytes.
     pub(super) fn has_room(&self, bytes: u64) -> bool {
         self.undelivered_bytes.saturating_add(bytes) <= self.limits.max_bytes
     }
 
-    /// All records up to this one were delivered; none that is still to come.
+    /// Marks all records up to this one as delivered, up to the last one appended.
     pub(super) fn commit(&mut self, position: Uuid) {
         let position = Some(position).min(self.last());
         self.cursor.delivered = self.cursor.delivered.max(position);
@@ -107,9 +107,9 @@ impl SpoolState {
         }
     }
 
-    /// What the cursor is once everything is removed that need not be kept: of the delivered
-    /// segments the oldest, until no more bytes of them are left than wished. The newest stays as
-    /// long as it may be appended to.
+    /// Returns the cursor after removing all segments that need not be kept: the oldest delivered
+    /// ones, until the rest is within the limit of kept bytes. The newest remains while it may be
+    /// appended to.
     pub(super) fn settled(&self) -> Cursor {
         let older = self.segments.len().saturating_sub(usize::from(self.newest_is_open));
         let delivered = |segment: &&Segment| Some(segment.last) <= self.cursor.delivered;
@@ -126,8 +126,8 @@ impl SpoolState {
         cursor
     }
 
-    /// If all of the newest segment was delivered it may be removed; then nothing is to be appended to
-    /// it. Whether that is so.
+    /// Releases the newest segment for removal if all of it was delivered; nothing is then appended
+    /// to it. Returns whether it was released.
     pub(super) fn release_newest(&mut self) -> bool {
         let newest = self.segments.back();
         let delivered = newest.is_some_and(|it| Some(it.last) <= self.cursor.delivered);
@@ -135,7 +135,7 @@ impl SpoolState {
         delivered
     }
 
-    /// Forgets what was removed up to this cursor; gives the first positions of those segments.
+    /// Drops the segments up to this cursor, and returns their first positions.
     pub(super) fn forget(&mut self, saved: Cursor) -> Vec<Uuid> {
         self.cursor.removed = self.cursor.removed.max(saved.removed);
         let gone = self.segments.iter().take_while(|segment| Some(segment.last) <= saved.removed);
@@ -143,19 +143,19 @@ impl SpoolState {
         self.segments.drain(..count).map(|segment| segment.first).collect()
     }
 
-    /// The segment of this name.
+    /// Returns the segment of this name.
     pub(super) fn segment(&self, first: Uuid) -> Option<Segment> {
         let at = self.segments.binary_search_by_key(&first, |segment| segment.first).ok()?;
         self.segments.get(at).copied()
     }
 
-    /// The first segment behind the one of this name, else the first of all.
+    /// Returns the first segment after the one of this name, else the first of all.
     pub(super) fn next(&self, first: Option<Uuid>) -> Option<Segment> {
         let behind = self.segments.partition_point(|segment| Some(segment.first) <= first);
         self.segments.get(behind).copied()
     }
 
-    /// The last segment that begins at this position or before.
+    /// Returns the last segment that begins at or before this position.
     pub(super) fn holding(&self, position: Uuid) -> Option<Segment> {
         let behind = self.segments.partition_point(|segment| segment.first <= position);
         self.segments.get(behind.checked_sub(1)?).copied()
@@ -170,7 +170,7 @@ mod tests {
     fn state(max_bytes: u64, keep_bytes: u64) -> SpoolState {
         let limits = SpoolLimits { segment_bytes: 100, max_bytes, keep_bytes };
         let mut state = SpoolState::new(limits, Cursor::default());
-        // Three segments of two records each, 60 bytes a record.
+        // Three segments of two records each, 60 bytes per record.
         for number in 1..=6 {
             state.appended(at((number - 1) / 2 * 2 + 1), at(number), 60);
         }

@@ -1,4 +1,4 @@
-//! A spool as its threads use it: what is appended is read, in order, however it is opened again.
+//! A spool as its threads use it: appended records are read in order, also after reopening.
 
 use super::test_records::{at, line};
 use super::*;
@@ -25,7 +25,7 @@ fn append(writer: &mut SpoolWriter, numbers: std::ops::RangeInclusive<u64>) {
     }
 }
 
-/// All records up to the end, and how often some were gone; each is put together from its pieces.
+/// Reads all records up to the end, joined from their pieces, and counts the gaps.
 fn records(reader: &mut SpoolReader) -> (Vec<String>, usize) {
     let (mut records, mut gone, mut record) = (Vec::new(), 0, Vec::new());
     loop {
@@ -55,7 +55,7 @@ fn lines(numbers: std::ops::RangeInclusive<u64>) -> Vec<String> {
     numbers.map(|number| line(number, "x")).collect()
 }
 
-/// The names of the segments, as numbers.
+/// Returns the names of the segments, as numbers.
 fn segments(folder: &TempDir) -> Vec<u64> {
     let mut firsts: Vec<u64> = fs::read_dir(folder.path().join("spool"))
         .unwrap()
@@ -139,7 +139,7 @@ fn a_segment_without_a_whole_record_is_no_more() {
         let Opened { spool, mut writer, cut_bytes } = open(&folder, SMALL);
         assert_eq!(cut_bytes, text.len() as u64, "{name}");
         assert_eq!((segments(&folder), spool.last()), (vec![1], Some(at(2))), "{name}");
-        // Its name is free again; and what fails is taken back.
+        // Its name is free again, and a failed append is undone.
         writer.begin(at(3)).unwrap().write(b"{").unwrap();
         assert_eq!(segments(&folder), [1], "{name}");
     }
@@ -257,7 +257,7 @@ fn a_full_spool_takes_more_once_some_was_delivered() {
     assert!(matches!(writer.append(line(5, "x").as_bytes(), at(5)), Err(SpoolError::Full { .. })));
     assert_eq!(read_from(&spool, Start::Cursor), (StartPoint::Next, lines(2..=4)));
     drop((spool, writer));
-    // Not saved: all four are to be delivered again, and there is room for none.
+    // Not saved: all four must be delivered again, and there is no room for another.
     let Opened { spool, mut writer, .. } = open(&folder, limits);
     assert_eq!(spool.undelivered_bytes(), 4 * bytes);
     assert!(writer.append(line(5, "x").as_bytes(), at(5)).is_err());

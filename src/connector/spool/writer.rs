@@ -1,5 +1,5 @@
-//! The one that appends. When an append returns, its records are on the disk, whole; when it fails,
-//! nothing of them is left.
+//! The writer of a spool. When an append returns, its records are on disk and complete; when it
+//! fails, none of them remains.
 
 use super::directory::Directory;
 use super::line::LineChecker;
@@ -14,9 +14,9 @@ use uuid::Uuid;
 #[derive(Debug)]
 pub struct SpoolWriter {
     shared: Arc<Shared>,
-    /// The newest segment, if it still takes records.
+    /// The newest segment, if it still accepts records.
     current: Option<Current>,
-    /// A failed append could not be taken back.
+    /// A failed append could not be undone.
     broken: bool,
 }
 
@@ -24,14 +24,14 @@ pub struct SpoolWriter {
 struct Current {
     first: Uuid,
     file: File,
-    /// Its whole records; what is behind them was not appended yet.
+    /// The size of its complete records; bytes after them belong to an unfinished append.
     bytes: u64,
-    /// Whether its name is on the disk.
+    /// Whether its directory entry was synced.
     durable: bool,
 }
 
 impl SpoolWriter {
-    /// Goes on in the newest segment, which ends with a whole record.
+    /// Continues the newest segment, which ends with a complete record.
     pub(super) fn new(shared: Arc<Shared>) -> Result<Self, SpoolError> {
         let newest = shared.state().segments.back().copied();
         let mut current = None;
@@ -45,25 +45,25 @@ impl SpoolWriter {
         Ok(Self { shared, current, broken: false })
     }
 
-    /// Appends whole lines, a record each, the first one at this position, and returns when they are
-    /// durable. One call for many records costs one sync.
+    /// Appends complete lines, one record each, the first one at this position, and returns when
+    /// they are durable. One call for many records costs one sync.
     ///
     /// # Errors
     ///
-    /// [`SpoolError`]; then none of them is in the spool, and others can be appended unless it is
-    /// [`SpoolError::Broken`].
+    /// [`SpoolError`]; then none of them is in the spool, and further appends are possible unless
+    /// it is [`SpoolError::Broken`].
     pub fn append(&mut self, lines: &[u8], first: Uuid) -> Result<(), SpoolError> {
         let mut append = self.begin(first)?;
         append.write(lines)?;
         append.finish()
     }
 
-    /// Begins to append records that come in pieces, the first one at this position.
+    /// Starts an append of records in pieces, the first one at this position.
     ///
     /// # Errors
     ///
     /// [`SpoolError`] if the position is not greater than all before it, or a new segment cannot be
-    /// made.
+    /// created.
     pub fn begin(&mut self, first: Uuid) -> Result<Append<'_>, SpoolError> {
         if self.broken {
             return Err(SpoolError::Broken);
@@ -83,8 +83,9 @@ impl SpoolWriter {
         Ok(Append { writer: self, lines, first, written_bytes: 0, unsure: false, over: false })
     }
 
-    /// Takes back what is behind the last whole record. `unsure`: a sync of it failed. The kernel
-    /// then takes its pages for written (fsync(2), NOTES), so nothing more is appended to that file.
+    /// Truncates everything after the last complete record. `unsure`: a sync of it failed. The
+    /// kernel then marks its pages as clean (fsync(2), NOTES), so nothing more is appended to that
+    /// file.
     fn take_back(&mut self, unsure: bool) {
         let Some(current) = &self.current else { return };
         let taken = if current.durable {
@@ -98,8 +99,8 @@ impl SpoolWriter {
 }
 
 impl SpoolWriter {
-    /// Why an append of so many bytes failed, of which nothing is left. If there was no room, what was
-    /// delivered is removed, so that there is some for the next one.
+    /// Wraps the failure of an append of `needed_bytes`, which was undone. If the disk is full,
+    /// removes delivered records to free space for the next one.
     fn unwritable(&mut self, source: io::Error, needed_bytes: u64) -> SpoolError {
         let error = self.shared.directory.unwritable(source, needed_bytes);
         if error.is_no_room() && self.shared.give_up_newest() {
@@ -115,35 +116,35 @@ impl Drop for SpoolWriter {
     }
 }
 
-/// An append whose records come in pieces. Unless it is finished, all of it is taken back.
+/// An append of records in pieces. Unless finished, all of it is undone.
 #[derive(Debug)]
 pub struct Append<'w> {
     writer: &'w mut SpoolWriter,
     lines: LineChecker,
     first: Uuid,
     written_bytes: u64,
-    /// The kernel was asked to sync, and has not said yes.
+    /// A sync was started and did not succeed yet.
     unsure: bool,
-    /// Finished, or failed and taken back.
+    /// Finished, or failed and undone.
     over: bool,
 }
 
 impl Append<'_> {
-    /// Writes the next bytes of the lines, cut anywhere. No reader sees them yet.
+    /// Writes the next bytes of the lines, split anywhere. Readers do not see them yet.
     ///
     /// # Errors
     ///
-    /// [`SpoolError`]; then the whole append is taken back.
+    /// [`SpoolError`]; then the entire append is undone.
     pub fn write(&mut self, piece: &[u8]) -> Result<(), SpoolError> {
         let written = self.try_write(piece);
         written.map_err(|failure| self.fail(failure, piece.len() as u64))
     }
 
-    /// Makes the records durable, and then visible.
+    /// Makes the records durable, then visible.
     ///
     /// # Errors
     ///
-    /// [`SpoolError`]; then the whole append is taken back.
+    /// [`SpoolError`]; then the entire append is undone.
     pub fn finish(mut self) -> Result<(), SpoolError> {
         match self.try_finish() {
             Ok(()) => {
@@ -201,7 +202,7 @@ impl Append<'_> {
         if self.over { Err(why) } else { Ok(()) }
     }
 
-    /// Takes everything back, and words the error; so many bytes were still to be written.
+    /// Undoes the append and converts the error; `unwritten_bytes` were still to be written.
     fn fail(&mut self, failure: Failure, unwritten_bytes: u64) -> SpoolError {
         if !self.over {
             self.over = true;
@@ -225,11 +226,11 @@ impl Drop for Append<'_> {
     }
 }
 
-/// Why an append fails.
+/// The failure of an append.
 enum Failure {
-    /// It may not be.
+    /// The append is not valid.
     Refused(SpoolError),
-    /// The system could not.
+    /// A system error.
     System(io::Error),
 }
 

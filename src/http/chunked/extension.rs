@@ -1,44 +1,44 @@
-//! The extensions of a chunk (RFC 9112, section 7.1.1), byte by byte:
+//! Chunk extensions (RFC 9112, section 7.1.1), byte by byte:
 //!
 //! ```text
 //! chunk-ext = *( BWS ";" BWS name [ BWS "=" BWS ( token / quoted-string ) ] )
 //! ```
 //!
-//! A recipient has to read the white space that the grammar allows; behind the last of them, and
-//! behind a size without one, it allows none. Nobody needs what they say, so nothing is kept.
+//! A recipient must accept the white space that the grammar allows; after the last extension, and
+//! after a size without one, it allows none. The contents are not needed, so nothing is kept.
 
 use super::ChunkError;
 use crate::http::fields::is_token_byte;
 
-/// What the next byte may be.
+/// The expected next byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ExtensionState {
-    /// White space behind the size or a value, or the semicolon of the next extension.
+    /// White space after the size or a value, or the semicolon of the next extension.
     Padding,
-    /// White space behind a semicolon, or the first byte of a name.
+    /// White space after a semicolon, or the first byte of a name.
     Start,
-    /// A byte of a name, or what ends it.
+    /// A byte of a name, or the byte after its end.
     Name,
-    /// White space behind a name, or the sign or the semicolon behind it.
+    /// White space after a name, or the `=` or semicolon that follows.
     NamePadding,
-    /// White space behind the sign, or the first byte of a value.
+    /// White space after the `=`, or the first byte of a value.
     ValueStart,
-    /// A byte of a value that is a token, or what ends it.
+    /// A byte of a token value, or the byte after its end.
     Token,
     /// A byte between quotes, or the closing quote.
     Quoted,
-    /// The byte behind a backslash.
+    /// The byte after a backslash.
     Escaped,
-    /// What ends an extension behind its closing quote.
+    /// The byte after a closing quote.
     QuotedEnd,
 }
 
 impl ExtensionState {
-    /// What comes behind `byte`; `None` where it is the CR of the line.
+    /// Returns the state after `byte`; `None` if it is the CR of the line.
     pub(super) fn next(self, byte: u8) -> Result<Option<Self>, ChunkError> {
         let next = match (self, byte) {
             (Self::Name | Self::Token | Self::QuotedEnd, b'\r') => return Ok(None),
-            // Whatever it stands between, a line never ends here.
+            // A line never ends at a bare LF, in any state.
             (_, b'\n') => return Err(ChunkError::BadLineEnd),
             (Self::Quoted, b'"') => Self::QuotedEnd,
             (Self::Quoted, b'\\') => Self::Escaped,
@@ -70,7 +70,7 @@ impl ExtensionState {
         Ok(Some(next))
     }
 
-    /// The fewest bytes with which the line can end from here, its CRLF included.
+    /// Returns the fewest bytes that can end the line from here, including its CRLF.
     pub(super) fn shortest_end(self) -> u16 {
         match self {
             Self::Name | Self::Token | Self::QuotedEnd => 2,
@@ -80,7 +80,8 @@ impl ExtensionState {
     }
 }
 
-/// A byte of a field value or between quotes: no control byte but tab (RFC 9110, section 5.5).
+/// Whether a byte is valid in a field value or between quotes: no control byte but tab (RFC 9110,
+/// section 5.5).
 pub(super) fn is_text(byte: u8) -> bool {
     byte == b'\t' || byte >= b' ' && byte != 0x7f
 }
@@ -89,7 +90,7 @@ pub(super) fn is_text(byte: u8) -> bool {
 mod tests {
     use super::*;
 
-    /// Reads what stands between the size and the LF.
+    /// Reads the text between the size and the LF.
     fn read(text: &str) -> Result<bool, ChunkError> {
         let mut place = ExtensionState::Padding;
         for byte in text.bytes() {

@@ -4,14 +4,14 @@ use super::*;
 use crate::http::fields::{is_token, is_token_byte};
 use proptest::prelude::*;
 
-/// Payload and framing of a whole body.
+/// The payload of a complete body, and its length with framing.
 #[derive(Debug, PartialEq, Eq)]
 struct Decoded {
     payload: Vec<u8>,
     consumed: usize,
 }
 
-/// Drives the decoder through the pieces; `None` while the body is not over.
+/// Decodes the pieces; `None` while the body is incomplete.
 fn decode<'p>(pieces: impl IntoIterator<Item = &'p [u8]>) -> Result<Option<Decoded>, ChunkError> {
     let mut decoder = ChunkDecoder::default();
     let (mut payload, mut consumed) = (Vec::new(), 0);
@@ -34,7 +34,7 @@ fn decode<'p>(pieces: impl IntoIterator<Item = &'p [u8]>) -> Result<Option<Decod
     Ok(None)
 }
 
-/// The same by the grammar, line by line; `Err(true)` where the input is too short to tell.
+/// Decodes line by line, following the grammar; `Err(true)` where the input is too short to decide.
 fn naive(body: &[u8]) -> Result<Decoded, bool> {
     fn line<'b>(rest: &mut &'b [u8]) -> Result<&'b [u8], bool> {
         let end = rest.iter().position(|&byte| byte == b'\n').ok_or(true)?;
@@ -77,7 +77,7 @@ fn naive(body: &[u8]) -> Result<Decoded, bool> {
     }
 }
 
-/// The grammar of RFC 9112, section 7.1.1, from the back: one extension less at a time.
+/// Checks the grammar of RFC 9112, section 7.1.1, from the end, removing one extension at a time.
 fn are_extensions(text: &str) -> bool {
     let is_name = |text: &str| is_token(text.as_bytes());
     let blank = [' ', '\t'];
@@ -106,7 +106,7 @@ fn is_quoted(text: &str) -> bool {
     true
 }
 
-/// Both decoders agree, wherever the input is cut.
+/// Checks that both decoders agree, wherever the input is cut.
 fn agree(body: &[u8]) {
     let whole = decode([body]);
     match naive(body) {

@@ -1,15 +1,15 @@
-//! Reading a `Content-Disposition`: the grammar of RFC 6266, section 4.1, and of RFC 8187, and
-//! besides them what senders really send, which is raw UTF-8 and Latin-1 between quotes.
+//! Parses `Content-Disposition`: the grammar of RFC 6266, section 4.1, and of RFC 8187, and also
+//! what senders actually use, which is raw UTF-8 and Latin-1 between quotes.
 
 use super::{hex_pair, is_attr_char};
 use crate::http::fields::is_token_byte;
 use std::borrow::Cow;
 
-/// The name of the file in a field value: `filename*` if it can be decoded (RFC 6266, section 4.3),
-/// else `filename`. It is the sender's word, directories, dots and control characters included.
+/// Returns the file name in a field value: `filename*` if it can be decoded (RFC 6266, section
+/// 4.3), else `filename`. It is unverified and may hold directories, dots and control characters.
 ///
-/// `None` without such a parameter, for an empty name, and for a value that breaks the grammar, has
-/// a control byte, or names a parameter twice, which makes it invalid (RFC 6266, section 4.1).
+/// `None` without such a parameter, for an empty name, and for a value that violates the grammar,
+/// has a control byte, or repeats a parameter, which makes it invalid (RFC 6266, section 4.1).
 pub fn file_name(field_value: &[u8]) -> Option<String> {
     let parameters = parameters(field_value)?;
     let extended = find(&parameters, "filename*").and_then(extended);
@@ -17,8 +17,9 @@ pub fn file_name(field_value: &[u8]) -> Option<String> {
     (!name.is_empty()).then_some(name)
 }
 
-/// The size of the file in bytes, as its sender gives it (`size`, RFC 2183, section 2.7): a number
-/// to show progress by, not to count on. `None` without one, and where [`file_name`] would say so.
+/// Returns the size of the file in bytes, as declared by its sender (`size`, RFC 2183, section
+/// 2.7): for showing progress, not to be relied on. `None` without one, and for a value that is
+/// invalid for [`file_name`].
 pub fn size(field_value: &[u8]) -> Option<u64> {
     let parameters = parameters(field_value)?;
     let digits = find(&parameters, "size")?;
@@ -36,9 +37,9 @@ fn find<'p>(parameters: &'p [Parameter<'_>], name: &str) -> Option<&'p [u8]> {
     found.next().map(|(_, value)| value.as_ref())
 }
 
-/// `disposition-type *( ";" disposition-parm )`; parameters that are left empty are skipped.
+/// Parses `disposition-type *( ";" disposition-parm )`; empty parameters are skipped.
 fn parameters(value: &[u8]) -> Option<Vec<Parameter<'_>>> {
-    // Field values hold none; a value that does came another way.
+    // The head parser accepts none; a value with one is from another source.
     if value.iter().any(|&byte| byte.is_ascii_control() && byte != b'\t') {
         return None;
     }
@@ -61,7 +62,7 @@ fn parameters(value: &[u8]) -> Option<Vec<Parameter<'_>>> {
     rest.is_empty().then_some(parameters)
 }
 
-/// `token "=" ( token / quoted-string )`, blanks around the sign allowed as RFC 6266 has it.
+/// Parses `token "=" ( token / quoted-string )`, with blanks around the `=` as RFC 6266 allows.
 fn parameter(text: &[u8]) -> Option<(Parameter<'_>, &[u8])> {
     let (name, rest) = token(text)?;
     let rest = skip_blanks(skip_blanks(rest).strip_prefix(b"=")?);
@@ -79,7 +80,7 @@ fn token(text: &[u8]) -> Option<(&[u8], &[u8])> {
     (end > 0).then(|| text.split_at(end))
 }
 
-/// What stands before the closing quote, unescaped, and what stands behind it (RFC 9110, 5.6.4).
+/// Returns the unescaped text before the closing quote, and the rest after it (RFC 9110, 5.6.4).
 fn quoted_string(mut text: &[u8]) -> Option<(Vec<u8>, &[u8])> {
     let mut value = Vec::new();
     loop {
@@ -101,7 +102,7 @@ fn skip_blanks(mut text: &[u8]) -> &[u8] {
     text
 }
 
-/// UTF-8, or else Latin-1, in which every byte is a character.
+/// Decodes UTF-8, or else Latin-1, in which every byte is a character.
 fn text(bytes: &[u8]) -> String {
     str::from_utf8(bytes).map_or_else(|_| latin_1(bytes), str::to_owned)
 }
@@ -110,8 +111,8 @@ fn latin_1(bytes: &[u8]) -> String {
     bytes.iter().copied().map(char::from).collect()
 }
 
-/// `charset "'" [ language ] "'" value-chars` (RFC 8187, section 3.2.1). What cannot be decoded is
-/// to be ignored (section 3.2.1, too).
+/// Decodes `charset "'" [ language ] "'" value-chars` (RFC 8187, section 3.2.1). `None` for what
+/// cannot be decoded and must be ignored (same section).
 fn extended(value: &[u8]) -> Option<String> {
     let mut parts = value.splitn(3, |&byte| byte == b'\'');
     let (charset, _language, escaped) = (parts.next()?, parts.next()?, parts.next()?);
@@ -125,7 +126,7 @@ fn extended(value: &[u8]) -> Option<String> {
     }
 }
 
-/// `*( pct-encoded / attr-char )`.
+/// Decodes `*( pct-encoded / attr-char )`.
 fn unescape(mut escaped: &[u8]) -> Option<Vec<u8>> {
     let mut bytes = Vec::with_capacity(escaped.len());
     while let [byte, rest @ ..] = escaped {

@@ -1,4 +1,5 @@
-//! What the fields of a complete head say about host, body and connection, in one pass.
+//! Extracts host, body framing and connection handling from the fields of a complete head, in one
+//! pass.
 
 use super::{Expect, Version};
 use crate::http::fields::{Fields, members};
@@ -6,9 +7,9 @@ use crate::http::framing::FramingFields;
 use crate::http::host::is_host_value;
 use crate::http::reject::Reject;
 
-/// What the fields say that every request is asked for, gathered in one pass.
+/// The fields needed for every request, gathered in one pass.
 pub(super) struct CommonFields {
-    /// What the length and coding fields claim.
+    /// The framing declared by the length and coding fields.
     pub(super) claims: FramingFields,
     expect: Expect,
     has_host: bool,
@@ -17,7 +18,7 @@ pub(super) struct CommonFields {
 }
 
 impl CommonFields {
-    /// Reads all fields. The length of a name tells most of them apart without a comparison.
+    /// Reads all fields. The length of a name distinguishes most of them without a comparison.
     pub(super) fn read(fields: Fields<'_, '_>) -> Result<Self, Reject> {
         let mut noted = Self {
             claims: FramingFields::default(),
@@ -50,7 +51,7 @@ impl CommonFields {
         if is_host_value(value) { Ok(()) } else { Err(Reject::HostInvalid) }
     }
 
-    /// One unknown expectation outweighs any number of known ones.
+    /// Adds an expectation. One unknown expectation outweighs any number of known ones.
     fn note_expect(&mut self, value: &[u8]) {
         for member in members(value).filter(|member| !member.is_empty()) {
             if !member.eq_ignore_ascii_case(b"100-continue") {
@@ -68,7 +69,7 @@ impl CommonFields {
         }
     }
 
-    /// HTTP/1.1 needs a Host; HTTP/1.0 does not know it (RFC 9112, section 3.2).
+    /// Checks that HTTP/1.1 has a `Host`; HTTP/1.0 does not require it (RFC 9112, section 3.2).
     pub(super) fn check_host(&self, version: Version) -> Result<(), Reject> {
         match version {
             Version::Http11 if !self.has_host => Err(Reject::HostMissing),
@@ -76,7 +77,7 @@ impl CommonFields {
         }
     }
 
-    /// What is expected; HTTP/1.0 knows no expectations (RFC 9110, section 10.1.1).
+    /// Returns the expectation; HTTP/1.0 has none (RFC 9110, section 10.1.1).
     pub(super) fn expect(&self, version: Version) -> Expect {
         match version {
             Version::Http10 => Expect::None,

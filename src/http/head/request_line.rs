@@ -1,5 +1,5 @@
-//! The request line of a head that is incomplete or wrong: what can be seen of it, and what is the
-//! matter with it. A complete and valid head never comes here but for its empty lines.
+//! The request line of an incomplete or invalid head: extracts the visible part and finds the
+//! error. For a complete and valid head only its empty lines are handled here.
 
 use memchr::memchr;
 
@@ -8,10 +8,10 @@ use crate::http::fields::is_token;
 use crate::http::reject::Reject;
 
 /// Empty lines skipped before a request line (RFC 9112, section 2.2): old clients end a body with
-/// one, and a client that does so after each of two bodies is still no flood.
+/// one, and a client that does so after each of two bodies is not flooding yet.
 const EMPTY_LINES_MAX: usize = 2;
 
-/// The number of bytes of the empty lines before the request line.
+/// Returns the number of bytes of the empty lines before the request line.
 pub(super) fn skip_empty_lines(window: &[u8]) -> Result<usize, Reject> {
     let mut rest = window;
     for _ in 0..=EMPTY_LINES_MAX {
@@ -24,15 +24,15 @@ pub(super) fn skip_empty_lines(window: &[u8]) -> Result<usize, Reject> {
     Err(Reject::TooManyEmptyLines)
 }
 
-/// The target is not too long, as far as it can be seen; its end need not have come.
+/// Checks that the visible part of the target is not too long; its end may be missing.
 pub(super) fn check_visible_target(window: &[u8], limits: &HeadLimits) -> Result<(), Reject> {
     let too_long = split_request_line(window)
         .is_some_and(|(method, target, _)| is_token(method) && target.len() > limits.target_bytes);
     if too_long { Err(Reject::TargetTooLong) } else { Ok(()) }
 }
 
-/// The method, the target as far as it can be seen, and what follows the target, of a head that may
-/// be incomplete or wrong; `None` before the first space.
+/// Splits a head that may be incomplete or invalid into the method, the visible part of the target,
+/// and the rest after the target; `None` before the first space.
 fn split_request_line(window: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
     let line = &window[skip_empty_lines(window).ok()?..];
     let (method, rest) = line.split_at(memchr(b' ', line)?);
@@ -42,7 +42,7 @@ fn split_request_line(window: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
     Some((method, target, rest))
 }
 
-/// Why httparse refused; `None` where it was hasty and the reason is not visible yet.
+/// Returns why httparse refused the head; `None` if it did so before the reason is visible.
 pub(super) fn diagnose(line: &[u8], error: httparse::Error) -> Option<Reject> {
     match error {
         httparse::Error::HeaderName => Some(Reject::FieldName),
@@ -54,7 +54,7 @@ pub(super) fn diagnose(line: &[u8], error: httparse::Error) -> Option<Reject> {
     }
 }
 
-/// Which of the two is wrong, the method or the target.
+/// Returns which of the two is wrong, the method or the target.
 fn diagnose_token(line: &[u8]) -> Reject {
     match split_request_line(line) {
         Some((method, ..)) if is_token(method) => Reject::TargetBytes,
@@ -62,7 +62,7 @@ fn diagnose_token(line: &[u8]) -> Reject {
     }
 }
 
-/// A version of HTTP that is not served, or no version at all; `None` while it can be either.
+/// Distinguishes an unsupported HTTP version from an invalid one; `None` while it can be either.
 fn diagnose_version(line: &[u8]) -> Option<Reject> {
     let (.., rest) = split_request_line(line)?;
     let pattern = b" HTTP/0.0\r\n";

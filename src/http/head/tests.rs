@@ -2,12 +2,12 @@ use super::*;
 
 const LIMITS: HeadLimits = HeadLimits { bytes: 16 * 1024, target_bytes: 64 };
 
-/// The verdict on `buf`, with what a test looks at.
+/// Returns the verdict on `buf`, reduced to the length of the head.
 fn verdict(buf: &[u8], limits: &HeadLimits) -> Result<Option<usize>, Reject> {
     parse(buf, &mut FieldSlots::new(), limits).map(|head| head.map(|head| head.len))
 }
 
-/// The verdict that `buf` gets, checked to be the same when it comes byte by byte.
+/// Returns the verdict on `buf`, after checking that it is the same byte by byte.
 fn settled(buf: &[u8], limits: &HeadLimits) -> Result<Option<usize>, Reject> {
     let whole = verdict(buf, limits);
     let mut seen = 0;
@@ -19,13 +19,13 @@ fn settled(buf: &[u8], limits: &HeadLimits) -> Result<Option<usize>, Reject> {
         }
         seen = end;
     }
-    // What is wrong with a line may wait for its end; the rest may not.
+    // An error in a line may be reported at its end; other errors must not be late.
     let overdue = [Err(Reject::TargetTooLong), Err(Reject::HeadTooLong)].contains(&whole);
     assert!(!overdue && !matches!(whole, Ok(Some(_))), "not worth parsing: {whole:?}");
     whole
 }
 
-/// An HTTP/1.1 head with a Host and these further field lines.
+/// Returns an HTTP/1.1 head with a Host and these additional field lines.
 fn with_fields(lines: &str) -> String {
     format!("GET /a HTTP/1.1\r\nHost: h\r\n{lines}\r\n")
 }

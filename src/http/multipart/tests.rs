@@ -1,7 +1,7 @@
 use super::*;
 use proptest::prelude::*;
 
-/// What a reader of the form finds in one part.
+/// One part as parsed by a reader of the form.
 #[derive(Debug, PartialEq, Eq)]
 struct Found {
     head: Vec<(String, Vec<u8>)>,
@@ -12,7 +12,7 @@ fn boundary() -> Boundary {
     Boundary::from_random(*b"\0\x01\x02\x03\x04\x05\x06\x07\x08\x09\x0a\x0b\x0c\x0d\x0e\xff")
 }
 
-/// The whole form.
+/// Returns the complete form.
 fn write(parts: &[(Part, &[u8])]) -> Vec<u8> {
     let mut form = FormWriter::new(boundary());
     let mut document = Vec::new();
@@ -28,13 +28,13 @@ fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
     haystack.windows(needle.len()).position(|window| window == needle)
 }
 
-/// Reads a form from its content type alone: preamble, parts, epilogue (RFC 2046, section 5.1.1).
+/// Parses a form from its content type alone: preamble, parts, epilogue (RFC 2046, section 5.1.1).
 /// Panics at anything that is not exactly one document.
 fn read(content_type: &str, document: &[u8]) -> Vec<Found> {
     let boundary = content_type.split_once("boundary=").expect("a boundary").1;
     let delimiter = format!("\r\n--{boundary}");
     let delimiter = delimiter.as_bytes();
-    // The first delimiter may stand at the very beginning.
+    // The first delimiter may be at the very beginning.
     let text = [b"\r\n", document].concat();
     let mut rest = &text[find(&text, delimiter).expect("a delimiter") + delimiter.len()..];
     assert!(text.starts_with(delimiter), "no preamble");
@@ -59,7 +59,7 @@ fn read_part(part: &[u8]) -> Found {
     Found { head, content: part[end + 4..].to_vec() }
 }
 
-/// The value between the quotes behind `key=`, with the escapes of browsers undone.
+/// Returns the value between the quotes after `key=`, with the escapes of browsers undone.
 fn quoted(value: &[u8], key: &str) -> String {
     let value = str::from_utf8(value).expect("raw UTF-8");
     let from = value.split_once(&format!("; {key}=\"")).expect("the parameter").1;
@@ -133,12 +133,12 @@ fn a_length_beyond_all_numbers_is_none() {
     );
 }
 
-/// Names without a percent sign: escapes are ambiguous where the name holds one itself.
+/// Names without a percent sign: escapes are ambiguous where the name itself contains one.
 fn names() -> impl Strategy<Value = String> {
     prop_oneof!["[^%\\x00-\\x09\\x0b\\x0c\\x0e-\\x1f\\x7f]{0,20}", "[\"\\r\\n;=\\\\ ]{0,8}"]
 }
 
-/// Contents that look like the form's own bytes, among others.
+/// Contents, including some that look like the form's own bytes.
 fn contents() -> impl Strategy<Value = Vec<u8>> {
     let pieces = prop_oneof![
         Just(b"\r\n".to_vec()),

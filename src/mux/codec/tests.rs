@@ -1,6 +1,6 @@
 use super::*;
 
-/// Bytes of the largest message in these tests.
+/// Maximum message size in these tests, in bytes.
 const MAX: usize = 64 << 10;
 
 /// The mask of the example in RFC 6455, section 5.7.
@@ -73,7 +73,7 @@ fn what_is_no_websocket_is_told_so_with_the_right_code() {
     ] {
         for piece in [1, 3, usize::MAX] {
             let mut codec = Codec::new(end, MAX);
-            // What came before is still handed out.
+            // Messages received before the error are still returned.
             let before: &[u8] = match end {
                 Dialled => b"\x89\x00",
                 Accepted => b"\x89\x80\x00\x00\x00\x00",
@@ -289,14 +289,14 @@ fn a_caller_may_put_bytes_of_its_own_before_the_first_frame() {
     assert_eq!(codec.output(), b"HTTP/1.1 101 Switching Protocols\r\n\r\n\x8a\x02hi");
 }
 
-/// A new codec that received these bytes, and the messages it found.
+/// Returns a new codec that received these bytes, and the messages it found.
 fn heard(end: Endpoint, bytes: &[u8], piece: usize) -> (Codec, Vec<Message>) {
     let mut codec = Codec::new(end, MAX);
     let found = feed(&mut codec, bytes, piece);
     (codec, found)
 }
 
-/// The messages in these bytes, received so many at a time.
+/// Returns the messages in these bytes, passed in `piece` bytes at a time.
 fn feed(codec: &mut Codec, bytes: &[u8], piece: usize) -> Vec<Message> {
     let mut found = Vec::new();
     for piece in bytes.chunks(piece) {
@@ -306,7 +306,7 @@ fn feed(codec: &mut Codec, bytes: &[u8], piece: usize) -> Vec<Message> {
     found
 }
 
-/// What the peer reads of the output, which is taken.
+/// Takes the output and returns the messages that the peer reads from it.
 fn messages_to_peer(codec: &mut Codec) -> Vec<Message> {
     let peer = match codec.end {
         Endpoint::Dialled => Endpoint::Accepted,
@@ -318,12 +318,12 @@ fn messages_to_peer(codec: &mut Codec) -> Vec<Message> {
     found
 }
 
-/// A frame as an accepting end sends it, its first byte given.
+/// Returns a frame as an accepting end sends it, given its first byte.
 fn unmasked(first: u8, payload: &[u8]) -> Vec<u8> {
     [&head(first, payload.len(), 0)[..], payload].concat()
 }
 
-/// A frame as a dialling end sends it, its first byte given.
+/// Returns a frame as a dialling end sends it, given its first byte.
 fn masked(first: u8, payload: &[u8]) -> Vec<u8> {
     let masked = payload.iter().zip(MASK.iter().cycle()).map(|(byte, mask)| byte ^ mask);
     [&head(first, payload.len(), 0x80)[..], &MASK, &masked.collect::<Vec<_>>()].concat()

@@ -1,6 +1,6 @@
-//! What tungstenite takes for a socket: two buffers. The input hands it one frame at a time, so that
-//! it is known when it holds nothing; the output bounds how many pongs a peer that does not read
-//! can be owed.
+//! The two in-memory buffers that tungstenite uses as a socket. The input passes on one frame at a
+//! time, so that the codec knows when tungstenite holds nothing; the output bounds the number of
+//! pongs queued for a peer that does not read.
 
 use std::io::{Cursor, Error, ErrorKind, Read, Result, Write};
 use std::mem;
@@ -8,38 +8,38 @@ use std::mem;
 use tungstenite::protocol::frame::FrameHeader;
 use tungstenite::protocol::frame::coding::OpCode;
 
-/// Pongs that may wait in the output: beyond, only the last ping is answered, as RFC 6455, section
+/// Maximum pongs queued in the output: beyond, only the last ping is answered, as RFC 6455, section
 /// 5.5.3 allows. At 131 bytes each a flood of pings costs about 4 KiB.
 const PONGS_MAX: usize = 32;
 
-/// First byte of a pong: one whole frame, opcode 10 (RFC 6455, section 5.2).
+/// First byte of a pong: one complete frame, opcode 10 (RFC 6455, section 5.2).
 const PONG: u8 = 0x8a;
 
-/// First byte of a close frame: one whole frame, opcode 8.
+/// First byte of a close frame: one complete frame, opcode 8.
 const CLOSE: u8 = 0x88;
 
-/// The two buffers.
+/// The input and output buffers.
 #[derive(Debug)]
 pub(super) struct WireBuffers {
     input: Vec<u8>,
-    /// Frames that may be handed on before the caller says so again.
+    /// Maximum frames passed on until the next [`WireBuffers::resume`].
     frames_max: u32,
-    /// How many of them are left.
+    /// Frames left in this turn.
     frames_left: u32,
-    /// Bytes of the input that are handed on.
+    /// Bytes of the input already passed on.
     handed: usize,
-    /// Bytes of the frame at hand that are not handed on.
+    /// Bytes of the current frame not yet passed on.
     frame_left: u64,
-    /// Whether the last data frame was no final one.
+    /// Whether the last data frame was not final.
     in_message: bool,
     output: Vec<u8>,
-    /// Bytes ever put into the output.
+    /// Total bytes ever written to the output.
     put: u64,
-    /// Of these, those up to the end of the last pong.
+    /// Value of `put` at the end of the last pong.
     put_with_pongs: u64,
-    /// Pongs put since all of them were sent.
+    /// Pongs written since all of them were sent.
     pongs: usize,
-    /// The answer to the last ping, while too many pongs wait.
+    /// The reply to the last ping, while too many pongs are queued.
     owed_pong: Vec<u8>,
 }
 
@@ -62,22 +62,22 @@ impl Default for WireBuffers {
 }
 
 impl WireBuffers {
-    /// At most this many frames are handed on until [`WireBuffers::resume`] is called.
+    /// Limits the frames passed on until [`WireBuffers::resume`] is called.
     pub(super) fn in_turns_of(&mut self, frames: u32) {
         (self.frames_max, self.frames_left) = (frames, frames);
     }
 
-    /// Whether there is more to hand on than the frames of this turn.
+    /// Whether input remains after the frames of this turn.
     pub(super) fn has_more(&self) -> bool {
         self.frames_left == 0 && self.handed < self.input.len()
     }
 
-    /// How many frames were handed on in this turn.
+    /// Returns the number of frames passed on in this turn.
     pub(super) fn frames(&self) -> u32 {
         self.frames_max - self.frames_left
     }
 
-    /// As many frames as before may be handed on again.
+    /// Allows the next batch of frames to be passed on.
     pub(super) fn resume(&mut self) {
         self.frames_left = self.frames_max;
     }
@@ -87,18 +87,18 @@ impl WireBuffers {
         self.input.extend_from_slice(bytes);
     }
 
-    /// Drops what is not handed on.
+    /// Drops the input not yet passed on.
     pub(super) fn forget_input(&mut self) {
         self.input = Vec::new();
         self.handed = 0;
     }
 
-    /// Whether whoever reads here has nothing of a frame or of a message, once it has read all.
+    /// Whether the reader, once it has read everything, holds no part of a frame or message.
     pub(super) fn is_between_messages(&self) -> bool {
         self.frame_left == 0 && !self.in_message
     }
 
-    /// What is to be sent.
+    /// Returns the bytes to send.
     pub(super) fn output(&mut self) -> &mut Vec<u8> {
         if self.pongs_are_sent() && !self.owed_pong.is_empty() {
             let pong = mem::take(&mut self.owed_pong);
@@ -110,7 +110,8 @@ impl WireBuffers {
         &mut self.output
     }
 
-    /// Whether a complete header is there, and so the next frame can be handed on in this turn.
+    /// Whether a complete header was received, so that the next frame can be passed on in this
+    /// turn.
     fn begin_frame(&mut self) -> Result<bool> {
         if self.frames_left == 0 {
             return Ok(false);
@@ -130,14 +131,14 @@ impl WireBuffers {
                     self.in_message = !header.is_final;
                 }
             }
-            // Whoever reads finds the same, and says what it is.
+            // The reader detects the same error and reports it.
             Err(_) => self.frame_left = u64::MAX,
         }
         self.frames_left -= 1;
         Ok(true)
     }
 
-    /// Keeps of the input only what is not handed on, in no more memory than that takes.
+    /// Drops the input already passed on and shrinks the buffer to the rest.
     fn shrink(&mut self) {
         if self.handed > 0 {
             self.input = self.input[mem::take(&mut self.handed)..].to_vec();
@@ -163,13 +164,13 @@ impl WireBuffers {
     }
 
     fn pongs_are_sent(&self) -> bool {
-        // The caller may have put bytes of its own there.
+        // The caller may have added bytes of its own.
         let sent = self.put.saturating_sub(self.output.len() as u64);
         self.put_with_pongs <= sent
     }
 }
 
-/// Never more than what is left of a frame; `WouldBlock` until its header is whole.
+/// Reads at most the rest of a frame; `WouldBlock` until its header is complete.
 impl Read for WireBuffers {
     fn read(&mut self, buf: &mut [u8]) -> Result<usize> {
         if self.frame_left == 0 && !self.begin_frame()? {
@@ -190,8 +191,7 @@ impl Read for WireBuffers {
     }
 }
 
-/// Takes one whole frame with each call, which is how tungstenite writes without a buffer of its
-/// own.
+/// Takes one complete frame per call: tungstenite writes this way without a buffer of its own.
 impl Write for WireBuffers {
     fn write(&mut self, frame: &[u8]) -> Result<usize> {
         match frame.first() {
@@ -213,7 +213,8 @@ impl Write for WireBuffers {
 
 #[cfg(any(test, feature = "fuzzing"))]
 impl WireBuffers {
-    /// Room for input, in bytes: at rest no more than is received and not handed on.
+    /// Returns the capacity of the input in bytes: when idle, no more than the bytes not yet passed
+    /// on.
     pub(super) fn input_bytes(&self) -> usize {
         self.input.capacity()
     }

@@ -1,4 +1,4 @@
-//! What a connection tells whoever drives it, and how it ends.
+//! The events that a connection reports to its driver, and how it ends.
 
 use crate::mux::frame::CancelReason;
 use crate::mux::handshake::{Metadata, Welcome};
@@ -6,100 +6,102 @@ use tungstenite::Bytes;
 
 /// Close codes (RFC 6455, section 7.4.1, and the range for private use).
 pub mod close {
-    /// All is done.
+    /// Normal closure.
     pub const NORMAL: u16 = 1000;
-    /// This end goes away; another try reaches its successor.
+    /// This end is shutting down; a retry reaches its successor.
     pub const GOING_AWAY: u16 = 1001;
-    /// A message that the protocol does not have.
+    /// A message that the protocol does not define.
     pub const PROTOCOL: u16 = 1002;
-    /// What was asked for is not allowed; the reason says why.
+    /// The request is not allowed; the reason explains why.
     pub const POLICY: u16 = 1008;
     /// This end failed.
     pub const FAILED: u16 = 1011;
-    /// This end has no room now; another try may find some.
+    /// This end is at capacity now; a retry may succeed.
     pub const BUSY: u16 = 1013;
     /// Another connection has taken over its name.
     pub const REPLACED: u16 = 4001;
-    /// The name is somebody else's.
+    /// The name belongs to another client.
     pub const NAME_TAKEN: u16 = 4009;
 }
 
-/// What happened.
+/// An event of a connection.
 #[derive(Debug, PartialEq)]
 pub enum Event {
-    /// Who dialled says what it is. The answer is [`Session::welcome`](super::Session::welcome) or [`Session::close`](super::Session::close).
+    /// The dialling end sent its metadata. Reply with [`Session::welcome`](super::Session::welcome)
+    /// or [`Session::close`](super::Session::close).
     Introduced(Metadata),
-    /// The handshake is complete; who dialled is told its connection.
+    /// The handshake is complete; `Some` at the dialling end.
     Open(Option<Welcome>),
-    /// The other end asks.
+    /// A request from the peer.
     Request {
-        /// Names the exchange from now on.
+        /// The number of the new exchange.
         number: u32,
         /// Request line, fields and empty line.
         head: Bytes,
-        /// There is no body.
+        /// Whether there is no body.
         over: bool,
     },
-    /// The other end answers.
+    /// A response from the peer.
     Response {
-        /// Which request.
+        /// The number of the request.
         number: u32,
         /// Status line, fields and empty line.
         head: Bytes,
-        /// There is no body.
+        /// Whether there is no body.
         over: bool,
     },
-    /// The next bytes of the other end's body. What was made of them is to be told with
+    /// The next bytes of the peer's body. Report consumed bytes with
     /// [`Session::used`](super::Session::used).
     Body {
-        /// Of which exchange.
+        /// The exchange they belong to.
         number: u32,
-        /// Without framing.
+        /// The bytes, without framing.
         bytes: Bytes,
-        /// They are the last ones.
+        /// Whether these are the last ones.
         over: bool,
     },
-    /// More can be sent of this exchange than before.
+    /// More of this exchange can be sent than before.
     Room(u32),
-    /// The exchange is over before its end.
+    /// The exchange ended early.
     Cancelled(u32, Cancelled),
-    /// The other end wants no new requests.
+    /// The peer accepts no new requests.
     Draining,
-    /// No more will come, and all exchanges are over. What is in the output may still be sent.
+    /// No more events follow, and all exchanges are over. The output may still be sent.
     Closed(Closed),
 }
 
-/// Why an exchange ended before its end.
+/// Why an exchange ended early.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Cancelled {
-    /// The other end says so.
+    /// The peer cancelled it.
     There(CancelReason),
-    /// The other end sent more interim responses (1xx) than it may.
+    /// The peer sent too many interim responses (1xx).
     Interim,
-    /// A body is not UTF-8, and the text dialect has nothing else.
+    /// A body is not UTF-8, and the text dialect carries nothing else.
     NotText,
-    /// A head has more than [`HEAD_MAX_BYTES`](crate::mux::frame::HEAD_MAX_BYTES), or a request more
-    /// than [`TEXT_MAX_BYTES`](super::TEXT_MAX_BYTES), which the text dialect sends as one message.
+    /// A head is longer than [`HEAD_MAX_BYTES`](crate::mux::frame::HEAD_MAX_BYTES), or a request
+    /// longer than [`TEXT_MAX_BYTES`](super::TEXT_MAX_BYTES), which the text dialect sends as one
+    /// message.
     TooLarge,
 }
 
 /// How a connection ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Closed {
-    /// The other end said so, with this code and reason.
+    /// The peer closed it, with this code and reason.
     There(u16, String),
-    /// This end said so before.
+    /// This end closed it first.
     Here,
-    /// The other end broke the protocol, and was told so.
+    /// The peer violated the protocol, and was sent a close frame.
     Broken(String),
-    /// The other end was silent for too long, or did not finish the handshake.
+    /// The peer was silent for too long, or did not finish the handshake.
     Silent,
-    /// The other end's connection ended without a word.
+    /// The peer's connection ended without a close frame.
     Lost,
 }
 
 impl Event {
-    /// The exchange it is about.
+    /// Returns the exchange that the event belongs to.
     pub(super) fn number(&self) -> Option<u32> {
         match self {
             Self::Request { number, .. }

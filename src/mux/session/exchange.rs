@@ -1,68 +1,68 @@
-//! One request and its response, as far as one end has to remember it.
+//! The state of one request and its response at one end.
 
 use crate::mux::frame::DATA_MAX_BYTES;
 
-/// Bytes of a body that may be on their way, or unread at the other end, before it says more.
+/// Body bytes that may be in flight, or unread at the peer, before it grants more.
 pub const WINDOW_BYTES: u64 = 256 << 10;
 
-/// More than any window: with this the numbers would wrap.
+/// Larger than any window: more credit is a protocol error.
 const CREDIT_MAX: u64 = 1 << 31;
 
-/// What is remembered of an exchange.
+/// The state of an exchange.
 #[derive(Debug)]
 pub(super) struct Exchange {
     pub role: Role,
-    /// What joins request and response, in the text dialect.
+    /// The id that joins request and response, in the text dialect.
     pub correlation: Option<String>,
-    /// Whether the response has begun, whoever sends it.
+    /// Whether the response has begun, in either direction.
     pub answered: bool,
-    /// Interim responses that came before the response.
+    /// Interim responses received before the response.
     pub interim: u8,
-    /// The text dialect: we cancelled it, which the peer cannot be told; its response is to come,
-    /// and nobody wants it.
+    /// The text dialect: cancelled here, which cannot be sent to the peer; the response is still
+    /// expected, and is discarded.
     pub abandoned: bool,
     pub outgoing: Outgoing,
     pub incoming: Incoming,
 }
 
-/// Whose request it is.
+/// This end's role in an exchange.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Role {
-    /// We asked.
+    /// This end sent the request.
     Asks,
-    /// We asked with `HEAD`: the response has no body, whatever it says.
+    /// This end sent a `HEAD` request: the response has no body, whatever its head declares.
     AsksForHead,
-    /// The other end asked.
+    /// The peer sent the request.
     Answers,
 }
 
-/// Our part: how many more bytes may be sent.
+/// The part sent by this end, and how many more bytes may be sent.
 #[derive(Debug)]
 pub(super) struct Outgoing {
-    /// All of it went out.
+    /// Whether all of it was sent.
     pub over: bool,
     credit: u64,
-    /// The text dialect: what waits for its turn, or for the rest of it.
+    /// The text dialect: bytes that wait for their turn, or for the rest of the message.
     pub held: Vec<u8>,
-    /// The text dialect: how long the head in `held` is.
+    /// The text dialect: length of the head in `held`.
     pub head_bytes: usize,
-    /// The text dialect: the body goes in chunks.
+    /// The text dialect: whether the body is chunked.
     pub chunked: bool,
 }
 
-/// The other end's part: how many more bytes may come, and how many were not used up yet.
+/// The part sent by the peer: how many more bytes it may send, and how many are unused.
 #[derive(Debug)]
 pub(super) struct Incoming {
-    /// All of it came.
+    /// Whether all of it was received.
     pub over: bool,
     credit: u64,
-    /// Bytes that came and were not used up.
+    /// Bytes received and not used up.
     pub unused: u64,
-    /// Bytes that were used up and not given back as credit.
+    /// Bytes used up and not yet returned as credit.
     to_give: u64,
 }
 
-/// The other end sent, or allowed, more than it may.
+/// The peer exceeded its window, or granted a window that is too large.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct WindowExceeded;
 
@@ -85,24 +85,24 @@ impl Exchange {
         }
     }
 
-    /// Whether we asked.
+    /// Whether this end sent the request.
     pub fn is_ours(&self) -> bool {
         self.role != Role::Answers
     }
 
-    /// Whether a part of our body can be sent: behind the head, before the end.
+    /// Whether a part of our body can be sent: after the head, before the end.
     pub fn may_send(&self) -> bool {
         !self.outgoing.over && (self.is_ours() || self.answered)
     }
 
-    /// Whether nothing more of it will come or go.
+    /// Whether both parts are complete.
     pub fn is_over(&self) -> bool {
         self.outgoing.over && self.incoming.over
     }
 }
 
 impl Outgoing {
-    /// How many bytes may be sent now, in one message.
+    /// Returns how many bytes may be sent now, in one message.
     pub fn room(&self) -> usize {
         usize::try_from(self.credit).unwrap_or(DATA_MAX_BYTES).min(DATA_MAX_BYTES)
     }
@@ -112,7 +112,7 @@ impl Outgoing {
         self.credit = self.credit.saturating_sub(bytes as u64);
     }
 
-    /// The other end allows more.
+    /// Adds credit that the peer granted.
     pub fn allowed(&mut self, bytes: u32) -> Result<(), WindowExceeded> {
         self.credit += u64::from(bytes);
         if self.credit > CREDIT_MAX { Err(WindowExceeded) } else { Ok(()) }
@@ -120,19 +120,19 @@ impl Outgoing {
 }
 
 impl Incoming {
-    /// Bytes came.
+    /// Counts bytes received.
     pub fn came(&mut self, bytes: usize) -> Result<(), WindowExceeded> {
         self.credit = self.credit.checked_sub(bytes as u64).ok_or(WindowExceeded)?;
         self.unused += bytes as u64;
         Ok(())
     }
 
-    /// Bytes came, and nobody told the other end how many may.
+    /// Counts bytes received in the text dialect, which has no windows.
     pub fn came_unasked(&mut self, bytes: usize) {
         self.unused += bytes as u64;
     }
 
-    /// Bytes were used up; how much more the other end is to be allowed, if it is worth a message.
+    /// Counts bytes used up; returns the credit to grant to the peer, if it is worth a message.
     pub fn used(&mut self, bytes: usize) -> Option<u32> {
         self.unused = self.unused.saturating_sub(bytes as u64);
         self.to_give += bytes as u64;

@@ -1,4 +1,4 @@
-//! What can be done with exchanges: to begin them, to answer, to move bodies, to give up.
+//! Operations on exchanges: request, respond, transfer bodies, cancel.
 
 use super::exchange::{Exchange, Role};
 use super::{Cancelled, Event, Session, close};
@@ -7,9 +7,9 @@ use crate::mux::handshake::Dialect;
 use tungstenite::Bytes;
 
 impl Session {
-    /// Asks the other end. `head` is a whole head without `Transfer-Encoding`; with `over` there is
-    /// no body. In the text dialect its `X-Correlation-Id` is what the response is known by. `None` if
-    /// the connection is not open, or ends because all numbers are used up. A head of more than
+    /// Sends a request. `head` is a complete head without `Transfer-Encoding`; with `over` there is
+    /// no body. In the text dialect its `X-Correlation-Id` identifies the response. Returns `None`
+    /// if the connection is not open, or ends because all numbers are used up. A head longer than
     /// [`frame::HEAD_MAX_BYTES`] is not sent: the exchange is cancelled ([`Cancelled::TooLarge`]).
     pub fn request(&mut self, head: &[u8], over: bool) -> Option<u32> {
         if !self.takes_requests() {
@@ -38,7 +38,7 @@ impl Session {
         Some(number)
     }
 
-    /// Answers the other end; as [`request`](Self::request).
+    /// Sends a response; `head` and `over` are as in [`request`](Self::request).
     pub fn respond(&mut self, number: u32, head: &[u8], over: bool) {
         if !self.may_respond(number) {
             return;
@@ -56,8 +56,8 @@ impl Session {
         }
     }
 
-    /// Answers the other end with a short answer at once. The head tells how long the body is, at
-    /// most [`frame::DATA_MAX_BYTES`]. Does nothing if an answer has begun.
+    /// Sends a short response at once. The head declares the length of the body, at most
+    /// [`frame::DATA_MAX_BYTES`]. Does nothing if a response has begun.
     pub fn respond_whole(&mut self, number: u32, head: &[u8], body: &[u8]) {
         if self.exchanges.get(&number).is_none_or(|one| one.is_ours() || one.answered) {
             return;
@@ -75,13 +75,13 @@ impl Session {
         }
     }
 
-    /// Whether the other end asked, and has no answer; from now on it has.
+    /// Whether the peer's request has no response yet; marks it as answered.
     fn may_respond(&mut self, number: u32) -> bool {
         let exchange = self.exchanges.get_mut(&number).filter(|one| !one.is_ours());
         exchange.is_some_and(|exchange| !std::mem::replace(&mut exchange.answered, true))
     }
 
-    /// How many bytes of a body can be sent now: none before the head.
+    /// Returns how many bytes of a body can be sent now: none before the head.
     pub fn room(&self, number: u32) -> usize {
         let Some(exchange) = self.exchanges.get(&number).filter(|one| one.may_send()) else {
             return 0;
@@ -92,18 +92,18 @@ impl Session {
         }
     }
 
-    /// Whether a request of ours with this correlation id waits for its response. In the text dialect
-    /// a second one could get the other's.
+    /// Whether a request of ours with this correlation id waits for its response. In the text
+    /// dialect a second one could receive the response of the first.
     pub fn asks_as(&self, correlation_id: &str) -> bool {
         self.exchanges.values().any(|one| one.correlation.as_deref() == Some(correlation_id))
     }
 
-    /// Whether the exchange is still going on.
+    /// Whether the exchange is still active.
     pub fn knows(&self, number: u32) -> bool {
         self.exchanges.get(&number).is_some_and(|one| !one.abandoned)
     }
 
-    /// Sends the next bytes of a body, at most as many as there is [`room`](Self::room) for.
+    /// Sends the next bytes of a body, at most as many as [`room`](Self::room) returns.
     pub fn send(&mut self, number: u32, bytes: &[u8], over: bool) {
         let Some(exchange) = self.exchanges.get_mut(&number).filter(|one| one.may_send()) else {
             return;
@@ -121,7 +121,7 @@ impl Session {
         }
     }
 
-    /// Bytes of the other end's body were used up: as many more may come.
+    /// Reports that bytes of the peer's body were used up: the peer may send as many more.
     pub fn used(&mut self, number: u32, bytes: usize) {
         let Some(exchange) = self.exchanges.get_mut(&number) else { return };
         let more = exchange.incoming.used(bytes).filter(|_| !exchange.incoming.over);
@@ -130,7 +130,7 @@ impl Session {
         }
     }
 
-    /// Ends an exchange before its end, and forgets it: no event tells of it from now on.
+    /// Ends an exchange early and forgets it: no further event refers to it.
     pub fn cancel(&mut self, number: u32, why: CancelReason) {
         self.events.retain(|event| event.number() != Some(number));
         if !self.knows(number) {
@@ -145,7 +145,7 @@ impl Session {
         }
     }
 
-    /// An exchange cannot be gone on with here.
+    /// Cancels an exchange that cannot continue, and reports why.
     pub(super) fn give_up(&mut self, number: u32, why: Cancelled) {
         let interim = why == Cancelled::Interim;
         let broke = if interim { "more than 16 interim responses" } else { "a head is too long" };
@@ -163,7 +163,7 @@ impl Session {
         self.codec.binary(frame.to_message());
     }
 
-    /// Our part of an exchange went out, all of it if `over`.
+    /// Records that our part of an exchange was sent, all of it if `over`.
     pub(super) fn sent(&mut self, number: u32, over: bool) {
         if let Some(exchange) = self.exchanges.get_mut(&number).filter(|_| over) {
             exchange.outgoing.over = true;
@@ -173,7 +173,7 @@ impl Session {
 
     pub(super) fn forget_if_over(&mut self, number: u32) {
         let over = self.exchanges.get(&number).is_some_and(Exchange::is_over);
-        // In the text dialect a response that is whole may still wait for its turn.
+        // In the text dialect a complete response may still wait for its turn.
         if over && !self.senders.contains(&number) {
             self.exchanges.remove(&number);
         }

@@ -1,8 +1,9 @@
-//! One connection as both its ends see it: bytes in, events out, and bytes to be sent. Who dialled
-//! and who accepted differ in the handshake only; either may ask, and either may answer.
+//! The state of one connection, the same at both ends: bytes in, events out, and bytes to send. The
+//! dialling and the accepting end differ only in the handshake; both may send requests and
+//! responses.
 //!
-//! Nothing here reads, writes or waits: the caller hands in what came ([`Session::received`]) with
-//! the time, sends what is in [`Session::output`], and calls [`Session::tick`] at
+//! Nothing here reads, writes or waits: the caller passes in received bytes ([`Session::received`])
+//! with the time, sends [`Session::output`], and calls [`Session::tick`] at
 //! [`Session::next_deadline`].
 
 mod event;
@@ -34,19 +35,19 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 use tungstenite::Bytes;
 
-/// The longest request of the text dialect, body included: it goes as one message.
+/// Maximum size of a request in the text dialect, including the body: it is sent as one message.
 pub const TEXT_MAX_BYTES: usize = 1 << 20;
 
-/// How far the connection has come.
+/// The state of the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum SessionState {
-    /// The metadata are to come.
+    /// Waiting for the metadata.
     AwaitsMetadata,
-    /// The caller decides about them.
+    /// Waiting for the caller's decision on the metadata.
     Introduced,
-    /// The welcome is to come.
+    /// Waiting for the welcome.
     AwaitsWelcome,
-    /// The acknowledgement of the welcome is to come.
+    /// Waiting for the acknowledgement of the welcome.
     AwaitsAck,
     Open,
     Closed,
@@ -62,32 +63,32 @@ pub struct Session {
     heartbeat: Heartbeat,
     begun_at: Instant,
     ping_data: Vec<u8>,
-    /// The number of the next exchange that we begin.
+    /// The number of the next exchange begun here.
     next_ours: u32,
-    /// The number of the next exchange that the other end begins, at least.
+    /// The lowest valid number for the next exchange begun by the peer.
     next_theirs: u32,
     exchanges: BTreeMap<u32, Exchange>,
     exchanges_max: usize,
-    /// The text dialect: what the body bytes that come belong to; `None`: nothing that is known.
+    /// The text dialect: the exchange of incoming body bytes; `None` if unknown.
     reading: Option<u32>,
     reader: Reader,
-    /// The text dialect: which requests of ours were said, and not answered.
+    /// The text dialect: requests sent and not yet answered.
     asked: SentRequests,
-    /// The text dialect: a request was forgotten that may still be answered, so that a response
-    /// without a correlation id cannot be told to be the oldest one's.
+    /// The text dialect: a request was forgotten that may still be answered, so a response without
+    /// a correlation id cannot be attributed to the oldest request.
     miscounts: bool,
-    /// The text dialect: who has something to say; the first one speaks.
+    /// The text dialect: exchanges with something to send; the first one has its turn.
     senders: VecDeque<u32>,
     events: VecDeque<Event>,
 }
 
 impl Session {
-    /// The end that was dialled, after the upgrade was answered.
+    /// Creates the accepting end, after the upgrade response.
     pub fn accepted(dialect: Dialect, silence_max: Duration, now: Instant) -> Self {
         Self::new(Endpoint::Accepted, dialect, silence_max, now)
     }
 
-    /// The end that dialled, after the upgrade was answered: it says what it is.
+    /// Creates the dialling end, after the upgrade response: it sends its metadata.
     pub fn dialled(
         dialect: Dialect,
         metadata: &Metadata,
@@ -129,71 +130,73 @@ impl Session {
         }
     }
 
-    /// At most so many exchanges that the other end begins are taken on at once; further ones are
-    /// cancelled at once ([`CancelReason::Busy`](frame::CancelReason::Busy)). The text dialect answers as many again with
-    /// 503, and ends the connection of a peer that asks for more without listening.
+    /// Limits the peer's concurrent exchanges; further ones are cancelled at once
+    /// ([`CancelReason::Busy`](frame::CancelReason::Busy)). The text dialect answers as many again
+    /// with 503, and ends the connection of a peer that sends still more without reading the
+    /// responses.
     #[must_use]
     pub fn at_most(mut self, exchanges: usize) -> Self {
         self.exchanges_max = exchanges;
         self
     }
 
-    /// From now on at most this many frames of the other end are looked at by [`Session::received`]
-    /// and each [`Session::resume`]: a small read may hold thousands of empty ones.
+    /// Limits the frames that [`Session::received`] and each [`Session::resume`] process: a small
+    /// read may hold thousands of empty ones.
     pub fn in_turns_of(&mut self, frames: u32) {
         self.codec.in_turns_of(frames);
     }
 
-    /// What pings carry, at most 125 bytes (RFC 6455, section 5.5).
+    /// Sets the payload of pings, at most 125 bytes (RFC 6455, section 5.5).
     #[must_use]
     pub fn with_ping_data(mut self, data: &[u8]) -> Self {
         self.ping_data = data[..data.len().min(125)].to_vec();
         self
     }
 
-    /// Which messages it speaks.
+    /// Returns the dialect of the messages.
     pub fn dialect(&self) -> Dialect {
         self.dialect
     }
 
-    /// Whether the handshake is complete and the end has not come.
+    /// Whether the handshake is complete and the connection has not ended.
     pub fn is_open(&self) -> bool {
         self.state == SessionState::Open
     }
 
-    /// Whether requests can be sent. They follow the welcome, so the other end reads them once it is
-    /// welcomed; it may be found by others before its acknowledgement is here.
+    /// Whether requests can be sent. They follow the welcome, so the peer reads them once it is
+    /// welcomed; other clients may use it before its acknowledgement arrives.
     pub fn takes_requests(&self) -> bool {
         matches!(self.state, SessionState::Open | SessionState::AwaitsAck)
     }
 
-    /// Whether nothing more will come: what is in the output is the rest.
+    /// Whether the connection has ended: only the output remains to be sent.
     pub fn is_closed(&self) -> bool {
         self.state == SessionState::Closed
     }
 
-    /// When something came from the other end last.
+    /// Returns when data was last received from the peer.
     pub fn last_received_at(&self) -> Instant {
         self.heartbeat.last_received_at()
     }
 
-    /// Exchanges that are going on.
+    /// Returns the number of active exchanges.
     pub fn exchanges(&self) -> usize {
         self.exchanges.values().filter(|one| !one.abandoned).count()
     }
 
-    /// What is to be sent; the caller takes it away.
+    /// Returns the bytes to send; the caller takes them out.
     pub fn output(&mut self) -> &mut Vec<u8> {
         self.codec.output()
     }
 
-    /// Whether more can be taken in. In the text dialect nothing else holds the other end back.
+    /// Whether more input is wanted. In the text dialect this is the only flow control.
     pub fn wants_input(&self) -> bool {
         self.dialect == Dialect::V1
             || self.exchanges.values().all(|exchange| exchange.incoming.unused < WINDOW_BYTES)
     }
 
-    /// The exchange of which more came than was used up, if the text dialect is held up by one.
+    /// Returns the exchange with a full window of unused bytes that blocks the text dialect, if
+    /// any.
     pub fn hold_up(&self) -> Option<u32> {
         let mut all = self.exchanges.iter();
         all.find(|(_, one)| one.incoming.unused >= WINDOW_BYTES)
@@ -201,7 +204,7 @@ impl Session {
             .filter(|_| self.dialect == Dialect::Text)
     }
 
-    /// Bytes came from the other end.
+    /// Processes bytes from the peer.
     pub fn received(&mut self, bytes: &[u8], now: Instant) {
         if self.state == SessionState::Closed {
             return;
@@ -211,18 +214,18 @@ impl Session {
         self.take_all();
     }
 
-    /// Whether there are bytes that were not looked at, because of their number of frames: they are
-    /// for [`Session::resume`], before more is received.
+    /// Whether unprocessed bytes remain because of the frame limit: call [`Session::resume`] before
+    /// more is received.
     pub fn has_more(&self) -> bool {
         self.state != SessionState::Closed && self.codec.has_more()
     }
 
-    /// How many frames the last [`Session::received`] or [`Session::resume`] looked at.
+    /// Returns how many frames the last [`Session::received`] or [`Session::resume`] processed.
     pub fn frames(&self) -> u32 {
         self.codec.frames()
     }
 
-    /// Goes on with what was received.
+    /// Continues with the bytes already received.
     pub fn resume(&mut self) {
         self.codec.resume();
         self.take_all();
@@ -242,30 +245,30 @@ impl Session {
         }
     }
 
-    /// The other end's connection ended.
+    /// Ends the session because the peer's connection ended.
     pub fn eof(&mut self) {
         self.codec.eof();
         self.end(Closed::Lost);
     }
 
-    /// Whether something happened that was not asked for yet.
+    /// Whether events are queued.
     pub fn has_events(&self) -> bool {
         !self.events.is_empty()
     }
 
-    /// What happened next.
+    /// Returns the next event.
     pub fn next_event(&mut self) -> Option<Event> {
         self.events.pop_front()
     }
 
-    /// Asks the other end for no new requests.
+    /// Signals the peer to send no new requests.
     pub fn drain(&mut self) {
         if self.state == SessionState::Open && self.dialect == Dialect::V1 {
             self.put(&Frame::Drain);
         }
     }
 
-    /// Ends the connection; see [`close`](mod@close) for codes.
+    /// Closes the connection; see [`close`](mod@close) for codes.
     pub fn close(&mut self, code: u16, reason: &str) {
         if self.state != SessionState::Closed {
             self.codec.close(code, reason);
@@ -273,7 +276,7 @@ impl Session {
         }
     }
 
-    /// Time has passed.
+    /// Acts on timeouts up to `now`.
     pub fn tick(&mut self, now: Instant) {
         match self.state {
             SessionState::Closed => {}
@@ -294,12 +297,13 @@ impl Session {
         }
     }
 
-    /// The other end was not listened to, because it had to wait; that is no silence of its own.
+    /// Resets the silence timer: the peer was not read because it was blocked, so it was not
+    /// silent.
     pub fn was_held_up(&mut self, now: Instant) {
         self.heartbeat.received(now);
     }
 
-    /// When to [`tick`](Self::tick) next.
+    /// Returns when to [`tick`](Self::tick) next.
     pub fn next_deadline(&self) -> Option<Instant> {
         match self.state {
             SessionState::Closed => None,

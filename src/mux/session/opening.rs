@@ -1,22 +1,22 @@
-//! The handshake, as either end sees it.
+//! The handshake at either end.
 
 use super::{Endpoint, Event, Session, SessionState};
 use crate::mux::handshake::{self, NotExpected, Welcome};
 use std::time::Duration;
 
-/// How long the handshake may take for the end that dialled: the other one may be busy.
+/// Handshake timeout at the dialling end: the peer may be busy.
 pub const HANDSHAKE_TIME: Duration = Duration::from_mins(1);
 
-/// How long it may take for the end that accepted: two short messages of whoever dialled, over a link
-/// that needs a second for each way and loses some. Nobody knows yet who that is.
+/// Handshake timeout at the accepting end: two short messages over a link that needs a second each
+/// way and loses some packets. The peer is not authenticated yet.
 pub const INTRODUCTION_TIME: Duration = Duration::from_secs(10);
 
-/// The longest message of the handshake, in bytes. Nobody knows yet who sends it, and metadata of
+/// Longest message of the handshake, in bytes. The peer is not authenticated yet, and metadata of
 /// small numbers take 16 times as much memory as their text.
 const HANDSHAKE_MAX_BYTES: usize = 64 << 10;
 
 impl Session {
-    /// Welcomes who introduced itself.
+    /// Sends the welcome to a peer that introduced itself.
     pub fn welcome(&mut self, welcome: &Welcome) {
         if self.state == SessionState::Introduced {
             self.codec.text(&handshake::write_welcome(welcome));
@@ -24,7 +24,7 @@ impl Session {
         }
     }
 
-    /// How long the handshake may take at this end.
+    /// Returns the handshake timeout of this end.
     pub(super) fn handshake_time(&self) -> Duration {
         match self.end {
             Endpoint::Dialled => HANDSHAKE_TIME,

@@ -1,15 +1,15 @@
-//! What the other end says in frames.
+//! Processing of frames from the peer.
 
 use super::exchange::{Exchange, Role};
 use super::{Cancelled, Event, Session};
 use crate::mux::frame::{CancelReason, Frame};
 use tungstenite::Bytes;
 
-/// Parts of a body that are shorter than this, in bytes, are copied: they lie in a read buffer of
-/// 4 KiB or more, and whoever keeps a window of single bytes would keep as many buffers.
+/// Body parts shorter than this, in bytes, are copied: they are slices of a read buffer of 4 KiB or
+/// more, and a window kept as single bytes would keep as many buffers.
 const COPIED_BYTES: usize = 2 << 10;
 
-/// Interim responses (RFC 9110, section 15.2) before one response. A server sends one or two.
+/// Maximum interim responses (RFC 9110, section 15.2) before a response. A server sends one or two.
 const INTERIM_MAX: u8 = 16;
 
 impl Session {
@@ -48,12 +48,12 @@ impl Session {
         self.begin_theirs(number, head, over);
     }
 
-    /// Exchanges that the other end has begun.
+    /// Returns the number of exchanges begun by the peer.
     pub(super) fn theirs(&self) -> usize {
         self.exchanges.values().filter(|one| !one.is_ours()).count()
     }
 
-    /// An exchange of the other end begins.
+    /// Begins an exchange of the peer.
     pub(super) fn begin_theirs(&mut self, number: u32, head: Bytes, over: bool) {
         let mut exchange = Exchange::new(Role::Answers);
         exchange.incoming.over = over;
@@ -99,7 +99,7 @@ impl Session {
     }
 }
 
-/// Whether this head announces another one (RFC 9110, section 15.2). 101 announces the end of HTTP.
+/// Whether this is an interim response (RFC 9110, section 15.2). 101 is not: it ends HTTP.
 fn is_interim(head: &[u8]) -> bool {
     head.get(8..10) == Some(b" 1") && head.get(10..12) != Some(b"01")
 }

@@ -1,4 +1,4 @@
-//! What the other end says in the text dialect.
+//! Processing of the peer's messages in the text dialect.
 
 use super::exchange::Role;
 use super::send::BUSY;
@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use tungstenite::Bytes;
 
 impl Session {
-    /// The next text message of the other end.
+    /// Processes the next text message of the peer.
     pub(super) fn take_http(&mut self, text: &[u8]) {
         let (exchanges, asked) = (&self.exchanges, &self.asked);
         // One text message can answer several requests.

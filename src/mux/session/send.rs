@@ -1,6 +1,5 @@
-//! Speaking in the text dialect: one message of HTTP at a time, so whoever has something to say
-//! waits for its turn. A request goes as one text message, because peers read it from one; a
-//! response goes as it comes.
+//! Sending in the text dialect: one HTTP message at a time, so every exchange waits for its turn. A
+//! request is sent as one text message, because peers expect that; a response is streamed.
 
 use super::exchange::{Exchange, Role};
 use super::{Cancelled, Event, Session, TEXT_MAX_BYTES, close};
@@ -8,19 +7,19 @@ use crate::http::chunked::{LAST_CHUNK, write_framed};
 use crate::mux::frame::{DATA_MAX_BYTES, HEAD_MAX_BYTES};
 use crate::mux::text::{CORRELATION_ID, add_field, has_field, without_field};
 
-/// What stands in for a response that cannot be sent.
+/// Response sent in place of one that cannot be sent.
 const NO_RESPONSE: &[u8] = b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n";
 
-/// What a request is answered with that is one too many.
+/// Response to a request beyond the limit.
 pub(super) const BUSY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n";
 
-/// Requests that were abandoned, and whose responses may come late. Who never answers must not be
-/// remembered for ever; a late response to one that is forgotten is a response to nothing if it has
-/// a correlation id, and ends the connection if it has none.
+/// Maximum abandoned requests remembered for late responses. A peer that never answers must not
+/// make this end remember them indefinitely; a late response to a forgotten one is ignored if it
+/// has a correlation id, and ends the connection if it has none.
 const ABANDONED_MAX: usize = 256;
 
 impl Session {
-    /// A request is collected until it is whole.
+    /// Begins to collect a request until it is complete.
     pub(super) fn begin_text_request(&mut self, number: u32, head: &[u8], over: bool) {
         let Some(exchange) = self.exchanges.get_mut(&number) else { return };
         exchange.correlation = correlation_of(head);
@@ -31,11 +30,11 @@ impl Session {
         }
     }
 
-    /// A response's head waits for its turn, and for the first bytes of the body: whether they are
-    /// text decides about it. With a body the response is whole.
+    /// Queues a response head until its turn and until the first bytes of the body, which show
+    /// whether it is text. With `body` the response is complete.
     pub(super) fn text_response(&mut self, number: u32, head: &[u8], body: Option<&[u8]>) {
         let Some(exchange) = self.exchanges.get_mut(&number) else { return };
-        // The other end knows the response by the id of its request, or, without one, by its turn.
+        // The peer matches the response by the id of its request or, without one, by order.
         let mut head = without_field(head, CORRELATION_ID);
         if let Some(id) = exchange.correlation.as_deref() {
             add_field(&mut head, CORRELATION_ID, id);
@@ -64,7 +63,7 @@ impl Session {
         if may_speak { DATA_MAX_BYTES } else { 0 }
     }
 
-    /// The next bytes of a body.
+    /// Sends or collects the next bytes of a body.
     pub(super) fn send_text(&mut self, number: u32, bytes: &[u8], over: bool) {
         let Some(exchange) = self.exchanges.get_mut(&number) else { return };
         if !exchange.is_ours() {
@@ -80,7 +79,7 @@ impl Session {
         }
     }
 
-    /// What is held is all: it goes out as soon as nobody speaks.
+    /// Queues the collected message: it is sent as soon as no other one has its turn.
     fn send_complete(&mut self, number: u32) {
         let Some(exchange) = self.exchanges.get_mut(&number) else { return };
         let ours = exchange.is_ours();
@@ -101,7 +100,7 @@ impl Session {
         self.go_on();
     }
 
-    /// The next bytes of the response that has its turn.
+    /// Sends the next bytes of the response that has its turn.
     fn send_more(&mut self, number: u32, bytes: &[u8], over: bool) {
         if self.senders.front() != Some(&number) {
             return;
@@ -112,12 +111,12 @@ impl Session {
         let unsaid = outgoing.head_bytes > 0;
         let whole = match str::from_utf8(&outgoing.held) {
             Ok(text) => text.len(),
-            // A character that is cut waits for its rest.
+            // An incomplete character waits for the rest.
             Err(error) if error.error_len().is_none() && !over => error.valid_up_to(),
             Err(_) => return self.not_text(number, unsaid),
         };
         if unsaid && whole == outgoing.head_bytes && !over {
-            // Not one character is whole: there is still a choice.
+            // Not one complete character: the response can still be replaced.
             return;
         }
         let cut = outgoing.held.split_off(whole);
@@ -146,7 +145,7 @@ impl Session {
         }
     }
 
-    /// Whoever has its turn and has said all makes room for the next one.
+    /// Sends complete messages until one that is not complete has its turn.
     fn go_on(&mut self) {
         while let Some(&number) = self.senders.front() {
             let Some(exchange) = self.exchanges.get_mut(&number) else {
@@ -169,7 +168,7 @@ impl Session {
         }
     }
 
-    /// A response turns out to be no text.
+    /// Ends a response that is not text.
     fn not_text(&mut self, number: u32, unsaid: bool) {
         if unsaid {
             self.give_up(number, Cancelled::NotText);
@@ -179,8 +178,8 @@ impl Session {
         }
     }
 
-    /// An exchange ends before its end. The other end has to get an answer all the same, and half
-    /// of one cannot be taken back but with the connection.
+    /// Ends an exchange early. The peer must receive a response anyway, and one that has begun can
+    /// be aborted only by closing the connection.
     pub(super) fn abort_text(&mut self, number: u32) {
         let Some(exchange) = self.exchanges.get_mut(&number) else { return };
         let place = self.senders.iter().position(|other| *other == number);
@@ -195,7 +194,7 @@ impl Session {
             return;
         }
         if exchange.outgoing.over {
-            // The response is whole; what is left of the request is of no use.
+            // The response is complete; the rest of the request is not needed.
             exchange.abandoned = true;
             exchange.incoming.unused = 0;
             return;
@@ -219,7 +218,7 @@ impl Session {
         }
     }
 
-    /// A request of ours is answered, or given up.
+    /// Forgets a request of ours that is answered or given up.
     pub(super) fn forget_request(&mut self, number: u32) {
         let exchange = self.exchanges.get(&number);
         self.asked.remove(number, exchange.and_then(|one| one.correlation.as_deref()));
@@ -231,7 +230,7 @@ impl Session {
         self.exchanges.remove(&number);
     }
 
-    /// The other end waits for a response, and gets this one, which has no body.
+    /// Sends this response without a body to a peer that waits for one.
     pub(super) fn send_substitute(&mut self, number: u32, head: &[u8], correlation: Option<&str>) {
         let mut substitute = Exchange::new(Role::Answers);
         substitute.incoming.over = true;

@@ -1,19 +1,19 @@
-//! The text dialect: our requests that wait for their responses. Peers that pass correlation ids on may
-//! answer in any order; others answer in the order of the requests.
+//! The text dialect: our requests that wait for their responses. Peers that return correlation ids
+//! may answer in any order; others answer in the order of the requests.
 
 use std::collections::{BTreeSet, VecDeque};
 
-/// Requests that were sent, and not answered.
+/// Requests sent and not yet answered.
 #[derive(Debug, Default)]
 pub(super) struct SentRequests {
     /// Their numbers, in the order in which they were sent.
     order: VecDeque<u32>,
-    /// Those that have a correlation id.
+    /// The requests with a correlation id.
     by_id: BTreeSet<(Box<str>, u32)>,
 }
 
 impl SentRequests {
-    /// A request was sent.
+    /// Adds a request that was sent.
     pub fn push(&mut self, number: u32, id: Option<&str>) {
         self.order.push_back(number);
         if let Some(id) = id {
@@ -21,7 +21,7 @@ impl SentRequests {
         }
     }
 
-    /// A request waits no more.
+    /// Removes a request.
     pub fn remove(&mut self, number: u32, id: Option<&str>) {
         self.order.retain(|other| *other != number);
         if let Some(id) = id {
@@ -29,8 +29,8 @@ impl SentRequests {
         }
     }
 
-    /// Which request a response answers: the one with its correlation id; without one, the one that
-    /// was sent first. Those in `answered` are left aside.
+    /// Returns the request that a response answers: the oldest one with its correlation id or,
+    /// without an id, the oldest one. Skips those in `answered`.
     pub fn answered_by(&self, id: Option<&str>, answered: &BTreeSet<u32>) -> Option<u32> {
         let mut waiting: Box<dyn Iterator<Item = u32>> = match id {
             None => Box::new(self.order.iter().copied()),

@@ -12,7 +12,7 @@ mod order;
 
 const SILENCE: Duration = Duration::from_secs(20);
 
-/// Two ends, what they told last, and a made-up time.
+/// Two ends and a simulated time.
 struct Ends {
     dialled: Session,
     accepted: Session,
@@ -32,7 +32,7 @@ fn events(session: &mut Session) -> Vec<Event> {
 }
 
 impl Ends {
-    /// Carries bytes to and fro until there are none.
+    /// Carries bytes both ways until none are left.
     fn carry(&mut self) {
         loop {
             let (up, down) =
@@ -45,7 +45,7 @@ impl Ends {
         }
     }
 
-    /// What the dialling end is told, then the accepting one.
+    /// Returns the events of the dialling end, then those of the accepting end.
     fn told(&mut self) -> (Vec<Event>, Vec<Event>) {
         self.carry();
         (events(&mut self.dialled), events(&mut self.accepted))
@@ -88,7 +88,7 @@ fn head(text: &str) -> Vec<u8> {
     format!("{text}\r\n\r\n").into_bytes()
 }
 
-/// The bodies among events, joined, and whether one ended.
+/// Returns the concatenated body bytes of the events, and whether a body ended.
 fn body(events: &[Event]) -> (Vec<u8>, bool) {
     let mut all = Vec::new();
     let mut ended = false;
@@ -174,7 +174,7 @@ fn more_than_the_window_allows_ends_the_connection() {
     ends.told();
     ends.dialled.respond(number, &head("HTTP/1.1 200 OK"), false);
     for _ in 0..=WINDOW_BYTES / frame::DATA_MAX_BYTES as u64 {
-        // Past the window, as an honest end would never send.
+        // Beyond the window, which an honest end would never send.
         let bytes = vec![0; frame::DATA_MAX_BYTES];
         ends.dialled.codec.binary(frame::data(number, &bytes, false));
     }
@@ -287,7 +287,7 @@ fn a_late_text_response_is_taken_for_no_other() {
     assert!(!ends.accepted.knows(first));
     let second = ends.accepted.request(&get(2), true).unwrap();
     ends.told();
-    // A peer that passes no ids on answers in order.
+    // A peer that returns no ids answers in order.
     for text in ["late", "soon"] {
         let length = text.len();
         let message = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n{text}");

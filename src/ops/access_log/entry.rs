@@ -1,5 +1,5 @@
-//! What is known of one request when its response has ended, and what of it has to be kept from its
-//! head until then.
+//! The data of one request when its response has ended, and the part of its head that is kept until
+//! then.
 
 use super::shorten::{ShortenScope, shorten};
 use crate::http::head::{RequestHead, Version};
@@ -9,30 +9,30 @@ use std::ops::Range;
 use std::time::Duration;
 use uuid::Uuid;
 
-/// A kept header value or target is cut off here, so that lines and waiting requests stay small.
+/// Maximum length of a kept header value or target, so that lines and waiting requests stay small.
 const KEPT_BYTES_MAX: usize = 4096;
 
-/// What marks a value that was cut off.
+/// The mark at the end of a truncated value.
 const CUT: &[u8] = b"...";
 
-/// One request, for one line.
+/// A request, logged as one line.
 #[derive(Clone, Copy, Debug)]
 pub struct Entry<'e> {
-    /// Who asked.
+    /// The address of the client.
     pub peer: SocketAddr,
-    /// What was asked; `None` if no head could be understood.
+    /// The captured request; `None` if no head could be parsed.
     pub request: Option<&'e Capture>,
-    /// When its head was whole, in milliseconds since 1970.
+    /// When its head was complete, in milliseconds since 1970.
     pub received_ms: i64,
-    /// How long it took from then on.
+    /// The time since then.
     pub elapsed: Duration,
-    /// The status it was answered with.
+    /// The status of the response.
     pub status: Option<u16>,
-    /// Body bytes the client's socket has taken.
+    /// Body bytes that the client's socket has accepted.
     pub body_bytes: u64,
     /// The id of the request.
     pub request_id: Option<&'e str>,
-    /// The stream it was about.
+    /// The stream it concerned.
     pub stream: Option<&'e StreamPart>,
 }
 
@@ -41,7 +41,7 @@ pub struct Entry<'e> {
 pub struct StreamPart {
     /// The stream.
     pub stream: Uuid,
-    /// Which side it wanted to be.
+    /// The side it requested.
     pub side: Option<Side>,
     /// How the stream ended, if this was one of its sides.
     pub ended: Option<StreamEnd>,
@@ -52,20 +52,20 @@ pub struct StreamPart {
 pub struct StreamEnd {
     /// Its state.
     pub outcome: StreamState,
-    /// Body bytes handed on.
+    /// Body bytes relayed.
     pub bytes_transferred: u64,
-    /// How long the first side waited for the other, or in vain.
+    /// How long the first side waited for the other, even if it never connected.
     pub waited: Option<Duration>,
-    /// From the meeting to the end.
+    /// The time from pairing to the end.
     pub transferred_in: Option<Duration>,
 }
 
-/// A stream that has ended, for one line of its own.
+/// A stream that has ended, logged as a line of its own.
 #[derive(Clone, Copy, Debug)]
 pub struct StreamEntry {
     /// The stream.
     pub stream: Uuid,
-    /// The addresses of source and destination, as far as they came.
+    /// The addresses of source and destination, if they connected.
     pub peers: [Option<SocketAddr>; 2],
     /// How it ended.
     pub ended: StreamEnd,
@@ -73,10 +73,10 @@ pub struct StreamEntry {
     pub ended_ms: i64,
 }
 
-/// What lines need of a request's head.
+/// The parts of a request's head that log lines need.
 #[derive(Debug)]
 pub struct Capture {
-    /// The request line; path and query once more behind it if they do not stand in it.
+    /// The request line, followed by path and query if it does not contain them.
     text: Vec<u8>,
     line_end: usize,
     method_end: usize,
@@ -86,12 +86,12 @@ pub struct Capture {
 }
 
 impl Capture {
-    /// The lines have other fields now, and show `-` for those of this request.
+    /// Drops the header values: the log format has changed, so its lines show `-` for this request.
     pub fn forget_headers(&mut self) {
         self.headers = Box::default();
     }
 
-    /// Keeps what is needed: the request line and the fields of these names.
+    /// Captures the request line and the fields with these names.
     pub fn new(head: &RequestHead<'_, '_>, names: &[Box<str>], full_ids: bool) -> Self {
         let (in_target, in_fields) = if full_ids {
             (ShortenScope::Nowhere, ShortenScope::Nowhere)
@@ -124,27 +124,27 @@ impl Capture {
         Self { text, line_end, method_end, path, query, headers }
     }
 
-    /// The method.
+    /// Returns the method.
     pub fn method(&self) -> &[u8] {
         &self.text[..self.method_end]
     }
 
-    /// The request line without its end.
+    /// Returns the request line without its line end.
     pub fn line(&self) -> &[u8] {
         &self.text[..self.line_end]
     }
 
-    /// The path.
+    /// Returns the path.
     pub fn path(&self) -> &[u8] {
         &self.text[self.path.clone()]
     }
 
-    /// The query with its question mark; nothing without one, or if nothing follows the mark.
+    /// Returns the query with its question mark; empty without a query, or if the query is empty.
     pub fn query(&self) -> &[u8] {
         self.query.clone().map_or(b"", |query| &self.text[query])
     }
 
-    /// The value of the field whose name has this place.
+    /// Returns the value of the field at this index of the names.
     pub fn header(&self, place: usize) -> Option<&[u8]> {
         self.headers.get(place)?.as_deref().filter(|value| !value.is_empty())
     }
@@ -164,7 +164,7 @@ fn append_query(query: &str, which: ShortenScope, out: &mut Vec<u8>) -> Range<us
     if end == start + 1 { start..start } else { start..end }
 }
 
-/// The values of all fields of a name, as one list (RFC 9110, section 5.3).
+/// Joins the values of all fields with this name into one list (RFC 9110, section 5.3).
 fn field(head: &RequestHead<'_, '_>, name: &str, which: ShortenScope) -> Option<Box<[u8]>> {
     let mut values = head.fields.all(name);
     let mut joined = Vec::new();

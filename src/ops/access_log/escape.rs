@@ -1,11 +1,11 @@
-//! Values as they stand in a line. Bytes of a client can never end a line, close a quotation or
-//! steer a terminal: whatever could is written `\xNN`, or as JSON escapes it.
+//! Escaping of values in log lines. Bytes from a client can never end a line, close a quotation or
+//! control a terminal: unsafe bytes are written as `\xNN`, or as JSON escapes them.
 
 use std::io::Write as _;
 
-/// Appends a value to a line of text. UTF-8 stays as it is, apart from control characters, quotes,
-/// backslashes, and what other programs take for line ends or turn the direction of writing with;
-/// so do not the bytes that are no UTF-8.
+/// Appends a value to a line of text. UTF-8 is kept, except for control characters, quotes,
+/// backslashes, and characters that other programs treat as line ends or that change the direction
+/// of writing; those and invalid UTF-8 are escaped.
 pub fn text(value: &[u8], line: &mut Vec<u8>) {
     if value.iter().all(|&byte| is_plain(byte)) {
         return line.extend_from_slice(value);
@@ -19,7 +19,7 @@ pub fn text(value: &[u8], line: &mut Vec<u8>) {
     });
 }
 
-/// Appends a value as a JSON string, quotes included. Bytes that are no UTF-8 become `\xNN`.
+/// Appends a value as a JSON string, quotes included. Invalid UTF-8 becomes `\xNN`.
 pub fn json(value: &[u8], line: &mut Vec<u8>) {
     if value.iter().all(|&byte| is_plain(byte)) {
         line.push(b'"');
@@ -40,7 +40,7 @@ pub fn json(value: &[u8], line: &mut Vec<u8>) {
     }
 }
 
-/// Hands over every character; what is no UTF-8 is escaped already.
+/// Passes each character to `put`; invalid UTF-8 is escaped before.
 fn each_char(value: &[u8], out: &mut Vec<u8>, mut put: impl FnMut(char, &mut Vec<u8>)) {
     for chunk in value.utf8_chunks() {
         for char in chunk.valid().chars() {
@@ -56,12 +56,12 @@ fn bytes(unsafe_bytes: &[u8], line: &mut Vec<u8>) {
     }
 }
 
-/// Visible ASCII and space, without quotes and backslashes.
+/// Whether a byte is visible ASCII or a space, but not a quote or a backslash.
 fn is_plain(byte: u8) -> bool {
     matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\')
 }
 
-/// C0, DEL and C1, the line ends of Unicode, and what reverses the order of text.
+/// Whether a character is C0, DEL or C1, a Unicode line end, or reverses the direction of text.
 fn is_unsafe(char: char) -> bool {
     char.is_control()
         || matches!(char, '\u{2028}' | '\u{2029}' | '\u{200e}' | '\u{200f}' | '\u{061c}')

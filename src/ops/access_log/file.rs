@@ -1,5 +1,5 @@
-//! The file lines go to. What is wrong with it is told once, and once more when it is well again;
-//! the relay goes on either way.
+//! The file that lines are written to. A failure is logged once, and so is the recovery; the relay
+//! continues in both cases.
 
 use super::settings::LogTarget;
 use crate::ops::line_queue::Sink;
@@ -11,7 +11,7 @@ use std::os::fd::AsFd as _;
 use std::os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
-/// Lines tell who asked for what: nobody else's business.
+/// Log lines contain addresses and requests, so only the owner may read them.
 const MODE: u32 = 0o600;
 
 /// An open log.
@@ -19,16 +19,16 @@ const MODE: u32 = 0o600;
 pub struct LogFile {
     place: LogTarget,
     file: File,
-    /// The last write failed; so many lines were lost since.
+    /// Lines lost since the last write failed; `None` if it succeeded.
     failing: Option<u64>,
-    /// It could not be opened anew; lines go to the old file meanwhile.
+    /// Reopening failed; lines go to the old file meanwhile.
     stale: bool,
-    /// A write broke off within a line.
+    /// A write was interrupted within a line.
     torn: bool,
 }
 
 impl LogFile {
-    /// Opens or creates the file, to append to it.
+    /// Opens or creates the file for appending.
     ///
     /// # Errors
     /// One line with the path and what to do.
@@ -40,7 +40,7 @@ impl LogFile {
     /// Whether [`open`](Self::open) would succeed; creates no file.
     ///
     /// # Errors
-    /// What `open` would say.
+    /// The error that `open` would return.
     pub fn check(place: &LogTarget) -> io::Result<()> {
         let opened = match place {
             LogTarget::File(path) if !path.exists() => places::creatable(path),
@@ -49,7 +49,7 @@ impl LogFile {
         opened.map_err(|error| not_opened(place, &error))
     }
 
-    /// Writes all; how many bytes before it failed, if it did.
+    /// Writes all bytes; on an error, also returns how many bytes were written before it.
     fn put(&mut self, bytes: &[u8]) -> Result<(), (usize, io::Error)> {
         let mut done = 0;
         while done < bytes.len() {
@@ -64,7 +64,7 @@ impl LogFile {
         Ok(())
     }
 
-    /// A standard output that somebody else made non-blocking.
+    /// Waits until the file is writable: another process can make standard output non-blocking.
     fn await_room(&self) {
         let mut question = [PollFd::new(self.file.as_fd(), PollFlags::POLLOUT)];
         let _ = poll(&mut question, PollTimeout::NONE);
@@ -147,8 +147,8 @@ fn not_opened(place: &LogTarget, error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), why)
 }
 
-/// A FIFO is opened for reading, too: else opening would wait for its reader, and the reader's end
-/// would be an error.
+/// Opens the file. A FIFO is opened for reading as well: otherwise opening it would block until a
+/// reader opens it, and writing would fail when that reader closes it.
 fn open_path(path: &Path) -> io::Result<File> {
     let is_fifo = fs::metadata(path).is_ok_and(|about| about.file_type().is_fifo());
     let mut options = OpenOptions::new();

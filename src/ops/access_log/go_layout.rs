@@ -1,13 +1,13 @@
-//! Layouts of Go's reference time, Mon Jan 2 15:04:05 MST 2006: each part of it stands for itself,
-//! anything else is copied (Go, package time, constants).
+//! Layouts of Go's reference time, Mon Jan 2 15:04:05 MST 2006: its elements are replaced, all
+//! other text is copied (Go, package time, constants).
 
 use jiff::Zoned;
 use std::io::Write as _;
 
-/// A part of a layout.
+/// An element of a layout.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LayoutPiece {
-    /// Copied as it is.
+    /// Text that is copied.
     Literal(String),
     /// `2006` or `06`.
     Year(YearFormat),
@@ -29,32 +29,32 @@ pub enum LayoutPiece {
     Second(Padding),
     /// `PM`, or `pm` for lower case.
     HalfDay {
-        /// In lower case.
+        /// Whether it is in lower case.
         lower: bool,
     },
-    /// `.000` or `,999`: so many digits, which trail away as zeros or not.
+    /// `.000` or `,999`: fractional digits, with trailing zeros kept or trimmed.
     Fraction {
-        /// The point or comma.
+        /// The decimal point or comma.
         mark: char,
-        /// How many.
+        /// The number of digits.
         digits: usize,
-        /// `9`: zeros at the end are left out.
+        /// `9`: trailing zeros are omitted.
         trimmed: bool,
     },
     /// `MST`.
     ZoneName,
-    /// `-0700`, `Z07:00` and their like.
+    /// `-0700`, `Z07:00` and similar.
     Offset {
-        /// `Z` in place of no offset.
+        /// Whether a zero offset is written as `Z`.
         zulu: bool,
-        /// A colon between the numbers.
+        /// Whether colons separate the numbers.
         colon: bool,
-        /// Hours alone, with minutes, or with seconds: 1, 2, 3.
+        /// 1: hours; 2: hours and minutes; 3: hours, minutes and seconds.
         numbers: usize,
     },
 }
 
-/// How many digits of a year.
+/// The number of digits of a year.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum YearFormat {
     /// `2006`.
@@ -63,7 +63,7 @@ pub enum YearFormat {
     Two,
 }
 
-/// How a month or a day of the week is written.
+/// The format of a month or weekday.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NameFormat {
     /// `January`.
@@ -74,7 +74,7 @@ pub enum NameFormat {
     Number(Padding),
 }
 
-/// What stands before a short number.
+/// The padding of a one-digit number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Padding {
     /// Zeros.
@@ -85,7 +85,7 @@ pub enum Padding {
     None,
 }
 
-/// The parts by their text; of two that fit the one that stands first here is meant.
+/// The elements by their text; the first match wins.
 static PARTS: [(&str, LayoutPiece); 33] = [
     ("January", LayoutPiece::Month(NameFormat::Long)),
     ("Jan", LayoutPiece::Month(NameFormat::Short)),
@@ -122,7 +122,7 @@ static PARTS: [(&str, LayoutPiece); 33] = [
     ("-07", LayoutPiece::Offset { zulu: false, colon: false, numbers: 1 }),
 ];
 
-/// Takes a layout apart.
+/// Splits a layout into its pieces.
 pub fn compile(text: &str) -> Vec<LayoutPiece> {
     let mut pieces = Vec::new();
     let mut literal = String::new();
@@ -145,8 +145,8 @@ pub fn compile(text: &str) -> Vec<LayoutPiece> {
     pieces
 }
 
-/// The part a text begins with, and its length. `January` and `Mon` in longer words are none, and
-/// `_2006` is an underscore and a year.
+/// Returns the element at the start of a text, and its length. `January` and `Mon` within longer
+/// words do not match, and `_2006` is an underscore and a year.
 fn part(text: &str) -> Option<(LayoutPiece, usize)> {
     let (name, piece) = PARTS.iter().find(|(name, _)| {
         let behind = text.strip_prefix(name);
@@ -159,7 +159,7 @@ fn part(text: &str) -> Option<(LayoutPiece, usize)> {
     Some((piece.clone(), name.len()))
 }
 
-/// A point or comma with zeros or nines, and no other digit behind them.
+/// Parses a point or comma followed by zeros or nines and no other digit.
 fn fraction(text: &str) -> Option<(LayoutPiece, usize)> {
     let mark = text.chars().next().filter(|mark| matches!(mark, '.' | ','))?;
     let behind = &text[1..];
@@ -172,7 +172,7 @@ fn fraction(text: &str) -> Option<(LayoutPiece, usize)> {
     Some((LayoutPiece::Fraction { mark, digits, trimmed: digit == '9' }, 1 + digits))
 }
 
-/// Appends a point in time.
+/// Appends a formatted time.
 pub fn write(pieces: &[LayoutPiece], time: &Zoned, out: &mut Vec<u8>) {
     for piece in pieces {
         match piece {
@@ -265,7 +265,7 @@ fn fraction_of(nanoseconds: i32, (mark, digits, trimmed): (char, usize, bool), o
     }
 }
 
-/// The zone's abbreviation; its offset if it has none.
+/// Appends the abbreviation of the zone, or its offset if it has no abbreviation.
 fn zone_name(time: &Zoned, out: &mut Vec<u8>) {
     let info = time.time_zone().to_offset_info(time.timestamp());
     out.extend_from_slice(info.abbreviation().as_bytes());

@@ -1,4 +1,4 @@
-//! One value of a line: what verbs of text lines and types of JSON fields have in common.
+//! One value of a line: the common part of verbs in text lines and types of JSON fields.
 
 use super::entry::{Capture, Entry, StreamEnd};
 use super::layout::Layout;
@@ -8,32 +8,32 @@ use jiff::tz::TimeZone;
 use std::io::Write as _;
 use std::time::Duration;
 
-/// What is written.
+/// A value of a line.
 #[derive(Clone, Debug)]
 pub enum Item {
-    /// The same text always.
+    /// Fixed text.
     Literal(Box<str>),
-    /// Body bytes sent, and whether a zero is written.
+    /// Body bytes sent.
     Bytes {
-        /// `0`, not `-`.
+        /// Whether zero is written as `0`, not `-`.
         zero: bool,
     },
     /// How long the request took.
     Elapsed(Unit),
     /// Address and port of the client.
     Remote,
-    /// A header field, by its name and, once the whole format is known, by the place of that.
+    /// A header field, by its name; its index is set once the complete format is known.
     Header {
-        /// As the operator wrote it.
+        /// The name as the operator wrote it.
         name: Box<str>,
-        /// Among the names that are kept.
+        /// The index among the captured names.
         place: usize,
     },
     /// The method.
     Method,
-    /// The query, and whether its question mark is written.
+    /// The query.
     Query {
-        /// `?a=b`, not `a=b`.
+        /// Whether its question mark is written: `?a=b`, not `a=b`.
         marked: bool,
     },
     /// Method, target and version.
@@ -42,39 +42,39 @@ pub enum Item {
     Status,
     /// When the request was received.
     Received(Layout),
-    /// A user: there are none.
+    /// The user: always unknown.
     User,
     /// The path.
     Path,
-    /// Something the relay knows besides.
+    /// Another value known to the relay.
     Context(Key),
-    /// The name of this relay.
+    /// The configured name of this relay.
     InstanceId,
 }
 
-/// The unit of a time span; whole ones are counted.
+/// The unit of a duration, which is rounded down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unit {
     /// Seconds.
     Seconds,
-    /// Thousandths.
+    /// Milliseconds.
     Milliseconds,
-    /// Millionths.
+    /// Microseconds.
     Microseconds,
 }
 
-/// What is known besides the request and its response.
+/// A value beyond the request and its response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Key {
     /// The id of the request.
     RequestId,
-    /// The stream it was about.
+    /// The stream it concerned.
     Stream,
-    /// The side it wanted to be.
+    /// The side it requested.
     Side,
-    /// The state its stream ended in.
+    /// The final state of its stream.
     Outcome,
-    /// Body bytes the stream moved.
+    /// Body bytes relayed by the stream.
     BytesTransferred,
     /// How long the stream's first side waited.
     WaitMs,
@@ -82,7 +82,7 @@ pub enum Key {
     TransferMs,
 }
 
-/// The keys by their names.
+/// All keys by name.
 pub const KEYS: [(&str, Key); 7] = [
     ("request_id", Key::RequestId),
     ("stream", Key::Stream),
@@ -93,22 +93,22 @@ pub const KEYS: [(&str, Key); 7] = [
     ("transfer_ms", Key::TransferMs),
 ];
 
-/// What values depend on besides the request.
+/// Everything that values depend on besides the request.
 #[derive(Clone, Debug)]
 pub struct LogContext {
-    /// Times are written in this zone.
+    /// The time zone of the log.
     pub zone: TimeZone,
-    /// The name of this relay.
+    /// The configured name of this relay.
     pub instance_id: Box<str>,
-    /// Identifiers of streams are written in full.
+    /// Whether stream identifiers are written in full.
     pub full_ids: bool,
 }
 
 impl Key {
-    /// The key of this name.
+    /// Returns the key with this name.
     ///
     /// # Errors
-    /// A line with all there are.
+    /// One line that lists all keys.
     pub fn named(name: &str) -> Result<Self, String> {
         let found = KEYS.iter().find(|(known, _)| *known == name).map(|(_, key)| *key);
         found.ok_or_else(|| {
@@ -119,7 +119,7 @@ impl Key {
 }
 
 impl Item {
-    /// Appends the value as it is, not yet escaped; whether there is one.
+    /// Appends the unescaped value; returns whether one exists.
     pub fn write(&self, entry: &Entry<'_>, around: &LogContext, out: &mut Vec<u8>) -> bool {
         let bytes = match self {
             Self::Literal(text) => Some(text.as_bytes()),
@@ -147,7 +147,7 @@ impl Item {
         bytes.is_some()
     }
 
-    /// Whether nothing stands for it where it is not known, rather than a hyphen, in JSON.
+    /// Whether an unknown value is written as an empty string in JSON instead of a hyphen.
     pub fn may_be_empty(&self) -> bool {
         matches!(self, Self::Header { .. } | Self::Context(_) | Self::InstanceId)
     }
@@ -178,7 +178,7 @@ impl Key {
     }
 }
 
-/// Appends an identifier, or what may be shown of it.
+/// Appends a stream identifier, shortened unless `full`.
 pub fn stream_id(stream: uuid::Uuid, full: bool, out: &mut Vec<u8>) -> bool {
     let mut text = [0; uuid::fmt::Hyphenated::LENGTH];
     let text = stream.hyphenated().encode_lower(&mut text);
@@ -186,7 +186,7 @@ pub fn stream_id(stream: uuid::Uuid, full: bool, out: &mut Vec<u8>) -> bool {
     true
 }
 
-/// Whole units of a time span.
+/// Converts a duration to units, rounded down.
 pub fn whole(span: Duration, unit: Unit) -> u64 {
     let units = match unit {
         Unit::Seconds => u128::from(span.as_secs()),

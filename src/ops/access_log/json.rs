@@ -1,4 +1,4 @@
-//! Lines of JSON: one object a line, its members sorted by name, all values strings.
+//! JSON lines: one object per line, its members sorted by name, all values strings.
 
 use super::entry::{Entry, StreamEntry};
 use super::escape;
@@ -7,7 +7,7 @@ use super::layout::Layout;
 use super::text;
 use std::str::FromStr;
 
-/// The fields unless the operator names others.
+/// The default fields.
 pub const DEFAULT_FIELDS: [&str; 9] = [
     "Remote=REMOTE",
     "ForwardedFor=REQ_HEADER:X-Forwarded-For",
@@ -20,10 +20,10 @@ pub const DEFAULT_FIELDS: [&str; 9] = [
     "ProcessTimeMicro=PROCESS_TIME:MICRO",
 ];
 
-/// Where a stream's line says when it ended.
+/// The layout of the end time in a stream's line.
 pub const ENDED: &str = "02/Jan/2006:15:04:05 Z0700";
 
-/// All types, for who wrote one that is none.
+/// All types, for the error on an unknown type.
 const TYPES: &str = "REMOTE, REQ_HEADER:NAME, RECEIVED:LAYOUT, HTTP_METHOD, PATH, REQ_PATH, QUERY, \
     STATUS, BYTES_OUT, PROCESS_TIME:SECONDS|MILLI|MICRO, REQUEST_LINE, INSTANCE_ID, TEXT:TEXT, \
     CONTEXT_VALUE:KEY";
@@ -40,7 +40,7 @@ pub struct Field {
 impl FromStr for Field {
     type Err = String;
 
-    /// Reads `NAME=TYPE` or `NAME=TYPE:ARGUMENT`.
+    /// Parses `NAME=TYPE` or `NAME=TYPE:ARGUMENT`.
     fn from_str(text: &str) -> Result<Self, String> {
         let (name, kind) = text.split_once('=').filter(|(name, _)| !name.is_empty()).ok_or(
             "expected NAME=TYPE or NAME=TYPE:ARGUMENT, such as Agent=REQ_HEADER:User-Agent",
@@ -95,22 +95,22 @@ fn with_argument(kind: &str, argument: &str) -> Result<Item, String> {
     }
 }
 
-/// A compiled layout of JSON lines.
+/// A compiled format of JSON lines.
 #[derive(Clone, Debug)]
 pub struct JsonFormat {
     /// The members, sorted by name.
     pub fields: Vec<Field>,
-    /// Before each object.
+    /// The text before each object.
     pub prefix: String,
-    /// Behind each object.
+    /// The text after each object.
     pub suffix: String,
 }
 
 impl JsonFormat {
-    /// Sorts the members.
+    /// Creates a format and sorts its members.
     ///
     /// # Errors
-    /// A line that names a member that is there twice.
+    /// One line that names the duplicate member.
     pub fn new(mut fields: Vec<Field>, prefix: String, suffix: String) -> Result<Self, String> {
         fields.sort_by(|one, other| one.name.cmp(&other.name));
         match fields.windows(2).find(|two| two[0].name == two[1].name) {
@@ -119,7 +119,7 @@ impl JsonFormat {
         }
     }
 
-    /// Appends the line of a request. `value` is room for one value.
+    /// Appends the line of a request. `value` is a scratch buffer.
     pub fn write(
         &self,
         entry: &Entry<'_>,

@@ -1,5 +1,5 @@
-//! How a point in time is written: as a layout of Go's reference time, `02/Jan/2006:15:04:05`, or
-//! in the directives of strftime(3), `%d/%b/%Y`. Whatever holds a `%` is the latter.
+//! The format of a time: a layout of Go's reference time, `02/Jan/2006:15:04:05`, or strftime(3)
+//! directives, `%d/%b/%Y`. Text with a `%` is parsed as strftime(3).
 
 use super::go_layout::{self, LayoutPiece};
 use jiff::Timestamp;
@@ -7,7 +7,7 @@ use jiff::fmt::strtime;
 use jiff::tz::TimeZone;
 use std::io::Write as _;
 
-/// The time of `%t` in the presets that web servers have made common; with its brackets.
+/// The layout of `%t` in the presets common to web servers, brackets included.
 pub const COMMON: &str = "[02/Jan/2006:15:04:05 -0700]";
 
 /// A compiled layout.
@@ -23,7 +23,7 @@ impl Layout {
     /// Compiles a layout.
     ///
     /// # Errors
-    /// One line that names what is wrong with it, and what there is.
+    /// One line that names the fault and the supported elements.
     pub fn compile(text: &str) -> Result<Self, String> {
         if text.contains('%') {
             let sample = Timestamp::UNIX_EPOCH.to_zoned(TimeZone::UTC);
@@ -41,7 +41,7 @@ impl Layout {
         Ok(Self::Go(pieces))
     }
 
-    /// Appends a point in time, given in milliseconds since 1970.
+    /// Appends a formatted time, given in milliseconds since 1970.
     pub fn write(&self, unix_ms: i64, zone: &TimeZone, out: &mut Vec<u8>) {
         let time = Timestamp::from_millisecond(unix_ms).unwrap_or(Timestamp::MAX);
         let time = time.to_zoned(zone.clone());

@@ -1,16 +1,16 @@
-//! One line for each request when its response has ended, and on demand one for each stream. The
-//! format is compiled once; a line is put together without waiting for anything, and one thread
-//! writes them.
+//! The access log: one line for each request when its response has ended, and optionally one for
+//! each stream. The format is compiled once; formatting a line never blocks, and one thread writes
+//! all lines.
 //!
 //! | file | holds |
 //! |---|---|
 //! | `settings` | flags |
-//! | `entry` | what is known of a request, and what of it is kept from its head |
+//! | `entry` | the data of a request, and the part of its head that is kept |
 //! | `item` | one value of a line |
 //! | `text`, `json` | the two kinds of lines |
 //! | `layout`, `go_layout` | how times are written |
-//! | `escape`, `shorten` | what must not stand in a line as it is |
-//! | `file` | the file, its troubles, its rotation |
+//! | `escape`, `shorten` | characters and identifiers that must not appear unchanged in a line |
+//! | `file` | the file, its errors, its rotation |
 
 mod entry;
 mod escape;
@@ -38,19 +38,19 @@ use crate::http::head::RequestHead;
 use jiff::tz::TimeZone;
 use std::io;
 
-/// How lines look.
+/// The format of lines.
 #[derive(Debug)]
 enum Format {
     Text(TextFormat),
     Json(JsonFormat),
 }
 
-/// Who writes them.
+/// The writer of lines.
 #[derive(Debug)]
 enum Writer {
-    /// A thread, behind a bounded buffer.
+    /// A thread with a bounded buffer.
     Behind(LineQueue),
-    /// Whoever adds a line; so many were lost.
+    /// The caller writes each line itself; counts lost lines.
     Direct(LogFile, u64),
 }
 
@@ -59,22 +59,22 @@ enum Writer {
 pub struct AccessLog {
     format: Format,
     around: LogContext,
-    /// How the line of a stream says when it ended; `None`: there are no such lines.
+    /// The layout of the end time in a stream's line; `None`: no lines for streams.
     streams: Option<Layout>,
-    /// The names of the header fields its lines show.
+    /// The names of the header fields in its lines.
     headers: Vec<Box<str>>,
     writer: Writer,
     line: Vec<u8>,
     value: Vec<u8>,
-    /// Lines were added since the thread was woken.
+    /// Whether lines were added since the thread was last woken.
     added: bool,
 }
 
 impl AccessLog {
-    /// Opens the log, if there is to be one.
+    /// Opens the log, if one is configured.
     ///
     /// # Errors
-    /// One line: the file cannot be opened, a JSON field is there twice, or the zone of this
+    /// One line: the file cannot be opened, a JSON field is repeated, or the time zone of this
     /// machine is unknown.
     pub fn open(settings: &AccessLogSettings) -> io::Result<Option<Self>> {
         let Some(place) = settings.place().cloned() else { return Ok(None) };
@@ -100,14 +100,14 @@ impl AccessLog {
     /// Whether [`open`](Self::open) would succeed; creates no file.
     ///
     /// # Errors
-    /// What `open` would say.
+    /// The error that `open` would return.
     pub fn check(settings: &AccessLogSettings) -> io::Result<()> {
         let Some(place) = settings.place() else { return Ok(()) };
         compile(settings)?;
         LogFile::check(place)
     }
 
-    /// What has to be kept of a request's head until its line is written.
+    /// Captures the parts of a request's head that its line needs.
     pub fn capture(&self, head: &RequestHead<'_, '_>) -> Capture {
         Capture::new(head, &self.headers, self.around.full_ids)
     }
@@ -126,7 +126,7 @@ impl AccessLog {
         self.add();
     }
 
-    /// Adds the line of a stream, if there are such lines.
+    /// Adds the line of a stream, if lines for streams are enabled.
     pub fn record_stream(&mut self, entry: &StreamEntry) {
         let Some(layout) = &self.streams else { return };
         self.line.clear();
@@ -153,7 +153,7 @@ impl AccessLog {
         }
     }
 
-    /// Has the lines written that were added; to be called once a turn.
+    /// Wakes the writer if lines were added; called once per loop iteration.
     pub fn wake(&mut self) {
         if std::mem::take(&mut self.added)
             && let Writer::Behind(lines) = &self.writer
@@ -162,7 +162,7 @@ impl AccessLog {
         }
     }
 
-    /// Opens the file anew after somebody has moved it away.
+    /// Reopens the file after a rotation.
     pub fn reopen(&mut self) {
         match &mut self.writer {
             Writer::Direct(file, _) => file.reopen(),
@@ -170,7 +170,7 @@ impl AccessLog {
         }
     }
 
-    /// Lines that were dropped or could not be written, since the start.
+    /// Returns how many lines were dropped or could not be written since the start.
     pub fn dropped(&self) -> u64 {
         match &self.writer {
             Writer::Direct(_, lost) => *lost,
@@ -179,7 +179,7 @@ impl AccessLog {
     }
 }
 
-/// What lines are made with: their format, how a stream's ending is written, and what is around them.
+/// Compiles the format of lines, the layout of a stream's end time, and their context.
 fn compile(settings: &AccessLogSettings) -> io::Result<(Format, Layout, LogContext)> {
     let format = Format::new(settings).map_err(io::Error::other)?;
     let layout = match format {
@@ -191,7 +191,7 @@ fn compile(settings: &AccessLogSettings) -> io::Result<(Format, Layout, LogConte
 }
 
 impl Drop for AccessLog {
-    /// Writes what is left, and says what was lost.
+    /// Writes the remaining lines, and logs how many were lost.
     fn drop(&mut self) {
         if let Writer::Behind(lines) = &mut self.writer
             && !lines.close()
@@ -227,7 +227,7 @@ impl Format {
         }
     }
 
-    /// Gives each header a place; their names in that order.
+    /// Assigns an index to each header; returns the names in that order.
     fn place_headers(&mut self) -> Vec<Box<str>> {
         let mut names: Vec<Box<str>> = Vec::new();
         for item in self.items() {

@@ -6,7 +6,7 @@ use crate::ops::units;
 use clap::{ArgAction, Args, ValueEnum};
 use std::path::{Path, PathBuf};
 
-/// What is written about requests, and where.
+/// The settings of the access log.
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Access log")]
 pub struct AccessLogSettings {
@@ -62,21 +62,21 @@ pub struct AccessLogSettings {
     pub instance_id: String,
 }
 
-/// Whether there are lines.
+/// Whether the access log is enabled.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Choice {
     /// No log.
     Off,
-    /// A log there.
+    /// A log with this target.
     Lines(LogTarget),
 }
 
-/// Where lines go.
+/// The target of lines.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LogTarget {
-    /// The standard output.
+    /// Standard output.
     Stdout,
-    /// The standard error.
+    /// Standard error.
     Stderr,
     /// A file.
     File(PathBuf),
@@ -103,7 +103,7 @@ pub enum Preset {
 }
 
 impl Preset {
-    /// Its format.
+    /// Returns its format.
     pub fn format(self) -> &'static str {
         match self {
             Self::Framework => FRAMEWORK,
@@ -113,14 +113,14 @@ impl Preset {
     }
 }
 
-/// The words that are no paths.
+/// The words that are not paths.
 const WORDS: [&str; 4] = ["off", "none", "stdout", "stderr"];
 
-/// A word of four letters and more is still recognised with this many wrong, a shorter one with one.
+/// Maximum edit distance to a word of four letters or more; for a shorter word it is one.
 const WRONG_LETTERS_MAX: usize = 2;
 
 impl AccessLogSettings {
-    /// Where lines go, if there are to be any.
+    /// Returns the target of lines, if the log is enabled.
     pub fn place(&self) -> Option<&LogTarget> {
         match self.access_log.as_ref()? {
             Choice::Off => None,
@@ -128,7 +128,7 @@ impl AccessLogSettings {
         }
     }
 
-    /// A sentence for the operator if the file looks like a misspelt word.
+    /// Returns a warning if the file name looks like a misspelt word.
     pub fn warning(&self) -> Option<String> {
         let Some(LogTarget::File(path)) = self.place() else { return None };
         let name = path.to_str()?;
@@ -137,7 +137,7 @@ impl AccessLogSettings {
     }
 }
 
-/// The word that a plain name is likely to have meant.
+/// Returns the word that a plain name probably meant.
 fn misspelt(name: &str) -> Option<&'static str> {
     let name = name.to_ascii_lowercase();
     if ["no", "false", "null", "disabled"].contains(&name.as_str()) {
@@ -161,7 +161,7 @@ fn place(text: &str) -> Result<Choice, String> {
     }))
 }
 
-/// Reads the escapes that a command line cannot hold as they are.
+/// Decodes escapes for characters that are hard to type on a command line.
 fn unescape(text: &str) -> Result<String, String> {
     let mut out = String::with_capacity(text.len());
     let mut chars = text.chars();

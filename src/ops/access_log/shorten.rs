@@ -1,13 +1,13 @@
-//! Identifiers of streams as they may stand in a log: whoever knows one may use the stream, so only
-//! the first eight of the 36 characters are written.
+//! Shortened stream identifiers. An identifier grants access to its stream, so a log shows only the
+//! first 8 of its 36 characters.
 
-/// Characters of an identifier that are shown.
+/// The number of characters of an identifier that are shown.
 pub const SHOWN: usize = 8;
 
-/// Characters of an identifier.
+/// The length of an identifier.
 const LEN: usize = 36;
 
-/// Where the hyphens of an identifier are.
+/// The positions of hyphens in an identifier.
 const HYPHENS: [usize; 4] = [8, 13, 18, 23];
 
 /// Which identifiers in a text are shortened.
@@ -17,8 +17,8 @@ pub enum ShortenScope {
     Nowhere,
     /// All.
     Everywhere,
-    /// Those behind a slash, as in the URL of a `Referer`; an `X-Request-Id` looks the same and
-    /// stays.
+    /// Those after a slash, as in the URL of a `Referer`; an `X-Request-Id` has the same form and
+    /// is kept.
     InPaths,
 }
 

@@ -1,4 +1,4 @@
-//! Lines as they come out: every verb, every type, every preset.
+//! Tests of the log lines: every verb, every type, every preset.
 
 use super::entry::{Capture, Entry, StreamEnd, StreamEntry, StreamPart};
 use super::item::KEYS;
@@ -41,7 +41,7 @@ fn part() -> StreamPart {
     }
 }
 
-/// What a test changes of a request.
+/// The parts of a request that a test sets.
 struct Case<'c> {
     head: &'c [u8],
     status: Option<u16>,

@@ -1,5 +1,4 @@
-//! Lines of text, by a format of verbs such as `%h` and `%{Referer}i`; everything else in it is
-//! copied.
+//! Text lines, in a format of verbs such as `%h` and `%{Referer}i`; all other text is copied.
 
 use super::entry::{Entry, StreamEntry};
 use super::escape;
@@ -12,23 +11,23 @@ use std::str::FromStr;
 pub const FRAMEWORK: &str = "%h XFF[%{X-Forwarded-For}i] %l %u \
     [%{02/Jan/2006:15:04:05 Z0700}t] \"%m %U%q\" %s %bB %{us}Tμs";
 
-/// `common`: what web servers call the common log format.
+/// `common`: the common log format of web servers.
 pub const COMMON_FORMAT: &str = "%h %l %u %t \"%r\" %s %b";
 
-/// `combined`: the same with where from and with what.
+/// `combined`: the common log format with Referer and User-Agent.
 pub const COMBINED: &str = "%h %l %u %t \"%r\" %s %b \"%{Referer}i\" \"%{User-agent}i\"";
 
-/// All verbs, for who wrote one that is none.
+/// All verbs, for the error on an unknown verb.
 const VERBS: &str = "%% %b %B %D %h %{NAME}i %l %m %q %r %s %t %{LAYOUT}t %{UNIT}T %u %U %{KEY}X";
 
 /// The units of `%{...}T`.
 const UNITS: [(&str, Unit); 3] =
     [("s", Unit::Seconds), ("ms", Unit::Milliseconds), ("us", Unit::Microseconds)];
 
-/// A compiled format.
+/// A compiled format of text lines.
 #[derive(Clone, Debug)]
 pub struct TextFormat {
-    /// What is written, in this order.
+    /// The items, in the order they are written.
     pub items: Vec<Item>,
 }
 
@@ -69,7 +68,7 @@ fn chars(text: &str, bytes: usize) -> usize {
     text[..bytes].chars().count()
 }
 
-/// The verb behind a percent sign, and its length.
+/// Parses the verb after a percent sign; returns it and its length.
 fn verb(text: &str) -> Result<(Item, usize), String> {
     let (argument, behind) = match text.strip_prefix('{') {
         Some(inner) => {
@@ -125,10 +124,10 @@ fn with_argument(letter: char, argument: &str) -> Result<Item, String> {
     }
 }
 
-/// The value of a header field.
+/// Returns the item for the value of a header field.
 ///
 /// # Errors
-/// A line that says why this cannot be the name of one.
+/// One line that reports why the name is invalid.
 pub fn header(name: &str) -> Result<Item, String> {
     if crate::http::fields::is_token(name.as_bytes()) {
         Ok(Item::Header { name: name.into(), place: 0 })
@@ -138,7 +137,7 @@ pub fn header(name: &str) -> Result<Item, String> {
 }
 
 impl TextFormat {
-    /// Appends the line of a request. `value` is room for one value.
+    /// Appends the line of a request. `value` is a scratch buffer.
     pub fn write(
         &self,
         entry: &Entry<'_>,

@@ -1,4 +1,4 @@
-//! A TOML file of settings: keys as the flags are called, `idle-timeout = "6h"`.
+//! A TOML file of settings; its keys are the names of the flags: `idle-timeout = "6h"`.
 
 use super::{Layer, Origin, SourceValue, table};
 use std::path::Path;
@@ -6,10 +6,10 @@ use std::sync::Arc;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-/// What the file says.
+/// Parses the settings in the file.
 ///
 /// # Errors
-/// File, line, key, and what would be right.
+/// File, line, key, and what is expected.
 pub fn layer(path: &Path, text: &str) -> Result<Layer, String> {
     let place = |offset: usize| format!("{}:{}", path.display(), line_of(text, offset));
     let document = DeTable::parse(text).map_err(|error| {
@@ -32,7 +32,7 @@ pub fn layer(path: &Path, text: &str) -> Result<Layer, String> {
     Ok(layer)
 }
 
-/// The value as the texts a flag would have been given.
+/// Converts a value to the texts that the flag accepts.
 fn texts(value: &Spanned<DeValue<'_>>, repeats: bool) -> Result<Vec<String>, String> {
     match value.get_ref() {
         DeValue::String(text) => Ok(vec![text.to_string()]),

@@ -1,8 +1,8 @@
-//! Where settings come from: flags over environment over a TOML file over defaults.
+//! The sources of settings: flags override environment, then a TOML file, then defaults.
 //!
-//! There is one table of settings, the fields of [`Settings`]; everything here is read off it
-//! (`table`). Each source becomes a [`Layer`] of texts, checked by itself, so that an error can
-//! name its place; the uppermost text for each key wins.
+//! The fields of [`Settings`] are the only table of settings; everything here is derived from it
+//! (`table`). Each source becomes a [`Layer`] of texts and is checked by itself, so that an error
+//! can name its location; for each key the layer of highest priority wins.
 
 mod file;
 mod pages;
@@ -20,18 +20,18 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Read if it is there and no other file is named.
+/// Read if it exists and no other file is named.
 pub const DEFAULT_FILE: &str = "/etc/rdv/rdv.toml";
 
-/// Settings that are what they were at the start until the process is replaced: sockets and pipes
-/// are made with them.
+/// Settings that cannot change until the process is replaced: sockets and pipes are created with
+/// them.
 pub const NEEDS_RESTART: [&str; 6] =
     ["listen", "pipe-size", "max-pipes", "no-splice", "admin-listen", "socket-listen"];
 
-/// Where a value came from.
+/// The origin of a value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Origin {
-    /// Nobody gave one.
+    /// No source sets it.
     Default,
     /// A line of a file.
     File(Arc<Path>, usize),
@@ -52,50 +52,50 @@ impl fmt::Display for Origin {
     }
 }
 
-/// What one source says about one key.
+/// The value of one key in one source.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SourceValue {
-    /// As text; several for keys that repeat.
+    /// The texts; several for repeatable keys.
     pub values: Vec<String>,
-    /// Where it stands.
+    /// Its location.
     pub origin: Origin,
 }
 
-/// What one source says.
+/// All values from one source.
 pub type Layer = BTreeMap<String, SourceValue>;
 
-/// Everything that settings can be read from, again and again.
+/// All sources of settings; they can be read repeatedly.
 #[derive(Clone, Debug)]
 pub struct Sources {
     flags: Layer,
     environment: Vec<(OsString, OsString)>,
-    /// The file, and whether it has to be there.
+    /// The file, and whether it must exist.
     file: (PathBuf, bool),
 }
 
-/// Settings, and where each came from.
+/// The settings, and the origin of each.
 #[derive(Clone, Debug)]
 pub struct Configuration {
-    /// What is in force.
+    /// The effective settings.
     pub settings: Settings,
-    /// The texts they were read from; keys that nobody gave are not here.
+    /// The texts they were read from, without keys that no source sets.
     pub given: Layer,
     /// The file that was read, if any.
     pub file: Option<PathBuf>,
 }
 
-/// What a reload did.
+/// The result of a reload.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Changes {
-    /// Keys with new values in force.
+    /// Keys with new effective values.
     pub applied: Vec<String>,
     /// Keys that keep their old values until a restart.
     pub kept: Vec<String>,
 }
 
 impl Sources {
-    /// The flags among `matches` (of a command that has the settings' flags), this environment, and
-    /// a file: the one named, or [`DEFAULT_FILE`] if it is there.
+    /// Returns the sources: the flags in `matches` (of a command with the flags of the settings),
+    /// this environment, and a file: the one named, or [`DEFAULT_FILE`] if it exists.
     pub fn new(
         matches: &ArgMatches,
         environment: impl Iterator<Item = (OsString, OsString)>,
@@ -107,10 +107,10 @@ impl Sources {
         Self { flags: table::flags(matches), environment, file }
     }
 
-    /// Without flags, for programs that only want to know what a relay would do.
+    /// Returns the sources without flags, for programs that only need the configuration of a relay.
     ///
     /// # Errors
-    /// When nothing at all makes no command line, which is a fault of the table.
+    /// If an empty command line is invalid, which is a bug in the table.
     pub fn without_flags(
         environment: impl Iterator<Item = (OsString, OsString)>,
         file: Option<PathBuf>,
@@ -118,10 +118,10 @@ impl Sources {
         Ok(Self::new(&table::parse(&Layer::new())?, environment, file))
     }
 
-    /// Reads them all.
+    /// Reads all sources.
     ///
     /// # Errors
-    /// One line: where the fault is, and what would be right.
+    /// One line: the location of the fault, and what is expected.
     pub fn read(&self) -> Result<Configuration, String> {
         let (path, must_exist) = &self.file;
         let text = match std::fs::read_to_string(path) {
@@ -144,10 +144,10 @@ impl Sources {
 }
 
 impl Configuration {
-    /// Takes over what `newer` says, except for what needs a restart. It reads no file.
+    /// Applies the settings of `newer`, except those that need a restart. Reads no file.
     ///
     /// # Errors
-    /// When the two together make no sense; nothing changed then.
+    /// If the combination is invalid; nothing changes then.
     pub fn reload(&mut self, mut newer: Self) -> Result<Changes, String> {
         let mut changes = Changes { applied: Vec::new(), kept: Vec::new() };
         for key in table::keys() {
@@ -168,7 +168,7 @@ impl Configuration {
                 None => newer.given.remove(name),
             };
         }
-        // Tokens were read when `newer` was; here nothing waits for a disk.
+        // Tokens were read with `newer`; nothing here waits for a disk.
         let tokens = newer.settings.sockets.socket_tokens.take();
         let mut texts = newer.given.clone();
         texts.remove(TOKENS);
@@ -184,7 +184,7 @@ impl Configuration {
     }
 }
 
-/// The settings these texts stand for.
+/// Parses these texts as settings.
 fn settings(given: &Layer) -> Result<Settings, String> {
     let matches = table::parse(given)?;
     Settings::from_arg_matches(&matches).map_err(|error| table::one_line(&error))

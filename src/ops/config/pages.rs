@@ -1,10 +1,10 @@
-//! The table of settings as text: what is in force, the reference page, a commented sample file.
+//! The table of settings as text: effective values, the reference page, a commented sample file.
 
 use super::table::{SettingKey, keys};
 use super::{Configuration, NEEDS_RESTART};
 use std::fmt::Write as _;
 
-/// What is in force and where each value came from, as a file that would say the same.
+/// Formats the effective settings and their origins as a file that would produce them.
 pub fn print(configuration: &Configuration) -> String {
     let mut page = String::new();
     for key in keys() {
@@ -19,7 +19,7 @@ pub fn print(configuration: &Configuration) -> String {
     page
 }
 
-/// The reference page, in Markdown.
+/// Returns the reference page, in Markdown.
 pub fn reference() -> String {
     let mut page = String::from(REFERENCE_HEAD);
     let mut group = String::new();
@@ -49,7 +49,7 @@ pub fn reference() -> String {
     page
 }
 
-/// A file with every setting at its default, commented out.
+/// Returns a file with every setting at its default, commented out.
 pub fn sample() -> String {
     let mut page = String::from(SAMPLE_HEAD);
     let mut group = String::new();
@@ -75,7 +75,7 @@ fn toml_value(key: &SettingKey, values: &[String]) -> String {
         if key.is_switch() || text.parse::<u64>().is_ok() {
             text.clone()
         } else {
-            // JSON's strings are TOML's.
+            // A JSON string is also a TOML string.
             serde_json::Value::from(text.as_str()).to_string()
         }
     };

@@ -1,4 +1,4 @@
-//! The one table of settings, read off the flags' definitions: names, values, defaults, help.
+//! The table of settings, derived from the flags: names, values, defaults, help.
 
 use super::{Layer, Origin, SourceValue};
 use crate::ops::Settings;
@@ -8,11 +8,11 @@ use clap::{Arg, ArgAction, ArgMatches, Args, Command};
 use std::error::Error as _;
 use std::ffi::{OsStr, OsString};
 
-/// What the names of our environment variables begin with.
+/// The prefix of our environment variables.
 const PREFIX: &str = "RDV_";
 
-/// Variables with our prefix that are no settings of a relay: other commands read them, and a relay
-/// that finds them in its environment says nothing about them, however near a setting they are.
+/// Variables with our prefix that are not settings of a relay: other commands read them. A relay
+/// ignores them silently, even if their names resemble a setting.
 pub const NO_SETTINGS: [&str; 8] = [
     "RDV_CONFIG",
     "RDV_RELAY",
@@ -24,7 +24,7 @@ pub const NO_SETTINGS: [&str; 8] = [
     "RDV_SOCKET_SECRET",
 ];
 
-/// A name that is wrong in so many letters is still taken for misspelt.
+/// Maximum edit distance of a name that is treated as misspelt.
 const MISSPELT: usize = 2;
 
 /// One setting.
@@ -32,43 +32,43 @@ const MISSPELT: usize = 2;
 pub struct SettingKey(Arg);
 
 impl SettingKey {
-    /// As in `--name` and in files.
+    /// Returns the name, as in `--name` and in files.
     pub fn name(&self) -> &str {
         self.0.get_long().unwrap_or_default()
     }
 
-    /// The name of its environment variable.
+    /// Returns the name of its environment variable.
     pub fn variable(&self) -> String {
         format!("{PREFIX}{}", self.name().replace('-', "_").to_ascii_uppercase())
     }
 
-    /// Whether several values may be given.
+    /// Whether it is repeatable.
     pub fn repeats(&self) -> bool {
         matches!(self.0.get_action(), ArgAction::Append)
     }
 
-    /// Whether it is on or off.
+    /// Whether it is a boolean.
     pub fn is_switch(&self) -> bool {
         self.placeholder() == "BOOL"
     }
 
-    /// What stands for the value in help: its unit or shape.
+    /// Returns the placeholder of its value in help: the unit or format.
     pub fn placeholder(&self) -> String {
         let names = self.0.get_value_names().unwrap_or_default();
         names.first().map(ToString::to_string).unwrap_or_default()
     }
 
-    /// Its values when nobody gives one.
+    /// Returns its default values.
     pub fn defaults(&self) -> Vec<String> {
         self.0.get_default_values().iter().map(|text| text.to_string_lossy().into_owned()).collect()
     }
 
-    /// What it means.
+    /// Returns its help text.
     pub fn help(&self) -> String {
         self.0.get_help().map(ToString::to_string).unwrap_or_default()
     }
 
-    /// The group it stands in.
+    /// Returns its help heading.
     pub fn group(&self) -> &str {
         self.0.get_help_heading().unwrap_or("The relay")
     }
@@ -76,7 +76,7 @@ impl SettingKey {
     /// Refuses values that the flag would refuse.
     ///
     /// # Errors
-    /// What would be right.
+    /// What is expected.
     pub fn check(&self, values: &[String]) -> Result<(), String> {
         if values.len() != 1 && !self.repeats() {
             return Err("expected one value".into());
@@ -90,7 +90,7 @@ impl SettingKey {
     }
 }
 
-/// All settings, in the order of the help.
+/// Returns all settings, in the order of the help.
 pub fn keys() -> Vec<SettingKey> {
     let command = Settings::augment_args(bare());
     command
@@ -101,10 +101,10 @@ pub fn keys() -> Vec<SettingKey> {
         .collect()
 }
 
-/// The setting of this name.
+/// Returns the setting with this name.
 ///
 /// # Errors
-/// What it is likely to have meant.
+/// The setting that the name probably meant.
 pub fn key(name: &str) -> Result<SettingKey, String> {
     let keys = keys();
     if let Some(key) = keys.iter().find(|key| key.name() == name) {
@@ -117,24 +117,24 @@ pub fn key(name: &str) -> Result<SettingKey, String> {
     })
 }
 
-/// The setting that a name which is none is likely to have meant.
+/// Returns the setting that an unknown name probably meant.
 fn nearest<'k>(keys: &'k [SettingKey], name: &str) -> Option<&'k SettingKey> {
     let distance = |key: &SettingKey| strsim::damerau_levenshtein(key.name(), name);
     keys.iter().min_by_key(|key| distance(key)).filter(|key| distance(key) <= MISSPELT)
 }
 
-/// Whether an environment variable may be meant for a setting.
+/// Whether an environment variable may be a setting.
 pub fn is_ours(name: &OsStr) -> bool {
     let known_otherwise = NO_SETTINGS.iter().any(|other| name == *other);
     name.as_encoded_bytes().starts_with(PREFIX.as_bytes()) && !known_otherwise
 }
 
-/// What environment variables say; those that repeat separate their values by commas. Of others
-/// with our prefix only those are refused that look misspelt: container platforms set variables
-/// named after services (`RDV_PORT`).
+/// Reads settings from environment variables; repeatable ones separate their values with commas.
+/// Unknown variables with our prefix are refused only if they look misspelt: container platforms
+/// set variables named after services (`RDV_PORT`).
 ///
 /// # Errors
-/// The variable, and what would be right.
+/// The variable, and what is expected.
 pub fn environment(variables: &[(OsString, OsString)]) -> Result<Layer, String> {
     let keys = keys();
     let mut layer = Layer::new();
@@ -160,7 +160,7 @@ pub fn environment(variables: &[(OsString, OsString)]) -> Result<Layer, String> 
     Ok(layer)
 }
 
-/// What the command line says.
+/// Reads settings from the command line.
 pub fn flags(matches: &ArgMatches) -> Layer {
     let mut layer = Layer::new();
     for SettingKey(arg) in keys() {
@@ -176,7 +176,7 @@ pub fn flags(matches: &ArgMatches) -> Layer {
     layer
 }
 
-/// Reads the texts of a layer as flags.
+/// Parses the texts of a layer as flags.
 ///
 /// # Errors
 /// One line.
@@ -188,7 +188,7 @@ pub fn parse(given: &Layer) -> Result<ArgMatches, String> {
     command.try_get_matches_from(arguments).map_err(|error| one_line(&error))
 }
 
-/// What clap says about wrong arguments, as one line.
+/// Formats a clap error as one line.
 pub fn one_line(error: &clap::Error) -> String {
     let text = error.to_string();
     let lines: Vec<&str> = text.lines().take_while(|line| !line.is_empty()).collect();

@@ -123,7 +123,7 @@ fn what_other_commands_read_is_neither_a_setting_nor_misspelt() {
     for name in NO_SETTINGS {
         assert!(!table::is_ours(name.as_ref()), "{name}");
         assert!(keys.iter().all(|key| key.variable() != name), "{name} is a setting");
-        // A path need not be UTF-8.
+        // Paths can be invalid UTF-8.
         let value = std::os::unix::ffi::OsStringExt::from_vec(b"/\xff".to_vec());
         let command = Settings::augment_args(Command::new("rdv").no_binary_name(true));
         let matches = command.try_get_matches_from([""; 0]).unwrap();

@@ -1,30 +1,30 @@
-//! The kernel's version, and the limits on open files.
+//! Checks of the kernel's version and the limits on open files.
 
 use super::Finding;
 use super::machine::Machine;
 
-/// Since then a socket below its `SO_RCVLOWAT` mark does not wake epoll (tcp(7)).
+/// From this version on, a socket below its `SO_RCVLOWAT` mark does not wake epoll (tcp(7)).
 const LOW_WATER_KERNEL: (u32, u32) = (4, 18);
 
-/// Fewer descriptors than this, and a relay can hardly serve anybody.
+/// With fewer descriptors, a relay can hardly serve any client.
 const DESCRIPTORS_MIN: u64 = 64;
 
-/// What the limit on open files is, and what a relay with these settings wants of it.
+/// The limits on open files, and what a relay with these settings needs.
 #[derive(Clone, Copy, Debug)]
 pub struct Descriptors {
-    /// What holds now; a relay raises it to the hard limit itself.
+    /// The current limit; a relay raises it to the hard limit itself.
     pub soft: u64,
-    /// What it can be raised to.
+    /// The hard limit.
     pub hard: u64,
-    /// What a relay uses when all its connections, pipes and lingering connections are open.
+    /// Descriptors used when all connections, pipes and lingering connections are open.
     pub needed: u64,
-    /// The connections asked for.
+    /// The configured maximum of connections.
     pub wanted_connections: usize,
-    /// Those that the hard limit leaves room for.
+    /// Connections that the hard limit allows.
     pub allowed_connections: usize,
 }
 
-/// The kernel's version.
+/// Checks the kernel's version.
 pub fn kernel(machine: &Machine) -> Finding {
     let release = machine.sysctl("kernel/osrelease").unwrap_or_default();
     match version(&release) {
@@ -42,13 +42,13 @@ pub fn kernel(machine: &Machine) -> Finding {
     }
 }
 
-/// `6.18.44-generic` begins with 6 and 18.
+/// Parses major and minor version: `6.18.44-generic` is 6 and 18.
 fn version(release: &str) -> Option<(u32, u32)> {
     let mut numbers = release.split(|c: char| !c.is_ascii_digit());
     Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
 }
 
-/// The limit on open files of this process.
+/// Checks the limit on open files of this process.
 pub fn descriptors(limits: &Descriptors) -> Finding {
     let Descriptors { soft, hard, needed, wanted_connections, allowed_connections } = *limits;
     let raise = format!(

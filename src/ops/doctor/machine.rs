@@ -1,49 +1,49 @@
-//! Reads what the kernel says of itself in `/proc` and `/sys`. A file that is missing, or that says
-//! something else than expected, is `None`: another kernel, or a container that hides it.
+//! Reads the state of the kernel from `/proc` and `/sys`. A missing file or unexpected content is
+//! `None`: another kernel, or a container that hides the file.
 
 use std::fs;
 use std::path::PathBuf;
 
-/// Where the files are.
+/// The root directory of these files.
 #[derive(Clone, Debug)]
 pub struct Machine {
     root: PathBuf,
 }
 
 impl Machine {
-    /// This machine.
+    /// Returns this machine.
     pub fn this() -> Self {
         Self::at("/")
     }
 
-    /// A machine whose files are below `root`.
+    /// Returns a machine whose files are below `root`.
     pub fn at(root: impl Into<PathBuf>) -> Self {
         Self { root: root.into() }
     }
 
-    /// The text of a file, without white space around it; the path has no leading slash.
+    /// Returns the trimmed text of a file; the path has no leading slash.
     pub fn text(&self, path: &str) -> Option<String> {
         Some(fs::read_to_string(self.root.join(path)).ok()?.trim().to_owned())
     }
 
-    /// A sysctl, by its path below `/proc/sys/`.
+    /// Returns a sysctl, by its path below `/proc/sys/`.
     pub fn sysctl(&self, path: &str) -> Option<String> {
         self.text(&format!("proc/sys/{path}"))
     }
 
-    /// A sysctl of one number.
+    /// Returns a sysctl with one number.
     pub fn number(&self, path: &str) -> Option<u64> {
         self.sysctl(path)?.parse().ok()
     }
 
-    /// One field of this process's status (`proc_pid_status(5)`).
+    /// Returns one field of this process's status (`proc_pid_status(5)`).
     pub fn status(&self, field: &str) -> Option<String> {
         let text = self.text("proc/self/status")?;
         let value = |line: &str| Some(line.strip_prefix(field)?.strip_prefix(':')?.trim().into());
         text.lines().find_map(value)
     }
 
-    /// Whether this process may pass the limits on pipes: `CAP_SYS_RESOURCE` or `CAP_SYS_ADMIN`
+    /// Whether this process may exceed the limits on pipes: `CAP_SYS_RESOURCE` or `CAP_SYS_ADMIN`
     /// (pipe(7)).
     pub fn is_exempt_from_pipe_limits(&self) -> bool {
         const SYS_ADMIN: u32 = 21;

@@ -1,8 +1,8 @@
-//! `rdv doctor`: what is right and what is wrong with the machine a relay is to run on.
+//! `rdv doctor`: checks whether a machine is ready for a relay.
 //!
-//! The judgements are functions of what was read or tried, so that they are tested without such a
-//! machine; only `machine` looks at files, and only `pipes` opens pipes. What takes a socket is tried
-//! in `net`. Nothing here changes the machine.
+//! The checks are functions of what was read or tried, so that tests need no such machine; only
+//! `machine` reads files, and only `pipes` opens pipes. Trials with sockets are in `net`. Nothing
+//! here changes the machine.
 
 pub mod limits;
 pub mod machine;
@@ -12,14 +12,14 @@ pub mod pipes;
 use serde_json::{Value, json};
 use std::fmt::{self, Display};
 
-/// How one thing is.
+/// The status of one check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum CheckStatus {
-    /// Fine.
+    /// OK.
     Ok,
-    /// A relay runs, but slower, with less, or not as one might think.
+    /// A relay runs, but slower, with lower limits, or not as expected.
     Warn,
-    /// A relay does not run, or does the wrong thing.
+    /// A relay does not run, or misbehaves.
     Bad,
 }
 
@@ -33,43 +33,43 @@ impl CheckStatus {
     }
 }
 
-/// One thing that was looked at.
+/// The result of one check.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
-    /// What was looked at, in one word.
+    /// The name of the check, in one word.
     pub name: &'static str,
-    /// How it is.
+    /// Its status.
     pub verdict: CheckStatus,
     /// What was found.
     pub found: String,
-    /// What to change and why; not for what is fine.
+    /// What to change and why; `None` if the check passes.
     pub advice: Option<String>,
 }
 
 impl Finding {
-    /// Fine.
+    /// Returns a passed check.
     pub fn ok(name: &'static str, found: impl Into<String>) -> Self {
         Self { name, verdict: CheckStatus::Ok, found: found.into(), advice: None }
     }
 
-    /// Works, with a loss that `advice` mends.
+    /// Returns a warning: it works, with a loss that `advice` fixes.
     pub fn warn(name: &'static str, found: impl Into<String>, advice: impl Into<String>) -> Self {
         let (found, advice) = (found.into(), Some(advice.into()));
         Self { name, verdict: CheckStatus::Warn, found, advice }
     }
 
-    /// Does not work until `advice` is taken.
+    /// Returns a failure: it does not work until `advice` is followed.
     pub fn bad(name: &'static str, found: impl Into<String>, advice: impl Into<String>) -> Self {
         Self { verdict: CheckStatus::Bad, ..Self::warn(name, found, advice) }
     }
 }
 
-/// All findings, in the order they were made.
+/// All findings, in the order of the checks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DoctorReport(pub Vec<Finding>);
 
 impl DoctorReport {
-    /// The worst verdict.
+    /// Returns the worst verdict.
     pub fn verdict(&self) -> CheckStatus {
         self.0.iter().map(|finding| finding.verdict).max().unwrap_or(CheckStatus::Ok)
     }
@@ -79,8 +79,8 @@ impl DoctorReport {
         self.verdict() < CheckStatus::Bad
     }
 
-    /// `{"version","verdict","checks":[{"name","verdict","found","advice"}]}`, `advice` absent for
-    /// what is fine.
+    /// Returns `{"version","verdict","checks":[{"name","verdict","found","advice"}]}`, without
+    /// `advice` for passed checks.
     pub fn json(&self) -> Value {
         let checks: Vec<Value> = self.0.iter().map(check).collect();
         json!({
@@ -100,7 +100,7 @@ fn check(finding: &Finding) -> Value {
     check
 }
 
-/// One line each: verdict, name, what was found, what to do.
+/// One line per finding: verdict, name, what was found, what to do.
 impl Display for DoctorReport {
     fn fmt(&self, out: &mut fmt::Formatter) -> fmt::Result {
         for Finding { name, verdict, found, advice } in &self.0 {
@@ -114,7 +114,7 @@ impl Display for DoctorReport {
     }
 }
 
-/// `65536` as `64 KiB`; exact, so that it can be typed back.
+/// Formats `65536` as `64 KiB`; exact, so that it can be typed back.
 pub(crate) fn bytes(count: u64) -> String {
     let (unit, name) = match count {
         0..1024 => (1, "bytes"),
@@ -135,7 +135,7 @@ mod tests_support {
     use std::fs;
     use tempfile::TempDir;
 
-    /// A machine of these files.
+    /// Creates a machine with these files.
     pub(super) fn planted(files: &[(&str, &str)]) -> (TempDir, Machine) {
         let root = tempfile::tempdir().unwrap();
         for (path, text) in files {

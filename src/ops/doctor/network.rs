@@ -1,11 +1,11 @@
-//! The congestion control of sockets, whether splice(2) works between them, and whether the addresses
-//! to listen on are free.
+//! Checks of congestion control, of splice(2) between sockets, and of the addresses to listen on.
 
 use super::machine::Machine;
 use super::{Finding, bytes};
 use std::net::SocketAddr;
 
-/// Congestion control; `unpaced` is what a relay takes on loopback, and whether it may.
+/// Checks congestion control; `unpaced` is what a relay sets on loopback, `granted` whether it is
+/// allowed.
 pub fn congestion(machine: &Machine, unpaced: &str, granted: bool) -> Finding {
     const NAME: &str = "congestion";
     let read = |name: &str| machine.sysctl(&format!("net/ipv4/tcp_{name}_congestion_control"));
@@ -25,18 +25,18 @@ pub fn congestion(machine: &Machine, unpaced: &str, granted: bool) -> Finding {
     )
 }
 
-/// What a trial of splice(2) showed.
+/// The result of a trial of splice(2).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SpliceTrial {
-    /// So many bytes went from socket to pipe to socket and came out as they went in.
+    /// This many bytes passed from socket to pipe to socket unchanged.
     Works(usize),
-    /// They came out changed.
+    /// The bytes were received changed.
     Changes,
     /// This step failed, for this reason.
     Fails(&'static str, String),
 }
 
-/// Whether splice(2) works between sockets.
+/// Checks whether splice(2) works between sockets.
 pub fn splicing(shown: &SpliceTrial, no_splice: bool) -> Finding {
     const NAME: &str = "splice";
     let found = match shown {
@@ -55,24 +55,24 @@ pub fn splicing(shown: &SpliceTrial, no_splice: bool) -> Finding {
     Finding::bad(NAME, found, advice)
 }
 
-/// How an address to listen on is.
+/// The state of an address to listen on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Port {
     /// A relay can listen on it.
     Free,
-    /// An `rdv` of this version listens on it and answers.
+    /// An `rdv` of this version listens on it and responds.
     Served(String),
-    /// Something else has it.
+    /// Another program uses it.
     Taken,
-    /// This user may not have it.
+    /// This user has no permission to use it.
     Forbidden,
     /// This machine has no such address.
     Foreign,
-    /// Something else is wrong.
+    /// Another error.
     Fails(String),
 }
 
-/// Whether a relay can listen on an address, or does already.
+/// Checks whether a relay can listen on an address, or already does.
 pub fn port(address: SocketAddr, port: &Port) -> Finding {
     const NAME: &str = "listen";
     match port {

@@ -1,4 +1,4 @@
-//! How many pipes a relay gets, and how large: by the kernel's limits, and by trying.
+//! Checks of the number and size of pipes: by the kernel's limits, and by opening them.
 
 use super::machine::Machine;
 use super::{Finding, bytes};
@@ -6,27 +6,27 @@ use crate::ops::Settings;
 use crate::splice::pipe::Pipe;
 use crate::splice::pool::{LARGE_MAX, Pool, SMALL_BYTES};
 
-/// Pages are 4 KiB where it is not known better; the limits of pipe(7) count pages.
+/// The page size if unknown, 4 KiB; the limits of pipe(7) count pages.
 const PAGE_BYTES: u64 = 4096;
 
-/// Nobody learns more from opening more.
+/// Maximum pipes to open; more would tell nothing new.
 const TRIED_MAX: usize = 1024;
 
-/// The pipes that settings ask for.
+/// The pipes that the settings request.
 #[derive(Clone, Copy, Debug)]
 pub struct PipeRequest {
-    /// How many of the full size.
+    /// The number of full-size pipes.
     pub large: usize,
     /// The full size in bytes, as the kernel rounds it: a power of two of pages.
     pub large_bytes: u64,
-    /// How many smaller ones beside.
+    /// The number of additional smaller pipes.
     pub small: usize,
-    /// The size of those.
+    /// The size of the smaller pipes.
     pub small_bytes: u64,
 }
 
 impl PipeRequest {
-    /// What a relay with these settings opens at most.
+    /// Returns the maximum that a relay with these settings opens.
     pub fn of(settings: &Settings) -> Self {
         let pipes = if settings.no_splice { 0 } else { settings.max_pipes };
         let large = pipes.min(LARGE_MAX);
@@ -52,18 +52,18 @@ fn rounded(wanted: usize) -> u64 {
     (wanted as u64).next_power_of_two().max(PAGE_BYTES)
 }
 
-/// What the kernel really gave.
+/// The pipes that the kernel granted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct GrantedPipes {
-    /// How many of the full size.
+    /// The number of full-size pipes.
     pub large: usize,
-    /// How many smaller ones that are worth a splice.
+    /// The number of smaller pipes that are still large enough to splice.
     pub small: usize,
-    /// The size of the first one in bytes; 0 if there was none.
+    /// The size of the first pipe in bytes; 0 if none was opened.
     pub first_bytes: u64,
 }
 
-/// The largest pipe an ordinary user may have.
+/// Checks the largest pipe of an unprivileged user.
 pub fn largest(machine: &Machine, wish: PipeRequest) -> Finding {
     const NAME: &str = "pipe-max-size";
     let Some(most) = machine.number("fs/pipe-max-size") else {
@@ -84,7 +84,7 @@ pub fn largest(machine: &Machine, wish: PipeRequest) -> Finding {
     }
 }
 
-/// What all pipes of one user may hold together.
+/// Checks the total size of all pipes of one user.
 pub fn pages(machine: &Machine, wish: PipeRequest) -> Finding {
     const NAME: &str = "pipe-pages";
     let read = |name: &str| machine.number(&format!("fs/pipe-user-pages-{name}"));
@@ -117,8 +117,8 @@ pub fn pages(machine: &Machine, wish: PipeRequest) -> Finding {
     }
 }
 
-/// Opens as many pipes as a relay may, the way it does, and closes them again. The limits count all
-/// pipes of a user, so a relay of the same user gets fewer meanwhile: for a few milliseconds.
+/// Opens as many pipes as a relay may, in the same way, and closes them again. The limits count all
+/// pipes of a user, so a relay of the same user gets fewer for a few milliseconds.
 pub fn open_all(settings: &Settings, wish: PipeRequest) -> GrantedPipes {
     let mut pool = Pool::new(settings.pipe_size, wish.total().min(TRIED_MAX));
     let pipes: Vec<Pipe> = std::iter::from_fn(|| pool.lend()).collect();
@@ -130,7 +130,7 @@ pub fn open_all(settings: &Settings, wish: PipeRequest) -> GrantedPipes {
     }
 }
 
-/// Whether the kernel gave what was asked for.
+/// Checks whether the kernel granted the requested pipes.
 pub fn granted(wish: PipeRequest, got: GrantedPipes) -> Finding {
     let small = wish.total().min(TRIED_MAX) - wish.large;
     if wish.total() == 0 {
@@ -166,7 +166,7 @@ mod tests {
     use super::super::tests_support::planted;
     use super::*;
 
-    /// What the default settings ask for.
+    /// The request of the default settings.
     const USUAL: PipeRequest =
         PipeRequest { large: 48, large_bytes: 1 << 20, small: 256, small_bytes: 64 << 10 };
     const NONE: PipeRequest =

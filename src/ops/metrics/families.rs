@@ -1,5 +1,5 @@
-//! Families of metrics with one label, looked up once: what comes out are arrays by the number of
-//! the label's value.
+//! Families of metrics with one label, looked up once: each becomes an array indexed by the number
+//! of the label's value.
 
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -7,20 +7,20 @@ use prometheus_client::metrics::gauge::Gauge as SignedGauge;
 use prometheus_client::registry::{Registry, Unit};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// A gauge of whole numbers.
+/// An integer gauge.
 pub(super) type Gauge = SignedGauge<u64, AtomicU64>;
 
 /// One label and its value.
 pub(super) type Label = [(&'static str, &'static str); 1];
 
-/// What a family is called, and what that means.
+/// The name and help text of a family.
 #[derive(Clone, Copy)]
 pub(super) struct Name {
     pub name: &'static str,
     pub help: &'static str,
 }
 
-/// One counter for each value of a label.
+/// Registers a counter for each value of a label.
 pub(super) fn counters<const N: usize>(
     registry: &mut Registry,
     Name { name, help }: Name,
@@ -32,7 +32,7 @@ pub(super) fn counters<const N: usize>(
     values.map(|value| family.get_or_create_owned(&[(label, value)]))
 }
 
-/// The same, of bytes.
+/// Registers a counter of bytes for each value of a label.
 pub(super) fn byte_counters<const N: usize>(
     registry: &mut Registry,
     Name { name, help }: Name,
@@ -44,7 +44,7 @@ pub(super) fn byte_counters<const N: usize>(
     values.map(|value| family.get_or_create_owned(&[(label, value)]))
 }
 
-/// One gauge for each value of a label.
+/// Registers a gauge for each value of a label.
 pub(super) fn gauges<const N: usize>(
     registry: &mut Registry,
     Name { name, help }: Name,
@@ -56,26 +56,26 @@ pub(super) fn gauges<const N: usize>(
     values.map(|value| family.get_or_create_owned(&[(label, value)]))
 }
 
-/// A counter without a label.
+/// Registers a counter without a label.
 pub(super) fn counter(registry: &mut Registry, name: &'static str, help: &'static str) -> Counter {
     let counter = Counter::default();
     registry.register(name, help, counter.clone());
     counter
 }
 
-/// A gauge without a label.
+/// Registers a gauge without a label.
 pub(super) fn gauge(registry: &mut Registry, name: &'static str, help: &'static str) -> Gauge {
     let gauge = Gauge::default();
     registry.register(name, help, gauge.clone());
     gauge
 }
 
-/// Takes over what was counted elsewhere.
+/// Sets a counter to a value counted elsewhere.
 pub(super) fn take_over(counter: &Counter, count: u64) {
     counter.inner().store(count, Ordering::Relaxed);
 }
 
-/// Sets gauges to numbers of the same order.
+/// Sets gauges to the numbers at the same index.
 pub(super) fn set_all(gauges: &[Gauge], numbers: &[usize]) {
     debug_assert_eq!(gauges.len(), numbers.len(), "one number for each");
     for (gauge, &number) in gauges.iter().zip(numbers) {

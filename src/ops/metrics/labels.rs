@@ -1,6 +1,6 @@
-//! The values labels may take: each label is one of our enums, so that no client can make a series.
+//! The values of labels: each label is one of our enums, so that no client can create a series.
 
-/// Which way a body byte took.
+/// The path of a body byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Path {
     /// Through a pipe, in the kernel.
@@ -10,10 +10,10 @@ pub enum Path {
 }
 
 impl Path {
-    /// Every one, in the order of their numbers.
+    /// All values, in the order of their numbers.
     pub const ALL: [Self; 2] = [Self::Spliced, Self::Copied];
 
-    /// The label's value.
+    /// Returns the label's value.
     pub fn name(self) -> &'static str {
         match self {
             Self::Spliced => "spliced",
@@ -22,39 +22,39 @@ impl Path {
     }
 }
 
-/// Where a connection is in its life.
+/// The phase of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ConnPhase {
-    /// Reads a request head, or idles.
+    /// Reading a request head, or idle.
     Head,
-    /// Reads a JSON body.
+    /// Reading a JSON body.
     Json,
-    /// Reads a body that becomes a record, or waits until that is handed over.
+    /// Reading a body that becomes a record, or waiting for the record to be handed over.
     Pushing,
     /// One side of a stream, waiting for the other.
     Waiting,
     /// One side of a running transfer.
     Streaming,
-    /// Writes a response.
+    /// Writing a response.
     Answering,
-    /// Writes the list of streams.
+    /// Writing the list of streams.
     Listing,
-    /// Writes the events of a stream.
+    /// Writing the events of a stream.
     Following,
     /// The WebSocket of an agent.
     Agent,
-    /// A client whose request an agent answers.
+    /// A client whose request is answered by an agent.
     Calling,
-    /// A spare connection of an agent, whether it carries a call or not.
+    /// A spare connection of an agent, whether or not it carries a call.
     Spare,
     /// A connection to the API that agents may call.
     Asking,
-    /// Answered; what the client still sends is discarded.
+    /// Response sent; further input from the client is discarded.
     Lingering,
 }
 
 impl ConnPhase {
-    /// Every one, in the order of their numbers.
+    /// All values, in the order of their numbers.
     pub const ALL: [Self; 13] = [
         Self::Head,
         Self::Json,
@@ -71,7 +71,7 @@ impl ConnPhase {
         Self::Lingering,
     ];
 
-    /// The label's value.
+    /// Returns the label's value.
     pub fn name(self) -> &'static str {
         match self {
             Self::Head => "head",
@@ -91,17 +91,17 @@ impl ConnPhase {
     }
 }
 
-/// The statuses the relay answers with of its own accord.
+/// The statuses that the relay itself generates.
 pub(super) const STATUSES: [u16; 24] = [
     101, 200, 201, 204, 400, 401, 403, 404, 405, 408, 409, 410, 413, 414, 415, 417, 426, 429, 431,
     501, 502, 503, 504, 505,
 ];
 
-/// The label of any other status: one that a client put into an error report, that the API of an
-/// agent answered with, or that `--too-busy-status` names.
+/// The label of any other status: from a client's error report, from the API of an agent, or from
+/// `--too-busy-status`.
 pub(super) const OTHER_STATUS: &str = "other";
 
-/// The place of a status among [`STATUSES`]; behind them all, if it is none of them.
+/// Returns the index of a status in [`STATUSES`], or their count for any other status.
 pub(super) fn status_number(status: u16) -> usize {
     STATUSES.binary_search(&status).unwrap_or(STATUSES.len())
 }

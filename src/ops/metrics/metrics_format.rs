@@ -1,9 +1,9 @@
-//! The two forms metrics are written in. `prometheus-client` writes OpenMetrics; older readers, and
-//! `promtool check metrics`, want the text format before it, which differs in a few comment lines.
+//! The two formats of metrics. `prometheus-client` writes OpenMetrics; older readers and `promtool
+//! check metrics` need the preceding text format, which differs in a few comment lines.
 
 use crate::http::negotiate;
 
-/// A form of the same figures.
+/// A format of the metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MetricsFormat {
     /// OpenMetrics 1.0.
@@ -13,9 +13,9 @@ pub enum MetricsFormat {
 }
 
 impl MetricsFormat {
-    /// What a client takes by the values of its `Accept` fields: OpenMetrics where it is named, as
-    /// Prometheus does, with no less weight than plain text; else the classic form, which everything
-    /// reads.
+    /// Selects the format by the values of the `Accept` fields: OpenMetrics if it is named, as
+    /// Prometheus does, with at least the weight of plain text; otherwise the classic format, which
+    /// all clients read.
     pub fn accepted<'a>(accept_values: impl Iterator<Item = &'a [u8]>) -> Self {
         let (named, other) = (("application", "openmetrics-text"), ("text", "plain"));
         if negotiate::names_and_prefers(accept_values, named, other) {
@@ -25,7 +25,7 @@ impl MetricsFormat {
         }
     }
 
-    /// The `Content-Type` of an answer in this form.
+    /// Returns the `Content-Type` of a response in this format.
     pub fn content_type(self) -> &'static str {
         match self {
             Self::OpenMetrics => super::CONTENT_TYPE,
@@ -33,7 +33,7 @@ impl MetricsFormat {
         }
     }
 
-    /// This form of a text that is OpenMetrics.
+    /// Converts OpenMetrics text to this format.
     pub fn of(self, open_metrics: String) -> String {
         match self {
             Self::OpenMetrics => open_metrics,
@@ -42,8 +42,9 @@ impl MetricsFormat {
     }
 }
 
-/// In OpenMetrics the samples of a counter end in `_total` and its name does not; before, both did.
-/// Units were not there; `# EOF` is a comment like any other.
+/// Converts OpenMetrics to the classic format. In OpenMetrics the samples of a counter end in
+/// `_total` and its name does not; in the classic format both do. Units did not exist; `# EOF` is
+/// an ordinary comment.
 fn classic(open_metrics: &str) -> String {
     let mut text = String::with_capacity(open_metrics.len() + 1024);
     let mut lines = open_metrics.lines().peekable();

@@ -1,8 +1,8 @@
-//! What the relay counts, for Prometheus. The table of all metrics is docs/metrics.md's.
+//! The relay's metrics, for Prometheus. docs/metrics.md lists all of them.
 //!
-//! Counting costs a few additions: every series is looked up once and then found by the number of
-//! an enum. No label holds anything a client chose. What can be looked up is looked up at a scrape
-//! only, and nothing here waits or writes.
+//! Counting costs a few additions: every series is looked up once and then indexed by the number of
+//! an enum. No label contains data from a client. Values that can be computed are computed at a
+//! scrape only, and nothing here blocks or writes.
 
 mod families;
 mod labels;
@@ -30,17 +30,18 @@ use scraped::Scraped;
 use std::borrow::Cow;
 use std::time::Duration;
 
-/// The `Content-Type` of what [`Metrics::render`] returns.
+/// The `Content-Type` of the text returned by [`Metrics::render`].
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// Seconds one side waited for the other: people start both ends by hand, programs at once.
+/// Buckets of the wait for the other side, in seconds: people start both ends by hand, programs at
+/// once.
 const WAIT_SECONDS: [f64; 10] = [0.001, 0.01, 0.1, 0.5, 1.0, 5.0, 15.0, 30.0, 60.0, 300.0];
 
-/// Seconds a transfer took: from one packet to a night.
+/// Buckets of the duration of a transfer, in seconds: from one packet to a night.
 const TRANSFER_SECONDS: [f64; 10] =
     [0.001, 0.01, 0.1, 1.0, 10.0, 60.0, 300.0, 1800.0, 7200.0, 21600.0];
 
-/// Seconds of one turn of the loop: 10 µs serve a request, 1 s is a fault.
+/// Buckets of the duration of a loop iteration, in seconds: 10 µs serve a request, 1 s is a fault.
 const TURN_SECONDS: [f64; 11] =
     [1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 5e-3, 2.5e-2, 0.1, 1.0];
 
@@ -53,12 +54,12 @@ const RELAYED: Name =
 
 type RequestLabels = [(&'static str, Cow<'static, str>); 2];
 
-/// Everything that is counted.
+/// All metrics.
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
     requests: Family<RequestLabels, Counter>,
-    /// Its series by route and status, once there was a first.
+    /// Its series by route and status, created at the first response.
     answered: Box<[[Option<Counter>; STATUSES.len() + 1]; RouteName::ALL.len()]>,
     refusals: [Counter; Busy::ALL.len()],
     relayed: [Counter; Path::ALL.len()],
@@ -70,7 +71,7 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// Nothing has happened yet; the process began now, in milliseconds since 1970.
+    /// Creates the metrics of a process started at this time, in milliseconds since 1970.
     pub fn new(started_wall_ms: i64) -> Self {
         let mut registry = Registry::default();
         let requests = Family::default();
@@ -112,7 +113,7 @@ impl Metrics {
         }
     }
 
-    /// A request was answered.
+    /// Counts a response.
     pub fn answered(&mut self, route: RouteName, status: u16) {
         let number = status_number(status);
         let requests = &self.requests;
@@ -124,43 +125,43 @@ impl Metrics {
         series.inc();
     }
 
-    /// A request, or a connection, was refused for the load.
+    /// Counts a request or connection refused due to load.
     pub fn refused(&self, reason: Busy) {
         self.refusals[reason as usize].inc();
     }
 
-    /// Body bytes were handed on: so many in all, so many of them through a pipe.
+    /// Counts relayed body bytes; `spliced_bytes` of them passed through a pipe.
     pub fn relayed(&self, bytes: u64, spliced_bytes: u64) {
         debug_assert!(spliced_bytes <= bytes, "those through the pipe are among them");
         self.relayed[Path::Spliced as usize].inc_by(spliced_bytes);
         self.relayed[Path::Copied as usize].inc_by(bytes - spliced_bytes);
     }
 
-    /// Two sides met.
+    /// Records the pairing of two sides.
     pub fn paired(&self, wait: Duration) {
         self.pairing_wait.observe(wait.as_secs_f64());
     }
 
-    /// A transfer ended.
+    /// Records the end of a transfer.
     pub fn transferred(&self, duration: Duration) {
         self.transfer_duration.observe(duration.as_secs_f64());
     }
 
-    /// A turn of the loop ended.
+    /// Records the end of a loop iteration.
     pub fn turned(&self, duration: Duration) {
         self.turn_duration.observe(duration.as_secs_f64());
     }
 
-    /// Accepting paused.
+    /// Counts a pause of accepting.
     pub fn accept_paused(&self) {
         self.accept_pauses.inc();
     }
 
-    /// All of it as OpenMetrics text, of [`CONTENT_TYPE`].
+    /// Returns all metrics as OpenMetrics text, of [`CONTENT_TYPE`].
     pub fn render(&self, figures: &RelayStats<'_>) -> String {
         self.scraped.take(figures);
         let mut text = String::with_capacity(16 << 10);
-        // Writing into a string does not fail.
+        // Writing to a string cannot fail.
         let _ = text::encode(&mut text, &self.registry);
         text
     }

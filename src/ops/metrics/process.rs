@@ -1,10 +1,10 @@
-//! What the kernel says of this process. Read at a scrape: four calls, none of which waits.
+//! Figures of this process from the kernel. Read at a scrape with four calls, none of which blocks.
 
 use nix::sys::resource::{Resource, UsageWho, getrlimit, getrusage};
 use nix::sys::time::TimeValLike as _;
 use std::fs;
 
-/// The figures of one scrape; 0 where the kernel does not tell.
+/// The figures of one scrape; 0 if the kernel does not provide one.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Process {
     pub cpu_seconds: f64,
@@ -14,7 +14,7 @@ pub(super) struct Process {
 }
 
 impl Process {
-    /// Asks the kernel.
+    /// Reads the figures from the kernel.
     pub fn read() -> Self {
         Self {
             cpu_seconds: cpu_seconds().unwrap_or_default(),
@@ -25,7 +25,8 @@ impl Process {
     }
 }
 
-/// User and system time (getrusage(2)): what `/proc/self/stat` has in ticks, in microseconds.
+/// Returns user and system time in seconds, to the microsecond (getrusage(2)); `/proc/self/stat`
+/// counts ticks.
 fn cpu_seconds() -> Option<f64> {
     let usage = getrusage(UsageWho::RUSAGE_SELF).ok()?;
     let time = usage.user_time() + usage.system_time();
@@ -40,8 +41,9 @@ fn resident_bytes() -> Option<u64> {
     Some(kib << 10)
 }
 
-/// From Linux 6.2 on the directory's size is the number of its entries (`proc_fd_getattr` in
-/// fs/proc/fd.c); before, it is 0, and they are counted: half a microsecond each.
+/// Counts open descriptors. From Linux 6.2 on the directory's size is the number of its entries
+/// (`proc_fd_getattr` in fs/proc/fd.c); before, it is 0, and they are counted: half a microsecond
+/// each.
 fn open_descriptors() -> Option<u64> {
     match fs::metadata("/proc/self/fd").ok()?.len() {
         0 => Some(fs::read_dir("/proc/self/fd").ok()?.count() as u64),

@@ -1,4 +1,4 @@
-//! Figures that nobody counts as they change: they are looked up when somebody asks.
+//! Figures that are not counted as they change, but looked up at each scrape.
 
 use super::families::{Gauge, Name, counter, gauge, gauges, set_all, take_over};
 use super::labels::ConnPhase;
@@ -13,24 +13,24 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 const PIPE_SIZES: [&str; 2] = ["large", "small"];
 
-/// Why the relay may be slower than it should be, although it serves everything.
+/// Reasons why the relay may be slower than it should be, although it serves all requests.
 const DEGRADED_REASONS: [&str; 1] = ["pipes"];
 
-/// How many states of a stream are ends.
+/// The number of final states of a stream.
 const ENDS: usize = StreamState::ALL.len() - StreamState::ACTIVE;
 
-/// What the relay tells of itself at a scrape.
+/// The state of the relay at a scrape.
 #[derive(Clone, Copy, Debug)]
 pub struct RelayStats<'f> {
-    /// Streams there are and were.
+    /// Streams, current and ended.
     pub streams: &'f StateCounts,
-    /// Connections, by the number of their phase.
+    /// Connections, indexed by the number of their phase.
     pub connections: [usize; ConnPhase::ALL.len()],
-    /// Pipes there are.
+    /// Open pipes.
     pub pipes: PoolStats,
-    /// Connections and transfers that wait for their turn.
+    /// Connections and transfers in the run queue.
     pub run_queue: usize,
-    /// Bytes all transfers hold in user memory.
+    /// Bytes that all transfers hold in user memory.
     pub held_bytes: usize,
     /// Maximum concurrent connections.
     pub max_connections: usize,
@@ -38,11 +38,11 @@ pub struct RelayStats<'f> {
     pub max_streams: usize,
     /// Lines of access logs that were dropped or could not be written.
     pub dropped_lines: u64,
-    /// Stalled downloads hold all pipes.
+    /// Whether stalled downloads hold all pipes.
     pub out_of_pipes: bool,
 }
 
-/// Where those figures go.
+/// The metrics that are set at a scrape.
 #[derive(Debug)]
 pub(super) struct Scraped {
     streams: [Gauge; StreamState::ALL.len()],
@@ -118,7 +118,7 @@ impl Scraped {
         }
     }
 
-    /// Takes the figures of one scrape, and asks the kernel for those of the process.
+    /// Sets the figures of one scrape, and reads those of the process from the kernel.
     pub fn take(&self, figures: &RelayStats<'_>) {
         let RelayStats { streams, pipes, .. } = figures;
         set_all(&self.streams, &streams.held);
@@ -139,7 +139,7 @@ impl Scraped {
     }
 
     fn take_process(&self, process: &Process) {
-        // The counter keeps its value as the bits of a float.
+        // The counter stores its value as the bits of a float.
         self.cpu_seconds.inner().store(process.cpu_seconds.to_bits(), Ordering::Relaxed);
         self.resident.set(process.resident_bytes);
         self.open_descriptors.set(process.open_descriptors);

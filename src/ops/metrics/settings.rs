@@ -1,8 +1,8 @@
-//! What of the metrics can be chosen.
+//! The settings of the metrics.
 
 use clap::Args;
 
-/// How the relay counts what it does.
+/// The settings of the metrics.
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Metrics")]
 pub struct MetricsSettings {

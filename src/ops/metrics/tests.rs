@@ -2,7 +2,7 @@ use super::*;
 use crate::rendezvous::{StateCounts, StreamState};
 use crate::splice::pool::PoolStats;
 
-/// The figures of a relay that did something.
+/// Returns the figures of a relay that has served requests.
 fn figures(tally: &StateCounts) -> RelayStats<'_> {
     RelayStats {
         streams: tally,

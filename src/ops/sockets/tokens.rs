@@ -1,5 +1,5 @@
-//! The file of tokens: who may be an agent, by which names. Tokens are kept as their SHA-256 only,
-//! and no error, log or printed setting shows one.
+//! The file of tokens: which agents are allowed, under which names. Only the SHA-256 of a token is
+//! kept, and no error, log or printed setting shows a token.
 
 use crate::api::name::{NAME_RULE, valid_name};
 use sha2::{Digest as _, Sha256};
@@ -8,18 +8,18 @@ use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
 
-/// Shortest token, in characters: 16 random ones of letters and digits are 95 bits, which nobody
-/// guesses over a network.
+/// Minimum length of a token in characters: 16 random letters and digits are 95 bits, which cannot
+/// be guessed over a network.
 const TOKEN_MIN: usize = 16;
 
-/// Longest file, in bytes: more than 10,000 lines. What is longer is no file of tokens.
+/// Maximum size of the file in bytes: more than 10,000 lines. A longer file is refused.
 const FILE_MAX_BYTES: u64 = 1 << 20;
 
-/// Who may be an agent.
+/// The allowed agents.
 #[derive(Clone, PartialEq, Eq)]
 pub struct TokenTable(Vec<Entry>);
 
-/// One token.
+/// A token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Entry {
     digest: [u8; 32],
@@ -27,22 +27,22 @@ struct Entry {
     names: Names,
 }
 
-/// What the agents of a token may be called.
+/// The names allowed for a token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Names {
     Any,
-    /// Possibly none: then they have no name.
+    /// These names; if empty, only agents without a name.
     These(Vec<String>),
 }
 
-/// Why somebody may not be an agent, or not by this name.
+/// Why an agent, or its name, is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refused {
-    /// They have shown no token.
+    /// No token was sent.
     NoToken,
-    /// Nobody has this token.
+    /// The token is unknown.
     UnknownToken,
-    /// The token is not for this name.
+    /// The token is not valid for this name.
     NameNotAllowed,
 }
 
@@ -50,7 +50,7 @@ impl TokenTable {
     /// Reads the file at this path.
     ///
     /// # Errors
-    /// One line: the file and its line, and what would be right.
+    /// One line: the file and its line, and what is expected.
     pub fn read(path: &str) -> Result<Self, String> {
         let wrong = |error: &dyn fmt::Display| format!("{path}: {error}");
         let file = File::open(Path::new(path)).map_err(|error| wrong(&error))?;
@@ -62,11 +62,11 @@ impl TokenTable {
         Self::parse(&text).map_err(|(line, why)| format!("{path}:{line}: {why}"))
     }
 
-    /// Whether somebody with this token may be an agent, of this name if any. How long the answer
-    /// takes tells nothing about the tokens.
+    /// Checks whether an agent with this token is allowed, under this name if any. The duration of
+    /// the check reveals nothing about the tokens.
     ///
     /// # Errors
-    /// Why not.
+    /// The reason for the refusal.
     pub fn allows(&self, token: Option<&str>, name: Option<&str>) -> Result<(), Refused> {
         let digest = sha256(token.ok_or(Refused::NoToken)?);
         let mut found = None;
@@ -101,7 +101,8 @@ impl TokenTable {
     }
 }
 
-/// As it is compared; a word that is no token may be one that was mistyped, so it is not shown.
+/// Returns the digest used for comparison. An invalid token may be a mistyped one, so the error
+/// does not show it.
 fn token_digest(token: &str) -> Result<[u8; 32], String> {
     if !token.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Err("a token has visible ASCII characters only".into());
@@ -112,7 +113,7 @@ fn token_digest(token: &str) -> Result<[u8; 32], String> {
     Ok(sha256(token))
 }
 
-/// A word that is no name may be a token in the wrong place, so it is not shown either.
+/// Parses names. An invalid name may be a misplaced token, so the error does not show it either.
 fn names<'t>(words: impl Iterator<Item = &'t str>) -> Result<Names, String> {
     let mut names = Vec::new();
     let mut any = false;
@@ -130,7 +131,7 @@ fn sha256(text: &str) -> [u8; 32] {
     Sha256::digest(text).into()
 }
 
-/// Every byte is looked at, whichever differ.
+/// Compares two digests in constant time.
 fn same(one: &[u8; 32], other: &[u8; 32]) -> bool {
     one.iter().zip(other).fold(0, |difference, (a, b)| difference | (a ^ b)) == 0
 }

@@ -1,37 +1,37 @@
-//! A state in which the relay serves everything, only slower. PURE. A flow of transfers can use up
-//! something for a moment many times a second: only what lasts is a state, and worth a line.
+//! A state in which the relay serves everything, only slower. PURE. A flow of transfers can exhaust
+//! a resource for a moment many times a second: only a lasting state is worth a log line.
 
 use std::time::{Duration, Instant};
 
-/// What lasts shorter is no state; the same holds for its end.
+/// How long a state must last to count, and how long its end must last.
 const LASTS: Duration = Duration::from_secs(1);
 
-/// Whether the relay is in such a state.
+/// Whether the relay is in a degraded state.
 #[derive(Debug)]
 pub struct Degraded {
     name: &'static str,
     on: bool,
-    /// Since when it looks as if it were not as it is said to be.
+    /// Since when the observed state differs from the reported one.
     differs_since: Option<Instant>,
 }
 
 impl Degraded {
-    /// Not in the state of this name.
+    /// Creates the state of this name, not entered.
     pub fn not_yet(name: &'static str) -> Self {
         Self { name, on: false, differs_since: None }
     }
 
-    /// What the state is called.
+    /// Returns the name of the state.
     pub fn name(&self) -> &'static str {
         self.name
     }
 
-    /// Whether the relay is in it.
+    /// Whether the relay is in this state.
     pub fn is_on(&self) -> bool {
         self.on
     }
 
-    /// It looks as if it were in it, or not. Each change is logged once.
+    /// Records whether the relay appears to be in this state. Each change is logged once.
     pub fn update(&mut self, now: Instant, seen: bool) {
         if seen == self.on {
             self.differs_since = None;
@@ -49,7 +49,7 @@ impl Degraded {
         }
     }
 
-    /// When it becomes what it looks like, if it goes on looking so.
+    /// Returns when the state changes if the observation persists.
     pub fn next_deadline(&self) -> Option<Instant> {
         self.differs_since.and_then(|since| since.checked_add(LASTS))
     }

@@ -1,5 +1,5 @@
-//! The operators' requests: how the relay stands, and what it is to do. The event loop knows how
-//! things stand; it hands that in as a [`RelayStatus`].
+//! The operators' requests: the relay's status and the commands it obeys. The event loop knows the
+//! status and passes it in as a [`RelayStatus`].
 
 mod degraded;
 
@@ -10,27 +10,27 @@ use degraded::Degraded;
 use serde_json::json;
 use std::time::Instant;
 
-/// How things stand, as only the event loop knows.
+/// The relay's status, as only the event loop knows it.
 #[derive(Clone, Copy, Debug)]
 pub struct RelayStatus {
     /// Streams that have not ended.
     pub streams_active: usize,
-    /// Those of them that move bytes.
+    /// Active streams that move bytes.
     pub streams_streaming: usize,
-    /// Streams that are held, ended ones included.
+    /// Streams held in memory, ended ones included.
     pub streams_held: usize,
-    /// Descriptors or memory are out, and new connections are refused, or wait.
+    /// Descriptors or memory are exhausted: new connections are refused or wait.
     pub accept_paused: bool,
-    /// All pipes are lent: what asks for one now is copied.
+    /// All pipes are in use: further transfers are copied.
     pub pipes_exhausted: bool,
 }
 
-/// What operators asked for, and what they are to know.
+/// Operators' commands and the states reported to them.
 #[derive(Debug)]
 pub struct Admin {
-    /// An operator asked the relay to stop.
+    /// An operator requested a shutdown.
     stop: bool,
-    /// All pipes are held by stalled downloads: the others are copied.
+    /// Stalled downloads hold all pipes: other transfers are copied.
     out_of_pipes: Degraded,
 }
 
@@ -41,7 +41,7 @@ impl Default for Admin {
 }
 
 impl Admin {
-    /// Whether new streams would be served.
+    /// Reports whether new streams would be served.
     pub fn readiness(&mut self, io: &mut Io, id: ConnId, standing: &RelayStatus, read: bool) {
         let reasons = obstacles(io, standing);
         let status = if reasons.is_empty() { 200 } else { 503 };
@@ -52,7 +52,7 @@ impl Admin {
         answer::json(io, id, status, &object, read);
     }
 
-    /// What the relay is doing, in numbers.
+    /// Reports the relay's activity in numbers.
     pub fn state(&mut self, io: &mut Io, id: ConnId, standing: &RelayStatus, read: bool) {
         let object = json!({
             "state": if self.stop { ServingMode::Draining.name() } else { io.mode.name() },
@@ -68,7 +68,7 @@ impl Admin {
         answer::json(io, id, 200, &object, read);
     }
 
-    /// Does what an operator asks for.
+    /// Carries out an operator's command.
     pub fn control(
         &mut self,
         io: &mut Io,
@@ -106,17 +106,17 @@ impl Admin {
         Ok(())
     }
 
-    /// Whether an operator asked the relay to stop; once.
+    /// Whether an operator requested a shutdown; returns `true` once.
     pub fn take_stop(&mut self) -> bool {
         std::mem::take(&mut self.stop)
     }
 
-    /// A turn ends, and this is how things stand.
+    /// Updates the states at the end of a turn.
     pub fn update(&mut self, io: &Io, standing: &RelayStatus) {
         self.out_of_pipes.update(io.now.monotonic, standing.pipes_exhausted);
     }
 
-    /// When [`Admin::update`] may see something new although nothing happens.
+    /// Returns when [`Admin::update`] may change a state without an event.
     pub fn next_deadline(&self) -> Option<Instant> {
         self.out_of_pipes.next_deadline()
     }
@@ -127,7 +127,7 @@ impl Admin {
     }
 }
 
-/// What keeps the relay from serving new streams.
+/// Returns what keeps the relay from serving new streams.
 fn obstacles(io: &Io, standing: &RelayStatus) -> Vec<&'static str> {
     [
         (io.mode == ServingMode::Suspended, "suspended"),

@@ -1,4 +1,4 @@
-//! One agent: its connection, what it says of itself, and who waits for it.
+//! One agent: its connection, its metadata, and the exchanges that wait for it.
 
 use crate::mux::frame::CancelReason;
 use crate::mux::session::Session;
@@ -10,16 +10,16 @@ use std::net::SocketAddr;
 use std::time::Instant;
 use uuid::Uuid;
 
-/// Who waits for an exchange with an agent.
+/// What waits for an exchange with an agent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Waiter {
-    /// A call, for the agent's answer.
+    /// A call that waits for the agent's answer.
     Call(Slot),
-    /// A request of the agent to the relay's API, for its body and for room for the answer.
+    /// An agent's request to the relay's API that waits for its body and for room for the answer.
     ApiRequest(Slot),
 }
 
-/// Who waits for an exchange, and on which connection.
+/// A waiter and its connection.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Waiting {
     pub conn: ConnId,
@@ -31,34 +31,34 @@ pub(super) struct Waiting {
 pub(super) struct Agent {
     /// The connection of its WebSocket.
     pub conn: ConnId,
-    /// What others know that connection by.
+    /// The public id of that connection.
     pub id: Uuid,
-    /// Its place among all, in the order in which they connected.
+    /// Its position among all agents, in the order in which they connected.
     pub sequence: u64,
     pub session: Session,
-    /// The token that came with the upgrade, until the agent has introduced itself.
+    /// The token received with the upgrade, until the agent has introduced itself.
     pub token: Option<String>,
     pub name: Option<String>,
-    /// Without secrets.
+    /// Its metadata, without secrets.
     pub metadata: Value,
-    /// What its tunnels are brought with.
+    /// The secret that its tunnels are attached with.
     pub tunnel_secret: Option<Uuid>,
-    /// Who waits for which exchange.
+    /// The waiter of each exchange.
     pub waiting: HashMap<u32, Waiting>,
-    /// Its tunnels that carry nothing.
+    /// Its idle tunnels.
     pub idle: Vec<Slot>,
     /// Its tunnels that carry a call.
     pub carrying: Vec<Slot>,
-    /// It was asked for nothing more, or asks for nothing more itself.
+    /// It was sent, or sent itself, the notice that no new requests follow.
     pub leaving: bool,
-    /// Somebody found that too much waits to be sent to it.
+    /// A waiter found its send backlog too large.
     pub backlogged: bool,
-    /// Since when nothing is read from it, because one of its answers is not taken.
+    /// Since when reading from it is blocked because a client does not take one of its answers.
     pub held_up_since: Option<Instant>,
-    /// Where its WebSocket comes from.
+    /// The peer address of its WebSocket.
     pub peer: SocketAddr,
     pub connected: Now,
-    /// It could be called.
+    /// It has been callable.
     pub was_connected: bool,
     pub requests: u64,
     pub bytes_in: u64,
@@ -97,12 +97,12 @@ impl Agent {
         }
     }
 
-    /// Calls and requests that are going on.
+    /// Returns the number of calls and requests in progress.
     pub fn in_flight(&self) -> usize {
         self.session.exchanges() + self.carrying.len()
     }
 
-    /// Its tunnels, whether they carry a call or not.
+    /// Returns the number of its tunnels, idle or in use.
     pub fn tunnels(&self) -> usize {
         self.idle.len() + self.carrying.len()
     }
@@ -112,7 +112,7 @@ impl Agent {
         self.session.takes_requests() && !self.leaving
     }
 
-    /// The path its API is found at.
+    /// Returns the path of its API.
     pub fn path(&self) -> String {
         match &self.name {
             Some(name) => format!("/api/{name}"),
@@ -120,7 +120,8 @@ impl Agent {
         }
     }
 
-    /// The same for logs: who knows the id of a connection may call it, so not all of it is logged.
+    /// Returns the same path for logs. A connection id is enough to call an agent, so it is
+    /// truncated.
     pub fn logged_path(&self) -> String {
         let mut path = self.path();
         if self.name.is_none() {
@@ -129,13 +130,13 @@ impl Agent {
         path
     }
 
-    /// Nobody waits for this exchange any more.
+    /// Cancels an exchange that has no waiter any more.
     pub fn cancel(&mut self, number: u32, why: CancelReason) {
         self.waiting.remove(&number);
         self.session.cancel(number, why);
     }
 
-    /// A tunnel of it is gone.
+    /// Removes one of its tunnels.
     pub fn forget_tunnel(&mut self, tunnel: Slot) {
         self.idle.retain(|other| *other != tunnel);
         self.carrying.retain(|other| *other != tunnel);

@@ -1,5 +1,5 @@
-//! The answer of an agent, through its WebSocket, to the client. What the client does not take
-//! waits; the agent may send more only when it is gone.
+//! An agent's answer, through its WebSocket, to the client. What the client does not take is
+//! buffered; the agent may send more only once the buffer has drained.
 
 use super::calls::{Call, Calls};
 use super::sessions::Sessions;
@@ -13,22 +13,22 @@ use crate::relay::http1::{flush, settled};
 use crate::relay::io::{CloseMode, Conn, Flushed, Http, Io, Note, OnFlushed, Role, Slot};
 use crate::rendezvous::transfer::Delimiter;
 
-/// An answer that is shorter than its head says.
+/// An answer that is shorter than the length its head declares.
 const TOO_SHORT: &str = "it ends before its declared length";
 
 /// An answer on its way to a client.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Answer {
-    /// None: there is no body.
+    /// How the body is delimited; `None` without a body.
     pub delimiter: Option<Delimiter>,
-    /// How many bytes of the body are to come, where the head told.
+    /// Remaining bytes of the body, if the head declared a length.
     left: Option<u64>,
     /// Bytes of the body that wait to be sent.
     unsent: usize,
 }
 
 impl Calls {
-    /// An agent begins its answer.
+    /// Begins an agent's answer.
     pub fn answered(
         &mut self,
         io: &mut Io,
@@ -100,7 +100,7 @@ impl Calls {
         Ok(())
     }
 
-    /// More of an answer came.
+    /// Forwards more of an answer's body.
     pub fn body(
         &mut self,
         io: &mut Io,
@@ -137,7 +137,7 @@ impl Calls {
         }
     }
 
-    /// The answer is complete: what is left of it is sent, and then what follows.
+    /// Completes an answer: sends the rest, then continues with what follows it.
     fn end_answer(&mut self, io: &mut Io, sessions: &mut Sessions, slot: Slot) {
         let Some(answer) = self.all[slot.key()].answer else {
             unreachable!("an answer ends after it has begun")
@@ -166,13 +166,13 @@ impl Calls {
             return;
         }
         io.conns[id].role = Role::Http(Http::Answering(after));
-        // There may be more of it than a slow client takes before an idle one has to go.
+        // A slow client may need longer for the rest than an idle one may stay.
         io.set_timeout(id, io.settings.idle_timeout);
         flush(io, id);
     }
 
-    /// Sends what there is of an answer, and lets the agent send as much again; whether the client is
-    /// still there.
+    /// Sends what is buffered of an answer and grants the agent that much more; whether the client
+    /// is still connected.
     pub fn flush(&mut self, io: &mut Io, sessions: &mut Sessions, slot: Slot) -> bool {
         let call = &mut self.all[slot.key()];
         if io.conns.flush(call.id) == Flushed::Failed {
@@ -192,7 +192,7 @@ impl Calls {
         true
     }
 
-    /// An agent's answer ends before its end.
+    /// Ends an answer that the agent cancelled before its end.
     pub fn cancelled(&mut self, io: &mut Io, sessions: &mut Sessions, slot: Slot, why: &Cancelled) {
         let failure = match why {
             Cancelled::There(CancelReason::Late) => Failure::AgentTimeout,

@@ -1,4 +1,4 @@
-//! The answer of the relay's API, on its way to the agent that asked.
+//! The answer of the relay's API, on its way to the agent that sent the request.
 
 use super::api_requests::{ApiRequest, ApiRequests, BROKE_OFF, RemainingAnswer};
 use super::sessions::Sessions;
@@ -12,11 +12,11 @@ use crate::mux::frame::DATA_MAX_BYTES;
 use crate::relay::io::{Io, Slot};
 use crate::splice::copy::{self, Read};
 
-/// One read of a head, in bytes.
+/// Bytes per read of a head.
 const READ_BYTES: usize = 16 << 10;
 
 impl ApiRequests {
-    /// Reads what the API answers, as far as the agent has room for it.
+    /// Reads the API's answer as far as the agent has room for it.
     pub(super) fn read_answer(&mut self, io: &mut Io, sessions: &mut Sessions, slot: Slot) {
         let id = self.all[slot.key()].id;
         let mut scratch = io.scratch.lend();
@@ -28,7 +28,7 @@ impl ApiRequests {
         }
     }
 
-    /// Reads once; whether there may be more to read now.
+    /// Reads once; whether more may be readable now.
     fn read_some(
         &mut self,
         io: &mut Io,
@@ -73,7 +73,7 @@ impl ApiRequests {
                 self.ended(io, sessions, slot);
                 false
             }
-            // Not even an answer that only its end delimits ends so.
+            // Even an answer delimited by the end of the connection does not end with an error.
             Err(_) => {
                 self.fail(io, sessions, slot, &BROKE_OFF);
                 false
@@ -81,8 +81,8 @@ impl ApiRequests {
         }
     }
 
-    /// Takes bytes of the head of the API's answer; whether the answer goes on. What came with it of
-    /// the body stays until there is room for it.
+    /// Takes bytes of the head of the API's answer; whether the answer continues. Body bytes
+    /// received with it stay buffered until there is room for them.
     fn take_head(
         &mut self,
         io: &mut Io,
@@ -111,7 +111,7 @@ impl ApiRequests {
         }
     }
 
-    /// Sends the head of the API's answer to the agent; whether that is all of it.
+    /// Sends the head of the API's answer to the agent; whether the answer is complete with it.
     fn begin_answer(
         &mut self,
         io: &mut Io,
@@ -132,7 +132,7 @@ impl ApiRequests {
             AnswerBody::UntilClose => RemainingAnswer::UntilClose,
         };
         let over = matches!(&rest, RemainingAnswer::Framed(decoder) if decoder.is_over());
-        // Of HTTP/1.0 nothing is framed but by a length: what carries it says where it ends.
+        // HTTP/1.0 has no framing but a length: otherwise the frames mark the end.
         let returning = ResponseContext {
             body,
             version: Version::Http10,
@@ -153,7 +153,7 @@ impl ApiRequests {
         Ok(over)
     }
 
-    /// Sends bytes of the API's answer to the agent, which has room for them; whether it goes on.
+    /// Sends bytes of the API's answer to the agent, which has room for them; whether it continues.
     fn forward(&mut self, io: &mut Io, sessions: &mut Sessions, slot: Slot, bytes: &[u8]) -> bool {
         let request = &mut self.all[slot.key()];
         let mut pieces = Vec::new();
@@ -185,7 +185,7 @@ impl ApiRequests {
         true
     }
 
-    /// The API's connection ended.
+    /// Handles the end of the API's connection.
     fn ended(&mut self, io: &mut Io, sessions: &mut Sessions, slot: Slot) {
         let request = &self.all[slot.key()];
         if request.broke || !matches!(request.answer, Some(RemainingAnswer::UntilClose)) {

@@ -1,5 +1,5 @@
-//! An agent's request to the API that is attached to the relay: a connection of its own for each,
-//! made without waiting for it.
+//! An agent's request to the API attached to the relay: one connection for each, opened without
+//! blocking.
 
 use super::agent::Waiter;
 use super::heads::AnswerReader;
@@ -27,36 +27,36 @@ const LIMITS: HeadLimits = HeadLimits { bytes: HEAD_MAX_BYTES, target_bytes: HEA
 pub(super) const BROKE_OFF: Failure =
     Failure::AgentBroke("the API of this relay is unreachable or closed the connection");
 
-/// A request of an agent on its way to the relay's API, and the answer on its way back.
+/// An agent's request on its way to the relay's API, and the answer on its way back.
 #[derive(Debug)]
 pub(super) struct ApiRequest {
     /// The connection to the API.
     pub id: ConnId,
-    /// The agent, which is there as long as its request is.
+    /// The agent, which outlives its request.
     pub agent: Slot,
     pub number: u32,
     pub method: Method,
     pub correlation_id: Box<str>,
-    /// The body of the request goes in chunks.
+    /// The body of the request is sent in chunks.
     chunked: bool,
-    /// Bytes of the request's body that are to come, where its head told.
+    /// Remaining bytes of the request's body, if its head declared a length.
     left: Option<u64>,
     /// Bytes of the request's body that wait to be sent.
     unsent: usize,
-    /// The API took no more of the request, so its connection is not ended by the answer alone.
+    /// The API stopped reading the request, so the answer alone does not end its connection.
     pub broke: bool,
-    /// The head of the answer, while it comes.
+    /// Reads the head of the answer.
     pub reader: AnswerReader,
-    /// The answer, once its head was read.
+    /// What remains of the answer, once its head was read.
     pub answer: Option<RemainingAnswer>,
 }
 
-/// What is to come of an answer.
+/// How the rest of an answer ends.
 #[derive(Debug)]
 pub(super) enum RemainingAnswer {
-    /// What its framing says.
+    /// As its framing declares.
     Framed(BodyDecoder),
-    /// All until its connection ends.
+    /// With its connection.
     UntilClose,
 }
 
@@ -67,7 +67,7 @@ pub(super) struct ApiRequests {
 }
 
 impl ApiRequests {
-    /// An agent asks.
+    /// Begins an agent's request.
     pub fn begin(
         &mut self,
         io: &mut Io,
@@ -78,7 +78,7 @@ impl ApiRequests {
     ) {
         if let Err(failure) = self.try_begin(io, sessions, (agent, number), head, over) {
             refuse(io, sessions, agent, number, &failure);
-            // The rest of the request is not wanted: nobody would take it.
+            // The rest of the request is not wanted: no connection would take it.
             sessions.cancel(io, agent, number, CancelReason::Done);
         }
     }
@@ -92,7 +92,7 @@ impl ApiRequests {
         over: bool,
     ) -> Result<(), Failure> {
         let address = io.settings.sockets.socket_api.ok_or(Failure::NoSuchApi)?;
-        // A relay that ends waits for what agents have asked for.
+        // A draining relay waits for requests in progress.
         if io.mode.is_ending() {
             return Err(Failure::TooBusy(Busy::Stopping));
         }
@@ -127,7 +127,7 @@ impl ApiRequests {
         let id = socket.and_then(|socket| io.conns.insert(socket, address, ListenerKind::Api));
         let id = id.map_err(|_| UNREACHABLE)?;
         let conn = &mut io.conns[id];
-        // Until it is connected.
+        // Not writable until connected.
         conn.writable = false;
         conn.counts_as = None;
         conn.output.buffer().append(&mut request);
@@ -154,7 +154,7 @@ impl ApiRequests {
         Ok(())
     }
 
-    /// More of an agent's request came.
+    /// Forwards more of an agent's request.
     pub fn more(
         &mut self,
         io: &mut Io,
@@ -165,8 +165,8 @@ impl ApiRequests {
     ) {
         let request = &mut self.all[slot.key()];
         if let Some(left) = &mut request.left {
-            // What is more than the head told would be read as another request, one that the agent
-            // wrote to the last byte.
+            // Bytes beyond the declared length would be parsed as another request, one that the
+            // agent controls to the last byte.
             match left.checked_sub(bytes.len() as u64) {
                 Some(rest) if rest == 0 || !over => *left = rest,
                 Some(_) | None => return self.fail(io, sessions, slot, &Failure::BodyBroken),
@@ -184,13 +184,13 @@ impl ApiRequests {
         io.conns.enqueue(request.id);
     }
 
-    /// The connection to the relay's API has news.
+    /// Handles an event on the connection to the relay's API.
     pub fn ready(&mut self, io: &mut Io, sessions: &mut Sessions, slot: Slot) {
         let request = &mut self.all[slot.key()];
         let ApiRequest { id, agent, number, .. } = *request;
         if io.conns.flush(id) == Flushed::Failed {
-            // The API takes no more of the request. It may have answered before, so that is read to
-            // its end, whichever it is.
+            // The API takes no more of the request, but may have answered before, so its answer is
+            // read to the end.
             request.broke = true;
             let conn = &mut io.conns[id];
             conn.output = Output::default();
@@ -207,12 +207,12 @@ impl ApiRequests {
         sessions.push(io, agent);
     }
 
-    /// Its answer did not begin, or not go on, in time.
+    /// Ends a request whose answer did not begin, or did not continue, in time.
     pub fn timeout(&mut self, io: &mut Io, sessions: &mut Sessions, slot: Slot) {
         self.fail(io, sessions, slot, &Failure::AgentTimeout);
     }
 
-    /// The API's answer cannot be gone on with.
+    /// Fails a request whose answer cannot continue.
     pub fn fail(&mut self, io: &mut Io, sessions: &mut Sessions, slot: Slot, failure: &Failure) {
         let ApiRequest { agent, number, ref answer, .. } = self.all[slot.key()];
         if answer.is_none() {
@@ -224,22 +224,22 @@ impl ApiRequests {
         self.end(io, sessions, slot);
     }
 
-    /// Nothing more of the answer will come; the rest of the request is not wanted.
+    /// Ends a request whose answer is over; the rest of the request is not wanted.
     pub(super) fn end(&mut self, io: &mut Io, sessions: &mut Sessions, slot: Slot) {
         let ApiRequest { agent, number, .. } = self.all[slot.key()];
-        // If it is not over, the rest of the request is to come, or to be taken.
+        // An exchange still open has request bytes to be received or to be sent on.
         sessions.cancel(io, agent, number, CancelReason::Done);
         self.drop(io, slot);
     }
 
-    /// Nobody waits for the answer any more.
+    /// Drops a request that has no waiter any more.
     pub fn drop(&mut self, io: &mut Io, slot: Slot) {
         let ApiRequest { id, .. } = self.all.remove(slot.key());
         release(io, id);
         io.conns.close(id, CloseMode::Orderly);
     }
 
-    /// The connection to the API is closed before its answer was complete.
+    /// Handles a connection to the API that closed before its answer was complete.
     pub fn closed(&mut self, io: &mut Io, sessions: &mut Sessions, slot: Slot) {
         self.fail(io, sessions, slot, &BROKE_OFF);
     }
@@ -259,7 +259,7 @@ fn refuse(io: &mut Io, sessions: &mut Sessions, agent: Slot, number: u32, failur
     sessions.finish(io, agent, number);
 }
 
-/// Begins to connect; the socket becomes writable when that is done.
+/// Begins to connect; the socket becomes writable once connected.
 fn dial(address: SocketAddr) -> io::Result<Socket> {
     let socket = Socket::new(
         Domain::for_address(address),

@@ -1,4 +1,4 @@
-//! An agent comes: the upgrade to a WebSocket, and what it says of itself.
+//! An agent connecting: the upgrade to a WebSocket and the agent's introduction.
 
 use super::agent::Agent;
 use super::role::AgentRole;
@@ -13,18 +13,18 @@ use crate::relay::http1::{Request, answer, too_busy};
 use crate::relay::io::{ConnId, Io, Slot};
 use uuid::Uuid;
 
-/// Longest metadata, in bytes of JSON: they are kept, and shown with those of all other agents.
+/// Maximum metadata, in bytes of JSON: it is kept and listed with that of all other agents.
 const METADATA_MAX_BYTES: usize = 4 << 10;
 
-/// Connections whose agents have not introduced themselves, at least. They need no token for it, so
-/// they must not take the places of agents, nor be without a bound; they are gone after 10 s.
+/// Minimum places for agents that have not introduced themselves. These need no token, so they must
+/// neither take the places of agents nor be unbounded; they time out after 10 s.
 const PENDING_MIN: usize = 16;
 
 impl Sessions {
-    /// `GET /socket`: opens a WebSocket; returns the agent on it.
+    /// Handles `GET /socket`: opens a WebSocket and returns its agent.
     ///
     /// # Errors
-    /// Why it is refused; nothing was answered.
+    /// Returns why it is refused; nothing was answered.
     pub fn attach(
         &mut self,
         io: &mut Io,
@@ -66,13 +66,13 @@ impl Sessions {
         }
         match io.settings.sockets.allows(bearer(request), None) {
             Err(Refused::UnknownToken) => Err(Failure::AgentUnauthorized),
-            // Its metadata may have the token, and have its name in any case.
+            // Its metadata may contain the token, and always contains its name.
             Ok(()) | Err(Refused::NoToken | Refused::NameNotAllowed) => Ok(upgrade),
         }
     }
 
-    /// An agent says what it is. Returns the agent that had its name until now, whose session is
-    /// closed.
+    /// Introduces an agent with its metadata. Returns the agent that held its name until now, whose
+    /// session is closed.
     pub fn introduce(&mut self, io: &Io, slot: Slot, metadata: Metadata) -> Option<Slot> {
         match self.welcome(io, slot, metadata) {
             Ok(replaced) => replaced,
@@ -117,7 +117,7 @@ impl Sessions {
         Ok(replaced)
     }
 
-    /// Whether one that says this of itself may be an agent.
+    /// Checks whether an agent with this metadata is admitted.
     fn check_admission(
         &self,
         io: &Io,
@@ -139,7 +139,7 @@ impl Sessions {
         if metadata.name().is_some_and(|name| !valid_name(name)) {
             return Err((close::POLICY, NAME_RULE.to_owned()));
         }
-        // Others may have come first since the upgrade.
+        // Other agents may have connected since the upgrade.
         if self.known() >= io.settings.sockets.max_agents {
             return Err((close::BUSY, Busy::Agents.message().to_owned()));
         }
@@ -147,12 +147,12 @@ impl Sessions {
     }
 }
 
-/// What is answered to an upgrade that cannot be granted.
+/// Returns the answer to an upgrade that is refused.
 fn refusal(why: &'static str) -> Failure {
     if why == upgrade::OTHER_VERSION { Failure::UpgradeRequired } else { Failure::BadUpgrade(why) }
 }
 
-/// The token that came with the upgrade; one that is not text is one that nobody has.
+/// Returns the token received with the upgrade; a token that is not text matches none.
 fn bearer<'b>(request: Request<'_, 'b>) -> Option<&'b str> {
     request.head.fields.bearer().and_then(|token| str::from_utf8(token).ok())
 }

@@ -1,5 +1,5 @@
-//! A client's request for an agent, through its WebSocket. The body goes on as it comes, as far as
-//! the agent has room for it; what it has no room for stays in the client's socket.
+//! A client's request to an agent, through its WebSocket. The body is forwarded as far as the agent
+//! has room for it; the rest stays in the client's socket.
 
 use super::agent::Waiter;
 use super::answers::Answer;
@@ -18,7 +18,7 @@ use crate::splice::copy::{self, Read};
 use slab::Slab;
 use std::time::Duration;
 
-/// How long agents of the text dialect may take to begin an answer: their own limit.
+/// Time for agents of the text dialect to begin an answer: their own limit.
 const TEXT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A client's request that waits for an agent's answer, or is being answered.
@@ -26,7 +26,7 @@ const TEXT_TIMEOUT: Duration = Duration::from_secs(10);
 pub(super) struct Call {
     /// The client.
     pub id: ConnId,
-    /// The agent, which is there as long as the call is.
+    /// The agent, which outlives the call.
     pub agent: Slot,
     pub number: u32,
     pub method: Method,
@@ -35,14 +35,14 @@ pub(super) struct Call {
     pub answer: Option<Answer>,
 }
 
-/// All calls that go through the connections of agents.
+/// All calls through the WebSocket connections of agents.
 #[derive(Debug, Default)]
 pub(super) struct Calls {
     pub(super) all: Slab<Call>,
 }
 
 impl Calls {
-    /// Sends a call; returns how many bytes after the head are used up.
+    /// Sends a call; returns how many bytes after the head are consumed.
     pub fn begin(
         &mut self,
         io: &mut Io,
@@ -54,7 +54,7 @@ impl Calls {
         let upload = BodyDecoder::new(request.head.framing);
         let over = upload.is_over();
         let Some(number) = sessions[agent].session.request(&outgoing.head, over) else {
-            // Its numbers may be used up, which ends the connection.
+            // Its exchange numbers may be exhausted, which ends the connection.
             sessions.push(io, agent);
             return request.refuse(io, id, &Failure::AgentGone);
         };
@@ -75,7 +75,7 @@ impl Calls {
         used
     }
 
-    /// How long the answer may take from now on.
+    /// Sets how long the answer may take from now on.
     fn await_answer(&self, io: &mut Io, sessions: &Sessions, slot: Slot) {
         let call = &self.all[slot.key()];
         let text = sessions[call.agent].session.dialect() == Dialect::Text;
@@ -83,7 +83,7 @@ impl Calls {
         io.set_timeout(call.id, if text { timeout.min(TEXT_TIMEOUT) } else { timeout });
     }
 
-    /// A calling client's socket has news.
+    /// Handles an event on a calling client's socket.
     pub fn ready(&mut self, io: &mut Io, sessions: &mut Sessions, slot: Slot) {
         let Call { id, agent, .. } = self.all[slot.key()];
         if !self.flush(io, sessions, slot) {
@@ -138,7 +138,7 @@ impl Calls {
         }
     }
 
-    /// Takes bytes of an upload; returns how many are its own.
+    /// Takes bytes of an upload; returns how many belong to it.
     fn take_upload(
         &mut self,
         io: &mut Io,
@@ -180,7 +180,7 @@ impl Calls {
         }
     }
 
-    /// No answer, or not the rest of it, came in time.
+    /// Ends a call whose answer, or the rest of it, was not received in time.
     pub fn timeout(&mut self, io: &mut Io, sessions: &mut Sessions, slot: Slot) {
         let call = &self.all[slot.key()];
         let (why, failure) = if call.answer.is_some() {
@@ -193,7 +193,8 @@ impl Calls {
         self.fail(io, sessions, slot, why, &failure);
     }
 
-    /// A call is over for its client, which is told why, or is cut off if the answer has begun.
+    /// Ends a call for its client: answers it with the reason, or cuts it off if the answer has
+    /// begun.
     pub fn fail(
         &mut self,
         io: &mut Io,
@@ -207,24 +208,24 @@ impl Calls {
         refuse(io, &call, failure);
     }
 
-    /// The agent of a call is no more.
+    /// Ends a call whose agent disconnected.
     pub fn agent_gone(&mut self, io: &mut Io, slot: Slot) {
         let call = self.remove(io, slot);
         refuse(io, &call, &Failure::AgentGone);
     }
 
-    /// A client's connection is closed while its call goes on.
+    /// Handles a client's connection that closed during its call.
     pub fn closed(&mut self, io: &mut Io, sessions: &mut Sessions, slot: Slot) {
         let call = self.remove(io, slot);
         sessions.cancel(io, call.agent, call.number, CancelReason::Gone);
     }
 
-    /// The calls that go on.
+    /// Returns the calls in progress.
     pub fn slots(&self) -> Vec<Slot> {
         self.all.iter().map(|(key, _)| Slot::new(key)).collect()
     }
 
-    /// A call is over for the service.
+    /// Removes a call from the service.
     pub(super) fn remove(&mut self, io: &mut Io, slot: Slot) -> Call {
         let call = self.all.remove(slot.key());
         release(io, call.id);
@@ -232,8 +233,8 @@ impl Calls {
     }
 }
 
-/// A call is over: its client is answered why. If its answer has begun, neither what was sent nor
-/// what is still unsent is a complete body.
+/// Answers the client of a failed call. If its answer has begun, neither what was sent nor what is
+/// still unsent is a complete body.
 fn refuse(io: &mut Io, call: &Call, failure: &Failure) {
     let begun = call.answer.as_ref().map(|answer| answer.delimiter.unwrap_or(Delimiter::Length));
     fail(io, call.id, begun, failure, call.upload.is_over());

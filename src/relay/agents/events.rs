@@ -1,4 +1,4 @@
-//! What of an agent is shown to those that may look: its object in the list, and its events.
+//! What clients with read access see of an agent: its object in the list, and its events.
 
 use super::agent::Agent;
 use crate::api::agents::{self, AgentChange, AgentEvent};
@@ -6,10 +6,10 @@ use crate::mux::session::{Closed, close};
 use crate::rendezvous::Now;
 use serde_json::Value;
 
-/// What a close frame without a code reads as (RFC 6455, section 7.1.5).
+/// The code that a close frame without one reads as (RFC 6455, section 7.1.5).
 const NO_CODE: u16 = 1005;
 
-/// One agent of the list.
+/// Returns one agent of the list.
 pub(super) fn object(agent: &Agent, now: Now) -> Value {
     let ago = |at| now.monotonic.saturating_duration_since(at);
     let silent_ms =
@@ -31,13 +31,13 @@ pub(super) fn object(agent: &Agent, now: Now) -> Value {
     })
 }
 
-/// The event of an agent that can be called from now on.
+/// Returns the event of an agent that became callable.
 pub(super) fn connected(agent: &Agent, now: Now) -> Vec<u8> {
     log::info!("agent connected path={} peer={}", agent.logged_path(), agent.peer);
     event(agent, AgentChange::Received, now)
 }
 
-/// The event of an agent that cannot be called any more.
+/// Returns the event of an agent that is not callable any more.
 pub(super) fn disconnected(agent: &Agent, how: &Closed, now: Now) -> Vec<u8> {
     let text;
     let happening = match how {
@@ -55,7 +55,7 @@ pub(super) fn disconnected(agent: &Agent, how: &Closed, now: Now) -> Vec<u8> {
         Closed::Lost => AgentChange::Failed("the connection was lost"),
     };
     if let AgentChange::Closed(Some(why)) | AgentChange::Failed(why) = happening {
-        // The agent may have worded it, and must not write lines of its own.
+        // The agent may have written the reason, and must not inject log lines.
         let (path, reason) = (agent.logged_path(), why.escape_debug());
         log::info!("agent disconnected path={path} reason=\"{reason}\"");
     }

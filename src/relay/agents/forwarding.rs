@@ -1,5 +1,5 @@
-//! A client's request before it goes to an agent: whether the agent can be called, and the head of
-//! the request as the agent gets it.
+//! A client's request before it is sent to an agent: whether the agent can be called, and the
+//! request head that the agent receives.
 
 use super::sessions::Sessions;
 use crate::api::forward::{self, BodyCarrier, Forwarding};
@@ -13,21 +13,21 @@ use crate::relay::http1::{Request, too_busy};
 use crate::relay::io::{ConnId, Io, Note, Slot};
 use uuid::Uuid;
 
-/// Fields that a request may get on its way: where it comes from, and what joins its answer to it.
+/// Fields added to a request: its origin, and the correlation id.
 const FIELDS_ADDED: usize = 8;
 
-/// A request that is to go to an agent.
+/// A request to be sent to an agent.
 #[derive(Debug)]
 pub(super) struct Outgoing {
     pub method: Method,
-    /// What joins the answer to it.
+    /// The correlation id.
     pub correlation_id: Box<str>,
-    /// Its head as the agent gets it.
+    /// The head that the agent receives.
     pub head: Vec<u8>,
 }
 
-/// What joins the answer to a request: what the client says, unless another request that waits for
-/// the same agent says the same.
+/// Returns the correlation id of a request: the client's own, unless another pending request to the
+/// same agent uses it.
 pub(super) fn correlate(
     io: &Io,
     sessions: &Sessions,
@@ -40,7 +40,7 @@ pub(super) fn correlate(
     given.filter(free).map_or_else(|| Uuid::new_v4().to_string().into(), Into::into)
 }
 
-/// The agent that is called, if it takes this request now.
+/// Returns the agent that is called, if it accepts this request now.
 pub(super) fn may_call(
     io: &Io,
     sessions: &Sessions,
@@ -67,8 +67,8 @@ pub(super) fn may_call(
     busy.map_or(Ok(slot), Err)
 }
 
-/// The head of a request as the agent gets it. `way`: the path that names the agent, the target
-/// after it, and the correlation id.
+/// Returns the request head that the agent receives. `way`: the path that names the agent, the
+/// target after it, and the correlation id.
 pub(super) fn head(
     io: &Io,
     id: ConnId,
@@ -90,7 +90,7 @@ pub(super) fn head(
     head
 }
 
-/// The path that names an agent.
+/// Returns the path that names an agent.
 pub(super) fn prefix_of(callee: Callee<'_>) -> String {
     match callee {
         Callee::Name(name) => format!("/api/{name}"),

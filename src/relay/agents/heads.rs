@@ -1,27 +1,27 @@
-//! The head of an answer as it comes over HTTP/1.1, from a tunnel or from the relay's own API:
-//! bounded in bytes, in interim answers before it, and in what it costs to look at it again.
+//! The head of an answer over HTTP/1.1, from a tunnel or from the relay's own API. Its bytes, its
+//! interim answers and the cost of parsing it again are bounded.
 
 use crate::api::Failure;
 use crate::http::answer::{AnswerError, AnswerHead};
 use crate::mux::frame::HEAD_MAX_BYTES;
 use memchr::memchr;
 
-/// Interim answers (RFC 9110, section 15.2) before one final one. A server sends one or two, 100 and
-/// 103; one that sends them without end would be read without end.
+/// Maximum interim answers (RFC 9110, section 15.2) before the final one. A server sends one or
+/// two, 100 and 103; without a limit, one that never stops would be read indefinitely.
 const INTERIM_MAX: usize = 16;
 
-/// How far the head of an answer has come.
+/// The state of reading an answer's head.
 #[derive(Debug, Default)]
 pub(super) struct AnswerReader {
-    /// Bytes that were looked at and found to be an incomplete head.
+    /// Bytes already parsed and found to be an incomplete head.
     seen: usize,
     /// Interim answers so far.
     interim: usize,
 }
 
 impl AnswerReader {
-    /// Takes the head of the final answer off what was received, once it is complete; what follows
-    /// it stays. A head that trickles in is looked at again for a new line only.
+    /// Takes the head of the final answer off the received bytes once it is complete; what follows
+    /// stays. A head that trickles in is parsed again only after a new line.
     pub fn take(&mut self, received: &mut Vec<u8>) -> Result<Option<AnswerHead>, Failure> {
         loop {
             if self.seen == 0 {
@@ -49,7 +49,7 @@ impl AnswerReader {
         }
     }
 
-    /// Whether there may be something new to find: the first bytes, a line that ended, or too many.
+    /// Whether parsing may succeed now: the first bytes, a completed line, or too many bytes.
     fn is_worth_parsing(&self, received: &[u8]) -> bool {
         self.seen == 0
             || received.len() > HEAD_MAX_BYTES
@@ -63,7 +63,7 @@ fn aborted(error: AnswerError) -> Failure {
     Failure::AgentBroke(error.message())
 }
 
-/// Empty lines before a head, which parsers skip: they would be skipped again for each new one.
+/// Removes empty lines before a head: the parser skips them, and would again with each new one.
 fn skip_empty_lines(received: &mut Vec<u8>) {
     let mut rest = received.as_slice();
     while let Some(next) = rest.strip_prefix(b"\r\n").or_else(|| rest.strip_prefix(b"\n")) {

@@ -1,6 +1,6 @@
 //! The list of agents, written piece by piece as its reader takes it, so that a long one neither
-//! blocks the loop nor fills memory. It shows each agent as it is when its turn comes; one that has
-//! left by then is not shown.
+//! blocks the loop nor fills memory. Each agent is shown in its state at that moment; one that has
+//! disconnected by then is not shown.
 
 use super::events;
 use super::role::{AgentRole, release};
@@ -10,18 +10,18 @@ use crate::relay::http1::answer::{self, Streamed};
 use crate::relay::io::{CloseMode, ConnId, Flushed, Io, Slot};
 use slab::Slab;
 
-/// What making a byte of the list costs, in bytes that are read.
+/// Cost of generating a byte of the list, in bytes that are read.
 const BYTE_COST: usize = 64;
 
-/// One piece looks at this many agents at most, shown or not.
+/// Maximum agents visited for one piece, shown or not.
 const VISITS: usize = 1024;
 
-/// Where in the list a reader is.
+/// A reader's position in the list.
 #[derive(Debug)]
 struct AgentListing {
-    /// The place of the next agent, in the order in which they connected.
+    /// The next agent, in the order in which they connected.
     next: u64,
-    /// Agents that connected after the request are not shown, so that the list has an end.
+    /// The first position not shown: agents that connect after the request, so that the list ends.
     end: u64,
     first: bool,
     streamed: Streamed,
@@ -34,7 +34,7 @@ pub(super) struct Lists {
 }
 
 impl Lists {
-    /// `GET /socket`: begins the list.
+    /// Handles `GET /socket`: begins the list.
     pub fn begin(&mut self, io: &mut Io, sessions: &Sessions, id: ConnId, read: bool) {
         let json = [("Content-Type", "application/json")];
         let Some(streamed) = answer::begin(io, id, &json, |after| after, read) else { return };
@@ -45,7 +45,7 @@ impl Lists {
         self.ready(io, sessions, id, slot);
     }
 
-    /// Writes one more piece once the last one is out.
+    /// Writes one more piece once the last one has been sent.
     pub fn ready(&mut self, io: &mut Io, sessions: &Sessions, id: ConnId, slot: Slot) {
         match io.conns.flush(id) {
             Flushed::Out => {}
@@ -79,14 +79,14 @@ impl Lists {
         }
     }
 
-    /// A reader's connection is closed.
+    /// Handles a reader's closed connection.
     pub fn closed(&mut self, slot: Slot) {
         self.all.remove(slot.key());
     }
 }
 
 impl AgentListing {
-    /// Writes the next agents, until there are `most` bytes; whether there are more.
+    /// Writes the next agents, up to `most` bytes; whether there are more.
     fn fill(&mut self, sessions: &Sessions, io: &Io, most: usize, piece: &mut Vec<u8>) -> bool {
         for (visited, agent) in sessions.starting_at(self.next).enumerate() {
             if agent.sequence >= self.end {

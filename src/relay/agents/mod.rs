@@ -1,21 +1,21 @@
-//! APIs that nobody can dial: agents open a WebSocket to the relay, and calls of their APIs go
-//! through it, or through tunnels that they bring.
+//! APIs that clients cannot dial: agents open a WebSocket to the relay, and calls of their APIs go
+//! through it, or through tunnels that they open.
 //!
 //! | file | holds |
 //! |---|---|
 //! | `mod` | the service: what the event loop calls, and what the events of agents mean |
 //! | `role` | what a connection is to the agents |
-//! | `sessions`, `attach` | all agents: reading, sending, leaving; how one comes |
-//! | `agent`, `names` | one agent, and whose a name is |
-//! | `forwarding` | whether an agent can be called, and the head it gets |
+//! | `sessions`, `attach` | all agents: reading, sending, leaving; how one connects |
+//! | `agent`, `names` | one agent, and the holder of a name |
+//! | `forwarding` | whether an agent can be called, and the head it receives |
 //! | `calls`, `answers` | a client's request through the WebSocket, and the answer to it |
 //! | `tunnels`, `tunnelled`, `tunnel_endings` | the same through a tunnel, where the kernel moves the bytes |
 //! | `api_requests`, `api_answers` | an agent's request to the relay's own API |
 //! | `heads` | the head of an answer over HTTP/1.1 |
 //! | `list`, `subscribers`, `events` | which agents are connected, and their changes |
 //!
-//! The parts know the agents below them (`sessions`) and not each other; what concerns two of them is
-//! decided here.
+//! The parts know the agents below them (`sessions`) and not each other; what concerns two of them
+//! is decided here.
 
 mod agent;
 mod answers;
@@ -55,10 +55,10 @@ use sessions::Sessions;
 use subscribers::Subscribers;
 use tunnels::Tunnels;
 
-/// Why agents are left by a relay that ends.
+/// Why a relay that shuts down closes its agents' connections.
 const STOPS: &str = "the relay is shutting down";
 
-/// All agents, and the connections that have to do with them.
+/// All agents, and the connections related to them.
 #[derive(Debug, Default)]
 pub struct Agents {
     sessions: Sessions,
@@ -70,7 +70,8 @@ pub struct Agents {
 }
 
 impl Agents {
-    /// `GET /socket`: opens a WebSocket; returns how many bytes after the head are used up.
+    /// Handles `GET /socket`: opens a WebSocket; returns how many bytes after the head are
+    /// consumed.
     pub fn attach(&mut self, io: &mut Io, id: ConnId, request: Request<'_, '_>) -> usize {
         match self.sessions.attach(io, id, request) {
             Ok(agent) => {
@@ -81,13 +82,14 @@ impl Agents {
         }
     }
 
-    /// `GET /socket/spare`: an agent brings a tunnel; returns how many bytes after the head are used
-    /// up.
+    /// Handles `GET /socket/spare`: an agent attaches a tunnel; returns how many bytes after the
+    /// head are consumed.
     pub fn attach_tunnel(&mut self, io: &mut Io, id: ConnId, request: Request<'_, '_>) -> usize {
         self.tunnels.attach(io, &mut self.sessions, id, request)
     }
 
-    /// `/api/:name/...` and `/socket/:id/...`; returns how many bytes after the head are used up.
+    /// Handles `/api/:name/...` and `/socket/:id/...`; returns how many bytes after the head are
+    /// consumed.
     pub fn call(
         &mut self,
         io: &mut Io,
@@ -108,7 +110,7 @@ impl Agents {
         let prefix = forwarding::prefix_of(callee);
         let head = forwarding::head(io, id, request, (&prefix, rest, &correlation_id), carrying);
         let over = request.head.framing == Framing::Length(0);
-        // --max-head may be more than frames carry.
+        // --max-head may exceed what frames can carry.
         if !sessions[agent].session.takes_request(&head, over) {
             if let Some(tunnel) = tunnel {
                 tunnels.give_back(io, sessions, tunnel);
@@ -123,17 +125,17 @@ impl Agents {
         }
     }
 
-    /// `GET /socket`, for a client that may look.
+    /// Handles `GET /socket`, for a client with read access.
     pub fn list(&mut self, io: &mut Io, id: ConnId, read: bool) {
         self.lists.begin(io, &self.sessions, id, read);
     }
 
-    /// `GET /socket/events`, for a client that may look.
+    /// Handles `GET /socket/events`, for a client with read access.
     pub fn subscribe(&mut self, io: &mut Io, id: ConnId, read: bool) {
         self.subscribers.begin(io, id, read);
     }
 
-    /// A connection that the agents own has news.
+    /// Handles an event on a connection that the agents own.
     pub fn ready(&mut self, io: &mut Io, transfers: &mut Transfers, id: ConnId, slot: Slot) {
         let Self { sessions, calls, tunnels, api_requests, lists, .. } = self;
         match AgentRole::of(slot) {
@@ -147,14 +149,14 @@ impl Agents {
         }
     }
 
-    /// A connection's deadline is over.
+    /// Handles a connection's timeout.
     pub fn timeout(&mut self, io: &mut Io, transfers: &mut Transfers, id: ConnId, slot: Slot) {
         let Self { sessions, calls, tunnels, api_requests, subscribers, .. } = self;
         match AgentRole::of(slot) {
             AgentRole::Agent(agent) => self.agent_timeout(io, agent),
             AgentRole::Call(call) => calls.timeout(io, sessions, call),
             AgentRole::Tunnel(tunnel) => tunnels.timeout(io, transfers, sessions, tunnel),
-            // Nothing is expected of it but by its transfers.
+            // Only its transfers have deadlines.
             AgentRole::Caller(_) => {}
             AgentRole::ApiRequest(request) => api_requests.timeout(io, sessions, request),
             AgentRole::Listing(_) => io.conns.close(id, CloseMode::Orderly),
@@ -162,7 +164,7 @@ impl Agents {
         }
     }
 
-    /// A connection is closed.
+    /// Handles a closed connection.
     pub fn closed(&mut self, io: &mut Io, transfers: &mut Transfers, id: ConnId, slot: Slot) {
         debug_assert!(io.conns[id].is_closing(), "its end is reported after it was closed");
         let Self { sessions, calls, tunnels, api_requests, lists, subscribers } = self;
@@ -177,7 +179,7 @@ impl Agents {
         }
     }
 
-    /// A transfer of a call is over.
+    /// Handles the end of a call's transfer.
     pub fn finished(&mut self, io: &mut Io, transfers: &mut Transfers, finished: &Finished) {
         let Self { sessions, tunnels, .. } = self;
         match finished.owner {
@@ -191,7 +193,7 @@ impl Agents {
         }
     }
 
-    /// What a connection does, for the metrics.
+    /// Returns the phase of a connection, for the metrics.
     #[allow(clippy::unused_self, reason = "it is polled like every other service")]
     pub fn phase(&self, slot: Slot) -> ConnPhase {
         match AgentRole::of(slot) {
@@ -204,15 +206,14 @@ impl Agents {
         }
     }
 
-    /// Nothing new begins from now on: agents are asked for nothing new, and those with nothing to do
-    /// go.
+    /// Begins to drain: agents receive no new calls, and idle ones are disconnected.
     pub fn drain(&mut self, io: &mut Io) {
         for tunnel in self.tunnels.idle() {
             self.tunnels.remove(io, &mut self.sessions, tunnel);
         }
         self.subscribers.close_all(io);
         for agent in self.sessions.slots() {
-            // What another one had to report may have ended it.
+            // The events of another agent may have ended it.
             if !self.sessions.has(agent) {
                 continue;
             }
@@ -228,7 +229,8 @@ impl Agents {
         }
     }
 
-    /// No more time: callers are answered that the relay stops, or cut off, and so are agents.
+    /// Ends everything now: callers are answered that the relay shuts down, or cut off, and so are
+    /// agents.
     pub fn abort(&mut self, io: &mut Io, transfers: &mut Transfers) {
         let Self { sessions, calls, tunnels, .. } = self;
         let failure = Failure::TooBusy(Busy::Stopping);
@@ -246,9 +248,9 @@ impl Agents {
         }
     }
 
-    /// An agent's socket has news, or something is to be sent to it.
+    /// Handles an event on an agent's socket, or output for it.
     fn agent_ready(&mut self, io: &mut Io, agent: Slot) {
-        // What others said or cancelled may have ended its session, or given the next one its turn.
+        // Other agents' events may have ended its session, or scheduled the next turn.
         if !self.process_agent_events(io, agent) {
             return;
         }
@@ -264,7 +266,7 @@ impl Agents {
         self.watch(io, agent);
     }
 
-    /// An agent's time has come: to be asked whether it lives, or to be listened to again.
+    /// Handles an agent's deadline: sends it a ping, or resumes reading from it.
     fn agent_timeout(&mut self, io: &mut Io, agent: Slot) {
         if let Some(slow) = self.sessions.tick(io, agent) {
             let Self { sessions, calls, api_requests, .. } = self;
@@ -284,8 +286,7 @@ impl Agents {
         }
     }
 
-    /// When to look at an agent again that says nothing. One with nothing to do is left by a relay
-    /// that ends.
+    /// Sets when to check a silent agent again. A draining relay disconnects an idle one.
     fn watch(&mut self, io: &mut Io, agent: Slot) {
         let its = &mut self.sessions[agent];
         if io.mode.is_ending() && its.in_flight() == 0 && its.session.is_open() {
@@ -296,8 +297,8 @@ impl Agents {
         }
     }
 
-    /// Acts upon what an agent's session reports, and sends what it has to say; whether the agent is
-    /// still here. A turn's share of frames bounds the number of events.
+    /// Processes an agent's session events and sends its output; whether the agent is still
+    /// connected. The frames of a turn bound the number of events.
     fn process_agent_events(&mut self, io: &mut Io, agent: Slot) -> bool {
         while let Some(event) = self.sessions.next_event(agent) {
             let Self { sessions, calls, api_requests, subscribers, .. } = self;
@@ -341,7 +342,7 @@ impl Agents {
         true
     }
 
-    /// An agent's part of an exchange ends before its end.
+    /// Handles an agent's cancellation of an exchange.
     fn cancelled(&mut self, io: &mut Io, agent: Slot, number: u32, why: &Cancelled) {
         let Self { sessions, calls, api_requests, .. } = self;
         let waiter = sessions.waiter(agent, number);
@@ -353,15 +354,15 @@ impl Agents {
         }
     }
 
-    /// An agent's WebSocket is over: those that wait for it are answered. What is left to be said to
-    /// it still goes out.
+    /// Handles the end of an agent's WebSocket: its waiters are answered. Pending output is still
+    /// sent.
     fn on_closed(&mut self, io: &mut Io, agent: Slot, how: &Closed) {
         let mut agent = self.sessions.remove(io, agent, how);
         for tunnel in std::mem::take(&mut agent.idle) {
             self.tunnels.remove(io, &mut self.sessions, tunnel);
         }
         if *how == Closed::Silent {
-            // Where its WebSocket is cut off its tunnels are, and they have no heartbeat.
+            // When its WebSocket is cut off, so are its tunnels, and they have no heartbeat.
             for tunnel in &agent.carrying {
                 io.conns.close(self.tunnels.connection(*tunnel), CloseMode::Orderly);
             }

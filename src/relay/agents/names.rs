@@ -1,17 +1,17 @@
-//! Names of agents, and whose they are. A name is its holder's while it is connected; after that it
-//! is kept for a while for whoever knows the same secret, so that callers find the same API under it
-//! when its agent comes back.
+//! Names of agents and their holders. A name belongs to its holder while it is connected, and is
+//! then reserved for a while for agents with the same secret, so that callers find the same API
+//! under it when its agent reconnects.
 
 use sha2::{Digest as _, Sha256};
 use std::collections::HashMap;
 use std::time::Instant;
 use uuid::Uuid;
 
-/// Names that are remembered, those of connected agents included: ten times as many as there may be
-/// agents, unless `max-agents` says otherwise.
+/// Maximum names remembered, those of connected agents included: ten times the maximum number of
+/// agents, unless `max-agents` is changed.
 const LEASES_MAX: usize = 10_000;
 
-/// The digest of a secret: two of them are compared, and no secret is kept.
+/// The digest of a secret: digests are compared, and the secret itself is not kept.
 type Secret = [u8; 32];
 
 /// Names and their holders.
@@ -28,18 +28,18 @@ struct Lease {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Holder {
-    /// This connection.
+    /// This connection holds it.
     Connected(Uuid),
-    /// Nobody; until then only the secret brings it back.
+    /// No connection holds it; until then only the secret reclaims it.
     Left(Instant),
 }
 
-/// The name is somebody else's.
+/// Another agent holds the name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::relay) struct NameTaken;
 
 impl Names {
-    /// Which connection has this name now.
+    /// Returns the connection that holds this name now.
     pub fn holder(&self, name: &str) -> Option<Uuid> {
         match self.leases.get(name)?.holder {
             Holder::Connected(connection) => Some(connection),
@@ -47,7 +47,7 @@ impl Names {
         }
     }
 
-    /// Gives a name to a connection; returns which one had it until now.
+    /// Gives a name to a connection; returns its previous holder.
     pub fn take(
         &mut self,
         name: &str,
@@ -72,7 +72,7 @@ impl Names {
         Ok(replaced)
     }
 
-    /// Names that were left are bounded: the one that would be free soonest goes first.
+    /// Bounds the reserved names: drops the one that would expire first.
     fn make_room(&mut self) {
         if self.leases.len() < LEASES_MAX {
             return;
@@ -86,7 +86,7 @@ impl Names {
         }
     }
 
-    /// A connection has ended that may have had this name.
+    /// Releases the name of a connection that ended, if it still holds it.
     pub fn leave(&mut self, name: &str, connection: Uuid, until: Instant) {
         let Some(lease) = self.leases.get_mut(name) else { return };
         if lease.holder != Holder::Connected(connection) {

@@ -1,9 +1,9 @@
-//! What a connection is to the agents, as its role carries it: the kind of state there is for it,
-//! and where that is. So no part of the service needs to know the states of the others.
+//! What a connection is to the agents, as its role encodes it: the kind of its state, and the slot
+//! of that. So no part of the service needs to know the states of the others.
 
 use crate::relay::io::{ConnId, Http, Io, Role, Slot};
 
-/// Kinds that a slot can carry: what is left of its 32 bits is enough for 2^29 of each.
+/// Kinds that a slot can encode: the rest of its 32 bits is enough for 2^29 of each.
 const KINDS: usize = 8;
 
 /// What a connection is, and the slot of its state.
@@ -26,7 +26,7 @@ pub(super) enum AgentRole {
 }
 
 impl AgentRole {
-    /// The seat that a role of [`Role::Agents`] carries.
+    /// Decodes the role that [`Role::Agents`] carries.
     pub fn of(slot: Slot) -> Self {
         let state = Slot::new(slot.key() / KINDS);
         match slot.key() % KINDS {
@@ -41,7 +41,7 @@ impl AgentRole {
         }
     }
 
-    /// The role that carries it.
+    /// Returns the connection role that encodes it.
     fn role(self) -> Role {
         let (kind, state) = match self {
             Self::Agent(state) => (0, state),
@@ -55,14 +55,13 @@ impl AgentRole {
         Role::Agents(Slot::new(state.key() * KINDS + kind))
     }
 
-    /// Gives it to a connection.
+    /// Gives this role to a connection.
     pub fn give(self, io: &mut Io, id: ConnId) {
         io.conns[id].role = self.role();
     }
 }
 
-/// A connection is not the agents' any more, and there is no state for it: its end is not reported
-/// to them.
+/// Releases a connection that has no agent state any more: its end is not reported to the agents.
 pub(super) fn release(io: &mut Io, id: ConnId) {
     io.conns[id].role = Role::Http(Http::Head);
 }

@@ -1,5 +1,5 @@
-//! All agents, each with the session of its WebSocket: who they are, what is read from them and what
-//! is sent to them. What their events mean is decided above.
+//! All agents, each with the session of its WebSocket: lookup, reading and sending. What their
+//! events mean is decided above.
 
 use super::agent::{Agent, Waiter, Waiting};
 use super::names::Names;
@@ -14,26 +14,26 @@ use std::ops::{Index, IndexMut};
 use std::time::Duration;
 use uuid::Uuid;
 
-/// One read, in bytes.
+/// Bytes per read.
 const READ_BYTES: usize = 64 << 10;
 
-/// What a frame counts for at least in the bytes of a turn: about what it costs to look at one.
+/// Minimum bytes a frame counts for in a turn's budget: about the cost of processing one.
 const FRAME_BYTES: usize = 1 << 10;
 
-/// While more than this waits to be sent to an agent, nothing more of a body is taken for it.
+/// While more than this waits to be sent to an agent, no more of a body is read for it.
 const BACKLOG_MAX_BYTES: usize = 256 << 10;
 
-/// While more than this waits to be sent to an agent, nothing is read from it, because that may have
-/// to be answered, as pings have; and no call is taken for it, because that has a head.
+/// While more than this waits to be sent to an agent, nothing is read from it, because answers such
+/// as pongs would be added; and it receives no calls, because each adds a head.
 const OUTPUT_MAX_BYTES: usize = 1 << 20;
 
 /// All agents.
 #[derive(Debug, Default)]
 pub(super) struct Sessions {
     agents: Slab<Agent>,
-    /// Those that have introduced themselves.
+    /// Agents that have introduced themselves.
     connections: HashMap<Uuid, Slot>,
-    /// All of them, in the order in which they connected.
+    /// All agents, in the order in which they connected.
     order: BTreeMap<u64, Slot>,
     next_sequence: u64,
     pub(super) names: Names,
@@ -54,7 +54,7 @@ impl IndexMut<Slot> for Sessions {
 }
 
 impl Sessions {
-    /// Takes an agent in that has still to introduce itself.
+    /// Adds an agent that has not introduced itself yet.
     pub fn insert(&mut self, mut agent: Agent) -> Slot {
         agent.sequence = self.next_sequence;
         self.next_sequence += 1;
@@ -64,47 +64,47 @@ impl Sessions {
         slot
     }
 
-    /// An agent has introduced itself.
+    /// Records that an agent has introduced itself.
     pub fn introduced(&mut self, slot: Slot) {
         self.connections.insert(self[slot].id, slot);
     }
 
-    /// How many have introduced themselves.
+    /// Returns how many agents have introduced themselves.
     pub fn known(&self) -> usize {
         self.connections.len()
     }
 
-    /// How many have still to introduce themselves.
+    /// Returns how many agents have not introduced themselves yet.
     pub fn pending(&self) -> usize {
         self.agents.len() - self.connections.len()
     }
 
-    /// Whether there is an agent in this slot.
+    /// Whether this slot holds an agent.
     pub fn has(&self, slot: Slot) -> bool {
         self.agents.contains(slot.key())
     }
 
-    /// All of them.
+    /// Returns the slots of all agents.
     pub fn slots(&self) -> Vec<Slot> {
         self.order.values().copied().collect()
     }
 
-    /// Those from this place on, in the order in which they connected.
+    /// Returns the agents from this position on, in the order in which they connected.
     pub fn starting_at(&self, sequence: u64) -> impl Iterator<Item = &Agent> {
         self.order.range(sequence..).map(|(_, slot)| &self[*slot])
     }
 
-    /// The place of the next one to connect.
+    /// Returns the position of the next agent to connect.
     pub fn next_sequence(&self) -> u64 {
         self.next_sequence
     }
 
-    /// The agent of this connection, if it is still here.
+    /// Returns the agent of this connection, if it is still connected.
     pub fn find(&self, connection: Uuid) -> Option<Slot> {
         self.connections.get(&connection).copied()
     }
 
-    /// The agent that is called, if it can be.
+    /// Returns the agent that is called, if it can be.
     pub fn callee(&self, io: &Io, callee: Callee<'_>) -> Option<Slot> {
         let connection = match callee {
             Callee::Connection(connection) => connection?,
@@ -115,52 +115,52 @@ impl Sessions {
         (agent.takes_requests() && !io.conns[agent.conn].is_closing()).then_some(slot)
     }
 
-    /// Whether so much waits to be sent to an agent that no call is taken for it.
+    /// Whether an agent's send backlog is too large for new calls.
     pub fn is_backlogged(&self, io: &Io, slot: Slot) -> bool {
         io.conns[self[slot].conn].output.rest().len() >= OUTPUT_MAX_BYTES
     }
 
-    /// Notes who waits for an exchange.
+    /// Registers the waiter of an exchange.
     pub fn await_exchange(&mut self, slot: Slot, number: u32, conn: ConnId, waiter: Waiter) {
         self[slot].waiting.insert(number, Waiting { conn, waiter });
     }
 
-    /// Who waits for an exchange. Nobody does if it was given up before the agent knew.
+    /// Returns the waiter of an exchange; `None` if it was cancelled before the agent knew.
     pub fn waiter(&self, slot: Slot, number: u32) -> Option<Waiter> {
         self[slot].waiting.get(&number).map(|waiting| waiting.waiter)
     }
 
-    /// There is more room for an exchange: who waits for it has its turn.
+    /// Schedules the waiter of an exchange that has more room.
     pub fn wake_waiter(&self, io: &mut Io, slot: Slot, number: u32) {
         if let Some(waiting) = self[slot].waiting.get(&number) {
             io.conns.enqueue(waiting.conn);
         }
     }
 
-    /// Nobody waits for an exchange any more, and the agent is told if it would go on with it.
+    /// Cancels an exchange that has no waiter any more; the agent is notified if it would continue.
     pub fn cancel(&mut self, io: &mut Io, slot: Slot, number: u32, why: CancelReason) {
         self[slot].cancel(number, why);
         io.conns.enqueue(self[slot].conn);
     }
 
-    /// An exchange is over, and nothing more of it is to be said.
+    /// Removes an exchange that is complete.
     pub fn finish(&mut self, io: &mut Io, slot: Slot, number: u32) {
         self[slot].waiting.remove(&number);
         io.conns.enqueue(self[slot].conn);
     }
 
-    /// Bytes of an exchange were used up: the agent may send as many more.
+    /// Grants the agent as many more bytes of an exchange as were consumed.
     pub fn used(&mut self, io: &mut Io, slot: Slot, number: u32, bytes: usize) {
         self[slot].session.used(number, bytes);
         io.conns.enqueue(self[slot].conn);
     }
 
-    /// What an agent's session has to report next.
+    /// Returns the next event of an agent's session.
     pub fn next_event(&mut self, slot: Slot) -> Option<Event> {
         self[slot].session.next_event()
     }
 
-    /// How many bytes of a body can be taken for this exchange now.
+    /// Returns how many body bytes this exchange can take now.
     pub fn room(&mut self, io: &Io, slot: Slot, number: u32) -> usize {
         let agent = &mut self[slot];
         if io.conns[agent.conn].output.rest().len() >= BACKLOG_MAX_BYTES {
@@ -170,8 +170,8 @@ impl Sessions {
         agent.session.room(number)
     }
 
-    /// Reads from an agent once, or goes on with what was read before; `false`: there is nothing, or
-    /// it has to wait.
+    /// Reads from an agent once, or continues with what was read before; `false` if nothing is
+    /// readable or it has to wait.
     pub fn read(&mut self, io: &mut Io, slot: Slot, budget: &mut usize) -> bool {
         let agent = &mut self[slot];
         let conn = &mut io.conns[agent.conn];
@@ -186,7 +186,7 @@ impl Sessions {
         }
         agent.session.in_turns_of(frames_per_turn(io));
         if resumes {
-            // It sends many small frames: they are the share of this turn.
+            // It sends many small frames: they use up this turn's budget.
             *budget = 0;
             agent.session.resume();
             return true;
@@ -201,7 +201,7 @@ impl Sessions {
                     conn.drained_of_input();
                 }
                 agent.session.received(&scratch[..count], now);
-                // What is left are many small frames, which are for the next turns.
+                // The rest are many small frames, left for the next turns.
                 let left = agent.session.has_more();
                 let cost = count.max(agent.session.frames() as usize * FRAME_BYTES);
                 *budget = if left { 0 } else { budget.saturating_sub(cost) };
@@ -220,8 +220,8 @@ impl Sessions {
         read
     }
 
-    /// Sends what an agent's session has to say. If that gave it something to report, or others room
-    /// to go on, they have their turns.
+    /// Sends the output of an agent's session. If that produced events, or made room for others,
+    /// schedules their turns.
     pub fn push(&mut self, io: &mut Io, slot: Slot) {
         let agent = &mut self[slot];
         let id = agent.conn;
@@ -244,7 +244,7 @@ impl Sessions {
         }
     }
 
-    /// When to look at an agent again that says nothing.
+    /// Sets when to check a silent agent again.
     pub fn watch(&mut self, io: &mut Io, slot: Slot) {
         let now = io.now.monotonic;
         let agent = &mut self[slot];
@@ -257,8 +257,8 @@ impl Sessions {
         }
     }
 
-    /// An agent's time has come: to be asked whether it lives, or to be listened to again. Returns
-    /// the exchange that has held it up for too long.
+    /// Handles an agent's deadline: sends a ping, or resumes reading from it. Returns the exchange
+    /// that has blocked it for too long.
     pub fn tick(&mut self, io: &Io, slot: Slot) -> Option<u32> {
         let now = io.now.monotonic;
         let agent = &mut self[slot];
@@ -273,17 +273,17 @@ impl Sessions {
         Some(culprit)
     }
 
-    /// An agent is no more; who waits for it, and its tunnels, are still to be dealt with.
+    /// Removes an agent; the caller deals with its waiters and its tunnels.
     pub fn remove(&mut self, io: &Io, slot: Slot, how: &Closed) -> Agent {
         let agent = self.agents.remove(slot.key());
         self.order.remove(&agent.sequence);
         self.connections.remove(&agent.id);
         if let Some(name) = &agent.name {
-            // Who says goodbye needs no lease: what it was called is free.
+            // An agent that closes normally needs no lease: its name is free.
             let goodbye = matches!(how, Closed::There(close::NORMAL | close::GOING_AWAY, _));
             let lease = if goodbye { Duration::ZERO } else { io.settings.sockets.name_lease };
             let now = io.now.monotonic;
-            // A lease too long for the clock is one for all the time there is.
+            // A lease beyond the clock's range is limited to its maximum.
             let until = now.checked_add(lease).unwrap_or(now + LEASE_MAX);
             self.names.leave(name, agent.id, until);
         }
@@ -291,17 +291,16 @@ impl Sessions {
     }
 }
 
-/// Frames of one agent that are looked at in one turn before others have theirs: a read of 64 KiB
-/// may hold 10,922 empty ones.
+/// Maximum frames of one agent processed in one turn: a read of 64 KiB may hold 10,922 empty ones.
 pub(super) fn frames_per_turn(io: &Io) -> u32 {
     u32::try_from(io.conns.queue.share() / FRAME_BYTES).unwrap_or(u32::MAX)
 }
 
-/// The longest lease of a name, where the setting is more than the clock has: a century.
+/// The longest lease of a name, where the setting exceeds the clock's range: a century.
 const LEASE_MAX: Duration = Duration::from_hours(100 * 365 * 24);
 
-/// How long a client may hold up all others of an agent of the text dialect: no longer than an agent
-/// may be silent before it is asked whether it lives, since it is not heard meanwhile.
+/// Returns how long a client may block all others of an agent of the text dialect: no longer than
+/// an agent may be silent before a ping, since nothing is read from it meanwhile.
 fn hold_up_max(io: &Io) -> Duration {
     io.settings.sockets.agent_heartbeat / 2
 }

@@ -1,5 +1,5 @@
-//! Who comes and goes: the events of agents (`text/event-stream`, HTML Standard 9.2). A subscriber
-//! that does not keep up loses its connection: nothing is kept for it beyond a bound.
+//! Agents connecting and disconnecting, as events (`text/event-stream`, HTML Standard 9.2). A
+//! subscriber that does not keep up is disconnected: events are buffered only up to a bound.
 
 use super::role::AgentRole;
 use crate::api::{Busy, Failure};
@@ -8,13 +8,13 @@ use crate::relay::http1::{answer, too_busy};
 use crate::relay::io::{CloseMode, ConnId, Flushed, Io, OnFlushed, Slot};
 use slab::Slab;
 
-/// Events that may wait for a subscriber, in bytes.
+/// Maximum unsent events of a subscriber, in bytes.
 const UNSENT_MAX_BYTES: usize = 64 << 10;
 
-/// Nothing happens: keeps proxies and clients from giving up.
+/// Sent when idle: keeps proxies and clients from timing out.
 const COMMENT: &[u8] = b": keep-alive\n\n";
 
-/// One that is sent the events.
+/// A connection that receives the events.
 #[derive(Clone, Copy, Debug)]
 struct Subscriber {
     id: ConnId,
@@ -28,7 +28,7 @@ pub(super) struct Subscribers {
 }
 
 impl Subscribers {
-    /// `GET /socket/events`: from now on.
+    /// Handles `GET /socket/events`: sends events from now on.
     pub fn begin(&mut self, io: &mut Io, id: ConnId, read: bool) {
         if let Some(failure) = too_busy(io) {
             return answer::failure(io, id, &failure, read);
@@ -41,11 +41,11 @@ impl Subscribers {
             ("Cache-Control", "no-store"),
             ("X-Accel-Buffering", "no"),
         ];
-        // It has no end of its own: no request follows it.
+        // It never completes, so no request follows it.
         let Some(streamed) = answer::begin(io, id, &fields, |_| OnFlushed::Close, read) else {
             return;
         };
-        // Where the end of the connection delimits them, any end is as good as another.
+        // Where the end of the connection delimits the events, any kind of close will do.
         io.conns[id].reset_on_close(false);
         let subscriber = Subscriber { id, chunked: streamed.chunked };
         AgentRole::Subscriber(Slot::new(self.all.insert(subscriber))).give(io, id);
@@ -54,14 +54,14 @@ impl Subscribers {
         io.conns.enqueue(id);
     }
 
-    /// A subscriber's socket has news: it takes more, or it is gone.
+    /// Handles an event on a subscriber's socket: it is writable, or disconnected.
     pub fn ready(io: &mut Io, id: ConnId) {
         if io.conns[id].peer_ended() || io.conns.flush(id) == Flushed::Failed {
             io.conns.close(id, CloseMode::Orderly);
         }
     }
 
-    /// Nothing happened for a while.
+    /// Sends a keep-alive after an idle period.
     pub fn timeout(&self, io: &mut Io, id: ConnId, slot: Slot) {
         if io.conns[id].output.is_empty() {
             show(io, self.all[slot.key()], COMMENT);
@@ -70,19 +70,19 @@ impl Subscribers {
         }
     }
 
-    /// Sends an event to all. There are at most `max-followers`, and each costs a write.
+    /// Sends an event to all subscribers: at most `max-followers`, one write each.
     pub fn broadcast(&self, io: &mut Io, event: &[u8]) {
         for (_, subscriber) in &self.all {
             show(io, *subscriber, event);
         }
     }
 
-    /// A subscriber's connection is closed.
+    /// Handles a subscriber's closed connection.
     pub fn closed(&mut self, slot: Slot) {
         self.all.remove(slot.key());
     }
 
-    /// The relay ends.
+    /// Closes all subscribers when the relay ends.
     pub fn close_all(&self, io: &mut Io) {
         for (_, subscriber) in &self.all {
             io.conns.close(subscriber.id, CloseMode::Orderly);
@@ -90,7 +90,7 @@ impl Subscribers {
     }
 }
 
-/// Writes to a subscriber, unless too much waits for it already.
+/// Writes to a subscriber, unless its backlog is too large.
 fn show(io: &mut Io, Subscriber { id, chunked }: Subscriber, bytes: &[u8]) {
     let conn = &mut io.conns[id];
     if conn.is_closing() {

@@ -1,5 +1,5 @@
-//! How a call through a tunnel ends: complete, answered with a failure, or cut off; and what becomes
-//! of the tunnel.
+//! How a call through a tunnel ends: complete, answered with a failure, or cut off; and what
+//! happens to the tunnel.
 
 use super::role::release;
 use super::sessions::Sessions;
@@ -12,11 +12,11 @@ use crate::relay::transfers::{Finished, Transfers};
 use crate::rendezvous::TransferOutcome;
 use crate::rendezvous::transfer::{Delimiter, Loss};
 
-/// What a transfer ends with that goes on for nobody.
+/// The outcome of a transfer that has no receiver any more.
 const NOT_WANTED: TransferOutcome = TransferOutcome::DestinationGone(Loss::Closed);
 
 impl Tunnel {
-    /// The call that it carries.
+    /// Returns the call that the tunnel carries.
     pub(super) fn call(&mut self) -> &mut TunnelledCall {
         match &mut self.call {
             Some(call) => call,
@@ -26,7 +26,7 @@ impl Tunnel {
 }
 
 impl Tunnels {
-    /// The request of a call is over.
+    /// Handles the end of a call's request.
     pub fn request_finished(
         &mut self,
         io: &mut Io,
@@ -47,7 +47,7 @@ impl Tunnels {
                 io.conns.enqueue(client);
                 return io.conns.enqueue(id);
             }
-            // It may have answered before it stopped reading.
+            // The agent may have answered before it stopped reading.
             TransferOutcome::DestinationGone(_) => {
                 tunnel.keeps = false;
                 let id = tunnel.id;
@@ -64,7 +64,7 @@ impl Tunnels {
         self.fail(io, transfers, sessions, slot, &failure);
     }
 
-    /// The response of a call is over.
+    /// Handles the end of a call's response.
     pub fn response_finished(
         &mut self,
         io: &mut Io,
@@ -81,7 +81,7 @@ impl Tunnels {
             TransferOutcome::SourceGone(_)
             | TransferOutcome::SourceBroken(_)
             | TransferOutcome::SourceTooLarge(_) => {
-                // Its head may have left, and the rest must not look complete.
+                // Its head may have been sent, and the rest must not look complete.
                 self.take_call(io, transfers, slot);
                 self.remove(io, sessions, slot);
                 cut(io, client, finished.delimiter);
@@ -120,7 +120,7 @@ impl Tunnels {
         follow(io, client, after);
     }
 
-    /// A call cannot go on: the client is answered, or cut off if its answer has begun.
+    /// Fails a call: the client is answered, or cut off if its answer has begun.
     pub fn fail(
         &mut self,
         io: &mut Io,
@@ -134,7 +134,7 @@ impl Tunnels {
         fail(io, client, begun, failure, asked);
     }
 
-    /// A tunnel's connection is closed.
+    /// Handles a tunnel's closed connection.
     pub fn closed(
         &mut self,
         io: &mut Io,
@@ -149,7 +149,7 @@ impl Tunnels {
         self.forget(io, sessions, slot);
     }
 
-    /// The connection of a call's client is closed: nobody takes what the tunnel brings.
+    /// Handles a caller's closed connection: the tunnel's answer has no receiver any more.
     pub fn caller_closed(
         &mut self,
         io: &mut Io,
@@ -161,8 +161,8 @@ impl Tunnels {
         self.remove(io, sessions, slot);
     }
 
-    /// A tunnel carries nothing any more, and its client's connection is not the agents'. What still
-    /// moves is ended; of a response that had begun, the delimiter of its body is returned.
+    /// Takes the call from a tunnel and releases its client's connection. Ends running transfers,
+    /// and returns the body delimiter of a response that had begun.
     fn take_call(
         &mut self,
         io: &mut Io,
@@ -186,7 +186,7 @@ impl Tunnels {
     }
 }
 
-/// Notes how much of a response its client was sent.
+/// Notes how much of a response was sent to its client.
 fn note(io: &mut Io, finished: &Finished) {
     if finished.transfer.head_started()
         && let Some(note) = &mut io.conns[finished.destination].note

@@ -1,5 +1,5 @@
 //! A call through a tunnel: two transfers between two sockets, the request and the response, moved
-//! by the kernel like those of streams. The relay reads the heads and nothing else.
+//! by the kernel like those of streams. The relay reads only the heads.
 
 use super::forwarding::Outgoing;
 use super::heads::AnswerReader;
@@ -19,7 +19,7 @@ use crate::rendezvous::Transfer;
 use crate::rendezvous::transfer::Delimiter;
 use crate::splice::copy::{self, Read};
 
-/// One read of the head of an answer, in bytes. What comes with it of the body is copied.
+/// Bytes per read of an answer's head. Body bytes received with it are copied.
 const HEAD_READ_BYTES: usize = 4096;
 
 /// A call that a tunnel carries.
@@ -29,14 +29,14 @@ pub(super) struct TunnelledCall {
     pub client: ConnId,
     pub method: Method,
     pub correlation_id: Box<str>,
-    /// Its complete request went out.
+    /// Its complete request was sent.
     pub asked: bool,
-    /// The head of the answer, while it comes.
+    /// Reads the head of the answer.
     pub reader: AnswerReader,
 }
 
 impl Tunnels {
-    /// Sends a call through a tunnel; returns how many bytes after the head are used up.
+    /// Sends a call through a tunnel; returns how many bytes after the head are consumed.
     pub fn begin(
         &mut self,
         io: &mut Io,
@@ -75,7 +75,7 @@ impl Tunnels {
         request.behind.len()
     }
 
-    /// A tunnel has news.
+    /// Handles an event on a tunnel.
     pub fn ready(
         &mut self,
         io: &mut Io,
@@ -134,7 +134,7 @@ impl Tunnels {
         tunnel.call().reader.take(&mut io.conns[id].carry)
     }
 
-    /// The head of the answer is here: its body goes to the client.
+    /// Begins the response: the answer's body goes to the client.
     fn begin_response(
         &mut self,
         io: &mut Io,
@@ -142,7 +142,8 @@ impl Tunnels {
         slot: Slot,
         answer: &AnswerHead,
     ) -> Result<(), Failure> {
-        // HTTP/1.0 was never asked to go on (RFC 9112, section 9.3).
+        // HTTP/1.0 does not keep the connection open unless requested (RFC 9112, section 9.3), and
+        // the relay does not request it.
         let closes = answer.version == Version::Http10
             || answer
                 .all("Connection")
@@ -199,7 +200,7 @@ impl Tunnels {
         Ok(())
     }
 
-    /// The answer did not begin in time. What stalls in a transfer is the transfer's.
+    /// Handles an answer that did not begin in time. Stalls in a transfer are the transfer's own.
     pub fn timeout(
         &mut self,
         io: &mut Io,
@@ -213,7 +214,7 @@ impl Tunnels {
             return;
         }
         if conn.incoming.is_some() {
-            // The request is still on its way.
+            // The request is still being sent.
             let id = tunnel.id;
             return io.set_timeout(id, io.settings.sockets.agent_timeout);
         }
@@ -221,7 +222,7 @@ impl Tunnels {
     }
 }
 
-/// Reads more of the head of an answer; 0: there is nothing now.
+/// Reads more of the head of an answer; returns 0 if nothing is readable now.
 fn read_more(conn: &mut Conn) -> Result<usize, Failure> {
     let filled = conn.carry.len();
     conn.carry.resize(filled + HEAD_READ_BYTES, 0);
@@ -243,8 +244,8 @@ fn read_more(conn: &mut Conn) -> Result<usize, Failure> {
     }
 }
 
-/// Writes what waits before the transfer to a connection, which goes on once it is out; whether the
-/// connection is still there.
+/// Writes a connection's output that precedes a transfer, then resumes the transfer; whether the
+/// connection is still open.
 fn flush_before_transfer(io: &mut Io, transfers: &mut Transfers, id: ConnId) -> bool {
     let held = !io.conns[id].output.is_empty();
     let flushed = io.conns.flush(id);
@@ -253,19 +254,19 @@ fn flush_before_transfer(io: &mut Io, transfers: &mut Transfers, id: ConnId) -> 
         return false;
     }
     if let Some(incoming) = io.conns[id].incoming.filter(|_| held && flushed == Flushed::Out) {
-        // It may have had its turn before, and waits for what was in its way.
+        // It may have had its turn before, blocked by this output.
         transfers.enqueue(io, incoming);
     }
     true
 }
 
-/// The client of a call has news that concern no transfer.
+/// Handles an event on a calling client that concerns no transfer.
 pub(super) fn caller_ready(io: &mut Io, transfers: &mut Transfers, client: ConnId) {
     if !flush_before_transfer(io, transfers, client) {
         return;
     }
     let conn = &io.conns[client];
-    // As a download's, its FIN means that nobody waits for the answer any more.
+    // As with a download, its FIN means that it does not wait for the answer any more.
     if conn.peer_end == PeerEnd::HungUp || (conn.peer_ended() && conn.outgoing.is_none()) {
         io.conns.close(client, CloseMode::Orderly);
     }

@@ -1,5 +1,5 @@
-//! Tunnels: connections that agents hold open for calls. Each carries nothing until a call takes it,
-//! and waits again when the call is over.
+//! Tunnels: connections that agents hold open for calls. Each is idle until a call takes it, and
+//! again once the call is over.
 
 use super::role::{AgentRole, release};
 use super::sessions::Sessions;
@@ -11,16 +11,16 @@ use crate::splice::copy::{self, Read};
 use slab::Slab;
 use uuid::Uuid;
 
-/// What a tunnel switches to (RFC 9110, section 7.8).
+/// The protocol a tunnel switches to (RFC 9110, section 7.8).
 const PROTOCOL: &str = "rdv.spare.v1";
 
 /// A connection that an agent holds open for calls.
 #[derive(Debug)]
 pub(super) struct Tunnel {
     pub id: ConnId,
-    /// The connection of its agent's WebSocket: a call goes on in a tunnel when its agent is gone.
+    /// The connection of its agent's WebSocket: a call in a tunnel outlives its agent's connection.
     pub agent: Uuid,
-    /// The agent goes on with it after the call at hand.
+    /// The agent reuses it after the current call.
     pub keeps: bool,
     /// The call that it carries.
     pub call: Option<Box<TunnelledCall>>,
@@ -33,8 +33,8 @@ pub(super) struct Tunnels {
 }
 
 impl Tunnels {
-    /// `GET /socket/spare`: an agent brings a tunnel; returns how many bytes after the head are used
-    /// up.
+    /// Handles `GET /socket/spare`: an agent attaches a tunnel; returns how many bytes after the
+    /// head are consumed.
     pub fn attach(
         &mut self,
         io: &mut Io,
@@ -57,11 +57,11 @@ impl Tunnels {
         0
     }
 
-    /// A tunnel for a call to this agent, if one is idle.
+    /// Takes an idle tunnel for a call to this agent, if there is one.
     pub fn take(&mut self, io: &mut Io, sessions: &mut Sessions, agent: Slot) -> Option<Slot> {
         while let Some(slot) = sessions[agent].idle.pop() {
             let conn = &io.conns[self.all[slot.key()].id];
-            // What it says unasked would be taken for the answer to the next call.
+            // Unsolicited bytes would be taken for the answer to the next call.
             let clean = conn.peer_end == PeerEnd::Open && conn.unread_bytes() == 0;
             if clean && !conn.is_closing() {
                 sessions[agent].carrying.push(slot);
@@ -72,7 +72,7 @@ impl Tunnels {
         None
     }
 
-    /// A call that used a tunnel is over. It is idle again if the call left nothing in it.
+    /// Returns a tunnel after its call. It is idle again if the call left no bytes in it.
     pub fn give_back(&mut self, io: &mut Io, sessions: &mut Sessions, slot: Slot) {
         let Tunnel { id, agent, .. } = self.all[slot.key()];
         let conn = &io.conns[id];
@@ -93,7 +93,7 @@ impl Tunnels {
         }
     }
 
-    /// A tunnel has news while it carries nothing: it can only be its end.
+    /// Handles an event on an idle tunnel: it can only be its end.
     pub fn idle_ready(&mut self, io: &mut Io, slot: Slot) {
         let id = self.all[slot.key()].id;
         let mut over = io.conns.flush(id) == Flushed::Failed;
@@ -109,17 +109,17 @@ impl Tunnels {
         }
     }
 
-    /// The connection of a tunnel.
+    /// Returns the connection of a tunnel.
     pub fn connection(&self, slot: Slot) -> ConnId {
         self.all[slot.key()].id
     }
 
-    /// Those that carry nothing.
+    /// Returns the idle tunnels.
     pub fn idle(&self) -> Vec<Slot> {
         self.slots(|tunnel| tunnel.call.is_none())
     }
 
-    /// Those that carry a call.
+    /// Returns the tunnels that carry a call.
     pub fn busy(&self) -> Vec<Slot> {
         self.slots(|tunnel| tunnel.call.is_some())
     }
@@ -129,7 +129,7 @@ impl Tunnels {
         wanted.map(|(key, _)| Slot::new(key)).collect()
     }
 
-    /// A tunnel that carries nothing is closed, and forgotten.
+    /// Closes and removes an idle tunnel.
     pub fn remove(&mut self, io: &mut Io, sessions: &mut Sessions, slot: Slot) {
         let id = self.all[slot.key()].id;
         self.forget(io, sessions, slot);
@@ -137,20 +137,20 @@ impl Tunnels {
         io.conns.close(id, CloseMode::Orderly);
     }
 
-    /// A tunnel's connection is closed.
+    /// Removes a tunnel whose connection closed.
     pub(super) fn forget(&mut self, io: &mut Io, sessions: &mut Sessions, slot: Slot) {
         let tunnel = self.all.remove(slot.key());
         debug_assert!(tunnel.call.is_none(), "a call is taken off its tunnel first");
-        // Its agent may be gone: what a tunnel carries is not ended by that.
+        // Its agent may have disconnected: that does not end the call in a tunnel.
         if let Some(agent) = sessions.find(tunnel.agent) {
             sessions[agent].forget_tunnel(slot);
-            // It may have waited for nothing else, to be left by a relay that ends.
+            // A draining relay may have waited only for this tunnel to disconnect the agent.
             io.conns.enqueue(sessions[agent].conn);
         }
     }
 }
 
-/// The agent of the connection that a request names, if it knows the secret.
+/// Returns the agent of the connection that a request names, if the secret matches.
 fn who_brings(sessions: &Sessions, request: Request<'_, '_>) -> Option<Slot> {
     let field = |name| {
         let text = str::from_utf8(request.head.fields.get(name)?).ok()?;

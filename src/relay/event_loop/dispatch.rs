@@ -1,4 +1,4 @@
-//! Requests: bytes -> head -> route -> the service it is for.
+//! Requests: bytes -> head -> route -> service.
 
 use super::EventLoop;
 use crate::api::access::{self, Arrival, Policy};
@@ -8,11 +8,11 @@ use crate::relay::http1::{self, JsonPurpose, Request, Step, answer};
 use crate::relay::io::{ConnId, Http, ListenerKind, Role};
 use serde_json::json;
 
-/// Pipelined requests served in one turn before others have theirs.
+/// Maximum pipelined requests of one connection in one turn, before others have theirs.
 const REQUESTS_PER_TURN: usize = 16;
 
 impl EventLoop {
-    /// Carries out what a turn of HTTP/1 led to.
+    /// Carries out the result of an HTTP/1 turn.
     pub(super) fn step(&mut self, id: ConnId, step: Step) {
         match step {
             Step::Wait => {}
@@ -21,7 +21,7 @@ impl EventLoop {
         }
     }
 
-    /// Reads and acts upon requests while there are any.
+    /// Reads and handles requests while there are any.
     fn serve_requests(&mut self, id: ConnId) {
         for _ in 0..REQUESTS_PER_TURN {
             let next = self.serve_request(id);
@@ -32,7 +32,7 @@ impl EventLoop {
         self.io.conns.enqueue(id);
     }
 
-    /// Reads and acts upon one request; `false`: it is incomplete, or the connection ends.
+    /// Reads and handles one request; `false`: it is incomplete, or the connection ends.
     fn serve_request(&mut self, id: ConnId) -> bool {
         let mut reader = self.http1.reader(&mut self.io, id);
         loop {
@@ -59,7 +59,7 @@ impl EventLoop {
         }
     }
 
-    /// Acts upon a request; returns how many of the bytes after its head are used up.
+    /// Handles a request; returns how many of the bytes after its head are consumed.
     fn act(&mut self, id: ConnId, request: Request<'_, '_>) -> usize {
         let route = route(request.head, self.audience(id, request.head.path));
         let begun = http1::begin(&mut self.io, id, request, &route)
@@ -70,7 +70,7 @@ impl EventLoop {
         }
     }
 
-    /// Whose request it is.
+    /// Returns the audience of a request.
     fn audience(&self, id: ConnId, path: &str) -> Audience {
         match (self.io.conns[id].listener, self.intake.path(path)) {
             (ListenerKind::Admin, _) => Audience::Operators,
@@ -82,13 +82,13 @@ impl EventLoop {
         }
     }
 
-    /// Hands a request to the service it is for: the only place that knows all routes.
+    /// Dispatches a request to its service: the only place that knows all routes.
     fn dispatch(&mut self, id: ConnId, request: Request<'_, '_>, route: Route<'_>) -> usize {
         let head = request.head;
         let Self { io, transfers, streams, agents, intake, .. } = self;
         let (used, read) = request.without_body();
         match route {
-            // Their bodies are wanted, or may follow.
+            // Their bodies are needed, or may follow.
             Route::Push => return intake.request(io, id, request),
             Route::Attach => return agents.attach(io, id, request),
             Route::Spare => return agents.attach_tunnel(io, id, request),
@@ -105,7 +105,7 @@ impl EventLoop {
             Route::Destination(Some(stream)) => {
                 return streams.connect_destination(io, transfers, id, stream, request);
             }
-            // What follows needs no body.
+            // The following routes need no body.
             Route::Exists(stream) => streams.exists(io, id, stream, read),
             Route::Status(Some(stream)) => streams.status(io, transfers, id, stream, read),
             Route::Events(Some(stream)) => streams.subscribe(io, transfers, id, stream, read),
@@ -146,7 +146,7 @@ impl EventLoop {
         used
     }
 
-    /// Whether this request may be served; asks the kernel where it came in only if that matters.
+    /// Checks whether this request may be served; queries its local address only if that matters.
     fn check_access(
         &self,
         id: ConnId,

@@ -1,5 +1,5 @@
-//! The life of the process: ready, reloaded, handed over, drained, stopped. What to do when is decided
-//! in `process`; here it is carried out, because it concerns all services.
+//! The life of the process: ready, reloaded, handed over, drained, stopped. `process` decides what
+//! to do when; it is carried out here, because it concerns all services.
 
 use super::{EventLoop, HANDOVER, now};
 use crate::api::moved;
@@ -14,11 +14,11 @@ use std::io;
 use std::net::SocketAddr;
 
 impl EventLoop {
-    /// Tells those who wait for it that this process listens. If it takes over from another one,
-    /// it serves as soon as that one does not.
+    /// Notifies the service manager and the predecessor that this process listens. If it takes over
+    /// from another process, it serves as soon as that one has stopped.
     ///
     /// # Errors
-    /// When the other one goes on serving.
+    /// When the other process continues to serve.
     pub fn report_ready(&mut self) -> io::Result<()> {
         let successor = self.predecessor.is_there();
         let streams = self.predecessor.take_over()?;
@@ -31,13 +31,13 @@ impl EventLoop {
         Ok(())
     }
 
-    /// What a service manager shows of a relay that serves.
+    /// Returns the status of a serving relay, shown by a service manager.
     fn status_line(&self) -> String {
         let addresses: Vec<String> = self.addresses().iter().map(SocketAddr::to_string).collect();
         format!("Serving on {}", addresses.join(", "))
     }
 
-    /// Takes over the streams that another process has given away.
+    /// Takes over the streams handed over by another process.
     fn adopt(&mut self, lines: &[String]) {
         let mut kept = 0;
         for line in lines {
@@ -66,7 +66,7 @@ impl EventLoop {
         }
     }
 
-    /// `SIGHUP`: opens the logs again, and has the configuration read again.
+    /// Handles `SIGHUP`: reopens the logs and starts reloading the configuration.
     fn begin_reload(&mut self) {
         self.io.journal.reopen();
         if self.stopping == ShutdownPhase::No && self.reloader.has_sources() {
@@ -75,7 +75,7 @@ impl EventLoop {
         }
     }
 
-    /// Makes what was read effective, as far as that can be done.
+    /// Applies the new configuration as far as that is possible while running.
     pub(super) fn finish_reload(&mut self) {
         // The loop may have been woken for something else.
         let Some(reading) = self.reloader.take() else { return };
@@ -98,7 +98,7 @@ impl EventLoop {
         if changes.applied.iter().any(|key| is_of_log(key)) {
             self.io.journal.replace_log(log, self.io.conns.iter_mut());
         }
-        // New limits and times hold for what begins from now on.
+        // New limits and timeouts apply to what begins from now on.
         self.io.max_connections = Budget::claim(&settings).max_connections;
         self.http1.reconfigure(&settings);
         self.streams.reconfigure(&settings, self.io.journal.logs());
@@ -114,7 +114,7 @@ impl EventLoop {
         Ok(())
     }
 
-    /// Starts a new process that is to take over.
+    /// Starts a new process to take over.
     fn begin_handover(&mut self) {
         if self.intake.is_there() {
             return log::warn!("no hand-over: a source of records has no successor; restart it");
@@ -135,11 +135,11 @@ impl EventLoop {
         }
     }
 
-    /// The new process is ready, or there is none.
+    /// Finishes a hand-over: the new process is ready, or the attempt failed.
     pub(super) fn finish_handover(&mut self) {
         match self.handover.outcome(self.poll.registry()) {
             Some(Ok(successor)) if self.stopping == ShutdownPhase::No => self.step_down(successor),
-            // It was to serve in place of this one, which is to end: so it ends as well.
+            // Its successor would replace this process, which is ending: so it ends as well.
             Some(Ok(successor)) => drop(successor),
             Some(Err(why)) => self.handover_failed(&why),
             None => {}
@@ -154,13 +154,13 @@ impl EventLoop {
         self.manager.status("Serving; the last hand-over failed");
     }
 
-    /// The new process serves: this one ends with its last transfer. All of it in one turn, so that
-    /// no stream is known to both of them.
+    /// Steps down for the new process: this one ends with its last transfer. All in one turn, so
+    /// that no stream is known to both processes.
     fn step_down(&mut self, successor: Successor) {
         let process = successor.process;
         let suspended = self.io.mode == ServingMode::Suspended;
         self.io.mode = ServingMode::HandedOver;
-        // Before the new one says that it is ready: the manager listens to the main process only.
+        // Before the new process reports ready: the manager listens to the main process only.
         self.manager.moved_to(process, "Serving");
         let mut streams = self.streams.give_away(&mut self.io);
         if suspended {
@@ -175,7 +175,7 @@ impl EventLoop {
         self.stopping = ShutdownPhase::Draining(until);
     }
 
-    /// Obeys an order to end.
+    /// Carries out an order to end.
     fn end(&mut self, how: crate::relay::process::ShutdownMode, order: &str) {
         let until = self.io.now.monotonic.checked_add(self.io.settings.drain_timeout);
         let handed_over = self.io.mode == ServingMode::HandedOver;
@@ -202,7 +202,7 @@ impl EventLoop {
         }
     }
 
-    /// Takes nobody in any more. After a hand-over idle connections stay until their next request or
+    /// Stops accepting clients. After a hand-over idle connections stay until their next request or
     /// their timeout: a request may be on its way, and would be lost.
     fn leave(&mut self, mode: ServingMode, status: &str) {
         self.manager.stopping(status);
@@ -219,7 +219,7 @@ impl EventLoop {
         }
     }
 
-    /// No more time: running transfers are broken off, and everybody is told.
+    /// Ends everything now: running transfers are interrupted, and all clients are notified.
     fn abort_all(&mut self) {
         if self.transfers.len() > 0 {
             log::warn!("{} interrupted", transfers(self.transfers.len()));
@@ -255,24 +255,24 @@ impl EventLoop {
         }
         if let ShutdownAction::BreakOff(_) = self.next_action() {
             self.abort_all();
-            // With nobody left it ends in this turn: no event would come to end it later.
+            // Without clients it ends in this turn: no event would end it later.
             let _closing = self.next_action();
         }
     }
 
-    /// How far the end has come, with those counted that were not closed in this turn.
+    /// Returns the next action of the shutdown, counting clients not closed in this turn.
     fn next_action(&mut self) -> ShutdownAction {
         self.reap();
         self.stopping.next_action(self.io.now.monotonic, self.io.conns.clients())
     }
 
-    /// Operators are served to the end, and hold nobody back.
+    /// Returns the clients' connections. Operators are served to the end, and do not delay it.
     fn clients_ids(&self) -> Vec<ConnId> {
         let conns = self.io.conns.iter();
         conns.filter(|conn| conn.listener != ListenerKind::Admin).map(|conn| conn.id).collect()
     }
 
-    /// The process ends, whatever is still under way: it is logged.
+    /// Logs what is still in progress when the process ends.
     pub(super) fn log_rest(&mut self) {
         self.streams.log_rest(&mut self.io, &mut self.transfers);
         for conn in self.io.conns.iter_mut() {
@@ -282,7 +282,7 @@ impl EventLoop {
     }
 }
 
-/// So many transfers, in words.
+/// Formats a number of transfers.
 fn transfers(count: usize) -> String {
     format!("{count} transfer{}", if count == 1 { "" } else { "s" })
 }

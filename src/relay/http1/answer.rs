@@ -7,13 +7,13 @@ use crate::http::response::HeadWriter;
 use crate::relay::io::{ConnId, Http, Io, OnFlushed, Reply, Role, ServingMode, identify};
 use serde_json::Value;
 
-/// Bytes of most responses, to be allocated at once.
+/// Size of most responses, allocated at once.
 const RESPONSE_BYTES: usize = 256;
 
-/// A response whose body is written as it comes.
+/// A response whose body is written in pieces.
 #[derive(Clone, Copy, Debug)]
 pub struct Streamed {
-    /// The body goes in chunks; else the end of the connection delimits it.
+    /// The body is sent in chunks; otherwise the end of the connection delimits it.
     pub chunked: bool,
     /// What follows once it is written.
     pub after: OnFlushed,
@@ -24,12 +24,13 @@ fn is_bodiless(status: u16) -> bool {
     matches!(status, 204 | 205 | 304)
 }
 
-/// Of those, 205 has to say so (RFC 9110 15.3.6); the others end with their heads.
+/// Frames a bodiless response: 205 has to declare it (RFC 9110 15.3.6); the others end with their
+/// heads.
 fn without_body(head: HeadWriter<'_>, status: u16) -> HeadWriter<'_> {
     if matches!(status, 204 | 304) { head } else { head.content_length(0) }
 }
 
-/// The status a failure is answered with.
+/// Returns the status that a failure is answered with.
 pub fn status_of(io: &Io, failure: &Failure) -> u16 {
     if matches!(failure, Failure::TooBusy(_)) {
         io.settings.load.too_busy_status
@@ -38,10 +39,11 @@ pub fn status_of(io: &Io, failure: &Failure) -> u16 {
     }
 }
 
-/// A request is refused. `read`: its body was read to its end; else the connection has to end too.
+/// Refuses a request. `read`: its body was read to its end; otherwise the connection has to end
+/// too.
 pub fn failure(io: &mut Io, id: ConnId, failure: &Failure, read: bool) {
-    // What is unknown here may be known to the process that took over: not "it does not exist",
-    // then, but "ask there".
+    // A stream unknown here may be known to the process that took over: so the answer is "retry
+    // there" instead of "does not exist".
     let moved = *failure == Failure::SessionNotFound && io.mode == ServingMode::HandedOver;
     let failure = if moved { &Failure::TooBusy(Busy::Replaced) } else { failure };
     if let Failure::TooBusy(busy) = failure {
@@ -51,7 +53,7 @@ pub fn failure(io: &mut Io, id: ConnId, failure: &Failure, read: bool) {
     report(io, id, failure, read);
 }
 
-/// The same for a request that was taken on before.
+/// Reports the failure of a request that was accepted before.
 pub fn report(io: &mut Io, id: ConnId, failure: &Failure, read: bool) {
     let text = io.conns[id].reply.text;
     let status = status_of(io, failure);
@@ -79,7 +81,7 @@ pub fn report(io: &mut Io, id: ConnId, failure: &Failure, read: bool) {
     });
 }
 
-/// A JSON response.
+/// Sends a JSON response.
 pub fn json(io: &mut Io, id: ConnId, status: u16, value: &Value, read: bool) {
     let body = format!("{value}\n");
     respond(io, id, (status, read), body.as_bytes(), |head| {
@@ -87,7 +89,7 @@ pub fn json(io: &mut Io, id: ConnId, status: u16, value: &Value, read: bool) {
     });
 }
 
-/// `201 Created` to a request that was read to its end; the body is JSON.
+/// Sends `201 Created` for a request that was read to its end; the body is JSON.
 pub fn created(io: &mut Io, id: ConnId, location: Option<&str>, body: &str) {
     respond(io, id, (201, true), body.as_bytes(), |mut head| {
         if let Some(location) = location {
@@ -97,24 +99,24 @@ pub fn created(io: &mut Io, id: ConnId, location: Option<&str>, body: &str) {
     });
 }
 
-/// A text of this type.
+/// Sends a text of this type.
 pub fn text(io: &mut Io, id: ConnId, kind: &str, body: &str, read: bool) {
     respond(io, id, (200, read), body.as_bytes(), |head| {
         content(head, kind.as_bytes(), body.len())
     });
 }
 
-/// `204 No Content` that names the methods there are.
+/// Sends `204 No Content` that lists the allowed methods.
 pub fn allow(io: &mut Io, id: ConnId, allow: &str, read: bool) {
     respond(io, id, (204, read), b"", |head| head.field("Allow", allow.as_bytes()));
 }
 
-/// A response that has no body.
+/// Sends a response that has no body.
 pub fn empty(io: &mut Io, id: ConnId, status: u16, read: bool) {
     respond(io, id, (status, read), b"", |head| without_body(head, status));
 }
 
-/// A response, and what follows it. `finish` adds its own fields to the head.
+/// Sends a response, and sets what follows it. `finish` adds its own fields to the head.
 pub fn respond(
     io: &mut Io,
     id: ConnId,
@@ -144,7 +146,7 @@ pub fn respond(
     end_of_output(io, id, after);
 }
 
-/// All of a response is in the output: what follows once it is out.
+/// Sets what follows a response once all of it, now in the output, is sent.
 pub fn end_of_output(io: &mut Io, id: ConnId, after: OnFlushed) {
     io.conns[id].role = Role::Http(Http::Answering(after));
     flush(io, id);
@@ -153,8 +155,8 @@ pub fn end_of_output(io: &mut Io, id: ConnId, after: OnFlushed) {
     }
 }
 
-/// Begins a response whose body is written as it comes; `fields` are its own. `None`: the head was
-/// all that is wanted, and the response is over. Its owner sets the connection's role.
+/// Begins a response whose body is written in pieces; `fields` are its own. `None`: only the head
+/// was requested, and the response is over. Its owner sets the connection's role.
 pub fn begin(
     io: &mut Io,
     id: ConnId,
@@ -191,7 +193,7 @@ pub fn begin(
     Some(Streamed { chunked, after })
 }
 
-/// HTTP ends on this connection (RFC 9110, section 7.8); its owner sets the role of what begins.
+/// Ends HTTP on this connection (RFC 9110, section 7.8); its owner sets the role that follows.
 pub fn switch(io: &mut Io, id: ConnId, fields: &[(&str, &str)]) {
     let Io { conns, journal, date, .. } = io;
     let conn = &mut conns[id];
@@ -205,7 +207,7 @@ pub fn switch(io: &mut Io, id: ConnId, fields: &[(&str, &str)]) {
         note.answered(101, conn.output.rest().len());
     }
     journal.answered(conn, 101);
-    // It may last for months, and is not load.
+    // It may last for months, and does not count as load.
     io.conns.end_request(id);
     io.conns.set_deadline(id, None);
     io.conns.flush_or_close(id);

@@ -1,7 +1,7 @@
 //! What follows a response: the next request, or the end of the connection without losing the
 //! answer. A kernel that has unread bytes when a socket is closed sends a reset, and a reset can
-//! destroy the answer on its way to the client. So: answer, half-close, discard what still comes,
-//! then close.
+//! destroy the answer on its way to the client. So: answer, half-close, discard what is still
+//! received, then close.
 
 use super::answer;
 use crate::api::Failure;
@@ -10,13 +10,13 @@ use crate::relay::io::{CloseMode, ConnId, Flushed, Http, Io, OnFlushed, Role, Se
 use crate::rendezvous::transfer::Delimiter;
 use crate::splice::copy::{self, Read};
 
-/// One discarding read, in bytes; nothing is copied.
+/// Bytes per discarding read; nothing is copied.
 const DISCARD_BYTES: usize = 256 << 10;
 
-/// Discarding reads in one turn before others have theirs.
+/// Maximum discarding reads in one turn, before others have theirs.
 const DISCARDS_PER_TURN: usize = 16;
 
-/// What follows a response, once it is known whether its request was read to its end.
+/// Returns what follows a response, once it is known whether its request was read to its end.
 pub fn settled(io: &Io, wanted: OnFlushed, request_read: bool) -> OnFlushed {
     match wanted {
         OnFlushed::NextRequest | OnFlushed::Close if !request_read => OnFlushed::Linger,
@@ -25,7 +25,7 @@ pub fn settled(io: &Io, wanted: OnFlushed, request_read: bool) -> OnFlushed {
     }
 }
 
-/// Writes what waits of a response; once all is out, what follows.
+/// Writes the rest of a response; once all is sent, continues with what follows.
 pub fn flush(io: &mut Io, id: ConnId) {
     match io.conns.flush(id) {
         Flushed::Failed => close(io, id),
@@ -38,7 +38,7 @@ pub fn flush(io: &mut Io, id: ConnId) {
     }
 }
 
-/// The response is out.
+/// Continues after a response that has been sent.
 pub fn follow(io: &mut Io, id: ConnId, after: OnFlushed) {
     let Io { conns, journal, now, .. } = io;
     journal.ended(&mut conns[id], *now);
@@ -53,11 +53,11 @@ pub fn follow(io: &mut Io, id: ConnId, after: OnFlushed) {
     }
 }
 
-/// A response cannot be completed: its client must not take what it received for all of it. One that
-/// only the end delimits ends with a reset; any other with a FIN before its length or its last chunk.
-/// Then the requests that were sent ahead are read first: if it were closed with those unread, the
-/// kernel would send a reset, and the tail of an earlier response could be lost with it, although its
-/// other side has been told that it is complete.
+/// Cuts off a response that cannot be completed: its client must not mistake it for a complete one.
+/// A response delimited by the end of the connection ends with a reset; any other with a FIN before
+/// its length or its last chunk. Then the requests that were sent ahead are read first: closing
+/// with those unread would send a reset, which could destroy the tail of an earlier response that
+/// was already reported as complete to its other side.
 pub fn cut(io: &mut Io, id: ConnId, delimiter: Delimiter) {
     if io.conns[id].is_closing() {
         return;
@@ -69,7 +69,7 @@ pub fn cut(io: &mut Io, id: ConnId, delimiter: Delimiter) {
     }
 }
 
-/// A request fails: its client is answered why, or cut off if its response has begun, with this
+/// Fails a request: its client is answered, or cut off if its response has begun, with this
 /// delimiter of its body. `read`: whether the request was read to its end.
 pub fn fail(io: &mut Io, id: ConnId, begun: Option<Delimiter>, failure: &Failure, read: bool) {
     match begun {
@@ -79,7 +79,7 @@ pub fn fail(io: &mut Io, id: ConnId, begun: Option<Delimiter>, failure: &Failure
     }
 }
 
-/// The connection waits for its next request.
+/// Waits for the connection's next request.
 fn await_request(io: &mut Io, id: ConnId) {
     io.conns.end_request(id);
     let draining = io.mode == ServingMode::Draining;
@@ -87,9 +87,9 @@ fn await_request(io: &mut Io, id: ConnId) {
     conn.role = Role::Http(Http::Head);
     conn.correlation_id = None;
     conn.head_begun = false;
-    // A client of HTTP/1.0 does not send ahead (RFC 9112, appendix C.2.2). One that does is served no
-    // further: a body that only the end delimits may have to end with a reset, and that would take
-    // along what is still unsent of the answer before it.
+    // An HTTP/1.0 client does not send ahead (RFC 9112, appendix C.2.2). One that does is not
+    // served further: a body delimited by the end may have to end with a reset, which would destroy
+    // the unsent part of the answer before it.
     let sent_ahead = conn.reply.version == Version::Http10 && !conn.is_idle();
     if sent_ahead || (draining && conn.is_idle()) {
         return close_or_linger(io, id);
@@ -106,13 +106,13 @@ pub(super) fn close(io: &mut Io, id: ConnId) {
     io.conns.close(id, CloseMode::Orderly);
 }
 
-/// Everything the client sent was read, as far as is known; if not, there is more to discard.
+/// Closes a connection if everything the client sent was read, as far as is known; else lingers.
 pub fn close_or_linger(io: &mut Io, id: ConnId) {
     let conn = &io.conns[id];
     if conn.readable || !conn.carry.is_empty() { linger(io, id) } else { close(io, id) }
 }
 
-/// The answer is out; the client may still be sending.
+/// Lingers after the answer: the client may still be sending.
 pub fn linger(io: &mut Io, id: ConnId) {
     debug_assert!(
         !matches!(io.conns[id].role, Role::Http(Http::Lingering { .. })),
@@ -128,8 +128,8 @@ pub fn linger(io: &mut Io, id: ConnId) {
     io.conns.enqueue(id);
 }
 
-/// Discards what came. Beyond the limit the rest stays unread, so that TCP holds the client
-/// back while it can still find the answer; the timeout ends it.
+/// Discards what was received. Beyond the limit the rest stays unread, so that TCP holds the client
+/// back while it can still read the answer; the timeout ends it.
 pub(super) fn discard(io: &mut Io, id: ConnId) {
     let mut scratch = io.scratch.lend();
     let conn = &mut io.conns[id];

@@ -1,4 +1,4 @@
-//! Reading a JSON body. What it asks for is done above.
+//! Reading a JSON body. What it requests is handled above.
 
 use super::{Http1, Request, Step, answer, json_role, send_continue};
 use crate::api::Failure;
@@ -9,19 +9,19 @@ use crate::relay::io::{CloseMode, ConnId, Io, Slot};
 use crate::splice::copy;
 use uuid::Uuid;
 
-/// One read of a JSON body, in bytes.
+/// Bytes per read of a JSON body.
 const READ_BYTES: usize = 16 << 10;
 
-/// What a JSON body is for.
+/// The purpose of a JSON body.
 #[derive(Clone, Copy, Debug)]
 pub enum JsonPurpose {
-    /// A stream is to be made.
+    /// A stream is to be created.
     Create,
     /// An error is reported to the sides of this stream.
     Report(Uuid),
 }
 
-/// A JSON body on its way in.
+/// A JSON body being received.
 #[derive(Debug)]
 pub(super) struct JsonBody {
     purpose: JsonPurpose,
@@ -30,7 +30,7 @@ pub(super) struct JsonBody {
 }
 
 impl Http1 {
-    /// A request has a JSON body; returns how many bytes after its head are used up.
+    /// Expects a JSON body for a request; returns how many bytes after its head are consumed.
     pub fn expect_json(
         &mut self,
         io: &mut Io,
@@ -54,13 +54,13 @@ impl Http1 {
         io.set_timeout(id, io.settings.header_timeout);
         let (used, step) = self.take_json(io, id, slot, behind);
         if self.bodies.contains(slot.key()) {
-            // The rest may have come already.
+            // The rest may have been received already.
             io.conns.enqueue(id);
         }
         (used, step)
     }
 
-    /// Takes bytes of a JSON body; returns how many are its own.
+    /// Takes bytes of a JSON body; returns how many belong to it.
     fn take_json(&mut self, io: &mut Io, id: ConnId, slot: Slot, bytes: &[u8]) -> (usize, Step) {
         let body = &mut self.bodies[slot.key()];
         match body.take(bytes, io.settings.max_json_body) {
@@ -96,7 +96,7 @@ impl Http1 {
                     }
                     let (used, step) = self.take_json(io, id, slot, &scratch[..count]);
                     if used < count {
-                        // The next request came with it.
+                        // The next request was received with it.
                         io.conns[id].carry = scratch[used..count].to_vec();
                     }
                     if let Step::Body(..) = step {
@@ -122,7 +122,7 @@ impl Http1 {
 }
 
 impl JsonBody {
-    /// Adds bytes to a body of at most `max` bytes; returns how many were its own.
+    /// Adds bytes to a body of at most `max` bytes; returns how many belong to it.
     fn take(&mut self, bytes: &[u8], max: usize) -> Result<usize, Failure> {
         let mut pieces = Vec::new();
         let used = self.decoder.received(bytes, &mut pieces).map_err(|error| match error {

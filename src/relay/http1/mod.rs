@@ -20,21 +20,21 @@ use crate::relay::io::{ConnId, Http, Io, ListenerKind, Reply, Role, ServingMode,
 use json::JsonBody;
 use slab::Slab;
 
-/// The first read of a head, in bytes: enough for what command-line clients send, and little
-/// enough that the beginning of a body that comes with it does not weigh on a waiting stream.
+/// Bytes of the first read of a head: enough for what command-line clients send, and few enough
+/// that body bytes received with it do not weigh on a waiting stream.
 const FIRST_READ: usize = 512;
 
-/// The same where bodies are wanted: enough for most of them, too.
+/// The same where bodies are needed: enough for most of them, too.
 const FIRST_READ_OF_RECORDS: usize = 4096;
 
-/// What a turn of a connection that HTTP/1 owns leads to.
+/// The result of a turn of a connection that HTTP/1 owns.
 #[derive(Debug)]
 pub enum Step {
     /// Nothing more in this turn.
     Wait,
-    /// Heads are to be read and acted upon.
+    /// Heads are to be read and handled.
     Heads,
-    /// A JSON body is complete: what it is for, and its bytes.
+    /// A JSON body is complete: its purpose and its bytes.
     Body(JsonPurpose, Vec<u8>),
 }
 
@@ -43,13 +43,13 @@ pub enum Step {
 pub struct Http1 {
     limits: HeadLimits,
     first_read: usize,
-    /// An empty buffer for the next head, so that most heads cost no allocation.
+    /// An empty buffer for the next head, so that most heads need no allocation.
     spare: Vec<u8>,
     bodies: Slab<JsonBody>,
 }
 
 impl Http1 {
-    /// With the limits of these settings.
+    /// Creates the state with the limits of these settings.
     pub fn new(settings: &Settings) -> Self {
         Self {
             limits: head_limits(settings),
@@ -59,12 +59,12 @@ impl Http1 {
         }
     }
 
-    /// Other settings are effective.
+    /// Applies new settings.
     pub fn reconfigure(&mut self, settings: &Settings) {
         self.limits = head_limits(settings);
     }
 
-    /// From now on most requests have bodies that are wanted.
+    /// Prepares for requests whose bodies are needed.
     pub fn expect_records(&mut self) {
         self.first_read = FIRST_READ_OF_RECORDS;
     }
@@ -79,7 +79,7 @@ impl Http1 {
         HeadReader { buffer, seen, limits, first_read }
     }
 
-    /// A head was acted upon, and this many bytes were used up; the rest stays with the connection.
+    /// Finishes a head of which this many bytes were consumed; the rest stays with the connection.
     pub fn finish(&mut self, io: &mut Io, id: ConnId, reader: HeadReader, used: usize) {
         let conn = &mut io.conns[id];
         conn.head_begun = false;
@@ -89,7 +89,7 @@ impl Http1 {
         self.keep(reader.buffer);
     }
 
-    /// There is nothing more to read of a head now. The time it may take runs from its first byte.
+    /// Suspends reading a head until more is received. Its timeout starts at its first byte.
     pub fn suspend(&mut self, io: &mut Io, id: ConnId, mut reader: HeadReader) {
         let conn = &mut io.conns[id];
         if reader.buffer.is_empty() {
@@ -97,7 +97,7 @@ impl Http1 {
             return self.keep(reader.buffer);
         }
         let begins = !std::mem::replace(&mut conn.head_begun, true);
-        // What waits for more keeps no more memory than it has bytes.
+        // A waiting connection keeps no more memory than it has bytes.
         let buffer = std::mem::take(&mut reader.buffer);
         conn.carry = buffer.as_slice().to_vec();
         self.keep(buffer);
@@ -113,7 +113,7 @@ impl Http1 {
         }
     }
 
-    /// A turn of a connection that HTTP/1 owns.
+    /// Runs a turn of a connection that HTTP/1 owns.
     pub fn ready(&mut self, io: &mut Io, id: ConnId, state: Http) -> Step {
         match state {
             Http::Head => return Step::Heads,
@@ -124,7 +124,7 @@ impl Http1 {
         Step::Wait
     }
 
-    /// Its timeout is over.
+    /// Handles a timeout.
     pub fn timeout(&mut self, io: &mut Io, id: ConnId, state: Http) {
         match state {
             Http::Head if io.conns[id].carry.is_empty() => follow::close(io, id),
@@ -141,7 +141,7 @@ impl Http1 {
         }
     }
 
-    /// It is closed.
+    /// Handles a closed connection.
     pub fn closed(&mut self, state: Http) {
         if let Http::Json(slot) = state {
             self.bodies.remove(slot.key());
@@ -149,7 +149,7 @@ impl Http1 {
     }
 }
 
-/// What a connection does, for the metrics.
+/// Returns the phase of a connection, for the metrics.
 pub fn phase(state: Http) -> ConnPhase {
     match state {
         Http::Head => ConnPhase::Head,
@@ -163,10 +163,10 @@ fn head_limits(settings: &Settings) -> HeadLimits {
     HeadLimits { bytes: settings.max_head, target_bytes: settings.max_head / 2 }
 }
 
-/// A request was understood: notes and counts it.
+/// Notes and counts a request that was parsed.
 ///
 /// # Errors
-/// Why it is refused, whatever it asks for.
+/// Returns why it is refused, whatever it requests.
 pub fn begin(
     io: &mut Io,
     id: ConnId,
@@ -195,7 +195,7 @@ fn begin_counted(io: &mut Io, id: ConnId) -> Result<(), Failure> {
     if io.conns.begin_request(id, max) { Ok(()) } else { Err(Failure::TooBusy(Busy::Requests)) }
 }
 
-/// Refuses a request that could not be understood: the connection ends.
+/// Refuses a request that could not be parsed: the connection ends.
 pub fn refuse_unread(io: &mut Io, id: ConnId, failure: &Failure) {
     let Io { conns, journal, now, .. } = io;
     let conn = &mut conns[id];
@@ -205,7 +205,7 @@ pub fn refuse_unread(io: &mut Io, id: ConnId, failure: &Failure) {
     answer::failure(io, id, failure, false);
 }
 
-/// Has a client that waits for it send its body, unless it has begun to.
+/// Sends `100 Continue` to a client that waits for it, unless it has begun to send its body.
 pub fn send_continue(io: &mut Io, id: ConnId, behind: &[u8]) {
     let conn = &mut io.conns[id];
     if behind.is_empty() && conn.unread_bytes() == 0 {
@@ -214,7 +214,7 @@ pub fn send_continue(io: &mut Io, id: ConnId, behind: &[u8]) {
     }
 }
 
-/// Why no stream may be made now.
+/// Returns why no stream can be created now.
 pub fn takes_no_streams(io: &Io) -> Option<Failure> {
     match io.mode {
         ServingMode::Serving => None,
@@ -223,7 +223,7 @@ pub fn takes_no_streams(io: &Io) -> Option<Failure> {
     }
 }
 
-/// Why nothing may be joined now.
+/// Returns why no connection can join now.
 pub fn too_busy(io: &Io) -> Option<Failure> {
     match io.mode {
         ServingMode::Serving | ServingMode::Suspended => None,
@@ -232,7 +232,7 @@ pub fn too_busy(io: &Io) -> Option<Failure> {
     }
 }
 
-/// The role of a connection whose JSON body is here.
+/// Returns the role of a connection with a JSON body.
 fn json_role(key: usize) -> Role {
     Role::Http(Http::Json(Slot::new(key)))
 }

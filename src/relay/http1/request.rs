@@ -1,5 +1,5 @@
-//! A request as far as it has been received, and reading its head. A head is read through one shared
-//! buffer; only what is left over, or an incomplete head, stays with its connection.
+//! A request as far as it has been received, and reading its head. A head is read through one
+//! shared buffer; only leftover bytes, or an incomplete head, stay with its connection.
 
 use super::answer;
 use crate::api::Failure;
@@ -15,25 +15,25 @@ use crate::splice::copy;
 pub struct Request<'r, 'b> {
     /// Its head.
     pub head: &'r RequestHead<'r, 'b>,
-    /// The bytes that came after its head.
+    /// The bytes received after its head.
     pub behind: &'r [u8],
 }
 
 impl Request<'_, '_> {
-    /// Whether the complete body came with the head, and says so before it begins.
+    /// Whether the complete body was received with the head, which declares its length.
     pub fn body_is_here(self) -> bool {
         matches!(self.head.framing, Framing::Length(bytes) if bytes <= self.behind.len() as u64)
     }
 
-    /// How many of the bytes after the head belong to a body that is not wanted, and whether that
-    /// is all of it.
+    /// Returns how many of the bytes after the head belong to an unwanted body, and whether that is
+    /// all of it.
     pub fn without_body(self) -> (usize, bool) {
         let mut decoder = BodyDecoder::new(self.head.framing);
         let used = decoder.received(self.behind, &mut Vec::new()).unwrap_or(self.behind.len());
         (used, decoder.is_over())
     }
 
-    /// Refuses it; returns how many bytes after its head are used up.
+    /// Refuses it; returns how many bytes after its head are consumed.
     pub fn refuse(self, io: &mut Io, id: ConnId, failure: &Failure) -> usize {
         let (used, read) = self.without_body();
         answer::failure(io, id, failure, read);
@@ -41,26 +41,26 @@ impl Request<'_, '_> {
     }
 }
 
-/// Reads one head. The connection's bytes are here until the head is acted upon, or suspended.
+/// Reads one head. Holds the connection's bytes until the head is handled, or suspended.
 #[derive(Debug)]
 pub struct HeadReader {
     pub(super) buffer: Vec<u8>,
-    /// How many bytes were looked at and found to be an incomplete head.
+    /// How many bytes were already parsed and found to be an incomplete head.
     pub(super) seen: usize,
     pub(super) limits: HeadLimits,
     pub(super) first_read: usize,
 }
 
 impl HeadReader {
-    /// Whether [`HeadReader::parse`] may have something new to say.
+    /// Whether [`HeadReader::parse`] may have a new result.
     pub fn is_worth_parsing(&self) -> bool {
         !self.buffer.is_empty() && head::worth_parsing(&self.buffer, self.seen, &self.limits)
     }
 
-    /// The head, once it is complete.
+    /// Returns the head, once it is complete.
     ///
     /// # Errors
-    /// Why it is refused.
+    /// Returns why it is refused.
     pub fn parse<'h, 'b>(
         &'b self,
         slots: &'h mut FieldSlots<'b>,
@@ -68,13 +68,13 @@ impl HeadReader {
         head::parse(&self.buffer, slots, &self.limits)
     }
 
-    /// The bytes after the head.
+    /// Returns the bytes after the head.
     pub fn after_head(&self, head: &RequestHead<'_, '_>) -> &[u8] {
         &self.buffer[head.len..]
     }
 
-    /// Reads more of the head, once; `false`: there is nothing to read now. A connection whose peer
-    /// has ended it is closed.
+    /// Reads more of the head, once; `false`: nothing is readable now. Closes a connection whose
+    /// peer has ended it.
     pub fn read(&mut self, io: &mut Io, id: ConnId) -> bool {
         self.seen = self.buffer.len();
         let conn = &mut io.conns[id];

@@ -1,41 +1,41 @@
 //! How long a body may take. PURE. A client that sends one byte before each timeout would keep its
-//! connection, and what was gathered of its record, for months: so bytes have to come at a least rate
-//! as well, as with Apache's `mod_reqtimeout` (`body=20,MinRate=500`).
+//! connection, and the received part of its record, for months: so bytes must also arrive at a
+//! minimum rate, as with Apache's `mod_reqtimeout` (`body=20,MinRate=500`).
 
 use std::time::{Duration, Instant};
 
-/// Bytes a second that a body has to come with on average, beyond the first timeout: slower than the
+/// Minimum average rate of a body in bytes per second, after the first timeout: slower than the
 /// worst mobile network, and a body of 1 MiB takes 35 minutes at most.
 const LEAST_RATE: u64 = 500;
 
-/// The time one body takes. It stands still while its consumer takes nothing: that is not the
+/// The time one body takes. The clock is stopped while its consumer takes nothing: that is not the
 /// sender's fault.
 #[derive(Clone, Copy, Debug)]
 pub struct BodyClock {
     began: Instant,
-    /// The consumer takes nothing since then.
+    /// When the consumer stopped taking bytes.
     stopped_at: Option<Instant>,
     /// Body bytes received.
     bytes: u64,
 }
 
 impl BodyClock {
-    /// A body begins.
+    /// Starts the clock of a body.
     pub fn start(now: Instant) -> Self {
         Self { began: now, stopped_at: None, bytes: 0 }
     }
 
-    /// Body bytes were received.
+    /// Counts received body bytes.
     pub fn received(&mut self, bytes: usize) {
         self.bytes += bytes as u64;
     }
 
-    /// The consumer takes nothing for a while.
+    /// Stops the clock: the consumer takes nothing for a while.
     pub fn stop(&mut self, now: Instant) {
         self.stopped_at = self.stopped_at.or(Some(now));
     }
 
-    /// The consumer takes more.
+    /// Restarts the clock: the consumer takes more.
     pub fn go_on(&mut self, now: Instant) {
         if let Some(stopped_at) = self.stopped_at.take() {
             let stood = now.saturating_duration_since(stopped_at);
@@ -43,8 +43,8 @@ impl BodyClock {
         }
     }
 
-    /// When the next byte is to be received at the latest: `timeout` after the last one, and no later
-    /// than the least rate allows. `None`: at any time.
+    /// Returns the deadline of the next byte: `timeout` after the last one, and no later than the
+    /// minimum rate allows. `None`: no deadline.
     pub fn deadline(&self, now: Instant, timeout: Duration) -> Option<Instant> {
         if self.stopped_at.is_some() {
             return None;

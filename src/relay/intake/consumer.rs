@@ -1,4 +1,4 @@
-//! What takes records in, as the event loop sees it: from outside the loop, and without blocking it.
+//! The consumer of records as the event loop sees it: outside the loop, and not blocking it.
 
 use crate::api::Failure;
 use crate::http::head::RequestHead;
@@ -9,26 +9,26 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use uuid::Uuid;
 
-/// Names a request that waits for its outcome; never used for another one.
+/// Identifies a request that waits for its outcome; never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct RequestToken {
     pub(super) conn: ConnId,
-    /// Which request of all, for a connection may have begun another one since.
+    /// The request's number, for its connection may have begun another one since.
     pub(super) number: u64,
 }
 
-/// What becomes of a request, decided outside the loop.
+/// The outcome of a request, decided outside the loop.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PushDecision {
-    /// It is a record now, at this position: 201.
+    /// It is now a record at this position: 201.
     Created(Uuid),
-    /// It did not become one.
+    /// It did not become a record.
     Refused(Failure),
     /// More of its body can be taken.
     GoOn,
 }
 
-/// Whether more of a body can be taken at once.
+/// Whether more of a body can be taken now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Demand {
     /// It can.
@@ -37,7 +37,7 @@ pub enum Demand {
     Later,
 }
 
-/// What is known of a request before its body.
+/// The known part of a request before its body.
 #[derive(Debug)]
 pub struct Pushed<'r, 'h, 'b> {
     /// Its head.
@@ -48,64 +48,63 @@ pub struct Pushed<'r, 'h, 'b> {
     pub request_id: Option<&'r str>,
     /// When its head was read.
     pub now: Now,
-    /// Whether all of its body came with its head.
+    /// Whether its complete body was received with its head.
     pub body_is_here: bool,
 }
 
-/// Takes in what is pushed. It is called by the loop, so nothing here may block.
+/// Takes in pushed requests. It is called by the loop, so nothing here may block.
 pub trait Intake: fmt::Debug {
-    /// Whether requests may be pushed to this path; and whether other methods are answered as if
-    /// there were no such path.
+    /// Returns whether requests may be pushed to this path, and whether other methods are answered
+    /// as for an unknown path.
     fn path(&self, path: &str) -> (bool, bool);
 
-    /// Bytes that a body may have.
+    /// Returns the maximum body size in bytes.
     fn body_max(&self) -> usize;
 
-    /// A request begins.
+    /// Begins a request.
     ///
     /// # Errors
-    /// Why it is refused before its body is read.
+    /// Returns why it is refused before its body is read.
     fn begin(&mut self, pushed: &Pushed<'_, '_, '_>) -> Result<Box<dyn Incoming>, Failure>;
 
-    /// A turn of the loop ends: what began in it can be gone on with.
+    /// Ends a turn of the loop: what began in it can continue.
     fn turned(&mut self);
 
-    /// What was decided since the last call.
+    /// Returns the decisions since the last call.
     fn verdicts(&mut self) -> Vec<(RequestToken, PushDecision)>;
 
-    /// No time is left: what was not handed over must not be any more, and its senders are to be
-    /// answered.
+    /// Gives up: what was not handed over must not be any more, and its senders are to be answered.
     fn give_up(&mut self);
 
-    /// Whether the loop is to end by itself, as after a signal that has it drain.
+    /// Whether the loop is to end by itself, as after a signal to drain.
     fn is_over(&self) -> bool;
 }
 
-/// A body on its way in.
+/// A body being received.
 pub trait Incoming: fmt::Debug {
     /// Takes the next bytes of the body.
     ///
     /// # Errors
-    /// Why it is refused.
+    /// Returns why it is refused.
     fn take(&mut self, ticket: RequestToken, bytes: &[u8]) -> Result<Demand, Failure>;
 
-    /// The body is complete; its outcome comes with the verdicts.
+    /// Ends the complete body; its outcome is returned with the verdicts.
     ///
     /// # Errors
-    /// Why it is refused.
+    /// Returns why it is refused.
     fn end(self: Box<Self>, ticket: RequestToken, now: Now) -> Result<(), Failure>;
 
-    /// The body is complete, and this is all of it; nothing was taken before.
+    /// Takes the complete body at once; nothing was taken before.
     ///
     /// # Errors
-    /// Why it is refused.
+    /// Returns why it is refused.
     fn whole(self: Box<Self>, ticket: RequestToken, now: Now, body: &[u8]) -> Result<(), Failure>;
 
-    /// The body will never be complete, for this reason.
+    /// Ends a body that will never be complete, for this reason.
     fn aborted(self: Box<Self>, failure: &Failure);
 }
 
-/// Has the loop ask its [`Intake`] for verdicts, from any thread.
+/// Wakes the loop, so that it polls its [`Intake`] for verdicts, from any thread.
 #[derive(Clone, Debug)]
 pub struct Waker(Arc<mio::Waker>);
 
@@ -116,14 +115,14 @@ impl Waker {
 
     /// Wakes the loop.
     pub fn wake(&self) {
-        // A loop that has ended asks for nothing.
+        // A loop that has ended needs no waking.
         let _ = self.0.wake();
     }
 }
 
 #[cfg(test)]
 impl Waker {
-    /// One that wakes no loop.
+    /// Returns a waker that wakes no loop.
     pub(crate) fn of_no_loop() -> std::io::Result<Self> {
         let poll = mio::Poll::new()?;
         Ok(Self(Arc::new(mio::Waker::new(poll.registry(), mio::Token(0))?)))

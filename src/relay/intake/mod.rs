@@ -1,6 +1,6 @@
-//! The intake of records: requests whose bodies are wanted. Each is read to its end and given to a
-//! consumer outside the loop, who decides later what became of it. Until then its sender waits, and
-//! gets no answer that is not true.
+//! The intake of records: requests whose bodies are stored. Each is read to its end and given to a
+//! consumer outside the loop, which decides its outcome later. Until then its sender waits: no
+//! answer precedes the decision.
 //!
 //! | file | holds |
 //! |---|---|
@@ -26,16 +26,16 @@ use push::{Body, Push, PushState};
 use slab::Slab;
 use uuid::Uuid;
 
-/// One read of a body, in bytes.
+/// Bytes per read of a body.
 const READ_BYTES: usize = 64 << 10;
 
-/// The requests whose bodies are wanted, and what takes them in.
+/// The requests whose bodies are taken in, and their consumer.
 #[derive(Debug, Default)]
 pub struct Records {
-    /// None: this is a relay of streams.
+    /// The consumer; `None` in a relay of streams.
     intake: Option<Box<dyn Intake>>,
     pushes: Slab<Push>,
-    /// Of the next request.
+    /// The number of the next request.
     next_number: u64,
 }
 
@@ -55,7 +55,7 @@ impl Records {
         self.intake.as_ref().is_some_and(|intake| intake.is_over())
     }
 
-    /// What [`Intake::path`] says of this path; `None`: this is a relay of streams.
+    /// Returns the result of [`Intake::path`] for this path; `None` in a relay of streams.
     pub fn path(&self, path: &str) -> Option<(bool, bool)> {
         self.intake.as_ref().map(|intake| intake.path(path))
     }
@@ -65,7 +65,7 @@ impl Records {
         matches!(self.pushes[slot.key()].state, PushState::Deciding)
     }
 
-    /// A request begins; returns how many of the bytes after its head are used up.
+    /// Begins a request; returns how many of the bytes after its head are consumed.
     pub fn request(&mut self, io: &mut Io, id: ConnId, request: Request<'_, '_>) -> usize {
         let body = match self.open(io, id, request) {
             Ok(body) => body,
@@ -113,7 +113,7 @@ impl Records {
         Ok(Body::new(decoder, body_max, incoming, io.now.monotonic))
     }
 
-    /// All of the body came with its head, as small ones do.
+    /// Takes a body that was received completely with its head, as small ones are.
     fn take_at_once(
         &mut self,
         io: &mut Io,
@@ -133,7 +133,7 @@ impl Records {
         used
     }
 
-    /// Takes bytes of a body; returns how many of them are its own.
+    /// Takes bytes of a body; returns how many of them belong to it.
     fn take(&mut self, io: &mut Io, id: ConnId, slot: Slot, bytes: &[u8]) -> usize {
         let now = io.now.monotonic;
         let push = &mut self.pushes[slot.key()];
@@ -156,7 +156,7 @@ impl Records {
         }
     }
 
-    /// The body is complete: its sender waits from now on.
+    /// Ends a complete body: its sender waits from now on.
     fn end(&mut self, io: &mut Io, id: ConnId, slot: Slot) {
         io.conns.set_deadline(id, None);
         let push = &mut self.pushes[slot.key()];
@@ -167,7 +167,7 @@ impl Records {
         }
     }
 
-    /// The body will not be complete. `read`: nothing of it is still to come.
+    /// Refuses a body that will not be complete. `read`: no byte of it is outstanding.
     fn refuse(&mut self, io: &mut Io, id: ConnId, slot: Slot, failure: &Failure, read: bool) {
         if let Some(body) = self.release(slot).end_body() {
             body.incoming.aborted(failure);
@@ -175,12 +175,12 @@ impl Records {
         answer::failure(io, id, failure, read);
     }
 
-    /// A request is answered: the connection serves the next one.
+    /// Releases an answered request: the connection serves the next one.
     fn release(&mut self, slot: Slot) -> Push {
         self.pushes.remove(slot.key())
     }
 
-    /// Its connection has a turn.
+    /// Runs a turn of its connection.
     pub fn ready(&mut self, io: &mut Io, id: ConnId, slot: Slot) {
         io.conns.flush_or_close(id);
         if !self.awaits_verdict(slot) {
@@ -204,7 +204,7 @@ impl Records {
                     }
                     budget = budget.saturating_sub(count);
                     let used = self.take(io, id, slot, &scratch[..count]);
-                    // The next request may have come with it.
+                    // The next request may have been received with it.
                     io.conns[id].carry.extend_from_slice(&scratch[used..count]);
                 }
                 Ok(copy::Read::Blocked) => conn.readable = false,
@@ -223,21 +223,22 @@ impl Records {
     fn wants_more(&self, io: &Io, id: ConnId, slot: Slot) -> bool {
         let conn = &io.conns[id];
         let its = conn.role == Role::Intake(slot) && !conn.is_closing() && conn.readable;
-        // A request that was answered has no slot any more.
+        // An answered request has no slot any more.
         its && matches!(
             &self.pushes[slot.key()].state,
             PushState::Reading(body) if body.demand == Demand::More
         )
     }
 
-    /// Its timeout is over: no byte for too long, or too few in all that time.
+    /// Handles a timeout: no byte for too long, or too low a rate overall.
     pub fn timeout(&mut self, io: &mut Io, id: ConnId, slot: Slot) {
         debug_assert!(!self.awaits_verdict(slot), "a sender waits for its outcome for any time");
         let failure = Failure::RequestTimeout("The request body did not come in time");
         self.refuse(io, id, slot, &failure, false);
     }
 
-    /// Its connection is closed. The outcome of a body that was handed over concerns nobody then.
+    /// Handles a closed connection. The outcome of a body that was handed over has no receiver
+    /// then.
     pub fn closed(&mut self, _io: &mut Io, id: ConnId, slot: Slot) {
         let mut push = self.release(slot);
         debug_assert_eq!(push.ticket.conn, id, "a slot belongs to one connection");
@@ -246,7 +247,7 @@ impl Records {
         }
     }
 
-    /// A turn of the loop ends.
+    /// Ends a turn of the loop.
     pub fn turned(&mut self, io: &mut Io) {
         if let Some(intake) = &mut self.intake {
             intake.turned();
@@ -254,18 +255,18 @@ impl Records {
         }
     }
 
-    /// What was decided outside is carried out.
+    /// Carries out the decisions made outside the loop.
     pub fn settle(&mut self, io: &mut Io) {
         let verdicts = self.intake.as_mut().map(|intake| intake.verdicts());
         for (ticket, verdict) in verdicts.into_iter().flatten() {
-            // Its sender may have left, and the connection be another one's or at another request.
+            // Its sender may have left, and the connection may serve another client or request.
             if let Some(slot) = self.slot_of(io, ticket) {
                 self.settle_one(io, ticket.conn, slot, verdict);
             }
         }
     }
 
-    /// Where the request of a ticket is, if its sender still waits.
+    /// Returns the slot of a ticket's request, if its sender still waits.
     fn slot_of(&self, io: &mut Io, ticket: RequestToken) -> Option<Slot> {
         let Role::Intake(slot) = io.conns.get(ticket.conn)?.role else { return None };
         (self.pushes[slot.key()].ticket == ticket).then_some(slot)
@@ -295,13 +296,13 @@ impl Records {
                 io.conns.set_deadline(id, deadline);
                 io.conns.enqueue(id);
             }
-            // The consumer is ahead of its own words: nothing waits for these.
+            // The consumer is ahead of its own decisions: no sender waits for these.
             (PushDecision::Created(_), PushState::Reading(_))
             | (PushDecision::GoOn, PushState::Deciding) => {}
         }
     }
 
-    /// Nothing is taken in any more: incomplete bodies are refused.
+    /// Stops the intake: incomplete bodies are refused.
     pub fn abort(&mut self, io: &mut Io) {
         if let Some(intake) = &mut self.intake {
             intake.give_up();
@@ -311,7 +312,7 @@ impl Records {
         let reading: Vec<_> =
             reading.map(|(key, push)| (Slot::new(key), push.ticket.conn)).collect();
         for (slot, id) in reading {
-            // One that is closed is told at the end of the turn.
+            // A closed connection is handled at the end of the turn.
             if !io.conns[id].is_closing() {
                 self.refuse(io, id, slot, &Failure::TooBusy(Busy::Stopping), false);
             }
@@ -319,7 +320,7 @@ impl Records {
     }
 }
 
-/// Where the record is, as JSON.
+/// Answers with the record's position, as JSON.
 fn answer_created(io: &mut Io, id: ConnId, position: Uuid) {
     let mut text = [0; uuid::fmt::Hyphenated::LENGTH];
     let position = position.hyphenated().encode_lower(&mut text);

@@ -1,4 +1,4 @@
-//! One request whose body is wanted: being read, or complete and waiting for its verdict.
+//! One request whose body is taken in: being read, or complete and waiting for its verdict.
 
 use super::clock::BodyClock;
 use super::consumer::{Demand, Incoming, RequestToken};
@@ -6,41 +6,41 @@ use crate::api::Failure;
 use crate::http::body::{BodyDecoder, BodyError};
 use std::time::Instant;
 
-/// A request whose body is wanted.
+/// A request whose body is taken in.
 #[derive(Debug)]
 pub struct Push {
-    /// What its verdict will name.
+    /// The token that its verdict will name.
     pub ticket: RequestToken,
-    /// How far it is.
+    /// Its progress.
     pub state: PushState,
 }
 
-/// How far a request is.
+/// The progress of a request.
 #[derive(Debug)]
 pub enum PushState {
     /// Its body is being read.
     Reading(Body),
-    /// Its body was handed over; its outcome comes with the verdicts.
+    /// Its body was handed over; its outcome is returned with the verdicts.
     Deciding,
 }
 
 /// A body that is being read.
 #[derive(Debug)]
 pub struct Body {
-    /// Reads its framing.
+    /// Decodes its framing.
     pub decoder: BodyDecoder,
-    /// Where its bytes go.
+    /// The consumer of its bytes.
     pub incoming: Box<dyn Incoming>,
-    /// Whether more of it can be taken at once.
+    /// Whether more of it can be taken now.
     pub demand: Demand,
-    /// How long it takes.
+    /// Its time limit.
     pub clock: BodyClock,
-    /// Bytes it may have.
+    /// Its maximum size in bytes.
     max_bytes: usize,
 }
 
 impl Push {
-    /// The body that is being read. There is none once it is complete.
+    /// Returns the body being read; `None` once it is complete.
     pub fn body(&mut self) -> Option<&mut Body> {
         match &mut self.state {
             PushState::Reading(body) => Some(body),
@@ -48,7 +48,7 @@ impl Push {
         }
     }
 
-    /// Its body is complete, or will never be: it is given away.
+    /// Gives away the body, which is complete or will never be.
     pub fn end_body(&mut self) -> Option<Body> {
         match std::mem::replace(&mut self.state, PushState::Deciding) {
             PushState::Reading(body) => Some(body),
@@ -58,7 +58,7 @@ impl Push {
 }
 
 impl Body {
-    /// Nothing of it was received yet.
+    /// Creates a body of which nothing was received yet.
     pub fn new(
         decoder: BodyDecoder,
         max_bytes: usize,
@@ -93,7 +93,7 @@ impl Body {
             }
         }
         match self.demand {
-            // Its sender does not answer for the time that this takes.
+            // The time this takes does not count against its sender.
             Demand::Later => self.clock.stop(now),
             Demand::More => {}
         }

@@ -16,25 +16,25 @@ use socket2::Socket;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-/// How the client of the request at hand wants to be answered.
+/// How the client of the current request is to be answered.
 #[derive(Clone, Copy, Debug)]
 pub struct Reply {
     /// The version of its request.
     pub version: Version,
-    /// What the client and its request's body leave to do after the response.
+    /// What follows the response, given the client and its request's body.
     pub after: OnFlushed,
     /// Errors as text instead of JSON.
     pub text: bool,
-    /// It was a `HEAD`: the head alone.
+    /// Whether it was a `HEAD` request: only the head is sent.
     pub head_only: bool,
 }
 
 impl Reply {
-    /// For a client whose request could not be read.
+    /// The reply to a client whose request could not be read.
     pub const UNKNOWN: Self =
         Self { version: Version::Http11, after: OnFlushed::Close, text: false, head_only: false };
 
-    /// As the head of a request wants it.
+    /// Returns the reply that a request's head calls for.
     pub fn to(head: &RequestHead<'_, '_>) -> Self {
         Self {
             version: head.version,
@@ -45,18 +45,18 @@ impl Reply {
     }
 }
 
-/// How much of a connection its peer has ended, as far as epoll reported.
+/// How far the peer has closed a connection, as reported by epoll.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum PeerEnd {
     /// Nothing.
     Open,
-    /// It sent FIN; bytes may still be there before it.
+    /// It sent FIN; unread bytes may precede it.
     Fin,
-    /// It was reset or closed for good.
+    /// It was reset or completely closed.
     HungUp,
 }
 
-/// What became of writing an output.
+/// The result of writing an output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub enum Flushed {
@@ -79,45 +79,45 @@ pub struct Conn {
     pub id: ConnId,
     /// Its socket.
     pub socket: Socket,
-    /// Where it comes from; 0.0.0.0:0 if it is a Unix socket.
+    /// Its peer address; 0.0.0.0:0 for a Unix socket.
     pub peer: SocketAddr,
     /// What it was accepted for.
     pub listener: ListenerKind,
-    /// Who owns it.
+    /// Its owner.
     pub role: Role,
-    /// How the request at hand is to be answered.
+    /// How the current request is to be answered.
     pub reply: Reply,
-    /// What joins the answer to the request at hand, if that is a call.
+    /// The correlation id of the current request, if that is a call.
     pub correlation_id: Option<Box<str>>,
-    /// What is noted of the request at hand, if anything is.
+    /// The note of the current request, if one is kept.
     pub note: Option<Box<Note>>,
-    /// What the request at hand is counted as; `None`: it is not.
+    /// The route the current request is counted as; `None`: it is not counted.
     pub counts_as: Option<RouteName>,
-    /// Bytes that were read and belong to what comes next.
+    /// Bytes that were read and belong to what follows.
     pub carry: Vec<u8>,
-    /// `carry` was looked at, and is an incomplete head.
+    /// `carry` was parsed, and is an incomplete head.
     pub head_begun: bool,
-    /// Bytes that wait to be written.
+    /// Bytes waiting to be written.
     pub output: Output,
-    /// The socket may have something to read; cleared on proof only.
+    /// The socket may be readable; cleared on proof only.
     pub readable: bool,
-    /// The socket may take something; cleared on proof only.
+    /// The socket may be writable; cleared on proof only.
     pub writable: bool,
     /// What is known of the peer's end.
     pub peer_end: PeerEnd,
-    /// The transfer that takes bytes from it.
+    /// The transfer that reads from it.
     pub outgoing: Option<TransferId>,
-    /// The transfer that brings bytes to it.
+    /// The transfer that writes to it.
     pub incoming: Option<TransferId>,
-    /// Where it counts at present.
+    /// The load counts that include it.
     pub counted: LoadClass,
-    /// In the run queue.
+    /// Whether it is in the run queue.
     pub(super) queued: bool,
-    /// Closed as far as its owner is concerned: it is freed at the end of the turn.
+    /// Closed by its owner: it is freed at the end of the turn.
     pub(super) closing: bool,
-    /// When its timeout is over; the truth behind the entries in the timers.
+    /// When its timeout expires; entries in the timers may differ, this is authoritative.
     pub(super) deadline: Option<Instant>,
-    /// When the timers look at this connection next.
+    /// When the timers check this connection next.
     pub(super) timer_at: Option<Instant>,
 }
 
@@ -154,7 +154,7 @@ impl Conn {
         }
     }
 
-    /// Remembers what epoll reports of its socket. Hang-ups are hints: the next read decides.
+    /// Latches what epoll reports of its socket. Hang-ups are hints: the next read decides.
     pub(super) fn latch(&mut self, event: &Event) {
         self.readable |= event.is_readable() || event.is_read_closed() || event.is_error();
         self.writable |= event.is_writable() || event.is_write_closed() || event.is_error();
@@ -165,7 +165,7 @@ impl Conn {
         }
     }
 
-    /// Whether its owner has something to do for it, beyond what its transfers do.
+    /// Whether its owner has work to do for it, beyond that of its transfers.
     pub(super) fn needs_turn(&self) -> bool {
         let moves = self.outgoing.is_some() || self.incoming.is_some();
         !moves
@@ -174,17 +174,17 @@ impl Conn {
             || (self.readable && self.outgoing.is_none())
     }
 
-    /// Whether it is closed, and only waits to be freed.
+    /// Whether it is closed and waits to be freed.
     pub fn is_closing(&self) -> bool {
         self.closing
     }
 
-    /// Whether the peer has ended any of it.
+    /// Whether the peer has closed either direction.
     pub fn peer_ended(&self) -> bool {
         self.peer_end > PeerEnd::Open
     }
 
-    /// Writes what waits to be written, as far as the socket takes it.
+    /// Writes the pending output as far as the socket takes it.
     pub fn flush(&mut self) -> Flushed {
         while self.writable && !self.output.is_empty() {
             match copy::write(&self.socket, self.output.rest(), false) {
@@ -201,21 +201,20 @@ impl Conn {
         if self.output.is_empty() { Flushed::Out } else { Flushed::Blocked }
     }
 
-    /// Whether it ends with a reset from now on, however it ends, the end of this process included
-    /// (`SO_LINGER` of 0, socket(7)): so a body delimited by the end never looks complete too early.
+    /// Makes it end with a reset, however it ends, the end of this process included (`SO_LINGER` of
+    /// 0, socket(7)): so a body delimited by the end never looks complete too early.
     pub fn reset_on_close(&self, reset: bool) {
-        // The kernel refuses it for sockets that are not TCP.
+        // The kernel refuses it for sockets other than TCP.
         let _ = self.socket.set_linger(reset.then_some(Duration::ZERO));
     }
 
-    /// How many bytes may wait in the kernel to be sent (`TCP_NOTSENT_LOWAT`, tcp(7)); 0: as many as
-    /// it likes.
+    /// Limits the unsent bytes in the kernel (`TCP_NOTSENT_LOWAT`, tcp(7)); 0: no limit.
     pub fn limit_unsent(&self, bytes: u32) {
-        // A refusal makes events older, not wrong.
+        // If refused, events are older, but not wrong.
         let _ = socket2::SockRef::from(&self.socket).set_tcp_notsent_lowat(bytes);
     }
 
-    /// How many received bytes are unread in the kernel.
+    /// Returns how many received bytes are unread in the kernel.
     pub fn unread_bytes(&self) -> u64 {
         sockopt::unread_bytes(&self.socket)
     }
@@ -225,8 +224,8 @@ impl Conn {
         self.carry.is_empty() && !self.readable && self.unread_bytes() == 0
     }
 
-    /// After a read or splice that found nothing, or less than it asked for: a new event comes with
-    /// new bytes, and came already if the peer sent FIN.
+    /// Clears the latch after a read or splice that returned nothing, or less than requested: new
+    /// bytes raise a new event, and a FIN has raised one already.
     pub fn drained_of_input(&mut self) {
         self.readable = self.peer_ended();
     }

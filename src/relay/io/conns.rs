@@ -1,8 +1,8 @@
 //! All connections: a slab whose ids carry generations, their timers, and the run queue.
 //!
-//! Closing marks, and nothing more. Slots are freed in one place after the run queue, where the
-//! owner is told once: so no call made inside a turn can invalidate an id that is held elsewhere,
-//! and looking up an id whose owner was not told yet cannot miss.
+//! Closing only marks a connection. Slots are freed in one place after the run queue, where the
+//! owner is notified once: so no call made inside a turn can invalidate an id held elsewhere, and
+//! looking up an id cannot fail before its owner was notified.
 
 use super::conn::{Conn, Flushed};
 use super::id::{ConnId, TransferId};
@@ -24,9 +24,9 @@ use std::time::Instant;
 /// How a connection ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CloseMode {
-    /// With what was written to it, and a FIN.
+    /// After sending its output, with a FIN.
     Orderly,
-    /// With a reset, so that its peer cannot take what it received for all of it.
+    /// With a reset, so that its peer cannot mistake what it received for a complete response.
     Reset,
 }
 
@@ -37,11 +37,11 @@ pub struct Conns {
     next_generation: u32,
     poll: mio::Registry,
     timers: Timers,
-    /// Who waits for a turn.
+    /// The connections and transfers that wait for a turn.
     pub queue: RunQueue,
-    /// What is counted of them.
+    /// Counts for the load limits.
     load: ConnCounts,
-    /// Closed in this turn.
+    /// Connections closed in this turn.
     closed: Vec<ConnId>,
     lingering: usize,
     operators: usize,
@@ -50,7 +50,7 @@ pub struct Conns {
 impl Index<ConnId> for Conns {
     type Output = Conn;
 
-    /// The connection of an id that was not reported closed to its owner.
+    /// Returns the connection of an id that was not reported closed to its owner.
     fn index(&self, id: ConnId) -> &Conn {
         let conn = self.slab.get(id.index as usize).filter(|conn| conn.id == id);
         conn.unwrap_or_else(|| panic!("{id:?} was freed, and its owner notified"))
@@ -65,7 +65,7 @@ impl IndexMut<ConnId> for Conns {
 }
 
 impl Conns {
-    /// None yet; they will be watched by this instance of epoll.
+    /// Creates an empty set, watched by this instance of epoll.
     pub fn new(poll: mio::Registry) -> Self {
         Self {
             slab: Slab::new(),
@@ -80,10 +80,10 @@ impl Conns {
         }
     }
 
-    /// Takes a new connection in, registered once for both directions, edge-triggered.
+    /// Adds a new connection, registered once for both directions, edge-triggered.
     ///
     /// # Errors
-    /// What `epoll_ctl`(2) says.
+    /// Returns the error of `epoll_ctl`(2).
     pub fn insert(
         &mut self,
         socket: Socket,
@@ -101,71 +101,71 @@ impl Conns {
         Ok(id)
     }
 
-    /// The connection of an id that may be stale: one from an event, a task or a timer, or from
-    /// outside the loop. `None` too if it is closed.
+    /// Returns the connection of an id that may be stale: one from an event, a task or a timer, or
+    /// from outside the loop. `None` too if it is closed.
     pub fn get(&mut self, id: ConnId) -> Option<&mut Conn> {
         self.slab.get_mut(id.index as usize).filter(|conn| conn.id == id && !conn.closing)
     }
 
-    /// Two connections, both of which are there.
+    /// Returns two open connections.
     pub fn pair(&mut self, one: ConnId, other: ConnId) -> (&mut Conn, &mut Conn) {
         let pair = self.slab.get2_mut(one.index as usize, other.index as usize);
         let pair = pair.filter(|(first, second)| first.id == one && second.id == other);
         pair.unwrap_or_else(|| panic!("{one:?} or {other:?} was freed, and its owner notified"))
     }
 
-    /// All that are not closed.
+    /// Iterates over all that are not closed.
     pub fn iter(&self) -> impl Iterator<Item = &Conn> {
         self.slab.iter().map(|(_, conn)| conn).filter(|conn| !conn.closing)
     }
 
-    /// All, those that wait to be freed included.
+    /// Iterates over all, including those that wait to be freed.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut Conn> {
         self.slab.iter_mut().map(|(_, conn)| conn)
     }
 
-    /// Connections of everybody but operators.
+    /// Returns the number of connections, operators' excepted.
     pub fn clients(&self) -> usize {
         self.slab.len() - self.operators
     }
 
-    /// Connections of operators.
+    /// Returns the number of operators' connections.
     pub fn operators(&self) -> usize {
         self.operators
     }
 
-    /// Connections that are served, not merely lingered with; operators' do not count.
+    /// Returns the number of connections served, excluding lingering and operators' ones.
     pub fn served(&self) -> usize {
         self.clients().saturating_sub(self.lingering)
     }
 
-    /// Connections that are lingered with.
+    /// Returns the number of lingering connections.
     pub fn lingering(&self) -> usize {
         self.lingering
     }
 
-    /// Counts the request of a connection; whether it may be served (`max`: 0 is no limit).
+    /// Counts the request of a connection; whether it may be served (`max`: 0 = no limit).
     pub fn begin_request(&mut self, id: ConnId, max: usize) -> bool {
         let conn = &mut self.slab[id.index as usize];
         debug_assert_eq!(conn.id, id, "a request is served while its connection is open");
         self.load.begin_request(&mut conn.counted, max)
     }
 
-    /// The response to its request ended, if it was in one.
+    /// Ends the request of a connection, if one was counted.
     pub fn end_request(&mut self, id: ConnId) {
         let conn = &mut self.slab[id.index as usize];
         debug_assert_eq!(conn.id, id, "a request is served while its connection is open");
         self.load.end_request(&mut conn.counted);
     }
 
-    /// Counts a connection for its address; whether it may be served (`max`: 0 is no limit).
+    /// Counts a connection for its address; whether it may be served (`max`: 0 = no limit).
     pub fn begin_connection(&mut self, id: ConnId, max: usize) -> bool {
         let conn = &mut self.slab[id.index as usize];
         debug_assert_eq!(conn.id, id, "a connection is counted when it is accepted");
         self.load.begin_connection(&mut conn.counted, conn.peer.ip(), max)
     }
 
-    /// A connection is answered, and only lingered with from now on.
+    /// Begins lingering with a connection that was answered.
     pub fn begin_lingering(&mut self, id: ConnId, discard_left: u32) {
         let conn = &mut self.slab[id.index as usize];
         debug_assert_eq!(conn.id, id, "an answered connection exists until it is freed");
@@ -175,7 +175,7 @@ impl Conns {
         self.lingering += 1;
     }
 
-    /// A connection's socket has news: remembers them, and returns the transfers they concern.
+    /// Latches an event of a connection's socket, and returns the transfers it concerns.
     pub fn notice(&mut self, id: ConnId, event: &Event) -> [Option<TransferId>; 2] {
         // Its owner may have closed it after epoll reported this.
         let Some(conn) = self.get(id) else { return [None, None] };
@@ -196,26 +196,26 @@ impl Conns {
         }
     }
 
-    /// Its turn has come: the connection, unless it was closed since.
+    /// Begins a connection's turn: returns it, unless it was closed since.
     pub fn take_turn(&mut self, id: ConnId) -> Option<&mut Conn> {
         let conn = self.get(id)?;
         conn.queued = false;
         Some(conn)
     }
 
-    /// Writes what waits to be written to a connection.
+    /// Writes a connection's pending output.
     pub fn flush(&mut self, id: ConnId) -> Flushed {
         self[id].flush()
     }
 
-    /// The same; one whose socket fails is closed.
+    /// Writes a connection's pending output; closes it if its socket fails.
     pub fn flush_or_close(&mut self, id: ConnId) {
         if self.flush(id) == Flushed::Failed {
             self.close(id, CloseMode::Orderly);
         }
     }
 
-    /// When its owner is to look at a connection again, whatever comes before; `None`: never.
+    /// Sets when its owner is to check a connection again, whatever happens before; `None`: never.
     pub fn set_deadline(&mut self, id: ConnId, deadline: Option<Instant>) {
         let conn = &mut self[id];
         conn.deadline = deadline;
@@ -226,15 +226,15 @@ impl Conns {
         }
     }
 
-    /// A turn begins: deadlines set before it may be over in it.
+    /// Begins a turn: deadlines set before it may expire in it.
     pub fn begin_turn(&mut self) {
         self.timers.begin_turn();
     }
 
-    /// The next connection whose deadline is over; it is over once.
+    /// Returns the next connection whose deadline has passed, once for each deadline.
     pub fn pop_due(&mut self, now: Instant) -> Option<ConnId> {
         while let Some((at, id)) = self.timers.pop(now) {
-            // The entry is stale if its connection is gone, or looked at earlier by another entry.
+            // The entry is stale if its connection closed or has an earlier entry.
             let Some(conn) = self.get(id).filter(|conn| conn.timer_at == Some(at)) else {
                 continue;
             };
@@ -244,7 +244,7 @@ impl Conns {
                     conn.deadline = None;
                     return Some(id);
                 }
-                // It was extended: an assignment, which the timers learn of now.
+                // The deadline was extended by an assignment; the timers are updated only now.
                 extended => self.set_deadline(id, extended),
             }
         }
@@ -256,12 +256,12 @@ impl Conns {
         None
     }
 
-    /// When [`Conns::pop_due`] has something next.
+    /// Returns when [`Conns::pop_due`] has something next.
     pub fn next_deadline(&self) -> Option<Instant> {
         self.timers.next()
     }
 
-    /// Closes a connection: marks it, and nothing more. Its owner is told at the end of the turn.
+    /// Closes a connection by marking it. Its owner is notified at the end of the turn.
     pub fn close(&mut self, id: ConnId, how: CloseMode) {
         let conn = &mut self[id];
         if how == CloseMode::Reset {
@@ -272,12 +272,12 @@ impl Conns {
         }
     }
 
-    /// The next closed connection whose owner is to be told; then it is to be freed.
+    /// Returns the next closed connection whose owner is to be notified; then it is to be freed.
     pub fn next_closed(&mut self) -> Option<ConnId> {
         self.closed.pop()
     }
 
-    /// Frees a closed connection's slot; its id will never be used again.
+    /// Frees a closed connection's slot; its id will never be reused.
     pub fn free(&mut self, id: ConnId) -> Conn {
         debug_assert!(self[id].closing, "a connection is closed before it is freed");
         let mut conn = self.slab.remove(id.index as usize);

@@ -1,4 +1,4 @@
-//! What is said of requests: their ids, their lines in the access log, and what the metrics count.
+//! What is recorded of requests: their ids, their lines in the access log, and the metrics.
 
 use super::conn::Conn;
 use super::note::Note;
@@ -16,51 +16,51 @@ use uuid::Uuid;
 /// Access log, metrics and request ids of one relay.
 #[derive(Debug)]
 pub struct Journal {
-    /// What is counted.
+    /// The metrics.
     pub metrics: Metrics,
-    /// What makes and reads request ids; `None`: requests have none.
+    /// Generates and reads request ids; `None`: requests have none.
     pub request_ids: Option<RequestIds>,
     access_log: Option<AccessLog>,
-    /// Lines that logs have lost which were replaced since.
+    /// Lines dropped by access logs that were replaced since.
     dropped_before: u64,
 }
 
 impl Journal {
-    /// Nothing is logged yet.
+    /// Creates a journal without an access log.
     pub fn new(now: Now) -> Self {
         let metrics = Metrics::new(now.wall_ms);
         Self { metrics, request_ids: None, access_log: None, dropped_before: 0 }
     }
 
-    /// Opens the access log, and has the ids of requests ready.
+    /// Opens the access log and prepares request ids.
     ///
     /// # Errors
-    /// What [`AccessLog::open`] and [`RequestIds::new`] say.
+    /// Returns the errors of [`AccessLog::open`] and [`RequestIds::new`].
     pub fn open(&mut self, settings: &Settings) -> io::Result<()> {
         self.access_log = AccessLog::open(&settings.access_log)?;
         self.request_ids = RequestIds::new(&settings.request_id)?;
         Ok(())
     }
 
-    /// Whether there is an access log, which wants to know of streams that end.
+    /// Whether an access log is open, which records the ends of streams.
     pub fn logs(&self) -> bool {
         self.access_log.is_some()
     }
 
-    /// The log's file was renamed.
+    /// Reopens the log after its file was renamed.
     pub fn reopen(&mut self) {
         if let Some(log) = &mut self.access_log {
             log.reopen();
         }
     }
 
-    /// Lines that this log and those before it have lost.
+    /// Returns how many lines this log and those before it have dropped.
     pub fn dropped_lines(&self) -> u64 {
         self.dropped_before + self.access_log.as_ref().map_or(0, AccessLog::dropped)
     }
 
-    /// The settings of the access log changed, and this is the log they make. What is noted of the
-    /// requests of `conns` was captured for the old one.
+    /// Replaces the access log after its settings changed. What is noted of the requests of `conns`
+    /// was captured for the old one.
     pub fn replace_log<'c>(
         &mut self,
         log: Option<AccessLog>,
@@ -68,7 +68,7 @@ impl Journal {
     ) {
         self.dropped_before = self.dropped_lines();
         if let Some(old) = std::mem::replace(&mut self.access_log, log) {
-            // What it still has to write may take time.
+            // Its pending writes may take time.
             std::thread::spawn(move || drop(old));
         }
         for note in conns.filter_map(|conn| conn.note.as_mut()) {
@@ -76,10 +76,10 @@ impl Journal {
         }
     }
 
-    /// A request was understood.
+    /// Records a request that was parsed.
     ///
     /// # Errors
-    /// When it is to be refused for the id it brings.
+    /// When it is to be refused for the id it carries.
     pub fn received(
         &mut self,
         conn: &mut Conn,
@@ -99,7 +99,7 @@ impl Journal {
         if refused { Err(Failure::RequestIdInvalid) } else { Ok(()) }
     }
 
-    /// A connection is answered whose request was not understood, or not even read.
+    /// Records a connection that is answered although its request was not parsed, or not even read.
     pub fn unread(&mut self, conn: &mut Conn, now: Now) {
         if self.access_log.is_some() || self.request_ids.is_some() {
             let id = self.request_ids.as_mut().map(RequestIds::make);
@@ -107,16 +107,16 @@ impl Journal {
         }
     }
 
-    /// The request at hand is answered with this status; what follows is unread so far.
+    /// Records the status of the current request's answer; the rest is unread so far.
     pub fn answered(&mut self, conn: &mut Conn, status: u16) {
         if let Some(route) = conn.counts_as.replace(RouteName::Unread) {
             self.metrics.answered(route, status);
         }
     }
 
-    /// The request at hand, or its connection, is refused. Where only the load is the reason, a flood
-    /// of them should cost one addition each: so that is all that is counted of it, unless
-    /// `count_early`.
+    /// Records that the current request, or its connection, is refused. When only load is the
+    /// reason, a flood of refusals should cost one addition each: so nothing else is counted,
+    /// unless `count_early`.
     pub fn refused(&mut self, conn: &mut Conn, busy: Busy, count_early: bool) {
         self.metrics.refused(busy);
         if !count_early {
@@ -124,7 +124,7 @@ impl Journal {
         }
     }
 
-    /// A connection was refused that never had a place.
+    /// Records a connection that was refused before it got a place.
     pub fn refused_unseen(
         &mut self,
         busy: Busy,
@@ -150,14 +150,14 @@ impl Journal {
         }
     }
 
-    /// The response has ended, or its connection has.
+    /// Records the end of the response, or of its connection.
     pub fn ended(&mut self, conn: &mut Conn, now: Now) {
         if let (Some(note), Some(log)) = (conn.note.take(), &mut self.access_log) {
             log.record(&note.entry(conn.peer, now));
         }
     }
 
-    /// A stream has ended; its sides came from these addresses.
+    /// Records the end of a stream; its sides connected from these addresses.
     pub fn stream_ended(
         &mut self,
         stream: Uuid,
@@ -170,7 +170,7 @@ impl Journal {
         }
     }
 
-    /// The turn ends: what was recorded in it is written.
+    /// Writes the records of this turn.
     pub fn write(&mut self) {
         if let Some(log) = &mut self.access_log {
             log.wake();

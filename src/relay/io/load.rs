@@ -1,18 +1,18 @@
-//! Load limits: what is counted, from when to when. What already runs is never touched.
+//! Load limits: what is counted, from when to when. Running work is never affected.
 
 use crate::rendezvous::{Addresses, addresses};
 use std::net::IpAddr;
 
-/// Where a connection counts at present, so that it is taken off the count once and only once.
+/// The counts that include a connection, so that each is decremented exactly once.
 #[derive(Debug, Default)]
 pub struct LoadClass {
-    /// In [`ConnCounts::requests`].
+    /// Counted in [`ConnCounts::requests`].
     request: bool,
-    /// In [`ConnCounts::addresses`].
+    /// Counted in [`ConnCounts::addresses`].
     address: Option<addresses::AddressCount>,
 }
 
-/// What is counted of connections and their requests.
+/// Counts of connections and their requests.
 #[derive(Debug, Default)]
 pub struct ConnCounts {
     /// Requests whose response has not ended.
@@ -22,8 +22,8 @@ pub struct ConnCounts {
 }
 
 impl ConnCounts {
-    /// Counts the request of a connection until [`ConnCounts::end_request`]; whether it may be served when
-    /// at most `max` may be (0: no limit).
+    /// Counts the request of a connection until [`ConnCounts::end_request`]; whether it may be
+    /// served with at most `max` at once (0: no limit).
     pub fn begin_request(&mut self, counted: &mut LoadClass, max: usize) -> bool {
         if max > 0 && self.requests >= max {
             return false;
@@ -34,15 +34,15 @@ impl ConnCounts {
         true
     }
 
-    /// The response to a connection's request ended, if it was in one.
+    /// Ends the request of a connection, if one was counted.
     pub fn end_request(&mut self, counted: &mut LoadClass) {
         if std::mem::take(&mut counted.request) {
             self.requests -= 1;
         }
     }
 
-    /// Counts a connection for its address until [`ConnCounts::end`]; whether it may be served when one
-    /// address may have at most `max` (0: no limit, and nothing is counted).
+    /// Counts a connection for its address until [`ConnCounts::end`]; whether it may be served with
+    /// at most `max` for one address (0: no limit, and nothing is counted).
     pub fn begin_connection(&mut self, counted: &mut LoadClass, peer: IpAddr, max: usize) -> bool {
         if max == 0 {
             return true;
@@ -54,7 +54,7 @@ impl ConnCounts {
         true
     }
 
-    /// A connection is not served any more: it closes, or is lingered with.
+    /// Removes a connection from the counts: it closes, or lingers.
     pub fn end(&mut self, counted: &mut LoadClass) {
         self.end_request(counted);
         if let Some(address) = counted.address.take() {

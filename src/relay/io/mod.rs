@@ -3,13 +3,13 @@
 //! | file | holds |
 //! |---|---|
 //! | `conns` | all connections: insert, look up, close (marked), free; deadlines |
-//! | `conn`, `role` | one connection, and who owns it |
+//! | `conn`, `role` | one connection, and its owner |
 //! | `id` | ids with generations, of connections and transfers |
 //! | `queue`, `timers` | the run queue, the heap of deadlines |
 //! | `output`, `sockopt` | bytes to be written, options the standard library does not know |
 //! | `load` | what is counted for the load limits |
 //! | `mode` | whether the relay takes work, and what a connection was accepted for |
-//! | `journal`, `note` | access log, metrics and request ids: what is said of a request |
+//! | `journal`, `note` | access log, metrics and request ids: what is recorded of a request |
 
 mod conn;
 mod conns;
@@ -40,13 +40,13 @@ use crate::rendezvous::Now;
 use crate::rendezvous::transfer::COPY_MAX;
 use std::time::Duration;
 
-/// User memory that bytes are copied through; nothing stays in it from one use to the next. It is
-/// lent whole, and to one borrower at a time: two that read into it would mix two users' bytes.
+/// User memory that bytes are copied through; nothing stays in it between uses. It is lent
+/// completely, and to one borrower at a time: two readers would mix their bytes.
 #[derive(Debug)]
 pub struct Scratch(Option<Vec<u8>>);
 
 impl Scratch {
-    /// Lends it: [`COPY_MAX`] bytes. It has to come back with [`Scratch::put_back`].
+    /// Lends it: [`COPY_MAX`] bytes, to be returned with [`Scratch::put_back`].
     pub fn lend(&mut self) -> Vec<u8> {
         debug_assert!(self.0.is_some(), "one borrower at a time");
         self.0.take().unwrap_or_else(|| vec![0; COPY_MAX])
@@ -64,11 +64,11 @@ impl Scratch {
 pub struct Io {
     /// All connections.
     pub conns: Conns,
-    /// The one reading of the clocks of this turn.
+    /// The one clock reading of this turn.
     pub now: Now,
-    /// The same as `Date` fields have it.
+    /// The same as a `Date` field.
     pub date: HttpDate,
-    /// What is said of requests: access log, metrics, ids.
+    /// Records of requests: access log, metrics, ids.
     pub journal: Journal,
     /// Memory to copy through.
     pub scratch: Scratch,
@@ -81,7 +81,7 @@ pub struct Io {
 }
 
 impl Io {
-    /// Nothing is connected yet.
+    /// Creates it without connections.
     pub fn new(settings: Settings, max_connections: usize, poll: mio::Registry, now: Now) -> Self {
         Self {
             conns: Conns::new(poll),
@@ -95,7 +95,7 @@ impl Io {
         }
     }
 
-    /// A new turn begins.
+    /// Begins a new turn.
     pub fn begin_turn(&mut self, now: Now) {
         let second = now.wall_ms.div_euclid(1000);
         if second != self.now.wall_ms.div_euclid(1000) {
@@ -105,8 +105,8 @@ impl Io {
         self.conns.begin_turn();
     }
 
-    /// Has its owner look at a connection after this time, whatever came before. A timeout too long
-    /// for the clock is none.
+    /// Schedules its owner's next check of a connection, replacing any earlier one. A timeout
+    /// beyond the clock's range means none.
     pub fn set_timeout(&mut self, id: ConnId, timeout: Duration) {
         self.conns.set_deadline(id, self.now.monotonic.checked_add(timeout));
     }

@@ -3,26 +3,26 @@
 /// What a connection was accepted for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ListenerKind {
-    /// Anybody.
+    /// Any client.
     Public,
     /// Agents.
     Agents,
     /// Operators.
     Admin,
-    /// It was not accepted: it is our own connection to the API that agents may call.
+    /// Not accepted: the relay's own connection to the API that agents may call.
     Api,
 }
 
 /// Whether the relay takes work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ServingMode {
-    /// Whatever comes.
+    /// All requests are served.
     Serving,
-    /// What is there goes on; no new streams, until an operator resumes.
+    /// Existing streams continue; no new streams, until an operator resumes.
     Suspended,
-    /// What runs may end; nothing new begins.
+    /// Running work may finish; no new work begins.
     Draining,
-    /// The same, but a new process serves: a client that connects again is served.
+    /// The same, but a new process serves: a client that reconnects is served.
     HandedOver,
 }
 
@@ -35,7 +35,7 @@ impl ServingMode {
         }
     }
 
-    /// As operators read it.
+    /// Returns the name shown to operators.
     pub fn name(self) -> &'static str {
         match self {
             Self::Serving => "serving",

@@ -1,5 +1,5 @@
-//! What is noted of a request until its response has ended: its id, and what its line in the access
-//! log needs. Nothing is noted while there is neither.
+//! What is noted of a request until its response has ended: its id, and the data of its line in the
+//! access log. Nothing is noted if neither is enabled.
 
 use crate::http::response::HeadWriter;
 use crate::ops::access_log::{Capture, Entry, StreamEnd, StreamPart};
@@ -29,48 +29,48 @@ impl Note {
         Self { id, capture, received, status: None, sent: 0, overhead: 0, moved: 0, part: None }
     }
 
-    /// The request's id.
+    /// Returns the request's id.
     pub fn id(&self) -> Option<&str> {
         self.id.as_deref()
     }
 
-    /// A response begins; so many bytes of its head wait to be sent.
+    /// Begins a response; `head_bytes` of its head wait to be sent.
     pub fn answered(&mut self, status: u16, head_bytes: usize) {
         self.status = Some(status);
         (self.sent, self.overhead) = (0, head_bytes as u64);
     }
 
-    /// The socket took bytes, of the response if it has begun.
+    /// Counts bytes that the socket took, as the response's if it has begun.
     pub fn sent(&mut self, count: usize) {
         if self.status.is_some() {
             self.sent += count as u64;
         }
     }
 
-    /// This many bytes of framing were added to the response.
+    /// Counts framing bytes added to the response.
     pub fn framed(&mut self, count: usize) {
         self.overhead += count as u64;
     }
 
-    /// A download ends here, after this many bytes of its body; its head had left before.
+    /// Ends a download, after this many bytes of its body; its head was sent before.
     pub fn downloaded(&mut self, bytes: u64) {
         self.status = self.status.or(Some(200));
         self.moved = bytes;
     }
 
-    /// The request is about a stream; as one side of it, or not.
+    /// Notes the stream that the request concerns, and its side, if it is one.
     pub fn concerns(&mut self, stream: Uuid, side: Option<Side>) {
         self.part = Some(StreamPart { stream, side, ended: None });
     }
 
-    /// A stream has ended, maybe the one that the request is about.
+    /// Notes the end of a stream, if it is the one that the request concerns.
     pub fn stream_ended(&mut self, stream: Uuid, ended: StreamEnd) {
         if let Some(part) = self.part.as_mut().filter(|part| part.stream == stream) {
             part.ended = Some(ended);
         }
     }
 
-    /// The access log asks for other header fields than those that were captured.
+    /// Discards captured headers: the access log's selection of header fields has changed.
     pub(super) fn forget_headers(&mut self) {
         if let Some(capture) = &mut self.capture {
             capture.forget_headers();

@@ -1,9 +1,9 @@
-//! Bytes that wait for a socket to take them.
+//! Bytes waiting for a socket to take them.
 
-/// Bytes that were sent and may stay in an output's memory.
+/// Maximum sent bytes kept in an output's memory.
 const SENT_MAX_BYTES: usize = 16 << 10;
 
-/// Bytes that wait for the socket to take them.
+/// Bytes waiting for the socket to take them.
 #[derive(Debug, Default)]
 pub struct Output {
     bytes: Vec<u8>,
@@ -16,13 +16,13 @@ impl Output {
         self.bytes.is_empty()
     }
 
-    /// What the socket has not taken yet.
+    /// Returns what the socket has not taken yet.
     pub fn rest(&self) -> &[u8] {
         &self.bytes[self.sent..]
     }
 
-    /// Where bytes are appended. Those that were sent are moved out of the way first, if there are
-    /// enough of them: an output that is appended to indefinitely must not keep them indefinitely.
+    /// Returns the buffer to append to. Sent bytes are removed first, if there are enough of them:
+    /// an output that is appended to indefinitely must not keep them indefinitely.
     pub fn buffer(&mut self) -> &mut Vec<u8> {
         if self.sent > SENT_MAX_BYTES && self.sent > self.bytes.len() / 2 {
             self.bytes.drain(..self.sent);
@@ -31,7 +31,7 @@ impl Output {
         &mut self.bytes
     }
 
-    /// The socket took bytes.
+    /// Removes bytes that the socket took.
     pub fn sent(&mut self, count: usize) {
         self.sent += count;
         debug_assert!(self.sent <= self.bytes.len(), "a socket takes only bytes in the buffer");

@@ -1,4 +1,4 @@
-//! Socket options and queries the standard library does not know.
+//! Socket options and queries missing from the standard library.
 
 use nix::libc;
 use nix::setsockopt_impl;
@@ -9,14 +9,14 @@ use std::os::fd::AsFd;
 struct ReceiveLowWater;
 setsockopt_impl!(ReceiveLowWater, libc::SOL_SOCKET, libc::SO_RCVLOWAT, usize, SetUsize);
 
-/// Wakes nobody before so many bytes are there to read, or the end (`SO_RCVLOWAT`, socket(7)).
-/// Lowering it signals at once what is there.
+/// Sets how many unread bytes, or the end, make the socket readable (`SO_RCVLOWAT`, socket(7)).
+/// Lowering it signals bytes already received at once.
 pub fn set_receive_low_water(socket: &impl AsFd, bytes: u32) {
-    // A refusal costs batching, not bytes.
+    // If refused, batching is lost, but no bytes.
     let _ = setsockopt(socket, ReceiveLowWater, &(bytes as usize));
 }
 
-/// How many received bytes nobody has read yet (`SIOCINQ`, tcp(7)).
+/// Returns how many received bytes are still unread (`SIOCINQ`, tcp(7)).
 pub fn unread_bytes(socket: &impl AsFd) -> u64 {
     rustix::io::ioctl_fionread(socket).unwrap_or(0)
 }

@@ -1,18 +1,18 @@
-//! Deadlines in a heap whose entries may be early or stale: the owner holds the truth, so that
-//! extending a deadline is an assignment. A deadline that is set in a turn is not popped in that
-//! turn, whatever its time: so no setting, and no owner that sets a new one whenever one is over,
-//! can keep a turn from ending.
+//! Deadlines in a heap whose entries may be early or stale: the owner's deadline is authoritative,
+//! so that extending it is an assignment. A deadline set in a turn is not popped in that turn,
+//! whatever its time: so no owner that sets a new one whenever one expires can keep a turn from
+//! ending.
 
 use super::id::ConnId;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::time::Instant;
 
-/// When to look at which connection.
+/// The times at which to check connections.
 #[derive(Debug, Default)]
 pub struct Timers {
     heap: BinaryHeap<Reverse<(Instant, ConnId)>>,
-    /// Those that were set in this turn.
+    /// Entries added in this turn.
     fresh: Vec<(Instant, ConnId)>,
 }
 
@@ -20,17 +20,17 @@ pub struct Timers {
 const TIDY_MIN: usize = 4096;
 
 impl Timers {
-    /// Looks at `id` at `at`, but not before the next turn.
+    /// Schedules a check of `id` at `at`, but not before the next turn.
     pub fn push(&mut self, at: Instant, id: ConnId) {
         self.fresh.push((at, id));
     }
 
-    /// A turn begins: what was set before can be popped.
+    /// Begins a turn: entries added before can be popped.
     pub fn begin_turn(&mut self) {
         self.heap.extend(self.fresh.drain(..).map(Reverse));
     }
 
-    /// The next connection to look at, and since when, once its time has come.
+    /// Returns the next connection to check, and its time, once that has passed.
     pub fn pop(&mut self, now: Instant) -> Option<(Instant, ConnId)> {
         let Reverse((at, _)) = self.heap.peek()?;
         if *at > now {
@@ -39,13 +39,13 @@ impl Timers {
         self.heap.pop().map(|Reverse(entry)| entry)
     }
 
-    /// When [`Timers::pop`] has something next.
+    /// Returns when [`Timers::pop`] has something next.
     pub fn next(&self) -> Option<Instant> {
         let heap = self.heap.peek().map(|Reverse((at, _))| *at);
         heap.into_iter().chain(self.fresh.iter().map(|(at, _)| *at)).min()
     }
 
-    /// Throws out stale entries once they are the majority; at most `live` are not.
+    /// Discards stale entries once they are the majority; at most `live` are not stale.
     pub fn tidy(&mut self, live: usize, is_live: impl Fn(Instant, ConnId) -> bool) {
         if self.heap.len() > TIDY_MIN.max(live * 4) {
             self.heap.retain(|Reverse((at, id))| is_live(*at, *id));

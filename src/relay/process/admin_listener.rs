@@ -1,6 +1,6 @@
-//! The operators' listener: a Unix socket, or an address of its own. Its connections are served like
-//! others, with routes of their own, beyond the limits on others, and until the relay's very end.
-//! While descriptors are out, one that is kept for them lets an operator in.
+//! The operators' listener: a Unix socket, or an address of its own. Its connections are served
+//! like others, with routes of their own, not subject to the limits on others, and until the relay
+//! ends. One descriptor is reserved so that an operator can connect when no other is left.
 
 use super::inherited::{self, AdminSocket};
 use super::listeners::ACCEPTS_PER_TURN;
@@ -18,7 +18,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::time::Instant;
 
-/// Connections of operators at once; one more waits to be accepted.
+/// Maximum concurrent operators' connections; one more waits to be accepted.
 pub(super) const CONNECTIONS_MAX: usize = 32;
 
 /// A listening socket of either family.
@@ -46,8 +46,8 @@ impl BoundSocket {
 }
 
 impl AdminListener {
-    /// Listens where the settings say; if they do not, on a socket of its own that is named after
-    /// the port of the relay.
+    /// Listens on the configured address; without one, on a default socket that is named after the
+    /// relay's port.
     ///
     /// # Errors
     /// The address that cannot be listened on, and why.
@@ -71,7 +71,7 @@ impl AdminListener {
         Self { door, ready: false, shortage: Shortage::none_yet(" (admin listener)") }
     }
 
-    /// The socket, with its name, for the process that takes over.
+    /// Returns the socket, with its name, for the process that takes over.
     pub fn socket(&self) -> Option<(BorrowedFd<'_>, &'static str)> {
         let socket = match self.door.as_ref()? {
             BoundSocket::Tcp(listener) => listener.as_fd(),
@@ -80,14 +80,14 @@ impl AdminListener {
         Some((socket, inherited::ADMIN))
     }
 
-    /// From now on a socket's file goes with this process.
+    /// Makes this process the owner of the socket's file.
     pub fn take_charge(&mut self) {
         if let Some(BoundSocket::Unix(listener, file)) = &mut self.door {
             file.take_charge(listener);
         }
     }
 
-    /// Another process listens in place of this one: the file stays.
+    /// Leaves the file to another process that listens in place of this one.
     pub fn leave(&mut self, registry: &Registry) {
         match self.door.take() {
             Some(BoundSocket::Unix(mut listener, mut file)) => {
@@ -101,7 +101,7 @@ impl AdminListener {
         self.shortage = Shortage::none_yet("");
     }
 
-    /// Where it listens, if it does.
+    /// Returns the address it listens on, if it does.
     pub fn address(&self) -> Option<AdminAddress> {
         match self.door.as_ref()? {
             BoundSocket::Tcp(listener) => listener.local_addr().ok().map(AdminAddress::Tcp),
@@ -109,23 +109,23 @@ impl AdminListener {
         }
     }
 
-    /// Connections may wait to be accepted.
+    /// Records that connections may wait to be accepted.
     pub fn wake(&mut self) {
         self.ready = true;
     }
 
-    /// Whether there is something to accept at once.
+    /// Whether to try to accept at once.
     pub fn is_ready(&self, io: &Io) -> bool {
         self.ready && !self.shortage.is_paused() && io.conns.operators() < CONNECTIONS_MAX
     }
 
-    /// When a pause ends.
+    /// Returns when a pause ends.
     pub fn next_deadline(&self) -> Option<Instant> {
         self.shortage.next_deadline()
     }
 
-    /// Accepts what waits and may be served. To be called before others accept, so that the
-    /// descriptor an operator gives back is kept for the next one.
+    /// Accepts waiting connections that may be served. To be called before others accept, so that a
+    /// descriptor freed by an operator is kept for the next one.
     pub fn accept(&mut self, io: &mut Io) -> DescriptorSupply {
         if self.door.is_none() {
             return DescriptorSupply::Enough;
@@ -155,8 +155,7 @@ impl AdminListener {
         DescriptorSupply::Enough
     }
 
-    /// No descriptor is left but the one that is kept for an operator. When that is lent, too, it
-    /// waits a while.
+    /// Accepts with the reserved descriptor, as no other is left. When that is in use, too, pauses.
     fn accept_with_spare(&mut self, io: &mut Io, error: &io::Error) {
         if self.shortage.give_up_spare()
             && let Accepted::One((socket, peer)) = self.accept_one()
@@ -187,15 +186,16 @@ impl AdminListener {
 fn accept_connection(io: &mut Io, socket: OwnedFd, peer: SocketAddr) {
     match io.conns.insert(Socket::from(socket), peer, ListenerKind::Admin) {
         Ok(id) => io.set_timeout(id, io.settings.keep_alive_timeout),
-        // It is closed: the next one may fare better.
+        // It is closed: the next one may succeed.
         Err(error) => log::warn!("cannot watch a new connection: {error}"),
     }
 }
 
-/// The address of a peer that has none.
+/// The address used for a peer without one.
 const NOBODY: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 
-/// Where the settings say; else in the directory that this user or service has, if it can be made.
+/// Opens the configured address; without one, a socket in the user's or service's runtime
+/// directory, if that can be created.
 fn open(listen: Option<&AdminListen>, port: u16) -> io::Result<Option<BoundSocket>> {
     match listen {
         Some(AdminListen::Off) => Ok(None),
@@ -217,7 +217,7 @@ fn open_at(address: &AdminAddress) -> io::Result<BoundSocket> {
     }
 }
 
-/// A relay works without, so that it cannot be opened is not an error.
+/// Opens the default socket. A relay works without it, so failing to open it is not an error.
 fn open_default(port: u16) -> Result<BoundSocket, String> {
     let path = default_socket(port)?;
     let made = socket_file::private_directory(path.parent().unwrap_or(Path::new("/")));
@@ -227,7 +227,7 @@ fn open_default(port: u16) -> Result<BoundSocket, String> {
     Ok(BoundSocket::Unix(listener, file))
 }
 
-/// A socket that was open before this process was; its file is another process's, for now.
+/// Adopts an inherited socket; its file belongs to another process, for now.
 fn adopt(socket: AdminSocket) -> io::Result<BoundSocket> {
     match socket {
         AdminSocket::Tcp(listener) => {

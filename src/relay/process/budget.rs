@@ -1,47 +1,47 @@
-//! How many descriptors there are, and what that allows.
+//! The available descriptors, and what they allow.
 
 use super::admin_listener::CONNECTIONS_MAX;
 use crate::ops::Settings;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
-/// Descriptors for everything that is no connection and no pipe: standard streams, epoll, signals,
-/// the spare ones, a log.
+/// Descriptors for everything but connections and pipes: standard streams, epoll, signals, the
+/// spare ones, a log.
 const FIXED: usize = 16;
 
 /// What the limit on open files allows (`RLIMIT_NOFILE`, getrlimit(2)), and whether that is less
-/// than was asked for.
+/// than configured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Budget {
-    /// Files that may be open at once.
+    /// Maximum open files.
     pub descriptors: usize,
     /// Maximum concurrent connections.
     pub max_connections: usize,
-    /// Whether that is fewer than were asked for.
+    /// Whether that is fewer than configured.
     pub capped: bool,
 }
 
-/// Descriptors that these settings may use for anything but connections that are served.
+/// Returns how many descriptors these settings may use for anything but served connections.
 pub(super) fn others(settings: &Settings) -> usize {
-    // Each listener twice: a hand-over copies them.
+    // Each listener twice: a hand-over duplicates them.
     CONNECTIONS_MAX
         + 2 * (settings.listen.len() + settings.sockets.socket_listen.len())
         + 2 * settings.max_pipes
         + settings.max_lingering
 }
 
-/// What it takes to have everything open at once.
+/// Returns how many descriptors it takes to have everything open at once.
 pub(super) fn needed(max_connections: usize, others: usize) -> usize {
     FIXED + max_connections + others
 }
 
 impl Budget {
-    /// What these settings get: raises the soft limit to the hard one and shares what there is.
+    /// Claims the budget of these settings: raises the soft limit to the hard one and divides it.
     pub fn claim(settings: &Settings) -> Self {
         claim(settings.max_connections, others(settings))
     }
 }
 
-/// The same for so many connections and other descriptors.
+/// Claims the budget for `max_connections` and `others` other descriptors.
 pub(super) fn claim(max_connections: usize, others: usize) -> Budget {
     let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap_or((1024, 1024));
     let descriptors = match setrlimit(Resource::RLIMIT_NOFILE, hard, hard) {
@@ -51,8 +51,8 @@ pub(super) fn claim(max_connections: usize, others: usize) -> Budget {
     share(usize::try_from(descriptors).unwrap_or(usize::MAX), max_connections, others)
 }
 
-/// `others`: descriptors for listeners, pipes and lingering connections. They get half of what
-/// there is at most, because they can be done without, and it takes two connections to meet.
+/// Divides the descriptors. `others`: those for listeners, pipes and lingering connections. They
+/// get at most half, because they are dispensable, and a stream needs two connections.
 fn share(descriptors: usize, max_connections: usize, others: usize) -> Budget {
     let free = descriptors.saturating_sub(FIXED);
     let room = (free - others.min(free / 2)).max(2);

@@ -1,6 +1,6 @@
 //! Handing the listening sockets to a new process of this program. A thread starts it and waits
-//! for its word, so that the event loop goes on meanwhile. Whatever goes wrong, this process goes
-//! on serving. `docs/lifecycle.md` shows the order of events.
+//! until it is ready, so that the event loop continues meanwhile. If anything fails, this process
+//! continues to serve. `docs/lifecycle.md` shows the order of events.
 
 use super::inherited_state::{InheritedState, NamedDescriptor};
 use super::program::Program;
@@ -18,17 +18,17 @@ use std::time::Duration;
 /// A timeout of 0 would mean none (socket(7)).
 const TIMEOUT_MIN: Duration = Duration::from_millis(1);
 
-/// A new process that is ready, or why there is none.
+/// A new process that is ready, or why the attempt failed.
 pub type HandOverOutcome = Result<Successor, String>;
 
-/// A new process that listens and waits for the word to serve. If it is dropped before, it ends.
+/// A new process that listens and waits for the order to serve. If dropped before that, it ends.
 #[derive(Debug)]
 pub struct Successor {
-    /// Its number.
+    /// Its process id.
     pub process: u32,
-    /// Takes the streams it is to know; then it serves.
+    /// Sends the streams it takes over; then it serves.
     pub streams: Sender<String>,
-    /// Ends when it was told all of it.
+    /// Closed once it has received all of them.
     pub told: Receiver<()>,
 }
 
@@ -37,27 +37,27 @@ pub struct Successor {
 pub struct Handover {
     program: Option<Program>,
     attempt: Option<Attempt>,
-    /// The new process serves once this has ended.
+    /// Closed once the new process serves.
     farewell: Option<Receiver<()>>,
 }
 
-/// A new process that was not heard of yet.
+/// A new process that is not ready yet.
 #[derive(Debug)]
 struct Attempt {
     outcome: Receiver<HandOverOutcome>,
-    /// Ends when there is an outcome; nothing is ever written to it.
+    /// Closed when the outcome is known; nothing is ever written to it.
     done: pipe::Receiver,
-    /// This process's end of the socket on which the new one says that it is ready.
+    /// This process's end of the socket on which the new one reports that it is ready.
     ready: UnixStream,
 }
 
 impl Handover {
-    /// None yet. To be made at the start, while the program's path names this program.
+    /// Creates it at the start, while the program's path still names this program.
     pub fn new() -> Self {
         Self { program: Program::of_this_process(), attempt: None, farewell: None }
     }
 
-    /// Whether a new process is on its way.
+    /// Whether a new process is being started.
     pub fn is_running(&self) -> bool {
         self.attempt.is_some()
     }
@@ -66,7 +66,7 @@ impl Handover {
     /// [`Self::outcome`].
     ///
     /// # Errors
-    /// When it cannot even be tried.
+    /// When the attempt cannot be started.
     pub fn start(
         &mut self,
         sockets: &[NamedDescriptor<'_>],
@@ -97,21 +97,22 @@ impl Handover {
         Ok(())
     }
 
-    /// What became of the attempt, once it is done.
+    /// Returns the outcome of the attempt, once it is done.
     pub fn outcome(&mut self, registry: &Registry) -> Option<HandOverOutcome> {
         let mut attempt = self.attempt.take()?;
         let _ = registry.deregister(&mut attempt.done);
         Some(attempt.outcome.recv().unwrap_or_else(|_| Err("its thread panicked".into())))
     }
 
-    /// The new process serves from now on, and knows these streams.
+    /// Orders the new process to serve, and hands it these streams.
     pub fn step_down_for(&mut self, successor: Successor, streams: String) {
-        // The thread waits for this and nothing else.
+        // The thread waits only for this.
         let _ = successor.streams.send(streams);
         self.farewell = Some(successor.told);
     }
 
-    /// This process ends: a new one that is to serve has heard all of it, any other ends, too.
+    /// Ends this process's hand-over: a successor that is to serve has received everything, any
+    /// other ends, too.
     pub fn finish(&mut self) {
         if let Some(attempt) = self.attempt.take() {
             let _ = attempt.ready.shutdown(Shutdown::Both);
@@ -123,7 +124,7 @@ impl Handover {
     }
 }
 
-/// Why the end of this process would be the end of the new one, too.
+/// Returns why the end of this process would end the new one, too.
 fn obstacle() -> Option<&'static str> {
     let process = std::process::id();
     if process == 1 {

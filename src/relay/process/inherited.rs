@@ -1,6 +1,6 @@
-//! Sockets that were open before this process was: from systemd (socket activation) or from the
-//! process it takes over from. Both speak `sd_listen_fds`(3): `LISTEN_FDS`, `LISTEN_PID` if it is
-//! known, `LISTEN_FDNAMES`. Must be asked before any thread starts: the variables are removed.
+//! Sockets opened before this process started: by systemd (socket activation) or by the process it
+//! takes over from. Both use `sd_listen_fds`(3): `LISTEN_FDS`, `LISTEN_PID` if it is known,
+//! `LISTEN_FDNAMES`. Must be read before any thread starts: the variables are removed.
 
 use listenfd::ListenFd;
 use nix::libc;
@@ -9,7 +9,7 @@ use std::io::{self, BufRead as _, BufReader, Write as _};
 use std::net::TcpListener;
 use std::os::unix::net::{UnixListener, UnixStream};
 
-/// The name of the socket a new process says on that it is ready.
+/// The name of the socket on which a new process reports that it is ready.
 pub(super) const READY: &str = "rdv-ready";
 
 /// The name of the relay's listening sockets in a hand-over. From systemd any name means them.
@@ -21,31 +21,31 @@ pub(super) const ADMIN: &str = "admin";
 /// The name of the agents' listening sockets, in a hand-over and from systemd.
 pub(super) const AGENTS: &str = "agents";
 
-/// What the new process says on [`READY`] when it listens.
+/// What the new process sends on [`READY`] when it listens.
 pub(super) const READY_WORD: &[u8] = b"ready\n";
 
-/// The answer's last line: it serves now, and nobody else does. The lines before are streams.
+/// The answer's last line: only the new process serves from now on. The lines before are streams.
 pub(super) const SERVE_WORD: &str = "serve\n";
 
-/// What this process got.
+/// The sockets that this process inherited.
 #[derive(Debug, Default)]
 pub struct Inherited {
-    /// Sockets that listen, for the relay.
+    /// Listening sockets of the relay.
     pub listeners: Vec<TcpListener>,
-    /// Sockets that listen, for agents.
+    /// Listening sockets for agents.
     pub agents: Vec<TcpListener>,
-    /// A socket that listens, for operators.
+    /// A listening socket for operators.
     pub admin: Option<AdminSocket>,
-    /// Who waits to hear that this process is ready.
+    /// The process that waits for this one to be ready.
     pub predecessor: Predecessor,
 }
 
 /// A listening socket of either family.
 #[derive(Debug)]
 pub enum AdminSocket {
-    /// Of TCP.
+    /// A TCP socket.
     Tcp(TcpListener),
-    /// Of a path in the file system.
+    /// A Unix socket with a path in the file system.
     Unix(UnixListener),
 }
 
@@ -54,10 +54,10 @@ pub enum AdminSocket {
 pub struct Predecessor(Option<UnixStream>);
 
 impl Inherited {
-    /// Takes what there is; nothing if it is meant for another process.
+    /// Takes the inherited sockets; none if they are meant for another process.
     ///
     /// # Errors
-    /// What is wrong with a descriptor, and what would be right.
+    /// What is wrong with a descriptor, and what is expected.
     pub fn take() -> io::Result<Self> {
         let names = std::env::var("LISTEN_FDNAMES").unwrap_or_default();
         let first = std::env::var("LISTEN_FDS_FIRST_FD").ok();
@@ -103,16 +103,16 @@ fn wrong(descriptor: usize, name: &str) -> io::Error {
 }
 
 impl Predecessor {
-    /// Whether there is one.
+    /// Whether a predecessor exists.
     pub fn is_there(&self) -> bool {
         self.0.is_some()
     }
 
-    /// Says that this process listens, and waits until the other one has stepped down; returns the
-    /// streams it left, a line for each.
+    /// Reports that this process listens, and waits until the other one has stepped down; returns
+    /// the streams it left, one per line.
     ///
     /// # Errors
-    /// When the other process gave up waiting: it goes on serving, so this one must not.
+    /// When the other process timed out: it continues to serve, so this one must not.
     pub fn take_over(&mut self) -> io::Result<Vec<String>> {
         let Some(socket) = self.0.take() else { return Ok(Vec::new()) };
         hand_shake(socket).map_err(|error| {

@@ -1,5 +1,5 @@
-//! What a new process inherits: sockets as `sd_listen_fds`(3) wants them, and the start with exactly
-//! these.
+//! What a new process inherits: sockets as `sd_listen_fds`(3) expects them; and its start with
+//! exactly these.
 
 use super::inherited::READY;
 use super::program::Program;
@@ -9,13 +9,13 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
 use std::process::{Child, Command};
 
-/// The first descriptor that may be passed on: below are the standard streams.
+/// The first descriptor that may be passed on, after the standard streams.
 const FIRST_PASSED: RawFd = 3;
 
-/// A descriptor, and what the new process knows it by.
+/// A descriptor, and its name in the new process.
 pub type NamedDescriptor<'fd> = (BorrowedFd<'fd>, &'static str);
 
-/// Descriptors with numbers in a row, and their names.
+/// Descriptors with consecutive numbers, and their names.
 #[derive(Debug)]
 pub struct InheritedState {
     descriptors: Vec<OwnedFd>,
@@ -23,16 +23,16 @@ pub struct InheritedState {
 }
 
 impl InheritedState {
-    /// The copies close with the program that this process executes next, until they are opened
-    /// for it by [`Self::send_with`].
+    /// Copies the descriptors. The copies close with the next program that this process executes,
+    /// until [`Self::send_with`] opens them for it.
     pub fn pack(sockets: &[NamedDescriptor<'_>], ready: &UnixStream) -> io::Result<Self> {
         let all = sockets.iter().copied().chain([(ready.as_fd(), READY)]);
         let (contents, names): (Vec<_>, Vec<_>) = all.unzip();
         Ok(Self { descriptors: in_a_row(&contents)?, names: names.join(":") })
     }
 
-    /// Starts the program with these descriptors, and with no others but the standard streams: all
-    /// others are closed at its start (`FD_CLOEXEC`).
+    /// Starts the program with only these descriptors and the standard streams: all others are
+    /// closed at its start (`FD_CLOEXEC`).
     pub fn send_with(self, program: &Program) -> io::Result<Child> {
         for descriptor in &self.descriptors {
             fcntl_setfd(descriptor, FdFlags::empty())?;
@@ -43,14 +43,15 @@ impl InheritedState {
             .env("LISTEN_FDS", self.descriptors.len().to_string())
             .env("LISTEN_FDS_FIRST_FD", first.to_string())
             .env("LISTEN_FDNAMES", &self.names)
-            // Its number is not known before it runs, and neither is meant for anybody else.
+            // Its process id is not known before it runs, and inherited values are meant for this
+            // process.
             .env_remove("LISTEN_PID")
             .env_remove("WATCHDOG_PID")
             .spawn()
     }
 }
 
-/// Copies of these descriptors with numbers in a row.
+/// Copies these descriptors to consecutive numbers.
 fn in_a_row(descriptors: &[BorrowedFd<'_>]) -> io::Result<Vec<OwnedFd>> {
     let mut first = FIRST_PASSED;
     'places: loop {
@@ -82,7 +83,7 @@ mod tests {
     fn copies_lie_in_a_row_whatever_lies_between() {
         let (one, _other) = UnixStream::pair().unwrap();
         let wanted = [one.as_fd(); 5];
-        // Every third number is taken, somewhere beyond what other tests use.
+        // Every third number is taken, beyond those that other tests use.
         let taken: Vec<OwnedFd> =
             (0..20).map(|index| fcntl_dupfd_cloexec(&one, 300 + 3 * index).unwrap()).collect();
         for _ in 0..3 {

@@ -1,5 +1,5 @@
 //! The public and the agents' listeners: accepting connections, bounded per turn, and refusing them
-//! visibly on the day descriptors run out.
+//! visibly when descriptors run out.
 
 use super::inherited;
 use super::shortage::{Accepted, DescriptorSupply, Shortage, accepted, waits};
@@ -17,16 +17,17 @@ use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
-/// Connections one listener accepts in one turn before others have theirs.
+/// Maximum connections one listener accepts in one turn, before others have theirs.
 pub(super) const ACCEPTS_PER_TURN: usize = 64;
 
-/// Connections refused with the spare descriptor in one turn.
+/// Maximum connections refused with the spare descriptor in one turn.
 const REFUSALS_PER_TURN: usize = 16;
 
-/// Connections the kernel may complete before they are accepted; `net.core.somaxconn` caps it.
+/// Maximum connections the kernel may complete before they are accepted; `net.core.somaxconn` caps
+/// it.
 pub(super) const BACKLOG: i32 = 4096;
 
-/// After so long without a byte the kernel asks a peer whether it still answers.
+/// Keep-alive probes of the kernel, sent to a peer that has been silent for this time.
 const KEEPALIVE: TcpKeepalive = TcpKeepalive::new()
     .with_time(Duration::from_mins(1))
     .with_interval(Duration::from_secs(15))
@@ -35,7 +36,7 @@ const KEEPALIVE: TcpKeepalive = TcpKeepalive::new()
 /// All listening sockets but the operators'.
 #[derive(Debug)]
 pub struct Listeners {
-    /// With what they are for.
+    /// The sockets and their kinds.
     sockets: Vec<(TcpListener, ListenerKind)>,
     /// Connections may wait to be accepted.
     ready: bool,
@@ -43,8 +44,7 @@ pub struct Listeners {
 }
 
 impl Listeners {
-    /// Listens for each kind on the sockets that were inherited for it; if there are none, on all of
-    /// its addresses.
+    /// Listens for each kind on the inherited sockets; if there are none, on all its addresses.
     ///
     /// # Errors
     /// The address that cannot be listened on, and why.
@@ -72,39 +72,39 @@ impl Listeners {
         Ok(Self { sockets, ready: false, shortage: Shortage::none_yet("") })
     }
 
-    /// Where they listen for this kind.
+    /// Returns the addresses of this kind.
     pub fn addresses(&self, kind: ListenerKind) -> Vec<SocketAddr> {
         let sockets = self.sockets.iter().filter(|(_, its)| *its == kind);
         sockets.filter_map(|(socket, _)| socket.local_addr().ok()).collect()
     }
 
-    /// Loopback addresses among them all: only programs of this machine reach these.
+    /// Returns the loopback addresses among them: only programs on this machine can reach these.
     pub fn loopback(&self) -> Vec<SocketAddr> {
         let addresses = self.sockets.iter().filter_map(|(socket, _)| socket.local_addr().ok());
         addresses.filter(|address| address.ip().to_canonical().is_loopback()).collect()
     }
 
-    /// Connections may wait to be accepted.
+    /// Records that connections may wait to be accepted.
     pub fn wake(&mut self) {
         self.ready = true;
     }
 
-    /// Whether there is something to accept at once.
+    /// Whether to try to accept at once.
     pub fn is_ready(&self) -> bool {
         self.ready && !self.shortage.is_paused()
     }
 
-    /// Whether descriptors or memory are out: new connections are refused, or wait.
+    /// Whether descriptors or memory are exhausted: new connections are refused or wait.
     pub fn is_paused(&self) -> bool {
         self.shortage.is_lasting()
     }
 
-    /// When a pause ends.
+    /// Returns when a pause ends.
     pub fn next_deadline(&self) -> Option<Instant> {
         self.shortage.next_deadline()
     }
 
-    /// The sockets, with their names, for the process that takes over.
+    /// Returns the sockets, with their names, for the process that takes over.
     pub fn sockets(&self) -> impl Iterator<Item = (BorrowedFd<'_>, &'static str)> {
         self.sockets.iter().map(|(socket, kind)| {
             let agents = *kind == ListenerKind::Agents;
@@ -112,17 +112,18 @@ impl Listeners {
         })
     }
 
-    /// Stops listening; another process may have these sockets, too, and go on.
+    /// Stops listening; another process may share these sockets and continue.
     pub fn close(&mut self, registry: &Registry) {
         for (mut socket, _) in self.sockets.drain(..) {
-            // A socket that stays open elsewhere would stay registered, and wake us for nothing.
+            // A socket that stays open in another process would stay registered and cause idle
+            // wake-ups.
             let _ = registry.deregister(&mut socket);
         }
         self.ready = false;
         self.shortage = Shortage::none_yet("");
     }
 
-    /// Accepts what waits, up to the bound of a turn.
+    /// Accepts waiting connections, up to the bound of a turn.
     pub fn accept(&mut self, io: &mut Io) -> DescriptorSupply {
         self.shortage.begin_turn(io.now.monotonic);
         if !self.is_ready() {
@@ -146,12 +147,12 @@ impl Listeners {
             }
             self.ready |= left == 0;
         }
-        // Each listener was asked with accept(2), which needs a descriptor even if none waits.
+        // Each listener was tried with accept(2), which needs a descriptor even if none waits.
         self.shortage.end();
         DescriptorSupply::Enough
     }
 
-    /// Nothing more can be accepted: refuses some with the spare descriptor, then waits a while.
+    /// Handles a failure to accept: refuses some with the spare descriptor, then pauses.
     fn pause(&mut self, io: &mut Io, index: usize, error: &io::Error) {
         self.shortage.pause(io, error);
         self.ready = true;
@@ -184,19 +185,20 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     Ok(TcpListener::from_std(socket.into()))
 }
 
-/// Takes over a socket that listens already, and makes it like one of ours.
+/// Adopts a listening socket, and sets the options of our own.
 fn adopt(socket: std::net::TcpListener) -> io::Result<TcpListener> {
     socket.set_nonblocking(true)?;
     tune(&SockRef::from(&socket), socket.local_addr()?)?;
     Ok(TcpListener::from_std(socket))
 }
 
-/// Accepted sockets inherit these (tcp(7)), so that accepting costs no further system calls.
+/// Sets the options that accepted sockets inherit (tcp(7)), so that accepting needs no further
+/// system calls.
 fn tune(socket: &SockRef<'_>, address: SocketAddr) -> io::Result<()> {
     socket.set_tcp_nodelay(true)?;
     socket.set_tcp_keepalive(&KEEPALIVE)?;
     if address.ip().is_loopback() {
-        // A refusal costs speed, nothing else.
+        // If refused, only speed is lost.
         let _ = socket.set_tcp_congestion(UNPACED);
     }
     Ok(())
@@ -206,7 +208,7 @@ fn accept_connection(io: &mut Io, socket: TcpStream, peer: SocketAddr, kind: Lis
     let full = io.conns.served() >= io.max_connections;
     let id = match io.conns.insert(Socket::from(OwnedFd::from(socket)), peer, kind) {
         Ok(id) => id,
-        // It is closed: the next one may fare better.
+        // It is closed: the next one may succeed.
         Err(error) => return log::warn!("cannot watch a new connection: {error}"),
     };
     io.set_timeout(id, io.settings.keep_alive_timeout);

@@ -1,5 +1,5 @@
-//! What stands beside the event loop: sockets that listen, descriptors, signals, the configuration
-//! read again, the process that takes over, the end. Each is a part of its own that the loop asks;
+//! The parts beside the event loop: listening sockets, descriptors, signals, reloading the
+//! configuration, the process that takes over, shutdown. Each is independent and used by the loop;
 //! none knows a service, a transfer or a stream.
 //!
 //! | file | holds |
@@ -7,8 +7,8 @@
 //! | `listeners` | the public and the agents' listeners: accepting, bounded per turn |
 //! | `admin_listener`, `socket_file` | the operators' listener, and the file of its socket |
 //! | `shortage` | accepting pauses while descriptors or memory are out |
-//! | `budget` | how many descriptors there are, and what that allows |
-//! | `signals`, `shutdown` | signals as events; what they order, and how far the end has come |
+//! | `budget` | the available descriptors, and what they allow |
+//! | `signals`, `shutdown` | signals as events; what they order, and the progress of the shutdown |
 //! | `reload` | reading the configuration again |
 //! | `inherited` | sockets from systemd, or from the process that hands over |
 //! | `handover`, `successor`, `inherited_state`, `program` | starting the process that takes over |

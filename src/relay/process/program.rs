@@ -1,5 +1,5 @@
-//! How to start this program again: the path it was started by, not the file that path named then.
-//! After an upgrade another file is there, and that one is meant.
+//! How to start this program again: by the path it was started with, not by the file that path
+//! named then. After an upgrade the path names the new file, which is the one to start.
 
 use std::env;
 use std::ffi::{OsStr, OsString};
@@ -11,23 +11,24 @@ use std::path::{Path, PathBuf};
 pub struct Program {
     /// The path it is started by.
     pub path: PathBuf,
-    /// Its arguments, its name left out.
+    /// Its arguments, without its name.
     pub arguments: Vec<OsString>,
 }
 
 impl Program {
-    /// This one, as it was started. To be asked at the start, while the path still names this file.
+    /// Returns this program, as it was started. To be called at the start, while the path still
+    /// names this file.
     pub fn of_this_process() -> Option<Self> {
         let running = env::current_exe().ok()?;
         let mut arguments = env::args_os();
         let by_name = arguments.next().and_then(|name| named(&name, &env::var_os("PATH")?));
-        // A program may be started under any name; one that names another file is no help.
+        // A program may be started under any name; a name of another file is useless.
         let path = by_name.filter(|path| is_same(path, &running)).unwrap_or(running);
         Some(Self { path, arguments: arguments.collect() })
     }
 }
 
-/// Where a shell would find this name, symbolic links left as they are.
+/// Returns the path a shell would find for this name, symbolic links left unresolved.
 fn named(name: &OsStr, search: &OsStr) -> Option<PathBuf> {
     if name.as_encoded_bytes().contains(&b'/') {
         return std::path::absolute(name).ok();

@@ -1,5 +1,6 @@
-//! Reading the configuration again while the relay runs (`SIGHUP`). Files are read by a thread of
-//! their own, so that a slow disk stops nothing else; the loop is woken when it is done, and applies it.
+//! Reloading the configuration while the relay runs (`SIGHUP`). A separate thread reads the files,
+//! so that a slow disk blocks nothing else; it wakes the loop when done, and the loop applies the
+//! result.
 
 use crate::ops::access_log::AccessLog;
 use crate::ops::{Configuration, Sources};
@@ -8,45 +9,45 @@ use std::io;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
-/// What reading led to: a configuration, and the access log it asks for.
+/// The result of reading: a configuration, and the access log it configures.
 pub type Reading = Result<(Configuration, Option<AccessLog>), String>;
 
-/// The sources of the configuration, and readings on their way.
+/// The sources of the configuration, and readings in progress.
 #[derive(Debug)]
 pub struct Reloader {
-    /// None: what is effective stays.
+    /// The sources; `None`: the effective configuration stays.
     sources: Option<Sources>,
     waker: Arc<Waker>,
     sender: Sender<Reading>,
     readings: Receiver<Reading>,
     /// A thread is reading.
     reading: bool,
-    /// It has to be read once more after that.
+    /// Another reading is to follow the current one.
     again: bool,
 }
 
 impl Reloader {
-    /// Reads nothing yet; `token` reports readings.
+    /// Creates a reloader; `token` reports finished readings.
     ///
     /// # Errors
-    /// What eventfd(2) or `epoll_ctl`(2) say.
+    /// Returns the error of eventfd(2) or `epoll_ctl`(2).
     pub fn new(sources: Option<Sources>, registry: &Registry, token: Token) -> io::Result<Self> {
         let waker = Arc::new(Waker::new(registry, token)?);
         let (sender, readings) = channel();
         Ok(Self { sources, waker, sender, readings, reading: false, again: false })
     }
 
-    /// What wakes the loop.
+    /// Returns what wakes the loop.
     pub fn waker(&self) -> Arc<Waker> {
         Arc::clone(&self.waker)
     }
 
-    /// Whether there is a configuration to be read again.
+    /// Whether the configuration can be reloaded.
     pub fn has_sources(&self) -> bool {
         self.sources.is_some()
     }
 
-    /// Reads the configuration again; one reading at a time.
+    /// Starts reading the configuration; one reading at a time.
     pub fn start(&mut self) {
         if self.reading {
             self.again = true;
@@ -55,7 +56,7 @@ impl Reloader {
         let Some(sources) = self.sources.clone() else { return };
         let (waker, sender) = (self.waker.clone(), self.sender.clone());
         let thread = std::thread::Builder::new().name("reload".into()).spawn(move || {
-            // The receiver is gone when the relay has ended.
+            // The receiver is dropped when the relay has ended.
             let _ = sender.send(read(&sources));
             let _ = waker.wake();
         });
@@ -65,7 +66,7 @@ impl Reloader {
         }
     }
 
-    /// The reading that is done, if one is.
+    /// Returns the reading that is done, if any.
     pub fn take(&mut self) -> Option<Reading> {
         let reading = self.readings.try_recv().ok()?;
         self.reading = false;

@@ -1,44 +1,44 @@
-//! How a process ends: what each signal orders, and how far the end has come. PURE: what is decided
-//! here is carried out by the event loop.
+//! How a process ends: what each signal orders, and the progress of the shutdown. PURE: the event
+//! loop carries out what is decided here.
 //!
-//! Ending is honest. Those who wait are answered, running transfers end in their time or are
-//! interrupted visibly, and after a hand-over no request is lost to a closed connection.
+//! Ending is honest. Waiting clients are answered, running transfers end in time or are interrupted
+//! visibly, and after a hand-over no request is lost to a closed connection.
 
 use nix::sys::signal::Signal;
 use std::time::Instant;
 
-/// What a signal asks for.
+/// What a signal requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ShutdownSignal {
-    /// The process is to end.
+    /// Shut down this process.
     End(ShutdownMode),
-    /// A new process is to take over.
+    /// Start a new process that takes over.
     HandOver,
-    /// The configuration is to be read again.
+    /// Reload the configuration.
     Reload,
-    /// The access log's file was renamed.
+    /// Reopen the access log, whose file was renamed.
     ReopenLogs,
 }
 
-/// How a process is asked to end.
+/// How a process is to shut down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ShutdownMode {
-    /// Running transfers have the drain time.
+    /// Running transfers may use the drain time.
     Drain,
     /// Running transfers may take any time.
     DrainWithoutLimit,
-    /// Everything is broken off.
+    /// Everything is interrupted.
     Quickly,
 }
 
-/// How far the end has come.
+/// The progress of the shutdown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ShutdownPhase {
-    /// Not at all.
+    /// Not shutting down.
     No,
-    /// Running transfers have until then; without a limit if there is none.
+    /// Running transfers may continue until then; without a limit if `None`.
     Draining(Option<Instant>),
-    /// Those that were broken off have until then to take their answers.
+    /// Interrupted clients may take their answers until then.
     Closing(Instant),
     /// The loop ends.
     Stopped,
@@ -50,14 +50,14 @@ pub enum ShutdownPhase {
 pub enum ShutdownAction {
     /// Nothing.
     Nothing,
-    /// Take nothing on any more, and show this status.
+    /// Accept nothing new, and show this status.
     Drain(&'static str),
     /// The same, and interrupt what still runs; then [`ShutdownPhase::Closing`] begins.
     BreakOff(&'static str),
 }
 
 impl ShutdownSignal {
-    /// What this signal asks for, if anything.
+    /// Returns what this signal requests, if anything.
     pub fn of(signal: Signal) -> Option<Self> {
         #[allow(clippy::wildcard_enum_match_arm, reason = "the signals are not ours")]
         match signal {
@@ -73,7 +73,7 @@ impl ShutdownSignal {
 }
 
 impl ShutdownPhase {
-    /// When it has to be looked after.
+    /// Returns the deadline of this phase.
     pub fn deadline(self) -> Option<Instant> {
         match self {
             Self::No | Self::Stopped | Self::Draining(None) => None,
@@ -81,9 +81,9 @@ impl ShutdownPhase {
         }
     }
 
-    /// An order to end. `until` is when a drain that begins now is over. A later order may change the
-    /// limit of draining; the second with a limit ends it, and any order while closing is the last.
-    /// After a hand-over the limit was not this order's, so the first may shorten it.
+    /// Obeys an order to end. `until` is the end of a drain that begins now. A later order may
+    /// change the drain limit; the second with a limit ends the drain, and any order while closing
+    /// is final. After a hand-over the limit was not set by an order, so the first may shorten it.
     pub fn obey(
         &mut self,
         how: ShutdownMode,
@@ -114,7 +114,7 @@ impl ShutdownPhase {
         }
     }
 
-    /// A turn ends, and this many clients are connected.
+    /// Returns the next action at the end of a turn, with this many clients connected.
     pub fn next_action(&mut self, now: Instant, clients: usize) -> ShutdownAction {
         match *self {
             Self::Draining(_) | Self::Closing(_) if clients == 0 => *self = Self::Stopped,

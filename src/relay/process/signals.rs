@@ -1,5 +1,6 @@
-//! Signals as events: those the relay obeys come through a descriptor (signalfd(2)) like everything
-//! else. SIGPIPE is blocked, because splice(2) has no `MSG_NOSIGNAL`; the `EPIPE` is enough.
+//! Signals as events: those the relay handles are read from a descriptor (signalfd(2)) like all
+//! other events. SIGPIPE is blocked, because splice(2) has no `MSG_NOSIGNAL`; the `EPIPE` is
+//! enough.
 
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
@@ -18,7 +19,7 @@ impl Signals {
     /// Blocks the signals for this thread and those it starts later, and reads them instead.
     ///
     /// # Errors
-    /// What `pthread_sigmask`(3), signalfd(2) or `epoll_ctl`(2) say.
+    /// Returns the error of `pthread_sigmask`(3), signalfd(2) or `epoll_ctl`(2).
     pub fn new(registry: &Registry, token: Token) -> io::Result<Self> {
         let mut set = SigSet::empty();
         set.add(Signal::SIGTERM);
@@ -36,7 +37,7 @@ impl Signals {
         Ok(Self { descriptor })
     }
 
-    /// The next signal that came, if any.
+    /// Returns the next signal that was received, if any.
     pub fn next(&mut self) -> Option<Signal> {
         let info = self.descriptor.read_signal().ok().flatten()?;
         i32::try_from(info.ssi_signo).ok().and_then(|number| Signal::try_from(number).ok())

@@ -1,5 +1,5 @@
-//! The file of the admin socket: made for its owner alone, never in place of one that is in use, and
-//! removed by the process that answers for it. Nothing here knows the relay.
+//! The file of the admin socket: created for its owner alone, never in place of one that is in use,
+//! and removed by the process that owns it. Nothing here knows the relay.
 
 use mio::net::UnixListener;
 use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
@@ -12,36 +12,36 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-/// Between the path and the process id in the name that a socket is made by.
+/// Separates the path and the process id in a socket's temporary name.
 const BESIDE: &[u8] = b".new.";
 
-/// Connections that wait to be accepted, as the standard library has it on Linux: more than any
-/// operators make.
+/// Connections that wait to be accepted, as in the standard library on Linux: more than operators
+/// ever open.
 const BACKLOG: i32 = 128;
 
-/// The file of a Unix socket; removed with it, unless another process has put its own there.
+/// The file of a Unix socket; removed with it, unless another process has put its own in its place.
 #[derive(Debug)]
 pub(super) struct SocketFile {
     path: PathBuf,
     inode: u64,
-    /// No other process that listens on the socket needs it.
+    /// Whether this process removes it: no other process listens on the socket.
     ours: bool,
 }
 
-/// Who listens on a socket that is there already.
+/// The process that listens on an existing socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum SocketOwner {
-    /// Nobody any more: its process has ended without removing it.
+    /// None any more: its process ended without removing it.
     None,
-    /// A process; its id, unless it runs where ours cannot see it.
+    /// A process; its id, unless it runs in another namespace.
     Process(Option<i32>),
 }
 
-/// Makes the socket beside its place, gives it its mode, and puts it there by a name of its own: so
-/// nobody ever finds it with another mode, and it cannot replace what another process has just made.
+/// Creates the socket under a temporary name, sets its mode, and links it into place: so it is
+/// never visible with another mode, and cannot replace what another process has just created.
 ///
 /// # Errors
-/// Why not; if the path is in use, by which process.
+/// Why it failed; if the path is in use, by which process.
 pub(super) fn bind(path: &Path) -> io::Result<(UnixListener, SocketFile)> {
     make_room(path)?;
     let beside = temporary_path(path);
@@ -58,10 +58,10 @@ pub(super) fn bind(path: &Path) -> io::Result<(UnixListener, SocketFile)> {
     }
 }
 
-/// The directory that [`bind`] needs, for this user alone.
+/// Creates the directory that [`bind`] needs, for this user alone.
 ///
 /// # Errors
-/// Why it cannot be made, or that others could put a socket of theirs into it.
+/// Why it cannot be created, or that others could put their sockets into it.
 pub(super) fn private_directory(path: &Path) -> io::Result<()> {
     match fs::DirBuilder::new().mode(0o700).create(path) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
@@ -73,8 +73,8 @@ pub(super) fn private_directory(path: &Path) -> io::Result<()> {
     if private { Ok(()) } else { Err(why()) }
 }
 
-/// The file of a socket that was open before this process was. Only what a relay has made is ever
-/// ours; a service manager keeps its own.
+/// Returns the file of an inherited socket. Only a file that a relay created is ever ours; a
+/// service manager keeps its own.
 pub(super) fn adopted(listener: &UnixListener) -> SocketFile {
     let name = listener.local_addr().ok().and_then(|name| name.as_pathname().map(Path::to_owned));
     let name = name.unwrap_or_default();
@@ -90,14 +90,14 @@ impl SocketFile {
         &self.path
     }
 
-    /// From now on the file goes with this process, if a relay has made it. Listening again has the
-    /// kernel name this process to those who connect (`SO_PEERCRED`, unix(7)).
+    /// Takes ownership of the file, if a relay created it. Listening again makes the kernel report
+    /// this process to connecting peers (`SO_PEERCRED`, unix(7)).
     pub(super) fn take_charge(&mut self, listener: &UnixListener) {
         let _ = SockRef::from(listener).listen(BACKLOG);
         self.ours = self.inode != 0;
     }
 
-    /// Another process needs it.
+    /// Leaves the file to another process.
     pub(super) fn leave(&mut self) {
         self.ours = false;
     }
@@ -119,7 +119,7 @@ fn temporary_path(path: &Path) -> PathBuf {
     name.into()
 }
 
-/// The place of a socket that was made by this name, if it was made by [`bind`].
+/// Returns the final path of a socket with this temporary name, if [`bind`] created it.
 fn made_for(name: &Path) -> Option<PathBuf> {
     let bytes = name.as_os_str().as_bytes();
     let end = bytes.iter().rposition(|byte| !byte.is_ascii_digit())? + 1;
@@ -127,7 +127,7 @@ fn made_for(name: &Path) -> Option<PathBuf> {
     Some(OsStr::from_bytes(path).into())
 }
 
-/// Removes a socket that its process has left behind.
+/// Removes a socket left by a process that has ended.
 fn make_room(path: &Path) -> io::Result<()> {
     match fs::symlink_metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
@@ -150,7 +150,7 @@ fn in_use(holder: SocketOwner) -> io::Error {
     io::Error::new(io::ErrorKind::AddrInUse, format!("{process} is serving there"))
 }
 
-/// Connects, without waiting: a process that does not accept is a process, too.
+/// Finds the owner by connecting, without waiting: a process that does not accept counts, too.
 fn holder(path: &Path) -> io::Result<SocketOwner> {
     let socket = Socket::new(Domain::UNIX, Type::STREAM.nonblocking().cloexec(), None)?;
     match socket.connect(&SockAddr::unix(path)?) {

@@ -1,5 +1,5 @@
-//! The thread of a hand-over: starts the new process, waits for its word, tells it to serve, and
-//! waits for its end. It may block; the event loop must not.
+//! The thread of a hand-over: starts the new process, waits until it is ready, orders it to serve,
+//! and waits for its end. It may block; the event loop must not.
 
 use super::handover::{HandOverOutcome, Successor};
 use super::inherited::{READY_WORD, SERVE_WORD};
@@ -11,24 +11,24 @@ use std::os::unix::net::UnixStream;
 use std::process::Child;
 use std::sync::mpsc::{self, Sender};
 
-/// What came on the socket of a new process.
+/// What was received on the socket of a new process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Received {
-    /// The word: it is ready.
+    /// The ready message.
     Ready,
-    /// The end: it is no more, or somebody gave up.
+    /// End of file: the process has ended, or one side timed out.
     End,
-    /// Nothing, in all that time.
+    /// Nothing within the timeout.
     Nothing,
 }
 
-/// A new process that said its word.
+/// A new process that reported ready.
 pub struct Ready {
     child: Child,
     socket: UnixStream,
 }
 
-/// Starts the new process and waits for its word.
+/// Starts the new process and waits until it is ready.
 pub fn attempt(
     program: &Program,
     state: InheritedState,
@@ -42,7 +42,7 @@ pub fn attempt(
         return Ok(Ready { child, socket });
     }
     let process = child.id();
-    // One that is about to end by itself keeps its own status.
+    // A process that is about to end by itself keeps its own status.
     let _ = child.kill();
     let status = child.wait().map_or_else(|error| error.to_string(), |status| status.to_string());
     Err(match received {
@@ -55,7 +55,7 @@ pub fn attempt(
     })
 }
 
-/// Tells the event loop, and then, when it has stepped down, the new process.
+/// Notifies the event loop, and then, when it has stepped down, the new process.
 pub fn report(found: Result<Ready, String>, outcome: &Sender<HandOverOutcome>, done: pipe::Sender) {
     let Ready { mut child, mut socket } = match found {
         Ok(ready) => ready,
@@ -73,14 +73,14 @@ pub fn report(found: Result<Ready, String>, outcome: &Sender<HandOverOutcome>, d
             log::error!("hand-over: process {process} cannot be started: {error}");
         }
     }
-    // Whoever hears the end of this socket before the word to serve ends.
+    // A process that reads the end of this socket before the order to serve ends.
     drop(socket);
     drop(telling);
-    // Lest it stays a zombie if it ends before this process does.
+    // So that it does not stay a zombie if it ends before this process does.
     let _ = child.wait();
 }
 
-/// Waits for the word.
+/// Waits for the ready message.
 fn recv(socket: &mut UnixStream) -> Received {
     let mut word = [0; READY_WORD.len()];
     match socket.read_exact(&mut word) {
@@ -99,7 +99,7 @@ mod tests {
         Program { path: "/bin/sh".into(), arguments: vec!["-c".into(), script.into()] }
     }
 
-    /// What becomes of a hand-over to this program, without sockets.
+    /// Returns the outcome of a hand-over to this program, without sockets.
     fn outcome_of(program: &Program, timeout: Duration) -> Result<Ready, String> {
         let (socket, theirs) = UnixStream::pair().unwrap();
         socket.set_read_timeout(Some(timeout)).unwrap();

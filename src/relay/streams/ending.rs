@@ -1,4 +1,4 @@
-//! How the two sides of a stream learn the truth about its end.
+//! How both sides of a stream learn how it ended.
 
 use super::Streams;
 use super::role::StreamSide;
@@ -12,10 +12,10 @@ use crate::rendezvous::transfer::{Delimiter, Loss};
 use crate::rendezvous::{Ending, PeerReport, Side, StreamKey, TransferOutcome};
 use uuid::Uuid;
 
-/// Why a source is told that it was too slow.
+/// The reason reported to a source that was too slow.
 const SOURCE_STALLED: &str = "The request body did not move for too long";
 
-/// What both sides of a stream that broke are told.
+/// What is reported to both sides of an interrupted stream.
 struct EndReport {
     ending: Ending,
     to_source: Failure,
@@ -23,13 +23,13 @@ struct EndReport {
 }
 
 impl Streams {
-    /// The transfer of a stream is over.
+    /// Handles the end of a stream's transfer.
     pub fn finished(&mut self, io: &mut Io, finished: Finished) {
         let Owner::Stream(stream) = finished.owner else {
             panic!("{:?} does not belong to a stream", finished.owner);
         };
         self.registry.transferred(stream, finished.transfer.transferred());
-        // Not while the relay ends, because nobody could join any more.
+        // Not during shutdown, because no client could join any more.
         let left = finished.transfer.side_left(finished.outcome);
         if let Some(side) = left.filter(|_| !io.mode.is_ending()) {
             return self.end_both(io, stream, finished, side);
@@ -40,7 +40,7 @@ impl Streams {
         }
     }
 
-    /// Every byte was handed on: both sides are told so, and may go on.
+    /// Reports a complete transfer to both sides, which may continue.
     fn complete(&mut self, io: &mut Io, stream: StreamKey, finished: Finished) {
         let Finished { source, destination, delimiter, transfer, .. } = finished;
         let digest = transfer.digest().cloned().map(Box::new);
@@ -69,7 +69,7 @@ impl Streams {
         });
     }
 
-    /// A side left before a byte had passed: the other one waits again.
+    /// Handles a side that left before any byte was forwarded: the other one waits again.
     fn end_both(&mut self, io: &mut Io, stream: StreamKey, finished: Finished, side: Side) {
         let Finished { source, destination, transfer, .. } = finished;
         self.registry.leave(stream, side, io.now);
@@ -93,8 +93,9 @@ impl Streams {
         }
     }
 
-    /// A transfer broke: the source is answered, the destination too if its head has not left, or
-    /// its connection ends so that the part it received does not look complete.
+    /// Handles an interrupted transfer: the source is answered, and so is the destination if its
+    /// head was not sent; otherwise its connection ends so that the received part does not look
+    /// complete.
     fn break_up(
         &mut self,
         io: &mut Io,
@@ -130,7 +131,7 @@ impl Streams {
         answer_source(io, *source, &to_source, transfer.upload_complete());
     }
 
-    /// A side's connection is closed.
+    /// Handles a side's closed connection.
     pub(super) fn side_closed(&mut self, io: &mut Io, transfers: &mut Transfers, id: ConnId) {
         let StreamSide { side, .. } = self.role_of(io, id);
         let conn = &io.conns[id];
@@ -147,7 +148,7 @@ impl Streams {
         }
     }
 
-    /// `DELETE /stream/:id`: the sides that are here are answered too.
+    /// Handles `DELETE /stream/:id`: connected sides are answered too.
     pub fn delete(
         &mut self,
         io: &mut Io,
@@ -171,14 +172,14 @@ impl Streams {
         answer::empty(io, id, 204, read);
     }
 
-    /// The relay ends: running transfers are broken off.
+    /// Interrupts the running transfers when the relay ends.
     pub fn abort_all(&mut self, io: &mut Io, transfers: &mut Transfers, failure: &Failure) {
         for source in sources(io) {
             self.abort(io, transfers, source, &Failure::stopping(), failure);
         }
     }
 
-    /// A running transfer is ended from outside; its status shows the report, and both sides are
+    /// Ends a running transfer from outside; its status shows the report, and both sides are
     /// answered with the failure.
     fn abort(
         &mut self,
@@ -202,7 +203,7 @@ impl Streams {
         self.break_up(io, stream, &finished, verdict);
     }
 
-    /// The process ends, whatever is still under way: what is known of it is logged.
+    /// Logs what is known of unfinished streams when the process ends.
     pub fn log_rest(&mut self, io: &mut Io, transfers: &mut Transfers) {
         for source in sources(io) {
             let StreamSide { stream, .. } = self.role_of(io, source);
@@ -222,21 +223,21 @@ impl Streams {
     }
 }
 
-/// The sources that are paired.
+/// Returns the sources that are paired.
 fn sources(io: &Io) -> Vec<ConnId> {
     let streams = |role| matches!(role, Role::Streams(_));
     let sources = io.conns.iter().filter(|conn| conn.outgoing.is_some() && streams(conn.role));
     sources.map(|conn| conn.id).collect()
 }
 
-/// Answers a side of a broken stream, unless its connection has ended.
+/// Answers a side of an interrupted stream, unless its connection has ended.
 fn answer_source(io: &mut Io, id: ConnId, failure: &Failure, read: bool) {
     if !io.conns[id].is_closing() {
         answer::report(io, id, failure, read);
     }
 }
 
-/// What both sides are told of an outcome; `None`: it is complete.
+/// Returns what an outcome reports to both sides; `None`: it is complete.
 fn verdict(outcome: TransferOutcome) -> Option<EndReport> {
     Some(match outcome {
         TransferOutcome::Complete => return None,

@@ -1,5 +1,5 @@
 //! The list of streams, written piece by piece as its reader takes it, so that a long one neither
-//! blocks the loop nor fills memory. It shows each stream as it is when its turn comes.
+//! blocks the loop nor fills memory. Each stream is shown in its state at that moment.
 
 use crate::api::status;
 use crate::http::chunked::{LAST_CHUNK, write_framed};
@@ -7,17 +7,17 @@ use crate::relay::http1::answer::Streamed;
 use crate::relay::io::OnFlushed;
 use crate::rendezvous::Registry;
 
-/// What making a byte of the list costs, in bytes that are read.
+/// Cost of generating a byte of the list, in bytes that are read.
 const BYTE_COST: usize = 64;
 
-/// One piece looks at this many streams at most, shown or not.
+/// Maximum streams visited for one piece, shown or not.
 const VISITS: usize = 1024;
 
-/// Where in the list we are.
+/// A reader's position in the list.
 #[derive(Debug)]
 pub(super) struct StreamListing {
     next: u64,
-    /// Streams made after the request are not shown, so that the list has an end.
+    /// The first position not shown: streams created after the request, so that the list ends.
     end: u64,
     active_only: bool,
     first: bool,
@@ -26,18 +26,18 @@ pub(super) struct StreamListing {
 }
 
 impl StreamListing {
-    /// From the oldest stream on; `end` is the place of the first one that is not shown.
+    /// Starts at the oldest stream; `end` is the position of the first one that is not shown.
     pub fn new(end: u64, active_only: bool, streamed: Streamed) -> Self {
         Self { next: 0, end, active_only, first: true, over: false, streamed }
     }
 
-    /// What follows once all of it is written; `None`: there is more.
+    /// Returns what follows once all of it is written; `None`: there is more.
     pub fn over(&self) -> Option<OnFlushed> {
         self.over.then_some(self.streamed.after)
     }
 
-    /// Writes the next streams as the response's framing wants them, as many as a share of a turn is
-    /// enough for; returns how many bytes of framing.
+    /// Writes the next streams in the response's framing, as many as the share of a turn allows;
+    /// returns the number of framing bytes.
     pub fn write_piece(&mut self, registry: &Registry, share: usize, out: &mut Vec<u8>) -> usize {
         let most = share / BYTE_COST;
         let mut piece = Vec::with_capacity(most + 1024);
@@ -50,7 +50,7 @@ impl StreamListing {
         framing
     }
 
-    /// Fills a piece until it has `most` bytes; whether there are more.
+    /// Fills a piece up to `most` bytes; whether there are more.
     fn fill(&mut self, registry: &Registry, most: usize, piece: &mut Vec<u8>) -> bool {
         for (visited, stream) in registry.from_sequence(self.next).enumerate() {
             if stream.sequence() >= self.end {

@@ -1,5 +1,6 @@
-//! The streams: who uploads to whom, and what each side is told. Their state is the registry of
-//! streams, and a seat for each connection that is a side of one, lists them or subscribes to one.
+//! The streams: pairing of sources and destinations, and what is reported to each side. Their state
+//! is the registry of streams, and a role for each connection that is a side of one, lists them or
+//! subscribes to one.
 //!
 //! | file | holds |
 //! |---|---|
@@ -37,10 +38,10 @@ use slab::Slab;
 use subscribers::Subscribers;
 use uuid::Uuid;
 
-/// Streams whose time is over that are dealt with in one turn, before others have theirs.
+/// Maximum expired streams processed in one turn, before others have theirs.
 const EXPIRE_MAX: usize = 1024;
 
-/// All streams, and the connections that have to do with them.
+/// All streams, and the connections related to them.
 #[derive(Debug)]
 pub struct Streams {
     registry: Registry,
@@ -48,19 +49,19 @@ pub struct Streams {
     subscribers: Subscribers,
 }
 
-/// How things stand, for metrics and operators.
+/// Stream counts, for metrics and operators.
 #[derive(Clone, Copy, Debug)]
 pub struct StreamCounts<'s> {
-    /// Streams there are and were.
+    /// Current and past streams.
     pub tally: &'s StateCounts,
     /// Streams that have not ended.
     pub active: usize,
-    /// Streams that are held, ended ones included.
+    /// Streams held in memory, ended ones included.
     pub held: usize,
 }
 
 impl Streams {
-    /// None yet. With `records` their ends are written to the access log.
+    /// Creates it without streams. With `records`, stream ends are written to the access log.
     pub fn new(settings: &Settings, records: bool) -> Self {
         let mut registry = Registry::new(limits(settings));
         if records {
@@ -69,7 +70,7 @@ impl Streams {
         Self { registry, seats: Slab::new(), subscribers: Subscribers::default() }
     }
 
-    /// Other settings are effective.
+    /// Applies new settings.
     pub fn reconfigure(&mut self, settings: &Settings, records: bool) {
         self.registry.set_limits(limits(settings));
         if records {
@@ -77,18 +78,18 @@ impl Streams {
         }
     }
 
-    /// How things stand.
+    /// Returns the current counts.
     pub fn counts(&self) -> StreamCounts<'_> {
         let registry = &self.registry;
         StreamCounts { tally: registry.tally(), active: registry.active(), held: registry.len() }
     }
 
-    /// When [`Streams::expire`] has something to do next.
+    /// Returns when [`Streams::expire`] has something to do next.
     pub fn next_deadline(&self) -> Option<std::time::Instant> {
         self.registry.next_deadline()
     }
 
-    /// A JSON body is complete.
+    /// Handles a complete JSON body.
     pub fn json(&mut self, io: &mut Io, id: ConnId, purpose: JsonPurpose, body: &[u8]) {
         let done = match purpose {
             JsonPurpose::Create => self.create(io, id, body),
@@ -106,7 +107,7 @@ impl Streams {
         }
         let stream = Uuid::new_v4();
         let made = self.registry.create(stream, headers, io.conns[id].peer.ip(), io.now);
-        // One that nobody joined may have given way.
+        // A stream without sides may have been evicted.
         self.record(io);
         let key = made.map_err(|full| Failure::TooBusy(full.into()))?;
         let granted = ttl_s.map(|seconds| io.settings.granted_ttl(seconds.get()));
@@ -118,7 +119,7 @@ impl Streams {
         }
         let mut text = [0; uuid::fmt::Hyphenated::LENGTH];
         let name = stream.hyphenated().encode_lower(&mut text);
-        // One that asked for a waiting time is told what it was granted.
+        // A client that requested a waiting time gets the granted one in the answer.
         let granted =
             granted.map_or(String::new(), |ttl| format!(r#","ttl_seconds":{}"#, ttl.as_secs()));
         let body = [r#"{"stream":""#, name, "\"", &granted, "}\n"].concat();
@@ -150,7 +151,7 @@ impl Streams {
         Ok(())
     }
 
-    /// `GET /stream/:id/status`, with a verdict on its pace that is at most a second old.
+    /// Handles `GET /stream/:id/status`, with a verdict on its pace that is at most a second old.
     pub fn status(
         &mut self,
         io: &mut Io,
@@ -166,7 +167,7 @@ impl Streams {
         }
     }
 
-    /// `HEAD /stream/:id`.
+    /// Handles `HEAD /stream/:id`.
     pub fn exists(&mut self, io: &mut Io, id: ConnId, stream: Option<Uuid>, read: bool) {
         let stream = stream.and_then(|stream| self.registry.get(stream));
         if stream.is_some_and(Stream::is_active) {
@@ -176,7 +177,7 @@ impl Streams {
         }
     }
 
-    /// `GET /stream`, for a client that may look.
+    /// Handles `GET /stream`, for a client with read access.
     pub fn list(&mut self, io: &mut Io, id: ConnId, active_only: bool, read: bool) {
         let json = [("Content-Type", "application/json")];
         if let Some(streamed) = answer::begin(io, id, &json, |after| after, read) {
@@ -189,7 +190,7 @@ impl Streams {
         }
     }
 
-    /// `GET /stream/:id/events`: subscribes to a stream.
+    /// Handles `GET /stream/:id/events`: subscribes to a stream.
     pub fn subscribe(
         &mut self,
         io: &mut Io,
@@ -232,7 +233,7 @@ impl Streams {
         }
     }
 
-    /// The streams that changed in this turn are shown to their subscribers.
+    /// Shows the streams that changed in this turn to their subscribers.
     pub fn show_changes(&mut self, io: &mut Io, transfers: &mut Transfers) {
         if !self.registry.has_changes() {
             return;
@@ -245,7 +246,7 @@ impl Streams {
         self.registry.forget_departed();
     }
 
-    /// Judges what keeps the transfer of a stream from being faster.
+    /// Judges what limits the pace of a stream's transfer.
     fn update_bottleneck(&mut self, io: &Io, transfers: &mut Transfers, stream: Uuid) {
         let source = self.registry.get(stream).and_then(|stream| stream.clients()[0]);
         let source = source.map(ConnId::from_client).filter(|id| io.conns[*id].outgoing.is_some());
@@ -257,7 +258,7 @@ impl Streams {
         }
     }
 
-    /// A transfer of a stream had a turn.
+    /// Processes the result of a transfer's turn.
     pub fn driven(&mut self, key: StreamKey, driven: &mut TurnResult) {
         if let Some(bytes) = driven.transferred {
             self.registry.transferred(key, bytes);
@@ -267,7 +268,7 @@ impl Streams {
         }
     }
 
-    /// Waiting times that are over, and statuses that nobody needs any more.
+    /// Ends waits that are over, and drops statuses that are not needed any more.
     pub fn expire(&mut self, io: &mut Io) {
         let mut budget = EXPIRE_MAX;
         while let Some(client) = self.registry.expire(io.now, &mut budget) {
@@ -277,7 +278,7 @@ impl Streams {
         self.record(io);
     }
 
-    /// Writes the streams that have ended to the access log, while their connections are there.
+    /// Writes ended streams to the access log, while their connections still exist.
     fn record(&mut self, io: &mut Io) {
         while let Some(record) = self.registry.take_record() {
             let ended = StreamEnd {
@@ -297,7 +298,7 @@ impl Streams {
         }
     }
 
-    /// A connection that the streams own has news.
+    /// Handles an event on a connection that the streams own.
     pub fn ready(&mut self, io: &mut Io, transfers: &mut Transfers, id: ConnId, slot: Slot) {
         match &self.seats[slot.key()] {
             StreamRole::Source { .. } | StreamRole::Destination { .. } => {
@@ -313,7 +314,7 @@ impl Streams {
         }
     }
 
-    /// A side of a stream has news.
+    /// Handles an event on a side of a stream.
     fn side_ready(&mut self, io: &mut Io, transfers: &mut Transfers, id: ConnId) {
         let flushed = io.conns.flush(id);
         let conn = &io.conns[id];
@@ -327,7 +328,7 @@ impl Streams {
             }
             (_, _) if flushed == Flushed::Failed => io.conns.close(id, CloseMode::Orderly),
             (outgoing, incoming) => {
-                // What waited before it is out: the transfer may go on.
+                // The output before it was sent: the transfer may continue.
                 for transfer in outgoing.into_iter().chain(incoming) {
                     transfers.enqueue(io, transfer);
                 }
@@ -335,7 +336,7 @@ impl Streams {
         }
     }
 
-    /// Writes one more piece of the list once the last one is out.
+    /// Writes one more piece of the list once the last one has been sent.
     fn list_more(&mut self, io: &mut Io, id: ConnId, slot: Slot) {
         if io.conns.flush(id) == Flushed::Failed {
             return io.conns.close(id, CloseMode::Orderly);
@@ -363,8 +364,8 @@ impl Streams {
         }
     }
 
-    /// A connection's deadline is over. Waiting times are the registry's, and stalled transfers are
-    /// theirs.
+    /// Handles a connection's timeout. The registry handles waiting times, and transfers their own
+    /// stalls.
     pub fn timeout(&mut self, io: &mut Io, transfers: &mut Transfers, id: ConnId, slot: Slot) {
         match &self.seats[slot.key()] {
             StreamRole::Source { .. } | StreamRole::Destination { .. } => {}
@@ -378,7 +379,7 @@ impl Streams {
         }
     }
 
-    /// A connection is closed.
+    /// Handles a closed connection.
     pub fn closed(&mut self, io: &mut Io, transfers: &mut Transfers, id: ConnId, slot: Slot) {
         match &self.seats[slot.key()] {
             StreamRole::Source { .. } | StreamRole::Destination { .. } => {
@@ -393,7 +394,7 @@ impl Streams {
         }
     }
 
-    /// What a connection does, for the metrics.
+    /// Returns the phase of a connection, for the metrics.
     pub fn phase(&self, io: &Io, id: ConnId, slot: Slot) -> ConnPhase {
         let conn = &io.conns[id];
         match &self.seats[slot.key()] {
@@ -408,12 +409,12 @@ impl Streams {
         }
     }
 
-    /// Gives a connection its seat.
+    /// Gives a connection its role.
     fn set_role(&mut self, io: &mut Io, id: ConnId, seat: StreamRole) {
         io.conns[id].role = Role::Streams(Slot::new(self.seats.insert(seat)));
     }
 
-    /// A connection is not the streams' any more.
+    /// Removes a connection's role: it does not belong to the streams any more.
     fn unseat(&mut self, io: &mut Io, id: ConnId) -> StreamRole {
         let role = &mut io.conns[id].role;
         let Role::Streams(slot) = *role else {
@@ -423,7 +424,7 @@ impl Streams {
         self.seats.remove(slot.key())
     }
 
-    /// Which side of which stream a connection is.
+    /// Returns which side of which stream a connection is.
     fn role_of(&self, io: &Io, id: ConnId) -> StreamSide {
         let Role::Streams(slot) = io.conns[id].role else {
             panic!("{id:?} has no seat, but {:?}", io.conns[id].role);
@@ -434,17 +435,17 @@ impl Streams {
         StreamSide { stream, side }
     }
 
-    /// Gives away the streams that wait for a side or both, as lines for the process that takes over.
+    /// Gives away streams that wait for a side or both, as lines for the process that takes over.
     pub fn give_away(&mut self, io: &mut Io) -> String {
         moving::give_away(self, io)
     }
 
-    /// Takes over a stream that another process has given away; whether it could.
+    /// Takes over a stream that another process has given away; whether that succeeded.
     pub fn adopt(&mut self, io: &Io, moved: crate::api::moved::Moved) -> bool {
         moving::adopt(self, io, moved)
     }
 
-    /// Nothing new begins from now on: waiting sides are answered.
+    /// Begins to drain: waiting sides are answered.
     pub fn drain(&mut self, io: &mut Io) {
         for id in self.waiting(io) {
             let stream = self.role_of(io, id).stream;
@@ -453,7 +454,7 @@ impl Streams {
         }
     }
 
-    /// The sides that wait.
+    /// Returns the sides that wait.
     fn waiting(&self, io: &Io) -> Vec<ConnId> {
         let idle =
             io.conns.iter().filter(|conn| conn.outgoing.is_none() && conn.incoming.is_none());

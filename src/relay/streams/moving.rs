@@ -1,4 +1,4 @@
-//! A hand-over: streams that wait move to the process that takes over, running ones stay.
+//! A hand-over: waiting streams move to the process that takes over, running ones stay.
 
 use super::Streams;
 use crate::api::moved::{self, Moved};
@@ -6,8 +6,8 @@ use crate::api::{Busy, Failure};
 use crate::relay::io::{CloseMode, ConnId, Io};
 use crate::rendezvous::{AdoptedStream, Now};
 
-/// Writes the streams that wait for a side or both, for the process that takes over; clients that
-/// wait are asked to retry, and will find their streams there.
+/// Writes the streams that wait for a side or both, for the process that takes over; waiting
+/// clients are answered to retry, and will find their streams in the new process.
 pub(super) fn give_away(streams: &mut Streams, io: &mut Io) -> String {
     let given = streams.registry.give_away_waiting();
     let lines: String = given.iter().map(|given| moved::write(given, io.now.monotonic)).collect();
@@ -15,7 +15,7 @@ pub(super) fn give_away(streams: &mut Streams, io: &mut Io) -> String {
     for client in given.iter().filter_map(|given| given.stream.waiting()) {
         streams.detach(io, ConnId::from_client(client), &failure);
     }
-    // Their subscribers find them where they are now.
+    // Their subscribers find them in the new process.
     for given in &given {
         for id in streams.subscribers.connections_of(given.stream.id()) {
             io.conns.close(id, CloseMode::Orderly);
@@ -24,7 +24,7 @@ pub(super) fn give_away(streams: &mut Streams, io: &mut Io) -> String {
     lines
 }
 
-/// Takes over one stream that another process has given away; whether it could.
+/// Takes over one stream that another process has given away; whether that succeeded.
 pub(super) fn adopt(streams: &mut Streams, io: &Io, moved: Moved) -> bool {
     let Moved { id, created_wall_ms: wall_ms, age, left, creator, headers, report } = moved;
     let Some(deadline) = io.now.monotonic.checked_add(left) else { return false };

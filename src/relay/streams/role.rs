@@ -8,8 +8,8 @@ use crate::rendezvous::{Side, StreamKey};
 /// What a connection is to the streams.
 #[derive(Debug)]
 pub(super) enum StreamRole {
-    /// The source of a stream. Its head is here until a byte of the body was handed on: until then
-    /// its destination may leave, and another one come.
+    /// The source of a stream. Its head is kept until a byte of the body is forwarded: until then
+    /// its destination may leave, and another one may connect.
     Source { stream: StreamKey, upload: Option<Box<Upload>> },
     /// The destination of a stream.
     Destination { stream: StreamKey },
@@ -27,7 +27,7 @@ pub(super) struct StreamSide {
 }
 
 impl StreamRole {
-    /// The stream it is a side of, and which one.
+    /// Returns the stream it is a side of, and the side.
     pub fn side(&self) -> Option<(StreamKey, Side)> {
         match self {
             Self::Source { stream, .. } => Some((*stream, Side::Source)),

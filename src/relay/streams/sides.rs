@@ -1,5 +1,5 @@
-//! Connecting to a stream, waiting for the other side, pairing, and leaving. A side that waits keeps
-//! its body in its socket; what has to be noticed is that it left.
+//! Connecting to a stream, waiting for the other side, pairing, and leaving. A waiting side's body
+//! stays in its socket; only its disconnection has to be noticed.
 
 use super::Streams;
 use super::role::{StreamRole, StreamSide};
@@ -15,7 +15,7 @@ use crate::rendezvous::{Connected, Ending, Pace, Side, Stream, StreamKey};
 use uuid::Uuid;
 
 impl Streams {
-    /// `PUT /stream/:id`; returns how many bytes after the head are used up.
+    /// Handles `PUT /stream/:id`; returns how many bytes after the head are consumed.
     pub fn connect_source(
         &mut self,
         io: &mut Io,
@@ -54,7 +54,7 @@ impl Streams {
         }
     }
 
-    /// `GET /stream/:id`; returns how many bytes after the head are used up.
+    /// Handles `GET /stream/:id`; returns how many bytes after the head are consumed.
     pub fn connect_destination(
         &mut self,
         io: &mut Io,
@@ -73,7 +73,7 @@ impl Streams {
         }
         let (used, read) = request.without_body();
         if !read {
-            // It has to be dropped before the next request, which cannot be waited for.
+            // Its body has to be discarded before the next request, but may never arrive.
             io.conns[id].reply.after = OnFlushed::Linger;
         }
         let met = self.registry.connect(stream, Side::Destination, id.client(), io.now);
@@ -95,7 +95,7 @@ impl Streams {
         used
     }
 
-    /// Both sides are here: the transfer begins.
+    /// Pairs both sides: the transfer begins.
     fn pair(
         &mut self,
         io: &mut Io,
@@ -132,7 +132,7 @@ impl Streams {
         io.conns.flush_or_close(source);
     }
 
-    /// The head of a source.
+    /// Returns the head of a source.
     pub(super) fn upload(&mut self, io: &Io, source: ConnId) -> &mut Option<Box<Upload>> {
         let crate::relay::io::Role::Streams(slot) = io.conns[source].role else {
             panic!("{source:?} has no seat, but {:?}", io.conns[source].role);
@@ -147,7 +147,7 @@ impl Streams {
         }
     }
 
-    /// A waiting side's socket has news.
+    /// Handles an event on a waiting side's socket.
     pub(super) fn waiting_ready(&mut self, io: &mut Io, id: ConnId) {
         let side = self.role_of(io, id).side;
         let gone = match io.conns[id].peer_end {
@@ -155,7 +155,7 @@ impl Streams {
             PeerEnd::HungUp => true,
             PeerEnd::Fin => side == Side::Destination || !self.may_be_complete(io, id),
         };
-        // What a source was told before its destination left may not be out yet.
+        // Output to a source from before its destination left can still be unsent.
         if gone || io.conns.flush(id) == Flushed::Failed {
             io.conns.close(id, CloseMode::Orderly);
         }
@@ -168,7 +168,7 @@ impl Streams {
         self.upload(io, id).as_ref().is_some_and(|upload| upload.may_be_whole(unread))
     }
 
-    /// A waiting side left: it gives its place back.
+    /// Releases the place of a waiting side that left.
     pub(super) fn leave(&mut self, io: &mut Io, id: ConnId) {
         let StreamSide { stream, side, .. } = self.role_of(io, id);
         self.registry.leave(stream, side, io.now);
@@ -188,8 +188,8 @@ impl Streams {
         }
     }
 
-    /// A source has come whose upload says that it is too long: it is refused, and its stream is
-    /// over, so that no destination waits for what will not come.
+    /// Refuses a source whose upload declares too great a length, and ends its stream, so that no
+    /// destination waits in vain.
     fn end_if_too_large(
         &mut self,
         io: &mut Io,
@@ -213,7 +213,7 @@ impl Streams {
         Some(Failure::UploadTooLarge(max))
     }
 
-    /// Why a side cannot join, with what became of a stream that has ended.
+    /// Returns why a side cannot join, with the outcome of a stream that has ended.
     fn refusal(&self, io: &Io, stream: Uuid, refused: Connected, side: Side) -> Failure {
         match refused {
             Connected::Occupied => Failure::AlreadyConnected(side),
@@ -226,23 +226,23 @@ impl Streams {
         }
     }
 
-    /// A stream is over.
+    /// Ends a stream.
     pub(super) fn end(&mut self, io: &mut Io, stream: StreamKey, ending: Ending) {
         self.registry.end(stream, ending, io.now);
         self.record(io);
     }
 }
 
-/// A side waits; the registry has its deadline.
+/// Makes a side wait; the registry has its deadline.
 pub(super) fn wait(io: &mut Io, id: ConnId) {
     io.conns.set_deadline(id, None);
     if io.conns[id].peer_ended() {
-        // Its FIN came with its request, and no event will tell of it again.
+        // A FIN received with its request raises no further event.
         io.conns.enqueue(id);
     }
 }
 
-/// How many body bytes a stream may carry that begins now.
+/// Returns how many body bytes a stream may carry that begins now.
 fn stream_bytes_max(io: &Io) -> u64 {
     match io.settings.load.max_stream_bytes {
         0 => u64::MAX,
@@ -250,7 +250,7 @@ fn stream_bytes_max(io: &Io) -> u64 {
     }
 }
 
-/// The pace of a stream that begins now.
+/// Returns the pace of a stream that begins now.
 fn pace(io: &Io) -> Option<Pace> {
     let rate = io.settings.load.max_rate as u64;
     (rate > 0).then(|| Pace::new(rate, io.now.monotonic))

@@ -1,4 +1,4 @@
-//! One subscriber to the events of a stream: what it was shown, and what it is to be shown next.
+//! One subscriber to the events of a stream: what it was sent, and what it is to be sent next.
 
 use crate::http::chunked::write_framed;
 use crate::relay::http1::answer::Streamed;
@@ -8,7 +8,7 @@ use crate::rendezvous::{Stream, StreamState};
 use std::time::{Duration, Instant};
 use uuid::Uuid;
 
-/// Events that show nothing new but how many bytes have moved are at least this far apart.
+/// Minimum time between events that only report how many bytes have moved.
 const MOVING_PERIOD: Duration = Duration::from_millis(250);
 
 /// How often the bottleneck of a stream is judged for its subscribers.
@@ -23,21 +23,21 @@ pub(super) struct Subscriber {
     pub stream: Uuid,
     /// The response that the events are written to.
     pub streamed: Streamed,
-    /// What the last event showed; none: there was no event yet.
+    /// What the last event showed; `None` before the first event.
     pub shown: Option<EventFilter>,
     /// When the last event was written.
     pub event_at: Instant,
     /// When anything was written last.
     pub written_at: Instant,
-    /// When its stream's bottleneck was looked at last.
+    /// When its stream's bottleneck was last judged.
     pub looked_at: Instant,
-    /// When its socket took something last.
+    /// When its socket last took bytes.
     pub taken_at: Instant,
-    /// The last event, where the one before is not out yet.
+    /// The latest event, while the one before is not sent yet.
     pub last: Option<Vec<u8>>,
 }
 
-/// What an event is worth being sent for.
+/// The fields whose change is worth an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct EventFilter {
     revision: u32,
@@ -45,7 +45,7 @@ pub(super) struct EventFilter {
     bytes: u64,
 }
 
-/// What there is to write to a subscriber.
+/// What is due to be written to a subscriber.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum DueWrite {
     Event,
@@ -79,7 +79,7 @@ impl Subscriber {
         }
     }
 
-    /// What to write now that the stream is like this.
+    /// Returns what to write, given the state of the stream.
     pub fn due(&self, stream: &Stream, now: Instant, keep_alive: Duration) -> DueWrite {
         let new = EventFilter::of(stream);
         let Some(shown) = self.shown else { return DueWrite::Event };
@@ -87,7 +87,7 @@ impl Subscriber {
             return DueWrite::Event;
         }
         let moved = new.bytes != shown.bytes;
-        // A keep-alive too long for the clock is none within its reach.
+        // A keep-alive period beyond the clock's range means none within its reach.
         let comment_at = self.written_at.checked_add(keep_alive).unwrap_or(now + LOOK_PERIOD);
         if moved && self.event_at + MOVING_PERIOD <= now {
             DueWrite::Event
@@ -102,7 +102,7 @@ impl Subscriber {
         }
     }
 
-    /// Puts bytes into the output as the response's framing wants them.
+    /// Appends bytes to the output in the response's framing.
     pub fn frame(&self, bytes: &[u8], output: &mut Vec<u8>) {
         write_framed(output, bytes, self.streamed.chunked);
     }

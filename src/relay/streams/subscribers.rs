@@ -1,6 +1,6 @@
 //! The events of a stream (`text/event-stream`, HTML Standard 9.2): its status at once, when it
 //! changes, and at its end. A subscriber that does not keep up misses events and gets the newest
-//! one later; at most one is kept for it. Subscribers are bounded for each stream and in all, and
+//! one later; at most one is kept for it. Subscribers are limited for each stream and in total, and
 //! change nothing.
 
 use super::subscriber::{DueWrite, EventFilter, LOOK_PERIOD, Subscriber};
@@ -14,14 +14,14 @@ use std::collections::HashMap;
 use std::time::Instant;
 use uuid::Uuid;
 
-/// Subscribers of one stream: a person with a few windows, not an audience.
+/// Maximum subscribers of one stream: a person with a few windows, not an audience.
 const PER_STREAM: usize = 16;
 
-/// What the kernel may hold of unsent events (`TCP_NOTSENT_LOWAT`, tcp(7)): beyond it they would
-/// only get old.
+/// Maximum unsent events in the kernel (`TCP_NOTSENT_LOWAT`, tcp(7)): more would only become
+/// outdated.
 const UNSENT_MAX: u32 = 16 << 10;
 
-/// Nothing happens: keeps proxies and clients from giving up.
+/// Sent when idle: keeps proxies and clients from timing out.
 const COMMENT: &[u8] = b": keep-alive\n\n";
 
 /// All subscribers.
@@ -31,7 +31,7 @@ pub(super) struct Subscribers {
     by_stream: HashMap<Uuid, Vec<Slot>>,
 }
 
-/// The response to a subscriber is over.
+/// A subscriber whose response is over.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct SubscriberDone {
     pub id: ConnId,
@@ -39,13 +39,13 @@ pub(super) struct SubscriberDone {
 }
 
 impl Subscribers {
-    /// Whether one more may subscribe to this stream, with at most `max` in all.
+    /// Whether one more may subscribe to this stream, with at most `max` in total.
     pub fn have_room(&self, stream: Uuid, max: usize) -> bool {
         let of_stream = self.by_stream.get(&stream).map_or(0, Vec::len);
         self.all.len() < max && of_stream < PER_STREAM
     }
 
-    /// Begins the response; `None`: only its head was wanted.
+    /// Begins the response; `None`: only its head was requested.
     pub fn begin(&mut self, io: &mut Io, id: ConnId, stream: Uuid, read: bool) -> Option<Slot> {
         let fields = [
             ("Content-Type", "text/event-stream"),
@@ -58,13 +58,13 @@ impl Subscribers {
         let slot = Slot::new(self.all.insert(subscriber));
         self.by_stream.entry(stream).or_default().push(slot);
         if io.conns[id].peer_ended() {
-            // Its FIN came with its request, and no event will tell of it again.
+            // A FIN received with its request raises no further event.
             io.conns.enqueue(id);
         }
         Some(slot)
     }
 
-    /// One subscribes no more; returns its stream if it was the last of it.
+    /// Removes a subscriber; returns its stream if that has none left.
     pub fn remove(&mut self, slot: Slot) -> Option<Uuid> {
         let stream = self.all.remove(slot.key()).stream;
         let all = self.by_stream.get_mut(&stream)?;
@@ -76,17 +76,18 @@ impl Subscribers {
         Some(stream)
     }
 
-    /// The subscribers of a stream now.
+    /// Returns the current subscribers of a stream.
     pub fn of(&self, stream: Uuid) -> Vec<Slot> {
         self.by_stream.get(&stream).cloned().unwrap_or_default()
     }
 
-    /// Their connections.
+    /// Returns their connections.
     pub fn connections_of(&self, stream: Uuid) -> Vec<ConnId> {
         self.of(stream).into_iter().map(|slot| self.all[slot.key()].id).collect()
     }
 
-    /// Once a second, the stream whose bottleneck is to be judged again for this subscriber.
+    /// Returns, once a second, the stream whose bottleneck is to be judged again for this
+    /// subscriber.
     pub fn wants_verdict(&mut self, slot: Slot, now: Instant) -> Option<Uuid> {
         let subscriber = &mut self.all[slot.key()];
         let due = subscriber.shown.is_none() || subscriber.looked_at + LOOK_PERIOD <= now;
@@ -96,7 +97,8 @@ impl Subscribers {
         due.then_some(subscriber.stream)
     }
 
-    /// A subscriber's socket has news: it takes more, or it is gone. Whether it is to be shown more.
+    /// Handles an event on a subscriber's socket: it is writable, or disconnected. Whether it is to
+    /// be sent more.
     pub fn ready(&mut self, io: &mut Io, id: ConnId, slot: Slot) -> bool {
         let before = io.conns[id].output.rest().len();
         if io.conns[id].peer_ended() || io.conns.flush(id) == Flushed::Failed {
@@ -109,7 +111,7 @@ impl Subscribers {
         true
     }
 
-    /// A subscriber's time has come: it reads nothing, or it is to be shown more, which is returned.
+    /// Handles a subscriber's timeout: it stalled, or is to be sent more, which is returned.
     pub fn timeout(&mut self, io: &mut Io, id: ConnId, slot: Slot) -> bool {
         let taken_at = self.all[slot.key()].taken_at;
         let idle = io.now.monotonic.saturating_duration_since(taken_at);
@@ -120,8 +122,8 @@ impl Subscribers {
         !gone
     }
 
-    /// Writes what is due to a subscriber whose output is out; of one whose output is not, only the
-    /// last event is kept. Returns the end of its response.
+    /// Writes what is due to a subscriber whose output is empty; otherwise only the latest event is
+    /// kept. Returns the end of its response.
     pub fn show(&mut self, io: &mut Io, registry: &Registry, slot: Slot) -> Option<SubscriberDone> {
         let now = io.now.monotonic;
         let subscriber = &mut self.all[slot.key()];
@@ -150,7 +152,7 @@ impl Subscribers {
             return Some(SubscriberDone { id, after: subscriber.streamed.after });
         }
         let Some(stream) = stream else {
-            // It was forgotten before its end could be shown.
+            // The stream was dropped before its end could be shown.
             io.conns.close(id, CloseMode::Orderly);
             return None;
         };
@@ -172,7 +174,7 @@ impl Subscribers {
         None
     }
 
-    /// After something was written: how long to wait for what.
+    /// Sets the next deadline after a write.
     fn wait(&self, io: &mut Io, slot: Slot) {
         let subscriber = &self.all[slot.key()];
         let id = subscriber.id;

@@ -1,4 +1,4 @@
-//! One running transfer: what it moves between which connections, and for whom.
+//! One running transfer: its bytes, its connections and its owner.
 
 use super::meter::Meter;
 use crate::http::response::CONTINUE;
@@ -10,10 +10,10 @@ use crate::splice::pipe::Pipe;
 use crate::splice::pool::Pool;
 use std::time::Instant;
 
-/// Whom a transfer belongs to.
+/// The owner of a transfer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Owner {
-    /// A stream: it is all of it.
+    /// A stream, of which it is the complete body.
     Stream(StreamKey),
     /// A call through a tunnel: the request, from the client to the tunnel.
     Request(Slot),
@@ -24,32 +24,32 @@ pub enum Owner {
 /// A transfer that is to begin.
 #[derive(Debug)]
 pub struct Begin {
-    /// Whom it belongs to.
+    /// Its owner.
     pub owner: Owner,
-    /// The connection that bytes are taken from.
+    /// The connection that bytes are read from.
     pub source: ConnId,
-    /// The connection that they are brought to.
+    /// The connection that bytes are written to.
     pub destination: ConnId,
-    /// How the end of the body shows at the destination.
+    /// How the end of the body is delimited at the destination.
     pub delimiter: Delimiter,
-    /// What is planned.
+    /// The planned transfer.
     pub transfer: Transfer,
-    /// How fast it may be.
+    /// Its maximum pace.
     pub pace: Option<Pace>,
 }
 
 /// A transfer that is over.
 #[derive(Debug)]
 pub struct Finished {
-    /// Whom it belonged to.
+    /// Its owner.
     pub owner: Owner,
     /// How it ended.
     pub outcome: TransferOutcome,
-    /// The connection that bytes were taken from.
+    /// The connection that bytes were read from.
     pub source: ConnId,
-    /// The connection that they were brought to.
+    /// The connection that bytes were written to.
     pub destination: ConnId,
-    /// How the end of the body was to show at the destination.
+    /// How the end of the body was delimited at the destination.
     pub delimiter: Delimiter,
     /// What was moved.
     pub transfer: Transfer,
@@ -65,19 +65,19 @@ pub(super) struct Exchange {
     pub transfer: Transfer,
     pub pipe: Option<Pipe>,
     pub batching: Batching,
-    /// The last read brought many small chunks.
+    /// The last read returned many small chunks.
     pub small_chunks: bool,
     pub pace: Option<Pace>,
-    /// The source has bytes that are left with it until then, because it is too fast.
+    /// Until when bytes stay in the source's socket, because it is too fast.
     pub paused_until: Option<Instant>,
     pub queued: bool,
-    /// When a byte moved last.
+    /// When a byte last moved.
     pub moved_at: Instant,
-    /// When both sides were there.
+    /// When both sides were connected.
     pub began_at: Instant,
-    /// Bytes in user memory, as counted among those of all transfers.
+    /// Bytes in user memory, as included in the total of all transfers.
     pub held: usize,
-    /// Whether the kernel gathers its bytes, as counted among all transfers.
+    /// Whether the kernel gathers its bytes, as included in the total of all transfers.
     pub bulk: bool,
     pub meter: Meter,
 }
@@ -105,7 +105,7 @@ impl Exchange {
         }
     }
 
-    /// A pipe is lent only while bytes are in flight.
+    /// Returns an empty pipe to the pool: it is lent only while bytes are in flight.
     pub fn give_pipe_back(&mut self, pool: &mut Pool) {
         if self.transfer.piped() == 0
             && let Some(pipe) = self.pipe.take()
@@ -114,22 +114,22 @@ impl Exchange {
         }
     }
 
-    /// Whatever the pipe holds is lost with it.
+    /// Drops the pipe, and any bytes in it.
     pub fn drop_pipe(&mut self, pool: &mut Pool) {
         if let Some(pipe) = self.pipe.take() {
             pool.take_back(pipe, self.transfer.piped());
         }
     }
 
-    /// It is over.
+    /// Finishes it with this outcome.
     pub fn finish(self, outcome: TransferOutcome) -> Finished {
         let Self { owner, source, destination, delimiter, transfer, .. } = self;
         Finished { owner, outcome, source, destination, delimiter, transfer }
     }
 }
 
-/// Feeds the bytes of the body that came with its head; if there were none, and the source waits for
-/// it, invites it to send them.
+/// Feeds the body bytes received with its head; if there were none, and the source waits for it,
+/// sends `100 Continue`.
 pub fn feed_prefix(source: &mut Conn, expects_continue: bool, transfer: &mut Transfer) {
     let carry = std::mem::take(&mut source.carry);
     if carry.is_empty() {

@@ -1,6 +1,6 @@
-//! Sampling a transfer's pace, and remembering the verdict with its stream. Two system calls a
-//! sample, so samples are rare: when somebody asks, at most once a second; and every few seconds
-//! while bytes move, so that who asks for the first time hears of the last seconds.
+//! Sampling a transfer's pace, and remembering the verdict with its stream. A sample costs two
+//! system calls, so samples are rare: on request, at most once a second; and every few seconds
+//! while bytes move, so that a first request gets a verdict on the last seconds.
 
 use super::tcp_info;
 use crate::api::bottleneck::classify;
@@ -8,10 +8,10 @@ use crate::relay::io::Conn;
 use crate::rendezvous::bottleneck::{Bottleneck, PaceSample, WaitTimes, WaitingOn};
 use std::time::{Duration, Instant};
 
-/// Between two samples there is at least this time: less would judge by a few packets.
+/// Minimum time between two samples: a shorter one would be a judgement on a few packets.
 const WINDOW_MIN: Duration = Duration::from_secs(1);
 
-/// How long after the last sample a transfer that moves is sampled unasked.
+/// How long after the last sample a moving transfer is sampled without a request.
 const UNASKED_AFTER: Duration = Duration::from_secs(5);
 
 /// What a transfer remembers of its pace.
@@ -19,9 +19,9 @@ const UNASKED_AFTER: Duration = Duration::from_secs(5);
 pub(super) struct Meter {
     waits: WaitTimes,
     begun: Instant,
-    /// Since when the next verdict counts; none: since the beginning.
+    /// The start of the next verdict; `None`: the beginning.
     last: Option<Box<PaceSample>>,
-    /// When a turn takes a sample unasked.
+    /// When a turn takes a sample without a request.
     due: Instant,
 }
 
@@ -30,14 +30,14 @@ impl Meter {
         Self { waits: WaitTimes::new(now), begun: now, last: None, due: now + WINDOW_MIN }
     }
 
-    /// A turn is over; whether a sample is due.
+    /// Ends a turn; whether a sample is due.
     pub fn turn(&mut self, now: Instant, moved: bool, on: Option<WaitingOn>) -> bool {
         self.waits.turn(now, moved, on);
         now >= self.due
     }
 
     /// Samples both sockets and judges by the difference to the last sample, or to the beginning.
-    /// `None` where the kernel does not say enough.
+    /// `None` if the kernel does not report enough.
     pub fn update(
         &mut self,
         source: &Conn,
@@ -51,7 +51,7 @@ impl Meter {
         Some(Box::new(classify(&last, &sample)))
     }
 
-    /// Whether somebody who asks is to hear of a newer sample than the last one.
+    /// Whether a request should take a newer sample than the last one.
     pub fn is_stale(&self, now: Instant) -> bool {
         self.last.is_none() || self.is_ripe(now)
     }
@@ -62,7 +62,7 @@ impl Meter {
         now.saturating_duration_since(since) >= WINDOW_MIN
     }
 
-    /// Takes a sample in place of the last one, which it returns.
+    /// Replaces the last sample, which is returned.
     fn replace(&mut self, sample: Box<PaceSample>) -> Box<PaceSample> {
         self.due = sample.at + UNASKED_AFTER;
         self.last.replace(sample).unwrap_or_else(|| Box::new(PaceSample::beginning(self.begun)))

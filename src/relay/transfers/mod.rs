@@ -1,12 +1,12 @@
 //! Floor 3: transfers. Each moves bytes from one connection to another until it is over; then it is
-//! returned to the caller as [`Finished`]. Nothing here calls whoever owns a transfer.
+//! returned to the caller as [`Finished`]. Nothing here calls the owner of a transfer.
 //!
 //! | file | holds |
 //! |---|---|
 //! | `mod` | all transfers: begin, drive, end; pacing, batching, stalling |
-//! | `exchange` | one transfer, whom it belongs to, and how it ended |
+//! | `exchange` | one transfer, its owner, and how it ended |
 //! | `step` | one system call at a time |
-//! | `meter`, `tcp_info` | how fast it is, and what keeps it from being faster |
+//! | `meter`, `tcp_info` | how fast it is, and what limits its pace |
 
 mod exchange;
 mod meter;
@@ -28,20 +28,20 @@ use std::num::NonZeroU32;
 use std::ops::Range;
 use step::{TransferContext, TurnEnd};
 
-/// While destinations that block hold more than this in user memory, all of them together, copied
-/// reads are small, so that each can add little to it.
+/// While blocked destinations hold more than this in user memory, in total, copied reads are small,
+/// so that each can add little to it.
 const HELD_MAX: usize = 64 << 20;
 
-/// What a turn of a transfer led to.
+/// The result of a transfer's turn.
 #[derive(Debug)]
 pub struct TurnResult {
-    /// Whom it belongs to.
+    /// Its owner.
     pub owner: Owner,
-    /// Body bytes handed to the destination so far, in all; `None`: no more than before.
+    /// Total body bytes handed to the destination so far; `None`: unchanged.
     pub transferred: Option<u64>,
-    /// What keeps it from being faster, if it was judged in this turn.
+    /// What limits its pace, if it was judged in this turn.
     pub bottleneck: Option<Box<Bottleneck>>,
-    /// It is over.
+    /// Set if it is over.
     pub finished: Option<Finished>,
 }
 
@@ -60,7 +60,7 @@ pub struct Transfers {
 }
 
 impl Transfers {
-    /// None yet, with these pipes.
+    /// Creates an empty set, with these pipes.
     pub fn new(pool: Pool) -> Self {
         Self {
             slab: Slab::new(),
@@ -72,22 +72,22 @@ impl Transfers {
         }
     }
 
-    /// How many run.
+    /// Returns the number of running transfers.
     pub fn len(&self) -> usize {
         self.slab.len()
     }
 
-    /// Bytes they hold in user memory.
+    /// Returns how many bytes they hold in user memory.
     pub fn held_bytes(&self) -> usize {
         self.held
     }
 
-    /// Whether there are bulk transfers.
+    /// Whether any bulk transfer is running.
     pub fn any_bulk(&self) -> bool {
         self.bulk > 0
     }
 
-    /// Begins one; it is driven in this turn.
+    /// Begins a transfer; it is driven in this turn.
     pub fn begin(&mut self, io: &mut Io, begin: Begin) -> TransferId {
         let entry = self.slab.vacant_entry();
         #[allow(clippy::cast_possible_truncation, reason = "bounded by the number of descriptors")]
@@ -104,7 +104,7 @@ impl Transfers {
         id
     }
 
-    /// The transfer of an id that may be stale: one from an event, a task or a timer.
+    /// Returns the transfer of an id that may be stale: one from an event, a task or a timer.
     fn get(&mut self, id: TransferId) -> Option<&mut Exchange> {
         let (its, exchange) = self.slab.get_mut(id.index as usize)?;
         (*its == id).then_some(exchange)
@@ -119,7 +119,7 @@ impl Transfers {
         }
     }
 
-    /// One turn of a transfer; `None`: it is over already.
+    /// Runs one turn of a transfer; `None`: it is over already.
     pub fn drive(&mut self, io: &mut Io, id: TransferId) -> Option<TurnResult> {
         let now = io.now.monotonic;
         let Self { slab, pool, pieces, held, .. } = self;
@@ -127,8 +127,8 @@ impl Transfers {
         exchange.queued = false;
         let destination = exchange.destination;
         if !exchange.transfer.head_started() && io.conns[destination].peer_ended() {
-            // Nothing is read for a destination that has left: its own turn says so. Its FIN may
-            // have come with its request, and no event will tell of it again.
+            // Nothing is read for a destination that has left: its own turn reports that. A FIN
+            // received with its request raises no further event.
             io.conns.enqueue(destination);
             return None;
         }
@@ -184,7 +184,7 @@ impl Transfers {
         })
     }
 
-    /// Keeps the sums over all transfers.
+    /// Updates the totals over all transfers.
     fn count(&mut self, id: TransferId) {
         let (_, exchange) = &mut self.slab[id.index as usize];
         let held = std::mem::replace(&mut exchange.held, exchange.transfer.held());
@@ -193,9 +193,9 @@ impl Transfers {
         self.bulk = self.bulk + usize::from(exchange.bulk) - usize::from(bulk);
     }
 
-    /// A transfer waits. If it is for its pace, a timer ends it. While its source's bytes are
-    /// gathered by the kernel, a timer sees to it that none stay unseen when they slacken. Else
-    /// nothing may move for `idle-timeout`.
+    /// Sets the deadline of a waiting transfer. A pause for its pace ends with the timer. While the
+    /// kernel gathers its source's bytes, the timer ensures that none stay unread when the flow
+    /// slackens. Otherwise nothing may move for at most `idle-timeout`.
     fn arm_timer(&mut self, io: &mut Io, id: TransferId) {
         let (_, exchange) = &self.slab[id.index as usize];
         let deadline = if let Some(until) = exchange.paused_until {
@@ -208,7 +208,7 @@ impl Transfers {
         io.conns.set_deadline(exchange.source, deadline);
     }
 
-    /// The deadline of a transfer is over: its pause ended, its flow slackened, or it stalled.
+    /// Handles a transfer's deadline: its pause ended, its flow slackened, or it stalled.
     pub fn timeout(&mut self, io: &mut Io, id: TransferId) -> Option<Finished> {
         let now = io.now.monotonic;
         let (_, exchange) = &mut self.slab[id.index as usize];
@@ -228,7 +228,7 @@ impl Transfers {
             self.arm_timer(io, id);
             return None;
         }
-        // Who is to blame: a destination that takes nothing, or else the source.
+        // The blame is on a destination that takes nothing, or else on the source.
         let takes = io.conns[exchange.destination].writable;
         let outcome = if takes {
             TransferOutcome::SourceGone(Loss::Stalled)
@@ -238,7 +238,8 @@ impl Transfers {
         Some(self.end(io, id, outcome))
     }
 
-    /// Ends a running transfer, whatever its pipe holds. Its source is an ordinary connection again.
+    /// Ends a running transfer, whatever its pipe holds. Its source is an ordinary connection
+    /// again.
     pub fn end(&mut self, io: &mut Io, id: TransferId, outcome: TransferOutcome) -> Finished {
         debug_assert_eq!(self.slab[id.index as usize].0, id, "a transfer ends once");
         let (_, mut exchange) = self.slab.remove(id.index as usize);
@@ -250,7 +251,7 @@ impl Transfers {
         let (source, destination) = io.conns.pair(exchange.source, exchange.destination);
         (source.outgoing, destination.incoming) = (None, None);
         if exchange.batching.is_set() {
-            // What the source sends next is wanted at once, however little it is.
+            // Further bytes from the source are wanted at once, however few.
             sockopt::set_receive_low_water(&source.socket, 1);
         }
         exchange.finish(outcome)
@@ -263,7 +264,7 @@ impl Transfers {
         self.update_if(io, id, false)
     }
 
-    /// Judges a transfer; one that is over only if it was long enough to be worth it.
+    /// Judges a transfer; a finished one only if it ran long enough.
     fn update_if(&mut self, io: &Io, id: TransferId, over: bool) -> Option<Box<Bottleneck>> {
         let now = io.now.monotonic;
         let (_, exchange) = &mut self.slab[id.index as usize];

@@ -1,5 +1,6 @@
-//! The steps of a transfer, one system call at a time: asks what the next step is, does it, reports.
-//! It stops when a side is not ready, when its byte budget is used up, or when it is over.
+//! The steps of a transfer, one system call at a time: determines the next step, performs it,
+//! reports the result. It stops when a side is not ready, when its byte budget is used up, or when
+//! it is over.
 
 use super::exchange::Exchange;
 use crate::relay::io::{Conn, sockopt};
@@ -14,20 +15,20 @@ use std::io::IoSlice;
 use std::ops::Range;
 use std::time::Instant;
 
-/// How much cheaper a spliced byte is than one that is parsed: a transfer may take this many times
-/// the share of a task, up to [`FILL_MAX`].
+/// How much cheaper a spliced byte is than a parsed one: a transfer may take this many times the
+/// share of a task, up to [`FILL_MAX`].
 const SPLICED_PER_READ: usize = 16;
 
-/// What a copied byte counts for in spliced ones.
+/// Cost of a copied byte in spliced ones.
 const COPIED_COST: usize = 4;
 
-/// What a chunk counts for in spliced bytes.
+/// Cost of a chunk in spliced bytes.
 const CHUNK_COST: usize = 256;
 
-/// Reads of chunk framing are this long at most.
+/// Maximum bytes per read of chunk framing.
 const FRAMING_BYTES: usize = 512;
 
-/// Pieces of a copied read that go out as they lie; more and smaller ones are moved together first.
+/// Maximum pieces of a copied read sent in place; more and smaller ones are moved together first.
 const PIECES_MAX: usize = 512;
 
 /// Why a turn of a transfer ended.
@@ -36,7 +37,7 @@ pub(super) enum TurnEnd {
     Over(TransferOutcome),
     /// A side is not ready, or too fast.
     Blocked(WaitingOn),
-    /// Others have their turn.
+    /// Its budget is spent: others have their turn.
     BudgetSpent,
 }
 
@@ -47,9 +48,9 @@ pub(super) struct TransferContext<'r> {
     pub pool: &'r mut Pool,
     pub scratch: &'r mut [u8],
     pub pieces: &'r mut Vec<Range<usize>>,
-    /// Most bytes one copied read may take.
+    /// Maximum bytes one copied read may take.
     pub copy_max: usize,
-    /// What is left of the share of this turn, in spliced bytes.
+    /// The remaining share of this turn, in spliced bytes.
     pub budget: usize,
 }
 
@@ -59,13 +60,13 @@ impl TransferContext<'_> {
     }
 }
 
-/// What a transfer may take in a turn, in spliced bytes.
+/// Returns what a transfer may take in a turn, in spliced bytes.
 pub(super) fn budget(share: usize) -> usize {
     (share * SPLICED_PER_READ).min(FILL_MAX)
 }
 
 impl Exchange {
-    /// Steps until a side is not ready, the budget is spent, or it is over.
+    /// Performs steps until a side is not ready, the budget is spent, or it is over.
     pub(super) fn turn(&mut self, tools: &mut TransferContext<'_>) -> TurnEnd {
         loop {
             let allowed = self.allowance();
@@ -115,7 +116,7 @@ impl Exchange {
         }
     }
 
-    /// Fills the pipe, borrowing one if need be; without one the bytes are copied.
+    /// Fills the pipe, borrowing one if necessary; without one the bytes are copied.
     fn fill(&mut self, tools: &mut TransferContext<'_>, max_bytes: usize) {
         if self.pipe.is_none() {
             self.pipe = tools.pool.lend();
@@ -136,7 +137,7 @@ impl Exchange {
         }
     }
 
-    /// Reads the head of a chunk and what it cannot help reading with it.
+    /// Reads the head of a chunk and the bytes inevitably read with it.
     fn read_framing(&mut self, tools: &mut TransferContext<'_>, max_bytes: usize) {
         let mut buffer = [0; FRAMING_BYTES];
         let buffer = &mut buffer[..max_bytes.min(FRAMING_BYTES)];
@@ -191,7 +192,7 @@ impl Exchange {
         self.transfer.gathered(sent, tools.scratch, tools.pieces);
     }
 
-    /// One read from the source; `None` when it gave nothing, which has been dealt with.
+    /// Reads once from the source; `None` if it returned nothing, which has been handled.
     fn read(&mut self, source: &mut Conn, buffer: &mut [u8]) -> Option<usize> {
         match copy::read(&source.socket, buffer) {
             Ok(Read::Moved(count)) => return Some(count),
@@ -202,7 +203,8 @@ impl Exchange {
         None
     }
 
-    /// The source has nothing now: wait for an event, or for a batch if the flow is bulk.
+    /// Handles a source that has nothing now: waits for an event, or for a batch if the flow is
+    /// bulk.
     fn source_blocked(&mut self, source: &mut Conn) {
         source.readable = false;
         self.set_mark(source);
@@ -214,7 +216,8 @@ impl Exchange {
         }
     }
 
-    /// A turn begins: what its pace allows is as of now. A pause that was ours is no idleness.
+    /// Begins a turn: refills the allowance of its pace. A pause of ours does not count as idle
+    /// time.
     pub(super) fn keep_pace(&mut self, now: Instant) {
         if self.paused_until.take().is_some() {
             self.moved_at = now;
@@ -224,13 +227,13 @@ impl Exchange {
         }
     }
 
-    /// How many bytes may be taken from the source now.
+    /// Returns how many bytes may be taken from the source now.
     fn allowance(&self) -> u64 {
         self.pace.as_ref().map_or(u64::MAX, |pace| pace.allowance(self.transfer.taken()))
     }
 
-    /// The source has bytes and is too fast: they stay where they are, and TCP pushes back. It is
-    /// no bulk flow then, whatever it was before: its next bytes are wanted at once.
+    /// Pauses a source that is too fast: its bytes stay in its socket, and TCP pushes back. It is
+    /// not a bulk flow then, whatever it was before: its next bytes are wanted at once.
     fn pause(&mut self, source: &Conn) {
         let Some(pace) = &self.pace else { return };
         self.paused_until = Some(pace.resumes_at(self.transfer.taken()));
@@ -239,7 +242,7 @@ impl Exchange {
     }
 }
 
-/// How a connection was lost whose peer's end epoll told of.
+/// Returns how a connection was lost whose peer's end was reported by epoll.
 pub fn loss_of(conn: &Conn) -> Loss {
     match conn.socket.take_error() {
         Ok(Some(error)) => {
@@ -250,13 +253,14 @@ pub fn loss_of(conn: &Conn) -> Loss {
     }
 }
 
-/// A reset and a broken pipe are how peers go away; anything else is a failure of the socket.
+/// Classifies an error: a reset and a broken pipe mean that the peer left; anything else is a
+/// failure of the socket.
 fn loss(error: Errno) -> Loss {
     let gone = [Errno::ECONNRESET, Errno::EPIPE].contains(&error);
     if gone { Loss::Closed } else { Loss::Failed }
 }
 
-/// Moves many small pieces to the front of the buffer, so that they are one.
+/// Moves many small pieces to the front of the buffer, so that they are contiguous.
 fn move_together(bytes: &mut [u8], pieces: &mut Vec<Range<usize>>) {
     let mut end = 0;
     for piece in pieces.iter() {

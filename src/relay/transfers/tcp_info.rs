@@ -1,4 +1,4 @@
-//! What the kernel knows of a connection (`TCP_INFO`, tcp(7)), without unsafe code.
+//! The kernel's data on a connection (`TCP_INFO`, tcp(7)), without unsafe code.
 
 use crate::rendezvous::bottleneck::SocketFigures;
 use nix::getsockopt_impl;
@@ -8,8 +8,8 @@ use nix::sys::utsname;
 use std::os::fd::AsFd;
 use std::sync::LazyLock;
 
-/// The beginning of `struct tcp_info` (linux/tcp.h), up to what Linux 5.4 has; later kernels have
-/// more behind it. The libc crate's is shorter where glibc's is.
+/// The beginning of `struct tcp_info` (linux/tcp.h), up to the fields of Linux 5.4; later kernels
+/// append more. The libc crate's is shorter where glibc's is.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 struct TcpInfo {
@@ -66,7 +66,7 @@ fn knows(release: &str) -> bool {
     }
 }
 
-/// What the kernel says of a TCP socket; `None` from kernels before Linux 5.4.
+/// Returns the kernel's data on a TCP socket; `None` from kernels before Linux 5.4.
 pub(super) fn figures(socket: &impl AsFd) -> Option<SocketFigures> {
     if !*KERNEL_KNOWS {
         return None;

@@ -1,11 +1,11 @@
-//! Which streams have changed, for those who follow them.
+//! Changes of streams, for their subscribers.
 
 use super::Registry;
 use crate::rendezvous::stream::{Stream, Watch};
 use uuid::Uuid;
 
 impl Registry {
-    /// Whether somebody wants to hear of a stream's changes from now on.
+    /// Sets whether changes of a stream are recorded from now on.
     pub fn watch(&mut self, id: Uuid, wanted: bool) {
         let Some(&key) = self.by_id.get(&id) else { return };
         let watch = &mut self.streams[key as usize].watch;
@@ -16,12 +16,12 @@ impl Registry {
         };
     }
 
-    /// Whether there are changed streams among those that are watched.
+    /// Whether any watched stream has changed.
     pub fn has_changes(&self) -> bool {
         !self.changed.is_empty()
     }
 
-    /// Watched streams that changed since this was asked last. Until
+    /// Takes the watched streams that changed since the last call. Until
     /// [`Registry::forget_departed`], [`Registry::watched`] finds all of them.
     pub fn take_changes(&mut self) -> Vec<Uuid> {
         let changed = std::mem::take(&mut self.changed);
@@ -35,17 +35,17 @@ impl Registry {
         changed
     }
 
-    /// A stream that is watched, even if it was forgotten right after its last change.
+    /// Returns a watched stream, even if it was removed right after its last change.
     pub fn watched(&self, id: Uuid) -> Option<&Stream> {
         self.get(id).or_else(|| self.departed.iter().find(|stream| stream.id == id))
     }
 
-    /// Everybody has looked at what changed.
+    /// Drops removed streams after all subscribers have read the changes.
     pub fn forget_departed(&mut self) {
         self.departed.clear();
     }
 
-    /// Something that the status shows has changed.
+    /// Notes a change of the stream's status.
     pub(super) fn revised(&mut self, key: u32) {
         self.streams[key as usize].revise();
         self.changed(key);

@@ -1,4 +1,4 @@
-//! How streams get into a registry and leave it for another one, and who gives way when it is full.
+//! Creation and handover of streams, and the removal of others when the registry is full.
 
 use super::outcome::{CreateError, ReleasedStream};
 use super::{Registry, StreamKey, WEIGHT_MAX};
@@ -9,29 +9,30 @@ use std::net::IpAddr;
 use std::time::Instant;
 use uuid::Uuid;
 
-/// Streams that give way to one new stream at most, so that one request never scans them all.
+/// Maximum streams removed for one new stream, so that one request never scans them all.
 const GIVE_WAY_MAX: usize = 1000;
 
-/// A stream that another registry has given away.
+/// A stream handed over by another registry.
 #[derive(Debug)]
 pub struct AdoptedStream {
     /// Its identifier.
     pub id: Uuid,
-    /// The header fields its creator asked for.
+    /// The header fields that its creator requested.
     pub headers: Option<Box<Headers>>,
-    /// The address it counts for, if that is known.
+    /// The address it counts for, if known.
     pub creator: Option<IpAddr>,
-    /// When it was created.
+    /// The time of its creation.
     pub created: Now,
-    /// When its waiting time ends.
+    /// The deadline for both sides to connect.
     pub deadline: Instant,
 }
 
 impl Registry {
-    /// Makes a stream that waits for both sides.
+    /// Creates a stream that waits for both sides.
     ///
     /// # Errors
-    /// [`CreateError`] when as many streams as a limit allows are active, or they weigh too much.
+    /// [`CreateError`] when a limit of active streams is reached, or their total weight is too
+    /// high.
     pub fn create(
         &mut self,
         id: Uuid,
@@ -43,7 +44,8 @@ impl Registry {
         if self.is_full_for(weight) && !self.may_make_room(now) {
             return Err(CreateError::Registry);
         }
-        // Before anything gives way: a refused address costs no other client its history.
+        // Before any stream is removed: a refused address must not cost other clients their
+        // history.
         let most = self.limits.streams_per_address;
         if most > 0 && self.creators.count(creator) >= most {
             return Err(CreateError::Address);
@@ -57,8 +59,8 @@ impl Registry {
         self.insert(AdoptedStream { id, headers, creator, created: now, deadline }, weight, now)
     }
 
-    /// Goes on with a stream of another registry. It counts for its creator's address, but no limit
-    /// of an address refuses it: those are for new streams.
+    /// Adds a stream of another registry. It counts for its creator's address, but no limit of an
+    /// address refuses it: those are for new streams.
     ///
     /// # Errors
     /// [`CreateError::Registry`] as for a new stream.
@@ -76,7 +78,7 @@ impl Registry {
         let AdoptedStream { id, headers, creator, created, deadline } = new;
         self.make_room(weight, now)?;
         self.weight += weight;
-        // One that is set in this turn ends in a later one.
+        // A deadline set in this turn expires in a later one.
         let deadline = deadline.max(now.monotonic);
         let sequence = self.next_sequence;
         self.next_sequence += 1;
@@ -99,8 +101,8 @@ impl Registry {
         !self.ended.is_empty() || self.oldest_overdue(now).is_some()
     }
 
-    /// Forgets those that ended first; when none has ended, ends the oldest that no side joined
-    /// within the usual waiting time.
+    /// Removes the streams that ended first; without ended ones, ends the oldest stream that no
+    /// side joined within the default waiting time.
     fn make_room(&mut self, weight: usize, now: Now) -> Result<(), CreateError> {
         for _ in 0..GIVE_WAY_MAX {
             if !self.is_full_for(weight) {
@@ -116,26 +118,26 @@ impl Registry {
         if self.is_full_for(weight) { Err(CreateError::Registry) } else { Ok(()) }
     }
 
-    /// The oldest stream that no side has joined, if it has outlived the usual waiting time: its
-    /// creator asked for a longer one.
+    /// Returns the oldest stream that no side has joined, if the default waiting time has passed:
+    /// its creator requested a longer one.
     fn oldest_overdue(&self, now: Now) -> Option<StreamKey> {
         let key = self.unjoined.oldest()?;
         let created = self.streams[key as usize].created();
         (created + self.limits.ttl < now.monotonic).then_some(StreamKey(key))
     }
 
-    /// A stream that still waits for a side or both does so until then, whatever the limits say.
+    /// Sets the deadline of a stream that waits for one or both sides, regardless of the limits.
     pub fn wait_until(&mut self, StreamKey(key): StreamKey, deadline: Instant, now: Now) {
         let stream = &mut self.streams[key as usize];
         if self.waiting_until.remove(&(stream.deadline, key)) {
-            // One that is set in this turn ends in a later one.
+            // A deadline set in this turn expires in a later one.
             stream.deadline = deadline.max(now.monotonic);
             self.waiting_until.insert((stream.deadline, key));
         }
     }
 
-    /// Gives away all streams that wait for a side or both, oldest deadline first: somebody else
-    /// goes on with them, and here they are unknown from now on.
+    /// Removes and returns all streams that wait for one or both sides, earliest deadline first:
+    /// another registry continues them, and they are unknown here from now on.
     pub fn give_away_waiting(&mut self) -> Vec<ReleasedStream> {
         let keys = std::mem::take(&mut self.waiting_until);
         let give = |(_, key)| {

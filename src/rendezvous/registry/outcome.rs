@@ -1,4 +1,4 @@
-//! What acts on the registry led to, and what it counts and records of them.
+//! The results of operations on the registry, with its counters and records.
 
 use super::StreamKey;
 use crate::rendezvous::stream::{Client, PeerReport, Stream, StreamState};
@@ -6,76 +6,76 @@ use std::net::IpAddr;
 use std::time::Duration;
 use uuid::Uuid;
 
-/// Why no stream can be made.
+/// The reason why a stream cannot be created.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CreateError {
-    /// Every place is taken by an active stream, or all streams weigh too much.
+    /// Every place is taken by an active stream, or the total weight is too high.
     Registry,
-    /// Its creator's address has as many active streams as one may have.
+    /// The creator's address has reached its limit of active streams.
     Address,
-    /// Its creator's address has as many streams that no side has joined as one may have, or they
-    /// weigh too much.
+    /// The creator's address has reached its limit of streams that no side has joined, or of their
+    /// weight.
     AddressUnjoined,
 }
 
-/// What connecting to a stream led to.
+/// The result of connecting to a stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Connected {
     /// The client is the first; it waits.
     Waits(StreamKey),
-    /// The other side was waiting; the transfer begins.
+    /// The other side was waiting; the transfer starts.
     Paired {
         /// The stream they share.
         stream: StreamKey,
-        /// Who was waiting.
+        /// The client that was waiting.
         other: Client,
     },
-    /// That side is taken.
+    /// That side is already connected.
     Occupied,
-    /// No such stream, or it is over.
+    /// No such stream, or it has ended.
     Unknown,
-    /// An error was reported before anyone came; the stream is over now.
+    /// An error was reported before any client connected; the stream has ended now.
     Reported(Box<PeerReport>),
 }
 
-/// What reporting an error led to.
+/// The result of reporting an error.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Registered {
-    /// Kept for whoever connects next.
+    /// Kept for the next client that connects.
     Kept,
-    /// This client was waiting and is to be answered with it; the stream is over.
+    /// This client was waiting and must receive the report; the stream has ended.
     Delivered(Client),
-    /// The stream is paired or over: too late for a report.
+    /// The stream is paired or has ended: too late for a report.
     Started,
     /// No such stream.
     Unknown,
-    /// Reports and header fields weigh too much already.
+    /// The limit on the weight of reports and header fields is reached.
     Full,
 }
 
-/// A stream that has just ended, for the record.
+/// The record of a stream that has just ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Record {
     /// Its identifier.
     pub id: Uuid,
     /// The state it ended in.
     pub state: StreamState,
-    /// Who was there: source, destination.
+    /// The connected clients: source, destination.
     pub clients: [Option<Client>; 2],
-    /// Body bytes handed on.
+    /// Body bytes handed to the destination.
     pub bytes_transferred: u64,
-    /// How long the first side waited for the other, or in vain; `None`: nobody came.
+    /// How long the first side waited for the other, even in vain; `None`: no client connected.
     pub waited: Option<Duration>,
-    /// From the meeting to the end.
+    /// The time from pairing to the end.
     pub transferred_in: Option<Duration>,
 }
 
-/// How many streams there are and were, by the number of their state.
+/// The numbers of streams, indexed by their state.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct StateCounts {
-    /// Those held.
+    /// Streams in the registry.
     pub held: [usize; StreamState::ALL.len()],
-    /// Those that ended, since the beginning.
+    /// Streams that ended, since the start.
     pub ended: [u64; StreamState::ALL.len()],
 }
 
@@ -86,10 +86,10 @@ impl StateCounts {
     }
 }
 
-/// A stream that left its registry while it waited.
+/// A stream removed from its registry while it waited.
 #[derive(Debug)]
 pub struct ReleasedStream {
-    /// As it was.
+    /// The unchanged stream.
     pub stream: Stream,
     /// The address it counted for.
     pub creator: Option<IpAddr>,

@@ -24,13 +24,13 @@ fn begin() -> (Registry, Now) {
     (Registry::new(limits), Now { monotonic: Instant::now(), wall_ms: 0 })
 }
 
-/// The next turn after `now`: whoever waited in vain, one at a time, with no bound.
+/// Expires streams in the next turn after `now` without a budget; returns one waiting client.
 fn expire(registry: &mut Registry, now: Now) -> Option<Client> {
     let monotonic = now.monotonic + Duration::from_nanos(1);
     registry.expire(Now { monotonic, ..now }, &mut { usize::MAX })
 }
 
-/// One address for each number.
+/// Returns a distinct address for each number.
 fn creator(number: u128) -> IpAddr {
     IpAddr::from([192, 0, 2, u8::try_from(number).unwrap()])
 }
@@ -75,7 +75,7 @@ fn what_streams_weigh_is_given_back_when_they_are_forgotten() {
 #[test]
 #[cfg(target_pointer_width = "64")]
 fn a_stream_that_waits_is_small() {
-    // 100,000 of them are held at once; what only some have is behind a pointer.
+    // 100,000 streams are held at once; rare fields are behind a pointer.
     assert!(size_of::<Stream>() <= 144, "{}", size_of::<Stream>());
 }
 
@@ -98,7 +98,7 @@ fn a_refused_address_costs_nobody_its_history() {
     assert_eq!(registry.creators(), 2);
 }
 
-/// What the tally has to say, counted anew.
+/// Counts the states again, to compare with the tally.
 fn held(registry: &Registry) -> [usize; StreamState::ALL.len()] {
     StreamState::ALL
         .map(|state| registry.from_sequence(0).filter(|stream| stream.state() == state).count())

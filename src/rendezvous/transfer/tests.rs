@@ -4,7 +4,7 @@ const HEAD: &[u8] = b"HTTP/1.1 200 OK\r\n\r\n";
 
 const READY: Ready = Ready { source: true, destination: true };
 
-/// A chunked upload of which `bytes` were read along with its head.
+/// Creates a transfer of a chunked upload of which `bytes` were read along with its head.
 fn begun(bytes: &[u8]) -> Transfer {
     let mut transfer = Transfer::new(Framing::Chunked, Delimiter::Chunks, HEAD.to_vec(), true);
     take_in(&mut transfer, bytes);
@@ -17,7 +17,7 @@ fn take_in(transfer: &mut Transfer, bytes: &[u8]) {
     transfer.keep(bytes, &pieces);
 }
 
-/// The same upload with its next destination.
+/// Resumes the upload with its next destination.
 fn again(transfer: Transfer) -> Transfer {
     let upload = transfer.give_upload_back();
     Transfer::resume(upload, Delimiter::Chunks, HEAD.to_vec(), true)

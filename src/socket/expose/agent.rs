@@ -1,4 +1,4 @@
-//! The agent: it connects, serves until the connection ends, and connects again.
+//! The agent: connects, serves until the connection ends, and reconnects.
 
 use super::Api;
 use super::backoff::{Backoff, chance};
@@ -17,28 +17,28 @@ use std::io::{self, Write as _};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-/// A connection that held for so long was a good one: the next loss begins with short pauses.
+/// A connection that lasted this long resets the backoff.
 const GOOD: Duration = Duration::from_secs(10);
 
-/// What the relay had sent when it was told of the drain arrives within this.
+/// Time for requests that the relay had sent before it received the drain message.
 const SETTLING: Duration = Duration::from_millis(200);
 
-/// One API at one relay.
+/// An agent that exposes one API at one relay.
 pub(super) struct Agent {
     pub(super) name: String,
     pub(super) relay: Relay,
     pub(super) client: SocketClient,
     pub(super) api: Api,
     pub(super) calls: Calls,
-    /// How many spare connections are held open, where the relay takes them.
+    /// Number of idle tunnels to keep open, if the relay accepts them.
     pub(super) spares: usize,
-    /// The first loss is the end.
+    /// Whether to stop when the connection is lost, instead of reconnecting.
     pub(super) once: bool,
     pub(super) journal: Arc<Journal>,
     pub(super) ending: Arc<StopMode>,
 }
 
-/// How it is told to end.
+/// The stop flag of the agent, and the connection to drain.
 #[derive(Default)]
 pub(super) struct StopMode {
     stop: Stop,
@@ -46,7 +46,8 @@ pub(super) struct StopMode {
 }
 
 impl StopMode {
-    /// Serves what is under way, for so long at most, and ends. Whether there was a connection.
+    /// Stops the agent, after serving requests in progress for at most `most`. Returns whether it
+    /// was connected.
     pub(super) fn drain(&self, calls: &Calls, most: Duration) -> bool {
         let connection = {
             let current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
@@ -61,7 +62,7 @@ impl StopMode {
         true
     }
 
-    /// Notes the connection to be closed at the end; not if that has come.
+    /// Sets the current connection, and returns whether the agent keeps running.
     fn hold(&self, connection: Option<&SocketConnection>) -> bool {
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
         *current = connection.cloned();
@@ -70,10 +71,10 @@ impl StopMode {
 }
 
 impl Agent {
-    /// Serves until it is told to end.
+    /// Serves until it is stopped.
     ///
     /// # Errors
-    /// What no further attempt changes; with `once` whatever ended the connection.
+    /// An error that retrying does not fix; with `once`, whatever ended the connection.
     pub(super) fn run(&self) -> Result<(), Failure> {
         let mut backoff = Backoff::default();
         let mut shown = None;
@@ -100,7 +101,7 @@ impl Agent {
         }
     }
 
-    /// Serves one connection to its end; why it ended, if somebody said so.
+    /// Serves one connection until it ends, and returns why, if there was an error.
     fn serve_connection(
         &self,
         connection: &SocketConnection,
@@ -122,7 +123,7 @@ impl Agent {
         Ok(served.err())
     }
 
-    /// Prints where the API is found now, unless that is known.
+    /// Prints the public URL of the API, unless it was already printed.
     fn show_url(
         &self,
         connection: &SocketConnection,

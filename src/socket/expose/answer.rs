@@ -1,4 +1,4 @@
-//! The answer of the API: its head, and its body as it comes.
+//! The response of the API: its head, and its body as it is received.
 
 use super::incoming::Incoming;
 use super::pool::Pool;
@@ -13,24 +13,24 @@ use http::{Method, Response, StatusCode};
 use std::io::{self, Read};
 use std::sync::Arc;
 
-/// What is read at once of a head.
+/// Maximum bytes per read of a head.
 const HEAD_BYTES: usize = 8 << 10;
 
-/// The body of an answer. When it is over, its connection is kept for another request; when it is
-/// dropped before, the connection ends, and with it the sending of the request.
+/// The body of a response. At its end, the connection is kept for another request; if it is dropped
+/// earlier, the connection is closed, which also ends the sending of the request.
 #[derive(Debug)]
 pub(super) struct AnswerBody {
-    /// `None` once it is over.
+    /// `None` once the body is complete.
     incoming: Option<Incoming>,
     length_bytes: Option<u64>,
-    /// The fields tell a length that is not that of this body.
+    /// Whether the fields declare a length that is not that of this body.
     told_length: bool,
     sending: Sending,
     pool: Arc<Pool>,
     keep_alive: bool,
 }
 
-/// Reads the head of the final answer, passing over interim ones (RFC 9110, section 15.2).
+/// Reads the head of the final response, skipping interim ones (RFC 9110, section 15.2).
 pub(super) fn read_head(wire: &mut ApiReader) -> Result<AnswerHead, Refusal> {
     let mut silent = true;
     loop {
@@ -62,7 +62,7 @@ fn is_lost(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe)
 }
 
-/// The answer of this head; its body is next on the connection.
+/// Creates the response for this head; its body is next on the connection.
 pub(super) fn begin(
     head: &AnswerHead,
     method: &Method,
@@ -83,7 +83,7 @@ pub(super) fn begin(
     let length = came.get(CONTENT_LENGTH).filter(|_| bodiless && head.status != 204);
     let told_length = length.is_some();
     if let Some(length) = length {
-        // Of the body that a GET would have brought (RFC 9110, section 8.6).
+        // Of the body that a GET would have returned (RFC 9110, section 8.6).
         fields.insert(CONTENT_LENGTH, length.clone());
     }
     let (incoming, length_bytes) = incoming(wire, framing);
@@ -102,7 +102,7 @@ pub(super) fn begin(
     Ok(answer)
 }
 
-/// The body that comes, and its length.
+/// Returns the body that follows, and its length, if known.
 fn incoming(wire: ApiReader, framing: AnswerFraming) -> (Incoming, Option<u64>) {
     match framing {
         AnswerFraming::Framed(Framing::Length(bytes)) => {
@@ -125,17 +125,17 @@ fn fields(head: &AnswerHead) -> HeaderMap {
 }
 
 impl AnswerBody {
-    /// How many bytes it has in all, where that is known.
+    /// Returns the length of the body, if known.
     pub(super) fn length_bytes(&self) -> Option<u64> {
         self.length_bytes
     }
 
-    /// The bytes on their way, while it is not over.
+    /// Returns the incoming body, while it is incomplete.
     pub(super) fn incoming(&self) -> Option<&Incoming> {
         self.incoming.as_ref()
     }
 
-    /// So many bytes of a run went another way.
+    /// Records that `count` bytes of a run were spliced past this reader.
     pub(super) fn took(&mut self, count: usize) {
         if let Some(incoming) = &mut self.incoming {
             incoming.took(count);
@@ -143,7 +143,7 @@ impl AnswerBody {
         self.settle();
     }
 
-    /// For whoever knows only bodies.
+    /// Converts it to a [`Body`].
     pub(super) fn into_body(self) -> Body {
         match self.length_bytes {
             Some(bytes) if !self.told_length => Body::sized(self, bytes),
@@ -151,8 +151,8 @@ impl AnswerBody {
         }
     }
 
-    /// Gives the connection back once the answer is over. If the request is not whole by then, the
-    /// API did not want the rest: nothing else can follow on this connection.
+    /// Returns the connection to the pool once the response is complete. If the request is still
+    /// incomplete then, the API did not want the rest: the connection cannot be reused.
     fn settle(&mut self) {
         let Some(incoming) = self.incoming.take_if(|incoming| incoming.is_over()) else { return };
         let wire = incoming.into_wire();

@@ -1,5 +1,5 @@
-//! The API as an HTTP/1.1 server that is asked: one request on one connection at a time, connections
-//! kept for the next ones.
+//! The API as an HTTP/1.1 server: one request at a time on each connection, and connections are
+//! kept for later requests.
 
 use super::answer::{self, AnswerBody};
 use super::pool::Pool;
@@ -21,18 +21,18 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How long a connection to the API may take; it is near.
+/// Default connect timeout for the API; it is nearby.
 const CONNECT_TIME: Duration = Duration::from_secs(5);
 
-/// What the API is told as `Host`.
+/// The `Host` field sent to the API.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum HostChoice {
-    /// The host and port of its own URL.
+    /// Host and port of the API's own URL.
     #[default]
     Api,
-    /// What the client sent.
+    /// `Host` sent by the client.
     Client,
-    /// Always this.
+    /// Fixed value.
     Value(String),
 }
 
@@ -51,11 +51,11 @@ impl FromStr for HostChoice {
     }
 }
 
-/// An HTTP server of this machine or its network. Clones share the connections that are kept.
+/// An HTTP server of this machine or its network. Clones share its idle connections.
 #[derive(Clone, Debug)]
 pub struct Api {
     url: Url,
-    /// Put before every path.
+    /// Prefix of every path.
     prefix: String,
     host: HostChoice,
     connect_timeout: Duration,
@@ -63,10 +63,10 @@ pub struct Api {
 }
 
 impl Api {
-    /// The server of this `http://` URL. A path of the URL is put before the path of each request.
+    /// Creates an API at this `http://` URL. Its path is prepended to the path of each request.
     ///
     /// # Errors
-    /// [`Error::Input`] if it is no such URL.
+    /// [`Error::Input`] if the URL is invalid.
     pub fn new(url: &str, host: HostChoice) -> Result<Self, Error> {
         let url: Url = url.parse()?;
         if url.scheme == Scheme::Https {
@@ -81,41 +81,43 @@ impl Api {
         Ok(Self { url, prefix, host, connect_timeout: CONNECT_TIME, pool: Arc::default() })
     }
 
-    /// Waits at most so long for a connection, for each address of the host.
+    /// Sets the connect timeout, for each address of the host.
     #[must_use]
     pub fn with_connect_timeout(mut self, timeout: Duration) -> Self {
         self.connect_timeout = timeout;
         self
     }
 
-    /// The URL it was made of.
+    /// Returns the URL it was created with.
     pub fn url(&self) -> &Url {
         &self.url
     }
 
-    /// Asks, and returns the answer as soon as its head is there. The body of the request is sent
-    /// until it ends or the answer does, whichever is first. A read of the answer's body fails where
-    /// it breaks off. If the API cannot be asked, the answer is a 502 or 504 that says why.
+    /// Sends the request, and returns the response as soon as its head is received. The body of the
+    /// request is sent until it or the response ends, whichever is first. Reading an interrupted
+    /// response body returns an error. If the API cannot be reached, the response is a 502 or 504
+    /// with the reason.
     ///
-    /// With a [`Cancellation`] among the extensions of the request, the connection to the API ends
-    /// as soon as nobody waits for the answer.
+    /// With a [`Cancellation`] among the extensions of the request, the connection to the API is
+    /// closed as soon as the request is cancelled.
     pub fn forward(&self, request: Request<Body>) -> Response<Body> {
         self.forwarded(request).unwrap_or_else(|refusal| self.refused(&refusal).map(Body::from))
     }
 
-    /// The same, where it is still to be told whether the API has answered.
+    /// Like [`forward`](Self::forward), but returns the refusal when the API has not answered.
     pub(super) fn forwarded(&self, request: Request<Body>) -> Result<Response<Body>, Refusal> {
         let cancellation = request.extensions().get::<Cancellation>().cloned();
         let answer = self.ask(request, cancellation.as_ref().map(Requester::Exchange))?;
         Ok(answer.map(AnswerBody::into_body))
     }
 
-    /// The answer in place of the API's.
+    /// Returns the response sent in place of the API's.
     pub(super) fn refused(&self, refusal: &Refusal) -> Response<Vec<u8>> {
         refusal.answer(&self.url.host_and_port())
     }
 
-    /// As [`forward`](Self::forward), on behalf of somebody: when they go, the exchange ends.
+    /// Like [`forward`](Self::forward), on behalf of a requester: the exchange ends when it
+    /// disconnects.
     pub(super) fn ask(
         &self,
         request: Request<Body>,
@@ -126,8 +128,8 @@ impl Api {
         let empty = body.length_bytes() == Some(0);
         let mut ask = ApiRequest { api: self, head, method: parts.method, body: Some(body), asker };
         if let Some(wire) = self.pool.take() {
-            // A server may close a connection just when a request is on its way to it. It is sent
-            // again where that cannot do anything twice (RFC 9110, section 9.2.2).
+            // A server may close an idle connection just as a request is sent on it. The request is
+            // retried only if it is idempotent (RFC 9110, section 9.2.2).
             match ask.on(wire) {
                 Err(Refusal::Silent) if empty && ask.method.is_idempotent() => {
                     ask.body = Some(Body::empty());
@@ -140,8 +142,8 @@ impl Api {
         ask.on(ApiReader::new(socket))
     }
 
-    /// The head as it is sent. `Expect` is answered by whoever speaks with the client: by the time
-    /// a request is here its body flows.
+    /// Returns the request head. `Expect` is dropped: it was answered at the client's side, and the
+    /// body is already being sent.
     fn head(&self, parts: &Parts, body: &Body) -> Vec<u8> {
         let target = parts.uri.path_and_query().map_or("/", |target| target.as_str());
         let target = if target == "*" { target.to_owned() } else { self.prefix.clone() + target };
@@ -156,7 +158,7 @@ impl Api {
         }
         let had_length = parts.headers.contains_key(CONTENT_LENGTH);
         writer = match body.length_bytes() {
-            // Where a body is usual, its absence is told (RFC 9110, section 8.6).
+            // Methods that usually have a body declare an empty one (RFC 9110, section 8.6).
             Some(0) if !had_length && !expects_body(&parts.method) => writer,
             Some(bytes) => writer.field(CONTENT_LENGTH.as_str(), bytes.to_string().as_bytes()),
             None => writer.chunked(),
@@ -181,7 +183,7 @@ fn expects_body(method: &Method) -> bool {
     matches!(*method, Method::POST | Method::PUT | Method::PATCH)
 }
 
-/// A target as it may stand in a request line: bytes that may not are written as escapes.
+/// Returns a valid request target, with invalid bytes percent-encoded.
 fn encoded(target: &str) -> String {
     if is_field_value(target.as_bytes()) && !target.contains([' ', '\t']) {
         return target.to_owned();
@@ -197,18 +199,18 @@ fn encoded(target: &str) -> String {
     text
 }
 
-/// One request, which may have to be sent twice.
+/// One request, which may be retried.
 struct ApiRequest<'a> {
     api: &'a Api,
     head: Vec<u8>,
     method: Method,
-    /// `None` once it is on its way.
+    /// `None` once it is being sent.
     body: Option<Body>,
     asker: Option<Requester<'a>>,
 }
 
 impl ApiRequest<'_> {
-    /// Sends it on this connection and reads the head of the answer.
+    /// Sends the request on this connection and reads the head of the response.
     fn on(&mut self, mut wire: ApiReader) -> Result<Response<AnswerBody>, Refusal> {
         wire.read_on_behalf_of(self.asker);
         let sending = match self.send(&wire) {
@@ -224,7 +226,7 @@ impl ApiRequest<'_> {
                 answer::begin(&head, &self.method, wire, (sending, pool))
             }
             Err(refusal) => {
-                // The thread that sends must not go on.
+                // Stops the thread that sends the body.
                 wire.end();
                 Err(refusal)
             }
@@ -232,7 +234,7 @@ impl ApiRequest<'_> {
     }
 
     fn send(&mut self, wire: &ApiReader) -> Result<Sending, Refusal> {
-        // A server that has closed may have said why before: that is read next.
+        // A server that closed the connection may have sent the reason first: it is read next.
         let _ = (&**wire.socket()).write_all(&self.head);
         match self.body.take().filter(|body| body.length_bytes() != Some(0)) {
             None => Ok(Sending::nothing()),

@@ -1,17 +1,16 @@
-//! The pauses between attempts to connect: each may be twice as long as the one before, and chance
-//! chooses how much of it is waited for, so that the agents of a relay that went away do not come
-//! back all at once.
+//! Exponential backoff with jitter: the maximum pause doubles with each attempt, and a random part
+//! of it is used, so that the agents of a lost relay do not reconnect all at once.
 
 use rustix::rand::{GetRandomFlags, getrandom};
 use std::time::Duration;
 
-/// The longest pause behind the first failure.
+/// The longest pause after the first failure.
 const FIRST: Duration = Duration::from_millis(500);
 
 /// The longest pause of all.
 const LAST: Duration = Duration::from_secs(30);
 
-/// How often something failed in a row.
+/// The state of the backoff.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Backoff {
     next: Duration,
@@ -24,7 +23,7 @@ impl Default for Backoff {
 }
 
 impl Backoff {
-    /// It failed once more: the pause before the next attempt, `chance` being any number.
+    /// Returns the pause after another failure; `chance` is a random number.
     pub(super) fn pause(&mut self, chance: u32) -> Duration {
         let most = self.next;
         self.next = (most * 2).min(LAST);
@@ -32,7 +31,7 @@ impl Backoff {
     }
 }
 
-/// A number by chance; always the same one if the system has none, which only makes pauses regular.
+/// Returns a random number, or a fixed one if the system has none, which only makes pauses regular.
 pub(super) fn chance() -> u32 {
     let mut bytes = [0x80; 4];
     let _ = getrandom(&mut bytes, GetRandomFlags::empty());

@@ -1,5 +1,6 @@
-//! The body of an answer onto a spare connection, framed anew: inside the kernel where that pays. What
-//! breaks off never looks whole, because neither the last chunk nor the missing bytes are sent.
+//! Forwards a response body onto an idle tunnel with new framing, inside the kernel where that
+//! pays. An interrupted body is never mistaken for a complete one: its last chunk or missing bytes
+//! are not sent.
 
 use super::answer::AnswerBody;
 use super::calls::Call;
@@ -13,38 +14,38 @@ use std::io::{self, Read, Write as _};
 use std::net::TcpStream;
 use std::os::fd::AsFd as _;
 
-/// A splice of fewer bytes costs more than copying them.
+/// Splicing fewer bytes costs more than copying them.
 const SPLICE_MIN_BYTES: u64 = 16 << 10;
 
-/// The pipe between the two sockets, what an unprivileged user may ask for.
+/// Size of the pipe between the two sockets: the maximum for an unprivileged user.
 const PIPE_BYTES: usize = 1 << 20;
 
-/// What is copied at once.
+/// Size of the copy buffer.
 const COPY_BYTES: usize = 64 << 10;
 
-/// How the body is framed on the spare connection.
+/// The framing of a body on the idle tunnel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Frame {
-    /// By the length that its head tells.
+    /// By the length declared in its head.
     Plain,
     /// In chunks.
     Chunks,
 }
 
-/// One body on its way out.
+/// Forwards one response body.
 pub(super) struct BodyForwarder<'p> {
     pub(super) out: &'p TcpStream,
     pub(super) frame: Frame,
-    /// Opened when the first long run comes, and kept from one body to the next.
+    /// Opened for the first long run, and reused for later bodies.
     pub(super) pipe: &'p mut Option<Pipe>,
     pub(super) call: &'p mut Call,
 }
 
 impl BodyForwarder<'_> {
-    /// Hands on all of it, each piece as it comes.
+    /// Forwards the entire body, each piece as it is received.
     ///
     /// # Errors
-    /// When the body breaks off, or nobody takes it.
+    /// The body is interrupted, or the relay disconnected.
     pub(super) fn forward(&mut self, body: &mut AnswerBody) -> io::Result<()> {
         let mut buffer = None;
         loop {
@@ -70,7 +71,7 @@ impl BodyForwarder<'_> {
         self.pipe.is_some()
     }
 
-    /// Hands on one piece through user memory; whether there was one.
+    /// Forwards one piece through user memory, and returns whether there was one.
     fn copy(&mut self, body: &mut impl Read, buffer: &mut ChunkBuffer) -> io::Result<bool> {
         let count = match body.read(buffer.room()) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(true),
@@ -88,7 +89,7 @@ impl BodyForwarder<'_> {
         Ok(true)
     }
 
-    /// Hands on what there is now of a run, without copying it.
+    /// Forwards the available bytes of a run without copying them.
     fn splice(&mut self, body: &mut AnswerBody, run: u64) -> io::Result<()> {
         let (Some(pipe), Some(incoming)) = (self.pipe.take(), body.incoming()) else {
             return Ok(());
@@ -114,7 +115,7 @@ impl BodyForwarder<'_> {
         self.end_chunk()?;
         self.call.moved(count);
         body.took(count);
-        // With bytes in it, it is dropped on the way: they are of this body alone.
+        // On an error above, the pipe is dropped: the bytes in it belong to this body only.
         *self.pipe = Some(pipe);
         Ok(())
     }
@@ -139,7 +140,7 @@ impl BodyForwarder<'_> {
     }
 }
 
-/// Waits for this.
+/// Waits until the socket is ready.
 fn ready(socket: &TcpStream, what: PollFlags) -> io::Result<()> {
     loop {
         match poll(&mut [PollFd::new(socket.as_fd(), what)], PollTimeout::NONE) {

@@ -1,32 +1,33 @@
-//! What is being served: counted, so that the end can wait for it, and told when it is over.
+//! The requests in progress: counted, so that shutdown can wait for them, and reported at their
+//! end.
 
 use crate::client::clock;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// One request that is over.
+/// A finished request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Served {
     /// Its method.
     pub method: String,
     /// Its path, with the query.
     pub path: String,
-    /// The status of the answer; `None` if there was none, because whoever asked went away.
+    /// Status of the response; `None` if the client disconnected before it.
     pub status: Option<u16>,
-    /// Bytes of the answer's body that were handed on.
+    /// Bytes of the response body that were forwarded.
     pub bytes: u64,
-    /// How long it took from its head to the end of the answer.
+    /// Time from the request head to the end of the response.
     pub time: Duration,
     /// Its `X-Correlation-Id`.
     pub correlation: Option<String>,
-    /// Whether the answer was handed on to its end.
+    /// Whether the response was forwarded completely.
     pub whole: bool,
 }
 
-/// Whoever is told.
+/// The callback for finished requests.
 type OnStatus = Box<dyn Fn(&Served) + Send + Sync>;
 
-/// All requests that are being served.
+/// The requests in progress.
 #[derive(Clone)]
 pub struct Calls(Arc<Inner>);
 
@@ -37,13 +38,13 @@ struct Inner {
 }
 
 impl Calls {
-    /// None so far; `tell` is called by the thread that served.
+    /// Creates an empty set; `tell` is called on the thread that served the request.
     pub fn new(tell: impl Fn(&Served) + Send + Sync + 'static) -> Self {
         let (under_way, fewer) = (Mutex::default(), Condvar::new());
         Self(Arc::new(Inner { under_way, fewer, tell: Box::new(tell) }))
     }
 
-    /// One begins.
+    /// Registers a request.
     pub(super) fn begin<B>(&self, request: &http::Request<B>) -> Call {
         *self.0.under_way.lock().unwrap_or_else(PoisonError::into_inner) += 1;
         let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
@@ -60,7 +61,7 @@ impl Calls {
         Call { calls: self.clone(), served, begun: clock::now() }
     }
 
-    /// Waits until none is under way, at most for so long; whether none is.
+    /// Waits up to `timeout` until none is in progress, and returns whether that is so.
     pub fn wait(&self, timeout: Duration) -> bool {
         let under_way = self.0.under_way.lock().unwrap_or_else(PoisonError::into_inner);
         let waited = self.0.fewer.wait_timeout_while(under_way, timeout, |count| *count > 0);
@@ -68,7 +69,7 @@ impl Calls {
     }
 }
 
-/// One request that is being served; it is over when this is dropped.
+/// A request in progress; it ends when this is dropped.
 pub(super) struct Call {
     calls: Calls,
     served: Served,
@@ -76,17 +77,17 @@ pub(super) struct Call {
 }
 
 impl Call {
-    /// The answer begins.
+    /// Records the status of the response.
     pub(super) fn answered(&mut self, status: u16) {
         self.served.status = Some(status);
     }
 
-    /// So many bytes of its body were handed on.
+    /// Adds `bytes` forwarded bytes of the response body.
     pub(super) fn moved(&mut self, bytes: usize) {
         self.served.bytes += bytes as u64;
     }
 
-    /// The answer was handed on to its end.
+    /// Records that the response is complete.
     pub(super) fn ended(&mut self) {
         self.served.whole = true;
     }
@@ -95,7 +96,7 @@ impl Call {
 impl Drop for Call {
     fn drop(&mut self) {
         self.served.time = clock::now().saturating_duration_since(self.begun);
-        // Told before it is no longer counted: whoever waits for the end sees all that was served.
+        // Reported before the count drops: after a wait, every request has been reported.
         (self.calls.0.tell)(&self.served);
         *self.calls.0.under_way.lock().unwrap_or_else(PoisonError::into_inner) -= 1;
         self.calls.0.fewer.notify_all();

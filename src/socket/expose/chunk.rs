@@ -1,32 +1,32 @@
-//! Chunks as they are written: their size is put before bytes that are in place already, so that each
-//! goes with one system call and one packet.
+//! Chunk encoding in place: the size is written before the bytes already in the buffer, so that
+//! each chunk takes one system call and one packet.
 
-/// Room before the bytes for the size and its line end: 16 digits are enough for any size.
+/// Space for the size and its line end: 16 digits are enough for any size.
 const SIZE_LINE_MAX_BYTES: usize = 18;
 
-/// Room for the bytes of one chunk and what frames them.
+/// A buffer for one chunk with its framing.
 pub(super) struct ChunkBuffer {
     bytes: Vec<u8>,
 }
 
 impl ChunkBuffer {
-    /// For chunks of at most so many bytes.
+    /// Creates a buffer for chunks of at most `most` bytes.
     pub(super) fn new(most: usize) -> Self {
         Self { bytes: vec![0; SIZE_LINE_MAX_BYTES + most + 2] }
     }
 
-    /// Where the bytes are put.
+    /// Returns the space for the bytes.
     pub(super) fn room(&mut self) -> &mut [u8] {
         let end = self.bytes.len() - 2;
         &mut self.bytes[SIZE_LINE_MAX_BYTES..end]
     }
 
-    /// The first bytes of the room, as they are.
+    /// Returns the first `count` bytes without framing.
     pub(super) fn plain(&self, count: usize) -> &[u8] {
         &self.bytes[SIZE_LINE_MAX_BYTES..SIZE_LINE_MAX_BYTES + count]
     }
 
-    /// The chunk of the first bytes of the room, which are not none (RFC 9112, section 7.1).
+    /// Returns the first `count` bytes as a chunk; `count` is not 0 (RFC 9112, section 7.1).
     pub(super) fn chunk(&mut self, count: usize) -> &[u8] {
         debug_assert!(count > 0, "an empty chunk is the last one");
         let size = format!("{count:x}\r\n");

@@ -1,4 +1,4 @@
-//! `rdv expose`: an API of this machine at a relay, for as long as it runs.
+//! `rdv expose`: exposes an API of this machine at a relay while it runs.
 
 use super::agent::{Agent, StopMode};
 use super::calls::Calls;
@@ -22,7 +22,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use uuid::Uuid;
 
-/// The longest name, that of a label in the DNS (RFC 1035, section 2.3.4).
+/// The maximum length of a name: that of a DNS label (RFC 1035, section 2.3.4).
 const NAME_MAX_BYTES: usize = 63;
 
 /// The arguments of `rdv expose`.
@@ -102,7 +102,7 @@ fn host_choice(text: &str) -> Result<HostChoice, String> {
 }
 
 impl Expose {
-    /// Serves until it is told to end, or cannot, and says how it ended.
+    /// Serves until it is stopped or fails, and returns the exit code.
     pub fn run(&self) -> Exit {
         match self.expose() {
             Ok(()) => Exit::Complete,
@@ -121,7 +121,7 @@ impl Expose {
         let api = Api::new(&self.url, self.host.clone())?;
         let client = self.client(&relay, options.clone())?;
         let spares = if relay.takes_spares(&options)? { self.spares.into() } else { 0 };
-        // Its thread takes no signals, so it may be begun before they are watched.
+        // Its thread blocks all signals, so it can start before the signal handling.
         let journal = Journal::start(self.quiet);
         let journal =
             Arc::new(journal.map_err(|error| Failure::local("starting a thread", error))?);
@@ -169,7 +169,7 @@ impl Expose {
         }
     }
 
-    /// What the agent says of itself.
+    /// Returns the metadata of the agent.
     fn metadata(&self, secret: String) -> Result<Value, Failure> {
         let mut metadata = match self.metadata.as_deref().map(serde_json::from_str) {
             None => Map::new(),
@@ -191,13 +191,13 @@ impl Expose {
     }
 }
 
-/// The first `SIGTERM` or `SIGINT` drains; the second has its usual effect.
+/// Drains on the first `SIGTERM` or `SIGINT`; the second has its default effect.
 fn watch(ending: &Arc<StopMode>, calls: &Calls, (journal, most): (&Arc<Journal>, Duration)) {
     let (ending, calls, journal) = (Arc::clone(ending), calls.clone(), Arc::clone(journal));
     on_first([Signal::SIGTERM, Signal::SIGINT], move |_| {
         journal.log(&format!("ending: what is under way is served, for {most:?} at most"));
         if !ending.drain(&calls, most) {
-            // Nothing is under way; whoever connects right now would have to be waited for.
+            // Nothing is in progress; exit now instead of waiting for a connection attempt.
             journal.flush();
             std::process::exit(Exit::Complete.status().into());
         }
@@ -208,12 +208,12 @@ fn refused(error: crate::socket::Error) -> Failure {
     super::outcome::failure(Some(error))
 }
 
-/// Whether the API can be found by this name.
+/// Checks the name of the API.
 fn check_name(name: &str) -> Result<(), Failure> {
     let allowed = |byte: u8| {
         byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'.' | b'_')
     };
-    // Two of these mean another place in a path (RFC 3986, section 3.3).
+    // `.` and `..` have a special meaning in paths (RFC 3986, section 3.3).
     let only_dots = name.bytes().all(|byte| byte == b'.');
     if name.len() <= NAME_MAX_BYTES && !only_dots && name.bytes().all(allowed) {
         return Ok(());

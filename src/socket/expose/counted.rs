@@ -1,4 +1,4 @@
-//! The body of an answer that goes through the WebSocket, counted as it is taken away.
+//! Response bodies sent through the WebSocket, counted as they are read.
 
 use super::Api;
 use super::calls::{Call, Calls};
@@ -7,20 +7,20 @@ use crate::socket::Body;
 use http::{Method, Request, Response};
 use std::io::{self, Read};
 
-/// Forwards a request, and counts its answer.
+/// Forwards a request and counts its response.
 pub(super) fn forward(api: &Api, calls: &Calls, request: Request<Body>) -> Response<Body> {
     let mut call = calls.begin(&request);
     let head_only = *request.method() == Method::HEAD;
     let answer = match api.forwarded(request) {
         Ok(answer) => answer,
-        // Nobody takes it: there is none to be told of.
+        // The client disconnected: no response is needed.
         Err(Refusal::NobodyWaits) => return Response::default(),
         Err(refusal) => api.refused(&refusal).map(Body::from),
     };
     call.answered(answer.status().as_u16());
     let length_bytes = answer.body().length_bytes();
     if head_only || length_bytes == Some(0) || matches!(answer.status().as_u16(), 204 | 304) {
-        // Nobody reads it.
+        // The body is never read.
         call.ended();
     }
     answer.map(|body| {
@@ -32,7 +32,7 @@ pub(super) fn forward(api: &Api, calls: &Calls, request: Request<Body>) -> Respo
     })
 }
 
-/// A body, and the call that is over when it is.
+/// A body, and the call that ends with it.
 struct CountedBody {
     body: Body,
     left: Option<u64>,

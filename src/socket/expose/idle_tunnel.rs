@@ -1,6 +1,6 @@
-//! One spare connection: the relay sends requests on it as plain HTTP/1.1, one at a time, and bodies
-//! pass without being framed once more. It ends whenever something on it cannot be told otherwise: an
-//! answer that breaks off, a request whose body nobody wants.
+//! An idle tunnel: the relay sends requests on it as plain HTTP/1.1, one at a time, and bodies pass
+//! without additional framing. It is closed when an error cannot be signalled otherwise: an
+//! interrupted response, or a request whose body is unwanted.
 
 use super::Api;
 use super::answer::AnswerBody;
@@ -26,35 +26,35 @@ use std::sync::{Arc, Mutex, PoisonError, TryLockError};
 use std::time::Duration;
 use uuid::Uuid;
 
-/// What a spare connection is upgraded to.
+/// Protocol that the connection is upgraded to.
 const PROTOCOL: &str = "rdv.spare.v1";
 
-/// How long the relay may take to answer the upgrade.
+/// Timeout for the relay's response to the upgrade.
 const UPGRADE_TIME: Duration = Duration::from_secs(10);
 
-/// What is read at once of a head.
+/// Maximum bytes per read of a head.
 const HEAD_BYTES: usize = 8 << 10;
 
 const LIMITS: HeadLimits =
     HeadLimits { bytes: ANSWER_HEAD_MAX_BYTES, target_bytes: ANSWER_HEAD_MAX_BYTES / 2 };
 
-/// Whose spare connections these are.
+/// The agent that the idle tunnels belong to.
 #[derive(Clone, Debug)]
 pub struct Owner {
-    /// The relay.
+    /// URL of the relay.
     pub relay: Url,
-    /// The connection they are brought for.
+    /// Agent connection that the tunnels belong to.
     pub connection: Uuid,
-    /// What the relay gave it to prove that they are its own.
+    /// Secret from the relay that authenticates the tunnels.
     pub secret: Uuid,
 }
 
-/// Why there is no spare connection.
+/// Why an idle tunnel could not be opened.
 #[derive(Debug)]
 pub(super) enum NotOpened {
-    /// The relay wants none.
+    /// The relay refused it.
     Refused(u16),
-    /// It cannot be reached, or said nothing that is understood.
+    /// The relay is unreachable, or its response is invalid.
     Failed,
 }
 
@@ -64,7 +64,7 @@ impl From<io::Error> for NotOpened {
     }
 }
 
-/// Brings the relay one.
+/// Opens an idle tunnel.
 pub(super) fn open(owner: &Owner) -> Result<ApiReader, NotOpened> {
     let url = owner.relay.below("socket/spare");
     let socket = wire::connect(&url, UPGRADE_TIME)?;
@@ -97,7 +97,7 @@ pub(super) fn open(owner: &Owner) -> Result<ApiReader, NotOpened> {
     Ok(wire)
 }
 
-/// What serves the requests of one spare connection after the other.
+/// Serves the requests on one idle tunnel, one after the other.
 pub(super) struct Server<'s> {
     pub(super) api: &'s Api,
     pub(super) calls: &'s Calls,
@@ -105,7 +105,7 @@ pub(super) struct Server<'s> {
 }
 
 impl Server<'_> {
-    /// Serves until the connection ends; how many requests were served.
+    /// Serves until the connection ends, and returns how many requests were served.
     pub(super) fn serve(&mut self, mut wire: ApiReader) -> usize {
         let socket = Arc::clone(wire.socket());
         let mut served = 0;
@@ -119,7 +119,7 @@ impl Server<'_> {
                 None => break,
             }
         }
-        // Whoever sends a request's body to the API still holds the socket.
+        // The thread that sends a request body to the API still holds the socket.
         let _ = socket.shutdown(Shutdown::Both);
         served
     }
@@ -171,7 +171,7 @@ impl Server<'_> {
     }
 }
 
-/// Tells the relay why there is no answer of the API.
+/// Sends an error response in place of the API's.
 fn refuse(
     answer: &Response<Vec<u8>>,
     head_only: bool,
@@ -190,7 +190,7 @@ fn refuse(
     Ok(())
 }
 
-/// The head of an answer, whose fields are those of its message and not of a connection.
+/// Returns the head of a response, with end-to-end fields only.
 fn response_head(
     parts: &http::response::Parts,
     length_bytes: Option<u64>,
@@ -203,7 +203,7 @@ fn response_head(
     }
     let told = head_only || matches!(parts.status.as_u16(), 204 | 304);
     let writer = match length_bytes {
-        // The length is among the fields, if it is known.
+        // The length is among the fields, if known.
         _ if told => writer,
         Some(bytes) => writer.content_length(bytes),
         None => writer.chunked(),
@@ -218,7 +218,7 @@ struct PendingRequest {
     framing: Framing,
 }
 
-/// The next request; `None` once there is none, or none that is understood.
+/// Reads the next request; `None` at the end of the connection, or if the request is invalid.
 fn next(wire: &mut ApiReader) -> Option<PendingRequest> {
     loop {
         let mut slots = FieldSlots::new();
@@ -245,24 +245,24 @@ fn taken(head: &RequestHead<'_, '_>) -> Option<PendingRequest> {
     Some(PendingRequest { request, framing: head.framing })
 }
 
-/// The connection, if every byte of the request was read.
+/// Takes the connection back, if the request was read completely.
 fn whole(incoming: &Mutex<Option<Incoming>>) -> Option<ApiReader> {
     let mut incoming = match incoming.try_lock() {
         Ok(incoming) => incoming,
         Err(TryLockError::Poisoned(incoming)) => incoming.into_inner(),
-        // Somebody waits for more of it.
+        // Another thread is still waiting for the rest of the body.
         Err(TryLockError::WouldBlock) => return None,
     };
     incoming.take_if(|incoming| incoming.is_over()).map(Incoming::into_wire)
 }
 
-/// A body that whoever sends it on shares with whoever takes the connection back.
+/// A body shared between the thread that sends it and the one that takes the connection back.
 struct Shared(Arc<Mutex<Option<Incoming>>>);
 
 impl Read for Shared {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let mut incoming = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        // Without it the body was read to its end.
+        // `None` means that the body was read to its end.
         incoming.as_mut().map_or(Ok(0), |incoming| incoming.read(buffer))
     }
 }

@@ -1,5 +1,5 @@
-//! The spare connections of one agent: so many are held open, a thread each. One that is lost is
-//! opened again, at once if it was of use, else after a pause.
+//! The idle tunnels of one agent, each with a thread. A lost tunnel is reopened, at once if it
+//! served a request, otherwise after a pause.
 
 use super::Api;
 use super::backoff::{Backoff, chance};
@@ -11,21 +11,22 @@ use std::io;
 use std::net::{Shutdown, TcpStream};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
-/// Spare connections; they are closed when this is dropped.
+/// A set of idle tunnels; they are closed when this is dropped.
 pub struct IdleTunnels(Arc<Shared>);
 
-/// So many refusals in a row are the relay's last word. One may be too early: the relay reads the last
-/// message of the handshake on another connection, perhaps later.
+/// After this many refusals in a row, no more tunnels are opened. A single refusal may be
+/// premature: the relay reads the last message of the handshake on another connection, which can be
+/// later.
 const REFUSALS_MAX: u32 = 3;
 
 type Refused = Box<dyn FnOnce(u16) + Send>;
 
-/// What the threads share.
+/// State shared by the threads.
 struct Shared {
     owner: Owner,
     api: Api,
     calls: Calls,
-    /// Told once, with the status, that the relay wants no spare connections.
+    /// Called once, with the status, if the relay refuses idle tunnels.
     refused: Mutex<Option<Refused>>,
     held: Mutex<TunnelSet>,
     stopped: Condvar,
@@ -34,15 +35,16 @@ struct Shared {
 #[derive(Default)]
 struct TunnelSet {
     stopped: bool,
-    /// The connection of each thread, while it has one.
+    /// Socket of each thread, while it has one.
     sockets: Vec<Option<Arc<TcpStream>>>,
 }
 
 impl IdleTunnels {
-    /// Opens so many, without waiting for them. `refused` is told if the relay wants none.
+    /// Starts opening `count` tunnels, and returns at once. Calls `refused` if the relay refuses
+    /// them.
     ///
     /// # Errors
-    /// There is no further thread.
+    /// A thread cannot be started.
     pub fn start(
         owner: Owner,
         count: usize,
@@ -72,7 +74,7 @@ impl Drop for IdleTunnels {
         let mut held = self.0.held.lock().unwrap_or_else(PoisonError::into_inner);
         held.stopped = true;
         for socket in held.sockets.iter_mut().filter_map(Option::take) {
-            // It fails where the connection has ended already.
+            // Fails if the connection has already ended.
             let _ = socket.shutdown(Shutdown::Both);
         }
         self.0.stopped.notify_all();
@@ -80,7 +82,7 @@ impl Drop for IdleTunnels {
 }
 
 impl Shared {
-    /// Keeps one connection open.
+    /// Keeps one tunnel open.
     fn keep(&self, place: usize) {
         let mut server = Server { api: &self.api, calls: &self.calls, pipe: None };
         let mut backoff = Backoff::default();
@@ -107,7 +109,8 @@ impl Shared {
         }
     }
 
-    /// Notes the connection, to be closed at the end; not if that has come.
+    /// Registers the connection to be closed on drop, and returns false if that has already
+    /// happened.
     fn hold(&self, place: usize, wire: &ApiReader) -> bool {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         if !held.stopped {
@@ -116,7 +119,7 @@ impl Shared {
         !held.stopped
     }
 
-    /// Waits for the next attempt; whether there will be none.
+    /// Waits before the next attempt, and returns whether to stop instead.
     fn pauses(&self, backoff: &mut Backoff) -> bool {
         let pause = backoff.pause(chance());
         let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);

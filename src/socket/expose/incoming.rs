@@ -1,5 +1,5 @@
-//! One body on its way in: its bytes without their framing, as they come. A read fails with
-//! `UnexpectedEof` where the body breaks off.
+//! Reads one body without its framing, as it is received. Reading an interrupted body fails with
+//! `UnexpectedEof`.
 
 use super::wire::ApiReader;
 use crate::http::body::BodyDecoder;
@@ -8,40 +8,40 @@ use std::collections::VecDeque;
 use std::io::{self, Read};
 use std::ops::Range;
 
-/// How much framing, and small chunks with it, is read at once.
+/// Maximum bytes per read of framing and small chunks.
 const READ_BYTES: usize = 64 << 10;
 
-/// A body, and the connection it comes by.
+/// A body, and the connection it is received on.
 #[derive(Debug)]
 pub(super) struct Incoming {
     wire: ApiReader,
     rest: RemainingBody,
-    /// What was read with its framing, up to the end of the last of `pieces`.
+    /// Bytes read with their framing, up to the end of the last of `pieces`.
     inbox: Vec<u8>,
-    /// Which bytes of it are body.
+    /// Ranges of `inbox` that are body bytes.
     pieces: VecDeque<Range<usize>>,
-    /// Behind the pieces the framing is malformed.
+    /// Framing error that follows the pieces.
     malformed: Option<io::Error>,
 }
 
-/// What is still to come.
+/// The part of the body still to be received.
 #[derive(Debug)]
 enum RemainingBody {
-    /// What the framing says.
+    /// As declared by the framing.
     Framed(BodyDecoder),
-    /// All there is until the connection ends.
+    /// Everything until the connection is closed.
     UntilClose,
-    /// Nothing: the connection has ended.
+    /// Nothing: the connection is closed.
     Over,
 }
 
 impl Incoming {
-    /// The body that comes next on this connection.
+    /// Creates a reader of the next body on this connection.
     pub(super) fn framed(wire: ApiReader, framing: Framing) -> Self {
         Self::new(wire, RemainingBody::Framed(BodyDecoder::new(framing)))
     }
 
-    /// All that comes until the connection ends.
+    /// Creates a reader of everything until the connection is closed.
     pub(super) fn until_close(wire: ApiReader) -> Self {
         Self::new(wire, RemainingBody::UntilClose)
     }
@@ -54,7 +54,7 @@ impl Incoming {
         body
     }
 
-    /// Whether every byte was handed out.
+    /// Whether every byte was read.
     pub(super) fn is_over(&self) -> bool {
         let ended = match &self.rest {
             RemainingBody::Framed(decoder) => decoder.is_over(),
@@ -64,8 +64,8 @@ impl Incoming {
         ended && self.pieces.is_empty()
     }
 
-    /// How many bytes are known to come next with nothing between them and none of them in memory;
-    /// 0 where that is not known.
+    /// Returns how many contiguous body bytes follow on the connection, with none in memory; 0 if
+    /// unknown.
     pub(super) fn run_bytes(&self) -> u64 {
         match &self.rest {
             RemainingBody::Framed(decoder) if self.pieces.is_empty() => decoder.payload_left(),
@@ -73,7 +73,8 @@ impl Incoming {
         }
     }
 
-    /// So many bytes of what [`run_bytes`](Self::run_bytes) told went another way.
+    /// Records that `count` bytes of the run from [`run_bytes`](Self::run_bytes) bypassed this
+    /// reader.
     pub(super) fn took(&mut self, count: usize) {
         match &mut self.rest {
             RemainingBody::Framed(decoder) => decoder.took(count),
@@ -83,17 +84,17 @@ impl Incoming {
         }
     }
 
-    /// The connection.
+    /// Returns the connection.
     pub(super) fn wire(&self) -> &ApiReader {
         &self.wire
     }
 
-    /// The connection; what came behind the body is read ahead.
+    /// Returns the connection, with the bytes received after the body in its buffer.
     pub(super) fn into_wire(self) -> ApiReader {
         self.wire
     }
 
-    /// Finds the body bytes among what was read.
+    /// Finds the body bytes in the received data.
     fn sort(&mut self, bytes: Vec<u8>) {
         match &mut self.rest {
             RemainingBody::Framed(decoder) => {
@@ -113,7 +114,7 @@ impl Incoming {
         self.inbox = bytes;
     }
 
-    /// Hands out bytes that are in memory.
+    /// Reads from the bytes in memory.
     fn take(&mut self, buffer: &mut [u8]) -> usize {
         let Some(piece) = self.pieces.front_mut() else { return 0 };
         let count = piece.len().min(buffer.len());
@@ -125,7 +126,7 @@ impl Incoming {
         count
     }
 
-    /// Reads what is neither in memory nor behind framing.
+    /// Reads the next bytes of a run from the connection.
     fn read_run(&mut self, buffer: &mut [u8], run: u64) -> io::Result<usize> {
         let most = usize::try_from(run).unwrap_or(usize::MAX).min(buffer.len());
         let count = self.wire.receive(&mut buffer[..most])?;
@@ -176,7 +177,7 @@ impl Read for Incoming {
     }
 }
 
-/// The connection ended amid the body.
+/// Returns the error of a connection that ended in the middle of a body.
 pub(super) fn interrupted() -> io::Error {
     io::Error::new(io::ErrorKind::UnexpectedEof, "the body was interrupted")
 }
@@ -187,7 +188,7 @@ mod tests {
     use std::io::Write as _;
     use std::net::{TcpListener, TcpStream};
 
-    /// What was sent before the end, as a body and behind it.
+    /// Returns the body, the error and the bytes after the body of a connection that sent `bytes`.
     fn read(bytes: &[u8], framing: Option<Framing>) -> (Vec<u8>, Option<io::ErrorKind>, Vec<u8>) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let mut near = TcpStream::connect(listener.local_addr().unwrap()).unwrap();

@@ -1,5 +1,5 @@
-//! The log of an agent on standard error, in the format of the relay's: a line for each change and each
-//! request. A reader that stalls costs lines, and never blocks a request.
+//! The log of an agent on standard error, in the format of the relay's: a line for each change and
+//! each request. A stalled reader loses lines, but never blocks a request.
 
 use super::calls::Served;
 use crate::client::file_name::printable;
@@ -7,24 +7,24 @@ use crate::ops::line_queue::{LineQueue, PushOutcome, Sink};
 use jiff::Timestamp;
 use std::io::{self, Write as _};
 
-/// Lines that may wait: those of a busy second.
+/// Maximum queued lines: those of a busy second.
 const LINES: usize = 4096;
 
-/// The lines; those that wait are written when it is dropped.
+/// The log; queued lines are written when it is dropped.
 #[derive(Debug)]
 pub(super) struct Journal(Option<LineQueue>);
 
 impl Journal {
-    /// To standard error, or nowhere.
+    /// Starts the log on standard error, or discards it if `quiet`.
     ///
     /// # Errors
-    /// There is no further thread.
+    /// A thread cannot be started.
     pub(super) fn start(quiet: bool) -> io::Result<Self> {
         let lines = if quiet { None } else { Some(LineQueue::start("journal", LINES, Stderr)?) };
         Ok(Self(lines))
     }
 
-    /// Says one thing, with the time.
+    /// Logs a line with the time.
     pub(super) fn log(&self, text: &str) {
         let Some(lines) = &self.0 else { return };
         let line = format!("[{:.0} INFO ] {}\n", Timestamp::now(), printable(text));
@@ -33,14 +33,14 @@ impl Journal {
         }
     }
 
-    /// Says what was served.
+    /// Logs a served request.
     pub(super) fn served(&self, served: &Served) {
         if self.0.is_some() {
             self.log(&described(served));
         }
     }
 
-    /// Waits until what was said is written, but not for ever.
+    /// Waits until queued lines are written, for a limited time.
     pub(super) fn flush(&self) {
         if let Some(lines) = &self.0 {
             lines.flush();
@@ -65,12 +65,12 @@ fn described(served: &Served) -> String {
     format!("{method} {path} {status} {bytes} bytes {time} ms {correlation}{end}")
 }
 
-/// Standard error.
+/// The standard error stream.
 struct Stderr;
 
 impl Sink for Stderr {
     fn write(&mut self, lines: &[u8]) -> u64 {
-        // Nobody is left to tell.
+        // A write error cannot be reported anywhere.
         u64::from(io::stderr().write_all(lines).is_err())
     }
 }

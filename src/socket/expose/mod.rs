@@ -1,6 +1,6 @@
-//! An API behind NAT, made reachable: requests that come from a relay are forwarded to an HTTP server
-//! of this machine or its network. Its promise: requests and answers are not held back, changed or
-//! believed whole when they are not. Both bodies flow at once; what breaks off here breaks off there.
+//! Exposes an API behind NAT: forwards requests from a relay to an HTTP server of this machine or
+//! its network. Requests and responses are streamed unchanged, both bodies at once, and an
+//! interrupted body is interrupted at the other side too: it is never mistaken for a complete one.
 
 mod agent;
 mod answer;

@@ -1,13 +1,12 @@
-//! What the end of a connection means: whether another attempt may end better, and how the command
-//! ends if not.
+//! The meaning of a connection error: whether retrying may succeed, and the exit code if not.
 
 use crate::client::commands::exit::{Exit, Failure};
 use crate::mux::session::close;
 use crate::socket::Error;
 use std::io::ErrorKind;
 
-/// Whether no further attempt changes it. What once was well and fails now may be well again: a relay
-/// that starts anew, or the proxy before one that is away.
+/// Whether retrying is pointless. After a successful connection more errors are transient: the
+/// relay may be restarting, or the proxy before it may be down.
 pub(super) fn is_final(error: &Error, was_connected: bool) -> bool {
     match error {
         Error::Refused { status: 400 | 401 | 403, .. } | Error::Input(_) => true,
@@ -28,7 +27,7 @@ pub(super) fn is_final(error: &Error, was_connected: bool) -> bool {
     }
 }
 
-/// How the command ends.
+/// Returns the failure that the command exits with.
 pub(super) fn failure(error: Option<Error>) -> Failure {
     let Some(error) = error else {
         return Failure::new(Exit::Network, "the relay closed the connection");

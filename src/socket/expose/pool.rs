@@ -1,18 +1,18 @@
-//! Connections to the API that wait for the next request.
+//! Idle connections to the API.
 
 use super::wire::ApiReader;
 use crate::client::clock;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// So many wait at most; more are closed, which costs the next ones a connect(2).
+/// Maximum idle connections; more are closed, which costs later requests a connect(2).
 const IDLE_MAX: usize = 64;
 
-/// After so long a connection is not used again. Many servers close one that was idle for 5 s, and a
-/// request that crosses with the close is lost.
+/// Idle timeout of a connection. Many servers close one that was idle for 5 s, and a request that
+/// crosses with the close is lost.
 const IDLE_TIME: Duration = Duration::from_secs(4);
 
-/// The connections, those used last at the end.
+/// The idle connections, the most recently used last.
 #[derive(Debug, Default)]
 pub(super) struct Pool(Mutex<Vec<Idle>>);
 
@@ -23,7 +23,7 @@ struct Idle {
 }
 
 impl Pool {
-    /// A connection that is still good, as far as can be known.
+    /// Takes a connection that is still usable, as far as can be known.
     pub(super) fn take(&self) -> Option<ApiReader> {
         let now = clock::now();
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -35,7 +35,7 @@ impl Pool {
         None
     }
 
-    /// Keeps a connection on which an exchange is complete.
+    /// Returns a connection to the pool after a complete exchange.
     pub(super) fn put(&self, mut wire: ApiReader) {
         wire.read_on_behalf_of(None);
         let since = clock::now();

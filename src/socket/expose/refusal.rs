@@ -1,25 +1,25 @@
-//! Answers that are not the API's own: it could not be asked, or did not answer.
+//! Error responses in place of the API's: it could not be reached, or did not answer.
 
 use http::header::{CONTENT_TYPE, HeaderValue};
 use http::{Response, StatusCode};
 use serde_json::json;
 use std::io;
 
-/// Why there is no answer of the API.
+/// Why there is no response of the API.
 #[derive(Debug)]
 pub(super) enum Refusal {
-    /// No connection to it could be made.
+    /// Connecting failed.
     Unreachable(io::Error),
-    /// It closed the connection without a byte of an answer.
+    /// The API closed the connection before the first byte of a response.
     Silent,
-    /// What it sent is no answer, or not all of one.
+    /// The response is invalid or incomplete.
     Broken(String),
-    /// Whoever asked has gone.
+    /// The client disconnected.
     NobodyWaits,
 }
 
 impl Refusal {
-    /// What of an error becomes of it while the answer is waited for.
+    /// Converts an error that occurred while waiting for the response.
     pub(super) fn of(error: &io::Error) -> Self {
         if error.kind() == io::ErrorKind::ConnectionAborted {
             Self::NobodyWaits
@@ -28,8 +28,8 @@ impl Refusal {
         }
     }
 
-    /// What the client is told: 502, or 504 if no connection came about in time
-    /// (RFC 9110, sections 15.6.3 and 15.6.5), and what to look at.
+    /// Returns the response for the client: 502, or 504 if the connection timed out (RFC 9110,
+    /// sections 15.6.3 and 15.6.5), with the reason.
     pub(super) fn answer(&self, api: &str) -> Response<Vec<u8>> {
         let (status, name, message) = match self {
             Self::Unreachable(error) if error.kind() == io::ErrorKind::TimedOut => (

@@ -1,5 +1,5 @@
-//! The body of a request on its way to the API, written by a thread of its own while the answer is
-//! awaited. What breaks off on the way in never looks whole: the connection ends.
+//! Sends a request body to the API on its own thread, while the response is awaited. If the body is
+//! interrupted, the connection is closed, so that it is never mistaken for a complete one.
 
 use super::chunk::ChunkBuffer;
 use super::incoming::interrupted;
@@ -11,46 +11,46 @@ use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// What is copied at once.
+/// Size of the copy buffer.
 const COPY_BYTES: usize = 64 << 10;
 
-/// Whether all of the body was written.
+/// The progress of a request body: whether it was written completely.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Sending(Arc<AtomicBool>);
 
 impl Sending {
-    /// There is no body.
+    /// Returns the state for a request without a body.
     pub(super) fn nothing() -> Self {
         Self(Arc::new(AtomicBool::new(true)))
     }
 
-    /// Begins to write; the thread ends with the body, or with the connection.
+    /// Starts the thread; it ends with the body or with the connection.
     ///
     /// # Errors
-    /// There is no further thread.
+    /// A thread cannot be started.
     pub(super) fn start(body: Body, socket: &Arc<TcpStream>) -> io::Result<Self> {
         let sending = Self::default();
         let (whole, socket) = (Arc::clone(&sending.0), Arc::clone(socket));
         threads::spawn("request body", move || match write(body, &socket) {
             Ok(()) => whole.store(true, Ordering::Release),
-            // The API takes no more: its answer may be there, and says why.
+            // The API stopped reading: it may have sent a response with the reason.
             Err(Failed::There) => {}
             Err(Failed::Here) => drop(socket.shutdown(Shutdown::Both)),
         })?;
         Ok(sending)
     }
 
-    /// Whether every byte went out, so that another request can follow.
+    /// Whether every byte was sent, so that another request can follow.
     pub(super) fn is_whole(&self) -> bool {
         self.0.load(Ordering::Acquire)
     }
 }
 
-/// Where it broke off.
+/// The side that interrupted the body.
 enum Failed {
-    /// Whoever sends the body has gone.
+    /// The sender of the body disconnected.
     Here,
-    /// The API takes no more.
+    /// The API stopped reading.
     There,
 }
 

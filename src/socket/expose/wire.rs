@@ -1,4 +1,4 @@
-//! A blocking TCP connection, and what was read of it before somebody wanted it.
+//! A blocking TCP connection with a read-ahead buffer.
 
 use crate::client::{Url, tcp};
 use crate::socket::{Cancellation, OnCancel};
@@ -10,19 +10,19 @@ use std::os::fd::AsFd as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// poll(2); nix does not name it: the other end sends no more, whatever is still to be read.
+/// poll(2), missing in nix: the peer has shut down writing, even if unread data remains.
 const POLLRDHUP: PollFlags = PollFlags::from_bits_retain(nix::libc::POLLRDHUP);
 
-/// On whose behalf something is read: when they have gone, nobody wants what it brings.
+/// The requester that a read serves: once it disconnects, the data is unwanted.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Requester<'a> {
-    /// Whoever is at the other end of this connection.
+    /// The peer of this connection.
     Connection(&'a Arc<TcpStream>),
-    /// Whoever is at the other end of this exchange of a WebSocket.
+    /// The peer of this WebSocket exchange.
     Exchange(&'a Cancellation),
 }
 
-/// How it is found out that the asker has gone.
+/// How a disconnected requester is detected.
 #[derive(Debug)]
 enum DisconnectWatch {
     Nobody,
@@ -30,50 +30,50 @@ enum DisconnectWatch {
     Exchange(OnCancel),
 }
 
-/// The reading end of a connection. Its socket is shared with whoever writes.
+/// The reading half of a connection. The writer shares its socket.
 #[derive(Debug)]
 pub(super) struct ApiReader {
     socket: Arc<TcpStream>,
-    /// Bytes that were read, and belong to what comes next.
+    /// Bytes read ahead of the next read.
     ahead: Vec<u8>,
-    /// Reads fail once the asker has gone.
+    /// Fails reads once the requester has disconnected.
     watch: DisconnectWatch,
 }
 
 impl ApiReader {
-    /// Of a connection of which nothing was read.
+    /// Creates a reader of a connection from which nothing was read.
     pub(super) fn new(socket: TcpStream) -> Self {
         Self { socket: Arc::new(socket), ahead: Vec::new(), watch: DisconnectWatch::Nobody }
     }
 
-    /// The socket.
+    /// Returns the socket.
     pub(super) fn socket(&self) -> &Arc<TcpStream> {
         &self.socket
     }
 
-    /// From now on reads fail once this asker has gone; `None`: never.
+    /// Makes reads fail once `asker` has disconnected; with `None` they never do.
     pub(super) fn read_on_behalf_of(&mut self, asker: Option<Requester<'_>>) {
         self.watch = match asker {
             None => DisconnectWatch::Nobody,
             Some(Requester::Connection(socket)) => DisconnectWatch::Connection(Arc::clone(socket)),
             Some(Requester::Exchange(cancellation)) => {
                 let socket = Arc::clone(&self.socket);
-                // It fails where the connection has ended already.
+                // Fails if the connection has already ended.
                 let end = move || drop(socket.shutdown(Shutdown::Both));
                 DisconnectWatch::Exchange(cancellation.on_cancel(end))
             }
         };
     }
 
-    /// What was read ahead; the caller takes it away.
+    /// Returns the bytes read ahead; the caller removes what it uses.
     pub(super) fn buffered(&mut self) -> &mut Vec<u8> {
         &mut self.ahead
     }
 
-    /// Reads past what was read ahead, waiting for bytes; 0 at the end of the connection.
+    /// Reads from the connection, bypassing the buffer, and blocks for data; returns 0 at its end.
     ///
     /// # Errors
-    /// What recv(2) says; `ConnectionAborted` when nobody wants the bytes any more.
+    /// Error of recv(2), or `ConnectionAborted` if the requester has disconnected.
     pub(super) fn receive(&self, buffer: &mut [u8]) -> io::Result<usize> {
         self.wait()?;
         let read = loop {
@@ -88,7 +88,7 @@ impl ApiReader {
         read
     }
 
-    /// Whether what is read is not the end that the other end made.
+    /// Whether this end closed the connection because of a cancellation.
     fn was_ended_here(&self) -> bool {
         match &self.watch {
             DisconnectWatch::Nobody | DisconnectWatch::Connection(_) => false,
@@ -96,10 +96,10 @@ impl ApiReader {
         }
     }
 
-    /// Reads more ahead, at most so many bytes; 0 at the end of the connection.
+    /// Reads up to `most` more bytes into the buffer; returns 0 at the end of the connection.
     ///
     /// # Errors
-    /// As of [`receive`](Self::receive).
+    /// Like [`receive`](Self::receive).
     pub(super) fn read_ahead(&mut self, most: usize) -> io::Result<usize> {
         let before = self.ahead.len();
         let mut ahead = std::mem::take(&mut self.ahead);
@@ -110,10 +110,10 @@ impl ApiReader {
         read
     }
 
-    /// Waits for bytes or the end, where somebody else may lose interest meanwhile.
+    /// Waits for data or the end while the requester's connection is watched; else returns at once.
     ///
     /// # Errors
-    /// `ConnectionAborted` when that happened.
+    /// `ConnectionAborted` if the requester has disconnected.
     pub(super) fn wait(&self) -> io::Result<()> {
         let DisconnectWatch::Connection(asker) = &self.watch else { return Ok(()) };
         let mut both = [
@@ -122,7 +122,7 @@ impl ApiReader {
         ];
         loop {
             match poll(&mut both, PollTimeout::NONE) {
-                // What nix has no name for makes it say nothing.
+                // `any` returns `None` for flags unknown to nix, such as POLLRDHUP.
                 Ok(_) if both[0].any() != Some(false) => {
                     return Err(io::ErrorKind::ConnectionAborted.into());
                 }
@@ -133,15 +133,15 @@ impl ApiReader {
         }
     }
 
-    /// Whether it can be used for another request: nothing came, and it was not closed.
+    /// Whether it can be reused: nothing was received and it was not closed.
     pub(super) fn is_quiet(&self) -> bool {
         let mut own = [PollFd::new(self.socket.as_fd(), PollFlags::POLLIN)];
         self.ahead.is_empty() && poll(&mut own, PollTimeout::ZERO) == Ok(0)
     }
 
-    /// Ends the connection for whoever shares the socket, too.
+    /// Shuts the connection down, also for the writer that shares the socket.
     pub(super) fn end(&self) {
-        // It fails where the connection has ended already.
+        // Fails if the connection has already ended.
         let _ = self.socket.shutdown(Shutdown::Both);
     }
 }
@@ -149,7 +149,7 @@ impl ApiReader {
 /// Connects to the host of this URL, trying its addresses in the resolver's order.
 ///
 /// # Errors
-/// What the last attempt said; `TimedOut` if an address does not answer within `timeout`.
+/// Error of the last attempt; `TimedOut` if an address does not answer within `timeout`.
 pub(super) fn connect(url: &Url, timeout: Duration) -> io::Result<TcpStream> {
     tcp::connect((url.host.as_str(), url.port).to_socket_addrs()?, timeout)
 }

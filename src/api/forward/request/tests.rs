@@ -1,4 +1,4 @@
-//! Heads in, heads out; what comes out is read again by the parser of the relay.
+//! Heads in, heads out; the output is parsed again by the relay's own parser.
 
 use super::*;
 use crate::http::head::{self, FieldSlots, HeadLimits};
@@ -19,7 +19,7 @@ fn forwarding(body: BodyCarrier) -> Forwarding<'static> {
     }
 }
 
-/// What the agent gets for a request of these lines.
+/// Returns the agent's request for a client request of these lines.
 fn forwarded(lines: &str, to: &Forwarding<'_>) -> String {
     let text = lines.replace('\n', "\r\n") + "\r\n";
     let mut slots = FieldSlots::new();
@@ -29,7 +29,7 @@ fn forwarded(lines: &str, to: &Forwarding<'_>) -> String {
     String::from_utf8(out).unwrap().replace("\r\n", "\n")
 }
 
-/// What the relay adds to every request that says nothing of its own.
+/// The fields added to every request that has none of its own.
 const ADDED: &str = "X-Forwarded-For: 192.0.2.7\nX-Forwarded-Proto: http\n\
                      X-Forwarded-Host: h\nX-Forwarded-Prefix: /api/billing\nX-Correlation-Id: made\n";
 
@@ -240,7 +240,7 @@ fn frames_take_only_text() {
     }
 }
 
-/// A field of a client, and whether the agent gets it.
+/// A field of a client, and whether the agent receives it.
 fn field() -> impl Strategy<Value = (String, String, bool)> {
     let passing =
         prop::sample::select(&["Accept", "cookie", "X-A", "AUTHORIZATION", "X-Upgrade"][..]);

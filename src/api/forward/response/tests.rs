@@ -1,4 +1,4 @@
-//! Answers in, answers out, and where their bodies end.
+//! Responses in, responses out, and where their bodies end.
 
 use super::*;
 
@@ -7,7 +7,7 @@ fn answer(lines: &str) -> AnswerHead {
     AnswerHead::parse(text.as_bytes()).unwrap().unwrap()
 }
 
-/// What the client gets for an answer of these lines.
+/// Returns the client's response for an agent response of these lines.
 fn returned(lines: &str, returning: impl FnOnce(&mut ResponseContext<'_>)) -> String {
     let date = HttpDate::from_unix_seconds(784_111_777);
     let mut to = ResponseContext {

@@ -6,7 +6,7 @@ const ID: &str = "0b54a9d1-6e2f-4f5a-9c58-3d1f27e9a4c0";
 const LIMITS: HeadLimits = HeadLimits { bytes: 4096, target_bytes: 2048 };
 const PUBLIC: Audience = Audience::Public;
 
-/// What a request line, with these fields behind it, asks for.
+/// Checks the route of a request line followed by these fields.
 fn assert_route(name: &str, line: &str, audience: Audience, expected: Route<'_>) {
     let (line, fields) = line.split_once('\n').unwrap_or((line, ""));
     let version = if line.contains(" HTTP/") { "" } else { " HTTP/1.1" };

@@ -1,7 +1,7 @@
 use super::*;
 use proptest::prelude::*;
 
-/// A block as old as tar, with its sum.
+/// A header block in the pre-POSIX format, with its checksum.
 fn block(name: &[u8], kind: u8, size: &[u8]) -> Vec<u8> {
     let mut header = Header::new_ustar();
     let old = header.as_old_mut();
@@ -27,7 +27,7 @@ fn ended(pieces: &[Vec<u8>]) -> Vec<u8> {
     [pieces.concat(), vec![0; 2 * BLOCK_BYTES]].concat()
 }
 
-/// Every entry and its content.
+/// Reads every entry and its content.
 fn read(archive: &[u8]) -> io::Result<Vec<(Entry, Vec<u8>)>> {
     let (mut entries, mut found) = (Entries::new(archive), Vec::new());
     while let Some(entry) = entries.next()? {
@@ -148,7 +148,7 @@ fn a_name_of_any_length_takes_no_memory() {
         let mut size = [0; 12];
         size[..2].copy_from_slice(&[0x80, 0]);
         size[6] = 1;
-        // Content without end: only a bound stops the reading.
+        // Endless content: only the size limit stops the reader.
         let start = block(b"a", kind_of_entry, &size);
         let mut entries = Entries::new(start.as_slice().chain(io::repeat(b'x')));
         assert_eq!(entries.next().unwrap_err().kind(), ErrorKind::InvalidData);

@@ -21,7 +21,7 @@ fn packed(directory: &Path) -> Vec<u8> {
     archive
 }
 
-/// What the command `tar` says is in an archive.
+/// Lists an archive with the command `tar`.
 fn listing(archive: &[u8], directory: &Path) -> Vec<String> {
     let file = directory.join("archive.tar");
     fs::write(&file, archive).unwrap();
@@ -89,7 +89,7 @@ fn what_was_packed_is_unpacked_as_it_was() {
         assert_eq!(fs::metadata(got.join("a")).unwrap().modified().unwrap(), time, "{name}");
         assert_eq!(fs::metadata(&got).unwrap().modified().unwrap(), time, "{name}");
         assert_eq!(fs::metadata(&got).unwrap().mode() & 0o777, 0o500, "{name}");
-        // Or a user cannot remove it again.
+        // Otherwise an unprivileged user cannot remove it again.
         fs::set_permissions(&got, fs::Permissions::from_mode(0o700)).unwrap();
     }
     fs::set_permissions(&site, fs::Permissions::from_mode(0o700)).unwrap();
@@ -135,7 +135,7 @@ fn of_very_many_skipped_ones_only_some_are_kept() {
     assert_eq!((noted.first.len(), noted.total), (100, 1000));
 }
 
-/// Takes an archive, and does something to the files once the first bytes of one are there.
+/// Receives an archive, and modifies the files once the first content bytes have arrived.
 struct Meddling<F> {
     archive: Vec<u8>,
     meddle: Option<F>,
@@ -157,7 +157,7 @@ impl<F: FnOnce()> Write for Meddling<F> {
 
 #[test]
 fn a_file_that_shrinks_while_it_is_read_leaves_no_whole_archive() {
-    // By everything, by less than a block, and by a block: none of it must look like padding.
+    // Shrink to nothing, by less than a block, and by a block: none of it must look like padding.
     for left in
         [0, BUFFER_BYTES as u64, 10 * BUFFER_BYTES as u64 - 1, 10 * BUFFER_BYTES as u64 - 512]
     {
@@ -169,7 +169,7 @@ fn a_file_that_shrinks_while_it_is_read_leaves_no_whole_archive() {
         let error = pack(&site, &mut out).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::UnexpectedEof, "{left}");
         assert!(error.to_string().contains("log became shorter"), "{left}: {error}");
-        // Other readers are content with fewer zeros than ours.
+        // Other readers accept fewer zeros than ours.
         assert_eq!(out.archive.last(), Some(&1), "{left}: no end of an archive follows");
         let into = scene.path().join("into");
         fs::create_dir(&into).unwrap();

@@ -6,7 +6,7 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::process::Command;
 use tar::{EntryType, Header};
 
-/// An archive made by hand: nothing keeps it from being hostile.
+/// An archive built by hand, which can be hostile.
 #[derive(Default)]
 struct ByHand(Vec<u8>);
 
@@ -54,7 +54,7 @@ fn archive() -> ByHand {
     ByHand::default()
 }
 
-/// A directory to unpack into, beside a file that is none of the archive's business.
+/// A directory to unpack into, next to a file that no archive must touch.
 struct Scene {
     _whole: tempfile::TempDir,
     into: PathBuf,
@@ -71,7 +71,7 @@ impl Scene {
         Self { _whole: whole, into, secret }
     }
 
-    /// Nothing is outside that was not before, and nothing has changed.
+    /// Checks that nothing outside was added or changed.
     fn check_outside(&self, name: &str) {
         assert_eq!(fs::read_to_string(&self.secret).unwrap(), "secret", "{name}");
         assert_eq!(fs::metadata(&self.secret).unwrap().nlink(), 1, "{name}");
@@ -93,7 +93,7 @@ impl Scene {
     }
 }
 
-/// Each is refused in one line, leaves nothing behind and does nothing elsewhere.
+/// Checks that each archive is refused in one line, leaves no files and changes nothing outside.
 fn check_refused(archives: Vec<(&str, ByHand)>) {
     for (name, archive) in archives {
         let scene = Scene::new();
@@ -343,7 +343,7 @@ fn a_damaged_compressed_archive_leaves_nothing() {
     assert_eq!(scene.names(), [""; 0]);
 }
 
-/// An archive whose last bytes come after something was done.
+/// An archive whose last bytes follow a side effect.
 struct Late<F> {
     first: Cursor<Vec<u8>>,
     rest: Cursor<Vec<u8>>,
@@ -363,10 +363,10 @@ impl<F: FnOnce()> Read for Late<F> {
     }
 }
 
-/// What an interruption does at each read: it takes the lock, cleans up, and never returns it.
+/// An interrupt at each read: takes the lock, cleans up, and never releases it.
 struct Interrupting<'s> {
     archive: Cursor<Vec<u8>>,
-    /// Once so much was read.
+    /// The number of bytes read before the interrupt.
     at: u64,
     unfinished: &'s Unfinished,
     scene: &'s Scene,
@@ -387,7 +387,7 @@ impl Read for Interrupting<'_> {
 
 #[test]
 fn an_interruption_between_any_two_reads_leaves_nothing() {
-    // Larger than what is read ahead, so most reads happen while files are made.
+    // Larger than the read-ahead, so most reads happen while files are created.
     let large = vec![b'x'; BUFFER_BYTES];
     let whole = archive()
         .entry("d", EntryType::Directory, "")
@@ -548,7 +548,7 @@ fn archives_of_the_command_tar_are_read_in_all_its_formats() {
     fs::write(site.join("file"), "hi").unwrap();
     fs::hard_link(site.join("file"), site.join("same")).unwrap();
     symlink("file", site.join("link")).unwrap();
-    // As long as ustar can have it, which splits names at a slash.
+    // The longest name in ustar, which splits names at a slash.
     let long = format!("{}/{}", "d".repeat(90), "ü".repeat(45));
     for format in ["v7", "ustar", "gnu", "posix"] {
         if format != "v7" {

@@ -1,5 +1,5 @@
-//! Whether what came is what was sent: by the digest that the sender's trailer left in the stream's
-//! status, and, when it broke off, by what the relay says about why.
+//! Verifies the received data by the digest from the sender's trailer, which is in the stream's
+//! status; after an interruption, queries the relay for the cause.
 
 use crate::client::commands::{Exit, Failure};
 use crate::client::outgoing::COPY_BYTES;
@@ -14,11 +14,11 @@ use std::os::fd::BorrowedFd;
 use std::thread;
 use std::time::Duration;
 
-/// The download's end may be here before the relay has written down the stream's.
+/// The download can end before the relay has recorded the end of the stream.
 const ASK_AGAIN_AFTER: Duration = Duration::from_millis(50);
 const ASK_AGAIN_MAX: u32 = 40;
 
-/// Computes the digest of what is written through it, into a descriptor that may not block.
+/// Hashes the data written through it, to a descriptor that must not block.
 pub(super) struct Hashing<'o> {
     out: BorrowedFd<'o>,
     hash: Sha256,
@@ -46,7 +46,7 @@ impl Write for Hashing<'_> {
     }
 }
 
-/// A body whose end is believed only once its digest is right.
+/// A body whose end counts only once its digest is verified.
 pub(super) struct Checked<'b> {
     pub(super) body: &'b mut Body,
     pub(super) hash: Option<Sha256>,
@@ -77,11 +77,11 @@ impl Read for Checked<'_> {
     }
 }
 
-/// Where the end of the connection is that of the body, anybody on the way can cut it: what the
-/// relay handed on must be what came.
+/// Verifies a body that ends with the connection, which anyone on the path can cut: the byte count
+/// of the relay must match.
 ///
 /// # Errors
-/// It is not, or the relay does not say.
+/// The counts differ, or the relay reports none.
 pub(super) fn ended_well(stream: &Stream, body: &Body) -> Result<(), Failure> {
     if !body.ends_with_connection() {
         return Ok(());
@@ -101,10 +101,10 @@ pub(super) fn ended_well(stream: &Stream, body: &Body) -> Result<(), Failure> {
     Err(Failure::new(Exit::OtherSide, why))
 }
 
-/// Checks what came against a digest that was announced.
+/// Verifies the received data against an announced digest.
 ///
 /// # Errors
-/// They differ, or the relay has none.
+/// The digests differ, or the relay has none.
 pub(super) fn announced(stream: &Stream, found: &[u8; 32]) -> Result<(), Failure> {
     match promised(stream) {
         Some(promised) => compare(&promised, found),
@@ -115,10 +115,10 @@ pub(super) fn announced(stream: &Stream, found: &[u8; 32]) -> Result<(), Failure
     }
 }
 
-/// Checks a file against a digest that was left without being announced, if there is one.
+/// Verifies a file against a digest that was sent without being announced, if one exists.
 ///
 /// # Errors
-/// They differ, or the file cannot be read again.
+/// The digests differ, or the file cannot be read again.
 pub(super) fn unannounced(stream: &Stream, file: &File) -> Result<(), Failure> {
     let Some(promised) = promised(stream) else { return Ok(()) };
     let found =
@@ -126,13 +126,13 @@ pub(super) fn unannounced(stream: &Stream, file: &File) -> Result<(), Failure> {
     compare(&promised, &found)
 }
 
-/// The digest in the stream's status.
+/// Returns the digest in the stream's status.
 fn promised(stream: &Stream) -> Option<[u8; 32]> {
     let status = ended(stream)?;
     digest::sha_256(status["repr_digest"].as_str()?.as_bytes())
 }
 
-/// The status of a stream whose end is known to have come.
+/// Returns the status of a stream that is known to have ended.
 fn ended(stream: &Stream) -> Option<Value> {
     for _ in 0..ASK_AGAIN_MAX {
         let status = stream.status().ok()?.ok()?;
@@ -165,7 +165,8 @@ fn digest_of(mut file: &File) -> io::Result<[u8; 32]> {
     }
 }
 
-/// Why a download broke off, as the relay knows it: the error alone does not say who it was.
+/// Returns why a download was interrupted, according to the relay: the error alone does not
+/// identify the side at fault.
 pub(super) fn why_broken(stream: Option<&Stream>, error: Error) -> Failure {
     let from_outside = matches!(error, Error::Truncated { .. } | Error::Network { .. });
     let status = stream.filter(|_| from_outside).and_then(ended);

@@ -1,4 +1,4 @@
-//! `rdv receive`: takes what comes through a stream, and keeps it only if it is whole.
+//! `rdv receive`: receives from a stream, and keeps the result only if it is complete.
 
 mod check;
 mod target;
@@ -56,15 +56,15 @@ pub struct Receive {
     pub(super) telling: OutputArgs,
 }
 
-/// What is received from.
+/// The origin of a download.
 struct Origin {
     url: Url,
-    /// What is known to be a relay's stream can be asked about.
+    /// The stream, if the URL is known to be one of a relay: its status can be queried.
     stream: Option<Stream>,
 }
 
 impl Receive {
-    /// Receives, and says how it ended.
+    /// Receives and returns the exit status.
     pub fn run(&self) -> Exit {
         let teller = Reporter::new(self.telling);
         watching(&teller, || self.receive(&teller))
@@ -96,7 +96,8 @@ impl Receive {
             Target::Into(directory) => {
                 let id = origin.stream.as_ref().map(Stream::id);
                 let path = directory.join(target::name(&download.response, id));
-                // It is here already, and nowhere else: a name that is taken costs only the name.
+                // By now the data exists only here: if the name is taken, it is kept under its
+                // partial name.
                 download.keep(path.strip_prefix(".").unwrap_or(&path), true, self.force)?
             }
         };
@@ -136,7 +137,7 @@ impl Receive {
             fields: Vec::new(),
             expect_continue: false,
         };
-        // A refusal for now (503) comes before any byte was taken off the stream.
+        // A temporary refusal (503) consumes no byte of the stream.
         persistently(self.connecting.retries, teller, || {
             let mut outgoing = Outgoing::open(&request, options)?;
             outgoing.set_stall_timeout(UNLIMITED);
@@ -146,7 +147,7 @@ impl Receive {
     }
 }
 
-/// The failure behind an error of a download that was read through [`Read`](io::Read).
+/// Returns the failure for an error of a download that was read through [`Read`](io::Read).
 pub(crate) fn broken(stream: Option<&Stream>, error: io::Error) -> Failure {
     match error.downcast::<Error>() {
         Ok(error) => check::why_broken(stream, error),
@@ -154,7 +155,7 @@ pub(crate) fn broken(stream: Option<&Stream>, error: io::Error) -> Failure {
     }
 }
 
-/// A download, or why there is none.
+/// Returns the download, or the refusal.
 pub(crate) fn judged(response: Response, stream: Option<&Stream>) -> Result<Response, Refusal> {
     let status = response.status();
     let reported = || stream.and_then(|stream| reported(stream, status));
@@ -163,7 +164,7 @@ pub(crate) fn judged(response: Response, stream: Option<&Stream>) -> Result<Resp
         let unnamed = refusal.name.is_empty();
         return Err(if unnamed { reported().unwrap_or(refusal) } else { refusal });
     }
-    // A relay's downloads have this field, and what is reported with a status of success has not.
+    // Downloads of a relay have this field; errors reported with a success status do not.
     let is_download = response.field("Content-Security-Policy").is_some();
     let Some(stream) = stream.filter(|_| !is_download) else { return Ok(response) };
     let Ok(Ok(held)) = stream.status() else {
@@ -173,7 +174,7 @@ pub(crate) fn judged(response: Response, stream: Option<&Stream>) -> Result<Resp
     reported_in(&held, status).map_or(Ok(response), Err)
 }
 
-/// A download whose head is here.
+/// A download whose head has been received.
 struct Download<'d> {
     response: Response,
     stream: Option<&'d Stream>,
@@ -181,14 +182,15 @@ struct Download<'d> {
 }
 
 impl<'d> Download<'d> {
-    /// Nothing that is written there can be taken back: only the exit status tells whether it is
-    /// whole.
+    /// Writes to an output that cannot be undone: only the exit status reports whether it is
+    /// complete.
     fn write_through(&mut self, out: BorrowedFd<'_>) -> Result<(), Failure> {
         let out = out.try_clone_to_owned().map_err(|error| Failure::local("writing", error))?;
         self.fill(&File::from(out), false)
     }
 
-    /// Keeps it as this file: `may_exist` at first, and is replaced at the end with `force`.
+    /// Saves the download as this file, which can exist at the start if `may_exist`, and is
+    /// replaced at the end if `force`.
     fn keep(
         &mut self,
         path: &Path,
@@ -212,8 +214,7 @@ impl<'d> Download<'d> {
         }
     }
 
-    /// Fills a file, and checks it; what can be read again even against a digest that nobody
-    /// announced.
+    /// Fills a file and verifies it; if it can be read again, even against an unannounced digest.
     fn fill(&mut self, file: &File, readable: bool) -> Result<(), Failure> {
         if let Some(stream) = self.announced() {
             let mut out = Hashing::new(file.as_fd());
@@ -222,8 +223,9 @@ impl<'d> Download<'d> {
             })?;
             return check::announced(stream, &out.digest());
         }
-        // A digest on the way comes behind the last chunk, so with a length there is none. Not by
-        // the length of the body: that of a short one is known once all its chunks are here.
+        // A digest computed on the way follows the last chunk, so a body with a length has none.
+        // The body's own length is not enough: for a short chunked body it is known, too, once all
+        // chunks have been received.
         let may_have_digest = readable && self.response.field("Content-Length").is_none();
         self.receive_body(|body, progress| {
             copy_to_file::into_descriptor(body, file.as_fd(), progress)
@@ -249,7 +251,7 @@ impl<'d> Download<'d> {
         }
     }
 
-    /// The failure behind an error that came through the reader of archives.
+    /// Returns the failure for an error that passed through the archive reader.
     fn unpacked_badly(&self, error: io::Error) -> Failure {
         let error = match error.downcast::<Failure>() {
             Ok(failure) => return failure,
@@ -258,7 +260,7 @@ impl<'d> Download<'d> {
         broken(self.stream, error)
     }
 
-    /// The stream in whose status a digest will be.
+    /// Returns the stream whose status will contain a digest.
     fn announced(&self) -> Option<&'d Stream> {
         self.stream.filter(|_| self.response.field(DIGEST_ANNOUNCED).is_some())
     }

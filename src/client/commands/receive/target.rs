@@ -1,4 +1,4 @@
-//! Where what comes is put.
+//! The target of received data.
 
 use crate::client::Response;
 use crate::client::commands::{Exit, Failure};
@@ -13,26 +13,26 @@ use std::os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use uuid::Uuid;
 
-/// Where it goes, as far as it is known before anything came.
+/// The target, as far as it is known before any data is received.
 #[derive(Debug)]
 pub(super) enum Target {
-    /// To standard output.
+    /// Standard output.
     StandardOutput,
-    /// Into what is there and is no file: a device or a named pipe, open already.
+    /// An existing device or named pipe, already open.
     Special(PathBuf, File),
-    /// Into this file.
+    /// This file.
     File(PathBuf),
-    /// Into a file of this directory, by the name that comes.
+    /// A file in this directory, named by the sender.
     Into(PathBuf),
     /// Extracted into this directory.
     Extracted(PathBuf),
 }
 
 impl Target {
-    /// What these arguments mean.
+    /// Returns the target for these arguments.
     ///
     /// # Errors
-    /// They contradict each other, or nothing may be made or written there.
+    /// The arguments contradict each other, or the target cannot be created or written.
     pub(super) fn of(output: Option<&Path>, extract: bool, force: bool) -> Result<Self, Failure> {
         let here = || PathBuf::from(".");
         match output {
@@ -61,13 +61,13 @@ impl Target {
     }
 }
 
-/// Whether something is there that can be written, but not replaced.
+/// Whether a file exists that can be written, but not replaced.
 fn is_special(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|there| !there.is_file() && !there.is_dir())
 }
 
-/// Opens it before the stream is joined: once that is, it is used up. A named pipe must have its
-/// reader by then; to wait for one (fifo(7)) would be to wait for ever if none comes.
+/// Opens the target before the stream is joined, since joining uses it up. A named pipe must have a
+/// reader by then; waiting for one (fifo(7)) could block indefinitely.
 fn opened(special: &Path) -> Result<File, String> {
     let is_fifo = fs::metadata(special).is_ok_and(|there| there.file_type().is_fifo());
     let at_once = if is_fifo { OFlag::O_NONBLOCK } else { OFlag::empty() };
@@ -78,12 +78,12 @@ fn opened(special: &Path) -> Result<File, String> {
         }
         format!("{error}; choose another place")
     })?;
-    // Only to open it must not block; a slow reader is waited for.
+    // Only the opening must not block; a slow reader is waited for.
     fcntl(&file, FcntlArg::F_SETFL(OFlag::empty())).map_err(|error| error.desc().to_owned())?;
     Ok(file)
 }
 
-/// A directory that must be there and take new files: once the stream is joined it is used up.
+/// Returns a directory that must exist and accept new files: joining the stream uses it up.
 fn directory(path: &Path) -> Result<PathBuf, Failure> {
     let refused = |why: &str| Failure::new(Exit::Local, format!("{}: {why}", path.display()));
     if !path.is_dir() {
@@ -95,7 +95,7 @@ fn directory(path: &Path) -> Result<PathBuf, Failure> {
     Ok(path.to_owned())
 }
 
-/// The directory in which this file is to be.
+/// Returns the directory that will contain this file.
 fn directory_of(file: &Path) -> Result<PathBuf, Failure> {
     match file.parent() {
         Some(parent) if parent.as_os_str().is_empty() => directory(Path::new(".")),
@@ -104,7 +104,8 @@ fn directory_of(file: &Path) -> Result<PathBuf, Failure> {
     }
 }
 
-/// The name of a download: the one that it brings, made safe, or one made from the stream.
+/// Returns the name of a download: the one from the response, made safe, or one from the ID of the
+/// stream.
 pub(super) fn name(response: &Response, id: Option<Uuid>) -> String {
     let brought = response.field("Content-Disposition").and_then(disposition::file_name);
     brought.and_then(|name| file_name::safe(&name)).unwrap_or_else(|| match id {
@@ -113,7 +114,7 @@ pub(super) fn name(response: &Response, id: Option<Uuid>) -> String {
     })
 }
 
-/// How many bytes will come, as far as anybody says.
+/// Returns the expected size in bytes, as far as it is declared.
 pub(super) fn size_bytes(response: &mut Response) -> Option<u64> {
     let told = response.field("Content-Disposition").and_then(disposition::size);
     response.body().len_bytes().or(told)

@@ -1,16 +1,16 @@
-//! What programs are told with `--json`: every line on standard error is one object.
+//! The output of `--json`: every line on standard error is one object.
 //!
-//! `event` says which. The last one is always `complete` or `failed`; what a program does not know
-//! it should skip.
+//! `event` is its type. The last one is always `complete` or `failed`; programs should ignore
+//! events they do not know.
 //!
 //! | `event` | further members |
 //! |---|---|
-//! | `created` | `stream`: its identifier; `url`; `receive` and `curl`: commands for the other side; `ttl_seconds`: how long it waits, or `null` |
-//! | `waiting` | `for`: whom or what, for people |
-//! | `started` | `total_bytes`: how many will move, or `null` |
-//! | `progress` | once a second at most: `bytes` so far, `total_bytes`, `bytes_per_second` since the last one |
+//! | `created` | `stream`: its ID; `url`; `receive` and `curl`: commands for the other side; `ttl_seconds`: its waiting time, or `null` |
+//! | `waiting` | `for`: the awaited peer or event, for people |
+//! | `started` | `total_bytes`: the expected size, or `null` |
+//! | `progress` | at most once a second: `bytes` so far, `total_bytes`, `bytes_per_second` since the last one |
 //! | `bottleneck` | `side`: `source`, `destination`, `network_in`, `network_out` or `rate` |
-//! | `left_out` | `path` in a directory that is no file; or `more`: how many further ones |
+//! | `left_out` | `path` in a directory that is not a regular file; or `more`: the number of further ones |
 //! | `complete` | `bytes`; of a sender `repr_digest`, or `null`; of a receiver `output`: the path, or `null` |
 //! | `failed` | `exit_status`, `message` |
 
@@ -20,22 +20,22 @@ use serde_json::{Value, json};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Progress is told as often.
+/// Minimum interval between progress events.
 const PROGRESS_EVERY: Duration = Duration::from_secs(1);
 
-/// Tells programs; clones tell the same ones.
+/// Prints events for programs; clones share one state.
 #[derive(Clone, Debug)]
 pub(super) struct JsonReporter(Arc<Mutex<Reported>>);
 
-/// What they were told.
+/// The state reported so far.
 #[derive(Debug)]
 struct Reported {
     bytes: u64,
     total_bytes: Option<u64>,
-    /// Of the last line about progress: when it was, and the bytes until then.
+    /// Time of the last progress event, and the byte count then.
     last: Instant,
     last_bytes: u64,
-    /// Whether the last line of all was told.
+    /// Whether the final event was printed.
     over: bool,
 }
 
@@ -51,26 +51,26 @@ impl JsonReporter {
         Self(Arc::new(Mutex::new(told)))
     }
 
-    /// Tells an event, unless it comes behind the last one.
+    /// Prints an event, unless the final one was printed.
     pub(super) fn emit(&self, event: &Value) {
         self.lock_reported().tell(event);
     }
 
-    /// Tells how it ended, and nothing after that.
+    /// Prints the final event; later ones are dropped.
     pub(super) fn emit_last(&self, event: &Value) {
         let mut told = self.lock_reported();
         told.tell(event);
         told.over = true;
     }
 
-    /// Bytes begin to move.
+    /// Prints the start of the transfer.
     pub(super) fn begins(&self, total_bytes: Option<u64>) {
         let mut told = self.lock_reported();
         told.total_bytes = total_bytes;
         told.tell(&json!({ "event": "started", "total_bytes": total_bytes }));
     }
 
-    /// So many more bytes have moved.
+    /// Adds to the number of bytes transferred.
     pub(super) fn moved(&self, bytes: u64) {
         let mut told = self.lock_reported();
         told.bytes += bytes;

@@ -1,5 +1,5 @@
-//! The bytes of an upload: by the kernel where they need not be looked at, else through a writer
-//! that computes their digest.
+//! The body of an upload: sent by the kernel where its bytes are not needed, otherwise through a
+//! writer that computes their digest.
 
 use super::input::Input;
 use crate::client::Error;
@@ -11,18 +11,18 @@ use sha2::{Digest as _, Sha256};
 use std::io::{self, BufWriter, Read, Write};
 use std::os::fd::AsFd as _;
 
-/// How a body went.
+/// The result of sending a body.
 #[derive(Debug)]
 pub(super) struct BodyStats {
     /// Whether all of it was sent.
     pub(super) sent: Sent,
-    /// The value of `Repr-Digest`, if it was asked for and all was sent.
+    /// The value of `Repr-Digest`, if it was requested and everything was sent.
     pub(super) digest: Option<String>,
-    /// What of a directory was left out.
+    /// The entries of a directory that were skipped.
     pub(super) left_out: PathNotes,
 }
 
-/// How it is sent.
+/// How the body is sent.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct SendMode {
     pub(super) digest: bool,
@@ -32,7 +32,7 @@ pub(super) struct SendMode {
 /// Sends all of the input.
 ///
 /// # Errors
-/// What is sent cannot be read, or the connection failed.
+/// The input cannot be read, or the connection failed.
 pub(super) fn send(
     input: &mut Input,
     outgoing: &mut Outgoing,
@@ -53,7 +53,7 @@ pub(super) fn send(
             })
         }
         Input::Stream(input) => {
-            // Not through a writer: while the input is silent, the receiver may go away.
+            // Not through a writer: the receiver may disconnect while the input is silent.
             let mut hash = Sha256::new();
             let sent = outgoing.descriptor_seen(input.as_fd(), &mut |bytes| hash.update(bytes))?;
             let digest = digest::field_value(&hash.finalize().into());
@@ -110,7 +110,7 @@ fn copy(input: &mut impl Read, out: &mut BodyWriter<'_>) -> io::Result<u64> {
     }
 }
 
-/// Writes into a request's body. What stops it is kept here, since programs between lose errors.
+/// Writes to the body of a request. Keeps the error here, since code in between can lose errors.
 struct BodyWriter<'o> {
     outgoing: &'o mut Outgoing,
     hash: Option<Sha256>,

@@ -1,4 +1,4 @@
-//! What is sent: a file, a directory as an archive, or what standard input gives.
+//! The input of an upload: a file, a directory as an archive, or standard input.
 
 use crate::client::commands::Failure;
 use std::fs::{self, File};
@@ -6,10 +6,10 @@ use std::io::{self, Seek as _};
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
 
-/// What is sent, opened.
+/// The opened input.
 #[derive(Debug)]
 pub(super) enum Input {
-    /// A regular file from where it stands, and how many bytes of it.
+    /// A regular file from its current position, and the number of bytes left.
     File(File, u64),
     /// A directory.
     Directory(PathBuf),
@@ -18,10 +18,10 @@ pub(super) enum Input {
 }
 
 impl Input {
-    /// Opens what this argument names.
+    /// Opens the input that this argument names.
     ///
     /// # Errors
-    /// It is not there, or not readable.
+    /// It does not exist, or is not readable.
     pub(super) fn open(what: &Path) -> Result<Self, Failure> {
         let opened = if is_standard_input(what) { Self::standard() } else { Self::of_path(what) };
         opened.map_err(|error| Failure::local(format_args!("reading {}", what.display()), error))
@@ -44,12 +44,13 @@ impl Input {
         if metadata.is_dir() {
             return Err(io::ErrorKind::IsADirectory.into());
         }
-        // Files of /proc have no size and contents all the same.
+        // Files in /proc have a size of 0, but contents.
         if !metadata.is_file() || metadata.len() == 0 {
             return Ok(Self::Stream(file.into()));
         }
         let left = metadata.len().saturating_sub(file.stream_position()?);
-        // Nor does a body of no bytes wait for the other side: it has nothing to be asked for.
+        // An empty body with a length would not wait for the receiver: no `100 Continue` is due for
+        // it.
         Ok(if left == 0 { Self::Stream(file.into()) } else { Self::File(file, left) })
     }
 }
@@ -59,7 +60,7 @@ pub(super) fn is_standard_input(what: &Path) -> bool {
     what.as_os_str() == "-"
 }
 
-/// The last component of the real path: `.` and `..` have names, too.
+/// Returns the last component of the canonical path: `.` and `..` have names, too.
 pub(super) fn name_of(what: &Path) -> Option<String> {
     let named = what.file_name().map(ToOwned::to_owned);
     let name = named.or_else(|| fs::canonicalize(what).ok()?.file_name().map(ToOwned::to_owned))?;

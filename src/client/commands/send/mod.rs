@@ -1,4 +1,4 @@
-//! `rdv send`: makes a stream, says what the other side must run, waits for it, and sends.
+//! `rdv send`: creates a stream, prints the command for the other side, waits for it, and sends.
 
 mod body;
 mod input;
@@ -36,7 +36,7 @@ pub struct Send {
     pub(super) sending: Sending,
 }
 
-/// How it is sent, whatever it is.
+/// The arguments common to all inputs.
 #[derive(Args, Clone, Debug)]
 pub struct Sending {
     /// Existing stream to send through [default: a new one]
@@ -75,17 +75,17 @@ pub struct Sending {
     pub(super) telling: OutputArgs,
 }
 
-/// The download's field that says where the digest will be: in the stream's status.
+/// Header field of the download that announces a digest in the stream's status.
 pub(super) const DIGEST_ANNOUNCED: &str = "Rdv-Digest";
 
-/// After the waiting time the relay has so long to say that it is over.
+/// Time for the relay to report the end of the waiting time.
 const GRACE: Duration = Duration::from_secs(10);
 
-/// Between attempts to join a stream whose relay is being replaced.
+/// Pause between attempts to join a stream while its relay is being replaced.
 const REJOIN_AFTER: Duration = Duration::from_millis(500);
 
 impl Send {
-    /// Sends, and says how it ended.
+    /// Sends and returns the exit status.
     pub fn run(&self) -> Exit {
         let teller = Reporter::new(self.sending.telling);
         watching(&teller, || self.sending.run(&self.what, &teller))
@@ -95,9 +95,9 @@ impl Send {
 /// A stream to send through.
 struct TargetStream {
     stream: Stream,
-    /// Whether it was made here, and is to be ended if nothing comes of it.
+    /// Whether it was created here, and is to be cancelled on failure.
     own: bool,
-    /// When nobody will come any more.
+    /// When the waiting time for a receiver ends.
     deadline: Instant,
 }
 
@@ -110,7 +110,7 @@ impl Sending {
         let meeting = self.open_stream(&options, &preferences, &upload, teller)?;
         let result = self.send_body(&meeting, &upload, &mut input, teller);
         if meeting.own && matches!(&result, Err(failure) if failure.exit != Exit::OtherSide) {
-            // It may be over already; if not, nobody is to wait for what will not come.
+            // The stream may have ended already; if not, no receiver must wait for it in vain.
             let _ = meeting.stream.cancel();
         }
         let (bytes, digest) = result?;
@@ -124,7 +124,7 @@ impl Sending {
         Ok(())
     }
 
-    /// Whether what is to be told of it can be told.
+    /// Checks that the given name and type can be sent in header fields.
     fn check(&self) -> Result<(), Failure> {
         let wrong = |why: &str| Err(Failure::new(Exit::Usage, why));
         if self.name.as_ref().is_some_and(|name| attachment_named(name, None).is_none()) {
@@ -193,8 +193,8 @@ impl Sending {
         Ok((bytes, digest))
     }
 
-    /// Joins the stream as its source, and waits for the other side. As long as that is not there
-    /// nothing was sent, so it can be tried again.
+    /// Joins the stream as its source, and waits for the other side. Nothing is sent before that
+    /// connects, so the attempt can be repeated.
     fn join(
         &self,
         meeting: &TargetStream,
@@ -241,7 +241,7 @@ impl Sending {
     }
 }
 
-/// Whether the digest is where the other side looks for it. Proxies may drop trailers.
+/// Checks that the relay received the digest. Proxies may drop trailers.
 fn check_digest_received(stream: &Stream, digest: &str) -> Result<(), Failure> {
     let status = stream.status().ok().and_then(Result::ok);
     if status.is_some_and(|status| status["repr_digest"] == *digest) {
@@ -251,7 +251,7 @@ fn check_digest_received(stream: &Stream, digest: &str) -> Result<(), Failure> {
     Err(Failure::new(Exit::Digest, why))
 }
 
-/// What the relay and the other side are told of the upload.
+/// The metadata of the upload, for the relay and the other side.
 struct Upload {
     kind: Kind,
     framing: Framing,
@@ -289,11 +289,11 @@ impl Upload {
             (None, Kind::File | Kind::Bytes) => super::common::media_type(name.as_deref()),
         };
         let framing = match (input, known_bytes) {
-            // A digest computed on the way can only come behind the last chunk.
+            // A digest computed on the way can only follow the last chunk.
             (Input::File(..), Some(bytes)) if !sending.digest => Framing::Length(bytes),
             (Input::File(..) | Input::Directory(_) | Input::Stream(_), _) => Framing::Chunked,
         };
-        // Compressed, it is not as long as its files.
+        // The compressed size differs from that of the archive.
         let told_bytes = known_bytes.filter(|_| !sending.zstd);
         let name_for_all = name.or_else(|| told_bytes.map(|_| "data".to_owned()));
         Ok(Self {

@@ -1,4 +1,4 @@
-//! What the other side must run, told as soon as there is a stream.
+//! The command for the other side, printed as soon as the stream exists.
 
 use crate::client::Url;
 use crate::client::commands::reporter::Reporter;
@@ -9,7 +9,7 @@ use serde_json::json;
 use std::net::IpAddr;
 use std::time::Duration;
 
-/// What the other side will get.
+/// What the other side will receive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     /// A file with a name.
@@ -23,7 +23,7 @@ pub(super) enum Kind {
     Bytes,
 }
 
-/// Tells the other side's commands; with `qr` the URL as a QR code, too.
+/// Prints the commands for the other side and, with `qr`, the URL as a QR code.
 pub(super) fn print(
     teller: &Reporter,
     stream: &Stream,
@@ -43,7 +43,7 @@ pub(super) fn print(
     }
     if qr && let Ok(code) = QrCode::new(url.to_string()) {
         text.push('\n');
-        // Blocks shine on a dark terminal, which most are: the light modules are drawn.
+        // Most terminals are dark and blocks are bright: draw the light modules.
         let mut picture = code.render::<Dense1x2>();
         let picture = picture.dark_color(Dense1x2::Light).light_color(Dense1x2::Dark);
         text.push_str(&picture.build());

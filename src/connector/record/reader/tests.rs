@@ -1,4 +1,4 @@
-//! Lines of any length, whole and cut short.
+//! Lines of any length, complete and truncated.
 
 use super::super::{Change, Data, Operation};
 use super::*;

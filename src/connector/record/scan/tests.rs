@@ -1,4 +1,4 @@
-//! What is taken out of a line, against what a parser finds in it.
+//! What the scanner extracts from a line, compared with a parser.
 
 use super::super::{Data, Record};
 use super::*;
@@ -24,7 +24,7 @@ impl PartSinks for Divided {
     }
 }
 
-/// Values that look like what is searched for, in places where it is not.
+/// Values that look like the content, in other places.
 const DECOYS: [&str; 8] = [
     r#"{"after":"AAAA","payload":{"after":"BBBB"}}"#,
     r#"[{"payload":{"after":"AAAA"}},"after","payload"]"#,
@@ -36,7 +36,7 @@ const DECOYS: [&str; 8] = [
     "[]",
 ];
 
-/// Ways to write the name and the value of what is searched for.
+/// Spellings of the name and the value of the content.
 const AFTERS: [&str; 8] = [
     r#""after":"Zm9v""#,
     r#""after" : "Z\u006d9v""#,

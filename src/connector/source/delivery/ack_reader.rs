@@ -1,4 +1,4 @@
-//! What a consumer says: acknowledgements, from standard input or through the output itself.
+//! Reads acknowledgements, from standard input or through the output itself.
 
 use super::{AckInput, Delivery, RecordFeed};
 use crate::connector::source::acks::AckLine;
@@ -7,12 +7,13 @@ use std::io::{self, Read as _};
 use std::os::fd::AsFd as _;
 
 impl<F: RecordFeed> Delivery<F> {
-    /// Whether what the consumer says through the output is read.
+    /// Whether data from the consumer is read from the output.
     pub(super) fn reads_output(&self) -> bool {
         match self.acknowledging {
             AckInput::Output => self.output.is_socket(),
-            // A consumer that acknowledges unasked would be stuck after about 300 lines if nobody
-            // took them. Standard output is left alone: others may read from the same socket.
+            // A consumer that sends acknowledgements without need would block after about 300 lines
+            // if they were not read. Standard output is left alone: others may read from the same
+            // socket.
             AckInput::No => self.output.is_socket() && self.output.returns() && !self.is_silent,
             AckInput::Stdin => false,
         }
@@ -30,8 +31,8 @@ impl<F: RecordFeed> Delivery<F> {
         }
     }
 
-    /// Who left may have acknowledged before, and what was said is still there to be read: without it
-    /// the record would be handed over twice, or its sender told that it was not.
+    /// Reads the acknowledgements that a lost consumer sent before it disconnected: without them
+    /// the record would be delivered twice, or its sender would be answered 503.
     pub(super) fn apply_acks(&mut self) {
         let mut buffer = [0; 16 << 10];
         loop {
@@ -52,7 +53,7 @@ impl<F: RecordFeed> Delivery<F> {
         let mut buffer = [0; 16 << 10];
         let is_asked = matches!(self.acknowledging, AckInput::Output);
         match self.output.read_acks(&mut buffer) {
-            // It may go on reading.
+            // The consumer may go on reading.
             Ok(Some(0)) if !is_asked => self.is_silent = true,
             Ok(Some(_)) if !is_asked => {}
             Ok(Some(0)) => self.drop_consumer(&io::ErrorKind::UnexpectedEof.into()),

@@ -1,4 +1,4 @@
-//! What is waited for, and for how long.
+//! What the delivery waits for, and for how long.
 
 use super::{AckInput, Delivery, RETRY, RecordFeed};
 use crate::api::Busy;
@@ -11,7 +11,7 @@ use std::io;
 use std::time::Instant;
 
 impl<F: RecordFeed> Delivery<F> {
-    /// What there is to wait for.
+    /// Returns the events to wait for.
     pub(super) fn questions(&self) -> PollSet {
         let wants_out = !self.lines.is_empty() || self.closed.is_some();
         let wants_out = wants_out && self.again.is_none();
@@ -40,28 +40,28 @@ impl<F: RecordFeed> Delivery<F> {
         }
     }
 
-    /// Whether a consumer that is not there is waited for. One that acknowledges elsewhere, and does so
-    /// no more, is not.
+    /// Whether to wait for an absent consumer. One whose separate acknowledgements have ended is
+    /// not waited for.
     pub(super) fn may_return(&self) -> bool {
         self.gone.is_none() && self.output.returns() && self.output.shared().is_none()
     }
 
-    /// Whether nobody waits for an answer any more.
+    /// Whether no client waits for an answer any more.
     pub(super) fn is_finishing(&self) -> bool {
         self.work.order() == WorkerCommand::Finish
     }
 
-    /// Records that cannot be refused any more; when all else is done, none.
+    /// Returns the number of records that cannot be refused any more; 0 while finishing.
     pub(super) fn begun(&self) -> usize {
         usize::from(self.sent > 0 && !self.is_finishing())
     }
 
-    /// When something has to be looked at, whatever comes.
+    /// Returns when to continue even without an event.
     pub(super) fn next_deadline(&self) -> Option<Instant> {
         let absent = self.may_return();
-        // While it ends even what is kept elsewhere does not wait for ever.
+        // While finishing, even durable records do not wait indefinitely.
         let durable = self.feed.is_durable() && self.work.order() == WorkerCommand::Go;
-        // Some may have come in just before it was closed to new ones.
+        // Some may have been added just before new ones were refused.
         let can_refuse = self.closed.is_none() || self.lines.len() > self.begun();
         let limited = !durable && can_refuse;
         [
@@ -88,7 +88,7 @@ impl<F: RecordFeed> Delivery<F> {
         if !patient {
             self.give_up_on_waiting();
         }
-        // What is kept elsewhere is acknowledged when it is, or sent again to the next consumer.
+        // Durable records are acknowledged later, or sent again to the next consumer.
         while !self.feed.is_durable()
             && let Some(late) = self.unacknowledged.first_entry().filter(|late| late.get().1 <= now)
         {
@@ -97,8 +97,9 @@ impl<F: RecordFeed> Delivery<F> {
         }
     }
 
-    /// What was not begun is refused, and what comes, until the consumer takes something again. When all
-    /// else is done, a process that could be stuck for ever would be worse than half a line at the end.
+    /// Refuses records that were not begun, and new ones until the consumer reads again. While
+    /// finishing, a process that could be stuck indefinitely would be worse than half a line at the
+    /// end.
     pub(super) fn give_up_on_waiting(&mut self) {
         let absent = self.output.shared().is_none();
         let busy = if absent { Busy::ConsumerGone } else { Busy::ConsumerSlow };

@@ -1,14 +1,14 @@
-//! Handing records over: in order, each whole, each once to each consumer. Whether a record went out
-//! is known here alone, so what becomes of those who wait for it is said here alone.
+//! Delivers records in order, each completely, and once to each consumer. Only this module knows
+//! whether a record was sent, so only this module decides how its sender is answered.
 //!
-//! A thread of its own does it, and waits for the consumer where that takes a while. As long as the
-//! consumer keeps up the event loop does it itself, between two of those waits: to wake the thread,
-//! and to be woken by it, would cost more than the record.
+//! A separate thread delivers, and waits for the consumer where necessary. While the consumer keeps
+//! up, the event loop delivers by itself, between two of those waits: to wake the thread, and to be
+//! woken by it, would cost more than the record.
 //!
-//! A consumer that takes nothing for too long, or that is gone, leaves records that were not begun:
-//! their senders are told to come again later, and they are never handed over afterwards.
+//! If a consumer reads nothing for too long, or disconnects, records that were not begun are
+//! refused: their senders are answered 503, and they are never delivered afterwards.
 //!
-//! Here is what happens when; what is written, heard and waited for has files of its own.
+//! This file holds the steps; writing, reading and waiting have files of their own.
 
 mod ack_reader;
 mod backlog;
@@ -29,37 +29,37 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use uuid::Uuid;
 
-/// How often an output that nobody is at is tried again.
+/// Retry interval for an output without a consumer.
 const RETRY: Duration = Duration::from_millis(100);
 
-/// Where lines come from, and who is told what became of them.
+/// Source of lines, which is notified of their outcome.
 pub trait RecordFeed: Send {
-    /// Moves what is to be handed over behind `lines`.
+    /// Appends the next lines to `lines`.
     fn take(&mut self, lines: &mut VecDeque<OutgoingLine>);
 
-    /// These were handed over, and acknowledged where that is asked for.
+    /// Reports lines that were delivered, and acknowledged where required.
     fn created(&mut self, lines: Vec<OutgoingLine>);
 
-    /// These were not, and will not be.
+    /// Reports lines that were not delivered, and will not be.
     fn refused(&mut self, lines: Vec<OutgoingLine>, busy: Busy);
 
-    /// Whether lines are kept elsewhere, so that they can wait as long as it takes.
+    /// Whether lines are durable, so that they can wait indefinitely.
     fn is_durable(&self) -> bool;
 
-    /// When it wants to be asked for lines, whatever else there is.
+    /// Returns when it needs to be polled for lines, regardless of other events.
     fn next_deadline(&self) -> Option<Instant>;
 
-    /// Lines that came would be refused for this reason, or would not.
+    /// Refuses new lines for this reason, or accepts them again.
     fn close(&mut self, why: Option<Busy>);
 
-    /// Nobody takes lines any more, and nobody will.
+    /// Reports that delivery has ended for good.
     fn end(&mut self);
 }
 
-/// Where acknowledgements come from.
+/// Source of acknowledgements.
 #[derive(Debug)]
 pub enum AckInput {
-    /// None are asked for.
+    /// Acknowledgements are not used.
     No,
     /// Standard input.
     Stdin,
@@ -67,57 +67,57 @@ pub enum AckInput {
     Output,
 }
 
-/// How long a consumer may take.
+/// Timeouts for a consumer.
 #[derive(Clone, Copy, Debug)]
 pub struct DeliveryTimeouts {
-    /// To take anything.
+    /// Until it reads anything.
     pub hand_over: Duration,
-    /// To acknowledge what it took.
+    /// Until it acknowledges what it read.
     pub acknowledge: Duration,
 }
 
-/// The state of handing over.
+/// State of the delivery.
 #[derive(Debug)]
 pub struct Delivery<F> {
     feed: F,
-    /// Where orders come from, and what wakes the thread.
+    /// Source of commands, which also wakes the thread.
     work: Arc<WorkerHandle>,
     output: Output,
     acknowledging: AckInput,
     acks: Acks,
     patience: DeliveryTimeouts,
-    /// Not handed over yet.
+    /// Lines not delivered yet.
     lines: VecDeque<OutgoingLine>,
-    /// Bytes of the first one that were.
+    /// Bytes of the first line that were sent.
     sent: u64,
-    /// A part of the first one, and how much of it was sent.
+    /// A piece of the first line, and how much of it was sent.
     piece: (Vec<u8>, usize),
-    /// Handed over, and not acknowledged yet; and until when that may take.
+    /// Lines delivered and not acknowledged yet, with their deadlines.
     unacknowledged: BTreeMap<Uuid, (OutgoingLine, Instant)>,
-    /// Since when nothing moved that should.
+    /// When the output stopped making progress.
     stuck: Option<Instant>,
-    /// What new lines are refused for.
+    /// Why new lines are refused.
     closed: Option<Busy>,
-    /// The consumer is gone for good; until when that is still told.
+    /// When to end after the consumer disconnected for good; until then lines are refused.
     gone: Option<Instant>,
-    /// A consumer that was not asked to say anything will say nothing more.
+    /// Whether a consumer that need not send anything has stopped sending.
     is_silent: bool,
-    /// A file kept nothing; when it is tried again.
+    /// When to retry a file that could not be written.
     again: Option<Instant>,
-    /// What the thread waits for.
+    /// Events the thread waits for.
     asked: PollSet,
 }
 
-/// Whether there is more to come.
+/// Outcome of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Step {
-    /// All that was taken went out, and the feed may have more.
+    /// All lines were sent, and the feed may have more.
     More,
     Done,
     Ended,
 }
 
-/// Hands over until it is told to end, or nobody is there any more.
+/// Delivers until it is stopped, or no consumer is left.
 pub fn run<F: RecordFeed>(delivery: &Mutex<Delivery<F>>) {
     let lock = || -> MutexGuard<'_, Delivery<F>> {
         delivery.lock().unwrap_or_else(PoisonError::into_inner)
@@ -140,7 +140,7 @@ pub fn run<F: RecordFeed>(delivery: &Mutex<Delivery<F>>) {
 }
 
 impl<F: RecordFeed> Delivery<F> {
-    /// Ready to hand over.
+    /// Creates a delivery that is ready to start.
     pub fn new(
         feed: F,
         work: Arc<WorkerHandle>,
@@ -170,7 +170,7 @@ impl<F: RecordFeed> Delivery<F> {
     fn step(&mut self) -> Step {
         self.look_at_the_clock();
         if self.gone.is_some_and(|until| until <= now()) {
-            // Some may have come in just before it was closed to new ones.
+            // Some may have been added just before new ones were refused.
             self.feed.take(&mut self.lines);
             self.refuse_all(Busy::ConsumerGone);
             self.feed.end();
@@ -195,7 +195,7 @@ impl<F: RecordFeed> Delivery<F> {
         if order == WorkerCommand::Finish && self.is_finished() { Step::Ended } else { Step::Done }
     }
 
-    /// Whether nothing is left, or only what is kept elsewhere and nobody takes.
+    /// Whether nothing is left, or only durable records that no consumer reads.
     fn is_finished(&self) -> bool {
         if self.lines.is_empty() && self.unacknowledged.is_empty() {
             return true;
@@ -206,14 +206,14 @@ impl<F: RecordFeed> Delivery<F> {
         self.feed.is_durable() && (stuck || late)
     }
 
-    /// Hands over what is new, if that takes no waiting; whether the thread may go on to wait for
-    /// what it waits for. The event loop calls it.
+    /// Delivers new lines if that does not block; returns whether the thread can keep waiting for
+    /// the same events. Called by the event loop.
     pub fn flush_records(&mut self) -> bool {
         if !self.lines.is_empty() && self.gone.is_none() {
-            // It waits for the consumer, and then takes what is new.
+            // The thread waits for the consumer, and then takes new lines.
             return true;
         }
-        // After the last refusal nothing may follow the line that it cut short.
+        // After the last refusal nothing must follow the line that it truncated.
         let given_up = self.work.order() == WorkerCommand::GiveUp;
         if self.gone.is_some() || self.output.may_block() || given_up {
             return false;
@@ -231,7 +231,7 @@ impl<F: RecordFeed> Delivery<F> {
         self.consumer_lost(why, !self.output.returns());
     }
 
-    /// The consumer is not there any more. One that comes next gets again what was not acknowledged.
+    /// Handles a lost consumer. The next one gets unacknowledged records again.
     fn consumer_lost(&mut self, why: &io::Error, for_good: bool) {
         log::warn!("the consumer disconnected: {why}");
         self.rewind();
@@ -248,7 +248,7 @@ impl<F: RecordFeed> Delivery<F> {
         }
     }
 
-    /// Whether new lines are taken.
+    /// Sets why new lines are refused, if they are.
     fn reopen_to_new(&mut self, closed: Option<Busy>) {
         if self.closed != closed {
             self.closed = closed;

@@ -1,10 +1,10 @@
-//! Handing over, step by step, from a feed that gives one line at a time.
+//! Delivery, step by step, from a feed that returns one line at a time.
 
 use super::*;
 use crate::connector::source::output::Target;
 use std::os::unix::net::UnixStream;
 
-/// Lines that wait, and positions of those that were handed over, or refused.
+/// Waiting lines, and positions of those that were delivered or refused.
 #[derive(Debug, Default)]
 struct Told {
     waiting: VecDeque<OutgoingLine>,
@@ -12,7 +12,7 @@ struct Told {
     refused: Vec<u128>,
 }
 
-/// Gives one line at a time.
+/// A feed that returns one line at a time.
 #[derive(Clone, Debug, Default)]
 struct OneByOne(Arc<Mutex<Told>>);
 

@@ -1,4 +1,4 @@
-//! What is written, and what becomes of lines that were.
+//! Writes lines, and handles those that were written.
 
 use super::{AckInput, Delivery, RETRY, RecordFeed};
 use crate::api::Busy;
@@ -6,11 +6,11 @@ use crate::connector::source::clock::now;
 use crate::connector::source::line::OutgoingLine;
 use std::io::{self, IoSlice};
 
-/// Lines written by one system call.
+/// Maximum lines per system call.
 const LINES_PER_WRITE: usize = 64;
 
 impl<F: RecordFeed> Delivery<F> {
-    /// Writes what there is until the output takes no more.
+    /// Writes lines until the output accepts no more.
     pub(super) fn send(&mut self) {
         if self.again.is_some_and(|at| now() < at) {
             return;
@@ -52,7 +52,7 @@ impl<F: RecordFeed> Delivery<F> {
         Ok(())
     }
 
-    /// Writes what of the first line is next, and with its end the lines behind it.
+    /// Writes the next part of the first line, and with its end the lines after it.
     pub(super) fn write_once(&mut self) -> io::Result<Option<usize>> {
         let Some(first) = self.lines.front() else { return Ok(None) };
         let head_left = first.head.get(usize::try_from(self.sent).unwrap_or(usize::MAX)..);
@@ -73,7 +73,7 @@ impl<F: RecordFeed> Delivery<F> {
         self.output.write(&[IoSlice::new(&piece[*sent..])])
     }
 
-    /// So many bytes went out: these lines are whole now.
+    /// Counts `count` bytes as sent, and moves lines that are complete to `done`.
     pub(super) fn advance(&mut self, count: usize, done: &mut Vec<OutgoingLine>) {
         self.stuck = None;
         if self.piece.1 < self.piece.0.len() {
@@ -97,7 +97,7 @@ impl<F: RecordFeed> Delivery<F> {
         self.unacknowledged.extend(lines.into_iter().map(|line| (line.position, (line, until))));
     }
 
-    /// A file did not keep what it was given: what is not whole there is taken away again.
+    /// Handles a failed write to a file: removes the incomplete line, and retries or refuses.
     pub(super) fn not_kept(&mut self, done: Vec<OutgoingLine>) {
         let whole: u64 = done.iter().map(OutgoingLine::len).sum();
         let cut = self.output.cut(self.sent + whole);
@@ -105,21 +105,21 @@ impl<F: RecordFeed> Delivery<F> {
         let mut lines = done;
         lines.extend(self.lines.drain(..));
         if self.feed.is_durable() {
-            // Kept elsewhere, so it is only a matter of time.
+            // Durable, so they can be retried.
             self.lines = lines.into();
             self.stuck.get_or_insert_with(now);
             self.again = Some(now() + RETRY);
         } else {
             self.feed.refused(lines, Busy::Storage);
         }
-        // The next record would stand behind the beginning of this one; a new process takes that away.
+        // The next record would follow the beginning of this one; a new process removes that.
         if let Err(error) = cut {
             log::error!("the beginning of a record could not be taken back: {error}");
             self.consumer_lost(&error, true);
         }
     }
 
-    /// The next byte is the first of a line.
+    /// Restarts at the first byte of a line.
     pub(super) fn rewind(&mut self) {
         self.sent = 0;
         self.piece = (Vec::new(), 0);

@@ -1,4 +1,4 @@
-//! Whatever is done to a spool in whatever order, it holds what a list of records would.
+//! A spool behaves like a list of records under any sequence of operations.
 
 use super::super::test_records::{at, long_line};
 use super::super::*;
@@ -7,21 +7,21 @@ use proptest::prelude::*;
 use std::io::Write as _;
 use tempfile::TempDir;
 
-/// What is done; of numbers the remainder counts.
+/// An operation; numbers are taken modulo the valid range.
 #[derive(Debug, Clone)]
 enum Act {
     /// Append records of these sizes at once.
     Append(Vec<usize>),
-    /// Append one in pieces of this size.
+    /// Append one record in pieces of this size.
     Pieces(usize, usize),
-    /// Begin to append, and give up.
+    /// Start an append, and abort it.
     GiveUp(usize),
-    /// Deliver so many records.
+    /// Deliver this many records.
     Commit(u64),
     Save,
-    /// Open it again, with so many bytes torn behind the last record.
+    /// Reopen the spool, with this many torn bytes after the last record.
     Reopen(usize),
-    /// Read behind this record.
+    /// Read after this record.
     Read(u64),
 }
 
@@ -39,7 +39,7 @@ fn act() -> impl Strategy<Value = Act> {
     ]
 }
 
-/// A spool, and what it should hold: record `n` is `all[n - 1]`.
+/// A spool and its expected contents: record `n` is `all[n - 1]`.
 struct Model {
     folder: TempDir,
     limits: SpoolLimits,
@@ -126,7 +126,7 @@ impl Model {
         self.opened = Some(opened);
     }
 
-    /// Whoever reads behind a record gets all that follow, but for those that were removed.
+    /// Checks that a reader gets all records after a given one, except removed ones.
     fn read(&self, number: u64) {
         let spool = &self.opened.as_ref().expect("it is open").spool;
         let (mut reader, found) = spool.reader(Start::Behind(at(number))).unwrap();
@@ -153,7 +153,7 @@ impl Model {
         let waiting: u64 = self.all[delivered..].iter().map(|record| record.len() as u64).sum();
         assert!(spool.undelivered_bytes() >= waiting, "never too low");
         assert!(waiting > 0 || spool.undelivered_bytes() == 0, "nothing waits");
-        // One that follows misses nothing that was not delivered before it came to it.
+        // A follower misses only records that were delivered before it read them.
         let (read, gone) = records(self.follower.as_mut().expect("it follows"));
         assert!(read == self.all[self.all.len() - read.len()..], "in order, to the end");
         let missed = self.all.len() - self.followed - read.len();

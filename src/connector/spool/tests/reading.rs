@@ -1,4 +1,4 @@
-//! Readers: where they start, records of any length, and waiting.
+//! Readers: their start, records of any length, and waiting.
 
 use super::super::test_records::{at, line, long_line};
 use super::super::*;
@@ -6,7 +6,7 @@ use super::{SMALL, append, folder, lines, open, read_from, records, segments};
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-/// Long enough for a thread that is on its way.
+/// Long enough for a starting thread.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 #[test]

@@ -1,4 +1,4 @@
-//! Responses that come after their requests were forgotten.
+//! Responses that arrive after their requests were forgotten.
 
 use super::*;
 
@@ -6,7 +6,7 @@ use super::*;
 fn a_late_response_without_an_id_is_not_taken_for_that_of_another_request() {
     let mut ends = open(Dialect::Text);
     let asked = head("GET / HTTP/1.1\r\nHost: h");
-    // One more than are remembered.
+    // One more than the limit.
     for _ in 0..257 {
         let number = ends.accepted.request(&asked, true).unwrap();
         ends.accepted.cancel(number, CancelReason::Late);

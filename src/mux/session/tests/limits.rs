@@ -1,4 +1,4 @@
-//! What a peer, or the number of requests, can make of a session.
+//! Limits on what a peer, or the number of requests, can do to a session.
 
 use super::*;
 
@@ -25,7 +25,7 @@ fn a_text_peer_that_asks_without_listening_is_left() {
     ends.dialled.codec.text(request);
     let (_, asked) = ends.told();
     let Event::Request { number, .. } = asked[0] else { panic!("{asked:?}") };
-    // The answer to this one goes on, so that no other can be given.
+    // This response is not finished, so no other one can be sent.
     ends.accepted.respond(number, &head("HTTP/1.1 200 OK"), false);
     ends.accepted.send(number, b"x", false);
     for _ in 0..7 {
@@ -110,7 +110,7 @@ fn empty_parts_of_a_body_are_no_news() {
 
 #[test]
 fn many_small_frames_are_taken_in_turns() {
-    // Masked, and empty: 6 bytes each.
+    // Masked and empty: 6 bytes each.
     let frame = |first: u8| [first, 0x80, 1, 2, 3, 4];
     for (name, first, next) in
         [("pings", 0x89, 0x89), ("pongs", 0x8a, 0x8a), ("empty fragments", 0x02, 0x00)]
@@ -119,7 +119,7 @@ fn many_small_frames_are_taken_in_turns() {
         ends.accepted.in_turns_of(100);
         let mut flood = frame(first).to_vec();
         flood.extend((1..250).flat_map(|_| frame(next)));
-        // The end of the message that the fragments begin: 1 byte, no frame of ours.
+        // The end of the message that the fragments begin: 1 byte, not a valid frame of ours.
         let last = [if first == 0x02 { 0x80 } else { 0x82 }, 0x81, 0, 0, 0, 0, 9];
         flood.extend(last);
         ends.accepted.received(&flood, ends.now);

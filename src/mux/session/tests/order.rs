@@ -1,4 +1,4 @@
-//! Which event belongs to which exchange, and which comes no more.
+//! Which exchange an event belongs to, and which events are suppressed.
 
 use super::*;
 

@@ -1,5 +1,5 @@
-//! `rdv doctor` and `rdv check-config`: tries on this machine what a relay will do. It may block,
-//! because there is no event loop here, but never for long.
+//! `rdv doctor` and `rdv check-config`: tests on this machine what a relay will do. It may block,
+//! because it runs without an event loop, but never for long.
 
 mod port;
 mod splicing;
@@ -34,7 +34,7 @@ pub fn examine(settings: &Settings) -> DoctorReport {
     DoctorReport(findings)
 }
 
-/// Reads the limits, then raises the soft one as a relay does, so that all is tried as it will be.
+/// Reads the limits, then raises the soft one as a relay does, so that the tests match a relay.
 fn descriptors(settings: &Settings) -> Descriptors {
     let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap_or((1024, 1024));
     let others = budget::others(settings);

@@ -1,4 +1,4 @@
-//! Whether an address to listen on is free, and who has it if not.
+//! Whether an address to listen on is free, and if not, which program uses it.
 
 use crate::ops::doctor::network::Port;
 use nix::errno::Errno;
@@ -7,13 +7,13 @@ use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 use std::time::Duration;
 
-/// A relay answers a ping in far less.
+/// Timeout of a ping: a relay answers in far less.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// The answers that are asked for are smaller.
+/// Maximum answer size: the expected answers are smaller.
 const ANSWER_MAX: u64 = 4096;
 
-/// Binds as a relay does, but never listens, so that nobody is connected to a doctor.
+/// Binds as a relay does, but never listens, so that no client connects to the doctor.
 pub(super) fn check(address: SocketAddr) -> Port {
     let Err(error) = bind(address) else { return Port::Free };
     match error.raw_os_error().map(Errno::from_raw) {
@@ -34,7 +34,7 @@ fn bind(address: SocketAddr) -> io::Result<()> {
     socket.bind(&address.into())
 }
 
-/// The version of the relay that listens there; `None` for anything else.
+/// Returns the version of the relay that listens on an address; `None` for anything else.
 fn version(address: SocketAddr) -> Option<String> {
     (ask(address, "/ping")?.trim() == "pong").then_some(())?;
     let about: serde_json::Value = serde_json::from_str(&ask(address, "/version")?).ok()?;
@@ -42,7 +42,7 @@ fn version(address: SocketAddr) -> Option<String> {
     Some(about["version"].as_str()?.to_owned())
 }
 
-/// The body of the answer, if it is 200.
+/// Returns the body of the answer, if it is 200.
 fn ask(address: SocketAddr, path: &str) -> Option<String> {
     let mut socket = TcpStream::connect_timeout(&reachable(address), PATIENCE).ok()?;
     socket.set_read_timeout(Some(PATIENCE)).ok()?;
@@ -54,7 +54,7 @@ fn ask(address: SocketAddr, path: &str) -> Option<String> {
     (head.split(' ').nth(1) == Some("200")).then(|| body.to_owned())
 }
 
-/// Where a listener on all addresses can be reached.
+/// Returns an address at which a listener on all addresses can be reached.
 fn reachable(address: SocketAddr) -> SocketAddr {
     let ip = match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
@@ -72,7 +72,7 @@ mod tests {
     #[test]
     fn a_free_port_is_free_and_a_foreign_address_foreign() {
         assert_eq!(check("127.0.0.1:0".parse().unwrap()), Port::Free);
-        // TEST-NET-1, RFC 5737: nobody has it.
+        // TEST-NET-1, RFC 5737: not assigned to any host.
         assert_eq!(check("192.0.2.1:0".parse().unwrap()), Port::Foreign);
     }
 

@@ -6,19 +6,19 @@ use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::time::Duration;
 
-/// Bytes in one piece: fits into the smallest usual socket buffer, so that nothing has to wait.
+/// Bytes per piece: fits into the smallest usual socket buffer, so that nothing has to wait.
 const PIECE: usize = 4096;
 
-/// Pieces in all; together more than one pipe of the usual size holds.
+/// Number of pieces; together more than one pipe of the usual size holds.
 const PIECES: usize = 64;
 
-/// Loopback needs far less.
+/// Timeout of a transfer: loopback needs far less.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// A step that failed, and why.
+/// A failed step, and why it failed.
 type Failure = (&'static str, String);
 
-/// Sends the pieces through and looks at what comes out.
+/// Sends the pieces and checks the received bytes.
 pub(super) fn trial(pipe_size: usize) -> SpliceTrial {
     match pass_all(pipe_size) {
         Ok(true) => SpliceTrial::Works(PIECE * PIECES),
@@ -46,7 +46,7 @@ fn pass_all(pipe_size: usize) -> Result<bool, Failure> {
     Ok(true)
 }
 
-/// One piece, from socket to pipe to socket.
+/// Moves one piece, from socket to pipe to socket.
 fn pass(pipe: &Pipe, source: &TcpStream, destination: &TcpStream) -> Result<(), Failure> {
     const FILLING: &str = "splicing from a socket into a pipe";
     const DRAINING: &str = "splicing from a pipe into a socket";
@@ -75,7 +75,7 @@ fn failed(step: &'static str, error: &impl ToString) -> Failure {
     (step, error.to_string())
 }
 
-/// Two ends of a connection that block, but not for ever.
+/// Connects two blocking sockets with a timeout.
 fn connect() -> std::io::Result<(TcpStream, TcpStream)> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     let near = TcpStream::connect(listener.local_addr()?)?;
@@ -88,7 +88,7 @@ fn connect() -> std::io::Result<(TcpStream, TcpStream)> {
     Ok((near, far))
 }
 
-/// No two pieces are alike.
+/// Returns the bytes of a piece; no two pieces are alike.
 fn piece(number: usize) -> [u8; PIECE] {
     std::array::from_fn(|at| {
         #[allow(clippy::cast_possible_truncation, reason = "any byte will do")]

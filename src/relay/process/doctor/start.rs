@@ -1,4 +1,4 @@
-//! What a relay does at its start that can fail, tried without serving: for `rdv check-config`.
+//! The fallible parts of a relay's start, tried without serving: for `rdv check-config`.
 
 use super::port;
 use crate::ops::access_log::AccessLog;
@@ -10,8 +10,8 @@ use std::net::SocketAddr;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 
-/// Whether a relay with these settings would start; what is in use is a warning, because the relay
-/// that is to be replaced, or systemd, may be who uses it.
+/// Checks whether a relay with these settings would start; an address in use is a warning, because
+/// the relay to be replaced, or systemd, may be using it.
 ///
 /// # Errors
 /// One line: what would fail, and why.
@@ -25,7 +25,7 @@ pub fn check(settings: &Settings) -> Result<Vec<String>, String> {
             None
         }
         Some(AdminListen::At(AdminAddress::Tcp(address))) => Some(*address),
-        // Without the socket that it opens by itself a relay starts all the same.
+        // A relay starts even without its default socket.
         Some(AdminListen::Off) | None => None,
     };
     let listeners = [&settings.listen[..], &settings.sockets.socket_listen[..]].concat();

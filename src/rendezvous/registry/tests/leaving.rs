@@ -1,11 +1,11 @@
-//! Sides that leave before a byte has passed, and times that end in a later turn than they began.
+//! Sides that leave before a byte was sent, and deadlines that expire in a later turn.
 
 use super::*;
 use crate::rendezvous::bottleneck::{Limit, SocketFigures};
 
 const SIDES: [Side; 2] = [Side::Source, Side::Destination];
 
-/// A stream that the given sides have joined, in this order; their clients are 1 and 2.
+/// Creates a stream that these sides have joined, in this order; their clients are 1 and 2.
 fn joined(sides: &[Side]) -> (Registry, StreamKey, Uuid, Now) {
     let (mut registry, now) = begin();
     let id = Uuid::from_u128(1);

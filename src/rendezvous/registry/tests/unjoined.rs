@@ -1,4 +1,4 @@
-//! Streams that no side has joined: bounded for each address, and the oldest give way.
+//! Streams that no side has joined: limited per address, and the oldest are removed first.
 
 use super::*;
 
