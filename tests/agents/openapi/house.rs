@@ -9,14 +9,17 @@ use crate::support::{Process, Relay, eventually};
 /// The folder that `tests/agents/openapi/install` fills.
 pub(crate) struct Installed(PathBuf);
 
-/// Where it is; `None`, with a note, where it is not.
+/// Where it is; `None`, with a note, where it is not. A folder that `RDV_OPENAPI` names must have it.
 pub(crate) fn installed() -> Option<Installed> {
     let here = || Path::new(env!("CARGO_MANIFEST_DIR")).join("target/openapi");
-    let folder = std::env::var_os("RDV_OPENAPI").map_or_else(here, PathBuf::from);
+    let named = std::env::var_os("RDV_OPENAPI").map(PathBuf::from);
+    let is_named = named.is_some();
+    let folder = named.unwrap_or_else(here);
     // Written last, so that half an installation is none.
     if folder.join("installed").exists() {
         return Some(Installed(folder));
     }
+    assert!(!is_named, "nothing is installed in {}", folder.display());
     println!(
         "skipped: nothing is installed in {}; see tests/agents/openapi/install",
         folder.display()
