@@ -100,7 +100,7 @@ impl Busy {
                 "Stream limit reached (max-streams, or 256 MiB of headers and reports)"
             }
             Self::AddressStreams => {
-                "Stream limit of this address reached (max-streams-per-address)"
+                "Stream limit of your address reached (max-streams-per-address)"
             }
             Self::AddressUnjoined => {
                 "Limit of unjoined streams of your address reached (max-unjoined-streams-per-address)"
@@ -114,7 +114,7 @@ impl Busy {
             Self::Stopping => "The relay is shutting down",
             Self::Replaced => "Another process has taken over; send the request again",
             Self::Records => "Record limit of this source reached (queue)",
-            Self::ConsumerSlow => "The consumer did not read this record in time",
+            Self::ConsumerSlow => "The consumer did not accept this record in time",
             Self::ConsumerGone => "No consumer is connected",
             Self::Storage => "The record could not be stored",
         }

@@ -49,7 +49,7 @@ fn connections_of_one_address_are_bounded() {
 #[test]
 fn streams_of_one_address_are_bounded_while_they_are_active() {
     let relay = Relay::start(&["--max-streams-per-address", "2"]);
-    let refused = "Stream limit of this address reached (max-streams-per-address)";
+    let refused = "Stream limit of your address reached (max-streams-per-address)";
     let mut wire = relay.connect();
     let create = ask("POST", "/stream");
     for end in ["deletion", "a report", "completion", "a lost side"] {

@@ -74,7 +74,7 @@ fn what_acknowledges_nothing_is_told_and_passed_over() {
 #[test]
 fn a_record_that_is_not_acknowledged_in_time_is_not_promised() {
     let (desk, mut input) = Desk::hearing(&["--ack-timeout", "300ms"]);
-    assert_busy("nobody said anything", &desk.post("x"), "did not read this record in time");
+    assert_busy("nobody said anything", &desk.post("x"), "did not accept this record in time");
     let late = acknowledgement(&desk.lines(1)[0]);
     input.write_all(late.as_bytes()).expect("it hears");
     desk.await_said("waits for no acknowledgement");

@@ -125,7 +125,7 @@ fn a_slow_consumer_is_not_waited_for_and_may_go_on_later() {
     let listener = place.listen();
     let desk = Desk::start(&["--ack", "--ack-timeout", "300ms", "--output", &place.socket()]);
     let mut consumer = accept(&listener);
-    assert_busy("slow", &desk.post("x"), "did not read this record in time");
+    assert_busy("slow", &desk.post("x"), "did not accept this record in time");
     let late = consumer.line();
     consumer.acknowledge(&late);
     let mut wire = desk.begin("y");

@@ -65,9 +65,9 @@ fn a_reader_that_stalls_gets_whole_lines_and_only_those_that_were_promised() {
         wires.push(desk.begin(format!("{number}")));
     }
     for mut wire in wires {
-        assert_busy("not begun", &wire.response(), "did not read this record in time");
+        assert_busy("not begun", &wire.response(), "did not accept this record in time");
     }
-    assert_busy("not even taken in", &desk.post("next"), "did not read this record in time");
+    assert_busy("not even taken in", &desk.post("next"), "did not accept this record in time");
     begun.assert_silent();
     assert_eq!(text(&reader.line()).len(), MORE_THAN_A_PIPE);
     assert_eq!(begun.response().status(), 201, "it was whole in the end");

@@ -103,7 +103,7 @@ fn a_record_that_was_acknowledged_too_late_for_its_sender_is_handed_over_all_the
     let listener = spool.place().listen();
     let desk = spool.start(&["--ack", "--ack-timeout", "300ms"]);
     let mut first = accept(&listener);
-    assert_busy("nobody said anything", &desk.post("x"), "did not read this record in time");
+    assert_busy("nobody said anything", &desk.post("x"), "did not accept this record in time");
     let line = first.line();
     drop(first);
     let mut second = accept(&listener);
@@ -121,7 +121,7 @@ fn a_record_that_was_acknowledged_too_late_for_its_sender_is_handed_over_all_the
 fn without_a_consumer_the_sender_is_refused_and_the_record_is_kept() {
     let spool = Spool::new();
     let desk = spool.start(&["--ack", "--ack-timeout", "300ms"]);
-    assert_busy("nobody is there", &desk.post("x"), "did not read this record in time");
+    assert_busy("nobody is there", &desk.post("x"), "did not accept this record in time");
     let listener = spool.place().listen();
     let mut consumer = accept(&listener);
     let line = consumer.line();
