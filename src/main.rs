@@ -20,7 +20,8 @@ use std::process::ExitCode;
 
 /// Relay one HTTP upload to one HTTP download; the kernel moves the bytes
 #[derive(Parser)]
-#[command(version = env!("RDV_VERSION"), subcommand_required = true, arg_required_else_help = true)]
+#[command(version = env!("RDV_VERSION"), long_version = LONG_VERSION)]
+#[command(subcommand_required = true, arg_required_else_help = true)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -106,6 +107,9 @@ struct Serve {
     settings: Settings,
 }
 
+/// The binary requires these features; the library does not.
+const LONG_VERSION: &str = concat!(env!("RDV_VERSION"), "\nfeatures: client, connector, socket");
+
 const NOTES: &str = "\
 Each setting is also read from the environment (--idle-timeout: RDV_IDLE_TIMEOUT) and from the file \
 (idle-timeout = \"6h\"). Flags take precedence over the environment, and that over the file.
@@ -155,7 +159,7 @@ Exit status: 0 after a signal, 1 local file error, 2 invalid arguments, 5 refuse
 or name), 7 network error with --once, 130 interrupted twice.";
 
 fn main() -> ExitCode {
-    let matches = match help::grouped(Arguments::command()).try_get_matches() {
+    let matches = match program().try_get_matches() {
         Ok(matches) => matches,
         Err(error) => return explain(&error),
     };
@@ -188,6 +192,12 @@ fn main() -> ExitCode {
         Command::Manual(manual) => put(manual.page(Arguments::command())),
         Command::Completions(shell) => print(&shell.script(Arguments::command())),
     }
+}
+
+/// Returns the program with the help that the arguments ask for.
+fn program() -> clap::Command {
+    let program = help::grouped(Arguments::command());
+    if std::env::args().any(|word| word == "-h") { help::brief(program) } else { program }
 }
 
 fn sources(matches: &ArgMatches, serve: Serve) -> Sources {

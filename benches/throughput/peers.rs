@@ -129,7 +129,7 @@ impl Bench {
         }
         command.args(["--listen", "127.0.0.1:0", "--ttl", "600s"]);
         command.args(["--max-connections", &limit, "--max-streams", "1000000"]);
-        // The list of agents says when one has brought its spare connections.
+        // The list of agents says when one has brought its tunnels.
         command.args(["--trusted", "127.0.0.0/8"]);
         // Not where the relays of this user have their admin sockets.
         command.env("RUNTIME_DIRECTORY", self.scratch("run"));

@@ -179,7 +179,7 @@ fn shown(route: &Route<'_>) -> Option<Denied> {
 /// Whether the request changes something that the client does not own. A WebSocket is not bound by
 /// the same-origin policy (RFC 6455, section 10.2), so attaching an agent counts.
 fn acts(route: &Route<'_>) -> bool {
-    matches!(route, Route::Attach | Route::Spare | Route::Delete(_) | Route::Control(_))
+    matches!(route, Route::Attach | Route::AttachTunnel | Route::Delete(_) | Route::Control(_))
 }
 
 /// Whether the request was forwarded by a proxy for another client.

@@ -36,7 +36,7 @@ pub struct Agent<'a> {
     pub bytes_in: u64,
     /// Bytes of heads and bodies sent to it.
     pub bytes_out: u64,
-    /// Open spare connections.
+    /// Open tunnels.
     pub spares: usize,
     /// The time of its last heartbeat, in milliseconds since 1970.
     pub last_heartbeat_wall_ms: i64,
@@ -57,7 +57,7 @@ pub enum AgentChange<'a> {
 #[derive(Clone, Copy, Debug)]
 pub struct AgentEvent<'a> {
     /// What happened.
-    pub happening: AgentChange<'a>,
+    pub change: AgentChange<'a>,
     /// The id of the connection; `None` if it failed early.
     pub connection_id: Option<Uuid>,
     /// The agent's name, if it has one.
@@ -89,7 +89,7 @@ pub fn object(agent: &Agent<'_>) -> Value {
 
 /// Formats the event for `text/event-stream`.
 pub fn event(event: &AgentEvent<'_>) -> Vec<u8> {
-    let (kind, reason) = match event.happening {
+    let (kind, reason) = match event.change {
         AgentChange::Received => ("ConnectionReceived", None),
         AgentChange::Closed(reason) => ("ConnectionClosed", reason),
         AgentChange::Failed(reason) => ("ConnectionFailure", Some(reason)),
@@ -202,14 +202,14 @@ mod tests {
 
     #[test]
     fn an_event_says_what_happened_to_whom_and_why() {
-        for (happening, id, kind, more) in [
+        for (change, id, kind, more) in [
             (AgentChange::Received, Some(ID), "ConnectionReceived", ""),
             (AgentChange::Closed(None), Some(ID), "ConnectionClosed", ""),
             (AgentChange::Closed(Some("bye")), Some(ID), "ConnectionClosed", r#","reason":"bye""#),
             (AgentChange::Failed("a\nb"), None, "ConnectionFailure", r#","reason":"a\nb""#),
         ] {
             let shown = AgentEvent {
-                happening,
+                change,
                 connection_id: id,
                 name: id.map(|_| "billing"),
                 remote_addr: peer(),
@@ -226,7 +226,7 @@ mod tests {
             let expected = format!(
                 r#"{{"type":"{kind}",{who},"remote_addr":"[2001:db8::1]:4711","at":"1970-01-01T00:00:00.000Z"{more}}}"#
             );
-            assert_eq!(read, [expected], "{happening:?}");
+            assert_eq!(read, [expected], "{change:?}");
         }
     }
 }

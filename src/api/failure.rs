@@ -96,7 +96,7 @@ pub enum Failure {
     AgentForbidden,
     /// An agent called the API beside the relay, and there is none.
     NoSuchApi,
-    /// A spare connection without an agent, or beyond the limit.
+    /// A tunnel without an agent, or beyond the limit.
     SpareRefused,
     /// A limit is reached, or no new work is accepted; see the relay's settings for the status.
     TooBusy(Busy),

@@ -36,8 +36,8 @@ pub enum Route<'h> {
     Agents,
     /// Become an agent: open a WebSocket (RFC 6455). The handshake is not validated yet.
     Attach,
-    /// Attach a spare connection of an agent.
-    Spare,
+    /// Attach a tunnel of an agent.
+    AttachTunnel,
     /// Subscribe to connection events of agents.
     AgentEvents,
     /// Call the API of an agent.

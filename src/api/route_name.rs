@@ -29,8 +29,8 @@ pub enum RouteName {
     Agents,
     /// Become an agent.
     Attach,
-    /// Attach a spare connection of an agent.
-    Spare,
+    /// Attach a tunnel of an agent.
+    AttachTunnel,
     /// Subscribe to connection events of agents.
     AgentEvents,
     /// Call the API of an agent.
@@ -76,7 +76,7 @@ impl RouteName {
         Self::List,
         Self::Agents,
         Self::Attach,
-        Self::Spare,
+        Self::AttachTunnel,
         Self::AgentEvents,
         Self::Call,
         Self::Health,
@@ -108,7 +108,7 @@ impl RouteName {
             Self::List => "list",
             Self::Agents => "agents",
             Self::Attach => "attach",
-            Self::Spare => "spare",
+            Self::AttachTunnel => "spare",
             Self::AgentEvents => "agent_events",
             Self::Call => "call",
             Self::Health => "health",
@@ -143,7 +143,7 @@ impl Route<'_> {
             Self::List { .. } => RouteName::List,
             Self::Agents => RouteName::Agents,
             Self::Attach => RouteName::Attach,
-            Self::Spare => RouteName::Spare,
+            Self::AttachTunnel => RouteName::AttachTunnel,
             Self::AgentEvents => RouteName::AgentEvents,
             Self::Call { .. } => RouteName::Call,
             Self::Health => RouteName::Health,

@@ -110,11 +110,11 @@ fn check_headers(headers: Option<&Headers>) {
     let date = HttpDate::from_unix_seconds(0);
     let date_field = ("Date".to_owned(), date.as_bytes().to_vec());
 
-    let asked = headers.map(|headers| &headers.upload);
+    let requested = headers.map(|headers| &headers.upload);
     let mut out = Vec::new();
-    custom_fields(HeadWriter::new(&mut out, 200, &date), asked).content_length(0).end();
+    custom_fields(HeadWriter::new(&mut out, 200, &date), requested).content_length(0).end();
     let mut expected = vec![date_field.clone()];
-    expected.extend(fields(asked));
+    expected.extend(fields(requested));
     expected.push(("Content-Length".to_owned(), b"0".to_vec()));
     read_back(&out, 200, &expected);
 
@@ -132,15 +132,15 @@ fn check_headers(headers: Option<&Headers>) {
 }
 
 /// Returns the fields that an accepted creation body requests.
-fn fields(asked: Option<&Map<String, Value>>) -> impl Iterator<Item = (String, Vec<u8>)> {
-    let asked = asked.into_iter().flatten();
-    asked.map(|(name, value)| (name.clone(), field_value(value).into_bytes()))
+fn fields(requested: Option<&Map<String, Value>>) -> impl Iterator<Item = (String, Vec<u8>)> {
+    let requested = requested.into_iter().flatten();
+    requested.map(|(name, value)| (name.clone(), field_value(value).into_bytes()))
 }
 
 /// Returns all fields of a download's head according to the contract.
 fn download(headers: Option<&Headers>, date: (String, Vec<u8>)) -> Vec<(String, Vec<u8>)> {
-    let asked: Vec<_> = fields(headers.map(|headers| &headers.download)).collect();
-    let named = |wanted: &str| asked.iter().any(|(name, _)| name.eq_ignore_ascii_case(wanted));
+    let requested: Vec<_> = fields(headers.map(|headers| &headers.download)).collect();
+    let named = |wanted: &str| requested.iter().any(|(name, _)| name.eq_ignore_ascii_case(wanted));
     let mut expected = vec![date];
     let own = [
         ("Transfer-Encoding", "chunked"),
@@ -157,7 +157,7 @@ fn download(headers: Option<&Headers>, date: (String, Vec<u8>)) -> Vec<(String, 
             expected.push((name.to_owned(), value.as_bytes().to_vec()));
         }
     }
-    expected.extend(asked);
+    expected.extend(requested);
     expected
 }
 

@@ -40,7 +40,7 @@ const FAULTS: [Fault; 9] = [
 struct Outcome {
     messages: Vec<Message>,
     /// The messages that the peer reads from the output.
-    told: Vec<Message>,
+    sent: Vec<Message>,
     /// The code of the violation.
     broken: Option<u16>,
     over: bool,
@@ -74,7 +74,7 @@ pub fn codec(data: &[u8]) {
     if code.is_some() {
         assert_eq!((whole.messages.len(), whole.broken), (script.messages.len(), code));
     }
-    check_told(&whole);
+    check_sent(&whole);
     check_flood(&script);
     assert_eq!(script.outcome(1), whole, "byte by byte");
     assert_eq!(script.outcome(stride), whole, "{stride} bytes at a time");
@@ -100,9 +100,9 @@ impl Script {
         };
         let (mut opcode, mut rest) = (first, &payload[..]);
         while choices.one_in(3) {
-            let (fragment, behind) = rest.split_at(choices.below(rest.len() + 1));
+            let (fragment, after) = rest.split_at(choices.below(rest.len() + 1));
             self.frame(opcode, false, fragment, choices);
-            (opcode, rest) = (0, behind);
+            (opcode, rest) = (0, after);
             if choices.one_in(2) {
                 let ping = choices.bytes(125).to_vec();
                 self.frame(0x89, false, &ping, choices);
@@ -173,13 +173,13 @@ impl Script {
         }
         output.append(codec.output());
         let (over, broken) = (codec.is_over(), codec.protocol_error().map(|broken| broken.code));
-        let told = read(other(self.end), &output);
-        Outcome { messages, told, broken, over }
+        let sent = read(other(self.end), &output);
+        Outcome { messages, sent, broken, over }
     }
 }
 
 /// Checks that pings, a close frame and a violation are answered, and nothing else is sent.
-fn check_told(outcome: &Outcome) {
+fn check_sent(outcome: &Outcome) {
     let mut expected = Vec::new();
     for message in &outcome.messages {
         match message {
@@ -188,11 +188,11 @@ fn check_told(outcome: &Outcome) {
             Message::Text(_) | Message::Binary(_) | Message::Pong(_) => {}
         }
     }
-    let (last, before) = match outcome.told.split_last() {
+    let (last, before) = match outcome.sent.split_last() {
         Some((last @ Message::Close(Some((code, _))), before)) if Some(*code) == outcome.broken => {
             (Some(last), before)
         }
-        Some(_) | None => (None, &outcome.told[..]),
+        Some(_) | None => (None, &outcome.sent[..]),
     };
     assert_eq!(before, expected, "what is told besides a breach");
     assert_eq!(last.is_some(), outcome.broken.is_some(), "a breach is told");

@@ -63,7 +63,7 @@ fn dishonest(dialect: Dialect, choices: &mut Choices) {
         victim.act(choices);
     }
     victim.session.eof();
-    victim.heed();
+    victim.process_events();
     assert!(victim.closed && victim.session.exchanges() == 0, "the end is the end of all");
 }
 
@@ -74,7 +74,7 @@ impl Victim {
         let mut peer = Codec::new(Endpoint::Dialled, usize::MAX);
         peer.text(&handshake::write_metadata(&Metadata::default()));
         session.received(&std::mem::take(peer.output()), now);
-        session.welcome(&Welcome { connection: Uuid::nil(), path: None, spare: None });
+        session.welcome(&Welcome { connection: Uuid::nil(), path: None, tunnel_secret: None });
         peer.text(&handshake::write_ack());
         session.received(&std::mem::take(peer.output()), now);
         while session.next_event().is_some() {}
@@ -103,7 +103,7 @@ impl Victim {
         if self.session.wants_input() {
             self.session.received(&bytes, base());
         }
-        self.heed();
+        self.process_events();
     }
 
     /// Sends, uses or cancels.
@@ -125,11 +125,11 @@ impl Victim {
         }
     }
 
-    fn heed(&mut self) {
-        let mut told = 0;
+    fn process_events(&mut self) {
+        let mut events = 0;
         while let Some(event) = self.session.next_event() {
-            assert!(!self.closed, "{event:?} behind the end");
-            told += 1;
+            assert!(!self.closed, "{event:?} after the end");
+            events += 1;
             match event {
                 Event::Body { number, bytes, .. } => {
                     *self.unused.entry(number).or_default() += bytes.len() as u64;
@@ -144,7 +144,7 @@ impl Victim {
                 Event::Introduced(_) | Event::Open(_) => panic!("{event:?} once it is open"),
             }
         }
-        assert!(told <= DATA_MAX_BYTES, "{told} events of one message");
+        assert!(events <= DATA_MAX_BYTES, "{events} events of one message");
         let theirs_max = AT_MOST * 2;
         assert!(self.session.exchanges() <= theirs_max + ACTS_MAX, "those of ours and some");
         self.session.output().clear();

@@ -57,8 +57,8 @@ struct View {
     answered: bool,
     sent_all: bool,
     /// Body bytes received, and whether they are complete.
-    came: usize,
-    came_all: bool,
+    received: usize,
+    received_all: bool,
     unused: usize,
     /// Whether it was cancelled, by either end.
     cancelled: bool,
@@ -72,8 +72,8 @@ impl View {
             begun: !ours,
             answered: false,
             sent_all: false,
-            came: 0,
-            came_all: false,
+            received: 0,
+            received_all: false,
             unused: 0,
             cancelled: false,
         }
@@ -108,7 +108,7 @@ impl Ends {
             sent: BTreeMap::new(),
         };
         ends.carry_all();
-        let welcome = Welcome { connection: Uuid::nil(), path: None, spare: None };
+        let welcome = Welcome { connection: Uuid::nil(), path: None, tunnel_secret: None };
         ends.sides[1].session.welcome(&welcome);
         ends.carry_all();
         assert!(ends.sides.iter().all(|end| end.session.is_open()));
@@ -150,7 +150,10 @@ impl Ends {
         for end in &self.sides {
             assert_eq!(end.session.exchanges(), 0, "what is over is forgotten");
             for (number, view) in end.exchanges.iter().filter(|(_, view)| !view.cancelled) {
-                assert!(view.came_all && view.sent_all, "exchange {number} ended without its end");
+                assert!(
+                    view.received_all && view.sent_all,
+                    "exchange {number} ended without its end"
+                );
             }
         }
     }
@@ -162,7 +165,7 @@ impl Ends {
             for number in numbers {
                 self.use_all(at, number);
                 self.answer(at, number, false);
-                self.say(at, number, 0, true);
+                self.send_body(at, number, 0, true);
             }
         }
     }
@@ -183,7 +186,7 @@ impl Ends {
         let view = View { sent_all: over, ..View::new(id, true) };
         assert!(self.sides[at].exchanges.insert(number, view).is_none(), "a number is used once");
         self.sent.entry(id).or_default()[0].over = over;
-        self.heed(at);
+        self.process_events(at);
     }
 
     fn respond(&mut self, at: usize, choices: &mut Choices) {
@@ -205,18 +208,18 @@ impl Ends {
         let head = format!("HTTP/1.1 200 OK\r\nX-Id: {id}\r\n{length}\r\n");
         self.sent.entry(id).or_default()[1].over = over;
         side.session.respond(number, head.as_bytes(), over);
-        self.heed(at);
+        self.process_events(at);
     }
 
     fn send(&mut self, at: usize, choices: &mut Choices) {
         if let Some(number) = self.some(at, choices) {
             let (bytes, over) = (choices.size() - 1, choices.one_in(4));
-            self.say(at, number, bytes, over);
+            self.send_body(at, number, bytes, over);
         }
     }
 
     /// Sends up to `bytes` bytes, as far as the window allows.
-    fn say(&mut self, at: usize, number: u32, bytes: usize, over: bool) {
+    fn send_body(&mut self, at: usize, number: u32, bytes: usize, over: bool) {
         let side = &mut self.sides[at];
         let Some(view) = side.exchanges.get_mut(&number).filter(|view| view.may_send()) else {
             return;
@@ -233,7 +236,7 @@ impl Ends {
         body.over = over;
         view.sent_all = over;
         side.session.send(number, &body.bytes[first..], over);
-        self.heed(at);
+        self.process_events(at);
     }
 
     fn use_up(&mut self, at: usize, choices: &mut Choices) {
@@ -257,7 +260,7 @@ impl Ends {
         view.cancelled = true;
         side.session.cancel(number, CancelReason::Gone);
         assert!(!side.session.knows(number));
-        self.heed(at);
+        self.process_events(at);
     }
 
     /// Returns one of the exchanges of an end.
@@ -265,7 +268,7 @@ impl Ends {
         let numbers: Vec<u32> = self.sides[at]
             .exchanges
             .iter()
-            .filter(|(_, view)| !(view.cancelled || view.came_all && view.sent_all))
+            .filter(|(_, view)| !(view.cancelled || view.received_all && view.sent_all))
             .map(|(number, _)| *number)
             .collect();
         (!numbers.is_empty()).then(|| numbers[choices.below(numbers.len())])
@@ -283,7 +286,7 @@ impl Ends {
         let session = &mut self.sides[to].session;
         session.in_turns_of(FRAMES_MAX);
         session.received(&bytes, self.now);
-        self.heed(to);
+        self.process_events(to);
         // Whatever was received, each turn is bounded and nothing is lost.
         for _ in 0..=bytes.len() {
             let session = &mut self.sides[to].session;
@@ -292,7 +295,7 @@ impl Ends {
                 return;
             }
             session.resume();
-            self.heed(to);
+            self.process_events(to);
         }
         panic!("{} bytes are more frames than bytes", bytes.len());
     }
@@ -306,14 +309,14 @@ impl Ends {
     }
 
     /// Checks the events of an end against what was sent.
-    fn heed(&mut self, at: usize) {
+    fn process_events(&mut self, at: usize) {
         while let Some(event) = self.sides[at].session.next_event() {
-            assert!(self.sides[at].closed.is_none(), "{event:?} behind the end");
+            assert!(self.sides[at].closed.is_none(), "{event:?} after the end");
             match event {
                 Event::Introduced(_) | Event::Open(_) | Event::Draining => {}
-                Event::Request { number, head, over } => self.asked(at, number, &head, over),
+                Event::Request { number, head, over } => self.on_request(at, number, &head, over),
                 Event::Response { number, head, over } => self.answered(at, number, &head, over),
-                Event::Body { number, bytes, over } => self.came(at, number, &bytes, over),
+                Event::Body { number, bytes, over } => self.received(at, number, &bytes, over),
                 Event::Room(number) => self.check_room(at, number),
                 Event::Cancelled(number, why) => self.cancelled(at, number, &why),
                 Event::Closed(how) => self.closed(at, how),
@@ -321,11 +324,11 @@ impl Ends {
         }
     }
 
-    fn asked(&mut self, at: usize, number: u32, head: &[u8], over: bool) {
+    fn on_request(&mut self, at: usize, number: u32, head: &[u8], over: bool) {
         let text = str::from_utf8(head).expect("the head is text");
         let path = text.split(' ').nth(1).expect("the head has a target");
         let id = path[1..].parse().expect("the target is the id");
-        let view = View { came_all: over, ..View::new(id, false) };
+        let view = View { received_all: over, ..View::new(id, false) };
         assert!(self.sides[at].exchanges.insert(number, view).is_none(), "a number is used once");
         if over {
             assert!(self.sent[&id][0].over && self.sent[&id][0].bytes.is_empty());
@@ -336,7 +339,7 @@ impl Ends {
         let view = self.sides[at].exchanges.get_mut(&number).expect("it was asked for");
         assert!(view.ours && !view.begun && !view.cancelled, "one answer to each request");
         view.begun = true;
-        view.came_all = over;
+        view.received_all = over;
         let text = str::from_utf8(head).expect("the head is text");
         let substitute = self.dialect == Dialect::Text && text.starts_with("HTTP/1.1 502 ");
         let own = format!("X-Id: {}\r\n", view.id);
@@ -346,13 +349,13 @@ impl Ends {
         }
     }
 
-    fn came(&mut self, at: usize, number: u32, bytes: &[u8], over: bool) {
+    fn received(&mut self, at: usize, number: u32, bytes: &[u8], over: bool) {
         let view = self.sides[at].exchanges.get_mut(&number).expect("it has begun");
-        assert!(view.begun && !view.came_all && !view.cancelled, "a body of what goes on");
+        assert!(view.begun && !view.received_all && !view.cancelled, "a body of what goes on");
         let sent = &self.sent[&view.id][1 - view.mine()];
-        let end = view.came + bytes.len();
-        assert_eq!(sent.bytes.get(view.came..end), Some(bytes), "exchange {number}");
-        (view.came, view.came_all, view.unused) = (end, over, view.unused + bytes.len());
+        let end = view.received + bytes.len();
+        assert_eq!(sent.bytes.get(view.received..end), Some(bytes), "exchange {number}");
+        (view.received, view.received_all, view.unused) = (end, over, view.unused + bytes.len());
         assert!(!over || (sent.over && end == sent.bytes.len()), "a body ends where it does");
         if self.dialect == Dialect::V1 {
             assert!(view.unused as u64 <= WINDOW_BYTES, "more than the window");

@@ -5,7 +5,7 @@ use super::choices::Choices;
 use super::house::START;
 use super::naive::{self, Decoded, End};
 use super::sockets::{Destination, Pipe, Source, Taken};
-use super::upload::{Behind, Upload};
+use super::upload::{Upload, UploadEnding};
 use crate::http::framing::Framing;
 use crate::rendezvous::pace::BURST_MIN;
 use crate::rendezvous::transfer::{COPY_MAX, Delimiter, FILL_MAX, Loss, PartialUpload};
@@ -409,7 +409,7 @@ impl Flow {
         match outcome {
             Some(TransferOutcome::Complete) => self.check_complete(&all, &sent),
             Some(TransferOutcome::SourceGone(loss)) => {
-                assert_eq!((all.end, upload.behind), (End::Open, Behind::End(loss)));
+                assert_eq!((all.end, upload.ending), (End::Open, UploadEnding::End(loss)));
             }
             Some(TransferOutcome::SourceBroken(_)) => assert_eq!(all.end, End::Broken),
             Some(TransferOutcome::SourceTooLarge(most)) => {

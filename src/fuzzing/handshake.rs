@@ -111,7 +111,7 @@ fn welcome() -> Welcome {
     Welcome {
         connection: Uuid::from_u128(7),
         path: Some("/api/billing".into()),
-        spare: Some(Uuid::from_u128(8)),
+        tunnel_secret: Some(Uuid::from_u128(8)),
     }
 }
 
@@ -153,19 +153,23 @@ fn outcome(end: Endpoint, dialect: Dialect, segments: &[Vec<u8>], piece: usize) 
         }
     };
     let mut outcome = Outcome { events: Vec::new(), output_bytes: 0, exchanges: 0, open: false };
-    let mut came = 0;
+    let mut received = 0;
     for segment in segments {
         for bytes in segment.chunks(piece) {
             session.received(bytes, now);
-            outcome.told(&mut session);
+            outcome.drain_events(&mut session);
         }
-        came += segment.len();
+        received += segment.len();
         if matches!(outcome.events.last(), Some(Event::Introduced(_))) {
             session.welcome(&welcome());
         }
-        outcome.told(&mut session);
+        outcome.drain_events(&mut session);
         // A ping of 2 bytes has a pong of 6.
-        assert!(outcome.output_bytes <= OUTPUT_MAX + 3 * came, "{} bytes", outcome.output_bytes);
+        assert!(
+            outcome.output_bytes <= OUTPUT_MAX + 3 * received,
+            "{} bytes",
+            outcome.output_bytes
+        );
     }
     // How many of many pongs are delayed depends on when others are sent.
     outcome.output_bytes = 0;
@@ -173,17 +177,17 @@ fn outcome(end: Endpoint, dialect: Dialect, segments: &[Vec<u8>], piece: usize) 
     outcome.open = session.is_open();
     session.tick(now + HANDSHAKE_TIME);
     session.eof();
-    outcome.told(&mut session);
+    outcome.drain_events(&mut session);
     assert!(session.is_closed() && session.exchanges() == 0);
     outcome
 }
 
 impl Outcome {
     /// Takes the session's events and output; no event may follow the end.
-    fn told(&mut self, session: &mut Session) {
+    fn drain_events(&mut self, session: &mut Session) {
         while let Some(event) = session.next_event() {
             let ended = matches!(self.events.last(), Some(Event::Closed(_)));
-            assert!(!ended, "{event:?} behind the end");
+            assert!(!ended, "{event:?} after the end");
             self.events.push(event);
         }
         self.output_bytes += std::mem::take(session.output()).len();

@@ -104,7 +104,7 @@ fn check_accepted(text: &[u8], said: &Said, limits: &HeadLimits) {
 
 /// Checks that bytes after a head do not change its verdict.
 fn check_what_follows(text: &[u8], verdict: &Verdict, limits: &HeadLimits) {
-    for behind in [&b""[..], b"\r\n", b"\n", b"\0", b" folded: x\r\n", b"GET / HTTP/1.1\r\n"] {
-        assert_eq!(parse(&[text, behind].concat(), limits), *verdict, "{behind:?} behind it");
+    for after in [&b""[..], b"\r\n", b"\n", b"\0", b" folded: x\r\n", b"GET / HTTP/1.1\r\n"] {
+        assert_eq!(parse(&[text, after].concat(), limits), *verdict, "{after:?} after it");
     }
 }

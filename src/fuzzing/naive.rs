@@ -39,7 +39,7 @@ pub(super) fn decode_chunks(body: &[u8]) -> Decoded {
 pub(super) fn decode_chunks_at_most(body: &[u8], most: u64) -> Decoded {
     let mut payload = Vec::new();
     let read = chunks(body, most, &mut payload);
-    let end = read.map_or_else(|stop| stop, |read| End::Complete(body.len() - read.behind.len()));
+    let end = read.map_or_else(|stop| stop, |read| End::Complete(body.len() - read.after.len()));
     Decoded { payload, end }
 }
 
@@ -75,18 +75,18 @@ struct Read<'b> {
     /// The trailer lines and the empty line.
     trailers: &'b [u8],
     /// The bytes after the body.
-    behind: &'b [u8],
+    after: &'b [u8],
 }
 
 fn chunks<'b>(body: &'b [u8], most: u64, payload: &mut Vec<u8>) -> Result<Read<'b>, Stop> {
     let (mut rest, mut extensions) = (body, 0);
     loop {
-        let (size, extension, behind) = size_line(rest)?;
+        let (size, extension, after) = size_line(rest)?;
         extensions += extension;
         if extensions > EXTENSIONS_BYTES_MAX as usize {
             return Err(End::Broken);
         }
-        rest = behind;
+        rest = after;
         if size == 0 {
             break;
         }
@@ -98,8 +98,8 @@ fn chunks<'b>(body: &'b [u8], most: u64, payload: &mut Vec<u8>) -> Result<Read<'
         rest =
             line_end(if (there as u64) < size { return Err(End::Open) } else { &rest[there..] })?;
     }
-    let behind = trailers(rest)?;
-    Ok(Read { trailers: &rest[..rest.len() - behind.len()], behind })
+    let after = trailers(rest)?;
+    Ok(Read { trailers: &rest[..rest.len() - after.len()], after })
 }
 
 /// Returns the size, the length of the extension, and the bytes after the line.
@@ -114,13 +114,13 @@ fn size_line(text: &[u8]) -> Result<(u64, usize, &[u8]), Stop> {
     if digits == 0 {
         return Err(if text.is_empty() { End::Open } else { End::Broken });
     }
-    let (extension, behind) = until_cr(&text[digits..]);
+    let (extension, after) = until_cr(&text[digits..]);
     if extension.len() > usize::from(EXTENSION_BYTES_MAX) {
         return Err(End::Broken);
     }
     match extensions(extension) {
-        Ok(()) => Ok((size, extension.len(), line_end(behind)?)),
-        Err(End::Open) if behind.is_empty() => Err(End::Open),
+        Ok(()) => Ok((size, extension.len(), line_end(after)?)),
+        Err(End::Open) if after.is_empty() => Err(End::Open),
         Err(_) => Err(End::Broken),
     }
 }
@@ -130,10 +130,10 @@ fn extensions(text: &[u8]) -> Result<(), Stop> {
     let mut rest = text;
     while !rest.is_empty() {
         rest = after(unblanked(rest), b';')?;
-        let (name, behind) = word(unblanked(rest))?;
+        let (name, after) = word(unblanked(rest))?;
         debug_assert!(is_token(name), "a word is a token");
-        rest = behind;
-        if let Some(value) = unblanked(behind).strip_prefix(b"=") {
+        rest = after;
+        if let Some(value) = unblanked(after).strip_prefix(b"=") {
             rest = match unblanked(value) {
                 [b'"', quoted @ ..] => unquoted(quoted)?,
                 value => word(value)?.1,
@@ -168,9 +168,9 @@ fn unquoted(text: &[u8]) -> Result<&[u8], Stop> {
     let mut rest = text;
     loop {
         rest = match rest {
-            [b'"', behind @ ..] => return Ok(behind),
+            [b'"', after @ ..] => return Ok(after),
             [] | [b'\\'] => return Err(End::Open),
-            [b'\\', byte, behind @ ..] | [byte, behind @ ..] if is_text(*byte) => behind,
+            [b'\\', byte, after @ ..] | [byte, after @ ..] if is_text(*byte) => after,
             _ => return Err(End::Broken),
         };
     }
@@ -183,12 +183,12 @@ fn trailers(text: &[u8]) -> Result<&[u8], Stop> {
         if rest.is_empty() || rest[0] == b'\r' {
             break;
         }
-        let bytes = |behind: &[u8]| text.len() - behind.len();
+        let bytes = |after: &[u8]| text.len() - after.len();
         let too_many = line == TRAILER_LINES_MAX;
         let name = rest.iter().position(|&byte| byte == b':').unwrap_or(rest.len());
-        let (value, behind) = until_cr(rest.get(name + 1..).unwrap_or_default());
+        let (value, after) = until_cr(rest.get(name + 1..).unwrap_or_default());
         let named = &rest[..name];
-        let whole = line_end(behind);
+        let whole = line_end(after);
         let used = whole.map_or(if whole == Err(End::Open) { text.len() } else { 0 }, bytes);
         if too_many
             || !is_token(named)
@@ -210,7 +210,7 @@ fn until_cr(text: &[u8]) -> (&[u8], &[u8]) {
 /// Returns the bytes after a line end.
 fn line_end(text: &[u8]) -> Result<&[u8], Stop> {
     match text.strip_prefix(b"\r\n") {
-        Some(behind) => Ok(behind),
+        Some(after) => Ok(after),
         None if text.is_empty() || text == b"\r" => Err(End::Open),
         None => Err(End::Broken),
     }

@@ -2,7 +2,7 @@
 //! blocked operation the caller is notified once when it can proceed.
 
 use super::choices::Choices;
-use super::upload::{Behind, Upload};
+use super::upload::{Upload, UploadEnding};
 use crate::rendezvous::transfer::Loss;
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -45,9 +45,9 @@ impl Source {
             self.read += count;
             return Taken::Moved(self.read - count..self.read);
         }
-        match self.upload.behind {
-            Behind::End(loss) if self.ended => Taken::Gone(loss),
-            Behind::End(_) | Behind::Silence => Taken::Blocked,
+        match self.upload.ending {
+            UploadEnding::End(loss) if self.ended => Taken::Gone(loss),
+            UploadEnding::End(_) | UploadEnding::Silence => Taken::Blocked,
         }
     }
 
@@ -61,7 +61,7 @@ impl Source {
 
     /// Whether a read would make progress.
     pub(super) fn has_news(&self) -> bool {
-        let end = self.ended && self.upload.behind != Behind::Silence;
+        let end = self.ended && self.upload.ending != UploadEnding::Silence;
         self.arrived > self.read || end
     }
 }

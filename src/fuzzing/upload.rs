@@ -21,7 +21,7 @@ const TRAILERS: [&[u8]; 5] = [
 
 /// What follows the last byte of an upload's wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Behind {
+pub(super) enum UploadEnding {
     /// Nothing, and the connection stays open.
     Silence,
     /// The connection ends, by FIN or by an error.
@@ -34,7 +34,7 @@ pub(super) struct Upload {
     pub(super) framing: Framing,
     /// All bytes after the head, until the connection falls silent or ends.
     pub(super) wire: Vec<u8>,
-    pub(super) behind: Behind,
+    pub(super) ending: UploadEnding,
     /// Maximum body bytes.
     pub(super) most: u64,
 }
@@ -55,7 +55,7 @@ impl Upload {
         }
         let silent = upload.decoded().end != naive::End::Open && !choices.one_in(4);
         if !silent {
-            upload.behind = Behind::End(choices.pick(&[Loss::Closed, Loss::Failed]));
+            upload.ending = UploadEnding::End(choices.pick(&[Loss::Closed, Loss::Failed]));
         }
         upload
     }
@@ -102,7 +102,7 @@ fn of_length(choices: &mut Choices<'_>) -> Upload {
     Upload {
         framing: Framing::Length(length as u64),
         wire: PATTERN[..length].to_vec(),
-        behind: Behind::Silence,
+        ending: UploadEnding::Silence,
         most: u64::MAX,
     }
 }
@@ -137,7 +137,7 @@ fn chunked(choices: &mut Choices<'_>) -> Upload {
         let place = framing_bytes[choices.below(framing_bytes.len())];
         wire[place] = choices.byte();
     }
-    Upload { framing: Framing::Chunked, wire, behind: Behind::Silence, most: u64::MAX }
+    Upload { framing: Framing::Chunked, wire, ending: UploadEnding::Silence, most: u64::MAX }
 }
 
 fn size_line(choices: &mut Choices<'_>, size: usize) -> String {

@@ -127,10 +127,10 @@ mod tests {
             ("the second before", -1, "Wed, 31 Dec 1969 23:59:59 GMT"),
             ("a leap day", 951_782_400, "Tue, 29 Feb 2000 00:00:00 GMT"),
             ("no leap day", 4_107_542_400, "Mon, 01 Mar 2100 00:00:00 GMT"),
-            ("behind 32 bits", 4_294_967_296, "Sun, 07 Feb 2106 06:28:16 GMT"),
+            ("after 32 bits", 4_294_967_296, "Sun, 07 Feb 2106 06:28:16 GMT"),
             ("the first", UNIX_SECONDS_MIN, "Sat, 01 Jan 0000 00:00:00 GMT"),
             ("before the first", i64::MIN, "Sat, 01 Jan 0000 00:00:00 GMT"),
-            ("behind the last", i64::MAX, "Thu, 30 Dec 9999 22:00:00 GMT"),
+            ("after the last", i64::MAX, "Thu, 30 Dec 9999 22:00:00 GMT"),
         ] {
             let date = HttpDate::from_unix_seconds(seconds);
             assert_eq!(std::str::from_utf8(date.as_bytes()), Ok(text), "{name}");

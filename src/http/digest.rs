@@ -59,18 +59,18 @@ mod tests {
     #[test]
     fn the_sha_256_is_found_among_other_members() {
         for (name, value) in [
-            ("behind another", format!("sha-512=:AAAA:, {TEXT}")),
+            ("after another", format!("sha-512=:AAAA:, {TEXT}")),
             ("in front of another", format!("{TEXT},sha-512=:AAAA:")),
             ("with parameters", format!("{TEXT};a=1;b=\"x,y\"")),
-            ("a blank behind a semicolon", format!("{TEXT}; a")),
+            ("a blank after a semicolon", format!("{TEXT}; a")),
             ("blanks around", format!("  {TEXT} ")),
-            ("behind a string with a comma", format!("a=\"x, sha-256=:AAAA:\", {TEXT}")),
-            ("behind escaped quotes", format!("a=\"\\\",\\\\\", {TEXT}")),
-            ("behind a list", format!("a=(1 2);q=3, {TEXT}")),
-            ("behind a flag", format!("a, {TEXT}")),
+            ("after a string with a comma", format!("a=\"x, sha-256=:AAAA:\", {TEXT}")),
+            ("after escaped quotes", format!("a=\"\\\",\\\\\", {TEXT}")),
+            ("after a list", format!("a=(1 2);q=3, {TEXT}")),
+            ("after a flag", format!("a, {TEXT}")),
             ("the last of two", format!("sha-256=:AAAA:, {TEXT}")),
             ("without padding", TEXT.replace('=', "").replace("256", "256=")),
-            ("bits behind the end", TEXT.replace("gM=:", "gN=:")),
+            ("bits after the end", TEXT.replace("gM=:", "gN=:")),
         ] {
             assert_eq!(sha_256(value.as_bytes()), Some(HELLO), "{name}");
         }
@@ -87,10 +87,10 @@ mod tests {
             ("no value", "sha-256".to_owned()),
             ("a token", TEXT.replace(':', "")),
             ("no end", TEXT.trim_end_matches(':').to_owned()),
-            ("text behind the end", format!("{TEXT}x")),
+            ("text after the end", format!("{TEXT}x")),
             ("a blank before a parameter", format!("{TEXT} ;a")),
             ("a broken member before it", format!("a=, {TEXT}")),
-            ("a broken member behind it", format!("{TEXT}, b=\"")),
+            ("a broken member after it", format!("{TEXT}, b=\"")),
             ("a comma at the end", format!("{TEXT},")),
             ("too short", "sha-256=:AAAA:".to_owned()),
             ("too long", TEXT.replace("WJG1", "WJG1WJG1")),

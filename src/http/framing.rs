@@ -151,7 +151,7 @@ mod tests {
             ("any case", &["ChUnKeD"], Ok(Framing::Chunked)),
             ("empty", &[""], Err(Reject::CodingInvalid)),
             ("empty member before", &[",chunked"], Err(Reject::CodingInvalid)),
-            ("empty member behind", &["chunked,"], Err(Reject::CodingInvalid)),
+            ("empty member after", &["chunked,"], Err(Reject::CodingInvalid)),
             ("twice in a list", &["chunked, chunked"], Err(Reject::CodingInvalid)),
             ("twice in two fields", &["chunked", "chunked"], Err(Reject::CodingInvalid)),
             ("not the last", &["chunked, gzip"], Err(Reject::CodingInvalid)),

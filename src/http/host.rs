@@ -119,7 +119,7 @@ mod tests {
             ("open bracket", "[::1"),
             ("close bracket", "::1]"),
             ("text before the bracket", "a[::1]"),
-            ("text behind the bracket", "[::1]a"),
+            ("text after the bracket", "[::1]a"),
             ("two literals", "[::1][::1]"),
             ("name in brackets", "[a]"),
             ("version without number", "[v.a]"),

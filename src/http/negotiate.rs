@@ -139,7 +139,7 @@ mod tests {
             ("upper case and blanks", &["TEXT/Plain ; Q=0.9 ,\tapplication/JSON ; q=0.8"], true),
             ("a parameter", &["text/plain;charset=utf-8"], true),
             ("commas in quotes", &["a/b;x=\", text/plain, \\\", \""], false),
-            ("behind the quotes", &["a/b;x=\",\\\"\", text/plain"], true),
+            ("after the quotes", &["a/b;x=\",\\\"\", text/plain"], true),
             ("an open quote", &["a/b;x=\", text/plain"], false),
             ("a weight too large", &["text/plain;q=1.001"], false),
             (

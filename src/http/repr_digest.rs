@@ -193,7 +193,7 @@ mod tests {
             ("a shorter name", "Repr-Diges: x\r\n".into(), None),
             ("the name as a value", "A: Repr-Digest:x\r\n".into(), None),
             ("two", "Repr-Digest: x\r\nA: b\r\nRepr-Digest: y \r\n".into(), Some("x, y")),
-            ("an empty one behind it", "Repr-Digest: x\r\nRepr-Digest:\r\n".into(), Some("x")),
+            ("an empty one after it", "Repr-Digest: x\r\nRepr-Digest:\r\n".into(), Some("x")),
             ("an empty one before it", "Repr-Digest: \r\nRepr-Digest:x\r\n".into(), Some("x")),
             ("a broken one before it", "Repr-Digest: X\r\nRepr-Digest:x\r\n".into(), None),
             ("too long together", format!("Repr-Digest: {longest}\r\nRepr-Digest: y\r\n"), None),

@@ -7,7 +7,7 @@
 //! ```
 //!
 //! With `rdv.socket.v1` the second message also has the path of the API (`Path`) and the secret
-//! that authorizes spare connections (`Spare`).
+//! that authorizes tunnels (`Spare`).
 
 use super::upgrade::SUBPROTOCOL;
 use serde_json::{Value, json};
@@ -82,8 +82,8 @@ pub struct Welcome {
     pub connection: Uuid,
     /// The path of its API on the relay.
     pub path: Option<String>,
-    /// The secret for spare connections; `None` if none are wanted.
-    pub spare: Option<Uuid>,
+    /// The secret for tunnels; `None` if none are wanted.
+    pub tunnel_secret: Option<Uuid>,
 }
 
 /// Why a handshake failed.
@@ -109,8 +109,8 @@ pub fn write_welcome(welcome: &Welcome) -> String {
     if let Some(path) = &welcome.path {
         message["Path"] = path.as_str().into();
     }
-    if let Some(spare) = welcome.spare {
-        message["Spare"] = spare.to_string().into();
+    if let Some(tunnel_secret) = welcome.tunnel_secret {
+        message["Spare"] = tunnel_secret.to_string().into();
     }
     message.to_string()
 }
@@ -142,7 +142,7 @@ pub fn read_welcome(text: &str) -> Result<Welcome, NotExpected> {
     Ok(Welcome {
         connection: id("ConnectionID").ok_or(not_expected)?,
         path: message.get("Path").and_then(Value::as_str).map(str::to_owned),
-        spare: id("Spare"),
+        tunnel_secret: id("Spare"),
     })
 }
 
@@ -171,7 +171,7 @@ mod tests {
         assert_eq!(write_metadata(&metadata), text);
         assert_eq!(read_metadata(text), Ok(metadata));
         let connection = Uuid::from_u128(7);
-        let plain = Welcome { connection, path: None, spare: None };
+        let plain = Welcome { connection, path: None, tunnel_secret: None };
         let text = r#"{"Type":"ServerHandshakeConnectionID","ConnectionID":"00000000-0000-0000-0000-000000000007"}"#;
         assert_eq!(write_welcome(&plain), text);
         assert_eq!(read_welcome(text), Ok(plain));
@@ -205,7 +205,7 @@ mod tests {
         let full = Welcome {
             connection: Uuid::from_u128(1),
             path: Some("/api/billing".into()),
-            spare: Some(Uuid::from_u128(2)),
+            tunnel_secret: Some(Uuid::from_u128(2)),
         };
         assert_eq!(read_welcome(&write_welcome(&full)), Ok(full));
     }

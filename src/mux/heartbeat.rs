@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 pub struct Heartbeat {
     silence_max: Duration,
     heard_at: Instant,
-    asked: bool,
+    pinged: bool,
 }
 
 /// The action that a peer's silence requires.
@@ -25,13 +25,13 @@ pub enum HeartbeatAction {
 impl Heartbeat {
     /// Starts with a peer that was active just now and may be silent for up to `silence_max`.
     pub fn new(silence_max: Duration, now: Instant) -> Self {
-        Self { silence_max, heard_at: now, asked: false }
+        Self { silence_max, heard_at: now, pinged: false }
     }
 
     /// Records that data was received from the peer.
     pub fn received(&mut self, now: Instant) {
         self.heard_at = now;
-        self.asked = false;
+        self.pinged = false;
     }
 
     /// Returns when data was last received.
@@ -44,16 +44,16 @@ impl Heartbeat {
         if now >= self.heard_at + self.silence_max {
             return HeartbeatAction::Dead;
         }
-        if now < self.next() || self.asked {
+        if now < self.next() || self.pinged {
             return HeartbeatAction::Well;
         }
-        self.asked = true;
+        self.pinged = true;
         HeartbeatAction::Ask
     }
 
     /// Returns when to judge again.
     pub fn next(&self) -> Instant {
-        self.heard_at + if self.asked { self.silence_max } else { self.silence_max / 2 }
+        self.heard_at + if self.pinged { self.silence_max } else { self.silence_max / 2 }
     }
 }
 

@@ -1,7 +1,7 @@
 //! The output of `rdv --help`, and the errors on wrong arguments.
 
-use clap::Command;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{Arg, Command};
 use std::fmt::Write as _;
 
 /// The commands, grouped by purpose.
@@ -44,6 +44,112 @@ fn overview(program: &Command) -> String {
     text
 }
 
+/// Settings that `-h` shows of a relay, whose `--help` shows a hundred.
+const RELAY_ESSENTIAL: [&str; 16] = [
+    "access_log",
+    "admin_listen",
+    "config",
+    "drain_timeout",
+    "idle_timeout",
+    "json",
+    "listen",
+    "max_connections",
+    "max_stream_bytes",
+    "max_streams",
+    "max_ttl",
+    "reference",
+    "sample",
+    "socket_tokens",
+    "trusted",
+    "ttl",
+];
+
+/// Settings that `-h` shows of `rdv source`.
+const SOURCE_ESSENTIAL: [&str; 13] = [
+    "access_log",
+    "ack",
+    "auth_token_file",
+    "header",
+    "key",
+    "listen",
+    "max_body",
+    "output",
+    "path",
+    "port",
+    "relay",
+    "signature",
+    "structured",
+];
+
+/// Settings of a command beyond which `-h` shows only the essential ones.
+const SCREEN: usize = 20;
+
+/// Maximum length of the name of a value in `-h`.
+const NAME_MAX: usize = 14;
+
+/// Length of a help text that fits beside its setting.
+const HELP_MAX: usize = 45;
+
+/// The text around a default value.
+const DEFAULT: &str = " [default: ]";
+
+/// Headings that `-h` does not show.
+const RARE: [&str; 2] = ["Connection", "Retries"];
+
+/// Returns the program with short help for `-h`: for each command one screen of 80 columns, with
+/// one line for each setting.
+pub fn brief(program: Command) -> Command {
+    program.mut_subcommands(|command| {
+        let crowded = command.get_arguments().count() > SCREEN;
+        let source = command.get_name() == "source";
+        let essential = if source { &SOURCE_ESSENTIAL[..] } else { &RELAY_ESSENTIAL };
+        command.term_width(80).mut_args(|arg| {
+            let rare = arg.get_help_heading().is_some_and(|heading| RARE.contains(&heading));
+            let shown = if crowded { essential.contains(&arg.get_id().as_str()) } else { !rare };
+            let arg = if crowded { arg.help_heading(None) } else { arg };
+            brief_arg(arg).hide_short_help(!shown)
+        })
+    })
+}
+
+fn brief_arg(arg: Arg) -> Arg {
+    let help = arg.get_help().map(ToString::to_string).unwrap_or_default();
+    let help = clause(&help).to_owned();
+    if !arg.get_action().takes_values() {
+        return arg.help(help);
+    }
+    let names = arg.get_value_names().unwrap_or_default();
+    let names: Vec<_> = names.iter().map(|name| brief_name(name)).collect();
+    let default = arg.get_default_values().iter().map(|value| value.len() + DEFAULT.len()).sum();
+    let long = help.len().saturating_add(default) > HELP_MAX;
+    arg.help(help)
+        .hide_env(true)
+        .hide_default_value(long)
+        .hide_possible_values(true)
+        .value_names(names)
+}
+
+/// Returns the name of a value, or its first alternative where it is long.
+fn brief_name(name: &str) -> String {
+    match name.split_once('|') {
+        Some((first, _)) if name.len() > NAME_MAX => format!("{first}|..."),
+        Some(_) | None => name.to_owned(),
+    }
+}
+
+/// Returns the first clause of a help text, without its default; less where that is long.
+fn clause(help: &str) -> &str {
+    let cut = |text: &'_ str, ends: &[&str]| {
+        ends.iter().filter_map(|end| text.find(end)).min().unwrap_or(text.len())
+    };
+    let clause = &help[..cut(help, &[": ", "; ", " [default", " (", ", such as"])];
+    let clause = clause.trim_end_matches(',');
+    if clause.len() <= HELP_MAX {
+        return clause;
+    }
+    &clause[..cut(clause, &[", ", " after ", " at ", " from ", " in ", " that ", " with "])]
+}
+
 /// Formats an error on wrong arguments as one line: the fault, the probable intention, and which
 /// help to read.
 pub fn usage_error(error: &clap::Error, program: &Command, words: &[String]) -> String {
@@ -65,4 +171,25 @@ fn first(suggested: &ContextValue) -> Option<String> {
         return Some(one.clone());
     }
     if let ContextValue::Strings(several) = suggested { several.first().cloned() } else { None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_clause_is_short_help() {
+        for (help, short) in [
+            ("Print JSON", "Print JSON"),
+            ("Maximum streams; further ones are refused", "Maximum streams"),
+            ("Output file [default: by the name]", "Output file"),
+            ("Media type, such as text/csv", "Media type"),
+            (
+                "Timeout for a complete request head or JSON body, from its first byte",
+                "Timeout for a complete request head or JSON body",
+            ),
+        ] {
+            assert_eq!(clause(help), short);
+        }
+    }
 }

@@ -30,8 +30,9 @@ pub struct SocketSettings {
     pub max_agent_requests: usize,
 
     /// Maximum idle tunnels of one agent; 0: none, and all requests use its WebSocket
-    #[arg(long, value_name = "N", default_value = "16", value_parser = units::count(0))]
-    pub max_spares: usize,
+    #[arg(long, alias = "max-spares", value_name = "N", default_value = "16",
+          value_parser = units::count(0))]
+    pub max_tunnels: usize,
 
     /// Timeout for an agent to begin its response
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = units::time(units::INSTANT))]
@@ -165,8 +166,8 @@ mod tests {
             ("--max-agents", "0", true),
             ("--max-agent-requests", "0", false),
             ("--max-agent-requests", "1", true),
-            ("--max-spares", "0", true),
-            ("--max-spares", "-1", false),
+            ("--max-tunnels", "0", true),
+            ("--max-tunnels", "-1", false),
             ("--agent-timeout", "60", false),
             ("--agent-heartbeat", "100ms", true),
             ("--agent-heartbeat", "99ms", false),

@@ -212,7 +212,7 @@ pub struct Transfer {
     ahead_framing: usize,
     loose: Vec<u8>,
     piped: usize,
-    behind: Vec<u8>,
+    after_pipe: Vec<u8>,
     pipe_may: PipeUse,
     head_started: bool,
     /// The head is sent before there is any body.
@@ -247,7 +247,7 @@ impl Transfer {
             ahead_sent: 0,
             loose: upload.body,
             piped: 0,
-            behind: Vec::new(),
+            after_pipe: Vec::new(),
             pipe_may: PipeUse::Grow,
             head_started: false,
             head_at_once: false,
@@ -286,7 +286,7 @@ impl Transfer {
     /// one left.
     pub fn give_upload_back(mut self) -> PartialUpload {
         debug_assert!(!self.head_started && self.piped == 0, "no byte of the body is lost");
-        debug_assert!(self.behind.is_empty(), "bytes can follow only bytes in the pipe");
+        debug_assert!(self.after_pipe.is_empty(), "bytes can follow only bytes in the pipe");
         // The head and the framing of the first chunk are at the start; they were for this
         // destination.
         let mut body = self.ahead.split_off(self.ahead_framing);
@@ -341,7 +341,7 @@ impl Transfer {
 
     /// Returns the bytes in user memory that the destination has not accepted.
     pub fn held(&self) -> usize {
-        self.prefix().len() + self.loose.len() + self.behind.len()
+        self.prefix().len() + self.loose.len() + self.after_pipe.len()
     }
 
     /// Returns the bytes in the pipe.
@@ -424,7 +424,7 @@ impl Transfer {
 
     /// Keeps [`received`](Self::received) bytes in user memory until a later step.
     pub fn keep(&mut self, bytes: &[u8], pieces: &[Range<usize>]) {
-        let store = if self.piped > 0 { &mut self.behind } else { &mut self.loose };
+        let store = if self.piped > 0 { &mut self.after_pipe } else { &mut self.loose };
         for piece in pieces {
             store.extend_from_slice(&bytes[piece.clone()]);
         }
@@ -456,10 +456,10 @@ impl Transfer {
         self.transferred += of_pieces as u64;
         self.copy_max = COPY_MAX;
         for piece in pieces {
-            let gone = of_pieces.min(piece.len());
-            of_pieces -= gone;
-            if gone < piece.len() {
-                self.ahead.extend_from_slice(&bytes[piece.start + gone..piece.end]);
+            let skipped = of_pieces.min(piece.len());
+            of_pieces -= skipped;
+            if skipped < piece.len() {
+                self.ahead.extend_from_slice(&bytes[piece.start + skipped..piece.end]);
                 self.copy_max = COPY_SLOW;
             }
         }
@@ -499,7 +499,7 @@ impl Transfer {
         self.spliced += count as u64;
         if self.piped == 0 {
             self.pipe_may = PipeUse::Grow;
-            std::mem::swap(&mut self.loose, &mut self.behind);
+            std::mem::swap(&mut self.loose, &mut self.after_pipe);
         }
     }
 
@@ -547,7 +547,7 @@ impl Transfer {
         if !self.body_unframed()
             || self.outcome().is_some()
             || self.pipe_may != PipeUse::Grow
-            || !self.behind.is_empty()
+            || !self.after_pipe.is_empty()
         {
             return false;
         }

@@ -31,7 +31,7 @@ pub(super) struct Shared {
     /// Open connections, including those still in their handshake.
     pub count: AtomicUsize,
     pub listeners: Listeners,
-    pub bell: EventFd,
+    pub waker: EventFd,
     /// Whether the server is stopping; the eventfd is signalled after this is set.
     pub stopping: AtomicBool,
 }
@@ -41,7 +41,7 @@ pub(super) fn accept_all(shared: &Arc<Shared>, listener: &TcpListener) {
     loop {
         let mut both = [
             PollFd::new(listener.as_fd(), PollFlags::POLLIN),
-            PollFd::new(shared.bell.as_fd(), PollFlags::POLLIN),
+            PollFd::new(shared.waker.as_fd(), PollFlags::POLLIN),
         ];
         let _ = poll(&mut both, PollTimeout::NONE);
         if shared.stopping.load(Ordering::Acquire) {
@@ -87,7 +87,7 @@ fn begin(shared: &Arc<Shared>, socket: TcpStream, remote: SocketAddr) {
 struct Ready {
     wire: Wire,
     dialect: Dialect,
-    behind: Vec<u8>,
+    rest: Vec<u8>,
     remote: SocketAddr,
 }
 
@@ -96,8 +96,8 @@ fn prepared(socket: TcpStream, has_room: bool) -> io::Result<Ready> {
     socket.set_nodelay(true)?;
     let remote = socket.peer_addr()?;
     let mut wire = Wire::Plain(socket);
-    let (dialect, behind) = accepting::upgrade(&mut wire, has_room)?;
-    Ok(Ready { wire, dialect, behind, remote })
+    let (dialect, rest) = accepting::upgrade(&mut wire, has_room)?;
+    Ok(Ready { wire, dialect, rest, remote })
 }
 
 /// Transfers the bytes of a connection until it ends, and returns how it ended.
@@ -109,7 +109,7 @@ fn forward(shared: &Arc<Shared>, id: Uuid, ready: Ready) -> io::Result<Closed> {
     if ready.dialect == Dialect::V1 {
         session = session.at_most(SERVED_MAX);
     }
-    session.received(&ready.behind, now);
+    session.received(&ready.rest, now);
     let link =
         Arc::new(Link::new(ConnectionState::new(session, Some(id), Value::Null), ready.remote)?);
     let (known, opened) = (Arc::clone(shared), Arc::clone(&link));

@@ -58,7 +58,7 @@ pub struct Call {
     #[command(flatten)]
     connecting: Connecting,
     #[command(flatten)]
-    telling: OutputArgs,
+    reporting: OutputArgs,
 }
 
 fn parse_json(text: &str) -> Result<Value, String> {
@@ -68,11 +68,11 @@ fn parse_json(text: &str) -> Result<Value, String> {
 impl Call {
     /// Sends the request, prints the response, and returns the exit code.
     pub fn run(&self) -> Exit {
-        let teller = Reporter::new(self.telling);
-        watching(&teller, || self.call(&teller))
+        let reporter = Reporter::new(self.reporting);
+        watching(&reporter, || self.call(&reporter))
     }
 
-    fn call(&self, teller: &Reporter) -> Result<(), Failure> {
+    fn call(&self, reporter: &Reporter) -> Result<(), Failure> {
         let preferences = Preferences::read()?;
         let mut options = self.connecting.options(&preferences)?;
         options.set_connect_retries(self.connecting.retries);
@@ -89,7 +89,7 @@ impl Call {
         let answer = self.answer(&connection, request);
         connection.close();
         connection.wait_parted();
-        judge(answer?, teller)
+        judge(answer?, reporter)
     }
 
     fn request(&self, fields: &[(String, String)]) -> Result<Request<Body>, Failure> {
@@ -186,7 +186,7 @@ fn keep(body: Body, path: &Path) -> Result<(), Failure> {
     output.complete_noted(true, &UNFINISHED).map(drop).map_err(failed)
 }
 
-fn judge(status: u16, teller: &Reporter) -> Result<(), Failure> {
+fn judge(status: u16, reporter: &Reporter) -> Result<(), Failure> {
     let said = match reason(status) {
         "" => format!("the API answered {status}"),
         reason => format!("the API answered {status} ({reason})"),
@@ -194,7 +194,7 @@ fn judge(status: u16, teller: &Reporter) -> Result<(), Failure> {
     if status >= 400 {
         return Err(Failure::new(Exit::Refused, said));
     }
-    teller.note(&said, &json!({ "event": "complete", "status": status }));
+    reporter.note(&said, &json!({ "event": "complete", "status": status }));
     Ok(())
 }
 

@@ -123,19 +123,19 @@ mod tests {
     fn what_is_asked_for_is_done_once_and_only_while_it_is_needed() {
         let cancellation = Cancellation::new();
         let (tell, done) = mpsc::channel();
-        let telling = |what: &'static str| {
+        let record = |what: &'static str| {
             let tell = tell.clone();
             move || tell.send(what).unwrap()
         };
-        let first = cancellation.on_cancel(telling("first"));
-        drop(cancellation.on_cancel(telling("dropped")));
-        let last = cancellation.on_cancel(telling("last"));
+        let first = cancellation.on_cancel(record("first"));
+        drop(cancellation.on_cancel(record("dropped")));
+        let last = cancellation.on_cancel(record("last"));
         assert!(!cancellation.is_cancelled() && !first.is_done());
         cancellation.clone().cancel();
         assert!(cancellation.is_cancelled() && last.is_done());
         assert!(cancellation.wait(Duration::from_secs(30)), "at once");
         cancellation.cancel();
-        let _late = cancellation.on_cancel(telling("late"));
+        let _late = cancellation.on_cancel(record("late"));
         assert_eq!(done.try_iter().collect::<Vec<_>>(), ["first", "last", "late"]);
     }
 }

@@ -131,13 +131,13 @@ impl SocketClient {
     /// handshake, and any other error that prevents a connection.
     pub fn connect(&self) -> Result<SocketConnection, Error> {
         let (url, options) = (&self.url, &self.options);
-        let wish = UpgradeOptions {
+        let upgrade = UpgradeOptions {
             url,
             options,
             token: self.token.as_deref(),
             text_only: self.text_only,
         };
-        let upgraded = connecting::upgrade(&wish, dial(url, options)?)?;
+        let upgraded = connecting::upgrade(&upgrade, dial(url, options)?)?;
         let now = clock::now();
         let metadata = Metadata(self.metadata.clone());
         let mut session = Session::dialled(upgraded.dialect, &metadata, self.heartbeat, now)
@@ -145,7 +145,7 @@ impl SocketClient {
         if upgraded.dialect == super::Dialect::V1 {
             session = session.at_most(super::state::SERVED_MAX);
         }
-        session.received(&upgraded.behind, now);
+        session.received(&upgraded.rest, now);
         let mut state = ConnectionState::new(session, None, metadata.0);
         state.update();
         let failed = |error| Error::network("starting the connection", error);

@@ -38,53 +38,53 @@ pub(super) struct Upgraded {
     pub wire: Wire,
     pub dialect: Dialect,
     /// Bytes received after the server's response.
-    pub behind: Vec<u8>,
+    pub rest: Vec<u8>,
 }
 
 /// Requests the upgrade and reads the response.
-pub(super) fn upgrade(wish: &UpgradeOptions<'_>, dialled: Dialled) -> Result<Upgraded, Error> {
+pub(super) fn upgrade(upgrade: &UpgradeOptions<'_>, dialled: Dialled) -> Result<Upgraded, Error> {
     // 122 of its bits are random; the key only has to be unique.
     let key = BASE64_STANDARD.encode(Uuid::new_v4().as_bytes());
-    let request = request(wish, &dialled, &key);
-    let mut asking = UpgradeRequest {
+    let request = request(upgrade, &dialled, &key);
+    let mut upgrade_request = UpgradeRequest {
         wire: dialled.wire,
         received: Vec::new(),
         ended: false,
         end: clock::now() + PATIENCE,
     };
-    asking.send(&request)?;
-    let head = asking.head()?;
-    asking.received.drain(..head.len);
+    upgrade_request.send(&request)?;
+    let head = upgrade_request.head()?;
+    upgrade_request.received.drain(..head.len);
     if head.status != 101 {
-        return Err(asking.refusal(&head));
+        return Err(upgrade_request.refusal(&head));
     }
-    let dialect = checked(&head, &key, wish.text_only)?;
-    Ok(Upgraded { wire: asking.wire, dialect, behind: asking.received })
+    let dialect = checked(&head, &key, upgrade.text_only)?;
+    Ok(Upgraded { wire: upgrade_request.wire, dialect, rest: upgrade_request.received })
 }
 
-fn request(wish: &UpgradeOptions<'_>, dialled: &Dialled, key: &str) -> Vec<u8> {
+fn request(upgrade: &UpgradeOptions<'_>, dialled: &Dialled, key: &str) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut head = HeadWriter::request(&mut bytes, "GET", &dialled.target)
-        .field("Host", wish.url.authority().as_bytes())
+        .field("Host", upgrade.url.authority().as_bytes())
         .field("Connection", b"Upgrade")
         .field("Upgrade", b"websocket")
         .field("Sec-WebSocket-Version", b"13")
         .field("Sec-WebSocket-Key", key.as_bytes());
-    if !wish.text_only {
+    if !upgrade.text_only {
         head = head.field("Sec-WebSocket-Protocol", SUBPROTOCOL.as_bytes());
     }
-    if !wish.options.has_field("User-Agent") {
+    if !upgrade.options.has_field("User-Agent") {
         head = head.field("User-Agent", USER_AGENT.as_bytes());
     }
-    if let Some(token) = wish.token {
+    if let Some(token) = upgrade.token {
         head = head.field("Authorization", format!("Bearer {token}").as_bytes());
-    } else if let Some(credentials) = &wish.url.credentials {
+    } else if let Some(credentials) = &upgrade.url.credentials {
         head = head.field("Authorization", basic(credentials).as_bytes());
     }
     if let Some(value) = &dialled.proxy_authorization {
         head = head.field("Proxy-Authorization", value.as_bytes());
     }
-    for (name, value) in &wish.options.fields {
+    for (name, value) in &upgrade.options.fields {
         head = head.field(name, value.as_bytes());
     }
     head.end();

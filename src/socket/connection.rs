@@ -107,7 +107,7 @@ impl SocketConnection {
 
     /// Returns the welcome message that the accepting end sent.
     pub fn welcome(&self) -> Welcome {
-        let none = || Welcome { connection: Uuid::nil(), path: None, spare: None };
+        let none = || Welcome { connection: Uuid::nil(), path: None, tunnel_secret: None };
         self.link().lock().welcome.clone().unwrap_or_else(none)
     }
 

@@ -20,15 +20,15 @@ use tungstenite::Bytes;
 #[derive(Debug)]
 pub(super) struct Link {
     state: Mutex<ConnectionState>,
-    bell: EventFd,
+    waker: EventFd,
     pub remote: SocketAddr,
 }
 
 impl Link {
     pub(super) fn new(state: ConnectionState, remote: SocketAddr) -> io::Result<Self> {
         let flags = EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK;
-        let bell = EventFd::from_value_and_flags(0, flags)?;
-        Ok(Self { state: Mutex::new(state), bell, remote })
+        let waker = EventFd::from_value_and_flags(0, flags)?;
+        Ok(Self { state: Mutex::new(state), waker, remote })
     }
 
     /// Locks the state, ignoring poisoning: every change leaves it consistent.
@@ -71,7 +71,7 @@ impl Link {
         if std::mem::take(&mut state.asleep) {
             // Fails only if the counter is at its maximum, and then the eventfd is readable
             // already.
-            let _ = self.bell.write(1);
+            let _ = self.waker.write(1);
         }
     }
 
@@ -83,11 +83,11 @@ impl Link {
     }
 
     pub(super) fn wake_fd(&self) -> BorrowedFd<'_> {
-        self.bell.as_fd()
+        self.waker.as_fd()
     }
 
     pub(super) fn silence_bell(&self) {
-        let _ = self.bell.read();
+        let _ = self.waker.read();
     }
 
     /// Waits for the head of the response; `limit` only counts while the other end is waited for.

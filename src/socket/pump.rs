@@ -94,8 +94,8 @@ impl Pump {
         flags.set(PollFlags::POLLIN, wants);
         flags.set(PollFlags::POLLOUT, !all_sent);
         let found = self.wait(flags, timeout)?;
-        let gone = PollFlags::POLLERR | PollFlags::POLLHUP;
-        if !wants && found.intersects(gone) {
+        let closed = PollFlags::POLLERR | PollFlags::POLLHUP;
+        if !wants && found.intersects(closed) {
             // The socket is not read, so the error would go unnoticed.
             return Err(io::ErrorKind::ConnectionReset.into());
         }
@@ -104,9 +104,9 @@ impl Pump {
 
     /// Waits for the socket, the eventfd or the timeout, and returns the socket's events.
     fn wait(&self, flags: PollFlags, timeout: Option<Duration>) -> io::Result<PollFlags> {
-        let bell = self.link.wake_fd();
+        let waker = self.link.wake_fd();
         let mut both =
-            [PollFd::new(self.wire.socket().as_fd(), flags), PollFd::new(bell, PollFlags::POLLIN)];
+            [PollFd::new(self.wire.socket().as_fd(), flags), PollFd::new(waker, PollFlags::POLLIN)];
         // Rounded up: a wait of less than a millisecond must not become a busy loop.
         let timeout = timeout.map(|left| left.saturating_add(Duration::from_micros(999)));
         let most = |left| PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);

@@ -45,7 +45,7 @@ impl Relay {
     ///
     /// # Errors
     /// A proxy in the environment is invalid.
-    pub(in crate::socket) fn takes_spares(&self, options: &Options) -> Result<bool, Failure> {
+    pub(in crate::socket) fn offers_tunnels(&self, options: &Options) -> Result<bool, Failure> {
         Ok(self.base.scheme == Scheme::Http && options.proxies.for_url(&self.base)?.is_none())
     }
 }

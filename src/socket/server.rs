@@ -100,7 +100,7 @@ impl ServerBuilder {
             connections: Mutex::default(),
             count: AtomicUsize::new(0),
             listeners: Listeners::default(),
-            bell: EventFd::from_value_and_flags(0, flags).map_err(|errno| failed(errno.into()))?,
+            waker: EventFd::from_value_and_flags(0, flags).map_err(|errno| failed(errno.into()))?,
             stopping: AtomicBool::new(false),
         });
         let accepted = Arc::clone(&shared);
@@ -182,7 +182,7 @@ impl SocketServer {
     fn end(&mut self) {
         let Some(accepting) = self.accepting.take() else { return };
         self.shared.stopping.store(true, Ordering::Release);
-        let _ = self.shared.bell.write(1);
+        let _ = self.shared.waker.write(1);
         let _ = accepting.join();
         self.shared.close_all();
     }

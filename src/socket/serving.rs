@@ -30,7 +30,7 @@ struct WorkerPool {
 }
 
 pub(super) fn serve(connection: &SocketConnection, handler: Arc<Handler>) -> Result<(), Error> {
-    let crew = Arc::new(WorkerPool { handler, threads: AtomicUsize::new(0) });
+    let pool = Arc::new(WorkerPool { handler, threads: AtomicUsize::new(0) });
     let link = connection.link();
     let mut state = link.lock();
     loop {
@@ -41,7 +41,7 @@ pub(super) fn serve(connection: &SocketConnection, handler: Arc<Handler>) -> Res
             }
             Some(closed) => return Err(closed.into()),
         }
-        let crowded = crew.threads.load(Ordering::Relaxed) >= SERVED_MAX;
+        let crowded = pool.threads.load(Ordering::Relaxed) >= SERVED_MAX;
         if state.requests.len() <= state.idle || crowded {
             let hire = Arc::clone(&state.hire);
             state = wait(&hire, state);
@@ -49,7 +49,7 @@ pub(super) fn serve(connection: &SocketConnection, handler: Arc<Handler>) -> Res
         }
         let Some(request) = state.requests.pop_front() else { continue };
         drop(state);
-        crew.spawn_worker(connection, request)?;
+        pool.spawn_worker(connection, request)?;
         state = link.lock();
     }
 }
@@ -61,14 +61,14 @@ impl WorkerPool {
         first: Arrived,
     ) -> Result<(), Error> {
         self.threads.fetch_add(1, Ordering::Relaxed);
-        let (crew, connection) = (Arc::clone(self), connection.clone());
+        let (pool, connection) = (Arc::clone(self), connection.clone());
         let work = move || {
             let mut next = Some(first);
             while let Some(request) = next {
-                answer(&connection, &*crew.handler, &request);
+                answer(&connection, &*pool.handler, &request);
                 next = await_request(&connection);
             }
-            crew.threads.fetch_sub(1, Ordering::Relaxed);
+            pool.threads.fetch_sub(1, Ordering::Relaxed);
             let hire = Arc::clone(&connection.link().lock().hire);
             hire.notify_all();
         };
@@ -153,13 +153,13 @@ fn respond(
     let length = body.length_bytes().or(stated);
     // RFC 9110, sections 9.3.2, 15.3.5 and 15.4.5: these have no body. In a 304 and in a response
     // to HEAD, the length is that of the body GET would return (section 8.6).
-    let (told, over) = match head.status.as_u16() {
+    let (framed, over) = match head.status.as_u16() {
         204 => (None, true),
         304 => (stated, true),
         _ if is_head => (stated.or(length.filter(|length| *length > 0)), true),
         _ => (length, length == Some(0)),
     };
-    let bytes = heads::write_response(&head, told);
+    let bytes = heads::write_response(&head, framed);
     let fits = link.change(|state| {
         let fits = state.session.takes_response(number, &bytes, over);
         if fits {

@@ -143,14 +143,14 @@ impl ConnectionState {
             Event::Introduced(metadata) => {
                 self.metadata = metadata.0;
                 let connection = self.connection.unwrap_or_default();
-                self.session.welcome(&Welcome { connection, path: None, spare: None });
+                self.session.welcome(&Welcome { connection, path: None, tunnel_secret: None });
             }
             Event::Open(welcome) => {
                 self.welcome = welcome.or_else(|| {
                     self.connection.map(|connection| Welcome {
                         connection,
                         path: None,
-                        spare: None,
+                        tunnel_secret: None,
                     })
                 });
                 self.opened.notify_all();

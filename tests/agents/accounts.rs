@@ -102,7 +102,7 @@ fn a_call_on_a_spare_connection_has_the_same_line() {
             (logged.relay.look("/socket").json()[0]["requests_in_flight"] == 0).then_some(())
         });
     }
-    logged.await_calls("on a spare connection", &CALLED);
+    logged.await_calls("on a tunnel", &CALLED);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 /// A request with its whole body.
 #[derive(Debug)]
 pub(crate) struct Asked {
-    /// Of the exchange; 0 on a spare connection.
+    /// Of the exchange; 0 on a tunnel.
     pub(crate) number: u32,
     pub(crate) head: String,
     pub(crate) body: Vec<u8>,

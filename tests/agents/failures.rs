@@ -23,11 +23,11 @@ impl Called {
         Called::with(flags, dialect, |place| ask("GET", place))
     }
 
-    fn with(flags: &[&str], dialect: Dialect, wish: impl Fn(&str) -> Ask) -> Called {
+    fn with(flags: &[&str], dialect: Dialect, request: impl Fn(&str) -> Ask) -> Called {
         let relay = Relay::start(flags);
         let mut agent = Agent::connect(&relay, dialect, Value::Null);
         let mut client = relay.connect();
-        client.ask(&wish(&agent.place()));
+        client.ask(&request(&agent.place()));
         let number = agent.asked_head().0;
         Called { relay, agent, client, number }
     }
@@ -53,8 +53,8 @@ fn an_agent_that_is_not_there_is_not_found() {
         "/socket/00000000-0000-4000-8000-000000000000/x",
         "/socket/no-id/x",
     ] {
-        for wish in [ask("GET", target), ask("POST", target).body("x"), ask("MADE-UP", target)] {
-            let answer = client.exchange(&wish);
+        for request in [ask("GET", target), ask("POST", target).body("x"), ask("MADE-UP", target)] {
+            let answer = client.exchange(&request);
             let message = "No agent with this name or connection id is connected";
             assert_error(target, &answer, (404, "AgentNotFoundError", Some(message)));
         }
@@ -82,8 +82,8 @@ fn an_answer_that_breaks_off_does_not_look_whole() {
     ] {
         for how in ["vanishes", "cancels"] {
             let mut called = Called::with(&[], Dialect::V1, |place| {
-                let wish = ask("GET", place);
-                if http10 { wish.http10() } else { wish }
+                let request = ask("GET", place);
+                if http10 { request.http10() } else { request }
             });
             called.agent.begin(called.number, &head, false);
             called.agent.send(called.number, b"half of it", false);

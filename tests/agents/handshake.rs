@@ -22,12 +22,12 @@ fn an_agent_is_reachable_by_its_name_and_by_its_connection() {
             assert_eq!(client.response().text(), "hello", "{dialect:?} {place}");
         }
         let welcome = agent.welcome();
-        let (path, spare) = (welcome.path.as_deref(), welcome.spare);
+        let (path, spare) = (welcome.path.as_deref(), welcome.tunnel_secret);
         match dialect {
             Dialect::Text => assert_eq!((path, spare), (None, None), "nothing the seed has not"),
             Dialect::V1 => {
                 assert_eq!(path, Some("/api/frames"));
-                assert!(spare.is_some(), "spare connections are wanted");
+                assert!(spare.is_some(), "tunnels are wanted");
             }
         }
     }
@@ -35,7 +35,7 @@ fn an_agent_is_reachable_by_its_name_and_by_its_connection() {
 
 #[test]
 fn an_agent_without_a_name_is_reachable_by_its_connection() {
-    let relay = Relay::start(&["--max-spares", "0"]);
+    let relay = Relay::start(&["--max-tunnels", "0"]);
     for (name, metadata) in [
         ("no metadata", Value::Null),
         ("text", json!("a dummy")),
@@ -43,7 +43,7 @@ fn an_agent_without_a_name_is_reachable_by_its_connection() {
     ] {
         let mut agent = Agent::connect(&relay, Dialect::V1, metadata);
         assert_eq!(agent.welcome().path, Some(agent.place()), "{name}");
-        assert_eq!(agent.welcome().spare, None, "{name}: none are wanted");
+        assert_eq!(agent.welcome().tunnel_secret, None, "{name}: none are wanted");
         let mut client = relay.connect();
         client.ask(&ask("GET", &agent.place()));
         let asked = agent.asked();

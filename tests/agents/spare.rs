@@ -1,4 +1,4 @@
-//! An agent's end of a spare connection: requests come as plain HTTP/1.1.
+//! An agent's end of a tunnel: requests come as plain HTTP/1.1.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -7,7 +7,7 @@ use crate::agent::Agent;
 use crate::asked::Asked;
 use crate::support::{Ask, PATIENCE, Relay, Wire, ask};
 
-/// A spare connection that was brought.
+/// A tunnel that was brought.
 pub(crate) struct Spare {
     stream: TcpStream,
     received: Vec<u8>,
@@ -30,7 +30,7 @@ impl Spare {
 
     pub(crate) fn at(address: SocketAddr, agent: &Agent) -> Spare {
         let welcome = agent.welcome();
-        let secret = welcome.spare.expect("a secret for spare connections").to_string();
+        let secret = welcome.tunnel_secret.expect("a secret for tunnels").to_string();
         let mut wire = Wire::connect(address);
         wire.ask(&bring(&welcome.connection.to_string(), &secret));
         let head = wire.head();

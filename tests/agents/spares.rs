@@ -1,4 +1,4 @@
-//! Calls that go over spare connections, as plain HTTP/1.1.
+//! Calls that go over tunnels, as plain HTTP/1.1.
 
 use std::io::Write as _;
 
@@ -10,7 +10,7 @@ use crate::agent::{Agent, BUSY, ok};
 use crate::spare::{Spare, bring};
 use crate::support::{Ending, Relay, Wire, ask, assert_error, chunks, is_pattern, pattern};
 
-/// A relay, an agent, one spare connection of it and a client.
+/// A relay, an agent, one tunnel of it and a client.
 struct Spared {
     relay: Relay,
     agent: Agent,
@@ -29,7 +29,7 @@ impl Spared {
         Spared { relay, agent, spare, client, place }
     }
 
-    /// A call goes over the spare connection, and is answered at once.
+    /// A call goes over the tunnel, and is answered at once.
     fn assert_works(&mut self) {
         self.client.ask(&ask("GET", &format!("{}/again", self.place)));
         let asked = self.spare.asked();
@@ -41,11 +41,11 @@ impl Spared {
 
 #[test]
 fn only_an_agent_brings_its_spare_connections() {
-    let relay = Relay::start(&["--max-spares", "1"]);
+    let relay = Relay::start(&["--max-tunnels", "1"]);
     let agent = Agent::connect(&relay, Dialect::V1, Value::Null);
     let welcome = agent.welcome();
     let id = welcome.connection.to_string();
-    let secret = welcome.spare.expect("a secret").to_string();
+    let secret = welcome.tunnel_secret.expect("a secret").to_string();
     for (name, connection, secret) in [
         ("a wrong secret", id.as_str(), crate::support::UNKNOWN),
         ("a wrong connection", crate::support::UNKNOWN, secret.as_str()),
@@ -64,8 +64,8 @@ fn only_an_agent_brings_its_spare_connections() {
 fn a_spare_connection_is_used_again_and_again() {
     let mut spared = Spared::start(&[]);
     for number in 0..5 {
-        let wish = ask("POST", &format!("{}/{number}", spared.place)).field("Keep-Alive", "x");
-        spared.client.ask(&wish.body(format!("body {number}")));
+        let request = ask("POST", &format!("{}/{number}", spared.place)).field("Keep-Alive", "x");
+        spared.client.ask(&request.body(format!("body {number}")));
         let asked = spared.spare.asked();
         assert_eq!(asked.line(), format!("POST /{number}"));
         assert_eq!(asked.body, format!("body {number}").as_bytes());
@@ -199,8 +199,8 @@ fn a_spare_connection_that_dies_with_a_call_is_a_bad_gateway_or_a_cut() {
         ("within it, HTTP/1.0", true, true, Ending::Reset),
     ] {
         let Spared { relay, agent: _agent, mut spare, mut client, place } = Spared::start(&[]);
-        let wish = ask("GET", &place);
-        client.ask(&if http10 { wish.http10() } else { wish });
+        let request = ask("GET", &place);
+        client.ask(&if http10 { request.http10() } else { request });
         spare.asked();
         if begun {
             spare.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n");

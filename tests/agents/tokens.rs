@@ -112,7 +112,7 @@ fn what_an_agent_proves_itself_with_is_shown_nowhere() {
     let mut agent = Agent::upgraded(address, &asked, Dialect::V1, metadata);
     agent.await_open();
     guarded.relay.turn();
-    let spare = agent.welcome().spare.expect("a secret").to_string();
+    let spare = agent.welcome().tunnel_secret.expect("a secret").to_string();
     let list = guarded.relay.look("/socket");
     assert_eq!(list.json()[0]["metadata"], json!({ "name": "billing", "more": "public" }));
     agent.close(close::NORMAL, "");

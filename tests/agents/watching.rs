@@ -67,9 +67,9 @@ fn agents_are_shown_to_operators() {
 #[test]
 fn those_who_come_and_go_are_told_as_events() {
     let relay = Relay::start(&[&TRUSTING[..], &["--agent-heartbeat", "100ms"]].concat());
-    let mut watcher = relay.connect();
-    watcher.ask(&ask("GET", "/socket/events"));
-    assert_eq!(watcher.head().get("Content-Type"), Some("text/event-stream"));
+    let mut subscriber = relay.connect();
+    subscriber.ask(&ask("GET", "/socket/events"));
+    assert_eq!(subscriber.head().get("Content-Type"), Some("text/event-stream"));
     for (name, leaves, kind) in [
         ("closed", (|mut agent| agent.close(close::NORMAL, "")) as fn(Agent), "ConnectionClosed"),
         ("lost", Agent::vanish, "ConnectionFailure"),
@@ -78,17 +78,17 @@ fn those_who_come_and_go_are_told_as_events() {
     ] {
         let agent = Agent::named(&relay, Dialect::V1, name);
         let id = agent.welcome().connection.to_string();
-        let (received, data) = event(&mut watcher);
+        let (received, data) = event(&mut subscriber);
         assert_eq!(received, "ConnectionReceived", "{name}");
         assert_eq!((&data["connection_id"], &data["name"]), (&json!(id), &json!(name)));
         leaves(agent);
-        let (left, data) = event(&mut watcher);
+        let (left, data) = event(&mut subscriber);
         assert_eq!((left.as_str(), &data["type"]), (kind, &json!(kind)), "{name}: {data}");
         assert_eq!(data["connection_id"], id, "{name}");
         assert!(data["reason"].is_string() && data["at"].is_string(), "{name}: {data}");
     }
     let mut refused = Agent::introduced(relay.address(), Dialect::V1, json!({ "name": "No Name" }));
     refused.closed();
-    let (kind, data) = event(&mut watcher);
+    let (kind, data) = event(&mut subscriber);
     assert_eq!((kind.as_str(), &data["connection_id"]), ("ConnectionFailure", &Value::Null));
 }

@@ -36,7 +36,7 @@ fn flood(name: &str, begin: &str, then: &str) {
 }
 
 fn rounds<'r>(address: SocketAddr, agent: &Agent, begin: &'r str, then: &'r str) -> Rounds<'r> {
-    let secret = agent.welcome().spare.expect("a secret for tunnels").to_string();
+    let secret = agent.welcome().tunnel_secret.expect("a secret for tunnels").to_string();
     let bring = ask("GET", "/socket/spare")
         .field("Connection", "Upgrade")
         .field("Upgrade", "rdv.spare.v1")

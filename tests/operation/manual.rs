@@ -5,6 +5,26 @@ use std::fs;
 
 use crate::support::Process;
 
+const COMMANDS: [&str; 17] = [
+    "call",
+    "cancel",
+    "check-config",
+    "completions",
+    "ctl",
+    "destination",
+    "doctor",
+    "expose",
+    "man",
+    "pipe",
+    "post",
+    "print-config",
+    "receive",
+    "send",
+    "serve",
+    "source",
+    "status",
+];
+
 fn run(arguments: &[&str]) -> String {
     let finished = Process::rdv(arguments).finish();
     assert_eq!(finished.status.code(), Some(0), "{arguments:?}: {}", finished.stderr);
@@ -60,8 +80,24 @@ fn the_help_fits_a_screen_and_has_every_command_and_no_setting() {
 }
 
 #[test]
-fn the_version_names_the_revision_it_was_built_from() {
-    let version = run(&["--version"]);
+fn short_help_of_each_command_fits_a_screen_with_one_line_for_each_setting() {
+    for command in COMMANDS {
+        let help = run(&[command, "-h"]);
+        assert!(help.lines().count() <= 24, "{help}");
+        assert!(help.lines().all(|line| line.chars().count() <= 80), "{help}");
+        let described = |line: &str| line.trim_start().split("  ").nth(1).is_some();
+        let settings = help.lines().filter(|line| line.trim_start().starts_with('-'));
+        assert!(settings.clone().count() > 0 && settings.clone().all(described), "{help}");
+        assert!(run(&[command, "--help"]).len() > help.len(), "{command}: --help has more");
+    }
+}
+
+#[test]
+fn the_version_names_the_revision_and_the_features() {
+    let long = run(&["--version"]);
+    let (version, features) = long.split_once('\n').expect("two lines");
+    assert_eq!(features, "features: client, connector, socket\n");
+    assert_eq!(run(&["-V"]).trim_end(), version);
     let number = concat!("rdv ", env!("CARGO_PKG_VERSION"));
     let revision = version.trim_end().strip_prefix(number).expect("the version");
     let hex = |text: &str| text.len() == 12 && text.bytes().all(|byte| byte.is_ascii_hexdigit());

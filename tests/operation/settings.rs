@@ -64,7 +64,7 @@ const RELAY: &[Row] = &[
     row("retry-after", SECONDS),
     row("max-agents", COUNTS_FROM_0),
     row("max-agent-requests", COUNTS_FROM_1),
-    row("max-spares", COUNTS_FROM_0),
+    row("max-tunnels", COUNTS_FROM_0),
     row("agent-timeout", TIMES),
     row("agent-heartbeat", TIMES),
     row("name-lease", TIMES_OR_NONE),

@@ -1,5 +1,5 @@
 //! A large response of an API that nobody can dial, beside a stream of the same size through the
-//! same relay: over the agent's spare connections, and through its WebSocket.
+//! same relay: over the agent's tunnels, and through its WebSocket.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -36,10 +36,8 @@ struct Way {
     spares: &'static str,
 }
 
-const WAYS: [Way; 2] = [
-    Way { name: "call, spare connection", spares: "4" },
-    Way { name: "call, WebSocket", spares: "0" },
-];
+const WAYS: [Way; 2] =
+    [Way { name: "call, tunnel", spares: "4" }, Way { name: "call, WebSocket", spares: "0" }];
 
 /// The relay's CPU and the rate of one transfer.
 #[derive(Clone, Copy)]
@@ -151,7 +149,7 @@ fn take(client: &mut Client, body: Body, verify: bool) -> Outcome<()> {
 fn expose(build: &Build, relay: &Relay, api: SocketAddr, way: &Way) -> Outcome<Worker> {
     let mut command = build.command();
     command.args(["expose", &format!("spares-{}", way.spares), &format!("http://{api}")]);
-    command.args(["--relay", &format!("ws://{}", relay.address), "--spares", way.spares]);
+    command.args(["--relay", &format!("ws://{}", relay.address), "--tunnels", way.spares]);
     command.arg("--quiet");
     let deadline = Deadline::after(Duration::from_secs(10));
     let mut agent = Worker::start("rdv expose", &mut command, "")?;

@@ -122,7 +122,7 @@ fn pages_of_other_origins_do_not_act() {
     ];
     let routes = [
         (Route::Attach, public()),
-        (Route::Spare, public()),
+        (Route::AttachTunnel, public()),
         (Route::Delete(None), public()),
         (LIST, trusted()),
         (Route::Agents, trusted()),
@@ -228,7 +228,7 @@ fn agents_elsewhere_than_on_loopback_need_a_token() {
     ] {
         let found = decide("/", "Host: a", Route::Attach, arrival, policy);
         assert_eq!(found, denied, "{name}");
-        let spare = decide("/", "Host: a", Route::Spare, arrival, policy);
-        assert_eq!(spare, None, "{name}: a spare connection has the secret of an agent");
+        let spare = decide("/", "Host: a", Route::AttachTunnel, arrival, policy);
+        assert_eq!(spare, None, "{name}: a tunnel has the secret of an agent");
     }
 }

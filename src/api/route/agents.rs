@@ -7,7 +7,7 @@ use crate::http::head::{Method, RequestHead, Version};
 /// A resource for agents or their callers.
 enum Resource<'h> {
     Socket,
-    Spare,
+    AttachTunnel,
     Events,
     Call { callee: Callee<'h>, rest: &'h str },
 }
@@ -28,7 +28,7 @@ fn public<'h>(head: &RequestHead<'_, 'h>) -> Option<Route<'h>> {
         Resource::Call { callee, rest } => Route::Call { callee, rest },
         Resource::Socket if !wants_websocket(head) => read_only(head, Route::Agents),
         Resource::Socket => attached(head, "GET, HEAD, OPTIONS"),
-        Resource::Spare => get_only(head, Route::Spare, "GET, OPTIONS"),
+        Resource::AttachTunnel => get_only(head, Route::AttachTunnel, "GET, OPTIONS"),
         Resource::Events => read_only(head, Route::AgentEvents),
     })
 }
@@ -38,7 +38,7 @@ fn overseen<'h>(head: &RequestHead<'_, 'h>) -> Option<Route<'h>> {
     match resource(head)? {
         Resource::Socket => Some(read_only(head, Route::Agents)),
         Resource::Events => Some(read_only(head, Route::AgentEvents)),
-        Resource::Spare | Resource::Call { .. } => None,
+        Resource::AttachTunnel | Resource::Call { .. } => None,
     }
 }
 
@@ -47,7 +47,7 @@ fn dialled<'h>(head: &RequestHead<'_, 'h>) -> Route<'h> {
     match head.path {
         "/" | "/socket" | "/socket/" => attached(head, "GET, OPTIONS"),
         "*" => Route::Options("GET, HEAD, OPTIONS"),
-        "/socket/spare" | "/socket/spare/" => get_only(head, Route::Spare, "GET, OPTIONS"),
+        "/socket/spare" | "/socket/spare/" => get_only(head, Route::AttachTunnel, "GET, OPTIONS"),
         "/ping" | "/ping/" => read_only(head, Route::Ping),
         _ => Route::Nothing,
     }
@@ -76,7 +76,7 @@ fn read_only<'h>(head: &RequestHead<'_, '_>, route: Route<'h>) -> Route<'h> {
 fn resource<'h>(head: &RequestHead<'_, 'h>) -> Option<Resource<'h>> {
     match head.path.strip_suffix('/').unwrap_or(head.path) {
         "/socket" => Some(Resource::Socket),
-        "/socket/spare" => Some(Resource::Spare),
+        "/socket/spare" => Some(Resource::AttachTunnel),
         "/socket/events" => Some(Resource::Events),
         _ => call(head),
     }

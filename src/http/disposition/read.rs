@@ -192,7 +192,7 @@ mod tests {
             ("an empty name", b"attachment; filename=\"\""),
             ("open quotes", b"attachment; filename=\"a"),
             ("an escape at the end", b"attachment; filename=\"a\\"),
-            ("text behind the quotes", b"attachment; filename=\"a\"b"),
+            ("text after the quotes", b"attachment; filename=\"a\"b"),
             ("two tokens", b"attachment; filename=a b"),
             ("a comma", b"attachment, filename=a"),
             ("the name twice", b"attachment; filename=a; FILENAME=b"),

@@ -16,7 +16,7 @@ pub(super) fn skip_empty_lines(window: &[u8]) -> Result<usize, Reject> {
     let mut rest = window;
     for _ in 0..=EMPTY_LINES_MAX {
         match rest.strip_prefix(b"\r\n") {
-            Some(behind) => rest = behind,
+            Some(after) => rest = after,
             None if rest.first() == Some(&b'\n') => return Err(Reject::LineEnding),
             None => return Ok(window.len() - rest.len()),
         }

@@ -40,12 +40,12 @@ fn read(content_type: &str, document: &[u8]) -> Vec<Found> {
     assert!(text.starts_with(delimiter), "no preamble");
     let mut parts = Vec::new();
     while !rest.starts_with(b"--") {
-        rest = rest.strip_prefix(b"\r\n").expect("a line ends behind a delimiter");
+        rest = rest.strip_prefix(b"\r\n").expect("a line ends after a delimiter");
         let end = find(rest, delimiter).expect("every part has an end");
         parts.push(read_part(&rest[..end]));
         rest = &rest[end + delimiter.len()..];
     }
-    assert_eq!(rest, b"--\r\n", "nothing is behind the close delimiter");
+    assert_eq!(rest, b"--\r\n", "nothing is after the close delimiter");
     parts
 }
 

@@ -84,9 +84,9 @@ fn what_is_no_websocket_is_told_so_with_the_right_code() {
             assert_eq!(broken.code, code, "{name}: {}", broken.what);
             let what = broken.what.clone();
             assert!(codec.is_over(), "{name}");
-            let told = messages_to_peer(&mut codec);
+            let sent = messages_to_peer(&mut codec);
             let close = Message::Close(Some((code, what)));
-            assert_eq!(told, [Message::Pong(Bytes::new()), close], "{name}");
+            assert_eq!(sent, [Message::Pong(Bytes::new()), close], "{name}");
             assert_eq!(feed(&mut codec, b"\x81\x01a", 1), [], "{name}: nothing more is heard");
         }
     }
@@ -275,8 +275,8 @@ fn no_pong_follows_a_close_frame() {
     codec.close(1000, "");
     codec.received(&masked(0x89, b""));
     assert!(codec.next().is_some());
-    let told = messages_to_peer(&mut codec);
-    assert_eq!(told.last(), Some(&Message::Close(Some((1000, String::new())))));
+    let sent = messages_to_peer(&mut codec);
+    assert_eq!(sent.last(), Some(&Message::Close(Some((1000, String::new())))));
     assert!(codec.output().is_empty());
 }
 

@@ -121,14 +121,14 @@ impl Outgoing {
 
 impl Incoming {
     /// Counts bytes received.
-    pub fn came(&mut self, bytes: usize) -> Result<(), WindowExceeded> {
+    pub fn received(&mut self, bytes: usize) -> Result<(), WindowExceeded> {
         self.credit = self.credit.checked_sub(bytes as u64).ok_or(WindowExceeded)?;
         self.unused += bytes as u64;
         Ok(())
     }
 
     /// Counts bytes received in the text dialect, which has no windows.
-    pub fn came_unasked(&mut self, bytes: usize) {
+    pub fn received_unexpected(&mut self, bytes: usize) {
         self.unused += bytes as u64;
     }
 

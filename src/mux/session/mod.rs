@@ -73,7 +73,7 @@ pub struct Session {
     reading: Option<u32>,
     reader: Reader,
     /// The text dialect: requests sent and not yet answered.
-    asked: SentRequests,
+    sent_requests: SentRequests,
     /// The text dialect: a request was forgotten that may still be answered, so a response without
     /// a correlation id cannot be attributed to the oldest request.
     miscounts: bool,
@@ -123,7 +123,7 @@ impl Session {
             exchanges_max: usize::MAX,
             reading: None,
             reader: Reader::default(),
-            asked: SentRequests::default(),
+            sent_requests: SentRequests::default(),
             miscounts: false,
             senders: VecDeque::new(),
             events: VecDeque::new(),
@@ -321,7 +321,7 @@ impl Session {
         }
         self.state = SessionState::Closed;
         self.exchanges.clear();
-        self.asked = SentRequests::default();
+        self.sent_requests = SentRequests::default();
         self.senders.clear();
         self.events.push_back(Event::Closed(how));
     }

@@ -86,7 +86,7 @@ impl Session {
         if exchange.incoming.over || (exchange.is_ours() && !exchange.answered) {
             return self.fail_protocol("body bytes that belong to no body");
         }
-        if exchange.incoming.came(bytes.len()).is_err() {
+        if exchange.incoming.received(bytes.len()).is_err() {
             return self.fail_protocol("more body bytes than the window allows");
         }
         exchange.incoming.over = over;

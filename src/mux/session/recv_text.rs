@@ -10,11 +10,11 @@ use tungstenite::Bytes;
 impl Session {
     /// Processes the next text message of the peer.
     pub(super) fn take_http(&mut self, text: &[u8]) {
-        let (exchanges, asked) = (&self.exchanges, &self.asked);
+        let (exchanges, sent_requests) = (&self.exchanges, &self.sent_requests);
         // One text message can answer several requests.
         let mut answered = BTreeSet::new();
         let asks_for_head = |id: Option<&str>| {
-            let Some(number) = asked.answered_by(id, &answered) else { return false };
+            let Some(number) = sent_requests.answered_by(id, &answered) else { return false };
             answered.insert(number);
             exchanges.get(&number).is_some_and(|exchange| exchange.role == Role::AsksForHead)
         };
@@ -42,7 +42,8 @@ impl Session {
                 );
             }
             MessagePart::Response { head, correlation, over } => {
-                self.reading = self.asked.answered_by(correlation.as_deref(), &BTreeSet::new());
+                self.reading =
+                    self.sent_requests.answered_by(correlation.as_deref(), &BTreeSet::new());
                 if let Some(number) = self.reading {
                     self.forget_request(number);
                     self.take_response(number, head, over);
@@ -77,7 +78,7 @@ impl Session {
         let Some(exchange) = self.exchanges.get_mut(&number) else { return };
         exchange.incoming.over = over;
         if !exchange.abandoned {
-            exchange.incoming.came_unasked(bytes.len());
+            exchange.incoming.received_unexpected(bytes.len());
             self.events.push_back(Event::Body { number, bytes, over });
         }
         self.forget_if_over(number);

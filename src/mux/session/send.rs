@@ -160,7 +160,7 @@ impl Session {
             }
             let message = std::mem::take(&mut exchange.outgoing.held);
             if exchange.is_ours() {
-                self.asked.push(number, exchange.correlation.as_deref());
+                self.sent_requests.push(number, exchange.correlation.as_deref());
             }
             self.senders.pop_front();
             self.send_message(&message);
@@ -221,7 +221,7 @@ impl Session {
     /// Forgets a request of ours that is answered or given up.
     pub(super) fn forget_request(&mut self, number: u32) {
         let exchange = self.exchanges.get(&number);
-        self.asked.remove(number, exchange.and_then(|one| one.correlation.as_deref()));
+        self.sent_requests.remove(number, exchange.and_then(|one| one.correlation.as_deref()));
     }
 
     fn forget(&mut self, number: u32) {

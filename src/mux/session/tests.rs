@@ -27,7 +27,7 @@ fn ends(dialect: Dialect) -> Ends {
     Ends { dialled, accepted: Session::accepted(dialect, SILENCE, now).at_most(4), now }
 }
 
-fn events(session: &mut Session) -> Vec<Event> {
+fn drain(session: &mut Session) -> Vec<Event> {
     std::iter::from_fn(|| session.next_event()).collect()
 }
 
@@ -46,23 +46,23 @@ impl Ends {
     }
 
     /// Returns the events of the dialling end, then those of the accepting end.
-    fn told(&mut self) -> (Vec<Event>, Vec<Event>) {
+    fn events(&mut self) -> (Vec<Event>, Vec<Event>) {
         self.carry();
-        (events(&mut self.dialled), events(&mut self.accepted))
+        (drain(&mut self.dialled), drain(&mut self.accepted))
     }
 }
 
 fn welcome() -> Welcome {
-    Welcome { connection: Uuid::from_u128(7), path: None, spare: None }
+    Welcome { connection: Uuid::from_u128(7), path: None, tunnel_secret: None }
 }
 
 fn open(dialect: Dialect) -> Ends {
     let mut ends = ends(dialect);
-    let (_, introduced) = ends.told();
+    let (_, introduced) = ends.events();
     assert!(matches!(&introduced[..], [Event::Introduced(meta)] if meta.name() == Some("billing")));
     ends.accepted.welcome(&welcome());
-    let told = ends.told();
-    assert_eq!(told, (vec![Event::Open(Some(welcome()))], vec![Event::Open(None)]));
+    let events = ends.events();
+    assert_eq!(events, (vec![Event::Open(Some(welcome()))], vec![Event::Open(None)]));
     assert!(ends.dialled.is_open() && ends.accepted.is_open());
     ends
 }
@@ -71,12 +71,12 @@ fn open(dialect: Dialect) -> Ends {
 fn a_request_can_follow_the_welcome() {
     for dialect in [Dialect::V1, Dialect::Text] {
         let mut ends = ends(dialect);
-        ends.told();
+        ends.events();
         ends.accepted.welcome(&welcome());
         let number =
             ends.accepted.request(&head("GET /a HTTP/1.1\r\nHost: h\r\nX-Correlation-Id: 7"), true);
         assert!(number.is_some() && !ends.accepted.is_open(), "{dialect:?}");
-        let (dialled, accepted) = ends.told();
+        let (dialled, accepted) = ends.events();
         let requested = matches!(&dialled[1], Event::Request { head, over: true, .. }
             if head.starts_with(b"GET /a "));
         assert!(dialled[0] == Event::Open(Some(welcome())) && requested, "{dialled:?}");
@@ -109,27 +109,29 @@ fn either_end_asks_and_the_other_one_answers() {
             head("POST /a HTTP/1.1\r\nHost: h\r\nX-Correlation-Id: c\r\nContent-Length: 5");
         let number = ends.accepted.request(&request, false).unwrap();
         ends.accepted.send(number, b"hello", true);
-        let (told, _) = ends.told();
-        let Event::Request { number: theirs, head: came, over: false } = &told[0] else { panic!() };
-        assert_eq!((came.as_ref(), body(&told)), (&request[..], (b"hello".to_vec(), true)));
+        let (events, _) = ends.events();
+        let Event::Request { number: theirs, head: received, over: false } = &events[0] else {
+            panic!()
+        };
+        assert_eq!((received.as_ref(), body(&events)), (&request[..], (b"hello".to_vec(), true)));
         let theirs = *theirs;
         ends.dialled.respond(theirs, &head("HTTP/1.1 200 OK\r\nContent-Length: 3"), false);
         ends.dialled.send(theirs, b"you", true);
-        let (_, told) = ends.told();
-        let Event::Response { number: answered, head: came, over: false } = &told[0] else {
-            panic!("{dialect:?}: {told:?}")
+        let (_, events) = ends.events();
+        let Event::Response { number: answered, head: received, over: false } = &events[0] else {
+            panic!("{dialect:?}: {events:?}")
         };
-        assert!(came.starts_with(b"HTTP/1.1 200 OK\r\n"));
-        assert_eq!((*answered, body(&told)), (number, (b"you".to_vec(), true)), "{dialect:?}");
+        assert!(received.starts_with(b"HTTP/1.1 200 OK\r\n"));
+        assert_eq!((*answered, body(&events)), (number, (b"you".to_vec(), true)), "{dialect:?}");
         assert_eq!((ends.dialled.exchanges(), ends.accepted.exchanges()), (0, 0), "{dialect:?}");
 
         let other = ends.dialled.request(&head("GET /b HTTP/1.1\r\nHost: h"), true).unwrap();
         assert_ne!(other % 2, number % 2, "each end has its own numbers");
-        let (_, told) = ends.told();
-        assert!(matches!(told[0], Event::Request { number, over: true, .. } if number == other));
+        let (_, events) = ends.events();
+        assert!(matches!(events[0], Event::Request { number, over: true, .. } if number == other));
         ends.accepted.respond(other, &head("HTTP/1.1 204 No Content"), true);
-        let (told, _) = ends.told();
-        assert!(matches!(told[0], Event::Response { over: true, .. }), "{told:?}");
+        let (events, _) = ends.events();
+        assert!(matches!(events[0], Event::Response { over: true, .. }), "{events:?}");
     }
 }
 
@@ -139,7 +141,7 @@ fn many_exchanges_go_on_at_once_and_a_stalled_one_holds_up_none() {
     let get = head("GET / HTTP/1.1\r\nHost: h");
     let stalled = ends.accepted.request(&get, true).unwrap();
     let other = ends.accepted.request(&get, true).unwrap();
-    ends.told();
+    ends.events();
     for number in [stalled, other] {
         ends.dialled.respond(number, &head("HTTP/1.1 200 OK"), false);
     }
@@ -150,20 +152,20 @@ fn many_exchanges_go_on_at_once_and_a_stalled_one_holds_up_none() {
         sent += room as u64;
     }
     assert_eq!(sent, WINDOW_BYTES, "as much as the window allows");
-    ends.told();
+    ends.events();
     for _ in 0..100 {
         let room = ends.dialled.room(other);
         assert_eq!(room, frame::DATA_MAX_BYTES);
         ends.dialled.send(other, &vec![2; room], false);
-        let (_, told) = ends.told();
-        assert_eq!(body(&told).0.len(), room);
+        let (_, events) = ends.events();
+        assert_eq!(body(&events).0.len(), room);
         ends.accepted.used(other, room);
-        ends.told();
+        ends.events();
     }
     assert_eq!(ends.dialled.room(stalled), 0);
     ends.accepted.used(stalled, 130 << 10);
-    let (told, _) = ends.told();
-    assert_eq!(told, [Event::Room(stalled)]);
+    let (events, _) = ends.events();
+    assert_eq!(events, [Event::Room(stalled)]);
     assert!(ends.dialled.room(stalled) > 0);
 }
 
@@ -171,14 +173,14 @@ fn many_exchanges_go_on_at_once_and_a_stalled_one_holds_up_none() {
 fn more_than_the_window_allows_ends_the_connection() {
     let mut ends = open(Dialect::V1);
     let number = ends.accepted.request(&head("GET / HTTP/1.1\r\nHost: h"), true).unwrap();
-    ends.told();
+    ends.events();
     ends.dialled.respond(number, &head("HTTP/1.1 200 OK"), false);
     for _ in 0..=WINDOW_BYTES / frame::DATA_MAX_BYTES as u64 {
         // Beyond the window, which an honest end would never send.
         let bytes = vec![0; frame::DATA_MAX_BYTES];
         ends.dialled.codec.binary(frame::data(number, &bytes, false));
     }
-    let (there, here) = ends.told();
+    let (there, here) = ends.events();
     let what = "more body bytes than the window allows".to_owned();
     assert_eq!(here.last(), Some(&Event::Closed(Closed::Broken(what.clone()))));
     assert_eq!(there, [Event::Closed(Closed::There(close::PROTOCOL, what))]);
@@ -189,21 +191,21 @@ fn a_cancelled_exchange_is_forgotten_at_both_ends() {
     let mut ends = open(Dialect::V1);
     let get = head("GET / HTTP/1.1\r\nHost: h");
     let number = ends.accepted.request(&get, true).unwrap();
-    ends.told();
+    ends.events();
     ends.dialled.respond(number, &head("HTTP/1.1 200 OK"), false);
     ends.dialled.send(number, b"a part", false);
     ends.accepted.cancel(number, CancelReason::Gone);
-    let (told, _) = ends.told();
-    assert_eq!(told, [Event::Cancelled(number, Cancelled::There(CancelReason::Gone))]);
+    let (events, _) = ends.events();
+    assert_eq!(events, [Event::Cancelled(number, Cancelled::There(CancelReason::Gone))]);
     assert_eq!((ends.dialled.exchanges(), ends.accepted.exchanges()), (0, 0));
     ends.dialled.send(number, b"too late", true);
-    assert_eq!(ends.told(), (vec![], vec![]));
+    assert_eq!(ends.events(), (vec![], vec![]));
     for _ in 0..5 {
         ends.dialled.request(&get, true).unwrap();
     }
-    let (told, _) = ends.told();
+    let (events, _) = ends.events();
     assert_eq!(
-        told,
+        events,
         [Event::Cancelled(9, Cancelled::There(CancelReason::Busy))],
         "the fifth is too many"
     );
@@ -217,9 +219,10 @@ fn the_text_dialect_says_one_message_after_the_other() {
         ends.accepted.request(&head(&request), true).unwrap()
     };
     let (one, other) = (ask(&mut ends, "1"), ask(&mut ends, "2"));
-    let (told, _) = ends.told();
+    let (events, _) = ends.events();
     let theirs: Vec<u32> =
-        told.iter()
+        events
+            .iter()
             .filter_map(|event| {
                 if let Event::Request { number, .. } = event { Some(*number) } else { None }
             })
@@ -230,16 +233,19 @@ fn the_text_dialect_says_one_message_after_the_other() {
     let text = "grüße";
     ends.dialled.send(theirs[1], &text.as_bytes()[..3], false);
     ends.dialled.send(theirs[1], &text.as_bytes()[3..], false);
-    let (told, came) = ends.told();
-    assert_eq!(told, [Event::Room(theirs[1])]);
-    assert!(matches!(came[0], Event::Response { number, .. } if number == other), "{came:?}");
-    assert_eq!(body(&came), (text.as_bytes().to_vec(), false));
+    let (events, received) = ends.events();
+    assert_eq!(events, [Event::Room(theirs[1])]);
+    assert!(
+        matches!(received[0], Event::Response { number, .. } if number == other),
+        "{received:?}"
+    );
+    assert_eq!(body(&received), (text.as_bytes().to_vec(), false));
     ends.dialled.send(theirs[1], b"", true);
-    let (told, came) = ends.told();
-    assert_eq!((told, body(&came)), (vec![Event::Room(theirs[0])], (vec![], true)));
+    let (events, received) = ends.events();
+    assert_eq!((events, body(&received)), (vec![Event::Room(theirs[0])], (vec![], true)));
     ends.dialled.send(theirs[0], b"x", true);
-    let (_, came) = ends.told();
-    assert!(matches!(came[0], Event::Response { number, .. } if number == one), "{came:?}");
+    let (_, received) = ends.events();
+    assert!(matches!(received[0], Event::Response { number, .. } if number == one), "{received:?}");
     assert_eq!(ends.accepted.exchanges(), 0);
 }
 
@@ -256,7 +262,7 @@ fn the_text_dialect_refuses_what_is_no_text_or_too_long() {
             ends.accepted.send(number, part, false);
         }
         ends.accepted.send(number, b"", true);
-        let (there, here) = ends.told();
+        let (there, here) = ends.events();
         assert_eq!((there, here), (vec![], vec![Event::Cancelled(number, why)]), "{name}");
         assert!(ends.accepted.is_open() && ends.accepted.exchanges() == 0, "{name}");
     }
@@ -267,10 +273,10 @@ fn a_response_that_is_no_text_becomes_an_error() {
     let mut ends = open(Dialect::Text);
     let get = head("GET / HTTP/1.1\r\nHost: h\r\nX-Correlation-Id: 1");
     let number = ends.accepted.request(&get, true).unwrap();
-    ends.told();
+    ends.events();
     ends.dialled.respond(number, &head("HTTP/1.1 200 OK"), false);
     ends.dialled.send(number, &[0xff], false);
-    let (there, here) = ends.told();
+    let (there, here) = ends.events();
     assert!(there.contains(&Event::Cancelled(number, Cancelled::NotText)), "{there:?}");
     let Event::Response { head, over: true, .. } = &here[0] else { panic!("{here:?}") };
     assert!(head.starts_with(b"HTTP/1.1 502 "));
@@ -282,18 +288,18 @@ fn a_late_text_response_is_taken_for_no_other() {
     let mut ends = open(Dialect::Text);
     let get = |id| head(&format!("GET / HTTP/1.1\r\nHost: h\r\nX-Correlation-Id: {id}"));
     let first = ends.accepted.request(&get(1), true).unwrap();
-    ends.told();
+    ends.events();
     ends.accepted.cancel(first, CancelReason::Late);
     assert!(!ends.accepted.knows(first));
     let second = ends.accepted.request(&get(2), true).unwrap();
-    ends.told();
+    ends.events();
     // A peer that returns no ids answers in order.
     for text in ["late", "soon"] {
         let length = text.len();
         let message = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n{text}");
         ends.dialled.codec.text(&message);
     }
-    let (_, here) = ends.told();
+    let (_, here) = ends.events();
     assert!(matches!(here[0], Event::Response { number, .. } if number == second), "{here:?}");
     assert_eq!((body(&here), ends.accepted.exchanges()), ((b"soon".to_vec(), true), 0));
 }
@@ -303,12 +309,12 @@ fn the_text_dialect_holds_a_peer_back_by_not_listening() {
     let mut ends = open(Dialect::Text);
     let get = head("GET / HTTP/1.1\r\nHost: h\r\nX-Correlation-Id: 1");
     let number = ends.accepted.request(&get, true).unwrap();
-    ends.told();
+    ends.events();
     ends.dialled.respond(number, &head("HTTP/1.1 200 OK"), false);
     for _ in 0..5 {
         ends.dialled.send(number, &vec![b'x'; frame::DATA_MAX_BYTES], false);
     }
-    ends.told();
+    ends.events();
     assert!(!ends.accepted.wants_input());
     assert_eq!(ends.accepted.hold_up(), Some(number));
     ends.accepted.used(number, 5 * frame::DATA_MAX_BYTES);
@@ -320,11 +326,11 @@ fn a_silent_peer_is_gone_and_a_living_one_is_not() {
     let mut ends = open(Dialect::V1);
     ends.now += SILENCE / 2;
     ends.accepted.tick(ends.now);
-    ends.told();
+    ends.events();
     assert_eq!(ends.accepted.last_received_at(), ends.now, "its pong came");
     ends.now += SILENCE;
     ends.accepted.tick(ends.now);
-    assert_eq!(events(&mut ends.accepted), [Event::Closed(Closed::Silent)]);
+    assert_eq!(drain(&mut ends.accepted), [Event::Closed(Closed::Silent)]);
 }
 
 #[test]
@@ -332,7 +338,7 @@ fn a_handshake_has_its_time() {
     let mut ends = ends(Dialect::Text);
     assert_eq!(ends.accepted.next_deadline(), Some(ends.now + INTRODUCTION_TIME));
     ends.accepted.tick(ends.now + INTRODUCTION_TIME);
-    assert_eq!(events(&mut ends.accepted), [Event::Closed(Closed::Silent)]);
+    assert_eq!(drain(&mut ends.accepted), [Event::Closed(Closed::Silent)]);
     assert!(!ends.accepted.output().is_empty(), "the peer is told");
     assert_eq!(ends.dialled.next_deadline(), Some(ends.now + HANDSHAKE_TIME), "it is patient");
 }
@@ -360,9 +366,9 @@ fn what_does_not_belong_ends_the_connection() {
     for (name, dialect, speak) in speak {
         let mut ends = open(dialect);
         ends.accepted.request(&head("GET / HTTP/1.1\r\nHost: h"), true).unwrap();
-        ends.told();
+        ends.events();
         speak(&mut ends.dialled);
-        let (there, here) = ends.told();
+        let (there, here) = ends.events();
         assert!(matches!(here.last(), Some(Event::Closed(Closed::Broken(_)))), "{name}: {here:?}");
         assert!(
             matches!(there.last(), Some(Event::Closed(Closed::There(close::PROTOCOL, _)))),

@@ -64,13 +64,13 @@ pub struct GrantedPipes {
 }
 
 /// Checks the largest pipe of an unprivileged user.
-pub fn largest(machine: &Machine, wish: PipeRequest) -> Finding {
+pub fn largest(machine: &Machine, request: PipeRequest) -> Finding {
     const NAME: &str = "pipe-max-size";
     let Some(most) = machine.number("fs/pipe-max-size") else {
         return Finding::ok(NAME, "/proc/sys/fs/pipe-max-size is not readable");
     };
-    let found = format!("{} per pipe, {} configured", bytes(most), bytes(wish.large_bytes));
-    if wish.total() == 0 || wish.large_bytes <= most {
+    let found = format!("{} per pipe, {} configured", bytes(most), bytes(request.large_bytes));
+    if request.total() == 0 || request.large_bytes <= most {
         Finding::ok(NAME, found)
     } else if machine.is_exempt_from_pipe_limits() {
         Finding::ok(NAME, format!("{found}; this user is exempt, an ordinary one is not"))
@@ -78,18 +78,18 @@ pub fn largest(machine: &Machine, wish: PipeRequest) -> Finding {
         let advice = format!(
             "raise fs.pipe-max-size to {}, or use --pipe-size {most}: a pipe above the limit stays \
              at 64 KiB",
-            wish.large_bytes
+            request.large_bytes
         );
         Finding::warn(NAME, found, advice)
     }
 }
 
 /// Checks the total size of all pipes of one user.
-pub fn pages(machine: &Machine, wish: PipeRequest) -> Finding {
+pub fn pages(machine: &Machine, request: PipeRequest) -> Finding {
     const NAME: &str = "pipe-pages";
     let read = |name: &str| machine.number(&format!("fs/pipe-user-pages-{name}"));
     let (soft, hard) = (read("soft").unwrap_or(0), read("hard").unwrap_or(0));
-    let wanted = wish.pages();
+    let wanted = request.pages();
     let limit = |pages| if pages == 0 { "none".into() } else { format!("{pages} pages") };
     let found = format!(
         "soft limit {}, hard {}; {wanted} needed ({})",
@@ -119,21 +119,21 @@ pub fn pages(machine: &Machine, wish: PipeRequest) -> Finding {
 
 /// Opens as many pipes as a relay may, in the same way, and closes them again. The limits count all
 /// pipes of a user, so a relay of the same user gets fewer for a few milliseconds.
-pub fn open_all(settings: &Settings, wish: PipeRequest) -> GrantedPipes {
-    let mut pool = Pool::new(settings.pipe_size, wish.total().min(TRIED_MAX));
+pub fn open_all(settings: &Settings, request: PipeRequest) -> GrantedPipes {
+    let mut pool = Pool::new(settings.pipe_size, request.total().min(TRIED_MAX));
     let pipes: Vec<Pipe> = std::iter::from_fn(|| pool.lend()).collect();
     let large = pipes.iter().filter(|pipe| pipe.capacity_bytes() >= settings.pipe_size).count();
     GrantedPipes {
-        large: large.min(wish.large),
-        small: pipes.len() - large.min(wish.large),
+        large: large.min(request.large),
+        small: pipes.len() - large.min(request.large),
         first_bytes: pipes.first().map_or(0, |pipe| pipe.capacity_bytes() as u64),
     }
 }
 
 /// Checks whether the kernel granted the requested pipes.
-pub fn granted(wish: PipeRequest, got: GrantedPipes) -> Finding {
-    let small = wish.total().min(TRIED_MAX) - wish.large;
-    if wish.total() == 0 {
+pub fn granted(request: PipeRequest, got: GrantedPipes) -> Finding {
+    let small = request.total().min(TRIED_MAX) - request.large;
+    if request.total() == 0 {
         return Finding::ok("pipes", "none configured: all bytes are copied");
     }
     if got.large + got.small == 0 {
@@ -146,12 +146,12 @@ pub fn granted(wish: PipeRequest, got: GrantedPipes) -> Finding {
     let found = format!(
         "{} of {} with {} and {} of {small} smaller ones; the first holds {}",
         got.large,
-        wish.large,
-        bytes(wish.large_bytes),
+        request.large,
+        bytes(request.large_bytes),
         got.small,
         bytes(got.first_bytes),
     );
-    if got.large >= wish.large && got.small >= small {
+    if got.large >= request.large && got.small >= small {
         Finding::ok("pipes", found)
     } else {
         let advice = "see open-files, pipe-max-size and pipe-pages; pipes of this user's other \
@@ -176,7 +176,7 @@ mod tests {
 
     #[test]
     fn one_pipe_may_be_too_large() {
-        for (name, most, status, wish, verdict) in [
+        for (name, most, status, request, verdict) in [
             ("as large as allowed", "1048576", ORDINARY, USUAL, Ok),
             ("too large", "1048575", ORDINARY, USUAL, Warn),
             ("for root", "65536", ROOT, USUAL, Ok),
@@ -185,7 +185,7 @@ mod tests {
         ] {
             let (_root, machine) =
                 planted(&[("proc/sys/fs/pipe-max-size", most), ("proc/self/status", status)]);
-            assert_eq!(largest(&machine, wish).verdict, verdict, "{name}");
+            assert_eq!(largest(&machine, request).verdict, verdict, "{name}");
         }
     }
 
@@ -210,7 +210,7 @@ mod tests {
 
     #[test]
     fn what_the_kernel_gave_is_held_against_what_was_asked_for() {
-        for (name, wish, large, small, verdict) in [
+        for (name, request, large, small, verdict) in [
             ("all", USUAL, 48, 256, Ok),
             ("fewer large ones", USUAL, 30, 274, Warn),
             ("fewer small ones", USUAL, 48, 100, Warn),
@@ -219,7 +219,7 @@ mod tests {
             ("more than anybody tries", PipeRequest { small: 100_000, ..USUAL }, 48, 976, Ok),
         ] {
             let got = GrantedPipes { large, small, first_bytes: 1 << 20 };
-            let finding = granted(wish, got);
+            let finding = granted(request, got);
             assert_eq!(finding.verdict, verdict, "{name}: {finding:?}");
         }
     }

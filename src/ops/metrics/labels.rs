@@ -45,8 +45,8 @@ pub enum ConnPhase {
     Agent,
     /// A client whose request is answered by an agent.
     Calling,
-    /// A spare connection of an agent, whether or not it carries a call.
-    Spare,
+    /// A tunnel of an agent, whether or not it carries a call.
+    Tunnel,
     /// A connection to the API that agents may call.
     Asking,
     /// Response sent; further input from the client is discarded.
@@ -66,7 +66,7 @@ impl ConnPhase {
         Self::Following,
         Self::Agent,
         Self::Calling,
-        Self::Spare,
+        Self::Tunnel,
         Self::Asking,
         Self::Lingering,
     ];
@@ -84,7 +84,7 @@ impl ConnPhase {
             Self::Following => "following",
             Self::Agent => "agent",
             Self::Calling => "calling",
-            Self::Spare => "spare",
+            Self::Tunnel => "spare",
             Self::Asking => "asking",
             Self::Lingering => "lingering",
         }

@@ -37,7 +37,7 @@ impl Sessions {
         let mut session = Session::accepted(dialect, sockets.agent_heartbeat, io.now.monotonic)
             .at_most(sockets.max_agent_requests);
         session.in_turns_of(frames_per_turn(io));
-        session.received(request.behind, io.now.monotonic);
+        session.received(request.rest, io.now.monotonic);
         let token = bearer(request).map(str::to_owned);
         let agent = Agent::new(id, session, token, io.conns[id].peer, io.now);
         let slot = self.insert(agent);
@@ -108,12 +108,12 @@ impl Sessions {
         self.introduced(slot);
         let agent = &mut self[slot];
         let v1 = agent.session.dialect() == Dialect::V1;
-        let tunnels = v1 && io.settings.sockets.max_spares > 0;
+        let tunnels = v1 && io.settings.sockets.max_tunnels > 0;
         agent.name = name;
         agent.metadata = metadata.without_secrets().0;
         agent.tunnel_secret = tunnels.then(Uuid::new_v4);
         let path = v1.then(|| agent.path());
-        agent.session.welcome(&Welcome { connection, path, spare: agent.tunnel_secret });
+        agent.session.welcome(&Welcome { connection, path, tunnel_secret: agent.tunnel_secret });
         Ok(replaced)
     }
 

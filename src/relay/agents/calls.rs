@@ -64,10 +64,10 @@ impl Calls {
         sessions.await_exchange(agent, number, id, Waiter::Call(slot));
         AgentRole::Call(slot).give(io, id);
         if request.head.expect == Expect::Continue && !over {
-            send_continue(io, id, request.behind);
+            send_continue(io, id, request.rest);
         }
         self.await_answer(io, sessions, slot);
-        let used = self.take_upload(io, sessions, slot, request.behind);
+        let used = self.take_upload(io, sessions, slot, request.rest);
         sessions.push(io, agent);
         if !over || io.conns[id].peer_ended() {
             io.conns.enqueue(id);

@@ -40,7 +40,7 @@ pub(super) fn connected(agent: &Agent, now: Now) -> Vec<u8> {
 /// Returns the event of an agent that is not callable any more.
 pub(super) fn disconnected(agent: &Agent, how: &Closed, now: Now) -> Vec<u8> {
     let text;
-    let happening = match how {
+    let change = match how {
         Closed::Here if !agent.was_connected => AgentChange::Failed("the relay refused it"),
         Closed::There(close::NORMAL | close::GOING_AWAY | NO_CODE, _) if agent.was_connected => {
             AgentChange::Closed(Some("the agent closed it"))
@@ -54,17 +54,17 @@ pub(super) fn disconnected(agent: &Agent, how: &Closed, now: Now) -> Vec<u8> {
         Closed::Silent => AgentChange::Failed("it was silent for too long"),
         Closed::Lost => AgentChange::Failed("the connection was lost"),
     };
-    if let AgentChange::Closed(Some(why)) | AgentChange::Failed(why) = happening {
+    if let AgentChange::Closed(Some(why)) | AgentChange::Failed(why) = change {
         // The agent may have written the reason, and must not inject log lines.
         let (path, reason) = (agent.logged_path(), why.escape_debug());
         log::info!("agent disconnected path={path} reason=\"{reason}\"");
     }
-    event(agent, happening, now)
+    event(agent, change, now)
 }
 
-fn event(agent: &Agent, happening: AgentChange<'_>, now: Now) -> Vec<u8> {
+fn event(agent: &Agent, change: AgentChange<'_>, now: Now) -> Vec<u8> {
     agents::event(&AgentEvent {
-        happening,
+        change,
         connection_id: agent.was_connected.then_some(agent.id),
         name: agent.name.as_deref(),
         remote_addr: agent.peer,

@@ -76,7 +76,7 @@ impl Agents {
         match self.sessions.attach(io, id, request) {
             Ok(agent) => {
                 self.process_agent_events(io, agent);
-                request.behind.len()
+                request.rest.len()
             }
             Err(failure) => request.refuse(io, id, &failure),
         }
@@ -199,7 +199,7 @@ impl Agents {
         match AgentRole::of(slot) {
             AgentRole::Agent(_) => ConnPhase::Agent,
             AgentRole::Call(_) | AgentRole::Caller(_) => ConnPhase::Calling,
-            AgentRole::Tunnel(_) => ConnPhase::Spare,
+            AgentRole::Tunnel(_) => ConnPhase::Tunnel,
             AgentRole::ApiRequest(_) => ConnPhase::Asking,
             AgentRole::Listing(_) => ConnPhase::Listing,
             AgentRole::Subscriber(_) => ConnPhase::Following,

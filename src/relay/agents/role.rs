@@ -74,7 +74,7 @@ mod tests {
     fn a_role_carries_the_kind_and_the_slot() {
         for state in [0, 1, 65_535, (u32::MAX as usize) / KINDS] {
             let state = Slot::new(state);
-            for seat in [
+            for role in [
                 AgentRole::Agent(state),
                 AgentRole::Call(state),
                 AgentRole::Tunnel(state),
@@ -83,8 +83,8 @@ mod tests {
                 AgentRole::Listing(state),
                 AgentRole::Subscriber(state),
             ] {
-                let Role::Agents(slot) = seat.role() else { panic!("{:?}", seat.role()) };
-                assert_eq!(AgentRole::of(slot), seat);
+                let Role::Agents(slot) = role.role() else { panic!("{:?}", role.role()) };
+                assert_eq!(AgentRole::of(slot), role);
             }
         }
     }

@@ -38,7 +38,7 @@ impl Tunnels {
         let tunnel = &mut self.all[slot.key()];
         let failure = match finished.outcome {
             TransferOutcome::Complete => {
-                tunnel.call().asked = true;
+                tunnel.call().sent = true;
                 let (id, client) = (tunnel.id, finished.source);
                 if io.conns[id].outgoing.is_none() {
                     io.set_timeout(id, io.settings.sockets.agent_timeout);
@@ -98,9 +98,9 @@ impl Tunnels {
         finished: &Finished,
     ) {
         let client = finished.destination;
-        let (TunnelledCall { asked, .. }, _) = self.take_call(io, transfers, slot);
+        let (TunnelledCall { sent, .. }, _) = self.take_call(io, transfers, slot);
         let Tunnel { agent, keeps, .. } = self.all[slot.key()];
-        if keeps && asked {
+        if keeps && sent {
             if let Some(agent) = sessions.find(agent) {
                 sessions[agent].bytes_in += finished.transfer.transferred();
             }
@@ -116,7 +116,7 @@ impl Tunnels {
             io.conns[client].reset_on_close(false);
             after = if after.keeps_alive() { OnFlushed::Close } else { after };
         }
-        let after = settled(io, after, asked);
+        let after = settled(io, after, sent);
         follow(io, client, after);
     }
 
@@ -129,9 +129,9 @@ impl Tunnels {
         slot: Slot,
         failure: &Failure,
     ) {
-        let (TunnelledCall { client, asked, .. }, begun) = self.take_call(io, transfers, slot);
+        let (TunnelledCall { client, sent, .. }, begun) = self.take_call(io, transfers, slot);
         self.remove(io, sessions, slot);
-        fail(io, client, begun, failure, asked);
+        fail(io, client, begun, failure, sent);
     }
 
     /// Handles a tunnel's closed connection.

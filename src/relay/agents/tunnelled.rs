@@ -30,7 +30,7 @@ pub(super) struct TunnelledCall {
     pub method: Method,
     pub correlation_id: Box<str>,
     /// Its complete request was sent.
-    pub asked: bool,
+    pub sent: bool,
     /// Reads the head of the answer.
     pub reader: AnswerReader,
 }
@@ -48,7 +48,7 @@ impl Tunnels {
         let Outgoing { method, correlation_id, head } = outgoing;
         let framing = request.head.framing;
         let reader = AnswerReader::default();
-        let call = TunnelledCall { client, method, correlation_id, asked: false, reader };
+        let call = TunnelledCall { client, method, correlation_id, sent: false, reader };
         let tunnel = &mut self.all[slot.key()];
         tunnel.keeps = true;
         tunnel.call = Some(Box::new(call));
@@ -60,7 +60,7 @@ impl Tunnels {
         };
         let mut transfer =
             Transfer::new(framing, delimiter, head, !io.settings.no_splice).head_at_once();
-        io.conns[client].carry = request.behind.to_vec();
+        io.conns[client].carry = request.rest.to_vec();
         let invites = request.head.expect == Expect::Continue;
         feed_prefix(&mut io.conns[client], invites, &mut transfer);
         io.set_timeout(id, io.settings.sockets.agent_timeout);
@@ -72,7 +72,7 @@ impl Tunnels {
         if io.conns[client].peer_ended() {
             io.conns.enqueue(client);
         }
-        request.behind.len()
+        request.rest.len()
     }
 
     /// Handles an event on a tunnel.
@@ -152,7 +152,7 @@ impl Tunnels {
         let tunnel = &mut self.all[slot.key()];
         tunnel.keeps = !closes && tunnel.keeps;
         let id = tunnel.id;
-        let TunnelledCall { client, method, ref correlation_id, asked, .. } = *tunnel.call();
+        let TunnelledCall { client, method, ref correlation_id, sent, .. } = *tunnel.call();
         let ending = io.mode.is_ending();
         let Io { conns, journal, date, .. } = io;
         let conn = &mut conns[client];
@@ -167,7 +167,7 @@ impl Tunnels {
             }
         };
         let delimiter = body.delimiter(reply.version);
-        let keep_alive = reply.after.keeps_alive() && asked && !ending;
+        let keep_alive = reply.after.keeps_alive() && sent && !ending;
         if !keep_alive && reply.after.keeps_alive() {
             reply.after = OnFlushed::Close;
         }

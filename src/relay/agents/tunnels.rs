@@ -42,7 +42,7 @@ impl Tunnels {
         id: ConnId,
         request: Request<'_, '_>,
     ) -> usize {
-        let most = io.settings.sockets.max_spares;
+        let most = io.settings.sockets.max_tunnels;
         let agent = who_brings(sessions, request);
         let Some(agent) = agent.filter(|agent| sessions[*agent].tunnels() < most) else {
             return request.refuse(io, id, &Failure::SpareRefused);
@@ -160,5 +160,5 @@ fn who_brings(sessions: &Sessions, request: Request<'_, '_>) -> Option<Slot> {
     let switches = request.head.fields.lists("Upgrade", PROTOCOL);
     let slot = sessions.find(connection).filter(|slot| sessions[*slot].takes_requests())?;
     let knows = sessions[slot].tunnel_secret == Some(secret);
-    (switches && request.behind.is_empty() && knows).then_some(slot)
+    (switches && request.rest.is_empty() && knows).then_some(slot)
 }

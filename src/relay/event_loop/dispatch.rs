@@ -40,7 +40,7 @@ impl EventLoop {
                 let mut slots = FieldSlots::new();
                 match reader.parse(&mut slots) {
                     Ok(Some(head)) => {
-                        let request = Request { head: &head, behind: reader.after_head(&head) };
+                        let request = Request { head: &head, rest: reader.after_head(&head) };
                         let used = head.len + self.act(id, request);
                         self.http1.finish(&mut self.io, id, reader, used);
                         return !self.io.conns[id].is_closing();
@@ -91,7 +91,7 @@ impl EventLoop {
             // Their bodies are needed, or may follow.
             Route::Push => return intake.request(io, id, request),
             Route::Attach => return agents.attach(io, id, request),
-            Route::Spare => return agents.attach_tunnel(io, id, request),
+            Route::AttachTunnel => return agents.attach_tunnel(io, id, request),
             Route::Call { callee, rest } => {
                 return agents.call(io, transfers, id, (callee, rest), request);
             }

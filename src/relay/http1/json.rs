@@ -38,7 +38,7 @@ impl Http1 {
         request: Request<'_, '_>,
         purpose: JsonPurpose,
     ) -> (usize, Step) {
-        let Request { head, behind } = request;
+        let Request { head, rest } = request;
         let max = io.settings.max_json_body;
         if matches!(head.framing, Framing::Length(bytes) if bytes > max as u64) {
             return (request.refuse(io, id, &Failure::BodyTooLarge(max)), Step::Wait);
@@ -49,10 +49,10 @@ impl Http1 {
         let slot = Slot::new(self.bodies.insert(body));
         io.conns[id].role = json_role(slot.key());
         if invited {
-            send_continue(io, id, behind);
+            send_continue(io, id, rest);
         }
         io.set_timeout(id, io.settings.header_timeout);
-        let (used, step) = self.take_json(io, id, slot, behind);
+        let (used, step) = self.take_json(io, id, slot, rest);
         if self.bodies.contains(slot.key()) {
             // The rest may have been received already.
             io.conns.enqueue(id);

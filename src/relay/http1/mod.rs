@@ -206,9 +206,9 @@ pub fn refuse_unread(io: &mut Io, id: ConnId, failure: &Failure) {
 }
 
 /// Sends `100 Continue` to a client that waits for it, unless it has begun to send its body.
-pub fn send_continue(io: &mut Io, id: ConnId, behind: &[u8]) {
+pub fn send_continue(io: &mut Io, id: ConnId, rest: &[u8]) {
     let conn = &mut io.conns[id];
-    if behind.is_empty() && conn.unread_bytes() == 0 {
+    if rest.is_empty() && conn.unread_bytes() == 0 {
         conn.output.buffer().extend_from_slice(CONTINUE);
         io.conns.flush_or_close(id);
     }

@@ -16,20 +16,20 @@ pub struct Request<'r, 'b> {
     /// Its head.
     pub head: &'r RequestHead<'r, 'b>,
     /// The bytes received after its head.
-    pub behind: &'r [u8],
+    pub rest: &'r [u8],
 }
 
 impl Request<'_, '_> {
     /// Whether the complete body was received with the head, which declares its length.
     pub fn body_is_here(self) -> bool {
-        matches!(self.head.framing, Framing::Length(bytes) if bytes <= self.behind.len() as u64)
+        matches!(self.head.framing, Framing::Length(bytes) if bytes <= self.rest.len() as u64)
     }
 
     /// Returns how many of the bytes after the head belong to an unwanted body, and whether that is
     /// all of it.
     pub fn without_body(self) -> (usize, bool) {
         let mut decoder = BodyDecoder::new(self.head.framing);
-        let used = decoder.received(self.behind, &mut Vec::new()).unwrap_or(self.behind.len());
+        let used = decoder.received(self.rest, &mut Vec::new()).unwrap_or(self.rest.len());
         (used, decoder.is_over())
     }
 
@@ -83,11 +83,11 @@ impl HeadReader {
         }
         let filled = self.buffer.len();
         self.buffer.resize(filled + self.first_read.max(filled), 0);
-        let asked = self.buffer.len() - filled;
+        let wanted = self.buffer.len() - filled;
         let result = copy::read(&conn.socket, &mut self.buffer[filled..]);
         let count = if let Ok(copy::Read::Moved(count)) = result { count } else { 0 };
         self.buffer.truncate(filled + count);
-        if count < asked {
+        if count < wanted {
             conn.drained_of_input();
         }
         match result {

@@ -77,9 +77,9 @@ impl Records {
         let invited = request.head.expect == Expect::Continue && !body.decoder.is_over();
         let slot = self.insert(io, id, PushState::Reading(body));
         if invited {
-            http1::send_continue(io, id, request.behind);
+            http1::send_continue(io, id, request.rest);
         }
-        let used = self.take(io, id, slot, request.behind);
+        let used = self.take(io, id, slot, request.rest);
         if io.conns[id].role == Role::Intake(slot) {
             // The rest may have been received already.
             io.conns.enqueue(id);
@@ -126,7 +126,7 @@ impl Records {
         let slot = self.insert(io, id, PushState::Deciding);
         io.conns.set_deadline(id, None);
         let ticket = self.pushes[slot.key()].ticket;
-        if let Err(failure) = body.incoming.whole(ticket, io.now, &request.behind[..used]) {
+        if let Err(failure) = body.incoming.whole(ticket, io.now, &request.rest[..used]) {
             self.release(slot);
             answer::failure(io, id, &failure, true);
         }

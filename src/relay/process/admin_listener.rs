@@ -31,7 +31,7 @@ enum BoundSocket {
 /// The admin listener, if there is one.
 #[derive(Debug)]
 pub struct AdminListener {
-    door: Option<BoundSocket>,
+    bound: Option<BoundSocket>,
     ready: bool,
     shortage: Shortage,
 }
@@ -57,23 +57,23 @@ impl AdminListener {
         registry: &Registry,
         token: Token,
     ) -> io::Result<Self> {
-        let mut door = match inherited {
+        let mut bound = match inherited {
             Some(socket) => Some(adopt(socket)?),
             None => open(listen, port)?,
         };
-        if let Some(door) = &mut door {
-            door.register(registry, token)?;
+        if let Some(bound) = &mut bound {
+            bound.register(registry, token)?;
         }
-        Ok(Self::of(door))
+        Ok(Self::of(bound))
     }
 
-    fn of(door: Option<BoundSocket>) -> Self {
-        Self { door, ready: false, shortage: Shortage::none_yet(" (admin listener)") }
+    fn of(bound: Option<BoundSocket>) -> Self {
+        Self { bound, ready: false, shortage: Shortage::none_yet(" (admin listener)") }
     }
 
     /// Returns the socket, with its name, for the process that takes over.
     pub fn socket(&self) -> Option<(BorrowedFd<'_>, &'static str)> {
-        let socket = match self.door.as_ref()? {
+        let socket = match self.bound.as_ref()? {
             BoundSocket::Tcp(listener) => listener.as_fd(),
             BoundSocket::Unix(listener, _) => listener.as_fd(),
         };
@@ -82,14 +82,14 @@ impl AdminListener {
 
     /// Makes this process the owner of the socket's file.
     pub fn take_charge(&mut self) {
-        if let Some(BoundSocket::Unix(listener, file)) = &mut self.door {
+        if let Some(BoundSocket::Unix(listener, file)) = &mut self.bound {
             file.take_charge(listener);
         }
     }
 
     /// Leaves the file to another process that listens in place of this one.
     pub fn leave(&mut self, registry: &Registry) {
-        match self.door.take() {
+        match self.bound.take() {
             Some(BoundSocket::Unix(mut listener, mut file)) => {
                 file.leave();
                 let _ = registry.deregister(&mut listener);
@@ -103,7 +103,7 @@ impl AdminListener {
 
     /// Returns the address it listens on, if it does.
     pub fn address(&self) -> Option<AdminAddress> {
-        match self.door.as_ref()? {
+        match self.bound.as_ref()? {
             BoundSocket::Tcp(listener) => listener.local_addr().ok().map(AdminAddress::Tcp),
             BoundSocket::Unix(_, file) => Some(AdminAddress::Unix(file.path().to_owned())),
         }
@@ -127,7 +127,7 @@ impl AdminListener {
     /// Accepts waiting connections that may be served. To be called before others accept, so that a
     /// descriptor freed by an operator is kept for the next one.
     pub fn accept(&mut self, io: &mut Io) -> DescriptorSupply {
-        if self.door.is_none() {
+        if self.bound.is_none() {
             return DescriptorSupply::Enough;
         }
         self.shortage.begin_turn(io.now.monotonic);
@@ -171,7 +171,7 @@ impl AdminListener {
     }
 
     fn accept_one(&self) -> Accepted<(OwnedFd, SocketAddr)> {
-        match &self.door {
+        match &self.bound {
             Some(BoundSocket::Tcp(listener)) => {
                 accepted(listener.accept().map(|(socket, peer)| (socket.into(), peer)))
             }

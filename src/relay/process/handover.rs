@@ -29,7 +29,7 @@ pub struct Successor {
     /// Sends the streams it takes over; then it serves.
     pub streams: Sender<String>,
     /// Closed once it has received all of them.
-    pub told: Receiver<()>,
+    pub confirmed: Receiver<()>,
 }
 
 /// Hand-overs of one process: one at a time, and none after one that succeeded.
@@ -108,7 +108,7 @@ impl Handover {
     pub fn step_down_for(&mut self, successor: Successor, streams: String) {
         // The thread waits only for this.
         let _ = successor.streams.send(streams);
-        self.farewell = Some(successor.told);
+        self.farewell = Some(successor.confirmed);
     }
 
     /// Ends this process's hand-over: a successor that is to serve has received everything, any

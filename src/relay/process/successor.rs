@@ -64,8 +64,8 @@ pub fn report(found: Result<Ready, String>, outcome: &Sender<HandOverOutcome>, d
     };
     let process = child.id();
     let (streams, received) = mpsc::channel::<String>();
-    let (telling, told) = mpsc::channel();
-    let _ = outcome.send(Ok(Successor { process, streams, told }));
+    let (sender, confirmed) = mpsc::channel();
+    let _ = outcome.send(Ok(Successor { process, streams, confirmed }));
     drop(done);
     if let Ok(streams) = received.recv() {
         let text = [streams.as_bytes(), SERVE_WORD.as_bytes()].concat();
@@ -75,7 +75,7 @@ pub fn report(found: Result<Ready, String>, outcome: &Sender<HandOverOutcome>, d
     }
     // A process that reads the end of this socket before the order to serve ends.
     drop(socket);
-    drop(telling);
+    drop(sender);
     // So that it does not stay a zombie if it ends before this process does.
     let _ = child.wait();
 }

@@ -45,7 +45,7 @@ const EXPIRE_MAX: usize = 1024;
 #[derive(Debug)]
 pub struct Streams {
     registry: Registry,
-    seats: Slab<StreamRole>,
+    roles: Slab<StreamRole>,
     subscribers: Subscribers,
 }
 
@@ -67,7 +67,7 @@ impl Streams {
         if records {
             registry.keep_records();
         }
-        Self { registry, seats: Slab::new(), subscribers: Subscribers::default() }
+        Self { registry, roles: Slab::new(), subscribers: Subscribers::default() }
     }
 
     /// Applies new settings.
@@ -300,7 +300,7 @@ impl Streams {
 
     /// Handles an event on a connection that the streams own.
     pub fn ready(&mut self, io: &mut Io, transfers: &mut Transfers, id: ConnId, slot: Slot) {
-        match &self.seats[slot.key()] {
+        match &self.roles[slot.key()] {
             StreamRole::Source { .. } | StreamRole::Destination { .. } => {
                 self.side_ready(io, transfers, id);
             }
@@ -341,7 +341,7 @@ impl Streams {
         if io.conns.flush(id) == Flushed::Failed {
             return io.conns.close(id, CloseMode::Orderly);
         }
-        let StreamRole::Listing(listing) = &mut self.seats[slot.key()] else {
+        let StreamRole::Listing(listing) = &mut self.roles[slot.key()] else {
             unreachable!("only a reader of the list is shown more of it")
         };
         if !io.conns[id].output.is_empty() {
@@ -367,7 +367,7 @@ impl Streams {
     /// Handles a connection's timeout. The registry handles waiting times, and transfers their own
     /// stalls.
     pub fn timeout(&mut self, io: &mut Io, transfers: &mut Transfers, id: ConnId, slot: Slot) {
-        match &self.seats[slot.key()] {
+        match &self.roles[slot.key()] {
             StreamRole::Source { .. } | StreamRole::Destination { .. } => {}
             StreamRole::Listing(_) => io.conns.close(id, CloseMode::Orderly),
             StreamRole::Subscriber(subscriber) => {
@@ -381,7 +381,7 @@ impl Streams {
 
     /// Handles a closed connection.
     pub fn closed(&mut self, io: &mut Io, transfers: &mut Transfers, id: ConnId, slot: Slot) {
-        match &self.seats[slot.key()] {
+        match &self.roles[slot.key()] {
             StreamRole::Source { .. } | StreamRole::Destination { .. } => {
                 self.side_closed(io, transfers, id);
             }
@@ -397,7 +397,7 @@ impl Streams {
     /// Returns the phase of a connection, for the metrics.
     pub fn phase(&self, io: &Io, id: ConnId, slot: Slot) -> ConnPhase {
         let conn = &io.conns[id];
-        match &self.seats[slot.key()] {
+        match &self.roles[slot.key()] {
             StreamRole::Source { .. } | StreamRole::Destination { .. }
                 if conn.outgoing.is_none() && conn.incoming.is_none() =>
             {
@@ -410,8 +410,8 @@ impl Streams {
     }
 
     /// Gives a connection its role.
-    fn set_role(&mut self, io: &mut Io, id: ConnId, seat: StreamRole) {
-        io.conns[id].role = Role::Streams(Slot::new(self.seats.insert(seat)));
+    fn set_role(&mut self, io: &mut Io, id: ConnId, role: StreamRole) {
+        io.conns[id].role = Role::Streams(Slot::new(self.roles.insert(role)));
     }
 
     /// Removes a connection's role: it does not belong to the streams any more.
@@ -421,7 +421,7 @@ impl Streams {
             panic!("{id:?} has no seat, but {role:?}");
         };
         *role = Role::Http(Http::Head);
-        self.seats.remove(slot.key())
+        self.roles.remove(slot.key())
     }
 
     /// Returns which side of which stream a connection is.
@@ -429,7 +429,7 @@ impl Streams {
         let Role::Streams(slot) = io.conns[id].role else {
             panic!("{id:?} has no seat, but {:?}", io.conns[id].role);
         };
-        let Some((stream, side)) = self.seats[slot.key()].side() else {
+        let Some((stream, side)) = self.roles[slot.key()].side() else {
             panic!("{id:?} is not a side of a stream");
         };
         StreamSide { stream, side }
@@ -459,7 +459,7 @@ impl Streams {
         let idle =
             io.conns.iter().filter(|conn| conn.outgoing.is_none() && conn.incoming.is_none());
         let seated =
-            |role| matches!(role, Role::Streams(slot) if self.seats[slot.key()].side().is_some());
+            |role| matches!(role, Role::Streams(slot) if self.roles[slot.key()].side().is_some());
         idle.filter(|conn| seated(conn.role)).map(|conn| conn.id).collect()
     }
 }

@@ -24,7 +24,7 @@ impl Streams {
         (stream, name): (Uuid, Option<&str>),
         request: Request<'_, '_>,
     ) -> usize {
-        let Request { head, behind } = request;
+        let Request { head, rest } = request;
         if let Some(failure) = too_busy(io) {
             return request.refuse(io, id, &failure);
         }
@@ -42,10 +42,10 @@ impl Streams {
             }
             Connected::Paired { stream, other } => {
                 let upload = Some(Box::new(Upload::new(head, name)));
-                io.conns[id].carry = behind.to_vec();
+                io.conns[id].carry = rest.to_vec();
                 self.set_role(io, id, StreamRole::Source { stream, upload });
                 self.pair(io, transfers, id, ConnId::from_client(other));
-                behind.len()
+                rest.len()
             }
             refused @ (Connected::Occupied | Connected::Unknown | Connected::Reported(_)) => {
                 let failure = self.refusal(io, stream, refused, Side::Source);
@@ -137,7 +137,7 @@ impl Streams {
         let crate::relay::io::Role::Streams(slot) = io.conns[source].role else {
             panic!("{source:?} has no seat, but {:?}", io.conns[source].role);
         };
-        match &mut self.seats[slot.key()] {
+        match &mut self.roles[slot.key()] {
             StreamRole::Source { upload, .. } => upload,
             other @ (StreamRole::Destination { .. }
             | StreamRole::Listing(_)
@@ -150,13 +150,13 @@ impl Streams {
     /// Handles an event on a waiting side's socket.
     pub(super) fn waiting_ready(&mut self, io: &mut Io, id: ConnId) {
         let side = self.role_of(io, id).side;
-        let gone = match io.conns[id].peer_end {
+        let left = match io.conns[id].peer_end {
             PeerEnd::Open => false,
             PeerEnd::HungUp => true,
             PeerEnd::Fin => side == Side::Destination || !self.may_be_complete(io, id),
         };
         // Output to a source from before its destination left can still be unsent.
-        if gone || io.conns.flush(id) == Flushed::Failed {
+        if left || io.conns.flush(id) == Flushed::Failed {
             io.conns.close(id, CloseMode::Orderly);
         }
     }

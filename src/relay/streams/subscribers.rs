@@ -115,11 +115,11 @@ impl Subscribers {
     pub fn timeout(&mut self, io: &mut Io, id: ConnId, slot: Slot) -> bool {
         let taken_at = self.all[slot.key()].taken_at;
         let idle = io.now.monotonic.saturating_duration_since(taken_at);
-        let gone = !io.conns[id].output.is_empty() && idle >= io.settings.keep_alive_timeout;
-        if gone {
+        let stalled = !io.conns[id].output.is_empty() && idle >= io.settings.keep_alive_timeout;
+        if stalled {
             io.conns.close(id, CloseMode::Orderly);
         }
-        !gone
+        !stalled
     }
 
     /// Writes what is due to a subscriber whose output is empty; otherwise only the latest event is

@@ -256,8 +256,8 @@ pub fn loss_of(conn: &Conn) -> Loss {
 /// Classifies an error: a reset and a broken pipe mean that the peer left; anything else is a
 /// failure of the socket.
 fn loss(error: Errno) -> Loss {
-    let gone = [Errno::ECONNRESET, Errno::EPIPE].contains(&error);
-    if gone { Loss::Closed } else { Loss::Failed }
+    let closed = [Errno::ECONNRESET, Errno::EPIPE].contains(&error);
+    if closed { Loss::Closed } else { Loss::Failed }
 }
 
 /// Moves many small pieces to the front of the buffer, so that they are contiguous.

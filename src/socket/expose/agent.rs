@@ -31,7 +31,7 @@ pub(super) struct Agent {
     pub(super) api: Api,
     pub(super) calls: Calls,
     /// Number of idle tunnels to keep open, if the relay accepts them.
-    pub(super) spares: usize,
+    pub(super) tunnels: usize,
     /// Whether to stop when the connection is lost, instead of reconnecting.
     pub(super) once: bool,
     pub(super) journal: Arc<Journal>,
@@ -114,10 +114,10 @@ impl Agent {
         }
         self.journal.log(&format!("connected to {} as {}", self.relay.base, self.name));
         self.show_url(connection, shown)?;
-        let spares = self.start_idle_tunnels(connection)?;
+        let tunnels = self.start_idle_tunnels(connection)?;
         let (api, calls) = (self.api.clone(), self.calls.clone());
         let served = connection.serve(move |request| counted::forward(&api, &calls, request));
-        drop(spares);
+        drop(tunnels);
         self.ending.hold(None);
         connection.wait_parted();
         Ok(served.err())
@@ -146,19 +146,21 @@ impl Agent {
         connection: &SocketConnection,
     ) -> Result<Option<IdleTunnels>, Failure> {
         let welcome = connection.welcome();
-        let Some(secret) = welcome.spare.filter(|_| self.spares > 0) else { return Ok(None) };
+        let Some(secret) = welcome.tunnel_secret.filter(|_| self.tunnels > 0) else {
+            return Ok(None);
+        };
         let owner =
             Owner { relay: self.relay.base.clone(), connection: welcome.connection, secret };
         let journal = Arc::clone(&self.journal);
         let refused = move |status| {
             journal.log(&format!(
-                "the relay refused a spare connection with {status}; \
+                "the relay refused a tunnel with {status}; \
                                   requests come through the WebSocket"
             ));
         };
         let parts = (self.api.clone(), self.calls.clone());
-        let spares = IdleTunnels::start(owner, self.spares, parts, refused);
-        spares.map(Some).map_err(|error| Failure::local("starting a thread", error))
+        let tunnels = IdleTunnels::start(owner, self.tunnels, parts, refused);
+        tunnels.map(Some).map_err(|error| Failure::local("starting a thread", error))
     }
 
     fn log_disconnect(&self, lost: Option<Error>, pause: Duration) {

@@ -78,9 +78,9 @@ pub(super) fn begin(
     let framing = head.framing().map_err(|why| Refusal::Broken(format!("failed: {why}")))?;
     let bodiless = method == Method::HEAD || matches!(head.status, 204 | 304);
     let framing = if bodiless { AnswerFraming::Framed(Framing::Length(0)) } else { framing };
-    let came = fields(head);
-    let mut fields = hop::passed(&came, &[CONTENT_LENGTH]);
-    let length = came.get(CONTENT_LENGTH).filter(|_| bodiless && head.status != 204);
+    let received = fields(head);
+    let mut fields = hop::passed(&received, &[CONTENT_LENGTH]);
+    let length = received.get(CONTENT_LENGTH).filter(|_| bodiless && head.status != 204);
     let told_length = length.is_some();
     if let Some(length) = length {
         // Of the body that a GET would have returned (RFC 9110, section 8.6).

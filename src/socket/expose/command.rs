@@ -43,9 +43,9 @@ pub struct Expose {
     /// Idle tunnels to keep open to the relay
     ///
     /// A tunnel carries requests as plain HTTP/1.1, which is faster. With https:// or a proxy there are none.
-    #[arg(long, value_name = "N", default_value_t = 4,
+    #[arg(long, alias = "spares", value_name = "N", default_value_t = 4,
           value_parser = clap::value_parser!(u16).range(0..=64))]
-    spares: u16,
+    tunnels: u16,
 
     /// Metadata for the relay: a JSON object
     #[arg(long, value_name = "JSON")]
@@ -120,13 +120,13 @@ impl Expose {
         let options = self.options(&preferences);
         let api = Api::new(&self.url, self.host.clone())?;
         let client = self.client(&relay, options.clone())?;
-        let spares = if relay.takes_spares(&options)? { self.spares.into() } else { 0 };
+        let tunnels = if relay.offers_tunnels(&options)? { self.tunnels.into() } else { 0 };
         // Its thread blocks all signals, so it can start before the signal handling.
         let journal = Journal::start(self.quiet);
         let journal =
             Arc::new(journal.map_err(|error| Failure::local("starting a thread", error))?);
-        let told = Arc::clone(&journal);
-        let calls = Calls::new(move |served| told.served(served));
+        let reporting = Arc::clone(&journal);
+        let calls = Calls::new(move |served| reporting.served(served));
         let ending = Arc::<StopMode>::default();
         watch(&ending, &calls, (&journal, self.drain_timeout));
         let agent = Agent {
@@ -135,7 +135,7 @@ impl Expose {
             client,
             api: api.with_connect_timeout(self.connecting.connect_timeout),
             calls,
-            spares,
+            tunnels,
             once: self.once,
             journal: Arc::clone(&journal),
             ending,

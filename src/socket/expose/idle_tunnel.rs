@@ -109,10 +109,10 @@ impl Server<'_> {
     pub(super) fn serve(&mut self, mut wire: ApiReader) -> usize {
         let socket = Arc::clone(wire.socket());
         let mut served = 0;
-        while let Some(asked) = next(&mut wire) {
-            let incoming = Incoming::framed(wire, asked.framing);
+        while let Some(pending) = next(&mut wire) {
+            let incoming = Incoming::framed(wire, pending.framing);
             let incoming = Arc::new(Mutex::new(Some(incoming)));
-            let answered = self.answer(asked, &incoming, &socket);
+            let answered = self.answer(pending, &incoming, &socket);
             served += 1;
             match whole(&incoming).filter(|_| answered.is_ok()) {
                 Some(left) => wire = left,
@@ -126,17 +126,17 @@ impl Server<'_> {
 
     fn answer(
         &mut self,
-        asked: PendingRequest,
+        pending: PendingRequest,
         incoming: &Arc<Mutex<Option<Incoming>>>,
         socket: &Arc<TcpStream>,
     ) -> io::Result<()> {
         let reader = Shared(Arc::clone(incoming));
-        let body = match asked.framing {
+        let body = match pending.framing {
             Framing::Length(0) => Body::empty(),
             Framing::Length(bytes) => Body::sized(reader, bytes),
             Framing::Chunked => Body::from_reader(reader),
         };
-        let request = asked.request.map(|()| body);
+        let request = pending.request.map(|()| body);
         let head_only = request.method() == Method::HEAD;
         let mut call = self.calls.begin(&request);
         match self.api.ask(request, Some(Requester::Connection(socket))) {
@@ -201,10 +201,10 @@ fn response_head(
     for (name, value) in &parts.headers {
         writer = writer.field(name.as_str(), value.as_bytes());
     }
-    let told = head_only || matches!(parts.status.as_u16(), 204 | 304);
+    let bodiless = head_only || matches!(parts.status.as_u16(), 204 | 304);
     let writer = match length_bytes {
         // The length is among the fields, if known.
-        _ if told => writer,
+        _ if bodiless => writer,
         Some(bytes) => writer.content_length(bytes),
         None => writer.chunked(),
     };
@@ -224,9 +224,9 @@ fn next(wire: &mut ApiReader) -> Option<PendingRequest> {
         let mut slots = FieldSlots::new();
         let parsed = head::parse(wire.buffered(), &mut slots, &LIMITS).ok()?;
         if let Some(head) = parsed {
-            let (asked, len) = (taken(&head), head.len);
+            let (pending, len) = (taken(&head), head.len);
             wire.buffered().drain(..len);
-            return asked;
+            return pending;
         }
         if wire.read_ahead(HEAD_BYTES).ok()? == 0 {
             return None;

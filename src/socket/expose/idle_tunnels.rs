@@ -60,12 +60,12 @@ impl IdleTunnels {
             held: Mutex::new(held),
             stopped: Condvar::new(),
         });
-        let spares = Self(Arc::clone(&shared));
+        let tunnels = Self(Arc::clone(&shared));
         for place in 0..count {
             let shared = Arc::clone(&shared);
             threads::spawn("spare", move || shared.keep(place))?;
         }
-        Ok(spares)
+        Ok(tunnels)
     }
 }
 

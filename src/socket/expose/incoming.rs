@@ -211,12 +211,12 @@ mod tests {
         let broken = Some(io::ErrorKind::UnexpectedEof);
         let bad = Some(io::ErrorKind::InvalidData);
         let chunked = Some(Framing::Chunked);
-        for (name, bytes, framing, body, failed, behind) in [
+        for (name, bytes, framing, body, failed, rest) in [
             ("by length", "hellonext", Some(Framing::Length(5)), "hello", None, ""),
             ("too short", "hell", Some(Framing::Length(5)), "hell", broken, ""),
             ("nothing", "", Some(Framing::Length(0)), "", None, ""),
             ("chunks", "2\r\nhe\r\n3\r\nllo\r\n0\r\n\r\n", chunked, "hello", None, ""),
-            ("behind chunks", "2\r\nhe\r\n0\r\n\r\nnext", chunked, "he", None, "next"),
+            ("after chunks", "2\r\nhe\r\n0\r\n\r\nnext", chunked, "he", None, "next"),
             ("no last chunk", "2\r\nhe\r\n", chunked, "he", broken, ""),
             ("amid a chunk", "9\r\nhe", chunked, "he", broken, ""),
             ("bad chunk", "2\r\nhe\r\nx\r\n", chunked, "he", bad, ""),
@@ -225,7 +225,7 @@ mod tests {
             let (all, why, ahead) = read(bytes.as_bytes(), framing);
             assert_eq!(String::from_utf8(all).unwrap(), body, "{name}");
             assert_eq!(why, failed, "{name}");
-            assert_eq!(String::from_utf8(ahead).unwrap(), behind, "{name}");
+            assert_eq!(String::from_utf8(ahead).unwrap(), rest, "{name}");
         }
     }
 }

@@ -337,20 +337,20 @@ fn held() -> (Server, RelayLike, Process, thread::JoinHandle<Option<Vec<u8>>>) {
     let mut body = ask(&agent, Method::GET, "/slow", ()).into_body();
     let mut begun = vec![0; 2];
     body.read_exact(&mut begun).expect("it has begun");
-    let asking = thread::spawn(move || {
+    let call = thread::spawn(move || {
         body.read_to_end(&mut begun).ok()?;
         Some(begun)
     });
     process.signal(Signal::SIGINT);
     eventually("the relay is told", || agent.is_draining().then_some(()));
-    (api, relay, process, asking)
+    (api, relay, process, call)
 }
 
 #[test]
 fn what_is_under_way_is_served_before_the_end() {
-    let (api, relay, process, asking) = held();
+    let (api, relay, process, call) = held();
     api.release();
-    assert_eq!(asking.join().expect("a thread").as_deref(), Some(&b"hello"[..]));
+    assert_eq!(call.join().expect("a thread").as_deref(), Some(&b"hello"[..]));
     let finished = process.finish();
     assert_eq!(finished.status.code(), Some(0), "{}", finished.stderr);
     assert!(finished.stderr.contains(" GET /slow 200 5 bytes "), "{}", finished.stderr);
@@ -360,11 +360,11 @@ fn what_is_under_way_is_served_before_the_end() {
 
 #[test]
 fn a_second_signal_ends_it_at_once() {
-    let (_api, _relay, process, asking) = held();
+    let (_api, _relay, process, call) = held();
     process.signal(Signal::SIGINT);
     let finished = process.finish();
     assert_eq!(finished.status.signal(), Some(2), "{}", finished.stderr);
-    assert_eq!(asking.join().expect("a thread"), None);
+    assert_eq!(call.join().expect("a thread"), None);
 }
 
 #[test]

@@ -41,7 +41,7 @@ fn heads_up_to_their_limits_pass_and_longer_ones_are_refused_alone() {
     for spares in ["0", "2"] {
         let api = api();
         let relay = Relay::start(&["--max-head", "1MiB"]);
-        let process = exposed(&url(&api), &relay, &["--spares", spares]);
+        let process = exposed(&url(&api), &relay, &["--tunnels", spares]);
         // It is under way all the time.
         let mut other = Wire::connect(relay.address());
         other.send("PUT /api/billing/0 HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\n");

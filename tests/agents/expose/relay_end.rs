@@ -1,4 +1,4 @@
-//! The relay's end of spare connections, by hand.
+//! The relay's end of tunnels, by hand.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -7,7 +7,7 @@ use std::thread;
 
 use crate::support::{PATIENCE, Wire};
 
-/// Where spare connections arrive.
+/// Where tunnels arrive.
 pub(crate) struct RelayEnd {
     address: SocketAddr,
     spares: Receiver<(Vec<String>, TcpStream)>,
@@ -52,13 +52,13 @@ impl RelayEnd {
         format!("http://{}", self.address)
     }
 
-    /// The next spare connection, and the lines it was asked for with.
+    /// The next tunnel, and the lines it was asked for with.
     pub(crate) fn spare_and_head(&self) -> (Wire, Vec<String>) {
-        let (lines, socket) = self.spares.recv_timeout(PATIENCE).expect("a spare connection");
+        let (lines, socket) = self.spares.recv_timeout(PATIENCE).expect("a tunnel");
         (Wire::over(socket), lines)
     }
 
-    /// The next spare connection.
+    /// The next tunnel.
     pub(crate) fn spare(&self) -> Wire {
         self.spare_and_head().0
     }

@@ -35,7 +35,7 @@ fn calls_of_an_agent_that_falls_silent_are_ended() {
             Ok(None)
         });
         let relay = Relay::start(&["--agent-heartbeat", "1s"]);
-        let process = expose(&url(&api), &relay.url(""), &["--spares", spares]);
+        let process = expose(&url(&api), &relay.url(""), &["--tunnels", spares]);
         eventually("it is there", || (relay.get("/api/billing/").status() == 204).then_some(()));
         let mut begun = Wire::connect(relay.address());
         begun.ask(&ask("GET", "/api/billing/begun"));

@@ -19,7 +19,7 @@ struct Scene {
     served: Receiver<Served>,
 }
 
-/// So many spare connections of an agent with this API.
+/// So many tunnels of an agent with this API.
 fn scene(api: &Server, count: usize) -> Scene {
     let relay = RelayEnd::new();
     let (tell, served) = mpsc::channel();

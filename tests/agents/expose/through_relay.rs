@@ -1,4 +1,4 @@
-//! The command at the relay itself: names, spare connections, take-overs.
+//! The command at the relay itself: names, tunnels, take-overs.
 
 use std::sync::mpsc;
 
@@ -22,7 +22,7 @@ fn clients_reach_the_api_by_its_name_with_spare_connections_and_without() {
     const BYTES: usize = 2 << 20;
     for spares in ["0", "3"] {
         let (api, relay) = (echo(), Relay::start(&[]));
-        let process = exposed(&url(&api), &relay, &["--spares", spares]);
+        let process = exposed(&url(&api), &relay, &["--tunnels", spares]);
         let mut client = Wire::connect(relay.address());
         for seed in 0..4 {
             let body = pattern(seed, BYTES);
@@ -71,7 +71,7 @@ fn an_answer_that_breaks_off_is_cut_for_the_client() {
     });
     for spares in ["0", "2"] {
         let relay = Relay::start(&[]);
-        let process = exposed(&url(&api), &relay, &["--spares", spares]);
+        let process = exposed(&url(&api), &relay, &["--tunnels", spares]);
         for _ in 0..3 {
             let response = relay.exchange(&ask("GET", "/api/billing/"));
             assert_eq!((response.status(), response.text()), (200, "half"), "{spares}");
@@ -89,7 +89,7 @@ fn an_api_that_is_down_is_named_to_the_client() {
     };
     for spares in ["0", "2"] {
         let relay = Relay::start(&[]);
-        let process = exposed(&format!("http://{nobody}"), &relay, &["--spares", spares]);
+        let process = exposed(&format!("http://{nobody}"), &relay, &["--tunnels", spares]);
         let response = relay.exchange(&ask("GET", "/api/billing/"));
         assert_eq!(response.status(), 502, "{spares}");
         assert_eq!(response.json()["name"], "ApiUnreachableError", "{spares}");
@@ -132,7 +132,7 @@ fn an_api_that_is_silent_loses_its_connection_with_the_client() {
                 Ok(Some(head))
             });
             let relay = Relay::start(&[]);
-            let process = exposed(&url(&api), &relay, &["--spares", spares]);
+            let process = exposed(&url(&api), &relay, &["--tunnels", spares]);
             let mut client = Wire::connect(relay.address());
             client.ask(&ask("GET", "/api/billing/silent"));
             if begun.is_empty() {

@@ -74,7 +74,7 @@ fn a_generated_client_calls_every_operation() {
     let package = format!("{folder}/store");
     for spares in ["0", "4"] {
         let relay = Relay::start(&[]);
-        let _agent = expose(&service, &relay, &["--spares", spares]);
+        let _agent = expose(&service, &relay, &["--tunnels", spares]);
         let description = relay.url("/api/store/openapi.json");
         if !generated.path().join("store").exists() {
             let flags = ["--url", &description, "--meta", "none", "--output-path", &package];

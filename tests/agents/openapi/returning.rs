@@ -59,7 +59,7 @@ fn cut_and_mend(service: &Service, line: &Line, end: &str) {
             .concat();
     let serve: Vec<_> = serve.into_iter().map(str::to_owned).collect();
     let relay = Relay::from_command(within(&line.near, &serve), 2);
-    let flags = ["--heartbeat", "1s", "--connect-timeout", "1s", "--spares", "2"];
+    let flags = ["--heartbeat", "1s", "--connect-timeout", "1s", "--tunnels", "2"];
     let agent = exposing(service, relay.addresses()[1], &flags);
     let agent = Process::start(within(&line.far, &agent));
     eventually("the URL is printed", || agent.stdout().ends_with("/api/store\n").then_some(()));

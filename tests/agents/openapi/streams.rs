@@ -27,7 +27,7 @@ fn events_come_as_they_happen_and_end_with_whoever_reads_them() {
     let Some(installed) = installed() else { return };
     for spares in ["0", "4"] {
         let (service, relay) = (Service::start(&installed), Relay::start(&[]));
-        let _agent = expose(&service, &relay, &["--spares", spares]);
+        let _agent = expose(&service, &relay, &["--tunnels", spares]);
         let reader = Process::start(curl(&["-N", &relay.url("/api/store/watch")]));
         let sees = |event: &str| {
             eventually(event, || reader.stdout().ends_with(event).then_some(()));
@@ -55,7 +55,7 @@ fn a_large_file_comes_back_as_it_was_sent() {
     let service = Service::start(&installed);
     for spares in ["0", "4"] {
         let relay = Relay::start(&[]);
-        let _agent = expose(&service, &relay, &["--spares", spares]);
+        let _agent = expose(&service, &relay, &["--tunnels", spares]);
         let url = relay.url("/api/store/files/large");
         // Its length is known, and it is not.
         for sent in [["-T", &path("there")], ["-T", "-"]] {
@@ -81,7 +81,7 @@ fn a_hundred_calls_at_once_get_their_own_answers() {
     let service = Service::start(&installed);
     for spares in ["0", "4"] {
         let relay = Relay::start(&[]);
-        let _agent = expose(&service, &relay, &["--spares", spares]);
+        let _agent = expose(&service, &relay, &["--tunnels", spares]);
         let together = Barrier::new(CALLS);
         thread::scope(|scope| {
             for number in 0..CALLS {

@@ -147,7 +147,7 @@ fn the_library_serves_and_asks_at_the_relay() {
         let welcome = connection.welcome();
         let v1 = dialect == Dialect::V1;
         assert_eq!(welcome.path, v1.then(|| "/api/lib".into()), "{dialect:?}");
-        assert_eq!(welcome.spare.is_some(), v1, "{dialect:?}");
+        assert_eq!(welcome.tunnel_secret.is_some(), v1, "{dialect:?}");
     }
 }
 

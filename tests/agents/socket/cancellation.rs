@@ -46,7 +46,7 @@ fn the_end_of_the_connection_cancels_what_is_under_way() {
         let ends = pair(dialect);
         let (tell, told) = mpsc::channel();
         let (serve, served) = mpsc::channel();
-        let asking = ends.accepted.clone();
+        let caller = ends.accepted.clone();
         serving(&ends.dialled, move |request| {
             let cancellation = request.extensions().get::<Cancellation>().expect("one");
             let tell = tell.clone();
@@ -56,11 +56,11 @@ fn the_end_of_the_connection_cancels_what_is_under_way() {
             assert!(cancellation.wait(PATIENCE), "{dialect:?}");
             Response::default()
         });
-        let asker = std::thread::spawn(move || asking.round_trip(get("/")));
+        let thread = std::thread::spawn(move || caller.round_trip(get("/")));
         served.recv_timeout(PATIENCE).expect("it is served");
         ends.accepted.close();
         assert_eq!(told.recv_timeout(PATIENCE), Ok("cancelled"), "{dialect:?}");
-        assert!(asker.join().expect("no panic").is_err(), "{dialect:?}");
+        assert!(thread.join().expect("no panic").is_err(), "{dialect:?}");
     }
 }
 

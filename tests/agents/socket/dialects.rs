@@ -16,13 +16,13 @@ fn either_end_asks_and_either_end_answers() {
         let ends = pair(dialect);
         serving(&ends.dialled, echo);
         serving(&ends.accepted, echo);
-        for (name, asking) in [("dialled", &ends.dialled), ("accepted", &ends.accepted)] {
-            let answer = asking.round_trip(get("/a?b=1")).expect(name);
+        for (name, caller) in [("dialled", &ends.dialled), ("accepted", &ends.accepted)] {
+            let answer = caller.round_trip(get("/a?b=1")).expect(name);
             assert_eq!(read(answer), (200, "GET /a?b=1 ".into()), "{name}, {dialect:?}");
-            let answer = asking.round_trip(post("/c", "hällo")).expect(name);
+            let answer = caller.round_trip(post("/c", "hällo")).expect(name);
             assert_eq!(read(answer), (200, "POST /c hällo".into()), "{name}, {dialect:?}");
             let unsized_body = Body::from_reader("in parts".as_bytes());
-            let answer = asking.round_trip(post("/d", unsized_body)).expect(name);
+            let answer = caller.round_trip(post("/d", unsized_body)).expect(name);
             assert_eq!(read(answer), (200, "POST /d in parts".into()), "{name}, {dialect:?}");
         }
     }
@@ -43,10 +43,10 @@ fn a_hundred_requests_at_once_get_each_its_own_answer() {
         });
         thread::scope(|scope| {
             for number in 0..100 {
-                let asking = ends.accepted.clone();
+                let caller = ends.accepted.clone();
                 scope.spawn(move || {
                     let path = format!("/{number}");
-                    let answer = asking.round_trip(get(&path)).expect("an answer");
+                    let answer = caller.round_trip(get(&path)).expect("an answer");
                     assert_eq!(read(answer), (200, format!("GET {path} ")), "{dialect:?}");
                 });
             }
@@ -110,14 +110,14 @@ fn the_text_dialect_carries_text_of_bounded_length_and_says_so() {
         "/bytes" => Response::new(Body::from(vec![0xff; 10])),
         _ => echo(request),
     });
-    let asking = &ends.accepted;
-    let no_text = asking.round_trip(post("/", vec![0xff, 0xfe])).expect_err("it is no text");
+    let caller = &ends.accepted;
+    let no_text = caller.round_trip(post("/", vec![0xff, 0xfe])).expect_err("it is no text");
     assert!(matches!(no_text, Error::NotText), "{no_text}");
-    let long = asking.round_trip(post("/", "a".repeat(2 << 20))).expect_err("it is too long");
+    let long = caller.round_trip(post("/", "a".repeat(2 << 20))).expect_err("it is too long");
     assert!(matches!(long, Error::TooLarge), "{long}");
-    let answer = asking.round_trip(get("/bytes")).expect("an answer");
+    let answer = caller.round_trip(get("/bytes")).expect("an answer");
     assert_eq!(answer.status(), 502, "what is no text cannot be sent back");
-    let answer = asking.round_trip(get("/still")).expect("an answer");
+    let answer = caller.round_trip(get("/still")).expect("an answer");
     assert_eq!(read(answer), (200, "GET /still ".into()));
 }
 

@@ -24,16 +24,16 @@ fn closing_ends_what_waits_at_either_end() {
                 let _ = request.into_body().into_bytes(100);
                 Response::new(Body::empty())
             });
-            let asking = ends.accepted.clone();
+            let caller = ends.accepted.clone();
             let (feed, waiting) = std::os::unix::net::UnixStream::pair().expect("a pair");
             let body = Body::from_reader(waiting);
-            let asked = thread::spawn(move || asking.round_trip(post("/", body)));
+            let answer = thread::spawn(move || caller.round_trip(post("/", body)));
             if dialect == Dialect::V1 {
                 has_begun.recv().expect("the handler runs");
             }
             let closing = if closes_here { &ends.accepted } else { &ends.dialled };
             closing.close();
-            let error = asked.join().expect("no panic").expect_err("there is no answer");
+            let error = answer.join().expect("no panic").expect_err("there is no answer");
             let Error::Closed { code: 1000, .. } = error else { panic!("{name}: {error}") };
             served.join().expect("no panic").expect("an orderly end");
             assert!(!ends.dialled.is_open() && !ends.accepted.is_open(), "{name}");
@@ -100,8 +100,8 @@ fn a_peer_that_falls_silent_is_found_out() {
         let mut silent = crate::socket::upgrades::Peer::open(server.local_addr(), dialect);
         let received = events.recv().expect("an event");
         assert_eq!(received.kind, EventKind::ConnectionReceived, "{name}");
-        let asking = server.connection(received.connection).expect("it is known");
-        let error = asking.round_trip(get("/")).expect_err("no answer comes");
+        let caller = server.connection(received.connection).expect("it is known");
+        let error = caller.round_trip(get("/")).expect_err("no answer comes");
         let Error::Network { source, .. } = &error else { panic!("{name}: {error}") };
         assert_eq!(source.kind(), std::io::ErrorKind::TimedOut, "{name}");
         assert_eq!(events.recv().expect("an event").kind, EventKind::ConnectionFailure, "{name}");

@@ -219,10 +219,10 @@ fn long_bodies_go_both_ways_at_once_and_arrive_as_they_were() {
     serving(&ends.dialled, |request| Response::new(request.into_body()));
     serving(&ends.accepted, |request| Response::new(request.into_body()));
     thread::scope(|scope| {
-        for asking in [&ends.dialled, &ends.accepted] {
+        for caller in [&ends.dialled, &ends.accepted] {
             scope.spawn(move || {
                 let sent = pattern(7, BYTES);
-                let answer = asking.round_trip(post("/", sent.clone())).expect("a head");
+                let answer = caller.round_trip(post("/", sent.clone())).expect("a head");
                 let came = answer.into_body().into_bytes(IN_FLIGHT_MAX_BYTES as u64);
                 assert!(came.expect("all of it") == sent, "the bytes are the same");
             });

@@ -111,8 +111,8 @@ fn a_peer_of_the_text_dialect_asks_and_answers_with_plain_http() {
     assert!(answer.contains("X-Correlation-Id: c1\r\n"), "{answer}");
     assert!(answer.ends_with("\r\n\r\nPOST /a hi"), "{answer}");
 
-    let asking = connection.clone();
-    let asked = thread::spawn(move || asking.round_trip(post("/b", "you")).map(read));
+    let caller = connection.clone();
+    let answer = thread::spawn(move || caller.round_trip(post("/b", "you")).map(read));
     let request = peer.hear();
     assert!(request.starts_with("POST /b HTTP/1.1\r\nHost: "), "{request}");
     assert!(request.ends_with("\r\n\r\nyou"), "{request}");
@@ -122,7 +122,7 @@ fn a_peer_of_the_text_dialect_asks_and_answers_with_plain_http() {
     peer.say(&head);
     peer.say("Content-Length: 5\r\n\r\nth");
     peer.say("ere");
-    assert_eq!(asked.join().expect("no panic").expect("an answer"), (201, "there".into()));
+    assert_eq!(answer.join().expect("no panic").expect("an answer"), (201, "there".into()));
 }
 
 #[test]

@@ -12,12 +12,12 @@ fn a_late_response_without_an_id_is_not_taken_for_that_of_another_request() {
         ends.accepted.cancel(number, CancelReason::Late);
     }
     ends.accepted.request(&asked, true).unwrap();
-    ends.told();
+    ends.events();
     for _ in 0..257 {
         ends.dialled.codec.text("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nold");
     }
-    let (_, told) = ends.told();
-    assert!(matches!(&told[..], [Event::Closed(Closed::Broken(_))]), "{told:?}");
+    let (_, events) = ends.events();
+    assert!(matches!(&events[..], [Event::Closed(Closed::Broken(_))]), "{events:?}");
 }
 
 #[test]
@@ -32,11 +32,11 @@ fn late_responses_with_ids_disturb_nobody() {
         ends.accepted.cancel(number, CancelReason::Late);
     }
     let number = ends.accepted.request(&asked(257), true).unwrap();
-    ends.told();
+    ends.events();
     for id in 0..=257 {
         ends.dialled.codec.text(&answer(id));
     }
-    let (_, told) = ends.told();
-    assert_eq!(body(&told), (b"257".to_vec(), true));
-    assert!(told.iter().all(|event| event.number() == Some(number)), "{told:?}");
+    let (_, events) = ends.events();
+    assert_eq!(body(&events), (b"257".to_vec(), true));
+    assert!(events.iter().all(|event| event.number() == Some(number)), "{events:?}");
 }

@@ -9,7 +9,7 @@ fn a_text_peer_that_asks_for_too_much_is_told_so() {
         let request = format!("GET / HTTP/1.1\r\nHost: h\r\nX-Correlation-Id: {id}");
         ends.dialled.request(&head(&request), true).unwrap();
     }
-    let (answered, asked) = ends.told();
+    let (answered, asked) = ends.events();
     assert_eq!(asked.len(), 4, "four are served at once");
     let [Event::Response { number: 9, head, over: true }] = &answered[..] else {
         panic!("{answered:?}")
@@ -23,7 +23,7 @@ fn a_text_peer_that_asks_without_listening_is_left() {
     let mut ends = open(Dialect::Text);
     let request = "GET / HTTP/1.1\r\nHost: h\r\n\r\n";
     ends.dialled.codec.text(request);
-    let (_, asked) = ends.told();
+    let (_, asked) = ends.events();
     let Event::Request { number, .. } = asked[0] else { panic!("{asked:?}") };
     // This response is not finished, so no other one can be sent.
     ends.accepted.respond(number, &head("HTTP/1.1 200 OK"), false);
@@ -34,7 +34,7 @@ fn a_text_peer_that_asks_without_listening_is_left() {
     ends.carry();
     assert!(ends.accepted.is_open() && ends.accepted.exchanges() == 4);
     ends.dialled.codec.text(request);
-    let (_, here) = ends.told();
+    let (_, here) = ends.events();
     assert!(matches!(here.last(), Some(Event::Closed(Closed::Broken(_)))), "{here:?}");
 }
 
@@ -46,7 +46,7 @@ fn a_closed_session_keeps_nothing_of_what_still_comes() {
         let now = ends.now;
         ends.accepted.received(&[0x82; 1000], now);
     }
-    assert_eq!(events(&mut ends.accepted), [Event::Closed(Closed::Here)]);
+    assert_eq!(drain(&mut ends.accepted), [Event::Closed(Closed::Here)]);
     assert_eq!(ends.accepted.codec.input_bytes(), 0);
 }
 
@@ -58,7 +58,7 @@ fn a_session_whose_numbers_are_used_up_ends() {
         ends.dialled.next_ours = last - 2;
         assert_eq!(ends.dialled.request(&get, true), Some(last - 2));
         assert_eq!(ends.dialled.request(&get, true), None);
-        assert_eq!(events(&mut ends.dialled), [Event::Closed(Closed::Here)], "{dialect:?}");
+        assert_eq!(drain(&mut ends.dialled), [Event::Closed(Closed::Here)], "{dialect:?}");
     }
 }
 
@@ -69,15 +69,15 @@ fn a_head_that_is_too_long_costs_its_exchange_alone() {
         let long = "x".repeat(frame::HEAD_MAX_BYTES);
         let request = head(&format!("GET / HTTP/1.1\r\nHost: h\r\nA: {long}"));
         let number = ends.accepted.request(&request, true).unwrap();
-        let (_, here) = ends.told();
+        let (_, here) = ends.events();
         assert_eq!(here, [Event::Cancelled(number, Cancelled::TooLarge)], "{dialect:?}");
 
         let get = head("GET / HTTP/1.1\r\nHost: h\r\nX-Correlation-Id: 1");
         ends.accepted.request(&get, true).unwrap();
-        let (told, _) = ends.told();
-        let Event::Request { number, .. } = told[0] else { panic!("{told:?}") };
+        let (events, _) = ends.events();
+        let Event::Request { number, .. } = events[0] else { panic!("{events:?}") };
         ends.dialled.respond(number, &head(&format!("HTTP/1.1 200 OK\r\nA: {long}")), true);
-        let (there, here) = ends.told();
+        let (there, here) = ends.events();
         assert_eq!(there, [Event::Cancelled(number, Cancelled::TooLarge)], "{dialect:?}");
         assert_eq!(here.len(), 1, "{dialect:?}: it is told: {here:?}");
         assert!(ends.accepted.is_open() && ends.accepted.exchanges() == 0, "{dialect:?}");
@@ -90,7 +90,7 @@ fn long_metadata_are_refused() {
         let mut ends = ends(dialect);
         let metadata = Metadata(json!("x".repeat(64 << 10)));
         ends.dialled = Session::dialled(dialect, &metadata, SILENCE, ends.now);
-        let (_, here) = ends.told();
+        let (_, here) = ends.events();
         assert!(matches!(here[..], [Event::Closed(Closed::Broken(_))]), "{dialect:?}: {here:?}");
     }
 }
@@ -99,13 +99,13 @@ fn long_metadata_are_refused() {
 fn empty_parts_of_a_body_are_no_news() {
     let mut ends = open(Dialect::V1);
     let number = ends.accepted.request(&head("POST / HTTP/1.1\r\nHost: h"), false).unwrap();
-    ends.told();
+    ends.events();
     for _ in 0..1000 {
         ends.accepted.codec.binary(frame::data(number, b"", false));
     }
     ends.accepted.send(number, b"", true);
-    let (told, _) = ends.told();
-    assert_eq!(told, [Event::Body { number, bytes: Bytes::new(), over: true }]);
+    let (events, _) = ends.events();
+    assert_eq!(events, [Event::Body { number, bytes: Bytes::new(), over: true }]);
 }
 
 #[test]
@@ -132,8 +132,8 @@ fn many_small_frames_are_taken_in_turns() {
             ends.accepted.resume();
         }
         assert!(!ends.accepted.has_more(), "{name}");
-        let told = events(&mut ends.accepted);
-        assert!(matches!(told[..], [Event::Closed(Closed::Broken(_))]), "{name}: {told:?}");
+        let events = drain(&mut ends.accepted);
+        assert!(matches!(events[..], [Event::Closed(Closed::Broken(_))]), "{name}: {events:?}");
     }
 }
 
@@ -143,21 +143,21 @@ fn interim_responses_are_bounded() {
     for many in [16, 17] {
         let mut ends = open(Dialect::V1);
         let number = ends.accepted.request(&head("GET / HTTP/1.1\r\nHost: h"), true).unwrap();
-        ends.told();
+        ends.events();
         for _ in 0..many {
             let head = head(interim).into();
             ends.dialled.put(&Frame::Response { number, head, end: false });
         }
-        let (_, told) = ends.told();
+        let (_, events) = ends.events();
         let expected = [Event::Cancelled(number, Cancelled::Interim)];
-        assert_eq!(told, expected[..many - 16], "{many}");
+        assert_eq!(events, expected[..many - 16], "{many}");
 
         let mut ends = open(Dialect::Text);
         for _ in 0..many {
             ends.dialled.codec.text(&format!("{interim}\r\n\r\n"));
         }
-        let (_, told) = ends.told();
-        assert_eq!(told.len(), many - 16, "{many}: {told:?}");
+        let (_, events) = ends.events();
+        assert_eq!(events.len(), many - 16, "{many}: {events:?}");
     }
 }
 
@@ -167,7 +167,7 @@ fn one_text_message_has_a_bounded_number_of_heads() {
         let mut ends = open(Dialect::Text);
         let response = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
         ends.dialled.codec.text(&response.repeat(many));
-        let (_, told) = ends.told();
-        assert_eq!(!told.is_empty(), broken, "{many}: {told:?}");
+        let (_, events) = ends.events();
+        assert_eq!(!events.is_empty(), broken, "{many}: {events:?}");
     }
 }

@@ -19,13 +19,13 @@ use socket2::{Domain, Socket, Type};
 /// Examines this machine for a relay with these settings.
 pub fn examine(settings: &Settings) -> DoctorReport {
     let machine = &Machine::this();
-    let wish = pipes::PipeRequest::of(settings);
+    let request = pipes::PipeRequest::of(settings);
     let mut findings = vec![
         limits::kernel(machine),
         limits::descriptors(&descriptors(settings)),
-        pipes::largest(machine, wish),
-        pipes::pages(machine, wish),
-        pipes::granted(wish, pipes::open_all(settings, wish)),
+        pipes::largest(machine, request),
+        pipes::pages(machine, request),
+        pipes::granted(request, pipes::open_all(settings, request)),
         network::splicing(&splicing::trial(settings.pipe_size), settings.no_splice),
         network::congestion(machine, &String::from_utf8_lossy(UNPACED), is_unpaced_allowed()),
     ];
