@@ -197,7 +197,7 @@ fn main() -> ExitCode {
 /// Returns the program with the help that the arguments ask for.
 fn program() -> clap::Command {
     let program = help::grouped(Arguments::command());
-    if std::env::args().any(|word| word == "-h") { help::brief(program) } else { program }
+    if std::env::args_os().any(|word| word == "-h") { help::brief(program) } else { program }
 }
 
 fn sources(matches: &ArgMatches, serve: Serve) -> Sources {
@@ -297,7 +297,8 @@ fn explain(error: &clap::Error) -> ExitCode {
         let _ = error.print();
         return if wrong { ExitCode::from(2) } else { ExitCode::SUCCESS };
     }
-    let words: Vec<_> = std::env::args().skip(1).collect();
+    let words = std::env::args_os().skip(1);
+    let words: Vec<_> = words.map(|word| word.to_string_lossy().into_owned()).collect();
     fail(&help::usage_error(error, &Arguments::command(), &words), ExitCode::from(2))
 }
 

@@ -1,12 +1,13 @@
-//! One connection with one request on it, full-duplex: an early response is noticed while the
+//! One connection with one request at a time, full-duplex: an early response is noticed while the
 //! request is being sent, so no client blocks on a server that has stopped reading.
 
+use super::dial::{self, Dialled};
 use super::wire::{WaitFor, Wire};
-use super::{Error, Response};
+use super::{Error, Options, Response, Url, clock};
 use crate::http::answer::{AnswerError, AnswerHead};
 use crate::splice::copy::{Read, Write};
 use std::io;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Bytes per read while waiting for a head.
 const READ_BYTES: usize = 16 << 10;
@@ -25,19 +26,67 @@ pub(super) enum Sent {
 #[derive(Debug)]
 pub(super) struct Connection {
     wire: Wire,
+    /// The request target: the path, or the complete URL for a proxy.
+    target: String,
+    /// `Proxy-Authorization`, for a proxy that reads the request itself.
+    proxy_authorization: Option<String>,
     inbox: Vec<u8>,
     stall_timeout: Duration,
+    /// Whether the request allows another one after it.
+    keeps_alive: bool,
+    /// The end of the current request, whatever moves, and its maximum time.
+    limit: Option<(Instant, Duration)>,
+    /// Whether the response has no body, whatever its head declares.
+    bodiless: bool,
     /// Whether the server sent `100 Continue`.
     continued: bool,
     /// The final head, once received.
     head: Option<AnswerHead>,
-    /// Whether the peer has closed its side.
+    /// Whether the server has closed its side.
     ended: bool,
 }
 
 impl Connection {
-    pub(super) fn new(wire: Wire, stall_timeout: Duration) -> Self {
-        Self { wire, inbox: Vec::new(), stall_timeout, continued: false, head: None, ended: false }
+    /// Connects to the server of this URL.
+    ///
+    /// # Errors
+    /// [`Error::Input`] or [`Error::Network`].
+    pub(super) fn open(url: &Url, options: &Options) -> Result<Self, Error> {
+        let Dialled { wire, target, proxy_authorization } = dial::dial(url, options)?;
+        Ok(Self {
+            wire,
+            target,
+            proxy_authorization,
+            inbox: Vec::new(),
+            stall_timeout: options.stall_timeout,
+            keeps_alive: false,
+            limit: None,
+            bodiless: false,
+            continued: false,
+            head: None,
+            ended: false,
+        })
+    }
+
+    /// Begins another request; `bodiless`: its response has no body (RFC 9110, section 9.3.2).
+    pub(super) fn begin(&mut self, bodiless: bool) {
+        self.bodiless = bodiless;
+        self.continued = false;
+    }
+
+    /// Returns the request target, and the value of `Proxy-Authorization`.
+    pub(super) fn target(&self) -> (&str, Option<&str>) {
+        (&self.target, self.proxy_authorization.as_deref())
+    }
+
+    pub(super) fn is_bodiless(&self) -> bool {
+        self.bodiless
+    }
+
+    /// Whether it can carry another request: it is idle, and the server has not closed it.
+    #[cfg(feature = "connector")]
+    pub(super) fn is_idle(&self) -> bool {
+        self.inbox.is_empty() && !self.ended && !self.wire.is_readable()
     }
 
     pub(super) fn wire(&self) -> &Wire {
@@ -48,18 +97,35 @@ impl Connection {
         self.stall_timeout = stall_timeout;
     }
 
+    /// Allows another request after the next one, which takes at most
+    /// `timeout` from `start`.
+    #[cfg(feature = "connector")]
+    pub(super) fn keep_alive(&mut self, start: Instant, timeout: Duration) {
+        let end = start.checked_add(timeout);
+        (self.keeps_alive, self.limit) = (true, end.map(|end| (end, timeout)));
+    }
+
+    pub(super) fn keeps_alive(&self) -> bool {
+        self.keeps_alive
+    }
+
     /// Waits for at most the stall timeout. Returns whether the given descriptor, or else the
     /// connection, is ready.
     ///
     /// # Errors
     /// [`Error::Network`] after the timeout.
     pub(super) fn wait(&self, until: WaitFor<'_>) -> Result<bool, Error> {
-        self.wire.wait(until, self.stall_timeout).map_err(|error| {
-            let stalled = error.kind() == io::ErrorKind::TimedOut;
-            let doing = if stalled {
-                format!("nothing moved for {:?}", self.stall_timeout)
-            } else {
-                "waiting for the server".into()
+        let left = self.limit.map(|(end, _)| end.saturating_duration_since(clock::now()));
+        let timeout = left.unwrap_or(self.stall_timeout).min(self.stall_timeout);
+        self.wire.wait(until, timeout).map_err(|error| {
+            let doing = match (error.kind(), self.limit) {
+                (io::ErrorKind::TimedOut, Some((_, timeout))) => {
+                    format!("nothing within {timeout:?}")
+                }
+                (io::ErrorKind::TimedOut, None) => {
+                    format!("nothing moved for {:?}", self.stall_timeout)
+                }
+                _ => "waiting for the server".into(),
             };
             Error::network(doing, error)
         })

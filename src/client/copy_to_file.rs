@@ -94,7 +94,7 @@ fn copy(
 fn fill(body: &mut Body, pipe: &Pipe, run: u64) -> Result<Option<usize>, Error> {
     let most = usize::try_from(run).unwrap_or(usize::MAX).min(PIPE_BYTES);
     loop {
-        match pipe.fill(body.connection.wire().socket(), most) {
+        match pipe.fill(body.connection.wire(), most) {
             Ok(Fill::Moved(count)) => return Ok(Some(count)),
             Ok(Fill::Blocked) => drop(body.connection.wait(WaitFor::Readable)?),
             Ok(Fill::Eof) => return body.ended().map(|()| None),

@@ -2,13 +2,19 @@
 
 mod find;
 
-use super::exchange::{Answer, exchange};
+use super::single::{self, SingleRequest};
+use super::{Error, Options, Part, Url};
 use crate::ops::admin::directories;
 use crate::ops::{AdminAddress, AdminListen};
 use clap::{Args, Subcommand};
 use serde_json::Value;
 use std::fmt::Write as _;
+use std::io::{self, Read as _};
+use std::time::Duration;
 use uuid::Uuid;
+
+/// Maximum time for each step of a request.
+const STEP_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The arguments of `rdv ctl`.
 #[derive(Args, Debug)]
@@ -87,7 +93,8 @@ impl Ctl {
             Command::Agents => ("GET", "/socket".to_owned()),
             Command::Cancel { id } => ("DELETE", format!("/stream/{id}")),
         };
-        let Answer { status, body } = exchange(address, method, &path)?;
+        let (status, body) =
+            request(address, method, &path).map_err(|error| explain(address, &error))?;
         let said: Value = serde_json::from_slice(&body).unwrap_or_default();
         if !(200..300).contains(&status) {
             let message = said["message"].as_str().unwrap_or("no reason was given");
@@ -102,6 +109,49 @@ impl Ctl {
             Command::Agents => agents(&said),
             Command::Cancel { id } => format!("{id} is cancelled\n"),
         })
+    }
+}
+
+/// Sends a request, and returns the status and the complete body of its response.
+fn request(address: &AdminAddress, method: &str, path: &str) -> io::Result<(u16, Vec<u8>)> {
+    let mut options = Options::default();
+    options.no_proxy();
+    options.set_connect_timeout(STEP_TIMEOUT);
+    options.set_stall_timeout(STEP_TIMEOUT);
+    let host = match address {
+        AdminAddress::Unix(path) => {
+            options.connect_to_unix(path);
+            "localhost".to_owned()
+        }
+        AdminAddress::Tcp(address) => address.to_string(),
+    };
+    let url: Url = format!("http://{host}{path}").parse()?;
+    let single = SingleRequest {
+        method,
+        url: &url,
+        fields: Vec::new(),
+        content: Part::from(io::empty()),
+        bytes: 0,
+        is_held_back: false,
+    };
+    let mut response = single::send(single, &options)?;
+    let mut body = Vec::new();
+    response.body().read_to_end(&mut body)?;
+    // The relay frames every response to operators.
+    if response.body().ends_with_connection() {
+        return Err(Error::Truncated { received_bytes: body.len() as u64 }.into());
+    }
+    Ok((response.status(), body))
+}
+
+/// Describes the failure; one of connecting has the system's reason.
+fn explain(address: &AdminAddress, error: &io::Error) -> String {
+    let failure = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>());
+    match failure {
+        Some(Error::Network { source, .. }) if source.raw_os_error().is_some() => {
+            format!("{address}: {source}; does the relay run, with --admin-listen {address}?")
+        }
+        Some(_) | None => format!("{address}: {error}"),
     }
 }
 

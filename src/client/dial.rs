@@ -1,5 +1,6 @@
 //! Opens a connection: addresses, an optional proxy, TLS for `https`.
 
+use super::backoff::Backoff;
 use super::options::Options;
 use super::tls::Tls;
 use super::url::{Scheme, Url};
@@ -14,6 +15,7 @@ use nix::poll::{PollFd, PollFlags};
 use std::io;
 use std::net::{TcpStream, ToSocketAddrs as _};
 use std::os::fd::AsFd as _;
+use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 /// A connection, and the form of the request target on it.
@@ -26,14 +28,9 @@ pub(crate) struct Dialled {
     pub(crate) proxy_authorization: Option<String>,
 }
 
-/// Pause before the first retry; each further one is twice as long, up to the maximum.
-const FIRST_PAUSE: Duration = Duration::from_millis(200);
-const LAST_PAUSE: Duration = Duration::from_secs(5);
-
-/// Returns the pauses before `retries` retries.
+/// Returns the pauses before `retries` retries of a person's command.
 pub(super) fn pauses(retries: u32) -> impl Iterator<Item = Duration> {
-    let doubled = |pause: &Duration| Some((*pause * 2).min(LAST_PAUSE));
-    std::iter::successors(Some(FIRST_PAUSE), doubled).take(retries as usize)
+    Backoff { retries, first: Duration::from_millis(400), max: Duration::from_secs(5) }.pauses()
 }
 
 /// Connects to the server of this URL.
@@ -52,6 +49,13 @@ pub(crate) fn dial(url: &Url, options: &Options) -> Result<Dialled, Error> {
 }
 
 fn attempt(url: &Url, options: &Options) -> Result<Dialled, Error> {
+    if let Some(path) = &options.unix_socket {
+        let failed = |error| Error::network(format!("connecting to {}", path.display()), error);
+        let socket = UnixStream::connect(path).map_err(failed)?;
+        socket.set_nonblocking(true).map_err(failed)?;
+        let (wire, target) = (Wire::Unix(socket), url.target.clone());
+        return Ok(Dialled { wire, target, proxy_authorization: None });
+    }
     let Some(proxy) = options.proxies.for_url(url)? else {
         let socket = connect(url, options)?;
         let wire = secured(socket, url, options)?;
@@ -95,7 +99,7 @@ fn secured(socket: TcpStream, url: &Url, options: &Options) -> Result<Wire, Erro
     if url.scheme == Scheme::Http {
         return Ok(Wire::Plain(socket));
     }
-    let mut tls = Box::new(Tls::new(socket, &url.host, options.authorities.as_deref())?);
+    let mut tls = Box::new(Tls::new(socket, &url.host, &options.trust)?);
     let failed = |error| Error::network(format!("agreeing on TLS with {}", url.host), error);
     let end = clock::now() + options.connect_timeout;
     while !tls.handshake().map_err(failed)? {
@@ -155,16 +159,4 @@ fn refusal(status: u16) -> io::Error {
             .into(),
         status => format!("it refused ({status})"),
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn pauses_grow_as_long_as_a_person_would_wait() {
-        let ms: Vec<_> = pauses(7).map(|pause| pause.as_millis()).collect();
-        assert_eq!(ms, [200, 400, 800, 1600, 3200, 5000, 5000]);
-        assert_eq!(pauses(0).count(), 0);
-    }
 }

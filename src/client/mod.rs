@@ -21,7 +21,7 @@
 //! | `relay.rs` | streams of a relay: creating, querying, following and ending them |
 //! | `file_name.rs`, `output.rs`, `archive/` | safe names; files that appear only once complete; directories |
 //! | `commands/` | `rdv send`, `receive`, `pipe`, `status`, `cancel`, `post`; exit statuses, progress, interruption |
-//! | `ctl.rs`, `exchange.rs` | `rdv ctl` |
+//! | `ctl.rs` | `rdv ctl` |
 //!
 //! # Uploading files
 //!
@@ -97,6 +97,7 @@
 //! `examples/upload.rs` is a complete program.
 
 pub mod archive;
+mod backoff;
 pub(crate) mod clock;
 pub mod commands;
 mod connection;
@@ -104,7 +105,6 @@ mod copy_to_file;
 pub mod ctl;
 pub(crate) mod dial;
 mod error;
-mod exchange;
 pub mod file_name;
 mod human;
 mod options;
@@ -115,6 +115,7 @@ mod proxy;
 pub mod relay;
 mod response;
 #[cfg(feature = "connector")]
+pub(crate) mod session;
 pub(crate) mod single;
 pub(crate) mod tcp;
 pub(crate) mod tls;
@@ -123,6 +124,7 @@ mod upload;
 pub mod url;
 pub(crate) mod wire;
 
+pub use backoff::Backoff;
 pub use ctl::Ctl;
 pub use error::Error;
 pub use options::Options;

@@ -2,6 +2,8 @@
 
 use super::outgoing::UNLIMITED;
 use super::proxy::Proxies;
+use super::tls::Trust;
+use super::url::{Scheme, Url};
 use crate::http::fields::{is_field_value, is_token};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -28,8 +30,10 @@ pub struct Options {
     pub(crate) connect_retries: u32,
     pub(crate) stall_timeout: Duration,
     pub(crate) fields: Vec<(String, String)>,
-    pub(crate) authorities: Option<PathBuf>,
+    pub(crate) trust: Trust,
     pub(crate) proxies: Proxies,
+    /// The Unix socket to connect to, whatever the URL names.
+    pub(crate) unix_socket: Option<PathBuf>,
 }
 
 impl Default for Options {
@@ -39,8 +43,9 @@ impl Default for Options {
             connect_retries: 0,
             stall_timeout: Duration::from_mins(5),
             fields: Vec::new(),
-            authorities: None,
+            trust: Trust::default(),
             proxies: Proxies::from_environment(),
+            unix_socket: None,
         }
     }
 }
@@ -90,7 +95,25 @@ impl Options {
 
     /// Trusts the certificate authorities in this PEM file, and no others.
     pub fn trust_only(&mut self, authorities: impl Into<PathBuf>) {
-        self.authorities = Some(authorities.into());
+        self.trust = Trust::file(authorities.into());
+    }
+
+    /// Checks what a request to this URL needs: its proxy, and the authorities for `https`.
+    ///
+    /// # Errors
+    /// [`Error::Input`] if one of them is unusable.
+    #[cfg(feature = "connector")]
+    pub(crate) fn check(&self, url: &Url) -> Result<(), Error> {
+        self.proxies.for_url(url)?;
+        match url.scheme {
+            Scheme::Http => Ok(()),
+            Scheme::Https => self.trust.config().map(drop),
+        }
+    }
+
+    /// Connects to this Unix socket instead of the host of the URL, without TLS or a proxy.
+    pub fn connect_to_unix(&mut self, path: impl Into<PathBuf>) {
+        self.unix_socket = Some(path.into());
     }
 
     /// Ignores the proxy variables of the environment.

@@ -3,7 +3,7 @@
 //! the last chunk, and a length that is not met is an error.
 
 use super::connection::{Connection, Sent};
-use super::dial::{self, Dialled};
+use super::dial;
 use super::options::Options;
 use super::url::Url;
 use super::wire::{WaitFor, Wire};
@@ -61,9 +61,20 @@ impl Outgoing {
     /// # Errors
     /// [`Error::Input`] or [`Error::Network`]; no byte of the body was sent.
     pub(super) fn open(request: &Request<'_>, options: &Options) -> Result<Self, Error> {
-        let dialled = dial::dial(request.url, options)?;
-        let head = head(request, options, &dialled);
-        let mut connection = Connection::new(dialled.wire, options.stall_timeout);
+        Self::on(Connection::open(request.url, options)?, request, options)
+    }
+
+    /// Sends the head on an idle connection to the same server.
+    ///
+    /// # Errors
+    /// [`Error::Network`]; no byte of the body was sent.
+    pub(super) fn on(
+        mut connection: Connection,
+        request: &Request<'_>,
+        options: &Options,
+    ) -> Result<Self, Error> {
+        let head = head(request, options, &connection);
+        connection.begin(request.method == "HEAD");
         // A server that refuses before reading the head gives the reason in its response.
         let _ = connection.send(&head, false)?;
         let framing = request.framing;
@@ -146,7 +157,7 @@ impl Outgoing {
                     let most = usize::try_from(left.min(FILE_STEP_BYTES)).unwrap_or(usize::MAX);
                     file::give(file, socket, most)
                 }
-                Wire::Tls(_) => Err(Errno::EINVAL),
+                Wire::Unix(_) | Wire::Tls(_) => Err(Errno::EINVAL),
             };
             match step {
                 Ok(FileReady::Moved(count)) => {
@@ -224,7 +235,7 @@ impl Outgoing {
             return Ok(Sent::Stopped);
         }
         while left > 0 {
-            match pipe.drain(self.connection.wire().socket(), left) {
+            match pipe.drain(self.connection.wire(), left) {
                 Ok(Drain::Moved(count)) => {
                     left -= count;
                     (self.progress)(count as u64);
@@ -331,9 +342,10 @@ impl Outgoing {
     }
 }
 
-fn head(request: &Request<'_>, options: &Options, dialled: &Dialled) -> Vec<u8> {
+fn head(request: &Request<'_>, options: &Options, connection: &Connection) -> Vec<u8> {
     let mut bytes = Vec::new();
-    let mut head = HeadWriter::request(&mut bytes, request.method, &dialled.target);
+    let (target, proxy_authorization) = connection.target();
+    let mut head = HeadWriter::request(&mut bytes, request.method, target);
     let authority = request.url.authority();
     head = head.field("Host", authority.as_bytes());
     for (name, value) in [("User-Agent", crate::client::USER_AGENT), ("Accept", "*/*")] {
@@ -346,7 +358,7 @@ fn head(request: &Request<'_>, options: &Options, dialled: &Dialled) -> Vec<u8> 
     {
         head = head.field("Authorization", dial::basic(credentials).as_bytes());
     }
-    if let Some(authorization) = &dialled.proxy_authorization {
+    if let Some(authorization) = proxy_authorization {
         head = head.field("Proxy-Authorization", authorization.as_bytes());
     }
     for (name, value) in &request.fields {
@@ -365,7 +377,10 @@ fn head(request: &Request<'_>, options: &Options, dialled: &Dialled) -> Vec<u8> 
     if request.expect_continue {
         head = head.field("Expect", b"100-continue");
     }
-    head.field("Connection", b"close").end();
+    if !connection.keeps_alive() {
+        head = head.field("Connection", b"close");
+    }
+    head.end();
     bytes
 }
 

@@ -4,6 +4,7 @@ use super::connection::Connection;
 use super::{Error, copy_to_file};
 use crate::http::answer::{AnswerFraming, AnswerHead};
 use crate::http::body::BodyDecoder;
+use crate::http::framing::Framing;
 use std::collections::VecDeque;
 use std::io::{self, Read};
 use std::ops::Range;
@@ -21,12 +22,16 @@ pub struct Response {
 
 impl Response {
     pub(super) fn new(head: AnswerHead, connection: Connection) -> Result<Self, Error> {
-        let body = Body::new(head.framing()?, connection);
+        let nothing = AnswerFraming::Framed(Framing::Length(0));
+        let framing = if connection.is_bodiless() { nothing } else { head.framing()? };
+        let body = Body::new(framing, head.keeps_alive(), connection);
         Ok(Self { head, body, early: false })
     }
 
-    /// Marks the response as received before the request was complete.
-    pub(super) fn early(self) -> Self {
+    /// Marks the response as received before the request was complete: the server still expects
+    /// the rest of that, so no other can follow.
+    pub(super) fn early(mut self) -> Self {
+        self.body.keep_alive = false;
         Self { early: true, ..self }
     }
 
@@ -84,6 +89,8 @@ pub struct Body {
     pieces: VecDeque<Range<usize>>,
     received_bytes: u64,
     ends_with_connection: bool,
+    /// Whether another request can follow on the connection.
+    keep_alive: bool,
 }
 
 /// The rest of the body.
@@ -98,7 +105,7 @@ pub(super) enum RemainingBody {
 }
 
 impl Body {
-    fn new(framing: AnswerFraming, mut connection: Connection) -> Self {
+    fn new(framing: AnswerFraming, keep_alive: bool, mut connection: Connection) -> Self {
         let rest = match framing {
             AnswerFraming::Framed(framing) => RemainingBody::Framed(BodyDecoder::new(framing)),
             AnswerFraming::UntilClose => RemainingBody::UntilClose,
@@ -112,6 +119,7 @@ impl Body {
             pieces: VecDeque::new(),
             received_bytes: 0,
             ends_with_connection,
+            keep_alive,
         };
         // A framing error is repeated on the next read.
         let _ = body.sort();
@@ -133,6 +141,13 @@ impl Body {
     /// connection truncates the body undetected.
     pub fn ends_with_connection(&self) -> bool {
         self.ends_with_connection
+    }
+
+    /// Returns the connection, if the body was read to its end and another request can follow.
+    #[cfg(feature = "connector")]
+    pub(super) fn into_connection(self) -> Option<Connection> {
+        let over = self.pieces.is_empty() && self.run_bytes().is_none();
+        Some(self.connection).filter(|_| over && self.keep_alive && !self.ends_with_connection)
     }
 
     /// Returns the number of bytes handed out.
@@ -203,6 +218,8 @@ impl Body {
                 let mut pieces = Vec::new();
                 let result = decoder.received(&self.inbox, &mut pieces);
                 self.pieces.extend(pieces);
+                // What follows the body was not requested.
+                self.keep_alive &= result.as_ref().is_ok_and(|used| *used == self.inbox.len());
                 result.map(drop).map_err(|error| {
                     let broken = io::Error::new(io::ErrorKind::InvalidData, error);
                     Error::network("reading the response", broken)

@@ -1,6 +1,6 @@
 //! One request with one body of any size, and its response.
 
-use super::connection::Sent;
+use super::connection::{Connection, Sent};
 use super::outgoing::{Outgoing, Request};
 use super::{Error, Options, Part, Response, Url};
 use crate::http::framing::Framing;
@@ -18,17 +18,28 @@ pub(crate) struct SingleRequest<'r> {
     pub(crate) is_held_back: bool,
 }
 
-/// Sends the request; a response received before its end is early ([`Response::is_early`]).
+/// Sends the request on a connection of its own; a response received before its end is early
+/// ([`Response::is_early`]).
 ///
 /// # Errors
 /// All but [`Error::Answered`].
 pub(crate) fn send(single: SingleRequest<'_>, options: &Options) -> Result<Response, Error> {
+    let connection = Connection::open(single.url, options)?;
+    send_on(connection, single, options)
+}
+
+/// Sends the request on this connection, which must be idle.
+pub(super) fn send_on(
+    connection: Connection,
+    single: SingleRequest<'_>,
+    options: &Options,
+) -> Result<Response, Error> {
     let SingleRequest { method, url, fields, content, bytes, is_held_back } = single;
     // A request without content must not expect `100 Continue` (RFC 9110, section 10.1.1).
     let expect_continue = is_held_back && bytes > 0;
     let framing = Framing::Length(bytes);
     let request = Request { method, url, framing, fields, expect_continue };
-    let mut outgoing = Outgoing::open(&request, options)?;
+    let mut outgoing = Outgoing::on(connection, &request, options)?;
     let asked = if expect_continue { outgoing.await_continue()? } else { Sent::All };
     let sent = match asked {
         Sent::All => content.send(&mut outgoing)?,

@@ -9,11 +9,44 @@ use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{CertificateError, ClientConfig, ClientConnection, InvalidMessage, RootCertStore};
 use std::io::{self, Read as _, Write as _};
 use std::net::TcpStream;
-use std::path::Path;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 
 /// Maximum bytes buffered for sending in user memory.
 const BUFFER_BYTES: usize = 256 << 10;
+
+/// The trusted authorities: those of a file, or of the system. They are read once, for the first
+/// connection; clones share them.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Trust {
+    file: Option<PathBuf>,
+    config: Arc<OnceLock<Arc<ClientConfig>>>,
+}
+
+impl Trust {
+    /// Trusts the authorities in this PEM file only.
+    pub(super) fn file(path: PathBuf) -> Self {
+        Self { file: Some(path), config: Arc::default() }
+    }
+
+    /// Returns the configuration of TLS.
+    ///
+    /// # Errors
+    /// [`Error::Input`] if the file is unusable, or the system trusts no authority.
+    pub(crate) fn config(&self) -> Result<Arc<ClientConfig>, Error> {
+        if let Some(config) = self.config.get() {
+            return Ok(Arc::clone(config));
+        }
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let mut config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map_err(unusable)?
+            .with_root_certificates(trusted(self.file.as_deref())?)
+            .with_no_client_auth();
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Ok(Arc::clone(self.config.get_or_init(|| Arc::new(config))))
+    }
+}
 
 /// One TLS session and its socket.
 #[derive(Debug)]
@@ -27,22 +60,11 @@ impl Tls {
     ///
     /// # Errors
     /// [`Error::Input`] if the host or the file of authorities is unusable.
-    pub(super) fn new(
-        socket: TcpStream,
-        host: &str,
-        authorities: Option<&Path>,
-    ) -> Result<Self, Error> {
+    pub(super) fn new(socket: TcpStream, host: &str, trust: &Trust) -> Result<Self, Error> {
         let name = ServerName::try_from(host.to_owned()).map_err(|_| {
             Error::Input(format!("'{host}' is not a valid host name for a certificate"))
         })?;
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let mut config = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .map_err(unusable)?
-            .with_root_certificates(trusted(authorities)?)
-            .with_no_client_auth();
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        let mut session = ClientConnection::new(Arc::new(config), name).map_err(unusable)?;
+        let mut session = ClientConnection::new(trust.config()?, name).map_err(unusable)?;
         session.set_buffer_limit(Some(BUFFER_BYTES));
         Ok(Self { session, socket })
     }

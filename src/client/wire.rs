@@ -7,7 +7,10 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::io;
 use std::net::TcpStream;
+#[cfg(feature = "socket")]
+use std::net::{Shutdown, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 /// An established connection.
@@ -15,6 +18,8 @@ use std::time::Duration;
 pub(crate) enum Wire {
     /// Plain TCP: the kernel can move its bytes.
     Plain(TcpStream),
+    /// A Unix socket.
+    Unix(UnixStream),
     /// TLS.
     Tls(Box<Tls>),
 }
@@ -33,18 +38,44 @@ pub(super) enum WaitFor<'f> {
 }
 
 impl Wire {
-    /// Returns the TCP socket.
-    pub(crate) fn socket(&self) -> &TcpStream {
+    /// Returns the address of the peer.
+    ///
+    /// # Errors
+    /// The error of getpeername(2); `Unsupported` for a Unix socket.
+    #[cfg(feature = "socket")]
+    pub(crate) fn peer_addr(&self) -> io::Result<SocketAddr> {
         match self {
-            Self::Plain(socket) => socket,
-            Self::Tls(tls) => tls.socket(),
+            Self::Plain(socket) => socket.peer_addr(),
+            Self::Unix(_) => Err(io::ErrorKind::Unsupported.into()),
+            Self::Tls(tls) => tls.socket().peer_addr(),
         }
+    }
+
+    /// Shuts down the sending side of the socket.
+    ///
+    /// # Errors
+    /// The error of shutdown(2): the connection has already ended.
+    #[cfg(feature = "socket")]
+    pub(crate) fn shutdown_write(&self) -> io::Result<()> {
+        match self {
+            Self::Plain(socket) => socket.shutdown(Shutdown::Write),
+            Self::Unix(socket) => socket.shutdown(Shutdown::Write),
+            Self::Tls(tls) => tls.socket().shutdown(Shutdown::Write),
+        }
+    }
+
+    /// Whether it has unread bytes, or has ended.
+    #[cfg(feature = "connector")]
+    pub(super) fn is_readable(&self) -> bool {
+        let mut own = [PollFd::new(self.as_fd(), PollFlags::POLLIN)];
+        poll(&mut own, PollTimeout::ZERO) != Ok(0)
     }
 
     /// Sends as much as the socket accepts; with `more` it can be held back until the next bytes.
     pub(crate) fn write(&mut self, bytes: &[u8], more: bool) -> io::Result<Write> {
         match self {
             Self::Plain(socket) => Ok(copy::write(socket, bytes, more)?),
+            Self::Unix(socket) => Ok(copy::write(socket, bytes, more)?),
             Self::Tls(tls) => tls.write(bytes, more),
         }
     }
@@ -52,7 +83,7 @@ impl Wire {
     /// Flushes; returns whether no unsent bytes are left in user memory.
     pub(crate) fn flush(&mut self) -> io::Result<bool> {
         match self {
-            Self::Plain(_) => Ok(true),
+            Self::Plain(_) | Self::Unix(_) => Ok(true),
             Self::Tls(tls) => tls.flush(),
         }
     }
@@ -61,6 +92,7 @@ impl Wire {
     pub(crate) fn read(&mut self, buffer: &mut [u8]) -> io::Result<Read> {
         match self {
             Self::Plain(socket) => Ok(copy::read(socket, buffer)?),
+            Self::Unix(socket) => Ok(copy::read(socket, buffer)?),
             Self::Tls(tls) => tls.read(buffer),
         }
     }
@@ -71,7 +103,7 @@ impl Wire {
     /// # Errors
     /// `TimedOut`, or the error of poll(2).
     pub(super) fn wait(&self, until: WaitFor<'_>, timeout: Duration) -> io::Result<bool> {
-        let socket = self.socket().as_fd();
+        let socket = self.as_fd();
         let own = |flags| PollFd::new(socket, flags);
         match until {
             WaitFor::Readable => wait(&mut [own(PollFlags::POLLIN)], Some(timeout)),
@@ -82,6 +114,16 @@ impl Wire {
                 wait(&mut [PollFd::new(input, PollFlags::POLLIN), own(PollFlags::POLLIN)], None)
             }
             WaitFor::Output(output) => wait(&mut [PollFd::new(output, PollFlags::POLLOUT)], None),
+        }
+    }
+}
+
+impl AsFd for Wire {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Plain(socket) => socket.as_fd(),
+            Self::Unix(socket) => socket.as_fd(),
+            Self::Tls(tls) => tls.socket().as_fd(),
         }
     }
 }

@@ -104,7 +104,7 @@ fn refusal(status: u16, why: &str) -> Vec<u8> {
 
 fn wait(wire: &Wire, flags: PollFlags, end: Instant) -> io::Result<()> {
     let left = end.saturating_duration_since(clock::now());
-    wire::wait(&mut [PollFd::new(wire.socket().as_fd(), flags)], Some(left)).map(drop)
+    wire::wait(&mut [PollFd::new(wire.as_fd(), flags)], Some(left)).map(drop)
 }
 
 fn receive(wire: &mut Wire, received: &mut Vec<u8>, end: Instant) -> io::Result<()> {

@@ -149,7 +149,7 @@ impl SocketClient {
         let mut state = ConnectionState::new(session, None, metadata.0);
         state.update();
         let failed = |error| Error::network("starting the connection", error);
-        let remote = upgraded.wire.socket().peer_addr().map_err(failed)?;
+        let remote = upgraded.wire.peer_addr().map_err(failed)?;
         let link = Arc::new(Link::new(state, remote).map_err(failed)?);
         let pump = Pump::new(Arc::clone(&link), upgraded.wire);
         let thread = std::thread::Builder::new().name("rdv-socket".into());

@@ -122,7 +122,7 @@ struct UpgradeRequest {
 impl UpgradeRequest {
     fn wait(&self, flags: PollFlags) -> Result<(), Error> {
         let left = self.end.saturating_duration_since(clock::now());
-        wire::wait(&mut [PollFd::new(self.wire.socket().as_fd(), flags)], Some(left))
+        wire::wait(&mut [PollFd::new(self.wire.as_fd(), flags)], Some(left))
             .map(drop)
             .map_err(|error| Error::network("waiting for the server", error))
     }

@@ -10,7 +10,6 @@ use crate::splice::copy::{Read, Write};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::io;
-use std::net::Shutdown;
 use std::os::fd::AsFd as _;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -106,7 +105,7 @@ impl Pump {
     fn wait(&self, flags: PollFlags, timeout: Option<Duration>) -> io::Result<PollFlags> {
         let waker = self.link.wake_fd();
         let mut both =
-            [PollFd::new(self.wire.socket().as_fd(), flags), PollFd::new(waker, PollFlags::POLLIN)];
+            [PollFd::new(self.wire.as_fd(), flags), PollFd::new(waker, PollFlags::POLLIN)];
         // Rounded up: a wait of less than a millisecond must not become a busy loop.
         let timeout = timeout.map(|left| left.saturating_add(Duration::from_micros(999)));
         let most = |left| PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
@@ -171,7 +170,7 @@ impl Pump {
                 return;
             }
         }
-        let _ = self.wire.socket().shutdown(Shutdown::Write);
+        let _ = self.wire.shutdown_write();
         loop {
             match self.wire.read(&mut self.buffer) {
                 Ok(Read::Moved(_)) => {}

@@ -1,7 +1,10 @@
 //! Help, manual pages and completions, which are made from the flags, and how wrong arguments are
 //! answered.
 
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt as _;
+use std::process::Command;
 
 use crate::support::Process;
 
@@ -156,4 +159,14 @@ fn an_unknown_shell_is_named_with_those_there_are() {
     assert_eq!(finished.status.code(), Some(2));
     assert_eq!(finished.stderr.lines().count(), 1, "{}", finished.stderr);
     assert!(finished.stderr.contains("tcsh") && finished.stderr.contains("fish"));
+}
+
+#[test]
+fn arguments_that_are_not_utf_8_are_reported_like_others() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_rdv"));
+    command.args(["send", "--zzz"]).arg(OsStr::from_bytes(b"a\xff"));
+    let finished = Process::start(command).finish();
+    assert_eq!(finished.status.code(), Some(2));
+    let answer = "rdv: unexpected argument '--zzz' found; try 'rdv send --help'\n";
+    assert_eq!(finished.stderr, answer);
 }

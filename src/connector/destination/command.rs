@@ -3,8 +3,8 @@
 use super::acks::standard_output;
 use super::dead_letters::DeadLetters;
 use super::delivery::Transport;
+use super::http_sender::HttpSender;
 use super::input::{self, Input, InputReader};
-use super::route::Route;
 use super::via_relay::ViaRelay;
 use super::workers::{Dispatch, Event, Shared};
 use super::{Backoff, BodyKind, DestinationOptions, not_there, stopping};
@@ -127,9 +127,9 @@ impl DestinationCommand {
         let options = self.options()?;
         let dead_letters = self.dead_letter.as_deref().map(DeadLetters::open).transpose()?;
         let (input, bound) = input::open(self.input.as_deref())?;
-        let (events, happening) = mpsc::channel();
+        let (sender, events) = mpsc::channel();
         let timeout = options.timeout;
-        let shared = Shared::new(options, dead_letters, events);
+        let shared = Shared::new(options, dead_letters, sender);
         // Before the server's name is resolved, which may start a thread: a thread that does not
         // block the signals would be killed by them, and the process with it.
         let startup = stopping::watch(&shared, bound);
@@ -146,7 +146,7 @@ impl DestinationCommand {
             patience: timeout.max(Duration::from_millis(1)),
         };
         take_in(intake, input, &shared)?;
-        acknowledge_input(&happening, workers, timeout)
+        acknowledge_input(&events, workers, timeout)
     }
 
     fn options(&self) -> Result<DestinationOptions, Failure> {
@@ -181,10 +181,11 @@ impl DestinationCommand {
         let named = self.url.as_ref().or(self.relay.as_ref());
         let url: Url = named.map_or("", String::as_str).parse()?;
         let asked = if self.url.is_some() { url.clone() } else { asked_of(&url) };
-        let route = Route::new(asked, options.clone())?;
-        let mut courier = route.sender();
+        let shared = Arc::new(options.clone());
+        let sender = || HttpSender::new(asked.clone(), Arc::clone(&shared));
+        let mut first = sender()?;
         if options.ping {
-            courier.ping().map_err(|miss| not_there(&miss))?;
+            first.ping().map_err(|error| not_there(&error))?;
         }
         if self.relay.is_some() {
             let relay = ViaRelay::new(&url, options);
@@ -192,8 +193,11 @@ impl DestinationCommand {
             let workers = if relay.is_for_one() { 1 } else { workers };
             return Ok((0..workers).map(|_| Transport::Relay(relay.clone())).collect());
         }
-        let others = (1..workers).map(|_| route.sender());
-        Ok(std::iter::once(courier).chain(others).map(Transport::Server).collect())
+        let mut senders = vec![Transport::Server(first)];
+        for _ in 1..workers {
+            senders.push(Transport::Server(sender()?));
+        }
+        Ok(senders)
     }
 }
 
@@ -220,7 +224,7 @@ fn take_in(intake: InputReader, input: Input, shared: &Arc<Shared>) -> Result<()
 /// Waits until all workers have ended, and returns the result: the first failure or signal, or
 /// success at the end of the input. The workers may notice that end before its event arrives.
 fn acknowledge_input(
-    happening: &Receiver<Event>,
+    events: &Receiver<Event>,
     mut workers: usize,
     timeout: Duration,
 ) -> Result<Exit, Failure> {
@@ -229,7 +233,7 @@ fn acknowledge_input(
     let until = || Some(clock::now() + timeout + GRACE);
     let mut is_read = false;
     while workers > 0 || !(is_read || ending.is_some()) {
-        match next(happening, deadline) {
+        match next(events, deadline) {
             Some(Event::InputEnded(Ok(()))) => is_read = true,
             Some(Event::InputEnded(Err(failure))) => {
                 ending.get_or_insert(Err(failure));
@@ -250,7 +254,7 @@ fn acknowledge_input(
 }
 
 /// Returns the next event, or `None` after the deadline.
-fn next(happening: &Receiver<Event>, deadline: Option<Instant>) -> Option<Event> {
-    let Some(deadline) = deadline else { return happening.recv().ok() };
-    happening.recv_timeout(deadline.saturating_duration_since(clock::now())).ok()
+fn next(events: &Receiver<Event>, deadline: Option<Instant>) -> Option<Event> {
+    let Some(deadline) = deadline else { return events.recv().ok() };
+    events.recv_timeout(deadline.saturating_duration_since(clock::now())).ok()
 }

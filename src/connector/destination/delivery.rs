@@ -124,7 +124,7 @@ impl Transport {
             };
             let Err(miss) = tried else { return Ok(()) };
             let is_last = miss.is_final || attempts > options.backoff.retries;
-            let pause = options.backoff.pause(attempts, chance(), miss.retry_after);
+            let pause = options.backoff.pause_at_least(attempts, miss.retry_after);
             let stopped = !is_last && !halt.pause(pause);
             if is_last || stopped {
                 return Err(NotDelivered {
@@ -145,12 +145,4 @@ impl Transport {
             Self::Relay(relay) => relay.is_for_one(),
         }
     }
-}
-
-/// Returns a uniformly random number; without a source of randomness the largest, which gives the
-/// longest pause.
-fn chance() -> u32 {
-    let mut bytes = [0xff; 4];
-    let _ = rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty());
-    u32::from_ne_bytes(bytes)
 }

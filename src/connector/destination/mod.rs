@@ -31,24 +31,23 @@ mod input;
 mod options;
 mod outgoing_request;
 mod retry;
-mod route;
 mod stopping;
-mod trust;
 mod via_relay;
 mod workers;
 
+pub use crate::client::Backoff;
 pub use command::DestinationCommand;
 pub use dead_letters::{ATTEMPTS, ERROR, STATUS};
 pub use delivery::NotDelivered;
 pub use options::{BodyKind, DestinationOptions};
 pub use outgoing_request::CONTENT_TYPE;
-pub use retry::Backoff;
 
 use self::delivery::{AttemptError, CancelFlag, Transport};
-use self::route::Route;
+use self::http_sender::HttpSender;
 use crate::client::Url;
 use crate::client::commands::Failure;
 use crate::connector::record::{Incoming, Record};
+use std::sync::Arc;
 
 /// A server that accepts records.
 #[derive(Debug)]
@@ -67,11 +66,11 @@ impl Destination {
     /// with 5xx ([`Exit::Refused`](crate::client::commands::Exit::Refused)).
     pub fn open(url: &str, options: DestinationOptions) -> Result<Self, Failure> {
         let url: Url = url.parse()?;
-        let mut courier = Route::new(url, options.clone())?.sender();
+        let mut sender = HttpSender::new(url, Arc::new(options.clone()))?;
         if options.ping {
-            courier.ping().map_err(|miss| not_there(&miss))?;
+            sender.ping().map_err(|miss| not_there(&miss))?;
         }
-        Ok(Self { way: Transport::Server(courier), options, halt: CancelFlag::default() })
+        Ok(Self { way: Transport::Server(sender), options, halt: CancelFlag::default() })
     }
 
     /// Sends a record, with the configured retries and pauses, and returns when the server has it.

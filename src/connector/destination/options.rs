@@ -1,7 +1,6 @@
 //! Delivery options.
 
-use super::retry::Backoff;
-use crate::client::Options;
+use crate::client::{Backoff, Options};
 use std::time::Duration;
 
 /// Delivery options. The default sends the bytes of `payload.after`, treats 200 and 201 as success,

@@ -1,37 +1,7 @@
-//! Decides which failures are retried and when. Time and randomness are passed in.
+//! Decides which failures are retried, and reads when the server wants that.
 
 use crate::http::date;
 use std::time::Duration;
-
-/// The number of retries and their pauses.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Backoff {
-    /// Maximum retries after the first attempt.
-    pub retries: u32,
-    /// Maximum pause after the first attempt; doubles with each retry.
-    pub first: Duration,
-    /// Maximum of all pauses, also of those requested with `Retry-After`.
-    pub max: Duration,
-}
-
-impl Default for Backoff {
-    /// Three retries, after pauses of up to 500 ms, 1 s and 2 s.
-    fn default() -> Self {
-        Self { retries: 3, first: Duration::from_millis(500), max: Duration::from_secs(30) }
-    }
-}
-
-impl Backoff {
-    /// Returns the pause after `failed` attempts (from 1 on), with full jitter: between zero and
-    /// the limit, which doubles each time, so that many clients do not return at once. `chance` is
-    /// uniformly random. A pause that the server requested is the minimum, up to the maximum pause.
-    pub fn pause(&self, failed: u32, chance: u32, asked: Option<Duration>) -> Duration {
-        let doubled = 1_u32.checked_shl(failed.saturating_sub(1)).unwrap_or(u32::MAX);
-        let longest = self.first.saturating_mul(doubled).min(self.max);
-        let jittered = longest.mul_f64(f64::from(chance) / f64::from(u32::MAX));
-        jittered.max(asked.unwrap_or_default().min(self.max))
-    }
-}
 
 /// Whether a retry would get the same response: redirects, which are not followed, and errors in
 /// the request itself.
@@ -54,32 +24,8 @@ pub(super) fn retry_after(value: &str, now_unix_seconds: i64) -> Option<Duration
 mod tests {
     use super::*;
 
-    const POLICY: Backoff =
-        Backoff { retries: 9, first: Duration::from_millis(500), max: Duration::from_secs(3) };
-
     const fn seconds(seconds: u64) -> Duration {
         Duration::from_secs(seconds)
-    }
-
-    #[test]
-    fn pauses_grow_to_the_longest_one() {
-        for (name, failed, chance, asked, millis) in [
-            ("the first", 1, u32::MAX, None, 500),
-            ("the second", 2, u32::MAX, None, 1000),
-            ("the third", 3, u32::MAX, None, 2000),
-            ("no longer than the longest", 4, u32::MAX, None, 3000),
-            ("however many there were", u32::MAX, u32::MAX, None, 3000),
-            ("no luck, no pause", 5, 0, None, 0),
-            ("half of it", 2, u32::MAX / 2, None, 500),
-            ("the server asks for more", 1, 0, Some(seconds(2)), 2000),
-            ("for less than chance gives", 3, u32::MAX, Some(seconds(1)), 2000),
-            ("for too much", 1, u32::MAX, Some(seconds(3600)), 3000),
-            ("for no pause", 1, 0, Some(seconds(0)), 0),
-        ] {
-            // A millisecond is lost where half of `u32::MAX` is rounded down.
-            let pause = POLICY.pause(failed, chance, asked).as_micros().div_ceil(1000);
-            assert_eq!(pause, millis, "{name}");
-        }
     }
 
     #[test]

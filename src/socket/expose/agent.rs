@@ -1,15 +1,14 @@
 //! The agent: connects, serves until the connection ends, and reconnects.
 
 use super::Api;
-use super::backoff::{Backoff, chance};
 use super::calls::Calls;
 use super::counted;
 use super::idle_tunnel::Owner;
 use super::idle_tunnels::IdleTunnels;
 use super::journal::Journal;
 use super::outcome::{failure, is_final};
-use crate::client::clock;
 use crate::client::commands::exit::Failure;
+use crate::client::{Backoff, clock};
 use crate::mux::session::close;
 use crate::socket::relay::Relay;
 use crate::socket::{Error, SocketClient, SocketConnection, Stop};
@@ -76,7 +75,7 @@ impl Agent {
     /// # Errors
     /// An error that retrying does not fix; with `once`, whatever ended the connection.
     pub(super) fn run(&self) -> Result<(), Failure> {
-        let mut backoff = Backoff::default();
+        let mut failed = 0_u32;
         let mut shown = None;
         loop {
             let begun = clock::now();
@@ -91,9 +90,10 @@ impl Agent {
                 return Err(failure(lost));
             }
             if clock::now().saturating_duration_since(begun) >= GOOD {
-                backoff = Backoff::default();
+                failed = 0;
             }
-            let pause = backoff.pause(chance());
+            failed = failed.saturating_add(1);
+            let pause = Backoff::default().pause(failed);
             self.log_disconnect(lost, pause);
             if self.ending.stop.wait(pause) {
                 return Ok(());

@@ -2,10 +2,10 @@
 //! served a request, otherwise after a pause.
 
 use super::Api;
-use super::backoff::{Backoff, chance};
 use super::calls::Calls;
 use super::idle_tunnel::{self, NotOpened, Owner, Server};
 use super::wire::ApiReader;
+use crate::client::Backoff;
 use crate::ops::threads;
 use std::io;
 use std::net::{Shutdown, TcpStream};
@@ -85,7 +85,7 @@ impl Shared {
     /// Keeps one tunnel open.
     fn keep(&self, place: usize) {
         let mut server = Server { api: &self.api, calls: &self.calls, pipe: None };
-        let mut backoff = Backoff::default();
+        let mut failed = 0_u32;
         let mut refusals = 0;
         loop {
             let count = match idle_tunnel::open(&self.owner) {
@@ -102,9 +102,12 @@ impl Shared {
             };
             if count > 0 {
                 refusals = 0;
-                backoff = Backoff::default();
-            } else if self.pauses(&mut backoff) {
-                return;
+                failed = 0;
+            } else {
+                failed = failed.saturating_add(1);
+                if self.pauses(failed) {
+                    return;
+                }
             }
         }
     }
@@ -120,8 +123,8 @@ impl Shared {
     }
 
     /// Waits before the next attempt, and returns whether to stop instead.
-    fn pauses(&self, backoff: &mut Backoff) -> bool {
-        let pause = backoff.pause(chance());
+    fn pauses(&self, failed: u32) -> bool {
+        let pause = Backoff::default().pause(failed);
         let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         let waited = self.stopped.wait_timeout_while(held, pause, |held| !held.stopped);
         waited.unwrap_or_else(PoisonError::into_inner).0.stopped

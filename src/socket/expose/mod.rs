@@ -5,7 +5,6 @@
 mod agent;
 mod answer;
 mod api;
-mod backoff;
 mod body_forwarder;
 mod calls;
 mod chunk;

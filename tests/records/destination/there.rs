@@ -73,10 +73,15 @@ fn a_proxy_of_the_environment_is_gone_through() {
     let scene = Scene::taking();
     let address = scene.server.address();
     let proxy = Server::start(move |connection| {
-        let request = connection.head()?;
+        let _ping = connection.head()?;
         connection.send("HTTP/1.1 200 X\r\n\r\n")?;
-        connection.join(address)?;
-        Ok(Some(request))
+        let head = connection.head()?;
+        let _first = connection.body(head);
+        connection.send("HTTP/1.1 201 X\r\nContent-Length: 0\r\n\r\n")?;
+        let head = connection.head()?;
+        let last = connection.body(head);
+        connection.send("HTTP/1.1 201 X\r\nContent-Length: 0\r\n\r\n")?;
+        Ok(Some(last))
     });
     let proxied = |no_proxy: &str| {
         let file = tempfile::NamedTempFile::new().unwrap();
@@ -90,7 +95,7 @@ fn a_proxy_of_the_environment_is_gone_through() {
     assert_ends(&finished, 0, &[]);
     assert_eq!(finished.stdout, acks(2));
     let request = proxy.request();
-    assert_eq!(request.line, format!("CONNECT {address} HTTP/1.1"));
+    assert_eq!(request.line, format!("POST http://{address}/files?to=here HTTP/1.1"));
     let authorization = request.field("proxy-authorization").unwrap();
     assert!(authorization.ends_with(" bWU6cHc="), "{authorization}");
     assert_ends(&proxied("127.0.0.1"), 0, &[]);
