@@ -157,11 +157,15 @@ fn explain(address: &AdminAddress, error: &io::Error) -> String {
 
 fn state(said: &Value) -> String {
     let streams = &said["streams"];
+    let counted = |count: &Value, noun: &str| {
+        let plural = if *count == 1 { "" } else { "s" };
+        format!("{count} {noun}{plural}")
+    };
     format!(
-        "{}: {} connections, {} streams active, {} of them streaming (version {}, process {})\n",
+        "{}: {}, {}, {} of them streaming (version {}, process {})\n",
         said["state"].as_str().unwrap_or("?"),
-        said["connections"],
-        streams["active"],
+        counted(&said["connections"], "connection"),
+        counted(&streams["active"], "active stream"),
         streams["streaming"],
         said["version"].as_str().unwrap_or("?"),
         said["pid"],

@@ -8,18 +8,13 @@ use super::pump::Pump;
 use super::state::ConnectionState;
 use super::{HEARTBEAT, Stop};
 use crate::client::dial::dial;
-use crate::client::{Options, Url, clock};
+use crate::client::{Backoff, Options, Url, clock};
 use crate::http::fields::is_field_value;
 use crate::mux::handshake::Metadata;
 use crate::mux::session::Session;
-use rustix::rand::{GetRandomFlags, getrandom};
 use serde_json::Value;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-
-/// The longest pause before the second attempt, and before any attempt.
-const FIRST_PAUSE: Duration = Duration::from_millis(500);
-const LAST_PAUSE: Duration = Duration::from_secs(30);
 
 /// Dials a relay, or a [`SocketServer`](super::SocketServer).
 ///
@@ -166,14 +161,14 @@ impl SocketClient {
     /// # Errors
     /// [`Error::Stopped`], or an error that retrying does not fix.
     pub fn connect_with_backoff(&self, stop: &Stop) -> Result<SocketConnection, Error> {
-        let mut most = FIRST_PAUSE;
+        let mut failed = 0_u32;
         while !stop.is_set() {
             match self.connect() {
-                Err(error) if error.is_passing() => log::info!("{error}; it is tried again"),
+                Err(error) if error.is_passing() => log::info!("{error}; retrying"),
                 decided => return decided,
             }
-            stop.wait(jittered(most));
-            most = (most * 2).min(LAST_PAUSE);
+            failed = failed.saturating_add(1);
+            stop.wait(Backoff::default().pause(failed));
         }
         Err(Error::Stopped)
     }
@@ -181,16 +176,6 @@ impl SocketClient {
     /// Returns the last connection made, if it is open.
     pub fn connection(&self) -> Option<SocketConnection> {
         poisoned(self.last.lock()).clone().filter(SocketConnection::is_open)
-    }
-}
-
-/// Returns a random pause, so that many clients that lost one server do not reconnect all at once.
-fn jittered(most: Duration) -> Duration {
-    let mut random = [0; 4];
-    // Without randomness every client waits the maximum.
-    match getrandom(&mut random[..], GetRandomFlags::empty()) {
-        Ok(4) => most.mul_f64(f64::from(u32::from_ne_bytes(random)) / f64::from(u32::MAX)),
-        Ok(_) | Err(_) => most,
     }
 }
 
@@ -240,10 +225,5 @@ mod tests {
             let client = SocketClient::new("ws://h").unwrap();
             assert!(client.with_token(token).is_err(), "{token:?}");
         }
-    }
-
-    #[test]
-    fn pauses_keep_within_their_limit() {
-        assert!((0..100).all(|_| jittered(FIRST_PAUSE) <= FIRST_PAUSE));
     }
 }

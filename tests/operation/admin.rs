@@ -260,7 +260,7 @@ fn ctl_does_all_of_it() {
     let id = relay.relay.create();
     let (status, said, _) = relay.ctl(&["status"]);
     assert_eq!(status, Some(0));
-    assert!(said.starts_with("serving: 0 connections, 1 streams active, 0 of them"), "{said}");
+    assert!(said.starts_with("serving: 0 connections, 1 active stream, 0 of them"), "{said}");
     let (status, said, _) = relay.ctl(&["list"]);
     assert_eq!(status, Some(0));
     assert!(said.lines().count() == 2 && said.contains(&id) && said.contains("CREATED"), "{said}");
