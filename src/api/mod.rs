@@ -12,6 +12,7 @@ pub mod forward;
 mod json;
 pub mod moved;
 pub mod name;
+pub mod receipt;
 pub mod report;
 pub mod route;
 pub mod route_name;

@@ -23,6 +23,8 @@ pub enum Route<'h> {
     Delete(Option<Uuid>),
     /// Report an error to the other side.
     Report(Option<Uuid>),
+    /// Take the receipt of the receiver.
+    Receipt(Option<Uuid>),
     /// Get the status object.
     Status(Option<Uuid>),
     /// Subscribe to the status object.
@@ -81,6 +83,7 @@ impl Route<'_> {
         | Self::Exists(stream)
         | Self::Delete(stream)
         | Self::Report(stream)
+        | Self::Receipt(stream)
         | Self::Status(stream)
         | Self::Events(stream)) = self
         else {
@@ -146,6 +149,7 @@ enum Resource<'h> {
     Status(Option<Uuid>),
     Events(Option<Uuid>),
     Error(Option<Uuid>),
+    Receipt(Option<Uuid>),
     Named(Option<Uuid>, &'h str),
     Health,
     Readiness,
@@ -222,10 +226,12 @@ fn asked<'h>(
         (Resource::Status(id), Get | Head) => Route::Status(id),
         (Resource::Events(id), Get | Head) => Route::Events(id),
         (Resource::Error(id), Post) => Route::Report(id),
+        (Resource::Receipt(id), Post) => Route::Receipt(id),
         (Resource::Named(id, name), Put) => Route::Source(id, Some(name)),
         (Resource::Status(id), Put) if public => Route::Source(id, Some("status")),
         (Resource::Events(id), Put) if public => Route::Source(id, Some("events")),
         (Resource::Error(id), Put) => Route::Source(id, Some("error")),
+        (Resource::Receipt(id), Put) => Route::Source(id, Some("receipt")),
         _ => return None,
     })
 }
@@ -236,7 +242,7 @@ fn allow(resource: Resource<'_>) -> &'static str {
         Resource::Streams => "GET, HEAD, POST, OPTIONS",
         Resource::Server | Resource::Stream(_) => "GET, HEAD, POST, PUT, DELETE, OPTIONS",
         Resource::Status(_) | Resource::Events(_) => "GET, HEAD, PUT, OPTIONS",
-        Resource::Error(_) => "POST, PUT, OPTIONS",
+        Resource::Error(_) | Resource::Receipt(_) => "POST, PUT, OPTIONS",
         Resource::Named(..) => "PUT, OPTIONS",
         Resource::Health
         | Resource::Readiness
@@ -261,7 +267,7 @@ fn operators_allow(resource: Resource<'_>) -> &'static str {
         | Resource::Readiness
         | Resource::State
         | Resource::Metrics => "GET, HEAD, OPTIONS",
-        Resource::Error(_) | Resource::Named(..) => "",
+        Resource::Error(_) | Resource::Receipt(_) | Resource::Named(..) => "",
     }
 }
 
@@ -274,8 +280,7 @@ fn operators_resource(path: &str) -> Option<Resource<'_>> {
         "/control/suspend" => Some(Resource::Control(Control::Suspend)),
         "/control/resume" => Some(Resource::Control(Control::Resume)),
         "/control/stop" => Some(Resource::Control(Control::Stop)),
-        _ => resource(path)
-            .filter(|resource| !matches!(resource, Resource::Error(_) | Resource::Named(..))),
+        _ => resource(path).filter(|resource| operators_allow(*resource) != ""),
     }
 }
 
@@ -298,6 +303,7 @@ fn resource(path: &str) -> Option<Resource<'_>> {
                 "status" => Resource::Status(id),
                 "events" => Resource::Events(id),
                 "error" => Resource::Error(id),
+                "receipt" => Resource::Receipt(id),
                 name => Resource::Named(id, name),
             })
         }

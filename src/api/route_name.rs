@@ -19,6 +19,8 @@ pub enum RouteName {
     Delete,
     /// Report an error to the other side.
     Report,
+    /// Take the receipt of the receiver.
+    Receipt,
     /// Get the status object.
     Status,
     /// Subscribe to the events of a stream.
@@ -63,7 +65,7 @@ pub enum RouteName {
 
 impl RouteName {
     /// All variants, in the order of their numbers.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 28] = [
         Self::Create,
         Self::Push,
         Self::Source,
@@ -71,6 +73,7 @@ impl RouteName {
         Self::Exists,
         Self::Delete,
         Self::Report,
+        Self::Receipt,
         Self::Status,
         Self::Events,
         Self::List,
@@ -103,6 +106,7 @@ impl RouteName {
             Self::Exists => "exists",
             Self::Delete => "delete",
             Self::Report => "report",
+            Self::Receipt => "receipt",
             Self::Status => "status",
             Self::Events => "events",
             Self::List => "list",
@@ -138,6 +142,7 @@ impl Route<'_> {
             Self::Exists(_) => RouteName::Exists,
             Self::Delete(_) => RouteName::Delete,
             Self::Report(_) => RouteName::Report,
+            Self::Receipt(_) => RouteName::Receipt,
             Self::Status(_) => RouteName::Status,
             Self::Events(_) => RouteName::Events,
             Self::List { .. } => RouteName::List,

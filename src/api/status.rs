@@ -3,7 +3,7 @@
 use super::Failure;
 use super::bottleneck;
 use crate::http::sse;
-use crate::rendezvous::{Ending, Side, Stream};
+use crate::rendezvous::{Ending, Receipt, Side, Stream};
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
@@ -30,6 +30,15 @@ pub fn object(stream: &Stream) -> Value {
     if let Some(bottleneck) = stream.bottleneck() {
         status.insert("bottleneck".into(), bottleneck::object(bottleneck));
     }
+    let receipt = stream.receipt();
+    status.insert("receipt".into(), receipt.map_or("none", Receipt::name).into());
+    match receipt {
+        None | Some(Receipt::Expected | Receipt::Confirmed(None)) => None,
+        Some(Receipt::Confirmed(Some(digest))) => {
+            status.insert("receipt_digest".into(), (**digest).into())
+        }
+        Some(Receipt::Failed(reason)) => status.insert("receipt_error".into(), (**reason).into()),
+    };
     Value::Object(status)
 }
 

@@ -5,6 +5,7 @@ pub mod addresses;
 pub mod batching;
 pub mod bottleneck;
 pub mod pace;
+pub mod receipt;
 pub mod registry;
 pub mod stream;
 pub mod transfer;
@@ -12,6 +13,7 @@ mod unjoined;
 
 pub use addresses::Addresses;
 pub use pace::Pace;
+pub use receipt::{Receipt, ReceiptOutcome};
 pub use registry::{
     AdoptedStream, Connected, CreateError, Limits, Record, Registered, Registry, ReleasedStream,
     StateCounts, StreamKey,

@@ -5,6 +5,7 @@
 mod changes;
 mod creation;
 mod outcome;
+mod receipts;
 
 pub use creation::AdoptedStream;
 pub use outcome::{Connected, CreateError, Record, Registered, ReleasedStream, StateCounts};
@@ -175,6 +176,10 @@ impl Registry {
         let before = stream.state();
         let left = stream.leave(side);
         self.tally.moved(before, stream.state());
+        if side == Side::Destination {
+            // The next one announces a receipt of its own.
+            self.weight -= stream.take_receipt().map_or(0, |receipt| receipt.weight());
+        }
         match left {
             LeaveOutcome::Absent => return left,
             LeaveOutcome::Alone => self.unjoined.add(key, stream),

@@ -4,6 +4,7 @@
 use super::Now;
 use super::addresses::AddressCount;
 use super::bottleneck::Bottleneck;
+use super::receipt::Receipt;
 use crate::http::repr_digest::ReprDigest;
 use serde_json::{Map, Value};
 use std::num::NonZeroU64;
@@ -222,6 +223,13 @@ pub(super) enum Watch {
     Changed,
 }
 
+/// What most waiting streams do not have.
+#[derive(Debug, Default)]
+struct Rare {
+    bottleneck: Option<Box<Bottleneck>>,
+    receipt: Option<Receipt>,
+}
+
 /// One rendezvous.
 #[derive(Debug)]
 pub struct Stream {
@@ -235,7 +243,7 @@ pub struct Stream {
     created_wall_ms: i64,
     headers: Option<Box<Headers>>,
     bytes_transferred: u64,
-    bottleneck: Option<Box<Bottleneck>>,
+    rare: Option<Box<Rare>>,
     revision: u32,
     pub(super) watch: Watch,
     /// When its sides connected: source, destination. In nanoseconds since its creation, counted
@@ -261,7 +269,7 @@ impl Stream {
             created_wall_ms: created.wall_ms,
             headers,
             bytes_transferred: 0,
-            bottleneck: None,
+            rare: None,
             revision: 0,
             watch: Watch::Nobody,
             joined: [None; 2],
@@ -352,11 +360,32 @@ impl Stream {
 
     /// Returns the last known bottleneck of its transfer.
     pub fn bottleneck(&self) -> Option<&Bottleneck> {
-        self.bottleneck.as_deref()
+        self.rare.as_ref()?.bottleneck.as_deref()
     }
 
     pub(super) fn set_bottleneck(&mut self, bottleneck: Box<Bottleneck>) {
-        self.bottleneck = Some(bottleneck);
+        self.rare.get_or_insert_default().bottleneck = Some(bottleneck);
+    }
+
+    /// Returns the receipt of its receiver, if that announced one.
+    pub fn receipt(&self) -> Option<&Receipt> {
+        self.rare.as_ref()?.receipt.as_ref()
+    }
+
+    pub(super) fn set_receipt(&mut self, receipt: Receipt) {
+        self.rare.get_or_insert_default().receipt = Some(receipt);
+    }
+
+    /// Removes its receipt.
+    pub(super) fn take_receipt(&mut self) -> Option<Receipt> {
+        self.rare.as_mut()?.receipt.take()
+    }
+
+    /// Whether its end is known: it was interrupted, or finished and no receipt is expected.
+    pub fn is_settled(&self) -> bool {
+        let awaits_receipt =
+            self.state() == StreamState::Finished && self.receipt() == Some(&Receipt::Expected);
+        !self.is_active() && !awaits_receipt
     }
 
     /// Returns a counter of all changes except those of transferred bytes and the bottleneck.
@@ -378,9 +407,10 @@ impl Stream {
         report.map_or(0, PeerReport::weight) + self.digest().map_or(0, ReprDigest::weight)
     }
 
-    /// Returns its memory in bytes: its header fields, and what its clients reported.
+    /// Returns its memory in bytes: its header fields, what its clients reported, and its receipt.
     pub(super) fn weight(&self) -> usize {
-        self.headers().map_or(0, Headers::weight) + self.reported_weight()
+        let receipt = self.receipt().map_or(0, Receipt::weight);
+        self.headers().map_or(0, Headers::weight) + self.reported_weight() + receipt
     }
 
     /// Returns the deadline for both sides to connect; after its end, that of its retention.
@@ -495,7 +525,9 @@ impl Stream {
         };
         self.phase = phase;
         self.joined[side as usize] = None;
-        self.bottleneck = None;
+        if let Some(rare) = &mut self.rare {
+            rare.bottleneck = None;
+        }
         left
     }
 }

@@ -396,7 +396,7 @@ fn the_last_event_outlives_its_stream() {
 
 #[test]
 fn a_follower_that_does_not_read_is_closed() {
-    let relay = Relay::start(&["--keep-alive-timeout", "300ms", "--event-keep-alive", "100ms"]);
+    let relay = Relay::start(&["--keep-alive-timeout", "3s", "--event-keep-alive", "100ms"]);
     let before = relay.descriptors();
     let id = create_long(&relay);
     let mut silent = Wire::connect_narrow(relay.address());

@@ -10,6 +10,7 @@ mod events;
 mod headers;
 mod limits;
 mod phases;
+mod receipts;
 mod rendezvous;
 mod routes;
 mod status;

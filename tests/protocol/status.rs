@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 /// The members every status has.
-const ALWAYS: [&str; 7] = [
+const ALWAYS: [&str; 8] = [
     "id",
     "created_at",
     "state",
@@ -17,6 +17,7 @@ const ALWAYS: [&str; 7] = [
     "download_headers",
     "upload_headers",
     "bytes_transferred",
+    "receipt",
 ];
 
 /// An ISO 8601 time in UTC with milliseconds.

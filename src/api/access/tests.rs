@@ -79,6 +79,7 @@ fn what_anybody_may_do_is_not_asked_about() {
         Route::Source(None, None),
         Route::Destination(None),
         Route::Report(None),
+        Route::Receipt(None),
         Route::Status(None),
         Route::Events(None),
         Route::Push,

@@ -99,6 +99,9 @@ impl EventLoop {
             Route::Report(Some(stream)) => {
                 return self.expect_json(id, request, JsonPurpose::Report(stream));
             }
+            Route::Receipt(Some(stream)) => {
+                return self.expect_json(id, request, JsonPurpose::Receipt(stream));
+            }
             Route::Source(Some(stream), name) => {
                 return streams.connect_source(io, transfers, id, (stream, name), request);
             }
@@ -131,6 +134,7 @@ impl EventLoop {
             Route::Nothing => answer::failure(io, id, &Failure::BadRoute, read),
             Route::Tunnel => answer::failure(io, id, &Failure::NoTunnel, read),
             Route::Report(None)
+            | Route::Receipt(None)
             | Route::Source(None, _)
             | Route::Destination(None)
             | Route::Status(None)

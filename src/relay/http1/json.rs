@@ -19,6 +19,8 @@ pub enum JsonPurpose {
     Create,
     /// An error is reported to the sides of this stream.
     Report(Uuid),
+    /// The receipt of the receiver of this stream.
+    Receipt(Uuid),
 }
 
 /// A JSON body being received.

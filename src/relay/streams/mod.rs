@@ -21,7 +21,7 @@ mod subscriber;
 mod subscribers;
 
 use crate::api::creation::{self, Creation};
-use crate::api::{Busy, Failure, report, status};
+use crate::api::{Busy, Failure, receipt, report, status};
 use crate::ops::Settings;
 use crate::ops::access_log::StreamEnd;
 use crate::ops::metrics::ConnPhase;
@@ -29,7 +29,8 @@ use crate::relay::http1::{JsonPurpose, answer, takes_no_streams, too_busy};
 use crate::relay::io::{CloseMode, ConnId, Flushed, Http, Io, Role, Slot};
 use crate::relay::transfers::{Transfers, TurnResult, loss_of};
 use crate::rendezvous::{
-    Ending, Limits, Registered, Registry, Side, StateCounts, Stream, StreamKey, TransferOutcome,
+    Ending, Limits, ReceiptOutcome, Registered, Registry, Side, StateCounts, Stream, StreamKey,
+    TransferOutcome,
 };
 use listing::StreamListing;
 use role::{StreamRole, StreamSide};
@@ -94,6 +95,7 @@ impl Streams {
         let done = match purpose {
             JsonPurpose::Create => self.create(io, id, body),
             JsonPurpose::Report(stream) => self.report(io, id, stream, body),
+            JsonPurpose::Receipt(stream) => self.receipt(io, id, stream, body),
         };
         if let Err(failure) = done {
             answer::failure(io, id, &failure, true);
@@ -146,6 +148,26 @@ impl Streams {
             Registered::Started => return Err(Failure::StreamStarted),
             Registered::Unknown => return Err(Failure::SessionNotFound),
             Registered::Full => return Err(Failure::TooBusy(Busy::Streams)),
+        }
+        answer::json(io, id, 200, &json!({}), true);
+        Ok(())
+    }
+
+    fn receipt(
+        &mut self,
+        io: &mut Io,
+        id: ConnId,
+        stream: Uuid,
+        body: &[u8],
+    ) -> Result<(), Failure> {
+        let transferred = self.registry.get(stream).map_or(0, Stream::bytes_transferred);
+        let receipt = receipt::parse(body, transferred)?;
+        match self.registry.receive_receipt(stream, receipt) {
+            ReceiptOutcome::Taken => {}
+            ReceiptOutcome::Unexpected => return Err(Failure::ReceiptUnexpected),
+            ReceiptOutcome::Early => return Err(Failure::ReceiptEarly),
+            ReceiptOutcome::Unknown => return Err(Failure::SessionNotFound),
+            ReceiptOutcome::Full => return Err(Failure::TooBusy(Busy::Streams)),
         }
         answer::json(io, id, 200, &json!({}), true);
         Ok(())

@@ -3,8 +3,9 @@
 
 use super::Streams;
 use super::role::{StreamRole, StreamSide};
-use crate::api::{Failure, Upload, status};
+use crate::api::{Failure, Upload, receipt, status};
 use crate::http::framing::Framing;
+use crate::http::head::RequestHead;
 use crate::http::range;
 use crate::http::response::HeadWriter;
 use crate::relay::http1::{Request, answer, too_busy};
@@ -78,6 +79,11 @@ impl Streams {
         }
         let met = self.registry.connect(stream, Side::Destination, id.client(), io.now);
         self.record(io);
+        if let Connected::Waits(stream) | Connected::Paired { stream, .. } = met
+            && announces_receipt(request.head)
+        {
+            self.registry.expect_receipt(stream);
+        }
         match met {
             Connected::Waits(stream) => {
                 self.set_role(io, id, StreamRole::Destination { stream });
@@ -231,6 +237,13 @@ impl Streams {
         self.registry.end(stream, ending, io.now);
         self.record(io);
     }
+}
+
+/// Whether a receiver will report what it has of the data.
+fn announces_receipt(head: &RequestHead<'_, '_>) -> bool {
+    let (name, value) = receipt::FIELD;
+    let mut lines = head.fields.all(name);
+    lines.any(|line| line.trim_ascii().eq_ignore_ascii_case(value.as_bytes()))
 }
 
 /// Makes a side wait; the registry has its deadline.

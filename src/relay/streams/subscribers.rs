@@ -132,7 +132,7 @@ impl Subscribers {
             return None;
         }
         let stream = registry.watched(subscriber.stream);
-        if let Some(stream) = stream.filter(|stream| !stream.is_active())
+        if let Some(stream) = stream.filter(|stream| stream.is_settled())
             && subscriber.last.is_none()
         {
             subscriber.last = Some(status::event(stream));
