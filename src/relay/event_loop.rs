@@ -223,11 +223,11 @@ impl EventLoop {
             self.notice(event);
         }
         self.accept();
-        for _ in 0..self.io.conns.queue.begin_turn() {
-            match self.io.conns.queue.pop() {
-                Some(Task::Conn(id)) => self.advance(id),
-                Some(Task::Transfer(id)) => self.drive(id),
-                None => break,
+        self.io.conns.queue.begin_turn();
+        while let Some(task) = self.io.conns.queue.pop() {
+            match task {
+                Task::Conn(id) => self.advance(id),
+                Task::Transfer(id) => self.drive(id),
             }
         }
         while let Some(id) = self.io.conns.queue.pop_begun() {

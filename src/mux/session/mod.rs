@@ -315,6 +315,12 @@ impl Session {
         }
     }
 
+    /// Returns the capacity for bytes that were not processed, in bytes.
+    #[cfg(feature = "fuzzing")]
+    pub(crate) fn input_bytes(&self) -> usize {
+        self.codec.input_bytes()
+    }
+
     fn end(&mut self, how: Closed) {
         if self.state == SessionState::Closed {
             return;

@@ -4,7 +4,6 @@ use crate::mux::frame::CancelReason;
 use crate::mux::session::Session;
 use crate::relay::io::{ConnId, Slot};
 use crate::rendezvous::Now;
-use serde_json::Value;
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::time::Instant;
@@ -12,7 +11,7 @@ use uuid::Uuid;
 
 /// What waits for an exchange with an agent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Waiter {
+pub enum Waiter {
     /// A call that waits for the agent's answer.
     Call(Slot),
     /// An agent's request to the relay's API that waits for its body and for room for the answer.
@@ -21,14 +20,14 @@ pub(super) enum Waiter {
 
 /// A waiter and its connection.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Waiting {
+pub struct Waiting {
     pub conn: ConnId,
     pub waiter: Waiter,
 }
 
 /// One agent, on the connection of its WebSocket.
 #[derive(Debug)]
-pub(super) struct Agent {
+pub struct Agent {
     /// The connection of its WebSocket.
     pub conn: ConnId,
     /// The public id of that connection.
@@ -39,8 +38,8 @@ pub(super) struct Agent {
     /// The token received with the upgrade, until the agent has introduced itself.
     pub token: Option<String>,
     pub name: Option<String>,
-    /// Its metadata, without secrets.
-    pub metadata: Value,
+    /// Its metadata, as they are shown.
+    pub metadata: String,
     /// The secret that its tunnels are attached with.
     pub tunnel_secret: Option<Uuid>,
     /// The waiter of each exchange.
@@ -80,7 +79,7 @@ impl Agent {
             session,
             token,
             name: None,
-            metadata: Value::Null,
+            metadata: "null".to_owned(),
             tunnel_secret: None,
             waiting: HashMap::new(),
             idle: Vec::new(),

@@ -24,7 +24,7 @@ impl ApiRequests {
         while budget > 0 && self.read_some(io, sessions, slot, (&mut scratch, &mut budget)) {}
         io.scratch.put_back(scratch);
         if budget == 0 && !io.conns[id].is_closing() {
-            io.conns.enqueue(id);
+            io.conns.requeue(id);
         }
     }
 

@@ -1,10 +1,11 @@
 //! An agent connecting: the upgrade to a WebSocket and the agent's introduction.
 
 use super::agent::Agent;
+use super::frame_budget::FrameBudget;
 use super::role::AgentRole;
-use super::sessions::{Sessions, frames_per_turn};
+use super::sessions::Sessions;
 use crate::api::name::{NAME_RULE, valid_name};
-use crate::api::{Busy, Failure};
+use crate::api::{Busy, Failure, agents};
 use crate::mux::handshake::{Dialect, Metadata, Welcome};
 use crate::mux::session::{Session, close};
 use crate::mux::upgrade::{self, Upgrade};
@@ -36,8 +37,8 @@ impl Sessions {
         let sockets = &io.settings.sockets;
         let mut session = Session::accepted(dialect, sockets.agent_heartbeat, io.now.monotonic)
             .at_most(sockets.max_agent_requests);
-        session.in_turns_of(frames_per_turn(io));
-        session.received(request.rest, io.now.monotonic);
+        let mut budget = FrameBudget::of(io.conns.queue.share());
+        budget.receive(&mut session, request.rest, io.now.monotonic);
         let token = bearer(request).map(str::to_owned);
         let agent = Agent::new(id, session, token, io.conns[id].peer, io.now);
         let slot = self.insert(agent);
@@ -110,7 +111,7 @@ impl Sessions {
         let v1 = agent.session.dialect() == Dialect::V1;
         let tunnels = v1 && io.settings.sockets.max_tunnels > 0;
         agent.name = name;
-        agent.metadata = metadata.without_secrets().0;
+        agent.metadata = agents::metadata(&metadata.without_secrets().0);
         agent.tunnel_secret = tunnels.then(Uuid::new_v4);
         let path = v1.then(|| agent.path());
         agent.session.welcome(&Welcome { connection, path, tunnel_secret: agent.tunnel_secret });

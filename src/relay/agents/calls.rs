@@ -134,7 +134,7 @@ impl Calls {
             }
         }
         if budget == 0 {
-            io.conns.enqueue(id);
+            io.conns.requeue(id);
         }
     }
 

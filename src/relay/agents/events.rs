@@ -4,13 +4,12 @@ use super::agent::Agent;
 use crate::api::agents::{self, AgentChange, AgentEvent};
 use crate::mux::session::{Closed, close};
 use crate::rendezvous::Now;
-use serde_json::Value;
 
 /// The code that a close frame without one reads as (RFC 6455, section 7.1.5).
 const NO_CODE: u16 = 1005;
 
 /// Returns one agent of the list.
-pub(super) fn object(agent: &Agent, now: Now) -> Value {
+pub(super) fn object(agent: &Agent, now: Now) -> String {
     let ago = |at| now.monotonic.saturating_duration_since(at);
     let silent_ms =
         i64::try_from(ago(agent.session.last_received_at()).as_millis()).unwrap_or(i64::MAX);

@@ -4,7 +4,10 @@
 use crate::api::Failure;
 use crate::http::answer::{AnswerError, AnswerHead};
 use crate::mux::frame::HEAD_MAX_BYTES;
-use memchr::memchr;
+use memchr::memchr_iter;
+
+/// Bytes per read of an answer's head. Body bytes received with it are copied.
+pub const HEAD_READ_BYTES: usize = 4096;
 
 /// Maximum interim answers (RFC 9110, section 15.2) before the final one. A server sends one or
 /// two, 100 and 103; without a limit, one that never stops would be read indefinitely.
@@ -12,7 +15,7 @@ const INTERIM_MAX: usize = 16;
 
 /// The state of reading an answer's head.
 #[derive(Debug, Default)]
-pub(super) struct AnswerReader {
+pub struct AnswerReader {
     /// Bytes already parsed and found to be an incomplete head.
     seen: usize,
     /// Interim answers so far.
@@ -21,7 +24,7 @@ pub(super) struct AnswerReader {
 
 impl AnswerReader {
     /// Takes the head of the final answer off the received bytes once it is complete; what follows
-    /// stays. A head that trickles in is parsed again only after a new line.
+    /// stays. A head that trickles in is parsed again only at an empty line: its end.
     pub fn take(&mut self, received: &mut Vec<u8>) -> Result<Option<AnswerHead>, Failure> {
         loop {
             if self.seen == 0 {
@@ -49,12 +52,22 @@ impl AnswerReader {
         }
     }
 
-    /// Whether parsing may succeed now: the first bytes, a completed line, or too many bytes.
-    fn is_worth_parsing(&self, received: &[u8]) -> bool {
-        self.seen == 0
-            || received.len() > HEAD_MAX_BYTES
-            || memchr(b'\n', &received[self.seen..]).is_some()
+    /// Whether parsing has a new result now: of the first bytes, of too many, or at an empty line.
+    pub fn is_worth_parsing(&self, received: &[u8]) -> bool {
+        let before = self.seen.saturating_sub(EMPTY_LINE_MAX - 1);
+        self.seen == 0 || received.len() > HEAD_MAX_BYTES || has_empty_line(&received[before..])
     }
+}
+
+/// The longest end of a line with an empty one.
+const EMPTY_LINE_MAX: usize = b"\n\r\n".len();
+
+/// Whether a line is followed by an empty one; the parser takes a lone LF for the end of a line.
+fn has_empty_line(bytes: &[u8]) -> bool {
+    memchr_iter(b'\n', bytes).any(|at| {
+        let rest = &bytes[at + 1..];
+        rest.starts_with(b"\n") || rest.starts_with(b"\r\n")
+    })
 }
 
 const TOO_LONG: Failure = Failure::AgentBroke("its head is too long");
@@ -119,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn a_head_that_trickles_in_is_parsed_once_for_each_line() {
+    fn a_head_that_trickles_in_is_parsed_at_its_end() {
         let mut reader = AnswerReader::default();
         let mut received = b"HTTP/1.1 200 OK\r\nA: ".to_vec();
         assert_eq!(reader.take(&mut received), Ok(None));
@@ -128,7 +141,13 @@ mod tests {
             assert!(!reader.is_worth_parsing(&received));
             assert_eq!(reader.take(&mut received), Ok(None));
         }
+        for byte in *b"\r\nB: y\r\n\r" {
+            received.push(byte);
+            assert!(!reader.is_worth_parsing(&received));
+            assert_eq!(reader.take(&mut received), Ok(None));
+        }
         received.push(b'\n');
         assert!(reader.is_worth_parsing(&received));
+        assert_eq!(reader.take(&mut received).unwrap().map(|head| head.status), Some(200));
     }
 }

@@ -6,13 +6,14 @@
 //! | `mod` | the service: what the event loop calls, and what the events of agents mean |
 //! | `role` | what a connection is to the agents |
 //! | `sessions`, `attach` | all agents: reading, sending, leaving; how one connects |
+//! | `frame_budget` | how much of one is processed in a turn |
 //! | `agent`, `names` | one agent, and the holder of a name |
 //! | `forwarding` | whether an agent can be called, and the head it receives |
 //! | `calls`, `answers` | a client's request through the WebSocket, and the answer to it |
 //! | `tunnels`, `tunnelled`, `tunnel_endings` | the same through a tunnel, where the kernel moves the bytes |
 //! | `api_requests`, `api_answers` | an agent's request to the relay's own API |
 //! | `heads` | the head of an answer over HTTP/1.1 |
-//! | `list`, `subscribers`, `events` | which agents are connected, and their changes |
+//! | `list`, `listing`, `subscribers`, `events` | which agents are connected, and their changes |
 //!
 //! The parts know the agents below them (`sessions`) and not each other; what concerns two of them
 //! is decided here.
@@ -25,8 +26,10 @@ mod attach;
 mod calls;
 mod events;
 mod forwarding;
+mod frame_budget;
 mod heads;
 mod list;
+mod listing;
 mod names;
 mod role;
 mod sessions;
@@ -49,11 +52,18 @@ use agent::Waiter;
 use api_requests::ApiRequests;
 use calls::Calls;
 use forwarding::Outgoing;
+pub use frame_budget::FrameBudget;
 use list::Lists;
 use role::AgentRole;
-use sessions::Sessions;
+pub use sessions::Sessions;
 use subscribers::Subscribers;
 use tunnels::Tunnels;
+#[cfg(feature = "fuzzing")]
+pub use {
+    agent::Agent,
+    heads::{AnswerReader, HEAD_READ_BYTES},
+    listing::AgentListing,
+};
 
 /// Why a relay that shuts down closes its agents' connections.
 const STOPS: &str = "the relay is shutting down";
@@ -254,14 +264,14 @@ impl Agents {
         if !self.process_agent_events(io, agent) {
             return;
         }
-        let mut budget = io.conns.queue.share();
-        while budget > 0 && self.sessions.read(io, agent, &mut budget) {
+        let mut budget = FrameBudget::of(io.conns.queue.share());
+        while !budget.is_spent() && self.sessions.read(io, agent, &mut budget) {
             if !self.process_agent_events(io, agent) {
                 return;
             }
         }
-        if budget == 0 {
-            io.conns.enqueue(self.sessions[agent].conn);
+        if budget.is_spent() {
+            io.conns.requeue(self.sessions[agent].conn);
         }
         self.watch(io, agent);
     }

@@ -2,6 +2,7 @@
 //! events mean is decided above.
 
 use super::agent::{Agent, Waiter, Waiting};
+use super::frame_budget::FrameBudget;
 use super::names::Names;
 use crate::api::Callee;
 use crate::mux::frame::CancelReason;
@@ -14,12 +15,6 @@ use std::ops::{Index, IndexMut};
 use std::time::Duration;
 use uuid::Uuid;
 
-/// Bytes per read.
-const READ_BYTES: usize = 64 << 10;
-
-/// Minimum bytes a frame counts for in a turn's budget: about the cost of processing one.
-const FRAME_BYTES: usize = 1 << 10;
-
 /// While more than this waits to be sent to an agent, no more of a body is read for it.
 const BACKLOG_MAX_BYTES: usize = 256 << 10;
 
@@ -29,7 +24,7 @@ const OUTPUT_MAX_BYTES: usize = 1 << 20;
 
 /// All agents.
 #[derive(Debug, Default)]
-pub(super) struct Sessions {
+pub struct Sessions {
     agents: Slab<Agent>,
     /// Agents that have introduced themselves.
     connections: HashMap<Uuid, Slot>,
@@ -172,7 +167,7 @@ impl Sessions {
 
     /// Reads from an agent once, or continues with what was read before; `false` if nothing is
     /// readable or it has to wait.
-    pub fn read(&mut self, io: &mut Io, slot: Slot, budget: &mut usize) -> bool {
+    pub fn read(&mut self, io: &mut Io, slot: Slot, budget: &mut FrameBudget) -> bool {
         let agent = &mut self[slot];
         let conn = &mut io.conns[agent.conn];
         let may_answer = conn.output.rest().len() < OUTPUT_MAX_BYTES;
@@ -184,27 +179,21 @@ impl Sessions {
         if !resumes && !conn.readable {
             return false;
         }
-        agent.session.in_turns_of(frames_per_turn(io));
         if resumes {
-            // It sends many small frames: they use up this turn's budget.
-            *budget = 0;
-            agent.session.resume();
+            budget.resume(&mut agent.session);
             return true;
         }
         let conn = &mut io.conns[agent.conn];
         let now = io.now.monotonic;
         let mut scratch = io.scratch.lend();
-        let read = match copy::read(&conn.socket, &mut scratch[..READ_BYTES]) {
+        let asked = budget.read_bytes();
+        let read = match copy::read(&conn.socket, &mut scratch[..asked]) {
             Ok(Read::Moved(count)) => {
                 agent.bytes_in += count as u64;
-                if count < READ_BYTES {
+                if count < asked {
                     conn.drained_of_input();
                 }
-                agent.session.received(&scratch[..count], now);
-                // The rest are many small frames, left for the next turns.
-                let left = agent.session.has_more();
-                let cost = count.max(agent.session.frames() as usize * FRAME_BYTES);
-                *budget = if left { 0 } else { budget.saturating_sub(cost) };
+                budget.receive(&mut agent.session, &scratch[..count], now);
                 true
             }
             Ok(Read::Blocked) => {
@@ -289,11 +278,6 @@ impl Sessions {
         }
         agent
     }
-}
-
-/// Maximum frames of one agent processed in one turn: a read of 64 KiB may hold 10,922 empty ones.
-pub(super) fn frames_per_turn(io: &Io) -> u32 {
-    u32::try_from(io.conns.queue.share() / FRAME_BYTES).unwrap_or(u32::MAX)
 }
 
 /// The longest lease of a name, where the setting exceeds the clock's range: a century.

@@ -2,7 +2,7 @@
 //! by the kernel like those of streams. The relay reads only the heads.
 
 use super::forwarding::Outgoing;
-use super::heads::AnswerReader;
+use super::heads::{AnswerReader, HEAD_READ_BYTES};
 use super::role::AgentRole;
 use super::sessions::Sessions;
 use super::tunnels::Tunnels;
@@ -18,9 +18,6 @@ use crate::relay::transfers::{Begin, Owner, Transfers, feed_prefix};
 use crate::rendezvous::Transfer;
 use crate::rendezvous::transfer::Delimiter;
 use crate::splice::copy::{self, Read};
-
-/// Bytes per read of an answer's head. Body bytes received with it are copied.
-const HEAD_READ_BYTES: usize = 4096;
 
 /// A call that a tunnel carries.
 #[derive(Debug)]
@@ -123,7 +120,7 @@ impl Tunnels {
             return;
         }
         if budget == 0 {
-            io.conns.enqueue(id);
+            io.conns.requeue(id);
         }
     }
 

@@ -29,7 +29,7 @@ impl EventLoop {
                 return;
             }
         }
-        self.io.conns.enqueue(id);
+        self.io.conns.requeue(id);
     }
 
     /// Reads and handles one request; `false`: it is incomplete, or the connection ends.

@@ -158,6 +158,6 @@ pub(super) fn discard(io: &mut Io, id: ConnId) {
     if over {
         close(io, id);
     } else if budget == 0 {
-        io.conns.enqueue(id);
+        io.conns.requeue(id);
     }
 }

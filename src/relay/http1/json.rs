@@ -1,16 +1,13 @@
 //! Reading a JSON body. What it requests is handled above.
 
+use super::json_body::JsonBody;
 use super::{Http1, Request, Step, answer, json_role, send_continue};
 use crate::api::Failure;
-use crate::http::body::{BodyDecoder, BodyError};
 use crate::http::framing::Framing;
 use crate::http::head::Expect;
 use crate::relay::io::{CloseMode, ConnId, Io, Slot};
 use crate::splice::copy;
 use uuid::Uuid;
-
-/// Bytes per read of a JSON body.
-const READ_BYTES: usize = 16 << 10;
 
 /// The purpose of a JSON body.
 #[derive(Clone, Copy, Debug)]
@@ -23,12 +20,11 @@ pub enum JsonPurpose {
     Receipt(Uuid),
 }
 
-/// A JSON body being received.
+/// A JSON body being received, and its purpose.
 #[derive(Debug)]
-pub(super) struct JsonBody {
+pub(super) struct JsonRequest {
     purpose: JsonPurpose,
-    decoder: BodyDecoder,
-    collected: Vec<u8>,
+    body: JsonBody,
 }
 
 impl Http1 {
@@ -45,10 +41,9 @@ impl Http1 {
         if matches!(head.framing, Framing::Length(bytes) if bytes > max as u64) {
             return (request.refuse(io, id, &Failure::BodyTooLarge(max)), Step::Wait);
         }
-        let decoder = BodyDecoder::new(head.framing);
-        let invited = head.expect == Expect::Continue && !decoder.is_over();
-        let body = JsonBody { purpose, decoder, collected: Vec::new() };
-        let slot = Slot::new(self.bodies.insert(body));
+        let body = JsonBody::new(head.framing);
+        let invited = head.expect == Expect::Continue && !body.is_over();
+        let slot = Slot::new(self.bodies.insert(JsonRequest { purpose, body }));
         io.conns[id].role = json_role(slot.key());
         if invited {
             send_continue(io, id, rest);
@@ -64,11 +59,11 @@ impl Http1 {
 
     /// Takes bytes of a JSON body; returns how many belong to it.
     fn take_json(&mut self, io: &mut Io, id: ConnId, slot: Slot, bytes: &[u8]) -> (usize, Step) {
-        let body = &mut self.bodies[slot.key()];
+        let body = &mut self.bodies[slot.key()].body;
         match body.take(bytes, io.settings.max_json_body) {
-            Ok(used) if body.decoder.is_over() => {
-                let body = self.bodies.remove(slot.key());
-                (used, Step::Body(body.purpose, body.collected))
+            Ok(used) if body.is_over() => {
+                let JsonRequest { purpose, body } = self.bodies.remove(slot.key());
+                (used, Step::Body(purpose, body.into_bytes()))
             }
             Ok(used) => (used, Step::Wait),
             Err(failure) => {
@@ -89,11 +84,12 @@ impl Http1 {
 
     fn read_json_into(&mut self, io: &mut Io, id: ConnId, slot: Slot, scratch: &mut [u8]) -> Step {
         let mut budget = io.conns.queue.share();
+        let read_bytes = JsonBody::read_bytes(budget);
         while budget > 0 && self.bodies.contains(slot.key()) && io.conns[id].readable {
-            match copy::read(&io.conns[id].socket, &mut scratch[..READ_BYTES]) {
+            match copy::read(&io.conns[id].socket, &mut scratch[..read_bytes]) {
                 Ok(copy::Read::Moved(count)) => {
                     budget = budget.saturating_sub(count);
-                    if count < READ_BYTES {
+                    if count < read_bytes {
                         io.conns[id].drained_of_input();
                     }
                     let (used, step) = self.take_json(io, id, slot, &scratch[..count]);
@@ -117,23 +113,8 @@ impl Http1 {
             }
         }
         if budget == 0 {
-            io.conns.enqueue(id);
+            io.conns.requeue(id);
         }
         Step::Wait
-    }
-}
-
-impl JsonBody {
-    /// Adds bytes to a body of at most `max` bytes; returns how many belong to it.
-    fn take(&mut self, bytes: &[u8], max: usize) -> Result<usize, Failure> {
-        let mut pieces = Vec::new();
-        let used = self.decoder.received(bytes, &mut pieces).map_err(|error| match error {
-            BodyError::Framing(error) => Failure::BadFraming(error),
-            BodyError::TooLarge => Failure::BodyTooLarge(max),
-        })?;
-        for piece in pieces {
-            self.collected.extend_from_slice(&bytes[piece]);
-        }
-        if self.collected.len() > max { Err(Failure::BodyTooLarge(max)) } else { Ok(used) }
     }
 }

@@ -5,10 +5,13 @@
 pub mod answer;
 mod follow;
 mod json;
+mod json_body;
 mod request;
 
 pub use follow::{close_or_linger, cut, fail, flush, follow, settled};
 pub use json::JsonPurpose;
+#[cfg(feature = "fuzzing")]
+pub use json_body::JsonBody;
 pub use request::{HeadReader, Request};
 
 use crate::api::{Busy, Failure, Route};
@@ -17,7 +20,7 @@ use crate::http::response::CONTINUE;
 use crate::ops::Settings;
 use crate::ops::metrics::ConnPhase;
 use crate::relay::io::{ConnId, Http, Io, ListenerKind, Reply, Role, ServingMode, Slot};
-use json::JsonBody;
+use json::JsonRequest;
 use slab::Slab;
 
 /// Bytes of the first read of a head: enough for what command-line clients send, and few enough
@@ -45,7 +48,7 @@ pub struct Http1 {
     first_read: usize,
     /// An empty buffer for the next head, so that most heads need no allocation.
     spare: Vec<u8>,
-    bodies: Slab<JsonBody>,
+    bodies: Slab<JsonRequest>,
 }
 
 impl Http1 {

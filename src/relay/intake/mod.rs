@@ -216,7 +216,7 @@ impl Records {
             }
         }
         if budget == 0 {
-            io.conns.enqueue(id);
+            io.conns.requeue(id);
         }
     }
 

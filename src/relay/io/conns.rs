@@ -196,6 +196,16 @@ impl Conns {
         }
     }
 
+    /// Puts a connection that used up its share of a turn in the run queue, after those with
+    /// something new.
+    pub fn requeue(&mut self, id: ConnId) {
+        let conn = &mut self[id];
+        if !conn.queued && !conn.closing {
+            conn.queued = true;
+            self.queue.push_spent(Task::Conn(id));
+        }
+    }
+
     /// Begins a connection's turn: returns it, unless it was closed since.
     pub fn take_turn(&mut self, id: ConnId) -> Option<&mut Conn> {
         let conn = self.get(id)?;

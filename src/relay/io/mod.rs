@@ -31,6 +31,8 @@ pub use journal::Journal;
 pub use mode::{ListenerKind, ServingMode};
 pub use note::{Note, identify};
 pub use output::Output;
+#[cfg(feature = "fuzzing")]
+pub use queue::RunQueue;
 pub use queue::Task;
 pub use role::{Http, OnFlushed, Role, Slot};
 

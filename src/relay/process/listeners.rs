@@ -18,7 +18,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 /// Maximum connections one listener accepts in one turn, before others have theirs.
-pub(super) const ACCEPTS_PER_TURN: usize = 64;
+pub const ACCEPTS_PER_TURN: usize = 64;
 
 /// Maximum connections refused with the spare descriptor in one turn.
 const REFUSALS_PER_TURN: usize = 16;

@@ -33,6 +33,8 @@ pub use admin_listener::AdminListener;
 pub use budget::Budget;
 pub use handover::{Handover, Successor};
 pub use inherited::{Inherited, Predecessor};
+#[cfg(feature = "fuzzing")]
+pub use listeners::ACCEPTS_PER_TURN;
 pub use listeners::Listeners;
 pub use reload::{Reading, Reloader, is_of_log};
 pub use shutdown::{ShutdownAction, ShutdownMode, ShutdownPhase, ShutdownSignal};

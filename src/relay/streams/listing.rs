@@ -10,12 +10,12 @@ use crate::rendezvous::Registry;
 /// Cost of generating a byte of the list, in bytes that are read.
 const BYTE_COST: usize = 64;
 
-/// Maximum streams visited for one piece, shown or not.
-const VISITS: usize = 1024;
+/// Cost of a visit, of one that is shown or not, in bytes that are read.
+const VISIT_COST: usize = 256;
 
 /// A reader's position in the list.
 #[derive(Debug)]
-pub(super) struct StreamListing {
+pub struct StreamListing {
     next: u64,
     /// The first position not shown: streams created after the request, so that the list ends.
     end: u64,
@@ -36,12 +36,17 @@ impl StreamListing {
         self.over.then_some(self.streamed.after)
     }
 
+    /// Returns the position of the next stream.
+    #[cfg(feature = "fuzzing")]
+    pub fn next(&self) -> u64 {
+        self.next
+    }
+
     /// Writes the next streams in the response's framing, as many as the share of a turn allows;
     /// returns the number of framing bytes.
     pub fn write_piece(&mut self, registry: &Registry, share: usize, out: &mut Vec<u8>) -> usize {
-        let most = share / BYTE_COST;
-        let mut piece = Vec::with_capacity(most + 1024);
-        self.over = !self.fill(registry, most, &mut piece);
+        let mut piece = Vec::with_capacity(share / BYTE_COST + 1024);
+        self.over = !self.fill(registry, share, &mut piece);
         let mut framing = write_framed(out, &piece, self.streamed.chunked);
         if self.over && self.streamed.chunked {
             out.extend_from_slice(LAST_CHUNK);
@@ -50,13 +55,14 @@ impl StreamListing {
         framing
     }
 
-    /// Fills a piece up to `most` bytes; whether there are more.
-    fn fill(&mut self, registry: &Registry, most: usize, piece: &mut Vec<u8>) -> bool {
+    /// Fills a piece as far as the share allows; whether there are more.
+    fn fill(&mut self, registry: &Registry, share: usize, piece: &mut Vec<u8>) -> bool {
+        let (most, visits) = (share / BYTE_COST, share / VISIT_COST);
         for (visited, stream) in registry.from_sequence(self.next).enumerate() {
             if stream.sequence() >= self.end {
                 break;
             }
-            if visited == VISITS {
+            if visited == visits {
                 return true;
             }
             self.next = stream.sequence() + 1;

@@ -32,10 +32,12 @@ use crate::rendezvous::{
     Ending, Limits, ReceiptOutcome, Registered, Registry, Side, StateCounts, Stream, StreamKey,
     TransferOutcome,
 };
-use listing::StreamListing;
+pub use listing::StreamListing;
 use role::{StreamRole, StreamSide};
 use serde_json::json;
 use slab::Slab;
+#[cfg(feature = "fuzzing")]
+pub use subscriber::{Shown, Subscriber};
 use subscribers::Subscribers;
 use uuid::Uuid;
 
@@ -382,7 +384,7 @@ impl Streams {
         io.set_timeout(id, io.settings.keep_alive_timeout);
         io.conns.flush_or_close(id);
         if io.conns[id].writable {
-            io.conns.enqueue(id);
+            io.conns.requeue(id);
         }
     }
 

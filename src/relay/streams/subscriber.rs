@@ -1,8 +1,10 @@
 //! One subscriber to the events of a stream: what it was sent, and what it is to be sent next.
+//! Pure.
 
-use crate::http::chunked::write_framed;
+use crate::api::status;
+use crate::http::chunked::{LAST_CHUNK, write_framed};
 use crate::relay::http1::answer::Streamed;
-use crate::relay::io::ConnId;
+use crate::relay::io::{ConnId, OnFlushed, Output};
 use crate::rendezvous::bottleneck::Limit;
 use crate::rendezvous::{Stream, StreamState};
 use std::time::{Duration, Instant};
@@ -14,9 +16,12 @@ const MOVING_PERIOD: Duration = Duration::from_millis(250);
 /// How often the bottleneck of a stream is judged for its subscribers.
 pub(super) const LOOK_PERIOD: Duration = Duration::from_secs(1);
 
+/// Sent when idle: keeps proxies and clients from timing out.
+const COMMENT: &[u8] = b": keep-alive\n\n";
+
 /// One subscriber to the events of a stream.
 #[derive(Debug)]
-pub(super) struct Subscriber {
+pub struct Subscriber {
     /// Its connection.
     pub id: ConnId,
     /// The stream it subscribes to.
@@ -39,7 +44,7 @@ pub(super) struct Subscriber {
 
 /// The fields whose change is worth an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct EventFilter {
+pub struct EventFilter {
     revision: u32,
     limit: Option<Limit>,
     bytes: u64,
@@ -47,11 +52,26 @@ pub(super) struct EventFilter {
 
 /// What is due to be written to a subscriber.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum DueWrite {
+pub enum DueWrite {
     Event,
     Comment,
     /// Nothing before this time.
     Nothing(Instant),
+}
+
+/// What became of an attempt to show a subscriber what is new.
+#[derive(Clone, Copy, Debug)]
+pub enum Shown {
+    /// It has not taken what was written before.
+    Behind,
+    /// Something was written.
+    Wrote,
+    /// Nothing is due before this time.
+    Nothing(Instant),
+    /// The last event was written, and this follows.
+    Over(OnFlushed),
+    /// The stream was dropped before its end could be shown.
+    Dropped,
 }
 
 impl EventFilter {
@@ -79,8 +99,46 @@ impl Subscriber {
         }
     }
 
+    /// Writes what is due to a subscriber whose output is empty; otherwise only the latest event is
+    /// kept.
+    pub fn show(
+        &mut self,
+        stream: Option<&Stream>,
+        now: Instant,
+        keep_alive: Duration,
+        output: &mut Output,
+    ) -> Shown {
+        if let Some(stream) = stream.filter(|stream| stream.is_settled())
+            && self.last.is_none()
+        {
+            self.last = Some(status::event(stream));
+        }
+        if !output.is_empty() && self.shown.is_some() {
+            return Shown::Behind;
+        }
+        if let Some(last) = self.last.take() {
+            self.frame(&last, output.buffer());
+            if self.streamed.chunked {
+                output.buffer().extend_from_slice(LAST_CHUNK);
+            }
+            return Shown::Over(self.streamed.after);
+        }
+        let Some(stream) = stream else { return Shown::Dropped };
+        match self.due(stream, now, keep_alive) {
+            DueWrite::Event => {
+                self.frame(&status::event(stream), output.buffer());
+                self.shown = Some(EventFilter::of(stream));
+                self.event_at = now;
+            }
+            DueWrite::Comment => self.frame(COMMENT, output.buffer()),
+            DueWrite::Nothing(until) => return Shown::Nothing(until),
+        }
+        (self.written_at, self.taken_at) = (now, now);
+        Shown::Wrote
+    }
+
     /// Returns what to write, given the state of the stream.
-    pub fn due(&self, stream: &Stream, now: Instant, keep_alive: Duration) -> DueWrite {
+    fn due(&self, stream: &Stream, now: Instant, keep_alive: Duration) -> DueWrite {
         let new = EventFilter::of(stream);
         let Some(shown) = self.shown else { return DueWrite::Event };
         if (EventFilter { bytes: shown.bytes, ..new }) != shown {
@@ -103,7 +161,7 @@ impl Subscriber {
     }
 
     /// Appends bytes to the output in the response's framing.
-    pub fn frame(&self, bytes: &[u8], output: &mut Vec<u8>) {
+    fn frame(&self, bytes: &[u8], output: &mut Vec<u8>) {
         write_framed(output, bytes, self.streamed.chunked);
     }
 }
@@ -111,7 +169,6 @@ impl Subscriber {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::relay::io::OnFlushed;
     use crate::rendezvous::{Client, Limits, Now, Registry, Side};
 
     const KEEP_ALIVE: Duration = Duration::from_secs(15);

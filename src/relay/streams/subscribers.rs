@@ -3,9 +3,7 @@
 //! one later; at most one is kept for it. Subscribers are limited for each stream and in total, and
 //! change nothing.
 
-use super::subscriber::{DueWrite, EventFilter, LOOK_PERIOD, Subscriber};
-use crate::api::status;
-use crate::http::chunked::LAST_CHUNK;
+use super::subscriber::{LOOK_PERIOD, Shown, Subscriber};
 use crate::relay::http1::answer;
 use crate::relay::io::{CloseMode, ConnId, Flushed, Io, OnFlushed, Slot};
 use crate::rendezvous::Registry;
@@ -20,9 +18,6 @@ const PER_STREAM: usize = 16;
 /// Maximum unsent events in the kernel (`TCP_NOTSENT_LOWAT`, tcp(7)): more would only become
 /// outdated.
 const UNSENT_MAX: u32 = 16 << 10;
-
-/// Sent when idle: keeps proxies and clients from timing out.
-const COMMENT: &[u8] = b": keep-alive\n\n";
 
 /// All subscribers.
 #[derive(Debug, Default)]
@@ -122,8 +117,7 @@ impl Subscribers {
         !stalled
     }
 
-    /// Writes what is due to a subscriber whose output is empty; otherwise only the latest event is
-    /// kept. Returns the end of its response.
+    /// Shows a subscriber what is new; returns the end of its response.
     pub fn show(&mut self, io: &mut Io, registry: &Registry, slot: Slot) -> Option<SubscriberDone> {
         let now = io.now.monotonic;
         let subscriber = &mut self.all[slot.key()];
@@ -131,46 +125,24 @@ impl Subscribers {
         if io.conns[id].is_closing() {
             return None;
         }
+        let keep_alive = io.settings.events.event_keep_alive;
         let stream = registry.watched(subscriber.stream);
-        if let Some(stream) = stream.filter(|stream| stream.is_settled())
-            && subscriber.last.is_none()
-        {
-            subscriber.last = Some(status::event(stream));
-        }
-        let output = &mut io.conns[id].output;
-        if !output.is_empty() && subscriber.shown.is_some() {
-            let until = subscriber.taken_at.checked_add(io.settings.keep_alive_timeout);
-            io.conns.set_deadline(id, until);
-            return None;
-        }
-        if let Some(last) = subscriber.last.take() {
-            subscriber.frame(&last, output.buffer());
-            if subscriber.streamed.chunked {
-                output.buffer().extend_from_slice(LAST_CHUNK);
+        match subscriber.show(stream, now, keep_alive, &mut io.conns[id].output) {
+            Shown::Behind => {
+                let until = subscriber.taken_at.checked_add(io.settings.keep_alive_timeout);
+                io.conns.set_deadline(id, until);
             }
-            io.conns[id].limit_unsent(0);
-            return Some(SubscriberDone { id, after: subscriber.streamed.after });
-        }
-        let Some(stream) = stream else {
-            // The stream was dropped before its end could be shown.
-            io.conns.close(id, CloseMode::Orderly);
-            return None;
-        };
-        match subscriber.due(stream, now, io.settings.events.event_keep_alive) {
-            DueWrite::Event => {
-                subscriber.frame(&status::event(stream), output.buffer());
-                subscriber.shown = Some(EventFilter::of(stream));
-                subscriber.event_at = now;
+            Shown::Wrote => {
+                io.conns.flush_or_close(id);
+                self.wait(io, slot);
             }
-            DueWrite::Comment => subscriber.frame(COMMENT, output.buffer()),
-            DueWrite::Nothing(until) => {
-                io.conns.set_deadline(id, Some(until));
-                return None;
+            Shown::Nothing(until) => io.conns.set_deadline(id, Some(until)),
+            Shown::Over(after) => {
+                io.conns[id].limit_unsent(0);
+                return Some(SubscriberDone { id, after });
             }
+            Shown::Dropped => io.conns.close(id, CloseMode::Orderly),
         }
-        (subscriber.written_at, subscriber.taken_at) = (now, now);
-        io.conns.flush_or_close(id);
-        self.wait(io, slot);
         None
     }
 

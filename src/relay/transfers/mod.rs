@@ -5,9 +5,10 @@
 //! |---|---|
 //! | `mod` | all transfers: begin, drive, end; pacing, batching, stalling |
 //! | `exchange` | one transfer, its owner, and how it ended |
-//! | `step` | one system call at a time |
+//! | `step`, `budget` | one system call at a time, as many as a turn affords |
 //! | `meter`, `tcp_info` | how fast it is, and what limits its pace |
 
+mod budget;
 mod exchange;
 mod meter;
 mod step;
@@ -20,8 +21,9 @@ use crate::relay::io::{Io, Task, TransferId, sockopt};
 use crate::rendezvous::TransferOutcome;
 use crate::rendezvous::batching::SLACK;
 use crate::rendezvous::bottleneck::Bottleneck;
-use crate::rendezvous::transfer::{COPY_MAX, COPY_SLOW, Loss};
+use crate::rendezvous::transfer::Loss;
 use crate::splice::pool::Pool;
+pub use budget::TransferBudget;
 use exchange::Exchange;
 use slab::Slab;
 use std::num::NonZeroU32;
@@ -134,19 +136,11 @@ impl Transfers {
         }
         exchange.keep_pace(now);
         let mut scratch = io.scratch.lend();
-        let budget = step::budget(io.conns.queue.share());
+        let budget = TransferBudget::of(io.conns.queue.share(), *held < HELD_MAX);
         let (source, destination) = io.conns.pair(exchange.source, exchange.destination);
-        let copy_max = if *held < HELD_MAX { COPY_MAX } else { COPY_SLOW };
         let scratch_bytes = &mut scratch;
-        let mut tools = TransferContext {
-            source,
-            destination,
-            pool,
-            scratch: scratch_bytes,
-            pieces,
-            copy_max,
-            budget,
-        };
+        let mut tools =
+            TransferContext { source, destination, pool, scratch: scratch_bytes, pieces, budget };
         let before = exchange.transfer.transferred();
         let spliced_before = exchange.transfer.spliced();
         let turn = exchange.turn(&mut tools);
@@ -168,7 +162,8 @@ impl Transfers {
         let finished = match turn {
             TurnEnd::Over(outcome) => Some(self.end(io, id, outcome)),
             TurnEnd::BudgetSpent => {
-                self.enqueue(io, id);
+                self.slab[id.index as usize].1.queued = true;
+                io.conns.queue.push_spent(Task::Transfer(id));
                 None
             }
             TurnEnd::Blocked(_) => {

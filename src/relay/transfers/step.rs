@@ -2,10 +2,11 @@
 //! reports the result. It stops when a side is not ready, when its byte budget is used up, or when
 //! it is over.
 
+use super::budget::TransferBudget;
 use super::exchange::Exchange;
 use crate::relay::io::{Conn, sockopt};
 use crate::rendezvous::bottleneck::WaitingOn;
-use crate::rendezvous::transfer::{COPY_SLOW, FILL_MAX, Loss};
+use crate::rendezvous::transfer::Loss;
 use crate::rendezvous::{Ready, Side, Step, TransferOutcome};
 use crate::splice::copy::{self, Read, Write};
 use crate::splice::pipe::{Drain, Fill};
@@ -15,21 +16,8 @@ use std::io::IoSlice;
 use std::ops::Range;
 use std::time::Instant;
 
-/// How much cheaper a spliced byte is than a parsed one: a transfer may take this many times the
-/// share of a task, up to [`FILL_MAX`].
-const SPLICED_PER_READ: usize = 16;
-
-/// Cost of a copied byte in spliced ones.
-const COPIED_COST: usize = 4;
-
-/// Cost of a chunk in spliced bytes.
-const CHUNK_COST: usize = 256;
-
 /// Maximum bytes per read of chunk framing.
 const FRAMING_BYTES: usize = 512;
-
-/// Maximum pieces of a copied read sent in place; more and smaller ones are moved together first.
-const PIECES_MAX: usize = 512;
 
 /// Why a turn of a transfer ended.
 pub(super) enum TurnEnd {
@@ -48,21 +36,8 @@ pub(super) struct TransferContext<'r> {
     pub pool: &'r mut Pool,
     pub scratch: &'r mut [u8],
     pub pieces: &'r mut Vec<Range<usize>>,
-    /// Maximum bytes one copied read may take.
-    pub copy_max: usize,
-    /// The remaining share of this turn, in spliced bytes.
-    pub budget: usize,
-}
-
-impl TransferContext<'_> {
-    fn charge(&mut self, cost: usize) {
-        self.budget = self.budget.saturating_sub(cost);
-    }
-}
-
-/// Returns what a transfer may take in a turn, in spliced bytes.
-pub(super) fn budget(share: usize) -> usize {
-    (share * SPLICED_PER_READ).min(FILL_MAX)
+    /// The remaining share of this turn.
+    pub budget: TransferBudget,
 }
 
 impl Exchange {
@@ -75,7 +50,7 @@ impl Exchange {
                 destination: tools.destination.writable && tools.destination.output.is_empty(),
             };
             let step = self.transfer.next(ready).at_most(allowed);
-            if step.takes() && tools.budget == 0 {
+            if step.takes() && tools.budget.is_spent() {
                 return TurnEnd::BudgetSpent;
             }
             match step {
@@ -126,7 +101,7 @@ impl Exchange {
         };
         match pipe.fill(&tools.source.socket, max_bytes) {
             Ok(Fill::Moved(count)) => {
-                tools.budget = tools.budget.saturating_sub(count);
+                tools.budget.spliced(count);
                 self.transfer.filled(count);
                 self.batching.filled(count);
             }
@@ -142,7 +117,7 @@ impl Exchange {
         let mut buffer = [0; FRAMING_BYTES];
         let buffer = &mut buffer[..max_bytes.min(FRAMING_BYTES)];
         let Some(count) = self.read(tools.source, buffer) else { return };
-        tools.charge(CHUNK_COST);
+        tools.budget.framing();
         let mut pieces = Vec::new();
         let used = self.transfer.received(&buffer[..count], &mut pieces);
         self.transfer.keep(&buffer[..count], &pieces);
@@ -151,9 +126,7 @@ impl Exchange {
 
     /// Reads into user memory and sends from there.
     fn copy(&mut self, tools: &mut TransferContext<'_>, max_bytes: usize) {
-        // Many small chunks take long to parse: they are read a little at a time.
-        let copy_max = if self.small_chunks { COPY_SLOW } else { tools.copy_max };
-        let max_bytes = max_bytes.min(copy_max);
+        let max_bytes = max_bytes.min(tools.budget.copy_max(self.small_chunks));
         let Some(count) = self.read(tools.source, &mut tools.scratch[..max_bytes]) else { return };
         self.batching.filled(count);
         tools.pieces.clear();
@@ -162,8 +135,7 @@ impl Exchange {
         if count < max_bytes && self.transfer.upload_complete() {
             tools.source.drained_of_input();
         }
-        tools.charge(count * COPIED_COST + tools.pieces.len() * CHUNK_COST);
-        self.small_chunks = tools.pieces.len() > PIECES_MAX;
+        self.small_chunks = tools.budget.copied(count, tools.pieces.len());
         if self.small_chunks {
             move_together(tools.scratch, tools.pieces);
         }
