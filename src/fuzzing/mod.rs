@@ -19,6 +19,7 @@
 //! | [`record`] | a line read as a record, written and read again, is the same record |
 //! | [`rendezvous`] | the registry as a script of acts: every client is answered exactly once |
 //! | [`transfer`] | the planner at random pace: head and body arrive, or visibly less |
+//! | [`flood`] | `GET /ping` under a flood, in virtual time; run by `tests/simulation/floods.rs` |
 //! | [`world`] | registry, transfers and connections together; run by `tests/simulation/main.rs` |
 #![allow(clippy::missing_panics_doc, reason = "a panic is what a body reports with")]
 
@@ -31,6 +32,7 @@ mod codec;
 mod demultiplexing;
 mod disposition;
 mod exchanges;
+mod floods;
 mod flow;
 mod framing;
 mod handshake;
@@ -53,6 +55,7 @@ pub use chunks::chunks;
 pub use codec::codec;
 pub use demultiplexing::demultiplexing;
 pub use disposition::disposition;
+pub use floods::{Flood, flood};
 pub use framing::framing;
 pub use handshake::handshake;
 pub use head::head;

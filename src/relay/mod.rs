@@ -20,6 +20,15 @@ mod process;
 mod streams;
 mod transfers;
 
+#[cfg(feature = "fuzzing")]
+pub(crate) use self::{
+    agents::{Agent, AgentListing, AnswerReader, FrameBudget, HEAD_READ_BYTES, Sessions},
+    http1::{JsonBody, answer::Streamed},
+    io::{ConnId, OnFlushed, Output, RunQueue, Task},
+    process::ACCEPTS_PER_TURN,
+    streams::{Shown, StreamListing, Subscriber},
+    transfers::TransferBudget,
+};
 pub use event_loop::{EventLoop, serve};
 pub use intake::{Demand, Incoming, Intake, PushDecision, Pushed, RequestToken, Waker};
 pub use process::doctor;

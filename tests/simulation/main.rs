@@ -4,6 +4,7 @@
 //! more of them than usual.
 
 mod corpus;
+mod floods;
 
 use rdv::fuzzing::{script, world};
 use std::env;
