@@ -165,7 +165,7 @@ pub(super) fn open_session() -> Session {
     let mut peer = Codec::new(Endpoint::Dialled, usize::MAX);
     peer.text(&handshake::write_metadata(&Metadata::default()));
     session.received(&std::mem::take(peer.output()), *START);
-    session.welcome(&Welcome { connection: Uuid::nil(), path: None, spare: None });
+    session.welcome(&Welcome { connection: Uuid::nil(), path: None, tunnel_secret: None });
     peer.text(&handshake::write_ack());
     session.received(&std::mem::take(peer.output()), *START);
     while session.next_event().is_some() {}
