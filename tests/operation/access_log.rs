@@ -11,6 +11,7 @@ use std::thread;
 use crate::support::{Ask, Framing, PATIENCE, Process, Relay, TRUSTING, Wire, ask, eventually};
 use nix::sys::signal::Signal;
 use nix::sys::stat::Mode;
+use regex_lite::Regex;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -255,6 +256,45 @@ fn no_header_forges_a_line() {
         let line = &lines[count];
         assert_eq!(times(line, "\""), 6, "{line}");
         assert!(!line.chars().any(char::is_control), "{line:?}");
+    }
+}
+
+/// `COMMONAPACHELOG` of grok, with its parts written out.
+const COMMON_APACHE_LOG: &str = concat!(
+    r#"^([0-9.]+|[0-9A-Fa-f:.]+) ([\w.@-]+) ([\w.@-]+) "#,
+    r#"\[(\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4})\] "#,
+    r#""(?:(\w+) (\S+)(?: HTTP/([0-9.]+))?|(.*?))" (\d{3}) (\d+|-)"#,
+);
+
+/// What `COMBINEDAPACHELOG` adds: two quoted strings.
+const COMBINED_APACHE_LOG: &str = r#" ("(?:\\.|[^\\"])*") ("(?:\\.|[^\\"])*")"#;
+
+#[test]
+fn programs_that_read_the_logs_of_apache_read_the_presets_named_after_it() {
+    for (preset, rest) in [("apache-common", ""), ("apache-combined", COMBINED_APACHE_LOG)] {
+        let expression = Regex::new(&format!("{COMMON_APACHE_LOG}{rest}$")).expect("an expression");
+        let log = Log::new();
+        let relay = log.relay(&["--access-log-preset", preset]);
+        let evil = ask("GET", "/ping?a").field("User-Agent", "a \"b\" \\ é");
+        assert_eq!(relay.exchange(&evil.field("Referer", "http://r/")).status(), 200);
+        let mut wire = relay.connect();
+        wire.send(b"GET \r\n\r\n");
+        assert_eq!(wire.response().status(), 400);
+        let id = relay.create();
+        relay.waiting_source(&id, Framing::Length(5)).reset();
+        for (request, status) in [
+            ("GET /ping?a HTTP/1.1", "200"),
+            ("-", "400"),
+            ("POST /stream HTTP/1.1", "201"),
+            (&format!("PUT /stream/{} HTTP/1.1", &id[..8]), "499"),
+        ] {
+            let quoted = format!(" \"{request}\" ");
+            let line = eventually(request, || {
+                log.text().lines().find(|line| line.contains(&quoted)).map(str::to_owned)
+            });
+            let parts = expression.captures(&line).unwrap_or_else(|| panic!("{preset}: {line}"));
+            assert_eq!((&parts[1], &parts[9]), ("127.0.0.1", status), "{line}");
+        }
     }
 }
 

@@ -22,6 +22,8 @@ pub enum Item {
     Elapsed(Unit),
     /// Address and port of the client.
     Remote,
+    /// Address of the client without the port.
+    Address,
     /// A header field, by its name; its index is set once the complete format is known.
     Header {
         /// The name as the operator wrote it.
@@ -39,7 +41,10 @@ pub enum Item {
     /// Method, target and version.
     RequestLine,
     /// The status.
-    Status,
+    Status {
+        /// Whether a client that disconnected before the response has status 499, not `-`.
+        numeric: bool,
+    },
     /// When the request was received.
     Received(Layout),
     /// The user: always unknown.
@@ -93,6 +98,10 @@ pub const KEYS: [(&str, Key); 7] = [
     ("transfer_ms", Key::TransferMs),
 ];
 
+/// The status that nginx logs if the client disconnected before the response; parsers of access logs
+/// refuse a line without a number.
+const CLIENT_CLOSED_REQUEST: u16 = 499;
+
 /// Everything that values depend on besides the request.
 #[derive(Clone, Debug)]
 pub struct LogContext {
@@ -136,7 +145,11 @@ impl Item {
             Self::Bytes { zero } => return number(Some(entry.body_bytes), *zero, out),
             Self::Elapsed(unit) => return number(Some(whole(entry.elapsed, *unit)), true, out),
             Self::Remote => return write!(out, "{}", entry.peer).is_ok(),
-            Self::Status => return number(entry.status.map(u64::from), true, out),
+            Self::Address => return write!(out, "{}", entry.peer.ip().to_canonical()).is_ok(),
+            Self::Status { numeric } => {
+                let status = entry.status.or(numeric.then_some(CLIENT_CLOSED_REQUEST));
+                return number(status.map(u64::from), true, out);
+            }
             Self::Received(layout) => {
                 layout.write(entry.received_ms, &around.zone, out);
                 return true;

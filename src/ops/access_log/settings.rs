@@ -1,7 +1,7 @@
 //! The access log's settings, as flags.
 
 use super::json::{DEFAULT_FIELDS, Field};
-use super::text::{COMBINED, COMMON_FORMAT, FRAMEWORK, TextFormat};
+use super::text::{APACHE_COMBINED, APACHE_COMMON, COMBINED, COMMON_FORMAT, FRAMEWORK, TextFormat};
 use crate::ops::units;
 use clap::{ArgAction, Args, ValueEnum};
 use std::path::{Path, PathBuf};
@@ -23,7 +23,7 @@ pub struct AccessLogSettings {
     #[arg(long, value_name = "NAME", default_value = "framework", ignore_case = true)]
     pub access_log_preset: Preset,
 
-    /// Format of text lines, instead of a preset: %% %b %B %D %h %{NAME}i %l %m %q %r %s %t
+    /// Format of text lines, instead of a preset: %% %a %b %B %D %h %{NAME}i %l %m %q %r %s %>s %t
     /// %{LAYOUT}t %{s|ms|us}T %u %U %{KEY}X
     #[arg(long, value_name = "FORMAT")]
     pub access_log_format: Option<TextFormat>,
@@ -100,6 +100,10 @@ pub enum Preset {
     Common,
     /// The same with Referer and User-Agent.
     Combined,
+    /// The common log format of Apache HTTP Server: without ports, for programs that read it.
+    ApacheCommon,
+    /// The same with Referer and User-Agent.
+    ApacheCombined,
 }
 
 impl Preset {
@@ -109,6 +113,8 @@ impl Preset {
             Self::Framework => FRAMEWORK,
             Self::Common => COMMON_FORMAT,
             Self::Combined => COMBINED,
+            Self::ApacheCommon => APACHE_COMMON,
+            Self::ApacheCombined => APACHE_COMBINED,
         }
     }
 }

@@ -3,7 +3,7 @@
 use super::entry::{Capture, Entry, StreamEnd, StreamEntry, StreamPart};
 use super::item::KEYS;
 use super::json::{DEFAULT_FIELDS, Field};
-use super::text::{self, COMBINED, COMMON_FORMAT, FRAMEWORK};
+use super::text::{self, APACHE_COMBINED, APACHE_COMMON, COMBINED, COMMON_FORMAT, FRAMEWORK};
 use super::{Format, JsonFormat, Layout, LogContext, TextFormat, layout};
 use crate::http::head::{FieldSlots, HeadLimits, parse};
 use crate::rendezvous::{Side, StreamState};
@@ -48,11 +48,12 @@ struct Case<'c> {
     body_bytes: u64,
     part: Option<StreamPart>,
     request_id: Option<&'c str>,
+    peer: SocketAddr,
 }
 
 impl Case<'_> {
     fn new(head: &[u8]) -> Case<'_> {
-        Case { head, status: Some(200), body_bytes: 0, part: None, request_id: None }
+        Case { head, status: Some(200), body_bytes: 0, part: None, request_id: None, peer: peer() }
     }
 
     fn line(&self, mut format: Format) -> String {
@@ -62,7 +63,7 @@ impl Case<'_> {
         let head = parse(self.head, &mut slots, &limits).ok().flatten();
         let capture = head.map(|head| Capture::new(&head, &names, false));
         let entry = Entry {
-            peer: peer(),
+            peer: self.peer,
             request: capture.as_ref(),
             received_ms: RECEIVED_MS,
             elapsed: Duration::from_nanos(1_234_567_890),
@@ -122,6 +123,18 @@ fn the_presets_write_what_they_always_wrote() {
             "[::1]:49574 - - [09/Oct/2019:14:59:55 +0000] \"POST /test HTTP/1.1\" 200 - \"-\" \"-\"",
         ),
         (
+            "apache-common",
+            APACHE_COMMON,
+            POST,
+            "::1 - - [09/Oct/2019:14:59:55 +0000] \"POST /test HTTP/1.1\" 200 -",
+        ),
+        (
+            "apache-combined",
+            APACHE_COMBINED,
+            POST,
+            "::1 - - [09/Oct/2019:14:59:55 +0000] \"POST /test HTTP/1.1\" 200 - \"-\" \"-\"",
+        ),
+        (
             "framework, with all",
             FRAMEWORK,
             RICH,
@@ -148,6 +161,7 @@ fn every_verb_writes_its_value() {
     for (format, expected, unknown) in [
         ("%%", "%", "%"),
         ("100%% %%s", "100% %s", "100% %s"),
+        ("%a", "::1", "::1"),
         ("%b", "52", "-"),
         ("%B", "52", "0"),
         ("%D", "1234567", "1234567"),
@@ -159,6 +173,8 @@ fn every_verb_writes_its_value() {
         ("%q", "?a=b", ""),
         ("%r", "GET /stream/0b54a9d1?a=b HTTP/1.1", "-"),
         ("%s", "200", "-"),
+        ("%>s", "200", "499"),
+        ("%>s>s", "200>s", "499>s"),
         ("%t", "[09/Oct/2019:14:59:55 +0000]", "[09/Oct/2019:14:59:55 +0000]"),
         (
             "%{2006-01-02T15:04:05.000Z07:00}t",
@@ -188,10 +204,24 @@ fn every_verb_writes_its_value() {
 }
 
 #[test]
+fn an_ipv4_address_on_a_socket_for_both_kinds_is_written_as_ipv4() {
+    for (peer, expected) in [
+        ("[::ffff:192.0.2.1]:5", "192.0.2.1"),
+        ("[fe80::1%3]:5", "fe80::1"),
+        ("192.0.2.1:5", "192.0.2.1"),
+    ] {
+        let peer = peer.parse().unwrap();
+        assert_eq!(Case { peer, ..Case::new(POST) }.text("%a"), expected);
+    }
+}
+
+#[test]
 fn a_wrong_format_is_refused_with_its_place_and_what_there_is() {
     for (format, parts) in [
         ("%h %z", &["character 4", "'%z'", "%{NAME}i"][..]),
         ("ü%é", &["character 2", "'%é'"]),
+        ("%>", &["character 1", "'%>'", "%>s"]),
+        ("%>b", &["character 1", "'%>'", "%>s"]),
         ("%s %", &["character 4", "'%' has no letter", "%{KEY}X"]),
         ("%{Referer", &["character 1", "no '}'"]),
         ("%{Referer}", &["character 1", "no letter"]),
@@ -230,6 +260,7 @@ fn every_type_of_field_writes_its_value() {
     let poor = Case { status: None, ..Case::new(NO_HEAD) };
     for (field, expected, unknown) in [
         ("A=REMOTE", "[::1]:49574", "[::1]:49574"),
+        ("A=REMOTE_ADDR", "::1", "::1"),
         ("A=REQ_HEADER:user-agent", "agent \"x\"", ""),
         ("A=RECEIVED:2006-01-02", "2019-10-09", "2019-10-09"),
         ("A=RECEIVED:%H:%M", "14:59", "14:59"),

@@ -17,8 +17,18 @@ pub const COMMON_FORMAT: &str = "%h %l %u %t \"%r\" %s %b";
 /// `combined`: the common log format with Referer and User-Agent.
 pub const COMBINED: &str = "%h %l %u %t \"%r\" %s %b \"%{Referer}i\" \"%{User-agent}i\"";
 
+/// `apache-common`: the format of that name in Apache HTTP Server, without ports.
+pub const APACHE_COMMON: &str = "%a %l %u %t \"%r\" %>s %b";
+
+/// `apache-combined`: the same with Referer and User-Agent.
+pub const APACHE_COMBINED: &str = "%a %l %u %t \"%r\" %>s %b \"%{Referer}i\" \"%{User-agent}i\"";
+
 /// All verbs, for the error on an unknown verb.
-const VERBS: &str = "%% %b %B %D %h %{NAME}i %l %m %q %r %s %t %{LAYOUT}t %{UNIT}T %u %U %{KEY}X";
+const VERBS: &str =
+    "%% %a %b %B %D %h %{NAME}i %l %m %q %r %s %>s %t %{LAYOUT}t %{UNIT}T %u %U %{KEY}X";
+
+/// The only verb of two letters.
+const FINAL_STATUS: &str = ">s";
 
 /// The units of `%{...}T`.
 const UNITS: [(&str, Unit); 3] =
@@ -70,6 +80,9 @@ fn chars(text: &str, bytes: usize) -> usize {
 
 /// Parses the verb after a percent sign; returns it and its length.
 fn verb(text: &str) -> Result<(Item, usize), String> {
+    if text.starts_with(FINAL_STATUS) {
+        return Ok((Item::Status { numeric: true }, FINAL_STATUS.len()));
+    }
     let (argument, behind) = match text.strip_prefix('{') {
         Some(inner) => {
             let (argument, behind) = inner
@@ -91,6 +104,7 @@ fn verb(text: &str) -> Result<(Item, usize), String> {
 fn plain(letter: char) -> Result<Item, String> {
     Ok(match letter {
         '%' => Item::Literal("%".into()),
+        'a' => Item::Address,
         'b' => Item::Bytes { zero: false },
         'B' => Item::Bytes { zero: true },
         'D' => Item::Elapsed(Unit::Microseconds),
@@ -100,7 +114,7 @@ fn plain(letter: char) -> Result<Item, String> {
         'm' => Item::Method,
         'q' => Item::Query { marked: true },
         'r' => Item::RequestLine,
-        's' => Item::Status,
+        's' => Item::Status { numeric: false },
         't' => Item::Received(Layout::compile(COMMON)?),
         'U' => Item::Path,
         'i' => return Err("'%i' needs the name of a header, such as %{Referer}i".into()),
