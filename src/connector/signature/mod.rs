@@ -9,7 +9,7 @@
 //! |---|---|---|---|
 //! | GitHub | `X-Hub-Signature-256: sha256=HEX` | the body | docs.github.com, "Validating webhook deliveries" |
 //! | Stripe | `Stripe-Signature: t=SECONDS,v1=HEX,...` | `SECONDS.BODY` | docs.stripe.com/webhooks/signature |
-//! | Standard Webhooks | `webhook-id`, `webhook-timestamp`, `webhook-signature: v1,BASE64 ...` | `ID.SECONDS.BODY` | standardwebhooks.com |
+//! | Standard Webhooks | `webhook-id`, `webhook-timestamp`, `webhook-signature: v1,BASE64 ...`, or `svix-...` | `ID.SECONDS.BODY` | standardwebhooks.com, docs.svix.com |
 
 mod error;
 mod signature_header;

@@ -1,4 +1,6 @@
-//! Signature fields of a request, parsed strictly: anything ambiguous is malformed. PURE.
+//! Signature fields of a request, parsed strictly: anything ambiguous is malformed. Only a signature
+//! that cannot be decoded is passed over beside others, as the libraries of Stripe and Standard
+//! Webhooks do. PURE.
 
 use super::{MAC_BYTES, Scheme, SignatureError};
 use crate::http::fields::Fields;
@@ -12,9 +14,14 @@ const SIGNATURES_MAX: usize = 16;
 
 const GITHUB: &str = "X-Hub-Signature-256";
 const STRIPE: &str = "Stripe-Signature";
-const STANDARD_ID: &str = "webhook-id";
-const STANDARD_TIME: &str = "webhook-timestamp";
-const STANDARD_SIGNATURE: &str = "webhook-signature";
+
+/// A field of Standard Webhooks: the name that Svix gives it, which its libraries prefer, and that of
+/// the standard.
+type StandardField = [&'static str; 2];
+
+const STANDARD_ID: StandardField = ["svix-id", "webhook-id"];
+const STANDARD_TIME: StandardField = ["svix-timestamp", "webhook-timestamp"];
+const STANDARD_SIGNATURE: StandardField = ["svix-signature", "webhook-signature"];
 
 /// What was signed besides the body, when, and the signatures.
 #[derive(Debug, PartialEq, Eq)]
@@ -44,6 +51,15 @@ fn only<'b>(fields: Fields<'_, 'b>, name: &'static str) -> Result<&'b [u8], Sign
     if values.next().is_some() { Err(Malformed(name)) } else { Ok(value) }
 }
 
+/// Returns the name and value of the only field with the first of these names that occurs.
+fn either<'b>(
+    fields: Fields<'_, 'b>,
+    [branded, plain]: StandardField,
+) -> Result<(&'static str, &'b [u8]), SignatureError> {
+    let name = if fields.get(branded).is_some() { branded } else { plain };
+    Ok((name, only(fields, name)?))
+}
+
 fn github(value: &[u8]) -> Option<SignatureHeader> {
     let signature = hexadecimal(value.strip_prefix(b"sha256=")?)?;
     Some(SignatureHeader { prefix: Vec::new(), unix_seconds: None, signatures: vec![signature] })
@@ -70,32 +86,32 @@ fn stripe(value: &[u8]) -> Option<SignatureHeader> {
 }
 
 fn standard(fields: Fields<'_, '_>) -> Result<SignatureHeader, SignatureError> {
-    let id = only(fields, STANDARD_ID)?;
-    let time = only(fields, STANDARD_TIME)?;
-    let value = only(fields, STANDARD_SIGNATURE)?;
+    let (id_name, id) = either(fields, STANDARD_ID)?;
+    let (time_name, time) = either(fields, STANDARD_TIME)?;
+    let (signature_name, value) = either(fields, STANDARD_SIGNATURE)?;
     // A full stop in the id would allow replaying "a" of second 1 with the body "9.x" as "a.1" of
     // second 9 with the body "x": the signed bytes are the same.
     if id.is_empty() || id.contains(&b'.') {
-        return Err(Malformed(STANDARD_ID));
+        return Err(Malformed(id_name));
     }
-    let unix_seconds = seconds(time).ok_or(Malformed(STANDARD_TIME))?;
+    let unix_seconds = seconds(time).ok_or(Malformed(time_name))?;
     let members = value.split(|&byte| byte == b' ');
     // v1a is a public-key signature, which is not supported here.
     let signatures = members.filter_map(|member| member.strip_prefix(b"v1,")).collect();
     Ok(SignatureHeader {
         prefix: [id, b".", time, b"."].concat(),
         unix_seconds: Some(unix_seconds),
-        signatures: first(signatures, base64).ok_or(Malformed(STANDARD_SIGNATURE))?,
+        signatures: first(signatures, base64).ok_or(Malformed(signature_name))?,
     })
 }
 
-/// Decodes the first [`SIGNATURES_MAX`] signatures; `None` without any, or if one is invalid.
+/// Returns the first [`SIGNATURES_MAX`] signatures that can be decoded; `None` without any.
 fn first(
     written: Vec<&[u8]>,
     decode: impl Fn(&[u8]) -> Option<[u8; MAC_BYTES]>,
 ) -> Option<Vec<[u8; MAC_BYTES]>> {
-    let decoded: Option<Vec<_>> = written.into_iter().take(SIGNATURES_MAX).map(decode).collect();
-    decoded.filter(|signatures| !signatures.is_empty())
+    let decoded: Vec<_> = written.into_iter().filter_map(decode).take(SIGNATURES_MAX).collect();
+    (!decoded.is_empty()).then_some(decoded)
 }
 
 /// Parses digits only, so that the spelling that is signed is the one that is read.

@@ -146,7 +146,9 @@ fn stripe_fields_are_read_strictly() {
         ("too late", value(format!("t={},v1={good}", "9".repeat(19))), Err(Malformed(NAME))),
         ("no signature", value(format!("t={STRIPE_TIME}")), Err(Malformed(NAME))),
         ("v0 only", value(format!("t={STRIPE_TIME},v0={good}")), Err(Malformed(NAME))),
-        ("a short one", value(format!("t={STRIPE_TIME},v1={good},v1=00")), Err(Malformed(NAME))),
+        ("beside a short one", value(format!("t={STRIPE_TIME},v1=00,v1={good}")), Ok(())),
+        ("a short one beside it", value(format!("t={STRIPE_TIME},v1={good},v1=")), Ok(())),
+        ("short ones only", value(format!("t={STRIPE_TIME},v1=00,v1=x")), Err(Malformed(NAME))),
     ] {
         let verifier = verifier(Scheme::Stripe, &[secret]);
         assert_eq!(checked(&verifier, &fields, body, STRIPE_TIME), expected, "{name}");
@@ -164,6 +166,8 @@ fn standard_fields_are_read_strictly() {
         ("beside a public key's", good, format!("v1a,AAAA {good}"), Ok(())),
         ("the last looked at", good, format!("{}{good}", format!("{wrong} ").repeat(15)), Ok(())),
         ("behind that", good, format!("{}{good}", format!("{wrong} ").repeat(16)), Err(Mismatch)),
+        ("beside a malformed one", good, format!("v1,!!! v1, v1 {good} v1,AAAA"), Ok(())),
+        ("malformed ones only", good, "v1,!!! v1, v1".into(), Err(Malformed(signature))),
         ("another id", "msg_p", "msg_q".into(), Err(Mismatch)),
         ("another time", "5330", "5331".into(), Err(Mismatch)),
         ("a public key's only", "v1,", "v1a,".into(), Err(Malformed(signature))),
@@ -190,6 +194,27 @@ fn standard_fields_are_read_strictly() {
     ] {
         let verifier = verifier(Scheme::Standard, &[secret]);
         let fields = fields.replace(from, &to);
+        assert_eq!(checked(&verifier, &fields, body, STANDARD_TIME), expected, "{name}");
+    }
+}
+
+#[test]
+fn svix_names_the_standard_fields_after_itself() {
+    let (secret, body, fields) = STANDARD;
+    let branded = fields.replace("webhook-", "svix-");
+    for (name, fields, expected) in [
+        ("its own", branded.clone(), Ok(())),
+        ("upper case", branded.replace("svix-id", "Svix-Id"), Ok(())),
+        ("one of them", fields.replace("webhook-id", "svix-id"), Ok(())),
+        ("both", format!("{fields}\r\n{branded}"), Ok(())),
+        ("preferred", format!("{fields}\r\nsvix-id: x"), Err(Mismatch)),
+        ("twice", format!("{branded}\r\nsvix-id: x"), Err(Malformed("svix-id"))),
+        ("an empty one", format!("{fields}\r\nsvix-id:"), Err(Malformed("svix-id"))),
+        ("no number", branded.replace("16142", "0x142"), Err(Malformed("svix-timestamp"))),
+        ("no signature", branded.replace("v1,", "v2,"), Err(Malformed("svix-signature"))),
+        ("no time", branded.replace("svix-timestamp", "t"), Err(Missing("webhook-timestamp"))),
+    ] {
+        let verifier = verifier(Scheme::Standard, &[secret]);
         assert_eq!(checked(&verifier, &fields, body, STANDARD_TIME), expected, "{name}");
     }
 }

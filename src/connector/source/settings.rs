@@ -164,7 +164,7 @@ pub enum SchemeName {
     Github,
     /// Stripe-Signature
     Stripe,
-    /// webhook-signature, of Standard Webhooks
+    /// webhook-signature or svix-signature, of Standard Webhooks
     Standard,
 }
 

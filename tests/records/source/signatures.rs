@@ -39,7 +39,8 @@ fn github(request: Ask, secret: &[u8], _: i64, body: &[u8]) -> Ask {
 fn stripe(request: Ask, secret: &[u8], from_now: i64, body: &[u8]) -> Ask {
     let time = seconds(from_now);
     let mac = hex(&mac(secret, &[time.as_bytes(), b".", body]));
-    request.field("Stripe-Signature", &format!("t={time},v1={},v0=ab,v1={mac}", "0".repeat(64)))
+    request
+        .field("Stripe-Signature", &format!("t={time},v1={},v1=00,v0=ab,v1={mac}", "0".repeat(64)))
 }
 
 fn standard(request: Ask, secret: &[u8], from_now: i64, body: &[u8]) -> Ask {
@@ -49,14 +50,22 @@ fn standard(request: Ask, secret: &[u8], from_now: i64, body: &[u8]) -> Ask {
     request.field("webhook-signature", &format!("v1a,AAAA v1,{mac}"))
 }
 
+fn svix(request: Ask, secret: &[u8], from_now: i64, body: &[u8]) -> Ask {
+    let time = seconds(from_now);
+    let mac = BASE64_STANDARD.encode(mac(secret, &[b"msg_1.", time.as_bytes(), b".", body]));
+    let request = request.field("svix-id", "msg_1").field("svix-timestamp", &time);
+    request.field("svix-signature", &format!("v1,broken v1,{mac}"))
+}
+
 /// Each scheme: its name, its secret as it is given, how it signs, and whether it signs the time.
-fn schemes() -> [(&'static str, String, Sign, bool); 3] {
+fn schemes() -> [(&'static str, String, Sign, bool); 4] {
     let plain = String::from_utf8(SECRET.to_vec()).expect("text");
     let coded = format!("whsec_{}", BASE64_STANDARD.encode(SECRET));
     [
         ("github", plain.clone(), github, false),
         ("stripe", plain, stripe, true),
-        ("standard", coded, standard, true),
+        ("standard", coded.clone(), standard, true),
+        ("standard", coded, svix, true),
     ]
 }
 
