@@ -193,10 +193,10 @@ fn pushed<'h>(head: &RequestHead<'_, 'h>, here: bool, compat: bool) -> Route<'h>
     }
     if head.method == Method::Post {
         Route::Push
-    } else if head.method == Method::Options {
-        Route::Options(PUSHES)
     } else if compat {
         Route::Nothing
+    } else if head.method == Method::Options {
+        Route::Options(PUSHES)
     } else {
         Route::NotAllowed(PUSHES)
     }

@@ -14,6 +14,19 @@ const SOCKET_PATH_MAX: usize = 108;
 /// id, and then renamed.
 const SUFFIX_MAX: usize = ".4194304".len() + 1;
 
+/// Parses a path, and refuses a word that means a standard stream elsewhere.
+///
+/// # Errors
+/// What to write instead.
+pub fn no_stream_word(text: &str) -> Result<String, String> {
+    let stream = ["stdin", "stdout", "stderr"].iter().find(|word| text.eq_ignore_ascii_case(word));
+    match stream {
+        None => Ok(text.into()),
+        Some(&"stderr") => Err(format!("expected a path; ./{text} is a file of that name")),
+        Some(_) => Err(format!("expected a path; - is the stream, ./{text} a file of that name")),
+    }
+}
+
 /// Checks whether this user can create a file at this path.
 ///
 /// # Errors

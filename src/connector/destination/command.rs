@@ -10,8 +10,9 @@ use super::workers::{Dispatch, Event, Shared};
 use super::{Backoff, BodyKind, DestinationOptions, not_there, stopping};
 use crate::client::commands::{Exit, Failure};
 use crate::client::{Options, Url, clock};
-use crate::ops::units;
+use crate::ops::{places, units};
 use clap::Args;
+use clap::builder::{PathBufValueParser, TypedValueParser as _};
 use std::io::{self, Write as _};
 use std::panic::{self, AssertUnwindSafe};
 use std::path::PathBuf;
@@ -38,7 +39,7 @@ pub struct DestinationCommand {
 
     /// Input of records: a file, a FIFO (reopened after its writer ends), or unix:PATH, a socket to
     /// listen on [default: standard input]
-    #[arg(long, value_name = "PATH|unix:PATH")]
+    #[arg(long, value_name = "PATH|unix:PATH", value_parser = places::no_stream_word)]
     pub input: Option<String>,
 
     /// Part of a record to send
@@ -51,7 +52,7 @@ pub struct DestinationCommand {
     pub success: Vec<u16>,
 
     /// File to append undeliverable records to; without it the first one ends the program
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = PathBufValueParser::new().try_map(regular))]
     pub dead_letter: Option<PathBuf>,
 
     /// Concurrent requests; records with the same key stay in order
@@ -257,4 +258,13 @@ fn acknowledge_input(
 fn next(events: &Receiver<Event>, deadline: Option<Instant>) -> Option<Event> {
     let Some(deadline) = deadline else { return events.recv().ok() };
     events.recv_timeout(deadline.saturating_duration_since(clock::now())).ok()
+}
+
+/// Refuses what means a stream elsewhere: dead letters go to a file.
+fn regular(path: PathBuf) -> Result<PathBuf, String> {
+    let is_stream = |name: &str| name == "-" || places::no_stream_word(name).is_err();
+    match path.to_str().filter(|name| is_stream(name)) {
+        Some(name) => Err(format!("expected a file; ./{name} is one of that name")),
+        None => Ok(path),
+    }
 }

@@ -8,6 +8,7 @@ use crate::http::fields::is_token;
 use crate::ops::access_log::AccessLogSettings;
 use crate::ops::admin::AdminSettings;
 use crate::ops::metrics::MetricsSettings;
+use crate::ops::places;
 use crate::ops::request_id::RequestIdSettings;
 use crate::ops::units::{self, GIB, KIB, PIB, TIB};
 use clap::{Args, ValueEnum};
@@ -17,9 +18,22 @@ use std::path::PathBuf;
 use std::time::Duration;
 use uuid::Uuid;
 
+const ADMIN_LISTEN_HELP: &str = "Admin listener: a path (a Unix socket of mode 0600), or an \
+    address and port that only operators can reach [default: none]";
+const ALLOWED_ORIGINS_HELP: &str = "Origin whose pages may use the admin listener, besides its own, \
+    such as https://source.example, or * for all; repeatable";
+const ACCESS_LOG_BUFFER_HELP: &str = "Maximum lines waiting to be written; further ones are dropped \
+    and counted; 0: each is written at once, and the source waits for it";
+
 /// The settings of one source.
 #[derive(Args, Clone, Debug)]
 #[command(mut_arg("request_id", |arg| arg.default_value("true")))]
+// Their help is the relay's; a source has no admin listener by default, no streams and no
+// WebSockets.
+#[command(mut_arg("admin_listen", |arg| arg.help(ADMIN_LISTEN_HELP)))]
+#[command(mut_arg("allowed_origins", |arg| arg.help(ALLOWED_ORIGINS_HELP)))]
+#[command(mut_arg("access_log_buffer", |arg| arg.help(ACCESS_LOG_BUFFER_HELP)))]
+#[command(mut_arg("instance_id", |arg| arg.help("Name of this source, for JSON fields")))]
 // There are no streams here to log or name.
 #[command(mut_arg("access_log_streams", |arg| arg.hide(true)))]
 #[command(mut_arg("log_full_ids", |arg| arg.hide(true)))]
@@ -174,7 +188,7 @@ pub enum SchemeName {
 pub struct HandOverSettings {
     /// Output of records: - for standard output, a file (appended to), a FIFO, or unix:PATH, a
     /// socket that the consumer listens on
-    #[arg(long, short, value_name = "PLACE", default_value = "-")]
+    #[arg(long, short, value_name = "PLACE", default_value = "-", value_parser = places::no_stream_word)]
     pub output: String,
 
     /// Answer 201 only once a record is acknowledged: {"ack":"POSITION"} on standard input, or from

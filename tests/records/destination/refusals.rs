@@ -145,6 +145,10 @@ fn a_file_of_dead_letters_is_one_commands_own_and_ends_with_a_line() {
     process.finish();
     fs::write(file.path(), "{\"position\":").unwrap();
     assert_ends(&run(&flags, ""), 1, &[path, "incomplete"]);
+    for word in ["-", "stdout", "Stderr"] {
+        let finished = run(&["--url", &url, "--dead-letter", word], "");
+        assert_ends(&finished, 2, &["--dead-letter", &format!("expected a file; ./{word} is one")]);
+    }
     let nowhere = ["--url", &url, "--dead-letter", "/nowhere/at/all"];
     assert_ends(&run(&nowhere, ""), 1, &["/nowhere/at/all"]);
 }

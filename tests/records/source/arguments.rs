@@ -15,7 +15,7 @@ fn assert_refused(name: &str, flags: &[&str], exit: i32, words: &str) {
 
 #[test]
 fn wrong_arguments_are_refused_in_one_line() {
-    let rows: [(&str, &[&str], &str); 19] = [
+    let rows: [(&str, &[&str], &str); 21] = [
         ("an unknown flag", &["--quick"], "--quick"),
         ("a path without a slash", &["--path", "hooks"], "/hooks/github"),
         ("a header with a space", &["--header", "a b"], "X-GitHub-Event"),
@@ -38,6 +38,8 @@ fn wrong_arguments_are_refused_in_one_line() {
         ),
         ("a secret without a signature", &["--signature-secret-file", "/x"], "--signature"),
         ("the same as a flag", &["--signature-secret", "x"], "set --signature"),
+        ("a word for a stream", &["--output", "stdout"], "- is the stream, ./stdout a file"),
+        ("in upper case", &["--output", "STDERR"], "./STDERR is a file of that name"),
         ("a position without a spool", &["--from", "start"], "--spool"),
     ];
     for (name, flags, words) in rows {
@@ -59,6 +61,23 @@ fn what_cannot_be_done_is_said_in_one_line() {
     ];
     for (name, flags, words) in rows {
         assert_refused(name, flags, 1, words);
+    }
+}
+
+#[test]
+fn its_help_has_the_defaults_of_a_source() {
+    let finished = Process::start(source(&["--help"])).finish();
+    let help = finished.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+    for words in [
+        "operators can reach [default: none] --admin-hosts",
+        "Origin whose pages may use the admin listener, besides its own",
+        "and the source waits for it",
+        "Name of this source, for JSON fields",
+    ] {
+        assert!(help.contains(words), "{words:?} is not in {help}");
+    }
+    for words in ["XDG_RUNTIME_DIR", "WebSocket", "/run/rdv", "this relay"] {
+        assert!(!help.contains(words), "{words:?} is in {help}");
     }
 }
 

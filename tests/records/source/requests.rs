@@ -22,8 +22,10 @@ fn another_method_is_told_which_ones_there_are() {
 fn for_compatibility_another_method_is_not_found() {
     let desk = Desk::start(&["--compat"]);
     let mut wire = desk.connect();
-    for method in ["GET", "PUT"] {
-        assert_error(method, &wire.exchange(&ask(method, "/")), (404, "BadRouteError", None));
+    for method in ["GET", "PUT", "OPTIONS"] {
+        let answer = wire.exchange(&ask(method, "/"));
+        assert_error(method, &answer, (404, "BadRouteError", None));
+        assert_eq!(answer.head.list("Allow"), [""; 0], "{method}");
     }
     assert_eq!(wire.exchange(&post("x")).status(), 201);
 }
