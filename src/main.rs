@@ -134,7 +134,7 @@ const SOURCE_NOTES: &str = "\
 A request is answered 201 once its record is written and flushed, 503 while no consumer takes it.
 Times: 250ms, 60s, 10m, 6h. Sizes: bytes, 64KiB, 1MiB.
 Signals: TERM delivers accepted records and exits, QUIT does so without a time limit, INT rejects what \
-is not delivered, HUP and USR1 reopen the access log.
+is not delivered, HUP and USR1 reopen the access log and the output file.
 Exit status: 0 after a signal, 1 cannot run or write, 2 invalid arguments, 4 the consumer \
 disconnected; with --relay: 0 the record is delivered, 3 no sender connected in time, 4 the sender was \
 interrupted, 5 refused by the relay, 7 network error.";

@@ -11,7 +11,7 @@
 //! | `request_reader` | requests on the event loop, from head to record |
 //! | `envelope`, `positions` | metadata and position of a record |
 //! | `queue`, `worker_handle` | exchange between the event loop and the threads |
-//! | `delivery`, `output`, `line` | delivery, its output, and its lines |
+//! | `delivery`, `output`, `output_file`, `line` | delivery, its output, and its lines |
 //! | `poll_set` | events the delivery waits for |
 //! | `acks` | parser of acknowledgements |
 //! | `direct` | delivery from memory |
@@ -31,6 +31,7 @@ mod envelope;
 mod library;
 mod line;
 mod output;
+mod output_file;
 mod pending;
 mod poll_set;
 mod positions;

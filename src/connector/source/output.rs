@@ -1,15 +1,16 @@
 //! Outputs of records: standard output, a file, a FIFO, or a Unix socket that the consumer listens
 //! on. Nothing here waits for a consumer: an output that is not ready returns `None`.
 
+use super::output_file;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl, open};
 use nix::sys::socket::{MsgFlags, sendmsg};
-use nix::sys::stat::Mode;
+use nix::sys::stat::{Mode, fstat};
 use nix::sys::uio::writev;
-use std::fs::{File, FileType, Metadata, OpenOptions};
-use std::io::{self, IoSlice, Read as _, Seek as _, SeekFrom};
+use std::fs::{File, FileType, Metadata};
+use std::io::{self, IoSlice, Seek as _, SeekFrom};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::os::unix::fs::{FileExt as _, FileTypeExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::FileTypeExt as _;
 use std::os::unix::net::{SocketAddr, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -58,6 +59,8 @@ pub struct Output {
 enum OutputPlace {
     /// Nowhere: once closed, it stays closed.
     Here,
+    /// Not once closed; but an open file is followed to this path.
+    File(PathBuf),
     Fifo(PathBuf),
     Socket(PathBuf),
 }
@@ -91,7 +94,10 @@ impl Output {
             Target::Path(path) => match std::fs::metadata(path).map(|file| file.file_type()) {
                 Ok(kind) if kind.is_fifo() => (OutputPlace::Fifo(path.clone()), None),
                 Ok(kind) if kind.is_socket() => (OutputPlace::Socket(path.clone()), None),
-                Ok(_) | Err(_) => (OutputPlace::Here, Some((Arc::new(file(path)?), Kind::File))),
+                Ok(_) | Err(_) => {
+                    let file = Arc::new(output_file::open(path)?);
+                    (OutputPlace::File(path.clone()), Some((file, Kind::File)))
+                }
             },
         };
         let mut output = Self { place, open, told: None };
@@ -110,14 +116,14 @@ impl Output {
 
     /// Whether it can be reopened after it was lost.
     pub fn returns(&self) -> bool {
-        !matches!(self.place, OutputPlace::Here)
+        matches!(self.place, OutputPlace::Fifo(_) | OutputPlace::Socket(_))
     }
 
     /// Opens it if possible; returns whether it is open.
     pub fn reopen(&mut self) -> bool {
         if self.open.is_none() {
             let opened = match &self.place {
-                OutputPlace::Here => return false,
+                OutputPlace::Here | OutputPlace::File(_) => return false,
                 OutputPlace::Fifo(path) => nonblocking(path).map(|fifo| (fifo, Kind::Pipe)),
                 OutputPlace::Socket(path) => {
                     UnixStream::connect(path).map(|socket| (socket.into(), Kind::Socket))
@@ -129,6 +135,27 @@ impl Output {
             }
         }
         self.open.is_some()
+    }
+
+    /// Opens the file at its path if the open one was renamed or removed, as by a rotation: what was
+    /// written to it could be lost.
+    ///
+    /// # Errors
+    /// Errors of open(2), or that something else is at the path.
+    pub fn follow(&mut self) -> io::Result<()> {
+        let (OutputPlace::File(path), Some((descriptor, _))) = (&self.place, &self.open) else {
+            return Ok(());
+        };
+        if output_file::is_at(path, descriptor)? {
+            return Ok(());
+        }
+        if std::fs::metadata(path).is_ok_and(|found| !found.is_file()) {
+            return Err(io::Error::other(format!("{} is not a file any more", path.display())));
+        }
+        let opened = output_file::open(path)?;
+        log::info!("{} was renamed or removed; opened it again", path.display());
+        self.open = Some((Arc::new(opened), Kind::File));
+        Ok(())
     }
 
     /// Logs why it cannot be opened, once for each reason; a missing consumer is not logged.
@@ -197,8 +224,19 @@ impl Output {
     /// Synchronizes a file to its disk; does nothing for other outputs.
     ///
     /// # Errors
-    /// Errors of fdatasync(2).
+    /// Errors of fdatasync(2), or that the file was removed while it was written.
     pub fn sync(&self) -> io::Result<()> {
+        self.sync_data()?;
+        if let (OutputPlace::File(path), Some((descriptor, _))) = (&self.place, &self.open)
+            && fstat(descriptor)?.st_nlink == 0
+            && !output_file::is_at(path, descriptor)?
+        {
+            return Err(io::Error::other(format!("{} was removed", path.display())));
+        }
+        Ok(())
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
         match &self.open {
             Some((descriptor, Kind::File)) => match nix::unistd::fdatasync(descriptor) {
                 // A device has nothing to synchronize.
@@ -286,63 +324,10 @@ fn write_little(descriptor: &OwnedFd, slices: &[IoSlice<'_>]) -> Result<usize, E
     nix::unistd::write(descriptor, &first[..first.len().min(PIPE_BUF)])
 }
 
-/// Opens a file to append to. An unfinished record of an earlier process is removed: its sender was
-/// not answered 201.
-fn file(path: &Path) -> io::Result<OwnedFd> {
-    let file = OpenOptions::new().append(true).read(true).create(true).mode(0o600).open(path);
-    // Anything but a regular file may be write-only.
-    let file = match file {
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-            OpenOptions::new().append(true).open(path)?
-        }
-        file => file?,
-    };
-    if file.metadata()?.is_file() {
-        let torn = torn_bytes(&file)?;
-        if torn > 0 {
-            file.set_len(file.metadata()?.len() - torn)?;
-        }
-    }
-    Ok(file.into())
-}
-
-/// Returns the number of bytes after the last newline of a file.
-fn torn_bytes(file: &File) -> io::Result<u64> {
-    const STEP_BYTES: u64 = 64 << 10;
-    let bytes = file.metadata()?.len();
-    let mut at = bytes;
-    while at > 0 {
-        let start = at.saturating_sub(STEP_BYTES);
-        let mut step = vec![0; usize::try_from(at - start).unwrap_or(0)];
-        file.read_exact_at(&mut step, start)?;
-        if let Some(newline) = memchr::memrchr(b'\n', &step) {
-            at = start + newline as u64 + 1;
-            break;
-        }
-        at = start;
-    }
-    if at == bytes {
-        return Ok(0);
-    }
-    let mut begun = Vec::new();
-    let mut tail = file.try_clone()?;
-    tail.seek(SeekFrom::Start(at))?;
-    tail.take(RECORD_BEGINS.len() as u64).read_to_end(&mut begun)?;
-    if RECORD_BEGINS.starts_with(&begun) {
-        return Ok(bytes - at);
-    }
-    Err(io::Error::other(
-        "the last line is incomplete and not a valid record; complete it, or use another file",
-    ))
-}
-
-/// Prefix of every record.
-pub const RECORD_BEGINS: &[u8] = b"{\"position\":\"";
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::fs;
+    use std::fs::{self, OpenOptions};
 
     fn put(output: &Output, text: &str) -> io::Result<Option<usize>> {
         output.write(&[IoSlice::new(text.as_bytes())])

@@ -7,7 +7,7 @@ use super::envelope::{Envelope, Payload, TAIL};
 use super::line::{Body, LineTail, OutgoingLine};
 use super::queue::Queue;
 use super::spill::{SpillThread, SpilledBody};
-use super::worker_handle::WorkerCommand;
+use super::worker_handle::{WorkerCommand, WorkerHandle};
 use crate::api::{Busy, Failure};
 use crate::connector::signature::Check;
 use crate::relay::{Demand, Incoming, Intake, PushDecision, Pushed, RequestToken};
@@ -25,10 +25,8 @@ const SPILL_BYTES: usize = 256 << 10;
 #[derive(Debug)]
 struct Shared {
     rules: AcceptRules,
-    queue: Arc<Queue>,
+    outlet: Outlet,
     spill: SpillThread,
-    /// Delivery from the event loop, if enabled.
-    delivery: Option<DirectDelivery>,
     /// Maximum size of a body in memory, in bytes.
     memory_body: usize,
     /// Maximum size of all incoming bodies in memory, in bytes.
@@ -40,6 +38,17 @@ struct Shared {
 #[derive(Debug)]
 pub struct RequestReader(Rc<Shared>);
 
+/// Where records go.
+#[derive(Debug)]
+pub struct Outlet {
+    /// The queue of new records.
+    pub queue: Arc<Queue>,
+    /// The thread that writes to the output.
+    pub writer: Arc<WorkerHandle>,
+    /// Delivery from the event loop, if enabled.
+    pub direct: Option<DirectDelivery>,
+}
+
 /// Memory limits for incoming bodies.
 #[derive(Clone, Copy, Debug)]
 pub struct MemoryLimits {
@@ -50,16 +59,16 @@ pub struct MemoryLimits {
 }
 
 impl RequestReader {
-    /// Creates a reader with these rules, for this queue.
+    /// Creates a reader with these rules, for this outlet.
     pub fn new(
         rules: AcceptRules,
-        (queue, delivery): (Arc<Queue>, Option<DirectDelivery>),
+        outlet: Outlet,
         spill: SpillThread,
         limits: MemoryLimits,
     ) -> Self {
         let (memory_body, memory) = (limits.body, limits.all);
         let held = Cell::new(0);
-        Self(Rc::new(Shared { rules, queue, spill, delivery, memory_body, memory, held }))
+        Self(Rc::new(Shared { rules, outlet, spill, memory_body, memory, held }))
     }
 }
 
@@ -77,7 +86,7 @@ impl Intake for RequestReader {
         // A body that is already buffered can be refused once it is read, and its connection stays
         // open.
         if !pushed.body_is_here
-            && let Some(busy) = self.0.queue.refusal()
+            && let Some(busy) = self.0.outlet.queue.refusal()
         {
             return Err(Failure::TooBusy(busy));
         }
@@ -94,12 +103,12 @@ impl Intake for RequestReader {
     }
 
     fn turned(&mut self) {
-        let queue = &self.0.queue;
+        let queue = &self.0.outlet.queue;
         if !queue.has_new() {
             return;
         }
         // If the thread is busy, it takes new lines by itself.
-        let Some(Ok(mut delivery)) = self.0.delivery.as_ref().map(|shared| shared.try_lock())
+        let Some(Ok(mut delivery)) = self.0.outlet.direct.as_ref().map(|shared| shared.try_lock())
         else {
             return queue.wake();
         };
@@ -112,15 +121,19 @@ impl Intake for RequestReader {
     }
 
     fn verdicts(&mut self) -> Vec<(RequestToken, PushDecision)> {
-        self.0.queue.verdicts()
+        self.0.outlet.queue.verdicts()
+    }
+
+    fn reopen(&mut self) {
+        self.0.outlet.writer.request_reopen();
     }
 
     fn give_up(&mut self) {
-        self.0.queue.work().give(WorkerCommand::GiveUp);
+        self.0.outlet.queue.work().give(WorkerCommand::GiveUp);
     }
 
     fn is_over(&self) -> bool {
-        self.0.queue.is_over()
+        self.0.outlet.queue.is_over()
     }
 }
 
@@ -232,7 +245,7 @@ impl Request {
             self.envelope.write((position, &key, now), payload, &mut head);
             OutgoingLine { ticket: Some(ticket), position, head, rest: None }
         };
-        self.shared.queue.push(now.wall_ms, make).map_err(Failure::TooBusy)
+        self.shared.outlet.queue.push(now.wall_ms, make).map_err(Failure::TooBusy)
     }
 
     /// Writes the last bytes to disk, and then adds the record to the queue.
@@ -244,7 +257,7 @@ impl Request {
         bytes: Vec<u8>,
     ) {
         let (envelope, key) = (std::mem::take(&mut self.envelope), std::mem::take(&mut self.key));
-        let queue = Arc::clone(&self.shared.queue);
+        let queue = Arc::clone(&self.shared.outlet.queue);
         let last = Box::new(move |spilled: Arc<SpilledBody>| {
             let make = |position, _| {
                 let head = envelope.opened(position, &key, now);

@@ -5,7 +5,7 @@ use super::direct::{DirectDelivery, QueueFeed};
 use super::output::Output;
 use super::pending::Pending;
 use super::queue::{Queue, QueueLimits};
-use super::request_reader::{MemoryLimits, RequestReader};
+use super::request_reader::{MemoryLimits, Outlet, RequestReader};
 use super::settings::{SourceSettings, StartPosition};
 use super::spill::SpillThread;
 use super::spool_worker::SpoolWorker;
@@ -41,6 +41,8 @@ pub struct Serving {
 struct Threads {
     /// In the order in which they end, each once the one before has nothing more for it.
     running: Vec<(Arc<WorkerHandle>, JoinHandle<()>)>,
+    /// The one that writes to the output.
+    writer: Arc<WorkerHandle>,
     /// Delivery that the event loop can run itself.
     direct: Option<DirectDelivery>,
 }
@@ -72,8 +74,12 @@ impl Serving {
             SpillThread::start(&folder, settings.record.spill_max as u64, Arc::clone(&queue))?;
         let limits =
             MemoryLimits { body: settings.record.memory_body, all: settings.record.memory };
-        let out = (Arc::clone(&queue), threads.direct.clone());
-        event_loop.take_in(Box::new(RequestReader::new(rules, out, spill, limits)));
+        let outlet = Outlet {
+            queue: Arc::clone(&queue),
+            writer: Arc::clone(&threads.writer),
+            direct: threads.direct.clone(),
+        };
+        event_loop.take_in(Box::new(RequestReader::new(rules, outlet, spill, limits)));
         Ok(Self { event_loop, queue, threads })
     }
 
@@ -119,7 +125,8 @@ fn deliver_directly(
     let feed = QueueFeed(Arc::clone(&queue));
     let (shared, running) =
         deliver(settings, (feed, Arc::clone(&queue)), Arc::clone(queue.work()), output)?;
-    Ok((queue, Threads { running: vec![running], direct: Some(shared) }))
+    let writer = Arc::clone(queue.work());
+    Ok((queue, Threads { running: vec![running], writer, direct: Some(shared) }))
 }
 
 /// Sets up delivery from a spool to the output.
@@ -156,10 +163,10 @@ fn deliver_from_spool(
     let feed = Spooled::new(spool, reader, Arc::clone(&queue), pending.clone());
     let work = Arc::new(WorkerHandle::new()?);
     let (_, delivery) = deliver(settings, (feed, Arc::clone(&queue)), Arc::clone(&work), output)?;
-    let keeper = SpoolWorker::new(Arc::clone(&queue), writer, pending, work);
+    let keeper = SpoolWorker::new(Arc::clone(&queue), writer, pending, Arc::clone(&work));
     let keeping = threads::spawn("spool", move || keeper.run())?;
     let running = vec![(Arc::clone(queue.work()), keeping), delivery];
-    Ok((queue, Threads { running, direct: None }))
+    Ok((queue, Threads { running, writer: work, direct: None }))
 }
 
 fn spool_limits(settings: &SourceSettings) -> SpoolLimits {

@@ -4,7 +4,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
 /// Command to a thread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -22,6 +22,8 @@ pub enum WorkerCommand {
 pub struct WorkerHandle {
     event: EventFd,
     order: AtomicU8,
+    /// Whether the thread is to open its file again.
+    reopen: AtomicBool,
 }
 
 impl WorkerHandle {
@@ -32,7 +34,8 @@ impl WorkerHandle {
     pub fn new() -> io::Result<Self> {
         let flags = EfdFlags::EFD_NONBLOCK | EfdFlags::EFD_CLOEXEC;
         let event = EventFd::from_value_and_flags(0, flags)?;
-        Ok(Self { event, order: AtomicU8::new(WorkerCommand::Go as u8) })
+        let order = AtomicU8::new(WorkerCommand::Go as u8);
+        Ok(Self { event, order, reopen: AtomicBool::new(false) })
     }
 
     /// Signals that there is work.
@@ -45,6 +48,17 @@ impl WorkerHandle {
     pub fn give(&self, order: WorkerCommand) {
         self.order.fetch_max(order as u8, Ordering::SeqCst);
         self.poke();
+    }
+
+    /// Requests that the thread opens its file again.
+    pub fn request_reopen(&self) {
+        self.reopen.store(true, Ordering::SeqCst);
+        self.poke();
+    }
+
+    /// Whether that was requested since the last call.
+    pub fn takes_reopen_request(&self) -> bool {
+        self.reopen.swap(false, Ordering::SeqCst)
     }
 
     /// Returns the current command.

@@ -59,16 +59,22 @@ impl EventLoop {
             match ShutdownSignal::of(signal) {
                 Some(ShutdownSignal::HandOver) => self.begin_handover(),
                 Some(ShutdownSignal::Reload) => self.begin_reload(),
-                Some(ShutdownSignal::ReopenLogs) => self.io.journal.reopen(),
+                Some(ShutdownSignal::ReopenLogs) => self.reopen_files(),
                 Some(ShutdownSignal::End(how)) => self.end(how, signal.as_str()),
                 None => {}
             }
         }
     }
 
-    /// Handles `SIGHUP`: reopens the logs and starts reloading the configuration.
-    fn begin_reload(&mut self) {
+    /// Opens the logs and the output of records again, after a rotation.
+    fn reopen_files(&mut self) {
         self.io.journal.reopen();
+        self.intake.reopen();
+    }
+
+    /// Handles `SIGHUP`: reopens files and starts reloading the configuration.
+    fn begin_reload(&mut self) {
+        self.reopen_files();
         if self.stopping == ShutdownPhase::No && self.reloader.has_sources() {
             self.manager.reloading();
             self.reloader.start();

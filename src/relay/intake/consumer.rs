@@ -73,6 +73,9 @@ pub trait Intake: fmt::Debug {
     /// Returns the decisions since the last call.
     fn verdicts(&mut self) -> Vec<(RequestToken, PushDecision)>;
 
+    /// Opens its files again, after a rotation.
+    fn reopen(&mut self);
+
     /// Gives up: what was not handed over must not be any more, and its senders are to be answered.
     fn give_up(&mut self);
 

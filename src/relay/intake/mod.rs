@@ -55,6 +55,13 @@ impl Records {
         self.intake.as_ref().is_some_and(|intake| intake.is_over())
     }
 
+    /// Opens the files of the consumer again.
+    pub fn reopen(&mut self) {
+        if let Some(intake) = &mut self.intake {
+            intake.reopen();
+        }
+    }
+
     /// Returns the result of [`Intake::path`] for this path; `None` in a relay of streams.
     pub fn path(&self, path: &str) -> Option<(bool, bool)> {
         self.intake.as_ref().map(|intake| intake.path(path))

@@ -17,6 +17,7 @@ mod payloads;
 mod pipes;
 mod promise;
 mod requests;
+mod rotation;
 mod shape;
 mod signatures;
 mod sockets;

@@ -176,6 +176,9 @@ impl<F: RecordFeed> Delivery<F> {
             self.feed.end();
             return Step::Ended;
         }
+        if self.work.takes_reopen_request() {
+            self.reopen_output();
+        }
         let order = self.work.order();
         if order == WorkerCommand::GiveUp {
             self.feed.take(&mut self.lines);
@@ -193,6 +196,15 @@ impl<F: RecordFeed> Delivery<F> {
             self.refuse_all(Busy::ConsumerGone);
         }
         if order == WorkerCommand::Finish && self.is_finished() { Step::Ended } else { Step::Done }
+    }
+
+    /// Follows a rotation without a record to write; within a line that waits for its end.
+    fn reopen_output(&mut self) {
+        if self.sent == 0
+            && let Err(error) = self.output.follow()
+        {
+            log::error!("the output cannot be opened again: {error}");
+        }
     }
 
     /// Whether nothing is left, or only durable records that no consumer reads.

@@ -16,7 +16,10 @@ impl<F: RecordFeed> Delivery<F> {
             return;
         }
         let (mut done, stuck) = (Vec::new(), self.stuck);
-        let written = self.write(&mut done);
+        // Within a line its parts would be in two files.
+        let follows = self.sent == 0 && !self.lines.is_empty();
+        let followed = if follows { self.output.follow() } else { Ok(()) };
+        let written = followed.and_then(|()| self.write(&mut done));
         let kept = if done.is_empty() { Ok(()) } else { self.output.sync() };
         if self.output.is_file()
             && let Err(error) = written.as_ref().and(kept.as_ref())
