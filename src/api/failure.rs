@@ -88,6 +88,8 @@ pub enum Failure {
     AgentCancelled,
     /// The agent supports text only, and the request is not text.
     NotText,
+    /// A body in a content coding that cannot be decoded.
+    UnknownCoding,
     /// The agent takes complete requests only, of at most this many bytes.
     CallTooLarge(usize),
     /// Only a WebSocket can be opened here.
@@ -150,7 +152,7 @@ impl Failure {
             | Self::RequestIdInvalid
             | Self::BadUpgrade(_) => 400,
             Self::BodyTooLarge(_) | Self::UploadTooLarge(_) | Self::CallTooLarge(_) => 413,
-            Self::NotText => 415,
+            Self::NotText | Self::UnknownCoding => 415,
             Self::UpgradeRequired => 426,
             Self::RequestTimeout(_) => 408,
             Self::RangeNotSupported => 416,
@@ -194,7 +196,7 @@ impl Failure {
             Self::BodyTooLarge(_) | Self::UploadTooLarge(_) | Self::CallTooLarge(_) => {
                 "ContentTooLargeError"
             }
-            Self::NotText => "UnsupportedMediaTypeError",
+            Self::NotText | Self::UnknownCoding => "UnsupportedMediaTypeError",
             Self::UpgradeRequired => "UpgradeRequiredError",
             Self::AgentNotFound => "AgentNotFoundError",
             Self::AgentGone => "AgentGoneError",
@@ -283,6 +285,7 @@ impl Failure {
             Self::AgentTimeout => "The agent did not respond in time",
             Self::AgentCancelled => "The agent aborted its response",
             Self::NotText => "This agent accepts text only; send a UTF-8 body",
+            Self::UnknownCoding => "Send the body in one of gzip, deflate and zstd, or unencoded",
             Self::UpgradeRequired => UPGRADE_REQUIRED,
             Self::AgentUnauthorized => TOKEN_NEEDED,
             Self::AgentForbidden => "This token is not valid for the requested name",
@@ -320,7 +323,8 @@ impl Failure {
     }
 
     /// Returns the fixed fields of this kind of response: `Upgrade` and its companions (RFC 9110
-    /// 7.8 and 15.5.22, RFC 6455 4.4), or that ranges are not supported (RFC 9110 14.3).
+    /// 7.8 and 15.5.22, RFC 6455 4.4), that ranges are not supported (RFC 9110 14.3), or the
+    /// supported content codings (RFC 9110 15.5.16).
     pub fn fields(&self) -> &'static [(&'static str, &'static str)] {
         const WEBSOCKET: [(&str, &str); 3] =
             [("Connection", "Upgrade"), ("Upgrade", "websocket"), ("Sec-WebSocket-Version", "13")];
@@ -328,6 +332,8 @@ impl Failure {
             &WEBSOCKET
         } else if matches!(self, Self::RangeNotSupported) {
             &[("Accept-Ranges", "none")]
+        } else if matches!(self, Self::UnknownCoding) {
+            &[("Accept-Encoding", "gzip, deflate, zstd")]
         } else {
             &[]
         }

@@ -118,6 +118,7 @@ impl HttpSender {
 /// Returns the request that sends this content.
 fn single<'r>(url: &'r Url, request: &'r OutgoingRequest<'_>) -> io::Result<SingleRequest<'r>> {
     let mut fields = vec![("Content-Type", request.content_type.to_owned())];
+    fields.extend(request.content_encoding.map(|coding| ("Content-Encoding", coding.to_owned())));
     if !request.idempotency_key.is_empty() {
         fields.push(("Idempotency-Key", request.idempotency_key.clone()));
     }

@@ -10,10 +10,14 @@ use std::io::{self, Cursor, Read};
 /// Metadata: the media type of the content, as its source received it.
 pub const CONTENT_TYPE: &str = "rdv.source.content_type";
 
+/// Metadata: the content coding of raw content, as its source received it.
+const CONTENT_ENCODING: &str = "rdv.source.content_encoding";
+
 /// A record as a request.
 pub(super) struct OutgoingRequest<'r> {
     pub(super) content: Content<'r>,
     pub(super) content_type: &'r str,
+    pub(super) content_encoding: Option<&'r str>,
     /// The same in each attempt.
     pub(super) idempotency_key: String,
 }
@@ -34,11 +38,21 @@ impl<'r> OutgoingRequest<'r> {
         spilled: Option<&'r SpilledContent>,
         body: BodyKind,
     ) -> Self {
-        let (content, content_type) = match body {
-            BodyKind::Record => (whole(record, spilled), "application/json"),
-            BodyKind::Payload => (payload(record, spilled), media_type(record)),
-        };
-        Self { content, content_type, idempotency_key: idempotency_key(&record.position) }
+        let idempotency_key = idempotency_key(&record.position);
+        match body {
+            BodyKind::Record => Self {
+                content: whole(record, spilled),
+                content_type: "application/json",
+                content_encoding: None,
+                idempotency_key,
+            },
+            BodyKind::Payload => Self {
+                content: payload(record, spilled),
+                content_type: media_type(record),
+                content_encoding: content_encoding(record, spilled),
+                idempotency_key,
+            },
+        }
     }
 }
 
@@ -106,13 +120,24 @@ fn payload<'r>(record: &'r Record, spilled: Option<&'r SpilledContent>) -> Conte
     }
 }
 
+/// Returns a metadata value that can be sent as a field.
+fn field<'r>(record: &'r Record, name: &str) -> Option<&'r str> {
+    let value = record.metadata.get(name).map(String::as_str)?;
+    (is_field_value(value.as_bytes()) && !value.is_empty()).then_some(value)
+}
+
+/// Returns the coding of raw bytes; structured data is never encoded.
+fn content_encoding<'r>(record: &'r Record, spilled: Option<&SpilledContent>) -> Option<&'r str> {
+    let is_raw = spilled.is_some() || matches!(record.payload.after, Some(Data::Raw(_)));
+    field(record, CONTENT_ENCODING).filter(|_| is_raw)
+}
+
 fn media_type(record: &Record) -> &str {
-    let named = record.metadata.get(CONTENT_TYPE).map(String::as_str);
     let usual = match &record.payload.after {
         Some(Data::Structured(_)) => "application/json",
         Some(Data::Raw(_)) | None => "application/octet-stream",
     };
-    named.filter(|named| is_field_value(named.as_bytes()) && !named.is_empty()).unwrap_or(usual)
+    field(record, CONTENT_TYPE).unwrap_or(usual)
 }
 
 /// Returns the position as text if it is visible ASCII, else in base64.
@@ -163,6 +188,24 @@ mod tests {
         ] {
             let found = sent(&record(after, metadata), BodyKind::Payload);
             assert_eq!(found, (body.to_owned(), content_type.to_owned()), "{name}");
+        }
+    }
+
+    #[test]
+    fn the_coding_is_that_of_bytes() {
+        let gzip = r#"{"rdv.source.content_encoding":"gzip"}"#;
+        let hostile = r#"{"rdv.source.content_encoding":"gzip\r\nX: y"}"#;
+        for (name, after, metadata, body, expected) in [
+            ("bytes", r#""Zm9v""#, gzip, BodyKind::Payload, Some("gzip")),
+            ("of none", r#""Zm9v""#, "{}", BodyKind::Payload, None),
+            ("a coding that is none", r#""Zm9v""#, hostile, BodyKind::Payload, None),
+            ("an object", "{}", gzip, BodyKind::Payload, None),
+            ("nothing", "null", gzip, BodyKind::Payload, None),
+            ("a record", r#""Zm9v""#, gzip, BodyKind::Record, None),
+        ] {
+            let record = record(after, metadata);
+            let request = OutgoingRequest::new(&record, None, body);
+            assert_eq!(request.content_encoding, expected, "{name}");
         }
     }
 

@@ -51,7 +51,7 @@ impl ViaRelay {
             RelayPhase::Stream(stream) => (**stream).clone(),
             RelayPhase::Relay(relay) => {
                 let (stream, _) =
-                    settled(Stream::create(relay, &self.options, &CreateOptions::default()))?;
+                    settled(Stream::create(relay, &self.options, &create_options(parcel)))?;
                 report(&stream, position);
                 stream
             }
@@ -64,6 +64,12 @@ impl ViaRelay {
         let part = parcel.content.part().map_err(AttemptError::local)?;
         settled(stream.put(part, bytes, parcel.content_type)).map_err(again)
     }
+}
+
+/// A relay passes `Content-Type` from the upload to the download, but not `Content-Encoding`.
+fn create_options(parcel: &OutgoingRequest<'_>) -> CreateOptions {
+    let encoding = parcel.content_encoding.map(|coding| ("Content-Encoding".into(), coding.into()));
+    CreateOptions { download_headers: encoding.into_iter().collect(), ..CreateOptions::default() }
 }
 
 /// Prints the URL that serves the record.

@@ -1,5 +1,6 @@
 //! Rules for incoming requests: paths, authorization, and how a body becomes a payload and a key.
 
+use super::coding::Coding;
 use super::envelope::joined;
 use crate::api::Failure;
 use crate::connector::record::json;
@@ -95,8 +96,17 @@ impl std::fmt::Debug for Token {
 pub enum Kind {
     /// Bytes.
     Raw,
-    /// JSON, which must be valid.
-    Json,
+    /// JSON, which must be valid once it is decoded.
+    Json(Option<Coding>),
+}
+
+/// The parts of a record that are in a JSON body, as JSON.
+#[derive(Debug, Default)]
+pub struct JsonParts {
+    /// The structured payload; `None`: the body is a raw one.
+    pub payload: Option<Vec<u8>>,
+    /// The key.
+    pub key: Option<Vec<u8>>,
 }
 
 impl AcceptRules {
@@ -120,20 +130,27 @@ impl AcceptRules {
     }
 
     /// Returns how the body is interpreted.
-    pub fn kind(&self, head: &RequestHead<'_, '_>) -> Kind {
-        self.kind_of(head.fields.get("Content-Type").unwrap_or_default())
+    ///
+    /// # Errors
+    /// If it is JSON in a content coding that cannot be decoded.
+    pub fn kind(&self, head: &RequestHead<'_, '_>) -> Result<Kind, Failure> {
+        let encoding = joined(head.fields, "content-encoding").unwrap_or_default();
+        self.kind_of(head.fields.get("Content-Type").unwrap_or_default(), &encoding)
     }
 
-    /// Returns how a body of this media type is interpreted.
-    pub fn kind_of(&self, kind: &[u8]) -> Kind {
+    /// Returns how a body of this media type and content encoding is interpreted.
+    ///
+    /// # Errors
+    /// As for [`kind`](Self::kind).
+    pub fn kind_of(&self, kind: &[u8], encoding: &str) -> Result<Kind, Failure> {
         let wanted = self.structured || matches!(self.key, KeyRule::Pointer(_));
         if !wanted {
-            return Kind::Raw;
+            return Ok(Kind::Raw);
         }
         let kind = kind.split(|&byte| byte == b';').next().unwrap_or_default();
         let kind = kind.trim_ascii().to_ascii_lowercase();
         let json = kind == b"application/json" || kind.ends_with(b"+json");
-        if json { Kind::Json } else { Kind::Raw }
+        if json { Coding::parse(encoding).map(Kind::Json) } else { Ok(Kind::Raw) }
     }
 
     /// Returns the key as JSON, if it depends on the head; else null.
@@ -146,11 +163,18 @@ impl AcceptRules {
         text.map_or(Cow::Borrowed(b"null"), |text| encoded(text.as_bytes()).into())
     }
 
-    /// Returns a JSON body as a payload, and the key if it is in the body.
+    /// Returns the structured payload of a JSON body, if it is to have one, and the key if it is in
+    /// the body.
     ///
     /// # Errors
-    /// If it is not valid JSON, or deeper than readers of the record may accept.
-    pub fn read_json(&self, body: &[u8]) -> Result<(Vec<u8>, Option<Vec<u8>>), Failure> {
+    /// If it cannot be decoded, is not valid JSON, or is deeper than readers of the record may
+    /// accept.
+    pub fn read_json(&self, body: &[u8], coding: Option<Coding>) -> Result<JsonParts, Failure> {
+        let decoded = coding.map(|coding| coding.decode(body, self.body_max)).transpose()?;
+        let body = decoded.as_deref().unwrap_or(body);
+        if body.is_empty() {
+            return Ok(JsonParts::default());
+        }
         let invalid = |error: serde_json::Error| {
             Failure::InvalidBody(format!("The body is not valid JSON: {error}"))
         };
@@ -165,14 +189,13 @@ impl AcceptRules {
             let why = format!("The body is JSON of more than {DEPTH_MAX} levels; send fewer");
             return Err(Failure::InvalidBody(why));
         }
-        let payload =
-            if structured { json::compact(value.get().as_bytes()) } else { encoded(body) };
-        Ok((payload, key))
+        let payload = structured.then(|| json::compact(value.get().as_bytes()));
+        Ok(JsonParts { payload, key })
     }
 }
 
 /// Encodes bytes as a raw payload.
-pub fn encoded(bytes: &[u8]) -> Vec<u8> {
+fn encoded(bytes: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
     json::base64(&mut out, bytes);
     out

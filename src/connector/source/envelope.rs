@@ -20,9 +20,9 @@ pub const TAIL: &[u8] = b"\"}}\n";
 /// A payload in memory.
 #[derive(Clone, Copy, Debug)]
 pub enum Payload<'p> {
-    /// Raw bytes; none if empty.
+    /// Raw bytes, as they were sent; none if empty.
     Raw(&'p [u8]),
-    /// Text that is JSON already.
+    /// Text that is JSON, decoded.
     Json(&'p [u8]),
 }
 
@@ -31,6 +31,8 @@ pub enum Payload<'p> {
 pub struct Envelope {
     /// When the head was received, in milliseconds since 1970.
     created_ms: i64,
+    /// `Content-Encoding`, which a structured payload no longer has.
+    content_encoding: Option<String>,
     /// Names and values of the metadata, each after a comma.
     metadata: Vec<u8>,
 }
@@ -40,7 +42,11 @@ impl Envelope {
     /// and sorted.
     pub fn of(pushed: &Pushed<'_, '_, '_>, headers: &[String]) -> Self {
         let Pushed { head, peer, request_id, now, body_is_here: _ } = pushed;
-        let mut envelope = Self { created_ms: now.wall_ms, metadata: Vec::with_capacity(256) };
+        let mut envelope = Self {
+            created_ms: now.wall_ms,
+            content_encoding: joined(head.fields, "content-encoding").map(Cow::into_owned),
+            metadata: Vec::with_capacity(256),
+        };
         if let Some(kind) = joined(head.fields, "content-type") {
             envelope.put("rdv.source.content_type", &kind);
         }
@@ -63,9 +69,9 @@ impl Envelope {
         envelope
     }
 
-    /// Creates an envelope without metadata, for data received at this time.
-    pub fn at(created_ms: i64) -> Self {
-        Self { created_ms, metadata: Vec::new() }
+    /// Creates an envelope without other metadata, for data received at this time.
+    pub fn at(created_ms: i64, content_encoding: Option<String>) -> Self {
+        Self { created_ms, content_encoding, metadata: Vec::new() }
     }
 
     /// Adds to the metadata; names are tokens, and must be added in the order of their bytes.
@@ -92,7 +98,11 @@ impl Envelope {
     ) {
         let (Payload::Raw(bytes) | Payload::Json(bytes)) = payload;
         out.reserve(512 + self.metadata.len() + bytes.len() * 4 / 3);
-        self.before_payload(position, key, read, out);
+        let content_encoding = match payload {
+            Payload::Raw(_) => self.content_encoding.as_deref(),
+            Payload::Json(_) => None,
+        };
+        self.before_payload((position, key, read), content_encoding, out);
         match payload {
             Payload::Raw([]) => out.extend_from_slice(b"null"),
             Payload::Raw(bytes) => json::base64(out, bytes),
@@ -104,12 +114,17 @@ impl Envelope {
     /// Returns the record up to the first byte of a string payload; [`TAIL`] must follow it.
     pub fn opened(&self, position: Uuid, key: &[u8], read: Now) -> Vec<u8> {
         let mut out = Vec::with_capacity(512 + self.metadata.len());
-        self.before_payload(position, key, read, &mut out);
+        self.before_payload((position, key, read), self.content_encoding.as_deref(), &mut out);
         out.push(b'"');
         out
     }
 
-    fn before_payload(&self, position: Uuid, key: &[u8], read: Now, out: &mut Vec<u8>) {
+    fn before_payload(
+        &self,
+        (position, key, read): (Uuid, &[u8], Now),
+        content_encoding: Option<&str>,
+        out: &mut Vec<u8>,
+    ) {
         let mut text = [0; uuid::fmt::Hyphenated::LENGTH];
         let position = position.hyphenated().encode_lower(&mut text);
         out.extend_from_slice(b"{\"position\":");
@@ -125,6 +140,10 @@ impl Envelope {
         json::string(out, OPENCDC_VERSION);
         out.push(b':');
         json::string(out, VERSION);
+        if let Some(encoding) = content_encoding {
+            out.extend_from_slice(b",\"rdv.source.content_encoding\":");
+            json::string(out, encoding);
+        }
         out.extend_from_slice(&self.metadata);
         out.extend_from_slice(b"},\"key\":");
         out.extend_from_slice(key);

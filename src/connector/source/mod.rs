@@ -9,6 +9,7 @@
 //! |---|---|
 //! | `settings`, `accept_rules` | settings, and the rules for a request |
 //! | `request_reader` | requests on the event loop, from head to record |
+//! | `coding` | content codings of bodies |
 //! | `envelope`, `positions` | metadata and position of a record |
 //! | `queue`, `worker_handle` | exchange between the event loop and the threads |
 //! | `delivery`, `output`, `output_file`, `line` | delivery, its output, and its lines |
@@ -24,6 +25,7 @@
 mod accept_rules;
 mod acks;
 mod clock;
+mod coding;
 pub mod command;
 mod delivery;
 mod direct;

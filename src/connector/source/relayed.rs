@@ -5,7 +5,7 @@
 //! The relay answers the uploader 200 once all bytes were sent to this process; that is before the
 //! record is delivered, and cannot be later.
 
-use super::accept_rules::{AcceptRules, Kind};
+use super::accept_rules::{AcceptRules, JsonParts, Kind};
 use super::delivery::{self, AckInput, Delivery, DeliveryTimeouts, RecordFeed};
 use super::envelope::{Envelope, Payload, TAIL};
 use super::line::{Body, LineTail, OutgoingLine};
@@ -78,9 +78,10 @@ struct Upload<'u> {
 impl Upload<'_> {
     fn into_line(self, mut response: Response) -> Result<OutgoingLine, Failure> {
         let kind = response.text("Content-Type").map(str::to_owned);
+        let encoding = response.text("Content-Encoding").map(str::to_owned);
         let collected = self.collect(&mut response)?;
         let url = self.stream.url();
-        let mut envelope = Envelope::at(self.created_ms);
+        let mut envelope = Envelope::at(self.created_ms, encoding.clone());
         if let Some(kind) = &kind {
             envelope.put("rdv.source.content_type", kind);
         }
@@ -89,24 +90,26 @@ impl Upload<'_> {
         envelope.put("rdv.source.remote_address", &url.authority());
         let read = Now { monotonic: super::clock::now(), wall_ms: wall_ms() };
         let position = Positions::after(Uuid::nil()).next(read.wall_ms);
-        let json = self.rules.kind_of(kind.as_deref().unwrap_or_default().as_bytes()) == Kind::Json;
-        let (head, rest) = match collected {
-            CollectedBody::File(..) if json => {
+        let media_type = kind.as_deref().unwrap_or_default().as_bytes();
+        let kind = self.rules.kind_of(media_type, encoding.as_deref().unwrap_or_default());
+        let (head, rest) = match (collected, kind.map_err(|why| unreadable(&why))?) {
+            (CollectedBody::File(..), Kind::Json(_)) => {
                 let why = "JSON that has to be looked into must fit into --memory-body";
                 return Err(Failure::new(Exit::Refused, why));
             }
-            CollectedBody::File(file, bytes) => {
+            (CollectedBody::File(file, bytes), Kind::Raw) => {
                 let body = Body::Encoded(SpilledBody::of(file, bytes));
                 let head = envelope.opened(position, b"null", read);
                 (head, Some(LineTail { body, start: 0, bytes, tail: TAIL }))
             }
-            CollectedBody::Memory(memory) if json && !memory.is_empty() => {
-                let (payload, key) =
-                    self.rules.read_json(&memory).map_err(|why| unreadable(&why))?;
+            (CollectedBody::Memory(memory), Kind::Json(coding)) => {
+                let parts = self.rules.read_json(&memory, coding);
+                let JsonParts { payload, key } = parts.map_err(|why| unreadable(&why))?;
                 let key = key.unwrap_or_else(|| b"null".to_vec());
-                (envelope.whole(position, &key, read, Payload::Json(&payload)), None)
+                let payload = payload.as_deref().map_or(Payload::Raw(&memory), Payload::Json);
+                (envelope.whole(position, &key, read, payload), None)
             }
-            CollectedBody::Memory(memory) => {
+            (CollectedBody::Memory(memory), Kind::Raw) => {
                 (envelope.whole(position, b"null", read, Payload::Raw(&memory)), None)
             }
         };

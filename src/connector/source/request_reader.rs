@@ -1,7 +1,7 @@
 //! Turns requests into records on the event loop, without blocking. A body is collected in memory,
 //! or on disk if it is too large or memory is short.
 
-use super::accept_rules::{AcceptRules, Kind, unsigned};
+use super::accept_rules::{AcceptRules, JsonParts, Kind, unsigned};
 use super::direct::DirectDelivery;
 use super::envelope::{Envelope, Payload, TAIL};
 use super::line::{Body, LineTail, OutgoingLine};
@@ -93,7 +93,7 @@ impl Intake for RequestReader {
         Ok(Box::new(Request {
             envelope: Envelope::of(pushed, &self.0.rules.headers),
             key: self.0.rules.key_of_head(pushed.head),
-            kind: self.0.rules.kind(pushed.head),
+            kind: self.0.rules.kind(pushed.head)?,
             peer: pushed.peer,
             check,
             collected: Vec::new(),
@@ -162,8 +162,8 @@ impl Incoming for Request {
         let short = held > self.shared.memory;
         match self.kind {
             // JSON must be parsed as one piece.
-            Kind::Json if short => Err(Failure::TooBusy(Busy::Records)),
-            Kind::Json => Ok(Demand::More),
+            Kind::Json(_) if short => Err(Failure::TooBusy(Busy::Records)),
+            Kind::Json(_) => Ok(Demand::More),
             Kind::Raw if self.is_small_enough(short) => Ok(Demand::More),
             Kind::Raw => self.put_on_disk(ticket),
         }
@@ -234,13 +234,12 @@ impl Request {
         now: Now,
         body: &[u8],
     ) -> Result<(), Failure> {
-        let (mut payload, mut key) = (Vec::new(), std::mem::take(&mut self.key));
-        if self.kind == Kind::Json && !body.is_empty() {
-            let (json, found) = self.shared.rules.read_json(body)?;
-            payload = json;
-            key = found.map_or(key, Cow::Owned);
-        }
-        let payload = if payload.is_empty() { Payload::Raw(body) } else { Payload::Json(&payload) };
+        let JsonParts { payload, key } = match self.kind {
+            Kind::Json(coding) => self.shared.rules.read_json(body, coding)?,
+            Kind::Raw => JsonParts::default(),
+        };
+        let key = key.map_or_else(|| std::mem::take(&mut self.key), Cow::Owned);
+        let payload = payload.as_deref().map_or(Payload::Raw(body), Payload::Json);
         let make = |position, mut head| {
             self.envelope.write((position, &key, now), payload, &mut head);
             OutgoingLine { ticket: Some(ticket), position, head, rest: None }

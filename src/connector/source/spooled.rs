@@ -185,7 +185,7 @@ mod tests {
         for number in 1..=2 {
             let position = Uuid::from_u128(number);
             let payload = Payload::Raw(&bytes);
-            let line = Envelope::at(0).whole(position, b"null", read, payload);
+            let line = Envelope::at(0, None).whole(position, b"null", read, payload);
             writer.append(&line, position).unwrap();
         }
         let limits = QueueLimits { records: 1, bytes: 1 };

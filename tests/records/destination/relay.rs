@@ -41,6 +41,24 @@ fn each_record_goes_through_a_stream_that_is_named() {
 }
 
 #[test]
+fn a_receiver_sees_the_coding_of_the_bytes() {
+    let relay = Relay::start(&[]);
+    let (process, mut input) = start(&["--relay", &relay.url("")]);
+    let metadata = r#""metadata":{"rdv.source.content_encoding":"gzip"}"#;
+    let line = record("p", "k", b"content").replace(r#""metadata":{}"#, metadata);
+    input.write_all(line.as_bytes()).unwrap();
+    let line =
+        eventually("the stream is named", || process.stderr().lines().next().map(str::to_owned));
+    let line: Value = serde_json::from_str(&line).unwrap();
+    let url = line["stream"].as_str().unwrap();
+    let output = Command::new("curl").args(["-sSfi", "--noproxy", "*", url]).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap().to_lowercase();
+    assert!(text.contains("\r\ncontent-encoding: gzip\r\n") && text.ends_with("content"), "{text}");
+    drop(input);
+    assert_ends(&process.finish(), 0, &[]);
+}
+
+#[test]
 fn the_stream_of_a_url_takes_one_record() {
     let relay = Relay::start(&[]);
     let url = relay.url(&format!("/stream/{}", relay.create()));

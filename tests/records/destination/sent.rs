@@ -40,6 +40,28 @@ fn each_record_is_a_post_and_acknowledged() {
 }
 
 #[test]
+fn bytes_are_sent_with_their_coding() {
+    let line = |content: &[u8]| {
+        let metadata = r#""metadata":{"rdv.source.content_encoding":"gzip"}"#;
+        record("p", "k", content).replace(r#""metadata":{}"#, metadata)
+    };
+    let large = vec![b'x'; 3 << 20];
+    for (name, flags, content, expected) in [
+        ("small", &[][..], &b"content"[..], "gzip"),
+        ("large", &[], &large, "gzip"),
+        ("replaced", &["-H", "Content-Encoding: br"], b"content", "br"),
+        ("large, replaced", &["-H", "Content-Encoding: br"], &large, "br"),
+    ] {
+        let scene = Scene::taking();
+        let finished = run(&[&["--url", &scene.url()], flags].concat(), &line(content));
+        assert_ends(&finished, 0, &[]);
+        let request = scene.taken();
+        assert_eq!(request.field("content-encoding"), Some(expected), "{name}");
+        assert!(request.body == content, "{name}");
+    }
+}
+
+#[test]
 fn a_whole_record_can_be_the_body() {
     let scene = Scene::taking();
     let line = record("p", "k", b"content");

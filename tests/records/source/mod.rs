@@ -5,6 +5,7 @@ mod acknowledged;
 mod acknowledging;
 mod arguments;
 mod bodies;
+mod codings;
 mod consumer;
 mod desk;
 mod files;
