@@ -28,6 +28,10 @@ impl RecordFeed for QueueFeed {
         self.0.refused(lines, busy);
     }
 
+    fn unknown(&mut self, lines: Vec<OutgoingLine>) {
+        self.0.unknown(lines);
+    }
+
     fn is_durable(&self) -> bool {
         false
     }

@@ -236,7 +236,11 @@ impl Output {
         Ok(())
     }
 
-    fn sync_data(&self) -> io::Result<()> {
+    /// Synchronizes a file, wherever it is now.
+    ///
+    /// # Errors
+    /// Errors of fdatasync(2).
+    pub fn sync_data(&self) -> io::Result<()> {
         match &self.open {
             Some((descriptor, Kind::File)) => match nix::unistd::fdatasync(descriptor) {
                 // A device has nothing to synchronize.

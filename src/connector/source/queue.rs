@@ -196,12 +196,21 @@ impl Queue {
 
     /// Reports lines that did not become records.
     pub fn refused(&self, lines: impl IntoIterator<Item = OutgoingLine>, busy: Busy) {
+        self.settle_lines(lines, &PushDecision::Refused(Failure::TooBusy(busy)));
+    }
+
+    /// Reports lines that may become records although they could not be stored.
+    pub fn unknown(&self, lines: impl IntoIterator<Item = OutgoingLine>) {
+        self.settle_lines(lines, &PushDecision::Unknown);
+    }
+
+    fn settle_lines(&self, lines: impl IntoIterator<Item = OutgoingLine>, verdict: &PushDecision) {
         let mut freed = QueueLimits { records: 0, bytes: 0 };
         let verdicts: Vec<_> = lines
             .into_iter()
             .filter_map(|line| {
                 freed.add(&line);
-                Some((line.ticket?, PushDecision::Refused(Failure::TooBusy(busy))))
+                Some((line.ticket?, verdict.clone()))
             })
             .collect();
         self.settle(freed, verdicts);

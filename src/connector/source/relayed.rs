@@ -197,6 +197,10 @@ impl RecordFeed for SingleRecord {
         self.end_with(Err(busy));
     }
 
+    fn unknown(&mut self, _lines: Vec<OutgoingLine>) {
+        self.end_with(Err(Busy::Storage));
+    }
+
     fn is_durable(&self) -> bool {
         false
     }

@@ -64,8 +64,14 @@ impl SpoolWorker {
     /// Stores these lines with one sync; if that fails, each separately, so that one too many or
     /// too large does not affect the others.
     fn keep(&mut self, lines: Vec<OutgoingLine>) {
+        let was_broken = self.writer.is_broken();
         match self.append(&lines) {
             Ok(()) => self.kept(lines),
+            Err(error) if self.writer.is_broken() && !was_broken => {
+                // The next process may find and deliver them, so 503 would be wrong.
+                log::error!("records may remain in the spool count={}: {error}", lines.len());
+                self.queue.unknown(lines);
+            }
             Err(_) if lines.len() > 1 => {
                 for line in lines {
                     self.keep(vec![line]);

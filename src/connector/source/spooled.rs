@@ -138,6 +138,10 @@ impl RecordFeed for Spooled {
         // They stay in the spool, and the next process delivers them.
     }
 
+    fn unknown(&mut self, _lines: Vec<OutgoingLine>) {
+        // They stay in the spool as well, and their senders have been answered.
+    }
+
     fn is_durable(&self) -> bool {
         true
     }

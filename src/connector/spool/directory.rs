@@ -70,7 +70,12 @@ impl Directory {
 
     /// Makes created, renamed and removed directory entries durable (fsync(2), NOTES).
     pub(super) fn sync(&self) -> Result<(), SpoolError> {
-        self.handle.sync_all().map_err(SpoolError::io("syncing", &self.path))
+        self.sync_entries().map_err(SpoolError::io("syncing", &self.path))
+    }
+
+    /// The same, with the error of fsync(2).
+    pub(super) fn sync_entries(&self) -> io::Result<()> {
+        self.handle.sync_all()
     }
 
     /// Wraps an error of a file in this directory.

@@ -1,5 +1,5 @@
 //! The writer of a spool. When an append returns, its records are on disk and complete; when it
-//! fails, none of them remains.
+//! fails, none of them remains, unless that cannot be undone either.
 
 use super::directory::Directory;
 use super::line::LineChecker;
@@ -50,12 +50,18 @@ impl SpoolWriter {
     ///
     /// # Errors
     ///
-    /// [`SpoolError`]; then none of them is in the spool, and further appends are possible unless
-    /// it is [`SpoolError::Broken`].
+    /// [`SpoolError`]; then none of them is in the spool, and further appends are possible, unless
+    /// the writer [is broken](Self::is_broken) by it.
     pub fn append(&mut self, lines: &[u8], first: Uuid) -> Result<(), SpoolError> {
         let mut append = self.begin(first)?;
         append.write(lines)?;
         append.finish()
+    }
+
+    /// Whether an append failed and could not be undone: its records may be found when the spool is
+    /// opened again. All later appends fail with [`SpoolError::Broken`], and leave nothing.
+    pub fn is_broken(&self) -> bool {
+        self.broken
     }
 
     /// Starts an append of records in pieces, the first one at this position.
@@ -91,7 +97,9 @@ impl SpoolWriter {
         let taken = if current.durable {
             current.file.set_len(current.bytes).and_then(|()| current.file.sync_data())
         } else {
-            fs::remove_file(self.shared.directory.segment(current.first))
+            // Until the removal is on the disk, a power failure can bring the file back.
+            let path = self.shared.directory.segment(current.first);
+            fs::remove_file(path).and_then(|()| self.shared.directory.sync_entries())
         };
         self.broken = taken.is_err();
         self.current.take_if(|current| unsure || !current.durable);
@@ -134,7 +142,7 @@ impl Append<'_> {
     ///
     /// # Errors
     ///
-    /// [`SpoolError`]; then the entire append is undone.
+    /// [`SpoolError`]; then the entire append is undone, if that is possible.
     pub fn write(&mut self, piece: &[u8]) -> Result<(), SpoolError> {
         let written = self.try_write(piece);
         written.map_err(|failure| self.fail(failure, piece.len() as u64))
@@ -144,7 +152,7 @@ impl Append<'_> {
     ///
     /// # Errors
     ///
-    /// [`SpoolError`]; then the entire append is undone.
+    /// [`SpoolError`]; then the entire append is undone, if that is possible.
     pub fn finish(mut self) -> Result<(), SpoolError> {
         match self.try_finish() {
             Ok(()) => {

@@ -22,8 +22,10 @@ pub struct RequestToken {
 pub enum PushDecision {
     /// It is now a record at this position: 201.
     Created(Uuid),
-    /// It did not become a record.
+    /// It did not become a record, and never will.
     Refused(Failure),
+    /// It may be found as a record later, although it could not be stored: no answer is true.
+    Unknown,
     /// More of its body can be taken.
     GoOn,
 }

@@ -292,6 +292,9 @@ impl Records {
             (PushDecision::Refused(failure), PushState::Reading(_)) => {
                 self.refuse(io, id, slot, &failure, false);
             }
+            (PushDecision::Unknown, PushState::Deciding | PushState::Reading(_)) => {
+                io.conns.close(id, CloseMode::Orderly);
+            }
             (PushDecision::GoOn, PushState::Reading(body)) => {
                 let now = io.now.monotonic;
                 body.demand = Demand::More;

@@ -26,6 +26,7 @@ mod spool;
 mod spool_acks;
 mod spool_disk;
 mod spool_ends;
+mod spool_faults;
 mod spool_killed;
 mod spool_room;
 mod tokens;

@@ -43,6 +43,10 @@ pub trait RecordFeed: Send {
     /// Reports lines that were not delivered, and will not be.
     fn refused(&mut self, lines: Vec<OutgoingLine>, busy: Busy);
 
+    /// Reports lines that are in a file although they were to be removed from it: they may be read
+    /// as records.
+    fn unknown(&mut self, lines: Vec<OutgoingLine>);
+
     /// Whether lines are durable, so that they can wait indefinitely.
     fn is_durable(&self) -> bool;
 

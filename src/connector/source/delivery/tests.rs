@@ -4,12 +4,13 @@ use super::*;
 use crate::connector::source::output::Target;
 use std::os::unix::net::UnixStream;
 
-/// Waiting lines, and positions of those that were delivered or refused.
+/// Waiting lines, and positions of those that were delivered, refused, or may be delivered.
 #[derive(Debug, Default)]
 struct Told {
     waiting: VecDeque<OutgoingLine>,
     created: Vec<u128>,
     refused: Vec<u128>,
+    unknown: Vec<u128>,
 }
 
 /// A feed that returns one line at a time.
@@ -43,6 +44,10 @@ impl RecordFeed for OneByOne {
 
     fn refused(&mut self, lines: Vec<OutgoingLine>, _busy: Busy) {
         self.told().refused.extend(numbers(&lines));
+    }
+
+    fn unknown(&mut self, lines: Vec<OutgoingLine>) {
+        self.told().unknown.extend(numbers(&lines));
     }
 
     fn is_durable(&self) -> bool {

@@ -105,21 +105,31 @@ impl<F: RecordFeed> Delivery<F> {
         let whole: u64 = done.iter().map(OutgoingLine::len).sum();
         let cut = self.output.cut(self.sent + whole);
         self.rewind();
-        let mut lines = done;
-        lines.extend(self.lines.drain(..));
         if self.feed.is_durable() {
             // Durable, so they can be retried.
-            self.lines = lines.into();
+            done.into_iter().rev().for_each(|line| self.lines.push_front(line));
             self.stuck.get_or_insert_with(now);
             self.again = Some(now() + RETRY);
         } else {
-            self.feed.refused(lines, Busy::Storage);
+            let begun: Vec<_> = self.lines.drain(..).collect();
+            self.refuse_stored(done, cut.is_ok());
+            self.feed.refused(begun, Busy::Storage);
         }
         // The next record would follow the beginning of this one; a new process removes that.
         if let Err(error) = cut {
             log::error!("the beginning of a record could not be taken back: {error}");
             self.consumer_lost(&error, true);
         }
+    }
+
+    /// Answers the senders of complete lines in a file that they should not be in. Unless their
+    /// removal is on the disk, a power failure can bring them back: then 503 would be wrong.
+    fn refuse_stored(&mut self, lines: Vec<OutgoingLine>, is_cut: bool) {
+        if lines.is_empty() || is_cut && self.output.sync_data().is_ok() {
+            return self.feed.refused(lines, Busy::Storage);
+        }
+        log::error!("records could not be removed from the output again count={}", lines.len());
+        self.feed.unknown(lines);
     }
 
     /// Restarts at the first byte of a line.
