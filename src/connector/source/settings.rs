@@ -110,7 +110,8 @@ pub struct RecordSettings {
     #[arg(long, value_name = "NAME", value_parser = header)]
     pub header: Vec<String>,
 
-    /// Parse JSON objects into structured payloads; invalid JSON is refused with 400
+    /// Parse JSON objects into structured payloads, decoded from gzip, deflate or zstd; invalid JSON
+    /// is refused with 400, another encoding with 415
     #[arg(long)]
     pub structured: bool,
 
@@ -186,8 +187,8 @@ pub enum SchemeName {
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Handing over")]
 pub struct HandOverSettings {
-    /// Output of records: - for standard output, a file (appended to), a FIFO, or unix:PATH, a
-    /// socket that the consumer listens on
+    /// Output of records: - for standard output, a file (appended to, created again if renamed or
+    /// removed), a FIFO, or unix:PATH, a socket that the consumer listens on
     #[arg(long, short, value_name = "PLACE", default_value = "-", value_parser = places::no_stream_word)]
     pub output: String,
 
