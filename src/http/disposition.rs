@@ -8,11 +8,11 @@ pub use read::{file_name, size};
 use std::fmt::Write as _;
 
 /// Returns the field value `attachment; filename="..."` for a percent-encoded path segment,
-/// followed by `filename*` (RFC 8187) where the name is not plain ASCII. It holds visible ASCII and
-/// spaces only, whatever the segment holds.
+/// followed by `filename*` (RFC 8187) where the name is not plain ASCII or has a character that
+/// clients misread there. It holds visible ASCII and spaces only, whatever the segment holds.
 ///
 /// Bad escapes are kept, invalid UTF-8 becomes U+FFFD, control characters and those that reorder
-/// text on a screen are dropped, and directory separators become `_`. `None` if no file name
+/// text on a screen are dropped, and slashes become `_`. `None` if no file name
 /// remains: an empty one, `.` or `..`.
 pub fn attachment(percent_encoded_name: &str) -> Option<String> {
     attachment_named(
@@ -28,10 +28,9 @@ pub fn attachment_named(name: &str, size: Option<u64>) -> Option<String> {
     if matches!(name.trim(), "" | "." | "..") {
         return None;
     }
-    let mut value = String::from("attachment; filename=\"");
-    name.chars().for_each(|char| push_fallback(&mut value, char));
-    value.push('"');
-    if !name.is_ascii() {
+    let fallback = fallback(&name);
+    let mut value = format!("attachment; filename=\"{fallback}\"");
+    if name != fallback {
         value.push_str("; filename*=UTF-8''");
         name.bytes().for_each(|byte| push_extended(&mut value, byte));
     }
@@ -63,20 +62,23 @@ fn hex_pair(digits: &[u8]) -> Option<u8> {
 /// Returns the character as allowed in a file name; `None` drops it.
 fn harmless(char: char) -> Option<char> {
     match char {
-        '/' | '\\' => Some('_'),
+        '/' => Some('_'),
         // Overrides and isolates, which can make `gpj.exe` display as `exe.jpg`.
         '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => None,
         _ => (!char.is_control()).then_some(char),
     }
 }
 
-/// Appends to the quoted ASCII form.
-fn push_fallback(value: &mut String, char: char) {
-    match char {
-        '"' | '\\' => value.extend(['\\', char]),
-        ' '..='~' => value.push(char),
-        _ => value.push('_'),
-    }
+/// Returns the name in plain ASCII, without what clients misread between quotes (RFC 6266, appendix
+/// D): quotes, backslashes, and escapes of URLs.
+fn fallback(name: &str) -> String {
+    let plain = |(at, char): (usize, char)| match char {
+        '"' | '\\' => '_',
+        '%' if hex_pair(&name.as_bytes()[at + 1..]).is_some() => '_',
+        ' '..='~' => char,
+        _ => '_',
+    };
+    name.char_indices().map(plain).collect()
 }
 
 /// Appends to the extended form: an `attr-char`, or an escape.
@@ -106,13 +108,17 @@ mod tests {
             ("plain", "a.txt", "filename=\"a.txt\""),
             ("a blank", "my%20file.txt", "filename=\"my file.txt\""),
             ("plus is no blank", "a+b", "filename=\"a+b\""),
-            ("a quote", "a%22b", "filename=\"a\\\"b\""),
-            ("separators", "..%2f..%5Cetc\\passwd", "filename=\".._.._etc_passwd\""),
+            ("a quote", "a%22b", "filename=\"a_b\"; filename*=UTF-8''a%22b"),
+            (
+                "separators",
+                "..%2f..%5Ce\\p",
+                "filename=\".._.._e_p\"; filename*=UTF-8''.._..%5Ce%5Cp",
+            ),
             ("line breaks", "a%0D%0ASet-Cookie:%20b%00", "filename=\"aSet-Cookie: b\""),
             ("a delete", "a%7Fb", "filename=\"ab\""),
             ("bad escapes", "%zz%4%", "filename=\"%zz%4%\""),
             ("a sign in an escape", "%+1", "filename=\"%+1\""),
-            ("decoded once", "%2541", "filename=\"%41\""),
+            ("decoded once", "%2541", "filename=\"_41\"; filename*=UTF-8''%2541"),
             ("umlauts", "%C3%BC.txt", "filename=\"_.txt\"; filename*=UTF-8''%C3%BC.txt"),
             ("raw umlauts", "ü", "filename=\"_\"; filename*=UTF-8''%C3%BC"),
             ("a bad escape before one", "%ü", "filename=\"%_\"; filename*=UTF-8''%25%C3%BC"),
@@ -137,7 +143,8 @@ mod tests {
         for (name, plain, size, value) in [
             ("plain", "a.txt", None, "filename=\"a.txt\""),
             ("a size", "a.txt", Some(0), "filename=\"a.txt\"; size=0"),
-            ("a percent sign", "100%25", None, "filename=\"100%25\""),
+            ("a percent sign", "100 %", None, "filename=\"100 %\""),
+            ("an escape", "100%25", None, "filename=\"100_25\"; filename*=UTF-8''100%2525"),
             ("both forms", "ü", Some(7), "filename=\"_\"; filename*=UTF-8''%C3%BC; size=7"),
         ] {
             let expected = Some(format!("attachment; {value}"));
@@ -149,7 +156,7 @@ mod tests {
     proptest! {
         #[test]
         fn a_harmless_name_and_its_size_are_read_as_written(
-            name in "[^\\pC/\\\\]{1,24}", size: Option<u64>
+            name in "[^\\pC/]{1,24}", size: Option<u64>
         ) {
             if let Some(value) = attachment_named(&name, size) {
                 prop_assert_eq!(file_name(value.as_bytes()), Some(name), "{}", value);

@@ -128,6 +128,50 @@ fn a_long_name_is_cut_before_its_extension() {
 }
 
 #[test]
+fn a_quote_a_backslash_and_a_percent_sign_survive_other_programs() {
+    let relay = Relay::start(&[]);
+    let here = Desk::at(&relay);
+    here.put("a", "abc");
+    // Without `filename*`, curl takes the plain form: it has no character that ends or alters it.
+    // wget decodes `filename*` twice.
+    for (name, plain, wget) in [
+        ("it's \"so\".txt", "it's _so_.txt", "it's \"so\".txt"),
+        ("a\\b.txt", "a_b.txt", "a\\b.txt"),
+        ("100%25.txt", "100_25.txt", "100%.txt"),
+        ("50 %.txt", "50 %.txt", "50 %.txt"),
+        ("Größe.txt", "Gr__e.txt", "Größe.txt"),
+    ] {
+        let escaped = escaped(name);
+        let upload = |there: &Desk, program: &str, arguments: &[&str]| {
+            let id = relay.create();
+            let url = relay.url(&format!("/stream/{id}/{escaped}"));
+            let sending = here.curl(&["-f", "--path-as-is", "-T", "a", &url]);
+            relay.await_state(&id, "SRC_CONNECTED");
+            let mut command = there.plain(program);
+            command.args(arguments).arg(relay.url(&format!("/stream/{id}")));
+            assert_complete(program, &crate::support::Process::start(command).finish());
+            assert_complete("curl -T", &sending.finish());
+        };
+        let there = Desk::at(&relay);
+        upload(&there, "curl", &["-q", "-sSfOJ", "--noproxy", "*"]);
+        assert_eq!(there.names(), [plain], "curl");
+        let there = Desk::at(&relay);
+        upload(
+            &there,
+            "wget",
+            &[
+                "-q",
+                "--no-config",
+                "--content-disposition",
+                "--local-encoding=UTF-8",
+                "--restrict-file-names=nocontrol",
+            ],
+        );
+        assert_eq!(there.names(), [wget], "wget");
+    }
+}
+
+#[test]
 fn a_name_on_the_disk_that_is_no_text_is_sent_all_the_same() {
     let relay = Relay::start(&[]);
     let here = Desk::at(&relay);
