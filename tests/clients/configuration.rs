@@ -1,10 +1,11 @@
 //! Which relay is meant: the flag, the environment, the file of preferences, in this order.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
 
-use crate::desk::{Desk, assert_complete, assert_ended, offered};
-use crate::support::{Process, Relay};
+use crate::desk::{Desk, as_nobody, assert_complete, assert_ended, offered};
+use crate::support::{Process, Relay, UNKNOWN, nobody};
 
 /// Sends with this environment, and receives by the identifier alone.
 fn passes(relay: &Relay, what: &str, prepare: impl Fn(&Desk, &mut Command)) {
@@ -66,6 +67,33 @@ fn the_relay_comes_from_where_it_is_named_first() {
     passes(&relay, "empty variables are none", |_, rdv| {
         rdv.env("RDV_CLIENT_CONFIG", "").env("RDV_RELAY", "").env("HOME", right.path());
     });
+}
+
+#[test]
+fn a_home_that_cannot_be_entered_is_none_unless_its_file_is_named() {
+    let relay = Relay::start(&[]);
+    let url = relay.url("");
+    let home = tempfile::tempdir().expect("a directory");
+    fs::write(home.path().join(".config"), "no directory").expect("a file");
+    passes(&relay, "a file in place of the directory", |_, rdv| {
+        rdv.env("HOME", home.path()).env("RDV_RELAY", &url);
+    });
+    let closed = tempfile::tempdir().expect("a directory");
+    fs::set_permissions(closed.path(), fs::Permissions::from_mode(0o700)).expect("permissions");
+    let (program, _binary) = nobody();
+    for (what, name, exit, words) in [
+        ("nothing named", "", 5, "does not exist"),
+        ("a file named", "client.toml", 2, "client.toml: Permission denied"),
+    ] {
+        let mut command = Command::new(program.get_program());
+        command.args(program.get_args()).args(["status", UNKNOWN]).env("RDV_RELAY", &url);
+        command.env("HOME", closed.path()).env_remove("XDG_CONFIG_HOME");
+        let file = closed.path().join(name);
+        command
+            .env("RDV_CLIENT_CONFIG", if name.is_empty() { "".as_ref() } else { file.as_os_str() });
+        as_nobody(&mut command);
+        assert_ended(what, &Process::start(command).finish(), exit, words);
+    }
 }
 
 #[test]

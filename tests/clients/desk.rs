@@ -150,3 +150,12 @@ pub(crate) fn assert_complete(what: &str, finished: &Finished) {
     assert_ended(what, finished, 0, "");
     assert!(!finished.stderr.contains("rdv:"), "{what}: {}", finished.stderr);
 }
+
+/// Runs a program without the rights of root, where the test has them.
+pub(crate) fn as_nobody(command: &mut Command) {
+    use std::os::unix::process::CommandExt as _;
+    if nix::unistd::geteuid().is_root() {
+        let user = nix::unistd::User::from_name("nobody").expect("users").expect("nobody");
+        command.uid(user.uid.as_raw()).gid(user.gid.as_raw());
+    }
+}

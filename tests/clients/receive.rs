@@ -7,7 +7,7 @@ use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _, symlink};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use crate::desk::{Desk, assert_complete, assert_ended};
+use crate::desk::{Desk, as_nobody, assert_complete, assert_ended};
 use crate::support::{Framing, Process, Relay, eventually, nobody, pattern};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
@@ -242,14 +242,6 @@ fn a_directory_that_takes_no_files_is_found_out_before_the_stream_is_used_up() {
         assert_eq!(relay.await_state(&id, "SRC_CONNECTED")["active"], true, "{flags:?}");
     }
     drop(sending);
-}
-
-fn as_nobody(command: &mut Command) {
-    use std::os::unix::process::CommandExt as _;
-    if nix::unistd::geteuid().is_root() {
-        let user = nix::unistd::User::from_name("nobody").expect("users").expect("nobody");
-        command.uid(user.uid.as_raw()).gid(user.gid.as_raw());
-    }
 }
 
 #[test]

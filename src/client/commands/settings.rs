@@ -18,7 +18,7 @@ pub struct Preferences {
 impl Preferences {
     /// Reads the file named by `RDV_CLIENT_CONFIG`, which must exist; otherwise
     /// `$XDG_CONFIG_HOME/rdv/client.toml` (`~/.config/rdv/client.toml`), or `/etc/rdv/client.toml`,
-    /// if one exists.
+    /// if one exists and can be opened.
     ///
     /// # Errors
     /// The file cannot be read, or is invalid.
@@ -28,7 +28,7 @@ impl Preferences {
             return Self::of_file(Path::new(&path))?
                 .ok_or_else(|| wrong(Path::new(&path), "no such file (RDV_CLIENT_CONFIG)"));
         }
-        for path in usual_places(variable) {
+        for path in usual_places(variable).into_iter().filter(|path| is_readable(path)) {
             if let Some(preferences) = Self::of_file(&path)? {
                 return Ok(preferences);
             }
@@ -67,6 +67,14 @@ fn usual_places(variable: impl Fn(&str) -> Option<OsString>) -> Vec<PathBuf> {
     let own = variable("XDG_CONFIG_HOME").map(PathBuf::from).or(home);
     let own = own.map(|directory| directory.join("rdv/client.toml"));
     own.into_iter().chain(["/etc/rdv/client.toml".into()]).collect()
+}
+
+/// Whether this user can read a file that was not named: under `sudo` or a service manager,
+/// `HOME` is often the directory of another user.
+fn is_readable(path: &Path) -> bool {
+    use io::ErrorKind::{NotADirectory, PermissionDenied};
+    let opened = std::fs::File::open(path);
+    !matches!(opened, Err(error) if matches!(error.kind(), NotADirectory | PermissionDenied))
 }
 
 fn wrong(path: &Path, why: &str) -> Failure {
