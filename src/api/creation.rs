@@ -9,8 +9,8 @@ use crate::rendezvous::Headers;
 use serde_json::{Map, Value};
 use std::num::NonZeroU64;
 
-/// Fields under the relay's own control: they frame messages or concern one hop only.
-const RESERVED: [&str; 8] = [
+/// Fields under the relay's own control: they frame messages, concern one hop only, or mark errors.
+const RESERVED: [&str; 9] = [
     "content-length",
     "transfer-encoding",
     "connection",
@@ -19,6 +19,7 @@ const RESERVED: [&str; 8] = [
     "trailer",
     "upgrade",
     "date",
+    "rdv-error",
 ];
 
 /// Fields with which one response affects its entire origin, which is shared by streams of other

@@ -2,10 +2,18 @@
 
 use super::{Busy, Denied};
 use crate::http::chunked::ChunkError;
+use crate::http::fields::is_token;
 use crate::http::reject::Reject;
 use crate::rendezvous::{Ending, PeerReport, Side};
 use serde_json::json;
 use std::borrow::Cow;
+
+/// The field of every error, and of no download: the status does not distinguish them, since a
+/// reporter can choose a success status.
+pub const ERROR_FIELD: &str = "Rdv-Error";
+
+/// Maximum length of its value, in bytes; a reported name can be longer.
+const FIELD_MAX_BYTES: usize = 64;
 
 const RANGE_NOT_SUPPORTED: &str =
     "A stream cannot resume, and was not joined; retry without Range to receive all of it";
@@ -315,6 +323,13 @@ impl Failure {
     /// Returns the methods of the path, for `Allow` (RFC 9110 10.2.1).
     pub fn allow(&self) -> Option<&'static str> {
         if let Self::MethodNotAllowed(allow) = self { Some(allow) } else { None }
+    }
+
+    /// Returns the value of [`ERROR_FIELD`]: the name, unless it is a report's and does not fit.
+    pub fn field_value(&self) -> &str {
+        let name = self.name();
+        let fits = name.len() <= FIELD_MAX_BYTES && is_token(name.as_bytes());
+        if fits { name } else { "Error" }
     }
 
     /// Returns the authentication scheme, for `WWW-Authenticate` (RFC 9110 11.6.1, RFC 6750 3).

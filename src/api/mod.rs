@@ -21,6 +21,6 @@ pub mod status;
 pub use access::Denied;
 pub use busy::Busy;
 pub use download::Upload;
-pub use failure::Failure;
+pub use failure::{ERROR_FIELD, Failure};
 pub use route::{Audience, Callee, Control, Route, route};
 pub use route_name::RouteName;

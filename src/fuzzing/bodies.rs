@@ -14,7 +14,7 @@ use crate::rendezvous::transfer::Delimiter;
 use serde_json::{Map, Value, json};
 use std::num::NonZeroU64;
 
-const NAMES: [&str; 10] = [
+const NAMES: [&str; 11] = [
     "X-Name",
     "content-type",
     "Content-Disposition",
@@ -25,6 +25,7 @@ const NAMES: [&str; 10] = [
     "a b",
     "X:Y",
     "Set-Cookie",
+    "rdv-error",
 ];
 
 const VALUES: [&str; 9] = [

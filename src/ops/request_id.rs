@@ -46,7 +46,7 @@ pub enum Encoding {
 }
 
 /// Fields that frame the message or name its parties cannot be chosen.
-const TAKEN: [&str; 19] = [
+const TAKEN: [&str; 20] = [
     "Allow",
     "Cache-Control",
     "Connection",
@@ -59,6 +59,7 @@ const TAKEN: [&str; 19] = [
     "Host",
     "Keep-Alive",
     "Location",
+    "Rdv-Error",
     "Retry-After",
     "TE",
     "Transfer-Encoding",

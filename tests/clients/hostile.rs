@@ -25,15 +25,35 @@ fn saying(answer: &'static str) -> SocketAddr {
 
 #[test]
 fn a_report_that_looks_like_a_download_is_none_even_if_the_relay_forgot_it() {
-    for status in [200, 204] {
+    for (status, words) in [(200, "gone (200 NoFile)"), (204, "No Content (204 NoFile)")] {
         let relay = Relay::start(&["--retention", "0s"]);
         let desk = Desk::at(&relay);
         let id = relay.create();
         let report = json!({ "http_status": status, "name": "NoFile", "message": "gone" });
         let report = ask("POST", &format!("/stream/{id}/error")).body(report.to_string());
         assert_eq!(relay.exchange(&report).status(), 200);
-        assert_ended("receive", &desk.run(&["receive", &id, "-o", "a"]), 5, "the relay does not");
+        assert_ended("receive", &desk.run(&["receive", &id, "-o", "a"]), 4, words);
         assert_eq!(desk.names(), [""; 0], "{status}");
+    }
+}
+
+#[test]
+fn an_error_that_a_proxy_adorns_like_a_download_is_not_taken_for_one() {
+    let relay = Relay::start(&[]);
+    let desk = Desk::at(&relay);
+    let adorned = "HTTP/1.1 200 OK\r\nContent-Security-Policy: sandbox\r\nConnection: close\r\n";
+    let error = r#"{"name":"NoFile","message":"no such file"}"#;
+    // Asked for the status of the stream, the server gives the same answer.
+    let status = format!(r#"{{"state":"CLIENT_ERROR","error":{error}}}"#);
+    for (relays, field, body) in
+        [("a relay", "Rdv-Error: NoFile\r\n", error), ("an older relay", "", &status)]
+    {
+        let json = format!("Content-Type: application/json\r\nContent-Length: {}\r\n", body.len());
+        let answer = format!("{adorned}{json}{field}\r\n{body}");
+        let url = format!("http://{}/stream/{UNKNOWN}", saying(answer.leak()));
+        let got = desk.run(&["receive", &url, "-o", "a"]);
+        assert_ended(relays, &got, 4, "no such file");
+        assert_eq!(desk.names(), [""; 0], "{relays}");
     }
 }
 

@@ -117,6 +117,33 @@ fn every_download_carries_the_same_five_headers() {
 }
 
 #[test]
+fn an_error_is_told_from_a_download_by_a_field_that_no_client_can_set() {
+    let relay = Relay::start(&[]);
+    for (name, report, field) in [
+        ("a success status", json!({ "http_status": 200, "name": "NoFile" }), "NoFile"),
+        ("no body", json!({ "http_status": 204, "name": "NoFile" }), "NoFile"),
+        ("no token", json!({ "name": "a\r\nb: c" }), "Error"),
+        ("too long", json!({ "name": "x".repeat(65) }), "Error"),
+    ] {
+        let id = relay.create();
+        let report = ask("POST", &format!("/stream/{id}/error")).body(report.to_string());
+        assert_eq!(relay.exchange(&report).status(), 200, "{name}");
+        let answer = relay.get(&format!("/stream/{id}"));
+        assert_eq!(answer.head.all("Rdv-Error"), [field], "{name}");
+    }
+    let id = relay.create();
+    let (download, _) = heads(&relay, &id, &put(&id).field("Rdv-Error", "x"));
+    assert_eq!(download.get("Rdv-Error"), None);
+    for member in ["download_headers", "upload_headers"] {
+        let own = json!({ member: { "rdv-error": "x" } });
+        let answer = relay.exchange(&ask("POST", "/stream").body(own.to_string()));
+        assert_error(member, &answer, (400, "InvalidBodyError", None));
+    }
+    let answer = relay.exchange(&ask("GET", "/none").field("Accept", "text/plain"));
+    assert_eq!(answer.head.get("Rdv-Error"), Some("BadRouteError"));
+}
+
+#[test]
 fn a_name_in_the_path_becomes_the_file_name() {
     let relay = Relay::start(&[]);
     let named = |id: &str, name: &str| ask("PUT", &format!("/stream/{id}/{name}")).body("hello");

@@ -17,6 +17,7 @@ pub(crate) fn assert_error(what: &str, answer: &Response, wanted: (u16, &str, Op
     assert_eq!(answer.status(), status, "{what}: {}", answer.text());
     assert_eq!(answer.ending, Ending::Complete, "{what}");
     assert_eq!(answer.head.get("Content-Type"), Some("application/json"), "{what}");
+    assert!(answer.head.get("Rdv-Error").is_some(), "{what}: {:?}", answer.head);
     let body = answer.json();
     assert_eq!(body["name"], name, "{what}: {}", answer.text());
     assert!(body["message"].is_string(), "{what}: {}", answer.text());

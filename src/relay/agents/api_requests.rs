@@ -6,7 +6,7 @@ use super::heads::AnswerReader;
 use super::role::{AgentRole, release};
 use super::sessions::Sessions;
 use crate::api::forward::{self, BodyCarrier, Forwarding};
-use crate::api::{Busy, Failure};
+use crate::api::{Busy, ERROR_FIELD, Failure};
 use crate::http::body::BodyDecoder;
 use crate::http::chunked::{LAST_CHUNK, write_framed};
 use crate::http::framing::Framing;
@@ -252,6 +252,7 @@ fn refuse(io: &mut Io, sessions: &mut Sessions, agent: Slot, number: u32, failur
     let body = failure.body(false);
     let mut head = Vec::with_capacity(256);
     HeadWriter::new(&mut head, failure.status(), &io.date)
+        .field(ERROR_FIELD, failure.field_value().as_bytes())
         .field("Content-Type", b"application/json")
         .content_length(body.len() as u64)
         .end();

@@ -1,7 +1,7 @@
 //! Writing responses.
 
 use super::follow::{flush, settled};
-use crate::api::{Busy, Failure};
+use crate::api::{Busy, ERROR_FIELD, Failure};
 use crate::http::head::Version;
 use crate::http::response::HeadWriter;
 use crate::relay::io::{ConnId, Http, Io, OnFlushed, Reply, Role, ServingMode, identify};
@@ -61,6 +61,7 @@ pub fn report(io: &mut Io, id: ConnId, failure: &Failure, read: bool) {
     let retry_after = io.settings.load.retry_after_seconds();
     let kind: &[u8] = if text { b"text/plain; charset=utf-8" } else { b"application/json" };
     respond(io, id, (status, read), body.as_bytes(), |mut head| {
+        head = head.field(ERROR_FIELD, failure.field_value().as_bytes());
         if failure.may_pass() {
             head = head.field("Retry-After", retry_after.to_string().as_bytes());
         }

@@ -3,7 +3,7 @@
 
 use super::inherited;
 use super::shortage::{Accepted, DescriptorSupply, Shortage, accepted, waits};
-use crate::api::{Busy, Failure};
+use crate::api::{Busy, ERROR_FIELD, Failure};
 use crate::http::head::Version;
 use crate::http::response::HeadWriter;
 use crate::relay::http1::{self, answer};
@@ -228,6 +228,7 @@ fn refuse(io: &mut Io, socket: &TcpStream, peer: SocketAddr) {
     let mut response = Vec::new();
     let status = answer::status_of(io, &failure);
     HeadWriter::new(&mut response, status, &io.date)
+        .field(ERROR_FIELD, failure.field_value().as_bytes())
         .field("Content-Type", b"application/json")
         .content_length(body.len() as u64)
         .field("Retry-After", seconds.as_bytes())

@@ -11,6 +11,7 @@ use super::reporter::{OutputArgs, Reporter};
 use super::send::DIGEST_ANNOUNCED;
 use super::settings::Preferences;
 use super::{Exit, Failure, watching};
+use crate::api::ERROR_FIELD;
 use crate::client::file_name::printable;
 use crate::client::outgoing::{Outgoing, Request, UNLIMITED};
 use crate::client::output::Output;
@@ -159,19 +160,36 @@ pub(crate) fn broken(stream: Option<&Stream>, error: io::Error) -> Failure {
 pub(crate) fn judged(response: Response, stream: Option<&Stream>) -> Result<Response, Refusal> {
     let status = response.status();
     let reported = || stream.and_then(|stream| reported(stream, status));
-    if !response.is_success() {
+    if !response.is_success() || response.field(ERROR_FIELD).is_some() {
+        let name = response.text(ERROR_FIELD).unwrap_or_default().to_owned();
         let refusal = Refusal::of(response);
-        let unnamed = refusal.name.is_empty();
-        return Err(if unnamed { reported().unwrap_or(refusal) } else { refusal });
+        let is_named = !refusal.name.is_empty();
+        return Err(if is_named {
+            refusal
+        } else {
+            // An error without a body has its name in the field alone.
+            reported().unwrap_or(Refusal { name, ..refusal })
+        });
     }
-    // Downloads of a relay have this field; errors reported with a success status do not.
-    let is_download = response.field("Content-Security-Policy").is_some();
-    let Some(stream) = stream.filter(|_| !is_download) else { return Ok(response) };
+    let is_doubtful = could_be_an_error(&response);
+    let Some(stream) = stream.filter(|_| is_doubtful) else { return Ok(response) };
     let Ok(Ok(held)) = stream.status() else {
         let message = "the relay does not report the reason";
         return Err(Refusal { status, name: String::new(), message: message.into() });
     };
     reported_in(&held, status).map_or(Ok(response), Err)
+}
+
+/// Whether a response with a success status can be an error of a relay older than [`ERROR_FIELD`],
+/// to which a proxy may have added the fields of a download: then the status of the stream decides.
+fn could_be_an_error(response: &Response) -> bool {
+    let is_of_an_error = |kind: &str| {
+        let essence = kind.split(';').next().unwrap_or_default().trim();
+        matches!(essence, "application/json" | "text/plain")
+    };
+    response.status() != 200
+        || response.field("Content-Security-Policy").is_none()
+        || response.text("Content-Type").is_some_and(is_of_an_error)
 }
 
 /// A download whose head has been received.
