@@ -193,6 +193,12 @@ impl Stream {
         outgoing.finish(None)
     }
 
+    /// Returns the head of the download without joining the stream, as far as it is known: once a
+    /// source waits. Best effort: joining reports what is wrong.
+    pub(crate) fn head(&self) -> Option<Response> {
+        ask("HEAD", &self.url(), &self.options, "").ok().filter(Response::is_success)
+    }
+
     /// Returns the status object of the stream.
     ///
     /// # Errors

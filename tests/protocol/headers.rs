@@ -319,3 +319,23 @@ fn a_range_that_is_the_whole_or_to_be_ignored_joins() {
         assert_eq!((download.status(), download.text()), (200, "hello"), "{fields:?}");
     }
 }
+
+#[test]
+fn a_head_shows_the_download_of_a_waiting_source_without_joining() {
+    let relay = Relay::start(&[]);
+    let head = |id: &str| relay.exchange(&ask("HEAD", &format!("/stream/{id}")));
+    for framing in [Framing::Length(5), Framing::Chunked] {
+        let id = relay.create_with(&json!({ "download_headers": { "X-A": "b" } }));
+        assert_eq!(head(&id).head.get("Content-Disposition"), None);
+        let mut source = relay.connect();
+        source.ask(&framing.put(&id).field("Content-Disposition", "attachment; filename=\"a\""));
+        relay.await_state(&id, "SRC_CONNECTED");
+        let shown = head(&id).head;
+        for (name, value) in [("X-A", "b"), ("Content-Disposition", "attachment; filename=\"a\"")] {
+            assert_eq!(shown.get(name), Some(value), "{name}");
+        }
+        let is_sized = framing == Framing::Length(5);
+        assert_eq!(shown.get("Content-Length"), Some("5").filter(|_| is_sized));
+        assert_eq!(relay.await_state(&id, "SRC_CONNECTED")["active"], true);
+    }
+}

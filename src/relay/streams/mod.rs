@@ -191,14 +191,19 @@ impl Streams {
         }
     }
 
-    /// Handles `HEAD /stream/:id`.
+    /// Handles `HEAD /stream/:id`: shows the download of a waiting source without joining.
     pub fn exists(&mut self, io: &mut Io, id: ConnId, stream: Option<Uuid>, read: bool) {
         let stream = stream.and_then(|stream| self.registry.get(stream));
-        if stream.is_some_and(Stream::is_active) {
-            answer::empty(io, id, 200, read);
-        } else {
-            answer::failure(io, id, &Failure::SessionNotFound, read);
-        }
+        let Some(stream) = stream.filter(|stream| stream.is_active()) else {
+            return answer::failure(io, id, &Failure::SessionNotFound, read);
+        };
+        let Some(upload) = self.waiting_upload(io, stream) else {
+            return answer::empty(io, id, 200, read);
+        };
+        let delimiter = upload.delimiter(io.conns[id].reply.version);
+        answer::respond(io, id, (200, read), b"", |head| {
+            upload.download_fields(head, delimiter, stream.headers())
+        });
     }
 
     /// Handles `GET /stream`, for a client with read access.

@@ -153,6 +153,21 @@ impl Streams {
         }
     }
 
+    /// Returns the head of a stream's source that waits for a destination.
+    pub(super) fn waiting_upload(&self, io: &Io, stream: &Stream) -> Option<&Upload> {
+        let [source, None] = stream.clients() else { return None };
+        let crate::relay::io::Role::Streams(slot) = io.conns[ConnId::from_client(source?)].role
+        else {
+            return None;
+        };
+        match &self.seats[slot.key()] {
+            StreamRole::Source { upload, .. } => upload.as_deref(),
+            StreamRole::Destination { .. } | StreamRole::Listing(_) | StreamRole::Subscriber(_) => {
+                None
+            }
+        }
+    }
+
     /// Handles an event on a waiting side's socket.
     pub(super) fn waiting_ready(&mut self, io: &mut Io, id: ConnId) {
         let side = self.role_of(io, id).side;
