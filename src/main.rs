@@ -128,7 +128,7 @@ The relay is --relay, else RDV_RELAY, else relay = \"URL\" in ~/.config/rdv/clie
 http_proxy, https_proxy, all_proxy and no_proxy are read as curl reads them.
 Exit status: 0 complete, 1 local file error, 2 invalid arguments, 3 the other side did not connect in \
 time, 4 the other side was interrupted, 5 refused by the relay or server, 6 digest mismatch, 7 network \
-error, 129 hangup, 130 interrupted, 143 terminated.";
+error, 8 not all was extracted, 129 hangup, 130 interrupted, 143 terminated.";
 
 const SOURCE_NOTES: &str = "\
 A request is answered 201 once its record is written and flushed, 503 while no consumer takes it.

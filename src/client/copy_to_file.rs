@@ -18,6 +18,9 @@ const SPLICE_MIN_BYTES: u64 = 16 << 10;
 /// Size of the pipe between the socket and the file.
 const PIPE_BYTES: usize = 1 << 20;
 
+/// Called with the byte count of each step; an error stops the copy.
+pub(super) type Progress<'p> = &'p mut dyn FnMut(u64) -> Result<(), Error>;
+
 /// Whether chunks of this size are worth reading separately from their framing.
 pub(super) fn pays(chunk_bytes: Option<u64>) -> bool {
     chunk_bytes.is_some_and(|bytes| bytes >= SPLICE_MIN_BYTES)
@@ -30,7 +33,7 @@ pub(super) fn pays(chunk_bytes: Option<u64>) -> bool {
 pub(super) fn into_writer(
     body: &mut Body,
     out: &mut dyn Write,
-    progress: &mut dyn FnMut(u64),
+    progress: Progress<'_>,
 ) -> Result<(), Error> {
     let mut buffer = vec![0; COPY_BYTES];
     loop {
@@ -39,7 +42,7 @@ pub(super) fn into_writer(
             return out.flush().map_err(unwritten);
         }
         out.write_all(&buffer[..count]).map_err(unwritten)?;
-        progress(count as u64);
+        progress(count as u64)?;
     }
 }
 
@@ -50,11 +53,11 @@ pub(super) fn into_writer(
 pub(super) fn into_descriptor(
     body: &mut Body,
     out: BorrowedFd<'_>,
-    progress: &mut dyn FnMut(u64),
+    progress: Progress<'_>,
 ) -> Result<(), Error> {
     let mut room = Preallocation::of(body, out);
     let poured = copy(body, out, &mut |bytes| {
-        progress(bytes);
+        progress(bytes)?;
         room.used(bytes)
     });
     room.give_back();

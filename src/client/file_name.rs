@@ -1,6 +1,8 @@
 //! Makes names received from the sender safe for a new file, and text safe for a terminal. The
 //! sender is trusted with neither.
 
+use std::ffi::{OsStr, OsString};
+
 /// Maximum length of a safe name, in bytes: that of a directory entry (`NAME_MAX`, pathconf(3)),
 /// less the space for a suffix such as `.2.partial`.
 pub const SAFE_MAX_BYTES: usize = 255 - SUFFIX_ROOM_BYTES;
@@ -60,6 +62,21 @@ fn is_deceptive(char: char) -> bool {
             | '\u{2028}' | '\u{2029}')
 }
 
+/// Returns the name with a number before its extension: `big (1).bin`.
+pub(super) fn numbered(name: &OsStr, number: u32) -> OsString {
+    let suffix = format!(" ({number})");
+    let Some(text) = name.to_str() else {
+        let mut name = name.to_owned();
+        name.push(suffix);
+        return name;
+    };
+    match split_extension(text) {
+        // A hidden file has no other name than its extension.
+        ("", whole) => format!("{whole}{suffix}").into(),
+        (stem, extension) => format!("{stem}{suffix}{extension}").into(),
+    }
+}
+
 fn trim_end(name: &str) -> &str {
     name.trim_end_matches(|char: char| char.is_whitespace() || char == '.')
 }
@@ -116,6 +133,18 @@ mod tests {
             ("tags", "a\u{e0041}b", Some("ab")),
         ] {
             assert_eq!(safe(name).as_deref(), expected, "{case}");
+        }
+    }
+
+    #[test]
+    fn a_number_comes_before_the_extension() {
+        for (name, expected) in [
+            ("big.bin", "big (1).bin"),
+            ("a.tar.gz", "a (1).tar.gz"),
+            ("tree", "tree (1)"),
+            (".env", ".env (1)"),
+        ] {
+            assert_eq!(numbered(OsStr::new(name), 1), expected);
         }
     }
 

@@ -1,6 +1,10 @@
 //! A file being received. It has a temporary name until it is complete, so that a partial file is
 //! never mistaken for a complete one; and it replaces another file only if requested.
 
+mod free;
+
+pub(super) use free::first_free;
+
 use super::file_name::{SUFFIX_ROOM_BYTES, printable};
 use super::unfinished::{Partial, Unfinished};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
@@ -79,7 +83,7 @@ impl Output {
     }
 
     /// Renames the complete file to its target atomically, and returns that. Without `overwrite`, a
-    /// file that now has this name is not replaced.
+    /// file that was created in the meantime is not replaced.
     ///
     /// # Errors
     /// One line with the path of the data: the target exists now, or cannot be created.
@@ -154,7 +158,10 @@ pub(super) fn check_target(target: &Path, overwrite: bool) -> io::Result<()> {
             let text = format!("{} {kind}; choose another name", shown(target));
             Err(told(ErrorKind::AlreadyExists, text))
         }
-        Ok(_file) if !overwrite => Err(exists(target)),
+        Ok(_file) if !overwrite => {
+            let text = format!("{} exists already; --force replaces it", shown(target));
+            Err(told(ErrorKind::AlreadyExists, text))
+        }
         Ok(_file) => Ok(()),
     }
 }
@@ -176,7 +183,7 @@ pub(super) fn move_to(from: &Path, to: &Path, overwrite: bool) -> io::Result<()>
     };
     moved.map_err(|error| {
         if error.kind() == ErrorKind::AlreadyExists {
-            return exists(to);
+            return told(error.kind(), format!("{} exists already", shown(to)));
         }
         told(error.kind(), format!("cannot create {}: {error}", shown(to)))
     })
@@ -206,11 +213,6 @@ pub(super) fn partial_name(name: &OsStr, number: u32) -> OsString {
     }
     partial.push(".partial");
     partial
-}
-
-pub(super) fn exists(path: &Path) -> io::Error {
-    let text = format!("{} exists already; --force replaces it", shown(path));
-    told(ErrorKind::AlreadyExists, text)
 }
 
 /// Returns an error with our own message.

@@ -148,9 +148,15 @@ fn what_is_there_is_replaced_only_if_that_is_wanted() {
     there.put("tree", "mine");
     let (sending, id) = here.offer(&["tree"]);
     let got = there.run(&["receive", "-x", &id]);
-    assert_ended("receive", &got, 1, "tree exists already; --force replaces it");
-    assert_eq!((there.names(), there.read("tree")), (vec!["tree".into()], b"mine".to_vec()));
-    drop(sending);
+    assert_complete("receive", &got);
+    assert!(got.stderr.starts_with("extracted into ./tree (1) ("), "{}", got.stderr);
+    assert!(got.stderr.ends_with("; ./tree exists already\n"), "{}", got.stderr);
+    assert_complete("send", &sending.finish());
+    assert_eq!(
+        (there.names(), there.read("tree")),
+        (vec!["tree".into(), "tree (1)".into()], b"mine".to_vec())
+    );
+    fs::remove_dir_all(there.path("tree (1)")).expect("a directory");
     let (sending, id) = here.offer(&["tree"]);
     assert_complete("receive", &there.run(&["receive", "-x", &id, "--force"]));
     assert_complete("send", &sending.finish());
@@ -165,31 +171,128 @@ fn a_directory_with_files_in_it_is_not_replaced_whatever_is_wanted() {
     plant(&here);
     fs::create_dir(there.path("tree")).expect("a directory");
     there.put("tree/mine", "mine");
-    for flags in [&[][..], &["--force"]] {
-        let (_sending, id) = here.offer(&["tree"]);
-        let got = there.run(&[&["receive", "-x", &id], flags].concat());
-        let words = "tree is a directory that is not empty, and is not replaced; extract \
-                     elsewhere, or remove it first\n";
-        assert_ended("receive", &got, 1, words);
-        assert_eq!((there.names(), there.read("tree/mine")), (vec!["tree".into()], b"mine".into()));
+    for (flags, made) in [(&[][..], "tree (1)"), (&["--force"], "tree (2)")] {
+        let (sending, id) = here.offer(&["tree"]);
+        assert_complete("receive", &there.run(&[&["receive", "-x", &id], flags].concat()));
+        assert_complete("send", &sending.finish());
+        assert!(there.path(made).join("a b.bin").is_file(), "{made}");
+        assert_eq!(there.read("tree/mine"), b"mine");
     }
 }
 
 #[test]
-fn what_is_no_whole_archive_leaves_nothing() {
+fn a_cut_archive_leaves_nothing() {
     let relay = Relay::start(&[]);
     let (here, there) = (Desk::at(&relay), Desk::at(&relay));
     plant(&here);
     let tar = here.plain("tar").args(["c", "tree"]).output().expect("tar").stdout;
     here.put("cut", &tar[..tar.len() / 2]);
-    here.put("text", "no archive");
+    let (_sending, id) = here.offer(&["cut"]);
+    assert_ended("receive", &there.run(&["receive", "-x", &id]), 1, "archive");
+    assert_eq!(there.names(), Vec::<String>::new());
+}
+
+#[test]
+fn what_is_no_archive_is_kept_as_a_file_that_is_named() {
+    let relay = Relay::start(&[]);
+    let (here, there) = (Desk::at(&relay), Desk::at(&relay));
+    let text = pattern(8, 3 << 20);
+    here.put("text.csv", &text);
     here.put("nothing", "");
-    here.put("behind", [&tar[..], b"garbage"].concat());
-    for name in ["cut", "text", "nothing"] {
-        let (sending, id) = here.offer(&[name]);
+    here.put("a.xz", b"\xfd7zXZ\0rest");
+    here.put("small.zst", zstd(&here, "nothing"));
+    for (flags, kind) in [
+        (&["text.csv"][..], "text/csv"),
+        (&["text.csv", "--digest"], "text/csv"),
+        (&["nothing"], "empty"),
+        (&["a.xz"], "xz-compressed data"),
+        (&["small.zst"], "Zstandard-compressed data"),
+    ] {
+        let (sending, id) = here.offer(flags);
         let got = there.run(&["receive", "-x", &id]);
-        assert_ended(name, &got, 1, "archive");
-        assert_eq!(there.names(), Vec::<String>::new(), "{name}");
+        let words = format!(", not extracted: not a tar archive, but {kind}\n");
+        assert_ended(flags[0], &got, 8, &words);
+        assert!(got.stderr.starts_with(&format!("rdv: received {} (", flags[0])), "{}", got.stderr);
+        assert_complete("send", &sending.finish());
+        assert_eq!(there.names(), [flags[0]]);
+        assert!(there.read(flags[0]) == here.read(flags[0]), "{flags:?}");
+        fs::remove_file(there.path(flags[0])).expect("a file");
+    }
+}
+
+/// A file of this desk, compressed.
+fn zstd(desk: &Desk, name: &str) -> Vec<u8> {
+    desk.plain("zstd").args(["-c", name]).output().expect("zstd").stdout
+}
+
+#[test]
+fn archives_of_tar_are_extracted_whatever_compressed_them_and_names_stay() {
+    let relay = Relay::start(&[]);
+    let here = Desk::at(&relay);
+    for name in [".git", "-x"] {
+        fs::create_dir(here.path(name)).expect("a directory");
+        here.put(&format!("{name}/a"), name);
+    }
+    here.put(".env", "secret");
+    symlink(".git/a", here.path("link")).expect("a link");
+    let names = ["-x", ".env", ".git", "link"];
+    for (flag, archive) in [("-c", "a.tar"), ("-cz", "a.tar.gz"), ("--zstd", "a.tar.zst")] {
+        let there = Desk::at(&relay);
+        let packed = here.plain("tar").args(["-c", flag, "-f", archive, "--"]).args(names).output();
+        assert!(packed.expect("tar").status.success(), "{archive}");
+        let (sending, id) = here.offer(&[archive]);
+        assert_complete(archive, &there.run(&["receive", "-x", &id]));
+        assert_complete("send", &sending.finish());
+        assert_eq!(there.names(), names, "{archive}");
+        assert_eq!((there.read("link"), there.read("-x/a")), (b".git".to_vec(), b"-x".to_vec()));
+    }
+}
+
+#[test]
+fn what_leaves_the_target_is_skipped_named_and_shown_by_the_exit_status() {
+    let relay = Relay::start(&[]);
+    let (here, there) = (Desk::at(&relay), Desk::at(&relay));
+    fs::create_dir(here.path("below")).expect("a directory");
+    here.put("evil", "x");
+    here.put("below/good", "y");
+    let mut tar = here.plain("tar");
+    tar.args(["cPf", "a.tar", "../evil", "good"]).current_dir(here.path("below"));
+    assert!(tar.status().expect("tar").success());
+    for json in [false, true] {
+        let sending = here.offer(&["below/a.tar"]);
+        let flags = if json { &["--json"][..] } else { &[] };
+        let got = there.run(&[&["receive", "-x", "-f", &sending.1], flags].concat());
+        let words = if json {
+            r#"{"event":"left_out","path":"../evil","reason":"outside of the target directory"}"#
+        } else {
+            "rdv: skipped (outside of the target directory): ../evil\n"
+        };
+        assert_ended("receive", &got, 8, words);
+        assert_complete("send", &sending.0.finish());
+        assert_eq!((there.names(), there.read("good")), (vec!["good".into()], b"y".to_vec()));
+    }
+}
+
+#[test]
+fn a_bomb_is_refused() {
+    let relay = Relay::start(&[]);
+    let (here, there) = (Desk::at(&relay), Desk::at(&relay));
+    fs::create_dir(here.path("tree")).expect("a directory");
+    here.put("tree/zeros", vec![0; 20 << 20]);
+    for (flags, exit, words) in [
+        (&[][..], 1, "100 times its size"),
+        (&["--max-size", "1MiB"], 1, "--max-size 1.0 MiB"),
+        (&["--max-entries", "1"], 1, "--max-entries"),
+        (&["--max-size", "1GiB"], 0, "extracted into ."),
+    ] {
+        let (sending, id) = here.offer(&["tree", "--zstd"]);
+        assert_ended(
+            "receive",
+            &there.run(&[&["receive", "-x", &id], flags].concat()),
+            exit,
+            words,
+        );
+        assert_eq!(there.names().is_empty(), exit == 1);
         drop(sending);
     }
 }

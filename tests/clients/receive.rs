@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use crate::desk::{Desk, as_nobody, assert_complete, assert_ended};
-use crate::support::{Framing, Process, Relay, eventually, nobody, pattern};
+use crate::support::{Framing, Process, Relay, SmallDisk, eventually, nobody, pattern};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 #[test]
@@ -245,26 +245,87 @@ fn a_directory_that_takes_no_files_is_found_out_before_the_stream_is_used_up() {
 }
 
 #[test]
-fn a_name_that_is_taken_is_not_overwritten() {
+fn a_name_that_is_taken_gets_a_number() {
     let relay = Relay::start(&[]);
     let (here, there) = (Desk::at(&relay), Desk::at(&relay));
-    here.put("a", "new");
-    there.put("a", "old");
-    let (sending, id) = here.offer(&["a"]);
-    let got = there.run(&["receive", &id]);
-    assert_ended("receive", &got, 1, "a exists already; --force replaces it");
-    assert!(got.stderr.contains("received into a.partial"), "{}", got.stderr);
-    assert_complete("send", &sending.finish());
-    // The stream is used up, so what came through it is kept.
-    assert_eq!(there.names(), ["a", "a.partial"]);
-    assert_eq!((there.read("a"), there.read("a.partial")), (b"old".to_vec(), b"new".to_vec()));
-    std::fs::remove_file(there.path("a.partial")).expect("a file");
+    here.put("a.bin", "new");
+    there.put("a.bin", "old");
+    fs::create_dir(there.path("b")).expect("a directory");
+    symlink("nowhere", there.path("c")).expect("a link");
+    for (name, flags, made) in [
+        ("a.bin", &[][..], "a (1).bin"),
+        ("a.bin", &[], "a (2).bin"),
+        ("b", &[], "b (1)"),
+        ("b", &["--force"], "b (2)"),
+        ("c", &[], "c (1)"),
+    ] {
+        let (sending, id) = here.offer(&["a.bin", "--name", name]);
+        let got = there.run(&[&["receive", &id], flags].concat());
+        assert_complete(name, &got);
+        let said = format!("received {made} (3 B); {name} exists already\n");
+        assert_eq!(got.stderr, said, "{name}");
+        assert_complete("send", &sending.finish());
+        assert_eq!(there.read(made), b"new", "{name}");
+    }
+    assert_eq!(there.read("a.bin"), b"old");
+    assert!(there.path("b").is_dir() && there.path("c").is_symlink());
+    // So does one that is taken while the data comes.
+    let id = relay.create();
+    let receiving = there.await_receiver(&relay, &[&id, "--json"]);
+    let mut source = relay.connect();
+    let field = "attachment; filename=\"d\"";
+    source.ask(&Framing::Length(6).put(&id).field("Content-Disposition", field));
+    source.send("abc");
+    there.await_bytes("d.partial", 3);
+    there.put("d", "theirs");
+    source.send("def");
+    let got = receiving.finish();
+    assert_ended("receive", &got, 0, "\"output\":\"d (1)\"");
+    assert_eq!((there.read("d"), there.read("d (1)")), (b"theirs".to_vec(), b"abcdef".to_vec()));
 
-    here.put("a", "new");
-    let (sending, id) = here.offer(&["a"]);
+    let (sending, id) = here.offer(&["a.bin"]);
     assert_complete("receive", &there.run(&["receive", &id, "--force"]));
     assert_complete("send", &sending.finish());
-    assert_eq!((there.names(), there.read("a")), (vec!["a".into()], b"new".to_vec()));
+    assert_eq!(there.read("a.bin"), b"new");
+}
+
+#[test]
+fn what_cannot_hold_it_is_found_out_before_the_stream_is_joined() {
+    let relay = Relay::start(&[]);
+    let (here, there) = (Desk::at(&relay), Desk::at(&relay));
+    fs::create_dir(there.path("disk")).expect("a directory");
+    let disk = SmallDisk::mount(&there.path("disk"), 1);
+    for (bytes, flags, words) in [
+        (2 << 20, &["-o", "disk"][..], "disk: 2.0 MiB needed, "),
+        (2 << 20, &["-o", "disk/b"], "disk: 2.0 MiB needed, "),
+        (2 << 20, &["-x", "-o", "disk"], "disk: 2.0 MiB needed, "),
+        (100_000, &["--max-size", "64KiB"], "98 KiB declared, more than --max-size 64 KiB"),
+        (100_000, &["-o", "-", "--max-size", "64KiB"], "more than --max-size"),
+    ] {
+        if disk.is_none() && bytes > 100_000 {
+            continue;
+        }
+        here.put("a", pattern(6, bytes));
+        let (sending, id) = here.offer(&["a"]);
+        relay.await_state(&id, "SRC_CONNECTED");
+        let got = there.run(&[&["receive", &id], flags].concat());
+        assert_ended(&format!("{flags:?}"), &got, 1, words);
+        assert_eq!(relay.await_state(&id, "SRC_CONNECTED")["active"], true, "{flags:?}");
+        assert_complete("elsewhere", &there.run(&["receive", &id, "-o", "there", "-f"]));
+        assert_complete("send", &sending.finish());
+    }
+}
+
+#[test]
+fn more_than_the_limit_is_refused_when_no_size_was_declared() {
+    let relay = Relay::start(&[]);
+    let there = Desk::at(&relay);
+    let id = relay.create();
+    let receiving = there.await_receiver(&relay, &[&id, "-o", "a", "--max-size", "1000"]);
+    let mut source = relay.connect();
+    source.ask(&Framing::Chunked.put(&id));
+    source.send(Framing::Chunked.piece(&[b'x'; 1001]));
+    assert_ended("receive", &receiving.finish(), 1, "received more than --max-size 1000 B");
 }
 
 #[test]

@@ -7,7 +7,10 @@
 use super::super::Error;
 use super::super::output::told;
 use super::BLOCK_BYTES;
+use std::ffi::OsStr;
 use std::io::{self, ErrorKind, Read};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::PathBuf;
 use tar::Header;
 
 /// Maximum size of a long name, or of the extended attributes of one entry, in bytes. `PATH_MAX` is
@@ -34,6 +37,13 @@ pub(super) struct Entry {
     pub mode: u32,
     pub mtime_seconds: u64,
     pub size_bytes: u64,
+}
+
+impl Entry {
+    /// Returns the path in the archive, for messages.
+    pub fn name(&self) -> PathBuf {
+        PathBuf::from(OsStr::from_bytes(&self.path))
+    }
 }
 
 /// The entries of an archive. The content of an entry can be read before the next call of `next`.
@@ -217,6 +227,11 @@ fn until_zero(mut name: Vec<u8>) -> Vec<u8> {
     let end = name.iter().position(|&byte| byte == 0).unwrap_or(name.len());
     name.truncate(end);
     name
+}
+
+/// Whether a block can be the first one of an archive: a header, or the end marker of an empty one.
+pub(super) fn is_header(block: &[u8; BLOCK_BYTES]) -> bool {
+    *block == [0; BLOCK_BYTES] || check_sum(Header::from_byte_slice(block), block).is_ok()
 }
 
 /// Verifies the checksum: the sum of all bytes, with the checksum field taken as blanks (POSIX,

@@ -3,7 +3,7 @@
 use super::super::output::{shown, told};
 use super::links::Links;
 use super::walk::{Walk, unreadable};
-use super::{BUFFER_BYTES, PathNotes};
+use super::{BUFFER_BYTES, SkipNotes, SkipReason};
 use rustix::fs::OFlags;
 use std::ffi::OsString;
 use std::fs::{self, File, Metadata, OpenOptions};
@@ -30,7 +30,7 @@ pub(super) const SHORT_NAME_BYTES: usize = 100;
 /// # Errors
 /// One line. Something cannot be read, or a file shrank while it was read; or `out` failed. The
 /// archive then has no end marker, so no reader takes it for a complete one.
-pub fn pack(directory: &Path, out: impl Write) -> io::Result<PathNotes> {
+pub fn pack(directory: &Path, out: impl Write) -> io::Result<SkipNotes> {
     let mut builder = Builder::new(ShutOffWriter {
         out: BufWriter::with_capacity(BUFFER_BYTES, out),
         shut: false,
@@ -47,7 +47,7 @@ pub fn pack(directory: &Path, out: impl Write) -> io::Result<PathNotes> {
 ///
 /// # Errors
 /// As [`pack`].
-pub fn pack_compressed(directory: &Path, out: impl Write) -> io::Result<PathNotes> {
+pub fn pack_compressed(directory: &Path, out: impl Write) -> io::Result<SkipNotes> {
     let mut encoder = zstd::Encoder::new(out, LEVEL)?;
     encoder.include_checksum(true)?;
     let skipped = pack(directory, &mut encoder)?;
@@ -68,7 +68,7 @@ pub(super) fn top_name(directory: &Path) -> io::Result<OsString> {
 #[derive(Default)]
 struct PackState {
     links: Links,
-    skipped: PathNotes,
+    skipped: SkipNotes,
 }
 
 impl PackState {
@@ -76,7 +76,7 @@ impl PackState {
         mut self,
         directory: &Path,
         builder: &mut Builder<W>,
-    ) -> io::Result<PathNotes> {
+    ) -> io::Result<SkipNotes> {
         let top = PathBuf::from(top_name(directory)?);
         let metadata = fs::metadata(directory).map_err(|error| unreadable(directory, &error))?;
         let walk = Walk::new(directory)?;
@@ -102,7 +102,7 @@ impl PackState {
             let target = fs::read_link(path).map_err(|error| unreadable(path, &error))?;
             add_link(builder, header(metadata, EntryType::Symlink), name, &target)
         } else if !metadata.is_file() {
-            self.skipped.note(path);
+            self.skipped.skip(path, SkipReason::NotRegular);
             Ok(())
         } else if let Some(first) = self.links.first(metadata, name) {
             add_link(builder, header(metadata, EntryType::Link), name, &first)
@@ -123,7 +123,7 @@ impl PackState {
             Ok(file) => file,
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 self.links.forget(name);
-                self.skipped.note(path);
+                self.skipped.skip(path, SkipReason::Vanished);
                 return Ok(());
             }
             Err(error) => return Err(unreadable(path, &error)),
@@ -131,7 +131,7 @@ impl PackState {
         let metadata = file.metadata().map_err(|error| unreadable(path, &error))?;
         if !metadata.is_file() {
             self.links.forget(name);
-            self.skipped.note(path);
+            self.skipped.skip(path, SkipReason::NotRegular);
             return Ok(());
         }
         let mut header = header(&metadata, EntryType::Regular);

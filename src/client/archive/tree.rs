@@ -6,8 +6,8 @@
 use super::super::output::told;
 use super::super::unfinished::Unfinished;
 use super::entries::{Entries, Entry, Kind};
-use super::named;
 use super::names::inside;
+use super::{SkipReason, named};
 use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, File, FileTimes, OpenOptions, Permissions};
 use std::io::{self, ErrorKind, Read};
@@ -25,6 +25,9 @@ const DIRECTORY_BYTES: usize = 128;
 
 /// Permissions of directories during extraction.
 const PRIVATE: u32 = 0o700;
+
+/// The reason if an entry was skipped.
+type Put = io::Result<Option<SkipReason>>;
 
 /// The attributes a directory gets once it is filled.
 #[derive(Clone, Copy)]
@@ -53,22 +56,19 @@ impl<'u> Tree<'u> {
         Ok(Self { root, unfinished, allowed, directories: BTreeMap::new(), directories_bytes: 0 })
     }
 
-    /// Extracts one entry, reading its content from `entries`. Returns whether its type is
-    /// supported.
+    /// Extracts one entry, reading its content from `entries`. Returns the reason if it was skipped.
     ///
     /// # Errors
-    /// One line: the archive is hostile or truncated, or something cannot be created.
-    pub fn put<R: Read>(
-        &mut self,
-        path: &Path,
-        entry: &Entry,
-        entries: &mut Entries<R>,
-    ) -> io::Result<bool> {
+    /// One line: the archive is truncated, or something cannot be created.
+    pub fn put<R: Read>(&mut self, path: &Path, entry: &Entry, entries: &mut Entries<R>) -> Put {
         if entry.kind == Kind::Other {
-            return Ok(false);
+            return Ok(Some(SkipReason::NotRegular));
         }
         let step = self.unfinished.lock();
-        self.make_parents(path)?;
+        let refused = self.make_parents(path).or_else(|error| too_long(error, path))?;
+        if refused.is_some() {
+            return Ok(refused);
+        }
         let place = self.root.join(path);
         if entry.kind == Kind::File {
             // Reading waits for the sender; an interrupt must not wait for that.
@@ -77,15 +77,11 @@ impl<'u> Tree<'u> {
         let made = match entry.kind {
             Kind::Directory => self.put_directory(path, entry),
             Kind::File => self.put_file(&place, entry, entries),
-            Kind::Symlink => replace(&place)
-                .and_then(|()| symlink(std::ffi::OsStr::from_bytes(&entry.link), &place)),
+            Kind::Symlink => put_symlink(&place, entry),
             Kind::HardLink => self.put_hard_link(&place, entry),
-            Kind::Other => Ok(()),
+            Kind::Other => Ok(Some(SkipReason::NotRegular)),
         };
-        made.map(|()| true).map_err(|error| match error.raw_os_error() {
-            Some(_) => told(error.kind(), format!("cannot extract {}: {error}", named(path))),
-            None => error,
-        })
+        made.or_else(|error| too_long(error, path))
     }
 
     /// Sets permissions and times of all directories except those at the top: moving those requires
@@ -106,6 +102,11 @@ impl<'u> Tree<'u> {
         attributes.map_or(Ok(()), |attributes| self.settle(place, *attributes))
     }
 
+    /// Sets the permissions of the tree itself, once it was moved as a directory of its own.
+    pub fn settle_root(&self, place: &Path) -> io::Result<()> {
+        fs::set_permissions(place, Permissions::from_mode(self.allowed))
+    }
+
     fn settle(&self, place: &Path, attributes: Attributes) -> io::Result<()> {
         let directory = File::open(place)?;
         if let Some(seconds) = attributes.mtime_seconds {
@@ -116,9 +117,9 @@ impl<'u> Tree<'u> {
 
     /// Creates missing parent directories. Recorded directories were created here and are never
     /// removed, so nothing can have replaced them.
-    fn make_parents(&mut self, path: &Path) -> io::Result<()> {
+    fn make_parents(&mut self, path: &Path) -> Put {
         if self.holds_parent(path) {
-            return Ok(());
+            return Ok(None);
         }
         let mut parent = PathBuf::new();
         for component in path.parent().into_iter().flatten() {
@@ -126,12 +127,18 @@ impl<'u> Tree<'u> {
             if self.directories.contains_key(&parent) {
                 continue;
             }
-            if !is_directory(&self.root.join(&parent))? {
-                self.make_directory(&parent)?;
+            match fs::symlink_metadata(self.root.join(&parent)) {
+                Ok(found) if found.is_dir() => {}
+                // A link would lead to another place.
+                Ok(_) => return Ok(Some(SkipReason::ThroughLink)),
+                Err(error) if error.kind() == ErrorKind::NotFound => {
+                    self.make_directory(&parent)?;
+                }
+                Err(error) => return Err(error),
             }
             self.note(&parent, Attributes { mode: 0o777, mtime_seconds: None })?;
         }
-        Ok(())
+        Ok(None)
     }
 
     /// Whether the parent of a path is a directory created here, or the tree itself.
@@ -156,26 +163,28 @@ impl<'u> Tree<'u> {
         Ok(())
     }
 
-    fn put_directory(&mut self, path: &Path, entry: &Entry) -> io::Result<()> {
+    fn put_directory(&mut self, path: &Path, entry: &Entry) -> Put {
         let place = self.root.join(path);
-        if !fs::symlink_metadata(&place).is_ok_and(|found| found.is_dir()) {
+        if !is_directory(&place) {
             replace(&place)?;
             self.make_directory(path)?;
         }
         let mtime_seconds = Some(entry.mtime_seconds);
-        self.note(path, Attributes { mode: entry.mode & 0o777, mtime_seconds })
+        self.note(path, Attributes { mode: entry.mode & 0o777, mtime_seconds })?;
+        Ok(None)
     }
 
-    fn put_file<R: Read>(
-        &self,
-        place: &Path,
-        entry: &Entry,
-        entries: &mut Entries<R>,
-    ) -> io::Result<()> {
-        let mut file = self.create_file(place)?;
+    fn put_file<R: Read>(&self, place: &Path, entry: &Entry, entries: &mut Entries<R>) -> Put {
+        let mut file = match self.create_file(place) {
+            Err(error) if error.kind() == ErrorKind::IsADirectory => {
+                return Ok(Some(SkipReason::IsDirectory));
+            }
+            created => created?,
+        };
         io::copy(entries, &mut file)?;
         file.set_permissions(Permissions::from_mode(entry.mode & self.allowed))?;
-        set_mtime(&file, entry.mtime_seconds)
+        set_mtime(&file, entry.mtime_seconds)?;
+        Ok(None)
     }
 
     fn create_file(&self, place: &Path) -> io::Result<File> {
@@ -185,36 +194,51 @@ impl<'u> Tree<'u> {
     }
 
     /// Creates a hard link to an entry extracted earlier.
-    fn put_hard_link(&self, place: &Path, entry: &Entry) -> io::Result<()> {
-        let target = inside(&entry.link)?.unwrap_or_default();
+    fn put_hard_link(&self, place: &Path, entry: &Entry) -> Put {
+        let target = match inside(&entry.link) {
+            Ok(target) => target.unwrap_or_default(),
+            Err(why) => return Ok(Some(why)),
+        };
         let source = self.root.join(&target);
         let linkable = |path: &Path| fs::symlink_metadata(path).is_ok_and(|found| !found.is_dir());
         if !(self.holds_parent(&target) && linkable(&source)) {
-            let text = format!("the archive links to {}, which it does not hold", named(&target));
-            return Err(told(ErrorKind::InvalidData, text));
+            return Ok(Some(SkipReason::MissingTarget));
         }
         if source == place {
-            return Ok(());
+            return Ok(None);
+        }
+        if is_directory(place) {
+            return Ok(Some(SkipReason::IsDirectory));
         }
         replace(place)?;
         // Does not follow: a hard link to a symbolic link is a symbolic link (link(2)).
-        fs::hard_link(source, place)
+        fs::hard_link(source, place)?;
+        Ok(None)
     }
 }
 
-/// Returns true for a directory, false if nothing exists at this path.
-///
-/// # Errors
-/// Something else exists there, such as a link to another place.
-fn is_directory(place: &Path) -> io::Result<bool> {
-    match fs::symlink_metadata(place) {
-        Ok(found) if found.is_dir() => Ok(true),
-        Ok(_) => {
-            let text = "the archive uses something as a directory that is none, such as a link";
-            Err(told(ErrorKind::InvalidData, text.to_owned()))
+fn put_symlink(place: &Path, entry: &Entry) -> Put {
+    if is_directory(place) {
+        return Ok(Some(SkipReason::IsDirectory));
+    }
+    replace(place)?;
+    symlink(std::ffi::OsStr::from_bytes(&entry.link), place)?;
+    Ok(None)
+}
+
+fn is_directory(place: &Path) -> bool {
+    fs::symlink_metadata(place).is_ok_and(|found| found.is_dir())
+}
+
+/// Skips an entry whose name no file can have here; any other error names the entry.
+fn too_long(error: io::Error, path: &Path) -> Put {
+    match error.raw_os_error() {
+        Some(_) if error.kind() == ErrorKind::InvalidFilename => Ok(Some(SkipReason::NameTooLong)),
+        Some(_) => {
+            let text = format!("cannot extract {}: {error}", named(path));
+            Err(told(error.kind(), text))
         }
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
-        Err(error) => Err(error),
+        None => Err(error),
     }
 }
 

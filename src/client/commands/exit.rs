@@ -26,6 +26,8 @@ pub enum Exit {
     Digest = 6,
     /// 7: the relay cannot be reached, or the connection to it failed.
     Network = 7,
+    /// 8: everything was received, but not all of it was extracted.
+    Skipped = 8,
     /// 129: the terminal was closed (128 plus the number of `SIGHUP`).
     HungUp = 129,
     /// 130: interrupted (128 plus the number of `SIGINT`).

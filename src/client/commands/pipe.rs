@@ -3,6 +3,8 @@
 use super::Exit;
 use super::receive::Receive;
 use super::send::{Send, Sending};
+use crate::client::archive::Limits;
+use crate::ops::units;
 use clap::{Args, Subcommand};
 
 /// The arguments of `rdv pipe`.
@@ -25,6 +27,9 @@ struct FromStream {
     /// URL of the stream, or its ID at the relay
     #[arg(value_name = "URL|ID")]
     place: String,
+    /// Maximum size of the data [default: unlimited]
+    #[arg(long, value_name = "SIZE", value_parser = units::bytes(1..=units::PIB))]
+    max_size: Option<usize>,
     #[command(flatten)]
     at: super::common::AtRelay,
     #[command(flatten)]
@@ -43,6 +48,8 @@ impl Pipe {
                 output: Some("-".into()),
                 extract: false,
                 force: false,
+                max_size: from.max_size,
+                max_entries: Limits::default().entries,
                 at: from.at.clone(),
                 connecting: from.connecting.clone(),
                 telling: from.telling,

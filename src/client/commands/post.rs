@@ -70,7 +70,7 @@ impl Post {
         teller.begins(upload.length_bytes(&parts)?);
         let mut response = upload.send_all(parts)?;
         let printed =
-            copy_to_file::into_descriptor(response.body(), io::stdout().as_fd(), &mut |_| ());
+            copy_to_file::into_descriptor(response.body(), io::stdout().as_fd(), &mut |_| Ok(()));
         judge(&response)?;
         printed?;
         let event = json!({ "event": "complete", "status": response.status() });

@@ -4,7 +4,7 @@ mod json;
 
 use self::json::JsonReporter;
 use super::exit::Failure;
-use crate::client::archive::PathNotes;
+use crate::client::archive::SkipNotes;
 use crate::client::file_name::printable;
 use crate::client::relay::Stream;
 use crate::client::{clock, human};
@@ -89,16 +89,16 @@ impl Reporter {
         }
     }
 
-    /// Lists the entries of a directory that were skipped.
-    pub fn skipped(&self, left_out: &PathNotes) {
-        for path in &left_out.first {
-            let path = printable(&path.to_string_lossy());
-            let text = format!("rdv: skipped (not a regular file): {path}");
-            self.note(&text, &json!({ "event": "left_out", "path": path }));
+    /// Lists the entries of a directory or an archive that were skipped.
+    pub fn skipped(&self, left_out: &SkipNotes) {
+        for (path, why) in &left_out.first {
+            let (path, why) = (printable(&path.to_string_lossy()), why.as_str());
+            let text = format!("rdv: skipped ({why}): {path}");
+            self.note(&text, &json!({ "event": "left_out", "path": path, "reason": why }));
         }
         let unnamed = left_out.total - left_out.first.len() as u64;
         if unnamed > 0 {
-            let text = format!("rdv: skipped (not regular files): {unnamed} more");
+            let text = format!("rdv: skipped: {unnamed} more");
             self.note(&text, &json!({ "event": "left_out", "more": unnamed }));
         }
     }

@@ -69,7 +69,7 @@ fn what_was_packed_is_unpacked_as_it_was() {
     File::open(&site).unwrap().set_permissions(fs::Permissions::from_mode(0o500)).unwrap();
 
     let mut compressed = Vec::new();
-    assert_eq!(pack_compressed(&site, &mut compressed).unwrap(), PathNotes::default());
+    assert_eq!(pack_compressed(&site, &mut compressed).unwrap(), SkipNotes::default());
     let plain = packed(&site);
     assert!(compressed.len() < plain.len() / 10);
     for (name, archive) in [("plain", plain), ("compressed", compressed)] {
@@ -120,18 +120,22 @@ fn what_is_no_file_is_skipped_and_said_so() {
     rustix::fs::mkfifoat(rustix::fs::CWD, site.join("fifo"), rustix::fs::Mode::RUSR).unwrap();
     let mut archive = Vec::new();
     let mut skipped = pack(&site, &mut archive).unwrap();
-    skipped.first.sort();
+    skipped.first.sort_by_key(|(path, _)| path.clone());
     assert_eq!(
         skipped,
-        PathNotes { first: vec![site.join("fifo"), site.join("socket")], total: 2 }
+        SkipNotes {
+            first: ["fifo", "socket"].map(|name| (site.join(name), SkipReason::NotRegular)).into(),
+            total: 2
+        }
     );
     assert_eq!(listing(&archive, scene.path()), ["site/"]);
 }
 
 #[test]
 fn of_very_many_skipped_ones_only_some_are_kept() {
-    let mut noted = PathNotes::default();
-    (0..1000).for_each(|number: u32| noted.note(Path::new(&number.to_string())));
+    let mut noted = SkipNotes::default();
+    let skip = |number: u32| noted.skip(Path::new(&number.to_string()), SkipReason::Vanished);
+    (0..1000).for_each(skip);
     assert_eq!((noted.first.len(), noted.total), (100, 1000));
 }
 
@@ -222,7 +226,10 @@ fn a_file_that_vanishes_is_skipped_and_its_other_name_is_sent_whole() {
     let mut builder = Builder::new(Vec::new());
     let (gone, there) = (site.join("a"), site.join("b"));
     packing.add(&mut builder, (&gone, Path::new("site/a")), &linked).unwrap();
-    assert_eq!(packing.skipped, PathNotes { first: vec![gone.clone()], total: 1 });
+    assert_eq!(
+        packing.skipped,
+        SkipNotes { first: vec![(gone.clone(), SkipReason::Vanished)], total: 1 }
+    );
     packing.add(&mut builder, (&there, Path::new("site/b")), &linked).unwrap();
     packing.add(&mut builder, (&gone, Path::new("site/a")), &metadata).unwrap();
     let archive = builder.into_inner().unwrap();

@@ -1,30 +1,27 @@
 //! `rdv receive`: receives from a stream, and keeps the result only if it is complete.
 
 mod check;
+mod download;
 mod target;
 
-use self::check::{Checked, Hashing};
+use self::download::{Download, Saved};
 use self::target::Target;
 use super::common::{AtRelay, Connecting, persistently, reported, reported_in};
-use super::interrupt::UNFINISHED;
 use super::reporter::{OutputArgs, Reporter};
-use super::send::DIGEST_ANNOUNCED;
 use super::settings::Preferences;
 use super::{Exit, Failure, watching};
 use crate::api::ERROR_FIELD;
-use crate::client::file_name::printable;
+use crate::client::archive::Limits;
+use crate::client::human::size;
 use crate::client::outgoing::{Outgoing, Request, UNLIMITED};
-use crate::client::output::Output;
 use crate::client::relay::{Refusal, Stream};
-use crate::client::{Body, Error, Options, Response, Url, archive, copy_to_file};
+use crate::client::{Error, Options, Response, Url};
 use crate::http::framing::Framing;
+use crate::ops::units;
 use clap::Args;
-use serde_json::json;
-use sha2::{Digest as _, Sha256};
-use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd as _, BorrowedFd};
-use std::path::{Path, PathBuf};
+use std::os::fd::AsFd as _;
+use std::path::PathBuf;
 
 /// The arguments of `rdv receive`.
 #[derive(Args, Clone, Debug)]
@@ -39,15 +36,25 @@ pub struct Receive {
     #[arg(long, short, value_name = "FILE|DIRECTORY|-")]
     pub output: Option<PathBuf>,
 
-    /// Extract a received archive (tar, optionally Zstandard)
+    /// Extract a received archive (tar, optionally Zstandard or gzip)
+    ///
+    /// Anything else is kept as a file.
     #[arg(long, short = 'x')]
     pub extract: bool,
 
     /// Overwrite an existing file
     ///
-    /// An empty directory is replaced, too; one with files in it never is.
+    /// An empty directory is replaced, too; one with files in it never is. Without it, a taken name gets a number: `big (1).bin`.
     #[arg(long, short)]
     pub force: bool,
+
+    /// Maximum size of the file, or of the extracted archive [default: unlimited; 100 times the received size of a compressed archive]
+    #[arg(long, value_name = "SIZE", value_parser = units::bytes(1..=units::PIB))]
+    pub max_size: Option<usize>,
+
+    /// Maximum number of entries of an archive
+    #[arg(long, value_name = "N", default_value_t = Limits::default().entries)]
+    pub max_entries: u64,
 
     #[command(flatten)]
     pub(super) at: AtRelay,
@@ -76,44 +83,57 @@ impl Receive {
         let options = self.connecting.options(&preferences)?;
         let target = Target::of(self.output.as_deref(), self.extract, self.force)?;
         let origin = self.origin(&options, &preferences)?;
+        if let Some(mut announced) = origin.stream.as_ref().and_then(Stream::head) {
+            // Joining uses the stream up, so look first, if the sender is connected already.
+            self.check_size(&mut announced, &target)?;
+        }
         teller.waiting("waiting for the other side");
         let mut response = self.join(&origin, &options, teller)?;
+        self.check_size(&mut response, &target)?;
         teller.begins(target::size_bytes(&mut response));
         if let Some(stream) = &origin.stream {
             teller.follow(stream);
         }
-        let mut download = Download { response, stream: origin.stream.as_ref(), teller };
-        let put = match &target {
+        let (stream, max_bytes) = (origin.stream.as_ref(), self.max_bytes());
+        let mut download = Download { response, stream, teller, max_bytes };
+        let saved = self.save(&mut download, &target)?;
+        let bytes = download.response.body().received_bytes();
+        saved.report(bytes, teller)
+    }
+
+    /// Saves the download in its target.
+    fn save(&self, download: &mut Download<'_>, target: &Target) -> Result<Saved, Failure> {
+        match target {
             Target::StandardOutput => {
                 download.write_through(io::stdout().as_fd())?;
-                None
+                Ok(Saved::default())
             }
             Target::Special(path, file) => {
                 download.write_through(file.as_fd())?;
-                Some(path.display().to_string())
+                Ok(Saved::at(path.clone()))
             }
-            Target::Extracted(directory) => download.extract(directory, self.force)?,
-            Target::File(path) => download.keep(path, self.force, self.force)?,
-            Target::Into(directory) => {
-                let id = origin.stream.as_ref().map(Stream::id);
-                let path = directory.join(target::name(&download.response, id));
-                // By now the data exists only here: if the name is taken, it is kept under its
-                // partial name.
-                download.keep(path.strip_prefix(".").unwrap_or(&path), true, self.force)?
+            Target::File(path) => download.keep(path, self.force).map(Saved::at),
+            Target::Into(directory) => download.keep_named(directory, self.force),
+            Target::Extracted(directory) => {
+                let bytes = self.max_bytes();
+                let limits = Limits { bytes, entries: self.max_entries };
+                download.extract(directory, limits, self.force)
             }
-        };
-        let bytes = download.response.body().received_bytes();
-        let event = json!({ "event": "complete", "bytes": bytes, "output": put });
-        let amount = teller.summary(bytes);
-        match put {
-            Some(put) => {
-                let extracted = matches!(target, Target::Extracted(_));
-                let verb = if extracted { "extracted into" } else { "received" };
-                teller.saved(&format!("{verb} {} ({amount})", printable(&put)), &event);
-            }
-            None => teller.done(&format!("received {amount}"), &event),
         }
-        Ok(())
+    }
+
+    /// Checks the declared size against the limit and the space of the target.
+    fn check_size(&self, head: &mut Response, target: &Target) -> Result<(), Failure> {
+        let Some(bytes) = target::size_bytes(head) else { return Ok(()) };
+        if let Some(max) = self.max_bytes().filter(|max| bytes > *max) {
+            let why = format!("{} declared, more than --max-size {}", size(bytes), size(max));
+            return Err(Failure::new(Exit::Local, why));
+        }
+        target.check_space(bytes)
+    }
+
+    fn max_bytes(&self) -> Option<u64> {
+        self.max_size.map(|bytes| bytes as u64)
     }
 
     fn origin(&self, options: &Options, preferences: &Preferences) -> Result<Origin, Failure> {
@@ -190,109 +210,4 @@ fn could_be_an_error(response: &Response) -> bool {
     response.status() != 200
         || response.field("Content-Security-Policy").is_none()
         || response.text("Content-Type").is_some_and(is_of_an_error)
-}
-
-/// A download whose head has been received.
-struct Download<'d> {
-    response: Response,
-    stream: Option<&'d Stream>,
-    teller: &'d Reporter,
-}
-
-impl<'d> Download<'d> {
-    /// Writes to an output that cannot be undone: only the exit status reports whether it is
-    /// complete.
-    fn write_through(&mut self, out: BorrowedFd<'_>) -> Result<(), Failure> {
-        let out = out.try_clone_to_owned().map_err(|error| Failure::local("writing", error))?;
-        self.fill(&File::from(out), false)
-    }
-
-    /// Saves the download as this file, which can exist at the start if `may_exist`, and is
-    /// replaced at the end if `force`.
-    fn keep(
-        &mut self,
-        path: &Path,
-        may_exist: bool,
-        force: bool,
-    ) -> Result<Option<String>, Failure> {
-        let local = |error: io::Error| Failure::new(Exit::Local, error.to_string());
-        let output = Output::create_noted(path, may_exist, &UNFINISHED).map_err(local)?;
-        match self.fill(output.file(), true) {
-            Ok(()) => {
-                let path = output.complete_noted(force, &UNFINISHED).map_err(local)?;
-                Ok(Some(path.display().to_string()))
-            }
-            Err(failure) => Err(match output.abandon_noted(&UNFINISHED) {
-                Some(partial) => {
-                    let why = format!("{}; partial data is in {}", failure.why, partial.display());
-                    Failure::new(failure.exit, why)
-                }
-                None => failure,
-            }),
-        }
-    }
-
-    /// Fills a file and verifies it; if it can be read again, even against an unannounced digest.
-    fn fill(&mut self, file: &File, readable: bool) -> Result<(), Failure> {
-        if let Some(stream) = self.announced() {
-            let mut out = Hashing::new(file.as_fd());
-            self.receive_body(|body, progress| {
-                copy_to_file::into_writer(body, &mut out, progress)
-            })?;
-            return check::announced(stream, &out.digest());
-        }
-        // A digest computed on the way follows the last chunk, so a body with a length has none.
-        // The body's own length is not enough: for a short chunked body it is known, too, once all
-        // chunks have been received.
-        let may_have_digest = readable && self.response.field("Content-Length").is_none();
-        self.receive_body(|body, progress| {
-            copy_to_file::into_descriptor(body, file.as_fd(), progress)
-        })?;
-        match self.stream {
-            Some(stream) if may_have_digest => check::unannounced(stream, file),
-            Some(_) | None => Ok(()),
-        }
-    }
-
-    fn extract(&mut self, into: &Path, force: bool) -> Result<Option<String>, Failure> {
-        let hash = self.announced().map(|_| Sha256::new());
-        let (stream, teller) = (self.stream, self.teller);
-        let mut progress = |bytes| teller.moved(bytes);
-        let body = self.response.body();
-        let mut checked = Checked { body, hash, stream, progress: &mut progress };
-        match archive::unpack_noted(&mut checked, into, force, &UNFINISHED) {
-            Ok(unpacked) => {
-                teller.skipped(&unpacked.skipped);
-                Ok(Some(into.display().to_string()))
-            }
-            Err(error) => Err(self.unpacked_badly(error)),
-        }
-    }
-
-    /// Returns the failure for an error that passed through the archive reader.
-    fn unpacked_badly(&self, error: io::Error) -> Failure {
-        let error = match error.downcast::<Failure>() {
-            Ok(failure) => return failure,
-            Err(error) => error,
-        };
-        broken(self.stream, error)
-    }
-
-    /// Returns the stream whose status will contain a digest.
-    fn announced(&self) -> Option<&'d Stream> {
-        self.stream.filter(|_| self.response.field(DIGEST_ANNOUNCED).is_some())
-    }
-
-    fn receive_body(
-        &mut self,
-        way: impl FnOnce(&mut Body, &mut dyn FnMut(u64)) -> Result<(), Error>,
-    ) -> Result<(), Failure> {
-        let teller = self.teller;
-        way(self.response.body(), &mut |bytes| teller.moved(bytes))
-            .map_err(|error| check::why_broken(self.stream, error))?;
-        match self.stream {
-            Some(stream) => check::ended_well(stream, self.response.body()),
-            None => Ok(()),
-        }
-    }
 }

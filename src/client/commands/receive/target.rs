@@ -2,10 +2,12 @@
 
 use crate::client::Response;
 use crate::client::commands::{Exit, Failure};
+use crate::client::human::size;
 use crate::client::{file_name, output};
 use crate::http::disposition;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::sys::statvfs::statvfs;
 use nix::unistd::{AccessFlags, eaccess};
 use std::fs::{self, File};
 use std::io;
@@ -52,12 +54,35 @@ impl Target {
             Some(path) => {
                 let refused = |error: io::Error| Failure::new(Exit::Local, error.to_string());
                 output::check_target(path, force).map_err(refused)?;
-                directory_of(path)?;
+                directory(parent_of(path))?;
                 Ok(Self::File(path.to_owned()))
             }
             None if extract => directory(&here()).map(Self::Extracted),
             None => directory(&here()).map(Self::Into),
         }
+    }
+}
+
+impl Target {
+    /// Checks that the file system of the target has space for this many bytes.
+    ///
+    /// # Errors
+    /// It has less.
+    pub(super) fn check_space(&self, bytes: u64) -> Result<(), Failure> {
+        let directory = match self {
+            Self::StandardOutput | Self::Special(..) => return Ok(()),
+            Self::File(path) => parent_of(path),
+            Self::Into(directory) | Self::Extracted(directory) => directory,
+        };
+        let Ok(found) = statvfs(directory) else { return Ok(()) };
+        let available = found.blocks_available().saturating_mul(found.fragment_size());
+        // Some network file systems report no sizes at all.
+        if found.blocks() == 0 || available >= bytes {
+            return Ok(());
+        }
+        let (needed, available) = (size(bytes), size(available));
+        let why = format!("{}: {needed} needed, {available} available", directory.display());
+        Err(Failure::new(Exit::Local, why))
     }
 }
 
@@ -96,11 +121,11 @@ fn directory(path: &Path) -> Result<PathBuf, Failure> {
 }
 
 /// Returns the directory that will contain this file.
-fn directory_of(file: &Path) -> Result<PathBuf, Failure> {
+fn parent_of(file: &Path) -> &Path {
     match file.parent() {
-        Some(parent) if parent.as_os_str().is_empty() => directory(Path::new(".")),
-        Some(parent) => directory(parent),
-        None => directory(file),
+        Some(parent) if parent.as_os_str().is_empty() => Path::new("."),
+        Some(parent) => parent,
+        None => file,
     }
 }
 

@@ -3,7 +3,7 @@
 
 use super::input::Input;
 use crate::client::Error;
-use crate::client::archive::{self, PathNotes};
+use crate::client::archive::{self, SkipNotes};
 use crate::client::connection::Sent;
 use crate::client::outgoing::{COPY_BYTES, Outgoing};
 use crate::http::digest;
@@ -19,7 +19,7 @@ pub(super) struct BodyStats {
     /// The value of `Repr-Digest`, if it was requested and everything was sent.
     pub(super) digest: Option<String>,
     /// The entries of a directory that were skipped.
-    pub(super) left_out: PathNotes,
+    pub(super) left_out: SkipNotes,
 }
 
 /// How the body is sent.
@@ -38,7 +38,7 @@ pub(super) fn send(
     outgoing: &mut Outgoing,
     way: SendMode,
 ) -> Result<BodyStats, Error> {
-    let fast = |sent| BodyStats { sent, digest: None, left_out: PathNotes::default() };
+    let fast = |sent| BodyStats { sent, digest: None, left_out: SkipNotes::default() };
     match input {
         Input::File(file, bytes) if !way.digest => outgoing.file(file, *bytes).map(fast),
         Input::Stream(input) if !way.digest => outgoing.descriptor(input.as_fd()).map(fast),
@@ -47,7 +47,7 @@ pub(super) fn send(
             write(outgoing, way, |out| {
                 let found_bytes = copy(&mut file.take(expected_bytes), out)?;
                 if found_bytes == expected_bytes {
-                    return Ok(PathNotes::default());
+                    return Ok(SkipNotes::default());
                 }
                 Err(Error::Size { expected_bytes, found_bytes }.into())
             })
@@ -72,7 +72,7 @@ pub(super) fn send(
 fn write(
     outgoing: &mut Outgoing,
     way: SendMode,
-    produce: impl FnOnce(&mut BodyWriter<'_>) -> io::Result<PathNotes>,
+    produce: impl FnOnce(&mut BodyWriter<'_>) -> io::Result<SkipNotes>,
 ) -> Result<BodyStats, Error> {
     let hash = way.digest.then(Sha256::new);
     let mut writer = BodyWriter { outgoing, hash, stopped: false, failed: None };
@@ -81,7 +81,7 @@ fn write(
     match (failed, produced) {
         (Some(error), _) => Err(error),
         (None, _) if stopped => {
-            Ok(BodyStats { sent: Sent::Stopped, digest: None, left_out: PathNotes::default() })
+            Ok(BodyStats { sent: Sent::Stopped, digest: None, left_out: SkipNotes::default() })
         }
         (None, Ok(left_out)) => {
             let digest = hash.map(|hash| digest::field_value(&hash.finalize().into()));

@@ -1,0 +1,264 @@
+//! A download, from its head to its target.
+
+use super::check::{self, Checked, Hashing};
+use super::{broken, target};
+use crate::client::archive::{self, Format, Limits, SkipNotes, Unpacking};
+use crate::client::commands::interrupt::UNFINISHED;
+use crate::client::commands::reporter::Reporter;
+use crate::client::commands::send::DIGEST_ANNOUNCED;
+use crate::client::commands::{Exit, Failure};
+use crate::client::file_name::printable;
+use crate::client::human::size;
+use crate::client::outgoing::COPY_BYTES;
+use crate::client::output::Output;
+use crate::client::relay::Stream;
+use crate::client::{Body, Error, Response, copy_to_file};
+use serde_json::json;
+use sha2::{Digest as _, Sha256};
+use std::fs::File;
+use std::io::{self, BufWriter, ErrorKind, Read as _, Write as _};
+use std::os::fd::{AsFd as _, BorrowedFd};
+use std::path::{Path, PathBuf};
+
+/// A download whose head has been received.
+pub(super) struct Download<'d> {
+    pub(super) response: Response,
+    pub(super) stream: Option<&'d Stream>,
+    pub(super) teller: &'d Reporter,
+    pub(super) max_bytes: Option<u64>,
+}
+
+/// What became of a download.
+#[derive(Debug, Default)]
+pub(super) struct Saved {
+    /// Where it is, unless it was written to standard output.
+    path: Option<PathBuf>,
+    /// The name that was taken.
+    taken: Option<PathBuf>,
+    is_extracted: bool,
+    /// Why it is a file and was not extracted.
+    not_extracted: Option<String>,
+    skipped: SkipNotes,
+}
+
+impl Saved {
+    /// The download is at this path.
+    pub(super) fn at(path: PathBuf) -> Self {
+        Self { path: Some(path), ..Self::default() }
+    }
+
+    /// Reports the end, with this number of received bytes.
+    ///
+    /// # Errors
+    /// Everything was received, but not all of it was extracted.
+    pub(super) fn report(self, bytes: u64, teller: &Reporter) -> Result<(), Failure> {
+        let amount = teller.summary(bytes);
+        let path = self.path.map(|path| path.display().to_string());
+        let event = json!({ "event": "complete", "bytes": bytes, "output": path });
+        let Some(path) = path.as_deref().map(printable) else {
+            teller.done(&format!("received {amount}"), &event);
+            return Ok(());
+        };
+        let verb = if self.is_extracted { "extracted into" } else { "received" };
+        let mut text = format!("{verb} {path} ({amount})");
+        if let Some(taken) = self.taken {
+            text = format!("{text}; {} exists already", printable(&taken.display().to_string()));
+        }
+        if let Some(why) = self.not_extracted {
+            return Err(Failure::new(Exit::Skipped, format!("{text}, not extracted: {why}")));
+        }
+        teller.skipped(&self.skipped);
+        if self.skipped.total > 0 {
+            let why = format!("{text}, but {} entries were skipped", self.skipped.total);
+            return Err(Failure::new(Exit::Skipped, why));
+        }
+        teller.saved(&text, &event);
+        Ok(())
+    }
+}
+
+impl<'d> Download<'d> {
+    /// Writes to an output that cannot be undone: only the exit status reports whether it is
+    /// complete.
+    pub(super) fn write_through(&mut self, out: BorrowedFd<'_>) -> Result<(), Failure> {
+        let out = out.try_clone_to_owned().map_err(|error| Failure::local("writing", error))?;
+        self.fill(&File::from(out), false)
+    }
+
+    /// Saves the download as this file, which is replaced at the end if `force`.
+    pub(super) fn keep(&mut self, path: &Path, force: bool) -> Result<PathBuf, Failure> {
+        let output =
+            Output::create_noted(path, force, &UNFINISHED).map_err(|error| local(&error))?;
+        let filled = self.fill(output.file(), true);
+        settled(output, filled)?.complete_noted(force, &UNFINISHED).map_err(|error| local(&error))
+    }
+
+    /// Saves the download under the name that its sender gave it, or a free one.
+    pub(super) fn keep_named(&mut self, directory: &Path, force: bool) -> Result<Saved, Failure> {
+        self.keep_free(directory, force, |download, file| download.fill(file, true))
+    }
+
+    fn keep_free(
+        &mut self,
+        directory: &Path,
+        force: bool,
+        fill: impl FnOnce(&mut Self, &File) -> Result<(), Failure>,
+    ) -> Result<Saved, Failure> {
+        let wanted = directory.join(target::name(&self.response, self.stream.map(Stream::id)));
+        let wanted = wanted.strip_prefix(".").unwrap_or(&wanted);
+        let output =
+            Output::create_free(wanted, force, &UNFINISHED).map_err(|error| local(&error))?;
+        let filled = fill(self, output.file());
+        let output = settled(output, filled)?;
+        let path =
+            output.complete_free(wanted, force, &UNFINISHED).map_err(|error| local(&error))?;
+        let taken = (path != wanted).then(|| wanted.to_owned());
+        Ok(Saved { path: Some(path), taken, ..Saved::default() })
+    }
+
+    /// Fills a file and verifies it; if it can be read again, even against an unannounced digest.
+    fn fill(&mut self, file: &File, readable: bool) -> Result<(), Failure> {
+        if let Some(stream) = self.announced() {
+            let mut out = Hashing::new(file.as_fd());
+            self.receive_body(|body, progress| {
+                copy_to_file::into_writer(body, &mut out, progress)
+            })?;
+            return check::announced(stream, &out.digest());
+        }
+        self.receive_body(|body, progress| {
+            copy_to_file::into_descriptor(body, file.as_fd(), progress)
+        })?;
+        if readable { self.check_again(file) } else { Ok(()) }
+    }
+
+    /// Verifies a file by reading it again, if its sender may have sent a digest unannounced.
+    fn check_again(&self, file: &File) -> Result<(), Failure> {
+        // A digest computed on the way follows the last chunk, so a body with a length has none.
+        // The body's own length is not enough: for a short chunked body it is known, too, once all
+        // chunks have been received.
+        match self.stream {
+            Some(stream) if self.response.field("Content-Length").is_none() => {
+                check::unannounced(stream, file)
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// Extracts an archive; keeps anything else as a file.
+    pub(super) fn extract(
+        &mut self,
+        into: &Path,
+        limits: Limits,
+        overwrite: bool,
+    ) -> Result<Saved, Failure> {
+        let is_announced = self.announced().is_some();
+        let hash = is_announced.then(Sha256::new);
+        let (stream, teller) = (self.stream, self.teller);
+        let mut progress = |bytes| teller.moved(bytes);
+        let mut checked =
+            Checked { body: self.response.body(), hash, stream, progress: &mut progress };
+        let failed = |error: io::Error| unpacked_badly(stream, error);
+        let (begin, format) = archive::peek(&mut checked).map_err(failed)?;
+        match format {
+            Format::Tar(compression) => {
+                let how = Unpacking { into, overwrite, limits, unfinished: &UNFINISHED };
+                let input = begin.chain(checked);
+                let unpacked = archive::unpack_noted(input, compression, how).map_err(failed)?;
+                Ok(Saved {
+                    path: Some(unpacked.renamed.clone().unwrap_or_else(|| into.to_owned())),
+                    is_extracted: true,
+                    taken: unpacked.renamed.and(unpacked.taken),
+                    skipped: unpacked.skipped,
+                    ..Saved::default()
+                })
+            }
+            Format::Other(kind) => {
+                let Checked { hash, .. } = checked;
+                let why = not_an_archive(kind, &self.response);
+                let saved = self.keep_free(into, overwrite, |download, file| {
+                    download.fill_after(&begin, hash, file)?;
+                    if is_announced { Ok(()) } else { download.check_again(file) }
+                })?;
+                Ok(Saved { not_extracted: Some(why), ..saved })
+            }
+        }
+    }
+
+    /// Fills a file with the bytes read already and the rest of the body. `hash` is that of the
+    /// former, if a digest was announced and has yet to be verified.
+    fn fill_after(
+        &mut self,
+        begin: &[u8],
+        hash: Option<Sha256>,
+        file: &File,
+    ) -> Result<(), Failure> {
+        let (stream, teller) = (self.stream, self.teller);
+        let mut progress = |bytes| teller.moved(bytes);
+        let checked = Checked { body: self.response.body(), hash, stream, progress: &mut progress };
+        let mut input = begin.chain(checked);
+        let mut out = BufWriter::with_capacity(COPY_BYTES, file);
+        let copied = io::copy(&mut input, &mut out).and_then(|_| out.flush());
+        copied.map_err(|error| unpacked_badly(stream, error))
+    }
+
+    /// Returns the stream whose status will contain a digest.
+    fn announced(&self) -> Option<&'d Stream> {
+        self.stream.filter(|_| self.response.field(DIGEST_ANNOUNCED).is_some())
+    }
+
+    fn receive_body(
+        &mut self,
+        way: impl FnOnce(&mut Body, copy_to_file::Progress<'_>) -> Result<(), Error>,
+    ) -> Result<(), Failure> {
+        let (teller, max_bytes) = (self.teller, self.max_bytes);
+        let mut received_bytes = 0;
+        way(self.response.body(), &mut |bytes| {
+            teller.moved(bytes);
+            received_bytes += bytes;
+            match max_bytes {
+                Some(max) if received_bytes > max => {
+                    let doing = format!("received more than --max-size {}", size(max));
+                    Err(Error::local(doing, ErrorKind::FileTooLarge))
+                }
+                Some(_) | None => Ok(()),
+            }
+        })
+        .map_err(|error| check::why_broken(self.stream, error))?;
+        match self.stream {
+            Some(stream) => check::ended_well(stream, self.response.body()),
+            None => Ok(()),
+        }
+    }
+}
+
+fn local(error: &io::Error) -> Failure {
+    Failure::new(Exit::Local, error.to_string())
+}
+
+/// Returns a filled output, or gives it up with the path of what was received.
+fn settled(output: Output, filled: Result<(), Failure>) -> Result<Output, Failure> {
+    let Err(failure) = filled else { return Ok(output) };
+    Err(match output.abandon_noted(&UNFINISHED) {
+        Some(partial) => {
+            let why = format!("{}; partial data is in {}", failure.why, partial.display());
+            Failure::new(failure.exit, why)
+        }
+        None => failure,
+    })
+}
+
+/// Returns the failure for an error that passed through a reader of archives.
+fn unpacked_badly(stream: Option<&Stream>, error: io::Error) -> Failure {
+    match error.downcast::<Failure>() {
+        Ok(failure) => failure,
+        Err(error) => broken(stream, error),
+    }
+}
+
+/// Returns why a download cannot be extracted, with what it is.
+fn not_an_archive(kind: Option<&str>, response: &Response) -> String {
+    let declared = || response.text("Content-Type").map(|kind| kind.chars().take(100).collect());
+    let kind = kind.map(str::to_owned).or_else(declared);
+    let kind = kind.unwrap_or_else(|| "unknown data".into());
+    format!("not a tar archive, but {kind}")
+}
