@@ -2,11 +2,13 @@
 
 use super::Error;
 use super::connection::Sent;
+use super::known_length::known_length;
 use super::outgoing::{COPY_BYTES, Outgoing};
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read, Seek as _};
 use std::os::fd::{AsFd as _, BorrowedFd};
+use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
 /// One file of a form. Any reader can be one: `upload.send(reader)`.
@@ -55,19 +57,13 @@ impl<'r> Part<'r> {
     ///
     /// # Errors
     /// The error of fstat(2), lseek(2) or read(2).
-    pub fn open_file(mut file: File) -> io::Result<Self> {
-        let metadata = file.metadata()?;
-        if !metadata.is_file() {
-            return Ok(Self::of(Source::Stream(file)));
+    pub fn open_file(file: File) -> io::Result<Self> {
+        if let Some(left) = known_length(&file)? {
+            return Ok(Self::of(Source::File(file, left)));
         }
-        let start = file.stream_position()?;
-        let left = metadata.len().saturating_sub(start);
-        // Files in /proc are regular and report a size of 0, but have contents.
-        if left == 0 && file.read(&mut [0])? > 0 {
-            file.seek(io::SeekFrom::Start(start))?;
-            return Ok(Self::of(Source::Stream(file)));
-        }
-        Ok(Self::of(Source::File(file, left)))
+        // A file that is really empty has a known length, too.
+        let is_empty = file.metadata()?.is_file() && file.read_at(&mut [0], position(&file)?)? == 0;
+        Ok(Self::of(if is_empty { Source::File(file, 0) } else { Source::Stream(file) }))
     }
 
     /// Sends the data of a pipe, a socket or a terminal until its end. A response is noticed even
@@ -178,6 +174,10 @@ impl fmt::Debug for Part<'_> {
             .field("size_bytes", &self.size_bytes)
             .finish()
     }
+}
+
+fn position(mut file: &File) -> io::Result<u64> {
+    file.stream_position()
 }
 
 fn read_all(mut reader: impl Read, outgoing: &mut Outgoing) -> Result<Sent, Error> {

@@ -2,8 +2,9 @@
 //! and what came so far is not taken for the whole.
 
 use std::io::Write as _;
+use std::process::Stdio;
 
-use crate::desk::{Desk, assert_ended};
+use crate::desk::{Desk, assert_ended, offered};
 use crate::support::{Framing, Process, Relay, SmallDisk, ask, eventually, pattern};
 use nix::sys::signal::Signal;
 use serde_json::json;
@@ -79,26 +80,19 @@ fn an_upload_that_is_cut_is_never_taken_for_the_whole() {
 }
 
 #[test]
-fn a_file_that_shrinks_is_cut_and_one_that_grows_is_sent_as_it_was() {
+fn a_file_that_changes_while_the_sender_waits_is_sent_as_it_is_then() {
     let relay = Relay::start(&[]);
     for flags in [&[][..], &["--digest"]] {
         let (here, there) = (Desk::at(&relay), Desk::at(&relay));
-        here.put("a", pattern(3, 100_000));
-        let (sending, id) = here.offer(&[&["a"], flags].concat());
-        relay.await_state(&id, "SRC_CONNECTED");
-        here.put("a", pattern(3, 120_000));
-        assert_ended("receive", &there.run(&["receive", &id]), 0, "");
-        assert_ended("send", &sending.finish(), 0, "");
-        assert!(there.read("a") == pattern(3, 100_000), "{flags:?}");
-
-        let (sending, id) = here.offer(&[&["a"], flags].concat());
-        relay.await_state(&id, "SRC_CONNECTED");
-        here.put("a", pattern(3, 5000));
-        let got = there.run(&["receive", &id, "-o", "b"]);
-        assert_ended("receive", &got, 4, "partial data is in b.partial");
-        let words = "expected 120000 bytes, as declared, but found 5000";
-        assert_ended("send", &sending.finish(), 1, words);
-        assert_eq!(there.names(), ["a", "b.partial"], "{flags:?}");
+        for bytes in [120_000, 5000, 0] {
+            here.put("a", pattern(3, 100_000));
+            let (sending, id) = here.offer(&[&["a"], flags].concat());
+            relay.await_state(&id, "SRC_CONNECTED");
+            here.put("a", pattern(3, bytes));
+            assert_ended("receive", &there.run(&["receive", &id, "-f"]), 0, "");
+            assert_ended("send", &sending.finish(), 0, "");
+            assert!(there.read("a") == pattern(3, bytes), "{flags:?} {bytes}");
+        }
     }
 }
 
@@ -250,17 +244,30 @@ fn a_full_disk_is_named_and_told_to_the_sender() {
     // More than the buffers on the way hold, or the sender could not know.
     here.put("a", pattern(2, 40 << 20));
     for flags in [&[][..], &["--digest"]] {
-        let (sending, id) = here.offer(&[&["a"], flags].concat());
-        let got = there.run(&["receive", &id]);
+        // Declared, and the receiver is first: it learns the size with the head.
+        let id = relay.create();
+        let receiving = there.await_receiver(&relay, &[&id, "-o", "a"]);
+        let sending = here.start(&[&["send", "a", "--stream", &id], flags].concat());
+        assert_ended("receive", &receiving.finish(), 1, ".: 40 MiB needed, 2.0 MiB available");
+        assert_ended("send", &sending.finish(), 4, "Stream destination closed unexpectedly");
+        assert_eq!(there.names(), Vec::<String>::new(), "{flags:?}");
+
+        let mut cat = here.plain("cat").arg("a").stdout(Stdio::piped()).spawn().expect("cat");
+        let input = cat.stdout.take().expect("its output");
+        let command = here.command(&[&["pipe", "send"], flags].concat());
+        let sending = Process::reading(command, input.into());
+        let id = offered(&sending);
+        let got = there.run(&["receive", &id, "-o", "a"]);
         assert_ended("receive", &got, 1, "No space left on device");
         assert!(got.stderr.contains("partial data is in a.partial"), "{}", got.stderr);
         assert_ended("send", &sending.finish(), 4, "Stream destination closed unexpectedly");
+        let _ = cat.wait();
         assert_eq!(there.names(), ["a.partial"], "{flags:?}");
         std::fs::remove_file(there.path("a.partial")).expect("remove");
     }
     std::fs::create_dir(here.path("tree")).expect("a directory");
     std::fs::rename(here.path("a"), here.path("tree/a")).expect("a file");
-    let (sending, id) = here.offer(&["tree"]);
+    let (sending, id) = here.offer(&["tree", "--zstd"]);
     let got = there.run(&["receive", "-x", &id]);
     assert_ended("extract", &got, 1, "No space left on device");
     assert_ended("send", &sending.finish(), 4, "Stream destination closed unexpectedly");

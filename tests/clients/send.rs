@@ -180,3 +180,60 @@ fn a_capped_waiting_time_is_named_and_a_url_needs_no_scheme() {
     assert!(sending.stderr().contains(", within 80 s:"), "{}", sending.stderr());
     assert_complete("receive", &there.run(&["receive", "--force", &id]));
 }
+
+#[test]
+fn several_files_are_sent_as_one_archive() {
+    let relay = Relay::start(&[]);
+    let (here, there, tar) = (Desk::at(&relay), Desk::at(&relay), Desk::at(&relay));
+    fs::create_dir_all(here.path("below/tree")).expect("directories");
+    here.put("a.txt", "A");
+    here.put("below/tree/b", "B");
+    std::os::unix::fs::symlink("a.txt", here.path("link")).expect("a link");
+    let (sending, id) = here.offer(&["a.txt", "below/tree", "link"]);
+    assert!(sending.stderr().contains("receive --extract "), "{}", sending.stderr());
+    assert_complete("receive", &there.run(&["receive", "-x", &id]));
+    assert_complete("send", &sending.finish());
+    assert_eq!(there.names(), ["a.txt", "link", "tree"]);
+    let found = ["a.txt", "link", "tree/b"].map(|name| there.read(name));
+    assert_eq!(found, [&b"A"[..], b"A", b"B"], "a link that was named is followed");
+
+    let (sending, id) = here.offer(&["a.txt", "below/tree", "--zstd"]);
+    assert_complete("receive", &tar.run(&["receive", &id]));
+    assert_complete("send", &sending.finish());
+    assert_eq!(tar.names(), ["files.tar.zst"]);
+    let unpacked = tar.plain("tar").args(["-xf", "files.tar.zst"]).status().expect("tar");
+    assert!(unpacked.success());
+    assert_eq!(tar.names(), ["a.txt", "files.tar.zst", "tree"]);
+
+    here.put("below/a.txt", "another");
+    for (what, exit, words) in [
+        (&["a.txt", "below/a.txt"][..], 2, "two are named a.txt; send them one by one"),
+        (&["a.txt", "-"], 2, "standard input cannot be sent together with files"),
+        (&["a.txt", "none"], 1, "reading none: No such file"),
+    ] {
+        assert_ended(&format!("{what:?}"), &here.run(&[&["send"], what].concat()), exit, words);
+    }
+}
+
+#[test]
+fn files_that_do_not_tell_their_size_are_sent_with_what_can_be_read() {
+    let relay = Relay::start(&[]);
+    let here = Desk::at(&relay);
+    let sizes = ["/sys/class/net/lo/mtu", "/proc/sys/kernel/ostype"];
+    for path in sizes {
+        let content = fs::read(path).expect("a file of the kernel");
+        for flags in [&[][..], &["--digest"]] {
+            let (sending, id) = here.offer(&[&[path], flags].concat());
+            assert_eq!(received(&relay, &id).1, content, "{path} {flags:?}");
+            assert_complete("send", &sending.finish());
+        }
+    }
+    let there = Desk::at(&relay);
+    let (sending, id) = here.offer(&[&sizes[..], &["/sys/class/net/lo/statistics"]].concat());
+    assert_complete("receive", &there.run(&["receive", "-x", &id]));
+    assert_complete("send", &sending.finish());
+    assert_eq!(there.read("mtu"), fs::read(sizes[0]).expect("a file"));
+    assert_eq!(there.read("ostype"), fs::read(sizes[1]).expect("a file"));
+    let bytes = String::from_utf8(there.read("statistics/rx_bytes")).expect("a number");
+    assert!(bytes.trim_end().parse::<u64>().is_ok(), "{bytes:?}");
+}

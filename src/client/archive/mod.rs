@@ -19,8 +19,8 @@ mod walk;
 pub(super) use format::{Format, peek};
 pub use limits::Limits;
 pub use notes::{Notes, PathNotes, SkipNotes, SkipReason};
-pub use pack::{pack, pack_compressed};
-pub use size::size_bytes;
+pub use pack::{pack, pack_all, pack_all_compressed, pack_compressed};
+pub use size::{size_bytes, size_of_all};
 pub use unpack::{Unpacked, unpack};
 pub(super) use unpack::{Unpacking, unpack_noted};
 

@@ -27,6 +27,8 @@ pub enum SkipReason {
     NotRegular,
     /// The file was removed before it could be sent.
     Vanished,
+    /// A file without a size, as in `/proc`, that cannot be read.
+    Unreadable,
     /// The path leads out of the target directory.
     Outside,
     /// The path leads through a link or a file.
@@ -45,6 +47,7 @@ impl SkipReason {
         match self {
             Self::NotRegular => "not a regular file",
             Self::Vanished => "removed before it was sent",
+            Self::Unreadable => "cannot be read",
             Self::Outside => "outside of the target directory",
             Self::ThroughLink => "its parent is a link or a file",
             Self::MissingTarget => "a hard link to nothing in the archive",

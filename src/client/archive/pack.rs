@@ -1,5 +1,6 @@
 //! Packing: writes a directory to a stream.
 
+use super::super::known_length::known_length;
 use super::super::output::{shown, told};
 use super::links::Links;
 use super::walk::{Walk, unreadable};
@@ -20,27 +21,25 @@ const LEVEL: i32 = zstd::DEFAULT_COMPRESSION_LEVEL;
 /// of their own.
 pub(super) const SHORT_NAME_BYTES: usize = 100;
 
+/// Maximum number of entries of one file that shrinks while it is read.
+const ATTEMPTS_MAX: u32 = 4;
+
+/// Maximum size of a file that does not declare it, in bytes: it is read into memory.
+const UNSIZED_MAX_BYTES: u64 = 16 << 20;
+
 /// Writes a directory as a tar archive whose names begin with the name of the directory: `site/`
 /// gives `site/index.html`. The root directory is named `root`. Symbolic and hard links are
 /// preserved, as are permissions and modification times (in seconds); owners are not. Holes are
 /// sent as zeros.
 ///
-/// Returns the skipped paths: sockets, fifos and devices, and files that vanished.
+/// Returns the skipped paths: sockets, fifos and devices, files that vanished, and files of `/proc`
+/// and `/sys` that cannot be read.
 ///
 /// # Errors
-/// One line. Something cannot be read, or a file shrank while it was read; or `out` failed. The
+/// One line. Something cannot be read, or a file shrank again and again; or `out` failed. The
 /// archive then has no end marker, so no reader takes it for a complete one.
 pub fn pack(directory: &Path, out: impl Write) -> io::Result<SkipNotes> {
-    let mut builder = Builder::new(ShutOffWriter {
-        out: BufWriter::with_capacity(BUFFER_BYTES, out),
-        shut: false,
-    });
-    let packed = PackState::default().all(directory, &mut builder);
-    // Dropping the builder writes the end marker, which a broken archive must not get.
-    builder.get_mut().shut = packed.is_err();
-    let skipped = packed?;
-    builder.into_inner()?.out.flush()?;
-    Ok(skipped)
+    pack_all(&[directory.to_owned()], out)
 }
 
 /// Does the same, compressed with Zstandard and with a checksum.
@@ -48,19 +47,45 @@ pub fn pack(directory: &Path, out: impl Write) -> io::Result<SkipNotes> {
 /// # Errors
 /// As [`pack`].
 pub fn pack_compressed(directory: &Path, out: impl Write) -> io::Result<SkipNotes> {
+    pack_all_compressed(&[directory.to_owned()], out)
+}
+
+/// Does the same as [`pack`] for several files and directories, of different names.
+///
+/// # Errors
+/// As [`pack`].
+pub fn pack_all(paths: &[PathBuf], out: impl Write) -> io::Result<SkipNotes> {
+    let mut builder = Builder::new(ShutOffWriter {
+        out: BufWriter::with_capacity(BUFFER_BYTES, out),
+        shut: false,
+    });
+    let mut state = PackState::default();
+    let packed = paths.iter().try_for_each(|path| state.all(path, &mut builder));
+    // Dropping the builder writes the end marker, which a broken archive must not get.
+    builder.get_mut().shut = packed.is_err();
+    packed?;
+    builder.into_inner()?.out.flush()?;
+    Ok(state.skipped)
+}
+
+/// Does the same, compressed with Zstandard and with a checksum.
+///
+/// # Errors
+/// As [`pack`].
+pub fn pack_all_compressed(paths: &[PathBuf], out: impl Write) -> io::Result<SkipNotes> {
     let mut encoder = zstd::Encoder::new(out, LEVEL)?;
     encoder.include_checksum(true)?;
-    let skipped = pack(directory, &mut encoder)?;
+    let skipped = pack_all(paths, &mut encoder)?;
     encoder.finish()?.flush()?;
     Ok(skipped)
 }
 
-/// Returns the name of a directory, even if its path does not end in it (`.`).
-pub(super) fn top_name(directory: &Path) -> io::Result<OsString> {
-    if let Some(name) = directory.file_name() {
+/// Returns the name of a file or directory, even if its path does not end in it (`.`).
+pub(super) fn top_name(path: &Path) -> io::Result<OsString> {
+    if let Some(name) = path.file_name() {
         return Ok(name.to_owned());
     }
-    let whole = directory.canonicalize().map_err(|error| unreadable(directory, &error))?;
+    let whole = path.canonicalize().map_err(|error| unreadable(path, &error))?;
     Ok(whole.file_name().map_or_else(|| "root".into(), ToOwned::to_owned))
 }
 
@@ -72,13 +97,15 @@ struct PackState {
 }
 
 impl PackState {
-    fn all<W: Write>(
-        mut self,
-        directory: &Path,
-        builder: &mut Builder<W>,
-    ) -> io::Result<SkipNotes> {
+    /// Adds a file, or a directory and everything below it.
+    fn all<W: Write>(&mut self, directory: &Path, builder: &mut Builder<W>) -> io::Result<()> {
         let top = PathBuf::from(top_name(directory)?);
         let metadata = fs::metadata(directory).map_err(|error| unreadable(directory, &error))?;
+        if !metadata.is_dir() {
+            // A link that was named is followed; those in a directory are not.
+            let real = directory.canonicalize().map_err(|error| unreadable(directory, &error))?;
+            return self.add(builder, (&real, &top), &metadata);
+        }
         let walk = Walk::new(directory)?;
         add_empty(builder, header(&metadata, EntryType::Directory), &top.join(""))?;
         for found in walk {
@@ -86,7 +113,7 @@ impl PackState {
             let name = top.join(path.strip_prefix(directory).unwrap_or(&path));
             self.add(builder, (&path, &name), &metadata)?;
         }
-        Ok(self.skipped)
+        Ok(())
     }
 
     /// Adds one entry, by its path and its name in the archive.
@@ -111,33 +138,65 @@ impl PackState {
         }
     }
 
+    /// Adds a file with what can be read of it. A file that shrinks while it is read is padded, and
+    /// added again: readers of the archive replace the first entry.
     fn add_file<W: Write>(
         &mut self,
         builder: &mut Builder<W>,
         path: &Path,
         name: &Path,
     ) -> io::Result<()> {
-        // The file may since have been replaced: do not follow a link or wait on a fifo.
-        let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
-        let file = match OpenOptions::new().read(true).custom_flags(flags).open(path) {
-            Ok(file) => file,
-            Err(error) if error.kind() == ErrorKind::NotFound => {
-                self.links.forget(name);
-                self.skipped.skip(path, SkipReason::Vanished);
+        for _ in 0..ATTEMPTS_MAX {
+            let file = match open(path) {
+                Ok(file) => file,
+                Err(error) if error.kind() == ErrorKind::NotFound => {
+                    return self.skip((path, name), SkipReason::Vanished);
+                }
+                Err(error) => return Err(unreadable(path, &error)),
+            };
+            let metadata = file.metadata().map_err(|error| unreadable(path, &error))?;
+            if !metadata.is_file() {
+                return self.skip((path, name), SkipReason::NotRegular);
+            }
+            let mut header = header(&metadata, EntryType::Regular);
+            let known = known_length(&file).map_err(|error| unreadable(path, &error))?;
+            let Some(left_bytes) = known else {
+                let Some(content) = unsized_content(&file) else {
+                    return self.skip((path, name), SkipReason::Unreadable);
+                };
+                header.set_size(content.len() as u64);
+                return builder.append_data(&mut header, name, content.as_slice());
+            };
+            header.set_size(left_bytes);
+            let mut content = ExactSize { file, path, left_bytes, has_shrunk: false };
+            builder.append_data(&mut header, name, &mut content)?;
+            if !content.has_shrunk {
                 return Ok(());
             }
-            Err(error) => return Err(unreadable(path, &error)),
-        };
-        let metadata = file.metadata().map_err(|error| unreadable(path, &error))?;
-        if !metadata.is_file() {
-            self.links.forget(name);
-            self.skipped.skip(path, SkipReason::NotRegular);
-            return Ok(());
         }
-        let mut header = header(&metadata, EntryType::Regular);
-        header.set_size(metadata.len());
-        builder.append_data(&mut header, name, ExactSize { file, path, left_bytes: metadata.len() })
+        let text = format!("{} keeps becoming shorter while it is read", shown(path));
+        Err(told(ErrorKind::UnexpectedEof, text))
     }
+
+    fn skip(&mut self, (path, name): (&Path, &Path), why: SkipReason) -> io::Result<()> {
+        self.links.forget(name);
+        self.skipped.skip(path, why);
+        Ok(())
+    }
+}
+
+/// Opens a file that may since have been replaced: does not follow a link or wait on a fifo.
+fn open(path: &Path) -> io::Result<File> {
+    let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
+    OpenOptions::new().read(true).custom_flags(flags).open(path)
+}
+
+/// Reads a file that does not declare its size, as in `/proc`; `None` if it cannot be read, or is
+/// too large for memory.
+fn unsized_content(file: &File) -> Option<Vec<u8>> {
+    let mut content = Vec::new();
+    file.take(UNSIZED_MAX_BYTES + 1).read_to_end(&mut content).ok()?;
+    (content.len() as u64 <= UNSIZED_MAX_BYTES).then_some(content)
 }
 
 /// Returns a header without a size. Owners are omitted: they mean nothing on another machine.
@@ -175,28 +234,38 @@ fn add_link<W: Write>(
     builder.append_link(&mut header, name, target)
 }
 
-/// Reads exactly as many bytes of a file as its header declares: no more if the file grows, and an
-/// error if it shrinks.
+/// Reads exactly as many bytes of a file as its header declares: no more if the file grows, and
+/// zeros if it shrinks.
 struct ExactSize<'p> {
     file: File,
     path: &'p Path,
     left_bytes: u64,
+    has_shrunk: bool,
 }
 
 impl Read for ExactSize<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = match (&self.file).take(self.left_bytes).read(buffer) {
-            Err(error) if error.kind() != ErrorKind::Interrupted => {
-                return Err(unreadable(self.path, &error));
-            }
-            read => read?,
-        };
-        if count == 0 && self.left_bytes > 0 && !buffer.is_empty() {
-            let text = format!("{} became shorter while it was read", shown(self.path));
-            return Err(told(ErrorKind::UnexpectedEof, text));
+        let most = usize::try_from(self.left_bytes).unwrap_or(usize::MAX).min(buffer.len());
+        let buffer = &mut buffer[..most];
+        let mut count = if self.has_shrunk { 0 } else { self.read_file(buffer)? };
+        if count == 0 {
+            self.has_shrunk |= !buffer.is_empty();
+            buffer.fill(0);
+            count = buffer.len();
         }
         self.left_bytes -= count as u64;
         Ok(count)
+    }
+}
+
+impl ExactSize<'_> {
+    fn read_file(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self.file.read(buffer) {
+            Err(error) if error.kind() != ErrorKind::Interrupted => {
+                Err(unreadable(self.path, &error))
+            }
+            read => read,
+        }
     }
 }
 

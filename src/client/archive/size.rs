@@ -3,10 +3,10 @@
 use super::BLOCK_BYTES;
 use super::links::Links;
 use super::pack::{SHORT_NAME_BYTES, top_name};
-use super::walk::Walk;
+use super::walk::{Walk, unreadable};
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Returns the size of the archive that [`pack`](super::pack()) would write, in bytes, if nothing
 /// changes in the meantime: the total for progress reports.
@@ -14,9 +14,27 @@ use std::path::Path;
 /// # Errors
 /// One line: something cannot be read.
 pub fn size_bytes(directory: &Path) -> io::Result<u64> {
+    size_of_all(&[directory.to_owned()])
+}
+
+/// Returns the same for [`pack_all`](super::pack_all()).
+///
+/// # Errors
+/// As [`size_bytes`].
+pub fn size_of_all(paths: &[PathBuf]) -> io::Result<u64> {
+    let end = 2 * BLOCK_BYTES as u64;
+    paths.iter().try_fold(end, |total, path| Ok(total + size_of(path)?))
+}
+
+/// Returns the size of a file or directory in an archive.
+fn size_of(directory: &Path) -> io::Result<u64> {
     let top = top_name(directory)?;
+    let metadata = fs::metadata(directory).map_err(|error| unreadable(directory, &error))?;
+    if !metadata.is_dir() {
+        return Ok(entry_bytes(top.len(), metadata.len()));
+    }
     let mut links = Links::default();
-    let mut total = entry_bytes(top.len() + 1, 0) + 2 * BLOCK_BYTES as u64;
+    let mut total = entry_bytes(top.len() + 1, 0);
     for found in Walk::new(directory)? {
         let (path, metadata) = found?;
         let below = path.strip_prefix(directory).unwrap_or(&path).as_os_str().len();

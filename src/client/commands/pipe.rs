@@ -42,7 +42,7 @@ impl Pipe {
     /// Runs this end and returns the exit status.
     pub fn run(&self) -> Exit {
         match &self.end {
-            End::Send(sending) => Send { what: "-".into(), sending: sending.clone() }.run(),
+            End::Send(sending) => Send { what: vec!["-".into()], sending: sending.clone() }.run(),
             End::Receive(from) => Receive {
                 place: from.place.clone(),
                 output: Some("-".into()),

@@ -42,16 +42,11 @@ pub(super) fn send(
     match input {
         Input::File(file, bytes) if !way.digest => outgoing.file(file, *bytes).map(fast),
         Input::Stream(input) if !way.digest => outgoing.descriptor(input.as_fd()).map(fast),
-        Input::File(file, bytes) => {
-            let expected_bytes = *bytes;
-            write(outgoing, way, |out| {
-                let found_bytes = copy(&mut file.take(expected_bytes), out)?;
-                if found_bytes == expected_bytes {
-                    return Ok(SkipNotes::default());
-                }
-                Err(Error::Size { expected_bytes, found_bytes }.into())
-            })
-        }
+        // No length was declared: whatever the file has by now is sent.
+        Input::File(file, _) => write(outgoing, way, |out| {
+            copy(file, out)?;
+            Ok(SkipNotes::default())
+        }),
         Input::Stream(input) => {
             // Not through a writer: the receiver may disconnect while the input is silent.
             let mut hash = Sha256::new();
@@ -59,10 +54,10 @@ pub(super) fn send(
             let digest = digest::field_value(&hash.finalize().into());
             Ok(BodyStats { digest: (sent == Sent::All).then_some(digest), ..fast(sent) })
         }
-        Input::Directory(path) => write(outgoing, way, |out| {
+        Input::Archive(paths) => write(outgoing, way, |out| {
             let mut out = BufWriter::with_capacity(COPY_BYTES, out);
-            let packed = if way.zstd { archive::pack_compressed } else { archive::pack };
-            let left_out = packed(path, &mut out)?;
+            let pack = if way.zstd { archive::pack_all_compressed } else { archive::pack_all };
+            let left_out = pack(paths, &mut out)?;
             out.flush()?;
             Ok(left_out)
         }),
@@ -94,16 +89,12 @@ fn write(
     }
 }
 
-fn copy(input: &mut impl Read, out: &mut BodyWriter<'_>) -> io::Result<u64> {
+fn copy(input: &mut impl Read, out: &mut BodyWriter<'_>) -> io::Result<()> {
     let mut buffer = vec![0; COPY_BYTES];
-    let mut copied = 0;
     loop {
         match input.read(&mut buffer) {
-            Ok(0) => return Ok(copied),
-            Ok(count) => {
-                out.write_all(&buffer[..count])?;
-                copied += count as u64;
-            }
+            Ok(0) => return Ok(()),
+            Ok(count) => out.write_all(&buffer[..count])?,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
         }

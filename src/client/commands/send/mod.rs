@@ -28,9 +28,9 @@ use std::time::{Duration, Instant};
 /// The arguments of `rdv send`.
 #[derive(Args, Clone, Debug)]
 pub struct Send {
-    /// File or directory to send, or - for standard input
-    #[arg(value_name = "FILE|DIRECTORY|-")]
-    pub what: PathBuf,
+    /// File or directory to send, or - for standard input; several are sent as one archive
+    #[arg(value_name = "FILE|DIRECTORY|-", required = true)]
+    pub what: Vec<PathBuf>,
 
     #[command(flatten)]
     pub(super) sending: Sending,
@@ -59,7 +59,7 @@ pub struct Sending {
     #[arg(long)]
     pub digest: bool,
 
-    /// Compress a directory with Zstandard
+    /// Compress an archive with Zstandard
     #[arg(long)]
     pub zstd: bool,
 
@@ -84,6 +84,9 @@ const GRACE: Duration = Duration::from_secs(10);
 /// Pause between attempts to join a stream while its relay is being replaced.
 const REJOIN_AFTER: Duration = Duration::from_millis(500);
 
+/// Maximum number of attempts to declare the length of a file that keeps changing.
+const REMEASURED_MAX: u32 = 3;
+
 impl Send {
     /// Sends and returns the exit status.
     pub fn run(&self) -> Exit {
@@ -99,24 +102,29 @@ struct TargetStream {
     own: bool,
     /// When the waiting time for a receiver ends.
     deadline: Instant,
+    /// Whether this sender has left it to join again; the relay may notice that late.
+    is_rejoined: bool,
 }
 
 impl Sending {
-    pub(super) fn run(&self, what: &std::path::Path, teller: &Reporter) -> Result<(), Failure> {
+    pub(super) fn run(&self, what: &[PathBuf], teller: &Reporter) -> Result<(), Failure> {
         let preferences = Preferences::read()?;
         let options = self.connecting.options(&preferences)?;
         let mut input = Input::open(what)?;
-        let upload = Upload::of(self, what, &input)?;
-        let meeting = self.open_stream(&options, &preferences, &upload, teller)?;
-        let result = self.send_body(&meeting, &upload, &mut input, teller);
+        let mut upload = Upload::of(self, what, &input)?;
+        let mut meeting = self.open_stream(&options, &preferences, &upload, teller)?;
+        let result = self.join_at_length(&mut meeting, &mut upload, (what, &mut input), teller);
+        let result = result
+            .and_then(|outgoing| self.send_body(&meeting, (&upload, outgoing), &mut input, teller));
         if meeting.own && matches!(&result, Err(failure) if failure.exit != Exit::OtherSide) {
             // The stream may have ended already; if not, no receiver must wait for it in vain.
             let _ = meeting.stream.cancel();
         }
         let (bytes, digest) = result?;
-        let name = match what.to_str() {
-            Some("-") => "standard input".to_owned(),
-            _ => printable(&what.to_string_lossy()),
+        let name = match what {
+            [what] if input::is_standard_input(what) => "standard input".to_owned(),
+            [what] => printable(&what.to_string_lossy()),
+            several => format!("{} files", several.len()),
         };
         let text = format!("sent {name} ({})", teller.summary(bytes));
         let event = json!({ "event": "complete", "bytes": bytes, "repr_digest": digest });
@@ -148,7 +156,12 @@ impl Sending {
         let deadline = |waits: Duration| clock::now() + waits + GRACE;
         if let Some(place) = &self.stream {
             let stream = self.at.stream(place, options.clone(), preferences)?;
-            return Ok(TargetStream { stream, own: false, deadline: deadline(self.ttl) });
+            return Ok(TargetStream {
+                stream,
+                own: false,
+                deadline: deadline(self.ttl),
+                is_rejoined: false,
+            });
         }
         let relay = self.at.url(preferences)?;
         let mut wish = CreateOptions { ttl: Some(self.ttl), ..CreateOptions::default() };
@@ -160,18 +173,21 @@ impl Sending {
         })?;
         let capped = waits.is_some_and(|waits| waits < self.ttl);
         offer::print(teller, &stream, upload.kind, (waits, capped), self.qr);
-        Ok(TargetStream { stream, own: true, deadline: deadline(waits.unwrap_or(self.ttl)) })
+        Ok(TargetStream {
+            stream,
+            own: true,
+            deadline: deadline(waits.unwrap_or(self.ttl)),
+            is_rejoined: false,
+        })
     }
 
     fn send_body(
         &self,
         meeting: &TargetStream,
-        upload: &Upload,
+        (upload, mut outgoing): (&Upload, Outgoing),
         input: &mut Input,
         teller: &Reporter,
     ) -> Result<(u64, Option<String>), Failure> {
-        teller.waiting("waiting for the other side");
-        let mut outgoing = self.join(meeting, upload, teller)?;
         teller.begins(upload.expected_bytes);
         teller.follow(&meeting.stream);
         let counting = teller.clone();
@@ -191,6 +207,29 @@ impl Sending {
             check_digest_received(&meeting.stream, digest)?;
         }
         Ok((bytes, digest))
+    }
+
+    /// Joins the stream, and again if the declared length is no longer that of the file once the
+    /// other side has connected: as nothing was sent yet, that side keeps waiting.
+    fn join_at_length(
+        &self,
+        meeting: &mut TargetStream,
+        upload: &mut Upload,
+        (what, input): (&[PathBuf], &mut Input),
+        teller: &Reporter,
+    ) -> Result<Outgoing, Failure> {
+        teller.waiting("waiting for the other side");
+        let mut outgoing = self.join(meeting, upload, teller)?;
+        for _ in 0..REMEASURED_MAX {
+            if !input.measure()? {
+                break;
+            }
+            *upload = Upload::of(self, what, input)?;
+            drop(outgoing);
+            meeting.is_rejoined = true;
+            outgoing = self.join(meeting, upload, teller)?;
+        }
+        Ok(outgoing)
     }
 
     /// Joins the stream as its source, and waits for the other side. Nothing is sent before that
@@ -227,7 +266,9 @@ impl Sending {
                     {
                         return Err(refusal.into());
                     }
-                    if !refusal.is_passing() || clock::now() >= meeting.deadline {
+                    let is_left_over = meeting.is_rejoined && refusal.status == 429;
+                    let may_pass = refusal.is_passing() || is_left_over;
+                    if !may_pass || clock::now() >= meeting.deadline {
                         return Err(refusal.into());
                     }
                     std::thread::sleep(REJOIN_AFTER);
@@ -262,19 +303,23 @@ struct Upload {
 }
 
 impl Upload {
-    fn of(sending: &Sending, what: &std::path::Path, input: &Input) -> Result<Self, Failure> {
-        let own_name = if input::is_standard_input(what) { None } else { input::name_of(what) };
+    fn of(sending: &Sending, what: &[PathBuf], input: &Input) -> Result<Self, Failure> {
+        let own_name = match what {
+            [what] if !input::is_standard_input(what) => input::name_of(what),
+            _ => None,
+        };
         let (kind, known_bytes, suffix) = match input {
             Input::File(_, bytes) => (Kind::File, Some(*bytes), ""),
             Input::Stream(_) if own_name.is_none() => (Kind::Bytes, None, ""),
             Input::Stream(_) => (Kind::File, None, ""),
-            Input::Directory(path) => {
+            Input::Archive(paths) => {
                 let suffix = if sending.zstd { ".tar.zst" } else { ".tar" };
-                (Kind::Archive { zstd: sending.zstd }, archive::size_bytes(path).ok(), suffix)
+                (Kind::Archive { zstd: sending.zstd }, archive::size_of_all(paths).ok(), suffix)
             }
         };
         if sending.zstd && !matches!(kind, Kind::Archive { .. }) {
-            let why = "--zstd is for directories; compress it before, or remove it";
+            let why =
+                "--zstd is for directories and several files; compress it before, or remove it";
             return Err(Failure::new(Exit::Usage, why));
         }
         let own_name = own_name
@@ -290,8 +335,8 @@ impl Upload {
         };
         let framing = match (input, known_bytes) {
             // A digest computed on the way can only follow the last chunk.
-            (Input::File(..), Some(bytes)) if !sending.digest => Framing::Length(bytes),
-            (Input::File(..) | Input::Directory(_) | Input::Stream(_), _) => Framing::Chunked,
+            (Input::File(_, 1..), Some(bytes)) if !sending.digest => Framing::Length(bytes),
+            (Input::File(..) | Input::Archive(_) | Input::Stream(_), _) => Framing::Chunked,
         };
         // The compressed size differs from that of the archive.
         let told_bytes = known_bytes.filter(|_| !sending.zstd);
