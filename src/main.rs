@@ -8,6 +8,7 @@ use rdv::connector::destination::DestinationCommand;
 use rdv::connector::source::command::Source;
 use rdv::ops::manual::{Completions, Manual};
 use rdv::ops::operator_log::OperatorLog;
+use rdv::ops::stdio;
 use rdv::ops::{AdminListen, Settings, SocketSettings, Sources, config, help};
 use rdv::relay::EventLoop;
 use rdv::socket::call::Call;
@@ -236,7 +237,7 @@ fn check(sources: &Sources) -> ExitCode {
         Err(error) => return fail(&error, ExitCode::FAILURE),
     };
     for warning in warnings {
-        eprintln!("rdv: warning: {warning}");
+        let _ = writeln!(stdio::error(), "rdv: warning: {warning}");
     }
     match file {
         Some(file) => print(&format!("{}: the configuration is valid\n", file.display())),
@@ -278,7 +279,7 @@ fn put(page: std::io::Result<String>) -> ExitCode {
 }
 
 fn print(page: &str) -> ExitCode {
-    let mut out = std::io::stdout().lock();
+    let mut out = stdio::output();
     match out.write_all(page.as_bytes()).and_then(|()| out.flush()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(_) => ExitCode::FAILURE,
@@ -286,13 +287,17 @@ fn print(page: &str) -> ExitCode {
 }
 
 fn fail(why: &str, status: ExitCode) -> ExitCode {
-    eprintln!("rdv: {why}");
+    // Standard error may be closed.
+    let _ = writeln!(stdio::error(), "rdv: {why}");
     status
 }
 
 /// Prints wrong arguments as one clear line; help and version are printed unchanged.
 fn explain(error: &clap::Error) -> ExitCode {
     let wrong = error.use_stderr();
+    if !wrong && !std::io::IsTerminal::is_terminal(&std::io::stdout()) {
+        return print(&error.render().to_string());
+    }
     if !wrong || error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
         let _ = error.print();
         return if wrong { ExitCode::from(2) } else { ExitCode::SUCCESS };
@@ -346,7 +351,7 @@ fn announce(event_loop: &EventLoop, agents: &SocketSettings) {
         );
     }
     // One write: a reader waiting for the first line gets the rest at the same time.
-    let mut out = std::io::stdout().lock();
+    let mut out = stdio::output();
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
     if let Some(notice) = agents.notice(&[addresses, event_loop.agent_addresses()].concat()) {
         log::warn!("{notice}");

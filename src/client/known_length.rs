@@ -10,7 +10,7 @@ use std::os::unix::fs::FileExt as _;
 ///
 /// # Errors
 /// The error of fstat(2) or lseek(2).
-pub(super) fn known_length(mut file: &File) -> io::Result<Option<u64>> {
+pub(crate) fn known_length(mut file: &File) -> io::Result<Option<u64>> {
     let metadata = file.metadata()?;
     if !metadata.is_file() {
         return Ok(None);

@@ -107,7 +107,7 @@ pub(crate) mod dial;
 mod error;
 pub mod file_name;
 mod human;
-mod known_length;
+pub(crate) mod known_length;
 mod options;
 mod outgoing;
 pub mod output;

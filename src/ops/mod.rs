@@ -16,6 +16,7 @@ pub mod places;
 pub mod request_id;
 pub mod settings;
 pub mod sockets;
+pub mod stdio;
 pub mod systemd;
 pub mod threads;
 pub mod units;

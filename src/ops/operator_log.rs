@@ -2,6 +2,7 @@
 //! reader is slow. Lines that do not fit into its buffer are dropped and counted.
 
 use super::line_queue::{LineQueue, PushOutcome, Sink};
+use super::stdio;
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -74,6 +75,6 @@ impl Write for LogWriter {
 impl Sink for Stderr {
     fn write(&mut self, lines: &[u8]) -> u64 {
         // The error cannot be reported anywhere.
-        u64::from(io::stderr().write_all(lines).is_err())
+        u64::from(stdio::error().write_all(lines).is_err())
     }
 }

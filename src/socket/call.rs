@@ -8,8 +8,10 @@ use crate::client::commands::interrupt::UNFINISHED;
 use crate::client::commands::reporter::{OutputArgs, Reporter};
 use crate::client::commands::settings::Preferences;
 use crate::client::commands::{Exit, Failure, watching};
+use crate::client::known_length::known_length;
 use crate::client::output::Output;
 use crate::http::response::reason;
+use crate::ops::stdio::Waiting;
 use clap::Args;
 use http::{Request, Response};
 use serde_json::{Value, json};
@@ -113,7 +115,7 @@ impl Call {
     ) -> Result<u16, Failure> {
         let answer = connection.round_trip(request)?;
         let status = answer.status().as_u16();
-        let stdout = io::stdout().as_fd().try_clone_to_owned().map(File::from);
+        let stdout = io::stdout().as_fd().try_clone_to_owned().map(File::from).map(Waiting);
         let mut stdout = stdout.map_err(|error| Failure::local("standard output", error))?;
         if self.include {
             let written = stdout.write_all(&head(&answer));
@@ -130,16 +132,13 @@ impl Call {
 fn body(data: &str) -> Result<Body, Failure> {
     match data.strip_prefix('@') {
         None => Ok(data.into()),
-        Some("-") => Ok(Body::from_reader(io::stdin())),
+        Some("-") => Ok(Body::from_reader(Waiting(io::stdin()))),
         Some(name) => {
             let failed = |error| Failure::local(format!("reading {name}"), error);
             let file = File::open(name).map_err(failed)?;
-            let about = file.metadata().map_err(failed)?;
-            // Only a regular file has a length known in advance.
-            Ok(if about.is_file() {
-                Body::sized(file, about.len())
-            } else {
-                Body::from_reader(file)
+            Ok(match known_length(&file).map_err(failed)? {
+                Some(length) => Body::sized(file, length),
+                None => Body::from_reader(file),
             })
         }
     }

@@ -1,6 +1,7 @@
 //! The commands of people at either end of a stream, as they are used and misused: each as a
 //! process, with a real relay between them.
 
+mod blocking;
 mod configuration;
 mod desk;
 mod digests;

@@ -150,19 +150,22 @@ impl PackState {
             let file = match open(path) {
                 Ok(file) => file,
                 Err(error) if error.kind() == ErrorKind::NotFound => {
-                    return self.skip((path, name), SkipReason::Vanished);
+                    self.skip((path, name), SkipReason::Vanished);
+                    return Ok(());
                 }
                 Err(error) => return Err(unreadable(path, &error)),
             };
             let metadata = file.metadata().map_err(|error| unreadable(path, &error))?;
             if !metadata.is_file() {
-                return self.skip((path, name), SkipReason::NotRegular);
+                self.skip((path, name), SkipReason::NotRegular);
+                return Ok(());
             }
             let mut header = header(&metadata, EntryType::Regular);
             let known = known_length(&file).map_err(|error| unreadable(path, &error))?;
             let Some(left_bytes) = known else {
                 let Some(content) = unsized_content(&file) else {
-                    return self.skip((path, name), SkipReason::Unreadable);
+                    self.skip((path, name), SkipReason::Unreadable);
+                    return Ok(());
                 };
                 header.set_size(content.len() as u64);
                 return builder.append_data(&mut header, name, content.as_slice());
@@ -178,10 +181,9 @@ impl PackState {
         Err(told(ErrorKind::UnexpectedEof, text))
     }
 
-    fn skip(&mut self, (path, name): (&Path, &Path), why: SkipReason) -> io::Result<()> {
+    fn skip(&mut self, (path, name): (&Path, &Path), why: SkipReason) {
         self.links.forget(name);
         self.skipped.skip(path, why);
-        Ok(())
     }
 }
 

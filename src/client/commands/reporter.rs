@@ -8,6 +8,7 @@ use crate::client::archive::SkipNotes;
 use crate::client::file_name::printable;
 use crate::client::relay::Stream;
 use crate::client::{clock, human};
+use crate::ops::stdio;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::{Value, json};
@@ -263,7 +264,7 @@ pub fn in_words(side: &str) -> String {
 /// ignored: standard error may be closed.
 pub(super) fn put(line: impl Display) {
     let line = format!("{line}\n");
-    let _ = std::io::stderr().lock().write_all(line.as_bytes());
+    let _ = stdio::error().write_all(line.as_bytes());
 }
 
 /// Whether a bar would leave no room for the figures beside it; progress stays on one line.

@@ -7,6 +7,7 @@ use super::{Exit, Failure};
 use crate::client::file_name::printable;
 use crate::client::human;
 use crate::client::relay::Stream;
+use crate::ops::stdio;
 use clap::Args;
 use serde_json::Value;
 use std::io::{self, Write as _};
@@ -73,7 +74,7 @@ impl Status {
     }
 
     fn print(&self, status: &Value) -> io::Result<()> {
-        let mut out = io::stdout().lock();
+        let mut out = stdio::output();
         if self.json {
             writeln!(out, "{status}")?;
         } else {

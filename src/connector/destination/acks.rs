@@ -3,6 +3,7 @@
 use super::outgoing_request::position_text;
 use crate::client::commands::{Exit, Failure};
 use crate::connector::record::Record;
+use crate::ops::stdio::Waiting;
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::AsFd as _;
@@ -43,5 +44,5 @@ impl Acks {
 /// Standard output, without the shared buffer of [`io::stdout`].
 pub(super) fn standard_output() -> io::Result<Arc<Acks>> {
     let out = io::stdout().as_fd().try_clone_to_owned()?;
-    Ok(Acks::new(File::from(out), true))
+    Ok(Acks::new(Waiting(File::from(out)), true))
 }

@@ -10,10 +10,10 @@ use super::workers::{Dispatch, Event, Shared};
 use super::{Backoff, BodyKind, DestinationOptions, not_there, stopping};
 use crate::client::commands::{Exit, Failure};
 use crate::client::{Options, Url, clock};
-use crate::ops::{places, units};
+use crate::ops::{places, stdio, units};
 use clap::Args;
 use clap::builder::{PathBufValueParser, TypedValueParser as _};
-use std::io::{self, Write as _};
+use std::io::Write as _;
 use std::panic::{self, AssertUnwindSafe};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -118,7 +118,7 @@ impl DestinationCommand {
         match self.deliver() {
             Ok(exit) => exit,
             Err(failure) => {
-                let _ = writeln!(io::stderr().lock(), "rdv: {failure}");
+                let _ = writeln!(stdio::error(), "rdv: {failure}");
                 failure.exit
             }
         }

@@ -6,6 +6,7 @@ use super::workers::Dispatch;
 use crate::client::commands::Failure;
 use crate::client::file_name::printable;
 use crate::connector::record::{ReadError, Reader};
+use crate::ops::stdio::{self, Waiting};
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::Shutdown;
@@ -22,7 +23,7 @@ const UNIX: &str = "unix:";
 #[derive(Debug)]
 pub(super) enum Input {
     /// An input that ends, and its name.
-    Once(File, String),
+    Once(Waiting<File>, String),
     /// A FIFO, opened for each writer.
     Fifo(PathBuf),
     /// A socket that sources connect to.
@@ -49,7 +50,7 @@ pub(super) fn open(named: Option<&str>) -> Result<(Input, Option<Bound>), Failur
             use std::os::fd::AsFd as _;
             let opened = io::stdin().as_fd().try_clone_to_owned();
             let opened = opened.map_err(|error| Failure::local("reading standard input", error))?;
-            Ok((Input::Once(File::from(opened), "standard input".into()), None))
+            Ok((Input::Once(Waiting(File::from(opened)), "standard input".into()), None))
         }
         Some(named) => match named.strip_prefix(UNIX) {
             Some(path) => {
@@ -66,7 +67,8 @@ fn open_path(path: &Path) -> Result<Input, Failure> {
     if fs::metadata(path).map_err(failed)?.file_type().is_fifo() {
         return Ok(Input::Fifo(path.to_owned()));
     }
-    Ok(Input::Once(File::open(path).map_err(failed)?, path.display().to_string()))
+    let file = File::open(path).map_err(failed)?;
+    Ok(Input::Once(Waiting(file), path.display().to_string()))
 }
 
 /// Listens on a socket of this path. Replaces the file of a process that has ended.
@@ -220,5 +222,5 @@ fn note(cut: Option<TruncatedLine>, name: &str) {
             format!("{}; {why}", cut.failure(name))
         }
     };
-    let _ = writeln!(io::stderr().lock(), "rdv: {}", printable(&said));
+    let _ = writeln!(stdio::error(), "rdv: {}", printable(&said));
 }

@@ -5,7 +5,9 @@ use super::settings::SourceSettings;
 use crate::client::commands::{Exit, Failure};
 use crate::ops::access_log::LogTarget;
 use crate::ops::operator_log::OperatorLog;
+use crate::ops::stdio;
 use clap::Args;
+use std::io::Write as _;
 
 /// The arguments of `rdv source`.
 #[derive(Args, Clone, Debug)]
@@ -64,6 +66,6 @@ impl Source {
 }
 
 fn failed(failure: &Failure) -> Exit {
-    eprintln!("rdv: {failure}");
+    let _ = writeln!(stdio::error(), "rdv: {failure}");
     failure.exit
 }

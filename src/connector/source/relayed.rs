@@ -19,6 +19,7 @@ use crate::client::commands::receive::{broken, judged};
 use crate::client::commands::{Exit, Failure};
 use crate::client::relay::{CreateOptions, Stream};
 use crate::client::{Options, Response, Url};
+use crate::ops::stdio;
 use crate::rendezvous::Now;
 use serde_json::json;
 use std::collections::VecDeque;
@@ -56,7 +57,7 @@ fn stream(settings: &SourceSettings, relay: &str) -> Result<Stream, Failure> {
     let wish = CreateOptions { ttl: Some(settings.relay.ttl), ..CreateOptions::default() };
     let (stream, _) = Stream::create(&url, &options, &wish)??;
     // It does not matter if standard error is closed.
-    let _ = writeln!(io::stderr(), "{}", json!({ "stream": stream.url().to_string() }));
+    let _ = writeln!(stdio::error(), "{}", json!({ "stream": stream.url().to_string() }));
     Ok(stream)
 }
 

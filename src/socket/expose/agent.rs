@@ -10,9 +10,10 @@ use super::outcome::{failure, is_final};
 use crate::client::commands::exit::Failure;
 use crate::client::{Backoff, clock};
 use crate::mux::session::close;
+use crate::ops::stdio;
 use crate::socket::relay::Relay;
 use crate::socket::{Error, SocketClient, SocketConnection, Stop};
-use std::io::{self, Write as _};
+use std::io::Write as _;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -135,7 +136,7 @@ impl Agent {
         if shown.as_ref() == Some(&url) {
             return Ok(());
         }
-        let mut out = io::stdout().lock();
+        let mut out = stdio::output();
         let printed = writeln!(out, "{url}").and_then(|()| out.flush());
         *shown = Some(url);
         printed.map_err(|error| Failure::local("printing the URL", error))

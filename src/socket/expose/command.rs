@@ -9,6 +9,7 @@ use crate::client::commands::common::AtRelay;
 use crate::client::commands::exit::{Exit, Failure};
 use crate::client::commands::interrupt::on_first;
 use crate::client::commands::settings::Preferences;
+use crate::ops::stdio;
 use crate::ops::units;
 use crate::socket::SocketClient;
 use crate::socket::credential::{TOKEN_VARIABLE, credential};
@@ -16,7 +17,7 @@ use crate::socket::relay::Relay;
 use clap::Args;
 use nix::sys::signal::Signal;
 use serde_json::{Map, Value};
-use std::io::{self, Write as _};
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -107,7 +108,7 @@ impl Expose {
         match self.expose() {
             Ok(()) => Exit::Complete,
             Err(failure) => {
-                let _ = writeln!(io::stderr().lock(), "rdv: {failure}");
+                let _ = writeln!(stdio::error(), "rdv: {failure}");
                 failure.exit
             }
         }

@@ -4,6 +4,7 @@
 use super::calls::Served;
 use crate::client::file_name::printable;
 use crate::ops::line_queue::{LineQueue, PushOutcome, Sink};
+use crate::ops::stdio;
 use jiff::Timestamp;
 use std::io::{self, Write as _};
 
@@ -71,7 +72,7 @@ struct Stderr;
 impl Sink for Stderr {
     fn write(&mut self, lines: &[u8]) -> u64 {
         // A write error cannot be reported anywhere.
-        u64::from(io::stderr().write_all(lines).is_err())
+        u64::from(stdio::error().write_all(lines).is_err())
     }
 }
 

@@ -3,7 +3,7 @@
 use super::{AckInput, Delivery, RecordFeed};
 use crate::connector::source::acks::AckLine;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use std::io::{self, Read as _};
+use std::io::{self, ErrorKind, Read as _};
 use std::os::fd::AsFd as _;
 
 impl<F: RecordFeed> Delivery<F> {
@@ -26,7 +26,9 @@ impl<F: RecordFeed> Delivery<F> {
                 self.consumer_lost(&io::Error::other("acknowledgements ended"), true);
             }
             Ok(count) => self.take_acks(&buffer[..count]),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            // Another process that shares standard input may have read first.
+            Err(error)
+                if matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::WouldBlock) => {}
             Err(error) => self.consumer_lost(&error, true),
         }
     }
@@ -56,7 +58,7 @@ impl<F: RecordFeed> Delivery<F> {
             // The consumer may go on reading.
             Ok(Some(0)) if !is_asked => self.is_silent = true,
             Ok(Some(_)) if !is_asked => {}
-            Ok(Some(0)) => self.drop_consumer(&io::ErrorKind::UnexpectedEof.into()),
+            Ok(Some(0)) => self.drop_consumer(&ErrorKind::UnexpectedEof.into()),
             Ok(Some(count)) => self.take_acks(&buffer[..count]),
             Ok(None) => {}
             Err(error) => self.drop_consumer(&error),

@@ -1,0 +1,94 @@
+//! Standard input and output that do not block, as a terminal or a pipe is after another process set
+//! it so: nothing is lost, and nothing fails.
+
+use std::io::{PipeReader, PipeWriter, Read as _, Write as _};
+use std::os::fd::AsFd;
+use std::process::{Command, Stdio};
+
+use crate::desk::{Desk, assert_complete, offered};
+use crate::support::{Process, Relay, eventually, pattern};
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+
+fn unblock(end: impl AsFd) {
+    fcntl(end.as_fd(), FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).expect("a flag");
+}
+
+/// A pipe that holds little, is full, and does not block its writer.
+fn full_pipe() -> (PipeReader, PipeWriter) {
+    let (reader, mut writer) = std::io::pipe().expect("a pipe");
+    fcntl(writer.as_fd(), FcntlArg::F_SETPIPE_SZ(4096)).expect("a size");
+    writer.write_all(&[b'-'; 4096]).expect("room");
+    unblock(&writer);
+    (reader, writer)
+}
+
+/// Whether this process waits for something, or has ended.
+fn is_idle(process: u32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+    !stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with(['R', 'D']))
+}
+
+/// What a command writes to a pipe that is full at first, and its exit status.
+fn output_of(mut command: Command) -> (Vec<u8>, Option<i32>) {
+    let (mut reader, writer) = full_pipe();
+    let mut running = command.stdout(writer).spawn().expect("rdv runs");
+    drop(command);
+    eventually("it waits for its reader", || is_idle(running.id()).then_some(()));
+    let mut got = Vec::new();
+    reader.read_to_end(&mut got).expect("its output");
+    got.drain(..4096);
+    (got, running.wait().expect("its end").code())
+}
+
+#[test]
+fn every_command_waits_for_a_standard_output_that_does_not_block() {
+    let relay = Relay::start(&[]);
+    let desk = Desk::at(&relay);
+    let content = pattern(4, 300_000);
+    desk.put("a", &content);
+    let id = relay.create();
+    for arguments in [
+        &["--help"][..],
+        &["completions", "bash"],
+        &["print-config", "--reference"],
+        &["status", "--json", &id],
+    ] {
+        let expected = desk.command(arguments).output().expect("rdv").stdout;
+        let (got, status) = output_of(desk.command(arguments));
+        assert_eq!(status, Some(0), "{arguments:?}");
+        assert!(got == expected && !got.is_empty(), "{arguments:?}: {} bytes", got.len());
+    }
+    for flags in [&[][..], &["--digest"]] {
+        let (sending, id) = desk.offer(&[&["a"], flags].concat());
+        let (got, status) = output_of(desk.command(&["pipe", "receive", &id]));
+        assert_eq!((status, got == content), (Some(0), true), "{flags:?}");
+        assert_complete("send", &sending.finish());
+    }
+}
+
+#[test]
+fn every_command_waits_for_a_standard_input_that_does_not_block() {
+    let relay = Relay::start(&[]);
+    let desk = Desk::at(&relay);
+    let content = pattern(5, 300_000);
+    for flags in [&[][..], &["--digest"]] {
+        let (reader, mut writer) = std::io::pipe().expect("a pipe");
+        unblock(&reader);
+        let command = desk.command(&[&["pipe", "send"], flags].concat());
+        let sending = Process::reading(command, Stdio::from(reader));
+        let receiving = desk.start(&["receive", &offered(&sending), "-o", "b", "-f"]);
+        writer.write_all(&content).expect("a reader");
+        drop(writer);
+        assert_complete("receive", &receiving.finish());
+        assert_complete("send", &sending.finish());
+        assert!(desk.read("b") == content, "{flags:?}");
+    }
+    // The input is silent at first: a reader that does not wait fails there.
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    unblock(&reader);
+    let command = desk.command(&["destination", "--url", "http://127.0.0.1:1/"]);
+    let reading = Process::reading(command, Stdio::from(reader));
+    eventually("it waits for records", || is_idle(reading.id()).then_some(()));
+    drop(writer);
+    assert_complete("destination", &reading.finish());
+}
