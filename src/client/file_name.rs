@@ -72,7 +72,7 @@ pub(super) fn numbered(name: &OsStr, number: u32) -> OsString {
     };
     match split_extension(text) {
         // A hidden file has no other name than its extension.
-        ("", whole) => format!("{whole}{suffix}").into(),
+        ("", hidden) => format!("{hidden}{suffix}").into(),
         (stem, extension) => format!("{stem}{suffix}{extension}").into(),
     }
 }

@@ -86,7 +86,7 @@ fn every_command_waits_for_a_standard_input_that_does_not_block() {
     // The input is silent at first: a reader that does not wait fails there.
     let (reader, writer) = std::io::pipe().expect("a pipe");
     unblock(&reader);
-    let command = desk.command(&["destination", "--url", "http://127.0.0.1:1/"]);
+    let command = desk.command(&["destination", "--url", &relay.url("/ping")]);
     let reading = Process::reading(command, Stdio::from(reader));
     eventually("it waits for records", || is_idle(reading.id()).then_some(()));
     drop(writer);

@@ -115,8 +115,13 @@ const EXPOSE: &[Row] = &[
     row("heartbeat", TIMES),
 ];
 
-const CLIENTS: &[Row] =
-    &[row("ttl", SECONDS), row("connect-timeout", TIMES), row("retries", RETRIES)];
+const CLIENTS: &[Row] = &[
+    row("ttl", SECONDS),
+    row("connect-timeout", TIMES),
+    row("retries", RETRIES),
+    Row("max-size", &["1", "1PiB"], &["0", "1125899906842625"]),
+    row("max-entries", COUNTS_FROM_1),
+];
 
 /// Every command that has settings, and the bounds of those.
 fn commands() -> Vec<(Command, &'static [Row])> {

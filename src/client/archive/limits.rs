@@ -11,6 +11,9 @@ use std::rc::Rc;
 /// and tables have ratios of 3 to 30.
 const RATIO_MAX: u64 = 100;
 
+/// Default maximum number of entries.
+pub const ENTRIES_MAX: usize = 1_000_000;
+
 /// Bytes that any archive may decompress to.
 const FREE_BYTES: u64 = 1 << 20;
 
@@ -26,7 +29,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { bytes: None, entries: 1_000_000 }
+        Self { bytes: None, entries: ENTRIES_MAX as u64 }
     }
 }
 
@@ -90,7 +93,7 @@ impl<R: Read> Read for Bounded<R> {
                 let received = size(received.get());
                 let text = format!(
                     "the archive extracts to more than {RATIO_MAX} times its size ({received} \
-                     received); if that is right, receive it again with --max-size SIZE"
+                     received); if that is right, receive it again with --max-size BYTES"
                 );
                 Err(told(ErrorKind::FileTooLarge, text))
             }

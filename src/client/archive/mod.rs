@@ -17,7 +17,7 @@ mod unpack;
 mod walk;
 
 pub(super) use format::{Format, peek};
-pub use limits::Limits;
+pub use limits::{ENTRIES_MAX, Limits};
 pub use notes::{Notes, PathNotes, SkipNotes, SkipReason};
 pub use pack::{pack, pack_all, pack_all_compressed, pack_compressed};
 pub use size::{size_bytes, size_of_all};

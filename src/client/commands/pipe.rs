@@ -3,7 +3,7 @@
 use super::Exit;
 use super::receive::Receive;
 use super::send::{Send, Sending};
-use crate::client::archive::Limits;
+use crate::client::archive::ENTRIES_MAX;
 use crate::ops::units;
 use clap::{Args, Subcommand};
 
@@ -28,7 +28,7 @@ struct FromStream {
     #[arg(value_name = "URL|ID")]
     place: String,
     /// Maximum size of the data [default: unlimited]
-    #[arg(long, value_name = "SIZE", value_parser = units::bytes(1..=units::PIB))]
+    #[arg(long, value_name = "BYTES", value_parser = units::bytes(1..=units::PIB))]
     max_size: Option<usize>,
     #[command(flatten)]
     at: super::common::AtRelay,
@@ -49,7 +49,7 @@ impl Pipe {
                 extract: false,
                 force: false,
                 max_size: from.max_size,
-                max_entries: Limits::default().entries,
+                max_entries: ENTRIES_MAX,
                 at: from.at.clone(),
                 connecting: from.connecting.clone(),
                 telling: from.telling,

@@ -330,7 +330,7 @@ fn what_an_archive_extracts_to_is_bounded() {
     let free = Limits { bytes: Some(5 << 20), ..Limits::default() };
     for (name, input, limits, words) in [
         ("a ratio", &bomb, Limits::default(), "100 times its size"),
-        ("a ratio of gzip", &gzip, Limits::default(), "--max-size SIZE"),
+        ("a ratio of gzip", &gzip, Limits::default(), "--max-size BYTES"),
         ("a limit", &zeros, Limits { bytes: Some(1 << 20), ..free }, "--max-size 1.0 MiB"),
         ("entries", &zeros, Limits { entries: 0, ..free }, "--max-entries"),
         ("a higher limit", &bomb, free, ""),

@@ -11,7 +11,7 @@ use super::reporter::{OutputArgs, Reporter};
 use super::settings::Preferences;
 use super::{Exit, Failure, watching};
 use crate::api::ERROR_FIELD;
-use crate::client::archive::Limits;
+use crate::client::archive::{self, Limits};
 use crate::client::human::size;
 use crate::client::outgoing::{Outgoing, Request, UNLIMITED};
 use crate::client::relay::{Refusal, Stream};
@@ -49,12 +49,12 @@ pub struct Receive {
     pub force: bool,
 
     /// Maximum size of the file, or of the extracted archive [default: unlimited; 100 times the received size of a compressed archive]
-    #[arg(long, value_name = "SIZE", value_parser = units::bytes(1..=units::PIB))]
+    #[arg(long, value_name = "BYTES", value_parser = units::bytes(1..=units::PIB))]
     pub max_size: Option<usize>,
 
     /// Maximum number of entries of an archive
-    #[arg(long, value_name = "N", default_value_t = Limits::default().entries)]
-    pub max_entries: u64,
+    #[arg(long, value_name = "N", default_value_t = archive::ENTRIES_MAX, value_parser = units::count(1))]
+    pub max_entries: usize,
 
     #[command(flatten)]
     pub(super) at: AtRelay,
@@ -116,7 +116,7 @@ impl Receive {
             Target::Into(directory) => download.keep_named(directory, self.force),
             Target::Extracted(directory) => {
                 let bytes = self.max_bytes();
-                let limits = Limits { bytes, entries: self.max_entries };
+                let limits = Limits { bytes, entries: self.max_entries as u64 };
                 download.extract(directory, limits, self.force)
             }
         }
