@@ -160,7 +160,7 @@ impl Streams {
         else {
             return None;
         };
-        match &self.seats[slot.key()] {
+        match &self.roles[slot.key()] {
             StreamRole::Source { upload, .. } => upload.as_deref(),
             StreamRole::Destination { .. } | StreamRole::Listing(_) | StreamRole::Subscriber(_) => {
                 None
