@@ -12,6 +12,12 @@ const COPIED_COST: usize = 4;
 /// Cost of a chunk in spliced bytes.
 const CHUNK_COST: usize = 256;
 
+/// Cost of a copied read and the write that follows, or of a read of framing, in spliced bytes.
+const CALLS_COST: usize = 8 << 10;
+
+/// The smallest limit of a copied read, in bytes.
+const COPY_MIN: usize = 1 << 10;
+
 /// Maximum pieces of a copied read sent in place; more and smaller ones are moved together first.
 const PIECES_MAX: usize = 512;
 
@@ -19,6 +25,8 @@ const PIECES_MAX: usize = 512;
 #[derive(Debug)]
 pub struct TransferBudget {
     left: usize,
+    /// All of the share.
+    full: usize,
     copy_max: usize,
 }
 
@@ -27,8 +35,8 @@ impl TransferBudget {
     /// may hold more.
     pub fn of(share: usize, roomy: bool) -> Self {
         let copy_max = if roomy { COPY_MAX } else { COPY_SLOW };
-        // No more than the share, because a read may turn out to hold a chunk for each 6 bytes.
-        Self { left: (share * SPLICED_PER_READ).min(FILL_MAX), copy_max: copy_max.min(share) }
+        let full = (share * SPLICED_PER_READ).min(FILL_MAX);
+        Self { left: full, full, copy_max: copy_max.min(share) }
     }
 
     /// Whether others have their turn now.
@@ -36,10 +44,12 @@ impl TransferBudget {
         self.left == 0
     }
 
-    /// Returns the maximum bytes of a copied read. Many small chunks take long to parse: they are
+    /// Returns the maximum bytes of a copied read: what is left of the share, because a read may
+    /// turn out to hold a chunk for each 6 bytes. Many small chunks take long to parse: they are
     /// read a little at a time.
     pub fn copy_max(&self, small_chunks: bool) -> usize {
-        if small_chunks { self.copy_max.min(COPY_SLOW) } else { self.copy_max }
+        let most = if small_chunks { self.copy_max.min(COPY_SLOW) } else { self.copy_max };
+        (most * self.left / self.full).max(COPY_MIN)
     }
 
     /// Charges bytes that were moved into a pipe.
@@ -49,12 +59,12 @@ impl TransferBudget {
 
     /// Charges the head of a chunk that was read alone.
     pub fn framing(&mut self) {
-        self.charge(CHUNK_COST);
+        self.charge(CALLS_COST + CHUNK_COST);
     }
 
     /// Charges a copied read, and the pieces of chunks in it; whether these are small ones.
     pub fn copied(&mut self, bytes: usize, pieces: usize) -> bool {
-        self.charge(bytes * COPIED_COST + pieces * CHUNK_COST);
+        self.charge(CALLS_COST + bytes * COPIED_COST + pieces * CHUNK_COST);
         pieces > PIECES_MAX
     }
 
