@@ -59,6 +59,11 @@ impl Clock {
         Duration::from_nanos(self.picos / 1000)
     }
 
+    /// Returns the time since the turn began.
+    pub(super) fn since_begin(&self) -> Duration {
+        Duration::from_nanos((self.picos - self.begun) / 1000)
+    }
+
     /// Begins a turn: the relay takes in events.
     pub(super) fn begin_turn(&mut self) {
         self.begun = self.picos;
@@ -132,7 +137,6 @@ impl Clock {
 
     fn charge_picos(&mut self, picos: u64, times: usize) {
         self.picos += picos * times as u64;
-        let turn = Duration::from_nanos((self.picos - self.begun) / 1000);
-        assert!(turn < TURN_MAX, "the turn does not end");
+        assert!(self.since_begin() < TURN_MAX, "the turn does not end");
     }
 }

@@ -1,5 +1,5 @@
-//! The relay's loop as far as it decides which client waits for which: it takes in events, then gives each
-//! task in the run queue its share; and clients that send `GET /ping` at random points.
+//! The relay's loop as far as it decides which client waits for which: it takes in events, then
+//! gives each task in the run queue its share; and clients that send `GET /ping` at random points.
 
 use super::super::choices::Choices;
 use super::Flooder;
@@ -14,8 +14,8 @@ const TURNS: usize = 16;
 /// Clients that send `GET /ping`, one request at a time each.
 const PINGERS: usize = 8;
 
-/// Longest pause between an answer and the next ping.
-const PAUSE_MAX_US: usize = 30_000;
+/// Longest pause before the first ping.
+const FIRST_PAUSE_MAX: Duration = Duration::from_millis(1);
 
 /// A ping as curl sends it, and about as many bytes as its answer has.
 const PING: &[u8] =
@@ -46,7 +46,7 @@ impl Turns {
 
     /// Runs some turns; returns the latencies of the pings.
     pub(super) fn run(mut self, choices: &mut Choices<'_>) -> Vec<Duration> {
-        self.pings = (0..PINGERS).map(|_| (pause(choices), false)).collect();
+        self.pings = (0..PINGERS).map(|_| (pause(FIRST_PAUSE_MAX, choices), false)).collect();
         let mut before = Vec::new();
         for turn in 0..TURNS {
             if turn == TURNS / 2 {
@@ -111,7 +111,8 @@ impl Turns {
         self.clock.request();
         let now = self.clock.now();
         self.latencies.push(now.saturating_sub(self.pings[pinger].0));
-        self.pings[pinger] = (now + pause(choices), false);
+        // In this turn, the next or the one after that.
+        self.pings[pinger] = (now + pause(2 * self.clock.since_begin(), choices), false);
     }
 }
 
@@ -120,6 +121,7 @@ fn task(place: usize) -> Task {
     Task::Conn(ConnId { index, generation: 1 })
 }
 
-fn pause(choices: &mut Choices<'_>) -> Duration {
-    Duration::from_micros(choices.below(PAUSE_MAX_US) as u64)
+fn pause(longest: Duration, choices: &mut Choices<'_>) -> Duration {
+    let micros = usize::try_from(longest.as_micros()).expect("a turn is short");
+    Duration::from_micros(choices.below(micros + 1) as u64)
 }
