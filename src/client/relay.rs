@@ -254,6 +254,27 @@ impl Stream {
         Ok(success(response).map(drop))
     }
 
+    /// Confirms to the sender that all data is stored.
+    ///
+    /// # Errors
+    /// [`Error::Network`] and the like; inside, the relay's refusal, 409 if it is too early.
+    pub fn receipt_confirmed(&self, received_bytes: u64) -> Answered<()> {
+        self.receipt(&json!({ "bytes": received_bytes }))
+    }
+
+    /// Reports to the sender why the data is not stored.
+    ///
+    /// # Errors
+    /// [`Error::Network`] and the like; inside, the relay's refusal.
+    pub fn receipt_failed(&self, reason: &str) -> Answered<()> {
+        self.receipt(&json!({ "error": reason }))
+    }
+
+    fn receipt(&self, receipt: &Value) -> Answered<()> {
+        let response = ask("POST", &self.part("receipt"), &self.options, &receipt.to_string())?;
+        Ok(success(response).map(drop))
+    }
+
     /// Passes each new status object to `each`, until the stream ends or `each` returns false.
     ///
     /// # Errors

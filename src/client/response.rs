@@ -66,6 +66,11 @@ impl Response {
         self.head.text(name)
     }
 
+    /// Returns its `Content-Length` in bytes, whether or not a body follows.
+    pub(super) fn declared_bytes(&self) -> Option<u64> {
+        self.head.length().ok().flatten()
+    }
+
     /// Returns the body.
     pub fn body(&mut self) -> &mut Body {
         &mut self.body

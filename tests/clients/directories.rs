@@ -213,7 +213,7 @@ fn what_is_no_archive_is_kept_as_a_file_that_is_named() {
         let words = format!(", not extracted: not a tar archive, but {kind}\n");
         assert_ended(flags[0], &got, 8, &words);
         assert!(got.stderr.starts_with(&format!("rdv: received {} (", flags[0])), "{}", got.stderr);
-        assert_complete("send", &sending.finish());
+        assert_ended("send", &sending.finish(), 4, "failed at the receiver: not extracted: not a");
         assert_eq!(there.names(), [flags[0]]);
         assert!(there.read(flags[0]) == here.read(flags[0]), "{flags:?}");
         fs::remove_file(there.path(flags[0])).expect("a file");
@@ -268,7 +268,8 @@ fn what_leaves_the_target_is_skipped_named_and_shown_by_the_exit_status() {
             "rdv: skipped (outside of the target directory): ../evil\n"
         };
         assert_ended("receive", &got, 8, words);
-        assert_complete("send", &sending.0.finish());
+        let words = "failed at the receiver: 1 entry was skipped\n";
+        assert_ended("send", &sending.0.finish(), 4, words);
         assert_eq!((there.names(), there.read("good")), (vec!["good".into()], b"y".to_vec()));
     }
 }

@@ -236,6 +236,10 @@ fn an_upload_that_breaks_its_framing_is_not_kept_as_whole() {
     assert_eq!(there.names(), ["a.partial"]);
 }
 
+/// What the sender prints when the receiver's disk is full.
+const FULL: &str =
+    "failed at the receiver: cannot write the received data: No space left on device";
+
 #[test]
 fn a_full_disk_is_named_and_told_to_the_sender() {
     let relay = Relay::start(&[]);
@@ -249,7 +253,7 @@ fn a_full_disk_is_named_and_told_to_the_sender() {
         let receiving = there.await_receiver(&relay, &[&id, "-o", "a"]);
         let sending = here.start(&[&["send", "a", "--stream", &id], flags].concat());
         assert_ended("receive", &receiving.finish(), 1, ".: 40 MiB needed, 2.0 MiB available");
-        assert_ended("send", &sending.finish(), 4, "Stream destination closed unexpectedly");
+        assert_ended("send", &sending.finish(), 4, "failed at the receiver: .: 40 MiB needed");
         assert_eq!(there.names(), Vec::<String>::new(), "{flags:?}");
 
         let mut cat = here.plain("cat").arg("a").stdout(Stdio::piped()).spawn().expect("cat");
@@ -260,7 +264,7 @@ fn a_full_disk_is_named_and_told_to_the_sender() {
         let got = there.run(&["receive", &id, "-o", "a"]);
         assert_ended("receive", &got, 1, "No space left on device");
         assert!(got.stderr.contains("partial data is in a.partial"), "{}", got.stderr);
-        assert_ended("send", &sending.finish(), 4, "Stream destination closed unexpectedly");
+        assert_ended("send", &sending.finish(), 4, FULL);
         let _ = cat.wait();
         assert_eq!(there.names(), ["a.partial"], "{flags:?}");
         std::fs::remove_file(there.path("a.partial")).expect("remove");
@@ -270,7 +274,8 @@ fn a_full_disk_is_named_and_told_to_the_sender() {
     let (sending, id) = here.offer(&["tree", "--zstd"]);
     let got = there.run(&["receive", "-x", &id]);
     assert_ended("extract", &got, 1, "No space left on device");
-    assert_ended("send", &sending.finish(), 4, "Stream destination closed unexpectedly");
+    let words = "failed at the receiver: No space left on device";
+    assert_ended("send", &sending.finish(), 4, words);
     assert_eq!(there.names(), Vec::<String>::new());
     drop(disk);
 }

@@ -14,6 +14,7 @@ mod memory;
 mod names;
 mod pages;
 mod pipe;
+mod receipts;
 mod receive;
 mod refusals;
 mod send;

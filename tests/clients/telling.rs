@@ -214,7 +214,7 @@ fn a_terminal_shows_how_much_of_a_file_has_gone() {
     let shown = sending.finish();
     assert_eq!(shown.status.code(), Some(0), "{}", shown.stdout);
     assert!(shown.stdout.contains("sent a (1.0 MiB"), "{:?}", shown.stdout);
-    assert!(shown.stdout.ends_with(")\r\n"), "{:?}", shown.stdout);
+    assert!(shown.stdout.ends_with("), confirmed by the receiver\r\n"), "{:?}", shown.stdout);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! A download, from its head to its target.
 
 use super::check::{self, Checked, Hashing};
-use super::{broken, target};
+use super::{broken, receipt, target};
 use crate::client::archive::{self, Format, Limits, SkipNotes, Unpacking};
 use crate::client::commands::interrupt::UNFINISHED;
 use crate::client::commands::reporter::Reporter;
@@ -33,6 +33,8 @@ pub(super) struct Download<'d> {
 pub(super) struct Saved {
     /// Where it is, unless it was written to standard output.
     path: Option<PathBuf>,
+    /// Whether that is a file or a directory.
+    is_kept: bool,
     /// The name that was taken.
     taken: Option<PathBuf>,
     is_extracted: bool,
@@ -42,9 +44,36 @@ pub(super) struct Saved {
 }
 
 impl Saved {
-    /// The download is at this path.
-    pub(super) fn at(path: PathBuf) -> Self {
+    /// The download was written to this device or pipe.
+    pub(super) fn through(path: PathBuf) -> Self {
         Self { path: Some(path), ..Self::default() }
+    }
+
+    /// The download is in this file or directory.
+    pub(super) fn at(path: PathBuf) -> Self {
+        Self { path: Some(path), is_kept: true, ..Self::default() }
+    }
+
+    /// Writes it to the disk, unless it went to a device or a pipe.
+    ///
+    /// # Errors
+    /// The system reports that the data may be lost.
+    pub(super) fn synced(self) -> Result<Self, Failure> {
+        match &self.path {
+            Some(path) if self.is_kept => receipt::sync(path).map(|()| self),
+            Some(_) | None => Ok(self),
+        }
+    }
+
+    /// Returns why this is not what the sender meant, if so.
+    pub(super) fn complaint(&self) -> Option<String> {
+        let skipped = self.skipped.total;
+        match &self.not_extracted {
+            Some(why) => Some(format!("not extracted: {why}")),
+            None if skipped == 1 => Some("1 entry was skipped".into()),
+            None if skipped > 0 => Some(format!("{skipped} entries were skipped")),
+            None => None,
+        }
     }
 
     /// Reports the end, with this number of received bytes.
@@ -53,6 +82,7 @@ impl Saved {
     /// Everything was received, but not all of it was extracted.
     pub(super) fn report(self, bytes: u64, teller: &Reporter) -> Result<(), Failure> {
         let amount = teller.summary(bytes);
+        let complaint = self.complaint();
         let path = self.path.map(|path| path.display().to_string());
         let event = json!({ "event": "complete", "bytes": bytes, "output": path });
         let Some(path) = path.as_deref().map(printable) else {
@@ -68,9 +98,8 @@ impl Saved {
             return Err(Failure::new(Exit::Skipped, format!("{text}, not extracted: {why}")));
         }
         teller.skipped(&self.skipped);
-        if self.skipped.total > 0 {
-            let why = format!("{text}, but {} entries were skipped", self.skipped.total);
-            return Err(Failure::new(Exit::Skipped, why));
+        if let Some(why) = complaint {
+            return Err(Failure::new(Exit::Skipped, format!("{text}, but {why}")));
         }
         teller.saved(&text, &event);
         Ok(())
@@ -113,7 +142,7 @@ impl<'d> Download<'d> {
         let path =
             output.complete_free(wanted, force, &UNFINISHED).map_err(|error| local(&error))?;
         let taken = (path != wanted).then(|| wanted.to_owned());
-        Ok(Saved { path: Some(path), taken, ..Saved::default() })
+        Ok(Saved { taken, ..Saved::at(path) })
     }
 
     /// Fills a file and verifies it; if it can be read again, even against an unannounced digest.
@@ -164,12 +193,12 @@ impl<'d> Download<'d> {
                 let how = Unpacking { into, overwrite, limits, unfinished: &UNFINISHED };
                 let input = begin.chain(checked);
                 let unpacked = archive::unpack_noted(input, compression, how).map_err(failed)?;
+                let path = unpacked.renamed.clone().unwrap_or_else(|| into.to_owned());
                 Ok(Saved {
-                    path: Some(unpacked.renamed.clone().unwrap_or_else(|| into.to_owned())),
                     is_extracted: true,
                     taken: unpacked.renamed.and(unpacked.taken),
                     skipped: unpacked.skipped,
-                    ..Saved::default()
+                    ..Saved::at(path)
                 })
             }
             Format::Other(kind) => {

@@ -2,6 +2,7 @@
 
 mod check;
 mod download;
+mod receipt;
 mod target;
 
 use self::download::{Download, Saved};
@@ -11,6 +12,7 @@ use super::reporter::{OutputArgs, Reporter};
 use super::settings::Preferences;
 use super::{Exit, Failure, watching};
 use crate::api::ERROR_FIELD;
+use crate::api::receipt::FIELD as RECEIPT;
 use crate::client::archive::{self, Limits};
 use crate::client::human::size;
 use crate::client::outgoing::{Outgoing, Request, UNLIMITED};
@@ -88,17 +90,20 @@ impl Receive {
             self.check_size(&mut announced, &target)?;
         }
         teller.waiting("waiting for the other side");
-        let mut response = self.join(&origin, &options, teller)?;
-        self.check_size(&mut response, &target)?;
+        let mut response = self.join((&origin, target.is_kept()), &options, teller)?;
+        let fits = self.check_size(&mut response, &target);
         teller.begins(target::size_bytes(&mut response));
         if let Some(stream) = &origin.stream {
             teller.follow(stream);
         }
         let (stream, max_bytes) = (origin.stream.as_ref(), self.max_bytes());
         let mut download = Download { response, stream, teller, max_bytes };
-        let saved = self.save(&mut download, &target)?;
+        let saved = fits.and_then(|()| self.save(&mut download, &target)).and_then(Saved::synced);
         let bytes = download.response.body().received_bytes();
-        saved.report(bytes, teller)
+        if let Some(stream) = stream.filter(|_| target.is_kept()) {
+            receipt::send(stream, bytes, &saved);
+        }
+        saved?.report(bytes, teller)
     }
 
     /// Saves the download in its target.
@@ -110,7 +115,7 @@ impl Receive {
             }
             Target::Special(path, file) => {
                 download.write_through(file.as_fd())?;
-                Ok(Saved::at(path.clone()))
+                Ok(Saved::through(path.clone()))
             }
             Target::File(path) => download.keep(path, self.force).map(Saved::at),
             Target::Into(directory) => download.keep_named(directory, self.force),
@@ -147,15 +152,17 @@ impl Receive {
     /// Joins the stream as its destination, and waits for the head of the download.
     fn join(
         &self,
-        origin: &Origin,
+        (origin, has_receipt): (&Origin, bool),
         options: &Options,
         teller: &Reporter,
     ) -> Result<Response, Failure> {
+        let announced = origin.stream.as_ref().filter(|_| has_receipt);
+        let announced = announced.map(|_| (RECEIPT.0, RECEIPT.1.to_owned()));
         let request = Request {
             method: "GET",
             url: &origin.url,
             framing: Framing::Length(0),
-            fields: Vec::new(),
+            fields: announced.into_iter().collect(),
             expect_continue: false,
         };
         // A temporary refusal (503) consumes no byte of the stream.

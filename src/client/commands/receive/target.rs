@@ -31,6 +31,14 @@ pub(super) enum Target {
 }
 
 impl Target {
+    /// Whether the data becomes a file or a directory, which the receiver can vouch for.
+    pub(super) fn is_kept(&self) -> bool {
+        match self {
+            Self::StandardOutput | Self::Special(..) => false,
+            Self::File(_) | Self::Into(_) | Self::Extracted(_) => true,
+        }
+    }
+
     /// Returns the target for these arguments.
     ///
     /// # Errors
@@ -142,7 +150,8 @@ pub(super) fn name(response: &Response, id: Option<Uuid>) -> String {
 /// Returns the expected size in bytes, as far as it is declared.
 pub(super) fn size_bytes(response: &mut Response) -> Option<u64> {
     let told = response.field("Content-Disposition").and_then(disposition::size);
-    response.body().len_bytes().or(told)
+    // A response to HEAD has no body, and the length of that of the GET.
+    response.declared_bytes().or_else(|| response.body().len_bytes()).or(told)
 }
 
 #[cfg(test)]

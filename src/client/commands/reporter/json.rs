@@ -11,7 +11,7 @@
 //! | `progress` | at most once a second: `bytes` so far, `total_bytes`, `bytes_per_second` since the last one |
 //! | `bottleneck` | `side`: `source`, `destination`, `network_in`, `network_out` or `rate` |
 //! | `left_out` | `path` of a skipped entry and `reason`; or `more`: the number of further ones |
-//! | `complete` | `bytes`; of a sender `repr_digest`, or `null`; of a receiver `output`: the path, or `null` |
+//! | `complete` | `bytes`; of a sender `repr_digest`, or `null`, and `receipt`: `confirmed` or `none`; of a receiver `output`: the path, or `null` |
 //! | `failed` | `exit_status`, `message` |
 
 use super::put;

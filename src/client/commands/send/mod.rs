@@ -3,6 +3,7 @@
 mod body;
 mod input;
 mod offer;
+mod receipt;
 
 use self::body::{BodyStats, SendMode};
 use self::input::Input;
@@ -67,6 +68,12 @@ pub struct Sending {
     #[arg(long)]
     pub qr: bool,
 
+    /// Timeout for the receiver to confirm that it has stored the data; 0s: do not wait
+    ///
+    /// Plain clients such as curl do not confirm.
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = units::time(Duration::ZERO))]
+    pub receipt_timeout: Duration,
+
     #[command(flatten)]
     pub(super) at: AtRelay,
     #[command(flatten)]
@@ -121,13 +128,19 @@ impl Sending {
             let _ = meeting.stream.cancel();
         }
         let (bytes, digest) = result?;
+        let confirmation = receipt::wait(&meeting.stream, self.receipt_timeout)?;
         let name = match what {
             [what] if input::is_standard_input(what) => "standard input".to_owned(),
             [what] => printable(&what.to_string_lossy()),
             several => format!("{} files", several.len()),
         };
-        let text = format!("sent {name} ({})", teller.summary(bytes));
-        let event = json!({ "event": "complete", "bytes": bytes, "repr_digest": digest });
+        let text = format!("sent {name} ({}), {}", teller.summary(bytes), confirmation.text());
+        let event = json!({
+            "event": "complete",
+            "bytes": bytes,
+            "repr_digest": digest,
+            "receipt": confirmation.name(),
+        });
         teller.done(&text, &event);
         Ok(())
     }
@@ -201,7 +214,7 @@ impl Sending {
             Sent::Stopped => outgoing.answer()?,
         };
         if !response.is_success() || sent == Sent::Stopped {
-            return Err(Refusal::of(response).into());
+            return Err(receipt::explain(&meeting.stream, Refusal::of(response)));
         }
         if let Some(digest) = &digest {
             check_digest_received(&meeting.stream, digest)?;

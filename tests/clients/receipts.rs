@@ -1,0 +1,87 @@
+//! Whether the receiver has the data, as the sender reports it.
+
+use crate::desk::{Desk, assert_complete, assert_ended};
+use crate::support::{Relay, Wire, ask, parse};
+use serde_json::Value;
+
+/// The last line of `--json`.
+fn last(json: &str) -> Value {
+    parse(json.lines().last().expect("a line").as_bytes())
+}
+
+/// A receiver that announces a receipt and has read everything.
+fn receiver(relay: &Relay, id: &str) -> Wire {
+    let mut wire = relay.connect();
+    wire.ask(&ask("GET", &format!("/stream/{id}")).field("Rdv-Receipt", "expected"));
+    assert_eq!(wire.response().text(), "abc");
+    wire
+}
+
+#[test]
+fn a_receiver_confirms_what_it_has_stored() {
+    let relay = Relay::start(&[]);
+    let (here, there) = (Desk::at(&relay), Desk::at(&relay));
+    here.put("a", "abc");
+    std::fs::create_dir(here.path("tree")).expect("a directory");
+    here.put("tree/b", "bcd");
+    for (what, flags) in [("a", &[][..]), ("a", &["--digest"]), ("tree", &["--zstd"])] {
+        let (sending, id) = here.offer(&[&[what, "--json"], flags].concat());
+        let flags = if what == "tree" { &["-x"][..] } else { &["--force"] };
+        assert_complete(what, &there.run(&[&["receive", &id], flags].concat()));
+        let sent = sending.finish();
+        assert_complete(what, &sent);
+        assert_eq!(last(&sent.stderr)["receipt"], "confirmed", "{what} {flags:?}");
+        assert_eq!(relay.status(&id)["receipt"], "confirmed", "{what} {flags:?}");
+    }
+}
+
+#[test]
+fn a_plain_client_confirms_nothing() {
+    let relay = Relay::start(&[]);
+    let (here, there) = (Desk::at(&relay), Desk::at(&relay));
+    here.put("a", "abc");
+    for name in ["curl", "standard output"] {
+        let (sending, id) = here.offer(&["a", "--json"]);
+        let receiving = match name {
+            "curl" => there.curl(&["-fo", "a", &relay.url(&format!("/stream/{id}"))]),
+            _ => there.start(&["pipe", "receive", &id]),
+        };
+        assert_complete(name, &receiving.finish());
+        let sent = sending.finish();
+        assert_complete(name, &sent);
+        assert_eq!(last(&sent.stderr)["receipt"], "none", "{name}");
+    }
+}
+
+#[test]
+fn a_receiver_that_fails_or_is_silent_fails_the_sender() {
+    let relay = Relay::start(&[]);
+    let here = Desk::at(&relay);
+    here.put("a", "abc");
+    let (sending, id) = here.offer(&["a"]);
+    let _wire = receiver(&relay, &id);
+    let receipt =
+        ask("POST", &format!("/stream/{id}/receipt")).body(r#"{"error":"no space left"}"#);
+    assert_eq!(relay.exchange(&receipt).status(), 200);
+    assert_ended("failed", &sending.finish(), 4, "rdv: failed at the receiver: no space left\n");
+
+    // It was killed before it had stored what its socket took.
+    let (sending, id) = here.offer(&["a", "--receipt-timeout", "100ms"]);
+    drop(receiver(&relay, &id));
+    assert_ended("silent", &sending.finish(), 4, "did not confirm within 100ms");
+
+    let (sending, id) = here.offer(&["a", "--receipt-timeout", "0s"]);
+    drop(receiver(&relay, &id));
+    assert_complete("not awaited", &sending.finish());
+}
+
+#[test]
+fn an_archive_that_is_none_is_reported_to_the_sender() {
+    let relay = Relay::start(&[]);
+    let (here, there) = (Desk::at(&relay), Desk::at(&relay));
+    here.put("a.txt", "abc");
+    let (sending, id) = here.offer(&["a.txt"]);
+    assert_ended("receive", &there.run(&["receive", "-x", &id]), 8, "not extracted");
+    let words = "failed at the receiver: not extracted: not a tar archive, but text/plain";
+    assert_ended("send", &sending.finish(), 4, words);
+}
