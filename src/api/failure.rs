@@ -64,10 +64,8 @@ pub enum Failure {
     MethodNotAllowed(&'static str),
     /// Both sides are connected, or the stream has ended.
     StreamStarted,
-    /// A receipt that the receiver did not announce, or has sent.
-    ReceiptUnexpected,
-    /// A receipt for a transfer that is not complete.
-    ReceiptEarly,
+    /// A receipt that cannot be taken, for this reason.
+    Receipt(&'static str),
     /// This client is not allowed to do that.
     Denied(Denied),
     /// The source requires its token, and the request has none or another.
@@ -172,9 +170,7 @@ impl Failure {
             | Self::AgentNotFound
             | Self::NoSuchApi => 404,
             Self::MethodNotAllowed(_) => 405,
-            Self::StreamStarted | Self::Stopping | Self::ReceiptUnexpected | Self::ReceiptEarly => {
-                409
-            }
+            Self::StreamStarted | Self::Stopping | Self::Receipt(_) => 409,
             Self::Unauthorized | Self::AgentUnauthorized => 401,
             Self::Denied(_) | Self::BadSignature(_) | Self::AgentForbidden | Self::SpareRefused => {
                 403
@@ -220,7 +216,7 @@ impl Failure {
             Self::SessionNotFound | Self::StreamEnded(_) => "SessionNotFoundError",
             Self::BadRoute | Self::MethodNotAllowed(_) => "BadRouteError",
             Self::StreamStarted => "StreamStartedError",
-            Self::ReceiptUnexpected | Self::ReceiptEarly => "ReceiptError",
+            Self::Receipt(_) => "ReceiptError",
             Self::Stopping => "StoppingError",
             Self::Unauthorized | Self::AgentUnauthorized => "UnauthorizedError",
             Self::BadSignature(_) => "SignatureError",
@@ -266,7 +262,7 @@ impl Failure {
                 return Cow::Owned(format!("The agent returned an invalid response: {clause}"));
             }
             Self::BodyBroken => "The request body ended before its announced end",
-            Self::RequestTimeout(message) | Self::BadUpgrade(message) => message,
+            Self::RequestTimeout(why) | Self::BadUpgrade(why) | Self::Receipt(why) => why,
             Self::TooBusy(busy) => busy.message(),
             Self::RangeNotSupported => RANGE_NOT_SUPPORTED,
             Self::ExpectationFailed => "The only supported expectation is 100-continue",
@@ -282,10 +278,6 @@ impl Failure {
                 "No endpoint exists for the specified method and/or route"
             }
             Self::StreamStarted => "The specified session has already started streaming",
-            Self::ReceiptUnexpected => {
-                "No receipt is expected: none was announced with the GET, or it was already sent"
-            }
-            Self::ReceiptEarly => "The transfer is not complete; send the receipt again",
             Self::Stopping => "The relay is shutting down, which cannot be taken back",
             Self::Unauthorized => "Send the token of this source: 'Authorization: Bearer TOKEN'",
             Self::AgentNotFound => "No agent with this name or connection id is connected",

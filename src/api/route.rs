@@ -280,7 +280,7 @@ fn operators_resource(path: &str) -> Option<Resource<'_>> {
         "/control/suspend" => Some(Resource::Control(Control::Suspend)),
         "/control/resume" => Some(Resource::Control(Control::Resume)),
         "/control/stop" => Some(Resource::Control(Control::Stop)),
-        _ => resource(path).filter(|resource| operators_allow(*resource) != ""),
+        _ => resource(path).filter(|resource| !operators_allow(*resource).is_empty()),
     }
 }
 

@@ -32,9 +32,8 @@ pub(super) struct Connection {
     proxy_authorization: Option<String>,
     inbox: Vec<u8>,
     stall_timeout: Duration,
-    /// Whether the request allows another one after it.
-    keeps_alive: bool,
-    /// The end of the current request, whatever moves, and its maximum time.
+    /// The end of the current request, whatever moves, and its maximum time; only with a request
+    /// that allows another one after it.
     limit: Option<(Instant, Duration)>,
     /// Whether the response has no body, whatever its head declares.
     bodiless: bool,
@@ -59,7 +58,6 @@ impl Connection {
             proxy_authorization,
             inbox: Vec::new(),
             stall_timeout: options.stall_timeout,
-            keeps_alive: false,
             limit: None,
             bodiless: false,
             continued: false,
@@ -102,11 +100,11 @@ impl Connection {
     #[cfg(feature = "connector")]
     pub(super) fn keep_alive(&mut self, start: Instant, timeout: Duration) {
         let end = start.checked_add(timeout);
-        (self.keeps_alive, self.limit) = (true, end.map(|end| (end, timeout)));
+        self.limit = end.map(|end| (end, timeout));
     }
 
     pub(super) fn keeps_alive(&self) -> bool {
-        self.keeps_alive
+        self.limit.is_some()
     }
 
     /// Waits for at most the stall timeout. Returns whether the given descriptor, or else the

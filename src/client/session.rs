@@ -1,6 +1,7 @@
 //! Several requests to one server on one connection.
 
 use super::connection::Connection;
+use super::outgoing::UNLIMITED;
 use super::single::{self, SingleRequest};
 use super::{Error, Options, Response, clock};
 use std::io::{self, Read as _};
@@ -24,7 +25,7 @@ pub(crate) struct Session {
 impl Session {
     pub(crate) fn new(mut options: Options, timeout: Duration) -> Self {
         options.set_connect_timeout(options.connect_timeout.min(timeout));
-        Self { options, timeout, idle: None }
+        Self { options, timeout: timeout.min(UNLIMITED), idle: None }
     }
 
     /// Sends the request; with a kept connection also returns whether that was lost before a

@@ -189,14 +189,14 @@ impl DestinationCommand {
             first.ping().map_err(|error| not_there(&error))?;
         }
         if self.relay.is_some() {
-            let relay = ViaRelay::new(&url, options);
+            let relay = Box::new(ViaRelay::new(&url, options));
             // One record needs one worker.
             let workers = if relay.is_for_one() { 1 } else { workers };
             return Ok((0..workers).map(|_| Transport::Relay(relay.clone())).collect());
         }
-        let mut senders = vec![Transport::Server(first)];
+        let mut senders = vec![Transport::Server(Box::new(first))];
         for _ in 1..workers {
-            senders.push(Transport::Server(sender()?));
+            senders.push(Transport::Server(Box::new(sender()?)));
         }
         Ok(senders)
     }

@@ -71,9 +71,9 @@ impl std::error::Error for NotDelivered {}
 #[derive(Debug)]
 pub(super) enum Transport {
     /// Each record as one request to a server.
-    Server(HttpSender),
+    Server(Box<HttpSender>),
     /// Each record through a stream of a relay.
-    Relay(ViaRelay),
+    Relay(Box<ViaRelay>),
 }
 
 /// A cancellation flag. Clones of its owner share it.

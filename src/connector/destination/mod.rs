@@ -70,7 +70,7 @@ impl Destination {
         if options.ping {
             sender.ping().map_err(|miss| not_there(&miss))?;
         }
-        Ok(Self { way: Transport::Server(sender), options, halt: CancelFlag::default() })
+        Ok(Self { way: Transport::Server(Box::new(sender)), options, halt: CancelFlag::default() })
     }
 
     /// Sends a record, with the configured retries and pauses, and returns when the server has it.

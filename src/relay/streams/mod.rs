@@ -44,6 +44,11 @@ use uuid::Uuid;
 /// Maximum expired streams processed in one turn, before others have theirs.
 const EXPIRE_MAX: usize = 1024;
 
+const RECEIPT_UNEXPECTED: &str =
+    "No receipt is expected: none was announced with the GET, or it was already sent";
+
+const RECEIPT_EARLY: &str = "The transfer is not complete; send the receipt again";
+
 /// All streams, and the connections related to them.
 #[derive(Debug)]
 pub struct Streams {
@@ -166,8 +171,8 @@ impl Streams {
         let receipt = receipt::parse(body, transferred)?;
         match self.registry.receive_receipt(stream, receipt) {
             ReceiptOutcome::Taken => {}
-            ReceiptOutcome::Unexpected => return Err(Failure::ReceiptUnexpected),
-            ReceiptOutcome::Early => return Err(Failure::ReceiptEarly),
+            ReceiptOutcome::Unexpected => return Err(Failure::Receipt(RECEIPT_UNEXPECTED)),
+            ReceiptOutcome::Early => return Err(Failure::Receipt(RECEIPT_EARLY)),
             ReceiptOutcome::Unknown => return Err(Failure::SessionNotFound),
             ReceiptOutcome::Full => return Err(Failure::TooBusy(Busy::Streams)),
         }
