@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn an_agent_is_shown_without_its_secrets() {
+    fn an_agent_is_listed_without_its_secrets() {
         for (name, metadata, expected) in [
             (
                 "secrets at the top",
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn an_agent_has_all_its_members() {
+    fn an_agent_is_listed_with_every_member() {
         let agent = Agent {
             id: ID,
             name: Some("billing"),
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn an_event_says_what_happened_to_whom_and_why() {
+    fn an_event_contains_kind_agent_and_reason() {
         for (change, id, kind, more) in [
             (AgentChange::Received, Some(ID), "ConnectionReceived", ""),
             (AgentChange::Closed(None), Some(ID), "ConnectionClosed", ""),

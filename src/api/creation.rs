@@ -134,7 +134,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_asked_for_is_nothing() {
+    fn an_empty_body_requests_the_defaults() {
         for (name, body) in [
             ("no body", ""),
             ("blank", " \r\n"),
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn a_waiting_time_is_a_whole_number_of_seconds() {
+    fn a_ttl_is_a_positive_integer_of_seconds() {
         for (text, seconds) in [("1", 1), ("86400", 86_400), ("18446744073709551615", u64::MAX)] {
             let body = format!(r#"{{"ttl_seconds":{text}}}"#);
             let wanted = Creation { headers: None, ttl_s: NonZeroU64::new(seconds) };
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn what_acts_on_a_whole_origin_is_refused_in_any_case_and_in_both_answers() {
+    fn headers_that_act_on_the_origin_are_refused_in_any_case() {
         for name in [
             "Accept-CH",
             "Alt-Svc",
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_reverse_proxy_obeys_is_refused() {
+    fn headers_that_command_a_reverse_proxy_are_refused() {
         for name in ["X-Accel-Redirect", "x-sendfile", "X-LIGHTTPD-send-file", "x-reproxy-url"] {
             let message = format!("The header {name} is a command to a reverse proxy; remove it");
             for member in ["download_headers", "upload_headers"] {
@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_wire_could_not_carry_is_refused() {
+    fn invalid_headers_and_bodies_are_refused() {
         for (name, body, message) in [
             (
                 "space in name",

@@ -191,7 +191,7 @@ mod tests {
 
     #[test]
     #[cfg(target_pointer_width = "64")]
-    fn what_is_remembered_while_a_source_waits_is_small() {
+    fn the_state_of_a_waiting_source_is_small() {
         // Ten thousand uploads may wait; what few of them have is behind a pointer.
         assert!(size_of::<Upload>() <= 64, "{}", size_of::<Upload>());
     }

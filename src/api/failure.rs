@@ -372,7 +372,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_part_of_a_stream_is_refused_with_what_to_do_instead() {
+    fn a_range_request_is_refused_with_a_hint() {
         let failure = Failure::RangeNotSupported;
         assert_eq!((failure.status(), failure.name()), (416, "RangeNotSupportedError"));
         assert!(failure.message().contains("retry without Range"), "{}", failure.message());

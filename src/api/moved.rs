@@ -85,7 +85,7 @@ mod tests {
 
     #[test]
     #[allow(clippy::disallowed_methods, reason = "a base for made-up times")]
-    fn what_is_written_is_read() {
+    fn written_streams_are_read_back() {
         let minute = Duration::from_mins(1);
         let limits = Limits {
             streams: 9,
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_wrote_is_not_read() {
+    fn invalid_lines_are_not_read() {
         let id = Uuid::nil();
         for (name, line) in [
             ("empty", String::new()),

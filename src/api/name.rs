@@ -25,7 +25,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_needs_no_encoding_anywhere() {
+    fn valid_names_need_no_encoding() {
         let longest = "x".repeat(NAME_MAX_BYTES);
         for (name, valid) in [
             ("a", true),

@@ -42,7 +42,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_left_out_has_a_default() {
+    fn missing_members_have_defaults() {
         let vague = PeerReport {
             status: 400,
             name: "Error".into(),

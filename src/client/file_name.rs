@@ -102,7 +102,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn a_name_is_made_safe() {
+    fn a_name_is_sanitized() {
         for (case, name, expected) in [
             ("harmless", "My report (1).pdf", Some("My report (1).pdf")),
             ("umlauts", "Größe.txt", Some("Größe.txt")),
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_name_is_cut_before_its_extension() {
+    fn a_long_name_is_truncated_before_its_extension() {
         let long = "x".repeat(300);
         let cut = |extension: &str| {
             format!("{}{extension}", "x".repeat(SAFE_MAX_BYTES - extension.len()))
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_for_the_terminal_shows_what_would_act_on_it() {
+    fn control_characters_are_escaped_for_the_terminal() {
         for (case, text, expected) in [
             ("harmless", "ok: ü €", "ok: ü €"),
             ("a colour", "\x1b[31mred", "\\u{1b}[31mred"),
@@ -185,7 +185,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_safe_name_names_one_file_here_and_stays_as_it_is(name in prop_oneof![
+        fn a_sanitized_name_is_valid_and_stays_unchanged(name in prop_oneof![
             any::<String>(),
             "[./\\\\ \\-\u{200b}a\\x1b]{0,8}",
             "(a|ü|\\.|€| |\u{1F389}){200,400}",

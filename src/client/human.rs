@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn a_transfer_has_a_rate_if_it_took_a_while() {
+    fn only_a_longer_transfer_has_a_rate() {
         assert_eq!(transfer(1 << 30, Duration::from_secs(10)), "1.0 GiB in 10 s, 102 MiB/s");
         assert_eq!(transfer(17, Duration::from_millis(3)), "17 B");
     }

@@ -127,7 +127,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn fields_that_would_break_the_message_are_refused() {
+    fn invalid_and_reserved_fields_are_refused() {
         let mut options = Options::default();
         for (name, value, hint) in [
             ("a b", "x", "valid header"),

@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn a_proxy_of_another_kind_is_refused() {
+    fn an_unsupported_proxy_scheme_is_refused() {
         let url = "http://h".parse().unwrap();
         let error = proxies(&[("all_proxy", "socks5://u:secret@p")]).for_url(&url).unwrap_err();
         let error = error.to_string();

@@ -159,7 +159,7 @@ mod tests {
     const TIMEOUT: Duration = Duration::from_secs(10);
 
     #[test]
-    fn a_connection_notices_a_silent_path() {
+    fn a_connection_detects_a_silent_path() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let socket = connect([address].into_iter(), TIMEOUT).unwrap();

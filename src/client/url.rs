@@ -163,7 +163,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_url_is_taken_apart() {
+    fn a_url_is_parsed() {
         for (text, host, port, target) in [
             ("http://h", "h", 80, "/"),
             ("HTTPS://h/a?b=c#d", "h", 443, "/a?b=c"),
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn hosts_and_ports_are_written_as_they_are_read() {
+    fn hosts_and_ports_are_written_as_parsed() {
         for (text, host, both) in [
             ("http://h", "h", "h:80"),
             ("https://h:443/", "h", "h:443"),
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_printed_has_no_password() {
+    fn a_printed_url_has_no_password() {
         let url: Url = "http://me:p%40w@h/x".parse().unwrap();
         assert_eq!(url.credentials.as_deref(), Some("me:p@w"));
         assert_eq!(url.to_string(), "http://h/x");
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn paths_are_put_below_the_relay() {
+    fn paths_are_appended_to_the_url_of_the_relay() {
         for (base, below) in [
             ("http://h", "http://h/stream"),
             ("http://h/", "http://h/stream"),
@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_url_is_refused_with_what_to_do() {
+    fn an_invalid_url_is_refused_with_a_hint() {
         for (text, hint) in [
             ("h:80", "begin it with http://"),
             ("ftp://h", "begin it with http://"),

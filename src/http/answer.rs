@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn a_head_is_read_once_it_is_whole() {
+    fn a_head_is_read_once_it_is_complete() {
         let text = "HTTP/1.1 404 Not Found\r\nA:  x \r\na: y\r\n\r\nbody";
         for cut in 0..text.len() - 4 {
             assert_eq!(AnswerHead::parse(&text.as_bytes()[..cut]), Ok(None), "{cut}");
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_answer_is_refused() {
+    fn an_invalid_response_is_refused() {
         let long = format!("HTTP/1.1 200 OK\r\nA: {}", "x".repeat(ANSWER_HEAD_MAX_BYTES));
         let many = format!("HTTP/1.1 200 OK\r\n{}\r\n", "A: b\r\n".repeat(FIELDS_MAX + 1));
         for (name, text, error) in [
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn only_announcements_are_interim() {
+    fn only_1xx_except_101_is_interim() {
         for (status, interim) in [(100, true), (101, false), (103, true), (200, false)] {
             assert_eq!(head(&format!("HTTP/1.1 {status} X\r\n\r\n")).is_interim(), interim);
         }

@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_absent_or_broken_is_none() {
+    fn an_absent_or_invalid_digest_is_none() {
         for (name, value) in [
             ("empty", String::new()),
             ("another only", "sha-512=:AAAA:".to_owned()),
@@ -104,12 +104,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_digest_comes_back(digest: [u8; SHA_256_BYTES]) {
+        fn every_written_digest_is_read_back(digest: [u8; SHA_256_BYTES]) {
             prop_assert_eq!(sha_256(field_value(&digest).as_bytes()), Some(digest));
         }
 
         #[test]
-        fn nothing_makes_reading_panic(
+        fn reading_never_panics(
             value in prop::collection::vec(prop_oneof![any::<u8>(), Just(b'"'), Just(b','), Just(b':')], 0..64)
         ) {
             let _ = sha_256(&value);

@@ -132,14 +132,14 @@ mod tests {
     }
 
     #[test]
-    fn what_names_no_file_is_none() {
+    fn a_segment_without_a_file_name_is_none() {
         for segment in ["", ".", "..", "%2e", "%2E.", "%00", ".%00.", "%20", "..%20", "%0D%0A"] {
             assert_eq!(attachment(segment), None, "{segment}");
         }
     }
 
     #[test]
-    fn a_plain_name_is_not_decoded_and_may_have_a_size() {
+    fn a_name_is_written_without_decoding_and_with_its_size() {
         for (name, plain, size, value) in [
             ("plain", "a.txt", None, "filename=\"a.txt\""),
             ("a size", "a.txt", Some(0), "filename=\"a.txt\"; size=0"),
@@ -165,7 +165,7 @@ mod tests {
         }
 
         #[test]
-        fn no_segment_writes_anything_but_visible_ascii(
+        fn any_segment_is_written_as_visible_ascii(
             raw in ".*", bytes in prop::collection::vec(any::<u8>(), 0..32)
         ) {
             let mut segment = raw;

@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_is_found_on_any_line_of_its_field_and_nowhere_else() {
+    fn a_token_is_found_on_every_line_of_its_field_only() {
         let lines =
             [("Connection", "close ,\tUpgrade"), ("CONNECTION", ",,Keep-Alive,"), ("A", "x")];
         let headers = lines.map(|(name, value)| httparse::Header { name, value: value.as_bytes() });
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bearer_token_is_read_whatever_the_case_of_its_scheme() {
+    fn a_bearer_token_is_read_with_its_scheme_in_any_case() {
         for (name, values, token) in [
             ("as it is written", &["Bearer x"][..], Some("x")),
             ("in capitals", &["BEARER x"], Some("x")),
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn tokens_hold_no_separators() {
+    fn tokens_contain_no_separators() {
         for (token, expected) in [
             ("X-Name", true),
             ("!#$%&'*+-.^_`|~09azAZ", true),

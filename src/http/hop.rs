@@ -69,7 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_connection_names_ends_here_in_any_case() {
+    fn fields_named_in_connection_are_hop_by_hop_in_any_case() {
         let values = [&b"close, X-B ,x-a"[..], b"", b"keep-alive,, Cookie"];
         let hop = HopByHop::new(values.into_iter());
         for (name, ends) in [

@@ -85,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn valid_hosts_are_taken_apart() {
+    fn valid_hosts_are_split_into_host_and_port() {
         for (text, host, port) in [
             ("", "", None),
             ("localhost", "localhost", None),

@@ -35,7 +35,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_plain_identifiers_are_taken_over() {
+    fn only_plain_identifiers_are_valid() {
         let longest = "x".repeat(LEN_MAX);
         for (value, expected) in [
             ("a", true),

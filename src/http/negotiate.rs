@@ -117,7 +117,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn text_is_written_only_for_those_who_prefer_it() {
+    fn text_is_sent_only_if_preferred() {
         for (name, values, text) in [
             ("no field", &[][..], false),
             ("an empty field", &[""], false),

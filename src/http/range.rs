@@ -84,7 +84,7 @@ fn split_at(text: &[u8], separator: u8) -> Option<(&[u8], &[u8])> {
 mod tests {
     use super::*;
 
-    fn asks(lines: &[(&'static str, &str)]) -> bool {
+    fn requests_part(lines: &[(&'static str, &str)]) -> bool {
         let headers: Vec<_> = lines
             .iter()
             .map(|&(name, value)| httparse::Header { name, value: value.as_bytes() })
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_is_not_the_whole_is_a_part() {
+    fn every_range_but_the_complete_one_is_a_part() {
         for (name, range, part) in [
             ("the whole", "bytes=0-", false),
             ("the whole with more zeros", "bytes=0000000000000000000000000-", false),
@@ -117,12 +117,12 @@ mod tests {
             ("two that are the whole together", "bytes=0-499, 500-", true),
             ("the whole twice", "bytes=0-,0-", true),
         ] {
-            assert_eq!(asks(&[("Range", range)]), part, "{name}");
+            assert_eq!(requests_part(&[("Range", range)]), part, "{name}");
         }
     }
 
     #[test]
-    fn what_cannot_be_understood_is_ignored() {
+    fn an_invalid_range_is_ignored() {
         for (name, range) in [
             ("empty", ""),
             ("no set", "bytes"),
@@ -142,12 +142,12 @@ mod tests {
             ("a good range beside a bad one", "bytes=5-10,x"),
             ("a bad range beside a good one", "bytes=x,5-10"),
         ] {
-            assert!(!asks(&[("Range", range)]), "{name}");
+            assert!(!requests_part(&[("Range", range)]), "{name}");
         }
     }
 
     #[test]
-    fn it_is_one_field_and_no_validator_matches() {
+    fn several_fields_or_an_if_range_disable_a_range() {
         for (name, lines, part) in [
             ("no field", &[][..], false),
             ("any case", &[("rAnGe", "bytes=5-")], true),
@@ -160,7 +160,7 @@ mod tests {
             ),
             ("another condition", &[("Range", "bytes=5-"), ("If-Match", "\"x\"")], true),
         ] {
-            assert_eq!(asks(lines), part, "{name}");
+            assert_eq!(requests_part(lines), part, "{name}");
         }
     }
 }

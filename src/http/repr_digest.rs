@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn a_digest_is_picked_out_of_the_trailers_however_they_are_cut() {
+    fn a_digest_is_found_in_trailers_split_anywhere() {
         let (longest, longer) = ("x".repeat(DIGEST_BYTES_MAX), "x".repeat(DIGEST_BYTES_MAX + 1));
         let blanks = " \t".repeat(2000);
         for (name, lines, expected) in [
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn a_header_field_is_kept_by_the_same_rule() {
+    fn a_header_field_follows_the_same_rules() {
         let long = vec![b'x'; DIGEST_BYTES_MAX + 1];
         for (name, values, kept) in [
             ("none", &[][..], false),

@@ -246,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn a_head_is_appended_to_what_the_buffer_holds() {
+    fn a_head_is_appended_to_the_buffer() {
         let mut out = CONTINUE.to_vec();
         HeadWriter::new(&mut out, 404, &HttpDate::from_unix_seconds(0)).chunked().end();
         let text = "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 404 Not Found\r\n\
@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn a_date_can_be_that_of_another() {
+    fn the_date_can_be_taken_from_another_response() {
         let mut out = Vec::new();
         HeadWriter::dated(&mut out, 200, b"Sun, 06 Nov 1994\r\nX: y").end();
         let text = "HTTP/1.1 200 OK\r\nDate: Sun, 06 Nov 1994  X: y\r\n\r\n";
@@ -271,13 +271,13 @@ mod tests {
     }
 
     #[test]
-    fn no_value_can_break_out_of_its_line() {
+    fn no_value_can_inject_a_line() {
         let text = head(|head| head.field("A", b"1\r\nB: 2\n\r\n\0x"));
         assert_eq!(text, format!("{START}A: 1  B: 2    x\r\n\r\n"));
     }
 
     #[test]
-    fn connection_is_named_only_where_it_differs_from_the_default() {
+    fn connection_is_written_only_if_it_differs_from_the_default() {
         for (name, keep_alive, version, field) in [
             ("1.1 keeps", true, Version::Http11, ""),
             ("1.1 closes", false, Version::Http11, "Connection: close\r\n"),
@@ -299,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn the_phrases_are_in_the_order_of_their_codes() {
+    fn reason_phrases_are_sorted_by_status() {
         assert!(REASONS.is_sorted_by(|(one, _), (other, _)| one < other));
     }
 

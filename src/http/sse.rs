@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn the_data_of_finished_events_comes_out() {
+    fn the_data_of_complete_events_is_returned() {
         for (name, text, expected) in [
             ("one", &b"data: a\n\n"[..], &["a"][..]),
             ("two", b"data: a\n\ndata: b\n\n", &["a", "b"]),
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_is_read() {
+    fn a_written_event_is_read_back() {
         for (data, read_again) in [
             ("{}", "{}"),
             ("", ""),
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn an_event_beyond_the_limit_is_an_error_however_it_grows() {
+    fn an_event_above_the_limit_is_an_error_whatever_its_fields() {
         let line = [b"data: ".as_slice(), &vec![b'x'; EVENT_MAX_BYTES - 6]].concat();
         let mut events = Vec::new();
         let mut reader = Events::default();
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn the_limit_is_for_each_event_alone() {
+    fn the_limit_applies_to_each_event() {
         let event = [b"data: ".as_slice(), &vec![b'x'; EVENT_MAX_BYTES - 16], b"\n\n"].concat();
         let mut reader = Events::default();
         let mut events = Vec::new();
@@ -217,7 +217,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_does_not_matter_where_the_stream_is_cut(
+        fn the_stream_may_be_split_anywhere(
             words in prop::collection::vec(
                 prop::sample::select(&["data", ":", " ", "\r", "\n", "\r\n", "\n\n", "a", "\u{feff}", "ü"][..]),
                 0..40

@@ -86,7 +86,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_form_gives_its_path_and_query() {
+    fn every_form_has_a_path_and_query() {
         for (name, method, target, path, query) in [
             ("origin", Method::Get, "/a/b", "/a/b", None),
             ("origin with a query", Method::Get, "/a?b=/c?d", "/a", Some("b=/c?d")),

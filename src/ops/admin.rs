@@ -155,7 +155,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_socket_goes_where_the_user_or_the_service_has_a_directory() {
+    fn the_default_directory_depends_on_user_and_service() {
         for (name, service, user, is_root, directory) in [
             ("a user", None, Some("/run/user/7"), false, Some("/run/user/7/rdv")),
             ("a user without a session", None, None, false, None),
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn a_socket_is_known_by_its_name() {
+    fn a_socket_is_recognized_by_its_name() {
         for (name, port) in [
             ("8080.sock", Some(Some(8080))),
             ("admin.sock", Some(None)),
@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn operators_are_served_at_a_path_at_an_address_or_not() {
+    fn the_admin_listener_is_a_path_an_address_or_off() {
         let at = |address| Some(AdminListen::At(address));
         for (text, listen) in [
             ("none", Some(AdminListen::Off)),

@@ -260,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_beyond_the_bound_are_dropped_and_the_first_of_a_burst_says_so() {
+    fn lines_above_the_limit_are_dropped_and_the_first_is_flagged() {
         let (lines, taken, go) = gate(2);
         assert_eq!(lines.add(b"1\n"), PushOutcome::Taken);
         assert_eq!(taken.recv().unwrap(), "1\n", "half full: it is written without being asked");
@@ -277,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn the_thread_is_started_without_signals_and_its_maker_keeps_them() {
+    fn the_thread_blocks_signals_and_its_parent_keeps_its_mask() {
         struct Mask(Sender<SigSet>);
         impl Sink for Mask {
             fn write(&mut self, _lines: &[u8]) -> u64 {
@@ -297,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn what_waits_is_written_before_the_end() {
+    fn queued_lines_are_written_before_the_end() {
         let (lines, taken, go) = gate(100);
         for line in ["a\n", "b\n", "c\n"] {
             lines.add(line.as_bytes());
@@ -308,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn the_sink_is_reopened_before_the_lines_that_wait() {
+    fn the_sink_is_reopened_before_queued_lines() {
         let (lines, taken, go) = gate(100);
         lines.add(b"a\n");
         lines.reopen();
@@ -318,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_a_sink_loses_are_counted() {
+    fn lines_lost_by_a_sink_are_counted() {
         let (lines, _taken, go) = gate(100);
         drop(go);
         lines.add(b"a\n");

@@ -65,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_status_that_says_no_can_refuse() {
+    fn only_an_error_status_can_refuse() {
         for (text, status) in [("400", 400), ("429", 429), ("503", 503), ("599", 599)] {
             assert_eq!(error_status(text), Ok(status), "{text}");
         }

@@ -60,7 +60,7 @@ mod tests {
     use std::os::unix::net::UnixListener;
 
     #[test]
-    fn a_socket_takes_the_place_of_an_older_one_only() {
+    fn a_socket_may_replace_only_a_socket() {
         let directory = tempfile::tempdir().unwrap();
         let at = |name: &str| directory.path().join(name);
         fs::write(at("file"), "").unwrap();
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_without_a_directory_is_in_the_current_one() {
+    fn a_bare_name_is_in_the_current_directory() {
         let current = creatable(Path::new("."));
         assert_eq!(creatable(Path::new("name")).is_ok(), current.is_ok());
         assert!(

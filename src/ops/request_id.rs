@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn made_ids_are_uuids_of_version_4_and_never_the_same() {
+    fn generated_ids_are_unique_uuids_of_version_4() {
         let mut ids = ids(Encoding::Rfc4122, false);
         let many = 3 * BLOCK_BYTES / ID_BYTES;
         let made: HashSet<String> = (0..many).map(|_| ids.make().into()).collect();
@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn an_id_is_taken_over_only_if_it_is_plain_and_alone() {
+    fn an_id_is_kept_only_if_valid_and_single() {
         for (name, fields, taken) in [
             ("plain", "X-Request-Id: abc-1\r\n", Some("abc-1")),
             ("in any case", "x-request-id: abc-1\r\n", Some("abc-1")),

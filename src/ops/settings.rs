@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn a_waiting_time_that_is_asked_for_is_granted_up_to_the_longest() {
+    fn a_requested_ttl_is_granted_up_to_the_maximum() {
         for (name, flags, asked_s, granted_s) in [
             ("shorter than others", &[][..], 1, 1),
             ("longer than others", &[], 3599, 3599),
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn unjoined_streams_of_one_address_are_a_tenth_of_all_unless_given() {
+    fn unjoined_streams_per_address_default_to_a_tenth_of_max_streams() {
         for (name, flags, most) in [
             ("as it comes", &[][..], 10_000),
             ("of few", &["--max-streams=19"], 1),

@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_flag_everybody_may_be_an_agent() {
+    fn without_tokens_any_agent_is_allowed() {
         let settings = settings(&[]).unwrap();
         assert!(settings.socket_listen.is_empty() && settings.socket_api.is_none());
         for (token, name) in
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn the_operator_hears_of_agents_elsewhere_than_on_loopback() {
+    fn public_agent_listeners_are_logged() {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), "a-token-of-16-characters\n").unwrap();
         let tokens = format!("--socket-tokens={}", file.path().display());
@@ -154,14 +154,14 @@ mod tests {
     }
 
     #[test]
-    fn addresses_can_be_given_again_and_again() {
+    fn addresses_can_be_given_repeatedly() {
         let flags = ["--socket-listen", "127.0.0.1:0", "--socket-listen", "[::1]:6000"];
         let listen = settings(&flags).unwrap().socket_listen;
         assert_eq!(listen, ["127.0.0.1:0", "[::1]:6000"].map(|text| text.parse().unwrap()));
     }
 
     #[test]
-    fn what_cannot_work_is_refused() {
+    fn invalid_settings_are_refused() {
         for (flag, value, expected) in [
             ("--max-agents", "0", true),
             ("--max-agent-requests", "0", false),

@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn each_act_has_its_words() {
+    fn each_event_has_its_message() {
         let (mut manager, theirs, _folder) = manager(None);
         let rows: [(&str, Act, &str); 5] = [
             ("started", |m| m.started("Serving"), "READY=1\nSTATUS=Serving\n"),
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reload_names_its_time() {
+    fn a_reload_contains_its_time() {
         let (manager, theirs, _folder) = manager(None);
         manager.reloading();
         let words = next(&theirs).unwrap();
@@ -194,7 +194,7 @@ mod tests {
 
     #[test]
     #[allow(clippy::disallowed_methods, reason = "a test has no event loop to hand it the time")]
-    fn signs_of_life_come_when_they_are_due() {
+    fn watchdog_messages_are_sent_when_due() {
         let now = Instant::now();
         let every = Duration::from_secs(5);
         let (mut manager, theirs, _folder) = manager(Some(Watchdog { every, next: now }));
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn a_manager_that_does_not_read_holds_nobody_back() {
+    fn a_manager_that_does_not_read_blocks_nothing() {
         let (manager, _theirs, _folder) = manager(None);
         manager.started("Serving");
         for _ in 0..10_000 {
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn both_kinds_of_addresses_are_understood() {
+    fn both_kinds_of_addresses_are_supported() {
         assert_eq!(address(b"@rdv").unwrap().as_abstract_name(), Some(&b"rdv"[..]));
         let path = address(b"/run/notify").unwrap();
         assert_eq!(path.as_pathname(), Some(std::path::Path::new("/run/notify")));

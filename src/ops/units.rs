@@ -151,7 +151,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_to_listen_on_may_be_short() {
+    fn listen_addresses_may_be_abbreviated() {
         for (text, address) in [
             ("8080", "127.0.0.1:8080"),
             ("localhost:8080", "127.0.0.1:8080"),
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn values_beyond_the_bounds_are_refused_with_both_bounds() {
+    fn values_out_of_range_are_refused_with_the_range() {
         let times = time(INSTANT);
         let sizes = bytes(4 * KIB..=MIB + 1);
         let rates = bytes_or_unlimited(1..=TIB);

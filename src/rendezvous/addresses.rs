@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_count_together_that_one_client_can_choose_from() {
+    fn addresses_available_to_one_client_are_counted_together() {
         for (name, one, other, together) in [
             ("the same", "192.0.2.1", "192.0.2.1", true),
             ("its neighbour", "192.0.2.1", "192.0.2.2", false),
@@ -123,7 +123,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn counts_are_those_of_a_list_after_any_opens_and_closes(
+        fn counts_match_a_naive_list_after_any_opens_and_closes(
             acts in prop::collection::vec((any::<bool>(), any::<prop::sample::Index>()), 0..300)
         ) {
             let mut addresses = Addresses::default();

@@ -206,7 +206,7 @@ mod tests {
 
     #[test]
     #[allow(clippy::disallowed_methods, reason = "a base for made-up times")]
-    fn a_wait_goes_on_until_bytes_move_or_another_side_is_waited_for() {
+    fn a_wait_lasts_until_bytes_move_or_the_awaited_side_changes() {
         let base = Instant::now();
         let at = |ms| base + Duration::from_millis(ms);
         let mut waits = WaitTimes::new(base);
@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_counts_is_counted_from_the_earlier_sample_on() {
+    fn only_counters_are_relative_to_the_earlier_sample() {
         let earlier =
             SocketFigures { rtt_us: 5, segments_in: u32::MAX, busy_us: 100, ..Default::default() };
         let later = SocketFigures { rtt_us: 7, segments_in: 2, busy_us: 150, ..earlier };

@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn what_comes_slower_than_the_rate_never_waits() {
+    fn data_below_the_rate_never_waits() {
         let mut now = begin();
         let mut taken = 0;
         let mut pace = Pace::new(100_000, now);
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn a_silence_earns_one_burst_and_no_more() {
+    fn an_idle_period_allows_one_burst_only() {
         let now = begin();
         let mut pace = Pace::new(1 << 20, now);
         pace.refill(0, now + Duration::from_hours(10));
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_taken_too_much_is_waited_for() {
+    fn excess_bytes_delay_the_next_read() {
         let now = begin();
         let mut pace = Pace::new(1000, now);
         let taken = BURST_MIN + 2000;

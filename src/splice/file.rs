@@ -38,7 +38,7 @@ mod tests {
     use std::net::{TcpListener, TcpStream};
 
     #[test]
-    fn a_file_goes_from_where_it_stands_to_its_end() {
+    fn a_file_is_sent_from_its_offset_to_its_end() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let mut near = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let (far, _) = listener.accept().unwrap();
@@ -56,7 +56,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_socket_is_told_apart_from_the_end() {
+    fn a_full_socket_is_distinguished_from_the_end() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let _near = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let (far, _) = listener.accept().unwrap();

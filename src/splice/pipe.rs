@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_go_through_and_the_end_is_told_apart_from_nothing_yet() {
+    fn bytes_pass_and_the_end_is_distinguished_from_blocking() {
         let (mut source, source_end) = socket_pair();
         let (destination_end, mut destination) = socket_pair();
         source_end.set_nonblocking(true).unwrap();
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn the_size_is_what_the_kernel_granted() {
+    fn the_size_is_that_granted_by_the_kernel() {
         assert!(Pipe::open(1 << 16).unwrap().capacity_bytes() >= 1 << 12);
     }
 }

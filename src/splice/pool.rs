@@ -176,7 +176,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_pipe_comes_back_to_be_lent_again() {
+    fn a_returned_pipe_is_lent_again() {
         let mut pool = Pool::new(SMALL_BYTES, 1);
         let pipe = pool.lend().unwrap();
         assert!(pool.lend().is_none(), "the limit is one");
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn idle_pipes_can_be_given_up() {
+    fn idle_pipes_can_be_closed() {
         let mut pool = Pool::new(SMALL_BYTES, 2);
         let (kept, idle) = (pool.lend().unwrap(), pool.lend().unwrap());
         pool.take_back(idle, 0);

@@ -5,8 +5,8 @@ use std::io::{PipeReader, PipeWriter, Read as _, Write as _};
 use std::os::fd::AsFd;
 use std::process::{Command, Stdio};
 
-use crate::desk::{Desk, assert_complete, offered};
 use crate::support::{Process, Relay, eventually, pattern};
+use crate::workdir::{Desk, assert_complete, offered};
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 
 fn unblock(end: impl AsFd) {

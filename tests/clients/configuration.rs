@@ -4,8 +4,8 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
 
-use crate::desk::{Desk, as_nobody, assert_complete, assert_ended, offered};
 use crate::support::{Process, Relay, UNKNOWN, nobody};
+use crate::workdir::{Desk, as_nobody, assert_complete, assert_ended, offered};
 
 /// Sends with this environment, and receives by the identifier alone.
 fn passes(relay: &Relay, what: &str, prepare: impl Fn(&Desk, &mut Command)) {
@@ -38,7 +38,7 @@ fn file_with(relay: &str) -> tempfile::TempDir {
 }
 
 #[test]
-fn the_relay_comes_from_where_it_is_named_first() {
+fn the_relay_is_taken_from_the_source_with_the_highest_precedence() {
     let relay = Relay::start(&[]);
     let url = relay.url("");
     let (right, wrong) = (file_with(&url), file_with("http://127.0.0.1:1"));
@@ -97,7 +97,7 @@ fn a_home_that_cannot_be_entered_is_none_unless_its_file_is_named() {
 }
 
 #[test]
-fn a_file_that_nobody_understands_is_named() {
+fn an_invalid_file_is_named() {
     let relay = Relay::start(&[]);
     let here = Desk::at(&relay);
     here.put("a", "abc");

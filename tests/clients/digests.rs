@@ -2,8 +2,8 @@
 
 use std::io::Write as _;
 
-use crate::desk::{Desk, assert_complete, assert_ended};
 use crate::support::{Framing, Process, Relay, pattern};
+use crate::workdir::{Desk, assert_complete, assert_ended};
 use serde_json::json;
 
 /// The digest of nothing of the sort.
@@ -25,7 +25,7 @@ fn uploaded(relay: &Relay, announced: bool, body: &[u8], trailer: &str) -> Strin
 }
 
 #[test]
-fn what_came_whole_is_verified_wherever_it_goes() {
+fn a_complete_download_is_verified_for_every_output() {
     let relay = Relay::start(&[]);
     let here = Desk::at(&relay);
     for size in [0, 1, 1 << 20] {
@@ -63,7 +63,7 @@ fn standard_input_has_a_digest_too() {
 }
 
 #[test]
-fn what_is_not_what_was_sent_is_not_kept_as_it() {
+fn data_with_a_wrong_or_missing_digest_is_kept_as_partial_only() {
     let relay = Relay::start(&[]);
     for (what, announced, trailer, words) in [
         ("a false digest", true, FALSE, "digest mismatch"),
@@ -87,7 +87,7 @@ fn what_is_not_what_was_sent_is_not_kept_as_it() {
 }
 
 #[test]
-fn nothing_is_extracted_that_is_not_what_was_sent() {
+fn nothing_is_extracted_if_the_digest_does_not_match() {
     let relay = Relay::start(&[]);
     let here = Desk::at(&relay);
     std::fs::create_dir(here.path("tree")).expect("a directory");
@@ -108,7 +108,7 @@ fn nothing_is_extracted_that_is_not_what_was_sent() {
 }
 
 #[test]
-fn a_trailer_of_curl_is_verified_for_files() {
+fn a_trailer_sent_by_curl_is_verified_for_files() {
     let relay = Relay::start(&[]);
     let there = Desk::at(&relay);
     // printf abc | sha256sum, in base 64.
@@ -119,12 +119,12 @@ fn a_trailer_of_curl_is_verified_for_files() {
 }
 
 #[test]
-fn a_digest_is_told_to_machines() {
+fn json_output_contains_the_digest() {
     let relay = Relay::start(&[]);
     let (here, there) = (Desk::at(&relay), Desk::at(&relay));
     here.put("a", "abc");
     let sending: Process = here.start(&["send", "a", "--digest", "--json"]);
-    let id = crate::desk::offered(&sending);
+    let id = crate::workdir::offered(&sending);
     assert_complete("receive", &there.run(&["receive", &id]));
     let sent = sending.finish().stderr;
     let value = "sha-256=:ungWv48Bz+pBQUDeXa4iI7ADYaOWF3qctBD/YfIAFa0=:";

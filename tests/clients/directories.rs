@@ -5,8 +5,8 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::process::Stdio;
 
-use crate::desk::{Desk, assert_complete, assert_ended};
 use crate::support::{Process, Relay, pattern};
+use crate::workdir::{Desk, assert_complete, assert_ended};
 
 /// A tree with what trees have: something nested, empty, linked, protected, and long.
 fn plant(desk: &Desk) {
@@ -50,7 +50,7 @@ fn inventory(desk: &Desk, top: &str) -> Vec<(String, u32, i64, Vec<u8>)> {
 }
 
 #[test]
-fn a_directory_arrives_as_it_was() {
+fn a_directory_arrives_unchanged() {
     let relay = Relay::start(&[]);
     let here = Desk::at(&relay);
     plant(&here);
@@ -75,7 +75,7 @@ fn a_directory_arrives_as_it_was() {
 }
 
 #[test]
-fn tar_reads_what_is_sent_and_writes_what_is_received() {
+fn sent_and_received_directories_are_compatible_with_tar() {
     let relay = Relay::start(&[]);
     let (here, there, back) = (Desk::at(&relay), Desk::at(&relay), Desk::at(&relay));
     plant(&here);
@@ -94,7 +94,7 @@ fn tar_reads_what_is_sent_and_writes_what_is_received() {
     let mut packing = tar.args(["c", "tree"]).stdout(Stdio::piped()).spawn().expect("tar");
     let output = packing.stdout.take().expect("its output");
     let sending = Process::reading(there.command(&["pipe", "send"]), output.into());
-    let id = crate::desk::offered(&sending);
+    let id = crate::workdir::offered(&sending);
     assert_complete("receive", &back.run(&["receive", "-x", &id]));
     assert_complete("send", &sending.finish());
     assert!(packing.wait().expect("tar").success());
@@ -122,7 +122,7 @@ fn an_archive_that_is_not_extracted_is_a_file() {
 }
 
 #[test]
-fn what_is_no_file_is_left_out_and_named() {
+fn special_files_are_skipped_and_named() {
     let relay = Relay::start(&[]);
     let (here, there) = (Desk::at(&relay), Desk::at(&relay));
     fs::create_dir(here.path("tree")).expect("a directory");
@@ -141,7 +141,7 @@ fn what_is_no_file_is_left_out_and_named() {
 }
 
 #[test]
-fn what_is_there_is_replaced_only_if_that_is_wanted() {
+fn an_existing_file_is_replaced_only_with_force() {
     let relay = Relay::start(&[]);
     let (here, there) = (Desk::at(&relay), Desk::at(&relay));
     plant(&here);
@@ -165,7 +165,7 @@ fn what_is_there_is_replaced_only_if_that_is_wanted() {
 }
 
 #[test]
-fn a_directory_with_files_in_it_is_not_replaced_whatever_is_wanted() {
+fn a_non_empty_directory_is_not_replaced_even_with_force() {
     let relay = Relay::start(&[]);
     let (here, there) = (Desk::at(&relay), Desk::at(&relay));
     plant(&here);
@@ -299,7 +299,7 @@ fn a_bomb_is_refused() {
 }
 
 #[test]
-fn a_sender_that_dies_leaves_nothing_extracted() {
+fn a_killed_sender_leaves_nothing_extracted() {
     use std::io::Write as _;
     let relay = Relay::start(&[]);
     let (here, there) = (Desk::at(&relay), Desk::at(&relay));
@@ -320,7 +320,7 @@ fn a_sender_that_dies_leaves_nothing_extracted() {
 }
 
 #[test]
-fn a_sender_that_dies_between_two_files_is_told_from_a_bad_archive() {
+fn a_sender_killed_between_two_files_is_not_an_invalid_archive() {
     use std::io::Write as _;
     const BLOCK_BYTES: usize = 512;
     let relay = Relay::start(&[]);

@@ -4,8 +4,8 @@
 use std::io::Write as _;
 use std::process::Stdio;
 
-use crate::desk::{Desk, assert_ended, offered};
 use crate::support::{Framing, Process, Relay, SmallDisk, ask, eventually, pattern};
+use crate::workdir::{Desk, assert_ended, offered};
 use nix::sys::signal::Signal;
 use serde_json::json;
 
@@ -42,7 +42,7 @@ impl Midway {
     }
 
     /// Checks how the receiver ended, and that only a part is there, which it names.
-    fn assert_received_in_part(self, exit: i32, words: &str) {
+    fn assert_partial_download(self, exit: i32, words: &str) {
         let got = self.receiving.finish();
         assert_ended("receive", &got, exit, words);
         assert!(got.stderr.trim_end().ends_with("partial data is in a.partial"), "{}", got.stderr);
@@ -52,14 +52,14 @@ impl Midway {
 }
 
 #[test]
-fn a_sender_that_dies_leaves_a_partial_file() {
+fn a_killed_sender_leaves_a_partial_file() {
     let midway = Midway::to_file();
     midway.sending.signal(Signal::SIGKILL);
-    midway.assert_received_in_part(4, "Stream source closed unexpectedly");
+    midway.assert_partial_download(4, "Stream source closed unexpectedly");
 }
 
 #[test]
-fn an_upload_that_is_cut_is_never_taken_for_the_whole() {
+fn a_truncated_upload_never_looks_complete() {
     let relay = Relay::start(&[]);
     for framing in [Framing::Length(10), Framing::Chunked] {
         for flags in [&["-o", "a"][..], &["-o", "-"]] {
@@ -97,7 +97,7 @@ fn a_file_that_changes_while_the_sender_waits_is_sent_as_it_is_then() {
 }
 
 #[test]
-fn a_sender_that_is_interrupted_tells_the_receiver() {
+fn an_interrupted_sender_is_reported_to_the_receiver() {
     let midway = Midway::to_file();
     let Midway { relay, id, sending, receiving, there, .. } = midway;
     sending.signal(Signal::SIGINT);
@@ -108,7 +108,7 @@ fn a_sender_that_is_interrupted_tells_the_receiver() {
 }
 
 #[test]
-fn a_relay_that_dies_is_a_failed_network_on_both_sides() {
+fn a_killed_relay_is_a_network_error_on_both_sides() {
     let midway = Midway::to_file();
     let Midway { relay, sending, receiving, there, .. } = midway;
     relay.signal(Signal::SIGKILL);
@@ -120,7 +120,7 @@ fn a_relay_that_dies_is_a_failed_network_on_both_sides() {
 }
 
 #[test]
-fn a_receiver_that_dies_is_told_to_the_sender() {
+fn a_killed_receiver_is_reported_to_the_sender() {
     let midway = Midway::to_file();
     let Midway { relay, id, sending, receiving, .. } = midway;
     receiving.signal(Signal::SIGKILL);
@@ -129,7 +129,7 @@ fn a_receiver_that_dies_is_told_to_the_sender() {
 }
 
 #[test]
-fn a_receiver_that_dies_is_told_to_the_sender_of_a_large_file() {
+fn a_receiver_disconnect_is_reported_to_the_sender_of_a_large_file() {
     let relay = Relay::start(&[]);
     let here = Desk::at(&relay);
     let file = std::fs::File::create(here.path("a")).expect("a file");
@@ -145,7 +145,7 @@ fn a_receiver_that_dies_is_told_to_the_sender_of_a_large_file() {
 }
 
 #[test]
-fn a_cancelled_stream_ends_both_sides_midway() {
+fn cancelling_a_stream_ends_a_running_transfer_on_both_sides() {
     let midway = Midway::to_file();
     let got = midway.there.run(&["cancel", &midway.id]);
     assert_ended("cancel", &got, 0, "");
@@ -158,7 +158,7 @@ fn a_cancelled_stream_ends_both_sides_midway() {
 }
 
 #[test]
-fn a_cancelled_stream_ends_who_waits() {
+fn cancelling_a_stream_ends_a_waiting_side() {
     let relay = Relay::start(&[]);
     let (here, there) = (Desk::at(&relay), Desk::at(&relay));
     here.put("a", "abc");
@@ -175,7 +175,7 @@ fn a_cancelled_stream_ends_who_waits() {
 }
 
 #[test]
-fn an_error_that_the_other_side_reports_is_told_as_its_own() {
+fn an_error_reported_by_the_other_side_is_attributed_to_it() {
     let relay = Relay::start(&[]);
     let (here, there) = (Desk::at(&relay), Desk::at(&relay));
     here.put("a", "abc");
@@ -207,7 +207,7 @@ fn an_error_that_the_other_side_reports_is_told_as_its_own() {
 }
 
 #[test]
-fn nobody_comes_within_the_waiting_time() {
+fn a_stream_that_no_other_side_joins_times_out() {
     let relay = Relay::start(&[]);
     let (here, there) = (Desk::at(&relay), Desk::at(&relay));
     here.put("a", "abc");
@@ -222,7 +222,7 @@ fn nobody_comes_within_the_waiting_time() {
 }
 
 #[test]
-fn an_upload_that_breaks_its_framing_is_not_kept_as_whole() {
+fn an_upload_with_invalid_framing_is_kept_as_partial_only() {
     let relay = Relay::start(&[]);
     let there = Desk::at(&relay);
     let id = relay.create();
@@ -241,7 +241,7 @@ const FULL: &str =
     "failed at the receiver: cannot write the received data: No space left on device";
 
 #[test]
-fn a_full_disk_is_named_and_told_to_the_sender() {
+fn a_full_disk_is_reported_on_both_sides() {
     let relay = Relay::start(&[]);
     let (here, there) = (Desk::at(&relay), Desk::at(&relay));
     let Some(disk) = SmallDisk::mount(there.directory(), 2) else { return };

@@ -1,14 +1,14 @@
 //! Relays and proxies that lie, forget or cut, and what must not be taken for a whole file.
 
-use crate::desk::{Desk, assert_complete, assert_ended};
 use crate::support::{Process, Relay, UNKNOWN, ask, pattern};
+use crate::workdir::{Desk, assert_complete, assert_ended};
 use serde_json::json;
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::AsFd as _;
 
 /// A server that gives each connection the same answer, whatever is asked, and closes.
-fn saying(answer: &'static str) -> SocketAddr {
+fn server_sending(answer: &'static str) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("an address");
     std::thread::spawn(move || {
@@ -24,7 +24,7 @@ fn saying(answer: &'static str) -> SocketAddr {
 }
 
 #[test]
-fn a_report_that_looks_like_a_download_is_none_even_if_the_relay_forgot_it() {
+fn an_error_report_with_status_2xx_is_not_taken_for_a_download() {
     for (status, words) in [(200, "gone (200 NoFile)"), (204, "No Content (204 NoFile)")] {
         let relay = Relay::start(&["--retention", "0s"]);
         let desk = Desk::at(&relay);
@@ -50,7 +50,7 @@ fn an_error_that_a_proxy_adorns_like_a_download_is_not_taken_for_one() {
     {
         let json = format!("Content-Type: application/json\r\nContent-Length: {}\r\n", body.len());
         let answer = format!("{adorned}{json}{field}\r\n{body}");
-        let url = format!("http://{}/stream/{UNKNOWN}", saying(answer.leak()));
+        let url = format!("http://{}/stream/{UNKNOWN}", server_sending(answer.leak()));
         let got = desk.run(&["receive", &url, "-o", "a"]);
         assert_ended(relays, &got, 4, "no such file");
         assert_eq!(desk.names(), [""; 0], "{relays}");
@@ -58,10 +58,11 @@ fn an_error_that_a_proxy_adorns_like_a_download_is_not_taken_for_one() {
 }
 
 #[test]
-fn a_body_that_only_its_connection_ends_is_checked_with_the_relay() {
+fn a_close_delimited_body_is_verified_with_the_relay() {
     let relay = Relay::start(&[]);
     let desk = Desk::at(&relay);
-    let address = saying("HTTP/1.0 200 OK\r\nContent-Security-Policy: sandbox\r\n\r\nonly a part");
+    let address =
+        server_sending("HTTP/1.0 200 OK\r\nContent-Security-Policy: sandbox\r\n\r\nonly a part");
     let url = format!("http://{address}/stream/{UNKNOWN}");
     let got = desk.run(&["receive", &url, "-o", "a"]);
     assert_ended("receive", &got, 4, "does not report");
@@ -73,11 +74,11 @@ fn a_body_that_only_its_connection_ends_is_checked_with_the_relay() {
 }
 
 #[test]
-fn a_waiting_time_beyond_all_measure_is_none() {
+fn an_absurd_ttl_from_the_server_is_rejected() {
     let relay = Relay::start(&[]);
     let desk = Desk::at(&relay);
     desk.put("a", "x");
-    let address = saying(concat!(
+    let address = server_sending(concat!(
         "HTTP/1.1 201 Created\r\nConnection: close\r\n\r\n",
         r#"{"stream":"00000000-0000-4000-8000-000000000000","ttl_seconds":18446744073709551615}"#,
     ));
@@ -86,7 +87,7 @@ fn a_waiting_time_beyond_all_measure_is_none() {
 }
 
 #[test]
-fn a_digest_is_checked_through_a_pipe_that_does_not_block() {
+fn a_digest_is_verified_through_a_non_blocking_pipe() {
     let relay = Relay::start(&[]);
     let desk = Desk::at(&relay);
     let content = pattern(9, 3 << 20);
@@ -106,21 +107,21 @@ fn a_digest_is_checked_through_a_pipe_that_does_not_block() {
 }
 
 #[test]
-fn standard_input_that_is_at_its_end_is_an_empty_file() {
+fn standard_input_at_end_of_file_is_an_empty_file() {
     let relay = Relay::start(&[]);
     let desk = Desk::at(&relay);
     desk.put("a", "read already");
     let mut input = std::fs::File::open(desk.path("a")).expect("a file");
     input.read_to_end(&mut Vec::new()).expect("its end");
     let sending: Process = desk.start_with_input(&["send", "-"], input);
-    let id = crate::desk::offered(&sending);
+    let id = crate::workdir::offered(&sending);
     assert_complete("receive", &desk.run(&["receive", &id, "-o", "b"]));
     assert_complete("send", &sending.finish());
     assert_eq!(desk.read("b"), b"");
 }
 
 #[test]
-fn passwords_do_not_stand_in_messages() {
+fn passwords_are_not_shown_in_messages() {
     let relay = Relay::start(&[]);
     let desk = Desk::at(&relay);
     desk.put("a", "x");

@@ -3,8 +3,8 @@
 use std::io::{PipeReader, PipeWriter, Write as _};
 use std::process::Command;
 
-use crate::desk::{Desk, assert_complete, assert_ended, offered};
 use crate::support::{Framing, Process, Relay, eventually, pattern};
+use crate::workdir::{Desk, assert_complete, assert_ended, offered};
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::signal::Signal;
 
@@ -13,7 +13,7 @@ const SIGNALS: [(Signal, i32); 3] =
     [(Signal::SIGHUP, 129), (Signal::SIGINT, 130), (Signal::SIGTERM, 143)];
 
 #[test]
-fn a_sender_that_waits_gives_its_place_back() {
+fn an_interrupted_waiting_sender_frees_the_stream() {
     let relay = Relay::start(&[]);
     let here = Desk::at(&relay);
     here.put("a", "abc");
@@ -27,7 +27,7 @@ fn a_sender_that_waits_gives_its_place_back() {
 }
 
 #[test]
-fn a_receiver_that_waits_leaves_nothing() {
+fn an_interrupted_waiting_receiver_leaves_no_file() {
     let relay = Relay::start(&[]);
     let there = Desk::at(&relay);
     let id = relay.create();
@@ -39,7 +39,7 @@ fn a_receiver_that_waits_leaves_nothing() {
 }
 
 #[test]
-fn a_receiver_midway_names_what_came() {
+fn an_interrupted_download_names_the_partial_file() {
     let relay = Relay::start(&[]);
     let there = Desk::at(&relay);
     let id = relay.create();
@@ -56,7 +56,7 @@ fn a_receiver_midway_names_what_came() {
 }
 
 #[test]
-fn a_receiver_that_extracts_leaves_nothing() {
+fn an_interrupted_extraction_leaves_nothing() {
     let relay = Relay::start(&[]);
     let (here, there) = (Desk::at(&relay), Desk::at(&relay));
     std::fs::create_dir(here.path("tree")).expect("a directory");
@@ -74,7 +74,7 @@ fn a_receiver_that_extracts_leaves_nothing() {
 }
 
 #[test]
-fn a_receiver_that_is_busy_extracting_leaves_nothing() {
+fn an_extraction_interrupted_while_writing_leaves_nothing() {
     let relay = Relay::start(&[]);
     let (here, there) = (Desk::at(&relay), Desk::at(&relay));
     for at in 0..2000 {
@@ -102,7 +102,7 @@ fn a_receiver_that_is_busy_extracting_leaves_nothing() {
 }
 
 #[test]
-fn machines_are_told_of_an_interruption_as_of_any_failure() {
+fn json_output_reports_an_interruption_as_a_failure() {
     let relay = Relay::start(&[]);
     let here = Desk::at(&relay);
     here.put("a", "abc");
@@ -119,7 +119,7 @@ fn machines_are_told_of_an_interruption_as_of_any_failure() {
 }
 
 #[test]
-fn what_a_shell_keeps_from_its_background_jobs_does_not_end_them() {
+fn signals_ignored_by_the_shell_stay_ignored() {
     let relay = Relay::start(&[]);
     let (here, there) = (Desk::at(&relay), Desk::at(&relay));
     here.put("a", "abc");
@@ -145,7 +145,7 @@ fn full_pipe() -> (PipeReader, PipeWriter) {
 }
 
 #[test]
-fn who_does_not_read_what_is_told_keeps_nobody_from_interrupting() {
+fn a_full_standard_error_does_not_block_an_interruption() {
     for (flag, (signal, exit)) in ["--json", "--quiet", "--json"].into_iter().zip(SIGNALS) {
         let relay = Relay::start(&[]);
         let here = Desk::at(&relay);

@@ -3,15 +3,15 @@
 
 mod blocking;
 mod configuration;
-mod desk;
 mod digests;
 mod directories;
-mod elsewhere;
 mod endings;
 mod hostile;
 mod interrupted;
 mod memory;
 mod names;
+mod other_servers;
+mod output;
 mod pages;
 mod pipe;
 mod receipts;
@@ -21,6 +21,6 @@ mod send;
 mod status;
 #[path = "../support/mod.rs"]
 mod support;
-mod telling;
 mod tls;
 mod upload;
+mod workdir;

@@ -3,8 +3,8 @@
 use std::fs::File;
 use std::thread;
 
-use crate::desk::{Desk, assert_complete};
 use crate::support::{Relay, peak_of};
+use crate::workdir::{Desk, assert_complete};
 
 /// The most that either end may take, in KiB. In debug builds up to 13,400 were found, most of it
 /// pages of the program itself.
@@ -28,7 +28,7 @@ fn peaks(bytes: u64, flags: &[&str]) -> [u64; 2] {
 }
 
 #[test]
-fn neither_end_keeps_what_goes_through() {
+fn memory_does_not_grow_with_the_transfer_at_either_end() {
     // Without optimisation a digest is slow; 16 MiB more would show.
     for (bytes, flags) in [(1 << 30, &[][..]), (16 << 20, &["--digest"])] {
         for peak_kib in peaks(bytes, flags) {

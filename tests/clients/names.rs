@@ -8,8 +8,8 @@ use std::net::TcpListener;
 use std::os::unix::ffi::OsStrExt as _;
 use std::thread;
 
-use crate::desk::{Desk, assert_complete, assert_ended};
 use crate::support::{Framing, Relay};
+use crate::workdir::{Desk, assert_complete, assert_ended};
 
 /// What is sent, and what is made of it; the empty one is named for its stream.
 const NAMES: [(&str, &str); 14] = [
@@ -44,7 +44,7 @@ fn received(relay: &Relay, id: &str, name: &str) -> String {
     first.file_name().to_string_lossy().into_owned()
 }
 
-fn wanted(id: &str, name: &str) -> String {
+fn expected_name(id: &str, name: &str) -> String {
     if name.is_empty() { format!("rdv-{}", &id[..8]) } else { name.to_owned() }
 }
 
@@ -54,7 +54,7 @@ fn escaped(name: &str) -> String {
 }
 
 #[test]
-fn they_are_made_safe_when_rdv_sends_them() {
+fn names_sent_by_rdv_are_sanitized() {
     let relay = Relay::start(&[]);
     let here = Desk::at(&relay);
     here.put("a", "abc");
@@ -69,7 +69,7 @@ fn they_are_made_safe_when_rdv_sends_them() {
 }
 
 #[test]
-fn they_are_made_safe_when_they_stand_in_the_path() {
+fn names_in_the_url_path_are_sanitized() {
     let relay = Relay::start(&[]);
     let here = Desk::at(&relay);
     here.put("a", "abc");
@@ -77,13 +77,13 @@ fn they_are_made_safe_when_they_stand_in_the_path() {
         let id = relay.create();
         let url = relay.url(&format!("/stream/{id}/{}", escaped(name)));
         let sending = here.curl(&["-f", "--path-as-is", "-T", "a", &url]);
-        assert_eq!(received(&relay, &id, name), wanted(&id, safe), "{name:?}");
+        assert_eq!(received(&relay, &id, name), expected_name(&id, safe), "{name:?}");
         assert_complete(name, &sending.finish());
     }
 }
 
 #[test]
-fn they_are_made_safe_when_a_hostile_sender_writes_the_field() {
+fn names_in_a_hostile_content_disposition_are_sanitized() {
     let relay = Relay::start(&[]);
     for (name, safe) in NAMES {
         let id = relay.create();
@@ -92,12 +92,12 @@ fn they_are_made_safe_when_a_hostile_sender_writes_the_field() {
         source.ask(
             &Framing::Length(3).put(&id).field("Content-Disposition", &field).raw_body(b"abc"),
         );
-        assert_eq!(received(&relay, &id, name), wanted(&id, safe), "{name:?}");
+        assert_eq!(received(&relay, &id, name), expected_name(&id, safe), "{name:?}");
     }
 }
 
 #[test]
-fn a_field_that_breaks_the_grammar_names_nothing() {
+fn an_invalid_content_disposition_is_ignored() {
     let relay = Relay::start(&[]);
     for field in [
         "attachment; filename=\"\"",
@@ -111,12 +111,12 @@ fn a_field_that_breaks_the_grammar_names_nothing() {
         let mut source = relay.connect();
         source
             .ask(&Framing::Length(3).put(&id).field("Content-Disposition", field).raw_body(b"abc"));
-        assert_eq!(received(&relay, &id, field), wanted(&id, ""), "{field:?}");
+        assert_eq!(received(&relay, &id, field), expected_name(&id, ""), "{field:?}");
     }
 }
 
 #[test]
-fn a_long_name_is_cut_before_its_extension() {
+fn a_long_name_is_truncated_before_its_extension() {
     let relay = Relay::start(&[]);
     let here = Desk::at(&relay);
     here.put("a", "abc");
@@ -172,7 +172,7 @@ fn a_quote_a_backslash_and_a_percent_sign_survive_other_programs() {
 }
 
 #[test]
-fn a_name_on_the_disk_that_is_no_text_is_sent_all_the_same() {
+fn a_file_whose_name_is_not_utf_8_is_sent() {
     let relay = Relay::start(&[]);
     let here = Desk::at(&relay);
     let name = OsStr::from_bytes(b"a\xffb\x1b[2J.txt");
@@ -180,13 +180,13 @@ fn a_name_on_the_disk_that_is_no_text_is_sent_all_the_same() {
     let mut command = here.command(&["send"]);
     command.arg(name);
     let sending = crate::support::Process::start(command);
-    let id = crate::desk::offered(&sending);
+    let id = crate::workdir::offered(&sending);
     assert_eq!(received(&relay, &id, "no text"), "a\u{fffd}b[2J.txt");
     assert_complete("send", &sending.finish());
 }
 
 #[test]
-fn a_server_that_is_no_relay_cannot_do_more() {
+fn hostile_headers_of_other_servers_are_harmless() {
     let relay = Relay::start(&[]);
     let there = Desk::at(&relay);
     for (what, head, exit, made) in [
@@ -215,7 +215,7 @@ fn a_server_that_is_no_relay_cannot_do_more() {
 }
 
 #[test]
-fn an_error_that_acts_on_terminals_is_shown_escaped() {
+fn control_characters_in_an_error_are_escaped() {
     let relay = Relay::start(&[]);
     let there = Desk::at(&relay);
     let id = relay.create();

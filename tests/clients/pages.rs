@@ -6,7 +6,7 @@ use std::process::Command;
 use crate::support::{Process, Relay};
 
 #[test]
-fn commands_in_the_documents_print_what_is_shown() {
+fn commands_in_the_documentation_print_the_output_shown() {
     let root = env!("CARGO_MANIFEST_DIR");
     let docs = fs::read_dir(format!("{root}/docs")).expect("the documents");
     let mut pages: Vec<_> = docs.map(|entry| entry.expect("an entry").path()).collect();

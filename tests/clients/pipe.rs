@@ -3,11 +3,11 @@
 use std::io::Write as _;
 use std::process::Stdio;
 
-use crate::desk::{Desk, assert_complete, assert_ended, offered};
 use crate::support::{Process, Relay, eventually, pattern};
+use crate::workdir::{Desk, assert_complete, assert_ended, offered};
 
 #[test]
-fn a_pipeline_goes_from_one_machine_to_another() {
+fn a_shell_pipeline_spans_two_machines() {
     let relay = Relay::start(&[]);
     let (here, there) = (Desk::at(&relay), Desk::at(&relay));
     here.put("a", pattern(1, 5 << 20));
@@ -47,7 +47,7 @@ fn each_line_arrives_before_the_next_one_is_written() {
 }
 
 #[test]
-fn nothing_is_also_something() {
+fn empty_input_is_a_complete_transfer() {
     let relay = Relay::start(&[]);
     let (here, there) = (Desk::at(&relay), Desk::at(&relay));
     let sending = Process::reading(here.command(&["pipe", "send"]), Stdio::null());
@@ -58,7 +58,7 @@ fn nothing_is_also_something() {
 }
 
 #[test]
-fn curl_reads_a_pipe_as_it_comes() {
+fn curl_receives_a_pipe_as_it_is_written() {
     let relay = Relay::start(&[]);
     let (here, there) = (Desk::at(&relay), Desk::at(&relay));
     let (sending, id, mut lines) = here.pipe_send(&[]);
@@ -71,7 +71,7 @@ fn curl_reads_a_pipe_as_it_comes() {
 }
 
 #[test]
-fn a_sender_whose_input_says_nothing_notices_that_the_reader_has_gone() {
+fn a_sender_with_idle_input_notices_a_receiver_disconnect() {
     let relay = Relay::start(&[]);
     let (here, there) = (Desk::at(&relay), Desk::at(&relay));
     for flags in [&[][..], &["--digest"]] {

@@ -1,7 +1,7 @@
 //! Whether the receiver has the data, as the sender reports it.
 
-use crate::desk::{Desk, assert_complete, assert_ended};
 use crate::support::{Relay, Wire, ask, parse};
+use crate::workdir::{Desk, assert_complete, assert_ended};
 use serde_json::Value;
 
 /// The last line of `--json`.

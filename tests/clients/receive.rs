@@ -7,12 +7,12 @@ use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _, symlink};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use crate::desk::{Desk, as_nobody, assert_complete, assert_ended};
 use crate::support::{Framing, Process, Relay, SmallDisk, eventually, nobody, pattern};
+use crate::workdir::{Desk, as_nobody, assert_complete, assert_ended};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 #[test]
-fn it_goes_where_it_is_wanted() {
+fn the_output_is_written_to_the_given_path() {
     let relay = Relay::start(&[]);
     let here = Desk::at(&relay);
     let content = pattern(1, 100_000);
@@ -45,7 +45,7 @@ fn it_goes_where_it_is_wanted() {
 }
 
 #[test]
-fn standard_output_gets_it_whatever_it_is() {
+fn standard_output_may_be_a_pipe_or_a_file() {
     let relay = Relay::start(&[]);
     let (here, there) = (Desk::at(&relay), Desk::at(&relay));
     let content = pattern(2, 2 << 20);
@@ -71,7 +71,7 @@ fn standard_output_gets_it_whatever_it_is() {
 }
 
 #[test]
-fn what_is_no_file_is_written_and_never_replaced() {
+fn special_files_are_written_to_and_never_replaced() {
     let relay = Relay::start(&[]);
     let (here, there) = (Desk::at(&relay), Desk::at(&relay));
     here.put("a", "abc");
@@ -98,7 +98,7 @@ fn reader_of(fifo: &Path) -> File {
 }
 
 #[test]
-fn a_slow_reader_of_a_named_pipe_is_waited_for() {
+fn a_named_pipe_with_a_slow_reader_gets_everything() {
     let relay = Relay::start(&[]);
     let (here, there) = (Desk::at(&relay), Desk::at(&relay));
     // More than a pipe holds: to write into it blocks.
@@ -129,7 +129,7 @@ fn a_slow_reader_of_a_named_pipe_is_waited_for() {
 }
 
 #[test]
-fn what_cannot_be_written_is_found_out_before_the_stream_is_used_up() {
+fn an_unwritable_output_is_refused_before_the_stream_is_consumed() {
     let relay = Relay::start(&[]);
     let (here, there) = (Desk::at(&relay), Desk::at(&relay));
     here.put("a", "abc");
@@ -156,7 +156,7 @@ fn what_cannot_be_written_is_found_out_before_the_stream_is_used_up() {
 }
 
 #[test]
-fn a_link_is_not_followed() {
+fn a_symlink_is_not_followed() {
     let relay = Relay::start(&[]);
     let (here, there) = (Desk::at(&relay), Desk::at(&relay));
     here.put("a", "new");
@@ -180,7 +180,7 @@ fn a_link_is_not_followed() {
 }
 
 #[test]
-fn a_reader_that_goes_away_is_an_error_on_both_sides() {
+fn a_closed_standard_output_is_an_error_on_both_sides() {
     let relay = Relay::start(&[]);
     let here = Desk::at(&relay);
     here.put("a", pattern(3, 20 << 20));
@@ -197,7 +197,7 @@ fn a_reader_that_goes_away_is_an_error_on_both_sides() {
 }
 
 #[test]
-fn what_is_in_the_way_is_said_before_the_stream_is_used_up() {
+fn an_existing_output_is_refused_before_the_stream_is_consumed() {
     let relay = Relay::start(&[]);
     let (here, there) = (Desk::at(&relay), Desk::at(&relay));
     here.put("a", "new");
@@ -224,7 +224,7 @@ fn what_is_in_the_way_is_said_before_the_stream_is_used_up() {
 }
 
 #[test]
-fn a_directory_that_takes_no_files_is_found_out_before_the_stream_is_used_up() {
+fn an_unwritable_directory_is_refused_before_the_stream_is_consumed() {
     let relay = Relay::start(&[]);
     let (here, there) = (Desk::at(&relay), Desk::at(&relay));
     here.put("a", "new");
@@ -329,7 +329,7 @@ fn more_than_the_limit_is_refused_when_no_size_was_declared() {
 }
 
 #[test]
-fn a_file_has_its_name_only_when_it_is_complete() {
+fn a_file_gets_its_final_name_once_complete() {
     let relay = Relay::start(&[]);
     let there = Desk::at(&relay);
     for framing in [Framing::Length(200_000), Framing::Chunked] {

@@ -6,8 +6,8 @@ use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
 use std::thread;
 
-use crate::desk::{Desk, assert_complete, assert_ended};
 use crate::support::{ADMIN, Observed, Process, Relay, UNKNOWN, ask, eventually, nobody};
+use crate::workdir::{Desk, assert_complete, assert_ended};
 use nix::sys::signal::Signal;
 
 /// A server that answers this to each request until the test ends; its URL.
@@ -33,7 +33,7 @@ fn assert_one_line(what: &str, said: &str) {
 }
 
 #[test]
-fn wrong_arguments_are_one_line_and_make_no_stream() {
+fn invalid_arguments_are_a_one_line_error_and_create_no_stream() {
     let relay = Relay::start(&[]);
     let here = Desk::at(&relay);
     here.put("a", "abc");
@@ -65,7 +65,7 @@ fn wrong_arguments_are_one_line_and_make_no_stream() {
 }
 
 #[test]
-fn what_cannot_be_read_makes_no_stream() {
+fn unreadable_input_creates_no_stream() {
     let relay = Relay::start(&[]);
     let here = Desk::at(&relay);
     here.put("secret", "abc");
@@ -93,7 +93,7 @@ fn what_cannot_be_read_makes_no_stream() {
 }
 
 #[test]
-fn a_stream_that_is_not_there_is_refused() {
+fn an_unknown_stream_is_an_error() {
     let relay = Relay::start(&[]);
     let here = Desk::at(&relay);
     here.put("a", "abc");
@@ -113,7 +113,7 @@ fn a_stream_that_is_not_there_is_refused() {
 }
 
 #[test]
-fn who_comes_second_is_refused_and_the_first_is_served() {
+fn a_second_client_is_refused_and_the_first_is_served() {
     let relay = Relay::start(&[]);
     let (here, there) = (Desk::at(&relay), Desk::at(&relay));
     here.put("a", "abc");
@@ -140,7 +140,7 @@ fn who_comes_second_is_refused_and_the_first_is_served() {
 }
 
 #[test]
-fn a_relay_that_is_not_there_is_a_failed_network() {
+fn an_unreachable_relay_is_a_network_error() {
     let relay = Relay::start(&[]);
     let here = Desk::at(&relay);
     here.put("a", "abc");
@@ -162,7 +162,7 @@ fn a_relay_that_is_not_there_is_a_failed_network() {
 }
 
 #[test]
-fn what_is_no_relay_is_said_to_be_none() {
+fn a_server_that_is_not_a_relay_is_named_as_such() {
     let relay = Relay::start(&[]);
     let here = Desk::at(&relay);
     here.put("a", "abc");
@@ -190,7 +190,7 @@ fn what_is_no_relay_is_said_to_be_none() {
 }
 
 #[test]
-fn a_busy_relay_is_tried_again_and_then_said_to_be_busy() {
+fn a_busy_relay_is_retried_and_then_reported() {
     let relay = Observed::start(&["--max-streams", "1"]);
     let here = Desk::at(&relay);
     here.put("a", "abc");
@@ -201,7 +201,7 @@ fn a_busy_relay_is_tried_again_and_then_said_to_be_busy() {
     eventually("it retries", || sending.stderr().contains("; retry 1 of 9 in ").then_some(()));
     let url = relay.url(&format!("/stream/{id}"));
     assert_complete("cancel", &here.run(&["cancel", &url]));
-    let id = crate::desk::offered(&sending);
+    let id = crate::workdir::offered(&sending);
     assert_complete("receive", &here.run(&["receive", &id, "-o", "b"]));
     assert_ended("send", &sending.finish(), 0, "retry 1 of 9");
     assert_eq!(relay.operate(&ask("POST", "/control/suspend")).status() / 100, 2);
@@ -209,7 +209,7 @@ fn a_busy_relay_is_tried_again_and_then_said_to_be_busy() {
 }
 
 #[test]
-fn who_waits_joins_the_relay_that_takes_over() {
+fn a_waiting_client_reconnects_to_the_successor() {
     for sender_waits in [true, false] {
         let relay = Relay::start(&ADMIN);
         let (here, there) = (Desk::at(&relay), Desk::at(&relay));

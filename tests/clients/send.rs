@@ -4,8 +4,8 @@ use std::fs::{self, File};
 use std::io::{Seek as _, SeekFrom, Write as _};
 use std::process::Stdio;
 
-use crate::desk::{Desk, assert_complete, assert_ended, offered};
 use crate::support::{Process, Relay, nobody, pattern};
+use crate::workdir::{Desk, assert_complete, assert_ended, offered};
 use nix::sys::stat::Mode;
 
 /// Receives a stream at another desk; what lies there afterwards is this one file.
@@ -34,7 +34,7 @@ fn a_file_of_any_size_arrives_byte_for_byte() {
 }
 
 #[test]
-fn standard_input_is_sent_from_a_pipe_and_from_where_a_file_stands() {
+fn standard_input_is_sent_from_a_pipe_or_from_a_file_offset() {
     let relay = Relay::start(&[]);
     let here = Desk::at(&relay);
     let content = pattern(2, 3 << 20);
@@ -59,7 +59,7 @@ fn standard_input_is_sent_from_a_pipe_and_from_where_a_file_stands() {
 }
 
 #[test]
-fn what_has_no_size_is_sent_to_its_end() {
+fn input_without_a_size_is_sent_to_its_end() {
     let relay = Relay::start(&[]);
     let here = Desk::at(&relay);
     let fifo = here.path("fifo");
@@ -79,7 +79,7 @@ fn what_has_no_size_is_sent_to_its_end() {
 }
 
 #[test]
-fn either_side_comes_first_to_a_stream_that_somebody_else_made() {
+fn either_side_may_join_an_existing_stream_first() {
     let relay = Relay::start(&[]);
     for receiver_first in [true, false] {
         let (here, there) = (Desk::at(&relay), Desk::at(&relay));
@@ -123,7 +123,7 @@ fn curl_gets_the_name_and_the_type() {
 }
 
 #[test]
-fn what_curl_sends_is_received_by_its_name() {
+fn a_file_sent_by_curl_is_received_with_its_name() {
     let relay = Relay::start(&[]);
     for (place, chunked, name) in [("/", false, "a b.txt"), ("/", true, "a b.txt"), ("", false, "")]
     {
@@ -143,7 +143,7 @@ fn what_curl_sends_is_received_by_its_name() {
 }
 
 #[test]
-fn nobody_sends_to_nobody() {
+fn an_unprivileged_user_can_send_and_receive() {
     let relay = Relay::start(&[]);
     let desks = [Desk::at(&relay), Desk::at(&relay)];
     let [here, there] = &desks;
@@ -164,7 +164,7 @@ fn nobody_sends_to_nobody() {
 }
 
 #[test]
-fn a_capped_waiting_time_is_named_and_a_url_needs_no_scheme() {
+fn a_capped_ttl_is_reported_and_a_url_needs_no_scheme() {
     let relay = Relay::start(&["--max-ttl", "90s"]);
     let (here, there) = (Desk::at(&relay), Desk::at(&relay));
     here.put("a", "abc");

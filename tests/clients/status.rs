@@ -1,12 +1,12 @@
 //! `rdv status` and `rdv cancel`: how a stream stands, and its end.
 
-use crate::desk::{Desk, assert_complete, assert_ended};
 use crate::support::{Framing, Relay, eventually};
+use crate::workdir::{Desk, assert_complete, assert_ended};
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
 #[test]
-fn one_shot_says_how_it_stands() {
+fn status_prints_the_current_state() {
     let relay = Relay::start(&[]);
     let here = Desk::at(&relay);
     let id = relay.create();
@@ -28,7 +28,7 @@ fn one_shot_says_how_it_stands() {
 }
 
 #[test]
-fn following_goes_on_to_the_end() {
+fn follow_prints_every_state_until_the_end() {
     let relay = Relay::start(&[]);
     let here = Desk::at(&relay);
     for json in [false, true] {
@@ -63,7 +63,7 @@ fn following_goes_on_to_the_end() {
 }
 
 #[test]
-fn following_what_is_over_ends_at_once() {
+fn following_an_ended_stream_exits_at_once() {
     let relay = Relay::start(&[]);
     let here = Desk::at(&relay);
     let id = relay.create();
@@ -74,7 +74,7 @@ fn following_what_is_over_ends_at_once() {
 }
 
 #[test]
-fn a_relay_that_dies_is_no_end_of_a_stream() {
+fn a_killed_relay_is_not_the_end_of_a_stream() {
     let relay = Relay::start(&[]);
     let here = Desk::at(&relay);
     let id = relay.create();
@@ -85,7 +85,7 @@ fn a_relay_that_dies_is_no_end_of_a_stream() {
 }
 
 #[test]
-fn a_reader_that_has_gone_is_a_failure_of_this_side() {
+fn a_closed_standard_output_is_a_local_error() {
     let relay = Relay::start(&[]);
     let here = Desk::at(&relay);
     let (reader, writer) = std::io::pipe().expect("a pipe");

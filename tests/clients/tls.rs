@@ -1,7 +1,7 @@
 //! A relay behind TLS, as most are that are far away: the same commands, by the same words.
 
-use crate::desk::{Desk, assert_complete, assert_ended, offered};
 use crate::support::{Authority, Process, Relay, Terminator, is_pattern, pattern};
+use crate::workdir::{Desk, assert_complete, assert_ended, offered};
 use nix::sys::signal::Signal;
 
 /// A relay that is reached by TLS, and somebody at a desk who trusts it or does not.
@@ -34,7 +34,7 @@ impl Scene {
 }
 
 #[test]
-fn files_and_directories_go_by_tls() {
+fn files_and_directories_are_transferred_over_tls() {
     let scene = Scene::new();
     let content = pattern(3, 3 << 20);
     scene.desk.put("a.bin", &content);
@@ -58,7 +58,7 @@ fn files_and_directories_go_by_tls() {
 }
 
 #[test]
-fn pipes_go_by_tls() {
+fn pipes_are_transferred_over_tls() {
     let scene = Scene::new();
     let content = pattern(5, 1 << 20);
     scene.desk.put("in", &content);
@@ -76,7 +76,7 @@ fn pipes_go_by_tls() {
 }
 
 #[test]
-fn a_relay_that_is_not_trusted_gets_nothing() {
+fn an_untrusted_relay_receives_nothing() {
     let scene = Scene::new();
     scene.desk.put("a", "x");
     let url = scene.url();
@@ -90,7 +90,7 @@ fn a_relay_that_is_not_trusted_gets_nothing() {
 }
 
 #[test]
-fn a_receiver_that_dies_is_told_to_a_sender_behind_tls() {
+fn a_receiver_disconnect_is_reported_to_a_sender_over_tls() {
     let scene = Scene::new();
     let file = std::fs::File::create(scene.desk.path("big")).expect("a file");
     file.set_len(1 << 30).expect("a sparse file");
@@ -105,7 +105,7 @@ fn a_receiver_that_dies_is_told_to_a_sender_behind_tls() {
 }
 
 #[test]
-fn a_sender_that_dies_is_told_to_a_receiver_behind_tls() {
+fn a_killed_sender_is_reported_to_a_receiver_over_tls() {
     let scene = Scene::new();
     let (reader, mut writer) = std::io::pipe().expect("a pipe");
     let mut command = scene.desk.command(&["pipe", "send"]);

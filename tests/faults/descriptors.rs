@@ -51,7 +51,7 @@ fn ping(wire: &mut Wire) -> Option<u16> {
 }
 
 #[test]
-fn out_of_descriptors_the_crowd_is_refused_and_those_inside_are_served() {
+fn without_descriptors_new_clients_are_refused_and_others_served() {
     let relay = Relay::start(&[]);
     let before = relay.descriptors();
     let mut inside: Vec<Wire> = (0..5).map(|_| relay.connect()).collect();
@@ -83,7 +83,7 @@ fn out_of_descriptors_the_crowd_is_refused_and_those_inside_are_served() {
 }
 
 #[test]
-fn transfers_go_on_when_no_pipe_can_be_opened() {
+fn transfers_complete_when_no_pipe_can_be_opened() {
     let relay = Relay::start(&[]);
     let before = relay.descriptors();
     // Three connections are open while a transfer runs, and the spare descriptor is not needed.
@@ -95,7 +95,7 @@ fn transfers_go_on_when_no_pipe_can_be_opened() {
 }
 
 #[test]
-fn with_few_descriptors_two_sides_still_meet() {
+fn with_few_descriptors_transfers_still_complete() {
     for count in [64, 256, 1024] {
         let relay = with_descriptors(count, &[]);
         for body in BODIES {

@@ -3,10 +3,10 @@
 //!
 //! The faults are made by strace(1), which has to be installed and allowed to trace.
 
-mod accepting;
+mod accept;
 mod descriptors;
 mod injected;
-mod moving;
+mod io;
 #[path = "../support/mod.rs"]
 mod support;
 mod transfer;

@@ -51,7 +51,7 @@ impl Body {
 }
 
 /// Asks again until an answer of success comes: a fault may strike here, too.
-fn insist(relay: &Relay, ask: &Ask) -> Value {
+fn retry_until_success(relay: &Relay, ask: &Ask) -> Value {
     eventually(&format!("an answer of success to {} ", ask.method()), || {
         let mut wire = relay.connect();
         wire.try_send(ask.bytes()).ok()?;
@@ -65,7 +65,7 @@ fn insist(relay: &Relay, ask: &Ask) -> Value {
 pub(crate) fn attempt(relay: &Relay, body: Body) -> Verdict {
     // Before the relay's patience begins: on a busy machine this takes longer than it has.
     let bytes = body.bytes();
-    let created = insist(relay, &ask("POST", "/stream"));
+    let created = retry_until_success(relay, &ask("POST", "/stream"));
     let id = created["stream"].as_str().expect("an id");
     let (mut source, mut destination) = (relay.connect(), relay.connect());
     // Sending fails where the relay has hung up; what it said before is still there to be read.
@@ -80,13 +80,13 @@ pub(crate) fn attempt(relay: &Relay, body: Body) -> Verdict {
         (sending.join().expect("the source"), downloaded)
     });
     let status = eventually("the stream ends", || {
-        let status = insist(relay, &ask("GET", &format!("/stream/{id}/status")));
+        let status = retry_until_success(relay, &ask("GET", &format!("/stream/{id}/status")));
         (status["active"] == false).then_some(status)
     });
-    judge(body, &uploaded, &downloaded, &status)
+    classify(body, &uploaded, &downloaded, &status)
 }
 
-fn judge(body: Body, uploaded: &Told, downloaded: &Told, status: &Value) -> Verdict {
+fn classify(body: Body, uploaded: &Told, downloaded: &Told, status: &Value) -> Verdict {
     let state = status["state"].as_str().expect("a state");
     let moved = status["bytes_transferred"].as_u64().expect("a number");
     let upload_status = uploaded.as_ref().ok().map(Response::status);

@@ -33,7 +33,7 @@ fn agents_with_long_metadata() {
 }
 
 #[test]
-fn a_thousand_agents_while_some_leave_and_come() {
+fn a_thousand_agents_with_churn() {
     raise_descriptors();
     let relay = relay(&["--max-agents", "2000", "--agent-heartbeat", "1h"]);
     let address = relay.address();

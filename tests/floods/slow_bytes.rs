@@ -70,7 +70,7 @@ fn request_heads() {
 }
 
 #[test]
-fn request_heads_of_many_lines() {
+fn request_heads_with_many_lines() {
     let relay = Relay::start(&FLAGS);
     let many = (0..90).fold(ask("GET", "/ping"), |ask, _| ask.field("X", "x")).bytes();
     let senders = (0..CONNECTIONS).map(|_| Sender::new(&relay, Vec::new(), &many)).collect();

@@ -16,12 +16,12 @@ use crate::support::{Relay, ask};
 const AGENTS: usize = 8;
 
 #[test]
-fn an_interim_head_without_end() {
+fn an_endless_interim_head() {
     flood("interim head without end", "HTTP/1.1 100 ", &"C".repeat(64 << 10));
 }
 
 #[test]
-fn interim_heads_without_end() {
+fn endless_interim_heads() {
     let interim = "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n".repeat(1000);
     flood("interim heads", "", &interim);
 }

@@ -32,7 +32,7 @@ fn upgrade(target: &str) -> Ask {
 }
 
 #[test]
-fn loopback_is_not_trusted_unless_it_is_configured() {
+fn loopback_is_not_trusted_by_default() {
     let relay = Relay::start(&[]);
     let id = relay.create();
     for (target, command) in
@@ -47,7 +47,7 @@ fn loopback_is_not_trusted_unless_it_is_configured() {
 }
 
 #[test]
-fn lists_are_shown_to_trusted_networks_that_forward_for_nobody() {
+fn lists_are_shown_to_direct_clients_in_trusted_networks_only() {
     let relay = Relay::start(&TRUSTING);
     let other = Relay::start(&["--trusted", "192.0.2.0/24", "--admin-hosts", "relay.test"]);
     for target in LISTS {
@@ -75,7 +75,7 @@ fn lists_are_shown_to_trusted_networks_that_forward_for_nobody() {
 }
 
 #[test]
-fn the_admin_listener_goes_by_its_own_names() {
+fn the_admin_listener_accepts_only_its_own_host_names() {
     let relay = Observed::start(&[]);
     let address = relay.operators().to_string();
     for (name, host, served) in [
@@ -131,7 +131,7 @@ fn with(ask: Ask, fields: &[(&str, &str)]) -> Ask {
 }
 
 #[test]
-fn pages_of_other_origins_do_not_act() {
+fn requests_from_other_origins_are_rejected() {
     let relay = Observed::start(&[]);
     let delete = format!("/stream/{UNKNOWN}");
     for (name, fields, foreign) in PAGES {
@@ -190,7 +190,7 @@ fn origins_can_be_allowed() {
 }
 
 #[test]
-fn agents_need_tokens_where_others_can_reach_the_relay() {
+fn agents_need_tokens_on_public_listeners() {
     let here = ["127.0.0.1:0", "0.0.0.0:0"];
     let closed = Relay::listening(&here, &[]);
     let open = Relay::listening(&here, &["--open-agents"]);
@@ -228,7 +228,7 @@ fn agents_need_tokens_where_others_can_reach_the_relay() {
 }
 
 #[test]
-fn listeners_for_agents_are_no_exception() {
+fn agents_need_tokens_on_a_public_agent_listener() {
     let relay = Relay::start(&["--socket-listen", "0.0.0.0:0"]);
     let place: SocketAddr = eventually("agents are served", || {
         let said = relay.process().stdout();

@@ -58,7 +58,7 @@ fn times(text: &str, part: &str) -> usize {
 }
 
 #[test]
-fn there_is_no_log_unless_one_is_asked_for() {
+fn the_access_log_is_off_by_default() {
     let relay = Relay::start(&[]);
     relay.turn();
     relay.signal(Signal::SIGUSR1);
@@ -68,7 +68,7 @@ fn there_is_no_log_unless_one_is_asked_for() {
 }
 
 #[test]
-fn every_kind_of_request_has_one_line() {
+fn every_request_is_logged_in_one_line() {
     let log = Log::new();
     let relay = log.relay(&["--access-log-format", "%m %U%q %s %b"]);
     let mut wire = relay.connect();
@@ -102,7 +102,7 @@ fn every_kind_of_request_has_one_line() {
 }
 
 #[test]
-fn the_list_counts_its_streams_without_their_framing() {
+fn the_size_of_a_list_excludes_its_framing() {
     let log = Log::new();
     let relay = log.relay(&[&TRUSTING[..], &["--access-log-format", "%m %B"]].concat());
     for _ in 0..300 {
@@ -116,7 +116,7 @@ fn the_list_counts_its_streams_without_their_framing() {
 }
 
 #[test]
-fn both_sides_of_a_transfer_tell_what_became_of_it() {
+fn both_sides_of_a_transfer_are_logged_with_the_outcome() {
     let log = Log::new();
     let format = "%m %s %B %{stream}X %{side}X %{outcome}X %{bytes_transferred}X";
     let relay = log.relay(&["--access-log-format", format]);
@@ -143,7 +143,7 @@ fn both_sides_of_a_transfer_tell_what_became_of_it() {
 }
 
 #[test]
-fn what_broke_off_is_told_as_it_was() {
+fn interrupted_requests_are_logged_with_their_outcome() {
     let log = Log::new();
     let format = "%m %s %B %{side}X %{outcome}X %{bytes_transferred}X %{transfer_ms}X";
     let relay = log.relay(&["--access-log-format", format]);
@@ -192,7 +192,7 @@ fn what_broke_off_is_told_as_it_was() {
 }
 
 #[test]
-fn a_waiting_time_that_ran_out_is_told() {
+fn a_timeout_is_logged_with_the_wait() {
     let log = Log::new();
     let relay =
         log.relay(&["--ttl", "100ms", "--access-log-format", "%m %s %{outcome}X %{wait_ms}X"]);
@@ -204,7 +204,7 @@ fn a_waiting_time_that_ran_out_is_told() {
 }
 
 #[test]
-fn what_the_parser_and_the_limits_refuse_has_a_line_too() {
+fn requests_refused_by_the_parser_or_a_limit_are_logged() {
     let log = Log::new();
     let flags = ["--max-connections", "2", "--max-head", "1KiB", "--header-timeout", "100ms"];
     let relay = log.relay(&flags);
@@ -238,7 +238,7 @@ fn what_the_parser_and_the_limits_refuse_has_a_line_too() {
 }
 
 #[test]
-fn no_header_forges_a_line() {
+fn no_header_can_forge_a_line() {
     let log = Log::new();
     let relay = log.relay(&["--access-log-preset", "combined"]);
     let evil: &[&[u8]] = &[
@@ -299,7 +299,7 @@ fn programs_that_read_the_logs_of_apache_read_the_presets_named_after_it() {
 }
 
 #[test]
-fn identifiers_are_in_no_line_unless_the_operator_wants_them() {
+fn identifiers_are_shortened_without_log_full_ids() {
     for (full, flags) in [(false, &[][..]), (true, &["--log-full-ids"][..])] {
         let log = Log::new();
         let format = "%r %U %q %{stream}X %{Referer}i";
@@ -322,7 +322,7 @@ fn identifiers_are_in_no_line_unless_the_operator_wants_them() {
 }
 
 #[test]
-fn a_stream_has_a_line_of_its_own_on_demand() {
+fn streams_are_logged_on_their_own_lines_if_enabled() {
     for entry in ["text", "JSON"] {
         let log = Log::new();
         let relay = log.relay(&["--access-log-streams=true", "--access-log-entry", entry]);
@@ -347,7 +347,7 @@ fn a_stream_has_a_line_of_its_own_on_demand() {
 }
 
 #[test]
-fn json_lines_are_objects_of_the_fields_that_were_named() {
+fn json_lines_are_objects_with_the_configured_fields() {
     let log = Log::new();
     let relay = log.relay(&["--access-log-entry", "json"]);
     let evil = "\"},{\\ \u{1F600} \u{85}";
@@ -371,7 +371,7 @@ fn json_lines_are_objects_of_the_fields_that_were_named() {
 }
 
 #[test]
-fn times_are_utc_unless_the_zone_of_the_machine_is_asked_for() {
+fn times_are_utc_or_in_the_local_time_zone() {
     for (flag, offset) in [("--access-log-utc=true", "+0000"), ("--access-log-utc=false", "+0530")]
     {
         let log = Log::new();
@@ -389,7 +389,7 @@ fn times_are_utc_unless_the_zone_of_the_machine_is_asked_for() {
 }
 
 #[test]
-fn the_log_is_appended_to_and_nobody_elses_to_read() {
+fn the_log_is_appended_to_and_readable_by_its_owner_only() {
     let log = Log::new();
     for count in 1..=2 {
         let relay = log.relay(&["--access-log-preset", "common"]);
@@ -403,7 +403,7 @@ fn the_log_is_appended_to_and_nobody_elses_to_read() {
 }
 
 #[test]
-fn every_name_of_the_standard_output_works() {
+fn every_name_of_standard_output_works() {
     for name in ["stdout", "STDOUT", "-", "/dev/stdout"] {
         let relay = Relay::start(&["--access-log", name]);
         relay.turn();
@@ -414,7 +414,7 @@ fn every_name_of_the_standard_output_works() {
 }
 
 #[test]
-fn a_log_that_was_moved_away_is_opened_anew_on_a_signal() {
+fn a_rotated_log_is_reopened_on_a_signal() {
     for buffer in ["1024", "0"] {
         let log = Log::new();
         let relay = log.relay(&["--access-log-buffer", buffer]);
@@ -431,7 +431,7 @@ fn a_log_that_was_moved_away_is_opened_anew_on_a_signal() {
 }
 
 #[test]
-fn a_directory_that_vanished_is_told_once_and_so_is_its_return() {
+fn a_removed_log_directory_and_its_return_are_reported_once() {
     let log = Log::new();
     let inner = log.directory.path().join("inner");
     fs::create_dir(&inner).expect("a directory");
@@ -454,7 +454,7 @@ fn a_directory_that_vanished_is_told_once_and_so_is_its_return() {
 }
 
 #[test]
-fn a_full_disk_is_told_once_and_stops_nothing() {
+fn a_full_disk_is_reported_once_and_blocks_nothing() {
     for buffer in ["1024", "0"] {
         let relay = Relay::start(&["--access-log", "/dev/full", "--access-log-buffer", buffer]);
         for _ in 0..3 {
@@ -476,7 +476,7 @@ fn a_full_disk_is_told_once_and_stops_nothing() {
 }
 
 #[test]
-fn a_reader_that_stalls_costs_lines_and_nothing_else() {
+fn a_stalled_reader_loses_lines_and_blocks_nothing() {
     let log = Log::new();
     nix::unistd::mkfifo(&log.path, Mode::S_IRWXU).expect("a FIFO");
     let relay = log.relay(&["--access-log-preset", "combined", "--access-log-buffer", "4"]);
@@ -512,7 +512,7 @@ fn a_reader_that_stalls_costs_lines_and_nothing_else() {
 }
 
 #[test]
-fn a_relay_whose_log_is_stuck_ends_all_the_same() {
+fn a_stuck_log_does_not_delay_the_exit() {
     let log = Log::new();
     nix::unistd::mkfifo(&log.path, Mode::S_IRWXU).expect("a FIFO");
     let relay = log.relay(&["--access-log-preset", "combined"]);
@@ -533,7 +533,7 @@ fn a_relay_whose_log_is_stuck_ends_all_the_same() {
 }
 
 #[test]
-fn draining_loses_no_line() {
+fn draining_loses_no_lines() {
     for signals in [1, 2] {
         let log = Log::new();
         let relay =
@@ -566,7 +566,7 @@ fn draining_loses_no_line() {
 }
 
 #[test]
-fn a_wrong_log_is_one_clear_line_at_the_start() {
+fn an_invalid_log_setting_is_a_one_line_error_at_startup() {
     let missing = Path::new("/nowhere/access.log").to_str().expect("ASCII");
     let rows: [(&[&str], i32, &[&str]); 9] = [
         (&["--access-log", missing], 1, &["cannot open the access log /nowhere/access.log"]),

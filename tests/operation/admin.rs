@@ -58,7 +58,7 @@ const ROUTES: [(&str, &str); 7] = [
 ];
 
 #[test]
-fn operators_are_served_on_their_own_listener_only() {
+fn admin_routes_are_served_on_the_admin_listener_only() {
     let relay = Administered::start(&[]);
     for (method, target) in ROUTES {
         assert_eq!(relay.ask(method, target).status(), 200, "{method} {target}");
@@ -75,7 +75,7 @@ fn operators_are_served_on_their_own_listener_only() {
 }
 
 #[test]
-fn they_list_streams_and_nobody_else_does() {
+fn streams_are_listed_on_the_admin_listener_only() {
     let relay = Administered::start(&[]);
     let id = relay.relay.create();
     let list = Wire::connect(relay.operators)
@@ -88,7 +88,7 @@ fn they_list_streams_and_nobody_else_does() {
 }
 
 #[test]
-fn they_move_no_bytes() {
+fn the_admin_listener_transfers_no_data() {
     let relay = Administered::start(&[]);
     let id = relay.relay.create();
     for (method, target, status) in [
@@ -106,7 +106,7 @@ fn they_move_no_bytes() {
 }
 
 #[test]
-fn they_cancel_streams() {
+fn the_admin_listener_cancels_streams() {
     let relay = Administered::start(&[]);
     let id = relay.relay.create();
     let mut waiting = relay.relay.waiting_destination(&id);
@@ -115,7 +115,7 @@ fn they_cancel_streams() {
 }
 
 #[test]
-fn a_suspended_relay_takes_no_new_streams_and_goes_on_with_the_others() {
+fn a_suspended_relay_refuses_new_streams_and_serves_existing_ones() {
     let relay = Administered::start(&[]);
     let mut running = relay.relay.pair(Framing::Length(10));
     running.pass_first(b"01234");
@@ -136,7 +136,7 @@ fn a_suspended_relay_takes_no_new_streams_and_goes_on_with_the_others() {
 }
 
 #[test]
-fn readiness_tells_what_is_in_the_way() {
+fn readyz_reports_why_the_relay_is_not_ready() {
     let relay = Administered::start(&["--drain-timeout", "1h"]);
     let ready = relay.ask("GET", "/readyz");
     assert_eq!((ready.status(), ready.json()["ready"].as_bool()), (200, Some(true)));
@@ -160,7 +160,7 @@ fn readiness_tells_what_is_in_the_way() {
 }
 
 #[test]
-fn stalled_downloads_that_hold_all_pipes_degrade_it_and_new_streams_are_served() {
+fn stalled_downloads_that_hold_all_pipes_degrade_the_relay() {
     let relay = Administered::start(&["--max-pipes", "1"]);
     assert_eq!(relay.ask("GET", "/readyz").status(), 200);
     let data = crate::support::pattern(1, 64 << 20);
@@ -194,7 +194,7 @@ fn stalled_downloads_that_hold_all_pipes_degrade_it_and_new_streams_are_served()
 }
 
 #[test]
-fn readiness_knows_when_descriptors_are_out() {
+fn readyz_reports_descriptor_exhaustion() {
     let mut command = Command::new("sh");
     let serve = "ulimit -n 64 && exec \"$0\" serve --listen 127.0.0.1:0 --admin-listen 127.0.0.1:0 \
                  --admin-hosts relay.test --max-connections 1000";
@@ -227,7 +227,7 @@ fn readiness_knows_when_descriptors_are_out() {
 }
 
 #[test]
-fn operators_get_in_when_nobody_else_does() {
+fn the_admin_listener_is_exempt_from_max_connections() {
     let relay = Administered::start(&["--max-connections", "2"]);
     let mut inside = [relay.relay.connect(), relay.relay.connect()];
     for wire in &mut inside {
@@ -243,7 +243,7 @@ fn operators_get_in_when_nobody_else_does() {
 }
 
 #[test]
-fn stop_drains() {
+fn ctl_stop_drains_the_relay() {
     let relay = Administered::start(&["--drain-timeout", "1h"]);
     let mut running = relay.relay.pair(Framing::Chunked);
     running.pass_first(b"01234");
@@ -255,7 +255,7 @@ fn stop_drains() {
 }
 
 #[test]
-fn ctl_does_all_of_it() {
+fn ctl_covers_every_admin_operation() {
     let relay = Administered::start(&[]);
     let id = relay.relay.create();
     let (status, said, _) = relay.ctl(&["status"]);
@@ -282,7 +282,7 @@ fn ctl_does_all_of_it() {
 }
 
 #[test]
-fn a_unix_socket_is_for_its_owner_and_goes_with_the_relay() {
+fn the_admin_socket_is_private_and_removed_at_exit() {
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join("admin.sock");
     let place = path.to_str().expect("UTF-8");
@@ -316,7 +316,7 @@ fn a_unix_socket_is_for_its_owner_and_goes_with_the_relay() {
 }
 
 #[test]
-fn ctl_finds_the_address_in_the_configuration() {
+fn ctl_reads_the_address_from_the_configuration() {
     let directory = tempfile::tempdir().expect("a directory");
     let (file, path) = (directory.path().join("rdv.toml"), directory.path().join("admin.sock"));
     let (file, path) = (file.to_str().expect("UTF-8"), path.to_str().expect("UTF-8"));
@@ -331,7 +331,7 @@ fn ctl_finds_the_address_in_the_configuration() {
 }
 
 #[test]
-fn what_cannot_be_listened_on_is_named() {
+fn an_invalid_admin_address_is_named() {
     let directory = tempfile::tempdir().expect("a directory");
     let file = directory.path().join("a-file");
     fs::write(&file, "precious").expect("a file");
@@ -353,7 +353,7 @@ fn what_cannot_be_listened_on_is_named() {
 }
 
 #[test]
-fn ctl_says_when_the_answer_is_none() {
+fn ctl_reports_an_invalid_response() {
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join("other.sock");
     let other = UnixListener::bind(&path).expect("a socket");
@@ -384,7 +384,7 @@ fn ctl_in(directory: &Path, arguments: &[&str]) -> (Option<i32>, String, String)
 }
 
 #[test]
-fn a_relay_opens_a_socket_by_itself_and_ctl_finds_it() {
+fn a_default_admin_socket_is_created_and_found_by_ctl() {
     let directory = tempfile::tempdir().expect("a directory");
     let at = directory.path().join("rdv");
     let (status, _, said) = ctl_in(&at, &["list"]);
@@ -419,7 +419,7 @@ fn a_relay_opens_a_socket_by_itself_and_ctl_finds_it() {
 }
 
 #[test]
-fn a_user_s_relay_puts_its_socket_into_the_directory_of_the_session() {
+fn the_admin_socket_of_a_user_is_in_xdg_runtime_dir() {
     // Root has a directory of its own, so this takes another user.
     let (mut command, directory) = crate::support::nobody();
     let session = directory.path().join("session");
@@ -434,7 +434,7 @@ fn a_user_s_relay_puts_its_socket_into_the_directory_of_the_session() {
 }
 
 #[test]
-fn the_socket_can_be_switched_off() {
+fn the_admin_socket_can_be_disabled() {
     let directory = tempfile::tempdir().expect("a directory");
     let relay = in_directory(directory.path(), &["--admin-listen", "none"]);
     assert_eq!(fs::read_dir(directory.path()).expect("the directory").count(), 0);
@@ -447,7 +447,7 @@ fn the_socket_can_be_switched_off() {
 }
 
 #[test]
-fn a_relay_serves_without_the_socket_that_nobody_asked_for() {
+fn a_failure_to_create_the_default_admin_socket_is_a_warning() {
     let directory = tempfile::tempdir().expect("a directory");
     let file = directory.path().join("file");
     fs::write(&file, "precious").expect("a file");
@@ -458,7 +458,7 @@ fn a_relay_serves_without_the_socket_that_nobody_asked_for() {
 }
 
 #[test]
-fn a_socket_that_a_killed_relay_left_is_replaced() {
+fn a_stale_admin_socket_is_replaced() {
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join("admin.sock");
     let place = path.to_str().expect("UTF-8");
@@ -473,7 +473,7 @@ fn a_socket_that_a_killed_relay_left_is_replaced() {
 }
 
 #[test]
-fn a_relay_removes_no_socket_of_another() {
+fn the_admin_socket_of_another_relay_is_not_removed() {
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join("admin.sock");
     let place = path.to_str().expect("UTF-8");

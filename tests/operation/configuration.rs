@@ -32,14 +32,14 @@ fn await_log(relay: &Relay, text: &str) {
 }
 
 #[test]
-fn a_good_configuration_is_called_good() {
+fn check_config_accepts_a_valid_configuration() {
     let (_directory, path) = file_of("ttl = \"5s\"\n");
     let (status, said, _) = run(&["check-config", "--config", &path], &[]);
     assert_eq!((status, said), (Some(0), format!("{path}: the configuration is valid\n")));
 }
 
 #[test]
-fn what_serve_would_fail_on_is_refused() {
+fn check_config_rejects_what_serve_would_fail_on() {
     let directory = tempfile::tempdir().expect("a directory");
     let at = |name: &str| directory.path().join(name).to_str().expect("UTF-8").to_owned();
     let (here, missing, file) = (at(""), at("missing/log"), at("file"));
@@ -81,7 +81,7 @@ fn what_serve_would_fail_on_is_refused() {
 }
 
 #[test]
-fn what_is_forbidden_to_this_user_is_refused() {
+fn check_config_rejects_paths_without_permission() {
     let (mut command, _directory) = nobody();
     command.args(["check-config", "--access-log", "/proc/sys/rdv.log"]);
     let finished = Process::start(command).finish();
@@ -90,7 +90,7 @@ fn what_is_forbidden_to_this_user_is_refused() {
 }
 
 #[test]
-fn what_is_in_use_is_a_warning() {
+fn check_config_warns_of_addresses_in_use() {
     let directory = tempfile::tempdir().expect("a directory");
     let socket = directory.path().join("admin.sock").to_str().expect("UTF-8").to_owned();
     let relay = Relay::start(&["--admin-listen", &socket]);
@@ -106,7 +106,7 @@ fn what_is_in_use_is_a_warning() {
 }
 
 #[test]
-fn a_log_can_be_off_or_on_standard_error_and_a_misspelt_word_is_noticed() {
+fn the_log_can_be_off_or_on_stderr_and_a_misspelt_word_is_warned_of() {
     let directory = tempfile::tempdir().expect("a directory");
     let start = |log: &str| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_rdv"));
@@ -136,7 +136,7 @@ fn a_log_can_be_off_or_on_standard_error_and_a_misspelt_word_is_noticed() {
 }
 
 #[test]
-fn a_misspelt_word_is_noticed_when_the_file_is_read_again() {
+fn a_misspelt_word_is_warned_of_on_reload() {
     let (directory, path) = file_of("");
     let mut command = Command::new(env!("CARGO_BIN_EXE_rdv"));
     command.args(["serve", "--listen", "127.0.0.1:0", "--config", &path]);
@@ -148,7 +148,7 @@ fn a_misspelt_word_is_noticed_when_the_file_is_read_again() {
 }
 
 #[test]
-fn a_wrong_one_is_refused_wherever_it_is_read() {
+fn an_invalid_configuration_is_rejected_by_every_command() {
     let (_directory, path) = file_of("\nretention = \"60s\"\ntttl = \"5s\"\n");
     let wanted = format!("rdv: {path}:3: tttl: unknown setting; did you mean ttl?\n");
     for (command, status) in [("check-config", 1), ("print-config", 1), ("serve", 2)] {
@@ -163,7 +163,7 @@ fn a_wrong_one_is_refused_wherever_it_is_read() {
 }
 
 #[test]
-fn a_relay_says_nothing_about_what_the_clients_read() {
+fn the_relay_ignores_variables_of_the_clients() {
     let mut command = Command::new(env!("CARGO_BIN_EXE_rdv"));
     command.args(["serve", "--listen", "127.0.0.1:0"]);
     for name in ["RDV_RELAY", "RDV_CLIENT_CONFIG", "RDV_CACERT"] {
@@ -178,7 +178,7 @@ fn a_relay_says_nothing_about_what_the_clients_read() {
 }
 
 #[test]
-fn what_is_in_force_is_printed_with_its_origin() {
+fn print_config_prints_effective_values_with_their_origin() {
     let (_directory, path) = file_of("ttl = \"5s\"\nretention = \"5s\"\nmax-streams = 5\n");
     let arguments = ["print-config", "--config", &path, "--ttl", "7s"];
     let (status, said, _) = run(&arguments, &[("RDV_RETENTION", "6s")]);
@@ -194,7 +194,7 @@ fn what_is_in_force_is_printed_with_its_origin() {
 }
 
 #[test]
-fn the_relay_runs_with_it() {
+fn the_relay_applies_the_configuration() {
     let (_directory, path) = file_of("max-json-body = 10\n");
     let relay = Relay::start(&["--config", &path]);
     let long = ask("POST", "/stream").body(r#"{"upload_headers":{}}"#);
@@ -202,7 +202,7 @@ fn the_relay_runs_with_it() {
 }
 
 #[test]
-fn a_hang_up_reads_it_again() {
+fn sighup_reloads_the_configuration() {
     let (_directory, path) = file_of("max-json-body = 10\nmax-pipes = 3\n");
     let relay = Relay::start(&["--config", &path]);
     let long = ask("POST", "/stream").body(r#"{"upload_headers":{}}"#);
@@ -218,7 +218,7 @@ fn a_hang_up_reads_it_again() {
 }
 
 #[test]
-fn a_hang_up_changes_the_longest_waiting_time_for_new_streams() {
+fn sighup_changes_max_ttl_for_new_streams() {
     let (_directory, path) = file_of("max-ttl = \"90s\"\n");
     let relay = Relay::start(&["--config", &path]);
     let ask = ask("POST", "/stream").body(r#"{"ttl_seconds":100000}"#);
@@ -230,7 +230,7 @@ fn a_hang_up_changes_the_longest_waiting_time_for_new_streams() {
 }
 
 #[test]
-fn a_reload_leaves_what_runs_alone() {
+fn a_reload_leaves_running_transfers_alone() {
     let (_directory, path) = file_of("");
     let relay = Relay::start(&["--config", &path]);
     let mut pair = relay.pair(crate::support::Framing::Length(10));
@@ -243,7 +243,7 @@ fn a_reload_leaves_what_runs_alone() {
 }
 
 #[test]
-fn a_wrong_file_changes_nothing() {
+fn an_invalid_file_changes_nothing() {
     let (directory, path) = file_of("max-json-body = 10\n");
     let relay = Relay::start(&["--config", &path]);
     let long = ask("POST", "/stream").body(r#"{"upload_headers":{}}"#);
@@ -264,7 +264,7 @@ fn a_wrong_file_changes_nothing() {
 }
 
 #[test]
-fn a_hang_up_puts_another_access_log_in_force() {
+fn sighup_switches_the_access_log() {
     let (directory, path) = file_of("");
     let [first, second] = ["one", "two"].map(|name| directory.path().join(name));
     let settings = |log: &Path| {

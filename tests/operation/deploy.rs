@@ -81,7 +81,7 @@ fn assets() -> Vec<(String, String)> {
     cargo_deb()["assets"].as_array().expect("assets").iter().map(asset).collect()
 }
 
-fn goes_to(source: &str) -> String {
+fn installed_path(source: &str) -> String {
     let target = assets().into_iter().find(|(from, _)| from == source);
     let (_, target) = target.unwrap_or_else(|| panic!("{source} is packed"));
     let name = if target.ends_with('/') { source.rsplit('/').next() } else { None };
@@ -89,7 +89,7 @@ fn goes_to(source: &str) -> String {
 }
 
 #[test]
-fn every_packed_file_is_there_or_made() {
+fn every_packaged_file_exists_or_is_generated() {
     for (source, _) in assets() {
         let folder = source.strip_suffix("/*.md").map(PathBuf::from);
         let made = source.starts_with("target/");
@@ -103,26 +103,26 @@ fn every_packed_file_is_there_or_made() {
 }
 
 #[test]
-fn conffiles_are_packed() {
+fn conffiles_are_packaged() {
     let table = cargo_deb();
     for file in table["conf-files"].as_array().expect("conf-files") {
         let file = file.as_str().expect("a path");
         assert!(assets().iter().any(|(_, target)| format!("/{target}") == file), "{file}");
     }
-    assert_eq!(goes_to("deploy/rdv.toml"), "/etc/rdv/rdv.toml", "what the relay reads");
+    assert_eq!(installed_path("deploy/rdv.toml"), "/etc/rdv/rdv.toml", "what the relay reads");
 }
 
 #[test]
-fn the_service_starts_what_is_packed() {
+fn the_service_starts_the_packaged_program() {
     let start = value("rdv.service", "ExecStart");
     let words: Vec<&str> = start.split_whitespace().collect();
-    assert_eq!(words[0], goes_to("target/release/rdv"));
+    assert_eq!(words[0], installed_path("target/release/rdv"));
     output(&[&words[1..], &["--help"]].concat());
     assert_eq!(value("rdv.service", "Type"), "notify");
 }
 
 #[test]
-fn what_deploy_files_call_flags_are_flags() {
+fn flags_in_deploy_files_exist() {
     let help = ["serve", "doctor"].map(|command| output(&[command, "--help"])).concat();
     for name in ["rdv.service", "rdv.socket", "rdv.sysctl.conf", "rdv.logrotate"] {
         let text = deployed(name);
@@ -136,8 +136,8 @@ fn what_deploy_files_call_flags_are_flags() {
 }
 
 #[test]
-fn directories_of_the_service_are_those_of_the_files() {
-    let configuration = goes_to("deploy/rdv.toml");
+fn directories_of_the_service_match_the_packaged_files() {
+    let configuration = installed_path("deploy/rdv.toml");
     let folder = value("rdv.service", "ConfigurationDirectory");
     assert!(configuration.starts_with(&format!("/etc/{folder}/")), "{configuration}");
     let logs = format!("/var/log/{}/", value("rdv.service", "LogsDirectory"));
@@ -148,7 +148,7 @@ fn directories_of_the_service_are_those_of_the_files() {
 }
 
 #[test]
-fn draining_ends_before_systemd_loses_patience() {
+fn draining_ends_before_the_stop_timeout_of_systemd() {
     let stop = seconds(&value("rdv.service", "TimeoutStopSec"));
     let drain = seconds(&default("drain-timeout"));
     let linger = seconds(&default("linger-timeout"));
@@ -156,7 +156,7 @@ fn draining_ends_before_systemd_loses_patience() {
 }
 
 #[test]
-fn limits_suffice_for_the_defaults() {
+fn limits_are_sufficient_for_the_defaults() {
     let report = parse(output(&["doctor", "--listen", "127.0.0.1:0", "--json"]).as_bytes());
     let found = |name: &str| {
         let checks = report["checks"].as_array().expect("checks");
@@ -193,7 +193,7 @@ fn the_socket_has_the_default_address() {
 }
 
 /// Whether a relay takes a signal, rather than dying of it: those it reads as events are blocked.
-fn assert_taken(name: &str) {
+fn assert_handled(name: &str) {
     let signal = Signal::from_str(name).unwrap_or_else(|_| panic!("{name} is no signal"));
     let relay = Relay::start(&[]);
     let path = format!("/proc/{}/status", relay.process().id());
@@ -204,11 +204,11 @@ fn assert_taken(name: &str) {
 }
 
 #[test]
-fn the_service_sends_signals_that_the_relay_takes() {
-    assert_taken(&value("rdv.service", "KillSignal"));
+fn the_service_sends_signals_that_the_relay_handles() {
+    assert_handled(&value("rdv.service", "KillSignal"));
     let reload = value("rdv.service", "ExecReload");
     let signal = reload.split(" -").nth(1).and_then(|rest| rest.split(' ').next());
-    assert_taken(&format!("SIG{}", signal.expect("kill -SIGNAL")));
+    assert_handled(&format!("SIG{}", signal.expect("kill -SIGNAL")));
 }
 
 /// The script with a manager that runs a service of this process, and with its user made.
@@ -230,25 +230,25 @@ fn upgrade(main_process: u32) {
 }
 
 #[test]
-fn an_upgrade_hands_over() {
+fn a_package_upgrade_hands_over() {
     let mut service = Command::new("sleep").arg("600").spawn().expect("sleep");
     upgrade(service.id());
     let status = service.wait().expect("wait");
     assert_eq!(status.signal(), Some(Signal::SIGUSR2 as i32));
-    assert_taken("SIGUSR2");
+    assert_handled("SIGUSR2");
     // A service that does not run.
     upgrade(0);
 }
 
 #[test]
-fn logrotate_sends_a_signal_that_the_relay_takes() {
+fn logrotate_sends_a_signal_that_the_relay_handles() {
     let text = deployed("rdv.logrotate");
     let signal = text.split("--signal=").nth(1).and_then(|rest| rest.split(' ').next());
-    assert_taken(signal.expect("--signal=SIGNAL"));
+    assert_handled(signal.expect("--signal=SIGNAL"));
 }
 
 #[test]
-fn the_filter_of_system_calls_lets_the_relay_work() {
+fn the_system_call_filter_permits_what_the_relay_needs() {
     let filters = values("rdv.service", "SystemCallFilter");
     assert_eq!(filters[0], "@system-service", "it has epoll, sockets and splice");
     assert!(filters.contains(&"prlimit64".to_owned()), "{filters:?}");
@@ -259,7 +259,7 @@ fn the_filter_of_system_calls_lets_the_relay_work() {
 }
 
 #[test]
-fn maintainer_scripts_are_shell() {
+fn maintainer_scripts_are_valid_shell() {
     for name in ["debian/postinst", "debian/prerm", "debian/postrm"] {
         let path = root().join("deploy").join(name);
         let checked = Command::new("sh").arg("-n").arg(&path).status().expect("sh");
@@ -270,14 +270,14 @@ fn maintainer_scripts_are_shell() {
 }
 
 #[test]
-fn the_settings_file_is_good() {
+fn the_settings_file_is_valid() {
     let path = root().join("deploy/rdv.toml");
     output(&["check-config", "--config", path.to_str().expect("a path")]);
 }
 
 /// systemd's own opinion, where it is installed; elsewhere there is nothing to hold the units against.
 #[test]
-fn systemd_understands_the_units() {
+fn systemd_accepts_the_units() {
     let directory = tempfile::tempdir().expect("a directory");
     // It looks whether the program is there.
     let service = deployed("rdv.service").replace("/usr/bin/rdv", env!("CARGO_BIN_EXE_rdv"));

@@ -60,7 +60,7 @@ fn assert_line(finished: &Finished, name: &str, verdict: &str, parts: &[&str]) {
 }
 
 #[test]
-fn this_machine_is_fit() {
+fn this_machine_passes_every_check() {
     let finished = doctor(&FREE);
     assert_eq!(finished.status.code(), Some(0), "{}", finished.stdout);
     assert_eq!(finished.stderr, "");
@@ -90,7 +90,7 @@ fn this_machine_is_fit() {
 }
 
 #[test]
-fn machines_are_told_the_same_as_people() {
+fn json_output_has_the_same_checks_as_text() {
     let names: Vec<String> = lines(&doctor(&FREE)).into_iter().map(|line| line.name).collect();
     let finished = doctor(&[&FREE[..], &["--json"]].concat());
     assert_eq!(finished.status.code(), Some(0));
@@ -106,7 +106,7 @@ fn machines_are_told_the_same_as_people() {
 }
 
 #[test]
-fn an_ordinary_user_learns_of_its_limits() {
+fn an_unprivileged_user_sees_its_limits() {
     let (mut command, _directory) = nobody();
     command.arg("doctor").args(FREE);
     let finished = Process::start(command).finish();
@@ -116,7 +116,7 @@ fn an_ordinary_user_learns_of_its_limits() {
 }
 
 #[test]
-fn an_ordinary_user_is_told_that_a_pipe_is_too_large() {
+fn an_unprivileged_user_is_warned_of_a_pipe_size_above_the_limit() {
     let most = fs::read_to_string("/proc/sys/fs/pipe-max-size").expect("pipe-max-size");
     let wanted = (most.trim().parse::<usize>().expect("a number") * 2).to_string();
     let (mut command, _directory) = nobody();
@@ -127,7 +127,7 @@ fn an_ordinary_user_is_told_that_a_pipe_is_too_large() {
 }
 
 #[test]
-fn too_few_descriptors_are_noticed() {
+fn too_few_descriptors_are_reported() {
     let few = doctor_with_files("256");
     assert_line(&few, "open-files", "warn", &["hard limit 256", "LimitNOFILE=", "ulimit -Hn"]);
     let hopeless = doctor_with_files("48");
@@ -143,7 +143,7 @@ fn fewer_connections_need_fewer_descriptors() {
 }
 
 #[test]
-fn settings_come_from_the_file_too() {
+fn settings_are_read_from_the_file_too() {
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join("rdv.toml");
     let path = path.to_str().expect("a path");
@@ -156,7 +156,7 @@ fn settings_come_from_the_file_too() {
 }
 
 #[test]
-fn a_port_with_a_relay_is_fine() {
+fn a_port_served_by_a_relay_is_ok() {
     let relay = Relay::start(&[]);
     let address = relay.address().to_string();
     let finished = doctor(&["--listen", &address]);
@@ -165,7 +165,7 @@ fn a_port_with_a_relay_is_fine() {
 }
 
 #[test]
-fn a_port_with_something_else_is_not() {
+fn a_port_in_use_by_another_program_is_bad() {
     let silent = TcpListener::bind("127.0.0.1:0").expect("a listener");
     let address = silent.local_addr().expect("an address").to_string();
     let finished = doctor(&["--listen", &address]);
@@ -179,7 +179,7 @@ fn an_address_of_another_machine_is_named() {
 }
 
 #[test]
-fn a_splice_that_is_forbidden_is_noticed() {
+fn a_forbidden_splice_is_reported() {
     let strace = |flags: &[&str]| {
         let mut command = Command::new("strace");
         command.args(["-f", "-qq", "-o", "/dev/null", "-e", "inject=splice:error=EPERM"]);
@@ -192,7 +192,7 @@ fn a_splice_that_is_forbidden_is_noticed() {
 }
 
 #[test]
-fn a_wrong_flag_is_one_line() {
+fn an_invalid_flag_is_a_one_line_error() {
     let finished = doctor(&["--pipe-size", "large"]);
     assert_eq!(finished.status.code(), Some(2));
     assert_eq!(finished.stderr.lines().count(), 1, "{}", finished.stderr);

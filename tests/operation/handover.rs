@@ -57,13 +57,13 @@ fn all_listeners_are_handed_over() {
 }
 
 #[test]
-fn running_transfers_end_in_the_old_process_without_a_limit() {
+fn the_old_process_completes_running_transfers_without_a_limit() {
     let mut line = Lineage::start(&["--drain-timeout", "0s"]);
     let mut begun = line.first.pair(Framing::Chunked);
     begun.pass_first(b"hello");
     let mut paired = line.first.pair(Framing::Length(5));
     line.hand_over();
-    meet(line.address(), b"in the new one");
+    transfer_once(line.address(), b"in the new one");
     begun.pass(b"still served");
     begun.complete();
     paired.pass_first(b"12345");
@@ -93,7 +93,7 @@ fn the_old_process_can_be_given_a_limit() {
 }
 
 #[test]
-fn the_first_order_to_drain_after_a_hand_over_cuts_nothing_off() {
+fn the_first_sigterm_after_a_handover_interrupts_nothing() {
     let limits = ["--handover-drain-timeout", "1h", "--drain-timeout", "1h"];
     let mut line = Lineage::start(&limits);
     let mut pair = line.first.pair(Framing::Chunked);
@@ -108,7 +108,7 @@ fn the_first_order_to_drain_after_a_hand_over_cuts_nothing_off() {
 }
 
 #[test]
-fn a_client_that_tries_again_does_not_notice() {
+fn a_client_that_retries_does_not_notice_the_handover() {
     let mut line = Lineage::start(&[]);
     let id = line.first.create();
     let folder = tempfile::tempdir().expect("a folder");
@@ -129,7 +129,7 @@ fn a_client_that_tries_again_does_not_notice() {
 }
 
 #[test]
-fn streams_that_wait_are_known_to_the_new_process() {
+fn waiting_streams_are_passed_to_the_new_process() {
     let mut line = Lineage::start(&["--ttl", "1h"]);
     let relay = &line.first;
     let headers = r#"{"download_headers":{"X-Mine":"kept"},"upload_headers":{"X-Yours":7}}"#;
@@ -168,7 +168,7 @@ fn streams_that_wait_are_known_to_the_new_process() {
 }
 
 #[test]
-fn the_waiting_time_goes_on_in_the_new_process() {
+fn the_ttl_continues_in_the_new_process() {
     let mut line = Lineage::start(&["--ttl", "500ms"]);
     let id = line.first.create();
     line.hand_over();
@@ -176,7 +176,7 @@ fn the_waiting_time_goes_on_in_the_new_process() {
 }
 
 #[test]
-fn a_waiting_time_of_its_own_goes_on_in_the_new_process() {
+fn an_individual_ttl_continues_in_the_new_process() {
     let mut line = Lineage::start(&["--ttl", "300ms"]);
     let patient = line.first.create_with(&parse(br#"{"ttl_seconds":600}"#));
     line.hand_over();
@@ -187,7 +187,7 @@ fn a_waiting_time_of_its_own_goes_on_in_the_new_process() {
 }
 
 #[test]
-fn a_connection_of_the_old_process_gets_an_answer_and_is_sent_to_the_new_one() {
+fn a_request_to_the_old_process_is_answered_and_redirected() {
     let mut line = Lineage::start(&[]);
     let mut fresh = line.first.connect();
     let mut used = line.first.connect();
@@ -221,7 +221,7 @@ fn a_connection_of_the_old_process_gets_an_answer_and_is_sent_to_the_new_one() {
 }
 
 /// Sends a request on new connections until it is not refused for a moment.
-fn insist(address: SocketAddr, ask: &Ask) -> Response {
+fn retry_until_accepted(address: SocketAddr, ask: &Ask) -> Response {
     eventually("an answer that is no 503", || {
         let mut wire = Wire::connect(address);
         wire.ask(ask);
@@ -238,12 +238,13 @@ fn insist(address: SocketAddr, ask: &Ask) -> Response {
 }
 
 /// One stream from its creation to its end.
-fn meet(address: SocketAddr, body: &[u8]) {
-    let id = stream_of(&insist(address, &ask("POST", "/stream")));
+fn transfer_once(address: SocketAddr, body: &[u8]) {
+    let id = stream_of(&retry_until_accepted(address, &ask("POST", "/stream")));
     thread::scope(|scope| {
         let get = ask("GET", &format!("/stream/{id}"));
-        let download = scope.spawn(move || insist(address, &get));
-        let uploaded = insist(address, &ask("PUT", &format!("/stream/{id}")).body(body));
+        let download = scope.spawn(move || retry_until_accepted(address, &get));
+        let uploaded =
+            retry_until_accepted(address, &ask("PUT", &format!("/stream/{id}")).body(body));
         assert_eq!(uploaded.status(), 200, "{}", uploaded.text());
         let downloaded = download.join().expect("the download");
         assert_eq!((downloaded.status(), &downloaded.body[..]), (200, body));
@@ -265,7 +266,7 @@ fn ping_on(address: SocketAddr, enough: &AtomicBool) {
 }
 
 #[test]
-fn under_load_every_request_is_answered_through_many_hand_overs() {
+fn under_load_every_request_is_answered_across_handovers() {
     let mut line = Lineage::start(&[]);
     let address = line.address();
     let mut long = line.first.pair(Framing::Chunked);
@@ -276,7 +277,7 @@ fn under_load_every_request_is_answered_through_many_hand_overs() {
             let (enough, met) = (&enough, &met);
             scope.spawn(move || {
                 while !enough.load(Ordering::Relaxed) {
-                    meet(address, &vec![number; 10_000]);
+                    transfer_once(address, &vec![number; 10_000]);
                     met.fetch_add(1, Ordering::Relaxed);
                 }
             });
@@ -359,7 +360,7 @@ impl Installation {
 }
 
 #[test]
-fn the_program_that_is_there_now_is_started() {
+fn the_currently_installed_program_is_started() {
     let installation = Installation::new();
     let alias = installation.folder.path().join("alias");
     symlink(installation.path(), &alias).expect("symlink");
@@ -377,7 +378,7 @@ fn the_program_that_is_there_now_is_started() {
 }
 
 #[test]
-fn a_new_process_that_fails_changes_nothing() {
+fn a_new_process_that_fails_to_start_changes_nothing() {
     for (name, script, why) in [
         ("it ends", "exit 3", "ended with exit status: 3"),
         ("it is silent", "exec sleep 60", "was not ready in time"),
@@ -409,7 +410,7 @@ fn a_new_process_that_fails_changes_nothing() {
 }
 
 #[test]
-fn a_program_that_is_gone_is_told_of() {
+fn a_missing_program_is_reported() {
     let installation = Installation::new();
     let line = Lineage::of_program(&installation.path(), &[]);
     fs::remove_file(installation.path()).expect("remove");
@@ -419,7 +420,7 @@ fn a_program_that_is_gone_is_told_of() {
 }
 
 #[test]
-fn while_a_new_process_starts_the_old_one_serves_and_starts_no_other() {
+fn while_a_new_process_starts_the_old_one_serves_and_starts_no_more() {
     let installation = Installation::new();
     let line = Lineage::of_program(&installation.path(), &["--handover-timeout", "1h"]);
     let started = installation.folder.path().join("started");
@@ -442,7 +443,7 @@ fn while_a_new_process_starts_the_old_one_serves_and_starts_no_other() {
 }
 
 #[test]
-fn a_process_that_ends_does_not_hand_over() {
+fn a_draining_process_does_not_hand_over() {
     let mut line = Lineage::start(&[]);
     let mut pair = line.first.pair(Framing::Chunked);
     pair.pass_first(b"hello");
@@ -466,7 +467,7 @@ fn ctl(place: &str, arguments: &[&str]) -> serde_json::Value {
 }
 
 #[test]
-fn operators_reach_the_new_process_at_the_same_place() {
+fn the_new_process_serves_the_same_admin_socket() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("admin.sock");
     let place = path.to_str().expect("UTF-8");
@@ -486,7 +487,7 @@ fn operators_reach_the_new_process_at_the_same_place() {
 }
 
 #[test]
-fn the_socket_that_a_relay_has_opened_by_itself_is_handed_over() {
+fn the_default_admin_socket_is_handed_over() {
     let mut line = Lineage::start(&[]);
     let path = line.first.admin_socket();
     let place = path.to_str().expect("UTF-8").to_owned();
@@ -501,7 +502,7 @@ fn the_socket_that_a_relay_has_opened_by_itself_is_handed_over() {
 }
 
 #[test]
-fn a_failed_hand_over_leaves_operators_where_they_are() {
+fn after_a_failed_handover_the_admin_socket_stays_served() {
     let folder = tempfile::tempdir().expect("a folder");
     let (path, program) = (folder.path().join("admin.sock"), folder.path().join("rdv"));
     let place = path.to_str().expect("UTF-8");

@@ -30,7 +30,7 @@ fn assert_one_line(text: &str, parts: &[&str]) {
 }
 
 #[test]
-fn a_relay_with_nothing_to_do_stops_at_once() {
+fn an_idle_relay_stops_at_once() {
     for signal in SIGNALS {
         let relay = Relay::start(&[]);
         relay.signal(signal);
@@ -39,7 +39,7 @@ fn a_relay_with_nothing_to_do_stops_at_once() {
 }
 
 #[test]
-fn idle_connections_do_not_hold_it_back() {
+fn idle_connections_do_not_delay_the_exit() {
     for signal in SIGNALS {
         let relay = Relay::start(&["--drain-timeout", "1h"]);
         let mut used = relay.connect();
@@ -54,7 +54,7 @@ fn idle_connections_do_not_hold_it_back() {
 }
 
 #[test]
-fn the_waiting_are_told_that_it_stops() {
+fn waiting_clients_are_answered_503_on_shutdown() {
     for signal in SIGNALS {
         let relay = Relay::start(&["--drain-timeout", "1h"]);
         let (one, two) = (relay.create(), relay.create());
@@ -96,7 +96,7 @@ fn running_transfers_are_completed() {
 }
 
 #[test]
-fn transfers_that_outlast_the_drain_time_are_cut_honestly() {
+fn transfers_beyond_the_drain_timeout_never_look_complete() {
     for framing in [Framing::Length(15), Framing::Chunked] {
         let relay = Relay::start(&["--drain-timeout", "300ms"]);
         let mut pair = relay.pair(framing);
@@ -113,7 +113,7 @@ fn transfers_that_outlast_the_drain_time_are_cut_honestly() {
 }
 
 #[test]
-fn an_interrupt_breaks_running_transfers_off_honestly() {
+fn transfers_interrupted_by_sigint_never_look_complete() {
     for framing in [Framing::Length(15), Framing::Chunked] {
         let relay = Relay::start(&["--drain-timeout", "1h"]);
         let mut begun = relay.pair(framing);
@@ -135,7 +135,7 @@ fn an_interrupt_breaks_running_transfers_off_honestly() {
 }
 
 #[test]
-fn a_drain_without_limit_knows_no_limit() {
+fn drain_timeout_0_waits_indefinitely() {
     let relay = Relay::start(&["--drain-timeout", "0s"]);
     let mut pair = relay.pair(Framing::Length(15));
     pair.pass_first(b"hello");
@@ -202,7 +202,7 @@ fn a_second_signal_stops_at_once() {
 }
 
 #[test]
-fn a_signal_while_it_closes_waits_for_nobody() {
+fn a_signal_while_closing_exits_at_once() {
     let relay = Relay::start(&["--linger-timeout", "1h"]);
     let mut pair = relay.pair(Framing::Chunked);
     pair.pass_first(b"hello");
@@ -214,7 +214,7 @@ fn a_signal_while_it_closes_waits_for_nobody() {
 }
 
 #[test]
-fn a_download_that_only_its_end_delimits_never_looks_whole_when_the_relay_stops() {
+fn a_close_delimited_download_never_looks_complete_after_a_stop() {
     for way in [Signal::SIGTERM, Signal::SIGKILL] {
         let relay = Relay::start(&["--drain-timeout", "1h"]);
         let mut pair = relay.pair_with(Framing::Chunked, crate::support::Ask::http10);
@@ -229,7 +229,7 @@ fn a_download_that_only_its_end_delimits_never_looks_whole_when_the_relay_stops(
 }
 
 #[test]
-fn a_request_that_came_before_the_signal_is_answered() {
+fn a_request_received_before_the_signal_is_answered() {
     let relay = Relay::start(&[]);
     let mut wires: Vec<Wire> = (0..20).map(|_| relay.connect()).collect();
     for wire in &mut wires {
@@ -249,7 +249,7 @@ fn a_request_that_came_before_the_signal_is_answered() {
 }
 
 #[test]
-fn a_peer_that_goes_away_does_not_kill_the_relay() {
+fn a_connection_reset_does_not_kill_the_relay() {
     let relay = Relay::start(&[]);
     for _ in 0..20 {
         let mut gone = relay.connect();
@@ -265,7 +265,7 @@ fn a_peer_that_goes_away_does_not_kill_the_relay() {
 }
 
 #[test]
-fn a_port_in_use_is_one_clear_line() {
+fn a_port_in_use_is_a_one_line_error() {
     let taken = TcpListener::bind("127.0.0.1:0").expect("bind");
     let address = taken.local_addr().expect("an address").to_string();
     let finished = Process::rdv(&["serve", "--listen", &address]).finish();
@@ -280,7 +280,7 @@ fn a_port_in_use_is_one_clear_line() {
 }
 
 #[test]
-fn a_wrong_value_is_one_clear_line() {
+fn an_invalid_value_is_a_one_line_error() {
     let durations = ["soon", "", "-1s", "10 parsecs", "99999999999999999999999999s", "s"];
     let sizes = ["much", "", "-1KiB", "10 barrels", "99999999999999999999999999KiB", "KiB"];
     let counts = ["many", "", "-1", "1.5", "18446744073709551615"];
@@ -318,7 +318,7 @@ fn a_wrong_value_is_one_clear_line() {
 }
 
 #[test]
-fn an_unknown_flag_is_a_wrong_start() {
+fn an_unknown_flag_is_a_usage_error() {
     for arguments in [&["serve", "--frobnicate"][..], &["serve", "--no-splice=maybe"], &["dance"]] {
         let finished = Process::rdv(arguments).finish();
         assert_eq!(finished.status.code(), Some(2), "{arguments:?}: {}", finished.stderr);
@@ -356,7 +356,7 @@ fn help_names_every_flag_and_its_default() {
         ("--event-keep-alive", "15s"),
     ];
     for (flag, default) in rows {
-        let mut lines = finished.stdout.lines().skip_while(|line| !introduces(line, flag));
+        let mut lines = finished.stdout.lines().skip_while(|line| !starts_help_of(line, flag));
         let first = lines.next().unwrap_or_else(|| panic!("{flag} is not there"));
         let rest = lines.take_while(|line| !line.trim_start().starts_with('-'));
         let entry: Vec<&str> = std::iter::once(first).chain(rest).collect();
@@ -365,7 +365,7 @@ fn help_names_every_flag_and_its_default() {
 }
 
 /// Whether this line of the help begins what it says about a flag.
-fn introduces(line: &str, flag: &str) -> bool {
+fn starts_help_of(line: &str, flag: &str) -> bool {
     let line = line.trim_start();
     let short = line.starts_with('-') && !line.starts_with("--");
     let long = line.split_once(", ").filter(|_| short).map_or(line, |both| both.1);
@@ -373,7 +373,7 @@ fn introduces(line: &str, flag: &str) -> bool {
 }
 
 #[test]
-fn it_listens_on_every_address_it_was_given() {
+fn the_relay_listens_on_every_given_address() {
     let relay = Relay::listening(&["127.0.0.1:0", "127.0.0.1:0", "127.0.0.2:0"], &[]);
     assert_eq!(relay.addresses().len(), 3);
     let id = relay.create();
@@ -389,7 +389,7 @@ fn it_listens_on_every_address_it_was_given() {
 }
 
 #[test]
-fn it_listens_on_ipv6() {
+fn the_relay_listens_on_ipv6() {
     if TcpListener::bind("[::1]:0").is_err() {
         eprintln!("skipped: this machine has no IPv6");
         return;

@@ -13,9 +13,9 @@ mod manual;
 mod metrics;
 mod operator_log;
 mod package;
-mod paths;
 mod request_ids;
 mod settings;
+mod slow_links;
 #[path = "../support/mod.rs"]
 mod support;
 mod systemd;

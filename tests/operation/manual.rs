@@ -62,7 +62,7 @@ fn every_flag_is_in_the_manual_and_in_the_completions() {
 }
 
 #[test]
-fn the_help_fits_a_screen_and_has_every_command_and_no_setting() {
+fn the_help_fits_a_screen_and_lists_every_command() {
     for flag in ["--help", "-h"] {
         let help = run(&[flag]);
         assert!(help.lines().count() <= 40, "{help}");
@@ -110,14 +110,14 @@ fn the_version_names_the_revision_and_the_features() {
 }
 
 #[test]
-fn no_command_prints_the_help() {
+fn without_a_command_the_help_is_printed() {
     let finished = Process::rdv(&[]).finish();
     assert_eq!(finished.status.code(), Some(2));
     assert_eq!(finished.stderr, run(&["--help"]));
 }
 
 #[test]
-fn wrong_arguments_get_a_suggestion_and_the_help_of_their_command() {
+fn invalid_arguments_get_a_suggestion_and_the_help_command() {
     for (arguments, answer) in [
         (
             &["serv"][..],
@@ -154,7 +154,7 @@ fn every_subcommand_has_a_page() {
 }
 
 #[test]
-fn an_unknown_shell_is_named_with_those_there_are() {
+fn an_unknown_shell_is_rejected_with_the_supported_ones() {
     let finished = Process::rdv(&["completions", "tcsh"]).finish();
     assert_eq!(finished.status.code(), Some(2));
     assert_eq!(finished.stderr.lines().count(), 1, "{}", finished.stderr);

@@ -10,7 +10,7 @@ use nix::sys::stat::Mode;
 const CONNECTIONS: usize = 2500;
 
 #[test]
-fn a_reader_that_never_reads_stops_neither_the_relay_nor_its_end() {
+fn an_unread_standard_error_blocks_neither_the_relay_nor_its_exit() {
     let directory = tempfile::tempdir().expect("a directory");
     let fifo = directory.path().join("stderr");
     nix::unistd::mkfifo(&fifo, Mode::S_IRWXU).expect("a FIFO");
@@ -27,7 +27,7 @@ fn a_reader_that_never_reads_stops_neither_the_relay_nor_its_end() {
 }
 
 #[test]
-fn what_was_logged_is_there_when_the_relay_has_ended() {
+fn the_log_is_complete_at_exit() {
     let relay = Relay::start(&[]);
     relay.signal(Signal::SIGTERM);
     let finished = relay.finish();

@@ -17,7 +17,7 @@ fn run(command: &mut Command) -> Output {
 }
 
 #[test]
-fn the_package_holds_the_sources_and_every_page_that_the_readme_links_to() {
+fn the_package_contains_the_sources_and_pages_linked_from_the_readme() {
     let mut cargo = Command::new(env!("CARGO"));
     cargo.args(["package", "--list", "--allow-dirty", "--offline"]).current_dir(root());
     let output = run(&mut cargo);
@@ -76,7 +76,7 @@ fn revision(directory: &Path) -> String {
 }
 
 #[test]
-fn a_second_build_outside_of_a_repository_has_nothing_to_do() {
+fn a_second_build_outside_a_repository_is_fresh() {
     let outer = tempfile::tempdir().expect("a directory");
     let package = outer.path().join("package");
     unpacked(&package);
@@ -86,7 +86,7 @@ fn a_second_build_outside_of_a_repository_has_nothing_to_do() {
 }
 
 #[test]
-fn the_revision_is_that_of_its_own_repository_only_and_follows_it() {
+fn the_revision_follows_only_its_own_repository() {
     let outer = tempfile::tempdir().expect("a directory");
     git(outer.path(), &["init", "-q"]);
     git(outer.path(), &["commit", "-q", "--allow-empty", "-m", "outer"]);

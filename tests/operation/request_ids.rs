@@ -15,14 +15,14 @@ fn id_of(response: &Response) -> &str {
 }
 
 #[test]
-fn there_are_none_unless_they_are_asked_for() {
+fn request_ids_are_off_by_default() {
     let relay = Relay::start(&[]);
     let answer = relay.exchange(&ask("GET", "/ping").field(HEADER, "abc"));
     assert_eq!(answer.head.get(HEADER), None);
 }
 
 #[test]
-fn every_response_has_one_of_its_own() {
+fn every_response_has_a_unique_id() {
     let flags = ["--request-id", "--max-connections", "3"];
     let relay = Relay::start(&flags);
     let mut seen = HashSet::new();
@@ -68,7 +68,7 @@ fn every_response_has_one_of_its_own() {
 }
 
 #[test]
-fn a_plain_id_is_taken_over_and_another_is_replaced_or_refused() {
+fn a_valid_id_is_kept_and_an_invalid_one_replaced_or_refused() {
     let with = |value: &str| ask("GET", "/ping").field(HEADER, value);
     let twice = with("abc").field("x-request-id", "abc");
     let long = "x".repeat(129);
@@ -102,7 +102,7 @@ fn a_plain_id_is_taken_over_and_another_is_replaced_or_refused() {
 }
 
 #[test]
-fn the_encoding_and_the_header_can_be_chosen() {
+fn the_encoding_and_the_header_are_configurable() {
     for (encoding, length) in [("rfc4122", 36), ("BASE32", 26), ("base64", 22)] {
         let flags = ["--request-id=true", "--request-id-encoding", encoding];
         let relay = Relay::start(&[&flags[..], &["--request-id-header", "Request-Name"]].concat());
@@ -136,7 +136,7 @@ fn the_log_has_the_id_of_the_response() {
 }
 
 #[test]
-fn the_creator_of_a_stream_cannot_double_the_id() {
+fn the_creator_of_a_stream_cannot_duplicate_the_id() {
     let relay = Relay::start(&["--request-id"]);
     let headers = json!({ "x-request-id": "mine", "X-Other": "there" });
     let id = relay.create_with(&json!({ "download_headers": headers, "upload_headers": headers }));
@@ -174,7 +174,7 @@ fn the_trace_of_an_upload_passes_to_the_download() {
 }
 
 #[test]
-fn a_wrong_setting_is_one_clear_line() {
+fn an_invalid_setting_is_a_one_line_error() {
     for (flag, part) in [
         ("--request-id=maybe", "--request-id"),
         ("--request-id-encoding=hex", "base32"),

@@ -157,7 +157,7 @@ fn fault(command: &Command, name: &str, value: &str) -> Option<String> {
 }
 
 #[test]
-fn every_setting_has_bounds_and_keeps_to_them() {
+fn every_setting_enforces_its_bounds() {
     for (command, rows) in commands() {
         for name in measured(&command) {
             let row = rows.iter().find(|row| row.0 == name);
@@ -183,7 +183,7 @@ fn every_setting_has_bounds_and_keeps_to_them() {
 }
 
 #[test]
-fn flags_environment_and_file_keep_to_the_same_bounds() {
+fn flags_environment_and_file_enforce_the_same_bounds() {
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join("rdv.toml");
     for Row(name, _, refused) in RELAY {
@@ -251,7 +251,7 @@ fn turns(relay: &Observed) -> f64 {
 const FEW_TURNS: f64 = 200.0;
 
 #[test]
-fn the_least_and_the_largest_value_serve_and_never_spin() {
+fn the_smallest_and_the_largest_value_work_without_spinning() {
     for Row(name, taken, _) in RELAY {
         for value in *taken {
             let flag = format!("--{name}={value}");

@@ -90,7 +90,7 @@ fn assert_clean_end(finished: &Finished) {
 }
 
 #[test]
-fn the_manager_hears_of_the_beginning_and_the_end() {
+fn the_manager_is_notified_of_start_and_stop() {
     for manager in [Manager::new(), Manager::in_abstract()] {
         let relay = manager.relay(&[]);
         let ready = format!("READY=1\nSTATUS=Serving on {}\n", relay.address());
@@ -111,7 +111,7 @@ fn the_manager_hears_of_the_beginning_and_the_end() {
 }
 
 #[test]
-fn signs_of_life_come_while_nothing_else_happens() {
+fn watchdog_notifications_are_sent_while_idle() {
     let manager = Manager::new();
     let relay = manager.relay(&[("WATCHDOG_USEC", "20000")]);
     manager.await_line("READY=1");
@@ -122,7 +122,7 @@ fn signs_of_life_come_while_nothing_else_happens() {
 }
 
 #[test]
-fn a_watchdog_of_another_process_is_none() {
+fn a_watchdog_of_another_process_is_ignored() {
     let manager = Manager::new();
     let relay = manager.relay(&[("WATCHDOG_USEC", "1"), ("WATCHDOG_PID", "1")]);
     manager.await_line("READY=1");
@@ -133,7 +133,7 @@ fn a_watchdog_of_another_process_is_none() {
 }
 
 #[test]
-fn after_a_hand_over_the_service_is_the_new_process() {
+fn after_a_handover_the_new_process_is_the_main_pid() {
     let manager = Manager::new();
     let mut relay = manager.relay(&[("WATCHDOG_USEC", "20000")]);
     manager.await_line("READY=1");
@@ -163,7 +163,7 @@ impl Drop for Successor {
 }
 
 #[test]
-fn a_manager_that_cannot_be_told_of_a_new_process_forbids_one() {
+fn without_a_notify_socket_no_handover_is_made_under_systemd() {
     let mut command = Command::new("sh");
     command.args(["-c", "SYSTEMD_EXEC_PID=$$ exec \"$@\"", "sh", env!("CARGO_BIN_EXE_rdv")]);
     command.args(["serve", "--listen", "127.0.0.1:0"]).env_remove("NOTIFY_SOCKET");
@@ -176,7 +176,7 @@ fn a_manager_that_cannot_be_told_of_a_new_process_forbids_one() {
 }
 
 #[test]
-fn a_failed_hand_over_is_told_to_the_manager() {
+fn a_failed_handover_is_reported_to_the_manager() {
     let manager = Manager::new();
     let folder = tempfile::tempdir().expect("a folder");
     let program = folder.path().join("rdv");
@@ -192,7 +192,7 @@ fn a_failed_hand_over_is_told_to_the_manager() {
 }
 
 #[test]
-fn a_manager_that_is_gone_does_not_matter() {
+fn an_unreachable_manager_is_logged_once_and_ignored() {
     let mut manager = Manager::new();
     manager.name.push_str("-is-not-there");
     let relay = manager.relay(&[("WATCHDOG_USEC", "2000")]);
@@ -207,7 +207,7 @@ fn a_manager_that_is_gone_does_not_matter() {
 }
 
 #[test]
-fn an_address_that_is_none_is_one_clear_line() {
+fn an_invalid_notify_socket_is_a_one_line_error() {
     let mut command = rdv(&["--listen", "127.0.0.1:0"]);
     command.env("NOTIFY_SOCKET", format!("/{}", "x".repeat(200)));
     let finished = Process::start(command).finish();
@@ -217,7 +217,7 @@ fn an_address_that_is_none_is_one_clear_line() {
 }
 
 #[test]
-fn a_socket_from_the_manager_is_used_instead_of_the_address() {
+fn an_inherited_socket_takes_precedence_over_the_address() {
     let socket = TcpListener::bind("127.0.0.1:0").expect("bind");
     let ours = socket.try_clone().expect("dup");
     let address = socket.local_addr().expect("an address");
@@ -243,7 +243,7 @@ fn a_socket_from_the_manager_is_used_instead_of_the_address() {
 }
 
 #[test]
-fn sockets_for_another_process_are_left_alone() {
+fn sockets_for_another_process_are_ignored() {
     let socket = TcpListener::bind("127.0.0.1:0").expect("bind");
     let address = socket.local_addr().expect("an address");
     let process = activated(socket, "1", &["--listen", "127.0.0.1:0"]);
@@ -253,7 +253,7 @@ fn sockets_for_another_process_are_left_alone() {
 }
 
 #[test]
-fn a_descriptor_that_is_no_listening_tcp_socket_is_one_clear_line() {
+fn an_inherited_descriptor_must_be_a_listening_tcp_socket() {
     let folder = tempfile::tempdir().expect("a folder");
     let unix = UnixListener::bind(folder.path().join("socket")).expect("bind");
     let listener = TcpListener::bind("127.0.0.1:0").expect("bind");
@@ -276,7 +276,7 @@ fn a_descriptor_that_is_no_listening_tcp_socket_is_one_clear_line() {
 }
 
 #[test]
-fn a_socket_from_the_manager_can_be_handed_over() {
+fn an_inherited_socket_can_be_handed_over() {
     let socket = TcpListener::bind("127.0.0.1:0").expect("bind");
     let ours = socket.try_clone().expect("dup");
     let mut relay = Relay::from_process(activated(socket, "$$", &[]), 1);
@@ -293,7 +293,7 @@ fn a_socket_from_the_manager_can_be_handed_over() {
 }
 
 #[test]
-fn a_reload_is_told_from_its_beginning_to_its_end() {
+fn the_manager_is_notified_of_the_start_and_end_of_a_reload() {
     let manager = Manager::new();
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("rdv.toml");

@@ -51,7 +51,7 @@ fn raise_descriptor_limit() {
 }
 
 #[test]
-fn hundreds_of_transfers_at_once_lose_none() {
+fn hundreds_of_concurrent_transfers_complete() {
     raise_descriptor_limit();
     let (relay, _directory) = unprivileged(&[]);
     let framing = |number| {
@@ -75,7 +75,7 @@ fn hundreds_of_transfers_at_once_lose_none() {
 }
 
 #[test]
-fn pipes_the_kernel_made_smaller_count_like_others() {
+fn pipes_shrunk_by_the_kernel_count_like_others() {
     // Above fs.pipe-max-size, so that F_SETPIPE_SZ is refused every time.
     let (relay, _directory) = unprivileged(&["--pipe-size", "256MiB", "--max-pipes", "2"]);
     let before = relay.descriptors();

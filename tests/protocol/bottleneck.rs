@@ -54,7 +54,7 @@ fn a_source_that_pauses_is_the_bottleneck() {
 }
 
 #[test]
-fn the_relay_itself_is_the_bottleneck_of_a_source_that_is_too_fast() {
+fn the_rate_limit_is_the_bottleneck_of_a_fast_source() {
     let relay = Relay::start(&["--max-rate", "1KiB"]);
     let mut pair = relay.pair(Framing::Length(PLENTY));
     pair.source.send(pattern(3, 60_000));
@@ -91,7 +91,7 @@ fn a_destination_that_reads_slowly_is_the_bottleneck() {
 }
 
 #[test]
-fn a_short_transfer_that_nobody_asked_about_has_no_bottleneck() {
+fn a_short_transfer_has_no_bottleneck() {
     let relay = Relay::start(&[]);
     let id = relay.create();
     let mut destination = relay.waiting_destination(&id);

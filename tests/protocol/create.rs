@@ -11,7 +11,7 @@ fn create(body: impl AsRef<[u8]>) -> Ask {
 }
 
 #[test]
-fn a_stream_is_created_with_its_address() {
+fn a_stream_is_created_with_a_location() {
     let relay = Relay::start(&[]);
     let answer = relay.exchange(&ask("POST", "/stream"));
     let id = stream_of(&answer);
@@ -22,7 +22,7 @@ fn a_stream_is_created_with_its_address() {
 }
 
 #[test]
-fn ids_are_uuids_and_never_the_same() {
+fn ids_are_unique_uuids() {
     let relay = Relay::start(&[]);
     let mut ids: Vec<String> = (0..50).map(|_| relay.create()).collect();
     for id in &ids {
@@ -36,7 +36,7 @@ fn ids_are_uuids_and_never_the_same() {
 }
 
 #[test]
-fn every_good_body_is_accepted() {
+fn every_valid_body_is_accepted() {
     let relay = Relay::start(&[]);
     let rows: [(&str, Ask); 16] = [
         ("none", ask("POST", "/stream")),
@@ -73,7 +73,7 @@ fn headers_are_kept_as_given() {
 }
 
 #[test]
-fn a_waiting_time_that_is_asked_for_is_granted_and_told() {
+fn a_requested_ttl_is_granted_and_returned() {
     let relay = Relay::start(&["--ttl", "100s", "--max-ttl", "1000s"]);
     for (name, asked, told) in [
         ("the shortest", "1", json!(1)),
@@ -96,7 +96,7 @@ fn a_waiting_time_that_is_asked_for_is_granted_and_told() {
 }
 
 #[test]
-fn the_usual_waiting_time_can_always_be_asked_for() {
+fn the_default_ttl_can_always_be_requested() {
     let relay = Relay::start(&["--ttl", "100s", "--max-ttl", "1s"]);
     for (asked, told) in [(50, 50), (100, 100), (101, 100)] {
         let answer = relay.exchange(&create(format!(r#"{{"ttl_seconds":{asked}}}"#)));
@@ -105,7 +105,7 @@ fn the_usual_waiting_time_can_always_be_asked_for() {
 }
 
 #[test]
-fn what_is_no_waiting_time_is_refused() {
+fn an_invalid_ttl_is_rejected() {
     let relay = Relay::start(&[]);
     for text in ["0", "-1", "1.5", "60.0", "\"60\"", "\"60s\"", "true", "null", "[60]", "{}"] {
         let answer = relay.exchange(&create(format!(r#"{{"ttl_seconds":{text}}}"#)));
@@ -116,7 +116,7 @@ fn what_is_no_waiting_time_is_refused() {
 }
 
 #[test]
-fn a_body_that_is_no_such_object_is_refused() {
+fn an_invalid_body_is_rejected() {
     let relay = Relay::start(&[]);
     let rows: [(&str, &[u8]); 20] = [
         ("no JSON", b"hello"),
@@ -147,7 +147,7 @@ fn a_body_that_is_no_such_object_is_refused() {
 }
 
 #[test]
-fn a_bad_header_is_named() {
+fn an_invalid_header_is_named() {
     let relay = Relay::start(&[]);
     for map in ["download_headers", "upload_headers"] {
         for name in ["a b", "a:b", "a\u{e9}", "(a)", "a/b", "a@b", " a"] {
@@ -193,7 +193,7 @@ fn headers_that_the_relay_controls_are_refused() {
 }
 
 #[test]
-fn headers_that_act_on_the_whole_origin_are_refused() {
+fn headers_that_act_on_the_origin_are_refused() {
     let relay = Relay::start(&[]);
     for name in ["Set-Cookie", "strict-transport-security", "NEL", "Service-Worker-Allowed"] {
         for map in ["download_headers", "upload_headers"] {
@@ -209,7 +209,7 @@ fn headers_that_act_on_the_whole_origin_are_refused() {
 }
 
 #[test]
-fn a_body_of_64_kib_is_the_largest() {
+fn a_body_may_have_up_to_64_kib() {
     let relay = Relay::start(&[]);
     let spaces = |len: usize| [b"{}".to_vec(), vec![b' '; len - 2]].concat();
     let (most, more) = (spaces(JSON_BODY_MAX), spaces(JSON_BODY_MAX + 1));
@@ -227,7 +227,7 @@ fn a_body_of_64_kib_is_the_largest() {
 }
 
 #[test]
-fn a_body_that_is_too_large_is_refused_before_it_comes() {
+fn a_body_that_is_too_large_is_refused_before_it_is_sent() {
     let relay = Relay::start(&[]);
     for length in ["65537", "4294967296", "9223372036854775807"] {
         let mut wire = relay.connect();
@@ -239,7 +239,7 @@ fn a_body_that_is_too_large_is_refused_before_it_comes() {
 }
 
 #[test]
-fn the_largest_body_can_be_configured() {
+fn the_body_limit_is_configurable() {
     let relay = Relay::start(&["--max-json-body", "1KiB"]);
     let body = |len: usize| format!("{{}}{}", " ".repeat(len - 2));
     assert_eq!(relay.exchange(&create(body(1024))).status(), 201);
@@ -247,7 +247,7 @@ fn the_largest_body_can_be_configured() {
 }
 
 #[test]
-fn a_patient_sender_is_told_to_continue() {
+fn expect_100_continue_is_answered() {
     let relay = Relay::start(&[]);
     let patient = ask("POST", "/stream").field("Expect", "100-continue");
     for (name, head, body) in [
@@ -270,7 +270,7 @@ fn a_patient_sender_is_told_to_continue() {
 }
 
 #[test]
-fn a_body_may_come_byte_by_byte() {
+fn a_body_may_arrive_byte_by_byte() {
     let relay = Relay::start(&[]);
     let body = json!({ "download_headers": { "X-A": "b" } }).to_string();
     let rows = [
@@ -288,7 +288,7 @@ fn a_body_may_come_byte_by_byte() {
 }
 
 #[test]
-fn a_refused_body_does_not_spoil_the_next_request() {
+fn a_refused_body_does_not_affect_the_next_request() {
     let relay = Relay::start(&[]);
     let mut wire = relay.connect();
     wire.send([create("nonsense").bytes(), create("{}").bytes()].concat());
@@ -297,7 +297,7 @@ fn a_refused_body_does_not_spoil_the_next_request() {
 }
 
 #[test]
-fn a_creation_that_breaks_off_creates_nothing() {
+fn an_interrupted_creation_creates_nothing() {
     let relay = Relay::start(&[]);
     let mut wire = relay.connect();
     wire.ask(&ask("POST", "/stream").length(3).raw_body(b"{}"));

@@ -30,7 +30,7 @@ fn directory() -> TempDir {
 }
 
 /// Uploads and downloads at once; both must succeed. What the uploading curl printed.
-fn meet(upload: Command, download: Command) -> (Output, Output) {
+fn transfer_between(upload: Command, download: Command) -> (Output, Output) {
     let (mut upload, mut download) = (upload, download);
     let uploading = upload.spawn().expect("curl");
     let downloading = download.spawn().expect("curl");
@@ -56,13 +56,13 @@ fn a_stream_is_created_with_curl() {
 }
 
 #[test]
-fn a_file_goes_from_curl_to_curl() {
+fn a_file_is_transferred_from_curl_to_curl() {
     let (relay, here) = (Relay::start(&[]), directory());
     for size in [0, 1, 1_000, 3 << 20, 20 << 20] {
         write_pattern(&here.path().join("up"), size);
         let url = relay.url(&format!("/stream/{}", relay.create()));
         let upload = curl(&here, &["-T", "up", &url, "-w", "%{http_code}"]);
-        let (uploaded, _) = meet(upload, curl(&here, &["-f", "-o", "down", &url]));
+        let (uploaded, _) = transfer_between(upload, curl(&here, &["-f", "-o", "down", &url]));
         assert_eq!(uploaded.stdout, b"200", "{size}");
         let down = fs::read(here.path().join("down")).expect("the download");
         is_pattern(21, size, &down).unwrap_or_else(|why| panic!("{size}: {why}"));
@@ -71,7 +71,7 @@ fn a_file_goes_from_curl_to_curl() {
 }
 
 #[test]
-fn a_download_that_would_resume_does_not_use_the_stream_up() {
+fn a_resumed_download_does_not_consume_the_stream() {
     let (relay, here) = (Relay::start(&[]), directory());
     write_pattern(&here.path().join("up"), 3_000);
     write_pattern(&here.path().join("down"), 1_000);
@@ -81,24 +81,27 @@ fn a_download_that_would_resume_does_not_use_the_stream_up() {
     assert_eq!(resumed.stdout, b"416", "{resumed:?}");
     assert_eq!(fs::read(here.path().join("down")).expect("the part"), pattern(21, 1_000));
     assert_eq!(relay.status(&id)["state"], "CREATED");
-    meet(curl(&here, &["-f", "-T", "up", &url]), curl(&here, &["-f", "-o", "down", &url]));
+    transfer_between(
+        curl(&here, &["-f", "-T", "up", &url]),
+        curl(&here, &["-f", "-o", "down", &url]),
+    );
     assert_eq!(fs::read(here.path().join("down")).expect("the whole"), pattern(21, 3_000));
 }
 
 #[test]
-fn a_file_goes_to_an_http_1_0_curl() {
+fn a_file_is_transferred_to_an_http_1_0_curl() {
     let (relay, here) = (Relay::start(&[]), directory());
     write_pattern(&here.path().join("up"), 3 << 20);
     for upload in [&["-T", "up"][..], &["-T", "up", "-H", "Transfer-Encoding: chunked"]] {
         let url = relay.url(&format!("/stream/{}", relay.create()));
         let upload = curl(&here, &[upload, &[&url]].concat());
-        let (_, downloaded) = meet(upload, curl(&here, &["-f", "-0", &url]));
+        let (_, downloaded) = transfer_between(upload, curl(&here, &["-f", "-0", &url]));
         is_pattern(21, 3 << 20, &downloaded.stdout).unwrap_or_else(|why| panic!("{why}"));
     }
 }
 
 #[test]
-fn a_pipe_goes_from_curl_to_curl() {
+fn a_pipe_is_transferred_from_curl_to_curl() {
     let (relay, here) = (Relay::start(&[]), directory());
     write_pattern(&here.path().join("up"), 5 << 20);
     let url = relay.url(&format!("/stream/{}", relay.create()));
@@ -109,13 +112,13 @@ fn a_pipe_goes_from_curl_to_curl() {
         .expect("cat");
     let mut upload = curl(&here, &["-f", "-T", "-", &url]);
     upload.stdin(cat.stdout.take().expect("its output"));
-    let (_, downloaded) = meet(upload, curl(&here, &["-f", &url]));
+    let (_, downloaded) = transfer_between(upload, curl(&here, &["-f", &url]));
     assert!(cat.wait().expect("cat").success());
     is_pattern(21, 5 << 20, &downloaded.stdout).unwrap_or_else(|why| panic!("{why}"));
 }
 
 #[test]
-fn a_directory_goes_through_tar() {
+fn a_directory_is_transferred_through_tar() {
     let (relay, here, there) = (Relay::start(&[]), directory(), directory());
     fs::create_dir_all(here.path().join("tree/below")).expect("directories");
     write_pattern(&here.path().join("tree/one"), 1_000_000);
@@ -145,18 +148,18 @@ fn a_directory_goes_through_tar() {
 }
 
 #[test]
-fn an_address_that_ends_in_a_slash_gives_the_file_its_name() {
+fn a_url_with_a_trailing_slash_names_the_file() {
     let (relay, here, there) = (Relay::start(&[]), directory(), directory());
     write_pattern(&here.path().join("report.txt"), 1_000);
     let url = relay.url(&format!("/stream/{}", relay.create()));
     let upload = curl(&here, &["-f", "-T", "report.txt", &format!("{url}/")]);
-    meet(upload, curl(&there, &["-f", "-OJ", &url]));
+    transfer_between(upload, curl(&there, &["-f", "-OJ", &url]));
     let down = fs::read(there.path().join("report.txt")).expect("a file of that name");
     is_pattern(21, 1_000, &down).unwrap_or_else(|why| panic!("{why}"));
 }
 
 #[test]
-fn a_disposition_of_ones_own_gives_the_file_its_name() {
+fn a_custom_content_disposition_names_the_file() {
     let (relay, here, there) = (Relay::start(&[]), directory(), directory());
     write_pattern(&here.path().join("up"), 1_000);
     let disposition = "attachment; filename=\"myfile.csv\"";
@@ -165,12 +168,12 @@ fn a_disposition_of_ones_own_gives_the_file_its_name() {
     assert_success(&output);
     let answer = crate::support::parse(&output.stdout);
     let url = relay.url(&format!("/stream/{}", answer["stream"].as_str().expect("an id")));
-    meet(curl(&here, &["-f", "-T", "up", &url]), curl(&there, &["-f", "-OJ", &url]));
+    transfer_between(curl(&here, &["-f", "-T", "up", &url]), curl(&there, &["-f", "-OJ", &url]));
     assert!(there.path().join("myfile.csv").exists());
 }
 
 #[test]
-fn a_broken_upload_is_a_failed_download() {
+fn an_interrupted_upload_is_a_failed_download() {
     let (relay, here) = (Relay::start(&[]), directory());
     for (framing, version) in [
         (Framing::Length(1 << 20), "--http1.1"),
@@ -210,7 +213,7 @@ fn a_reported_error_reaches_curl() {
 }
 
 #[test]
-fn an_upload_that_is_refused_reads_its_answer() {
+fn a_refused_upload_receives_the_response() {
     let (relay, here) = (Relay::start(&[]), directory());
     write_pattern(&here.path().join("up"), 20 << 20);
     let url = relay.url(&format!("/stream/{}", crate::support::UNKNOWN));

@@ -40,7 +40,7 @@ fn pass(relay: &Relay, id: &str, upload: &Ask) {
 }
 
 #[test]
-fn the_digest_in_the_trailers_is_shown_and_wins_over_the_head_s() {
+fn the_digest_in_the_trailers_takes_precedence_over_the_head() {
     let relay = Relay::start(&[]);
     let field = |value: &str| format!("Repr-Digest: {value}\r\n");
     let both = format!("{OTHER}, {DIGEST}");
@@ -81,7 +81,7 @@ fn the_digest_in_the_trailers_is_shown_and_wins_over_the_head_s() {
 }
 
 #[test]
-fn a_trailer_may_come_byte_by_byte() {
+fn a_trailer_may_arrive_byte_by_byte() {
     let relay = Relay::start(&[]);
     let trailers = format!("Trailer-A: b\r\nRepr-Digest: \t{DIGEST} \r\nC:\r\n");
     for flags in [&[][..], &["--no-splice"]] {
@@ -101,7 +101,7 @@ fn a_trailer_may_come_byte_by_byte() {
 }
 
 #[test]
-fn trailers_behind_large_chunks_are_read_too() {
+fn trailers_after_large_chunks_are_read() {
     let relay = Relay::start(&[]);
     let data = pattern(3, 700_000);
     // Longer than what is read of chunk framing at once, before and behind the digest.
@@ -123,7 +123,7 @@ fn trailers_behind_large_chunks_are_read_too() {
 }
 
 #[test]
-fn an_upload_of_any_framing_may_have_it_in_its_head() {
+fn the_digest_may_be_in_the_head_of_an_upload_of_any_framing() {
     let relay = Relay::start(&[]);
     let uploads: [fn(&str) -> Ask; 4] = [
         |id| ask("PUT", &format!("/stream/{id}")).body("hello"),
@@ -147,7 +147,7 @@ fn an_upload_of_any_framing_may_have_it_in_its_head() {
 }
 
 #[test]
-fn a_destination_that_speaks_http_1_0_changes_nothing() {
+fn an_http_1_0_destination_changes_nothing() {
     let relay = Relay::start(&[]);
     let mut pair = relay.pair_with(Framing::Chunked, Ask::http10);
     pair.source.send(body(&format!("Repr-Digest: {DIGEST}\r\n")));
@@ -157,7 +157,7 @@ fn a_destination_that_speaks_http_1_0_changes_nothing() {
 }
 
 #[test]
-fn each_upload_of_a_connection_has_its_own() {
+fn each_upload_of_a_connection_has_its_own_digest() {
     let relay = Relay::start(&[]);
     let uploads = [
         (format!("Repr-Digest: {DIGEST}\r\n"), Some(DIGEST)),
@@ -195,7 +195,7 @@ fn begin(relay: &Relay) -> (String, Wire, Wire) {
 }
 
 #[test]
-fn it_is_shown_once_the_upload_was_handed_on_and_not_before() {
+fn the_digest_is_shown_only_after_the_complete_upload() {
     let relay = Relay::start(&[]);
     let (id, mut source, mut destination) = begin(&relay);
     let status = relay.status(&id);
@@ -209,7 +209,7 @@ fn it_is_shown_once_the_upload_was_handed_on_and_not_before() {
 }
 
 #[test]
-fn a_stream_that_ends_otherwise_shows_none() {
+fn an_unfinished_stream_has_no_digest() {
     let relay = Relay::start(&["--ttl", "1s"]);
     let check = |id: &str, state: &str| {
         let status = relay.await_state(id, state);
@@ -234,7 +234,7 @@ fn a_stream_that_ends_otherwise_shows_none() {
 }
 
 #[test]
-fn the_last_event_shows_it_and_none_before() {
+fn only_the_last_event_has_the_digest() {
     let relay = Relay::start(&[]);
     let (id, mut source, _destination) = begin(&relay);
     let mut follower = relay.connect();
@@ -254,7 +254,7 @@ fn the_last_event_shows_it_and_none_before() {
 }
 
 #[test]
-fn a_stream_created_with_the_same_header_shows_the_source_s_own() {
+fn a_digest_in_download_headers_is_not_that_of_the_source() {
     let relay = Relay::start(&[]);
     let wish = serde_json::json!({ "download_headers": { "Repr-Digest": OTHER } });
     let id = relay.create_with(&wish);

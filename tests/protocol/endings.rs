@@ -19,7 +19,7 @@ const NEW: Change = |get| get;
 const OLD: Change = Ask::http10;
 
 /// What a destination whose head left already sees of an upload that broke off.
-fn assert_torso(name: &str, old: bool, framing: Framing, ending: Ending) {
+fn assert_truncated(name: &str, old: bool, framing: Framing, ending: Ending) {
     match (old, framing) {
         (true, Framing::Chunked) => assert_eq!(ending, Ending::Reset, "{name}"),
         (true, Framing::Length(_)) | (false, _) => assert_ne!(ending, Ending::Complete, "{name}"),
@@ -27,7 +27,7 @@ fn assert_torso(name: &str, old: bool, framing: Framing, ending: Ending) {
 }
 
 /// A source for a stream whose destination waits; the destination gets all of it.
-fn assert_met(name: &str, relay: &Relay, id: &str, destination: &mut Wire) {
+fn assert_paired(name: &str, relay: &Relay, id: &str, destination: &mut Wire) {
     assert_uploaded(&relay.exchange(&LENGTH_10.put(id).raw_body(b"0123456789")));
     let download = destination.response();
     assert_eq!((download.text(), download.ending), ("0123456789", Ending::Complete), "{name}");
@@ -35,7 +35,7 @@ fn assert_met(name: &str, relay: &Relay, id: &str, destination: &mut Wire) {
 }
 
 #[test]
-fn a_source_that_leaves_before_its_first_byte_leaves_its_destination_waiting() {
+fn a_source_lost_before_its_first_byte_keeps_the_destination_waiting() {
     let relay = Relay::start(&[]);
     for framing in [LENGTH_10, Framing::Chunked] {
         for (way, change) in LEAVINGS.into_iter().flat_map(|way| [(way, NEW), (way, OLD)]) {
@@ -45,7 +45,7 @@ fn a_source_that_leaves_before_its_first_byte_leaves_its_destination_waiting() {
             let status = relay.await_state(&pair.id, "DST_CONNECTED");
             assert_eq!(status["active"], true, "{name}");
             pair.destination.assert_silent();
-            assert_met(&name, &relay, &pair.id, &mut pair.destination);
+            assert_paired(&name, &relay, &pair.id, &mut pair.destination);
         }
     }
 }
@@ -53,7 +53,7 @@ fn a_source_that_leaves_before_its_first_byte_leaves_its_destination_waiting() {
 /// A source has its 200 while the tail of its body is still on its way. Closed with a request unread,
 /// the kernel would send a reset, and the tail would be lost with it.
 #[test]
-fn a_download_that_breaks_leaves_the_tail_of_the_one_before_it_alone() {
+fn a_failed_download_does_not_truncate_the_previous_one() {
     let relay = Relay::start(&[]);
     let ids = [relay.create(), relay.create()];
     let body = pattern(0, 300_000);
@@ -80,7 +80,7 @@ fn a_download_that_breaks_leaves_the_tail_of_the_one_before_it_alone() {
 /// HTTP/1.0 does not know requests that are sent ahead: a body that only the end delimits may end with
 /// a reset, which would take the tail of the answer before it along.
 #[test]
-fn an_old_client_that_sends_ahead_is_served_once() {
+fn a_pipelining_http_1_0_client_is_served_once() {
     let relay = Relay::start(&[]);
     let id = relay.create();
     let mut client = relay.connect();
@@ -94,7 +94,7 @@ fn an_old_client_that_sends_ahead_is_served_once() {
 }
 
 #[test]
-fn a_source_that_leaves_amid_its_body_never_looks_complete() {
+fn a_source_lost_during_its_body_never_looks_complete() {
     let relay = Relay::start(&[]);
     for sent in [1, 100_000] {
         for framing in [Framing::Length(sent + 1), Framing::Length(1 << 30), Framing::Chunked] {
@@ -106,7 +106,7 @@ fn a_source_that_leaves_amid_its_body_never_looks_complete() {
                 pair.source.leave(way);
                 let (rest, ending) = pair.destination.rest();
                 assert!(rest.is_empty(), "{name}: {} more bytes", rest.len());
-                assert_torso(&name, old, framing, ending);
+                assert_truncated(&name, old, framing, ending);
                 let status = relay.await_state(&pair.id, "SRC_DISCONNECTED");
                 assert_eq!(status["bytes_transferred"], sent, "{name}");
             }
@@ -115,7 +115,7 @@ fn a_source_that_leaves_amid_its_body_never_looks_complete() {
 }
 
 #[test]
-fn a_source_that_leaves_within_a_chunk_never_looks_complete() {
+fn a_source_lost_within_a_chunk_never_looks_complete() {
     let relay = Relay::start(&[]);
     // Each is a way to stop short of the empty line behind the last chunk.
     let rows = ["5\r\nhel", "5\r\nhello", "5\r\nhello\r", "5\r\nhello\r\n", "5\r\nhello\r\n0\r\n"];
@@ -124,13 +124,13 @@ fn a_source_that_leaves_within_a_chunk_never_looks_complete() {
         pair.source.send(sent);
         assert_eq!(pair.destination.head().status, 200, "{sent:?}");
         pair.source.leave(LEAVINGS[0]);
-        assert_torso(sent, old, Framing::Chunked, pair.destination.rest().1);
+        assert_truncated(sent, old, Framing::Chunked, pair.destination.rest().1);
         relay.await_state(&pair.id, "SRC_DISCONNECTED");
     }
 }
 
 #[test]
-fn bad_framing_before_the_first_byte_is_a_400_and_a_502() {
+fn invalid_framing_before_the_first_byte_is_a_400_and_a_502() {
     let relay = Relay::start(&[]);
     for change in [NEW, OLD] {
         let mut pair = relay.pair_with(Framing::Chunked, change);
@@ -144,7 +144,7 @@ fn bad_framing_before_the_first_byte_is_a_400_and_a_502() {
 }
 
 #[test]
-fn bad_framing_amid_the_body_is_a_400_and_a_torso() {
+fn invalid_framing_during_the_body_is_a_400_and_a_truncation() {
     let relay = Relay::start(&[]);
     for (name, nonsense) in [
         ("a size that is none", "xyz\r\nhello\r\n0\r\n\r\n"),
@@ -159,7 +159,7 @@ fn bad_framing_amid_the_body_is_a_400_and_a_torso() {
             assert_error(name, &pair.source.response(), (400, "BadRequestError", None));
             pair.source.expect_end();
             let (_, ending) = pair.destination.rest();
-            assert_torso(name, old, Framing::Chunked, ending);
+            assert_truncated(name, old, Framing::Chunked, ending);
             let status = relay.await_state(&pair.id, "SRC_ERROR");
             assert_eq!(status["active"], false, "{name}");
         }
@@ -167,7 +167,7 @@ fn bad_framing_amid_the_body_is_a_400_and_a_torso() {
 }
 
 #[test]
-fn a_waiting_source_that_leaves_gives_its_place_back() {
+fn a_waiting_source_that_disconnects_frees_its_side() {
     let relay = Relay::start(&[]);
     for (framing, way) in [LENGTH_10, Framing::Chunked].into_iter().zip(LEAVINGS) {
         for sent in ["", "4\r\n"] {
@@ -178,25 +178,25 @@ fn a_waiting_source_that_leaves_gives_its_place_back() {
             let status = relay.await_state(&id, "CREATED");
             assert_eq!(status["active"], true, "{framing:?}, {way:?}");
             let mut destination = relay.waiting_destination(&id);
-            assert_met("after it", &relay, &id, &mut destination);
+            assert_paired("after it", &relay, &id, &mut destination);
         }
     }
 }
 
 #[test]
-fn a_waiting_destination_that_leaves_gives_its_place_back() {
+fn a_waiting_destination_that_disconnects_frees_its_side() {
     let relay = Relay::start(&[]);
     for way in LEAVINGS {
         let id = relay.create();
         relay.waiting_destination(&id).leave(way);
         relay.await_state(&id, "CREATED");
         let mut destination = relay.waiting_destination(&id);
-        assert_met(&format!("{way:?}"), &relay, &id, &mut destination);
+        assert_paired(&format!("{way:?}"), &relay, &id, &mut destination);
     }
 }
 
 #[test]
-fn a_destination_that_leaves_before_the_first_byte_leaves_its_source_waiting() {
+fn a_destination_lost_before_the_first_byte_keeps_the_source_waiting() {
     let relay = Relay::start(&[]);
     for framing in [LENGTH_10, Framing::Chunked] {
         for way in LEAVINGS {
@@ -222,7 +222,7 @@ fn send_without_end(mut socket: TcpStream, framing: Framing) -> JoinHandle<()> {
 }
 
 #[test]
-fn a_source_that_never_stops_sending_still_reads_its_502() {
+fn a_source_that_keeps_sending_still_receives_its_502() {
     let relay = Relay::start(&["--linger-timeout", "500ms"]);
     for framing in [Framing::Length(1 << 40), Framing::Chunked] {
         for (way, old) in LEAVINGS.into_iter().flat_map(|way| [(way, false), (way, true)]) {
@@ -335,7 +335,7 @@ fn a_waiting_source_may_half_close_after_its_body() {
 }
 
 #[test]
-fn a_source_that_leaves_after_its_last_byte_does_not_spoil_the_download() {
+fn a_source_closed_after_its_last_byte_does_not_truncate_the_download() {
     let relay = Relay::start(&[]);
     let data = pattern(7, 1 << 20);
     for framing in [Framing::Length(data.len()), Framing::Chunked] {

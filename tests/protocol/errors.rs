@@ -42,7 +42,7 @@ fn assert_ended_by(relay: &Relay, id: &str, name: &str, message: &str) {
 }
 
 #[test]
-fn an_error_reported_before_anyone_came_reaches_whoever_comes_next() {
+fn an_early_error_report_is_returned_to_the_next_client() {
     let relay = Relay::start(&[]);
     for (name, next) in [
         ("a destination", get as fn(&str) -> Ask),
@@ -61,7 +61,7 @@ fn an_error_reported_before_anyone_came_reaches_whoever_comes_next() {
 }
 
 #[test]
-fn a_waiting_side_is_told_at_once() {
+fn a_waiting_side_is_answered_at_once() {
     let relay = Relay::start(&[]);
     let body = json!({ "http_status": 404, "name": "FileNotFoundError", "message": "No 'a.txt'" });
     let wanted = (404, "FileNotFoundError", Some("No 'a.txt'"));
@@ -113,7 +113,7 @@ fn every_member_of_a_report_has_its_default() {
 }
 
 #[test]
-fn a_status_without_content_goes_out_without_a_body() {
+fn a_status_without_content_is_sent_without_a_body() {
     let relay = Relay::start(&[]);
     for status in [204, 205, 304] {
         let id = relay.create();
@@ -128,7 +128,7 @@ fn a_status_without_content_goes_out_without_a_body() {
 }
 
 #[test]
-fn a_report_may_be_chunked_or_come_with_no_body_at_all() {
+fn a_report_may_be_chunked_or_have_no_body() {
     let relay = Relay::start(&[]);
     let path = |id: &str| format!("/stream/{id}/error");
     let rows: [(&str, Change, &str); 4] = [
@@ -146,7 +146,7 @@ fn a_report_may_be_chunked_or_come_with_no_body_at_all() {
 }
 
 #[test]
-fn a_bad_report_changes_nothing() {
+fn an_invalid_report_changes_nothing() {
     let relay = Relay::start(&[]);
     let rows: [(&str, &[u8]); 17] = [
         ("no JSON", b"oh no"),
@@ -182,7 +182,7 @@ fn a_bad_report_changes_nothing() {
 }
 
 #[test]
-fn a_report_comes_too_late_for_a_pair() {
+fn a_report_on_a_paired_stream_is_refused() {
     let relay = Relay::start(&[]);
     let mut pair = relay.pair(LENGTH_5);
     assert_error("paired", &relay.report(&pair.id), STARTED);
@@ -197,7 +197,7 @@ fn a_report_comes_too_late_for_a_pair() {
 }
 
 #[test]
-fn a_report_on_a_forgotten_stream_is_not_found() {
+fn a_report_beyond_the_retention_is_not_found() {
     let relay = Relay::start(&["--retention", "100ms"]);
     let id = relay.create();
     assert_eq!(delete(&relay, &id).status(), 204);
@@ -209,7 +209,7 @@ fn a_report_on_a_forgotten_stream_is_not_found() {
 }
 
 #[test]
-fn a_deleted_stream_is_gone_for_whoever_comes() {
+fn a_deleted_stream_is_not_found() {
     let relay = Relay::start(&[]);
     let id = relay.create();
     let answer = delete(&relay, &id);
@@ -225,7 +225,7 @@ fn a_deleted_stream_is_gone_for_whoever_comes() {
 }
 
 #[test]
-fn a_waiting_side_is_told_of_the_deletion() {
+fn a_waiting_side_is_answered_410_on_deletion() {
     let relay = Relay::start(&[]);
     let deleted = (410, "StreamDeletedError", None);
     let id = relay.create();
@@ -243,7 +243,7 @@ fn a_waiting_side_is_told_of_the_deletion() {
 }
 
 #[test]
-fn both_sides_of_a_pair_are_told_of_the_deletion() {
+fn both_sides_of_a_pair_are_answered_410_on_deletion() {
     let relay = Relay::start(&[]);
     let deleted = (410, "StreamDeletedError", None);
     for framing in [LENGTH_5, Framing::Chunked] {
@@ -276,7 +276,7 @@ fn a_deleted_transfer_never_looks_complete() {
 }
 
 #[test]
-fn a_finished_stream_is_not_there_to_be_deleted() {
+fn a_finished_stream_cannot_be_deleted() {
     let relay = Relay::start(&[]);
     let mut pair = relay.pair(LENGTH_5);
     pair.pass_first(b"hello");

@@ -110,7 +110,7 @@ fn create_long(relay: &Relay) -> String {
 }
 
 #[test]
-fn every_state_is_told_as_the_status_shows_it() {
+fn every_state_is_an_event_equal_to_the_status() {
     let relay = Relay::start(&[]);
     let id = relay.create();
     let mut follower = Follower::of(&relay, &id);
@@ -132,7 +132,7 @@ fn every_state_is_told_as_the_status_shows_it() {
 }
 
 #[test]
-fn the_head_says_what_it_is() {
+fn the_head_has_the_fields_of_an_event_stream() {
     let relay = Relay::start(&[]);
     let target = events(&relay.create());
     let mut wire = relay.connect();
@@ -154,7 +154,7 @@ fn the_head_says_what_it_is() {
 }
 
 #[test]
-fn to_http_1_0_the_end_of_the_connection_is_the_end() {
+fn the_end_of_the_connection_is_the_end_for_http_1_0() {
     let relay = Relay::start(&[]);
     let id = relay.create();
     let mut wire = relay.connect();
@@ -172,7 +172,7 @@ fn to_http_1_0_the_end_of_the_connection_is_the_end() {
 }
 
 #[test]
-fn of_a_stream_that_is_over_one_event_tells() {
+fn an_ended_stream_has_one_event() {
     let relay = Relay::start(&[]);
     let id = relay.create();
     delete(&relay, &id);
@@ -202,7 +202,7 @@ fn unknown_streams_and_other_methods_are_refused() {
 }
 
 #[test]
-fn an_upload_may_be_called_events() {
+fn an_upload_may_be_named_events() {
     let relay = Relay::start(&[]);
     let id = relay.create();
     let mut destination = relay.waiting_destination(&id);
@@ -215,7 +215,7 @@ fn an_upload_may_be_called_events() {
 }
 
 #[test]
-fn reports_and_timeouts_are_told() {
+fn reports_and_timeouts_are_events() {
     let relay = Relay::start(&["--ttl", "1s"]);
     let id = relay.create();
     let mut follower = Follower::of(&relay, &id);
@@ -252,7 +252,7 @@ fn not_every_byte_is_an_event() {
 }
 
 #[test]
-fn comments_keep_a_follower_for_longer_than_an_idle_connection_lives() {
+fn comments_keep_a_follower_connected_beyond_the_keep_alive_timeout() {
     let relay = Relay::start(&["--event-keep-alive", "100ms", "--keep-alive-timeout", "250ms"]);
     let id = relay.create();
     let mut follower = Follower::of(&relay, &id);
@@ -266,7 +266,7 @@ fn comments_keep_a_follower_for_longer_than_an_idle_connection_lives() {
 }
 
 #[test]
-fn a_new_bottleneck_is_told_even_if_nothing_moves() {
+fn a_new_bottleneck_is_an_event_even_without_progress() {
     let relay = Relay::start(&[]);
     let mut pair = relay.pair(Framing::Length(64 << 20));
     let mut follower = Follower::of(&relay, &pair.id);
@@ -276,7 +276,7 @@ fn a_new_bottleneck_is_told_even_if_nothing_moves() {
 }
 
 #[test]
-fn a_follower_that_leaves_changes_nothing() {
+fn a_follower_disconnect_changes_nothing() {
     for way in LEAVINGS {
         let relay = Relay::start(&[]);
         let before = relay.descriptors();
@@ -302,7 +302,7 @@ fn a_follower_that_leaves_changes_nothing() {
 }
 
 #[test]
-fn too_many_followers_are_refused_until_one_leaves() {
+fn followers_above_the_limit_are_refused_until_one_disconnects() {
     let busy = |relay: &Relay, id: &str| {
         let answer = relay.connect().exchange(&ask("GET", &events(id)));
         assert_error("one too many", &answer, (503, "TooBusyError", None));
@@ -335,7 +335,7 @@ fn too_many_followers_are_refused_until_one_leaves() {
 }
 
 #[test]
-fn a_follower_that_does_not_keep_up_gets_the_newest_and_the_last() {
+fn a_slow_follower_skips_to_the_newest_and_the_last_event() {
     let relay = Relay::start(&[]);
     let id = create_long(&relay);
     let mut slow = Follower::over(Wire::connect_narrow(relay.address()), &id);
@@ -416,7 +416,7 @@ fn a_follower_that_does_not_read_is_closed() {
 }
 
 #[test]
-fn draining_lets_followers_hear_the_end() {
+fn followers_receive_the_last_event_while_draining() {
     let relay = Relay::start(&[]);
     let mut pair = relay.pair(Framing::Length(10));
     let mut follower = Follower::of(&relay, &pair.id);
@@ -431,7 +431,7 @@ fn draining_lets_followers_hear_the_end() {
 }
 
 #[test]
-fn the_end_of_draining_ends_followers() {
+fn the_end_of_draining_disconnects_followers() {
     let relay = Relay::start(&["--drain-timeout", "200ms"]);
     let pair = relay.pair(Framing::Length(10));
     let mut streaming = Follower::of(&relay, &pair.id);

@@ -31,7 +31,7 @@ fn type_and_disposition_of_the_upload_pass_through() {
 }
 
 #[test]
-fn nothing_else_of_the_upload_passes_through() {
+fn no_other_header_of_the_upload_passes_through() {
     let relay = Relay::start(&[]);
     let id = relay.create();
     let secrets = ["Authorization", "Cookie", "X-Secret", "Set-Cookie", "Location", "ETag"];
@@ -166,7 +166,7 @@ fn a_name_in_the_path_becomes_the_file_name() {
 }
 
 #[test]
-fn a_name_in_the_path_adds_no_header_of_its_own() {
+fn a_name_in_the_path_cannot_inject_a_header() {
     let relay = Relay::start(&[]);
     for name in ["a%0d%0aX-Evil:%20yes", "%22;%20x=%22", "a%00b", "%ff%fe", "a%2fb"] {
         let id = relay.create();
@@ -179,7 +179,7 @@ fn a_name_in_the_path_adds_no_header_of_its_own() {
 }
 
 #[test]
-fn a_patient_source_sends_only_when_paired() {
+fn expect_100_continue_is_answered_once_paired() {
     let relay = Relay::start(&[]);
     for framing in [Framing::Length(5), Framing::Chunked] {
         let id = relay.create();
@@ -197,7 +197,7 @@ fn a_patient_source_sends_only_when_paired() {
 }
 
 #[test]
-fn a_patient_source_that_comes_second_may_send_at_once() {
+fn expect_100_continue_of_the_second_side_is_answered_at_once() {
     let relay = Relay::start(&[]);
     for expectation in ["100-continue", "100-Continue"] {
         let id = relay.create();
@@ -213,7 +213,7 @@ fn a_patient_source_that_comes_second_may_send_at_once() {
 }
 
 #[test]
-fn a_patient_source_is_refused_in_place_of_continue() {
+fn expect_100_continue_is_refused_with_the_final_status() {
     let relay = Relay::start(&[]);
     let patient = |id: &str| Framing::Length(5).put(id).field("Expect", "100-continue");
     let taken = relay.create();
@@ -245,7 +245,7 @@ fn an_unknown_expectation_fails_and_changes_nothing() {
 }
 
 #[test]
-fn continue_is_not_said_to_those_who_do_not_wait() {
+fn continue_is_not_sent_to_clients_that_do_not_wait() {
     let relay = Relay::start(&[]);
     let expecting = |id: &str| put(id).field("Expect", "100-continue");
     // `heads` takes the first answer for the last: a 100 would fail it.
@@ -274,7 +274,7 @@ fn a_refused_download_keeps_the_connection() {
 }
 
 #[test]
-fn a_part_of_a_stream_is_refused_before_it_joins() {
+fn a_range_request_is_refused_before_it_joins() {
     let relay = Relay::start(&[]);
     let id = relay.create();
     let path = format!("/stream/{id}");
@@ -299,7 +299,7 @@ fn a_part_of_a_stream_is_refused_before_it_joins() {
 }
 
 #[test]
-fn a_range_that_is_the_whole_or_to_be_ignored_joins() {
+fn a_complete_or_ignored_range_joins() {
     let relay = Relay::start(&[]);
     for fields in [
         &[("Range", "bytes=0-")][..],

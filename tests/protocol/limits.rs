@@ -55,7 +55,7 @@ fn streams_are_bounded() {
 }
 
 #[test]
-fn a_slow_reader_slows_its_source_and_loses_nothing() {
+fn a_slow_reader_throttles_its_source_and_loses_nothing() {
     let relay = Relay::start(&[]);
     let data = pattern(11, 64 << 20);
     for framing in [Framing::Length(data.len()), Framing::Chunked] {
@@ -74,7 +74,7 @@ fn a_slow_reader_slows_its_source_and_loses_nothing() {
 }
 
 #[test]
-fn stalled_readers_do_not_hinder_others() {
+fn stalled_readers_do_not_block_others() {
     let relay = Relay::start(&["--max-pipes", "2"]);
     let data = pattern(12, 16 << 20);
     let mut stalled: Vec<Pair> =
@@ -96,7 +96,7 @@ fn stalled_readers_do_not_hinder_others() {
 }
 
 #[test]
-fn a_waiting_upload_costs_the_relay_no_buffer() {
+fn a_waiting_upload_is_not_buffered() {
     let relay = Relay::start(&[]);
     relay.turn();
     let before = relay.resident_bytes();
@@ -114,7 +114,7 @@ fn a_waiting_upload_costs_the_relay_no_buffer() {
 }
 
 #[test]
-fn unread_answers_stop_their_connection_only() {
+fn unread_responses_block_only_their_connection() {
     let relay = Relay::start(&[]);
     let before = relay.resident_bytes();
     let mut deaf = Wire::connect_narrow(relay.address());
@@ -127,7 +127,7 @@ fn unread_answers_stop_their_connection_only() {
 }
 
 #[test]
-fn a_connection_that_never_speaks_is_closed() {
+fn a_connection_without_a_request_is_closed() {
     let relay = Relay::start(&["--keep-alive-timeout", "300ms", "--header-timeout", "300ms"]);
     let mut mute = relay.connect();
     mute.everything();
@@ -135,7 +135,7 @@ fn a_connection_that_never_speaks_is_closed() {
 }
 
 #[test]
-fn a_body_that_never_comes_times_out() {
+fn an_incomplete_body_times_out() {
     let relay = Relay::start(&[
         "--header-timeout",
         "300ms",
@@ -152,7 +152,7 @@ fn a_body_that_never_comes_times_out() {
 }
 
 #[test]
-fn an_early_answer_is_never_lost_to_a_reset() {
+fn an_early_response_is_never_lost_to_a_reset() {
     let relay = Relay::start(&[]);
     let piece = vec![b'x'; 65_536];
     for _ in 0..20 {
@@ -169,7 +169,7 @@ fn an_early_answer_is_never_lost_to_a_reset() {
 }
 
 #[test]
-fn bytes_and_an_end_behind_the_last_request_do_not_reset_its_answer() {
+fn bytes_after_the_last_request_do_not_reset_its_response() {
     let relay = Relay::start(&[]);
     for _ in 0..20 {
         let mut wire = relay.connect();
@@ -184,7 +184,7 @@ fn bytes_and_an_end_behind_the_last_request_do_not_reset_its_answer() {
 }
 
 #[test]
-fn lingering_discards_so_many_bytes_and_no_more() {
+fn lingering_discards_at_most_linger_bytes() {
     let relay = Relay::start(&["--linger-bytes", "64KiB", "--linger-timeout", "1h"]);
     let mut source = relay.connect();
     source.ask(&ask("PUT", &format!("/stream/{UNKNOWN}")).length(1 << 40));
@@ -196,7 +196,7 @@ fn lingering_discards_so_many_bytes_and_no_more() {
 }
 
 #[test]
-fn lingering_ends_after_some_time() {
+fn lingering_ends_after_its_timeout() {
     let relay = Relay::start(&["--linger-bytes", "1GiB", "--linger-timeout", "200ms"]);
     let mut source = relay.connect();
     source.ask(&ask("PUT", &format!("/stream/{UNKNOWN}")).length(1 << 40));
@@ -225,7 +225,7 @@ fn lingering_connections_are_bounded() {
 }
 
 #[test]
-fn half_open_peers_are_let_go() {
+fn half_closed_connections_are_closed() {
     let relay = Relay::start(&["--keep-alive-timeout", "300ms"]);
     let mut wire = relay.connect();
     wire.finish_sending();

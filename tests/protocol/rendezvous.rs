@@ -52,7 +52,12 @@ impl Upload {
 }
 
 /// One whole rendezvous; the download as it came and the upload's answer.
-fn meet(relay: &Relay, first: First, get: &Ask, upload: (&str, Vec<u8>)) -> (Response, Response) {
+fn pair_and_transfer(
+    relay: &Relay,
+    first: First,
+    get: &Ask,
+    upload: (&str, Vec<u8>),
+) -> (Response, Response) {
     let (id, request) = upload;
     let (mut source, mut destination) = (relay.connect(), relay.connect());
     thread::scope(|scope| {
@@ -89,7 +94,7 @@ fn every_body_arrives(flags: &[&str], first: First, old_destination: bool) {
             let data = pattern(size as u64, size);
             let request = upload.request(&id, &data);
 
-            let (download, uploaded) = meet(&relay, first, &get, (&id, request));
+            let (download, uploaded) = pair_and_transfer(&relay, first, &get, (&id, request));
             assert_download(&name, &download, (upload, size, old_destination));
             assert_uploaded(&uploaded);
             let status = relay.await_state(&id, "FINISHED");
@@ -117,22 +122,22 @@ fn assert_download(name: &str, download: &Response, wanted: (Upload, usize, bool
 }
 
 #[test]
-fn a_waiting_source_meets_a_destination() {
+fn a_waiting_source_is_paired_with_a_destination() {
     every_body_arrives(&[], First::Source, false);
 }
 
 #[test]
-fn a_waiting_source_meets_an_http_1_0_destination() {
+fn a_waiting_source_is_paired_with_an_http_1_0_destination() {
     every_body_arrives(&[], First::Source, true);
 }
 
 #[test]
-fn a_waiting_destination_meets_a_source() {
+fn a_waiting_destination_is_paired_with_a_source() {
     every_body_arrives(&[], First::Destination, false);
 }
 
 #[test]
-fn a_waiting_http_1_0_destination_meets_a_source() {
+fn a_waiting_http_1_0_destination_is_paired_with_a_source() {
     every_body_arrives(&[], First::Destination, true);
 }
 
@@ -143,13 +148,13 @@ fn every_body_arrives_without_splice() {
 }
 
 #[test]
-fn every_body_arrives_through_small_pipes_and_few() {
+fn every_body_arrives_through_few_small_pipes() {
     every_body_arrives(&["--pipe-size", "64KiB"], First::Destination, false);
     every_body_arrives(&["--max-pipes", "1"], First::Source, true);
 }
 
 #[test]
-fn post_is_the_same_act_as_put() {
+fn post_is_equivalent_to_put() {
     let relay = Relay::start(&[]);
     let id = relay.create();
     let post = ask("POST", &format!("/stream/{id}")).field("Content-Type", "a/b").body("hello");
@@ -162,7 +167,7 @@ fn post_is_the_same_act_as_put() {
 }
 
 #[test]
-fn both_connections_are_kept_after_a_complete_exchange() {
+fn both_connections_stay_open_after_a_complete_transfer() {
     let relay = Relay::start(&[]);
     let (mut source, mut destination) = (relay.connect(), relay.connect());
     for round in 0..4 {
@@ -185,7 +190,7 @@ fn both_connections_are_kept_after_a_complete_exchange() {
 }
 
 #[test]
-fn either_side_may_ask_to_close_after_it() {
+fn either_side_may_request_close() {
     let relay = Relay::start(&[]);
     let id = relay.create();
     let get = ask("GET", &format!("/stream/{id}")).closing();
@@ -202,7 +207,7 @@ fn either_side_may_ask_to_close_after_it() {
 }
 
 #[test]
-fn a_download_pipelined_behind_another_request_waits_its_turn() {
+fn a_download_pipelined_after_another_request_waits_its_turn() {
     let relay = Relay::start(&[]);
     let id = relay.create();
     let asks = [ask("GET", "/ping"), ask("GET", &format!("/stream/{id}")), ask("GET", "/version")];
@@ -218,7 +223,7 @@ fn a_download_pipelined_behind_another_request_waits_its_turn() {
 }
 
 #[test]
-fn a_request_pipelined_behind_an_upload_is_served_after_it() {
+fn a_request_pipelined_after_an_upload_is_served_after_it() {
     let relay = Relay::start(&[]);
     for size in [0, 5, 1_000, 70_000, 1 << 20] {
         for upload in [Upload::Length, Upload::SmallChunks, Upload::LargeChunks] {
@@ -314,7 +319,7 @@ fn chunk_sizes_are_hexadecimal_in_either_case() {
 }
 
 #[test]
-fn a_chunked_upload_may_come_byte_by_byte() {
+fn a_chunked_upload_may_arrive_byte_by_byte() {
     let relay = Relay::start(&[]);
     let mut pair = relay.pair(Framing::Chunked);
     for byte in b"5;ext=1\r\nhello\r\n00b\r\n over there\r\n0\r\nA: b\r\n\r\n" {
@@ -327,7 +332,7 @@ fn a_chunked_upload_may_come_byte_by_byte() {
 }
 
 #[test]
-fn every_byte_is_handed_on_as_it_comes() {
+fn every_byte_is_forwarded_as_it_arrives() {
     let relay = Relay::start(&[]);
     for framing in [Framing::Length(30), Framing::Chunked] {
         for old in [false, true] {
@@ -342,7 +347,7 @@ fn every_byte_is_handed_on_as_it_comes() {
 }
 
 #[test]
-fn a_trickle_after_a_flood_is_handed_on_as_it_comes() {
+fn a_trickle_after_bulk_data_is_forwarded_as_it_arrives() {
     let relay = Relay::start(&[]);
     let flood = pattern(4, 3 << 20);
     for framing in [Framing::Length(flood.len() + 20), Framing::Chunked] {
@@ -363,7 +368,7 @@ fn a_trickle_after_a_flood_is_handed_on_as_it_comes() {
 }
 
 #[test]
-fn the_download_head_leaves_with_the_first_byte() {
+fn the_download_head_is_sent_with_the_first_byte() {
     let relay = Relay::start(&[]);
     for framing in [Framing::Length(2), Framing::Chunked] {
         let mut pair = relay.pair(framing);
@@ -386,7 +391,7 @@ fn the_upload_is_not_answered_before_its_end() {
 }
 
 #[test]
-fn many_streams_at_once_do_not_mix() {
+fn many_concurrent_streams_do_not_mix() {
     let relay = Relay::start(&[]);
     thread::scope(|scope| {
         for seed in 0..16 {
@@ -397,7 +402,8 @@ fn many_streams_at_once_do_not_mix() {
                 let upload = UPLOADS[usize::try_from(seed).expect("small") % 4];
                 let request = upload.request(&id, &pattern(seed, size));
                 let first = if seed % 2 == 0 { First::Source } else { First::Destination };
-                let (download, uploaded) = meet(relay, first, &get_of(&id), (&id, request));
+                let (download, uploaded) =
+                    pair_and_transfer(relay, first, &get_of(&id), (&id, request));
                 is_pattern(seed, size, &download.body).expect("its own body");
                 assert_uploaded(&uploaded);
             });

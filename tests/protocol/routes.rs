@@ -41,7 +41,7 @@ fn ping_answers_pong() {
 }
 
 #[test]
-fn version_names_the_program_and_its_version() {
+fn version_returns_the_program_name_and_its_version() {
     let answer = Relay::start(&[]).get("/version");
     assert_eq!(answer.status(), 200);
     assert_eq!(answer.head.get("Content-Type"), Some("application/json"));
@@ -50,7 +50,7 @@ fn version_names_the_program_and_its_version() {
 }
 
 #[test]
-fn head_is_there_wherever_get_is() {
+fn head_is_allowed_wherever_get_is() {
     let relay = Relay::start(&crate::support::TRUSTING);
     let id = relay.create();
     let rows = [
@@ -108,7 +108,7 @@ fn head_on_a_stream_never_consumes_it() {
 }
 
 #[test]
-fn options_names_the_methods_of_a_path() {
+fn options_returns_the_methods_of_a_path() {
     let relay = Relay::start(&[]);
     for (path, methods) in known_paths(&relay.create()) {
         let answer = relay.exchange(&ask("OPTIONS", &path));
@@ -119,7 +119,7 @@ fn options_names_the_methods_of_a_path() {
 }
 
 #[test]
-fn options_of_the_whole_server_is_answered() {
+fn options_asterisk_is_answered() {
     let relay = Relay::start(&[]);
     let mut wire = relay.connect();
     let answer = wire.exchange(&ask("OPTIONS", "*"));
@@ -129,7 +129,7 @@ fn options_of_the_whole_server_is_answered() {
 }
 
 #[test]
-fn a_path_that_is_not_there_is_a_bad_route() {
+fn an_unknown_path_is_a_bad_route() {
     let relay = Relay::start(&[]);
     let id = relay.create();
     let rows = [
@@ -148,7 +148,7 @@ fn a_path_that_is_not_there_is_a_bad_route() {
 }
 
 #[test]
-fn a_known_path_with_another_method_says_what_it_allows() {
+fn another_method_on_a_known_path_is_a_405_with_allow() {
     let relay = Relay::start(&[]);
     for (path, methods) in known_paths(&relay.create()) {
         for method in ["GET", "POST", "PUT", "DELETE", "PATCH", "BREW", "get"] {
@@ -164,7 +164,7 @@ fn a_known_path_with_another_method_says_what_it_allows() {
 }
 
 #[test]
-fn a_stream_that_does_not_exist_is_told_from_a_bad_route() {
+fn an_unknown_stream_is_not_a_bad_route() {
     let relay = Relay::start(&[]);
     for id in [UNKNOWN, "nonsense", "1", "00000000-0000-4000-8000-00000000000"] {
         let rows = [
@@ -211,7 +211,7 @@ fn a_trailing_slash_and_a_query_change_nothing() {
 }
 
 #[test]
-fn absolute_form_is_read_for_its_path() {
+fn absolute_form_is_reduced_to_its_path() {
     let relay = Relay::start(&[]);
     let id = relay.create();
     let rows = [
@@ -273,7 +273,7 @@ fn assert_date(name: &str, answer: &Response) {
 }
 
 #[test]
-fn an_error_is_text_for_those_who_prefer_it() {
+fn errors_are_plain_text_if_preferred() {
     let relay = Relay::start(&[]);
     let rows = [
         ("text", "text/plain", true),
@@ -315,7 +315,7 @@ fn http_1_0_is_served_and_closed() {
 }
 
 #[test]
-fn a_connection_is_kept_until_someone_says_close() {
+fn a_connection_stays_open_until_close_is_requested() {
     let relay = Relay::start(&[]);
     let mut wire = relay.connect();
     for _ in 0..3 {

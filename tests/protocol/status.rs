@@ -53,7 +53,7 @@ fn assert_shape(status: &Value, ended: bool, erred: bool) {
 }
 
 #[test]
-fn a_status_has_every_member_in_every_state_before_the_end() {
+fn the_status_has_every_member_in_every_active_state() {
     let relay = Relay::start(&[]);
     let (download, upload) = (json!({ "X-A": "b", "X-B": 1 }), json!({ "X-C": true }));
     let body = json!({ "download_headers": download, "upload_headers": upload });
@@ -93,7 +93,7 @@ fn a_status_without_headers_has_empty_maps() {
 }
 
 #[test]
-fn a_finished_stream_has_no_error_and_every_byte() {
+fn a_finished_stream_has_no_error_and_counts_every_byte() {
     let relay = Relay::start(&[]);
     let data = pattern(8, 70_000);
     for (framing, old) in [(Framing::Length(data.len()), false), (Framing::Chunked, true)] {
@@ -107,7 +107,7 @@ fn a_finished_stream_has_no_error_and_every_byte() {
 }
 
 #[test]
-fn a_stream_that_ended_badly_says_why() {
+fn a_failed_stream_has_an_error() {
     let relay = Relay::start(&["--ttl", "1s"]);
     let check = |id: &str, state: &str, name: &str| {
         let status = relay.await_state(id, state);
@@ -134,7 +134,7 @@ fn a_stream_that_ended_badly_says_why() {
 }
 
 #[test]
-fn bytes_are_counted_while_they_move() {
+fn bytes_are_counted_during_the_transfer() {
     let relay = Relay::start(&[]);
     for framing in [Framing::Length(50), Framing::Chunked] {
         let mut pair = relay.pair(framing);
@@ -188,7 +188,7 @@ fn ids(list: &Value) -> Vec<&str> {
 }
 
 #[test]
-fn the_list_holds_every_stream_oldest_first() {
+fn the_list_contains_every_stream_oldest_first() {
     let relay = Relay::start(&crate::support::TRUSTING);
     let answer = relay.get("/stream");
     assert_eq!(answer.head.get("Content-Type"), Some("application/json"));
@@ -215,7 +215,7 @@ fn the_list_holds_every_stream_oldest_first() {
 const MANY: usize = 4_000;
 
 #[test]
-fn a_list_that_only_its_end_delimits_never_looks_whole_when_it_is_cut() {
+fn a_truncated_close_delimited_list_never_looks_complete() {
     let flags = ["--keep-alive-timeout", "300ms", "--max-unjoined-streams-per-address", "0"];
     let relay = Relay::start(&[&crate::support::TRUSTING[..], &flags].concat());
     let before = relay.descriptors();
@@ -270,7 +270,7 @@ fn a_long_list_is_streamed_to_a_slow_reader_while_others_are_served() {
 }
 
 #[test]
-fn who_comes_too_late_is_told_what_became_of_the_stream() {
+fn a_late_client_gets_the_outcome_of_the_stream() {
     let relay = Relay::start(&["--ttl", "1s"]);
     let used = {
         let mut pair = relay.pair(Framing::Length(1));

@@ -73,7 +73,7 @@ fn malformed_chunks_are_refused() {
 }
 
 #[test]
-fn extensions_are_read_in_all_the_forms_there_are() {
+fn extensions_of_every_form_are_accepted() {
     let relay = Relay::start(&[]);
     for line in
         ["5;a", "5;a=b", "5;a=\"b\"", "5;a=\"\\\"; =\u{e9}\"", "5 ;a", "5\t; a = b ; c =\t\"\" ;d"]
@@ -86,7 +86,7 @@ fn extensions_are_read_in_all_the_forms_there_are() {
 }
 
 #[test]
-fn sizes_that_no_number_holds_are_refused() {
+fn sizes_beyond_64_bits_are_refused() {
     let relay = Relay::start(&[]);
     let rows = [
         ("2^64", "10000000000000000".to_owned()),
@@ -104,7 +104,7 @@ fn sizes_that_no_number_holds_are_refused() {
 }
 
 #[test]
-fn huge_sizes_are_never_wrapped_to_small_ones() {
+fn huge_sizes_never_wrap_around() {
     let relay = Relay::start(&[]);
     let rows = [
         ("2^31 and 5", "80000005"),
@@ -133,7 +133,7 @@ fn huge_sizes_are_never_wrapped_to_small_ones() {
 }
 
 #[test]
-fn a_chunk_of_4_gib_is_begun() {
+fn a_chunk_of_4_gib_is_accepted() {
     let relay = Relay::start(&[]);
     for size in ["ffffffff", "100000000", "100000001"] {
         let mut pair = relay.pair(Framing::Chunked);
@@ -147,7 +147,7 @@ fn a_chunk_of_4_gib_is_begun() {
 }
 
 #[test]
-fn extensions_and_trailers_have_their_bounds() {
+fn extensions_and_trailers_are_bounded() {
     let relay = Relay::start(&[]);
     let long = "x".repeat(100 * 1024);
     let rows = [
@@ -185,7 +185,7 @@ fn endless_extensions_and_trailers_are_ended() {
 }
 
 #[test]
-fn json_bodies_are_framed_as_strictly() {
+fn json_bodies_are_parsed_as_strictly() {
     let relay = Relay::start(&[]);
     let rows: [(&str, &[u8]); 8] = [
         ("a space behind the size", b"2 \r\n{}\r\n0\r\n\r\n"),
@@ -207,7 +207,7 @@ fn json_bodies_are_framed_as_strictly() {
 }
 
 #[test]
-fn what_follows_a_chunked_body_is_a_request_of_its_own() {
+fn bytes_after_a_chunked_body_are_the_next_request() {
     let relay = Relay::start(&[]);
     let mut pair = relay.pair(Framing::Chunked);
     pair.source.send("5\r\nhello\r\n0\r\n\r\nnonsense\r\n\r\n");

@@ -141,7 +141,7 @@ fn malformed_request_lines_are_refused() {
 }
 
 #[test]
-fn faults_beside_the_first_lines_are_refused() {
+fn faults_in_later_lines_are_refused() {
     let rows: [Row; 8] = [
         (
             "a coding in HTTP/1.0",
@@ -168,7 +168,7 @@ fn faults_beside_the_first_lines_are_refused() {
 }
 
 #[test]
-fn what_is_no_http_at_all_is_refused() {
+fn other_protocols_are_refused() {
     let tls = [b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03".as_slice(), &[0x5a; 506]].concat();
     let rows: [Row; 5] = [
         ("a TLS hello", &tls, &[400]),
@@ -181,7 +181,7 @@ fn what_is_no_http_at_all_is_refused() {
 }
 
 #[test]
-fn the_host_must_be_there_once_and_be_one() {
+fn exactly_one_valid_host_is_required() {
     let relay = Relay::start(&[]);
     let rows: [Row; 10] = [
         ("none", b"\r\n", &[400]),
@@ -264,7 +264,7 @@ fn an_endless_head_is_bounded() {
 }
 
 #[test]
-fn a_refused_upload_leaves_its_stream_untouched() {
+fn a_refused_upload_leaves_its_stream_unchanged() {
     let relay = Relay::start(&[]);
     let id = relay.create();
     let put = || ask("PUT", &format!("/stream/{id}"));
@@ -307,7 +307,7 @@ fn the_body_of_an_answered_request_is_not_read_as_the_next() {
 }
 
 #[test]
-fn an_empty_line_before_a_request_is_forgiven() {
+fn an_empty_line_before_a_request_is_ignored() {
     let relay = Relay::start(&[]);
     let mut wire = relay.connect();
     for _ in 0..3 {
@@ -353,7 +353,7 @@ fn a_slow_head_times_out() {
 }
 
 #[test]
-fn an_idle_connection_is_closed_without_a_word() {
+fn an_idle_connection_is_closed_without_a_response() {
     let relay = Relay::start(&["--keep-alive-timeout", "300ms"]);
     let mut wire = relay.connect();
     for _ in 0..2 {

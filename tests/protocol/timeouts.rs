@@ -10,7 +10,7 @@ const EXPIRED: (u16, &str, Option<&str>) =
     (504, "SessionTimeoutError", Some("The specified session expired before both sides connected"));
 
 #[test]
-fn a_stream_that_nobody_joins_times_out() {
+fn an_unjoined_stream_times_out() {
     let relay = Relay::start(&["--ttl", "200ms"]);
     let id = relay.create();
     let status = relay.await_state(&id, "TIMEOUT_NO_SRC_NO_DST");
@@ -23,7 +23,7 @@ fn a_stream_that_nobody_joins_times_out() {
 }
 
 #[test]
-fn a_busy_transfer_is_never_taken_for_a_stalled_one() {
+fn a_busy_transfer_never_counts_as_stalled() {
     // So many that the relay is what they wait for: their turns end with the budget, not a block.
     let relay = Relay::start(&["--idle-timeout", "500ms"]);
     let piece = Framing::Chunked.piece(&vec![b'x'; 1 << 20]);
@@ -57,7 +57,7 @@ fn a_busy_transfer_is_never_taken_for_a_stalled_one() {
 }
 
 #[test]
-fn a_source_that_nobody_meets_is_told_so() {
+fn a_source_without_a_destination_times_out() {
     let relay = Relay::start(&["--ttl", "1s"]);
     let rows = [
         ("nothing sent", Framing::Length(10), &b""[..]),
@@ -75,7 +75,7 @@ fn a_source_that_nobody_meets_is_told_so() {
 }
 
 #[test]
-fn a_patient_source_that_nobody_meets_is_told_so() {
+fn a_source_waiting_for_100_continue_times_out() {
     let relay = Relay::start(&["--ttl", "1s"]);
     let id = relay.create();
     let put = Framing::Length(10).put(&id).field("Expect", "100-continue");
@@ -83,7 +83,7 @@ fn a_patient_source_that_nobody_meets_is_told_so() {
 }
 
 #[test]
-fn a_destination_that_nobody_meets_is_told_so() {
+fn a_destination_without_a_source_times_out() {
     let relay = Relay::start(&["--ttl", "1s"]);
     for old in [false, true] {
         let id = relay.create();
@@ -105,7 +105,7 @@ fn create_for(relay: &Relay, ttl_s: u64) -> String {
 }
 
 #[test]
-fn a_stream_waits_as_long_as_its_creator_asked() {
+fn a_stream_waits_for_its_requested_ttl() {
     let relay = Relay::start(&["--ttl", "200ms"]);
     let patient = create_for(&relay, 600);
     let brief = create_for(&relay, 1);
@@ -121,7 +121,7 @@ fn a_stream_waits_as_long_as_its_creator_asked() {
 }
 
 #[test]
-fn a_shorter_waiting_time_than_the_usual_one_ends_earlier() {
+fn a_ttl_below_the_default_ends_earlier() {
     let relay = Relay::start(&["--ttl", "1h"]);
     let (usual, brief) = (relay.create(), create_for(&relay, 1));
     relay.await_state(&brief, "TIMEOUT_NO_SRC_NO_DST");
@@ -129,7 +129,7 @@ fn a_shorter_waiting_time_than_the_usual_one_ends_earlier() {
 }
 
 #[test]
-fn a_report_is_kept_for_the_waiting_time_of_its_stream() {
+fn a_report_is_kept_for_the_ttl_of_its_stream() {
     let relay = Relay::start(&["--ttl", "200ms"]);
     let (patient, usual) = (create_for(&relay, 600), relay.create());
     for id in [&patient, &usual] {
@@ -141,7 +141,7 @@ fn a_report_is_kept_for_the_waiting_time_of_its_stream() {
 }
 
 #[test]
-fn the_waiting_time_does_not_end_a_running_transfer() {
+fn the_ttl_does_not_end_a_running_transfer() {
     let relay = Relay::start(&["--ttl", "1s"]);
     let mut pair = relay.pair(Framing::Length(20));
     pair.pass_first(b"0123456789");
@@ -154,7 +154,7 @@ fn the_waiting_time_does_not_end_a_running_transfer() {
 }
 
 #[test]
-fn the_waiting_time_does_not_end_a_pair_that_has_moved_nothing() {
+fn the_ttl_does_not_end_a_pair_without_data() {
     let relay = Relay::start(&["--ttl", "1s"]);
     let mut pair = relay.pair(Framing::Chunked);
     let later = relay.create();
@@ -164,7 +164,7 @@ fn the_waiting_time_does_not_end_a_pair_that_has_moved_nothing() {
 }
 
 #[test]
-fn a_transfer_in_which_nothing_moves_is_ended() {
+fn an_idle_transfer_times_out() {
     let relay = Relay::start(&["--idle-timeout", "1s"]);
     for framing in [Framing::Length(10), Framing::Chunked] {
         for old in [false, true] {
@@ -186,7 +186,7 @@ fn a_transfer_in_which_nothing_moves_is_ended() {
 }
 
 #[test]
-fn a_pair_in_which_nothing_ever_moved_is_ended() {
+fn a_pair_without_data_times_out() {
     let relay = Relay::start(&["--idle-timeout", "1s"]);
     let mut pair = relay.pair(Framing::Length(10));
     assert!(!pair.destination.succeeded());
@@ -194,7 +194,7 @@ fn a_pair_in_which_nothing_ever_moved_is_ended() {
 }
 
 #[test]
-fn the_waiting_time_is_longer_than_the_idle_time_of_others() {
+fn the_idle_timeout_does_not_end_a_waiting_stream() {
     let relay = Relay::start(&["--idle-timeout", "1s", "--keep-alive-timeout", "1s"]);
     let id = relay.create();
     let mut source = relay.waiting_source(&id, Framing::Length(5));

@@ -16,7 +16,7 @@ const RUNS: u64 = 5000;
 const SCRIPT_BYTES: usize = 2000;
 
 #[test]
-fn every_schedule_ends_with_all_clients_answered_and_nothing_left() {
+fn every_schedule_ends_with_all_clients_answered_and_no_leaks() {
     if let Some(seed) = number("RDV_SIMULATION_SEED") {
         return world(&script(seed, SCRIPT_BYTES));
     }

@@ -3,5 +3,5 @@
 mod layering;
 #[path = "../support/mod.rs"]
 mod support;
-mod support_itself;
+mod test_client;
 mod wording;

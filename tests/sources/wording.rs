@@ -195,7 +195,7 @@ fn assert_nothing_is_refused(complaints: &[String]) {
 }
 
 #[test]
-fn errors_log_lines_messages_and_comments() {
+fn wording_of_errors_logs_messages_and_comments() {
     let mut complaints = Vec::new();
     let mut seen = 0;
     for path in files("src") {
@@ -219,7 +219,7 @@ fn errors_log_lines_messages_and_comments() {
 }
 
 #[test]
-fn documents_and_files_that_are_installed() {
+fn wording_of_documents_and_installed_files() {
     let pages = PAGES.iter().map(|page| root().join(page));
     let mut complaints = Vec::new();
     for path in pages.chain(files("docs")).chain(files("deploy")) {
@@ -235,7 +235,7 @@ fn documents_and_files_that_are_installed() {
 }
 
 #[test]
-fn help_and_manual_pages_of_all_commands() {
+fn wording_of_help_and_manual_pages() {
     let folder = tempfile::tempdir().expect("a directory");
     let finished = Process::rdv(&["man", folder.path().to_str().expect("UTF-8")]).finish();
     assert_eq!(finished.status.code(), Some(0), "{}", finished.stderr);
@@ -255,7 +255,7 @@ fn help_and_manual_pages_of_all_commands() {
 }
 
 #[test]
-fn a_refused_phrase_is_found_in_any_case_and_over_lines() {
+fn a_refused_phrase_is_found_in_any_case_and_across_lines() {
     assert_eq!(refused("It\nIs  no URL"), ["\"is no\" (write: is not a valid, invalid)"]);
     assert_eq!(refused("the port is no longer free"), [""; 0]);
     let source = "// \"who\"\nlet a = 'x'; say(\"so \\\n   many\"); let b = ('\"', r#\"told\"#);";

@@ -44,7 +44,7 @@ fn decide(
 }
 
 #[test]
-fn lists_are_for_operators_and_for_trusted_networks() {
+fn lists_are_for_the_admin_listener_and_trusted_networks() {
     for (name, arrival, fields, denied) in [
         ("an operator", admin("127.0.0.1:9090"), "", false),
         ("an operator behind a proxy", admin("127.0.0.1:9090"), "X-Forwarded-For: a", false),
@@ -71,7 +71,7 @@ fn lists_are_for_operators_and_for_trusted_networks() {
 }
 
 #[test]
-fn what_anybody_may_do_is_not_asked_about() {
+fn public_routes_need_no_permission() {
     let fields = "Host: evil.example\nOrigin: http://evil.example:1\nSec-Fetch-Site: cross-site";
     for route in [
         Route::Create,
@@ -92,7 +92,7 @@ fn what_anybody_may_do_is_not_asked_about() {
 }
 
 #[test]
-fn pages_of_other_origins_do_not_act() {
+fn requests_from_other_origins_are_denied() {
     let rows = [
         ("no page", "", None),
         ("its own", "Origin: http://127.0.0.1:8080", None),
@@ -175,7 +175,7 @@ fn origins_can_be_allowed() {
 }
 
 #[test]
-fn operators_name_the_relay_by_its_own_names() {
+fn the_admin_listener_accepts_only_its_own_host_names() {
     let hosts = ["relay.example", "[fd00::7]", "fd00::8"].map(|text| text.parse().unwrap());
     let policy = Policy { admin_hosts: &hosts, ..CLOSED };
     for (name, local, target, host, own) in [
@@ -213,7 +213,7 @@ fn operators_name_the_relay_by_its_own_names() {
 }
 
 #[test]
-fn agents_elsewhere_than_on_loopback_need_a_token() {
+fn agents_need_a_token_except_on_loopback() {
     let open = Policy { agents: true, ..CLOSED };
     let elsewhere = Arrival { loopback: false, ..public() };
     for (name, arrival, policy, denied) in [

@@ -33,7 +33,7 @@ fn flow() -> SocketFigures {
 }
 
 #[test]
-fn whoever_the_source_is_waited_for_by_is_told_from_the_path() {
+fn a_slow_source_is_distinguished_from_a_slow_path() {
     let rows: [(&str, u64, SocketFigures, Limit); 10] = [
         (
             "nothing comes",
@@ -93,7 +93,7 @@ fn whoever_the_source_is_waited_for_by_is_told_from_the_path() {
 }
 
 #[test]
-fn a_destination_that_does_not_read_is_told_from_the_path() {
+fn a_slow_destination_is_distinguished_from_a_slow_path() {
     let open = SocketFigures {
         segment_bytes: 1448,
         peer_window_bytes: 3_000_000,
@@ -132,7 +132,7 @@ fn a_destination_that_does_not_read_is_told_from_the_path() {
 }
 
 #[test]
-fn what_was_before_the_earlier_sample_does_not_count() {
+fn only_changes_since_the_earlier_sample_count() {
     let old = SocketFigures {
         segment_bytes: 1448,
         peer_window_bytes: 60_000,
@@ -156,7 +156,7 @@ fn what_was_before_the_earlier_sample_does_not_count() {
 }
 
 #[test]
-fn who_is_held_back_for_its_rate_is_not_to_blame() {
+fn a_rate_limited_source_is_not_the_bottleneck() {
     let (earlier, mut later) = second(Some(WaitingOn::Rate), 50);
     // Whatever the socket shows, it is the relay that leaves the bytes in it.
     later.source = SocketFigures { receive_rtt_us: 60_000, out_of_order_segments: 500, ..flow() };
@@ -167,7 +167,7 @@ fn who_is_held_back_for_its_rate_is_not_to_blame() {
 }
 
 #[test]
-fn without_any_wait_there_is_still_a_verdict() {
+fn without_any_wait_the_source_is_the_bottleneck() {
     let (earlier, later) = second(None, 10);
     assert_eq!(classify(&earlier, &later).limit, Limit::Source);
     assert_eq!(classify(&earlier, &earlier).limit, Limit::Source, "in no time");

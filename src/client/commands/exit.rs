@@ -120,7 +120,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn refusals_end_with_the_status_of_their_reason() {
+    fn each_refusal_has_its_exit_status() {
         for (status, name, exit) in [
             (504, "SessionTimeoutError", Exit::NobodyCame),
             (502, "StreamSourceError", Exit::OtherSide),
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_other_side_says_does_nothing_to_a_terminal() {
+    fn messages_of_the_other_side_are_escaped() {
         let message = "\u{1b}[2J\nfake".to_owned();
         let failure = Failure::from(Refusal { status: 400, name: "X".into(), message });
         assert!(!failure.why.contains(['\u{1b}', '\n']), "{}", failure.why);

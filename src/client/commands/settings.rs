@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn the_own_file_comes_before_the_machines() {
+    fn the_file_of_the_user_takes_precedence() {
         let places = |variables: &[(&str, &str)]| {
             usual_places(|name| {
                 variables.iter().find(|(there, _)| *there == name).map(|(_, value)| value.into())

@@ -126,7 +126,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn a_line_says_what_matters() {
+    fn a_line_has_state_bytes_and_bottleneck_or_error() {
         let status = json!({ "state": "STREAMING", "bytes_transferred": 7,
             "bottleneck": { "side": "source" } });
         assert_eq!(line(&status), "STREAMING, 7 B; limited by the sender");

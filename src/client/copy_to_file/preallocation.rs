@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_never_looks_longer_than_what_was_written() {
+    fn a_file_is_never_longer_than_what_was_written() {
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(&[1; 5000]).unwrap();
         let mut room = room(&file, 3 * STEP_BYTES);
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn no_more_is_asked_for_than_will_come() {
+    fn no_more_is_allocated_than_expected() {
         let file = tempfile::tempfile().unwrap();
         let mut room = room(&file, STEP_BYTES + 10);
         for _ in 0..4 {
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn what_knows_nothing_of_room_is_written_as_it_is() {
+    fn files_without_preallocation_are_written_directly() {
         let file = File::options().read(true).write(true).open("/dev/full").unwrap();
         let mut room = room(&file, 3 * STEP_BYTES);
         assert!(room.used(1).is_ok());

@@ -86,7 +86,7 @@ mod tests {
     use std::os::unix::net::UnixListener;
 
     #[test]
-    fn the_only_socket_is_found_and_several_are_named() {
+    fn a_single_socket_is_found_and_several_are_listed() {
         let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let missing = one.path().join("missing");
         let directories = [missing, one.path().to_owned(), other.path().to_owned()];

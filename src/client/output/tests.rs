@@ -22,16 +22,16 @@ fn pairs(expected: &[(&str, &str)]) -> Vec<(String, String)> {
     expected.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect()
 }
 
-fn begun(target: &Path, overwrite: bool) -> Output {
+fn started(target: &Path, overwrite: bool) -> Output {
     let output = Output::create(target, overwrite).unwrap();
     output.file().write_all(b"new").unwrap();
     output
 }
 
 #[test]
-fn a_file_has_its_name_only_once_it_is_complete() {
+fn a_file_gets_its_final_name_once_complete() {
     let directory = directory();
-    let output = begun(&directory.path().join("a"), false);
+    let output = started(&directory.path().join("a"), false);
     assert_eq!(output.partial_path(), directory.path().join("a.partial"));
     assert_eq!(listing(directory.path()), pairs(&[("a.partial", "new")]));
     assert_eq!(output.complete(false).unwrap(), directory.path().join("a"));
@@ -39,9 +39,9 @@ fn a_file_has_its_name_only_once_it_is_complete() {
 }
 
 #[test]
-fn what_was_written_can_be_read_again() {
+fn written_data_can_be_read_back() {
     let directory = directory();
-    let output = begun(&directory.path().join("a"), false);
+    let output = started(&directory.path().join("a"), false);
     let mut text = String::new();
     output.file().rewind().unwrap();
     output.file().read_to_string(&mut text).unwrap();
@@ -49,16 +49,16 @@ fn what_was_written_can_be_read_again() {
 }
 
 #[test]
-fn a_new_file_has_the_permissions_of_any_other() {
+fn a_new_file_has_the_default_permissions() {
     let directory = directory();
     fs::write(directory.path().join("other"), "").unwrap();
-    let target = begun(&directory.path().join("a"), false).complete(false).unwrap();
+    let target = started(&directory.path().join("a"), false).complete(false).unwrap();
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode();
     assert_eq!(mode(&target), mode(&directory.path().join("other")));
 }
 
 #[test]
-fn an_existing_file_is_refused_at_once_unless_it_may_be_replaced() {
+fn an_existing_file_is_refused_at_once_without_force() {
     let directory = directory();
     let target = directory.path().join("a");
     fs::write(&target, "old").unwrap();
@@ -66,12 +66,12 @@ fn an_existing_file_is_refused_at_once_unless_it_may_be_replaced() {
     assert_eq!(error.kind(), ErrorKind::AlreadyExists);
     assert!(error.to_string().contains("--force"), "{error}");
     assert_eq!(listing(directory.path()), pairs(&[("a", "old")]), "nothing was begun");
-    begun(&target, true).complete(true).unwrap();
+    started(&target, true).complete(true).unwrap();
     assert_eq!(listing(directory.path()), pairs(&[("a", "new")]));
 }
 
 #[test]
-fn a_name_taken_meanwhile_is_not_replaced_and_nothing_is_lost() {
+fn a_path_created_meanwhile_is_not_replaced_and_nothing_is_lost() {
     for (name, make) in [
         ("a file", (|path: &Path| fs::write(path, "old")) as fn(&Path) -> io::Result<()>),
         ("a link to nothing", |path| symlink("/nonexistent", path)),
@@ -79,7 +79,7 @@ fn a_name_taken_meanwhile_is_not_replaced_and_nothing_is_lost() {
     ] {
         let directory = directory();
         let target = directory.path().join("a");
-        let output = begun(&target, false);
+        let output = started(&target, false);
         make(&target).unwrap();
         let before = fs::symlink_metadata(&target).unwrap();
         let error = output.complete(false).unwrap_err();
@@ -93,7 +93,7 @@ fn a_name_taken_meanwhile_is_not_replaced_and_nothing_is_lost() {
 }
 
 #[test]
-fn what_is_no_file_is_not_replaced_even_if_told() {
+fn special_files_are_not_replaced_even_with_force() {
     let directory = directory();
     let error = Output::create(directory.path(), true).unwrap_err();
     assert!(error.to_string().contains("is a directory"), "{error}");
@@ -110,7 +110,7 @@ fn a_link_is_replaced_and_not_written_through() {
     fs::write(&other, "old").unwrap();
     symlink("other", &target).unwrap();
     symlink("other", directory.path().join("a.partial")).unwrap();
-    let output = begun(&target, true);
+    let output = started(&target, true);
     assert_eq!(output.partial_path(), directory.path().join("a.2.partial"));
     output.complete(true).unwrap();
     assert_eq!(fs::read_to_string(&other).unwrap(), "old");
@@ -118,10 +118,10 @@ fn a_link_is_replaced_and_not_written_through() {
 }
 
 #[test]
-fn unfinished_files_of_one_name_do_not_meet_and_are_bounded_in_number() {
+fn partial_files_of_one_name_are_distinct_and_bounded() {
     let directory = directory();
     let target = directory.path().join("a");
-    let outputs: Vec<_> = (0..PARTIAL_MAX).map(|_| begun(&target, false)).collect();
+    let outputs: Vec<_> = (0..PARTIAL_MAX).map(|_| started(&target, false)).collect();
     assert_eq!(outputs[1].partial_path(), directory.path().join("a.2.partial"));
     assert_eq!(listing(directory.path()).len(), outputs.len());
     let error = Output::create(&target, false).unwrap_err().to_string();
@@ -129,31 +129,31 @@ fn unfinished_files_of_one_name_do_not_meet_and_are_bounded_in_number() {
 }
 
 #[test]
-fn an_abandoned_file_stays_unless_it_is_empty() {
+fn an_abandoned_file_is_kept_unless_empty() {
     let directory = directory();
     let target = directory.path().join("a");
-    let partial = begun(&target, false).abandon();
+    let partial = started(&target, false).abandon();
     assert_eq!(partial, Some(directory.path().join("a.partial")));
     assert_eq!(Output::create(&target, false).unwrap().abandon(), None);
     assert_eq!(listing(directory.path()), pairs(&[("a.partial", "new")]));
 }
 
 #[test]
-fn the_longest_names_are_possible() {
+fn the_longest_names_are_supported() {
     for (name, target) in [("ASCII", "x".repeat(255)), ("wide", "€".repeat(85))] {
         let directory = directory();
         let target = directory.path().join(target);
-        let (first, second) = (begun(&target, false), begun(&target, false));
+        let (first, second) = (started(&target, false), started(&target, false));
         assert_eq!(first.complete(false).unwrap(), target, "{name}");
         assert!(second.abandon().unwrap().to_str().unwrap().ends_with(".2.partial"), "{name}");
     }
     let directory = directory();
     let bytes = directory.path().join(OsStr::from_bytes(&[0xff; 255]));
-    begun(&bytes, false).complete(false).unwrap();
+    started(&bytes, false).complete(false).unwrap();
 }
 
 #[test]
-fn a_directory_that_takes_no_file_is_named_in_one_line() {
+fn an_unwritable_directory_is_a_one_line_error() {
     // No file can be created in /proc/self, not even by root, which ignores permissions.
     for (name, target) in [("closed", "/proc/self/a"), ("absent", "/nonexistent/a")] {
         let error = Output::create(Path::new(target), false).unwrap_err().to_string();
@@ -163,11 +163,11 @@ fn a_directory_that_takes_no_file_is_named_in_one_line() {
 }
 
 #[test]
-fn a_directory_closed_while_receiving_leaves_the_bytes_where_they_are() {
+fn a_directory_moved_while_receiving_keeps_the_partial_file() {
     let directory = directory();
     let inside = directory.path().join("inside");
     fs::create_dir(&inside).unwrap();
-    let output = begun(&inside.join("a"), false);
+    let output = started(&inside.join("a"), false);
     // Moving it away makes it unreachable for everyone, including root.
     fs::rename(&inside, directory.path().join("elsewhere")).unwrap();
     let error = output.complete(false).unwrap_err();
@@ -176,7 +176,7 @@ fn a_directory_closed_while_receiving_leaves_the_bytes_where_they_are() {
 }
 
 #[test]
-fn a_file_system_without_the_rename_is_served_by_links() {
+fn without_renameat2_files_are_moved_in_two_steps() {
     let directory = directory();
     let (from, to) = (directory.path().join("from"), directory.path().join("to"));
     fs::write(&from, "new").unwrap();

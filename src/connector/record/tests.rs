@@ -81,7 +81,7 @@ fn golden_lines_are_read_field_by_field_and_written_byte_for_byte() {
 }
 
 #[test]
-fn other_ways_to_write_a_record_mean_the_same() {
+fn other_spellings_of_a_record_are_equivalent() {
     let spread = golden("spread.json").concat();
     let read = Record::parse(spread.as_bytes()).unwrap();
     let expected = Record {
@@ -107,7 +107,7 @@ fn other_ways_to_write_a_record_mean_the_same() {
 }
 
 #[test]
-fn what_is_no_record_is_refused_with_its_reason() {
+fn an_invalid_record_is_refused_with_the_reason() {
     for (name, line, hint) in [
         ("nothing", "", "not a JSON object"),
         ("no JSON", "position", "not a JSON object"),
@@ -163,7 +163,7 @@ fn what_is_no_record_is_refused_with_its_reason() {
 }
 
 #[test]
-fn compact_json_keeps_what_is_in_strings() {
+fn compact_json_keeps_the_contents_of_strings() {
     for (text, compact) in [
         ("{ \"a b\" :\t[ 1 , \"\\\" x\" ]\r\n}", "{\"a b\":[1,\"\\\" x\"]}"),
         ("\"\\\\\" ", "\"\\\\\""),
@@ -187,7 +187,7 @@ fn any_data() -> impl Strategy<Value = Option<Data>> {
 
 proptest! {
     #[test]
-    fn what_is_written_is_read(
+    fn a_written_record_is_read_back(
         position in any::<Vec<u8>>(),
         operation in 0..4_usize,
         metadata in any::<BTreeMap<String, String>>(),

@@ -49,7 +49,7 @@ fn checked(verifier: &Verifier, fields: &str, body: &str, now: i64) -> Result<()
 }
 
 #[test]
-fn published_signatures_are_believed_and_no_other_body_is() {
+fn published_signatures_are_valid_for_their_body_only() {
     for (scheme, (secret, body, fields), now) in [
         (Scheme::GitHub, GITHUB, 0),
         (Scheme::Stripe, STRIPE, STRIPE_TIME),
@@ -71,7 +71,7 @@ fn published_signatures_are_believed_and_no_other_body_is() {
 }
 
 #[test]
-fn any_of_several_secrets_may_have_signed() {
+fn a_signature_by_any_of_several_secrets_is_valid() {
     let (known, body, fields) = GITHUB;
     let rotated = verifier(Scheme::GitHub, &["new", known]);
     assert_eq!(checked(&rotated, fields, body, 0), Ok(()));
@@ -80,7 +80,7 @@ fn any_of_several_secrets_may_have_signed() {
 }
 
 #[test]
-fn the_signed_time_may_be_off_by_the_tolerance_and_no_more() {
+fn the_signed_time_may_differ_by_the_tolerance_only() {
     for (scheme, (secret, body, fields), time) in
         [(Scheme::Stripe, STRIPE, STRIPE_TIME), (Scheme::Standard, STANDARD, STANDARD_TIME)]
     {
@@ -220,7 +220,7 @@ fn svix_names_the_standard_fields_after_itself() {
 }
 
 #[test]
-fn a_time_cannot_be_moved_from_the_body_into_the_field() {
+fn a_timestamp_cannot_be_moved_from_the_body_into_the_field() {
     // Signed: "a", second 1, body "1614265330.x". The same bytes, split elsewhere, would be recent.
     let verifier = verifier(Scheme::Standard, &[STANDARD.0]);
     let moved = "webhook-id: a.1\r\nwebhook-timestamp: 1614265330\r\n\
@@ -238,7 +238,7 @@ fn schemes_have_names() {
 }
 
 #[test]
-fn secrets_are_decoded_where_their_scheme_says_so() {
+fn secrets_are_decoded_as_their_scheme_requires() {
     for (name, scheme, text, expected) in [
         ("GitHub's", Scheme::GitHub, "a b", Ok(&b"a b"[..])),
         ("Stripe's, as it is", Scheme::Stripe, "whsec_AAAA", Ok(b"whsec_AAAA")),
@@ -259,7 +259,7 @@ fn secrets_are_decoded_where_their_scheme_says_so() {
 }
 
 #[test]
-fn no_secret_is_shown() {
+fn secrets_are_not_shown() {
     let (text, body, _) = GITHUB;
     let verifier = verifier(Scheme::GitHub, &[text]);
     let shown = format!("{verifier:?}");

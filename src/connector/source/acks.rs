@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_are_read_however_they_come() {
+    fn lines_are_read_in_pieces_of_any_size() {
         let whole = [line(ID), b"\r\n".to_vec(), line(Uuid::max())].concat();
         let expected = [AckLine::Acknowledged(ID), AckLine::Acknowledged(Uuid::max())];
         for step in [1, 7, whole.len()] {
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_acknowledgement_is_named_and_passed() {
+    fn invalid_acknowledgements_are_reported_and_skipped() {
         for bad in ["{}", "{\"ack\":7}", "[", "{\"ack\":\"bm8=\"}", "\u{1b}[2J"] {
             let mut acks = Acks::default();
             let said = acks.take(&[bad.as_bytes(), b"\n", &line(ID)].concat());
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_without_an_end_takes_no_memory() {
+    fn an_endless_line_uses_bounded_memory() {
         let mut acks = Acks::default();
         let mut said = Vec::new();
         for _ in 0..100 {

@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_in_a_file_is_encoded_as_one_in_memory_is() {
+    fn a_body_in_a_file_is_encoded_like_one_in_memory() {
         for bytes in [0, 1, 2, 3, 4, PIECE_BYTES - 1, PIECE_BYTES, PIECE_BYTES + 1, 200_000] {
             let body: Vec<u8> = (0_u8..251).cycle().step_by(7).take(bytes).collect();
             let expected = format!("{{\"after\":\"{}\"}}}}\n", STANDARD.encode_to_string(&body));
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_a_line_already_goes_as_it_is() {
+    fn a_complete_line_is_written_unchanged() {
         let line = line(b"abc", false);
         assert_eq!(whole(&line, 2), b"{\"after\":\"abc\"}}\n");
     }

@@ -338,7 +338,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_appended_to_and_torn_records_are_taken_away() {
+    fn a_file_is_appended_to_and_torn_records_are_truncated() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("records");
         for (name, before, after) in [
@@ -363,7 +363,7 @@ mod tests {
     }
 
     #[test]
-    fn the_beginning_of_a_line_can_be_taken_back() {
+    fn the_beginning_of_a_line_can_be_rolled_back() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("records");
         let output = Output::open(&Target::Path(path.clone())).unwrap();
@@ -374,7 +374,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fifo_is_open_while_somebody_reads_it() {
+    fn a_fifo_is_open_while_it_has_a_reader() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("fifo");
         nix::unistd::mkfifo(&path, Mode::S_IRWXU).unwrap();

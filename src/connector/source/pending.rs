@@ -100,7 +100,7 @@ mod tests {
     use crate::relay::Waker;
 
     #[test]
-    fn records_of_earlier_processes_leave_nothing_behind() {
+    fn records_of_earlier_processes_leave_no_state() {
         let last = Uuid::from_u128(7);
         let limits = QueueLimits { records: 1, bytes: 1 };
         let queue = Queue::new(limits, Waker::of_no_loop().unwrap(), last).unwrap();

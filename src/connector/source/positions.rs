@@ -65,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn positions_grow_whatever_the_clock_does() {
+    fn positions_increase_whatever_the_clock_does() {
         let mut positions = Positions::after(Uuid::nil());
         let mut last = Uuid::nil();
         for unix_ms in
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn they_go_on_where_another_process_ended() {
+    fn positions_continue_after_those_of_the_previous_process() {
         let far = Builder::from_unix_timestamp_millis(1 << 47, &[0xff; 10]).into_uuid();
         let next = Positions::after(far).next(1_700_000_000_000);
         assert!(next > far, "{next} after {far}");

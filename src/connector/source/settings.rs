@@ -435,7 +435,7 @@ mod tests {
     }
 
     #[test]
-    fn without_flags_it_is_as_documented() {
+    fn the_defaults_are_as_documented() {
         let settings = settings(&[]).unwrap();
         assert_eq!(settings.addresses(), ["127.0.0.1:3000".parse().unwrap()]);
         assert_eq!(settings.target(), Target::Stdout);
@@ -446,14 +446,14 @@ mod tests {
     }
 
     #[test]
-    fn header_names_are_sorted_and_there_once() {
+    fn header_names_are_sorted_and_deduplicated() {
         let settings =
             settings(&["--header", "X-B", "--header", "x-a", "--header", "x-b"]).unwrap();
         assert_eq!(settings.rules().unwrap().headers, ["x-a", "x-b"]);
     }
 
     #[test]
-    fn wrong_flags_are_refused() {
+    fn invalid_flags_are_refused() {
         for flags in [
             &["--path", "hooks"][..],
             &["--path", "/a?b"],

@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn a_spool_that_cannot_be_read_is_not_blamed_on_the_consumer() {
+    fn an_unreadable_spool_is_not_reported_as_a_consumer_failure() {
         let folder = tempfile::tempdir().unwrap();
         let mut spooled = spooled(folder.path());
         let name = format!("{}.jsonl", Uuid::from_u128(1));

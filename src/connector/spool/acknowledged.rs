@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_has_no_gap_in_front_counts() {
+    fn only_acknowledgements_without_a_gap_count() {
         let mut acknowledged = sent(4);
         assert_eq!(acknowledged.acknowledge(at(2)), AckOutcome::Held);
         assert_eq!(acknowledged.acknowledge(at(2)), AckOutcome::Held);
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn no_more_are_open_than_may_be() {
+    fn the_number_of_open_records_is_bounded() {
         let mut acknowledged = sent(2);
         assert_eq!(acknowledged.sent(at(3)), Err(AckError::Full));
         // Acknowledged but held: it keeps its place until the first one is acknowledged.
@@ -130,7 +130,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_the_order_the_highest_without_a_gap_is_told(
+        fn in_any_order_the_highest_position_without_a_gap_is_returned(
             order in Just((1..=40usize).collect::<Vec<_>>()).prop_shuffle()
         ) {
             let mut acknowledged = sent(40);

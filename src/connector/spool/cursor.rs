@@ -62,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_cursor_is_read_as_it_was_written() {
+    fn a_written_cursor_is_read_back() {
         let position = Uuid::from_u128(7);
         for cursor in [
             Cursor::default(),

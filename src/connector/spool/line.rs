@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_are_judged_the_same_however_they_are_cut() {
+    fn lines_are_validated_alike_in_pieces_of_any_size() {
         let (one, two) = (line(1, "x"), line(2, "yy"));
         let whole = one.len() as u64;
         for (name, text, fault, whole_bytes, last) in [

@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn a_torn_tail_is_told_from_what_is_whole() {
+    fn a_torn_tail_is_distinguished_from_complete_records() {
         let whole = format!("{}{}", line(1, "a"), long_line(2, 200_000));
         let next = line(3, "c");
         for (name, tail) in [
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_crash_leaves_is_refused_and_where_is_told() {
+    fn damage_not_caused_by_a_crash_is_refused_with_its_offset() {
         let good = line(1, "a");
         for (name, text, expected) in [
             ("another text", format!("{good}hello\n{}", line(2, "b")), good.len() as u64),
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn both_ends_are_found_whatever_their_length() {
+    fn first_and_last_record_of_any_length_are_found() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("segment");
         for (name, text, last) in [
@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn a_place_is_found_among_many_lines() {
+    fn an_offset_is_found_among_many_lines() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("segment");
         // Odd positions; every hundredth line is longer than a block.
@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn the_place_behind_a_position_is_found() {
+    fn the_offset_after_a_position_is_found() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("segment");
         let (one, three, five) = (line(1, "a"), long_line(3, 10_000), line(5, "c"));

@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_delivered_waits_no_more() {
+    fn delivered_records_no_longer_count_as_undelivered() {
         let mut state = state(420, 0);
         assert_eq!((state.segments.len(), state.undelivered_bytes), (3, 360));
         assert!(state.has_room(60) && !state.has_room(61));
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn parts_are_bounded_and_count_once_they_are_delivered_whole() {
+    fn parts_are_bounded_and_count_once_completely_delivered() {
         let limits = SpoolLimits { segment_bytes: 1 << 30, max_bytes: 1 << 20, keep_bytes: 0 };
         let mut state = SpoolState::new(limits, Cursor::default());
         for number in 1..=100_000 {
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn delivered_segments_are_removed_but_for_the_newest_and_what_is_kept() {
+    fn delivered_segments_are_removed_except_the_newest_and_kept_ones() {
         for (name, keep_bytes, delivered, removed) in [
             ("nothing delivered", 0, None, None),
             ("the first one half", 0, Some(1), None),
@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn a_newest_segment_that_was_delivered_is_removed_once_it_is_released() {
+    fn a_delivered_newest_segment_is_removed_once_released() {
         let mut state = state(1000, 0);
         state.commit(at(5));
         assert!(!state.release_newest(), "the last record waits");

@@ -70,7 +70,7 @@ fn segments(folder: &TempDir) -> Vec<u64> {
 }
 
 #[test]
-fn what_was_appended_is_read_in_order_and_after_opening_again() {
+fn appended_records_are_read_in_order_and_after_reopening() {
     let folder = folder();
     {
         let Opened { spool, mut writer, cut_bytes } = open(&folder, SMALL);
@@ -89,7 +89,7 @@ fn what_was_appended_is_read_in_order_and_after_opening_again() {
 }
 
 #[test]
-fn its_files_are_for_their_owner_only_and_plain_lines() {
+fn files_are_private_and_consist_of_plain_lines() {
     let folder = folder();
     let Opened { spool, mut writer, .. } = open(&folder, SMALL);
     writer.append((line(1, "a") + &line(2, "b")).as_bytes(), at(1)).unwrap();
@@ -110,7 +110,7 @@ fn its_files_are_for_their_owner_only_and_plain_lines() {
 }
 
 #[test]
-fn a_torn_tail_is_cut_and_how_much_it_was_is_told() {
+fn a_torn_tail_is_truncated_and_its_length_reported() {
     let torn = line(4, "x");
     for (name, tail, cut) in [
         ("nothing", "", 0),
@@ -130,7 +130,7 @@ fn a_torn_tail_is_cut_and_how_much_it_was_is_told() {
 }
 
 #[test]
-fn a_segment_without_a_whole_record_is_no_more() {
+fn a_segment_without_a_complete_record_is_removed() {
     let folder = folder();
     append(&mut open(&folder, SMALL).writer, 1..=2);
     let newest = folder.path().join("spool").join(format!("{}.jsonl", at(3)));
@@ -146,7 +146,7 @@ fn a_segment_without_a_whole_record_is_no_more() {
 }
 
 #[test]
-fn what_is_no_spool_or_no_more_is_refused() {
+fn a_foreign_directory_or_a_damaged_spool_is_refused() {
     let folder = folder();
     append(&mut open(&folder, SMALL).writer, 1..=5);
     let path = folder.path().join("spool");
@@ -195,7 +195,7 @@ fn what_is_no_spool_or_no_more_is_refused() {
 }
 
 #[test]
-fn a_spool_is_open_once_until_all_of_it_is_dropped() {
+fn a_spool_is_locked_until_all_its_handles_are_dropped() {
     let folder = folder();
     let Opened { spool, writer, .. } = open(&folder, SMALL);
     let path = folder.path().join("spool");
@@ -241,7 +241,7 @@ fn a_refused_append_leaves_nothing() {
 }
 
 #[test]
-fn a_full_spool_takes_more_once_some_was_delivered() {
+fn a_full_spool_accepts_records_once_some_were_delivered() {
     let folder = folder();
     let bytes = line(1, "x").len() as u64;
     let limits = SpoolLimits { max_bytes: 3 * bytes, ..SMALL };
@@ -283,7 +283,7 @@ fn delivered_segments_are_removed_when_the_cursor_is_saved() {
 }
 
 #[test]
-fn a_crash_between_saving_and_removing_is_made_good() {
+fn a_crash_between_saving_and_removing_is_recovered_from() {
     let folder = folder();
     let path = folder.path().join("spool").join(format!("{}.jsonl", at(1)));
     {

@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn all_that_the_grammar_allows_is_read() {
+    fn every_valid_extension_is_accepted() {
         for (name, text) in [
             ("a name", ";a\r"),
             ("a token", ";a=b\r"),
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn all_else_is_refused_at_its_first_byte() {
+    fn an_invalid_extension_is_refused_at_its_first_wrong_byte() {
         for (name, good, bad) in [
             ("white space alone", " \t", '\r'),
             ("no semicolon", " ", 'a'),

@@ -121,7 +121,7 @@ fn agree(body: &[u8]) {
 }
 
 #[test]
-fn the_decoder_agrees_with_a_naive_one_at_every_cut() {
+fn the_decoder_agrees_with_a_naive_one_at_every_split() {
     for body in [
         &b"0\r\n\r\n"[..],
         b"5\r\nhello\r\n0\r\n\r\nGET / HTTP/1.1\r\n",
@@ -177,7 +177,7 @@ fn sizes_are_hexadecimal_and_below_two_to_the_63() {
 }
 
 #[test]
-fn sloppy_framing_is_refused() {
+fn lenient_framing_is_refused() {
     for (name, body, error) in [
         ("no size", &b"\r\n"[..], ChunkError::BadSize),
         ("space before the size", b" 1\r\n", ChunkError::BadSize),
@@ -240,7 +240,7 @@ fn extensions_and_trailers_are_bounded() {
 }
 
 #[test]
-fn a_decoder_that_failed_fails_for_ever() {
+fn a_failed_decoder_keeps_failing() {
     let mut decoder = ChunkDecoder::default();
     assert_eq!(decoder.step(b"x"), Err(ChunkError::BadSize));
     assert_eq!(decoder.step(b"0\r\n\r\n"), Err(ChunkError::BadSize));
@@ -249,7 +249,7 @@ fn a_decoder_that_failed_fails_for_ever() {
 }
 
 #[test]
-fn payload_may_be_taken_from_elsewhere_but_never_too_much_of_it() {
+fn payload_may_be_read_elsewhere_but_not_beyond_the_chunk() {
     let mut decoder = ChunkDecoder::default();
     assert_eq!(decoder.step(b"ffff\r\nabc"), Ok((6, Event::Payload { len: 3 })));
     decoder.took(3);
@@ -298,7 +298,7 @@ fn the_hint_expects_the_next_size_line_to_be_like_the_last() {
 }
 
 #[test]
-fn reading_by_the_hint_reads_no_payload_of_chunks_that_are_alike() {
+fn reads_of_the_hinted_size_contain_no_payload_of_equal_chunks() {
     let body = [&b"fff4\r\n"[..], &vec![b'x'; 0xfff4], b"\r\n"].concat().repeat(3);
     let (mut decoder, mut rest) = (ChunkDecoder::default(), &body[..]);
     let mut chunks = 0;

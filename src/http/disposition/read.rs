@@ -151,7 +151,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn names_are_read_in_all_the_forms_they_come_in() {
+    fn names_of_every_form_are_read() {
         for (name, value, expected) in [
             ("quoted", &b"attachment; filename=\"a b.txt\""[..], "a b.txt"),
             ("a token", b"attachment; filename=a.txt", "a.txt"),
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn broken_values_name_nothing() {
+    fn invalid_values_have_no_name() {
         for (name, value) in [
             ("empty", &b""[..]),
             ("no parameters", b"attachment"),
@@ -225,7 +225,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn nothing_makes_reading_panic(
+        fn reading_never_panics(
             value in prop::collection::vec(prop_oneof![any::<u8>(), Just(b'"'), Just(b';'), Just(b'%')], 0..64)
         ) {
             let parameters = [b"attachment; filename*=UTF-8''", value.as_slice()].concat();

@@ -8,7 +8,7 @@ fn verdict(buf: &[u8], limits: &HeadLimits) -> Result<Option<usize>, Reject> {
 }
 
 /// Returns the verdict on `buf`, after checking that it is the same byte by byte.
-fn settled(buf: &[u8], limits: &HeadLimits) -> Result<Option<usize>, Reject> {
+fn checked_verdict(buf: &[u8], limits: &HeadLimits) -> Result<Option<usize>, Reject> {
     let whole = verdict(buf, limits);
     let mut seen = 0;
     for end in 1..=buf.len() {
@@ -44,11 +44,11 @@ fn a_valid_head_is_read_in_full() {
     assert_eq!(head.fields.get("x-empty"), Some(&b""[..]));
     assert_eq!(head.fields.get("x-text"), Some(&b"\xe9"[..]));
     assert_eq!(&buf[head.len..], b"abc");
-    assert_eq!(settled(buf, &LIMITS), Ok(Some(head.len)));
+    assert_eq!(checked_verdict(buf, &LIMITS), Ok(Some(head.len)));
 }
 
 #[test]
-fn slots_serve_one_head_after_another() {
+fn slots_can_be_reused() {
     let bufs = [with_fields("Transfer-Encoding: chunked\r\n"), with_fields("")];
     let mut slots = FieldSlots::new();
     let first = parse(bufs[0].as_bytes(), &mut slots, &LIMITS).unwrap().unwrap();
@@ -79,7 +79,7 @@ fn methods_are_case_sensitive_tokens() {
 }
 
 #[test]
-fn a_head_that_is_valid_is_never_refused_early() {
+fn a_valid_head_is_never_refused_early() {
     for (name, buf) in [
         ("HTTP/1.0 without a host", "GET / HTTP/1.0\r\n\r\n"),
         ("empty host", "GET / HTTP/1.1\r\nHost:\r\n\r\n"),
@@ -89,16 +89,16 @@ fn a_head_that_is_valid_is_never_refused_early() {
         ("options of the server", "OPTIONS * HTTP/1.1\r\nHost: h\r\n\r\n"),
         ("chunked", "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: Chunked\r\n\r\n"),
     ] {
-        assert_eq!(settled(buf.as_bytes(), &LIMITS), Ok(Some(buf.len())), "{name}");
+        assert_eq!(checked_verdict(buf.as_bytes(), &LIMITS), Ok(Some(buf.len())), "{name}");
     }
     for prefix in ["", "\r", "\r\n", "G", "GET / HTTP/1.1\r\n", "GET / HTTP/2", "GET / HTTP/2.0\r"]
     {
-        assert_eq!(settled(prefix.as_bytes(), &LIMITS), Ok(None), "{prefix:?}");
+        assert_eq!(checked_verdict(prefix.as_bytes(), &LIMITS), Ok(None), "{prefix:?}");
     }
 }
 
 #[test]
-fn a_wrong_request_line_is_refused() {
+fn an_invalid_request_line_is_refused() {
     for (name, buf, reject) in [
         ("three empty lines", "\r\n\r\n\r\nGET / HTTP/1.1\r\n", Reject::TooManyEmptyLines),
         ("empty line of LF", "\nGET / HTTP/1.1\r\n", Reject::LineEnding),
@@ -132,14 +132,14 @@ fn a_wrong_request_line_is_refused() {
         ("HTTP/1.2", "GET / HTTP/1.2\r\nHost: h\r\n\r\n", Reject::VersionUnsupported),
         ("HTTP/0.9", "GET / HTTP/0.9\r\n\r\n", Reject::VersionUnsupported),
     ] {
-        assert_eq!(settled(buf.as_bytes(), &LIMITS), Err(reject), "{name}");
+        assert_eq!(checked_verdict(buf.as_bytes(), &LIMITS), Err(reject), "{name}");
     }
-    let invalid_utf8 = settled(b"GET /\xff HTTP/1.1\r\nHost: h\r\n\r\n", &LIMITS);
+    let invalid_utf8 = checked_verdict(b"GET /\xff HTTP/1.1\r\nHost: h\r\n\r\n", &LIMITS);
     assert_eq!(invalid_utf8, Err(Reject::TargetBytes));
 }
 
 #[test]
-fn a_wrong_field_line_is_refused() {
+fn an_invalid_field_line_is_refused() {
     for (name, lines, reject) in [
         ("space before the colon", "A : b\r\n", Reject::FieldName),
         ("tab before the colon", "A\t: b\r\n", Reject::FieldName),
@@ -166,12 +166,12 @@ fn a_wrong_field_line_is_refused() {
         ),
         ("differing lengths", "Content-Length: 3\r\nContent-Length: 4\r\n", Reject::LengthsDiffer),
     ] {
-        assert_eq!(settled(with_fields(lines).as_bytes(), &LIMITS), Err(reject), "{name}");
+        assert_eq!(checked_verdict(with_fields(lines).as_bytes(), &LIMITS), Err(reject), "{name}");
     }
 }
 
 #[test]
-fn control_bytes_are_refused_wherever_they_stand() {
+fn control_bytes_are_refused_anywhere() {
     let valid = "GET /aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa HTTP/1.1\r\nHost: h\r\n\
         X-Aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa: bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb\r\n\r\n";
     assert_eq!(verdict(valid.as_bytes(), &LIMITS), Ok(Some(valid.len())));
@@ -190,7 +190,7 @@ fn control_bytes_are_refused_wherever_they_stand() {
 }
 
 #[test]
-fn one_wrong_byte_gets_the_same_verdict_whole_and_split() {
+fn an_invalid_byte_has_the_same_result_in_one_read_and_split() {
     let heads = [
         "GET /aa HTTP/1.1\r\nHost: h\r\nTE: a\r\n\r\n",
         "\r\nPRI * HTTP/2.0\r\n\r\n",
@@ -202,12 +202,14 @@ fn one_wrong_byte_gets_the_same_verdict_whole_and_split() {
             for byte in *b"\r\n \t\0\x7f\xe9:/#*?,01a" {
                 let mut wrong = head.as_bytes().to_vec();
                 wrong[at] = byte;
-                let _ = settled(&wrong, &limits);
+                let _ = checked_verdict(&wrong, &limits);
                 wrong.insert(at, byte);
-                let _ = settled(&wrong, &limits);
+                let _ = checked_verdict(&wrong, &limits);
             }
-            let _ =
-                settled(&[&head.as_bytes()[..at], &head.as_bytes()[at + 1..]].concat(), &limits);
+            let _ = checked_verdict(
+                &[&head.as_bytes()[..at], &head.as_bytes()[at + 1..]].concat(),
+                &limits,
+            );
         }
     }
 }
@@ -222,12 +224,12 @@ fn the_host_is_checked_in_both_versions() {
         ("invalid", "GET / HTTP/1.1\r\nHost: a b\r\n\r\n", Reject::HostInvalid),
         ("invalid in 1.0", "GET / HTTP/1.0\r\nHost: a/b\r\n\r\n", Reject::HostInvalid),
     ] {
-        assert_eq!(settled(buf.as_bytes(), &LIMITS), Err(expected), "{name}");
+        assert_eq!(checked_verdict(buf.as_bytes(), &LIMITS), Err(expected), "{name}");
     }
 }
 
 #[test]
-fn the_connection_goes_on_unless_told_otherwise() {
+fn keep_alive_follows_version_and_connection() {
     for (name, version, lines, expected) in [
         ("1.1", "1.1", "", true),
         ("1.1 close", "1.1", "Connection: Close\r\n", false),
@@ -271,7 +273,7 @@ fn a_target_at_the_limit_passes_and_one_beyond_is_refused_when_visible() {
     let line = |len: usize| format!("\r\nGET /{}", "a".repeat(len - 1));
     let end = " HTTP/1.1\r\nHost: h\r\n\r\n";
     let fits = line(64) + end;
-    assert_eq!(settled(fits.as_bytes(), &LIMITS), Ok(Some(fits.len())));
+    assert_eq!(checked_verdict(fits.as_bytes(), &LIMITS), Ok(Some(fits.len())));
     assert_eq!(verdict(line(64).as_bytes(), &LIMITS), Ok(None));
     assert_eq!(verdict(line(65).as_bytes(), &LIMITS), Err(Reject::TargetTooLong));
     assert!(worth_parsing(line(65).as_bytes(), 60, &LIMITS));
@@ -283,7 +285,7 @@ fn a_target_at_the_limit_passes_and_one_beyond_is_refused_when_visible() {
         ("fragment", "# HTTP/1.1\r\n"),
     ] {
         let buf = line(65) + end;
-        assert_eq!(settled(buf.as_bytes(), &LIMITS), Err(Reject::TargetTooLong), "{name}");
+        assert_eq!(checked_verdict(buf.as_bytes(), &LIMITS), Err(Reject::TargetTooLong), "{name}");
     }
 }
 
@@ -292,18 +294,18 @@ fn a_head_at_the_limits_passes_and_one_beyond_is_refused() {
     let buf = with_fields("");
     let limits = |bytes: usize| HeadLimits { bytes, target_bytes: 8 };
     let with_body = buf.clone() + "body";
-    assert_eq!(settled(with_body.as_bytes(), &limits(buf.len())), Ok(Some(buf.len())));
-    assert_eq!(settled(buf.as_bytes(), &limits(buf.len() - 1)), Err(Reject::HeadTooLong));
+    assert_eq!(checked_verdict(with_body.as_bytes(), &limits(buf.len())), Ok(Some(buf.len())));
+    assert_eq!(checked_verdict(buf.as_bytes(), &limits(buf.len() - 1)), Err(Reject::HeadTooLong));
     let late = with_fields("A : b\r\n");
-    assert_eq!(settled(late.as_bytes(), &limits(buf.len() - 2)), Err(Reject::HeadTooLong));
+    assert_eq!(checked_verdict(late.as_bytes(), &limits(buf.len() - 2)), Err(Reject::HeadTooLong));
     let most = with_fields(&"A: b\r\n".repeat(FIELDS_MAX - 1));
-    assert_eq!(settled(most.as_bytes(), &LIMITS), Ok(Some(most.len())));
+    assert_eq!(checked_verdict(most.as_bytes(), &LIMITS), Ok(Some(most.len())));
     let more = with_fields(&"A: b\r\n".repeat(FIELDS_MAX));
-    assert_eq!(settled(more.as_bytes(), &LIMITS), Err(Reject::TooManyFields));
+    assert_eq!(checked_verdict(more.as_bytes(), &LIMITS), Err(Reject::TooManyFields));
 }
 
 #[test]
-fn a_head_that_trickles_is_parsed_once_a_line() {
+fn a_trickling_head_is_parsed_once_per_line() {
     let buf = with_fields("A: b\r\n").into_bytes();
     let parsed = (1..=buf.len()).filter(|&end| worth_parsing(&buf[..end], end - 1, &LIMITS));
     assert_eq!(parsed.count(), 1 + 4, "the first byte and four lines");

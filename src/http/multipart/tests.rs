@@ -87,7 +87,7 @@ fn a_form_without_parts_is_its_close_delimiter() {
 }
 
 #[test]
-fn a_boundary_holds_what_may_stand_in_one_and_all_of_its_randomness() {
+fn a_boundary_is_valid_and_keeps_all_random_bits() {
     let one = boundary().content_type();
     let text = one.strip_prefix("multipart/form-data; boundary=").unwrap();
     assert!(text.len() <= 70);
@@ -101,7 +101,7 @@ fn a_boundary_holds_what_may_stand_in_one_and_all_of_its_randomness() {
 }
 
 #[test]
-fn a_content_type_cannot_bring_a_field_of_its_own() {
+fn a_content_type_cannot_inject_a_field() {
     for (name, content_type, valid) in [
         ("plain", "text/plain", true),
         ("a parameter", "text/plain; charset=utf-8", true),
@@ -124,7 +124,7 @@ fn a_content_type_cannot_bring_a_field_of_its_own() {
 }
 
 #[test]
-fn a_length_beyond_all_numbers_is_none() {
+fn a_length_beyond_64_bits_is_none() {
     let part = || Part::field("a");
     assert_eq!(FormWriter::length_bytes(&boundary(), &[(part(), u64::MAX)]), None);
     assert_eq!(
@@ -152,7 +152,7 @@ fn contents() -> impl Strategy<Value = Vec<u8>> {
 
 proptest! {
     #[test]
-    fn names_and_contents_come_back_from_a_form(
+    fn names_and_contents_are_read_back_from_a_form(
         parts in prop::collection::vec((names(), prop::option::of(names()), contents()), 0..5)
     ) {
         let written: Vec<_> = parts

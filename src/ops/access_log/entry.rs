@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn every_form_of_target_is_taken_apart() {
+    fn every_form_of_target_is_parsed() {
         for (line, method, path, query) in [
             ("GET /a/b?c=d?e HTTP/1.1", "GET", "/a/b", "?c=d?e"),
             ("PUT /a HTTP/1.0", "PUT", "/a", ""),
@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn identifiers_are_shortened_unless_the_operator_wants_them() {
+    fn identifiers_are_shortened_unless_full_ids_are_enabled() {
         let head = format!(
             "GET /stream/{ID}?{ID} HTTP/1.1\r\nHost: h\r\nReferer: http://h/stream/{ID}\r\n\r\n"
         );
@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn repeated_fields_are_one_list_and_long_ones_are_cut() {
+    fn repeated_fields_are_joined_and_long_ones_truncated() {
         let long = "x".repeat(2 * KEPT_BYTES_MAX);
         let head = format!(
             "GET / HTTP/1.1\r\nHost: h\r\nX-A: 1\r\nx-a: 2\r\nEmpty:\r\nLong: {long}\r\n\r\n"

@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn what_could_forge_a_line_is_escaped() {
+    fn characters_that_could_forge_a_line_are_escaped() {
         for (name, value, text, json) in [
             ("plain", &b"curl/8.5 (x; y)"[..], "curl/8.5 (x; y)", r#""curl/8.5 (x; y)""#),
             ("a line end", b"a\r\nb", r"a\x0d\x0ab", r#""a\r\nb""#),
@@ -109,7 +109,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_bytes_bring_a_control_character_into_a_line(value: Vec<u8>) {
+        fn no_bytes_put_a_control_character_into_a_line(value: Vec<u8>) {
             let line = as_text(&value);
             prop_assert!(!line.chars().any(|char| is_unsafe(char) || char == '"'));
         }
@@ -122,7 +122,7 @@ mod tests {
         }
 
         #[test]
-        fn json_gives_text_back_as_it_was(value: String) {
+        fn text_survives_json_encoding(value: String) {
             prop_assert_eq!(serde_json::from_str::<String>(&as_json(value.as_bytes())).unwrap(), value);
         }
     }

@@ -300,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn each_element_of_the_reference_time_stands_for_itself() {
+    fn each_element_of_the_reference_time_is_a_placeholder() {
         let utc = date(2009, 2, 4).at(21, 5, 7, 12_300_000).to_zoned(TimeZone::UTC).unwrap();
         for (layout, expected) in [
             ("2006 06", "2009 09"),

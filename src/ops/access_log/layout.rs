@@ -61,7 +61,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_percent_sign_makes_it_strftime() {
+    fn a_layout_with_a_percent_sign_is_strftime() {
         for (layout, expected) in [
             (COMMON, "[09/Oct/2019:14:59:55 +0000]"),
             ("02/Jan/2006:15:04:05 Z0700", "09/Oct/2019:14:59:55 Z"),
@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_layout_is_named() {
+    fn an_invalid_layout_is_named() {
         for (layout, part) in [
             ("%J!", "'%J!'"),
             ("%", "'%'"),

@@ -191,7 +191,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_log_is_off_at_a_standard_stream_or_in_a_file() {
+    fn a_log_is_off_on_a_standard_stream_or_in_a_file() {
         let file = |name: &str| Choice::Lines(LogTarget::File(name.into()));
         for (text, wanted) in [
             ("off", Choice::Off),
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_near_a_word_is_taken_for_misspelt() {
+    fn a_name_similar_to_a_keyword_is_reported_as_misspelt() {
         for (name, meant) in [
             ("of", Some("off")),
             ("offf", Some("off")),

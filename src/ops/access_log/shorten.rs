@@ -60,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn identifiers_are_shortened_where_they_are_capabilities() {
+    fn stream_ids_are_shortened_and_other_ids_kept() {
         use ShortenScope::{Everywhere, InPaths, Nowhere};
         const ID: &str = "0b54a9d1-6e2f-4f5a-9c58-3d1f27e9a4c0";
         let upper = ID.to_uppercase();

@@ -102,7 +102,7 @@ const RICH: &[u8] = b"GET /stream/0b54a9d1-6e2f-4f5a-9c58-3d1f27e9a4c0?a=b HTTP/
 const NO_HEAD: &[u8] = b"GET \r\n\r\n";
 
 #[test]
-fn the_presets_write_what_they_always_wrote() {
+fn the_presets_are_stable() {
     for (name, format, head, expected) in [
         (
             "framework",
@@ -216,7 +216,7 @@ fn an_ipv4_address_on_a_socket_for_both_kinds_is_written_as_ipv4() {
 }
 
 #[test]
-fn a_wrong_format_is_refused_with_its_place_and_what_there_is() {
+fn an_invalid_format_is_refused_with_its_position_and_the_options() {
     for (format, parts) in [
         ("%h %z", &["character 4", "'%z'", "%{NAME}i"][..]),
         ("ü%é", &["character 2", "'%é'"]),
@@ -243,7 +243,7 @@ fn a_wrong_format_is_refused_with_its_place_and_what_there_is() {
 }
 
 #[test]
-fn json_lines_have_the_usual_fields_sorted_by_name() {
+fn json_lines_have_the_default_fields_sorted_by_name() {
     let line = Case { body_bytes: 60, ..Case::new(POST) }.line(json(&DEFAULT_FIELDS, "", "\n"));
     assert_eq!(
         line,
@@ -287,7 +287,7 @@ fn every_type_of_field_writes_its_value() {
 }
 
 #[test]
-fn a_wrong_field_is_refused_with_what_there_is() {
+fn an_invalid_field_is_refused_with_the_options() {
     for (field, parts) in [
         ("Status", &["NAME=TYPE"][..]),
         ("=STATUS", &["NAME=TYPE"]),
@@ -311,7 +311,7 @@ fn a_wrong_field_is_refused_with_what_there_is() {
 }
 
 #[test]
-fn a_stream_has_a_line_of_its_own() {
+fn a_stream_has_its_own_line() {
     let Some(ended) = part().ended else { panic!() };
     let stream = Uuid::parse_str(ID).unwrap();
     let entry = StreamEntry { stream, peers: [Some(peer()), None], ended, ended_ms: RECEIVED_MS };
@@ -339,7 +339,7 @@ fn a_stream_has_a_line_of_its_own() {
 
 proptest! {
     #[test]
-    fn no_header_forges_a_line(mut value: Vec<u8>) {
+    fn no_header_can_forge_a_line(mut value: Vec<u8>) {
         value.retain(|byte| !matches!(byte, b'\r' | b'\n' | 0));
         let head = [b"GET / HTTP/1.1\r\nHost: h\r\nA: ", &value[..], b"\r\n\r\n"].concat();
         let case = Case::new(&head);
@@ -360,7 +360,7 @@ proptest! {
 }
 
 #[test]
-fn every_key_is_known_by_its_name() {
+fn every_key_is_found_by_its_name() {
     for (name, key) in KEYS {
         assert_eq!(super::item::Key::named(name), Ok(key));
     }

@@ -25,7 +25,7 @@ fn value(configuration: &Configuration, key: &str) -> (Vec<String>, String) {
 }
 
 #[test]
-fn the_uppermost_source_wins() {
+fn the_source_with_the_highest_precedence_wins() {
     let file = written("ttl = \"1s\"\nretention = \"1s\"\n\nidle-timeout = \"1s\"\n");
     let path = file.path().to_owned();
     let variables = [("RDV_TTL", "2s"), ("RDV_RETENTION", "2s"), ("OTHER", "x")];
@@ -39,7 +39,7 @@ fn the_uppermost_source_wins() {
 }
 
 #[test]
-fn lists_and_switches_can_be_given_everywhere() {
+fn lists_and_switches_can_be_set_in_every_source() {
     let file =
         written("trusted = [\"10.0.0.0/8\", \"fd00::/8\"]\nno-splice = true\nmax-streams = 7\n");
     let of_file = sources(&[], &[], Some(file.path())).read().unwrap().settings;
@@ -59,7 +59,7 @@ fn lists_and_switches_can_be_given_everywhere() {
 }
 
 #[test]
-fn an_error_names_its_place_and_what_would_be_right() {
+fn an_error_names_its_place_and_a_correction() {
     for (name, text, wanted) in [
         (
             "a wrong value",
@@ -118,7 +118,7 @@ fn an_error_names_its_place_and_what_would_be_right() {
 }
 
 #[test]
-fn what_other_commands_read_is_neither_a_setting_nor_misspelt() {
+fn variables_of_other_commands_are_ignored() {
     let keys = table::keys();
     for name in NO_SETTINGS {
         assert!(!table::is_ours(name.as_ref()), "{name}");
@@ -135,7 +135,7 @@ fn what_other_commands_read_is_neither_a_setting_nor_misspelt() {
 }
 
 #[test]
-fn a_reload_keeps_what_needs_a_restart() {
+fn a_reload_keeps_settings_that_need_a_restart() {
     let file = written("ttl = \"1s\"\nmax-pipes = 5\n");
     let mut running = sources(&[], &[], Some(file.path())).read().unwrap();
     std::fs::write(file.path(), "\nttl = \"2s\"\nmax-pipes = 6\nretention = \"60s\"\n").unwrap();
@@ -147,7 +147,7 @@ fn a_reload_keeps_what_needs_a_restart() {
 }
 
 #[test]
-fn a_reload_takes_over_tokens_as_they_were_when_they_were_read() {
+fn a_reload_applies_tokens_as_read_at_that_time() {
     let tokens = written("token-0123456789 billing\n");
     let path = tokens.path().to_str().unwrap();
     let allows = |configuration: &Configuration, name| {
@@ -184,7 +184,7 @@ fn keys_that_need_a_restart_exist() {
 }
 
 #[test]
-fn what_is_printed_says_the_same_again() {
+fn a_printed_configuration_is_equivalent_when_read() {
     let flags = ["--ttl", "90s", "--trusted", "10.0.0.0/8", "--max-streams", "12"];
     let first = sources(&flags, &[], None).read().unwrap();
     let file = written(&print(&first));
@@ -198,7 +198,7 @@ fn what_is_printed_says_the_same_again() {
 }
 
 #[test]
-fn the_sample_s_lines_are_the_defaults() {
+fn the_sample_contains_the_defaults() {
     let commented = sample();
     let lines = commented.lines().map(|line| match line.strip_prefix('#') {
         Some(rest) if rest.starts_with(|c: char| c.is_ascii_lowercase()) => rest,
@@ -216,7 +216,7 @@ fn the_sample_s_lines_are_the_defaults() {
 }
 
 #[test]
-fn the_pages_in_the_tree_are_those_the_table_makes() {
+fn the_pages_in_the_tree_match_the_generated_ones() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     for (path, page) in [("docs/settings.md", reference()), ("deploy/rdv.toml", sample())] {
         let written = std::fs::read_to_string(root.join(path)).unwrap_or_default();

@@ -80,7 +80,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn kernels_are_judged_by_their_version() {
+    fn kernels_are_checked_by_version() {
         for (release, verdict) in [
             ("6.18.44-fc-v595", Ok),
             ("4.18.0", Ok),
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn descriptors_are_judged_by_what_is_wanted() {
+    fn descriptor_limits_are_checked_against_the_settings() {
         for (name, soft, hard, allowed_connections, verdict) in [
             ("plenty", 1024, 65_536, 1000, Ok),
             ("unlimited", u64::MAX, u64::MAX, 1000, Ok),

@@ -58,7 +58,7 @@ mod tests {
     use super::super::tests_support::planted;
 
     #[test]
-    fn files_are_read_and_strange_ones_passed_over() {
+    fn files_are_read_and_invalid_ones_skipped() {
         let status = "Uid:\t1\t2\t3\t4\nCapEff:\t0000000001000000\nSeccomp:\t2\n";
         let (_root, machine) = planted(&[
             ("proc/sys/net/core/somaxconn", "4096\n"),

@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn machines_get_the_same() {
+    fn json_output_has_the_same_findings() {
         assert_eq!(
             report().json()["checks"],
             json!([
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_bad_fails() {
+    fn only_bad_findings_fail() {
         let mut report = report();
         assert!(report.passes());
         report.0.push(Finding::bad("splice", "refused", "allow it"));

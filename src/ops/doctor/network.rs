@@ -112,7 +112,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn congestion_control_is_named_with_what_rdv_does() {
+    fn congestion_control_is_reported_with_the_choice_of_rdv() {
         let (_root, machine) = planted(&[
             ("proc/sys/net/ipv4/tcp_congestion_control", "bbr"),
             ("proc/sys/net/ipv4/tcp_available_congestion_control", "reno bbr"),
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn splicing_must_work_unless_nobody_wants_it() {
+    fn splicing_must_work_unless_disabled() {
         let refused = SpliceTrial::Fails("filling a pipe", "Operation not permitted".into());
         for (shown, no_splice, verdict) in [
             (SpliceTrial::Works(1 << 20), false, Ok),
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn a_port_is_free_or_served_or_a_problem() {
+    fn a_port_is_free_or_served_by_rdv_or_bad() {
         for (found, verdict) in [
             (Port::Free, Ok),
             (Port::Served("0.1.0".into()), Ok),

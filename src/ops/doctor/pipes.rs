@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_kernel_gave_is_held_against_what_was_asked_for() {
+    fn granted_pipes_are_compared_with_the_request() {
         for (name, request, large, small, verdict) in [
             ("all", USUAL, 48, 256, Ok),
             ("fewer large ones", USUAL, 30, 274, Warn),

@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn a_status_finds_its_place() {
+    fn every_status_has_its_index() {
         assert!(STATUSES.is_sorted(), "a search by halves needs that");
         for (number, status) in STATUSES.into_iter().enumerate() {
             assert_eq!(status_number(status), number, "{status}");

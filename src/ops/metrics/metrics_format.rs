@@ -75,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn counters_are_called_as_their_samples_in_the_classic_form() {
+    fn counters_are_named_like_their_samples_in_the_classic_format() {
         let open_metrics = "# HELP a_seconds Time.\n# TYPE a_seconds counter\n# UNIT a_seconds seconds\n\
              a_seconds_total 1.5\n# HELP b A counter in words only.\n# TYPE b gauge\nb 1\n# EOF\n";
         let classic = "# HELP a_seconds_total Time.\n# TYPE a_seconds_total counter\n\
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn openmetrics_is_for_those_who_name_it() {
+    fn openmetrics_is_used_only_if_accepted_by_name() {
         for (name, accept, form) in [
             ("nothing", &[][..], MetricsFormat::Classic),
             ("anything", &["*/*"][..], MetricsFormat::Classic),

@@ -56,7 +56,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_kernel_tells_all_of_it() {
+    fn every_process_figure_is_read_from_the_kernel() {
         let process = Process::read();
         assert!(process.cpu_seconds > 0.0, "{process:?}");
         assert!(process.resident_bytes > 1 << 20, "{process:?}");

@@ -31,7 +31,7 @@ fn assert_has(text: &str, line: &str) {
 }
 
 #[test]
-fn what_was_counted_is_rendered() {
+fn counters_are_rendered() {
     let mut metrics = Metrics::new(1_234_500);
     metrics.answered(RouteName::Create, 201);
     metrics.answered(RouteName::Create, 201);
@@ -65,7 +65,7 @@ fn what_was_counted_is_rendered() {
 }
 
 #[test]
-fn what_is_looked_up_is_rendered() {
+fn gauges_are_rendered() {
     let metrics = Metrics::new(1_234_500);
     let text = metrics.render(&figures(&tally()));
     for line in [
@@ -94,7 +94,7 @@ fn what_is_looked_up_is_rendered() {
 }
 
 #[test]
-fn whatever_is_answered_the_series_are_bounded() {
+fn the_number_of_series_is_bounded() {
     let mut metrics = Metrics::new(0);
     for route in RouteName::ALL {
         for status in 0..=u16::MAX {

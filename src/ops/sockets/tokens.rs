@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_is_good_for_its_names() {
+    fn a_token_is_valid_for_its_names() {
         let text = format!(
             "# who may\n\n{ONE} billing  billing.eu # both\n\t{ANY} *\r\n{NAMELESS}#not a comment\n{NAMELESS} # x"
         );
@@ -184,13 +184,13 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_file_lets_nobody_in() {
+    fn an_empty_file_allows_no_agent() {
         let table = read(b"# nobody\n").unwrap();
         assert_eq!(table.allows(Some(ONE), None), Err(Refused::UnknownToken));
     }
 
     #[test]
-    fn a_wrong_file_is_named_with_its_line_and_without_its_tokens() {
+    fn an_invalid_file_is_reported_with_its_line_and_without_tokens() {
         let long = format!("{ONE} {}", "x".repeat(64));
         for (name, text, expected) in [
             ("a short token", "# x\nsecret-of-15-ch billing", "FILE:2: a token needs at least 16"),
@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_that_is_printed_shows_a_token() {
+    fn debug_output_shows_no_token() {
         let table = read(format!("{ONE} billing").as_bytes()).unwrap();
         assert_eq!(format!("{table:?}"), "TokenTable(1 tokens)");
     }

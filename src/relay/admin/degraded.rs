@@ -61,7 +61,7 @@ mod tests {
 
     #[test]
     #[allow(clippy::disallowed_methods, reason = "a base for made-up times")]
-    fn only_what_lasts_is_a_state() {
+    fn only_a_lasting_condition_is_a_state() {
         let base = Instant::now();
         let mut state = Degraded::not_yet("out of pipes");
         for (name, at_ms, seen, on, deadline_ms) in [

@@ -94,7 +94,7 @@ mod tests {
     const INTERIM: &str = "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n";
 
     #[test]
-    fn the_final_head_is_taken_whatever_comes_before_it_and_however_it_is_cut() {
+    fn the_final_head_is_found_after_interim_ones_split_anywhere() {
         for (name, text) in [
             ("alone", FINAL.to_owned()),
             ("after an interim one", format!("{INTERIM}{FINAL}")),
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_end_is_refused() {
+    fn endless_heads_are_refused() {
         let interim = INTERIM.repeat(INTERIM_MAX + 1);
         let long = format!("HTTP/1.1 200 OK\r\nA: {}", "x".repeat(HEAD_MAX_BYTES));
         for (name, text) in [("interim heads", interim), ("a long head", long)] {

@@ -111,7 +111,7 @@ mod tests {
 
     #[test]
     #[allow(clippy::disallowed_methods, reason = "a base for made-up times")]
-    fn a_name_goes_to_whoever_knows_its_secret() {
+    fn a_name_is_given_to_the_holder_of_its_secret() {
         let start = Instant::now();
         let at = |s| start + Duration::from_secs(s);
         let mut names = Names::default();
@@ -134,7 +134,7 @@ mod tests {
 
     #[test]
     #[allow(clippy::disallowed_methods, reason = "a base for made-up times")]
-    fn without_a_secret_a_name_is_free_when_its_holder_leaves() {
+    fn without_a_secret_a_name_is_free_once_its_holder_disconnects() {
         let now = Instant::now();
         let mut names = Names::default();
         assert_eq!(names.take("a", None, id(1), now), Ok(None));
@@ -146,7 +146,7 @@ mod tests {
 
     #[test]
     #[allow(clippy::disallowed_methods, reason = "a base for made-up times")]
-    fn names_that_were_left_are_bounded() {
+    fn leased_names_are_bounded() {
         let start = Instant::now();
         let mut names = Names::default();
         let later = |number: usize| start + Duration::from_secs(60 + number as u64);

@@ -65,7 +65,7 @@ mod tests {
     const TIMEOUT: Duration = Duration::from_secs(10);
 
     #[test]
-    fn a_body_has_the_timeout_after_each_byte_and_no_more_than_its_bytes_are_worth() {
+    fn a_body_has_a_timeout_per_byte_and_a_minimum_rate() {
         let base = Instant::now();
         let at = |seconds| base + Duration::from_secs(seconds);
         for (name, bytes, now_s, deadline_s) in [
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn the_time_of_a_consumer_that_takes_nothing_does_not_count() {
+    fn time_spent_waiting_for_a_consumer_does_not_count() {
         let base = Instant::now();
         let at = |seconds| base + Duration::from_secs(seconds);
         let mut clock = BodyClock::start(base);
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn a_timeout_too_long_for_the_clock_is_none() {
+    fn a_timeout_beyond_the_clock_is_no_deadline() {
         let clock = BodyClock::start(Instant::now());
         assert_eq!(clock.deadline(Instant::now(), Duration::MAX), None);
     }

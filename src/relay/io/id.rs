@@ -55,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_survive_the_way_through_epoll_and_registry() {
+    fn ids_round_trip_through_epoll_and_the_registry() {
         for id in
             [ConnId { index: 0, generation: 1 }, ConnId { index: u32::MAX, generation: u32::MAX }]
         {

@@ -60,7 +60,7 @@ mod tests {
 
     #[test]
     #[allow(clippy::disallowed_methods, reason = "a base for made-up times")]
-    fn the_earliest_comes_first_and_none_before_its_time() {
+    fn timers_fire_in_order_and_never_early() {
         let base = Instant::now();
         let id = |index| ConnId { index, generation: 1 };
         let mut timers = Timers::default();
@@ -77,7 +77,7 @@ mod tests {
 
     #[test]
     #[allow(clippy::disallowed_methods, reason = "a base for made-up times")]
-    fn a_deadline_that_is_over_already_is_popped_in_the_next_turn() {
+    fn an_expired_deadline_fires_in_the_next_turn() {
         let now = Instant::now();
         let id = ConnId { index: 0, generation: 1 };
         let mut timers = Timers::default();
@@ -91,7 +91,7 @@ mod tests {
 
     #[test]
     #[allow(clippy::disallowed_methods, reason = "a base for made-up times")]
-    fn stale_entries_do_not_pile_up() {
+    fn stale_entries_do_not_accumulate() {
         let base = Instant::now();
         let id = ConnId { index: 0, generation: 1 };
         let mut timers = Timers::default();

@@ -68,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn descriptors_cap_the_connections() {
+    fn descriptors_limit_the_connections() {
         for (name, descriptors, wanted, others, got, capped) in [
             ("plenty", 100_000, 1000, 100, 1000, false),
             ("exactly enough", 1116, 1000, 100, 1000, false),

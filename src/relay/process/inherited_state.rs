@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn copies_lie_in_a_row_whatever_lies_between() {
+    fn duplicated_descriptors_are_consecutive() {
         let (one, _other) = UnixStream::pair().unwrap();
         let wanted = [one.as_fd(); 5];
         // Every third number is taken, beyond those that other tests use.

@@ -47,7 +47,7 @@ mod tests {
     use std::os::unix::fs::symlink;
 
     #[test]
-    fn a_name_is_found_as_a_shell_finds_it_and_links_stay() {
+    fn a_program_is_found_like_in_a_shell_without_resolving_links() {
         let folder = tempfile::tempdir().unwrap();
         let (file, link) = (folder.path().join("rdv-1"), folder.path().join("rdv"));
         fs::write(&file, "").unwrap();
@@ -65,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn this_process_can_be_started_again() {
+    fn this_process_can_be_restarted() {
         let program = Program::of_this_process().unwrap();
         assert!(program.path.is_absolute());
         assert!(is_same(&program.path, &env::current_exe().unwrap()), "{program:?}");

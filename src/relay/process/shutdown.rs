@@ -135,7 +135,7 @@ mod tests {
 
     #[test]
     #[allow(clippy::disallowed_methods, reason = "a base for made-up times")]
-    fn each_order_leads_where_it_should() {
+    fn each_shutdown_request_leads_to_its_phase() {
         let now = Instant::now();
         let (soon, late) = (now + Duration::from_secs(1), now + Duration::from_secs(9));
         let (drain, stop) =
@@ -208,7 +208,7 @@ mod tests {
 
     #[test]
     #[allow(clippy::disallowed_methods, reason = "a base for made-up times")]
-    fn the_end_comes_with_the_last_client_or_the_limit() {
+    fn the_process_ends_with_the_last_client_or_at_the_limit() {
         let now = Instant::now();
         let late = now + Duration::from_secs(9);
         let stop = ShutdownAction::BreakOff("Stopping");

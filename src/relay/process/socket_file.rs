@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn a_socket_is_for_its_owner_and_alone_in_its_directory() {
+    fn a_socket_is_private_and_leaves_no_other_files() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("a.sock");
         let (_listener, file) = bind(&path).unwrap();
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn a_socket_in_use_is_left_alone_and_its_process_is_named() {
+    fn a_socket_in_use_is_refused_and_its_process_named() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("a.sock");
         let (first, _file) = bind(&path).unwrap();
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn a_process_that_does_not_accept_is_not_taken_for_gone() {
+    fn a_process_that_does_not_accept_counts_as_running() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("a.sock");
         let (_listener, _file) = bind(&path).unwrap();
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn a_socket_that_was_left_behind_is_replaced() {
+    fn a_stale_socket_is_replaced() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("a.sock");
         drop(StdListener::bind(&path).unwrap());
@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_socket_that_was_made_is_removed() {
+    fn only_the_created_socket_is_removed() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("a.sock");
         let (_listener, file) = bind(&path).unwrap();
@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn a_successor_answers_for_what_a_relay_has_made_and_for_nothing_else() {
+    fn a_successor_removes_only_sockets_created_by_a_relay() {
         let directory = tempfile::tempdir().unwrap();
         let at = |name: &str| directory.path().join(name);
         let (made, mut file) = bind(&at("made.sock")).unwrap();
@@ -252,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn a_directory_that_others_can_write_to_is_none() {
+    fn a_directory_writable_by_others_is_refused() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("rdv");
         private_directory(&path).unwrap();

@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn without_the_word_it_is_told_why() {
+    fn a_successor_that_is_not_ready_is_reported_with_the_reason() {
         let long = Duration::from_mins(1);
         for (name, program, timeout, why) in [
             ("ends", shell("exit 7"), long, "ended with exit status: 7"),

@@ -175,7 +175,7 @@ mod tests {
 
     #[test]
     #[allow(clippy::disallowed_methods, reason = "a base for made-up times")]
-    fn what_is_new_is_told_in_its_time() {
+    fn changes_are_sent_when_due() {
         let base = Instant::now();
         let at = |ms| base + Duration::from_millis(ms);
         let limits = Limits {

@@ -102,7 +102,7 @@ mod tests {
     use std::net::{TcpListener, TcpStream};
 
     #[test]
-    fn the_members_lie_where_the_kernel_puts_them() {
+    fn the_layout_matches_the_kernel() {
         assert_eq!(offset_of!(TcpInfo, snd_mss), 16);
         assert_eq!(offset_of!(TcpInfo, unacked), 24);
         assert_eq!(
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn releases_before_5_4_are_not_asked() {
+    fn releases_before_5_4_are_unsupported() {
         for (release, known) in [
             ("6.18.44-fc-v595", true),
             ("5.4.0-1-amd64", true),

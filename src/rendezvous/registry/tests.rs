@@ -40,7 +40,7 @@ fn later(now: Now) -> Now {
 }
 
 #[test]
-fn what_streams_weigh_is_given_back_when_they_are_forgotten() {
+fn the_weight_of_streams_is_released_with_them() {
     let (mut registry, now) = begin();
     let field = Map::from_iter([("A".to_owned(), Value::from("b"))]);
     let headers = Headers { download: field.clone(), upload: field };
@@ -74,13 +74,13 @@ fn what_streams_weigh_is_given_back_when_they_are_forgotten() {
 
 #[test]
 #[cfg(target_pointer_width = "64")]
-fn a_stream_that_waits_is_small() {
+fn a_waiting_stream_is_small() {
     // 100,000 streams are held at once; rare fields are behind a pointer.
     assert!(size_of::<Stream>() <= 144, "{}", size_of::<Stream>());
 }
 
 #[test]
-fn a_refused_address_costs_nobody_its_history() {
+fn a_refused_address_evicts_no_ended_streams() {
     let (mut registry, now) = begin();
     registry.limits.streams = 3;
     let create = |registry: &mut Registry, number| {
@@ -105,7 +105,7 @@ fn held(registry: &Registry) -> [usize; StreamState::ALL.len()] {
 }
 
 #[test]
-fn a_stream_waits_as_long_as_it_was_given_and_then_no_more() {
+fn a_stream_waits_for_its_ttl_and_no_longer() {
     let (mut registry, now) = begin();
     let at = |s| Now { monotonic: now.monotonic + Duration::from_secs(s), ..now };
     let id = Uuid::from_u128;
@@ -137,7 +137,7 @@ fn a_stream_waits_as_long_as_it_was_given_and_then_no_more() {
 }
 
 #[test]
-fn the_tally_follows_every_act() {
+fn the_tally_follows_every_operation() {
     let (mut registry, now) = begin();
     let [source, destination] = [Side::Source, Side::Destination];
     let mut acts = 0_u128;
@@ -187,7 +187,7 @@ fn the_numbers_of_states_follow_the_order_of_their_table() {
 }
 
 #[test]
-fn streams_that_wait_are_given_away_and_leave_nothing_behind() {
+fn waiting_streams_are_handed_over_and_leave_no_state() {
     let (mut registry, now) = begin();
     let field = Map::from_iter([("A".to_owned(), Value::from("b"))]);
     let headers = Headers { download: field.clone(), upload: field };
@@ -221,7 +221,7 @@ fn streams_that_wait_are_given_away_and_leave_nothing_behind() {
 }
 
 #[test]
-fn changes_of_watched_streams_are_noted_once() {
+fn changes_of_watched_streams_are_recorded_once() {
     let (mut registry, now) = begin();
     let (one, other) = (Uuid::from_u128(1), Uuid::from_u128(2));
     registry.create(one, None, creator(1), now).unwrap();
@@ -241,7 +241,7 @@ fn changes_of_watched_streams_are_noted_once() {
 }
 
 #[test]
-fn a_watched_stream_is_found_until_its_end_was_looked_at() {
+fn a_watched_stream_is_kept_until_its_end_was_read() {
     let (mut registry, now) = begin();
     registry.limits.streams = 1;
     let id = Uuid::from_u128(1);
@@ -257,7 +257,7 @@ fn a_watched_stream_is_found_until_its_end_was_looked_at() {
 }
 
 #[test]
-fn a_record_of_each_end_is_kept_once_somebody_wants_them() {
+fn a_record_of_each_end_is_kept_once_enabled() {
     let (mut registry, now) = begin();
     let at = |ms| Now { monotonic: now.monotonic + Duration::from_millis(ms), ..now };
     let ended = registry.create(Uuid::from_u128(1), None, creator(1), now).unwrap();
@@ -291,7 +291,7 @@ fn a_record_of_each_end_is_kept_once_somebody_wants_them() {
 }
 
 #[test]
-fn streams_that_weigh_too_much_together_are_refused() {
+fn the_total_weight_of_streams_is_bounded() {
     let (mut registry, now) = begin();
     let text = Value::from("x".repeat(WEIGHT_MAX / 3));
     let headers = || {

@@ -5,40 +5,40 @@ const HEAD: &[u8] = b"HTTP/1.1 200 OK\r\n\r\n";
 const READY: Ready = Ready { source: true, destination: true };
 
 /// Creates a transfer of a chunked upload of which `bytes` were read along with its head.
-fn begun(bytes: &[u8]) -> Transfer {
+fn started(bytes: &[u8]) -> Transfer {
     let mut transfer = Transfer::new(Framing::Chunked, Delimiter::Chunks, HEAD.to_vec(), true);
-    take_in(&mut transfer, bytes);
+    feed(&mut transfer, bytes);
     transfer
 }
 
-fn take_in(transfer: &mut Transfer, bytes: &[u8]) {
+fn feed(transfer: &mut Transfer, bytes: &[u8]) {
     let mut pieces = Vec::new();
     transfer.received(bytes, &mut pieces);
     transfer.keep(bytes, &pieces);
 }
 
 /// Resumes the upload with its next destination.
-fn again(transfer: Transfer) -> Transfer {
+fn resumed(transfer: Transfer) -> Transfer {
     let upload = transfer.give_upload_back();
     Transfer::resume(upload, Delimiter::Chunks, HEAD.to_vec(), true)
 }
 
 #[test]
-fn an_upload_that_was_given_back_goes_on_in_the_middle_of_its_framing() {
-    let mut transfer = begun(b"5\r\nhel");
+fn a_returned_upload_resumes_within_its_framing() {
+    let mut transfer = started(b"5\r\nhel");
     for _ in 0..3 {
         // Framed and blocked, or not even framed: the next destination gets the same.
         transfer.announce(0);
-        transfer = again(transfer);
+        transfer = resumed(transfer);
     }
-    take_in(&mut transfer, b"lo\r\n0\r\n\r\n");
+    feed(&mut transfer, b"lo\r\n0\r\n\r\n");
     assert_eq!(transfer.next(READY), Step::Send { more: false });
     assert_eq!(transfer.prefix(), [HEAD, b"5\r\nhello"].concat());
 }
 
 #[test]
-fn bytes_in_hand_when_the_destination_is_lost_are_given_back() {
-    let mut transfer = begun(b"a\r\n");
+fn bytes_buffered_when_the_destination_is_lost_are_returned() {
+    let mut transfer = started(b"a\r\n");
     let mut pieces = Vec::new();
     transfer.received(b"01234", &mut pieces);
     transfer.announce(5);
@@ -47,15 +47,15 @@ fn bytes_in_hand_when_the_destination_is_lost_are_given_back() {
     let outcome = TransferOutcome::DestinationGone(Loss::Closed);
     assert_eq!(transfer.next(READY), Step::Done(outcome));
     assert_eq!(transfer.side_left(outcome), Some(Side::Destination));
-    let mut transfer = again(transfer);
-    take_in(&mut transfer, b"56789\r\n0\r\n\r\n");
+    let mut transfer = resumed(transfer);
+    feed(&mut transfer, b"56789\r\n0\r\n\r\n");
     assert_eq!(transfer.next(READY), Step::Send { more: false });
     assert_eq!(transfer.prefix(), [HEAD, b"a\r\n0123456789"].concat());
 }
 
 #[test]
-fn wrong_framing_is_not_forgotten_with_the_destination() {
-    let mut transfer = begun(b"5\r\nhello\r\nxyz");
+fn invalid_framing_is_kept_when_the_destination_is_lost() {
+    let mut transfer = started(b"5\r\nhello\r\nxyz");
     transfer.destination_gone(Loss::Closed);
     let upload = transfer.give_upload_back();
     assert!(upload.may_end_within(0), "it stays until it can be told");
@@ -66,14 +66,14 @@ fn wrong_framing_is_not_forgotten_with_the_destination() {
 }
 
 #[test]
-fn a_source_that_leaves_before_a_byte_was_handed_on_costs_its_destination_nothing() {
+fn a_source_lost_before_any_byte_was_sent_keeps_the_destination() {
     for (name, handed_on, loss, left) in [
         ("closed", false, Loss::Closed, true),
         ("failed", false, Loss::Failed, true),
         ("stalled", false, Loss::Stalled, false),
         ("later", true, Loss::Closed, false),
     ] {
-        let mut transfer = begun(b"5\r\nhel");
+        let mut transfer = started(b"5\r\nhel");
         if handed_on {
             transfer.announce(0);
             transfer.sent(transfer.prefix().len());

@@ -22,7 +22,7 @@ fn disposition(name: &str, file_name: &str, content_type: &str) -> String {
 }
 
 #[test]
-fn a_request_says_what_it_is() {
+fn a_request_has_the_expected_line_and_fields() {
     let server = Server::receiving(answer(201));
     let url = server.url().replace("http://", "http://me:p%40ss@");
     let mut upload = Upload::new("PUT", &url).unwrap();
@@ -38,7 +38,7 @@ fn a_request_says_what_it_is() {
 }
 
 #[test]
-fn a_known_length_is_announced_and_an_unknown_one_goes_in_chunks() {
+fn a_known_length_is_declared_and_an_unknown_one_is_chunked() {
     let file = tempfile::NamedTempFile::new().unwrap();
     file.as_file().write_all(b"12345").unwrap();
     let path = || Part::path(file.path()).unwrap();
@@ -64,7 +64,7 @@ fn a_known_length_is_announced_and_an_unknown_one_goes_in_chunks() {
 }
 
 #[test]
-fn a_size_for_all_readers_makes_the_length_known() {
+fn an_expected_size_for_all_readers_makes_the_length_known() {
     let server = Server::receiving(answer(200));
     let mut upload = Upload::new("POST", &server.url()).unwrap().expected_size(3);
     upload.send("abc".as_bytes()).unwrap();
@@ -72,7 +72,7 @@ fn a_size_for_all_readers_makes_the_length_known() {
 }
 
 #[test]
-fn names_and_types_come_from_the_part_then_from_the_upload_then_are_the_usual_ones() {
+fn names_and_types_come_from_the_part_the_upload_or_the_defaults() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("own.csv");
     std::fs::write(&path, "1,2").unwrap();
@@ -105,7 +105,7 @@ fn names_and_types_come_from_the_part_then_from_the_upload_then_are_the_usual_on
 }
 
 #[test]
-fn files_that_only_say_they_are_empty_are_sent_as_they_are() {
+fn files_that_report_size_0_are_sent_in_full() {
     let request = sent(vec![Part::path("/proc/self/mounts").unwrap()]);
     let parts = request.parts();
     assert_eq!(parts[0].1, std::fs::read("/proc/self/mounts").unwrap());
@@ -113,7 +113,7 @@ fn files_that_only_say_they_are_empty_are_sent_as_they_are() {
 }
 
 #[test]
-fn an_open_file_is_sent_from_where_it_stands() {
+fn an_open_file_is_sent_from_its_offset() {
     use std::io::{Seek as _, SeekFrom};
     let mut file = tempfile::tempfile().unwrap();
     file.write_all(b"0123456789").unwrap();
@@ -145,7 +145,7 @@ fn progress_counts_every_byte_of_the_body() {
 }
 
 #[test]
-fn what_cannot_be_sent_is_refused_before_a_connection_is_made() {
+fn invalid_input_is_rejected_before_a_connection_is_opened() {
     let server = Server::receiving(answer(200));
     let new = || Upload::new("POST", &server.url()).unwrap();
     let mut typed = new();

@@ -28,7 +28,7 @@ const RESIDENT_MAX_KIB: u64 = 10 << 10;
 const ORDERS: &str = "RDV_TEST_UPLOAD_ORDERS";
 
 /// Takes in a request and forgets it; how many bytes its body had.
-fn forget(connection: &mut Connection) -> io::Result<(Request, u64)> {
+fn discard_request(connection: &mut Connection) -> io::Result<(Request, u64)> {
     let mut request = connection.head()?;
     let mut bytes = 0;
     match request.field("content-length") {
@@ -51,10 +51,10 @@ fn forget(connection: &mut Connection) -> io::Result<(Request, u64)> {
 }
 
 /// A server that forgets what it is sent, and tells how much that was.
-fn forgetful() -> (Server, mpsc::Receiver<u64>) {
+fn discarding_server() -> (Server, mpsc::Receiver<u64>) {
     let (tell, told) = mpsc::channel();
     let server = Server::start(move |connection| {
-        let (request, bytes) = forget(connection)?;
+        let (request, bytes) = discard_request(connection)?;
         let _ = tell.send(bytes);
         connection.send(answer(201))?;
         Ok(Some(request))
@@ -143,8 +143,8 @@ fn a_process_that_sends() {
 }
 
 #[test]
-fn a_file_of_2_gib_is_sent_in_little_memory() {
-    let (server, told) = forgetful();
+fn a_file_of_2_gib_is_sent_with_little_memory() {
+    let (server, told) = discarding_server();
     let process = sender(&format!("file {} {LENGTH}", server.url()), Stdio::null());
     assert_small("file", resident_max_kib(process));
     assert!(told.recv_timeout(PATIENCE).unwrap() > LENGTH);
@@ -152,16 +152,16 @@ fn a_file_of_2_gib_is_sent_in_little_memory() {
 }
 
 #[test]
-fn a_reader_of_2_gib_is_sent_in_little_memory() {
-    let (server, told) = forgetful();
+fn a_reader_of_2_gib_is_sent_with_little_memory() {
+    let (server, told) = discarding_server();
     let process = sender(&format!("reader {} {LENGTH}", server.url()), Stdio::null());
     assert_small("reader", resident_max_kib(process));
     assert!(told.recv_timeout(PATIENCE).unwrap() > LENGTH);
 }
 
 #[test]
-fn a_pipe_of_2_gib_is_sent_in_little_memory() {
-    let (server, told) = forgetful();
+fn a_pipe_of_2_gib_is_sent_with_little_memory() {
+    let (server, told) = discarding_server();
     let (input, mut filler) = io::pipe().unwrap();
     let process = sender(&format!("pipe {} 0", server.url()), Stdio::from(input));
     let writer = thread::spawn(move || {
@@ -176,10 +176,10 @@ fn a_pipe_of_2_gib_is_sent_in_little_memory() {
 }
 
 #[test]
-fn https_needs_little_memory_either() {
+fn https_uses_little_memory_too() {
     let authority = Authority::new();
     let length = 64 << 20;
-    let (server, told) = forgetful();
+    let (server, told) = discarding_server();
     let front = Terminator::start(&authority.server("localhost"), server.address(), &[]);
     let orders = format!("file {} {length} {}", front.url(), authority.file().display());
     assert_small("https", resident_max_kib(sender(&orders, Stdio::null())));

@@ -5,13 +5,13 @@
 
 #![expect(clippy::unwrap_used, reason = "what the tests share fails as they do")]
 
-mod answers;
-mod early;
+mod early_response;
 mod forms;
 mod memory;
 mod parsers;
 mod post;
 mod proxies;
+mod responses;
 mod sequences;
 mod server;
 mod sizes;

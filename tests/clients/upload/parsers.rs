@@ -93,7 +93,7 @@ fn contents() -> Vec<(&'static str, Vec<u8>)> {
 }
 
 #[test]
-fn contents_are_read_byte_for_byte_one_by_one_and_together() {
+fn contents_arrive_byte_for_byte_alone_and_together() {
     let contents = contents();
     let described = |name: &str, content: &[u8]| {
         json!({ "name": "file", "filename": name, "type": "application/octet-stream",
@@ -119,7 +119,7 @@ fn contents_are_read_byte_for_byte_one_by_one_and_together() {
 }
 
 #[test]
-fn files_and_pipes_are_read_byte_for_byte() {
+fn files_and_pipes_arrive_byte_for_byte() {
     let content = pattern(6, 3_000_001);
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), &content).unwrap();
@@ -144,7 +144,7 @@ fn files_and_pipes_are_read_byte_for_byte() {
 }
 
 #[test]
-fn names_and_types_are_read_as_they_were_given() {
+fn names_and_types_arrive_as_given() {
     for parser in Parser::all() {
         for name in [
             "plain.txt",

@@ -47,7 +47,7 @@ fn path(file: &tempfile::NamedTempFile) -> &str {
 }
 
 #[test]
-fn files_go_in_one_request_with_the_types_of_their_names() {
+fn files_are_sent_in_one_request_with_types_from_their_extensions() {
     let directory = tempfile::tempdir().unwrap();
     let files = ["a.csv", "b.png", "c"].map(|name| {
         let path = directory.path().join(name);
@@ -74,7 +74,7 @@ fn files_go_in_one_request_with_the_types_of_their_names() {
 }
 
 #[test]
-fn flags_say_what_the_server_is_told() {
+fn flags_set_method_fields_name_and_type() {
     let server = Server::receiving(answer(200));
     let flags =
         ["--field", "f", "--name", "n.csv", "--type", "a/b", "--method", "PUT", "-H", "X-A: b"];
@@ -90,7 +90,7 @@ fn flags_say_what_the_server_is_told() {
 }
 
 #[test]
-fn standard_input_is_sent_whatever_it_is() {
+fn standard_input_may_be_a_file_or_a_pipe() {
     let mut file = tempfile::tempfile().unwrap();
     file.write_all(b"content").unwrap();
     io::Seek::rewind(&mut file).unwrap();
@@ -127,7 +127,7 @@ fn a_named_pipe_is_sent_to_its_end() {
 }
 
 #[test]
-fn a_stream_of_a_relay_takes_the_form_for_whoever_fetches_it() {
+fn a_form_can_be_sent_to_a_stream_of_a_relay() {
     let relay = Relay::start(&[]);
     let id = relay.create();
     let mut destination = relay.waiting_destination(&id);
@@ -142,7 +142,7 @@ fn a_stream_of_a_relay_takes_the_form_for_whoever_fetches_it() {
 }
 
 #[test]
-fn refusals_are_printed_and_end_with_their_status() {
+fn refusals_are_printed_and_set_the_exit_status() {
     for (status, field, hint) in [
         (302, "Location: /elsewhere\r\n", "/elsewhere"),
         (401, "", "401 (Unauthorized)"),
@@ -159,7 +159,7 @@ fn refusals_are_printed_and_end_with_their_status() {
 }
 
 #[test]
-fn an_answer_before_the_end_is_printed_and_never_success() {
+fn an_early_response_is_printed_and_never_a_success() {
     for (status, hint) in [(413, "413"), (200, "not everything was sent")] {
         let server = Server::start(move |connection| {
             let request = connection.head()?;
@@ -175,7 +175,7 @@ fn an_answer_before_the_end_is_printed_and_never_success() {
 }
 
 #[test]
-fn what_is_wrong_here_is_found_before_the_server_hears_of_it() {
+fn local_errors_are_reported_before_connecting() {
     let server = Server::receiving(answer(200));
     let url = &*server.url();
     let good = "/proc/self/comm";
@@ -199,7 +199,7 @@ fn what_is_wrong_here_is_found_before_the_server_hears_of_it() {
 }
 
 #[test]
-fn a_network_that_fails_ends_with_its_status() {
+fn network_errors_have_their_exit_status() {
     let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let silent = Server::start(|connection| connection.request().map(Some));
     let strange = Server::receiving("SSH-2.0-x\r\n");
@@ -216,7 +216,7 @@ fn a_network_that_fails_ends_with_its_status() {
 }
 
 #[test]
-fn a_connection_that_is_not_made_is_tried_again() {
+fn a_failed_connection_is_retried() {
     let authority = Authority::new();
     let server = Server::receiving(answer(201));
     let front = Terminator::start(&authority.server("localhost"), server.address(), &[]);
@@ -238,7 +238,7 @@ fn a_connection_that_is_not_made_is_tried_again() {
 }
 
 #[test]
-fn https_takes_an_authority_that_is_named() {
+fn https_accepts_a_given_certificate_authority() {
     let authority = Authority::new();
     let server = Server::receiving(answer(201));
     let front = Terminator::start(&authority.server("localhost"), server.address(), &[]);
@@ -251,7 +251,7 @@ fn https_takes_an_authority_that_is_named() {
 }
 
 #[test]
-fn a_process_that_is_killed_leaves_a_broken_request() {
+fn a_killed_process_leaves_an_incomplete_request() {
     for (name, signal, status) in [
         ("killed", Signal::SIGKILL, None),
         ("Ctrl-C", Signal::SIGINT, Some(130)),
@@ -288,7 +288,7 @@ fn a_process_that_is_killed_leaves_a_broken_request() {
 }
 
 #[test]
-fn an_answer_that_cannot_be_printed_is_told() {
+fn a_response_that_cannot_be_printed_is_an_error() {
     let server = Server::receiving(answer(200));
     let (reader, stdout) = io::pipe().unwrap();
     drop(reader);
@@ -306,7 +306,7 @@ fn an_answer_that_cannot_be_printed_is_told() {
 }
 
 #[test]
-fn machines_are_told_in_json() {
+fn json_output_reports_a_failure() {
     let server = Server::receiving(answer(404));
     let finished = post(&["--json", &server.url(), "/proc/self/comm"]);
     assert_eq!(finished.status.code(), Some(5));
@@ -316,7 +316,7 @@ fn machines_are_told_in_json() {
 }
 
 #[test]
-fn a_relay_that_refuses_early_is_heard() {
+fn an_early_refusal_by_a_relay_is_reported() {
     let relay = Relay::start(&[]);
     let url = relay.url(&format!("/stream/{}", crate::support::UNKNOWN));
     let finished = post(&[&url, path(&large())]);

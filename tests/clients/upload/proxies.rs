@@ -28,7 +28,7 @@ fn tunnelling(address: SocketAddr) -> Server {
 }
 
 #[test]
-fn a_proxy_is_given_the_whole_url_and_its_own_credentials() {
+fn a_proxy_gets_the_absolute_url_and_its_own_credentials() {
     let proxy = Server::receiving(answer(201));
     let variable = format!("http://me:p%40ss@{}", proxy.address());
     let url = "http://user:secret@relay.test/files?a=b";
@@ -43,7 +43,7 @@ fn a_proxy_is_given_the_whole_url_and_its_own_credentials() {
 }
 
 #[test]
-fn a_proxy_makes_a_tunnel_for_tls_and_reads_nothing_of_it() {
+fn a_proxy_tunnels_tls_without_reading_it() {
     let authority = Authority::new();
     let server = Server::receiving(answer(201));
     let front = Terminator::start(&authority.server("relay.test"), server.address(), &[]);
@@ -64,7 +64,7 @@ fn a_proxy_makes_a_tunnel_for_tls_and_reads_nothing_of_it() {
 }
 
 #[test]
-fn a_proxy_that_makes_no_tunnel_is_told_with_what_to_do() {
+fn a_proxy_that_refuses_a_tunnel_is_reported_with_a_hint() {
     for (name, answered, hint) in [
         ("it wants credentials", answer(407), "http://user:password@proxy"),
         ("it forbids", answer(403), "refused (403)"),
@@ -82,7 +82,7 @@ fn a_proxy_that_makes_no_tunnel_is_told_with_what_to_do() {
 }
 
 #[test]
-fn a_refusal_of_a_proxy_that_reads_requests_is_the_answer() {
+fn a_refusal_by_a_forwarding_proxy_is_the_response() {
     let proxy = Server::receiving(answer(407));
     let variable = proxy.address().to_string();
     let finished = post("http://relay.test/", &[("http_proxy", &variable)], &[]);
@@ -91,7 +91,7 @@ fn a_refusal_of_a_proxy_that_reads_requests_is_the_answer() {
 }
 
 #[test]
-fn hosts_that_are_listed_are_reached_directly() {
+fn no_proxy_hosts_are_reached_directly() {
     let server = Server::receiving(answer(201));
     let proxy = Server::receiving(answer(502));
     let variable = proxy.address().to_string();
@@ -104,7 +104,7 @@ fn hosts_that_are_listed_are_reached_directly() {
 }
 
 #[test]
-fn a_proxy_of_another_kind_is_an_argument_that_is_wrong() {
+fn an_unsupported_proxy_scheme_is_a_usage_error() {
     let variables = [("all_proxy", "socks5://me:hidden@127.0.0.1:1")];
     let finished = post("http://relay.test/", &variables, &[]);
     assert_eq!(finished.status.code(), Some(2), "{}", finished.stderr);

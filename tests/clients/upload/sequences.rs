@@ -11,7 +11,7 @@ fn contents(server: &Server) -> Vec<Vec<u8>> {
 }
 
 #[test]
-fn files_one_after_the_other_are_one_request_on_one_connection() {
+fn successive_files_share_one_request_and_connection() {
     let server = Server::receiving(answer(200));
     let mut upload = Upload::new("POST", &server.url()).unwrap();
     upload.send_unclose("one".as_bytes()).unwrap();
@@ -22,7 +22,7 @@ fn files_one_after_the_other_are_one_request_on_one_connection() {
 }
 
 #[test]
-fn a_request_is_closed_once_and_the_next_one_is_new() {
+fn a_file_after_close_begins_a_new_request() {
     let server = Server::receiving(answer(200));
     let mut upload = Upload::new("POST", &server.url()).unwrap();
     for round in ["first", "second"] {
@@ -38,7 +38,7 @@ fn a_request_is_closed_once_and_the_next_one_is_new() {
 }
 
 #[test]
-fn an_upload_that_is_dropped_leaves_a_broken_request() {
+fn a_dropped_upload_leaves_an_incomplete_request() {
     let server = Server::receiving(answer(200));
     let mut upload = Upload::new("POST", &server.url()).unwrap();
     upload.send_unclose("one".as_bytes()).unwrap();
@@ -48,7 +48,7 @@ fn an_upload_that_is_dropped_leaves_a_broken_request() {
 }
 
 #[test]
-fn after_an_error_the_request_is_over_and_the_next_file_begins_another() {
+fn after_an_error_the_next_file_begins_a_new_request() {
     let server = Server::receiving(answer(200));
     let mut upload = Upload::new("POST", &server.url()).unwrap();
     upload.send_unclose("one".as_bytes()).unwrap();
@@ -63,7 +63,7 @@ fn after_an_error_the_request_is_over_and_the_next_file_begins_another() {
 }
 
 #[test]
-fn an_argument_that_is_wrong_does_not_end_the_request() {
+fn an_invalid_argument_does_not_end_the_request() {
     let server = Server::receiving(answer(200));
     let mut upload = Upload::new("POST", &server.url()).unwrap();
     upload.send_unclose("one".as_bytes()).unwrap();
@@ -74,7 +74,7 @@ fn an_argument_that_is_wrong_does_not_end_the_request() {
 }
 
 #[test]
-fn a_reader_that_fails_breaks_the_request_off() {
+fn a_failing_reader_aborts_the_request() {
     struct Failing;
     impl std::io::Read for Failing {
         fn read(&mut self, _: &mut [u8]) -> std::io::Result<usize> {

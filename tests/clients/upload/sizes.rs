@@ -16,7 +16,7 @@ fn refused(server: &Server, part: Part<'_>) -> (u64, u64) {
 }
 
 #[test]
-fn a_reader_of_another_length_breaks_the_request_off() {
+fn a_reader_of_another_length_aborts_the_request() {
     for (name, announced, found) in [("shorter", 8, 6), ("longer", 4, 6), ("not empty", 0, 6)] {
         let server = Server::receiving(answer(200));
         let part = Part::from("123456".as_bytes()).size_bytes(announced);
@@ -26,7 +26,7 @@ fn a_reader_of_another_length_breaks_the_request_off() {
 }
 
 #[test]
-fn a_pipe_of_another_length_breaks_the_request_off() {
+fn a_pipe_of_another_length_aborts_the_request() {
     for (name, announced) in [("shorter", 8), ("longer", 4)] {
         let server = Server::receiving(answer(200));
         let (input, mut filler) = std::io::pipe().unwrap();
@@ -39,7 +39,7 @@ fn a_pipe_of_another_length_breaks_the_request_off() {
 }
 
 #[test]
-fn a_pipe_of_the_announced_length_has_a_content_length() {
+fn a_pipe_of_the_declared_length_has_a_content_length() {
     let server = Server::receiving(answer(200));
     let (input, mut filler) = std::io::pipe().unwrap();
     std::io::Write::write_all(&mut filler, b"123456").unwrap();
@@ -68,7 +68,7 @@ fn a_longer_reader_is_not_read_to_its_end() {
 }
 
 #[test]
-fn a_file_is_held_against_the_size_that_was_announced_for_it() {
+fn a_file_must_match_its_declared_size() {
     let file = tempfile::NamedTempFile::new().unwrap();
     file.as_file().set_len(10).unwrap();
     let server = Server::receiving(answer(200));
@@ -78,7 +78,7 @@ fn a_file_is_held_against_the_size_that_was_announced_for_it() {
 }
 
 #[test]
-fn a_file_that_shrinks_while_it_is_sent_breaks_the_request_off() {
+fn a_file_that_shrinks_while_it_is_sent_aborts_the_request() {
     const LENGTH: u64 = 64 << 20;
     let file = tempfile::NamedTempFile::new().unwrap();
     file.as_file().set_len(LENGTH).unwrap();
@@ -97,7 +97,7 @@ fn a_file_that_shrinks_while_it_is_sent_breaks_the_request_off() {
 }
 
 #[test]
-fn a_file_that_grows_is_sent_as_long_as_it_was() {
+fn a_growing_file_is_sent_up_to_its_initial_size() {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::io::Write::write_all(&mut file.as_file(), b"12345").unwrap();
     let part = Part::path(file.path()).unwrap();

@@ -15,7 +15,7 @@ fn sent(url: &str, options: Options) -> Result<u16, Error> {
 }
 
 #[test]
-fn a_server_whose_authority_is_named_is_trusted() {
+fn a_server_with_a_given_certificate_authority_is_trusted() {
     let authority = Authority::new();
     for name in ["localhost", "127.0.0.1"] {
         let server = Server::receiving(answer(201));
@@ -26,7 +26,7 @@ fn a_server_whose_authority_is_named_is_trusted() {
 }
 
 #[test]
-fn what_was_sent_over_tls_is_what_came() {
+fn an_upload_over_tls_arrives_unchanged() {
     let authority = Authority::new();
     let server = Server::receiving(answer(201));
     let front = Terminator::start(&authority.server("localhost"), server.address(), &[]);
@@ -56,7 +56,7 @@ fn what_was_sent_over_tls_is_what_came() {
 }
 
 #[test]
-fn a_certificate_that_is_not_good_is_refused_with_what_to_do() {
+fn an_invalid_certificate_is_rejected_with_a_hint() {
     let authority = Authority::new();
     let mut old = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
     old.not_before = date_time_ymd(2001, 1, 1);
@@ -85,7 +85,7 @@ fn a_certificate_that_is_not_good_is_refused_with_what_to_do() {
 }
 
 #[test]
-fn a_file_of_authorities_that_is_none_is_refused_with_what_to_do() {
+fn an_invalid_ca_file_is_rejected_with_a_hint() {
     let server = Server::receiving(answer(201));
     let url = server.url().replace("http:", "https:");
     let file = tempfile::NamedTempFile::new().unwrap();
@@ -102,7 +102,7 @@ fn a_file_of_authorities_that_is_none_is_refused_with_what_to_do() {
 }
 
 #[test]
-fn a_server_that_speaks_no_tls_is_told_as_such() {
+fn a_server_without_tls_is_reported_as_such() {
     let server = Server::start(|connection| {
         connection.send("HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")?;
         connection.drain()?;
@@ -113,7 +113,7 @@ fn a_server_that_speaks_no_tls_is_told_as_such() {
 }
 
 #[test]
-fn a_body_that_ends_with_the_connection_must_be_ended_and_not_cut() {
+fn a_close_delimited_body_needs_a_close_notify() {
     let authority = Authority::new();
     for (flags, whole) in [(&[][..], true), (&["cut"], false)] {
         let server = Server::receiving("HTTP/1.1 200 OK\r\n\r\nthere");
@@ -131,7 +131,7 @@ fn a_body_that_ends_with_the_connection_must_be_ended_and_not_cut() {
 }
 
 #[test]
-fn a_body_with_a_length_needs_no_end_of_tls() {
+fn a_body_with_a_length_needs_no_close_notify() {
     let authority = Authority::new();
     let server = Server::receiving(answer(200));
     let front = Terminator::start(&authority.server("localhost"), server.address(), &["cut"]);

@@ -47,7 +47,7 @@ fn connections_of_one_address_are_bounded() {
 }
 
 #[test]
-fn streams_of_one_address_are_bounded_while_they_are_active() {
+fn active_streams_of_one_address_are_bounded() {
     let relay = Relay::start(&["--max-streams-per-address", "2"]);
     let refused = "Stream limit of your address reached (max-streams-per-address)";
     let mut wire = relay.connect();
@@ -143,7 +143,7 @@ fn unjoined_streams_of_one_address_are_bounded_and_joined_ones_do_not_count() {
 }
 
 #[test]
-fn a_full_relay_lets_the_oldest_unjoined_stream_give_way() {
+fn a_full_relay_evicts_the_oldest_unjoined_stream() {
     let flags = ["--max-streams", "3", "--ttl", "1s", "--max-unjoined-streams-per-address", "0"];
     let relay = Relay::start(&flags);
     let long = serde_json::json!({ "ttl_seconds": 600 });

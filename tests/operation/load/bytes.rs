@@ -37,7 +37,7 @@ fn assert_ended_as_too_large(relay: &Relay, id: &str, bytes: usize) {
 }
 
 #[test]
-fn a_length_beyond_the_bound_is_refused_before_a_byte() {
+fn a_length_above_the_limit_is_refused_before_any_byte() {
     for relay in bounded_relays() {
         let id = relay.create();
         let mut destination = relay.waiting_destination(&id);
@@ -58,7 +58,7 @@ fn a_length_beyond_the_bound_is_refused_before_a_byte() {
 }
 
 #[test]
-fn a_refused_upload_leaves_those_alone_who_are_there() {
+fn a_refused_upload_does_not_affect_the_connected_sides() {
     let [relay, _] = bounded_relays();
     let mut pair = relay.pair(Framing::Length(5));
     let put = Framing::Length(1001).put(&pair.id);
@@ -70,7 +70,7 @@ fn a_refused_upload_leaves_those_alone_who_are_there() {
 }
 
 #[test]
-fn a_body_of_exactly_the_bound_goes_through() {
+fn a_body_of_exactly_the_limit_passes() {
     for relay in bounded_relays() {
         for framing in [Framing::Length(1000), Framing::Chunked] {
             let data = pattern(21, 1000);
@@ -90,7 +90,7 @@ fn a_body_of_exactly_the_bound_goes_through() {
 }
 
 #[test]
-fn chunks_beyond_the_bound_cut_the_stream() {
+fn chunks_above_the_limit_truncate_the_stream() {
     for relay in bounded_relays() {
         for (http10, source_first) in [(false, false), (false, true), (true, false), (true, true)] {
             let id = relay.create();
@@ -127,7 +127,7 @@ fn chunks_beyond_the_bound_cut_the_stream() {
 }
 
 #[test]
-fn a_chunk_that_would_pass_the_bound_is_refused_at_its_head() {
+fn a_chunk_that_would_exceed_the_limit_is_refused_at_its_head() {
     for relay in bounded_relays() {
         let mut pair = relay.pair(Framing::Chunked);
         pair.source.send("3e9\r\n");
@@ -152,7 +152,7 @@ fn a_chunk_that_would_pass_the_bound_is_refused_at_its_head() {
 }
 
 #[test]
-fn large_chunks_are_bounded_as_small_ones_are() {
+fn the_limit_applies_to_large_chunks_too() {
     for flags in
         [&["--max-stream-bytes", "1MiB"][..], &["--max-stream-bytes", "1MiB", "--no-splice"]]
     {

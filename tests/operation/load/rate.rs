@@ -48,7 +48,7 @@ fn transfer(pair: &mut Pair, body: &[u8]) -> Response {
 }
 
 #[test]
-fn no_stream_is_faster_than_its_rate_and_each_has_its_own() {
+fn each_stream_has_its_own_rate_limit() {
     let data = pattern(31, 600 << 10);
     let small = chunks(&data, &[1000]);
     let large = chunks(&data, &[200 << 10, 7]);
@@ -82,7 +82,7 @@ fn no_stream_is_faster_than_its_rate_and_each_has_its_own() {
 }
 
 #[test]
-fn a_body_that_waited_with_its_source_is_no_faster() {
+fn a_body_sent_before_pairing_is_not_faster() {
     for relay in slow_relays() {
         let data = pattern(32, 400 << 10);
         let id = relay.create();
@@ -100,7 +100,7 @@ fn a_body_that_waited_with_its_source_is_no_faster() {
 }
 
 #[test]
-fn a_message_below_the_rate_passes_at_once() {
+fn a_message_below_the_rate_is_not_delayed() {
     // At a byte a second any delay would be longer than these tests are patient.
     for flags in [&["--max-rate", "1"][..], &["--max-rate", "1", "--no-splice"]] {
         let relay = Relay::start(flags);
@@ -127,7 +127,7 @@ fn pair_that_sent(relay: &Relay, framing: Framing, body: &[u8]) -> Pair {
 }
 
 #[test]
-fn a_pause_for_the_rate_is_no_idleness() {
+fn a_rate_limit_pause_is_not_idle_time() {
     let relay = Relay::start(&["--max-rate", "1", "--idle-timeout", "700ms"]);
     let data = pattern(33, BURST_MIN + 1);
     let began = now();
@@ -144,7 +144,7 @@ fn a_pause_for_the_rate_is_no_idleness() {
 }
 
 #[test]
-fn idleness_begins_when_a_pause_ends() {
+fn the_idle_timeout_starts_when_a_pause_ends() {
     for flags in [&[][..], &["--no-splice"]] {
         let slow = ["--max-rate", "1", "--idle-timeout", "700ms"];
         let relay = Relay::start(&[&slow[..], flags].concat());
@@ -161,7 +161,7 @@ fn idleness_begins_when_a_pause_ends() {
 }
 
 #[test]
-fn a_stream_that_pauses_can_end_in_all_ways() {
+fn a_paused_stream_can_end_in_every_way() {
     let relay = Relay::start(&["--max-rate", "1"]);
     let paused = |framing: Framing| {
         let mut pair = relay.pair(framing);
@@ -193,7 +193,7 @@ fn a_stream_that_pauses_can_end_in_all_ways() {
 }
 
 #[test]
-fn a_rate_nobody_reaches_changes_nothing() {
+fn a_rate_above_the_throughput_changes_nothing() {
     let relay = Relay::start(&["--max-rate", "64GiB"]);
     let data = pattern(34, 8 << 20);
     let coded = chunks(&data, &[300 << 10]);

@@ -9,7 +9,7 @@ use crate::support::{Framing, Process, Relay, ask, assert_uploaded, eventually};
 const REQUESTS: &str = "Request limit reached (max-concurrent)";
 
 #[test]
-fn requests_served_at_once_are_bounded() {
+fn concurrent_requests_are_bounded() {
     let relay = Relay::start(&["--max-concurrent", "2"]);
     let id = relay.create();
     let mut idle = relay.connect();
@@ -46,7 +46,7 @@ fn requests_served_at_once_are_bounded() {
 }
 
 #[test]
-fn requests_stop_counting_however_they_end() {
+fn requests_stop_counting_after_every_kind_of_end() {
     let flags = ["--max-concurrent", "2", "--ttl", "300ms", "--header-timeout", "300ms"];
     let relay = Relay::start(&flags);
     // One of the two places is taken all the time.
@@ -85,7 +85,7 @@ fn requests_stop_counting_however_they_end() {
 }
 
 #[test]
-fn the_status_of_being_too_busy_can_be_chosen() {
+fn the_too_busy_status_is_configurable() {
     let busy = ["--too-busy-status", "529", "--retry-after", "1500ms"];
     let requests = Relay::start(&[&busy[..], &["--max-concurrent", "2"]].concat());
     let ids = [requests.create(), requests.create()];
@@ -122,7 +122,7 @@ fn the_status_of_being_too_busy_can_be_chosen() {
 }
 
 #[test]
-fn wrong_limits_are_refused_with_one_line() {
+fn invalid_limits_are_a_one_line_error() {
     for (flag, value) in [
         ("--max-concurrent", "many"),
         ("--too-busy-status", "200"),
@@ -165,7 +165,7 @@ fn assert_three(relay: &Relay, after: &str) {
 }
 
 #[test]
-fn the_count_of_requests_is_exact_however_streams_end() {
+fn the_request_count_is_exact_after_every_kind_of_stream_end() {
     let relay = Relay::start(&["--max-concurrent", "3"]);
     assert_three(&relay, "the start");
     for framing in [Framing::Length(5), Framing::Chunked] {

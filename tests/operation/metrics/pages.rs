@@ -29,7 +29,7 @@ fn page(name: &str) -> String {
 }
 
 /// What `promtool check metrics` says of a text.
-fn complaints(text: &str) -> String {
+fn promtool_errors(text: &str) -> String {
     let promtool = Command::new("promtool")
         .args(["check", "metrics"])
         .stdin(Stdio::piped())
@@ -48,24 +48,24 @@ fn complaints(text: &str) -> String {
 }
 
 #[test]
-fn promtool_finds_nothing_to_complain_of() {
+fn promtool_accepts_the_metrics() {
     let scrape = busy_relay().scrape();
-    assert_eq!(complaints(&scrape.0), "", "of\n{}", scrape.0);
+    assert_eq!(promtool_errors(&scrape.0), "", "of\n{}", scrape.0);
 }
 
 #[test]
-fn promtool_would_complain() {
+fn promtool_rejects_invalid_metrics() {
     for (name, text) in [
         ("no help", "# TYPE rdv_a gauge\nrdv_a 1\n"),
         ("a counter without its end", "# HELP rdv_a A.\n# TYPE rdv_a counter\nrdv_a 1\n"),
         ("no text at all", "{\n"),
     ] {
-        assert_ne!(complaints(text), "", "{name}");
+        assert_ne!(promtool_errors(text), "", "{name}");
     }
 }
 
 #[test]
-fn openmetrics_is_sent_to_those_who_name_it() {
+fn openmetrics_is_sent_only_if_accepted() {
     let relay = busy_relay();
     for (name, accept, kind, total) in [
         ("nothing", None, "text/plain; version=0.0.4; charset=utf-8", "counter"),
@@ -117,7 +117,7 @@ fn labels_of(text: &str, name: &str) -> String {
 }
 
 #[test]
-fn the_table_of_metrics_is_what_is_rendered() {
+fn the_documented_metrics_match_the_rendered_ones() {
     let page = page("docs/metrics.md");
     let rows = page.lines().filter(|line| line.starts_with("| `"));
     let documented: Vec<Row> = rows
@@ -164,7 +164,7 @@ fn queries(value: &Value) -> Vec<&str> {
 }
 
 #[test]
-fn the_dashboard_asks_for_metrics_that_exist() {
+fn the_dashboard_queries_existing_metrics() {
     let dashboard = crate::support::parse(page("deploy/grafana-dashboard.json").as_bytes());
     let scrape = busy_relay().scrape();
     let samples: BTreeSet<&str> = scrape.samples().into_iter().collect();

@@ -12,7 +12,7 @@ use crate::support::{
 
 /// One side waits, the other's head stops short of its end and `fail` happens to it; then a whole
 /// request comes, as if nothing had been.
-fn stop_short(relay: &Relay, framing: Framing, source_waits: bool, fail: impl FnOnce(Wire)) {
+fn fail_within_head(relay: &Relay, framing: Framing, source_waits: bool, fail: impl FnOnce(Wire)) {
     let id = relay.create();
     let head = if source_waits { get(&id).bytes() } else { framing.put(&id).bytes() };
     let waiting = if source_waits {
@@ -38,12 +38,12 @@ fn stop_short(relay: &Relay, framing: Framing, source_waits: bool, fail: impl Fn
 }
 
 #[test]
-fn whoever_leaves_within_its_head_was_never_there() {
+fn a_client_lost_within_its_head_does_not_join() {
     with_relay(&[], |relay| {
         for framing in framings(5) {
             for way in WAYS {
                 for source_waits in [true, false] {
-                    stop_short(relay, framing, source_waits, |short| {
+                    fail_within_head(relay, framing, source_waits, |short| {
                         if let Some(mut short) = way.go(short) {
                             short.expect_end();
                         }
@@ -55,10 +55,10 @@ fn whoever_leaves_within_its_head_was_never_there() {
 }
 
 #[test]
-fn whoever_stalls_within_its_head_was_never_there() {
+fn a_client_that_stalls_within_its_head_does_not_join() {
     with_relay(&["--header-timeout", "300ms"], |relay| {
         for source_waits in [true, false] {
-            stop_short(relay, Framing::Chunked, source_waits, |mut short| {
+            fail_within_head(relay, Framing::Chunked, source_waits, |mut short| {
                 assert_error("stalled", &short.response(), (408, "RequestTimeoutError", None));
                 short.expect_end();
             });
@@ -69,7 +69,7 @@ fn whoever_stalls_within_its_head_was_never_there() {
 // While one side waits.
 
 #[test]
-fn a_waiting_source_that_half_closes_too_early_gives_its_place_back() {
+fn a_waiting_source_that_half_closes_too_early_frees_its_side() {
     with_relay(&[], |relay| {
         let rows: [(Framing, &str); 4] = [
             (Framing::Length(10), ""),
@@ -91,7 +91,7 @@ fn a_waiting_source_that_half_closes_too_early_gives_its_place_back() {
 }
 
 #[test]
-fn a_waiting_destination_that_half_closes_gives_its_place_back() {
+fn a_waiting_destination_that_half_closes_frees_its_side() {
     with_relay(&[], |relay| {
         let id = relay.create();
         let mut destination = relay.waiting_destination(&id);
@@ -103,7 +103,7 @@ fn a_waiting_destination_that_half_closes_gives_its_place_back() {
 }
 
 #[test]
-fn either_side_may_leave_and_come_again_a_hundred_times() {
+fn either_side_may_reconnect_a_hundred_times() {
     with_relay(&[], |relay| {
         for framing in framings(5) {
             let id = relay.create();
@@ -122,7 +122,7 @@ fn either_side_may_leave_and_come_again_a_hundred_times() {
 }
 
 #[test]
-fn the_waiting_time_runs_from_the_creation_whoever_comes_and_leaves() {
+fn the_ttl_starts_at_the_creation_despite_disconnects() {
     with_relay(&["--ttl", "1s"], |relay| {
         let id = relay.create();
         drop(relay.waiting_source(&id, Framing::Chunked));
@@ -132,7 +132,7 @@ fn the_waiting_time_runs_from_the_creation_whoever_comes_and_leaves() {
 }
 
 #[test]
-fn a_waiting_source_that_left_its_whole_body_behind_is_still_met() {
+fn a_source_that_closed_after_its_complete_body_is_still_paired() {
     with_relay(&[], |relay| {
         for framing in framings(10) {
             let id = relay.create();
@@ -148,7 +148,7 @@ fn a_waiting_source_that_left_its_whole_body_behind_is_still_met() {
 }
 
 #[test]
-fn a_waiting_source_that_resets_takes_its_body_along() {
+fn a_reset_of_a_waiting_source_discards_its_body() {
     with_relay(&[], |relay| {
         for framing in framings(10) {
             let id = relay.create();
@@ -163,7 +163,7 @@ fn a_waiting_source_that_resets_takes_its_body_along() {
 }
 
 #[test]
-fn a_waiting_source_s_broken_body_is_found_out_when_it_is_read() {
+fn a_truncated_body_of_a_waiting_source_is_detected_when_read() {
     with_relay(&[], |relay| {
         for sent in ["5\r\nhello\r\n", "5\r\nhello\r\n0\r\n", "6\r\nhello"] {
             let id = relay.create();
@@ -182,7 +182,7 @@ fn a_waiting_source_s_broken_body_is_found_out_when_it_is_read() {
 }
 
 #[test]
-fn a_waiting_source_s_broken_body_that_is_long_is_cut() {
+fn a_long_truncated_body_of_a_waiting_source_stays_truncated() {
     with_relay(&[], |relay| {
         let id = relay.create();
         let mut source = relay.waiting_source(&id, Framing::Chunked);
@@ -199,7 +199,7 @@ fn a_waiting_source_s_broken_body_that_is_long_is_cut() {
 }
 
 #[test]
-fn whoever_comes_first_and_leaves_in_one_breath_was_never_there() {
+fn a_first_side_that_disconnects_at_once_does_not_join() {
     with_relay(&[], |relay| {
         for way in [Way::Close, Way::HalfClose] {
             for request in [
@@ -226,7 +226,7 @@ fn whoever_comes_first_and_leaves_in_one_breath_was_never_there() {
 // Both sides are there, and no byte has moved.
 
 #[test]
-fn a_destination_that_comes_second_and_leaves_in_one_breath_is_not_missed() {
+fn a_destination_that_joins_and_leaves_at_once_does_not_end_the_stream() {
     with_relay(&[], |relay| {
         for (framing, way) in framings(5).into_iter().flat_map(|f| WAYS.map(|way| (f, way))) {
             let what = format!("{framing:?}, {way:?}");
@@ -248,7 +248,7 @@ fn a_destination_that_comes_second_and_leaves_in_one_breath_is_not_missed() {
 }
 
 #[test]
-fn a_source_that_comes_second_and_leaves_in_one_breath_is_not_missed() {
+fn a_source_that_joins_and_leaves_at_once_does_not_end_the_stream() {
     with_relay(&[], |relay| {
         for (framing, way) in framings(5).into_iter().flat_map(|f| WAYS.map(|way| (f, way))) {
             let what = format!("{framing:?}, {way:?}");
@@ -270,7 +270,7 @@ fn a_source_that_comes_second_and_leaves_in_one_breath_is_not_missed() {
 }
 
 #[test]
-fn a_paired_source_that_half_closes_before_its_first_byte_is_told_so_and_not_missed() {
+fn a_paired_source_that_half_closes_before_its_first_byte_gets_a_400() {
     with_relay(&[], |relay| {
         for (framing, old) in framings(5).into_iter().flat_map(|f| [(f, false), (f, true)]) {
             let what = format!("{framing:?}, old: {old}");
@@ -285,7 +285,7 @@ fn a_paired_source_that_half_closes_before_its_first_byte_is_told_so_and_not_mis
 }
 
 #[test]
-fn a_paired_destination_that_half_closes_before_the_first_byte_is_not_missed() {
+fn a_paired_destination_that_half_closes_early_does_not_end_the_stream() {
     with_relay(&[], |relay| {
         for (framing, old) in framings(5).into_iter().flat_map(|f| [(f, false), (f, true)]) {
             let what = format!("{framing:?}, old: {old}");

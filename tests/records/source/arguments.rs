@@ -1,6 +1,6 @@
 //! Arguments: what is wrong is said in one line, before anything is listened on.
 
-use crate::source::desk::{Desk, source};
+use crate::source::process::{Desk, source};
 use crate::support::Process;
 
 /// Starts it and expects this exit status, and one line with these words.
@@ -14,7 +14,7 @@ fn assert_refused(name: &str, flags: &[&str], exit: i32, words: &str) {
 }
 
 #[test]
-fn wrong_arguments_are_refused_in_one_line() {
+fn invalid_arguments_are_a_one_line_error() {
     let rows: [(&str, &[&str], &str); 21] = [
         ("an unknown flag", &["--quick"], "--quick"),
         ("a path without a slash", &["--path", "hooks"], "/hooks/github"),
@@ -48,7 +48,7 @@ fn wrong_arguments_are_refused_in_one_line() {
 }
 
 #[test]
-fn what_cannot_be_done_is_said_in_one_line() {
+fn startup_failures_are_a_one_line_error() {
     let taken = Desk::start(&[]);
     let address = taken.address().to_string();
     let long = format!("unix:/{}", "x".repeat(108));
@@ -82,7 +82,7 @@ fn its_help_has_the_defaults_of_a_source() {
 }
 
 #[test]
-fn it_listens_where_it_is_told() {
+fn the_source_listens_on_the_given_address() {
     let desk = Desk::start(&["--listen", "127.0.0.2:0"]);
     assert_eq!(desk.address().ip().to_string(), "127.0.0.2");
     assert_eq!(desk.post("x").status(), 201);

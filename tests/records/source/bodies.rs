@@ -1,12 +1,12 @@
 //! Bodies that never become records: too long, broken off, badly framed, or stalled.
 
-use crate::source::desk::{Desk, post, text};
+use crate::source::process::{Desk, post, text};
 use crate::support::{LEAVINGS, Response, ask, assert_error};
 use std::thread;
 use std::time::Duration;
 
 #[test]
-fn a_body_too_long_is_refused_by_its_length_or_when_it_is() {
+fn a_body_too_long_is_refused_by_its_length_or_while_read() {
     let desk = Desk::start(&["--max-body", "10"]);
     let whole = ask("POST", "/").chunked().raw_body(b"a\r\n0123456789\r\n0\r\n\r\n");
     assert_eq!(desk.exchange(&whole).status(), 201, "as long as may be");
@@ -24,7 +24,7 @@ fn a_body_too_long_is_refused_by_its_length_or_when_it_is() {
 }
 
 #[test]
-fn a_body_that_breaks_off_is_told_to_both() {
+fn an_interrupted_body_is_answered_and_logged() {
     let desk = Desk::start(&[]);
     for (name, request) in [
         ("by length", ask("POST", "/").length(10).raw_body(b"12345")),
@@ -44,7 +44,7 @@ fn a_body_that_breaks_off_is_told_to_both() {
 }
 
 #[test]
-fn senders_that_leave_in_their_body_leave_nothing() {
+fn senders_that_disconnect_during_their_body_leave_nothing() {
     for way in LEAVINGS {
         let desk = Desk::start(&[]);
         let mut wire = desk.connect();
@@ -60,7 +60,7 @@ fn senders_that_leave_in_their_body_leave_nothing() {
 }
 
 #[test]
-fn chunks_against_the_rules_are_refused() {
+fn invalid_chunks_are_refused() {
     let desk = Desk::start(&[]);
     let rows: [(&str, &[u8]); 5] = [
         ("no size", b"\r\n"),
@@ -81,7 +81,7 @@ fn chunks_against_the_rules_are_refused() {
 }
 
 #[test]
-fn what_stalls_is_refused() {
+fn stalled_requests_time_out() {
     let desk = Desk::start(&["--header-timeout", "300ms"]);
     for (name, request) in [
         ("in its head", b"POST / HTTP/1.1\r\nHost: h\r\n".to_vec()),
@@ -111,7 +111,7 @@ fn sent_in_pieces(desk: &Desk, piece: usize, count: usize, pause: Duration) -> R
 }
 
 #[test]
-fn a_body_that_drips_is_refused_and_a_slow_one_is_not() {
+fn a_body_below_the_minimum_rate_times_out_and_a_slow_one_does_not() {
     let desk = Desk::start(&["--header-timeout", "1s"]);
     let pause = Duration::from_millis(100);
     let dripped = sent_in_pieces(&desk, 1, 20, pause);

@@ -6,7 +6,7 @@ use flate2::Compression;
 use flate2::write::{GzEncoder, ZlibEncoder};
 use rdv::connector::record::{Data, Record};
 
-use crate::source::desk::{Desk, body};
+use crate::source::process::{Desk, body};
 use crate::support::{Ask, Response, ask, assert_error};
 
 const NAME: &str = "rdv.source.content_encoding";

@@ -11,7 +11,7 @@ use base64::prelude::BASE64_STANDARD;
 use nix::sys::stat::Mode;
 use tempfile::TempDir;
 
-use crate::source::desk::record;
+use crate::source::process::record;
 use crate::support::{PATIENCE, eventually};
 
 /// A directory with a name for a FIFO or a socket.

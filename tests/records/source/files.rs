@@ -7,11 +7,11 @@ use std::process::Command;
 use nix::sys::signal::Signal;
 
 use crate::source::consumer::{Place, lines_of};
-use crate::source::desk::{Desk, assert_busy, position, record, source, text};
+use crate::source::process::{Desk, assert_busy, position, record, source, text};
 use crate::support::Process;
 
 #[test]
-fn a_file_is_appended_to_and_is_for_its_owner() {
+fn a_file_is_appended_to_and_private() {
     let place = Place::new();
     for (run, body) in ["one", "two"].into_iter().enumerate() {
         let desk = Desk::start(&["--output", &place.output()]);
@@ -38,7 +38,7 @@ fn standard_output_may_be_a_file() {
 }
 
 #[test]
-fn what_a_killed_source_left_torn_is_taken_away() {
+fn a_torn_record_of_a_killed_source_is_truncated() {
     let place = Place::new();
     let desk = Desk::start(&["--output", &place.output()]);
     assert_eq!(desk.post("one").status(), 201);
@@ -55,7 +55,7 @@ fn what_a_killed_source_left_torn_is_taken_away() {
 }
 
 #[test]
-fn a_file_that_is_somebody_elses_is_left_alone() {
+fn a_file_without_records_is_left_alone() {
     let place = Place::new();
     fs::write(place.path(), "notes\nwithout an end").expect("a file");
     let finished = Process::start(source(&["--output", &place.output()])).finish();
@@ -88,7 +88,7 @@ pub(crate) fn faulty(faults: &[&str], log: &str, flags: &[&str]) -> Command {
 }
 
 #[test]
-fn a_record_is_on_the_disk_before_it_is_promised() {
+fn a_record_is_synced_before_it_is_confirmed() {
     let place = Place::new();
     let log = format!("{}.strace", place.output());
     let flags = ["--output", &place.output()];
@@ -102,7 +102,7 @@ fn a_record_is_on_the_disk_before_it_is_promised() {
 }
 
 #[test]
-fn what_cannot_be_synchronized_is_taken_back() {
+fn a_record_that_cannot_be_synced_is_rolled_back() {
     let place = Place::new();
     let log = format!("{}.strace", place.output());
     let flags = ["--output", &place.output()];
@@ -117,7 +117,7 @@ fn what_cannot_be_synchronized_is_taken_back() {
 }
 
 #[test]
-fn a_file_that_cannot_be_mended_is_not_written_to_any_more() {
+fn a_file_that_cannot_be_repaired_is_no_longer_written_to() {
     let place = Place::new();
     let log = format!("{}.strace", place.output());
     let flags = ["--output", &place.output(), "--consumer-timeout", "1s"];
@@ -149,7 +149,7 @@ fn a_record_whose_removal_is_not_on_the_disk_has_no_answer() {
 }
 
 #[test]
-fn a_file_that_may_not_grow_holds_whole_records_only() {
+fn a_file_at_its_size_limit_contains_complete_records_only() {
     let place = Place::new();
     // Blocks of 1024 bytes.
     let mut command = Command::new("bash");

@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 
-use crate::source::desk::{Desk, record};
+use crate::source::process::{Desk, record};
 use crate::support::{Ask, ask, assert_error};
 
 /// The key in the record of a request, as it stands there.
@@ -72,7 +72,7 @@ fn a_pointer_finds_the_key_in_the_body() {
 }
 
 #[test]
-fn a_number_is_a_key_digit_by_digit() {
+fn a_number_is_a_key_as_written() {
     let desk = Desk::start(&["--key", "json:/id"]);
     for (number, id) in
         ["12345678901234567890123", "12345678901234567890124", "1.10", "1e400"].iter().enumerate()
@@ -85,7 +85,7 @@ fn a_number_is_a_key_digit_by_digit() {
 }
 
 #[test]
-fn a_body_that_is_no_json_has_no_key_in_it() {
+fn a_body_that_is_not_json_has_no_key() {
     let desk = Desk::start(&["--key", "json:/id"]);
     let plain = ask("POST", "/").body(r#"{"id":"x"}"#);
     assert_eq!(key_of(&desk, &plain, 1), "null", "it does not say that it is JSON");

@@ -7,8 +7,8 @@ use std::process::Command;
 use sha2::{Digest as _, Sha256};
 
 use crate::source::consumer::{Lines, Place, accept};
-use crate::source::desk::{Desk, assert_busy, body, post, record, source, text};
 use crate::source::files::faulty;
+use crate::source::process::{Desk, assert_busy, body, post, record, source, text};
 use crate::support::{ADMIN, Process, ask, pattern};
 
 const MIB: usize = 1 << 20;
@@ -17,7 +17,7 @@ const MIB: usize = 1 << 20;
 const RESIDENT_MAX_BYTES: u64 = 24 << 20;
 
 /// The source with so many KiB of addresses.
-fn confined(kib: u32, flags: &[&str]) -> Command {
+fn with_address_space(kib: u32, flags: &[&str]) -> Command {
     let plain = source(flags);
     let mut command = Command::new("bash");
     command.args(["-c", &format!("ulimit -v {kib}; exec \"$0\" \"$@\"")]);
@@ -26,11 +26,11 @@ fn confined(kib: u32, flags: &[&str]) -> Command {
 }
 
 #[test]
-fn bodies_of_64_mib_pass_through_little_memory() {
+fn bodies_of_64_mib_pass_with_little_memory() {
     let place = Place::new();
     let flags = ["--output", &place.output(), "--max-body", "65MiB"];
     // Half of it is what the program and the stacks of its threads take.
-    let desk = Desk::of(Process::start(confined(64 << 10, &flags)));
+    let desk = Desk::of(Process::start(with_address_space(64 << 10, &flags)));
     let sent = pattern(3, 64 * MIB);
     assert_eq!(desk.post(&sent).status(), 201);
     let mut wire = desk.connect();
@@ -55,7 +55,7 @@ fn bodies_of_64_mib_pass_through_little_memory() {
 }
 
 #[test]
-fn the_disk_is_taken_up_to_a_limit_and_given_back() {
+fn disk_use_is_bounded_and_released() {
     let place = Place::new();
     let folder = tempfile::tempdir().expect("a directory");
     let folder = folder.path().to_str().expect("text");
@@ -88,7 +88,7 @@ fn the_disk_is_taken_up_to_a_limit_and_given_back() {
 }
 
 #[test]
-fn a_large_body_that_breaks_off_gives_the_disk_back() {
+fn an_interrupted_large_body_releases_its_disk_space() {
     let limits = ["--memory-body", "64KiB", "--spill-max", "2MiB"];
     let desk = Desk::start(&limits);
     let sent = pattern(2, MIB * 3 / 2);
@@ -103,7 +103,7 @@ fn a_large_body_that_breaks_off_gives_the_disk_back() {
 }
 
 #[test]
-fn a_slow_disk_is_not_held_against_the_sender() {
+fn a_slow_disk_does_not_time_out_the_sender() {
     let place = Place::new();
     let log = format!("{}.strace", place.output());
     let flags = ["--memory-body", "64KiB", "--header-timeout", "300ms"];
@@ -115,7 +115,7 @@ fn a_slow_disk_is_not_held_against_the_sender() {
 }
 
 #[test]
-fn a_folder_that_cannot_be_written_to_is_told_at_the_start() {
+fn an_unusable_spill_directory_is_an_error_at_startup() {
     let folder = tempfile::tempdir().expect("a directory");
     let path = folder.path().join("none");
     let path = path.to_str().expect("text");
@@ -127,7 +127,7 @@ fn a_folder_that_cannot_be_written_to_is_told_at_the_start() {
 }
 
 #[test]
-fn a_folder_that_vanishes_costs_the_large_bodies_only() {
+fn a_removed_spill_directory_fails_only_large_bodies() {
     let folder = tempfile::tempdir().expect("a directory");
     let path = folder.path().to_str().expect("text").to_owned();
     let desk = Desk::start(&["--memory-body", "64KiB", "--spill-dir", &path]);
@@ -142,7 +142,7 @@ fn a_folder_that_vanishes_costs_the_large_bodies_only() {
 }
 
 #[test]
-fn many_slow_bodies_share_the_memory_there_is() {
+fn many_slow_bodies_share_the_memory_budget() {
     let flags = ["--memory", "1MiB", "--memory-body", "512KiB", "--max-body", "512KiB"];
     let desk = Desk::start(&[&flags[..], &["--structured"]].concat());
     let half = vec![b' '; 300_000];
@@ -175,7 +175,7 @@ fn many_slow_bodies_share_the_memory_there_is() {
 }
 
 #[test]
-fn a_body_as_large_as_may_be_in_memory_is_not_put_on_the_disk() {
+fn a_body_of_exactly_memory_body_stays_in_memory() {
     let folder = tempfile::tempdir().expect("a directory");
     let path = folder.path().to_str().expect("text").to_owned();
     let desk = Desk::start(&["--memory-body", "64KiB", "--spill-dir", &path]);

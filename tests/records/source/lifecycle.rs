@@ -4,7 +4,7 @@
 use nix::sys::signal::Signal;
 
 use crate::source::consumer::{Lines, Place, accept};
-use crate::source::desk::{Desk, assert_busy, text};
+use crate::source::process::{Desk, assert_busy, text};
 use crate::support::{ADMIN, LEAVINGS, Wire, ask};
 
 /// More than a pipe holds.
@@ -20,7 +20,7 @@ fn waiting(flags: &[&str]) -> (Place, Desk, Wire) {
 }
 
 #[test]
-fn what_waits_is_handed_over_before_it_ends() {
+fn waiting_records_are_delivered_before_the_exit() {
     for signal in [Signal::SIGTERM, Signal::SIGQUIT] {
         let (place, desk, mut wire) = waiting(&[]);
         let mut half = desk.connect();
@@ -48,7 +48,7 @@ fn what_waits_is_handed_over_before_it_ends() {
 }
 
 #[test]
-fn what_waits_is_refused_when_it_has_to_be_quick() {
+fn waiting_records_are_refused_on_an_immediate_stop() {
     let rows: [(&str, &[Signal]); 3] = [
         ("interrupted", &[Signal::SIGINT]),
         ("told twice", &[Signal::SIGTERM, Signal::SIGTERM]),
@@ -73,7 +73,7 @@ fn what_waits_is_refused_when_it_has_to_be_quick() {
 }
 
 #[test]
-fn what_waits_longer_than_draining_may_take_is_refused() {
+fn records_waiting_beyond_the_drain_timeout_are_refused() {
     let (_place, desk, mut wire) = waiting(&["--drain-timeout", "300ms"]);
     desk.signal(Signal::SIGTERM);
     assert_busy("drained", &wire.response(), "shutting down");
@@ -82,7 +82,7 @@ fn what_waits_longer_than_draining_may_take_is_refused() {
 }
 
 #[test]
-fn a_record_that_was_begun_is_completed_before_it_ends() {
+fn a_partly_written_record_is_completed_before_the_exit() {
     let (desk, reader) = Desk::piped(&[]);
     let mut wire = desk.begin("x".repeat(MORE_THAN_A_PIPE));
     let mut reader = Lines::begun(reader);
@@ -95,7 +95,7 @@ fn a_record_that_was_begun_is_completed_before_it_ends() {
 }
 
 #[test]
-fn a_reader_that_stalls_does_not_keep_it_for_ever() {
+fn a_stalled_reader_does_not_block_the_exit() {
     for way in LEAVINGS {
         let flags = ["--consumer-timeout", "300ms", "--drain-timeout", "1s"];
         let (desk, mut reader) = Desk::piped(&flags);
@@ -109,17 +109,17 @@ fn a_reader_that_stalls_does_not_keep_it_for_ever() {
 }
 
 #[test]
-fn idle_connections_do_not_keep_it() {
+fn idle_connections_do_not_delay_the_exit() {
     let desk = Desk::start(&[]);
     let mut wire = desk.connect();
-    assert_eq!(wire.exchange(&crate::source::desk::post("x")).status(), 201);
+    assert_eq!(wire.exchange(&crate::source::process::post("x")).status(), 201);
     desk.signal(Signal::SIGTERM);
     wire.expect_end();
     assert_eq!(desk.finish().status.code(), Some(0));
 }
 
 #[test]
-fn it_is_not_handed_over_to_another_process() {
+fn a_source_refuses_a_handover() {
     let desk = Desk::start(&[]);
     desk.signal(Signal::SIGUSR2);
     desk.await_said("no hand-over: a source of records has no successor; restart it");

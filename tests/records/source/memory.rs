@@ -2,7 +2,7 @@
 
 use std::thread;
 
-use crate::source::desk::{Desk, post};
+use crate::source::process::{Desk, post};
 use crate::support::ask;
 
 /// What the process may grow by from the first requests to ten times as many.
@@ -31,7 +31,7 @@ fn send(desk: &Desk, requests: usize) {
 }
 
 #[test]
-fn tens_of_thousands_of_requests_leave_memory_as_it_was() {
+fn tens_of_thousands_of_requests_do_not_grow_memory() {
     let place = crate::source::consumer::Place::new();
     place.make_fifo();
     let reader = place.read_fifo();

@@ -1,32 +1,32 @@
 //! `rdv source` as a process, with senders on one side and whoever takes its records on the other.
 //! What it promises to both is held against what they see: 201 is one whole line, 503 is none.
 
-mod acknowledged;
-mod acknowledging;
+mod admin;
 mod arguments;
 mod bodies;
 mod codings;
 mod consumer;
-mod desk;
+mod durability;
 mod files;
 mod keys;
 mod large;
 mod lifecycle;
 mod memory;
-mod operators;
 mod payloads;
 mod pipes;
-mod promise;
+mod process;
+mod record_format;
 mod requests;
 mod rotation;
-mod shape;
 mod signatures;
+mod socket_acks;
 mod sockets;
 mod spool;
 mod spool_acks;
 mod spool_disk;
-mod spool_ends;
 mod spool_faults;
 mod spool_killed;
-mod spool_room;
+mod spool_limits;
+mod spool_shutdown;
+mod stdin_acks;
 mod tokens;

@@ -3,8 +3,8 @@
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 
-use crate::source::desk::Desk;
-use crate::source::shape::read_by_python;
+use crate::source::process::Desk;
+use crate::source::record_format::read_by_python;
 use crate::support::{ask, assert_error};
 
 /// What stands in the record of a body of this type.
@@ -17,7 +17,7 @@ fn payload_of(desk: &Desk, kind: &str, body: &str, count: usize) -> String {
 }
 
 #[test]
-fn json_objects_are_payloads_as_they_were_written() {
+fn json_objects_are_payloads_as_written() {
     let desk = Desk::start(&["--structured"]);
     let rows = [
         ("plain", "application/json", r#"{"b":1,"a":2}"#, r#"{"b":1,"a":2}"#),
@@ -52,7 +52,7 @@ fn json_objects_are_payloads_as_they_were_written() {
 }
 
 #[test]
-fn what_is_no_object_is_bytes() {
+fn everything_but_json_objects_is_bytes() {
     let desk = Desk::start(&["--structured"]);
     let rows = [
         ("an array", "application/json", "[{}, 1]"),
@@ -70,7 +70,7 @@ fn what_is_no_object_is_bytes() {
 }
 
 #[test]
-fn without_the_flag_json_is_bytes_however_broken() {
+fn without_structured_even_json_is_bytes() {
     let desk = Desk::start(&[]);
     for (number, body) in ["{}", "{", "[1]"].into_iter().enumerate() {
         let expected = format!("\"{}\"", BASE64_STANDARD.encode(body));
@@ -79,7 +79,7 @@ fn without_the_flag_json_is_bytes_however_broken() {
 }
 
 #[test]
-fn what_says_that_it_is_json_and_is_not_is_refused() {
+fn invalid_json_is_rejected() {
     let desk = Desk::start(&["--structured"]);
     let deep = "[".repeat(100_000);
     let rows: [(&str, &[u8]); 8] = [
@@ -111,7 +111,7 @@ fn levels(levels: usize) -> String {
 }
 
 #[test]
-fn deep_json_that_would_stop_who_reads_the_records_is_refused() {
+fn json_nested_too_deeply_is_rejected() {
     let desk = Desk::start(&["--structured"]);
     let body = levels(100);
     assert_eq!(payload_of(&desk, "application/json", &body, 1), body);
@@ -126,7 +126,7 @@ fn deep_json_that_would_stop_who_reads_the_records_is_refused() {
 }
 
 #[test]
-fn deep_json_that_goes_as_bytes_is_a_record() {
+fn deeply_nested_json_is_accepted_as_bytes() {
     let desk = Desk::start(&["--structured"]);
     let body = levels(200);
     let list = format!("[{body}]");

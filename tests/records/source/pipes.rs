@@ -3,14 +3,14 @@
 use std::io::Read as _;
 
 use crate::source::consumer::{Lines, Place};
-use crate::source::desk::{Desk, assert_busy, post, text};
+use crate::source::process::{Desk, assert_busy, post, text};
 use crate::support::{ADMIN, eventually};
 
 /// More than a pipe holds (pipe(7): 64 KiB, unless changed).
 const MORE_THAN_A_PIPE: usize = 200_000;
 
 #[test]
-fn a_fifo_that_nobody_reads_is_waited_for() {
+fn records_wait_for_a_reader_of_the_fifo() {
     let place = Place::new();
     place.make_fifo();
     let desk = Desk::start(&[&ADMIN[..], &["--output", &place.output()]].concat());
@@ -23,7 +23,7 @@ fn a_fifo_that_nobody_reads_is_waited_for() {
 }
 
 #[test]
-fn a_fifos_reader_may_leave_and_another_one_come() {
+fn the_reader_of_a_fifo_may_be_replaced() {
     let place = Place::new();
     place.make_fifo();
     let desk = Desk::start(&["--output", &place.output(), "--consumer-timeout", "300ms"]);
@@ -39,7 +39,7 @@ fn a_fifos_reader_may_leave_and_another_one_come() {
 }
 
 #[test]
-fn a_reader_that_is_gone_ends_the_source() {
+fn a_closed_standard_output_ends_the_source() {
     let (desk, mut reader) = Desk::piped(&[&ADMIN[..], &["--consumer-timeout", "2s"]].concat());
     let mut wire = desk.begin("x".repeat(MORE_THAN_A_PIPE));
     reader.read_exact(&mut [0; 100]).expect("the record begins");
@@ -56,7 +56,7 @@ fn a_reader_that_is_gone_ends_the_source() {
 }
 
 #[test]
-fn a_reader_that_stalls_gets_whole_lines_and_only_those_that_were_promised() {
+fn a_stalled_reader_gets_only_complete_confirmed_records() {
     let (desk, reader) = Desk::piped(&["--consumer-timeout", "300ms"]);
     let mut begun = desk.begin("x".repeat(MORE_THAN_A_PIPE));
     let mut reader = Lines::begun(reader);
@@ -97,7 +97,7 @@ fn a_full_queue_refuses_at_once() {
 }
 
 #[test]
-fn as_many_bytes_as_may_wait_are_as_good_as_full() {
+fn a_queue_at_its_byte_limit_refuses() {
     let flags = ["--queue-bytes", "300KiB", "--consumer-timeout", "1h"];
     let (desk, reader) = Desk::piped(&[&ADMIN[..], &flags].concat());
     let mut wire = desk.begin("x".repeat(MORE_THAN_A_PIPE));

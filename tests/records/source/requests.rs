@@ -1,11 +1,11 @@
 //! Requests by the book: which are taken, in which order they are answered, and what is refused before
 //! a body is looked at.
 
-use crate::source::desk::{Desk, body, position, post, text};
+use crate::source::process::{Desk, body, position, post, text};
 use crate::support::{Ask, Ending, Response, ask, assert_error};
 
 #[test]
-fn another_method_is_told_which_ones_there_are() {
+fn another_method_is_a_405_with_allow() {
     let desk = Desk::start(&[]);
     let mut wire = desk.connect();
     for method in ["GET", "HEAD", "PUT", "DELETE", "PATCH", "post"] {
@@ -19,7 +19,7 @@ fn another_method_is_told_which_ones_there_are() {
 }
 
 #[test]
-fn for_compatibility_another_method_is_not_found() {
+fn with_compat_another_method_is_not_found() {
     let desk = Desk::start(&["--compat"]);
     let mut wire = desk.connect();
     for method in ["GET", "PUT", "OPTIONS"] {
@@ -31,7 +31,7 @@ fn for_compatibility_another_method_is_not_found() {
 }
 
 #[test]
-fn only_paths_that_were_named_are_there() {
+fn only_configured_paths_are_found() {
     let desk = Desk::start(&["--path", "/a", "--path", "/b/c"]);
     let mut wire = desk.connect();
     for (target, status) in [
@@ -73,7 +73,7 @@ fn requests_on_one_connection_are_answered_in_their_order() {
 }
 
 #[test]
-fn a_body_byte_by_byte_is_one_body() {
+fn a_body_may_arrive_byte_by_byte() {
     let desk = Desk::start(&[]);
     let mut wire = desk.connect();
     let request = ask("POST", "/").chunked().raw_body(b"4;x=y\r\nab\r\n\r\n00\r\nA: b\r\n\r\n");
@@ -85,7 +85,7 @@ fn a_body_byte_by_byte_is_one_body() {
 }
 
 #[test]
-fn a_patient_sender_is_invited() {
+fn expect_100_continue_is_answered() {
     let desk = Desk::start(&[]);
     let mut wire = desk.connect();
     wire.ask(&ask("POST", "/").length(2).field("Expect", "100-continue"));
@@ -100,7 +100,7 @@ fn a_patient_sender_is_invited() {
 }
 
 #[test]
-fn a_patient_sender_is_refused_before_its_body() {
+fn expect_100_continue_is_refused_before_the_body() {
     let desk = Desk::start(&["--max-body", "10", "--path", "/a", "--auth-token", "secret"]);
     let patient =
         |target, length| ask("POST", target).length(length).field("Expect", "100-continue");
@@ -125,7 +125,7 @@ fn http_1_0_is_served() {
 }
 
 #[test]
-fn heads_against_the_rules_are_refused_and_nothing_is_handed_over() {
+fn invalid_heads_are_refused_and_nothing_is_delivered() {
     let desk = Desk::start(&[]);
     let long = "x".repeat(20_000);
     for (name, request, status) in [
@@ -148,7 +148,7 @@ fn heads_against_the_rules_are_refused_and_nothing_is_handed_over() {
 }
 
 #[test]
-fn a_hundred_senders_at_once_have_a_record_each() {
+fn a_hundred_concurrent_senders_have_a_record_each() {
     let desk = Desk::start(&[]);
     let mut wires: Vec<_> = (0..100).map(|number| desk.begin(format!("{number}"))).collect();
     let mut promised: Vec<_> = wires.iter_mut().map(|wire| position(&wire.response())).collect();

@@ -5,8 +5,8 @@ use std::fs;
 use nix::sys::signal::Signal;
 
 use crate::source::consumer::{Place, lines_of};
-use crate::source::desk::{Desk, assert_busy, text};
 use crate::source::files::faulty;
+use crate::source::process::{Desk, assert_busy, text};
 use crate::support::{Process, eventually};
 
 /// A source that writes to this file, from memory and from a spool.

@@ -7,7 +7,7 @@ use base64::prelude::BASE64_STANDARD;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 
-use crate::source::desk::{Desk, body, hex, post};
+use crate::source::process::{Desk, body, hex, post};
 use crate::support::{Ask, ask, assert_error, pattern};
 
 const SECRET: &[u8] = b"a secret of some length";
@@ -79,7 +79,7 @@ fn assert_unsigned(what: &str, desk: &Desk, request: &Ask) {
 }
 
 #[test]
-fn only_what_was_signed_becomes_a_record() {
+fn only_requests_with_a_valid_signature_become_records() {
     for (scheme, secret, sign, timed) in schemes() {
         let desk = Desk::start(&["--signature", scheme, "--signature-secret", &secret]);
         for (name, request) in [
@@ -111,7 +111,7 @@ fn only_what_was_signed_becomes_a_record() {
 }
 
 #[test]
-fn a_large_body_that_was_tampered_with_leaves_nothing() {
+fn a_tampered_large_body_leaves_nothing() {
     let desk = Desk::start(&[
         "--signature",
         "github",
@@ -130,7 +130,7 @@ fn a_large_body_that_was_tampered_with_leaves_nothing() {
 }
 
 #[test]
-fn any_secret_of_a_file_will_do_and_how_old_is_for_the_operator_to_say() {
+fn any_secret_of_a_file_is_accepted_within_the_tolerance() {
     let file = tempfile::NamedTempFile::new().expect("a file");
     std::fs::write(file.path(), "the next one\n\na secret of some length\n").expect("a file");
     let path = file.path().to_str().expect("text");

@@ -1,11 +1,11 @@
 //! Records over a Unix socket that the consumer listens on, without acknowledgements.
 
 use crate::source::consumer::{Lines, Place, accept};
-use crate::source::desk::{Desk, assert_busy, text};
+use crate::source::process::{Desk, assert_busy, text};
 use crate::support::{ADMIN, eventually};
 
 #[test]
-fn a_consumer_may_come_late_leave_and_come_again() {
+fn a_consumer_may_connect_late_and_reconnect() {
     let place = Place::new();
     let desk = Desk::start(&[&ADMIN[..], &["--output", &place.socket()]].concat());
     let mut early = desk.begin("early");
@@ -25,7 +25,7 @@ fn a_consumer_may_come_late_leave_and_come_again() {
 }
 
 #[test]
-fn a_socket_that_is_there_needs_no_prefix() {
+fn an_existing_socket_needs_no_prefix() {
     let place = Place::new();
     let listener = place.listen();
     let desk = Desk::start(&["--output", &place.output()]);
@@ -35,7 +35,7 @@ fn a_socket_that_is_there_needs_no_prefix() {
 }
 
 #[test]
-fn without_a_consumer_senders_are_told_to_come_again() {
+fn without_a_consumer_senders_are_answered_503() {
     let place = Place::new();
     let desk = Desk::start(&["--output", &place.socket(), "--consumer-timeout", "300ms"]);
     assert_busy("the first one", &desk.post("x"), "No consumer is connected");
@@ -48,7 +48,7 @@ fn without_a_consumer_senders_are_told_to_come_again() {
 }
 
 #[test]
-fn a_record_that_a_consumer_got_half_of_is_whole_for_the_next_one() {
+fn a_partly_delivered_record_is_redelivered_completely() {
     let place = Place::new();
     let listener = place.listen();
     let desk = Desk::start(&["--output", &place.socket()]);

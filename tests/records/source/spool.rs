@@ -10,7 +10,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::source::consumer::{Place, accept, lines_of};
-use crate::source::desk::{Desk, position, post, record, source, text};
+use crate::source::process::{Desk, position, post, record, source, text};
 use crate::support::{Finished, Process, eventually};
 use nix::sys::signal::Signal;
 
@@ -108,7 +108,7 @@ pub(crate) fn position_of(line: &str) -> String {
 }
 
 #[test]
-fn a_record_is_kept_as_a_line_before_it_is_promised() {
+fn a_record_is_stored_as_a_line_before_it_is_confirmed() {
     let spool = Spool::new();
     let desk = spool.start(&["--consumer-timeout", "300ms"]);
     for (number, body) in ["one", "two", "three"].into_iter().enumerate() {
@@ -123,7 +123,7 @@ fn a_record_is_kept_as_a_line_before_it_is_promised() {
 }
 
 #[test]
-fn records_are_handed_over_in_their_order_once_a_consumer_is_there() {
+fn records_are_delivered_in_order_once_a_consumer_connects() {
     let spool = Spool::new();
     let desk = spool.start(&[]);
     let mut promised = post_all(&desk, &["one", "two"]);
@@ -139,7 +139,7 @@ fn records_are_handed_over_in_their_order_once_a_consumer_is_there() {
 }
 
 #[test]
-fn handing_over_begins_where_it_is_told_to() {
+fn delivery_starts_at_the_given_position() {
     let spool = Spool::new();
     let desk = spool.start_to_stdout(&[]);
     let promised = post_all(&desk, &["0", "1", "2", "3", "4"]);
@@ -172,7 +172,7 @@ fn handing_over_begins_where_it_is_told_to() {
 const HALF_A_SEGMENT: usize = 40_000;
 
 #[test]
-fn what_was_handed_over_is_removed_unless_it_is_to_be_kept() {
+fn delivered_records_are_removed_except_those_in_spool_keep() {
     for (name, keep, all) in [("not kept", "0", false), ("kept", "1MiB", true)] {
         let spool = Spool::new();
         let flags = ["--spool-max", "1MiB", "--spool-keep", keep];
@@ -194,7 +194,7 @@ fn what_was_handed_over_is_removed_unless_it_is_to_be_kept() {
 }
 
 #[test]
-fn nobody_else_uses_a_spool_that_is_in_use() {
+fn a_spool_in_use_is_refused() {
     let spool = Spool::new();
     let desk = spool.start(&["--consumer-timeout", "300ms"]);
     assert_eq!(desk.post("x").status(), 201);
@@ -211,7 +211,7 @@ fn nobody_else_uses_a_spool_that_is_in_use() {
 }
 
 #[test]
-fn a_directory_that_is_no_spool_is_refused_and_left_alone() {
+fn a_directory_with_other_files_is_refused_and_left_alone() {
     let spool = Spool::new();
     let notes = spool.path().join("notes.txt");
     fs::create_dir(spool.path()).expect("a directory");
@@ -224,7 +224,7 @@ fn a_directory_that_is_no_spool_is_refused_and_left_alone() {
 }
 
 #[test]
-fn a_spool_that_cannot_be_made_is_told_at_the_start() {
+fn a_spool_that_cannot_be_created_is_an_error_at_startup() {
     let spool = Spool::new();
     fs::write(spool.path(), "a file").expect("a file");
     let below = spool.path().join("below");

@@ -2,7 +2,7 @@
 //! of; what was not acknowledged comes again, to the next consumer or from the next process.
 
 use crate::source::consumer::{accept, acknowledgement};
-use crate::source::desk::{Desk, assert_busy, position, text};
+use crate::source::process::{Desk, assert_busy, position, text};
 use crate::source::spool::{Spool, kill, position_of, post_all};
 use crate::support::{Wire, eventually};
 
@@ -20,7 +20,7 @@ fn posted(spool: &Spool, desk: &Desk, count: usize) -> Vec<(Wire, String)> {
 }
 
 #[test]
-fn only_an_acknowledged_record_is_promised_and_in_any_order() {
+fn only_an_acknowledged_record_is_confirmed_in_any_order() {
     let spool = Spool::new();
     let listener = spool.place().listen();
     let desk = spool.start(&["--ack"]);
@@ -45,7 +45,7 @@ fn only_an_acknowledged_record_is_promised_and_in_any_order() {
 }
 
 #[test]
-fn acknowledgements_may_come_on_standard_input() {
+fn acknowledgements_are_read_from_standard_input() {
     let spool = Spool::new();
     let flags = spool.flags(&[]);
     let (desk, mut input) = Desk::hearing(&crate::source::spool::strs(&flags));
@@ -58,7 +58,7 @@ fn acknowledgements_may_come_on_standard_input() {
 }
 
 #[test]
-fn what_a_consumer_took_and_left_with_counts_unless_it_has_to_acknowledge() {
+fn without_ack_records_sent_before_a_disconnect_count_as_delivered() {
     let spool = Spool::new();
     let listener = spool.place().listen();
     let desk = spool.start(&[]);
@@ -73,7 +73,7 @@ fn what_a_consumer_took_and_left_with_counts_unless_it_has_to_acknowledge() {
 }
 
 #[test]
-fn what_a_consumer_did_not_acknowledge_the_next_one_gets_again() {
+fn unacknowledged_records_are_redelivered_to_the_next_consumer() {
     let spool = Spool::new();
     let listener = spool.place().listen();
     let desk = spool.start(&["--ack"]);
@@ -98,7 +98,7 @@ fn what_a_consumer_did_not_acknowledge_the_next_one_gets_again() {
 }
 
 #[test]
-fn a_record_that_was_acknowledged_too_late_for_its_sender_is_handed_over_all_the_same() {
+fn a_record_whose_sender_timed_out_is_still_delivered() {
     let spool = Spool::new();
     let listener = spool.place().listen();
     let desk = spool.start(&["--ack", "--ack-timeout", "300ms"]);
@@ -118,7 +118,7 @@ fn a_record_that_was_acknowledged_too_late_for_its_sender_is_handed_over_all_the
 }
 
 #[test]
-fn without_a_consumer_the_sender_is_refused_and_the_record_is_kept() {
+fn without_a_consumer_the_sender_times_out_and_the_record_is_kept() {
     let spool = Spool::new();
     let desk = spool.start(&["--ack", "--ack-timeout", "300ms"]);
     assert_busy("nobody is there", &desk.post("x"), "did not accept this record in time");
@@ -131,7 +131,7 @@ fn without_a_consumer_the_sender_is_refused_and_the_record_is_kept() {
 }
 
 #[test]
-fn what_was_not_acknowledged_the_next_process_hands_over_again() {
+fn unacknowledged_records_are_redelivered_by_the_next_process() {
     let spool = Spool::new();
     let listener = spool.place().listen();
     let desk = spool.start(&["--ack"]);
@@ -161,7 +161,7 @@ fn what_was_not_acknowledged_the_next_process_hands_over_again() {
 }
 
 #[test]
-fn senders_that_wait_are_refused_when_it_has_to_be_quick_and_their_records_are_kept() {
+fn an_immediate_stop_refuses_waiting_senders_and_keeps_their_records() {
     let spool = Spool::new();
     let desk = spool.start(&["--ack", "--consumer-timeout", "1s"]);
     let mut wire = desk.begin("x");

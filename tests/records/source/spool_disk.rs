@@ -3,15 +3,15 @@
 use std::fs;
 
 use crate::source::consumer::{accept, lines_of};
-use crate::source::desk::text;
+use crate::source::process::text;
 use crate::source::spool::Spool;
-use crate::source::spool_room::{bodies, fill};
+use crate::source::spool_limits::{bodies, fill};
 use crate::support::{SmallDisk, eventually};
 
 const MIB: usize = 1 << 20;
 
 #[test]
-fn a_full_disk_is_a_refusal_until_there_is_room() {
+fn a_full_disk_refuses_records_until_there_is_space() {
     let spool = Spool::new();
     let Some(mounted) = SmallDisk::mount(spool.parent(), 1) else { return };
     let desk = spool.start(&[]);
@@ -34,7 +34,7 @@ fn a_full_disk_is_a_refusal_until_there_is_room() {
 }
 
 #[test]
-fn records_wait_for_an_output_file_that_has_no_room() {
+fn records_wait_while_the_disk_of_the_output_file_is_full() {
     let spool = Spool::new();
     let outside = tempfile::tempdir().expect("a directory");
     let Some(mounted) = SmallDisk::mount(outside.path(), 1) else { return };
@@ -60,7 +60,7 @@ fn records_wait_for_an_output_file_that_has_no_room() {
 }
 
 #[test]
-fn a_disk_that_the_spool_filled_is_free_again_once_records_were_handed_over() {
+fn delivery_frees_a_disk_filled_by_the_spool() {
     let spool = Spool::new();
     let Some(mounted) = SmallDisk::mount(spool.parent(), 1) else { return };
     let desk = spool.start(&["--spool-max", "8MiB"]);

@@ -3,8 +3,8 @@
 use nix::sys::signal::Signal;
 
 use crate::source::consumer::accept;
-use crate::source::desk::{Desk, text};
 use crate::source::files::faulty;
+use crate::source::process::{Desk, text};
 use crate::source::spool::{Spool, strs};
 use crate::support::Process;
 

@@ -10,8 +10,8 @@ use std::thread;
 use nix::sys::signal::Signal;
 
 use crate::source::consumer::{accept, acknowledgement};
-use crate::source::desk::{Desk, body, position, post, record, text};
-use crate::source::promise::Numbers;
+use crate::source::durability::Numbers;
+use crate::source::process::{Desk, body, position, post, record, text};
 use crate::source::spool::{Spool, kill, position_of, post_all};
 use crate::support::{Ending, PATIENCE, Wire, pattern};
 
@@ -21,7 +21,7 @@ const SENDERS: u64 = 20;
 const ROUNDS: u64 = 4;
 
 #[test]
-fn what_no_consumer_got_the_next_process_hands_over() {
+fn undelivered_records_are_delivered_by_the_next_process() {
     let spool = Spool::new();
     let desk = spool.start(&[]);
     let mut promised = post_all(&desk, &["0", "1", "2"]);
@@ -44,7 +44,7 @@ fn what_no_consumer_got_the_next_process_hands_over() {
 }
 
 #[test]
-fn half_a_record_at_the_end_is_cut_and_told() {
+fn a_torn_record_at_the_end_is_truncated_and_logged() {
     for (name, tail) in [
         ("the first bytes", &b"{\"posi"[..]),
         ("all but its end", b"{\"position\":\"bm90aGluZw==\",\"operation\":\"create\"}"),
@@ -68,7 +68,7 @@ fn half_a_record_at_the_end_is_cut_and_told() {
 }
 
 #[test]
-fn whatever_was_promised_under_load_is_handed_over_by_some_process() {
+fn under_load_every_confirmed_record_survives_kills() {
     for (seed, acknowledging) in [(1, false), (2, true), (3, false), (4, true)] {
         run(seed, acknowledging);
     }

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use crate::source::desk::{Desk, post, source};
+use crate::source::process::{Desk, post, source};
 use crate::support::{Process, ask, assert_error};
 
 /// Values of `Authorization`, and whether they bring the token `secret`.
@@ -39,7 +39,7 @@ fn assert_guarded(what: &str, desk: Desk) {
 }
 
 #[test]
-fn a_token_is_asked_for_wherever_it_is_given() {
+fn a_token_from_any_setting_is_required() {
     let file = tempfile::NamedTempFile::new().expect("a file");
     std::fs::write(file.path(), "secret\nanother line\n").expect("a file");
     let path = file.path().to_str().expect("text");
@@ -51,7 +51,7 @@ fn a_token_is_asked_for_wherever_it_is_given() {
 }
 
 #[test]
-fn a_sender_without_a_token_does_not_get_to_send_its_body() {
+fn a_sender_without_a_token_is_refused_before_its_body() {
     let desk = Desk::start(&["--auth-token", "secret"]);
     let answer = desk.exchange(&ask("POST", "/").length(1 << 20));
     assert_eq!(answer.status(), 401, "before a byte of it came");

@@ -68,7 +68,7 @@ fn killed_after(appends: usize, mut process: Child) -> (u64, u64) {
 }
 
 #[test]
-fn every_record_whose_append_returned_outlives_a_kill_once_and_whole() {
+fn every_appended_record_survives_a_kill_once_and_complete() {
     let folder = tempfile::tempdir().unwrap();
     let directory = folder.path().join("spool");
     let (mut appended, mut saved, mut cut) = (0, 0, 0);
@@ -110,7 +110,7 @@ fn a_process_that_stops_within_a_record() {
 }
 
 #[test]
-fn half_a_record_of_a_process_that_was_killed_is_cut_and_told() {
+fn a_torn_record_of_a_killed_process_is_truncated_and_reported() {
     let folder = tempfile::tempdir().unwrap();
     let directory = folder.path().join("spool");
     let mut command = child("spool::killed::a_process_that_stops_within_a_record", &directory);

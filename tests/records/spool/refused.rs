@@ -42,7 +42,7 @@ fn a_process_with_a_limit() {
 }
 
 #[test]
-fn an_append_beyond_the_limit_of_a_file_leaves_nothing_and_others_go_on() {
+fn an_append_beyond_the_file_size_limit_leaves_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let directory = folder.path().join("spool");
     let finished =
@@ -62,7 +62,7 @@ fn a_process_on_a_full_disk() {
 }
 
 #[test]
-fn an_append_on_a_full_disk_leaves_nothing_and_others_go_on() {
+fn an_append_on_a_full_disk_leaves_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let inner = child("spool::refused::a_process_on_a_full_disk", &folder.path().join("spool"));
     // A disk of its own, in a mount namespace that ends with the process.
@@ -87,7 +87,7 @@ fn a_second_process() {
 }
 
 #[test]
-fn a_second_process_is_refused_and_told_why() {
+fn a_second_process_is_refused_with_the_reason() {
     let folder = tempfile::tempdir().unwrap();
     let directory = folder.path().join("spool");
     let opened = Spool::open(&directory, LIMITS).unwrap();

@@ -56,7 +56,7 @@ fn act(call: &str) -> Option<&'static str> {
 }
 
 #[test]
-fn nothing_returns_before_what_it_did_is_synced() {
+fn no_call_returns_before_its_changes_are_synced() {
     let folder = tempfile::tempdir().unwrap();
     let calls = "--trace=/^(p?write(64)?|fsync|fdatasync|rename.*|unlink.*)$";
     let spool = folder.path().join("spool");
@@ -88,7 +88,7 @@ fn a_process_whose_disk_fails() {
 }
 
 #[test]
-fn after_a_failed_sync_the_append_is_taken_back_or_nothing_more_is_appended() {
+fn after_a_failed_sync_the_append_is_rolled_back_or_the_spool_fails() {
     let second_sync = "--inject=fdatasync:error=EIO:when=2";
     for (name, faults, said, there, segments) in [
         ("a sync fails", &[second_sync][..], "4: appended", &[1, 3, 4][..], 2),

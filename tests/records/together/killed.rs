@@ -64,7 +64,7 @@ fn destination(scene: &Scene, input: &str) -> Process {
 }
 
 #[test]
-fn a_destination_that_is_killed_loses_nothing_and_keeps_the_order() {
+fn a_killed_destination_loses_nothing_and_keeps_the_order() {
     let load = Load {
         senders: 50,
         requests: 200,
@@ -99,16 +99,16 @@ const SHARED: fn(usize) -> [String; 2] =
     |sender| [format!("a{}", sender % 2), format!("b{}", sender % 2)];
 
 #[test]
-fn a_source_that_is_killed_loses_nothing_of_what_waited_to_be_acknowledged() {
+fn a_killed_source_loses_no_unacknowledged_records() {
     let load = Load { senders: 40, requests: 50, keys: SHARED, is_acknowledged: true };
-    kill_the_source_of(&load, &["--ack"], &[Killed::Destination, Killed::Source]);
+    kill_source_under_load(&load, &["--ack"], &[Killed::Destination, Killed::Source]);
 }
 
 #[test]
-fn a_source_that_is_killed_loses_nothing_that_is_in_its_spool() {
+fn a_killed_source_loses_no_spooled_records() {
     let load = Load { senders: 40, requests: 50, keys: SHARED, is_acknowledged: false };
     // Without acknowledgements what was written to a destination is its own matter.
-    kill_the_source_of(&load, &[], &[Killed::Source]);
+    kill_source_under_load(&load, &[], &[Killed::Source]);
 }
 
 enum Killed {
@@ -117,7 +117,7 @@ enum Killed {
 }
 
 /// Kills these in turn while the load is under way by way of a spool.
-fn kill_the_source_of(load: &Load, flags: &[&str], turns: &[Killed]) {
+fn kill_source_under_load(load: &Load, flags: &[&str], turns: &[Killed]) {
     let tally = Arc::new(Tally::default());
     let scene = tally.failing_server();
     let directory = tempfile::tempdir().unwrap();

@@ -27,7 +27,7 @@ fn open_destination(url: &str) -> Destination {
 }
 
 #[test]
-fn a_program_moves_records_and_answers_senders_when_they_are_there() {
+fn a_program_delivers_records_and_confirms_them_afterwards() {
     let tally = Arc::new(Tally::default());
     let scene = tally.failing_server();
     let mut source = open_source();
@@ -64,7 +64,7 @@ fn a_program_moves_records_and_answers_senders_when_they_are_there() {
 }
 
 #[test]
-fn who_was_not_acknowledged_is_told_so_at_the_end() {
+fn unacknowledged_senders_are_answered_503_at_teardown() {
     let mut source = open_source();
     let mut wire = Wire::connect(source.addresses()[0]);
     wire.ask(&ask("POST", "/in").body("late"));

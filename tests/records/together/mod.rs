@@ -5,7 +5,7 @@
 
 #![expect(clippy::unwrap_used, reason = "what the tests share fails as they do")]
 
-#[path = "../../clients/desk.rs"]
+#[path = "../../clients/workdir.rs"]
 #[allow(dead_code, reason = "made for clients; records need less")]
 mod desk;
 mod ends;

@@ -45,7 +45,7 @@ fn assert_created(wire: &mut Wire, body: &str, tally: &Tally) {
 }
 
 #[test]
-fn each_sender_waits_for_its_own_record_and_for_no_other() {
+fn each_sender_waits_only_for_its_own_record() {
     let tally = Arc::new(Tally::default());
     let noting = Arc::clone(&tally);
     let held = body("held", 0, 0);
@@ -86,7 +86,7 @@ fn each_sender_waits_for_its_own_record_and_for_no_other() {
 }
 
 #[test]
-fn a_record_that_is_refused_ends_both_and_its_sender_is_told() {
+fn a_refused_record_ends_both_commands_and_is_not_confirmed() {
     let scene = Scene::new(|_, request| match &request.body[..] {
         b"bad" => Reply::Status(400),
         _ => Reply::Status(201),

@@ -49,7 +49,7 @@ fn content(record: Record) -> Vec<u8> {
 }
 
 #[test]
-fn a_large_record_goes_from_one_end_to_the_other_in_little_memory() {
+fn a_large_record_passes_end_to_end_with_little_memory() {
     let relay = Relay::start(&[]);
     let here = Desk::at(&relay);
     here.put("in", record("p", "k", &pattern(3, LARGE)));
@@ -75,7 +75,7 @@ fn a_large_record_goes_from_one_end_to_the_other_in_little_memory() {
 }
 
 #[test]
-fn a_relay_takes_records_from_a_destination_to_whoever_fetches() {
+fn a_destination_sends_records_through_a_relay_to_curl() {
     let relay = Relay::start(&[]);
     let here = Desk::at(&relay);
     here.put("in", record("p", "k", b"content"));
@@ -91,7 +91,7 @@ fn a_relay_takes_records_from_a_destination_to_whoever_fetches() {
 }
 
 #[test]
-fn what_somebody_uploads_becomes_a_record_of_its_type() {
+fn an_upload_becomes_a_record_with_its_content_type() {
     let rows = [
         ("raw", "text/plain", "a b", &[][..], Data::Raw(b"a b".to_vec())),
         (
@@ -121,7 +121,7 @@ fn what_somebody_uploads_becomes_a_record_of_its_type() {
 }
 
 #[test]
-fn json_that_is_no_object_is_no_record() {
+fn invalid_json_is_rejected() {
     let relay = Relay::start(&[]);
     let here = Desk::at(&relay);
     let (source, stream) = waiting(&here, &relay, &["--structured"]);
@@ -133,7 +133,7 @@ fn json_that_is_no_object_is_no_record() {
 }
 
 #[test]
-fn nobody_who_uploads_is_status_3() {
+fn no_sender_is_exit_status_3() {
     let relay = Relay::start(&[]);
     let here = Desk::at(&relay);
     let url = relay.url("");
@@ -145,7 +145,7 @@ fn nobody_who_uploads_is_status_3() {
 }
 
 #[test]
-fn an_uploader_that_breaks_off_is_status_4_and_no_record() {
+fn an_interrupted_upload_is_exit_status_4_and_no_record() {
     // Once within what is kept in memory, and once within what is on the disk.
     for sent in [100, 2 << 20] {
         let relay = Relay::start(&[]);

@@ -18,7 +18,7 @@ fn send(wire: &mut Wire, body: &str) {
 }
 
 #[test]
-fn a_destination_that_acknowledges_unasked_is_never_stuck() {
+fn a_destination_that_sends_unexpected_acks_never_blocks() {
     let scene = Scene::taking();
     let directory = tempfile::tempdir().unwrap();
     let place = format!("unix:{}", directory.path().join("records.sock").display());
@@ -36,7 +36,7 @@ fn a_destination_that_acknowledges_unasked_is_never_stuck() {
 }
 
 #[test]
-fn a_consumer_that_will_say_nothing_gets_records_all_the_same() {
+fn a_consumer_that_half_closes_still_gets_records() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("records.sock");
     let listener = UnixListener::bind(&path).unwrap();

@@ -68,7 +68,7 @@ struct Violation {
 }
 
 #[test]
-fn every_file_keeps_to_its_room() {
+fn every_file_respects_its_layer() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut files = Vec::new();
     collect(&root, &mut files);
@@ -82,8 +82,8 @@ fn every_file_keeps_to_its_room() {
 }
 
 #[test]
-fn the_event_loop_keeps_to_its_limits() {
-    let output = house(&["--verbose"]);
+fn the_event_loop_stays_within_its_limits() {
+    let output = structure_script(&["--verbose"]);
     let report = String::from_utf8_lossy(&output.stdout);
     for figure in ["circle", "spread", "silent", "role", "route"] {
         let is_reported = report.lines().any(|line| line.starts_with(figure));
@@ -95,12 +95,12 @@ fn the_event_loop_keeps_to_its_limits() {
 
 #[test]
 fn the_script_finds_planted_violations() {
-    let output = house(&["--self-test"]);
+    let output = structure_script(&["--self-test"]);
     assert!(output.status.success(), "{output:?}");
 }
 
 /// Runs the script that measures the event loop's folder.
-fn house(arguments: &[&str]) -> Output {
+fn structure_script(arguments: &[&str]) -> Output {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/house.py");
     Command::new("python3").arg(script).args(arguments).output().expect("python3 is installed")
 }

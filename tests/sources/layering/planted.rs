@@ -3,7 +3,7 @@
 use super::check;
 
 #[test]
-fn planted_violations_of_rooms_are_found() {
+fn planted_violations_between_layers_are_found() {
     for (name, file, text, found) in [
         ("an import upwards", "http/head.rs", "use crate::api::Failure;", "http knows api"),
         (
@@ -42,12 +42,12 @@ fn planted_violations_of_rooms_are_found() {
         ("under another name", "socket/a.rs", "use socket2 as other;", "socket2 in socket"),
         ("in a command", "main.rs", "let socket = socket2::Socket::new();", "socket2 in main"),
     ] {
-        assert_eq!(whats(file, text), [found], "{name}");
+        assert_eq!(violations(file, text), [found], "{name}");
     }
 }
 
 #[test]
-fn what_rooms_may_do_is_no_violation() {
+fn permitted_uses_between_layers_are_no_violations() {
     for (name, file, text) in [
         ("from the top", "connector/a.rs", "use crate::{client::x, relay::y};"),
         ("downwards", "relay/io/a.rs", "use crate::{http::x, ops::{a, b}};"),
@@ -62,12 +62,12 @@ fn what_rooms_may_do_is_no_violation() {
         ("exempt", "main.rs", "use crate::relay::x; use std::fs;"),
         ("exempt, too", "fuzzing/a.rs", "Instant::now(); use crate::api::x;"),
     ] {
-        assert_eq!(whats(file, text), [""; 0], "{name}");
+        assert_eq!(violations(file, text), [""; 0], "{name}");
     }
 }
 
 #[test]
-fn planted_violations_of_floors_are_found() {
+fn planted_violations_within_the_relay_are_found() {
     for (name, file, text, found) in [
         ("upwards", "relay/io/a.rs", "use crate::relay::http1::x;", "io knows http1"),
         (
@@ -131,12 +131,12 @@ fn planted_violations_of_floors_are_found() {
         ("an unknown floor", "relay/utils.rs", "", "utils is no floor"),
         ("a room below", "relay/streams/a.rs", "use crate::client::x;", "relay knows client"),
     ] {
-        assert_eq!(whats(file, text), [found], "{name}");
+        assert_eq!(violations(file, text), [found], "{name}");
     }
 }
 
 #[test]
-fn what_floors_may_do_is_no_violation() {
+fn permitted_uses_within_the_relay_are_no_violations() {
     for (name, file, text) in [
         ("the loop", "relay/event_loop.rs", "use super::{agents::x, streams::y, process, io};"),
         (
@@ -158,15 +158,15 @@ fn what_floors_may_do_is_no_violation() {
             "#[cfg(test)]\nmod tests {\n    use crate::relay::agents::x;\n}",
         ),
     ] {
-        assert_eq!(whats(file, text), [""; 0], "{name}");
+        assert_eq!(violations(file, text), [""; 0], "{name}");
     }
 }
 
 #[test]
-fn the_root_of_the_event_loop_declares_and_exports_only() {
+fn the_root_of_the_event_loop_only_declares_and_exports() {
     for text in ["fn main() {}", "use io::x;", "struct A;", "pub mod a {", "use io::{\n    x,\n};"]
     {
-        let found = whats("relay/mod.rs", &format!("mod io;\n{text}"));
+        let found = violations("relay/mod.rs", &format!("mod io;\n{text}"));
         assert_eq!(found, ["relay/mod.rs does more than declare"], "{text}");
     }
     for text in [
@@ -178,11 +178,11 @@ fn the_root_of_the_event_loop_declares_and_exports_only() {
         "//! A promise.\n\n// Why.\nmod io;",
         "#[cfg(test)]\nmod tests {\n    fn a() {}\n}",
     ] {
-        assert_eq!(whats("relay/mod.rs", text), [""; 0], "{text}");
+        assert_eq!(violations("relay/mod.rs", text), [""; 0], "{text}");
     }
 }
 
 /// What is wrong with a planted file.
-fn whats(file: &str, text: &str) -> Vec<String> {
+fn violations(file: &str, text: &str) -> Vec<String> {
     check(file, text).into_iter().map(|violation| violation.what).collect()
 }

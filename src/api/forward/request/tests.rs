@@ -34,7 +34,7 @@ const ADDED: &str = "X-Forwarded-For: 192.0.2.7\nX-Forwarded-Proto: http\n\
                      X-Forwarded-Host: h\nX-Forwarded-Prefix: /api/billing\nX-Correlation-Id: made\n";
 
 #[test]
-fn what_concerns_one_connection_ends_here_and_all_else_passes() {
+fn hop_by_hop_fields_are_removed_and_all_others_pass() {
     for (name, fields, passed) in [
         ("nothing", "", ""),
         ("order and case", "aCCept: x\nB:  y \naccept: z\n", "aCCept: x\nB: y\naccept: z\n"),
@@ -68,7 +68,7 @@ fn what_concerns_one_connection_ends_here_and_all_else_passes() {
 }
 
 #[test]
-fn a_name_with_an_underscore_passes_only_where_that_is_asked_for() {
+fn a_field_with_an_underscore_passes_only_if_enabled() {
     let fields =
         "X_Forwarded_For: 1.1.1.1\nA_: 1\n_: 2\nX-A: 3\nX_A: 4\nx-Forwarded_Proto: https\n";
     let lines = format!("GET /x HTTP/1.1\nHost: h\n{fields}");
@@ -87,7 +87,7 @@ fn a_name_with_an_underscore_passes_only_where_that_is_asked_for() {
 }
 
 #[test]
-fn a_trusted_proxy_is_believed_and_nobody_else() {
+fn only_a_trusted_proxy_may_set_forwarded_fields() {
     let said = "X-Forwarded-For: 1.1.1.1\nx-forwarded-for: 2.2.2.2, 3.3.3.3\nX-Forwarded-For:\n\
                 X-Forwarded-Proto: https\nX-Forwarded-Host: public\nForwarded: for=1.1.1.1\n";
     let lines = format!("GET /x HTTP/1.1\nHost: h\n{said}X-Forwarded-Prefix: /x\n");
@@ -106,7 +106,7 @@ fn a_trusted_proxy_is_believed_and_nobody_else() {
 }
 
 #[test]
-fn a_peer_is_shown_as_people_write_its_address() {
+fn a_mapped_ipv4_peer_is_written_as_ipv4() {
     for (peer, shown) in [
         ("::ffff:192.0.2.7", "192.0.2.7"),
         ("2001:db8::1", "2001:db8::1"),
@@ -152,7 +152,7 @@ fn a_target_begins_with_a_slash() {
 }
 
 #[test]
-fn the_end_of_a_body_is_said_where_it_has_to_be() {
+fn the_framing_of_a_body_is_declared_where_required() {
     const LENGTH_5: &str = "Content-Length: 5\n";
     const LENGTH_0: &str = "Content-Length: 0\n";
     const CHUNKED: &str = "Transfer-Encoding: chunked\n";
@@ -177,7 +177,7 @@ fn the_end_of_a_body_is_said_where_it_has_to_be() {
 }
 
 #[test]
-fn one_field_joins_the_answer_to_the_request() {
+fn a_valid_correlation_id_is_kept_and_an_invalid_one_replaced() {
     let longest = "x".repeat(128);
     let too_long = format!("X-Correlation-Id: {longest}x\n");
     let longest = format!("x-correlation-ID: {longest}\n");
@@ -212,7 +212,7 @@ fn one_field_joins_the_answer_to_the_request() {
 }
 
 #[test]
-fn the_request_id_of_the_relay_is_the_only_one() {
+fn only_the_request_id_of_the_relay_is_forwarded() {
     let lines = "GET /x HTTP/1.1\nHost: h\nx-request-id: theirs\n";
     let ours = Some(("X-Request-Id", "ours"));
     let to = Forwarding { request_id: ours, ..forwarding(BodyCarrier::Http1) };
@@ -226,7 +226,7 @@ fn the_request_id_of_the_relay_is_the_only_one() {
 }
 
 #[test]
-fn frames_take_only_text() {
+fn frames_carry_only_text() {
     let head = b"GET /x HTTP/1.1\r\nHost: h\r\nA: \xc3\xa4 \xe4\xff\r\n\r\n";
     let mut slots = FieldSlots::new();
     let head = head::parse(head, &mut slots, &LIMITS).unwrap().unwrap();
@@ -260,7 +260,7 @@ fn field() -> impl Strategy<Value = (String, String, bool)> {
 
 proptest! {
     #[test]
-    fn what_goes_out_is_read_again_as_it_was_meant(
+    fn a_forwarded_request_parses_as_intended(
         method in prop::sample::select(&["GET", "POST", "PUT", "OPTIONS", "PROPFIND", "x"][..]),
         rest in "(/[!-\"$-~]{0,30}|\\?[!-\"$-~]{0,30})",
         fields in prop::collection::vec(field(), 0..12),

@@ -27,7 +27,7 @@ fn returned(lines: &str, returning: impl FnOnce(&mut ResponseContext<'_>)) -> St
 const NOW: &str = "Date: Sun, 06 Nov 1994 08:49:37 GMT\n";
 
 #[test]
-fn an_answer_passes_but_for_what_concerns_one_connection() {
+fn a_response_passes_without_hop_by_hop_fields() {
     let made = "X-Correlation-Id: made\n";
     for (name, lines, expected) in [
         ("bare", "HTTP/1.1 200 Fine\n", format!("HTTP/1.1 200 OK\n{NOW}{made}")),
@@ -108,7 +108,7 @@ fn the_client_gets_the_request_id_of_the_relay_once() {
 }
 
 #[test]
-fn a_body_is_framed_for_the_client_at_hand() {
+fn a_body_is_framed_for_the_version_of_the_client() {
     use AnswerBody::{Absent, Chunked, Length, UntilClose};
     use Version::{Http10, Http11};
     for (name, body, version, delimiter, fields) in [
@@ -148,7 +148,7 @@ fn a_body_is_framed_for_the_client_at_hand() {
 }
 
 #[test]
-fn the_end_of_an_answer_is_told_by_request_and_answer() {
+fn the_framing_of_a_response_depends_on_request_and_response() {
     use AnswerBody::{Absent, Chunked, Length, UntilClose};
     use Method::{Get, Head};
     let broke = |clause| Err(Failure::AgentBroke(clause));

@@ -21,7 +21,7 @@ fn connection() -> Callee<'static> {
 }
 
 #[test]
-fn an_upgrade_tells_an_agent_from_those_who_look() {
+fn an_upgrade_distinguishes_an_agent_from_a_list_request() {
     const UPGRADE: &str = "\nUpgrade: websocket\n";
     for (name, line, fields, expected) in [
         ("an agent", "GET /socket", UPGRADE, Route::Attach),
@@ -50,7 +50,7 @@ fn an_upgrade_tells_an_agent_from_those_who_look() {
 }
 
 #[test]
-fn a_call_is_handed_on_as_it_came() {
+fn a_call_is_forwarded_with_its_target_unchanged() {
     let billing = Callee::Name("billing");
     for (name, line, callee, rest) in [
         ("by connection", format!("GET /socket/{ID}/a/b?c=d"), connection(), "/a/b?c=d"),
@@ -77,7 +77,7 @@ fn a_call_is_handed_on_as_it_came() {
 }
 
 #[test]
-fn every_method_calls_but_connect() {
+fn every_method_except_connect_is_a_call() {
     let call = Route::Call { callee: Callee::Name("a"), rest: "/b" };
     for method in
         ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND", "get"]

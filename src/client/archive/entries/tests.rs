@@ -43,7 +43,7 @@ fn kind(archive: &[u8]) -> ErrorKind {
 }
 
 #[test]
-fn entries_come_with_what_is_said_of_them() {
+fn entries_are_read_with_their_metadata() {
     let archive = ended(&[
         block(b"a", b'0', b"3"),
         padded(b"abc"),
@@ -75,7 +75,7 @@ fn entries_come_with_what_is_said_of_them() {
 }
 
 #[test]
-fn content_that_is_not_read_is_skipped() {
+fn unread_content_is_skipped() {
     let archive = ended(&[
         block(b"a", b'0', b"2000"),
         padded(&[b'x'; 0o2000]),
@@ -92,7 +92,7 @@ fn content_that_is_not_read_is_skipped() {
 }
 
 #[test]
-fn an_archive_cut_anywhere_is_an_error() {
+fn a_truncated_archive_is_an_error() {
     let archive = ended(&[block(b"a", b'0', b"3"), padded(b"abc"), extended(b"9 path=b\n")]);
     assert!(read(&ended(&[block(b"a", b'0', b"3"), padded(b"abc")])).is_ok());
     for end in 0..archive.len() {
@@ -101,7 +101,7 @@ fn an_archive_cut_anywhere_is_an_error() {
 }
 
 #[test]
-fn the_input_is_read_to_its_own_end() {
+fn the_input_is_read_to_its_end() {
     struct Fails;
     impl Read for Fails {
         fn read(&mut self, _buffer: &mut [u8]) -> io::Result<usize> {
@@ -115,7 +115,7 @@ fn the_input_is_read_to_its_own_end() {
 }
 
 #[test]
-fn what_is_no_archive_is_refused() {
+fn an_invalid_archive_is_refused() {
     let with_sum = |change: fn(&mut [u8])| {
         let mut bytes = block(b"a", b'0', b"0");
         change(&mut bytes);
@@ -143,7 +143,7 @@ fn what_is_no_archive_is_refused() {
 }
 
 #[test]
-fn a_name_of_any_length_takes_no_memory() {
+fn an_endless_name_uses_no_memory() {
     for kind_of_entry in *b"LKx" {
         let mut size = [0; 12];
         size[..2].copy_from_slice(&[0x80, 0]);
@@ -157,7 +157,7 @@ fn a_name_of_any_length_takes_no_memory() {
 
 proptest! {
     #[test]
-    fn nothing_makes_reading_panic(
+    fn reading_never_panics(
         noise in prop::collection::vec(any::<u8>(), 0..1600),
         start in prop::sample::select(&b"0x125LKg"[..])
     ) {

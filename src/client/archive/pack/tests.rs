@@ -34,7 +34,7 @@ fn listing(archive: &[u8], directory: &Path) -> Vec<String> {
 }
 
 #[test]
-fn names_begin_with_that_of_the_directory() {
+fn names_begin_with_the_name_of_the_directory() {
     let (scene, site) = scene();
     fs::create_dir(site.join("empty")).unwrap();
     fs::write(site.join("index.html"), "hi").unwrap();
@@ -51,7 +51,7 @@ fn names_begin_with_that_of_the_directory() {
 }
 
 #[test]
-fn what_was_packed_is_unpacked_as_it_was() {
+fn a_packed_directory_is_unpacked_unchanged() {
     let (scene, site) = scene();
     let long = format!("{}/{}", "d".repeat(120), "ü".repeat(120));
     fs::create_dir(site.join("d".repeat(120))).unwrap();
@@ -96,7 +96,7 @@ fn what_was_packed_is_unpacked_as_it_was() {
 }
 
 #[test]
-fn the_size_is_known_before() {
+fn the_size_is_known_in_advance() {
     let (_scene, site) = scene();
     let path = site.join("d".repeat(120)).join("e".repeat(200)).join("f".repeat(200));
     fs::create_dir_all(&path).unwrap();
@@ -113,7 +113,7 @@ fn the_size_is_known_before() {
 }
 
 #[test]
-fn what_is_no_file_is_skipped_and_said_so() {
+fn special_files_are_skipped_and_reported() {
     let (scene, site) = scene();
     let _socket = UnixListener::bind(site.join("socket")).unwrap();
     assert!(fs::metadata(site.join("socket")).unwrap().file_type().is_socket());
@@ -132,7 +132,7 @@ fn what_is_no_file_is_skipped_and_said_so() {
 }
 
 #[test]
-fn of_very_many_skipped_ones_only_some_are_kept() {
+fn the_list_of_skipped_paths_is_bounded() {
     let mut noted = SkipNotes::default();
     let skip = |number: u32| noted.skip(Path::new(&number.to_string()), SkipReason::Vanished);
     (0..1000).for_each(skip);
@@ -214,7 +214,7 @@ fn a_file_that_shrinks_each_time_leaves_no_whole_archive() {
 }
 
 #[test]
-fn a_file_that_grows_is_sent_as_long_as_it_was() {
+fn a_growing_file_is_packed_up_to_its_initial_size() {
     let (scene, site) = scene();
     let file = site.join("log");
     fs::write(&file, vec![1; 10 * BUFFER_BYTES]).unwrap();
@@ -231,7 +231,7 @@ fn a_file_that_grows_is_sent_as_long_as_it_was() {
 }
 
 #[test]
-fn a_file_that_vanishes_is_skipped_and_its_other_name_is_sent_whole() {
+fn a_vanished_file_is_skipped_and_its_hard_link_packed_in_full() {
     let (_scene, site) = scene();
     fs::write(site.join("a"), "x").unwrap();
     let metadata = fs::metadata(site.join("a")).unwrap();
@@ -253,7 +253,7 @@ fn a_file_that_vanishes_is_skipped_and_its_other_name_is_sent_whole() {
 }
 
 #[test]
-fn what_cannot_be_read_is_named_in_one_line() {
+fn an_unreadable_path_is_a_one_line_error() {
     let (_scene, site) = scene();
     let path = site.join("absent");
     let error = pack(&path, Vec::new()).unwrap_err().to_string();

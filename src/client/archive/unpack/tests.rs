@@ -129,7 +129,7 @@ fn paths_that_lead_out_are_skipped() {
 }
 
 #[test]
-fn nothing_is_made_through_a_link() {
+fn nothing_is_created_through_a_link() {
     let directory = EntryType::Directory;
     check_skipped(
         SkipReason::ThroughLink,
@@ -226,7 +226,7 @@ fn names_that_cannot_be_are_skipped() {
 }
 
 #[test]
-fn a_file_takes_the_place_of_a_link_and_is_not_written_through_it() {
+fn a_file_replaces_a_link_and_is_not_written_through_it() {
     for (name, link) in [("upwards", "../../../secret"), ("after the move", "../../secret")] {
         let scene = Scene::new();
         let archive = archive().entry("a/l", EntryType::Symlink, link).file("a/l", b"mine");
@@ -245,7 +245,7 @@ fn a_file_takes_the_place_of_a_link_and_is_not_written_through_it() {
 }
 
 #[test]
-fn a_link_to_elsewhere_is_kept_and_what_it_points_to_is_left_alone() {
+fn a_link_to_the_outside_is_kept_and_its_target_left_alone() {
     let scene = Scene::new();
     let link = scene.secret.to_str().unwrap();
     unpack(archive().entry("a/l", EntryType::Symlink, link).end(), &scene.into, false).unwrap();
@@ -254,7 +254,7 @@ fn a_link_to_elsewhere_is_kept_and_what_it_points_to_is_left_alone() {
 }
 
 #[test]
-fn devices_and_fifos_are_left_out_and_said_so() {
+fn devices_and_fifos_are_skipped_and_reported() {
     let scene = Scene::new();
     let archive = archive()
         .entry("a/null", EntryType::Char, "")
@@ -271,7 +271,7 @@ fn devices_and_fifos_are_left_out_and_said_so() {
 }
 
 #[test]
-fn nobody_gets_rights_by_an_archive() {
+fn an_archive_grants_no_permissions() {
     let scene = Scene::new();
     let other = scene.into.join("other");
     fs::create_dir(&other).unwrap();
@@ -289,7 +289,7 @@ fn nobody_gets_rights_by_an_archive() {
 }
 
 #[test]
-fn closed_directories_are_filled_all_the_same() {
+fn read_only_directories_are_filled() {
     let scene = Scene::new();
     let closed =
         |path, archive: ByHand| archive.whole(path, (EntryType::Directory, "", 0o500), b"");
@@ -354,7 +354,7 @@ fn what_an_archive_extracts_to_is_bounded() {
 }
 
 #[test]
-fn an_archive_without_its_end_leaves_nothing() {
+fn a_truncated_archive_leaves_nothing() {
     let whole = archive().file("a/b", &[b'x'; 1000]).file("a/c", b"y").end().into_inner();
     let compressed = zstd::encode_all(whole.as_slice(), 1).unwrap();
     for (name, bytes) in [("plain", whole), ("compressed", compressed)] {
@@ -428,7 +428,7 @@ impl Read for Interrupting<'_> {
 }
 
 #[test]
-fn an_interruption_between_any_two_reads_leaves_nothing() {
+fn an_interruption_at_any_read_leaves_nothing() {
     // Larger than the read-ahead, so most reads happen while files are created.
     let large = vec![b'x'; BUFFER_BYTES];
     let whole = archive()
@@ -456,7 +456,7 @@ fn an_interruption_between_any_two_reads_leaves_nothing() {
 }
 
 #[test]
-fn whenever_the_lock_is_free_all_that_is_there_is_noted_or_complete() {
+fn while_the_lock_is_free_every_path_is_noted_or_complete() {
     let whole = (0..40).fold(archive(), |archive, n| archive.file(&format!("d/{n}/a"), b"x")).end();
     let unfinished = Unfinished::new();
     let scene = Scene::new();
@@ -509,7 +509,7 @@ fn a_name_that_is_taken_gets_a_number_and_nothing_is_replaced() {
 }
 
 #[test]
-fn what_appears_meanwhile_is_not_replaced_and_nothing_is_lost() {
+fn a_path_created_meanwhile_is_not_replaced_and_nothing_is_lost() {
     for (name, link) in [("a file", false), ("a link", true)] {
         let scene = Scene::new();
         let place = scene.into.join("a");
@@ -530,7 +530,7 @@ fn what_appears_meanwhile_is_not_replaced_and_nothing_is_lost() {
 }
 
 #[test]
-fn files_and_empty_directories_are_replaced_if_told() {
+fn files_and_empty_directories_are_replaced_with_force() {
     for (name, old_is_directory, new) in [
         ("a directory by a directory", true, "a/new"),
         ("a directory by a file", true, "a"),
@@ -547,7 +547,7 @@ fn files_and_empty_directories_are_replaced_if_told() {
 }
 
 #[test]
-fn a_directory_with_something_in_it_is_never_replaced() {
+fn a_non_empty_directory_is_never_replaced() {
     for (name, overwrite, new) in [
         ("by a directory", true, "b/new"),
         ("by a file", true, "b"),
@@ -580,7 +580,7 @@ fn a_directory_that_is_filled_meanwhile_stays_as_it_is() {
 }
 
 #[test]
-fn many_names_at_the_top_are_all_moved() {
+fn many_top_level_names_are_all_moved() {
     let scene = Scene::new();
     let archive = (0..300).fold(archive(), |archive, n| archive.file(&format!("./file{n}"), b"x"));
     let unpacked = unpack(archive.end(), &scene.into, false).unwrap();
@@ -589,7 +589,7 @@ fn many_names_at_the_top_are_all_moved() {
 }
 
 #[test]
-fn an_unfinished_directory_of_another_does_not_matter() {
+fn the_partial_directory_of_another_process_is_ignored() {
     let scene = Scene::new();
     fs::create_dir(scene.into.join(".a.partial")).unwrap();
     unpack(archive().file("a", b"x").end(), &scene.into, false).unwrap();
@@ -597,7 +597,7 @@ fn an_unfinished_directory_of_another_does_not_matter() {
 }
 
 #[test]
-fn archives_of_the_command_tar_are_read_in_all_its_formats() {
+fn archives_of_tar_are_read_in_all_its_formats() {
     let scene = Scene::new();
     let site = scene.into.join("site");
     fs::create_dir(&site).unwrap();
@@ -635,7 +635,7 @@ fn archives_of_the_command_tar_are_read_in_all_its_formats() {
 }
 
 #[test]
-fn a_directory_that_takes_nothing_is_named_in_one_line() {
+fn an_unwritable_directory_is_a_one_line_error() {
     let mut whole = Vec::new();
     pack(&Scene::new().into, &mut whole).unwrap();
     let error = unpack(whole.as_slice(), Path::new("/proc/self"), false).unwrap_err().to_string();

@@ -159,7 +159,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn arguments_say_where_it_goes() {
+    fn arguments_determine_the_output() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path();
         let file = path.join("f");
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_is_said_before_anything_comes() {
+    fn invalid_outputs_are_refused_before_receiving() {
         let directory = tempfile::tempdir().unwrap();
         let there = directory.path().join("there");
         std::fs::write(&there, "x").unwrap();

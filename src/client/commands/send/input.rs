@@ -104,7 +104,7 @@ mod tests {
     use std::io::Write as _;
 
     #[test]
-    fn files_directories_and_streams_are_told_apart() {
+    fn files_directories_and_streams_are_distinguished() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("a");
         fs::File::create(&path).unwrap().write_all(b"abc").unwrap();
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_that_of_the_real_directory() {
+    fn a_name_is_that_of_the_resolved_path() {
         assert_eq!(name_of(Path::new("/a/b.txt")).as_deref(), Some("b.txt"));
         assert_eq!(name_of(Path::new("/usr/lib/..")).as_deref(), Some("usr"));
         assert_eq!(name_of(Path::new("/")), None);

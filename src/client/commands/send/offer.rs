@@ -91,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_commands_fit_what_comes() {
+    fn the_receive_commands_match_the_content() {
         let url: Url = "https://relay.example/stream/7".parse().unwrap();
         for (kind, rdv, curl) in [
             (Kind::File, "rdv receive ", "curl -fOJ "),
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn times_are_told_as_people_do() {
+    fn times_are_rounded_to_readable_units() {
         for (seconds, text) in [(60, "60 s"), (600, "10 min"), (7200, "2 h")] {
             assert_eq!(rounded(Duration::from_secs(seconds)), text);
         }

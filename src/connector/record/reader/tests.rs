@@ -65,7 +65,7 @@ fn content_of_any_length_is_read_and_written_again() {
 }
 
 #[test]
-fn several_can_read_the_same_content() {
+fn several_readers_can_share_the_same_content() {
     let input = line(Some(Data::Raw(pattern(LINE_MAX_BYTES))));
     let incoming = Reader::new(&input[..]).read().unwrap().unwrap();
     let spilled = incoming.spilled.unwrap();
@@ -81,7 +81,7 @@ fn several_can_read_the_same_content() {
 }
 
 #[test]
-fn empty_lines_are_passed_over_but_counted() {
+fn empty_lines_are_skipped_but_counted() {
     let input = [b"\n\n", &line(None)[..], b"\n", line(None).trim_ascii_end()].concat();
     let mut reader = Reader::new(&input[..]);
     let lines = [(); 2].map(|()| reader.read().unwrap().unwrap().line);
@@ -90,7 +90,7 @@ fn empty_lines_are_passed_over_but_counted() {
 }
 
 #[test]
-fn what_cannot_be_read_is_said_with_its_line() {
+fn an_invalid_record_is_reported_with_its_line() {
     let long = "x".repeat(LINE_MAX_BYTES);
     let good = String::from_utf8(line(None)).unwrap();
     let start = r#"{"position":"cA==","operation":"create","#;
@@ -164,7 +164,7 @@ fn escapes_and_whitespace_do_not_hide_the_content() {
 }
 
 #[test]
-fn a_directory_without_room_is_named_as_the_reason() {
+fn an_unusable_temporary_directory_is_the_reported_reason() {
     let input = line(Some(Data::Raw(pattern(LINE_MAX_BYTES))));
     let mut reader = Reader::spilling_to(&input[..], "/nowhere/at/all");
     let error = reader.read().unwrap_err().to_string();

@@ -50,7 +50,7 @@ const AFTERS: [&str; 8] = [
 
 proptest! {
     #[test]
-    fn only_the_content_is_taken_out(
+    fn only_the_payload_is_extracted(
         decoys in prop::array::uniform4(0..DECOYS.len()),
         after in 0..AFTERS.len(),
         first in any::<bool>(),
@@ -83,7 +83,7 @@ proptest! {
 }
 
 #[test]
-fn what_is_no_json_divides_without_harm() {
+fn invalid_json_is_scanned_without_a_panic() {
     for text in
         ["}}}]]]{{{", "\"\\", "{\"payload\":{\"after\":\"\\u12", "{\"payload\":{\"after\":\"\\"]
     {

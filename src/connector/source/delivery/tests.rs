@@ -18,14 +18,14 @@ struct Told {
 struct OneByOne(Arc<Mutex<Told>>);
 
 impl OneByOne {
-    fn told(&self) -> MutexGuard<'_, Told> {
+    fn outcome(&self) -> MutexGuard<'_, Told> {
         self.0.lock().unwrap()
     }
 
     fn add(&self, number: u128) {
         let head = format!("{number}\n").into_bytes();
         let position = Uuid::from_u128(number);
-        self.told().waiting.push_back(OutgoingLine { ticket: None, position, head, rest: None });
+        self.outcome().waiting.push_back(OutgoingLine { ticket: None, position, head, rest: None });
     }
 }
 
@@ -35,19 +35,19 @@ fn numbers(lines: &[OutgoingLine]) -> impl Iterator<Item = u128> {
 
 impl RecordFeed for OneByOne {
     fn take(&mut self, lines: &mut VecDeque<OutgoingLine>) {
-        lines.extend(self.told().waiting.pop_front());
+        lines.extend(self.outcome().waiting.pop_front());
     }
 
     fn created(&mut self, lines: Vec<OutgoingLine>) {
-        self.told().created.extend(numbers(&lines));
+        self.outcome().created.extend(numbers(&lines));
     }
 
     fn refused(&mut self, lines: Vec<OutgoingLine>, _busy: Busy) {
-        self.told().refused.extend(numbers(&lines));
+        self.outcome().refused.extend(numbers(&lines));
     }
 
     fn unknown(&mut self, lines: Vec<OutgoingLine>) {
-        self.told().unknown.extend(numbers(&lines));
+        self.outcome().unknown.extend(numbers(&lines));
     }
 
     fn is_durable(&self) -> bool {
@@ -70,7 +70,7 @@ fn delivery(feed: &OneByOne, output: Output) -> Delivery<OneByOne> {
 }
 
 #[test]
-fn a_feed_is_asked_again_until_it_gives_nothing() {
+fn a_feed_is_polled_until_it_is_empty() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("records");
     let feed = OneByOne::default();
@@ -79,11 +79,11 @@ fn a_feed_is_asked_again_until_it_gives_nothing() {
     delivery.work.give(WorkerCommand::Finish);
     run(&Mutex::new(delivery));
     assert_eq!(std::fs::read_to_string(path).unwrap(), "1\n2\n3\n");
-    assert_eq!(feed.told().created, [1, 2, 3]);
+    assert_eq!(feed.outcome().created, [1, 2, 3]);
 }
 
 #[test]
-fn who_comes_in_while_the_consumer_goes_is_told_so() {
+fn a_record_arriving_during_a_consumer_disconnect_is_refused() {
     let (ours, theirs) = UnixStream::pair().unwrap();
     drop(theirs);
     let feed = OneByOne::default();
@@ -92,11 +92,11 @@ fn who_comes_in_while_the_consumer_goes_is_told_so() {
     assert_eq!(delivery.step(), Step::Done);
     feed.add(2);
     assert_eq!(delivery.step(), Step::Ended);
-    assert_eq!(feed.told().refused, [1, 2]);
+    assert_eq!(feed.outcome().refused, [1, 2]);
 }
 
 #[test]
-fn after_the_last_refusal_the_loop_hands_nothing_over() {
+fn after_the_final_refusal_the_event_loop_delivers_nothing() {
     let (ours, _theirs) = UnixStream::pair().unwrap();
     let feed = OneByOne::default();
     let mut delivery = delivery(&feed, Output::of_socket(ours));
@@ -105,7 +105,7 @@ fn after_the_last_refusal_the_loop_hands_nothing_over() {
     delivery.work.give(WorkerCommand::GiveUp);
     feed.add(2);
     delivery.flush_records();
-    assert_eq!(feed.told().created, [1]);
+    assert_eq!(feed.outcome().created, [1]);
     assert_eq!(delivery.step(), Step::Ended);
-    assert_eq!(feed.told().refused, [2]);
+    assert_eq!(feed.outcome().refused, [2]);
 }

@@ -166,7 +166,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(60))]
 
     #[test]
-    fn a_spool_holds_what_a_list_would(
+    fn a_spool_behaves_like_a_list(
         segment_bytes in 1..2000_u64,
         keep_bytes in prop_oneof![Just(0), 0..5000_u64],
         acts in prop::collection::vec(act(), 0..40),

@@ -10,7 +10,7 @@ use std::time::Duration;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 #[test]
-fn a_long_record_comes_and_goes_in_pieces() {
+fn a_long_record_is_written_and_read_in_pieces() {
     let folder = folder();
     let Opened { spool, mut writer, .. } = open(&folder, SMALL);
     let long = long_line(2, 1_000_000);
@@ -28,7 +28,7 @@ fn a_long_record_comes_and_goes_in_pieces() {
 }
 
 #[test]
-fn a_record_of_any_length_is_read_whole() {
+fn a_record_of_any_length_is_read_completely() {
     let folder = folder();
     let limits = SpoolLimits { segment_bytes: 300_000, ..SMALL };
     let Opened { spool, mut writer, .. } = open(&folder, limits);
@@ -42,7 +42,7 @@ fn a_record_of_any_length_is_read_whole() {
 }
 
 #[test]
-fn a_reader_starts_where_it_is_told_and_says_what_is_gone() {
+fn a_reader_starts_at_a_position_and_reports_removed_records() {
     let folder = folder();
     let limits = SpoolLimits { keep_bytes: 2 * line(1, "x").len() as u64, ..SMALL };
     let Opened { spool, mut writer, .. } = open(&folder, limits);
@@ -75,7 +75,7 @@ fn a_reader_starts_where_it_is_told_and_says_what_is_gone() {
 }
 
 #[test]
-fn a_reader_that_is_overtaken_reads_its_segment_to_the_end_and_is_told() {
+fn an_overtaken_reader_finishes_its_segment_and_reports_the_gap() {
     let folder = folder();
     let Opened { spool, mut writer, .. } = open(&folder, SMALL);
     append(&mut writer, 1..=7);
@@ -89,7 +89,7 @@ fn a_reader_that_is_overtaken_reads_its_segment_to_the_end_and_is_told() {
 }
 
 #[test]
-fn a_reader_waits_for_what_comes() {
+fn a_reader_waits_for_new_records() {
     let folder = folder();
     let Opened { spool, mut writer, .. } = open(&folder, SMALL);
     let (mut reader, _) = spool.reader(Start::Cursor).unwrap();

@@ -70,14 +70,14 @@ mod tests {
     use std::net::TcpListener;
 
     #[test]
-    fn a_free_port_is_free_and_a_foreign_address_foreign() {
+    fn free_ports_and_foreign_addresses_are_recognized() {
         assert_eq!(check("127.0.0.1:0".parse().unwrap()), Port::Free);
         // TEST-NET-1, RFC 5737: not assigned to any host.
         assert_eq!(check("192.0.2.1:0".parse().unwrap()), Port::Foreign);
     }
 
     #[test]
-    fn a_port_of_something_else_is_taken() {
+    fn a_port_of_another_server_is_taken() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let server = std::thread::spawn(move || {

@@ -102,7 +102,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bytes_come_out_as_they_went_in() {
+    fn spliced_bytes_are_unchanged() {
         for pipe_size in [4096, 1 << 16, 1 << 20] {
             assert_eq!(trial(pipe_size), SpliceTrial::Works(PIECE * PIECES), "{pipe_size}");
         }

@@ -21,7 +21,7 @@ fn after(now: Now, ms: u64) -> Now {
 }
 
 #[test]
-fn a_side_that_leaves_alone_leaves_the_stream_as_it_was() {
+fn a_lone_side_that_disconnects_leaves_the_stream_unchanged() {
     for side in SIDES {
         let (mut registry, key, id, now) = joined(&[side]);
         let deadline = registry.stream(key).deadline();
@@ -51,7 +51,7 @@ fn a_side_that_leaves_alone_leaves_the_stream_as_it_was() {
 }
 
 #[test]
-fn one_of_two_that_leaves_makes_the_other_wait_again() {
+fn a_disconnect_of_one_side_makes_the_other_wait_again() {
     for (first, leaves) in SIDES.into_iter().flat_map(|f| SIDES.map(|l| (f, l))) {
         let name = format!("{first:?} first, {leaves:?} leaves");
         let (mut registry, key, id, now) = joined(&[first, first.other()]);
@@ -80,7 +80,7 @@ fn one_of_two_that_leaves_makes_the_other_wait_again() {
 }
 
 #[test]
-fn a_wait_is_measured_from_whoever_stayed() {
+fn a_wait_is_measured_from_the_remaining_side() {
     let (mut registry, key, id, now) = joined(&[]);
     registry.keep_records();
     let _ = registry.connect(id, Side::Destination, Client(1), after(now, 10));
@@ -98,7 +98,7 @@ fn a_wait_is_measured_from_whoever_stayed() {
 }
 
 #[test]
-fn who_is_left_after_the_waiting_time_times_out_in_the_next_turn() {
+fn a_side_left_alone_after_the_ttl_times_out_in_the_next_turn() {
     for leaves in SIDES {
         let (mut registry, key, id, now) = joined(&SIDES);
         let late = later(now);
@@ -113,7 +113,7 @@ fn who_is_left_after_the_waiting_time_times_out_in_the_next_turn() {
 }
 
 #[test]
-fn what_a_transfer_that_did_not_happen_was_judged_is_forgotten() {
+fn the_bottleneck_of_an_abandoned_transfer_is_discarded() {
     let (mut registry, key, _, now) = joined(&SIDES);
     let none = Duration::ZERO;
     let bottleneck = Bottleneck {
@@ -132,7 +132,7 @@ fn what_a_transfer_that_did_not_happen_was_judged_is_forgotten() {
 }
 
 #[test]
-fn a_time_that_is_set_in_a_turn_ends_in_a_later_one() {
+fn a_deadline_set_in_a_turn_expires_in_a_later_one() {
     let (mut registry, now) = begin();
     (registry.limits.ttl, registry.limits.retention) = (Duration::ZERO, Duration::ZERO);
     let id = Uuid::from_u128;
@@ -162,7 +162,7 @@ fn a_time_that_is_set_in_a_turn_ends_in_a_later_one() {
 }
 
 #[test]
-fn a_turn_ends_so_many_streams_and_the_next_one_goes_on() {
+fn a_turn_ends_a_bounded_number_of_streams() {
     let (mut registry, now) = begin();
     for number in 0..10 {
         let id = Uuid::from_u128(number);

@@ -52,7 +52,7 @@ fn the_unjoined_streams_of_an_address_are_bounded_and_joined_ones_do_not_count()
 }
 
 #[test]
-fn a_stream_of_another_registry_counts_and_is_not_refused_for_its_address() {
+fn an_adopted_stream_counts_but_is_never_refused_for_its_address() {
     let (mut registry, now) = limited(100, 1);
     let adopted = |number| AdoptedStream {
         id: id(number),
@@ -73,7 +73,7 @@ fn a_stream_of_another_registry_counts_and_is_not_refused_for_its_address() {
 }
 
 #[test]
-fn heavy_streams_that_no_side_joins_do_not_fill_the_registry() {
+fn heavy_unjoined_streams_do_not_fill_the_registry() {
     let (mut registry, now) = limited(100, 50);
     let headers = |parts: usize| {
         let text = Value::from("x".repeat(WEIGHT_MAX / 10 / parts - 1000));
@@ -96,7 +96,7 @@ fn heavy_streams_that_no_side_joins_do_not_fill_the_registry() {
 }
 
 #[test]
-fn the_oldest_that_outlived_the_usual_waiting_time_gives_way_to_a_new_one() {
+fn the_oldest_stream_beyond_the_default_ttl_is_evicted_for_a_new_one() {
     let (mut registry, now) = limited(3, 0);
     registry.keep_records();
     let hour = after(now, 3600).monotonic;
@@ -136,7 +136,7 @@ fn the_oldest_that_outlived_the_usual_waiting_time_gives_way_to_a_new_one() {
 }
 
 #[test]
-fn a_refused_address_makes_nobody_give_way() {
+fn a_refused_address_evicts_no_stream() {
     let (mut registry, now) = limited(2, 1);
     let hour = after(now, 3600).monotonic;
     for number in 1..3 {
@@ -150,7 +150,7 @@ fn a_refused_address_makes_nobody_give_way() {
 }
 
 #[test]
-fn one_request_forgets_so_many_streams_and_no_more() {
+fn one_request_removes_a_bounded_number_of_streams() {
     let (mut registry, now) = limited(5000, 0);
     for number in 0..5000 {
         let key = registry.create(id(number), None, creator(1), now).unwrap();

@@ -3,7 +3,7 @@
 use crate::support::{Framing, Leaving, Observed, UNKNOWN, ask, assert_uploaded, pattern};
 
 #[test]
-fn every_request_is_counted_by_its_route_and_status() {
+fn every_request_is_counted_by_route_and_status() {
     let relay = Observed::start(&[]);
     let id = relay.create();
     for (name, method, target) in [
@@ -60,7 +60,7 @@ fn every_request_is_counted_by_its_route_and_status() {
 }
 
 #[test]
-fn a_status_that_a_client_chose_makes_no_series() {
+fn a_status_chosen_by_a_client_adds_no_series() {
     let relay = Observed::start(&[]);
     for status in [299, 418, 599] {
         let id = relay.create();
@@ -75,7 +75,7 @@ fn a_status_that_a_client_chose_makes_no_series() {
 }
 
 #[test]
-fn bytes_are_counted_while_they_move() {
+fn bytes_are_counted_during_the_transfer() {
     for (name, framing, flags, path, other) in [
         ("spliced", Framing::Length(4 << 20), &[][..], "spliced", "copied"),
         ("copied", Framing::Length(4 << 20), &["--no-splice"][..], "copied", "spliced"),
@@ -118,7 +118,7 @@ fn a_small_body_is_copied_and_its_stream_counted_as_finished() {
 }
 
 #[test]
-fn an_upload_that_breaks_off_counts_as_what_its_sides_were_told() {
+fn an_interrupted_upload_is_counted_with_the_statuses_its_sides_got() {
     let relay = Observed::start(&[]);
     let mut pair = relay.pair(Framing::Length(100));
     pair.pass_first(b"hello");
@@ -132,7 +132,7 @@ fn an_upload_that_breaks_off_counts_as_what_its_sides_were_told() {
 }
 
 #[test]
-fn a_pairing_that_a_side_leaves_at_once_counts_and_ends_no_stream() {
+fn a_pairing_left_at_once_is_counted_and_ends_no_stream() {
     let relay = Observed::start(&[]);
     let mut pair = relay.pair(Framing::Length(5));
     pair.destination.leave(Leaving::Close);
@@ -156,7 +156,7 @@ fn a_pairing_that_a_side_leaves_at_once_counts_and_ends_no_stream() {
 }
 
 #[test]
-fn a_wait_is_measured_from_the_first_side_on() {
+fn the_pairing_wait_starts_with_the_first_side() {
     let relay = Observed::start(&[]);
     let id = relay.create();
     let mut destination = relay.waiting_destination(&id);
@@ -183,7 +183,7 @@ fn every_turn_of_the_loop_is_timed() {
 }
 
 #[test]
-fn no_series_holds_what_a_client_sent() {
+fn no_series_contains_data_of_a_client() {
     let relay = Observed::start(&[]);
     let id = relay.create();
     relay.get(&format!("/stream/{id}/status"));

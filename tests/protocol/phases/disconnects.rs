@@ -5,7 +5,7 @@ use crate::phases::scene::{WAYS, Way, assert_ended, assert_passes, framings, get
 use crate::support::{Ask, Ending, Framing, Pair, Wire, ask, assert_error, assert_uploaded};
 
 #[test]
-fn sides_may_leave_by_turns_a_hundred_times() {
+fn sides_may_alternately_disconnect_a_hundred_times() {
     with_relay(&[], |relay| {
         for framing in framings(5) {
             let mut pair = relay.pair(framing);
@@ -29,7 +29,7 @@ fn sides_may_leave_by_turns_a_hundred_times() {
 }
 
 #[test]
-fn both_may_leave_before_the_first_byte() {
+fn both_sides_may_disconnect_before_the_first_byte() {
     with_relay(&[], |relay| {
         for (one, other) in WAYS.into_iter().flat_map(|one| WAYS.map(|other| (one, other))) {
             let Pair { id, source, destination, .. } = relay.pair(Framing::Length(5));
@@ -44,7 +44,11 @@ fn both_may_leave_before_the_first_byte() {
 
 /// A source whose head and this beginning of its body came at once, for a destination that left
 /// before it could be handed any of it.
-fn begun(relay: &crate::support::Relay, framing: Framing, start: &[u8]) -> (String, Wire) {
+fn waiting_source_with_data(
+    relay: &crate::support::Relay,
+    framing: Framing,
+    start: &[u8],
+) -> (String, Wire) {
     let id = relay.create();
     let mut source = relay.connect();
     source.send([&framing.put(&id).bytes(), start].concat());
@@ -60,7 +64,7 @@ fn begun(relay: &crate::support::Relay, framing: Framing, start: &[u8]) -> (Stri
 }
 
 #[test]
-fn what_came_with_the_head_is_kept_for_the_next_destination() {
+fn data_received_with_the_head_is_kept_for_the_next_destination() {
     with_relay(&[], |relay| {
         for (framing, start, rest) in [
             (Framing::Length(10), &b"01234"[..], &b"56789"[..]),
@@ -70,7 +74,7 @@ fn what_came_with_the_head_is_kept_for_the_next_destination() {
             (Framing::Chunked, b"a", b"\r\n0123456789\r\n0\r\n\r\n"),
         ] {
             let what = format!("{framing:?}, {:?}", String::from_utf8_lossy(start));
-            let (id, mut source) = begun(relay, framing, start);
+            let (id, mut source) = waiting_source_with_data(relay, framing, start);
             source.send(rest);
             let download = relay.get(&format!("/stream/{id}"));
             assert_eq!(
@@ -85,7 +89,7 @@ fn what_came_with_the_head_is_kept_for_the_next_destination() {
 }
 
 #[test]
-fn framing_that_was_read_before_the_destination_left_is_not_read_twice() {
+fn framing_read_before_the_destination_disconnects_is_not_reread() {
     with_relay(&[], |relay| {
         for start in ["5", "5\r\n", "5;a=b", "5;a=b\r\n"] {
             let mut pair = relay.pair(Framing::Chunked);
@@ -109,7 +113,7 @@ fn framing_that_was_read_before_the_destination_left_is_not_read_twice() {
 }
 
 #[test]
-fn framing_that_proves_wrong_is_an_error_of_its_source_and_no_leaving() {
+fn invalid_framing_is_a_source_error_and_not_a_disconnect() {
     with_relay(&[], |relay| {
         let mut pair = relay.pair(Framing::Chunked);
         pair.source.send("xyz\r\n");
@@ -120,7 +124,7 @@ fn framing_that_proves_wrong_is_an_error_of_its_source_and_no_leaving() {
 }
 
 #[test]
-fn a_source_that_was_invited_to_send_is_not_invited_twice() {
+fn a_100_continue_is_sent_only_once() {
     with_relay(&[], |relay| {
         let id = relay.create();
         let mut source = relay.connect();
@@ -141,7 +145,7 @@ fn a_source_that_was_invited_to_send_is_not_invited_twice() {
 }
 
 #[test]
-fn an_invited_source_that_sent_to_no_destination_is_met_by_the_next_one() {
+fn a_body_sent_after_100_continue_is_kept_for_the_next_destination() {
     with_relay(&[], |relay| {
         let id = relay.create();
         let mut source = relay.connect();
@@ -160,7 +164,7 @@ fn an_invited_source_that_sent_to_no_destination_is_met_by_the_next_one() {
 }
 
 #[test]
-fn an_empty_body_waits_for_the_next_destination_too() {
+fn an_empty_body_also_waits_for_the_next_destination() {
     with_relay(&[], |relay| {
         for (what, put) in [
             ("a length of 0", Framing::Length(0).put("")),
@@ -186,7 +190,7 @@ fn an_empty_body_waits_for_the_next_destination_too() {
 }
 
 #[test]
-fn a_source_that_half_closed_after_its_body_outlasts_a_destination_that_leaves() {
+fn a_half_closed_source_outlasts_a_destination_disconnect() {
     with_relay(&[], |relay| {
         for framing in framings(5) {
             let id = relay.create();
@@ -207,7 +211,7 @@ fn a_source_that_half_closed_after_its_body_outlasts_a_destination_that_leaves()
 }
 
 #[test]
-fn who_is_left_alone_after_the_waiting_time_is_told_so() {
+fn a_side_left_alone_after_the_ttl_is_answered_504() {
     with_relay(&["--ttl", "1s"], |relay| {
         let expired = (504, "SessionTimeoutError", None);
         for framing in framings(5) {
@@ -226,7 +230,7 @@ fn who_is_left_alone_after_the_waiting_time_is_told_so() {
 }
 
 #[test]
-fn who_is_left_waiting_is_answered_like_any_that_waits() {
+fn a_side_left_waiting_is_answered_like_any_waiting_side() {
     with_relay(&[], |relay| {
         let mut reported = relay.pair(Framing::Length(5));
         drop(reported.destination);

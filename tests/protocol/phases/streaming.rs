@@ -7,7 +7,7 @@ use crate::phases::scene::{
 use crate::support::{Ending, Framing, Pair, assert_error, eventually, is_pattern, pattern};
 
 #[test]
-fn a_source_that_half_closes_amid_its_body_is_told_so() {
+fn a_source_that_half_closes_during_its_body_gets_an_error() {
     with_relay(&[], |relay| {
         for sent in [5, 200_000] {
             for (framing, old) in
@@ -28,7 +28,7 @@ fn a_source_that_half_closes_amid_its_body_is_told_so() {
 }
 
 #[test]
-fn a_destination_that_leaves_amid_the_body_is_missed_before_another_byte_comes() {
+fn a_destination_lost_during_the_body_is_detected_at_once() {
     with_relay(&[], |relay| {
         for (framing, old) in framings(1 << 20).into_iter().flat_map(|f| [(f, false), (f, true)]) {
             for (sent, way) in WAYS.into_iter().flat_map(|way| [(5, way), (200_000, way)]) {
@@ -47,7 +47,7 @@ fn a_destination_that_leaves_amid_the_body_is_missed_before_another_byte_comes()
 }
 
 #[test]
-fn both_may_leave_at_once() {
+fn both_sides_may_disconnect_at_once() {
     with_relay(&[], |relay| {
         for framing in framings(1 << 20) {
             for (one, other) in WAYS.into_iter().flat_map(|one| WAYS.map(|other| (one, other))) {
@@ -71,7 +71,7 @@ fn both_may_leave_at_once() {
 }
 
 #[test]
-fn a_source_that_stalls_within_its_framing_is_told_so() {
+fn a_source_that_stalls_within_its_framing_gets_a_timeout() {
     with_relay(&["--idle-timeout", "1s"], |relay| {
         let rows = ["5", "5\r", "5\r\n", "5\r\nhe", "5\r\nhello", "5\r\nhello\r\n0\r\n"];
         let rows = rows.into_iter().flat_map(|sent| [(sent, false), (sent, true)]);
@@ -92,7 +92,7 @@ fn a_source_that_stalls_within_its_framing_is_told_so() {
 }
 
 #[test]
-fn a_destination_that_stalls_is_hung_up_on() {
+fn a_stalled_destination_is_disconnected() {
     with_relay(&["--idle-timeout", "1s", "--linger-timeout", "5s"], |relay| {
         let data = pattern(33, 16 << 20);
         for framing in framings(data.len()) {
@@ -110,7 +110,7 @@ fn a_destination_that_stalls_is_hung_up_on() {
 }
 
 #[test]
-fn a_source_that_leaves_a_stalled_destination_behind_is_told_on() {
+fn a_source_lost_while_its_destination_stalls_is_reported() {
     with_relay(&[], |relay| {
         // More than a destination's narrow buffer, less than what the kernel takes for it.
         let data = pattern(34, 100_000);

@@ -3,7 +3,7 @@
 use crate::support::{Framing, Observed, pattern};
 
 #[test]
-fn streams_and_connections_are_counted_by_where_they_stand() {
+fn streams_and_connections_are_counted_by_state_and_phase() {
     let relay = Observed::start(&[]);
     relay.create();
     let (first, second) = (relay.create(), relay.create());
@@ -23,7 +23,7 @@ fn streams_and_connections_are_counted_by_where_they_stand() {
 }
 
 #[test]
-fn streams_beyond_their_retention_are_counted_no_more_but_as_ended() {
+fn streams_beyond_their_retention_are_counted_only_as_ended() {
     let relay = Observed::start(&["--ttl", "100ms", "--retention", "1ms"]);
     for _ in 0..3 {
         relay.create();
@@ -56,7 +56,7 @@ fn a_transfer_without_a_pipe_is_counted() {
 }
 
 #[test]
-fn the_process_is_shown_as_the_kernel_sees_it() {
+fn process_metrics_match_the_kernel() {
     let relay = Observed::start(&["--max-connections", "321", "--max-streams", "123"]);
     let before = relay.scrape().value("process_open_fds");
     let wires: Vec<_> = (0..10).map(|_| relay.connect()).collect();

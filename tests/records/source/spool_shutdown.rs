@@ -3,7 +3,7 @@
 use nix::sys::signal::Signal;
 
 use crate::source::consumer::{Lines, accept};
-use crate::source::desk::{Desk, text};
+use crate::source::process::{Desk, text};
 use crate::source::spool::{Spool, post_all, strs};
 
 /// So many that neither a socket nor the source reads all of them ahead.
@@ -15,12 +15,12 @@ fn post_many(desk: &Desk) {
     let mut wire = desk.connect();
     for number in 0..MANY {
         let body = format!("{number} {:LENGTH$}", "");
-        assert_eq!(wire.exchange(&crate::source::desk::post(body)).status(), 201);
+        assert_eq!(wire.exchange(&crate::source::process::post(body)).status(), 201);
     }
 }
 
 #[test]
-fn an_absent_consumer_does_not_keep_it_and_nothing_is_lost() {
+fn an_absent_consumer_does_not_delay_the_exit_and_nothing_is_lost() {
     for signal in [Signal::SIGTERM, Signal::SIGQUIT, Signal::SIGINT] {
         let spool = Spool::new();
         let desk = spool.start(&["--consumer-timeout", "300ms"]);
@@ -37,7 +37,7 @@ fn an_absent_consumer_does_not_keep_it_and_nothing_is_lost() {
 }
 
 #[test]
-fn a_consumer_that_takes_nothing_does_not_keep_it_either() {
+fn a_consumer_that_does_not_read_does_not_block_the_exit() {
     let spool = Spool::new();
     let listener = spool.place().listen();
     let desk = spool.start(&["--consumer-timeout", "300ms"]);
@@ -58,7 +58,7 @@ fn a_consumer_that_takes_nothing_does_not_keep_it_either() {
 }
 
 #[test]
-fn whoever_is_in_a_hurry_does_not_wait_for_the_consumer() {
+fn an_immediate_stop_does_not_wait_for_the_consumer() {
     let spool = Spool::new();
     let listener = spool.place().listen();
     let desk = spool.start(&["--consumer-timeout", "1h"]);
@@ -70,7 +70,7 @@ fn whoever_is_in_a_hurry_does_not_wait_for_the_consumer() {
 }
 
 #[test]
-fn what_is_kept_is_handed_over_before_it_ends() {
+fn stored_records_are_delivered_before_the_exit() {
     let spool = Spool::new();
     let listener = spool.place().listen();
     let desk = spool.start(&[]);
@@ -91,7 +91,7 @@ fn what_is_kept_is_handed_over_before_it_ends() {
 }
 
 #[test]
-fn a_reader_of_standard_output_that_left_ends_it_and_the_next_gets_the_rest() {
+fn a_closed_standard_output_ends_the_source_and_keeps_the_rest() {
     let spool = Spool::new();
     let (desk, reader) = Desk::piped(&strs(&spool.flags(&["--consumer-timeout", "2s"])));
     desk.post("taken");
@@ -111,7 +111,7 @@ fn a_reader_of_standard_output_that_left_ends_it_and_the_next_gets_the_rest() {
 }
 
 #[test]
-fn senders_that_wait_for_acknowledgements_hear_that_nobody_is_there() {
+fn senders_are_answered_503_when_the_acknowledgement_input_ends() {
     let spool = Spool::new();
     let flags = spool.flags(&["--consumer-timeout", "1s"]);
     let (desk, input) = Desk::hearing(&strs(&flags));

@@ -6,7 +6,7 @@ use std::thread;
 use sha2::{Digest as _, Sha256};
 
 use crate::source::consumer::{accept, lines_of};
-use crate::source::desk::{Desk, assert_busy, body, post, record, source, text};
+use crate::source::process::{Desk, assert_busy, body, post, record, source, text};
 use crate::source::spool::{Spool, kill, position_of};
 use crate::support::{Process, eventually, pattern};
 
@@ -38,7 +38,7 @@ pub(crate) fn bodies(spool: &Spool) -> Vec<String> {
 }
 
 #[test]
-fn a_full_spool_refuses_and_takes_records_again_once_some_were_handed_over() {
+fn a_full_spool_refuses_records_until_some_were_delivered() {
     let spool = Spool::new();
     let desk = spool.start(&["--spool-max", "200KiB"]);
     let promised = fill(&desk, 20, 20_000);
@@ -60,7 +60,7 @@ fn a_full_spool_refuses_and_takes_records_again_once_some_were_handed_over() {
 }
 
 #[test]
-fn a_spool_whose_files_may_not_grow_holds_whole_records_only() {
+fn a_spool_at_its_file_size_limit_contains_complete_records_only() {
     let spool = Spool::new();
     let socket = spool.place().socket();
     let plain = source(&[]);
@@ -81,7 +81,7 @@ fn a_spool_whose_files_may_not_grow_holds_whole_records_only() {
 }
 
 #[test]
-fn a_large_body_goes_through_the_spool_in_little_memory() {
+fn a_large_body_passes_through_the_spool_with_little_memory() {
     let sent = pattern(3, 48 * MIB);
     let digest = Sha256::digest(&sent);
     for killed in [false, true] {
@@ -107,7 +107,7 @@ fn a_large_body_goes_through_the_spool_in_little_memory() {
 }
 
 #[test]
-fn large_records_that_wait_for_their_acknowledgements_share_their_file() {
+fn unacknowledged_large_records_share_a_file_descriptor() {
     let spool = Spool::new();
     let desk = spool.start(&[]);
     for _ in 0..100 {
@@ -148,7 +148,7 @@ fn send_many(desk: &Desk, records: usize) {
 }
 
 #[test]
-fn records_that_wait_take_the_disk_and_no_memory() {
+fn waiting_records_use_disk_and_no_memory() {
     let spool = Spool::new();
     let desk = spool.start(&[]);
     send_many(&desk, 2_000);

@@ -9,7 +9,7 @@ use crate::support::{
 };
 
 #[test]
-fn a_source_that_leaves_in_its_last_bytes_never_looks_complete() {
+fn a_source_lost_in_its_last_bytes_never_looks_complete() {
     with_relay(&[], |relay| {
         let data = pattern(35, 300_000);
         let chunk = Framing::Chunked.piece(&data);
@@ -47,7 +47,7 @@ fn a_source_that_leaves_in_its_last_bytes_never_looks_complete() {
 }
 
 #[test]
-fn a_destination_that_leaves_before_the_last_byte_is_missed() {
+fn a_destination_lost_before_the_last_byte_is_detected() {
     with_relay(&[], |relay| {
         for (framing, way) in framings(6).into_iter().flat_map(|f| WAYS.map(|way| (f, way))) {
             let what = format!("{framing:?}, {way:?}");
@@ -85,7 +85,7 @@ fn a_destination_that_leaves_before_the_last_byte_is_missed() {
 // After the end.
 
 #[test]
-fn a_source_that_leaves_after_its_answer_does_not_spoil_the_download() {
+fn a_source_lost_after_its_response_does_not_truncate_the_download() {
     with_relay(&[], |relay| {
         let data = pattern(36, 30_000);
         for (framing, way) in framings(data.len()).into_iter().flat_map(|f| WAYS.map(|w| (f, w))) {
@@ -107,7 +107,7 @@ fn a_source_that_leaves_after_its_answer_does_not_spoil_the_download() {
 }
 
 #[test]
-fn a_destination_that_leaves_with_the_whole_body_does_not_spoil_the_upload() {
+fn a_destination_lost_after_the_complete_body_does_not_fail_the_upload() {
     with_relay(&[], |relay| {
         let data = pattern(37, 300_000);
         for (framing, old) in framings(data.len()).into_iter().flat_map(|f| [(f, false), (f, true)])
@@ -130,7 +130,7 @@ fn a_destination_that_leaves_with_the_whole_body_does_not_spoil_the_upload() {
 }
 
 #[test]
-fn a_source_that_resets_behind_its_last_byte_is_believed_or_not_but_by_both() {
+fn after_a_late_reset_of_the_source_both_sides_agree_on_the_outcome() {
     with_relay(&[], |relay| {
         let data = pattern(38, 200_000);
         for framing in framings(data.len()) {

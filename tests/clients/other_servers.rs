@@ -1,7 +1,7 @@
 //! Servers that are no relays: what can be had of them, and what they refuse.
 
-use crate::desk::{Desk, assert_complete, assert_ended};
 use crate::support::{Process, Relay, eventually, is_pattern, pattern};
+use crate::workdir::{Desk, assert_complete, assert_ended};
 use std::process::Command;
 
 /// `python3 -m http.server`, which speaks HTTP/1.0 and knows no uploads.
@@ -42,7 +42,7 @@ fn a_file_of_any_server_is_received() {
 }
 
 #[test]
-fn a_server_that_takes_no_uploads_is_heard() {
+fn a_server_that_rejects_uploads_is_reported() {
     let relay = Relay::start(&[]);
     let desk = Desk::at(&relay);
     let file = std::fs::File::create(desk.path("big")).expect("a file");

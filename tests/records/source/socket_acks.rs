@@ -2,11 +2,11 @@
 //! next one gets.
 
 use crate::source::consumer::{Place, accept, acknowledgement};
-use crate::source::desk::{Desk, assert_busy, position, record, text};
+use crate::source::process::{Desk, assert_busy, position, record, text};
 use crate::support::{ADMIN, LEAVINGS};
 
 #[test]
-fn a_consumer_that_acknowledges_has_the_record_and_its_sender_hears_it() {
+fn an_acknowledged_record_is_confirmed_to_its_sender() {
     let place = Place::new();
     let listener = place.listen();
     let desk = Desk::start(&["--ack", "--output", &place.socket()]);
@@ -29,7 +29,7 @@ fn a_consumer_that_acknowledges_has_the_record_and_its_sender_hears_it() {
 }
 
 #[test]
-fn what_a_consumer_did_not_acknowledge_the_next_one_gets_again() {
+fn unacknowledged_records_are_redelivered_to_the_next_consumer() {
     let place = Place::new();
     let listener = place.listen();
     let desk = Desk::start(&["--ack", "--output", &place.socket()]);
@@ -55,7 +55,7 @@ fn what_a_consumer_did_not_acknowledge_the_next_one_gets_again() {
 }
 
 #[test]
-fn a_consumer_that_acknowledged_and_left_is_not_asked_again() {
+fn acknowledged_records_are_not_redelivered_after_a_disconnect() {
     for next_sender in [false, true] {
         let place = Place::new();
         let listener = place.listen();
@@ -64,7 +64,7 @@ fn a_consumer_that_acknowledged_and_left_is_not_asked_again() {
         let mut wires: Vec<_> = (0..600).map(|number| desk.begin(format!("{number}"))).collect();
         let acks: String = (0..600).map(|_| acknowledgement(&first.line())).collect();
         let mut last = None;
-        crate::source::acknowledged::stopped(&desk, || {
+        crate::source::stdin_acks::stopped(&desk, || {
             first.say(&acks);
             drop(first);
             last = next_sender.then(|| desk.begin("next"));
@@ -82,7 +82,7 @@ fn a_consumer_that_acknowledged_and_left_is_not_asked_again() {
 }
 
 #[test]
-fn a_sender_that_left_meanwhile_still_has_its_record_handed_over_once() {
+fn the_record_of_a_disconnected_sender_is_still_delivered_once() {
     for way in LEAVINGS {
         let place = Place::new();
         let listener = place.listen();
@@ -104,7 +104,7 @@ fn a_sender_that_left_meanwhile_still_has_its_record_handed_over_once() {
 }
 
 #[test]
-fn a_large_record_comes_again_too() {
+fn a_large_record_is_redelivered() {
     let place = Place::new();
     let listener = place.listen();
     let flags = ["--ack", "--memory-body", "64KiB", "--output", &place.socket()];
@@ -120,7 +120,7 @@ fn a_large_record_comes_again_too() {
 }
 
 #[test]
-fn a_slow_consumer_is_not_waited_for_and_may_go_on_later() {
+fn a_slow_consumer_times_out_and_may_continue_later() {
     let place = Place::new();
     let listener = place.listen();
     let desk = Desk::start(&["--ack", "--ack-timeout", "300ms", "--output", &place.socket()]);

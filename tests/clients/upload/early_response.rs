@@ -74,7 +74,7 @@ fn refused(url: &str, options: Options, from: From) -> (u16, String) {
 }
 
 #[test]
-fn an_early_answer_is_returned_whatever_the_server_does_then() {
+fn an_early_response_is_returned_whatever_the_server_does_next() {
     for then in Then::ALL {
         for (status, from) in [(413, From::File), (401, From::Reader), (413, From::Pipe)] {
             let server = refusing(status, then);
@@ -87,7 +87,7 @@ fn an_early_answer_is_returned_whatever_the_server_does_then() {
 }
 
 #[test]
-fn an_early_answer_is_returned_over_tls_whatever_the_server_does_then() {
+fn an_early_response_is_returned_over_tls_whatever_the_server_does_next() {
     let authority = Authority::new();
     for then in Then::ALL {
         for (status, from) in [(413, From::File), (401, From::Reader), (413, From::Pipe)] {
@@ -117,7 +117,7 @@ fn refusing_when_full() -> Server {
 }
 
 #[test]
-fn an_answer_is_noticed_when_nothing_more_fits() {
+fn a_response_is_noticed_when_the_send_buffer_is_full() {
     let authority = Authority::new();
     for from in [From::File, From::Reader, From::Pipe] {
         let server = refusing_when_full();
@@ -133,7 +133,7 @@ fn an_answer_is_noticed_when_nothing_more_fits() {
 }
 
 #[test]
-fn an_answer_is_noticed_while_everything_fits() {
+fn a_response_is_noticed_while_the_send_buffer_has_room() {
     /// Gives a byte, and another one when the server has answered.
     struct Slow(mpsc::Receiver<()>);
     impl io::Read for Slow {
@@ -157,7 +157,7 @@ fn an_answer_is_noticed_while_everything_fits() {
 }
 
 #[test]
-fn an_answer_behind_the_last_byte_is_not_early() {
+fn a_response_after_the_last_byte_is_not_early() {
     for part in [Part::from("x".as_bytes()), Part::from("x".as_bytes()).size_bytes(1)] {
         let server = Server::receiving(answer(200));
         let mut upload = Upload::new("POST", &server.url()).unwrap();
@@ -166,7 +166,7 @@ fn an_answer_behind_the_last_byte_is_not_early() {
 }
 
 #[test]
-fn an_early_answer_is_noticed_while_a_pipe_gives_nothing() {
+fn an_early_response_is_noticed_while_a_pipe_is_idle() {
     for (name, first) in [("before any content", &b""[..]), ("after some", b"some")] {
         let server = refusing(413, Then::Stop);
         let (input, mut filler) = io::pipe().unwrap();
@@ -179,7 +179,7 @@ fn an_early_answer_is_noticed_while_a_pipe_gives_nothing() {
 }
 
 #[test]
-fn an_early_answer_is_noticed_while_a_pipe_of_announced_length_gives_nothing() {
+fn an_early_response_is_noticed_while_a_pipe_of_known_length_is_idle() {
     let server = refusing(413, Then::Stop);
     let (input, _filler) = io::pipe().unwrap();
     let mut upload = Upload::new("POST", &server.url()).unwrap();
@@ -188,7 +188,7 @@ fn an_early_answer_is_noticed_while_a_pipe_of_announced_length_gives_nothing() {
 }
 
 #[test]
-fn an_early_answer_is_noticed_over_tls_while_a_pipe_gives_nothing() {
+fn an_early_response_is_noticed_over_tls_while_a_pipe_is_idle() {
     let authority = Authority::new();
     let server = refusing(413, Then::Stop);
     let front = Terminator::start(&authority.server("localhost"), server.address(), &[]);
@@ -198,7 +198,7 @@ fn an_early_answer_is_noticed_over_tls_while_a_pipe_gives_nothing() {
 }
 
 #[test]
-fn an_early_answer_to_an_open_request_is_the_error_of_the_file_it_met() {
+fn an_early_response_to_an_open_request_is_the_error_of_the_file() {
     let server = refusing(413, Then::Stop);
     let mut upload = Upload::new("POST", &server.url()).unwrap();
     let Err(Error::Answered(answer)) = upload.send_unclose(io::repeat(0).take(LENGTH)) else {

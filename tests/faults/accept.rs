@@ -40,7 +40,7 @@ fn fates(wires: &mut [Wire]) -> Vec<Fate> {
 const SHORTAGES: [&str; 4] = ["EMFILE", "ENFILE", "ENOBUFS", "ENOMEM"];
 
 #[test]
-fn after_a_shortage_those_who_wait_are_served() {
+fn waiting_clients_are_served_after_a_shortage() {
     for error in SHORTAGES {
         // Each pause begins with one failure, and finds with another that nobody can be refused.
         let faulty = Fault { call: "accept4", error, when: "1..6" }.relay(&[]);
@@ -75,7 +75,7 @@ fn pauses_and_refusals_with_the_spare_descriptor_are_counted() {
 }
 
 #[test]
-fn a_shortage_is_logged_once_and_each_of_its_pauses_counted() {
+fn a_shortage_is_logged_once_and_each_pause_is_counted() {
     // Two pauses, in each of which the spare descriptor is of no use either.
     let fault = Fault { call: "accept4", error: "EMFILE", when: "1..4" };
     let faulty = fault.relay(&ADMIN);
@@ -88,7 +88,7 @@ fn a_shortage_is_logged_once_and_each_of_its_pauses_counted() {
 }
 
 #[test]
-fn in_a_shortage_the_spare_descriptor_refuses() {
+fn during_a_shortage_the_spare_descriptor_refuses_clients() {
     for error in SHORTAGES {
         let faulty = Fault { call: "accept4", error, when: "2" }.relay(&[]);
         let before = faulty.relay.descriptors();
@@ -107,7 +107,7 @@ fn in_a_shortage_the_spare_descriptor_refuses() {
 }
 
 #[test]
-fn one_lost_connection_does_not_keep_those_behind_it_waiting() {
+fn one_lost_connection_does_not_delay_the_next_ones() {
     for error in ["ECONNABORTED", "EINTR", "EPROTO", "ENETDOWN", "EHOSTUNREACH", "EPERM"] {
         for when in ["1", "1..5", "1..200"] {
             let faulty = Fault { call: "accept4", error, when }.relay(&[]);
@@ -122,14 +122,14 @@ fn one_lost_connection_does_not_keep_those_behind_it_waiting() {
 }
 
 #[test]
-fn an_error_nobody_knows_pauses_and_is_tried_again() {
+fn an_unknown_error_pauses_and_is_retried() {
     let faulty = Fault { call: "accept4", error: "EIO", when: "1..6" }.relay(&[]);
     assert_eq!(fates(&mut clients(&faulty, 5)), [Fate::Served; 5]);
     assert_recovered(&faulty.relay);
 }
 
 #[test]
-fn a_connection_that_cannot_be_watched_is_hung_up_on() {
+fn a_connection_that_cannot_be_registered_is_closed() {
     let first = calls_before_listening("epoll_ctl") + 1;
     for error in ["ENOSPC", "ENOMEM"] {
         let when = first.to_string();

@@ -27,7 +27,7 @@ const IMPATIENT: [&str; 10] = [
 const IDLE_PIPES: usize = 2;
 
 /// Every transfer comes to its good end although these calls fail.
-fn assert_unnoticed(call: &str, error: &str, when: &str) {
+fn assert_all_complete(call: &str, error: &str, when: &str) {
     let faulty = Fault { call, error, when }.relay(&[]);
     let before = faulty.relay.descriptors();
     for body in BODIES {
@@ -41,7 +41,7 @@ fn assert_unnoticed(call: &str, error: &str, when: &str) {
 
 /// Every transfer ends honestly although these calls fail, and afterwards all is well again.
 /// Returns how many broke.
-fn assert_honest(call: &str, error: &str, when: &str) -> usize {
+fn assert_outcomes_agree(call: &str, error: &str, when: &str) -> usize {
     let faulty = Fault { call, error, when }.relay(&IMPATIENT);
     let before = faulty.relay.descriptors();
     let verdicts = BODIES.map(|body| attempt(&faulty.relay, body));
@@ -56,7 +56,7 @@ fn sweep(call: &str, error: &str, calls: &[&str]) -> usize {
     thread::scope(|scope| {
         let running: Vec<_> = calls
             .iter()
-            .map(|when| scope.spawn(move || assert_honest(call, error, when)))
+            .map(|when| scope.spawn(move || assert_outcomes_agree(call, error, when)))
             .collect();
         running.into_iter().map(|row| row.join().unwrap_or_else(|_| panic!("{call} {error}"))).sum()
     })
@@ -68,10 +68,10 @@ fn from(first: usize) -> String {
 }
 
 #[test]
-fn interrupted_calls_are_made_again() {
+fn interrupted_system_calls_are_retried() {
     for call in ["splice", "sendto", "sendmsg", "recvfrom", "epoll_wait"] {
         for when in ["1..5", "2+2"] {
-            assert_unnoticed(call, "EINTR", when);
+            assert_all_complete(call, "EINTR", when);
         }
     }
 }
@@ -80,23 +80,23 @@ fn interrupted_calls_are_made_again() {
 fn without_pipes_bytes_are_copied() {
     for error in ["EMFILE", "ENFILE", "ENOMEM"] {
         for when in ["1", "1+"] {
-            assert_unnoticed("pipe2", error, when);
+            assert_all_complete("pipe2", error, when);
         }
     }
 }
 
 #[test]
-fn a_pipe_that_cannot_grow_is_used_as_it_is_or_not_at_all() {
+fn a_pipe_that_cannot_be_resized_is_used_as_it_is_or_not_at_all() {
     let first = calls_before_listening("fcntl") + 1;
     for error in ["EPERM", "EBUSY", "ENOMEM"] {
         // The first call asks for the size, the second for what it is; both may fail.
-        assert_unnoticed("fcntl", error, &first.to_string());
-        assert_unnoticed("fcntl", error, &from(first));
+        assert_all_complete("fcntl", error, &first.to_string());
+        assert_all_complete("fcntl", error, &from(first));
     }
 }
 
 #[test]
-fn refused_socket_options_cost_speed_only() {
+fn refused_socket_options_only_cost_speed() {
     let first = from(calls_before_listening("setsockopt") + 1);
     let faulty = Fault { call: "setsockopt", error: "ENOMEM", when: &first }.relay(&[]);
     let before = faulty.relay.descriptors();
@@ -114,7 +114,7 @@ fn refused_socket_options_cost_speed_only() {
 }
 
 #[test]
-fn refused_socket_options_of_a_listener_are_said_in_one_line() {
+fn refused_socket_options_of_a_listener_are_a_one_line_error() {
     for call in 1..=calls_before_listening("setsockopt") {
         let fault = Fault { call: "setsockopt", error: "ENOMEM", when: &call.to_string() };
         let (command, _log, _directory) = fault.command(&[]);
@@ -137,7 +137,7 @@ fn refused_socket_options_of_a_listener_are_said_in_one_line() {
 }
 
 #[test]
-fn a_failed_splice_breaks_its_transfer_and_no_other() {
+fn a_failed_splice_ends_only_its_own_transfer() {
     for error in ["ENOMEM", "EPIPE", "ECONNRESET"] {
         let broken = sweep("splice", error, &["1", "2", "3", "8", "1..9+4"]);
         assert!(broken >= 5, "{error}: only {broken} broke");
@@ -145,12 +145,12 @@ fn a_failed_splice_breaks_its_transfer_and_no_other() {
 }
 
 #[test]
-fn a_splice_that_wrongly_says_not_ready_hangs_nobody() {
+fn a_spurious_eagain_from_splice_hangs_no_transfer() {
     sweep("splice", "EAGAIN", &["1", "2", "3", "8"]);
 }
 
 #[test]
-fn a_failed_send_is_told_to_whom_can_be_told() {
+fn a_failed_send_is_reported_to_the_reachable_side() {
     for error in ["EPIPE", "ECONNRESET", "ENOMEM", "ENOBUFS"] {
         sweep("sendto", error, &["1", "2", "3", "4", "5", "2..30+7"]);
         sweep("sendmsg", error, &["1", "2", "1..8+3"]);
@@ -158,25 +158,25 @@ fn a_failed_send_is_told_to_whom_can_be_told() {
 }
 
 #[test]
-fn a_send_that_wrongly_says_not_ready_hangs_nobody() {
+fn a_spurious_eagain_from_send_hangs_no_transfer() {
     sweep("sendto", "EAGAIN", &["1", "2", "3", "4", "5"]);
     sweep("sendmsg", "EAGAIN", &["1", "2"]);
 }
 
 #[test]
-fn a_failed_read_is_told_to_whom_can_be_told() {
+fn a_failed_read_is_reported_to_the_reachable_side() {
     for error in ["ECONNRESET", "ENOMEM"] {
         sweep("recvfrom", error, &["1", "2", "3", "4", "5", "6", "3..40+9"]);
     }
 }
 
 #[test]
-fn a_read_that_wrongly_says_not_ready_hangs_nobody() {
+fn a_spurious_eagain_from_read_hangs_no_transfer() {
     sweep("recvfrom", "EAGAIN", &["1", "2", "3", "4", "5", "6"]);
 }
 
 #[test]
-fn more_bytes_end_a_source_s_false_silence() {
+fn more_bytes_end_a_spurious_eagain_of_the_source() {
     let faulty = Fault { call: "splice", error: "EAGAIN", when: "1" }.relay(&[]);
     let data = pattern(21, 200_000);
     let mut pair = faulty.relay.pair(Framing::Length(data.len()));
@@ -191,7 +191,7 @@ fn more_bytes_end_a_source_s_false_silence() {
 }
 
 #[test]
-fn any_event_ends_a_destination_s_false_refusal() {
+fn any_event_ends_a_spurious_eagain_of_the_destination() {
     let faulty = Fault { call: "splice", error: "EAGAIN", when: "2" }.relay(&[]);
     let data = pattern(22, 200_000);
     let mut pair = faulty.relay.pair(Framing::Length(data.len()));
@@ -223,7 +223,7 @@ fn broken_by(error: &str, when: &str, state: &str) -> (Faulty, Pair) {
 }
 
 #[test]
-fn a_socket_that_fails_is_told_from_a_peer_that_left() {
+fn a_socket_error_is_distinguished_from_a_disconnect() {
     for error in ["ETIMEDOUT", "EHOSTUNREACH", "ENOMEM"] {
         let (_relay, mut pair) = broken_by(error, "1", "DST_CONNECTED");
         assert_eq!(pair.source.response().status(), 400, "{error}: nothing is lost yet");

@@ -4,12 +4,12 @@ use std::fs::File;
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
-use crate::desk::{Desk, assert_complete, assert_ended, offered};
 use crate::support::{Framing, Process, Relay, UNKNOWN, assert_uploaded, eventually, pattern};
+use crate::workdir::{Desk, assert_complete, assert_ended, offered};
 use serde_json::Value;
 
 /// Every line as an object, and the names of all events.
-fn told(process: &str) -> (Vec<Value>, Vec<String>) {
+fn json_events(process: &str) -> (Vec<Value>, Vec<String>) {
     let parse = |line: &str| -> Value { serde_json::from_str(line).expect(line) };
     let objects: Vec<Value> = process.lines().map(parse).collect();
     let event = |object: &Value| object["event"].as_str().expect("an event").to_owned();
@@ -18,13 +18,13 @@ fn told(process: &str) -> (Vec<Value>, Vec<String>) {
 }
 
 /// Those that come in every transfer: what slows it down depends on the machine.
-fn steady(events: &[String]) -> Vec<&str> {
+fn without_variable_events(events: &[String]) -> Vec<&str> {
     let passing = ["bottleneck", "progress"];
     events.iter().map(String::as_str).filter(|event| !passing.contains(event)).collect()
 }
 
 #[test]
-fn machines_are_told_of_each_event_in_a_line() {
+fn json_output_has_one_line_per_event() {
     let relay = Relay::start(&[]);
     let (here, there) = (Desk::at(&relay), Desk::at(&relay));
     here.put("a", pattern(1, 100_000));
@@ -33,8 +33,8 @@ fn machines_are_told_of_each_event_in_a_line() {
     let sent = sending.finish();
     assert_eq!((sent.status.code(), received.status.code()), (Some(0), Some(0)));
 
-    let (objects, events) = told(&sent.stderr);
-    assert_eq!(steady(&events), ["created", "waiting", "started", "complete"]);
+    let (objects, events) = json_events(&sent.stderr);
+    assert_eq!(without_variable_events(&events), ["created", "waiting", "started", "complete"]);
     let url = relay.url(&format!("/stream/{id}"));
     assert_eq!((&objects[0]["url"], &objects[0]["stream"]), (&url.clone().into(), &id.into()));
     assert_eq!(objects[0]["receive"], format!("rdv receive {url}"));
@@ -42,8 +42,8 @@ fn machines_are_told_of_each_event_in_a_line() {
     assert_eq!(objects[0]["ttl_seconds"], 120);
     assert_eq!(objects.last().expect("one")["bytes"], 100_000);
 
-    let (objects, events) = told(&received.stderr);
-    assert_eq!(steady(&events), ["waiting", "started", "complete"]);
+    let (objects, events) = json_events(&received.stderr);
+    assert_eq!(without_variable_events(&events), ["waiting", "started", "complete"]);
     let started = objects.iter().find(|object| object["event"] == "started").expect("one");
     assert_eq!(started["total_bytes"], 100_000);
     let last = objects.last().expect("one");
@@ -51,7 +51,7 @@ fn machines_are_told_of_each_event_in_a_line() {
 }
 
 #[test]
-fn machines_are_told_of_progress_and_of_the_end() {
+fn json_output_reports_progress_and_the_outcome() {
     let relay = Relay::start(&[]);
     let (here, there) = (Desk::at(&relay), Desk::at(&relay));
     let (sending, id, mut rest) = here.pipe_send(&["--json"]);
@@ -61,13 +61,13 @@ fn machines_are_told_of_progress_and_of_the_end() {
         let tells = |process: &Process| process.stderr().contains("\"progress\"");
         (tells(&sending) && tells(&receiving)).then_some(())
     });
-    let (objects, _) = told(receiving.stderr().rsplit_once('\n').expect("a line").0);
+    let (objects, _) = json_events(receiving.stderr().rsplit_once('\n').expect("a line").0);
     let progress = objects.iter().find(|object| object["event"] == "progress").expect("one");
     assert!(progress["bytes"].as_u64() > Some(0) && progress["total_bytes"].is_null());
     assert!(progress["bytes_per_second"].is_u64(), "{progress}");
     assert_eq!(there.run(&["cancel", &id]).status.code(), Some(0));
     for finished in [sending.finish(), receiving.finish()] {
-        let (objects, _) = told(&finished.stderr);
+        let (objects, _) = json_events(&finished.stderr);
         let last = objects.last().expect("one");
         assert_eq!((&last["event"], &last["exit_status"]), (&"failed".into(), &4.into()));
         assert!(last["message"].is_string(), "{last}");
@@ -75,14 +75,14 @@ fn machines_are_told_of_progress_and_of_the_end() {
 }
 
 #[test]
-fn what_goes_wrong_before_a_stream_is_told_to_machines_too() {
+fn json_output_reports_errors_before_a_stream_exists() {
     let relay = Relay::start(&[]);
     let here = Desk::at(&relay);
     for (arguments, exit) in
         [(&["send", "none"][..], 1), (&["receive", "x"], 2), (&["receive", UNKNOWN], 5)]
     {
         let got = here.run(&[arguments, &["--json"]].concat());
-        let (objects, events) = told(&got.stderr);
+        let (objects, events) = json_events(&got.stderr);
         assert_eq!(got.status.code(), Some(exit));
         assert_eq!(events.last().map(String::as_str), Some("failed"), "{events:?}");
         assert_eq!(objects.last().expect("one")["exit_status"], exit);
@@ -90,7 +90,7 @@ fn what_goes_wrong_before_a_stream_is_told_to_machines_too() {
 }
 
 #[test]
-fn quiet_says_only_what_must_be_said() {
+fn quiet_prints_only_the_receive_command_and_errors() {
     let relay = Relay::start(&[]);
     let (here, there) = (Desk::at(&relay), Desk::at(&relay));
     here.put("a", "abc");
@@ -104,7 +104,7 @@ fn quiet_says_only_what_must_be_said() {
 }
 
 #[test]
-fn a_standard_error_that_takes_nothing_is_no_reason_to_fail() {
+fn a_full_standard_error_is_not_a_failure() {
     let relay = Relay::start(&[]);
     for flags in [&[][..], &["--json"]] {
         let (here, there) = (Desk::at(&relay), Desk::at(&relay));
@@ -148,7 +148,7 @@ fn await_shown(process: &Process, words: &str) {
 }
 
 #[test]
-fn a_terminal_shows_who_is_waited_for_and_what_has_moved() {
+fn a_terminal_shows_the_wait_and_the_progress() {
     let relay = Relay::start(&[]);
     let (here, there) = (Desk::at(&relay), Desk::at(&relay));
     let id = relay.create();
@@ -199,7 +199,7 @@ fn progress_fits_a_narrow_terminal() {
 }
 
 #[test]
-fn a_terminal_shows_how_much_of_a_file_has_gone() {
+fn a_terminal_shows_the_progress_of_a_file() {
     let relay = Relay::start(&[]);
     let (here, there) = (Desk::at(&relay), Desk::at(&relay));
     here.put("a", pattern(3, 1 << 20));
@@ -218,7 +218,7 @@ fn a_terminal_shows_how_much_of_a_file_has_gone() {
 }
 
 #[test]
-fn a_key_ends_what_waits_on_a_terminal() {
+fn ctrl_c_ends_a_waiting_command_on_a_terminal() {
     let relay = Relay::start(&[]);
     for flags in ["", " -q"] {
         let there = Desk::at(&relay);
@@ -252,7 +252,7 @@ fn decoded(rows: &[&str]) -> String {
 }
 
 #[test]
-fn a_code_on_the_screen_is_the_url() {
+fn the_qr_code_contains_the_url() {
     let relay = Relay::start(&[]);
     let here = Desk::at(&relay);
     here.put("a", "abc");
@@ -267,7 +267,7 @@ fn a_code_on_the_screen_is_the_url() {
 }
 
 #[test]
-fn without_a_wish_there_is_no_code() {
+fn no_qr_code_is_printed_by_default() {
     let relay = Relay::start(&[]);
     let here = Desk::at(&relay);
     here.put("a", "abc");

@@ -6,11 +6,11 @@ use std::process::Stdio;
 use nix::sys::signal::Signal;
 
 use crate::source::consumer::{Lines, Place, acknowledgement};
-use crate::source::desk::{Desk, assert_busy, position, record, source, text};
+use crate::source::process::{Desk, assert_busy, position, record, source, text};
 use crate::support::{ADMIN, LEAVINGS, Process, eventually};
 
 #[test]
-fn only_an_acknowledged_record_is_promised() {
+fn only_an_acknowledged_record_is_confirmed() {
     let (desk, mut input) = Desk::hearing(&[]);
     let mut wire = desk.begin("x");
     let line = desk.lines(1).remove(0);
@@ -21,7 +21,7 @@ fn only_an_acknowledged_record_is_promised() {
 }
 
 #[test]
-fn acknowledgements_come_in_any_order_and_in_pieces() {
+fn acknowledgements_may_arrive_in_any_order_and_in_pieces() {
     let (desk, mut input) = Desk::hearing(&[]);
     let mut wires: Vec<_> = (0..5)
         .map(|number| {
@@ -42,7 +42,7 @@ fn acknowledgements_come_in_any_order_and_in_pieces() {
 }
 
 #[test]
-fn a_plain_uuid_acknowledges_too() {
+fn a_plain_uuid_is_an_acknowledgement() {
     let (desk, mut input) = Desk::hearing(&[]);
     let mut wire = desk.begin("x");
     let position = String::from_utf8(desk.records(1)[0].position.clone()).expect("text");
@@ -51,7 +51,7 @@ fn a_plain_uuid_acknowledges_too() {
 }
 
 #[test]
-fn what_acknowledges_nothing_is_told_and_passed_over() {
+fn invalid_acknowledgements_are_logged_and_ignored() {
     let (desk, mut input) = Desk::hearing(&[]);
     let mut wire = desk.begin("x");
     let line = desk.lines(1).remove(0);
@@ -72,7 +72,7 @@ fn what_acknowledges_nothing_is_told_and_passed_over() {
 }
 
 #[test]
-fn a_record_that_is_not_acknowledged_in_time_is_not_promised() {
+fn a_record_not_acknowledged_in_time_is_not_confirmed() {
     let (desk, mut input) = Desk::hearing(&["--ack-timeout", "300ms"]);
     assert_busy("nobody said anything", &desk.post("x"), "did not accept this record in time");
     let late = acknowledgement(&desk.lines(1)[0]);
@@ -84,7 +84,7 @@ fn a_record_that_is_not_acknowledged_in_time_is_not_promised() {
 }
 
 #[test]
-fn the_end_of_acknowledgements_ends_the_source() {
+fn the_end_of_the_acknowledgement_input_ends_the_source() {
     let (desk, mut input) = Desk::hearing(&[&ADMIN[..], &["--consumer-timeout", "1s"]].concat());
     let mut wires = [desk.begin("one"), desk.begin("two")];
     let lines = desk.lines(2);
@@ -100,7 +100,7 @@ fn the_end_of_acknowledgements_ends_the_source() {
 }
 
 #[test]
-fn whoever_acknowledged_and_left_is_believed() {
+fn acknowledgements_sent_before_a_disconnect_count() {
     let (input, mut say) = std::io::pipe().expect("a pipe");
     let (records, output) = std::io::pipe().expect("a pipe");
     let desk = Desk::of(Process::between(
@@ -135,7 +135,7 @@ pub(crate) fn stopped(desk: &Desk, act: impl FnOnce()) {
 }
 
 #[test]
-fn a_fifos_reader_does_not_outlive_its_acknowledgements() {
+fn a_fifo_is_closed_when_the_acknowledgement_input_ends() {
     let place = Place::new();
     place.make_fifo();
     let mut reader = place.read_fifo();
@@ -150,7 +150,7 @@ fn a_fifos_reader_does_not_outlive_its_acknowledgements() {
 }
 
 #[test]
-fn a_sender_that_leaves_holds_nobody_up() {
+fn a_sender_disconnect_blocks_no_other_sender() {
     let (desk, mut input) = Desk::hearing(&["--queue", "3"]);
     for (number, way) in LEAVINGS.into_iter().enumerate() {
         let wire = desk.begin("it leaves");

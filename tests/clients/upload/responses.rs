@@ -19,7 +19,7 @@ fn ask(answer: &'static str) -> (Server, Result<Response, Error>) {
 }
 
 #[test]
-fn answers_are_read_however_they_are_delimited() {
+fn responses_of_every_framing_are_read() {
     for (name, answer) in [
         ("a length", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nthere"),
         (
@@ -46,7 +46,7 @@ fn answers_are_read_however_they_are_delimited() {
 }
 
 #[test]
-fn an_answer_without_a_body_has_none() {
+fn a_response_without_a_body_is_empty() {
     let (_server, answer) = ask("HTTP/1.1 204 No Content\r\nX-A: b\r\n\r\n");
     let mut answer = answer.unwrap();
     assert_eq!((answer.status(), answer.text("x-a")), (204, Some("b")));
@@ -54,7 +54,7 @@ fn an_answer_without_a_body_has_none() {
 }
 
 #[test]
-fn refusals_and_redirections_are_answers() {
+fn refusals_and_redirects_are_returned_as_responses() {
     for status in [302, 404, 500] {
         let server = Server::receiving(crate::upload::server::answer(status));
         let answer = Upload::new("POST", &server.url()).unwrap().send("x".as_bytes()).unwrap();
@@ -64,7 +64,7 @@ fn refusals_and_redirections_are_answers() {
 }
 
 #[test]
-fn interim_answers_are_no_answer_to_a_request_that_is_being_sent() {
+fn interim_responses_do_not_end_the_upload() {
     let server = Server::start(|connection| {
         connection.send("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\n\r\n")?;
         let request = connection.request()?;
@@ -78,7 +78,7 @@ fn interim_answers_are_no_answer_to_a_request_that_is_being_sent() {
 }
 
 #[test]
-fn a_truncated_answer_is_an_error_and_not_less_content() {
+fn a_truncated_response_is_an_error() {
     for (name, answer) in [
         ("a length", "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nthere"),
         ("chunks", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nthere\r\n"),
@@ -94,7 +94,7 @@ fn a_truncated_answer_is_an_error_and_not_less_content() {
 }
 
 #[test]
-fn what_is_no_answer_is_told_as_such() {
+fn an_invalid_response_is_reported_as_such() {
     for (name, answer, hint) in [
         ("nothing", "", "without an answer"),
         ("another protocol", "SSH-2.0-OpenSSH_9.2\r\n", "not an HTTP/1.1 response"),
@@ -113,7 +113,7 @@ fn what_is_no_answer_is_told_as_such() {
 }
 
 #[test]
-fn garbage_while_the_request_is_being_sent_is_told_as_such() {
+fn an_invalid_response_during_the_upload_is_reported_as_such() {
     let server = Server::start(|connection| {
         connection.head()?;
         connection.send("220 mail.example ESMTP\r\n")?;
@@ -125,7 +125,7 @@ fn garbage_while_the_request_is_being_sent_is_told_as_such() {
 }
 
 #[test]
-fn a_server_that_goes_away_while_the_request_is_being_sent_is_an_error() {
+fn a_server_disconnect_during_the_upload_is_an_error() {
     for reset in [false, true] {
         let server = Server::start(move |connection| {
             connection.head()?;
@@ -141,7 +141,7 @@ fn a_server_that_goes_away_while_the_request_is_being_sent_is_an_error() {
 }
 
 #[test]
-fn who_cannot_be_reached_is_named() {
+fn an_unreachable_server_is_named() {
     // Bound, so that nobody else listens there, and not listening.
     let closed = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = closed.local_addr().unwrap();
@@ -157,7 +157,7 @@ fn who_cannot_be_reached_is_named() {
 }
 
 #[test]
-fn a_server_that_does_nothing_is_given_up() {
+fn an_unresponsive_server_times_out() {
     for (name, size) in [("after the request", 1), ("while it is being sent", 1 << 30)] {
         let server = Server::start(|connection| {
             connection.head()?;

@@ -10,7 +10,7 @@ const SWITCH: [(&[&str], u32); 3] =
     [(&[], 0), (&["--early-instrumentation=false"], 0), (&["--early-instrumentation"], 1)];
 
 #[test]
-fn a_stream_too_many_is_counted_as_a_refusal() {
+fn a_stream_above_the_limit_is_counted_as_a_refusal() {
     for (flags, counted) in SWITCH {
         let relay = Observed::start(&[flags, &["--max-streams", "1"]].concat());
         relay.create();
@@ -24,7 +24,7 @@ fn a_stream_too_many_is_counted_as_a_refusal() {
 }
 
 #[test]
-fn an_unjoined_stream_too_many_of_an_address_is_counted_as_such() {
+fn an_unjoined_stream_above_the_limit_is_counted_as_a_refusal() {
     let relay = Observed::start(&["--max-unjoined-streams-per-address", "1"]);
     relay.create();
     assert_eq!(relay.exchange(&ask("POST", "/stream")).status(), 503);
@@ -32,7 +32,7 @@ fn an_unjoined_stream_too_many_of_an_address_is_counted_as_such() {
 }
 
 #[test]
-fn each_limit_has_a_reason_of_its_own() {
+fn each_limit_has_its_own_reason() {
     for (limit, most, reason) in [
         ("--max-streams-per-address", 1_u8, "address_streams"),
         ("--max-concurrent", 2, "requests"),
@@ -58,7 +58,7 @@ fn each_limit_has_a_reason_of_its_own() {
 }
 
 #[test]
-fn followers_are_counted_and_one_too_many_is_a_refusal() {
+fn followers_are_counted_and_one_above_the_limit_is_a_refusal() {
     for (flags, counted) in SWITCH {
         let relay = Observed::start(&[flags, &["--max-followers", "1"]].concat());
         let events = ask("GET", &format!("/stream/{}/events", relay.create()));
@@ -76,7 +76,7 @@ fn followers_are_counted_and_one_too_many_is_a_refusal() {
 }
 
 #[test]
-fn a_side_that_waits_when_the_relay_drains_was_not_refused() {
+fn a_side_waiting_at_shutdown_is_not_counted_as_a_refusal() {
     let relay = Observed::start(&["--drain-timeout", "1h"]);
     let id = relay.create();
     let mut waiting = relay.waiting_destination(&id);
@@ -90,7 +90,7 @@ fn a_side_that_waits_when_the_relay_drains_was_not_refused() {
 }
 
 #[test]
-fn a_connection_too_many_is_counted_as_a_refusal() {
+fn a_connection_above_the_limit_is_counted_as_a_refusal() {
     for (flags, counted) in SWITCH {
         let relay = Observed::start(&[flags, &["--max-connections", "2"]].concat());
         let mut kept = [relay.connect(), relay.connect()];
@@ -106,7 +106,7 @@ fn a_connection_too_many_is_counted_as_a_refusal() {
 }
 
 #[test]
-fn what_a_suspended_relay_does_not_take_is_counted_as_a_refusal() {
+fn a_stream_refused_while_suspended_is_counted_as_a_refusal() {
     for (flags, counted) in SWITCH {
         let relay = Observed::start(flags);
         assert_eq!(relay.operate(&ask("POST", "/control/suspend")).status(), 200);
@@ -119,7 +119,7 @@ fn what_a_suspended_relay_does_not_take_is_counted_as_a_refusal() {
 }
 
 #[test]
-fn what_comes_while_the_relay_drains_is_counted_as_a_refusal() {
+fn a_stream_refused_while_draining_is_counted_as_a_refusal() {
     for (flags, counted) in SWITCH {
         let relay = Observed::start(flags);
         let _pair = relay.pair(Framing::Length(10));
@@ -153,7 +153,7 @@ fn after_a_refusal_the_next_request_is_counted() {
 }
 
 #[test]
-fn a_wrong_value_of_the_switch_is_one_clear_line() {
+fn an_invalid_value_of_the_flag_is_a_one_line_error() {
     let process = crate::support::Process::rdv(&["serve", "--early-instrumentation=perhaps"]);
     let finished = process.finish();
     assert_eq!(finished.status.code(), Some(2));

@@ -33,7 +33,7 @@ fn read_head(stream: &mut TcpStream) {
 }
 
 #[test]
-fn the_client_tells_how_a_body_ended() {
+fn the_client_reports_how_a_body_ended() {
     let rows: [(&str, &[u8], bool, &str, Ending); 8] = [
         (
             "length",
@@ -77,7 +77,7 @@ fn the_client_tells_how_a_body_ended() {
 }
 
 #[test]
-fn the_client_reads_pipelined_answers_one_by_one() {
+fn the_client_reads_pipelined_responses_one_by_one() {
     let answers = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n\
         HTTP/1.1 404 Not Found\r\nContent-Length: 3\r\nA: 1\r\na: 2\r\n\r\noneHTTP/1.1 200 OK\r\n\
         Content-Length: 5\r\n\r\n";
@@ -109,7 +109,7 @@ fn the_client_reads_a_body_piece_by_piece() {
 }
 
 #[test]
-fn silence_is_told_from_an_answer() {
+fn silence_is_distinguished_from_a_response() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("bind");
     let mut wire = Wire::connect(listener.local_addr().expect("an address"));
     wire.assert_silent();
@@ -122,7 +122,7 @@ fn silence_is_told_from_an_answer() {
 }
 
 #[test]
-fn a_pattern_shows_every_fault() {
+fn a_pattern_reveals_every_corruption() {
     let good = pattern(1, 1000);
     assert_eq!(is_pattern(1, 1000, &good), Ok(()));
     assert!(is_pattern(2, 1000, &good).is_err(), "another body");

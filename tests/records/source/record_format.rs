@@ -8,7 +8,7 @@ use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::source::desk::{Desk, hex, position, post};
+use crate::source::process::{Desk, hex, position, post};
 use crate::support::{ask, pattern};
 
 /// Reads each line with Python's `json`, and says what it found, in the order it stood in.
@@ -50,7 +50,7 @@ fn metadata(line: &str, name: &str) -> String {
 }
 
 #[test]
-fn a_record_is_this_line() {
+fn a_record_has_exactly_this_line() {
     let desk = Desk::start(&["--header", "X-Event", "--header", "accept", "--header", "X-None"]);
     let mut wire = desk.connect();
     let request = ask("POST", "/hooks/a%20b?x=1&y=%22")
@@ -88,7 +88,7 @@ fn a_record_is_this_line() {
 }
 
 #[test]
-fn what_was_not_sent_is_not_there() {
+fn absent_fields_are_omitted_from_the_record() {
     let desk = Desk::start(&["--request-id=false"]);
     assert_eq!(desk.exchange(&ask("POST", "/").body("")).status(), 201);
     assert_eq!(desk.exchange(&ask("POST", "/?")).status(), 201, "neither length nor body");
@@ -104,7 +104,7 @@ fn what_was_not_sent_is_not_there() {
 }
 
 #[test]
-fn an_id_of_the_sender_is_the_records() {
+fn the_request_id_of_the_sender_is_in_the_record() {
     let desk = Desk::start(&[]);
     let answer = desk.exchange(&post("x").field("X-Request-Id", "from-afar.7"));
     assert_eq!(answer.head.get("X-Request-Id"), Some("from-afar.7"));
@@ -112,7 +112,7 @@ fn an_id_of_the_sender_is_the_records() {
 }
 
 #[test]
-fn bytes_of_a_header_that_are_no_text_become_replacement_characters() {
+fn invalid_utf_8_in_a_header_becomes_replacement_characters() {
     let desk = Desk::start(&["--header", "X-A"]);
     let mut wire = desk.connect();
     wire.send(b"POST / HTTP/1.1\r\nHost: h\r\nX-A: a\xffb\r\nContent-Length: 0\r\n\r\n");
@@ -121,7 +121,7 @@ fn bytes_of_a_header_that_are_no_text_become_replacement_characters() {
 }
 
 #[test]
-fn another_reader_finds_what_was_sent_in_the_order_of_the_answers() {
+fn another_parser_finds_the_records_in_response_order() {
     let desk = Desk::start(&["--header", "X-A"]);
     let bodies: Vec<Vec<u8>> = vec![
         b"x".to_vec(),

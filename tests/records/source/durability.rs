@@ -9,7 +9,7 @@ use std::thread::{self, ScopedJoinHandle};
 use nix::sys::signal::Signal;
 
 use crate::source::consumer::Lines;
-use crate::source::desk::{Desk, body, position, post, record};
+use crate::source::process::{Desk, body, position, post, record};
 use crate::support::{ADMIN, eventually, pattern};
 
 const SENDERS: u64 = 24;
@@ -146,7 +146,7 @@ fn compare(seed: u64, outcomes: Vec<Outcome>, lines: &[String]) {
 }
 
 #[test]
-fn what_was_promised_is_there_once_and_what_was_refused_is_not() {
+fn confirmed_records_are_delivered_once_and_refused_ones_never() {
     for seed in [1, 2, 3] {
         run(seed);
     }

@@ -78,7 +78,7 @@ fn assert_side(case: &Case) {
 }
 
 #[test]
-fn a_slow_line_is_told_from_slow_programs_at_its_ends() {
+fn a_slow_link_is_distinguished_from_slow_peers() {
     let slowly: &[&str] = &["--limit-rate", "100K"];
     let cases = [
         Case {

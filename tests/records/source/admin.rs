@@ -5,7 +5,7 @@ use std::fs;
 use nix::sys::signal::Signal;
 
 use crate::source::consumer::Place;
-use crate::source::desk::{Desk, assert_busy, position, post};
+use crate::source::process::{Desk, assert_busy, position, post};
 use crate::support::{ADMIN, ask, eventually};
 
 /// The lines of a log, once there are so many.
@@ -19,7 +19,7 @@ fn logged(path: &str, count: usize) -> Vec<String> {
 }
 
 #[test]
-fn each_request_has_a_line_in_the_access_log() {
+fn each_request_is_logged_in_the_access_log() {
     let place = Place::new();
     let log = place.output();
     let desk = Desk::start(&["--access-log", &log, "--path", "/a"]);
@@ -35,7 +35,7 @@ fn each_request_has_a_line_in_the_access_log() {
 }
 
 #[test]
-fn signals_open_the_access_log_anew() {
+fn signals_reopen_the_access_log() {
     for signal in [Signal::SIGHUP, Signal::SIGUSR1] {
         let place = Place::new();
         let log = place.output();
@@ -55,9 +55,9 @@ fn signals_open_the_access_log_anew() {
 }
 
 #[test]
-fn records_and_the_access_log_do_not_share_a_place() {
+fn records_and_the_access_log_must_be_separate_files() {
     let flags = ["--access-log", "-"];
-    let finished = crate::support::Process::start(crate::source::desk::source(&flags)).finish();
+    let finished = crate::support::Process::start(crate::source::process::source(&flags)).finish();
     assert_eq!(finished.status.code(), Some(2));
     let expected = "rdv: records go to standard output; give --access-log a file\n";
     assert_eq!(finished.stderr, expected);
@@ -93,7 +93,7 @@ fn pushes_and_refusals_are_counted() {
 }
 
 #[test]
-fn it_says_whether_it_is_well() {
+fn health_is_served_on_the_admin_listener() {
     let desk = Desk::start(&ADMIN);
     for path in ["/healthz", "/readyz"] {
         assert_eq!(desk.operate(&ask("GET", path)).status(), 200, "{path}");
@@ -103,7 +103,7 @@ fn it_says_whether_it_is_well() {
 }
 
 #[test]
-fn a_suspended_source_takes_no_records() {
+fn a_suspended_source_refuses_records() {
     let desk = Desk::start(&ADMIN);
     let mut wire = desk.connect();
     assert_eq!(desk.operate(&ask("POST", "/control/suspend")).status(), 200);
