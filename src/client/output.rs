@@ -43,7 +43,7 @@ impl Output {
     pub fn create(target: &Path, overwrite: bool) -> io::Result<Self> {
         check_target(target, overwrite)?;
         let name = target.file_name().ok_or_else(|| {
-            told(ErrorKind::InvalidInput, format!("{} names no file", shown(target)))
+            io_error(ErrorKind::InvalidInput, format!("{} names no file", shown(target)))
         })?;
         let mut number = 1;
         loop {
@@ -52,7 +52,7 @@ impl Output {
                 Ok(file) => return Ok(Self { file, partial, target: target.to_owned() }),
                 Err(error) if error.kind() != ErrorKind::AlreadyExists => {
                     let text = format!("cannot create {}: {error}", shown(&partial));
-                    return Err(told(error.kind(), text));
+                    return Err(io_error(error.kind(), text));
                 }
                 Err(error) if number == PARTIAL_MAX => {
                     let text = format!(
@@ -60,7 +60,7 @@ impl Output {
                         shown(&partial),
                         PARTIAL_MAX - 1
                     );
-                    return Err(told(error.kind(), text));
+                    return Err(io_error(error.kind(), text));
                 }
                 Err(_taken) => number += 1,
             }
@@ -90,7 +90,7 @@ impl Output {
     pub fn complete(self, overwrite: bool) -> io::Result<PathBuf> {
         move_to(&self.partial, &self.target, overwrite).map_err(|error| {
             let text = format!("{}; everything was received into {}", error, shown(&self.partial));
-            told(error.kind(), text)
+            io_error(error.kind(), text)
         })?;
         Ok(self.target)
     }
@@ -151,16 +151,16 @@ impl AsFd for Output {
 pub(super) fn check_target(target: &Path, overwrite: bool) -> io::Result<()> {
     match fs::symlink_metadata(target) {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(told(error.kind(), format!("{}: {error}", shown(target)))),
+        Err(error) => Err(io_error(error.kind(), format!("{}: {error}", shown(target)))),
         // A rename would replace /dev/null just as well.
         Ok(found) if !(found.is_file() || found.is_symlink()) => {
             let kind = if found.is_dir() { "is a directory" } else { "is not a regular file" };
             let text = format!("{} {kind}; choose another name", shown(target));
-            Err(told(ErrorKind::AlreadyExists, text))
+            Err(io_error(ErrorKind::AlreadyExists, text))
         }
         Ok(_file) if !overwrite => {
             let text = format!("{} exists already; --force replaces it", shown(target));
-            Err(told(ErrorKind::AlreadyExists, text))
+            Err(io_error(ErrorKind::AlreadyExists, text))
         }
         Ok(_file) => Ok(()),
     }
@@ -183,9 +183,9 @@ pub(super) fn move_to(from: &Path, to: &Path, overwrite: bool) -> io::Result<()>
     };
     moved.map_err(|error| {
         if error.kind() == ErrorKind::AlreadyExists {
-            return told(error.kind(), format!("{} exists already", shown(to)));
+            return io_error(error.kind(), format!("{} exists already", shown(to)));
         }
-        told(error.kind(), format!("cannot create {}: {error}", shown(to)))
+        io_error(error.kind(), format!("cannot create {}: {error}", shown(to)))
     })
 }
 
@@ -216,7 +216,7 @@ pub(super) fn partial_name(name: &OsStr, number: u32) -> OsString {
 }
 
 /// Returns an error with our own message.
-pub(super) fn told(kind: ErrorKind, text: String) -> io::Error {
+pub(super) fn io_error(kind: ErrorKind, text: String) -> io::Error {
     io::Error::new(kind, text)
 }
 

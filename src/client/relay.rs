@@ -120,14 +120,14 @@ impl Stream {
     pub fn create(
         relay: &Url,
         options: &Options,
-        wish: &CreateOptions,
+        request: &CreateOptions,
     ) -> Answered<(Self, Option<Duration>)> {
         let mut body = Map::new();
-        if let Some(ttl) = wish.ttl {
+        if let Some(ttl) = request.ttl {
             body.insert("ttl_seconds".into(), ttl.as_secs().max(1).into());
         }
-        if !wish.download_headers.is_empty() {
-            body.insert("download_headers".into(), wish.download_headers.clone().into());
+        if !request.download_headers.is_empty() {
+            body.insert("download_headers".into(), request.download_headers.clone().into());
         }
         let url = relay.below("stream");
         let response = ask("POST", &url, options, &Value::Object(body).to_string())?;

@@ -5,7 +5,7 @@
 //! length into memory and treats a truncated archive as complete.
 
 use super::super::Error;
-use super::super::output::told;
+use super::super::output::io_error;
 use super::BLOCK_BYTES;
 use std::ffi::OsStr;
 use std::io::{self, ErrorKind, Read};
@@ -135,7 +135,7 @@ impl<R: Read> Entries<R> {
     /// Reads the content of an extension header, which applies to the next entry.
     fn extension(&mut self) -> io::Result<Vec<u8>> {
         if self.content_bytes > EXTENSION_MAX_BYTES {
-            return Err(told(
+            return Err(io_error(
                 ErrorKind::InvalidData,
                 format!("the archive has a name or attributes of {} bytes", self.content_bytes),
             ));
@@ -249,16 +249,16 @@ fn is_of_response(error: &io::Error) -> bool {
 }
 
 fn cut() -> io::Error {
-    told(ErrorKind::UnexpectedEof, "the archive stops before its end; send it again".to_owned())
+    io_error(ErrorKind::UnexpectedEof, "the archive stops before its end; send it again".to_owned())
 }
 
 fn damaged_archive() -> io::Error {
-    told(ErrorKind::InvalidData, "not a tar archive, or a damaged one".to_owned())
+    io_error(ErrorKind::InvalidData, "not a tar archive, or a damaged one".to_owned())
 }
 
 fn sparse() -> io::Error {
     let text = "the archive holds a sparse file; pack it without --sparse";
-    told(ErrorKind::InvalidData, text.to_owned())
+    io_error(ErrorKind::InvalidData, text.to_owned())
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 //! files.
 
 use super::super::human::size;
-use super::super::output::told;
+use super::super::output::io_error;
 use std::cell::Cell;
 use std::io::{self, ErrorKind, Read};
 use std::rc::Rc;
@@ -46,7 +46,7 @@ impl Limits {
             "the archive has more than {} entries; receive it again with a higher --max-entries",
             self.entries
         );
-        Err(told(ErrorKind::FileTooLarge, text))
+        Err(io_error(ErrorKind::FileTooLarge, text))
     }
 }
 
@@ -87,7 +87,7 @@ impl<R: Read> Read for Bounded<R> {
         match (self.limits.bytes, &self.received_bytes) {
             (Some(max), _) if self.bytes > max => {
                 let text = format!("the archive extracts to more than --max-size {}", size(max));
-                Err(told(ErrorKind::FileTooLarge, text))
+                Err(io_error(ErrorKind::FileTooLarge, text))
             }
             (None, Some(received)) if self.bytes > allowed(received.get()) => {
                 let received = size(received.get());
@@ -95,7 +95,7 @@ impl<R: Read> Read for Bounded<R> {
                     "the archive extracts to more than {RATIO_MAX} times its size ({received} \
                      received); if that is right, receive it again with --max-size BYTES"
                 );
-                Err(told(ErrorKind::FileTooLarge, text))
+                Err(io_error(ErrorKind::FileTooLarge, text))
             }
             (Some(_) | None, _) => Ok(count),
         }

@@ -1,7 +1,7 @@
 //! Packing: writes a directory to a stream.
 
 use super::super::known_length::known_length;
-use super::super::output::{shown, told};
+use super::super::output::{io_error, shown};
 use super::links::Links;
 use super::walk::{Walk, unreadable};
 use super::{BUFFER_BYTES, SkipNotes, SkipReason};
@@ -178,7 +178,7 @@ impl PackState {
             }
         }
         let text = format!("{} keeps becoming shorter while it is read", shown(path));
-        Err(told(ErrorKind::UnexpectedEof, text))
+        Err(io_error(ErrorKind::UnexpectedEof, text))
     }
 
     fn skip(&mut self, (path, name): (&Path, &Path), why: SkipReason) {

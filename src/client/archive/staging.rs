@@ -3,7 +3,7 @@
 use super::notes::PathNotes;
 use super::tree::Tree;
 use super::unpack::Unpacked;
-use crate::client::output::{first_free, move_to, partial_name, shown, told};
+use crate::client::output::{first_free, io_error, move_to, partial_name, shown};
 use crate::client::unfinished::{Partial, Unfinished};
 use std::ffi::OsString;
 use std::fs::{self, DirBuilder};
@@ -46,7 +46,7 @@ impl<'u> Staging<'u> {
                 }
                 Err(error) => {
                     let text = format!("cannot create {}: {error}", shown(&place));
-                    return Err(told(error.kind(), text));
+                    return Err(io_error(error.kind(), text));
                 }
             }
         };
@@ -74,7 +74,7 @@ impl<'u> Staging<'u> {
         let empty_once_moved = noted.take();
         self.move_all(&new, into, overwrite, unpacked).map_err(|error| {
             let text = format!("{error}; everything was received into {}", shown(&new));
-            told(error.kind(), text)
+            io_error(error.kind(), text)
         })?;
         self.keep = false;
         *noted = empty_once_moved;
@@ -171,8 +171,9 @@ fn move_one(from: &Path, to: &Path, overwrite: bool) -> io::Result<()> {
     }
     // Only one of the two is a directory, so rename(2) cannot replace it.
     let removed = if old_is_directory { fs::remove_dir(to) } else { fs::remove_file(to) };
-    removed
-        .map_err(|error| told(error.kind(), format!("cannot replace {}: {error}", shown(to))))?;
+    removed.map_err(|error| {
+        io_error(error.kind(), format!("cannot replace {}: {error}", shown(to)))
+    })?;
     move_to(from, to, false)
 }
 

@@ -3,7 +3,7 @@
 //! so nothing is written through links from the archive itself. Names are created and removed under
 //! the lock of [`Unfinished`]; content is read without it.
 
-use super::super::output::told;
+use super::super::output::io_error;
 use super::super::unfinished::Unfinished;
 use super::entries::{Entries, Entry, Kind};
 use super::names::inside;
@@ -158,7 +158,7 @@ impl<'u> Tree<'u> {
         }
         if self.directories_bytes > DIRECTORIES_MAX_BYTES {
             let text = "the archive has too many directories; send it in parts";
-            return Err(told(ErrorKind::InvalidData, text.to_owned()));
+            return Err(io_error(ErrorKind::InvalidData, text.to_owned()));
         }
         Ok(())
     }
@@ -236,7 +236,7 @@ fn too_long(error: io::Error, path: &Path) -> Put {
         Some(_) if error.kind() == ErrorKind::InvalidFilename => Ok(Some(SkipReason::NameTooLong)),
         Some(_) => {
             let text = format!("cannot extract {}: {error}", named(path));
-            Err(told(error.kind(), text))
+            Err(io_error(error.kind(), text))
         }
         None => Err(error),
     }

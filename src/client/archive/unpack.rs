@@ -7,7 +7,7 @@ use super::limits::{Bounded, Counted, Limits};
 use super::names::inside;
 use super::notes::{PathNotes, SkipNotes};
 use super::staging::Staging;
-use crate::client::output::told;
+use crate::client::output::io_error;
 use crate::client::unfinished::Unfinished;
 use std::io::{self, ErrorKind, Read};
 use std::path::{Path, PathBuf};
@@ -53,7 +53,7 @@ pub(in crate::client) struct Unpacking<'u> {
 pub fn unpack(mut input: impl Read, into: &Path, overwrite: bool) -> io::Result<Unpacked> {
     let (begin, format) = peek(&mut input)?;
     let Format::Tar(compression) = format else {
-        return Err(told(ErrorKind::InvalidData, "not a tar archive".to_owned()));
+        return Err(io_error(ErrorKind::InvalidData, "not a tar archive".to_owned()));
     };
     let unfinished = &Unfinished::new();
     let how = Unpacking { into, overwrite, limits: Limits::default(), unfinished };

@@ -1,6 +1,6 @@
 //! Walks everything below a directory, parents before children. Links are not followed.
 
-use super::super::output::{shown, told};
+use super::super::output::{io_error, shown};
 use std::fs::{self, Metadata, ReadDir};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
@@ -64,5 +64,5 @@ fn present<T>(path: &Path, result: io::Result<T>) -> io::Result<Option<T>> {
 }
 
 pub(super) fn unreadable(path: &Path, error: &io::Error) -> io::Error {
-    told(error.kind(), format!("cannot read {}: {error}", shown(path)))
+    io_error(error.kind(), format!("cannot read {}: {error}", shown(path)))
 }

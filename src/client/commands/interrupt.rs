@@ -29,9 +29,9 @@ const SIGNALS: [(Signal, Exit); 3] = [
 
 /// From now on, ends the process on `SIGHUP`, `SIGINT` and `SIGTERM` with a message and a specific
 /// status. Call it before starting any other thread.
-pub fn watch(teller: &Reporter) {
-    let teller = teller.clone();
-    on_first(SIGNALS.map(|(signal, _)| signal), move |signal| end(signal, &teller));
+pub fn watch(reporter: &Reporter) {
+    let reporter = reporter.clone();
+    on_first(SIGNALS.map(|(signal, _)| signal), move |signal| end(signal, &reporter));
 }
 
 /// Runs an action on the first of these signals, in a separate thread; the second one has its
@@ -69,7 +69,7 @@ fn ignored() -> u64 {
     mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0)
 }
 
-fn end(signal: Signal, teller: &Reporter) -> ! {
+fn end(signal: Signal, reporter: &Reporter) -> ! {
     // Held to the end: no file must be created after the cleanup, none renamed while it is reported
     // as partial, and the lost connection must not be reported as a failure.
     let unfinished = UNFINISHED.lock();
@@ -79,19 +79,19 @@ fn end(signal: Signal, teller: &Reporter) -> ! {
     };
     let known = SIGNALS.iter().find(|(known, _)| *known == signal);
     let exit = known.map_or(Exit::Interrupted, |(_, exit)| *exit);
-    report_interrupt(teller, Failure { exit, why });
+    report_interrupt(reporter, Failure { exit, why });
     process::exit(exit.status().into())
 }
 
 /// Reports the interrupt in a separate thread, which is abandoned if the line is not read.
-fn report_interrupt(teller: &Reporter, failure: Failure) {
-    let teller = teller.clone();
-    let (told, telling) = mpsc::channel();
+fn report_interrupt(reporter: &Reporter, failure: Failure) {
+    let reporter = reporter.clone();
+    let (reported, done) = mpsc::channel();
     // If the thread cannot be started, its end of the channel is dropped, and the wait returns at
     // once.
     let _ = thread::Builder::new().name("last line".into()).spawn(move || {
-        teller.interrupted(&failure);
-        let _ = told.send(());
+        reporter.interrupted(&failure);
+        let _ = reported.send(());
     });
-    let _ = telling.recv_timeout(TELLING_MAX);
+    let _ = done.recv_timeout(TELLING_MAX);
 }

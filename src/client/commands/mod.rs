@@ -21,12 +21,12 @@ pub use status::{Cancel, Status};
 use self::reporter::Reporter;
 
 /// Runs an interruptible action, reports the result and returns the exit status.
-pub(crate) fn watching(teller: &Reporter, act: impl FnOnce() -> Result<(), Failure>) -> Exit {
-    interrupt::watch(teller);
+pub(crate) fn watching(reporter: &Reporter, act: impl FnOnce() -> Result<(), Failure>) -> Exit {
+    interrupt::watch(reporter);
     match act() {
         Ok(()) => Exit::Complete,
         Err(failure) => {
-            teller.failed(&failure);
+            reporter.failed(&failure);
             failure.exit
         }
     }

@@ -35,7 +35,7 @@ struct FromStream {
     #[command(flatten)]
     connecting: super::common::Connecting,
     #[command(flatten)]
-    telling: super::reporter::OutputArgs,
+    reporting: super::reporter::OutputArgs,
 }
 
 impl Pipe {
@@ -52,7 +52,7 @@ impl Pipe {
                 max_entries: ENTRIES_MAX,
                 at: from.at.clone(),
                 connecting: from.connecting.clone(),
-                telling: from.telling,
+                reporting: from.reporting,
             }
             .run(),
         }

@@ -43,22 +43,22 @@ pub struct Post {
     #[command(flatten)]
     connecting: Connecting,
     #[command(flatten)]
-    telling: OutputArgs,
+    reporting: OutputArgs,
 }
 
 impl Post {
     /// Sends the files, prints the response of the server, and returns the exit status.
     pub fn run(&self) -> Exit {
-        let teller = Reporter::new(self.telling);
-        watching(&teller, || self.post(&teller))
+        let reporter = Reporter::new(self.reporting);
+        watching(&reporter, || self.post(&reporter))
     }
 
-    fn post(&self, teller: &Reporter) -> Result<(), Failure> {
+    fn post(&self, reporter: &Reporter) -> Result<(), Failure> {
         let preferences = Preferences::read()?;
         let mut options = self.connecting.options(&preferences)?;
         options.set_connect_retries(self.connecting.retries);
         let upload = Upload::new(&self.method, &self.url)?;
-        let counting = teller.clone();
+        let counting = reporter.clone();
         let mut upload = upload
             .with_options(options)
             .field_name(&self.field)
@@ -67,14 +67,14 @@ impl Post {
         // Open all files before contacting the server.
         let parts: Result<Vec<_>, _> = self.files.iter().map(|file| self.part(file)).collect();
         let parts = parts?;
-        teller.begins(upload.length_bytes(&parts)?);
+        reporter.begins(upload.length_bytes(&parts)?);
         let mut response = upload.send_all(parts)?;
         let printed =
             copy_to_file::into_descriptor(response.body(), io::stdout().as_fd(), &mut |_| Ok(()));
         judge(&response)?;
         printed?;
         let event = json!({ "event": "complete", "status": response.status() });
-        teller.done(&format!("sent (HTTP status {})", response.status()), &event);
+        reporter.done(&format!("sent (HTTP status {})", response.status()), &event);
         Ok(())
     }
 

@@ -58,15 +58,15 @@ enum OutputMode {
 
 impl Reporter {
     /// Creates a reporter for these arguments.
-    pub fn new(telling: OutputArgs) -> Self {
-        let mode = if telling.json {
+    pub fn new(reporting: OutputArgs) -> Self {
+        let mode = if reporting.json {
             OutputMode::Json(JsonReporter::new())
-        } else if telling.quiet || !std::io::stderr().is_terminal() {
+        } else if reporting.quiet || !std::io::stderr().is_terminal() {
             OutputMode::Plain
         } else {
             OutputMode::Bar(ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr()))
         };
-        Self { mode, quiet: telling.quiet, began: Arc::default() }
+        Self { mode, quiet: reporting.quiet, began: Arc::default() }
     }
 
     /// Whether progress is displayed or read by a program.
@@ -79,7 +79,7 @@ impl Reporter {
         match &self.mode {
             OutputMode::Plain => put(text),
             OutputMode::Bar(bar) => bar.suspend(|| put(text)),
-            OutputMode::Json(machines) => machines.emit(event),
+            OutputMode::Json(events) => events.emit(event),
         }
     }
 
@@ -121,8 +121,8 @@ impl Reporter {
                 bar.set_message(what.to_owned());
                 bar.enable_steady_tick(TICK);
             }
-            OutputMode::Json(machines) => {
-                machines.emit(&json!({ "event": "waiting", "for": what }));
+            OutputMode::Json(events) => {
+                events.emit(&json!({ "event": "waiting", "for": what }));
             }
         }
     }
@@ -152,7 +152,7 @@ impl Reporter {
                 }
                 bar.enable_steady_tick(TICK);
             }
-            OutputMode::Json(machines) => machines.begins(total),
+            OutputMode::Json(events) => events.begins(total),
         }
     }
 
@@ -161,7 +161,7 @@ impl Reporter {
         match &self.mode {
             OutputMode::Plain => {}
             OutputMode::Bar(bar) => bar.inc(bytes),
-            OutputMode::Json(machines) => machines.moved(bytes),
+            OutputMode::Json(events) => events.moved(bytes),
         }
     }
 
@@ -171,7 +171,7 @@ impl Reporter {
         if !self.is_watched() {
             return;
         }
-        let (teller, stream) = (self.clone(), stream.clone());
+        let (reporter, stream) = (self.clone(), stream.clone());
         let mut last = String::new();
         // Best effort: a relay may report it late or not at all.
         let _ = thread::Builder::new().name("events".into()).spawn(move || {
@@ -179,7 +179,7 @@ impl Reporter {
                 let side = status["bottleneck"]["side"].as_str().unwrap_or_default();
                 if side != last && !side.is_empty() {
                     side.clone_into(&mut last);
-                    teller.bottleneck(side);
+                    reporter.bottleneck(side);
                 }
                 true
             })
@@ -191,8 +191,8 @@ impl Reporter {
         match &self.mode {
             OutputMode::Plain => {}
             OutputMode::Bar(bar) => bar.set_message(in_words(side)),
-            OutputMode::Json(machines) => {
-                machines.emit(&json!({ "event": "bottleneck", "side": side }));
+            OutputMode::Json(events) => {
+                events.emit(&json!({ "event": "bottleneck", "side": side }));
             }
         }
     }
@@ -219,7 +219,7 @@ impl Reporter {
                 bar.finish_and_clear();
                 put(text);
             }
-            OutputMode::Json(machines) => machines.emit_last(event),
+            OutputMode::Json(events) => events.emit_last(event),
         }
     }
 
@@ -239,7 +239,7 @@ impl Reporter {
                 bar.finish_and_clear();
                 put(format_args!("rdv: {}", failure.why));
             }
-            OutputMode::Json(machines) => machines.emit_last(&json!({
+            OutputMode::Json(events) => events.emit_last(&json!({
                 "event": "failed",
                 "exit_status": failure.exit.status(),
                 "message": failure.why,

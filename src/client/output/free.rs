@@ -1,6 +1,6 @@
 //! Free names: where a name from the sender is taken, the file gets the next free one.
 
-use super::{Output, move_to, shown, told};
+use super::{Output, io_error, move_to, shown};
 use crate::client::file_name::numbered;
 use crate::client::unfinished::Unfinished;
 use std::io::{self, ErrorKind};
@@ -40,7 +40,7 @@ impl Output {
         })
         .map_err(|error| {
             let text = format!("{error}; everything was received into {}", shown(&self.partial));
-            told(error.kind(), text)
+            io_error(error.kind(), text)
         })
     }
 }

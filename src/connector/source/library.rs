@@ -54,11 +54,11 @@ impl Source {
     pub fn open(mut settings: SourceSettings) -> io::Result<Self> {
         settings.hand_over.ack = true;
         let (ours, theirs) = UnixStream::pair()?;
-        let (tell, told) = sync_channel(1);
+        let (start_sender, started) = sync_channel(1);
         // The event loop cannot be moved between threads, so it is created on its own.
         let thread = std::thread::Builder::new().name("source".into());
-        let thread = thread.spawn(move || serve(&settings, theirs, &tell))?;
-        let Ok((addresses, queue)) = told.recv() else {
+        let thread = thread.spawn(move || serve(&settings, theirs, &start_sender))?;
+        let Ok((addresses, queue)) = started.recv() else {
             let why = thread.join().unwrap_or_else(|_| Err(io::Error::other("it has panicked")));
             return Err(why.err().unwrap_or_else(|| io::Error::other("it has ended")));
         };
@@ -126,10 +126,10 @@ impl Drop for Source {
 fn serve(
     settings: &SourceSettings,
     output: UnixStream,
-    tell: &SyncSender<(Vec<SocketAddr>, Arc<Queue>)>,
+    start_sender: &SyncSender<(Vec<SocketAddr>, Arc<Queue>)>,
 ) -> io::Result<EndReason> {
     let serving = Serving::open(settings, Some(Output::of_socket(output)))?;
     // `open` waits for this message.
-    let _ = tell.send((serving.addresses(), serving.queue()));
+    let _ = start_sender.send((serving.addresses(), serving.queue()));
     serving.run()
 }

@@ -51,7 +51,7 @@ pub struct Output {
     place: OutputPlace,
     open: Option<(Arc<OwnedFd>, Kind)>,
     /// Error of the last attempt to open it.
-    told: Option<Errno>,
+    reported: Option<Errno>,
 }
 
 /// Where an output can be reopened.
@@ -100,7 +100,7 @@ impl Output {
                 }
             },
         };
-        let mut output = Self { place, open, told: None };
+        let mut output = Self { place, open, reported: None };
         output.reopen();
         Ok(output)
     }
@@ -110,7 +110,7 @@ impl Output {
         Self {
             place: OutputPlace::Here,
             open: Some((Arc::new(socket.into()), Kind::Socket)),
-            told: None,
+            reported: None,
         }
     }
 
@@ -162,10 +162,10 @@ impl Output {
     fn explain(&mut self, error: &io::Error) {
         let absent = [Errno::ENXIO, Errno::ENOENT, Errno::ECONNREFUSED, Errno::EAGAIN];
         let errno = error.raw_os_error().map(Errno::from_raw);
-        if self.told != errno && !errno.is_some_and(|errno| absent.contains(&errno)) {
+        if self.reported != errno && !errno.is_some_and(|errno| absent.contains(&errno)) {
             log::error!("the output cannot be opened: {error}");
         }
-        self.told = errno;
+        self.reported = errno;
     }
 
     /// Returns the descriptor while it is open. A caller that polls it keeps it, so that its number

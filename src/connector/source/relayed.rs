@@ -54,8 +54,8 @@ fn stream(settings: &SourceSettings, relay: &str) -> Result<Stream, Failure> {
     if let Some(stream) = Stream::of_url(&url, options.clone()) {
         return Ok(stream);
     }
-    let wish = CreateOptions { ttl: Some(settings.relay.ttl), ..CreateOptions::default() };
-    let (stream, _) = Stream::create(&url, &options, &wish)??;
+    let request = CreateOptions { ttl: Some(settings.relay.ttl), ..CreateOptions::default() };
+    let (stream, _) = Stream::create(&url, &options, &request)??;
     // It does not matter if standard error is closed.
     let _ = writeln!(stdio::error(), "{}", json!({ "stream": stream.url().to_string() }));
     Ok(stream)

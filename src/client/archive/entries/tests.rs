@@ -55,12 +55,12 @@ fn entries_are_read_with_their_metadata() {
         block(b"fifo", b'6', b"0"),
     ]);
     let found = read(&archive).unwrap();
-    let told: Vec<_> = found
+    let io_error: Vec<_> = found
         .iter()
         .map(|(entry, content)| (entry.path.as_slice(), entry.kind, content.as_slice()))
         .collect();
     assert_eq!(
-        told,
+        io_error,
         [
             (&b"a"[..], Kind::File, &b"abc"[..]),
             (b"d/", Kind::Directory, b""),

@@ -24,7 +24,7 @@ use std::path::{Path, PathBuf};
 pub(super) struct Download<'d> {
     pub(super) response: Response,
     pub(super) stream: Option<&'d Stream>,
-    pub(super) teller: &'d Reporter,
+    pub(super) reporter: &'d Reporter,
     pub(super) max_bytes: Option<u64>,
 }
 
@@ -80,13 +80,13 @@ impl Saved {
     ///
     /// # Errors
     /// Everything was received, but not all of it was extracted.
-    pub(super) fn report(self, bytes: u64, teller: &Reporter) -> Result<(), Failure> {
-        let amount = teller.summary(bytes);
+    pub(super) fn report(self, bytes: u64, reporter: &Reporter) -> Result<(), Failure> {
+        let amount = reporter.summary(bytes);
         let complaint = self.complaint();
         let path = self.path.map(|path| path.display().to_string());
         let event = json!({ "event": "complete", "bytes": bytes, "output": path });
         let Some(path) = path.as_deref().map(printable) else {
-            teller.done(&format!("received {amount}"), &event);
+            reporter.done(&format!("received {amount}"), &event);
             return Ok(());
         };
         let verb = if self.is_extracted { "extracted into" } else { "received" };
@@ -97,11 +97,11 @@ impl Saved {
         if let Some(why) = self.not_extracted {
             return Err(Failure::new(Exit::Skipped, format!("{text}, not extracted: {why}")));
         }
-        teller.skipped(&self.skipped);
+        reporter.skipped(&self.skipped);
         if let Some(why) = complaint {
             return Err(Failure::new(Exit::Skipped, format!("{text}, but {why}")));
         }
-        teller.saved(&text, &event);
+        reporter.saved(&text, &event);
         Ok(())
     }
 }
@@ -182,8 +182,8 @@ impl<'d> Download<'d> {
     ) -> Result<Saved, Failure> {
         let is_announced = self.announced().is_some();
         let hash = is_announced.then(Sha256::new);
-        let (stream, teller) = (self.stream, self.teller);
-        let mut progress = |bytes| teller.moved(bytes);
+        let (stream, reporter) = (self.stream, self.reporter);
+        let mut progress = |bytes| reporter.moved(bytes);
         let mut checked =
             Checked { body: self.response.body(), hash, stream, progress: &mut progress };
         let failed = |error: io::Error| unpacked_badly(stream, error);
@@ -221,8 +221,8 @@ impl<'d> Download<'d> {
         hash: Option<Sha256>,
         file: &File,
     ) -> Result<(), Failure> {
-        let (stream, teller) = (self.stream, self.teller);
-        let mut progress = |bytes| teller.moved(bytes);
+        let (stream, reporter) = (self.stream, self.reporter);
+        let mut progress = |bytes| reporter.moved(bytes);
         let checked = Checked { body: self.response.body(), hash, stream, progress: &mut progress };
         let mut input = begin.chain(checked);
         let mut out = BufWriter::with_capacity(COPY_BYTES, file);
@@ -239,10 +239,10 @@ impl<'d> Download<'d> {
         &mut self,
         way: impl FnOnce(&mut Body, copy_to_file::Progress<'_>) -> Result<(), Error>,
     ) -> Result<(), Failure> {
-        let (teller, max_bytes) = (self.teller, self.max_bytes);
+        let (reporter, max_bytes) = (self.reporter, self.max_bytes);
         let mut received_bytes = 0;
         way(self.response.body(), &mut |bytes| {
-            teller.moved(bytes);
+            reporter.moved(bytes);
             received_bytes += bytes;
             match max_bytes {
                 Some(max) if received_bytes > max => {

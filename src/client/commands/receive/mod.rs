@@ -63,7 +63,7 @@ pub struct Receive {
     #[command(flatten)]
     pub(super) connecting: Connecting,
     #[command(flatten)]
-    pub(super) telling: OutputArgs,
+    pub(super) reporting: OutputArgs,
 }
 
 /// The origin of a download.
@@ -76,11 +76,11 @@ struct Origin {
 impl Receive {
     /// Receives and returns the exit status.
     pub fn run(&self) -> Exit {
-        let teller = Reporter::new(self.telling);
-        watching(&teller, || self.receive(&teller))
+        let reporter = Reporter::new(self.reporting);
+        watching(&reporter, || self.receive(&reporter))
     }
 
-    pub(super) fn receive(&self, teller: &Reporter) -> Result<(), Failure> {
+    pub(super) fn receive(&self, reporter: &Reporter) -> Result<(), Failure> {
         let preferences = Preferences::read()?;
         let options = self.connecting.options(&preferences)?;
         let target = Target::of(self.output.as_deref(), self.extract, self.force)?;
@@ -89,21 +89,21 @@ impl Receive {
             // Joining uses the stream up, so look first, if the sender is connected already.
             self.check_size(&mut announced, &target)?;
         }
-        teller.waiting("waiting for the other side");
-        let mut response = self.join((&origin, target.is_kept()), &options, teller)?;
+        reporter.waiting("waiting for the other side");
+        let mut response = self.join((&origin, target.is_kept()), &options, reporter)?;
         let fits = self.check_size(&mut response, &target);
-        teller.begins(target::size_bytes(&mut response));
+        reporter.begins(target::size_bytes(&mut response));
         if let Some(stream) = &origin.stream {
-            teller.follow(stream);
+            reporter.follow(stream);
         }
         let (stream, max_bytes) = (origin.stream.as_ref(), self.max_bytes());
-        let mut download = Download { response, stream, teller, max_bytes };
+        let mut download = Download { response, stream, reporter, max_bytes };
         let saved = fits.and_then(|()| self.save(&mut download, &target)).and_then(Saved::synced);
         let bytes = download.response.body().received_bytes();
         if let Some(stream) = stream.filter(|_| target.is_kept()) {
             receipt::send(stream, bytes, &saved);
         }
-        saved?.report(bytes, teller)
+        saved?.report(bytes, reporter)
     }
 
     /// Saves the download in its target.
@@ -154,7 +154,7 @@ impl Receive {
         &self,
         (origin, has_receipt): (&Origin, bool),
         options: &Options,
-        teller: &Reporter,
+        reporter: &Reporter,
     ) -> Result<Response, Failure> {
         let announced = origin.stream.as_ref().filter(|_| has_receipt);
         let announced = announced.map(|_| (RECEIPT.0, RECEIPT.1.to_owned()));
@@ -166,7 +166,7 @@ impl Receive {
             expect_continue: false,
         };
         // A temporary refusal (503) consumes no byte of the stream.
-        persistently(self.connecting.retries, teller, || {
+        persistently(self.connecting.retries, reporter, || {
             let mut outgoing = Outgoing::open(&request, options)?;
             outgoing.set_stall_timeout(UNLIMITED);
             let response = outgoing.finish(None)?;

@@ -68,7 +68,7 @@ mod tests {
 
     #[test]
     fn paths_stay_on_this_machine() {
-        for (why, told) in [
+        for (why, sent) in [
             (
                 "writing: No space left on device; partial data is in /home/me/a",
                 "writing: No space left on device",
@@ -76,7 +76,7 @@ mod tests {
             ("cannot create /home/me/a: Permission denied", "Permission denied"),
             ("/home/me/a exists", "the file could not be written"),
         ] {
-            assert_eq!(reason(&Failure::new(Exit::Local, why)), told);
+            assert_eq!(reason(&Failure::new(Exit::Local, why)), sent);
         }
     }
 }

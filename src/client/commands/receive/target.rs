@@ -149,9 +149,9 @@ pub(super) fn name(response: &Response, id: Option<Uuid>) -> String {
 
 /// Returns the expected size in bytes, as far as it is declared.
 pub(super) fn size_bytes(response: &mut Response) -> Option<u64> {
-    let told = response.field("Content-Disposition").and_then(disposition::size);
+    let announced = response.field("Content-Disposition").and_then(disposition::size);
     // A response to HEAD has no body, and the length of that of the GET.
-    response.declared_bytes().or_else(|| response.body().len_bytes()).or(told)
+    response.declared_bytes().or_else(|| response.body().len_bytes()).or(announced)
 }
 
 #[cfg(test)]

@@ -41,43 +41,43 @@ struct Reported {
 
 impl JsonReporter {
     pub(super) fn new() -> Self {
-        let told = Reported {
+        let state = Reported {
             bytes: 0,
             total_bytes: None,
             last: clock::now(),
             last_bytes: 0,
             over: false,
         };
-        Self(Arc::new(Mutex::new(told)))
+        Self(Arc::new(Mutex::new(state)))
     }
 
     /// Prints an event, unless the final one was printed.
     pub(super) fn emit(&self, event: &Value) {
-        self.lock_reported().tell(event);
+        self.lock_reported().put_event(event);
     }
 
     /// Prints the final event; later ones are dropped.
     pub(super) fn emit_last(&self, event: &Value) {
-        let mut told = self.lock_reported();
-        told.tell(event);
-        told.over = true;
+        let mut state = self.lock_reported();
+        state.put_event(event);
+        state.over = true;
     }
 
     /// Prints the start of the transfer.
     pub(super) fn begins(&self, total_bytes: Option<u64>) {
-        let mut told = self.lock_reported();
-        told.total_bytes = total_bytes;
-        told.tell(&json!({ "event": "started", "total_bytes": total_bytes }));
+        let mut state = self.lock_reported();
+        state.total_bytes = total_bytes;
+        state.put_event(&json!({ "event": "started", "total_bytes": total_bytes }));
     }
 
     /// Adds to the number of bytes transferred.
     pub(super) fn moved(&self, bytes: u64) {
-        let mut told = self.lock_reported();
-        told.bytes += bytes;
-        let since = clock::now().duration_since(told.last);
+        let mut state = self.lock_reported();
+        state.bytes += bytes;
+        let since = clock::now().duration_since(state.last);
         if since >= PROGRESS_EVERY {
-            let progress = told.progress(since);
-            told.tell(&progress);
+            let progress = state.progress(since);
+            state.put_event(&progress);
         }
     }
 
@@ -87,7 +87,7 @@ impl JsonReporter {
 }
 
 impl Reported {
-    fn tell(&self, event: &Value) {
+    fn put_event(&self, event: &Value) {
         if !self.over {
             put(event);
         }

@@ -79,7 +79,7 @@ pub struct Sending {
     #[command(flatten)]
     pub(super) connecting: Connecting,
     #[command(flatten)]
-    pub(super) telling: OutputArgs,
+    pub(super) reporting: OutputArgs,
 }
 
 /// Header field of the download that announces a digest in the stream's status.
@@ -97,8 +97,8 @@ const REMEASURED_MAX: u32 = 3;
 impl Send {
     /// Sends and returns the exit status.
     pub fn run(&self) -> Exit {
-        let teller = Reporter::new(self.sending.telling);
-        watching(&teller, || self.sending.run(&self.what, &teller))
+        let reporter = Reporter::new(self.sending.reporting);
+        watching(&reporter, || self.sending.run(&self.what, &reporter))
     }
 }
 
@@ -114,15 +114,16 @@ struct TargetStream {
 }
 
 impl Sending {
-    pub(super) fn run(&self, what: &[PathBuf], teller: &Reporter) -> Result<(), Failure> {
+    pub(super) fn run(&self, what: &[PathBuf], reporter: &Reporter) -> Result<(), Failure> {
         let preferences = Preferences::read()?;
         let options = self.connecting.options(&preferences)?;
         let mut input = Input::open(what)?;
         let mut upload = Upload::of(self, what, &input)?;
-        let mut meeting = self.open_stream(&options, &preferences, &upload, teller)?;
-        let result = self.join_at_length(&mut meeting, &mut upload, (what, &mut input), teller);
-        let result = result
-            .and_then(|outgoing| self.send_body(&meeting, (&upload, outgoing), &mut input, teller));
+        let mut meeting = self.open_stream(&options, &preferences, &upload, reporter)?;
+        let result = self.join_at_length(&mut meeting, &mut upload, (what, &mut input), reporter);
+        let result = result.and_then(|outgoing| {
+            self.send_body(&meeting, (&upload, outgoing), &mut input, reporter)
+        });
         if meeting.own && matches!(&result, Err(failure) if failure.exit != Exit::OtherSide) {
             // The stream may have ended already; if not, no receiver must wait for it in vain.
             let _ = meeting.stream.cancel();
@@ -134,14 +135,14 @@ impl Sending {
             [what] => printable(&what.to_string_lossy()),
             several => format!("{} files", several.len()),
         };
-        let text = format!("sent {name} ({}), {}", teller.summary(bytes), confirmation.text());
+        let text = format!("sent {name} ({}), {}", reporter.summary(bytes), confirmation.text());
         let event = json!({
             "event": "complete",
             "bytes": bytes,
             "repr_digest": digest,
             "receipt": confirmation.name(),
         });
-        teller.done(&text, &event);
+        reporter.done(&text, &event);
         Ok(())
     }
 
@@ -164,7 +165,7 @@ impl Sending {
         options: &Options,
         preferences: &Preferences,
         upload: &Upload,
-        teller: &Reporter,
+        reporter: &Reporter,
     ) -> Result<TargetStream, Failure> {
         let deadline = |waits: Duration| clock::now() + waits + GRACE;
         if let Some(place) = &self.stream {
@@ -177,15 +178,15 @@ impl Sending {
             });
         }
         let relay = self.at.url(preferences)?;
-        let mut wish = CreateOptions { ttl: Some(self.ttl), ..CreateOptions::default() };
+        let mut request = CreateOptions { ttl: Some(self.ttl), ..CreateOptions::default() };
         if self.digest {
-            wish.download_headers.insert(DIGEST_ANNOUNCED.into(), "sha-256".into());
+            request.download_headers.insert(DIGEST_ANNOUNCED.into(), "sha-256".into());
         }
-        let (stream, waits) = persistently(self.connecting.retries, teller, || {
-            Stream::create(&relay, options, &wish)
+        let (stream, waits) = persistently(self.connecting.retries, reporter, || {
+            Stream::create(&relay, options, &request)
         })?;
         let capped = waits.is_some_and(|waits| waits < self.ttl);
-        offer::print(teller, &stream, upload.kind, (waits, capped), self.qr);
+        offer::print(reporter, &stream, upload.kind, (waits, capped), self.qr);
         Ok(TargetStream {
             stream,
             own: true,
@@ -199,15 +200,15 @@ impl Sending {
         meeting: &TargetStream,
         (upload, mut outgoing): (&Upload, Outgoing),
         input: &mut Input,
-        teller: &Reporter,
+        reporter: &Reporter,
     ) -> Result<(u64, Option<String>), Failure> {
-        teller.begins(upload.expected_bytes);
-        teller.follow(&meeting.stream);
-        let counting = teller.clone();
+        reporter.begins(upload.expected_bytes);
+        reporter.follow(&meeting.stream);
+        let counting = reporter.clone();
         outgoing.report_to(Box::new(move |bytes| counting.moved(bytes)));
         let way = SendMode { digest: self.digest, zstd: self.zstd };
         let BodyStats { sent, digest, left_out } = body::send(input, &mut outgoing, way)?;
-        teller.skipped(&left_out);
+        reporter.skipped(&left_out);
         let bytes = outgoing.sent_bytes();
         let response = match sent {
             Sent::All => outgoing.finish(digest.as_deref().map(|value| ("Repr-Digest", value)))?,
@@ -229,10 +230,10 @@ impl Sending {
         meeting: &mut TargetStream,
         upload: &mut Upload,
         (what, input): (&[PathBuf], &mut Input),
-        teller: &Reporter,
+        reporter: &Reporter,
     ) -> Result<Outgoing, Failure> {
-        teller.waiting("waiting for the other side");
-        let mut outgoing = self.join(meeting, upload, teller)?;
+        reporter.waiting("waiting for the other side");
+        let mut outgoing = self.join(meeting, upload, reporter)?;
         for _ in 0..REMEASURED_MAX {
             if !input.measure()? {
                 break;
@@ -240,7 +241,7 @@ impl Sending {
             *upload = Upload::of(self, what, input)?;
             drop(outgoing);
             meeting.is_rejoined = true;
-            outgoing = self.join(meeting, upload, teller)?;
+            outgoing = self.join(meeting, upload, reporter)?;
         }
         Ok(outgoing)
     }
@@ -251,7 +252,7 @@ impl Sending {
         &self,
         meeting: &TargetStream,
         upload: &Upload,
-        teller: &Reporter,
+        reporter: &Reporter,
     ) -> Result<Outgoing, Failure> {
         let url = meeting.stream.url();
         let request = Request {
@@ -262,7 +263,7 @@ impl Sending {
             expect_continue: true,
         };
         loop {
-            let mut outgoing = persistently(self.connecting.retries, teller, || {
+            let mut outgoing = persistently(self.connecting.retries, reporter, || {
                 Outgoing::open(&request, meeting.stream.options()).map(Ok)
             })?;
             let left = meeting.deadline.saturating_duration_since(clock::now());

@@ -25,7 +25,7 @@ pub(super) enum Kind {
 
 /// Prints the commands for the other side and, with `qr`, the URL as a QR code.
 pub(super) fn print(
-    teller: &Reporter,
+    reporter: &Reporter,
     stream: &Stream,
     kind: Kind,
     (waits, capped): (Option<Duration>, bool),
@@ -57,7 +57,7 @@ pub(super) fn print(
         "curl": curl,
         "ttl_seconds": waits.map(|waits| waits.as_secs()),
     });
-    teller.print(&text, &event);
+    reporter.print(&text, &event);
 }
 
 fn commands(url: &Url, kind: Kind) -> [String; 2] {
