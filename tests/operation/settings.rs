@@ -109,13 +109,14 @@ const DESTINATION: &[Row] = &[
 ];
 
 const EXPOSE: &[Row] = &[
-    Row("spares", &["0", "64"], &["-1", "65"]),
+    Row("tunnels", &["0", "64"], &["-1", "65"]),
     row("drain-timeout", TIMES_OR_NONE),
     row("connect-timeout", TIMES),
     row("heartbeat", TIMES),
 ];
 
 const CLIENTS: &[Row] = &[
+    row("receipt-timeout", TIMES_OR_NONE),
     row("ttl", SECONDS),
     row("connect-timeout", TIMES),
     row("retries", RETRIES),
