@@ -24,7 +24,9 @@ pub fn parse(body: &[u8], transferred_bytes: u64) -> Result<Receipt, Failure> {
             Ok(Receipt::failed(&reason))
         }
         Some((_, Some(_))) => Ok(Receipt::confirmed(digest)),
-        Some((other, None)) => Err(invalid(format!("bytes must be a whole number; it is {other}"))),
+        Some((other, None)) => {
+            Err(invalid(format!("bytes must be an integer, 0 or more; it is {other}")))
+        }
         None => Err(invalid("A receipt has the number of bytes, or an error".into())),
     }
 }

@@ -34,12 +34,19 @@ fn segment(data: &[u8]) {
     let name = extended.clone().unwrap_or_else(|| plain.clone());
     assert_eq!(file_name(value.as_bytes()).as_ref(), Some(&name), "{value}");
     assert!(!matches!(name.trim(), "" | "." | ".."), "{value}");
-    assert!(!name.chars().any(|char| char.is_control() || char == '/' || char == '\\'), "{value}");
-    assert_eq!(extended.is_some(), !name.is_ascii(), "the second form only where it is needed");
-    let folded: String =
-        name.chars().map(|char| if char.is_ascii() { char } else { '_' }).collect();
-    assert_eq!(plain, folded, "both forms are one name");
+    assert!(!name.chars().any(|char| char.is_control() || char == '/'), "{value}");
+    assert_eq!(extended.is_some(), plain != name, "the second form only where it is needed");
+    assert!(!plain.contains(['"', '\\']) && !has_escape(&plain), "{value}");
+    let same = plain.chars().zip(name.chars()).all(|(one, other)| one == other || one == '_');
+    assert!(same && plain.chars().count() == name.chars().count(), "both forms are one name");
     assert_eq!(attachment(&escaped(name.as_bytes())), Some(value), "a name gives itself");
+}
+
+/// Whether clients may decode a part of a name (RFC 6266, appendix D).
+fn has_escape(name: &str) -> bool {
+    name.split('%')
+        .skip(1)
+        .any(|rest| rest.len() >= 2 && rest.bytes().take(2).all(|byte| byte.is_ascii_hexdigit()))
 }
 
 /// Returns every byte as an escape.

@@ -1,5 +1,5 @@
-//! Receipts: whether a receiver has the complete data, as it reports itself. That a socket accepted
-//! the data, as a finished stream says, does not mean that the receiver keeps it.
+//! Receipts: whether a receiver has the complete data, as it reports itself. A stream is finished
+//! once a socket accepted the data, whether or not the receiver keeps it.
 
 /// Maximum length of the text of a receipt, in bytes; the rest is dropped.
 pub const TEXT_MAX_BYTES: usize = 1 << 10;

@@ -54,7 +54,7 @@ impl Saved {
         Self { path: Some(path), is_kept: true, ..Self::default() }
     }
 
-    /// Writes it to the disk, unless it went to a device or a pipe.
+    /// Writes it to the disk, unless it was written to a device or a pipe.
     ///
     /// # Errors
     /// The system reports that the data may be lost.
