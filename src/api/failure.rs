@@ -88,6 +88,8 @@ pub enum Failure {
     AgentGone,
     /// The agent did not respond in time.
     AgentTimeout,
+    /// The agent did not complete earlier responses in time (text dialect).
+    AgentQueueTimeout,
     /// The agent's response is not valid HTTP, with the reason as a clause.
     AgentBroke(&'static str),
     /// The agent aborted its response.
@@ -182,7 +184,7 @@ impl Failure {
             | Self::AgentGone
             | Self::AgentBroke(_)
             | Self::AgentCancelled => 502,
-            Self::SessionTimeout | Self::AgentTimeout => 504,
+            Self::SessionTimeout | Self::AgentTimeout | Self::AgentQueueTimeout => 504,
             Self::TooBusy(_) => 503,
             Self::Reported(report) => report.status,
         }
@@ -204,7 +206,7 @@ impl Failure {
             Self::UpgradeRequired => "UpgradeRequiredError",
             Self::AgentNotFound => "AgentNotFoundError",
             Self::AgentGone => "AgentGoneError",
-            Self::AgentTimeout => "AgentTimeoutError",
+            Self::AgentTimeout | Self::AgentQueueTimeout => "AgentTimeoutError",
             Self::AgentBroke(_) => "AgentBrokeError",
             Self::AgentCancelled => "AgentCancelledError",
             Self::NoSuchApi => "NoSuchApiError",
@@ -283,6 +285,7 @@ impl Failure {
             Self::AgentNotFound => "No agent with this name or connection id is connected",
             Self::AgentGone => "The agent disconnected before its response was complete",
             Self::AgentTimeout => "The agent did not respond in time",
+            Self::AgentQueueTimeout => "The agent did not complete earlier responses in time",
             Self::AgentCancelled => "The agent aborted its response",
             Self::NotText => "This agent accepts text only; send a UTF-8 body",
             Self::UnknownCoding => "Send the body in one of gzip, deflate and zstd, or unencoded",
@@ -386,6 +389,7 @@ mod tests {
             (Failure::AgentNotFound, 404, "AgentNotFoundError", "No agent"),
             (Failure::AgentGone, 502, "AgentGoneError", "disconnected"),
             (Failure::AgentTimeout, 504, "AgentTimeoutError", "in time"),
+            (Failure::AgentQueueTimeout, 504, "AgentTimeoutError", "earlier responses"),
             (Failure::AgentBroke("it is a poem"), 502, "AgentBrokeError", "response: it is a poem"),
             (Failure::AgentCancelled, 502, "AgentCancelledError", "aborted"),
             (Failure::NotText, 415, "UnsupportedMediaTypeError", "UTF-8"),

@@ -140,7 +140,7 @@ impl Victim {
                 }
                 Event::Cancelled(number, _) => drop(self.unused.remove(&number)),
                 Event::Closed(_) => self.closed = true,
-                Event::Room(_) | Event::Draining => {}
+                Event::Room(_) | Event::Sent(_) | Event::Draining => {}
                 Event::Introduced(_) | Event::Open(_) => panic!("{event:?} once it is open"),
             }
         }

@@ -318,6 +318,7 @@ impl Ends {
                 Event::Response { number, head, over } => self.answered(at, number, &head, over),
                 Event::Body { number, bytes, over } => self.received(at, number, &bytes, over),
                 Event::Room(number) => self.check_room(at, number),
+                Event::Sent(number) => self.check_turn(at, number),
                 Event::Cancelled(number, why) => self.cancelled(at, number, &why),
                 Event::Closed(how) => self.closed(at, how),
             }
@@ -367,6 +368,16 @@ impl Ends {
         assert!(end.session.room(number) as u64 <= WINDOW_BYTES);
         let view = end.exchanges.get(&number);
         assert!(view.is_some_and(|view| !view.cancelled), "room of what was cancelled");
+    }
+
+    /// Checks that a request was complete when it was sent, and that no other one is unanswered.
+    fn check_turn(&self, at: usize, number: u32) {
+        let side = &self.sides[at];
+        assert!(self.dialect == Dialect::Text && side.exchanges[&number].sent_all);
+        let mut others = side.exchanges.iter().filter(|(other, _)| **other != number);
+        assert!(others.all(|(other, view)| {
+            !view.ours || view.cancelled || view.received_all || side.session.is_queued(*other)
+        }));
     }
 
     fn cancelled(&mut self, at: usize, number: u32, why: &Cancelled) {

@@ -204,7 +204,10 @@ impl From<Error> for Failure {
             Error::Body(_) => Exit::Local,
             Error::Refused { .. } | Error::Draining => Exit::Refused,
             Error::Closed { .. } if !error.is_passing() => Exit::Refused,
-            Error::Cancelled(_) | Error::Timeout(_) => Exit::OtherSide,
+            Error::Cancelled(_)
+            | Error::Timeout(_)
+            | Error::TurnTimeout(_)
+            | Error::TooManyWaiting => Exit::OtherSide,
             Error::Network { .. } | Error::Handshake(_) | Error::Closed { .. } | Error::Stopped => {
                 Exit::Network
             }

@@ -15,9 +15,6 @@ use std::sync::Arc;
 use std::time::Duration;
 use uuid::Uuid;
 
-/// Timeout for a peer of the text dialect, which may never answer.
-pub(super) const TEXT_TIMEOUT: Duration = Duration::from_secs(10);
-
 /// One connection, with requests in both directions. Clones are handles on the same connection; it
 /// is closed when the last handle and the last body are dropped.
 ///
@@ -61,12 +58,7 @@ impl Drop for Owner {
 
 impl SocketConnection {
     pub(super) fn new(link: Arc<Link>) -> Self {
-        let dialect = link.lock().session.dialect();
-        let timeout = match dialect {
-            Dialect::Text => Some(TEXT_TIMEOUT),
-            Dialect::V1 => None,
-        };
-        Self { owner: Arc::new(Owner(link)), timeout }
+        Self { owner: Arc::new(Owner(link)), timeout: None }
     }
 
     /// Waits until the handshake is complete.
@@ -93,7 +85,8 @@ impl SocketConnection {
 
     /// Returns this handle with its own timeout for [`round_trip`](Self::round_trip): the response
     /// must begin within it. The time spent reading the request body at this end does not count. By
-    /// default there is no timeout, except 10 s in the text dialect.
+    /// default there is no timeout, except in the text dialect, where a request may wait 60 s for
+    /// the responses to earlier ones, then 10 s for its own; a timeout set here counts for each.
     #[must_use]
     pub fn with_timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);

@@ -31,6 +31,10 @@ pub enum Error {
     Cancelled(CancelReason),
     /// No response within this time.
     Timeout(Duration),
+    /// Earlier requests were not answered within this time, and the text dialect sends one at a time.
+    TurnTimeout(Duration),
+    /// Too many requests of the text dialect wait for their turn.
+    TooManyWaiting,
     /// The text dialect carries UTF-8 only, and the body is not UTF-8.
     NotText,
     /// The text dialect carries requests of up to 1 MiB, and this one is longer.
@@ -64,7 +68,7 @@ impl Error {
                 matches!(why, CancelReason::Busy | CancelReason::Gone | CancelReason::Late)
             }
             Self::Network { source, .. } => source.kind() != io::ErrorKind::InvalidData,
-            Self::Timeout(_) | Self::Draining => true,
+            Self::Timeout(_) | Self::TurnTimeout(_) | Self::TooManyWaiting | Self::Draining => true,
             Self::Input(_)
             | Self::Handshake(_)
             | Self::NotText
@@ -94,6 +98,10 @@ impl fmt::Display for Error {
             }
             Self::Cancelled(why) => write!(f, "the other end cancelled the request: {why}"),
             Self::Timeout(limit) => write!(f, "no response within {limit:?}"),
+            Self::TurnTimeout(limit) => {
+                write!(f, "the other end did not complete earlier responses within {limit:?}")
+            }
+            Self::TooManyWaiting => f.write_str("too many requests wait for earlier responses"),
             Self::NotText => f.write_str(
                 "the text dialect carries UTF-8 only; have both ends speak rdv.socket.v1",
             ),
@@ -120,6 +128,8 @@ impl std::error::Error for Error {
             | Self::Closed { .. }
             | Self::Cancelled(_)
             | Self::Timeout(_)
+            | Self::TurnTimeout(_)
+            | Self::TooManyWaiting
             | Self::NotText
             | Self::TooLarge
             | Self::Draining
@@ -177,10 +187,12 @@ impl From<Error> for io::Error {
         let kind = match &error {
             Error::Network { source, .. } | Error::Body(source) => source.kind(),
             Error::Closed { .. } | Error::Cancelled(_) => io::ErrorKind::ConnectionAborted,
-            Error::Timeout(_) => io::ErrorKind::TimedOut,
+            Error::Timeout(_) | Error::TurnTimeout(_) => io::ErrorKind::TimedOut,
             Error::Input(_) => io::ErrorKind::InvalidInput,
             Error::NotText | Error::TooLarge | Error::Handshake(_) => io::ErrorKind::InvalidData,
-            Error::Refused { .. } | Error::Draining | Error::Stopped => io::ErrorKind::Other,
+            Error::Refused { .. } | Error::TooManyWaiting | Error::Draining | Error::Stopped => {
+                io::ErrorKind::Other
+            }
         };
         Self::new(kind, error)
     }

@@ -16,6 +16,12 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tungstenite::Bytes;
 
+/// Time for a peer of the text dialect to begin a response once it was sent the request.
+const TEXT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Time that a request may wait for the responses to earlier ones, in the text dialect.
+const TURN_TIMEOUT: Duration = Duration::from_mins(1);
+
 /// State shared by the threads of one connection.
 #[derive(Debug)]
 pub(super) struct Link {
@@ -90,7 +96,8 @@ impl Link {
         let _ = self.waker.read();
     }
 
-    /// Waits for the head of the response; `limit` only counts while the other end is waited for.
+    /// Waits for the head of the response; `limit` only counts while the other end, or the turn of
+    /// the request, is waited for.
     pub(super) fn answer(
         &self,
         number: u32,
@@ -112,10 +119,16 @@ impl Link {
             if let Some(error) = state.end() {
                 return Err(error);
             }
+            let queued = state.session.is_queued(number);
+            let text = state.session.dialect() == Dialect::Text;
+            let limit = limit.or(text.then_some(if queued { TURN_TIMEOUT } else { TEXT_TIMEOUT }));
             state = match since.zip(limit) {
                 None => wait(&changed, state),
                 Some((since, limit)) => {
                     match (since + limit).checked_duration_since(clock::now()) {
+                        None | Some(Duration::ZERO) if queued => {
+                            return Err(Error::TurnTimeout(limit));
+                        }
                         None | Some(Duration::ZERO) => return Err(Error::Timeout(limit)),
                         Some(left) => wait_for(&changed, state, left),
                     }

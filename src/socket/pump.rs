@@ -9,6 +9,7 @@ use crate::mux::session::Closed;
 use crate::splice::copy::{Read, Write};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use socket2::SockRef;
 use std::io;
 use std::os::fd::AsFd as _;
 use std::sync::Arc;
@@ -56,8 +57,16 @@ impl Pump {
         self.announce();
         let ended = self.link.change(|state| state.ended.clone()).unwrap_or(Closed::Lost);
         self.link.notify_servers();
-        if !matches!(ended, Closed::Silent | Closed::Lost) {
+        let (resets, responded) = {
+            let state = self.link.lock();
+            (state.session.ends_with_reset(), state.session.has_responded())
+        };
+        if !matches!(ended, Closed::Silent | Closed::Lost) && (!resets || responded) {
             self.disconnect();
+        }
+        if resets {
+            // Fails only for sockets other than TCP.
+            let _ = SockRef::from(&self.wire).set_linger(Some(Duration::ZERO));
         }
         self.link.disconnect();
         ended

@@ -38,7 +38,7 @@ pub(super) fn round_trip(
         return Err(error);
     }
     let (answer, over) = answer.inspect_err(|error| {
-        if matches!(error, Error::Timeout(_)) {
+        if matches!(error, Error::Timeout(_) | Error::TurnTimeout(_)) {
             link.cancel(number, CancelReason::Late);
         }
     })?;

@@ -10,6 +10,9 @@ use crate::mux::session::head_too_large;
 use std::sync::{Arc, MutexGuard};
 use std::time::Instant;
 
+/// Maximum requests that wait for their turn or response in the text dialect.
+const QUEUE_MAX: usize = 256;
+
 /// Why sending stopped early.
 #[derive(Debug)]
 pub(super) enum Stop {
@@ -31,6 +34,9 @@ impl Link {
             }
             if !state.session.takes_request(head, over) {
                 return Err(Error::Input(head_too_large()));
+            }
+            if state.session.dialect() == Dialect::Text && state.session.exchanges() >= QUEUE_MAX {
+                return Err(Error::TooManyWaiting);
             }
             let number = state.session.request(head, over).ok_or(Error::Draining)?;
             let waits_since = over.then(clock::now);

@@ -174,7 +174,8 @@ impl SocketServer {
         self.shared.listeners.subscribe()
     }
 
-    /// Stops accepting, and closes every connection as going away (1001).
+    /// Stops accepting, and closes every connection as going away (1001); those of the text dialect
+    /// without a close frame, so that the peer connects again.
     pub fn stop(mut self) {
         self.end();
     }

@@ -3,6 +3,7 @@
 
 use super::cancellation::Cancellation;
 use super::error::Error;
+use crate::client::clock;
 use crate::mux::handshake::{Dialect, Welcome};
 use crate::mux::session::{Cancelled, Closed, Event, Session};
 use serde_json::Value;
@@ -44,7 +45,8 @@ pub(super) struct Exchange {
     pub cancellation: Option<Cancellation>,
     /// Whether the rest of the body is discarded.
     pub unwanted: bool,
-    /// Since when the other end is waited for; `None` while this end reads the request body.
+    /// Since when the other end, or a turn to send, is waited for; `None` while this end reads the
+    /// request body.
     pub waits_since: Option<Instant>,
     /// Holders of this exchange: its sender and its reader.
     pub holders: u8,
@@ -174,6 +176,10 @@ impl ConnectionState {
             }),
             Event::Body { number, bytes, over } => self.body(number, bytes, over),
             Event::Room(number) => self.notify(number, |_| ()),
+            Event::Sent(number) => {
+                let now = Some(clock::now());
+                self.notify(number, |exchange| exchange.waits_since = now);
+            }
             Event::Cancelled(number, why) => self.cancelled(number, why),
             Event::Draining => self.draining = true,
             Event::Closed(how) => self.closed(how),

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use rdv::mux::frame::CancelReason;
 use rdv::mux::handshake::{Dialect, Metadata, Welcome};
-use rdv::mux::session::{Closed, Event, Session};
+use rdv::mux::session::{Closed, Event, Session, close};
 use serde_json::Value;
 
 use crate::asked::Asked;
@@ -275,6 +275,32 @@ impl Agent {
         })
     }
 
+    /// The relay parted from it so that it comes back: a text agent gets no Close frame.
+    pub(crate) fn was_sent_away(&mut self) {
+        match (self.session.dialect(), self.closed()) {
+            (Dialect::V1, Closed::There(code, reason)) => {
+                assert_eq!(code, close::GOING_AWAY, "{reason}");
+            }
+            (Dialect::Text, Closed::Lost) => {}
+            (dialect, other) => panic!("{dialect:?}: {other:?}"),
+        }
+    }
+
+    /// Reads until these words come; says all that came, frames included.
+    pub(crate) fn raw_until(&mut self, words: &str) -> String {
+        let mut all = Vec::new();
+        let mut buffer = [0; 16 << 10];
+        loop {
+            let text = String::from_utf8_lossy(&all);
+            if text.contains(words) {
+                return text.into_owned();
+            }
+            let count = self.stream.read(&mut buffer).expect("more from the relay");
+            assert!(count > 0, "{words:?} never came: {text}");
+            all.extend_from_slice(&buffer[..count]);
+        }
+    }
+
     /// Begins an answer; with `over` it has no body.
     pub(crate) fn begin(&mut self, number: u32, head: &str, over: bool) {
         self.session.respond(number, head.as_bytes(), over);
@@ -412,7 +438,7 @@ impl Agent {
                         self.answer_ok(number, &[&line[..], b"\n", &body].concat());
                     }
                     Event::Closed(how) => return how,
-                    Event::Room(_) | Event::Draining | Event::Cancelled(..) => {}
+                    Event::Room(_) | Event::Sent(_) | Event::Draining | Event::Cancelled(..) => {}
                     other => panic!("not expected: {other:?}"),
                 }
             }

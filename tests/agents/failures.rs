@@ -8,7 +8,7 @@ use rdv::mux::session::{Cancelled, Closed, close};
 use serde_json::Value;
 
 use crate::agent::{Agent, DIALECTS, frame, ok};
-use crate::support::{Ask, Ending, LEAVINGS, Relay, Response, Wire, ask, assert_error};
+use crate::support::{Ask, Ending, LEAVINGS, Relay, Response, Wire, ask, assert_error, eventually};
 
 /// A call of a fresh agent that has come to it, and what the agent makes of it.
 struct Called {
@@ -141,15 +141,20 @@ fn one_call_more_than_an_agent_may_have_is_told_so() {
 }
 
 #[test]
-fn calls_that_a_text_agent_never_answers_do_not_count_for_ever() {
+fn calls_that_a_text_agent_answers_late_do_not_count_for_ever() {
     let flags = ["--agent-timeout", "100ms", "--max-agent-requests", "2"];
     let relay = Relay::start(&flags);
     let mut agent = Agent::connect(&relay, Dialect::Text, Value::Null);
+    let place = agent.place();
     for number in 0..5 {
-        let answer = relay.get(&agent.place());
+        let answer = relay.get(&place);
         assert_error(&number.to_string(), &answer, (504, "AgentTimeoutError", None));
-        agent.asked();
     }
+    let first = agent.asked();
+    agent.answer_ok(first.number, b"late");
+    let echo = agent.echo();
+    eventually("it is called again", || (relay.get(&place).status() == 200).then_some(()));
+    drop(echo);
 }
 
 #[test]

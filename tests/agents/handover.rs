@@ -4,7 +4,6 @@ use std::net::SocketAddr;
 
 use nix::sys::signal::Signal;
 use rdv::mux::handshake::Dialect;
-use rdv::mux::session::{Closed, close};
 use serde_json::json;
 
 use crate::agent::{Agent, DIALECTS, upgrade};
@@ -31,14 +30,6 @@ fn attach(line: &Lineage, address: SocketAddr, dialect: Dialect, name: &str) -> 
     agent
 }
 
-/// The agent was asked to come again.
-fn left(agent: &mut Agent) {
-    match agent.closed() {
-        Closed::There(code, reason) => assert_eq!(code, close::GOING_AWAY, "{reason}"),
-        other => panic!("{other:?}"),
-    }
-}
-
 /// A call of the agent goes through whoever serves now.
 fn assert_called(line: &Lineage, agent: &mut Agent, name: &str) {
     let mut client = Wire::connect(line.address());
@@ -60,7 +51,7 @@ fn agents_are_sent_to_the_new_process_and_calls_are_completed_by_the_old_one() {
         let asked = busy.asked();
         line.hand_over();
 
-        left(&mut idle);
+        idle.was_sent_away();
         let nobody = Wire::connect(line.address()).exchange(&ask("GET", "/api/idle/x"));
         assert_error("the new one", &nobody, (404, "AgentNotFoundError", None));
         let mut idle = attach(&line, address, dialect, "idle");
@@ -74,14 +65,14 @@ fn agents_are_sent_to_the_new_process_and_calls_are_completed_by_the_old_one() {
         let answer = client.response();
         assert_eq!(answer.text(), "to its end", "{dialect:?}");
         assert!(answer.head.closes(), "{dialect:?}");
-        left(&mut busy);
+        busy.was_sent_away();
         drop((busy, client));
         line.await_end_of_first();
         assert_called(&line, &mut idle, "idle");
         assert_called(&line, &mut again, "busy");
         line.order(Signal::SIGTERM);
-        left(&mut idle);
-        left(&mut again);
+        idle.was_sent_away();
+        again.was_sent_away();
         drop((idle, again));
         await_end_of(line.serving());
         assert!(!line.log().contains("panicked"), "{}", line.log());
@@ -104,7 +95,7 @@ fn a_call_on_a_spare_connection_is_completed_by_the_old_process() {
     assert!(!line.first.ended(), "a call goes on");
     spare.answer_ok(b"to its end");
     assert_eq!(client.response().text(), "to its end");
-    left(&mut agent);
+    agent.was_sent_away();
     drop((agent, spare, client));
     line.await_end_of_first();
     assert_called(&line, &mut again, "a");

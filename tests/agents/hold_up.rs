@@ -18,9 +18,9 @@ fn a_client_that_takes_nothing_of_a_text_answer_is_cut_off_and_the_others_go_on(
     let large = agent.asked();
     let mut other = relay.connect();
     other.ask(&ask("GET", &agent.place()));
-    let small = agent.asked();
     // All of it is sent only when nobody waits for the stalled one any more.
     agent.answer_ok(large.number, &vec![b'x'; LARGE_BYTES]);
+    let small = agent.asked();
     agent.answer_ok(small.number, b"not held up");
     assert_eq!(other.response().text(), "not held up");
     assert_eq!(stalled.head().status, 200);

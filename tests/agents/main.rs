@@ -26,6 +26,7 @@ mod leaving;
 mod memory;
 mod names;
 mod openapi;
+mod original;
 mod smuggling;
 mod socket;
 mod spare;

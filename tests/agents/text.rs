@@ -1,16 +1,15 @@
 //! What only the text dialect has: everything is text, and one message of HTTP follows the other.
 
 use rdv::mux::handshake::Dialect;
-use rdv::mux::session::TEXT_MAX_BYTES;
+use rdv::mux::session::{Event, TEXT_MAX_BYTES};
 use serde_json::Value;
 
 use crate::agent::Agent;
 use crate::support::{Ending, Relay, Wire, ask, assert_error};
 
-/// A text agent with two calls that have come to it.
+/// A text agent with a call that has come to it, and one that waits.
 struct Two {
     agent: Agent,
-    ids: [String; 2],
     clients: [Wire; 2],
     _relay: Relay,
 }
@@ -20,22 +19,18 @@ impl Two {
         let relay = Relay::start(&[]);
         let mut agent = Agent::connect(&relay, Dialect::Text, Value::Null);
         let mut clients = [relay.connect(), relay.connect()];
-        let place = agent.place();
-        let ids = [0, 1].map(|number: usize| {
-            clients[number].ask(&ask("GET", &format!("{place}/{number}")));
-            let asked = agent.asked();
-            assert_eq!(asked.line(), format!("GET /{number}"));
-            asked.get("X-Correlation-Id").expect("an id").to_owned()
-        });
-        Two { agent, ids, clients, _relay: relay }
+        for (number, client) in clients.iter_mut().enumerate() {
+            client.ask(&ask("GET", &format!("{}/{number}", agent.place())));
+            relay.turn();
+        }
+        agent.await_event(|event| matches!(event, Event::Request { .. }).then_some(()));
+        Two { agent, clients, _relay: relay }
     }
 
-    /// An answer to one of the calls, as text.
-    fn answer(&self, number: usize, body: &str) -> String {
-        let (id, length) = (&self.ids[number], body.len());
-        format!(
-            "HTTP/1.1 200 OK\r\nX-Correlation-Id: {id}\r\nContent-Length: {length}\r\n\r\n{body}"
-        )
+    /// The next call comes once the one before is answered.
+    fn await_second(&mut self) {
+        let asked = self.agent.asked();
+        assert_eq!(asked.line(), "GET /1");
     }
 
     fn assert_answered(mut self, what: &str, bodies: [&str; 2]) {
@@ -46,30 +41,21 @@ impl Two {
     }
 }
 
-#[test]
-fn answers_find_their_calls_in_any_order() {
-    let mut two = Two::start();
-    for number in [1, 0] {
-        let text = two.answer(number, &format!("answer {number}"));
-        two.agent.say(&text);
-    }
-    two.assert_answered("the later one first", ["answer 0", "answer 1"]);
-}
-
-#[test]
-fn one_text_message_may_have_many_answers() {
-    let mut two = Two::start();
-    let text = format!("{}{}", two.answer(1, "b"), two.answer(0, "a"));
-    two.agent.say(&text);
-    two.assert_answered("both at once", ["a", "b"]);
+/// An answer without an id, as text.
+fn answer(body: &str) -> String {
+    format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len())
 }
 
 #[test]
 fn an_answer_may_be_cut_into_many_text_messages() {
     let mut two = Two::start();
-    let text = format!("{}{}", two.answer(0, "one after"), two.answer(1, "the other"));
-    for part in text.as_bytes().chunks(3) {
-        two.agent.say(str::from_utf8(part).expect("ASCII"));
+    for (number, body) in ["one after", "the other"].into_iter().enumerate() {
+        for part in answer(body).as_bytes().chunks(3) {
+            two.agent.say(str::from_utf8(part).expect("ASCII"));
+        }
+        if number == 0 {
+            two.await_second();
+        }
     }
     two.assert_answered("in pieces", ["one after", "the other"]);
 }
@@ -77,7 +63,8 @@ fn an_answer_may_be_cut_into_many_text_messages() {
 #[test]
 fn answers_without_ids_are_in_order() {
     let mut two = Two::start();
-    two.agent.say("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\na");
+    two.agent.say(&answer("a"));
+    two.await_second();
     two.agent.say("HTTP/1.1 200 OK\r\n\r\nto the end of the message");
     two.assert_answered("in order", ["a", "to the end of the message"]);
 }
@@ -85,11 +72,12 @@ fn answers_without_ids_are_in_order() {
 #[test]
 fn an_answer_to_nothing_is_dropped() {
     let mut two = Two::start();
-    two.agent.say("HTTP/1.1 200 OK\r\nX-Correlation-Id: x\r\nContent-Length: 1\r\n\r\n?");
-    for number in [0, 1] {
-        let text = two.answer(number, "fine");
-        two.agent.say(&text);
-    }
+    let stray = "HTTP/1.1 200 OK\r\nX-Correlation-Id: x\r\nContent-Length: 1\r\n\r\n?";
+    two.agent.say(stray);
+    two.agent.say(&answer("fine"));
+    two.await_second();
+    two.agent.say(stray);
+    two.agent.say(&answer("fine"));
     two.assert_answered("the others", ["fine", "fine"]);
 }
 

@@ -62,6 +62,8 @@ pub enum Event {
     },
     /// More of this exchange can be sent than before.
     Room(u32),
+    /// The text dialect: this request, which waited for its turn, was sent.
+    Sent(u32),
     /// The exchange ended early.
     Cancelled(u32, Cancelled),
     /// The peer accepts no new requests.
@@ -108,6 +110,7 @@ impl Event {
             | Self::Response { number, .. }
             | Self::Body { number, .. }
             | Self::Room(number)
+            | Self::Sent(number)
             | Self::Cancelled(number, _) => Some(*number),
             Self::Introduced(_) | Self::Open(_) | Self::Draining | Self::Closed(_) => None,
         }

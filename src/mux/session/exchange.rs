@@ -90,6 +90,12 @@ impl Exchange {
         self.role != Role::Answers
     }
 
+    /// Whether a response with this correlation id is meant for it: one without an id is meant for
+    /// the request that is awaited.
+    pub fn is_answered_by(&self, id: Option<&str>) -> bool {
+        id.is_none() || self.correlation.as_deref() == id
+    }
+
     /// Whether a part of our body can be sent: after the head, before the end.
     pub fn may_send(&self) -> bool {
         !self.outgoing.over && (self.is_ours() || self.answered)

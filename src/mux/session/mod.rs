@@ -11,10 +11,10 @@ mod exchange;
 mod exchanging;
 mod heads;
 mod opening;
+mod queue;
 mod recv_frames;
 mod recv_text;
 mod send;
-mod sent_requests;
 
 #[cfg(test)]
 mod tests;
@@ -30,7 +30,7 @@ use super::handshake::{self, Dialect, Metadata};
 use super::heartbeat::{Heartbeat, HeartbeatAction};
 use super::text::Reader;
 use exchange::Exchange;
-use sent_requests::SentRequests;
+use queue::Queue;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 use tungstenite::Bytes;
@@ -72,14 +72,15 @@ pub struct Session {
     /// The text dialect: the exchange of incoming body bytes; `None` if unknown.
     reading: Option<u32>,
     reader: Reader,
-    /// The text dialect: requests sent and not yet answered.
-    sent_requests: SentRequests,
-    /// The text dialect: a request was forgotten that may still be answered, so a response without
-    /// a correlation id cannot be attributed to the oldest request.
-    miscounts: bool,
+    /// The text dialect: requests of ours that wait for their turn, and the one that has it.
+    queue: Queue,
     /// The text dialect: exchanges with something to send; the first one has its turn.
     senders: VecDeque<u32>,
     events: VecDeque<Event>,
+    /// The connection ends without a close frame, so that the peer connects again.
+    cuts: bool,
+    /// Whether a response of ours was sent.
+    has_responded: bool,
 }
 
 impl Session {
@@ -123,10 +124,11 @@ impl Session {
             exchanges_max: usize::MAX,
             reading: None,
             reader: Reader::default(),
-            sent_requests: SentRequests::default(),
-            miscounts: false,
+            queue: Queue::default(),
             senders: VecDeque::new(),
             events: VecDeque::new(),
+            cuts: false,
+            has_responded: false,
         }
     }
 
@@ -268,12 +270,29 @@ impl Session {
         }
     }
 
-    /// Closes the connection; see [`close`](mod@close) for codes.
+    /// Closes the connection; see [`close`](mod@close) for codes. A peer of the text dialect that
+    /// is to connect again is sent no close frame: it may take any for a final one.
     pub fn close(&mut self, code: u16, reason: &str) {
-        if self.state != SessionState::Closed {
-            self.codec.close(code, reason);
-            self.end(Closed::Here);
+        if self.state == SessionState::Closed {
+            return;
         }
+        if self.dialect == Dialect::Text && matches!(code, close::GOING_AWAY | close::FAILED) {
+            self.cuts = true;
+        } else {
+            self.codec.close(code, reason);
+        }
+        self.end(Closed::Here);
+    }
+
+    /// Whether the connection is to end with a reset, once closed: a peer of the text dialect may
+    /// notice only that it cannot send any more.
+    pub fn ends_with_reset(&self) -> bool {
+        self.cuts
+    }
+
+    /// Whether the peer may still have to receive a response of ours: a reset would discard it.
+    pub fn has_responded(&self) -> bool {
+        self.has_responded
     }
 
     /// Acts on timeouts up to `now`.
@@ -283,7 +302,10 @@ impl Session {
             SessionState::Open => match self.heartbeat.judge(now) {
                 HeartbeatAction::Well => {}
                 HeartbeatAction::Ask => self.codec.ping(&self.ping_data),
-                HeartbeatAction::Dead => self.end(Closed::Silent),
+                HeartbeatAction::Dead => {
+                    self.cuts = self.dialect == Dialect::Text;
+                    self.end(Closed::Silent);
+                }
             },
             SessionState::AwaitsMetadata
             | SessionState::Introduced
@@ -327,7 +349,7 @@ impl Session {
         }
         self.state = SessionState::Closed;
         self.exchanges.clear();
-        self.sent_requests = SentRequests::default();
+        self.queue = Queue::default();
         self.senders.clear();
         self.events.push_back(Event::Closed(how));
     }

@@ -4,25 +4,23 @@ use super::exchange::Role;
 use super::send::BUSY;
 use super::{Event, Session};
 use crate::mux::text::MessagePart;
-use std::collections::BTreeSet;
 use tungstenite::Bytes;
 
 impl Session {
     /// Processes the next text message of the peer.
     pub(super) fn take_http(&mut self, text: &[u8]) {
-        let (exchanges, sent_requests) = (&self.exchanges, &self.sent_requests);
-        // One text message can answer several requests.
-        let mut answered = BTreeSet::new();
+        let awaited = self.queue.awaited().and_then(|number| self.exchanges.get(&number));
+        let mut awaited = awaited.filter(|one| !one.answered);
         let asks_for_head = |id: Option<&str>| {
-            let Some(number) = sent_requests.answered_by(id, &answered) else { return false };
-            answered.insert(number);
-            exchanges.get(&number).is_some_and(|exchange| exchange.role == Role::AsksForHead)
+            let answered = awaited.take_if(|one| one.is_answered_by(id));
+            answered.is_some_and(|one| one.role == Role::AsksForHead)
         };
         match self.reader.take(text, asks_for_head) {
             Ok(parts) => {
                 for part in parts {
                     self.take_part(part);
                 }
+                self.end_turn();
             }
             Err(what) => self.fail_protocol(what),
         }
@@ -36,21 +34,24 @@ impl Session {
             MessagePart::Request { head, correlation, over } => {
                 self.take_text_request(head, correlation, over);
             }
-            MessagePart::Response { correlation: None, .. } if self.miscounts => {
-                self.fail_protocol(
-                    "a response without X-Correlation-Id after too many late responses",
-                );
-            }
             MessagePart::Response { head, correlation, over } => {
-                self.reading =
-                    self.sent_requests.answered_by(correlation.as_deref(), &BTreeSet::new());
+                self.reading = self.answered_by(correlation.as_deref());
                 if let Some(number) = self.reading {
-                    self.forget_request(number);
+                    if over {
+                        self.queue.answered(number);
+                    }
                     self.take_response(number, head, over);
                 }
             }
             MessagePart::Body { bytes, over } => self.take_text_body(bytes, over),
         }
+    }
+
+    /// Returns the request that a response with this correlation id answers.
+    fn answered_by(&self, id: Option<&str>) -> Option<u32> {
+        let number = self.queue.awaited()?;
+        let exchange = self.exchanges.get(&number)?;
+        (!exchange.answered && exchange.is_answered_by(id)).then_some(number)
     }
 
     fn take_text_request(&mut self, head: Bytes, correlation: Option<String>, over: bool) {
@@ -77,6 +78,9 @@ impl Session {
         let Some(number) = self.reading else { return };
         let Some(exchange) = self.exchanges.get_mut(&number) else { return };
         exchange.incoming.over = over;
+        if over {
+            self.queue.answered(number);
+        }
         if !exchange.abandoned {
             exchange.incoming.received_unexpected(bytes.len());
             self.events.push_back(Event::Body { number, bytes, over });

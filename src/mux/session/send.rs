@@ -1,5 +1,6 @@
 //! Sending in the text dialect: one HTTP message at a time, so every exchange waits for its turn. A
-//! request is sent as one text message, because peers expect that; a response is streamed.
+//! request is sent as one text message, because peers expect that, and only after the response to
+//! the one before ([`queue`](super::queue)); a response is streamed.
 
 use super::exchange::{Exchange, Role};
 use super::{Cancelled, Event, Session, TEXT_MAX_BYTES, close};
@@ -12,11 +13,6 @@ const NO_RESPONSE: &[u8] = b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r
 
 /// Response to a request beyond the limit.
 pub(super) const BUSY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n";
-
-/// Maximum abandoned requests remembered for late responses. A peer that never answers must not
-/// make this end remember them indefinitely; a late response to a forgotten one is ignored if it
-/// has a correlation id, and ends the connection if it has none.
-const ABANDONED_MAX: usize = 256;
 
 impl Session {
     /// Begins to collect a request until it is complete.
@@ -96,6 +92,9 @@ impl Session {
             return self.give_up(number, Cancelled::NotText);
         }
         exchange.outgoing.over = true;
+        if ours {
+            return self.enqueue(number);
+        }
         self.senders.push_back(number);
         self.go_on();
     }
@@ -129,6 +128,7 @@ impl Session {
         if chunked && over {
             message.extend_from_slice(LAST_CHUNK);
         }
+        self.has_responded = true;
         self.send_message(&message);
         if over {
             self.senders.pop_front();
@@ -146,7 +146,7 @@ impl Session {
     }
 
     /// Sends complete messages until one that is not complete has its turn.
-    fn go_on(&mut self) {
+    pub(super) fn go_on(&mut self) {
         while let Some(&number) = self.senders.front() {
             let Some(exchange) = self.exchanges.get_mut(&number) else {
                 self.senders.pop_front();
@@ -159,11 +159,14 @@ impl Session {
                 return;
             }
             let message = std::mem::take(&mut exchange.outgoing.held);
-            if exchange.is_ours() {
-                self.sent_requests.push(number, exchange.correlation.as_deref());
-            }
+            let ours = exchange.is_ours();
             self.senders.pop_front();
             self.send_message(&message);
+            if ours {
+                self.asked(number);
+            } else {
+                self.has_responded = true;
+            }
             self.forget_if_over(number);
         }
     }
@@ -173,8 +176,7 @@ impl Session {
         if unsaid {
             self.give_up(number, Cancelled::NotText);
         } else {
-            self.codec.close(close::FAILED, "the response is not text");
-            self.end(super::Closed::Here);
+            self.close(close::FAILED, "the response is not text");
         }
     }
 
@@ -182,14 +184,13 @@ impl Session {
     /// be aborted only by closing the connection.
     pub(super) fn abort_text(&mut self, number: u32) {
         let Some(exchange) = self.exchanges.get_mut(&number) else { return };
-        let place = self.senders.iter().position(|other| *other == number);
         if exchange.is_ours() {
-            if exchange.outgoing.over && place.is_none() {
+            if exchange.outgoing.held.is_empty() {
                 exchange.abandoned = true;
                 exchange.incoming.unused = 0;
-                self.forget_long_abandoned();
             } else {
                 self.forget(number);
+                self.ask_next();
             }
             return;
         }
@@ -201,32 +202,16 @@ impl Session {
         }
         let unsaid = exchange.outgoing.head_bytes > 0 || !exchange.answered;
         if !unsaid {
-            self.codec.close(close::FAILED, "the response was interrupted");
-            return self.end(super::Closed::Here);
+            return self.close(close::FAILED, "the response was interrupted");
         }
         let correlation = exchange.correlation.clone();
         self.forget(number);
         self.send_substitute(number, NO_RESPONSE, correlation.as_deref());
     }
 
-    fn forget_long_abandoned(&mut self) {
-        let abandoned = self.exchanges.iter().filter(|(_, one)| one.is_ours() && one.abandoned);
-        let oldest = abandoned.clone().next().map(|(number, _)| *number);
-        if let Some(oldest) = oldest.filter(|_| abandoned.count() > ABANDONED_MAX) {
-            self.miscounts = true;
-            self.forget(oldest);
-        }
-    }
-
-    /// Forgets a request of ours that is answered or given up.
-    pub(super) fn forget_request(&mut self, number: u32) {
-        let exchange = self.exchanges.get(&number);
-        self.sent_requests.remove(number, exchange.and_then(|one| one.correlation.as_deref()));
-    }
-
     fn forget(&mut self, number: u32) {
         self.senders.retain(|other| *other != number);
-        self.forget_request(number);
+        self.queue.remove(number);
         self.exchanges.remove(&number);
     }
 

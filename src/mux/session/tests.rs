@@ -214,38 +214,25 @@ fn a_cancelled_exchange_is_forgotten_at_both_ends() {
 #[test]
 fn the_text_dialect_says_one_message_after_the_other() {
     let mut ends = open(Dialect::Text);
-    let ask = |ends: &mut Ends, id: &str| {
-        let request = format!("GET / HTTP/1.1\r\nHost: h\r\nX-Correlation-Id: {id}");
-        ends.accepted.request(&head(&request), true).unwrap()
-    };
-    let (one, other) = (ask(&mut ends, "1"), ask(&mut ends, "2"));
-    let (events, _) = ends.events();
-    let theirs: Vec<u32> =
-        events
-            .iter()
-            .filter_map(|event| {
-                if let Event::Request { number, .. } = event { Some(*number) } else { None }
-            })
-            .collect();
-    ends.dialled.respond(theirs[1], &head("HTTP/1.1 200 OK"), false);
-    ends.dialled.respond(theirs[0], &head("HTTP/1.1 200 OK"), false);
-    assert_eq!(ends.dialled.room(theirs[0]), 0, "it has to wait");
+    for path in ["/one", "/other"] {
+        ends.dialled.codec.text(&format!("GET {path} HTTP/1.1\r\nHost: h\r\n\r\n"));
+    }
+    let (_, events) = ends.events();
+    let numbers: Vec<u32> = events.iter().filter_map(Event::number).collect();
+    let &[one, other] = &numbers[..] else { panic!("{events:?}") };
+    ends.accepted.respond(other, &head("HTTP/1.1 201 Other"), false);
+    ends.accepted.respond(one, &head("HTTP/1.1 200 One"), false);
+    assert_eq!(ends.accepted.room(one), 0, "it has to wait");
     let text = "grüße";
-    ends.dialled.send(theirs[1], &text.as_bytes()[..3], false);
-    ends.dialled.send(theirs[1], &text.as_bytes()[3..], false);
-    let (events, received) = ends.events();
-    assert_eq!(events, [Event::Room(theirs[1])]);
-    assert!(
-        matches!(received[0], Event::Response { number, .. } if number == other),
-        "{received:?}"
-    );
-    assert_eq!(body(&received), (text.as_bytes().to_vec(), false));
-    ends.dialled.send(theirs[1], b"", true);
-    let (events, received) = ends.events();
-    assert_eq!((events, body(&received)), (vec![Event::Room(theirs[0])], (vec![], true)));
-    ends.dialled.send(theirs[0], b"x", true);
-    let (_, received) = ends.events();
-    assert!(matches!(received[0], Event::Response { number, .. } if number == one), "{received:?}");
+    ends.accepted.send(other, &text.as_bytes()[..3], false);
+    ends.accepted.send(other, &text.as_bytes()[3..], false);
+    ends.accepted.send(other, b"", true);
+    ends.accepted.send(one, b"x", true);
+    let sent = String::from_utf8_lossy(ends.accepted.output()).into_owned();
+    let places = ["201 Other", "gr\r\n", "üße", "200 One", "x\r\n"]
+        .map(|part| sent.find(part).unwrap_or_else(|| panic!("{part} in {sent:?}")));
+    assert!(places.is_sorted(), "{sent:?}");
+    assert_eq!(drain(&mut ends.accepted), [Event::Room(other), Event::Room(one)]);
     assert_eq!(ends.accepted.exchanges(), 0);
 }
 
@@ -294,12 +281,14 @@ fn a_late_text_response_is_taken_for_no_other() {
     let second = ends.accepted.request(&get(2), true).unwrap();
     ends.events();
     // A peer that returns no ids answers in order.
-    for text in ["late", "soon"] {
+    let mut answer = |text: &str| {
         let length = text.len();
         let message = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n{text}");
         ends.dialled.codec.text(&message);
-    }
-    let (_, here) = ends.events();
+        ends.events().1
+    };
+    assert_eq!(answer("late"), [Event::Sent(second)]);
+    let here = answer("soon");
     assert!(matches!(here[0], Event::Response { number, .. } if number == second), "{here:?}");
     assert_eq!((body(&here), ends.accepted.exchanges()), ((b"soon".to_vec(), true), 0));
 }

@@ -18,7 +18,8 @@ use crate::splice::copy::{self, Read};
 use slab::Slab;
 use std::time::Duration;
 
-/// Time for agents of the text dialect to begin an answer: their own limit.
+/// Time for agents of the text dialect to begin an answer once they were sent the request: their own
+/// limit.
 const TEXT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A client's request that waits for an agent's answer, or is being answered.
@@ -75,12 +76,13 @@ impl Calls {
         used
     }
 
-    /// Sets how long the answer may take from now on.
-    fn await_answer(&self, io: &mut Io, sessions: &Sessions, slot: Slot) {
+    /// Sets how long the answer may take from now on, or how long the request may wait for its turn.
+    pub fn await_answer(&self, io: &mut Io, sessions: &Sessions, slot: Slot) {
         let call = &self.all[slot.key()];
-        let text = sessions[call.agent].session.dialect() == Dialect::Text;
+        let session = &sessions[call.agent].session;
+        let begun = session.dialect() == Dialect::Text && !session.is_queued(call.number);
         let timeout = io.settings.sockets.agent_timeout;
-        io.set_timeout(call.id, if text { timeout.min(TEXT_TIMEOUT) } else { timeout });
+        io.set_timeout(call.id, if begun { timeout.min(TEXT_TIMEOUT) } else { timeout });
     }
 
     /// Handles an event on a calling client's socket.
@@ -183,8 +185,11 @@ impl Calls {
     /// Ends a call whose answer, or the rest of it, was not received in time.
     pub fn timeout(&mut self, io: &mut Io, sessions: &mut Sessions, slot: Slot) {
         let call = &self.all[slot.key()];
+        let queued = sessions[call.agent].session.is_queued(call.number);
         let (why, failure) = if call.answer.is_some() {
             (CancelReason::Gone, Failure::AgentTimeout)
+        } else if call.upload.is_over() && queued {
+            (CancelReason::Late, Failure::AgentQueueTimeout)
         } else if call.upload.is_over() || sessions.room(io, call.agent, call.number) == 0 {
             (CancelReason::Late, Failure::AgentTimeout)
         } else {

@@ -340,6 +340,11 @@ impl Agents {
                     None => {}
                 },
                 Event::Room(number) => sessions.wake_waiter(io, agent, number),
+                Event::Sent(number) => {
+                    if let Some(Waiter::Call(call)) = sessions.waiter(agent, number) {
+                        calls.await_answer(io, sessions, call);
+                    }
+                }
                 Event::Cancelled(number, why) => self.cancelled(io, agent, number, &why),
                 Event::Draining => sessions[agent].leaving = true,
                 Event::Closed(how) => {
@@ -390,6 +395,12 @@ impl Agents {
         }
         conn.output.buffer().append(agent.session.output());
         conn.role = Role::Http(Http::Answering(OnFlushed::Linger));
+        if agent.session.ends_with_reset() {
+            conn.reset_on_close(true);
+            if !agent.session.has_responded() {
+                return io.conns.close(agent.conn, CloseMode::Reset);
+            }
+        }
         io.set_timeout(agent.conn, io.settings.linger_timeout);
         flush(io, agent.conn);
     }

@@ -112,7 +112,9 @@ impl Sessions {
 
     /// Whether an agent's send backlog is too large for new calls.
     pub fn is_backlogged(&self, io: &Io, slot: Slot) -> bool {
-        io.conns[self[slot].conn].output.rest().len() >= OUTPUT_MAX_BYTES
+        let agent = &self[slot];
+        let waiting = io.conns[agent.conn].output.rest().len();
+        waiting + agent.session.queued_bytes() >= OUTPUT_MAX_BYTES
     }
 
     /// Registers the waiter of an exchange.

@@ -19,6 +19,8 @@ pub(super) fn is_final(error: &Error, was_connected: bool) -> bool {
         Error::Refused { .. }
         | Error::Cancelled(_)
         | Error::Timeout(_)
+        | Error::TurnTimeout(_)
+        | Error::TooManyWaiting
         | Error::NotText
         | Error::TooLarge
         | Error::Draining
@@ -48,6 +50,8 @@ pub(super) fn failure(error: Option<Error>) -> Failure {
         | Error::Closed { .. }
         | Error::Cancelled(_)
         | Error::Timeout(_)
+        | Error::TurnTimeout(_)
+        | Error::TooManyWaiting
         | Error::NotText
         | Error::TooLarge
         | Error::Draining

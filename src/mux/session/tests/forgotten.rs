@@ -1,42 +1,69 @@
-//! Responses that arrive after their requests were forgotten.
+//! The text dialect: a request is sent once the response before it is complete.
 
 use super::*;
 
-#[test]
-fn a_late_response_without_an_id_is_not_taken_for_that_of_another_request() {
-    let mut ends = open(Dialect::Text);
-    let asked = head("GET / HTTP/1.1\r\nHost: h");
-    // One more than the limit.
-    for _ in 0..257 {
-        let number = ends.accepted.request(&asked, true).unwrap();
-        ends.accepted.cancel(number, CancelReason::Late);
-    }
-    ends.accepted.request(&asked, true).unwrap();
-    ends.events();
-    for _ in 0..257 {
-        ends.dialled.codec.text("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nold");
-    }
-    let (_, events) = ends.events();
-    assert!(matches!(&events[..], [Event::Closed(Closed::Broken(_))]), "{events:?}");
+fn get(id: usize) -> Vec<u8> {
+    head(&format!("GET /{id} HTTP/1.1\r\nHost: h\r\nX-Correlation-Id: {id}"))
+}
+
+/// The paths of the requests among the events.
+fn paths(events: &[Event]) -> Vec<String> {
+    let path = |head: &[u8]| String::from_utf8_lossy(head).split(' ').nth(1).map(str::to_owned);
+    let heads = events.iter().filter_map(|event| {
+        if let Event::Request { head, .. } = event { path(head) } else { None }
+    });
+    heads.collect()
 }
 
 #[test]
-fn late_responses_with_ids_disturb_nobody() {
+fn requests_are_sent_one_at_a_time_and_in_order() {
     let mut ends = open(Dialect::Text);
-    let asked = |id: usize| head(&format!("GET / HTTP/1.1\r\nHost: h\r\nX-Correlation-Id: {id}"));
-    let answer = |id: usize| {
-        format!("HTTP/1.1 200 OK\r\nContent-Length: 3\r\nX-Correlation-Id: {id}\r\n\r\n{id:03}")
+    let numbers = [0, 1, 2].map(|id| ends.accepted.request(&get(id), true).unwrap());
+    let mut asked = paths(&ends.events().0);
+    for (id, number) in numbers.into_iter().enumerate() {
+        assert_eq!(
+            numbers.map(|other| ends.accepted.is_queued(other)),
+            [0, 1, 2].map(|at| at > id)
+        );
+        assert_eq!(asked, [format!("/{id}")]);
+        ends.dialled.codec.text(&format!("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n{id}"));
+        let (events, here) = ends.events();
+        assert!(matches!(here[0], Event::Response { number: of, .. } if of == number), "{here:?}");
+        asked = paths(&events);
+        assert_eq!(body(&here), (id.to_string().into_bytes(), true));
+    }
+}
+
+#[test]
+fn a_response_waits_for_no_request_that_waits() {
+    let mut ends = open(Dialect::Text);
+    for id in 0..2 {
+        ends.accepted.request(&get(id), true).unwrap();
+    }
+    let number = ends.dialled.request(&get(7), true).unwrap();
+    let (_, here) = ends.events();
+    let theirs = here.iter().find_map(|event| {
+        if let Event::Request { number, .. } = event { Some(*number) } else { None }
+    });
+    ends.accepted.respond(theirs.unwrap(), &head("HTTP/1.1 204 No Content"), true);
+    let (events, _) = ends.events();
+    let [Event::Response { number: of, over: true, .. }] = &events[..] else {
+        panic!("{events:?}")
     };
-    for id in 0..257 {
-        let number = ends.accepted.request(&asked(id), true).unwrap();
-        ends.accepted.cancel(number, CancelReason::Late);
-    }
-    let number = ends.accepted.request(&asked(257), true).unwrap();
-    ends.events();
-    for id in 0..=257 {
-        ends.dialled.codec.text(&answer(id));
-    }
-    let (_, events) = ends.events();
-    assert_eq!(body(&events), (b"257".to_vec(), true));
-    assert!(events.iter().all(|event| event.number() == Some(number)), "{events:?}");
+    assert_eq!(*of, number);
+}
+
+#[test]
+fn an_abandoned_request_has_its_turn_until_its_response_is_complete() {
+    let mut ends = open(Dialect::Text);
+    let numbers = [0, 1, 2].map(|id| ends.accepted.request(&get(id), true).unwrap());
+    ends.accepted.cancel(numbers[1], CancelReason::Gone);
+    ends.accepted.cancel(numbers[0], CancelReason::Late);
+    assert_eq!(paths(&ends.events().0), ["/0"]);
+    ends.dialled.codec.text("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nla");
+    assert_eq!(ends.events(), (vec![], vec![]));
+    ends.dialled.codec.text("te");
+    let (events, here) = ends.events();
+    assert_eq!(here, [Event::Sent(numbers[2])]);
+    assert_eq!(paths(&events), ["/2"], "the cancelled one was never sent");
 }

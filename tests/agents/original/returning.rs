@@ -1,0 +1,47 @@
+//! A relay that parts from such an agent lets it return.
+
+use nix::sys::signal::Signal;
+
+use crate::original::Original;
+use crate::support::{Lineage, Relay, Wire, ask, eventually};
+
+#[test]
+fn it_returns_after_a_hand_over() {
+    let mut line = Lineage::start(&[]);
+    let original = Original::start(line.address());
+    line.hand_over();
+    original.await_event("connected", 2);
+    let answer = Wire::connect(line.address()).exchange(&ask("GET", "/api/original/echo"));
+    assert_eq!(answer.text(), "GET /echo ");
+    assert_eq!(original.events("closed"), [""; 0]);
+}
+
+#[test]
+fn it_returns_to_a_relay_that_was_drained_or_stopped() {
+    for signal in [Signal::SIGTERM, Signal::SIGINT] {
+        let relay = Relay::start(&[]);
+        let address = relay.address();
+        let original = Original::start(address);
+        relay.signal(signal);
+        original.await_event("lost", 1);
+        relay.finish();
+        let again = Relay::listening(&[&address.to_string()], &[]);
+        original.await_event("connected", 2);
+        assert_eq!(again.get("/api/original/echo").text(), "GET /echo ");
+    }
+}
+
+#[test]
+fn it_returns_after_a_lost_heartbeat() {
+    let relay = Relay::start(&["--agent-heartbeat", "1s"]);
+    let original = Original::start(relay.address());
+    original.process().signal(Signal::SIGSTOP);
+    eventually("it is disconnected", || {
+        (relay.look("/socket").json().as_array()?.is_empty()).then_some(())
+    });
+    original.process().signal(Signal::SIGCONT);
+    original.await_event("connected", 2);
+    relay.turn();
+    assert_eq!(relay.get("/api/original/echo").text(), "GET /echo ");
+    assert_eq!(original.events("closed"), [""; 0]);
+}
