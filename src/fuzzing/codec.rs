@@ -76,6 +76,7 @@ pub fn codec(data: &[u8]) {
     }
     check_sent(&whole);
     check_flood(&script);
+    check_streamed(&script, stride);
     assert_eq!(script.outcome(1), whole, "byte by byte");
     assert_eq!(script.outcome(stride), whole, "{stride} bytes at a time");
     if script.frames.len() <= CUT_EVERYWHERE_BYTES {
@@ -160,6 +161,32 @@ impl Script {
         self.outcome_of(self.frames.chunks(piece))
     }
 
+    /// The same with messages passed on in pieces, which are joined here.
+    fn streamed(&self, piece: usize) -> Outcome {
+        let mut codec = Codec::new(self.end, self.message_max);
+        codec.stream_messages();
+        let (mut messages, mut output, mut begun) = (Vec::new(), Vec::new(), Vec::new());
+        for piece in self.frames.chunks(piece) {
+            codec.received(piece);
+            while let Some(message) = codec.next() {
+                output.append(codec.output());
+                let Message::Piece { bytes, over } = message else {
+                    messages.push(message);
+                    continue;
+                };
+                begun.extend_from_slice(&bytes);
+                if over {
+                    messages.push(Message::Binary(std::mem::take(&mut begun).into()));
+                }
+            }
+            assert!(codec.input_bytes() <= HEADER_PART_MAX, "a part of a header is left at most");
+        }
+        output.append(codec.output());
+        let (over, broken) = (codec.is_over(), codec.protocol_error().map(|broken| broken.code));
+        let sent = read(other(self.end), &output);
+        Outcome { messages, sent, broken, over }
+    }
+
     fn outcome_of<'p>(&self, pieces: impl IntoIterator<Item = &'p [u8]>) -> Outcome {
         let mut codec = Codec::new(self.end, self.message_max);
         let (mut messages, mut output) = (Vec::new(), Vec::new());
@@ -185,7 +212,7 @@ fn check_sent(outcome: &Outcome) {
         match message {
             Message::Ping(payload) => expected.push(Message::Pong(payload.clone())),
             Message::Close(close) => expected.push(Message::Close(close.clone())),
-            Message::Text(_) | Message::Binary(_) | Message::Pong(_) => {}
+            Message::Text(_) | Message::Binary(_) | Message::Piece { .. } | Message::Pong(_) => {}
         }
     }
     let (last, before) = match outcome.sent.split_last() {
@@ -208,6 +235,23 @@ fn check_flood(script: &Script) {
     assert!(codec.output().len() <= OWED_MAX, "{} bytes are owed", codec.output().len());
 }
 
+/// Checks that messages passed on in pieces have the same bytes, wherever they are split.
+fn check_streamed(script: &Script, stride: usize) {
+    let whole = script.streamed(script.frames.len().max(1));
+    let same = |(one, read): (&Message, &Message)| match one {
+        Message::Text(text) => *read == Message::Binary(text.clone().into()),
+        Message::Binary(_)
+        | Message::Piece { .. }
+        | Message::Ping(_)
+        | Message::Pong(_)
+        | Message::Close(_) => one == read,
+    };
+    assert!(whole.messages.len() >= script.messages.len());
+    assert!(script.messages.iter().zip(&whole.messages).all(same), "{whole:?}");
+    assert_eq!(script.streamed(1), whole, "byte by byte");
+    assert_eq!(script.streamed(stride), whole, "{stride} bytes at a time");
+}
+
 /// Checks that one end reads what the other sends.
 fn check_sending(end: Endpoint, message_max: usize, messages: &[Message]) {
     let mut codec = Codec::new(end, message_max);
@@ -216,7 +260,7 @@ fn check_sending(end: Endpoint, message_max: usize, messages: &[Message]) {
             Message::Text(text) => codec.text(text),
             Message::Binary(bytes) => codec.binary(bytes.clone()),
             Message::Ping(payload) => codec.ping(payload),
-            Message::Pong(_) | Message::Close(_) => {}
+            Message::Piece { .. } | Message::Pong(_) | Message::Close(_) => {}
         }
     }
     codec.close(1000, "that is all");

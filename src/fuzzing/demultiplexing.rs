@@ -141,7 +141,9 @@ impl Victim {
                 Event::Cancelled(number, _) => drop(self.unused.remove(&number)),
                 Event::Closed(_) => self.closed = true,
                 Event::Room(_) | Event::Sent(_) | Event::Draining => {}
-                Event::Introduced(_) | Event::Open(_) => panic!("{event:?} once it is open"),
+                Event::Introduced(_) | Event::Open(_) | Event::Ping(_) | Event::Pong(_) => {
+                    panic!("{event:?} once it is open")
+                }
             }
         }
         assert!(events <= DATA_MAX_BYTES, "{events} events of one message");

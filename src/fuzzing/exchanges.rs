@@ -4,7 +4,7 @@ use super::choices::Choices;
 use super::handshake::base;
 use crate::mux::frame::CancelReason;
 use crate::mux::handshake::{Dialect, Metadata, Welcome};
-use crate::mux::session::{Cancelled, Closed, Event, Session, WINDOW_BYTES, close};
+use crate::mux::session::{Cancelled, Closed, Event, Session, WINDOW_BYTES};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 use uuid::Uuid;
@@ -313,7 +313,11 @@ impl Ends {
         while let Some(event) = self.sides[at].session.next_event() {
             assert!(self.sides[at].closed.is_none(), "{event:?} after the end");
             match event {
-                Event::Introduced(_) | Event::Open(_) | Event::Draining => {}
+                Event::Introduced(_)
+                | Event::Open(_)
+                | Event::Ping(_)
+                | Event::Pong(_)
+                | Event::Draining => {}
                 Event::Request { number, head, over } => self.on_request(at, number, &head, over),
                 Event::Response { number, head, over } => self.answered(at, number, &head, over),
                 Event::Body { number, bytes, over } => self.received(at, number, &bytes, over),
@@ -387,7 +391,7 @@ impl Ends {
         let known = match why {
             Cancelled::There(why) => self.dialect == Dialect::V1 && *why == CancelReason::Gone,
             Cancelled::TooLarge => self.dialect == Dialect::Text && view.ours,
-            Cancelled::NotText | Cancelled::Interim => false,
+            Cancelled::Invalid(_) | Cancelled::NotText | Cancelled::Interim => false,
         };
         assert!(known, "{why:?}");
     }
@@ -398,8 +402,9 @@ impl Ends {
         assert_eq!(self.dialect, Dialect::Text, "{how:?}");
         match &how {
             Closed::Here => {}
-            Closed::There(code, _) => assert_eq!(*code, close::FAILED),
-            Closed::Broken(_) | Closed::Silent | Closed::Lost => panic!("{how:?}"),
+            Closed::There(..) | Closed::Broken(_) | Closed::Silent | Closed::Lost => {
+                panic!("{how:?}")
+            }
         }
         self.sides[at].closed = Some(how);
     }

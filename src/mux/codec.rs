@@ -8,19 +8,22 @@
 //! Between messages a codec holds no heap memory except unsent output: tungstenite's context, which
 //! keeps the capacity of the largest message for the next one, is dropped and recreated. 10,000
 //! idle codecs, after a message of 64 KiB each, were measured at 4.4 MB of resident memory,
-//! including the vector that held them (a codec is 176 bytes).
+//! including the vector that held them.
 //!
 //! Within a message a peer can make a codec hold three times `message_max`: the announced frame
 //! (address space at first; pages as bytes arrive), and the fragments so far, in a vector that
-//! doubles. Fragments of one byte cost no more than their bytes.
+//! doubles. Fragments of one byte cost no more than their bytes. Messages that are
+//! [streamed](Codec::stream_messages) cost nothing but the bytes received last.
 
 use std::io::ErrorKind;
 
 use tungstenite::protocol::{CloseFrame, Role, WebSocketConfig, WebSocketContext};
 use tungstenite::{Bytes, Error, Utf8Bytes};
 
+use self::stream::{DataStream, Step};
 use self::wire::WireBuffers;
 
+mod stream;
 mod wire;
 
 #[cfg(test)]
@@ -53,6 +56,13 @@ pub enum Message {
     Text(Utf8Bytes),
     /// Bytes.
     Binary(Bytes),
+    /// More of a message, text or not, once they are [streamed](Codec::stream_messages).
+    Piece {
+        /// The bytes; none only at the end.
+        bytes: Bytes,
+        /// Whether these are the last ones of the message.
+        over: bool,
+    },
     /// A ping; its pong is already in the output.
     Ping(Bytes),
     /// A pong.
@@ -81,6 +91,8 @@ pub struct Codec {
     /// `None` between messages.
     context: Option<Box<WebSocketContext>>,
     wire: WireBuffers,
+    /// `Some` once messages are passed on as they are received.
+    stream: Option<DataStream>,
     close_sent: bool,
     close_received: bool,
     eof: bool,
@@ -95,11 +107,18 @@ impl Codec {
             message_max,
             context: None,
             wire: WireBuffers::default(),
+            stream: None,
             close_sent: false,
             close_received: false,
             eof: false,
             broken: None,
         }
+    }
+
+    /// From the next message on, passes on messages in pieces as they are received: of any size, and
+    /// whether they are text or not. Call it between messages.
+    pub fn stream_messages(&mut self) {
+        self.stream = Some(DataStream::default());
     }
 
     /// Takes in a copy of bytes from the peer. Take all messages with [`Codec::next`] before
@@ -139,6 +158,22 @@ impl Codec {
     pub fn next(&mut self) -> Option<Message> {
         if self.ignores_input() {
             return None;
+        }
+        if let Some(stream) = &mut self.stream {
+            match stream.next(&mut self.wire, self.end) {
+                Ok(Step::Piece(bytes, over)) => {
+                    return Some(Message::Piece { bytes: bytes.into(), over });
+                }
+                Ok(Step::Other) => {}
+                Ok(Step::Waiting) => {
+                    self.wire.shrink();
+                    return None;
+                }
+                Err(what) => {
+                    self.fail(1002, what.to_owned());
+                    return None;
+                }
+            }
         }
         let context = self.context.get_or_insert_with(|| context(self.end, self.message_max));
         let read = context.read(&mut self.wire);

@@ -17,9 +17,11 @@ pub const CORRELATION_ID: &str = "X-Correlation-Id";
 /// Maximum interim responses (RFC 9110, section 15.2) before a response. A server sends one or two.
 const INTERIM_MAX: u8 = 16;
 
-/// Maximum heads in one text message: each is looked up among all waiting requests, and a peer that
-/// answers many at once answers at most as many as were sent.
-const HEADS_MAX: usize = 1024;
+/// The start of a response.
+const START: &[u8] = b"HTTP/";
+
+/// The start of a message with which dropping ends.
+const STATUS_LINE: &[u8] = b"HTTP/1.";
 
 const LIMITS: HeadLimits = HeadLimits { bytes: HEAD_MAX_BYTES, target_bytes: HEAD_MAX_BYTES / 2 };
 
@@ -51,6 +53,8 @@ pub enum MessagePart {
         /// Whether these are the last ones.
         over: bool,
     },
+    /// The current response is invalid, as described: the rest of it is dropped.
+    Invalid(&'static str),
 }
 
 /// The parser state.
@@ -59,8 +63,12 @@ pub struct Reader {
     /// The received part of an incomplete head.
     unread: Vec<u8>,
     body: Body,
+    /// Whether the last head was that of a request.
+    is_request: bool,
     /// Interim responses since the last final head.
     interim: u8,
+    /// Whether a message has begun and not ended.
+    in_message: bool,
 }
 
 #[derive(Debug, Default)]
@@ -72,62 +80,113 @@ enum Body {
     Framed(BodyDecoder),
     /// Until the end of the current text message.
     Rest,
+    /// Dropped, up to a message that begins with a status line.
+    Dropped,
 }
 
 impl Reader {
-    /// Parses one text message. `asks_for_head` is called once for each response, in order, and
-    /// returns whether the request with this correlation id, or the oldest one if there is none,
-    /// was a `HEAD`.
+    /// Parses the next bytes of a message, the last ones if `over`. `asks_for_head` is called once for
+    /// each response, in order, and returns whether the request with this correlation id, or the
+    /// awaited one if there is none, was a `HEAD`.
     ///
     /// # Errors
-    /// A description of the problem; nothing more can be parsed from this peer.
+    /// A description of a request that is invalid; nothing more can be parsed from this peer, unless
+    /// the [rest is dropped](Reader::drop_rest). An invalid response is [a part](MessagePart::Invalid).
     pub fn take(
         &mut self,
-        text: &[u8],
+        mut bytes: Bytes,
+        over: bool,
         mut asks_for_head: impl FnMut(Option<&str>) -> bool,
-    ) -> Result<Vec<MessagePart>, &'static str> {
-        let mut parts = Vec::new();
-        if !self.unread.is_empty() && !self.may_end_a_head(text) {
-            self.unread.extend_from_slice(text);
-            return Ok(parts);
+        parts: &mut Vec<MessagePart>,
+    ) -> Result<(), &'static str> {
+        if bytes.is_empty() && !over {
+            return Ok(());
         }
-        let unread = std::mem::take(&mut self.unread);
-        let joined =
-            if unread.is_empty() { Bytes::copy_from_slice(text) } else { join(unread, text) };
-        let mut rest = joined;
-        let mut heads = 0;
+        let begins = !std::mem::replace(&mut self.in_message, !over);
+        if matches!(self.body, Body::Dropped) && !self.begins_response(&mut bytes, begins, over) {
+            return Ok(());
+        }
+        if !self.unread.is_empty() && !self.may_end_a_head(&bytes) {
+            self.unread.extend_from_slice(&bytes);
+            return Ok(());
+        }
+        let mut rest = join(std::mem::take(&mut self.unread), bytes);
         while !rest.is_empty() {
-            heads += usize::from(matches!(self.body, Body::None));
-            if heads > HEADS_MAX {
-                return Err("more than 1024 messages of HTTP in one text message");
-            }
-            let used = match &mut self.body {
-                Body::Rest => {
-                    parts.push(MessagePart::Body { bytes: rest.clone(), over: false });
-                    rest.len()
-                }
-                Body::Framed(decoder) => {
-                    let used = framed(decoder, &rest, &mut parts)?;
-                    if decoder.is_over() {
-                        self.body = Body::None;
-                    }
-                    used
-                }
-                Body::None => match self.head(&rest, &mut parts, &mut asks_for_head)? {
-                    0 => {
-                        self.unread = rest.to_vec();
-                        rest.len()
-                    }
-                    used => used,
-                },
-            };
+            let used = self.next(&rest, parts, &mut asks_for_head)?;
             rest = rest.slice(used..);
         }
-        if matches!(self.body, Body::Rest) {
+        if over && matches!(self.body, Body::Rest) {
             self.body = Body::None;
             parts.push(MessagePart::Body { bytes: Bytes::new(), over: true });
         }
-        Ok(parts)
+        Ok(())
+    }
+
+    /// Drops everything up to the next message that begins with a status line.
+    pub fn drop_rest(&mut self) {
+        self.body = Body::Dropped;
+    }
+
+    /// Parses the next part; returns how many bytes it has.
+    fn next(
+        &mut self,
+        rest: &Bytes,
+        parts: &mut Vec<MessagePart>,
+        asks_for_head: &mut impl FnMut(Option<&str>) -> bool,
+    ) -> Result<usize, &'static str> {
+        match &mut self.body {
+            Body::Dropped => Ok(rest.len()),
+            Body::Rest => {
+                parts.push(MessagePart::Body { bytes: rest.clone(), over: false });
+                Ok(rest.len())
+            }
+            Body::Framed(decoder) => {
+                let used = framed(decoder, rest, parts);
+                let (over, of_request) = (decoder.is_over(), self.is_request);
+                let used = used.or_else(|what| self.invalid(what, of_request, rest, parts))?;
+                if over {
+                    self.body = Body::None;
+                }
+                Ok(used)
+            }
+            Body::None if rest.starts_with(START) => self
+                .response(rest, parts, asks_for_head)
+                .or_else(|what| self.invalid(what, false, rest, parts)),
+            Body::None => self.request(rest, parts),
+        }
+    }
+
+    /// Drops the rest of a response that is invalid.
+    fn invalid(
+        &mut self,
+        what: &'static str,
+        is_request: bool,
+        rest: &Bytes,
+        parts: &mut Vec<MessagePart>,
+    ) -> Result<usize, &'static str> {
+        if is_request {
+            return Err(what);
+        }
+        parts.push(MessagePart::Invalid(what));
+        self.drop_rest();
+        self.interim = 0;
+        Ok(rest.len())
+    }
+
+    /// Whether dropping ends here: with a message that begins with a status line.
+    fn begins_response(&mut self, bytes: &mut Bytes, begins: bool, over: bool) -> bool {
+        if !begins && self.unread.is_empty() {
+            return false;
+        }
+        *bytes = join(std::mem::take(&mut self.unread), std::mem::take(bytes));
+        if bytes.starts_with(STATUS_LINE) {
+            self.body = Body::None;
+            return true;
+        }
+        if !over && STATUS_LINE.starts_with(bytes) {
+            self.unread = bytes.to_vec();
+        }
+        false
     }
 
     /// Whether an incomplete head has to be parsed again: one that trickles in must not cost a
@@ -140,29 +199,30 @@ impl Reader {
         empty_line || self.unread.len() + text.len() >= HEAD_MAX_BYTES
     }
 
-    /// Parses a head; returns its length, 0 while it is incomplete.
-    fn head(
+    /// Keeps an incomplete head; returns its length.
+    fn keep(&mut self, bytes: &Bytes) -> usize {
+        self.unread = bytes.to_vec();
+        bytes.len()
+    }
+
+    fn request(
         &mut self,
         bytes: &Bytes,
         parts: &mut Vec<MessagePart>,
-        asks_for_head: &mut impl FnMut(Option<&str>) -> bool,
     ) -> Result<usize, &'static str> {
-        const START: &[u8] = b"HTTP/";
-        if bytes.starts_with(START) {
-            return self.response(bytes, parts, asks_for_head);
-        }
         if START.starts_with(bytes) {
-            return Ok(0);
+            return Ok(self.keep(bytes));
         }
         let mut slots = FieldSlots::new();
         let head = head::parse(bytes, &mut slots, &LIMITS).map_err(Reject::message)?;
-        let Some(head) = head else { return Ok(0) };
+        let Some(head) = head else { return Ok(self.keep(bytes)) };
         let over = head.framing == Framing::Length(0);
         let correlation = head.fields.all(CORRELATION_ID).next();
         let correlation = correlation.and_then(|id| str::from_utf8(id).ok()).map(str::to_owned);
         if head.method == Method::Connect {
             return Err("CONNECT makes no sense here");
         }
+        self.is_request = true;
         self.begin(BodyDecoder::new(head.framing));
         parts.push(MessagePart::Request { head: bytes.slice(..head.len), correlation, over });
         Ok(head.len)
@@ -175,14 +235,14 @@ impl Reader {
         asks_for_head: &mut impl FnMut(Option<&str>) -> bool,
     ) -> Result<usize, &'static str> {
         let Some(head) = AnswerHead::parse(bytes).map_err(AnswerError::message)? else {
-            return Ok(0);
+            return Ok(self.keep(bytes));
         };
         if head.is_interim() {
             self.interim += 1;
             let too_many = self.interim > INTERIM_MAX;
             return if too_many { Err("more than 16 interim responses") } else { Ok(head.len) };
         }
-        self.interim = 0;
+        (self.interim, self.is_request) = (0, false);
         let correlation = head.text(CORRELATION_ID).map(str::to_owned);
         let framing = if asks_for_head(correlation.as_deref()) {
             AnswerFraming::Framed(Framing::Length(0))
@@ -210,15 +270,21 @@ fn framed(
     parts: &mut Vec<MessagePart>,
 ) -> Result<usize, &'static str> {
     let mut pieces = Vec::new();
-    let used = decoder.received(bytes, &mut pieces).map_err(|_| "a body with broken chunks")?;
+    let used = decoder.received(bytes, &mut pieces).map_err(|_| "a body with broken chunks");
     let first = parts.len();
     for piece in pieces {
         parts.push(MessagePart::Body { bytes: bytes.slice(piece), over: false });
     }
+    let used = used?;
     if decoder.is_over() {
         match parts[first..].last_mut() {
             Some(MessagePart::Body { over, .. }) => *over = true,
-            Some(MessagePart::Request { .. } | MessagePart::Response { .. }) | None => {
+            Some(
+                MessagePart::Request { .. }
+                | MessagePart::Response { .. }
+                | MessagePart::Invalid(_),
+            )
+            | None => {
                 parts.push(MessagePart::Body { bytes: Bytes::new(), over: true });
             }
         }
@@ -226,8 +292,11 @@ fn framed(
     Ok(used)
 }
 
-fn join(mut unread: Vec<u8>, text: &[u8]) -> Bytes {
-    unread.extend_from_slice(text);
+fn join(mut unread: Vec<u8>, bytes: Bytes) -> Bytes {
+    if unread.is_empty() {
+        return bytes;
+    }
+    unread.extend_from_slice(&bytes);
     unread.into()
 }
 
@@ -281,9 +350,21 @@ mod tests {
                     shown.push_str(&text(bytes));
                     shown.push_str(if *over { "." } else { "" });
                 }
+                MessagePart::Invalid(what) => shown.extend(["!", what, "!"]),
             }
         }
         shown
+    }
+
+    /// Returns the parts of a message, or of the first bytes of one.
+    fn taken(
+        reader: &mut Reader,
+        bytes: &[u8],
+        over: bool,
+    ) -> Result<Vec<MessagePart>, &'static str> {
+        let mut parts = Vec::new();
+        let bytes = Bytes::copy_from_slice(bytes);
+        reader.take(bytes, over, |id| id == Some("head"), &mut parts).map(|()| parts)
     }
 
     const REQUESTS: &str = "GET /a HTTP/1.1\r\nHost: h\r\nX-Correlation-Id: 1\r\n\r\n\
@@ -306,11 +387,13 @@ mod tests {
             for cut in 0..=text.len() {
                 let mut reader = Reader::default();
                 let mut parts = Vec::new();
-                for part in [&text[..cut], &text[cut..]] {
-                    let taken = reader.take(part.as_bytes(), |id| id == Some("head"));
-                    parts.extend(taken.unwrap());
+                // Cut into two messages, and into pieces of one.
+                for over in [true, false] {
+                    for part in [&text[..cut], &text[cut..]] {
+                        parts.extend(taken(&mut reader, part.as_bytes(), over).unwrap());
+                    }
+                    assert_eq!(shown(&std::mem::take(&mut parts)), expected, "{cut}");
                 }
-                assert_eq!(shown(&parts), expected, "{cut}");
             }
         }
     }
@@ -318,12 +401,41 @@ mod tests {
     #[test]
     fn a_response_without_a_length_ends_with_its_text_message() {
         let mut reader = Reader::default();
-        let parts = reader.take(b"HTTP/1.1 200 OK\r\n\r\nto the end", |_| false).unwrap();
-        assert_eq!(shown(&parts), "HTTP/1.1 200 OK (-):to the end.");
-        let parts = reader.take(b"HTTP/1.1 200 OK\r\n\r\n", |_| false).unwrap();
+        let parts = taken(&mut reader, b"HTTP/1.1 200 OK\r\n\r\nto ", false).unwrap();
+        assert_eq!(shown(&parts), "HTTP/1.1 200 OK (-):to ");
+        assert_eq!(shown(&taken(&mut reader, b"the end", true).unwrap()), "the end.");
+        let parts = taken(&mut reader, b"HTTP/1.1 200 OK\r\n\r\n", true).unwrap();
         assert_eq!(shown(&parts), "HTTP/1.1 200 OK (-):.", "an empty one");
-        let parts = reader.take(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n", |_| false).unwrap();
+        let parts = taken(&mut reader, b"GET / HTTP/1.1\r\nHost: h\r\n\r\n", true).unwrap();
         assert_eq!(shown(&parts), "GET / HTTP/1.1 (-).");
+    }
+
+    #[test]
+    fn the_rest_of_an_invalid_response_is_dropped_up_to_the_next_status_line() {
+        let chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\nzz\r\n";
+        for (name, invalid, kept) in [
+            ("no status", "HTTP/1.1 x\r\n\r\n", "!not an HTTP/1.1 response!"),
+            (
+                "a bad length",
+                "HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n",
+                "!the Content-Length of the response is not one number!",
+            ),
+            ("bad chunks", chunked, "HTTP/1.1 200 OK (-):x!a body with broken chunks!"),
+        ] {
+            for cut in 0..5 {
+                let mut reader = Reader::default();
+                let first = format!("{invalid}HTTP/1.1 200 OK\r\n\r\nwithin the message");
+                let parts = taken(&mut reader, first.as_bytes(), true).unwrap();
+                assert_eq!(shown(&parts), kept, "{name}");
+                for rest in ["more of it", "", "HTTP", "GET / HTTP/1.1\r\nHost: h\r\n\r\n"] {
+                    assert_eq!(taken(&mut reader, rest.as_bytes(), true), Ok(vec![]), "{name}");
+                }
+                let (start, end) = b"HTTP/1.1 204 None\r\n\r\n".split_at(cut);
+                let mut parts = taken(&mut reader, start, false).unwrap();
+                parts.extend(taken(&mut reader, end, true).unwrap());
+                assert_eq!(shown(&parts), "HTTP/1.1 204 None (-).", "{name}, {cut}");
+            }
+        }
     }
 
     #[test]
@@ -333,11 +445,13 @@ mod tests {
             ("chat", "hello there\r\n\r\n"),
             ("a tunnel", "CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n"),
             ("two lengths", "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1, 2\r\n\r\n"),
-            ("a bad length", "HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n"),
-            ("bad chunks", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"),
+            (
+                "bad chunks",
+                "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+            ),
             ("an endless head", &long),
         ] {
-            assert!(Reader::default().take(text.as_bytes(), |_| false).is_err(), "{name}");
+            assert!(taken(&mut Reader::default(), text.as_bytes(), true).is_err(), "{name}");
         }
     }
 

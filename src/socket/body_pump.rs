@@ -109,11 +109,15 @@ fn forward(shared: &Arc<Shared>, id: Uuid, ready: Ready) -> io::Result<Closed> {
     if ready.dialect == Dialect::V1 {
         session = session.at_most(SERVED_MAX);
     }
+    if !builder.ping_handlers.is_empty() {
+        session = session.reporting_pings();
+    }
     session.received(&ready.rest, now);
     let link =
         Arc::new(Link::new(ConnectionState::new(session, Some(id), Value::Null), ready.remote)?);
     let (known, opened) = (Arc::clone(shared), Arc::clone(&link));
-    let ended = Pump::new(link, ready.wire).on_open(move || open(&known, id, opened)).run();
+    let pump = Pump::new(link, ready.wire).with_handlers(&builder.ping_handlers);
+    let ended = pump.on_open(move || open(&known, id, opened)).run();
     match poisoned(shared.connections.lock()).remove(&id) {
         Some(_) => Ok(ended),
         None if shared.stopping.load(Ordering::Acquire) => Ok(ended),

@@ -205,6 +205,8 @@ impl From<Error> for Failure {
             Error::Refused { .. } | Error::Draining => Exit::Refused,
             Error::Closed { .. } if !error.is_passing() => Exit::Refused,
             Error::Cancelled(_)
+            | Error::Protocol(_)
+            | Error::Response(_)
             | Error::Timeout(_)
             | Error::TurnTimeout(_)
             | Error::TooManyWaiting => Exit::OtherSide,

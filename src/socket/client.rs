@@ -4,6 +4,7 @@ use super::connecting::{self, UpgradeOptions};
 use super::connection::SocketConnection;
 use super::error::Error;
 use super::link::{Link, poisoned};
+use super::pings::PingHandlers;
 use super::pump::Pump;
 use super::state::ConnectionState;
 use super::{HEARTBEAT, Stop};
@@ -40,6 +41,7 @@ pub struct SocketClient {
     options: Options,
     heartbeat: Duration,
     heartbeat_data: Vec<u8>,
+    ping_handlers: PingHandlers,
     text_only: bool,
     last: Mutex<Option<SocketConnection>>,
 }
@@ -64,6 +66,7 @@ impl SocketClient {
             options: Options::default(),
             heartbeat: HEARTBEAT,
             heartbeat_data: Vec::new(),
+            ping_handlers: PingHandlers::default(),
             text_only: false,
             last: Mutex::default(),
         }
@@ -112,6 +115,22 @@ impl SocketClient {
         self
     }
 
+    /// Sets a function that is called with the payload of each ping of the other end, on the thread
+    /// that transfers the bytes. The ping is answered in any case.
+    #[must_use]
+    pub fn with_ping_handler(mut self, handler: impl Fn(&[u8]) + Send + Sync + 'static) -> Self {
+        self.ping_handlers.on_ping = Some(Arc::new(handler));
+        self
+    }
+
+    /// Sets a function that is called with the payload of each pong, like
+    /// [`with_ping_handler`](Self::with_ping_handler).
+    #[must_use]
+    pub fn with_pong_handler(mut self, handler: impl Fn(&[u8]) + Send + Sync + 'static) -> Self {
+        self.ping_handlers.on_pong = Some(Arc::new(handler));
+        self
+    }
+
     /// Uses the text dialect, even if the server supports the other one.
     #[must_use]
     pub fn text_only(mut self) -> Self {
@@ -140,13 +159,16 @@ impl SocketClient {
         if upgraded.dialect == super::Dialect::V1 {
             session = session.at_most(super::state::SERVED_MAX);
         }
+        if !self.ping_handlers.is_empty() {
+            session = session.reporting_pings();
+        }
         session.received(&upgraded.rest, now);
         let mut state = ConnectionState::new(session, None, metadata.0);
         state.update();
         let failed = |error| Error::network("starting the connection", error);
         let remote = upgraded.wire.peer_addr().map_err(failed)?;
         let link = Arc::new(Link::new(state, remote).map_err(failed)?);
-        let pump = Pump::new(Arc::clone(&link), upgraded.wire);
+        let pump = Pump::new(Arc::clone(&link), upgraded.wire).with_handlers(&self.ping_handlers);
         let thread = std::thread::Builder::new().name("rdv-socket".into());
         thread.spawn(move || pump.run()).map_err(failed)?;
         let connection = SocketConnection::new(link).opened()?;

@@ -171,7 +171,8 @@ impl SocketConnection {
         self.close_with(close::NORMAL, "");
     }
 
-    /// Closes the connection with a code (RFC 6455, section 7.4) and a reason.
+    /// Closes the connection with a code (RFC 6455, section 7.4) and a reason. In the text dialect 1001
+    /// and 1011 reset it instead: the peer may take any close frame as final, and not connect again.
     pub fn close_with(&self, code: u16, reason: &str) {
         self.link().change(|state| state.session.close(code, reason));
     }

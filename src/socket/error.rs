@@ -27,6 +27,10 @@ pub enum Error {
         /// Reason in the close frame.
         reason: String,
     },
+    /// The other end violated the protocol, as described.
+    Protocol(String),
+    /// The other end sent an invalid response, as described.
+    Response(String),
     /// The other end cancelled the exchange.
     Cancelled(CancelReason),
     /// No response within this time.
@@ -71,6 +75,8 @@ impl Error {
             Self::Timeout(_) | Self::TurnTimeout(_) | Self::TooManyWaiting | Self::Draining => true,
             Self::Input(_)
             | Self::Handshake(_)
+            | Self::Protocol(_)
+            | Self::Response(_)
             | Self::NotText
             | Self::TooLarge
             | Self::Body(_)
@@ -96,6 +102,8 @@ impl fmt::Display for Error {
             Self::Closed { code, reason } => {
                 write!(f, "the connection was closed with {code}: {reason}")
             }
+            Self::Protocol(what) => write!(f, "the other end violated the protocol: {what}"),
+            Self::Response(what) => write!(f, "invalid response: {what}"),
             Self::Cancelled(why) => write!(f, "the other end cancelled the request: {why}"),
             Self::Timeout(limit) => write!(f, "no response within {limit:?}"),
             Self::TurnTimeout(limit) => {
@@ -125,6 +133,8 @@ impl std::error::Error for Error {
             Self::Input(_)
             | Self::Refused { .. }
             | Self::Handshake(_)
+            | Self::Protocol(_)
+            | Self::Response(_)
             | Self::Closed { .. }
             | Self::Cancelled(_)
             | Self::Timeout(_)
@@ -158,7 +168,7 @@ impl From<&Closed> for Error {
         match closed {
             Closed::There(code, reason) => Self::Closed { code: *code, reason: reason.clone() },
             Closed::Here => Self::Closed { code: close::NORMAL, reason: "by this end".into() },
-            Closed::Broken(what) => Self::Handshake(format!("the other end sent {what}")),
+            Closed::Broken(what) => Self::Protocol(what.clone()),
             Closed::Silent => Self::network("waiting for the other end", io::ErrorKind::TimedOut),
             Closed::Lost => {
                 let cut = io::Error::new(io::ErrorKind::UnexpectedEof, "the connection was cut");
@@ -172,9 +182,8 @@ impl From<&Cancelled> for Error {
     fn from(cancelled: &Cancelled) -> Self {
         match cancelled {
             Cancelled::There(why) => Self::Cancelled(why.clone()),
-            Cancelled::Interim => {
-                Self::Cancelled(CancelReason::Broke("more than 16 interim responses".into()))
-            }
+            Cancelled::Interim => Self::Response("more than 16 interim responses".into()),
+            Cancelled::Invalid(what) => Self::Response((*what).to_owned()),
             Cancelled::NotText => Self::NotText,
             Cancelled::TooLarge => Self::TooLarge,
         }
@@ -189,7 +198,11 @@ impl From<Error> for io::Error {
             Error::Closed { .. } | Error::Cancelled(_) => io::ErrorKind::ConnectionAborted,
             Error::Timeout(_) | Error::TurnTimeout(_) => io::ErrorKind::TimedOut,
             Error::Input(_) => io::ErrorKind::InvalidInput,
-            Error::NotText | Error::TooLarge | Error::Handshake(_) => io::ErrorKind::InvalidData,
+            Error::NotText
+            | Error::TooLarge
+            | Error::Handshake(_)
+            | Error::Protocol(_)
+            | Error::Response(_) => io::ErrorKind::InvalidData,
             Error::Refused { .. } | Error::TooManyWaiting | Error::Draining | Error::Stopped => {
                 io::ErrorKind::Other
             }

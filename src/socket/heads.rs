@@ -114,7 +114,7 @@ pub(super) fn read_request(bytes: &[u8]) -> Result<Request<()>, String> {
 /// # Errors
 /// The head is invalid.
 pub(super) fn read_response(bytes: &[u8]) -> Result<Response<()>, Error> {
-    let wrong = |why: String| Error::Handshake(format!("the other end sent no response: {why}"));
+    let wrong = Error::Response;
     let head = AnswerHead::parse(bytes).map_err(|error| wrong(error.to_string()))?;
     let head = head.ok_or_else(|| wrong("the head is incomplete".into()))?;
     let mut response = Response::new(());

@@ -1,6 +1,7 @@
 //! HTTP over a WebSocket, for programs: both ends, with blocking sockets and threads. Either end
 //! can send requests and answer them, many at once. Bodies are streamed, and a slow reader blocks
-//! only its own exchange (in the text dialect: the connection). Memory is bounded, and an
+//! only its own exchange. In the text dialect requests are sent one at a time, and a slow reader blocks
+//! the connection. Memory is bounded, and an
 //! interrupted body is never mistaken for a complete one.
 //!
 //! [`SocketClient`] dials, [`SocketServer`] accepts, and both make a [`SocketConnection`]. Requests
@@ -54,6 +55,7 @@ mod heads;
 mod hop;
 mod incoming;
 mod link;
+mod pings;
 mod pump;
 mod relay;
 mod requests;

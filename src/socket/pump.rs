@@ -3,6 +3,7 @@
 //! threads.
 
 use super::link::Link;
+use super::pings::PingHandlers;
 use crate::client::clock;
 use crate::client::wire::Wire;
 use crate::mux::session::Closed;
@@ -30,12 +31,14 @@ pub(super) struct Pump {
     sent: usize,
     buffer: Vec<u8>,
     on_open: Option<Box<dyn FnOnce() + Send>>,
+    handlers: PingHandlers,
 }
 
 impl Pump {
     pub(super) fn new(link: Arc<Link>, wire: Wire) -> Self {
         let buffer = vec![0; READ_BYTES];
-        Self { link, wire, pending: Vec::new(), sent: 0, buffer, on_open: None }
+        let handlers = PingHandlers::default();
+        Self { link, wire, pending: Vec::new(), sent: 0, buffer, on_open: None, handlers }
     }
 
     /// Sets a callback that runs once the handshake is complete.
@@ -44,11 +47,24 @@ impl Pump {
         self
     }
 
+    /// Sets what is called for pings and pongs.
+    pub(super) fn with_handlers(mut self, handlers: &PingHandlers) -> Self {
+        self.handlers = handlers.clone();
+        self
+    }
+
+    /// Calls the handlers of pings and pongs, which run arbitrary code, without the lock.
+    fn report_pings(&self) {
+        let received = std::mem::take(&mut self.link.lock().pings);
+        received.iter().for_each(|one| self.handlers.call(one));
+    }
+
     /// Transfers bytes until the connection is over, and returns how it ended.
     pub(super) fn run(mut self) -> Closed {
         while !self.link.lock().session.is_closed() {
             self.announce();
             self.link.notify_servers();
+            self.report_pings();
             if let Err(error) = self.turn() {
                 log::debug!("a socket failed: {error}");
                 self.link.change(|state| state.session.eof());

@@ -7,6 +7,7 @@ use super::connection::SocketConnection;
 use super::error::Error;
 use super::events::{ConnectionEvent, Listeners};
 use super::link::poisoned;
+use super::pings::PingHandlers;
 use http::{Request, Response};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use serde_json::Value;
@@ -26,6 +27,7 @@ pub(super) type Handler = dyn Fn(&SocketConnection, Request<Body>) -> Response<B
 pub struct ServerBuilder {
     pub(super) heartbeat: Duration,
     pub(super) heartbeat_data: Vec<u8>,
+    pub(super) ping_handlers: PingHandlers,
     pub(super) connections_max: usize,
     pub(super) handler: Option<Arc<Handler>>,
 }
@@ -65,6 +67,22 @@ impl ServerBuilder {
     #[must_use]
     pub fn with_heartbeat_data(mut self, data: &[u8]) -> Self {
         data.clone_into(&mut self.heartbeat_data);
+        self
+    }
+
+    /// Sets a function that is called with the payload of each ping of the other end, on the thread
+    /// that transfers the bytes. The ping is answered in any case.
+    #[must_use]
+    pub fn with_ping_handler(mut self, handler: impl Fn(&[u8]) + Send + Sync + 'static) -> Self {
+        self.ping_handlers.on_ping = Some(Arc::new(handler));
+        self
+    }
+
+    /// Sets a function that is called with the payload of each pong, like
+    /// [`with_ping_handler`](Self::with_ping_handler).
+    #[must_use]
+    pub fn with_pong_handler(mut self, handler: impl Fn(&[u8]) + Send + Sync + 'static) -> Self {
+        self.ping_handlers.on_pong = Some(Arc::new(handler));
         self
     }
 
@@ -125,6 +143,7 @@ impl SocketServer {
         ServerBuilder {
             heartbeat: HEARTBEAT,
             heartbeat_data: Vec::new(),
+            ping_handlers: PingHandlers::default(),
             connections_max: 1024,
             handler: None,
         }

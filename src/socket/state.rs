@@ -3,6 +3,7 @@
 
 use super::cancellation::Cancellation;
 use super::error::Error;
+use super::pings::Received;
 use crate::client::clock;
 use crate::mux::handshake::{Dialect, Welcome};
 use crate::mux::session::{Cancelled, Closed, Event, Session};
@@ -68,6 +69,8 @@ pub(super) struct ConnectionState {
     pub draining: bool,
     /// Cancelled requests of the other end whose handlers must be notified.
     pub unwanted: Vec<Cancellation>,
+    /// Pings and pongs whose handlers must be called.
+    pub pings: Vec<Received>,
     /// Whether everything was sent and the wire is closed.
     pub parted: bool,
     /// Bytes taken by the pump and not sent yet.
@@ -96,6 +99,7 @@ impl ConnectionState {
             ended: None,
             draining: false,
             unwanted: Vec::new(),
+            pings: Vec::new(),
             in_flight: 0,
             asleep: false,
             arrived: Arc::default(),
@@ -181,6 +185,8 @@ impl ConnectionState {
                 self.notify(number, |exchange| exchange.waits_since = now);
             }
             Event::Cancelled(number, why) => self.cancelled(number, why),
+            Event::Ping(payload) => self.pings.push(Received::Ping(payload)),
+            Event::Pong(payload) => self.pings.push(Received::Pong(payload)),
             Event::Draining => self.draining = true,
             Event::Closed(how) => self.closed(how),
         }
@@ -204,7 +210,10 @@ impl ConnectionState {
 
     fn body(&mut self, number: u32, bytes: Bytes, over: bool) {
         let text = self.session.dialect() == Dialect::Text;
-        let Some(exchange) = self.exchanges.get_mut(&number) else { return };
+        let Some(exchange) = self.exchanges.get_mut(&number) else {
+            // Its response is complete; the rest of the request would block every exchange.
+            return self.session.used(number, bytes.len());
+        };
         exchange.over = over;
         if !exchange.unwanted {
             if !bytes.is_empty() {

@@ -114,9 +114,9 @@ fn what_breaks_the_protocol_later_ends_the_connection_too() {
         ("text among frames", Dialect::V1, masked(0x81, b"hello"), close::PROTOCOL),
         ("an unknown kind", Dialect::V1, crate::agent::frame(99, 0, 1, b""), close::PROTOCOL),
         ("a frame too short", Dialect::V1, masked(0x82, b"\x01\x00"), close::PROTOCOL),
-        ("frames among text", Dialect::Text, masked(0x82, b"hello"), close::PROTOCOL),
+        ("bytes, no HTTP", Dialect::Text, masked(0x82, b"hello there\r\n\r\n"), close::PROTOCOL),
         ("no HTTP", Dialect::Text, masked(0x81, b"hello there\r\n\r\n"), close::PROTOCOL),
-        ("no UTF-8", Dialect::Text, masked(0x81, b"\xff"), 1007),
+        ("no UTF-8", Dialect::Text, masked(0x81, b"\xff\r\n\r\n"), close::PROTOCOL),
         ("a message too long", Dialect::V1, masked(0x82, &vec![0; 100_000]), 1009),
     ] {
         let mut agent = Agent::connect(&relay, dialect, Value::Null);

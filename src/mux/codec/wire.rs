@@ -43,6 +43,17 @@ pub(super) struct WireBuffers {
     owed_pong: Vec<u8>,
 }
 
+/// The frame that follows in the input.
+#[derive(Debug)]
+pub(super) enum NextFrame {
+    /// Its header is incomplete, or not for this turn.
+    Incomplete,
+    /// A data frame with this payload length; its header has been passed on.
+    Data(FrameHeader, u64),
+    /// Any other frame, valid or not.
+    Other,
+}
+
 impl Default for WireBuffers {
     fn default() -> Self {
         Self {
@@ -110,6 +121,38 @@ impl WireBuffers {
         &mut self.output
     }
 
+    /// Passes on the header of the next frame, if it is a valid one of a data frame.
+    pub(super) fn next_frame(&mut self) -> NextFrame {
+        if self.frame_left > 0 {
+            return NextFrame::Other;
+        }
+        if self.frames_left == 0 {
+            return NextFrame::Incomplete;
+        }
+        let mut cursor = Cursor::new(&self.input[self.handed..]);
+        let (header, length) = match FrameHeader::parse(&mut cursor) {
+            Ok(None) => return NextFrame::Incomplete,
+            Ok(Some(parsed)) => parsed,
+            Err(_) => return NextFrame::Other,
+        };
+        let header_bytes = header.len(length);
+        if matches!(header.opcode, OpCode::Control(_)) || header_bytes as u64 != cursor.position() {
+            return NextFrame::Other;
+        }
+        self.handed += header_bytes;
+        self.frames_left -= 1;
+        NextFrame::Data(header, length)
+    }
+
+    /// Passes on up to `most` bytes.
+    pub(super) fn take(&mut self, most: u64) -> Vec<u8> {
+        let there = &self.input[self.handed..];
+        let count = usize::try_from(most).unwrap_or(usize::MAX).min(there.len());
+        let bytes = there[..count].to_vec();
+        self.handed += count;
+        bytes
+    }
+
     /// Whether a complete header was received, so that the next frame can be passed on in this
     /// turn.
     fn begin_frame(&mut self) -> Result<bool> {
@@ -139,7 +182,7 @@ impl WireBuffers {
     }
 
     /// Drops the input already passed on and shrinks the buffer to the rest.
-    fn shrink(&mut self) {
+    pub(super) fn shrink(&mut self) {
         if self.handed > 0 {
             self.input = self.input[mem::take(&mut self.handed)..].to_vec();
         }

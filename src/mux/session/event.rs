@@ -66,6 +66,11 @@ pub enum Event {
     Sent(u32),
     /// The exchange ended early.
     Cancelled(u32, Cancelled),
+    /// A ping with this payload, which has been answered; see
+    /// [`Session::reporting_pings`](super::Session::reporting_pings).
+    Ping(Bytes),
+    /// A pong with this payload.
+    Pong(Bytes),
     /// The peer accepts no new requests.
     Draining,
     /// No more events follow, and all exchanges are over. The output may still be sent.
@@ -79,6 +84,8 @@ pub enum Cancelled {
     There(CancelReason),
     /// The peer sent too many interim responses (1xx).
     Interim,
+    /// The response is invalid, as described: only this exchange ends.
+    Invalid(&'static str),
     /// A body is not UTF-8, and the text dialect carries nothing else.
     NotText,
     /// A head is longer than [`HEAD_MAX_BYTES`](crate::mux::frame::HEAD_MAX_BYTES), or a request
@@ -112,7 +119,12 @@ impl Event {
             | Self::Room(number)
             | Self::Sent(number)
             | Self::Cancelled(number, _) => Some(*number),
-            Self::Introduced(_) | Self::Open(_) | Self::Draining | Self::Closed(_) => None,
+            Self::Introduced(_)
+            | Self::Open(_)
+            | Self::Ping(_)
+            | Self::Pong(_)
+            | Self::Draining
+            | Self::Closed(_) => None,
         }
     }
 }

@@ -38,6 +38,9 @@ use tungstenite::Bytes;
 /// Maximum size of a request in the text dialect, including the body: it is sent as one message.
 pub const TEXT_MAX_BYTES: usize = 1 << 20;
 
+/// Unused bytes of a body from which nothing more is read in the text dialect.
+const TEXT_BUFFER_BYTES: u64 = 64 << 10;
+
 /// The state of the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum SessionState {
@@ -63,6 +66,7 @@ pub struct Session {
     heartbeat: Heartbeat,
     begun_at: Instant,
     ping_data: Vec<u8>,
+    reports_pings: bool,
     /// The number of the next exchange begun here.
     next_ours: u32,
     /// The lowest valid number for the next exchange begun by the peer.
@@ -118,6 +122,7 @@ impl Session {
             heartbeat: Heartbeat::new(silence_max, now),
             begun_at: now,
             ping_data: Vec::new(),
+            reports_pings: false,
             next_ours,
             next_theirs,
             exchanges: BTreeMap::new(),
@@ -152,6 +157,13 @@ impl Session {
     #[must_use]
     pub fn with_ping_data(mut self, data: &[u8]) -> Self {
         self.ping_data = data[..data.len().min(125)].to_vec();
+        self
+    }
+
+    /// Reports received pings and pongs as events.
+    #[must_use]
+    pub fn reporting_pings(mut self) -> Self {
+        self.reports_pings = true;
         self
     }
 
@@ -193,15 +205,13 @@ impl Session {
 
     /// Whether more input is wanted. In the text dialect this is the only flow control.
     pub fn wants_input(&self) -> bool {
-        self.dialect == Dialect::V1
-            || self.exchanges.values().all(|exchange| exchange.incoming.unused < WINDOW_BYTES)
+        self.hold_up().is_none()
     }
 
-    /// Returns the exchange with a full window of unused bytes that blocks the text dialect, if
-    /// any.
+    /// Returns the exchange that blocks the text dialect with its unused bytes, if any.
     pub fn hold_up(&self) -> Option<u32> {
         let mut all = self.exchanges.iter();
-        all.find(|(_, one)| one.incoming.unused >= WINDOW_BYTES)
+        all.find(|(_, one)| one.incoming.unused >= TEXT_BUFFER_BYTES)
             .map(|(number, _)| *number)
             .filter(|_| self.dialect == Dialect::Text)
     }
@@ -297,6 +307,9 @@ impl Session {
 
     /// Acts on timeouts up to `now`.
     pub fn tick(&mut self, now: Instant) {
+        if self.is_open() && self.is_blocked(now) {
+            self.close(close::GOING_AWAY, "a response that nothing waits for does not end");
+        }
         match self.state {
             SessionState::Closed => {}
             SessionState::Open => match self.heartbeat.judge(now) {
@@ -329,7 +342,10 @@ impl Session {
     pub fn next_deadline(&self) -> Option<Instant> {
         match self.state {
             SessionState::Closed => None,
-            SessionState::Open => Some(self.heartbeat.next()),
+            SessionState::Open => Some(
+                self.blocked_until()
+                    .map_or(self.heartbeat.next(), |at| at.min(self.heartbeat.next())),
+            ),
             SessionState::AwaitsMetadata
             | SessionState::Introduced
             | SessionState::AwaitsWelcome
@@ -361,6 +377,12 @@ impl Session {
 
     fn take(&mut self, message: Message) {
         match message {
+            Message::Ping(payload) if self.reports_pings => {
+                self.events.push_back(Event::Ping(payload));
+            }
+            Message::Pong(payload) if self.reports_pings => {
+                self.events.push_back(Event::Pong(payload));
+            }
             Message::Ping(_) | Message::Pong(_) => {}
             Message::Close(how) => {
                 let (code, reason) = how.unwrap_or((1005, String::new()));
@@ -368,27 +390,25 @@ impl Session {
             }
             Message::Text(text) => self.take_text(text.as_str()),
             Message::Binary(bytes) => self.take_binary(&bytes),
+            Message::Piece { bytes, over } => self.take_http(bytes, over),
         }
     }
 
     fn take_text(&mut self, text: &str) {
-        match (self.state == SessionState::Open, self.dialect) {
-            (true, Dialect::Text) => self.take_http(text.as_bytes()),
-            (true, Dialect::V1) => self.fail_protocol("a text message after the handshake"),
-            (false, Dialect::Text | Dialect::V1) => self.take_handshake(text),
+        if self.state == SessionState::Open {
+            self.fail_protocol("a text message after the handshake");
+        } else {
+            self.take_handshake(text);
         }
     }
 
     fn take_binary(&mut self, bytes: &Bytes) {
-        match (self.state == SessionState::Open, self.dialect) {
-            (true, Dialect::V1) => match Frame::parse(bytes) {
-                Ok(frame) => self.take_frame(frame),
-                Err(error) => self.fail_protocol(&error.to_string()),
-            },
-            (true, Dialect::Text) => self.fail_protocol("not a text message"),
-            (false, Dialect::Text | Dialect::V1) => {
-                self.fail_protocol("a binary message within the handshake");
-            }
+        if self.state != SessionState::Open {
+            return self.fail_protocol("a binary message within the handshake");
+        }
+        match Frame::parse(bytes) {
+            Ok(frame) => self.take_frame(frame),
+            Err(error) => self.fail_protocol(&error.to_string()),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The handshake at either end.
 
 use super::{Endpoint, Event, Session, SessionState};
-use crate::mux::handshake::{self, NotExpected, Welcome};
+use crate::mux::handshake::{self, Dialect, NotExpected, Welcome};
 use std::time::Duration;
 
 /// Handshake timeout at the dialling end: the peer may be busy.
@@ -41,6 +41,13 @@ impl Session {
         }
     }
 
+    fn open(&mut self) {
+        self.state = SessionState::Open;
+        if self.dialect == Dialect::Text {
+            self.codec.stream_messages();
+        }
+    }
+
     fn shake_hands(&mut self, text: &str) -> Result<(), NotExpected> {
         match self.state {
             SessionState::AwaitsMetadata => {
@@ -51,12 +58,12 @@ impl Session {
             SessionState::AwaitsWelcome => {
                 let welcome = handshake::read_welcome(text)?;
                 self.codec.text(&handshake::write_ack());
-                self.state = SessionState::Open;
+                self.open();
                 self.events.push_back(Event::Open(Some(welcome)));
             }
             SessionState::AwaitsAck => {
                 handshake::read_ack(text)?;
-                self.state = SessionState::Open;
+                self.open();
                 self.events.push_back(Event::Open(None));
             }
             SessionState::Introduced => self.fail_protocol("the handshake was not answered yet"),

@@ -4,6 +4,11 @@
 
 use super::{Event, Session};
 use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+/// Time for the rest of a response that nothing at this end waits for. After it the connection ends,
+/// so that the peer connects again: the text dialect cannot cancel a response.
+const ABANDONED_TIME: Duration = Duration::from_mins(1);
 
 /// Requests that were not sent yet, and the one that has its turn.
 #[derive(Debug, Default)]
@@ -11,6 +16,8 @@ pub(super) struct Queue {
     /// Complete requests, in the order in which they are sent.
     waiting: VecDeque<u32>,
     turn: Option<Turn>,
+    /// The request that has its turn although nothing waits for its response, and since when.
+    blocked: Option<(u32, Instant)>,
 }
 
 /// The request that has its turn.
@@ -57,6 +64,19 @@ impl Session {
     pub fn queued_bytes(&self) -> usize {
         let ours = self.exchanges.values().filter(|one| one.is_ours());
         ours.map(|one| one.outgoing.held.len()).sum()
+    }
+
+    /// Whether the response to an abandoned request has blocked the others for too long.
+    pub(super) fn is_blocked(&mut self, now: Instant) -> bool {
+        let abandoned = self.queue.awaited().filter(|number| !self.knows(*number));
+        let before = self.queue.blocked.filter(|(number, _)| Some(*number) == abandoned);
+        self.queue.blocked = abandoned.map(|number| before.unwrap_or((number, now)));
+        self.blocked_until().is_some_and(|until| now >= until)
+    }
+
+    /// Returns when [`is_blocked`](Self::is_blocked) is to be checked again.
+    pub(super) fn blocked_until(&self) -> Option<Instant> {
+        self.queue.blocked.map(|(_, since)| since + ABANDONED_TIME)
     }
 
     /// Queues a complete request of ours.

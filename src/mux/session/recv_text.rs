@@ -2,27 +2,48 @@
 
 use super::exchange::Role;
 use super::send::BUSY;
-use super::{Event, Session};
+use super::{Cancelled, Event, Session};
 use crate::mux::text::MessagePart;
 use tungstenite::Bytes;
 
 impl Session {
-    /// Processes the next text message of the peer.
-    pub(super) fn take_http(&mut self, text: &[u8]) {
+    /// Processes the next bytes of the peer's messages; `over` at the end of each.
+    pub(super) fn take_http(&mut self, bytes: Bytes, over: bool) {
         let awaited = self.queue.awaited().and_then(|number| self.exchanges.get(&number));
         let mut awaited = awaited.filter(|one| !one.answered);
         let asks_for_head = |id: Option<&str>| {
             let answered = awaited.take_if(|one| one.is_answered_by(id));
             answered.is_some_and(|one| one.role == Role::AsksForHead)
         };
-        match self.reader.take(text, asks_for_head) {
-            Ok(parts) => {
-                for part in parts {
-                    self.take_part(part);
-                }
-                self.end_turn();
-            }
-            Err(what) => self.fail_protocol(what),
+        let mut parts = Vec::new();
+        let taken = self.reader.take(bytes, over, asks_for_head, &mut parts);
+        for part in parts {
+            self.take_part(part);
+        }
+        if let Err(what) = taken {
+            self.take_invalid(what);
+        }
+        if over && !self.is_closed() {
+            self.end_turn();
+        }
+    }
+
+    /// Processes what is neither a request nor a response: the latter, if one is awaited.
+    fn take_invalid(&mut self, what: &'static str) {
+        if self.queue.awaited().is_some() {
+            self.reader.drop_rest();
+            self.break_response(what);
+        } else if !self.is_closed() {
+            self.fail_protocol(what);
+        }
+    }
+
+    /// Ends the exchange of an invalid response; the reader drops the rest of it.
+    fn break_response(&mut self, what: &'static str) {
+        let Some(number) = self.queue.awaited() else { return };
+        self.queue.answered(number);
+        if self.exchanges.remove(&number).is_some_and(|one| !one.abandoned) {
+            self.events.push_back(Event::Cancelled(number, Cancelled::Invalid(what)));
         }
     }
 
@@ -44,6 +65,7 @@ impl Session {
                 }
             }
             MessagePart::Body { bytes, over } => self.take_text_body(bytes, over),
+            MessagePart::Invalid(what) => self.break_response(what),
         }
     }
 

@@ -337,8 +337,8 @@ fn what_does_not_belong_ends_the_connection() {
     type Speak = fn(&mut Session);
     let speak: [(&str, Dialect, Speak); 6] = [
         ("text in v1", Dialect::V1, |peer| peer.codec.text("GET / HTTP/1.1\r\n\r\n")),
-        ("bytes in the text dialect", Dialect::Text, |peer| peer.codec.binary(&b"x"[..])),
         ("no HTTP", Dialect::Text, |peer| peer.codec.text("hello\r\n\r\n")),
+        ("no HTTP in bytes", Dialect::Text, |peer| peer.codec.binary(&b"hello\r\n\r\n"[..])),
         ("a kind that is none", Dialect::V1, |peer| peer.codec.binary(&[9, 0, 0, 0, 0, 1][..])),
         ("a number of ours", Dialect::V1, |peer| {
             let head = Bytes::from_static(b"GET / HTTP/1.1\r\n\r\n");
@@ -354,7 +354,10 @@ fn what_does_not_belong_ends_the_connection() {
     ];
     for (name, dialect, speak) in speak {
         let mut ends = open(dialect);
-        ends.accepted.request(&head("GET / HTTP/1.1\r\nHost: h"), true).unwrap();
+        if dialect == Dialect::V1 {
+            // In the text dialect it would be the response.
+            ends.accepted.request(&head("GET / HTTP/1.1\r\nHost: h"), true).unwrap();
+        }
         ends.events();
         speak(&mut ends.dialled);
         let (there, here) = ends.events();

@@ -202,6 +202,7 @@ impl Calls {
                 Failure::AgentCancelled
             }
             Cancelled::Interim => Failure::AgentBroke("there are more than 16 interim responses"),
+            Cancelled::Invalid(what) => Failure::AgentBroke(what),
             Cancelled::NotText => Failure::NotText,
             Cancelled::TooLarge => Failure::CallTooLarge(TEXT_MAX_BYTES),
         };

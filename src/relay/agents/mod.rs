@@ -346,6 +346,8 @@ impl Agents {
                     }
                 }
                 Event::Cancelled(number, why) => self.cancelled(io, agent, number, &why),
+                // They are not reported here.
+                Event::Ping(_) | Event::Pong(_) => {}
                 Event::Draining => sessions[agent].leaving = true,
                 Event::Closed(how) => {
                     self.on_closed(io, agent, &how);

@@ -18,6 +18,8 @@ pub(super) fn is_final(error: &Error, was_connected: bool) -> bool {
         Error::Handshake(_) => !was_connected,
         Error::Refused { .. }
         | Error::Cancelled(_)
+        | Error::Protocol(_)
+        | Error::Response(_)
         | Error::Timeout(_)
         | Error::TurnTimeout(_)
         | Error::TooManyWaiting
@@ -49,6 +51,8 @@ pub(super) fn failure(error: Option<Error>) -> Failure {
         Error::Network { .. }
         | Error::Closed { .. }
         | Error::Cancelled(_)
+        | Error::Protocol(_)
+        | Error::Response(_)
         | Error::Timeout(_)
         | Error::TurnTimeout(_)
         | Error::TooManyWaiting

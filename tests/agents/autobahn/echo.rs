@@ -98,7 +98,7 @@ fn send_back(codec: &mut Codec, message: Message) {
     match message {
         Message::Text(text) => codec.text(&text),
         Message::Binary(bytes) => codec.binary(bytes),
-        Message::Ping(_) | Message::Pong(_) | Message::Close(_) => {}
+        Message::Piece { .. } | Message::Ping(_) | Message::Pong(_) | Message::Close(_) => {}
     }
 }
 

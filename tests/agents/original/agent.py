@@ -197,6 +197,13 @@ def handle(answer):
     elif path == "/unsized":
         answer.head()
         answer.message.write(b"to the end of the message")
+    elif path == "/long-head":
+        answer.message.write(b"HTTP/1.1 200 OK\r\nA: " + b"x" * 70000 + b"\r\n\r\n")
+    elif path == "/broken-chunks":
+        answer.head("Transfer-Encoding: chunked")
+        answer.chunk(b"first")
+        answer.flush()
+        answer.message.write(b"zz\r\nnot a chunk")
     elif path == "/raw":
         # The target has the answer, as hexadecimal digits.
         answer.message.write(bytes.fromhex(query))

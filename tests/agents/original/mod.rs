@@ -3,6 +3,7 @@
 //!
 //! Needs python3.
 
+mod answers;
 mod queue;
 mod returning;
 

@@ -78,6 +78,7 @@ impl Peer {
         match self.message() {
             Message::Text(text) => text.to_string(),
             other @ (Message::Binary(_)
+            | Message::Piece { .. }
             | Message::Ping(_)
             | Message::Pong(_)
             | Message::Close(_)) => {

@@ -67,3 +67,21 @@ fn an_abandoned_request_has_its_turn_until_its_response_is_complete() {
     assert_eq!(here, [Event::Sent(numbers[2])]);
     assert_eq!(paths(&events), ["/2"], "the cancelled one was never sent");
 }
+
+#[test]
+fn a_response_that_nothing_waits_for_ends_the_connection_if_it_does_not_end() {
+    let mut ends = open(Dialect::Text);
+    let number = ends.accepted.request(&get(0), true).unwrap();
+    ends.accepted.request(&get(1), true).unwrap();
+    ends.accepted.cancel(number, CancelReason::Late);
+    ends.carry();
+    let mut reset = false;
+    for _ in 0..9 {
+        ends.now += SILENCE / 2;
+        ends.accepted.tick(ends.now);
+        reset = ends.accepted.ends_with_reset();
+        ends.carry();
+    }
+    assert!(reset && ends.accepted.output().is_empty(), "without a close frame");
+    assert_eq!(drain(&mut ends.accepted), [Event::Closed(Closed::Here)]);
+}

@@ -151,21 +151,14 @@ fn interim_responses_are_bounded() {
         assert_eq!(events, expected[..many - 16], "{many}");
 
         let mut ends = open(Dialect::Text);
+        let get = head("GET / HTTP/1.1\r\nHost: h\r\nX-Correlation-Id: 1");
+        let number = ends.accepted.request(&get, true).unwrap();
+        ends.events();
         for _ in 0..many {
             ends.dialled.codec.text(&format!("{interim}\r\n\r\n"));
         }
         let (_, events) = ends.events();
-        assert_eq!(events.len(), many - 16, "{many}: {events:?}");
-    }
-}
-
-#[test]
-fn one_text_message_has_a_bounded_number_of_heads() {
-    for (many, broken) in [(1024, false), (1025, true)] {
-        let mut ends = open(Dialect::Text);
-        let response = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
-        ends.dialled.codec.text(&response.repeat(many));
-        let (_, events) = ends.events();
-        assert_eq!(!events.is_empty(), broken, "{many}: {events:?}");
+        let expected = Cancelled::Invalid("more than 16 interim responses");
+        assert_eq!(events, [Event::Cancelled(number, expected)][..many - 16], "{many}");
     }
 }
