@@ -51,6 +51,14 @@ impl Wire {
         }
     }
 
+    /// Makes the connection end with a reset (`SO_LINGER` of 0, socket(7)).
+    #[cfg(feature = "socket")]
+    pub(crate) fn reset_on_close(&self) {
+        // The kernel refuses it for sockets other than TCP.
+        let at_once = nix::libc::linger { l_onoff: 1, l_linger: 0 };
+        let _ = nix::sys::socket::setsockopt(self, nix::sys::socket::sockopt::Linger, &at_once);
+    }
+
     /// Shuts down the sending side of the socket.
     ///
     /// # Errors

@@ -10,7 +10,6 @@ use crate::mux::session::Closed;
 use crate::splice::copy::{Read, Write};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use socket2::SockRef;
 use std::io;
 use std::os::fd::AsFd as _;
 use std::sync::Arc;
@@ -56,7 +55,9 @@ impl Pump {
     /// Calls the handlers of pings and pongs, which run arbitrary code, without the lock.
     fn report_pings(&self) {
         let received = std::mem::take(&mut self.link.lock().pings);
-        received.iter().for_each(|one| self.handlers.call(one));
+        for one in &received {
+            self.handlers.call(one);
+        }
     }
 
     /// Transfers bytes until the connection is over, and returns how it ended.
@@ -81,8 +82,7 @@ impl Pump {
             self.disconnect();
         }
         if resets {
-            // Fails only for sockets other than TCP.
-            let _ = SockRef::from(&self.wire).set_linger(Some(Duration::ZERO));
+            self.wire.reset_on_close();
         }
         self.link.disconnect();
         ended

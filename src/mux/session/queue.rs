@@ -28,7 +28,7 @@ struct Turn {
     sent: bool,
     /// Whether it was not sent at once.
     waited: bool,
-    /// Whether its response is complete; the message that contains its end may not be.
+    /// Whether its response is complete; the end of its last message can still be missing.
     answered: bool,
 }
 

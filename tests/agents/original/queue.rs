@@ -40,7 +40,9 @@ fn twenty_calls_at_once_get_twenty_answers() {
         await_calls(&relay, 21);
         assert_eq!(original.events("asked").len(), 1, "the others wait");
         original.go_on();
-        calls.into_iter().for_each(|call| call.join().expect("an answer"));
+        for call in calls {
+            call.join().expect("an answer");
+        }
     });
     let mut first = first;
     assert_eq!(first.response().text(), "waited");

@@ -125,19 +125,19 @@ fn a_peer_that_falls_silent_is_found_out() {
 #[test]
 fn handlers_are_called_for_pings_and_pongs() {
     for dialect in DIALECTS {
-        let (pinged, pings) = channel();
-        let (ponged, pongs) = channel();
+        let (asked, pings) = channel();
+        let (answered, received) = channel();
         let server = SocketServer::builder()
             .with_heartbeat(Duration::from_millis(200))
             .with_heartbeat_data(b"there?")
-            .with_pong_handler(move |payload| ponged.send(payload.to_vec()).unwrap_or_default())
+            .with_pong_handler(move |payload| answered.send(payload.to_vec()).unwrap_or_default())
             .bind("127.0.0.1:0")
             .expect("a server");
         let client = client(&url(&server), dialect)
-            .with_ping_handler(move |payload| pinged.send(payload.to_vec()).unwrap_or_default());
+            .with_ping_handler(move |payload| asked.send(payload.to_vec()).unwrap_or_default());
         let _connection = client.connect().expect("a connection");
         assert_eq!(pings.recv().expect("a ping"), b"there?", "{dialect:?}");
-        assert_eq!(pongs.recv().expect("a pong"), b"there?", "{dialect:?}");
+        assert_eq!(received.recv().expect("a pong"), b"there?", "{dialect:?}");
     }
 }
 
