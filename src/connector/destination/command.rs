@@ -46,8 +46,8 @@ pub struct DestinationCommand {
     #[arg(long, value_enum, default_value_t = BodyKind::Payload)]
     pub body: BodyKind,
 
-    /// Statuses of success, instead of 200 and 201
-    #[arg(long, value_name = "STATUS,…", value_delimiter = ',', default_value = "200,201",
+    /// Statuses of success [default: any 2xx]; another 2xx is an error that is not retried
+    #[arg(long, value_name = "STATUS,…", value_delimiter = ',',
           value_parser = clap::value_parser!(u16).range(200..=599))]
     pub success: Vec<u16>,
 

@@ -20,6 +20,12 @@ const NOT_IMPLEMENTED: u16 = 501;
 /// Maximum bytes of an error response to show.
 const SAID_MAX_BYTES: usize = 200;
 
+/// Why a 2xx is not a delivery: the server did not read all of the record.
+const EARLY: &str = "; it was sent before the request was received completely";
+
+/// Why a 2xx is not a delivery: the user expects another one.
+const UNLISTED: &str = "; it is not one of the --success statuses";
+
 /// Sends records to one URL, one after the other.
 #[derive(Debug)]
 pub(super) struct HttpSender {
@@ -68,7 +74,7 @@ impl HttpSender {
             self.post_large(request)?
         };
         let response = response.map_err(|failed| self.attempt_failed(failed.error))?;
-        if response.is_early() || !self.options.success.contains(&response.status()) {
+        if response.is_early() || !self.options.is_success(response.status()) {
             return Err(self.refused(response));
         }
         // The status confirms that the server has the record, even if the rest of the response
@@ -99,11 +105,16 @@ impl HttpSender {
     }
 
     fn refused(&mut self, response: Response) -> AttemptError {
-        let status = response.status();
+        let (status, is_early) = (response.status(), response.is_early());
         let field = |name| response.text(name).map(str::to_owned);
         let (asked, place) = (field("Retry-After"), field("Location"));
         let said = self.session.finish(response, SAID_MAX_BYTES);
-        refusal(status, asked.as_deref(), place, &said)
+        let mut refusal = refusal(status, asked.as_deref(), place, &said);
+        if matches!(status, 200..=299) {
+            // Otherwise the message would read like a success.
+            refusal.why += if is_early { EARLY } else { UNLISTED };
+        }
+        refusal
     }
 
     fn attempt_failed(&self, error: Error) -> AttemptError {

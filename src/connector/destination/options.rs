@@ -3,7 +3,7 @@
 use crate::client::{Backoff, Options};
 use std::time::Duration;
 
-/// Delivery options. The default sends the bytes of `payload.after`, treats 200 and 201 as success,
+/// Delivery options. The default sends the bytes of `payload.after`, treats any 2xx as success,
 /// retries three times, and allows 30 s for each attempt.
 #[derive(Clone, Debug)]
 pub struct DestinationOptions {
@@ -11,7 +11,7 @@ pub struct DestinationOptions {
     pub client: Options,
     /// The part of a record to send as the body.
     pub body: BodyKind,
-    /// The statuses that confirm that the server has the record.
+    /// The statuses that confirm that the server has the record; empty: any 2xx.
     pub success: Vec<u16>,
     /// The number of retries and their pauses.
     pub backoff: Backoff,
@@ -22,12 +22,23 @@ pub struct DestinationOptions {
     pub ping: bool,
 }
 
+impl DestinationOptions {
+    /// Whether this status confirms that the server has the record.
+    pub(super) fn is_success(&self, status: u16) -> bool {
+        if self.success.is_empty() {
+            matches!(status, 200..=299)
+        } else {
+            self.success.contains(&status)
+        }
+    }
+}
+
 impl Default for DestinationOptions {
     fn default() -> Self {
         Self {
             client: Options::default(),
             body: BodyKind::Payload,
-            success: vec![200, 201],
+            success: Vec::new(),
             backoff: Backoff::default(),
             timeout: Duration::from_secs(30),
             ping: true,

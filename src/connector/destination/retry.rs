@@ -3,10 +3,10 @@
 use crate::http::date;
 use std::time::Duration;
 
-/// Whether a retry would get the same response: redirects, which are not followed, and errors in
-/// the request itself.
+/// Whether a retry is wrong or would get the same response: the server processed the record (2xx), a
+/// redirect, which is not followed, or an error in the request itself.
 pub(super) fn is_final(status: u16) -> bool {
-    matches!(status, 300..=399 | 400 | 401 | 404 | 413 | 422)
+    matches!(status, 200..=399 | 400 | 401 | 404 | 413 | 422)
 }
 
 /// Parses a `Retry-After`, in seconds or as a date (RFC 9110, section 10.2.3). Returns `None` if it
@@ -58,7 +58,7 @@ mod tests {
             (422, true),
             (301, true),
             (304, true),
-            (202, false),
+            (202, true),
             (403, false),
             (408, false),
             (409, false),

@@ -97,6 +97,21 @@ fn a_large_record_that_is_refused_is_not_sent_to_its_end() {
 }
 
 #[test]
+fn a_success_that_is_sent_too_early_is_neither_a_delivery_nor_retried() {
+    let server = Server::start(|connection| {
+        let request = connection.head()?;
+        connection.send("HTTP/1.1 200 X\r\nContent-Length: 0\r\n\r\n")?;
+        connection.await_release()?;
+        Ok(Some(request))
+    });
+    let flags = ["--url", &server.url(), "--no-ping"];
+    let finished = run(&flags, &record("p", "k", &pattern(7, 8 << 20)));
+    assert_ends(&finished, 5, &["200", "1 try", "before the request was received"]);
+    assert_eq!(finished.stdout, "");
+    server.release();
+}
+
+#[test]
 fn memory_does_not_grow_with_the_number_of_records() {
     let scene = Scene::taking();
     let (process, input) = start(&["--url", &scene.url(), "--parallel", "4"]);

@@ -95,12 +95,21 @@ fn a_connection_that_the_server_closed_is_no_try() {
 }
 
 #[test]
-fn other_statuses_can_mean_success() {
-    let scene = Scene::new(|at, _| Reply::Status([202, 204, 201][at]));
-    let flags = ["--url", &scene.url(), "--success", "202,204", "--retries", "0"];
-    let finished = run(&flags, &records(3));
-    assert_ends(&finished, 5, &["Mg==", "201"]);
-    assert_eq!(finished.stdout, acks(2), "they replace 200 and 201");
+fn any_2xx_means_success() {
+    let scene = Scene::new(|at, _| Reply::Status([200, 201, 202, 204, 206, 299][at]));
+    let finished = run(&["--url", &scene.url()], &records(6));
+    assert_ends(&finished, 0, &[]);
+    assert_eq!(finished.stdout, acks(6));
+    assert_eq!(scene.bodies().len(), 6, "none is sent twice");
+}
+
+#[test]
+fn listed_statuses_alone_mean_success_and_another_2xx_is_not_retried() {
+    let scene = Scene::new(|at, _| Reply::Status([202, 409, 201][at]));
+    let finished = run(&["--url", &scene.url(), "--success", "202,409"], &records(3));
+    assert_ends(&finished, 5, &["Mg==", "1 try", "201", "--success"]);
+    assert_eq!(finished.stdout, acks(2));
+    assert_eq!(scene.bodies(), ["0", "1", "2"]);
 }
 
 #[test]
