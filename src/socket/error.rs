@@ -89,6 +89,12 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Input(why) => f.write_str(why),
+            // The body is a page of the proxy or the relay's answer to what looked like a plain GET.
+            Self::Refused { status: status @ (200..=299 | 426), .. } => write!(
+                f,
+                "a proxy did not pass the WebSocket upgrade, or the URL is not that of a relay \
+                 (the answer was {status}); have the proxy forward Upgrade and Connection over HTTP/1.1"
+            ),
             Self::Refused { status, message } if message.is_empty() => {
                 write!(f, "the server refused the connection with {status}")
             }

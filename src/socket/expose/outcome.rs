@@ -10,7 +10,7 @@ use std::io::ErrorKind;
 pub(super) fn is_final(error: &Error, was_connected: bool) -> bool {
     match error {
         Error::Refused { status: 400 | 401 | 403, .. } | Error::Input(_) => true,
-        Error::Refused { status: 400..=499, .. } if !was_connected => !error.is_passing(),
+        Error::Refused { status: ..=499, .. } if !was_connected => !error.is_passing(),
         Error::Closed { code, .. } => {
             matches!(*code, close::REPLACED | close::NAME_TAKEN | close::POLICY)
         }
@@ -79,6 +79,7 @@ mod tests {
             ("no token", refused(401), true, true, Exit::Refused),
             ("forbidden", refused(403), true, true, Exit::Refused),
             ("no relay", refused(404), true, false, Exit::Refused),
+            ("a redirect", refused(302), true, false, Exit::Refused),
             ("too many", refused(429), false, false, Exit::Refused),
             ("busy", refused(503), false, false, Exit::Refused),
             ("name taken", closed(4009), true, true, Exit::Refused),

@@ -291,6 +291,16 @@ fn refusals_of_the_upgrade_are_told_in_the_relays_words() {
             "a token, now",
         ),
         ("no relay", "HTTP/1.1 404 X\r\nContent-Length: 0\r\n\r\n", "404"),
+        (
+            "a page",
+            "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n<html>",
+            "a proxy did not pass the WebSocket upgrade, or the URL is not that of a relay (the answer was 200)",
+        ),
+        (
+            "no upgrade",
+            "HTTP/1.1 426 X\r\nContent-Length: 0\r\n\r\n",
+            "a proxy did not pass the WebSocket upgrade, or the URL is not that of a relay (the answer was 426)",
+        ),
     ] {
         let relay = answering(answer);
         let finished = expose("http://127.0.0.1:9", &relay, &[]).finish();

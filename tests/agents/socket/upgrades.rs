@@ -189,7 +189,11 @@ fn answering(answer: &'static str) -> SocketAddr {
 fn servers_that_are_none_of_ours_are_told_apart() {
     for (name, answer, said) in [
         ("no HTTP", "SSH-2.0-x\r\n\r\n", "not an HTTP/1.1 response"),
-        ("another page", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello", "200: hello"),
+        (
+            "another page",
+            "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello",
+            "(the answer was 200)",
+        ),
         ("JSON", "HTTP/1.1 404 N\r\nContent-Length: 15\r\n\r\n{\"message\":\"a\"}", "404: a"),
         ("no words", "HTTP/1.1 503 N\r\nContent-Length: 0\r\n\r\n", "with 503"),
         ("another upgrade", "HTTP/1.1 101 S\r\nUpgrade: h2c\r\n\r\n", "none to WebSocket"),
