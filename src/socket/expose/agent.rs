@@ -25,7 +25,8 @@ const SETTLING: Duration = Duration::from_millis(200);
 
 /// An agent that exposes one API at one relay.
 pub(super) struct Agent {
-    pub(super) name: String,
+    /// Name of the API; without one, it is reached by the id of the connection.
+    pub(super) name: Option<String>,
     pub(super) relay: Relay,
     pub(super) client: SocketClient,
     pub(super) api: Api,
@@ -113,7 +114,8 @@ impl Agent {
             connection.wait_parted();
             return Ok(None);
         }
-        self.journal.log(&format!("connected to {} as {}", self.relay.base, self.name));
+        let name = self.name.as_ref().map_or("without a name".into(), |name| format!("as {name}"));
+        self.journal.log(&format!("connected to {} {name}", self.relay.base));
         self.show_url(connection, shown)?;
         let tunnels = self.start_idle_tunnels(connection)?;
         let (api, calls) = (self.api.clone(), self.calls.clone());

@@ -1,5 +1,6 @@
 //! `rdv expose`: exposes an API of this machine at a relay while it runs.
 
+use super::address::api_url;
 use super::agent::{Agent, StopMode};
 use super::calls::Calls;
 use super::journal::Journal;
@@ -28,12 +29,15 @@ const NAME_MAX_BYTES: usize = 63;
 
 /// The arguments of `rdv expose`.
 #[derive(Args, Clone, Debug)]
+#[command(allow_missing_positional = true)]
 pub struct Expose {
     /// Name of the API: up to 63 of a-z, 0-9, '-', '.' and '_'
+    ///
+    /// Without it, the public URL has the id of the connection and changes with each one.
     #[arg(value_name = "NAME")]
-    name: String,
+    name: Option<String>,
 
-    /// URL of the API, such as `http://127.0.0.1:3000`
+    /// The API: PORT (of 127.0.0.1), HOST:PORT or `http://HOST:PORT`
     #[arg(value_name = "URL")]
     url: String,
 
@@ -115,11 +119,11 @@ impl Expose {
     }
 
     fn expose(&self) -> Result<(), Failure> {
-        check_name(&self.name)?;
+        self.name.as_deref().map_or(Ok(()), check_name)?;
         let preferences = Preferences::read()?;
         let relay = Relay::parse(self.at.named(&preferences))?;
         let options = self.options(&preferences);
-        let api = Api::new(&self.url, self.host.clone())?;
+        let api = self.api()?;
         let client = self.client(&relay, options.clone())?;
         let tunnels = if relay.offers_tunnels(&options)? { self.tunnels.into() } else { 0 };
         // Its thread blocks all signals, so it can start before the signal handling.
@@ -134,7 +138,7 @@ impl Expose {
             name: self.name.clone(),
             relay,
             client,
-            api: api.with_connect_timeout(self.connecting.connect_timeout),
+            api,
             calls,
             tunnels,
             once: self.once,
@@ -144,6 +148,11 @@ impl Expose {
         let ended = agent.run();
         journal.flush();
         ended
+    }
+
+    fn api(&self) -> Result<Api, Failure> {
+        let api = Api::new(&api_url(&self.url)?, self.host.clone())?;
+        Ok(api.with_connect_timeout(self.connecting.connect_timeout))
     }
 
     fn options(&self, preferences: &Preferences) -> Options {
@@ -186,7 +195,9 @@ impl Expose {
                 ));
             }
         };
-        metadata.insert("name".into(), self.name.as_str().into());
+        if let Some(name) = &self.name {
+            metadata.insert("name".into(), name.as_str().into());
+        }
         metadata.insert("secret".into(), secret.into());
         Ok(Value::Object(metadata))
     }

@@ -2,6 +2,7 @@
 //! its network. Requests and responses are streamed unchanged, both bodies at once, and an
 //! interrupted body is interrupted at the other side too: it is never mistaken for a complete one.
 
+mod address;
 mod agent;
 mod answer;
 mod api;

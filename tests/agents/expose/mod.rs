@@ -11,5 +11,6 @@ mod relay_end;
 mod server;
 mod silence;
 mod spares;
+mod starting;
 mod through_relay;
 mod tokens;

@@ -1,0 +1,32 @@
+//! The start of the command: arguments as they are usually typed.
+
+use crate::expose::command::{echo, end};
+use crate::expose::through_relay::exposed;
+use crate::support::{Process, Relay, ask, eventually};
+
+#[test]
+fn the_api_is_a_port_or_a_host_with_one() {
+    let (api, relay) = (echo(), Relay::start(&[]));
+    let port = api.address().port();
+    for address in [port.to_string(), format!(":{port}"), format!("localhost:{port}")] {
+        let process = exposed(&address, &relay, &[]);
+        let response = relay.exchange(&ask("PUT", "/api/billing/a").body("hello"));
+        assert_eq!((response.status(), response.text()), (200, "hello"), "{address}");
+        end(process);
+    }
+}
+
+#[test]
+fn an_api_without_a_name_is_reached_by_the_id_of_its_connection() {
+    let (api, relay) = (echo(), Relay::start(&[]));
+    let port = api.address().port().to_string();
+    let process = Process::rdv(&["expose", &port, "--relay", &relay.url("")]);
+    let below = relay.url("/socket/");
+    let id = eventually("the URL is printed", || {
+        Some(process.stdout().strip_prefix(&below)?.strip_suffix('\n')?.to_owned())
+    });
+    let response = relay.exchange(&ask("PUT", &format!("/socket/{id}/a")).body("hello"));
+    assert_eq!((response.status(), response.text()), (200, "hello"));
+    let said = end(process).stderr;
+    assert!(said.contains(" without a name\n"), "{said}");
+}
