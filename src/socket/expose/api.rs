@@ -16,7 +16,7 @@ use http::header::{CONTENT_LENGTH, EXPECT, HOST};
 use http::request::Parts;
 use http::{Method, Request, Response};
 use std::fmt::Write as _;
-use std::io::Write as _;
+use std::io::{self, Write as _};
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -86,6 +86,14 @@ impl Api {
     pub fn with_connect_timeout(mut self, timeout: Duration) -> Self {
         self.connect_timeout = timeout;
         self
+    }
+
+    /// Checks that the API accepts connections.
+    ///
+    /// # Errors
+    /// Connecting failed.
+    pub(super) fn check(&self) -> io::Result<()> {
+        wire::connect(&self.url, self.connect_timeout).map(drop)
     }
 
     /// Returns the URL it was created with.

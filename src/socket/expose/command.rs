@@ -134,6 +134,10 @@ impl Expose {
         let calls = Calls::new(move |served| reporting.served(served));
         let ending = Arc::<StopMode>::default();
         watch(&ending, &calls, (&journal, self.drain_timeout));
+        if let Err(error) = api.check() {
+            let api = api.url().host_and_port();
+            journal.warn(&format!("cannot connect to the API at {api}: {error}; is it running?"));
+        }
         let agent = Agent {
             name: self.name.clone(),
             relay,

@@ -27,8 +27,17 @@ impl Journal {
 
     /// Logs a line with the time.
     pub(super) fn log(&self, text: &str) {
+        self.add("INFO", text);
+    }
+
+    /// Logs a warning with the time.
+    pub(super) fn warn(&self, text: &str) {
+        self.add("WARN", text);
+    }
+
+    fn add(&self, level: &str, text: &str) {
         let Some(lines) = &self.0 else { return };
-        let line = format!("[{:.0} INFO ] {}\n", Timestamp::now(), printable(text));
+        let line = format!("[{:.0} {level} ] {}\n", Timestamp::now(), printable(text));
         match lines.add(line.as_bytes()) {
             PushOutcome::Taken | PushOutcome::Dropped { .. } => lines.wake(),
         }

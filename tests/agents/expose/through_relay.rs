@@ -93,7 +93,10 @@ fn an_api_that_is_down_is_named_to_the_client() {
         let response = relay.exchange(&ask("GET", "/api/billing/"));
         assert_eq!(response.status(), 502, "{spares}");
         assert_eq!(response.json()["name"], "ApiUnreachableError", "{spares}");
-        end(process);
+        let said = end(process).stderr;
+        let warned = said.lines().next().expect("a line");
+        assert!(warned.contains(" WARN ] ") && warned.contains(&nobody.to_string()), "{said}");
+        assert!(warned.ends_with("; is it running?"), "{said}");
     }
 }
 
