@@ -6,6 +6,7 @@ use super::counted;
 use super::idle_tunnel::Owner;
 use super::idle_tunnels::IdleTunnels;
 use super::journal::Journal;
+use super::name_wait::NameWait;
 use super::outcome::{failure, is_final};
 use crate::client::commands::exit::Failure;
 use crate::client::{Backoff, clock};
@@ -27,6 +28,8 @@ const SETTLING: Duration = Duration::from_millis(200);
 pub(super) struct Agent {
     /// Name of the API; without one, it is reached by the id of the connection.
     pub(super) name: Option<String>,
+    /// How long to wait for a name in use.
+    pub(super) name_timeout: Duration,
     pub(super) relay: Relay,
     pub(super) client: SocketClient,
     pub(super) api: Api,
@@ -79,6 +82,7 @@ impl Agent {
     pub(super) fn run(&self) -> Result<(), Failure> {
         let mut failed = 0_u32;
         let mut shown = None;
+        let mut names = NameWait::new(self.name_timeout);
         loop {
             let begun = clock::now();
             let lost = match self.client.connect() {
@@ -88,14 +92,24 @@ impl Agent {
             if self.ending.stop.is_set() {
                 return Ok(());
             }
-            if self.once || lost.as_ref().is_some_and(|error| is_final(error, shown.is_some())) {
+            let (now, was_waiting) = (clock::now(), names.is_waiting());
+            let waits = lost.as_ref().is_some_and(|error| names.waits(error, now));
+            if now.saturating_duration_since(begun) >= GOOD && !waits {
+                failed = 0;
+                names.end();
+            }
+            let is_final = || lost.as_ref().is_some_and(|error| is_final(error, shown.is_some()));
+            if self.once || !waits && is_final() {
                 return Err(failure(lost));
             }
-            if clock::now().saturating_duration_since(begun) >= GOOD {
-                failed = 0;
-            }
             failed = failed.saturating_add(1);
-            let pause = Backoff::default().pause(failed);
+            let mut pause = Backoff::default().pause(failed);
+            if waits {
+                pause = NameWait::pause(pause);
+            }
+            if waits && !was_waiting {
+                self.log_name_wait();
+            }
             self.log_disconnect(lost, pause);
             if self.ending.stop.wait(pause) {
                 return Ok(());
@@ -164,6 +178,13 @@ impl Agent {
         let parts = (self.api.clone(), self.calls.clone());
         let tunnels = IdleTunnels::start(owner, self.tunnels, parts, refused);
         tunnels.map(Some).map_err(|error| Failure::local("starting a thread", error))
+    }
+
+    fn log_name_wait(&self) {
+        let limit = self.name_timeout;
+        self.journal.log(&format!(
+            "the name is in use, or reserved for an interrupted connection; waiting {limit:?} at most"
+        ));
     }
 
     fn log_disconnect(&self, lost: Option<Error>, pause: Duration) {

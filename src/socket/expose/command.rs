@@ -60,6 +60,10 @@ pub struct Expose {
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = units::time(Duration::ZERO))]
     drain_timeout: Duration,
 
+    /// Maximum wait for a name in use, such as after a crash
+    #[arg(long, value_name = "TIME", default_value = "120s", value_parser = units::time(Duration::ZERO))]
+    name_timeout: Duration,
+
     /// Exit when the connection fails, instead of retrying
     #[arg(long)]
     once: bool,
@@ -140,6 +144,7 @@ impl Expose {
         }
         let agent = Agent {
             name: self.name.clone(),
+            name_timeout: self.name_timeout,
             relay,
             client,
             api,

@@ -15,6 +15,7 @@ mod idle_tunnel;
 mod idle_tunnels;
 mod incoming;
 mod journal;
+mod name_wait;
 mod outcome;
 mod pool;
 mod refusal;

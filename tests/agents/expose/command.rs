@@ -251,7 +251,7 @@ fn what_cannot_pass_is_the_end() {
         ("not allowed", 1008, "no such agents here", "1008"),
     ] {
         let (api, relay) = (echo(), RelayLike::new());
-        let process = expose(&url(&api), &relay.url(), &[]);
+        let process = expose(&url(&api), &relay.url(), &["--name-timeout", "0s"]);
         relay.agent().close_with(code, reason);
         let finished = process.finish();
         assert_eq!(finished.status.code(), Some(5), "{name}: {}", finished.stderr);

@@ -1,6 +1,8 @@
-//! The start of the command: arguments as they are usually typed.
+//! The start of the command: arguments as they are usually typed, and a name that is still reserved.
 
-use crate::expose::command::{echo, end};
+use nix::sys::signal::Signal;
+
+use crate::expose::command::{echo, end, expose, url};
 use crate::expose::through_relay::exposed;
 use crate::support::{Process, Relay, ask, eventually};
 
@@ -29,4 +31,18 @@ fn an_api_without_a_name_is_reached_by_the_id_of_its_connection() {
     assert_eq!((response.status(), response.text()), (200, "hello"));
     let said = end(process).stderr;
     assert!(said.contains(" without a name\n"), "{said}");
+}
+
+#[test]
+fn after_a_crash_the_name_is_awaited() {
+    let (api, relay) = (echo(), Relay::start(&["--name-lease", "2s"]));
+    let crashed = exposed(&url(&api), &relay, &[]);
+    crashed.signal(Signal::SIGKILL);
+    crashed.finish();
+    let impatient = expose(&url(&api), &relay.url(""), &["--name-timeout", "0s"]).finish();
+    assert_eq!(impatient.status.code(), Some(5), "{}", impatient.stderr);
+    let next = exposed(&url(&api), &relay, &[]);
+    assert_eq!(relay.exchange(&ask("GET", "/api/billing/")).status(), 200);
+    let said = end(next).stderr;
+    assert_eq!(said.matches("waiting 120s at most").count(), 1, "{said}");
 }

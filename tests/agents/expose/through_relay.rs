@@ -108,7 +108,7 @@ fn a_name_is_taken_over_with_its_secret_and_not_without() {
     let with = ["--secret-file", secret.to_str().expect("UTF-8")];
     let (api, relay) = (echo(), Relay::start(&[]));
     let first = exposed(&url(&api), &relay, &with);
-    let other = expose(&url(&api), &relay.url(""), &[]).finish();
+    let other = expose(&url(&api), &relay.url(""), &["--name-timeout", "0s"]).finish();
     assert_eq!(other.status.code(), Some(5), "{}", other.stderr);
     assert!(other.stderr.contains("choose another name"), "{}", other.stderr);
     let second = exposed(&url(&api), &relay, &with);
