@@ -3,6 +3,7 @@
 
 use super::answer::{self, AnswerBody};
 use super::pool::Pool;
+use super::public_paths::PublicPaths;
 use super::refusal::Refusal;
 use super::sending::Sending;
 use super::wire::{self, ApiReader, Requester};
@@ -59,6 +60,8 @@ pub struct Api {
     prefix: String,
     host: HostChoice,
     connect_timeout: Duration,
+    /// Whether `Location` and cookie paths are rewritten.
+    rewrites: bool,
     pool: Arc<Pool>,
 }
 
@@ -78,13 +81,22 @@ impl Api {
             return Err(Error::Input(format!("'{url}' is not a valid API URL: {why}")));
         }
         let prefix = url.path().trim_end_matches('/').to_owned();
-        Ok(Self { url, prefix, host, connect_timeout: CONNECT_TIME, pool: Arc::default() })
+        let (connect_timeout, pool) = (CONNECT_TIME, Arc::default());
+        Ok(Self { url, prefix, host, connect_timeout, rewrites: true, pool })
     }
 
     /// Sets the connect timeout, for each address of the host.
     #[must_use]
     pub fn with_connect_timeout(mut self, timeout: Duration) -> Self {
         self.connect_timeout = timeout;
+        self
+    }
+
+    /// Keeps `Location` and cookie paths as the API sends them. By default those of the API itself
+    /// get the `X-Forwarded-Prefix` of the request, so that they stay below it.
+    #[must_use]
+    pub fn without_rewriting(mut self) -> Self {
+        self.rewrites = false;
         self
     }
 
@@ -133,8 +145,18 @@ impl Api {
     ) -> Result<Response<AnswerBody>, Refusal> {
         let (parts, body) = request.into_parts();
         let head = self.head(&parts, &body);
-        let empty = body.length_bytes() == Some(0);
-        let mut ask = ApiRequest { api: self, head, method: parts.method, body: Some(body), asker };
+        let paths = self.public_paths(&parts);
+        let ask = ApiRequest { api: self, head, method: parts.method, body: Some(body), asker };
+        let mut answer = self.exchange(ask)?;
+        if let Some(paths) = paths {
+            paths.rewrite(answer.headers_mut());
+        }
+        Ok(answer)
+    }
+
+    /// Sends the request on a connection of the pool or on a new one.
+    fn exchange(&self, mut ask: ApiRequest<'_>) -> Result<Response<AnswerBody>, Refusal> {
+        let empty = ask.body.as_ref().is_some_and(|body| body.length_bytes() == Some(0));
         if let Some(wire) = self.pool.take() {
             // A server may close an idle connection just as a request is sent on it. The request is
             // retried only if it is idempotent (RFC 9110, section 9.2.2).
@@ -173,6 +195,14 @@ impl Api {
         };
         writer.end();
         head
+    }
+
+    fn public_paths(&self, parts: &Parts) -> Option<PublicPaths> {
+        if !self.rewrites {
+            return None;
+        }
+        let sent = String::from_utf8_lossy(&self.host_of(parts)).into_owned();
+        PublicPaths::of(&parts.headers, &self.prefix, [self.url.authority(), sent])
     }
 
     fn host_of(&self, parts: &Parts) -> Vec<u8> {

@@ -37,13 +37,20 @@ pub struct Expose {
     #[arg(value_name = "NAME")]
     name: Option<String>,
 
-    /// The API: PORT (of 127.0.0.1), HOST:PORT or `http://HOST:PORT`
+    /// URL or port of the API: 8000 (of 127.0.0.1), HOST:PORT or `http://HOST:PORT`
     #[arg(value_name = "URL")]
     url: String,
 
     /// Host field for the API: api (its own), client (as sent), or a value
     #[arg(long, value_name = "HOST", default_value = "api", value_parser = host_choice)]
     host: HostChoice,
+
+    /// Keep Location and cookie paths unchanged
+    ///
+    /// By default those of the API get its public prefix (/api/NAME). A proxy that maps a host name to
+    /// the API needs them unchanged.
+    #[arg(long)]
+    no_rewrite: bool,
 
     /// Idle tunnels to keep open to the relay
     ///
@@ -161,7 +168,8 @@ impl Expose {
 
     fn api(&self) -> Result<Api, Failure> {
         let api = Api::new(&api_url(&self.url)?, self.host.clone())?;
-        Ok(api.with_connect_timeout(self.connecting.connect_timeout))
+        let api = api.with_connect_timeout(self.connecting.connect_timeout);
+        Ok(if self.no_rewrite { api.without_rewriting() } else { api })
     }
 
     fn options(&self, preferences: &Preferences) -> Options {

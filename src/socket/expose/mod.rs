@@ -1,6 +1,6 @@
 //! Exposes an API behind NAT: forwards requests from a relay to an HTTP server of this machine or
-//! its network. Requests and responses are streamed unchanged, both bodies at once, and an
-//! interrupted body is interrupted at the other side too: it is never mistaken for a complete one.
+//! its network. Bodies are streamed unchanged, both at once, and an interrupted body is interrupted at
+//! the other side too: it is never mistaken for a complete one.
 
 mod address;
 mod agent;
@@ -18,6 +18,7 @@ mod journal;
 mod name_wait;
 mod outcome;
 mod pool;
+mod public_paths;
 mod refusal;
 mod sending;
 mod wire;
