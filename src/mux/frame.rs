@@ -243,7 +243,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_written_is_read_again() {
+    fn a_written_frame_is_read_back() {
         let head = Bytes::from_static(b"GET / HTTP/1.1\r\n\r\n");
         let bytes = Bytes::from(vec![7; DATA_MAX_BYTES]);
         for frame in [
@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_reason_is_cut_between_characters() {
+    fn a_long_reason_is_truncated_at_a_character_boundary() {
         let why = CancelReason::Broke("ü".repeat(150));
         let message = Frame::Cancel { number: 1, why }.to_message();
         let cut = Frame::Cancel { number: 1, why: CancelReason::Broke("ü".repeat(100)) };
@@ -297,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_message_is_refused() {
+    fn an_invalid_message_is_refused() {
         for (name, message, error) in [
             ("nothing", &[][..], FrameError::Short),
             ("a cut header", &[1, 0, 0, 0, 0], FrameError::Short),

@@ -165,7 +165,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_messages_are_those_of_the_protocol() {
+    fn messages_are_written_as_documented() {
         let metadata = Metadata(json!({ "name": "billing", "n": [1, null] }));
         let text = r#"{"Type":"ClientHandshakeMetaData","Meta":{"name":"billing","n":[1,null]}}"#;
         assert_eq!(write_metadata(&metadata), text);
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn another_message_is_not_taken_for_the_expected_one() {
+    fn an_unexpected_message_is_refused() {
         for text in ["", "{}", "[]", "x", r#"{"Type":7}"#, &write_ack()] {
             assert!(read_metadata(text).is_err(), "{text}");
             assert!(read_welcome(text).is_err(), "{text}");

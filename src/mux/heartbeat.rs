@@ -63,7 +63,7 @@ mod tests {
 
     #[test]
     #[allow(clippy::disallowed_methods, reason = "a base for made-up times")]
-    fn a_silent_peer_is_asked_once_and_then_given_up() {
+    fn a_silent_peer_is_pinged_once_and_then_dead() {
         let start = Instant::now();
         let at = |s| start + Duration::from_secs(s);
         let mut heartbeat = Heartbeat::new(Duration::from_secs(20), start);

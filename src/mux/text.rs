@@ -379,7 +379,7 @@ mod tests {
                              HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n";
 
     #[test]
-    fn messages_are_read_wherever_they_are_cut() {
+    fn messages_may_be_split_anywhere() {
         let requests = "GET /a HTTP/1.1 (1).POST /b HTTP/1.1 (-):hello.POST /c HTTP/1.1 (-):abcde.";
         let responses = "HTTP/1.1 200 OK (1):ok.HTTP/1.1 204 No Content (2).\
                          HTTP/1.1 200 OK (head).HTTP/1.1 200 OK (-):x.";
@@ -439,7 +439,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_http_is_refused() {
+    fn invalid_http_is_refused() {
         let long = format!("GET / HTTP/1.1\r\nHost: h\r\nA: {}", "x".repeat(HEAD_MAX_BYTES));
         for (name, text) in [
             ("chat", "hello there\r\n\r\n"),

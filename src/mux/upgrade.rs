@@ -87,33 +87,33 @@ mod tests {
     const FIELDS: &str = "Upgrade: websocket\r\nConnection: Upgrade\r\n\
         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n";
 
-    fn asked_by(head: &str) -> Result<Option<Upgrade>, &'static str> {
+    fn parse_head(head: &str) -> Result<Option<Upgrade>, &'static str> {
         let mut slots = FieldSlots::new();
         let limits = HeadLimits { bytes: 16 << 10, target_bytes: 8 << 10 };
         asked(&parse(head.as_bytes(), &mut slots, &limits).unwrap().unwrap())
     }
 
     /// Parses a GET with these field lines.
-    fn asked_with(fields: &str) -> Result<Option<Upgrade>, &'static str> {
-        asked_by(&format!("GET /socket HTTP/1.1\r\nHost: h\r\n{fields}\r\n"))
+    fn parse_fields(fields: &str) -> Result<Option<Upgrade>, &'static str> {
+        parse_head(&format!("GET /socket HTTP/1.1\r\nHost: h\r\n{fields}\r\n"))
     }
 
     #[test]
-    fn the_example_of_the_rfc_gets_its_answer() {
-        let upgrade = asked_with(FIELDS).unwrap().unwrap();
+    fn the_example_of_the_rfc_has_its_accept_key() {
+        let upgrade = parse_fields(FIELDS).unwrap().unwrap();
         assert_eq!(upgrade.accept, "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
         assert!(!upgrade.v1);
     }
 
     #[test]
-    fn a_request_that_names_no_websocket_asks_for_none() {
+    fn a_request_without_upgrade_websocket_is_no_upgrade() {
         for (name, fields) in [
             ("no field", FIELDS.replace("Upgrade: websocket\r\n", "")),
             ("another protocol", FIELDS.replace("websocket\r\nC", "h2c\r\nC")),
             ("a longer name", FIELDS.replace("websocket\r\nC", "websockets\r\nC")),
             ("nothing at all", String::new()),
         ] {
-            assert_eq!(asked_with(&fields), Ok(None), "{name}");
+            assert_eq!(parse_fields(&fields), Ok(None), "{name}");
         }
     }
 
@@ -129,7 +129,7 @@ mod tests {
             ("spaces around the key", "Key: dGhl", "Key: \t dGhl"),
         ] {
             assert!(FIELDS.contains(from), "{name}");
-            assert!(matches!(asked_with(&FIELDS.replace(from, to)), Ok(Some(_))), "{name}");
+            assert!(matches!(parse_fields(&FIELDS.replace(from, to)), Ok(Some(_))), "{name}");
         }
     }
 
@@ -147,13 +147,13 @@ mod tests {
             ("a later one", "Sec-WebSocket-Protocol: rdv.socket.v12\r\n", false),
             ("none", "", false),
         ] {
-            let upgrade = asked_with(&format!("{FIELDS}{offered}"));
+            let upgrade = parse_fields(&format!("{FIELDS}{offered}"));
             assert_eq!(upgrade.unwrap().unwrap().v1, v1, "{name}");
         }
     }
 
     #[test]
-    fn what_the_rfc_does_not_allow_is_refused_with_its_reason() {
+    fn an_invalid_upgrade_is_refused_with_the_reason() {
         const KEY: &str = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
         const VERSION: &str = "Sec-WebSocket-Version: 13\r\n";
         let twice = |line: &str| line.repeat(2);
@@ -183,7 +183,7 @@ mod tests {
             ("no base64", KEY, KEY.replace("ZQ==", "!!=="), "base64 form of 16"),
         ] {
             assert!(FIELDS.contains(from), "{name}");
-            let refused = asked_with(&FIELDS.replace(from, &to)).expect_err(name);
+            let refused = parse_fields(&FIELDS.replace(from, &to)).expect_err(name);
             assert!(refused.contains(reason), "{name}: {refused}");
         }
     }
@@ -195,7 +195,8 @@ mod tests {
             ("HEAD", "HEAD / HTTP/1.1", "with GET"),
             ("an older version", "GET / HTTP/1.0", "with HTTP/1.1"),
         ] {
-            let refused = asked_by(&format!("{line}\r\nHost: h\r\n{FIELDS}\r\n")).expect_err(name);
+            let refused =
+                parse_head(&format!("{line}\r\nHost: h\r\n{FIELDS}\r\n")).expect_err(name);
             assert!(refused.contains(reason), "{name}: {refused}");
         }
     }

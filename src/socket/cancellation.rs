@@ -120,7 +120,7 @@ mod tests {
     use std::sync::mpsc;
 
     #[test]
-    fn what_is_asked_for_is_done_once_and_only_while_it_is_needed() {
+    fn cancel_callbacks_run_once_and_only_while_held() {
         let cancellation = Cancellation::new();
         let (tell, done) = mpsc::channel();
         let record = |what: &'static str| {

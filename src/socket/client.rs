@@ -224,7 +224,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn urls_without_a_path_are_those_of_a_relay() {
+    fn urls_without_a_path_refer_to_a_relay() {
         for (text, url) in [
             ("ws://h:1", "http://h:1/socket"),
             ("wss://h", "https://h/socket"),
@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn tokens_stay_in_their_line() {
+    fn tokens_cannot_inject_a_line() {
         for token in ["", "a\r\nb", "é"] {
             let client = SocketClient::new("ws://h").unwrap();
             assert!(client.with_token(token).is_err(), "{token:?}");

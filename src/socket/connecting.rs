@@ -208,7 +208,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn connection_is_a_list_in_which_upgrade_is_found() {
+    fn upgrade_is_found_in_a_list_of_connection() {
         const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
         for (name, fields, understood) in [
             ("alone", "Upgrade: websocket\r\nConnection: Upgrade", true),

@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn requests_are_written_with_what_they_need() {
+    fn requests_are_written_with_the_required_fields() {
         for (name, builder, length, text) in [
             ("a plain one", Request::get("/a?b"), Some(0), "GET /a?b HTTP/1.1\r\nHost: h:1\r\n"),
             (
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn what_concerns_one_connection_goes_neither_way() {
+    fn hop_by_hop_fields_are_removed_in_both_directions() {
         let builder = Request::get("/")
             .header("Connection", "close, X-Own")
             .header("X-Own", "1")
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn a_length_may_be_stated_several_times_if_it_is_the_same() {
+    fn repeated_lengths_must_agree() {
         for (name, lines, length) in [
             ("nothing", &[][..], None),
             ("once", &["5"], Some(5)),
@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn responses_are_read_as_they_are_written() {
+    fn a_written_response_is_read_back() {
         let response = Response::builder().status(404).header("A", "1").header("A", "2");
         let head = response.body(()).unwrap().into_parts().0;
         let bytes = write_response(&head, Some(3));

@@ -26,7 +26,7 @@ mod tests {
     use http::header::{CONTENT_LENGTH, EXPECT};
 
     #[test]
-    fn what_is_about_the_connection_stays_and_the_rest_goes_on_in_its_order() {
+    fn hop_by_hop_fields_are_removed_and_others_keep_their_order() {
         let mut fields = HeaderMap::new();
         for (name, value) in [
             ("connection", "X-Mine, close, host"),

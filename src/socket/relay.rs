@@ -62,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_relay_is_where_it_is_dialled_and_where_it_is_asked() {
+    fn a_relay_has_a_socket_url_and_a_base_url() {
         for (text, socket, base) in [
             ("ws://h:1", "http://h:1/socket", "http://h:1/"),
             ("wss://h", "https://h/socket", "https://h/"),

@@ -56,7 +56,7 @@ const CALLED: [&str; 4] = [
 ];
 
 #[test]
-fn a_call_has_a_line_with_the_bytes_of_its_answers_body() {
+fn a_call_is_logged_with_the_bytes_of_its_response_body() {
     for dialect in DIALECTS {
         let logged = Logged::start();
         let mut agent = Agent::named(&logged.relay, dialect, "a");
@@ -77,7 +77,7 @@ fn a_call_has_a_line_with_the_bytes_of_its_answers_body() {
 }
 
 #[test]
-fn a_call_on_a_spare_connection_has_the_same_line() {
+fn a_call_through_a_tunnel_is_logged_the_same_way() {
     let logged = Logged::start();
     let agent = Agent::named(&logged.relay, Dialect::V1, "a");
     let mut spare = Spare::of(&logged.relay, &agent);
@@ -106,7 +106,7 @@ fn a_call_on_a_spare_connection_has_the_same_line() {
 }
 
 #[test]
-fn a_call_that_breaks_off_has_a_line_with_what_was_sent() {
+fn an_interrupted_call_is_logged_with_the_bytes_that_were_sent() {
     let logged = Logged::start();
     let mut agent = Agent::named(&logged.relay, Dialect::V1, "a");
     let mut client = logged.relay.connect();
@@ -128,7 +128,7 @@ fn a_call_that_breaks_off_has_a_line_with_what_was_sent() {
 }
 
 #[test]
-fn a_websocket_and_its_spare_connections_have_lines_at_their_ends() {
+fn a_websocket_and_its_tunnels_are_logged_when_they_close() {
     let logged = Logged::start();
     let mut agent = Agent::named(&logged.relay, Dialect::V1, "a");
     let spare = Spare::of(&logged.relay, &agent);
@@ -145,7 +145,7 @@ fn a_websocket_and_its_spare_connections_have_lines_at_their_ends() {
 }
 
 #[test]
-fn agents_and_calls_are_counted_by_route_and_by_where_they_stand() {
+fn agents_and_calls_are_counted_by_route_and_phase() {
     let relay = Observed::start(&[]);
     let mut agent = Agent::named(&relay, Dialect::V1, "a");
     let mut client = relay.connect();

@@ -58,7 +58,7 @@ fn status(head: &str) -> &str {
 }
 
 #[test]
-fn an_agent_calls_the_api_with_bodies_both_ways() {
+fn an_agent_calls_the_api_with_bodies_in_both_directions() {
     for dialect in DIALECTS {
         let mut beside = Beside::start(dialect, &[]);
         for (name, answer) in [
@@ -93,7 +93,7 @@ fn an_agent_calls_the_api_with_bodies_both_ways() {
 }
 
 #[test]
-fn large_bodies_go_both_ways() {
+fn large_bodies_pass_in_both_directions() {
     let mut beside = Beside::start(Dialect::V1, &[]);
     let data = pattern(5, 3_000_000);
     let api = beside.api.try_clone().expect("dup");
@@ -110,7 +110,7 @@ fn large_bodies_go_both_ways() {
 }
 
 #[test]
-fn without_an_api_nothing_is_found() {
+fn without_an_api_requests_are_answered_404() {
     let relay = Relay::start(&[]);
     for dialect in DIALECTS {
         let mut agent = Agent::connect(&relay, dialect, Value::Null);
@@ -122,7 +122,7 @@ fn without_an_api_nothing_is_found() {
 }
 
 #[test]
-fn an_api_that_is_not_there_is_a_bad_gateway() {
+fn an_unreachable_api_is_a_bad_gateway() {
     for dialect in DIALECTS {
         let Beside { relay, api, mut agent } = Beside::start(dialect, &[]);
         drop(api);
@@ -135,7 +135,7 @@ fn an_api_that_is_not_there_is_a_bad_gateway() {
 }
 
 #[test]
-fn an_api_that_breaks_off_before_it_answers_is_a_bad_gateway() {
+fn an_api_that_disconnects_before_its_response_is_a_bad_gateway() {
     for dialect in DIALECTS {
         for partly in ["", "HTTP/1.1 200 OK\r\nContent-"] {
             let mut beside = Beside::start(dialect, &[]);
@@ -152,7 +152,7 @@ fn an_api_that_breaks_off_before_it_answers_is_a_bad_gateway() {
 }
 
 #[test]
-fn half_an_answer_of_the_api_does_not_look_whole() {
+fn a_truncated_response_of_the_api_never_looks_complete() {
     for dialect in DIALECTS {
         let mut beside = Beside::start(dialect, &[]);
         let number = beside.agent.ask(&head("GET /", ""), b"");
@@ -176,7 +176,7 @@ fn half_an_answer_of_the_api_does_not_look_whole() {
 }
 
 #[test]
-fn an_api_that_does_not_answer_in_time_is_given_up() {
+fn an_api_that_does_not_respond_in_time_is_a_gateway_timeout() {
     for dialect in DIALECTS {
         let mut beside = Beside::start(dialect, &["--agent-timeout", "100ms"]);
         let number = beside.agent.ask(&head("GET /", ""), b"");
@@ -189,7 +189,7 @@ fn an_api_that_does_not_answer_in_time_is_given_up() {
 }
 
 #[test]
-fn the_api_may_answer_while_the_request_is_still_coming() {
+fn the_api_may_respond_before_the_request_is_complete() {
     let mut beside = Beside::start(Dialect::V1, &[]);
     let asked = head("POST /", "Content-Length: 1000000\r\n");
     let number = beside.agent.session.request(asked.as_bytes(), false).expect("open");
@@ -213,7 +213,7 @@ fn the_api_may_answer_while_the_request_is_still_coming() {
 }
 
 #[test]
-fn two_answers_in_text_come_one_after_the_other_and_whole() {
+fn two_text_responses_are_sent_one_after_the_other() {
     let mut beside = Beside::start(Dialect::Text, &[]);
     // Its session would send one after the other.
     let ask = |agent: &mut Agent, id: &str| {
@@ -236,7 +236,7 @@ fn two_answers_in_text_come_one_after_the_other_and_whole() {
 }
 
 #[test]
-fn one_request_more_than_there_may_be_is_refused() {
+fn requests_beyond_the_limit_are_refused() {
     for dialect in DIALECTS {
         let mut beside = Beside::start(dialect, &["--max-agent-requests", "1"]);
         match dialect {
@@ -270,7 +270,7 @@ fn one_request_more_than_there_may_be_is_refused() {
 }
 
 #[test]
-fn requests_of_agents_are_no_calls() {
+fn requests_from_agents_are_not_counted_as_calls() {
     let mut beside = Beside::start(Dialect::V1, &[]);
     let number = beside.agent.ask(&head("GET /", ""), b"");
     let mut api = beside.accept();

@@ -10,7 +10,7 @@ use crate::agent::{Agent, DIALECTS};
 use crate::support::{Ending, Relay, ask, chunks, is_pattern, pattern};
 
 #[test]
-fn uploads_arrive_whole_with_a_length_and_in_chunks() {
+fn uploads_arrive_complete_with_a_length_and_chunked() {
     let relay = Relay::start(&[]);
     let mut agent = Agent::connect(&relay, Dialect::V1, Value::Null);
     let place = agent.place();
@@ -43,7 +43,7 @@ fn uploads_arrive_whole_with_a_length_and_in_chunks() {
 }
 
 #[test]
-fn answers_arrive_whole_with_a_length_and_without() {
+fn responses_arrive_complete_with_a_length_and_without() {
     let relay = Relay::start(&[]);
     for dialect in DIALECTS {
         let mut agent = Agent::connect(&relay, dialect, Value::Null);
@@ -72,7 +72,7 @@ fn answers_arrive_whole_with_a_length_and_without() {
 }
 
 #[test]
-fn a_patient_client_is_told_to_go_on() {
+fn expect_100_continue_is_answered() {
     let relay = Relay::start(&[]);
     for dialect in DIALECTS {
         let mut agent = Agent::connect(&relay, dialect, Value::Null);
@@ -92,7 +92,7 @@ fn a_patient_client_is_told_to_go_on() {
 }
 
 #[test]
-fn an_answer_may_come_before_the_upload_is_over() {
+fn the_response_may_precede_the_end_of_the_upload() {
     let relay = Relay::start(&[]);
     let mut agent = Agent::connect(&relay, Dialect::V1, Value::Null);
     let mut client = relay.connect();
@@ -121,7 +121,7 @@ fn an_answer_may_come_before_the_upload_is_over() {
 }
 
 #[test]
-fn each_event_of_a_stream_of_events_arrives_at_once() {
+fn each_event_of_an_event_stream_arrives_at_once() {
     let relay = Relay::start(&[]);
     for dialect in DIALECTS {
         let mut agent = Agent::connect(&relay, dialect, Value::Null);

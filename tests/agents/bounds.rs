@@ -56,7 +56,7 @@ fn interim_responses_through_a_websocket_are_bounded() {
 }
 
 #[test]
-fn handshakes_that_are_not_finished_take_no_agents_place_and_are_bounded() {
+fn pending_handshakes_are_bounded_and_not_counted_as_agents() {
     for dialect in DIALECTS {
         let relay = Relay::start(&["--max-agents", "1"]);
         let pending: Vec<Agent> = (0..15).map(|_| Agent::raw(&relay, dialect)).collect();
@@ -76,7 +76,7 @@ fn handshakes_that_are_not_finished_take_no_agents_place_and_are_bounded() {
 }
 
 #[test]
-fn one_that_introduces_itself_when_the_places_are_taken_is_left() {
+fn a_handshake_beyond_max_agents_is_closed() {
     let relay = Relay::start(&["--max-agents", "1"]);
     let mut late = Agent::raw(&relay, Dialect::V1);
     let _first = Agent::named(&relay, Dialect::V1, "first");
@@ -85,7 +85,7 @@ fn one_that_introduces_itself_when_the_places_are_taken_is_left() {
 }
 
 #[test]
-fn a_flood_of_small_frames_is_heard_to_its_end() {
+fn a_flood_of_small_frames_is_processed_to_its_end() {
     for (name, first) in [("pings", 0x89), ("pongs", 0x8a)] {
         let relay = Relay::start(&[]);
         let mut agent = Agent::named(&relay, Dialect::V1, "a");
@@ -99,7 +99,7 @@ fn a_flood_of_small_frames_is_heard_to_its_end() {
 }
 
 #[test]
-fn a_long_list_of_agents_has_each_of_them_once() {
+fn a_long_list_contains_each_agent_once() {
     let relay = Relay::start(&TRUSTING);
     let note = "x".repeat(3000);
     let connect = |number| {

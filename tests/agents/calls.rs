@@ -46,7 +46,7 @@ fn every_method_reaches_the_agent() {
 }
 
 #[test]
-fn the_rest_of_the_target_is_not_touched() {
+fn the_rest_of_the_target_is_forwarded_unchanged() {
     let relay = Relay::start(&[]);
     let mut agent = Agent::named(&relay, Dialect::V1, "a");
     let mut client = relay.connect();
@@ -69,7 +69,7 @@ fn the_rest_of_the_target_is_not_touched() {
 }
 
 #[test]
-fn fields_with_an_underscore_in_their_names_pass_only_where_that_is_set() {
+fn fields_with_an_underscore_pass_only_with_pass_underscores() {
     for (flags, passes) in [(&[][..], false), (&["--pass-underscores"], true)] {
         let relay = Relay::start(flags);
         for dialect in DIALECTS {
@@ -93,7 +93,7 @@ fn fields_with_an_underscore_in_their_names_pass_only_where_that_is_set() {
 }
 
 #[test]
-fn fields_pass_but_for_those_of_one_connection() {
+fn fields_pass_except_hop_by_hop_ones() {
     let relay = Relay::start(&[]);
     for dialect in DIALECTS {
         let mut agent = Agent::connect(&relay, dialect, serde_json::Value::Null);
@@ -139,7 +139,7 @@ fn fields_pass_but_for_those_of_one_connection() {
 }
 
 #[test]
-fn a_correlation_id_is_minted_kept_and_returned() {
+fn a_correlation_id_is_generated_kept_and_returned() {
     let relay = Relay::start(&[]);
     for dialect in DIALECTS {
         let mut agent = Agent::connect(&relay, dialect, serde_json::Value::Null);
@@ -167,7 +167,7 @@ fn a_correlation_id_is_minted_kept_and_returned() {
 }
 
 #[test]
-fn http_1_0_gets_the_end_of_the_connection_as_the_end_of_the_body() {
+fn an_http_1_0_body_ends_with_the_connection() {
     let relay = Relay::start(&[]);
     for dialect in DIALECTS {
         let mut agent = Agent::connect(&relay, dialect, serde_json::Value::Null);
@@ -225,7 +225,7 @@ fn await_idle(relay: &Relay, place: &str) {
 }
 
 #[test]
-fn answers_without_a_body_end_with_their_heads() {
+fn responses_without_a_body_end_with_their_head() {
     let relay = Relay::start(&[]);
     for dialect in DIALECTS {
         let mut agent = Agent::connect(&relay, dialect, serde_json::Value::Null);
@@ -254,7 +254,7 @@ fn answers_without_a_body_end_with_their_heads() {
 }
 
 #[test]
-fn interim_answers_of_an_agent_are_passed_over() {
+fn interim_responses_of_an_agent_are_skipped() {
     let relay = Relay::start(&[]);
     let mut agent = Agent::connect(&relay, Dialect::V1, serde_json::Value::Null);
     let mut client = relay.connect();
@@ -276,7 +276,7 @@ fn interim_answers_of_an_agent_are_passed_over() {
 }
 
 #[test]
-fn a_suspended_relay_still_takes_calls() {
+fn a_suspended_relay_still_accepts_calls() {
     let relay = crate::support::Observed::start(&[]);
     let agent = Agent::named(&relay, Dialect::V1, "a");
     let echo = agent.echo();

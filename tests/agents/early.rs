@@ -12,7 +12,7 @@ use crate::spare::Spare;
 use crate::support::{Relay, eventually};
 
 #[test]
-fn a_request_of_an_agent_that_never_ends_is_over_with_its_answer() {
+fn an_endless_request_of_an_agent_ends_with_its_response() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
     let address = listener.local_addr().expect("an address").to_string();
     // With more than one of them left behind the agent could ask nothing more.

@@ -10,7 +10,7 @@ use crate::spare::Spare;
 use crate::support::{Ending, Relay, ask, assert_error};
 
 #[test]
-fn a_relay_that_drains_completes_calls_and_then_leaves_agents() {
+fn a_draining_relay_completes_calls_and_then_closes_agents() {
     for dialect in DIALECTS {
         let relay = Relay::start(&[]);
         let mut idle = Agent::connect(&relay, dialect, Value::Null);
@@ -36,7 +36,7 @@ fn a_relay_that_drains_completes_calls_and_then_leaves_agents() {
 }
 
 #[test]
-fn a_relay_that_drains_completes_calls_on_spare_connections() {
+fn a_draining_relay_completes_calls_through_tunnels() {
     let relay = Relay::start(&[]);
     let mut agent = Agent::connect(&relay, Dialect::V1, Value::Null);
     let mut spare = Spare::of(&relay, &agent);
@@ -55,7 +55,7 @@ fn a_relay_that_drains_completes_calls_on_spare_connections() {
 }
 
 #[test]
-fn a_relay_that_stops_at_once_tells_callers_and_agents() {
+fn an_immediate_stop_ends_calls_and_closes_agents() {
     for dialect in DIALECTS {
         let relay = Relay::start(&[]);
         let mut agent = Agent::connect(&relay, dialect, Value::Null);

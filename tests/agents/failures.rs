@@ -33,7 +33,7 @@ impl Called {
     }
 
     /// The connection goes on, and another call is answered.
-    fn assert_goes_on(&mut self) {
+    fn assert_next_call_succeeds(&mut self) {
         let place = self.agent.place();
         self.client.ask(&ask("GET", &place));
         let number = self.agent.asked_head().0;
@@ -43,7 +43,7 @@ impl Called {
 }
 
 #[test]
-fn an_agent_that_is_not_there_is_not_found() {
+fn an_agent_that_is_not_connected_is_not_found() {
     let relay = Relay::start(&[]);
     let mut client = relay.connect();
     for target in [
@@ -62,7 +62,7 @@ fn an_agent_that_is_not_there_is_not_found() {
 }
 
 #[test]
-fn an_agent_that_goes_away_before_its_answer_is_a_bad_gateway() {
+fn an_agent_that_disconnects_before_its_response_is_a_bad_gateway() {
     for dialect in DIALECTS {
         let called = Called::start(&[], dialect);
         called.agent.vanish();
@@ -74,7 +74,7 @@ fn an_agent_that_goes_away_before_its_answer_is_a_bad_gateway() {
 }
 
 #[test]
-fn an_answer_that_breaks_off_does_not_look_whole() {
+fn an_interrupted_response_never_looks_complete() {
     for (name, head, http10, ending) in [
         ("chunked", "HTTP/1.1 200 OK\r\n\r\n".to_owned(), false, Ending::Closed),
         ("sized", ok(100), false, Ending::Closed),
@@ -100,7 +100,7 @@ fn an_answer_that_breaks_off_does_not_look_whole() {
 }
 
 #[test]
-fn an_agent_that_does_not_answer_in_time_is_given_up() {
+fn an_agent_that_does_not_respond_in_time_is_a_gateway_timeout() {
     for dialect in DIALECTS {
         let mut called = Called::start(&["--agent-timeout", "100ms"], dialect);
         assert_error("late", &called.client.response(), (504, "AgentTimeoutError", None));
@@ -115,7 +115,7 @@ fn an_agent_that_does_not_answer_in_time_is_given_up() {
 }
 
 #[test]
-fn an_answer_may_take_longer_than_its_beginning() {
+fn agent_timeout_applies_to_the_head_only() {
     let mut called = Called::start(&["--agent-timeout", "1s"], Dialect::V1);
     called.agent.begin(called.number, &ok(4), false);
     assert_eq!(called.client.head().status, 200);
@@ -129,14 +129,14 @@ fn an_answer_may_take_longer_than_its_beginning() {
 }
 
 #[test]
-fn one_call_more_than_an_agent_may_have_is_told_so() {
+fn calls_beyond_the_limit_of_an_agent_are_refused() {
     for dialect in DIALECTS {
         let mut called = Called::start(&["--max-agent-requests", "1"], dialect);
         let answer = called.relay.get(&called.agent.place());
         assert_error("one too many", &answer, (503, "TooBusyError", None));
         called.agent.answer_ok(called.number, b"");
         assert_eq!(called.client.response().status(), 200);
-        called.assert_goes_on();
+        called.assert_next_call_succeeds();
     }
 }
 
@@ -158,7 +158,7 @@ fn calls_that_a_text_agent_answers_late_do_not_count_for_ever() {
 }
 
 #[test]
-fn an_agent_may_cancel_and_say_why() {
+fn an_agent_may_cancel_with_a_reason() {
     for (why, status, name) in [
         (CancelReason::Gone, 502, "AgentGoneError"),
         (CancelReason::Late, 504, "AgentTimeoutError"),
@@ -169,12 +169,12 @@ fn an_agent_may_cancel_and_say_why() {
         let mut called = Called::start(&[], Dialect::V1);
         called.agent.cancel(called.number, why.clone());
         assert_error(name, &called.client.response(), (status, name, None));
-        called.assert_goes_on();
+        called.assert_next_call_succeeds();
     }
 }
 
 /// How a client is answered when the agent sends this head, and these bytes of a body.
-fn answered_with(head: &[u8], body: &[u8]) -> Result<Response, Ending> {
+fn response_to_head_and_body(head: &[u8], body: &[u8]) -> Result<Response, Ending> {
     let mut called = Called::start(&[], Dialect::V1);
     called.agent.send_raw(&frame(2, u8::from(body.is_empty()), called.number, head));
     if !body.is_empty() {
@@ -184,7 +184,7 @@ fn answered_with(head: &[u8], body: &[u8]) -> Result<Response, Ending> {
 }
 
 #[test]
-fn a_head_that_is_no_good_http_is_a_bad_gateway() {
+fn an_invalid_response_head_is_a_bad_gateway() {
     for (name, head) in [
         ("nonsense", &b"hello\r\n\r\n"[..]),
         ("not whole", b"HTTP/1.1 200 OK\r\n"),
@@ -194,22 +194,22 @@ fn a_head_that_is_no_good_http_is_a_bad_gateway() {
         ("a smuggled field", b"HTTP/1.1 200 OK\r\nA: b\x00c\r\n\r\n"),
         ("a body that is missing", b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n"),
     ] {
-        let answer = answered_with(head, b"").expect("an answer");
+        let answer = response_to_head_and_body(head, b"").expect("an answer");
         assert_error(name, &answer, (502, "AgentBrokeError", None));
     }
 }
 
 #[test]
-fn a_body_of_another_length_than_was_told_does_not_look_whole() {
+fn a_body_that_differs_from_its_declared_length_never_looks_complete() {
     for (name, body) in [("too short", &b"abc"[..]), ("too long", b"abcdefg")] {
-        let answer = answered_with(ok(5).as_bytes(), body).expect("a head");
+        let answer = response_to_head_and_body(ok(5).as_bytes(), body).expect("a head");
         assert_eq!(answer.ending, Ending::Closed, "{name}: {:?}", answer.text());
         assert!(answer.body.len() < 5, "{name}: {:?}", answer.text());
     }
 }
 
 #[test]
-fn a_client_that_goes_away_is_told_to_the_agent() {
+fn a_client_disconnect_cancels_the_call_at_the_agent() {
     for way in LEAVINGS {
         for begun in [false, true] {
             let mut called = Called::start(&[], Dialect::V1);
@@ -238,7 +238,7 @@ fn a_client_that_goes_away_is_told_to_the_agent() {
 }
 
 #[test]
-fn an_upload_that_breaks_its_framing_is_refused() {
+fn an_upload_with_invalid_framing_is_refused() {
     let mut called = Called::with(&[], Dialect::V1, |place| {
         ask("POST", place).chunked().raw_body(b"5\r\nhello\r\nnonsense\r\n")
     });
@@ -253,7 +253,7 @@ fn an_upload_that_breaks_its_framing_is_refused() {
 }
 
 #[test]
-fn an_agent_that_sends_more_than_it_may_is_cut_off() {
+fn an_agent_that_exceeds_its_window_is_disconnected() {
     let relay = Relay::start(&[]);
     let mut agent = Agent::connect(&relay, Dialect::V1, Value::Null);
     let mut client = Wire::connect_narrow(relay.address());
@@ -277,7 +277,7 @@ fn an_agent_that_sends_more_than_it_may_is_cut_off() {
 }
 
 #[test]
-fn frames_of_an_exchange_that_is_over_are_dropped() {
+fn frames_of_a_finished_exchange_are_dropped() {
     let mut called = Called::start(&[], Dialect::V1);
     for late in [
         frame(3, 1, 4_000, b"late"),
@@ -291,7 +291,7 @@ fn frames_of_an_exchange_that_is_over_are_dropped() {
 }
 
 #[test]
-fn frames_that_make_no_sense_end_the_connection() {
+fn invalid_frames_close_the_connection() {
     for (name, kind, payload) in [
         ("a body before its head", 3, &b"x"[..]),
         ("a window beyond all", 4, &u32::MAX.to_be_bytes()),

@@ -12,7 +12,7 @@ const GROWTH_MAX_BYTES: u64 = 4 << 20;
 const BULK_BYTES: usize = 128 << 20;
 
 #[test]
-fn a_client_that_does_not_read_holds_up_no_other_call() {
+fn a_client_that_does_not_read_blocks_no_other_call() {
     let relay = Relay::start(&[]);
     let mut agent = Agent::connect(&relay, Dialect::V1, Value::Null);
     let mut stalled = Wire::connect_narrow(relay.address());
@@ -31,7 +31,7 @@ fn a_client_that_does_not_read_holds_up_no_other_call() {
 }
 
 #[test]
-fn a_large_answer_leaves_memory_as_it_was() {
+fn a_large_response_does_not_grow_memory() {
     let relay = Relay::start(BUSY);
     let mut agent = Agent::connect(&relay, Dialect::V1, Value::Null);
     let place = agent.place();
@@ -55,7 +55,7 @@ fn a_large_answer_leaves_memory_as_it_was() {
 }
 
 #[test]
-fn an_upload_waits_for_an_agent_that_does_not_use_it_up() {
+fn an_upload_is_paused_while_the_agent_does_not_consume_it() {
     let relay = Observed::start(BUSY);
     let mut agent = Agent::connect(&relay, Dialect::V1, Value::Null);
     let mut client = relay.connect();
@@ -85,7 +85,7 @@ fn an_upload_waits_for_an_agent_that_does_not_use_it_up() {
 }
 
 #[test]
-fn an_agent_that_is_silent_is_given_up_with_its_calls() {
+fn a_silent_agent_is_disconnected_and_its_calls_fail() {
     for dialect in crate::agent::DIALECTS {
         let relay = Relay::start(&["--agent-heartbeat", "100ms"]);
         let mut agent = Agent::connect(&relay, dialect, Value::Null);

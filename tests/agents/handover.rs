@@ -41,7 +41,7 @@ fn assert_called(line: &Lineage, agent: &mut Agent, name: &str) {
 }
 
 #[test]
-fn agents_are_sent_to_the_new_process_and_calls_are_completed_by_the_old_one() {
+fn agents_move_to_the_new_process_and_the_old_one_completes_calls() {
     for dialect in DIALECTS {
         let (mut line, address) = with_listener();
         let mut idle = attach(&line, address, dialect, "idle");
@@ -80,7 +80,7 @@ fn agents_are_sent_to_the_new_process_and_calls_are_completed_by_the_old_one() {
 }
 
 #[test]
-fn a_call_on_a_spare_connection_is_completed_by_the_old_process() {
+fn a_call_through_a_tunnel_is_completed_by_the_old_process() {
     let (mut line, address) = with_listener();
     let mut agent = attach(&line, address, Dialect::V1, "a");
     let mut idle = Spare::at(address, &agent);

@@ -8,7 +8,7 @@ use crate::agent::{Agent, DIALECTS, masked};
 use crate::support::{Relay, ask};
 
 #[test]
-fn an_agent_is_reachable_by_its_name_and_by_its_connection() {
+fn an_agent_is_reachable_by_name_and_by_connection_id() {
     let relay = Relay::start(&[]);
     for dialect in DIALECTS {
         let name = if dialect == Dialect::V1 { "frames" } else { "text" };
@@ -34,7 +34,7 @@ fn an_agent_is_reachable_by_its_name_and_by_its_connection() {
 }
 
 #[test]
-fn an_agent_without_a_name_is_reachable_by_its_connection() {
+fn an_agent_without_a_name_is_reachable_by_connection_id() {
     let relay = Relay::start(&["--max-tunnels", "0"]);
     for (name, metadata) in [
         ("no metadata", Value::Null),
@@ -54,7 +54,7 @@ fn an_agent_without_a_name_is_reachable_by_its_connection() {
 }
 
 #[test]
-fn a_first_message_without_metadata_is_one() {
+fn a_first_message_without_metadata_is_accepted() {
     let relay = Relay::start(&[]);
     let mut agent = Agent::raw(&relay, Dialect::Text);
     agent.say(r#"{"Type":"ClientHandshakeMetaData"}"#);
@@ -63,7 +63,7 @@ fn a_first_message_without_metadata_is_one() {
 }
 
 #[test]
-fn a_call_that_follows_the_welcome_reaches_the_agent() {
+fn a_call_right_after_the_welcome_reaches_the_agent() {
     let relay = Relay::start(&[]);
     let mut agent = Agent::raw(&relay, Dialect::Text);
     agent.say(r#"{"Type":"ClientHandshakeMetaData","Meta":{"name":"early"}}"#);
@@ -79,7 +79,7 @@ fn a_call_that_follows_the_welcome_reaches_the_agent() {
 }
 
 #[test]
-fn a_handshake_out_of_order_ends_the_connection() {
+fn an_out_of_order_handshake_closes_the_connection() {
     let relay = Relay::start(&[]);
     let meta = r#"{"Type":"ClientHandshakeMetaData","Meta":null}"#;
     let ack = r#"{"Type":"ClientHandshakeAckFrame"}"#;
@@ -108,7 +108,7 @@ fn a_handshake_out_of_order_ends_the_connection() {
 }
 
 #[test]
-fn what_breaks_the_protocol_later_ends_the_connection_too() {
+fn protocol_violations_after_the_handshake_close_the_connection() {
     let relay = Relay::start(&[]);
     for (name, dialect, bytes, wanted) in [
         ("text among frames", Dialect::V1, masked(0x81, b"hello"), close::PROTOCOL),

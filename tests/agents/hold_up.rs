@@ -10,7 +10,7 @@ use crate::support::{Ending, Relay, Wire, ask};
 const LARGE_BYTES: usize = 32 << 20;
 
 #[test]
-fn a_client_that_takes_nothing_of_a_text_answer_is_cut_off_and_the_others_go_on() {
+fn a_client_that_does_not_read_a_text_response_is_disconnected_alone() {
     let relay = Relay::start(&["--agent-heartbeat", "4s"]);
     let mut agent = Agent::connect(&relay, Dialect::Text, Value::Null);
     let mut stalled = Wire::connect_narrow(relay.address());

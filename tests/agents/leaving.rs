@@ -11,7 +11,7 @@ use crate::smuggling::beside;
 use crate::support::{Relay, ask, eventually};
 
 #[test]
-fn an_agent_asks_for_nothing_new_of_a_relay_that_ends() {
+fn an_agent_sends_no_new_requests_to_a_draining_relay() {
     let (mut relay, api) = beside(&[]);
     let mut agent = Agent::connect(&relay, Dialect::V1, Value::Null);
     let mut client = relay.connect();
@@ -30,7 +30,7 @@ fn an_agent_asks_for_nothing_new_of_a_relay_that_ends() {
 }
 
 #[test]
-fn the_body_of_a_refused_request_is_not_waited_for() {
+fn a_refused_request_ends_without_its_body() {
     let relay = Relay::start(&[]);
     for length in ["", "Content-Length: 9\r\n"] {
         let mut agent = Agent::connect(&relay, Dialect::V1, Value::Null);

@@ -22,7 +22,7 @@ const AGENTS: u64 = 200;
 const AGENT_MAX_BYTES: u64 = 16 << 10;
 
 #[test]
-fn a_gibibyte_for_a_client_that_reads_in_steps_leaves_memory_as_it_was() {
+fn a_gibibyte_for_a_slow_client_does_not_grow_memory() {
     let relay = Relay::start(BUSY);
     let mut agent = Agent::connect(&relay, Dialect::V1, Value::Null);
     let mut client = relay.connect();
@@ -70,7 +70,7 @@ fn cost_of_each(dialect: Dialect, mut prepare: impl FnMut(&Relay, &mut Agent)) -
 }
 
 #[test]
-fn an_agent_that_does_nothing_costs_little() {
+fn an_idle_agent_uses_little_memory() {
     for dialect in DIALECTS {
         let each = cost_of_each(dialect, |_, _| {});
         assert!(each < AGENT_MAX_BYTES, "{dialect:?}: {each} bytes for each");
@@ -78,7 +78,7 @@ fn an_agent_that_does_nothing_costs_little() {
 }
 
 #[test]
-fn an_agent_that_was_called_costs_little_afterwards() {
+fn an_agent_uses_little_memory_after_a_call() {
     let body = vec![b'x'; 200 << 10];
     for dialect in DIALECTS {
         let each = cost_of_each(dialect, |relay, agent| {

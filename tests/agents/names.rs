@@ -17,7 +17,7 @@ fn refused(relay: &Relay, metadata: Value) -> (u16, String) {
 }
 
 #[test]
-fn a_name_that_is_none_is_refused_with_the_rule() {
+fn an_invalid_name_is_refused_with_the_rule() {
     let relay = Relay::start(&[]);
     for name in ["", "Billing", "a/b", "-a", "a b", &"x".repeat(64)] {
         let (code, reason) = refused(&relay, json!({ "name": name }));
@@ -27,7 +27,7 @@ fn a_name_that_is_none_is_refused_with_the_rule() {
 }
 
 #[test]
-fn a_name_that_is_taken_is_refused_without_the_secret() {
+fn a_name_in_use_is_refused_without_the_secret() {
     let relay = Relay::start(&[]);
     let mut agent = Agent::connect(&relay, Dialect::V1, json!({ "name": "a", "secret": "s" }));
     for (name, metadata) in [
@@ -46,7 +46,7 @@ fn a_name_that_is_taken_is_refused_without_the_secret() {
 }
 
 #[test]
-fn whoever_knows_the_secret_takes_the_name_over() {
+fn the_secret_allows_taking_over_the_name() {
     let relay = Relay::start(&[]);
     let metadata = json!({ "name": "a", "secret": "s" });
     for dialect in DIALECTS {
@@ -70,7 +70,7 @@ fn whoever_knows_the_secret_takes_the_name_over() {
 }
 
 #[test]
-fn the_name_of_an_agent_that_went_away_is_kept_for_its_secret() {
+fn the_name_of_a_disconnected_agent_is_reserved_for_its_secret() {
     let relay = Relay::start(&["--name-lease", "1h"]);
     let metadata = json!({ "name": "a", "secret": "s" });
     Agent::connect(&relay, Dialect::V1, metadata.clone()).vanish();
@@ -81,7 +81,7 @@ fn the_name_of_an_agent_that_went_away_is_kept_for_its_secret() {
 }
 
 #[test]
-fn after_its_lease_the_name_is_anybodys() {
+fn after_its_lease_the_name_is_free() {
     let relay = Relay::start(&["--name-lease", "50ms"]);
     Agent::connect(&relay, Dialect::V1, json!({ "name": "a", "secret": "s" })).vanish();
     eventually("another one may have it", || {
@@ -92,7 +92,7 @@ fn after_its_lease_the_name_is_anybodys() {
 }
 
 #[test]
-fn without_a_secret_the_name_is_free_at_once() {
+fn without_a_secret_the_name_is_free_after_a_disconnect() {
     let relay = Relay::start(&["--name-lease", "1h"]);
     Agent::named(&relay, Dialect::Text, "a").vanish();
     eventually("it is away", || (relay.get("/api/a").status() == 404).then_some(()));

@@ -26,7 +26,7 @@ fn post(length: usize) -> String {
 }
 
 #[test]
-fn whoever_is_gone_before_its_upgrade_is_answered_takes_no_place() {
+fn a_client_that_resets_before_its_upgrade_takes_no_agent_slot() {
     let relay = Relay::start(&["--max-agents", "1"]);
     for _ in 0..3 {
         let mut wire = relay.connect();
@@ -46,7 +46,7 @@ fn whoever_is_gone_before_its_upgrade_is_answered_takes_no_place() {
 }
 
 #[test]
-fn what_an_agent_sends_behind_a_body_is_no_request_to_the_api() {
+fn bytes_after_a_body_of_an_agent_are_not_a_request_to_the_api() {
     for (name, length, body) in [
         ("too long", 2, "hiGET /admin HTTP/1.1\r\nHost: api.test\r\n\r\n"),
         ("too short", 3, "hi"),
@@ -71,7 +71,7 @@ fn what_an_agent_sends_behind_a_body_is_no_request_to_the_api() {
 }
 
 #[test]
-fn a_reset_of_the_api_does_not_end_an_answer_that_only_the_end_delimits() {
+fn a_reset_by_the_api_does_not_complete_a_close_delimited_response() {
     let (relay, api) = beside(&[]);
     let mut agent = Agent::connect(&relay, Dialect::V1, Value::Null);
     let number = agent.ask("GET / HTTP/1.1\r\nHost: api.test\r\n\r\n", b"");
@@ -87,7 +87,7 @@ fn a_reset_of_the_api_does_not_end_an_answer_that_only_the_end_delimits() {
 }
 
 #[test]
-fn requests_of_agents_take_no_more_connections_than_there_may_be() {
+fn requests_from_agents_count_towards_max_connections() {
     let (relay, api) = beside(&["--max-connections", "2"]);
     let mut agent = Agent::connect(&relay, Dialect::V1, Value::Null);
     let client = eventually("there is room for one more", || {
@@ -101,7 +101,7 @@ fn requests_of_agents_take_no_more_connections_than_there_may_be() {
 }
 
 #[test]
-fn what_a_spare_connection_says_unasked_answers_nobody() {
+fn unsolicited_bytes_on_a_tunnel_are_no_response() {
     let relay = Relay::start(&[]);
     let mut agent = Agent::connect(&relay, Dialect::V1, Value::Null);
     let mut spare = Spare::of(&relay, &agent);
@@ -127,7 +127,7 @@ fn what_a_spare_connection_says_unasked_answers_nobody() {
 }
 
 #[test]
-fn a_spare_connection_that_says_it_closes_is_not_used_again() {
+fn a_tunnel_that_announces_its_close_is_not_reused() {
     for (name, version, fields) in [
         ("the second Connection field", "1.1", "Connection: x-own\r\nConnection: close\r\n"),
         ("HTTP/1.0", "1.0", ""),
@@ -145,7 +145,7 @@ fn a_spare_connection_that_says_it_closes_is_not_used_again() {
 }
 
 #[test]
-fn an_agent_writes_no_lines_into_the_log() {
+fn an_agent_cannot_inject_lines_into_the_log() {
     let relay = Relay::start(&[]);
     let mut agent = Agent::connect(&relay, Dialect::V1, Value::Null);
     let id = agent.welcome().connection.to_string();

@@ -56,7 +56,7 @@ impl Spare {
         count > 0
     }
 
-    fn take_past(&mut self, mark: &[u8]) -> Vec<u8> {
+    fn read_past(&mut self, mark: &[u8]) -> Vec<u8> {
         loop {
             let found = self.received.windows(mark.len()).position(|bytes| bytes == mark);
             if let Some(at) = found {
@@ -68,7 +68,7 @@ impl Spare {
 
     /// The head of the next request.
     pub(crate) fn head(&mut self) -> String {
-        String::from_utf8(self.take_past(b"\r\n\r\n")).expect("a head is text")
+        String::from_utf8(self.read_past(b"\r\n\r\n")).expect("a head is text")
     }
 
     /// Exactly so many bytes.
@@ -83,7 +83,7 @@ impl Spare {
     fn chunks(&mut self) -> Vec<u8> {
         let mut body = Vec::new();
         loop {
-            let line = String::from_utf8(self.take_past(b"\r\n")).expect("a size");
+            let line = String::from_utf8(self.read_past(b"\r\n")).expect("a size");
             let size = usize::from_str_radix(line.trim_end(), 16).expect("a size");
             body.extend(self.exactly(size));
             assert_eq!(self.exactly(2), b"\r\n");

@@ -30,7 +30,7 @@ impl Spared {
     }
 
     /// A call goes over the tunnel, and is answered at once.
-    fn assert_works(&mut self) {
+    fn assert_next_call_succeeds(&mut self) {
         self.client.ask(&ask("GET", &format!("{}/again", self.place)));
         let asked = self.spare.asked();
         assert_eq!(asked.line(), "GET /again");
@@ -40,7 +40,7 @@ impl Spared {
 }
 
 #[test]
-fn only_an_agent_brings_its_spare_connections() {
+fn only_the_agent_can_open_its_tunnels() {
     let relay = Relay::start(&["--max-tunnels", "1"]);
     let agent = Agent::connect(&relay, Dialect::V1, Value::Null);
     let welcome = agent.welcome();
@@ -61,7 +61,7 @@ fn only_an_agent_brings_its_spare_connections() {
 }
 
 #[test]
-fn a_spare_connection_is_used_again_and_again() {
+fn a_tunnel_is_reused() {
     let mut spared = Spared::start(&[]);
     for number in 0..5 {
         let request = ask("POST", &format!("{}/{number}", spared.place)).field("Keep-Alive", "x");
@@ -81,7 +81,7 @@ fn a_spare_connection_is_used_again_and_again() {
 }
 
 #[test]
-fn answers_of_every_framing_leave_the_spare_connection_as_it_was() {
+fn a_tunnel_is_reusable_after_a_response_of_any_framing() {
     let mut spared = Spared::start(&[]);
     for (name, method, answer, status, body) in [
         ("HEAD", "HEAD", ok(7), 200, ""),
@@ -105,12 +105,12 @@ fn answers_of_every_framing_leave_the_spare_connection_as_it_was() {
         let answer = spared.client.response_to(method);
         assert_eq!((answer.status(), answer.text()), (status, body), "{name}");
         assert_eq!(answer.ending, Ending::Complete, "{name}");
-        spared.assert_works();
+        spared.assert_next_call_succeeds();
     }
 }
 
 #[test]
-fn large_bodies_go_both_ways_byte_by_byte() {
+fn large_bodies_pass_unchanged_in_both_directions() {
     const LENGTH: usize = 16 << 20;
     let mut spared = Spared::start(&[]);
     let data = pattern(11, LENGTH);
@@ -141,13 +141,13 @@ fn large_bodies_go_both_ways_byte_by_byte() {
             assert_eq!(answer.ending, Ending::Complete, "{name}");
         });
         // Little is wanted at once, too, on both connections that moved much.
-        spared.assert_works();
-        spared.assert_works();
+        spared.assert_next_call_succeeds();
+        spared.assert_next_call_succeeds();
     }
 }
 
 #[test]
-fn an_early_answer_ends_the_upload_and_both_connections() {
+fn an_early_response_ends_the_upload_and_both_connections() {
     let mut spared = Spared::start(&[]);
     spared.client.ask(&ask("POST", &spared.place).length(1 << 30).raw_body(b"some"));
     spared.spare.head();
@@ -162,7 +162,7 @@ fn an_early_answer_ends_the_upload_and_both_connections() {
 }
 
 #[test]
-fn a_spare_connection_that_closes_after_its_answer_is_not_used_again() {
+fn a_tunnel_that_closes_after_its_response_is_not_reused() {
     let mut spared = Spared::start(&[]);
     spared.client.ask(&ask("GET", &spared.place));
     spared.spare.asked();
@@ -179,7 +179,7 @@ fn a_spare_connection_that_closes_after_its_answer_is_not_used_again() {
 }
 
 #[test]
-fn a_spare_connection_that_dies_idle_breaks_no_call() {
+fn an_idle_tunnel_that_closes_fails_no_call() {
     let Spared { relay, mut agent, spare, mut client, place } = Spared::start(&[]);
     drop(spare);
     crate::support::eventually("it is gone", || {
@@ -192,7 +192,7 @@ fn a_spare_connection_that_dies_idle_breaks_no_call() {
 }
 
 #[test]
-fn a_spare_connection_that_dies_with_a_call_is_a_bad_gateway_or_a_cut() {
+fn a_tunnel_lost_during_a_call_is_a_bad_gateway_or_a_truncation() {
     for (name, begun, http10, ending) in [
         ("before the answer", false, false, Ending::Complete),
         ("within it", true, false, Ending::Closed),
@@ -217,7 +217,7 @@ fn a_spare_connection_that_dies_with_a_call_is_a_bad_gateway_or_a_cut() {
 }
 
 #[test]
-fn a_client_that_leaves_takes_the_spare_connection_with_it() {
+fn a_client_disconnect_closes_the_tunnel() {
     for begun in [false, true] {
         let Spared { relay, agent: _agent, mut spare, client, place } = Spared::start(&[]);
         let mut client = client;
@@ -234,7 +234,7 @@ fn a_client_that_leaves_takes_the_spare_connection_with_it() {
 }
 
 #[test]
-fn a_call_on_a_spare_connection_outlives_the_websocket() {
+fn a_call_through_a_tunnel_outlives_the_websocket() {
     let Spared { relay, mut agent, mut spare, mut client, place } = Spared::start(&[]);
     client.ask(&ask("GET", &place));
     spare.asked();
@@ -248,7 +248,7 @@ fn a_call_on_a_spare_connection_outlives_the_websocket() {
 }
 
 #[test]
-fn calls_wait_for_their_turn_and_patience_on_a_spare_connection() {
+fn pipelining_and_expect_100_continue_work_through_a_tunnel() {
     let mut spared = Spared::start(&[]);
     let get = |n: u32| ask("GET", &format!("{}/{n}", spared.place)).bytes();
     let all = [get(0), get(1), get(2)].concat();
@@ -271,13 +271,13 @@ fn calls_wait_for_their_turn_and_patience_on_a_spare_connection() {
     spared.spare.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nold\r\n0\r\n\r\n");
     let answer = old.response();
     assert_eq!((answer.text(), answer.ending), ("old", Ending::Complete));
-    spared.assert_works();
+    spared.assert_next_call_succeeds();
 }
 
 /// The agent has done its part of the first answer, whose tail is still on its way. Closed with bytes
 /// unread, the kernel would send a reset, and the tail would be lost with it.
 #[test]
-fn a_call_that_breaks_leaves_the_tail_of_the_answer_before_it_alone() {
+fn a_failed_call_does_not_truncate_the_previous_response() {
     const BEGUN: &[u8] = b"0123456789";
     let mut spared = Spared::start(&[]);
     let mut client = Wire::connect_narrow(spared.relay.address());

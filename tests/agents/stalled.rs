@@ -13,7 +13,7 @@ const GROWTH_MAX_BYTES: u64 = 4 << 20;
 const UPLOADS: usize = 64;
 
 /// Those that have nothing to do with who stalls go on: another agent's call, and a stream.
-fn assert_others_go_on(relay: &Relay, other: &mut Agent) {
+fn assert_others_are_served(relay: &Relay, other: &mut Agent) {
     let mut pair = relay.pair(Framing::Chunked);
     pair.pass_first(b"begun");
     for _ in 0..3 {
@@ -29,7 +29,7 @@ fn assert_others_go_on(relay: &Relay, other: &mut Agent) {
 }
 
 #[test]
-fn a_client_that_stalls_in_the_middle_of_its_answer_holds_up_nothing() {
+fn a_client_that_stalls_during_a_response_blocks_nothing() {
     let relay = Relay::start(&[]);
     let mut agent = Agent::connect(&relay, Dialect::V1, Value::Null);
     let mut other = Agent::connect(&relay, Dialect::V1, Value::Null);
@@ -50,7 +50,7 @@ fn a_client_that_stalls_in_the_middle_of_its_answer_holds_up_nothing() {
         agent.answer_ok(asked.number, b"the same agent");
         assert_eq!(client.response().text(), "the same agent");
     }
-    assert_others_go_on(&relay, &mut other);
+    assert_others_are_served(&relay, &mut other);
 
     // It goes on where it was.
     let reader = std::thread::spawn(move || stalled.rest().0);
@@ -71,7 +71,7 @@ fn stuck_uploads(relay: &Relay, agent: &Agent, count: usize) -> Vec<Wire> {
 }
 
 #[test]
-fn uploads_to_an_agent_that_takes_nothing_end_with_its_heartbeat() {
+fn uploads_to_an_agent_that_does_not_read_end_with_the_heartbeat() {
     let relay = Relay::start(&["--agent-heartbeat", "2s"]);
     let agent = Agent::connect(&relay, Dialect::V1, Value::Null);
     let echo = Agent::named(&relay, Dialect::V1, "other").echo();
@@ -86,7 +86,7 @@ fn uploads_to_an_agent_that_takes_nothing_end_with_its_heartbeat() {
 }
 
 #[test]
-fn an_agent_that_takes_nothing_costs_the_relay_little_and_holds_up_nobody_else() {
+fn an_agent_that_does_not_read_uses_little_memory_and_blocks_no_other() {
     let relay = Relay::start(&["--agent-heartbeat", "10m"]);
     let mut agent = Agent::connect(&relay, Dialect::V1, Value::Null);
     let mut other = Agent::connect(&relay, Dialect::V1, Value::Null);
@@ -94,7 +94,7 @@ fn an_agent_that_takes_nothing_costs_the_relay_little_and_holds_up_nobody_else()
     let clients = stuck_uploads(&relay, &agent, UPLOADS);
     let grown = relay.resident_bytes().saturating_sub(before);
     assert!(grown < GROWTH_MAX_BYTES, "{} KiB for {UPLOADS} uploads", grown >> 10);
-    assert_others_go_on(&relay, &mut other);
+    assert_others_are_served(&relay, &mut other);
     // All of them are there, and wait.
     for _ in 0..UPLOADS {
         let (_, _, over) = agent.asked_head();

@@ -47,7 +47,7 @@ fn answer(body: &str) -> String {
 }
 
 #[test]
-fn an_answer_may_be_cut_into_many_text_messages() {
+fn a_response_may_span_many_text_messages() {
     let mut two = Two::start();
     for (number, body) in ["one after", "the other"].into_iter().enumerate() {
         for part in answer(body).as_bytes().chunks(3) {
@@ -61,7 +61,7 @@ fn an_answer_may_be_cut_into_many_text_messages() {
 }
 
 #[test]
-fn answers_without_ids_are_in_order() {
+fn responses_without_ids_are_matched_in_order() {
     let mut two = Two::start();
     two.agent.say(&answer("a"));
     two.await_second();
@@ -70,7 +70,7 @@ fn answers_without_ids_are_in_order() {
 }
 
 #[test]
-fn an_answer_to_nothing_is_dropped() {
+fn a_response_to_an_unknown_id_is_dropped() {
     let mut two = Two::start();
     let stray = "HTTP/1.1 200 OK\r\nX-Correlation-Id: x\r\nContent-Length: 1\r\n\r\n?";
     two.agent.say(stray);
@@ -82,7 +82,7 @@ fn an_answer_to_nothing_is_dropped() {
 }
 
 #[test]
-fn a_request_that_is_no_text_or_too_large_is_refused() {
+fn a_request_that_is_not_text_or_too_large_is_refused() {
     let relay = Relay::start(&[]);
     let mut agent = Agent::connect(&relay, Dialect::Text, Value::Null);
     let mut client = relay.connect();

@@ -30,7 +30,7 @@ impl Guarded {
     }
 
     /// An agent with this token in the upgrade; how it was met.
-    fn meet(&self, header: Option<&str>, metadata: Value) -> Event {
+    fn connect_with(&self, header: Option<&str>, metadata: Value) -> Event {
         let mut asked = upgrade("/socket", Dialect::V1);
         if let Some(token) = header {
             asked = asked.field("Authorization", &format!("Bearer {token}"));
@@ -40,7 +40,7 @@ impl Guarded {
 }
 
 #[test]
-fn a_token_comes_with_the_upgrade_or_in_the_metadata() {
+fn a_token_is_accepted_in_the_upgrade_or_in_the_metadata() {
     let guarded = Guarded::start();
     for (name, header, metadata) in [
         ("in the head", Some(BILLING), json!({ "name": "billing" })),
@@ -49,14 +49,14 @@ fn a_token_comes_with_the_upgrade_or_in_the_metadata() {
         ("for any name", Some(ANY), json!({ "name": "other" })),
         ("the head counts", Some(ANY), json!({ "name": "more", "token": "unknown" })),
     ] {
-        let event = guarded.meet(header, metadata);
+        let event = guarded.connect_with(header, metadata);
         assert!(matches!(event, Event::Open(_)), "{name}: {event:?}");
         guarded.relay.turn();
     }
 }
 
 #[test]
-fn without_a_token_that_is_known_nobody_is_an_agent() {
+fn agents_without_a_valid_token_are_refused() {
     let guarded = Guarded::start();
     let asked =
         upgrade("/socket", Dialect::Text).field("Authorization", "Bearer nobody-has-this-one");
@@ -73,7 +73,7 @@ fn without_a_token_that_is_known_nobody_is_an_agent() {
             "not valid for the requested",
         ),
     ] {
-        match guarded.meet(header, metadata) {
+        match guarded.connect_with(header, metadata) {
             Event::Closed(Closed::There(code, reason)) => {
                 assert_eq!(code, close::POLICY, "{name}: {reason}");
                 assert!(reason.contains(wanted), "{name}: {reason}");
@@ -84,7 +84,7 @@ fn without_a_token_that_is_known_nobody_is_an_agent() {
 }
 
 #[test]
-fn tokens_are_read_again() {
+fn tokens_are_reloaded() {
     let guarded = Guarded::start();
     let path = guarded.directory.path().join("tokens");
     fs::write(path, "another-0123456789 billing\n").expect("a file");
@@ -103,7 +103,7 @@ fn tokens_are_read_again() {
 }
 
 #[test]
-fn what_an_agent_proves_itself_with_is_shown_nowhere() {
+fn tokens_and_secrets_are_never_shown() {
     let guarded = Guarded::start();
     let metadata =
         json!({ "name": "billing", "token": BILLING, "secret": "hush-hush", "more": "public" });

@@ -17,7 +17,7 @@ fn with_listener(flags: &[&str]) -> (Relay, std::net::SocketAddr) {
 }
 
 #[test]
-fn the_agents_own_listener_takes_them_at_its_root() {
+fn the_agent_listener_accepts_upgrades_at_its_root() {
     let (relay, address) = with_listener(&[]);
     for (number, target) in ["/", "/socket", "/socket/"].into_iter().enumerate() {
         let name = format!("a{number}");
@@ -42,7 +42,7 @@ fn the_agents_own_listener_takes_them_at_its_root() {
 }
 
 #[test]
-fn an_upgrade_that_cannot_be_granted_is_refused_with_its_reason() {
+fn an_invalid_upgrade_is_refused_with_the_reason() {
     let relay = Relay::start(&[]);
     let (_relay, own) = with_listener(&[]);
     let without = |field: &str| {
@@ -76,7 +76,7 @@ fn an_upgrade_that_cannot_be_granted_is_refused_with_its_reason() {
 }
 
 #[test]
-fn one_agent_more_than_there_may_be_is_told_so() {
+fn agents_beyond_the_limit_are_refused() {
     let relay = Relay::start(&["--max-agents", "1"]);
     let first = Agent::named(&relay, Dialect::V1, "first");
     let answer = relay.exchange(&upgrade("/socket", Dialect::V1));

@@ -13,7 +13,7 @@ const AGENTS: usize = 20_000;
 const REASON: &str = "a reason of a hundred and twenty-three bytes at most, which is the longest that fits into a frame";
 
 #[test]
-fn a_watcher_that_does_not_read_loses_its_connection() {
+fn a_subscriber_that_does_not_read_is_disconnected() {
     // It is not for its silence that it is left.
     let flags = ["--max-followers", "2", "--event-keep-alive", "1h"];
     let relay = Relay::start(&[&TRUSTING[..], &flags].concat());

@@ -21,7 +21,7 @@ fn event(wire: &mut Wire) -> (String, Value) {
 }
 
 #[test]
-fn the_list_has_an_object_for_each_agent() {
+fn the_list_contains_an_object_per_agent() {
     let relay = Relay::start(&[]);
     assert_eq!(relay.look("/socket").json(), json!([]));
     let mut agent = Agent::connect(&relay, Dialect::V1, json!({ "name": "a", "of": [1, 2] }));
@@ -53,7 +53,7 @@ fn the_list_has_an_object_for_each_agent() {
 }
 
 #[test]
-fn agents_are_shown_to_operators() {
+fn agents_are_listed_on_the_admin_listener_only() {
     let relay = Observed::start(&[]);
     let _agent = Agent::named(&relay, Dialect::V1, "a");
     assert_eq!(relay.operate(&ask("GET", "/socket")).json()[0]["name"], "a");
@@ -65,7 +65,7 @@ fn agents_are_shown_to_operators() {
 }
 
 #[test]
-fn those_who_come_and_go_are_told_as_events() {
+fn connects_and_disconnects_are_sent_as_events() {
     let relay = Relay::start(&[&TRUSTING[..], &["--agent-heartbeat", "100ms"]].concat());
     let mut subscriber = relay.connect();
     subscriber.ask(&ask("GET", "/socket/events"));

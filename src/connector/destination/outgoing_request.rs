@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn the_body_and_its_type_are_those_of_the_content() {
+    fn body_and_content_type_are_those_of_the_payload() {
         let csv = r#"{"rdv.source.content_type":"text/csv"}"#;
         let hostile = r#"{"rdv.source.content_type":"text/csv\r\nX: y"}"#;
         for (name, after, metadata, body, content_type) in [
@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn a_whole_record_is_its_line_without_the_end() {
+    fn a_complete_record_is_its_line_without_the_line_feed() {
         let record = record("null", "{}");
         let mut line = Vec::new();
         record.write(&mut line);
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn positions_that_are_no_field_value_are_sent_in_base64() {
+    fn positions_that_are_not_field_values_are_sent_in_base64() {
         for (position, key) in
             [(&b"file-7:12"[..], "file-7:12"), (b"", ""), (b"a b", "YSBi"), (b"\0\xff", "AP8=")]
         {

@@ -49,7 +49,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_with_the_request_is_not_tried_again() {
+    fn client_errors_are_not_retried() {
         for (status, last) in [
             (400, true),
             (401, true),

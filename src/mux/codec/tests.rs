@@ -7,7 +7,7 @@ const MAX: usize = 64 << 10;
 const MASK: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
 
 #[test]
-fn the_examples_of_the_rfc_read_as_it_says() {
+fn the_examples_of_the_rfc_are_decoded() {
     let hello = || Message::Text("Hello".into());
     let mut of_256 = vec![0x82, 0x7e, 0x01, 0x00];
     of_256.extend([7; 256]);
@@ -38,7 +38,7 @@ fn the_examples_of_the_rfc_read_as_it_says() {
         ("64 KiB", Endpoint::Dialled, of_64_kib, vec![Message::Binary(vec![7; 64 << 10].into())]),
     ] {
         for piece in [1, 3, usize::MAX] {
-            let (codec, found) = heard(end, &frames, piece);
+            let (codec, found) = decode_new(end, &frames, piece);
             assert_eq!(found, messages, "{name}, {piece} bytes at a time");
             assert_eq!(codec.protocol_error(), None, "{name}");
             assert!(codec.context.is_none(), "{name}: nothing is kept between messages");
@@ -47,7 +47,7 @@ fn the_examples_of_the_rfc_read_as_it_says() {
 }
 
 #[test]
-fn what_is_no_websocket_is_told_so_with_the_right_code() {
+fn protocol_violations_are_answered_with_their_close_code() {
     use Endpoint::{Accepted, Dialled};
     let big = u8::try_from(MAX >> 16).unwrap();
     for (name, end, frames, code) in [
@@ -93,9 +93,9 @@ fn what_is_no_websocket_is_told_so_with_the_right_code() {
 }
 
 #[test]
-fn control_frames_come_between_fragments() {
+fn control_frames_may_be_interleaved_with_fragments() {
     let frames = b"\x01\x03Hel\x89\x02hi\x00\x00\x8a\x00\x80\x02lo";
-    let (mut codec, found) = heard(Endpoint::Dialled, frames, 2);
+    let (mut codec, found) = decode_new(Endpoint::Dialled, frames, 2);
     let text = Message::Text("Hello".into());
     let ping = Message::Ping(Bytes::from_static(b"hi"));
     assert_eq!(found, [ping, Message::Pong(Bytes::new()), text]);
@@ -103,8 +103,8 @@ fn control_frames_come_between_fragments() {
 }
 
 #[test]
-fn a_character_may_be_cut_between_fragments() {
-    let (_, found) = heard(Endpoint::Dialled, b"\x01\x02a\xc3\x80\x02\xa9b", 1);
+fn a_character_may_be_split_between_fragments() {
+    let (_, found) = decode_new(Endpoint::Dialled, b"\x01\x02a\xc3\x80\x02\xa9b", 1);
     assert_eq!(found, [Message::Text("aéb".into())]);
 }
 
@@ -114,7 +114,7 @@ fn the_bound_counts_the_fragments_of_a_message_together() {
     let first = unmasked(0x02, &half);
     for (name, last, over) in [("just the bound", 0, false), ("one byte more", 1, true)] {
         let last = unmasked(0x80, &vec![7; MAX / 2 + last]);
-        let (codec, found) = heard(Endpoint::Dialled, &[first.clone(), last].concat(), 1000);
+        let (codec, found) = decode_new(Endpoint::Dialled, &[first.clone(), last].concat(), 1000);
         assert_eq!(found.is_empty(), over, "{name}");
         assert_eq!(
             codec.protocol_error().map(|broken| broken.code),
@@ -125,7 +125,7 @@ fn the_bound_counts_the_fragments_of_a_message_together() {
 }
 
 #[test]
-fn one_end_reads_what_the_other_sends() {
+fn each_end_reads_what_the_other_sends() {
     for bytes in [0, 1, 125, 126, 65535, MAX] {
         for (name, from, to) in [
             ("to the relay", Endpoint::Dialled, Endpoint::Accepted),
@@ -178,8 +178,8 @@ fn a_connection_closes_from_either_end() {
 }
 
 #[test]
-fn a_close_frame_without_a_code_is_answered_with_one_like_it() {
-    let (mut codec, found) = heard(Endpoint::Accepted, &masked(0x88, b""), 1);
+fn a_close_frame_without_a_code_is_echoed() {
+    let (mut codec, found) = decode_new(Endpoint::Accepted, &masked(0x88, b""), 1);
     assert_eq!(found, [Message::Close(None)]);
     assert_eq!(codec.output(), b"\x88\x00");
     assert!(codec.is_over());
@@ -188,14 +188,14 @@ fn a_close_frame_without_a_code_is_answered_with_one_like_it() {
 #[test]
 fn a_code_that_must_not_be_sent_is_answered_with_1002() {
     for code in [0_u16, 999, 1004, 1005, 1006, 1015, 1100, 2999, 5000] {
-        let (mut codec, _) = heard(Endpoint::Accepted, &masked(0x88, &code.to_be_bytes()), 1);
+        let (mut codec, _) = decode_new(Endpoint::Accepted, &masked(0x88, &code.to_be_bytes()), 1);
         assert_eq!(codec.output()[2..4], 1002_u16.to_be_bytes(), "{code}");
         assert!(codec.is_over(), "{code}");
     }
 }
 
 #[test]
-fn a_long_reason_is_cut_between_characters() {
+fn a_long_reason_is_truncated_at_a_character_boundary() {
     let mut codec = Codec::new(Endpoint::Accepted, MAX);
     codec.close(1000, &format!("{}é", "a".repeat(122)));
     let expected = Message::Close(Some((1000, "a".repeat(122))));
@@ -203,7 +203,7 @@ fn a_long_reason_is_cut_between_characters() {
 }
 
 #[test]
-fn a_peer_that_is_gone_is_the_end_but_what_it_sent_is_heard() {
+fn messages_received_before_the_disconnect_are_still_read() {
     let mut codec = Codec::new(Endpoint::Dialled, MAX);
     codec.received(b"\x81\x01a\x81\x02b");
     codec.eof();
@@ -214,7 +214,7 @@ fn a_peer_that_is_gone_is_the_end_but_what_it_sent_is_heard() {
 }
 
 #[test]
-fn an_idle_codec_holds_no_memory() {
+fn an_idle_codec_keeps_no_memory() {
     for (name, rest) in [("between frames", &b""[..]), ("within a header", b"\x82\x7e\x01")] {
         let mut codec = Codec::new(Endpoint::Dialled, MAX);
         assert!(codec.context.is_none(), "nothing before the first byte");
@@ -249,7 +249,7 @@ fn fragments_of_one_byte_cost_no_more_than_their_bytes() {
 }
 
 #[test]
-fn a_flood_of_pings_is_owed_few_pongs_and_the_last_one_is_answered() {
+fn a_flood_of_pings_gets_few_pongs_including_the_last() {
     let mut codec = Codec::new(Endpoint::Accepted, MAX);
     for number in 0..100_000_u32 {
         codec.received(&masked(0x89, &number.to_be_bytes()));
@@ -281,7 +281,7 @@ fn no_pong_follows_a_close_frame() {
 }
 
 #[test]
-fn a_caller_may_put_bytes_of_its_own_before_the_first_frame() {
+fn a_caller_may_write_bytes_before_the_first_frame() {
     let mut codec = Codec::new(Endpoint::Accepted, MAX);
     codec.output().extend_from_slice(b"HTTP/1.1 101 Switching Protocols\r\n\r\n");
     codec.received(&masked(0x89, b"hi"));
@@ -290,7 +290,7 @@ fn a_caller_may_put_bytes_of_its_own_before_the_first_frame() {
 }
 
 /// Returns a new codec that received these bytes, and the messages it found.
-fn heard(end: Endpoint, bytes: &[u8], piece: usize) -> (Codec, Vec<Message>) {
+fn decode_new(end: Endpoint, bytes: &[u8], piece: usize) -> (Codec, Vec<Message>) {
     let mut codec = Codec::new(end, MAX);
     let found = feed(&mut codec, bytes, piece);
     (codec, found)
@@ -313,7 +313,7 @@ fn messages_to_peer(codec: &mut Codec) -> Vec<Message> {
         Endpoint::Accepted => Endpoint::Dialled,
     };
     let sent = std::mem::take(codec.output());
-    let (peer, found) = heard(peer, &sent, usize::MAX);
+    let (peer, found) = decode_new(peer, &sent, usize::MAX);
     assert_eq!(peer.protocol_error(), None);
     found
 }

@@ -102,7 +102,7 @@ fn body(events: &[Event]) -> (Vec<u8>, bool) {
 }
 
 #[test]
-fn either_end_asks_and_the_other_one_answers() {
+fn both_ends_send_requests_and_responses() {
     for dialect in [Dialect::V1, Dialect::Text] {
         let mut ends = open(dialect);
         let request =
@@ -136,7 +136,7 @@ fn either_end_asks_and_the_other_one_answers() {
 }
 
 #[test]
-fn many_exchanges_go_on_at_once_and_a_stalled_one_holds_up_none() {
+fn a_stalled_exchange_blocks_no_other() {
     let mut ends = open(Dialect::V1);
     let get = head("GET / HTTP/1.1\r\nHost: h");
     let stalled = ends.accepted.request(&get, true).unwrap();
@@ -170,7 +170,7 @@ fn many_exchanges_go_on_at_once_and_a_stalled_one_holds_up_none() {
 }
 
 #[test]
-fn more_than_the_window_allows_ends_the_connection() {
+fn exceeding_the_window_closes_the_connection() {
     let mut ends = open(Dialect::V1);
     let number = ends.accepted.request(&head("GET / HTTP/1.1\r\nHost: h"), true).unwrap();
     ends.events();
@@ -187,7 +187,7 @@ fn more_than_the_window_allows_ends_the_connection() {
 }
 
 #[test]
-fn a_cancelled_exchange_is_forgotten_at_both_ends() {
+fn a_cancelled_exchange_is_removed_at_both_ends() {
     let mut ends = open(Dialect::V1);
     let get = head("GET / HTTP/1.1\r\nHost: h");
     let number = ends.accepted.request(&get, true).unwrap();
@@ -212,7 +212,7 @@ fn a_cancelled_exchange_is_forgotten_at_both_ends() {
 }
 
 #[test]
-fn the_text_dialect_says_one_message_after_the_other() {
+fn the_text_dialect_sends_messages_in_sequence() {
     let mut ends = open(Dialect::Text);
     for path in ["/one", "/other"] {
         ends.dialled.codec.text(&format!("GET {path} HTTP/1.1\r\nHost: h\r\n\r\n"));
@@ -237,7 +237,7 @@ fn the_text_dialect_says_one_message_after_the_other() {
 }
 
 #[test]
-fn the_text_dialect_refuses_what_is_no_text_or_too_long() {
+fn the_text_dialect_refuses_bytes_and_long_bodies() {
     for (name, body, why) in [
         ("no text", vec![0xff; 9], Cancelled::NotText),
         ("too long", vec![b'x'; TEXT_MAX_BYTES], Cancelled::TooLarge),
@@ -256,7 +256,7 @@ fn the_text_dialect_refuses_what_is_no_text_or_too_long() {
 }
 
 #[test]
-fn a_response_that_is_no_text_becomes_an_error() {
+fn a_response_that_is_not_text_becomes_a_502() {
     let mut ends = open(Dialect::Text);
     let get = head("GET / HTTP/1.1\r\nHost: h\r\nX-Correlation-Id: 1");
     let number = ends.accepted.request(&get, true).unwrap();
@@ -271,7 +271,7 @@ fn a_response_that_is_no_text_becomes_an_error() {
 }
 
 #[test]
-fn a_late_text_response_is_taken_for_no_other() {
+fn a_late_text_response_is_not_matched_to_another_request() {
     let mut ends = open(Dialect::Text);
     let get = |id| head(&format!("GET / HTTP/1.1\r\nHost: h\r\nX-Correlation-Id: {id}"));
     let first = ends.accepted.request(&get(1), true).unwrap();
@@ -294,7 +294,7 @@ fn a_late_text_response_is_taken_for_no_other() {
 }
 
 #[test]
-fn the_text_dialect_holds_a_peer_back_by_not_listening() {
+fn the_text_dialect_applies_backpressure_by_not_reading() {
     let mut ends = open(Dialect::Text);
     let get = head("GET / HTTP/1.1\r\nHost: h\r\nX-Correlation-Id: 1");
     let number = ends.accepted.request(&get, true).unwrap();
@@ -311,7 +311,7 @@ fn the_text_dialect_holds_a_peer_back_by_not_listening() {
 }
 
 #[test]
-fn a_silent_peer_is_gone_and_a_living_one_is_not() {
+fn a_silent_peer_is_closed_and_a_responsive_one_is_not() {
     let mut ends = open(Dialect::V1);
     ends.now += SILENCE / 2;
     ends.accepted.tick(ends.now);
@@ -323,7 +323,7 @@ fn a_silent_peer_is_gone_and_a_living_one_is_not() {
 }
 
 #[test]
-fn a_handshake_has_its_time() {
+fn a_handshake_times_out() {
     let mut ends = ends(Dialect::Text);
     assert_eq!(ends.accepted.next_deadline(), Some(ends.now + INTRODUCTION_TIME));
     ends.accepted.tick(ends.now + INTRODUCTION_TIME);
@@ -333,7 +333,7 @@ fn a_handshake_has_its_time() {
 }
 
 #[test]
-fn what_does_not_belong_ends_the_connection() {
+fn unexpected_messages_close_the_connection() {
     type Speak = fn(&mut Session);
     let speak: [(&str, Dialect, Speak); 6] = [
         ("text in v1", Dialect::V1, |peer| peer.codec.text("GET / HTTP/1.1\r\n\r\n")),

@@ -43,7 +43,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bytes_are_put_between_their_size_and_a_line_end() {
+    fn bytes_are_framed_as_a_chunk() {
         let mut buffer = ChunkBuffer::new(300);
         buffer.room().fill(b'x');
         assert_eq!(buffer.room().len(), 300);

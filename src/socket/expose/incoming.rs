@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_ends_where_its_framing_says() {
+    fn a_body_ends_as_its_framing_declares() {
         let broken = Some(io::ErrorKind::UnexpectedEof);
         let bad = Some(io::ErrorKind::InvalidData);
         let chunked = Some(Framing::Chunked);

@@ -70,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_cannot_pass_is_the_end_and_the_rest_is_tried_again() {
+    fn permanent_errors_end_the_command_and_others_are_retried() {
         let refused = |status| Error::Refused { status, message: "why".into() };
         let closed = |code| Error::Closed { code, reason: "why".into() };
         let network = |kind: ErrorKind| Error::Network { doing: "why".into(), source: kind.into() };

@@ -41,7 +41,7 @@ fn pipe() -> (io::PipeWriter, Body) {
 }
 
 #[test]
-fn answers_are_read_as_they_are_framed() {
+fn responses_of_every_framing_are_read() {
     for (name, wire, length, body) in [
         ("length", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello", Some(5), "hello"),
         (
@@ -75,7 +75,7 @@ fn answers_are_read_as_they_are_framed() {
 }
 
 #[test]
-fn a_head_tells_the_length_of_what_it_does_not_bring() {
+fn a_response_to_head_or_a_304_keeps_its_content_length() {
     let server = Server::start(|connection| {
         for answer in ["200 OK", "304 Not Modified"] {
             connection.head()?;
@@ -114,7 +114,7 @@ fn requests_are_framed_as_their_bodies_are() {
 }
 
 #[test]
-fn fields_of_one_connection_stay_there_and_others_go_on() {
+fn hop_by_hop_fields_are_removed_and_others_forwarded() {
     let server = Server::receiving(
         "HTTP/1.1 200 OK\r\nConnection: close, X-Hop\r\nX-Hop: 1\r\nKeep-Alive: timeout=5\r\n\
          Set-Cookie: a\r\nSet-Cookie: b\r\nContent-Length: 0\r\n\r\n",
@@ -142,7 +142,7 @@ fn fields_of_one_connection_stay_there_and_others_go_on() {
 }
 
 #[test]
-fn the_host_is_the_apis_the_clients_or_a_value() {
+fn the_host_is_that_of_the_api_of_the_client_or_a_fixed_value() {
     let server = Server::receiving("HTTP/1.1 204 No Content\r\n\r\n");
     let url = format!("http://{}/base/", server.address());
     for (choice, expected) in [
@@ -162,7 +162,7 @@ fn the_host_is_the_apis_the_clients_or_a_value() {
 }
 
 #[test]
-fn connections_are_kept_and_used_again() {
+fn connections_are_reused() {
     let server = Server::start(|connection| {
         loop {
             let request = connection.request()?;
@@ -183,7 +183,7 @@ fn connections_are_kept_and_used_again() {
 }
 
 #[test]
-fn what_a_kept_connection_loses_is_sent_again_if_it_may_be() {
+fn idempotent_requests_are_retried_when_a_reused_connection_fails() {
     // Each connection answers once; the second request on it is read, and not answered.
     let server = Server::start(|connection| {
         connection.request()?;
@@ -202,7 +202,7 @@ fn what_a_kept_connection_loses_is_sent_again_if_it_may_be() {
 }
 
 #[test]
-fn an_answer_comes_while_the_request_is_still_being_sent() {
+fn a_response_is_received_while_the_request_is_being_sent() {
     let server = Server::start(|connection| {
         let head = connection.head()?;
         connection.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")?;
@@ -229,7 +229,7 @@ fn an_answer_comes_while_the_request_is_still_being_sent() {
 }
 
 #[test]
-fn an_early_answer_ends_the_sending() {
+fn an_early_response_stops_the_request_body() {
     for (answer, reset) in [
         ("Content-Length: 4\r\n\r\nlong", true),
         ("Content-Length: 4\r\n\r\nlong", false),
@@ -265,7 +265,7 @@ impl io::Read for Endless {
 }
 
 #[test]
-fn an_answer_that_breaks_off_is_no_whole_one() {
+fn an_interrupted_response_is_incomplete() {
     for (name, wire) in [
         ("length", "Content-Length: 9\r\n\r\nhalf"),
         ("chunks", "Transfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n"),
@@ -285,7 +285,7 @@ fn an_answer_that_breaks_off_is_no_whole_one() {
 }
 
 #[test]
-fn a_request_that_breaks_off_is_no_whole_one() {
+fn an_interrupted_request_is_incomplete() {
     struct Broken(bool);
     impl io::Read for Broken {
         fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
@@ -311,7 +311,7 @@ fn a_request_that_breaks_off_is_no_whole_one() {
 }
 
 #[test]
-fn a_dropped_answer_ends_the_connection() {
+fn dropping_a_response_closes_the_connection() {
     let server = Server::start(|connection| {
         let head = connection.head()?;
         connection.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n")?;
@@ -327,7 +327,7 @@ fn a_dropped_answer_ends_the_connection() {
 }
 
 #[test]
-fn an_api_that_fails_is_a_bad_gateway() {
+fn an_invalid_response_of_the_api_is_a_bad_gateway() {
     for (name, wire, hint) in [
         ("silence", "", "without an answer"),
         ("half a head", "HTTP/1.1 200 OK\r\nContent-", "aborted"),
@@ -350,7 +350,7 @@ fn an_api_that_fails_is_a_bad_gateway() {
 }
 
 #[test]
-fn an_api_that_is_not_there_is_named() {
+fn an_unreachable_api_is_named() {
     let address = {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("bind");
         listener.local_addr().expect("an address")
@@ -366,7 +366,7 @@ fn an_api_that_is_not_there_is_named() {
 }
 
 #[test]
-fn urls_that_cannot_be_exposed_say_why() {
+fn urls_that_cannot_be_exposed_are_refused_with_the_reason() {
     for (url, hint) in [
         ("https://127.0.0.1", "http:// only"),
         ("127.0.0.1:80", "begin it with http://"),
@@ -379,7 +379,7 @@ fn urls_that_cannot_be_exposed_say_why() {
 }
 
 #[test]
-fn large_bodies_pass_both_ways() {
+fn large_bodies_pass_in_both_directions() {
     const BYTES: usize = 8 << 20;
     let server = Server::start(|connection| {
         let request = connection.request()?;

@@ -114,7 +114,7 @@ fn an_api_is_reached_through_the_relay() {
 }
 
 #[test]
-fn large_bodies_pass_both_ways_and_at_once() {
+fn large_bodies_pass_concurrently_in_both_directions() {
     const BYTES: usize = 3 << 20;
     let (api, relay) = (echo(), RelayLike::new());
     let process = expose(&url(&api), &relay.url(), &["--quiet"]);
@@ -132,7 +132,7 @@ fn large_bodies_pass_both_ways_and_at_once() {
 }
 
 #[test]
-fn a_head_request_is_told_the_length() {
+fn a_head_response_has_the_content_length() {
     let api = Server::start(|connection| {
         connection.head()?;
         connection.send("HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\n")?;
@@ -147,7 +147,7 @@ fn a_head_request_is_told_the_length() {
 }
 
 #[test]
-fn an_answer_that_breaks_off_is_not_whole_to_the_client() {
+fn an_interrupted_response_is_incomplete_at_the_client() {
     let api = Server::start(|connection| {
         connection.head()?;
         connection.send("HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\nhalf")?;
@@ -163,7 +163,7 @@ fn an_answer_that_breaks_off_is_not_whole_to_the_client() {
 }
 
 #[test]
-fn events_come_as_they_are_sent() {
+fn events_are_forwarded_as_they_are_sent() {
     let api = Server::start(|connection| {
         connection.head()?;
         connection.send("HTTP/1.1 200 OK\r\n\r\ndata: 1\n\n")?;
@@ -194,7 +194,7 @@ impl Drop for Ended {
 }
 
 #[test]
-fn files_of_a_usual_server_are_reached() {
+fn files_of_a_common_web_server_are_reached() {
     let directory = tempfile::tempdir().expect("a directory");
     fs::write(directory.path().join("a.bin"), pattern(3, 1 << 20)).expect("a file");
     let log = directory.path().join("log");
@@ -224,7 +224,7 @@ fn files_of_a_usual_server_are_reached() {
 }
 
 #[test]
-fn a_lost_connection_is_made_again_with_the_same_secret() {
+fn a_lost_connection_is_reestablished_with_the_same_secret() {
     let (api, relay) = (echo(), RelayLike::new());
     let process = expose(&url(&api), &relay.url(), &[]);
     let first = relay.agent();
@@ -244,7 +244,7 @@ fn a_lost_connection_is_made_again_with_the_same_secret() {
 }
 
 #[test]
-fn what_cannot_pass_is_the_end() {
+fn permanent_close_codes_end_the_command() {
     for (name, code, reason, hint) in [
         ("name taken", 4009, "billing is somebody else's", "choose another name"),
         ("replaced", 4001, "another connection took billing over", "4001"),
@@ -262,7 +262,7 @@ fn what_cannot_pass_is_the_end() {
 }
 
 /// Answers every connection so, without reading more than its head.
-fn answering(answer: &'static str) -> String {
+fn relay_answering(answer: &'static str) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("bind");
     let address = listener.local_addr().expect("an address");
     thread::spawn(move || {
@@ -282,7 +282,7 @@ fn answering(answer: &'static str) -> String {
 }
 
 #[test]
-fn refusals_of_the_upgrade_are_told_in_the_relays_words() {
+fn a_refused_upgrade_is_reported_with_the_message_of_the_relay() {
     for (name, answer, hint) in [
         (
             "no token",
@@ -302,7 +302,7 @@ fn refusals_of_the_upgrade_are_told_in_the_relays_words() {
             "a proxy did not pass the WebSocket upgrade, or the URL is not that of a relay (the answer was 426)",
         ),
     ] {
-        let relay = answering(answer);
+        let relay = relay_answering(answer);
         let finished = expose("http://127.0.0.1:9", &relay, &[]).finish();
         assert_eq!(finished.status.code(), Some(5), "{name}: {}", finished.stderr);
         assert!(finished.stderr.contains(hint), "{name}: {}", finished.stderr);
@@ -311,8 +311,8 @@ fn refusals_of_the_upgrade_are_told_in_the_relays_words() {
 }
 
 #[test]
-fn while_it_waits_for_the_next_attempt_it_can_be_ended() {
-    let relay = answering("HTTP/1.1 503 X\r\nContent-Length: 0\r\n\r\n");
+fn a_signal_ends_the_pause_between_attempts() {
+    let relay = relay_answering("HTTP/1.1 503 X\r\nContent-Length: 0\r\n\r\n");
     let process = expose("http://127.0.0.1:9", &relay, &[]);
     eventually("it tries again", || {
         (process.stderr().matches("next attempt in ").count() > 1).then_some(())
@@ -321,19 +321,19 @@ fn while_it_waits_for_the_next_attempt_it_can_be_ended() {
 }
 
 #[test]
-fn once_is_once() {
+fn once_makes_a_single_attempt() {
     let (api, relay) = (echo(), RelayLike::new());
     let process = expose(&url(&api), &relay.url(), &["--once"]);
     relay.agent().close_with(1001, "away");
     let finished = process.finish();
     assert_eq!(finished.status.code(), Some(7), "{}", finished.stderr);
-    let busy = answering("HTTP/1.1 503 X\r\nContent-Length: 0\r\n\r\n");
+    let busy = relay_answering("HTTP/1.1 503 X\r\nContent-Length: 0\r\n\r\n");
     let finished = expose(&url(&api), &busy, &["--once"]).finish();
     assert_eq!(finished.status.code(), Some(5), "{}", finished.stderr);
 }
 
 /// An API that answers when it is told to, the asker, and the command that serves.
-fn held() -> (Server, RelayLike, Process, thread::JoinHandle<Option<Vec<u8>>>) {
+fn call_in_flight() -> (Server, RelayLike, Process, thread::JoinHandle<Option<Vec<u8>>>) {
     let api = Server::start(|connection| {
         let head = connection.head()?;
         connection.send("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhe")?;
@@ -357,8 +357,8 @@ fn held() -> (Server, RelayLike, Process, thread::JoinHandle<Option<Vec<u8>>>) {
 }
 
 #[test]
-fn what_is_under_way_is_served_before_the_end() {
-    let (api, relay, process, call) = held();
+fn requests_in_flight_are_completed_before_the_exit() {
+    let (api, relay, process, call) = call_in_flight();
     api.release();
     assert_eq!(call.join().expect("a thread").as_deref(), Some(&b"hello"[..]));
     let finished = process.finish();
@@ -369,8 +369,8 @@ fn what_is_under_way_is_served_before_the_end() {
 }
 
 #[test]
-fn a_second_signal_ends_it_at_once() {
-    let (_api, _relay, process, call) = held();
+fn a_second_signal_exits_at_once() {
+    let (_api, _relay, process, call) = call_in_flight();
     process.signal(Signal::SIGINT);
     let finished = process.finish();
     assert_eq!(finished.status.signal(), Some(2), "{}", finished.stderr);

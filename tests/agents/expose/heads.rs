@@ -37,7 +37,7 @@ fn with_fields(target: &str, count: usize) -> Ask {
 }
 
 #[test]
-fn heads_up_to_their_limits_pass_and_longer_ones_are_refused_alone() {
+fn heads_up_to_the_limit_pass_and_only_longer_ones_are_refused() {
     for spares in ["0", "2"] {
         let api = api();
         let relay = Relay::start(&["--max-head", "1MiB"]);

@@ -17,7 +17,7 @@ fn await_call(relay: &Relay) {
 }
 
 #[test]
-fn calls_of_an_agent_that_falls_silent_are_ended() {
+fn calls_of_an_unresponsive_agent_are_ended() {
     for spares in ["0", "3"] {
         let (arrived, arrivals) = mpsc::channel();
         let api = Server::start(move |connection| {
@@ -61,7 +61,7 @@ fn calls_of_an_agent_that_falls_silent_are_ended() {
 }
 
 #[test]
-fn an_agent_leaves_a_relay_that_falls_silent_and_comes_back() {
+fn an_agent_reconnects_after_the_relay_stops_responding() {
     let (api, relay) = (echo(), Relay::start(&[]));
     let process = expose(&url(&api), &relay.url(""), &["--heartbeat", "1s"]);
     await_call(&relay);

@@ -79,7 +79,7 @@ fn get(path: &str) -> String {
 }
 
 #[test]
-fn as_many_are_opened_as_are_wanted_with_the_secret_of_the_connection() {
+fn the_configured_number_is_opened_with_the_tunnel_secret() {
     let scene = scene(&echo(), 3);
     for _ in 0..3 {
         let (_, lines) = scene.relay.spare_and_head();
@@ -97,7 +97,7 @@ fn as_many_are_opened_as_are_wanted_with_the_secret_of_the_connection() {
 }
 
 #[test]
-fn requests_follow_each_other_on_one_connection() {
+fn requests_are_served_in_sequence_on_one_connection() {
     let api = echo();
     let scene = scene(&api, 1);
     let mut spare = scene.relay.spare();
@@ -121,7 +121,7 @@ fn requests_follow_each_other_on_one_connection() {
 }
 
 #[test]
-fn what_is_served_is_told() {
+fn each_served_request_is_reported() {
     let scene = scene(&sending("HTTP/1.1 404 X\r\nContent-Length: 3\r\n\r\nno\n"), 1);
     let mut spare = scene.relay.spare();
     spare.send(get("/there?x=1"));
@@ -134,7 +134,7 @@ fn what_is_served_is_told() {
 }
 
 #[test]
-fn answers_are_framed_so_that_the_connection_stays() {
+fn responses_are_framed_to_keep_the_connection_open() {
     for (name, wire, length, body) in [
         ("length", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi", Some("2"), "hi"),
         (
@@ -159,7 +159,7 @@ fn answers_are_framed_so_that_the_connection_stays() {
 }
 
 #[test]
-fn a_head_request_is_answered_with_a_head() {
+fn a_head_request_is_answered_without_a_body() {
     let scene = scene(&sending("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n"), 1);
     let mut spare = scene.relay.spare();
     for _ in 0..2 {
@@ -170,7 +170,7 @@ fn a_head_request_is_answered_with_a_head() {
 }
 
 #[test]
-fn large_answers_arrive_whole_whichever_way_they_are_framed() {
+fn large_responses_of_any_framing_arrive_complete() {
     const BYTES: usize = 5 << 20;
     let body = pattern(1, BYTES);
     let plain = [b"HTTP/1.1 200 OK\r\nContent-Length: 5242880\r\n\r\n", &body[..]].concat();
@@ -191,7 +191,7 @@ fn large_answers_arrive_whole_whichever_way_they_are_framed() {
 }
 
 #[test]
-fn an_answer_that_breaks_off_ends_the_connection_and_a_new_one_is_opened() {
+fn an_interrupted_response_closes_the_tunnel_and_a_new_one_opens() {
     for (name, wire) in [
         ("length", "HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\nhalf".to_owned()),
         ("chunks", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n".to_owned()),
@@ -209,7 +209,7 @@ fn an_answer_that_breaks_off_ends_the_connection_and_a_new_one_is_opened() {
 }
 
 #[test]
-fn events_come_as_they_are_sent() {
+fn events_are_forwarded_as_they_are_sent() {
     let server = Server::start(|connection| {
         let request = connection.head()?;
         connection.send("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: 1\n\n")?;
@@ -227,7 +227,7 @@ fn events_come_as_they_are_sent() {
 }
 
 #[test]
-fn when_the_relay_goes_so_does_the_connection_to_the_api() {
+fn a_relay_disconnect_closes_the_connection_to_the_api() {
     for (name, wire) in [
         ("before the answer", ""),
         ("amid it", "HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\nhalf"),
@@ -252,7 +252,7 @@ fn when_the_relay_goes_so_does_the_connection_to_the_api() {
 }
 
 #[test]
-fn an_early_answer_is_passed_on_and_the_rest_of_the_request_is_not_read() {
+fn an_early_response_is_forwarded_and_the_rest_of_the_request_unread() {
     let api = sending("HTTP/1.1 413 X\r\nContent-Length: 4\r\n\r\nlong");
     let scene = scene(&api, 1);
     let mut spare = scene.relay.spare();
@@ -266,7 +266,7 @@ fn an_early_answer_is_passed_on_and_the_rest_of_the_request_is_not_read() {
 }
 
 #[test]
-fn an_answer_may_flow_while_the_request_does() {
+fn a_response_may_overlap_with_its_request() {
     let server = Server::start(|connection| {
         connection.head()?;
         connection.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")?;
@@ -294,7 +294,7 @@ fn an_answer_may_flow_while_the_request_does() {
 }
 
 #[test]
-fn a_request_that_breaks_off_is_not_whole_to_the_api() {
+fn an_interrupted_request_is_incomplete_at_the_api() {
     let api = echo();
     let scene = scene(&api, 1);
     let mut spare = scene.relay.spare();
@@ -306,7 +306,7 @@ fn a_request_that_breaks_off_is_not_whole_to_the_api() {
 }
 
 #[test]
-fn an_api_that_is_not_there_is_told_on_the_same_connection() {
+fn a_failing_api_is_a_bad_gateway_and_the_tunnel_stays_open() {
     let api = sending("");
     let scene = scene(&api, 1);
     let mut spare = scene.relay.spare();
@@ -319,7 +319,7 @@ fn an_api_that_is_not_there_is_told_on_the_same_connection() {
 }
 
 #[test]
-fn what_is_no_request_ends_the_connection() {
+fn an_invalid_request_closes_the_tunnel() {
     let scene = scene(&echo(), 1);
     let mut spare = scene.relay.spare();
     spare.send("what?\r\n\r\n");
@@ -328,7 +328,7 @@ fn what_is_no_request_ends_the_connection() {
 }
 
 #[test]
-fn when_the_agent_stops_its_connections_end() {
+fn stopping_the_agent_closes_its_tunnels() {
     let mut scene = scene(&echo(), 2);
     let mut both: Vec<Wire> = (0..2).map(|_| scene.relay.spare()).collect();
     drop(scene.spares.take());
@@ -339,7 +339,7 @@ fn when_the_agent_stops_its_connections_end() {
 }
 
 #[test]
-fn a_relay_that_wants_none_is_not_asked_for_ever() {
+fn a_relay_that_refuses_tunnels_is_not_asked_indefinitely() {
     let relay = RelayEnd::answering("HTTP/1.1 404 X\r\nContent-Length: 0\r\n\r\n");
     let (tell, told) = mpsc::channel();
     let calls = Calls::new(|_| {});

@@ -18,7 +18,7 @@ pub(crate) fn exposed(api: &str, relay: &Relay, flags: &[&str]) -> Process {
 }
 
 #[test]
-fn clients_reach_the_api_by_its_name_with_spare_connections_and_without() {
+fn clients_reach_the_api_by_name_with_and_without_tunnels() {
     const BYTES: usize = 2 << 20;
     for spares in ["0", "3"] {
         let (api, relay) = (echo(), Relay::start(&[]));
@@ -43,7 +43,7 @@ fn clients_reach_the_api_by_its_name_with_spare_connections_and_without() {
 }
 
 #[test]
-fn a_relay_behind_tls_is_dialled_if_it_is_trusted() {
+fn a_relay_with_tls_is_dialled_if_its_certificate_is_trusted() {
     let (api, relay) = (echo(), Relay::start(&[]));
     let authority = Authority::new();
     let front = Terminator::start(&authority.server("localhost"), relay.address(), &[]);
@@ -63,7 +63,7 @@ fn a_relay_behind_tls_is_dialled_if_it_is_trusted() {
 }
 
 #[test]
-fn an_answer_that_breaks_off_is_cut_for_the_client() {
+fn an_interrupted_response_is_truncated_for_the_client() {
     let api = Server::start(|connection| {
         connection.head()?;
         connection.send("HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\nhalf")?;
@@ -82,7 +82,7 @@ fn an_answer_that_breaks_off_is_cut_for_the_client() {
 }
 
 #[test]
-fn an_api_that_is_down_is_named_to_the_client() {
+fn an_unreachable_api_is_reported_to_the_client() {
     let nobody = {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("bind");
         listener.local_addr().expect("an address")
@@ -101,7 +101,7 @@ fn an_api_that_is_down_is_named_to_the_client() {
 }
 
 #[test]
-fn a_name_is_taken_over_with_its_secret_and_not_without() {
+fn a_name_is_taken_over_only_with_its_secret() {
     let directory = tempfile::tempdir().expect("a directory");
     let secret = directory.path().join("secret");
     std::fs::write(&secret, "a secret of some length\n").expect("a file");
@@ -119,7 +119,7 @@ fn a_name_is_taken_over_with_its_secret_and_not_without() {
 }
 
 #[test]
-fn an_api_that_is_silent_loses_its_connection_with_the_client() {
+fn a_client_disconnect_closes_the_connection_to_a_silent_api() {
     for (name, begun) in
         [("an idle event stream", "HTTP/1.1 200 OK\r\n\r\ndata: 1\n\n"), ("a long poll", "")]
     {

@@ -72,7 +72,7 @@ fn an_api_is_exposed_with_the_token_for_its_name() {
 }
 
 #[test]
-fn who_has_no_good_token_is_refused_for_good_and_told_why() {
+fn an_invalid_token_is_refused_permanently_with_the_reason() {
     let guarded = Guarded::new();
     let wrong = guarded.file("another-0123456789abcdef");
     let api = url(&guarded.api);
@@ -101,7 +101,7 @@ fn who_has_no_good_token_is_refused_for_good_and_told_why() {
 }
 
 #[test]
-fn the_relays_own_api_is_called_with_a_token() {
+fn the_socket_api_of_the_relay_is_called_with_a_token() {
     let guarded = Guarded::new();
     let file = guarded.file(BILLING);
     for (name, file, variable) in

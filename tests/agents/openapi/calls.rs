@@ -42,7 +42,7 @@ fn verdict(installed: &Installed, description: &str, more: &[&str]) -> Value {
 }
 
 #[test]
-fn a_tester_finds_the_same_with_the_relay_and_without() {
+fn an_api_tester_gets_the_same_results_with_and_without_the_relay() {
     let Some(installed) = installed() else { return };
     let directly = || {
         let service = Service::start(&installed);
@@ -88,7 +88,7 @@ fn a_generated_client_calls_every_operation() {
 }
 
 #[test]
-fn redirections_lead_back_through_the_relay_where_the_service_is_told_the_clients_host() {
+fn redirects_stay_on_the_relay_with_the_host_of_the_client() {
     let Some(installed) = installed() else { return };
     let (service, relay) = (Service::start(&installed), Relay::start(&[]));
     let _agent = expose(&service, &relay, &["--host", "client"]);

@@ -15,7 +15,7 @@ fn await_greeting(relay: &Relay) {
 }
 
 #[test]
-fn the_agent_finds_a_relay_that_was_killed_and_started_again() {
+fn the_agent_reconnects_to_a_restarted_relay() {
     let Some(installed) = installed() else { return };
     let (service, relay) = (Service::start(&installed), Relay::start(&[]));
     let agent = expose(&service, &relay, &[]);
@@ -29,7 +29,7 @@ fn the_agent_finds_a_relay_that_was_killed_and_started_again() {
 }
 
 #[test]
-fn an_agent_that_was_killed_has_its_name_back_at_once() {
+fn a_killed_agent_regains_its_name_at_once() {
     let Some(installed) = installed() else { return };
     let scene = tempfile::tempdir().expect("a directory");
     let secret = scene.path().join("secret");
@@ -52,7 +52,7 @@ fn call(line: &Line, relay: &Relay, path: &str) -> Process {
 }
 
 /// The line is cut at this end, with calls under way, and mended.
-fn cut_and_mend(service: &Service, line: &Line, end: &str) {
+fn cut_and_restore(service: &Service, line: &Line, end: &str) {
     let serve = ["serve", "--listen", "127.0.0.1:0", "--listen", "192.0.2.1:0"];
     let serve =
         [&[env!("CARGO_BIN_EXE_rdv")], &serve[..], &["--open-agents", "--agent-heartbeat", "1s"]]
@@ -90,7 +90,7 @@ fn cut_and_mend(service: &Service, line: &Line, end: &str) {
 }
 
 #[test]
-fn a_network_that_is_cut_ends_what_is_under_way_and_only_that() {
+fn a_network_cut_ends_only_the_calls_in_flight() {
     let Some(installed) = installed() else { return };
     std::thread::scope(|scope| {
         for cut_here in [true, false] {
@@ -102,7 +102,7 @@ fn a_network_that_is_cut_ends_what_is_under_way_and_only_that() {
                 };
                 let end = if cut_here { &line.near } else { &line.far };
                 let service = within(&line.far, &installed.serving());
-                cut_and_mend(&Service::from_command(service), &line, end);
+                cut_and_restore(&Service::from_command(service), &line, end);
             });
         }
     });

@@ -16,14 +16,14 @@ fn curl(arguments: &[&str]) -> Command {
 }
 
 /// Asks the service itself; the answer must be this.
-fn say(service: &Service, method: &str, path: &str) -> String {
+fn call_service(service: &Service, method: &str, path: &str) -> String {
     let response = Wire::connect(service.address).exchange(&ask(method, path));
     assert_eq!(response.status(), 200, "{path}: {}", response.text());
     response.text().to_owned()
 }
 
 #[test]
-fn events_come_as_they_happen_and_end_with_whoever_reads_them() {
+fn events_arrive_as_they_happen_and_end_with_their_reader() {
     let Some(installed) = installed() else { return };
     for spares in ["0", "4"] {
         let (service, relay) = (Service::start(&installed), Relay::start(&[]));
@@ -34,19 +34,19 @@ fn events_come_as_they_happen_and_end_with_whoever_reads_them() {
         };
         sees("data: begun\n\n");
         for event in ["data: tick 1\n\n", "data: tick 2\n\n"] {
-            say(&service, "POST", "/ticks");
+            call_service(&service, "POST", "/ticks");
             sees(event);
         }
-        assert_eq!(say(&service, "GET", "/watchers"), "1", "{spares}");
+        assert_eq!(call_service(&service, "GET", "/watchers"), "1", "{spares}");
         drop(reader);
         eventually("the service is told that nobody reads any more", || {
-            (say(&service, "GET", "/watchers") == "0").then_some(())
+            (call_service(&service, "GET", "/watchers") == "0").then_some(())
         });
     }
 }
 
 #[test]
-fn a_large_file_comes_back_as_it_was_sent() {
+fn a_large_file_is_returned_unchanged() {
     const BYTES: usize = 64 << 20;
     let Some(installed) = installed() else { return };
     let scene = tempfile::tempdir().expect("a directory");
@@ -75,7 +75,7 @@ fn a_large_file_comes_back_as_it_was_sent() {
 }
 
 #[test]
-fn a_hundred_calls_at_once_get_their_own_answers() {
+fn a_hundred_concurrent_calls_get_their_own_responses() {
     const CALLS: usize = 100;
     let Some(installed) = installed() else { return };
     let service = Service::start(&installed);

@@ -72,7 +72,7 @@ fn call(relay: &Relay, arguments: &[&str]) -> Finished {
 }
 
 #[test]
-fn the_command_calls_the_api_beside_the_relay() {
+fn the_command_calls_the_api_of_the_relay() {
     let (address, go_on) = api();
     let relay = Relay::start(&["--socket-api", &address.to_string()]);
     for (name, arguments, printed) in [
@@ -91,7 +91,7 @@ fn the_command_calls_the_api_beside_the_relay() {
 }
 
 #[test]
-fn the_command_says_goodbye() {
+fn the_command_closes_its_connection_properly() {
     let relay = Relay::start(&[]);
     for _ in 0..20 {
         call(&relay, &["GET", "/a"]);
@@ -103,7 +103,7 @@ fn the_command_says_goodbye() {
 }
 
 #[test]
-fn an_api_that_is_down_or_not_there_is_told_from_one_that_refuses() {
+fn an_unreachable_an_absent_and_a_refusing_api_differ() {
     let nobody = {
         let listener = TcpListener::bind("127.0.0.1:0").expect("bind");
         listener.local_addr().expect("an address").to_string()
@@ -121,7 +121,7 @@ fn an_api_that_is_down_or_not_there_is_told_from_one_that_refuses() {
 }
 
 #[test]
-fn the_library_serves_and_asks_at_the_relay() {
+fn the_library_serves_and_sends_requests_through_the_relay() {
     let (address, _go_on) = api();
     for dialect in DIALECTS {
         let relay = Relay::start(&["--socket-api", &address.to_string()]);
@@ -152,7 +152,7 @@ fn the_library_serves_and_asks_at_the_relay() {
 }
 
 #[test]
-fn a_head_that_is_too_large_ends_neither_the_connection_nor_its_other_requests() {
+fn an_oversized_head_fails_only_its_own_request() {
     let (address, _go_on) = api();
     for dialect in DIALECTS {
         let relay = Relay::start(&["--socket-api", &address.to_string(), "--max-head", "1MiB"]);
@@ -189,7 +189,7 @@ fn a_head_that_is_too_large_ends_neither_the_connection_nor_its_other_requests()
 }
 
 #[test]
-fn a_name_is_somebody_elses() {
+fn a_name_in_use_by_another_agent_is_refused() {
     let relay = Relay::start(&[]);
     let named = |secret: &str| {
         let metadata = json!({ "name": "lib", "secret": secret });

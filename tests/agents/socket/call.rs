@@ -54,7 +54,7 @@ fn call(server: &SocketServer, arguments: &[&str]) -> Finished {
 }
 
 #[test]
-fn it_prints_what_the_api_answers() {
+fn the_response_of_the_api_is_printed() {
     let server = server();
     let directory = tempfile::tempdir().expect("a directory");
     let file = directory.path().join("data");
@@ -80,7 +80,7 @@ fn it_prints_what_the_api_answers() {
 }
 
 #[test]
-fn the_exit_status_says_how_it_ended() {
+fn the_exit_status_reflects_the_outcome() {
     let server = server();
     for (name, arguments, status, said) in [
         ("an error of the API", &["GET", "/missing"][..], 5, "the API answered 404 (Not Found)"),
@@ -106,7 +106,7 @@ fn the_exit_status_says_how_it_ended() {
 }
 
 #[test]
-fn a_file_is_replaced_once_the_answer_is_whole() {
+fn a_file_is_replaced_once_the_response_is_complete() {
     let server = server();
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join("out");
@@ -120,7 +120,7 @@ fn a_file_is_replaced_once_the_answer_is_whole() {
 }
 
 #[test]
-fn long_bodies_take_no_memory_either_way() {
+fn long_bodies_use_little_memory_in_either_direction() {
     let server = server();
     // Nobody reads standard output until the process waits for that: it must not read ahead.
     let (mut reader, writer) = io::pipe().expect("a pipe");
@@ -154,7 +154,7 @@ fn long_bodies_take_no_memory_either_way() {
 }
 
 #[test]
-fn tls_is_spoken_and_the_server_has_to_be_trusted() {
+fn tls_requires_a_trusted_certificate() {
     let server = server();
     let authority = Authority::new();
     let front = Terminator::start(&authority.server("localhost"), server.local_addr(), &[]);

@@ -18,7 +18,7 @@ fn endless() -> (std::io::PipeWriter, Body) {
 }
 
 #[test]
-fn a_request_that_is_cancelled_is_so_at_once_however_silent_its_answer_is() {
+fn a_request_is_cancelled_at_once_even_if_its_response_is_silent() {
     let ends = pair(Dialect::V1);
     let (tell, told) = mpsc::channel();
     serving(&ends.dialled, move |request| {
@@ -41,7 +41,7 @@ fn a_request_that_is_cancelled_is_so_at_once_however_silent_its_answer_is() {
 }
 
 #[test]
-fn the_end_of_the_connection_cancels_what_is_under_way() {
+fn closing_the_connection_cancels_requests_in_flight() {
     for dialect in DIALECTS {
         let ends = pair(dialect);
         let (tell, told) = mpsc::channel();
@@ -65,7 +65,7 @@ fn the_end_of_the_connection_cancels_what_is_under_way() {
 }
 
 #[test]
-fn what_was_answered_is_not_cancelled() {
+fn an_answered_request_is_not_cancelled() {
     for dialect in DIALECTS {
         let ends = pair(dialect);
         let (tell, told) = mpsc::channel();

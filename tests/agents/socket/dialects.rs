@@ -11,7 +11,7 @@ use rdv::socket::{Body, Dialect, Error};
 use crate::socket::pair::{DIALECTS, echo, get, pair, post, read, serving};
 
 #[test]
-fn either_end_asks_and_either_end_answers() {
+fn both_ends_send_requests_and_responses() {
     for dialect in DIALECTS {
         let ends = pair(dialect);
         serving(&ends.dialled, echo);
@@ -29,7 +29,7 @@ fn either_end_asks_and_either_end_answers() {
 }
 
 #[test]
-fn a_hundred_requests_at_once_get_each_its_own_answer() {
+fn a_hundred_concurrent_requests_get_their_own_responses() {
     for dialect in DIALECTS {
         let ends = pair(dialect);
         let (at_once, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
@@ -58,7 +58,7 @@ fn a_hundred_requests_at_once_get_each_its_own_answer() {
 }
 
 #[test]
-fn what_an_answer_says_of_itself_arrives() {
+fn the_status_and_fields_of_a_response_arrive() {
     for dialect in DIALECTS {
         let ends = pair(dialect);
         serving(&ends.dialled, |request| {
@@ -91,7 +91,7 @@ fn what_an_answer_says_of_itself_arrives() {
 }
 
 #[test]
-fn a_handler_that_panics_answers_500_and_the_connection_goes_on() {
+fn a_panicking_handler_answers_500_and_the_connection_stays_open() {
     for dialect in DIALECTS {
         let ends = pair(dialect);
         serving(&ends.dialled, |request| {
@@ -106,7 +106,7 @@ fn a_handler_that_panics_answers_500_and_the_connection_goes_on() {
 }
 
 #[test]
-fn the_text_dialect_carries_text_of_bounded_length_and_says_so() {
+fn the_text_dialect_refuses_bytes_and_long_bodies() {
     let ends = pair(Dialect::Text);
     serving(&ends.dialled, |request| match request.uri().path() {
         "/bytes" => Response::new(Body::from(vec![0xff; 10])),
@@ -124,7 +124,7 @@ fn the_text_dialect_carries_text_of_bounded_length_and_says_so() {
 }
 
 #[test]
-fn a_character_that_is_cut_between_two_reads_arrives_whole() {
+fn a_character_split_between_two_reads_arrives_intact() {
     let ends = pair(Dialect::Text);
     serving(&ends.dialled, |_| {
         let (first, second) = "a😀b".as_bytes().split_at(3);
@@ -135,7 +135,7 @@ fn a_character_that_is_cut_between_two_reads_arrives_whole() {
 }
 
 #[test]
-fn a_length_is_told_where_the_body_stays_away() {
+fn a_content_length_without_a_body_is_forwarded() {
     for dialect in DIALECTS {
         let ends = pair(dialect);
         serving(&ends.dialled, |request| {

@@ -13,7 +13,7 @@ use crate::socket::pair::{DIALECTS, client, echo, get, never, pair, post, read, 
 use crate::support::eventually;
 
 #[test]
-fn closing_ends_what_waits_at_either_end() {
+fn closing_ends_pending_requests_at_both_ends() {
     for dialect in DIALECTS {
         for (name, closes_here) in [("the end that asks", true), ("the other end", false)] {
             let ends = pair(dialect);
@@ -45,7 +45,7 @@ fn closing_ends_what_waits_at_either_end() {
 }
 
 #[test]
-fn a_server_that_stops_says_that_it_goes_away() {
+fn a_stopping_server_closes_with_going_away() {
     for dialect in DIALECTS {
         let ends = pair(dialect);
         let served = serving(&ends.dialled, echo);
@@ -76,7 +76,7 @@ fn a_server_that_stops_says_that_it_goes_away() {
 }
 
 #[test]
-fn a_connection_without_handles_is_closed() {
+fn dropping_all_handles_closes_the_connection() {
     let ends = pair(Dialect::V1);
     drop(ends.dialled);
     let closed = ends.events.recv().expect("an event");
@@ -98,7 +98,7 @@ fn a_body_keeps_its_connection_open() {
 }
 
 #[test]
-fn a_peer_that_falls_silent_is_found_out() {
+fn a_silent_peer_is_detected_by_the_heartbeat() {
     for (name, dialect) in [("text", Dialect::Text), ("v1", Dialect::V1)] {
         let server = SocketServer::builder()
             .with_heartbeat(Duration::from_millis(200))
@@ -142,7 +142,7 @@ fn handlers_are_called_for_pings_and_pongs() {
 }
 
 #[test]
-fn a_peer_that_goes_without_a_word_is_a_failure() {
+fn a_peer_that_disconnects_without_a_close_frame_is_a_failure() {
     let server = SocketServer::bind("127.0.0.1:0").expect("a server");
     let events = server.events();
     let peer = crate::socket::upgrades::Peer::open(server.local_addr(), Dialect::V1);
@@ -156,7 +156,7 @@ fn a_peer_that_goes_without_a_word_is_a_failure() {
 }
 
 #[test]
-fn an_answer_that_takes_too_long_is_not_waited_for() {
+fn a_response_that_takes_too_long_times_out() {
     for dialect in DIALECTS {
         let ends = pair(dialect);
         let (told, tells) = channel();
@@ -180,7 +180,7 @@ fn an_answer_that_takes_too_long_is_not_waited_for() {
 }
 
 #[test]
-fn an_end_that_drains_gets_no_new_requests() {
+fn a_draining_end_receives_no_new_requests() {
     let ends = pair(Dialect::V1);
     serving(&ends.dialled, echo);
     ends.dialled.drain();
@@ -191,7 +191,7 @@ fn an_end_that_drains_gets_no_new_requests() {
 }
 
 #[test]
-fn backing_off_goes_on_until_there_is_a_server_or_a_wish_to_end() {
+fn backoff_continues_until_a_server_answers_or_it_is_stopped() {
     let place = TcpListener::bind("127.0.0.1:0").expect("a place");
     let address = place.local_addr().expect("an address");
     let (failed, has_failed) = channel();
@@ -218,7 +218,7 @@ fn backing_off_goes_on_until_there_is_a_server_or_a_wish_to_end() {
 }
 
 #[test]
-fn what_no_further_attempt_changes_is_told_at_once() {
+fn permanent_refusals_are_reported_without_retrying() {
     let place = TcpListener::bind("127.0.0.1:0").expect("a place");
     let address = place.local_addr().expect("an address");
     thread::spawn(move || {

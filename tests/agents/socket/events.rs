@@ -7,7 +7,7 @@ use crate::socket::pair::{DIALECTS, client, echo, get, pair, read, url};
 use crate::support::eventually;
 
 #[test]
-fn connections_are_found_by_their_name_and_by_what_they_say() {
+fn connections_are_found_by_id_and_metadata() {
     let server = SocketServer::bind("127.0.0.1:0").expect("a server");
     let events = server.events();
     let mut connections = Vec::new();
@@ -48,7 +48,7 @@ fn connections_are_found_by_their_name_and_by_what_they_say() {
 }
 
 #[test]
-fn a_server_takes_so_many_connections_and_no_more() {
+fn connections_beyond_the_limit_of_a_server_are_refused() {
     let builder = SocketServer::builder().with_connections_max(1).serving(|_, ask| echo(ask));
     let server = builder.bind("127.0.0.1:0").expect("a server");
     let client = SocketClient::new(&url(&server)).expect("a URL");
@@ -63,7 +63,7 @@ fn a_server_takes_so_many_connections_and_no_more() {
 }
 
 #[test]
-fn who_listens_hears_of_what_comes_then() {
+fn a_subscriber_receives_only_later_events() {
     for dialect in DIALECTS {
         let ends = pair(dialect);
         let late = ends.server.events();

@@ -29,7 +29,7 @@ impl Read for Fed {
     }
 }
 
-fn fed() -> (Sender<io::Result<&'static str>>, Body) {
+fn channel_body() -> (Sender<io::Result<&'static str>>, Body) {
     let (sender, receiver) = channel();
     (sender, Body::from_reader(Fed(receiver, b"")))
 }
@@ -42,10 +42,10 @@ fn next(body: &mut Body, bytes: usize) -> String {
 }
 
 #[test]
-fn each_piece_of_a_response_leaves_as_it_is_read() {
+fn each_part_of_a_response_is_sent_as_it_is_read() {
     for dialect in DIALECTS {
         let ends = pair(dialect);
-        let (feed, body) = fed();
+        let (feed, body) = channel_body();
         let body = std::sync::Mutex::new(Some(body));
         serving(&ends.dialled, move |_| {
             Response::new(body.lock().expect("it").take().expect("one request"))
@@ -61,10 +61,10 @@ fn each_piece_of_a_response_leaves_as_it_is_read() {
 }
 
 #[test]
-fn a_conversation_goes_both_ways_within_one_exchange() {
+fn request_and_response_bodies_interleave_in_one_exchange() {
     let ends = pair(Dialect::V1);
     serving(&ends.dialled, |request| Response::new(request.into_body()));
-    let (feed, body) = fed();
+    let (feed, body) = channel_body();
     let mut answer = ends.accepted.round_trip(post("/", body)).expect("a head").into_body();
     for piece in ["one", "two", "six"] {
         feed.send(Ok(piece)).expect("somebody reads");
@@ -75,7 +75,7 @@ fn a_conversation_goes_both_ways_within_one_exchange() {
 }
 
 #[test]
-fn an_answer_that_comes_early_ends_the_sending() {
+fn an_early_response_stops_the_request_body() {
     let ends = pair(Dialect::V1);
     serving(&ends.dialled, |_| Response::new("too large\n".into()));
     let answer = ends.accepted.round_trip(post("/", Body::from_reader(io::repeat(7))));
@@ -103,7 +103,7 @@ impl Read for Told {
 }
 
 #[test]
-fn who_drops_an_answer_ends_the_body_at_the_other_end() {
+fn dropping_a_response_drops_the_body_at_the_other_end() {
     let ends = pair(Dialect::V1);
     let (dropped, was_dropped) = channel();
     serving(&ends.dialled, move |_| Response::new(Body::from_reader(Told(dropped.clone()))));
@@ -116,7 +116,7 @@ fn who_drops_an_answer_ends_the_body_at_the_other_end() {
 }
 
 #[test]
-fn who_gives_up_ends_the_request_at_the_other_end() {
+fn a_failed_request_body_ends_the_request_at_the_other_end() {
     let ends = pair(Dialect::V1);
     let (told, tells) = channel();
     serving(&ends.dialled, move |request| {
@@ -124,7 +124,7 @@ fn who_gives_up_ends_the_request_at_the_other_end() {
         let _ = told.send(error.to_string());
         Response::new(Body::empty())
     });
-    let (feed, body) = fed();
+    let (feed, body) = channel_body();
     feed.send(Ok("some")).expect("it is kept");
     feed.send(Err(io::Error::other("the disk is gone"))).expect("it is kept");
     let error = ends.accepted.round_trip(post("/", body)).expect_err("it broke");
@@ -135,11 +135,11 @@ fn who_gives_up_ends_the_request_at_the_other_end() {
 }
 
 #[test]
-fn a_response_that_breaks_off_does_not_look_whole() {
+fn an_interrupted_response_never_looks_complete() {
     let ends = pair(Dialect::V1);
     serving(&ends.dialled, |request| {
         let broken = io::Error::other("the disk is gone");
-        let (feed, body) = fed();
+        let (feed, body) = channel_body();
         let _ = feed.send(Ok("some"));
         match request.uri().path() {
             "/error" => drop(feed.send(Err(broken))),
@@ -185,7 +185,7 @@ impl Read for Counting {
 }
 
 #[test]
-fn a_slow_reader_holds_up_its_own_exchange_and_no_other() {
+fn a_slow_reader_blocks_only_its_own_exchange() {
     use std::sync::atomic::Ordering::SeqCst;
     const BYTES: usize = 64 << 20;
     let ends = pair(Dialect::V1);
@@ -213,7 +213,7 @@ fn a_slow_reader_holds_up_its_own_exchange_and_no_other() {
 }
 
 #[test]
-fn long_bodies_go_both_ways_at_once_and_arrive_as_they_were() {
+fn long_bodies_pass_unchanged_in_both_directions_at_once() {
     const BYTES: usize = 8 << 20;
     let ends = pair(Dialect::V1);
     serving(&ends.dialled, |request| Response::new(request.into_body()));
@@ -231,7 +231,7 @@ fn long_bodies_go_both_ways_at_once_and_arrive_as_they_were() {
 }
 
 #[test]
-fn a_long_text_arrives_however_slowly_it_is_read() {
+fn a_long_text_response_reaches_a_slow_reader() {
     const BYTES: usize = 4 << 20;
     let ends = pair(Dialect::Text);
     serving(&ends.dialled, |_| {
@@ -250,7 +250,7 @@ fn a_long_text_arrives_however_slowly_it_is_read() {
 }
 
 #[test]
-fn a_request_body_that_nobody_reads_ends_with_the_answer() {
+fn an_unread_request_body_ends_with_the_response() {
     for dialect in DIALECTS {
         let ends = pair(dialect);
         serving(&ends.dialled, |request| match request.uri().path() {

@@ -20,11 +20,11 @@ impl Peer {
     /// Dials, upgrades and shakes hands, with the key of the example in RFC 6455, section 1.3.
     pub(crate) fn open(address: SocketAddr, dialect: Dialect) -> Self {
         let mut peer = Self::dial(address, dialect);
-        peer.say(r#"{"Type":"ClientHandshakeMetaData","Meta":"dummy"}"#);
-        let welcome: serde_json::Value = serde_json::from_str(&peer.hear()).expect("JSON");
+        peer.send_text(r#"{"Type":"ClientHandshakeMetaData","Meta":"dummy"}"#);
+        let welcome: serde_json::Value = serde_json::from_str(&peer.recv_text()).expect("JSON");
         assert_eq!(welcome["Type"], "ServerHandshakeConnectionID");
         uuid::Uuid::parse_str(welcome["ConnectionID"].as_str().expect("text")).expect("a UUID");
-        peer.say(r#"{"Type":"ClientHandshakeAckFrame"}"#);
+        peer.send_text(r#"{"Type":"ClientHandshakeAckFrame"}"#);
         peer
     }
 
@@ -52,7 +52,7 @@ impl Peer {
         &mut self.socket
     }
 
-    fn say(&mut self, text: &str) {
+    fn send_text(&mut self, text: &str) {
         self.codec.text(text);
         let bytes = std::mem::take(self.codec.output());
         self.socket.write_all(&bytes).expect("sent");
@@ -74,7 +74,7 @@ impl Peer {
         }
     }
 
-    fn hear(&mut self) -> String {
+    fn recv_text(&mut self) -> String {
         match self.message() {
             Message::Text(text) => text.to_string(),
             other @ (Message::Binary(_)
@@ -100,34 +100,36 @@ fn head(socket: &mut TcpStream) -> String {
 }
 
 #[test]
-fn a_peer_of_the_text_dialect_asks_and_answers_with_plain_http() {
+fn a_text_peer_sends_plain_http_requests_and_responses() {
     let server = SocketServer::bind("127.0.0.1:0").expect("a server");
     let events = server.events();
     let mut peer = Peer::open(server.local_addr(), Dialect::Text);
     let connection = server.connection(events.recv().expect("an event").connection).expect("one");
     serving(&connection, echo);
-    peer.say("POST /a HTTP/1.1\r\nHost: h\r\nX-Correlation-Id: c1\r\nContent-Length: 2\r\n\r\nhi");
-    let answer = peer.hear();
+    peer.send_text(
+        "POST /a HTTP/1.1\r\nHost: h\r\nX-Correlation-Id: c1\r\nContent-Length: 2\r\n\r\nhi",
+    );
+    let answer = peer.recv_text();
     assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
     assert!(answer.contains("X-Correlation-Id: c1\r\n"), "{answer}");
     assert!(answer.ends_with("\r\n\r\nPOST /a hi"), "{answer}");
 
     let caller = connection.clone();
     let answer = thread::spawn(move || caller.round_trip(post("/b", "you")).map(read));
-    let request = peer.hear();
+    let request = peer.recv_text();
     assert!(request.starts_with("POST /b HTTP/1.1\r\nHost: "), "{request}");
     assert!(request.ends_with("\r\n\r\nyou"), "{request}");
     let id = request.split("X-Correlation-Id: ").nth(1).and_then(|rest| rest.split("\r\n").next());
     let head = format!("HTTP/1.1 201 Created\r\nX-Correlation-Id: {}\r\n", id.expect("an id"));
     // In parts, as a peer may send them.
-    peer.say(&head);
-    peer.say("Content-Length: 5\r\n\r\nth");
-    peer.say("ere");
+    peer.send_text(&head);
+    peer.send_text("Content-Length: 5\r\n\r\nth");
+    peer.send_text("ere");
     assert_eq!(answer.join().expect("no panic").expect("an answer"), (201, "there".into()));
 }
 
 #[test]
-fn a_peer_that_breaks_the_protocol_is_told_so() {
+fn a_protocol_violation_is_answered_with_its_close_code() {
     for (name, text, code) in [
         ("no handshake", "hello", 1002),
         ("another message", r#"{"Type":"ClientHandshakeAckFrame"}"#, 1002),
@@ -135,7 +137,7 @@ fn a_peer_that_breaks_the_protocol_is_told_so() {
         let server = SocketServer::bind("127.0.0.1:0").expect("a server");
         let events = server.events();
         let mut peer = Peer::dial(server.local_addr(), Dialect::V1);
-        peer.say(text);
+        peer.send_text(text);
         let Message::Close(Some((found, _))) = peer.message() else { panic!("{name}") };
         assert_eq!(found, code, "{name}");
         assert_eq!(events.recv().expect("an event").kind, EventKind::ConnectionFailure, "{name}");
@@ -144,7 +146,7 @@ fn a_peer_that_breaks_the_protocol_is_told_so() {
 }
 
 #[test]
-fn requests_that_are_no_upgrade_are_told_what_is_wrong() {
+fn requests_that_are_not_upgrades_are_refused_with_the_reason() {
     let server = SocketServer::bind("127.0.0.1:0").expect("a server");
     let upgrade = "Connection: Upgrade\r\nUpgrade: websocket\r\n";
     let key = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
@@ -174,7 +176,7 @@ fn requests_that_are_no_upgrade_are_told_what_is_wrong() {
 }
 
 /// A server that answers every request with this.
-fn answering(answer: &'static str) -> SocketAddr {
+fn server_answering(answer: &'static str) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a place");
     let address = listener.local_addr().expect("an address");
     thread::spawn(move || {
@@ -186,7 +188,7 @@ fn answering(answer: &'static str) -> SocketAddr {
 }
 
 #[test]
-fn servers_that_are_none_of_ours_are_told_apart() {
+fn errors_of_other_servers_are_distinguished() {
     for (name, answer, said) in [
         ("no HTTP", "SSH-2.0-x\r\n\r\n", "not an HTTP/1.1 response"),
         (
@@ -205,11 +207,11 @@ fn servers_that_are_none_of_ours_are_told_apart() {
         ),
         ("a terminal's words", "HTTP/1.1 400 N\r\nContent-Length: 4\r\n\r\n\u{1b}[2J", "400: [2J"),
     ] {
-        let url = format!("ws://{}", answering(answer));
+        let url = format!("ws://{}", server_answering(answer));
         let error = client(&url, Dialect::V1).connect().expect_err(name).to_string();
         assert!(error.contains(said), "{name}: {error}");
     }
-    let closed = answering("");
+    let closed = server_answering("");
     let error = client(&format!("ws://{closed}"), Dialect::V1).connect().expect_err("closed");
     assert!(matches!(error, Error::Network { .. }), "{error}");
 }

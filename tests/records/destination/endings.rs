@@ -10,7 +10,7 @@ use crate::server::Server;
 use crate::support::{PATIENCE, eventually};
 
 #[test]
-fn what_is_under_way_ends_and_nothing_else_is_begun() {
+fn requests_in_flight_are_completed_and_no_new_ones_sent() {
     for (signal, status) in [(Signal::SIGTERM, 0), (Signal::SIGINT, 130), (Signal::SIGHUP, 129)] {
         let scene = Scene::new(|at, _| if at == 1 { Reply::Held(201) } else { Reply::Status(201) });
         let (process, mut input) = start(&["--url", &scene.url()]);
@@ -35,7 +35,7 @@ fn what_is_under_way_ends_and_nothing_else_is_begun() {
 }
 
 #[test]
-fn a_pause_between_tries_is_cut_short_by_a_signal() {
+fn a_signal_ends_the_pause_between_attempts() {
     let asks = "HTTP/1.1 503 X\r\nRetry-After: 3600\r\nContent-Length: 0\r\n\r\n";
     let scene = Scene::new(move |_, _| Reply::Text(asks.into()));
     let flags = ["--url", &scene.url(), "--backoff", "1h", "--backoff-max", "1h"];
@@ -51,7 +51,7 @@ fn a_pause_between_tries_is_cut_short_by_a_signal() {
 }
 
 #[test]
-fn a_signal_before_the_first_record_ends_it_at_once_and_removes_its_socket() {
+fn a_signal_before_the_first_record_exits_and_removes_the_socket() {
     for (signal, status) in [(Signal::SIGTERM, 0), (Signal::SIGINT, 130), (Signal::SIGHUP, 129)] {
         let (told, asked) = std::sync::mpsc::channel();
         let told = std::sync::Mutex::new(told);
@@ -76,7 +76,7 @@ fn a_signal_before_the_first_record_ends_it_at_once_and_removes_its_socket() {
 }
 
 #[test]
-fn a_refusal_before_the_first_record_removes_its_socket() {
+fn a_refusal_before_the_first_record_removes_the_socket() {
     let scene =
         Scene::with_head("HTTP/1.1 500 X\r\nContent-Length: 0\r\n\r\n", |_, _| Reply::Silent);
     let directory = tempfile::tempdir().unwrap();
@@ -89,7 +89,7 @@ fn a_refusal_before_the_first_record_removes_its_socket() {
 }
 
 #[test]
-fn nobody_who_takes_acknowledgements_ends_it() {
+fn a_closed_acknowledgement_output_ends_the_command() {
     let scene = Scene::taking();
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);

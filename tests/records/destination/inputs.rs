@@ -29,7 +29,7 @@ fn source(path: &Path, input: &str) -> String {
 }
 
 #[test]
-fn one_source_after_the_other_is_served_on_a_socket() {
+fn successive_sources_are_served_on_a_socket() {
     let scene = Scene::taking();
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("records.sock");
@@ -72,7 +72,7 @@ fn a_stale_socket_is_replaced_and_a_live_one_refused() {
 }
 
 #[test]
-fn a_fifo_is_read_again_when_its_writer_has_ended() {
+fn a_fifo_is_reopened_after_its_writer_closes() {
     let scene = Scene::taking();
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("records");

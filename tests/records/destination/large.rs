@@ -35,7 +35,7 @@ fn write(mut input: io::PipeWriter, text: String) -> thread::JoinHandle<io::Pipe
 }
 
 #[test]
-fn a_large_record_is_sent_in_little_memory_and_again() {
+fn a_large_record_is_sent_and_retried_with_little_memory() {
     let scene = Scene::new(|at, _| Reply::Status(if at == 0 { 503 } else { 201 }));
     let (process, input) = start(&["--url", &scene.url()]);
     let content = pattern(5, LENGTH);
@@ -56,7 +56,7 @@ fn a_large_record_is_sent_in_little_memory_and_again() {
 }
 
 #[test]
-fn a_large_record_can_be_sent_whole_or_become_a_dead_letter() {
+fn a_large_record_can_be_the_body_or_a_dead_letter() {
     let scene = Scene::new(|_, _| Reply::Status(422));
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("dead.jsonl");
@@ -81,7 +81,7 @@ fn a_large_record_can_be_sent_whole_or_become_a_dead_letter() {
 }
 
 #[test]
-fn a_large_record_that_is_refused_is_not_sent_to_its_end() {
+fn a_refused_large_record_is_not_sent_to_its_end() {
     let server = Server::start(|connection| {
         let request = connection.head()?;
         connection.send("HTTP/1.1 413 X\r\nContent-Length: 0\r\n\r\n")?;

@@ -33,7 +33,7 @@ fn records_are_written_over_one_connection() {
 }
 
 #[test]
-fn what_is_given_up_is_told_with_all_that_is_known() {
+fn a_failed_record_is_reported_with_all_details() {
     let scene = Scene::new(|_, _| Reply::Status(503));
     let mut destination = Destination::open(&scene.url(), options()).unwrap();
     let record = Record::parse(record("p", "k", b"x").as_bytes()).unwrap();

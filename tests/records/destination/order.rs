@@ -28,7 +28,7 @@ fn by_key(bodies: &[String]) -> BTreeMap<String, Vec<usize>> {
 }
 
 #[test]
-fn one_key_waits_while_others_go_on() {
+fn a_delayed_key_does_not_block_other_keys() {
     let scene = Scene::new(|_, request| match &request.body[..] {
         b"0 0" => Reply::Held(201),
         _ => Reply::Status(201),
@@ -50,7 +50,7 @@ fn one_key_waits_while_others_go_on() {
 }
 
 #[test]
-fn tries_do_not_change_the_order() {
+fn retries_do_not_change_the_order() {
     let scene = Scene::new(|at, _| Reply::Status(if at % 3 == 0 { 500 } else { 201 }));
     let flags = ["--url", &scene.url(), "--parallel", "4", "--retries", "50"];
     let finished = run(&flags, &turns(5, 8));
@@ -63,7 +63,7 @@ fn tries_do_not_change_the_order() {
 }
 
 #[test]
-fn none_of_a_key_is_sent_behind_one_that_failed() {
+fn no_record_of_a_key_is_sent_after_a_failed_one() {
     let scene = Scene::new(|_, request| match &request.body[..] {
         b"3 1" => Reply::Status(422),
         _ => Reply::Status(201),

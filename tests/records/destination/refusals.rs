@@ -11,7 +11,7 @@ use crate::destination::scene::{
 use crate::support::eventually;
 
 #[test]
-fn what_is_wrong_with_the_request_is_tried_once() {
+fn client_errors_are_not_retried() {
     for status in [400, 401, 404, 413, 422, 301, 302, 304, 308] {
         let scene = Scene::new(move |at, _| Reply::Status(if at == 1 { status } else { 201 }));
         let finished = run(&["--url", &scene.url()], &records(3));
@@ -22,7 +22,7 @@ fn what_is_wrong_with_the_request_is_tried_once() {
 }
 
 #[test]
-fn everything_else_is_tried_again_with_the_same_key() {
+fn other_statuses_are_retried_with_the_same_idempotency_key() {
     for status in [403, 408, 409, 429, 500, 502, 503, 504] {
         let scene = Scene::new(move |_, _| Reply::Status(status));
         let finished = run(&["--url", &scene.url(), "--retries", "2"], &records(2));
@@ -35,7 +35,7 @@ fn everything_else_is_tried_again_with_the_same_key() {
 }
 
 #[test]
-fn a_record_arrives_in_the_end() {
+fn a_record_is_delivered_after_retries() {
     let scene = Scene::new(|at, _| Reply::Status(if at < 3 { 500 } else { 201 }));
     let finished = run(&["--url", &scene.url()], &records(2));
     assert_ends(&finished, 0, &[]);
@@ -44,7 +44,7 @@ fn a_record_arrives_in_the_end() {
 }
 
 #[test]
-fn a_pause_that_the_server_asks_for_is_not_longer_than_the_longest() {
+fn retry_after_is_capped_at_the_longest_pause() {
     let asks = "HTTP/1.1 503 X\r\nRetry-After: 3600\r\nContent-Length: 0\r\n\r\n";
     let scene = Scene::new(move |at, _| match at {
         0 => Reply::Text(asks.into()),
@@ -56,7 +56,7 @@ fn a_pause_that_the_server_asks_for_is_not_longer_than_the_longest() {
 }
 
 #[test]
-fn a_connection_that_breaks_is_another_try() {
+fn a_lost_connection_counts_as_an_attempt() {
     for (name, said) in [("before the answer", ""), ("within it", "HTTP/1.1 201 Cre")] {
         let scene = Scene::new(move |at, _| match at {
             0 => Reply::Reset(said),
@@ -74,7 +74,7 @@ fn a_connection_that_breaks_is_another_try() {
 }
 
 #[test]
-fn a_server_that_does_not_answer_is_given_up() {
+fn an_unresponsive_server_times_out() {
     let scene = Scene::new(|_, _| Reply::Silent);
     let flags = ["--url", &scene.url(), "--timeout", "100ms", "--retries", "1"];
     let finished = run(&flags, &records(1));
@@ -83,7 +83,7 @@ fn a_server_that_does_not_answer_is_given_up() {
 }
 
 #[test]
-fn what_the_server_says_is_shown_without_harm() {
+fn messages_of_the_server_are_escaped() {
     let said = "no\u{1b}[2Jgood\r\nat all";
     let text = format!("HTTP/1.1 422 X\r\nContent-Length: {}\r\n\r\n{said}", said.len());
     let scene = Scene::new(move |_, _| Reply::Text(text.clone()));
@@ -93,7 +93,7 @@ fn what_the_server_says_is_shown_without_harm() {
 }
 
 #[test]
-fn dead_letters_are_whole_records_and_acknowledged() {
+fn dead_letters_are_complete_records_and_acknowledged() {
     let scene = Scene::new(|_, request| match &request.body[..] {
         b"1" => Reply::Status(422),
         b"2" => Reply::Reset(""),
@@ -131,7 +131,7 @@ fn dead_letters_are_whole_records_and_acknowledged() {
 }
 
 #[test]
-fn a_file_of_dead_letters_is_one_commands_own_and_ends_with_a_line() {
+fn a_dead_letter_file_is_locked_and_must_end_with_a_complete_line() {
     let scene = Scene::taking();
     let file = tempfile::NamedTempFile::new().unwrap();
     let path = file.path().to_str().unwrap();
@@ -154,7 +154,7 @@ fn a_file_of_dead_letters_is_one_commands_own_and_ends_with_a_line() {
 }
 
 #[test]
-fn a_line_that_is_no_record_ends_it_behind_those_before() {
+fn an_invalid_record_ends_the_command_after_the_previous_ones() {
     for (name, line, hint) in [
         ("no JSON", "hello\n", "not a JSON object"),
         ("no operation", "{\"position\":\"cA==\"}\n", "operation"),

@@ -15,7 +15,7 @@ fn fetch(url: &str) -> Vec<u8> {
 }
 
 #[test]
-fn each_record_goes_through_a_stream_that_is_named() {
+fn each_record_is_sent_through_its_own_announced_stream() {
     let relay = Relay::start(&[]);
     let (process, mut input) = start(&["--relay", &relay.url("")]);
     let large = pattern(8, 3 << 20);
@@ -59,7 +59,7 @@ fn a_receiver_sees_the_coding_of_the_bytes() {
 }
 
 #[test]
-fn the_stream_of_a_url_takes_one_record() {
+fn a_stream_url_accepts_one_record() {
     let relay = Relay::start(&[]);
     let url = relay.url(&format!("/stream/{}", relay.create()));
     let (process, mut input) = start(&["--relay", &url]);
@@ -72,7 +72,7 @@ fn the_stream_of_a_url_takes_one_record() {
 }
 
 #[test]
-fn nobody_who_fetches_is_status_3_and_the_stream_is_made_anew() {
+fn no_receiver_is_exit_status_3_after_a_new_stream_per_attempt() {
     let relay = Relay::start(&["--ttl", "100ms"]);
     let finished = run(&["--relay", &relay.url(""), "--retries", "1"], &record("p", "k", b"x"));
     assert_eq!(finished.status.code(), Some(3), "{}", finished.stderr);
@@ -82,7 +82,7 @@ fn nobody_who_fetches_is_status_3_and_the_stream_is_made_anew() {
 }
 
 #[test]
-fn a_relay_that_is_not_there_is_said() {
+fn an_unreachable_relay_is_reported() {
     let relay = Relay::start(&[]);
     let url = relay.url("");
     drop(relay);

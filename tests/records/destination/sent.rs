@@ -8,7 +8,7 @@ use crate::destination::scene::{
 use crate::support::{Authority, Terminator, eventually};
 
 #[test]
-fn each_record_is_a_post_and_acknowledged() {
+fn each_record_is_posted_and_acknowledged() {
     let scene = Scene::taking();
     let url = scene.url();
     let lines = concat!(
@@ -62,7 +62,7 @@ fn bytes_are_sent_with_their_coding() {
 }
 
 #[test]
-fn a_whole_record_can_be_the_body() {
+fn a_complete_record_can_be_the_body() {
     let scene = Scene::taking();
     let line = record("p", "k", b"content");
     let finished = run(&["--url", &scene.url(), "--body", "record"], &line);
@@ -86,7 +86,7 @@ fn acknowledgements_do_not_wait_for_more_records() {
 }
 
 #[test]
-fn a_connection_that_the_server_closed_is_no_try() {
+fn a_reused_connection_closed_by_the_server_is_not_an_attempt() {
     let scene = Scene::new(|_, _| Reply::Closing(201));
     let finished = run(&["--url", &scene.url(), "--retries", "0"], &records(20));
     assert_ends(&finished, 0, &[]);
@@ -113,7 +113,7 @@ fn listed_statuses_alone_mean_success_and_another_2xx_is_not_retried() {
 }
 
 #[test]
-fn the_authority_of_a_file_is_trusted_and_no_other() {
+fn only_the_given_certificate_authority_is_trusted() {
     let authority = Authority::new();
     let scene = Scene::taking();
     let front = Terminator::start(&authority.server("localhost"), scene.server.address(), &[]);
@@ -131,7 +131,7 @@ fn the_authority_of_a_file_is_trusted_and_no_other() {
 }
 
 #[test]
-fn a_record_can_come_from_a_file() {
+fn records_can_be_read_from_a_file() {
     let scene = Scene::taking();
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), records(5)).unwrap();

@@ -7,7 +7,7 @@ use crate::server::Server;
 use crate::support::Process;
 
 #[test]
-fn any_answer_below_500_to_a_head_is_good() {
+fn any_response_below_500_to_head_is_accepted() {
     for (name, head) in [
         ("not known", "HTTP/1.1 404 X\r\n\r\n"),
         ("not allowed", "HTTP/1.1 405 X\r\nAllow: POST\r\n\r\n"),
@@ -21,7 +21,7 @@ fn any_answer_below_500_to_a_head_is_good() {
 }
 
 #[test]
-fn a_server_that_fails_gets_no_record() {
+fn a_server_that_fails_the_check_receives_no_record() {
     for status in ["500", "501", "503"] {
         let head = format!("HTTP/1.1 {status} X\r\nConnection: close\r\n\r\n");
         let scene = Scene::with_head(head.leak(), |_, _| Reply::Status(201));
@@ -38,7 +38,7 @@ fn a_server_that_fails_gets_no_record() {
 }
 
 #[test]
-fn a_server_that_cannot_be_reached_is_said_at_once() {
+fn an_unreachable_server_is_reported_at_once() {
     let closed = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = closed.local_addr().unwrap();
     drop(closed);
@@ -58,7 +58,7 @@ fn a_server_that_cannot_be_reached_is_said_at_once() {
 }
 
 #[test]
-fn what_a_query_holds_is_not_shown() {
+fn the_query_of_a_url_is_not_shown() {
     let scene = Scene::taking();
     let url = format!("{}?token=s3cret", scene.url());
     drop(scene);
@@ -69,7 +69,7 @@ fn what_a_query_holds_is_not_shown() {
 }
 
 #[test]
-fn a_proxy_of_the_environment_is_gone_through() {
+fn a_proxy_from_the_environment_is_used() {
     let scene = Scene::taking();
     let address = scene.server.address();
     let proxy = Server::start(move |connection| {
@@ -103,7 +103,7 @@ fn a_proxy_of_the_environment_is_gone_through() {
 }
 
 #[test]
-fn wrong_arguments_are_one_line_with_status_2() {
+fn invalid_arguments_are_a_one_line_error_with_status_2() {
     for (name, flags, hint) in [
         ("no way", &[][..], "--url"),
         ("two ways", &["--url", "http://h", "--relay", "http://h"], "--relay"),

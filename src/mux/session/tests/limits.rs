@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn a_text_peer_that_asks_for_too_much_is_told_so() {
+fn requests_of_a_text_peer_above_the_limit_are_refused() {
     let mut ends = open(Dialect::Text);
     for id in 0..5 {
         let request = format!("GET / HTTP/1.1\r\nHost: h\r\nX-Correlation-Id: {id}\r\n\r\n");
@@ -17,7 +17,7 @@ fn a_text_peer_that_asks_for_too_much_is_told_so() {
 }
 
 #[test]
-fn a_text_peer_that_asks_without_listening_is_left() {
+fn a_text_peer_that_sends_requests_without_reading_is_closed() {
     let mut ends = open(Dialect::Text);
     let request = "GET / HTTP/1.1\r\nHost: h\r\n\r\n";
     ends.dialled.codec.text(request);
@@ -37,7 +37,7 @@ fn a_text_peer_that_asks_without_listening_is_left() {
 }
 
 #[test]
-fn a_closed_session_keeps_nothing_of_what_still_comes() {
+fn a_closed_session_discards_further_input() {
     let mut ends = open(Dialect::V1);
     ends.accepted.close(close::NORMAL, "enough");
     for _ in 0..100 {
@@ -49,7 +49,7 @@ fn a_closed_session_keeps_nothing_of_what_still_comes() {
 }
 
 #[test]
-fn a_session_whose_numbers_are_used_up_ends() {
+fn a_session_without_request_numbers_left_ends() {
     for (dialect, last) in [(Dialect::V1, u32::MAX), (Dialect::Text, u32::MAX)] {
         let mut ends = open(dialect);
         let get = head("GET / HTTP/1.1\r\nHost: h");
@@ -61,7 +61,7 @@ fn a_session_whose_numbers_are_used_up_ends() {
 }
 
 #[test]
-fn a_head_that_is_too_long_costs_its_exchange_alone() {
+fn an_oversized_head_fails_only_its_own_exchange() {
     for dialect in [Dialect::V1, Dialect::Text] {
         let mut ends = open(dialect);
         let long = "x".repeat(frame::HEAD_MAX_BYTES);
@@ -83,7 +83,7 @@ fn a_head_that_is_too_long_costs_its_exchange_alone() {
 }
 
 #[test]
-fn long_metadata_are_refused() {
+fn long_metadata_is_refused() {
     for dialect in [Dialect::V1, Dialect::Text] {
         let mut ends = ends(dialect);
         let metadata = Metadata(json!("x".repeat(64 << 10)));
@@ -94,7 +94,7 @@ fn long_metadata_are_refused() {
 }
 
 #[test]
-fn empty_parts_of_a_body_are_no_news() {
+fn empty_parts_of_a_body_are_ignored() {
     let mut ends = open(Dialect::V1);
     let number = ends.accepted.request(&head("POST / HTTP/1.1\r\nHost: h"), false).unwrap();
     ends.events();
@@ -107,7 +107,7 @@ fn empty_parts_of_a_body_are_no_news() {
 }
 
 #[test]
-fn many_small_frames_are_taken_in_turns() {
+fn many_small_frames_are_processed_in_turns() {
     // Masked and empty: 6 bytes each.
     let frame = |first: u8| [first, 0x80, 1, 2, 3, 4];
     for (name, first, next) in

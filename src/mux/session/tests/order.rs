@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn an_answer_without_an_id_is_for_the_request_that_was_said_first() {
+fn a_response_without_an_id_matches_the_request_sent_first() {
     let mut ends = open(Dialect::Text);
     let upload = head("POST /up HTTP/1.1\r\nHost: h\r\nX-Correlation-Id: 1");
     let collected = ends.accepted.request(&upload, false).unwrap();
@@ -22,7 +22,7 @@ fn an_answer_without_an_id_is_for_the_request_that_was_said_first() {
 }
 
 #[test]
-fn an_answer_to_a_request_that_was_not_said_is_nobodys() {
+fn a_response_to_an_unsent_request_is_dropped() {
     let mut ends = open(Dialect::Text);
     let upload = head("POST /up HTTP/1.1\r\nHost: h\r\nX-Correlation-Id: 1");
     ends.accepted.request(&upload, false).unwrap();
@@ -56,7 +56,7 @@ fn a_head_and_a_get_are_answered_with_the_same_head() {
 }
 
 #[test]
-fn nothing_is_told_of_an_exchange_that_was_cancelled_here() {
+fn a_locally_cancelled_exchange_has_no_further_events() {
     for dialect in [Dialect::V1, Dialect::Text] {
         let mut ends = open(dialect);
         let get = head("GET / HTTP/1.1\r\nHost: h\r\nX-Correlation-Id: 1");
@@ -75,7 +75,7 @@ fn nothing_is_told_of_an_exchange_that_was_cancelled_here() {
 }
 
 #[test]
-fn an_answer_that_has_begun_is_not_ended_by_another_one() {
+fn a_started_response_is_not_completed_by_another_one() {
     for dialect in [Dialect::V1, Dialect::Text] {
         let mut ends = open(dialect);
         let get = head("GET / HTTP/1.1\r\nHost: h\r\nX-Correlation-Id: 1");
@@ -91,7 +91,7 @@ fn an_answer_that_has_begun_is_not_ended_by_another_one() {
 }
 
 #[test]
-fn no_body_goes_before_its_head() {
+fn no_body_is_sent_before_its_head() {
     let mut ends = open(Dialect::V1);
     let number = ends.accepted.request(&head("GET / HTTP/1.1\r\nHost: h"), true).unwrap();
     ends.events();
@@ -101,7 +101,7 @@ fn no_body_goes_before_its_head() {
 }
 
 #[test]
-fn a_response_whose_first_character_is_none_can_still_be_replaced() {
+fn a_response_with_an_invalid_first_character_becomes_a_502() {
     let mut ends = open(Dialect::Text);
     let get = head("GET / HTTP/1.1\r\nHost: h\r\nX-Correlation-Id: 1");
     let number = ends.accepted.request(&get, true).unwrap();
