@@ -108,7 +108,7 @@ pub fn event(event: &AgentEvent<'_>) -> Vec<u8> {
     sse::event(kind, &data.to_string())
 }
 
-/// Returns the metadata of an agent as JSON, without [`SECRET_MEMBERS`].
+/// Returns the metadata of an agent as JSON, without its secrets.
 pub fn metadata(metadata: &Value) -> String {
     let Value::Object(members) = metadata else { return metadata.to_string() };
     let open = members.iter().filter(|(name, _)| !SECRET_MEMBERS.contains(&name.as_str()));

@@ -3,7 +3,6 @@
 use super::outgoing::UNLIMITED;
 use super::proxy::Proxies;
 use super::tls::Trust;
-use super::url::{Scheme, Url};
 use crate::http::fields::{is_field_value, is_token};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -103,11 +102,11 @@ impl Options {
     /// # Errors
     /// [`Error::Input`] if one of them is unusable.
     #[cfg(feature = "connector")]
-    pub(crate) fn check(&self, url: &Url) -> Result<(), Error> {
+    pub(crate) fn check(&self, url: &super::Url) -> Result<(), Error> {
         self.proxies.for_url(url)?;
         match url.scheme {
-            Scheme::Http => Ok(()),
-            Scheme::Https => self.trust.config().map(drop),
+            super::url::Scheme::Http => Ok(()),
+            super::url::Scheme::Https => self.trust.config().map(drop),
         }
     }
 
