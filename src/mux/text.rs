@@ -69,6 +69,8 @@ pub struct Reader {
     interim: u8,
     /// Whether a message has begun and not ended.
     in_message: bool,
+    /// Whether a head was incomplete when that message began.
+    continues_head: bool,
 }
 
 #[derive(Debug, Default)]
@@ -103,16 +105,21 @@ impl Reader {
             return Ok(());
         }
         let begins = !std::mem::replace(&mut self.in_message, !over);
+        if begins {
+            self.continues_head = !self.unread.is_empty();
+        }
+        // What is wrong is noticed at the end of a message at the latest, however it is split.
+        let is_due = over && !self.continues_head;
         if matches!(self.body, Body::Dropped) && !self.begins_response(&mut bytes, begins, over) {
             return Ok(());
         }
-        if !self.unread.is_empty() && !self.may_end_a_head(&bytes) {
+        if matches!(self.body, Body::None) && !is_due && !self.may_end_a_head(&bytes) {
             self.unread.extend_from_slice(&bytes);
             return Ok(());
         }
         let mut rest = join(std::mem::take(&mut self.unread), bytes);
         while !rest.is_empty() {
-            let used = self.next(&rest, parts, &mut asks_for_head)?;
+            let used = self.next((&rest, is_due), parts, &mut asks_for_head)?;
             rest = rest.slice(used..);
         }
         if over && matches!(self.body, Body::Rest) {
@@ -127,10 +134,11 @@ impl Reader {
         self.body = Body::Dropped;
     }
 
-    /// Parses the next part; returns how many bytes it has.
+    /// Parses the next part; returns how many bytes it has. An incomplete head is parsed only if
+    /// that `is_due`.
     fn next(
         &mut self,
-        rest: &Bytes,
+        (rest, is_due): (&Bytes, bool),
         parts: &mut Vec<MessagePart>,
         asks_for_head: &mut impl FnMut(Option<&str>) -> bool,
     ) -> Result<usize, &'static str> {
@@ -149,6 +157,7 @@ impl Reader {
                 }
                 Ok(used)
             }
+            Body::None if !is_due && !may_be_head(rest) => Ok(self.keep(rest)),
             Body::None if rest.starts_with(START) => self
                 .response(rest, parts, asks_for_head)
                 .or_else(|what| self.invalid(what, false, rest, parts)),
@@ -194,9 +203,7 @@ impl Reader {
     fn may_end_a_head(&self, text: &[u8]) -> bool {
         let mut tail = self.unread[self.unread.len().saturating_sub(2)..].to_vec();
         tail.extend_from_slice(text);
-        let empty_line = tail.windows(2).any(|two| two == b"\n\n")
-            || tail.windows(3).any(|three| three == b"\n\r\n");
-        empty_line || self.unread.len() + text.len() >= HEAD_MAX_BYTES
+        may_be_head(&tail) || self.unread.len() + text.len() >= HEAD_MAX_BYTES
     }
 
     /// Keeps an incomplete head; returns its length.
@@ -326,6 +333,13 @@ pub fn without_field(head: &[u8], name: &str) -> Vec<u8> {
 pub fn add_field(head: &mut Vec<u8>, name: &str, value: &str) {
     head.truncate(head.len() - 2);
     head.extend_from_slice(format!("{name}: {value}\r\n\r\n").as_bytes());
+}
+
+/// Whether this may hold a complete head: it has an empty line, or is too long.
+fn may_be_head(bytes: &[u8]) -> bool {
+    bytes.len() >= HEAD_MAX_BYTES
+        || bytes.windows(2).any(|two| two == b"\n\n")
+        || bytes.windows(3).any(|three| three == b"\n\r\n")
 }
 
 #[cfg(test)]

@@ -110,6 +110,7 @@ const DESTINATION: &[Row] = &[
 
 const EXPOSE: &[Row] = &[
     Row("tunnels", &["0", "64"], &["-1", "65"]),
+    row("name-timeout", TIMES_OR_NONE),
     row("drain-timeout", TIMES_OR_NONE),
     row("connect-timeout", TIMES),
     row("heartbeat", TIMES),

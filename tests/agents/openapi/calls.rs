@@ -96,7 +96,6 @@ fn redirects_stay_on_the_relay_with_the_host_of_the_client() {
     let moved = relay.get("/api/store/articles/");
     assert_eq!(moved.status(), 307);
     let there = moved.head.get("Location").expect("a Location");
-    assert_eq!(there, "http://relay.test/api/store/articles", "by the Host of the request");
-    let path = there.strip_prefix("http://relay.test").expect("a path");
-    assert_eq!(relay.get(path).status(), 200);
+    assert_eq!(there, "/api/store/articles", "the host is that of the request");
+    assert_eq!(relay.get(there).status(), 200);
 }
