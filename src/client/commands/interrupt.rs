@@ -86,12 +86,12 @@ fn end(signal: Signal, reporter: &Reporter) -> ! {
 /// Reports the interrupt in a separate thread, which is abandoned if the line is not read.
 fn report_interrupt(reporter: &Reporter, failure: Failure) {
     let reporter = reporter.clone();
-    let (reported, done) = mpsc::channel();
+    let (sender, done) = mpsc::channel();
     // If the thread cannot be started, its end of the channel is dropped, and the wait returns at
     // once.
     let _ = thread::Builder::new().name("last line".into()).spawn(move || {
         reporter.interrupted(&failure);
-        let _ = reported.send(());
+        let _ = sender.send(());
     });
     let _ = done.recv_timeout(TELLING_MAX);
 }

@@ -50,11 +50,11 @@ mod tests {
 
     #[test]
     fn a_name_in_use_is_awaited_for_a_limited_time_and_nothing_else_is() {
-        let start = Instant::now();
+        let start = crate::client::clock::now();
         let at = |seconds| start + Duration::from_secs(seconds);
         let closed = |code| Error::Closed { code, reason: String::new() };
         let (taken, replaced) = (closed(close::NAME_TAKEN), closed(close::REPLACED));
-        let mut names = NameWait::new(Duration::from_secs(120));
+        let mut names = NameWait::new(Duration::from_mins(2));
         assert!(!names.waits(&replaced, at(0)));
         assert!(names.waits(&taken, at(10)) && names.waits(&taken, at(129)));
         assert!(!names.waits(&taken, at(130)), "from the first time");
