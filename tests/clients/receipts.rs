@@ -76,6 +76,16 @@ fn a_receiver_that_fails_or_is_silent_fails_the_sender() {
 }
 
 #[test]
+fn a_relay_that_forgets_the_stream_does_not_confirm_it() {
+    let relay = Relay::start(&["--retention", "2s"]);
+    let here = Desk::at(&relay);
+    here.put("a", "abc");
+    let (sending, id) = here.offer(&["a"]);
+    drop(receiver(&relay, &id));
+    assert_ended("forgotten", &sending.finish(), 4, "within the retention time of the relay");
+}
+
+#[test]
 fn an_archive_that_is_none_is_reported_to_the_sender() {
     let relay = Relay::start(&[]);
     let (here, there) = (Desk::at(&relay), Desk::at(&relay));

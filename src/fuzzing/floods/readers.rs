@@ -53,7 +53,7 @@ impl Tunnel {
         clock.heads(1 + heads, memchr_iter(b'\n', parsed).count(), parsed.len());
         match taken {
             Ok(None) => true,
-            Ok(Some(answer)) => panic!("{answer:?} is no interim head"),
+            Ok(Some(answer)) => panic!("{answer:?} is not an interim head"),
             Err(_) => false,
         }
     }

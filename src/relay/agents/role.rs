@@ -37,7 +37,7 @@ impl AgentRole {
             4 => Self::ApiRequest(state),
             5 => Self::Listing(state),
             6 => Self::Subscriber(state),
-            kind => unreachable!("no seat is of kind {kind}"),
+            kind => unreachable!("no role has kind {kind}"),
         }
     }
 

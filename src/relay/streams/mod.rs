@@ -452,7 +452,7 @@ impl Streams {
     fn unseat(&mut self, io: &mut Io, id: ConnId) -> StreamRole {
         let role = &mut io.conns[id].role;
         let Role::Streams(slot) = *role else {
-            panic!("{id:?} has no seat, but {role:?}");
+            panic!("{id:?} has no role of streams, but {role:?}");
         };
         *role = Role::Http(Http::Head);
         self.roles.remove(slot.key())
@@ -461,7 +461,7 @@ impl Streams {
     /// Returns which side of which stream a connection is.
     fn role_of(&self, io: &Io, id: ConnId) -> StreamSide {
         let Role::Streams(slot) = io.conns[id].role else {
-            panic!("{id:?} has no seat, but {:?}", io.conns[id].role);
+            panic!("{id:?} has no role of streams, but {:?}", io.conns[id].role);
         };
         let Some((stream, side)) = self.roles[slot.key()].side() else {
             panic!("{id:?} is not a side of a stream");

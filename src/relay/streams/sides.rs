@@ -141,7 +141,7 @@ impl Streams {
     /// Returns the head of a source.
     pub(super) fn upload(&mut self, io: &Io, source: ConnId) -> &mut Option<Box<Upload>> {
         let crate::relay::io::Role::Streams(slot) = io.conns[source].role else {
-            panic!("{source:?} has no seat, but {:?}", io.conns[source].role);
+            panic!("{source:?} has no role of streams, but {:?}", io.conns[source].role);
         };
         match &mut self.roles[slot.key()] {
             StreamRole::Source { upload, .. } => upload,

@@ -46,8 +46,10 @@ pub(super) fn send(stream: &Stream, received_bytes: u64, saved: &Result<Saved, F
     }
     for _ in 0..ATTEMPTS_MAX {
         match stream.receipt_confirmed(received_bytes) {
-            Ok(Err(refusal)) if refusal.status == 409 => thread::sleep(AGAIN_AFTER),
-            Ok(_) | Err(_) => return,
+            Ok(Ok(())) => return,
+            Ok(Err(refusal)) if refusal.status != 409 && !refusal.is_passing() => return,
+            // Too early, too busy, or a failed connection: it may pass.
+            Ok(Err(_)) | Err(_) => thread::sleep(AGAIN_AFTER),
         }
     }
 }

@@ -54,7 +54,10 @@ pub(super) fn wait(stream: &Stream, timeout: Duration) -> Result<Confirmation, F
         "confirmed" => Ok(Confirmation::Confirmed),
         "expected" if timeout.is_zero() => Ok(Confirmation::None),
         "expected" => {
-            let why = format!("the receiver did not confirm within {timeout:?}; the data was sent");
+            let why = format!(
+                "the receiver did not confirm within {timeout:?}, or within the retention time of \
+                 the relay; the data was sent"
+            );
             Err(Failure::new(Exit::OtherSide, why))
         }
         "failed" => Err(failed(status.as_ref())),
@@ -81,15 +84,22 @@ fn receipt(status: Option<&Value>) -> &str {
     status.and_then(|status| status["receipt"].as_str()).unwrap_or("none")
 }
 
-/// Returns the status once no receipt is expected any more, or after the timeout.
+/// Returns the status once no receipt is expected any more, or the last one known: after the
+/// timeout, or once the relay has forgotten the stream.
 fn settled(stream: &Stream, timeout: Duration) -> Option<Value> {
     let end = clock::now() + timeout;
     let mut pause = FIRST_PAUSE;
+    let mut known = None;
     loop {
-        let status = stream.status().ok().and_then(Result::ok);
+        match stream.status() {
+            Ok(Ok(status)) => known = Some(status),
+            Ok(Err(refusal)) if !refusal.is_passing() => return known,
+            // A failed request does not make an expected receipt unexpected.
+            Ok(Err(_)) | Err(_) => {}
+        }
         let left = end.saturating_duration_since(clock::now());
-        if receipt(status.as_ref()) != "expected" || left.is_zero() {
-            return status;
+        if receipt(known.as_ref()) != "expected" || left.is_zero() {
+            return known;
         }
         thread::sleep(pause.min(left));
         pause = (pause * 2).min(LAST_PAUSE);
