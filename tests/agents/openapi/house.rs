@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use tempfile::TempDir;
+
 use crate::support::{Process, Relay, eventually};
 
 /// The folder that `tests/agents/openapi/install` fills.
@@ -67,6 +69,8 @@ pub(crate) fn ready(words: &[String]) -> Command {
 /// A service that listens.
 pub(crate) struct Service {
     _process: Process,
+    /// What the service stores, since nothing that is killed removes it.
+    _folder: TempDir,
     pub(crate) address: SocketAddr,
 }
 
@@ -75,14 +79,20 @@ impl Service {
         Service::from_command(ready(&installed.serving()))
     }
 
-    pub(crate) fn from_command(command: Command) -> Service {
+    pub(crate) fn from_command(mut command: Command) -> Service {
+        let folder = tempfile::tempdir().expect("a folder");
+        command.env("TMPDIR", folder.path());
         let mut process = Process::start(command);
         let address = eventually("the service listens", || {
             let said = process.stderr();
             assert!(!process.ended(), "the service ended: {said}");
             Some(said.split_once("running on http://")?.1.split_once(' ')?.0.to_owned())
         });
-        Service { _process: process, address: address.parse().expect("an address") }
+        Service {
+            _process: process,
+            _folder: folder,
+            address: address.parse().expect("an address"),
+        }
     }
 
     pub(crate) fn url(&self, path: &str) -> String {
