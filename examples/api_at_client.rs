@@ -1,4 +1,5 @@
-//! The API is at the end that dials, as behind a NAT, and is called from the end that was dialled:
+//! The API is at the end that dials, for example in a private network, and is called from the other
+//! end:
 //!
 //! ```sh
 //! cargo run --example api_at_client
@@ -14,24 +15,24 @@ fn main() -> Result<(), Box<dyn Error>> {
     let server = SocketServer::bind("127.0.0.1:0")?;
     let events = server.events();
     let url = format!("ws://{}", server.local_addr());
-    println!("the server takes connections at {url}");
+    println!("listening on {url}");
 
-    // This half runs where nobody can dial.
+    // This half runs where no connection can be made from outside.
     let api = thread::spawn(move || -> Result<(), rdv::socket::Error> {
         let metadata = json!({ "name": "billing" });
         let connection = SocketClient::new(&url)?.with_metadata(metadata).connect()?;
-        println!("the client serves its API as {}", connection.id());
+        println!("API connected as {}", connection.id());
         connection.serve(|request| {
             let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-            Response::new(Body::from(format!("you asked with {method} for {path}")))
+            Response::new(Body::from(format!("{method} {path} received")))
         })
     });
 
-    // And this one where the calls come from.
+    // This half sends the requests.
     let event = events.recv()?;
-    println!("the server sees {:?}: {}", event.kind, event.connection);
-    let connection = server.connection(event.connection).ok_or("it is gone again")?;
-    println!("it says of itself: {}", connection.metadata());
+    println!("event {:?} of {}", event.kind, event.connection);
+    let connection = server.connection(event.connection).ok_or("the API has disconnected")?;
+    println!("metadata: {}", connection.metadata());
     for path in ["/invoices/1", "/invoices/2"] {
         let answer = connection.round_trip(Request::get(path).body(())?)?;
         let status = answer.status();
@@ -40,6 +41,6 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     server.stop();
     api.join().map_err(|_| "the API failed")??;
-    println!("the API has ended with the server");
+    println!("the API ended with the connection");
     Ok(())
 }

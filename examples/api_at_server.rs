@@ -1,4 +1,5 @@
-//! The API is at the end that was dialled, and is called from the end that dialled; bodies stream:
+//! The API is at the end that accepts connections, and is called from the end that dials. Bodies are
+//! streamed:
 //!
 //! ```sh
 //! cargo run --example api_at_server
@@ -14,7 +15,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             "/whoami" => Response::new(Body::from(connection.metadata().to_string())),
             "/upper" => Response::new(Body::from_reader(Upper(request.into_body()))),
             _ => {
-                let mut response = Response::new(Body::from("there is nothing"));
+                let mut response = Response::new(Body::from("not found"));
                 *response.status_mut() = StatusCode::NOT_FOUND;
                 response
             }
@@ -35,7 +36,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// A body in capitals, made as it is read.
+/// A body in capital letters, converted as it is read.
 struct Upper(Body);
 
 impl std::io::Read for Upper {

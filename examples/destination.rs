@@ -1,5 +1,5 @@
-//! Sends the records of standard input to a URL, each as one POST, and prints the positions of those
-//! that the server took:
+//! Sends the records of standard input to a URL, each as one POST, and prints the position of each
+//! that the server confirmed:
 //!
 //! ```sh
 //! cargo run --example destination -- https://things.example/in < records.jsonl
@@ -12,13 +12,13 @@ use std::error::Error;
 use std::time::Duration;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let url = std::env::args().nth(1).ok_or("give a URL, and records on standard input")?;
+    let url = std::env::args().nth(1).ok_or("usage: destination URL < RECORDS")?;
 
     let mut options = DestinationOptions::default();
     options.backoff = Backoff { retries: 5, ..options.backoff };
     options.timeout = Duration::from_secs(10);
 
-    // The server is asked whether it is there before the first record is read.
+    // Fails if the server cannot be reached, before a record is read.
     let mut destination = Destination::open(&url, options)?;
     let mut records = Reader::new(std::io::stdin());
     while let Some(incoming) = records.read()? {

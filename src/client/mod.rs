@@ -28,16 +28,26 @@
 //! [`Upload`] sends a form (`multipart/form-data`, RFC 7578). A [`Part`] is a path, an open file, a
 //! pipe, or any reader; files and pipes are sent by the kernel where there is no TLS.
 //!
-//! ```no_run
+//! ```
 //! use rdv::client::{Part, Upload};
+//! # use rdv::connector::source::{Source, SourceSettings};
+//! # let mut settings = SourceSettings::default();
+//! # settings.port = 0;
+//! # let mut source = Source::open(settings)?;
+//! # let url = format!("http://{}/in", source.addresses()[0]);
+//! # let server = std::thread::spawn(move || {
+//! #     let record = source.read().unwrap().expect("a record");
+//! #     source.ack(&record).unwrap();
+//! # });
 //!
-//! let mut upload = Upload::new("POST", "https://files.example/in")?;
+//! let mut upload = Upload::new("POST", &url)?;
 //! let response = upload.send_all(vec![
-//!     Part::path("report.pdf")?.content_type("application/pdf"),
+//!     Part::path("README.md")?.content_type("text/markdown"),
 //!     Part::from("a,b\n1,2\n".as_bytes()).file_name("a.csv").size_bytes(8),
 //! ])?;
 //! assert!(response.is_success() && !response.is_early());
-//! # Ok::<(), rdv::client::Error>(())
+//! # server.join().unwrap();
+//! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
 //! # Uploading files as they are produced
@@ -45,10 +55,19 @@
 //! [`Upload::send_unclose`] leaves the request open. It returns an error as soon as the server
 //! has responded.
 //!
-//! ```no_run
+//! ```
 //! use rdv::client::{Error, Upload};
+//! # use rdv::connector::source::{Source, SourceSettings};
+//! # let mut settings = SourceSettings::default();
+//! # settings.port = 0;
+//! # let mut source = Source::open(settings)?;
+//! # let url = format!("http://{}/in", source.addresses()[0]);
+//! # let server = std::thread::spawn(move || {
+//! #     let record = source.read().unwrap().expect("a record");
+//! #     source.ack(&record).unwrap();
+//! # });
 //!
-//! let mut upload = Upload::new("POST", "http://files.example/in")?.field_name("frames");
+//! let mut upload = Upload::new("POST", &url)?.field_name("frames");
 //! for frame in [[0; 640], [1; 640]] {
 //!     match upload.send_unclose(frame.as_slice()) {
 //!         Err(Error::Answered(early)) => panic!("refused with {}", early.status()),
@@ -56,7 +75,9 @@
 //!     }
 //! }
 //! let response = upload.close()?;
-//! # Ok::<(), rdv::client::Error>(())
+//! assert_eq!(response.status(), 201);
+//! # server.join().unwrap();
+//! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
 //! # Uploading the output of a program
@@ -64,17 +85,27 @@
 //! [`Part::descriptor`] waits for the pipe and for the response, so an idle pipe does not hide an
 //! early response.
 //!
-//! ```no_run
+//! ```
 //! use rdv::client::{Part, Upload};
 //! use std::os::fd::AsFd as _;
 //! use std::process::{Command, Stdio};
+//! # use rdv::connector::source::{Source, SourceSettings};
+//! # let mut settings = SourceSettings::default();
+//! # settings.port = 0;
+//! # let mut source = Source::open(settings)?;
+//! # let url = format!("http://{}/in", source.addresses()[0]);
+//! # let server = std::thread::spawn(move || {
+//! #     let record = source.read().unwrap().expect("a record");
+//! #     source.ack(&record).unwrap();
+//! # });
 //!
-//! let mut child = Command::new("journalctl").arg("-f").stdout(Stdio::piped()).spawn()?;
+//! let mut child = Command::new("df").stdout(Stdio::piped()).spawn()?;
 //! let output = child.stdout.take().expect("it is piped");
-//! let mut upload = Upload::new("POST", "http://logs.example/in")?;
-//! let response = upload.send(Part::descriptor(output.as_fd()).file_name("journal.txt"));
-//! child.kill()?;
-//! println!("{}", response?.status());
+//! let mut upload = Upload::new("POST", &url)?;
+//! let response = upload.send(Part::descriptor(output.as_fd()).file_name("disks.txt"));
+//! child.wait()?;
+//! assert_eq!(response?.status(), 201);
+//! # server.join().unwrap();
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!

@@ -19,19 +19,31 @@ use std::time::Duration;
 
 /// Dials a relay, or a [`SocketServer`](super::SocketServer).
 ///
-/// ```no_run
+/// ```
 /// use rdv::socket::{Body, SocketClient, Stop};
+/// # let relay = rdv::socket::SocketServer::bind("127.0.0.1:0")?;
+/// # let url = format!("ws://{}", relay.local_addr());
+/// # let events = relay.events();
 ///
-/// let client = SocketClient::new("wss://relay.example")?
+/// let client = SocketClient::new(&url)?
 ///     .with_metadata(serde_json::json!({ "name": "billing" }))
 ///     .with_token("abc")?;
 /// let stop = Stop::new();
-/// loop {
-///     let connection = client.connect_with_backoff(&stop)?;
+/// # let stopping = stop.clone();
+/// # let caller = std::thread::spawn(move || {
+/// #     let name = events.recv().unwrap().connection;
+/// #     let request = http::Request::get("/").body(()).unwrap();
+/// #     let response = relay.connection(name).unwrap().round_trip(request).unwrap();
+/// #     stopping.set();
+/// #     response.into_body().into_bytes(100).unwrap()
+/// # });
+/// // An error means that it was stopped.
+/// while let Ok(connection) = client.connect_with_backoff(&stop) {
 ///     // It ends with the connection, and the next one is made.
 ///     let _ = connection.serve(|_| http::Response::new(Body::from("hello\n")));
 /// }
-/// # Ok::<(), rdv::socket::Error>(())
+/// # assert_eq!(caller.join().unwrap(), b"hello\n");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug)]
 pub struct SocketClient {

@@ -11,13 +11,16 @@
 //!
 //! A service that cannot be reached from outside dials a relay and serves the requests it receives.
 //!
-//! ```no_run
+//! ```
 //! use rdv::socket::{Body, SocketClient};
+//! # let relay = rdv::socket::SocketServer::bind("127.0.0.1:0")?;
+//! # let url = format!("ws://{}", relay.local_addr());
 //!
-//! let client = SocketClient::new("wss://relay.example")?
+//! let client = SocketClient::new(&url)?
 //!     .with_metadata(serde_json::json!({ "name": "billing" }));
 //! let connection = client.connect()?;
-//! println!("it is called below {:?}", connection.welcome().path);
+//! println!("URL path at the relay: {:?}", connection.welcome().path);
+//! # drop(relay);
 //! connection.serve(|request| http::Response::new(Body::from(request.uri().path())))?;
 //! # Ok::<(), rdv::socket::Error>(())
 //! ```

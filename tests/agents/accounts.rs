@@ -68,8 +68,8 @@ fn a_call_is_logged_with_the_bytes_of_its_response_body() {
             ("a refusal", "HTTP/1.1 404 Not Found\r\nContent-Length: 4\r\n\r\n".to_owned(), "none"),
         ] {
             client.ask(&ask("POST", "/api/a/x/y?q=1").body("a question"));
-            let asked = agent.asked();
-            agent.answer(asked.number, &head, body.as_bytes());
+            let asked = agent.recv_request();
+            agent.respond_with(asked.number, &head, body.as_bytes());
             assert_eq!(client.response().text(), body, "{dialect:?} {name}");
         }
         logged.await_calls(&format!("{dialect:?}"), &CALLED);
@@ -94,12 +94,12 @@ fn a_call_through_a_tunnel_is_logged_the_same_way() {
         ("a refusal", "HTTP/1.1 404 Not Found\r\nContent-Length: 4\r\n\r\nnone".to_owned(), "none"),
     ] {
         client.ask(&ask("POST", "/api/a/x/y?q=1").body("a question"));
-        spare.asked();
+        spare.recv_request();
         spare.send(answer);
         assert_eq!(client.response().text(), body, "{name}");
         // The next call is to find it free.
         eventually("it is free", || {
-            (logged.relay.look("/socket").json()[0]["requests_in_flight"] == 0).then_some(())
+            (logged.relay.admin_get("/socket").json()[0]["requests_in_flight"] == 0).then_some(())
         });
     }
     logged.await_calls("on a tunnel", &CALLED);
@@ -111,8 +111,8 @@ fn an_interrupted_call_is_logged_with_the_bytes_that_were_sent() {
     let mut agent = Agent::named(&logged.relay, Dialect::V1, "a");
     let mut client = logged.relay.connect();
     client.ask(&ask("GET", "/api/a/half"));
-    let asked = agent.asked();
-    agent.begin(asked.number, &ok(100), false);
+    let asked = agent.recv_request();
+    agent.respond_head(asked.number, &ok(100), false);
     agent.send(asked.number, b"half", false);
     assert_eq!(client.head().status, 200);
     assert_eq!(client.body(4), b"half");
@@ -120,8 +120,8 @@ fn an_interrupted_call_is_logged_with_the_bytes_that_were_sent() {
     assert_eq!(client.rest(), (Vec::new(), Ending::Closed));
     let mut client = logged.relay.connect();
     client.ask(&ask("GET", "/api/a/gone"));
-    agent.asked();
-    agent.vanish();
+    agent.recv_request();
+    agent.disconnect();
     let bytes = client.response().body.len();
     let gone = format!("GET /api/a/gone 502 {bytes}");
     logged.await_calls("interrupted", &["GET /api/a/half 200 4", &gone]);
@@ -132,15 +132,15 @@ fn a_websocket_and_its_tunnels_are_logged_when_they_close() {
     let logged = Logged::start();
     let mut agent = Agent::named(&logged.relay, Dialect::V1, "a");
     let spare = Spare::of(&logged.relay, &agent);
-    logged.relay.turn();
+    logged.relay.await_turn();
     assert!(!logged.text().contains(" 101 "), "they go on: {}", logged.text());
     drop(spare);
     logged.await_line("GET /socket/spare 101 ");
     assert!(!logged.text().contains("GET /socket 101 "), "{}", logged.text());
     agent.close(close::NORMAL, "");
-    agent.vanish();
+    agent.disconnect();
     logged.await_line("GET /socket 101 ");
-    logged.relay.turn();
+    logged.relay.await_turn();
     assert_eq!(logged.text().matches(" 101 ").count(), 2, "one for each: {}", logged.text());
 }
 
@@ -150,7 +150,7 @@ fn agents_and_calls_are_counted_by_route_and_phase() {
     let mut agent = Agent::named(&relay, Dialect::V1, "a");
     let mut client = relay.connect();
     client.ask(&ask("GET", "/api/a/x"));
-    let asked = agent.asked();
+    let asked = agent.recv_request();
     let connections = |scrape: &crate::support::Scrape, wanted: [u32; 3]| {
         let [agents, calling, spares] = wanted;
         scrape.assert_counts(&[
@@ -160,20 +160,20 @@ fn agents_and_calls_are_counted_by_route_and_phase() {
         ]);
     };
     connections(&relay.scrape(), [1, 1, 0]);
-    agent.answer_ok(asked.number, b"hello");
+    agent.respond_ok(asked.number, b"hello");
     assert_eq!(client.response().status(), 200);
     connections(&relay.scrape(), [1, 0, 0]);
 
     let mut spare = Spare::of(&relay, &agent);
     connections(&relay.scrape(), [1, 0, 1]);
     client.ask(&ask("GET", "/api/a/x"));
-    spare.asked();
+    spare.recv_request();
     connections(&relay.scrape(), [1, 1, 1]);
-    spare.answer_ok(b"hello");
+    spare.respond_ok(b"hello");
     assert_eq!(client.response().status(), 200);
 
     assert_eq!(relay.get("/api/nobody/x").status(), 404);
-    assert_eq!(relay.operate(&ask("GET", "/socket")).status(), 200);
+    assert_eq!(relay.admin_exchange(&ask("GET", "/socket")).status(), 200);
     relay.scrape().assert_counts(&[
         (r#"rdv_requests_total{route="attach",status="101"}"#, 1),
         (r#"rdv_requests_total{route="spare",status="101"}"#, 1),
@@ -182,7 +182,7 @@ fn agents_and_calls_are_counted_by_route_and_phase() {
         (r#"rdv_requests_total{route="agents",status="200"}"#, 1),
     ]);
     agent.close(close::NORMAL, "");
-    agent.vanish();
+    agent.disconnect();
     relay.await_value(r#"rdv_connections{phase="agent"}"#, 0.0);
     relay.await_value(r#"rdv_connections{phase="spare"}"#, 0.0);
 }

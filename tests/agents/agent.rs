@@ -57,9 +57,9 @@ pub(crate) const BUSY: &[&str] = &["--agent-heartbeat", "10m"];
 impl Agent {
     /// One that can be called, with these metadata.
     pub(crate) fn connect(relay: &Relay, dialect: Dialect, metadata: Value) -> Agent {
-        let mut agent = Agent::introduced(relay.address(), dialect, metadata);
+        let mut agent = Agent::with_metadata(relay.address(), dialect, metadata);
         agent.await_open();
-        relay.turn();
+        relay.await_turn();
         agent
     }
 
@@ -69,7 +69,7 @@ impl Agent {
     }
 
     /// One that has opened its WebSocket and said what it is.
-    pub(crate) fn introduced(address: SocketAddr, dialect: Dialect, metadata: Value) -> Agent {
+    pub(crate) fn with_metadata(address: SocketAddr, dialect: Dialect, metadata: Value) -> Agent {
         Agent::upgraded(address, &upgrade("/socket", dialect), dialect, metadata)
     }
 
@@ -117,7 +117,7 @@ impl Agent {
     }
 
     /// Where its API is, by the id of its connection.
-    pub(crate) fn place(&self) -> String {
+    pub(crate) fn path(&self) -> String {
         format!("/socket/{}", self.welcome().connection)
     }
 
@@ -217,7 +217,7 @@ impl Agent {
     }
 
     /// The head of the next request, its number, and whether there is no body.
-    pub(crate) fn asked_head(&mut self) -> (u32, String, bool) {
+    pub(crate) fn recv_request_head(&mut self) -> (u32, String, bool) {
         self.await_event(|event| match event {
             Event::Request { number, head, over } => {
                 let head = String::from_utf8(head.to_vec()).expect("a head is text");
@@ -228,14 +228,14 @@ impl Agent {
     }
 
     /// The next request with its whole body.
-    pub(crate) fn asked(&mut self) -> Asked {
-        let (number, head, over) = self.asked_head();
-        let body = if over { Vec::new() } else { self.rest_of_body(number) };
+    pub(crate) fn recv_request(&mut self) -> Asked {
+        let (number, head, over) = self.recv_request_head();
+        let body = if over { Vec::new() } else { self.recv_rest_of_body(number) };
         Asked { number, head, body }
     }
 
     /// Some bytes of a body, and whether they are the last ones. They count as used up.
-    pub(crate) fn some_of_body(&mut self, number: u32) -> (Vec<u8>, bool) {
+    pub(crate) fn recv_body_part(&mut self, number: u32) -> (Vec<u8>, bool) {
         let (bytes, over) = self.await_event(|event| match event {
             Event::Body { number: of, bytes, over } if *of == number => {
                 Some((bytes.to_vec(), *over))
@@ -248,10 +248,10 @@ impl Agent {
         (bytes, over)
     }
 
-    pub(crate) fn rest_of_body(&mut self, number: u32) -> Vec<u8> {
+    pub(crate) fn recv_rest_of_body(&mut self, number: u32) -> Vec<u8> {
         let mut body = Vec::new();
         loop {
-            let (bytes, over) = self.some_of_body(number);
+            let (bytes, over) = self.recv_body_part(number);
             body.extend_from_slice(&bytes);
             if over {
                 return body;
@@ -260,7 +260,7 @@ impl Agent {
     }
 
     /// Why the exchange of this number ended before its end.
-    pub(crate) fn cancelled(&mut self, number: u32) -> rdv::mux::session::Cancelled {
+    pub(crate) fn recv_cancel(&mut self, number: u32) -> rdv::mux::session::Cancelled {
         self.await_event(|event| match event {
             Event::Cancelled(of, why) if *of == number => Some(why.clone()),
             _ => None,
@@ -268,7 +268,7 @@ impl Agent {
     }
 
     /// Reads to the end, and says how it ended.
-    pub(crate) fn closed(&mut self) -> Closed {
+    pub(crate) fn recv_close(&mut self) -> Closed {
         self.await_event(|event| match event {
             Event::Closed(how) => Some(how.clone()),
             _ => None,
@@ -277,7 +277,7 @@ impl Agent {
 
     /// The relay parted from it so that it comes back: a text agent gets no Close frame.
     pub(crate) fn was_sent_away(&mut self) {
-        match (self.session.dialect(), self.closed()) {
+        match (self.session.dialect(), self.recv_close()) {
             (Dialect::V1, Closed::There(code, reason)) => {
                 assert_eq!(code, close::GOING_AWAY, "{reason}");
             }
@@ -302,22 +302,22 @@ impl Agent {
     }
 
     /// Begins an answer; with `over` it has no body.
-    pub(crate) fn begin(&mut self, number: u32, head: &str, over: bool) {
+    pub(crate) fn respond_head(&mut self, number: u32, head: &str, over: bool) {
         self.session.respond(number, head.as_bytes(), over);
         self.flush();
     }
 
     /// Answers with this head, which says how long the body is or lets the frames say it.
-    pub(crate) fn answer(&mut self, number: u32, head: &str, body: &[u8]) {
-        self.begin(number, head, body.is_empty());
+    pub(crate) fn respond_with(&mut self, number: u32, head: &str, body: &[u8]) {
+        self.respond_head(number, head, body.is_empty());
         if !body.is_empty() {
             self.send(number, body, true);
         }
     }
 
     /// Answers 200 with this body.
-    pub(crate) fn answer_ok(&mut self, number: u32, body: &[u8]) {
-        self.answer(number, &ok(body.len()), body);
+    pub(crate) fn respond_ok(&mut self, number: u32, body: &[u8]) {
+        self.respond_with(number, &ok(body.len()), body);
     }
 
     /// Sends the next bytes of a body, waiting for room as long as it takes.
@@ -376,7 +376,7 @@ impl Agent {
     }
 
     /// Sends a text message as it is, whatever the session thinks of it.
-    pub(crate) fn say(&mut self, text: &str) {
+    pub(crate) fn send_text(&mut self, text: &str) {
         let bytes = masked(0x81, text.as_bytes());
         self.send_raw(&bytes);
     }
@@ -392,7 +392,7 @@ impl Agent {
     }
 
     /// Asks the relay's API; with this whole body.
-    pub(crate) fn ask(&mut self, head: &str, body: &[u8]) -> u32 {
+    pub(crate) fn send_request(&mut self, head: &str, body: &[u8]) -> u32 {
         let number = self.session.request(head.as_bytes(), body.is_empty()).expect("open");
         self.flush();
         if !body.is_empty() {
@@ -402,7 +402,7 @@ impl Agent {
     }
 
     /// The head of the answer to this request, and whether there is no body.
-    pub(crate) fn answered_head(&mut self, number: u32) -> (String, bool) {
+    pub(crate) fn recv_response_head(&mut self, number: u32) -> (String, bool) {
         self.await_event(|event| match event {
             Event::Response { number: of, head, over } if *of == number => {
                 Some((String::from_utf8(head.to_vec()).expect("a head is text"), *over))
@@ -413,16 +413,16 @@ impl Agent {
     }
 
     /// The first bytes of the body of an answer.
-    pub(crate) fn some_after_head(&mut self, number: u32) -> Vec<u8> {
-        let (_, over) = self.answered_head(number);
+    pub(crate) fn recv_body_after_head(&mut self, number: u32) -> Vec<u8> {
+        let (_, over) = self.recv_response_head(number);
         assert!(!over, "there is a body");
-        self.some_of_body(number).0
+        self.recv_body_part(number).0
     }
 
     /// The whole answer to this request.
-    pub(crate) fn answered(&mut self, number: u32) -> (String, Vec<u8>) {
-        let (head, over) = self.answered_head(number);
-        let body = if over { Vec::new() } else { self.rest_of_body(number) };
+    pub(crate) fn recv_response(&mut self, number: u32) -> (String, Vec<u8>) {
+        let (head, over) = self.recv_response_head(number);
+        let body = if over { Vec::new() } else { self.recv_rest_of_body(number) };
         (head, body)
     }
 
@@ -434,8 +434,8 @@ impl Agent {
                     Event::Request { number, head, over } => {
                         let head = String::from_utf8(head.to_vec()).expect("text");
                         let line = head.lines().next().expect("a line").as_bytes().to_vec();
-                        let body = if over { Vec::new() } else { self.rest_of_body(number) };
-                        self.answer_ok(number, &[&line[..], b"\n", &body].concat());
+                        let body = if over { Vec::new() } else { self.recv_rest_of_body(number) };
+                        self.respond_ok(number, &[&line[..], b"\n", &body].concat());
                     }
                     Event::Closed(how) => return how,
                     Event::Room(_) | Event::Sent(_) | Event::Draining | Event::Cancelled(..) => {}
@@ -451,7 +451,7 @@ impl Agent {
     }
 
     /// Goes away without a word.
-    pub(crate) fn vanish(self) {
+    pub(crate) fn disconnect(self) {
         let _ = self.stream.shutdown(Shutdown::Both);
     }
 }

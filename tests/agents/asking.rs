@@ -35,7 +35,7 @@ impl Beside {
     /// Waits until nothing is under way at the agent.
     fn await_idle(&self) {
         eventually("nothing is under way", || {
-            (self.relay.look("/socket").json()[0]["requests_in_flight"] == 0).then_some(())
+            (self.relay.admin_get("/socket").json()[0]["requests_in_flight"] == 0).then_some(())
         });
     }
 }
@@ -71,22 +71,23 @@ fn an_agent_calls_the_api_with_bodies_in_both_directions() {
             ("to the end", "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nhello".to_owned()),
             ("after 103", format!("HTTP/1.1 103 Early Hints\r\n\r\n{}hello", ok(5))),
         ] {
-            let number = beside.agent.ask(&head("GET /a?b", "X-Own: 1\r\n"), b"");
+            let number = beside.agent.send_request(&head("GET /a?b", "X-Own: 1\r\n"), b"");
             let mut api = beside.accept();
-            let asked = api.asked();
+            let asked = api.recv_request();
             assert_eq!(asked.line(), "GET /a?b", "{dialect:?} {name}");
             assert_eq!(asked.get("X-Own"), Some("1"));
             assert_eq!(asked.get("Host"), Some("api.test"));
             api.send(answer);
             drop(api);
-            let (head, body) = beside.agent.answered(number);
+            let (head, body) = beside.agent.recv_response(number);
             assert_eq!((status(&head), &body[..]), ("200", &b"hello"[..]), "{dialect:?} {name}");
         }
-        let number = beside.agent.ask(&head("POST /up", "Content-Length: 9\r\n"), b"some body");
+        let number =
+            beside.agent.send_request(&head("POST /up", "Content-Length: 9\r\n"), b"some body");
         let mut api = beside.accept();
-        assert_eq!(api.asked().body, b"some body", "{dialect:?}");
+        assert_eq!(api.recv_request().body, b"some body", "{dialect:?}");
         api.send("HTTP/1.1 204 No Content\r\n\r\n");
-        let (head, body) = beside.agent.answered(number);
+        let (head, body) = beside.agent.recv_response(number);
         assert_eq!((status(&head), body.len()), ("204", 0), "{dialect:?}");
         beside.await_idle();
     }
@@ -99,12 +100,12 @@ fn large_bodies_pass_in_both_directions() {
     let api = beside.api.try_clone().expect("dup");
     let echo = std::thread::spawn(move || {
         let mut api = accept(&api);
-        let asked = api.asked();
+        let asked = api.recv_request();
         assert_eq!(asked.get("Transfer-Encoding"), Some("chunked"));
-        api.answer_ok(&asked.body);
+        api.respond_ok(&asked.body);
     });
-    let number = beside.agent.ask(&head("POST /", ""), &data);
-    let (_, body) = beside.agent.answered(number);
+    let number = beside.agent.send_request(&head("POST /", ""), &data);
+    let (_, body) = beside.agent.recv_response(number);
     is_pattern(5, data.len(), &body).expect("the same again");
     echo.join().expect("an API");
 }
@@ -114,8 +115,8 @@ fn without_an_api_requests_are_answered_404() {
     let relay = Relay::start(&[]);
     for dialect in DIALECTS {
         let mut agent = Agent::connect(&relay, dialect, Value::Null);
-        let number = agent.ask(&head("GET /", "X-Correlation-Id: 1\r\n"), b"");
-        let (head, body) = agent.answered(number);
+        let number = agent.send_request(&head("GET /", "X-Correlation-Id: 1\r\n"), b"");
+        let (head, body) = agent.recv_response(number);
         assert_eq!(status(&head), "404", "{dialect:?}");
         assert_eq!(parse(&body)["name"], "NoSuchApiError", "{dialect:?}");
     }
@@ -126,11 +127,11 @@ fn an_unreachable_api_is_a_bad_gateway() {
     for dialect in DIALECTS {
         let Beside { relay, api, mut agent } = Beside::start(dialect, &[]);
         drop(api);
-        let number = agent.ask(&head("POST /", "Content-Length: 2\r\n"), b"hi");
-        let (head, body) = agent.answered(number);
+        let number = agent.send_request(&head("POST /", "Content-Length: 2\r\n"), b"hi");
+        let (head, body) = agent.recv_response(number);
         assert_eq!(status(&head), "502", "{dialect:?}");
         assert!(parse(&body)["message"].is_string(), "{dialect:?}");
-        relay.turn();
+        relay.await_turn();
     }
 }
 
@@ -139,12 +140,12 @@ fn an_api_that_disconnects_before_its_response_is_a_bad_gateway() {
     for dialect in DIALECTS {
         for partly in ["", "HTTP/1.1 200 OK\r\nContent-"] {
             let mut beside = Beside::start(dialect, &[]);
-            let number = beside.agent.ask(&head("GET /", ""), b"");
+            let number = beside.agent.send_request(&head("GET /", ""), b"");
             let mut api = beside.accept();
-            api.asked();
+            api.recv_request();
             api.send(partly);
             drop(api);
-            let (head, _) = beside.agent.answered(number);
+            let (head, _) = beside.agent.recv_response(number);
             assert_eq!(status(&head), "502", "{dialect:?} {partly}");
             beside.await_idle();
         }
@@ -155,20 +156,20 @@ fn an_api_that_disconnects_before_its_response_is_a_bad_gateway() {
 fn a_truncated_response_of_the_api_never_looks_complete() {
     for dialect in DIALECTS {
         let mut beside = Beside::start(dialect, &[]);
-        let number = beside.agent.ask(&head("GET /", ""), b"");
+        let number = beside.agent.send_request(&head("GET /", ""), b"");
         let mut api = beside.accept();
-        api.asked();
+        api.recv_request();
         api.send(format!("{}half", ok(8)));
-        assert_eq!(status(&beside.agent.answered_head(number).0), "200");
+        assert_eq!(status(&beside.agent.recv_response_head(number).0), "200");
         drop(api);
         match dialect {
             Dialect::V1 => {
-                let told = beside.agent.cancelled(number);
+                let told = beside.agent.recv_cancel(number);
                 assert!(matches!(told, Cancelled::There(CancelReason::Broke(_))), "{told:?}");
             }
             // It cannot be told but with the connection.
             Dialect::Text => {
-                let closed = beside.agent.closed();
+                let closed = beside.agent.recv_close();
                 assert!(matches!(closed, Closed::Lost), "{closed:?}");
             }
         }
@@ -179,9 +180,9 @@ fn a_truncated_response_of_the_api_never_looks_complete() {
 fn an_api_that_does_not_respond_in_time_is_a_gateway_timeout() {
     for dialect in DIALECTS {
         let mut beside = Beside::start(dialect, &["--agent-timeout", "100ms"]);
-        let number = beside.agent.ask(&head("GET /", ""), b"");
+        let number = beside.agent.send_request(&head("GET /", ""), b"");
         let api = beside.accept();
-        let (head, body) = beside.agent.answered(number);
+        let (head, body) = beside.agent.recv_response(number);
         assert_eq!(status(&head), "504", "{dialect:?}");
         assert_eq!(parse(&body)["name"], "AgentTimeoutError", "{dialect:?}");
         drop(api);
@@ -200,12 +201,12 @@ fn the_api_may_respond_before_the_request_is_complete() {
     // Both arrive in one turn of the relay.
     relay.while_stopped(|| {
         agent.send(number, &[b'x'; 1000], false);
-        api.answer_ok(b"enough");
+        api.respond_ok(b"enough");
     });
-    let (head, body) = beside.agent.answered(number);
+    let (head, body) = beside.agent.recv_response(number);
     assert_eq!((status(&head), &body[..]), ("200", &b"enough"[..]));
     assert_eq!(
-        beside.agent.cancelled(number),
+        beside.agent.recv_cancel(number),
         Cancelled::There(CancelReason::Done),
         "the rest is useless"
     );
@@ -217,18 +218,18 @@ fn two_text_responses_are_sent_one_after_the_other() {
     let mut beside = Beside::start(Dialect::Text, &[]);
     // Its session would send one after the other.
     let ask = |agent: &mut Agent, id: &str| {
-        agent.say(&head("GET /", &format!("X-Correlation-Id: {id}\r\n")));
+        agent.send_text(&head("GET /", &format!("X-Correlation-Id: {id}\r\n")));
     };
     ask(&mut beside.agent, "1");
     let mut slow = beside.accept();
-    slow.asked();
+    slow.recv_request();
     slow.send(format!("{}one, ", ok(8)));
     beside.agent.raw_until("one, ");
     ask(&mut beside.agent, "2");
     let mut quick = beside.accept();
-    quick.asked();
+    quick.recv_request();
     quick.send(format!("{}the second", ok(10)));
-    beside.relay.turn();
+    beside.relay.await_turn();
     slow.send("end");
     let received = beside.agent.raw_until("the second");
     let places = ["end", "X-Correlation-Id: 2\r\n", "the second"].map(|part| received.find(part));
@@ -241,43 +242,43 @@ fn requests_beyond_the_limit_are_refused() {
         let mut beside = Beside::start(dialect, &["--max-agent-requests", "1"]);
         match dialect {
             Dialect::V1 => {
-                let first = beside.agent.ask(&head("GET /1", ""), b"");
+                let first = beside.agent.send_request(&head("GET /1", ""), b"");
                 let mut api = beside.accept();
-                api.asked();
-                let second = beside.agent.ask(&head("GET /2", ""), b"");
-                let told = beside.agent.cancelled(second);
+                api.recv_request();
+                let second = beside.agent.send_request(&head("GET /2", ""), b"");
+                let told = beside.agent.recv_cancel(second);
                 assert_eq!(told, Cancelled::There(CancelReason::Busy));
-                api.answer_ok(b"");
-                assert_eq!(status(&beside.agent.answered(first).0), "200");
+                api.respond_ok(b"");
+                assert_eq!(status(&beside.agent.recv_response(first).0), "200");
             }
             Dialect::Text => {
                 // Its session would send one after the other.
-                beside.agent.say(&head("GET /1", "X-Correlation-Id: 1\r\n"));
+                beside.agent.send_text(&head("GET /1", "X-Correlation-Id: 1\r\n"));
                 let mut api = beside.accept();
-                api.asked();
-                beside.agent.say(&head("GET /2", "X-Correlation-Id: 2\r\n"));
+                api.recv_request();
+                beside.agent.send_text(&head("GET /2", "X-Correlation-Id: 2\r\n"));
                 let refused = beside.agent.raw_until("X-Correlation-Id: 2\r\n");
                 assert!(refused.contains("HTTP/1.1 503 "), "{refused}");
-                api.answer_ok(b"");
+                api.respond_ok(b"");
                 let answered = beside.agent.raw_until("X-Correlation-Id: 1\r\n");
                 assert!(answered.contains("HTTP/1.1 200 "), "{answered}");
             }
         }
-        let third = beside.agent.ask(&head("GET /3", ""), b"");
-        beside.accept().answer_ok(b"");
-        assert_eq!(status(&beside.agent.answered(third).0), "200", "{dialect:?}");
+        let third = beside.agent.send_request(&head("GET /3", ""), b"");
+        beside.accept().respond_ok(b"");
+        assert_eq!(status(&beside.agent.recv_response(third).0), "200", "{dialect:?}");
     }
 }
 
 #[test]
 fn requests_from_agents_are_not_counted_as_calls() {
     let mut beside = Beside::start(Dialect::V1, &[]);
-    let number = beside.agent.ask(&head("GET /", ""), b"");
+    let number = beside.agent.send_request(&head("GET /", ""), b"");
     let mut api = beside.accept();
-    api.asked();
-    let shown = beside.relay.look("/socket").json();
+    api.recv_request();
+    let shown = beside.relay.admin_get("/socket").json();
     assert_eq!(shown[0]["requests"], json!(0));
     assert_eq!(shown[0]["requests_in_flight"], json!(1));
-    api.answer_ok(b"");
-    beside.agent.answered(number);
+    api.respond_ok(b"");
+    beside.agent.recv_response(number);
 }

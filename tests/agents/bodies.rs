@@ -13,7 +13,7 @@ use crate::support::{Ending, Relay, ask, chunks, is_pattern, pattern};
 fn uploads_arrive_complete_with_a_length_and_chunked() {
     let relay = Relay::start(&[]);
     let mut agent = Agent::connect(&relay, Dialect::V1, Value::Null);
-    let place = agent.place();
+    let place = agent.path();
     for length in [0, 1, 16 << 10, 256 << 10, (256 << 10) + 1, 3_000_000] {
         let data = pattern(7, length);
         for (name, bytes) in [
@@ -28,12 +28,12 @@ fn uploads_arrive_complete_with_a_length_and_chunked() {
                 client.send(&bytes);
                 client
             });
-            let asked = agent.asked();
+            let asked = agent.recv_request();
             is_pattern(7, length, &asked.body).unwrap_or_else(|why| panic!("{name}: {why}"));
             let sized = (name == "sized").then(|| length.to_string());
             assert_eq!(asked.get("Content-Length"), sized.as_deref(), "{name} {length}");
             assert_eq!(asked.get("Transfer-Encoding"), None);
-            agent.answer_ok(asked.number, b"");
+            agent.respond_ok(asked.number, b"");
             let mut client = sender.join().expect("a sender");
             let answer = client.response();
             assert_eq!(answer.status(), 200, "{name} {length}");
@@ -54,12 +54,12 @@ fn responses_arrive_complete_with_a_length_and_without() {
                 ("sized", crate::agent::ok(length)),
                 ("not sized", "HTTP/1.1 200 OK\r\n\r\n".to_owned()),
             ] {
-                client.ask(&ask("GET", &agent.place()));
-                let asked = agent.asked();
+                client.ask(&ask("GET", &agent.path()));
+                let asked = agent.recv_request();
                 // It has to be read while it is sent.
                 let answer = std::thread::scope(|scope| {
                     let reader = scope.spawn(|| client.response());
-                    agent.answer(asked.number, &head, &data);
+                    agent.respond_with(asked.number, &head, &data);
                     reader.join().expect("a reader")
                 });
                 assert!(answer.body == data, "{dialect:?} {name} {length}");
@@ -77,13 +77,13 @@ fn expect_100_continue_is_answered() {
     for dialect in DIALECTS {
         let mut agent = Agent::connect(&relay, dialect, Value::Null);
         let mut client = relay.connect();
-        client.ask(&ask("POST", &agent.place()).field("Expect", "100-continue").length(5));
+        client.ask(&ask("POST", &agent.path()).field("Expect", "100-continue").length(5));
         client.expect_continue();
         client.send("hello");
-        let asked = agent.asked();
+        let asked = agent.recv_request();
         assert_eq!(asked.body, b"hello", "{dialect:?}");
         assert_eq!(asked.get("Expect"), None, "{dialect:?}");
-        agent.answer_ok(asked.number, b"thanks");
+        agent.respond_ok(asked.number, b"thanks");
         assert_eq!(client.response().text(), "thanks", "{dialect:?}");
     }
     let mut client = relay.connect();
@@ -96,11 +96,11 @@ fn the_response_may_precede_the_end_of_the_upload() {
     let relay = Relay::start(&[]);
     let mut agent = Agent::connect(&relay, Dialect::V1, Value::Null);
     let mut client = relay.connect();
-    client.ask(&ask("POST", &agent.place()).length(10_000_000).raw_body(b"some of it"));
-    let (number, _, over) = agent.asked_head();
+    client.ask(&ask("POST", &agent.path()).length(10_000_000).raw_body(b"some of it"));
+    let (number, _, over) = agent.recv_request_head();
     assert!(!over);
-    agent.answer(number, "HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\n", b"no");
-    assert_eq!(agent.cancelled(number), Cancelled::There(rdv::mux::frame::CancelReason::Done));
+    agent.respond_with(number, "HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\n", b"no");
+    assert_eq!(agent.recv_cancel(number), Cancelled::There(rdv::mux::frame::CancelReason::Done));
     let answer = client.response();
     assert_eq!((answer.status(), answer.text()), (403, "no"));
     assert!(answer.head.closes(), "the rest of the upload has to be dropped");
@@ -109,12 +109,12 @@ fn the_response_may_precede_the_end_of_the_upload() {
 
     // In a bidirectional exchange the upload may end after the answer has begun.
     let mut client = relay.connect();
-    client.ask(&ask("POST", &agent.place()).length(4));
-    let (number, _, _) = agent.asked_head();
-    agent.begin(number, &crate::agent::ok(4), false);
+    client.ask(&ask("POST", &agent.path()).length(4));
+    let (number, _, _) = agent.recv_request_head();
+    agent.respond_head(number, &crate::agent::ok(4), false);
     assert_eq!(client.head().status, 200);
     client.send("ping");
-    let body = agent.rest_of_body(number);
+    let body = agent.recv_rest_of_body(number);
     agent.send(number, &body, true);
     assert_eq!(client.rest(), (b"ping".to_vec(), Ending::Complete));
     client.expect_end();
@@ -126,13 +126,13 @@ fn each_event_of_an_event_stream_arrives_at_once() {
     for dialect in DIALECTS {
         let mut agent = Agent::connect(&relay, dialect, Value::Null);
         let mut curl = Command::new("curl")
-            .args(["-sN", &relay.url(&agent.place())])
+            .args(["-sN", &relay.url(&agent.path())])
             .stdout(Stdio::piped())
             .spawn()
             .expect("curl");
         let mut shown = curl.stdout.take().expect("stdout");
-        let asked = agent.asked();
-        agent.begin(
+        let asked = agent.recv_request();
+        agent.respond_head(
             asked.number,
             "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n",
             false,

@@ -17,10 +17,10 @@ fn interim_responses_through_a_tunnel_are_bounded() {
     let agent = Agent::connect(&relay, Dialect::V1, Value::Null);
     let mut spare = Spare::of(&relay, &agent);
     let mut client = relay.connect();
-    client.ask(&ask("GET", &agent.place()));
-    spare.asked();
+    client.ask(&ask("GET", &agent.path()));
+    spare.recv_request();
     spare.send(INTERIM.repeat(16));
-    spare.answer_ok(b"after sixteen");
+    spare.respond_ok(b"after sixteen");
     assert_eq!(client.response().text(), "after sixteen");
 
     for (name, flood) in [
@@ -29,8 +29,8 @@ fn interim_responses_through_a_tunnel_are_bounded() {
     ] {
         let mut spare = Spare::of(&relay, &agent);
         let mut client = relay.connect();
-        client.ask(&ask("GET", &agent.place()));
-        spare.asked();
+        client.ask(&ask("GET", &agent.path()));
+        spare.recv_request();
         // The relay may close it while this is sent.
         let _ = std::io::Write::write_all(&mut spare.sender(), flood.as_bytes());
         assert_error(name, &client.response(), (502, "AgentBrokeError", None));
@@ -43,15 +43,15 @@ fn interim_responses_through_a_websocket_are_bounded() {
     let relay = Relay::start(&[]);
     let mut agent = Agent::connect(&relay, Dialect::V1, Value::Null);
     let mut client = relay.connect();
-    client.ask(&ask("GET", &agent.place()));
-    let asked = agent.asked();
+    client.ask(&ask("GET", &agent.path()));
+    let asked = agent.recv_request();
     for _ in 0..17 {
         agent.send_raw(&frame(2, 0, asked.number, INTERIM.as_bytes()));
     }
     assert_error("one too many", &client.response(), (502, "AgentBrokeError", None));
-    client.ask(&ask("GET", &agent.place()));
-    let asked = agent.asked();
-    agent.answer_ok(asked.number, b"the next one");
+    client.ask(&ask("GET", &agent.path()));
+    let asked = agent.recv_request();
+    agent.respond_ok(asked.number, b"the next one");
     assert_eq!(client.response().text(), "the next one");
 }
 
@@ -63,8 +63,8 @@ fn pending_handshakes_are_bounded_and_not_counted_as_agents() {
         let mut agent = Agent::named(&relay, dialect, "a");
         let mut client = relay.connect();
         client.ask(&ask("GET", "/api/a/x"));
-        let asked = agent.asked();
-        agent.answer_ok(asked.number, b"");
+        let asked = agent.recv_request();
+        agent.respond_ok(asked.number, b"");
         assert_eq!(client.response().status(), 200, "{dialect:?}");
         drop((agent, pending));
 
@@ -80,7 +80,7 @@ fn a_handshake_beyond_max_agents_is_closed() {
     let relay = Relay::start(&["--max-agents", "1"]);
     let mut late = Agent::raw(&relay, Dialect::V1);
     let _first = Agent::named(&relay, Dialect::V1, "first");
-    late.say(r#"{"Type":"ClientHandshakeMetaData"}"#);
+    late.send_text(r#"{"Type":"ClientHandshakeMetaData"}"#);
     assert_eq!(late.close_frame().0, 1013);
 }
 
@@ -92,8 +92,8 @@ fn a_flood_of_small_frames_is_processed_to_its_end() {
         agent.send_raw(&[first, 0x80, 1, 2, 3, 4].repeat(20_000));
         let mut client = relay.connect();
         client.ask(&ask("GET", "/api/a/x"));
-        let asked = agent.asked();
-        agent.answer_ok(asked.number, b"heard");
+        let asked = agent.recv_request();
+        agent.respond_ok(asked.number, b"heard");
         assert_eq!(client.response().text(), "heard", "{name}");
     }
 }

@@ -10,7 +10,7 @@ fn every_method_reaches_the_agent() {
     let relay = Relay::start(&[]);
     for dialect in DIALECTS {
         let mut agent = Agent::connect(&relay, dialect, serde_json::Value::Null);
-        let place = agent.place();
+        let place = agent.path();
         let mut client = relay.connect();
         for (method, body) in [
             ("GET", &b""[..]),
@@ -24,23 +24,23 @@ fn every_method_reaches_the_agent() {
         ] {
             let asked = ask(method, &format!("{place}/x"));
             client.ask(&if body.is_empty() { asked } else { asked.body(body) });
-            let asked = agent.asked();
+            let asked = agent.recv_request();
             assert_eq!(asked.line(), format!("{method} /x"), "{dialect:?}");
             assert_eq!(asked.body, body, "{dialect:?} {method}");
-            agent.answer_ok(asked.number, method.as_bytes());
+            agent.respond_ok(asked.number, method.as_bytes());
             let answer = client.response();
             assert_eq!(answer.text(), method, "{dialect:?}");
             assert!(!answer.head.closes(), "{dialect:?} {method}");
         }
         client.ask(&ask("HEAD", &format!("{place}/x")));
-        let asked = agent.asked();
+        let asked = agent.recv_request();
         assert_eq!(asked.line(), "HEAD /x");
-        agent.begin(asked.number, "HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\n", true);
+        agent.respond_head(asked.number, "HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\n", true);
         let answer = client.response_to("HEAD");
         assert_eq!(answer.head.get("Content-Length"), Some("7"), "{dialect:?}");
         client.ask(&ask("GET", &place));
-        let asked = agent.asked();
-        agent.answer_ok(asked.number, b"after HEAD");
+        let asked = agent.recv_request();
+        agent.respond_ok(asked.number, b"after HEAD");
         assert_eq!(client.response().text(), "after HEAD", "{dialect:?}");
     }
 }
@@ -61,9 +61,9 @@ fn the_rest_of_the_target_is_forwarded_unchanged() {
         ("/events", "/events"),
     ] {
         client.ask(&ask("GET", &format!("/api/a{rest}")));
-        let asked = agent.asked();
+        let asked = agent.recv_request();
         assert_eq!(asked.line(), format!("GET {wanted}"), "{rest:?}");
-        agent.answer_ok(asked.number, b"");
+        agent.respond_ok(asked.number, b"");
         assert_eq!(client.response().status(), 200);
     }
 }
@@ -76,17 +76,17 @@ fn fields_with_an_underscore_pass_only_with_pass_underscores() {
             let mut agent = Agent::connect(&relay, dialect, serde_json::Value::Null);
             let mut client = relay.connect();
             client.ask(
-                &ask("GET", &format!("{}/x", agent.place()))
+                &ask("GET", &format!("{}/x", agent.path()))
                     .field("X_Forwarded_For", "192.0.2.1")
                     .field("X-A", "1")
                     .field("x_a", "2"),
             );
-            let asked = agent.asked();
+            let asked = agent.recv_request();
             assert_eq!(asked.get("X_Forwarded_For"), passes.then_some("192.0.2.1"), "{dialect:?}");
             assert_eq!(asked.get("x_a"), passes.then_some("2"), "{dialect:?}");
             assert_eq!(asked.get("X-A"), Some("1"), "{dialect:?}");
             assert_eq!(asked.all("X-Forwarded-For"), ["127.0.0.1"], "{dialect:?}");
-            agent.answer_ok(asked.number, b"");
+            agent.respond_ok(asked.number, b"");
             assert_eq!(client.response().status(), 200, "{dialect:?}");
         }
     }
@@ -97,7 +97,7 @@ fn fields_pass_except_hop_by_hop_ones() {
     let relay = Relay::start(&[]);
     for dialect in DIALECTS {
         let mut agent = Agent::connect(&relay, dialect, serde_json::Value::Null);
-        let place = agent.place();
+        let place = agent.path();
         let mut client = relay.connect();
         client.ask(
             &ask("GET", &format!("{place}/x"))
@@ -111,7 +111,7 @@ fn fields_pass_except_hop_by_hop_ones() {
                 .field("X-Twice", "1")
                 .field("X-Twice", "2"),
         );
-        let asked = agent.asked();
+        let asked = agent.recv_request();
         for gone in ["Connection", "X-Hop", "Keep-Alive", "TE", "Proxy-Authorization"] {
             assert_eq!(asked.get(gone), None, "{dialect:?}");
         }
@@ -126,7 +126,7 @@ fn fields_pass_except_hop_by_hop_ones() {
         let head = "HTTP/1.1 201 Whatever\r\nSet-Cookie: a=1\r\nSet-Cookie: b=2\r\n\
                     Connection: X-Hop\r\nX-Hop: 1\r\nKeep-Alive: timeout=5\r\nLocation: /x/1\r\n\
                     Content-Length: 2\r\n\r\n";
-        agent.answer(asked.number, head, b"ok");
+        agent.respond_with(asked.number, head, b"ok");
         let answer = client.response();
         assert_eq!((answer.status(), answer.text()), (201, "ok"));
         assert_eq!(answer.head.all("Set-Cookie"), ["a=1", "b=2"]);
@@ -143,17 +143,17 @@ fn a_correlation_id_is_generated_kept_and_returned() {
     let relay = Relay::start(&[]);
     for dialect in DIALECTS {
         let mut agent = Agent::connect(&relay, dialect, serde_json::Value::Null);
-        let place = agent.place();
+        let place = agent.path();
         let mut client = relay.connect();
         client.ask(&ask("GET", &place));
-        let asked = agent.asked();
+        let asked = agent.recv_request();
         let minted = asked.get("X-Correlation-Id").expect("one").to_owned();
-        agent.answer_ok(asked.number, b"");
+        agent.respond_ok(asked.number, b"");
         assert_eq!(client.response().head.get("X-Correlation-Id"), Some(minted.as_str()));
         client.ask(&ask("GET", &place).field("X-Correlation-Id", "mine-1"));
-        let asked = agent.asked();
+        let asked = agent.recv_request();
         assert_eq!(asked.get("X-Correlation-Id"), Some("mine-1"));
-        agent.answer_ok(asked.number, b"");
+        agent.respond_ok(asked.number, b"");
         assert_eq!(client.response().head.get("X-Correlation-Id"), Some("mine-1"));
     }
     let answer = relay.exchange(&ask("GET", "/api/nobody").field("X-Correlation-Id", "mine-2"));
@@ -175,11 +175,11 @@ fn an_http_1_0_body_ends_with_the_connection() {
             [("sized", crate::agent::ok(5)), ("not sized", "HTTP/1.1 200 OK\r\n\r\n".to_owned())]
         {
             let mut client = relay.connect();
-            client.ask(&ask("GET", &agent.place()).http10());
-            let asked = agent.asked();
+            client.ask(&ask("GET", &agent.path()).http10());
+            let asked = agent.recv_request();
             assert_eq!(asked.line(), "GET /", "{dialect:?} {name}: HTTP/1.1 to the agent");
             assert_eq!(asked.get("Host"), Some(""));
-            agent.answer(asked.number, &head, b"hello");
+            agent.respond_with(asked.number, &head, b"hello");
             let answer = client.response();
             assert_eq!(answer.text(), "hello", "{dialect:?} {name}");
             assert_eq!(answer.ending, Ending::Complete, "{dialect:?} {name}");
@@ -194,7 +194,7 @@ fn calls_of_one_connection_are_answered_in_order() {
     let relay = Relay::start(&[]);
     for dialect in DIALECTS {
         let agent = Agent::connect(&relay, dialect, serde_json::Value::Null);
-        let place = agent.place();
+        let place = agent.path();
         let echo = agent.echo();
         let mut client = relay.connect();
         let post = |n: u32| ask("POST", &format!("{place}/{n}")).body(format!("body {n}"));
@@ -217,7 +217,7 @@ fn calls_of_one_connection_are_answered_in_order() {
 /// Waits until no call of this agent is under way.
 fn await_idle(relay: &Relay, place: &str) {
     eventually("no call is under way", || {
-        let list = relay.look("/socket").json();
+        let list = relay.admin_get("/socket").json();
         let all = list.as_array().expect("a list");
         let mine = all.iter().find(|one| place.ends_with(one["id"].as_str().expect("an id")))?;
         (mine["requests_in_flight"] == 0).then_some(())
@@ -229,7 +229,7 @@ fn responses_without_a_body_end_with_their_head() {
     let relay = Relay::start(&[]);
     for dialect in DIALECTS {
         let mut agent = Agent::connect(&relay, dialect, serde_json::Value::Null);
-        let place = agent.place();
+        let place = agent.path();
         let mut client = relay.connect();
         for (name, head, status, length) in [
             ("204", "HTTP/1.1 204 No Content\r\n\r\n", 204, None),
@@ -243,8 +243,8 @@ fn responses_without_a_body_end_with_their_head() {
             ("an odd status", "HTTP/1.1 599 Odd\r\nContent-Length: 0\r\n\r\n", 599, Some("0")),
         ] {
             client.ask(&ask("GET", &place));
-            let asked = agent.asked();
-            agent.begin(asked.number, head, true);
+            let asked = agent.recv_request();
+            agent.respond_head(asked.number, head, true);
             let answer = client.response();
             assert_eq!(answer.status(), status, "{dialect:?} {name}");
             assert_eq!(answer.head.get("Content-Length"), length, "{dialect:?} {name}");
@@ -258,20 +258,20 @@ fn interim_responses_of_an_agent_are_skipped() {
     let relay = Relay::start(&[]);
     let mut agent = Agent::connect(&relay, Dialect::V1, serde_json::Value::Null);
     let mut client = relay.connect();
-    client.ask(&ask("GET", &agent.place()));
-    let asked = agent.asked();
+    client.ask(&ask("GET", &agent.path()));
+    let asked = agent.recv_request();
     let hints = b"HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\n";
     agent.send_raw(&crate::agent::frame(2, 0, asked.number, hints));
-    agent.answer_ok(asked.number, b"final");
+    agent.respond_ok(asked.number, b"final");
     let answer = client.response();
     assert_eq!((answer.status(), answer.text()), (200, "final"));
 
     let mut agent = Agent::connect(&relay, Dialect::Text, serde_json::Value::Null);
-    client.ask(&ask("GET", &agent.place()));
-    let asked = agent.asked();
+    client.ask(&ask("GET", &agent.path()));
+    let asked = agent.recv_request();
     let id = asked.get("X-Correlation-Id").expect("an id");
-    agent.say(&format!("HTTP/1.1 102 Processing\r\nX-Correlation-Id: {id}\r\n\r\n"));
-    agent.answer_ok(asked.number, b"final");
+    agent.send_text(&format!("HTTP/1.1 102 Processing\r\nX-Correlation-Id: {id}\r\n\r\n"));
+    agent.respond_ok(asked.number, b"final");
     assert_eq!(client.response().text(), "final");
 }
 
@@ -280,7 +280,7 @@ fn a_suspended_relay_still_accepts_calls() {
     let relay = crate::support::Observed::start(&[]);
     let agent = Agent::named(&relay, Dialect::V1, "a");
     let echo = agent.echo();
-    assert_eq!(relay.operate(&ask("POST", "/control/suspend")).status(), 200);
+    assert_eq!(relay.admin_exchange(&ask("POST", "/control/suspend")).status(), 200);
     let answer = relay.exchange(&ask("POST", "/stream"));
     assert_error("a new stream", &answer, (503, "TooBusyError", None));
     assert_eq!(relay.get("/api/a/x").text(), "GET /x HTTP/1.1\n");

@@ -32,14 +32,14 @@ fn an_endless_request_of_an_agent_ends_with_its_response() {
         let mut api = Spare::over(stream);
         api.head();
         api.send(answer);
-        let (_, answered) = agent.answered(number);
+        let (_, answered) = agent.recv_response(number);
         assert_eq!(answered, body.as_bytes(), "{name}");
-        assert_eq!(agent.cancelled(number), Cancelled::There(CancelReason::Done), "{name}");
+        assert_eq!(agent.recv_cancel(number), Cancelled::There(CancelReason::Done), "{name}");
         // What was on its way meanwhile belongs to nothing, and harms nobody.
         let late = crate::agent::frame(3, 0, number, b"more");
         agent.send_raw(&late);
         eventually("nothing is under way", || {
-            (relay.look("/socket").json()[0]["requests_in_flight"] == json!(0)).then_some(())
+            (relay.admin_get("/socket").json()[0]["requests_in_flight"] == json!(0)).then_some(())
         });
         drop(api);
     }

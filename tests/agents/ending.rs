@@ -17,15 +17,15 @@ fn a_draining_relay_completes_calls_and_then_closes_agents() {
         let mut unknown = Agent::raw(&relay, dialect);
         let mut agent = Agent::connect(&relay, dialect, Value::Null);
         let mut client = relay.connect();
-        client.ask(&ask("GET", &agent.place()));
-        let asked = agent.asked();
+        client.ask(&ask("GET", &agent.path()));
+        let asked = agent.recv_request();
         relay.signal(Signal::SIGTERM);
         idle.was_sent_away();
         match dialect {
             Dialect::V1 => assert_eq!(unknown.close_frame().0, close::GOING_AWAY),
-            Dialect::Text => assert_eq!(unknown.closed(), Closed::Lost),
+            Dialect::Text => assert_eq!(unknown.recv_close(), Closed::Lost),
         }
-        agent.answer_ok(asked.number, b"to its end");
+        agent.respond_ok(asked.number, b"to its end");
         let answer = client.response();
         assert_eq!(answer.text(), "to its end", "{dialect:?}");
         assert!(answer.head.closes(), "{dialect:?}");
@@ -42,12 +42,12 @@ fn a_draining_relay_completes_calls_through_tunnels() {
     let mut spare = Spare::of(&relay, &agent);
     let mut idle = Spare::of(&relay, &agent);
     let mut client = relay.connect();
-    client.ask(&ask("GET", &agent.place()));
+    client.ask(&ask("GET", &agent.path()));
     // The one that was brought last is taken first.
-    idle.asked();
+    idle.recv_request();
     relay.signal(Signal::SIGTERM);
     spare.expect_end();
-    idle.answer_ok(b"to its end");
+    idle.respond_ok(b"to its end");
     assert_eq!(client.response().text(), "to its end");
     agent.was_sent_away();
     drop(agent);
@@ -60,13 +60,13 @@ fn an_immediate_stop_ends_calls_and_closes_agents() {
         let relay = Relay::start(&[]);
         let mut agent = Agent::connect(&relay, dialect, Value::Null);
         let mut waiting = relay.connect();
-        waiting.ask(&ask("GET", &agent.place()));
-        agent.asked();
+        waiting.ask(&ask("GET", &agent.path()));
+        agent.recv_request();
         let mut other = Agent::connect(&relay, dialect, Value::Null);
         let mut begun = relay.connect();
-        begun.ask(&ask("GET", &other.place()));
-        let asked = other.asked();
-        other.begin(asked.number, &ok(100), false);
+        begun.ask(&ask("GET", &other.path()));
+        let asked = other.recv_request();
+        other.respond_head(asked.number, &ok(100), false);
         other.send(asked.number, b"half", false);
         assert_eq!(begun.head().status, 200);
         assert_eq!(begun.body(4), b"half");

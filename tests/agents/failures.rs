@@ -27,17 +27,17 @@ impl Called {
         let relay = Relay::start(flags);
         let mut agent = Agent::connect(&relay, dialect, Value::Null);
         let mut client = relay.connect();
-        client.ask(&request(&agent.place()));
-        let number = agent.asked_head().0;
+        client.ask(&request(&agent.path()));
+        let number = agent.recv_request_head().0;
         Called { relay, agent, client, number }
     }
 
     /// The connection goes on, and another call is answered.
     fn assert_next_call_succeeds(&mut self) {
-        let place = self.agent.place();
+        let place = self.agent.path();
         self.client.ask(&ask("GET", &place));
-        let number = self.agent.asked_head().0;
-        self.agent.answer_ok(number, b"still here");
+        let number = self.agent.recv_request_head().0;
+        self.agent.respond_ok(number, b"still here");
         assert_eq!(self.client.response().text(), "still here");
     }
 }
@@ -65,7 +65,7 @@ fn an_agent_that_is_not_connected_is_not_found() {
 fn an_agent_that_disconnects_before_its_response_is_a_bad_gateway() {
     for dialect in DIALECTS {
         let called = Called::start(&[], dialect);
-        called.agent.vanish();
+        called.agent.disconnect();
         let mut client = called.client;
         let name = (502, "AgentGoneError", None);
         assert_error(&format!("{dialect:?}"), &client.response(), name);
@@ -85,12 +85,12 @@ fn an_interrupted_response_never_looks_complete() {
                 let request = ask("GET", place);
                 if http10 { request.http10() } else { request }
             });
-            called.agent.begin(called.number, &head, false);
+            called.agent.respond_head(called.number, &head, false);
             called.agent.send(called.number, b"half of it", false);
             assert_eq!(called.client.head().status, 200, "{name}");
             assert_eq!(called.client.body(10), b"half of it", "{name}");
             if how == "vanishes" {
-                called.agent.vanish();
+                called.agent.disconnect();
             } else {
                 called.agent.cancel(called.number, CancelReason::Gone);
             }
@@ -105,11 +105,11 @@ fn an_agent_that_does_not_respond_in_time_is_a_gateway_timeout() {
         let mut called = Called::start(&["--agent-timeout", "100ms"], dialect);
         assert_error("late", &called.client.response(), (504, "AgentTimeoutError", None));
         if dialect == Dialect::V1 {
-            let told = called.agent.cancelled(called.number);
+            let told = called.agent.recv_cancel(called.number);
             assert_eq!(told, Cancelled::There(CancelReason::Late));
         } else {
             // It cannot be told; its late answer is nobody's.
-            called.agent.answer_ok(called.number, b"too late");
+            called.agent.respond_ok(called.number, b"too late");
         }
     }
 }
@@ -117,11 +117,11 @@ fn an_agent_that_does_not_respond_in_time_is_a_gateway_timeout() {
 #[test]
 fn agent_timeout_applies_to_the_head_only() {
     let mut called = Called::start(&["--agent-timeout", "1s"], Dialect::V1);
-    called.agent.begin(called.number, &ok(4), false);
+    called.agent.respond_head(called.number, &ok(4), false);
     assert_eq!(called.client.head().status, 200);
     let other = called.relay.connect();
     let mut late = other;
-    late.ask(&ask("GET", &called.agent.place()));
+    late.ask(&ask("GET", &called.agent.path()));
     // When this one has been given up, the timeout is over for the first one as well.
     assert_error("late", &late.response(), (504, "AgentTimeoutError", None));
     called.agent.send(called.number, b"slow", true);
@@ -132,9 +132,9 @@ fn agent_timeout_applies_to_the_head_only() {
 fn calls_beyond_the_limit_of_an_agent_are_refused() {
     for dialect in DIALECTS {
         let mut called = Called::start(&["--max-agent-requests", "1"], dialect);
-        let answer = called.relay.get(&called.agent.place());
+        let answer = called.relay.get(&called.agent.path());
         assert_error("one too many", &answer, (503, "TooBusyError", None));
-        called.agent.answer_ok(called.number, b"");
+        called.agent.respond_ok(called.number, b"");
         assert_eq!(called.client.response().status(), 200);
         called.assert_next_call_succeeds();
     }
@@ -145,13 +145,13 @@ fn calls_that_a_text_agent_answers_late_do_not_count_for_ever() {
     let flags = ["--agent-timeout", "100ms", "--max-agent-requests", "2"];
     let relay = Relay::start(&flags);
     let mut agent = Agent::connect(&relay, Dialect::Text, Value::Null);
-    let place = agent.place();
+    let place = agent.path();
     for number in 0..5 {
         let answer = relay.get(&place);
         assert_error(&number.to_string(), &answer, (504, "AgentTimeoutError", None));
     }
-    let first = agent.asked();
-    agent.answer_ok(first.number, b"late");
+    let first = agent.recv_request();
+    agent.respond_ok(first.number, b"late");
     let echo = agent.echo();
     eventually("it is called again", || (relay.get(&place).status() == 200).then_some(()));
     drop(echo);
@@ -214,14 +214,14 @@ fn a_client_disconnect_cancels_the_call_at_the_agent() {
         for begun in [false, true] {
             let mut called = Called::start(&[], Dialect::V1);
             if begun {
-                called.agent.begin(called.number, &ok(100), false);
+                called.agent.respond_head(called.number, &ok(100), false);
                 assert_eq!(called.client.head().status, 200);
             }
             let Called { relay, mut agent, client, number } = called;
             client.leave(way);
-            let told = agent.cancelled(number);
+            let told = agent.recv_cancel(number);
             assert_eq!(told, Cancelled::There(CancelReason::Gone), "{way:?} {begun}");
-            relay.turn();
+            relay.await_turn();
         }
         let called = Called::with(&[], Dialect::V1, |place| {
             ask("POST", place).length(100).raw_body(b"half of it")
@@ -229,11 +229,11 @@ fn a_client_disconnect_cancels_the_call_at_the_agent() {
         let Called { relay, mut agent, client, number } = called;
         client.leave(way);
         assert_eq!(
-            agent.cancelled(number),
+            agent.recv_cancel(number),
             Cancelled::There(CancelReason::Gone),
             "{way:?}: an upload"
         );
-        relay.turn();
+        relay.await_turn();
     }
 }
 
@@ -243,13 +243,13 @@ fn an_upload_with_invalid_framing_is_refused() {
         ask("POST", place).chunked().raw_body(b"5\r\nhello\r\nnonsense\r\n")
     });
     assert_error("bad chunks", &called.client.response(), (400, "BadRequestError", None));
-    assert_eq!(called.agent.cancelled(called.number), Cancelled::There(CancelReason::Gone));
+    assert_eq!(called.agent.recv_cancel(called.number), Cancelled::There(CancelReason::Gone));
 
     let mut called =
         Called::with(&[], Dialect::V1, |place| ask("POST", place).length(10).raw_body(b"five!"));
     called.client.finish_sending();
     assert_error("too short", &called.client.response(), (400, "BadRequestError", None));
-    assert_eq!(called.agent.cancelled(called.number), Cancelled::There(CancelReason::Gone));
+    assert_eq!(called.agent.recv_cancel(called.number), Cancelled::There(CancelReason::Gone));
 }
 
 #[test]
@@ -257,21 +257,21 @@ fn an_agent_that_exceeds_its_window_is_disconnected() {
     let relay = Relay::start(&[]);
     let mut agent = Agent::connect(&relay, Dialect::V1, Value::Null);
     let mut client = Wire::connect_narrow(relay.address());
-    client.ask(&ask("GET", &agent.place()));
-    let number = agent.asked_head().0;
-    agent.begin(number, "HTTP/1.1 200 OK\r\n\r\n", false);
+    client.ask(&ask("GET", &agent.path()));
+    let number = agent.recv_request_head().0;
+    agent.respond_head(number, "HTTP/1.1 200 OK\r\n\r\n", false);
     // More than the kernel keeps for a client that does not read (tcp_wmem: 4 MiB by default).
     let bytes = frame(3, 0, number, &vec![b'x'; DATA_MAX_BYTES]).repeat(256);
     let mut sender = agent.sender();
     let sender = std::thread::spawn(move || sender.write_all(&bytes));
-    match agent.closed() {
+    match agent.recv_close() {
         Closed::There(code, reason) => {
             assert_eq!(code, close::PROTOCOL, "{reason}");
             assert!(reason.contains("window"), "{reason}");
         }
         other => panic!("{other:?}"),
     }
-    agent.vanish();
+    agent.disconnect();
     let _ = sender.join().expect("a sender");
     drop(client);
 }
@@ -286,7 +286,7 @@ fn frames_of_a_finished_exchange_are_dropped() {
     ] {
         called.agent.send_raw(&late);
     }
-    called.agent.answer_ok(called.number, b"fine");
+    called.agent.respond_ok(called.number, b"fine");
     assert_eq!(called.client.response().text(), "fine");
 }
 
@@ -298,7 +298,7 @@ fn invalid_frames_close_the_connection() {
     ] {
         let mut called = Called::start(&[], Dialect::V1);
         called.agent.send_raw(&frame(kind, 0, called.number, payload));
-        assert!(matches!(called.agent.closed(), Closed::There(close::PROTOCOL, _)), "{name}");
+        assert!(matches!(called.agent.recv_close(), Closed::There(close::PROTOCOL, _)), "{name}");
         assert_error(name, &called.client.response(), (502, "AgentGoneError", None));
     }
 }

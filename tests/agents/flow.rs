@@ -16,30 +16,30 @@ fn a_client_that_does_not_read_blocks_no_other_call() {
     let relay = Relay::start(&[]);
     let mut agent = Agent::connect(&relay, Dialect::V1, Value::Null);
     let mut stalled = Wire::connect_narrow(relay.address());
-    stalled.ask(&ask("GET", &agent.place()));
-    let (number, _, _) = agent.asked_head();
-    agent.begin(number, "HTTP/1.1 200 OK\r\n\r\n", false);
+    stalled.ask(&ask("GET", &agent.path()));
+    let (number, _, _) = agent.recv_request_head();
+    agent.respond_head(number, "HTTP/1.1 200 OK\r\n\r\n", false);
     agent.send_what_fits(number);
     let mut other = relay.connect();
     for _ in 0..3 {
-        other.ask(&ask("GET", &agent.place()));
-        let asked = agent.asked();
-        agent.answer_ok(asked.number, b"not held up");
+        other.ask(&ask("GET", &agent.path()));
+        let asked = agent.recv_request();
+        agent.respond_ok(asked.number, b"not held up");
         assert_eq!(other.response().text(), "not held up");
     }
-    relay.turn();
+    relay.await_turn();
 }
 
 #[test]
 fn a_large_response_does_not_grow_memory() {
     let relay = Relay::start(BUSY);
     let mut agent = Agent::connect(&relay, Dialect::V1, Value::Null);
-    let place = agent.place();
+    let place = agent.path();
     let mut client = Wire::connect_narrow(relay.address());
     let part = vec![b'x'; 1 << 20];
     client.ask(&ask("GET", &place));
-    let (number, _, _) = agent.asked_head();
-    agent.begin(number, &crate::agent::ok(BULK_BYTES), false);
+    let (number, _, _) = agent.recv_request_head();
+    agent.respond_head(number, &crate::agent::ok(BULK_BYTES), false);
     assert_eq!(client.head().status, 200);
     let reader = std::thread::spawn(move || client.rest().0.len());
     agent.send(number, &part, false);
@@ -59,8 +59,8 @@ fn an_upload_is_paused_while_the_agent_does_not_consume_it() {
     let relay = Observed::start(BUSY);
     let mut agent = Agent::connect(&relay, Dialect::V1, Value::Null);
     let mut client = relay.connect();
-    client.ask(&ask("POST", &agent.place()).length(64 << 20));
-    let (number, _, _) = agent.asked_head();
+    client.ask(&ask("POST", &agent.path()).length(64 << 20));
+    let (number, _, _) = agent.recv_request_head();
     let mut sent = 0;
     let part = vec![b'x'; 1 << 20];
     let mut came = 0;
@@ -73,12 +73,12 @@ fn an_upload_is_paused_while_the_agent_does_not_consume_it() {
         }
         (came == 256 << 10).then_some(())
     });
-    relay.turn();
+    relay.await_turn();
     assert!(sent >= came);
     let mut other = relay.connect();
-    other.ask(&ask("GET", &agent.place()));
-    let asked = agent.asked();
-    agent.answer_ok(asked.number, b"");
+    other.ask(&ask("GET", &agent.path()));
+    let asked = agent.recv_request();
+    agent.respond_ok(asked.number, b"");
     assert_eq!(other.response().status(), 200, "nobody else waits");
     agent.cancel(number, rdv::mux::frame::CancelReason::Gone);
     assert_eq!(client.response().status(), 502);
@@ -90,8 +90,8 @@ fn a_silent_agent_is_disconnected_and_its_calls_fail() {
         let relay = Relay::start(&["--agent-heartbeat", "100ms"]);
         let mut agent = Agent::connect(&relay, dialect, Value::Null);
         let mut client = relay.connect();
-        client.ask(&ask("GET", &agent.place()));
-        agent.asked();
+        client.ask(&ask("GET", &agent.path()));
+        agent.recv_request();
         // It reads nothing from now on, so it answers no ping.
         assert_eq!(client.response().status(), 502, "{dialect:?}");
         drop(agent);

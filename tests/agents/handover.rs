@@ -26,7 +26,7 @@ fn attach(line: &Lineage, address: SocketAddr, dialect: Dialect, name: &str) -> 
     let metadata = json!({ "name": name, "secret": format!("the secret of {name}") });
     let mut agent = Agent::upgraded(address, &upgrade("/", dialect), dialect, metadata);
     agent.await_open();
-    line.first.turn();
+    line.first.await_turn();
     agent
 }
 
@@ -34,9 +34,9 @@ fn attach(line: &Lineage, address: SocketAddr, dialect: Dialect, name: &str) -> 
 fn assert_called(line: &Lineage, agent: &mut Agent, name: &str) {
     let mut client = Wire::connect(line.address());
     client.ask(&ask("GET", &format!("/api/{name}/x")));
-    let asked = agent.asked();
+    let asked = agent.recv_request();
     assert_eq!(asked.line(), "GET /x", "{name}");
-    agent.answer_ok(asked.number, b"here again");
+    agent.respond_ok(asked.number, b"here again");
     assert_eq!(client.response().text(), "here again", "{name}");
 }
 
@@ -48,7 +48,7 @@ fn agents_move_to_the_new_process_and_the_old_one_completes_calls() {
         let mut busy = attach(&line, address, dialect, "busy");
         let mut client = line.first.connect();
         client.ask(&ask("GET", "/api/busy/before"));
-        let asked = busy.asked();
+        let asked = busy.recv_request();
         line.hand_over();
 
         idle.was_sent_away();
@@ -61,7 +61,7 @@ fn agents_move_to_the_new_process_and_the_old_one_completes_calls() {
         assert_called(&line, &mut again, "busy");
 
         assert!(!line.first.ended(), "{dialect:?}: a call goes on");
-        busy.answer_ok(asked.number, b"to its end");
+        busy.respond_ok(asked.number, b"to its end");
         let answer = client.response();
         assert_eq!(answer.text(), "to its end", "{dialect:?}");
         assert!(answer.head.closes(), "{dialect:?}");
@@ -88,12 +88,12 @@ fn a_call_through_a_tunnel_is_completed_by_the_old_process() {
     let mut client = line.first.connect();
     client.ask(&ask("GET", "/api/a/before"));
     // The one that was brought last is taken first.
-    spare.asked();
+    spare.recv_request();
     line.hand_over();
     idle.expect_end();
     let mut again = attach(&line, address, Dialect::V1, "a");
     assert!(!line.first.ended(), "a call goes on");
-    spare.answer_ok(b"to its end");
+    spare.respond_ok(b"to its end");
     assert_eq!(client.response().text(), "to its end");
     agent.was_sent_away();
     drop((agent, spare, client));

@@ -13,12 +13,12 @@ fn an_agent_is_reachable_by_name_and_by_connection_id() {
     for dialect in DIALECTS {
         let name = if dialect == Dialect::V1 { "frames" } else { "text" };
         let mut agent = Agent::named(&relay, dialect, name);
-        for place in [format!("/api/{name}"), agent.place()] {
+        for place in [format!("/api/{name}"), agent.path()] {
             let mut client = relay.connect();
             client.ask(&ask("GET", &format!("{place}/a?b=c")));
-            let asked = agent.asked();
+            let asked = agent.recv_request();
             assert_eq!(asked.line(), "GET /a?b=c", "{dialect:?}");
-            agent.answer_ok(asked.number, b"hello");
+            agent.respond_ok(asked.number, b"hello");
             assert_eq!(client.response().text(), "hello", "{dialect:?} {place}");
         }
         let welcome = agent.welcome();
@@ -42,13 +42,13 @@ fn an_agent_without_a_name_is_reachable_by_connection_id() {
         ("a name that is no text", json!({ "name": 7 })),
     ] {
         let mut agent = Agent::connect(&relay, Dialect::V1, metadata);
-        assert_eq!(agent.welcome().path, Some(agent.place()), "{name}");
+        assert_eq!(agent.welcome().path, Some(agent.path()), "{name}");
         assert_eq!(agent.welcome().tunnel_secret, None, "{name}: none are wanted");
         let mut client = relay.connect();
-        client.ask(&ask("GET", &agent.place()));
-        let asked = agent.asked();
+        client.ask(&ask("GET", &agent.path()));
+        let asked = agent.recv_request();
         assert_eq!(asked.line(), "GET /", "{name}");
-        agent.answer_ok(asked.number, b"");
+        agent.respond_ok(asked.number, b"");
         assert_eq!(client.response().status(), 200, "{name}");
     }
 }
@@ -57,7 +57,7 @@ fn an_agent_without_a_name_is_reachable_by_connection_id() {
 fn a_first_message_without_metadata_is_accepted() {
     let relay = Relay::start(&[]);
     let mut agent = Agent::raw(&relay, Dialect::Text);
-    agent.say(r#"{"Type":"ClientHandshakeMetaData"}"#);
+    agent.send_text(r#"{"Type":"ClientHandshakeMetaData"}"#);
     let welcome = agent.text();
     assert!(welcome.starts_with(r#"{"Type":"ServerHandshakeConnectionID","#), "{welcome}");
 }
@@ -66,15 +66,15 @@ fn a_first_message_without_metadata_is_accepted() {
 fn a_call_right_after_the_welcome_reaches_the_agent() {
     let relay = Relay::start(&[]);
     let mut agent = Agent::raw(&relay, Dialect::Text);
-    agent.say(r#"{"Type":"ClientHandshakeMetaData","Meta":{"name":"early"}}"#);
+    agent.send_text(r#"{"Type":"ClientHandshakeMetaData","Meta":{"name":"early"}}"#);
     agent.text();
     // Who is welcomed is found, even if the acknowledgement is still on its way.
     let mut client = relay.connect();
     client.ask(&ask("GET", "/api/early/a").field("X-Correlation-Id", "7"));
     let asked = agent.text();
     assert!(asked.starts_with("GET /a HTTP/1.1\r\n"), "{asked}");
-    agent.say(r#"{"Type":"ClientHandshakeAckFrame"}"#);
-    agent.say("HTTP/1.1 200 OK\r\nX-Correlation-Id: 7\r\nContent-Length: 2\r\n\r\nhi");
+    agent.send_text(r#"{"Type":"ClientHandshakeAckFrame"}"#);
+    agent.send_text("HTTP/1.1 200 OK\r\nX-Correlation-Id: 7\r\nContent-Length: 2\r\n\r\nhi");
     assert_eq!(client.response().text(), "hi");
 }
 
@@ -121,7 +121,7 @@ fn protocol_violations_after_the_handshake_close_the_connection() {
     ] {
         let mut agent = Agent::connect(&relay, dialect, Value::Null);
         agent.send_raw(&bytes);
-        match agent.closed() {
+        match agent.recv_close() {
             Closed::There(code, reason) => assert_eq!(code, wanted, "{name}: {reason}"),
             other => panic!("{name}: {other:?}"),
         }

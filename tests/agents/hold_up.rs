@@ -14,21 +14,21 @@ fn a_client_that_does_not_read_a_text_response_is_disconnected_alone() {
     let relay = Relay::start(&["--agent-heartbeat", "4s"]);
     let mut agent = Agent::connect(&relay, Dialect::Text, Value::Null);
     let mut stalled = Wire::connect_narrow(relay.address());
-    stalled.ask(&ask("GET", &agent.place()));
-    let large = agent.asked();
+    stalled.ask(&ask("GET", &agent.path()));
+    let large = agent.recv_request();
     let mut other = relay.connect();
-    other.ask(&ask("GET", &agent.place()));
+    other.ask(&ask("GET", &agent.path()));
     // All of it is sent only when nobody waits for the stalled one any more.
-    agent.answer_ok(large.number, &vec![b'x'; LARGE_BYTES]);
-    let small = agent.asked();
-    agent.answer_ok(small.number, b"not held up");
+    agent.respond_ok(large.number, &vec![b'x'; LARGE_BYTES]);
+    let small = agent.recv_request();
+    agent.respond_ok(small.number, b"not held up");
     assert_eq!(other.response().text(), "not held up");
     assert_eq!(stalled.head().status, 200);
     let (body, ending) = stalled.rest();
     assert!(body.len() < LARGE_BYTES, "the rest was dropped");
     assert_ne!(ending, Ending::Complete);
-    other.ask(&ask("GET", &agent.place()));
-    let asked = agent.asked();
-    agent.answer_ok(asked.number, b"still there");
+    other.ask(&ask("GET", &agent.path()));
+    let asked = agent.recv_request();
+    agent.respond_ok(asked.number, b"still there");
     assert_eq!(other.response().text(), "still there");
 }

@@ -7,24 +7,24 @@ use rdv::mux::session::{Cancelled, Closed, Event, close};
 use serde_json::Value;
 
 use crate::agent::Agent;
-use crate::smuggling::beside;
+use crate::smuggling::relay_with_api;
 use crate::support::{Relay, ask, eventually};
 
 #[test]
 fn an_agent_sends_no_new_requests_to_a_draining_relay() {
-    let (mut relay, api) = beside(&[]);
+    let (mut relay, api) = relay_with_api(&[]);
     let mut agent = Agent::connect(&relay, Dialect::V1, Value::Null);
     let mut client = relay.connect();
-    client.ask(&ask("GET", &agent.place()));
-    let asked = agent.asked();
+    client.ask(&ask("GET", &agent.path()));
+    let asked = agent.recv_request();
     relay.signal(Signal::SIGTERM);
     agent.await_event(|event| matches!(event, Event::Draining).then_some(()));
-    let number = agent.ask("GET / HTTP/1.1\r\nHost: api.test\r\n\r\n", b"");
-    let (head, _) = agent.answered(number);
+    let number = agent.send_request("GET / HTTP/1.1\r\nHost: api.test\r\n\r\n", b"");
+    let (head, _) = agent.recv_response(number);
     assert!(head.starts_with("HTTP/1.1 503 "), "{head}");
-    agent.answer_ok(asked.number, b"done");
+    agent.respond_ok(asked.number, b"done");
     assert_eq!(client.response().text(), "done");
-    assert!(matches!(agent.closed(), Closed::There(close::GOING_AWAY, _)));
+    assert!(matches!(agent.recv_close(), Closed::There(close::GOING_AWAY, _)));
     eventually("the relay ends", || relay.ended().then_some(()));
     drop(api);
 }
@@ -37,13 +37,13 @@ fn a_refused_request_ends_without_its_body() {
         let head = format!("POST / HTTP/1.1\r\nHost: api.test\r\n{length}\r\n");
         let number = agent.session.request(head.as_bytes(), false).expect("open");
         agent.flush();
-        let (head, _) = agent.answered(number);
+        let (head, _) = agent.recv_response(number);
         assert!(head.starts_with("HTTP/1.1 404 "), "{head}");
-        assert_eq!(agent.cancelled(number), Cancelled::There(CancelReason::Done), "{length:?}");
+        assert_eq!(agent.recv_cancel(number), Cancelled::There(CancelReason::Done), "{length:?}");
         eventually("nothing is under way", || {
-            (relay.look("/socket").json()[0]["requests_in_flight"] == 0).then_some(())
+            (relay.admin_get("/socket").json()[0]["requests_in_flight"] == 0).then_some(())
         });
-        agent.vanish();
-        eventually("it is away", || relay.look("/socket").json()[0].is_null().then_some(()));
+        agent.disconnect();
+        eventually("it is away", || relay.admin_get("/socket").json()[0].is_null().then_some(()));
     }
 }

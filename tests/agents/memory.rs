@@ -26,9 +26,9 @@ fn a_gibibyte_for_a_slow_client_does_not_grow_memory() {
     let relay = Relay::start(BUSY);
     let mut agent = Agent::connect(&relay, Dialect::V1, Value::Null);
     let mut client = relay.connect();
-    client.ask(&ask("GET", &agent.place()));
-    let (number, _, _) = agent.asked_head();
-    agent.begin(number, &ok(ANSWER_BYTES), false);
+    client.ask(&ask("GET", &agent.path()));
+    let (number, _, _) = agent.recv_request_head();
+    agent.respond_head(number, &ok(ANSWER_BYTES), false);
     let (before, mut most, mut sent) = (relay.resident_bytes(), 0, 0);
     assert_eq!(client.head().status, 200);
     let part = vec![b'x'; 1 << 20];
@@ -65,7 +65,7 @@ fn cost_of_each(dialect: Dialect, mut prepare: impl FnMut(&Relay, &mut Agent)) -
     let mut agents = vec![connect(), connect()];
     let before = relay.resident_bytes();
     agents.extend((0..AGENTS).map(|_| connect()));
-    relay.turn();
+    relay.await_turn();
     relay.resident_bytes().saturating_sub(before) / AGENTS
 }
 
@@ -83,10 +83,10 @@ fn an_agent_uses_little_memory_after_a_call() {
     for dialect in DIALECTS {
         let each = cost_of_each(dialect, |relay, agent| {
             let mut client = relay.connect();
-            client.ask(&ask("POST", &agent.place()).body(&body));
-            let asked = agent.asked();
+            client.ask(&ask("POST", &agent.path()).body(&body));
+            let asked = agent.recv_request();
             assert_eq!(asked.body.len(), body.len());
-            agent.answer_ok(asked.number, &body);
+            agent.respond_ok(asked.number, &body);
             assert_eq!(client.response().body.len(), body.len());
         });
         assert!(each < AGENT_MAX_BYTES, "{dialect:?}: {each} bytes for each");

@@ -9,8 +9,8 @@ use crate::support::{Relay, ask, assert_error, eventually};
 
 /// How an agent with these metadata is turned away.
 fn refused(relay: &Relay, metadata: Value) -> (u16, String) {
-    let mut agent = Agent::introduced(relay.address(), Dialect::V1, metadata);
-    match agent.closed() {
+    let mut agent = Agent::with_metadata(relay.address(), Dialect::V1, metadata);
+    match agent.recv_close() {
         Closed::There(code, reason) => (code, reason),
         other => panic!("not refused, but {other:?}"),
     }
@@ -40,8 +40,8 @@ fn a_name_in_use_is_refused_without_the_secret() {
     }
     let mut client = relay.connect();
     client.ask(&ask("GET", "/api/a"));
-    let asked = agent.asked();
-    agent.answer_ok(asked.number, b"still here");
+    let asked = agent.recv_request();
+    agent.respond_ok(asked.number, b"still here");
     assert_eq!(client.response().text(), "still here");
 }
 
@@ -53,16 +53,16 @@ fn the_secret_allows_taking_over_the_name() {
         let mut old = Agent::connect(&relay, dialect, metadata.clone());
         let mut waiting = relay.connect();
         waiting.ask(&ask("GET", "/api/a/old"));
-        assert_eq!(old.asked().line(), "GET /old");
+        assert_eq!(old.recv_request().line(), "GET /old");
         let mut new = Agent::connect(&relay, dialect, metadata.clone());
         let wanted = (close::REPLACED, "another connection has taken over the name".to_owned());
-        assert_eq!(old.closed(), Closed::There(wanted.0, wanted.1), "{dialect:?}");
+        assert_eq!(old.recv_close(), Closed::There(wanted.0, wanted.1), "{dialect:?}");
         assert_error("a call of the old one", &waiting.response(), (502, "AgentGoneError", None));
         let mut client = relay.connect();
         client.ask(&ask("GET", "/api/a/new"));
-        let asked = new.asked();
+        let asked = new.recv_request();
         assert_eq!(asked.line(), "GET /new");
-        new.answer_ok(asked.number, b"");
+        new.respond_ok(asked.number, b"");
         assert_eq!(client.response().status(), 200, "{dialect:?}");
         new.close(close::NORMAL, "");
         eventually("it is away", || (relay.get("/api/a").status() == 404).then_some(()));
@@ -73,7 +73,7 @@ fn the_secret_allows_taking_over_the_name() {
 fn the_name_of_a_disconnected_agent_is_reserved_for_its_secret() {
     let relay = Relay::start(&["--name-lease", "1h"]);
     let metadata = json!({ "name": "a", "secret": "s" });
-    Agent::connect(&relay, Dialect::V1, metadata.clone()).vanish();
+    Agent::connect(&relay, Dialect::V1, metadata.clone()).disconnect();
     eventually("it is away", || (relay.get("/api/a").status() == 404).then_some(()));
     let (code, _) = refused(&relay, json!({ "name": "a", "secret": "t" }));
     assert_eq!(code, close::NAME_TAKEN);
@@ -83,10 +83,10 @@ fn the_name_of_a_disconnected_agent_is_reserved_for_its_secret() {
 #[test]
 fn after_its_lease_the_name_is_free() {
     let relay = Relay::start(&["--name-lease", "50ms"]);
-    Agent::connect(&relay, Dialect::V1, json!({ "name": "a", "secret": "s" })).vanish();
+    Agent::connect(&relay, Dialect::V1, json!({ "name": "a", "secret": "s" })).disconnect();
     eventually("another one may have it", || {
         let metadata = json!({ "name": "a", "secret": "t" });
-        let mut agent = Agent::introduced(relay.address(), Dialect::V1, metadata);
+        let mut agent = Agent::with_metadata(relay.address(), Dialect::V1, metadata);
         matches!(agent.event(), rdv::mux::session::Event::Open(_)).then_some(())
     });
 }
@@ -94,7 +94,7 @@ fn after_its_lease_the_name_is_free() {
 #[test]
 fn without_a_secret_the_name_is_free_after_a_disconnect() {
     let relay = Relay::start(&["--name-lease", "1h"]);
-    Agent::named(&relay, Dialect::Text, "a").vanish();
+    Agent::named(&relay, Dialect::Text, "a").disconnect();
     eventually("it is away", || (relay.get("/api/a").status() == 404).then_some(()));
     Agent::named(&relay, Dialect::Text, "a");
 }

@@ -15,7 +15,7 @@ use crate::spare::Spare;
 use crate::support::{PATIENCE, Relay, ask, eventually, is_pattern, pattern};
 
 /// A relay with an API beside it.
-pub(crate) fn beside(flags: &[&str]) -> (Relay, TcpListener) {
+pub(crate) fn relay_with_api(flags: &[&str]) -> (Relay, TcpListener) {
     let api = TcpListener::bind("127.0.0.1:0").expect("a listener");
     let address = api.local_addr().expect("an address").to_string();
     (Relay::start(&[&["--socket-api", &address], flags].concat()), api)
@@ -30,18 +30,18 @@ fn a_client_that_resets_before_its_upgrade_takes_no_agent_slot() {
     let relay = Relay::start(&["--max-agents", "1"]);
     for _ in 0..3 {
         let mut wire = relay.connect();
-        relay.turn();
+        relay.await_turn();
         relay.while_stopped(|| {
             wire.ask(&upgrade("/socket", Dialect::V1));
             wire.reset();
         });
-        relay.turn();
+        relay.await_turn();
     }
     let mut agent = Agent::connect(&relay, Dialect::V1, Value::Null);
     let mut client = relay.connect();
-    client.ask(&ask("GET", &agent.place()));
-    let asked = agent.asked();
-    agent.answer_ok(asked.number, b"here");
+    client.ask(&ask("GET", &agent.path()));
+    let asked = agent.recv_request();
+    agent.respond_ok(asked.number, b"here");
     assert_eq!(client.response().text(), "here");
 }
 
@@ -52,10 +52,10 @@ fn bytes_after_a_body_of_an_agent_are_not_a_request_to_the_api() {
         ("too short", 3, "hi"),
         ("nothing", 3, ""),
     ] {
-        let (relay, api) = beside(&[]);
+        let (relay, api) = relay_with_api(&[]);
         let mut agent = Agent::connect(&relay, Dialect::V1, Value::Null);
-        let number = agent.ask(&post(length), body.as_bytes());
-        let (head, _) = agent.answered(number);
+        let number = agent.send_request(&post(length), body.as_bytes());
+        let (head, _) = agent.recv_response(number);
         assert!(head.starts_with("HTTP/1.1 400 "), "{name}: {head}");
         if body.is_empty() {
             continue;
@@ -72,30 +72,30 @@ fn bytes_after_a_body_of_an_agent_are_not_a_request_to_the_api() {
 
 #[test]
 fn a_reset_by_the_api_does_not_complete_a_close_delimited_response() {
-    let (relay, api) = beside(&[]);
+    let (relay, api) = relay_with_api(&[]);
     let mut agent = Agent::connect(&relay, Dialect::V1, Value::Null);
-    let number = agent.ask("GET / HTTP/1.1\r\nHost: api.test\r\n\r\n", b"");
+    let number = agent.send_request("GET / HTTP/1.1\r\nHost: api.test\r\n\r\n", b"");
     let (stream, _) = api.accept().expect("the API is called");
     let mut api = Spare::over(stream);
-    api.asked();
+    api.recv_request();
     api.send("HTTP/1.1 200 OK\r\n\r\nhalf");
-    assert_eq!(agent.some_after_head(number), b"half");
+    assert_eq!(agent.recv_body_after_head(number), b"half");
     SockRef::from(&api.sender()).set_linger(Some(Duration::ZERO)).expect("SO_LINGER");
     drop(api);
-    let told = agent.cancelled(number);
+    let told = agent.recv_cancel(number);
     assert!(matches!(told, Cancelled::There(CancelReason::Broke(_))), "{told:?}");
 }
 
 #[test]
 fn requests_from_agents_count_towards_max_connections() {
-    let (relay, api) = beside(&["--max-connections", "2"]);
+    let (relay, api) = relay_with_api(&["--max-connections", "2"]);
     let mut agent = Agent::connect(&relay, Dialect::V1, Value::Null);
     let client = eventually("there is room for one more", || {
         let mut wire = relay.connect();
         (wire.exchange(&ask("GET", "/ping")).status() == 200).then_some(wire)
     });
-    let number = agent.ask("GET / HTTP/1.1\r\nHost: api.test\r\n\r\n", b"");
-    let (head, _) = agent.answered(number);
+    let number = agent.send_request("GET / HTTP/1.1\r\nHost: api.test\r\n\r\n", b"");
+    let (head, _) = agent.recv_response(number);
     assert!(head.starts_with("HTTP/1.1 503 "), "{head}");
     drop((client, api));
 }
@@ -106,22 +106,22 @@ fn unsolicited_bytes_on_a_tunnel_are_no_response() {
     let mut agent = Agent::connect(&relay, Dialect::V1, Value::Null);
     let mut spare = Spare::of(&relay, &agent);
     let mut client = relay.connect();
-    client.ask(&ask("GET", &agent.place()));
-    spare.asked();
+    client.ask(&ask("GET", &agent.path()));
+    spare.recv_request();
     // Enough for the kernel to move it, so that what follows it stays in the socket.
     let body = pattern(3, 100_000);
     spare.send(ok(body.len()));
     client.head();
     let mut other = relay.connect();
-    relay.turn();
+    relay.await_turn();
     // The end of the first call and the beginning of the next one meet in one turn.
     relay.while_stopped(|| {
         spare.send([&body, ok(2).as_bytes(), b"no"].concat());
-        other.ask(&ask("GET", &agent.place()));
+        other.ask(&ask("GET", &agent.path()));
     });
     is_pattern(3, body.len(), &client.body(body.len())).expect("the whole answer");
-    let asked = agent.asked();
-    agent.answer_ok(asked.number, b"yes");
+    let asked = agent.recv_request();
+    agent.respond_ok(asked.number, b"yes");
     assert_eq!(other.response().text(), "yes");
     spare.expect_end();
 }
@@ -136,8 +136,8 @@ fn a_tunnel_that_announces_its_close_is_not_reused() {
         let agent = Agent::connect(&relay, Dialect::V1, Value::Null);
         let mut spare = Spare::of(&relay, &agent);
         let mut client = relay.connect();
-        client.ask(&ask("GET", &agent.place()));
-        spare.asked();
+        client.ask(&ask("GET", &agent.path()));
+        spare.recv_request();
         spare.send(format!("HTTP/{version} 200 OK\r\n{fields}Content-Length: 2\r\n\r\nhi"));
         assert_eq!(client.response().text(), "hi", "{name}");
         spare.expect_end();

@@ -14,7 +14,7 @@ pub(crate) struct Spare {
 }
 
 /// The request that brings one.
-pub(crate) fn bring(connection: &str, secret: &str) -> Ask {
+pub(crate) fn open_request(connection: &str, secret: &str) -> Ask {
     ask("GET", "/socket/spare")
         .field("Connection", "Upgrade")
         .field("Upgrade", "rdv.spare.v1")
@@ -32,7 +32,7 @@ impl Spare {
         let welcome = agent.welcome();
         let secret = welcome.tunnel_secret.expect("a secret for tunnels").to_string();
         let mut wire = Wire::connect(address);
-        wire.ask(&bring(&welcome.connection.to_string(), &secret));
+        wire.ask(&open_request(&welcome.connection.to_string(), &secret));
         let head = wire.head();
         assert_eq!(head.status, 101, "{head:?}");
         assert_eq!(head.get("Upgrade"), Some("rdv.spare.v1"));
@@ -72,7 +72,7 @@ impl Spare {
     }
 
     /// Exactly so many bytes.
-    pub(crate) fn exactly(&mut self, count: usize) -> Vec<u8> {
+    pub(crate) fn read_exactly(&mut self, count: usize) -> Vec<u8> {
         while self.received.len() < count {
             assert!(self.read(), "it ended after {} of {count} bytes", self.received.len());
         }
@@ -85,8 +85,8 @@ impl Spare {
         loop {
             let line = String::from_utf8(self.read_past(b"\r\n")).expect("a size");
             let size = usize::from_str_radix(line.trim_end(), 16).expect("a size");
-            body.extend(self.exactly(size));
-            assert_eq!(self.exactly(2), b"\r\n");
+            body.extend(self.read_exactly(size));
+            assert_eq!(self.read_exactly(2), b"\r\n");
             if size == 0 {
                 return body;
             }
@@ -94,12 +94,12 @@ impl Spare {
     }
 
     /// The next request with its whole body.
-    pub(crate) fn asked(&mut self) -> Asked {
+    pub(crate) fn recv_request(&mut self) -> Asked {
         let mut asked = Asked { number: 0, head: self.head(), body: Vec::new() };
         let length = asked.get("Content-Length").map(|length| length.parse().expect("a length"));
         let chunked = asked.get("Transfer-Encoding") == Some("chunked");
         asked.body = match (length, chunked) {
-            (Some(length), false) => self.exactly(length),
+            (Some(length), false) => self.read_exactly(length),
             (None, true) => self.chunks(),
             (None, false) => Vec::new(),
             (Some(_), true) => panic!("both framings: {}", asked.head),
@@ -117,7 +117,7 @@ impl Spare {
     }
 
     /// Answers 200 with this body.
-    pub(crate) fn answer_ok(&mut self, body: &[u8]) {
+    pub(crate) fn respond_ok(&mut self, body: &[u8]) {
         self.send([crate::agent::ok(body.len()).as_bytes(), body].concat());
     }
 

@@ -7,7 +7,7 @@ use rdv::mux::session::close;
 use serde_json::Value;
 
 use crate::agent::{Agent, BUSY, ok};
-use crate::spare::{Spare, bring};
+use crate::spare::{Spare, open_request};
 use crate::support::{Ending, Relay, Wire, ask, assert_error, chunks, is_pattern, pattern};
 
 /// A relay, an agent, one tunnel of it and a client.
@@ -25,16 +25,16 @@ impl Spared {
         let agent = Agent::connect(&relay, Dialect::V1, Value::Null);
         let spare = Spare::of(&relay, &agent);
         let client = relay.connect();
-        let place = agent.place();
+        let place = agent.path();
         Spared { relay, agent, spare, client, place }
     }
 
     /// A call goes over the tunnel, and is answered at once.
     fn assert_next_call_succeeds(&mut self) {
         self.client.ask(&ask("GET", &format!("{}/again", self.place)));
-        let asked = self.spare.asked();
+        let asked = self.spare.recv_request();
         assert_eq!(asked.line(), "GET /again");
-        self.spare.answer_ok(b"fine");
+        self.spare.respond_ok(b"fine");
         assert_eq!(self.client.response().text(), "fine");
     }
 }
@@ -51,13 +51,13 @@ fn only_the_agent_can_open_its_tunnels() {
         ("a wrong connection", crate::support::UNKNOWN, secret.as_str()),
         ("no ids at all", "x", "y"),
     ] {
-        let answer = relay.exchange(&bring(connection, secret));
+        let answer = relay.exchange(&open_request(connection, secret));
         assert_error(name, &answer, (403, "SpareRefusedError", None));
     }
     let _spare = Spare::of(&relay, &agent);
-    let answer = relay.exchange(&bring(&id, &secret));
+    let answer = relay.exchange(&open_request(&id, &secret));
     assert_error("one too many", &answer, (403, "SpareRefusedError", None));
-    assert_eq!(relay.look("/socket").json()[0]["spares"], 1);
+    assert_eq!(relay.admin_get("/socket").json()[0]["spares"], 1);
 }
 
 #[test]
@@ -66,12 +66,12 @@ fn a_tunnel_is_reused() {
     for number in 0..5 {
         let request = ask("POST", &format!("{}/{number}", spared.place)).field("Keep-Alive", "x");
         spared.client.ask(&request.body(format!("body {number}")));
-        let asked = spared.spare.asked();
+        let asked = spared.spare.recv_request();
         assert_eq!(asked.line(), format!("POST /{number}"));
         assert_eq!(asked.body, format!("body {number}").as_bytes());
         assert_eq!(asked.get("X-Forwarded-For"), Some("127.0.0.1"));
         assert_eq!(asked.get("Keep-Alive"), None);
-        spared.spare.answer_ok(format!("answer {number}").as_bytes());
+        spared.spare.respond_ok(format!("answer {number}").as_bytes());
         let answer = spared.client.response();
         assert_eq!(answer.text(), format!("answer {number}"));
         let id = asked.get("X-Correlation-Id");
@@ -100,7 +100,7 @@ fn a_tunnel_is_reusable_after_a_response_of_any_framing() {
         ),
     ] {
         spared.client.ask(&ask(method, &spared.place));
-        spared.spare.asked();
+        spared.spare.recv_request();
         spared.spare.send(answer);
         let answer = spared.client.response_to(method);
         assert_eq!((answer.status(), answer.text()), (status, body), "{name}");
@@ -124,7 +124,7 @@ fn large_bodies_pass_unchanged_in_both_directions() {
         std::thread::scope(|scope| {
             let mut sender = spared.client.sender();
             scope.spawn(move || sender.write_all(&bytes).expect("an upload"));
-            let asked = spared.spare.asked();
+            let asked = spared.spare.recv_request();
             is_pattern(11, LENGTH, &asked.body).unwrap_or_else(|why| panic!("{name}: {why}"));
         });
         std::thread::scope(|scope| {
@@ -158,14 +158,14 @@ fn an_early_response_ends_the_upload_and_both_connections() {
     spared.client.finish_sending();
     spared.client.expect_end();
     spared.spare.drain();
-    spared.relay.turn();
+    spared.relay.await_turn();
 }
 
 #[test]
 fn a_tunnel_that_closes_after_its_response_is_not_reused() {
     let mut spared = Spared::start(&[]);
     spared.client.ask(&ask("GET", &spared.place));
-    spared.spare.asked();
+    spared.spare.recv_request();
     spared.spare.send("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok");
     let answer = spared.client.response();
     assert_eq!(answer.text(), "ok");
@@ -173,8 +173,8 @@ fn a_tunnel_that_closes_after_its_response_is_not_reused() {
     spared.spare.expect_end();
     // The next call goes through the WebSocket.
     spared.client.ask(&ask("GET", &spared.place));
-    let asked = spared.agent.asked();
-    spared.agent.answer_ok(asked.number, b"over frames");
+    let asked = spared.agent.recv_request();
+    spared.agent.respond_ok(asked.number, b"over frames");
     assert_eq!(spared.client.response().text(), "over frames");
 }
 
@@ -183,11 +183,11 @@ fn an_idle_tunnel_that_closes_fails_no_call() {
     let Spared { relay, mut agent, spare, mut client, place } = Spared::start(&[]);
     drop(spare);
     crate::support::eventually("it is gone", || {
-        (relay.look("/socket").json()[0]["spares"] == 0).then_some(())
+        (relay.admin_get("/socket").json()[0]["spares"] == 0).then_some(())
     });
     client.ask(&ask("GET", &place));
-    let asked = agent.asked();
-    agent.answer_ok(asked.number, b"over frames");
+    let asked = agent.recv_request();
+    agent.respond_ok(asked.number, b"over frames");
     assert_eq!(client.response().text(), "over frames");
 }
 
@@ -201,7 +201,7 @@ fn a_tunnel_lost_during_a_call_is_a_bad_gateway_or_a_truncation() {
         let Spared { relay, agent: _agent, mut spare, mut client, place } = Spared::start(&[]);
         let request = ask("GET", &place);
         client.ask(&if http10 { request.http10() } else { request });
-        spare.asked();
+        spare.recv_request();
         if begun {
             spare.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n");
             assert_eq!(client.head().status, 200, "{name}");
@@ -212,7 +212,7 @@ fn a_tunnel_lost_during_a_call_is_a_bad_gateway_or_a_truncation() {
             drop(spare);
             assert_error(name, &client.response(), (502, "AgentGoneError", None));
         }
-        relay.turn();
+        relay.await_turn();
     }
 }
 
@@ -222,14 +222,14 @@ fn a_client_disconnect_closes_the_tunnel() {
         let Spared { relay, agent: _agent, mut spare, client, place } = Spared::start(&[]);
         let mut client = client;
         client.ask(&ask("GET", &place));
-        spare.asked();
+        spare.recv_request();
         if begun {
             spare.send(format!("{}half", ok(100)));
             assert_eq!(client.head().status, 200);
         }
         drop(client);
         spare.expect_end();
-        relay.turn();
+        relay.await_turn();
     }
 }
 
@@ -237,12 +237,12 @@ fn a_client_disconnect_closes_the_tunnel() {
 fn a_call_through_a_tunnel_outlives_the_websocket() {
     let Spared { relay, mut agent, mut spare, mut client, place } = Spared::start(&[]);
     client.ask(&ask("GET", &place));
-    spare.asked();
+    spare.recv_request();
     agent.close(close::NORMAL, "");
     crate::support::eventually("the agent is away", || {
         (relay.get(&place).status() == 404).then_some(())
     });
-    spare.answer_ok(b"still here");
+    spare.respond_ok(b"still here");
     assert_eq!(client.response().text(), "still here");
     spare.expect_end();
 }
@@ -254,20 +254,20 @@ fn pipelining_and_expect_100_continue_work_through_a_tunnel() {
     let all = [get(0), get(1), get(2)].concat();
     spared.client.send(all);
     for number in 0..3 {
-        assert_eq!(spared.spare.asked().line(), format!("GET /{number}"));
-        spared.spare.answer_ok(number.to_string().as_bytes());
+        assert_eq!(spared.spare.recv_request().line(), format!("GET /{number}"));
+        spared.spare.respond_ok(number.to_string().as_bytes());
         assert_eq!(spared.client.response().text(), number.to_string());
     }
     let patient = ask("POST", &spared.place).field("Expect", "100-continue").length(2);
     spared.client.ask(&patient);
     spared.client.expect_continue();
     spared.client.send("hi");
-    assert_eq!(spared.spare.asked().body, b"hi");
-    spared.spare.answer_ok(b"");
+    assert_eq!(spared.spare.recv_request().body, b"hi");
+    spared.spare.respond_ok(b"");
     assert_eq!(spared.client.response().status(), 200);
     let mut old = spared.relay.connect();
     old.ask(&ask("GET", &spared.place).http10());
-    spared.spare.asked();
+    spared.spare.recv_request();
     spared.spare.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nold\r\n0\r\n\r\n");
     let answer = old.response();
     assert_eq!((answer.text(), answer.ending), ("old", Ending::Complete));
@@ -283,12 +283,12 @@ fn a_failed_call_does_not_truncate_the_previous_response() {
     let mut client = Wire::connect_narrow(spared.relay.address());
     let body = pattern(0, 300_000);
     client.ask(&ask("GET", &spared.place));
-    spared.spare.asked();
-    spared.spare.answer_ok(&body);
+    spared.spare.recv_request();
+    spared.spare.respond_ok(&body);
     client.ask(&ask("POST", &spared.place).chunked().raw_body(b"5\r\nhello\r\n"));
     spared.spare.head();
     spared.spare.send([ok(1000).as_bytes(), BEGUN].concat());
-    spared.relay.turn();
+    spared.relay.await_turn();
     // No size of a chunk, and more after it than one read takes.
     client.send_what_fits(&b"no size\r\n".repeat(60_000)).expect("a connection");
     assert!(client.response().body == body, "the first answer is complete");

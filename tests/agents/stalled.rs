@@ -18,10 +18,10 @@ fn assert_others_are_served(relay: &Relay, other: &mut Agent) {
     pair.pass_first(b"begun");
     for _ in 0..3 {
         let mut client = relay.connect();
-        client.ask(&ask("POST", &other.place()).body("a question"));
-        let asked = other.asked();
+        client.ask(&ask("POST", &other.path()).body("a question"));
+        let asked = other.recv_request();
         assert_eq!(asked.body, b"a question");
-        other.answer_ok(asked.number, b"another agent");
+        other.respond_ok(asked.number, b"another agent");
         assert_eq!(client.response().text(), "another agent");
         pair.pass(b"more");
     }
@@ -34,9 +34,9 @@ fn a_client_that_stalls_during_a_response_blocks_nothing() {
     let mut agent = Agent::connect(&relay, Dialect::V1, Value::Null);
     let mut other = Agent::connect(&relay, Dialect::V1, Value::Null);
     let mut stalled = Wire::connect_narrow(relay.address());
-    stalled.ask(&ask("GET", &agent.place()));
-    let (number, _, _) = agent.asked_head();
-    agent.begin(number, "HTTP/1.1 200 OK\r\n\r\n", false);
+    stalled.ask(&ask("GET", &agent.path()));
+    let (number, _, _) = agent.recv_request_head();
+    agent.respond_head(number, "HTTP/1.1 200 OK\r\n\r\n", false);
     agent.send(number, &[b'x'; 1000], false);
     assert_eq!(stalled.head().status, 200);
     assert_eq!(stalled.body(1000).len(), 1000, "it has begun");
@@ -44,10 +44,10 @@ fn a_client_that_stalls_during_a_response_blocks_nothing() {
 
     let mut client = relay.connect();
     for _ in 0..3 {
-        client.ask(&ask("POST", &agent.place()).body("a question"));
-        let asked = agent.asked();
+        client.ask(&ask("POST", &agent.path()).body("a question"));
+        let asked = agent.recv_request();
         assert_eq!(asked.body, b"a question");
-        agent.answer_ok(asked.number, b"the same agent");
+        agent.respond_ok(asked.number, b"the same agent");
         assert_eq!(client.response().text(), "the same agent");
     }
     assert_others_are_served(&relay, &mut other);
@@ -63,7 +63,7 @@ fn stuck_uploads(relay: &Relay, agent: &Agent, count: usize) -> Vec<Wire> {
     let part = vec![b'x'; 16 << 20];
     let upload = |_| {
         let mut client = relay.connect();
-        client.ask(&ask("POST", &agent.place()).length(part.len()));
+        client.ask(&ask("POST", &agent.path()).length(part.len()));
         assert!(relay.fill(&mut client, &part) < part.len(), "it has to wait");
         client
     };
@@ -97,7 +97,7 @@ fn an_agent_that_does_not_read_uses_little_memory_and_blocks_no_other() {
     assert_others_are_served(&relay, &mut other);
     // All of them are there, and wait.
     for _ in 0..UPLOADS {
-        let (_, _, over) = agent.asked_head();
+        let (_, _, over) = agent.recv_request_head();
         assert!(!over);
     }
     drop(clients);

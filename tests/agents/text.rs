@@ -20,8 +20,8 @@ impl Two {
         let mut agent = Agent::connect(&relay, Dialect::Text, Value::Null);
         let mut clients = [relay.connect(), relay.connect()];
         for (number, client) in clients.iter_mut().enumerate() {
-            client.ask(&ask("GET", &format!("{}/{number}", agent.place())));
-            relay.turn();
+            client.ask(&ask("GET", &format!("{}/{number}", agent.path())));
+            relay.await_turn();
         }
         agent.await_event(|event| matches!(event, Event::Request { .. }).then_some(()));
         Two { agent, clients, _relay: relay }
@@ -29,7 +29,7 @@ impl Two {
 
     /// The next call comes once the one before is answered.
     fn await_second(&mut self) {
-        let asked = self.agent.asked();
+        let asked = self.agent.recv_request();
         assert_eq!(asked.line(), "GET /1");
     }
 
@@ -51,7 +51,7 @@ fn a_response_may_span_many_text_messages() {
     let mut two = Two::start();
     for (number, body) in ["one after", "the other"].into_iter().enumerate() {
         for part in answer(body).as_bytes().chunks(3) {
-            two.agent.say(str::from_utf8(part).expect("ASCII"));
+            two.agent.send_text(str::from_utf8(part).expect("ASCII"));
         }
         if number == 0 {
             two.await_second();
@@ -63,9 +63,9 @@ fn a_response_may_span_many_text_messages() {
 #[test]
 fn responses_without_ids_are_matched_in_order() {
     let mut two = Two::start();
-    two.agent.say(&answer("a"));
+    two.agent.send_text(&answer("a"));
     two.await_second();
-    two.agent.say("HTTP/1.1 200 OK\r\n\r\nto the end of the message");
+    two.agent.send_text("HTTP/1.1 200 OK\r\n\r\nto the end of the message");
     two.assert_answered("in order", ["a", "to the end of the message"]);
 }
 
@@ -73,11 +73,11 @@ fn responses_without_ids_are_matched_in_order() {
 fn a_response_to_an_unknown_id_is_dropped() {
     let mut two = Two::start();
     let stray = "HTTP/1.1 200 OK\r\nX-Correlation-Id: x\r\nContent-Length: 1\r\n\r\n?";
-    two.agent.say(stray);
-    two.agent.say(&answer("fine"));
+    two.agent.send_text(stray);
+    two.agent.send_text(&answer("fine"));
     two.await_second();
-    two.agent.say(stray);
-    two.agent.say(&answer("fine"));
+    two.agent.send_text(stray);
+    two.agent.send_text(&answer("fine"));
     two.assert_answered("the others", ["fine", "fine"]);
 }
 
@@ -86,19 +86,19 @@ fn a_request_that_is_not_text_or_too_large_is_refused() {
     let relay = Relay::start(&[]);
     let mut agent = Agent::connect(&relay, Dialect::Text, Value::Null);
     let mut client = relay.connect();
-    client.ask(&ask("POST", &agent.place()).body(b"\xff\xfe"));
+    client.ask(&ask("POST", &agent.path()).body(b"\xff\xfe"));
     assert_error("no text", &client.response(), (415, "UnsupportedMediaTypeError", None));
     let mut client = relay.connect();
-    client.ask(&ask("POST", &agent.place()).length(TEXT_MAX_BYTES + 1));
+    client.ask(&ask("POST", &agent.path()).length(TEXT_MAX_BYTES + 1));
     assert_error("too large", &client.response(), (413, "ContentTooLargeError", None));
     let mut client = relay.connect();
     let chunk = format!("{:x}\r\n{}", TEXT_MAX_BYTES, "x".repeat(TEXT_MAX_BYTES));
-    client.ask(&ask("POST", &agent.place()).chunked().raw_body(chunk.as_bytes()));
+    client.ask(&ask("POST", &agent.path()).chunked().raw_body(chunk.as_bytes()));
     assert_error("too large", &client.response(), (413, "ContentTooLargeError", None));
     let mut client = relay.connect();
-    client.ask(&ask("POST", &agent.place()).body("héllo"));
-    let asked = agent.asked();
+    client.ask(&ask("POST", &agent.path()).body("héllo"));
+    let asked = agent.recv_request();
     assert_eq!(asked.body, "héllo".as_bytes(), "none of the others came");
-    agent.answer_ok(asked.number, b"");
+    agent.respond_ok(asked.number, b"");
     assert_eq!(client.response().status(), 200);
 }

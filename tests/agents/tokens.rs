@@ -51,7 +51,7 @@ fn a_token_is_accepted_in_the_upgrade_or_in_the_metadata() {
     ] {
         let event = guarded.connect_with(header, metadata);
         assert!(matches!(event, Event::Open(_)), "{name}: {event:?}");
-        guarded.relay.turn();
+        guarded.relay.await_turn();
     }
 }
 
@@ -111,9 +111,9 @@ fn tokens_and_secrets_are_never_shown() {
     let address = guarded.relay.address();
     let mut agent = Agent::upgraded(address, &asked, Dialect::V1, metadata);
     agent.await_open();
-    guarded.relay.turn();
+    guarded.relay.await_turn();
     let spare = agent.welcome().tunnel_secret.expect("a secret").to_string();
-    let list = guarded.relay.look("/socket");
+    let list = guarded.relay.admin_get("/socket");
     assert_eq!(list.json()[0]["metadata"], json!({ "name": "billing", "more": "public" }));
     agent.close(close::NORMAL, "");
     eventually("it is away", || (guarded.relay.get("/api/billing").status() == 404).then_some(()));

@@ -25,12 +25,12 @@ fn the_agent_listener_accepts_upgrades_at_its_root() {
         let metadata = serde_json::json!({ "name": name });
         let mut agent = Agent::upgraded(address, &asked, Dialect::Text, metadata);
         agent.await_open();
-        relay.turn();
+        relay.await_turn();
         let mut client = relay.connect();
         client.ask(&ask("GET", &format!("/api/{name}/x")));
-        let asked = agent.asked();
+        let asked = agent.recv_request();
         assert_eq!(asked.line(), "GET /x", "{target}");
-        agent.answer_ok(asked.number, b"");
+        agent.respond_ok(asked.number, b"");
         assert_eq!(client.response().status(), 200, "{target}");
     }
     let exchange = |ask: &Ask| Wire::connect(address).exchange(ask);
@@ -82,7 +82,7 @@ fn agents_beyond_the_limit_are_refused() {
     let answer = relay.exchange(&upgrade("/socket", Dialect::V1));
     assert_error("one too many", &answer, (503, "TooBusyError", None));
     assert!(answer.text().contains("agents"), "{}", answer.text());
-    first.vanish();
+    first.disconnect();
     eventually("its place is free", || {
         let mut wire = relay.connect();
         wire.ask(&upgrade("/socket", Dialect::V1));

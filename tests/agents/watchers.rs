@@ -52,7 +52,7 @@ fn a_subscriber_that_does_not_read_is_disconnected() {
 fn await_event(wire: &mut Wire, kind: &str) {
     let mut text = Vec::new();
     while !text.ends_with(b"\n\n") {
-        let mut some = wire.some(usize::MAX);
+        let mut some = wire.read_some(usize::MAX);
         assert!(!some.is_empty(), "it ended after {text:?}");
         text.append(&mut some);
     }

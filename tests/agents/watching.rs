@@ -23,12 +23,12 @@ fn event(wire: &mut Wire) -> (String, Value) {
 #[test]
 fn the_list_contains_an_object_per_agent() {
     let relay = Relay::start(&[]);
-    assert_eq!(relay.look("/socket").json(), json!([]));
+    assert_eq!(relay.admin_get("/socket").json(), json!([]));
     let mut agent = Agent::connect(&relay, Dialect::V1, json!({ "name": "a", "of": [1, 2] }));
     let mut client = relay.connect();
     client.ask(&ask("GET", "/api/a"));
-    let asked = agent.asked();
-    let list = relay.look("/socket").json();
+    let asked = agent.recv_request();
+    let list = relay.admin_get("/socket").json();
     let shown = &list[0];
     assert_eq!(shown["id"], agent.welcome().connection.to_string());
     assert_eq!(shown["name"], "a");
@@ -42,10 +42,10 @@ fn the_list_contains_an_object_per_agent() {
     for field in ["age_seconds", "bytes_in", "bytes_out"] {
         assert!(shown[field].is_u64(), "{field}: {shown}");
     }
-    agent.answer_ok(asked.number, b"");
+    agent.respond_ok(asked.number, b"");
     assert_eq!(client.response().status(), 200);
     let text = Agent::connect(&relay, Dialect::Text, Value::Null);
-    let list = relay.look("/socket").json();
+    let list = relay.admin_get("/socket").json();
     let id = json!(text.welcome().connection.to_string());
     let shown = list.as_array().expect("a list").iter().find(|one| one["id"] == id);
     assert_eq!(shown.expect("the second one")["protocol"], "text");
@@ -56,7 +56,7 @@ fn the_list_contains_an_object_per_agent() {
 fn agents_are_listed_on_the_admin_listener_only() {
     let relay = Observed::start(&[]);
     let _agent = Agent::named(&relay, Dialect::V1, "a");
-    assert_eq!(relay.operate(&ask("GET", "/socket")).json()[0]["name"], "a");
+    assert_eq!(relay.admin_exchange(&ask("GET", "/socket")).json()[0]["name"], "a");
     for target in ["/socket", "/socket/events"] {
         let refused = relay.get(target);
         assert_error(target, &refused, (403, "ForbiddenError", None));
@@ -72,7 +72,7 @@ fn connects_and_disconnects_are_sent_as_events() {
     assert_eq!(subscriber.head().get("Content-Type"), Some("text/event-stream"));
     for (name, leaves, kind) in [
         ("closed", (|mut agent| agent.close(close::NORMAL, "")) as fn(Agent), "ConnectionClosed"),
-        ("lost", Agent::vanish, "ConnectionFailure"),
+        ("lost", Agent::disconnect, "ConnectionFailure"),
         // Nobody reads its pings.
         ("silent", std::mem::forget, "ConnectionFailure"),
     ] {
@@ -87,8 +87,9 @@ fn connects_and_disconnects_are_sent_as_events() {
         assert_eq!(data["connection_id"], id, "{name}");
         assert!(data["reason"].is_string() && data["at"].is_string(), "{name}: {data}");
     }
-    let mut refused = Agent::introduced(relay.address(), Dialect::V1, json!({ "name": "No Name" }));
-    refused.closed();
+    let mut refused =
+        Agent::with_metadata(relay.address(), Dialect::V1, json!({ "name": "No Name" }));
+    refused.recv_close();
     let (kind, data) = event(&mut subscriber);
     assert_eq!((kind.as_str(), &data["connection_id"]), ("ConnectionFailure", &Value::Null));
 }

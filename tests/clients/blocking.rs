@@ -6,7 +6,7 @@ use std::os::fd::AsFd;
 use std::process::{Command, Stdio};
 
 use crate::support::{Process, Relay, eventually, pattern};
-use crate::workdir::{Desk, assert_complete, offered};
+use crate::workdir::{Desk, assert_complete, stream_of_sender};
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 
 fn unblock(end: impl AsFd) {
@@ -59,7 +59,7 @@ fn every_command_waits_for_a_standard_output_that_does_not_block() {
         assert!(got == expected && !got.is_empty(), "{arguments:?}: {} bytes", got.len());
     }
     for flags in [&[][..], &["--digest"]] {
-        let (sending, id) = desk.offer(&[&["a"], flags].concat());
+        let (sending, id) = desk.start_sending(&[&["a"], flags].concat());
         let (got, status) = output_of(desk.command(&["pipe", "receive", &id]));
         assert_eq!((status, got == content), (Some(0), true), "{flags:?}");
         assert_complete("send", &sending.finish());
@@ -76,7 +76,7 @@ fn every_command_waits_for_a_standard_input_that_does_not_block() {
         unblock(&reader);
         let command = desk.command(&[&["pipe", "send"], flags].concat());
         let sending = Process::reading(command, Stdio::from(reader));
-        let receiving = desk.start(&["receive", &offered(&sending), "-o", "b", "-f"]);
+        let receiving = desk.start(&["receive", &stream_of_sender(&sending), "-o", "b", "-f"]);
         writer.write_all(&content).expect("a reader");
         drop(writer);
         assert_complete("receive", &receiving.finish());

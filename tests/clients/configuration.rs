@@ -4,8 +4,8 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
 
-use crate::support::{Process, Relay, UNKNOWN, nobody};
-use crate::workdir::{Desk, as_nobody, assert_complete, assert_ended, offered};
+use crate::support::{Process, Relay, UNKNOWN, unprivileged_command};
+use crate::workdir::{Desk, as_nobody, assert_complete, assert_ended, stream_of_sender};
 
 /// Sends with this environment, and receives by the identifier alone.
 fn passes(relay: &Relay, what: &str, prepare: impl Fn(&Desk, &mut Command)) {
@@ -19,7 +19,7 @@ fn passes(relay: &Relay, what: &str, prepare: impl Fn(&Desk, &mut Command)) {
         Process::start(command)
     };
     let sending = start(&here, &["send", "a"]);
-    let receiving = start(&there, &["receive", &offered(&sending), "-o", "a"]);
+    let receiving = start(&there, &["receive", &stream_of_sender(&sending), "-o", "a"]);
     let got = receiving.finish();
     assert_complete(what, &got);
     assert_complete(what, &sending.finish());
@@ -80,7 +80,7 @@ fn a_home_that_cannot_be_entered_is_none_unless_its_file_is_named() {
     });
     let closed = tempfile::tempdir().expect("a directory");
     fs::set_permissions(closed.path(), fs::Permissions::from_mode(0o700)).expect("permissions");
-    let (program, _binary) = nobody();
+    let (program, _binary) = unprivileged_command();
     for (what, name, exit, words) in [
         ("nothing named", "", 5, "does not exist"),
         ("a file named", "client.toml", 2, "client.toml: Permission denied"),
@@ -120,5 +120,5 @@ fn an_invalid_file_is_named() {
             assert_eq!(got.stderr.lines().count(), 1, "{}", got.stderr);
         }
     }
-    assert_eq!(relay.look("/stream").json(), serde_json::json!([]), "no stream was made");
+    assert_eq!(relay.admin_get("/stream").json(), serde_json::json!([]), "no stream was made");
 }

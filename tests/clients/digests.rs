@@ -33,7 +33,7 @@ fn a_complete_download_is_verified_for_every_output() {
         here.put("a", &content);
         for flags in [&[][..], &["-o", "-"], &["-o", "/dev/null"]] {
             let there = Desk::at(&relay);
-            let (sending, id) = here.offer(&["a", "--digest"]);
+            let (sending, id) = here.start_sending(&["a", "--digest"]);
             let got = there.run(&[&["receive", &id], flags].concat());
             assert_complete("receive", &got);
             assert_complete("send", &sending.finish());
@@ -92,10 +92,10 @@ fn nothing_is_extracted_if_the_digest_does_not_match() {
     let here = Desk::at(&relay);
     std::fs::create_dir(here.path("tree")).expect("a directory");
     here.put("tree/a", "abc");
-    let (sending, id) = here.offer(&["tree", "--zstd"]);
+    let (sending, id) = here.start_sending(&["tree", "--zstd"]);
     assert_complete("receive", &here.run(&["receive", &id]));
     assert_complete("send", &sending.finish());
-    let tar = here.plain("tar").args(["c", "tree"]).output().expect("tar").stdout;
+    let tar = here.other_command("tar").args(["c", "tree"]).output().expect("tar").stdout;
     for (what, archive) in [("plain", tar), ("compressed", here.read("tree.tar.zst"))] {
         let false_words = "digest mismatch";
         for (trailer, words) in [(FALSE, false_words), ("", "digest missing")] {
@@ -124,7 +124,7 @@ fn json_output_contains_the_digest() {
     let (here, there) = (Desk::at(&relay), Desk::at(&relay));
     here.put("a", "abc");
     let sending: Process = here.start(&["send", "a", "--digest", "--json"]);
-    let id = crate::workdir::offered(&sending);
+    let id = crate::workdir::stream_of_sender(&sending);
     assert_complete("receive", &there.run(&["receive", &id]));
     let sent = sending.finish().stderr;
     let value = "sha-256=:ungWv48Bz+pBQUDeXa4iI7ADYaOWF3qctBD/YfIAFa0=:";

@@ -63,7 +63,7 @@ fn a_directory_arrives_unchanged() {
         &["tree", "--zstd", "--digest"],
     ] {
         let there = Desk::at(&relay);
-        let (sending, id) = here.offer(arguments);
+        let (sending, id) = here.start_sending(arguments);
         assert!(sending.stderr().contains("receive --extract "), "{}", sending.stderr());
         let got = there.run(&["receive", "-x", &id]);
         assert_complete("receive", &got);
@@ -79,22 +79,22 @@ fn sent_and_received_directories_are_compatible_with_tar() {
     let relay = Relay::start(&[]);
     let (here, there, back) = (Desk::at(&relay), Desk::at(&relay), Desk::at(&relay));
     plant(&here);
-    let (sending, id) = here.offer(&["tree"]);
-    let mut curl = there.plain("curl");
+    let (sending, id) = here.start_sending(&["tree"]);
+    let mut curl = there.other_command("curl");
     curl.args(["-q", "-fsS", "--noproxy", "*", &relay.url(&format!("/stream/{id}"))]);
     let mut downloading = curl.stdout(Stdio::piped()).spawn().expect("curl");
-    let mut tar = there.plain("tar");
+    let mut tar = there.other_command("tar");
     tar.args(["x", "-p"]).stdin(downloading.stdout.take().expect("its output"));
     assert!(tar.status().expect("tar").success());
     assert!(downloading.wait().expect("curl").success());
     assert_complete("send", &sending.finish());
     assert!(inventory(&there, "tree") == inventory(&here, "tree"), "tar x");
 
-    let mut tar = there.plain("tar");
+    let mut tar = there.other_command("tar");
     let mut packing = tar.args(["c", "tree"]).stdout(Stdio::piped()).spawn().expect("tar");
     let output = packing.stdout.take().expect("its output");
     let sending = Process::reading(there.command(&["pipe", "send"]), output.into());
-    let id = crate::workdir::offered(&sending);
+    let id = crate::workdir::stream_of_sender(&sending);
     assert_complete("receive", &back.run(&["receive", "-x", &id]));
     assert_complete("send", &sending.finish());
     assert!(packing.wait().expect("tar").success());
@@ -108,11 +108,11 @@ fn an_archive_that_is_not_extracted_is_a_file() {
     fs::create_dir(here.path("empty")).expect("a directory");
     for (flags, name) in [(&[][..], "empty.tar"), (&["--zstd"], "empty.tar.zst")] {
         let there = Desk::at(&relay);
-        let (sending, id) = here.offer(&[&["empty"], flags].concat());
+        let (sending, id) = here.start_sending(&[&["empty"], flags].concat());
         assert_complete("receive", &there.run(&["receive", &id]));
         assert_complete("send", &sending.finish());
         assert_eq!(there.names(), [name]);
-        let listed = there.plain("tar").args(["tf", name]).output().expect("tar");
+        let listed = there.other_command("tar").args(["tf", name]).output().expect("tar");
         if listed.status.success() {
             assert_eq!(listed.stdout, b"empty/\n");
         } else {
@@ -128,14 +128,14 @@ fn special_files_are_skipped_and_named() {
     fs::create_dir(here.path("tree")).expect("a directory");
     here.put("tree/a", "abc");
     nix::unistd::mkfifo(&here.path("tree/fi\u{1b}fo"), nix::sys::stat::Mode::S_IRWXU).expect("it");
-    let (sending, id) = here.offer(&["tree"]);
+    let (sending, id) = here.start_sending(&["tree"]);
     assert_complete("receive", &there.run(&["receive", "-x", &id]));
     let sent = sending.finish();
     assert_ended("send", &sent, 0, "rdv: skipped (not a regular file): tree/fi\\u{1b}fo");
     assert_eq!(fs::read_dir(there.path("tree")).expect("it").count(), 1);
 
     let there = Desk::at(&relay);
-    let (sending, id) = here.offer(&["tree", "--quiet"]);
+    let (sending, id) = here.start_sending(&["tree", "--quiet"]);
     assert_complete("receive", &there.run(&["receive", "-x", &id]));
     assert!(!sending.finish().stderr.contains("skipped"), "quiet");
 }
@@ -146,7 +146,7 @@ fn an_existing_file_is_replaced_only_with_force() {
     let (here, there) = (Desk::at(&relay), Desk::at(&relay));
     plant(&here);
     there.put("tree", "mine");
-    let (sending, id) = here.offer(&["tree"]);
+    let (sending, id) = here.start_sending(&["tree"]);
     let got = there.run(&["receive", "-x", &id]);
     assert_complete("receive", &got);
     assert!(got.stderr.starts_with("extracted into ./tree (1) ("), "{}", got.stderr);
@@ -157,7 +157,7 @@ fn an_existing_file_is_replaced_only_with_force() {
         (vec!["tree".into(), "tree (1)".into()], b"mine".to_vec())
     );
     fs::remove_dir_all(there.path("tree (1)")).expect("a directory");
-    let (sending, id) = here.offer(&["tree"]);
+    let (sending, id) = here.start_sending(&["tree"]);
     assert_complete("receive", &there.run(&["receive", "-x", &id, "--force"]));
     assert_complete("send", &sending.finish());
     assert_eq!(there.names(), ["tree"]);
@@ -172,7 +172,7 @@ fn a_non_empty_directory_is_not_replaced_even_with_force() {
     fs::create_dir(there.path("tree")).expect("a directory");
     there.put("tree/mine", "mine");
     for (flags, made) in [(&[][..], "tree (1)"), (&["--force"], "tree (2)")] {
-        let (sending, id) = here.offer(&["tree"]);
+        let (sending, id) = here.start_sending(&["tree"]);
         assert_complete("receive", &there.run(&[&["receive", "-x", &id], flags].concat()));
         assert_complete("send", &sending.finish());
         assert!(there.path(made).join("a b.bin").is_file(), "{made}");
@@ -185,9 +185,9 @@ fn a_cut_archive_leaves_nothing() {
     let relay = Relay::start(&[]);
     let (here, there) = (Desk::at(&relay), Desk::at(&relay));
     plant(&here);
-    let tar = here.plain("tar").args(["c", "tree"]).output().expect("tar").stdout;
+    let tar = here.other_command("tar").args(["c", "tree"]).output().expect("tar").stdout;
     here.put("cut", &tar[..tar.len() / 2]);
-    let (_sending, id) = here.offer(&["cut"]);
+    let (_sending, id) = here.start_sending(&["cut"]);
     assert_ended("receive", &there.run(&["receive", "-x", &id]), 1, "archive");
     assert_eq!(there.names(), Vec::<String>::new());
 }
@@ -208,7 +208,7 @@ fn what_is_no_archive_is_kept_as_a_file_that_is_named() {
         (&["a.xz"], "xz-compressed data"),
         (&["small.zst"], "Zstandard-compressed data"),
     ] {
-        let (sending, id) = here.offer(flags);
+        let (sending, id) = here.start_sending(flags);
         let got = there.run(&["receive", "-x", &id]);
         let words = format!(", not extracted: not a tar archive, but {kind}\n");
         assert_ended(flags[0], &got, 8, &words);
@@ -222,7 +222,7 @@ fn what_is_no_archive_is_kept_as_a_file_that_is_named() {
 
 /// A file of this desk, compressed.
 fn zstd(desk: &Desk, name: &str) -> Vec<u8> {
-    desk.plain("zstd").args(["-c", name]).output().expect("zstd").stdout
+    desk.other_command("zstd").args(["-c", name]).output().expect("zstd").stdout
 }
 
 #[test]
@@ -238,9 +238,10 @@ fn archives_of_tar_are_extracted_whatever_compressed_them_and_names_stay() {
     let names = ["-x", ".env", ".git", "link"];
     for (flag, archive) in [("-c", "a.tar"), ("-cz", "a.tar.gz"), ("--zstd", "a.tar.zst")] {
         let there = Desk::at(&relay);
-        let packed = here.plain("tar").args(["-c", flag, "-f", archive, "--"]).args(names).output();
+        let packed =
+            here.other_command("tar").args(["-c", flag, "-f", archive, "--"]).args(names).output();
         assert!(packed.expect("tar").status.success(), "{archive}");
-        let (sending, id) = here.offer(&[archive]);
+        let (sending, id) = here.start_sending(&[archive]);
         assert_complete(archive, &there.run(&["receive", "-x", &id]));
         assert_complete("send", &sending.finish());
         assert_eq!(there.names(), names, "{archive}");
@@ -255,11 +256,11 @@ fn what_leaves_the_target_is_skipped_named_and_shown_by_the_exit_status() {
     fs::create_dir(here.path("below")).expect("a directory");
     here.put("evil", "x");
     here.put("below/good", "y");
-    let mut tar = here.plain("tar");
+    let mut tar = here.other_command("tar");
     tar.args(["cPf", "a.tar", "../evil", "good"]).current_dir(here.path("below"));
     assert!(tar.status().expect("tar").success());
     for json in [false, true] {
-        let sending = here.offer(&["below/a.tar"]);
+        let sending = here.start_sending(&["below/a.tar"]);
         let flags = if json { &["--json"][..] } else { &[] };
         let got = there.run(&[&["receive", "-x", "-f", &sending.1], flags].concat());
         let words = if json {
@@ -286,7 +287,7 @@ fn a_bomb_is_refused() {
         (&["--max-entries", "1"], 1, "--max-entries"),
         (&["--max-size", "1GiB"], 0, "extracted into ."),
     ] {
-        let (sending, id) = here.offer(&["tree", "--zstd"]);
+        let (sending, id) = here.start_sending(&["tree", "--zstd"]);
         assert_ended(
             "receive",
             &there.run(&[&["receive", "-x", &id], flags].concat()),
@@ -304,7 +305,7 @@ fn a_killed_sender_leaves_nothing_extracted() {
     let relay = Relay::start(&[]);
     let (here, there) = (Desk::at(&relay), Desk::at(&relay));
     plant(&here);
-    let tar = here.plain("tar").args(["c", "tree"]).output().expect("tar").stdout;
+    let tar = here.other_command("tar").args(["c", "tree"]).output().expect("tar").stdout;
     for signal in [nix::sys::signal::Signal::SIGKILL, nix::sys::signal::Signal::SIGINT] {
         let (sending, id, mut rest) = here.pipe_send(&[]);
         let receiving = there.start(&["receive", "-x", &id]);
@@ -329,7 +330,7 @@ fn a_sender_killed_between_two_files_is_not_an_invalid_archive() {
     for number in 0..100 {
         here.put(&format!("tree/{number}"), [b'x'; BLOCK_BYTES]);
     }
-    let tar = here.plain("tar").args(["c", "tree"]).output().expect("tar").stdout;
+    let tar = here.other_command("tar").args(["c", "tree"]).output().expect("tar").stdout;
     // The directory, and 50 files of a header and a block each: what is waited for is a header.
     let half = &tar[..(1 + 50 * 2) * BLOCK_BYTES];
     let (sending, id, mut rest) = here.pipe_send(&[]);

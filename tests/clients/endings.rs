@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::process::Stdio;
 
 use crate::support::{Framing, Process, Relay, SmallDisk, ask, eventually, pattern};
-use crate::workdir::{Desk, assert_ended, offered};
+use crate::workdir::{Desk, assert_ended, stream_of_sender};
 use nix::sys::signal::Signal;
 use serde_json::json;
 
@@ -86,7 +86,7 @@ fn a_file_that_changes_while_the_sender_waits_is_sent_as_it_is_then() {
         let (here, there) = (Desk::at(&relay), Desk::at(&relay));
         for bytes in [120_000, 5000, 0] {
             here.put("a", pattern(3, 100_000));
-            let (sending, id) = here.offer(&[&["a"], flags].concat());
+            let (sending, id) = here.start_sending(&[&["a"], flags].concat());
             relay.await_state(&id, "SRC_CONNECTED");
             here.put("a", pattern(3, bytes));
             assert_ended("receive", &there.run(&["receive", &id, "-f"]), 0, "");
@@ -135,7 +135,7 @@ fn a_receiver_disconnect_is_reported_to_the_sender_of_a_large_file() {
     let file = std::fs::File::create(here.path("a")).expect("a file");
     file.set_len(1 << 30).expect("a sparse file");
     for flags in [&[][..], &["--digest"]] {
-        let (sending, id) = here.offer(&[&["a"], flags].concat());
+        let (sending, id) = here.start_sending(&[&["a"], flags].concat());
         let mut destination = relay.connect();
         destination.ask(&ask("GET", &format!("/stream/{id}")));
         destination.head();
@@ -162,7 +162,7 @@ fn cancelling_a_stream_ends_a_waiting_side() {
     let relay = Relay::start(&[]);
     let (here, there) = (Desk::at(&relay), Desk::at(&relay));
     here.put("a", "abc");
-    let (sending, id) = here.offer(&["a"]);
+    let (sending, id) = here.start_sending(&["a"]);
     relay.await_state(&id, "SRC_CONNECTED");
     assert_ended("cancel", &there.run(&["cancel", &id]), 0, "");
     assert_ended("send", &sending.finish(), 4, "(410 StreamDeletedError)");
@@ -193,7 +193,7 @@ fn an_error_reported_by_the_other_side_is_attributed_to_it() {
             assert_eq!(relay.exchange(&report).status(), 200);
         };
         let words = "not \\u{1b}[2J here";
-        let (sending, id) = here.offer(&["a"]);
+        let (sending, id) = here.start_sending(&["a"]);
         relay.await_state(&id, "SRC_CONNECTED");
         report(&id);
         assert_ended(&format!("send {status}"), &sending.finish(), 4, words);
@@ -213,7 +213,7 @@ fn a_stream_that_no_other_side_joins_times_out() {
     here.put("a", "abc");
     let id = relay.create_with(&json!({ "ttl_seconds": 1 }));
     let receiving = there.start(&["receive", &id]);
-    let (sending, sent) = here.offer(&["a", "--ttl", "1s"]);
+    let (sending, sent) = here.start_sending(&["a", "--ttl", "1s"]);
     assert_ended("send", &sending.finish(), 3, "retry");
     assert_ended("receive", &receiving.finish(), 3, "retry");
     relay.await_state(&id, "TIMEOUT_NO_SRC");
@@ -256,11 +256,12 @@ fn a_full_disk_is_reported_on_both_sides() {
         assert_ended("send", &sending.finish(), 4, "failed at the receiver: .: 40 MiB needed");
         assert_eq!(there.names(), Vec::<String>::new(), "{flags:?}");
 
-        let mut cat = here.plain("cat").arg("a").stdout(Stdio::piped()).spawn().expect("cat");
+        let mut cat =
+            here.other_command("cat").arg("a").stdout(Stdio::piped()).spawn().expect("cat");
         let input = cat.stdout.take().expect("its output");
         let command = here.command(&[&["pipe", "send"], flags].concat());
         let sending = Process::reading(command, input.into());
-        let id = offered(&sending);
+        let id = stream_of_sender(&sending);
         let got = there.run(&["receive", &id, "-o", "a"]);
         assert_ended("receive", &got, 1, "No space left on device");
         assert!(got.stderr.contains("partial data is in a.partial"), "{}", got.stderr);
@@ -271,7 +272,7 @@ fn a_full_disk_is_reported_on_both_sides() {
     }
     std::fs::create_dir(here.path("tree")).expect("a directory");
     std::fs::rename(here.path("a"), here.path("tree/a")).expect("a file");
-    let (sending, id) = here.offer(&["tree", "--zstd"]);
+    let (sending, id) = here.start_sending(&["tree", "--zstd"]);
     let got = there.run(&["receive", "-x", &id]);
     assert_ended("extract", &got, 1, "No space left on device");
     let words = "failed at the receiver: No space left on device";

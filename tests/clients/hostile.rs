@@ -92,7 +92,7 @@ fn a_digest_is_verified_through_a_non_blocking_pipe() {
     let desk = Desk::at(&relay);
     let content = pattern(9, 3 << 20);
     desk.put("a", &content);
-    let (sending, id) = desk.offer(&["a", "--digest"]);
+    let (sending, id) = desk.start_sending(&["a", "--digest"]);
     let (mut reader, writer) = std::io::pipe().expect("a pipe");
     let flags = nix::fcntl::OFlag::O_NONBLOCK;
     nix::fcntl::fcntl(writer.as_fd(), nix::fcntl::FcntlArg::F_SETFL(flags)).expect("a flag");
@@ -114,7 +114,7 @@ fn standard_input_at_end_of_file_is_an_empty_file() {
     let mut input = std::fs::File::open(desk.path("a")).expect("a file");
     input.read_to_end(&mut Vec::new()).expect("its end");
     let sending: Process = desk.start_with_input(&["send", "-"], input);
-    let id = crate::workdir::offered(&sending);
+    let id = crate::workdir::stream_of_sender(&sending);
     assert_complete("receive", &desk.run(&["receive", &id, "-o", "b"]));
     assert_complete("send", &sending.finish());
     assert_eq!(desk.read("b"), b"");

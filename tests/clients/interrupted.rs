@@ -4,7 +4,7 @@ use std::io::{PipeReader, PipeWriter, Write as _};
 use std::process::Command;
 
 use crate::support::{Framing, Process, Relay, eventually, pattern};
-use crate::workdir::{Desk, assert_complete, assert_ended, offered};
+use crate::workdir::{Desk, assert_complete, assert_ended, stream_of_sender};
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::signal::Signal;
 
@@ -18,7 +18,7 @@ fn an_interrupted_waiting_sender_frees_the_stream() {
     let here = Desk::at(&relay);
     here.put("a", "abc");
     for (signal, exit) in SIGNALS {
-        let (sending, id) = here.offer(&["a"]);
+        let (sending, id) = here.start_sending(&["a"]);
         relay.await_state(&id, "SRC_CONNECTED");
         sending.signal(signal);
         assert_ended("send", &sending.finish(), exit, "rdv: interrupted\n");
@@ -61,7 +61,7 @@ fn an_interrupted_extraction_leaves_nothing() {
     let (here, there) = (Desk::at(&relay), Desk::at(&relay));
     std::fs::create_dir(here.path("tree")).expect("a directory");
     here.put("tree/a", pattern(1, 100_000));
-    let tar = here.plain("tar").args(["c", "tree"]).output().expect("tar");
+    let tar = here.other_command("tar").args(["c", "tree"]).output().expect("tar");
     let (sending, id, mut rest) = here.pipe_send(&[]);
     let receiving = there.start(&["receive", "-x", &id]);
     rest.write_all(&tar.stdout[..50_000]).expect("the sender reads");
@@ -82,7 +82,7 @@ fn an_extraction_interrupted_while_writing_leaves_nothing() {
         std::fs::create_dir_all(here.path(&name)).expect("a directory");
         here.put(&format!("{name}/a"), "abc");
     }
-    let tar = here.plain("tar").args(["c", "tree"]).output().expect("tar");
+    let tar = here.other_command("tar").args(["c", "tree"]).output().expect("tar");
     // Without its end, so it is never complete, however fast it is.
     let endless = &tar.stdout[..tar.stdout.len() - 10 * 1024];
     for (signal, exit) in SIGNALS {
@@ -107,7 +107,7 @@ fn json_output_reports_an_interruption_as_a_failure() {
     let here = Desk::at(&relay);
     here.put("a", "abc");
     for (signal, exit) in SIGNALS {
-        let (sending, id) = here.offer(&["a", "--json"]);
+        let (sending, id) = here.start_sending(&["a", "--json"]);
         relay.await_state(&id, "SRC_CONNECTED");
         sending.signal(signal);
         let ended = sending.finish();
@@ -124,10 +124,10 @@ fn signals_ignored_by_the_shell_stay_ignored() {
     let (here, there) = (Desk::at(&relay), Desk::at(&relay));
     here.put("a", "abc");
     let program = env!("CARGO_BIN_EXE_rdv");
-    let mut shell: Command = here.plain("sh");
+    let mut shell: Command = here.other_command("sh");
     shell.args(["-c", "trap '' INT HUP; exec \"$0\" send a"]).arg(program);
     let sending = Process::start(shell);
-    let id = offered(&sending);
+    let id = stream_of_sender(&sending);
     relay.await_state(&id, "SRC_CONNECTED");
     sending.signal(Signal::SIGINT);
     sending.signal(Signal::SIGHUP);
@@ -152,12 +152,14 @@ fn a_full_standard_error_does_not_block_an_interruption() {
         here.put("a", "abc");
         let (_reader, writer) = full_pipe();
         let sender = here.command(&["send", "a", flag]);
-        let mut shell = here.plain("sh");
+        let mut shell = here.other_command("sh");
         shell.args(["-c", "exec \"$0\" \"$@\" 2>&0 </dev/null"]);
         shell.arg(sender.get_program()).args(sender.get_args());
         let sending = Process::reading(shell, writer.into());
         // It made its stream, so it takes signals by now, and tells of the stream.
-        eventually("a stream", || relay.look("/stream").text().contains("CREATED").then_some(()));
+        eventually("a stream", || {
+            relay.admin_get("/stream").text().contains("CREATED").then_some(())
+        });
         sending.signal(signal);
         let ended = sending.finish();
         assert_eq!(ended.status.code(), Some(exit), "{flag}, {signal}: {}", ended.status);

@@ -15,7 +15,7 @@ fn peaks(bytes: u64, flags: &[&str]) -> [u64; 2] {
     let relay = Relay::start(&[]);
     let here = Desk::at(&relay);
     File::create(here.path("a")).expect("a file").set_len(bytes).expect("a sparse file");
-    let (sending, id) = here.offer(&[&["a"], flags].concat());
+    let (sending, id) = here.start_sending(&[&["a"], flags].concat());
     let receiving = here.start(&["receive", &id, "-o", "/dev/null"]);
     let sent = thread::spawn(|| peak_of(sending));
     let (received, received_kib) = peak_of(receiving);

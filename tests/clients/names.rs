@@ -62,7 +62,7 @@ fn names_sent_by_rdv_are_sanitized() {
         if safe.is_empty() {
             continue;
         }
-        let (sending, id) = here.offer(&["a", &format!("--name={name}")]);
+        let (sending, id) = here.start_sending(&["a", &format!("--name={name}")]);
         assert_eq!(received(&relay, &id, name), safe, "{name:?}");
         assert_complete(name, &sending.finish());
     }
@@ -121,7 +121,7 @@ fn a_long_name_is_truncated_before_its_extension() {
     let here = Desk::at(&relay);
     here.put("a", "abc");
     let long = format!("{}.tar.gz", "x".repeat(300));
-    let (sending, id) = here.offer(&["a", "--name", &long]);
+    let (sending, id) = here.start_sending(&["a", "--name", &long]);
     let made = received(&relay, &id, &long);
     assert!(made.len() < 255 && made.starts_with("xxx") && made.ends_with("x.tar.gz"), "{made}");
     assert_complete("send", &sending.finish());
@@ -147,7 +147,7 @@ fn a_quote_a_backslash_and_a_percent_sign_survive_other_programs() {
             let url = relay.url(&format!("/stream/{id}/{escaped}"));
             let sending = here.curl(&["-f", "--path-as-is", "-T", "a", &url]);
             relay.await_state(&id, "SRC_CONNECTED");
-            let mut command = there.plain(program);
+            let mut command = there.other_command(program);
             command.args(arguments).arg(relay.url(&format!("/stream/{id}")));
             assert_complete(program, &crate::support::Process::start(command).finish());
             assert_complete("curl -T", &sending.finish());
@@ -180,7 +180,7 @@ fn a_file_whose_name_is_not_utf_8_is_sent() {
     let mut command = here.command(&["send"]);
     command.arg(name);
     let sending = crate::support::Process::start(command);
-    let id = crate::workdir::offered(&sending);
+    let id = crate::workdir::stream_of_sender(&sending);
     assert_eq!(received(&relay, &id, "no text"), "a\u{fffd}b[2J.txt");
     assert_complete("send", &sending.finish());
 }

@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::process::{Command, Stdio};
 
 use crate::support::{Framing, Process, Relay, UNKNOWN, assert_uploaded, eventually, pattern};
-use crate::workdir::{Desk, assert_complete, assert_ended, offered};
+use crate::workdir::{Desk, assert_complete, assert_ended, stream_of_sender};
 use serde_json::Value;
 
 /// Every line as an object, and the names of all events.
@@ -28,7 +28,7 @@ fn json_output_has_one_line_per_event() {
     let relay = Relay::start(&[]);
     let (here, there) = (Desk::at(&relay), Desk::at(&relay));
     here.put("a", pattern(1, 100_000));
-    let (sending, id) = here.offer(&["a", "--json", "--ttl", "2m"]);
+    let (sending, id) = here.start_sending(&["a", "--json", "--ttl", "2m"]);
     let received = there.run(&["receive", &id, "--json"]);
     let sent = sending.finish();
     assert_eq!((sent.status.code(), received.status.code()), (Some(0), Some(0)));
@@ -94,7 +94,7 @@ fn quiet_prints_only_the_receive_command_and_errors() {
     let relay = Relay::start(&[]);
     let (here, there) = (Desk::at(&relay), Desk::at(&relay));
     here.put("a", "abc");
-    let (sending, id) = here.offer(&["a", "-q"]);
+    let (sending, id) = here.start_sending(&["a", "-q"]);
     let got = there.run(&["receive", &id, "-q"]);
     assert_complete("receive", &got);
     assert_eq!((got.stdout.as_str(), got.stderr.as_str()), ("", ""));
@@ -133,7 +133,7 @@ fn on_terminal_of(columns: u16, desk: &Desk, arguments: &str, keys: Stdio) -> Op
         println!("not checked: there is no script(1)");
         return None;
     }
-    let mut script = desk.plain("script");
+    let mut script = desk.other_command("script");
     let rdv = env!("CARGO_BIN_EXE_rdv");
     let command = format!("stty cols {columns} rows 24; exec '{rdv}' {arguments}");
     script.args(["-qec", &command, "/dev/null"]);
@@ -256,7 +256,7 @@ fn the_qr_code_contains_the_url() {
     let relay = Relay::start(&[]);
     let here = Desk::at(&relay);
     here.put("a", "abc");
-    let (sending, id) = here.offer(&["a", "--qr"]);
+    let (sending, id) = here.start_sending(&["a", "--qr"]);
     relay.await_state(&id, "SRC_CONNECTED");
     let said = sending.stderr();
     let is_code = |line: &&str| line.contains(['█', '▀', '▄']);
@@ -272,7 +272,7 @@ fn no_qr_code_is_printed_by_default() {
     let here = Desk::at(&relay);
     here.put("a", "abc");
     let sending = here.start(&["send", "a"]);
-    relay.await_state(&offered(&sending), "SRC_CONNECTED");
+    relay.await_state(&stream_of_sender(&sending), "SRC_CONNECTED");
     let said = sending.stderr();
     assert!(!said.contains(['█', '▀', '▄']), "{said}");
 }

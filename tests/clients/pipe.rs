@@ -4,19 +4,19 @@ use std::io::Write as _;
 use std::process::Stdio;
 
 use crate::support::{Process, Relay, eventually, pattern};
-use crate::workdir::{Desk, assert_complete, assert_ended, offered};
+use crate::workdir::{Desk, assert_complete, assert_ended, stream_of_sender};
 
 #[test]
 fn a_shell_pipeline_spans_two_machines() {
     let relay = Relay::start(&[]);
     let (here, there) = (Desk::at(&relay), Desk::at(&relay));
     here.put("a", pattern(1, 5 << 20));
-    let mut shell = here.plain("sh");
+    let mut shell = here.other_command("sh");
     shell.args(["-c", "cat a | \"$RDV\" pipe send"]).env("RDV", env!("CARGO_BIN_EXE_rdv"));
     let sending = Process::start(shell);
-    let id = offered(&sending);
+    let id = stream_of_sender(&sending);
     assert!(sending.stderr().contains("rdv pipe receive http"), "{}", sending.stderr());
-    let mut shell = there.plain("sh");
+    let mut shell = there.other_command("sh");
     shell.args(["-c", "\"$RDV\" pipe receive \"$0\" | cat > a", &id]);
     let receiving = Process::start({
         shell.env("RDV", env!("CARGO_BIN_EXE_rdv"));
@@ -51,7 +51,7 @@ fn empty_input_is_a_complete_transfer() {
     let relay = Relay::start(&[]);
     let (here, there) = (Desk::at(&relay), Desk::at(&relay));
     let sending = Process::reading(here.command(&["pipe", "send"]), Stdio::null());
-    let got = there.run(&["pipe", "receive", &offered(&sending)]);
+    let got = there.run(&["pipe", "receive", &stream_of_sender(&sending)]);
     assert_complete("receive", &got);
     assert_eq!(got.stdout, "");
     assert_complete("send", &sending.finish());

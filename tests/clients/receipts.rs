@@ -25,7 +25,7 @@ fn a_receiver_confirms_what_it_has_stored() {
     std::fs::create_dir(here.path("tree")).expect("a directory");
     here.put("tree/b", "bcd");
     for (what, flags) in [("a", &[][..]), ("a", &["--digest"]), ("tree", &["--zstd"])] {
-        let (sending, id) = here.offer(&[&[what, "--json"], flags].concat());
+        let (sending, id) = here.start_sending(&[&[what, "--json"], flags].concat());
         let flags = if what == "tree" { &["-x"][..] } else { &["--force"] };
         assert_complete(what, &there.run(&[&["receive", &id], flags].concat()));
         let sent = sending.finish();
@@ -41,7 +41,7 @@ fn a_plain_client_confirms_nothing() {
     let (here, there) = (Desk::at(&relay), Desk::at(&relay));
     here.put("a", "abc");
     for name in ["curl", "standard output"] {
-        let (sending, id) = here.offer(&["a", "--json"]);
+        let (sending, id) = here.start_sending(&["a", "--json"]);
         let receiving = match name {
             "curl" => there.curl(&["-fo", "a", &relay.url(&format!("/stream/{id}"))]),
             _ => there.start(&["pipe", "receive", &id]),
@@ -58,7 +58,7 @@ fn a_receiver_that_fails_or_is_silent_fails_the_sender() {
     let relay = Relay::start(&[]);
     let here = Desk::at(&relay);
     here.put("a", "abc");
-    let (sending, id) = here.offer(&["a"]);
+    let (sending, id) = here.start_sending(&["a"]);
     let _wire = receiver(&relay, &id);
     let receipt =
         ask("POST", &format!("/stream/{id}/receipt")).body(r#"{"error":"no space left"}"#);
@@ -66,11 +66,11 @@ fn a_receiver_that_fails_or_is_silent_fails_the_sender() {
     assert_ended("failed", &sending.finish(), 4, "rdv: failed at the receiver: no space left\n");
 
     // It was killed before it had stored what its socket took.
-    let (sending, id) = here.offer(&["a", "--receipt-timeout", "100ms"]);
+    let (sending, id) = here.start_sending(&["a", "--receipt-timeout", "100ms"]);
     drop(receiver(&relay, &id));
     assert_ended("silent", &sending.finish(), 4, "did not confirm within 100ms");
 
-    let (sending, id) = here.offer(&["a", "--receipt-timeout", "0s"]);
+    let (sending, id) = here.start_sending(&["a", "--receipt-timeout", "0s"]);
     drop(receiver(&relay, &id));
     assert_complete("not awaited", &sending.finish());
 }
@@ -80,7 +80,7 @@ fn a_relay_that_forgets_the_stream_does_not_confirm_it() {
     let relay = Relay::start(&["--retention", "2s"]);
     let here = Desk::at(&relay);
     here.put("a", "abc");
-    let (sending, id) = here.offer(&["a"]);
+    let (sending, id) = here.start_sending(&["a"]);
     drop(receiver(&relay, &id));
     assert_ended("forgotten", &sending.finish(), 4, "within the retention time of the relay");
 }
@@ -90,7 +90,7 @@ fn an_archive_that_is_none_is_reported_to_the_sender() {
     let relay = Relay::start(&[]);
     let (here, there) = (Desk::at(&relay), Desk::at(&relay));
     here.put("a.txt", "abc");
-    let (sending, id) = here.offer(&["a.txt"]);
+    let (sending, id) = here.start_sending(&["a.txt"]);
     assert_ended("receive", &there.run(&["receive", "-x", &id]), 8, "not extracted");
     let words = "failed at the receiver: not extracted: not a tar archive, but text/plain";
     assert_ended("send", &sending.finish(), 4, words);

@@ -7,7 +7,9 @@ use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _, symlink};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use crate::support::{Framing, Process, Relay, SmallDisk, eventually, nobody, pattern};
+use crate::support::{
+    Framing, Process, Relay, SmallDisk, eventually, pattern, unprivileged_command,
+};
 use crate::workdir::{Desk, as_nobody, assert_complete, assert_ended};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
@@ -27,7 +29,7 @@ fn the_output_is_written_to_the_given_path() {
     ] {
         let there = Desk::at(&relay);
         fs::create_dir(there.path("sub")).expect("a directory");
-        let (sending, id) = here.offer(&["a.bin"]);
+        let (sending, id) = here.start_sending(&["a.bin"]);
         let flags = output.map_or(vec![], |output| vec!["-o", output]);
         let got = there.run(&[&["receive", &id], &flags[..]].concat());
         assert_complete("receive", &got);
@@ -51,14 +53,14 @@ fn standard_output_may_be_a_pipe_or_a_file() {
     let content = pattern(2, 2 << 20);
     here.put("a", &content);
 
-    let (sending, id) = here.offer(&["a"]);
+    let (sending, id) = here.start_sending(&["a"]);
     let got = there.run(&["receive", &id, "-o", "-"]);
     assert_complete("a pipe", &got);
     assert!(got.output == content, "a pipe");
     assert_complete("send", &sending.finish());
 
     there.put("log", "before\n");
-    let (sending, id) = here.offer(&["a"]);
+    let (sending, id) = here.start_sending(&["a"]);
     let log = File::options().append(true).open(there.path("log")).expect("the log");
     let mut receiving = there.command(&["receive", &id, "-o", "-"]);
     receiving.stdin(Stdio::null()).stdout(log);
@@ -77,14 +79,14 @@ fn special_files_are_written_to_and_never_replaced() {
     here.put("a", "abc");
     nix::unistd::mkfifo(&there.path("fifo"), nix::sys::stat::Mode::S_IRWXU).expect("a FIFO");
     let mut reader = reader_of(&there.path("fifo"));
-    let (sending, id) = here.offer(&["a"]);
+    let (sending, id) = here.start_sending(&["a"]);
     assert_complete("receive", &there.run(&["receive", &id, "-o", "fifo", "--force"]));
     assert_complete("send", &sending.finish());
     let mut read = String::new();
     reader.read_to_string(&mut read).expect("what was written");
     assert_eq!(read, "abc");
 
-    let (_sending, id) = here.offer(&["a"]);
+    let (_sending, id) = here.start_sending(&["a"]);
     let got = there.run(&["receive", &id, "-o", "/dev/full", "--force"]);
     assert_ended("/dev/full", &got, 1, "cannot write the received data: No space left on device");
     assert!(!fs::metadata("/dev/full").expect("it").is_file());
@@ -108,7 +110,7 @@ fn a_named_pipe_with_a_slow_reader_gets_everything() {
     let mut reader = reader_of(&there.path("fifo"));
     // With a digest, the bytes are written and not spliced.
     for flags in [&[][..], &["--digest"]] {
-        let (sending, id) = here.offer(&[&["a"], flags].concat());
+        let (sending, id) = here.start_sending(&[&["a"], flags].concat());
         let receiving = there.start(&["receive", &id, "-o", "fifo"]);
         let writer = File::options().write(true).open(there.path("fifo")).expect("the FIFO");
         eventually("it is full", || {
@@ -136,8 +138,8 @@ fn an_unwritable_output_is_refused_before_the_stream_is_consumed() {
     fs::set_permissions(there.directory(), Permissions::from_mode(0o755)).expect("permissions");
     nix::unistd::mkfifo(&there.path("fifo"), nix::sys::stat::Mode::S_IRWXU).expect("a FIFO");
     nix::unistd::mkfifo(&there.path("closed"), nix::sys::stat::Mode::S_IRUSR).expect("a FIFO");
-    let (_sending, id) = here.offer(&["a"]);
-    let (program, _binary) = nobody();
+    let (_sending, id) = here.start_sending(&["a"]);
+    let (program, _binary) = unprivileged_command();
     for (name, is_nobody, words) in [
         ("fifo", false, "fifo: no process reads from this named pipe; start the reader first"),
         ("closed", true, "closed: Permission denied (os error 13); choose another place"),
@@ -165,12 +167,12 @@ fn a_symlink_is_not_followed() {
     symlink("nowhere", there.path("b")).expect("a link");
     symlink("old", there.path("c.partial")).expect("a link");
     for name in ["a", "b"] {
-        let (_sending, id) = here.offer(&["a"]);
+        let (_sending, id) = here.start_sending(&["a"]);
         let got = there.run(&["receive", &id, "-o", name]);
         assert_ended(name, &got, 1, "exists already; --force replaces it");
     }
     for name in ["a", "b", "c"] {
-        let (sending, id) = here.offer(&["a"]);
+        let (sending, id) = here.start_sending(&["a"]);
         assert_complete(name, &there.run(&["receive", &id, "-o", name, "--force"]));
         assert_complete("send", &sending.finish());
         assert!(fs::symlink_metadata(there.path(name)).expect("it").is_file(), "{name}");
@@ -184,7 +186,7 @@ fn a_closed_standard_output_is_an_error_on_both_sides() {
     let relay = Relay::start(&[]);
     let here = Desk::at(&relay);
     here.put("a", pattern(3, 20 << 20));
-    let (sending, id) = here.offer(&["a"]);
+    let (sending, id) = here.start_sending(&["a"]);
     let mut receiving = here.command(&["receive", &id, "-o", "-"]);
     let (reader, writer) = std::io::pipe().expect("a pipe");
     drop(reader);
@@ -203,7 +205,7 @@ fn an_existing_output_is_refused_before_the_stream_is_consumed() {
     here.put("a", "new");
     there.put("old", "old");
     fs::create_dir(there.path("dir")).expect("a directory");
-    let (sending, id) = here.offer(&["a"]);
+    let (sending, id) = here.start_sending(&["a"]);
     for (what, flags, words) in [
         ("a file", &["-o", "old"][..], "old exists already; --force replaces it"),
         ("no directory for it", &["-o", "none/a"], "none: no such directory"),
@@ -229,8 +231,8 @@ fn an_unwritable_directory_is_refused_before_the_stream_is_consumed() {
     let (here, there) = (Desk::at(&relay), Desk::at(&relay));
     here.put("a", "new");
     fs::set_permissions(there.directory(), Permissions::from_mode(0o555)).expect("permissions");
-    let (sending, id) = here.offer(&["a"]);
-    let (program, _binary) = nobody();
+    let (sending, id) = here.start_sending(&["a"]);
+    let (program, _binary) = unprivileged_command();
     for flags in [&[][..], &["-o", "a"], &["-o", "."], &["-x"]] {
         let mut command = Command::new(program.get_program());
         command.args(program.get_args()).args(["receive", &id]).args(flags);
@@ -259,7 +261,7 @@ fn a_name_that_is_taken_gets_a_number() {
         ("b", &["--force"], "b (2)"),
         ("c", &[], "c (1)"),
     ] {
-        let (sending, id) = here.offer(&["a.bin", "--name", name]);
+        let (sending, id) = here.start_sending(&["a.bin", "--name", name]);
         let got = there.run(&[&["receive", &id], flags].concat());
         assert_complete(name, &got);
         let (begin, end) = (format!("received {made} (3 B"), format!("); {name} exists already\n"));
@@ -283,7 +285,7 @@ fn a_name_that_is_taken_gets_a_number() {
     assert_ended("receive", &got, 0, "\"output\":\"d (1)\"");
     assert_eq!((there.read("d"), there.read("d (1)")), (b"theirs".to_vec(), b"abcdef".to_vec()));
 
-    let (sending, id) = here.offer(&["a.bin"]);
+    let (sending, id) = here.start_sending(&["a.bin"]);
     assert_complete("receive", &there.run(&["receive", &id, "--force"]));
     assert_complete("send", &sending.finish());
     assert_eq!(there.read("a.bin"), b"new");
@@ -306,7 +308,7 @@ fn what_cannot_hold_it_is_found_out_before_the_stream_is_joined() {
             continue;
         }
         here.put("a", pattern(6, bytes));
-        let (sending, id) = here.offer(&["a"]);
+        let (sending, id) = here.start_sending(&["a"]);
         relay.await_state(&id, "SRC_CONNECTED");
         let got = there.run(&[&["receive", &id], flags].concat());
         assert_ended(&format!("{flags:?}"), &got, 1, words);

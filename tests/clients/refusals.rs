@@ -6,7 +6,9 @@ use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
 use std::thread;
 
-use crate::support::{ADMIN, Observed, Process, Relay, UNKNOWN, ask, eventually, nobody};
+use crate::support::{
+    ADMIN, Observed, Process, Relay, UNKNOWN, ask, eventually, unprivileged_command,
+};
 use crate::workdir::{Desk, assert_complete, assert_ended};
 use nix::sys::signal::Signal;
 
@@ -61,7 +63,7 @@ fn invalid_arguments_are_a_one_line_error_and_create_no_stream() {
         assert_one_line(what, &got.stderr);
         assert_eq!(got.stdout, "", "{what}");
     }
-    assert_eq!(relay.look("/stream").json(), serde_json::json!([]), "no stream was made");
+    assert_eq!(relay.admin_get("/stream").json(), serde_json::json!([]), "no stream was made");
 }
 
 #[test]
@@ -71,7 +73,7 @@ fn unreadable_input_creates_no_stream() {
     here.put("secret", "abc");
     fs::set_permissions(here.path("secret"), Permissions::from_mode(0o000)).expect("permissions");
     fs::set_permissions(here.directory(), Permissions::from_mode(0o755)).expect("permissions");
-    let (mut program, _binary) = nobody();
+    let (mut program, _binary) = unprivileged_command();
     program.args(["send", "secret"]).current_dir(here.directory());
     program.env("RDV_RELAY", relay.url("")).env("RDV_CLIENT_CONFIG", "/dev/null");
     let got = Process::start(program).finish();
@@ -89,7 +91,7 @@ fn unreadable_input_creates_no_stream() {
     let directory = File::open(here.directory()).expect("a directory");
     let got = here.start_with_input(&["pipe", "send"], directory).finish();
     assert_ended("a directory as input", &got, 1, "directory");
-    assert_eq!(relay.look("/stream").json(), serde_json::json!([]), "no stream was made");
+    assert_eq!(relay.admin_get("/stream").json(), serde_json::json!([]), "no stream was made");
 }
 
 #[test]
@@ -130,7 +132,7 @@ fn a_second_client_is_refused_and_the_first_is_served() {
     assert_complete("first receiver", &first.finish());
     assert_eq!((there.read("a"), other.names()), (b"abc".to_vec(), vec![]));
 
-    let (sending, id) = here.offer(&["a"]);
+    let (sending, id) = here.start_sending(&["a"]);
     relay.await_state(&id, "SRC_CONNECTED");
     let second = here.run(&["send", "a", "--stream", &id]);
     assert_ended("second sender", &second, 5, "another client is connected already");
@@ -201,10 +203,10 @@ fn a_busy_relay_is_retried_and_then_reported() {
     eventually("it retries", || sending.stderr().contains("; retry 1 of 9 in ").then_some(()));
     let url = relay.url(&format!("/stream/{id}"));
     assert_complete("cancel", &here.run(&["cancel", &url]));
-    let id = crate::workdir::offered(&sending);
+    let id = crate::workdir::stream_of_sender(&sending);
     assert_complete("receive", &here.run(&["receive", &id, "-o", "b"]));
     assert_ended("send", &sending.finish(), 0, "retry 1 of 9");
-    assert_eq!(relay.operate(&ask("POST", "/control/suspend")).status() / 100, 2);
+    assert_eq!(relay.admin_exchange(&ask("POST", "/control/suspend")).status() / 100, 2);
     assert_ended("suspended", &here.run(&["send", "a", "--retries", "0"]), 5, "try again later");
 }
 

@@ -4,8 +4,8 @@ use std::fs::{self, File};
 use std::io::{Seek as _, SeekFrom, Write as _};
 use std::process::Stdio;
 
-use crate::support::{Process, Relay, nobody, pattern};
-use crate::workdir::{Desk, assert_complete, assert_ended, offered};
+use crate::support::{Process, Relay, pattern, unprivileged_command};
+use crate::workdir::{Desk, assert_complete, assert_ended, stream_of_sender};
 use nix::sys::stat::Mode;
 
 /// Receives a stream at another desk; what lies there afterwards is this one file.
@@ -24,7 +24,7 @@ fn a_file_of_any_size_arrives_byte_for_byte() {
     for size in [0, 1, 40 << 20] {
         let content = pattern(1, size);
         here.put("a.bin", &content);
-        let (sending, id) = here.offer(&["a.bin"]);
+        let (sending, id) = here.start_sending(&["a.bin"]);
         let (name, bytes) = received(&relay, &id);
         assert_eq!(name, "a.bin");
         assert!(bytes == content, "{size} bytes");
@@ -40,10 +40,10 @@ fn standard_input_is_sent_from_a_pipe_or_from_a_file_offset() {
     let content = pattern(2, 3 << 20);
     here.put("in", &content);
 
-    let mut cat = here.plain("cat").arg("in").stdout(Stdio::piped()).spawn().expect("cat");
+    let mut cat = here.other_command("cat").arg("in").stdout(Stdio::piped()).spawn().expect("cat");
     let output = cat.stdout.take().expect("its output");
     let sending = Process::reading(here.command(&["send", "-"]), output.into());
-    let id = offered(&sending);
+    let id = stream_of_sender(&sending);
     let (name, bytes) = received(&relay, &id);
     assert_eq!(name, format!("rdv-{}", &id[..8]), "nothing has a name, so the stream gives one");
     assert!(bytes == content, "a pipe");
@@ -53,7 +53,7 @@ fn standard_input_is_sent_from_a_pipe_or_from_a_file_offset() {
     let mut file = File::open(here.path("in")).expect("a file");
     file.seek(SeekFrom::Start(1000)).expect("seek");
     let sending = here.start_with_input(&["send", "-"], file);
-    let (_, bytes) = received(&relay, &offered(&sending));
+    let (_, bytes) = received(&relay, &stream_of_sender(&sending));
     assert!(bytes == content[1000..], "a file from where it stands");
     assert_complete("send from a file", &sending.finish());
 }
@@ -68,12 +68,12 @@ fn input_without_a_size_is_sent_to_its_end() {
         let mut fifo = File::options().write(true).open(fifo).expect("the FIFO");
         fifo.write_all(&pattern(3, 300_000)).expect("the FIFO takes it");
     });
-    let (sending, id) = here.offer(&["fifo"]);
+    let (sending, id) = here.start_sending(&["fifo"]);
     assert_eq!(received(&relay, &id), ("fifo".into(), pattern(3, 300_000)));
     assert_complete("send a FIFO", &sending.finish());
     writing.join().expect("the writer");
 
-    let (sending, id) = here.offer(&["/proc/version"]);
+    let (sending, id) = here.start_sending(&["/proc/version"]);
     assert_eq!(received(&relay, &id), ("version".into(), fs::read("/proc/version").expect("it")));
     assert_complete("send a file of /proc", &sending.finish());
 }
@@ -112,7 +112,7 @@ fn curl_gets_the_name_and_the_type() {
         let (here, there) = (Desk::at(&relay), Desk::at(&relay));
         here.put("a b.csv", "1,2\n");
         here.put("none", "1,2\n");
-        let (sending, id) = here.offer(flags);
+        let (sending, id) = here.start_sending(flags);
         let url = relay.url(&format!("/stream/{id}"));
         let got = there.curl(&["-fOJ", "-w", "%{content_type}", &url]).finish();
         assert_complete("curl", &got);
@@ -149,7 +149,7 @@ fn an_unprivileged_user_can_send_and_receive() {
     let [here, there] = &desks;
     here.put("a", pattern(5, 1 << 20));
     let as_nobody = |desk: &Desk, arguments: &[&str]| {
-        let (mut command, directory) = nobody();
+        let (mut command, directory) = unprivileged_command();
         let open = std::os::unix::fs::PermissionsExt::from_mode(0o777);
         fs::set_permissions(desk.directory(), open).expect("permissions");
         command.args(arguments).current_dir(desk.directory());
@@ -157,7 +157,7 @@ fn an_unprivileged_user_can_send_and_receive() {
         (Process::start(command), directory)
     };
     let (sending, _binary) = as_nobody(here, &["send", "a", "--digest"]);
-    let (receiving, _binary) = as_nobody(there, &["receive", &offered(&sending)]);
+    let (receiving, _binary) = as_nobody(there, &["receive", &stream_of_sender(&sending)]);
     assert_complete("send", &sending.finish());
     assert_complete("receive", &receiving.finish());
     assert!(there.read("a") == here.read("a"));
@@ -168,7 +168,7 @@ fn a_capped_ttl_is_reported_and_a_url_needs_no_scheme() {
     let relay = Relay::start(&["--max-ttl", "90s"]);
     let (here, there) = (Desk::at(&relay), Desk::at(&relay));
     here.put("a", "abc");
-    let (sending, id) = here.offer(&["a"]);
+    let (sending, id) = here.start_sending(&["a"]);
     let said = sending.stderr();
     assert!(said.contains(", within 90 s (the relay's maximum):"), "{said}");
     let place = format!("{}/stream/{id}", relay.address());
@@ -176,7 +176,7 @@ fn a_capped_ttl_is_reported_and_a_url_needs_no_scheme() {
     assert_complete("send", &sending.finish());
     let late = there.run(&["receive", "--force", &place]);
     assert_ended("used", &late, 5, "does not exist: used at ");
-    let (sending, id) = here.offer(&["a", "--ttl", "80s"]);
+    let (sending, id) = here.start_sending(&["a", "--ttl", "80s"]);
     assert!(sending.stderr().contains(", within 80 s:"), "{}", sending.stderr());
     assert_complete("receive", &there.run(&["receive", "--force", &id]));
 }
@@ -189,7 +189,7 @@ fn several_files_are_sent_as_one_archive() {
     here.put("a.txt", "A");
     here.put("below/tree/b", "B");
     std::os::unix::fs::symlink("a.txt", here.path("link")).expect("a link");
-    let (sending, id) = here.offer(&["a.txt", "below/tree", "link"]);
+    let (sending, id) = here.start_sending(&["a.txt", "below/tree", "link"]);
     assert!(sending.stderr().contains("receive --extract "), "{}", sending.stderr());
     assert_complete("receive", &there.run(&["receive", "-x", &id]));
     assert_complete("send", &sending.finish());
@@ -197,11 +197,11 @@ fn several_files_are_sent_as_one_archive() {
     let found = ["a.txt", "link", "tree/b"].map(|name| there.read(name));
     assert_eq!(found, [&b"A"[..], b"A", b"B"], "a link that was named is followed");
 
-    let (sending, id) = here.offer(&["a.txt", "below/tree", "--zstd"]);
+    let (sending, id) = here.start_sending(&["a.txt", "below/tree", "--zstd"]);
     assert_complete("receive", &tar.run(&["receive", &id]));
     assert_complete("send", &sending.finish());
     assert_eq!(tar.names(), ["files.tar.zst"]);
-    let unpacked = tar.plain("tar").args(["-xf", "files.tar.zst"]).status().expect("tar");
+    let unpacked = tar.other_command("tar").args(["-xf", "files.tar.zst"]).status().expect("tar");
     assert!(unpacked.success());
     assert_eq!(tar.names(), ["a.txt", "files.tar.zst", "tree"]);
 
@@ -223,13 +223,14 @@ fn files_that_do_not_tell_their_size_are_sent_with_what_can_be_read() {
     for path in sizes {
         let content = fs::read(path).expect("a file of the kernel");
         for flags in [&[][..], &["--digest"]] {
-            let (sending, id) = here.offer(&[&[path], flags].concat());
+            let (sending, id) = here.start_sending(&[&[path], flags].concat());
             assert_eq!(received(&relay, &id).1, content, "{path} {flags:?}");
             assert_complete("send", &sending.finish());
         }
     }
     let there = Desk::at(&relay);
-    let (sending, id) = here.offer(&[&sizes[..], &["/sys/class/net/lo/statistics"]].concat());
+    let (sending, id) =
+        here.start_sending(&[&sizes[..], &["/sys/class/net/lo/statistics"]].concat());
     assert_complete("receive", &there.run(&["receive", "-x", &id]));
     assert_complete("send", &sending.finish());
     assert_eq!(there.read("mtu"), fs::read(sizes[0]).expect("a file"));

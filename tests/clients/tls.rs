@@ -1,7 +1,7 @@
 //! A relay behind TLS, as most are that are far away: the same commands, by the same words.
 
 use crate::support::{Authority, Process, Relay, Terminator, is_pattern, pattern};
-use crate::workdir::{Desk, assert_complete, assert_ended, offered};
+use crate::workdir::{Desk, assert_complete, assert_ended, stream_of_sender};
 use nix::sys::signal::Signal;
 
 /// A relay that is reached by TLS, and somebody at a desk who trusts it or does not.
@@ -40,7 +40,7 @@ fn files_and_directories_are_transferred_over_tls() {
     scene.desk.put("a.bin", &content);
     for flags in [&[][..], &["--digest"]] {
         let sending = scene.start(&[&["send", "a.bin"], flags].concat());
-        let id = offered(&sending);
+        let id = stream_of_sender(&sending);
         assert!(sending.stderr().contains(&scene.url()), "{}", sending.stderr());
         assert_complete("receive", &scene.start(&["receive", "-f", "-o", "b", &id]).finish());
         assert_complete("send", &sending.finish());
@@ -50,7 +50,7 @@ fn files_and_directories_are_transferred_over_tls() {
     scene.desk.put("site/index.html", "hello");
     std::fs::create_dir(scene.desk.path("there")).expect("a directory");
     let sending = scene.start(&["send", "--zstd", "site"]);
-    let id = offered(&sending);
+    let id = stream_of_sender(&sending);
     let receiving = scene.start(&["receive", "--extract", "-o", "there", &id]);
     assert_complete("receive", &receiving.finish());
     assert_complete("send", &sending.finish());
@@ -66,7 +66,7 @@ fn pipes_are_transferred_over_tls() {
     let mut command = scene.desk.command(&["pipe", "send"]);
     command.env("RDV_RELAY", scene.url()).env("RDV_CACERT", scene.authority.file());
     let sending = Process::reading(command, input.into());
-    let id = offered(&sending);
+    let id = stream_of_sender(&sending);
     let mut command = scene.desk.command(&["pipe", "receive", &id]);
     command.env("RDV_RELAY", scene.url()).env("RDV_CACERT", scene.authority.file());
     let got = command.output().expect("rdv runs");
@@ -86,7 +86,11 @@ fn an_untrusted_relay_receives_nothing() {
     ] {
         assert_ended(name, &scene.desk.run(arguments), 7, "--cacert");
     }
-    assert_eq!(scene.relay.look("/stream").json(), serde_json::json!([]), "no stream was made");
+    assert_eq!(
+        scene.relay.admin_get("/stream").json(),
+        serde_json::json!([]),
+        "no stream was made"
+    );
 }
 
 #[test]
@@ -95,7 +99,7 @@ fn a_receiver_disconnect_is_reported_to_a_sender_over_tls() {
     let file = std::fs::File::create(scene.desk.path("big")).expect("a file");
     file.set_len(1 << 30).expect("a sparse file");
     let sending = scene.start(&["send", "big"]);
-    let id = offered(&sending);
+    let id = stream_of_sender(&sending);
     let mut receiving = scene.relay.connect();
     receiving.ask(&crate::support::ask("GET", &format!("/stream/{id}")));
     // Once a byte has passed: before, the stream would wait for another receiver.
@@ -111,7 +115,7 @@ fn a_killed_sender_is_reported_to_a_receiver_over_tls() {
     let mut command = scene.desk.command(&["pipe", "send"]);
     command.env("RDV_RELAY", scene.url()).env("RDV_CACERT", scene.authority.file());
     let sending = Process::reading(command, reader.into());
-    let id = offered(&sending);
+    let id = stream_of_sender(&sending);
     let receiving = scene.start(&["receive", "-o", "a", &id]);
     scene.relay.await_state(&id, "STREAMING");
     std::io::Write::write_all(&mut writer, b"a part").expect("a write");

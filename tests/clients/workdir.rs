@@ -58,13 +58,13 @@ impl Desk {
 
     /// `rdv` with these arguments, at this relay.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = self.plain(env!("CARGO_BIN_EXE_rdv"));
+        let mut command = self.other_command(env!("CARGO_BIN_EXE_rdv"));
         command.args(arguments);
         command
     }
 
     /// Another program, run here.
-    pub(crate) fn plain(&self, program: &str) -> Command {
+    pub(crate) fn other_command(&self, program: &str) -> Command {
         let mut command = Command::new(program);
         for name in LEADING {
             command.env_remove(name);
@@ -83,9 +83,9 @@ impl Desk {
     }
 
     /// Starts to send, and waits until it says through which stream.
-    pub(crate) fn offer(&self, arguments: &[&str]) -> (Process, String) {
+    pub(crate) fn start_sending(&self, arguments: &[&str]) -> (Process, String) {
         let sending = self.start(&[&["send"], arguments].concat());
-        let id = offered(&sending);
+        let id = stream_of_sender(&sending);
         (sending, id)
     }
 
@@ -94,7 +94,7 @@ impl Desk {
         let (reader, writer) = std::io::pipe().expect("a pipe");
         let command = self.command(&[&["pipe", "send"], flags].concat());
         let sending = Process::reading(command, Stdio::from(reader));
-        let id = offered(&sending);
+        let id = stream_of_sender(&sending);
         (sending, id, writer)
     }
 
@@ -107,7 +107,7 @@ impl Desk {
 
     /// `curl` that minds no configuration, and gives up instead of hanging.
     pub(crate) fn curl(&self, arguments: &[&str]) -> Process {
-        let mut command = self.plain("curl");
+        let mut command = self.other_command("curl");
         command.args(["-q", "-sS", "--noproxy", "*", "--max-time", "30"]).args(arguments);
         Process::start(command)
     }
@@ -127,7 +127,7 @@ impl Desk {
 }
 
 /// The stream that a sender says it made.
-pub(crate) fn offered(sending: &Process) -> String {
+pub(crate) fn stream_of_sender(sending: &Process) -> String {
     eventually("the sender says what to run", || {
         let said = sending.stderr();
         let (_, rest) = said.split_once("/stream/")?;

@@ -115,7 +115,7 @@ fn one_lost_connection_does_not_delay_the_next_ones() {
             let mut wires = clients(&faulty, 1);
             assert_eq!(fates(&mut wires), [Fate::Served], "{error} {when}");
             drop(wires);
-            faulty.relay.turn();
+            faulty.relay.await_turn();
             faulty.relay.await_descriptors(before, 0);
         }
     }

@@ -35,7 +35,7 @@ fn assert_all_complete(call: &str, error: &str, when: &str) {
         assert_eq!(verdict, Verdict::Whole, "{call} {error} {when}: {body:?}");
     }
     faulty.await_strikes(1);
-    faulty.relay.turn();
+    faulty.relay.await_turn();
     faulty.relay.await_descriptors(before, IDLE_PIPES);
 }
 

@@ -126,5 +126,5 @@ pub(crate) fn assert_recovered(relay: &Relay) {
             (attempt(relay, fresh) == Verdict::Whole).then_some(())
         });
     }
-    relay.turn();
+    relay.await_turn();
 }

@@ -43,7 +43,7 @@ fn rounds<'r>(address: SocketAddr, agent: &Agent, begin: &'r str, then: &'r str)
         .field("Rdv-Connection", &agent.welcome().connection.to_string())
         .field("Rdv-Spare", &secret)
         .bytes();
-    let call = ask("GET", &agent.place()).bytes();
+    let call = ask("GET", &agent.path()).bytes();
     Box::new(move || {
         let mut tunnel = asked(address, &bring)?;
         let mut client = connect(address)?;

@@ -42,7 +42,7 @@ fn loopback_is_not_trusted_by_default() {
         let head = relay.exchange(&ask("HEAD", target));
         assert_eq!(head.status(), 403, "HEAD {target}");
     }
-    assert_eq!(relay.look("/stream").json()[0]["id"], id.as_str(), "operators see it");
+    assert_eq!(relay.admin_get("/stream").json()[0]["id"], id.as_str(), "operators see it");
     assert_eq!(relay.status(&id)["state"], "CREATED", "the id is the permission");
 }
 
@@ -77,7 +77,7 @@ fn lists_are_shown_to_direct_clients_in_trusted_networks_only() {
 #[test]
 fn the_admin_listener_accepts_only_its_own_host_names() {
     let relay = Observed::start(&[]);
-    let address = relay.operators().to_string();
+    let address = relay.admin_address().to_string();
     for (name, host, served) in [
         ("its address", address.as_str(), true),
         ("loopback", "127.0.0.1", true),
@@ -93,7 +93,7 @@ fn the_admin_listener_accepts_only_its_own_host_names() {
             ("GET", "/nowhere"),
             ("OPTIONS", "/control"),
         ] {
-            let answer = relay.operate(&Ask::to_host(method, target, host));
+            let answer = relay.admin_exchange(&Ask::to_host(method, target, host));
             if served {
                 assert_ne!(answer.status(), 403, "{name}: {method} {target}");
             } else {
@@ -101,10 +101,10 @@ fn the_admin_listener_accepts_only_its_own_host_names() {
             }
         }
     }
-    let old = relay.operate(&ask("GET", "/healthz").http10());
+    let old = relay.admin_exchange(&ask("GET", "/healthz").http10());
     assert_eq!(old.status(), 200, "without a Host it is not from a page");
     let unix = Relay::start(&[]);
-    let answer = unix.operator(&Ask::to_host("GET", "/stream", "evil.example"));
+    let answer = unix.admin_exchange(&Ask::to_host("GET", "/stream", "evil.example"));
     assert_eq!(answer.status(), 200, "no page reaches a Unix socket");
 }
 
@@ -155,7 +155,7 @@ fn requests_from_other_origins_are_rejected() {
             ("GET", "/stream"),
             ("GET", "/metrics"),
         ] {
-            let answer = relay.operate(&with(ask(method, target), fields));
+            let answer = relay.admin_exchange(&with(ask(method, target), fields));
             if foreign {
                 assert_forbidden(name, &answer, "allowed-origins");
             } else {
@@ -167,7 +167,7 @@ fn requests_from_other_origins_are_rejected() {
     }
     let unix = Relay::start(&[]);
     let stop = ask("POST", "/control/stop").field("Origin", "http://evil.example");
-    assert_forbidden("a proxy before the socket", &unix.operator(&stop), "allowed-origins");
+    assert_forbidden("a proxy before the socket", &unix.admin_exchange(&stop), "allowed-origins");
 }
 
 #[test]
@@ -219,7 +219,7 @@ fn agents_need_tokens_on_public_listeners() {
         (&guarded, None),
     ] {
         let Some(line) = line else {
-            relay.turn();
+            relay.await_turn();
             assert!(!relay.process().stderr().contains("agents"), "nothing to say");
             continue;
         };

@@ -60,9 +60,9 @@ fn times(text: &str, part: &str) -> usize {
 #[test]
 fn the_access_log_is_off_by_default() {
     let relay = Relay::start(&[]);
-    relay.turn();
+    relay.await_turn();
     relay.signal(Signal::SIGUSR1);
-    relay.turn();
+    relay.await_turn();
     relay.signal(Signal::SIGTERM);
     assert!(!relay.finish().stdout.contains("GET /ping"));
 }
@@ -186,7 +186,7 @@ fn interrupted_requests_are_logged_with_their_outcome() {
 
     let mut half = relay.connect();
     half.ask(&ask("POST", "/stream").length(10));
-    relay.turn();
+    relay.await_turn();
     half.reset();
     has("a body that never came", &["POST - 0 - - - -"]);
 }
@@ -365,7 +365,7 @@ fn json_lines_are_objects_with_the_configured_fields() {
         flags.extend(["--access-log-field", field]);
     }
     let relay = log.relay(&flags);
-    relay.turn();
+    relay.await_turn();
     let line = r#"@cee: {"Kind":"a:b","Line":"GET /ping HTTP/1.1","Relay":"r1"},"#;
     assert_eq!(log.lines(1), [line]);
 }
@@ -379,7 +379,7 @@ fn times_are_utc_or_in_the_local_time_zone() {
         command.env("TZ", "IST-5:30").args(["serve", "--listen", "127.0.0.1:0", flag]);
         command.args(["--access-log", log.path(), "--access-log-format", "%{-0700 %%}t|%{%z}t|%t"]);
         let relay = Relay::from_command(command, 1);
-        relay.turn();
+        relay.await_turn();
         let line = &log.lines(1)[0];
         assert!(
             line.contains(&format!("|{offset}|")) && line.ends_with(&format!("{offset}]")),
@@ -393,7 +393,7 @@ fn the_log_is_appended_to_and_readable_by_its_owner_only() {
     let log = Log::new();
     for count in 1..=2 {
         let relay = log.relay(&["--access-log-preset", "common"]);
-        relay.turn();
+        relay.await_turn();
         relay.signal(Signal::SIGTERM);
         assert_eq!(relay.finish().status.code(), Some(0));
         log.lines(count);
@@ -406,7 +406,7 @@ fn the_log_is_appended_to_and_readable_by_its_owner_only() {
 fn every_name_of_standard_output_works() {
     for name in ["stdout", "STDOUT", "-", "/dev/stdout"] {
         let relay = Relay::start(&["--access-log", name]);
-        relay.turn();
+        relay.await_turn();
         eventually("the line", || {
             relay.process().stdout().contains("\"GET /ping\" 200").then_some(())
         });
@@ -418,13 +418,13 @@ fn a_rotated_log_is_reopened_on_a_signal() {
     for buffer in ["1024", "0"] {
         let log = Log::new();
         let relay = log.relay(&["--access-log-buffer", buffer]);
-        relay.turn();
+        relay.await_turn();
         log.lines(1);
         let old = log.directory.path().join("access.log.1");
         fs::rename(&log.path, &old).expect("rename");
         relay.signal(Signal::SIGUSR1);
         eventually("a new file", || log.path.exists().then_some(()));
-        relay.turn();
+        relay.await_turn();
         log.lines(1);
         assert_eq!(fs::read_to_string(&old).expect("the old log").lines().count(), 1);
     }
@@ -441,12 +441,12 @@ fn a_removed_log_directory_and_its_return_are_reported_once() {
     let told = |what| times(&relay.process().stderr(), what);
     for _ in 0..3 {
         relay.signal(Signal::SIGUSR1);
-        relay.turn();
+        relay.await_turn();
     }
     eventually("it is told", || (told("cannot reopen the access log") > 0).then_some(()));
     fs::create_dir(&inner).expect("back");
     eventually("it is written again", || {
-        relay.turn();
+        relay.await_turn();
         path.exists().then_some(())
     });
     eventually("that is told", || (told("is open again") > 0).then_some(()));
@@ -458,7 +458,7 @@ fn a_full_disk_is_reported_once_and_blocks_nothing() {
     for buffer in ["1024", "0"] {
         let relay = Relay::start(&["--access-log", "/dev/full", "--access-log-buffer", buffer]);
         for _ in 0..3 {
-            relay.turn();
+            relay.await_turn();
         }
         let mut pair = relay.pair(Framing::Chunked);
         pair.pass_first(b"hello");
@@ -550,7 +550,7 @@ fn draining_loses_no_lines() {
         } else {
             relay.signal(Signal::SIGTERM);
         }
-        assert_eq!(pair.destination.everything().0, b"");
+        assert_eq!(pair.destination.read_to_end().0, b"");
         drop((pair, waiting));
         assert_eq!(relay.finish().status.code(), Some(0));
         let text = log.text();

@@ -421,7 +421,7 @@ fn a_default_admin_socket_is_created_and_found_by_ctl() {
 #[test]
 fn the_admin_socket_of_a_user_is_in_xdg_runtime_dir() {
     // Root has a directory of its own, so this takes another user.
-    let (mut command, directory) = crate::support::nobody();
+    let (mut command, directory) = crate::support::unprivileged_command();
     let session = directory.path().join("session");
     fs::create_dir(&session).expect("a directory");
     fs::set_permissions(&session, fs::Permissions::from_mode(0o777)).expect("for the user");
@@ -452,7 +452,7 @@ fn a_failure_to_create_the_default_admin_socket_is_a_warning() {
     let file = directory.path().join("file");
     fs::write(&file, "precious").expect("a file");
     let relay = in_directory(&file, &[]);
-    relay.turn();
+    relay.await_turn();
     eventually("it warns", || relay.process().stderr().contains("no admin socket: ").then_some(()));
     assert_eq!(fs::read_to_string(file).expect("it is still there"), "precious");
 }

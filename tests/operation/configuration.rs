@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 use std::process::Command;
 
-use crate::support::{Process, Relay, ask, assert_error, eventually, nobody};
+use crate::support::{Process, Relay, ask, assert_error, eventually, unprivileged_command};
 use nix::sys::signal::Signal;
 use tempfile::TempDir;
 
@@ -82,7 +82,7 @@ fn check_config_rejects_what_serve_would_fail_on() {
 
 #[test]
 fn check_config_rejects_paths_without_permission() {
-    let (mut command, _directory) = nobody();
+    let (mut command, _directory) = unprivileged_command();
     command.args(["check-config", "--access-log", "/proc/sys/rdv.log"]);
     let finished = Process::start(command).finish();
     assert_eq!(finished.status.code(), Some(1), "{}", finished.stderr);
@@ -102,7 +102,7 @@ fn check_config_warns_of_addresses_in_use() {
     for used in [&address, &socket] {
         assert!(warned.contains(&format!("rdv: warning: {used} is in use")), "{warned}");
     }
-    relay.turn();
+    relay.await_turn();
 }
 
 #[test]
@@ -113,7 +113,7 @@ fn the_log_can_be_off_or_on_stderr_and_a_misspelt_word_is_warned_of() {
         command.args(["serve", "--listen", "127.0.0.1:0", "--access-log", log]);
         command.current_dir(directory.path()).env("RDV_ACCESS_LOG_FORMAT", "line %m %U");
         let relay = Relay::from_command(command, 1);
-        relay.turn();
+        relay.await_turn();
         relay.signal(Signal::SIGTERM);
         relay.finish()
     };
@@ -170,7 +170,7 @@ fn the_relay_ignores_variables_of_the_clients() {
         command.env(name, OsStr::from_bytes(b"/nonexistent/\xff"));
     }
     let relay = Relay::from_command(command, 1);
-    relay.turn();
+    relay.await_turn();
     relay.signal(Signal::SIGINT);
     let finished = relay.finish();
     assert!(finished.status.success(), "{}", finished.stderr);

@@ -4,7 +4,7 @@ use std::fs;
 use std::net::TcpListener;
 use std::process::Command;
 
-use crate::support::{Finished, Process, Relay, nobody, parse};
+use crate::support::{Finished, Process, Relay, parse, unprivileged_command};
 use serde_json::Value;
 
 /// A port nobody has.
@@ -107,7 +107,7 @@ fn json_output_has_the_same_checks_as_text() {
 
 #[test]
 fn an_unprivileged_user_sees_its_limits() {
-    let (mut command, _directory) = nobody();
+    let (mut command, _directory) = unprivileged_command();
     command.arg("doctor").args(FREE);
     let finished = Process::start(command).finish();
     assert_line(&finished, "splice", "ok", &["unchanged"]);
@@ -119,7 +119,7 @@ fn an_unprivileged_user_sees_its_limits() {
 fn an_unprivileged_user_is_warned_of_a_pipe_size_above_the_limit() {
     let most = fs::read_to_string("/proc/sys/fs/pipe-max-size").expect("pipe-max-size");
     let wanted = (most.trim().parse::<usize>().expect("a number") * 2).to_string();
-    let (mut command, _directory) = nobody();
+    let (mut command, _directory) = unprivileged_command();
     command.args(["doctor", "--pipe-size", &wanted]).args(FREE);
     let finished = Process::start(command).finish();
     assert_line(&finished, "pipe-max-size", "warn", &[&wanted, "fs.pipe-max-size"]);
@@ -161,7 +161,7 @@ fn a_port_served_by_a_relay_is_ok() {
     let address = relay.address().to_string();
     let finished = doctor(&["--listen", &address]);
     assert_line(&finished, "listen", "ok", &[&address, env!("CARGO_PKG_VERSION")]);
-    relay.turn();
+    relay.await_turn();
 }
 
 #[test]

@@ -194,7 +194,7 @@ fn a_request_to_the_old_process_is_answered_and_redirected() {
     assert_eq!(used.exchange(&ask("GET", "/ping")).status(), 200);
     let moved = line.first.create();
     let mut others: Vec<Wire> = (0..4).map(|_| line.first.connect()).collect();
-    line.first.turn();
+    line.first.await_turn();
     line.hand_over();
     let made = stream_of(&exchange(line.address(), &ask("POST", "/stream")));
 
@@ -398,7 +398,7 @@ fn a_new_process_that_fails_to_start_changes_nothing() {
         line.order(Signal::SIGUSR2);
         line.await_log(why);
         line.await_log("this process goes on serving");
-        line.first.turn();
+        line.first.await_turn();
         pair.pass(b"still served");
         destination.assert_silent();
         pair.complete();
@@ -416,7 +416,7 @@ fn a_missing_program_is_reported() {
     fs::remove_file(installation.path()).expect("remove");
     line.order(Signal::SIGUSR2);
     line.await_log("cannot be started");
-    line.first.turn();
+    line.first.await_turn();
 }
 
 #[test]
@@ -429,10 +429,10 @@ fn while_a_new_process_starts_the_old_one_serves_and_starts_no_more() {
     let process = eventually("it is started", || {
         fs::read_to_string(&started).ok()?.trim().parse().ok().map(Pid::from_raw)
     });
-    line.first.turn();
+    line.first.await_turn();
     line.order(Signal::SIGUSR2);
     line.await_log("no second hand-over");
-    line.first.turn();
+    line.first.await_turn();
     assert!(is_alive(process));
 
     // An order to end is meant for both.

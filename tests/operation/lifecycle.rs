@@ -48,7 +48,7 @@ fn idle_connections_do_not_delay_the_exit() {
         relay.create();
         relay.signal(signal);
         used.expect_end();
-        unused.everything();
+        unused.read_to_end();
         assert_clean_end(&relay.finish());
     }
 }
@@ -224,7 +224,7 @@ fn a_close_delimited_download_never_looks_complete_after_a_stop() {
             await_closed_listener(relay.address());
             relay.signal(Signal::SIGINT);
         }
-        assert_eq!(pair.destination.everything(), (Vec::new(), Ending::Reset), "{way}");
+        assert_eq!(pair.destination.read_to_end(), (Vec::new(), Ending::Reset), "{way}");
     }
 }
 
@@ -259,7 +259,7 @@ fn a_connection_reset_does_not_kill_the_relay() {
         pair.destination.reset();
         pair.source.reset();
     }
-    relay.turn();
+    relay.await_turn();
     relay.signal(Signal::SIGTERM);
     assert_clean_end(&relay.finish());
 }

@@ -20,7 +20,7 @@ fn an_unread_standard_error_blocks_neither_the_relay_nor_its_exit() {
     command.arg(env!("CARGO_BIN_EXE_rdv")).arg(&fifo).env("RUST_LOG", "trace");
     let relay = Relay::from_command(command, 1);
     for _ in 0..CONNECTIONS {
-        relay.turn();
+        relay.await_turn();
     }
     relay.signal(Signal::SIGTERM);
     assert_eq!(relay.finish().status.code(), Some(0));

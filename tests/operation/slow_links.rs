@@ -1,7 +1,7 @@
 //! Slow paths: two network namespaces with a line between them whose rate is limited. Needs root,
 //! iproute2, and a kernel with veth and tbf (tc-tbf(8)); without them it says so and checks nothing.
 
-use crate::support::{Line, Process, Relay, eventually, parse, run, within};
+use crate::support::{Line, Process, Relay, command_in_namespace, eventually, parse, run};
 use serde_json::Value;
 
 /// A transfer over a slow line.
@@ -46,15 +46,15 @@ fn curl(arguments: &[&str]) -> Vec<String> {
 
 /// A transfer over a slow line; waits for this verdict over a second or more.
 fn assert_side(case: &Case) {
-    let laid = Line::lay().and_then(|line| case.slow.down(&line, case.queue).map(|()| line));
+    let laid = Line::create().and_then(|line| case.slow.down(&line, case.queue).map(|()| line));
     let line = match laid {
         Ok(line) => line,
         Err(reason) => return println!("{}: skipped: {reason}", case.name),
     };
     let serve = [env!("CARGO_BIN_EXE_rdv"), "serve", "--listen", "192.0.2.1:0"];
-    let relay = Relay::from_command(within(&line.near, &serve.map(str::to_owned)), 1);
+    let relay = Relay::from_command(command_in_namespace(&line.near, &serve.map(str::to_owned)), 1);
     let ask = |arguments: &[&str]| -> Value {
-        let output = within(&line.near, &curl(arguments)).output().expect("curl");
+        let output = command_in_namespace(&line.near, &curl(arguments)).output().expect("curl");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         parse(&output.stdout)
     };
@@ -67,8 +67,8 @@ fn assert_side(case: &Case) {
     let upload = [&["-T", "/dev/zero", &url], case.upload].concat();
     let download = [&["-o", "/dev/null", &url], case.download].concat();
     let status = format!("{url}/status");
-    let _destination = Process::start(within(destination, &curl(&download)));
-    let _source = Process::start(within(source, &curl(&upload)));
+    let _destination = Process::start(command_in_namespace(destination, &curl(&download)));
+    let _source = Process::start(command_in_namespace(source, &curl(&upload)));
     let mut last = Value::Null;
     eventually(&format!("{case:?}"), || {
         last = ask(&[&status])["bottleneck"].take();

@@ -118,7 +118,7 @@ fn watchdog_notifications_are_sent_while_idle() {
     for _ in 0..5 {
         assert_eq!(manager.next(), "WATCHDOG=1\n");
     }
-    relay.turn();
+    relay.await_turn();
 }
 
 #[test]
@@ -126,7 +126,7 @@ fn a_watchdog_of_another_process_is_ignored() {
     let manager = Manager::new();
     let relay = manager.relay(&[("WATCHDOG_USEC", "1"), ("WATCHDOG_PID", "1")]);
     manager.await_line("READY=1");
-    relay.turn();
+    relay.await_turn();
     relay.signal(Signal::SIGTERM);
     assert_eq!(manager.next(), "STOPPING=1\nSTATUS=Draining\n");
     assert_clean_end(&relay.finish());
@@ -170,7 +170,7 @@ fn without_a_notify_socket_no_handover_is_made_under_systemd() {
     let relay = Relay::from_command(command, 1);
     relay.signal(Signal::SIGUSR2);
     eventually("it says why", || relay.process().stderr().contains("Type=notify").then_some(()));
-    relay.turn();
+    relay.await_turn();
     relay.signal(Signal::SIGTERM);
     assert_clean_end(&relay.finish());
 }
@@ -188,7 +188,7 @@ fn a_failed_handover_is_reported_to_the_manager() {
     std::fs::remove_file(&program).expect("remove");
     relay.signal(Signal::SIGUSR2);
     manager.await_line("STATUS=Serving; the last hand-over failed");
-    relay.turn();
+    relay.await_turn();
 }
 
 #[test]
@@ -197,7 +197,7 @@ fn an_unreachable_manager_is_logged_once_and_ignored() {
     manager.name.push_str("-is-not-there");
     let relay = manager.relay(&[("WATCHDOG_USEC", "2000")]);
     for _ in 0..20 {
-        relay.turn();
+        relay.await_turn();
     }
     relay.signal(Signal::SIGTERM);
     let finished = relay.finish();
@@ -227,7 +227,7 @@ fn an_inherited_socket_takes_precedence_over_the_address() {
     let relay = Relay::from_process(activated(socket, "$$", &["--listen", "127.0.0.1:1"]), 1);
     assert_eq!(relay.address(), address);
     assert_eq!(early.response().status(), 200);
-    relay.turn();
+    relay.await_turn();
 
     // The two share one socket, so its options can be seen from here.
     let options = SockRef::from(&ours);
@@ -249,7 +249,7 @@ fn sockets_for_another_process_are_ignored() {
     let process = activated(socket, "1", &["--listen", "127.0.0.1:0"]);
     let relay = Relay::from_process(process, 1);
     assert_ne!(relay.address(), address);
-    relay.turn();
+    relay.await_turn();
 }
 
 #[test]
@@ -288,7 +288,7 @@ fn an_inherited_socket_can_be_handed_over() {
     });
     let successor = Successor(process);
     eventually("the old process ends", || relay.ended().then_some(()));
-    relay.turn();
+    relay.await_turn();
     drop((successor, ours));
 }
 

@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::thread;
 
-use crate::support::{Ending, Framing, Pair, Relay, is_pattern, nobody, pattern};
+use crate::support::{Ending, Framing, Pair, Relay, is_pattern, pattern, unprivileged_command};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tempfile::TempDir;
 
@@ -15,7 +15,7 @@ const SIZE: usize = 300_000;
 
 /// A relay with these flags and without privileges, and the directory its binary lies in.
 fn unprivileged(flags: &[&str]) -> (Relay, TempDir) {
-    let (mut command, directory) = nobody();
+    let (mut command, directory) = unprivileged_command();
     command.args(["serve", "--listen", "127.0.0.1:0"]);
     command.args(["--max-connections", "900", "--max-streams", "900"]).args(flags);
     (Relay::from_command(command, 1), directory)

@@ -112,7 +112,7 @@ fn an_invalid_ttl_is_rejected() {
         let message = format!("ttl_seconds must be an integer of at least 1, got {text}");
         assert_error(text, &answer, (400, "InvalidBodyError", Some(&message)));
     }
-    assert_eq!(relay.look("/stream").json(), json!([]), "nothing was created");
+    assert_eq!(relay.admin_get("/stream").json(), json!([]), "nothing was created");
 }
 
 #[test]
@@ -143,7 +143,7 @@ fn an_invalid_body_is_rejected() {
     for (name, body) in rows {
         assert_error(name, &relay.exchange(&create(body)), (400, "InvalidBodyError", None));
     }
-    assert_eq!(relay.look("/stream").json(), json!([]), "nothing was created");
+    assert_eq!(relay.admin_get("/stream").json(), json!([]), "nothing was created");
 }
 
 #[test]
@@ -205,7 +205,7 @@ fn headers_that_act_on_the_origin_are_refused() {
             assert_error(name, &answer, (400, "InvalidBodyError", Some(&message)));
         }
     }
-    assert_eq!(relay.look("/stream").json(), json!([]), "no stream was made");
+    assert_eq!(relay.admin_get("/stream").json(), json!([]), "no stream was made");
 }
 
 #[test]
@@ -305,7 +305,7 @@ fn an_interrupted_creation_creates_nothing() {
     let mut wire = relay.connect();
     wire.ask(&ask("POST", "/stream").chunked().raw_body(b"2\r\n{}\r\n"));
     wire.finish_sending();
-    let (answer, _) = wire.everything();
+    let (answer, _) = wire.read_to_end();
     assert!(!answer.starts_with(b"HTTP/1.1 2"), "{:?}", String::from_utf8_lossy(&answer));
-    assert_eq!(relay.look("/stream").json(), Value::Array(Vec::new()));
+    assert_eq!(relay.admin_get("/stream").json(), Value::Array(Vec::new()));
 }

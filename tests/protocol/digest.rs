@@ -92,7 +92,7 @@ fn a_trailer_may_arrive_byte_by_byte() {
         source.ask(&put(&id, &[]));
         for byte in body(&trailers) {
             source.send([byte]);
-            relay.turn();
+            relay.await_turn();
         }
         assert_uploaded(&source.response());
         assert_eq!(destination.response().text(), "hello");
@@ -190,7 +190,7 @@ fn begin(relay: &Relay) -> (String, Wire, Wire) {
     source.send(format!("5\r\nhello\r\n0\r\nRepr-Digest: {DIGEST}\r\n"));
     destination.head();
     assert_eq!(destination.body(5), b"hello");
-    relay.turn();
+    relay.await_turn();
     (id, source, destination)
 }
 
@@ -204,7 +204,7 @@ fn the_digest_is_shown_only_after_the_complete_upload() {
     assert_uploaded(&source.response());
     assert_eq!(destination.rest(), (Vec::new(), Ending::Complete));
     assert_eq!(shown(&relay, &id).as_deref(), Some(DIGEST));
-    let list = relay.look("/stream").json();
+    let list = relay.admin_get("/stream").json();
     assert_eq!(list[0]["repr_digest"], DIGEST, "in the list as well");
 }
 
@@ -240,7 +240,7 @@ fn only_the_last_event_has_the_digest() {
     let mut follower = relay.connect();
     follower.ask(&ask("GET", &format!("/stream/{id}/events")));
     assert_eq!(follower.head().status, 200);
-    let first = follower.some(usize::MAX);
+    let first = follower.read_some(usize::MAX);
     source.send("\r\n");
     let (rest, ending) = follower.rest();
     assert_eq!(ending, Ending::Complete);

@@ -69,7 +69,7 @@ fn a_failed_download_does_not_truncate_the_previous_one() {
     });
     // It is not read while the download before it goes on.
     destination.ask(&ask("GET", "/ping"));
-    relay.turn();
+    relay.await_turn();
     drop(source);
     relay.await_state(&ids[1], "SRC_DISCONNECTED");
     assert!(destination.response().body == body, "the first one is complete");
@@ -87,7 +87,7 @@ fn a_pipelining_http_1_0_client_is_served_once() {
     let keep_alive = |path: &str| ask("GET", path).http10().field("Connection", "keep-alive");
     client.ask(&keep_alive(&format!("/stream/{id}")));
     client.ask(&keep_alive("/ping"));
-    relay.turn();
+    relay.await_turn();
     assert_uploaded(&relay.exchange(&LENGTH_10.put(&id).raw_body(b"0123456789")));
     assert_eq!(client.response().text(), "0123456789");
     client.expect_end();
@@ -205,7 +205,7 @@ fn a_destination_lost_before_the_first_byte_keeps_the_source_waiting() {
             pair.destination.leave(way);
             relay.await_state(&pair.id, "SRC_CONNECTED");
             pair.source.assert_silent();
-            let mut pair = relay.meet_source(pair.id, framing, pair.source);
+            let mut pair = relay.pair_with_new_destination(pair.id, framing, pair.source);
             pair.pass_first(&[b'x'; 10]);
             pair.complete();
             assert_eq!(relay.status(&pair.id)["state"], "FINISHED", "{name}");
@@ -327,7 +327,7 @@ fn a_waiting_source_may_half_close_after_its_body() {
         );
         source.finish_sending();
         relay.await_state(&id, "SRC_CONNECTED");
-        relay.turn();
+        relay.await_turn();
         let download = relay.get(&format!("/stream/{id}"));
         assert_eq!((download.status(), download.text()), (200, "0123456789"), "{framing:?}");
         assert_uploaded(&source.response());

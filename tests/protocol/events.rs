@@ -62,9 +62,9 @@ impl Follower {
                 let text: Vec<u8> = self.read.drain(..end + 2).collect();
                 return read_one(std::str::from_utf8(&text[..end]).expect("UTF-8"));
             }
-            let some = self.wire.some(usize::MAX);
-            assert!(!some.is_empty(), "the events ended");
-            self.read.extend_from_slice(&some);
+            let read_some = self.wire.read_some(usize::MAX);
+            assert!(!read_some.is_empty(), "the events ended");
+            self.read.extend_from_slice(&read_some);
         }
     }
 
@@ -362,7 +362,7 @@ fn a_slow_follower_skips_to_the_newest_and_the_last_event() {
         report(number);
     }
     delete(&relay, &id);
-    relay.turn();
+    relay.await_turn();
     slow.until_state("CLIENT_ERROR");
     slow.assert_over();
 }
@@ -410,7 +410,7 @@ fn a_follower_that_does_not_read_is_closed() {
         assert!(matches!(reads.next(), Told::Comment | Told::Event(_)));
         (relay.descriptors().others == before.others + 1).then_some(())
     });
-    assert_ne!(silent.everything().1, Ending::Complete);
+    assert_ne!(silent.read_to_end().1, Ending::Complete);
     delete(&relay, &id);
     reads.until_state("CLIENT_ERROR");
 }

@@ -98,7 +98,7 @@ fn stalled_readers_do_not_block_others() {
 #[test]
 fn a_waiting_upload_is_not_buffered() {
     let relay = Relay::start(&[]);
-    relay.turn();
+    relay.await_turn();
     let before = relay.resident_bytes();
     let data = vec![b'w'; 16 << 20];
     let mut waiting = Vec::new();
@@ -130,8 +130,8 @@ fn unread_responses_block_only_their_connection() {
 fn a_connection_without_a_request_is_closed() {
     let relay = Relay::start(&["--keep-alive-timeout", "300ms", "--header-timeout", "300ms"]);
     let mut mute = relay.connect();
-    mute.everything();
-    relay.turn();
+    mute.read_to_end();
+    relay.await_turn();
 }
 
 #[test]
@@ -146,9 +146,9 @@ fn an_incomplete_body_times_out() {
     ]);
     let mut wire = relay.connect();
     wire.ask(&ask("POST", "/stream").length(10).raw_body(b"{"));
-    let (answer, _) = wire.everything();
+    let (answer, _) = wire.read_to_end();
     assert!(!answer.starts_with(b"HTTP/1.1 2"), "{:?}", String::from_utf8_lossy(&answer));
-    assert_eq!(relay.look("/stream").json(), serde_json::json!([]));
+    assert_eq!(relay.admin_get("/stream").json(), serde_json::json!([]));
 }
 
 #[test]
@@ -179,7 +179,7 @@ fn bytes_after_the_last_request_do_not_reset_its_response() {
             wire.finish_sending();
         });
         assert_eq!(wire.response().text(), "pong");
-        assert_eq!(wire.everything(), (Vec::new(), Ending::Closed));
+        assert_eq!(wire.read_to_end(), (Vec::new(), Ending::Closed));
     }
 }
 
@@ -221,7 +221,7 @@ fn lingering_connections_are_bounded() {
         wires.len()
     };
     eventually("only two are lingered with", || (closed(&mut lingering) <= 2).then_some(()));
-    relay.turn();
+    relay.await_turn();
 }
 
 #[test]
@@ -238,6 +238,6 @@ fn half_closed_connections_are_closed() {
     let mut wire = relay.connect();
     wire.send("GET /pi");
     wire.finish_sending();
-    wire.everything();
-    relay.turn();
+    wire.read_to_end();
+    relay.await_turn();
 }

@@ -156,7 +156,7 @@ fn events_end_once_the_receipt_is_known() {
 fn some_event(subscriber: &mut Wire) -> Vec<u8> {
     let mut event = Vec::new();
     while !event.ends_with(b"\n\n") {
-        event.extend_from_slice(&subscriber.some(usize::MAX));
+        event.extend_from_slice(&subscriber.read_some(usize::MAX));
     }
     event
 }

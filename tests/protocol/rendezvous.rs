@@ -324,7 +324,7 @@ fn a_chunked_upload_may_arrive_byte_by_byte() {
     let mut pair = relay.pair(Framing::Chunked);
     for byte in b"5;ext=1\r\nhello\r\n00b\r\n over there\r\n0\r\nA: b\r\n\r\n" {
         pair.source.send([*byte]);
-        relay.turn();
+        relay.await_turn();
     }
     let download = pair.destination.response();
     assert_eq!((download.text(), download.ending), ("hello over there", Ending::Complete));
@@ -372,7 +372,7 @@ fn the_download_head_is_sent_with_the_first_byte() {
     let relay = Relay::start(&[]);
     for framing in [Framing::Length(2), Framing::Chunked] {
         let mut pair = relay.pair(framing);
-        relay.turn();
+        relay.await_turn();
         pair.destination.assert_silent();
         pair.pass_first(b"a");
         pair.pass(b"b");
@@ -385,7 +385,7 @@ fn the_upload_is_not_answered_before_its_end() {
     let relay = Relay::start(&[]);
     let mut pair = relay.pair(Framing::Chunked);
     pair.pass_first(b"all but the last chunk");
-    relay.turn();
+    relay.await_turn();
     pair.source.assert_silent();
     pair.complete();
 }

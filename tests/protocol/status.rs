@@ -162,7 +162,7 @@ fn a_status_is_kept_for_the_retention_time() {
     });
     assert_error("forgotten", &forgotten, (404, "SessionNotFoundError", None));
     assert_eq!(relay.status(&waiting)["state"], "CREATED", "what is active is kept");
-    let held = relay.look("/stream").json();
+    let held = relay.admin_get("/stream").json();
     assert_eq!(held.as_array().map(Vec::len), Some(1));
 }
 
@@ -227,7 +227,7 @@ fn a_truncated_close_delimited_list_never_looks_complete() {
     slow.ask(&ask("GET", "/stream").http10());
     assert_eq!(slow.head().status, 200);
     relay.await_descriptors(before, 0);
-    assert_eq!(slow.everything().1, crate::support::Ending::Reset);
+    assert_eq!(slow.read_to_end().1, crate::support::Ending::Reset);
 }
 
 #[test]
@@ -249,7 +249,7 @@ fn a_long_list_is_streamed_to_a_slow_reader_while_others_are_served() {
     let mut slow = crate::support::Wire::connect_narrow(relay.address());
     slow.ask(&ask("GET", "/stream"));
     assert_eq!(slow.head().status, 200);
-    relay.turn();
+    relay.await_turn();
 
     // The list changes while it is being read, at both ends.
     for id in made.iter().take(50).chain(made.iter().skip(MANY - 50)) {

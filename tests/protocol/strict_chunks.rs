@@ -119,7 +119,7 @@ fn huge_sizes_never_wrap_around() {
         let mut pair = relay.pair(Framing::Chunked);
         pair.source.send(format!("{size}\r\nhello\r\n0\r\n\r\n"));
         pair.source.finish_sending();
-        let (answer, _) = pair.source.everything();
+        let (answer, _) = pair.source.read_to_end();
         assert!(!answer.starts_with(b"HTTP/1.1 2"), "{name}");
         if relay.status(&pair.id)["state"] == "DST_CONNECTED" {
             // Its end was there before its first bytes were handed on.
@@ -203,7 +203,7 @@ fn json_bodies_are_parsed_as_strictly() {
         assert_error(name, &answer, (400, "BadRequestError", None));
         wire.expect_end();
     }
-    assert_eq!(relay.look("/stream").json(), serde_json::json!([]));
+    assert_eq!(relay.admin_get("/stream").json(), serde_json::json!([]));
 }
 
 #[test]

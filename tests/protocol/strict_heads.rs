@@ -29,7 +29,7 @@ fn assert_refused(relay: &Relay, start: &[u8], rows: &[Row]) {
         }
         wire.expect_end();
     }
-    relay.turn();
+    relay.await_turn();
 }
 
 #[test]
@@ -258,7 +258,7 @@ fn an_endless_head_is_bounded() {
         wire.send(start);
         let piece = endless.repeat(32 * 1024);
         eventually(&format!("no more {name} are taken"), || wire.try_send(&piece).err());
-        relay.turn();
+        relay.await_turn();
     }
     assert!(relay.resident_bytes() < 64 << 20, "{}", relay.resident_bytes());
 }
@@ -324,14 +324,14 @@ fn a_head_may_be_split_at_every_byte() {
     for at in 1..head.len() {
         let mut wire = relay.connect();
         wire.send(&head[..at]);
-        relay.turn();
+        relay.await_turn();
         wire.send(&head[at..]);
         assert_eq!(wire.response().json()["id"], id, "split at {at}");
     }
     let mut wire = relay.connect();
     for byte in &head {
         wire.send([*byte]);
-        relay.turn();
+        relay.await_turn();
     }
     assert_eq!(wire.response().json()["id"], id, "every byte alone");
 }

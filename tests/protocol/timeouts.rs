@@ -175,7 +175,7 @@ fn an_idle_transfer_times_out() {
             assert_ne!(download.ending, Ending::Complete, "{framing:?}, old: {old}");
             // What the source is told is not laid down, but it is not a success, and it is the end.
             assert!(!pair.source.succeeded(), "{framing:?}");
-            pair.source.everything();
+            pair.source.read_to_end();
             let status = relay.status(&pair.id);
             assert_eq!(
                 (&status["active"], &status["bytes_transferred"]),

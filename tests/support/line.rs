@@ -14,7 +14,7 @@ static LINES: AtomicU32 = AtomicU32::new(0);
 
 impl Line {
     /// Says why where that cannot be had: it needs root, iproute2, and a kernel with veth.
-    pub(crate) fn lay() -> Result<Line, String> {
+    pub(crate) fn create() -> Result<Line, String> {
         let number = LINES.fetch_add(1, Ordering::Relaxed);
         let name = |end: &str| format!("rdv-{}-{number}-{end}", std::process::id());
         let line = Line { near: name("near"), far: name("far") };
@@ -57,7 +57,7 @@ pub(crate) fn run(command: &str) -> Result<(), String> {
 }
 
 /// A command in a namespace.
-pub(crate) fn within(namespace: &str, words: &[String]) -> Command {
+pub(crate) fn command_in_namespace(namespace: &str, words: &[String]) -> Command {
     let mut command = Command::new("ip");
     command.args(["netns", "exec", namespace]).args(words);
     command

@@ -19,7 +19,7 @@ fn ids() -> (u32, u32) {
 
 /// A command that runs the binary without privileges, and the directory its copy lies in: the
 /// original may be where nobody may look.
-pub(crate) fn nobody() -> (Command, TempDir) {
+pub(crate) fn unprivileged_command() -> (Command, TempDir) {
     let directory = tempfile::Builder::new()
         .permissions(Permissions::from_mode(0o755))
         .tempdir()

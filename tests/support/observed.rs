@@ -43,17 +43,17 @@ impl Observed {
     }
 
     /// Where operators are served.
-    pub(crate) fn operators(&self) -> SocketAddr {
+    pub(crate) fn admin_address(&self) -> SocketAddr {
         self.operators
     }
 
     /// An operator's request.
-    pub(crate) fn operate(&self, ask: &Ask) -> Response {
+    pub(crate) fn admin_exchange(&self, ask: &Ask) -> Response {
         Wire::connect(self.operators).exchange(ask)
     }
 
     pub(crate) fn scrape(&self) -> Scrape {
-        let answer = self.operate(&ask("GET", "/metrics"));
+        let answer = self.admin_exchange(&ask("GET", "/metrics"));
         assert_eq!(answer.status(), 200, "{}", answer.text());
         Scrape(answer.text().to_owned())
     }

@@ -119,7 +119,7 @@ impl Captured {
     }
 
     /// What never comes.
-    fn nothing() -> Captured {
+    fn empty() -> Captured {
         let (reading, _) = nix::unistd::pipe().expect("a pipe");
         Captured::start(reading)
     }
@@ -166,7 +166,7 @@ impl Process {
         let mut child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
         let stdout = match child.stdout.take() {
             Some(pipe) => Captured::start(pipe.into()),
-            None => Captured::nothing(),
+            None => Captured::empty(),
         };
         let stderr = Captured::start(child.stderr.take().expect("stderr").into());
         Process { child, runtime, stdout, stderr }

@@ -96,17 +96,17 @@ impl Relay {
     }
 
     /// An operator's request, on that socket.
-    pub(crate) fn operator(&self, ask: &Ask) -> Response {
+    pub(crate) fn admin_exchange(&self, ask: &Ask) -> Response {
         Wire::connect_unix(&self.admin_socket()).exchange(ask)
     }
 
     /// What an operator sees there.
-    pub(crate) fn look(&self, target: &str) -> Response {
-        self.operator(&ask("GET", target))
+    pub(crate) fn admin_get(&self, target: &str) -> Response {
+        self.admin_exchange(&ask("GET", target))
     }
 
     /// Waits until the relay has looked at all that reached it before: a ping comes back.
-    pub(crate) fn turn(&self) {
+    pub(crate) fn await_turn(&self) {
         assert_eq!(self.get("/ping").status(), 200, "the relay is alive");
     }
 

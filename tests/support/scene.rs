@@ -135,13 +135,23 @@ impl Relay {
     }
 
     /// A new destination for a source that waits.
-    pub(crate) fn meet_source(&self, id: String, framing: Framing, source: Wire) -> Pair {
+    pub(crate) fn pair_with_new_destination(
+        &self,
+        id: String,
+        framing: Framing,
+        source: Wire,
+    ) -> Pair {
         let destination = self.waiting_paired(&id);
         Pair { id, framing, source, destination }
     }
 
     /// A new source for a destination that waits.
-    pub(crate) fn meet_destination(&self, id: String, framing: Framing, destination: Wire) -> Pair {
+    pub(crate) fn pair_with_new_source(
+        &self,
+        id: String,
+        framing: Framing,
+        destination: Wire,
+    ) -> Pair {
         let mut source = self.connect();
         source.ask(&framing.put(&id));
         self.await_state(&id, "STREAMING");
@@ -157,7 +167,7 @@ impl Relay {
             match source.send_what_fits(&data[sent..end]) {
                 Some(0) => {
                     refusals += 1;
-                    self.turn();
+                    self.await_turn();
                 }
                 Some(count) => {
                     sent += count;

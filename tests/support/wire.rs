@@ -141,7 +141,7 @@ impl Wire {
     }
 
     fn try_head(&mut self, method: &str) -> Result<Head, Ending> {
-        let head = Head::parse(&self.take_past(b"\r\n\r\n")?);
+        let head = Head::parse(&self.read_past(b"\r\n\r\n")?);
         self.incoming = framing(&head, method);
         Ok(head)
     }
@@ -161,7 +161,7 @@ impl Wire {
     pub(crate) fn body(&mut self, count: usize) -> Vec<u8> {
         let mut body = Vec::new();
         while body.len() < count {
-            let some = self.some(count - body.len());
+            let some = self.read_some(count - body.len());
             assert!(!some.is_empty(), "the body ended after {} of {count}", body.len());
             body.extend_from_slice(&some);
         }
@@ -172,7 +172,7 @@ impl Wire {
     pub(crate) fn skip(&mut self, count: usize) {
         let mut skipped = 0;
         while skipped < count {
-            let some = self.some(count - skipped).len();
+            let some = self.read_some(count - skipped).len();
             assert!(some > 0, "the body ended after {skipped} of {count}");
             skipped += some;
         }
@@ -182,7 +182,7 @@ impl Wire {
     pub(crate) fn rest(&mut self) -> (Vec<u8>, Ending) {
         let mut body = Vec::new();
         loop {
-            let some = self.some(usize::MAX);
+            let some = self.read_some(usize::MAX);
             if let (true, Incoming::Over(ending)) = (some.is_empty(), &self.incoming) {
                 return (body, *ending);
             }
@@ -191,7 +191,7 @@ impl Wire {
     }
 
     /// Some bytes of the body, at most `most`; none once it is over.
-    pub(crate) fn some(&mut self, most: usize) -> Vec<u8> {
+    pub(crate) fn read_some(&mut self, most: usize) -> Vec<u8> {
         loop {
             let left = match self.incoming {
                 Incoming::Over(_) => return Vec::new(),
@@ -231,10 +231,10 @@ impl Wire {
     /// Reads a size line, and the empty line before it where a chunk just ended.
     fn next_chunk(&mut self) {
         let within = matches!(self.incoming, Incoming::Chunked(Some(0)));
-        let line = if within { self.take_past(b"\r\n") } else { Ok(Vec::new()) };
+        let line = if within { self.read_past(b"\r\n") } else { Ok(Vec::new()) };
         let line = line.and_then(|gap| {
             assert!(gap.is_empty(), "no CRLF after a chunk, but {gap:?}");
-            self.take_past(b"\r\n")
+            self.read_past(b"\r\n")
         });
         let line = match line {
             Ok(line) => String::from_utf8(line).expect("a size line is ASCII"),
@@ -244,7 +244,7 @@ impl Wire {
         let size = u64::from_str_radix(&line, 16).unwrap_or_else(|_| panic!("size line {line:?}"));
         self.incoming = Incoming::Chunked(Some(size));
         if size == 0 {
-            let ending = match self.take_past(b"\r\n") {
+            let ending = match self.read_past(b"\r\n") {
                 Ok(line) => {
                     assert!(line.is_empty(), "a trailer: {line:?}");
                     Ending::Complete
@@ -256,7 +256,7 @@ impl Wire {
     }
 
     /// Takes what comes before `mark`, and drops the mark.
-    fn take_past(&mut self, mark: &[u8]) -> Result<Vec<u8>, Ending> {
+    fn read_past(&mut self, mark: &[u8]) -> Result<Vec<u8>, Ending> {
         loop {
             if let Some(at) = self.received.windows(mark.len()).position(|bytes| bytes == mark) {
                 let taken = self.received.drain(..at).collect();
@@ -284,7 +284,7 @@ impl Wire {
     }
 
     /// Reads raw bytes to the end of the connection.
-    pub(crate) fn everything(&mut self) -> (Vec<u8>, Ending) {
+    pub(crate) fn read_to_end(&mut self) -> (Vec<u8>, Ending) {
         loop {
             if let Arrival::End(ending) = self.receive() {
                 return (std::mem::take(&mut self.received), ending);
@@ -294,7 +294,7 @@ impl Wire {
 
     /// Nothing more comes but the end of the connection.
     pub(crate) fn expect_end(&mut self) {
-        let (bytes, _ending) = self.everything();
+        let (bytes, _ending) = self.read_to_end();
         assert!(bytes.is_empty(), "more came: {:?}", String::from_utf8_lossy(&bytes));
     }
 

@@ -5,17 +5,28 @@
 //! [`Destination`] is the library. Each record is sent with its position as `Idempotency-Key`,
 //! which is the same in all attempts, so that a server can recognize duplicates.
 //!
-//! ```no_run
+//! ```
 //! use rdv::connector::Destination;
 //! use rdv::connector::destination::DestinationOptions;
-//! use rdv::connector::record::Record;
+//! use rdv::connector::record::{Data, Record};
+//! # use rdv::connector::source::{Source, SourceSettings};
+//! # let mut settings = SourceSettings::default();
+//! # settings.port = 0;
+//! # let mut source = Source::open(settings)?;
+//! # let url = format!("http://{}/in", source.addresses()[0]);
+//! # let server = std::thread::spawn(move || {
+//! #     let record = source.read().unwrap().expect("a record");
+//! #     source.ack(&record).unwrap();
+//! #     record
+//! # });
 //!
 //! let mut options = DestinationOptions::default();
 //! options.client.add_field("Authorization", "Bearer abc")?;
-//! let mut destination = Destination::open("https://things.example/in", options)?;
+//! let mut destination = Destination::open(&url, options)?;
 //! let line = br#"{"position":"cA==","operation":"create","payload":{"after":"Zm9v"}}"#;
 //! destination.write(&Record::parse(line)?)?;
 //! destination.teardown();
+//! # assert_eq!(server.join().unwrap().payload.after, Some(Data::Raw(b"foo".to_vec())));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!

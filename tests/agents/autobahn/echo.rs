@@ -38,7 +38,7 @@ pub(crate) fn call(server: SocketAddr, target: &str) -> io::Result<()> {
 }
 
 /// Opens a WebSocket with this target and returns what comes, until its end.
-pub(crate) fn ask(server: SocketAddr, target: &str) -> io::Result<Vec<Message>> {
+pub(crate) fn messages_for_target(server: SocketAddr, target: &str) -> io::Result<Vec<Message>> {
     let mut messages = Vec::new();
     open(server, target, |_, message| messages.push(message)).map(|()| messages)
 }

@@ -57,13 +57,14 @@ fn the_dialling_end_passes_the_suite() {
         Some(port.parse::<u16>().expect("a port"))
     });
     let server_address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-    let count = echo::ask(server_address, "/getCaseCount").expect("an answer");
+    let count = echo::messages_for_target(server_address, "/getCaseCount").expect("an answer");
     assert_eq!(count.first(), Some(&Message::Text(CASES.to_string().into())));
     for case in 1..=CASES {
         // Some cases end without a close frame, or with a reset; the report judges.
         let _ = echo::call(server_address, &format!("/runCase?case={case}&agent={AGENT}"));
     }
-    echo::ask(server_address, &format!("/updateReports?agent={AGENT}")).expect("an answer");
+    echo::messages_for_target(server_address, &format!("/updateReports?agent={AGENT}"))
+        .expect("an answer");
     judge(scene.path());
 }
 

@@ -53,18 +53,18 @@ impl RelayEnd {
     }
 
     /// The next tunnel, and the lines it was asked for with.
-    pub(crate) fn spare_and_head(&self) -> (Wire, Vec<String>) {
+    pub(crate) fn tunnel_and_head(&self) -> (Wire, Vec<String>) {
         let (lines, socket) = self.spares.recv_timeout(PATIENCE).expect("a tunnel");
         (Wire::over(socket), lines)
     }
 
     /// The next tunnel.
-    pub(crate) fn spare(&self) -> Wire {
-        self.spare_and_head().0
+    pub(crate) fn tunnel(&self) -> Wire {
+        self.tunnel_and_head().0
     }
 
     /// Those that came and were not asked for.
-    pub(crate) fn further(&self) -> usize {
+    pub(crate) fn unexpected_connections(&self) -> usize {
         self.spares.try_iter().count()
     }
 }

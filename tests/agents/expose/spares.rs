@@ -82,7 +82,7 @@ fn get(path: &str) -> String {
 fn the_configured_number_is_opened_with_the_tunnel_secret() {
     let scene = scene(&echo(), 3);
     for _ in 0..3 {
-        let (_, lines) = scene.relay.spare_and_head();
+        let (_, lines) = scene.relay.tunnel_and_head();
         assert_eq!(lines[0], "GET /socket/spare HTTP/1.1");
         for line in [
             "Connection: Upgrade".to_owned(),
@@ -93,14 +93,14 @@ fn the_configured_number_is_opened_with_the_tunnel_secret() {
             assert!(lines.contains(&line), "{line}: {lines:?}");
         }
     }
-    assert_eq!(scene.relay.further(), 0);
+    assert_eq!(scene.relay.unexpected_connections(), 0);
 }
 
 #[test]
 fn requests_are_served_in_sequence_on_one_connection() {
     let api = echo();
     let scene = scene(&api, 1);
-    let mut spare = scene.relay.spare();
+    let mut spare = scene.relay.tunnel();
     let body = "POST /a?b HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhello";
     let chunked = "PUT /a HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n\
                    2\r\nhe\r\n3\r\nllo\r\n0\r\n\r\n";
@@ -123,7 +123,7 @@ fn requests_are_served_in_sequence_on_one_connection() {
 #[test]
 fn each_served_request_is_reported() {
     let scene = scene(&sending("HTTP/1.1 404 X\r\nContent-Length: 3\r\n\r\nno\n"), 1);
-    let mut spare = scene.relay.spare();
+    let mut spare = scene.relay.tunnel();
     spare.send(get("/there?x=1"));
     assert_eq!(spare.response().status(), 404);
     let served = scene.served();
@@ -147,21 +147,21 @@ fn responses_are_framed_to_keep_the_connection_open() {
         ("nothing", "HTTP/1.1 204 No Content\r\n\r\n", None, ""),
     ] {
         let scene = scene(&sending(wire), 1);
-        let mut spare = scene.relay.spare();
+        let mut spare = scene.relay.tunnel();
         for _ in 0..2 {
             spare.send(get("/"));
             let response = spare.response();
             assert_eq!(response.head.get("content-length"), length, "{name}");
             assert_eq!((response.text(), response.ending), (body, Ending::Complete), "{name}");
         }
-        assert_eq!(scene.relay.further(), 0, "{name}");
+        assert_eq!(scene.relay.unexpected_connections(), 0, "{name}");
     }
 }
 
 #[test]
 fn a_head_request_is_answered_without_a_body() {
     let scene = scene(&sending("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n"), 1);
-    let mut spare = scene.relay.spare();
+    let mut spare = scene.relay.tunnel();
     for _ in 0..2 {
         spare.send("HEAD / HTTP/1.1\r\nHost: h\r\n\r\n");
         let response = spare.response_to("HEAD");
@@ -179,7 +179,7 @@ fn large_responses_of_any_framing_arrive_complete() {
     let closing = [b"HTTP/1.1 200 OK\r\n\r\n", &body[..]].concat();
     for (name, wire) in [("length", plain), ("chunks", chunked), ("close", closing)] {
         let scene = scene(&sending(wire), 1);
-        let mut spare = scene.relay.spare();
+        let mut spare = scene.relay.tunnel();
         for _ in 0..2 {
             spare.send(get("/"));
             let response = spare.response();
@@ -198,13 +198,13 @@ fn an_interrupted_response_closes_the_tunnel_and_a_new_one_opens() {
         ("much", format!("HTTP/1.1 200 OK\r\nContent-Length: 99999\r\n\r\n{}", "x".repeat(50_000))),
     ] {
         let scene = scene(&sending(wire), 1);
-        let mut spare = scene.relay.spare();
+        let mut spare = scene.relay.tunnel();
         spare.send(get("/"));
         let response = spare.response();
         assert_eq!(response.status(), 200, "{name}");
         assert_ne!(response.ending, Ending::Complete, "{name}");
         assert!(!scene.served().whole, "{name}");
-        drop(scene.relay.spare());
+        drop(scene.relay.tunnel());
     }
 }
 
@@ -218,7 +218,7 @@ fn events_are_forwarded_as_they_are_sent() {
         Ok(Some(request))
     });
     let scene = scene(&server, 1);
-    let mut spare = scene.relay.spare();
+    let mut spare = scene.relay.tunnel();
     spare.send(get("/events"));
     assert_eq!(spare.head().get("content-type"), Some("text/event-stream"));
     assert_eq!(spare.body(9), b"data: 1\n\n");
@@ -239,7 +239,7 @@ fn a_relay_disconnect_closes_the_connection_to_the_api() {
             Ok(Some(request))
         });
         let scene = scene(&server, 1);
-        let mut spare = scene.relay.spare();
+        let mut spare = scene.relay.tunnel();
         spare.send(get("/slow"));
         if !wire.is_empty() {
             spare.head();
@@ -255,14 +255,14 @@ fn a_relay_disconnect_closes_the_connection_to_the_api() {
 fn an_early_response_is_forwarded_and_the_rest_of_the_request_unread() {
     let api = sending("HTTP/1.1 413 X\r\nContent-Length: 4\r\n\r\nlong");
     let scene = scene(&api, 1);
-    let mut spare = scene.relay.spare();
+    let mut spare = scene.relay.tunnel();
     spare.send("PUT /x HTTP/1.1\r\nHost: h\r\nContent-Length: 1000\r\n\r\nsome");
     let response = spare.response();
     assert_eq!((response.status(), response.text()), (413, "long"));
     assert_eq!(response.ending, Ending::Complete);
     // What follows on the connection would be the rest of the body: it ends.
     assert!(spare.try_response().is_err());
-    scene.relay.spare();
+    scene.relay.tunnel();
 }
 
 #[test]
@@ -281,7 +281,7 @@ fn a_response_may_overlap_with_its_request() {
         Ok(None)
     });
     let scene = scene(&server, 1);
-    let mut spare = scene.relay.spare();
+    let mut spare = scene.relay.tunnel();
     spare.send("POST /echo HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n");
     assert_eq!(spare.head().status, 200);
     let mut sender = spare.sender();
@@ -297,7 +297,7 @@ fn a_response_may_overlap_with_its_request() {
 fn an_interrupted_request_is_incomplete_at_the_api() {
     let api = echo();
     let scene = scene(&api, 1);
-    let mut spare = scene.relay.spare();
+    let mut spare = scene.relay.tunnel();
     spare.send("PUT /x HTTP/1.1\r\nHost: h\r\nContent-Length: 1000\r\n\r\nhalf");
     drop(spare);
     let came = api.request();
@@ -309,7 +309,7 @@ fn an_interrupted_request_is_incomplete_at_the_api() {
 fn a_failing_api_is_a_bad_gateway_and_the_tunnel_stays_open() {
     let api = sending("");
     let scene = scene(&api, 1);
-    let mut spare = scene.relay.spare();
+    let mut spare = scene.relay.tunnel();
     for _ in 0..2 {
         spare.send(get("/"));
         let response = spare.response();
@@ -321,21 +321,21 @@ fn a_failing_api_is_a_bad_gateway_and_the_tunnel_stays_open() {
 #[test]
 fn an_invalid_request_closes_the_tunnel() {
     let scene = scene(&echo(), 1);
-    let mut spare = scene.relay.spare();
+    let mut spare = scene.relay.tunnel();
     spare.send("what?\r\n\r\n");
     assert!(spare.try_response().is_err());
-    scene.relay.spare();
+    scene.relay.tunnel();
 }
 
 #[test]
 fn stopping_the_agent_closes_its_tunnels() {
     let mut scene = scene(&echo(), 2);
-    let mut both: Vec<Wire> = (0..2).map(|_| scene.relay.spare()).collect();
+    let mut both: Vec<Wire> = (0..2).map(|_| scene.relay.tunnel()).collect();
     drop(scene.spares.take());
     for spare in &mut both {
         assert!(spare.try_response().is_err());
     }
-    assert_eq!(scene.relay.further(), 0);
+    assert_eq!(scene.relay.unexpected_connections(), 0);
 }
 
 #[test]
@@ -347,7 +347,7 @@ fn a_relay_that_refuses_tunnels_is_not_asked_indefinitely() {
         start(&relay, &echo(), (1, calls), move |status| tell.send(status).expect("told"));
     assert_eq!(told.recv_timeout(PATIENCE), Ok(404));
     for _ in 0..3 {
-        relay.spare();
+        relay.tunnel();
     }
-    assert_eq!(relay.further(), 0);
+    assert_eq!(relay.unexpected_connections(), 0);
 }

@@ -58,7 +58,7 @@ fn a_relay_with_tls_is_dialled_if_its_certificate_is_trusted() {
     eventually("the URL is printed", || (process.stdout() == shown).then_some(()));
     let response = relay.exchange(&ask("PUT", "/api/billing/a").body("through"));
     assert_eq!((response.status(), response.text()), (200, "through"));
-    assert!(relay.look("/socket").text().contains("\"spares\":0"), "none over TLS");
+    assert!(relay.admin_get("/socket").text().contains("\"spares\":0"), "none over TLS");
     end(process);
 }
 

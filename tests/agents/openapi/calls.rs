@@ -6,7 +6,7 @@ use std::thread;
 
 use serde_json::{Value, json};
 
-use crate::openapi::house::{Installed, Service, beside, expose, installed};
+use crate::openapi::house::{Installed, Service, expose, installed, sibling_file};
 use crate::support::{Relay, parse};
 
 /// Runs it to its end; it must succeed.
@@ -81,7 +81,7 @@ fn a_generated_client_calls_every_operation() {
             let flags = [&["generate"], &flags[..]].concat();
             run(installed.command("openapi-python-client", &flags));
         }
-        let calls = beside("calls.py");
+        let calls = sibling_file("calls.py");
         let said = run(installed.command("python", &["-B", &calls, folder, &description]));
         assert_eq!(said.stdout, b"all calls are as expected\n", "{spares}");
     }

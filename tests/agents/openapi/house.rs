@@ -30,13 +30,13 @@ pub(crate) fn installed() -> Option<Installed> {
 }
 
 /// A file beside this one.
-pub(crate) fn beside(name: &str) -> String {
+pub(crate) fn sibling_file(name: &str) -> String {
     format!("{}/tests/agents/openapi/{name}", env!("CARGO_MANIFEST_DIR"))
 }
 
 impl Installed {
     /// A command of it, such as `python`.
-    pub(crate) fn words(&self, program: &str, arguments: &[&str]) -> Vec<String> {
+    pub(crate) fn command_line(&self, program: &str, arguments: &[&str]) -> Vec<String> {
         let program = self.0.join("bin").join(program);
         let program = program.to_str().expect("UTF-8").to_owned();
         std::iter::once(program).chain(arguments.iter().map(|&word| word.to_owned())).collect()
@@ -44,7 +44,7 @@ impl Installed {
 
     /// The same, ready to run.
     pub(crate) fn command(&self, program: &str, arguments: &[&str]) -> Command {
-        let mut command = ready(&self.words(program, arguments));
+        let mut command = ready(&self.command_line(program, arguments));
         // The generator of clients looks for its formatter there.
         command.env("PATH", self.0.join("bin"));
         command
@@ -52,10 +52,10 @@ impl Installed {
 
     /// How the service is started, to be found below `/api/store`.
     pub(crate) fn serving(&self) -> Vec<String> {
-        let place = beside("");
+        let place = sibling_file("");
         let flags = ["-B", "-m", "uvicorn", "service:app", "--port", "0", "--no-access-log"];
         let place = ["--root-path", "/api/store", "--app-dir", place.as_str()];
-        self.words("python", &[&flags[..], &place[..]].concat())
+        self.command_line("python", &[&flags[..], &place[..]].concat())
     }
 }
 

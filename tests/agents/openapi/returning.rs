@@ -5,7 +5,7 @@ use std::fs;
 use nix::sys::signal::Signal;
 
 use crate::openapi::house::{Service, expose, exposing, installed};
-use crate::support::{Line, Process, Relay, eventually, run, within};
+use crate::support::{Line, Process, Relay, command_in_namespace, eventually, run};
 
 const GREETING: &str = "/api/store/greeting?name=x";
 
@@ -48,7 +48,7 @@ fn a_killed_agent_regains_its_name_at_once() {
 fn call(line: &Line, relay: &Relay, path: &str) -> Process {
     let url = relay.url(path);
     let words = ["curl", "-q", "-sS", "-N", "-w", "%{http_code}", "--max-time", "20", &url];
-    Process::start(within(&line.near, &words.map(str::to_owned)))
+    Process::start(command_in_namespace(&line.near, &words.map(str::to_owned)))
 }
 
 /// The line is cut at this end, with calls under way, and mended.
@@ -58,10 +58,10 @@ fn cut_and_restore(service: &Service, line: &Line, end: &str) {
         [&[env!("CARGO_BIN_EXE_rdv")], &serve[..], &["--open-agents", "--agent-heartbeat", "1s"]]
             .concat();
     let serve: Vec<_> = serve.into_iter().map(str::to_owned).collect();
-    let relay = Relay::from_command(within(&line.near, &serve), 2);
+    let relay = Relay::from_command(command_in_namespace(&line.near, &serve), 2);
     let flags = ["--heartbeat", "1s", "--connect-timeout", "1s", "--tunnels", "2"];
     let agent = exposing(service, relay.addresses()[1], &flags);
-    let agent = Process::start(within(&line.far, &agent));
+    let agent = Process::start(command_in_namespace(&line.far, &agent));
     eventually("the URL is printed", || agent.stdout().ends_with("/api/store\n").then_some(()));
 
     let begun = call(line, &relay, "/api/store/watch");
@@ -96,12 +96,12 @@ fn a_network_cut_ends_only_the_calls_in_flight() {
         for cut_here in [true, false] {
             let installed = &installed;
             scope.spawn(move || {
-                let line = match Line::lay() {
+                let line = match Line::create() {
                     Ok(line) => line,
                     Err(reason) => return println!("skipped: {reason}"),
                 };
                 let end = if cut_here { &line.near } else { &line.far };
-                let service = within(&line.far, &installed.serving());
+                let service = command_in_namespace(&line.far, &installed.serving());
                 cut_and_restore(&Service::from_command(service), &line, end);
             });
         }

@@ -15,7 +15,7 @@ fn asking(relay: &Relay, path: &str) -> Wire {
 /// Waits until so many calls are in progress.
 fn await_calls(relay: &Relay, count: u64) {
     eventually("the calls are in progress", || {
-        let agents = relay.look("/socket").json();
+        let agents = relay.admin_get("/socket").json();
         (agents[0]["requests_in_flight"] == count).then_some(())
     });
 }
@@ -60,7 +60,7 @@ fn the_rest_of_an_answer_whose_client_left_is_dropped_before_the_next_request() 
     await_calls(&relay, 0);
     let mut next = asking(&relay, "/echo");
     await_calls(&relay, 1);
-    relay.turn();
+    relay.await_turn();
     assert_eq!(original.events("asked").len(), 1, "the next one waits");
     original.go_on();
     assert_eq!(next.response().text(), "GET /echo ");

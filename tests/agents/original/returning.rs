@@ -37,11 +37,11 @@ fn it_returns_after_a_lost_heartbeat() {
     let original = Original::start(relay.address());
     original.process().signal(Signal::SIGSTOP);
     eventually("it is disconnected", || {
-        (relay.look("/socket").json().as_array()?.is_empty()).then_some(())
+        (relay.admin_get("/socket").json().as_array()?.is_empty()).then_some(())
     });
     original.process().signal(Signal::SIGCONT);
     original.await_event("connected", 2);
-    relay.turn();
+    relay.await_turn();
     assert_eq!(relay.get("/api/original/echo").text(), "GET /echo ");
     assert_eq!(original.events("closed"), [""; 0]);
 }

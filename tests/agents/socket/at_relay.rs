@@ -139,7 +139,7 @@ fn the_library_serves_and_sends_requests_through_the_relay() {
             });
             assert_eq!((answer.status(), answer.text()), (200, "PUT /b?c text"), "{dialect:?}");
         }
-        let shown = relay.look("/socket").json();
+        let shown = relay.admin_get("/socket").json();
         let shown = &shown.as_array().expect("a list")[0];
         assert_eq!(shown["id"], connection.id().to_string(), "{dialect:?}");
         assert_eq!((&shown["name"], &shown["spares"]), (&json!("lib"), &json!(0)), "{dialect:?}");

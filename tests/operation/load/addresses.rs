@@ -86,7 +86,7 @@ fn active_streams_of_one_address_are_bounded() {
                 relay.await_state(&id, "SRC_DISCONNECTED");
             }
         }
-        assert_eq!(relay.look("/stream?active=true").json(), serde_json::json!([]), "{end}");
+        assert_eq!(relay.admin_get("/stream?active=true").json(), serde_json::json!([]), "{end}");
     }
 }
 

@@ -189,7 +189,7 @@ fn a_paused_stream_can_end_in_every_way() {
         let bytes = relay.status(&lost.id)["bytes_transferred"].as_u64();
         assert!(bytes >= Some(924), "{bytes:?}");
     }
-    relay.turn();
+    relay.await_turn();
 }
 
 #[test]
@@ -221,7 +221,7 @@ fn a_slow_stream_costs_few_system_calls() {
     let download = transfer(&mut pair, &data);
     assert_uploaded(&pair.source.response());
     is_pattern(35, data.len(), &download.body).unwrap_or_else(|why| panic!("{why}"));
-    relay.turn();
+    relay.await_turn();
     eventually("strace has written all", || {
         let text = fs::read_to_string(&log).expect("the log of strace");
         text.lines().rev().take(5).any(|line| line.contains("epoll_wait")).then_some(())

@@ -151,7 +151,7 @@ fn assert_three(relay: &Relay, after: &str) {
     });
     drop((first, second, third));
     eventually(&format!("none counts after {after}"), || {
-        let list = relay.look("/stream?active=true");
+        let list = relay.admin_get("/stream?active=true");
         let all_left = || {
             let list = list.json();
             let mut streams = list.as_array().expect("a list").iter();

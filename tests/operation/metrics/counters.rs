@@ -33,7 +33,7 @@ fn every_request_is_counted_by_route_and_status() {
     for (method, target) in
         [("GET", "/stream"), ("GET", "/readyz"), ("POST", "/control/resume"), ("GET", "/metrics")]
     {
-        assert_eq!(relay.operate(&ask(method, target)).status(), 200, "{target}");
+        assert_eq!(relay.admin_exchange(&ask(method, target)).status(), 200, "{target}");
     }
 
     relay.scrape().assert_counts(&[
@@ -176,8 +176,8 @@ fn every_turn_of_the_loop_is_timed() {
     let turns =
         |scrape: &crate::support::Scrape| scrape.value("rdv_loop_turn_duration_seconds_count");
     let before = turns(&relay.scrape());
-    relay.turn();
-    relay.turn();
+    relay.await_turn();
+    relay.await_turn();
     let after = turns(&relay.scrape());
     assert!(after >= before + 2.0, "{before} and {after}");
 }
@@ -191,7 +191,7 @@ fn no_series_contains_data_of_a_client() {
     relay.exchange(&ask("NEEDLE", "/ping").field("User-Agent", "needle"));
     relay
         .exchange(&ask("PUT", &format!("/stream/{id}/needle")).length(0).field("Expect", "needle"));
-    let text = relay.operate(&ask("GET", "/metrics")).text().to_ascii_lowercase();
+    let text = relay.admin_exchange(&ask("GET", "/metrics")).text().to_ascii_lowercase();
     assert!(!text.contains("needle"), "{text}");
     assert!(!text.contains(&id), "{text}");
     assert!(!text.contains("127.0.0.1"), "{text}");

@@ -60,7 +60,7 @@ fn process_metrics_match_the_kernel() {
     let relay = Observed::start(&["--max-connections", "321", "--max-streams", "123"]);
     let before = relay.scrape().value("process_open_fds");
     let wires: Vec<_> = (0..10).map(|_| relay.connect()).collect();
-    relay.turn();
+    relay.await_turn();
     let scrape = relay.scrape();
     assert!(scrape.value("process_open_fds") >= before + 10.0, "{} more wires", wires.len());
     assert!(scrape.value("process_max_fds") >= scrape.value("process_open_fds"));

@@ -79,7 +79,7 @@ fn openmetrics_is_sent_only_if_accepted() {
     ] {
         let ask =
             accept.iter().fold(ask("GET", "/metrics"), |ask, accept| ask.field("Accept", accept));
-        let answer = relay.operate(&ask);
+        let answer = relay.admin_exchange(&ask);
         assert_eq!(answer.head.get("Content-Type"), Some(kind), "{name}");
         let text = answer.text();
         assert!(text.ends_with("\n# EOF\n"), "{name}: {text}");

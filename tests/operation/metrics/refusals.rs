@@ -109,7 +109,7 @@ fn a_connection_above_the_limit_is_counted_as_a_refusal() {
 fn a_stream_refused_while_suspended_is_counted_as_a_refusal() {
     for (flags, counted) in SWITCH {
         let relay = Observed::start(flags);
-        assert_eq!(relay.operate(&ask("POST", "/control/suspend")).status(), 200);
+        assert_eq!(relay.admin_exchange(&ask("POST", "/control/suspend")).status(), 200);
         assert_eq!(relay.exchange(&ask("POST", "/stream")).status(), 503);
         relay.scrape().assert_counts(&[
             (r#"rdv_refusals_total{reason="suspended"}"#, 1),
@@ -125,7 +125,7 @@ fn a_stream_refused_while_draining_is_counted_as_a_refusal() {
         let _pair = relay.pair(Framing::Length(10));
         let mut late = relay.connect();
         late.send("POST /stream HTTP/1.1\r\n");
-        relay.turn();
+        relay.await_turn();
         relay.signal(Signal::SIGTERM);
         let drains = || relay.process().stderr().contains("draining").then_some(());
         eventually("the relay drains", drains);

@@ -1,8 +1,8 @@
 //! In the last bytes, and after the end.
 
 use crate::phases::scene::{
-    BODY_BROKEN, DESTINATION_CLOSED, WAYS, aged, assert_ended, assert_passes, assert_torso,
-    framings, with_relay,
+    BODY_BROKEN, DESTINATION_CLOSED, WAYS, assert_ended, assert_transfers, assert_truncated,
+    framings, http_version, with_relay,
 };
 use crate::support::{
     Ending, Framing, Pair, assert_error, assert_uploaded, eventually, is_pattern, pattern,
@@ -25,18 +25,18 @@ fn a_source_lost_in_its_last_bytes_never_looks_complete() {
         for (missing, framing, sent) in &rows {
             for (way, old) in WAYS.into_iter().flat_map(|way| [(way, false), (way, true)]) {
                 let what = format!("without {missing}, {way:?}, old: {old}");
-                let mut pair = relay.pair_with(*framing, aged(old));
+                let mut pair = relay.pair_with(*framing, http_version(old));
                 pair.source.send(sent);
                 assert_eq!(pair.destination.head().status, 200, "{what}");
                 let whole =
                     if missing.starts_with("the last byte") { data.len() - 1 } else { data.len() };
                 let mut got = pair.destination.body(whole.min(200_000));
-                let left = way.go(pair.source);
+                let left = way.disconnect(pair.source);
                 let (rest, ending) = pair.destination.rest();
                 got.extend_from_slice(&rest);
                 is_pattern(35, data.len(), &[&got[..], &data[got.len()..]].concat())
                     .unwrap_or_else(|why| panic!("{what}: {why}"));
-                assert_torso(&what, old, *framing, ending);
+                assert_truncated(&what, old, *framing, ending);
                 relay.await_state(&pair.id, "SRC_DISCONNECTED");
                 if let Some(mut source) = left {
                     assert_error(&what, &source.response(), BODY_BROKEN);
@@ -57,7 +57,7 @@ fn a_destination_lost_before_the_last_byte_is_detected() {
             let Pair { id, mut source, destination, .. } = pair;
             // It is gone and the last byte is there: the relay learns both at once.
             let left = relay.while_stopped(|| {
-                let left = way.go(destination);
+                let left = way.disconnect(destination);
                 source.send(&last);
                 left
             });
@@ -75,7 +75,7 @@ fn a_destination_lost_before_the_last_byte_is_detected() {
                 assert_eq!(status["state"], "DST_DISCONNECTED", "{what}");
                 assert_error(&what, &source.response(), DESTINATION_CLOSED);
                 if let Some(mut wire) = left {
-                    assert_torso(&what, false, framing, wire.rest().1);
+                    assert_truncated(&what, false, framing, wire.rest().1);
                 }
             }
         }
@@ -93,8 +93,8 @@ fn a_source_lost_after_its_response_does_not_truncate_the_download() {
             let mut pair = relay.narrow_pair(framing);
             pair.source.send([&framing.piece(&data), framing.end()].concat());
             assert_uploaded(&pair.source.response());
-            let left = way.go(pair.source);
-            relay.turn();
+            let left = way.disconnect(pair.source);
+            relay.await_turn();
             let download = pair.destination.response();
             assert_eq!(download.ending, Ending::Complete, "{what}");
             is_pattern(36, data.len(), &download.body).unwrap_or_else(|why| panic!("{why}"));
@@ -114,11 +114,11 @@ fn a_destination_lost_after_the_complete_body_does_not_fail_the_upload() {
         {
             for way in WAYS {
                 let what = format!("{framing:?}, {way:?}, old: {old}");
-                let mut pair = relay.pair_with(framing, aged(old));
+                let mut pair = relay.pair_with(framing, http_version(old));
                 pair.source.send([&framing.piece(&data), framing.end()].concat());
                 let download = pair.destination.response();
                 assert_eq!(download.ending, Ending::Complete, "{what}");
-                let left = way.go(pair.destination);
+                let left = way.disconnect(pair.destination);
                 assert_uploaded(&pair.source.response());
                 assert_ended(relay, &what, &pair.id, ("FINISHED", data.len()));
                 if let Some(mut destination) = left {
@@ -145,7 +145,10 @@ fn after_a_late_reset_of_the_source_both_sides_agree_on_the_outcome() {
             if state == "DST_CONNECTED" {
                 // The reset took all of the body along: none of it was believed.
                 let Pair { id, destination, .. } = pair;
-                assert_passes(&what, relay.meet_destination(id, Framing::Chunked, destination));
+                assert_transfers(
+                    &what,
+                    relay.pair_with_new_source(id, Framing::Chunked, destination),
+                );
                 continue;
             }
             let download = pair.destination.try_response();

@@ -1,7 +1,7 @@
 //! Both sides are connected, not one byte has passed, and one leaves: what was read is kept, and
 //! nobody is invited or told twice.
 
-use crate::phases::scene::{WAYS, Way, assert_ended, assert_passes, framings, get, with_relay};
+use crate::phases::scene::{WAYS, Way, assert_ended, assert_transfers, framings, get, with_relay};
 use crate::support::{Ask, Ending, Framing, Pair, Wire, ask, assert_error, assert_uploaded};
 
 #[test]
@@ -12,17 +12,17 @@ fn sides_may_alternately_disconnect_a_hundred_times() {
             for round in 0..100 {
                 let Pair { id, source, destination, .. } = pair;
                 pair = if round % 2 == 0 {
-                    WAYS[round % 3].go(destination);
+                    WAYS[round % 3].disconnect(destination);
                     relay.await_state(&id, "SRC_CONNECTED");
-                    relay.meet_source(id, framing, source)
+                    relay.pair_with_new_destination(id, framing, source)
                 } else {
-                    WAYS[round % 3].go(source);
+                    WAYS[round % 3].disconnect(source);
                     relay.await_state(&id, "DST_CONNECTED");
-                    relay.meet_destination(id, framing, destination)
+                    relay.pair_with_new_source(id, framing, destination)
                 };
             }
             let id = pair.id.clone();
-            assert_passes("after all", pair);
+            assert_transfers("after all", pair);
             assert_ended(relay, "after all", &id, ("FINISHED", 5));
         }
     });
@@ -33,11 +33,12 @@ fn both_sides_may_disconnect_before_the_first_byte() {
     with_relay(&[], |relay| {
         for (one, other) in WAYS.into_iter().flat_map(|one| WAYS.map(|other| (one, other))) {
             let Pair { id, source, destination, .. } = relay.pair(Framing::Length(5));
-            let _left = relay.while_stopped(|| (one.go(source), other.go(destination)));
+            let _left =
+                relay.while_stopped(|| (one.disconnect(source), other.disconnect(destination)));
             relay.await_state(&id, "CREATED");
             let destination = relay.waiting_destination(&id);
-            let pair = relay.meet_destination(id, Framing::Chunked, destination);
-            assert_passes(&format!("{one:?}, {other:?}"), pair);
+            let pair = relay.pair_with_new_source(id, Framing::Chunked, destination);
+            assert_transfers(&format!("{one:?}, {other:?}"), pair);
         }
     });
 }
@@ -56,9 +57,9 @@ fn waiting_source_with_data(
     relay.while_stopped(|| {
         let mut destination = relay.connect();
         destination.ask(&get(&id));
-        Way::Close.go(destination)
+        Way::Close.disconnect(destination)
     });
-    relay.turn();
+    relay.await_turn();
     relay.await_state(&id, "SRC_CONNECTED");
     (id, source)
 }
@@ -94,7 +95,7 @@ fn framing_read_before_the_destination_disconnects_is_not_reread() {
         for start in ["5", "5\r\n", "5;a=b", "5;a=b\r\n"] {
             let mut pair = relay.pair(Framing::Chunked);
             pair.source.send(start);
-            relay.turn();
+            relay.await_turn();
             let Pair { id, mut source, destination, .. } = pair;
             drop(destination);
             relay.await_state(&id, "SRC_CONNECTED");
@@ -133,10 +134,10 @@ fn a_100_continue_is_sent_only_once() {
         source.assert_silent();
         let destination = relay.waiting_paired(&id);
         assert_eq!(source.head().status, 100);
-        Way::Close.go(destination);
+        Way::Close.disconnect(destination);
         relay.await_state(&id, "SRC_CONNECTED");
         let mut destination = relay.waiting_paired(&id);
-        relay.turn();
+        relay.await_turn();
         source.assert_silent();
         source.send("hello");
         assert_eq!(destination.response().text(), "hello");
@@ -178,9 +179,9 @@ fn an_empty_body_also_waits_for_the_next_destination() {
             relay.while_stopped(|| {
                 let mut destination = relay.connect();
                 destination.ask(&get(&id));
-                Way::Close.go(destination)
+                Way::Close.disconnect(destination)
             });
-            relay.turn();
+            relay.await_turn();
             relay.await_state(&id, "SRC_CONNECTED");
             let download = relay.get(&format!("/stream/{id}"));
             assert_eq!((download.status(), download.text()), (200, ""), "{what}");
@@ -200,9 +201,9 @@ fn a_half_closed_source_outlasts_a_destination_disconnect() {
             relay.while_stopped(|| {
                 let mut destination = relay.connect();
                 destination.ask(&get(&id));
-                Way::Close.go(destination)
+                Way::Close.disconnect(destination)
             });
-            relay.turn();
+            relay.await_turn();
             relay.await_state(&id, "SRC_CONNECTED");
             assert_eq!(relay.get(&format!("/stream/{id}")).text(), "hello", "{framing:?}");
             assert_uploaded(&source.response());

@@ -1,8 +1,8 @@
 //! Before a byte has moved: within a head, while one side waits, and when both have just met.
 
 use crate::phases::scene::{
-    BODY_BROKEN, WAYS, Way, aged, assert_ended, assert_met, assert_passes, assert_torso, framings,
-    get, with_relay,
+    BODY_BROKEN, WAYS, Way, assert_ended, assert_pairable, assert_transfers, assert_truncated,
+    framings, get, http_version, with_relay,
 };
 use crate::support::{
     Ask, Ending, Framing, Pair, Relay, Wire, assert_error, assert_uploaded, pattern,
@@ -22,9 +22,9 @@ fn fail_within_head(relay: &Relay, framing: Framing, source_waits: bool, fail: i
     };
     let mut short = relay.connect();
     short.send(&head[..head.len() - 2]);
-    relay.turn();
+    relay.await_turn();
     fail(short);
-    relay.turn();
+    relay.await_turn();
     let state = if source_waits { "SRC_CONNECTED" } else { "DST_CONNECTED" };
     assert_eq!(relay.status(&id)["state"], state);
 
@@ -44,7 +44,7 @@ fn a_client_lost_within_its_head_does_not_join() {
             for way in WAYS {
                 for source_waits in [true, false] {
                     fail_within_head(relay, framing, source_waits, |short| {
-                        if let Some(mut short) = way.go(short) {
+                        if let Some(mut short) = way.disconnect(short) {
                             short.expect_end();
                         }
                     });
@@ -85,7 +85,7 @@ fn a_waiting_source_that_half_closes_too_early_frees_its_side() {
             source.finish_sending();
             relay.await_state(&id, "CREATED");
             assert!(!source.succeeded(), "{what}");
-            assert_met(relay, &what, &id);
+            assert_pairable(relay, &what, &id);
         }
     });
 }
@@ -98,7 +98,7 @@ fn a_waiting_destination_that_half_closes_frees_its_side() {
         destination.finish_sending();
         destination.expect_end();
         relay.await_state(&id, "CREATED");
-        assert_met(relay, "half-closed", &id);
+        assert_pairable(relay, "half-closed", &id);
     });
 }
 
@@ -113,10 +113,10 @@ fn either_side_may_reconnect_a_hundred_times() {
                 } else {
                     relay.waiting_destination(&id)
                 };
-                WAYS[round % 3].go(waiting);
+                WAYS[round % 3].disconnect(waiting);
                 relay.await_state(&id, "CREATED");
             }
-            assert_met(relay, "after all", &id);
+            assert_pairable(relay, "after all", &id);
         }
     });
 }
@@ -139,7 +139,7 @@ fn a_source_that_closed_after_its_complete_body_is_still_paired() {
             let mut source = relay.waiting_source(&id, framing);
             source.send([&framing.piece(b"0123456789"), framing.end()].concat());
             drop(source);
-            relay.turn();
+            relay.await_turn();
             let download = relay.get(&format!("/stream/{id}"));
             assert_eq!((download.text(), download.ending), ("0123456789", Ending::Complete));
             assert_ended(relay, "left behind", &id, ("FINISHED", 10));
@@ -154,10 +154,10 @@ fn a_reset_of_a_waiting_source_discards_its_body() {
             let id = relay.create();
             let mut source = relay.waiting_source(&id, framing);
             source.send([&framing.piece(b"0123456789"), framing.end()].concat());
-            relay.turn();
+            relay.await_turn();
             source.reset();
             relay.await_state(&id, "CREATED");
-            assert_met(relay, "with another source", &id);
+            assert_pairable(relay, "with another source", &id);
         }
     });
 }
@@ -170,13 +170,13 @@ fn a_truncated_body_of_a_waiting_source_is_detected_when_read() {
             let mut source = relay.waiting_source(&id, Framing::Chunked);
             source.send(sent);
             source.finish_sending();
-            relay.turn();
+            relay.await_turn();
             let mut destination = relay.connect();
             destination.ask(&get(&id));
             assert_error(sent, &source.response(), BODY_BROKEN);
             relay.await_state(&id, "DST_CONNECTED");
             destination.assert_silent();
-            assert_passes(sent, relay.meet_destination(id, Framing::Chunked, destination));
+            assert_transfers(sent, relay.pair_with_new_source(id, Framing::Chunked, destination));
         }
     });
 }
@@ -189,10 +189,10 @@ fn a_long_truncated_body_of_a_waiting_source_stays_truncated() {
         let data = pattern(39, 600_000);
         source.send(Framing::Chunked.piece(&data));
         source.finish_sending();
-        relay.turn();
+        relay.await_turn();
         let download = relay.get(&format!("/stream/{id}"));
         assert_eq!(download.status(), 200);
-        assert_torso("long", false, Framing::Chunked, download.ending);
+        assert_truncated("long", false, Framing::Chunked, download.ending);
         assert_error("long", &source.response(), BODY_BROKEN);
         assert_ended(relay, "long", &id, ("SRC_DISCONNECTED", data.len()));
     });
@@ -211,13 +211,13 @@ fn a_first_side_that_disconnects_at_once_does_not_join() {
                 let left = relay.while_stopped(|| {
                     let mut wire = relay.connect();
                     wire.ask(&request(&id));
-                    way.go(wire)
+                    way.disconnect(wire)
                 });
                 if let Some(mut wire) = left {
                     wire.expect_end();
                 }
                 relay.await_state(&id, "CREATED");
-                assert_met(relay, &format!("{way:?}"), &id);
+                assert_pairable(relay, &format!("{way:?}"), &id);
             }
         }
     });
@@ -235,14 +235,14 @@ fn a_destination_that_joins_and_leaves_at_once_does_not_end_the_stream() {
             let left = relay.while_stopped(|| {
                 let mut destination = relay.connect();
                 destination.ask(&get(&id));
-                way.go(destination)
+                way.disconnect(destination)
             });
             if let Some(mut wire) = left {
-                wire.everything();
+                wire.read_to_end();
             }
-            relay.turn();
+            relay.await_turn();
             relay.await_state(&id, "SRC_CONNECTED");
-            assert_passes(&what, relay.meet_source(id, framing, source));
+            assert_transfers(&what, relay.pair_with_new_destination(id, framing, source));
         }
     });
 }
@@ -257,14 +257,14 @@ fn a_source_that_joins_and_leaves_at_once_does_not_end_the_stream() {
             let left = relay.while_stopped(|| {
                 let mut source = relay.connect();
                 source.ask(&framing.put(&id));
-                way.go(source)
+                way.disconnect(source)
             });
             if let Some(mut source) = left {
                 assert_error(&what, &source.response(), BODY_BROKEN);
             }
-            relay.turn();
+            relay.await_turn();
             relay.await_state(&id, "DST_CONNECTED");
-            assert_passes(&what, relay.meet_destination(id, framing, destination));
+            assert_transfers(&what, relay.pair_with_new_source(id, framing, destination));
         }
     });
 }
@@ -274,12 +274,12 @@ fn a_paired_source_that_half_closes_before_its_first_byte_gets_a_400() {
     with_relay(&[], |relay| {
         for (framing, old) in framings(5).into_iter().flat_map(|f| [(f, false), (f, true)]) {
             let what = format!("{framing:?}, old: {old}");
-            let mut pair = relay.pair_with(framing, aged(old));
+            let mut pair = relay.pair_with(framing, http_version(old));
             pair.source.finish_sending();
             assert_error(&what, &pair.source.response(), BODY_BROKEN);
             relay.await_state(&pair.id, "DST_CONNECTED");
             let Pair { id, destination, .. } = pair;
-            assert_passes(&what, relay.meet_destination(id, framing, destination));
+            assert_transfers(&what, relay.pair_with_new_source(id, framing, destination));
         }
     });
 }
@@ -289,12 +289,12 @@ fn a_paired_destination_that_half_closes_early_does_not_end_the_stream() {
     with_relay(&[], |relay| {
         for (framing, old) in framings(5).into_iter().flat_map(|f| [(f, false), (f, true)]) {
             let what = format!("{framing:?}, old: {old}");
-            let mut pair = relay.pair_with(framing, aged(old));
+            let mut pair = relay.pair_with(framing, http_version(old));
             pair.destination.finish_sending();
             pair.destination.expect_end();
             relay.await_state(&pair.id, "SRC_CONNECTED");
             let Pair { id, source, .. } = pair;
-            assert_passes(&what, relay.meet_source(id, framing, source));
+            assert_transfers(&what, relay.pair_with_new_destination(id, framing, source));
         }
     });
 }

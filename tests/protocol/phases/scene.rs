@@ -26,7 +26,7 @@ pub(crate) const WAYS: [Way; 3] = [Way::Close, Way::Reset, Way::HalfClose];
 
 impl Way {
     /// Goes; what is left can still read.
-    pub(crate) fn go(self, mut wire: Wire) -> Option<Wire> {
+    pub(crate) fn disconnect(self, mut wire: Wire) -> Option<Wire> {
         match self {
             Way::Close => drop(wire),
             Way::Reset => wire.reset(),
@@ -45,7 +45,7 @@ pub(crate) fn framings(length: usize) -> [Framing; 2] {
 }
 
 /// A destination's request by its age: HTTP/1.0 or 1.1.
-pub(crate) fn aged(old: bool) -> impl FnOnce(Ask) -> Ask {
+pub(crate) fn http_version(old: bool) -> impl FnOnce(Ask) -> Ask {
     move |get| if old { get.http10() } else { get }
 }
 
@@ -56,15 +56,15 @@ pub(crate) fn get(id: &str) -> Ask {
 /// Runs a test with a relay that is alive afterwards and holds no more open than before.
 pub(crate) fn with_relay(flags: &[&str], test: impl FnOnce(&Relay)) {
     let relay = Relay::start(flags);
-    relay.turn();
+    relay.await_turn();
     let before = relay.descriptors();
     test(&relay);
-    relay.turn();
+    relay.await_turn();
     relay.await_descriptors(before, 2);
 }
 
 /// What a destination sees of an upload that broke off after its head had left.
-pub(crate) fn assert_torso(what: &str, old: bool, framing: Framing, ending: Ending) {
+pub(crate) fn assert_truncated(what: &str, old: bool, framing: Framing, ending: Ending) {
     let unframed = old && framing == Framing::Chunked;
     assert_ne!(ending, Ending::Complete, "{what}");
     assert!(!unframed || ending == Ending::Reset, "{what}: only a reset tells: {ending:?}");
@@ -79,7 +79,7 @@ pub(crate) fn assert_ended(relay: &Relay, what: &str, id: &str, wanted: (&str, u
 }
 
 /// Two sides of a stream that are left, or came anew, and 5 bytes that pass.
-pub(crate) fn assert_passes(what: &str, mut pair: Pair) {
+pub(crate) fn assert_transfers(what: &str, mut pair: Pair) {
     pair.pass_first(b"hel");
     pair.pass(b"lo");
     pair.source.send(pair.framing.end());
@@ -88,9 +88,9 @@ pub(crate) fn assert_passes(what: &str, mut pair: Pair) {
 }
 
 /// Two new sides for a stream that was left meet.
-pub(crate) fn assert_met(relay: &Relay, what: &str, id: &str) {
+pub(crate) fn assert_pairable(relay: &Relay, what: &str, id: &str) {
     let destination = relay.waiting_destination(id);
     let framing = Framing::Length(5);
-    assert_passes(what, relay.meet_destination(id.to_owned(), framing, destination));
+    assert_transfers(what, relay.pair_with_new_source(id.to_owned(), framing, destination));
     assert_ended(relay, what, id, ("FINISHED", 5));
 }

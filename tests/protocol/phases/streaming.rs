@@ -1,8 +1,8 @@
 //! Amid the body.
 
 use crate::phases::scene::{
-    BODY_BROKEN, BODY_STALLED, DESTINATION_CLOSED, DESTINATION_ERRED, WAYS, Way, aged,
-    assert_ended, assert_torso, framings, with_relay,
+    BODY_BROKEN, BODY_STALLED, DESTINATION_CLOSED, DESTINATION_ERRED, WAYS, Way, assert_ended,
+    assert_truncated, framings, http_version, with_relay,
 };
 use crate::support::{Ending, Framing, Pair, assert_error, eventually, is_pattern, pattern};
 
@@ -14,12 +14,12 @@ fn a_source_that_half_closes_during_its_body_gets_an_error() {
                 framings(sent + 1).into_iter().flat_map(|f| [(f, false), (f, true)])
             {
                 let what = format!("{sent} bytes, {framing:?}, old: {old}");
-                let mut pair = relay.pair_with(framing, aged(old));
+                let mut pair = relay.pair_with(framing, http_version(old));
                 pair.pass_first(&pattern(31, sent));
                 pair.source.finish_sending();
                 let (rest, ending) = pair.destination.rest();
                 assert!(rest.is_empty(), "{what}: {} more bytes", rest.len());
-                assert_torso(&what, old, framing, ending);
+                assert_truncated(&what, old, framing, ending);
                 assert_error(&what, &pair.source.response(), BODY_BROKEN);
                 assert_ended(relay, &what, &pair.id, ("SRC_DISCONNECTED", sent));
             }
@@ -33,13 +33,13 @@ fn a_destination_lost_during_the_body_is_detected_at_once() {
         for (framing, old) in framings(1 << 20).into_iter().flat_map(|f| [(f, false), (f, true)]) {
             for (sent, way) in WAYS.into_iter().flat_map(|way| [(5, way), (200_000, way)]) {
                 let what = format!("{sent} bytes, {framing:?}, {way:?}, old: {old}");
-                let mut pair = relay.pair_with(framing, aged(old));
+                let mut pair = relay.pair_with(framing, http_version(old));
                 pair.pass_first(&pattern(32, sent));
-                let left = way.go(pair.destination);
+                let left = way.disconnect(pair.destination);
                 assert_error(&what, &pair.source.response(), DESTINATION_CLOSED);
                 assert_ended(relay, &what, &pair.id, ("DST_DISCONNECTED", sent));
                 if let Some(mut wire) = left {
-                    assert_torso(&what, old, framing, wire.rest().1);
+                    assert_truncated(&what, old, framing, wire.rest().1);
                 }
             }
         }
@@ -54,7 +54,8 @@ fn both_sides_may_disconnect_at_once() {
                 let mut pair = relay.pair(framing);
                 pair.pass_first(b"hello");
                 let Pair { id, source, destination, .. } = pair;
-                let left = relay.while_stopped(|| (one.go(source), other.go(destination)));
+                let left =
+                    relay.while_stopped(|| (one.disconnect(source), other.disconnect(destination)));
                 let ended = |state: &str| state.ends_with("_DISCONNECTED").then_some(());
                 eventually("it ends", || {
                     ended(relay.status(&id)["state"].as_str().expect("a state"))
@@ -76,7 +77,7 @@ fn a_source_that_stalls_within_its_framing_gets_a_timeout() {
         let rows = ["5", "5\r", "5\r\n", "5\r\nhe", "5\r\nhello", "5\r\nhello\r\n0\r\n"];
         let rows = rows.into_iter().flat_map(|sent| [(sent, false), (sent, true)]);
         let stalled = rows.map(|(sent, old)| {
-            let mut pair = relay.pair_with(Framing::Chunked, aged(old));
+            let mut pair = relay.pair_with(Framing::Chunked, http_version(old));
             pair.pass_first(b"first");
             pair.source.send(sent);
             (sent, old, pair)
@@ -84,7 +85,7 @@ fn a_source_that_stalls_within_its_framing_gets_a_timeout() {
         for (sent, old, mut pair) in stalled.collect::<Vec<_>>() {
             let (rest, ending) = pair.destination.rest();
             assert!(b"hello".starts_with(&rest), "{sent:?}: {rest:?}");
-            assert_torso(sent, old, Framing::Chunked, ending);
+            assert_truncated(sent, old, Framing::Chunked, ending);
             assert_error(sent, &pair.source.response(), BODY_STALLED);
             assert_ended(relay, sent, &pair.id, ("SRC_ERROR", 5 + rest.len()));
         }
@@ -104,7 +105,7 @@ fn a_stalled_destination_is_disconnected() {
             assert_eq!(pair.destination.head().status, 200, "{what}");
             let (got, ending) = pair.destination.rest();
             is_pattern(33, got.len(), &got).unwrap_or_else(|why| panic!("{what}: {why}"));
-            assert_torso(&what, false, framing, ending);
+            assert_truncated(&what, false, framing, ending);
         }
     });
 }
@@ -118,12 +119,12 @@ fn a_source_lost_while_its_destination_stalls_is_reported() {
             let what = format!("{framing:?}, {way:?}");
             let mut pair = relay.narrow_pair(framing);
             pair.source.send(framing.piece(&data));
-            relay.turn();
-            let left = way.go(pair.source);
+            relay.await_turn();
+            let left = way.disconnect(pair.source);
             assert_eq!(pair.destination.head().status, 200, "{what}");
             let (got, ending) = pair.destination.rest();
             is_pattern(34, got.len(), &got).unwrap_or_else(|why| panic!("{what}: {why}"));
-            assert_torso(&what, false, framing, ending);
+            assert_truncated(&what, false, framing, ending);
             // A reset may overtake bytes; a FIN never does.
             assert!(way == Way::Reset || got.len() == data.len(), "{what}: {}", got.len());
             assert_ended(relay, &what, &pair.id, ("SRC_DISCONNECTED", got.len()));

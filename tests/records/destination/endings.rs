@@ -15,8 +15,8 @@ fn requests_in_flight_are_completed_and_no_new_ones_sent() {
         let scene = Scene::new(|at, _| if at == 1 { Reply::Held(201) } else { Reply::Status(201) });
         let (process, mut input) = start(&["--url", &scene.url()]);
         input.write_all(records(10).as_bytes()).unwrap();
-        assert_eq!(scene.taken().body, b"0");
-        assert_eq!(scene.taken().body, b"1");
+        assert_eq!(scene.recv_request().body, b"0");
+        assert_eq!(scene.recv_request().body, b"1");
         process.signal(signal);
         // Taken before the answer is there: the thread that waits for it ends.
         eventually("the signal is taken", || {
@@ -44,7 +44,7 @@ fn a_signal_ends_the_pause_between_attempts() {
     let (reader, mut input) = std::io::pipe().unwrap();
     let process = crate::support::Process::reading(command, Stdio::from(reader));
     input.write_all(records(1).as_bytes()).unwrap();
-    scene.taken();
+    scene.recv_request();
     process.signal(Signal::SIGTERM);
     let finished = process.finish();
     assert_eq!((finished.status.code(), &*finished.stdout), (Some(0), ""));
@@ -90,7 +90,7 @@ fn a_refusal_before_the_first_record_removes_the_socket() {
 
 #[test]
 fn a_closed_acknowledgement_output_ends_the_command() {
-    let scene = Scene::taking();
+    let scene = Scene::accepting();
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
     let (records, mut input) = std::io::pipe().unwrap();

@@ -30,7 +30,7 @@ fn source(path: &Path, input: &str) -> String {
 
 #[test]
 fn successive_sources_are_served_on_a_socket() {
-    let scene = Scene::taking();
+    let scene = Scene::accepting();
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("records.sock");
     let input = format!("unix:{}", path.display());
@@ -54,7 +54,7 @@ fn successive_sources_are_served_on_a_socket() {
 
 #[test]
 fn a_stale_socket_is_replaced_and_a_live_one_refused() {
-    let scene = Scene::taking();
+    let scene = Scene::accepting();
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("records.sock");
     let input = format!("unix:{}", path.display());
@@ -73,7 +73,7 @@ fn a_stale_socket_is_replaced_and_a_live_one_refused() {
 
 #[test]
 fn a_fifo_is_reopened_after_its_writer_closes() {
-    let scene = Scene::taking();
+    let scene = Scene::accepting();
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("records");
     nix::unistd::mkfifo(&path, Mode::S_IRUSR | Mode::S_IWUSR).unwrap();

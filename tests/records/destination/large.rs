@@ -43,12 +43,12 @@ fn a_large_record_is_sent_and_retried_with_little_memory() {
     let input = input.join().unwrap();
     let both = ack("p") + &ack("q");
     for _ in 0..2 {
-        let request = scene.taken();
+        let request = scene.recv_request();
         assert_eq!(request.field("content-length"), Some(&*LENGTH.to_string()));
         assert_eq!(request.field("idempotency-key"), Some("p"));
         is_pattern(5, LENGTH, &request.body).unwrap_or_else(|why| panic!("{why}"));
     }
-    assert_eq!(scene.taken().body, b"small");
+    assert_eq!(scene.recv_request().body, b"small");
     eventually("both are acknowledged", || (process.stdout() == both).then_some(()));
     assert_small(&process);
     drop(input);
@@ -66,7 +66,7 @@ fn a_large_record_can_be_the_body_or_a_dead_letter() {
     let (process, input) = start(&[&flags[..], &dead].concat());
     let line = record("p", "k", &pattern(6, 5 << 20));
     let input = write(input, line.clone()).join().unwrap();
-    let body = scene.taken().body;
+    let body = scene.recv_request().body;
     assert!(body == line.trim_end().as_bytes(), "the record as it came");
     eventually("it is acknowledged", || (process.stdout() == ack("p")).then_some(()));
     assert_small(&process);
@@ -113,7 +113,7 @@ fn a_success_that_is_sent_too_early_is_neither_a_delivery_nor_retried() {
 
 #[test]
 fn memory_does_not_grow_with_the_number_of_records() {
-    let scene = Scene::taking();
+    let scene = Scene::accepting();
     let (process, input) = start(&["--url", &scene.url(), "--parallel", "4"]);
     let input = write(input, records(20_000)).join().unwrap();
     let lines = || process.stdout().lines().count();

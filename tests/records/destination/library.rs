@@ -19,7 +19,7 @@ fn options() -> DestinationOptions {
 
 #[test]
 fn records_are_written_over_one_connection() {
-    let scene = Scene::taking();
+    let scene = Scene::accepting();
     let mut destination = Destination::open(&scene.url(), options()).unwrap();
     let lines = records(3);
     let mut reader = Reader::new(lines.as_bytes());

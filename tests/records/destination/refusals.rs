@@ -122,7 +122,7 @@ fn dead_letters_are_complete_records_and_acknowledged() {
     assert_eq!(letters.len(), 3);
 
     // What is there stays, and can be sent once more.
-    let well = Scene::taking();
+    let well = Scene::accepting();
     let finished = run(&["--url", &well.url(), "--input", path.to_str().unwrap()], "");
     assert_ends(&finished, 0, &[]);
     assert_eq!(well.bodies(), ["1", "2", "3"]);
@@ -132,7 +132,7 @@ fn dead_letters_are_complete_records_and_acknowledged() {
 
 #[test]
 fn a_dead_letter_file_is_locked_and_must_end_with_a_complete_line() {
-    let scene = Scene::taking();
+    let scene = Scene::accepting();
     let file = tempfile::NamedTempFile::new().unwrap();
     let path = file.path().to_str().unwrap();
     let url = scene.url();
@@ -160,7 +160,7 @@ fn an_invalid_record_ends_the_command_after_the_previous_ones() {
         ("no operation", "{\"position\":\"cA==\"}\n", "operation"),
         ("cut short", "{\"position\":\"cA==\",", "ended within"),
     ] {
-        let scene = Scene::taking();
+        let scene = Scene::accepting();
         let input = records(2) + line;
         let finished = run(&["--url", &scene.url()], &input);
         assert_ends(&finished, 1, &["standard input, line 3", hint]);

@@ -91,7 +91,7 @@ impl Scene {
     }
 
     /// A server that takes every record.
-    pub(crate) fn taking() -> Scene {
+    pub(crate) fn accepting() -> Scene {
         Scene::new(|_, _| Reply::Status(201))
     }
 
@@ -100,7 +100,7 @@ impl Scene {
     }
 
     /// The next record that came.
-    pub(crate) fn taken(&self) -> Request {
+    pub(crate) fn recv_request(&self) -> Request {
         self.taken.recv_timeout(PATIENCE).expect("a record came")
     }
 

@@ -9,7 +9,7 @@ use crate::support::{Authority, Terminator, eventually};
 
 #[test]
 fn each_record_is_posted_and_acknowledged() {
-    let scene = Scene::taking();
+    let scene = Scene::accepting();
     let url = scene.url();
     let lines = concat!(
         r#"{"position":"cA==","operation":"create","metadata":{"rdv.source.content_type":"text/csv"},"key":null,"payload":{"before":null,"after":"YSxi"}}"#,
@@ -26,7 +26,7 @@ fn each_record_is_posted_and_acknowledged() {
         ("application/json", "AP8=", r#"{"n":1.10}"#),
         ("application/octet-stream", "foo", ""),
     ] {
-        let request = scene.taken();
+        let request = scene.recv_request();
         assert_eq!(request.line, "POST /files?to=here HTTP/1.1");
         assert_eq!(request.field("content-type"), Some(content_type));
         assert_eq!(request.field("idempotency-key"), Some(key));
@@ -52,10 +52,10 @@ fn bytes_are_sent_with_their_coding() {
         ("replaced", &["-H", "Content-Encoding: br"], b"content", "br"),
         ("large, replaced", &["-H", "Content-Encoding: br"], &large, "br"),
     ] {
-        let scene = Scene::taking();
+        let scene = Scene::accepting();
         let finished = run(&[&["--url", &scene.url()], flags].concat(), &line(content));
         assert_ends(&finished, 0, &[]);
-        let request = scene.taken();
+        let request = scene.recv_request();
         assert_eq!(request.field("content-encoding"), Some(expected), "{name}");
         assert!(request.body == content, "{name}");
     }
@@ -63,18 +63,18 @@ fn bytes_are_sent_with_their_coding() {
 
 #[test]
 fn a_complete_record_can_be_the_body() {
-    let scene = Scene::taking();
+    let scene = Scene::accepting();
     let line = record("p", "k", b"content");
     let finished = run(&["--url", &scene.url(), "--body", "record"], &line);
     assert_ends(&finished, 0, &[]);
-    let request = scene.taken();
+    let request = scene.recv_request();
     assert_eq!(request.field("content-type"), Some("application/json"));
     assert_eq!(String::from_utf8(request.body).unwrap() + "\n", line);
 }
 
 #[test]
 fn acknowledgements_do_not_wait_for_more_records() {
-    let scene = Scene::taking();
+    let scene = Scene::accepting();
     let (process, mut input) = start(&["--url", &scene.url()]);
     for count in 1..=3 {
         let at = (count - 1).to_string();
@@ -115,7 +115,7 @@ fn listed_statuses_alone_mean_success_and_another_2xx_is_not_retried() {
 #[test]
 fn only_the_given_certificate_authority_is_trusted() {
     let authority = Authority::new();
-    let scene = Scene::taking();
+    let scene = Scene::accepting();
     let front = Terminator::start(&authority.server("localhost"), scene.server.address(), &[]);
     let (url, file) = (front.url(), authority.file());
     let finished = run(&["--url", &url, "--cacert", file.to_str().unwrap()], &records(3));
@@ -132,7 +132,7 @@ fn only_the_given_certificate_authority_is_trusted() {
 
 #[test]
 fn records_can_be_read_from_a_file() {
-    let scene = Scene::taking();
+    let scene = Scene::accepting();
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), records(5)).unwrap();
     let path = file.path().to_str().unwrap();

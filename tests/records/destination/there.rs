@@ -59,7 +59,7 @@ fn an_unreachable_server_is_reported_at_once() {
 
 #[test]
 fn the_query_of_a_url_is_not_shown() {
-    let scene = Scene::taking();
+    let scene = Scene::accepting();
     let url = format!("{}?token=s3cret", scene.url());
     drop(scene);
     let flags = ["--url", &url, "--no-ping", "--retries", "0"];
@@ -70,7 +70,7 @@ fn the_query_of_a_url_is_not_shown() {
 
 #[test]
 fn a_proxy_from_the_environment_is_used() {
-    let scene = Scene::taking();
+    let scene = Scene::accepting();
     let address = scene.server.address();
     let proxy = Server::start(move |connection| {
         let _ping = connection.head()?;

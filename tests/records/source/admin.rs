@@ -81,8 +81,8 @@ fn pushes_and_refusals_are_counted() {
         (r#"rdv_connections{phase="pushing"}"#, 0),
     ]);
     drop((listener, consumer));
-    desk.await_said("the consumer disconnected");
-    let mut waits = desk.begin("waits");
+    desk.await_stderr("the consumer disconnected");
+    let mut waits = desk.start_post("waits");
     desk.await_waiting(1);
     assert_busy("the queue is full", &desk.post("y"), "Record limit of this source");
     assert_busy("nobody there", &waits.response(), "No consumer is connected");

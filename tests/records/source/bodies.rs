@@ -52,7 +52,7 @@ fn senders_that_disconnect_during_their_body_leave_nothing() {
         wire.expect_continue();
         wire.send("12345");
         wire.leave(way);
-        desk.await_said("read body: ");
+        desk.await_stderr("read body: ");
         assert_eq!(desk.post("next").status(), 201, "{way:?}");
         let lines: Vec<_> = desk.end().stdout.lines().map(text).collect();
         assert_eq!(lines, ["next"], "{way:?}");

@@ -106,7 +106,7 @@ impl<R: Read> Lines<R> {
     }
 
     /// Waits until a line has begun, and stalls then.
-    pub(crate) fn begun(mut reader: R) -> Lines<impl Read> {
+    pub(crate) fn stalled_within_line(mut reader: R) -> Lines<impl Read> {
         let mut first = [0; 1];
         reader.read_exact(&mut first).expect("a line begins");
         Lines::of(std::io::Cursor::new(first).chain(reader))
@@ -129,10 +129,10 @@ impl Consumer {
 
     /// Says that this record is taken care of.
     pub(crate) fn acknowledge(&mut self, line: &str) {
-        self.say(&acknowledgement(line));
+        self.send_text(&acknowledgement(line));
     }
 
-    pub(crate) fn say(&mut self, text: &str) {
+    pub(crate) fn send_text(&mut self, text: &str) {
         self.socket.write_all(text.as_bytes()).expect("the source hears");
     }
 }

@@ -125,7 +125,7 @@ fn a_file_that_cannot_be_repaired_is_no_longer_written_to() {
     let desk = Desk::of(Process::start(faulty(&faults, &log, &flags)));
     assert_eq!(desk.post("one").status(), 201);
     // It is in the file, where a consumer may find it: 503 would be wrong.
-    desk.begin("two").try_response().expect_err("no answer");
+    desk.start_post("two").try_response().expect_err("no answer");
     let before = fs::read(place.path()).expect("the file");
     assert_busy("the next one", &desk.post("three"), "No consumer is connected");
     assert_eq!(desk.finish().status.code(), Some(4));
@@ -140,8 +140,8 @@ fn a_record_whose_removal_is_not_on_the_disk_has_no_answer() {
     let flags = ["--output", &place.output()];
     let desk = Desk::of(Process::start(faulty(&faults, &log, &flags)));
     assert_eq!(desk.post("one").status(), 201);
-    desk.begin("two").try_response().expect_err("no answer");
-    desk.await_said("records could not be removed from the output again count=1");
+    desk.start_post("two").try_response().expect_err("no answer");
+    desk.await_stderr("records could not be removed from the output again count=1");
     assert_eq!(desk.post("three").status(), 201, "it goes on");
     let bodies: Vec<_> = lines_of(&place.path()).iter().map(|line| text(line)).collect();
     assert_eq!(bodies, ["one", "three"]);

@@ -67,19 +67,19 @@ fn disk_use_is_bounded_and_released() {
         "could not be stored",
     );
     let sent = pattern(2, MIB * 3 / 2);
-    let mut first = desk.begin(&sent);
+    let mut first = desk.start_post(&sent);
     desk.await_waiting(1);
     let refused = desk.post(pattern(1, MIB));
     assert_busy("more than is left", &refused, "could not be stored");
     let small = pattern(4, 300_000);
-    let mut second = desk.begin(&small);
+    let mut second = desk.start_post(&small);
     let listener = place.listen();
     let mut consumer = accept(&listener);
     assert!(body(&record(&consumer.line())) == sent);
     assert_eq!(first.response().status(), 201);
     assert!(body(&record(&consumer.line())) == small, "it fitted in beside the other");
     assert_eq!(second.response().status(), 201);
-    let mut wire = desk.begin(&sent);
+    let mut wire = desk.start_post(&sent);
     assert!(body(&record(&consumer.line())) == sent, "there is room again");
     assert_eq!(wire.response().status(), 201);
     let left = std::fs::read_dir(folder).expect("a directory").count();

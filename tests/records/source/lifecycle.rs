@@ -14,7 +14,7 @@ const MORE_THAN_A_PIPE: usize = 200_000;
 fn waiting(flags: &[&str]) -> (Place, Desk, Wire) {
     let place = Place::new();
     let desk = Desk::start(&[&ADMIN[..], &["--output", &place.socket()], flags].concat());
-    let wire = desk.begin("waits");
+    let wire = desk.start_post("waits");
     desk.await_waiting(1);
     (place, desk, wire)
 }
@@ -28,7 +28,7 @@ fn waiting_records_are_delivered_before_the_exit() {
         half.expect_continue();
         let address = desk.address();
         desk.signal(signal);
-        desk.await_said(": draining");
+        desk.await_stderr(": draining");
         assert!(std::net::TcpStream::connect(address).is_err(), "nobody else gets in");
         wire.assert_silent();
         half.send("ha");
@@ -61,7 +61,11 @@ fn waiting_records_are_refused_on_an_immediate_stop() {
         half.expect_continue();
         for (number, &signal) in signals.iter().enumerate() {
             desk.signal(signal);
-            desk.await_said(if number + 1 == signals.len() { ": stopping" } else { ": draining" });
+            desk.await_stderr(if number + 1 == signals.len() {
+                ": stopping"
+            } else {
+                ": draining"
+            });
         }
         assert_busy(name, &wire.response(), "shutting down");
         assert_busy(name, &half.response(), "shutting down");
@@ -84,10 +88,10 @@ fn records_waiting_beyond_the_drain_timeout_are_refused() {
 #[test]
 fn a_partly_written_record_is_completed_before_the_exit() {
     let (desk, reader) = Desk::piped(&[]);
-    let mut wire = desk.begin("x".repeat(MORE_THAN_A_PIPE));
-    let mut reader = Lines::begun(reader);
+    let mut wire = desk.start_post("x".repeat(MORE_THAN_A_PIPE));
+    let mut reader = Lines::stalled_within_line(reader);
     desk.signal(Signal::SIGTERM);
-    desk.await_said(": draining");
+    desk.await_stderr(": draining");
     assert_eq!(text(&reader.line()).len(), MORE_THAN_A_PIPE);
     assert_eq!(wire.response().status(), 201);
     assert_eq!(desk.finish().status.code(), Some(0));
@@ -99,7 +103,7 @@ fn a_stalled_reader_does_not_block_the_exit() {
     for way in LEAVINGS {
         let flags = ["--consumer-timeout", "300ms", "--drain-timeout", "1s"];
         let (desk, mut reader) = Desk::piped(&flags);
-        let wire = desk.begin("x".repeat(MORE_THAN_A_PIPE));
+        let wire = desk.start_post("x".repeat(MORE_THAN_A_PIPE));
         std::io::Read::read_exact(&mut reader, &mut [0; 1]).expect("the record begins");
         wire.leave(way);
         desk.signal(Signal::SIGTERM);
@@ -122,7 +126,7 @@ fn idle_connections_do_not_delay_the_exit() {
 fn a_source_refuses_a_handover() {
     let desk = Desk::start(&[]);
     desk.signal(Signal::SIGUSR2);
-    desk.await_said("no hand-over: a source of records has no successor; restart it");
+    desk.await_stderr("no hand-over: a source of records has no successor; restart it");
     assert_eq!(desk.post("x").status(), 201, "it goes on");
     desk.end();
 }

@@ -14,7 +14,7 @@ fn records_wait_for_a_reader_of_the_fifo() {
     let place = Place::new();
     place.make_fifo();
     let desk = Desk::start(&[&ADMIN[..], &["--output", &place.output()]].concat());
-    let mut wire = desk.begin("early");
+    let mut wire = desk.start_post("early");
     desk.await_waiting(1);
     wire.assert_silent();
     let mut reader = place.read_fifo();
@@ -41,9 +41,9 @@ fn the_reader_of_a_fifo_may_be_replaced() {
 #[test]
 fn a_closed_standard_output_ends_the_source() {
     let (desk, mut reader) = Desk::piped(&[&ADMIN[..], &["--consumer-timeout", "2s"]].concat());
-    let mut wire = desk.begin("x".repeat(MORE_THAN_A_PIPE));
+    let mut wire = desk.start_post("x".repeat(MORE_THAN_A_PIPE));
     reader.read_exact(&mut [0; 100]).expect("the record begins");
-    let mut another = desk.begin("another");
+    let mut another = desk.start_post("another");
     desk.await_waiting(2);
     drop(reader);
     assert_busy("half handed over", &wire.response(), "No consumer is connected");
@@ -58,11 +58,11 @@ fn a_closed_standard_output_ends_the_source() {
 #[test]
 fn a_stalled_reader_gets_only_complete_confirmed_records() {
     let (desk, reader) = Desk::piped(&["--consumer-timeout", "300ms"]);
-    let mut begun = desk.begin("x".repeat(MORE_THAN_A_PIPE));
-    let mut reader = Lines::begun(reader);
+    let mut begun = desk.start_post("x".repeat(MORE_THAN_A_PIPE));
+    let mut reader = Lines::stalled_within_line(reader);
     let mut wires = Vec::new();
     for number in 0..10 {
-        wires.push(desk.begin(format!("{number}")));
+        wires.push(desk.start_post(format!("{number}")));
     }
     for mut wire in wires {
         assert_busy("not begun", &wire.response(), "did not accept this record in time");
@@ -81,9 +81,9 @@ fn a_stalled_reader_gets_only_complete_confirmed_records() {
 fn a_full_queue_refuses_at_once() {
     let flags = ["--queue", "3", "--consumer-timeout", "1h"];
     let (desk, reader) = Desk::piped(&[&ADMIN[..], &flags].concat());
-    let mut wires = vec![desk.begin("x".repeat(MORE_THAN_A_PIPE))];
-    let mut reader = Lines::begun(reader);
-    wires.extend([desk.begin("1"), desk.begin("2")]);
+    let mut wires = vec![desk.start_post("x".repeat(MORE_THAN_A_PIPE))];
+    let mut reader = Lines::stalled_within_line(reader);
+    wires.extend([desk.start_post("1"), desk.start_post("2")]);
     desk.await_waiting(3);
     assert_busy("one too many", &desk.post("3"), "Record limit of this source");
     let mut kept = desk.connect();
@@ -100,11 +100,11 @@ fn a_full_queue_refuses_at_once() {
 fn a_queue_at_its_byte_limit_refuses() {
     let flags = ["--queue-bytes", "300KiB", "--consumer-timeout", "1h"];
     let (desk, reader) = Desk::piped(&[&ADMIN[..], &flags].concat());
-    let mut wire = desk.begin("x".repeat(MORE_THAN_A_PIPE));
-    let mut reader = Lines::begun(reader);
+    let mut wire = desk.start_post("x".repeat(MORE_THAN_A_PIPE));
+    let mut reader = Lines::stalled_within_line(reader);
     let refused = desk.post("x".repeat(MORE_THAN_A_PIPE));
     assert_busy("too much", &refused, "Record limit of this source");
-    let mut small = desk.begin("small");
+    let mut small = desk.start_post("small");
     desk.await_waiting(2);
     reader.line();
     assert_eq!(wire.response().status(), 201);

@@ -44,7 +44,7 @@ impl Desk {
     }
 
     /// One that hears acknowledgements on its standard input.
-    pub(crate) fn hearing(flags: &[&str]) -> (Desk, PipeWriter) {
+    pub(crate) fn with_ack_input(flags: &[&str]) -> (Desk, PipeWriter) {
         let (reader, writer) = std::io::pipe().expect("a pipe");
         let command = source(&[&["--ack"], flags].concat());
         (Desk::of(Process::reading(command, reader.into())), writer)
@@ -86,7 +86,7 @@ impl Desk {
     }
 
     /// Posts this body, and does not wait for the answer.
-    pub(crate) fn begin(&self, body: impl AsRef<[u8]>) -> Wire {
+    pub(crate) fn start_post(&self, body: impl AsRef<[u8]>) -> Wire {
         let mut wire = self.connect();
         wire.ask(&post(body));
         wire
@@ -110,7 +110,7 @@ impl Desk {
     }
 
     /// Waits until this is on standard error.
-    pub(crate) fn await_said(&self, words: &str) {
+    pub(crate) fn await_stderr(&self, words: &str) {
         eventually(words, || self.process.stderr().contains(words).then_some(()));
     }
 

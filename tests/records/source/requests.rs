@@ -150,7 +150,7 @@ fn invalid_heads_are_refused_and_nothing_is_delivered() {
 #[test]
 fn a_hundred_concurrent_senders_have_a_record_each() {
     let desk = Desk::start(&[]);
-    let mut wires: Vec<_> = (0..100).map(|number| desk.begin(format!("{number}"))).collect();
+    let mut wires: Vec<_> = (0..100).map(|number| desk.start_post(format!("{number}"))).collect();
     let mut promised: Vec<_> = wires.iter_mut().map(|wire| position(&wire.response())).collect();
     let records = desk.records(100);
     let found: Vec<_> = records

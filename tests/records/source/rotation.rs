@@ -50,7 +50,7 @@ fn a_renamed_file_is_noticed_before_the_next_record() {
         assert_eq!(desk.post("two").status(), 201);
         await_body(&path, "two", what);
         await_body(&old, "one", what);
-        desk.await_said("was renamed or removed; opened it again");
+        desk.await_stderr("was renamed or removed; opened it again");
     });
 }
 
@@ -97,7 +97,7 @@ fn without_its_directory_records_are_refused_until_it_is_back() {
     fs::remove_dir_all(&directory).expect("removed");
     assert_busy("no directory", &desk.post("two"), "could not be stored");
     desk.signal(Signal::SIGHUP);
-    desk.await_said("the output cannot be opened again: No such file");
+    desk.await_stderr("the output cannot be opened again: No such file");
     fs::create_dir(&directory).expect("a directory");
     assert_eq!(desk.post("three").status(), 201);
     assert_eq!(bodies(&path), ["three"]);
@@ -112,7 +112,7 @@ fn what_is_no_file_any_more_is_left_alone() {
     fs::remove_file(place.path()).expect("removed");
     place.make_fifo();
     assert_busy("a FIFO", &desk.post("two"), "could not be stored");
-    desk.await_said("is not a file any more");
+    desk.await_stderr("is not a file any more");
     desk.end();
 }
 
@@ -124,7 +124,7 @@ fn a_record_in_a_file_that_is_removed_meanwhile_is_not_promised() {
     let faults = ["fdatasync:delay_enter=2s:when=1"];
     let flags = ["--output", &place.output()];
     let desk = Desk::of(Process::start(faulty(&faults, &log, &flags)));
-    let mut sender = desk.begin("one");
+    let mut sender = desk.start_post("one");
     eventually("it is written", || {
         fs::read_to_string(place.path()).is_ok_and(|text| text.ends_with('\n')).then_some(())
     });

@@ -11,12 +11,12 @@ fn an_acknowledged_record_is_confirmed_to_its_sender() {
     let listener = place.listen();
     let desk = Desk::start(&["--ack", "--output", &place.socket()]);
     let mut consumer = accept(&listener);
-    let mut wires = [desk.begin("one"), desk.begin("two")];
+    let mut wires = [desk.start_post("one"), desk.start_post("two")];
     let lines = [consumer.line(), consumer.line()];
     for wire in &mut wires {
         wire.assert_silent();
     }
-    consumer.say(&format!(
+    consumer.send_text(&format!(
         "nonsense\n{}{}",
         acknowledgement(&lines[1]),
         acknowledgement(&lines[0])
@@ -25,7 +25,7 @@ fn an_acknowledged_record_is_confirmed_to_its_sender() {
         wires.iter_mut().map(|wire| position(&wire.response()).into_bytes()).collect();
     promised.sort();
     assert_eq!(promised, lines.map(|line| record(&line).position));
-    desk.await_said("no acknowledgement: nonsense");
+    desk.await_stderr("no acknowledgement: nonsense");
 }
 
 #[test]
@@ -37,7 +37,7 @@ fn unacknowledged_records_are_redelivered_to_the_next_consumer() {
     let mut wires = Vec::new();
     let mut lines = Vec::new();
     for body in ["one", "two", "three"] {
-        wires.push(desk.begin(body));
+        wires.push(desk.start_post(body));
         lines.push(first.line());
     }
     first.acknowledge(&lines[1]);
@@ -61,19 +61,20 @@ fn acknowledged_records_are_not_redelivered_after_a_disconnect() {
         let listener = place.listen();
         let desk = Desk::start(&[&ADMIN[..], &["--ack", "--output", &place.socket()]].concat());
         let mut first = accept(&listener);
-        let mut wires: Vec<_> = (0..600).map(|number| desk.begin(format!("{number}"))).collect();
+        let mut wires: Vec<_> =
+            (0..600).map(|number| desk.start_post(format!("{number}"))).collect();
         let acks: String = (0..600).map(|_| acknowledgement(&first.line())).collect();
         let mut last = None;
-        crate::source::stdin_acks::stopped(&desk, || {
-            first.say(&acks);
+        crate::source::stdin_acks::while_stopped(&desk, || {
+            first.send_text(&acks);
             drop(first);
-            last = next_sender.then(|| desk.begin("next"));
+            last = next_sender.then(|| desk.start_post("next"));
         });
         for wire in &mut wires {
             assert_eq!(wire.response().status(), 201);
         }
         let mut second = accept(&listener);
-        let mut last = last.unwrap_or_else(|| desk.begin("next"));
+        let mut last = last.unwrap_or_else(|| desk.start_post("next"));
         let line = second.line();
         assert_eq!(text(&line), "next", "nothing comes twice");
         second.acknowledge(&line);
@@ -88,14 +89,14 @@ fn the_record_of_a_disconnected_sender_is_still_delivered_once() {
         let listener = place.listen();
         let desk = Desk::start(&["--ack", "--output", &place.socket()]);
         let mut first = accept(&listener);
-        let wire = desk.begin("x");
+        let wire = desk.start_post("x");
         let line = first.line();
         wire.leave(way);
         drop(first);
         let mut second = accept(&listener);
         assert_eq!(second.line(), line, "{way:?}");
         second.acknowledge(&line);
-        let mut wire = desk.begin("next");
+        let mut wire = desk.start_post("next");
         let line = second.line();
         assert_eq!(text(&line), "next", "{way:?}");
         second.acknowledge(&line);
@@ -110,7 +111,7 @@ fn a_large_record_is_redelivered() {
     let flags = ["--ack", "--memory-body", "64KiB", "--output", &place.socket()];
     let desk = Desk::start(&flags);
     let body = "x".repeat(3 << 20);
-    let mut wire = desk.begin(&body);
+    let mut wire = desk.start_post(&body);
     let line = accept(&listener).line();
     assert!(text(&line) == body);
     let mut second = accept(&listener);
@@ -128,7 +129,7 @@ fn a_slow_consumer_times_out_and_may_continue_later() {
     assert_busy("slow", &desk.post("x"), "did not accept this record in time");
     let late = consumer.line();
     consumer.acknowledge(&late);
-    let mut wire = desk.begin("y");
+    let mut wire = desk.start_post("y");
     let line = consumer.line();
     consumer.acknowledge(&line);
     assert_eq!(wire.response().status(), 201);

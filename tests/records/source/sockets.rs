@@ -8,7 +8,7 @@ use crate::support::{ADMIN, eventually};
 fn a_consumer_may_connect_late_and_reconnect() {
     let place = Place::new();
     let desk = Desk::start(&[&ADMIN[..], &["--output", &place.socket()]].concat());
-    let mut early = desk.begin("early");
+    let mut early = desk.start_post("early");
     desk.await_waiting(1);
     early.assert_silent();
     let listener = place.listen();
@@ -16,8 +16,8 @@ fn a_consumer_may_connect_late_and_reconnect() {
     assert_eq!(text(&consumer.line()), "early");
     assert_eq!(early.response().status(), 201);
     drop((listener, consumer));
-    desk.await_said("the consumer disconnected");
-    let mut between = desk.begin("between");
+    desk.await_stderr("the consumer disconnected");
+    let mut between = desk.start_post("between");
     desk.await_waiting(1);
     let listener = place.listen();
     assert_eq!(text(&accept(&listener).line()), "between");
@@ -54,8 +54,8 @@ fn a_partly_delivered_record_is_redelivered_completely() {
     let desk = Desk::start(&["--output", &place.socket()]);
     let consumer = accept(&listener);
     let body = "x".repeat(4 << 20);
-    let mut wire = desk.begin(&body);
-    let half = Lines::begun(consumer.into_socket());
+    let mut wire = desk.start_post(&body);
+    let half = Lines::stalled_within_line(consumer.into_socket());
     wire.assert_silent();
     drop(half);
     let mut consumer = accept(&listener);

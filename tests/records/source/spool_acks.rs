@@ -9,7 +9,7 @@ use crate::support::{Wire, eventually};
 /// Senders that wait, each with the line that its record is in.
 fn posted(spool: &Spool, desk: &Desk, count: usize) -> Vec<(Wire, String)> {
     let begin = |number: usize| {
-        let wire = desk.begin(format!("{number}"));
+        let wire = desk.start_post(format!("{number}"));
         let line = crate::support::eventually("it is kept", || {
             let mut lines = spool.lines();
             (lines.len() > number).then(|| lines.remove(number))
@@ -26,7 +26,7 @@ fn only_an_acknowledged_record_is_confirmed_in_any_order() {
     let desk = spool.start(&["--ack"]);
     let mut consumer = accept(&listener);
     let mut wires: Vec<_> =
-        (0..5).map(|number| (desk.begin(format!("{number}")), consumer.line())).collect();
+        (0..5).map(|number| (desk.start_post(format!("{number}")), consumer.line())).collect();
     for number in [3, 0, 4, 1] {
         wires.iter_mut().skip(2).take(1).for_each(|(wire, _)| wire.assert_silent());
         let (wire, line) = &mut wires[number];
@@ -48,8 +48,8 @@ fn only_an_acknowledged_record_is_confirmed_in_any_order() {
 fn acknowledgements_are_read_from_standard_input() {
     let spool = Spool::new();
     let flags = spool.flags(&[]);
-    let (desk, mut input) = Desk::hearing(&crate::source::spool::strs(&flags));
-    let mut wire = desk.begin("x");
+    let (desk, mut input) = Desk::with_ack_input(&crate::source::spool::strs(&flags));
+    let mut wire = desk.start_post("x");
     let line = desk.lines(1).remove(0);
     wire.assert_silent();
     std::io::Write::write_all(&mut input, acknowledgement(&line).as_bytes()).expect("it hears");
@@ -66,7 +66,7 @@ fn without_ack_records_sent_before_a_disconnect_count_as_delivered() {
     let promised = post_all(&desk, &["taken", "never read"]);
     spool.await_delivered(&promised[1]);
     drop(first);
-    desk.await_said("the consumer disconnected");
+    desk.await_stderr("the consumer disconnected");
     desk.post("next");
     assert_eq!(text(&accept(&listener).line()), "next");
     desk.end();
@@ -110,7 +110,7 @@ fn a_record_whose_sender_timed_out_is_still_delivered() {
     assert_eq!(second.line(), line, "it is kept for the next one");
     second.acknowledge(&line);
     spool.await_delivered(&position_of(&line));
-    let mut wire = desk.begin("y");
+    let mut wire = desk.start_post("y");
     let line = second.line();
     second.acknowledge(&line);
     assert_eq!(position(&wire.response()), position_of(&line), "it goes on");
@@ -150,7 +150,7 @@ fn unacknowledged_records_are_redelivered_by_the_next_process() {
         assert_eq!(&next.line(), line);
         next.acknowledge(line);
     }
-    let mut wire = desk.begin("new");
+    let mut wire = desk.start_post("new");
     let line = next.line();
     assert_eq!(text(&line), "new");
     wire.assert_silent();
@@ -164,7 +164,7 @@ fn unacknowledged_records_are_redelivered_by_the_next_process() {
 fn an_immediate_stop_refuses_waiting_senders_and_keeps_their_records() {
     let spool = Spool::new();
     let desk = spool.start(&["--ack", "--consumer-timeout", "1s"]);
-    let mut wire = desk.begin("x");
+    let mut wire = desk.start_post("x");
     // Before that it would be refused without being kept.
     eventually("the record is kept", || (spool.lines().len() == 1).then_some(()));
     desk.signal(nix::sys::signal::Signal::SIGINT);

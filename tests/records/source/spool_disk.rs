@@ -19,7 +19,7 @@ fn a_full_disk_refuses_records_until_there_is_space() {
     fs::write(&filler, vec![0; MIB / 2]).expect("it fits");
     let mut promised = fill(&desk, 100, 20_000);
     assert!(promised.len() > 3, "{} fit", promised.len());
-    desk.await_said("the spool's disk is full; make room for");
+    desk.await_stderr("the spool's disk is full; make room for");
     assert_eq!(bodies(&spool), promised, "nothing is torn");
     fs::remove_file(filler).expect("it was there");
     assert_eq!(desk.post("there is room").status(), 201);
@@ -46,7 +46,7 @@ fn records_wait_while_the_disk_of_the_output_file_is_full() {
     for body in &promised {
         assert_eq!(desk.post(body).status(), 201);
     }
-    desk.await_said("could not be written, and wait in the spool");
+    desk.await_stderr("could not be written, and wait in the spool");
     fs::remove_file(filler).expect("it was there");
     assert_eq!(desk.post("next").status(), 201);
     eventually("all of them are there", || {

@@ -17,7 +17,7 @@ fn answers(spool: &Spool, faults: &[&str]) -> Answers {
     let flags = spool.flags(&["--output", &spool.place().socket()]);
     let command = faulty(faults, log.to_str().expect("text"), &strs(&flags));
     let desk = Desk::of(Process::start(command));
-    let answer = |body| desk.begin(body).try_response().ok().map(|answer| answer.status());
+    let answer = |body| desk.start_post(body).try_response().ok().map(|answer| answer.status());
     let answers = ["one", "two", "three"].map(|body| (body, answer(body)));
     desk.signal(Signal::SIGKILL);
     desk.finish();

@@ -43,7 +43,7 @@ fn a_full_spool_refuses_records_until_some_were_delivered() {
     let desk = spool.start(&["--spool-max", "200KiB"]);
     let promised = fill(&desk, 20, 20_000);
     assert!(promised.len() > 3, "{} fit", promised.len());
-    desk.await_said("the spool is full");
+    desk.await_stderr("the spool is full");
     assert_eq!(desk.post("a small one").status(), 201, "it fits in beside them");
     assert_eq!(bodies(&spool).len(), promised.len() + 1);
     let listener = spool.place().listen();
@@ -72,7 +72,7 @@ fn a_spool_at_its_file_size_limit_contains_complete_records_only() {
     let promised = fill(&desk, 30, 300);
     assert!(!promised.is_empty());
     assert_eq!(bodies(&spool), promised);
-    desk.await_said("the spool has no room; free some, or raise its limit");
+    desk.await_stderr("the spool has no room; free some, or raise its limit");
     kill(desk);
     let desk = spool.start_to_stdout(&[]);
     let found: Vec<_> = desk.lines(promised.len()).iter().map(|line| text(line)).collect();

@@ -77,7 +77,7 @@ fn stored_records_are_delivered_before_the_exit() {
     let mut consumer = accept(&listener);
     post_many(&desk);
     desk.signal(Signal::SIGTERM);
-    desk.await_said(": draining");
+    desk.await_stderr(": draining");
     for number in 0..MANY {
         assert_eq!(text(&consumer.line()).trim(), format!("{number}"));
     }
@@ -98,7 +98,7 @@ fn a_closed_standard_output_ends_the_source_and_keeps_the_rest() {
     let mut reader = Lines::of(reader);
     assert_eq!(text(&reader.line()), "taken");
     drop(reader);
-    desk.await_said("the consumer disconnected");
+    desk.await_stderr("the consumer disconnected");
     post_all(&desk, &["one", "two"]);
     let finished = desk.finish();
     assert_eq!(finished.status.code(), Some(4), "{}", finished.stderr);
@@ -114,8 +114,8 @@ fn a_closed_standard_output_ends_the_source_and_keeps_the_rest() {
 fn senders_are_answered_503_when_the_acknowledgement_input_ends() {
     let spool = Spool::new();
     let flags = spool.flags(&["--consumer-timeout", "1s"]);
-    let (desk, input) = Desk::hearing(&strs(&flags));
-    let mut wire = desk.begin("x");
+    let (desk, input) = Desk::with_ack_input(&strs(&flags));
+    let mut wire = desk.start_post("x");
     desk.lines(1);
     drop(input);
     assert_eq!(wire.response().status(), 503);

@@ -11,8 +11,8 @@ use crate::support::{ADMIN, LEAVINGS, Process, eventually};
 
 #[test]
 fn only_an_acknowledged_record_is_confirmed() {
-    let (desk, mut input) = Desk::hearing(&[]);
-    let mut wire = desk.begin("x");
+    let (desk, mut input) = Desk::with_ack_input(&[]);
+    let mut wire = desk.start_post("x");
     let line = desk.lines(1).remove(0);
     wire.assert_silent();
     input.write_all(acknowledgement(&line).as_bytes()).expect("it hears");
@@ -22,10 +22,10 @@ fn only_an_acknowledged_record_is_confirmed() {
 
 #[test]
 fn acknowledgements_may_arrive_in_any_order_and_in_pieces() {
-    let (desk, mut input) = Desk::hearing(&[]);
+    let (desk, mut input) = Desk::with_ack_input(&[]);
     let mut wires: Vec<_> = (0..5)
         .map(|number| {
-            let wire = desk.begin(format!("{number}"));
+            let wire = desk.start_post(format!("{number}"));
             desk.lines(number + 1);
             wire
         })
@@ -43,8 +43,8 @@ fn acknowledgements_may_arrive_in_any_order_and_in_pieces() {
 
 #[test]
 fn a_plain_uuid_is_an_acknowledgement() {
-    let (desk, mut input) = Desk::hearing(&[]);
-    let mut wire = desk.begin("x");
+    let (desk, mut input) = Desk::with_ack_input(&[]);
+    let mut wire = desk.start_post("x");
     let position = String::from_utf8(desk.records(1)[0].position.clone()).expect("text");
     writeln!(input, "{{\"ack\": \"{position}\", \"by\": \"me\"}}").expect("it hears");
     assert_eq!(wire.response().status(), 201);
@@ -52,8 +52,8 @@ fn a_plain_uuid_is_an_acknowledgement() {
 
 #[test]
 fn invalid_acknowledgements_are_logged_and_ignored() {
-    let (desk, mut input) = Desk::hearing(&[]);
-    let mut wire = desk.begin("x");
+    let (desk, mut input) = Desk::with_ack_input(&[]);
+    let mut wire = desk.start_post("x");
     let line = desk.lines(1).remove(0);
     let unknown = "01a1ff2f-9486-7771-be08-0e47d3009bfd";
     for (said, words) in [
@@ -63,7 +63,7 @@ fn invalid_acknowledgements_are_logged_and_ignored() {
         (format!("{{\"ack\":\"{unknown}\"}}"), unknown),
     ] {
         writeln!(input, "{said}").expect("it hears");
-        desk.await_said(words);
+        desk.await_stderr(words);
         wire.assert_silent();
     }
     input.write_all(acknowledgement(&line).as_bytes()).expect("it hears");
@@ -73,20 +73,21 @@ fn invalid_acknowledgements_are_logged_and_ignored() {
 
 #[test]
 fn a_record_not_acknowledged_in_time_is_not_confirmed() {
-    let (desk, mut input) = Desk::hearing(&["--ack-timeout", "300ms"]);
+    let (desk, mut input) = Desk::with_ack_input(&["--ack-timeout", "300ms"]);
     assert_busy("nobody said anything", &desk.post("x"), "did not accept this record in time");
     let late = acknowledgement(&desk.lines(1)[0]);
     input.write_all(late.as_bytes()).expect("it hears");
-    desk.await_said("waits for no acknowledgement");
-    let mut wire = desk.begin("y");
+    desk.await_stderr("waits for no acknowledgement");
+    let mut wire = desk.start_post("y");
     input.write_all(acknowledgement(&desk.lines(2)[1]).as_bytes()).expect("it hears");
     assert_eq!(wire.response().status(), 201, "it goes on");
 }
 
 #[test]
 fn the_end_of_the_acknowledgement_input_ends_the_source() {
-    let (desk, mut input) = Desk::hearing(&[&ADMIN[..], &["--consumer-timeout", "1s"]].concat());
-    let mut wires = [desk.begin("one"), desk.begin("two")];
+    let (desk, mut input) =
+        Desk::with_ack_input(&[&ADMIN[..], &["--consumer-timeout", "1s"]].concat());
+    let mut wires = [desk.start_post("one"), desk.start_post("two")];
     let lines = desk.lines(2);
     input.write_all(acknowledgement(&lines[0]).as_bytes()).expect("it hears");
     drop(input);
@@ -109,10 +110,10 @@ fn acknowledgements_sent_before_a_disconnect_count() {
         output.into(),
     ));
     let mut lines = Lines::of(records);
-    let mut wires: Vec<_> = (0..600).map(|number| desk.begin(format!("{number}"))).collect();
+    let mut wires: Vec<_> = (0..600).map(|number| desk.start_post(format!("{number}"))).collect();
     // Far more than one read of the source.
     let acks: String = (0..600).map(|_| acknowledgement(&lines.line())).collect();
-    stopped(&desk, || {
+    while_stopped(&desk, || {
         say.write_all(acks.as_bytes()).expect("a pipe holds them");
         drop((say, lines));
     });
@@ -123,7 +124,7 @@ fn acknowledgements_sent_before_a_disconnect_count() {
 }
 
 /// Does something while the source stands still, so that it finds all of it at once.
-pub(crate) fn stopped(desk: &Desk, act: impl FnOnce()) {
+pub(crate) fn while_stopped(desk: &Desk, act: impl FnOnce()) {
     desk.signal(Signal::SIGSTOP);
     let path = format!("/proc/{}/stat", desk.process().id());
     eventually("the source stands still", || {
@@ -143,7 +144,7 @@ fn a_fifo_is_closed_when_the_acknowledgement_input_ends() {
     let flags = ["--ack", "--output", &place.output(), "--consumer-timeout", "1s"];
     let desk = Desk::of(Process::between(source(&flags), input.into(), Stdio::null()));
     drop(say);
-    desk.await_said("the consumer disconnected");
+    desk.await_stderr("the consumer disconnected");
     assert_busy("nobody acknowledges", &desk.post("x"), "No consumer is connected");
     assert_eq!(desk.finish().status.code(), Some(4));
     assert_eq!(reader.next(), None, "what was refused was not handed over");
@@ -151,20 +152,20 @@ fn a_fifo_is_closed_when_the_acknowledgement_input_ends() {
 
 #[test]
 fn a_sender_disconnect_blocks_no_other_sender() {
-    let (desk, mut input) = Desk::hearing(&["--queue", "3"]);
+    let (desk, mut input) = Desk::with_ack_input(&["--queue", "3"]);
     for (number, way) in LEAVINGS.into_iter().enumerate() {
-        let wire = desk.begin("it leaves");
+        let wire = desk.start_post("it leaves");
         desk.lines(number + 1);
         wire.leave(way);
     }
-    let mut stays = desk.begin("it stays");
+    let mut stays = desk.start_post("it stays");
     let lines = desk.lines(3);
     assert_busy("all of them still wait", &desk.post("x"), "Record limit of this source");
     for line in &lines {
         input.write_all(acknowledgement(line).as_bytes()).expect("it hears");
     }
     assert_eq!(stays.response().status(), 201);
-    let mut next = desk.begin("there is room again");
+    let mut next = desk.start_post("there is room again");
     input.write_all(acknowledgement(&desk.lines(4)[3]).as_bytes()).expect("it hears");
     assert_eq!(next.response().status(), 201);
 }

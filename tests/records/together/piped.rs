@@ -52,10 +52,10 @@ fn each_sender_waits_only_for_its_own_record() {
     let is_held = held.clone();
     let scene = Scene::new(move |_, request| {
         if request.body == is_held.as_bytes() {
-            noting.note(request);
+            noting.record_request(request);
             return Reply::Held(201);
         }
-        noting.note_success(request);
+        noting.record_success(request);
         Reply::Status(201)
     });
     let (source, destination) = piped(&scene, &[]);

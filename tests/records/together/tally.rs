@@ -33,7 +33,7 @@ pub(crate) fn body(key: &str, sender: usize, number: usize) -> String {
     format!("{key} {sender} {number}")
 }
 
-fn lane(body: &str) -> (String, usize) {
+fn sender_and_number(body: &str) -> (String, usize) {
     let (lane, number) = body.rsplit_once(' ').unwrap();
     (lane.to_owned(), number.parse().unwrap())
 }
@@ -57,7 +57,7 @@ impl Tally {
     }
 
     fn take(&self, request: &Request, at: usize) -> Reply {
-        let (body, tries) = self.note(request);
+        let (body, tries) = self.record_request(request);
         failure(&body, tries).unwrap_or_else(|| {
             self.seen.lock().unwrap().taken.insert(body);
             self.changed.notify_all();
@@ -66,7 +66,7 @@ impl Tally {
     }
 
     /// Notes a request; its body, and how often that came so far.
-    pub(crate) fn note(&self, request: &Request) -> (String, u64) {
+    pub(crate) fn record_request(&self, request: &Request) -> (String, u64) {
         let position = request.field("idempotency-key").expect("a position").to_owned();
         let body = String::from_utf8(request.body.clone()).unwrap();
         let mut seen = self.seen.lock().unwrap();
@@ -79,8 +79,8 @@ impl Tally {
     }
 
     /// Notes a request that is answered with success.
-    pub(crate) fn note_success(&self, request: &Request) {
-        let (body, _) = self.note(request);
+    pub(crate) fn record_success(&self, request: &Request) {
+        let (body, _) = self.record_request(request);
         self.seen.lock().unwrap().taken.insert(body);
     }
 
@@ -140,7 +140,7 @@ impl Tally {
 fn by_lane<'b>(bodies: impl Iterator<Item = &'b String>) -> BTreeMap<String, Vec<usize>> {
     let mut numbers: BTreeMap<_, Vec<usize>> = BTreeMap::new();
     for body in bodies {
-        let (lane, number) = lane(body);
+        let (lane, number) = sender_and_number(body);
         let of_lane = numbers.entry(lane).or_default();
         if !of_lane.contains(&number) {
             of_lane.push(number);

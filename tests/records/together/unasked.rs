@@ -19,7 +19,7 @@ fn send(wire: &mut Wire, body: &str) {
 
 #[test]
 fn a_destination_that_sends_unexpected_acks_never_blocks() {
-    let scene = Scene::taking();
+    let scene = Scene::accepting();
     let directory = tempfile::tempdir().unwrap();
     let place = format!("unix:{}", directory.path().join("records.sock").display());
     let source = Source::start(0, &["--output", &place]);
@@ -29,7 +29,7 @@ fn a_destination_that_sends_unexpected_acks_never_blocks() {
         send(&mut wire, &number.to_string());
     }
     for number in 0..REQUESTS {
-        assert_eq!(scene.taken().body, number.to_string().as_bytes());
+        assert_eq!(scene.recv_request().body, number.to_string().as_bytes());
     }
     source.end();
     ends::end("the destination", destination);
