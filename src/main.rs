@@ -237,7 +237,7 @@ fn check(sources: &Sources) -> ExitCode {
         Err(error) => return fail(&error, ExitCode::FAILURE),
     };
     for warning in warnings {
-        let _ = writeln!(stdio::error(), "rdv: warning: {warning}");
+        stdio::error_line(format_args!("rdv: warning: {warning}"));
     }
     match file {
         Some(file) => print(&format!("{}: the configuration is valid\n", file.display())),
@@ -288,7 +288,7 @@ fn print(page: &str) -> ExitCode {
 
 fn fail(why: &str, status: ExitCode) -> ExitCode {
     // Standard error may be closed.
-    let _ = writeln!(stdio::error(), "rdv: {why}");
+    stdio::error_line(format_args!("rdv: {why}"));
     status
 }
 

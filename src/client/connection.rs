@@ -123,7 +123,7 @@ impl Connection {
                 (io::ErrorKind::TimedOut, None) => {
                     format!("nothing moved for {:?}", self.stall_timeout)
                 }
-                _ => "waiting for the server".into(),
+                _ => "connection to the server failed".into(),
             };
             Error::network(doing, error)
         })
@@ -171,7 +171,7 @@ impl Connection {
         match self.listen() {
             Ok(Sent::Stopped) if self.head.is_some() => Ok(Sent::Stopped),
             Err(error @ Error::Answer(_)) => Err(error),
-            Ok(_) | Err(_) => Err(Error::network("sending the request", error)),
+            Ok(_) | Err(_) => Err(Error::network("cannot send the request", error)),
         }
     }
 
@@ -186,7 +186,7 @@ impl Connection {
                 }
                 Ok(Read::Eof) => self.ended = true,
                 Ok(Read::Blocked) => return Ok(Sent::All),
-                Err(error) => return Err(Error::network("reading the answer", error)),
+                Err(error) => return Err(Error::network("cannot read the answer", error)),
             }
         }
         Ok(Sent::Stopped)
@@ -235,7 +235,7 @@ impl Connection {
                 Ok(Read::Moved(count)) => return Ok(count),
                 Ok(Read::Eof) => return Ok(0),
                 Ok(Read::Blocked) => drop(self.wait(WaitFor::Readable)?),
-                Err(error) => return Err(Error::network("reading the response", error)),
+                Err(error) => return Err(Error::network("cannot read the response", error)),
             }
         }
     }

@@ -5,7 +5,7 @@ mod find;
 use super::single::{self, SingleRequest};
 use super::{Error, Options, Part, Url};
 use crate::ops::admin::directories;
-use crate::ops::{AdminAddress, AdminListen};
+use crate::ops::{AdminAddress, AdminListen, cause};
 use clap::{Args, Subcommand};
 use serde_json::Value;
 use std::fmt::Write as _;
@@ -149,7 +149,10 @@ fn explain(address: &AdminAddress, error: &io::Error) -> String {
     let failure = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>());
     match failure {
         Some(Error::Network { source, .. }) if source.raw_os_error().is_some() => {
-            format!("{address}: {source}; does the relay run, with --admin-listen {address}?")
+            format!(
+                "cannot connect to {address}: {}; is the relay running with --admin-listen {address}?",
+                cause(source)
+            )
         }
         Some(_) | None => format!("{address}: {error}"),
     }

@@ -50,7 +50,7 @@ pub(crate) fn dial(url: &Url, options: &Options) -> Result<Dialled, Error> {
 
 fn attempt(url: &Url, options: &Options) -> Result<Dialled, Error> {
     if let Some(path) = &options.unix_socket {
-        let failed = |error| Error::network(format!("connecting to {}", path.display()), error);
+        let failed = |error| Error::network(format!("cannot connect to {}", path.display()), error);
         let socket = UnixStream::connect(path).map_err(failed)?;
         socket.set_nonblocking(true).map_err(failed)?;
         let (wire, target) = (Wire::Unix(socket), url.target.clone());
@@ -84,10 +84,11 @@ pub(crate) fn basic(credentials: &str) -> String {
 
 /// Tries the host's addresses in the resolver's order.
 fn connect(url: &Url, options: &Options) -> Result<TcpStream, Error> {
-    let failed = |error| Error::network(format!("connecting to {}", url.host_and_port()), error);
+    let failed =
+        |error| Error::network(format!("cannot connect to {}", url.host_and_port()), error);
     let addresses = (url.host.as_str(), url.port)
         .to_socket_addrs()
-        .map_err(|error| Error::network(format!("looking up {}", url.host), error))?;
+        .map_err(|error| Error::network(format!("cannot resolve {}", url.host), error))?;
     let socket = tcp::connect(addresses, options.connect_timeout).map_err(failed)?;
     socket.set_nonblocking(true).map_err(failed)?;
     tcp::unpace_towards_this_machine(&socket).map_err(failed)?;
@@ -100,7 +101,7 @@ fn secured(socket: TcpStream, url: &Url, options: &Options) -> Result<Wire, Erro
         return Ok(Wire::Plain(socket));
     }
     let mut tls = Box::new(Tls::new(socket, &url.host, &options.trust)?);
-    let failed = |error| Error::network(format!("agreeing on TLS with {}", url.host), error);
+    let failed = |error| Error::network(format!("TLS handshake failed with {}", url.host), error);
     let end = clock::now() + options.connect_timeout;
     while !tls.handshake().map_err(failed)? {
         wait_to_read(tls.socket(), end).map_err(failed)?;

@@ -3,6 +3,7 @@
 use super::Response;
 use super::human::size;
 use crate::http::answer::AnswerError;
+use crate::ops::cause;
 use std::{fmt, io};
 
 /// Why a request failed.
@@ -12,7 +13,7 @@ pub enum Error {
     Input(String),
     /// The server cannot be reached, its certificate is not trusted, or the connection failed.
     Network {
-        /// The failed operation, such as `connecting to relay.example:443`.
+        /// What failed, such as `cannot connect to relay.example:443`.
         doing: String,
         /// The error of the system.
         source: io::Error,
@@ -26,7 +27,7 @@ pub enum Error {
     },
     /// A local failure: the input could not be read, or the output not be written.
     Local {
-        /// The failed operation, such as `reading a.txt`.
+        /// What failed, such as `cannot read a.txt`.
         doing: String,
         /// The error of the system.
         source: io::Error,
@@ -50,6 +51,11 @@ impl Error {
     pub(crate) fn local(doing: impl Into<String>, source: impl Into<io::Error>) -> Self {
         Self::Local { doing: doing.into(), source: source.into() }
     }
+
+    /// Whether nothing listens at the address.
+    pub(crate) fn is_connection_refused(&self) -> bool {
+        matches!(self, Self::Network { source, .. } if source.kind() == io::ErrorKind::ConnectionRefused)
+    }
 }
 
 impl fmt::Display for Error {
@@ -57,7 +63,7 @@ impl fmt::Display for Error {
         match self {
             Self::Input(why) => f.write_str(why),
             Self::Network { doing, source } | Self::Local { doing, source } => {
-                write!(f, "{doing}: {source}")
+                write!(f, "{doing}: {}", cause(source))
             }
             Self::Answer(why) => write!(f, "{why}; is the URL right?"),
             Self::Truncated { received_bytes } => {

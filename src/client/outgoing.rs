@@ -171,7 +171,7 @@ impl Outgoing {
                 }
                 Ok(FileReady::Eof) => return Err(shrunk(bytes, left)),
                 Err(Errno::EINVAL | Errno::ENOSYS) => return self.copy_file(file, bytes, left),
-                Err(Errno::EIO) => return Err(Error::local("reading the file", Errno::EIO)),
+                Err(Errno::EIO) => return Err(Error::local("cannot read the file", Errno::EIO)),
                 Err(error) => return self.connection.cut_off(error),
             }
         }
@@ -225,7 +225,7 @@ impl Outgoing {
                         return Ok(Sent::Stopped);
                     }
                 }
-                Err(error) => return Err(Error::local("reading the input", error)),
+                Err(error) => return Err(Error::local("cannot read the input", error)),
             }
         }
     }
@@ -275,7 +275,7 @@ impl Outgoing {
                 }
                 // A process that shares the non-blocking descriptor may have read first.
                 Err(Errno::EAGAIN | Errno::EINTR) => {}
-                Err(error) => return Err(Error::local("reading the input", error)),
+                Err(error) => return Err(Error::local("cannot read the input", error)),
             }
         }
     }
@@ -332,7 +332,7 @@ impl Outgoing {
                 let mut rest = &mut prefix[..];
                 let first = if self.sent_bytes == 0 { "" } else { "\r\n" };
                 write!(rest, "{first}{bytes:x}\r\n")
-                    .map_err(|error| Error::local("framing a chunk", error))?;
+                    .map_err(|error| Error::local("cannot write a chunk", error))?;
                 let unused = rest.len();
                 self.sent_bytes = self.sent_bytes.saturating_add(bytes);
                 let used = prefix.len() - unused;
@@ -388,7 +388,7 @@ fn read(file: &mut File, buffer: &mut [u8]) -> Result<usize, Error> {
     loop {
         match file.read(buffer) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            result => return result.map_err(|error| Error::local("reading the file", error)),
+            result => return result.map_err(|error| Error::local("cannot read the file", error)),
         }
     }
 }

@@ -7,6 +7,7 @@ pub(super) use free::first_free;
 
 use super::file_name::{SUFFIX_ROOM_BYTES, printable};
 use super::unfinished::{Partial, Unfinished};
+use crate::ops::cause;
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
 use std::ffi::{OsStr, OsString};
@@ -51,7 +52,7 @@ impl Output {
             match OpenOptions::new().read(true).write(true).create_new(true).open(&partial) {
                 Ok(file) => return Ok(Self { file, partial, target: target.to_owned() }),
                 Err(error) if error.kind() != ErrorKind::AlreadyExists => {
-                    let text = format!("cannot create {}: {error}", shown(&partial));
+                    let text = format!("cannot create {}: {}", shown(&partial), cause(&error));
                     return Err(io_error(error.kind(), text));
                 }
                 Err(error) if number == PARTIAL_MAX => {
@@ -151,7 +152,7 @@ impl AsFd for Output {
 pub(super) fn check_target(target: &Path, overwrite: bool) -> io::Result<()> {
     match fs::symlink_metadata(target) {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(io_error(error.kind(), format!("{}: {error}", shown(target)))),
+        Err(error) => Err(io_error(error.kind(), format!("{}: {}", shown(target), cause(&error)))),
         // A rename would replace /dev/null just as well.
         Ok(found) if !(found.is_file() || found.is_symlink()) => {
             let kind = if found.is_dir() { "is a directory" } else { "is not a regular file" };
@@ -185,7 +186,7 @@ pub(super) fn move_to(from: &Path, to: &Path, overwrite: bool) -> io::Result<()>
         if error.kind() == ErrorKind::AlreadyExists {
             return io_error(error.kind(), format!("{} exists already", shown(to)));
         }
-        io_error(error.kind(), format!("cannot create {}: {error}", shown(to)))
+        io_error(error.kind(), format!("cannot create {}: {}", shown(to), cause(&error)))
     })
 }
 

@@ -42,7 +42,8 @@ impl<'r> Part<'r> {
     /// [`Error::Local`] if it cannot be opened.
     pub fn path(path: impl AsRef<Path>) -> Result<Self, Error> {
         let path = path.as_ref();
-        let named = |error: io::Error| Error::local(format!("opening {}", path.display()), error);
+        let named =
+            |error: io::Error| Error::local(format!("cannot open {}", path.display()), error);
         let file = File::open(path).map_err(named)?;
         if file.metadata().map_err(named)?.is_dir() {
             return Err(named(io::ErrorKind::IsADirectory.into()));
@@ -187,7 +188,7 @@ fn read_all(mut reader: impl Read, outgoing: &mut Outgoing) -> Result<Sent, Erro
             Ok(0) => return Ok(Sent::All),
             Ok(count) => count,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(error) => return Err(Error::local("reading what is to be sent", error)),
+            Err(error) => return Err(Error::local("cannot read what is to be sent", error)),
         };
         if outgoing.bytes(&buffer[..count])? == Sent::Stopped {
             return Ok(Sent::Stopped);

@@ -294,11 +294,11 @@ impl Stream {
                 return Ok(Ok(()));
             }
             reader.received(&buffer[..count], &mut events).map_err(|error| {
-                Error::network("reading events", std::io::Error::other(error.to_string()))
+                Error::network("cannot read events", std::io::Error::other(error.to_string()))
             })?;
             for event in events.drain(..) {
                 let status: Value = serde_json::from_str(&event).map_err(|error| {
-                    Error::network("reading events", std::io::Error::from(error))
+                    Error::network("cannot read events", std::io::Error::from(error))
                 })?;
                 if !each(&status) {
                     return Ok(Ok(()));
@@ -339,7 +339,7 @@ fn json_of(response: Response) -> Result<Value, Error> {
     body.read_to_end(&mut text).map_err(super::copy_to_file::real)?;
     serde_json::from_slice(&text).map_err(|_| {
         let why = "the response is not JSON; is this the URL of a relay?";
-        Error::network("asking the relay", std::io::Error::other(why))
+        Error::network("cannot query the relay", std::io::Error::other(why))
     })
 }
 

@@ -227,7 +227,7 @@ impl Body {
                 self.keep_alive &= result.as_ref().is_ok_and(|used| *used == self.inbox.len());
                 result.map(drop).map_err(|error| {
                     let broken = io::Error::new(io::ErrorKind::InvalidData, error);
-                    Error::network("reading the response", broken)
+                    Error::network("cannot read the response", broken)
                 })
             }
             RemainingBody::UntilClose if self.inbox.is_empty() => Ok(()),

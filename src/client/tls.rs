@@ -157,7 +157,7 @@ impl Tls {
 }
 
 fn unusable(error: impl std::error::Error + Send + Sync + 'static) -> Error {
-    Error::network("setting up TLS", io::Error::other(error))
+    Error::network("cannot set up TLS", io::Error::other(error))
 }
 
 /// Describes a certificate error, and what to do about it where the client can do something.

@@ -304,6 +304,6 @@ fn form_bytes(heads: &[multipart::Part], files: &[Part<'_>]) -> Result<Option<u6
 fn boundary() -> Result<Boundary, Error> {
     let mut random = [0; 16];
     rustix::rand::getrandom(&mut random[..], rustix::rand::GetRandomFlags::empty())
-        .map_err(|error| Error::local("drawing a random boundary", error))?;
+        .map_err(|error| Error::local("cannot create a random boundary", error))?;
     Ok(Boundary::from_random(random))
 }

@@ -1,6 +1,7 @@
 //! The manual pages and shell completions, generated from the flags so that they always agree.
 //! Packages ship this output.
 
+use crate::ops::cause;
 use clap::{Args, Command};
 use clap_complete::Shell;
 use clap_mangen::Man;
@@ -66,7 +67,7 @@ impl Completions {
 }
 
 fn named(path: &Path, error: &io::Error) -> io::Error {
-    io::Error::new(error.kind(), format!("{}: {error}", path.display()))
+    io::Error::new(error.kind(), format!("{}: {}", path.display(), cause(&error)))
 }
 
 fn page(command: Command) -> io::Result<String> {

@@ -2,6 +2,7 @@
 
 pub mod access_log;
 pub mod admin;
+mod cause;
 pub mod config;
 pub mod doctor;
 pub mod events;
@@ -22,6 +23,7 @@ pub mod threads;
 pub mod units;
 
 pub use admin::{AdminAddress, AdminListen};
+pub use cause::cause;
 pub use config::{Configuration, Sources};
 pub use events::EventSettings;
 pub use handover::HandoverSettings;

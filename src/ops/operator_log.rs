@@ -51,7 +51,7 @@ impl Drop for OperatorLog {
         let Some(mut lines) = lines else { return };
         // If the reader is stuck, one more line would block indefinitely.
         if lines.close() && lines.dropped() > 0 {
-            let _ = writeln!(io::stderr(), "{} lines of this log were dropped", lines.dropped());
+            stdio::error_line(format_args!("{} lines of this log were dropped", lines.dropped()));
         }
     }
 }

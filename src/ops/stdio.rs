@@ -2,6 +2,7 @@
 //! description, which other processes share, and any of them can set it.
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use std::fmt::Display;
 use std::io::{self, ErrorKind, Read, StderrLock, StdoutLock, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 
@@ -17,6 +18,12 @@ pub fn output() -> Waiting<StdoutLock<'static>> {
 /// Returns standard error, locked.
 pub fn error() -> Waiting<StderrLock<'static>> {
     Waiting(io::stderr().lock())
+}
+
+/// Writes one line to standard error in a single write(2), so that other processes do not write into
+/// it and no reader sees a part of it. Failures are ignored: there is nowhere to report them.
+pub fn error_line(text: impl Display) {
+    let _ = error().write_all(format!("{text}\n").as_bytes());
 }
 
 impl<S: Write + AsFd> Write for Waiting<S> {

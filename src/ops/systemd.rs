@@ -2,6 +2,7 @@
 //! in the environment every function does nothing. Only the first notification may block, before
 //! any client is served.
 
+use crate::ops::cause;
 use sd_notify::NotifyState;
 use std::cell::Cell;
 use std::fmt::Write as _;
@@ -46,7 +47,7 @@ impl ServiceManager {
             let name = name.display();
             io::Error::new(
                 error.kind(),
-                format!("NOTIFY_SOCKET={name} is not a valid address: {error}"),
+                format!("NOTIFY_SOCKET={name} is not a valid address: {}", cause(&error)),
             )
         })?;
         // Twice per interval, as sd_watchdog_enabled(3) recommends.
@@ -128,7 +129,7 @@ impl ServiceManager {
         if let Err(error) = &sent
             && !self.unheard.get()
         {
-            log::warn!("the service manager does not take messages: {error}");
+            log::warn!("the service manager does not take messages: {}", cause(&error));
         }
         self.unheard.set(sent.is_err());
     }

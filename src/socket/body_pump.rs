@@ -11,6 +11,7 @@ use super::{Dialect, accepting};
 use crate::client::clock;
 use crate::client::wire::Wire;
 use crate::mux::session::{Closed, Session, close};
+use crate::ops::cause;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::EventFd;
 use serde_json::Value;
@@ -52,7 +53,7 @@ pub(super) fn accept_all(shared: &Arc<Shared>, listener: &TcpListener) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             Err(error) => {
                 // Out of descriptors, accept(2) fails immediately every time.
-                log::warn!("accepting a connection: {error}");
+                log::warn!("accepting a connection: {}", cause(&error));
                 std::thread::sleep(Duration::from_millis(100));
             }
         }
@@ -72,14 +73,14 @@ fn begin(shared: &Arc<Shared>, socket: TcpStream, remote: SocketAddr) {
             Ok(Closed::Here | Closed::There(..)) => EventKind::ConnectionClosed,
             Ok(Closed::Broken(_) | Closed::Silent | Closed::Lost) => EventKind::ConnectionFailure,
             Err(error) => {
-                log::info!("{remote} got no socket: {error}");
+                log::info!("{remote} got no socket: {}", cause(&error));
                 EventKind::ConnectionFailure
             }
         };
         shared.listeners.report(kind, id);
     });
     if let Err(error) = spawned {
-        log::warn!("no thread for {remote}: {error}");
+        log::warn!("no thread for {remote}: {}", cause(&error));
     }
 }
 
@@ -141,7 +142,7 @@ fn open(shared: &Arc<Shared>, id: Uuid, link: Arc<Link>) {
         }
     });
     if let Err(error) = spawned {
-        log::warn!("no thread to serve a socket: {error}");
+        log::warn!("no thread to serve a socket: {}", cause(&error));
     }
 }
 

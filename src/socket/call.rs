@@ -11,6 +11,7 @@ use crate::client::commands::{Exit, Failure, watching};
 use crate::client::known_length::known_length;
 use crate::client::output::Output;
 use crate::http::response::reason;
+use crate::ops::cause;
 use crate::ops::stdio::Waiting;
 use clap::Args;
 use http::{Request, Response};
@@ -119,7 +120,7 @@ impl Call {
         let mut stdout = stdout.map_err(|error| Failure::local("standard output", error))?;
         if self.include {
             let written = stdout.write_all(&head(&answer));
-            written.map_err(|error| Failure::local("writing to standard output", error))?;
+            written.map_err(|error| Failure::local("cannot write to standard output", error))?;
         }
         match &self.output {
             None => copy(answer.into_body(), &mut stdout, "standard output")?,
@@ -134,7 +135,7 @@ fn body(data: &str) -> Result<Body, Failure> {
         None => Ok(data.into()),
         Some("-") => Ok(Body::from_reader(Waiting(io::stdin()))),
         Some(name) => {
-            let failed = |error| Failure::local(format!("reading {name}"), error);
+            let failed = |error| Failure::local(format!("cannot read {name}"), error);
             let file = File::open(name).map_err(failed)?;
             Ok(match known_length(&file).map_err(failed)? {
                 Some(length) => Body::sized(file, length),
@@ -171,12 +172,12 @@ fn copy(mut body: Body, to: &mut impl Write, name: &str) -> Result<(), Failure> 
             }
         };
         let written = to.write_all(&buffer[..count]);
-        written.map_err(|error| Failure::local(format!("writing to {name}"), error))?;
+        written.map_err(|error| Failure::local(format!("cannot write to {name}"), error))?;
     }
 }
 
 fn keep(body: Body, path: &Path) -> Result<(), Failure> {
-    let failed = |error: io::Error| Failure::new(Exit::Local, error.to_string());
+    let failed = |error: io::Error| Failure::new(Exit::Local, cause(&error));
     let output = Output::create_noted(path, true, &UNFINISHED).map_err(failed)?;
     if let Err(failure) = copy(body, &mut output.file(), &path.display().to_string()) {
         output.abandon_noted(&UNFINISHED);

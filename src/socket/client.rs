@@ -177,7 +177,7 @@ impl SocketClient {
         session.received(&upgraded.rest, now);
         let mut state = ConnectionState::new(session, None, metadata.0);
         state.update();
-        let failed = |error| Error::network("starting the connection", error);
+        let failed = |error| Error::network("cannot start the connection", error);
         let remote = upgraded.wire.peer_addr().map_err(failed)?;
         let link = Arc::new(Link::new(state, remote).map_err(failed)?);
         let pump = Pump::new(Arc::clone(&link), upgraded.wire).with_handlers(&self.ping_handlers);

@@ -124,11 +124,11 @@ impl UpgradeRequest {
         let left = self.end.saturating_duration_since(clock::now());
         wire::wait(&mut [PollFd::new(self.wire.as_fd(), flags)], Some(left))
             .map(drop)
-            .map_err(|error| Error::network("waiting for the server", error))
+            .map_err(|error| Error::network("no response from the server", error))
     }
 
     fn send(&mut self, mut bytes: &[u8]) -> Result<(), Error> {
-        let failed = |error| Error::network("sending the request", error);
+        let failed = |error| Error::network("cannot send the request", error);
         while !bytes.is_empty() {
             match self.wire.write(bytes, false).map_err(failed)? {
                 Write::Moved(count) => bytes = &bytes[count..],
@@ -147,7 +147,7 @@ impl UpgradeRequest {
             Ok(Read::Moved(count)) => self.received.extend_from_slice(&buffer[..count]),
             Ok(Read::Eof) => self.ended = true,
             Ok(Read::Blocked) => self.wait(PollFlags::POLLIN)?,
-            Err(error) => return Err(Error::network("reading the answer", error)),
+            Err(error) => return Err(Error::network("cannot read the answer", error)),
         }
         Ok(())
     }

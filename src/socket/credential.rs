@@ -17,7 +17,7 @@ pub(super) fn credential(file: Option<&Path>, variable: &str) -> Result<Option<S
     };
     let shown = file.display();
     let text = std::fs::read_to_string(file);
-    let text = text.map_err(|error| Failure::local(format!("reading {shown}"), error))?;
+    let text = text.map_err(|error| Failure::local(format!("cannot read {shown}"), error))?;
     match text.trim() {
         "" => Err(Failure::new(Exit::Usage, format!("{shown} is empty"))),
         text => Ok(Some(text.to_owned())),

@@ -3,6 +3,7 @@
 use crate::client;
 use crate::mux::frame::CancelReason;
 use crate::mux::session::{Cancelled, Closed, TEXT_MAX_BYTES, close};
+use crate::ops::cause;
 use std::time::Duration;
 use std::{fmt, io};
 
@@ -125,9 +126,9 @@ impl fmt::Display for Error {
                  have both ends speak rdv.socket.v1"
             ),
             Self::Draining => f.write_str("the other end is about to go away; connect again"),
-            Self::Body(error) => write!(f, "reading the body of the request: {error}"),
+            Self::Body(error) => write!(f, "cannot read the body of the request: {}", cause(error)),
             Self::Stopped => f.write_str("it was stopped before there was a connection"),
-            Self::Network { doing, source } => write!(f, "{doing}: {source}"),
+            Self::Network { doing, source } => write!(f, "{doing}: {}", cause(source)),
         }
     }
 }
@@ -175,10 +176,13 @@ impl From<&Closed> for Error {
             Closed::There(code, reason) => Self::Closed { code: *code, reason: reason.clone() },
             Closed::Here => Self::Closed { code: close::NORMAL, reason: "by this end".into() },
             Closed::Broken(what) => Self::Protocol(what.clone()),
-            Closed::Silent => Self::network("waiting for the other end", io::ErrorKind::TimedOut),
+            Closed::Silent => {
+                Self::network("no response from the other end", io::ErrorKind::TimedOut)
+            }
             Closed::Lost => {
-                let cut = io::Error::new(io::ErrorKind::UnexpectedEof, "the connection was cut");
-                Self::network("waiting for the other end", cut)
+                let cut =
+                    io::Error::new(io::ErrorKind::UnexpectedEof, "closed without a close frame");
+                Self::network("connection lost", cut)
             }
         }
     }

@@ -77,7 +77,7 @@ impl Sender {
         let spawned = thread.spawn(move || self.send(body, length));
         spawned.map(drop).map_err(|error| {
             owner.link().release(number);
-            Error::network("starting a thread for the body", error)
+            Error::network("cannot start a thread for the body", error)
         })
     }
 

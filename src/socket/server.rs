@@ -108,7 +108,7 @@ impl ServerBuilder {
     /// # Errors
     /// Error of the system.
     pub fn bind(self, address: impl ToSocketAddrs) -> Result<SocketServer, Error> {
-        let failed = |error| Error::network("listening", error);
+        let failed = |error| Error::network("cannot listen", error);
         let listener = TcpListener::bind(address).map_err(failed)?;
         listener.set_nonblocking(true).map_err(failed)?;
         let flags = EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK;

@@ -73,7 +73,9 @@ impl WorkerPool {
             hire.notify_all();
         };
         let spawned = std::thread::Builder::new().name("rdv-socket-handler".into()).spawn(work);
-        spawned.map(drop).map_err(|error| Error::network("starting a thread for a request", error))
+        spawned
+            .map(drop)
+            .map_err(|error| Error::network("cannot start a thread for a request", error))
     }
 }
 

@@ -83,7 +83,7 @@ fn a_home_that_cannot_be_entered_is_none_unless_its_file_is_named() {
     let (program, _binary) = unprivileged_command();
     for (what, name, exit, words) in [
         ("nothing named", "", 5, "does not exist"),
-        ("a file named", "client.toml", 2, "client.toml: Permission denied"),
+        ("a file named", "client.toml", 2, "client.toml: permission denied"),
     ] {
         let mut command = Command::new(program.get_program());
         command.args(program.get_args()).args(["status", UNKNOWN]).env("RDV_RELAY", &url);

@@ -238,7 +238,7 @@ fn an_upload_with_invalid_framing_is_kept_as_partial_only() {
 
 /// What the sender prints when the receiver's disk is full.
 const FULL: &str =
-    "failed at the receiver: cannot write the received data: No space left on device";
+    "failed at the receiver: cannot write the received data: no space left on device";
 
 #[test]
 fn a_full_disk_is_reported_on_both_sides() {
@@ -263,7 +263,7 @@ fn a_full_disk_is_reported_on_both_sides() {
         let sending = Process::reading(command, input.into());
         let id = stream_of_sender(&sending);
         let got = there.run(&["receive", &id, "-o", "a"]);
-        assert_ended("receive", &got, 1, "No space left on device");
+        assert_ended("receive", &got, 1, "no space left on device");
         assert!(got.stderr.contains("partial data is in a.partial"), "{}", got.stderr);
         assert_ended("send", &sending.finish(), 4, FULL);
         let _ = cat.wait();
@@ -274,8 +274,8 @@ fn a_full_disk_is_reported_on_both_sides() {
     std::fs::rename(here.path("a"), here.path("tree/a")).expect("a file");
     let (sending, id) = here.start_sending(&["tree", "--zstd"]);
     let got = there.run(&["receive", "-x", &id]);
-    assert_ended("extract", &got, 1, "No space left on device");
-    let words = "failed at the receiver: No space left on device";
+    assert_ended("extract", &got, 1, "no space left on device");
+    let words = "failed at the receiver: no space left on device";
     assert_ended("send", &sending.finish(), 4, words);
     assert_eq!(there.names(), Vec::<String>::new());
     drop(disk);

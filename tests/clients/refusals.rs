@@ -77,12 +77,12 @@ fn unreadable_input_creates_no_stream() {
     program.args(["send", "secret"]).current_dir(here.directory());
     program.env("RDV_RELAY", relay.url("")).env("RDV_CLIENT_CONFIG", "/dev/null");
     let got = Process::start(program).finish();
-    assert_ended("unreadable", &got, 1, "reading secret: Permission denied");
+    assert_ended("unreadable", &got, 1, "cannot read secret: permission denied");
     assert_one_line("unreadable", &got.stderr);
     for (what, path, words) in [
-        ("missing", "none", "reading none: No such file"),
-        ("below a file", "secret/x", "Not a directory"),
-        ("a name that acts on terminals", "\u{1b}[2J", "reading \\u{1b}[2J: No such file"),
+        ("missing", "none", "cannot read none: no such file"),
+        ("below a file", "secret/x", "not a directory"),
+        ("a name that acts on terminals", "\u{1b}[2J", "cannot read \\u{1b}[2J: no such file"),
     ] {
         let got = here.run(&["send", path]);
         assert_ended(what, &got, 1, words);
@@ -157,7 +157,7 @@ fn an_unreachable_relay_is_a_network_error() {
             arguments.extend(["--retries", "0"]);
         }
         let got = here.run(&arguments);
-        let words = format!("connecting to {address}: Connection refused");
+        let words = format!("cannot connect to {address}: connection refused; is the");
         assert_ended(&format!("{arguments:?}"), &got, 7, &words);
         assert_one_line(&format!("{arguments:?}"), &got.stderr);
     }

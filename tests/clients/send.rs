@@ -209,7 +209,7 @@ fn several_files_are_sent_as_one_archive() {
     for (what, exit, words) in [
         (&["a.txt", "below/a.txt"][..], 2, "two are named a.txt; send them one by one"),
         (&["a.txt", "-"], 2, "standard input cannot be sent together with files"),
-        (&["a.txt", "none"], 1, "reading none: No such file"),
+        (&["a.txt", "none"], 1, "cannot read none: no such file"),
     ] {
         assert_ended(&format!("{what:?}"), &here.run(&[&["send"], what].concat()), exit, words);
     }

@@ -93,5 +93,5 @@ fn a_closed_standard_output_is_a_local_error() {
     let mut command = here.command(&["status", &relay.create()]);
     let got = command.stdout(writer).output().expect("rdv");
     assert_eq!(got.status.code(), Some(1));
-    assert_eq!(got.stderr, b"rdv: writing to standard output: Broken pipe (os error 32)\n");
+    assert_eq!(got.stderr, b"rdv: cannot write to standard output: broken pipe\n");
 }

@@ -312,7 +312,7 @@ fn the_admin_socket_is_private_and_removed_at_exit() {
     assert!(!path.exists());
     let (status, _, said) = run_ctl(&["--admin", place, "status"]);
     assert_eq!(status, Some(1));
-    assert!(said.contains("does the relay run, with --admin-listen"), "{said}");
+    assert!(said.contains("is the relay running with --admin-listen"), "{said}");
 }
 
 #[test]
@@ -338,7 +338,7 @@ fn an_invalid_admin_address_is_named() {
     let file = file.to_str().expect("UTF-8");
     for (place, why) in [
         (file, "there is a file that is not a socket"),
-        ("/nonexistent/admin.sock", "No such file or directory"),
+        ("/nonexistent/admin.sock", "no such file or directory"),
     ] {
         let arguments = ["serve", "--listen", "127.0.0.1:0", "--admin-listen", place];
         let finished = Process::rdv(&arguments).finish();

@@ -48,7 +48,7 @@ fn check_config_rejects_what_serve_would_fail_on() {
     fs::write(&tokens, "short\n").expect("a file");
     let long = format!("/tmp/{}", "long".repeat(30));
     let rows: [(&str, &[&str], &str); 9] = [
-        ("a log in no directory", &["--access-log", &missing], "No such file or directory"),
+        ("a log in no directory", &["--access-log", &missing], "no such file or directory"),
         ("a log that is a directory", &["--access-log", &here], "not a directory"),
         ("a log below a file", &["--access-log", &format!("{file}/log")], "ot a directory"),
         (
@@ -62,7 +62,7 @@ fn check_config_rejects_what_serve_would_fail_on() {
             ],
             "A",
         ),
-        ("a socket in no directory", &["--admin-listen", &socket], "No such file or directory"),
+        ("a socket in no directory", &["--admin-listen", &socket], "no such file or directory"),
         ("a file as a socket", &["--admin-listen", &file], "not a socket"),
         ("a path too long for a socket", &["--admin-listen", &long], "too long"),
         ("an address of another machine", &["--listen", "192.0.2.1:0"], "no such address"),
@@ -258,7 +258,7 @@ fn an_invalid_file_changes_nothing() {
     }
     fs::remove_file(Path::new(&path)).expect("removed");
     relay.signal(Signal::SIGHUP);
-    await_log(&relay, "No such file or directory");
+    await_log(&relay, "no such file or directory");
     assert_eq!(relay.exchange(&long).status(), 413, "the file is gone");
     drop(directory);
 }

@@ -1,4 +1,4 @@
-//! The only place that looks at a clock: to give up, never to measure.
+//! The only place that reads a clock: to give up or to go on for a time, never to measure.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -11,7 +11,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 const PAUSE: Duration = Duration::from_millis(3);
 
 #[allow(clippy::disallowed_methods, reason = "a test has no event loop to hand it the time")]
-fn now() -> Instant {
+pub(crate) fn now() -> Instant {
     Instant::now()
 }
 

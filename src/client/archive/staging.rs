@@ -5,6 +5,7 @@ use super::tree::Tree;
 use super::unpack::Unpacked;
 use crate::client::output::{first_free, io_error, move_to, partial_name, shown};
 use crate::client::unfinished::{Partial, Unfinished};
+use crate::ops::cause;
 use std::ffi::OsString;
 use std::fs::{self, DirBuilder};
 use std::io::{self, ErrorKind};
@@ -45,7 +46,7 @@ impl<'u> Staging<'u> {
                     number += 1;
                 }
                 Err(error) => {
-                    let text = format!("cannot create {}: {error}", shown(&place));
+                    let text = format!("cannot create {}: {}", shown(&place), cause(&error));
                     return Err(io_error(error.kind(), text));
                 }
             }
@@ -172,7 +173,7 @@ fn move_one(from: &Path, to: &Path, overwrite: bool) -> io::Result<()> {
     // Only one of the two is a directory, so rename(2) cannot replace it.
     let removed = if old_is_directory { fs::remove_dir(to) } else { fs::remove_file(to) };
     removed.map_err(|error| {
-        io_error(error.kind(), format!("cannot replace {}: {error}", shown(to)))
+        io_error(error.kind(), format!("cannot replace {}: {}", shown(to), cause(&error)))
     })?;
     move_to(from, to, false)
 }

@@ -8,6 +8,7 @@ use super::super::unfinished::Unfinished;
 use super::entries::{Entries, Entry, Kind};
 use super::names::inside;
 use super::{SkipReason, named};
+use crate::ops::cause;
 use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, File, FileTimes, OpenOptions, Permissions};
 use std::io::{self, ErrorKind, Read};
@@ -235,7 +236,7 @@ fn too_long(error: io::Error, path: &Path) -> Put {
     match error.raw_os_error() {
         Some(_) if error.kind() == ErrorKind::InvalidFilename => Ok(Some(SkipReason::NameTooLong)),
         Some(_) => {
-            let text = format!("cannot extract {}: {error}", named(path));
+            let text = format!("cannot extract {}: {}", named(path), cause(&error));
             Err(io_error(error.kind(), text))
         }
         None => Err(error),

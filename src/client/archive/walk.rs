@@ -1,6 +1,7 @@
 //! Walks everything below a directory, parents before children. Links are not followed.
 
 use super::super::output::{io_error, shown};
+use crate::ops::cause;
 use std::fs::{self, Metadata, ReadDir};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
@@ -64,5 +65,5 @@ fn present<T>(path: &Path, result: io::Result<T>) -> io::Result<Option<T>> {
 }
 
 pub(super) fn unreadable(path: &Path, error: &io::Error) -> io::Error {
-    io_error(error.kind(), format!("cannot read {}: {error}", shown(path)))
+    io_error(error.kind(), format!("cannot read {}: {}", shown(path), cause(&error)))
 }

@@ -161,5 +161,11 @@ pub fn media_type(name: Option<&str>) -> String {
 /// # Errors
 /// The refusal.
 pub fn settled<T>(answered: Answered<T>) -> Result<T, Failure> {
-    Ok(answered??)
+    match answered {
+        Err(error) if error.is_connection_refused() => {
+            let why = format!("{error}; is the relay running? (rdv serve)");
+            Err(Failure::new(Exit::Network, why))
+        }
+        answered => Ok(answered??),
+    }
 }

@@ -3,8 +3,9 @@
 use crate::client::Error;
 use crate::client::file_name::printable;
 use crate::client::relay::Refusal;
-use std::fmt;
+use crate::ops::cause;
 use std::process::ExitCode;
+use std::{fmt, io};
 
 /// The exit status of a client command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,8 +66,8 @@ impl Failure {
     }
 
     /// Returns the failure of a local file or stream.
-    pub fn local(doing: impl std::fmt::Display, error: impl std::fmt::Display) -> Self {
-        Self::new(Exit::Local, format!("{doing}: {error}"))
+    pub fn local(doing: impl std::fmt::Display, error: impl Into<io::Error>) -> Self {
+        Self::new(Exit::Local, format!("{doing}: {}", cause(&error.into())))
     }
 }
 
@@ -86,7 +87,8 @@ impl From<Error> for Failure {
             Error::Network { .. } | Error::Answer(_) | Error::Truncated { .. } => Exit::Network,
             Error::Answered(_) => Exit::Refused,
         };
-        Self::new(exit, error.to_string())
+        let hint = if error.is_connection_refused() { "; is the server running?" } else { "" };
+        Self::new(exit, format!("{error}{hint}"))
     }
 }
 

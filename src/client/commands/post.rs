@@ -95,7 +95,7 @@ impl Post {
         let (part, own_name) = if is_standard_input(file) {
             let opened = io::stdin().as_fd().try_clone_to_owned().map(File::from);
             let part = opened.and_then(Part::open_file);
-            (part.map_err(|error| Failure::local("reading standard input", error))?, None)
+            (part.map_err(|error| Failure::local("cannot read standard input", error))?, None)
         } else {
             (Part::path(file)?, file.file_name().map(|name| name.to_string_lossy().into_owned()))
         };

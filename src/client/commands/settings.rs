@@ -1,6 +1,7 @@
 //! The preferences file: defaults for options of the command line.
 
 use super::exit::{Exit, Failure};
+use crate::ops::cause;
 use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -40,7 +41,7 @@ impl Preferences {
         match std::fs::read_to_string(path) {
             Ok(text) => Self::parse(&text).map(Some).map_err(|why| wrong(path, &why)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(wrong(path, &error.to_string())),
+            Err(error) => Err(wrong(path, &cause(&error))),
         }
     }
 

@@ -102,7 +102,7 @@ fn ended(result: Result<(), Failure>) -> Exit {
 }
 
 fn unprinted(error: io::Error) -> Failure {
-    Failure::local("writing to standard output", error)
+    Failure::local("cannot write to standard output", error)
 }
 
 /// Formats a status object for people.

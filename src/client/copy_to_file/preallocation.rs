@@ -60,7 +60,7 @@ impl<'o> Preallocation<'o> {
             Ok(()) => self.until = from + step,
             Err(Errno::EINTR) => {}
             Err(full @ (Errno::ENOSPC | Errno::EDQUOT)) => {
-                return Err(Error::local("making room for what is still to come", full));
+                return Err(Error::local("cannot make room for what is still to come", full));
             }
             // File systems without support grow files as they are written.
             Err(_) => self.at = None,

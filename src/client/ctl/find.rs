@@ -2,6 +2,7 @@
 
 use crate::ops::AdminAddress;
 use crate::ops::admin::port_of;
+use crate::ops::cause;
 use std::fs;
 use std::io::ErrorKind;
 use std::os::unix::fs::FileTypeExt;
@@ -20,7 +21,7 @@ pub(super) fn find(directories: &[PathBuf], port: Option<u16>) -> Result<AdminAd
         match sockets(directory, port) {
             Ok(sockets) => found.extend(sockets),
             Err(error) if error.kind() == ErrorKind::NotFound => {}
-            Err(error) => closed.push(format!("{}: {error}", directory.display())),
+            Err(error) => closed.push(format!("{}: {}", directory.display(), cause(&error))),
         }
     }
     found.sort();

@@ -3,6 +3,7 @@
 use super::outgoing_request::position_text;
 use crate::client::commands::{Exit, Failure};
 use crate::connector::record::Record;
+use crate::ops::cause;
 use crate::ops::stdio::Waiting;
 use std::fs::File;
 use std::io::{self, Write};
@@ -27,7 +28,7 @@ impl Acks {
         let mut out = self.out.lock().unwrap_or_else(PoisonError::into_inner);
         match out.write_all(line.as_bytes()).and_then(|()| out.flush()) {
             Err(error) if self.is_vital => {
-                let why = format!("cannot write acknowledgements: {error}");
+                let why = format!("cannot write acknowledgements: {}", cause(&error));
                 Err(Failure::new(Exit::OtherSide, why))
             }
             // A source that disconnected resends what was not acknowledged. A line may have been

@@ -13,7 +13,6 @@ use crate::client::{Options, Url, clock};
 use crate::ops::{places, stdio, units};
 use clap::Args;
 use clap::builder::{PathBufValueParser, TypedValueParser as _};
-use std::io::Write as _;
 use std::panic::{self, AssertUnwindSafe};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -118,7 +117,7 @@ impl DestinationCommand {
         match self.deliver() {
             Ok(exit) => exit,
             Err(failure) => {
-                let _ = writeln!(stdio::error(), "rdv: {failure}");
+                stdio::error_line(format_args!("rdv: {failure}"));
                 failure.exit
             }
         }
@@ -219,7 +218,7 @@ fn take_in(intake: InputReader, input: Input, shared: &Arc<Shared>) -> Result<()
         });
         let _ = shared.events.send(Event::InputEnded(ended));
     });
-    started.map(drop).map_err(|error| Failure::local("starting to read", error))
+    started.map(drop).map_err(|error| Failure::local("cannot start reading", error))
 }
 
 /// Waits until all workers have ended, and returns the result: the first failure or signal, or

@@ -32,7 +32,7 @@ impl DeadLetters {
     /// line is incomplete.
     pub(super) fn open(path: &Path) -> Result<Self, Failure> {
         let failed =
-            |error: io::Error| Failure::local(format!("opening {}", path.display()), error);
+            |error: io::Error| Failure::local(format!("cannot open {}", path.display()), error);
         let mut options = OpenOptions::new();
         let mut file = options
             .read(true)
@@ -45,13 +45,13 @@ impl DeadLetters {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 let why = "another process writes it; give each a file of its own";
-                return Err(Failure::local(path.display(), why));
+                return Err(Failure::new(Exit::Local, format!("{}: {why}", path.display())));
             }
             Err(TryLockError::Error(error)) => return Err(failed(error)),
         }
         if !ends_with_a_line(&mut file).map_err(failed)? {
             let why = "the last line is incomplete; remove it";
-            return Err(Failure::local(path.display(), why));
+            return Err(Failure::new(Exit::Local, format!("{}: {why}", path.display())));
         }
         Ok(Self { path: path.to_owned(), file: Mutex::new(file) })
     }

@@ -30,7 +30,7 @@ impl AttemptError {
 
     /// The temporary file of the content cannot be read; a retry does not help.
     pub(super) fn local(error: io::Error) -> Self {
-        Failure::local("reading a temporary file", error).into()
+        Failure::local("cannot read a temporary file", error).into()
     }
 }
 

@@ -10,6 +10,7 @@ use crate::client::session::{SendError, Session};
 use crate::client::single::{self, SingleRequest};
 use crate::client::{Error, Part, Response, Url};
 use crate::http::response::reason;
+use crate::ops::cause;
 use jiff::Timestamp;
 use std::io;
 use std::sync::Arc;
@@ -122,7 +123,7 @@ impl HttpSender {
         // A query may contain a secret, and this text ends up in logs and dead letters.
         let url = self.url.to_string();
         let place = url.split('?').next().unwrap_or_default();
-        AttemptError::network(format!("{place}: {doing}: {source}"))
+        AttemptError::network(format!("{place}: {doing}: {}", cause(&source)))
     }
 }
 

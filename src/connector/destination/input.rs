@@ -3,7 +3,7 @@
 
 use super::acks::Acks;
 use super::workers::Dispatch;
-use crate::client::commands::Failure;
+use crate::client::commands::{Exit, Failure};
 use crate::client::file_name::printable;
 use crate::connector::record::{ReadError, Reader};
 use crate::ops::stdio::{self, Waiting};
@@ -49,7 +49,8 @@ pub(super) fn open(named: Option<&str>) -> Result<(Input, Option<Bound>), Failur
         None | Some("-") => {
             use std::os::fd::AsFd as _;
             let opened = io::stdin().as_fd().try_clone_to_owned();
-            let opened = opened.map_err(|error| Failure::local("reading standard input", error))?;
+            let opened =
+                opened.map_err(|error| Failure::local("cannot read standard input", error))?;
             Ok((Input::Once(Waiting(File::from(opened)), "standard input".into()), None))
         }
         Some(named) => match named.strip_prefix(UNIX) {
@@ -63,7 +64,7 @@ pub(super) fn open(named: Option<&str>) -> Result<(Input, Option<Bound>), Failur
 }
 
 fn open_path(path: &Path) -> Result<Input, Failure> {
-    let failed = |error| Failure::local(format!("opening {}", path.display()), error);
+    let failed = |error| Failure::local(format!("cannot open {}", path.display()), error);
     if fs::metadata(path).map_err(failed)?.file_type().is_fifo() {
         return Ok(Input::Fifo(path.to_owned()));
     }
@@ -73,7 +74,7 @@ fn open_path(path: &Path) -> Result<Input, Failure> {
 
 /// Listens on a socket of this path. Replaces the file of a process that has ended.
 fn bind(path: &Path) -> Result<UnixListener, Failure> {
-    let failed = |error| Failure::local(format!("listening on {}", path.display()), error);
+    let failed = |error| Failure::local(format!("cannot listen on {}", path.display()), error);
     match UnixListener::bind(path) {
         Err(error) if error.kind() == ErrorKind::AddrInUse => {}
         bound => return bound.map_err(failed),
@@ -89,7 +90,7 @@ fn bind(path: &Path) -> Result<UnixListener, Failure> {
     } else {
         "a file that is not a socket exists; use another path, or remove it"
     };
-    Err(Failure::local(format!("listening on {}", path.display()), why))
+    Err(Failure::new(Exit::Local, format!("cannot listen on {}: {why}", path.display())))
 }
 
 /// Reads an input.
@@ -121,7 +122,7 @@ impl InputReader {
     /// Keeps the first file descriptor open, so that nothing is lost between two writers.
     fn fifo(&mut self, path: &Path) -> Result<(), Failure> {
         let name = path.display().to_string();
-        let failed = |error| Failure::local(format!("opening {name}"), error);
+        let failed = |error| Failure::local(format!("cannot open {name}"), error);
         let fifo = File::open(path).map_err(failed)?;
         let acks = Arc::clone(&self.acks);
         while !self.dispatch.shared.halt.is_asked() {
@@ -205,7 +206,7 @@ struct TruncatedLine {
 
 impl TruncatedLine {
     fn failure(&self, name: &str) -> Failure {
-        Failure::local(format!("{name}, line {}", self.line), &self.error)
+        Failure::new(Exit::Local, format!("{name}, line {}: {}", self.line, self.error))
     }
 }
 
@@ -222,5 +223,5 @@ fn note(cut: Option<TruncatedLine>, name: &str) {
             format!("{}; {why}", cut.failure(name))
         }
     };
-    let _ = writeln!(stdio::error(), "rdv: {}", printable(&said));
+    stdio::error_line(format_args!("rdv: {}", printable(&said)));
 }

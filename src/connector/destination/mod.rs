@@ -109,5 +109,5 @@ impl Destination {
 }
 
 fn not_there(miss: &AttemptError) -> Failure {
-    Failure::new(miss.exit, format!("the destination is not there: {}", miss.why))
+    Failure::new(miss.exit, format!("the destination is not available: {}", miss.why))
 }

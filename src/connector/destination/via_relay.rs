@@ -8,7 +8,6 @@ use crate::client::relay::{Answered, CreateOptions, Stream};
 use crate::client::{Options, Url};
 use crate::ops::stdio;
 use serde_json::json;
-use std::io::Write as _;
 use std::time::Duration;
 
 /// Sends records through a relay.
@@ -77,7 +76,7 @@ fn create_options(parcel: &OutgoingRequest<'_>) -> CreateOptions {
 fn report(stream: &Stream, position: &[u8]) {
     let line = json!({ "stream": stream.url().to_string(), "position": position_text(position) });
     // A caller that closed standard error knows the stream by other means.
-    let _ = writeln!(stdio::error(), "{line}");
+    stdio::error_line(line);
 }
 
 fn settled<T>(answered: Answered<T>) -> Result<T, AttemptError> {

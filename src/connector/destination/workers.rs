@@ -101,7 +101,7 @@ impl Dispatch {
             let shared = Arc::clone(shared);
             let named = thread::Builder::new().name(format!("worker {number}"));
             let started = named.spawn(move || work(&shared, way, &jobs));
-            started.map_err(|error| Failure::local("starting a worker", error))?;
+            started.map_err(|error| Failure::local("cannot start a worker", error))?;
             dispatch.shared.queues().push(sender);
         }
         Ok(dispatch)
@@ -115,7 +115,10 @@ impl Dispatch {
         if self.only_one == Some(true) {
             let position = position_text(&incoming.record.position);
             let why = "a stream takes one record; name the relay, not a stream, for many";
-            return Err(Failure::local(format!("the record at position {position}"), why));
+            return Err(Failure::new(
+                Exit::Local,
+                format!("the record at position {position}: {why}"),
+            ));
         }
         self.only_one = self.only_one.map(|_| true);
         let held_bytes = match incoming.spilled {

@@ -4,10 +4,10 @@ use super::serve::{EndReason, Serving};
 use super::settings::SourceSettings;
 use crate::client::commands::{Exit, Failure};
 use crate::ops::access_log::LogTarget;
+use crate::ops::cause;
 use crate::ops::operator_log::OperatorLog;
 use crate::ops::stdio;
 use clap::Args;
-use std::io::Write as _;
 
 /// The arguments of `rdv source`.
 #[derive(Args, Clone, Debug)]
@@ -39,7 +39,7 @@ impl Source {
             return super::relayed::receive(&self.settings, relay);
         }
         let serving = Serving::open(&self.settings, None)
-            .map_err(|error| Failure::new(Exit::Local, error.to_string()))?;
+            .map_err(|error| Failure::new(Exit::Local, cause(&error)))?;
         if let Some(warning) = self.settings.access_log.warning() {
             log::warn!("{warning}");
         }
@@ -66,6 +66,6 @@ impl Source {
 }
 
 fn failed(failure: &Failure) -> Exit {
-    let _ = writeln!(stdio::error(), "rdv: {failure}");
+    stdio::error_line(format_args!("rdv: {failure}"));
     failure.exit
 }

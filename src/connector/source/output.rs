@@ -2,6 +2,7 @@
 //! on. Nothing here waits for a consumer: an output that is not ready returns `None`.
 
 use super::output_file;
+use crate::ops::cause;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl, open};
 use nix::sys::socket::{MsgFlags, sendmsg};
@@ -163,7 +164,7 @@ impl Output {
         let absent = [Errno::ENXIO, Errno::ENOENT, Errno::ECONNREFUSED, Errno::EAGAIN];
         let errno = error.raw_os_error().map(Errno::from_raw);
         if self.reported != errno && !errno.is_some_and(|errno| absent.contains(&errno)) {
-            log::error!("the output cannot be opened: {error}");
+            log::error!("cannot open the output: {}", cause(&error));
         }
         self.reported = errno;
     }

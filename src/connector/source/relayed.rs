@@ -19,6 +19,7 @@ use crate::client::commands::receive::{broken, judged};
 use crate::client::commands::{Exit, Failure};
 use crate::client::relay::{CreateOptions, Stream};
 use crate::client::{Options, Response, Url};
+use crate::ops::cause;
 use crate::ops::stdio;
 use crate::rendezvous::Now;
 use serde_json::json;
@@ -36,7 +37,7 @@ use uuid::Uuid;
 pub fn receive(settings: &SourceSettings, relay: &str) -> Result<(), Failure> {
     let rules = settings.rules().map_err(|why| Failure::new(Exit::Usage, why))?;
     let output = super::serve::open_output(settings);
-    let output = output.map_err(|error| Failure::new(Exit::Local, error.to_string()))?;
+    let output = output.map_err(|error| Failure::new(Exit::Local, cause(&error)))?;
     let stream = stream(settings, relay)?;
     let response = judged(stream.get()?, Some(&stream))?;
     let upload = Upload { settings, rules: &rules, stream: &stream, created_ms: wall_ms() };
@@ -57,7 +58,7 @@ fn stream(settings: &SourceSettings, relay: &str) -> Result<Stream, Failure> {
     let request = CreateOptions { ttl: Some(settings.relay.ttl), ..CreateOptions::default() };
     let (stream, _) = Stream::create(&url, &options, &request)??;
     // It does not matter if standard error is closed.
-    let _ = writeln!(stdio::error(), "{}", json!({ "stream": stream.url().to_string() }));
+    stdio::error_line(json!({ "stream": stream.url().to_string() }));
     Ok(stream)
 }
 
@@ -127,7 +128,7 @@ impl Upload<'_> {
         if memory.len() as u64 <= in_memory.min(most) {
             return Ok(CollectedBody::Memory(memory));
         }
-        let disk = |error| Failure::local("keeping a large body", error);
+        let disk = |error| Failure::local("cannot store a large body", error);
         let folder = self.settings.record.spill_dir.clone().unwrap_or_else(std::env::temp_dir);
         let mut file = tempfile::tempfile_in(folder).map_err(disk)?;
         let mut piece = memory;
@@ -153,7 +154,7 @@ fn unreadable(refused: &Refused) -> Failure {
 
 /// Delivers the record.
 fn hand_over(settings: &SourceSettings, output: Output, line: OutgoingLine) -> Result<(), Failure> {
-    let local = |error| Failure::local("handing over", error);
+    let local = |error| Failure::local("cannot deliver records", error);
     let work = Arc::new(WorkerHandle::new().map_err(local)?);
     work.give(WorkerCommand::Finish);
     let outcome = Arc::new(Mutex::new(None));

@@ -12,6 +12,7 @@ use super::spool_worker::SpoolWorker;
 use super::spooled::Spooled;
 use super::worker_handle::{WorkerCommand, WorkerHandle};
 use crate::connector::spool::{Opened, Spool, SpoolLimits, Start, StartPoint};
+use crate::ops::cause;
 use crate::ops::{AdminListen, Configuration, Sources, threads};
 use crate::relay::{EventLoop, Waker};
 use std::io;
@@ -214,8 +215,9 @@ fn limits(settings: &SourceSettings) -> QueueLimits {
 /// Errors of open(2), with the path.
 pub fn open_output(settings: &SourceSettings) -> io::Result<Output> {
     let place = &settings.hand_over.output;
-    Output::open(&settings.target())
-        .map_err(|error| io::Error::new(error.kind(), format!("--output {place}: {error}")))
+    Output::open(&settings.target()).map_err(|error| {
+        io::Error::new(error.kind(), format!("--output {place}: {}", cause(&error)))
+    })
 }
 
 /// Returns how records are acknowledged, and the timeouts for a consumer.

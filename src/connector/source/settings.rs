@@ -7,6 +7,7 @@ use crate::connector::signature::{self, Scheme, Verifier};
 use crate::http::fields::is_token;
 use crate::ops::access_log::AccessLogSettings;
 use crate::ops::admin::AdminSettings;
+use crate::ops::cause;
 use crate::ops::metrics::MetricsSettings;
 use crate::ops::places;
 use crate::ops::request_id::RequestIdSettings;
@@ -400,7 +401,7 @@ impl std::convert::From<SchemeName> for Scheme {
 }
 
 fn read(path: &std::path::Path) -> Result<String, String> {
-    std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))
+    std::fs::read_to_string(path).map_err(|error| format!("{}: {}", path.display(), cause(&error)))
 }
 
 fn path(text: &str) -> Result<String, String> {

@@ -3,6 +3,7 @@
 
 use super::queue::{Queue, QueueLimits};
 use crate::api::{Busy, Failure};
+use crate::ops::cause;
 use crate::ops::threads;
 use crate::relay::{PushDecision, RequestToken};
 use std::fs::File;
@@ -101,7 +102,7 @@ impl DiskBudget {
     /// Creates an unnamed file.
     fn file(&self) -> io::Result<File> {
         tempfile::tempfile_in(&self.folder).map_err(|error| {
-            let why = format!("no temporary file in {}: {error}", self.folder.display());
+            let why = format!("no temporary file in {}: {}", self.folder.display(), cause(&error));
             io::Error::new(error.kind(), why)
         })
     }

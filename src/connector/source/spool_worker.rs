@@ -98,7 +98,7 @@ impl SpoolWorker {
             let mut sent = line.head.len() as u64;
             while sent < line.len() {
                 line.piece(sent, &mut piece).map_err(|source| SpoolError::Io {
-                    doing: "reading a large body".into(),
+                    doing: "cannot read a large body".into(),
                     source,
                 })?;
                 append.write(&piece)?;

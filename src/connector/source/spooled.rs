@@ -52,7 +52,7 @@ impl Spooled {
 
     /// Returns the next record, if any.
     fn next(&mut self) -> Result<Option<OutgoingLine>, SpoolError> {
-        let unreadable = |source| SpoolError::Io { doing: "reading the spool".into(), source };
+        let unreadable = |source| SpoolError::Io { doing: "cannot read the spool".into(), source };
         let (position, head, start) = loop {
             match self.reader.read()? {
                 Next::Piece(piece) if piece.ends => {

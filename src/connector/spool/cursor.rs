@@ -25,7 +25,7 @@ impl Cursor {
         let text = match fs::read(&path) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
-            Err(error) => return Err(SpoolError::io("reading", &path)(error)),
+            Err(error) => return Err(SpoolError::io("cannot read", &path)(error)),
         };
         Self::read(&text).ok_or(SpoolError::Damaged { path, good_bytes: 0 })
     }
@@ -33,9 +33,9 @@ impl Cursor {
     /// Saves the cursor durably.
     pub(super) fn store(self, directory: &Directory) -> Result<(), SpoolError> {
         let (path, new) = (directory.cursor(), directory.cursor_new());
-        let mut file = Directory::make(&new).map_err(SpoolError::io("making", &new))?;
+        let mut file = Directory::make(&new).map_err(SpoolError::io("cannot create", &new))?;
         let written = file.write_all(self.written().as_bytes()).and_then(|()| file.sync_all());
-        written.map_err(SpoolError::io("writing", &new))?;
+        written.map_err(SpoolError::io("cannot write", &new))?;
         fs::rename(&new, &path).map_err(SpoolError::io("replacing", &path))?;
         directory.sync()
     }

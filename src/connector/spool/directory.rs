@@ -34,10 +34,10 @@ impl Directory {
         make(path)?;
         // Before any file is created, in case the directory belongs to another program.
         firsts(path)?;
-        let doing = SpoolError::io("opening", path);
+        let doing = SpoolError::io("cannot open", path);
         let handle = File::open(path).map_err(doing)?;
         let lock_path = path.join(LOCK);
-        let doing = SpoolError::io("opening", &lock_path);
+        let doing = SpoolError::io("cannot open", &lock_path);
         let lock = new_file().create(true).open(&lock_path).map_err(doing)?;
         match lock.try_lock() {
             Ok(()) => Ok(Self { path: path.to_owned(), handle, _lock: lock }),
@@ -70,7 +70,7 @@ impl Directory {
 
     /// Makes created, renamed and removed directory entries durable (fsync(2), NOTES).
     pub(super) fn sync(&self) -> Result<(), SpoolError> {
-        self.sync_entries().map_err(SpoolError::io("syncing", &self.path))
+        self.sync_entries().map_err(SpoolError::io("cannot sync", &self.path))
     }
 
     /// The same, with the error of fsync(2).
@@ -87,7 +87,7 @@ impl Directory {
     /// space is free again.
     pub(super) fn unwritable(&self, source: io::Error, needed_bytes: u64) -> SpoolError {
         if !is_no_room(&source) {
-            return self.failed("appending to", source);
+            return self.failed("cannot append to", source);
         }
         let missing = self.room_bytes().map(|room| needed_bytes.saturating_sub(room));
         SpoolError::NoRoom { missing_bytes: missing.filter(|bytes| *bytes > 0), source }
@@ -110,18 +110,18 @@ fn new_file() -> OpenOptions {
 fn make(path: &Path) -> Result<(), SpoolError> {
     match DirBuilder::new().mode(DIRECTORY_MODE).create(path) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(()),
-        made => made.map_err(SpoolError::io("making", path))?,
+        made => made.map_err(SpoolError::io("cannot create", path))?,
     }
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
     let parent = parent.unwrap_or(Path::new("."));
     File::open(parent)
         .and_then(|parent| parent.sync_all())
-        .map_err(SpoolError::io("syncing", parent))
+        .map_err(SpoolError::io("cannot sync", parent))
 }
 
 /// Returns the first positions of all segments, in order.
 fn firsts(path: &Path) -> Result<Vec<Uuid>, SpoolError> {
-    let doing = || SpoolError::io("reading", path);
+    let doing = || SpoolError::io("cannot read", path);
     let mut firsts = Vec::new();
     for entry in fs::read_dir(path).map_err(doing())? {
         let entry = entry.map_err(doing())?;

@@ -1,6 +1,7 @@
 //! Errors of a spool, each with a message on how to fix it.
 
 use super::line::Fault;
+use crate::ops::cause;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -39,7 +40,7 @@ pub enum SpoolError {
     Broken,
     /// Another system error.
     Io {
-        /// The operation, such as `making /var/spool/rdv`.
+        /// What failed, such as `cannot create /var/spool/rdv`.
         doing: String,
         /// The system error.
         source: io::Error,
@@ -102,16 +103,17 @@ impl fmt::Display for SpoolError {
             Self::NoRoom { missing_bytes: Some(bytes), source } => {
                 write!(
                     f,
-                    "the spool's disk is full; make room for {bytes} bytes and more: {source}"
+                    "the spool's disk is full; make room for {bytes} bytes and more: {}",
+                    cause(source)
                 )
             }
             Self::NoRoom { missing_bytes: None, source } => {
-                write!(f, "the spool has no room; free some, or raise its limit: {source}")
+                write!(f, "the spool has no room; free some, or raise its limit: {}", cause(source))
             }
             Self::Broken => f.write_str(
                 "the spool could not take back a failed append; see to its disk, then start again",
             ),
-            Self::Io { doing, source } => write!(f, "{doing}: {source}"),
+            Self::Io { doing, source } => write!(f, "{doing}: {}", cause(source)),
         }
     }
 }

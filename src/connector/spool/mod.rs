@@ -229,9 +229,9 @@ fn recover(directory: &Directory, mut state: SpoolState) -> Result<(SpoolState, 
         }
         let delivered_bytes = match state.cursor.delivered.filter(|position| *position >= first) {
             Some(position) => {
-                let file = File::open(&path).map_err(SpoolError::io("opening", &path))?;
+                let file = File::open(&path).map_err(SpoolError::io("cannot open", &path))?;
                 let place = segment::find(&file, segment, position);
-                place.map_err(SpoolError::io("reading", &path))?.offset
+                place.map_err(SpoolError::io("cannot read", &path))?.offset
             }
             None => 0,
         };
@@ -258,7 +258,7 @@ fn cut(
 
 fn remove(directory: &Directory, first: Uuid) -> Result<(), SpoolError> {
     let path = directory.segment(first);
-    fs::remove_file(&path).map_err(SpoolError::io("removing", &path))
+    fs::remove_file(&path).map_err(SpoolError::io("cannot remove", &path))
 }
 
 #[cfg(test)]

@@ -263,14 +263,14 @@ impl SpoolReader {
             // Expected only if it is no longer in the state; otherwise another program removed it.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let known = self.shared.state().segment(first).is_some();
-                if known { Err(SpoolError::io("opening", &path)(error)) } else { Ok(None) }
+                if known { Err(SpoolError::io("cannot open", &path)(error)) } else { Ok(None) }
             }
-            Err(error) => Err(SpoolError::io("opening", &path)(error)),
+            Err(error) => Err(SpoolError::io("cannot open", &path)(error)),
         }
     }
 
     fn unreadable(&self, error: io::Error) -> SpoolError {
-        self.shared.directory.failed("reading a segment in", error)
+        self.shared.directory.failed("cannot read a segment in", error)
     }
 
     /// The error of an invalid record in the current segment.

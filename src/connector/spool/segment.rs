@@ -26,7 +26,7 @@ pub(super) struct SyncedContents {
 /// Reads the newest segment, the only one that can be torn: after its last line feed, or from a NUL
 /// byte on, where a file system without power has no data for unsynced blocks.
 pub(super) fn examine(path: &Path, first: Uuid) -> Result<SyncedContents, SpoolError> {
-    let doing = || SpoolError::io("reading", path);
+    let doing = || SpoolError::io("cannot read", path);
     let mut file = File::open(path).map_err(doing())?;
     let mut lines = LineChecker::after_last_line(None);
     let mut block = vec![0; BLOCK_BYTES];
@@ -52,7 +52,7 @@ pub(super) fn examine(path: &Path, first: Uuid) -> Result<SyncedContents, SpoolE
 
 /// Reads both ends of a complete segment.
 pub(super) fn inspect(path: &Path, first: Uuid) -> Result<Segment, SpoolError> {
-    let doing = || SpoolError::io("reading", path);
+    let doing = || SpoolError::io("cannot read", path);
     let file = File::open(path).map_err(doing())?;
     let bytes = file.metadata().map_err(doing())?.len();
     if position_at(&file, 0).map_err(doing())? != Some(first) {

@@ -38,7 +38,7 @@ impl SpoolWriter {
         if let Some(segment) = newest {
             let path = shared.directory.segment(segment.first);
             let file = File::options().write(true).open(&path);
-            let file = file.map_err(SpoolError::io("opening", &path))?;
+            let file = file.map_err(SpoolError::io("cannot open", &path))?;
             let (first, bytes) = (segment.first, segment.bytes);
             current = Some(Current { first, file, bytes, durable: true });
         }

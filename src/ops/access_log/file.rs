@@ -2,6 +2,7 @@
 //! continues in both cases.
 
 use super::settings::LogTarget;
+use crate::ops::cause;
 use crate::ops::line_queue::Sink;
 use crate::ops::places;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -91,8 +92,9 @@ impl LogFile {
             Err(error) => {
                 if !std::mem::replace(&mut self.stale, true) {
                     log::error!(
-                        "cannot reopen the access log {}: {error}; still writing to the old file",
-                        name(&self.place)
+                        "cannot reopen the access log {}: {}; still writing to the old file",
+                        name(&self.place),
+                        cause(&error)
                     );
                 }
             }
@@ -118,8 +120,9 @@ impl Sink for LogFile {
         let lost = memchr::memchr_iter(b'\n', &lines[done..]).count().max(1) as u64;
         if self.failing.is_none() {
             log::error!(
-                "cannot write the access log {}: {error}; lines are lost until it can be written",
-                name(&self.place)
+                "cannot write the access log {}: {}; lines are lost until it can be written",
+                name(&self.place),
+                cause(&error)
             );
         }
         self.failing = Some(self.failing.unwrap_or_default() + lost);
@@ -143,7 +146,7 @@ fn open(place: &LogTarget) -> io::Result<File> {
 
 fn not_opened(place: &LogTarget, error: &io::Error) -> io::Error {
     let advice = "name a file that this user may write to";
-    let why = format!("cannot open the access log {}: {error}; {advice}", name(place));
+    let why = format!("cannot open the access log {}: {}; {advice}", name(place), cause(&error));
     io::Error::new(error.kind(), why)
 }
 

@@ -13,6 +13,7 @@ pub use table::{NO_SETTINGS, SettingKey, one_line};
 
 use super::Settings;
 use super::sockets::TOKENS;
+use crate::ops::cause;
 use clap::{ArgMatches, FromArgMatches};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -127,7 +128,7 @@ impl Sources {
         let text = match std::fs::read_to_string(path) {
             Ok(text) => Some(text),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound && !must_exist => None,
-            Err(error) => return Err(format!("{}: {error}", path.display())),
+            Err(error) => return Err(format!("{}: {}", path.display(), cause(&error))),
         };
         let mut given = match &text {
             Some(text) => file::layer(path, text)?,

@@ -114,7 +114,7 @@ fn an_error_names_its_place_and_a_correction() {
     }
     assert!(sources(&[], &[("RDV_SERVICE_PORT", "x")], None).read().is_ok(), "another's variable");
     let missing = sources(&[], &[], Some(Path::new("/nonexistent/x.toml"))).read().unwrap_err();
-    assert!(missing.starts_with("/nonexistent/x.toml: No such file"), "{missing}");
+    assert!(missing.starts_with("/nonexistent/x.toml: no such file"), "{missing}");
 }
 
 #[test]

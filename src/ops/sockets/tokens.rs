@@ -2,6 +2,7 @@
 //! kept, and no error, log or printed setting shows a token.
 
 use crate::api::name::{NAME_RULE, valid_name};
+use crate::ops::cause;
 use sha2::{Digest as _, Sha256};
 use std::fmt;
 use std::fs::File;
@@ -53,10 +54,10 @@ impl TokenTable {
     /// One line: the file and its line, and what is expected.
     pub fn read(path: &str) -> Result<Self, String> {
         let wrong = |error: &dyn fmt::Display| format!("{path}: {error}");
-        let file = File::open(Path::new(path)).map_err(|error| wrong(&error))?;
+        let file = File::open(Path::new(path)).map_err(|error| wrong(&cause(&error)))?;
         let mut text = String::new();
         let bytes = file.take(FILE_MAX_BYTES + 1).read_to_string(&mut text);
-        if bytes.map_err(|error| wrong(&error))? as u64 > FILE_MAX_BYTES {
+        if bytes.map_err(|error| wrong(&cause(&error)))? as u64 > FILE_MAX_BYTES {
             return Err(wrong(&format_args!("expected at most {FILE_MAX_BYTES} bytes of tokens")));
         }
         Self::parse(&text).map_err(|(line, why)| format!("{path}:{line}: {why}"))
@@ -219,7 +220,7 @@ mod tests {
         let large = format!("#{}", " ".repeat(1 << 20));
         assert!(read(large.as_bytes()).unwrap_err().contains("at most 1048576 bytes"));
         let missing = TokenTable::read("/nonexistent/tokens").unwrap_err();
-        assert!(missing.starts_with("/nonexistent/tokens: No such file"), "{missing}");
+        assert!(missing.starts_with("/nonexistent/tokens: no such file"), "{missing}");
     }
 
     #[test]

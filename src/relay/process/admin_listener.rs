@@ -7,6 +7,7 @@ use super::listeners::ACCEPTS_PER_TURN;
 use super::shortage::{Accepted, DescriptorSupply, Shortage, accepted, waits};
 use super::socket_file::{self, SocketFile};
 use crate::ops::admin::default_socket;
+use crate::ops::cause;
 use crate::ops::{AdminAddress, AdminListen};
 use crate::relay::io::{Io, ListenerKind};
 use mio::net::{TcpListener, UnixListener};
@@ -187,7 +188,7 @@ fn accept_connection(io: &mut Io, socket: OwnedFd, peer: SocketAddr) {
     match io.conns.insert(Socket::from(socket), peer, ListenerKind::Admin) {
         Ok(id) => io.set_timeout(id, io.settings.keep_alive_timeout),
         // It is closed: the next one may succeed.
-        Err(error) => log::warn!("cannot watch a new connection: {error}"),
+        Err(error) => log::warn!("cannot watch a new connection: {}", cause(&error)),
     }
 }
 
@@ -200,7 +201,7 @@ fn open(listen: Option<&AdminListen>, port: u16) -> io::Result<Option<BoundSocke
     match listen {
         Some(AdminListen::Off) => Ok(None),
         Some(AdminListen::At(address)) => open_at(address).map(Some).map_err(|error| {
-            io::Error::new(error.kind(), format!("cannot listen on {address}: {error}"))
+            io::Error::new(error.kind(), format!("cannot listen on {address}: {}", cause(&error)))
         }),
         None => Ok(open_default(port)
             .map_err(|why| log::warn!("no admin socket: {why} (admin-listen)"))
@@ -223,7 +224,7 @@ fn open_default(port: u16) -> Result<BoundSocket, String> {
     let made = socket_file::private_directory(path.parent().unwrap_or(Path::new("/")));
     let bound = made.and_then(|()| socket_file::bind(&path));
     let (listener, file) =
-        bound.map_err(|error| format!("cannot listen on {}: {error}", path.display()))?;
+        bound.map_err(|error| format!("cannot listen on {}: {}", path.display(), cause(&error)))?;
     Ok(BoundSocket::Unix(listener, file))
 }
 

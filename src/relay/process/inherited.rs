@@ -2,6 +2,7 @@
 //! takes over from. Both use `sd_listen_fds`(3): `LISTEN_FDS`, `LISTEN_PID` if it is known,
 //! `LISTEN_FDNAMES`. Must be read before any thread starts: the variables are removed.
 
+use crate::ops::cause;
 use listenfd::ListenFd;
 use nix::libc;
 use socket2::SockRef;
@@ -118,7 +119,7 @@ impl Predecessor {
         hand_shake(socket).map_err(|error| {
             io::Error::new(
                 error.kind(),
-                format!("the process that was to hand over does not step down: {error}"),
+                format!("the process that hands over does not confirm: {}", cause(&error)),
             )
         })
     }

@@ -6,6 +6,7 @@ use super::shortage::{Accepted, DescriptorSupply, Shortage, accepted, waits};
 use crate::api::{Busy, ERROR_FIELD, Failure};
 use crate::http::head::Version;
 use crate::http::response::HeadWriter;
+use crate::ops::cause;
 use crate::relay::http1::{self, answer};
 use crate::relay::io::{Io, ListenerKind};
 use crate::splice::{UNPACED, copy};
@@ -61,7 +62,10 @@ impl Listeners {
             }
             for &address in addresses {
                 let socket = listen(address).map_err(|error| {
-                    io::Error::new(error.kind(), format!("cannot listen on {address}: {error}"))
+                    io::Error::new(
+                        error.kind(),
+                        format!("cannot listen on {address}: {}", cause(&error)),
+                    )
                 })?;
                 sockets.push((socket, kind));
             }
@@ -209,7 +213,7 @@ fn accept_connection(io: &mut Io, socket: TcpStream, peer: SocketAddr, kind: Lis
     let id = match io.conns.insert(Socket::from(OwnedFd::from(socket)), peer, kind) {
         Ok(id) => id,
         // It is closed: the next one may succeed.
-        Err(error) => return log::warn!("cannot watch a new connection: {error}"),
+        Err(error) => return log::warn!("cannot watch a new connection: {}", cause(&error)),
     };
     io.set_timeout(id, io.settings.keep_alive_timeout);
     let max = io.settings.load.max_connections_per_address;

@@ -2,6 +2,7 @@
 //! report that it can continue, and one spare descriptor is kept, to be given up when no other is
 //! left.
 
+use crate::ops::cause;
 use crate::relay::io::Io;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -92,7 +93,11 @@ impl Shortage {
         io.journal.metrics.accept_paused();
         if !std::mem::replace(&mut self.lasting, true) {
             let Self { listener, .. } = self;
-            log::error!("accepting pauses for {} ms{listener}: {error}", PAUSE.as_millis());
+            log::error!(
+                "accepting pauses for {} ms{listener}: {}",
+                PAUSE.as_millis(),
+                cause(&error)
+            );
         }
     }
 

@@ -5,6 +5,7 @@ use super::handover::{HandOverOutcome, Successor};
 use super::inherited::{READY_WORD, SERVE_WORD};
 use super::inherited_state::InheritedState;
 use super::program::Program;
+use crate::ops::cause;
 use mio::unix::pipe;
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::net::UnixStream;
@@ -35,8 +36,9 @@ pub fn attempt(
     mut socket: UnixStream,
 ) -> Result<Ready, String> {
     let path = program.path.display();
-    let mut child =
-        state.send_with(program).map_err(|error| format!("{path} cannot be started: {error}"))?;
+    let mut child = state
+        .send_with(program)
+        .map_err(|error| format!("{path} cannot be started: {}", cause(&error)))?;
     let received = recv(&mut socket);
     if received == Received::Ready {
         return Ok(Ready { child, socket });
@@ -70,7 +72,7 @@ pub fn report(found: Result<Ready, String>, outcome: &Sender<HandOverOutcome>, d
     if let Ok(streams) = received.recv() {
         let text = [streams.as_bytes(), SERVE_WORD.as_bytes()].concat();
         if let Err(error) = socket.write_all(&text) {
-            log::error!("hand-over: process {process} cannot be started: {error}");
+            log::error!("hand-over: process {process} cannot be started: {}", cause(&error));
         }
     }
     // A process that reads the end of this socket before the order to serve ends.

@@ -155,7 +155,7 @@ impl Agent {
         let mut out = stdio::output();
         let printed = writeln!(out, "{url}").and_then(|()| out.flush());
         *shown = Some(url);
-        printed.map_err(|error| Failure::local("printing the URL", error))
+        printed.map_err(|error| Failure::local("cannot print the URL", error))
     }
 
     fn start_idle_tunnels(
@@ -177,7 +177,7 @@ impl Agent {
         };
         let parts = (self.api.clone(), self.calls.clone());
         let tunnels = IdleTunnels::start(owner, self.tunnels, parts, refused);
-        tunnels.map(Some).map_err(|error| Failure::local("starting a thread", error))
+        tunnels.map(Some).map_err(|error| Failure::local("cannot start a thread", error))
     }
 
     fn log_name_wait(&self) {

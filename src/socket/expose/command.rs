@@ -18,7 +18,6 @@ use crate::socket::relay::Relay;
 use clap::Args;
 use nix::sys::signal::Signal;
 use serde_json::{Map, Value};
-use std::io::Write as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -123,7 +122,7 @@ impl Expose {
         match self.expose() {
             Ok(()) => Exit::Complete,
             Err(failure) => {
-                let _ = writeln!(stdio::error(), "rdv: {failure}");
+                stdio::error_line(format_args!("rdv: {failure}"));
                 failure.exit
             }
         }
@@ -140,7 +139,7 @@ impl Expose {
         // Its thread blocks all signals, so it can start before the signal handling.
         let journal = Journal::start(self.quiet);
         let journal =
-            Arc::new(journal.map_err(|error| Failure::local("starting a thread", error))?);
+            Arc::new(journal.map_err(|error| Failure::local("cannot start a thread", error))?);
         let reporting = Arc::clone(&journal);
         let calls = Calls::new(move |served| reporting.served(served));
         let ending = Arc::<StopMode>::default();

@@ -407,7 +407,11 @@ fn wrong_arguments_say_what_to_do() {
         (&["x", api, "--metadata", "{"], 2, "not valid JSON"),
         (&["x", api, "--host", "a b"], 2, "api, client"),
         (&["x", api, "--token-file", empty], 2, "is empty"),
-        (&["x", api, "--secret-file", "/nowhere/x"], 1, "reading /nowhere/x"),
+        (
+            &["x", api, "--secret-file", "/nowhere/x"],
+            1,
+            "cannot read /nowhere/x: no such file or directory",
+        ),
     ] {
         let finished = Process::rdv(&[&["expose"], arguments].concat()).finish();
         assert_eq!(finished.status.code(), Some(status), "{arguments:?}: {}", finished.stderr);

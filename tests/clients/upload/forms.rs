@@ -161,7 +161,7 @@ fn invalid_input_is_rejected_before_a_connection_is_opened() {
         ),
         ("the form's type", typed.send("x".as_bytes()).map(drop), "boundary"),
         ("a directory", Part::path("/").map(drop), "directory"),
-        ("no file", Part::path("/nowhere/a").map(drop), "opening /nowhere/a"),
+        ("no file", Part::path("/nowhere/a").map(drop), "cannot open /nowhere/a"),
     ] {
         let error = result.unwrap_err().to_string();
         assert!(error.contains(hint) && !error.contains('\n'), "{name}: {error}");

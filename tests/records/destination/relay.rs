@@ -48,7 +48,7 @@ fn a_receiver_sees_the_coding_of_the_bytes() {
     let line = record("p", "k", b"content").replace(r#""metadata":{}"#, metadata);
     input.write_all(line.as_bytes()).unwrap();
     let line =
-        eventually("the stream is named", || process.stderr().lines().next().map(str::to_owned));
+        eventually("the stream is named", || Some(process.stderr().split_once('\n')?.0.to_owned()));
     let line: Value = serde_json::from_str(&line).unwrap();
     let url = line["stream"].as_str().unwrap();
     let output = Command::new("curl").args(["-sSfi", "--noproxy", "*", url]).output().unwrap();
@@ -86,5 +86,5 @@ fn an_unreachable_relay_is_reported() {
     let relay = Relay::start(&[]);
     let url = relay.url("");
     drop(relay);
-    assert_ends(&run(&["--relay", &url], &record("p", "k", b"x")), 7, &["not there"]);
+    assert_ends(&run(&["--relay", &url], &record("p", "k", b"x")), 7, &["not available"]);
 }

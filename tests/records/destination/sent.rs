@@ -125,7 +125,7 @@ fn only_the_given_certificate_authority_is_trusted() {
     let stranger = Authority::named("another one");
     let finished =
         run(&["--url", &url, "--cacert", stranger.file().to_str().unwrap()], &records(1));
-    assert_ends(&finished, 7, &["not there", "--cacert"]);
+    assert_ends(&finished, 7, &["not available", "--cacert"]);
     let missing = run(&["--url", &url, "--cacert", "/nowhere.pem"], "");
     assert_ends(&missing, 2, &["/nowhere.pem"]);
 }

@@ -30,7 +30,7 @@ fn a_server_that_fails_the_check_receives_no_record() {
             assert_ends(&finished, 0, &[]);
             continue;
         }
-        assert_ends(&finished, 5, &["not there", status]);
+        assert_ends(&finished, 5, &["not available", status]);
         assert_eq!(finished.stdout, "");
         let finished = run(&["--url", &scene.url(), "--no-ping"], &records(1));
         assert_ends(&finished, 0, &[]);

@@ -13,6 +13,7 @@ use crate::client::outgoing::COPY_BYTES;
 use crate::client::output::Output;
 use crate::client::relay::Stream;
 use crate::client::{Body, Error, Response, copy_to_file};
+use crate::ops::cause;
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use std::fs::File;
@@ -110,7 +111,8 @@ impl<'d> Download<'d> {
     /// Writes to an output that cannot be undone: only the exit status reports whether it is
     /// complete.
     pub(super) fn write_through(&mut self, out: BorrowedFd<'_>) -> Result<(), Failure> {
-        let out = out.try_clone_to_owned().map_err(|error| Failure::local("writing", error))?;
+        let out =
+            out.try_clone_to_owned().map_err(|error| Failure::local("cannot write", error))?;
         self.fill(&File::from(out), false)
     }
 
@@ -261,7 +263,7 @@ impl<'d> Download<'d> {
 }
 
 fn local(error: &io::Error) -> Failure {
-    Failure::new(Exit::Local, error.to_string())
+    Failure::new(Exit::Local, cause(error))
 }
 
 /// Returns a filled output, or gives it up with the path of what was received.

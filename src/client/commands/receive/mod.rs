@@ -19,6 +19,7 @@ use crate::client::outgoing::{Outgoing, Request, UNLIMITED};
 use crate::client::relay::{Refusal, Stream};
 use crate::client::{Error, Options, Response, Url};
 use crate::http::framing::Framing;
+use crate::ops::cause;
 use crate::ops::units;
 use clap::Args;
 use std::io;
@@ -179,7 +180,7 @@ impl Receive {
 pub(crate) fn broken(stream: Option<&Stream>, error: io::Error) -> Failure {
     match error.downcast::<Error>() {
         Ok(error) => check::why_broken(stream, error),
-        Err(error) => Failure::new(Exit::Local, error.to_string()),
+        Err(error) => Failure::new(Exit::Local, cause(&error)),
     }
 }
 

@@ -72,10 +72,10 @@ mod tests {
     fn paths_stay_on_this_machine() {
         for (why, sent) in [
             (
-                "writing: No space left on device; partial data is in /home/me/a",
-                "writing: No space left on device",
+                "cannot write: no space left on device; partial data is in /home/me/a",
+                "cannot write: no space left on device",
             ),
-            ("cannot create /home/me/a: Permission denied", "Permission denied"),
+            ("cannot create /home/me/a: permission denied", "permission denied"),
             ("/home/me/a exists", "the file could not be written"),
         ] {
             assert_eq!(reason(&Failure::new(Exit::Local, why)), sent);

@@ -5,6 +5,7 @@ use crate::client::commands::{Exit, Failure};
 use crate::client::human::size;
 use crate::client::{file_name, output};
 use crate::http::disposition;
+use crate::ops::cause;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::statvfs::statvfs;
@@ -56,11 +57,11 @@ impl Target {
                 directory(path).map(Self::Into)
             }
             Some(path) if is_special(path) => {
-                let refused = |why| Failure::local(path.display(), why);
+                let refused = |why| Failure::new(Exit::Local, format!("{}: {why}", path.display()));
                 Ok(Self::Special(path.to_owned(), opened(path).map_err(refused)?))
             }
             Some(path) => {
-                let refused = |error: io::Error| Failure::new(Exit::Local, error.to_string());
+                let refused = |error: io::Error| Failure::new(Exit::Local, cause(&error));
                 output::check_target(path, force).map_err(refused)?;
                 directory(parent_of(path))?;
                 Ok(Self::File(path.to_owned()))
@@ -109,7 +110,7 @@ fn opened(special: &Path) -> Result<File, String> {
         if is_fifo && error.raw_os_error() == Some(Errno::ENXIO as i32) {
             return "no process reads from this named pipe; start the reader first".to_owned();
         }
-        format!("{error}; choose another place")
+        format!("{}; choose another place", cause(&error))
     })?;
     // Only the opening must not block; a slow reader is waited for.
     fcntl(&file, FcntlArg::F_SETFL(OFlag::empty())).map_err(|error| error.desc().to_owned())?;

@@ -84,7 +84,7 @@ fn write(
         }
         (None, Err(error)) => Err(match error.downcast::<Error>() {
             Ok(error) => error,
-            Err(error) => Error::local("reading what is to be sent", error),
+            Err(error) => Error::local("cannot read what is to be sent", error),
         }),
     }
 }

@@ -53,7 +53,7 @@ impl Input {
         let Self::File(file, bytes) = self else { return Ok(false) };
         let before = *bytes;
         let found = known_length(file);
-        *bytes = found.map_err(|error| Failure::local("reading the file", error))?.unwrap_or(0);
+        *bytes = found.map_err(|error| Failure::local("cannot read the file", error))?.unwrap_or(0);
         Ok(*bytes != before)
     }
 
@@ -83,7 +83,7 @@ impl Input {
 }
 
 fn unreadable(what: &Path, error: io::Error) -> Failure {
-    Failure::local(format_args!("reading {}", what.display()), error)
+    Failure::local(format_args!("cannot read {}", what.display()), error)
 }
 
 /// Whether this argument means standard input.

@@ -23,6 +23,7 @@ use super::output::Output;
 use super::poll_set::PollSet;
 use super::worker_handle::{WorkerCommand, WorkerHandle};
 use crate::api::Busy;
+use crate::ops::cause;
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -207,7 +208,7 @@ impl<F: RecordFeed> Delivery<F> {
         if self.sent == 0
             && let Err(error) = self.output.follow()
         {
-            log::error!("the output cannot be opened again: {error}");
+            log::error!("cannot reopen the output: {}", cause(&error));
         }
     }
 

@@ -4,6 +4,7 @@ use super::{AckInput, Delivery, RETRY, RecordFeed};
 use crate::api::Busy;
 use crate::connector::source::clock::now;
 use crate::connector::source::line::OutgoingLine;
+use crate::ops::cause;
 use std::io::{self, IoSlice};
 
 /// Maximum lines per system call.
@@ -25,9 +26,12 @@ impl<F: RecordFeed> Delivery<F> {
             && let Err(error) = written.as_ref().and(kept.as_ref())
         {
             if self.feed.is_durable() && self.again.is_none() {
-                log::error!("records could not be written, and wait in the spool: {error}");
+                log::error!(
+                    "records could not be written, and wait in the spool: {}",
+                    cause(&error)
+                );
             } else if !self.feed.is_durable() {
-                log::error!("a record could not be written: {error}");
+                log::error!("a record could not be written: {}", cause(&error));
             }
             self.stuck = stuck;
             return self.not_kept(done);
@@ -117,7 +121,7 @@ impl<F: RecordFeed> Delivery<F> {
         }
         // The next record would follow the beginning of this one; a new process removes that.
         if let Err(error) = cut {
-            log::error!("the beginning of a record could not be taken back: {error}");
+            log::error!("the beginning of a record could not be taken back: {}", cause(&error));
             self.consumer_lost(&error, true);
         }
     }

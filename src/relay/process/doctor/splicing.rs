@@ -28,17 +28,17 @@ pub(super) fn trial(pipe_size: usize) -> SpliceTrial {
 }
 
 fn pass_all(pipe_size: usize) -> Result<bool, Failure> {
-    let sockets = |error| failed("connecting over loopback", &error);
+    let sockets = |error| failed("cannot connect over loopback", &error);
     let (mut source, source_end) = connect().map_err(sockets)?;
     let (destination_end, mut destination) = connect().map_err(sockets)?;
-    let pipe = Pipe::open(pipe_size).map_err(|error| failed("opening a pipe", &error))?;
+    let pipe = Pipe::open(pipe_size).map_err(|error| failed("cannot open a pipe", &error))?;
     for number in 0..PIECES {
         let sent = piece(number);
-        source.write_all(&sent).map_err(|error| failed("sending over loopback", &error))?;
+        source.write_all(&sent).map_err(|error| failed("cannot send over loopback", &error))?;
         pass(&pipe, &source_end, &destination_end)?;
         let mut got = [0; PIECE];
         let received = destination.read_exact(&mut got);
-        received.map_err(|error| failed("receiving over loopback", &error))?;
+        received.map_err(|error| failed("cannot receive over loopback", &error))?;
         if got != sent {
             return Ok(false);
         }

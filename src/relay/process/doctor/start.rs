@@ -3,6 +3,7 @@
 use super::port;
 use crate::ops::access_log::AccessLog;
 use crate::ops::admin::AdminAddress;
+use crate::ops::cause;
 use crate::ops::doctor::network::Port;
 use crate::ops::request_id::RequestIds;
 use crate::ops::{AdminListen, Settings, places};
@@ -37,7 +38,7 @@ pub fn check(settings: &Settings) -> Result<Vec<String>, String> {
 
 fn admin_socket(path: &Path) -> Result<Option<String>, String> {
     let shown = path.display();
-    places::socket(path).map_err(|error| format!("cannot listen on {shown}: {error}"))?;
+    places::socket(path).map_err(|error| format!("cannot listen on {shown}: {}", cause(&error)))?;
     let used = UnixStream::connect(path).is_ok();
     Ok(used.then(|| format!("{shown} is in use: a process listens on it")))
 }
