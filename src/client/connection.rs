@@ -5,6 +5,7 @@ use super::dial::{self, Dialled};
 use super::wire::{WaitFor, Wire};
 use super::{Error, Options, Response, Url, clock};
 use crate::http::answer::{AnswerError, AnswerHead};
+use crate::http::answer_reader::AnswerReader;
 use crate::splice::copy::{Read, Write};
 use std::io;
 use std::time::{Duration, Instant};
@@ -37,8 +38,7 @@ pub(super) struct Connection {
     limit: Option<(Instant, Duration)>,
     /// Whether the response has no body, whatever its head declares.
     bodiless: bool,
-    /// Whether the server sent `100 Continue`.
-    continued: bool,
+    reader: AnswerReader,
     /// The final head, once received.
     head: Option<AnswerHead>,
     /// Whether the server has closed its side.
@@ -60,7 +60,7 @@ impl Connection {
             stall_timeout: options.stall_timeout,
             limit: None,
             bodiless: false,
-            continued: false,
+            reader: AnswerReader::default(),
             head: None,
             ended: false,
         })
@@ -69,7 +69,7 @@ impl Connection {
     /// Begins another request; `bodiless`: its response has no body (RFC 9110, section 9.3.2).
     pub(super) fn begin(&mut self, bodiless: bool) {
         self.bodiless = bodiless;
-        self.continued = false;
+        self.reader = AnswerReader::default();
     }
 
     /// Returns the request target, and the value of `Proxy-Authorization`.
@@ -182,7 +182,7 @@ impl Connection {
             match self.wire.read(&mut buffer) {
                 Ok(Read::Moved(count)) => {
                     self.inbox.extend_from_slice(&buffer[..count]);
-                    self.read_heads()?;
+                    self.head = self.reader.take(&mut self.inbox)?;
                 }
                 Ok(Read::Eof) => self.ended = true,
                 Ok(Read::Blocked) => return Ok(Sent::All),
@@ -194,11 +194,11 @@ impl Connection {
 
     /// Waits until the server requests the body, or responds instead.
     pub(super) fn await_continue(&mut self) -> Result<Sent, Error> {
-        while !self.continued {
+        while !self.reader.continued() {
             if self.listen()? == Sent::Stopped {
                 return Ok(Sent::Stopped);
             }
-            if !self.continued {
+            if !self.reader.continued() {
                 self.wait(WaitFor::Readable)?;
             }
         }
@@ -210,17 +210,31 @@ impl Connection {
     /// # Errors
     /// [`Error::Network`] if the connection ends before it.
     pub(super) fn answer(mut self) -> Result<Response, Error> {
+        let head = self.head()?;
+        Response::new(head, self)
+    }
+
+    /// Waits for the head of the response.
+    ///
+    /// # Errors
+    /// [`Error::Network`] if the connection ends before it.
+    pub(crate) fn head(&mut self) -> Result<AnswerHead, Error> {
         while self.listen()? == Sent::All {
             self.wait(WaitFor::Readable)?;
         }
         match self.head.take() {
-            Some(head) => Response::new(head, self),
-            None if self.inbox.is_empty() => Err(Error::network(
+            Some(head) => Ok(head),
+            None if self.is_unanswered() => Err(Error::network(
                 "the server closed the connection without an answer",
                 io::ErrorKind::UnexpectedEof,
             )),
-            None => Err(Error::Answer(AnswerError::NotHttp)),
+            None => Err(AnswerError::Incomplete.into()),
         }
+    }
+
+    /// Whether nothing of the response was received.
+    pub(crate) fn is_unanswered(&self) -> bool {
+        self.inbox.is_empty() && !self.reader.has_interim()
     }
 
     /// Takes the bytes received after the head, to be read before anything else.
@@ -238,19 +252,5 @@ impl Connection {
                 Err(error) => return Err(Error::network("cannot read the response", error)),
             }
         }
-    }
-
-    /// Parses heads from the inbox, up to the final one.
-    fn read_heads(&mut self) -> Result<(), Error> {
-        while self.head.is_none() {
-            let Some(head) = AnswerHead::parse(&self.inbox)? else { return Ok(()) };
-            self.inbox.drain(..head.len);
-            if head.is_interim() {
-                self.continued |= head.status == 100;
-            } else {
-                self.head = Some(head);
-            }
-        }
-        Ok(())
     }
 }

@@ -7,6 +7,7 @@ use super::url::{Scheme, Url};
 use super::wire::Wire;
 use super::{Error, clock, tcp, wire};
 use crate::http::answer::AnswerHead;
+use crate::http::answer_reader::AnswerReader;
 use crate::http::response::HeadWriter;
 use crate::splice::copy::{self, Read};
 use base64::Engine as _;
@@ -132,7 +133,7 @@ fn tunnel(
     head.end();
     copy::write(&socket, &request, false).map_err(|error| failed(error.into()))?;
     let end = clock::now() + options.connect_timeout;
-    let mut received = Vec::new();
+    let (mut reader, mut received) = (AnswerReader::default(), Vec::new());
     loop {
         // Byte by byte: anything after the head belongs to TLS.
         let mut byte = [0];
@@ -141,12 +142,8 @@ fn tunnel(
             Read::Eof => return Err(failed(io::ErrorKind::UnexpectedEof.into())),
             Read::Blocked => wait_to_read(&socket, end).map_err(failed)?,
         }
-        if !received.ends_with(b"\n") {
-            continue;
-        }
-        match AnswerHead::parse(&received)? {
+        match reader.take(&mut received)? {
             None => {}
-            Some(head) if head.is_interim() => received.clear(),
             Some(AnswerHead { status: 200..=299, .. }) => return Ok(socket),
             Some(head) => return Err(failed(refusal(head.status))),
         }

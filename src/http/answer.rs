@@ -38,6 +38,10 @@ pub enum AnswerError {
     NotHttp,
     /// The head is longer than [`ANSWER_HEAD_MAX_BYTES`] or has more than 100 fields.
     TooLarge,
+    /// The connection ended within the head.
+    Incomplete,
+    /// There are more than 16 interim responses before the final one.
+    Interim,
     /// `Content-Length` is not a number, or there are several that differ.
     Length,
     /// A transfer coding other than chunked, or one alongside a `Content-Length`.
@@ -50,6 +54,8 @@ impl AnswerError {
         match self {
             Self::NotHttp => "not an HTTP/1.1 response",
             Self::TooLarge => "the head of the response is too large",
+            Self::Incomplete => "the head of the response is incomplete",
+            Self::Interim => "more than 16 interim responses",
             Self::Length => "the Content-Length of the response is not one number",
             Self::Coding => "the response is in a transfer coding other than chunked",
         }

@@ -2,6 +2,7 @@
 //! no clock.
 
 pub mod answer;
+pub mod answer_reader;
 pub mod body;
 pub mod chunked;
 pub mod date;

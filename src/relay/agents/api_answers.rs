@@ -96,7 +96,7 @@ impl ApiRequests {
         let begun = match request.reader.take(carry) {
             Ok(None) => return true,
             Ok(Some(answer)) => self.begin_answer(io, sessions, slot, &answer),
-            Err(failure) => Err(failure),
+            Err(error) => Err(Failure::AgentBroke(error.message())),
         };
         match begun {
             Ok(false) => true,

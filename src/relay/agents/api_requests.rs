@@ -2,11 +2,11 @@
 //! blocking.
 
 use super::agent::Waiter;
-use super::heads::AnswerReader;
 use super::role::{AgentRole, release};
 use super::sessions::Sessions;
 use crate::api::forward::{self, BodyCarrier, Forwarding};
 use crate::api::{Busy, ERROR_FIELD, Failure};
+use crate::http::answer_reader::AnswerReader;
 use crate::http::body::BodyDecoder;
 use crate::http::chunked::{LAST_CHUNK, write_framed};
 use crate::http::framing::Framing;

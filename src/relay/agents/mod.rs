@@ -12,7 +12,6 @@
 //! | `calls`, `answers` | a client's request through the WebSocket, and the answer to it |
 //! | `tunnels`, `tunnelled`, `tunnel_endings` | the same through a tunnel, where the kernel moves the bytes |
 //! | `api_requests`, `api_answers` | an agent's request to the relay's own API |
-//! | `heads` | the head of an answer over HTTP/1.1 |
 //! | `list`, `listing`, `subscribers`, `events` | which agents are connected, and their changes |
 //!
 //! The parts know the agents below them (`sessions`) and not each other; what concerns two of them
@@ -27,7 +26,6 @@ mod calls;
 mod events;
 mod forwarding;
 mod frame_budget;
-mod heads;
 mod list;
 mod listing;
 mod names;
@@ -59,11 +57,7 @@ pub use sessions::Sessions;
 use subscribers::Subscribers;
 use tunnels::Tunnels;
 #[cfg(feature = "fuzzing")]
-pub use {
-    agent::Agent,
-    heads::{AnswerReader, HEAD_READ_BYTES},
-    listing::AgentListing,
-};
+pub use {agent::Agent, listing::AgentListing, tunnelled::HEAD_READ_BYTES};
 
 /// Why a relay that shuts down closes its agents' connections.
 const STOPS: &str = "the relay is shutting down";

@@ -2,13 +2,13 @@
 //! by the kernel like those of streams. The relay reads only the heads.
 
 use super::forwarding::Outgoing;
-use super::heads::{AnswerReader, HEAD_READ_BYTES};
 use super::role::AgentRole;
 use super::sessions::Sessions;
 use super::tunnels::Tunnels;
 use crate::api::Failure;
 use crate::api::forward::{self, AnswerBody, ResponseContext};
 use crate::http::answer::AnswerHead;
+use crate::http::answer_reader::AnswerReader;
 use crate::http::fields::members;
 use crate::http::framing::Framing;
 use crate::http::head::{Expect, Method, Version};
@@ -18,6 +18,9 @@ use crate::relay::transfers::{Begin, Owner, Transfers, feed_prefix};
 use crate::rendezvous::Transfer;
 use crate::rendezvous::transfer::Delimiter;
 use crate::splice::copy::{self, Read};
+
+/// Bytes per read of an answer's head. Body bytes received with it are copied.
+pub const HEAD_READ_BYTES: usize = 4096;
 
 /// A call that a tunnel carries.
 #[derive(Debug)]
@@ -128,7 +131,8 @@ impl Tunnels {
     fn answer_head(&mut self, io: &mut Io, slot: Slot) -> Result<Option<AnswerHead>, Failure> {
         let tunnel = &mut self.all[slot.key()];
         let id = tunnel.id;
-        tunnel.call().reader.take(&mut io.conns[id].carry)
+        let head = tunnel.call().reader.take(&mut io.conns[id].carry);
+        head.map_err(|error| Failure::AgentBroke(error.message()))
     }
 
     /// Begins the response: the answer's body goes to the client.

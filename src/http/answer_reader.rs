@@ -1,31 +1,31 @@
-//! The head of an answer over HTTP/1.1, from a tunnel or from the relay's own API. Its bytes, its
-//! interim answers and the cost of parsing it again are bounded.
+//! Reads the head of the final response from the bytes of a connection. Its bytes, the interim
+//! responses before it and the cost of parsing it again are bounded.
 
-use crate::api::Failure;
-use crate::http::answer::{AnswerError, AnswerHead};
-use crate::mux::frame::HEAD_MAX_BYTES;
+use super::answer::{ANSWER_HEAD_MAX_BYTES, AnswerError, AnswerHead};
 use memchr::memchr_iter;
 
-/// Bytes per read of an answer's head. Body bytes received with it are copied.
-pub const HEAD_READ_BYTES: usize = 4096;
-
-/// Maximum interim answers (RFC 9110, section 15.2) before the final one. A server sends one or
+/// Maximum interim responses (RFC 9110, section 15.2) before the final one. A server sends one or
 /// two, 100 and 103; without a limit, one that never stops would be read indefinitely.
 const INTERIM_MAX: usize = 16;
 
-/// The state of reading an answer's head.
+/// The state of reading the head of one response.
 #[derive(Debug, Default)]
 pub struct AnswerReader {
     /// Bytes already parsed and found to be an incomplete head.
     seen: usize,
-    /// Interim answers so far.
+    /// Interim responses so far.
     interim: usize,
+    /// Whether `100 Continue` was among them.
+    continued: bool,
 }
 
 impl AnswerReader {
-    /// Takes the head of the final answer off the received bytes once it is complete; what follows
-    /// stays. A head that trickles in is parsed again only at an empty line: its end.
-    pub fn take(&mut self, received: &mut Vec<u8>) -> Result<Option<AnswerHead>, Failure> {
+    /// Takes the head of the final response off the received bytes once it is complete; what
+    /// follows stays. A head that trickles in is parsed again only at an empty line: its end.
+    ///
+    /// # Errors
+    /// [`AnswerError::NotHttp`], [`AnswerError::TooLarge`] and [`AnswerError::Interim`].
+    pub fn take(&mut self, received: &mut Vec<u8>) -> Result<Option<AnswerHead>, AnswerError> {
         loop {
             if self.seen == 0 {
                 skip_empty_lines(received);
@@ -33,21 +33,19 @@ impl AnswerReader {
             if received.is_empty() || !self.is_worth_parsing(received) {
                 return Ok(None);
             }
-            let Some(answer) = AnswerHead::parse(received).map_err(aborted)? else {
+            let Some(answer) = AnswerHead::parse(received)? else {
                 self.seen = received.len();
-                return if received.len() > HEAD_MAX_BYTES { Err(TOO_LONG) } else { Ok(None) };
+                return Ok(None);
             };
-            if answer.len > HEAD_MAX_BYTES {
-                return Err(TOO_LONG);
-            }
             received.drain(..answer.len);
             self.seen = 0;
             if !answer.is_interim() {
                 return Ok(Some(answer));
             }
             self.interim += 1;
+            self.continued |= answer.status == 100;
             if self.interim > INTERIM_MAX {
-                return Err(Failure::AgentBroke("there are more than 16 interim responses"));
+                return Err(AnswerError::Interim);
             }
         }
     }
@@ -55,7 +53,19 @@ impl AnswerReader {
     /// Whether parsing has a new result now: of the first bytes, of too many, or at an empty line.
     pub fn is_worth_parsing(&self, received: &[u8]) -> bool {
         let before = self.seen.saturating_sub(EMPTY_LINE_MAX - 1);
-        self.seen == 0 || received.len() > HEAD_MAX_BYTES || has_empty_line(&received[before..])
+        self.seen == 0
+            || received.len() >= ANSWER_HEAD_MAX_BYTES
+            || has_empty_line(&received[before..])
+    }
+
+    /// Whether the server requested the body of the request (`100 Continue`).
+    pub fn continued(&self) -> bool {
+        self.continued
+    }
+
+    /// Whether there were interim responses.
+    pub fn has_interim(&self) -> bool {
+        self.interim > 0
     }
 }
 
@@ -68,12 +78,6 @@ fn has_empty_line(bytes: &[u8]) -> bool {
         let rest = &bytes[at + 1..];
         rest.starts_with(b"\n") || rest.starts_with(b"\r\n")
     })
-}
-
-const TOO_LONG: Failure = Failure::AgentBroke("its head is too long");
-
-fn aborted(error: AnswerError) -> Failure {
-    Failure::AgentBroke(error.message())
 }
 
 /// Removes empty lines before a head: the parser skips them, and would again with each new one.
@@ -119,7 +123,7 @@ mod tests {
     #[test]
     fn endless_heads_are_refused() {
         let interim = INTERIM.repeat(INTERIM_MAX + 1);
-        let long = format!("HTTP/1.1 200 OK\r\nA: {}", "x".repeat(HEAD_MAX_BYTES));
+        let long = format!("HTTP/1.1 200 OK\r\nA: {}", "x".repeat(ANSWER_HEAD_MAX_BYTES));
         for (name, text) in [("interim heads", interim), ("a long head", long)] {
             let (mut reader, mut received) = (AnswerReader::default(), Vec::new());
             let mut broke = false;
