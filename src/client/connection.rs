@@ -2,12 +2,16 @@
 //! request is being sent, so no client blocks on a server that has stopped reading.
 
 use super::dial::{self, Dialled};
+use super::outgoing::UNLIMITED;
 use super::wire::{WaitFor, Wire};
 use super::{Error, Options, Response, Url, clock};
 use crate::http::answer::{AnswerError, AnswerHead};
 use crate::http::answer_reader::AnswerReader;
 use crate::splice::copy::{Read, Write};
 use std::io;
+#[cfg(feature = "socket")]
+use std::os::fd::AsFd as _;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Bytes per read while waiting for a head.
@@ -16,7 +20,7 @@ const READ_BYTES: usize = 16 << 10;
 /// The result of sending.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
-pub(super) enum Sent {
+pub(crate) enum Sent {
     /// Everything was passed to the kernel.
     All,
     /// The response was received, or the connection ended; send no more.
@@ -25,8 +29,8 @@ pub(super) enum Sent {
 
 /// A connection and its received, unread bytes.
 #[derive(Debug)]
-pub(super) struct Connection {
-    wire: Wire,
+pub(crate) struct Connection {
+    wire: Arc<Wire>,
     /// The request target: the path, or the complete URL for a proxy.
     target: String,
     /// `Proxy-Authorization`, for a proxy that reads the request itself.
@@ -43,6 +47,9 @@ pub(super) struct Connection {
     head: Option<AnswerHead>,
     /// Whether the server has closed its side.
     ended: bool,
+    /// The connection that what is received is for: reads fail once its peer has disconnected.
+    #[cfg(feature = "socket")]
+    requester: Option<Arc<Wire>>,
 }
 
 impl Connection {
@@ -50,10 +57,10 @@ impl Connection {
     ///
     /// # Errors
     /// [`Error::Input`] or [`Error::Network`].
-    pub(super) fn open(url: &Url, options: &Options) -> Result<Self, Error> {
+    pub(crate) fn open(url: &Url, options: &Options) -> Result<Self, Error> {
         let Dialled { wire, target, proxy_authorization } = dial::dial(url, options)?;
         Ok(Self {
-            wire,
+            wire: Arc::new(wire),
             target,
             proxy_authorization,
             inbox: Vec::new(),
@@ -63,17 +70,19 @@ impl Connection {
             reader: AnswerReader::default(),
             head: None,
             ended: false,
+            #[cfg(feature = "socket")]
+            requester: None,
         })
     }
 
     /// Begins another request; `bodiless`: its response has no body (RFC 9110, section 9.3.2).
-    pub(super) fn begin(&mut self, bodiless: bool) {
+    pub(crate) fn begin(&mut self, bodiless: bool) {
         self.bodiless = bodiless;
         self.reader = AnswerReader::default();
     }
 
     /// Returns the request target, and the value of `Proxy-Authorization`.
-    pub(super) fn target(&self) -> (&str, Option<&str>) {
+    pub(crate) fn target(&self) -> (&str, Option<&str>) {
         (&self.target, self.proxy_authorization.as_deref())
     }
 
@@ -82,8 +91,8 @@ impl Connection {
     }
 
     /// Whether it can carry another request: it is idle, and the server has not closed it.
-    #[cfg(feature = "connector")]
-    pub(super) fn is_idle(&self) -> bool {
+    #[cfg(any(feature = "connector", feature = "socket"))]
+    pub(crate) fn is_idle(&self) -> bool {
         self.inbox.is_empty() && !self.ended && !self.wire.is_readable()
     }
 
@@ -91,16 +100,34 @@ impl Connection {
         &self.wire
     }
 
-    pub(super) fn set_stall_timeout(&mut self, stall_timeout: Duration) {
-        self.stall_timeout = stall_timeout;
+    /// Returns the wire, to be used or ended by another thread as well.
+    #[cfg(feature = "socket")]
+    pub(crate) fn shared_wire(&self) -> Arc<Wire> {
+        Arc::clone(&self.wire)
     }
 
-    /// Allows another request after the next one, which takes at most
-    /// `timeout` from `start`.
-    #[cfg(feature = "connector")]
-    pub(super) fn keep_alive(&mut self, start: Instant, timeout: Duration) {
+    pub(crate) fn set_stall_timeout(&mut self, stall_timeout: Duration) {
+        self.stall_timeout = stall_timeout.min(UNLIMITED);
+    }
+
+    /// Limits the next request to `timeout` from `start`; another one can follow it.
+    #[cfg(any(feature = "connector", feature = "socket"))]
+    pub(crate) fn limit_to(&mut self, start: Instant, timeout: Duration) {
         let end = start.checked_add(timeout);
         self.limit = end.map(|end| (end, timeout));
+    }
+
+    /// Ends the time of the current request.
+    #[cfg(feature = "socket")]
+    pub(crate) fn lift_limit(&mut self) {
+        self.limit = None;
+    }
+
+    /// Fails reads from now on once the peer of `requester` has disconnected; with `None` they never
+    /// do.
+    #[cfg(feature = "socket")]
+    pub(crate) fn read_on_behalf_of(&mut self, requester: Option<Arc<Wire>>) {
+        self.requester = requester;
     }
 
     pub(super) fn keeps_alive(&self) -> bool {
@@ -115,7 +142,7 @@ impl Connection {
     pub(super) fn wait(&self, until: WaitFor<'_>) -> Result<bool, Error> {
         let left = self.limit.map(|(end, _)| end.saturating_duration_since(clock::now()));
         let timeout = left.unwrap_or(self.stall_timeout).min(self.stall_timeout);
-        self.wire.wait(until, timeout).map_err(|error| {
+        self.wire.wait(self.watching(until), timeout).map_err(|error| {
             let doing = match (error.kind(), self.limit) {
                 (io::ErrorKind::TimedOut, Some((_, timeout))) => {
                     format!("nothing within {timeout:?}")
@@ -129,8 +156,17 @@ impl Connection {
         })
     }
 
+    /// Returns what to wait for, with the requester if there is one.
+    fn watching<'f>(&'f self, until: WaitFor<'f>) -> WaitFor<'f> {
+        #[cfg(feature = "socket")]
+        if let (WaitFor::Readable, Some(requester)) = (until, &self.requester) {
+            return WaitFor::ReadableFor(requester.as_fd());
+        }
+        until
+    }
+
     /// Sends all of these bytes; with `more` they can be held back until the next ones.
-    pub(super) fn send(&mut self, mut bytes: &[u8], more: bool) -> Result<Sent, Error> {
+    pub(crate) fn send(&mut self, mut bytes: &[u8], more: bool) -> Result<Sent, Error> {
         while !bytes.is_empty() {
             match self.wire.write(bytes, more) {
                 Ok(Write::Moved(count)) => bytes = &bytes[count..],
@@ -240,6 +276,20 @@ impl Connection {
     /// Takes the bytes received after the head, to be read before anything else.
     pub(super) fn take_inbox(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.inbox)
+    }
+
+    /// Returns the bytes received and not yet used; the caller removes what it uses.
+    pub(crate) fn inbox(&mut self) -> &mut Vec<u8> {
+        &mut self.inbox
+    }
+
+    /// Reads more into the inbox, waiting for bytes; returns 0 at the end.
+    #[cfg(feature = "socket")]
+    pub(crate) fn fetch(&mut self) -> Result<usize, Error> {
+        let mut buffer = [0; READ_BYTES];
+        let count = self.receive(&mut buffer)?;
+        self.inbox.extend_from_slice(&buffer[..count]);
+        Ok(count)
     }
 
     /// Reads into `buffer`, which must not be empty, waiting for bytes; returns 0 at the end.

@@ -21,12 +21,12 @@ use std::time::{Duration, Instant};
 
 /// A connection, and the form of the request target on it.
 #[derive(Debug)]
-pub(crate) struct Dialled {
-    pub(crate) wire: Wire,
+pub(super) struct Dialled {
+    pub(super) wire: Wire,
     /// The request target: the path, or the complete URL for a proxy.
-    pub(crate) target: String,
+    pub(super) target: String,
     /// `Proxy-Authorization`, for a proxy that reads the request itself.
-    pub(crate) proxy_authorization: Option<String>,
+    pub(super) proxy_authorization: Option<String>,
 }
 
 /// Returns the pauses before `retries` retries of a person's command.
@@ -38,7 +38,7 @@ pub(super) fn pauses(retries: u32) -> impl Iterator<Item = Duration> {
 ///
 /// # Errors
 /// [`Error::Network`], or [`Error::Input`] for an unusable proxy or file of authorities.
-pub(crate) fn dial(url: &Url, options: &Options) -> Result<Dialled, Error> {
+pub(super) fn dial(url: &Url, options: &Options) -> Result<Dialled, Error> {
     for pause in pauses(options.connect_retries) {
         match attempt(url, options) {
             Err(Error::Network { source, .. }) if source.kind() != io::ErrorKind::InvalidData => {}
@@ -101,8 +101,8 @@ fn secured(socket: TcpStream, url: &Url, options: &Options) -> Result<Wire, Erro
     if url.scheme == Scheme::Http {
         return Ok(Wire::Plain(socket));
     }
-    let mut tls = Box::new(Tls::new(socket, &url.host, &options.trust)?);
-    let failed = |error| Error::network(format!("TLS handshake failed with {}", url.host), error);
+    let tls = Box::new(Tls::new(socket, &url.host, &options.trust)?);
+    let failed = |error| Error::network(format!("agreeing on TLS with {}", url.host), error);
     let end = clock::now() + options.connect_timeout;
     while !tls.handshake().map_err(failed)? {
         wait_to_read(tls.socket(), end).map_err(failed)?;

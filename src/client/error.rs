@@ -48,6 +48,19 @@ impl Error {
         Self::Network { doing: doing.into(), source: source.into() }
     }
 
+    /// Whether the connection was lost: the server may have closed it at any time.
+    #[cfg(any(feature = "connector", feature = "socket"))]
+    pub(crate) fn is_lost(&self) -> bool {
+        let Self::Network { source, .. } = self else { return false };
+        matches!(
+            source.kind(),
+            io::ErrorKind::UnexpectedEof
+                | io::ErrorKind::ConnectionReset
+                | io::ErrorKind::ConnectionAborted
+                | io::ErrorKind::BrokenPipe
+        )
+    }
+
     pub(crate) fn local(doing: impl Into<String>, source: impl Into<io::Error>) -> Self {
         Self::Local { doing: doing.into(), source: source.into() }
     }

@@ -15,7 +15,7 @@
 //! | `dial.rs`, `tls.rs`, `wire.rs` | connecting; non-blocking reads and writes; waiting |
 //! | `connection.rs` | one request on one connection: sending, and noticing an early response |
 //! | `outgoing.rs` | a request's head and body, framed: from memory, from a file by sendfile(2), from a pipe by splice(2) |
-//! | `response.rs`, `copy_to_file.rs` | the response, and copying its body to a file or a pipe |
+//! | `response.rs`, `mover.rs`, `copy_to_file.rs` | the response, and moving its body to another connection, a file or a pipe |
 //! | `part.rs`, `upload.rs` | the library: form uploads |
 //! | `single.rs` | one request with one large body |
 //! | `relay.rs` | streams of a relay: creating, querying, following and ending them |
@@ -131,7 +131,7 @@ pub mod archive;
 mod backoff;
 pub(crate) mod clock;
 pub mod commands;
-mod connection;
+pub(crate) mod connection;
 mod copy_to_file;
 pub mod ctl;
 pub(crate) mod dial;
@@ -139,6 +139,7 @@ mod error;
 pub mod file_name;
 mod human;
 pub(crate) mod known_length;
+pub(crate) mod mover;
 mod options;
 mod outgoing;
 pub mod output;

@@ -1,7 +1,7 @@
 //! A response: status, header fields, and a body that is read as it arrives.
 
 use super::connection::Connection;
-use super::{Error, copy_to_file};
+use super::{Error, mover};
 use crate::http::answer::{AnswerFraming, AnswerHead};
 use crate::http::body::BodyDecoder;
 use crate::http::framing::Framing;
@@ -21,7 +21,7 @@ pub struct Response {
 }
 
 impl Response {
-    pub(super) fn new(head: AnswerHead, connection: Connection) -> Result<Self, Error> {
+    pub(crate) fn new(head: AnswerHead, connection: Connection) -> Result<Self, Error> {
         let nothing = AnswerFraming::Framed(Framing::Length(0));
         let framing = if connection.is_bodiless() { nothing } else { head.framing()? };
         let body = Body::new(framing, head.keeps_alive(), connection);
@@ -67,7 +67,7 @@ impl Response {
     }
 
     /// Returns its `Content-Length` in bytes, whether or not a body follows.
-    pub(super) fn declared_bytes(&self) -> Option<u64> {
+    pub(crate) fn declared_bytes(&self) -> Option<u64> {
         self.head.length().ok().flatten()
     }
 
@@ -131,6 +131,18 @@ impl Body {
         body
     }
 
+    /// Creates the body of a request that was received on this connection.
+    #[cfg(feature = "socket")]
+    pub(crate) fn of_request(framing: Framing, connection: Connection) -> Self {
+        Self::new(AnswerFraming::Framed(framing), true, connection)
+    }
+
+    /// Returns the connection that it is received on.
+    #[cfg(feature = "socket")]
+    pub(crate) fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
     /// Returns the total length of the body, if known.
     pub fn len_bytes(&self) -> Option<u64> {
         let buffered: usize = self.pieces.iter().map(ExactSizeIterator::len).sum();
@@ -149,10 +161,16 @@ impl Body {
     }
 
     /// Returns the connection, if the body was read to its end and another request can follow.
-    #[cfg(feature = "connector")]
-    pub(super) fn into_connection(self) -> Option<Connection> {
-        let over = self.pieces.is_empty() && self.run_bytes().is_none();
-        Some(self.connection).filter(|_| over && self.keep_alive && !self.ends_with_connection)
+    #[cfg(any(feature = "connector", feature = "socket"))]
+    pub(crate) fn into_connection(self) -> Option<Connection> {
+        let reusable = self.is_over() && self.keep_alive && !self.ends_with_connection;
+        Some(self.connection).filter(|_| reusable)
+    }
+
+    /// Whether it was read to its end.
+    #[cfg(any(feature = "connector", feature = "socket"))]
+    pub(crate) fn is_over(&self) -> bool {
+        self.pieces.is_empty() && self.run_bytes().is_none()
     }
 
     /// Returns the number of bytes handed out.
@@ -203,7 +221,7 @@ impl Body {
     /// Reads more into the buffer; between large chunks only their framing.
     pub(super) fn fetch(&mut self) -> Result<(), Error> {
         let wanted = match &self.rest {
-            RemainingBody::Framed(decoder) if copy_to_file::pays(decoder.chunk_bytes()) => {
+            RemainingBody::Framed(decoder) if mover::pays(decoder.chunk_bytes()) => {
                 decoder.framing_hint()
             }
             RemainingBody::Framed(_) | RemainingBody::UntilClose => READ_BYTES,
@@ -223,12 +241,13 @@ impl Body {
                 let mut pieces = Vec::new();
                 let result = decoder.received(&self.inbox, &mut pieces);
                 self.pieces.extend(pieces);
-                // What follows the body was not requested.
-                self.keep_alive &= result.as_ref().is_ok_and(|used| *used == self.inbox.len());
-                result.map(drop).map_err(|error| {
+                let used = result.map_err(|error| {
                     let broken = io::Error::new(io::ErrorKind::InvalidData, error);
-                    Error::network("cannot read the response", broken)
-                })
+                    Error::network("reading the response", broken)
+                })?;
+                // What follows the body belongs to the next message.
+                *self.connection.inbox() = self.inbox.split_off(used);
+                Ok(())
             }
             RemainingBody::UntilClose if self.inbox.is_empty() => Ok(()),
             RemainingBody::UntilClose => {

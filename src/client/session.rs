@@ -4,7 +4,7 @@ use super::connection::Connection;
 use super::outgoing::UNLIMITED;
 use super::single::{self, SingleRequest};
 use super::{Error, Options, Response, clock};
-use std::io::{self, Read as _};
+use std::io::Read as _;
 use std::time::{Duration, Instant};
 
 /// Maximum age of an idle connection: many servers close it after 60 s or 75 s.
@@ -39,12 +39,12 @@ impl Session {
             start.saturating_duration_since(*since) < IDLE_MAX && connection.is_idle()
         });
         let is_new = idle.is_none();
-        let failed = |error| SendError { may_repeat: !is_new && is_lost(&error), error };
+        let failed = |error: Error| SendError { may_repeat: !is_new && error.is_lost(), error };
         let mut connection = match idle {
             Some((connection, _)) => connection,
             None => Connection::open(single.url, &self.options).map_err(failed)?,
         };
-        connection.keep_alive(start, self.timeout);
+        connection.limit_to(start, self.timeout);
         single::send_on(connection, single, &self.options).map_err(failed)
     }
 
@@ -70,15 +70,4 @@ pub(crate) struct SendError {
     /// Whether a kept connection was lost before a response: the server may have closed it at any
     /// time, so the request can be sent again at once.
     pub(crate) may_repeat: bool,
-}
-
-fn is_lost(error: &Error) -> bool {
-    let Error::Network { source, .. } = error else { return false };
-    matches!(
-        source.kind(),
-        io::ErrorKind::UnexpectedEof
-            | io::ErrorKind::ConnectionReset
-            | io::ErrorKind::ConnectionAborted
-            | io::ErrorKind::BrokenPipe
-    )
 }

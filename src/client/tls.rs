@@ -10,7 +10,7 @@ use rustls::{CertificateError, ClientConfig, ClientConnection, InvalidMessage, R
 use std::io::{self, Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 /// Maximum bytes buffered for sending in user memory.
 const BUFFER_BYTES: usize = 256 << 10;
@@ -48,10 +48,11 @@ impl Trust {
     }
 }
 
-/// One TLS session and its socket.
+/// One TLS session and its socket. One thread can read while another one writes: neither waits while
+/// it holds the session.
 #[derive(Debug)]
 pub(crate) struct Tls {
-    session: ClientConnection,
+    session: Mutex<ClientConnection>,
     socket: TcpStream,
 }
 
@@ -66,21 +67,26 @@ impl Tls {
         })?;
         let mut session = ClientConnection::new(trust.config()?, name).map_err(unusable)?;
         session.set_buffer_limit(Some(BUFFER_BYTES));
-        Ok(Self { session, socket })
+        Ok(Self { session: Mutex::new(session), socket })
     }
 
     pub(super) fn socket(&self) -> &TcpStream {
         &self.socket
     }
 
+    fn session(&self) -> MutexGuard<'_, ClientConnection> {
+        self.session.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Accepts bytes to send; with `more` they can be held back until the next ones.
-    pub(super) fn write(&mut self, bytes: &[u8], more: bool) -> io::Result<Write> {
+    pub(super) fn write(&self, bytes: &[u8], more: bool) -> io::Result<Write> {
+        let mut session = self.session();
         loop {
-            let taken = self.session.writer().write(bytes)?;
+            let taken = session.writer().write(bytes)?;
             if more && taken == bytes.len() {
                 return Ok(Write::Moved(taken));
             }
-            let all_sent = self.flush()?;
+            let all_sent = self.flush_session(&mut session)?;
             match taken {
                 0 if bytes.is_empty() => return Ok(Write::Moved(0)),
                 0 if all_sent => {}
@@ -91,9 +97,13 @@ impl Tls {
     }
 
     /// Flushes; returns whether all accepted bytes have been passed to the kernel.
-    pub(super) fn flush(&mut self) -> io::Result<bool> {
-        while self.session.wants_write() {
-            match self.session.write_tls(&mut self.socket) {
+    pub(super) fn flush(&self) -> io::Result<bool> {
+        self.flush_session(&mut self.session())
+    }
+
+    fn flush_session(&self, session: &mut ClientConnection) -> io::Result<bool> {
+        while session.wants_write() {
+            match session.write_tls(&mut &self.socket) {
                 Ok(_) => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
                 Err(error) => return Err(error),
@@ -103,9 +113,10 @@ impl Tls {
     }
 
     /// Reads available bytes into `buffer`, which must not be empty.
-    pub(super) fn read(&mut self, buffer: &mut [u8]) -> io::Result<Read> {
+    pub(super) fn read(&self, buffer: &mut [u8]) -> io::Result<Read> {
+        let mut session = self.session();
         loop {
-            match self.session.reader().read(buffer) {
+            match session.reader().read(buffer) {
                 Ok(0) => return Ok(Read::Eof),
                 Ok(count) => return Ok(Read::Moved(count)),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
@@ -115,17 +126,18 @@ impl Tls {
                 }
                 Err(error) => return Err(error),
             }
-            if self.receive()?.is_none() {
+            if self.receive(&mut session)?.is_none() {
                 return Ok(Read::Blocked);
             }
         }
     }
 
     /// Advances the handshake without blocking; returns whether it is complete.
-    pub(super) fn handshake(&mut self) -> io::Result<bool> {
-        while self.session.is_handshaking() {
-            self.flush()?;
-            match self.receive()? {
+    pub(super) fn handshake(&self) -> io::Result<bool> {
+        let mut session = self.session();
+        while session.is_handshaking() {
+            self.flush_session(&mut session)?;
+            match self.receive(&mut session)? {
                 None => return Ok(false),
                 Some(0) => {
                     let why = "the server closed the connection; does it use TLS?";
@@ -134,24 +146,24 @@ impl Tls {
                 Some(_) => {}
             }
         }
-        self.flush()
+        self.flush_session(&mut session)
     }
 
     /// Receives records; returns their size in bytes (0: the end), or `None` if there are none now.
-    fn receive(&mut self) -> io::Result<Option<usize>> {
-        let count = match self.session.read_tls(&mut self.socket) {
+    fn receive(&self, session: &mut ClientConnection) -> io::Result<Option<usize>> {
+        let count = match session.read_tls(&mut &self.socket) {
             Ok(count) => count,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
             Err(error) => return Err(error),
         };
-        if let Err(error) = self.session.process_new_packets() {
+        if let Err(error) = session.process_new_packets() {
             // Try to send the alert that gives the server the reason.
-            let _ = self.flush();
+            let _ = self.flush_session(session);
             return Err(io::Error::new(io::ErrorKind::InvalidData, explain(&error)));
         }
         // Ignore failures: the next send reports them, and the response being read takes
         // precedence.
-        let _ = self.flush();
+        let _ = self.flush_session(session);
         Ok(Some(count))
     }
 }

@@ -1,4 +1,5 @@
-//! The bytes of a connection, plain or over TLS. Nothing here blocks except [`Wire::wait`].
+//! The bytes of a connection, plain or over TLS. One thread can read while another one sends. Nothing
+//! here blocks except [`Wire::wait`] and [`Wire::send`].
 
 use super::clock;
 use super::tls::Tls;
@@ -12,6 +13,10 @@ use std::net::{Shutdown, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
+
+/// poll(2), missing in nix: the peer has shut down writing, even if unread data remains.
+#[cfg(feature = "socket")]
+const POLLRDHUP: PollFlags = PollFlags::from_bits_retain(nix::libc::POLLRDHUP);
 
 /// An established connection.
 #[derive(Debug)]
@@ -33,6 +38,9 @@ pub(super) enum WaitFor<'f> {
     Writable,
     /// Data was received, or this descriptor is readable. No timeout: the input may be typed.
     Input(BorrowedFd<'f>),
+    /// Data was received, while the peer of this socket is connected.
+    #[cfg(feature = "socket")]
+    ReadableFor(BorrowedFd<'f>),
     /// This descriptor is writable. No timeout either.
     Output(BorrowedFd<'f>),
 }
@@ -73,14 +81,14 @@ impl Wire {
     }
 
     /// Whether it has unread bytes, or has ended.
-    #[cfg(feature = "connector")]
+    #[cfg(any(feature = "connector", feature = "socket"))]
     pub(super) fn is_readable(&self) -> bool {
         let mut own = [PollFd::new(self.as_fd(), PollFlags::POLLIN)];
         poll(&mut own, PollTimeout::ZERO) != Ok(0)
     }
 
     /// Sends as much as the socket accepts; with `more` it can be held back until the next bytes.
-    pub(crate) fn write(&mut self, bytes: &[u8], more: bool) -> io::Result<Write> {
+    pub(crate) fn write(&self, bytes: &[u8], more: bool) -> io::Result<Write> {
         match self {
             Self::Plain(socket) => Ok(copy::write(socket, bytes, more)?),
             Self::Unix(socket) => Ok(copy::write(socket, bytes, more)?),
@@ -88,8 +96,39 @@ impl Wire {
         }
     }
 
+    /// Sends all of these bytes, waiting for room; with `more` they can be held back until the next
+    /// ones.
+    ///
+    /// # Errors
+    /// The connection has ended.
+    #[cfg(feature = "socket")]
+    pub(crate) fn send(&self, mut bytes: &[u8], more: bool) -> io::Result<()> {
+        let room = || wait(&mut [PollFd::new(self.as_fd(), PollFlags::POLLOUT)], None).map(drop);
+        while !bytes.is_empty() {
+            match self.write(bytes, more)? {
+                Write::Moved(count) => bytes = &bytes[count..],
+                Write::Blocked => room()?,
+            }
+        }
+        while !more && !self.flush()? {
+            room()?;
+        }
+        Ok(())
+    }
+
+    /// Ends the connection, also for the other threads that use it.
+    #[cfg(feature = "socket")]
+    pub(crate) fn end(&self) {
+        // Fails if the connection has already ended.
+        let _ = match self {
+            Self::Plain(socket) => socket.shutdown(Shutdown::Both),
+            Self::Unix(socket) => socket.shutdown(Shutdown::Both),
+            Self::Tls(tls) => tls.socket().shutdown(Shutdown::Both),
+        };
+    }
+
     /// Flushes; returns whether no unsent bytes are left in user memory.
-    pub(crate) fn flush(&mut self) -> io::Result<bool> {
+    pub(crate) fn flush(&self) -> io::Result<bool> {
         match self {
             Self::Plain(_) | Self::Unix(_) => Ok(true),
             Self::Tls(tls) => tls.flush(),
@@ -97,7 +136,7 @@ impl Wire {
     }
 
     /// Reads available bytes into `buffer`, which must not be empty.
-    pub(crate) fn read(&mut self, buffer: &mut [u8]) -> io::Result<Read> {
+    pub(crate) fn read(&self, buffer: &mut [u8]) -> io::Result<Read> {
         match self {
             Self::Plain(socket) => Ok(copy::read(socket, buffer)?),
             Self::Unix(socket) => Ok(copy::read(socket, buffer)?),
@@ -109,7 +148,7 @@ impl Wire {
     /// descriptor, or else the connection, is ready.
     ///
     /// # Errors
-    /// `TimedOut`, or the error of poll(2).
+    /// `TimedOut`, `ConnectionAborted` if the requester has disconnected, or the error of poll(2).
     pub(super) fn wait(&self, until: WaitFor<'_>, timeout: Duration) -> io::Result<bool> {
         let socket = self.as_fd();
         let own = |flags| PollFd::new(socket, flags);
@@ -120,6 +159,16 @@ impl Wire {
             }
             WaitFor::Input(input) => {
                 wait(&mut [PollFd::new(input, PollFlags::POLLIN), own(PollFlags::POLLIN)], None)
+            }
+            #[cfg(feature = "socket")]
+            WaitFor::ReadableFor(requester) => {
+                let mut both = [PollFd::new(requester, POLLRDHUP), own(PollFlags::POLLIN)];
+                wait(&mut both, Some(timeout))?;
+                // `any` returns `None` for flags unknown to nix, such as POLLRDHUP.
+                match both[0].any() {
+                    Some(false) => Ok(true),
+                    Some(true) | None => Err(io::ErrorKind::ConnectionAborted.into()),
+                }
             }
             WaitFor::Output(output) => wait(&mut [PollFd::new(output, PollFlags::POLLOUT)], None),
         }

@@ -32,7 +32,7 @@ enum UpgradeOutcome {
 ///
 /// # Errors
 /// The connection failed, or the upgrade was refused and the refusal sent.
-pub(super) fn upgrade(wire: &mut Wire, has_room: bool) -> io::Result<(Dialect, Vec<u8>)> {
+pub(super) fn upgrade(wire: &Wire, has_room: bool) -> io::Result<(Dialect, Vec<u8>)> {
     let end = clock::now() + PATIENCE;
     let mut received = Vec::new();
     loop {
@@ -107,7 +107,7 @@ fn wait(wire: &Wire, flags: PollFlags, end: Instant) -> io::Result<()> {
     wire::wait(&mut [PollFd::new(wire.as_fd(), flags)], Some(left)).map(drop)
 }
 
-fn receive(wire: &mut Wire, received: &mut Vec<u8>, end: Instant) -> io::Result<()> {
+fn receive(wire: &Wire, received: &mut Vec<u8>, end: Instant) -> io::Result<()> {
     let mut buffer = [0; 4 << 10];
     match wire.read(&mut buffer)? {
         Read::Moved(count) => received.extend_from_slice(&buffer[..count]),
@@ -117,7 +117,7 @@ fn receive(wire: &mut Wire, received: &mut Vec<u8>, end: Instant) -> io::Result<
     Ok(())
 }
 
-fn send(wire: &mut Wire, mut bytes: &[u8], end: Instant) -> io::Result<()> {
+fn send(wire: &Wire, mut bytes: &[u8], end: Instant) -> io::Result<()> {
     while !bytes.is_empty() {
         match wire.write(bytes, false)? {
             Write::Moved(count) => bytes = &bytes[count..],

@@ -86,7 +86,7 @@ fn begin(shared: &Arc<Shared>, socket: TcpStream, remote: SocketAddr) {
 
 /// A connection whose upgrade was accepted.
 struct Ready {
-    wire: Wire,
+    wire: Arc<Wire>,
     dialect: Dialect,
     rest: Vec<u8>,
     remote: SocketAddr,
@@ -96,8 +96,8 @@ fn prepared(socket: TcpStream, has_room: bool) -> io::Result<Ready> {
     socket.set_nonblocking(true)?;
     socket.set_nodelay(true)?;
     let remote = socket.peer_addr()?;
-    let mut wire = Wire::Plain(socket);
-    let (dialect, rest) = accepting::upgrade(&mut wire, has_room)?;
+    let wire = Arc::new(Wire::Plain(socket));
+    let (dialect, rest) = accepting::upgrade(&wire, has_room)?;
     Ok(Ready { wire, dialect, rest, remote })
 }
 

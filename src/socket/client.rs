@@ -8,7 +8,6 @@ use super::pings::PingHandlers;
 use super::pump::Pump;
 use super::state::ConnectionState;
 use super::{HEARTBEAT, Stop};
-use crate::client::dial::dial;
 use crate::client::{Backoff, Options, Url, clock};
 use crate::http::fields::is_field_value;
 use crate::mux::handshake::Metadata;
@@ -163,7 +162,7 @@ impl SocketClient {
             token: self.token.as_deref(),
             text_only: self.text_only,
         };
-        let upgraded = connecting::upgrade(&upgrade, dial(url, options)?)?;
+        let upgraded = connecting::upgrade(&upgrade)?;
         let now = clock::now();
         let metadata = Metadata(self.metadata.clone());
         let mut session = Session::dialled(upgraded.dialect, &metadata, self.heartbeat, now)

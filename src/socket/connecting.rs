@@ -1,21 +1,19 @@
 //! The upgrade of a connection dialled by this end (RFC 6455, section 4.1).
 
 use super::error::Error;
-use crate::client::dial::{Dialled, basic};
-use crate::client::wire::{self, Wire};
-use crate::client::{Options, USER_AGENT, Url, clock};
-use crate::http::answer::{AnswerFraming, AnswerHead};
-use crate::http::body::BodyDecoder;
+use crate::client::connection::Connection;
+use crate::client::dial::basic;
+use crate::client::wire::Wire;
+use crate::client::{Options, Response, USER_AGENT, Url, clock};
+use crate::http::answer::AnswerHead;
 use crate::http::response::HeadWriter;
 use crate::mux::handshake::Dialect;
 use crate::mux::upgrade::SUBPROTOCOL;
-use crate::splice::copy::{Read, Write};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use nix::poll::{PollFd, PollFlags};
-use std::io;
-use std::os::fd::AsFd as _;
-use std::time::{Duration, Instant};
+use std::io::Read as _;
+use std::sync::Arc;
+use std::time::Duration;
 use tungstenite::handshake::derive_accept_key;
 use uuid::Uuid;
 
@@ -23,7 +21,7 @@ use uuid::Uuid;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Maximum bytes of a refusal's body that are read.
-const REFUSAL_MAX_BYTES: usize = 16 << 10;
+const REFUSAL_MAX_BYTES: u64 = 16 << 10;
 
 /// The parameters of an upgrade request.
 pub(super) struct UpgradeOptions<'w> {
@@ -35,39 +33,65 @@ pub(super) struct UpgradeOptions<'w> {
 
 /// A connection upgraded to a WebSocket.
 pub(super) struct Upgraded {
-    pub wire: Wire,
+    pub wire: Arc<Wire>,
     pub dialect: Dialect,
     /// Bytes received after the server's response.
     pub rest: Vec<u8>,
 }
 
-/// Requests the upgrade and reads the response.
-pub(super) fn upgrade(upgrade: &UpgradeOptions<'_>, dialled: Dialled) -> Result<Upgraded, Error> {
+/// Connects, requests the upgrade and reads the response.
+pub(super) fn upgrade(upgrade: &UpgradeOptions<'_>) -> Result<Upgraded, Error> {
     // 122 of its bits are random; the key only has to be unique.
     let key = BASE64_STANDARD.encode(Uuid::new_v4().as_bytes());
-    let request = request(upgrade, &dialled, &key);
-    let mut upgrade_request = UpgradeRequest {
-        wire: dialled.wire,
-        received: Vec::new(),
-        ended: false,
-        end: clock::now() + PATIENCE,
-    };
-    upgrade_request.send(&request)?;
-    let head = upgrade_request.head()?;
-    upgrade_request.received.drain(..head.len);
-    if head.status != 101 {
-        return Err(upgrade_request.refusal(&head));
-    }
+    let connection = Connection::open(upgrade.url, upgrade.options)?;
+    let request = request(upgrade, &connection, &key);
+    let (mut connection, head) = switch(connection, &request)?;
     let dialect = checked(&head, &key, upgrade.text_only)?;
-    Ok(Upgraded { wire: upgrade_request.wire, dialect, rest: upgrade_request.received })
+    let rest = std::mem::take(connection.inbox());
+    Ok(Upgraded { wire: connection.shared_wire(), dialect, rest })
 }
 
-fn request(upgrade: &UpgradeOptions<'_>, dialled: &Dialled, key: &str) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    let mut head = HeadWriter::request(&mut bytes, "GET", &dialled.target)
-        .field("Host", upgrade.url.authority().as_bytes())
+/// Sends the head of an upgrade request, and returns the connection and the response once the server
+/// has switched protocols.
+///
+/// # Errors
+/// [`Error::Refused`], or the connection failed.
+pub(super) fn switch(
+    mut connection: Connection,
+    request: &[u8],
+) -> Result<(Connection, AnswerHead), Error> {
+    connection.limit_to(clock::now(), PATIENCE);
+    // A server that responds before it has read the request gives the reason in its response.
+    let _ = connection.send(request, false)?;
+    let head = connection.head()?;
+    if head.status != 101 {
+        return Err(refusal(head, connection));
+    }
+    connection.lift_limit();
+    Ok((connection, head))
+}
+
+/// Starts the head of an upgrade request.
+pub(super) fn upgrade_head<'b>(
+    bytes: &'b mut Vec<u8>,
+    url: &Url,
+    connection: &Connection,
+    protocol: &str,
+) -> HeadWriter<'b> {
+    let (target, proxy_authorization) = connection.target();
+    let mut head = HeadWriter::request(bytes, "GET", target)
+        .field("Host", url.authority().as_bytes())
         .field("Connection", b"Upgrade")
-        .field("Upgrade", b"websocket")
+        .field("Upgrade", protocol.as_bytes());
+    if let Some(value) = proxy_authorization {
+        head = head.field("Proxy-Authorization", value.as_bytes());
+    }
+    head
+}
+
+fn request(upgrade: &UpgradeOptions<'_>, connection: &Connection, key: &str) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut head = upgrade_head(&mut bytes, upgrade.url, connection, "websocket")
         .field("Sec-WebSocket-Version", b"13")
         .field("Sec-WebSocket-Key", key.as_bytes());
     if !upgrade.text_only {
@@ -80,9 +104,6 @@ fn request(upgrade: &UpgradeOptions<'_>, dialled: &Dialled, key: &str) -> Vec<u8
         head = head.field("Authorization", format!("Bearer {token}").as_bytes());
     } else if let Some(credentials) = &upgrade.url.credentials {
         head = head.field("Authorization", basic(credentials).as_bytes());
-    }
-    if let Some(value) = &dialled.proxy_authorization {
-        head = head.field("Proxy-Authorization", value.as_bytes());
     }
     for (name, value) in &upgrade.options.fields {
         head = head.field(name, value.as_bytes());
@@ -111,86 +132,17 @@ fn checked(head: &AnswerHead, key: &str, text_only: bool) -> Result<Dialect, Err
     }
 }
 
-/// A connection waiting for the response to its upgrade request.
-struct UpgradeRequest {
-    wire: Wire,
-    received: Vec<u8>,
-    ended: bool,
-    end: Instant,
-}
-
-impl UpgradeRequest {
-    fn wait(&self, flags: PollFlags) -> Result<(), Error> {
-        let left = self.end.saturating_duration_since(clock::now());
-        wire::wait(&mut [PollFd::new(self.wire.as_fd(), flags)], Some(left))
-            .map(drop)
-            .map_err(|error| Error::network("no response from the server", error))
-    }
-
-    fn send(&mut self, mut bytes: &[u8]) -> Result<(), Error> {
-        let failed = |error| Error::network("cannot send the request", error);
-        while !bytes.is_empty() {
-            match self.wire.write(bytes, false).map_err(failed)? {
-                Write::Moved(count) => bytes = &bytes[count..],
-                Write::Blocked => self.wait(PollFlags::POLLOUT)?,
-            }
-        }
-        while !self.wire.flush().map_err(failed)? {
-            self.wait(PollFlags::POLLOUT)?;
-        }
-        Ok(())
-    }
-
-    fn receive(&mut self) -> Result<(), Error> {
-        let mut buffer = [0; 16 << 10];
-        match self.wire.read(&mut buffer) {
-            Ok(Read::Moved(count)) => self.received.extend_from_slice(&buffer[..count]),
-            Ok(Read::Eof) => self.ended = true,
-            Ok(Read::Blocked) => self.wait(PollFlags::POLLIN)?,
-            Err(error) => return Err(Error::network("cannot read the answer", error)),
-        }
-        Ok(())
-    }
-
-    fn head(&mut self) -> Result<AnswerHead, Error> {
-        loop {
-            let head = AnswerHead::parse(&self.received);
-            match head.map_err(|error| Error::Handshake(error.to_string()))? {
-                Some(head) if head.is_interim() => drop(self.received.drain(..head.len)),
-                Some(head) => return Ok(head),
-                None if self.ended => {
-                    let doing = "the server closed the connection without an answer";
-                    return Err(Error::network(doing, io::ErrorKind::UnexpectedEof));
-                }
-                None => self.receive()?,
-            }
+/// Returns the refusal, with the message in its body if that is received.
+fn refusal(head: AnswerHead, connection: Connection) -> Error {
+    let (status, mut body) = (head.status, Vec::new());
+    if let Ok(response) = Response::new(head, connection) {
+        let reader = response.into_body();
+        if !reader.ends_with_connection() {
+            // What was received before an error is shown.
+            let _ = reader.take(REFUSAL_MAX_BYTES).read_to_end(&mut body);
         }
     }
-
-    /// Returns the refusal, with the message in its body if that is received.
-    fn refusal(mut self, head: &AnswerHead) -> Error {
-        let mut body = Vec::new();
-        if let Ok(AnswerFraming::Framed(framing)) = head.framing() {
-            let mut decoder = BodyDecoder::new(framing);
-            while let Ok(used) = decoded(&mut decoder, &self.received, &mut body) {
-                self.received.drain(..used);
-                let enough = decoder.is_over() || body.len() >= REFUSAL_MAX_BYTES;
-                if enough || self.ended || self.receive().is_err() {
-                    break;
-                }
-            }
-        }
-        Error::Refused { status: head.status, message: message(&body) }
-    }
-}
-
-fn decoded(decoder: &mut BodyDecoder, bytes: &[u8], body: &mut Vec<u8>) -> Result<usize, ()> {
-    let mut pieces = Vec::new();
-    let used = decoder.received(bytes, &mut pieces).map_err(|_| ())?;
-    for piece in pieces {
-        body.extend_from_slice(&bytes[piece]);
-    }
-    Ok(used)
+    Error::Refused { status, message: message(&body) }
 }
 
 /// Returns the `message` of a relay's JSON error, or the first line of any other body.

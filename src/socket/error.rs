@@ -162,8 +162,8 @@ impl From<client::Error> for Error {
             client::Error::Network { doing, source } | client::Error::Local { doing, source } => {
                 Self::Network { doing, source }
             }
-            client::Error::Answer(_)
-            | client::Error::Truncated { .. }
+            client::Error::Answer(why) => Self::Handshake(why.to_string()),
+            client::Error::Truncated { .. }
             | client::Error::Size { .. }
             | client::Error::Answered(_) => Self::Handshake(error.to_string()),
         }

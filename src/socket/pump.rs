@@ -24,7 +24,7 @@ pub(super) const FAREWELL: Duration = Duration::from_secs(2);
 /// The wire and its pending output.
 pub(super) struct Pump {
     link: Arc<Link>,
-    wire: Wire,
+    wire: Arc<Wire>,
     pending: Vec<u8>,
     /// Bytes of `pending` already sent.
     sent: usize,
@@ -34,7 +34,7 @@ pub(super) struct Pump {
 }
 
 impl Pump {
-    pub(super) fn new(link: Arc<Link>, wire: Wire) -> Self {
+    pub(super) fn new(link: Arc<Link>, wire: Arc<Wire>) -> Self {
         let buffer = vec![0; READ_BYTES];
         let handlers = PingHandlers::default();
         Self { link, wire, pending: Vec::new(), sent: 0, buffer, on_open: None, handlers }

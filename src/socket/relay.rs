@@ -1,8 +1,8 @@
 //! Location of the relay: the URL to dial, and the base URL of the APIs.
 
+use crate::client::Url;
 use crate::client::commands::exit::{Exit, Failure};
-use crate::client::url::{Scheme, shown};
-use crate::client::{Options, Url};
+use crate::client::url::shown;
 
 /// The path of a relay where agents connect.
 const SOCKET: &str = "socket";
@@ -39,14 +39,6 @@ impl Relay {
             return Ok(Self { base: above(&url), socket: url });
         }
         Ok(Self { socket: url.below(SOCKET), base: url })
-    }
-
-    /// Whether the relay can use idle tunnels: they are plain TCP, without a proxy.
-    ///
-    /// # Errors
-    /// A proxy in the environment is invalid.
-    pub(in crate::socket) fn offers_tunnels(&self, options: &Options) -> Result<bool, Failure> {
-        Ok(self.base.scheme == Scheme::Http && options.proxies.for_url(&self.base)?.is_none())
     }
 }
 

@@ -9,7 +9,7 @@ use super::journal::Journal;
 use super::name_wait::NameWait;
 use super::outcome::{failure, is_final};
 use crate::client::commands::exit::Failure;
-use crate::client::{Backoff, clock};
+use crate::client::{Backoff, Options, clock};
 use crate::mux::session::close;
 use crate::ops::stdio;
 use crate::socket::relay::Relay;
@@ -32,6 +32,7 @@ pub(super) struct Agent {
     pub(super) name_timeout: Duration,
     pub(super) relay: Relay,
     pub(super) client: SocketClient,
+    pub(super) options: Options,
     pub(super) api: Api,
     pub(super) calls: Calls,
     /// Number of idle tunnels to keep open, if the relay accepts them.
@@ -166,8 +167,8 @@ impl Agent {
         let Some(secret) = welcome.tunnel_secret.filter(|_| self.tunnels > 0) else {
             return Ok(None);
         };
-        let owner =
-            Owner { relay: self.relay.base.clone(), connection: welcome.connection, secret };
+        let (relay, options) = (self.relay.base.clone(), self.options.clone());
+        let owner = Owner { relay, connection: welcome.connection, secret, options };
         let journal = Arc::clone(&self.journal);
         let refused = move |status| {
             journal.log(&format!(

@@ -1,100 +1,69 @@
 //! The response of the API: its head, and its body as it is received.
 
-use super::incoming::Incoming;
 use super::pool::Pool;
 use super::refusal::Refusal;
 use super::sending::Sending;
-use super::wire::ApiReader;
-use crate::http::answer::{AnswerFraming, AnswerHead};
-use crate::http::framing::Framing;
-use crate::socket::{Body, hop};
+use crate::client;
+use crate::client::Error;
+use crate::client::mover::{Mover, Progress, Sink};
+use crate::socket::{Body, OnCancel, hop};
 use http::header::{CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue};
-use http::{Method, Response, StatusCode};
+use http::{Response, StatusCode};
 use std::io::{self, Read};
 use std::sync::Arc;
-
-/// Maximum bytes per read of a head.
-const HEAD_BYTES: usize = 8 << 10;
 
 /// The body of a response. At its end, the connection is kept for another request; if it is dropped
 /// earlier, the connection is closed, which also ends the sending of the request.
 #[derive(Debug)]
 pub(super) struct AnswerBody {
     /// `None` once the body is complete.
-    incoming: Option<Incoming>,
+    body: Option<client::Body>,
     length_bytes: Option<u64>,
     /// Whether the fields declare a length that is not that of this body.
     told_length: bool,
-    sending: Sending,
-    pool: Arc<Pool>,
-    keep_alive: bool,
+    exchange: Exchange,
 }
 
-/// Reads the head of the final response, skipping interim ones (RFC 9110, section 15.2).
-pub(super) fn read_head(wire: &mut ApiReader) -> Result<AnswerHead, Refusal> {
-    let mut silent = true;
-    loop {
-        let parsed = AnswerHead::parse(wire.buffered());
-        let parsed = parsed.map_err(|why| Refusal::Broken(format!("was not understood: {why}")))?;
-        match parsed {
-            Some(head) if head.is_interim() => {
-                wire.buffered().drain(..head.len);
-                silent = false;
-            }
-            Some(head) => {
-                wire.buffered().drain(..head.len);
-                return Ok(head);
-            }
-            None => match wire.read_ahead(HEAD_BYTES) {
-                Ok(0) if silent && wire.buffered().is_empty() => return Err(Refusal::Silent),
-                Ok(0) => return Err(Refusal::Broken("aborted its response".into())),
-                Ok(_) => {}
-                Err(error) if is_lost(&error) && silent && wire.buffered().is_empty() => {
-                    return Err(Refusal::Silent);
-                }
-                Err(error) => return Err(Refusal::of(&error)),
-            },
-        }
+/// The other parts of an exchange with the API.
+#[derive(Debug)]
+pub(super) struct Exchange {
+    pub(super) sending: Sending,
+    pub(super) pool: Arc<Pool>,
+    /// Ends the connection when the request is cancelled.
+    pub(super) on_cancel: Option<OnCancel>,
+}
+
+impl Exchange {
+    /// Whether the request was cancelled, so that the end of the connection means nothing.
+    pub(super) fn is_cancelled(&self) -> bool {
+        self.on_cancel.as_ref().is_some_and(OnCancel::is_done)
     }
 }
 
-fn is_lost(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe)
-}
-
-/// Creates the response for this head; its body is next on the connection.
+/// Creates the response for the API's.
 pub(super) fn begin(
-    head: &AnswerHead,
-    method: &Method,
-    wire: ApiReader,
-    (sending, pool): (Sending, Arc<Pool>),
+    response: client::Response,
+    is_head: bool,
+    exchange: Exchange,
 ) -> Result<Response<AnswerBody>, Refusal> {
-    let status = match StatusCode::from_u16(head.status) {
+    let status = match StatusCode::from_u16(response.status()) {
         Ok(StatusCode::SWITCHING_PROTOCOLS) | Err(_) => {
             return Err(Refusal::Broken("switched protocols without a request".into()));
         }
         Ok(status) => status,
     };
-    let framing = head.framing().map_err(|why| Refusal::Broken(format!("failed: {why}")))?;
-    let bodiless = method == Method::HEAD || matches!(head.status, 204 | 304);
-    let framing = if bodiless { AnswerFraming::Framed(Framing::Length(0)) } else { framing };
-    let received = fields(head);
+    let bodiless = is_head || matches!(response.status(), 204 | 304);
+    let received = fields(&response);
     let mut fields = hop::passed(&received, &[CONTENT_LENGTH]);
-    let length = received.get(CONTENT_LENGTH).filter(|_| bodiless && head.status != 204);
+    let length = received.get(CONTENT_LENGTH).filter(|_| bodiless && status != 204);
     let told_length = length.is_some();
     if let Some(length) = length {
         // Of the body that a GET would have returned (RFC 9110, section 8.6).
         fields.insert(CONTENT_LENGTH, length.clone());
     }
-    let (incoming, length_bytes) = incoming(wire, framing);
-    let mut body = AnswerBody {
-        incoming: Some(incoming),
-        length_bytes,
-        told_length,
-        sending,
-        pool,
-        keep_alive: head.keeps_alive(),
-    };
+    let length_bytes = if bodiless { Some(0) } else { response.declared_bytes() };
+    let body = Some(response.into_body());
+    let mut body = AnswerBody { body, length_bytes, told_length, exchange };
     body.settle();
     let mut answer = Response::new(body);
     *answer.status_mut() = status;
@@ -102,20 +71,9 @@ pub(super) fn begin(
     Ok(answer)
 }
 
-/// Returns the body that follows, and its length, if known.
-fn incoming(wire: ApiReader, framing: AnswerFraming) -> (Incoming, Option<u64>) {
-    match framing {
-        AnswerFraming::Framed(Framing::Length(bytes)) => {
-            (Incoming::framed(wire, Framing::Length(bytes)), Some(bytes))
-        }
-        AnswerFraming::Framed(Framing::Chunked) => (Incoming::framed(wire, Framing::Chunked), None),
-        AnswerFraming::UntilClose => (Incoming::until_close(wire), None),
-    }
-}
-
-fn fields(head: &AnswerHead) -> HeaderMap {
-    let mut fields = HeaderMap::with_capacity(head.fields.len());
-    for (name, value) in &head.fields {
+fn fields(response: &client::Response) -> HeaderMap {
+    let mut fields = HeaderMap::new();
+    for (name, value) in response.fields() {
         if let (Ok(name), Ok(value)) = (name.parse::<HeaderName>(), HeaderValue::from_bytes(value))
         {
             fields.append(name, value);
@@ -130,17 +88,21 @@ impl AnswerBody {
         self.length_bytes
     }
 
-    /// Returns the incoming body, while it is incomplete.
-    pub(super) fn incoming(&self) -> Option<&Incoming> {
-        self.incoming.as_ref()
-    }
-
-    /// Records that `count` bytes of a run were spliced past this reader.
-    pub(super) fn took(&mut self, count: usize) {
-        if let Some(incoming) = &mut self.incoming {
-            incoming.took(count);
+    /// Moves the rest of the body to a sink.
+    ///
+    /// # Errors
+    /// The body is interrupted, or the sink failed.
+    pub(super) fn forward(
+        &mut self,
+        mover: &mut Mover,
+        sink: &mut dyn Sink,
+        moved: Progress<'_>,
+    ) -> Result<(), Error> {
+        if let Some(body) = &mut self.body {
+            mover.run(body, sink, moved)?;
         }
         self.settle();
+        Ok(())
     }
 
     /// Converts it to a [`Body`].
@@ -154,20 +116,24 @@ impl AnswerBody {
     /// Returns the connection to the pool once the response is complete. If the request is still
     /// incomplete then, the API did not want the rest: the connection cannot be reused.
     fn settle(&mut self) {
-        let Some(incoming) = self.incoming.take_if(|incoming| incoming.is_over()) else { return };
-        let wire = incoming.into_wire();
-        if self.keep_alive && self.sending.is_whole() {
-            self.pool.put(wire);
-        } else {
-            wire.end();
+        let Some(body) = self.body.take_if(|body| body.is_over()) else { return };
+        let wire = body.connection().shared_wire();
+        let connection = body.into_connection().filter(|_| self.exchange.sending.is_whole());
+        self.exchange.on_cancel = None;
+        match connection {
+            Some(connection) => self.exchange.pool.put(connection),
+            None => wire.end(),
         }
     }
 }
 
 impl Read for AnswerBody {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let Some(incoming) = &mut self.incoming else { return Ok(0) };
-        let count = incoming.read(buffer)?;
+        let Some(body) = &mut self.body else { return Ok(0) };
+        let count = body.read(buffer)?;
+        if self.exchange.is_cancelled() {
+            return Err(io::ErrorKind::ConnectionAborted.into());
+        }
         self.settle();
         Ok(count)
     }
@@ -175,8 +141,8 @@ impl Read for AnswerBody {
 
 impl Drop for AnswerBody {
     fn drop(&mut self) {
-        if let Some(incoming) = &self.incoming {
-            incoming.wire().end();
+        if let Some(body) = &self.body {
+            body.connection().shared_wire().end();
         }
     }
 }

@@ -1,23 +1,25 @@
 //! The API as an HTTP/1.1 server: one request at a time on each connection, and connections are
 //! kept for later requests.
 
-use super::answer::{self, AnswerBody};
+use super::answer::{self, AnswerBody, Exchange};
 use super::pool::Pool;
 use super::public_paths::PublicPaths;
 use super::refusal::Refusal;
 use super::sending::Sending;
-use super::wire::{self, ApiReader, Requester};
+use crate::client::connection::{Connection, Sent};
 use crate::client::url::Scheme;
-use crate::client::{Error, Url};
+use crate::client::wire::Wire;
+use crate::client::{self, Error, Options, Url};
+use crate::http::answer::AnswerError;
 use crate::http::fields::is_field_value;
 use crate::http::host::is_host_value;
 use crate::http::response::HeadWriter;
-use crate::socket::{Body, Cancellation, hop};
+use crate::socket::{Body, Cancellation, OnCancel, hop};
 use http::header::{CONTENT_LENGTH, EXPECT, HOST};
 use http::request::Parts;
 use http::{Method, Request, Response};
 use std::fmt::Write as _;
-use std::io::{self, Write as _};
+use std::io;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -59,7 +61,7 @@ pub struct Api {
     /// Prefix of every path.
     prefix: String,
     host: HostChoice,
-    connect_timeout: Duration,
+    options: Options,
     /// Whether `Location` and cookie paths are rewritten.
     rewrites: bool,
     pool: Arc<Pool>,
@@ -81,14 +83,18 @@ impl Api {
             return Err(Error::Input(format!("'{url}' is not a valid API URL: {why}")));
         }
         let prefix = url.path().trim_end_matches('/').to_owned();
-        let (connect_timeout, pool) = (CONNECT_TIME, Arc::default());
-        Ok(Self { url, prefix, host, connect_timeout, rewrites: true, pool })
+        let mut options = Options::default();
+        // The API is nearby, and may be silent for as long as the client waits.
+        options.no_proxy();
+        options.set_connect_timeout(CONNECT_TIME);
+        options.set_stall_timeout(Duration::MAX);
+        Ok(Self { url, prefix, host, options, rewrites: true, pool: Arc::default() })
     }
 
     /// Sets the connect timeout, for each address of the host.
     #[must_use]
     pub fn with_connect_timeout(mut self, timeout: Duration) -> Self {
-        self.connect_timeout = timeout;
+        self.options.set_connect_timeout(timeout);
         self
     }
 
@@ -105,7 +111,14 @@ impl Api {
     /// # Errors
     /// Connecting failed.
     pub(super) fn check(&self) -> io::Result<()> {
-        wire::connect(&self.url, self.connect_timeout).map(drop)
+        self.connect().map(drop)
+    }
+
+    fn connect(&self) -> io::Result<Connection> {
+        Connection::open(&self.url, &self.options).map_err(|error| match error {
+            Error::Network { source, .. } => source,
+            other => io::Error::other(other.to_string()),
+        })
     }
 
     /// Returns the URL it was created with.
@@ -157,19 +170,17 @@ impl Api {
     /// Sends the request on a connection of the pool or on a new one.
     fn exchange(&self, mut ask: ApiRequest<'_>) -> Result<Response<AnswerBody>, Refusal> {
         let empty = ask.body.as_ref().is_some_and(|body| body.length_bytes() == Some(0));
-        if let Some(wire) = self.pool.take() {
+        if let Some(connection) = self.pool.take() {
             // A server may close an idle connection just as a request is sent on it. The request is
             // retried only if it is idempotent (RFC 9110, section 9.2.2).
-            match ask.on(wire) {
+            match ask.on(connection) {
                 Err(Refusal::Silent) if empty && ask.method.is_idempotent() => {
                     ask.body = Some(Body::empty());
                 }
                 decided => return decided,
             }
         }
-        let socket =
-            wire::connect(&self.url, self.connect_timeout).map_err(Refusal::Unreachable)?;
-        ask.on(ApiReader::new(socket))
+        ask.on(self.connect().map_err(Refusal::Unreachable)?)
     }
 
     /// Returns the request head. `Expect` is dropped: it was answered at the client's side, and the
@@ -237,6 +248,15 @@ fn encoded(target: &str) -> String {
     text
 }
 
+/// The requester that a request is served for: once it disconnects, the response is unwanted.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Requester<'a> {
+    /// The peer of this connection.
+    Connection(&'a Arc<Wire>),
+    /// The peer of this WebSocket exchange.
+    Exchange(&'a Cancellation),
+}
+
 /// One request, which may be retried.
 struct ApiRequest<'a> {
     api: &'a Api,
@@ -249,35 +269,67 @@ struct ApiRequest<'a> {
 
 impl ApiRequest<'_> {
     /// Sends the request on this connection and reads the head of the response.
-    fn on(&mut self, mut wire: ApiReader) -> Result<Response<AnswerBody>, Refusal> {
-        wire.read_on_behalf_of(self.asker);
-        let sending = match self.send(&wire) {
-            Ok(sending) => sending,
-            Err(error) => {
-                wire.end();
-                return Err(error);
+    fn on(&mut self, mut connection: Connection) -> Result<Response<AnswerBody>, Refusal> {
+        let is_head = self.method == Method::HEAD;
+        connection.begin(is_head);
+        let wire = connection.shared_wire();
+        let on_cancel = self.watch(&mut connection);
+        let begun = self.send(&mut connection).and_then(|sending| {
+            let exchange = Exchange { sending, pool: Arc::clone(&self.api.pool), on_cancel };
+            let head = connection.head().map_err(|error| refusal(error, &connection, &exchange))?;
+            let response = client::Response::new(head, connection).map_err(invalid)?;
+            answer::begin(response, is_head, exchange)
+        });
+        // Stops the thread that sends the body.
+        begun.inspect_err(|_| wire.end())
+    }
+
+    /// Ends the exchange once the requester disconnects, for as long as the returned hook exists.
+    fn watch(&self, connection: &mut Connection) -> Option<OnCancel> {
+        match self.asker? {
+            Requester::Connection(requester) => {
+                connection.read_on_behalf_of(Some(Arc::clone(requester)));
+                None
             }
-        };
-        match answer::read_head(&mut wire) {
-            Ok(head) => {
-                let pool = Arc::clone(&self.api.pool);
-                answer::begin(&head, &self.method, wire, (sending, pool))
-            }
-            Err(refusal) => {
-                // Stops the thread that sends the body.
-                wire.end();
-                Err(refusal)
+            Requester::Exchange(cancellation) => {
+                let wire = connection.shared_wire();
+                Some(cancellation.on_cancel(move || wire.end()))
             }
         }
     }
 
-    fn send(&mut self, wire: &ApiReader) -> Result<Sending, Refusal> {
-        // A server that closed the connection may have sent the reason first: it is read next.
-        let _ = (&**wire.socket()).write_all(&self.head);
-        match self.body.take().filter(|body| body.length_bytes() != Some(0)) {
-            None => Ok(Sending::nothing()),
-            Some(body) => Sending::start(body, wire.socket())
+    fn send(&mut self, connection: &mut Connection) -> Result<Sending, Refusal> {
+        let body = self.body.take().filter(|body| body.length_bytes() != Some(0));
+        match (connection.send(&self.head, false), body) {
+            (Ok(Sent::All), None) => Ok(Sending::nothing()),
+            (Ok(Sent::All), Some(body)) => Sending::start(body, connection.shared_wire())
                 .map_err(|error| Refusal::Broken(format!("cannot be sent a body now: {error}"))),
+            // A server that closed the connection may have sent the reason first: it is read next.
+            (Ok(Sent::Stopped) | Err(_), _) => Ok(Sending::default()),
         }
     }
+}
+
+/// Returns why there is no response.
+fn refusal(error: Error, connection: &Connection, exchange: &Exchange) -> Refusal {
+    if exchange.is_cancelled() {
+        return Refusal::NobodyWaits;
+    }
+    match error {
+        Error::Network { source, .. } if source.kind() == io::ErrorKind::ConnectionAborted => {
+            Refusal::NobodyWaits
+        }
+        lost if lost.is_lost() && connection.is_unanswered() => Refusal::Silent,
+        other => invalid(other),
+    }
+}
+
+/// Returns the refusal for a response that cannot be used.
+fn invalid(error: Error) -> Refusal {
+    Refusal::Broken(match error {
+        Error::Network { source, .. } => format!("failed before its answer: {source}"),
+        Error::Answer(AnswerError::Incomplete) => "aborted its response".into(),
+        Error::Answer(why) => format!("was not understood: {why}"),
+        other => format!("failed before its answer: {other}"),
+    })
 }

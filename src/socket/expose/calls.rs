@@ -83,8 +83,8 @@ impl Call {
     }
 
     /// Adds `bytes` forwarded bytes of the response body.
-    pub(super) fn moved(&mut self, bytes: usize) {
-        self.served.bytes += bytes as u64;
+    pub(super) fn moved(&mut self, bytes: u64) {
+        self.served.bytes += bytes;
     }
 
     /// Records that the response is complete.

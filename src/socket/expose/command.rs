@@ -53,7 +53,7 @@ pub struct Expose {
 
     /// Idle tunnels to keep open to the relay
     ///
-    /// A tunnel carries requests as plain HTTP/1.1, which is faster. With https:// or a proxy there are none.
+    /// A tunnel carries requests as plain HTTP/1.1, which is faster.
     #[arg(long, alias = "spares", value_name = "N", default_value_t = 4,
           value_parser = clap::value_parser!(u16).range(0..=64))]
     tunnels: u16,
@@ -135,7 +135,6 @@ impl Expose {
         let options = self.options(&preferences);
         let api = self.api()?;
         let client = self.client(&relay, options.clone())?;
-        let tunnels = if relay.offers_tunnels(&options)? { self.tunnels.into() } else { 0 };
         // Its thread blocks all signals, so it can start before the signal handling.
         let journal = Journal::start(self.quiet);
         let journal =
@@ -153,9 +152,10 @@ impl Expose {
             name_timeout: self.name_timeout,
             relay,
             client,
+            options,
             api,
             calls,
-            tunnels,
+            tunnels: self.tunnels.into(),
             once: self.once,
             journal: Arc::clone(&journal),
             ending,

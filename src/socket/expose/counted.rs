@@ -42,7 +42,7 @@ struct CountedBody {
 impl Read for CountedBody {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let count = self.body.read(buffer)?;
-        self.call.moved(count);
+        self.call.moved(count as u64);
         self.left = self.left.map(|left| left.saturating_sub(count as u64));
         let at_end = count == 0 && self.left.is_none() && !buffer.is_empty();
         if at_end || self.left == Some(0) {

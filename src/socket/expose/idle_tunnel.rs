@@ -4,24 +4,26 @@
 
 use super::Api;
 use super::answer::AnswerBody;
-use super::body_forwarder::{BodyForwarder, Frame};
+use super::api::Requester;
 use super::calls::{Call, Calls};
-use super::incoming::Incoming;
 use super::refusal::Refusal;
-use super::wire::{self, ApiReader, Requester};
-use crate::client::Url;
-use crate::http::answer::{ANSWER_HEAD_MAX_BYTES, AnswerHead};
+use crate::client::connection::Connection;
+use crate::client::mover::{Mover, Sink};
+use crate::client::wire::Wire;
+use crate::client::{self, Options, Url};
+use crate::http::answer::ANSWER_HEAD_MAX_BYTES;
+use crate::http::chunked::{LAST_CHUNK, write_chunk_head, write_framed};
 use crate::http::framing::Framing;
 use crate::http::head::{self, FieldSlots, HeadLimits, RequestHead};
 use crate::http::response::HeadWriter;
 use crate::mux::frame::head_fits;
 use crate::mux::session::head_too_large;
-use crate::socket::Body;
-use crate::splice::pipe::Pipe;
+use crate::socket::connecting::{switch, upgrade_head};
+use crate::socket::{Body, Error};
 use http::header::{HeaderName, HeaderValue};
 use http::{Method, Request, Response};
-use std::io::{self, Read, Write as _};
-use std::net::{Shutdown, TcpStream};
+use std::io::{self, Read};
+use std::os::fd::{AsFd as _, BorrowedFd};
 use std::sync::{Arc, Mutex, PoisonError, TryLockError};
 use std::time::Duration;
 use uuid::Uuid;
@@ -29,11 +31,11 @@ use uuid::Uuid;
 /// Protocol that the connection is upgraded to.
 const PROTOCOL: &str = "rdv.spare.v1";
 
-/// Timeout for the relay's response to the upgrade.
-const UPGRADE_TIME: Duration = Duration::from_secs(10);
+/// A tunnel waits for its next request indefinitely.
+const UNLIMITED: Duration = Duration::MAX;
 
-/// Maximum bytes per read of a head.
-const HEAD_BYTES: usize = 8 << 10;
+/// Room for the framing of a chunk: a size line of up to 16 digits, and two line ends.
+const CHUNK_FRAMING_BYTES: usize = 20;
 
 const LIMITS: HeadLimits =
     HeadLimits { bytes: ANSWER_HEAD_MAX_BYTES, target_bytes: ANSWER_HEAD_MAX_BYTES / 2 };
@@ -47,6 +49,8 @@ pub struct Owner {
     pub connection: Uuid,
     /// Secret from the relay that authenticates the tunnels.
     pub secret: Uuid,
+    /// How to connect to the relay.
+    pub options: Options,
 }
 
 /// Why an idle tunnel could not be opened.
@@ -58,77 +62,64 @@ pub(super) enum NotOpened {
     Failed,
 }
 
-impl From<io::Error> for NotOpened {
-    fn from(_: io::Error) -> Self {
+impl From<client::Error> for NotOpened {
+    fn from(_: client::Error) -> Self {
         Self::Failed
     }
 }
 
 /// Opens an idle tunnel.
-pub(super) fn open(owner: &Owner) -> Result<ApiReader, NotOpened> {
+pub(super) fn open(owner: &Owner) -> Result<Connection, NotOpened> {
     let url = owner.relay.below("socket/spare");
-    let socket = wire::connect(&url, UPGRADE_TIME)?;
+    let connection = Connection::open(&url, &owner.options)?;
     let mut request = Vec::with_capacity(256);
-    HeadWriter::request(&mut request, "GET", &url.target)
-        .field("Host", url.authority().as_bytes())
-        .field("Connection", b"Upgrade")
-        .field("Upgrade", PROTOCOL.as_bytes())
+    upgrade_head(&mut request, &url, &connection, PROTOCOL)
         .field("Rdv-Connection", owner.connection.to_string().as_bytes())
         .field("Rdv-Spare", owner.secret.to_string().as_bytes())
         .end();
-    (&socket).write_all(&request)?;
-    socket.set_read_timeout(Some(UPGRADE_TIME))?;
-    let mut wire = ApiReader::new(socket);
-    let head = loop {
-        let parsed = AnswerHead::parse(wire.buffered());
-        match parsed.map_err(|why| io::Error::new(io::ErrorKind::InvalidData, why))? {
-            Some(head) => break head,
-            None if wire.read_ahead(HEAD_BYTES)? == 0 => {
-                return Err(NotOpened::Failed);
-            }
-            None => {}
+    match switch(connection, &request) {
+        Ok((mut connection, _)) => {
+            // The next request may take any time.
+            connection.set_stall_timeout(UNLIMITED);
+            Ok(connection)
         }
-    };
-    if head.status != 101 {
-        return Err(NotOpened::Refused(head.status));
+        Err(Error::Refused { status, .. }) => Err(NotOpened::Refused(status)),
+        Err(_) => Err(NotOpened::Failed),
     }
-    wire.buffered().drain(..head.len);
-    wire.socket().set_read_timeout(None)?;
-    Ok(wire)
 }
 
 /// Serves the requests on one idle tunnel, one after the other.
 pub(super) struct Server<'s> {
     pub(super) api: &'s Api,
     pub(super) calls: &'s Calls,
-    pub(super) pipe: Option<Pipe>,
+    pub(super) mover: Mover,
 }
 
 impl Server<'_> {
     /// Serves until the connection ends, and returns how many requests were served.
-    pub(super) fn serve(&mut self, mut wire: ApiReader) -> usize {
-        let socket = Arc::clone(wire.socket());
+    pub(super) fn serve(&mut self, mut connection: Connection) -> usize {
+        let wire = connection.shared_wire();
         let mut served = 0;
-        while let Some(pending) = next(&mut wire) {
-            let incoming = Incoming::framed(wire, pending.framing);
+        while let Some(pending) = next(&mut connection) {
+            let incoming = client::Body::of_request(pending.framing, connection);
             let incoming = Arc::new(Mutex::new(Some(incoming)));
-            let answered = self.answer(pending, &incoming, &socket);
+            let answered = self.answer(pending, &incoming, &wire);
             served += 1;
             match whole(&incoming).filter(|_| answered.is_ok()) {
-                Some(left) => wire = left,
+                Some(left) => connection = left,
                 None => break,
             }
         }
-        // The thread that sends a request body to the API still holds the socket.
-        let _ = socket.shutdown(Shutdown::Both);
+        // The thread that sends a request body to the API still holds the connection.
+        wire.end();
         served
     }
 
     fn answer(
         &mut self,
         pending: PendingRequest,
-        incoming: &Arc<Mutex<Option<Incoming>>>,
-        socket: &Arc<TcpStream>,
+        incoming: &Arc<Mutex<Option<client::Body>>>,
+        wire: &Arc<Wire>,
     ) -> io::Result<()> {
         let reader = Shared(Arc::clone(incoming));
         let body = match pending.framing {
@@ -139,10 +130,10 @@ impl Server<'_> {
         let request = pending.request.map(|()| body);
         let head_only = request.method() == Method::HEAD;
         let mut call = self.calls.begin(&request);
-        match self.api.ask(request, Some(Requester::Connection(socket))) {
-            Ok(answer) => self.forward(answer, head_only, (socket, &mut call)),
+        match self.api.ask(request, Some(Requester::Connection(wire))) {
+            Ok(answer) => self.forward(answer, head_only, (wire, &mut call)),
             Err(Refusal::NobodyWaits) => Err(io::ErrorKind::ConnectionAborted.into()),
-            Err(refusal) => refuse(&self.api.refused(&refusal), head_only, (socket, &mut call)),
+            Err(refusal) => refuse(&self.api.refused(&refusal), head_only, (wire, &mut call)),
         }
     }
 
@@ -150,24 +141,63 @@ impl Server<'_> {
         &mut self,
         answer: Response<AnswerBody>,
         head_only: bool,
-        (mut socket, call): (&TcpStream, &mut Call),
+        (wire, call): (&Wire, &mut Call),
     ) -> io::Result<()> {
         let (parts, mut body) = answer.into_parts();
-        let head = response_head(&parts, body.length_bytes(), head_only);
+        let length_bytes = body.length_bytes();
+        let head = response_head(&parts, length_bytes, head_only);
         if !head_fits(&head, (0, 0)) {
             let refusal =
                 Refusal::Broken(format!("answered what cannot be sent: {}", head_too_large()));
-            return refuse(&self.api.refused(&refusal), head_only, (socket, call));
+            return refuse(&self.api.refused(&refusal), head_only, (wire, call));
         }
         call.answered(parts.status.as_u16());
-        socket.write_all(&head)?;
-        let frame = match body.length_bytes() {
-            Some(_) => Frame::Plain,
-            None => Frame::Chunks,
-        };
-        BodyForwarder { out: socket, frame, pipe: &mut self.pipe, call }.forward(&mut body)?;
+        wire.send(&head, false)?;
+        let mut sink = TunnelSink { wire, chunked: length_bytes.is_none() };
+        body.forward(&mut self.mover, &mut sink, &mut |bytes| {
+            call.moved(bytes);
+            Ok(())
+        })?;
+        // Without it, an interrupted body is never mistaken for a complete one.
+        if sink.chunked {
+            wire.send(LAST_CHUNK, false)?;
+        }
         call.ended();
         Ok(())
+    }
+}
+
+/// The body of a response on the tunnel: in chunks, if its head declares no length.
+struct TunnelSink<'w> {
+    wire: &'w Wire,
+    chunked: bool,
+}
+
+impl Sink for TunnelSink<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        // With its framing, a piece takes one system call and one packet.
+        let mut framed = Vec::with_capacity(bytes.len() + CHUNK_FRAMING_BYTES);
+        write_framed(&mut framed, bytes, self.chunked);
+        self.wire.send(&framed, false)
+    }
+
+    fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        match self.wire {
+            Wire::Plain(socket) => Some(socket.as_fd()),
+            Wire::Unix(_) | Wire::Tls(_) => None,
+        }
+    }
+
+    fn begin(&mut self, count: usize) -> io::Result<()> {
+        let mut size = Vec::with_capacity(CHUNK_FRAMING_BYTES);
+        if self.chunked {
+            write_chunk_head(&mut size, count as u64);
+        }
+        self.wire.send(&size, true)
+    }
+
+    fn end(&mut self) -> io::Result<()> {
+        self.wire.send(if self.chunked { b"\r\n" } else { b"" }, false)
     }
 }
 
@@ -175,7 +205,7 @@ impl Server<'_> {
 fn refuse(
     answer: &Response<Vec<u8>>,
     head_only: bool,
-    (mut socket, call): (&TcpStream, &mut Call),
+    (wire, call): (&Wire, &mut Call),
 ) -> io::Result<()> {
     let bytes = answer.body();
     let (parts, ()) = answer.clone().map(drop).into_parts();
@@ -183,9 +213,9 @@ fn refuse(
     let mut whole = response_head(&parts, Some(bytes.len() as u64), head_only);
     if !head_only {
         whole.extend_from_slice(bytes);
-        call.moved(bytes.len());
+        call.moved(bytes.len() as u64);
     }
-    socket.write_all(&whole)?;
+    wire.send(&whole, false)?;
     call.ended();
     Ok(())
 }
@@ -219,16 +249,16 @@ struct PendingRequest {
 }
 
 /// Reads the next request; `None` at the end of the connection, or if the request is invalid.
-fn next(wire: &mut ApiReader) -> Option<PendingRequest> {
+fn next(connection: &mut Connection) -> Option<PendingRequest> {
     loop {
         let mut slots = FieldSlots::new();
-        let parsed = head::parse(wire.buffered(), &mut slots, &LIMITS).ok()?;
+        let parsed = head::parse(connection.inbox(), &mut slots, &LIMITS).ok()?;
         if let Some(head) = parsed {
             let (pending, len) = (taken(&head), head.len);
-            wire.buffered().drain(..len);
+            connection.inbox().drain(..len);
             return pending;
         }
-        if wire.read_ahead(HEAD_BYTES).ok()? == 0 {
+        if connection.fetch().ok()? == 0 {
             return None;
         }
     }
@@ -246,23 +276,23 @@ fn taken(head: &RequestHead<'_, '_>) -> Option<PendingRequest> {
 }
 
 /// Takes the connection back, if the request was read completely.
-fn whole(incoming: &Mutex<Option<Incoming>>) -> Option<ApiReader> {
+fn whole(incoming: &Mutex<Option<client::Body>>) -> Option<Connection> {
     let mut incoming = match incoming.try_lock() {
         Ok(incoming) => incoming,
         Err(TryLockError::Poisoned(incoming)) => incoming.into_inner(),
         // Another thread is still waiting for the rest of the body.
         Err(TryLockError::WouldBlock) => return None,
     };
-    incoming.take_if(|incoming| incoming.is_over()).map(Incoming::into_wire)
+    incoming.take().and_then(client::Body::into_connection)
 }
 
 /// A body shared between the thread that sends it and the one that takes the connection back.
-struct Shared(Arc<Mutex<Option<Incoming>>>);
+struct Shared(Arc<Mutex<Option<client::Body>>>);
 
 impl Read for Shared {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let mut incoming = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        // `None` means that the body was read to its end.
+        // `None` means that the connection was taken back.
         incoming.as_mut().map_or(Ok(0), |incoming| incoming.read(buffer))
     }
 }

@@ -4,11 +4,12 @@
 use super::Api;
 use super::calls::Calls;
 use super::idle_tunnel::{self, NotOpened, Owner, Server};
-use super::wire::ApiReader;
 use crate::client::Backoff;
+use crate::client::connection::Connection;
+use crate::client::mover::Mover;
+use crate::client::wire::Wire;
 use crate::ops::threads;
 use std::io;
-use std::net::{Shutdown, TcpStream};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 /// A set of idle tunnels; they are closed when this is dropped.
@@ -35,8 +36,8 @@ struct Shared {
 #[derive(Default)]
 struct TunnelSet {
     stopped: bool,
-    /// Socket of each thread, while it has one.
-    sockets: Vec<Option<Arc<TcpStream>>>,
+    /// Connection of each thread, while it has one.
+    wires: Vec<Option<Arc<Wire>>>,
 }
 
 impl IdleTunnels {
@@ -51,7 +52,7 @@ impl IdleTunnels {
         (api, calls): (Api, Calls),
         refused: impl FnOnce(u16) + Send + 'static,
     ) -> io::Result<Self> {
-        let held = TunnelSet { stopped: false, sockets: vec![None; count] };
+        let held = TunnelSet { stopped: false, wires: vec![None; count] };
         let shared = Arc::new(Shared {
             owner,
             api,
@@ -73,9 +74,8 @@ impl Drop for IdleTunnels {
     fn drop(&mut self) {
         let mut held = self.0.held.lock().unwrap_or_else(PoisonError::into_inner);
         held.stopped = true;
-        for socket in held.sockets.iter_mut().filter_map(Option::take) {
-            // Fails if the connection has already ended.
-            let _ = socket.shutdown(Shutdown::Both);
+        for wire in held.wires.iter_mut().filter_map(Option::take) {
+            wire.end();
         }
         self.0.stopped.notify_all();
     }
@@ -84,12 +84,12 @@ impl Drop for IdleTunnels {
 impl Shared {
     /// Keeps one tunnel open.
     fn keep(&self, place: usize) {
-        let mut server = Server { api: &self.api, calls: &self.calls, pipe: None };
+        let mut server = Server { api: &self.api, calls: &self.calls, mover: Mover::default() };
         let mut failed = 0_u32;
         let mut refusals = 0;
         loop {
             let count = match idle_tunnel::open(&self.owner) {
-                Ok(wire) if self.hold(place, &wire) => server.serve(wire),
+                Ok(connection) if self.hold(place, &connection) => server.serve(connection),
                 Ok(_) => return,
                 Err(NotOpened::Refused(status @ 400..=499)) => {
                     refusals += 1;
@@ -114,10 +114,10 @@ impl Shared {
 
     /// Registers the connection to be closed on drop, and returns false if that has already
     /// happened.
-    fn hold(&self, place: usize, wire: &ApiReader) -> bool {
+    fn hold(&self, place: usize, connection: &Connection) -> bool {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         if !held.stopped {
-            held.sockets[place] = Some(Arc::clone(wire.socket()));
+            held.wires[place] = Some(connection.shared_wire());
         }
         !held.stopped
     }

@@ -19,15 +19,6 @@ pub(super) enum Refusal {
 }
 
 impl Refusal {
-    /// Converts an error that occurred while waiting for the response.
-    pub(super) fn of(error: &io::Error) -> Self {
-        if error.kind() == io::ErrorKind::ConnectionAborted {
-            Self::NobodyWaits
-        } else {
-            Self::Broken(format!("failed before its answer: {error}"))
-        }
-    }
-
     /// Returns the response for the client: 502, or 504 if the connection timed out (RFC 9110,
     /// sections 15.6.3 and 15.6.5), with the reason.
     pub(super) fn answer(&self, api: &str) -> Response<Vec<u8>> {

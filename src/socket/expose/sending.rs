@@ -1,13 +1,11 @@
 //! Sends a request body to the API on its own thread, while the response is awaited. If the body is
 //! interrupted, the connection is closed, so that it is never mistaken for a complete one.
 
-use super::chunk::ChunkBuffer;
-use super::incoming::interrupted;
-use crate::http::chunked::LAST_CHUNK;
+use crate::client::wire::Wire;
+use crate::http::chunked::{LAST_CHUNK, write_framed};
 use crate::ops::threads;
 use crate::socket::Body;
-use std::io::{self, Read as _, Write as _};
-use std::net::{Shutdown, TcpStream};
+use std::io::{self, Read as _};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -28,14 +26,14 @@ impl Sending {
     ///
     /// # Errors
     /// A thread cannot be started.
-    pub(super) fn start(body: Body, socket: &Arc<TcpStream>) -> io::Result<Self> {
+    pub(super) fn start(body: Body, wire: Arc<Wire>) -> io::Result<Self> {
         let sending = Self::default();
-        let (whole, socket) = (Arc::clone(&sending.0), Arc::clone(socket));
-        threads::spawn("request body", move || match write(body, &socket) {
+        let whole = Arc::clone(&sending.0);
+        threads::spawn("request body", move || match write(body, &wire) {
             Ok(()) => whole.store(true, Ordering::Release),
             // The API stopped reading: it may have sent a response with the reason.
             Err(Failed::There) => {}
-            Err(Failed::Here) => drop(socket.shutdown(Shutdown::Both)),
+            Err(Failed::Here) => wire.end(),
         })?;
         Ok(sending)
     }
@@ -54,38 +52,26 @@ enum Failed {
     There,
 }
 
-fn write(mut body: Body, socket: &TcpStream) -> Result<(), Failed> {
-    match body.length_bytes() {
-        Some(bytes) => write_sized(&mut body, bytes, socket),
-        None => write_chunks(&mut body, socket),
-    }
-}
-
-fn write_sized(body: &mut Body, length_bytes: u64, mut socket: &TcpStream) -> Result<(), Failed> {
-    let mut buffer = vec![0; COPY_BYTES];
-    let mut left = length_bytes;
-    while left > 0 {
-        let most = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.len());
-        let count = read(body, &mut buffer[..most]).and_then(|count| match count {
-            0 => Err(interrupted()),
-            count => Ok(count),
-        });
-        let count = count.map_err(|_| Failed::Here)?;
-        socket.write_all(&buffer[..count]).map_err(|_| Failed::There)?;
-        left -= count as u64;
+fn write(mut body: Body, wire: &Wire) -> Result<(), Failed> {
+    let mut left = body.length_bytes();
+    let (mut buffer, mut framed) = (vec![0; COPY_BYTES], Vec::new());
+    while left != Some(0) {
+        let most = left.map_or(usize::MAX, |left| usize::try_from(left).unwrap_or(usize::MAX));
+        let most = most.min(buffer.len());
+        let count = read(&mut body, &mut buffer[..most]).map_err(|_| Failed::Here)?;
+        match (count, &mut left) {
+            // The body is shorter than its length.
+            (0, Some(_)) => return Err(Failed::Here),
+            (0, None) => return wire.send(LAST_CHUNK, false).map_err(|_| Failed::There),
+            (_, Some(left)) => *left -= count as u64,
+            (_, None) => {}
+        }
+        framed.clear();
+        // With its framing, a piece takes one system call and one packet.
+        write_framed(&mut framed, &buffer[..count], left.is_none());
+        wire.send(&framed, false).map_err(|_| Failed::There)?;
     }
     Ok(())
-}
-
-fn write_chunks(body: &mut Body, mut socket: &TcpStream) -> Result<(), Failed> {
-    let mut buffer = ChunkBuffer::new(COPY_BYTES);
-    loop {
-        let count = read(body, buffer.room()).map_err(|_| Failed::Here)?;
-        if count == 0 {
-            return socket.write_all(LAST_CHUNK).map_err(|_| Failed::There);
-        }
-        socket.write_all(buffer.chunk(count)).map_err(|_| Failed::There)?;
-    }
 }
 
 fn read(body: &mut Body, buffer: &mut [u8]) -> io::Result<usize> {

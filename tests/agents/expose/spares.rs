@@ -39,6 +39,7 @@ fn start(
         relay: relay.url().parse().expect("a URL"),
         connection: Uuid::from_u128(1),
         secret: Uuid::from_u128(2),
+        options: rdv::client::Options::default(),
     };
     IdleTunnels::start(owner, count, (api, calls), refused).expect("threads")
 }

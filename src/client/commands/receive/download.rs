@@ -9,6 +9,7 @@ use crate::client::commands::send::DIGEST_ANNOUNCED;
 use crate::client::commands::{Exit, Failure};
 use crate::client::file_name::printable;
 use crate::client::human::size;
+use crate::client::mover::Progress;
 use crate::client::outgoing::COPY_BYTES;
 use crate::client::output::Output;
 use crate::client::relay::Stream;
@@ -239,7 +240,7 @@ impl<'d> Download<'d> {
 
     fn receive_body(
         &mut self,
-        way: impl FnOnce(&mut Body, copy_to_file::Progress<'_>) -> Result<(), Error>,
+        way: impl FnOnce(&mut Body, Progress<'_>) -> Result<(), Error>,
     ) -> Result<(), Failure> {
         let (reporter, max_bytes) = (self.reporter, self.max_bytes);
         let mut received_bytes = 0;
