@@ -3,6 +3,7 @@
 
 use super::error::Error;
 use super::hop;
+use super::spelling::{Spelling, received};
 use crate::http::answer::AnswerHead;
 use crate::http::fields::members;
 use crate::http::framing::parse_length;
@@ -12,7 +13,7 @@ use crate::http::response::{HeadWriter, reason, write_decimal};
 use crate::mux::frame::HEAD_MAX_BYTES;
 use crate::mux::text::CORRELATION_ID;
 use http::header::{CONTENT_LENGTH, HOST};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri};
+use http::{Extensions, HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use std::fmt::Write as _;
 use uuid::Uuid;
 
@@ -44,7 +45,7 @@ pub(super) fn write_request(
     if let Some(length) = length_bytes.filter(|_| has_body || asks_with_body) {
         writer = writer.content_length(length);
     }
-    fields(writer, &head.headers).end();
+    fields(writer, &head.headers, &head.extensions).end();
     Ok(bytes)
 }
 
@@ -59,13 +60,17 @@ pub(super) fn write_response(head: &http::response::Parts, length_bytes: Option<
     if let Some(length) = length_bytes {
         writer = writer.content_length(length);
     }
-    fields(writer, &head.headers).end();
+    fields(writer, &head.headers, &head.extensions).end();
     bytes
 }
 
-fn fields<'w>(mut writer: HeadWriter<'w>, fields: &HeaderMap) -> HeadWriter<'w> {
+fn fields<'w>(
+    mut writer: HeadWriter<'w>,
+    fields: &HeaderMap,
+    extensions: &Extensions,
+) -> HeadWriter<'w> {
     for (name, value) in hop::passing(fields).filter(|(name, _)| **name != CONTENT_LENGTH) {
-        writer = writer.field(name.as_str(), value.as_bytes());
+        writer = writer.field(Spelling::of(extensions, name), value.as_bytes());
     }
     writer
 }
@@ -102,11 +107,11 @@ pub(super) fn read_request(bytes: &[u8]) -> Result<Request<()>, String> {
     let mut slots = FieldSlots::new();
     let head = head::parse(bytes, &mut slots, &LIMITS).map_err(Reject::message)?;
     let head = head.ok_or("the head is incomplete")?;
-    let mut request = Request::builder().method(head.method_name).uri(head.target);
-    if let Some(fields) = request.headers_mut() {
-        *fields = taken(head.fields.iter())?;
-    }
-    request.body(()).map_err(|error| error.to_string())
+    let request = Request::builder().method(head.method_name).uri(head.target);
+    let mut request = request.body(()).map_err(|error| error.to_string())?;
+    let fields = received(head.fields.iter(), request.extensions_mut())?;
+    *request.headers_mut() = hop::passed(&fields, &[]);
+    Ok(request)
 }
 
 /// Reads the head of a response.
@@ -121,23 +126,15 @@ pub(super) fn read_response(bytes: &[u8]) -> Result<Response<()>, Error> {
     *response.status_mut() =
         StatusCode::from_u16(head.status).map_err(|error| wrong(error.to_string()))?;
     let all = head.fields.iter().map(|(name, value)| (name.as_str(), value.as_slice()));
-    *response.headers_mut() = taken(all).map_err(wrong)?;
+    let fields = received(all, response.extensions_mut()).map_err(wrong)?;
+    *response.headers_mut() = hop::passed(&fields, &[]);
     Ok(response)
-}
-
-fn taken<'f>(all: impl Iterator<Item = (&'f str, &'f [u8])>) -> Result<HeaderMap, String> {
-    let mut fields = HeaderMap::new();
-    for (name, value) in all {
-        let name = HeaderName::from_bytes(name.as_bytes()).map_err(|error| error.to_string())?;
-        let value = HeaderValue::from_bytes(value).map_err(|error| error.to_string())?;
-        fields.append(name, value);
-    }
-    Ok(hop::passed(&fields, &[]))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use http::HeaderName;
 
     fn request(builder: http::request::Builder) -> http::request::Parts {
         builder.body(()).unwrap().into_parts().0

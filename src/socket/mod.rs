@@ -65,6 +65,7 @@ mod requests;
 mod sending;
 mod server;
 mod serving;
+mod spelling;
 mod state;
 mod stop;
 

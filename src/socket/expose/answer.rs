@@ -6,9 +6,10 @@ use super::sending::Sending;
 use crate::client;
 use crate::client::Error;
 use crate::client::mover::{Mover, Progress, Sink};
+use crate::socket::spelling::received;
 use crate::socket::{Body, OnCancel, hop};
-use http::header::{CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue};
-use http::{Response, StatusCode};
+use http::header::CONTENT_LENGTH;
+use http::{Extensions, Response, StatusCode};
 use std::io::{self, Read};
 use std::sync::Arc;
 
@@ -53,7 +54,9 @@ pub(super) fn begin(
         Ok(status) => status,
     };
     let bodiless = is_head || matches!(response.status(), 204 | 304);
-    let received = fields(&response);
+    let mut extensions = Extensions::new();
+    let received = received(response.fields(), &mut extensions)
+        .map_err(|why| Refusal::Broken(format!("was not understood: {why}")))?;
     let mut fields = hop::passed(&received, &[CONTENT_LENGTH]);
     let length = received.get(CONTENT_LENGTH).filter(|_| bodiless && status != 204);
     let told_length = length.is_some();
@@ -68,18 +71,8 @@ pub(super) fn begin(
     let mut answer = Response::new(body);
     *answer.status_mut() = status;
     *answer.headers_mut() = fields;
+    *answer.extensions_mut() = extensions;
     Ok(answer)
-}
-
-fn fields(response: &client::Response) -> HeaderMap {
-    let mut fields = HeaderMap::new();
-    for (name, value) in response.fields() {
-        if let (Ok(name), Ok(value)) = (name.parse::<HeaderName>(), HeaderValue::from_bytes(value))
-        {
-            fields.append(name, value);
-        }
-    }
-    fields
 }
 
 impl AnswerBody {

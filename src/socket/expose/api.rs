@@ -14,6 +14,7 @@ use crate::http::answer::AnswerError;
 use crate::http::fields::is_field_value;
 use crate::http::host::is_host_value;
 use crate::http::response::HeadWriter;
+use crate::socket::spelling::Spelling;
 use crate::socket::{Body, Cancellation, OnCancel, hop};
 use http::header::{CONTENT_LENGTH, EXPECT, HOST};
 use http::request::Parts;
@@ -194,7 +195,7 @@ impl Api {
         let written = [HOST, CONTENT_LENGTH, EXPECT];
         for (name, value) in hop::passing(&parts.headers) {
             if !written.contains(name) {
-                writer = writer.field(name.as_str(), value.as_bytes());
+                writer = writer.field(Spelling::of(&parts.extensions, name), value.as_bytes());
             }
         }
         let had_length = parts.headers.contains_key(CONTENT_LENGTH);

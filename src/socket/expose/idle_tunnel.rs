@@ -19,8 +19,8 @@ use crate::http::response::HeadWriter;
 use crate::mux::frame::head_fits;
 use crate::mux::session::head_too_large;
 use crate::socket::connecting::{switch, upgrade_head};
+use crate::socket::spelling::{Spelling, received};
 use crate::socket::{Body, Error};
-use http::header::{HeaderName, HeaderValue};
 use http::{Method, Request, Response};
 use std::io::{self, Read};
 use std::os::fd::{AsFd as _, BorrowedFd};
@@ -158,7 +158,7 @@ impl Server<'_> {
             call.moved(bytes);
             Ok(())
         })?;
-        // Without it, an interrupted body is never mistaken for a complete one.
+        // An interrupted body lacks it: it is never mistaken for a complete one.
         if sink.chunked {
             wire.send(LAST_CHUNK, false)?;
         }
@@ -175,9 +175,12 @@ struct TunnelSink<'w> {
 
 impl Sink for TunnelSink<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if !self.chunked {
+            return self.wire.send(bytes, false);
+        }
         // With its framing, a piece takes one system call and one packet.
         let mut framed = Vec::with_capacity(bytes.len() + CHUNK_FRAMING_BYTES);
-        write_framed(&mut framed, bytes, self.chunked);
+        write_framed(&mut framed, bytes, true);
         self.wire.send(&framed, false)
     }
 
@@ -229,7 +232,7 @@ fn response_head(
     let mut head = Vec::with_capacity(512);
     let mut writer = HeadWriter::undated(&mut head, parts.status.as_u16());
     for (name, value) in &parts.headers {
-        writer = writer.field(name.as_str(), value.as_bytes());
+        writer = writer.field(Spelling::of(&parts.extensions, name), value.as_bytes());
     }
     let bodiless = head_only || matches!(parts.status.as_u16(), 204 | 304);
     let writer = match length_bytes {
@@ -268,10 +271,8 @@ fn taken(head: &RequestHead<'_, '_>) -> Option<PendingRequest> {
     let mut request = Request::new(());
     *request.method_mut() = Method::from_bytes(head.method_name.as_bytes()).ok()?;
     *request.uri_mut() = head.target.parse().ok()?;
-    for (name, value) in head.fields.iter() {
-        let name = HeaderName::from_bytes(name.as_bytes()).ok()?;
-        request.headers_mut().append(name, HeaderValue::from_bytes(value).ok()?);
-    }
+    let fields = received(head.fields.iter(), request.extensions_mut()).ok()?;
+    *request.headers_mut() = fields;
     Some(PendingRequest { request, framing: head.framing })
 }
 

@@ -12,6 +12,7 @@ mod relay_end;
 mod server;
 mod silence;
 mod spares;
+mod spelling;
 mod starting;
 mod through_relay;
 mod tokens;
