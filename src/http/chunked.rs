@@ -24,6 +24,8 @@ pub const TRAILER_BYTES_MAX: u16 = 8 << 10;
 pub const TRAILER_LINES_MAX: u16 = 100;
 /// The end of a chunked body without trailers.
 pub const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
+/// Room for the framing of a chunk that is written: a size line of up to 16 digits, two line ends.
+pub const CHUNK_FRAMING_BYTES: usize = 20;
 
 /// Why a chunked body is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -89,10 +89,10 @@ impl AnswerBody {
         &mut self,
         mover: &mut Mover,
         sink: &mut dyn Sink,
-        moved: Progress<'_>,
+        progress: Progress<'_>,
     ) -> Result<(), Error> {
         if let Some(body) = &mut self.body {
-            mover.run(body, sink, moved)?;
+            mover.run(body, sink, progress)?;
         }
         self.settle();
         Ok(())

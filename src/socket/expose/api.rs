@@ -1,13 +1,13 @@
 //! The API as an HTTP/1.1 server: one request at a time on each connection, and connections are
 //! kept for later requests.
 
+use super::address::unix_path;
 use super::answer::{self, AnswerBody, Exchange};
 use super::pool::Pool;
 use super::public_paths::PublicPaths;
 use super::refusal::Refusal;
 use super::sending::Sending;
 use crate::client::connection::{Connection, Sent};
-use crate::client::url::Scheme;
 use crate::client::wire::Wire;
 use crate::client::{self, Error, Options, Url};
 use crate::http::answer::AnswerError;
@@ -19,7 +19,7 @@ use crate::socket::{Body, Cancellation, OnCancel, hop};
 use http::header::{CONTENT_LENGTH, EXPECT, HOST};
 use http::request::Parts;
 use http::{Method, Request, Response};
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::io;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -59,6 +59,8 @@ impl FromStr for HostChoice {
 #[derive(Clone, Debug)]
 pub struct Api {
     url: Url,
+    /// Where it is, for messages.
+    place: String,
     /// Prefix of every path.
     prefix: String,
     host: HostChoice,
@@ -69,33 +71,39 @@ pub struct Api {
 }
 
 impl Api {
-    /// Creates an API at this `http://` URL. Its path is prepended to the path of each request.
+    /// Creates an API at this URL, whose path is prepended to the path of each request, or at a Unix
+    /// socket, `unix:/PATH`.
     ///
     /// # Errors
     /// [`Error::Input`] if the URL is invalid.
     pub fn new(url: &str, host: HostChoice) -> Result<Self, Error> {
-        let url: Url = url.parse()?;
-        if url.scheme == Scheme::Https {
-            let why = "the API is reached by http:// only; name its plain port";
-            return Err(Error::Input(format!("'{url}' cannot be exposed: {why}")));
-        }
-        if url.target.contains('?') || url.credentials.is_some() {
-            let why = "leave its query, user and password out";
-            return Err(Error::Input(format!("'{url}' is not a valid API URL: {why}")));
-        }
-        let prefix = url.path().trim_end_matches('/').to_owned();
         let mut options = Options::default();
         // The API is nearby, and may be silent for as long as the client waits.
         options.no_proxy();
         options.set_connect_timeout(CONNECT_TIME);
         options.set_stall_timeout(Duration::MAX);
-        Ok(Self { url, prefix, host, options, rewrites: true, pool: Arc::default() })
+        let (url, place): (Url, _) = if let Some(path) = unix_path(url) {
+            options.connect_to_unix(path);
+            ("http://localhost".parse()?, path.to_owned())
+        } else {
+            let url: Url = url.parse()?;
+            let place = url.host_and_port();
+            (url, place)
+        };
+        if url.target.contains('?') || url.credentials.is_some() {
+            let why = "leave its query, user and password out";
+            return Err(Error::Input(format!("'{url}' is not a valid API URL: {why}")));
+        }
+        let prefix = url.path().trim_end_matches('/').to_owned();
+        Ok(Self { url, place, prefix, host, options, rewrites: true, pool: Arc::default() })
     }
 
-    /// Sets the connect timeout, for each address of the host.
+    /// Sets how to connect: the timeout for each address of the host, and the trusted certificate
+    /// authorities for `https`.
     #[must_use]
-    pub fn with_connect_timeout(mut self, timeout: Duration) -> Self {
-        self.options.set_connect_timeout(timeout);
+    pub fn with_options(mut self, options: &Options) -> Self {
+        self.options.set_connect_timeout(options.connect_timeout);
+        self.options.trust = options.trust.clone();
         self
     }
 
@@ -116,15 +124,15 @@ impl Api {
     }
 
     fn connect(&self) -> io::Result<Connection> {
-        Connection::open(&self.url, &self.options).map_err(|error| match error {
-            Error::Network { source, .. } => source,
-            other => io::Error::other(other.to_string()),
+        Connection::open(&self.url, &self.options).map_err(|error| {
+            // What failed is known to the caller.
+            if let Error::Network { source, .. } = error { source } else { io::Error::other(error) }
         })
     }
 
-    /// Returns the URL it was created with.
-    pub fn url(&self) -> &Url {
-        &self.url
+    /// Returns its host and port, or the path of its Unix socket.
+    pub fn place(&self) -> &str {
+        &self.place
     }
 
     /// Sends the request, and returns the response as soon as its head is received. The body of the
@@ -147,7 +155,7 @@ impl Api {
 
     /// Returns the response sent in place of the API's.
     pub(super) fn refused(&self, refusal: &Refusal) -> Response<Vec<u8>> {
-        refusal.answer(&self.url.host_and_port())
+        refusal.answer(&self.place)
     }
 
     /// Like [`forward`](Self::forward), on behalf of a requester: the exchange ends when it
@@ -316,21 +324,28 @@ fn refusal(error: Error, connection: &Connection, exchange: &Exchange) -> Refusa
     if exchange.is_cancelled() {
         return Refusal::NobodyWaits;
     }
-    match error {
-        Error::Network { source, .. } if source.kind() == io::ErrorKind::ConnectionAborted => {
-            Refusal::NobodyWaits
-        }
-        lost if lost.is_lost() && connection.is_unanswered() => Refusal::Silent,
-        other => invalid(other),
+    if let Error::Network { source, .. } = &error
+        && source.kind() == io::ErrorKind::ConnectionAborted
+    {
+        return Refusal::NobodyWaits;
     }
+    if error.is_lost() && connection.is_unanswered() {
+        return Refusal::Silent;
+    }
+    invalid(error)
 }
 
 /// Returns the refusal for a response that cannot be used.
 fn invalid(error: Error) -> Refusal {
+    let unanswered = |why: &dyn fmt::Display| format!("failed before its answer: {why}");
     Refusal::Broken(match error {
-        Error::Network { source, .. } => format!("failed before its answer: {source}"),
+        Error::Network { source, .. } => unanswered(&source),
         Error::Answer(AnswerError::Incomplete) => "aborted its response".into(),
         Error::Answer(why) => format!("was not understood: {why}"),
-        other => format!("failed before its answer: {other}"),
+        Error::Input(_)
+        | Error::Truncated { .. }
+        | Error::Local { .. }
+        | Error::Size { .. }
+        | Error::Answered(_) => unanswered(&error),
     })
 }

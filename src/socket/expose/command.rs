@@ -36,7 +36,7 @@ pub struct Expose {
     #[arg(value_name = "NAME")]
     name: Option<String>,
 
-    /// URL or port of the API: 8000 (of 127.0.0.1), HOST:PORT or `http://HOST:PORT`
+    /// URL or port of the API: 8000 (of 127.0.0.1), HOST:PORT, `https://HOST` or `unix:/PATH`
     #[arg(value_name = "URL")]
     url: String,
 
@@ -99,7 +99,7 @@ struct Connecting {
     #[arg(long, value_name = "FILE")]
     secret_file: Option<PathBuf>,
 
-    /// Trusted certificate authorities (PEM) [default: the system's]
+    /// Trusted certificate authorities (PEM), of the API and the relay [default: the system's]
     #[arg(long, value_name = "FILE", env = "RDV_CACERT", hide_env_values = true)]
     cacert: Option<PathBuf>,
 
@@ -133,7 +133,7 @@ impl Expose {
         let preferences = Preferences::read()?;
         let relay = Relay::parse(self.at.named(&preferences))?;
         let options = self.options(&preferences);
-        let api = self.api()?;
+        let api = self.api(&options)?;
         let client = self.client(&relay, options.clone())?;
         // Its thread blocks all signals, so it can start before the signal handling.
         let journal = Journal::start(self.quiet);
@@ -144,7 +144,7 @@ impl Expose {
         let ending = Arc::<StopMode>::default();
         watch(&ending, &calls, (&journal, self.drain_timeout));
         if let Err(error) = api.check() {
-            let api = api.url().host_and_port();
+            let api = api.place();
             journal.warn(&format!("cannot connect to the API at {api}: {error}; is it running?"));
         }
         let agent = Agent {
@@ -165,9 +165,8 @@ impl Expose {
         ended
     }
 
-    fn api(&self) -> Result<Api, Failure> {
-        let api = Api::new(&api_url(&self.url)?, self.host.clone())?;
-        let api = api.with_connect_timeout(self.connecting.connect_timeout);
+    fn api(&self, options: &Options) -> Result<Api, Failure> {
+        let api = Api::new(&api_url(&self.url)?, self.host.clone())?.with_options(options);
         Ok(if self.no_rewrite { api.without_rewriting() } else { api })
     }
 

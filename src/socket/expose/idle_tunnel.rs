@@ -12,7 +12,7 @@ use crate::client::mover::{Mover, Sink};
 use crate::client::wire::Wire;
 use crate::client::{self, Options, Url};
 use crate::http::answer::ANSWER_HEAD_MAX_BYTES;
-use crate::http::chunked::{LAST_CHUNK, write_chunk_head, write_framed};
+use crate::http::chunked::{CHUNK_FRAMING_BYTES, LAST_CHUNK, write_chunk_head, write_framed};
 use crate::http::framing::Framing;
 use crate::http::head::{self, FieldSlots, HeadLimits, RequestHead};
 use crate::http::response::HeadWriter;
@@ -33,9 +33,6 @@ const PROTOCOL: &str = "rdv.spare.v1";
 
 /// A tunnel waits for its next request indefinitely.
 const UNLIMITED: Duration = Duration::MAX;
-
-/// Room for the framing of a chunk: a size line of up to 16 digits, and two line ends.
-const CHUNK_FRAMING_BYTES: usize = 20;
 
 const LIMITS: HeadLimits =
     HeadLimits { bytes: ANSWER_HEAD_MAX_BYTES, target_bytes: ANSWER_HEAD_MAX_BYTES / 2 };

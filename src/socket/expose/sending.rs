@@ -2,15 +2,13 @@
 //! interrupted, the connection is closed, so that it is never mistaken for a complete one.
 
 use crate::client::wire::Wire;
-use crate::http::chunked::{LAST_CHUNK, write_framed};
+use crate::http::chunked::{CHUNK_FRAMING_BYTES, LAST_CHUNK, write_framed};
 use crate::ops::threads;
 use crate::socket::Body;
-use std::io::{self, Read as _};
+use crate::socket::requests::BodyPieces;
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-
-/// Size of the copy buffer.
-const COPY_BYTES: usize = 64 << 10;
 
 /// The progress of a request body: whether it was written completely.
 #[derive(Clone, Debug, Default)]
@@ -52,33 +50,28 @@ enum Failed {
     There,
 }
 
-fn write(mut body: Body, wire: &Wire) -> Result<(), Failed> {
-    let mut left = body.length_bytes();
-    let (mut buffer, mut framed) = (vec![0; COPY_BYTES], Vec::new());
-    while left != Some(0) {
-        let most = left.map_or(usize::MAX, |left| usize::try_from(left).unwrap_or(usize::MAX));
-        let most = most.min(buffer.len());
-        let count = read(&mut body, &mut buffer[..most]).map_err(|_| Failed::Here)?;
-        match (count, &mut left) {
-            // The body is shorter than its length.
-            (0, Some(_)) => return Err(Failed::Here),
-            (0, None) => return wire.send(LAST_CHUNK, false).map_err(|_| Failed::There),
-            (_, Some(left)) => *left -= count as u64,
-            (_, None) => {}
+fn write(body: Body, wire: &Wire) -> Result<(), Failed> {
+    let length = body.length_bytes();
+    let mut pieces = BodyPieces::new(body, length);
+    loop {
+        let (piece, over) = pieces.next().map_err(|_| Failed::Here)?;
+        let sent = match length {
+            Some(_) => wire.send(piece, false),
+            None => wire.send(&chunked(piece, over), false),
+        };
+        sent.map_err(|_| Failed::There)?;
+        if over {
+            return Ok(());
         }
-        framed.clear();
-        // With its framing, a piece takes one system call and one packet.
-        write_framed(&mut framed, &buffer[..count], left.is_none());
-        wire.send(&framed, false).map_err(|_| Failed::There)?;
     }
-    Ok(())
 }
 
-fn read(body: &mut Body, buffer: &mut [u8]) -> io::Result<usize> {
-    loop {
-        match body.read(buffer) {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            read => return read,
-        }
+/// Returns a piece as a chunk, which takes one system call and one packet.
+fn chunked(piece: &[u8], over: bool) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(piece.len() + CHUNK_FRAMING_BYTES);
+    write_framed(&mut bytes, piece, true);
+    if over {
+        bytes.extend_from_slice(LAST_CHUNK);
     }
+    bytes
 }

@@ -399,7 +399,7 @@ fn wrong_arguments_say_what_to_do() {
     for (arguments, status, hint) in [
         (&["Billing", api][..], 2, "a-z"),
         (&["..", api], 2, "not only dots"),
-        (&["x", "https://127.0.0.1"], 2, "http:// only"),
+        (&["x", "https://127.0.0.1/?a"], 2, "leave its query"),
         (&["x", "here"], 2, "HOST:PORT"),
         (&["billing"], 2, "'billing' is not a valid address"),
         (&["x", api, "--relay", "ftp://h"], 2, "expected wss://"),

@@ -6,6 +6,7 @@ mod api;
 mod command;
 mod heads;
 mod paths;
+mod reaching;
 mod relay_end;
 #[path = "../../clients/upload/server.rs"]
 #[allow(dead_code, reason = "made for uploads; an API needs less")]
