@@ -3,7 +3,8 @@
 //!
 //! | file | act |
 //! |---|---|
-//! | `record/` | lines to records and back (`parse.rs`, `json.rs`); lines too long for memory, split while they are read (`reader.rs`, `scan.rs`, `spill.rs`) |
+//! | `record/` | lines to records and back (`parse.rs`, `json.rs`); lines too long for memory, split while they are read (`reader.rs`, `scan.rs`, `spill_writer.rs`) |
+//! | `spill.rs` | content too large for memory, in unnamed files |
 //! | `signature/` | verifies the signature of a webhook |
 //! | `spool/` | records on disk: segments, a cursor |
 //! | `source/` | `rdv source`: `reception.rs` is called by the loop, `delivery/` hands over, `keeper.rs` and `spooled.rs` do so through a spool |
@@ -13,6 +14,7 @@ pub mod destination;
 pub mod record;
 pub mod signature;
 pub mod source;
+mod spill;
 pub mod spool;
 
 pub use destination::Destination;

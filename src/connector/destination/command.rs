@@ -10,6 +10,7 @@ use super::workers::{Dispatch, Event, Shared};
 use super::{Backoff, BodyKind, DestinationOptions, not_there, stopping};
 use crate::client::commands::{Exit, Failure};
 use crate::client::{Options, Url, clock};
+use crate::connector::spill::SpillSpace;
 use crate::ops::{places, stdio, units};
 use clap::Args;
 use clap::builder::{PathBufValueParser, TypedValueParser as _};
@@ -142,7 +143,7 @@ impl DestinationCommand {
         let intake = InputReader {
             dispatch: Dispatch::start(ways, &shared)?,
             acks: standard_output().map_err(|error| Failure::local("standard output", error))?,
-            directory: self.temporary.clone().unwrap_or_else(std::env::temp_dir),
+            space: SpillSpace::new(self.temporary.clone(), "--temporary", u64::MAX),
             patience: timeout.max(Duration::from_millis(1)),
         };
         take_in(intake, input, &shared)?;

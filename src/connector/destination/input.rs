@@ -6,6 +6,7 @@ use super::workers::Dispatch;
 use crate::client::commands::{Exit, Failure};
 use crate::client::file_name::printable;
 use crate::connector::record::{ReadError, Reader};
+use crate::connector::spill::SpillSpace;
 use crate::ops::stdio::{self, Waiting};
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read, Write};
@@ -97,8 +98,8 @@ fn bind(path: &Path) -> Result<UnixListener, Failure> {
 pub(super) struct InputReader {
     pub(super) dispatch: Dispatch,
     pub(super) acks: Arc<Acks>,
-    /// The directory for temporary files of large content.
-    pub(super) directory: PathBuf,
+    /// The space for large content.
+    pub(super) space: Arc<SpillSpace>,
     /// Maximum time for a source to read an acknowledgement.
     pub(super) patience: Duration,
 }
@@ -159,7 +160,7 @@ impl InputReader {
         name: &str,
         acks: &Arc<Acks>,
     ) -> Result<Option<TruncatedLine>, Failure> {
-        let mut reader = Reader::spilling_to(input, &self.directory);
+        let mut reader = Reader::with_space(input, Arc::clone(&self.space));
         loop {
             match reader.read() {
                 Ok(None) => return Ok(None),

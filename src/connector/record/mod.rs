@@ -23,13 +23,13 @@ pub mod json;
 mod parse;
 mod reader;
 mod scan;
-mod spill;
+mod spill_writer;
 #[cfg(test)]
 mod tests;
 
+pub use crate::connector::spill::SpilledContent;
 pub use error::RecordError;
 pub use reader::{Incoming, LINE_MAX_BYTES, ReadError, Reader};
-pub use spill::SpilledContent;
 
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;

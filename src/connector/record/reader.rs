@@ -5,10 +5,12 @@
 mod tests;
 
 use super::scan::{PartSinks, Scanner};
-use super::spill::SpillWriter;
+use super::spill_writer::SpillWriter;
 use super::{Record, RecordError, SpilledContent};
+use crate::connector::spill::SpillSpace;
 use std::io::{self, BufRead, BufReader, Read};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::{fmt, mem};
 
 /// Maximum length of a line that is parsed in memory, in bytes. Of longer lines, all but
@@ -57,12 +59,7 @@ impl fmt::Display for ReadError {
                  payload.after may be"
             ),
             Self::Input(error) => error.fmt(f),
-            Self::Spill(error) => {
-                write!(
-                    f,
-                    "a temporary file for a large record: {error}; name a directory with room"
-                )
-            }
+            Self::Spill(error) => write!(f, "a large record cannot be kept: {error}"),
         }
     }
 }
@@ -87,7 +84,7 @@ impl From<RecordError> for ReadError {
 #[derive(Debug)]
 pub struct Reader<R> {
     input: BufReader<R>,
-    directory: PathBuf,
+    space: Arc<SpillSpace>,
     line: u64,
 }
 
@@ -97,11 +94,15 @@ impl<R: Read> Reader<R> {
         Self::spilling_to(input, std::env::temp_dir())
     }
 
-    /// Like [`Reader::new`] with another directory, whose file system supports `O_TMPFILE`
-    /// (open(2)).
+    /// Like [`Reader::new`] with another directory.
     pub fn spilling_to(input: R, directory: impl Into<PathBuf>) -> Self {
-        let input = BufReader::with_capacity(READ_BYTES, input);
-        Self { input, directory: directory.into(), line: 0 }
+        let directory = Some(directory.into());
+        Self::with_space(input, SpillSpace::new(directory, "Reader::spilling_to", u64::MAX))
+    }
+
+    /// Like [`Reader::new`] with large content in this space.
+    pub(in crate::connector) fn with_space(input: R, space: Arc<SpillSpace>) -> Self {
+        Self { input: BufReader::with_capacity(READ_BYTES, input), space, line: 0 }
     }
 
     /// Returns the number of the last line read, counted from 1.
@@ -117,7 +118,7 @@ impl<R: Read> Reader<R> {
     pub fn read(&mut self) -> Result<Option<Incoming>, ReadError> {
         loop {
             self.line += 1;
-            let mut line = LineBuffer::new(&self.directory);
+            let mut line = LineBuffer::new(&self.space);
             let end = read_line(&mut self.input, &mut line)?;
             if end == LineEnd::Input && line.is_empty() {
                 return Ok(None);
@@ -161,8 +162,8 @@ enum LineEnd {
 }
 
 /// A line as far as it has been read.
-struct LineBuffer<'d> {
-    directory: &'d Path,
+struct LineBuffer<'s> {
+    space: &'s Arc<SpillSpace>,
     /// The complete line, or its skeleton.
     text: Vec<u8>,
     /// Splitter of a line that is too long.
@@ -170,9 +171,9 @@ struct LineBuffer<'d> {
     spilling: Option<SpillWriter>,
 }
 
-impl<'d> LineBuffer<'d> {
-    fn new(directory: &'d Path) -> Self {
-        Self { directory, text: Vec::new(), scanner: None, spilling: None }
+impl<'s> LineBuffer<'s> {
+    fn new(space: &'s Arc<SpillSpace>) -> Self {
+        Self { space, text: Vec::new(), scanner: None, spilling: None }
     }
 
     fn is_empty(&self) -> bool {
@@ -223,7 +224,7 @@ impl PartSinks for LineBuffer<'_> {
     fn content(&mut self, text: &[u8]) -> Result<(), ReadError> {
         let spilling = match self.spilling.take() {
             Some(spilling) => spilling,
-            None => SpillWriter::begin(self.directory).map_err(ReadError::Spill)?,
+            None => SpillWriter::begin(self.space).map_err(ReadError::Spill)?,
         };
         self.spilling.insert(spilling).text(text)
     }

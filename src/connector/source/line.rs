@@ -1,17 +1,13 @@
 //! One outgoing record of any size, from its first byte to the newline. A large body stays in a
 //! file, and is encoded while it is sent.
 
-use super::spill::SpilledBody;
+use crate::connector::spill::{PIECE_BYTES, SpilledContent};
 use crate::relay::RequestToken;
-use base64_simd::STANDARD;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt as _;
 use std::sync::Arc;
 use uuid::Uuid;
-
-/// Bytes of a file encoded at once; three bytes become four characters.
-const PIECE_BYTES: usize = 48 << 10;
 
 /// An outgoing record.
 #[derive(Debug)]
@@ -29,12 +25,8 @@ pub struct OutgoingLine {
 /// The part of a line that is not in memory.
 #[derive(Debug)]
 pub struct LineTail {
-    /// The file, and whether it has to be encoded.
+    /// The body, and whether it has to be encoded.
     pub body: Body,
-    /// Offset of the body in the file.
-    pub start: u64,
-    /// Length of the body in the file, in bytes.
-    pub bytes: u64,
     /// What follows the body.
     pub tail: &'static [u8],
 }
@@ -43,16 +35,23 @@ pub struct LineTail {
 #[derive(Clone, Debug)]
 pub enum Body {
     /// Sent as it is.
-    Plain(Arc<File>),
+    Plain {
+        /// The file, which holds other lines, too.
+        file: Arc<File>,
+        /// Offset of the body in the file.
+        start: u64,
+        /// Length of the body, in bytes.
+        bytes: u64,
+    },
     /// Sent in base64 (RFC 4648, section 4).
-    Encoded(Arc<SpilledBody>),
+    Encoded(Arc<SpilledContent>),
 }
 
 impl OutgoingLine {
     /// Returns the length of the complete line, in bytes.
     pub fn len(&self) -> u64 {
         self.head.len() as u64
-            + self.rest.as_ref().map_or(0, |rest| rest.encoded_bytes() + rest.tail.len() as u64)
+            + self.rest.as_ref().map_or(0, |rest| rest.body.bytes() + rest.tail.len() as u64)
     }
 
     /// Returns its size in memory, in bytes.
@@ -68,62 +67,58 @@ impl OutgoingLine {
         piece.clear();
         let Some(rest) = &self.rest else { return Ok(()) };
         let at = offset.saturating_sub(self.head.len() as u64);
-        match at.checked_sub(rest.encoded_bytes()) {
+        match at.checked_sub(rest.body.bytes()) {
             Some(in_tail) => {
                 let in_tail = usize::try_from(in_tail).unwrap_or(usize::MAX).min(rest.tail.len());
                 piece.extend_from_slice(&rest.tail[in_tail..]);
                 Ok(())
             }
-            None => rest.encode(at, piece),
+            None => rest.body.read(at, piece),
         }
     }
 }
 
-impl LineTail {
-    fn encoded_bytes(&self) -> u64 {
-        match self.body {
-            Body::Plain(_) => self.bytes,
-            Body::Encoded(_) => self.bytes.div_ceil(3) * 4,
+impl Body {
+    /// Returns the length as it is sent, in bytes.
+    fn bytes(&self) -> u64 {
+        match self {
+            Self::Plain { bytes, .. } => *bytes,
+            Self::Encoded(content) => content.base64_chars(),
         }
     }
 
-    /// Reads a piece of the encoded bytes from this offset on.
-    fn encode(&self, at: u64, piece: &mut Vec<u8>) -> io::Result<()> {
-        // Pieces begin at a multiple of three bytes, so that none depends on the one before.
-        let (from, file) = match &self.body {
-            Body::Plain(file) => (at, &**file),
-            Body::Encoded(spilled) => (at / 4 * 3, spilled.file()),
-        };
-        let count = (self.bytes - from).min(PIECE_BYTES as u64);
-        let mut bytes = vec![0; usize::try_from(count).unwrap_or(PIECE_BYTES)];
-        file.read_exact_at(&mut bytes, self.start + from)?;
-        match self.body {
-            Body::Plain(_) => *piece = bytes,
-            Body::Encoded(_) => {
-                STANDARD.encode_append(&bytes, piece);
-                piece.drain(..usize::try_from(at % 4).unwrap_or(0));
+    /// Reads a piece as it is sent, from this offset on.
+    fn read(&self, at: u64, piece: &mut Vec<u8>) -> io::Result<()> {
+        match self {
+            Self::Plain { file, start, bytes } => {
+                let count = (bytes - at).min(PIECE_BYTES as u64);
+                piece.resize(usize::try_from(count).unwrap_or(PIECE_BYTES), 0);
+                file.read_exact_at(piece, start + at)
             }
+            Self::Encoded(content) => content.base64_piece(at, piece),
         }
-        Ok(())
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::connector::spill::SpillSpace;
+    use base64_simd::STANDARD;
     use std::io::Write as _;
 
     fn line(body: &[u8], is_encoded: bool) -> OutgoingLine {
-        let bytes = body.len() as u64;
-        let (body, start) = if is_encoded {
-            (Body::Encoded(SpilledBody::holding(body)), 0)
+        let body = if is_encoded {
+            let content = SpillSpace::new(None, "TMPDIR", u64::MAX).create().unwrap();
+            content.append(body).unwrap();
+            Body::Encoded(Arc::new(content))
         } else {
             let mut file = tempfile::tempfile().unwrap();
             file.write_all(b"before").unwrap();
             file.write_all(body).unwrap();
-            (Body::Plain(Arc::new(file)), 6)
+            Body::Plain { file: Arc::new(file), start: 6, bytes: body.len() as u64 }
         };
-        let rest = LineTail { body, start, bytes, tail: b"\"}}\n" };
+        let rest = LineTail { body, tail: b"\"}}\n" };
         let head = b"{\"after\":\"".to_vec();
         OutgoingLine { ticket: None, position: Uuid::nil(), head, rest: Some(rest) }
     }

@@ -3,7 +3,7 @@
 //! not be.
 //!
 //! It runs on the relay's event loop, with the same strictness and limits. Threads do what could
-//! block: `delivery` writes records, `spill` stores large bodies.
+//! block: `delivery` writes records, `spill_thread` stores large bodies.
 //!
 //! | file | holds |
 //! |---|---|
@@ -17,7 +17,7 @@
 //! | `acks` | parser of acknowledgements |
 //! | `direct` | delivery from memory |
 //! | `spool_worker`, `spooled`, `pending` | delivery through a spool |
-//! | `spill` | large bodies on disk |
+//! | `spill_thread` | large bodies on disk |
 //! | `serve` | setup of all parts |
 //! | `relayed` | one large record from a relay instead |
 //! | `command`, `library` | `rdv source`, and the source as a library |
@@ -42,7 +42,7 @@ mod relayed;
 mod request_reader;
 mod serve;
 pub mod settings;
-mod spill;
+mod spill_thread;
 mod spool_worker;
 mod spooled;
 mod worker_handle;

@@ -12,20 +12,18 @@ use super::line::{Body, LineTail, OutgoingLine};
 use super::output::Output;
 use super::positions::Positions;
 use super::settings::SourceSettings;
-use super::spill::SpilledBody;
 use super::worker_handle::{WorkerCommand, WorkerHandle};
 use crate::api::{Busy, Failure as Refused};
 use crate::client::commands::receive::{broken, judged};
 use crate::client::commands::{Exit, Failure};
 use crate::client::relay::{CreateOptions, Stream};
 use crate::client::{Options, Response, Url};
-use crate::ops::cause;
+use crate::connector::spill::SpilledContent;
 use crate::ops::stdio;
 use crate::rendezvous::Now;
 use serde_json::json;
 use std::collections::VecDeque;
-use std::fs::File;
-use std::io::{self, Read as _, Seek as _, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::sync::{Arc, Mutex};
 use std::time::{Instant, SystemTime};
 use uuid::Uuid;
@@ -37,10 +35,13 @@ use uuid::Uuid;
 pub fn receive(settings: &SourceSettings, relay: &str) -> Result<(), Failure> {
     let rules = settings.rules().map_err(|why| Failure::new(Exit::Usage, why))?;
     let output = super::serve::open_output(settings);
-    let output = output.map_err(|error| Failure::new(Exit::Local, cause(&error)))?;
+    let output = output.map_err(|error| Failure::new(Exit::Local, error.to_string()))?;
+    // Before the stream is joined, which uses it up.
+    let spilled = settings.record.spill_space().create().map_err(unkept)?;
     let stream = stream(settings, relay)?;
     let response = judged(stream.get()?, Some(&stream))?;
-    let upload = Upload { settings, rules: &rules, stream: &stream, created_ms: wall_ms() };
+    let created_ms = wall_ms();
+    let upload = Upload { settings, rules: &rules, stream: &stream, spilled, created_ms };
     let line = upload.into_line(response)?;
     hand_over(settings, output, line)
 }
@@ -62,18 +63,13 @@ fn stream(settings: &SourceSettings, relay: &str) -> Result<Stream, Failure> {
     Ok(stream)
 }
 
-/// A complete body.
-enum CollectedBody {
-    Memory(Vec<u8>),
-    /// In an unnamed file, with its length in bytes.
-    File(File, u64),
-}
-
 /// An upload that becomes a record.
 struct Upload<'u> {
     settings: &'u SourceSettings,
     rules: &'u AcceptRules,
     stream: &'u Stream,
+    /// The file of a body that is too large for memory.
+    spilled: SpilledContent,
     created_ms: i64,
 }
 
@@ -95,57 +91,55 @@ impl Upload<'_> {
         let media_type = kind.as_deref().unwrap_or_default().as_bytes();
         let kind = self.rules.kind_of(media_type, encoding.as_deref().unwrap_or_default());
         let (head, rest) = match (collected, kind.map_err(|why| unreadable(&why))?) {
-            (CollectedBody::File(..), Kind::Json(_)) => {
+            (None, Kind::Json(_)) => {
                 let why = "JSON that has to be looked into must fit into --memory-body";
                 return Err(Failure::new(Exit::Refused, why));
             }
-            (CollectedBody::File(file, bytes), Kind::Raw) => {
-                let body = Body::Encoded(SpilledBody::of(file, bytes));
+            (None, Kind::Raw) => {
+                let body = Body::Encoded(Arc::new(self.spilled));
                 let head = envelope.opened(position, b"null", read);
-                (head, Some(LineTail { body, start: 0, bytes, tail: TAIL }))
+                (head, Some(LineTail { body, tail: TAIL }))
             }
-            (CollectedBody::Memory(memory), Kind::Json(coding)) => {
+            (Some(memory), Kind::Json(coding)) => {
                 let parts = self.rules.read_json(&memory, coding);
                 let JsonParts { payload, key } = parts.map_err(|why| unreadable(&why))?;
                 let key = key.unwrap_or_else(|| b"null".to_vec());
                 let payload = payload.as_deref().map_or(Payload::Raw(&memory), Payload::Json);
                 (envelope.whole(position, &key, read, payload), None)
             }
-            (CollectedBody::Memory(memory), Kind::Raw) => {
+            (Some(memory), Kind::Raw) => {
                 (envelope.whole(position, b"null", read, Payload::Raw(&memory)), None)
             }
         };
         Ok(OutgoingLine { ticket: None, position, head, rest })
     }
 
-    fn collect(&self, response: &mut Response) -> Result<CollectedBody, Failure> {
+    /// Returns the body, unless it is too large for memory and in the file.
+    fn collect(&self, response: &mut Response) -> Result<Option<Vec<u8>>, Failure> {
         let most = self.settings.max_body as u64;
-        let mut memory = Vec::new();
+        let mut piece = Vec::new();
         let in_memory = self.settings.record.memory_body as u64;
         let body = response.body();
         let lost = |error: io::Error| broken(Some(self.stream), error);
-        body.take(in_memory.min(most).saturating_add(1)).read_to_end(&mut memory).map_err(lost)?;
-        if memory.len() as u64 <= in_memory.min(most) {
-            return Ok(CollectedBody::Memory(memory));
+        body.take(in_memory.min(most).saturating_add(1)).read_to_end(&mut piece).map_err(lost)?;
+        if piece.len() as u64 <= in_memory.min(most) {
+            return Ok(Some(piece));
         }
-        let disk = |error| Failure::local("cannot store a large body", error);
-        let folder = self.settings.record.spill_dir.clone().unwrap_or_else(std::env::temp_dir);
-        let mut file = tempfile::tempfile_in(folder).map_err(disk)?;
-        let mut piece = memory;
-        let mut bytes = 0;
         while !piece.is_empty() {
-            bytes += piece.len() as u64;
-            if bytes > most {
+            if self.spilled.bytes() + piece.len() as u64 > most {
                 let why = format!("the upload is longer than --max-body ({most} bytes)");
                 return Err(Failure::new(Exit::Refused, why));
             }
-            file.write_all(&piece).map_err(disk)?;
+            self.spilled.append(&piece).map_err(unkept)?;
             piece.clear();
             body.take(256 << 10).read_to_end(&mut piece).map_err(lost)?;
         }
-        file.rewind().map_err(disk)?;
-        Ok(CollectedBody::File(file, bytes))
+        Ok(None)
     }
+}
+
+fn unkept(error: io::Error) -> Failure {
+    Failure::local("keeping a large body", error)
 }
 
 fn unreadable(refused: &Refused) -> Failure {

@@ -6,10 +6,11 @@ use super::direct::DirectDelivery;
 use super::envelope::{Envelope, Payload, TAIL};
 use super::line::{Body, LineTail, OutgoingLine};
 use super::queue::Queue;
-use super::spill::{SpillThread, SpilledBody};
+use super::spill_thread::SpillThread;
 use super::worker_handle::{WorkerCommand, WorkerHandle};
 use crate::api::{Busy, Failure};
 use crate::connector::signature::Check;
+use crate::connector::spill::SpilledContent;
 use crate::relay::{Demand, Incoming, Intake, PushDecision, Pushed, RequestToken};
 use crate::rendezvous::Now;
 use std::borrow::Cow;
@@ -147,7 +148,7 @@ struct Request {
     check: Option<Check>,
     /// Bytes in memory; counted in [`Shared::held`].
     collected: Vec<u8>,
-    spilled: Option<Arc<SpilledBody>>,
+    spilled: Option<Arc<SpilledContent>>,
     shared: Rc<Shared>,
 }
 
@@ -251,17 +252,16 @@ impl Request {
     fn end_on_disk(
         &mut self,
         ticket: RequestToken,
-        spilled: Arc<SpilledBody>,
+        spilled: Arc<SpilledContent>,
         now: Now,
         bytes: Vec<u8>,
     ) {
         let (envelope, key) = (std::mem::take(&mut self.envelope), std::mem::take(&mut self.key));
         let queue = Arc::clone(&self.shared.outlet.queue);
-        let last = Box::new(move |spilled: Arc<SpilledBody>| {
+        let last = Box::new(move |spilled: Arc<SpilledContent>| {
             let make = |position, _| {
                 let head = envelope.opened(position, &key, now);
-                let (bytes, body) = (spilled.bytes(), Body::Encoded(spilled));
-                let rest = LineTail { body, start: 0, bytes, tail: TAIL };
+                let rest = LineTail { body: Body::Encoded(spilled), tail: TAIL };
                 OutgoingLine { ticket: Some(ticket), position, head, rest: Some(rest) }
             };
             match queue.push(now.wall_ms, make) {

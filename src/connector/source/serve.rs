@@ -7,7 +7,7 @@ use super::pending::Pending;
 use super::queue::{Queue, QueueLimits};
 use super::request_reader::{MemoryLimits, Outlet, RequestReader};
 use super::settings::{SourceSettings, StartPosition};
-use super::spill::SpillThread;
+use super::spill_thread::SpillThread;
 use super::spool_worker::SpoolWorker;
 use super::spooled::Spooled;
 use super::worker_handle::{WorkerCommand, WorkerHandle};
@@ -70,9 +70,7 @@ impl Serving {
             None => deliver_directly(settings, event_loop.waker(), output)?,
             Some(folder) => deliver_from_spool(settings, event_loop.waker(), output, folder)?,
         };
-        let folder = settings.record.spill_dir.clone().unwrap_or_else(std::env::temp_dir);
-        let spill =
-            SpillThread::start(&folder, settings.record.spill_max as u64, Arc::clone(&queue))?;
+        let spill = SpillThread::start(settings.record.spill_space(), Arc::clone(&queue))?;
         let limits =
             MemoryLimits { body: settings.record.memory_body, all: settings.record.memory };
         let outlet = Outlet {

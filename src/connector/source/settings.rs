@@ -4,6 +4,7 @@ use super::accept_rules::{AcceptRules, KeyRule, Token};
 use super::acks;
 use super::output::Target;
 use crate::connector::signature::{self, Scheme, Verifier};
+use crate::connector::spill::SpillSpace;
 use crate::http::fields::is_token;
 use crate::ops::access_log::AccessLogSettings;
 use crate::ops::admin::AdminSettings;
@@ -16,6 +17,7 @@ use clap::{Args, ValueEnum};
 use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -310,6 +312,13 @@ impl Default for SourceSettings {
             Ok(settings) => settings,
             Err(error) => unreachable!("every setting has a default: {error}"),
         }
+    }
+}
+
+impl RecordSettings {
+    /// Returns the space for large bodies.
+    pub(super) fn spill_space(&self) -> Arc<SpillSpace> {
+        SpillSpace::new(self.spill_dir.clone(), "--spill-dir", self.spill_max as u64)
     }
 }
 

@@ -81,8 +81,8 @@ impl Spooled {
                 }
             }
         }
-        let (body, start) = (Body::Plain(file), start + head.len() as u64);
-        let rest = LineTail { body, start, bytes, tail: b"" };
+        let body = Body::Plain { file, start: start + head.len() as u64, bytes };
+        let rest = LineTail { body, tail: b"" };
         Ok(Some(OutgoingLine { ticket: None, position, head, rest: Some(rest) }))
     }
 
@@ -217,7 +217,7 @@ mod tests {
         let files: Vec<_> = lines
             .iter()
             .map(|line| match line.rest.as_ref().map(|rest| &rest.body) {
-                Some(Body::Plain(file)) => file,
+                Some(Body::Plain { file, .. }) => file,
                 Some(Body::Encoded(_)) | None => panic!("it is in no file"),
             })
             .collect();

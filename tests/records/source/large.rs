@@ -84,7 +84,9 @@ fn disk_use_is_bounded_and_released() {
     assert_eq!(wire.response().status(), 201);
     let left = std::fs::read_dir(folder).expect("a directory").count();
     assert_eq!(left, 0, "files without names leave none");
-    assert!(desk.end().stderr.contains("take as much of the disk as they may"));
+    let why = format!("large bodies in {folder} reached --spill-max (2097152 bytes)");
+    let stderr = desk.end().stderr;
+    assert!(stderr.contains(&why), "{stderr}");
 }
 
 #[test]
@@ -123,6 +125,8 @@ fn an_unusable_spill_directory_is_an_error_at_startup() {
     assert_eq!(finished.status.code(), Some(1));
     let expected = format!("rdv: no temporary file in {path}: ");
     assert!(finished.stderr.starts_with(&expected), "{}", finished.stderr);
+    let advice = "; choose another directory with --spill-dir\n";
+    assert!(finished.stderr.ends_with(advice), "{}", finished.stderr);
     assert_eq!(finished.stderr.lines().count(), 1, "{}", finished.stderr);
 }
 
