@@ -193,8 +193,8 @@ impl Extensions {
         while !records.is_empty() {
             let (key, value, rest) = record(records).ok_or_else(damaged_archive)?;
             match key {
-                b"path" => self.path = Some(value.to_vec()),
-                b"linkpath" => self.link = Some(value.to_vec()),
+                b"path" => self.path = Some(until_zero(value.to_vec())),
+                b"linkpath" => self.link = Some(until_zero(value.to_vec())),
                 b"size" => self.size_bytes = Some(number(value).ok_or_else(damaged_archive)?),
                 key if key.starts_with(b"GNU.sparse.") => return Err(sparse()),
                 _ => {}

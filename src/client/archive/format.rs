@@ -1,8 +1,8 @@
 //! Recognizes an archive by its first block, before anything is written, and decompresses it.
 
 use super::entries::is_header;
+use super::gzip::GzipDecoder;
 use super::{BLOCK_BYTES, BUFFER_BYTES};
-use flate2::read::MultiGzDecoder;
 use std::io::{self, BufReader, Cursor, Read};
 
 /// The magic number of a Zstandard frame (RFC 8878, section 3.1.1).
@@ -82,7 +82,7 @@ pub(super) fn decompressed<'i>(
     let buffered = BufReader::with_capacity(BUFFER_BYTES, input);
     Ok(match compression {
         Compression::None => Box::new(buffered),
-        Compression::Gzip => Box::new(MultiGzDecoder::new(buffered)),
+        Compression::Gzip => Box::new(GzipDecoder::new(buffered)),
         Compression::Zstandard => {
             let mut decoder = zstd::Decoder::with_buffer(buffered)?;
             decoder.window_log_max(WINDOW_LOG_MAX)?;

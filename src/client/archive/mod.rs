@@ -5,6 +5,7 @@
 
 mod entries;
 mod format;
+mod gzip;
 mod limits;
 mod links;
 mod names;

@@ -33,7 +33,7 @@ pub enum SkipReason {
     Outside,
     /// The path leads through a link or a file.
     ThroughLink,
-    /// A hard link to something that the archive does not hold.
+    /// A hard link to something that the archive does not hold, or a link without a target.
     MissingTarget,
     /// The name is too long for this system.
     NameTooLong,
@@ -50,7 +50,7 @@ impl SkipReason {
             Self::Unreadable => "cannot be read",
             Self::Outside => "outside of the target directory",
             Self::ThroughLink => "its parent is a link or a file",
-            Self::MissingTarget => "a hard link to nothing in the archive",
+            Self::MissingTarget => "a link to nothing in the archive",
             Self::NameTooLong => "name too long",
             Self::IsDirectory => "a directory has the same name",
         }

@@ -219,6 +219,9 @@ impl<'u> Tree<'u> {
 }
 
 fn put_symlink(place: &Path, entry: &Entry) -> Put {
+    if entry.link.is_empty() {
+        return Ok(Some(SkipReason::MissingTarget));
+    }
     if is_directory(place) {
         return Ok(Some(SkipReason::IsDirectory));
     }

@@ -1,11 +1,11 @@
 //! Unpacking: extracts a stream into a private directory, and moves the files to their destination
 //! once the archive is complete.
 
-use super::entries::Entries;
+use super::entries::{Entries, Kind};
 use super::format::{Compression, Format, decompressed, peek};
 use super::limits::{Bounded, Counted, Limits};
 use super::names::inside;
-use super::notes::{PathNotes, SkipNotes};
+use super::notes::{PathNotes, SkipNotes, SkipReason};
 use super::staging::Staging;
 use crate::client::output::io_error;
 use crate::client::unfinished::Unfinished;
@@ -80,7 +80,11 @@ pub(in crate::client) fn unpack_noted(
         let path = match inside(&entry.path) {
             Ok(Some(path)) => path,
             // The target directory itself.
-            Ok(None) => continue,
+            Ok(None) if entry.kind == Kind::Directory => continue,
+            Ok(None) => {
+                unpacked.skipped.skip(&entry.name(), SkipReason::IsDirectory);
+                continue;
+            }
             Err(why) => {
                 unpacked.skipped.skip(&entry.name(), why);
                 continue;

@@ -48,7 +48,7 @@ fn entries_are_read_with_their_metadata() {
         block(b"a", b'0', b"3"),
         padded(b"abc"),
         block(b"d/", b'0', b"0"),
-        extended(b"9 path=b\n10 size=2\n19 linkpath=over\nx\n"),
+        extended(b"12 path=b\0c\n10 size=2\n19 linkpath=over\nx\n"),
         block(b"ignored", b'0', b"7777"),
         padded(b"hi"),
         block(b"link", b'1', b"3"),

@@ -1,4 +1,3 @@
-use super::super::notes::SkipReason;
 use super::super::pack::pack;
 use super::super::{BLOCK_BYTES, BUFFER_BYTES};
 use super::*;
@@ -195,6 +194,7 @@ fn hard_links_to_what_is_not_in_the_archive_are_skipped() {
             ),
             ("a hard link to nothing", archive().entry("a", EntryType::Link, "b")),
             ("a hard link to no name", archive().entry("a", EntryType::Link, "")),
+            ("a link without a target", archive().entry("a", EntryType::Symlink, "")),
             (
                 "a hard link to a directory",
                 archive().entry("a", directory, "").entry("b", EntryType::Link, "a"),
@@ -212,6 +212,8 @@ fn names_that_cannot_be_are_skipped() {
         vec![
             ("a file", archive().entry("a", directory, "").file("a", b"x")),
             ("a link", archive().entry("a", directory, "").entry("a", EntryType::Symlink, "b")),
+            ("a file without a name", archive().file("", b"x")),
+            ("a file named as the target", archive().file("a", b"y").file(".", b"x")),
         ],
     );
     check_skipped(
