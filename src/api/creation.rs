@@ -1,4 +1,4 @@
-//! The body of `POST /stream`: header fields for both responses, and a waiting time.
+//! The body of `POST /stream`: header fields for both responses, a waiting time, and a receipt.
 
 use super::Failure;
 use super::json::{invalid, kind, object};
@@ -49,7 +49,12 @@ pub struct Creation {
     pub headers: Option<Box<Headers>>,
     /// The waiting time in seconds instead of the default; never 0.
     pub ttl_s: Option<NonZeroU64>,
+    /// The source is answered once the destination's TCP has acknowledged every byte.
+    pub acked: bool,
 }
+
+/// The member that requests a receipt, and its value.
+pub(super) const ACKED: (&str, &str) = ("receipt", "acked");
 
 /// Parses a creation body. Unknown members are ignored.
 ///
@@ -58,12 +63,13 @@ pub struct Creation {
 pub fn parse(body: &[u8]) -> Result<Creation, Failure> {
     let mut members = object(body)?;
     let ttl_s = ttl_s(members.get("ttl_seconds"))?;
+    let acked = acked(&members)?;
     let headers = Headers {
         download: fields(&mut members, "download_headers")?,
         upload: fields(&mut members, "upload_headers")?,
     };
     let empty = headers.download.is_empty() && headers.upload.is_empty();
-    Ok(Creation { headers: (!empty).then(|| Box::new(headers)), ttl_s })
+    Ok(Creation { headers: (!empty).then(|| Box::new(headers)), ttl_s, acked })
 }
 
 /// Returns the value of a header field as sent on the wire.
@@ -81,6 +87,15 @@ fn ttl_s(value: Option<&Value>) -> Result<Option<NonZeroU64>, Failure> {
     let seconds = value.as_u64().and_then(NonZeroU64::new);
     let refusal = || format!("ttl_seconds must be an integer of at least 1, got {value}");
     seconds.map(Some).ok_or_else(|| invalid(refusal()))
+}
+
+fn acked(members: &Map<String, Value>) -> Result<bool, Failure> {
+    let (member, acked) = ACKED;
+    match members.get(member) {
+        None => Ok(false),
+        Some(value) if value == acked => Ok(true),
+        Some(other) => Err(invalid(format!("{member} must be \"{acked}\" or absent, got {other}"))),
+    }
 }
 
 fn fields(members: &mut Map<String, Value>, member: &str) -> Result<Map<String, Value>, Failure> {
@@ -165,13 +180,24 @@ mod tests {
     fn a_ttl_is_a_positive_integer_of_seconds() {
         for (text, seconds) in [("1", 1), ("86400", 86_400), ("18446744073709551615", u64::MAX)] {
             let body = format!(r#"{{"ttl_seconds":{text}}}"#);
-            let wanted = Creation { headers: None, ttl_s: NonZeroU64::new(seconds) };
+            let wanted = Creation { ttl_s: NonZeroU64::new(seconds), ..Creation::default() };
             assert_eq!(parse(body.as_bytes()), Ok(wanted), "{text}");
         }
         for text in ["0", "-1", "1.5", "1.0", "\"60\"", "\"60s\"", "true", "null", "[60]", "{}"] {
             let body = format!(r#"{{"ttl_seconds":{text}}}"#);
             let message = format!("ttl_seconds must be an integer of at least 1, got {text}");
             assert_eq!(parse(body.as_bytes()), Err(Failure::InvalidBody(message)), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_only_receipt_is_that_of_the_destinations_tcp() {
+        let acked = Ok(Creation { acked: true, ..Creation::default() });
+        assert_eq!(parse(br#"{"receipt":"acked"}"#), acked);
+        for value in ["\"none\"", "\"Acked\"", "\"\"", "true", "null", "1", "{}", "[\"acked\"]"] {
+            let message = format!("receipt must be \"acked\" or absent, got {value}");
+            let body = format!(r#"{{"receipt":{value}}}"#);
+            assert_eq!(parse(body.as_bytes()), Err(Failure::InvalidBody(message)), "{value}");
         }
     }
 

@@ -1,7 +1,8 @@
 //! A stream without both sides connected, as one process hands it to the next: one line of JSON.
 //! Its members are those of the bodies it was made from, and are parsed by the same rules.
 
-use super::{creation, report};
+use super::creation::{self, Creation};
+use super::report;
 use crate::rendezvous::{Headers, PeerReport, ReleasedStream};
 use serde_json::{Map, Value, json};
 use std::net::IpAddr;
@@ -28,6 +29,8 @@ pub struct Moved {
     pub headers: Option<Box<Headers>>,
     /// The pending report for the first client to connect.
     pub report: Option<PeerReport>,
+    /// Its source awaits the acknowledgement of the destination's TCP.
+    pub acked: bool,
 }
 
 /// Writes one line.
@@ -48,6 +51,10 @@ pub fn write(ReleasedStream { stream, creator }: &ReleasedStream, now: Instant) 
         members.insert("download_headers".into(), headers.download.clone().into());
         members.insert("upload_headers".into(), headers.upload.clone().into());
     }
+    if stream.awaits_ack() {
+        let (member, acked) = creation::ACKED;
+        members.insert(member.into(), acked.into());
+    }
     if let Some(PeerReport { status, name, message }) = stream.pending_report() {
         let report = json!({ "http_status": status, "name": name, "message": message });
         members.insert("report".into(), report);
@@ -66,6 +73,7 @@ pub fn read(line: &str) -> Option<Moved> {
         Some(value) => Some(value.as_str()?.parse().ok()?),
         None => None,
     };
+    let Creation { headers, acked, .. } = creation::parse(line.as_bytes()).ok()?;
     Some(Moved {
         creator,
         id: members.get("id")?.as_str()?.parse().ok()?,
@@ -73,8 +81,9 @@ pub fn read(line: &str) -> Option<Moved> {
         // Earlier versions do not write it.
         age: Duration::from_millis(members.get("age_ms").map_or(Some(0), Value::as_u64)?),
         left: Duration::from_millis(members.get("left_ms")?.as_u64()?),
-        headers: creation::parse(line.as_bytes()).ok()?.headers,
+        headers,
         report,
+        acked,
     })
 }
 
@@ -100,17 +109,21 @@ mod tests {
         let headers = creation::parse(fields).unwrap().headers;
         let creator = "192.0.2.7".parse().unwrap();
         let report = PeerReport { status: 418, name: "Tea".into(), message: "two\nlines".into() };
-        for (name, headers, report) in [
-            ("bare", None, None),
-            ("headers", headers.clone(), None),
-            ("report", None, Some(report.clone())),
-            ("both", headers, Some(report)),
+        for (name, headers, report, acked) in [
+            ("bare", None, None, false),
+            ("headers", headers.clone(), None, false),
+            ("report", None, Some(report.clone()), false),
+            ("receipt", None, None, true),
+            ("all", headers, Some(report), true),
         ] {
             let mut registry = Registry::new(limits);
             let id = Uuid::from_u128(7);
             let key = registry.create(id, headers.clone(), creator, now).unwrap();
             let later = now.monotonic + age;
             registry.wait_until(key, later + left, now);
+            if acked {
+                registry.await_ack(key);
+            }
             if let Some(report) = report.clone() {
                 let _ = registry.report(id, report, now);
             }
@@ -119,7 +132,8 @@ mod tests {
             assert_eq!(line.find('\n'), Some(line.len() - 1), "{name}: one line");
             let created_wall_ms = now.wall_ms;
             let creator = Some(creator);
-            let mut moved = Moved { id, created_wall_ms, age, left, creator, headers, report };
+            let mut moved =
+                Moved { id, created_wall_ms, age, left, creator, headers, report, acked };
             assert_eq!(read(&line), Some(moved.clone()), "{name}");
             moved.age = Duration::ZERO;
             let older = line.replace(r#""age_ms":1234,"#, "");

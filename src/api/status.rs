@@ -7,6 +7,12 @@ use crate::rendezvous::{Ending, Receipt, Side, Stream};
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
+/// Values of `receipt_by`: the receiver confirms that it has the data, its TCP that it has arrived.
+const RECEIVER: &str = "receiver";
+pub const TCP: &str = "tcp";
+
+const UNACKED: &str = "not acknowledged by the destination's TCP";
+
 /// Returns the status object; absent values are omitted.
 pub fn object(stream: &Stream) -> Value {
     let mut status = Map::new();
@@ -30,16 +36,41 @@ pub fn object(stream: &Stream) -> Value {
     if let Some(bottleneck) = stream.bottleneck() {
         status.insert("bottleneck".into(), bottleneck::object(bottleneck));
     }
-    let receipt = stream.receipt();
-    status.insert("receipt".into(), receipt.map_or("none", Receipt::name).into());
-    match receipt {
-        None | Some(Receipt::Expected | Receipt::Confirmed(None)) => None,
-        Some(Receipt::Confirmed(Some(digest))) => {
-            status.insert("receipt_digest".into(), (**digest).into())
-        }
-        Some(Receipt::Failed(reason)) => status.insert("receipt_error".into(), (**reason).into()),
-    };
+    match stream.receipt() {
+        Some(receipt) => insert_receipt(&mut status, receipt, RECEIVER),
+        None if stream.awaits_ack() => insert_receipt(&mut status, &of_tcp(stream), TCP),
+        None => _ = status.insert("receipt".into(), "none".into()),
+    }
     Value::Object(status)
+}
+
+fn insert_receipt(status: &mut Map<String, Value>, receipt: &Receipt, by: &str) {
+    status.insert("receipt".into(), receipt.name().into());
+    status.insert("receipt_by".into(), by.into());
+    match receipt {
+        Receipt::Expected | Receipt::Confirmed(None) => {}
+        Receipt::Confirmed(Some(digest)) => {
+            status.insert("receipt_digest".into(), (**digest).into());
+        }
+        Receipt::Failed(reason) => {
+            status.insert("receipt_error".into(), (**reason).into());
+        }
+    }
+}
+
+/// Returns the receipt of the destination's TCP: a stream that awaits it finishes with it.
+fn of_tcp(stream: &Stream) -> Receipt {
+    match stream.ending() {
+        None => Receipt::Expected,
+        Some(Ending::Finished(_)) => Receipt::confirmed(None),
+        Some(
+            Ending::TimedOut(_)
+            | Ending::Disconnected(_)
+            | Ending::Failed(_)
+            | Ending::TooLarge(_)
+            | Ending::Reported(_),
+        ) => Receipt::failed(UNACKED),
+    }
 }
 
 /// Returns the status object as an event.

@@ -49,9 +49,10 @@ pub fn bodies(data: &[u8]) {
         choices.rest().to_vec()
     };
     match creation::parse(&body) {
-        Ok(Creation { headers, ttl_s }) => {
+        Ok(Creation { headers, ttl_s, acked }) => {
             check_headers(headers.as_deref());
             check_ttl(&body, ttl_s);
+            check_receipt(&body, acked);
         }
         Err(failure) => check_failure(&failure),
     }
@@ -76,6 +77,10 @@ fn composed(choices: &mut Choices<'_>) -> String {
     if choices.one_in(3) {
         let seconds = choices.pick(&["1", "86400", "0", "-1", "60.0", "1e3", "\"60\"", "null"]);
         text.extend([",\"ttl_seconds\":", seconds]);
+    }
+    if choices.one_in(3) {
+        let receipt = choices.pick(&["\"acked\"", "\"ACKED\"", "\"\"", "true", "null", "{}"]);
+        text.extend([",\"receipt\":", receipt]);
     }
     if choices.one_in(2) {
         let status = choices.below(700).to_string();
@@ -104,6 +109,13 @@ fn check_ttl(body: &[u8], ttl_s: Option<NonZeroU64>) {
     let read: Value = serde_json::from_slice(body).unwrap_or_default();
     let said = read.get("ttl_seconds").map(ToString::to_string);
     assert_eq!(ttl_s.map(|seconds| seconds.to_string()), said);
+}
+
+/// Checks that a receipt is awaited exactly if the body requests it.
+fn check_receipt(body: &[u8], acked: bool) {
+    let read: Value = serde_json::from_slice(body).unwrap_or_default();
+    assert_eq!(read.get("receipt").is_some(), acked);
+    assert!(!acked || read["receipt"] == "acked");
 }
 
 /// Checks that the heads of both answers hold the accepted fields, in order, and no others.

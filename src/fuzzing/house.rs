@@ -35,6 +35,7 @@ struct Naive {
     /// Its creator's index in `CREATORS`, shared by addresses with common limits.
     creator: usize,
     report: Option<PeerReport>,
+    awaits_ack: bool,
     created: Duration,
     /// When it times out, later when it is forgotten.
     deadline: Duration,
@@ -106,6 +107,10 @@ impl House {
         if own.is_some() {
             self.registry.wait_until(key, *START + deadline, self.now());
         }
+        let awaits_ack = self.attempts.is_multiple_of(2);
+        if awaits_ack {
+            self.registry.await_ack(key);
+        }
         self.streams.push(Naive {
             id,
             key,
@@ -113,6 +118,7 @@ impl House {
             clients: [None, None],
             creator,
             report: None,
+            awaits_ack,
             created: self.now,
             deadline,
             ended: None,
@@ -324,6 +330,7 @@ impl House {
             assert_eq!(found.is_active(), stream.ended.is_none());
             assert_eq!(found.ended_wall_ms().is_some(), stream.ended.is_some());
             assert_eq!(found.pending_report(), stream.report.as_ref());
+            assert_eq!(found.awaits_ack(), stream.awaits_ack);
         }
         let timed = self.streams.iter().filter(|s| s.waits() || s.ended.is_some());
         let next = timed.map(|stream| *START + stream.deadline).min();

@@ -1,6 +1,7 @@
 //! Pairs clients, and plans how to move their bytes. PURE: identifiers and the time are passed in,
 //! and the next operation is returned; nothing here reads, writes or waits.
 
+pub mod ack_wait;
 pub mod addresses;
 pub mod batching;
 pub mod bottleneck;

@@ -246,6 +246,7 @@ pub struct Stream {
     rare: Option<Box<Rare>>,
     revision: u32,
     pub(super) watch: Watch,
+    awaits_ack: bool,
     /// When its sides connected: source, destination. In nanoseconds since its creation, counted
     /// from 1, because two `Option<Instant>` take twice the memory.
     joined: [Option<NonZeroU64>; 2],
@@ -272,6 +273,7 @@ impl Stream {
             rare: None,
             revision: 0,
             watch: Watch::Nobody,
+            awaits_ack: false,
             joined: [None; 2],
         }
     }
@@ -379,6 +381,15 @@ impl Stream {
     /// Removes its receipt.
     pub(super) fn take_receipt(&mut self) -> Option<Receipt> {
         self.rare.as_mut()?.receipt.take()
+    }
+
+    /// Whether its source awaits the acknowledgement of the destination's TCP.
+    pub fn awaits_ack(&self) -> bool {
+        self.awaits_ack
+    }
+
+    pub(super) fn await_ack(&mut self) {
+        self.awaits_ack = true;
     }
 
     /// Whether its end is known: it was interrupted, or finished and no receipt is expected.

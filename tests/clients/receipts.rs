@@ -1,8 +1,8 @@
 //! Whether the receiver has the data, as the sender reports it.
 
-use crate::support::{Relay, Wire, ask, parse};
+use crate::support::{Relay, Wire, ask, eventually, parse};
 use crate::workdir::{Desk, assert_complete, assert_ended};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// The last line of `--json`.
 fn last(json: &str) -> Value {
@@ -51,6 +51,31 @@ fn a_plain_client_confirms_nothing() {
         assert_complete(name, &sent);
         assert_eq!(last(&sent.stderr)["receipt"], "none", "{name}");
     }
+}
+
+#[test]
+fn the_acknowledgement_of_a_plain_clients_tcp_is_no_confirmation() {
+    let relay = Relay::start(&[]);
+    let (here, there) = (Desk::at(&relay), Desk::at(&relay));
+    here.put("a", "abc");
+    let id = relay.create_with(&json!({ "receipt": "acked" }));
+    let sending = here.start(&["send", "a", "--json", "--stream", &id]);
+    let received = there.curl(&["-f", &relay.url(&format!("/stream/{id}"))]).finish();
+    assert_eq!((received.status.code(), received.stdout.as_str()), (Some(0), "abc"));
+    let sent = sending.finish();
+    assert_complete("sent", &sent);
+    assert_eq!(last(&sent.stderr)["receipt"], "acked");
+
+    here.put("b", &"b".repeat(300_000));
+    let id = relay.create_with(&json!({ "receipt": "acked" }));
+    let mut destination = Wire::connect_narrow(relay.address());
+    destination.ask(&ask("GET", &format!("/stream/{id}")));
+    let sending = here.start(&["send", "b", "--stream", &id]);
+    eventually("all bytes are handed over", || {
+        (relay.status(&id)["bytes_transferred"] == 300_000).then_some(())
+    });
+    destination.reset();
+    assert_ended("reset", &sending.finish(), 4, "rdv: Stream destination closed unexpectedly (502");
 }
 
 #[test]

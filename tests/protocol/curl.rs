@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-use crate::support::{Framing, Relay, is_pattern, pattern};
+use crate::support::{Framing, Relay, is_pattern, parse, pattern};
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -222,5 +222,24 @@ fn a_refused_upload_receives_the_response() {
             run(curl(&here, &[patience, &["-T", "up", "-w", "%{http_code}", &url]].concat()));
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         assert!(text.contains("SessionNotFoundError") && text.ends_with("404"), "{text}");
+    }
+}
+
+#[test]
+fn an_upload_is_answered_once_the_download_was_received() {
+    let (relay, here) = (Relay::start(&[]), directory());
+    write_pattern(&here.path().join("up"), 3 << 20);
+    for version in ["--http1.1", "--http1.0"] {
+        let created = run(curl(&here, &["-d", r#"{"receipt":"acked"}"#, &relay.url("/stream")]));
+        let id = parse(&created.stdout)["stream"].as_str().expect("an id").to_owned();
+        let url = relay.url(&format!("/stream/{id}"));
+        let upload = curl(&here, &["-f", version, "-T", "up", &url]);
+        transfer_between(upload, curl(&here, &["-f", version, "-o", "down", &url]));
+        assert!(fs::read(here.path().join("down")).expect("a file") == pattern(21, 3 << 20));
+        let status = relay.status(&id);
+        assert_eq!(
+            (&status["receipt"], &status["receipt_by"]),
+            (&json!("confirmed"), &json!("tcp"))
+        );
     }
 }

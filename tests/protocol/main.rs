@@ -1,5 +1,6 @@
 //! What the relay does on the wire: streams, their states and endings, requests, limits.
 
+mod acked;
 mod bottleneck;
 mod create;
 mod curl;

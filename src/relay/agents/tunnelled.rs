@@ -65,8 +65,15 @@ impl Tunnels {
         feed_prefix(&mut io.conns[client], invites, &mut transfer);
         io.set_timeout(id, io.settings.sockets.agent_timeout);
         let owner = Owner::Request(slot);
-        let begin =
-            Begin { owner, source: client, destination: id, delimiter, transfer, pace: None };
+        let begin = Begin {
+            owner,
+            source: client,
+            destination: id,
+            delimiter,
+            transfer,
+            pace: None,
+            acked: false,
+        };
         transfers.begin(io, begin);
         io.conns.flush_or_close(client);
         if io.conns[client].peer_ended() {
@@ -195,8 +202,15 @@ impl Tunnels {
             Transfer::new(framing, delimiter, head, !io.settings.no_splice).head_at_once();
         feed_prefix(&mut io.conns[id], false, &mut transfer);
         let owner = Owner::Response(slot);
-        let begin =
-            Begin { owner, source: id, destination: client, delimiter, transfer, pace: None };
+        let begin = Begin {
+            owner,
+            source: id,
+            destination: client,
+            delimiter,
+            transfer,
+            pace: None,
+            acked: false,
+        };
         transfers.begin(io, begin);
         Ok(())
     }

@@ -27,10 +27,9 @@ use crate::ops::access_log::StreamEnd;
 use crate::ops::metrics::ConnPhase;
 use crate::relay::http1::{JsonPurpose, answer, takes_no_streams, too_busy};
 use crate::relay::io::{CloseMode, ConnId, Flushed, Http, Io, Role, Slot};
-use crate::relay::transfers::{Transfers, TurnResult, loss_of};
+use crate::relay::transfers::{Transfers, TurnResult};
 use crate::rendezvous::{
     Ending, Limits, ReceiptOutcome, Registered, Registry, Side, StateCounts, Stream, StreamKey,
-    TransferOutcome,
 };
 pub use listing::StreamListing;
 use role::{StreamRole, StreamSide};
@@ -110,7 +109,7 @@ impl Streams {
     }
 
     fn create(&mut self, io: &mut Io, id: ConnId, body: &[u8]) -> Result<(), Failure> {
-        let Creation { headers, ttl_s } = creation::parse(body)?;
+        let Creation { headers, ttl_s, acked } = creation::parse(body)?;
         if let Some(failure) = takes_no_streams(io) {
             return Err(failure);
         }
@@ -119,6 +118,9 @@ impl Streams {
         // A stream without sides may have been evicted.
         self.record(io);
         let key = made.map_err(|full| Failure::TooBusy(full.into()))?;
+        if acked {
+            self.registry.await_ack(key);
+        }
         let granted = ttl_s.map(|seconds| io.settings.granted_ttl(seconds.get()));
         if let Some(deadline) = granted.and_then(|ttl| io.now.monotonic.checked_add(ttl)) {
             self.registry.wait_until(key, deadline, io.now);
@@ -356,8 +358,7 @@ impl Streams {
         match (conn.outgoing, conn.incoming) {
             (None, None) => self.waiting_ready(io, id),
             (_, Some(transfer)) if side == Side::Destination && conn.peer_ended() => {
-                let outcome = TransferOutcome::DestinationGone(loss_of(conn));
-                let finished = transfers.end(io, transfer, outcome);
+                let finished = transfers.destination_ended(io, transfer);
                 self.finished(io, finished);
             }
             (_, _) if flushed == Flushed::Failed => io.conns.close(id, CloseMode::Orderly),

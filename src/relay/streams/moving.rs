@@ -26,13 +26,14 @@ pub(super) fn give_away(streams: &mut Streams, io: &mut Io) -> String {
 
 /// Takes over one stream that another process has given away; whether that succeeded.
 pub(super) fn adopt(streams: &mut Streams, io: &Io, moved: Moved) -> bool {
-    let Moved { id, created_wall_ms: wall_ms, age, left, creator, headers, report } = moved;
+    let Moved { id, created_wall_ms: wall_ms, age, left, creator, headers, report, acked } = moved;
     let Some(deadline) = io.now.monotonic.checked_add(left) else { return false };
     let monotonic = io.now.monotonic.checked_sub(age).unwrap_or(io.now.monotonic);
     let created = Now { monotonic, wall_ms };
     let adopted = AdoptedStream { id, headers, creator, created, deadline };
-    if streams.registry.adopt(adopted, io.now).is_err() {
-        return false;
+    let Ok(key) = streams.registry.adopt(adopted, io.now) else { return false };
+    if acked {
+        streams.registry.await_ack(key);
     }
     if let Some(report) = report {
         let _ = streams.registry.report(id, report, io.now);

@@ -134,7 +134,8 @@ impl Streams {
         io.journal.metrics.paired(waited);
         let (owner, pace) = (Owner::Stream(stream), pace(io));
         io.conns.set_deadline(destination, None);
-        transfers.begin(io, Begin { owner, source, destination, delimiter, transfer, pace });
+        let acked = self.registry.stream(stream).awaits_ack();
+        transfers.begin(io, Begin { owner, source, destination, delimiter, transfer, pace, acked });
         io.conns.flush_or_close(source);
     }
 

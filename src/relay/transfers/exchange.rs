@@ -3,6 +3,7 @@
 use super::meter::Meter;
 use crate::http::response::CONTINUE;
 use crate::relay::io::{Conn, ConnId, Slot};
+use crate::rendezvous::ack_wait::AckWait;
 use crate::rendezvous::batching::Batching;
 use crate::rendezvous::transfer::Delimiter;
 use crate::rendezvous::{Pace, StreamKey, Transfer, TransferOutcome};
@@ -36,6 +37,8 @@ pub struct Begin {
     pub transfer: Transfer,
     /// Its maximum pace.
     pub pace: Option<Pace>,
+    /// It is complete only once the destination's TCP has acknowledged every byte.
+    pub acked: bool,
 }
 
 /// A transfer that is over.
@@ -80,11 +83,21 @@ pub(super) struct Exchange {
     /// Whether the kernel gathers its bytes, as included in the total of all transfers.
     pub bulk: bool,
     pub meter: Meter,
+    pub ack: Ack,
+}
+
+/// Whether the destination's TCP must acknowledge every byte before a transfer is over.
+#[derive(Debug)]
+pub(super) enum Ack {
+    Needless,
+    Needed,
+    /// The complete body was handed over, and that is all that is missing.
+    Awaited(AckWait),
 }
 
 impl Exchange {
     pub fn new(begin: Begin, now: Instant) -> Self {
-        let Begin { owner, source, destination, delimiter, transfer, pace } = begin;
+        let Begin { owner, source, destination, delimiter, transfer, pace, acked } = begin;
         Self {
             owner,
             source,
@@ -102,7 +115,18 @@ impl Exchange {
             held: 0,
             bulk: false,
             meter: Meter::new(now),
+            ack: if acked { Ack::Needed } else { Ack::Needless },
         }
+    }
+
+    /// Whether the destination's TCP must acknowledge every byte.
+    pub fn needs_ack(&self) -> bool {
+        matches!(self.ack, Ack::Needed | Ack::Awaited(_))
+    }
+
+    /// Whether that is all that is missing.
+    pub fn awaits_ack(&self) -> bool {
+        matches!(self.ack, Ack::Awaited(_))
     }
 
     /// Returns an empty pipe to the pool: it is lent only while bytes are in flight.

@@ -5,9 +5,11 @@
 //! |---|---|
 //! | `mod` | all transfers: begin, drive, end; pacing, batching, stalling |
 //! | `exchange` | one transfer, its owner, and how it ended |
+//! | `acked` | waiting for the acknowledgement of the destination's TCP |
 //! | `step`, `budget` | one system call at a time, as many as a turn affords |
 //! | `meter`, `tcp_info` | how fast it is, and what limits its pace |
 
+mod acked;
 mod budget;
 mod exchange;
 mod meter;
@@ -15,12 +17,11 @@ mod step;
 mod tcp_info;
 
 pub use exchange::{Begin, Finished, Owner, feed_prefix};
-pub use step::loss_of;
 
 use crate::relay::io::{Io, Task, TransferId, sockopt};
 use crate::rendezvous::TransferOutcome;
 use crate::rendezvous::batching::SLACK;
-use crate::rendezvous::bottleneck::Bottleneck;
+use crate::rendezvous::bottleneck::{Bottleneck, WaitingOn};
 use crate::rendezvous::transfer::Loss;
 use crate::splice::pool::Pool;
 pub use budget::TransferBudget;
@@ -127,6 +128,10 @@ impl Transfers {
         let Self { slab, pool, pieces, held, .. } = self;
         let (_, exchange) = slab.get_mut(id.index as usize).filter(|(its, _)| *its == id)?;
         exchange.queued = false;
+        if exchange.awaits_ack() {
+            let (owner, finished) = (exchange.owner, self.check_ack(io, id));
+            return Some(TurnResult { owner, transferred: None, bottleneck: None, finished });
+        }
         let destination = exchange.destination;
         if !exchange.transfer.head_started() && io.conns[destination].peer_ended() {
             // Nothing is read for a destination that has left: its own turn reports that. A FIN
@@ -152,7 +157,11 @@ impl Transfers {
             let spliced = exchange.transfer.spliced() - spliced_before;
             io.journal.metrics.relayed(after - before, spliced);
         }
-        let waits_for = if let TurnEnd::Blocked(on) = turn { Some(on) } else { None };
+        let waits_for = match turn {
+            TurnEnd::Blocked(on) => Some(on),
+            TurnEnd::Over(_) if exchange.needs_ack() => Some(WaitingOn::Destination),
+            TurnEnd::Over(_) | TurnEnd::BudgetSpent => None,
+        };
         let due = exchange.meter.turn(now, after > before, waits_for);
         let owner = exchange.owner;
         self.count(id);
@@ -160,6 +169,12 @@ impl Transfers {
         let judged = matches!(owner, Owner::Stream(_)) && (due || over);
         let bottleneck = if judged { self.update_if(io, id, over) } else { None };
         let finished = match turn {
+            TurnEnd::Over(TransferOutcome::Complete)
+                if self.slab[id.index as usize].1.needs_ack() =>
+            {
+                self.await_ack(io, id);
+                self.check_ack(io, id)
+            }
             TurnEnd::Over(outcome) => Some(self.end(io, id, outcome)),
             TurnEnd::BudgetSpent => {
                 self.slab[id.index as usize].1.queued = true;
@@ -207,6 +222,9 @@ impl Transfers {
     pub fn timeout(&mut self, io: &mut Io, id: TransferId) -> Option<Finished> {
         let now = io.now.monotonic;
         let (_, exchange) = &mut self.slab[id.index as usize];
+        if exchange.awaits_ack() {
+            return self.check_ack(io, id);
+        }
         if exchange.paused_until.is_some() {
             self.enqueue(io, id);
             return None;

@@ -1,4 +1,4 @@
-//! Receipts of the receivers of streams.
+//! Receipts of the receivers of streams, and of their TCP.
 
 use super::{Registry, StreamKey, WEIGHT_MAX};
 use crate::rendezvous::receipt::{Receipt, ReceiptOutcome};
@@ -6,6 +6,11 @@ use crate::rendezvous::stream::StreamState;
 use uuid::Uuid;
 
 impl Registry {
+    /// Makes the source of a new stream await the acknowledgement of the destination's TCP.
+    pub fn await_ack(&mut self, StreamKey(key): StreamKey) {
+        self.streams[key as usize].await_ack();
+    }
+
     /// Notes that the destination of this stream announced a receipt.
     pub fn expect_receipt(&mut self, StreamKey(key): StreamKey) {
         self.streams[key as usize].set_receipt(Receipt::Expected);

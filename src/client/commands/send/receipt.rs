@@ -1,5 +1,6 @@
 //! The receipt of the receiver: whether it has the data, which the 200 of an upload does not say.
 
+use crate::api::status::TCP;
 use crate::client::clock;
 use crate::client::commands::{Exit, Failure};
 use crate::client::relay::{Refusal, Stream};
@@ -22,6 +23,8 @@ const DESTINATION_GONE: u16 = 502;
 pub(super) enum Confirmation {
     /// It has all of the data.
     Confirmed,
+    /// It reports nothing, but its TCP has received all of the data.
+    Acked,
     /// It reports nothing, as plain clients do.
     None,
 }
@@ -31,6 +34,7 @@ impl Confirmation {
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Confirmed => "confirmed",
+            Self::Acked => "acked",
             Self::None => "none",
         }
     }
@@ -39,6 +43,7 @@ impl Confirmation {
     pub(super) fn text(self) -> &'static str {
         match self {
             Self::Confirmed => "confirmed by the receiver",
+            Self::Acked => "acknowledged by the destination's TCP",
             Self::None => "handed over, not confirmed",
         }
     }
@@ -51,6 +56,7 @@ impl Confirmation {
 pub(super) fn wait(stream: &Stream, timeout: Duration) -> Result<Confirmation, Failure> {
     let status = settled(stream, timeout);
     match receipt(status.as_ref()) {
+        "confirmed" if is_of_tcp(status.as_ref()) => Ok(Confirmation::Acked),
         "confirmed" => Ok(Confirmation::Confirmed),
         "expected" if timeout.is_zero() => Ok(Confirmation::None),
         "expected" => {
@@ -72,12 +78,19 @@ pub(super) fn explain(stream: &Stream, refusal: Refusal) -> Failure {
         return refusal.into();
     }
     let status = settled(stream, REASON_TIME);
-    if receipt(status.as_ref()) == "failed" { failed(status.as_ref()) } else { refusal.into() }
+    // The receiver reports why; its TCP adds nothing to the refusal.
+    let reported = receipt(status.as_ref()) == "failed" && !is_of_tcp(status.as_ref());
+    if reported { failed(status.as_ref()) } else { refusal.into() }
 }
 
 fn failed(status: Option<&Value>) -> Failure {
     let reason = status.and_then(|status| status["receipt_error"].as_str()).unwrap_or("no reason");
     Failure::new(Exit::OtherSide, format!("failed at the receiver: {reason}"))
+}
+
+/// Whether the receipt is that of the receiver's TCP, which its program has no part in.
+fn is_of_tcp(status: Option<&Value>) -> bool {
+    status.is_some_and(|status| status["receipt_by"] == TCP)
 }
 
 fn receipt(status: Option<&Value>) -> &str {
