@@ -26,6 +26,8 @@ pub enum Busy {
     Agents,
     /// Requests in flight per agent (`--max-agent-requests`).
     AgentRequests,
+    /// Idle tunnels of an agent, for an upgrade.
+    AgentTunnels,
     /// New streams: an operator suspended the relay.
     Suspended,
     /// New work: the relay is about to stop.
@@ -44,7 +46,7 @@ pub enum Busy {
 
 impl Busy {
     /// All variants, in the order of their numbers.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Connections,
         Self::Descriptors,
         Self::AddressConnections,
@@ -55,6 +57,7 @@ impl Busy {
         Self::Followers,
         Self::Agents,
         Self::AgentRequests,
+        Self::AgentTunnels,
         Self::Suspended,
         Self::Stopping,
         Self::Replaced,
@@ -77,6 +80,7 @@ impl Busy {
             Self::Followers => "followers",
             Self::Agents => "agents",
             Self::AgentRequests => "agent_requests",
+            Self::AgentTunnels => "agent_tunnels",
             Self::Suspended => "suspended",
             Self::Stopping => "draining",
             Self::Replaced => "replaced",
@@ -110,6 +114,7 @@ impl Busy {
             }
             Self::Agents => "Agent limit reached (max-agents)",
             Self::AgentRequests => "Request limit of this agent reached (max-agent-requests)",
+            Self::AgentTunnels => "The agent has no idle tunnel for an upgrade (max-tunnels)",
             Self::Suspended => "The relay is suspended and accepts no new streams",
             Self::Stopping => "The relay is shutting down",
             Self::Replaced => "Another process has taken over; send the request again",

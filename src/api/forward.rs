@@ -4,9 +4,11 @@
 
 mod request;
 mod response;
+mod upgrade;
 
 pub use request::{BodyCarrier, Forwarding, correlation_id, request};
 pub use response::{AnswerBody, ResponseContext, answer_framing, response};
+pub use upgrade::Upgrade;
 
 /// The field that links a response to its request.
 const CORRELATION_ID: &str = "X-Correlation-Id";

@@ -48,8 +48,12 @@ pub struct BodyDecoder {
 enum Remaining {
     Length(u64),
     Chunks(ChunkDecoder),
+    UntilEnd,
     Nothing,
 }
+
+/// What is reported as left of a body that ends with its connection: more than any real one has.
+const UNBOUNDED: u64 = (1 << 63) - 1;
 
 impl BodyDecoder {
     /// Creates a decoder for a body of which nothing was read yet.
@@ -60,6 +64,19 @@ impl BodyDecoder {
             Framing::Chunked => Remaining::Chunks(ChunkDecoder::default()),
         };
         Self { rest, chunk_bytes: None, allowed: u64::MAX, trailers: None }
+    }
+
+    /// Creates a decoder for bytes that end with their connection, as after an upgrade.
+    pub fn until_end() -> Self {
+        Self { rest: Remaining::UntilEnd, chunk_bytes: None, allowed: u64::MAX, trailers: None }
+    }
+
+    /// Reports the end of the connection; whether that is the end of the body, too.
+    pub fn connection_ended(&mut self) -> bool {
+        if matches!(self.rest, Remaining::UntilEnd) {
+            self.rest = Remaining::Nothing;
+        }
+        self.is_over()
     }
 
     /// Limits a chunked body to this many bytes; an excess chunk is refused at its head. The caller
@@ -89,7 +106,7 @@ impl BodyDecoder {
     pub fn still_to_come(&self) -> Option<u64> {
         match self.rest {
             Remaining::Length(left) => Some(left),
-            Remaining::Chunks(_) => None,
+            Remaining::Chunks(_) | Remaining::UntilEnd => None,
             Remaining::Nothing => Some(0),
         }
     }
@@ -99,6 +116,7 @@ impl BodyDecoder {
         match &self.rest {
             Remaining::Length(left) => *left,
             Remaining::Chunks(decoder) => decoder.payload_left(),
+            Remaining::UntilEnd => UNBOUNDED,
             Remaining::Nothing => 0,
         }
     }
@@ -113,7 +131,7 @@ impl BodyDecoder {
     pub fn framing_hint(&self) -> usize {
         match &self.rest {
             Remaining::Chunks(decoder) => decoder.framing_hint(),
-            Remaining::Length(_) | Remaining::Nothing => 0,
+            Remaining::Length(_) | Remaining::UntilEnd | Remaining::Nothing => 0,
         }
     }
 
@@ -138,6 +156,12 @@ impl BodyDecoder {
                 Ok(taken)
             }
             Remaining::Chunks(_) => self.received_chunks(bytes, pieces),
+            Remaining::UntilEnd => {
+                if !bytes.is_empty() {
+                    pieces.push(0..bytes.len());
+                }
+                Ok(bytes.len())
+            }
             Remaining::Nothing => Ok(0),
         }
     }
@@ -152,6 +176,7 @@ impl BodyDecoder {
                 }
             }
             Remaining::Chunks(decoder) => decoder.took(count as u64),
+            Remaining::UntilEnd => {}
             Remaining::Nothing => debug_assert_eq!(count, 0, "the body is over"),
         }
     }

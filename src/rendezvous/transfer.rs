@@ -40,7 +40,7 @@ pub enum Delimiter {
     Length,
     /// By chunks (RFC 9112 7.1).
     Chunks,
-    /// By the end of the connection, for HTTP/1.0.
+    /// By the end of the connection, for HTTP/1.0 and after an upgrade.
     Close,
 }
 
@@ -174,8 +174,7 @@ pub struct PartialUpload {
 
 impl PartialUpload {
     /// Creates an upload of which nothing was read.
-    fn new(framing: Framing) -> Self {
-        let decoder = BodyDecoder::new(framing);
+    fn new(decoder: BodyDecoder) -> Self {
         Self { decoder, body_max: u64::MAX, digest: None, body: Vec::new(), lost: None }
     }
 
@@ -232,7 +231,15 @@ impl Transfer {
     /// Creates a transfer with `head` as its download head; it is sent with the first body byte or
     /// the end of the body, whichever is first. Without `splice` every byte is copied.
     pub fn new(upload: Framing, download: Delimiter, head: Vec<u8>, splice: bool) -> Self {
-        Self::resume(PartialUpload::new(upload), download, head, splice)
+        let upload = PartialUpload::new(BodyDecoder::new(upload));
+        Self::resume(upload, download, head, splice)
+    }
+
+    /// Creates one direction of an upgraded connection: every byte after `head` is passed on until
+    /// the source sends its FIN. Both sides are committed from the start.
+    pub fn upgraded(head: Vec<u8>, splice: bool) -> Self {
+        let upload = PartialUpload::new(BodyDecoder::until_end());
+        Self { head_started: true, ..Self::resume(upload, Delimiter::Close, head, splice) }
     }
 
     /// Creates a transfer for an upload that an earlier transfer returned.
@@ -500,6 +507,13 @@ impl Transfer {
         if self.piped == 0 {
             self.pipe_may = PipeUse::Grow;
             std::mem::swap(&mut self.loose, &mut self.after_pipe);
+        }
+    }
+
+    /// Notes that the source sent its FIN: the end of an upgraded direction, too early for a body.
+    pub fn source_ended(&mut self) {
+        if !self.upload.connection_ended() {
+            self.source_gone(Loss::Closed);
         }
     }
 

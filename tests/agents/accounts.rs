@@ -128,6 +128,27 @@ fn an_interrupted_call_is_logged_with_the_bytes_that_were_sent() {
 }
 
 #[test]
+fn an_upgraded_connection_is_logged_with_the_bytes_sent_to_its_client() {
+    let logged = Logged::start();
+    let agent = Agent::named(&logged.relay, Dialect::V1, "a");
+    let mut spare = Spare::of(&logged.relay, &agent);
+    let mut client = logged.relay.connect();
+    let request = ask("GET", "/api/a/ws").field("Connection", "Upgrade").field("Upgrade", "x");
+    client.ask(&request);
+    spare.head();
+    spare.send("HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\nhello");
+    assert_eq!(client.head().status, 101);
+    let mut api = spare.into_wire();
+    client.send("four");
+    assert_eq!(api.raw(4), b"four");
+    logged.await_calls("it continues", &[]);
+    client.finish_sending();
+    api.finish_sending();
+    logged.await_calls("it is over", &["GET /api/a/ws 101 5"]);
+    assert_eq!(logged.relay.admin_get("/socket").json()[0]["requests"], 1);
+}
+
+#[test]
 fn a_websocket_and_its_tunnels_are_logged_when_they_close() {
     let logged = Logged::start();
     let mut agent = Agent::named(&logged.relay, Dialect::V1, "a");

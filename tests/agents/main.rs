@@ -36,6 +36,7 @@ mod stalled;
 mod support;
 mod text;
 mod tokens;
+mod upgraded;
 mod upgrades;
 mod watchers;
 mod watching;

@@ -11,16 +11,16 @@ use crate::spare::{Spare, open_request};
 use crate::support::{Ending, Relay, Wire, ask, assert_error, chunks, is_pattern, pattern};
 
 /// A relay, an agent, one tunnel of it and a client.
-struct Spared {
-    relay: Relay,
-    agent: Agent,
-    spare: Spare,
-    client: Wire,
-    place: String,
+pub(crate) struct Spared {
+    pub(crate) relay: Relay,
+    pub(crate) agent: Agent,
+    pub(crate) spare: Spare,
+    pub(crate) client: Wire,
+    pub(crate) place: String,
 }
 
 impl Spared {
-    fn start(flags: &[&str]) -> Spared {
+    pub(crate) fn start(flags: &[&str]) -> Spared {
         let relay = Relay::start(&[BUSY, flags].concat());
         let agent = Agent::connect(&relay, Dialect::V1, Value::Null);
         let spare = Spare::of(&relay, &agent);
@@ -30,7 +30,7 @@ impl Spared {
     }
 
     /// A call goes over the tunnel, and is answered at once.
-    fn assert_next_call_succeeds(&mut self) {
+    pub(crate) fn assert_next_call_succeeds(&mut self) {
         self.client.ask(&ask("GET", &format!("{}/again", self.place)));
         let asked = self.spare.recv_request();
         assert_eq!(asked.line(), "GET /again");

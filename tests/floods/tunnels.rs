@@ -1,5 +1,5 @@
-//! Interim responses through tunnels. The relay closes a tunnel that has too many; each round brings
-//! a new one.
+//! Interim responses through tunnels, and upgraded tunnels. Each round opens a tunnel of its own: the
+//! relay closes one that has too many interim responses.
 
 use std::io::{ErrorKind, Write};
 use std::net::SocketAddr;
@@ -21,6 +21,33 @@ fn an_endless_interim_head() {
 }
 
 #[test]
+fn upgraded_connections_whose_clients_do_not_read() {
+    let relay = Relay::start(&[&FLAGS[..], &["--agent-heartbeat", "1h"]].concat());
+    let agents: Vec<Agent> =
+        (0..AGENTS).map(|_| Agent::connect(&relay, Dialect::V1, Value::Null)).collect();
+    let address = relay.address();
+    let rounds = agents.iter().map(|agent| upgraded(address, agent)).collect();
+    assert_served("unread upgraded connections", relay, rounds);
+}
+
+fn upgraded<'r>(address: SocketAddr, agent: &Agent) -> Rounds<'r> {
+    let open = open_request(agent);
+    let call = ask("GET", &agent.path()).field("Connection", "Upgrade").field("Upgrade", "x");
+    let call = call.bytes();
+    Box::new(move || {
+        let mut tunnel = asked(address, &open)?;
+        let mut client = connect(address)?;
+        client.write_all(&call)?;
+        read_head(&mut tunnel)?;
+        tunnel.write_all(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n")?;
+        read_head(&mut client)?;
+        tunnel.set_nonblocking(true)?;
+        while tunnel.write(&[0; 64 << 10]).is_ok() {}
+        Ok(())
+    })
+}
+
+#[test]
 fn endless_interim_heads() {
     let interim = "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n".repeat(1000);
     flood("interim heads", "", &interim);
@@ -35,17 +62,22 @@ fn flood(name: &str, begin: &str, then: &str) {
     assert_served(name, relay, rounds);
 }
 
-fn rounds<'r>(address: SocketAddr, agent: &Agent, begin: &'r str, then: &'r str) -> Rounds<'r> {
+/// The request that opens a tunnel of this agent.
+fn open_request(agent: &Agent) -> Vec<u8> {
     let secret = agent.welcome().tunnel_secret.expect("a secret for tunnels").to_string();
-    let bring = ask("GET", "/socket/spare")
+    ask("GET", "/socket/spare")
         .field("Connection", "Upgrade")
         .field("Upgrade", "rdv.spare.v1")
         .field("Rdv-Connection", &agent.welcome().connection.to_string())
         .field("Rdv-Spare", &secret)
-        .bytes();
+        .bytes()
+}
+
+fn rounds<'r>(address: SocketAddr, agent: &Agent, begin: &'r str, then: &'r str) -> Rounds<'r> {
+    let open = open_request(agent);
     let call = ask("GET", &agent.path()).bytes();
     Box::new(move || {
-        let mut tunnel = asked(address, &bring)?;
+        let mut tunnel = asked(address, &open)?;
         let mut client = connect(address)?;
         client.write_all(&call)?;
         read_head(&mut tunnel)?;

@@ -64,6 +64,11 @@ impl Wire {
         Wire::timed(stream)
     }
 
+    /// Speaks over a connection of which these bytes were received, but not yet taken.
+    pub(crate) fn resumed(stream: TcpStream, received: Vec<u8>) -> Wire {
+        Wire { received, ..Wire::over(stream) }
+    }
+
     fn timed(stream: TcpStream) -> Wire {
         stream.set_read_timeout(Some(PATIENCE)).expect("SO_RCVTIMEO");
         stream.set_write_timeout(Some(PATIENCE)).expect("SO_SNDTIMEO");
@@ -283,6 +288,16 @@ impl Wire {
         }
     }
 
+    /// Reads this many raw bytes; panics if the connection ends before.
+    pub(crate) fn raw(&mut self, count: usize) -> Vec<u8> {
+        while self.received.len() < count {
+            if let Arrival::End(ending) = self.receive() {
+                panic!("{ending:?} after {} of {count} bytes", self.received.len());
+            }
+        }
+        self.received.drain(..count).collect()
+    }
+
     /// Reads raw bytes to the end of the connection.
     pub(crate) fn read_to_end(&mut self) -> (Vec<u8>, Ending) {
         loop {
@@ -306,6 +321,11 @@ impl Wire {
         self.stream.set_nonblocking(false).expect("O_NONBLOCK");
         let silent = matches!(&found, Err(error) if error.kind() == ErrorKind::WouldBlock);
         assert!(silent, "not silent: {found:?}");
+    }
+
+    /// How many received bytes were not read yet.
+    pub(crate) fn unread_bytes(&self) -> u64 {
+        rustix::io::ioctl_fionread(&self.stream).expect("FIONREAD")
     }
 
     /// Says FIN and goes on reading.

@@ -1,6 +1,6 @@
 //! The head of a call on its way to the agent.
 
-use super::{CORRELATION_ID, sole_correlation_id};
+use super::{CORRELATION_ID, Upgrade, sole_correlation_id};
 use crate::http::framing::Framing;
 use crate::http::head::{Method, RequestHead};
 use crate::http::hop::HopByHop;
@@ -29,6 +29,8 @@ pub struct Forwarding<'f> {
     pub request_id: Option<(&'f str, &'f str)>,
     /// The carrier of the body on its way to the agent.
     pub body: BodyCarrier,
+    /// The upgrade that is offered to the agent.
+    pub upgrade: Option<&'f Upgrade>,
 }
 
 /// How a body is carried to the agent.
@@ -57,7 +59,11 @@ pub fn request(head: &RequestHead<'_, '_>, to: &Forwarding<'_>, out: &mut Vec<u8
     let writer = HeadWriter::request(out, head.method_name, &target);
     let writer = passed(writer, head, to);
     let writer = forwarded(writer, head, to);
-    framed(identified(writer, head, to), head, to.body).end();
+    let mut writer = framed(identified(writer, head, to), head, to.body);
+    if let Some(upgrade) = to.upgrade {
+        writer = writer.field("Connection", b"Upgrade").field("Upgrade", upgrade.protocols());
+    }
+    writer.end();
 }
 
 /// Writes the client's own fields.

@@ -1,6 +1,6 @@
 //! The head of an agent's response on its way to the client.
 
-use super::{CORRELATION_ID, sole_correlation_id};
+use super::{CORRELATION_ID, Upgrade, sole_correlation_id};
 use crate::api::Failure;
 use crate::http::answer::{AnswerError, AnswerFraming, AnswerHead};
 use crate::http::date::HttpDate;
@@ -25,6 +25,8 @@ pub enum AnswerBody {
     Chunked,
     /// With the connection, or with the frames that carry it.
     UntilClose,
+    /// There is none: another protocol follows the head (101).
+    Upgraded,
 }
 
 impl AnswerBody {
@@ -34,7 +36,9 @@ impl AnswerBody {
             (Self::Absent { .. }, _) => None,
             (Self::Length(_), _) => Some(Delimiter::Length),
             (Self::Chunked | Self::UntilClose, Version::Http11) => Some(Delimiter::Chunks),
-            (Self::Chunked | Self::UntilClose, Version::Http10) => Some(Delimiter::Close),
+            (Self::Chunked | Self::UntilClose, Version::Http10) | (Self::Upgraded, _) => {
+                Some(Delimiter::Close)
+            }
         }
     }
 }
@@ -57,11 +61,19 @@ pub struct ResponseContext<'r> {
     pub request_id: Option<(&'r str, &'r str)>,
 }
 
-/// Returns where the body of a response to such a request ends (RFC 9112, section 6.3).
+/// Returns where the body of a response to such a request ends (RFC 9112, section 6.3). `offered`: the
+/// upgrade that the response may accept.
 ///
 /// # Errors
 /// [`Failure::AgentBroke`] if the end is ambiguous, or the response is not final (1xx).
-pub fn answer_framing(answer: &AnswerHead, asked: Method) -> Result<AnswerBody, Failure> {
+pub fn answer_framing(
+    answer: &AnswerHead,
+    asked: Method,
+    offered: Option<&Upgrade>,
+) -> Result<AnswerBody, Failure> {
+    if offered.is_some_and(|upgrade| upgrade.is_accepted_by(answer)) {
+        return Ok(AnswerBody::Upgraded);
+    }
     if answer.status == 101 {
         return Err(Failure::AgentBroke("it switches to a protocol that was not requested"));
     }
@@ -101,6 +113,11 @@ pub fn response(answer: &AnswerHead, to: &ResponseContext<'_>, out: &mut Vec<u8>
         writer = writer.field(CORRELATION_ID, to.correlation_id.as_bytes());
     }
     let delimiter = to.body.delimiter(to.version);
+    if to.body == AnswerBody::Upgraded {
+        let protocols: Vec<_> = answer.all("Upgrade").collect();
+        writer = writer.field("Connection", b"Upgrade");
+        return writer.field("Upgrade", &protocols.join(&b", "[..])).end();
+    }
     let keep_alive = to.keep_alive && delimiter != Some(Delimiter::Close);
     framed(writer, to.body, delimiter).connection(keep_alive, to.version).end();
 }
@@ -135,9 +152,13 @@ fn framed(
         (_, AnswerBody::Length(bytes) | AnswerBody::Absent { length: Some(bytes) }) => {
             writer.content_length(bytes)
         }
-        (_, AnswerBody::Absent { length: None } | AnswerBody::Chunked | AnswerBody::UntilClose) => {
-            writer
-        }
+        (
+            _,
+            AnswerBody::Absent { length: None }
+            | AnswerBody::Chunked
+            | AnswerBody::UntilClose
+            | AnswerBody::Upgraded,
+        ) => writer,
     }
 }
 

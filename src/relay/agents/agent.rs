@@ -48,6 +48,8 @@ pub struct Agent {
     pub idle: Vec<Slot>,
     /// Its tunnels that carry a call.
     pub carrying: Vec<Slot>,
+    /// Its tunnels that switched to another protocol, and count as tunnels no more.
+    pub upgraded: Vec<Slot>,
     /// It was sent, or sent itself, the notice that no new requests follow.
     pub leaving: bool,
     /// A waiter found its send backlog too large.
@@ -84,6 +86,7 @@ impl Agent {
             waiting: HashMap::new(),
             idle: Vec::new(),
             carrying: Vec::new(),
+            upgraded: Vec::new(),
             leaving: false,
             backlogged: false,
             held_up_since: None,
@@ -98,7 +101,7 @@ impl Agent {
 
     /// Returns the number of calls and requests in progress.
     pub fn in_flight(&self) -> usize {
-        self.session.exchanges() + self.carrying.len()
+        self.session.exchanges() + self.carrying.len() + self.upgraded.len()
     }
 
     /// Returns the number of its tunnels, idle or in use.
@@ -139,5 +142,6 @@ impl Agent {
     pub fn forget_tunnel(&mut self, tunnel: Slot) {
         self.idle.retain(|other| *other != tunnel);
         self.carrying.retain(|other| *other != tunnel);
+        self.upgraded.retain(|other| *other != tunnel);
     }
 }

@@ -64,12 +64,12 @@ impl Calls {
         let Io { conns, journal, date, .. } = io;
         let conn = &mut conns[call.id];
         let Conn { reply, note, output, .. } = conn;
-        let body = forward::answer_framing(&answer, call.method)?;
+        let body = forward::answer_framing(&answer, call.method, None)?;
         let delimiter = body.delimiter(reply.version);
         let left = match body {
             AnswerBody::Length(bytes) => Some(bytes),
             AnswerBody::Absent { .. } => Some(0),
-            AnswerBody::Chunked | AnswerBody::UntilClose => None,
+            AnswerBody::Chunked | AnswerBody::UntilClose | AnswerBody::Upgraded => None,
         };
         if over && left.is_some_and(|left| left > 0) {
             return Err(Failure::AgentBroke(TOO_SHORT));

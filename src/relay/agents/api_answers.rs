@@ -120,7 +120,7 @@ impl ApiRequests {
         answer: &AnswerHead,
     ) -> Result<bool, Failure> {
         let request = &mut self.all[slot.key()];
-        let body = forward::answer_framing(answer, request.method)?;
+        let body = forward::answer_framing(answer, request.method, None)?;
         let rest = match body {
             AnswerBody::Absent { .. } => {
                 RemainingAnswer::Framed(BodyDecoder::new(Framing::Length(0)))
@@ -129,7 +129,7 @@ impl ApiRequests {
                 RemainingAnswer::Framed(BodyDecoder::new(Framing::Length(bytes)))
             }
             AnswerBody::Chunked => RemainingAnswer::Framed(BodyDecoder::new(Framing::Chunked)),
-            AnswerBody::UntilClose => RemainingAnswer::UntilClose,
+            AnswerBody::UntilClose | AnswerBody::Upgraded => RemainingAnswer::UntilClose,
         };
         let over = matches!(&rest, RemainingAnswer::Framed(decoder) if decoder.is_over());
         // HTTP/1.0 has no framing but a length: otherwise the frames mark the end.

@@ -120,6 +120,7 @@ impl ApiRequests {
             correlation_id,
             request_id: None,
             body: BodyCarrier::Http1,
+            upgrade: None,
         };
         let mut request = Vec::with_capacity(512);
         forward::request(&parsed, &to, &mut request);

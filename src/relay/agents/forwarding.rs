@@ -2,7 +2,7 @@
 //! request head that the agent receives.
 
 use super::sessions::Sessions;
-use crate::api::forward::{self, BodyCarrier, Forwarding};
+use crate::api::forward::{self, BodyCarrier, Forwarding, Upgrade};
 use crate::api::{Busy, Callee, Failure};
 use crate::http::framing::Framing;
 use crate::http::head::{FIELDS_MAX, Method};
@@ -24,6 +24,8 @@ pub(super) struct Outgoing {
     pub correlation_id: Box<str>,
     /// The head that the agent receives.
     pub head: Vec<u8>,
+    /// The upgrade that it offers.
+    pub upgrade: Option<Upgrade>,
 }
 
 /// Returns the correlation id of a request: the client's own, unless another pending request to the
@@ -74,7 +76,7 @@ pub(super) fn head(
     id: ConnId,
     request: Request<'_, '_>,
     (prefix, rest, correlation_id): (&str, &str, &str),
-    body: BodyCarrier,
+    (body, upgrade): (BodyCarrier, Option<&Upgrade>),
 ) -> Vec<u8> {
     let conn = &io.conns[id];
     let peer = conn.peer.ip();
@@ -83,8 +85,17 @@ pub(super) fn head(
     let request_id = request_id.map(|(ids, id)| (ids.header(), id));
     let trusted = io.settings.trusts(peer);
     let underscores = io.settings.sockets.pass_underscores;
-    let to =
-        Forwarding { rest, prefix, peer, trusted, underscores, correlation_id, request_id, body };
+    let to = Forwarding {
+        rest,
+        prefix,
+        peer,
+        trusted,
+        underscores,
+        correlation_id,
+        request_id,
+        body,
+        upgrade,
+    };
     let mut head = Vec::with_capacity(512);
     forward::request(request.head, &to, &mut head);
     head

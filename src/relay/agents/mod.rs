@@ -11,6 +11,7 @@
 //! | `forwarding` | whether an agent can be called, and the head it receives |
 //! | `calls`, `answers` | a client's request through the WebSocket, and the answer to it |
 //! | `tunnels`, `tunnelled`, `tunnel_endings` | the same through a tunnel, where the kernel moves the bytes |
+//! | `upgraded` | a tunnel and its client after both switched to another protocol |
 //! | `api_requests`, `api_answers` | an agent's request to the relay's own API |
 //! | `list`, `listing`, `subscribers`, `events` | which agents are connected, and their changes |
 //!
@@ -35,8 +36,9 @@ mod subscribers;
 mod tunnel_endings;
 mod tunnelled;
 mod tunnels;
+mod upgraded;
 
-use crate::api::forward::BodyCarrier;
+use crate::api::forward::{BodyCarrier, Upgrade};
 use crate::api::{Busy, Callee, Failure};
 use crate::http::framing::Framing;
 use crate::http::reject::Reject;
@@ -110,9 +112,14 @@ impl Agents {
             Err(failure) => return request.refuse(io, id, &failure),
         };
         let tunnel = tunnels.take(io, sessions, agent);
+        let upgrade = Upgrade::offered(request.head);
+        if upgrade.is_some() && tunnel.is_none() {
+            return request.refuse(io, id, &Failure::TooBusy(Busy::AgentTunnels));
+        }
         let carrying = if tunnel.is_some() { BodyCarrier::Http1 } else { BodyCarrier::Frames };
         let prefix = forwarding::prefix_of(callee);
-        let head = forwarding::head(io, id, request, (&prefix, rest, &correlation_id), carrying);
+        let place = (prefix.as_str(), rest, &*correlation_id);
+        let head = forwarding::head(io, id, request, place, (carrying, upgrade.as_ref()));
         let over = request.head.framing == Framing::Length(0);
         // --max-head may exceed what frames can carry.
         if !sessions[agent].session.takes_request(&head, over) {
@@ -122,7 +129,8 @@ impl Agents {
             return request.refuse(io, id, &Failure::Rejected(Reject::HeadTooLong));
         }
         sessions[agent].requests += 1;
-        let outgoing = Outgoing { method: request.head.method, correlation_id, head };
+        let method = request.head.method;
+        let outgoing = Outgoing { method, correlation_id, head, upgrade };
         match tunnel {
             Some(tunnel) => tunnels.begin(io, transfers, (id, tunnel), outgoing, request),
             None => calls.begin(io, sessions, (id, agent), outgoing, request),
@@ -146,7 +154,9 @@ impl Agents {
             AgentRole::Agent(agent) => self.agent_ready(io, agent),
             AgentRole::Call(call) => calls.ready(io, sessions, call),
             AgentRole::Tunnel(tunnel) => tunnels.ready(io, transfers, sessions, tunnel),
-            AgentRole::Caller(_) => tunnelled::caller_ready(io, transfers, id),
+            AgentRole::Caller(tunnel) => {
+                tunnels.caller_ready(io, transfers, sessions, (tunnel, id))
+            }
             AgentRole::ApiRequest(request) => api_requests.ready(io, sessions, request),
             AgentRole::Listing(reader) => lists.ready(io, sessions, id, reader),
             AgentRole::Subscriber(_) => Subscribers::ready(io, id),
@@ -374,7 +384,7 @@ impl Agents {
         }
         if *how == Closed::Silent {
             // When its WebSocket is cut off, so are its tunnels, and they have no heartbeat.
-            for tunnel in &agent.carrying {
+            for tunnel in agent.carrying.iter().chain(&agent.upgraded) {
                 io.conns.close(self.tunnels.connection(*tunnel), CloseMode::Orderly);
             }
         }

@@ -5,12 +5,14 @@ use super::role::release;
 use super::sessions::Sessions;
 use super::tunnelled::TunnelledCall;
 use super::tunnels::{Tunnel, Tunnels};
+use super::upgraded;
 use crate::api::Failure;
 use crate::relay::http1::{cut, fail, follow, settled};
-use crate::relay::io::{CloseMode, Io, OnFlushed, Slot};
+use crate::relay::io::{CloseMode, ConnId, Io, OnFlushed, Slot};
 use crate::relay::transfers::{Finished, Transfers};
 use crate::rendezvous::TransferOutcome;
 use crate::rendezvous::transfer::{Delimiter, Loss};
+use uuid::Uuid;
 
 /// The outcome of a transfer that has no receiver any more.
 const NOT_WANTED: TransferOutcome = TransferOutcome::DestinationGone(Loss::Closed);
@@ -36,6 +38,9 @@ impl Tunnels {
         finished: &Finished,
     ) {
         let tunnel = &mut self.all[slot.key()];
+        if tunnel.call().upgraded {
+            return self.direction_finished(io, transfers, sessions, slot, finished);
+        }
         let failure = match finished.outcome {
             TransferOutcome::Complete => {
                 tunnel.call().sent = true;
@@ -74,6 +79,10 @@ impl Tunnels {
         finished: &Finished,
     ) {
         note(io, finished);
+        if self.all[slot.key()].call().upgraded {
+            count(sessions, self.all[slot.key()].agent, finished);
+            return self.direction_finished(io, transfers, sessions, slot, finished);
+        }
         let client = finished.destination;
         match finished.outcome {
             TransferOutcome::Complete => self.complete(io, transfers, sessions, slot, finished),
@@ -101,9 +110,7 @@ impl Tunnels {
         let (TunnelledCall { sent, .. }, _) = self.take_call(io, transfers, slot);
         let Tunnel { agent, keeps, .. } = self.all[slot.key()];
         if keeps && sent {
-            if let Some(agent) = sessions.find(agent) {
-                sessions[agent].bytes_in += finished.transfer.transferred();
-            }
+            count(sessions, agent, finished);
             self.give_back(io, sessions, slot);
         } else {
             self.remove(io, sessions, slot);
@@ -118,6 +125,47 @@ impl Tunnels {
         }
         let after = settled(io, after, sent);
         follow(io, client, after);
+    }
+
+    /// Handles the end of one direction of an upgraded connection.
+    fn direction_finished(
+        &mut self,
+        io: &mut Io,
+        transfers: &mut Transfers,
+        sessions: &mut Sessions,
+        slot: Slot,
+        finished: &Finished,
+    ) {
+        if !upgraded::continues(io, self.all[slot.key()].id, finished) {
+            self.end_upgraded(io, transfers, sessions, slot);
+        }
+    }
+
+    /// Handles an event on one connection of an upgraded pair that concerns no transfer: only a
+    /// reset matters, since a FIN is read by the transfer.
+    pub fn upgraded_ready(
+        &mut self,
+        io: &mut Io,
+        transfers: &mut Transfers,
+        sessions: &mut Sessions,
+        (slot, id): (Slot, ConnId),
+    ) {
+        if upgraded::was_reset(io, id) {
+            self.end_upgraded(io, transfers, sessions, slot);
+        }
+    }
+
+    /// Ends both directions of an upgraded connection.
+    fn end_upgraded(
+        &mut self,
+        io: &mut Io,
+        transfers: &mut Transfers,
+        sessions: &mut Sessions,
+        slot: Slot,
+    ) {
+        let (call, _) = self.take_call(io, transfers, slot);
+        self.remove(io, sessions, slot);
+        io.conns.close(call.client, CloseMode::Orderly);
     }
 
     /// Fails a call: the client is answered, or cut off if its answer has begun.
@@ -171,6 +219,7 @@ impl Tunnels {
     ) -> (TunnelledCall, Option<Delimiter>) {
         let tunnel = &mut self.all[slot.key()];
         let Some(call) = tunnel.call.take() else { unreachable!("a call ends once") };
+        let upgraded = call.upgraded;
         let conn = &io.conns[tunnel.id];
         let (request, response) = (conn.incoming, conn.outgoing);
         if let Some(request) = request {
@@ -182,7 +231,15 @@ impl Tunnels {
             finished.delimiter
         });
         release(io, call.client);
-        (*call, begun)
+        // An upgraded connection is past its answer, even with this direction complete.
+        (*call, begun.or(upgraded.then_some(Delimiter::Close)))
+    }
+}
+
+/// Counts the body of a response as received from its agent.
+fn count(sessions: &mut Sessions, agent: Uuid, finished: &Finished) {
+    if let Some(agent) = sessions.find(agent) {
+        sessions[agent].bytes_in += finished.transfer.transferred();
     }
 }
 

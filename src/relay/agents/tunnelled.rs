@@ -5,8 +5,9 @@ use super::forwarding::Outgoing;
 use super::role::AgentRole;
 use super::sessions::Sessions;
 use super::tunnels::Tunnels;
+use super::upgraded;
 use crate::api::Failure;
-use crate::api::forward::{self, AnswerBody, ResponseContext};
+use crate::api::forward::{self, AnswerBody, ResponseContext, Upgrade};
 use crate::http::answer::AnswerHead;
 use crate::http::answer_reader::AnswerReader;
 use crate::http::fields::members;
@@ -31,6 +32,10 @@ pub(super) struct TunnelledCall {
     pub correlation_id: Box<str>,
     /// Its complete request was sent.
     pub sent: bool,
+    /// The upgrade that it offers.
+    pub upgrade: Option<Upgrade>,
+    /// The upgrade was accepted: no HTTP follows.
+    pub upgraded: bool,
     /// Reads the head of the answer.
     pub reader: AnswerReader,
 }
@@ -45,10 +50,12 @@ impl Tunnels {
         outgoing: Outgoing,
         request: Request<'_, '_>,
     ) -> usize {
-        let Outgoing { method, correlation_id, head } = outgoing;
+        let Outgoing { method, correlation_id, head, upgrade } = outgoing;
         let framing = request.head.framing;
         let reader = AnswerReader::default();
-        let call = TunnelledCall { client, method, correlation_id, sent: false, reader };
+        let (sent, upgraded) = (false, false);
+        let call =
+            TunnelledCall { client, method, correlation_id, sent, upgrade, upgraded, reader };
         let tunnel = &mut self.all[slot.key()];
         tunnel.keeps = true;
         tunnel.call = Some(Box::new(call));
@@ -92,8 +99,12 @@ impl Tunnels {
     ) {
         let tunnel = &self.all[slot.key()];
         let id = tunnel.id;
-        if tunnel.call.is_none() {
-            return self.idle_ready(io, slot);
+        match &tunnel.call {
+            None => return self.idle_ready(io, slot),
+            Some(call) if call.upgraded => {
+                return self.upgraded_ready(io, transfers, sessions, (slot, id));
+            }
+            Some(_) => {}
         }
         if flush_before_transfer(io, transfers, id) && io.conns[id].outgoing.is_none() {
             self.read_answer(io, transfers, sessions, slot);
@@ -124,8 +135,18 @@ impl Tunnels {
                 Ok(Some(answer)) => self.begin_response(io, transfers, slot, &answer),
                 Err(failure) => Err(failure),
             };
-            if let Err(failure) = begun {
-                self.fail(io, transfers, sessions, slot, &failure);
+            match begun {
+                Ok(AnswerBody::Upgraded) => {
+                    let tunnel = &mut self.all[slot.key()];
+                    upgraded::begin(io, transfers, sessions, (slot, tunnel));
+                }
+                Ok(
+                    AnswerBody::Absent { .. }
+                    | AnswerBody::Length(_)
+                    | AnswerBody::Chunked
+                    | AnswerBody::UntilClose,
+                ) => {}
+                Err(failure) => self.fail(io, transfers, sessions, slot, &failure),
             }
             return;
         }
@@ -142,14 +163,14 @@ impl Tunnels {
         head.map_err(|error| Failure::AgentBroke(error.message()))
     }
 
-    /// Begins the response: the answer's body goes to the client.
+    /// Begins the response: the answer's body goes to the client. Returns where it ends.
     fn begin_response(
         &mut self,
         io: &mut Io,
         transfers: &mut Transfers,
         slot: Slot,
         answer: &AnswerHead,
-    ) -> Result<(), Failure> {
+    ) -> Result<AnswerBody, Failure> {
         // HTTP/1.0 does not keep the connection open unless requested (RFC 9112, section 9.3), and
         // the relay does not request it.
         let closes = answer.version == Version::Http10
@@ -160,16 +181,20 @@ impl Tunnels {
         let tunnel = &mut self.all[slot.key()];
         tunnel.keeps = !closes && tunnel.keeps;
         let id = tunnel.id;
-        let TunnelledCall { client, method, ref correlation_id, sent, .. } = *tunnel.call();
+        let TunnelledCall { client, method, ref correlation_id, sent, ref upgrade, .. } =
+            *tunnel.call();
+        // An agent cannot accept an upgrade that it has not received.
+        let offered = upgrade.as_ref().filter(|_| sent);
         let ending = io.mode.is_ending();
         let Io { conns, journal, date, .. } = io;
         let conn = &mut conns[client];
         let Conn { reply, note, .. } = conn;
-        let body = forward::answer_framing(answer, method)?;
+        let body = forward::answer_framing(answer, method, offered)?;
         let framing = match body {
-            AnswerBody::Absent { .. } => Framing::Length(0),
-            AnswerBody::Length(bytes) => Framing::Length(bytes),
-            AnswerBody::Chunked => Framing::Chunked,
+            AnswerBody::Absent { .. } => Some(Framing::Length(0)),
+            AnswerBody::Length(bytes) => Some(Framing::Length(bytes)),
+            AnswerBody::Chunked => Some(Framing::Chunked),
+            AnswerBody::Upgraded => None,
             AnswerBody::UntilClose => {
                 return Err(Failure::AgentBroke("nothing but its end delimits it"));
             }
@@ -198,8 +223,11 @@ impl Tunnels {
         }
         journal.answered(conn, answer.status);
         let delimiter = delimiter.unwrap_or(Delimiter::Length);
-        let mut transfer =
-            Transfer::new(framing, delimiter, head, !io.settings.no_splice).head_at_once();
+        let splice = !io.settings.no_splice;
+        let mut transfer = match framing {
+            Some(framing) => Transfer::new(framing, delimiter, head, splice).head_at_once(),
+            None => Transfer::upgraded(head, splice),
+        };
         feed_prefix(&mut io.conns[id], false, &mut transfer);
         let owner = Owner::Response(slot);
         let begin = Begin {
@@ -212,7 +240,28 @@ impl Tunnels {
             acked: false,
         };
         transfers.begin(io, begin);
-        Ok(())
+        Ok(body)
+    }
+
+    /// Handles an event on a calling client that concerns no transfer.
+    pub fn caller_ready(
+        &mut self,
+        io: &mut Io,
+        transfers: &mut Transfers,
+        sessions: &mut Sessions,
+        (slot, client): (Slot, ConnId),
+    ) {
+        if self.all[slot.key()].call().upgraded {
+            return self.upgraded_ready(io, transfers, sessions, (slot, client));
+        }
+        if !flush_before_transfer(io, transfers, client) {
+            return;
+        }
+        let conn = &io.conns[client];
+        // As with a download, its FIN means that it does not wait for the answer any more.
+        if conn.peer_end == PeerEnd::HungUp || (conn.peer_ended() && conn.outgoing.is_none()) {
+            io.conns.close(client, CloseMode::Orderly);
+        }
     }
 
     /// Handles an answer that did not begin in time. Stalls in a transfer are the transfer's own.
@@ -273,16 +322,4 @@ fn flush_before_transfer(io: &mut Io, transfers: &mut Transfers, id: ConnId) -> 
         transfers.enqueue(io, incoming);
     }
     true
-}
-
-/// Handles an event on a calling client that concerns no transfer.
-pub(super) fn caller_ready(io: &mut Io, transfers: &mut Transfers, client: ConnId) {
-    if !flush_before_transfer(io, transfers, client) {
-        return;
-    }
-    let conn = &io.conns[client];
-    // As with a download, its FIN means that it does not wait for the answer any more.
-    if conn.peer_end == PeerEnd::HungUp || (conn.peer_ended() && conn.outgoing.is_none()) {
-        io.conns.close(client, CloseMode::Orderly);
-    }
 }

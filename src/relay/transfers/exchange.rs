@@ -2,8 +2,7 @@
 
 use super::meter::Meter;
 use crate::http::response::CONTINUE;
-use crate::relay::io::{Conn, ConnId, Slot};
-use crate::rendezvous::ack_wait::AckWait;
+use crate::relay::io::{Conn, ConnId, Slot, TransferId};
 use crate::rendezvous::batching::Batching;
 use crate::rendezvous::transfer::Delimiter;
 use crate::rendezvous::{Pace, StreamKey, Transfer, TransferOutcome};
@@ -16,7 +15,8 @@ use std::time::Instant;
 pub enum Owner {
     /// A stream, of which it is the complete body.
     Stream(StreamKey),
-    /// A call through a tunnel: the request, from the client to the tunnel.
+    /// A call through a tunnel: the request, from the client to the tunnel, or what follows it after
+    /// an upgrade.
     Request(Slot),
     /// A call through a tunnel: the response, from the tunnel to the client.
     Response(Slot),
@@ -78,6 +78,8 @@ pub(super) struct Exchange {
     pub moved_at: Instant,
     /// When both sides were connected.
     pub began_at: Instant,
+    /// The other direction of an upgraded connection, which is not idle while either moves.
+    pub twin: Option<TransferId>,
     /// Bytes in user memory, as included in the total of all transfers.
     pub held: usize,
     /// Whether the kernel gathers its bytes, as included in the total of all transfers.
@@ -112,6 +114,7 @@ impl Exchange {
             queued: true,
             moved_at: now,
             began_at: now,
+            twin: None,
             held: 0,
             bulk: false,
             meter: Meter::new(now),

@@ -29,6 +29,7 @@ use exchange::Exchange;
 use slab::Slab;
 use std::num::NonZeroU32;
 use std::ops::Range;
+use std::time::Instant;
 use step::{TransferContext, TurnEnd};
 
 /// While blocked destinations hold more than this in user memory, in total, copied reads are small,
@@ -105,6 +106,25 @@ impl Transfers {
         io.set_timeout(source, io.settings.idle_timeout);
         io.conns.queue.push_begun(id);
         id
+    }
+
+    /// Joins the two directions of an upgraded connection.
+    pub fn join(&mut self, one: TransferId, other: TransferId) {
+        for (id, twin) in [(one, other), (other, one)] {
+            let exchange = self.get(id);
+            debug_assert!(exchange.is_some(), "both directions are running");
+            if let Some(exchange) = exchange {
+                exchange.twin = Some(twin);
+            }
+        }
+    }
+
+    /// Returns when a byte of a transfer last moved, or of its other direction.
+    fn moved_at(&mut self, id: TransferId) -> Instant {
+        let (_, exchange) = &self.slab[id.index as usize];
+        let (twin, moved_at) = (exchange.twin, exchange.moved_at);
+        let other = twin.and_then(|twin| self.get(twin)).map(|twin| twin.moved_at);
+        other.map_or(moved_at, |other| other.max(moved_at))
     }
 
     /// Returns the transfer of an id that may be stale: one from an event, a task or a timer.
@@ -207,13 +227,14 @@ impl Transfers {
     /// kernel gathers its source's bytes, the timer ensures that none stay unread when the flow
     /// slackens. Otherwise nothing may move for at most `idle-timeout`.
     fn arm_timer(&mut self, io: &mut Io, id: TransferId) {
+        let moved_at = self.moved_at(id);
         let (_, exchange) = &self.slab[id.index as usize];
         let deadline = if let Some(until) = exchange.paused_until {
             Some(until)
         } else if exchange.batching.is_set() {
             io.now.monotonic.checked_add(SLACK)
         } else {
-            exchange.moved_at.checked_add(io.settings.idle_timeout)
+            moved_at.checked_add(io.settings.idle_timeout)
         };
         io.conns.set_deadline(exchange.source, deadline);
     }
@@ -236,13 +257,14 @@ impl Transfers {
             self.arm_timer(io, id);
             return None;
         }
-        let idle = now.saturating_duration_since(exchange.moved_at);
+        let destination = exchange.destination;
+        let idle = now.saturating_duration_since(self.moved_at(id));
         if idle < io.settings.idle_timeout {
             self.arm_timer(io, id);
             return None;
         }
         // The blame is on a destination that takes nothing, or else on the source.
-        let takes = io.conns[exchange.destination].writable;
+        let takes = io.conns[destination].writable;
         let outcome = if takes {
             TransferOutcome::SourceGone(Loss::Stalled)
         } else {
@@ -266,6 +288,10 @@ impl Transfers {
         if exchange.batching.is_set() {
             // Further bytes from the source are wanted at once, however few.
             sockopt::set_receive_low_water(&source.socket, 1);
+        }
+        if let Some(twin) = exchange.twin.and_then(|twin| self.get(twin)) {
+            // A FIN passed on is activity, too.
+            twin.moved_at = io.now.monotonic;
         }
         exchange.finish(outcome)
     }

@@ -107,7 +107,7 @@ impl Exchange {
             }
             Ok(Fill::Blocked) if self.transfer.piped() > 0 => self.transfer.fill_blocked(),
             Ok(Fill::Blocked) => self.source_blocked(tools.source),
-            Ok(Fill::Eof) => self.transfer.source_gone(Loss::Closed),
+            Ok(Fill::Eof) => self.transfer.source_ended(),
             Err(error) => self.transfer.source_gone(loss(error)),
         }
     }
@@ -169,7 +169,7 @@ impl Exchange {
         match copy::read(&source.socket, buffer) {
             Ok(Read::Moved(count)) => return Some(count),
             Ok(Read::Blocked) => self.source_blocked(source),
-            Ok(Read::Eof) => self.transfer.source_gone(Loss::Closed),
+            Ok(Read::Eof) => self.transfer.source_ended(),
             Err(error) => self.transfer.source_gone(loss(error)),
         }
         None

@@ -24,6 +24,38 @@ fn resumed(transfer: Transfer) -> Transfer {
 }
 
 #[test]
+fn an_upgraded_direction_ends_with_the_fin_of_its_source() {
+    for splice in [true, false] {
+        let mut transfer = Transfer::upgraded(b"head".to_vec(), splice);
+        feed(&mut transfer, b"early");
+        assert!(transfer.head_started(), "no side can be replaced");
+        let blocked = Ready { source: false, ..READY };
+        assert_eq!(transfer.next(blocked), Step::Send { more: false });
+        assert_eq!(transfer.prefix(), b"headearly");
+        transfer.sent(9);
+        assert_eq!((transfer.transferred(), transfer.still_to_come()), (5, None));
+        assert_eq!(matches!(transfer.next(READY), Step::Fill { .. }), splice);
+        assert_eq!(matches!(transfer.next(READY), Step::Copy { .. }), !splice);
+        transfer.filled(7);
+        transfer.source_ended();
+        assert_eq!(transfer.next(READY), Step::Drain { bytes: 7 });
+        transfer.drained(7);
+        assert_eq!(transfer.next(READY), Step::Done(TransferOutcome::Complete));
+    }
+    let mut transfer = Transfer::upgraded(Vec::new(), true);
+    transfer.source_gone(Loss::Closed);
+    let outcome = TransferOutcome::SourceGone(Loss::Closed);
+    assert_eq!(transfer.next(READY), Step::Done(outcome), "a reset is no FIN");
+}
+
+#[test]
+fn a_fin_before_the_end_of_a_body_is_a_loss() {
+    let mut transfer = started(b"5\r\nhel");
+    transfer.source_ended();
+    assert_eq!(transfer.next(READY), Step::Done(TransferOutcome::SourceGone(Loss::Closed)));
+}
+
+#[test]
 fn a_returned_upload_resumes_within_its_framing() {
     let mut transfer = started(b"5\r\nhel");
     for _ in 0..3 {

@@ -16,6 +16,7 @@ fn forwarding(body: BodyCarrier) -> Forwarding<'static> {
         correlation_id: "made",
         request_id: None,
         body,
+        upgrade: None,
     }
 }
 
@@ -65,6 +66,18 @@ fn hop_by_hop_fields_are_removed_and_all_others_pass() {
         let expected = format!("GET /a HTTP/1.1\nHost: h\n{passed}{ADDED}\n");
         assert_eq!(forwarded(&lines, &forwarding(BodyCarrier::Http1)), expected, "{name}");
     }
+}
+
+#[test]
+fn an_offered_upgrade_passes() {
+    let lines = "GET /x HTTP/1.1\nHost: h\nConnection: x-a, Upgrade\nX-A: 1\nUpgrade: websocket\n";
+    let text = lines.replace('\n', "\r\n") + "\r\n";
+    let mut slots = FieldSlots::new();
+    let head = head::parse(text.as_bytes(), &mut slots, &LIMITS).unwrap().unwrap();
+    let upgrade = Upgrade::offered(&head);
+    let to = Forwarding { upgrade: upgrade.as_ref(), ..forwarding(BodyCarrier::Http1) };
+    let passed = "Connection: Upgrade\nUpgrade: websocket\n";
+    assert_eq!(forwarded(lines, &to), format!("GET /a HTTP/1.1\nHost: h\n{ADDED}{passed}\n"));
 }
 
 #[test]

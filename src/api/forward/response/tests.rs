@@ -93,6 +93,20 @@ fn a_response_passes_without_hop_by_hop_fields() {
 }
 
 #[test]
+fn an_accepted_upgrade_passes_without_framing() {
+    let lines = "HTTP/1.1 101 x\nConnection: X-A, upgrade\nX-A: 1\nUpgrade: a/1\nUpgrade: b\n\
+                 Content-Length: 5\nSec-WebSocket-Accept: x\n";
+    for keep_alive in [true, false] {
+        let text = returned(lines, |to| {
+            (to.body, to.keep_alive) = (AnswerBody::Upgraded, keep_alive);
+        });
+        let fields = "Sec-WebSocket-Accept: x\nX-Correlation-Id: made\n\
+                      Connection: Upgrade\nUpgrade: a/1, b\n\n";
+        assert_eq!(text, format!("HTTP/1.1 101 Switching Protocols\n{NOW}{fields}"));
+    }
+}
+
+#[test]
 fn the_client_gets_the_request_id_of_the_relay_once() {
     let lines = "HTTP/1.1 200 x\nx-request-id: theirs\n";
     let text = returned(lines, |to| to.request_id = Some(("X-Request-Id", "ours")));
@@ -188,6 +202,6 @@ fn the_framing_of_a_response_depends_on_request_and_response() {
         ("101", Get, "HTTP/1.1 101 x\n", broke("it switches to a protocol that was not requested")),
         ("103", Get, "HTTP/1.1 103 x\n", broke("an interim response instead of the final one")),
     ] {
-        assert_eq!(answer_framing(&answer(lines), asked), expected, "{name}");
+        assert_eq!(answer_framing(&answer(lines), asked, None), expected, "{name}");
     }
 }
