@@ -102,7 +102,7 @@ fn secured(socket: TcpStream, url: &Url, options: &Options) -> Result<Wire, Erro
         return Ok(Wire::Plain(socket));
     }
     let tls = Box::new(Tls::new(socket, &url.host, &options.trust)?);
-    let failed = |error| Error::network(format!("agreeing on TLS with {}", url.host), error);
+    let failed = |error| Error::network(format!("TLS handshake failed with {}", url.host), error);
     let end = clock::now() + options.connect_timeout;
     while !tls.handshake().map_err(failed)? {
         wait_to_read(tls.socket(), end).map_err(failed)?;
@@ -123,7 +123,7 @@ fn tunnel(
     options: &Options,
 ) -> Result<TcpStream, Error> {
     let place = url.host_and_port();
-    let failed = |error| Error::network(format!("asking the proxy for a way to {place}"), error);
+    let failed = |error| Error::network(format!("the proxy does not connect to {place}"), error);
     let mut request = Vec::new();
     let mut head = HeadWriter::request(&mut request, "CONNECT", &place);
     head = head.field("Host", place.as_bytes());

@@ -116,7 +116,7 @@ fn fill(body: &mut Body, pipe: &Pipe, run: u64) -> Result<Option<usize>, Error> 
             Ok(Fill::Moved(count)) => return Ok(Some(count)),
             Ok(Fill::Blocked) => drop(body.connection.wait(WaitFor::Readable)?),
             Ok(Fill::Eof) => return body.ended().map(|()| None),
-            Err(error) => return Err(Error::network("reading the response", error)),
+            Err(error) => return Err(Error::network("cannot read the response", error)),
         }
     }
 }

@@ -243,7 +243,7 @@ impl Body {
                 self.pieces.extend(pieces);
                 let used = result.map_err(|error| {
                     let broken = io::Error::new(io::ErrorKind::InvalidData, error);
-                    Error::network("reading the response", broken)
+                    Error::network("cannot read the response", broken)
                 })?;
                 // What follows the body belongs to the next message.
                 *self.connection.inbox() = self.inbox.split_off(used);

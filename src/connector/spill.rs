@@ -1,6 +1,7 @@
 //! Content that is too large for memory, in unnamed files: the kernel removes them when the process
 //! ends, for whatever reason. Each reader has its own offset.
 
+use crate::ops::cause;
 use base64_simd::STANDARD;
 use std::fs::File;
 use std::io::{self, Read, Seek as _};
@@ -53,7 +54,10 @@ impl SpillSpace {
 
     fn error(&self, what: &str, error: &io::Error) -> io::Error {
         let (directory, setting) = (self.directory.display(), self.setting);
-        let why = format!("{what} {directory}: {error}; choose another directory with {setting}");
+        let why = format!(
+            "{what} {directory}: {}; choose another directory with {setting}",
+            cause(error)
+        );
         io::Error::new(error.kind(), why)
     }
 
@@ -194,7 +198,7 @@ mod tests {
     fn errors_name_the_directory_and_its_setting() {
         let space = SpillSpace::new(Some("/nowhere".into()), "--temporary", 10);
         let error = space.create().unwrap_err().to_string();
-        assert!(error.starts_with("no temporary file in /nowhere: No such file"), "{error}");
+        assert!(error.starts_with("no temporary file in /nowhere: no such file"), "{error}");
         assert!(error.ends_with("; choose another directory with --temporary"), "{error}");
     }
 }

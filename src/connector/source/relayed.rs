@@ -23,7 +23,7 @@ use crate::ops::stdio;
 use crate::rendezvous::Now;
 use serde_json::json;
 use std::collections::VecDeque;
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Read as _};
 use std::sync::{Arc, Mutex};
 use std::time::{Instant, SystemTime};
 use uuid::Uuid;
@@ -139,7 +139,7 @@ impl Upload<'_> {
 }
 
 fn unkept(error: io::Error) -> Failure {
-    Failure::local("keeping a large body", error)
+    Failure::local("cannot store a large body", error)
 }
 
 fn unreadable(refused: &Refused) -> Failure {

@@ -32,7 +32,15 @@ pub(super) fn begin(
     let mut transfer = Transfer::upgraded(Vec::new(), !io.settings.no_splice);
     feed_prefix(&mut io.conns[client], false, &mut transfer);
     let (owner, delimiter) = (Owner::Request(slot), Delimiter::Close);
-    let begin = Begin { owner, source: client, destination: id, delimiter, transfer, pace: None };
+    let begin = Begin {
+        owner,
+        source: client,
+        destination: id,
+        delimiter,
+        transfer,
+        pace: None,
+        acked: false,
+    };
     let request = transfers.begin(io, begin);
     if let Some(response) = io.conns[id].outgoing {
         transfers.join(request, response);

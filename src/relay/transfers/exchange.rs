@@ -3,6 +3,7 @@
 use super::meter::Meter;
 use crate::http::response::CONTINUE;
 use crate::relay::io::{Conn, ConnId, Slot, TransferId};
+use crate::rendezvous::ack_wait::AckWait;
 use crate::rendezvous::batching::Batching;
 use crate::rendezvous::transfer::Delimiter;
 use crate::rendezvous::{Pace, StreamKey, Transfer, TransferOutcome};

@@ -10,6 +10,7 @@ use crate::client::commands::common::AtRelay;
 use crate::client::commands::exit::{Exit, Failure};
 use crate::client::commands::interrupt::on_first;
 use crate::client::commands::settings::Preferences;
+use crate::ops::cause;
 use crate::ops::stdio;
 use crate::ops::units;
 use crate::socket::SocketClient;
@@ -145,7 +146,10 @@ impl Expose {
         watch(&ending, &calls, (&journal, self.drain_timeout));
         if let Err(error) = api.check() {
             let api = api.place();
-            journal.warn(&format!("cannot connect to the API at {api}: {error}; is it running?"));
+            journal.warn(&format!(
+                "cannot connect to the API at {api}: {}; is it running?",
+                cause(&error)
+            ));
         }
         let agent = Agent {
             name: self.name.clone(),

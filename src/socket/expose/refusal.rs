@@ -1,5 +1,6 @@
 //! Error responses in place of the API's: it could not be reached, or did not answer.
 
+use crate::ops::cause;
 use http::header::{CONTENT_TYPE, HeaderValue};
 use http::{Response, StatusCode};
 use serde_json::json;
@@ -31,7 +32,7 @@ impl Refusal {
             Self::Unreachable(error) => (
                 StatusCode::BAD_GATEWAY,
                 "ApiUnreachableError",
-                format!("The API at {api} cannot be reached: {error}; is it running?"),
+                format!("The API at {api} cannot be reached: {}; is it running?", cause(error)),
             ),
             Self::Silent => (
                 StatusCode::BAD_GATEWAY,
