@@ -1,4 +1,4 @@
-//! What parsing costs: request heads of three sizes, and chunk framing by the size of the chunks.
+//! Cost of parsing: request heads of three sizes, and chunk framing by chunk size.
 //!
 //! `cargo bench --bench parse`
 
@@ -7,7 +7,7 @@ use divan::{Bencher, black_box};
 use rdv::http::chunked::{ChunkDecoder, Event};
 use rdv::http::head::{FieldSlots, HeadLimits, parse};
 
-/// The limits the relay has unless told otherwise.
+/// The relay's default limits.
 const LIMITS: HeadLimits = HeadLimits { bytes: 16 << 10, target_bytes: 8 << 10 };
 
 /// Payload of the bodies whose chunks are decoded.
@@ -39,7 +39,7 @@ fn browser() -> Vec<u8> {
         .to_vec()
 }
 
-/// As long as a head may be, in as many fields.
+/// A head of the maximum size, with the maximum number of fields.
 fn longest() -> Vec<u8> {
     let mut head = b"PUT /stream/x HTTP/1.1\r\nHost: h\r\n".to_vec();
     let width = (LIMITS.bytes - head.len() - 2) / 99;
@@ -67,7 +67,7 @@ fn head(bencher: Bencher, kind: &str) {
     });
 }
 
-/// Throughput is of payload; none of it is looked at.
+/// Throughput counts the payload, which is not read.
 #[divan::bench(args = [64 << 10, 2 << 10, 16])]
 fn chunks(bencher: Bencher, chunk_bytes: usize) {
     let chunk =

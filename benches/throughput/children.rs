@@ -1,4 +1,4 @@
-//! Processes that the bench starts: each wait for them is bounded, and none outlives its owner.
+//! Child processes of the bench: each wait has a deadline, and each child is killed with its owner.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -19,7 +19,7 @@ use crate::{Outcome, fault};
 pub(crate) struct Worker {
     name: String,
     child: Child,
-    /// What it writes on its standard output, until it said enough.
+    /// Lines of its standard output, until the output is ignored.
     lines: Option<Receiver<String>>,
 }
 
@@ -33,8 +33,8 @@ impl Worker {
         Ok(worker)
     }
 
-    /// Starts `command`, whose input and output are set already, and hears its standard error; also
-    /// gives its standard output, if that is a pipe.
+    /// Starts `command` with its input and output already set, and reads its standard error.
+    /// Returns its standard output too, if that is a pipe.
     pub(crate) fn start_writing(
         name: &str,
         command: &mut Command,
@@ -45,7 +45,7 @@ impl Worker {
         Ok((Self { name: name.to_owned(), child, lines }, stdout))
     }
 
-    /// Starts `command`, which reads `input`.
+    /// Starts `command` with `input` as its standard input.
     pub(crate) fn start_reading(
         name: &str,
         command: &mut Command,
@@ -62,7 +62,7 @@ impl Worker {
         Pid::from_raw(i32::try_from(self.child.id()).unwrap_or(0))
     }
 
-    /// Its next line; none if it ended.
+    /// The next line; none once the process closed its output.
     pub(crate) fn line(&self, deadline: Deadline) -> Outcome<Option<String>> {
         let Some(lines) = &self.lines else { return Ok(None) };
         match lines.recv_timeout(deadline.left()) {
@@ -72,7 +72,7 @@ impl Worker {
         }
     }
 
-    /// Waits for a line with `mark` in it and gives what stands behind the mark.
+    /// Waits for a line that contains `mark` and returns the text after the mark.
     pub(crate) fn expect(&self, mark: &str, deadline: Deadline) -> Outcome<String> {
         while let Some(line) = self.line(deadline)? {
             if let Some((_, rest)) = line.split_once(mark) {
@@ -82,12 +82,12 @@ impl Worker {
         Err(fault(format!("{}: ended without saying «{mark}»", self.name)))
     }
 
-    /// Lets it say what it wants from now on, unheard.
+    /// Discards all further output.
     pub(crate) fn ignore_output(&mut self) {
         self.lines = None;
     }
 
-    /// Waits for its end, which must be a success, and gives the lines it said.
+    /// Waits for the process to exit successfully and returns its remaining lines.
     pub(crate) fn finish(mut self, deadline: Deadline) -> Outcome<Vec<String>> {
         let mut said = Vec::new();
         while let Some(line) = self.line(deadline)? {
@@ -100,7 +100,7 @@ impl Worker {
         Err(fault(format!("{}: {status}", self.name)))
     }
 
-    /// Asks it to end with SIGINT and waits until it did, however it did.
+    /// Sends SIGINT and waits for the process to exit, with any status.
     pub(crate) fn interrupt(mut self, deadline: Deadline) -> Outcome<()> {
         kill(self.pid(), Signal::SIGINT)?;
         while self.line(deadline)?.is_some() {}
@@ -108,8 +108,8 @@ impl Worker {
         Ok(())
     }
 
-    /// Asks it to end with SIGTERM and waits for its end, which must be a success; the CPU time it
-    /// took in all, read before it is reaped.
+    /// Sends SIGTERM and waits for the process to exit successfully. Returns its total CPU time,
+    /// read before it is reaped.
     pub(crate) fn terminate(mut self, deadline: Deadline) -> Outcome<Duration> {
         kill(self.pid(), Signal::SIGTERM)?;
         let mut said = Vec::new();
@@ -125,7 +125,7 @@ impl Worker {
         Err(fault(format!("{}: {status}: {}", self.name, said.join("; "))))
     }
 
-    /// An error if it ended by itself.
+    /// Returns an error if the process exited.
     pub(crate) fn check_alive(&mut self) -> Outcome<()> {
         match self.child.try_wait()? {
             Some(status) => Err(fault(format!("{}: ended: {status}", self.name))),
@@ -136,25 +136,25 @@ impl Worker {
 
 impl Drop for Worker {
     fn drop(&mut self) {
-        // Both fail only for a process that ended before.
+        // Both fail only for a process that already exited.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// Reads lines in a thread until the end, also when nobody listens any more.
+/// Reads lines in a thread until the end, even if the receiver is dropped.
 fn forward(output: impl Read + Send + 'static) -> Receiver<String> {
     let (sender, receiver) = channel();
     thread::spawn(move || {
         for line in BufReader::new(output).lines().map_while(Result::ok) {
-            // A dropped receiver has heard enough.
+            // The receiver is dropped once no more lines are needed.
             let _ = sender.send(line);
         }
     });
     receiver
 }
 
-/// The end of a log file, for an error message.
+/// The last lines of a log file, for an error message.
 pub(crate) fn log_end(path: &Path) -> String {
     let mut text = Vec::new();
     if let Ok(mut log) = File::open(path) {
@@ -164,7 +164,7 @@ pub(crate) fn log_end(path: &Path) -> String {
     text.trim().to_owned()
 }
 
-/// Tries until it works or the time is over; waits a little between tries.
+/// Retries until success or the deadline, with a pause between attempts.
 pub(crate) fn retry<T>(deadline: Deadline, mut attempt: impl FnMut() -> Outcome<T>) -> Outcome<T> {
     loop {
         match attempt() {

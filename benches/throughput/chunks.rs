@@ -1,21 +1,21 @@
-//! A plain chunk decoder, for what a relay sends: no extensions, no trailers.
+//! A plain chunk decoder for the output of a relay: no extensions, no trailers.
 
 use crate::{Outcome, fault};
 
-/// Where the decoder stands.
+/// Position within the framing.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum State {
     /// In the digits of a size.
     Size(u64),
-    /// Behind the carriage return of a size line.
+    /// After the carriage return of a size line.
     SizeLineFeed(u64),
-    /// This many payload bytes of a chunk are still to come.
+    /// Within a chunk, with this number of payload bytes left.
     Payload(u64),
-    /// Before the line end that closes a chunk, or the body if `last`.
+    /// Before the CRLF that ends a chunk, or the body if `last`.
     LineEnd { last: bool },
-    /// Behind the carriage return of that line end.
+    /// After the carriage return of that CRLF.
     LineFeed { last: bool },
-    /// The body is over.
+    /// The body is complete.
     End,
 }
 
@@ -23,17 +23,17 @@ enum State {
 pub(crate) struct Decoder(State);
 
 impl Decoder {
-    /// Before the first byte.
+    /// A decoder at the start of a body.
     pub(crate) fn new() -> Self {
         Self(State::Size(0))
     }
 
-    /// Whether the last chunk and its empty trailer were seen.
+    /// Whether the last chunk and the empty trailer section were decoded.
     pub(crate) fn ended(&self) -> bool {
         self.0 == State::End
     }
 
-    /// Takes wire bytes and hands their payload to `payload`.
+    /// Decodes wire bytes and passes their payload to `payload`.
     pub(crate) fn feed(
         &mut self,
         mut wire: &[u8],
@@ -59,7 +59,7 @@ impl Decoder {
 }
 
 impl State {
-    /// The state behind one byte that is no payload.
+    /// The state after one framing byte.
     fn after(self, byte: u8) -> Outcome<Self> {
         Ok(match (self, byte) {
             (Self::Size(size), b'\r') => Self::SizeLineFeed(size),

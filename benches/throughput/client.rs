@@ -1,4 +1,4 @@
-//! A small blocking HTTP client for cases that are not about bulk.
+//! A small blocking HTTP client for cases without bulk transfers.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -6,18 +6,18 @@ use std::time::Duration;
 
 use crate::{Outcome, fault};
 
-/// The longest a client waits for anything.
+/// Read and write timeout.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A connection to a relay.
 pub(crate) struct Client {
     pub(crate) socket: TcpStream,
     host: SocketAddr,
-    /// Bytes that came behind the last answer.
+    /// Bytes read after the last response.
     rest: Vec<u8>,
 }
 
-/// A final answer.
+/// A final response.
 pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) body: Vec<u8>,
@@ -33,7 +33,7 @@ impl Client {
         Ok(Self { socket, host, rest: Vec::new() })
     }
 
-    /// Sends a request line, further header lines (each with its line end) and a body.
+    /// Sends a request line, more header lines (each with its CRLF) and a body.
     pub(crate) fn send(&mut self, line: &str, headers: &str, body: &[u8]) -> Outcome<()> {
         let mut request =
             format!("{line} HTTP/1.1\r\nHost: {}\r\n{headers}\r\n", self.host).into_bytes();
@@ -41,7 +41,7 @@ impl Client {
         Ok(self.socket.write_all(&request)?)
     }
 
-    /// Reads the head of the next answer: its status, and its `Content-Length`.
+    /// Reads the head of the next response: its status, and its `Content-Length`.
     pub(crate) fn head(&mut self) -> Outcome<(u16, Option<usize>)> {
         loop {
             if let Some(end) = memchr::memmem::find(&self.rest, b"\r\n\r\n") {
@@ -57,7 +57,7 @@ impl Client {
         }
     }
 
-    /// Reads the next answer, whose length must be told.
+    /// Reads the next response, which must have a `Content-Length`.
     pub(crate) fn answer(&mut self) -> Outcome<Answer> {
         let (status, length) = self.head()?;
         let length = length.ok_or_else(|| fault(format!("{status} without a Content-Length")))?;
@@ -69,7 +69,7 @@ impl Client {
         Ok(Answer { status, body })
     }
 
-    /// Reads the next answer and demands a 200 with this body.
+    /// Reads the next response and requires a 200 with this body.
     pub(crate) fn expect(&mut self, what: &str, body: &[u8]) -> Outcome<()> {
         let answer = self.answer()?;
         if answer.status == 200 && answer.body == body {
@@ -79,12 +79,12 @@ impl Client {
         Err(fault(format!("{what} was answered {}: {said}", answer.status)))
     }
 
-    /// Takes whatever was read behind the last head.
+    /// Takes the bytes read after the last head.
     pub(crate) fn take_rest(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.rest)
     }
 
-    /// Makes a stream.
+    /// Creates a stream.
     pub(crate) fn create_stream(&mut self) -> Outcome<String> {
         self.send("POST /stream", "Content-Length: 0\r\n", b"")?;
         let answer = self.answer()?;

@@ -1,8 +1,7 @@
 //! Throughput of the relay, measured from outside: `cargo bench --bench throughput`.
 //!
-//! The relay runs as a process of its own, as do its source, its sink, and the relays it is
-//! compared with; this program is all of them except the first. What the cases mean stands in
-//! `benches/README.md`.
+//! The relay runs as a separate process, as do its source, its sink, and the relays it is compared
+//! with; this program is all of them except the first. `benches/README.md` describes the cases.
 
 #![allow(clippy::cast_precision_loss, reason = "figures for people, far below 2^52")]
 
@@ -28,12 +27,12 @@ use options::Options;
 use peers::Bench;
 use table::Report;
 
-/// Why something could not be measured.
+/// The error of a failed measurement.
 type Fault = Box<dyn Error + Send + Sync>;
-/// A result with such a reason.
+/// A result with that error.
 type Outcome<T> = Result<T, Fault>;
 
-/// Makes a reason of a sentence.
+/// Makes an error from a message.
 fn fault(text: impl Into<String>) -> Fault {
     text.into().into()
 }
@@ -49,7 +48,7 @@ fn main() -> ExitCode {
             }
         };
     }
-    // `cargo test --benches` starts a benchmark without this argument: prove that it works.
+    // `cargo test --benches` starts a benchmark without this argument: only check that it works.
     options.smoke |= !options.bench;
     match Bench::new(options) {
         Ok(bench) => run(&bench),
@@ -60,7 +59,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Runs the chosen cases, or all.
+/// Runs the selected cases, or all.
 fn run(bench: &Bench) -> ExitCode {
     for line in measure::machine() {
         println!("{line}");

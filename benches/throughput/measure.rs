@@ -1,4 +1,4 @@
-//! Clocks, counters of the kernel, and medians.
+//! Clocks, kernel counters, and medians.
 
 use std::fs;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use nix::unistd::Pid;
 
 use crate::{Outcome, fault};
 
-/// A GiB, for figures.
+/// A GiB, for rates.
 pub(crate) const GIB: f64 = 1024.0 * 1024.0 * 1024.0;
 
 /// The monotonic clock, the same in every process.
@@ -17,12 +17,12 @@ pub(crate) fn now() -> Duration {
     clock_gettime(ClockId::CLOCK_MONOTONIC).map(Duration::from).unwrap_or_default()
 }
 
-/// The time that passed since `begin`.
+/// The time elapsed since `begin`.
 pub(crate) fn since(begin: Duration) -> Duration {
     now().saturating_sub(begin)
 }
 
-/// A point in time after which waiting is given up.
+/// The end of a timeout.
 #[derive(Clone, Copy)]
 pub(crate) struct Deadline(Duration);
 
@@ -32,18 +32,18 @@ impl Deadline {
         Self(now() + time)
     }
 
-    /// What is left of it.
+    /// The time left until then.
     pub(crate) fn left(self) -> Duration {
         self.0.saturating_sub(now())
     }
 
-    /// Whether it is over.
+    /// Whether it has passed.
     pub(crate) fn over(self) -> bool {
         self.left().is_zero()
     }
 }
 
-/// User and system time of a whole process so far, in nanoseconds resolution: its CPU clock.
+/// User and system time of all threads of a process so far, from its CPU clock, in nanoseconds.
 pub(crate) fn cpu(pid: Pid) -> Outcome<Duration> {
     Ok(Duration::from(clock_getcpuclockid(pid)?.now()?))
 }
@@ -53,7 +53,7 @@ pub(crate) fn resident_bytes(pid: Pid) -> Outcome<u64> {
     status_bytes(pid, "VmRSS:")
 }
 
-/// The largest resident set that a process ever had, in bytes (`VmHWM`).
+/// The peak resident set of a process, in bytes (`VmHWM`).
 pub(crate) fn peak_bytes(pid: Pid) -> Outcome<u64> {
     status_bytes(pid, "VmHWM:")
 }
@@ -66,7 +66,7 @@ fn status_bytes(pid: Pid, name: &str) -> Outcome<u64> {
     Ok(kib.ok_or_else(|| fault(format!("no {name}")))?.parse::<u64>()? * 1024)
 }
 
-/// The middle of some figures; the mean of both middles for an even count; 0 of none.
+/// The median; the mean of the two middle values for an even number of them; 0 for none.
 pub(crate) fn median(figures: impl IntoIterator<Item = f64>) -> f64 {
     let mut sorted: Vec<f64> = figures.into_iter().collect();
     sorted.sort_by(f64::total_cmp);
@@ -77,14 +77,14 @@ pub(crate) fn median(figures: impl IntoIterator<Item = f64>) -> f64 {
     }
 }
 
-/// Raises the descriptor limit to what is allowed, and says how many there are now.
+/// Raises the descriptor limit to the hard limit, and returns it.
 pub(crate) fn raise_descriptor_limit() -> Outcome<u64> {
     let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
     setrlimit(Resource::RLIMIT_NOFILE, hard, hard)?;
     Ok(hard)
 }
 
-/// The lines that every table needs to mean something: machine, kernel, date.
+/// The lines printed before all tables: date, machine, kernel.
 pub(crate) fn machine() -> Vec<String> {
     let read = |path: &str| fs::read_to_string(path).unwrap_or_default().trim().to_owned();
     let cpu = read("/proc/cpuinfo");

@@ -9,28 +9,28 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::wire::{Body, Framing};
 use crate::{Fault, Outcome, fault};
 
-/// Measures the relay as a process, beside a plain splice loop and a copying loop.
+/// Measures the relay as a process, compared with a plain splice loop and a copying loop.
 #[derive(Parser)]
 pub(crate) struct Options {
-    /// Run every case with tiny sizes and check each byte; judge no figure
+    /// Run every case with tiny sizes and check each byte; ignore the targets
     #[arg(long)]
     pub(crate) smoke: bool,
     /// Run only this case (repeatable)
     #[arg(long = "case", value_name = "NAME")]
     pub(crate) cases: Vec<Case>,
-    /// Interleaved runs of each measurement; the median counts
+    /// Number of interleaved runs per measurement; the median is reported
     #[arg(long, default_value_t = 5, value_name = "N")]
     pub(crate) runs: usize,
     /// Measure another build of the relay in the same runs
     #[arg(long, value_name = "PATH")]
     pub(crate) relay: Option<PathBuf>,
-    /// Pass this to `rdv serve`, both builds (repeatable), as in --with=--no-splice
+    /// Pass an argument to `rdv serve` of both builds (repeatable), as in --with=--no-splice
     #[arg(long, value_name = "ARGUMENT", allow_hyphen_values = true)]
     pub(crate) with: Vec<String>,
-    /// Measure a running relay that lets `PUT /stream/X` meet `GET /stream/X` (repeatable)
+    /// Measure a running relay that joins `PUT /stream/X` and `GET /stream/X` (repeatable)
     #[arg(long = "peer", value_name = "NAME=ADDRESS=PID")]
     pub(crate) peers: Vec<Running>,
-    /// Given by `cargo bench`; without it only the smoke run is done
+    /// Set by `cargo bench`; without it only the smoke run is done
     #[arg(long, hide = true)]
     pub(crate) bench: bool,
     #[command(subcommand)]
@@ -48,29 +48,29 @@ pub(crate) enum Case {
     Chunked,
     /// Complete small exchanges
     Small,
-    /// GET /ping, beside nginx
+    /// GET /ping, compared with nginx
     Ping,
     /// Latency of single bytes
     Trickle,
     /// Memory of waiting streams
     Parked,
-    /// One stream and small exchanges with everything an operator can switch on, and without
+    /// One stream and small exchanges, with all optional features on and off
     EverythingOn,
-    /// 1,000 streams through a relay without privileges
+    /// 1,000 streams through an unprivileged relay
     Unprivileged,
-    /// `rdv send` to `rdv receive`, beside curl
+    /// `rdv send` to `rdv receive`, compared with curl
     Clients,
     /// Memory of the library's upload of 10 GiB
     UploadMemory,
-    /// A large response of an exposed API, beside a stream
+    /// A large response of an exposed API, compared with a stream
     Calls,
-    /// `rdv source`, beside GET /ping
+    /// `rdv source`, compared with GET /ping
     Records,
     /// Memory of `rdv source` after many records
     RecordsMemory,
 }
 
-/// A relay that somebody else started.
+/// A relay that is already running.
 #[derive(Clone)]
 pub(crate) struct Running {
     pub(crate) name: String,
@@ -90,19 +90,19 @@ impl FromStr for Running {
     }
 }
 
-/// A process of a measurement, started by the bench itself.
+/// A process of a measurement, started by the bench.
 #[derive(Subcommand)]
 pub(crate) enum Role {
-    /// A relay that splices and does nothing else
+    /// A relay that only splices
     #[command(hide = true)]
     PlainSplice,
-    /// A relay that copies and does nothing else
+    /// A relay that only copies
     #[command(hide = true)]
     Copy,
-    /// A server that gives the answers of small exchanges and does nothing else
+    /// A server that sends the responses of small exchanges and does nothing else
     #[command(hide = true)]
     Answers,
-    /// Uploads to the streams named on the standard input
+    /// Uploads to the streams listed on standard input
     #[command(hide = true)]
     Source(Task),
     /// Uploads a form in little memory
@@ -111,71 +111,71 @@ pub(crate) enum Role {
     /// Writes a file of this size
     #[command(hide = true)]
     Fill(Filling),
-    /// Takes one form and throws it away
+    /// Receives one form and discards it
     #[command(hide = true)]
     Discard,
-    /// Downloads from them
+    /// Downloads from the streams listed on standard input
     #[command(hide = true)]
     Sink(Task),
-    /// Asks a server over and over, each connection again once it is answered
+    /// Sends requests over kept-alive connections, the next one after each response
     #[command(hide = true)]
     Push(Pushing),
-    /// Counts the records on the standard input
+    /// Counts the records on standard input
     #[command(hide = true)]
     Count(Counting),
 }
 
-/// What is asked, and how often.
+/// Requests to send, and their number.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Pushing {
     /// Address of the server
     #[arg(long)]
     pub(crate) server: SocketAddr,
-    /// Connections, kept alive, with one request on its way each
+    /// Kept-alive connections, with one request in flight on each
     #[arg(long)]
     pub(crate) connections: usize,
     /// POST a body of this many bytes; without it: GET /ping
     #[arg(long)]
     pub(crate) body: Option<usize>,
-    /// End after so many requests
+    /// Stop after this number of requests
     #[arg(long, required_unless_present = "millis")]
     pub(crate) requests: Option<u64>,
-    /// End after this time, in milliseconds
+    /// Stop after this time, in milliseconds
     #[arg(long)]
     pub(crate) millis: Option<u64>,
 }
 
-/// What is looked at in records.
+/// How to count records.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Counting {
-    /// Compare each with the body of this many bytes that was sent
+    /// Compare each record with the body of this size that was sent
     #[arg(long)]
     pub(crate) verify: Option<usize>,
 }
 
-/// What an upload takes, and from where.
+/// Source and size of an upload.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Amount {
-    /// Where the bytes come from
+    /// Source of the bytes
     #[arg(long)]
     pub(crate) from: Origin,
-    /// How many there are
+    /// Number of bytes
     #[arg(long)]
     pub(crate) length: u64,
 }
 
-/// What file is written.
+/// A file to write.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Filling {
-    /// The file
+    /// Path of the file
     #[arg(long)]
     pub(crate) path: PathBuf,
-    /// Its bytes
+    /// Size in bytes
     #[arg(long)]
     pub(crate) length: u64,
 }
 
-/// Where the bytes of an upload come from.
+/// Source of the bytes of an upload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Origin {
     /// A regular file
@@ -187,7 +187,7 @@ pub(crate) enum Origin {
 }
 
 impl Origin {
-    /// As the command line spells it.
+    /// The name on the command line.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::File => "file",
@@ -197,7 +197,7 @@ impl Origin {
     }
 }
 
-/// What a source or a sink has to do.
+/// What a source or a sink transfers.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Task {
     /// Address of the relay
@@ -206,16 +206,16 @@ pub(crate) struct Task {
     /// Framing of the upload
     #[arg(long)]
     pub(crate) framing: Framing,
-    /// Payload bytes of each stream
+    /// Payload bytes per stream
     #[arg(long)]
     pub(crate) length: u64,
-    /// What a sink does with the bytes
+    /// How a sink handles the bytes
     #[arg(long, default_value = "discard")]
     pub(crate) taste: Taste,
-    /// Give each stream contents of its own
+    /// Use different contents for each stream
     #[arg(long)]
     pub(crate) distinct: bool,
-    /// A sink listens here and is uploaded to, for relays of plain TCP
+    /// Accept uploads at this address instead of downloading, for TCP relays
     #[arg(long)]
     pub(crate) listen: Option<SocketAddr>,
 }
@@ -228,19 +228,19 @@ impl Task {
     }
 }
 
-/// What a sink does with the bytes.
+/// How a sink handles the bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Taste {
-    /// Lets the kernel drop them (`MSG_TRUNC`)
+    /// Discard them in the kernel (`MSG_TRUNC`)
     Discard,
-    /// Reads them into a buffer of 256 KiB
+    /// Read them into a buffer of 256 KiB
     Read,
-    /// Reads them and compares each with what was sent
+    /// Read them and compare each with the byte sent
     Verify,
 }
 
 impl Taste {
-    /// As the command line spells it.
+    /// The name on the command line.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Discard => "discard",

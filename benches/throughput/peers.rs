@@ -1,4 +1,4 @@
-//! The relays under measurement: how each is started, found and told which streams there are.
+//! The relays under measurement: how each is started, located and given its streams.
 
 use std::env;
 use std::fs::{self, File};
@@ -18,7 +18,7 @@ use crate::measure::{self, Deadline};
 use crate::options::Options;
 use crate::{Outcome, fault};
 
-/// Time within which a program has to be ready.
+/// Timeout for a program to be ready.
 const START_TIME: Duration = Duration::from_secs(10);
 /// User and group id of `nobody` and `nogroup`.
 const NOBODY: u32 = 65534;
@@ -26,19 +26,19 @@ const NOBODY: u32 = 65534;
 /// What all cases share.
 pub(crate) struct Bench {
     pub(crate) options: Options,
-    /// Descriptors that a process may have.
+    /// Descriptor limit of each process.
     pub(crate) descriptors: u64,
     scratch: TempDir,
 }
 
-/// How streams come to be at a relay.
+/// How a relay creates streams.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
-    /// `POST /stream` makes them.
+    /// With `POST /stream`.
     Rendezvous,
-    /// Any name does.
+    /// Implicitly: any name is a stream.
     AnyName,
-    /// Plain TCP, towards a sink that listens at this address.
+    /// Plain TCP, to a sink that listens at this address.
     Tunnel(SocketAddr),
 }
 
@@ -51,7 +51,7 @@ pub(crate) struct Relay {
     process: Option<Worker>,
 }
 
-/// A build of the relay: a name for tables, and the program.
+/// A build of the relay: its name in tables, and the program.
 #[derive(Clone)]
 pub(crate) struct Build {
     pub(crate) name: &'static str,
@@ -66,7 +66,7 @@ impl Build {
 }
 
 impl Bench {
-    /// Prepares a directory that every user may read.
+    /// Creates a directory that all users can read.
     pub(crate) fn new(options: Options) -> Outcome<Self> {
         let scratch = tempfile::Builder::new().prefix("rdv-bench-").tempdir()?;
         fs::set_permissions(scratch.path(), fs::Permissions::from_mode(0o755))?;
@@ -88,7 +88,7 @@ impl Bench {
         if self.options.smoke { small } else { full }
     }
 
-    /// The build under test, then the one it is compared with.
+    /// The build under test, then the one for comparison.
     pub(crate) fn builds(&self) -> Vec<Build> {
         let own = Build { name: "rdv", program: PathBuf::from(env!("CARGO_BIN_EXE_rdv")) };
         let other = self.options.relay.iter().cloned();
@@ -96,17 +96,17 @@ impl Bench {
         std::iter::once(own).chain(other).collect()
     }
 
-    /// Starts a build with room for everything a case asks for.
+    /// Starts a build with limits that suffice for any case.
     pub(crate) fn rdv(&self, build: &Build) -> Outcome<Relay> {
         self.start_rdv(build.name, &mut Command::new(&build.program), 4096)
     }
 
-    /// The same with this many connections.
+    /// The same with this connection limit.
     pub(crate) fn rdv_for(&self, build: &Build, connections: u64) -> Outcome<Relay> {
         self.start_rdv(build.name, &mut Command::new(&build.program), connections)
     }
 
-    /// Starts a copy of a build that belongs to everybody, as the user `nobody`.
+    /// Starts a world-readable copy of a build as the user `nobody`.
     pub(crate) fn rdv_as_nobody(&self, build: &Build) -> Outcome<Relay> {
         let program = self.scratch("rdv");
         fs::copy(&build.program, &program)?;
@@ -116,7 +116,7 @@ impl Bench {
         self.start_rdv("rdv unprivileged", &mut command, 4096)
     }
 
-    /// The build under test with further flags, under another name.
+    /// The build under test with more flags, under another name.
     pub(crate) fn rdv_with(&self, name: &str, flags: &[String]) -> Outcome<Relay> {
         let program = PathBuf::from(env!("CARGO_BIN_EXE_rdv"));
         self.start_rdv(name, Command::new(program).arg("serve").args(flags), 4096)
@@ -129,9 +129,9 @@ impl Bench {
         }
         command.args(["--listen", "127.0.0.1:0", "--ttl", "600s"]);
         command.args(["--max-connections", &limit, "--max-streams", "1000000"]);
-        // The list of agents says when one has brought its tunnels.
+        // The list of agents, which shows their spare connections, requires a trusted address.
         command.args(["--trusted", "127.0.0.0/8"]);
-        // Not where the relays of this user have their admin sockets.
+        // Keep its admin socket apart from those of other relays of this user.
         command.env("RUNTIME_DIRECTORY", self.scratch("run"));
         command.args(&self.options.with);
         let mut relay = self.start_listening(name, command)?;
@@ -139,12 +139,12 @@ impl Bench {
         Ok(relay)
     }
 
-    /// Starts a comparison relay: this program in the named role.
+    /// Starts a comparison relay: this program in another role.
     pub(crate) fn own(&self, name: &str, role: &str) -> Outcome<Relay> {
         self.start_listening(name, Command::new(env::current_exe()?).arg(role))
     }
 
-    /// Starts a program that says where it listens.
+    /// Starts a program that prints its address.
     fn start_listening(&self, name: &str, command: &mut Command) -> Outcome<Relay> {
         let log = self.scratch(&format!("{}.log", name.replace(' ', "-")));
         command.stderr(File::create(&log)?);
@@ -168,7 +168,8 @@ impl Bench {
     pub(crate) fn haproxy(&self) -> Outcome<Option<Relay>> {
         let Some(program) = installed("haproxy") else { return Ok(None) };
         let (address, sink) = (free_address()?, free_address()?);
-        // `option splice-auto` leaves it to a guess, which was to copy whenever strace looked.
+        // `option splice-auto` decides by a heuristic, which chose to copy while strace was
+        // attached.
         let config = format!(
             "global\n  nbthread 1\n  maxconn 4096\n  tune.pipesize 1048576\n\
              defaults\n  mode tcp\n  option splice-request\n  option splice-response\n  \
@@ -183,7 +184,7 @@ impl Bench {
         self.start_silent("haproxy", &mut command, address, Kind::Tunnel(sink)).map(Some)
     }
 
-    /// Starts nginx with one worker that answers `/ping`; none if it is not installed.
+    /// Starts nginx with one worker that responds to `/ping`; none if it is not installed.
     pub(crate) fn nginx(&self) -> Outcome<Option<Relay>> {
         let Some(program) = installed("nginx") else { return Ok(None) };
         let address = free_address()?;
@@ -202,7 +203,7 @@ impl Bench {
         self.start_silent("nginx", &mut command, address, Kind::AnyName).map(Some)
     }
 
-    /// Starts a program that listens at `address` without saying so.
+    /// Starts a program that listens at `address` and does not print it.
     fn start_silent(
         &self,
         name: &str,
@@ -220,7 +221,7 @@ impl Bench {
         Ok(Relay { name: name.to_owned(), address, pid, kind, process: Some(process) })
     }
 
-    /// The relays that the command line names.
+    /// The relays named on the command line.
     pub(crate) fn running(&self) -> impl Iterator<Item = Relay> {
         self.options.peers.iter().map(|peer| Relay {
             name: peer.name.clone(),
@@ -243,7 +244,7 @@ impl Relay {
         Ok((0..count).map(|index| format!("{unique}-{index}")).collect())
     }
 
-    /// Where a sink has to listen instead of asking the relay.
+    /// Where a sink must listen instead of sending a request.
     pub(crate) fn sink_address(&self) -> Option<SocketAddr> {
         match self.kind {
             Kind::Tunnel(address) => Some(address),
@@ -251,23 +252,23 @@ impl Relay {
         }
     }
 
-    /// CPU time it used so far.
+    /// CPU time used so far.
     pub(crate) fn cpu(&self) -> Outcome<Duration> {
         measure::cpu(self.pid)
     }
 
-    /// An error if the relay is no longer there.
+    /// Returns an error if the relay exited.
     pub(crate) fn check_alive(&mut self) -> Outcome<()> {
         self.process.as_mut().map_or(Ok(()), Worker::check_alive)
     }
 }
 
-/// An address of the loopback interface that is free now.
+/// A loopback address that is free now.
 fn free_address() -> Outcome<SocketAddr> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
 }
 
-/// Where a program is on the `PATH`, or in the directories of system programs.
+/// The path of a program in `PATH`, or in the directories of system programs.
 pub(crate) fn installed(program: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
     env::split_paths(&path)

@@ -1,6 +1,6 @@
-//! A server that is asked over and over: `rdv serve`, or `rdv source` with whoever takes its records.
-//! Each is started for one measurement, and ended after it; only then are its records counted, and
-//! the CPU time known that the last of them took.
+//! A server under load: `rdv serve`, or `rdv source` with a consumer of its records. Each is
+//! started for one measurement and terminated after it; only then are its records counted and its
+//! CPU time read, which includes the last record.
 
 use std::env;
 use std::fs::File;
@@ -21,24 +21,24 @@ pub(crate) const CONNECTIONS: usize = 50;
 /// Bytes of each body.
 pub(crate) const BODY_BYTES: usize = 1024;
 
-/// Time within which a program has to be ready, or be done when it has nothing more to do.
+/// Timeout for a program to be ready, or to exit once it is idle.
 const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Where the standard output of a source goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Output {
-    /// Into a pipe, from which a sink reads.
+    /// To a pipe read by a sink.
     Pipe,
     /// To `/dev/null`.
     Null,
 }
 
-/// How records are counted.
+/// What a sink of records does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Sink {
-    /// Their lines are.
+    /// Counts the lines.
     Counts,
-    /// They are looked into, besides.
+    /// Counts the lines and decodes each record.
     Verifies,
 }
 
@@ -47,40 +47,40 @@ pub(crate) struct Server {
     address: SocketAddr,
     process: Worker,
     sink: Option<Worker>,
-    /// CPU time until it was ready.
+    /// CPU time used until it was ready.
     cpu_begin: Duration,
 }
 
-/// `rdv destination`, with who counts its acknowledgements.
+/// `rdv destination`, with a counter of its acknowledgements.
 pub(crate) struct Destination {
     process: Worker,
     acks: Worker,
 }
 
-/// How long the client goes on.
+/// When the client stops.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Until {
-    /// So many requests were answered.
+    /// After this number of responses.
     Requests(u64),
-    /// This time is over.
+    /// After this time.
     Time(Duration),
 }
 
-/// What a client had done.
+/// The results of a client.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Pushed {
-    /// Answered as a success, all of them.
+    /// Requests, all of them successful.
     pub(crate) requests: u64,
     pub(crate) seconds: f64,
     /// CPU seconds of the client itself.
     pub(crate) own_cpu: f64,
 }
 
-/// What a server had done when it ended.
+/// The results of a server after its exit.
 pub(crate) struct Ended {
     /// CPU seconds since it was ready.
     pub(crate) cpu: f64,
-    /// Records that its sink counted.
+    /// Records counted by its sink.
     pub(crate) lines: Option<u64>,
 }
 
@@ -89,7 +89,7 @@ impl Server {
     pub(crate) fn relay(build: &Build, flags: &[String]) -> Outcome<Self> {
         let mut command = build.command();
         command.args(["serve", "--listen", "127.0.0.1:0"]).args(flags);
-        // What it has to say besides is for the reader of the table.
+        // Other output belongs above the table.
         command.env("RUST_LOG", "warn");
         let process = Worker::start("rdv serve", &mut command, "")?;
         Self::ready(process, "listening on http://", None)
@@ -103,7 +103,7 @@ impl Server {
     ) -> Outcome<Self> {
         let mut command = build.command();
         command.args(["source", "--listen", "127.0.0.1:0"]).args(flags);
-        // Its log says where it listens.
+        // It logs its address.
         command.env("RUST_LOG", "info").stdin(Stdio::null()).stdout(match output {
             Output::Pipe => Stdio::piped(),
             Output::Null => Stdio::null(),
@@ -113,7 +113,7 @@ impl Server {
         Self::ready(process, "taking requests at http://", sink)
     }
 
-    /// Starts `rdv source`, and `rdv destination` behind it, which sends its records to `server`.
+    /// Starts `rdv source` connected to `rdv destination`, which sends its records to `server`.
     pub(crate) fn chain(build: &Build, server: &Self) -> Outcome<(Self, Destination)> {
         let mut command = build.command();
         command.args(["source", "--listen", "127.0.0.1:0"]).env("RUST_LOG", "info");
@@ -144,7 +144,7 @@ impl Server {
         self.process.pid()
     }
 
-    /// Has a client ask: with bodies, or for `/ping`.
+    /// Runs a client that posts bodies, or requests `/ping`.
     pub(crate) fn push(&mut self, body: Option<usize>, until: Until) -> Outcome<Pushed> {
         let mut command = Command::new(env::current_exe()?);
         command.args(["push", "--server", &self.address.to_string()]);
@@ -155,7 +155,7 @@ impl Server {
         let time = match until {
             Until::Requests(count) => {
                 command.args(["--requests", &count.to_string()]);
-                // Slower than 1,000 a second is no measurement any more.
+                // A rate below 1,000 per second is not worth measuring.
                 Duration::from_millis(count)
             }
             Until::Time(time) => {
@@ -169,7 +169,7 @@ impl Server {
         read_pushed(&said?)
     }
 
-    /// Ends the server, which hands over what it still has, and then its sink.
+    /// Terminates the server, which writes its remaining records, and then its sink.
     pub(crate) fn end(self) -> Outcome<Ended> {
         let deadline = Deadline::after(PATIENCE);
         let cpu = self.process.terminate(deadline)?.saturating_sub(self.cpu_begin).as_secs_f64();
@@ -184,10 +184,10 @@ impl Destination {
         self.process.pid()
     }
 
-    /// Waits until it has sent what there is, after the end of its source; how many records it
-    /// has acknowledged.
+    /// Waits until all records of the terminated source are sent; returns the number of
+    /// acknowledgements.
     pub(crate) fn end(self) -> Outcome<u64> {
-        // Whatever still waits to be sent is some 10,000 records.
+        // At most about 10,000 records are still to be sent.
         let deadline = Deadline::after(PATIENCE);
         self.process.finish(deadline)?;
         counted(self.acks, deadline)
@@ -204,13 +204,13 @@ impl Sink {
         Worker::start_reading("count", &mut command, records)
     }
 
-    /// The records in a file.
+    /// Counts the records in a file.
     pub(crate) fn count_file(self, path: &Path) -> Outcome<u64> {
         counted(self.start(File::open(path)?)?, Deadline::after(PATIENCE))
     }
 }
 
-/// An error unless every request that was answered 201 is one line.
+/// Returns an error unless there is one line for each 201 response.
 pub(crate) fn check_lines(pushed: u64, lines: u64) -> Outcome<()> {
     if pushed == lines {
         return Ok(());

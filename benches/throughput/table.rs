@@ -1,8 +1,8 @@
-//! What is printed: a table per case, and at the end each target, met or not.
+//! Output: a table per case, and at the end all targets, met or not.
 
 use std::process::ExitCode;
 
-/// One target and how it was met.
+/// One target and its result.
 struct Check {
     what: String,
     value: f64,
@@ -18,23 +18,23 @@ pub(crate) struct Report {
 }
 
 impl Report {
-    /// An empty one; a smoke run judges no figure.
+    /// An empty report; a smoke run ignores the targets.
     pub(crate) fn new(smoke: bool) -> Self {
         Self { smoke, checks: Vec::new(), failures: Vec::new() }
     }
 
-    /// A figure that should be `limit` or less.
+    /// Checks that a figure is at most `limit`.
     pub(crate) fn at_most(&mut self, what: &str, value: Option<f64>, limit: f64) {
         self.check(what, value, format!("<= {limit:.2}"), |value| value <= limit);
     }
 
-    /// A figure that should be `limit` or more.
+    /// Checks that a figure is at least `limit`.
     pub(crate) fn at_least(&mut self, what: &str, value: Option<f64>, limit: f64) {
         self.check(what, value, format!(">= {limit:.2}"), |value| value >= limit);
     }
 
     fn check(&mut self, what: &str, value: Option<f64>, target: String, met: impl Fn(f64) -> bool) {
-        // What has no value has failed before, and was reported then.
+        // A missing value was reported as a failure before.
         if let (Some(value), false) = (value, self.smoke) {
             let check = Check { what: what.to_owned(), value, target, met: met(value) };
             println!("{}: {:.3}, target {}: {}", what, value, check.target, check.verdict());
@@ -42,7 +42,7 @@ impl Report {
         }
     }
 
-    /// Something went wrong, so the run is no success.
+    /// Records a failure, which makes the run fail.
     pub(crate) fn failed(&mut self, what: &str, error: &crate::Fault) {
         println!("FAILED: {what}: {error}");
         self.failures.push(format!("{what}: {error}"));
@@ -76,12 +76,12 @@ impl Check {
     }
 }
 
-/// Says something about the figures.
+/// Prints a note on the figures.
 pub(crate) fn note(text: &str) {
     println!("note: {text}");
 }
 
-/// Prints a table in Markdown, in columns of even width, the first aligned left, others right.
+/// Prints a Markdown table with padded columns, the first aligned left, the others right.
 pub(crate) fn print(title: &str, columns: &[&str], rows: &[Vec<String>]) {
     println!("\n### {title}\n");
     let width = |index: usize| {

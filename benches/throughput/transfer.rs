@@ -13,24 +13,24 @@ use crate::table::note;
 use crate::wire::Framing;
 use crate::{Outcome, fault};
 
-/// A transfer that takes longer has failed, and its processes are killed.
+/// Timeout of a transfer; its processes are then killed.
 const PATIENCE: Duration = Duration::from_mins(3);
 /// The same in a smoke run.
 const SMOKE_PATIENCE: Duration = Duration::from_secs(20);
-/// Payload of the short transfer that is watched with strace.
+/// Payload of the short transfer traced with strace.
 const TRACED_BYTES: u64 = 512 << 20;
 
 /// What is transferred.
 #[derive(Clone, Copy)]
 pub(crate) struct Load {
     pub(crate) streams: usize,
-    /// Payload bytes of each stream.
+    /// Payload bytes per stream.
     pub(crate) length: u64,
     pub(crate) framing: Framing,
     pub(crate) taste: Taste,
 }
 
-/// What came out.
+/// The result of a transfer.
 #[derive(Clone, Copy)]
 pub(crate) struct Sample {
     bytes: u64,
@@ -41,7 +41,7 @@ pub(crate) struct Sample {
 }
 
 impl Sample {
-    /// Payload, in GiB per second.
+    /// Payload rate in GiB per second.
     pub(crate) fn gib_per_second(&self) -> f64 {
         self.bytes as f64 / GIB / self.last_end.as_secs_f64()
     }
@@ -51,14 +51,14 @@ impl Sample {
         self.cpu.as_secs_f64() / (self.bytes as f64 / GIB)
     }
 
-    /// Time of the first stream to end, as a part of the last one's.
+    /// The time of the first stream to end, divided by the last one's.
     pub(crate) fn evenness(&self) -> f64 {
         self.first_end.as_secs_f64() / self.last_end.as_secs_f64()
     }
 }
 
 impl Bench {
-    /// Lets `relay` carry `load` once. In a smoke run each byte is checked.
+    /// Transfers `load` once through `relay`. A smoke run checks each byte.
     pub(crate) fn transfer(&self, relay: &mut Relay, load: &Load) -> Outcome<Sample> {
         let sample = self.attempt(relay, load);
         relay.check_alive()?;
@@ -90,7 +90,7 @@ impl Bench {
         })
     }
 
-    /// Starts this program as one end of the transfer.
+    /// Starts this program as one side of the transfer.
     fn worker(&self, role: &str, relay: &Relay, load: &Load, ids: &str) -> Outcome<Worker> {
         let taste = if self.options.smoke { Taste::Verify } else { load.taste };
         let mut command = Command::new(env::current_exe()?);
@@ -106,8 +106,8 @@ impl Bench {
         Worker::start(role, &mut command, ids)
     }
 
-    /// System calls of the relay per GiB, counted by strace over a short transfer of this kind;
-    /// none where that is impossible. The tracer slows the relay down, which makes pieces larger.
+    /// The relay's system calls per GiB, counted by strace in a short transfer of the same kind;
+    /// none if that is not possible. The tracer slows the relay down, which makes pieces larger.
     pub(crate) fn calls_per_gib(&self, relay: &mut Relay, load: &Load) -> Option<f64> {
         if self.options.smoke {
             return None;
@@ -138,7 +138,7 @@ impl Bench {
     }
 }
 
-/// The moments of `end <index> <time>` lines, sorted.
+/// The times in `end <index> <time>` lines, sorted.
 fn ends(lines: &[String]) -> Outcome<Vec<u64>> {
     let times = lines.iter().filter_map(|line| line.strip_prefix("end ")?.split(' ').nth(1));
     let mut ends = times.map(str::parse).collect::<Result<Vec<u64>, _>>()?;
@@ -146,8 +146,8 @@ fn ends(lines: &[String]) -> Outcome<Vec<u64>> {
     Ok(ends)
 }
 
-/// The number of calls in the last line of a `strace -c` summary:
-/// per cent, seconds, microseconds a call, calls, perhaps errors, `total`.
+/// The number of calls in the last line of a `strace -c` summary: per cent, seconds, microseconds
+/// per call, calls, errors if any, `total`.
 fn total_calls(summary: &str) -> Outcome<f64> {
     let line = summary.lines().find(|line| line.trim_end().ends_with(" total"));
     let calls = line.and_then(|line| line.split_whitespace().nth(3));

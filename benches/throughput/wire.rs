@@ -1,24 +1,24 @@
-//! What travels: the bytes a source writes for one body, and the check of what arrives.
+//! Contents: the bytes a source writes for one body, and their verification on arrival.
 //!
-//! A body repeats one block of noise, so that a source copies nothing in user space; the seed of
-//! the noise differs per stream where contents are checked, so bytes of another stream show.
+//! A body repeats one block of noise, so that a source copies nothing in user space. Where contents
+//! are checked, the seed differs per stream, so bytes of another stream are detected.
 
 use std::str::FromStr;
 
 use crate::{Fault, Outcome, fault};
 
-/// Bytes a source hands to the kernel at once, at most.
+/// Maximum bytes per write of a source.
 pub(crate) const WRITE_BYTES: usize = 256 << 10;
 
 /// The last chunk and the empty trailer section.
 pub(crate) const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
 
-/// How the end of an upload's body is told.
+/// Framing of an upload's body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Framing {
     /// By `Content-Length`.
     Length,
-    /// In chunks with this many payload bytes each.
+    /// Chunks with this number of payload bytes each.
     Chunks(usize),
 }
 
@@ -52,7 +52,7 @@ pub(crate) struct Body {
 }
 
 impl Body {
-    /// The noise that the payload repeats.
+    /// The noise repeated in the payload.
     fn block(self) -> Vec<u8> {
         let bytes = match self.framing {
             Framing::Length => WRITE_BYTES,
@@ -87,7 +87,7 @@ pub(crate) fn noise(seed: u64, bytes: usize) -> Vec<u8> {
     noise
 }
 
-/// A body as it stands on the wire: one block many times, then a tail.
+/// A body on the wire: one block repeated, then a tail.
 pub(crate) struct Wire {
     block: Vec<u8>,
     repeats: u64,
@@ -113,12 +113,12 @@ impl Wire {
         }
     }
 
-    /// Bytes on the wire.
+    /// Length on the wire in bytes.
     pub(crate) fn len(&self) -> u64 {
         self.block.len() as u64 * self.repeats + self.tail.len() as u64
     }
 
-    /// What is to be written at `position`, up to the end of its block; empty at the end.
+    /// The bytes to write at `position`, up to the end of their block; empty at the end.
     pub(crate) fn at(&self, position: u64) -> &[u8] {
         let blocks = self.block.len() as u64 * self.repeats;
         let (part, offset) = if position < blocks {
@@ -141,7 +141,7 @@ fn framed(payload: &[u8], size: usize) -> Vec<u8> {
     wire
 }
 
-/// Compares arriving payload with what was sent.
+/// Compares received payload with what was sent.
 pub(crate) struct Verifier {
     block: Vec<u8>,
     length: u64,
@@ -154,7 +154,7 @@ impl Verifier {
         Self { block: body.block(), length: body.length, position: 0 }
     }
 
-    /// Takes the next payload bytes.
+    /// Checks the next payload bytes.
     pub(crate) fn take(&mut self, mut bytes: &[u8]) -> Outcome<()> {
         while !bytes.is_empty() {
             let offset = usize::try_from(self.position % self.block.len() as u64)?;
@@ -169,7 +169,7 @@ impl Verifier {
         Ok(())
     }
 
-    /// Confirms that everything came, and nothing more.
+    /// Checks that the payload is complete.
     pub(crate) fn end(&self) -> Outcome<()> {
         if self.position == self.length {
             return Ok(());

@@ -1,5 +1,5 @@
-//! A large response of an API that nobody can dial, beside a stream of the same size through the
-//! same relay: over the agent's tunnels, and through its WebSocket.
+//! A large response of an exposed API, compared with a stream of the same size through the same
+//! relay: over the agent's tunnels, and through its WebSocket.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -20,16 +20,16 @@ use crate::transfer::Load;
 use crate::wire::{Body, Framing, Verifier, Wire};
 use crate::{Outcome, fault};
 
-/// Bytes that the client lets the kernel drop at once.
+/// Maximum bytes that the client discards in the kernel at once.
 const DROP_BYTES: usize = 1 << 20;
 
-/// What a call may cost, in streams of the same size.
+/// Maximum cost of a call, relative to a stream of the same size.
 const CALL_MAX: f64 = 1.2;
 
-/// What the relay's peak memory may grow by, in MiB.
+/// Maximum growth of the relay's peak memory, in MiB.
 const GROWTH_MAX_MIB: f64 = 4.0;
 
-/// One way to the API.
+/// One route to the API.
 struct Way {
     name: &'static str,
     /// Spare connections of the agent.
@@ -46,7 +46,7 @@ struct Figures {
     gib_per_second: f64,
 }
 
-/// Calls beside streams.
+/// Compares calls with streams.
 pub(crate) fn run(bench: &Bench, report: &mut Report) -> Outcome<()> {
     for build in &bench.builds() {
         let Some(mut relay) = started(bench.rdv(build), report) else { continue };
@@ -102,7 +102,7 @@ fn row(name: &str, figures: &[Figures]) -> Vec<String> {
     ]
 }
 
-/// One call of the API, as far as its client is concerned.
+/// One call of the API, measured by its client.
 fn call(bench: &Bench, relay: &Relay, way: &Way, body: Body) -> Outcome<Figures> {
     let before = relay.cpu()?;
     let begin = now();
@@ -119,7 +119,7 @@ fn call(bench: &Bench, relay: &Relay, way: &Way, body: Body) -> Outcome<Figures>
     Ok(Figures { cpu_per_gib: cpu.as_secs_f64() / gib, gib_per_second: gib / time.as_secs_f64() })
 }
 
-/// Reads a body and compares it, or lets the kernel drop it.
+/// Reads a body and compares it, or discards it in the kernel.
 fn take(client: &mut Client, body: Body, verify: bool) -> Outcome<()> {
     let mut verifier = Verifier::new(body);
     let rest = client.take_rest();
@@ -145,7 +145,7 @@ fn take(client: &mut Client, body: Body, verify: bool) -> Outcome<()> {
     Ok(())
 }
 
-/// Starts an agent, and waits until its API is found.
+/// Starts an agent, and waits until its API is reachable.
 fn expose(build: &Build, relay: &Relay, api: SocketAddr, way: &Way) -> Outcome<Worker> {
     let mut command = build.command();
     command.args(["expose", &format!("spares-{}", way.spares), &format!("http://{api}")]);
@@ -158,7 +158,7 @@ fn expose(build: &Build, relay: &Relay, api: SocketAddr, way: &Way) -> Outcome<W
     let wanted = format!("\"spares\":{}", way.spares);
     let name = format!("\"name\":\"spares-{}\"", way.spares);
     retry(deadline, || {
-        // The list is streamed: to HTTP/1.0, until the connection closes.
+        // The list is streamed: with HTTP/1.0, until the connection closes.
         let mut list = TcpStream::connect(relay.address)?;
         list.write_all(b"GET /socket HTTP/1.0\r\nHost: localhost\r\n\r\n")?;
         let mut body = String::new();
@@ -170,13 +170,13 @@ fn expose(build: &Build, relay: &Relay, api: SocketAddr, way: &Way) -> Outcome<W
     Ok(agent)
 }
 
-/// Answers every request on a port of its own with `body`, until this program ends.
+/// Responds to every request at a new port with `body`, until this program exits.
 fn serve_api(body: Body) -> Outcome<SocketAddr> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let address = listener.local_addr()?;
     thread::spawn(move || {
         for socket in listener.incoming().flatten() {
-            // A client that goes away is no fault of the API.
+            // A client that disconnects is not an error of the API.
             thread::spawn(move || drop(answer(socket, body)));
         }
     });

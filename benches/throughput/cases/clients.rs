@@ -1,4 +1,4 @@
-//! `rdv send` to `rdv receive`, beside curl doing the same: from a file to a file, both in memory.
+//! `rdv send` to `rdv receive`, compared with curl: from file to file, both in memory.
 
 use std::fs::{self, File};
 use std::io::Write as _;
@@ -17,14 +17,14 @@ use crate::peers::{Bench, Relay, installed};
 use crate::table::{self, Report};
 use crate::{Outcome, fault};
 
-/// A pair of clients.
+/// A sender and a receiver.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Pair {
     Rdv,
     Curl,
 }
 
-/// What one transfer took.
+/// The cost of one transfer.
 #[derive(Default)]
 struct Sample {
     seconds: f64,
@@ -32,19 +32,19 @@ struct Sample {
     receive_cpu: f64,
 }
 
-/// How 4 GiB are cut into files.
+/// How 4 GiB are divided into files.
 struct Cut {
     name: &'static str,
     files: u64,
     bytes: u64,
 }
 
-/// CPU of both ends and throughput, against those of curl.
+/// CPU of both ends and throughput, compared with curl's.
 ///
-/// The bytes are the same, but not the memory they are written to: a virtual machine may give back
-/// what was free for a second, and a page that the host has to find again costs more than all that
-/// a client does with it. Files of 1 GiB go into memory that was in use just before; one of 4 GiB
-/// goes where nobody was for long. The last row says what that costs by itself.
+/// The bytes are the same, but not the memory they are written to: a virtual machine may return
+/// memory that was free for a second, and a page that the host has to map again costs more than all
+/// the work of a client. Files of 1 GiB go into recently used memory; one of 4 GiB goes into memory
+/// that was unused for longer. The last row shows this cost by itself.
 pub(crate) fn run(bench: &Bench, report: &mut Report) -> Outcome<()> {
     let mut pairs = vec![Pair::Rdv];
     match installed("curl") {
@@ -74,7 +74,7 @@ fn contest(
     write_source(&source, cut.bytes)?;
     let mut samples: Vec<Vec<Sample>> = pairs.iter().map(|_| Vec::new()).collect();
     let mut floor = Vec::new();
-    // Each comes first, between and last equally often.
+    // Each is first, between and last equally often.
     let turns = pairs.len() + 1;
     for run in 0..bench.runs() {
         for turn in (0..turns).map(|turn| (turn + run) % turns) {
@@ -170,7 +170,7 @@ impl Pair {
     }
 }
 
-/// CPU seconds of a process that makes a file of this size and copies into it once, and no more.
+/// CPU seconds of a process that only creates a file of this size and fills it once.
 fn filled(path: &Path, bytes: u64) -> Outcome<f64> {
     let mut command = Command::new(std::env::current_exe()?);
     command.args(["fill", "--length", &bytes.to_string(), "--path"]).arg(path);
@@ -179,7 +179,7 @@ fn filled(path: &Path, bytes: u64) -> Outcome<f64> {
     Ok(time.as_secs_f64())
 }
 
-/// A directory in memory with room for the file twice, if there is one; else any.
+/// A directory in memory with space for two copies of the file, if available; else any.
 pub(super) fn in_memory(bytes: u64) -> Outcome<tempfile::TempDir> {
     let shared = Path::new("/dev/shm");
     let free = statvfs(shared).map_or(0, |file_system| {
@@ -194,7 +194,7 @@ pub(super) fn in_memory(bytes: u64) -> Outcome<tempfile::TempDir> {
     Ok(tempfile::Builder::new().prefix("rdv-bench-").tempdir_in::<PathBuf>(place)?)
 }
 
-/// Blocks that differ, so that one that is lost or doubled shows.
+/// The blocks differ, so that lost or duplicated ones are detected.
 fn write_source(path: &Path, bytes: u64) -> Outcome<()> {
     let mut file = File::create(path)?;
     let mut block: Vec<u8> =
@@ -215,13 +215,13 @@ struct Running(Child);
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // Both fail only for a process that ended before.
+        // Both fail only for a process that already exited.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
 }
 
-/// Waits for a success; the CPU time it took, read before it is reaped.
+/// Waits for a successful exit; returns the CPU time, read before the process is reaped.
 fn finished(mut running: Running) -> Outcome<Duration> {
     let pid = Pid::from_raw(i32::try_from(running.0.id())?);
     waitid(Id::Pid(pid), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT)?;

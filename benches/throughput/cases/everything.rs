@@ -1,5 +1,5 @@
-//! Everything an operator can switch on, against the same relay with none of it: it must not be
-//! felt on the way of the bytes.
+//! All optional features on, compared with the same relay without them: they must not slow down
+//! transfers.
 
 use super::small::{self, VARIANTS};
 use super::started;
@@ -16,10 +16,10 @@ const OFF: &str = "rdv";
 const AGAIN: &str = "rdv, once more";
 const ON: &str = "rdv, everything on";
 
-/// The most it may cost, as a part of what the relay costs without.
+/// Maximum additional cost, relative to the relay without features.
 const MARGIN: f64 = 0.03;
 
-/// Flags, but for the log's place; limits are on, and far away.
+/// The flags except the log's path; the limits are enabled, and never reached.
 const FLAGS: [&str; 9] = [
     "--admin-listen=127.0.0.1:0",
     "--access-log-streams",
@@ -32,13 +32,13 @@ const FLAGS: [&str; 9] = [
     "--max-rate=1024GiB",
 ];
 
-/// One transfer differs from the next by 10 % and more, so a few per cent take many.
+/// Transfers differ by 10 % and more, so a difference of a few per cent needs many of them.
 const TURNS: usize = 12;
 
-/// CPU for each GiB of one stream, and small exchanges per second.
+/// CPU per GiB of one stream, and small exchanges per second.
 pub(crate) fn run(bench: &Bench, report: &mut Report) -> Outcome<()> {
     let Some(mut all) = relays(bench, report) else { return Ok(()) };
-    // What two equal ones differ by is what the figure is worth.
+    // The difference of two equal relays shows the noise.
     all.extend(started(bench.rdv_with(AGAIN, &[]), report));
     let mut contest = Contest::from(all).with_turns(bench.size(TURNS, 1));
     let length = bench.size(1024, 8) * MIB;
@@ -84,7 +84,7 @@ pub(crate) fn run(bench: &Bench, report: &mut Report) -> Outcome<()> {
     Ok(())
 }
 
-/// One with nothing, one with everything.
+/// One relay without features, one with all.
 fn relays(bench: &Bench, report: &mut Report) -> Option<Vec<Relay>> {
     let log = format!("--access-log={}", bench.scratch("access.log").display());
     let flags: Vec<String> = FLAGS.iter().map(ToString::to_string).chain([log]).collect();

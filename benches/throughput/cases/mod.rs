@@ -1,4 +1,4 @@
-//! The cases, each with the figures it owes.
+//! The cases, each with its targets.
 
 mod calls;
 mod clients;
@@ -17,7 +17,7 @@ use crate::options::Case;
 use crate::peers::{Bench, Relay};
 use crate::table::{self, Report};
 
-/// All of them, in the order in which they run.
+/// All cases, in the order in which they run.
 pub(crate) const ALL: [Case; 14] = [
     Case::OneStream,
     Case::HundredStreams,
@@ -35,7 +35,7 @@ pub(crate) const ALL: [Case; 14] = [
     Case::RecordsMemory,
 ];
 
-/// Runs one; an error means that it could not go on.
+/// Runs one case; an error aborts it.
 pub(crate) fn run(case: Case, bench: &Bench, report: &mut Report) -> Outcome<()> {
     match case {
         Case::OneStream => transfers::one_stream(bench, report),
@@ -56,12 +56,12 @@ pub(crate) fn run(case: Case, bench: &Bench, report: &mut Report) -> Outcome<()>
     Ok(())
 }
 
-/// Keeps a relay that started and reports one that did not.
+/// Returns a relay that started, and reports one that failed to.
 fn started(relay: Outcome<Relay>, report: &mut Report) -> Option<Relay> {
     relay.map_err(|error| report.failed("start", &error)).ok()
 }
 
-/// Says what to install for a comparison that could not be made.
+/// Prints what to install for a skipped comparison.
 fn missing(program: &str, package: &str) {
     table::note(&format!("{program} is not installed (Debian package {package}); skipped"));
 }

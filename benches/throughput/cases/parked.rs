@@ -1,4 +1,4 @@
-//! Memory of streams that wait for their other side.
+//! Memory of waiting streams.
 
 use std::io::{ErrorKind, Read, Write};
 use std::thread;
@@ -14,11 +14,11 @@ use crate::{Outcome, fault};
 
 /// Waiting streams, each with one connection.
 const STREAMS: u64 = 10_000;
-/// The body that waits in the sockets in the second variant.
+/// The body that is left in the sockets in the second variant.
 const BODY_BYTES: usize = 100_000;
-/// Kernel memory that one connection with a waiting body may take.
+/// Maximum kernel memory of one connection with an unread body.
 const KERNEL_BYTES: u64 = 2 * BODY_BYTES as u64;
-/// Descriptors that a process needs besides.
+/// Other descriptors of a process.
 const SPARE_DESCRIPTORS: u64 = 200;
 
 /// The resident set at three moments.
@@ -69,7 +69,7 @@ pub(crate) fn run(bench: &Bench, report: &mut Report) -> Outcome<()> {
     Ok(())
 }
 
-/// Parks `count` connections, checks that each waits, and looks at the memory.
+/// Opens `count` waiting connections, checks that each waits, and reads the memory in use.
 fn park(relay: &Relay, count: u64, bodies: bool) -> Outcome<Growth> {
     let mut observer = Client::connect(relay.address)?;
     observer.create_stream()?;
@@ -117,7 +117,7 @@ fn push(client: &mut Client, mut body: &[u8]) -> Outcome<()> {
     Ok(())
 }
 
-/// An error unless one side of the stream is connected.
+/// Returns an error unless one side of the stream is connected.
 fn waits(observer: &mut Client, id: &str) -> Outcome<()> {
     observer.send(&format!("GET /stream/{id}/status"), "", b"")?;
     let answer = observer.answer()?;
@@ -128,7 +128,7 @@ fn waits(observer: &mut Client, id: &str) -> Outcome<()> {
     Err(fault(format!("a stream does not wait: {status}")))
 }
 
-/// An error if the relay answered or closed.
+/// Returns an error if the relay responded or closed the connection.
 fn silent(client: &mut Client) -> Outcome<()> {
     match client.socket.read(&mut [0; 256]) {
         Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(()),
@@ -138,7 +138,7 @@ fn silent(client: &mut Client) -> Outcome<()> {
     }
 }
 
-/// Memory of the machine that is free for use.
+/// Available memory of the machine.
 fn available_bytes() -> Option<u64> {
     let info = std::fs::read_to_string("/proc/meminfo").ok()?;
     let line = info.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;

@@ -1,4 +1,5 @@
-//! Requests without a body: `GET /ping`, beside nginx with one worker that returns a constant.
+//! Requests without a body: `GET /ping`, compared with nginx with one worker that returns a
+//! constant.
 
 use std::process::Command;
 use std::time::Duration;
@@ -11,17 +12,17 @@ use crate::peers::{Bench, Relay, installed};
 use crate::table::{self, Report};
 use crate::{Outcome, fault};
 
-/// Connections that are asked over at once.
+/// Concurrent connections.
 const CONNECTIONS: usize = 32;
 
-/// A server and its figures, one a run: requests a second, and CPU microseconds a request.
+/// A server and its figures per run: requests per second, and CPU microseconds per request.
 struct Entry {
     relay: Relay,
     rates: Vec<f64>,
     costs: Vec<f64>,
 }
 
-/// Requests a second of the relay, against those of nginx.
+/// Requests per second of the relay, compared with nginx.
 pub(crate) fn run(bench: &Bench, report: &mut Report) -> Outcome<()> {
     let mut relays = Vec::new();
     for build in &bench.builds() {
@@ -96,7 +97,7 @@ fn with_wrk(relay: &Relay, time: Duration) -> Outcome<f64> {
     Ok(rate.ok_or_else(|| fault("wrk printed no rate"))?.trim().parse()?)
 }
 
-/// One thread that asks over all connections, then reads all answers.
+/// One thread that sends a request over each connection, then reads all responses.
 fn with_own_client(relay: &Relay, time: Duration) -> Outcome<f64> {
     let clients: Outcome<Vec<_>> =
         (0..CONNECTIONS).map(|_| Client::connect(relay.address)).collect();

@@ -1,5 +1,5 @@
-//! Requests that become records: `POST` of 1 KiB to `rdv source`, beside `GET /ping` of `rdv serve`,
-//! with the same client.
+//! Requests that become records: `POST` of 1 KiB to `rdv source`, compared with `GET /ping` to `rdv
+//! serve`, with the same client.
 
 use std::fs;
 use std::path::Path;
@@ -15,10 +15,10 @@ use crate::peers::{Bench, Build};
 use crate::records::{BODY_BYTES, CONNECTIONS, Output, Pushed, Server, Sink, Until, check_lines};
 use crate::table::{self, Report};
 
-/// Bytes of tmpfs that the records of one measurement may take.
+/// Maximum bytes of tmpfs for the records of one measurement.
 const PLACE_BYTES: u64 = 2 << 30;
 
-/// What is asked, and where the records go.
+/// Kind of request, and output of the records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Way {
     Ping,
@@ -33,26 +33,26 @@ enum Way {
 /// One measurement.
 struct Sample {
     rate: f64,
-    /// CPU microseconds a request, of the server and of the client.
+    /// CPU microseconds per request, of the server and of the client.
     cost: f64,
     client_cost: f64,
 }
 
-/// A build in one way, and its samples, one a run.
+/// A build in one setup, and its samples, one per run.
 struct Entry {
     build: Build,
     way: Way,
     samples: Vec<Sample>,
 }
 
-/// Where files of records and spools are made.
+/// Directories for files of records and for spools.
 struct Places {
     memory: TempDir,
-    /// None where temporary files are in memory, too.
+    /// None if temporary files are in memory too.
     disk: Option<TempDir>,
 }
 
-/// Requests a second of the source, against those of a ping.
+/// Requests per second of the source, compared with those of a ping.
 pub(crate) fn run(bench: &Bench, report: &mut Report) -> Outcome<()> {
     let places = Places::find(bench)?;
     let ways = Way::ALL.into_iter().filter(|way| places.has(*way));
@@ -64,7 +64,7 @@ pub(crate) fn run(bench: &Bench, report: &mut Report) -> Outcome<()> {
         .collect();
     let count = entries.len();
     for run in 0..bench.runs() {
-        // Each comes first, between and last equally often.
+        // Each is first, between and last equally often.
         for turn in 0..count {
             let entry = &mut entries[(turn + run) % count];
             entry.samples.push(entry.measure(bench, &places)?);
@@ -164,7 +164,7 @@ impl Way {
         }
     }
 
-    /// Where the standard output of the source goes; none if there is no source.
+    /// Where the standard output of the source goes; none without a source.
     fn output(self) -> Option<Output> {
         match self {
             Self::Ping => None,
@@ -201,7 +201,7 @@ impl Places {
         way != Way::SpoolOnDisk || self.disk.is_some()
     }
 
-    /// A new directory, removed with all that is in it after the measurement.
+    /// A new directory, removed with its contents after the measurement.
     fn folder(&self, way: Way) -> Outcome<TempDir> {
         let place = match (&self.disk, way) {
             (Some(disk), Way::SpoolOnDisk) => disk,

@@ -1,4 +1,4 @@
-//! Memory of the processes that records pass through, after some and after ten times as many.
+//! Memory of the processes that handle records, after some records and after ten times as many.
 
 use std::path::Path;
 
@@ -11,26 +11,26 @@ use crate::peers::{Bench, Build};
 use crate::records::{BODY_BYTES, Output, Server, Sink, Until, check_lines};
 use crate::table::{self, Report};
 
-/// Bytes of tmpfs that a spool may take: its limit, and as much again for the file at its end.
+/// Maximum bytes of tmpfs for a spool: its limit, and the same again for its last file.
 const SPOOL_BYTES: u64 = 2 << 30;
 
-/// What the peak may grow by between the two looks, in MiB.
+/// Maximum growth of the peak between the two readings, in MiB.
 const GROWTH_MAX_MIB: f64 = 4.0;
 
-/// A process whose memory is looked at.
+/// A process whose memory is measured.
 struct Subject {
     name: &'static str,
     flags: Vec<String>,
 }
 
-/// What it had in memory at one moment, in bytes.
+/// Its memory at one time, in bytes.
 #[derive(Clone, Copy)]
 struct Look {
     resident: u64,
     peak: u64,
 }
 
-/// Records before the first and before the second look.
+/// Records before the first and before the second reading.
 #[derive(Clone, Copy)]
 struct Counts {
     some: u64,
@@ -56,7 +56,7 @@ pub(crate) fn run(bench: &Bench, report: &mut Report) -> Outcome<()> {
     Ok(())
 }
 
-/// The processes, one a row of the table.
+/// The processes, one per row of the table.
 fn subjects(spool: &Path) -> [Subject; 2] {
     let spool = spool.to_string_lossy().into_owned();
     [
@@ -65,7 +65,7 @@ fn subjects(spool: &Path) -> [Subject; 2] {
     ]
 }
 
-/// What a source has in memory after some and after many records.
+/// Memory of a source after some and after many records.
 fn looks(bench: &Bench, build: &Build, subject: &Subject, counts: Counts) -> Outcome<[Look; 2]> {
     let sink = bench.size(Sink::Counts, Sink::Verifies);
     let mut server = Server::source(build, &subject.flags, (Output::Pipe, sink))?;
@@ -79,7 +79,7 @@ fn looks(bench: &Bench, build: &Build, subject: &Subject, counts: Counts) -> Out
     Ok([first, second])
 }
 
-/// What a destination has in memory, which sends the records of a source to another one.
+/// Memory of a destination that sends the records of a source to another source.
 fn looks_at_destination(build: &Build, counts: Counts) -> Outcome<[Look; 2]> {
     let far = Server::source(build, &[], (Output::Null, Sink::Counts))?;
     let (mut near, destination) = Server::chain(build, &far)?;
@@ -93,7 +93,7 @@ fn looks_at_destination(build: &Build, counts: Counts) -> Outcome<[Look; 2]> {
     Ok([first, second])
 }
 
-/// A row of the table, judged.
+/// A row of the table; checks the target.
 fn row(name: String, [first, second]: [Look; 2], report: &mut Report) -> Vec<String> {
     let growth = mib(second.peak) - mib(first.peak);
     let what = format!("records-memory, {name}: growth of the peak, MiB");

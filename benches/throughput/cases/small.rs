@@ -1,4 +1,4 @@
-//! Complete small exchanges: `POST /stream`, a `PUT` of 1 KiB, and the `GET`, one after another.
+//! Complete small exchanges: `POST /stream`, a `PUT` of 1 KiB, and the `GET`, in sequence.
 
 use super::started;
 use crate::client::Client;
@@ -10,7 +10,7 @@ use crate::{Outcome, fault};
 /// Payload of one exchange.
 const PAYLOAD: [u8; 1024] = [b'x'; 1024];
 
-/// Who comes first, over which connections, at how many microseconds of relay CPU at most.
+/// The order of the requests, the use of connections, and the maximum microseconds of relay CPU.
 #[derive(Clone, Copy)]
 pub(super) struct Variant {
     pub(super) name: &'static str,
@@ -26,10 +26,10 @@ pub(super) const VARIANTS: [Variant; 4] = [
     Variant { name: "kept-alive, PUT first", upload_first: true, keep: true, limit: 30.0 },
 ];
 
-/// The server that gives the same answers and does nothing else.
+/// The server that sends the same responses and does nothing else.
 const FLOOR: &str = "bare answers";
 
-/// Microseconds of relay CPU for one exchange.
+/// Microseconds of relay CPU per exchange.
 pub(crate) fn run(bench: &Bench, report: &mut Report) -> Outcome<()> {
     let count = bench.size(5000, 20);
     let builds = bench.builds();
@@ -39,7 +39,7 @@ pub(crate) fn run(bench: &Bench, report: &mut Report) -> Outcome<()> {
     for variant in VARIANTS {
         let mut costs = vec![Vec::new(); names.len()];
         for _ in 0..bench.runs() {
-            // New processes each time, so that no port is used up by closed connections.
+            // New processes each time, so that closed connections do not use up the ports.
             let relays = builds.iter().map(|build| bench.rdv(build));
             let relays = relays.chain([bench.own(FLOOR, "answers")]);
             for (relay, costs) in relays.zip(&mut costs) {
@@ -65,15 +65,15 @@ pub(crate) fn run(bench: &Bench, report: &mut Report) -> Outcome<()> {
     Ok(())
 }
 
-/// What one exchange takes.
+/// The cost of one exchange.
 pub(super) struct Cost {
-    /// Of the relay's CPU, in microseconds.
+    /// Microseconds of the relay's CPU.
     pub(super) cpu_us: f64,
-    /// How many were done in a second.
+    /// Exchanges per second.
     pub(super) per_second: f64,
 }
 
-/// Does `count` exchanges, one after another.
+/// Runs `count` exchanges in sequence.
 pub(super) fn measure(relay: &mut Relay, variant: Variant, count: u32) -> Outcome<Cost> {
     let cost = attempt(relay, variant, count);
     relay.check_alive()?;

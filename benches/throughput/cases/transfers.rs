@@ -12,7 +12,7 @@ pub(super) const MIB: u64 = 1 << 20;
 const COLUMNS: [&str; 6] =
     ["relay", "GiB/s", "CPU s/GiB", "least..most", "calls/GiB", "first/last end"];
 
-/// One relay and its samples, one a run.
+/// One relay and its samples, one per run.
 struct Entry {
     relay: Relay,
     samples: Vec<Sample>,
@@ -20,10 +20,10 @@ struct Entry {
     failed: bool,
 }
 
-/// Relays that carry the same load in turns.
+/// Relays that transfer the same load in turns.
 pub(super) struct Contest {
     entries: Vec<Entry>,
-    /// How often each relay has its turn in one run.
+    /// Turns of each relay in one run.
     turns: usize,
 }
 
@@ -58,10 +58,10 @@ pub(crate) fn hundred_streams(bench: &Bench, report: &mut Report) {
     report.at_least("hundred-streams: first end / last end", evenness, 0.95);
 }
 
-/// Chunked uploads, in the chunks of `curl -T -` and in small ones.
+/// Chunked uploads, with the chunks of `curl -T -` and with small ones.
 pub(crate) fn chunked(bench: &Bench, report: &mut Report) {
     let mut contest = Contest::new(bench, report, &[("copy", "copy")]);
-    // curl sends 65,524 bytes a chunk, 64 KiB with its framing.
+    // curl sends 65,524 bytes per chunk, 64 KiB with its framing.
     for (name, chunk_bytes, limit) in [("64 KiB", 65_524, 0.75), ("2 KiB", 2048, 1.00)] {
         let length = bench.size(2048, 4) * MIB;
         let framing = Framing::Chunks(chunk_bytes);
@@ -73,7 +73,7 @@ pub(crate) fn chunked(bench: &Bench, report: &mut Report) {
     }
 }
 
-/// 1,000 transfers at once through a relay that runs as root and one that does not.
+/// 1,000 concurrent transfers through a relay as root and an unprivileged one.
 pub(crate) fn unprivileged(bench: &Bench, report: &mut Report) {
     if !nix::unistd::geteuid().is_root() {
         table::note(
@@ -101,7 +101,8 @@ impl Contest {
         Self { entries: relays.into_iter().map(entry).collect(), turns: 1 }
     }
 
-    /// The builds of rdv, these comparison relays (name, role), and relays that run already.
+    /// The builds of rdv, these comparison relays (name, role), and relays that are already
+    /// running.
     fn new(bench: &Bench, report: &mut Report, own: &[(&str, &str)]) -> Self {
         let mut relays = Vec::new();
         for build in &bench.builds() {
@@ -114,7 +115,7 @@ impl Contest {
         Self::from(relays)
     }
 
-    /// Every relay there is.
+    /// All relays.
     fn of_all(bench: &Bench, report: &mut Report) -> Self {
         let own = [("plain splice", "plain-splice"), ("copy", "copy")];
         let mut contest = Self::new(bench, report, &own);
@@ -126,12 +127,12 @@ impl Contest {
         contest
     }
 
-    /// The same, each relay having so many turns in one run.
+    /// The same with this number of turns per relay and run.
     pub(super) fn with_turns(self, turns: usize) -> Self {
         Self { turns, ..self }
     }
 
-    /// Runs one load through all, in turns, and prints the medians.
+    /// Transfers one load through each relay, in turns, and prints the medians.
     pub(super) fn run(&mut self, bench: &Bench, report: &mut Report, title: &str, load: &Load) {
         for entry in &mut self.entries {
             entry.samples.clear();
@@ -162,7 +163,7 @@ impl Contest {
         entry.map_or(&[], |entry| &entry.samples)
     }
 
-    /// The median of the ratios of one run each; none if one of the two is missing.
+    /// The median of the ratios of the runs; none if one relay has no samples.
     pub(super) fn ratio(
         &self,
         above: &str,
@@ -198,7 +199,7 @@ impl Entry {
         ]
     }
 
-    /// The least and the most CPU of a run: how far to trust the median.
+    /// The least and the most CPU of all runs: how reliable the median is.
     fn spread(&self) -> String {
         let costs = || self.samples.iter().map(Sample::cpu_per_gib);
         match (costs().min_by(f64::total_cmp), costs().max_by(f64::total_cmp)) {

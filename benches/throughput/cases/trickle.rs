@@ -1,4 +1,4 @@
-//! A slow source: one byte every 100 ms, each of which has to arrive at once.
+//! A slow source: one byte every 100 ms, each of which must arrive immediately.
 //!
 //! Source and sink are threads of one process, so one clock serves both.
 
@@ -18,12 +18,12 @@ use crate::{Outcome, fault};
 
 /// Time between two bytes.
 const PAUSE: Duration = Duration::from_millis(100);
-/// The bulk that goes before, in the variants that have one.
+/// The bulk before the single bytes, in the variants with bulk.
 const BULK_BYTES: u64 = 256 << 20;
-/// Median and longest time of a byte, in milliseconds.
+/// Maximum median and maximum latency of a byte, in milliseconds.
 const LIMITS: (f64, f64) = (0.2, 5.0);
 
-/// What is uploaded before the single bytes, and how the body is framed.
+/// The upload before the single bytes, and the framing of the body.
 #[derive(Clone, Copy)]
 struct Variant {
     name: &'static str,
@@ -81,7 +81,7 @@ pub(crate) fn run(bench: &Bench, report: &mut Report) -> Outcome<()> {
     Ok(())
 }
 
-/// The time of each byte from source to sink, in milliseconds.
+/// The latency of each byte from source to sink, in milliseconds.
 fn measure(relay: &Relay, plan: Plan) -> Outcome<Vec<f64>> {
     let id = relay.streams(1)?.remove(0);
     let mut destination = Client::connect(relay.address)?;
@@ -90,7 +90,7 @@ fn measure(relay: &Relay, plan: Plan) -> Outcome<Vec<f64>> {
     let (arrived, arrivals) = channel();
     let sink = thread::spawn(move || {
         receive(destination, plan, |position| {
-            // A source that failed listens no more.
+            // The channel is closed if the source failed.
             let _ = arrived.send((position, now()));
         })
     });
@@ -109,14 +109,14 @@ fn measure(relay: &Relay, plan: Plan) -> Outcome<Vec<f64>> {
     sent.into_iter().map(|(position, at)| latency(position, at, &arrivals)).collect()
 }
 
-/// Milliseconds from `at` until the payload before and with byte `position` was there.
+/// Milliseconds from `at` until the payload up to and including byte `position` arrived.
 fn latency(position: u64, at: Duration, arrivals: &Receiver<(u64, Duration)>) -> Outcome<f64> {
     let arrival = arrivals.iter().find(|(received, _)| *received > position);
     let (_, arrival) = arrival.ok_or_else(|| fault(format!("byte {position} is missing")))?;
     Ok(arrival.saturating_sub(at).as_secs_f64() * 1e3)
 }
 
-/// Uploads; gives the position and the time of each single byte.
+/// Uploads; returns the position and the time of each single byte.
 fn send(
     source: &mut Client,
     plan: Plan,
@@ -154,7 +154,7 @@ fn send(
     Ok(sent)
 }
 
-/// Downloads, and tells after each read how much payload there is.
+/// Downloads, and reports the payload received so far after each read.
 fn receive(mut destination: Client, plan: Plan, arrived: impl Fn(u64)) -> Outcome<()> {
     let total = plan.bulk + u64::from(plan.trickle);
     let (status, _) = destination.head()?;

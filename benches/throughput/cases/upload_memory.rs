@@ -1,5 +1,4 @@
-//! The library's upload in little memory: 10 GiB by a process that may take 20 MiB of address space
-//! more than it began with.
+//! Memory of the library's upload: 10 GiB from a process whose address space can grow by 20 MiB.
 
 use std::env;
 use std::process::Command;
@@ -14,10 +13,10 @@ use crate::{Outcome, fault};
 
 const PATIENCE: Duration = Duration::from_mins(2);
 
-/// The most it may have in memory at once.
+/// Maximum resident memory.
 const RESIDENT_MAX_MIB: f64 = 10.0;
 
-/// Peak memory and speed of `Upload::send`, from each kind of origin.
+/// Peak memory and rate of `Upload::send`, from each kind of origin.
 pub(crate) fn run(bench: &Bench, report: &mut Report) -> Outcome<()> {
     let bytes: u64 = bench.size(10 << 30, 64 << 20);
     let mut rows = Vec::new();
@@ -40,7 +39,7 @@ pub(crate) fn run(bench: &Bench, report: &mut Report) -> Outcome<()> {
     Ok(())
 }
 
-/// MiB at most resident, and seconds.
+/// Peak resident MiB, and seconds.
 fn upload(origin: Origin, bytes: u64) -> Outcome<(f64, f64)> {
     let mut command = Command::new(env::current_exe()?);
     command.args(["upload", "--from", origin.name(), "--length", &bytes.to_string()]);

@@ -1,9 +1,9 @@
-//! The floor under a small exchange: gives the same three answers over the same connections with
-//! as few system calls as can be, and does nothing else.
+//! The minimum cost of a small exchange: sends the same three responses over the same connections
+//! with as few system calls as possible, and does nothing else.
 //!
-//! It knows the requests by their first letter, takes each for whole when it comes, and gives
-//! constant answers. What it costs is what the kernel takes for accepting, reading, answering and
-//! closing on this machine at this moment; what a relay costs beyond it is the relay's own.
+//! It recognizes requests by their first letter, expects each in one read, and sends constant
+//! responses. Its cost is that of the kernel for accepting, reading, writing and closing on this
+//! machine at this time; the difference to a relay is the relay's own cost.
 
 use std::io::{self, Read, Write};
 
@@ -14,34 +14,34 @@ use slab::Slab;
 use super::{say, wait};
 use crate::Outcome;
 
-/// The listener's place among the tokens.
+/// Token of the listener.
 const LISTENER: u64 = u64::MAX;
-/// The largest request.
+/// Maximum size of a request.
 const REQUEST_BYTES: usize = 4096;
-/// The head and body of the answer to `POST /stream`.
+/// The response to `POST /stream`.
 const CREATED: &[u8] = b"HTTP/1.1 201 Created\r\nDate: Thu, 01 Jan 1970 00:00:00 GMT\r\n\
     Location: /stream/00000000-0000-4000-8000-000000000000\r\n\
     Content-Type: application/json\r\nContent-Length: 51\r\n\r\n\
     {\"stream\":\"00000000-0000-4000-8000-000000000000\"}\r\n";
-/// The answer to `PUT`.
+/// The response to `PUT`.
 const TAKEN: &[u8] = b"HTTP/1.1 200 OK\r\nDate: Thu, 01 Jan 1970 00:00:00 GMT\r\n\
     Content-Length: 0\r\n\r\n";
 
-/// All there is.
+/// The server's state.
 struct Answers {
     epoll: Epoll,
     listener: TcpListener,
     connections: Slab<TcpStream>,
-    /// The connection that asked with `GET`.
+    /// The connection with the `GET`.
     destination: Option<usize>,
-    /// The connection that asked with `PUT`, and the answer to the `GET`.
+    /// The connection with the `PUT`, and the response to the `GET`.
     upload: Option<(usize, Vec<u8>)>,
 }
 
-/// Serves one client on a free port of the loopback address until killed; says which.
+/// Serves one client on a free loopback port until killed; prints the address.
 pub(crate) fn serve() -> Outcome<()> {
     let listener = TcpListener::bind("127.0.0.1:0".parse()?)?;
-    // As the relay does: accepted sockets inherit it.
+    // As in the relay: accepted sockets inherit it.
     socket2::SockRef::from(&listener).set_tcp_nodelay(true)?;
     socket2::SockRef::from(&listener).set_tcp_congestion(b"reno")?;
     let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
@@ -62,7 +62,7 @@ pub(crate) fn serve() -> Outcome<()> {
 }
 
 impl Answers {
-    /// Takes one connection; level-triggered, so that none has to be asked for in vain.
+    /// Accepts one connection; level-triggered, so that no accept blocks.
     fn accept(&mut self) -> Outcome<()> {
         let (socket, _) = self.listener.accept()?;
         let entry = self.connections.vacant_entry();
@@ -99,7 +99,7 @@ impl Answers {
     }
 }
 
-/// The answer to the `GET`, with the body of this request.
+/// The response to the `GET`, with the body of this request.
 fn download(request: &[u8]) -> Vec<u8> {
     let end = memchr::memmem::find(request, b"\r\n\r\n").map_or(request.len(), |at| at + 4);
     let body = &request[end..];

@@ -1,4 +1,4 @@
-//! A consumer of records: reads lines to the end and counts them; where asked to, it looks into each.
+//! A consumer of records: reads and counts lines until the end; optionally verifies each record.
 
 use std::io::{self, Read as _};
 
@@ -11,19 +11,19 @@ use super::say;
 use crate::options::Counting;
 use crate::{Outcome, fault};
 
-/// Bytes that one read asks for.
+/// Bytes per read.
 const READ_BYTES: usize = 256 << 10;
 
-/// What a record must be.
+/// The expected contents of the records.
 struct Expected {
     body: Vec<u8>,
-    /// The position of the last one, which the next must be behind.
+    /// The position of the last record; the next must be greater.
     last: Vec<u8>,
-    /// A line as far as it has come.
+    /// The part of an incomplete line read so far.
     begun: Vec<u8>,
 }
 
-/// Counts what comes on the standard input, and says how many lines and bytes there were.
+/// Counts the lines and bytes of standard input, and prints both.
 pub(crate) fn run(task: &Counting) -> Outcome<()> {
     let mut expected = task.verify.map(|bytes| Expected {
         body: body(bytes),

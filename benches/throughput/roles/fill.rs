@@ -1,5 +1,5 @@
-//! A program that makes a file and copies bytes into it once: what a receiver pays the kernel for
-//! at least, wherever its bytes come from.
+//! Creates a file and fills it once: the minimum kernel cost of a receiver, whatever the origin of
+//! its bytes.
 
 use std::fs::File;
 use std::io::Write as _;
@@ -9,10 +9,10 @@ use nix::fcntl::{FallocateFlags, fallocate};
 
 use crate::Outcome;
 
-/// Room is made in such pieces, as `rdv receive` does.
+/// Size of each preallocation, as in `rdv receive`.
 const ROOM_BYTES: u64 = 64 << 20;
 
-/// Makes the file.
+/// Creates and fills the file.
 pub(crate) fn run(path: &Path, bytes: u64) -> Outcome<()> {
     let mut file = File::create(path)?;
     let block = vec![1; 1 << 20];

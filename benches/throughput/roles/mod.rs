@@ -1,4 +1,4 @@
-//! What this program does when it starts itself again: the processes of a measurement.
+//! Roles of this program in processes that it starts: the processes of a measurement.
 
 pub(crate) mod answers;
 pub(crate) mod count;
@@ -19,9 +19,9 @@ use nix::sys::signal::Signal;
 use crate::Outcome;
 use crate::options::Role;
 
-/// Plays `role` until it is done; a relay until it is killed.
+/// Runs `role` until it is done; a relay until it is killed.
 pub(crate) fn play(role: &Role) -> Outcome<()> {
-    // A bench that is killed leaves nothing behind.
+    // The processes of a killed bench exit too.
     nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)?;
     match role {
         Role::PlainSplice => relay::serve::<mover::Splice>(),
@@ -37,17 +37,17 @@ pub(crate) fn play(role: &Role) -> Outcome<()> {
     }
 }
 
-/// The stream ids of this task, one a line on the standard input.
+/// The stream ids of this task, one per line of standard input.
 fn ids() -> io::Result<Vec<String>> {
     io::stdin().lock().lines().collect()
 }
 
-/// Tells the bench something, as one line.
+/// Prints one line for the bench.
 fn say(line: &str) {
     println!("{line}");
 }
 
-/// Waits for events without end; none if only a signal or a tracer came.
+/// Waits for events indefinitely; returns none after a signal, or when a tracer attaches.
 fn wait(epoll: &Epoll, events: &mut [EpollEvent]) -> io::Result<usize> {
     match epoll.wait(events, EpollTimeout::NONE) {
         Err(Errno::EINTR) => Ok(0),

@@ -1,4 +1,4 @@
-//! The two ways in which a comparison relay moves bytes between sockets.
+//! The two ways in which a comparison relay transfers bytes between sockets.
 
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
@@ -7,24 +7,24 @@ use std::os::fd::OwnedFd;
 use nix::fcntl::{FcntlArg, OFlag, SpliceFFlags, fcntl, splice};
 use nix::unistd::pipe2;
 
-/// Size of the pipe, and the most one fill asks for.
+/// Size of the pipe, and maximum bytes per fill.
 const PIPE_BYTES: usize = 1 << 20;
 /// Size of the copying relay's buffer.
 const COPY_BYTES: usize = 256 << 10;
 
-/// A place for the bytes of one pair on their way; filled only when empty.
+/// Holds the bytes of one pair in transit; filled only when empty.
 pub(crate) trait Mover: Sized {
-    /// Makes an empty one.
+    /// An empty buffer.
     fn new() -> io::Result<Self>;
-    /// Bytes taken and not yet handed on.
+    /// Bytes read and not yet written.
     fn pending(&self) -> usize;
-    /// Takes up to `limit` bytes from `source`; 0 is the end of its stream.
+    /// Reads up to `limit` bytes from `source`; 0 at the end of its stream.
     fn fill(&mut self, source: &TcpStream, limit: u64) -> io::Result<usize>;
-    /// Hands bytes on to `sink`.
+    /// Writes bytes to `sink`.
     fn drain(&mut self, sink: &TcpStream) -> io::Result<()>;
 }
 
-/// Moves through a pipe of 1 MiB.
+/// A pipe of 1 MiB.
 pub(crate) struct Splice {
     read: OwnedFd,
     write: OwnedFd,
@@ -57,7 +57,7 @@ impl Mover for Splice {
     }
 }
 
-/// Moves through a buffer of 256 KiB.
+/// A buffer of 256 KiB.
 pub(crate) struct Copy {
     buffer: Vec<u8>,
     start: usize,

@@ -1,7 +1,7 @@
-//! A client in a closed loop: over each of its connections it asks again once it is answered. One
-//! thread, and the same program whatever is asked, so that what it costs is the same, too.
+//! A client in a closed loop: sends the next request over each connection after each response. One
+//! thread, and the same program for all requests, so that its own cost is always the same.
 //!
-//! Every answer is read to its end and must have the status that a success has.
+//! Every response is read to its end and must have the status of a success.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -17,33 +17,33 @@ use crate::options::Pushing;
 use crate::wire::noise;
 use crate::{Outcome, fault};
 
-/// Bytes that one read of an answer asks for; answers are far smaller.
+/// Bytes per read; responses are far smaller.
 const READ_BYTES: usize = 4096;
 
-/// A client at work.
+/// The client's state.
 struct Client {
     epoll: Epoll,
     connections: Vec<Connection>,
     request: Vec<u8>,
-    /// What a success is answered with.
+    /// The status of a successful response.
     status: u16,
     sent: u64,
     answered: u64,
-    /// No request is sent behind this many.
+    /// Maximum number of requests to send.
     sent_max: u64,
-    /// Nor after this moment.
+    /// Time after which no request is sent.
     end: Option<Duration>,
 }
 
-/// One connection, with one request on its way at most.
+/// One connection, with at most one request in flight.
 struct Connection {
     socket: TcpStream,
-    /// The answer as far as it has come.
+    /// The part of the response read so far.
     answer: Vec<u8>,
 }
 
-/// Asks until the task is done, and says how many answers there were, and the seconds and the own
-/// CPU seconds that took.
+/// Runs the task, and prints the number of responses, the seconds taken, and the client's CPU
+/// seconds.
 pub(crate) fn run(task: &Pushing) -> Outcome<()> {
     let mut client = Client::connect(task)?;
     let (begin, before) = (now(), cpu(Pid::this())?);
@@ -55,7 +55,7 @@ pub(crate) fn run(task: &Pushing) -> Outcome<()> {
     Ok(())
 }
 
-/// The request, whole; and the status of a success.
+/// The complete request, and the status of a success.
 fn request(task: &Pushing) -> (Vec<u8>, u16) {
     let host = task.server;
     let Some(length) = task.body else {
@@ -89,7 +89,8 @@ impl Client {
         Ok(Self { epoll, connections, request, status, sent, answered, sent_max, end })
     }
 
-    /// Asks over every connection, and again once it is answered; at the end nothing is on its way.
+    /// Sends a request over every connection, and the next one after each response; at the end none
+    /// is in flight.
     fn ask_on(&mut self) -> Outcome<()> {
         for index in 0..self.connections.len() {
             self.ask(index)?;
@@ -113,14 +114,14 @@ impl Client {
 
     fn ask(&mut self, index: usize) -> Outcome<()> {
         if self.sent < self.sent_max {
-            // The last request was answered, so the socket has room for this one.
+            // The last response was received, so the socket has space for this request.
             self.connections[index].socket.write_all(&self.request)?;
             self.sent += 1;
         }
         Ok(())
     }
 
-    /// Reads once from a connection that is ready; whether its answer is whole.
+    /// Reads once from a ready connection; returns whether its response is complete.
     fn hear(&mut self, index: usize) -> Outcome<bool> {
         let connection = &mut self.connections[index];
         let mut bytes = [0; READ_BYTES];
@@ -137,7 +138,7 @@ impl Client {
     }
 }
 
-/// Whether all of an answer is there, which must have this status and nothing behind it.
+/// Whether a response is complete; it must have this status, and no bytes may follow it.
 fn is_whole(answer: &[u8], expected: u16) -> Outcome<bool> {
     let Some(end) = memchr::memmem::find(answer, b"\r\n\r\n") else { return Ok(false) };
     let (head, body) = answer.split_at(end + 4);

@@ -1,8 +1,8 @@
-//! The comparison relay: pairs one upload with one download and moves bytes, nothing else.
+//! The comparison relay: pairs one upload with one download and transfers bytes, nothing else.
 //!
-//! It understands as much HTTP as the bench's own source and sink speak, keeps no time and no
-//! state of a stream, and passes a chunked body on as it stands on the wire. One thread, epoll,
-//! edge-triggered, each connection registered once.
+//! It implements only the HTTP of the bench's source and sink, has no timeouts and no stream state,
+//! and forwards a chunked body unchanged. One thread, epoll, edge-triggered, each connection
+//! registered once.
 
 use std::collections::HashMap;
 use std::io::{self, Read, Write};
@@ -15,9 +15,9 @@ use super::mover::Mover;
 use super::{say, wait};
 use crate::{Outcome, fault};
 
-/// The listener's place among the tokens.
+/// Token of the listener.
 const LISTENER: u64 = u64::MAX;
-/// The most a request head may measure; what follows it in the same read is passed on.
+/// Maximum size of a request head; bytes after it in the same read are forwarded.
 const HEAD_BYTES: usize = 4096;
 
 /// One connection.
@@ -32,19 +32,19 @@ enum Phase {
     Head(Vec<u8>),
     /// The other side.
     Waits,
-    /// Bytes or room, as part of this pair.
+    /// Bytes to read or space to write, as part of this pair.
     Moves(usize),
-    /// The end of this round of events, to be forgotten.
+    /// Removal at the end of this batch of events.
     Gone,
 }
 
-/// A request whose other side is not here yet.
+/// A request whose other side is not connected yet.
 struct Request {
     connection: usize,
     upload: bool,
-    /// Wire bytes of the body, and the header line that tells the sink its framing.
+    /// Wire bytes of the body, and the framing header line for the sink.
     body: (u64, String),
-    /// Body bytes that came with the head.
+    /// Body bytes read with the head.
     prefix: Vec<u8>,
 }
 
@@ -56,7 +56,7 @@ struct Pair<M> {
     mover: M,
 }
 
-/// All there is.
+/// The relay's state.
 struct Relay<M> {
     epoll: Epoll,
     listener: TcpListener,
@@ -66,7 +66,7 @@ struct Relay<M> {
     gone: Vec<usize>,
 }
 
-/// Serves on a free port of the loopback address until killed; says which.
+/// Serves on a free loopback port until killed; prints the address.
 pub(crate) fn serve<M: Mover>() -> Outcome<()> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     listener.set_nonblocking(true)?;
@@ -169,7 +169,7 @@ impl<M: Mover> Relay<M> {
         Ok(())
     }
 
-    /// Moves what can be moved; at the end, or after an error, closes both sides.
+    /// Transfers until a side blocks; at the end, or after an error, closes both sides.
     fn pump(&mut self, key: usize) {
         let pair = &mut self.pairs[key];
         let source = &self.connections[pair.source].socket;
@@ -178,7 +178,7 @@ impl<M: Mover> Relay<M> {
             Ok(None) => return,
             Ok(Some(())) => {
                 let mut source = source;
-                // A source that is gone by now has lost its answer, and tells the bench so.
+                // The write fails only if the source disconnected, and the source then reports it.
                 let _ = source.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
             }
             Err(error) => eprintln!("comparison relay: {error}"),
@@ -195,7 +195,7 @@ impl<M: Mover> Relay<M> {
 }
 
 impl<M: Mover> Pair<M> {
-    /// Moves until the body is over or one side blocks.
+    /// Transfers until the body is complete or one side blocks.
     fn pump(&mut self, source: &TcpStream, sink: &TcpStream) -> io::Result<()> {
         loop {
             while self.mover.pending() > 0 {
@@ -212,7 +212,7 @@ impl<M: Mover> Pair<M> {
     }
 }
 
-/// Reads the request line, and the two headers that matter.
+/// Parses the request line, and the two headers in use.
 fn request(connection: usize, head: &str, prefix: Vec<u8>) -> Outcome<(String, Request)> {
     let line = head.lines().next().unwrap_or_default();
     let mut words = line.split(' ');
@@ -227,7 +227,7 @@ fn request(connection: usize, head: &str, prefix: Vec<u8>) -> Outcome<(String, R
     Ok((id, Request { connection, upload, body, prefix }))
 }
 
-/// Makes "would block" a value.
+/// Converts "would block" to `None`.
 fn unless_blocked<T>(result: io::Result<T>) -> io::Result<Option<T>> {
     match result {
         Ok(value) => Ok(Some(value)),

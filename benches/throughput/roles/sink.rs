@@ -1,4 +1,4 @@
-//! The sink: downloads all streams at once, and tells when each ended.
+//! The sink: downloads all streams at once, and prints the time of each end.
 
 use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -14,33 +14,33 @@ use crate::options::{Task, Taste};
 use crate::wire::{Body, Framing, LAST_CHUNK, Verifier};
 use crate::{Outcome, fault};
 
-/// The buffer of a sink that reads.
+/// Buffer size of a sink that reads.
 const READ_BYTES: usize = 256 << 10;
-/// The most a sink lets the kernel drop at once.
+/// Maximum bytes that a sink discards in the kernel at once.
 const DROP_BYTES: usize = 1 << 20;
 
 /// One download.
 struct Download {
     socket: TcpStream,
-    /// The head as far as it came, until it is complete.
+    /// The part of the head read so far, until it is complete.
     head: Option<Vec<u8>>,
     intake: Intake,
-    /// The sink was uploaded to and owes an answer.
+    /// Whether the sink received a request and must respond.
     owes_answer: bool,
 }
 
-/// The account of one body.
+/// The state of one body.
 struct Intake {
     body: Body,
     taste: Taste,
     wire_bytes: u64,
-    /// The last bytes that were read.
+    /// The last bytes read.
     tail: Vec<u8>,
     verifier: Verifier,
     decoder: Decoder,
 }
 
-/// Downloads each of `ids`; says `ready`, then `end <index> <time>` for each.
+/// Downloads each of `ids`; prints `ready`, then `end <index> <time>` for each.
 pub(crate) fn run(task: &Task, ids: &[String]) -> Outcome<()> {
     let sockets = match task.listen {
         Some(address) => {
@@ -65,7 +65,7 @@ pub(crate) fn run(task: &Task, ids: &[String]) -> Outcome<()> {
     Ok(())
 }
 
-/// Connects to the relay and asks for each stream.
+/// Connects to the relay and requests each stream.
 fn ask(task: &Task, ids: &[String]) -> Outcome<Vec<TcpStream>> {
     let mut sockets = Vec::new();
     for id in ids {
@@ -80,7 +80,7 @@ fn ask(task: &Task, ids: &[String]) -> Outcome<Vec<TcpStream>> {
     Ok(sockets)
 }
 
-/// One system call per download and round, so that all get the same share.
+/// One system call per download and round, so that all have the same share.
 fn interleave(downloads: &mut [Download], buffer: &mut [u8]) -> Outcome<()> {
     let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
     for (index, download) in downloads.iter().enumerate() {
@@ -116,7 +116,7 @@ impl Download {
         Self { socket, head: Some(Vec::new()), intake, owes_answer: task.listen.is_some() }
     }
 
-    /// Makes one system call; true at the end of the body.
+    /// Makes one system call; returns true at the end of the body.
     fn step(&mut self, index: usize, buffer: &mut [u8]) -> Outcome<bool> {
         let result = match self.head.take() {
             Some(head) => self.read_head(head),
@@ -179,7 +179,7 @@ impl Download {
 }
 
 impl Intake {
-    /// Bytes that may be dropped unseen: never those that show a complete body.
+    /// Bytes that can be discarded unread: never those that end a chunked body.
     fn droppable(&self) -> u64 {
         match self.taste {
             Taste::Discard => self.body.length.saturating_sub(self.wire_bytes),
@@ -201,12 +201,12 @@ impl Intake {
         }
     }
 
-    /// Whether the body is over without an end of the connection.
+    /// Whether the body is complete without the end of the connection.
     fn complete(&self) -> bool {
         self.body.framing == Framing::Length && self.wire_bytes >= self.body.length
     }
 
-    /// Confirms at the end of the connection that nothing is missing.
+    /// Checks at the end of the connection that nothing is missing.
     fn end(&self) -> Outcome<()> {
         match (self.body.framing, self.taste) {
             (Framing::Length, _) => Err(fault(format!("cut off before {}", self.body.length))),

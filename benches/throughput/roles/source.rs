@@ -1,4 +1,4 @@
-//! The source: uploads to all streams at once, 256 KiB a write, and demands a 200 for each.
+//! The source: uploads to all streams at once, 256 KiB per write, and requires a 200 for each.
 
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
@@ -28,7 +28,7 @@ enum Wants {
     Nothing,
 }
 
-/// Uploads to each of `ids`; says `start` and the time of the first request.
+/// Uploads to each of `ids`; prints `start` and the time of the first request.
 pub(crate) fn run(task: &Task, ids: &[String]) -> Outcome<()> {
     let mut uploads = connect(task, ids)?;
     say(&format!("start {}", now().as_nanos()));
@@ -55,7 +55,7 @@ fn connect(task: &Task, ids: &[String]) -> Outcome<Vec<Upload>> {
         .collect()
 }
 
-/// One write or read per upload and round, so that all get the same share.
+/// One write or read per upload and round, so that all have the same share.
 fn interleave(uploads: &mut [Upload]) -> Outcome<()> {
     let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
     for (index, upload) in uploads.iter().enumerate() {
@@ -112,7 +112,8 @@ impl Upload {
             let answer = String::from_utf8_lossy(&self.answer).into_owned();
             return Err(fault(format!("source was answered: {answer}")));
         }
-        // Some peers comment on the transfer while it goes on; to leave early would reset it.
+        // Some peers send a chunked progress report during the transfer; closing early would reset
+        // it.
         let goes_on = head.contains("transfer-encoding: chunked");
         let over = !goes_on || self.answer.ends_with(LAST_CHUNK);
         Ok(if over { Wants::Nothing } else { Wants::Answer })

@@ -1,5 +1,5 @@
-//! A program that uploads with the library, in an address space that may hardly grow, to a server
-//! of its own that throws everything away.
+//! Uploads with the library, with a limited growth of its address space, to a server that discards
+//! everything.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
@@ -16,11 +16,10 @@ use crate::measure::{Deadline, now, since};
 use crate::options::Origin;
 use crate::{Outcome, fault};
 
-/// What the address space may grow by.
+/// Maximum growth of the address space.
 const GROWTH_BYTES: u64 = 20 << 20;
 
-/// Uploads so many bytes, and says how much memory that took at most, in MiB, and how long, in
-/// seconds.
+/// Uploads this number of bytes, and prints the peak memory in MiB and the time in seconds.
 pub(crate) fn run(origin: Origin, bytes: u64) -> Outcome<()> {
     let server = Server::start()?;
     let url = format!("http://{}/", server.address);
@@ -47,7 +46,7 @@ pub(crate) fn run(origin: Origin, bytes: u64) -> Outcome<()> {
     Ok(())
 }
 
-/// What is uploaded.
+/// The source of the zeros to upload.
 enum Zeros {
     File(File),
     Pipe(Child),
@@ -80,7 +79,7 @@ impl Zeros {
     }
 }
 
-/// A server in a process of its own, whose memory does not count.
+/// A server in a separate process, whose memory is not counted.
 struct Server {
     address: SocketAddr,
     _process: Worker,
@@ -97,7 +96,7 @@ impl Server {
     }
 }
 
-/// Takes one request with a form and answers it when the form is over.
+/// Receives one request with a form and responds at the end of the form.
 pub(crate) fn discard() -> Outcome<()> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     say(&format!("listening on http://{}", listener.local_addr()?));
@@ -119,14 +118,14 @@ fn answer(socket: &mut TcpStream) -> Outcome<()> {
     Ok(())
 }
 
-/// The last bytes that came, enough to see the end of a form, framed either way.
+/// Keeps the last bytes received, enough to detect the end of a form with either framing.
 fn keep_tail(tail: &mut Vec<u8>, bytes: &[u8]) {
     const KEPT: usize = 16;
     tail.extend_from_slice(&bytes[bytes.len().saturating_sub(KEPT)..]);
     tail.drain(..tail.len().saturating_sub(KEPT));
 }
 
-/// What is uploaded holds zeros only, so two dashes at a line's end close the form.
+/// The contents are zeros only, so two dashes at the end of a line end the form.
 fn is_over(tail: &[u8]) -> bool {
     tail.ends_with(b"--\r\n\r\n0\r\n\r\n") || (tail.ends_with(b"--\r\n") && !tail.contains(&0))
 }
