@@ -1,4 +1,4 @@
-//! What operators are told of agents and calls: lines of the access log, and metrics.
+//! What operators see of agents and calls: the access log, and metrics.
 
 use std::fs;
 
@@ -10,7 +10,7 @@ use crate::agent::{Agent, DIALECTS, ok};
 use crate::spare::Spare;
 use crate::support::{Ending, Observed, Relay, ask, eventually};
 
-/// A relay that keeps an access log.
+/// A relay with an access log.
 struct Logged {
     relay: Relay,
     directory: TempDir,
@@ -29,7 +29,7 @@ impl Logged {
         fs::read_to_string(self.directory.path().join("access.log")).unwrap_or_default()
     }
 
-    /// Waits until the calls have exactly these lines.
+    /// Waits until the log has exactly these lines for the calls.
     fn await_calls(&self, what: &str, wanted: &[&str]) {
         eventually(&format!("{what}: {wanted:?}"), || {
             let text = self.text();
@@ -39,7 +39,7 @@ impl Logged {
         });
     }
 
-    /// Waits until a line begins with this.
+    /// Waits for a line with this prefix.
     fn await_line(&self, start: &str) {
         eventually(&format!("a line {start:?}"), || {
             self.text().lines().any(|line| line.starts_with(start)).then_some(())
@@ -47,7 +47,7 @@ impl Logged {
     }
 }
 
-/// The lines of four calls that are answered in four ways.
+/// The log lines of four calls with different outcomes.
 const CALLED: [&str; 4] = [
     "POST /api/a/x/y?q=1 200 11",
     "POST /api/a/x/y?q=1 201 11",
@@ -97,7 +97,7 @@ fn a_call_through_a_tunnel_is_logged_the_same_way() {
         spare.recv_request();
         spare.send(answer);
         assert_eq!(client.response().text(), body, "{name}");
-        // The next call is to find it free.
+        // Free for the next call.
         eventually("it is free", || {
             (logged.relay.admin_get("/socket").json()[0]["requests_in_flight"] == 0).then_some(())
         });

@@ -1,4 +1,4 @@
-//! An agent on a blocking socket, made of the library's session.
+//! An agent on a blocking socket, built on the library's session.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -13,18 +13,18 @@ use serde_json::Value;
 use crate::asked::Asked;
 use crate::support::{Ask, PATIENCE, Relay, Wire, ask};
 
-/// Both dialects, for what has to hold in each.
+/// Both dialects, for tests of behaviour they share.
 pub(crate) const DIALECTS: [Dialect; 2] = [Dialect::Text, Dialect::V1];
 
-/// Longer than any test: the agents' own heartbeat is not looked at.
+/// Longer than any test: these tests do not depend on the agent's own heartbeat.
 const SILENCE_MAX: Duration = Duration::from_hours(1);
 
-/// An agent's end of its WebSocket.
+/// The agent's end of its WebSocket.
 pub(crate) struct Agent {
     stream: TcpStream,
     pub(crate) session: Session,
     welcome: Option<Welcome>,
-    /// What came while something else was waited for.
+    /// Events received while waiting for another.
     events: Vec<Event>,
 }
 
@@ -51,11 +51,11 @@ pub(crate) fn ok(length: usize) -> String {
     format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n")
 }
 
-/// For an agent that has too much to do to answer pings.
+/// For an agent too busy to answer pings.
 pub(crate) const BUSY: &[&str] = &["--agent-heartbeat", "10m"];
 
 impl Agent {
-    /// One that can be called, with these metadata.
+    /// An agent that can be called, with these metadata.
     pub(crate) fn connect(relay: &Relay, dialect: Dialect, metadata: Value) -> Agent {
         let mut agent = Agent::with_metadata(relay.address(), dialect, metadata);
         agent.await_open();
@@ -63,17 +63,17 @@ impl Agent {
         agent
     }
 
-    /// One that can be called by a name.
+    /// An agent that can be called by name.
     pub(crate) fn named(relay: &Relay, dialect: Dialect, name: &str) -> Agent {
         Agent::connect(relay, dialect, serde_json::json!({ "name": name }))
     }
 
-    /// One that has opened its WebSocket and said what it is.
+    /// An agent after its handshake.
     pub(crate) fn with_metadata(address: SocketAddr, dialect: Dialect, metadata: Value) -> Agent {
         Agent::upgraded(address, &upgrade("/socket", dialect), dialect, metadata)
     }
 
-    /// The same, by this request.
+    /// The same, with this request.
     pub(crate) fn upgraded(
         address: SocketAddr,
         request: &Ask,
@@ -94,7 +94,7 @@ impl Agent {
         agent
     }
 
-    /// One that has opened its WebSocket and said nothing: the test says all.
+    /// An agent that opened its WebSocket and sent no message: the test sends all of them.
     pub(crate) fn raw(relay: &Relay, dialect: Dialect) -> Agent {
         let request = upgrade("/socket", dialect);
         let mut wire = Wire::connect(relay.address());
@@ -111,17 +111,17 @@ impl Agent {
         }
     }
 
-    /// How the relay welcomed it.
+    /// The relay's acknowledgement of the handshake.
     pub(crate) fn welcome(&self) -> &Welcome {
         self.welcome.as_ref().expect("a welcome")
     }
 
-    /// Where its API is, by the id of its connection.
+    /// The path of its API, by the id of its connection.
     pub(crate) fn path(&self) -> String {
         format!("/socket/{}", self.welcome().connection)
     }
 
-    /// Sends what there is to be sent; a relay that is gone is found out by reading.
+    /// Sends pending output; the end of the connection is detected when reading.
     pub(crate) fn flush(&mut self) {
         while !self.session.output().is_empty() {
             let bytes = std::mem::take(self.session.output());
@@ -131,7 +131,7 @@ impl Agent {
         }
     }
 
-    /// The next frame as it is: its first byte and its payload.
+    /// The next raw frame: its first byte and its payload.
     pub(crate) fn frame(&mut self) -> (u8, Vec<u8>) {
         let mut head = [0; 2];
         self.stream.read_exact(&mut head).expect("a frame");
@@ -149,14 +149,14 @@ impl Agent {
         (head[0], payload)
     }
 
-    /// The next frame, which is text.
+    /// The next frame, which must be text.
     pub(crate) fn text(&mut self) -> String {
         let (first, payload) = self.frame();
         assert_eq!(first, 0x81, "{:?}", String::from_utf8_lossy(&payload));
         String::from_utf8(payload).expect("UTF-8")
     }
 
-    /// The next frame, which says why the connection ends.
+    /// The next frame, which must be the close frame; returns its reason.
     pub(crate) fn close_frame(&mut self) -> (u16, String) {
         let (first, payload) = self.frame();
         assert_eq!(first, 0x88, "{:?}", String::from_utf8_lossy(&payload));
@@ -164,18 +164,19 @@ impl Agent {
         (code, String::from_utf8(payload[2..].to_vec()).expect("UTF-8"))
     }
 
-    /// Sends raw bytes in place of what the session says.
+    /// Sends raw bytes instead of the session's output.
     pub(crate) fn send_raw(&mut self, bytes: &[u8]) {
         self.stream.write_all(bytes).expect("send to the relay");
     }
 
-    /// What happens next; after the end nothing does.
+    /// The next event; none after the end.
     pub(crate) fn event(&mut self) -> Event {
         if self.events.is_empty() { self.fresh_event() } else { self.events.remove(0) }
     }
 
     fn fresh_event(&mut self) -> Event {
-        // The relay's pings end each read in time, so reads alone would wait for ever.
+        // The relay's pings complete every read in time, so a read timeout alone would never
+        // expire.
         let deadline = now() + PATIENCE;
         loop {
             if let Some(event) = self.session.next_event() {
@@ -200,7 +201,7 @@ impl Agent {
         self.flush();
     }
 
-    /// The next event of this kind; the others are kept.
+    /// The next event of this kind; others are kept.
     pub(crate) fn await_event<T>(&mut self, mut wanted: impl FnMut(&Event) -> Option<T>) -> T {
         if let Some(at) = self.events.iter().position(|event| wanted(event).is_some()) {
             let event = self.events.remove(at);
@@ -216,7 +217,7 @@ impl Agent {
         }
     }
 
-    /// The head of the next request, its number, and whether there is no body.
+    /// The head of the next request, its exchange id, and whether it has no body.
     pub(crate) fn recv_request_head(&mut self) -> (u32, String, bool) {
         self.await_event(|event| match event {
             Event::Request { number, head, over } => {
@@ -227,14 +228,14 @@ impl Agent {
         })
     }
 
-    /// The next request with its whole body.
+    /// The next request with its complete body.
     pub(crate) fn recv_request(&mut self) -> Asked {
         let (number, head, over) = self.recv_request_head();
         let body = if over { Vec::new() } else { self.recv_rest_of_body(number) };
         Asked { number, head, body }
     }
 
-    /// Some bytes of a body, and whether they are the last ones. They count as used up.
+    /// The next bytes of a body, and whether they are the last; they are acknowledged.
     pub(crate) fn recv_body_part(&mut self, number: u32) -> (Vec<u8>, bool) {
         let (bytes, over) = self.await_event(|event| match event {
             Event::Body { number: of, bytes, over } if *of == number => {
@@ -259,7 +260,7 @@ impl Agent {
         }
     }
 
-    /// Why the exchange of this number ended before its end.
+    /// The reason why this exchange was cancelled.
     pub(crate) fn recv_cancel(&mut self, number: u32) -> rdv::mux::session::Cancelled {
         self.await_event(|event| match event {
             Event::Cancelled(of, why) if *of == number => Some(why.clone()),
@@ -267,7 +268,7 @@ impl Agent {
         })
     }
 
-    /// Reads to the end, and says how it ended.
+    /// Reads until the connection closes, and returns how it closed.
     pub(crate) fn recv_close(&mut self) -> Closed {
         self.await_event(|event| match event {
             Event::Closed(how) => Some(how.clone()),
@@ -275,7 +276,7 @@ impl Agent {
         })
     }
 
-    /// The relay parted from it so that it comes back: a text agent gets no Close frame.
+    /// The relay disconnected so that the agent reconnects: a text agent gets no close frame.
     pub(crate) fn was_sent_away(&mut self) {
         match (self.session.dialect(), self.recv_close()) {
             (Dialect::V1, Closed::There(code, reason)) => {
@@ -286,7 +287,7 @@ impl Agent {
         }
     }
 
-    /// Reads until these words come; says all that came, frames included.
+    /// Reads until these words are received; returns everything read, frames included.
     pub(crate) fn raw_until(&mut self, words: &str) -> String {
         let mut all = Vec::new();
         let mut buffer = [0; 16 << 10];
@@ -301,13 +302,13 @@ impl Agent {
         }
     }
 
-    /// Begins an answer; with `over` it has no body.
+    /// Starts a response; with `over` it has no body.
     pub(crate) fn respond_head(&mut self, number: u32, head: &str, over: bool) {
         self.session.respond(number, head.as_bytes(), over);
         self.flush();
     }
 
-    /// Answers with this head, which says how long the body is or lets the frames say it.
+    /// Responds with this head, with its `Content-Length` or without.
     pub(crate) fn respond_with(&mut self, number: u32, head: &str, body: &[u8]) {
         self.respond_head(number, head, body.is_empty());
         if !body.is_empty() {
@@ -315,12 +316,12 @@ impl Agent {
         }
     }
 
-    /// Answers 200 with this body.
+    /// Responds with 200 and this body.
     pub(crate) fn respond_ok(&mut self, number: u32, body: &[u8]) {
         self.respond_with(number, &ok(body.len()), body);
     }
 
-    /// Sends the next bytes of a body, waiting for room as long as it takes.
+    /// Sends the next bytes of a body, waiting for window as long as needed.
     pub(crate) fn send(&mut self, number: u32, bytes: &[u8], over: bool) {
         let mut left = bytes;
         loop {
@@ -342,12 +343,12 @@ impl Agent {
         }
     }
 
-    /// Sends as much of a body as there is room for until none is left, and the relay gives none;
-    /// says how much that was.
+    /// Sends as much of a body as the window allows, until it is used up and the relay grants no
+    /// more; returns the number of bytes.
     pub(crate) fn send_what_fits(&mut self, number: u32) -> usize {
         let part = vec![b'x'; 64 << 10];
         let mut sent = 0;
-        // More than the kernel keeps for a client that does not read.
+        // More than the kernel buffers for a client that does not read.
         for _ in 0..1024 {
             let room = self.session.room(number).min(part.len());
             if room == 0 && self.poll().is_none() && self.session.room(number) == 0 {
@@ -360,7 +361,7 @@ impl Agent {
         sent
     }
 
-    /// What happens within a short while, if anything does.
+    /// The next event within a short time, if any.
     pub(crate) fn poll(&mut self) -> Option<Event> {
         if let Some(event) = self.session.next_event() {
             return Some(event);
@@ -375,7 +376,7 @@ impl Agent {
         self.session.next_event()
     }
 
-    /// Sends a text message as it is, whatever the session thinks of it.
+    /// Sends a raw text message, regardless of the session's state.
     pub(crate) fn send_text(&mut self, text: &str) {
         let bytes = masked(0x81, text.as_bytes());
         self.send_raw(&bytes);
@@ -391,7 +392,7 @@ impl Agent {
         self.flush();
     }
 
-    /// Asks the relay's API; with this whole body.
+    /// Sends a request to the relay's API, with this complete body.
     pub(crate) fn send_request(&mut self, head: &str, body: &[u8]) -> u32 {
         let number = self.session.request(head.as_bytes(), body.is_empty()).expect("open");
         self.flush();
@@ -401,7 +402,7 @@ impl Agent {
         number
     }
 
-    /// The head of the answer to this request, and whether there is no body.
+    /// The head of the response to this request, and whether it has no body.
     pub(crate) fn recv_response_head(&mut self, number: u32) -> (String, bool) {
         self.await_event(|event| match event {
             Event::Response { number: of, head, over } if *of == number => {
@@ -412,21 +413,21 @@ impl Agent {
         })
     }
 
-    /// The first bytes of the body of an answer.
+    /// The first bytes of the body of a response.
     pub(crate) fn recv_body_after_head(&mut self, number: u32) -> Vec<u8> {
         let (_, over) = self.recv_response_head(number);
         assert!(!over, "there is a body");
         self.recv_body_part(number).0
     }
 
-    /// The whole answer to this request.
+    /// The complete response to this request.
     pub(crate) fn recv_response(&mut self, number: u32) -> (String, Vec<u8>) {
         let (head, over) = self.recv_response_head(number);
         let body = if over { Vec::new() } else { self.recv_rest_of_body(number) };
         (head, body)
     }
 
-    /// Answers every request with its own request line and body, until its connection ends.
+    /// Responds to every request with its request line and body, until the connection closes.
     pub(crate) fn echo(mut self) -> JoinHandle<Closed> {
         thread::spawn(move || {
             loop {
@@ -445,18 +446,18 @@ impl Agent {
         })
     }
 
-    /// Another handle on its socket, for a thread that sends while this one reads.
+    /// A second handle of its socket, for a thread that sends while this one reads.
     pub(crate) fn sender(&self) -> TcpStream {
         self.stream.try_clone().expect("dup")
     }
 
-    /// Goes away without a word.
+    /// Disconnects without a close frame.
     pub(crate) fn disconnect(self) {
         let _ = self.stream.shutdown(Shutdown::Both);
     }
 }
 
-/// A frame of a client (RFC 6455, section 5.2), its mask all zero.
+/// A client frame (RFC 6455, section 5.2), with a mask of zeros.
 pub(crate) fn masked(first: u8, payload: &[u8]) -> Vec<u8> {
     let mut frame = vec![first];
     match payload.len() {

@@ -1,4 +1,4 @@
-//! Agents that ask the API beside the relay.
+//! Requests of agents to the API behind the relay.
 
 use std::net::TcpListener;
 
@@ -27,12 +27,12 @@ impl Beside {
         Beside { relay, api, agent }
     }
 
-    /// The API's end of the next request.
+    /// The API's side of the next request.
     fn accept(&self) -> Spare {
         accept(&self.api)
     }
 
-    /// Waits until nothing is under way at the agent.
+    /// Waits until the agent has no exchange in progress.
     fn await_idle(&self) {
         eventually("nothing is under way", || {
             (self.relay.admin_get("/socket").json()[0]["requests_in_flight"] == 0).then_some(())
@@ -40,7 +40,7 @@ impl Beside {
     }
 }
 
-/// The next connection, which has to come.
+/// The next connection, which must be opened.
 fn accept(listener: &TcpListener) -> Spare {
     listener.set_nonblocking(true).expect("O_NONBLOCK");
     let (stream, _) = eventually("the API is called", || listener.accept().ok());
@@ -52,7 +52,7 @@ fn head(line: &str, fields: &str) -> String {
     format!("{line} HTTP/1.1\r\nHost: api.test\r\n{fields}\r\n")
 }
 
-/// The status of a head.
+/// The status in a head.
 fn status(head: &str) -> &str {
     head.split(' ').nth(1).expect("a status")
 }
@@ -167,7 +167,7 @@ fn a_truncated_response_of_the_api_never_looks_complete() {
                 let told = beside.agent.recv_cancel(number);
                 assert!(matches!(told, Cancelled::There(CancelReason::Broke(_))), "{told:?}");
             }
-            // It cannot be told but with the connection.
+            // An error can only be signalled by closing the connection.
             Dialect::Text => {
                 let closed = beside.agent.recv_close();
                 assert!(matches!(closed, Closed::Lost), "{closed:?}");
@@ -198,7 +198,7 @@ fn the_api_may_respond_before_the_request_is_complete() {
     let mut api = beside.accept();
     api.head();
     let Beside { relay, agent, .. } = &mut beside;
-    // Both arrive in one turn of the relay.
+    // The relay reads both in one turn.
     relay.while_stopped(|| {
         agent.send(number, &[b'x'; 1000], false);
         api.respond_ok(b"enough");
@@ -216,7 +216,7 @@ fn the_api_may_respond_before_the_request_is_complete() {
 #[test]
 fn two_text_responses_are_sent_one_after_the_other() {
     let mut beside = Beside::start(Dialect::Text, &[]);
-    // Its session would send one after the other.
+    // The agent's session would send them in sequence.
     let ask = |agent: &mut Agent, id: &str| {
         agent.send_text(&head("GET /", &format!("X-Correlation-Id: {id}\r\n")));
     };
@@ -252,7 +252,7 @@ fn requests_beyond_the_limit_are_refused() {
                 assert_eq!(status(&beside.agent.recv_response(first).0), "200");
             }
             Dialect::Text => {
-                // Its session would send one after the other.
+                // The agent's session would send them in sequence.
                 beside.agent.send_text(&head("GET /1", "X-Correlation-Id: 1\r\n"));
                 let mut api = beside.accept();
                 api.recv_request();

@@ -1,4 +1,4 @@
-//! Bodies of calls and of their answers, as they go through the WebSocket.
+//! Bodies of calls and of their responses over the WebSocket.
 
 use std::process::{Command, Stdio};
 
@@ -56,7 +56,7 @@ fn responses_arrive_complete_with_a_length_and_without() {
             ] {
                 client.ask(&ask("GET", &agent.path()));
                 let asked = agent.recv_request();
-                // It has to be read while it is sent.
+                // It must be read while it is being sent.
                 let answer = std::thread::scope(|scope| {
                     let reader = scope.spawn(|| client.response());
                     agent.respond_with(asked.number, &head, &data);
@@ -107,7 +107,7 @@ fn the_response_may_precede_the_end_of_the_upload() {
     client.finish_sending();
     client.expect_end();
 
-    // In a bidirectional exchange the upload may end after the answer has begun.
+    // In a bidirectional exchange the upload can end after the response has started.
     let mut client = relay.connect();
     client.ask(&ask("POST", &agent.path()).length(4));
     let (number, _, _) = agent.recv_request_head();

@@ -1,4 +1,4 @@
-//! What one agent, or one that is none yet, can make the relay do or keep.
+//! What a single agent, or a connection before its handshake, can cost the relay.
 
 use std::collections::HashSet;
 
@@ -31,7 +31,7 @@ fn interim_responses_through_a_tunnel_are_bounded() {
         let mut client = relay.connect();
         client.ask(&ask("GET", &agent.path()));
         spare.recv_request();
-        // The relay may close it while this is sent.
+        // The relay can close it during this write.
         let _ = std::io::Write::write_all(&mut spare.sender(), flood.as_bytes());
         assert_error(name, &client.response(), (502, "AgentBrokeError", None));
         spare.drain();

@@ -1,4 +1,4 @@
-//! Heads of calls and of their answers, as they go through the WebSocket.
+//! Heads of calls and of their responses over the WebSocket.
 
 use rdv::mux::handshake::Dialect;
 
@@ -214,7 +214,7 @@ fn calls_of_one_connection_are_answered_in_order() {
     }
 }
 
-/// Waits until no call of this agent is under way.
+/// Waits until this agent has no call in progress.
 fn await_idle(relay: &Relay, place: &str) {
     eventually("no call is under way", || {
         let list = relay.admin_get("/socket").json();

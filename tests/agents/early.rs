@@ -1,4 +1,4 @@
-//! An answer of the relay's API may be whole before the request of the agent is.
+//! A response of the relay's API can be complete before the agent's request is.
 
 use std::net::TcpListener;
 
@@ -15,7 +15,7 @@ use crate::support::{Relay, eventually};
 fn an_endless_request_of_an_agent_ends_with_its_response() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
     let address = listener.local_addr().expect("an address").to_string();
-    // With more than one of them left behind the agent could ask nothing more.
+    // A leaked exchange would use up the limit and block further requests of the agent.
     let relay = Relay::start(&["--socket-api", &address, "--max-agent-requests", "1"]);
     let mut agent = Agent::connect(&relay, Dialect::V1, Value::Null);
     let keeps = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nearly\r\n0\r\n\r\n";
@@ -35,7 +35,7 @@ fn an_endless_request_of_an_agent_ends_with_its_response() {
         let (_, answered) = agent.recv_response(number);
         assert_eq!(answered, body.as_bytes(), "{name}");
         assert_eq!(agent.recv_cancel(number), Cancelled::There(CancelReason::Done), "{name}");
-        // What was on its way meanwhile belongs to nothing, and harms nobody.
+        // Frames in flight for the finished exchange are ignored.
         let late = crate::agent::frame(3, 0, number, b"more");
         agent.send_raw(&late);
         eventually("nothing is under way", || {

@@ -1,4 +1,4 @@
-//! What becomes of agents and calls when the relay ends.
+//! Agents and calls at shutdown of the relay.
 
 use nix::sys::signal::Signal;
 use rdv::mux::handshake::Dialect;
@@ -43,7 +43,7 @@ fn a_draining_relay_completes_calls_through_tunnels() {
     let mut idle = Spare::of(&relay, &agent);
     let mut client = relay.connect();
     client.ask(&ask("GET", &agent.path()));
-    // The one that was brought last is taken first.
+    // The most recent spare connection is used first.
     idle.recv_request();
     relay.signal(Signal::SIGTERM);
     spare.expect_end();

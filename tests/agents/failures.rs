@@ -1,4 +1,4 @@
-//! What a caller is told when its call goes wrong, and that half an answer never looks whole.
+//! What a caller receives when a call fails, and that a truncated response never looks complete.
 
 use std::io::Write as _;
 
@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::agent::{Agent, DIALECTS, frame, ok};
 use crate::support::{Ask, Ending, LEAVINGS, Relay, Response, Wire, ask, assert_error, eventually};
 
-/// A call of a fresh agent that has come to it, and what the agent makes of it.
+/// A call that reached a new agent, and the request as the agent received it.
 struct Called {
     relay: Relay,
     agent: Agent,
@@ -32,7 +32,7 @@ impl Called {
         Called { relay, agent, client, number }
     }
 
-    /// The connection goes on, and another call is answered.
+    /// The connection stays open, and another call gets a response.
     fn assert_next_call_succeeds(&mut self) {
         let place = self.agent.path();
         self.client.ask(&ask("GET", &place));
@@ -108,7 +108,7 @@ fn an_agent_that_does_not_respond_in_time_is_a_gateway_timeout() {
             let told = called.agent.recv_cancel(called.number);
             assert_eq!(told, Cancelled::There(CancelReason::Late));
         } else {
-            // It cannot be told; its late answer is nobody's.
+            // The agent gets no notice, and its late response is dropped.
             called.agent.respond_ok(called.number, b"too late");
         }
     }
@@ -122,7 +122,7 @@ fn agent_timeout_applies_to_the_head_only() {
     let other = called.relay.connect();
     let mut late = other;
     late.ask(&ask("GET", &called.agent.path()));
-    // When this one has been given up, the timeout is over for the first one as well.
+    // When this call has timed out, so has the first.
     assert_error("late", &late.response(), (504, "AgentTimeoutError", None));
     called.agent.send(called.number, b"slow", true);
     assert_eq!(called.client.rest(), (b"slow".to_vec(), Ending::Complete));
@@ -173,7 +173,7 @@ fn an_agent_may_cancel_with_a_reason() {
     }
 }
 
-/// How a client is answered when the agent sends this head, and these bytes of a body.
+/// The client's view of a response with this head and these bytes of a body.
 fn response_to_head_and_body(head: &[u8], body: &[u8]) -> Result<Response, Ending> {
     let mut called = Called::start(&[], Dialect::V1);
     called.agent.send_raw(&frame(2, u8::from(body.is_empty()), called.number, head));
@@ -260,7 +260,7 @@ fn an_agent_that_exceeds_its_window_is_disconnected() {
     client.ask(&ask("GET", &agent.path()));
     let number = agent.recv_request_head().0;
     agent.respond_head(number, "HTTP/1.1 200 OK\r\n\r\n", false);
-    // More than the kernel keeps for a client that does not read (tcp_wmem: 4 MiB by default).
+    // More than the kernel buffers for a client that does not read (tcp_wmem: 4 MiB by default).
     let bytes = frame(3, 0, number, &vec![b'x'; DATA_MAX_BYTES]).repeat(256);
     let mut sender = agent.sender();
     let sender = std::thread::spawn(move || sender.write_all(&bytes));

@@ -1,4 +1,5 @@
-//! One who does not read holds up nobody else, and costs the relay a bounded amount of memory.
+//! A client that does not read blocks no other client, and costs the relay a bounded amount of
+//! memory.
 
 use rdv::mux::handshake::Dialect;
 use rdv::mux::session::Event;
@@ -7,7 +8,7 @@ use serde_json::Value;
 use crate::agent::{Agent, BUSY};
 use crate::support::{Observed, Relay, Wire, ask, eventually};
 
-/// What the relay may grow by while this much goes to a client that reads slowly.
+/// Maximum growth of the relay while this much is sent to a slow client.
 const GROWTH_MAX_BYTES: u64 = 4 << 20;
 const BULK_BYTES: usize = 128 << 20;
 
@@ -92,7 +93,7 @@ fn a_silent_agent_is_disconnected_and_its_calls_fail() {
         let mut client = relay.connect();
         client.ask(&ask("GET", &agent.path()));
         agent.recv_request();
-        // It reads nothing from now on, so it answers no ping.
+        // It stops reading, so it answers no ping.
         assert_eq!(client.response().status(), 502, "{dialect:?}");
         drop(agent);
     }

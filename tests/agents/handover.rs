@@ -1,4 +1,4 @@
-//! What becomes of agents and calls when a new process takes over.
+//! Agents and calls during a hand-over to a new process.
 
 use std::net::SocketAddr;
 
@@ -10,7 +10,7 @@ use crate::agent::{Agent, DIALECTS, upgrade};
 use crate::spare::Spare;
 use crate::support::{Lineage, Wire, ask, assert_error, await_end_of, eventually};
 
-/// A relay with a listener for agents, and where that is.
+/// A relay with a listener for agents, and its address.
 fn with_listener() -> (Lineage, SocketAddr) {
     let line = Lineage::start(&["--socket-listen", "127.0.0.1:0"]);
     let address = eventually("agents are served", || {
@@ -21,7 +21,7 @@ fn with_listener() -> (Lineage, SocketAddr) {
     (line, address)
 }
 
-/// An agent that can prove that the name is its own, where agents alone are served.
+/// An agent that can prove ownership of its name, at a listener for agents only.
 fn attach(line: &Lineage, address: SocketAddr, dialect: Dialect, name: &str) -> Agent {
     let metadata = json!({ "name": name, "secret": format!("the secret of {name}") });
     let mut agent = Agent::upgraded(address, &upgrade("/", dialect), dialect, metadata);
@@ -30,7 +30,7 @@ fn attach(line: &Lineage, address: SocketAddr, dialect: Dialect, name: &str) -> 
     agent
 }
 
-/// A call of the agent goes through whoever serves now.
+/// A call of the agent, served by the current process.
 fn assert_called(line: &Lineage, agent: &mut Agent, name: &str) {
     let mut client = Wire::connect(line.address());
     client.ask(&ask("GET", &format!("/api/{name}/x")));
@@ -56,7 +56,7 @@ fn agents_move_to_the_new_process_and_the_old_one_completes_calls() {
         assert_error("the new one", &nobody, (404, "AgentNotFoundError", None));
         let mut idle = attach(&line, address, dialect, "idle");
         assert_called(&line, &mut idle, "idle");
-        // The name of one that is still busy is free for it, too.
+        // The name of an agent that is still busy is free for it, too.
         let mut again = attach(&line, address, dialect, "busy");
         assert_called(&line, &mut again, "busy");
 
@@ -87,7 +87,7 @@ fn a_call_through_a_tunnel_is_completed_by_the_old_process() {
     let mut spare = Spare::at(address, &agent);
     let mut client = line.first.connect();
     client.ask(&ask("GET", "/api/a/before"));
-    // The one that was brought last is taken first.
+    // The most recent spare connection is used first.
     spare.recv_request();
     line.hand_over();
     idle.expect_end();

@@ -1,4 +1,4 @@
-//! The three messages that begin a connection.
+//! The three messages of a handshake.
 
 use rdv::mux::handshake::Dialect;
 use rdv::mux::session::{Closed, close};
@@ -68,7 +68,7 @@ fn a_call_right_after_the_welcome_reaches_the_agent() {
     let mut agent = Agent::raw(&relay, Dialect::Text);
     agent.send_text(r#"{"Type":"ClientHandshakeMetaData","Meta":{"name":"early"}}"#);
     agent.text();
-    // Who is welcomed is found, even if the acknowledgement is still on its way.
+    // An accepted agent can be called even before it has read the acknowledgement.
     let mut client = relay.connect();
     client.ask(&ask("GET", "/api/early/a").field("X-Correlation-Id", "7"));
     let asked = agent.text();

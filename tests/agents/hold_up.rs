@@ -1,4 +1,5 @@
-//! In the text dialect a client that takes nothing holds up the others of its agent: not for long.
+//! In the text dialect a client that does not read blocks other clients of its agent, for a limited
+//! time.
 
 use rdv::mux::handshake::Dialect;
 use serde_json::Value;
@@ -6,7 +7,7 @@ use serde_json::Value;
 use crate::agent::Agent;
 use crate::support::{Ending, Relay, Wire, ask};
 
-/// More than the kernel keeps for a client that does not read, in bytes.
+/// More than the kernel buffers for a client that does not read, in bytes.
 const LARGE_BYTES: usize = 32 << 20;
 
 #[test]
@@ -18,7 +19,7 @@ fn a_client_that_does_not_read_a_text_response_is_disconnected_alone() {
     let large = agent.recv_request();
     let mut other = relay.connect();
     other.ask(&ask("GET", &agent.path()));
-    // All of it is sent only when nobody waits for the stalled one any more.
+    // All of it is sent only once the stalled call has ended.
     agent.respond_ok(large.number, &vec![b'x'; LARGE_BYTES]);
     let small = agent.recv_request();
     agent.respond_ok(small.number, b"not held up");

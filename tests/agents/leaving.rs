@@ -1,4 +1,4 @@
-//! Agents that would hold up a relay that ends.
+//! Agents that could delay the relay's shutdown.
 
 use nix::sys::signal::Signal;
 use rdv::mux::frame::CancelReason;

@@ -1,6 +1,6 @@
-//! The relay as a process, with agents on one side and the callers of their APIs on the other. The
-//! agents are made of the library's own session over a blocking socket, and do only what a test
-//! tells them.
+//! The relay as a process, with agents on one side and callers of their APIs on the other. The
+//! agents are built on the library's session over a blocking socket, and do only what a test
+//! requests.
 #![allow(
     clippy::wildcard_enum_match_arm,
     reason = "a test waits for one kind of event, whatever other kinds there are"

@@ -1,4 +1,4 @@
-//! What agents and calls cost the relay: little, and none of it grows with what goes through.
+//! Memory of the relay for agents and calls: little, and independent of the bytes transferred.
 
 use std::thread;
 
@@ -8,17 +8,17 @@ use serde_json::Value;
 use crate::agent::{Agent, BUSY, DIALECTS, ok};
 use crate::support::{Ending, Relay, ask};
 
-/// What the relay may grow by while an answer goes to a client that reads slowly, in bytes.
+/// Maximum growth of the relay while a response is sent to a slow client, in bytes.
 const GROWTH_MAX_BYTES: u64 = 4 << 20;
 
-/// A large answer, and the steps in which it is read.
+/// A large response, and the steps in which it is read.
 const ANSWER_BYTES: usize = 1 << 30;
 const STEPS: usize = 8;
 
-/// So many that what the relay had to spare anyway is soon used up.
+/// Enough agents to use up memory that the relay had allocated before.
 const AGENTS: u64 = 200;
 
-/// What an agent may cost that does nothing, in bytes.
+/// Maximum memory of an idle agent, in bytes.
 const AGENT_MAX_BYTES: u64 = 16 << 10;
 
 #[test]
@@ -33,7 +33,7 @@ fn a_gibibyte_for_a_slow_client_does_not_grow_memory() {
     assert_eq!(client.head().status, 200);
     let part = vec![b'x'; 1 << 20];
     for step in 1..=STEPS {
-        // Nobody reads until the agent has no room for more.
+        // Neither side reads until the agent has no window left.
         sent += agent.send_what_fits(number);
         most = most.max(relay.resident_bytes());
         let read = ANSWER_BYTES / STEPS;
@@ -53,7 +53,7 @@ fn a_gibibyte_for_a_slow_client_does_not_grow_memory() {
     assert!(grown < GROWTH_MAX_BYTES, "from {before} to {most} bytes");
 }
 
-/// What each of many agents costs that does nothing any more once this is over.
+/// Memory of each of many agents that are idle after this closure.
 fn cost_of_each(dialect: Dialect, mut prepare: impl FnMut(&Relay, &mut Agent)) -> u64 {
     let relay = Relay::start(&[]);
     let mut connect = || {
@@ -61,7 +61,7 @@ fn cost_of_each(dialect: Dialect, mut prepare: impl FnMut(&Relay, &mut Agent)) -
         prepare(&relay, &mut agent);
         agent
     };
-    // The first ones pay for what all of them share.
+    // The first agents account for shared memory.
     let mut agents = vec![connect(), connect()];
     let before = relay.resident_bytes();
     agents.extend((0..AGENTS).map(|_| connect()));

@@ -1,4 +1,4 @@
-//! Whose a name is, and for how long.
+//! Ownership of names, and how long it is kept.
 
 use rdv::mux::handshake::Dialect;
 use rdv::mux::session::{Closed, close};
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::agent::{Agent, DIALECTS};
 use crate::support::{Relay, ask, assert_error, eventually};
 
-/// How an agent with these metadata is turned away.
+/// How an agent with these metadata is refused.
 fn refused(relay: &Relay, metadata: Value) -> (u16, String) {
     let mut agent = Agent::with_metadata(relay.address(), Dialect::V1, metadata);
     match agent.recv_close() {

@@ -1,4 +1,4 @@
-//! What one connection says must not become a part of another call, or of another request.
+//! Bytes of one connection must not become part of another call or request.
 
 use std::io::Read as _;
 use std::net::TcpListener;
@@ -14,7 +14,7 @@ use crate::agent::{Agent, ok, upgrade};
 use crate::spare::Spare;
 use crate::support::{PATIENCE, Relay, ask, eventually, is_pattern, pattern};
 
-/// A relay with an API beside it.
+/// A relay that forwards to an API.
 pub(crate) fn relay_with_api(flags: &[&str]) -> (Relay, TcpListener) {
     let api = TcpListener::bind("127.0.0.1:0").expect("a listener");
     let address = api.local_addr().expect("an address").to_string();
@@ -108,13 +108,13 @@ fn unsolicited_bytes_on_a_tunnel_are_no_response() {
     let mut client = relay.connect();
     client.ask(&ask("GET", &agent.path()));
     spare.recv_request();
-    // Enough for the kernel to move it, so that what follows it stays in the socket.
+    // Enough to be spliced, so that the bytes after it stay in the socket.
     let body = pattern(3, 100_000);
     spare.send(ok(body.len()));
     client.head();
     let mut other = relay.connect();
     relay.await_turn();
-    // The end of the first call and the beginning of the next one meet in one turn.
+    // The end of the first call and the start of the next are read in one turn.
     relay.while_stopped(|| {
         spare.send([&body, ok(2).as_bytes(), b"no"].concat());
         other.ask(&ask("GET", &agent.path()));

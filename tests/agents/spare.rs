@@ -1,4 +1,4 @@
-//! An agent's end of a tunnel: requests come as plain HTTP/1.1.
+//! The agent's end of a tunnel: requests arrive as plain HTTP/1.1.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -7,13 +7,13 @@ use crate::agent::Agent;
 use crate::asked::Asked;
 use crate::support::{Ask, PATIENCE, Relay, Wire, ask};
 
-/// A tunnel that was brought.
+/// A tunnel opened by an agent.
 pub(crate) struct Spare {
     stream: TcpStream,
     received: Vec<u8>,
 }
 
-/// The request that brings one.
+/// The upgrade request of a tunnel.
 pub(crate) fn open_request(connection: &str, secret: &str) -> Ask {
     ask("GET", "/socket/spare")
         .field("Connection", "Upgrade")
@@ -23,7 +23,7 @@ pub(crate) fn open_request(connection: &str, secret: &str) -> Ask {
 }
 
 impl Spare {
-    /// One of this agent.
+    /// A tunnel of this agent.
     pub(crate) fn of(relay: &Relay, agent: &Agent) -> Spare {
         Spare::at(relay.address(), agent)
     }
@@ -39,13 +39,13 @@ impl Spare {
         Spare { stream: wire.sender(), received: Vec::new() }
     }
 
-    /// The same at the other end of any connection.
+    /// The same over any connection.
     pub(crate) fn over(stream: TcpStream) -> Spare {
         stream.set_read_timeout(Some(PATIENCE)).expect("SO_RCVTIMEO");
         Spare { stream, received: Vec::new() }
     }
 
-    /// Reads more; whether anything came.
+    /// Reads once; returns whether bytes were received.
     fn read(&mut self) -> bool {
         let mut buffer = [0; 16 << 10];
         let count = self.stream.read(&mut buffer).unwrap_or_else(|error| {
@@ -71,7 +71,7 @@ impl Spare {
         String::from_utf8(self.read_past(b"\r\n\r\n")).expect("a head is text")
     }
 
-    /// Exactly so many bytes.
+    /// Exactly this number of bytes.
     pub(crate) fn read_exactly(&mut self, count: usize) -> Vec<u8> {
         while self.received.len() < count {
             assert!(self.read(), "it ended after {} of {count} bytes", self.received.len());
@@ -79,7 +79,7 @@ impl Spare {
         self.received.drain(..count).collect()
     }
 
-    /// A body in chunks.
+    /// A chunked body.
     fn chunks(&mut self) -> Vec<u8> {
         let mut body = Vec::new();
         loop {
@@ -93,7 +93,7 @@ impl Spare {
         }
     }
 
-    /// The next request with its whole body.
+    /// The next request with its complete body.
     pub(crate) fn recv_request(&mut self) -> Asked {
         let mut asked = Asked { number: 0, head: self.head(), body: Vec::new() };
         let length = asked.get("Content-Length").map(|length| length.parse().expect("a length"));
@@ -111,27 +111,22 @@ impl Spare {
         self.stream.write_all(bytes.as_ref()).expect("send to the relay");
     }
 
-    /// Another handle on it, for a thread that sends while this one reads.
+    /// A second handle, for a thread that sends while this one reads.
     pub(crate) fn sender(&self) -> TcpStream {
         self.stream.try_clone().expect("dup")
     }
 
-    /// The same connection after HTTP has ended on it.
-    pub(crate) fn into_wire(self) -> Wire {
-        Wire::resumed(self.stream, self.received)
-    }
-
-    /// Answers 200 with this body.
+    /// Responds with 200 and this body.
     pub(crate) fn respond_ok(&mut self, body: &[u8]) {
         self.send([crate::agent::ok(body.len()).as_bytes(), body].concat());
     }
 
-    /// Waits until the relay has closed it; nothing comes before.
+    /// Waits until the relay closes it; no byte may be received before.
     pub(crate) fn expect_end(&mut self) {
         assert!(!self.read(), "more came: {:?}", String::from_utf8_lossy(&self.received));
     }
 
-    /// Reads and drops all there is until the end.
+    /// Reads and discards everything until the end.
     pub(crate) fn drain(&mut self) {
         while self.read() {
             self.received.clear();

@@ -1,4 +1,4 @@
-//! Calls that go over tunnels, as plain HTTP/1.1.
+//! Calls over tunnels, as plain HTTP/1.1.
 
 use std::io::Write as _;
 
@@ -10,13 +10,13 @@ use crate::agent::{Agent, BUSY, ok};
 use crate::spare::{Spare, open_request};
 use crate::support::{Ending, Relay, Wire, ask, assert_error, chunks, is_pattern, pattern};
 
-/// A relay, an agent, one tunnel of it and a client.
-pub(crate) struct Spared {
-    pub(crate) relay: Relay,
-    pub(crate) agent: Agent,
-    pub(crate) spare: Spare,
-    pub(crate) client: Wire,
-    pub(crate) place: String,
+/// A relay, an agent with one tunnel, and a client.
+struct Spared {
+    relay: Relay,
+    agent: Agent,
+    spare: Spare,
+    client: Wire,
+    place: String,
 }
 
 impl Spared {
@@ -29,8 +29,8 @@ impl Spared {
         Spared { relay, agent, spare, client, place }
     }
 
-    /// A call goes over the tunnel, and is answered at once.
-    pub(crate) fn assert_next_call_succeeds(&mut self) {
+    /// A call over the tunnel, with an immediate response.
+    fn assert_next_call_succeeds(&mut self) {
         self.client.ask(&ask("GET", &format!("{}/again", self.place)));
         let asked = self.spare.recv_request();
         assert_eq!(asked.line(), "GET /again");
@@ -140,7 +140,7 @@ fn large_bodies_pass_unchanged_in_both_directions() {
             is_pattern(11, LENGTH, &answer.body).unwrap_or_else(|why| panic!("{name}: {why}"));
             assert_eq!(answer.ending, Ending::Complete, "{name}");
         });
-        // Little is wanted at once, too, on both connections that moved much.
+        // Low-water marks are back to a minimum on both connections after a bulk transfer.
         spared.assert_next_call_succeeds();
         spared.assert_next_call_succeeds();
     }
@@ -171,7 +171,7 @@ fn a_tunnel_that_closes_after_its_response_is_not_reused() {
     assert_eq!(answer.text(), "ok");
     assert!(!answer.head.closes(), "the client's connection is another one");
     spared.spare.expect_end();
-    // The next call goes through the WebSocket.
+    // The next call uses the WebSocket.
     spared.client.ask(&ask("GET", &spared.place));
     let asked = spared.agent.recv_request();
     spared.agent.respond_ok(asked.number, b"over frames");
@@ -274,8 +274,8 @@ fn pipelining_and_expect_100_continue_work_through_a_tunnel() {
     spared.assert_next_call_succeeds();
 }
 
-/// The agent has done its part of the first answer, whose tail is still on its way. Closed with bytes
-/// unread, the kernel would send a reset, and the tail would be lost with it.
+/// The agent has sent its part of the first response, whose tail is still in flight. Closing with
+/// unread bytes would make the kernel send a reset, which would drop the tail.
 #[test]
 fn a_failed_call_does_not_truncate_the_previous_response() {
     const BEGUN: &[u8] = b"0123456789";
@@ -289,7 +289,7 @@ fn a_failed_call_does_not_truncate_the_previous_response() {
     spared.spare.head();
     spared.spare.send([ok(1000).as_bytes(), BEGUN].concat());
     spared.relay.await_turn();
-    // No size of a chunk, and more after it than one read takes.
+    // Not a valid chunk size, followed by more bytes than one read takes.
     client.send_what_fits(&b"no size\r\n".repeat(60_000)).expect("a connection");
     assert!(client.response().body == body, "the first answer is complete");
     let head = client.head();

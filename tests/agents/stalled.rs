@@ -1,4 +1,4 @@
-//! Those who stall: a client in the middle of its answer, and an agent that takes nothing.
+//! Stalled peers: a client in the middle of its response, and an agent that does not read.
 
 use rdv::mux::handshake::Dialect;
 use serde_json::Value;
@@ -6,13 +6,14 @@ use serde_json::Value;
 use crate::agent::Agent;
 use crate::support::{Framing, Relay, Wire, ask, assert_error};
 
-/// What the relay may grow by for an agent that takes nothing, in bytes.
+/// Maximum growth of the relay for an agent that does not read, in bytes.
 const GROWTH_MAX_BYTES: u64 = 4 << 20;
 
-/// Clients that send all they can to an agent that takes nothing. Each has a window of 256 KiB.
+/// Clients that send as much as possible to an agent that does not read. Each has a window of 256
+/// KiB.
 const UPLOADS: usize = 64;
 
-/// Those that have nothing to do with who stalls go on: another agent's call, and a stream.
+/// Unrelated exchanges continue: a call of another agent, and a stream.
 fn assert_others_are_served(relay: &Relay, other: &mut Agent) {
     let mut pair = relay.pair(Framing::Chunked);
     pair.pass_first(b"begun");
@@ -52,13 +53,13 @@ fn a_client_that_stalls_during_a_response_blocks_nothing() {
     }
     assert_others_are_served(&relay, &mut other);
 
-    // It goes on where it was.
+    // It continues where it stopped.
     let reader = std::thread::spawn(move || stalled.rest().0);
     agent.send(number, b"the end", true);
     assert!(reader.join().expect("a reader").ends_with(b"the end"));
 }
 
-/// Uploads to an agent that takes nothing, as far as they go.
+/// Uploads to an agent that does not read, until they block.
 fn stuck_uploads(relay: &Relay, agent: &Agent, count: usize) -> Vec<Wire> {
     let part = vec![b'x'; 16 << 20];
     let upload = |_| {
@@ -95,7 +96,7 @@ fn an_agent_that_does_not_read_uses_little_memory_and_blocks_no_other() {
     let grown = relay.resident_bytes().saturating_sub(before);
     assert!(grown < GROWTH_MAX_BYTES, "{} KiB for {UPLOADS} uploads", grown >> 10);
     assert_others_are_served(&relay, &mut other);
-    // All of them are there, and wait.
+    // All of them are in progress, and blocked.
     for _ in 0..UPLOADS {
         let (_, _, over) = agent.recv_request_head();
         assert!(!over);

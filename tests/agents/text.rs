@@ -1,4 +1,4 @@
-//! What only the text dialect has: everything is text, and one message of HTTP follows the other.
+//! Properties of the text dialect: all messages are text, and HTTP messages are sent in sequence.
 
 use rdv::mux::handshake::Dialect;
 use rdv::mux::session::{Event, TEXT_MAX_BYTES};
@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::agent::Agent;
 use crate::support::{Ending, Relay, Wire, ask, assert_error};
 
-/// A text agent with a call that has come to it, and one that waits.
+/// A text agent with one call in progress, and one waiting.
 struct Two {
     agent: Agent,
     clients: [Wire; 2],
@@ -27,7 +27,7 @@ impl Two {
         Two { agent, clients, _relay: relay }
     }
 
-    /// The next call comes once the one before is answered.
+    /// The next call is sent after the response to the previous one.
     fn await_second(&mut self) {
         let asked = self.agent.recv_request();
         assert_eq!(asked.line(), "GET /1");
@@ -41,7 +41,7 @@ impl Two {
     }
 }
 
-/// An answer without an id, as text.
+/// A response without an id, as text.
 fn answer(body: &str) -> String {
     format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len())
 }

@@ -1,4 +1,4 @@
-//! Who may be an agent at all, by a file of tokens.
+//! Access for agents by a file of tokens.
 
 use std::fs;
 
@@ -29,7 +29,7 @@ impl Guarded {
         Guarded { relay, directory }
     }
 
-    /// An agent with this token in the upgrade; how it was met.
+    /// The response to an agent with this token in the upgrade.
     fn connect_with(&self, header: Option<&str>, metadata: Value) -> Event {
         let mut asked = upgrade("/socket", Dialect::V1);
         if let Some(token) = header {

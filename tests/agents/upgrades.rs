@@ -1,11 +1,11 @@
-//! How a WebSocket is opened, and what is answered where it cannot be.
+//! Opening a WebSocket, and the responses to a failed upgrade.
 
 use rdv::mux::handshake::Dialect;
 
 use crate::agent::{Agent, upgrade};
 use crate::support::{Ask, Relay, Wire, ask, assert_error, eventually};
 
-/// A relay with a listener for agents, and where that is.
+/// A relay with a listener for agents, and its address.
 fn with_listener(flags: &[&str]) -> (Relay, std::net::SocketAddr) {
     let relay = Relay::start(&[&["--socket-listen", "127.0.0.1:0"], flags].concat());
     let address = eventually("agents are served", || {
@@ -56,7 +56,7 @@ fn an_invalid_upgrade_is_refused_with_the_reason() {
         ("no version", without("Sec-WebSocket-Version"), 426, "UpgradeRequiredError"),
         ("no upgrade", without("Upgrade"), 426, "UpgradeRequiredError"),
     ] {
-        // Without an upgrade it is the list that is asked for, where there is one.
+        // Without an upgrade this request is for the list, on listeners that have it.
         let public = (name != "no upgrade").then_some((relay.address(), "/socket"));
         for (address, target) in public.into_iter().chain([(own, "/")]) {
             let mut wire = Wire::connect(address);

@@ -1,4 +1,4 @@
-//! Who watches agents come and go, and does not keep up.
+//! Subscribers to agent events that do not keep up.
 
 use rdv::mux::handshake::Dialect;
 use serde_json::json;
@@ -6,15 +6,15 @@ use serde_json::json;
 use crate::agent::Agent;
 use crate::support::{Ending, Relay, TRUSTING, Wire, ask};
 
-/// Far more events than 64 KiB and what the kernel keeps for one who does not read.
+/// Far more events than 64 KiB and the kernel's buffers for a subscriber that does not read.
 const AGENTS: usize = 20_000;
 
-/// A close frame with this makes a longer event.
+/// A close frame with this reason makes a longer event.
 const REASON: &str = "a reason of a hundred and twenty-three bytes at most, which is the longest that fits into a frame";
 
 #[test]
 fn a_subscriber_that_does_not_read_is_disconnected() {
-    // It is not for its silence that it is left.
+    // It must not be disconnected for being idle.
     let flags = ["--max-followers", "2", "--event-keep-alive", "1h"];
     let relay = Relay::start(&[&TRUSTING[..], &flags].concat());
     let mut idle = Wire::connect_narrow(relay.address());
@@ -43,12 +43,12 @@ fn a_subscriber_that_does_not_read_is_disconnected() {
     assert_ne!(ending, Ending::Complete, "it was cut off");
     let events = String::from_utf8(bytes).expect("UTF-8").matches("event: ").count();
     assert!(events < came, "{events} of {came}");
-    // The one that reads is told of whoever comes next.
+    // The subscriber that reads is notified of the next agent.
     let _agent = Agent::connect(&relay, Dialect::V1, json!({}));
     await_event(&mut reader, "event: ConnectionReceived");
 }
 
-/// Reads up to the end of the next event, which is of this kind.
+/// Reads up to the end of the next event, which must be of this kind.
 fn await_event(wire: &mut Wire, kind: &str) {
     let mut text = Vec::new();
     while !text.ends_with(b"\n\n") {

@@ -1,4 +1,4 @@
-//! Who is connected, and who comes and goes.
+//! The list of connected agents, and events for connects and disconnects.
 
 use rdv::mux::handshake::Dialect;
 use rdv::mux::session::close;
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::agent::Agent;
 use crate::support::{Observed, Relay, TRUSTING, Wire, ask, assert_error, parse};
 
-/// The next event: its name and its data.
+/// The name and the data of the next event.
 fn event(wire: &mut Wire) -> (String, Value) {
     let mut text = String::new();
     while !text.ends_with("\n\n") {
@@ -73,7 +73,7 @@ fn connects_and_disconnects_are_sent_as_events() {
     for (name, leaves, kind) in [
         ("closed", (|mut agent| agent.close(close::NORMAL, "")) as fn(Agent), "ConnectionClosed"),
         ("lost", Agent::disconnect, "ConnectionFailure"),
-        // Nobody reads its pings.
+        // Its pings are not read.
         ("silent", std::mem::forget, "ConnectionFailure"),
     ] {
         let agent = Agent::named(&relay, Dialect::V1, name);

@@ -1,5 +1,5 @@
-//! Standard input and output that do not block, as a terminal or a pipe is after another process set
-//! it so: nothing is lost, and nothing fails.
+//! Non-blocking standard input and output, as set on a terminal or a pipe by another process: no
+//! bytes are lost, and no command fails.
 
 use std::io::{PipeReader, PipeWriter, Read as _, Write as _};
 use std::os::fd::AsFd;
@@ -13,7 +13,7 @@ fn unblock(end: impl AsFd) {
     fcntl(end.as_fd(), FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).expect("a flag");
 }
 
-/// A pipe that holds little, is full, and does not block its writer.
+/// A small pipe that is full, with a non-blocking writer.
 fn full_pipe() -> (PipeReader, PipeWriter) {
     let (reader, mut writer) = std::io::pipe().expect("a pipe");
     fcntl(writer.as_fd(), FcntlArg::F_SETPIPE_SZ(4096)).expect("a size");
@@ -22,13 +22,13 @@ fn full_pipe() -> (PipeReader, PipeWriter) {
     (reader, writer)
 }
 
-/// Whether this process waits for something, or has ended.
+/// Whether this process is blocked, or has exited.
 fn is_idle(process: u32) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
     !stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with(['R', 'D']))
 }
 
-/// What a command writes to a pipe that is full at first, and its exit status.
+/// The output of a command to a pipe that is full at first, and its exit status.
 fn output_of(mut command: Command) -> (Vec<u8>, Option<i32>) {
     let (mut reader, writer) = full_pipe();
     let mut running = command.stdout(writer).spawn().expect("rdv runs");
@@ -83,7 +83,7 @@ fn every_command_waits_for_a_standard_input_that_does_not_block() {
         assert_complete("send", &sending.finish());
         assert!(desk.read("b") == content, "{flags:?}");
     }
-    // The input is silent at first: a reader that does not wait fails there.
+    // The input is silent at first: a reader that does not wait would fail.
     let (reader, writer) = std::io::pipe().expect("a pipe");
     unblock(&reader);
     let command = desk.command(&["destination", "--url", &relay.url("/ping")]);

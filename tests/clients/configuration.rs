@@ -1,4 +1,4 @@
-//! Which relay is meant: the flag, the environment, the file of preferences, in this order.
+//! Which relay is used: the flag, the environment, or the configuration file, in this order.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -7,7 +7,7 @@ use std::process::Command;
 use crate::support::{Process, Relay, UNKNOWN, unprivileged_command};
 use crate::workdir::{Desk, as_nobody, assert_complete, assert_ended, stream_of_sender};
 
-/// Sends with this environment, and receives by the identifier alone.
+/// Sends with this environment, and receives by identifier only.
 fn passes(relay: &Relay, what: &str, prepare: impl Fn(&Desk, &mut Command)) {
     let (here, there) = (Desk::at(relay), Desk::at(relay));
     here.put("a", "abc");
@@ -26,7 +26,7 @@ fn passes(relay: &Relay, what: &str, prepare: impl Fn(&Desk, &mut Command)) {
     assert_eq!(there.read("a"), b"abc", "{what}");
 }
 
-/// A file of preferences that names this relay.
+/// A configuration file that names this relay.
 fn file_with(relay: &str) -> tempfile::TempDir {
     let directory = tempfile::tempdir().expect("a directory");
     fs::create_dir_all(directory.path().join(".config/rdv")).expect("directories");

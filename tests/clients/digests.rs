@@ -1,4 +1,4 @@
-//! `--digest`: what came is what was sent, or the receiver says that it is not.
+//! `--digest`: the receiver verifies the data, and reports a mismatch.
 
 use std::io::Write as _;
 
@@ -6,10 +6,10 @@ use crate::support::{Framing, Process, Relay, pattern};
 use crate::workdir::{Desk, assert_complete, assert_ended};
 use serde_json::json;
 
-/// The digest of nothing of the sort.
+/// A digest of other data.
 const FALSE: &str = "Repr-Digest: sha-256=:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=:\r\n";
 
-/// An upload by hand, with this trailer, to a stream where a digest was announced or not.
+/// A hand-written upload with this trailer, to a stream with or without a declared digest.
 fn uploaded(relay: &Relay, announced: bool, body: &[u8], trailer: &str) -> String {
     let id = if announced {
         relay.create_with(&json!({ "download_headers": { "Rdv-Digest": "sha-256" } }))
@@ -19,7 +19,7 @@ fn uploaded(relay: &Relay, announced: bool, body: &[u8], trailer: &str) -> Strin
     let mut source = relay.waiting_source(&id, Framing::Chunked);
     source.send(Framing::Chunked.piece(body));
     source.send(format!("0\r\n{trailer}\r\n"));
-    // Until its answer came, which nobody waits for here.
+    // The connection stays open until the response, which this function does not read.
     std::thread::spawn(move || source.response());
     id
 }

@@ -1,5 +1,5 @@
-//! Directories: sent as an archive, extracted by `rdv receive --extract` and by tar, whole or not at
-//! all.
+//! Directories: sent as an archive, extracted by `rdv receive --extract` and by tar, completely or
+//! not at all.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
@@ -8,7 +8,7 @@ use std::process::Stdio;
 use crate::support::{Process, Relay, pattern};
 use crate::workdir::{Desk, assert_complete, assert_ended};
 
-/// A tree with what trees have: something nested, empty, linked, protected, and long.
+/// A tree with nested, empty, linked, protected and long entries.
 fn plant(desk: &Desk) {
     let long = "l".repeat(120);
     fs::create_dir_all(desk.path(&format!("tree/sub/{long}/{long}"))).expect("directories");
@@ -220,7 +220,7 @@ fn what_is_no_archive_is_kept_as_a_file_that_is_named() {
     }
 }
 
-/// A file of this desk, compressed.
+/// A file of this directory, compressed.
 fn zstd(desk: &Desk, name: &str) -> Vec<u8> {
     desk.other_command("zstd").args(["-c", name]).output().expect("zstd").stdout
 }
@@ -331,7 +331,7 @@ fn a_sender_killed_between_two_files_is_not_an_invalid_archive() {
         here.put(&format!("tree/{number}"), [b'x'; BLOCK_BYTES]);
     }
     let tar = here.other_command("tar").args(["c", "tree"]).output().expect("tar").stdout;
-    // The directory, and 50 files of a header and a block each: what is waited for is a header.
+    // The directory, and 50 files with a header and a block each: the process blocks at a header.
     let half = &tar[..(1 + 50 * 2) * BLOCK_BYTES];
     let (sending, id, mut rest) = here.pipe_send(&[]);
     let receiving = there.start(&["receive", "-x", &id]);

@@ -1,5 +1,5 @@
-//! A stream that ends badly: both sides say so, each with the exit status of whose doing it was,
-//! and what came so far is not taken for the whole.
+//! Streams that fail: both sides report it, each with the exit status for its cause, and a partial
+//! file is never taken for a complete one.
 
 use std::io::Write as _;
 use std::process::Stdio;
@@ -9,10 +9,10 @@ use crate::workdir::{Desk, assert_ended, stream_of_sender};
 use nix::sys::signal::Signal;
 use serde_json::json;
 
-/// How much came before the end; more is never sent.
+/// Bytes received before the end; no more are sent.
 const SENT: usize = 300_000;
 
-/// A transfer that stands still in the middle.
+/// A transfer that stalls in the middle.
 struct Midway {
     relay: Relay,
     id: String,
@@ -20,12 +20,12 @@ struct Midway {
     receiving: Process,
     there: Desk,
     _here: Desk,
-    /// Open, so that the sender waits for more.
+    /// Kept open, so that the sender waits for more input.
     _rest: std::io::PipeWriter,
 }
 
 impl Midway {
-    /// Into a file `a`.
+    /// To a file `a`.
     fn to_file() -> Midway {
         let midway = Midway::with(&["-o", "a"]);
         midway.there.await_bytes("a.partial", SENT as u64);
@@ -41,7 +41,7 @@ impl Midway {
         Midway { relay, id, sending, receiving, there, _here: here, _rest: rest }
     }
 
-    /// Checks how the receiver ended, and that only a part is there, which it names.
+    /// Checks how the receiver ended, and that it left and named only a partial file.
     fn assert_partial_download(self, exit: i32, words: &str) {
         let got = self.receiving.finish();
         assert_ended("receive", &got, exit, words);
@@ -236,7 +236,7 @@ fn an_upload_with_invalid_framing_is_kept_as_partial_only() {
     assert_eq!(there.names(), ["a.partial"]);
 }
 
-/// What the sender prints when the receiver's disk is full.
+/// The sender's output when the receiver's disk is full.
 const FULL: &str =
     "failed at the receiver: cannot write the received data: no space left on device";
 
@@ -245,10 +245,10 @@ fn a_full_disk_is_reported_on_both_sides() {
     let relay = Relay::start(&[]);
     let (here, there) = (Desk::at(&relay), Desk::at(&relay));
     let Some(disk) = SmallDisk::mount(there.directory(), 2) else { return };
-    // More than the buffers on the way hold, or the sender could not know.
+    // More than all buffers in between, or the sender would not notice.
     here.put("a", pattern(2, 40 << 20));
     for flags in [&[][..], &["--digest"]] {
-        // Declared, and the receiver is first: it learns the size with the head.
+        // Declared, and the receiver connects first: it gets the size with the head.
         let id = relay.create();
         let receiving = there.await_receiver(&relay, &[&id, "-o", "a"]);
         let sending = here.start(&[&["send", "a", "--stream", &id], flags].concat());

@@ -1,4 +1,5 @@
-//! Relays and proxies that lie, forget or cut, and what must not be taken for a whole file.
+//! Relays and proxies that send wrong, incomplete or truncated responses, which must not be taken
+//! for a complete file.
 
 use crate::support::{Process, Relay, UNKNOWN, ask, pattern};
 use crate::workdir::{Desk, assert_complete, assert_ended};
@@ -7,7 +8,7 @@ use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::AsFd as _;
 
-/// A server that gives each connection the same answer, whatever is asked, and closes.
+/// A server that sends the same response on each connection, and closes it.
 fn server_sending(answer: &'static str) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("an address");
@@ -15,7 +16,7 @@ fn server_sending(answer: &'static str) -> SocketAddr {
         for socket in listener.incoming().flatten() {
             let mut socket = socket;
             let mut head = [0; 4096];
-            // One read holds all of a small request.
+            // One read returns the complete small request.
             let _ = socket.read(&mut head);
             let _ = socket.write_all(answer.as_bytes());
         }
@@ -43,7 +44,7 @@ fn an_error_that_a_proxy_adorns_like_a_download_is_not_taken_for_one() {
     let desk = Desk::at(&relay);
     let adorned = "HTTP/1.1 200 OK\r\nContent-Security-Policy: sandbox\r\nConnection: close\r\n";
     let error = r#"{"name":"NoFile","message":"no such file"}"#;
-    // Asked for the status of the stream, the server gives the same answer.
+    // A request for the status of the stream gets the same response.
     let status = format!(r#"{{"state":"CLIENT_ERROR","error":{error}}}"#);
     for (relays, field, body) in
         [("a relay", "Rdv-Error: NoFile\r\n", error), ("an older relay", "", &status)]
@@ -67,7 +68,7 @@ fn a_close_delimited_body_is_verified_with_the_relay() {
     let got = desk.run(&["receive", &url, "-o", "a"]);
     assert_ended("receive", &got, 4, "does not report");
     assert_eq!(desk.names(), ["a.partial"]);
-    // Of a server that is no relay there is nobody to ask.
+    // A server that is not a relay has no status to request.
     let plain = format!("http://{address}/a");
     assert_complete("receive", &desk.run(&["receive", &plain, "-o", "b"]));
     assert_eq!(desk.read("b"), b"only a part");

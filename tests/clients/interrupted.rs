@@ -1,4 +1,5 @@
-//! Ctrl-C and its like: the relay and the other side know at once, and what came so far is named.
+//! Ctrl-C and similar signals: the relay and the other side are notified at once, and the partial
+//! file is named.
 
 use std::io::{PipeReader, PipeWriter, Write as _};
 use std::process::Command;
@@ -8,7 +9,7 @@ use crate::workdir::{Desk, assert_complete, assert_ended, stream_of_sender};
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::signal::Signal;
 
-/// With the exit status of each: 128 and its number.
+/// With the exit status for each: 128 plus its number.
 const SIGNALS: [(Signal, i32); 3] =
     [(Signal::SIGHUP, 129), (Signal::SIGINT, 130), (Signal::SIGTERM, 143)];
 
@@ -83,13 +84,13 @@ fn an_extraction_interrupted_while_writing_leaves_nothing() {
         here.put(&format!("{name}/a"), "abc");
     }
     let tar = here.other_command("tar").args(["c", "tree"]).output().expect("tar");
-    // Without its end, so it is never complete, however fast it is.
+    // Without its end, so it is never complete, however fast the transfer is.
     let endless = &tar.stdout[..tar.stdout.len() - 10 * 1024];
     for (signal, exit) in SIGNALS {
         let (sending, id, mut rest) = here.pipe_send(&[]);
         let receiving = there.start(&["receive", "-x", &id]);
         std::thread::scope(|threads| {
-            // Kept open: there is more to come until the sender is gone.
+            // Kept open: there is more to send until the sender exits.
             let writing = threads.spawn(move || (rest.write_all(endless), rest));
             eventually("something is extracted", || (!there.names().is_empty()).then_some(()));
             receiving.signal(signal);
@@ -135,7 +136,7 @@ fn signals_ignored_by_the_shell_stay_ignored() {
     assert_complete("send", &sending.finish());
 }
 
-/// A pipe that takes nothing any more: who writes into it blocks.
+/// A full pipe: writing to it blocks.
 fn full_pipe() -> (PipeReader, PipeWriter) {
     let (reader, mut writer) = std::io::pipe().expect("a pipe");
     fcntl(&writer, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).expect("fcntl");
@@ -156,7 +157,7 @@ fn a_full_standard_error_does_not_block_an_interruption() {
         shell.args(["-c", "exec \"$0\" \"$@\" 2>&0 </dev/null"]);
         shell.arg(sender.get_program()).args(sender.get_args());
         let sending = Process::reading(shell, writer.into());
-        // It made its stream, so it takes signals by now, and tells of the stream.
+        // It created its stream, so its signal handlers are installed; it also prints the stream.
         eventually("a stream", || {
             relay.admin_get("/stream").text().contains("CREATED").then_some(())
         });

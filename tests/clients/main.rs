@@ -1,5 +1,5 @@
-//! The commands of people at either end of a stream, as they are used and misused: each as a
-//! process, with a real relay between them.
+//! The commands at either end of a stream, used correctly and incorrectly: each as a process, with
+//! a real relay between them.
 
 mod blocking;
 mod configuration;

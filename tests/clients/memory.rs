@@ -1,4 +1,4 @@
-//! How much memory the ends of a stream take: the same, however much goes through.
+//! Memory of both ends of a stream: independent of the amount of data.
 
 use std::fs::File;
 use std::thread;
@@ -6,11 +6,11 @@ use std::thread;
 use crate::support::{Relay, peak_of};
 use crate::workdir::{Desk, assert_complete};
 
-/// The most that either end may take, in KiB. In debug builds up to 13,400 were found, most of it
-/// pages of the program itself.
+/// Maximum memory of either end, in KiB. Debug builds used up to 13,400, most of it pages of the
+/// program itself.
 const PEAK_MAX_KIB: u64 = 20 << 10;
 
-/// Peaks of the sender and the receiver of a file of so many bytes, in KiB.
+/// Peak memory of the sender and the receiver of a file of this size, in KiB.
 fn peaks(bytes: u64, flags: &[&str]) -> [u64; 2] {
     let relay = Relay::start(&[]);
     let here = Desk::at(&relay);
@@ -29,7 +29,7 @@ fn peaks(bytes: u64, flags: &[&str]) -> [u64; 2] {
 
 #[test]
 fn memory_does_not_grow_with_the_transfer_at_either_end() {
-    // Without optimisation a digest is slow; 16 MiB more would show.
+    // A digest is slow without optimisation; an increase of 16 MiB would be visible.
     for (bytes, flags) in [(1 << 30, &[][..]), (16 << 20, &["--digest"])] {
         for peak_kib in peaks(bytes, flags) {
             assert!((1..=PEAK_MAX_KIB).contains(&peak_kib), "{peak_kib} KiB with {flags:?}");

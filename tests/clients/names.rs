@@ -1,5 +1,5 @@
-//! Names of files that bite: whoever made them up, they name one visible file in the directory of
-//! the one who receives, and do nothing to a terminal.
+//! Dangerous file names: whatever their origin, each becomes the name of one visible file in the
+//! receiver's directory, and is harmless to a terminal.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -11,7 +11,7 @@ use std::thread;
 use crate::support::{Framing, Relay};
 use crate::workdir::{Desk, assert_complete, assert_ended};
 
-/// What is sent, and what is made of it; the empty one is named for its stream.
+/// Names as sent, and as received; an empty one is replaced by the stream's identifier.
 const NAMES: [(&str, &str); 14] = [
     ("../../x", "_._.._x"),
     ("/etc/passwd", "_etc_passwd"),
@@ -29,7 +29,7 @@ const NAMES: [(&str, &str); 14] = [
     ("..", ""),
 ];
 
-/// The name that a receiver gave to what came through this stream, and nothing but it.
+/// The name that a receiver gave to the file from this stream, and to no other.
 fn received(relay: &Relay, id: &str, name: &str) -> String {
     let above = Desk::at(relay);
     fs::create_dir_all(above.path("below/here")).expect("directories");
@@ -48,7 +48,7 @@ fn expected_name(id: &str, name: &str) -> String {
     if name.is_empty() { format!("rdv-{}", &id[..8]) } else { name.to_owned() }
 }
 
-/// As a segment of a path, every byte escaped.
+/// As a path segment, with every byte escaped.
 fn escaped(name: &str) -> String {
     name.bytes().fold(String::new(), |text, byte| text + &format!("%{byte:02X}"))
 }
@@ -132,8 +132,8 @@ fn a_quote_a_backslash_and_a_percent_sign_survive_other_programs() {
     let relay = Relay::start(&[]);
     let here = Desk::at(&relay);
     here.put("a", "abc");
-    // Without `filename*`, curl takes the plain form: it has no character that ends or alters it.
-    // wget decodes `filename*` twice.
+    // Without `filename*`, curl uses the plain form: it contains no character that ends or changes
+    // it. wget decodes `filename*` twice.
     for (name, plain, wget) in [
         ("it's \"so\".txt", "it's _so_.txt", "it's \"so\".txt"),
         ("a\\b.txt", "a_b.txt", "a\\b.txt"),

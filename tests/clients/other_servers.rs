@@ -1,10 +1,10 @@
-//! Servers that are no relays: what can be had of them, and what they refuse.
+//! Servers other than relays: what can be received from them, and what they refuse.
 
 use crate::support::{Process, Relay, eventually, is_pattern, pattern};
 use crate::workdir::{Desk, assert_complete, assert_ended};
 use std::process::Command;
 
-/// `python3 -m http.server`, which speaks HTTP/1.0 and knows no uploads.
+/// `python3 -m http.server`, which uses HTTP/1.0 and does not support uploads.
 struct Shelf {
     port: u16,
     process: Process,

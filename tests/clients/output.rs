@@ -1,4 +1,4 @@
-//! What is told on standard error: to people at a terminal, to machines, and to nobody.
+//! Output on standard error: for terminals, as JSON, and with `--quiet`.
 
 use std::fs::File;
 use std::io::Write as _;
@@ -17,7 +17,7 @@ fn json_events(process: &str) -> (Vec<Value>, Vec<String>) {
     (objects, events)
 }
 
-/// Those that come in every transfer: what slows it down depends on the machine.
+/// The events of every transfer: what limits its rate depends on the machine.
 fn without_variable_events(events: &[String]) -> Vec<&str> {
     let passing = ["bottleneck", "progress"];
     events.iter().map(String::as_str).filter(|event| !passing.contains(event)).collect()
@@ -122,8 +122,8 @@ fn a_full_standard_error_is_not_a_failure() {
     }
 }
 
-/// `rdv` on a terminal of its own, which script(1) makes; what it shows is its standard output.
-/// `None`, with a printed reason, without that program.
+/// The output of `rdv` on a terminal created by script(1); `None`, with a printed reason, without
+/// that program.
 fn on_terminal(desk: &Desk, arguments: &str, keys: Stdio) -> Option<Process> {
     on_terminal_of(80, desk, arguments, keys)
 }
@@ -182,7 +182,7 @@ fn progress_fits_a_narrow_terminal() {
     source.ask(&Framing::Length(1000).put(&id));
     source.send(pattern(2, 300));
     await_shown(&receiving, "300 B/1000 B");
-    // Its limit is named after a while, as far as there is room.
+    // The bottleneck is named after a while, if there is space for it.
     await_shown(&receiving, " limited");
     source.send(pattern(2, 700));
     assert_uploaded(&source.response());
@@ -191,7 +191,7 @@ fn progress_fits_a_narrow_terminal() {
     for line in shown.stdout.split(['\r', '\n']) {
         let mut pieces = line.split('\u{1b}');
         let mut text = pieces.next().unwrap_or_default().to_owned();
-        // Each begins with the rest of an escape sequence, which ends in a letter.
+        // Each part starts with the rest of an escape sequence, which ends in a letter.
         let end = |c: char| c.is_ascii_alphabetic();
         text.extend(pieces.filter_map(|piece| Some(piece.split_once(end)?.1)));
         assert!(text.chars().count() <= 40, "{text:?}");
@@ -235,7 +235,7 @@ fn ctrl_c_ends_a_waiting_command_on_a_terminal() {
     }
 }
 
-/// A code of half blocks as a camera sees it on a dark terminal, where a block shines.
+/// A code of half blocks as a camera sees it on a dark terminal, where blocks are bright.
 fn decoded(rows: &[&str]) -> String {
     const SCALE: usize = 4;
     let width = rows[0].chars().count();

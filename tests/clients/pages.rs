@@ -1,4 +1,4 @@
-//! The commands in README and documents, as `pages.py` runs them.
+//! The commands in README and documentation, run by `pages.py`.
 
 use std::fs;
 use std::process::Command;

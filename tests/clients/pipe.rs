@@ -1,4 +1,4 @@
-//! `rdv pipe`: what a program writes reaches the program at the other end as it is written.
+//! `rdv pipe`: the output of a program reaches the program at the other end while it is written.
 
 use std::io::Write as _;
 use std::process::Stdio;
@@ -80,7 +80,7 @@ fn a_sender_with_idle_input_notices_a_receiver_disconnect() {
         lines.write_all(b"one\n").expect("the sender reads");
         eventually("one", || (receiving.stdout() == "one\n").then_some(()));
         drop(receiving);
-        // The input stays open and silent.
+        // The input stays open and idle.
         let words = "Stream destination closed unexpectedly";
         assert_ended("send", &sending.finish(), 4, words);
         drop(lines);

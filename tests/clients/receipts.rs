@@ -1,4 +1,4 @@
-//! Whether the receiver has the data, as the sender reports it.
+//! Receipts: whether the receiver has the data, as reported by the sender.
 
 use crate::support::{Relay, Wire, ask, eventually, parse};
 use crate::workdir::{Desk, assert_complete, assert_ended};
@@ -9,7 +9,7 @@ fn last(json: &str) -> Value {
     parse(json.lines().last().expect("a line").as_bytes())
 }
 
-/// A receiver that announces a receipt and has read everything.
+/// A receiver that announced a receipt and read everything.
 fn receiver(relay: &Relay, id: &str) -> Wire {
     let mut wire = relay.connect();
     wire.ask(&ask("GET", &format!("/stream/{id}")).field("Rdv-Receipt", "expected"));
@@ -90,7 +90,7 @@ fn a_receiver_that_fails_or_is_silent_fails_the_sender() {
     assert_eq!(relay.exchange(&receipt).status(), 200);
     assert_ended("failed", &sending.finish(), 4, "rdv: failed at the receiver: no space left\n");
 
-    // It was killed before it had stored what its socket took.
+    // It was killed before it stored the received data.
     let (sending, id) = here.start_sending(&["a", "--receipt-timeout", "100ms"]);
     drop(receiver(&relay, &id));
     assert_ended("silent", &sending.finish(), 4, "did not confirm within 100ms");

@@ -1,4 +1,5 @@
-//! `rdv receive`: where it goes, what is replaced, and that nobody takes a part for the whole.
+//! `rdv receive`: the destination, which files are replaced, and that a partial file is never taken
+//! for a complete one.
 
 use std::fs::{self, File, Permissions};
 use std::io::Read as _;
@@ -93,7 +94,7 @@ fn special_files_are_written_to_and_never_replaced() {
     assert_eq!(there.names(), ["fifo"]);
 }
 
-/// A reader of a named pipe, which does not wait until somebody writes.
+/// A reader of a named pipe that does not wait for a writer.
 fn reader_of(fifo: &Path) -> File {
     let flags = nix::fcntl::OFlag::O_NONBLOCK.bits();
     File::options().read(true).custom_flags(flags).open(fifo).expect("the FIFO")
@@ -103,7 +104,7 @@ fn reader_of(fifo: &Path) -> File {
 fn a_named_pipe_with_a_slow_reader_gets_everything() {
     let relay = Relay::start(&[]);
     let (here, there) = (Desk::at(&relay), Desk::at(&relay));
-    // More than a pipe holds: to write into it blocks.
+    // More than a pipe holds: the write blocks.
     let content = pattern(5, 1 << 20);
     here.put("a", &content);
     nix::unistd::mkfifo(&there.path("fifo"), nix::sys::stat::Mode::S_IRWXU).expect("a FIFO");
@@ -120,7 +121,7 @@ fn a_named_pipe_with_a_slow_reader_gets_everything() {
         drop(writer);
         let mut came = Vec::new();
         eventually("all of it comes", || {
-            // Nothing is there just now, or it ends with an error of its kind.
+            // No data is available now, or the read fails with an error of its kind.
             let _ = reader.read_to_end(&mut came);
             (came.len() >= content.len()).then_some(())
         });
@@ -271,7 +272,7 @@ fn a_name_that_is_taken_gets_a_number() {
     }
     assert_eq!(there.read("a.bin"), b"old");
     assert!(there.path("b").is_dir() && there.path("c").is_symlink());
-    // So does one that is taken while the data comes.
+    // The same for a name that is taken during the transfer.
     let id = relay.create();
     let receiving = there.await_receiver(&relay, &[&id, "--json"]);
     let mut source = relay.connect();

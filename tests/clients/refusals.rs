@@ -1,4 +1,5 @@
-//! What cannot be: each is one clear line and the exit status of its kind, and nothing is used up.
+//! Invalid requests: each ends with one clear line and the exit status for its kind, and consumes
+//! no stream.
 
 use std::fs::{self, File, Permissions};
 use std::io::{Read as _, Write as _};
@@ -12,7 +13,7 @@ use crate::support::{
 use crate::workdir::{Desk, assert_complete, assert_ended};
 use nix::sys::signal::Signal;
 
-/// A server that answers this to each request until the test ends; its URL.
+/// A server that sends this response to each request until the test ends; its URL.
 fn server(answer: &'static str) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("bind");
     let url = format!("http://{}", listener.local_addr().expect("an address"));
@@ -146,7 +147,7 @@ fn an_unreachable_relay_is_a_network_error() {
     let relay = Relay::start(&[]);
     let here = Desk::at(&relay);
     here.put("a", "abc");
-    // Nobody listens there: the port belongs to a socket that never will.
+    // No process listens there: the port belongs to a socket that is only bound.
     let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None);
     let socket = socket.expect("socket");
     socket.bind(&"127.0.0.1:0".parse::<std::net::SocketAddr>().expect("it").into()).expect("bind");
@@ -225,18 +226,18 @@ fn a_waiting_client_reconnects_to_the_successor() {
         relay.await_state(&id, state);
         let other = if sender_waits { there.start(&["receive", &id]) } else { send() };
         assert_complete("who came later", &other.finish());
-        // It may have to connect again, which it shows.
+        // It can print a notice that it reconnects.
         assert_ended("who waited", &waiting.finish(), 0, "");
         assert_eq!(there.read("a"), b"abc", "{state}");
         drop(successor);
     }
 }
 
-/// A relay that is no child of this process; ended when dropped.
+/// A relay that is not a child of this process; terminated when dropped.
 struct Successor(i32);
 
 impl Successor {
-    /// Orders a hand-over and waits until it is done.
+    /// Starts a hand-over and waits until it is complete.
     fn of(relay: &Relay) -> Successor {
         relay.signal(Signal::SIGUSR2);
         Successor(eventually("another process serves", || {

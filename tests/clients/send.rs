@@ -1,4 +1,4 @@
-//! `rdv send`: whatever it is given arrives byte for byte, whoever comes first, whoever receives.
+//! `rdv send`: any input arrives byte for byte, whichever side connects first, with any receiver.
 
 use std::fs::{self, File};
 use std::io::{Seek as _, SeekFrom, Write as _};
@@ -8,7 +8,7 @@ use crate::support::{Process, Relay, pattern, unprivileged_command};
 use crate::workdir::{Desk, assert_complete, assert_ended, stream_of_sender};
 use nix::sys::stat::Mode;
 
-/// Receives a stream at another desk; what lies there afterwards is this one file.
+/// Receives a stream in another directory; afterwards it contains only this file.
 fn received(relay: &Relay, id: &str) -> (String, Vec<u8>) {
     let there = Desk::at(relay);
     assert_complete("receive", &there.run(&["receive", id]));

@@ -1,4 +1,4 @@
-//! `rdv status` and `rdv cancel`: how a stream stands, and its end.
+//! `rdv status` and `rdv cancel`: the state of a stream, and its end.
 
 use crate::support::{Framing, Relay, eventually};
 use crate::workdir::{Desk, assert_complete, assert_ended};

@@ -1,10 +1,10 @@
-//! A relay behind TLS, as most are that are far away: the same commands, by the same words.
+//! A relay with TLS, as is usual for remote ones: the same commands, with the same words.
 
 use crate::support::{Authority, Process, Relay, Terminator, is_pattern, pattern};
 use crate::workdir::{Desk, assert_complete, assert_ended, stream_of_sender};
 use nix::sys::signal::Signal;
 
-/// A relay that is reached by TLS, and somebody at a desk who trusts it or does not.
+/// A relay with TLS, and a client that trusts it or does not.
 struct Scene {
     relay: Relay,
     authority: Authority,
@@ -25,7 +25,7 @@ impl Scene {
         format!("https://localhost:{}", self.front.address().port())
     }
 
-    /// `rdv` that trusts the relay's authority.
+    /// `rdv` with the relay's authority as trusted.
     fn start(&self, arguments: &[&str]) -> Process {
         let mut command = self.desk.command(arguments);
         command.env("RDV_RELAY", self.url()).env("RDV_CACERT", self.authority.file());
@@ -102,7 +102,7 @@ fn a_receiver_disconnect_is_reported_to_a_sender_over_tls() {
     let id = stream_of_sender(&sending);
     let mut receiving = scene.relay.connect();
     receiving.ask(&crate::support::ask("GET", &format!("/stream/{id}")));
-    // Once a byte has passed: before, the stream would wait for another receiver.
+    // After the first byte: before it, the stream would wait for another receiver.
     assert_eq!(receiving.head().status, 200);
     drop(receiving);
     assert_ended("send", &sending.finish(), 4, "destination");

@@ -1,4 +1,4 @@
-//! A person at a shell: a directory of their own, a relay, and no settings but those given.
+//! A user at a shell: an own directory, a relay, and no settings but the given ones.
 
 use std::fs::{self, File};
 use std::io::PipeWriter;
@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use crate::support::{Finished, Process, Relay, eventually};
 use tempfile::TempDir;
 
-/// What would lead a client elsewhere.
+/// Variables that would direct a client elsewhere.
 const LEADING: [&str; 8] = [
     "RDV_CACERT",
     "http_proxy",
@@ -20,7 +20,7 @@ const LEADING: [&str; 8] = [
     "NO_PROXY",
 ];
 
-/// Where somebody works.
+/// A working directory for commands.
 pub(crate) struct Desk {
     directory: TempDir,
     relay: String,
@@ -47,7 +47,7 @@ impl Desk {
         fs::read(self.path(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
     }
 
-    /// Everything that lies there, hidden or not.
+    /// All files in the directory, hidden or not.
     pub(crate) fn names(&self) -> Vec<String> {
         let entries = fs::read_dir(self.directory()).expect("a directory").flatten();
         let mut names: Vec<_> =
@@ -63,7 +63,7 @@ impl Desk {
         command
     }
 
-    /// Another program, run here.
+    /// Another program, with this working directory.
     pub(crate) fn other_command(&self, program: &str) -> Command {
         let mut command = Command::new(program);
         for name in LEADING {
@@ -82,14 +82,14 @@ impl Desk {
         self.start(arguments).finish()
     }
 
-    /// Starts to send, and waits until it says through which stream.
+    /// Starts to send, and waits until the stream is printed.
     pub(crate) fn start_sending(&self, arguments: &[&str]) -> (Process, String) {
         let sending = self.start(&[&["send"], arguments].concat());
         let id = stream_of_sender(&sending);
         (sending, id)
     }
 
-    /// Starts `rdv pipe send` with more flags, its standard input in the test's hands.
+    /// Starts `rdv pipe send` with more flags; the test writes to its standard input.
     pub(crate) fn pipe_send(&self, flags: &[&str]) -> (Process, String, PipeWriter) {
         let (reader, writer) = std::io::pipe().expect("a pipe");
         let command = self.command(&[&["pipe", "send"], flags].concat());
@@ -98,21 +98,21 @@ impl Desk {
         (sending, id, writer)
     }
 
-    /// Starts to receive, and waits until the relay knows.
+    /// Starts to receive, and waits until it is connected.
     pub(crate) fn await_receiver(&self, relay: &Relay, arguments: &[&str]) -> Process {
         let receiving = self.start(&[&["receive"], arguments].concat());
         relay.await_state(arguments[0], "DST_CONNECTED");
         receiving
     }
 
-    /// `curl` that minds no configuration, and gives up instead of hanging.
+    /// `curl` without a configuration file, and with a timeout.
     pub(crate) fn curl(&self, arguments: &[&str]) -> Process {
         let mut command = self.other_command("curl");
         command.args(["-q", "-sS", "--noproxy", "*", "--max-time", "30"]).args(arguments);
         Process::start(command)
     }
 
-    /// Waits until a file holds so many bytes.
+    /// Waits until a file has this number of bytes.
     pub(crate) fn await_bytes(&self, name: &str, bytes: u64) {
         let path = self.path(name);
         eventually(&format!("{bytes} bytes in {name}"), || {
@@ -126,7 +126,7 @@ impl Desk {
     }
 }
 
-/// The stream that a sender says it made.
+/// The stream printed by a sender.
 pub(crate) fn stream_of_sender(sending: &Process) -> String {
     eventually("the sender says what to run", || {
         let said = sending.stderr();
@@ -135,7 +135,7 @@ pub(crate) fn stream_of_sender(sending: &Process) -> String {
     })
 }
 
-/// Checks how a command ended: its exit status, and what it says at its end.
+/// Checks the exit status of a command, and the end of its output.
 pub(crate) fn assert_ended(what: &str, finished: &Finished, exit: i32, words: &str) {
     let said = &finished.stderr;
     assert_eq!(finished.status.code(), Some(exit), "{what}: {said}");
@@ -145,13 +145,13 @@ pub(crate) fn assert_ended(what: &str, finished: &Finished, exit: i32, words: &s
     assert!(!broken, "{what}: {said:?} acts on a terminal");
 }
 
-/// Checks that it did what it was asked for, and had nothing to complain about.
+/// Checks that a command succeeded, without warnings.
 pub(crate) fn assert_complete(what: &str, finished: &Finished) {
     assert_ended(what, finished, 0, "");
     assert!(!finished.stderr.contains("rdv:"), "{what}: {}", finished.stderr);
 }
 
-/// Runs a program without the rights of root, where the test has them.
+/// Runs a program without root privileges, if the test has them.
 pub(crate) fn as_nobody(command: &mut Command) {
     use std::os::unix::process::CommandExt as _;
     if nix::unistd::geteuid().is_root() {

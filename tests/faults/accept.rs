@@ -1,22 +1,22 @@
-//! Faults of accepting: those who wait are served or refused, and nobody is forgotten.
+//! Failing accept calls: waiting clients are served or refused, and none is forgotten.
 
 use crate::injected::{Fault, Faulty, calls_before_listening};
 use crate::support::{ADMIN, Ending, Observed, Wire, ask, eventually};
 use crate::transfer::assert_recovered;
 
-/// How one client fared.
+/// The outcome of one client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fate {
     Served,
-    /// Answered 503, or hung up on.
+    /// Received a 503, or was disconnected.
     Refused,
 }
 
-/// Clients that connect and ask before anybody is answered.
+/// Clients that connect and send a request before any is served.
 fn clients(faulty: &Faulty, count: usize) -> Vec<Wire> {
     let mut wires: Vec<Wire> = (0..count).map(|_| faulty.relay.connect()).collect();
     for wire in &mut wires {
-        // A refusal may be there before the request is.
+        // A refusal can arrive before the request is sent.
         let _ = wire.try_send(ask("GET", "/ping").bytes());
     }
     wires
@@ -42,7 +42,8 @@ const SHORTAGES: [&str; 4] = ["EMFILE", "ENFILE", "ENOBUFS", "ENOMEM"];
 #[test]
 fn waiting_clients_are_served_after_a_shortage() {
     for error in SHORTAGES {
-        // Each pause begins with one failure, and finds with another that nobody can be refused.
+        // Each pause starts with one failed call, and a second one shows that no client can be
+        // refused.
         let faulty = Fault { call: "accept4", error, when: "1..6" }.relay(&[]);
         let before = faulty.relay.descriptors();
         let mut wires = clients(&faulty, 20);
@@ -59,7 +60,7 @@ fn waiting_clients_are_served_after_a_shortage() {
 #[test]
 fn pauses_and_refusals_with_the_spare_descriptor_are_counted() {
     for (flag, answered) in [("--early-instrumentation=false", 0), ("--early-instrumentation", 1)] {
-        // Found out of descriptors, it refuses one with the spare, then nobody else is to be had.
+        // Out of descriptors, it refuses one client with the spare; the next call fails.
         let fault = Fault { call: "accept4", error: "EMFILE", when: "1..3+2" };
         let faulty = fault.relay(&[&ADMIN[..], &[flag]].concat());
         let mut wires = clients(&faulty, 1);
@@ -76,7 +77,7 @@ fn pauses_and_refusals_with_the_spare_descriptor_are_counted() {
 
 #[test]
 fn a_shortage_is_logged_once_and_each_pause_is_counted() {
-    // Two pauses, in each of which the spare descriptor is of no use either.
+    // Two pauses, in both of which the spare descriptor does not help.
     let fault = Fault { call: "accept4", error: "EMFILE", when: "1..4" };
     let faulty = fault.relay(&ADMIN);
     assert_eq!(fates(&mut clients(&faulty, 1)), [Fate::Served]);
@@ -97,7 +98,7 @@ fn during_a_shortage_the_spare_descriptor_refuses_clients() {
         let mut unlucky = faulty.relay.connect();
         assert_eq!(fate(&mut unlucky), Fate::Refused, "{error}");
         assert_eq!(inside.exchange(&ask("GET", "/ping")).status(), 200, "{error}");
-        // The relay is done with refusing by now; whoever comes later waits for the pause's end.
+        // The relay has finished refusing; later clients wait for the end of the pause.
         let mut wires = clients(&faulty, 20);
         assert_eq!(fates(&mut wires), [Fate::Served; 20], "{error}");
         drop((inside, unlucky, wires));

@@ -1,4 +1,4 @@
-//! Descriptors that really run out.
+//! Actual exhaustion of descriptors.
 
 use std::fs;
 use std::process::Command;
@@ -6,16 +6,16 @@ use std::process::Command;
 use crate::support::{Ending, Relay, Wire, ask, eventually};
 use crate::transfer::{BODIES, Verdict, assert_recovered, attempt};
 
-/// How many clients come at once when none can be taken in.
+/// Clients that connect at once while none can be accepted.
 const CROWD: usize = 200;
 
-/// How many more connections there is room for.
+/// Number of further connections available.
 const ROOM: usize = 10;
 
-/// What the kernel counts CPU time in: `USER_HZ` is 100 on every Linux.
+/// Clock ticks per second of the kernel's CPU times: `USER_HZ` is 100 on every Linux.
 const TICKS_PER_SECOND: u64 = 100;
 
-/// A relay that starts with room for so many descriptors.
+/// A relay that starts with this limit on descriptors.
 fn with_descriptors(count: usize, flags: &[&str]) -> Relay {
     let mut command = Command::new("sh");
     command.args(["-c", &format!("ulimit -n {count}; exec \"$@\""), "sh"]);
@@ -23,13 +23,13 @@ fn with_descriptors(count: usize, flags: &[&str]) -> Relay {
     Relay::from_command(command, 1)
 }
 
-/// Takes descriptors away from a relay that counts on them: so many more may be opened.
+/// Lowers the limit of a running relay: only this number of further descriptors can be opened.
 fn leave_room_for(relay: &Relay, more: usize) {
     let id = relay.process().id();
     let open = fs::read_dir(format!("/proc/{id}/fd")).expect("/proc");
     let number = |entry: fs::DirEntry| entry.file_name().to_str()?.parse::<u64>().ok();
     let taken: Vec<u64> = open.flatten().filter_map(number).collect();
-    // The kernel gives the lowest free number, and none from the limit on.
+    // The kernel returns the lowest free number, below the limit.
     let limit = (0..).filter(|number| !taken.contains(number)).nth(more).expect("a free number");
     let arguments = [format!("--pid={id}"), format!("--nofile={limit}:{limit}")];
     let status = Command::new("prlimit").args(arguments).status().expect("prlimit of util-linux");
@@ -61,7 +61,7 @@ fn without_descriptors_new_clients_are_refused_and_others_served() {
     let used = ticks(&relay);
     leave_room_for(&relay, ROOM);
     let mut crowd: Vec<Wire> = (0..CROWD).map(|_| relay.connect()).collect();
-    // 16 are refused in each pause of 100 ms: this takes longer than a second.
+    // 16 are refused in each pause of 100 ms: this takes more than a second.
     let mut served = 0;
     for wire in &mut crowd {
         match ping(wire) {
@@ -86,7 +86,7 @@ fn without_descriptors_new_clients_are_refused_and_others_served() {
 fn transfers_complete_when_no_pipe_can_be_opened() {
     let relay = Relay::start(&[]);
     let before = relay.descriptors();
-    // Three connections are open while a transfer runs, and the spare descriptor is not needed.
+    // Three connections are open during a transfer, and the spare descriptor is not needed.
     leave_room_for(&relay, 3);
     for body in BODIES {
         assert_eq!(attempt(&relay, body), Verdict::Whole, "{body:?}");

@@ -1,4 +1,4 @@
-//! A relay some of whose system calls fail: `strace -e inject=CALL:error=ERROR:when=WHEN`.
+//! A relay with failing system calls: `strace -e inject=CALL:error=ERROR:when=WHEN`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use tempfile::TempDir;
 
 use crate::support::{Relay, eventually};
 
-/// A system call, how it fails, and which of its calls do: `3`, `3..5`, `3+` (from the third on),
+/// A system call, its error, and which of its calls fail: `3`, `3..5`, `3+` (from the third on),
 /// `3..9+2` (every second of these).
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Fault<'f> {
@@ -17,19 +17,19 @@ pub(crate) struct Fault<'f> {
     pub(crate) when: &'f str,
 }
 
-/// A relay under strace, and what strace wrote.
+/// A relay under strace, and the log of strace.
 pub(crate) struct Faulty {
     pub(crate) relay: Relay,
     log: PathBuf,
     _directory: TempDir,
 }
 
-/// The relay as a command that strace watches; the id of the process is the relay's own.
+/// The relay as a command traced by strace; the process id is the relay's own.
 fn traced(call: &str, inject: Option<Fault<'_>>, log: &Path, flags: &[&str]) -> Command {
     let installed = Command::new("strace").arg("--version").output().is_ok();
     assert!(installed, "these tests need strace(1): install the package `strace`");
     let mut command = Command::new("strace");
-    // -D: strace is the one in the background, so that signals go to the relay.
+    // -D: strace runs in the background, so that signals reach the relay.
     command.args(["-D", "-f", "-qq", "-o"]).arg(log).arg(format!("--trace={call}"));
     if let Some(Fault { call, error, when }) = inject {
         command.arg(format!("--inject={call}:error={error}:when={when}"));
@@ -45,7 +45,7 @@ impl Fault<'_> {
         Faulty { relay: Relay::from_command(command, 1), log, _directory: directory }
     }
 
-    /// The same, not started yet; the directory has to be kept while it runs.
+    /// The same before the start; the directory must be kept while it runs.
     pub(crate) fn command(self, flags: &[&str]) -> (Command, PathBuf, TempDir) {
         let directory = tempfile::tempdir().expect("a directory");
         let log = directory.path().join("strace.log");
@@ -54,19 +54,19 @@ impl Fault<'_> {
 }
 
 impl Faulty {
-    /// How many calls failed so far because strace said so.
+    /// Calls that strace has failed so far.
     pub(crate) fn strikes(&self) -> usize {
         let log = fs::read_to_string(&self.log).expect("the log of strace");
         log.matches("(INJECTED)").count()
     }
 
-    /// Waits until so many calls failed.
+    /// Waits until this number of calls failed.
     pub(crate) fn await_strikes(&self, count: usize) {
         eventually(&format!("{count} calls fail"), || (self.strikes() >= count).then_some(()));
     }
 }
 
-/// How often a relay makes this call before it listens.
+/// The number of these calls before a relay listens.
 pub(crate) fn calls_before_listening(call: &str) -> usize {
     let directory = tempfile::tempdir().expect("a directory");
     let log = directory.path().join("strace.log");

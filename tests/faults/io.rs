@@ -1,4 +1,4 @@
-//! Faults of the calls that move bytes, and of those that prepare it.
+//! Failures of the calls that transfer bytes, and of those that prepare for it.
 
 use std::thread;
 
@@ -8,8 +8,8 @@ use crate::support::{
 };
 use crate::transfer::{BODIES, Verdict, assert_recovered, attempt};
 
-/// A fault may be a lie: `EAGAIN` from a socket that is ready is followed by no event. Then it is
-/// the patience of the relay that has to end the transfer, so it is short.
+/// An injected `EAGAIN` from a ready socket is not followed by an event. Then the relay's timeout
+/// has to end the transfer, so it is short.
 const IMPATIENT: [&str; 10] = [
     "--ttl",
     "1s",
@@ -23,10 +23,10 @@ const IMPATIENT: [&str; 10] = [
     "300ms",
 ];
 
-/// The most pipes that transfers one after another leave open: a large one and a small one.
+/// Maximum number of pipes left open by transfers in sequence: a large and a small one.
 const IDLE_PIPES: usize = 2;
 
-/// Every transfer comes to its good end although these calls fail.
+/// Every transfer completes although these calls fail.
 fn assert_all_complete(call: &str, error: &str, when: &str) {
     let faulty = Fault { call, error, when }.relay(&[]);
     let before = faulty.relay.descriptors();
@@ -39,8 +39,8 @@ fn assert_all_complete(call: &str, error: &str, when: &str) {
     faulty.relay.await_descriptors(before, IDLE_PIPES);
 }
 
-/// Every transfer ends honestly although these calls fail, and afterwards all is well again.
-/// Returns how many broke.
+/// Every transfer ends correctly although these calls fail, and later ones complete. Returns the
+/// number of failed ones.
 fn assert_outcomes_agree(call: &str, error: &str, when: &str) -> usize {
     let faulty = Fault { call, error, when }.relay(&IMPATIENT);
     let before = faulty.relay.descriptors();
@@ -51,7 +51,7 @@ fn assert_outcomes_agree(call: &str, error: &str, when: &str) -> usize {
     verdicts.iter().filter(|&&verdict| verdict == Verdict::Broken).count()
 }
 
-/// The same for faults of these calls, one relay for each of them, several relays at once.
+/// The same for failures of these calls, with one relay for each, several relays at once.
 fn sweep(call: &str, error: &str, calls: &[&str]) -> usize {
     thread::scope(|scope| {
         let running: Vec<_> = calls
@@ -62,7 +62,7 @@ fn sweep(call: &str, error: &str, calls: &[&str]) -> usize {
     })
 }
 
-/// Which calls of a kind fail, from the `first` on, for as long as the relay runs.
+/// Which calls of a kind fail: from the `first` on, as long as the relay runs.
 fn from(first: usize) -> String {
     format!("{first}+")
 }
@@ -89,7 +89,7 @@ fn without_pipes_bytes_are_copied() {
 fn a_pipe_that_cannot_be_resized_is_used_as_it_is_or_not_at_all() {
     let first = calls_before_listening("fcntl") + 1;
     for error in ["EPERM", "EBUSY", "ENOMEM"] {
-        // The first call asks for the size, the second for what it is; both may fail.
+        // The first call reads the size, the second sets it; both can fail.
         assert_all_complete("fcntl", error, &first.to_string());
         assert_all_complete("fcntl", error, &from(first));
     }
@@ -104,7 +104,7 @@ fn refused_socket_options_only_cost_speed() {
     for framing in [Framing::Length(10 * piece.len()), Framing::Chunked] {
         let mut pair = faulty.relay.pair(framing);
         pair.pass_first(&piece);
-        // Each time the source pauses after so much, the relay asks the kernel to gather more.
+        // Each time the source pauses after a piece, the relay sets a low-water mark again.
         (1..10).for_each(|_| pair.pass(&piece));
         pair.complete();
     }
@@ -198,7 +198,7 @@ fn any_event_ends_a_spurious_eagain_of_the_destination() {
     pair.source.send(&data[..100_000]);
     faulty.await_strikes(1);
     pair.source.send(&data[100_000..]);
-    // A pipelined request is news of that socket, and the kernel tells all there is to tell.
+    // A pipelined request makes the socket readable, and the kernel reports all pending events.
     pair.destination.ask(&ask("GET", "/ping"));
     let download = pair.destination.response();
     assert_eq!(download.ending, Ending::Complete);
@@ -207,16 +207,16 @@ fn any_event_ends_a_spurious_eagain_of_the_destination() {
     assert_uploaded(&pair.source.response());
 }
 
-/// Sends a part of a body while one splice fails, and finds how the stream ended.
+/// Sends a part of a body while one splice fails, and returns how the stream ended.
 fn broken_by(error: &str, when: &str, state: &str) -> (Faulty, Pair) {
     let faulty = Fault { call: "splice", error, when }.relay(&[]);
     let data = pattern(23, 200_000);
     let mut pair = faulty.relay.pair(Framing::Length(data.len()));
     if when == "3" {
-        // The first two splices; the third one looks for more.
+        // The first two splices; the third one is for more data.
         pair.pass_first(&data[..1]);
     }
-    // The relay may have hung up before all of it is sent.
+    // The relay can close the connection before everything is sent.
     let _ = pair.source.try_send(&data[..100_000]);
     faulty.relay.await_state(&pair.id, state);
     (faulty, pair)

@@ -1,7 +1,7 @@
-//! System calls that fail: whatever the kernel says, transfers end honestly, the relay lives on,
-//! nothing leaks, and nobody gets a stranger's bytes.
+//! Failing system calls: whichever call fails, transfers end correctly, the relay keeps running, no
+//! resource leaks, and no client receives bytes of another.
 //!
-//! The faults are made by strace(1), which has to be installed and allowed to trace.
+//! The faults are injected by strace(1), which must be installed and permitted to trace.
 
 mod accept;
 mod descriptors;

@@ -1,4 +1,4 @@
-//! Transfers that may fail, and the question whether everybody was told the truth about it.
+//! Transfers with injected faults, and checks that both sides see the true outcome.
 
 use std::thread;
 
@@ -16,7 +16,7 @@ pub(crate) struct Body {
     pub(crate) size: usize,
 }
 
-/// Bodies of both framings: such as are spliced, and such as are copied.
+/// Bodies with both framings: spliced ones, and copied ones.
 pub(crate) const BODIES: [Body; 4] = [
     Body { framing: Framing::Length(2_500_000), seed: 1, size: 2_500_000 },
     Body { framing: Framing::Chunked, seed: 2, size: 2_500_000 },
@@ -24,23 +24,23 @@ pub(crate) const BODIES: [Body; 4] = [
     Body { framing: Framing::Chunked, seed: 4, size: 3_000 },
 ];
 
-/// Sizes of chunks, on both sides of what is worth a splice.
+/// Chunk sizes below and above the threshold for splicing.
 const CHUNKS: [usize; 3] = [65_536, 700, 20_000];
 
-/// How an honest transfer ended.
+/// The outcome of a transfer, the same for both sides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// Every byte arrived, and everybody knows.
+    /// Every byte arrived, and both sides see success.
     Whole,
-    /// It broke, and everybody knows.
+    /// The transfer failed, and both sides see it.
     Broken,
 }
 
-/// What one side was told: an answer, or nothing but the end of its connection.
+/// What one side received: a response, or only the end of its connection.
 type Told = Result<Response, Ending>;
 
 impl Body {
-    /// As it goes over the wire.
+    /// The body on the wire.
     fn bytes(self) -> Vec<u8> {
         let data = pattern(self.seed, self.size);
         match self.framing {
@@ -50,7 +50,7 @@ impl Body {
     }
 }
 
-/// Asks again until an answer of success comes: a fault may strike here, too.
+/// Retries until a successful response: these requests can fail, too.
 fn retry_until_success(relay: &Relay, ask: &Ask) -> Value {
     eventually(&format!("an answer of success to {} ", ask.method()), || {
         let mut wire = relay.connect();
@@ -61,14 +61,14 @@ fn retry_until_success(relay: &Relay, ask: &Ask) -> Value {
     })
 }
 
-/// Runs one transfer as far as it goes, and finds that it ended honestly.
+/// Runs one transfer, and checks that both sides see the same outcome.
 pub(crate) fn attempt(relay: &Relay, body: Body) -> Verdict {
-    // Before the relay's patience begins: on a busy machine this takes longer than it has.
+    // Before the relay's timeout starts: on a busy machine this takes longer than that.
     let bytes = body.bytes();
     let created = retry_until_success(relay, &ask("POST", "/stream"));
     let id = created["stream"].as_str().expect("an id");
     let (mut source, mut destination) = (relay.connect(), relay.connect());
-    // Sending fails where the relay has hung up; what it said before is still there to be read.
+    // Sending fails if the relay closed the connection; its response can still be read.
     let _ = destination.try_send(ask("GET", &format!("/stream/{id}")).bytes());
     let upload = body.framing.put(id).raw_body(&bytes).bytes();
     let (uploaded, downloaded) = thread::scope(|scope| {
@@ -107,7 +107,8 @@ fn classify(body: Body, uploaded: &Told, downloaded: &Told, status: &Value) -> V
     let (upload_errors, download_errors): (&[u16], &[u16]) = match state {
         "SRC_DISCONNECTED" | "SRC_ERROR" => (&[400, 408], &[200, 502, 404]),
         "DST_DISCONNECTED" | "DST_ERROR" => (&[502, 404], &[200]),
-        // A side that was lost before a byte had passed has left; the other one waited in vain.
+        // A side that was lost before the first byte has left; the other one waited until its
+        // timeout.
         "TIMEOUT_NO_SRC" => (&[400], &[504]),
         "TIMEOUT_NO_DST" => (&[504], &[]),
         "TIMEOUT_NO_SRC_NO_DST" => (&[404], &[404]),
@@ -118,7 +119,7 @@ fn classify(body: Body, uploaded: &Told, downloaded: &Told, status: &Value) -> V
     Verdict::Broken
 }
 
-/// Whole transfers of every kind are possible now, or as soon as the faults are used up.
+/// Transfers of every kind complete now, or as soon as the faults are used up.
 pub(crate) fn assert_recovered(relay: &Relay) {
     for (body, seed) in BODIES.into_iter().zip(100..) {
         let fresh = Body { seed, ..body };

@@ -1,9 +1,10 @@
-//! A flood in threads of its own, and how `GET /ping` is served meanwhile.
+//! A flood in separate threads, and the latency of `GET /ping` during it.
 //!
-//! The bound is that of the relay, not of the machine: where all cores are busy, client and relay
-//! wait for a core as well. So what the kernel counts as such waits (the second number of
-//! `/proc/PID/schedstat`) is taken off each sample, and of some batches one has to be within the
-//! bound. A relay that a flood stops is over it in each of them, by orders of magnitude.
+//! The bound is for the relay, not for the machine: if all cores are busy, client and relay wait
+//! for a core as well. The kernel's count of such waits (the second number of
+//! `/proc/PID/schedstat`) is therefore subtracted from each sample, and one of several batches must
+//! be within the bound. A relay that is blocked by a flood exceeds it in each of them, by orders of
+//! magnitude.
 
 use std::fs;
 use std::io;
@@ -15,32 +16,32 @@ use nix::sys::signal::Signal;
 
 use crate::support::{Relay, Wire, ask, eventually};
 
-/// What 99 of 100 pings are answered within.
+/// Bound for 99 of 100 pings.
 const BOUND: Duration = Duration::from_millis(50);
 
-/// Pings of one batch.
+/// Pings per batch.
 const PINGS: usize = 200;
 
-/// The same where the flood makes no progress: then it is none.
+/// The same if the flood makes no progress: then it is not a flood.
 const PINGS_MAX: usize = 20_000;
 
-/// Batches at most.
+/// Maximum number of batches.
 const BATCHES: usize = 3;
 
-/// One round of a flood, again and again; an error ends the round.
+/// One round of a flood, repeated; an error ends the round.
 pub(crate) type Rounds<'r> = Box<dyn FnMut() -> io::Result<()> + Send + 'r>;
 
-/// What every relay under a flood is started with: its end is due 1 s after `SIGTERM`.
+/// Flags of every relay under a flood: it must exit within 1 s after `SIGTERM`.
 pub(crate) const FLAGS: [&str; 2] = ["--drain-timeout", "1s"];
 
-/// A flood that is going on.
+/// A running flood.
 #[derive(Default)]
 struct Flood {
     over: AtomicBool,
     rounds: AtomicU64,
 }
 
-/// Ends the flood, also where the test fails.
+/// Stops the flood, also if the test fails.
 struct End<'f>(&'f Flood);
 
 impl Drop for End<'_> {
@@ -66,8 +67,8 @@ impl Flood {
     }
 }
 
-/// Asserts that the relay serves others while each of these goes on in a thread of its own, and that
-/// it then ends when it is asked to.
+/// Asserts that the relay serves other clients while each of these runs in its own thread, and that
+/// it exits on request afterwards.
 pub(crate) fn assert_served(name: &str, mut relay: Relay, threads: Vec<Rounds<'_>>) {
     let flood = Flood::default();
     thread::scope(|scope| {
@@ -91,7 +92,7 @@ fn batch(name: &str, relay: &Relay, flood: &Flood) -> Duration {
     let mut wire = relay.connect();
     let process = format!("/proc/{}/schedstat", relay.process().id());
     let mut samples = Vec::with_capacity(PINGS);
-    // Pings may be faster than a round.
+    // Pings can be faster than a round.
     while samples.len() < PINGS || (flood.rounds() == before && samples.len() < PINGS_MAX) {
         samples.push(ping(&mut wire, &process));
     }
@@ -106,7 +107,7 @@ fn batch(name: &str, relay: &Relay, flood: &Flood) -> Duration {
     p99
 }
 
-/// How long one ping takes, without the time that client and relay waited for a core.
+/// Duration of one ping, without the time that client and relay waited for a core.
 #[allow(clippy::disallowed_methods, reason = "what is measured is time")]
 fn ping(wire: &mut Wire, process: &str) -> Duration {
     let waited = || wait(process) + wait("/proc/thread-self/schedstat");
@@ -115,7 +116,7 @@ fn ping(wire: &mut Wire, process: &str) -> Duration {
     start.elapsed().saturating_sub(waited().saturating_sub(before))
 }
 
-/// How long a thread has waited for a core so far; nothing where the kernel does not count it.
+/// How long a thread has waited for a core so far; 0 if the kernel does not count it.
 fn wait(schedstat: &str) -> Duration {
     let text = fs::read_to_string(schedstat).unwrap_or_default();
     let nanos = text.split(' ').nth(1).and_then(|field| field.parse().ok());

@@ -1,4 +1,4 @@
-//! Frames of a WebSocket that say nothing.
+//! Empty WebSocket frames.
 
 use std::net::TcpStream;
 
@@ -12,7 +12,7 @@ const AGENTS: usize = 8;
 
 #[test]
 fn empty_frames() {
-    // They continue a message that has no end.
+    // They continue a message that never ends.
     flood("empty frames", &masked(0x02, b""), &masked(0x00, b""));
 }
 

@@ -1,4 +1,4 @@
-//! Long lists, and their readers: those that do not read, that read slowly, and that read at once.
+//! Long lists, with readers that do not read, read slowly, or read at full speed.
 
 use std::io::{self, Read};
 use std::net::{SocketAddr, TcpStream};
@@ -68,7 +68,7 @@ fn flood(name: &str, relay: Relay, path: &str, others: Vec<Rounds<'_>>) {
     assert_served(name, relay, readers.chain(others).collect());
 }
 
-/// Reads some of a list, then pauses; the next list after its end.
+/// Reads a part of a list, then pauses; starts another list at its end.
 fn read_some(
     reader: &mut Option<TcpStream>,
     address: SocketAddr,

@@ -1,5 +1,5 @@
-//! The relay as a process under floods of what costs a client little: whichever kind it is, others
-//! are served, and signals and timers work.
+//! The relay as a process under floods of requests that are cheap for a client: in each flood,
+//! other clients are served, and signals and timers work.
 #![allow(dead_code, reason = "the agent's end has what other tests use")]
 #![allow(
     clippy::wildcard_enum_match_arm,

@@ -1,5 +1,5 @@
-//! A client that floods: what fails is an error for its next round, not the end of the test, because
-//! the relay may close what floods it, and ends before the flood does.
+//! A flooding client: a failure is an error for its next round, not the end of the test, because
+//! the relay can close flooding connections, and exits before the flood does.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -20,7 +20,7 @@ pub(crate) fn connect(address: SocketAddr) -> io::Result<TcpStream> {
     Ok(stream)
 }
 
-/// Sends a request and reads the head of the answer; what comes after it is left.
+/// Sends a request and reads the head of the response; the rest stays unread.
 pub(crate) fn asked(address: SocketAddr, request: &[u8]) -> io::Result<TcpStream> {
     let mut stream = connect(address)?;
     stream.write_all(request)?;
@@ -28,7 +28,7 @@ pub(crate) fn asked(address: SocketAddr, request: &[u8]) -> io::Result<TcpStream
     Ok(stream)
 }
 
-/// Reads the head of a request or an answer, byte by byte so that nothing else is taken.
+/// Reads the head of a request or a response, byte by byte so that nothing after it is read.
 pub(crate) fn read_head(stream: &mut TcpStream) -> io::Result<String> {
     let mut head = Vec::new();
     let mut byte = [0; 1];
@@ -60,7 +60,7 @@ pub(crate) fn agent(address: SocketAddr, meta: &str) -> io::Result<TcpStream> {
     Ok(stream)
 }
 
-/// Sends what the relay takes now of `bytes` from `at` on, round and round, and reads what it sends.
+/// Sends what the relay accepts now of `bytes` from `at` on, repeatedly, and reads its output.
 pub(crate) fn pump(stream: &TcpStream, bytes: &[u8], at: &mut usize) -> io::Result<()> {
     stream.set_nonblocking(true)?;
     let mut scratch = [0; 16 << 10];
@@ -74,7 +74,7 @@ pub(crate) fn pump(stream: &TcpStream, bytes: &[u8], at: &mut usize) -> io::Resu
     Ok(())
 }
 
-/// `None`: not now.
+/// `None` if it would block.
 fn ready(result: io::Result<usize>) -> io::Result<Option<usize>> {
     match result {
         Ok(count) => Ok(Some(count)),

@@ -1,4 +1,4 @@
-//! What the relay has to understand, one byte at a time, on many connections.
+//! Input that the relay must parse, one byte at a time, on many connections.
 
 use std::io::{self, Write};
 use std::net::TcpStream;
@@ -7,13 +7,13 @@ use crate::flood::{FLAGS, Rounds, assert_served};
 use crate::peer::connect;
 use crate::support::{Relay, Wire, ask};
 
-/// Connections that send them.
+/// Sending connections.
 const CONNECTIONS: usize = 100;
 
 /// Threads that share these connections.
 const THREADS: usize = 2;
 
-/// One connection, and where it is in what it sends: once `first`, then `then` again and again.
+/// One connection, and its position in its input: once `first`, then `then` repeatedly.
 struct Sender {
     stream: TcpStream,
     first: Vec<u8>,
@@ -88,7 +88,7 @@ fn chunk_extensions() {
     uploads("chunk extensions", long.as_bytes());
 }
 
-/// Uploads whose downloads have begun, sent like this.
+/// Uploads in this form whose downloads have started.
 fn uploads(name: &str, then: &[u8]) {
     let relay = Relay::start(&FLAGS);
     let mut readers: Vec<Wire> = Vec::new();

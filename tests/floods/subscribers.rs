@@ -9,7 +9,7 @@ use crate::support::{Relay, TRUSTING, Wire, ask};
 /// Subscribers to the events of agents.
 const SUBSCRIBERS: usize = 300;
 
-/// Subscribers to one stream, as many as there may be.
+/// Subscribers to one stream, in the maximum number.
 const OF_ONE_STREAM: usize = 16;
 
 #[test]
@@ -32,7 +32,7 @@ fn of_streams() {
     let subscribers = ids.iter().flat_map(|id| [id; OF_ONE_STREAM]);
     let _subscribers: Vec<Wire> =
         subscribers.map(|id| subscribe(&relay, &format!("/stream/{id}/events"))).collect();
-    // Each source that comes and leaves changes the state twice.
+    // Each source that connects and disconnects changes the state twice.
     let come_and_go = |ids: Vec<String>| -> Rounds<'_> {
         let mut next = ids.into_iter().cycle();
         Box::new(move || {
@@ -41,7 +41,7 @@ fn of_streams() {
             let mut source = crate::peer::connect(address)?;
             std::io::Write::write_all(&mut source, &request)?;
             source.shutdown(std::net::Shutdown::Write)?;
-            // The relay closes it once it has found that the source left.
+            // The relay closes it once it detects that the source disconnected.
             source.read_to_end(&mut Vec::new())?;
             drop(asked(address, &ask("HEAD", &path).bytes())?);
             Ok(())
@@ -51,7 +51,7 @@ fn of_streams() {
     assert_served("subscribers to streams", relay, halves);
 }
 
-/// One that reads the head of the answer, and nothing more.
+/// A subscriber that reads only the head of the response.
 fn subscribe(relay: &Relay, path: &str) -> Wire {
     let mut wire = Wire::connect_narrow(relay.address());
     wire.ask(&ask("GET", path));

@@ -1,4 +1,4 @@
-//! Uploads with as many digests in their trailers as they may have.
+//! Uploads with the maximum number of digests in their trailers.
 
 use std::io::{ErrorKind, Read, Write};
 
@@ -6,7 +6,7 @@ use crate::flood::{FLAGS, Rounds, assert_served};
 use crate::peer::{asked, connect, read_head};
 use crate::support::{Relay, ask};
 
-/// Uploads at once.
+/// Concurrent uploads.
 const THREADS: usize = 4;
 
 #[test]
@@ -45,7 +45,7 @@ fn flood(name: &str, at_once: usize) {
             }
             let answer = read_head(&mut sender)?;
             drop(asked(address, &ask("GET", &format!("{path}/status")).bytes())?);
-            // A relay that ends answers otherwise; such rounds do not count.
+            // A relay that shuts down responds differently; such rounds do not count.
             if answer.starts_with("HTTP/1.1 200 ") { Ok(()) } else { Err(ErrorKind::Other.into()) }
         })
     };

@@ -1,5 +1,5 @@
-//! Interim responses through tunnels, and upgraded tunnels. Each round opens a tunnel of its own: the
-//! relay closes one that has too many interim responses.
+//! Interim responses through tunnels. The relay closes a tunnel with too many; each round opens a
+//! new one.
 
 use std::io::{ErrorKind, Write};
 use std::net::SocketAddr;
@@ -12,7 +12,7 @@ use crate::flood::{FLAGS, Rounds, assert_served};
 use crate::peer::{asked, connect, read_head};
 use crate::support::{Relay, ask};
 
-/// Agents, with a tunnel each.
+/// Agents, with one tunnel each.
 const AGENTS: usize = 8;
 
 #[test]
@@ -84,7 +84,7 @@ fn rounds<'r>(address: SocketAddr, agent: &Agent, begin: &'r str, then: &'r str)
         tunnel.write_all(begin.as_bytes())?;
         while tunnel.write_all(then.as_bytes()).is_ok() {}
         let answer = read_head(&mut client)?;
-        // A relay that ends answers otherwise; such rounds do not count.
+        // A relay that shuts down responds differently; such rounds do not count.
         if answer.starts_with("HTTP/1.1 502 ") { Ok(()) } else { Err(ErrorKind::Other.into()) }
     })
 }

@@ -1,4 +1,4 @@
-//! Who may look, and who may act, on each kind of listener.
+//! Read and write access on each kind of listener.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -7,10 +7,10 @@ use crate::support::{
     Ask, Observed, Relay, Response, TRUSTING, UNKNOWN, Wire, ask, assert_error, eventually,
 };
 
-/// The routes that show what others do.
+/// Routes that show the activity of others.
 const LISTS: [&str; 3] = ["/stream", "/socket", "/socket/events"];
 
-/// The status of an answer, of which no more than the head is awaited: events do not end.
+/// The status of a response; only the head is read, because events do not end.
 fn status(address: SocketAddr, ask: &Ask) -> u16 {
     let mut wire = Wire::connect(address);
     wire.ask(ask);
@@ -22,7 +22,7 @@ fn assert_forbidden(name: &str, answer: &Response, part: &str) {
     assert!(answer.text().contains(part), "{name}: {}", answer.text());
 }
 
-/// A request that would make its sender an agent.
+/// A request to become an agent.
 fn upgrade(target: &str) -> Ask {
     ask("GET", target)
         .field("Connection", "Upgrade")
@@ -111,7 +111,7 @@ fn the_admin_listener_accepts_only_its_own_host_names() {
 /// Fields, by name and value.
 type Sent = &'static [(&'static str, &'static str)];
 
-/// What pages of other origins send, and what the relay's own do; whether that is foreign.
+/// Fields sent by pages of other origins, and by the relay's own; whether they are foreign.
 const PAGES: [(&str, Sent, bool); 7] = [
     ("no page", &[], false),
     (
@@ -138,7 +138,7 @@ fn requests_from_other_origins_are_rejected() {
         let public: [(Ask, u16); 3] = [
             (upgrade("/socket"), 101),
             (ask("DELETE", &delete), 404),
-            // As one that does not know the secret.
+            // From a client that does not know the secret.
             (ask("GET", "/socket/spare").field("Upgrade", "rdv.spare.v1"), 403),
         ];
         for (asked, otherwise) in public {
@@ -198,7 +198,7 @@ fn agents_need_tokens_on_public_listeners() {
     fs::write(tokens.path(), "0123456789abcdef *\n").expect("a token");
     let file = tokens.path().to_str().expect("UTF-8");
     let guarded = Relay::listening(&here, &["--socket-tokens", file]);
-    // By its loopback address, which does not make the listener one for this machine alone.
+    // By its loopback address, although the listener is reachable from other machines too.
     let public = |relay: &Relay| SocketAddr::from(([127, 0, 0, 1], relay.addresses()[1].port()));
     let authorized = || upgrade("/socket").field("Authorization", "Bearer 0123456789abcdef");
     for (name, address, asked, code) in [

@@ -15,7 +15,7 @@ use regex_lite::Regex;
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// A directory with a log, or what stands for one.
+/// A directory with a log file, or a replacement for it.
 struct Log {
     directory: TempDir,
     path: PathBuf,
@@ -40,7 +40,7 @@ impl Log {
         fs::read_to_string(&self.path).unwrap_or_default()
     }
 
-    /// Waits until so many lines are there.
+    /// Waits until the log has this number of lines.
     fn lines(&self, count: usize) -> Vec<String> {
         let lines = eventually(&format!("{count} lines"), || {
             let text = self.text();
@@ -259,14 +259,14 @@ fn no_header_can_forge_a_line() {
     }
 }
 
-/// `COMMONAPACHELOG` of grok, with its parts written out.
+/// `COMMONAPACHELOG` of grok, expanded.
 const COMMON_APACHE_LOG: &str = concat!(
     r#"^([0-9.]+|[0-9A-Fa-f:.]+) ([\w.@-]+) ([\w.@-]+) "#,
     r#"\[(\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4})\] "#,
     r#""(?:(\w+) (\S+)(?: HTTP/([0-9.]+))?|(.*?))" (\d{3}) (\d+|-)"#,
 );
 
-/// What `COMBINEDAPACHELOG` adds: two quoted strings.
+/// The addition in `COMBINEDAPACHELOG`: two quoted strings.
 const COMBINED_APACHE_LOG: &str = r#" ("(?:\\.|[^\\"])*") ("(?:\\.|[^\\"])*")"#;
 
 #[test]

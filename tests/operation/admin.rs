@@ -1,4 +1,4 @@
-//! The admin listener: what operators can ask and tell, and that nobody else can.
+//! The admin listener: what operators can read and do, and that no other client can.
 
 use std::fs;
 use std::io::Read;
@@ -14,7 +14,7 @@ use crate::support::{
 };
 use nix::sys::signal::Signal;
 
-/// A relay that serves operators on an address of their own.
+/// A relay with a listener for operators.
 struct Administered {
     relay: Relay,
     operators: SocketAddr,
@@ -46,7 +46,7 @@ fn run_ctl(arguments: &[&str]) -> (Option<i32>, String, String) {
     (finished.status.code(), finished.stdout, finished.stderr)
 }
 
-/// The routes of operators, with the method each takes.
+/// The routes for operators, with the method of each.
 const ROUTES: [(&str, &str); 7] = [
     ("GET", "/healthz"),
     ("GET", "/readyz"),
@@ -185,7 +185,7 @@ fn stalled_downloads_that_hold_all_pipes_degrade_the_relay() {
         (relay.ask("GET", "/readyz").json().get("degraded").is_none()).then_some(())
     });
     assert!(metrics().contains("\nrdv_degraded{reason=\"pipes\"} 0\n"));
-    // The log follows when the relay looks at itself the next time.
+    // The log line follows at the relay's next self-check.
     let logged = |line| relay.relay.process().stderr().matches(line).count();
     eventually("its end is logged", || {
         (logged("no longer degraded: out of pipes") == 1).then_some(())
@@ -208,7 +208,8 @@ fn readyz_reports_descriptor_exhaustion() {
     let operators = place.and_then(|place| place.parse().ok()).expect("an address");
     let mut operator = Wire::connect(operators);
     assert_eq!(operator.exchange(&ask("GET", "/readyz")).status(), 200);
-    // The limit lets it serve fewer; what is refused lingers, and that uses up the rest.
+    // The limit is lower than the number of clients; refused connections linger, and use up the
+    // rest.
     let mut clients = Vec::new();
     let lacking = eventually("descriptors are out", || {
         clients.extend((0..20).map(|_| relay.connect()));
@@ -216,7 +217,7 @@ fn readyz_reports_descriptor_exhaustion() {
     });
     assert_eq!(lacking.json()["reasons"][0], "out of descriptors");
     for _ in 0..3 {
-        // One after the other: each has the descriptor that is kept for them.
+        // In sequence: each uses the descriptor reserved for operators.
         let mut next = Wire::connect(operators);
         assert_eq!(next.exchange(&ask("GET", "/healthz")).text(), "alive");
     }
@@ -367,7 +368,7 @@ fn ctl_reports_an_invalid_response() {
     assert!(said.contains("closed the connection without an answer"), "{said}");
 }
 
-/// A relay with a runtime directory of the test's own, as a service has it.
+/// A relay with the test's own runtime directory, as a service has.
 fn in_directory(directory: &Path, flags: &[&str]) -> Relay {
     let mut command = Command::new(env!("CARGO_BIN_EXE_rdv"));
     command.args(["serve", "--listen", "127.0.0.1:0"]).args(flags);
@@ -375,7 +376,7 @@ fn in_directory(directory: &Path, flags: &[&str]) -> Relay {
     Relay::from_command(command, 1)
 }
 
-/// What `rdv ctl` says to someone who has this directory.
+/// The output of `rdv ctl` with this runtime directory.
 fn ctl_in(directory: &Path, arguments: &[&str]) -> (Option<i32>, String, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_rdv"));
     command.arg("ctl").args(arguments).env(RUNTIME_DIRECTORY, directory);
@@ -420,7 +421,7 @@ fn a_default_admin_socket_is_created_and_found_by_ctl() {
 
 #[test]
 fn the_admin_socket_of_a_user_is_in_xdg_runtime_dir() {
-    // Root has a directory of its own, so this takes another user.
+    // Root has another directory, so this takes another user.
     let (mut command, directory) = crate::support::unprivileged_command();
     let session = directory.path().join("session");
     fs::create_dir(&session).expect("a directory");

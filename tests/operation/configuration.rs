@@ -1,4 +1,4 @@
-//! Where settings come from, over real processes: flags, environment, a file; and reading it again.
+//! Sources of settings, with real processes: flags, environment, a file; and reloading the file.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -10,7 +10,7 @@ use crate::support::{Process, Relay, ask, assert_error, eventually, unprivileged
 use nix::sys::signal::Signal;
 use tempfile::TempDir;
 
-/// A directory with a file of settings.
+/// A directory with a settings file.
 fn file_of(text: &str) -> (TempDir, String) {
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join("rdv.toml").to_str().expect("UTF-8").to_owned();
@@ -18,7 +18,7 @@ fn file_of(text: &str) -> (TempDir, String) {
     (directory, path)
 }
 
-/// What a run of the program that ends by itself says, and its exit status.
+/// The output of a command, and its exit status.
 fn run(arguments: &[&str], variables: &[(&str, &str)]) -> (Option<i32>, String, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_rdv"));
     command.args(arguments).envs(variables.iter().copied());

@@ -1,5 +1,5 @@
-//! The files in `deploy/` and the package against the program: what they name has to exist, and their
-//! numbers have to suffice.
+//! Consistency of the files in `deploy/` and the package with the program: what they name exists,
+//! and their numbers suffice.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -21,7 +21,7 @@ fn deployed(name: &str) -> String {
     fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// The lines that are no comments.
+/// The lines that are not comments.
 fn lines(name: &str) -> Vec<String> {
     let text = deployed(name);
     let line = |line: &str| line.trim().to_owned();
@@ -37,7 +37,7 @@ fn values(name: &str, key: &str) -> Vec<String> {
     lines(name).iter().filter_map(value).collect()
 }
 
-/// The one value of a key.
+/// The single value of a key.
 fn value(name: &str, key: &str) -> String {
     let values = values(name, key);
     assert_eq!(values.len(), 1, "{key} in {name}: {values:?}");
@@ -54,7 +54,7 @@ fn output(arguments: &[&str]) -> String {
     finished.stdout
 }
 
-/// The default of a setting, as the sample file writes it.
+/// The default of a setting in the sample file.
 fn default(setting: &str) -> String {
     let sample = output(&["print-config", "--sample"]);
     let prefix = format!("#{setting} = ");
@@ -66,7 +66,7 @@ fn seconds(text: &str) -> u64 {
     text.trim_end_matches('s').parse().unwrap_or_else(|_| panic!("{text:?} is no time in seconds"))
 }
 
-/// `[package.metadata.deb]`, as cargo reads it.
+/// `[package.metadata.deb]` in Cargo.toml.
 fn cargo_deb() -> Value {
     let mut cargo = Command::new(env!("CARGO"));
     cargo.args(["metadata", "--no-deps", "--offline", "--format-version", "1"]);
@@ -74,7 +74,7 @@ fn cargo_deb() -> Value {
     parse(&answer.stdout)["packages"][0]["metadata"]["deb"].clone()
 }
 
-/// Where each file of the package comes from, and where it goes.
+/// Source and destination of each file of the package.
 fn assets() -> Vec<(String, String)> {
     let text = |value: &Value| value.as_str().expect("a text").to_owned();
     let asset = |asset: &Value| (text(&asset[0]), text(&asset[1]));
@@ -192,7 +192,7 @@ fn the_socket_has_the_default_address() {
     assert_eq!(values("rdv.socket", "ListenStream"), [default("listen")]);
 }
 
-/// Whether a relay takes a signal, rather than dying of it: those it reads as events are blocked.
+/// Whether a relay handles a signal, and does not die of it: signals read as events are blocked.
 fn assert_handled(name: &str) {
     let signal = Signal::from_str(name).unwrap_or_else(|_| panic!("{name} is no signal"));
     let relay = Relay::start(&[]);
@@ -211,7 +211,7 @@ fn the_service_sends_signals_that_the_relay_handles() {
     assert_handled(&format!("SIG{}", signal.expect("kill -SIGNAL")));
 }
 
-/// The script with a manager that runs a service of this process, and with its user made.
+/// Runs the script with a service manager whose service is this process, and with its user present.
 fn upgrade(main_process: u32) {
     let directory = tempfile::tempdir().expect("a directory");
     let place = |name: &str, text: &str| {
@@ -236,7 +236,7 @@ fn a_package_upgrade_hands_over() {
     let status = service.wait().expect("wait");
     assert_eq!(status.signal(), Some(Signal::SIGUSR2 as i32));
     assert_handled("SIGUSR2");
-    // A service that does not run.
+    // A service that is not running.
     upgrade(0);
 }
 
@@ -275,11 +275,11 @@ fn the_settings_file_is_valid() {
     output(&["check-config", "--config", path.to_str().expect("a path")]);
 }
 
-/// systemd's own opinion, where it is installed; elsewhere there is nothing to hold the units against.
+/// Checks the units with systemd, if it is installed.
 #[test]
 fn systemd_accepts_the_units() {
     let directory = tempfile::tempdir().expect("a directory");
-    // It looks whether the program is there.
+    // It checks that the program exists.
     let service = deployed("rdv.service").replace("/usr/bin/rdv", env!("CARGO_BIN_EXE_rdv"));
     let units = [("rdv.service", service), ("rdv.socket", deployed("rdv.socket"))];
     let paths = units.map(|(name, text)| {

@@ -1,4 +1,4 @@
-//! `rdv doctor` as a process: what it says of this machine, and of machines that are made poor.
+//! `rdv doctor` as a process: its report on this machine, and on machines with lowered limits.
 
 use std::fs;
 use std::net::TcpListener;
@@ -7,7 +7,7 @@ use std::process::Command;
 use crate::support::{Finished, Process, Relay, parse, unprivileged_command};
 use serde_json::Value;
 
-/// A port nobody has.
+/// A free port.
 const FREE: [&str; 2] = ["--listen", "127.0.0.1:0"];
 
 /// One line: verdict, name, sentence.
@@ -29,7 +29,7 @@ fn lines(finished: &Finished) -> Vec<Line> {
     finished.stdout.lines().map(line).collect()
 }
 
-/// The only line of this name.
+/// The only line with this name.
 fn line(finished: &Finished, name: &str) -> Line {
     let mut found: Vec<Line> =
         lines(finished).into_iter().filter(|line| line.name == name).collect();
@@ -41,7 +41,7 @@ fn doctor(flags: &[&str]) -> Finished {
     Process::rdv(&[&["doctor"], flags].concat()).finish()
 }
 
-/// Doctor under a limit on open files, which it cannot raise.
+/// Doctor under a limit on open files that it cannot raise.
 fn doctor_with_files(files: &str) -> Finished {
     let mut command = Command::new("sh");
     command.args(["-c", "ulimit -n $1; shift; exec \"$@\"", "sh", files]);

@@ -1,5 +1,5 @@
-//! A new process takes over the listening sockets and the streams that wait, while the old one ends
-//! its transfers: nobody is refused, and nothing is lost.
+//! A new process takes over the listening sockets and the waiting streams, while the old one
+//! completes its transfers: no request is refused, and no stream is lost.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -220,7 +220,7 @@ fn a_request_to_the_old_process_is_answered_and_redirected() {
     line.await_end_of_first();
 }
 
-/// Sends a request on new connections until it is not refused for a moment.
+/// Sends a request on new connections until it is not refused temporarily.
 fn retry_until_accepted(address: SocketAddr, ask: &Ask) -> Response {
     eventually("an answer that is no 503", || {
         let mut wire = Wire::connect(address);
@@ -251,7 +251,7 @@ fn transfer_once(address: SocketAddr, body: &[u8]) {
     });
 }
 
-/// Many requests on one connection, as long as the relay keeps it.
+/// Sends requests on one connection, as long as the relay keeps it open.
 fn ping_on(address: SocketAddr, enough: &AtomicBool) {
     while !enough.load(Ordering::Relaxed) {
         let mut wire = Wire::connect(address);
@@ -283,7 +283,7 @@ fn under_load_every_request_is_answered_across_handovers() {
             });
         }
         scope.spawn(|| ping_on(address, &enough));
-        // An unwinding hand-over must not leave the others running for ever.
+        // A panic during the hand-over must not leave the other threads running.
         let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
             for _ in 0..5 {
                 let before = met.load(Ordering::Relaxed);
@@ -324,7 +324,7 @@ fn nothing_but_the_listening_sockets_is_inherited() {
     drop((wires, stalled));
 }
 
-/// A folder with a copy of the program that can be replaced.
+/// A directory with a replaceable copy of the program.
 struct Installation {
     folder: tempfile::TempDir,
 }
@@ -340,9 +340,9 @@ impl Installation {
         self.folder.path().join("rdv")
     }
 
-    /// Replaces the program as a package manager does: the old file is unlinked, not written to.
-    /// Another process copies it: a child that is started here meanwhile would inherit the open
-    /// file, and a file that is open for writing cannot be executed.
+    /// Replaces the program as a package manager does: the old file is unlinked, not overwritten.
+    /// Another process copies it: a child started here at the same time would inherit the open
+    /// file, and a file open for writing cannot be executed.
     fn install(&self, program: &Path) {
         let new = self.folder.path().join("rdv.new");
         let status = Command::new("cp").arg(program).arg(&new).status().expect("cp");
@@ -435,7 +435,7 @@ fn while_a_new_process_starts_the_old_one_serves_and_starts_no_more() {
     line.first.await_turn();
     assert!(is_alive(process));
 
-    // An order to end is meant for both.
+    // A shutdown signal applies to both.
     line.order(Signal::SIGTERM);
     await_end_of(process);
     await_end_of(line.serving());
@@ -457,7 +457,7 @@ fn a_draining_process_does_not_hand_over() {
     assert_eq!(successors(&line.log(), "").into_iter().collect::<BTreeSet<_>>().len(), 0);
 }
 
-/// What `rdv ctl` says to whoever serves operators at this place.
+/// The output of `rdv ctl` from the process that serves operators at this address.
 fn ctl(place: &str, arguments: &[&str]) -> serde_json::Value {
     let mut command = Command::new(env!("CARGO_BIN_EXE_rdv"));
     command.args(["ctl", "--json", "--admin", place]).args(arguments);

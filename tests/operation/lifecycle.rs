@@ -1,4 +1,4 @@
-//! Starting and stopping: listeners, signals, draining, and what a wrong start says.
+//! Start and shutdown: listeners, signals, draining, and errors at the start.
 
 use std::net::{SocketAddr, TcpListener, TcpStream};
 
@@ -7,11 +7,11 @@ use crate::support::{
 };
 use nix::sys::signal::Signal;
 
-/// Those that end a relay, and those that let running transfers end first.
+/// Signals that shut a relay down, immediately or after running transfers.
 const SIGNALS: [Signal; 3] = [Signal::SIGTERM, Signal::SIGQUIT, Signal::SIGINT];
 const DRAINING: [Signal; 2] = [Signal::SIGTERM, Signal::SIGQUIT];
 
-/// Waits until nobody listens any more.
+/// Waits until the port is closed.
 fn await_closed_listener(address: SocketAddr) {
     eventually("it stops accepting", || TcpStream::connect(address).err());
 }
@@ -20,7 +20,7 @@ fn assert_clean_end(finished: &Finished) {
     assert_eq!(finished.status.code(), Some(0), "stderr: {}", finished.stderr);
 }
 
-/// Nothing but one line, holding all of this.
+/// Exactly one line, which contains all of these.
 fn assert_one_line(text: &str, parts: &[&str]) {
     let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
     assert_eq!(lines.len(), 1, "one line: {text:?}");
@@ -364,7 +364,7 @@ fn help_names_every_flag_and_its_default() {
     }
 }
 
-/// Whether this line of the help begins what it says about a flag.
+/// Whether this line of the help starts the entry of a flag.
 fn starts_help_of(line: &str, flag: &str) -> bool {
     let line = line.trim_start();
     let short = line.starts_with('-') && !line.starts_with("--");

@@ -1,4 +1,4 @@
-//! How a relay is run: settings, logs, metrics, signals, hand-over, access, packages.
+//! Operation of a relay: settings, logs, metrics, signals, hand-over, access, packages.
 
 mod access;
 mod access_log;

@@ -1,5 +1,5 @@
-//! Help, manual pages and completions, which are made from the flags, and how wrong arguments are
-//! answered.
+//! Help, manual pages and completions, which are generated from the flags, and errors for wrong
+//! arguments.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -34,7 +34,7 @@ fn run(arguments: &[&str]) -> String {
     finished.stdout
 }
 
-/// The long flags that a help text begins lines with.
+/// The long flags at the start of lines of a help text.
 fn flags(help: &str) -> Vec<&str> {
     help.lines()
         .filter_map(|line| line.trim_start().strip_prefix("--"))
@@ -47,7 +47,7 @@ fn every_flag_is_in_the_manual_and_in_the_completions() {
     let help = run(&["serve", "--help"]);
     let flags = flags(&help);
     assert!(flags.len() > 15, "{flags:?}");
-    // The language of manual pages writes a dash with a backslash.
+    // Manual pages escape a dash with a backslash.
     let pages = tempfile::tempdir().expect("a directory");
     run(&["man", pages.path().to_str().expect("a path")]);
     let manual = fs::read_to_string(pages.path().join("rdv-serve.1")).expect("a page");
@@ -68,7 +68,7 @@ fn the_help_fits_a_screen_and_lists_every_command() {
         assert!(help.lines().count() <= 40, "{help}");
         assert!(help.lines().all(|line| line.chars().count() <= 80), "{help}");
         assert!(!help.contains("--ttl") && !help.contains("--listen"), "{help}");
-        // Completions know all commands.
+        // Completions include all commands.
         let script = run(&["completions", "fish"]);
         let known = script.lines().filter(|line| line.contains("__fish_rdv_needs_command"));
         let commands: Vec<_> =

@@ -1,4 +1,4 @@
-//! The operator's log: whoever reads it slowly, or not at all, holds nobody up.
+//! The operator's log: a slow or stalled reader of the log blocks no client.
 
 use std::process::Command;
 
@@ -6,7 +6,7 @@ use crate::support::Relay;
 use nix::sys::signal::Signal;
 use nix::sys::stat::Mode;
 
-/// Far more lines than a FIFO and the buffer before it take.
+/// Far more lines than a FIFO and the log's buffer hold.
 const CONNECTIONS: usize = 2500;
 
 #[test]
@@ -15,7 +15,7 @@ fn an_unread_standard_error_blocks_neither_the_relay_nor_its_exit() {
     let fifo = directory.path().join("stderr");
     nix::unistd::mkfifo(&fifo, Mode::S_IRWXU).expect("a FIFO");
     let mut command = Command::new("sh");
-    // Opened for reading, too, or opening would wait for a reader. Each connection is a line.
+    // Also opened for reading, or opening would wait for a reader. Each connection logs a line.
     command.args(["-c", r#"exec "$0" serve --listen 127.0.0.1:0 2<>"$1""#]);
     command.arg(env!("CARGO_BIN_EXE_rdv")).arg(&fifo).env("RUST_LOG", "trace");
     let relay = Relay::from_command(command, 1);

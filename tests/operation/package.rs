@@ -1,4 +1,4 @@
-//! The package as Cargo makes it: what it holds, and how it builds outside of a repository.
+//! The package made by Cargo: its contents, and its build outside of a repository.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -28,7 +28,7 @@ fn the_package_contains_the_sources_and_pages_linked_from_the_readme() {
     }
     let readme = fs::read_to_string(root().join("README.md")).expect("README.md");
     let links = readme.split("](").skip(1).filter_map(|rest| rest.split([')', '#']).next());
-    // The fuzz targets are a package of their own.
+    // The fuzz targets are a separate package.
     let ours =
         |link: &&str| !link.is_empty() && !link.contains("://") && !link.starts_with("fuzz/");
     for link in links.filter(ours) {
@@ -44,7 +44,7 @@ fn the_package_contains_the_sources_and_pages_linked_from_the_readme() {
     assert_eq!(strays, [0; 3], "no tests, no benchmarks, no fuzz targets");
 }
 
-/// A package of nothing but this build script, as it is unpacked: without a repository of its own.
+/// A package with only this build script, as unpacked: without a repository.
 fn unpacked(directory: &Path) {
     fs::create_dir(directory).expect("a directory");
     let manifest = "[package]\nname = \"unpacked\"\nedition = \"2024\"\n[workspace]\n";
@@ -61,7 +61,7 @@ fn git(directory: &Path, arguments: &[&str]) {
     run(Command::new("git").args(identity).args(arguments).current_dir(directory));
 }
 
-/// Builds it; whether nothing was to be done.
+/// Builds it; returns whether it was up to date.
 fn is_fresh(directory: &Path) -> bool {
     let mut cargo = Command::new(env!("CARGO"));
     cargo.args(["build", "-v", "--offline"]).current_dir(directory);

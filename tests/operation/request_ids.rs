@@ -1,5 +1,5 @@
-//! Ids of requests: made here or taken over, in every response, and what of an upload's ids passes
-//! to the download.
+//! Request ids: generated or accepted, in every response, and which ids of an upload are passed to
+//! the download.
 
 use std::collections::HashSet;
 use std::fs;

@@ -1,5 +1,5 @@
-//! The bounds of every setting that is a time, a size or a number: its least and its largest value
-//! work, one step beyond is refused.
+//! The bounds of every setting that is a time, a size or a number: its minimum and its maximum are
+//! accepted, values beyond are refused.
 
 use std::collections::BTreeSet;
 use std::io::{Read as _, Write as _};
@@ -17,14 +17,14 @@ use rdv::ops::Settings;
 use rdv::socket::call::Call;
 use rdv::socket::expose::command::Expose;
 
-/// A setting, what it takes, and what it refuses.
+/// A setting, accepted values, and refused values.
 struct Row(&'static str, &'static [&'static str], &'static [&'static str]);
 
-/// Times from 100 ms on.
+/// Times of at least 100 ms.
 const TIMES: (&[&str], &[&str]) = (&["100ms", "8760h"], &["99ms", "0s", "8760h 1ms"]);
-/// Times for which 0 says: not at all.
+/// Times that can be disabled with 0.
 const TIMES_OR_NONE: (&[&str], &[&str]) = (&["0s", "8760h"], &["8760h 1ms"]);
-/// Times from a second on.
+/// Times of at least a second.
 const SECONDS: (&[&str], &[&str]) = (&["1s", "8760h"], &["999ms", "8760h 1ms"]);
 const COUNTS_FROM_0: (&[&str], &[&str]) = (&["0", "16777216"], &["-1", "16777217"]);
 const COUNTS_FROM_1: (&[&str], &[&str]) = (&["1", "16777216"], &["0", "16777217"]);
@@ -125,7 +125,7 @@ const CLIENTS: &[Row] = &[
     row("max-entries", COUNTS_FROM_1),
 ];
 
-/// Every command that has settings, and the bounds of those.
+/// Every command with settings, and their bounds.
 fn commands() -> Vec<(Command, &'static [Row])> {
     let new = || Command::new("rdv").no_binary_name(true);
     vec![
@@ -152,7 +152,7 @@ fn measured(command: &Command) -> BTreeSet<String> {
     arguments.filter_map(|argument| argument.get_long().map(str::to_owned)).collect()
 }
 
-/// What is wrong with this value, if something is; what else is missing does not matter.
+/// The error for this value, if any; errors about other settings are ignored.
 fn fault(command: &Command, name: &str, value: &str) -> Option<String> {
     let error = command.clone().try_get_matches_from([format!("--{name}={value}")]).err()?;
     (error.kind() == ErrorKind::ValueValidation).then(|| error.to_string())
@@ -210,7 +210,7 @@ fn flags_environment_and_file_enforce_the_same_bounds() {
     }
 }
 
-/// One request on a connection of its own, and all that comes back.
+/// One request on a new connection, and everything received in response.
 fn exchange(at: SocketAddr, request: &str) -> Option<String> {
     let mut socket = send(at, request)?;
     let mut answer = String::new();
@@ -229,8 +229,8 @@ fn is_ok(answer: &str) -> bool {
     answer.starts_with("HTTP/1.1 200 ")
 }
 
-/// A stream of one byte from one end to the other. Each side has an address of its own, as one may
-/// be all that a limit allows to each.
+/// A stream of one byte from one end to the other. Each side has its own address, because a limit
+/// can allow only one per address.
 fn passes(relay: &Relay) -> Option<()> {
     let [near, far] = [relay.addresses()[0], relay.addresses()[1]];
     let head = "Host: h\r\nConnection: close\r\n";
@@ -249,7 +249,7 @@ fn turns(relay: &Observed) -> f64 {
     relay.scrape().value("rdv_loop_turn_duration_seconds_count")
 }
 
-/// While another process starts and ends, a loop that spins takes thousands of turns.
+/// While another process starts and exits, a busy loop takes thousands of turns.
 const FEW_TURNS: f64 = 200.0;
 
 #[test]

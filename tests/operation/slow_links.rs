@@ -1,34 +1,34 @@
-//! Slow paths: two network namespaces with a line between them whose rate is limited. Needs root,
-//! iproute2, and a kernel with veth and tbf (tc-tbf(8)); without them it says so and checks nothing.
+//! Slow links: two network namespaces with a rate-limited link between them. Needs root, iproute2,
+//! and a kernel with veth and tbf (tc-tbf(8)); skipped with a message without them.
 
 use crate::support::{Line, Process, Relay, command_in_namespace, eventually, parse, run};
 use serde_json::Value;
 
-/// A transfer over a slow line.
+/// A transfer over a slow link.
 #[derive(Debug)]
 struct Case {
     name: &'static str,
     slow: Slow,
-    /// How long a segment may wait in the queue before it is dropped.
+    /// Maximum time of a segment in the queue before it is dropped.
     queue: &'static str,
-    /// More arguments for the curl that uploads.
+    /// More arguments for the uploading curl.
     upload: &'static [&'static str],
-    /// More arguments for the curl that downloads.
+    /// More arguments for the downloading curl.
     download: &'static [&'static str],
     side: &'static str,
 }
 
-/// At which end of the line its rate is limited.
+/// The end of the link whose rate is limited.
 #[derive(Clone, Copy, Debug)]
 enum Slow {
-    /// What the relay sends.
+    /// The relay's output.
     Out,
-    /// What the client sends.
+    /// The client's output.
     In,
 }
 
 impl Slow {
-    /// Limits the rate at its end.
+    /// Limits the rate at this end.
     fn down(self, line: &Line, queue: &str) -> Result<(), String> {
         let limited = match self {
             Slow::Out => &line.near,
@@ -44,7 +44,7 @@ fn curl(arguments: &[&str]) -> Vec<String> {
     quiet.iter().chain(arguments).map(|argument| (*argument).to_owned()).collect()
 }
 
-/// A transfer over a slow line; waits for this verdict over a second or more.
+/// Runs a transfer over a slow link; waits until this verdict holds for a second or more.
 fn assert_side(case: &Case) {
     let laid = Line::create().and_then(|line| case.slow.down(&line, case.queue).map(|()| line));
     let line = match laid {

@@ -1,4 +1,5 @@
-//! A service manager: what it is told (`sd_notify`(3)), and the sockets it gives (`sd_listen_fds`(3)).
+//! The service manager: notifications to it (`sd_notify`(3)), and sockets from it
+//! (`sd_listen_fds`(3)).
 
 use std::io;
 use std::net::{TcpListener, TcpStream, UdpSocket};
@@ -12,7 +13,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use socket2::SockRef;
 
-/// The end of a service manager that messages come to.
+/// A service manager that receives notifications.
 struct Manager {
     socket: UnixDatagram,
     name: String,
@@ -27,7 +28,7 @@ impl Manager {
         Manager::reading(UnixDatagram::bind(&path), name, folder)
     }
 
-    /// With an address that is no path.
+    /// With an abstract socket address.
     fn in_abstract() -> Manager {
         let folder = tempfile::tempdir().expect("a folder");
         let name = folder.path().to_str().expect("a path in UTF-8").to_owned();
@@ -45,7 +46,7 @@ impl Manager {
         Manager { socket, name, _folder: folder }
     }
 
-    /// A relay that knows of it.
+    /// A relay with this service manager.
     fn relay(&self, variables: &[(&str, &str)]) -> Relay {
         let mut command = rdv(&["--listen", "127.0.0.1:0", "--drain-timeout", "1h"]);
         command.env("NOTIFY_SOCKET", &self.name).envs(variables.iter().copied());
@@ -59,7 +60,7 @@ impl Manager {
         String::from_utf8(buffer[..count].to_vec()).expect("UTF-8")
     }
 
-    /// The next message that has a line which begins like this.
+    /// The next message with a line that starts with this.
     fn await_line(&self, begin: &str) -> String {
         loop {
             let message = self.next();
@@ -76,7 +77,7 @@ fn rdv(flags: &[&str]) -> Command {
     command
 }
 
-/// The program with this descriptor as its first passed one; a shell moves it there.
+/// The program with this descriptor as the first one passed; a shell moves it there.
 fn activated(socket: impl Into<OwnedFd>, listen_pid: &str, flags: &[&str]) -> Process {
     let mut command = Command::new("sh");
     let script =
@@ -146,14 +147,14 @@ fn after_a_handover_the_new_process_is_the_main_pid() {
     let ready = manager.await_line("READY=1");
     assert!(ready.contains(&format!("Serving on {}", relay.address())), "{ready}");
     eventually("the old process ends", || relay.ended().then_some(()));
-    // Its own watchdog, not the one of the process that started it.
+    // Its own watchdog, not that of the process that started it.
     manager.await_line("WATCHDOG=1");
     kill(process, Signal::SIGTERM).expect("kill");
     manager.await_line("STOPPING=1");
     drop(successor);
 }
 
-/// Ends a process that no test is the parent of.
+/// Terminates a process that is not a child of the test.
 struct Successor(Pid);
 
 impl Drop for Successor {
@@ -221,7 +222,7 @@ fn an_inherited_socket_takes_precedence_over_the_address() {
     let socket = TcpListener::bind("127.0.0.1:0").expect("bind");
     let ours = socket.try_clone().expect("dup");
     let address = socket.local_addr().expect("an address");
-    // Whoever connects before the relay runs is served, too.
+    // Connections before the start of the relay are served, too.
     let mut early = Wire::connect(address);
     early.ask(&ask("GET", "/ping"));
     let relay = Relay::from_process(activated(socket, "$$", &["--listen", "127.0.0.1:1"]), 1);
@@ -229,7 +230,7 @@ fn an_inherited_socket_takes_precedence_over_the_address() {
     assert_eq!(early.response().status(), 200);
     relay.await_turn();
 
-    // The two share one socket, so its options can be seen from here.
+    // Both processes share one socket, so its options can be read here.
     let options = SockRef::from(&ours);
     assert!(options.tcp_nodelay().expect("TCP_NODELAY"));
     assert!(options.keepalive().expect("SO_KEEPALIVE"));

@@ -1,4 +1,4 @@
-//! As an ordinary user, whose pipes are few: hundreds of transfers at once, and none is lost.
+//! As an ordinary user, with few pipes: hundreds of concurrent transfers, and none is lost.
 
 use std::io::Write;
 use std::thread;
@@ -7,13 +7,13 @@ use crate::support::{Ending, Framing, Pair, Relay, is_pattern, pattern, unprivil
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tempfile::TempDir;
 
-/// How many transfers run at once.
+/// Number of concurrent transfers.
 const TRANSFERS: usize = 300;
 
-/// The size of each body: several times what a pipe holds by default.
+/// The size of each body: several times the default capacity of a pipe.
 const SIZE: usize = 300_000;
 
-/// A relay with these flags and without privileges, and the directory its binary lies in.
+/// An unprivileged relay with these flags, and the directory of its binary.
 fn unprivileged(flags: &[&str]) -> (Relay, TempDir) {
     let (mut command, directory) = unprivileged_command();
     command.args(["serve", "--listen", "127.0.0.1:0"]);
@@ -25,7 +25,7 @@ fn seed(number: usize) -> u64 {
     number as u64
 }
 
-/// Runs one transfer to its end, its source and its destination at once.
+/// Runs one transfer to completion, both sides concurrently.
 fn run(number: usize, pair: &mut Pair) -> Result<(), String> {
     let framing = pair.framing;
     let body = [&framing.piece(&pattern(seed(number), SIZE)), framing.end()].concat();
@@ -44,7 +44,7 @@ fn run(number: usize, pair: &mut Pair) -> Result<(), String> {
     })
 }
 
-/// Lets this process and its children have as many descriptors as the machine grants.
+/// Raises the descriptor limit of this process and its children to the maximum.
 fn raise_descriptor_limit() {
     let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).expect("RLIMIT_NOFILE");
     setrlimit(Resource::RLIMIT_NOFILE, hard, hard).expect("RLIMIT_NOFILE");

@@ -1,4 +1,4 @@
-//! What the status object says of the side that keeps a transfer from being faster.
+//! The bottleneck in the status object: the side that limits a transfer.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 /// More than all socket buffers between the sides hold.
 const PLENTY: usize = 64 << 20;
 
-/// Waits for this verdict; the status object then.
+/// Waits for this verdict, and returns the status object.
 fn await_side(relay: &Relay, id: &str, side: &str) -> Value {
     let mut last = Value::Null;
     eventually(&format!("the bottleneck is {side}"), || {

@@ -1,9 +1,9 @@
-//! Creating a stream: every body that is accepted, and every one that is refused.
+//! Creation of a stream: accepted bodies, and refused ones.
 
 use crate::support::{Ask, Relay, ask, assert_error, chunks, stream_of};
 use serde_json::{Value, json};
 
-/// What a JSON body may have at most, in bytes.
+/// Maximum length of a JSON body in bytes.
 const JSON_BODY_MAX: usize = 64 * 1024;
 
 fn create(body: impl AsRef<[u8]>) -> Ask {

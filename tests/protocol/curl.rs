@@ -8,7 +8,7 @@ use crate::support::{Framing, Relay, is_pattern, parse, pattern};
 use serde_json::json;
 use tempfile::TempDir;
 
-/// `curl` that minds no configuration and no proxy, and gives up instead of hanging.
+/// `curl` without a configuration file and a proxy, and with a timeout.
 fn curl(directory: &TempDir, arguments: &[&str]) -> Command {
     let mut command = Command::new("curl");
     command.args(["-q", "-sS", "--noproxy", "*", "--max-time", "30"]).args(arguments);
@@ -29,7 +29,7 @@ fn directory() -> TempDir {
     tempfile::tempdir().expect("a directory")
 }
 
-/// Uploads and downloads at once; both must succeed. What the uploading curl printed.
+/// Uploads and downloads at once; both must succeed. Returns the output of the uploading curl.
 fn transfer_between(upload: Command, download: Command) -> (Output, Output) {
     let (mut upload, mut download) = (upload, download);
     let uploading = upload.spawn().expect("curl");
@@ -192,7 +192,8 @@ fn an_interrupted_upload_is_a_failed_download() {
         drop(source);
         let downloaded = downloading.wait_with_output().expect("curl");
         let code = downloaded.status.code().expect("an exit status");
-        // 18: a partial file. 56: a reset, which is all that HTTP/1.0 without a length can show.
+        // 18: a partial file. 56: a reset, the only sign of truncation in HTTP/1.0 without a
+        // length.
         let old = version == "--http1.0";
         assert!(code == 18 || (old && code == 56), "{framing:?} {version}: {code}");
     }

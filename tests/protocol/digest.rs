@@ -1,18 +1,18 @@
-//! `Repr-Digest` (RFC 9530): what a source says that its data hashes to, in the status of a stream.
+//! `Repr-Digest` (RFC 9530): the digest declared by a source, in the status of a stream.
 
 use crate::support::{Ask, Ending, Framing, Relay, Wire, ask, assert_uploaded, pattern};
 use serde_json::Value;
 
-/// A digest as a source sends it; what it is of does not matter here.
+/// A digest as sent by a source; these tests do not depend on the data.
 const DIGEST: &str = "sha-256=:d435Qo+nKZ+gLcUHn7GQtQ72hiBVAgqoLsZnZPiTGPk=:";
 
-/// Another one.
+/// Another digest.
 const OTHER: &str = "sha-512=:YMAam51Jz/jOATT6/zvHrLVgOYTGFy1d6GJiOHTohq4yP+pgk4vf2aCsyRZOtw8MjkM7iw7yZ/WkppmM44T3qg==:";
 
 /// Header fields of an upload.
 type Fields<'f> = &'f [(&'f str, &'f str)];
 
-/// What is shown of a stream that ends well; its whole body is `hello`.
+/// The digests in the status of a finished stream with the body `hello`.
 fn shown(relay: &Relay, id: &str) -> Option<String> {
     let status = relay.await_state(id, "FINISHED");
     status.get("repr_digest").map(|digest| digest.as_str().expect("a string").to_owned())
@@ -29,7 +29,7 @@ fn body(trailers: &str) -> Vec<u8> {
     format!("5\r\nhello\r\n0\r\n{trailers}\r\n").into_bytes()
 }
 
-/// Uploads to a destination that waits, and reads both answers.
+/// Uploads to a waiting destination, and reads both responses.
 fn pass(relay: &Relay, id: &str, upload: &Ask) {
     let mut destination = relay.waiting_destination(id);
     assert_uploaded(&relay.exchange(upload));
@@ -104,7 +104,7 @@ fn a_trailer_may_arrive_byte_by_byte() {
 fn trailers_after_large_chunks_are_read() {
     let relay = Relay::start(&[]);
     let data = pattern(3, 700_000);
-    // Longer than what is read of chunk framing at once, before and behind the digest.
+    // Longer than one read of chunk framing, before and after the digest.
     let other = format!("X-Long: {}\r\n", "y".repeat(1500));
     let trailers = format!("{other}Repr-Digest: {DIGEST}\r\n{other}");
     for chunk_bytes in [700_000, 100_000, 1000] {
@@ -181,7 +181,7 @@ fn each_upload_of_a_connection_has_its_own_digest() {
     assert_eq!(source.exchange(&ask("GET", "/ping")).status(), 200, "the connection is kept");
 }
 
-/// Begins an upload with a digest in its head, and a trailer line behind its data.
+/// Starts an upload with a digest in its head, and a trailer line after its data.
 fn begin(relay: &Relay) -> (String, Wire, Wire) {
     let id = relay.create();
     let mut destination = relay.waiting_destination(&id);

@@ -1,4 +1,4 @@
-//! Endings are honest: whoever goes away, the other side learns it, and no torso looks complete.
+//! Endings: when one side disconnects, the other is notified, and no truncated body looks complete.
 
 use std::io::Write;
 use std::net::TcpStream;
@@ -18,7 +18,7 @@ type Change = fn(Ask) -> Ask;
 const NEW: Change = |get| get;
 const OLD: Change = Ask::http10;
 
-/// What a destination whose head left already sees of an upload that broke off.
+/// What a destination that already received the head sees of a truncated upload.
 fn assert_truncated(name: &str, old: bool, framing: Framing, ending: Ending) {
     match (old, framing) {
         (true, Framing::Chunked) => assert_eq!(ending, Ending::Reset, "{name}"),
@@ -26,7 +26,7 @@ fn assert_truncated(name: &str, old: bool, framing: Framing, ending: Ending) {
     }
 }
 
-/// A source for a stream whose destination waits; the destination gets all of it.
+/// A source for a stream with a waiting destination; the destination receives everything.
 fn assert_paired(name: &str, relay: &Relay, id: &str, destination: &mut Wire) {
     assert_uploaded(&relay.exchange(&LENGTH_10.put(id).raw_body(b"0123456789")));
     let download = destination.response();
@@ -50,8 +50,8 @@ fn a_source_lost_before_its_first_byte_keeps_the_destination_waiting() {
     }
 }
 
-/// A source has its 200 while the tail of its body is still on its way. Closed with a request unread,
-/// the kernel would send a reset, and the tail would be lost with it.
+/// A source has its 200 while the tail of its body is still in flight. Closing with an unread
+/// request would make the kernel send a reset, which would drop the tail.
 #[test]
 fn a_failed_download_does_not_truncate_the_previous_one() {
     let relay = Relay::start(&[]);
@@ -67,7 +67,7 @@ fn a_failed_download_does_not_truncate_the_previous_one() {
     eventually("the second download has begun", || {
         (relay.status(&ids[1])["bytes_transferred"] == 10).then_some(())
     });
-    // It is not read while the download before it goes on.
+    // It is not read before the current download ends.
     destination.ask(&ask("GET", "/ping"));
     relay.await_turn();
     drop(source);
@@ -77,8 +77,8 @@ fn a_failed_download_does_not_truncate_the_previous_one() {
     assert_eq!((head.status, destination.rest()), (200, (b"0123456789".to_vec(), Ending::Closed)));
 }
 
-/// HTTP/1.0 does not know requests that are sent ahead: a body that only the end delimits may end with
-/// a reset, which would take the tail of the answer before it along.
+/// HTTP/1.0 has no pipelined requests: a body delimited by the end of the connection can end with a
+/// reset, which would drop the tail of the previous response.
 #[test]
 fn a_pipelining_http_1_0_client_is_served_once() {
     let relay = Relay::start(&[]);
@@ -117,7 +117,7 @@ fn a_source_lost_during_its_body_never_looks_complete() {
 #[test]
 fn a_source_lost_within_a_chunk_never_looks_complete() {
     let relay = Relay::start(&[]);
-    // Each is a way to stop short of the empty line behind the last chunk.
+    // Each ends before the empty line after the last chunk.
     let rows = ["5\r\nhel", "5\r\nhello", "5\r\nhello\r", "5\r\nhello\r\n", "5\r\nhello\r\n0\r\n"];
     for (sent, old) in rows.into_iter().flat_map(|sent| [(sent, false), (sent, true)]) {
         let mut pair = relay.pair_with(Framing::Chunked, if old { OLD } else { NEW });
@@ -213,7 +213,7 @@ fn a_destination_lost_before_the_first_byte_keeps_the_source_waiting() {
     }
 }
 
-/// Sends this framing's pieces until the connection breaks.
+/// Sends pieces with this framing until the connection breaks.
 fn send_without_end(mut socket: TcpStream, framing: Framing) -> JoinHandle<()> {
     thread::spawn(move || {
         let piece = framing.piece(&vec![b'x'; 65_536]);

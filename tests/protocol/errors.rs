@@ -1,4 +1,4 @@
-//! Reported errors and deletions: who learns them, when, and what they leave behind.
+//! Reported errors and deletions: which side receives them, when, and the resulting state.
 
 use crate::support::{
     Ask, Ending, Framing, Relay, Response, UNKNOWN, ask, assert_error, assert_uploaded,
@@ -13,7 +13,7 @@ const STARTED: (u16, &str, Option<&str>) =
     (409, "StreamStartedError", Some("The specified session has already started streaming"));
 const LENGTH_5: Framing = Framing::Length(5);
 
-/// What a row does to a request.
+/// How a row changes a request.
 type Change = fn(Ask) -> Ask;
 
 fn get(id: &str) -> Ask {
@@ -32,7 +32,7 @@ fn delete(relay: &Relay, id: &str) -> Response {
     relay.exchange(&ask("DELETE", &format!("/stream/{id}")))
 }
 
-/// The stream ended by this error, and is gone for everyone.
+/// The stream failed with this error, and every request for it reports so.
 fn assert_ended_by(relay: &Relay, id: &str, name: &str, message: &str) {
     let status = relay.await_state(id, "CLIENT_ERROR");
     assert_eq!(status["active"], false);

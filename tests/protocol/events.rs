@@ -1,4 +1,4 @@
-//! The events of a stream: what is told, when it ends, and who may follow.
+//! Events of a stream: their contents, their end, and access to them.
 
 use std::process::Command;
 
@@ -9,21 +9,21 @@ use crate::support::{
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
-/// One who follows a stream.
+/// A subscriber to a stream.
 struct Follower {
     wire: Wire,
-    /// What was read and is not told yet.
+    /// Bytes read and not parsed yet.
     read: Vec<u8>,
 }
 
-/// One thing that is written to a follower.
+/// One item sent to a subscriber.
 #[derive(Debug, PartialEq)]
 enum Told {
     Event(Value),
     Comment,
 }
 
-/// Reads one thing: what is in front of an empty line.
+/// Reads one item, up to an empty line.
 fn read_one(text: &str) -> Told {
     if text.starts_with(':') {
         assert_eq!(text, ": keep-alive");
@@ -34,7 +34,7 @@ fn read_one(text: &str) -> Told {
     Told::Event(parse(data.as_bytes()))
 }
 
-/// Reads a whole body; only events.
+/// Reads a complete body, which must contain only events.
 fn read_all(body: &[u8]) -> Vec<Value> {
     let text = std::str::from_utf8(body).expect("UTF-8");
     let text = text.strip_suffix("\n\n").expect("an empty line at the end");
@@ -68,7 +68,7 @@ impl Follower {
         }
     }
 
-    /// The next event for which this holds.
+    /// The next event that satisfies this.
     fn until(&mut self, mut wanted: impl FnMut(&Value) -> bool) -> Value {
         loop {
             if let Told::Event(status) = self.next()
@@ -83,13 +83,13 @@ impl Follower {
         self.until(|status| status["state"] == state)
     }
 
-    /// Nothing that is told, but how the response ends.
+    /// No further event, and this end of the response.
     fn rest(&mut self) -> (Vec<u8>, Ending) {
         let (body, ending) = self.wire.rest();
         (std::mem::take(&mut self.read).into_iter().chain(body).collect(), ending)
     }
 
-    /// The response ends well, and the connection goes on.
+    /// The response ends correctly, and the connection stays open.
     fn assert_over(mut self) {
         assert_eq!(self.rest(), (Vec::new(), Ending::Complete));
         assert_eq!(self.wire.exchange(&ask("GET", "/ping")).status(), 200);
@@ -104,7 +104,7 @@ fn delete(relay: &Relay, id: &str) {
     assert_eq!(relay.exchange(&ask("DELETE", &format!("/stream/{id}"))).status(), 204);
 }
 
-/// A stream whose status is long.
+/// A stream with a long status.
 fn create_long(relay: &Relay) -> String {
     relay.create_with(&json!({ "download_headers": { "X-Pad": "p".repeat(60_000) } }))
 }

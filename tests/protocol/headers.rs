@@ -1,9 +1,9 @@
-//! The heads of downloads and of upload answers, and `Expect: 100-continue`.
+//! The heads of downloads and of upload responses, and `Expect: 100-continue`.
 
 use crate::support::{Ask, Framing, Head, Relay, UNKNOWN, ask, assert_error, assert_uploaded};
 use serde_json::json;
 
-/// The download's head and the upload's answer of one small rendezvous.
+/// The download's head and the upload's response of one small exchange.
 fn heads(relay: &Relay, id: &str, put: &Ask) -> (Head, Head) {
     let mut destination = relay.waiting_destination(id);
     let uploaded = relay.exchange(put);
@@ -248,7 +248,7 @@ fn an_unknown_expectation_fails_and_changes_nothing() {
 fn continue_is_not_sent_to_clients_that_do_not_wait() {
     let relay = Relay::start(&[]);
     let expecting = |id: &str| put(id).field("Expect", "100-continue");
-    // `heads` takes the first answer for the last: a 100 would fail it.
+    // `heads` takes the first response as final: a 100 would fail it.
     let id = relay.create();
     heads(&relay, &id, &expecting(&id).http10());
     let id = relay.create();

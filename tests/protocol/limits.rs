@@ -1,4 +1,4 @@
-//! Limits: what is bounded, how a refusal is said, and that one client costs the others nothing.
+//! Limits: what is bounded, how a refusal is reported, and that one client does not affect others.
 
 use std::io::Write;
 use std::thread;
@@ -19,7 +19,7 @@ fn connections_are_bounded() {
     }
     for _ in 0..5 {
         let mut refused = relay.connect();
-        // The refusal may be there before the request is.
+        // The refusal can arrive before the request is sent.
         let _ = refused.try_send(ask("GET", "/ping").bytes());
         assert_error("one too many", &refused.response(), BUSY);
         refused.expect_end();
@@ -158,7 +158,7 @@ fn an_early_response_is_never_lost_to_a_reset() {
     for _ in 0..20 {
         let mut source = relay.connect();
         source.ask(&ask("PUT", &format!("/stream/{UNKNOWN}")).length(1 << 30));
-        // Less than what is discarded for a client that was answered.
+        // Less than the bytes discarded for a client after its response.
         for _ in 0..12 {
             source.send(&piece);
         }
@@ -189,7 +189,7 @@ fn lingering_discards_at_most_linger_bytes() {
     let mut source = relay.connect();
     source.ask(&ask("PUT", &format!("/stream/{UNKNOWN}")).length(1 << 40));
     assert_eq!(source.response().status(), 404);
-    // Closed or held back: what the buffers of both kernels take is all that goes.
+    // Closed or blocked: only as much is sent as the buffers of both kernels hold.
     let endless = vec![b'x'; 64 << 20];
     let sent = relay.fill(&mut source, &endless);
     assert!(sent < 32 << 20, "{sent} bytes went");

@@ -1,4 +1,4 @@
-//! What the relay does on the wire: streams, their states and endings, requests, limits.
+//! The relay on the wire: streams, their states and endings, requests, limits.
 
 mod acked;
 mod bottleneck;

@@ -108,7 +108,7 @@ fn a_receipt_that_is_invalid_or_too_early_changes_nothing() {
     assert_error("unknown", &send(&relay, UNKNOWN, &json!({ "bytes": 5 })), unknown);
     assert_error("no UUID", &send(&relay, "x", &json!({ "bytes": 5 })), unknown);
     assert_eq!(relay.status(&id)["receipt"], "expected");
-    // A failure counts at any time: the disk may be full before the end.
+    // A failure counts at any time: the disk can be full before the end.
     assert_eq!(send(&relay, &id, &json!({ "error": "no space left" })).status(), 200);
     assert_eq!(relay.status(&id)["receipt"], "failed");
 }

@@ -1,4 +1,4 @@
-//! Uploads meeting downloads: both orders of arrival, every framing, sizes from nothing to 5 MiB.
+//! Pairing of uploads and downloads: both orders, every framing, sizes from 0 to 5 MiB.
 
 use std::thread;
 
@@ -8,14 +8,14 @@ use crate::support::{
 
 const SIZES: [usize; 5] = [0, 1, 1_000, 70_000, 5 << 20];
 
-/// Who comes first.
+/// Which side connects first.
 #[derive(Clone, Copy, Debug)]
 enum First {
     Source,
     Destination,
 }
 
-/// How an upload is framed, and by which version.
+/// The framing and the HTTP version of an upload.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Upload {
     Length,
@@ -51,7 +51,7 @@ impl Upload {
     }
 }
 
-/// One whole rendezvous; the download as it came and the upload's answer.
+/// One complete exchange; returns the raw download and the upload's response.
 fn pair_and_transfer(
     relay: &Relay,
     first: First,
@@ -82,7 +82,7 @@ fn pair_and_transfer(
     })
 }
 
-/// Every framing and size against this kind of destination.
+/// Every framing and size with this kind of destination.
 fn every_body_arrives(flags: &[&str], first: First, old_destination: bool) {
     let relay = Relay::start(flags);
     for upload in UPLOADS {

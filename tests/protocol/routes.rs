@@ -1,4 +1,4 @@
-//! Routes and methods: what is there, what is not, and how either is said.
+//! Routes and methods: which exist, which do not, and the responses to both.
 
 use crate::support::{Ask, Ending, Relay, Response, UNKNOWN, ask, assert_error, stream_of};
 use serde_json::json;
@@ -6,7 +6,7 @@ use serde_json::json;
 const BAD_ROUTE: &str = "No endpoint exists for the specified method and/or route";
 const NO_SESSION: &str = "The specified session id does not exist";
 
-/// Each path that is there for a stream, and its methods but for `OPTIONS`.
+/// Each path below a stream, and its methods except `OPTIONS`.
 fn known_paths(id: &str) -> Vec<(String, Vec<&'static str>)> {
     vec![
         ("/ping".to_owned(), vec!["GET", "HEAD"]),
@@ -19,7 +19,7 @@ fn known_paths(id: &str) -> Vec<(String, Vec<&'static str>)> {
     ]
 }
 
-/// Whether an upload to this path could be meant for a file of that name.
+/// Whether an upload to this path could be for a file of that name.
 fn may_be_a_name(path: &str) -> bool {
     ["/status", "/events", "/error"].iter().any(|end| path.ends_with(end))
 }
@@ -68,7 +68,7 @@ fn head_is_allowed_wherever_get_is() {
     for (path, status) in rows {
         let answer = wire.exchange(&ask("HEAD", &path));
         assert_eq!(answer.status(), status, "HEAD {path}");
-        // A body behind the head would be taken for the next answer.
+        // A body after the head would be read as the next response.
         assert_eq!(wire.exchange(&ask("GET", "/ping")).status(), 200, "after HEAD {path}");
     }
 }

@@ -1,4 +1,4 @@
-//! Status objects: every member in every state, and how long they are kept.
+//! Status objects: every member in every state, and their retention.
 
 use std::thread;
 
@@ -8,7 +8,7 @@ use crate::support::{
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-/// The members every status has.
+/// The members of every status.
 const ALWAYS: [&str; 8] = [
     "id",
     "created_at",
@@ -28,7 +28,7 @@ fn time(value: &Value) -> Timestamp {
     text.parse().unwrap_or_else(|error| panic!("{text}: {error}"))
 }
 
-/// Exactly the members that belong there, each of its type.
+/// Exactly the members of this state, each with its type.
 fn assert_shape(status: &Value, ended: bool, erred: bool) {
     let members = status.as_object().unwrap_or_else(|| panic!("an object: {status}"));
     let mut wanted = ALWAYS.to_vec();
@@ -211,7 +211,7 @@ fn the_list_contains_every_stream_oldest_first() {
     }
 }
 
-/// How many streams the long list has.
+/// Number of streams in the long list.
 const MANY: usize = 4_000;
 
 #[test]

@@ -1,10 +1,11 @@
-//! Chunked bodies, strictly: a size is never misread, and nothing about a chunk is unbounded.
+//! Strict parsing of chunked bodies: a size is never misread, and every part of a chunk is bounded.
 
 use crate::support::{
     Ending, Framing, Pair, Relay, ask, assert_error, assert_uploaded, eventually,
 };
 
-/// The source is told so and left; the destination never takes what it got for the whole.
+/// The source receives an error and is disconnected; the destination never takes a truncated body
+/// for a complete one.
 fn assert_refused(relay: &Relay, name: &str, mut pair: Pair, statuses: &[u16]) {
     let answer = pair.source.response();
     assert!(statuses.contains(&answer.status()), "{name}: {} {}", answer.status(), answer.text());
@@ -122,7 +123,7 @@ fn huge_sizes_never_wrap_around() {
         let (answer, _) = pair.source.read_to_end();
         assert!(!answer.starts_with(b"HTTP/1.1 2"), "{name}");
         if relay.status(&pair.id)["state"] == "DST_CONNECTED" {
-            // Its end was there before its first bytes were handed on.
+            // Its end was read before its first bytes were forwarded.
             pair.destination.assert_silent();
             continue;
         }
@@ -158,7 +159,7 @@ fn extensions_and_trailers_are_bounded() {
     ];
     for (name, body) in rows {
         let mut pair = relay.pair(Framing::Chunked);
-        // The answer may be there before the last byte was sent.
+        // The response can arrive before the last byte is sent.
         let _ = pair.source.try_send(body);
         assert_refused(&relay, name, pair, &[400, 413, 431]);
     }

@@ -1,18 +1,18 @@
-//! Request heads, strictly: what two readers could read differently is refused and ends the connection.
+//! Strict parsing of request heads: anything ambiguous is refused and ends the connection.
 
 use crate::support::{Ask, Framing, Relay, ask, assert_error, eventually};
 
-/// One head to be refused: a name, what is wrong with it, and the statuses that are right for it.
+/// A head to refuse: its name, its bytes, and the permitted statuses.
 type Row<'a> = (&'a str, &'a [u8], &'a [u16]);
 
 const POST: &[u8] = b"POST /stream HTTP/1.1\r\nHost: a\r\n";
 const GET: &[u8] = b"GET /ping HTTP/1.1\r\nHost: a\r\n";
 
-/// A whole request that must not be answered when it stands behind a refused one.
+/// A complete request that must get no response after a refused one.
 const SMUGGLED: &[u8] = b"GET /version HTTP/1.1\r\nHost: a\r\n\r\n";
 
-/// Each, behind `start`, is refused with one of its statuses, and nothing after it is ever read as
-/// a request.
+/// Each, after `start`, is refused with one of its statuses, and no bytes after it are read as a
+/// request.
 fn assert_refused(relay: &Relay, start: &[u8], rows: &[Row]) {
     for (name, fault, statuses) in rows {
         let mut wire = relay.connect();

@@ -1,4 +1,4 @@
-//! Waiting ends, and so does a stream in which nothing moves.
+//! Timeouts of waiting streams, and of streams without progress.
 
 use std::io::{Read as _, Write as _};
 use std::thread;
@@ -25,8 +25,9 @@ fn an_unjoined_stream_times_out() {
 
 #[test]
 fn a_busy_transfer_never_counts_as_stalled() {
-    // So many that the relay is what they wait for: their turns end with the budget, not a block.
-    let relay = Relay::start(&["--idle-timeout", "2s"]);
+    // Enough that the relay is the bottleneck: their turns end with the budget, and not with a
+    // blocked call.
+    let relay = Relay::start(&["--idle-timeout", "500ms"]);
     let piece = Framing::Chunked.piece(&vec![b'x'; 1 << 20]);
     let end = now() + Duration::from_secs(5);
     thread::scope(|scope| {
@@ -36,7 +37,8 @@ fn a_busy_transfer_never_counts_as_stalled() {
             let (mut source, mut destination) = (pair.source.sender(), pair.destination.sender());
             let piece = &piece;
             scope.spawn(move || {
-                while now() < end {
+                // Three times the idle timeout, and more on a slow machine.
+                for _ in 0..200 {
                     source.write_all(piece).expect("the relay takes it");
                 }
                 source.write_all(Framing::Chunked.end()).expect("the relay takes it");
@@ -99,7 +101,7 @@ fn a_destination_without_a_source_times_out() {
     }
 }
 
-/// A new stream that waits for so many seconds.
+/// A new stream that waits for this number of seconds.
 fn create_for(relay: &Relay, ttl_s: u64) -> String {
     relay.create_with(&json!({ "ttl_seconds": ttl_s }))
 }
@@ -173,7 +175,8 @@ fn an_idle_transfer_times_out() {
             let download = pair.destination.response();
             assert_eq!((download.status(), download.text()), (200, "hello"), "{framing:?}");
             assert_ne!(download.ending, Ending::Complete, "{framing:?}, old: {old}");
-            // What the source is told is not laid down, but it is not a success, and it is the end.
+            // The response to the source is not specified, but it is not a success, and it is
+            // final.
             assert!(!pair.source.succeeded(), "{framing:?}");
             pair.source.read_to_end();
             let status = relay.status(&pair.id);

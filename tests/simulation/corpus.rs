@@ -4,7 +4,7 @@ use rdv::fuzzing::{Body, TARGETS};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Scripts for each target besides its corpus.
+/// Scripts for each target in addition to its corpus.
 const RANDOM_SCRIPTS: u64 = 2000;
 
 #[test]
@@ -50,7 +50,7 @@ fn entries(folder: &Path) -> Vec<PathBuf> {
     entries.map(|entry| entry.expect("the folder is readable").path()).collect()
 }
 
-/// Says which input it was before the panic goes on.
+/// Prints which input it was before the panic continues.
 fn run(body: Body, data: &[u8], what: &str) {
     let result = std::panic::catch_unwind(|| body(data));
     if let Err(panic) = result {

@@ -1,16 +1,16 @@
-//! `GET /ping` is answered in time while others flood the relay, whichever kind of flood it is: the
+//! `GET /ping` is answered in time while other clients flood the relay, in each kind of flood: the
 //! model of `src/fuzzing/floods/`, in virtual time. `tests/floods/` does the same over sockets.
 
 use rdv::fuzzing::{Flood, flood, script};
 use std::time::Duration;
 
-/// What 99 of 100 pings are answered within.
+/// Bound for 99 of 100 pings.
 const BOUND: Duration = Duration::from_millis(50);
 
 /// Clients of a flood.
 const SIZES: [usize; 3] = [1, 150, 1000];
 
-/// Pings for each size: enough for a p99.
+/// Pings per size: enough for a p99.
 const PINGS: usize = 100;
 
 /// Bytes of the script of one schedule.

@@ -1,7 +1,7 @@
-//! Thousands of schedules of a whole relay without sockets, each made from one seed.
+//! Thousands of schedules of a complete relay without sockets, each generated from one seed.
 //!
-//! `RDV_SIMULATION_SEED=17` runs the schedule of that seed alone; `RDV_SIMULATION_RUNS=100000` runs
-//! more of them than usual.
+//! `RDV_SIMULATION_SEED=17` runs only the schedule of that seed; `RDV_SIMULATION_RUNS=100000` runs
+//! more of them than by default.
 
 mod corpus;
 mod floods;
@@ -9,10 +9,10 @@ mod floods;
 use rdv::fuzzing::{script, world};
 use std::env;
 
-/// Schedules of an ordinary run.
+/// Schedules per run.
 const RUNS: u64 = 5000;
 
-/// Bytes of the script of one schedule: a few hundred acts.
+/// Bytes of the script of one schedule: a few hundred actions.
 const SCRIPT_BYTES: usize = 2000;
 
 #[test]

@@ -1,4 +1,4 @@
-//! Rules that the sources, the documents and the test support keep to.
+//! Rules for the sources, the documentation and the test support.
 
 mod layering;
 #[path = "../support/mod.rs"]

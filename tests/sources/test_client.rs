@@ -1,4 +1,4 @@
-//! The test client itself, against a toy server: it must see what really happened on the wire.
+//! The test client itself, with a minimal server: it must report what happened on the wire.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::support::{Ending, Wire, ask, chunks, is_pattern, pattern};
 use socket2::SockRef;
 
-/// A server that reads one head, writes `answer`, and goes away, resetting where asked to.
+/// A server that reads one head, writes `answer`, and closes, with a reset if requested.
 fn toy(answer: &'static [u8], reset: bool) -> (SocketAddr, JoinHandle<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("bind");
     let address = listener.local_addr().expect("an address");

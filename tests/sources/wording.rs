@@ -1,5 +1,6 @@
-//! What people read is written in plain English: help, manual pages, errors, log lines, comments, what goes over
-//! the wire, and the documents. Phrases that mean little or sound odd are refused, with what to write.
+//! What people read is written in plain English: help, manual pages, errors, log lines, comments,
+//! what goes over the wire, and the documents. Phrases that mean little or sound odd are refused,
+//! with what to write.
 
 use std::fs;
 use std::path::{Path, PathBuf};

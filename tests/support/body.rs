@@ -1,4 +1,4 @@
-//! Bodies whose content shows every lost, doubled or misplaced byte.
+//! Bodies that reveal every lost, duplicated or misplaced byte.
 
 /// `len` bytes that depend on their position and on `seed`, with no short period.
 pub(crate) fn pattern(seed: u64, len: usize) -> Vec<u8> {
@@ -13,7 +13,8 @@ pub(crate) fn pattern(seed: u64, len: usize) -> Vec<u8> {
     bytes
 }
 
-/// Whether `bytes` are `pattern(seed, len)`; says where not, without printing megabytes.
+/// Whether `bytes` are `pattern(seed, len)`; the error gives the first difference, without
+/// megabytes of output.
 pub(crate) fn is_pattern(seed: u64, len: usize, bytes: &[u8]) -> Result<(), String> {
     let wanted = pattern(seed, len);
     match bytes.iter().zip(&wanted).position(|(got, want)| got != want) {
@@ -23,7 +24,7 @@ pub(crate) fn is_pattern(seed: u64, len: usize, bytes: &[u8]) -> Result<(), Stri
     }
 }
 
-/// `data` in chunked coding, its chunks of `sizes` over and over, the last chunk included.
+/// `data` in chunked coding, with chunks of `sizes` in rotation, including the last chunk.
 pub(crate) fn chunks(data: &[u8], sizes: &[usize]) -> Vec<u8> {
     let mut out = Vec::with_capacity(data.len() + data.len() / 8 + 64);
     let mut left = data;

@@ -1,13 +1,13 @@
-//! The only place that reads a clock: to give up or to go on for a time, never to measure.
+//! The only place that reads a clock: for timeouts, never to measure.
 
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How long anything may take before a test gives up; a safety net, not an expectation. Hundreds of MiB
-/// take 10 s and more where others use all processors.
+/// Timeout for anything in a test; a safety net, not an expectation. Hundreds of MiB take 10 s and
+/// more if other processes use all processors.
 pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
-/// The pause between two looks at a state that sends no event.
+/// The pause between two checks of a state without events.
 const PAUSE: Duration = Duration::from_millis(3);
 
 #[allow(clippy::disallowed_methods, reason = "a test has no event loop to hand it the time")]
@@ -15,7 +15,7 @@ pub(crate) fn now() -> Instant {
     Instant::now()
 }
 
-/// Looks again and again until `look` finds something; panics with `what` when patience is over.
+/// Polls until `look` returns a value; panics with `what` at the timeout.
 pub(crate) fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     let deadline = now() + PATIENCE;
     loop {

@@ -1,4 +1,4 @@
-//! What the relay holds open, as the kernel lists it.
+//! Open descriptors of the relay, as listed by the kernel.
 
 use std::fs;
 
@@ -8,9 +8,9 @@ use super::relay::Relay;
 /// Open descriptors of one process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Descriptors {
-    /// Ends of pipes: two a pipe, and the standard streams of a child.
+    /// Ends of pipes: two per pipe, and the standard streams of a child.
     pub(crate) pipe_ends: usize,
-    /// Sockets, epoll and whatever else.
+    /// Sockets, epoll and all others.
     pub(crate) others: usize,
 }
 
@@ -18,14 +18,15 @@ impl Relay {
     /// The descriptors that are open now.
     pub(crate) fn descriptors(&self) -> Descriptors {
         let entries = fs::read_dir(format!("/proc/{}/fd", self.process().id())).expect("/proc");
-        // One that was closed since it was listed has no target.
+        // One that was closed since the listing has no target.
         let targets = entries.flatten().filter_map(|entry| fs::read_link(entry.path()).ok());
         let is_pipe = |target: &std::path::PathBuf| target.to_string_lossy().starts_with("pipe:");
         let (pipes, others): (Vec<_>, Vec<_>) = targets.partition(is_pipe);
         Descriptors { pipe_ends: pipes.len(), others: others.len() }
     }
 
-    /// Waits until no more is open than `before`, but for at most so many pipes kept for use.
+    /// Waits until no more are open than `before`, except for at most this number of reusable
+    /// pipes.
     pub(crate) fn await_descriptors(&self, before: Descriptors, idle_pipes: usize) {
         let mut last = before;
         let mut level = || {

@@ -1,17 +1,17 @@
-//! JSON as the relay sends it.
+//! JSON as sent by the relay.
 
 use serde_json::Value;
 
 use super::Response;
 use super::response::Ending;
 
-/// Parses a whole document.
+/// Parses a complete document.
 pub(crate) fn parse(bytes: &[u8]) -> Value {
     let shown = || String::from_utf8_lossy(&bytes[..bytes.len().min(300)]).into_owned();
     serde_json::from_slice(bytes).unwrap_or_else(|error| panic!("{error}: {}", shown()))
 }
 
-/// Checks a whole error answer: status, type, and the body to the byte where a message is named.
+/// Checks a complete error response: status, type, and the exact body if a message is given.
 pub(crate) fn assert_error(what: &str, answer: &Response, wanted: (u16, &str, Option<&str>)) {
     let (status, name, message) = wanted;
     assert_eq!(answer.status(), status, "{what}: {}", answer.text());
@@ -23,7 +23,7 @@ pub(crate) fn assert_error(what: &str, answer: &Response, wanted: (u16, &str, Op
     assert!(body["message"].is_string(), "{what}: {}", answer.text());
     if let Some(message) = message {
         let name = Value::from(name);
-        // What became of an ended stream differs with the time.
+        // The status of an ended stream contains times.
         let reason = body.get("reason").map_or(String::new(), |why| format!(",\"reason\":{why}"));
         let message = Value::from(message);
         let wanted = format!("{{\"name\":{name},\"message\":{message}{reason}}}\n");

@@ -1,10 +1,10 @@
-//! Two network namespaces with a line between them: `veth(4)`, `network_namespaces(7)`.
+//! Two network namespaces with a link between them: `veth(4)`, `network_namespaces(7)`.
 
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// A namespace `near` at 192.0.2.1 and one `far` at 192.0.2.2 (RFC 5737, section 3), joined by a
-/// device that is called `line` in both. They are gone when this is dropped.
+/// device named `line` in both. They are removed when this is dropped.
 pub(crate) struct Line {
     pub(crate) near: String,
     pub(crate) far: String,
@@ -13,7 +13,7 @@ pub(crate) struct Line {
 static LINES: AtomicU32 = AtomicU32::new(0);
 
 impl Line {
-    /// Says why where that cannot be had: it needs root, iproute2, and a kernel with veth.
+    /// Returns the reason if this is impossible: it needs root, iproute2, and a kernel with veth.
     pub(crate) fn create() -> Result<Line, String> {
         let number = LINES.fetch_add(1, Ordering::Relaxed);
         let name = |end: &str| format!("rdv-{}-{number}-{end}", std::process::id());
@@ -44,7 +44,7 @@ impl Drop for Line {
     }
 }
 
-/// Runs a command whose words are parted by one space; why it failed, if it did.
+/// Runs a command with words separated by one space; returns the reason if it failed.
 pub(crate) fn run(command: &str) -> Result<(), String> {
     let mut words = command.split(' ');
     let output = Command::new(words.next().unwrap_or_default())

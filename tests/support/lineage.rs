@@ -1,4 +1,4 @@
-//! A relay that hands over to a new process, and that one to the next.
+//! A relay that hands over to a new process, and that process to the next.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -11,10 +11,10 @@ use nix::unistd::Pid;
 use super::clock::eventually;
 use super::relay::Relay;
 
-/// A relay through all its processes: the first one and those that took over.
+/// A relay and all its processes: the first one and its successors.
 pub(crate) struct Lineage {
     pub(crate) first: Relay,
-    /// Those that took over, oldest first.
+    /// The successors, oldest first.
     pub(crate) successors: Vec<Pid>,
 }
 
@@ -23,7 +23,7 @@ impl Lineage {
         Lineage { first: Relay::start(flags), successors: Vec::new() }
     }
 
-    /// From this program instead of the one under test.
+    /// With this program instead of the one under test.
     pub(crate) fn of_program(program: &Path, flags: &[&str]) -> Lineage {
         let mut command = Command::new(program);
         command.args(["serve", "--listen", "127.0.0.1:0"]).args(flags);
@@ -34,7 +34,7 @@ impl Lineage {
         self.first.address()
     }
 
-    /// Whoever serves now.
+    /// The process that serves now.
     pub(crate) fn serving(&self) -> Pid {
         let first = i32::try_from(self.first.process().id()).expect("a process id");
         self.successors.last().copied().unwrap_or(Pid::from_raw(first))
@@ -53,7 +53,7 @@ impl Lineage {
         eventually(&format!("{words:?} is logged"), || self.log().contains(words).then_some(()));
     }
 
-    /// Orders a hand-over and waits until it is done.
+    /// Starts a hand-over and waits until it is complete.
     pub(crate) fn hand_over(&mut self) {
         self.order(Signal::SIGUSR2);
         self.await_successor();
@@ -65,7 +65,7 @@ impl Lineage {
         self.successors.push(eventually("another process serves", found));
     }
 
-    /// Waits until the first process has ended by itself.
+    /// Waits until the first process has exited by itself.
     pub(crate) fn await_end_of_first(&mut self) {
         eventually("the old process ends", || self.first.ended().then_some(()));
     }
@@ -73,14 +73,14 @@ impl Lineage {
 
 impl Drop for Lineage {
     fn drop(&mut self) {
-        // Those that never served are in the log, too.
+        // The log also includes processes that never served.
         for process in successors(&self.log(), "").into_iter().chain(self.successors.clone()) {
             let _ = kill(process, Signal::SIGKILL);
         }
     }
 }
 
-/// The processes of the log that are followed by these words.
+/// The processes in the log that are followed by these words.
 pub(crate) fn successors(log: &str, then: &str) -> Vec<Pid> {
     let processes = log.split("process ").skip(1).filter_map(|text| {
         let digits = text.bytes().take_while(u8::is_ascii_digit).count();
@@ -90,7 +90,7 @@ pub(crate) fn successors(log: &str, then: &str) -> Vec<Pid> {
     processes.collect()
 }
 
-/// Whether a process is there, and no zombie.
+/// Whether a process exists, and is not a zombie.
 pub(crate) fn is_alive(process: Pid) -> bool {
     let stat = fs::read_to_string(format!("/proc/{process}/stat"));
     stat.is_ok_and(|stat| stat.rsplit_once(')').is_some_and(|(_, rest)| !rest.starts_with(" Z")))

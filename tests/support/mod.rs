@@ -1,6 +1,6 @@
-//! What every topic needs: the relay as a process, a raw HTTP/1.x client, bodies and JSON to check.
+//! Support for all tests: the relay as a process, a raw HTTP/1.x client, checks of bodies and JSON.
 //!
-//! Nothing here knows the relay's insides; it speaks to it over real sockets only.
+//! It uses the relay only over real sockets, and does not depend on its internals.
 #![allow(dead_code, unused_imports, reason = "each test binary uses its own part")]
 
 mod body;
@@ -39,5 +39,5 @@ pub(crate) use small_disk::SmallDisk;
 pub(crate) use tls::{Authority, Terminator};
 pub(crate) use wire::{LEAVINGS, Leaving, Wire};
 
-/// An id of the right shape that no relay will ever have made.
+/// A well-formed id that no relay ever created.
 pub(crate) const UNKNOWN: &str = "00000000-0000-4000-8000-000000000000";

@@ -1,4 +1,4 @@
-//! The binary as an ordinary user runs it.
+//! The binary as run by an ordinary user.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -9,7 +9,7 @@ use tempfile::TempDir;
 
 use super::process::interruptible;
 
-/// The user and group of `nobody`.
+/// An unprivileged user and group (65534 on Debian).
 fn ids() -> (u32, u32) {
     let users = fs::read_to_string("/etc/passwd").expect("/etc/passwd");
     let line = users.lines().find(|line| line.starts_with("nobody:")).expect("a user nobody");
@@ -17,16 +17,16 @@ fn ids() -> (u32, u32) {
     (id(2), id(3))
 }
 
-/// A command that runs the binary without privileges, and the directory its copy lies in: the
-/// original may be where nobody may look.
+/// An unprivileged command that runs the binary, and the directory of its copy: the original can be
+/// in a directory that is not readable for all users.
 pub(crate) fn unprivileged_command() -> (Command, TempDir) {
     let directory = tempfile::Builder::new()
         .permissions(Permissions::from_mode(0o755))
         .tempdir()
         .expect("a directory");
     let binary = directory.path().join("rdv");
-    // Copied by a process of its own: one forked by another test meanwhile would inherit a copy that
-    // is open for writing, and such a file can't be run (ETXTBSY).
+    // Copied by a separate process: a child forked by another test at the same time would inherit a
+    // copy that is open for writing, and such a file cannot be executed (ETXTBSY).
     let copied = Command::new("cp").arg(env!("CARGO_BIN_EXE_rdv")).arg(&binary).status();
     assert!(copied.expect("cp").success(), "a copy of the binary");
     fs::set_permissions(&binary, Permissions::from_mode(0o755)).expect("permissions");

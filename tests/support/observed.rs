@@ -1,4 +1,4 @@
-//! A relay with an admin listener, and one reading of all its metrics.
+//! A relay with an admin listener, and snapshots of all its metrics.
 
 use std::net::SocketAddr;
 use std::ops::Deref;
@@ -9,13 +9,13 @@ use super::request::{Ask, ask};
 use super::response::Response;
 use super::wire::Wire;
 
-/// A relay whose metrics can be read.
+/// A relay with readable metrics.
 pub(crate) struct Observed {
     relay: Relay,
     operators: SocketAddr,
 }
 
-/// All metrics of a moment, in the classic text form.
+/// All metrics at one time, in the classic text format.
 pub(crate) struct Scrape(pub(crate) String);
 
 impl Deref for Observed {
@@ -42,7 +42,7 @@ impl Observed {
         Observed { relay, operators }
     }
 
-    /// Where operators are served.
+    /// Address of the admin listener.
     pub(crate) fn admin_address(&self) -> SocketAddr {
         self.operators
     }
@@ -67,18 +67,18 @@ impl Observed {
     }
 }
 
-/// The flags that make metrics readable.
+/// The flags that enable metrics.
 pub(crate) const ADMIN: [&str; 4] =
     ["--admin-listen", "127.0.0.1:0", "--admin-hosts", "relay.test"];
 
 impl Scrape {
-    /// The value of a series, which has to be there.
+    /// The value of a series, which must exist.
     pub(crate) fn value(&self, series: &str) -> f64 {
         let value = self.find(series);
         value.unwrap_or_else(|| panic!("no {series} in\n{}", self.0))
     }
 
-    /// The value of a series; 0 if it was never counted.
+    /// The value of a series; 0 if it does not exist yet.
     pub(crate) fn count(&self, series: &str) -> f64 {
         self.find(series).unwrap_or(0.0)
     }

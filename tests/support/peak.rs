@@ -1,12 +1,13 @@
-//! How much memory a process has taken.
+//! Peak memory of a process.
 
 use std::fs;
 
 use super::clock::eventually;
 use super::process::{Finished, Process};
 
-/// Waits for its end, and looks at its peak meanwhile, in KiB (`VmHWM`, `proc_pid_status(5)`): that only
-/// grows, so the last look is right but for the last moments.
+/// Waits until the process exits, and reads its peak meanwhile, in KiB (`VmHWM`,
+/// `proc_pid_status(5)`): it never decreases, so the last reading is correct except for the last
+/// moments.
 pub(crate) fn peak_of(mut process: Process) -> (Finished, u64) {
     let path = format!("/proc/{}/status", process.id());
     let mut peak_kib = 0;

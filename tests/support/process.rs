@@ -1,4 +1,4 @@
-//! The `rdv` binary as a child process: its output captured, ended by its id when dropped.
+//! The `rdv` binary as a child process: its output captured, killed by its id when dropped.
 
 use std::fs::File;
 use std::io::{ErrorKind, Read};
@@ -16,15 +16,15 @@ use tempfile::TempDir;
 
 use super::clock::eventually;
 
-/// Names the directory in which a service may make files (systemd.exec(5)).
+/// Names the directory in which a service can create files (systemd.exec(5)).
 pub(crate) const RUNTIME_DIRECTORY: &str = "RUNTIME_DIRECTORY";
-/// The signals that tests send, which must have their usual effect on a child.
+/// The signals that tests send, which must have their default effect on a child.
 const SIGNALS: [Signal; 3] = [Signal::SIGHUP, Signal::SIGINT, Signal::SIGTERM];
 
-/// The same command with the usual effect of these signals. Tests that run in the background of a shell,
-/// or under nohup(1), ignore some, and so would their children. env(1) replaces itself with the
-/// program, so the process id stays that of the program. A user or group is set on what this returns:
-/// it cannot be read from a command, so it would be lost.
+/// The same command with the default effect of these signals. Tests that run in the background of a
+/// shell, or under nohup(1), ignore some, and their children would too. env(1) replaces itself with
+/// the program, so the process id is that of the program. Set a user or group on the returned
+/// command: it cannot be read from a command, so it would be lost.
 pub(crate) fn interruptible(command: Command) -> Command {
     let is_done = command.get_program() == "env";
     if is_done || SIGNALS.iter().all(|signal| ignored() >> (*signal as u32 - 1) & 1 == 0) {
@@ -51,40 +51,40 @@ fn ignored() -> u64 {
     u64::from_str_radix(mask.trim(), 16).expect("a mask")
 }
 
-/// A running child and what it has written so far.
+/// A running child and its output so far.
 pub(crate) struct Process {
     child: Child,
-    /// Where it puts the sockets that it opens by itself, and looks for those of others; kept until
-    /// it has ended.
+    /// Where it creates its own sockets, and looks for those of other processes; kept until it has
+    /// exited.
     runtime: TempDir,
     stdout: Captured,
     stderr: Captured,
 }
 
-/// How a child ended, and all it wrote.
+/// The status and the complete output of a child.
 pub(crate) struct Finished {
     pub(crate) status: ExitStatus,
     pub(crate) stdout: String,
     pub(crate) stderr: String,
-    /// What is in `stdout`, if it is no text.
+    /// The contents of `stdout`, if it is not text.
     pub(crate) output: Vec<u8>,
 }
 
-/// What a child wrote into a pipe. A thread of its own reads it, so that the child never blocks; who asks
-/// reads what the thread has not come to yet, so that whatever was written before is seen.
+/// The output of a child to a pipe. A thread reads it, so that the child never blocks; a caller
+/// also reads what the thread has not read yet, so that everything written before is seen.
 struct Captured {
     shared: Arc<Mutex<Pipe>>,
     reader: Option<JoinHandle<()>>,
 }
 
-/// Our end of the pipe, which never blocks, and what was read from it.
+/// Our end of the pipe, which never blocks, and the bytes read from it.
 struct Pipe {
     file: File,
     text: Vec<u8>,
 }
 
 impl Pipe {
-    /// Reads what is there; whether there can be more.
+    /// Reads the available bytes; returns whether there can be more.
     fn read(&mut self) -> bool {
         let mut buffer = [0; 4096];
         loop {
@@ -108,7 +108,7 @@ impl Captured {
         let reader = thread::spawn(move || {
             loop {
                 let mut polled = [PollFd::new(readable.as_fd(), PollFlags::POLLIN)];
-                // An interrupted wait is as good as one that found something.
+                // An interrupted poll is treated as one with a result.
                 let _ = poll(&mut polled, PollTimeout::NONE);
                 if !ours.lock().expect("lock").read() {
                     break;
@@ -118,7 +118,7 @@ impl Captured {
         Captured { shared, reader: Some(reader) }
     }
 
-    /// What never comes.
+    /// Empty output.
     fn empty() -> Captured {
         let (reading, _) = nix::unistd::pipe().expect("a pipe");
         Captured::start(reading)
@@ -155,7 +155,8 @@ impl Process {
         Process::between(command, input, Stdio::piped())
     }
 
-    /// With these as its standard input and output; what it writes is captured from a pipe of ours only.
+    /// With these as its standard input and output; output is captured only from a pipe created
+    /// here.
     pub(crate) fn between(command: Command, input: Stdio, output: Stdio) -> Process {
         let mut command = interruptible(command);
         command.stdin(input).stdout(output).stderr(Stdio::piped());
@@ -172,7 +173,7 @@ impl Process {
         Process { child, runtime, stdout, stderr }
     }
 
-    /// Its own directory for sockets, unless its command was given another.
+    /// A separate directory for its sockets, unless its command has another.
     pub(crate) fn runtime(&self) -> &Path {
         self.runtime.path()
     }
@@ -189,7 +190,7 @@ impl Process {
         self.stderr.so_far()
     }
 
-    /// Whether it has ended.
+    /// Whether it has exited.
     pub(crate) fn ended(&mut self) -> bool {
         self.child.try_wait().expect("wait").is_some()
     }
@@ -199,7 +200,7 @@ impl Process {
         kill(Pid::from_raw(id), signal).expect("kill");
     }
 
-    /// Waits for its end.
+    /// Waits until it exits.
     pub(crate) fn finish(mut self) -> Finished {
         let status = eventually("the process ends", || self.child.try_wait().expect("wait"));
         let (stdout, stderr) = (self.stdout.drain(), self.stderr.drain());

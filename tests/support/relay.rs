@@ -1,4 +1,4 @@
-//! A relay of one's own for each test, on a port the kernel chose.
+//! A separate relay for each test, on a port chosen by the kernel.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -13,11 +13,11 @@ use super::request::{Ask, ask};
 use super::response::Response;
 use super::wire::Wire;
 
-/// The flags that have public listeners show the lists to requests of these tests.
+/// The flags of relays with public listeners that show the lists to these tests.
 pub(crate) const TRUSTING: [&str; 6] =
     ["--trusted", "127.0.0.0/8", "--trusted", "::1", "--admin-hosts", "relay.test"];
 
-/// A relay that listens.
+/// A listening relay.
 pub(crate) struct Relay {
     process: Process,
     addresses: Vec<SocketAddr>,
@@ -40,12 +40,12 @@ impl Relay {
         Relay::from_command(command, addresses.len())
     }
 
-    /// From a command that was prepared elsewhere and has so many listeners.
+    /// From a prepared command, with this number of listeners.
     pub(crate) fn from_command(command: Command, listeners: usize) -> Relay {
         Relay::from_process(Process::start(command), listeners)
     }
 
-    /// From a process that was started elsewhere and has so many listeners.
+    /// From a started process, with this number of listeners.
     pub(crate) fn from_process(mut process: Process, listeners: usize) -> Relay {
         let addresses = eventually("the relay listens", || {
             let addresses = announced(&process.stdout());
@@ -64,7 +64,7 @@ impl Relay {
         &self.addresses
     }
 
-    /// Whether its process has ended.
+    /// Whether its process has exited.
     pub(crate) fn ended(&mut self) -> bool {
         self.process.ended()
     }
@@ -81,7 +81,7 @@ impl Relay {
         Wire::connect(self.address())
     }
 
-    /// One request on a connection of its own, and its answer.
+    /// One request on a new connection, and its response.
     pub(crate) fn exchange(&self, ask: &Ask) -> Response {
         self.connect().exchange(ask)
     }
@@ -90,7 +90,7 @@ impl Relay {
         self.exchange(&ask("GET", target))
     }
 
-    /// The admin socket that it has opened by itself.
+    /// Its default admin socket.
     pub(crate) fn admin_socket(&self) -> PathBuf {
         self.process.runtime().join(format!("{}.sock", self.address().port()))
     }
@@ -100,12 +100,12 @@ impl Relay {
         Wire::connect_unix(&self.admin_socket()).exchange(ask)
     }
 
-    /// What an operator sees there.
+    /// The response to an operator's `GET`.
     pub(crate) fn admin_get(&self, target: &str) -> Response {
         self.admin_exchange(&ask("GET", target))
     }
 
-    /// Waits until the relay has looked at all that reached it before: a ping comes back.
+    /// Waits until the relay has processed all earlier input: a ping is answered.
     pub(crate) fn await_turn(&self) {
         assert_eq!(self.get("/ping").status(), 200, "the relay is alive");
     }
@@ -120,14 +120,14 @@ impl Relay {
         stream_of(&self.exchange(&ask("POST", "/stream").body(body.to_string())))
     }
 
-    /// The status object of a stream that is held.
+    /// The status object of a retained stream.
     pub(crate) fn status(&self, id: &str) -> Value {
         let answer = self.get(&format!("/stream/{id}/status"));
         assert_eq!(answer.status(), 200, "{}", answer.text());
         answer.json()
     }
 
-    /// Waits until the stream is in this state; its status object then.
+    /// Waits until the stream is in this state, and returns its status object.
     pub(crate) fn await_state(&self, id: &str, state: &str) -> Value {
         let mut last = String::new();
         let found = || {
@@ -151,7 +151,7 @@ impl Relay {
         line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") * 1024
     }
 
-    /// Does something while the relay stands still, so that it finds all of it at once.
+    /// Runs a closure while the relay is stopped, so that it reads all the input in one turn.
     pub(crate) fn while_stopped<T>(&self, act: impl FnOnce() -> T) -> T {
         self.signal(Signal::SIGSTOP);
         let path = format!("/proc/{}/stat", self.process.id());
@@ -168,13 +168,13 @@ impl Relay {
         self.process.signal(signal);
     }
 
-    /// Waits for its end.
+    /// Waits until it exits.
     pub(crate) fn finish(self) -> Finished {
         self.process.finish()
     }
 }
 
-/// The id in the answer to a creation.
+/// The id in the response to a creation.
 pub(crate) fn stream_of(answer: &Response) -> String {
     assert_eq!(answer.status(), 201, "{}", answer.text());
     answer.json()["stream"].as_str().expect("an id").to_owned()

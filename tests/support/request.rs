@@ -1,6 +1,6 @@
-//! Requests as text, written out field by field so that a test controls each byte.
+//! Requests as text, written field by field so that a test controls each byte.
 
-/// A request being put together; `bytes` writes it out.
+/// A request builder; `bytes` returns the request.
 #[derive(Clone)]
 pub(crate) struct Ask {
     line: (String, String, &'static str),
@@ -9,7 +9,7 @@ pub(crate) struct Ask {
     body: Vec<u8>,
 }
 
-/// An HTTP/1.1 request with a `Host` and nothing else.
+/// An HTTP/1.1 request with only a `Host` field.
 pub(crate) fn ask(method: &str, target: &str) -> Ask {
     Ask {
         line: (method.to_owned(), target.to_owned(), "HTTP/1.1"),
@@ -38,17 +38,17 @@ impl Ask {
         self
     }
 
-    /// With `Content-Length`, whatever the body is.
+    /// With `Content-Length`, independent of the body.
     pub(crate) fn length(self, length: usize) -> Ask {
         self.field("Content-Length", &length.to_string())
     }
 
-    /// With `Transfer-Encoding: chunked`; the body is given coded, or sent later.
+    /// With `Transfer-Encoding: chunked`; the body is given encoded, or sent later.
     pub(crate) fn chunked(self) -> Ask {
         self.field("Transfer-Encoding", "chunked")
     }
 
-    /// With these bytes behind the head, and no field about them.
+    /// With these bytes after the head, and no field for them.
     pub(crate) fn raw_body(mut self, body: &[u8]) -> Ask {
         self.body = body.to_vec();
         self
@@ -69,7 +69,7 @@ impl Ask {
         &self.line.0
     }
 
-    /// As it goes over the wire.
+    /// The request on the wire.
     pub(crate) fn bytes(&self) -> Vec<u8> {
         let (method, target, version) = &self.line;
         let line = format!("{method} {target} {version}\r\n");

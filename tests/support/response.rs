@@ -1,13 +1,13 @@
-//! What came back: a head, a body, and how the body ended.
+//! A received response: a head, a body, and how the body ended.
 
 use super::json;
 
-/// How a message ended, as its receiver sees it.
+/// How a message ended, as seen by its receiver.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ending {
     /// By its own framing; for a body without framing, by an orderly close.
     Complete,
-    /// The connection was closed before the framing said so.
+    /// The connection was closed before the end of the framing.
     Closed,
     /// The connection was reset.
     Reset,
@@ -20,7 +20,7 @@ pub(crate) struct Head {
     pub(crate) fields: Vec<(String, String)>,
 }
 
-/// A whole answer.
+/// A complete response.
 #[derive(Clone, Debug)]
 pub(crate) struct Response {
     pub(crate) head: Head,
@@ -29,7 +29,7 @@ pub(crate) struct Response {
 }
 
 impl Head {
-    /// Reads the bytes before the empty line; panics on anything RFC 9112 would not call a head.
+    /// Parses the bytes before the empty line; panics unless they are a head by RFC 9112.
     pub(crate) fn parse(text: &[u8]) -> Head {
         let text = std::str::from_utf8(text).expect("a head is ASCII");
         let mut lines = text.split("\r\n");
@@ -43,13 +43,13 @@ impl Head {
         Head { status, fields: lines.map(field).collect() }
     }
 
-    /// Every value of this field.
+    /// All values of this field.
     pub(crate) fn all(&self, name: &str) -> Vec<&str> {
         let same = |(key, _): &&(String, String)| key.eq_ignore_ascii_case(name);
         self.fields.iter().filter(same).map(|(_, value)| value.as_str()).collect()
     }
 
-    /// The value of this field, which must not be there twice.
+    /// The value of this field, which must occur at most once.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
         let values = self.all(name);
         assert!(values.len() < 2, "{name} is there {} times: {values:?}", values.len());
@@ -63,7 +63,7 @@ impl Head {
         members.filter(|member| !member.is_empty()).collect()
     }
 
-    /// Whether `Connection` says that this is the last answer.
+    /// Whether `Connection` declares this response the last one.
     pub(crate) fn closes(&self) -> bool {
         self.list("Connection").iter().any(|option| option == "CLOSE")
     }

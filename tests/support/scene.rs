@@ -1,21 +1,21 @@
-//! Scenes that many tests open with: one side waits, or both are there.
+//! Common initial states of tests: one side waits, or both are connected.
 
 use super::relay::Relay;
 use super::request::{Ask, ask};
 use super::response::{Ending, Response};
 use super::wire::Wire;
 
-/// How an upload says where its body ends.
+/// The framing of an upload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Framing {
-    /// `Content-Length`, of this many bytes.
+    /// `Content-Length` with this value.
     Length(usize),
     /// `Transfer-Encoding: chunked`.
     Chunked,
 }
 
 impl Framing {
-    /// The upload's head to this stream.
+    /// The head of an upload to this stream.
     pub(crate) fn put(self, id: &str) -> Ask {
         let put = ask("PUT", &format!("/stream/{id}"));
         match self {
@@ -34,7 +34,7 @@ impl Framing {
         }
     }
 
-    /// What ends such a body.
+    /// The end of such a body.
     pub(crate) fn end(self) -> &'static [u8] {
         match self {
             Framing::Length(_) => b"",
@@ -43,7 +43,7 @@ impl Framing {
     }
 }
 
-/// A stream whose two sides are there and which has moved nothing yet.
+/// A stream with both sides connected and no byte transferred.
 pub(crate) struct Pair {
     pub(crate) id: String,
     pub(crate) framing: Framing,
@@ -52,20 +52,20 @@ pub(crate) struct Pair {
 }
 
 impl Pair {
-    /// Sends a piece of the body and reads it at the other end, after the head where it is first.
+    /// Sends a piece of the body and reads it at the other end, after the head if it is the first.
     pub(crate) fn pass(&mut self, data: &[u8]) {
         self.source.send(self.framing.piece(data));
         assert_eq!(self.destination.body(data.len()), data, "what the destination read");
     }
 
-    /// The first piece: the download's head comes with it.
+    /// The first piece: the download's head is read with it.
     pub(crate) fn pass_first(&mut self, data: &[u8]) {
         self.source.send(self.framing.piece(data));
         assert_eq!(self.destination.head().status, 200);
         assert_eq!(self.destination.body(data.len()), data, "what the destination read");
     }
 
-    /// Ends the body; both sides must have come to a good end.
+    /// Ends the body; both sides must end with success.
     pub(crate) fn complete(&mut self) {
         self.source.send(self.framing.end());
         assert_eq!(self.destination.rest(), (Vec::new(), Ending::Complete));
@@ -73,14 +73,14 @@ impl Pair {
     }
 }
 
-/// The answer to a complete upload: 200 with an empty body.
+/// The response to a complete upload: 200 with an empty body.
 pub(crate) fn assert_uploaded(answer: &Response) {
     assert_eq!(answer.status(), 200, "{}", answer.text());
     assert_eq!((answer.text(), answer.ending), ("", Ending::Complete));
 }
 
 impl Relay {
-    /// A source that waits: its head is there, its body is not.
+    /// A waiting source: its head is sent, its body is not.
     pub(crate) fn waiting_source(&self, id: &str, framing: Framing) -> Wire {
         let mut source = self.connect();
         source.ask(&framing.put(id));
@@ -88,12 +88,12 @@ impl Relay {
         source
     }
 
-    /// A destination that waits.
+    /// A waiting destination.
     pub(crate) fn waiting_destination(&self, id: &str) -> Wire {
         self.waiting_with(&ask("GET", &format!("/stream/{id}")), id)
     }
 
-    /// A destination that waits with a request of its own making.
+    /// A waiting destination with a custom request.
     pub(crate) fn waiting_with(&self, get: &Ask, id: &str) -> Wire {
         let mut destination = self.connect();
         destination.ask(get);
@@ -101,17 +101,17 @@ impl Relay {
         destination
     }
 
-    /// A new stream whose sides are both there.
+    /// A new stream with both sides connected.
     pub(crate) fn pair(&self, framing: Framing) -> Pair {
         self.pair_with(framing, |get| get)
     }
 
-    /// The same, with the destination's request changed first.
+    /// The same, with a modified destination's request.
     pub(crate) fn pair_with(&self, framing: Framing, change: impl FnOnce(Ask) -> Ask) -> Pair {
         self.join_with(&self.create(), framing, change)
     }
 
-    /// Two sides for a stream that is there.
+    /// Two sides for an existing stream.
     pub(crate) fn join(&self, id: &str, framing: Framing) -> Pair {
         self.join_with(id, framing, |get| get)
     }
@@ -126,7 +126,7 @@ impl Relay {
         Pair { id, framing, source, destination }
     }
 
-    /// A destination that a source waits for, and whose first byte is still to come.
+    /// A destination that joins a waiting source, before the first byte.
     pub(crate) fn waiting_paired(&self, id: &str) -> Wire {
         let mut destination = self.connect();
         destination.ask(&ask("GET", &format!("/stream/{id}")));
@@ -134,7 +134,7 @@ impl Relay {
         destination
     }
 
-    /// A new destination for a source that waits.
+    /// A new destination for a waiting source.
     pub(crate) fn pair_with_new_destination(
         &self,
         id: String,
@@ -145,7 +145,7 @@ impl Relay {
         Pair { id, framing, source, destination }
     }
 
-    /// A new source for a destination that waits.
+    /// A new source for a waiting destination.
     pub(crate) fn pair_with_new_source(
         &self,
         id: String,
@@ -158,8 +158,8 @@ impl Relay {
         Pair { id, framing, source, destination }
     }
 
-    /// Sends until neither the relay nor a kernel buffer has taken a byte for a while, or until the
-    /// connection breaks.
+    /// Sends until neither the relay nor a kernel buffer has accepted a byte for a while, or until
+    /// the connection breaks.
     pub(crate) fn fill(&self, source: &mut Wire, data: &[u8]) -> usize {
         let (mut sent, mut refusals) = (0, 0);
         while sent < data.len() && refusals < 50 {
@@ -179,7 +179,7 @@ impl Relay {
         sent
     }
 
-    /// A pair whose destination takes as little as the kernel lets it.
+    /// A pair whose destination has the smallest receive buffer that the kernel permits.
     pub(crate) fn narrow_pair(&self, framing: Framing) -> Pair {
         let id = self.create();
         let mut destination = Wire::connect_narrow(self.address());

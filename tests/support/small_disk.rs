@@ -1,4 +1,4 @@
-//! A file system that is soon full.
+//! A small file system.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -7,7 +7,8 @@ use std::process::Command;
 pub(crate) struct SmallDisk(PathBuf);
 
 impl SmallDisk {
-    /// Of so many MiB, over this directory; `None`, with a printed reason, where that is not allowed.
+    /// With this size in MiB, mounted on this directory; `None`, with a printed reason, if that is
+    /// not permitted.
     pub(crate) fn mount(over: &Path, mib: u32) -> Option<SmallDisk> {
         let mut mount = Command::new("mount");
         mount.args(["-t", "tmpfs", "-o", &format!("size={mib}m"), "none"]).arg(over);
@@ -22,7 +23,7 @@ impl SmallDisk {
 
 impl Drop for SmallDisk {
     fn drop(&mut self) {
-        // A lazy one: a child that died late may still stand in it.
+        // A lazy unmount: a child that exited late can still use it as its directory.
         let _ = Command::new("umount").arg("-l").arg(&self.0).status();
     }
 }

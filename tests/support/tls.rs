@@ -1,5 +1,5 @@
-//! TLS in front of servers that speak none, by what others wrote (Python's `ssl`, which is OpenSSL),
-//! with certificates of an authority made for the test.
+//! TLS for plain servers, by a third-party implementation (Python's `ssl`, which is OpenSSL), with
+//! certificates of a test authority.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -14,7 +14,7 @@ use tempfile::TempDir;
 use super::clock::eventually;
 use super::process::Process;
 
-/// A certificate authority of the test's own.
+/// A test certificate authority.
 pub(crate) struct Authority {
     directory: TempDir,
     issuer: Issuer<'static, KeyPair>,
@@ -26,7 +26,7 @@ pub(crate) struct Identity {
     key: PathBuf,
 }
 
-/// TLS in front of a server that speaks none.
+/// A TLS proxy for a plain server.
 pub(crate) struct Terminator {
     port: u16,
     _process: Process,
@@ -51,12 +51,12 @@ impl Authority {
         Authority { directory, issuer: Issuer::new(params, key) }
     }
 
-    /// Its certificate's file.
+    /// The file of its certificate.
     pub(crate) fn file(&self) -> PathBuf {
         self.directory.path().join("authority.pem")
     }
 
-    /// Options that trust it alone.
+    /// Options that trust only this authority.
     pub(crate) fn trusted(&self) -> Options {
         let mut options = Options::default();
         options.trust_only(self.file());
@@ -68,7 +68,7 @@ impl Authority {
         self.signed(&CertificateParams::new(vec![name.to_owned()]).expect("a certificate"))
     }
 
-    /// The same for any wishes.
+    /// The same with custom certificate options.
     pub(crate) fn signed(&self, params: &CertificateParams) -> Identity {
         let key = KeyPair::generate().expect("a key");
         let certificate = params.signed_by(&key, &self.issuer).expect("a certificate");
@@ -81,7 +81,7 @@ impl Authority {
 }
 
 impl Terminator {
-    /// In front of a server at this address; `cut` ends connections without a word.
+    /// A proxy for a server at this address; `cut` closes connections without a close_notify.
     pub(crate) fn start(identity: &Identity, server: SocketAddr, flags: &[&str]) -> Terminator {
         let mut command = Command::new("python3");
         command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/tls.py"));

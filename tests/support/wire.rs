@@ -1,4 +1,4 @@
-//! A raw HTTP/1.x client on one socket: it sends bytes as they are and says how answers ended.
+//! A raw HTTP/1.x client on one socket: it sends exact bytes and reports how responses ended.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -13,26 +13,26 @@ use super::clock::PATIENCE;
 use super::request::Ask;
 use super::response::{Ending, Head, Response};
 
-/// One connection, and what was received on it but not yet taken.
+/// One connection, and the bytes received on it but not yet taken.
 pub(crate) struct Wire {
     stream: TcpStream,
     received: Vec<u8>,
     incoming: Incoming,
 }
 
-/// What is still to come of the body whose head was read last.
+/// The rest of the body whose head was read last.
 enum Incoming {
-    /// This many bytes.
+    /// This number of bytes.
     Length(u64),
-    /// The rest of this chunk, then more chunks; `None` where a size line comes next.
+    /// The rest of this chunk, then more chunks; `None` before a size line.
     Chunked(Option<u64>),
     /// Everything up to the close.
     UntilClose,
-    /// Nothing: the body ended like this.
+    /// Nothing: the body ended in this way.
     Over(Ending),
 }
 
-/// What one read found.
+/// The result of one read.
 enum Arrival {
     Bytes,
     End(Ending),
@@ -44,13 +44,13 @@ impl Wire {
         Wire::over(stream)
     }
 
-    /// Connects to a Unix socket; what is TCP's alone cannot be done on it.
+    /// Connects to a Unix socket; methods specific to TCP do not work on it.
     pub(crate) fn connect_unix(path: &Path) -> Wire {
         let stream = UnixStream::connect(path).expect("connect to the relay's socket");
         Wire::timed(TcpStream::from(OwnedFd::from(stream)))
     }
 
-    /// Connects with the smallest receive buffer, so that what is not read stays with the sender.
+    /// Connects with the smallest receive buffer, so that unread bytes stay with the sender.
     pub(crate) fn connect_narrow(address: SocketAddr) -> Wire {
         let socket = Socket::new(Domain::for_address(address), Type::STREAM, None).expect("socket");
         socket.set_recv_buffer_size(4096).expect("SO_RCVBUF");
@@ -58,7 +58,7 @@ impl Wire {
         Wire::over(socket.into())
     }
 
-    /// Speaks over a connection that is already there.
+    /// Uses an existing connection.
     pub(crate) fn over(stream: TcpStream) -> Wire {
         stream.set_nodelay(true).expect("TCP_NODELAY");
         Wire::timed(stream)
@@ -85,7 +85,8 @@ impl Wire {
         self.try_send(bytes).expect("send to the relay");
     }
 
-    /// Sends all of it, or says why not; that the peer neither reads nor closes is no answer.
+    /// Sends all of it, or returns the error; a peer that neither reads nor closes is a failure of
+    /// the test.
     pub(crate) fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
         let sent = (&self.stream).write_all(bytes.as_ref());
         let stalled = matches!(&sent, Err(error) if error.kind() == ErrorKind::WouldBlock);
@@ -93,12 +94,12 @@ impl Wire {
         sent
     }
 
-    /// Sends a request without waiting for its answer.
+    /// Sends a request without waiting for its response.
     pub(crate) fn ask(&mut self, ask: &Ask) {
         self.send(ask.bytes());
     }
 
-    /// Sends until the peer takes no more for now; `None` once the connection is broken.
+    /// Sends until the write would block; `None` once the connection is broken.
     pub(crate) fn send_what_fits(&mut self, bytes: &[u8]) -> Option<usize> {
         self.stream.set_nonblocking(true).expect("O_NONBLOCK");
         let sent = (&self.stream).write(bytes);
@@ -110,32 +111,32 @@ impl Wire {
         }
     }
 
-    /// Sends a request and reads its whole answer.
+    /// Sends a request and reads its complete response.
     pub(crate) fn exchange(&mut self, ask: &Ask) -> Response {
         self.ask(ask);
         self.response_to(ask.method())
     }
 
-    /// Reads a whole answer (to anything but `HEAD`).
+    /// Reads a complete response (to anything but `HEAD`).
     pub(crate) fn response(&mut self) -> Response {
         self.response_to("GET")
     }
 
-    /// Reads a whole answer to a request with this method.
+    /// Reads a complete response to a request with this method.
     pub(crate) fn response_to(&mut self, method: &str) -> Response {
         let head = self.head_to(method);
         let (body, ending) = self.rest();
         Response { head, body, ending }
     }
 
-    /// Reads a whole answer (to anything but `HEAD`), or how the connection ended without one.
+    /// Reads a complete response (to anything but `HEAD`), or how the connection ended without one.
     pub(crate) fn try_response(&mut self) -> Result<Response, Ending> {
         let head = self.try_head("GET")?;
         let (body, ending) = self.rest();
         Ok(Response { head, body, ending })
     }
 
-    /// Reads the head of an answer (to anything but `HEAD`); its body is next.
+    /// Reads the head of a response (to anything but `HEAD`); its body is next.
     pub(crate) fn head(&mut self) -> Head {
         self.head_to("GET")
     }
@@ -151,7 +152,7 @@ impl Wire {
         Ok(head)
     }
 
-    /// Whether a whole answer of success came; the connection may also end without any answer.
+    /// Whether the response was a complete success; the connection can also end without a response.
     pub(crate) fn succeeded(&mut self) -> bool {
         let success = self.try_head("GET").is_ok_and(|head| head.status == 200);
         success && self.rest().1 == Ending::Complete
@@ -162,7 +163,7 @@ impl Wire {
         assert_eq!(self.head().status, 100);
     }
 
-    /// Reads this many bytes of the body; panics if it ends before.
+    /// Reads this number of bytes of the body; panics if it ends before.
     pub(crate) fn body(&mut self, count: usize) -> Vec<u8> {
         let mut body = Vec::new();
         while body.len() < count {
@@ -173,7 +174,7 @@ impl Wire {
         body
     }
 
-    /// Reads this many bytes of the body and drops them; panics if it ends before.
+    /// Reads and discards this number of bytes of the body; panics if it ends before.
     pub(crate) fn skip(&mut self, count: usize) {
         let mut skipped = 0;
         while skipped < count {
@@ -183,7 +184,7 @@ impl Wire {
         }
     }
 
-    /// Reads what is left of the body, and how it ended.
+    /// Reads the rest of the body, and how it ended.
     pub(crate) fn rest(&mut self) -> (Vec<u8>, Ending) {
         let mut body = Vec::new();
         loop {
@@ -195,7 +196,7 @@ impl Wire {
         }
     }
 
-    /// Some bytes of the body, at most `most`; none once it is over.
+    /// At most `most` bytes of the body; none at its end.
     pub(crate) fn read_some(&mut self, most: usize) -> Vec<u8> {
         loop {
             let left = match self.incoming {
@@ -233,7 +234,7 @@ impl Wire {
         }
     }
 
-    /// Reads a size line, and the empty line before it where a chunk just ended.
+    /// Reads a size line, and the empty line before it after a chunk.
     fn next_chunk(&mut self) {
         let within = matches!(self.incoming, Incoming::Chunked(Some(0)));
         let line = if within { self.read_past(b"\r\n") } else { Ok(Vec::new()) };
@@ -260,7 +261,7 @@ impl Wire {
         }
     }
 
-    /// Takes what comes before `mark`, and drops the mark.
+    /// Takes the bytes before `mark`, and discards the mark.
     fn read_past(&mut self, mark: &[u8]) -> Result<Vec<u8>, Ending> {
         loop {
             if let Some(at) = self.received.windows(mark.len()).position(|bytes| bytes == mark) {
@@ -307,13 +308,13 @@ impl Wire {
         }
     }
 
-    /// Nothing more comes but the end of the connection.
+    /// Only the end of the connection follows.
     pub(crate) fn expect_end(&mut self) {
         let (bytes, _ending) = self.read_to_end();
         assert!(bytes.is_empty(), "more came: {:?}", String::from_utf8_lossy(&bytes));
     }
 
-    /// Nothing has come so far, not even an end.
+    /// Nothing was received so far, not even an end.
     pub(crate) fn assert_silent(&mut self) {
         assert!(self.received.is_empty(), "bytes came: {:?}", self.shown());
         self.stream.set_nonblocking(true).expect("O_NONBLOCK");
@@ -323,22 +324,17 @@ impl Wire {
         assert!(silent, "not silent: {found:?}");
     }
 
-    /// How many received bytes were not read yet.
-    pub(crate) fn unread_bytes(&self) -> u64 {
-        rustix::io::ioctl_fionread(&self.stream).expect("FIONREAD")
-    }
-
-    /// Says FIN and goes on reading.
+    /// Sends FIN and continues to read.
     pub(crate) fn finish_sending(&mut self) {
         self.stream.shutdown(Shutdown::Write).expect("shutdown");
     }
 
-    /// Leaves with a reset instead of a FIN.
+    /// Disconnects with a reset instead of a FIN.
     pub(crate) fn reset(self) {
         SockRef::from(&self.stream).set_linger(Some(Duration::ZERO)).expect("SO_LINGER");
     }
 
-    /// Leaves as `way` says.
+    /// Disconnects in this way.
     pub(crate) fn leave(self, way: Leaving) {
         match way {
             Leaving::Close => drop(self),
@@ -351,7 +347,7 @@ impl Wire {
     }
 }
 
-/// How a peer goes away.
+/// How a peer disconnects.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Leaving {
     /// With a FIN.
@@ -360,7 +356,7 @@ pub(crate) enum Leaving {
     Reset,
 }
 
-/// Both ways to go away.
+/// Both ways to disconnect.
 pub(crate) const LEAVINGS: [Leaving; 2] = [Leaving::Close, Leaving::Reset];
 
 fn framing(head: &Head, method: &str) -> Incoming {

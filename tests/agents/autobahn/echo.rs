@@ -1,4 +1,4 @@
-//! Two ends that send every message back, on nothing but the codec and blocking sockets.
+//! Two peers that echo every message, using only the codec and blocking sockets.
 
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -13,18 +13,18 @@ const MESSAGE_MAX: usize = 17 << 20;
 
 const LIMITS: HeadLimits = HeadLimits { bytes: 16 << 10, target_bytes: 8 << 10 };
 
-/// The key and the answer of the example in RFC 6455, section 1.3.
+/// Key and response of the example in RFC 6455, section 1.3.
 const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
 const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 
-/// Starts a server that lives as long as the test's process, and says where.
+/// Starts a server that runs until the test process exits, and returns its address.
 pub(crate) fn serve() -> SocketAddr {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
     let address = listener.local_addr().expect("its address");
     thread::spawn(move || {
         for stream in listener.incoming().flatten() {
             thread::spawn(move || {
-                // A peer that breaks off on purpose is no fault of this end.
+                // A peer that disconnects on purpose is not an error of this end.
                 let _ = accept(stream);
             });
         }
@@ -32,12 +32,12 @@ pub(crate) fn serve() -> SocketAddr {
     address
 }
 
-/// Opens a WebSocket with this target and sends back what comes, until its end.
+/// Opens a WebSocket with this target and echoes messages until it closes.
 pub(crate) fn call(server: SocketAddr, target: &str) -> io::Result<()> {
     open(server, target, send_back)
 }
 
-/// Opens a WebSocket with this target and returns what comes, until its end.
+/// Opens a WebSocket with this target and returns the messages received until it closes.
 pub(crate) fn messages_for_target(server: SocketAddr, target: &str) -> io::Result<Vec<Message>> {
     let mut messages = Vec::new();
     open(server, target, |_, message| messages.push(message)).map(|()| messages)
@@ -59,7 +59,7 @@ fn open(server: SocketAddr, target: &str, act: impl FnMut(&mut Codec, Message)) 
     exchange(stream, codec, act)
 }
 
-/// Answers the request for a WebSocket, then sends back what comes.
+/// Accepts the upgrade, then echoes messages.
 fn accept(mut stream: TcpStream) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let (head, rest) = read_head(&mut stream)?;
@@ -77,7 +77,7 @@ fn accept(mut stream: TcpStream) -> io::Result<()> {
     exchange(stream, codec, send_back)
 }
 
-/// A head with its empty line, and what came behind it.
+/// A head with its empty line, and the bytes after it.
 fn read_head(stream: &mut TcpStream) -> io::Result<(Vec<u8>, Vec<u8>)> {
     let mut head = Vec::new();
     loop {
@@ -102,7 +102,7 @@ fn send_back(codec: &mut Codec, message: Message) {
     }
 }
 
-/// Moves bytes until the end, and acts on every message.
+/// Reads until the end, and handles every message.
 fn exchange(
     mut stream: TcpStream,
     mut codec: Codec,
@@ -124,8 +124,8 @@ fn exchange(
             count => codec.received(&piece[..count]),
         }
     }
-    // Closing with bytes unread would reset the connection, and the close frame could be lost.
-    // What the peer does behind the end is its own affair.
+    // Closing with unread bytes would reset the connection and could drop the close frame. Bytes
+    // after the end are ignored.
     let _ = stream.shutdown(Shutdown::Write);
     let _ = io::copy(&mut stream, &mut io::sink());
     Ok(())

@@ -1,8 +1,8 @@
-//! Conformance to RFC 6455, judged by the Autobahn test suite: its fuzzing client against a server on
-//! the codec, and a client on the codec against its fuzzing server. Without the suite, which
-//! `tests/agents/autobahn/install` installs, nothing is checked, and that is said.
+//! Conformance to RFC 6455, checked by the Autobahn test suite: its fuzzing client against a server
+//! on the codec, and a client on the codec against its fuzzing server. Without the suite, which
+//! `tests/agents/autobahn/install` installs, this is skipped with a message.
 //!
-//! Left out are the groups 12 and 13: they test compression (RFC 7692), which is not offered.
+//! The groups 12 and 13 are skipped: they test compression (RFC 7692), which is not offered.
 
 mod echo;
 use std::collections::BTreeMap;
@@ -15,16 +15,16 @@ use crate::support::{Process, eventually};
 use rdv::mux::codec::Message;
 use serde_json::{Value, json};
 
-/// Cases in which the suite allows another order, too, and why it is ours.
+/// Cases in which the suite accepts several behaviours, and what this codec does.
 const NON_STRICT: [(&str, &str); 2] = [
     ("6.4.3", "text is judged with the end of its frame, not in the middle of it"),
     ("6.4.4", "the same, its bytes one by one"),
 ];
 
-/// The cases of the groups 1 to 7, 9 and 10.
+/// The number of cases in the groups 1 to 7, 9 and 10.
 const CASES: usize = 301;
 
-/// What the suite calls this end.
+/// The name of this end in the suite.
 const AGENT: &str = "rdv";
 
 #[test]
@@ -47,7 +47,7 @@ fn the_dialling_end_passes_the_suite() {
     let scene = tempfile::tempdir().expect("a directory");
     let mut command = Command::new(suite.join("bin/python"));
     command.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/agents/autobahn/serve.py"));
-    // The port in it is replaced by that of the listening socket.
+    // Its port is replaced by that of the listening socket.
     let url = json!("ws://127.0.0.1:1");
     command.arg(specification(scene.path(), "url", &url)).current_dir(scene.path());
     let server = Process::start(command);
@@ -60,7 +60,7 @@ fn the_dialling_end_passes_the_suite() {
     let count = echo::messages_for_target(server_address, "/getCaseCount").expect("an answer");
     assert_eq!(count.first(), Some(&Message::Text(CASES.to_string().into())));
     for case in 1..=CASES {
-        // Some cases end without a close frame, or with a reset; the report judges.
+        // Some cases end without a close frame, or with a reset; the report decides.
         let _ = echo::call(server_address, &format!("/runCase?case={case}&agent={AGENT}"));
     }
     echo::messages_for_target(server_address, &format!("/updateReports?agent={AGENT}"))
@@ -82,7 +82,7 @@ fn suite() -> Option<PathBuf> {
     None
 }
 
-/// The file that tells the suite what to do, with one member of its own.
+/// The suite's configuration file, with one member set.
 fn specification(directory: &Path, name: &str, value: &Value) -> PathBuf {
     let path = directory.join("specification.json");
     let text = json!({
@@ -96,7 +96,7 @@ fn specification(directory: &Path, name: &str, value: &Value) -> PathBuf {
     path
 }
 
-/// Every case is passed; where the suite calls it less than strict, it is one of those known.
+/// Every case passes; those the suite calls non-strict are the known ones.
 fn judge(directory: &Path) {
     let text = fs::read_to_string(directory.join("report/index.json")).expect("a report");
     let report: Value = serde_json::from_str(&text).expect("JSON");

@@ -1,5 +1,5 @@
-//! The API as the agent asks it: framing, what goes on and what does not, early answers, answers
-//! that break off, connections kept.
+//! Requests of the agent to the API: framing, forwarded and dropped fields, early responses,
+//! truncated responses, kept-alive connections.
 
 use std::io::{self, Read as _, Write as _};
 use std::net::Shutdown;
@@ -175,7 +175,7 @@ fn connections_are_reused() {
         assert_eq!(text(api.forward(get("/"))), "hi");
     }
     assert_eq!(server.connections(), 1);
-    // A second one, while the body of the first is not read.
+    // A second request, while the body of the first is not read.
     let first = api.forward(get("/"));
     assert_eq!(text(api.forward(get("/"))), "hi");
     assert_eq!(text(first), "hi");
@@ -184,7 +184,7 @@ fn connections_are_reused() {
 
 #[test]
 fn idempotent_requests_are_retried_when_a_reused_connection_fails() {
-    // Each connection answers once; the second request on it is read, and not answered.
+    // Each connection gets one response; the second request on it is read, and gets none.
     let server = Server::start(|connection| {
         connection.request()?;
         connection.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi")?;
@@ -249,12 +249,12 @@ fn an_early_response_stops_the_request_body() {
         let answer = api(&server).forward(request(Method::PUT, "/", body));
         assert_eq!(answer.status(), 413);
         assert_eq!(text(answer), "long");
-        // Nobody reads the body any more: it was dropped.
+        // The body is no longer read: it was dropped.
         assert!(told.recv().is_err());
     }
 }
 
-/// Never ends; the other end of the channel knows when nobody reads it any more.
+/// Never ends; the other end of the channel is notified when it is dropped.
 struct Endless(#[expect(dead_code, reason = "dropping it is what it is for")] mpsc::Sender<()>);
 
 impl io::Read for Endless {
@@ -315,7 +315,7 @@ fn dropping_a_response_closes_the_connection() {
     let server = Server::start(|connection| {
         let head = connection.head()?;
         connection.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n")?;
-        // Until the other end has gone.
+        // Until the other end closes.
         assert!(connection.line().is_err());
         Ok(Some(head))
     });

@@ -1,4 +1,4 @@
-//! The command: an API at a relay, played by the library's server; connections lost and made again,
+//! The command, with the library's server in place of a relay: lost connections and reconnects,
 //! refusals, and the end.
 
 use std::fs;
@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use crate::expose::server::Server;
 use crate::support::{Finished, PATIENCE, Process, eventually, is_pattern, pattern};
 
-/// A relay that knows no names.
+/// A relay without names.
 struct RelayLike {
     server: SocketServer,
     events: Receiver<ConnectionEvent>,
@@ -45,17 +45,17 @@ impl RelayLike {
     }
 }
 
-/// The command, with the name `billing`.
+/// The command with the name `billing`.
 pub(crate) fn expose(api: &str, relay: &str, flags: &[&str]) -> Process {
     Process::rdv(&[&["expose", "billing", api, "--relay", relay], flags].concat())
 }
 
-/// Where this API is.
+/// Address of this API.
 pub(crate) fn url(api: &Server) -> String {
     format!("http://{}", api.address())
 }
 
-/// An API that says back what it was sent.
+/// An API that echoes what it receives.
 pub(crate) fn echo() -> Server {
     Server::start(|connection| {
         loop {
@@ -183,7 +183,7 @@ fn events_are_forwarded_as_they_are_sent() {
     end(process);
 }
 
-/// A child that is ended by its id.
+/// A child that is killed by its id.
 struct Ended(Child);
 
 impl Drop for Ended {
@@ -217,7 +217,7 @@ fn files_of_a_common_web_server_are_reached() {
         is_pattern(3, 1 << 20, &back).expect("the file");
     }
     assert_eq!(ask(&agent, Method::GET, "/b.bin", ()).status(), 404);
-    // It answers early, and closes.
+    // It responds early, and closes.
     let refused = ask(&agent, Method::PUT, "/a.bin", vec![0; 1 << 20]);
     assert!(matches!(refused.status().as_u16(), 501 | 502), "{}", refused.status());
     end(process);
@@ -261,7 +261,7 @@ fn permanent_close_codes_end_the_command() {
     }
 }
 
-/// Answers every connection so, without reading more than its head.
+/// Sends this response on every connection after the head of the request.
 fn relay_answering(answer: &'static str) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("bind");
     let address = listener.local_addr().expect("an address");
@@ -332,7 +332,7 @@ fn once_makes_a_single_attempt() {
     assert_eq!(finished.status.code(), Some(5), "{}", finished.stderr);
 }
 
-/// An API that answers when it is told to, the asker, and the command that serves.
+/// An API that responds on request, the client, and the command that serves.
 fn call_in_flight() -> (Server, RelayLike, Process, thread::JoinHandle<Option<Vec<u8>>>) {
     let api = Server::start(|connection| {
         let head = connection.head()?;

@@ -1,14 +1,15 @@
-//! Heads as large as they may be, and larger: one exchange is refused, and no other one suffers.
+//! Heads of the maximum size, and larger: one exchange is refused, and no other is affected.
 
 use crate::expose::command::{end, url};
 use crate::expose::server::{Connection, Request, Server};
 use crate::expose::through_relay::exposed;
 use crate::support::{Ask, Relay, Wire, ask};
 
-/// What frames carry of a head, in bytes.
+/// Frame bytes available for a head.
 const FRAME_BYTES: usize = 64 << 10;
 
-/// An API whose answer has as many fields, and as many bytes in one more, as the path says.
+/// An API whose response has the number of fields, and the number of bytes in one more, given in
+/// the path.
 fn api() -> Server {
     Server::start(|connection| {
         loop {
@@ -31,7 +32,7 @@ fn answer(connection: &mut Connection, request: &Request) -> std::io::Result<()>
     ))
 }
 
-/// With so many fields, its host and this one's `Connection` among them.
+/// With this number of fields, including its host and this client's `Connection`.
 fn with_fields(target: &str, count: usize) -> Ask {
     (2..count).fold(ask("GET", target).closing(), |ask, _| ask.field("X-Many", "1"))
 }
@@ -42,7 +43,7 @@ fn heads_up_to_the_limit_pass_and_only_longer_ones_are_refused() {
         let api = api();
         let relay = Relay::start(&["--max-head", "1MiB"]);
         let process = exposed(&url(&api), &relay, &["--tunnels", spares]);
-        // It is under way all the time.
+        // In progress during all of them.
         let mut other = Wire::connect(relay.address());
         other.send("PUT /api/billing/0 HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\n");
         let long = |bytes: usize| ask("GET", "/api/billing/0").field("X-Long", &"x".repeat(bytes));

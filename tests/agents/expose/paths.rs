@@ -1,4 +1,4 @@
-//! Redirects and cookies of an API that knows nothing of its public prefix, as curl follows them.
+//! Redirects and cookies of an API that is unaware of its public prefix, followed by curl.
 
 use std::process::Command;
 
@@ -7,7 +7,7 @@ use crate::expose::server::{Connection, Request, Server};
 use crate::expose::through_relay::exposed;
 use crate::support::Relay;
 
-/// An API that sends visitors without its cookie to log in first.
+/// An API that redirects visitors without its cookie to a login.
 fn api() -> Server {
     Server::start(|connection| {
         loop {
@@ -32,7 +32,7 @@ fn answer(connection: &mut Connection, request: &Request) -> std::io::Result<()>
     connection.send(format!("HTTP/1.1 {answer}"))
 }
 
-/// What curl gets at the end of all redirects, with its status and URL.
+/// The response to curl after all redirects, with its status and URL.
 fn followed(url: &str) -> String {
     let curl = Command::new("curl")
         .args([

@@ -1,4 +1,4 @@
-//! The relay's end of tunnels, by hand.
+//! The relay's end of tunnels, without a relay.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -7,21 +7,21 @@ use std::thread;
 
 use crate::support::{PATIENCE, Wire};
 
-/// Where tunnels arrive.
+/// Accepts tunnels.
 pub(crate) struct RelayEnd {
     address: SocketAddr,
     spares: Receiver<(Vec<String>, TcpStream)>,
 }
 
 impl RelayEnd {
-    /// Takes every one.
+    /// Accepts every tunnel.
     pub(crate) fn new() -> RelayEnd {
         RelayEnd::answering(
             "HTTP/1.1 101 X\r\nConnection: Upgrade\r\nUpgrade: rdv.spare.v1\r\n\r\n",
         )
     }
 
-    /// Answers each upgrade so.
+    /// Sends this response to each upgrade.
     pub(crate) fn answering(answer: &'static str) -> RelayEnd {
         let listener = TcpListener::bind("127.0.0.1:0").expect("bind");
         let address = listener.local_addr().expect("an address");
@@ -52,7 +52,7 @@ impl RelayEnd {
         format!("http://{}", self.address)
     }
 
-    /// The next tunnel, and the lines it was asked for with.
+    /// The next tunnel, and the request lines of its upgrade.
     pub(crate) fn tunnel_and_head(&self) -> (Wire, Vec<String>) {
         let (lines, socket) = self.spares.recv_timeout(PATIENCE).expect("a tunnel");
         (Wire::over(socket), lines)
@@ -63,7 +63,7 @@ impl RelayEnd {
         self.tunnel_and_head().0
     }
 
-    /// Those that came and were not asked for.
+    /// Tunnels that were opened and not taken yet.
     pub(crate) fn unexpected_connections(&self) -> usize {
         self.spares.try_iter().count()
     }

@@ -1,5 +1,5 @@
-//! One end falls silent, as behind a cut line: the other one notices by its heartbeat, nobody waits
-//! for ever, and both find each other again.
+//! One end becomes silent, as after a network failure: the other detects it by its heartbeat, no
+//! exchange hangs, and both reconnect.
 
 use std::sync::mpsc;
 
@@ -9,7 +9,7 @@ use crate::expose::command::{echo, end, expose, url};
 use crate::expose::server::Server;
 use crate::support::{Ending, PATIENCE, Relay, Wire, ask, eventually};
 
-/// A call is answered, sooner or later.
+/// A call gets a response eventually.
 fn await_call(relay: &Relay) {
     eventually("calls are answered", || {
         (relay.exchange(&ask("GET", "/api/billing/")).status() == 200).then_some(())
@@ -50,7 +50,7 @@ fn calls_of_an_unresponsive_agent_are_ended() {
             arrivals.recv_timeout(PATIENCE).expect("a call at the API");
         }
         process.signal(Signal::SIGSTOP);
-        // Each read gives up long before an answer or a transfer would be given up.
+        // Each read times out long before the response or transfer does.
         assert_ne!(begun.rest().1, Ending::Complete, "{spares}");
         assert_eq!(held.response().status(), 502, "{spares}");
         process.signal(Signal::SIGCONT);

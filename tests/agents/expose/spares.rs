@@ -1,5 +1,5 @@
-//! Spare connections: requests of the relay as plain HTTP, answers framed so that what breaks off is
-//! seen, and new connections for those that are lost.
+//! Spare connections: requests of the relay as plain HTTP, responses framed so that a truncation is
+//! detected, and replacements for lost connections.
 
 use std::io::Write as _;
 use std::sync::mpsc::{self, Receiver};
@@ -19,7 +19,7 @@ struct Scene {
     served: Receiver<Served>,
 }
 
-/// So many tunnels of an agent with this API.
+/// The tunnels of an agent with this API, in this number.
 fn scene(api: &Server, count: usize) -> Scene {
     let relay = RelayEnd::new();
     let (tell, served) = mpsc::channel();
@@ -50,7 +50,7 @@ impl Scene {
     }
 }
 
-/// An API that says back what it was sent.
+/// An API that echoes what it receives.
 fn echo() -> Server {
     Server::start(|connection| {
         loop {
@@ -65,7 +65,7 @@ fn echo() -> Server {
     })
 }
 
-/// Sends these bytes to whoever asks, and closes.
+/// Sends these bytes on every connection, and closes it.
 fn sending(wire: impl Into<Vec<u8>>) -> Server {
     let wire = wire.into();
     Server::start(move |connection| {
@@ -261,7 +261,7 @@ fn an_early_response_is_forwarded_and_the_rest_of_the_request_unread() {
     let response = spare.response();
     assert_eq!((response.status(), response.text()), (413, "long"));
     assert_eq!(response.ending, Ending::Complete);
-    // What follows on the connection would be the rest of the body: it ends.
+    // Bytes after this on the connection would be read as the rest of the body, so it closes.
     assert!(spare.try_response().is_err());
     scene.relay.tunnel();
 }
@@ -302,7 +302,7 @@ fn an_interrupted_request_is_incomplete_at_the_api() {
     spare.send("PUT /x HTTP/1.1\r\nHost: h\r\nContent-Length: 1000\r\n\r\nhalf");
     drop(spare);
     let came = api.request();
-    // The end may overtake what came before it.
+    // The end can arrive before the data that precedes it.
     assert!(!came.whole && b"half".starts_with(&came.body), "{came:?}");
 }
 

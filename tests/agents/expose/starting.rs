@@ -1,4 +1,4 @@
-//! The start of the command: arguments as they are usually typed, and a name that is still reserved.
+//! Starting the command: arguments as usually typed, and a name that is still reserved.
 
 use nix::sys::signal::Signal;
 

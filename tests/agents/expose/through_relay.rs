@@ -1,4 +1,4 @@
-//! The command at the relay itself: names, tunnels, take-overs.
+//! The command at a relay: names, tunnels, take-overs.
 
 use std::sync::mpsc;
 
@@ -9,7 +9,7 @@ use crate::support::{
     pattern,
 };
 
-/// An agent that is there, and what it printed.
+/// A connected agent, and its output.
 pub(crate) fn exposed(api: &str, relay: &Relay, flags: &[&str]) -> Process {
     let process = expose(api, &relay.url(""), flags);
     let shown = format!("{}\n", relay.url("/api/billing"));
@@ -140,7 +140,7 @@ fn a_client_disconnect_closes_the_connection_to_a_silent_api() {
                 let _ = called.send(());
                 connection.send(begun)?;
                 connection.await_release()?;
-                // Nothing more is sent: only the other end's end is seen.
+                // No more is sent: only the end of the other side is detected.
                 let _ = connection.line();
                 Ok(Some(head))
             });

@@ -1,4 +1,4 @@
-//! Tokens: a relay that asks for them, and the commands that show theirs.
+//! Tokens: a relay that requires them, and the commands that send them.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,8 @@ use crate::support::{Process, Relay, ask, eventually};
 const BILLING: &str = "billing-0123456789abcdef";
 const ANY: &str = "any-0123456789abcdef-any";
 
-/// A relay whose agents need tokens, with an API for them, and where the tests keep theirs.
+/// A relay that requires tokens of agents, with an API for them, and the directory of the token
+/// files.
 struct Guarded {
     api: Server,
     relay: Relay,
@@ -44,7 +45,7 @@ impl Guarded {
             command.arg("--token-file").arg(file);
         }
         command.env("RDV_CLIENT_CONFIG", "/dev/null").env("RDV_SOCKET_TOKEN", variable);
-        // The name is kept for a while for whoever knows its secret.
+        // The name is reserved for a while for the owner of its secret.
         command.env("RDV_SOCKET_SECRET", "the same each time");
         Process::start(command)
     }

@@ -1,4 +1,4 @@
-//! What works from the description alone: a tester, and a client that is generated from it.
+//! Clients that only know the description: a tester, and a generated client.
 
 use std::fs;
 use std::process::{Command, Output};
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::openapi::house::{Installed, Service, expose, installed, sibling_file};
 use crate::support::{Relay, parse};
 
-/// Runs it to its end; it must succeed.
+/// Runs it to completion; it must succeed.
 fn run(mut command: Command) -> Output {
     let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
     let said = [&output.stdout[..], &output.stderr].concat();
@@ -17,7 +17,7 @@ fn run(mut command: Command) -> Output {
     output
 }
 
-/// What Schemathesis found: operations tested, failures, and errors.
+/// The result of Schemathesis: operations tested, failures, and errors.
 fn verdict(installed: &Installed, description: &str, more: &[&str]) -> Value {
     let scene = tempfile::tempdir().expect("a directory");
     // The same examples in each run; the framework's Allow names one method of several.
@@ -49,7 +49,7 @@ fn an_api_tester_gets_the_same_results_with_and_without_the_relay() {
         let to = ["--url", &service.url("")];
         verdict(&installed, &service.url("/openapi.json"), &to)
     };
-    // It follows the `servers` of the description.
+    // It uses the `servers` of the description.
     let relayed = || {
         let (service, relay) = (Service::start(&installed), Relay::start(&[]));
         let _agent = expose(&service, &relay, &[]);
@@ -92,7 +92,7 @@ fn redirects_stay_on_the_relay_with_the_host_of_the_client() {
     let Some(installed) = installed() else { return };
     let (service, relay) = (Service::start(&installed), Relay::start(&[]));
     let _agent = expose(&service, &relay, &["--host", "client"]);
-    // The framework moves those who ask with a slash too many.
+    // The framework redirects requests with an extra slash.
     let moved = relay.get("/api/store/articles/");
     assert_eq!(moved.status(), 307);
     let there = moved.head.get("Location").expect("a Location");

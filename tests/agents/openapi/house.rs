@@ -8,16 +8,17 @@ use tempfile::TempDir;
 
 use crate::support::{Process, Relay, eventually};
 
-/// The folder that `tests/agents/openapi/install` fills.
+/// The directory created by `tests/agents/openapi/install`.
 pub(crate) struct Installed(PathBuf);
 
-/// Where it is; `None`, with a note, where it is not. A folder that `RDV_OPENAPI` names must have it.
+/// Its path; `None`, with a note, if it is not installed. A directory named by `RDV_OPENAPI` must
+/// contain it.
 pub(crate) fn installed() -> Option<Installed> {
     let here = || Path::new(env!("CARGO_MANIFEST_DIR")).join("target/openapi");
     let named = std::env::var_os("RDV_OPENAPI").map(PathBuf::from);
     let is_named = named.is_some();
     let folder = named.unwrap_or_else(here);
-    // Written last, so that half an installation is none.
+    // Written last, so that a partial installation does not count.
     if folder.join("installed").exists() {
         return Some(Installed(folder));
     }
@@ -29,13 +30,13 @@ pub(crate) fn installed() -> Option<Installed> {
     None
 }
 
-/// A file beside this one.
+/// A file next to this one.
 pub(crate) fn sibling_file(name: &str) -> String {
     format!("{}/tests/agents/openapi/{name}", env!("CARGO_MANIFEST_DIR"))
 }
 
 impl Installed {
-    /// A command of it, such as `python`.
+    /// One of its commands, such as `python`.
     pub(crate) fn command_line(&self, program: &str, arguments: &[&str]) -> Vec<String> {
         let program = self.0.join("bin").join(program);
         let program = program.to_str().expect("UTF-8").to_owned();
@@ -45,12 +46,12 @@ impl Installed {
     /// The same, ready to run.
     pub(crate) fn command(&self, program: &str, arguments: &[&str]) -> Command {
         let mut command = ready(&self.command_line(program, arguments));
-        // The generator of clients looks for its formatter there.
+        // The generator of clients finds its formatter there.
         command.env("PATH", self.0.join("bin"));
         command
     }
 
-    /// How the service is started, to be found below `/api/store`.
+    /// The command that starts the service, reachable below `/api/store`.
     pub(crate) fn serving(&self) -> Vec<String> {
         let place = sibling_file("");
         let flags = ["-B", "-m", "uvicorn", "service:app", "--port", "0", "--no-access-log"];
@@ -59,17 +60,17 @@ impl Installed {
     }
 }
 
-/// A command from its words, which minds no proxy.
+/// A command from its words, without proxies.
 pub(crate) fn ready(words: &[String]) -> Command {
     let mut command = Command::new(&words[0]);
     command.args(&words[1..]).env("no_proxy", "*").env("NO_PROXY", "*");
     command
 }
 
-/// A service that listens.
+/// A listening service.
 pub(crate) struct Service {
     _process: Process,
-    /// What the service stores, since nothing that is killed removes it.
+    /// The service's data, removed by the test because a killed service does not.
     _folder: TempDir,
     pub(crate) address: SocketAddr,
 }
@@ -100,7 +101,7 @@ impl Service {
     }
 }
 
-/// The words that expose a service at a relay as `store`.
+/// The arguments that expose a service at a relay as `store`.
 pub(crate) fn exposing(service: &Service, relay: SocketAddr, flags: &[&str]) -> Vec<String> {
     let (api, relay) = (service.url(""), format!("http://{relay}"));
     let fixed = [env!("CARGO_BIN_EXE_rdv"), "expose", "store", &api, "--relay", &relay];

@@ -1,10 +1,10 @@
-//! A service described by `OpenAPI`, exposed by `rdv expose` and used from outside as such services are:
-//! judged by Schemathesis, called by a generated client and by curl, while relay, agent and network
-//! come and go.
+//! A service described by `OpenAPI`, exposed by `rdv expose` and used from outside as usual: tested
+//! by Schemathesis, called by a generated client and by curl, while relay, agent and network are
+//! interrupted.
 //!
-//! The service, `service.py`, is an application on `FastAPI`, the usual framework of such; published
-//! ones like httpbin describe themselves too loosely for a verdict without failures. Without what
-//! `tests/agents/openapi/install` installs nothing is checked, and that is said.
+//! The service, `service.py`, is an application on `FastAPI`, a common framework; published ones
+//! like httpbin have descriptions too loose to pass without failures. Skipped with a message unless
+//! `tests/agents/openapi/install` was run.
 
 mod calls;
 mod house;

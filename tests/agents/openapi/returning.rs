@@ -1,4 +1,4 @@
-//! Relay, agent and network go away and come back: nobody waits for ever, and calls work again.
+//! Interruptions of relay, agent and network: no call hangs, and calls work again.
 
 use std::fs;
 
@@ -9,7 +9,7 @@ use crate::support::{Line, Process, Relay, command_in_namespace, eventually, run
 
 const GREETING: &str = "/api/store/greeting?name=x";
 
-/// The agent's name is there, and its API behind it.
+/// The agent and its API are reachable.
 fn await_greeting(relay: &Relay) {
     eventually("calls are answered", || (relay.get(GREETING).status() == 200).then_some(()));
 }
@@ -44,14 +44,14 @@ fn a_killed_agent_regains_its_name_at_once() {
     }
 }
 
-/// A call by curl, from where the relay is; what it prints last is the status.
+/// A call by curl, from the network of the relay; the last line it prints is the status.
 fn call(line: &Line, relay: &Relay, path: &str) -> Process {
     let url = relay.url(path);
     let words = ["curl", "-q", "-sS", "-N", "-w", "%{http_code}", "--max-time", "20", &url];
     Process::start(command_in_namespace(&line.near, &words.map(str::to_owned)))
 }
 
-/// The line is cut at this end, with calls under way, and mended.
+/// The line is cut at this end, with calls in progress, and restored.
 fn cut_and_restore(service: &Service, line: &Line, end: &str) {
     let serve = ["serve", "--listen", "127.0.0.1:0", "--listen", "192.0.2.1:0"];
     let serve =

@@ -1,4 +1,4 @@
-//! Bodies as they are in use: events while they happen, large files, many calls at once.
+//! Bodies in practice: live events, large files, many concurrent calls.
 
 use std::fs;
 use std::process::Command;
@@ -8,14 +8,14 @@ use std::thread;
 use crate::openapi::house::{Service, expose, installed, ready};
 use crate::support::{Ending, Process, Relay, Wire, ask, eventually, is_pattern, pattern};
 
-/// `curl` that minds no configuration, and gives up instead of hanging.
+/// `curl` without a configuration file, and with a timeout.
 fn curl(arguments: &[&str]) -> Command {
     let quiet = ["curl", "-q", "-sS", "-f", "--max-time", "120"];
     let words: Vec<_> = quiet.iter().chain(arguments).map(|&word| word.to_owned()).collect();
     ready(&words)
 }
 
-/// Asks the service itself; the answer must be this.
+/// Sends a request to the service directly; checks the response.
 fn call_service(service: &Service, method: &str, path: &str) -> String {
     let response = Wire::connect(service.address).exchange(&ask(method, path));
     assert_eq!(response.status(), 200, "{path}: {}", response.text());
@@ -57,7 +57,7 @@ fn a_large_file_is_returned_unchanged() {
         let relay = Relay::start(&[]);
         let _agent = expose(&service, &relay, &["--tunnels", spares]);
         let url = relay.url("/api/store/files/large");
-        // Its length is known, and it is not.
+        // With a known length, and without.
         for sent in [["-T", &path("there")], ["-T", "-"]] {
             let mut upload = curl(&[&sent[..], &[&url]].concat());
             let upload = upload.stdin(fs::File::open(path("there")).expect("a file")).output();

@@ -1,4 +1,4 @@
-//! Answers are read as a stream, and a fault of one of them is that of its call alone.
+//! Responses are read as a stream, and an error in one affects only its call.
 
 use std::fmt::Write as _;
 

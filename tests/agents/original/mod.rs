@@ -1,5 +1,5 @@
-//! An agent that behaves as the client of the original swaggersocket does: it handles one request at a
-//! time, dials again only when TCP fails, and ends for good with a Close frame.
+//! An agent that behaves as the client of the original swaggersocket does: it handles one request
+//! at a time, dials again only when TCP fails, and exits after a close frame.
 //!
 //! Needs python3.
 
@@ -13,14 +13,14 @@ use std::process::{Command, Stdio};
 
 use crate::support::{Process, eventually};
 
-/// One such agent, which is called `original`.
+/// An agent with the name `original`.
 pub(crate) struct Original {
     process: Process,
     handlers: PipeWriter,
 }
 
 impl Original {
-    /// One that is connected.
+    /// A connected agent.
     pub(crate) fn start(relay: SocketAddr) -> Original {
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/agents/original/agent.py");
         let mut command = Command::new("python3");
@@ -32,19 +32,19 @@ impl Original {
         original
     }
 
-    /// The events so far that begin with this word.
+    /// The events so far with this prefix.
     pub(crate) fn events(&self, word: &str) -> Vec<String> {
         let all = self.process.stdout();
         all.lines().filter(|line| line.split(' ').next() == Some(word)).map(str::to_owned).collect()
     }
 
-    /// Waits for this many of these events.
+    /// Waits for this number of these events.
     pub(crate) fn await_event(&self, word: &str, count: usize) {
         let what = format!("'{word}' {count} times");
         eventually(&what, || (self.events(word).len() >= count).then_some(()));
     }
 
-    /// Lets a handler that waits go on.
+    /// Unblocks a waiting handler.
     pub(crate) fn go_on(&mut self) {
         self.handlers.write_all(b"\n").expect("the agent reads");
     }

@@ -1,18 +1,18 @@
-//! Requests wait for the answer before them.
+//! Requests wait for the previous response.
 
 use std::thread;
 
 use crate::original::Original;
 use crate::support::{Relay, Wire, ask, assert_error, eventually};
 
-/// A client that has asked.
+/// A client with a request in progress.
 fn asking(relay: &Relay, path: &str) -> Wire {
     let mut client = relay.connect();
     client.ask(&ask("GET", &format!("/api/original{path}")));
     client
 }
 
-/// Waits until so many calls are in progress.
+/// Waits for this number of calls in progress.
 fn await_calls(relay: &Relay, count: u64) {
     eventually("the calls are in progress", || {
         let agents = relay.admin_get("/socket").json();

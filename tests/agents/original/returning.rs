@@ -1,4 +1,4 @@
-//! A relay that parts from such an agent lets it return.
+//! An agent that the relay disconnects can reconnect.
 
 use nix::sys::signal::Signal;
 

@@ -1,4 +1,4 @@
-//! The library, and `rdv call`, at the relay itself.
+//! The library, and `rdv call`, with a relay.
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener};
@@ -13,8 +13,8 @@ use serde_json::json;
 use crate::socket::pair::{DIALECTS, client, echo, get, post, read, serving};
 use crate::support::{Finished, Process, Relay, ask, eventually};
 
-/// An API beside the relay: it says back what it is sent, and at `/slow` the second half of its
-/// answer when it is told to.
+/// An API behind the relay: it echoes what it receives, and at `/slow` sends the second half of its
+/// response on request.
 fn api() -> (SocketAddr, Sender<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("bind");
     let address = listener.local_addr().expect("an address");
@@ -59,7 +59,7 @@ fn ws(relay: &Relay) -> String {
     format!("ws://{}", relay.address())
 }
 
-/// `rdv call` at this relay, which does not try again.
+/// `rdv call` at this relay, without retries.
 fn command(relay: &Relay, arguments: &[&str]) -> Process {
     let mut command = Command::new(env!("CARGO_BIN_EXE_rdv"));
     command.args(["call", "--relay", &relay.url(""), "--retries", "0"]).args(arguments);
@@ -132,7 +132,7 @@ fn the_library_serves_and_sends_requests_through_the_relay() {
         let answer = connection.round_trip(post("/asked", "hällo")).expect("an answer");
         assert_eq!(read(answer), (200, "POST /asked HTTP/1.1: hällo".into()), "{dialect:?}");
         for path in ["/api/lib".to_owned(), format!("/socket/{}", connection.id())] {
-            // What is read of the handshake's end, and this, are two connections of the relay's.
+            // The end of the handshake and this request can be read in one turn.
             let answer = eventually("it is found", || {
                 let answer = relay.exchange(&ask("PUT", &format!("{path}/b?c")).body("text"));
                 (answer.status() != 404).then_some(answer)

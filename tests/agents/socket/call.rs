@@ -1,4 +1,4 @@
-//! `rdv call` as a process: what it asks, what it prints, how it ends, and how much memory it takes.
+//! `rdv call` as a process: its requests, output, exit status, and memory.
 
 use std::fs;
 use std::io::{self, Read, Write as _};
@@ -10,13 +10,13 @@ use rdv::socket::{Body, SocketClient, SocketServer};
 use crate::socket::pair::{echo, get, post, read};
 use crate::support::{Authority, Finished, Process, Terminator, peak_of};
 
-/// The most that it may take, in KiB, whatever goes through; as for other clients.
+/// Maximum memory in KiB, whatever the size of the transfer; the same as for other clients.
 const PEAK_MAX_KIB: u64 = 24 << 10;
 
-/// Bytes of the long bodies.
+/// Length of the long bodies in bytes.
 const LONG_BYTES: u64 = 64 << 20;
 
-/// A server with an API that the tests know.
+/// A server with a known API.
 fn server() -> SocketServer {
     let builder = SocketServer::builder().serving(|connection, request| {
         let path = request.uri().path().to_owned();
@@ -39,12 +39,12 @@ fn server() -> SocketServer {
     builder.bind("127.0.0.1:0").expect("a server")
 }
 
-/// `rdv call` at this server, which does not try again.
+/// `rdv call` at this server, without retries.
 fn command(server: &SocketServer, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_rdv"));
     let relay = format!("http://{}", server.local_addr());
     command.args(["call", "--relay", &relay, "--retries", "0"]).args(arguments);
-    // An empty file of preferences, whatever the machine has.
+    // An empty configuration file, whatever the machine has.
     command.env("RDV_CLIENT_CONFIG", "/dev/null");
     command
 }
@@ -122,7 +122,7 @@ fn a_file_is_replaced_once_the_response_is_complete() {
 #[test]
 fn long_bodies_use_little_memory_in_either_direction() {
     let server = server();
-    // Nobody reads standard output until the process waits for that: it must not read ahead.
+    // Standard output is not read until the process blocks on it: it must not read ahead.
     let (mut reader, writer) = io::pipe().expect("a pipe");
     let down = command(&server, &["GET", "/long"]);
     let down = Process::between(down, Stdio::null(), writer.into());

@@ -1,4 +1,4 @@
-//! Whoever serves a request learns that nobody waits for the answer any more.
+//! A handler is notified when its response is no longer needed.
 
 use std::io::Read as _;
 use std::sync::mpsc;
@@ -10,7 +10,7 @@ use rdv::socket::{Body, Cancellation, Dialect};
 use crate::socket::pair::{DIALECTS, get, pair, serving};
 use crate::support::PATIENCE;
 
-/// A body that never comes; the other end of the pipe tells that nobody reads it.
+/// A body that never produces bytes; the other end of the pipe is notified when it is dropped.
 fn endless() -> (std::io::PipeWriter, Body) {
     let (reader, mut writer) = std::io::pipe().expect("a pipe");
     std::io::Write::write_all(&mut writer, b"x").expect("room");
@@ -28,7 +28,7 @@ fn a_request_is_cancelled_at_once_even_if_its_response_is_silent() {
         let tell = tell.clone();
         std::thread::spawn(move || {
             let cancelled = cancellation.wait(PATIENCE);
-            // The body ends with this.
+            // The body ends when this is dropped.
             drop(writer);
             tell.send(cancelled)
         });

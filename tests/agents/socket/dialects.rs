@@ -1,4 +1,4 @@
-//! Requests of either end, in either dialect.
+//! Requests from either end, in either dialect.
 
 use std::io::Read as _;
 use std::sync::Arc;
@@ -34,7 +34,7 @@ fn a_hundred_concurrent_requests_get_their_own_responses() {
         let ends = pair(dialect);
         let (at_once, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
         let (now, peak) = (Arc::clone(&at_once), Arc::clone(&most));
-        // In the text dialect each waits for the answer before it.
+        // In the text dialect each request waits for the previous response.
         let expected = if dialect == Dialect::V1 { 100 } else { 1 };
         let all_there = Arc::new(std::sync::Barrier::new(expected));
         serving(&ends.dialled, move |request| {

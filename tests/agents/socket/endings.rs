@@ -1,4 +1,4 @@
-//! How connections end, and what those who wait are told.
+//! Closed connections, and what pending requests return.
 
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -20,7 +20,7 @@ fn closing_ends_pending_requests_at_both_ends() {
             let (begun, has_begun) = channel();
             let served = serving(&ends.dialled, move |request| {
                 let _ = begun.send(());
-                // It waits for a body that never comes.
+                // It waits for a body that never arrives.
                 let _ = request.into_body().into_bytes(100);
                 Response::new(Body::empty())
             });
@@ -60,7 +60,7 @@ fn a_stopping_server_closes_with_going_away() {
                 let Error::Closed { code: 1001, reason } = error else { panic!("{error}") };
                 assert_eq!(reason, "the server stops");
             }
-            // The original would take a Close frame for a final one.
+            // The original would take a close frame as final.
             Dialect::Text => {
                 served.expect_err("the connection was cut");
                 assert!(matches!(error, Error::Network { .. }), "{error}");
@@ -106,7 +106,7 @@ fn a_silent_peer_is_detected_by_the_heartbeat() {
             .bind("127.0.0.1:0")
             .expect("a server");
         let events = server.events();
-        // It hears nothing behind its handshake, as if its machine were gone.
+        // It receives nothing after its handshake, as if its machine had disappeared.
         let mut silent = crate::socket::upgrades::Peer::open(server.local_addr(), dialect);
         let received = events.recv().expect("an event");
         assert_eq!(received.kind, EventKind::ConnectionReceived, "{name}");
@@ -172,7 +172,7 @@ fn a_response_that_takes_too_long_times_out() {
         assert!(matches!(error, Error::Timeout(_)), "{dialect:?}: {error}");
         assert_eq!(tells.recv().expect("the handler runs"), "/slow");
         drop(release);
-        // The late answer is nobody's.
+        // The late response is dropped.
         let answer = ends.accepted.round_trip(get("/next")).expect("an answer");
         assert_eq!(read(answer), (200, "late".into()), "{dialect:?}");
         assert_eq!(tells.recv().expect("the handler runs"), "/next");
@@ -196,7 +196,7 @@ fn backoff_continues_until_a_server_answers_or_it_is_stopped() {
     let address = place.local_addr().expect("an address");
     let (failed, has_failed) = channel();
     thread::spawn(move || {
-        // The first attempt meets one that hangs up.
+        // The first attempt reaches a server that closes the connection.
         drop(place.accept());
         drop(place);
         let _ = failed.send(());

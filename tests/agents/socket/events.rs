@@ -1,4 +1,4 @@
-//! What a server knows of its connections.
+//! Connection events of a server.
 
 use rdv::socket::{Dialect, Error, EventKind, SocketClient, SocketServer};
 use serde_json::json;
@@ -28,7 +28,7 @@ fn connections_are_found_by_id_and_metadata() {
         assert!(server.remote_addr(connection.id()).is_some());
         connections.push(connection);
     }
-    // The order of an object's members says nothing.
+    // The order of members of an object is not significant.
     let turned = json!({ "b": "x", "a": [1, null] });
     assert_eq!(server.connection_by_metadata(&turned).map(|it| it.id()), Some(connections[0].id()));
     assert!(server.connection_by_metadata(&json!("other")).is_none());

@@ -1,5 +1,5 @@
-//! HTTP over a WebSocket between both ends of the library, and between each of them and peers that
-//! speak by hand.
+//! HTTP over a WebSocket between both ends of the library, and between each of them and
+//! hand-written peers.
 
 mod at_relay;
 mod call;

@@ -21,7 +21,7 @@ pub(crate) fn url(server: &SocketServer) -> String {
     format!("ws://{}", server.local_addr())
 }
 
-/// A client that speaks this dialect.
+/// A client with this dialect.
 pub(crate) fn client(url: &str, dialect: Dialect) -> SocketClient {
     let client = SocketClient::new(url).expect("a URL");
     match dialect {
@@ -41,7 +41,7 @@ pub(crate) fn pair(dialect: Dialect) -> Pair {
     Pair { server, events, dialled, accepted }
 }
 
-/// Serves on a thread; the end of it is what `serve` returns.
+/// Serves on a thread, which returns the result of `serve`.
 pub(crate) fn serving(
     connection: &SocketConnection,
     handler: impl Fn(Request<Body>) -> Response<Body> + Send + Sync + 'static,
@@ -50,7 +50,7 @@ pub(crate) fn serving(
     std::thread::spawn(move || connection.serve(handler))
 }
 
-/// Says which request it got.
+/// Responds with the request it received.
 pub(crate) fn echo(request: Request<Body>) -> Response<Body> {
     let line = format!("{} {} ", request.method(), request.uri());
     let body = request.into_body().into_bytes(1 << 20).expect("a body");
@@ -65,14 +65,14 @@ pub(crate) fn get(path: &str) -> Request<Body> {
     Request::get(path).body(Body::empty()).expect("a request")
 }
 
-/// The status and the body of an answer.
+/// The status and the body of a response.
 pub(crate) fn read(response: Response<Body>) -> (u16, String) {
     let status = response.status().as_u16();
     let body = response.into_body().into_bytes(1 << 20).expect("the whole body");
     (status, String::from_utf8(body).expect("text"))
 }
 
-/// A wish that nobody has.
+/// Options without settings.
 pub(crate) fn never() -> Stop {
     Stop::new()
 }

@@ -1,4 +1,4 @@
-//! Bodies that are long, slow, unfinished, or not wanted.
+//! Bodies that are long, slow, incomplete, or unwanted.
 
 use std::io::{self, Read};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -10,11 +10,11 @@ use rdv::socket::{Body, CancelReason, Dialect, Error};
 use crate::socket::pair::{DIALECTS, echo, get, pair, post, read, serving};
 use crate::support::{eventually, pattern};
 
-/// Bytes in flight between two ends, beyond which nothing may go on: two windows, what waits to be
-/// sent, and what the kernel's socket buffers hold at most.
+/// Maximum bytes in flight between both ends before all writes block: two windows, pending output,
+/// and the kernel's socket buffers.
 const IN_FLIGHT_MAX_BYTES: usize = 16 << 20;
 
-/// A body that gives what a test puts into it, each piece at once.
+/// A body of the pieces that a test provides, each returned at once.
 struct Fed(Receiver<io::Result<&'static str>>, &'static [u8]);
 
 impl Read for Fed {
@@ -34,7 +34,7 @@ fn channel_body() -> (Sender<io::Result<&'static str>>, Body) {
     (sender, Body::from_reader(Fed(receiver, b"")))
 }
 
-/// Reads just so many bytes as text.
+/// Reads exactly this number of bytes as text.
 fn next(body: &mut Body, bytes: usize) -> String {
     let mut buffer = vec![0; bytes];
     body.read_exact(&mut buffer).expect("the next bytes");
@@ -80,13 +80,13 @@ fn an_early_response_stops_the_request_body() {
     serving(&ends.dialled, |_| Response::new("too large\n".into()));
     let answer = ends.accepted.round_trip(post("/", Body::from_reader(io::repeat(7))));
     assert_eq!(read(answer.expect("an answer")), (200, "too large\n".into()));
-    // A body of known length that is not even begun to be read: the same.
+    // The same for a body of known length that is not read at all.
     let endless = Body::sized(io::repeat(7), u64::MAX / 2);
     let answer = ends.accepted.round_trip(post("/", endless)).expect("an answer");
     assert_eq!(read(answer), (200, "too large\n".into()));
 }
 
-/// An endless body that tells when it is dropped.
+/// An endless body that reports when it is dropped.
 struct Told(Sender<()>);
 
 impl Drop for Told {
@@ -171,7 +171,7 @@ fn an_interrupted_response_never_looks_complete() {
     }
 }
 
-/// Counts what is read of an endless body.
+/// Counts the bytes read of an endless body.
 struct Counting(std::sync::Arc<std::sync::atomic::AtomicUsize>, usize);
 
 impl Read for Counting {
@@ -196,7 +196,7 @@ fn a_slow_reader_blocks_only_its_own_exchange() {
         _ => echo(request),
     });
     let mut long = ends.accepted.round_trip(get("/long")).expect("a head").into_body();
-    // Others pass by while nobody reads it.
+    // Other responses overtake it while it is not read.
     for _ in 0..20 {
         assert_eq!(read(ends.accepted.round_trip(get("/a")).expect("one")).1, "GET /a ");
     }

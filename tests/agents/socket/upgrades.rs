@@ -1,4 +1,4 @@
-//! Peers that speak by hand: what they send is written byte by byte here.
+//! Hand-written peers, which send exact bytes.
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -10,14 +10,15 @@ use rdv::socket::{Dialect, Error, EventKind, SocketServer};
 use crate::socket::pair::{client, echo, post, read, serving};
 use crate::support::PATIENCE;
 
-/// A peer that reads and writes frames, and knows nothing of what is in them.
+/// A peer that reads and writes frames, and does not interpret them.
 pub(crate) struct Peer {
     socket: TcpStream,
     codec: Codec,
 }
 
 impl Peer {
-    /// Dials, upgrades and shakes hands, with the key of the example in RFC 6455, section 1.3.
+    /// Connects, upgrades and sends the handshake, with the key of the example in RFC 6455, section
+    /// 1.3.
     pub(crate) fn open(address: SocketAddr, dialect: Dialect) -> Self {
         let mut peer = Self::dial(address, dialect);
         peer.send_text(r#"{"Type":"ClientHandshakeMetaData","Meta":"dummy"}"#);
@@ -88,7 +89,7 @@ impl Peer {
     }
 }
 
-/// The head that comes first, and nothing behind it.
+/// The first head, with no bytes after it.
 fn head(socket: &mut TcpStream) -> String {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
@@ -121,7 +122,7 @@ fn a_text_peer_sends_plain_http_requests_and_responses() {
     assert!(request.ends_with("\r\n\r\nyou"), "{request}");
     let id = request.split("X-Correlation-Id: ").nth(1).and_then(|rest| rest.split("\r\n").next());
     let head = format!("HTTP/1.1 201 Created\r\nX-Correlation-Id: {}\r\n", id.expect("an id"));
-    // In parts, as a peer may send them.
+    // In parts, as a peer can send them.
     peer.send_text(&head);
     peer.send_text("Content-Length: 5\r\n\r\nth");
     peer.send_text("ere");
@@ -175,7 +176,7 @@ fn requests_that_are_not_upgrades_are_refused_with_the_reason() {
     }
 }
 
-/// A server that answers every request with this.
+/// A server that sends this response to every request.
 fn server_answering(answer: &'static str) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a place");
     let address = listener.local_addr().expect("an address");

@@ -1,5 +1,5 @@
-//! Answers that come while 1 GiB is still to be sent: they are returned, whatever the server does
-//! with the rest, and nothing hangs.
+//! Responses during an upload of 1 GiB: they are returned, whatever the server does with the rest,
+//! and no upload hangs.
 
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -13,14 +13,14 @@ use crate::upload::server::{Connection, Request, Server, answer};
 
 const LENGTH: u64 = 1 << 30;
 
-/// What a server does once it has answered.
+/// What a server does after its response.
 #[derive(Clone, Copy, Debug)]
 enum Then {
     /// It stops reading, and keeps the connection open.
     Stop,
-    /// It reads on until the client goes away.
+    /// It continues to read until the client disconnects.
     ReadOn,
-    /// It closes at once; the kernel answers what still comes with a reset.
+    /// It closes at once; the kernel sends a reset in reply to more data.
     Close,
 }
 
@@ -37,7 +37,7 @@ impl Then {
     }
 }
 
-/// A server that looks at the head alone.
+/// A server that reads only the head.
 fn refusing(status: u16, then: Then) -> Server {
     Server::start(move |connection| {
         let request: Request = connection.head()?;
@@ -47,7 +47,7 @@ fn refusing(status: u16, then: Then) -> Server {
     })
 }
 
-/// Where the bytes of a request come from.
+/// Source of the bytes of a request.
 #[derive(Clone, Copy, Debug)]
 enum From {
     File,
@@ -55,7 +55,7 @@ enum From {
     Pipe,
 }
 
-/// What the server answers to a request that has 1 GiB from there.
+/// The server's response to a request with 1 GiB from there.
 fn refused(url: &str, options: Options, from: From) -> (u16, String) {
     let mut upload = Upload::new("POST", url).unwrap().with_options(options);
     let file = tempfile::tempfile().unwrap();
@@ -101,7 +101,8 @@ fn an_early_response_is_returned_over_tls_whatever_the_server_does_next() {
     }
 }
 
-/// A server that answers when this thread sleeps, since the server reads nothing and no more fits.
+/// A server that responds when this thread is blocked, since the server reads nothing and all
+/// buffers are full.
 fn refusing_when_full() -> Server {
     let stat = format!("/proc/self/task/{}/stat", nix::unistd::gettid());
     Server::start(move |connection| {
@@ -134,7 +135,7 @@ fn a_response_is_noticed_when_the_send_buffer_is_full() {
 
 #[test]
 fn a_response_is_noticed_while_the_send_buffer_has_room() {
-    /// Gives a byte, and another one when the server has answered.
+    /// Returns one byte, and another after the server's response.
     struct Slow(mpsc::Receiver<()>);
     impl io::Read for Slow {
         fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
@@ -205,7 +206,7 @@ fn an_early_response_to_an_open_request_is_the_error_of_the_file() {
         panic!("it was not noticed");
     };
     assert_eq!(answer.status(), 413);
-    // The request is over: the next file is a new one.
+    // The request is complete: the next file is another request.
     assert_eq!(upload.send("x".as_bytes()).unwrap().status(), 413);
     assert_eq!(server.connections(), 2);
     let error = upload.close().expect_err("there is nothing to close");

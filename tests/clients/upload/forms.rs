@@ -1,4 +1,4 @@
-//! What is on the wire: one request, framed by its length where that is known, and one whole form.
+//! Wire format: one request, framed by its length if it is known, and one complete form.
 
 use std::io::Write as _;
 

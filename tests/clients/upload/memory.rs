@@ -1,5 +1,5 @@
-//! However much is sent, little of it is in memory: 2 GiB leave a process that may not grow by more
-//! than 20 MiB and never has more than 10 MiB resident.
+//! Large uploads use little memory: for 2 GiB, a process grows by at most 20 MiB of address space
+//! and has at most 10 MiB resident.
 
 use std::io::{self, Read as _, Write as _};
 use std::os::fd::AsFd as _;
@@ -17,17 +17,17 @@ use crate::upload::server::{Connection, Request, Server, answer};
 
 const LENGTH: u64 = 2 << 30;
 
-/// What the process may grow by once it runs, in bytes of addresses.
+/// Maximum growth of the running process, in bytes of address space.
 const ROOM: u64 = 20 << 20;
 
-/// What it may have had in memory at any time, the program itself included.
+/// Maximum resident memory at any time, including the program itself.
 const RESIDENT_MAX_KIB: u64 = 10 << 10;
 
-/// Where the process finds what it is to do: the kind of source, the URL, the length, and the
-/// authority's file.
+/// Variables for the child process: the kind of source, the URL, the length, and the authority's
+/// file.
 const ORDERS: &str = "RDV_TEST_UPLOAD_ORDERS";
 
-/// Takes in a request and forgets it; how many bytes its body had.
+/// Receives a request and discards it; returns the length of its body.
 fn discard_request(connection: &mut Connection) -> io::Result<(Request, u64)> {
     let mut request = connection.head()?;
     let mut bytes = 0;
@@ -50,7 +50,7 @@ fn discard_request(connection: &mut Connection) -> io::Result<(Request, u64)> {
     Ok((request, bytes))
 }
 
-/// A server that forgets what it is sent, and tells how much that was.
+/// A server that discards requests, and reports the length of each.
 fn discarding_server() -> (Server, mpsc::Receiver<u64>) {
     let (tell, told) = mpsc::channel();
     let server = Server::start(move |connection| {
@@ -63,7 +63,7 @@ fn discarding_server() -> (Server, mpsc::Receiver<u64>) {
 }
 
 impl Connection {
-    /// Takes so many bytes without looking at them (`MSG_TRUNC`, tcp(7)).
+    /// Discards this number of bytes in the kernel (`MSG_TRUNC`, tcp(7)).
     fn skip(&mut self, mut bytes: u64) -> io::Result<()> {
         let buffered = self.buffered().min(usize::try_from(bytes).expect("64 bits"));
         self.consume(buffered);
@@ -81,7 +81,7 @@ impl Connection {
     }
 }
 
-/// This program again, as a process of its own that does nothing but to send.
+/// This program as a separate process that only sends.
 fn sender(orders: &str, input: Stdio) -> Process {
     let mut command = Command::new(std::env::current_exe().expect("this program"));
     let mode = ["--ignored", "--exact", "upload::memory::a_process_that_sends", "--nocapture"];
@@ -90,8 +90,8 @@ fn sender(orders: &str, input: Stdio) -> Process {
     Process::reading(command, input)
 }
 
-/// A file of holes. Where there is a tmpfs it is there: it gives the page of zeros again and again,
-/// while disk file systems make 2 GiB of page cache first, which takes 5 s.
+/// A sparse file, on a tmpfs if there is one: it returns the same zero page every time, while disk
+/// file systems allocate 2 GiB of page cache first, which takes 5 s.
 fn sparse(length: u64) -> NamedTempFile {
     let memory = NamedTempFile::new_in("/dev/shm");
     let file = memory.or_else(|_| NamedTempFile::new()).expect("a file");
@@ -99,7 +99,7 @@ fn sparse(length: u64) -> NamedTempFile {
     file
 }
 
-/// What a process that did it had in memory at most, in KiB.
+/// The peak memory of a finished process, in KiB.
 fn resident_max_kib(process: Process) -> u64 {
     let finished = process.finish();
     assert!(finished.status.success(), "{}{}", finished.stdout, finished.stderr);

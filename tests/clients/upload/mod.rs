@@ -1,7 +1,7 @@
-//! The client library as its users know it: `Upload` and `Part` against servers of all manners, and
-//! against form parsers that others wrote.
+//! The client library as users see it: `Upload` and `Part` with servers of all kinds, and with
+//! third-party form parsers.
 //!
-//! Needs python3 and node, whose standard libraries parse what is sent.
+//! Needs python3 and node, whose standard libraries parse the forms.
 
 #![expect(clippy::unwrap_used, reason = "what the tests share fails as they do")]
 

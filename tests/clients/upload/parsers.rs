@@ -1,4 +1,4 @@
-//! Form parsers that others wrote read, byte for byte, what was sent: Python's `email` and Node's
+//! Third-party form parsers read exactly the bytes that were sent: Python's `email` and Node's
 //! `formData` (undici).
 
 use std::fmt::Write as _;
@@ -11,18 +11,18 @@ use sha2::{Digest as _, Sha256};
 
 use crate::support::{Process, eventually, pattern};
 
-/// A parser behind HTTP.
+/// A parser with an HTTP interface.
 struct Parser {
     url: String,
     escapes: Escapes,
     _process: Process,
 }
 
-/// What it makes of the escapes in names.
+/// How it handles escapes in names.
 enum Escapes {
-    /// They stay: mail knows none, nor do all versions of Node.
+    /// It keeps them: mail has none, nor do all versions of Node support them.
     Kept,
-    /// They are undone, as browsers made them (HTML Standard).
+    /// It decodes them, as browsers encode them (HTML Standard).
     Undone,
 }
 
@@ -45,7 +45,7 @@ impl Parser {
         Parser { url: format!("http://127.0.0.1:{port}/"), escapes, _process: process }
     }
 
-    /// What it found in a form of these parts.
+    /// Its result for a form of these parts.
     fn read(&self, parts: Vec<Part<'_>>) -> Vec<Value> {
         let mut answer = Upload::new("POST", &self.url).unwrap().send_all(parts).unwrap();
         let mut text = String::new();

@@ -1,4 +1,4 @@
-//! `rdv post` as a process: what it sends, what it prints, and how it ends.
+//! `rdv post` as a process: its requests, output, and exit status.
 
 use std::io::{self, Read as _, Write as _};
 use std::process::{Command, Stdio};
@@ -10,16 +10,16 @@ use nix::sys::signal::Signal;
 use crate::support::{Authority, Finished, PATIENCE, Process, Relay, Terminator, ask};
 use crate::upload::server::{Request, Server, answer};
 
-/// `rdv post`, which does not try again.
+/// `rdv post` without retries.
 fn command(arguments: &[&str]) -> Command {
     retrying("0", arguments)
 }
 
-/// `rdv post`, which tries so many times more.
+/// `rdv post` with this number of retries.
 fn retrying(retries: &str, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_rdv"));
     command.args(["post", "--retries", retries]).args(arguments);
-    // An empty file of preferences, whatever the machine has.
+    // An empty configuration file, whatever the machine has.
     command.env("RDV_CLIENT_CONFIG", "/dev/null");
     command
 }
@@ -35,7 +35,7 @@ fn refused(arguments: &[&str]) -> (i32, String) {
     (finished.status.code().expect("no signal"), finished.stderr)
 }
 
-/// A file of 1 GiB that takes no room.
+/// A sparse file of 1 GiB.
 fn large() -> tempfile::NamedTempFile {
     let file = tempfile::NamedTempFile::new().unwrap();
     file.as_file().set_len(1 << 30).unwrap();
@@ -222,7 +222,7 @@ fn a_failed_connection_is_retried() {
     let front = Terminator::start(&authority.server("localhost"), server.address(), &[]);
     let (address, attempts) = (front.address(), AtomicUsize::new(0));
     let flaky = Server::start(move |connection| {
-        // The first one is closed before TLS is agreed on.
+        // The first connection is closed during the TLS handshake.
         if attempts.fetch_add(1, Ordering::SeqCst) > 0 {
             connection.join(address)?;
         }
@@ -264,7 +264,7 @@ fn a_killed_process_leaves_an_incomplete_request() {
             let server = Server::start(move |connection| {
                 let head = connection.head()?;
                 let _ = tell.send(());
-                // It reads on when the process is gone, so no more came than sockets hold.
+                // It reads until the process exits, so no more was sent than sockets hold.
                 let _ = over.lock().unwrap().recv();
                 Ok(Some(connection.body(head)))
             });

@@ -1,4 +1,4 @@
-//! Proxies, as the environment of `rdv post` names them.
+//! Proxies from the environment of `rdv post`.
 
 use std::net::SocketAddr;
 use std::process::Command;
@@ -6,7 +6,7 @@ use std::process::Command;
 use crate::support::{Authority, Finished, Process, Terminator};
 use crate::upload::server::{Server, answer};
 
-/// Posts a small file with these variables in the environment and no others that name proxies.
+/// Posts a small file with these variables, and no other proxy variables, in the environment.
 fn post(url: &str, variables: &[(&str, &str)], flags: &[&str]) -> Finished {
     let mut command = Command::new(env!("CARGO_BIN_EXE_rdv"));
     command.args(["post", "--retries", "0", url, "/proc/self/comm"]).args(flags);
@@ -17,7 +17,7 @@ fn post(url: &str, variables: &[(&str, &str)], flags: &[&str]) -> Finished {
     Process::start(command).finish()
 }
 
-/// A proxy that makes every tunnel lead there.
+/// A proxy that connects every tunnel to this address.
 fn tunnelling(address: SocketAddr) -> Server {
     Server::start(move |connection| {
         let request = connection.head()?;

@@ -1,4 +1,4 @@
-//! What servers say, and what they do instead of answering.
+//! Responses of servers, and missing responses.
 
 use std::io::{self, Read as _};
 use std::net::TcpListener;
@@ -142,7 +142,7 @@ fn a_server_disconnect_during_the_upload_is_an_error() {
 
 #[test]
 fn an_unreachable_server_is_named() {
-    // Bound, so that nobody else listens there, and not listening.
+    // Bound, so that no other socket listens there, and not listening.
     let closed = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = closed.local_addr().unwrap();
     drop(closed);

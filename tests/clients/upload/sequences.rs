@@ -1,4 +1,4 @@
-//! Several files of one request, and several requests of one upload.
+//! Several files in one request, and several requests in one upload.
 
 use std::io::Read as _;
 

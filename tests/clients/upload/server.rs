@@ -1,4 +1,4 @@
-//! A server of the test's own: it does to its clients what the test says, and keeps what came.
+//! A test server: it handles each connection as the test specifies, and keeps what it received.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -11,7 +11,7 @@ use socket2::SockRef;
 
 use crate::support::PATIENCE;
 
-/// A listening server; each connection has a thread of its own.
+/// A listening server with one thread per connection.
 pub(crate) struct Server {
     address: SocketAddr,
     connections: Arc<AtomicUsize>,
@@ -19,32 +19,32 @@ pub(crate) struct Server {
     gate: Arc<Gate>,
 }
 
-/// Whether connections that wait may go on.
+/// Whether waiting connections are released.
 type Gate = (Mutex<bool>, Condvar);
 
-/// One connection, as what serves it sees it.
+/// A connection as its handler sees it.
 pub(crate) struct Connection {
     reader: BufReader<TcpStream>,
     gate: Arc<Gate>,
 }
 
-/// What came of one request.
+/// The received part of a request.
 #[derive(Debug)]
 pub(crate) struct Request {
     pub(crate) line: String,
     pub(crate) fields: Vec<(String, String)>,
     pub(crate) body: Vec<u8>,
-    /// Whether its framing said that this is all.
+    /// Whether the body ended as framed.
     pub(crate) whole: bool,
 }
 
-/// An answer of this status with a body that names it.
+/// A response with this status and a body that names it.
 pub(crate) fn answer(status: u16) -> String {
     format!("HTTP/1.1 {status} X\r\nContent-Length: 11\r\n\r\nanswer, {status}")
 }
 
 impl Server {
-    /// Serves every connection so.
+    /// Handles every connection with this function.
     pub(crate) fn start(
         serve: impl Fn(&mut Connection) -> io::Result<Option<Request>> + Send + Sync + 'static,
     ) -> Server {
@@ -72,7 +72,8 @@ impl Server {
         Server { address, connections, requests, gate }
     }
 
-    /// Takes in whole requests, one after the other on a connection, and answers each so.
+    /// Receives complete requests, one after the other on a connection, and sends this response to
+    /// each.
     pub(crate) fn receiving(answer: impl Into<String>) -> Server {
         let answer = answer.into();
         Server::start(move |connection| {
@@ -92,18 +93,18 @@ impl Server {
         format!("http://{}/files?to=here", self.address)
     }
 
-    /// The next request that came, whole or not.
+    /// The next request received, complete or not.
     pub(crate) fn request(&self) -> Request {
         self.requests.recv_timeout(PATIENCE).expect("a request came")
     }
 
-    /// Lets connections go on that wait for it. One that gave up waiting keeps no request.
+    /// Releases connections that wait. A connection that timed out before keeps no request.
     pub(crate) fn release(&self) {
         *self.gate.0.lock().expect("lock") = true;
         self.gate.1.notify_all();
     }
 
-    /// How many connections were made.
+    /// Number of connections.
     pub(crate) fn connections(&self) -> usize {
         self.connections.load(Ordering::SeqCst)
     }
@@ -138,13 +139,13 @@ impl Connection {
         Ok(Request { line, fields, body: Vec::new(), whole: false })
     }
 
-    /// A whole request, or what came of it until it broke off.
+    /// A complete request, or the part received before the connection closed.
     pub(crate) fn request(&mut self) -> io::Result<Request> {
         let head = self.head()?;
         Ok(self.body(head))
     }
 
-    /// The same with its body, or what came of that until it broke off.
+    /// The same with its body, or the part of it received before the connection closed.
     pub(crate) fn body(&mut self, mut request: Request) -> Request {
         let ended = match request.field("content-length") {
             Some(length) => {
@@ -165,7 +166,7 @@ impl Connection {
         request
     }
 
-    /// Whether it was a chunk that others follow.
+    /// Whether this was not the last chunk.
     fn chunk(&mut self, body: &mut Vec<u8>) -> io::Result<bool> {
         let size = self.size_line()?;
         let count = Read::take(&mut self.reader, size).read_to_end(body)?;
@@ -176,12 +177,12 @@ impl Connection {
         Ok(size > 0)
     }
 
-    /// How many bytes were read ahead.
+    /// Number of bytes read ahead.
     pub(crate) fn buffered(&self) -> usize {
         self.reader.buffer().len()
     }
 
-    /// Takes bytes that were read ahead.
+    /// Takes bytes from those read ahead.
     pub(crate) fn consume(&mut self, bytes: usize) {
         self.reader.consume(bytes);
     }
@@ -191,7 +192,7 @@ impl Connection {
         Ok(u64::from_str_radix(&self.line()?, 16).expect("a size, and nothing else"))
     }
 
-    /// One line, without its end.
+    /// One line, without its line end.
     pub(crate) fn line(&mut self) -> io::Result<String> {
         let mut line = String::new();
         self.reader.read_line(&mut line)?;
@@ -201,12 +202,12 @@ impl Connection {
         }
     }
 
-    /// Reads all there is, whatever it is; how many bytes that was.
+    /// Reads and discards everything until the end; returns the number of bytes.
     pub(crate) fn drain(&mut self) -> io::Result<u64> {
         io::copy(&mut self.reader, &mut io::sink())
     }
 
-    /// Does nothing, and reads nothing, until [`Server::release`].
+    /// Waits, without reading, until [`Server::release`].
     pub(crate) fn await_release(&self) -> io::Result<()> {
         let (released, changed) = &*self.gate;
         let released = released.lock().expect("lock");
@@ -215,7 +216,7 @@ impl Connection {
         if *released { Ok(()) } else { Err(io::ErrorKind::TimedOut.into()) }
     }
 
-    /// Passes bytes both ways between this connection and a server elsewhere, until both have ended.
+    /// Forwards bytes both ways between this connection and another server, until both have closed.
     pub(crate) fn join(&mut self, address: SocketAddr) -> io::Result<()> {
         let there = TcpStream::connect(address)?;
         let (mut from_there, mut to_here) = (there.try_clone()?, self.socket().try_clone()?);
@@ -229,14 +230,14 @@ impl Connection {
         Ok(())
     }
 
-    /// Makes the end of this connection a reset.
+    /// Makes this connection close with a reset.
     pub(crate) fn reset(&mut self) -> io::Result<()> {
         SockRef::from(self.socket()).set_linger(Some(std::time::Duration::ZERO))
     }
 }
 
 impl Request {
-    /// The value of this field, which must not be there twice.
+    /// The value of this field, which must occur at most once.
     pub(crate) fn field(&self, name: &str) -> Option<&str> {
         let mut values = self.fields.iter().filter(|(there, _)| there == name);
         let value = values.next().map(|(_, value)| value.as_str());
@@ -244,7 +245,7 @@ impl Request {
         value
     }
 
-    /// The parts of its form, heads and contents; panics at anything but one whole form.
+    /// The parts of its form, heads and contents; panics unless it is one complete form.
     pub(crate) fn parts(&self) -> Vec<(String, Vec<u8>)> {
         assert!(self.whole, "broken off after {} bytes", self.body.len());
         let content_type = self.field("content-type").expect("a content type");

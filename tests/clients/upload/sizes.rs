@@ -1,4 +1,4 @@
-//! Sizes that do not come true: an error at once, and never a request that looks whole.
+//! Wrong declared sizes: an immediate error, and never a request that looks complete.
 
 use std::fs::File;
 use std::io::Read;
@@ -53,7 +53,7 @@ fn a_pipe_of_the_declared_length_has_a_content_length() {
 
 #[test]
 fn a_longer_reader_is_not_read_to_its_end() {
-    /// Has no end.
+    /// Endless.
     struct Endless;
     impl Read for Endless {
         fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
@@ -84,7 +84,7 @@ fn a_file_that_shrinks_while_it_is_sent_aborts_the_request() {
     file.as_file().set_len(LENGTH).unwrap();
     let path = file.path().to_owned();
     let server = Server::start(move |connection| {
-        // The length is announced, and no more of it was sent than sockets hold.
+        // The length is declared, and no more was sent than sockets hold.
         let mut request = connection.head()?;
         File::options().write(true).open(&path)?.set_len(0)?;
         request.whole = connection.drain()? >= LENGTH;

@@ -1,5 +1,5 @@
-//! Servers behind TLS: whom a client trusts, and that a connection somebody cut is told from one
-//! that ended.
+//! Servers with TLS: which certificates a client trusts, and that a truncated connection is
+//! distinguished from a closed one.
 
 use std::io::Read as _;
 

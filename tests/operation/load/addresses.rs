@@ -1,4 +1,4 @@
-//! How many connections and active streams one address may have.
+//! Maximum connections and active streams per address.
 
 use std::net::{SocketAddr, TcpListener};
 
@@ -29,7 +29,7 @@ fn connections_of_one_address_are_bounded() {
         assert_eq!(wire.exchange(&ask("GET", "/ping")).status(), 200, "those before are served");
     }
     for round in 0..20 {
-        // One that is lingered with is served no more, and one that closed neither.
+        // Neither a lingering connection nor a closed one counts.
         let mut left = held.pop().expect("two are open");
         if round % 2 == 0 {
             left.ask(&ask("PUT", &format!("/stream/{UNKNOWN}")).length(1 << 30));
@@ -92,7 +92,7 @@ fn active_streams_of_one_address_are_bounded() {
 
 #[test]
 fn ipv6_addresses_count_by_their_64_bits() {
-    // One host has one loopback address of IPv6, so it can only be shown that it counts.
+    // A host has only one loopback address of IPv6, so this only checks that it is counted.
     if TcpListener::bind("[::1]:0").is_err() {
         return;
     }
@@ -151,7 +151,7 @@ fn a_full_relay_evicts_the_oldest_unjoined_stream() {
     let _waiting = relay.waiting_destination(&joined);
     let mut follower = relay.connect();
     follower.ask(&ask("GET", &format!("/stream/{oldest}/events")));
-    // When this one has timed out, the others have outlived the usual time.
+    // When this one has timed out, the others have exceeded the default timeout.
     relay.await_state(&relay.create(), "TIMEOUT_NO_SRC_NO_DST");
     let third = relay.create_with(&long);
     assert_eq!(relay.status(&oldest)["state"], "CREATED", "an ended stream gives way first");

@@ -1,4 +1,4 @@
-//! How many body bytes one stream may carry.
+//! Maximum body bytes per stream.
 
 use std::io::Write;
 use std::thread;
@@ -8,7 +8,7 @@ use crate::support::{
     pattern,
 };
 
-/// What the two sides of a stream are told that carries too much.
+/// The responses to both sides of a stream with too many bytes.
 const TOO_LARGE: [(u16, &str, Option<&str>); 2] = [
     (
         413,
@@ -22,13 +22,13 @@ const TOO_LARGE: [(u16, &str, Option<&str>); 2] = [
     ),
 ];
 
-/// A relay that lets 1000 bytes through, in each of the ways bytes go.
+/// A relay with a limit of 1000 bytes, for each way of transferring bytes.
 fn bounded_relays() -> [Relay; 2] {
     [&["--max-stream-bytes", "1000"][..], &["--max-stream-bytes", "1000", "--no-splice"]]
         .map(Relay::start)
 }
 
-/// The status of a stream that carried too much.
+/// The status of a stream with too many bytes.
 fn assert_ended_as_too_large(relay: &Relay, id: &str, bytes: usize) {
     let status = relay.status(id);
     assert_eq!(status["state"], "SRC_ERROR", "{status}");
@@ -135,7 +135,7 @@ fn a_chunk_that_would_exceed_the_limit_is_refused_at_its_head() {
         assert_error("destination", &pair.destination.response(), TOO_LARGE[1]);
         assert_ended_as_too_large(&relay, &pair.id, 0);
 
-        // The same when it all waits in the socket, and comes with the upload's head.
+        // The same if all of it is in the socket, and is received with the upload's head.
         let id = relay.create();
         let mut source = relay.connect();
         let body = chunks(&pattern(23, 1001), &[100]);

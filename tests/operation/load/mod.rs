@@ -1,4 +1,5 @@
-//! Load limits: what is refused beyond each, how that is said, and that what runs goes on.
+//! Load limits: what is refused beyond each, with which response, and that running transfers
+//! continue.
 
 mod addresses;
 mod bytes;
@@ -6,7 +7,7 @@ mod rate;
 mod requests;
 use crate::support::{Response, assert_error};
 
-/// A refusal for being too busy, with the status and the `Retry-After` asked for.
+/// A refusal because of load, with this status and `Retry-After`.
 pub(crate) fn assert_busy(answer: &Response, (status, seconds): (u16, &str), message: &str) {
     assert_error(message, answer, (status, "TooBusyError", Some(message)));
     assert_eq!(answer.head.get("Retry-After"), Some(seconds), "{message}");

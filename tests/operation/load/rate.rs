@@ -1,5 +1,5 @@
-//! How fast one stream may go. Time is measured in one direction only: a stream cannot have ended
-//! before its rate allows it, however slow the machine is.
+//! Maximum rate of one stream. Only the minimum time is checked: a stream cannot end before its
+//! rate allows it, however slow the machine is.
 
 use std::fs;
 use std::io::Write;
@@ -12,14 +12,14 @@ use crate::support::{
     is_pattern, pattern,
 };
 
-/// 1 MiB/s, which lets a tenth of it through at once.
+/// 1 MiB/s, with a burst of a tenth of it.
 const RATE: usize = 1 << 20;
 const BURST: usize = RATE / 10;
 
-/// What passes at once at every rate.
+/// The minimum burst at every rate.
 const BURST_MIN: usize = 1 << 10;
 
-/// Body bytes that may come along with chunk framing before they are counted.
+/// Body bytes that can be read together with chunk framing before they are counted.
 const FRAMING: usize = 512;
 
 #[allow(clippy::disallowed_methods, reason = "a lower bound, which no load can break")]
@@ -27,13 +27,13 @@ fn now() -> Instant {
     Instant::now()
 }
 
-/// The least time in which so many bytes pass.
+/// The minimum time to transfer this number of bytes.
 fn least_time(bytes: usize) -> Duration {
     let paced = (bytes - BURST - FRAMING) as u64;
     Duration::from_micros(paced * 1_000_000 / RATE as u64)
 }
 
-/// A relay that holds streams to 1 MiB/s, in each of the ways bytes go.
+/// A relay with a limit of 1 MiB/s, for each way of transferring bytes.
 fn slow_relays() -> [Relay; 2] {
     [&["--max-rate", "1MiB"][..], &["--max-rate", "1MiB", "--no-splice"]].map(Relay::start)
 }
@@ -101,7 +101,7 @@ fn a_body_sent_before_pairing_is_not_faster() {
 
 #[test]
 fn a_message_below_the_rate_is_not_delayed() {
-    // At a byte a second any delay would be longer than these tests are patient.
+    // At one byte per second any pause would exceed the timeout of these tests.
     for flags in [&["--max-rate", "1"][..], &["--max-rate", "1", "--no-splice"]] {
         let relay = Relay::start(flags);
         for framing in [Framing::Length(1000), Framing::Chunked] {
@@ -115,8 +115,8 @@ fn a_message_below_the_rate_is_not_delayed() {
     }
 }
 
-/// A pair whose source has sent all it will ever send before the two meet, so that no idle time goes
-/// by because a test is slow.
+/// A pair whose source has sent all its data before they are joined, so that a slow test causes no
+/// idle time.
 fn pair_that_sent(relay: &Relay, framing: Framing, body: &[u8]) -> Pair {
     let id = relay.create();
     let mut source = relay.waiting_source(&id, framing);
@@ -149,7 +149,8 @@ fn the_idle_timeout_starts_when_a_pause_ends() {
         let slow = ["--max-rate", "1", "--idle-timeout", "700ms"];
         let relay = Relay::start(&[&slow[..], flags].concat());
         let data = pattern(36, BURST_MIN);
-        // Half a size line follows: it is read when the pause of a second is over, and leads nowhere.
+        // An incomplete size line follows: it is read after the pause of a second, and completes no
+        // chunk.
         let body = [&Framing::Chunked.piece(&data), &b"1"[..]].concat();
         let began = now();
         let mut pair = pair_that_sent(&relay, Framing::Chunked, &body);
@@ -185,7 +186,7 @@ fn a_paused_stream_can_end_in_every_way() {
 
         let lost = paused(framing);
         drop(lost.source);
-        // What it sent and was not taken yet is lost with it, or comes at its pace.
+        // Bytes sent and not read yet are lost with the source, or are read at the limited rate.
         let bytes = relay.status(&lost.id)["bytes_transferred"].as_u64();
         assert!(bytes >= Some(924), "{bytes:?}");
     }
@@ -226,7 +227,7 @@ fn a_slow_stream_costs_few_system_calls() {
         let text = fs::read_to_string(&log).expect("the log of strace");
         text.lines().rev().take(5).any(|line| line.contains("epoll_wait")).then_some(())
     });
-    // About ten pauses, each with a few calls, and as many pieces as the sender's kernel makes.
+    // About ten pauses with a few calls each, and as many pieces as the sender's kernel makes.
     let made = calls() - before;
     assert!(made < 1000, "{made} calls for {} bytes", data.len());
 }

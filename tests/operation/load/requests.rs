@@ -1,4 +1,4 @@
-//! How many requests are served at once, and how a refusal for being too busy is worded.
+//! Maximum concurrent requests, and the response to those beyond the limit.
 
 use nix::sys::signal::Signal;
 use serde_json::json;
@@ -40,7 +40,7 @@ fn concurrent_requests_are_bounded() {
     assert_eq!(destination.response().text(), "hello", "what waited is served to its end");
     assert_uploaded(&source.response());
     for wire in [&mut source, &mut destination, &mut idle] {
-        // All of them idle now, and none of them counts.
+        // All of them are idle now, and none of them counts.
         assert_eq!(wire.exchange(&ask("GET", "/ping")).status(), 200);
     }
 }
@@ -49,7 +49,7 @@ fn concurrent_requests_are_bounded() {
 fn requests_stop_counting_after_every_kind_of_end() {
     let flags = ["--max-concurrent", "2", "--ttl", "300ms", "--header-timeout", "300ms"];
     let relay = Relay::start(&flags);
-    // One of the two places is taken all the time.
+    // One of the two slots is always in use.
     let waits_long = relay.create_with(&json!({ "ttl_seconds": 3600 }));
     let _waiting = relay.waiting_source(&waits_long, Framing::Length(5));
     let served = |what: &str| {
@@ -141,7 +141,7 @@ fn invalid_limits_are_a_one_line_error() {
 fn assert_three(relay: &Relay, after: &str) {
     let streams: Vec<String> = (0..3).map(|_| relay.create()).collect();
     let get = |at: usize| ask("GET", &format!("/stream/{}", streams[at]));
-    // Asking for their states is the third request at these times.
+    // The request for the state is the third one here.
     let first = relay.waiting_with(&get(0), &streams[0]);
     let second = relay.waiting_with(&get(1), &streams[1]);
     let mut third = relay.connect();

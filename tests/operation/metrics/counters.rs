@@ -1,4 +1,4 @@
-//! What is counted as it happens.
+//! Counters, incremented by events.
 
 use crate::support::{Framing, Leaving, Observed, UNKNOWN, ask, assert_uploaded, pattern};
 
@@ -166,7 +166,7 @@ fn the_pairing_wait_starts_with_the_first_side() {
     assert_eq!(destination.response().status(), 200);
     let scrape = relay.scrape();
     scrape.assert_counts(&[("rdv_pairing_wait_seconds_count", 1)]);
-    // The two came in different turns, each with a reading of the clock of its own.
+    // Both requests are read in different turns, each with its own clock reading.
     assert!(scrape.value("rdv_pairing_wait_seconds_sum") > 0.0);
 }
 

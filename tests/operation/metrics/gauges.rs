@@ -1,4 +1,4 @@
-//! What is looked up when somebody asks.
+//! Gauges, computed for each request.
 
 use crate::support::{Framing, Observed, pattern};
 

@@ -1,5 +1,5 @@
-//! The metrics as Prometheus reads them: what is counted, what is not, and that the documents, the
-//! dashboard and promtool(1), which has to be installed, agree with what is rendered.
+//! Metrics as read by Prometheus: what is counted, what is not, and that the documentation, the
+//! dashboard and promtool(1), which must be installed, agree with the output.
 
 mod counters;
 mod gauges;

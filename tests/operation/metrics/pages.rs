@@ -1,4 +1,4 @@
-//! That promtool, the table of all metrics and the dashboard agree with what is rendered.
+//! Consistency of promtool, the table of all metrics and the dashboard with the output.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::support::{Framing, Observed, ask};
 
-/// A relay that has counted something in every family.
+/// A relay with non-zero counters in every family.
 fn busy_relay() -> Observed {
     let flags = ["--max-streams", "2", "--max-unjoined-streams-per-address", "2"];
     let relay = Observed::start(&flags);
@@ -28,7 +28,7 @@ fn page(name: &str) -> String {
     fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// What `promtool check metrics` says of a text.
+/// The output of `promtool check metrics` for a text.
 fn promtool_errors(text: &str) -> String {
     let promtool = Command::new("promtool")
         .args(["check", "metrics"])
@@ -94,7 +94,7 @@ fn openmetrics_is_sent_only_if_accepted() {
 /// One line of the table of all metrics: name, type, labels, meaning.
 type Row = [String; 4];
 
-/// The rows that the rendered text asks for.
+/// The rows required by the output.
 fn rendered_rows(text: &str) -> BTreeSet<Row> {
     let of = |kind: &'static str| {
         text.lines().filter_map(move |line| line.strip_prefix(kind)?.split_once(' '))
@@ -108,7 +108,7 @@ fn rendered_rows(text: &str) -> BTreeSet<Row> {
         .collect()
 }
 
-/// The labels of a metric's series, each in backticks; `le` is a part of histograms.
+/// The labels of a metric, each in backticks; `le` is a part of histograms.
 fn labels_of(text: &str, name: &str) -> String {
     let series = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('{'));
     let labels = series.map_or("", |rest| rest.split('}').next().unwrap_or_default());
@@ -150,7 +150,7 @@ fn every_value_of_a_label_is_documented() {
     }
 }
 
-/// Every query in a dashboard, wherever it stands.
+/// All queries in a dashboard.
 fn queries(value: &Value) -> Vec<&str> {
     match value {
         Value::Object(members) => {

@@ -1,11 +1,11 @@
-//! What is refused although nothing is wrong with it: always counted by its reason, and by route and
-//! status only where the operator wants it.
+//! Refusals of valid requests: always counted by reason, and by route and status only if
+//! configured.
 
 use nix::sys::signal::Signal;
 
 use crate::support::{Framing, Observed, ask, eventually};
 
-/// The switch, and how many requests it lets be counted out of one that was refused.
+/// The setting, and how many requests are counted for one that was refused.
 const SWITCH: [(&[&str], u32); 3] =
     [(&[], 0), (&["--early-instrumentation=false"], 0), (&["--early-instrumentation"], 1)];
 

@@ -1,4 +1,4 @@
-//! In the last bytes, and after the end.
+//! Disconnects in the last bytes, and after the end.
 
 use crate::phases::scene::{
     BODY_BROKEN, DESTINATION_CLOSED, WAYS, assert_ended, assert_transfers, assert_truncated,
@@ -55,7 +55,7 @@ fn a_destination_lost_before_the_last_byte_is_detected() {
             pair.pass_first(b"hello");
             let last = [&framing.piece(b"!"), framing.end()].concat();
             let Pair { id, mut source, destination, .. } = pair;
-            // It is gone and the last byte is there: the relay learns both at once.
+            // The disconnect and the last byte are read in the same turn.
             let left = relay.while_stopped(|| {
                 let left = way.disconnect(destination);
                 source.send(&last);
@@ -65,7 +65,7 @@ fn a_destination_lost_before_the_last_byte_is_detected() {
                 let status = relay.status(&id);
                 (status["active"] == false).then_some(status)
             });
-            // Whichever it noticed first, both sides hear the same.
+            // Whichever the relay notices first, both sides see the same.
             if status["state"] == "FINISHED" {
                 assert_uploaded(&source.response());
                 if let Some(mut wire) = left {
@@ -143,7 +143,7 @@ fn after_a_late_reset_of_the_source_both_sides_agree_on_the_outcome() {
                 (status["state"] != "STREAMING").then(|| status["state"].clone())
             });
             if state == "DST_CONNECTED" {
-                // The reset took all of the body along: none of it was believed.
+                // The reset discarded the entire body: none of it was delivered.
                 let Pair { id, destination, .. } = pair;
                 assert_transfers(
                     &what,

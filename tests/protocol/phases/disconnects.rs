@@ -1,5 +1,5 @@
-//! Both sides are connected, not one byte has passed, and one leaves: what was read is kept, and
-//! nobody is invited or told twice.
+//! Both sides are connected, no byte was transferred, and one disconnects: data already read is
+//! kept, and no side gets a response or 100-continue twice.
 
 use crate::phases::scene::{WAYS, Way, assert_ended, assert_transfers, framings, get, with_relay};
 use crate::support::{Ask, Ending, Framing, Pair, Wire, ask, assert_error, assert_uploaded};
@@ -43,8 +43,8 @@ fn both_sides_may_disconnect_before_the_first_byte() {
     });
 }
 
-/// A source whose head and this beginning of its body came at once, for a destination that left
-/// before it could be handed any of it.
+/// A source whose head and start of body were sent at once, for a destination that disconnected
+/// before it received any of it.
 fn waiting_source_with_data(
     relay: &crate::support::Relay,
     framing: Framing,
@@ -218,7 +218,7 @@ fn a_side_left_alone_after_the_ttl_is_answered_504() {
         for framing in framings(5) {
             let mut left = relay.pair(framing);
             let mut stays = relay.pair_with(framing, Ask::http10);
-            // Another stream of the same age has timed out: theirs would have, too.
+            // Another stream of the same age has timed out: these would have, too.
             relay.await_state(&relay.create(), "TIMEOUT_NO_SRC_NO_DST");
             drop(left.destination);
             assert_error("source", &left.source.response(), expired);

@@ -1,4 +1,4 @@
-//! Before a byte has moved: within a head, while one side waits, and when both have just met.
+//! Before the first byte: within a head, while one side waits, and when both are connected.
 
 use crate::phases::scene::{
     BODY_BROKEN, WAYS, Way, assert_ended, assert_pairable, assert_transfers, assert_truncated,
@@ -10,8 +10,8 @@ use crate::support::{
 
 // Before a head is complete.
 
-/// One side waits, the other's head stops short of its end and `fail` happens to it; then a whole
-/// request comes, as if nothing had been.
+/// One side waits, the other's head is incomplete and `fail` is applied to it; then a complete
+/// request succeeds.
 fn fail_within_head(relay: &Relay, framing: Framing, source_waits: bool, fail: impl FnOnce(Wire)) {
     let id = relay.create();
     let head = if source_waits { get(&id).bytes() } else { framing.put(&id).bytes() };
@@ -223,7 +223,7 @@ fn a_first_side_that_disconnects_at_once_does_not_join() {
     });
 }
 
-// Both sides are there, and no byte has moved.
+// Both sides are connected, and no byte was transferred.
 
 #[test]
 fn a_destination_that_joins_and_leaves_at_once_does_not_end_the_stream() {

@@ -1,5 +1,5 @@
-//! Either side closes, resets, half-closes or stalls, at every phase: the other side is told, no
-//! torso looks complete, the status says who it was, and the relay keeps nothing open.
+//! Either side closes, resets, half-closes or stalls, in every phase: the other side is notified,
+//! no truncated body looks complete, the status names the cause, and the relay leaks nothing.
 
 mod completion;
 mod disconnects;

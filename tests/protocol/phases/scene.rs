@@ -1,4 +1,4 @@
-//! How sides go away, and what has to be true afterwards.
+//! How sides disconnect, and what must hold afterwards.
 
 use crate::support::{Ask, Ending, Framing, Pair, Relay, Wire, ask, assert_uploaded};
 
@@ -11,21 +11,21 @@ pub(crate) const BODY_BROKEN: (u16, &str, Option<&str>) =
 pub(crate) const BODY_STALLED: (u16, &str, Option<&str>) =
     (408, "RequestTimeoutError", Some("The request body did not move for too long"));
 
-/// How a side goes away.
+/// How a side disconnects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Way {
-    /// With a FIN, and nobody is there any more.
+    /// With a FIN and a full close.
     Close,
     /// With a reset.
     Reset,
-    /// With a FIN, but it goes on reading.
+    /// With a FIN, while it continues to read.
     HalfClose,
 }
 
 pub(crate) const WAYS: [Way; 3] = [Way::Close, Way::Reset, Way::HalfClose];
 
 impl Way {
-    /// Goes; what is left can still read.
+    /// Disconnects; a half-closed socket can still be read.
     pub(crate) fn disconnect(self, mut wire: Wire) -> Option<Wire> {
         match self {
             Way::Close => drop(wire),
@@ -39,12 +39,12 @@ impl Way {
     }
 }
 
-/// Both framings, the length being this one.
+/// Both framings, with this length.
 pub(crate) fn framings(length: usize) -> [Framing; 2] {
     [Framing::Length(length), Framing::Chunked]
 }
 
-/// A destination's request by its age: HTTP/1.0 or 1.1.
+/// A destination's request by HTTP version: 1.0 or 1.1.
 pub(crate) fn http_version(old: bool) -> impl FnOnce(Ask) -> Ask {
     move |get| if old { get.http10() } else { get }
 }
@@ -53,7 +53,8 @@ pub(crate) fn get(id: &str) -> Ask {
     ask("GET", &format!("/stream/{id}"))
 }
 
-/// Runs a test with a relay that is alive afterwards and holds no more open than before.
+/// Runs a test, and checks that the relay then still serves and holds no more descriptors than
+/// before.
 pub(crate) fn with_relay(flags: &[&str], test: impl FnOnce(&Relay)) {
     let relay = Relay::start(flags);
     relay.await_turn();
@@ -63,14 +64,14 @@ pub(crate) fn with_relay(flags: &[&str], test: impl FnOnce(&Relay)) {
     relay.await_descriptors(before, 2);
 }
 
-/// What a destination sees of an upload that broke off after its head had left.
+/// What a destination that already received the head sees of a truncated upload.
 pub(crate) fn assert_truncated(what: &str, old: bool, framing: Framing, ending: Ending) {
     let unframed = old && framing == Framing::Chunked;
     assert_ne!(ending, Ending::Complete, "{what}");
     assert!(!unframed || ending == Ending::Reset, "{what}: only a reset tells: {ending:?}");
 }
 
-/// The status of a stream that ended like this after so many bytes.
+/// The status of a stream that ended in this way after this number of bytes.
 pub(crate) fn assert_ended(relay: &Relay, what: &str, id: &str, wanted: (&str, usize)) {
     let (state, moved) = wanted;
     let status = relay.await_state(id, state);
@@ -78,7 +79,7 @@ pub(crate) fn assert_ended(relay: &Relay, what: &str, id: &str, wanted: (&str, u
     assert_eq!(status["bytes_transferred"], moved, "{what}");
 }
 
-/// Two sides of a stream that are left, or came anew, and 5 bytes that pass.
+/// Transfers 5 bytes between the remaining or new sides of a stream.
 pub(crate) fn assert_transfers(what: &str, mut pair: Pair) {
     pair.pass_first(b"hel");
     pair.pass(b"lo");
@@ -87,7 +88,7 @@ pub(crate) fn assert_transfers(what: &str, mut pair: Pair) {
     assert_uploaded(&pair.source.response());
 }
 
-/// Two new sides for a stream that was left meet.
+/// Connects two new sides to a stream whose sides disconnected.
 pub(crate) fn assert_pairable(relay: &Relay, what: &str, id: &str) {
     let destination = relay.waiting_destination(id);
     let framing = Framing::Length(5);

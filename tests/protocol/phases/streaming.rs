@@ -1,4 +1,4 @@
-//! Amid the body.
+//! Disconnects in the middle of the body.
 
 use crate::phases::scene::{
     BODY_BROKEN, BODY_STALLED, DESTINATION_CLOSED, DESTINATION_ERRED, WAYS, Way, assert_ended,
@@ -113,7 +113,7 @@ fn a_stalled_destination_is_disconnected() {
 #[test]
 fn a_source_lost_while_its_destination_stalls_is_reported() {
     with_relay(&[], |relay| {
-        // More than a destination's narrow buffer, less than what the kernel takes for it.
+        // More than a destination's small buffer, less than the kernel accepts for it.
         let data = pattern(34, 100_000);
         for (framing, way) in framings(1 << 30).into_iter().flat_map(|f| WAYS.map(|way| (f, way))) {
             let what = format!("{framing:?}, {way:?}");
@@ -125,7 +125,7 @@ fn a_source_lost_while_its_destination_stalls_is_reported() {
             let (got, ending) = pair.destination.rest();
             is_pattern(34, got.len(), &got).unwrap_or_else(|why| panic!("{what}: {why}"));
             assert_truncated(&what, false, framing, ending);
-            // A reset may overtake bytes; a FIN never does.
+            // A reset can overtake bytes; a FIN cannot.
             assert!(way == Way::Reset || got.len() == data.len(), "{what}: {}", got.len());
             assert_ended(relay, &what, &pair.id, ("SRC_DISCONNECTED", got.len()));
             if let Some(mut source) = left {

@@ -1,4 +1,4 @@
-//! Ends before the input's: signals, and nobody who takes acknowledgements.
+//! Ends before the end of the input: signals, and a closed output for acknowledgements.
 
 use std::io::Write as _;
 use std::process::Stdio;
@@ -18,7 +18,7 @@ fn requests_in_flight_are_completed_and_no_new_ones_sent() {
         assert_eq!(scene.recv_request().body, b"0");
         assert_eq!(scene.recv_request().body, b"1");
         process.signal(signal);
-        // Taken before the answer is there: the thread that waits for it ends.
+        // Read before the response is sent: the thread that waits for it ends.
         eventually("the signal is taken", || {
             let path = format!("/proc/{}/task", process.id());
             let tasks = std::fs::read_dir(path).unwrap();
@@ -58,7 +58,7 @@ fn a_signal_before_the_first_record_exits_and_removes_the_socket() {
         let server = Server::start(move |connection| {
             connection.head()?;
             told.lock().unwrap().send(()).expect("the test listens");
-            // The HEAD is never answered.
+            // The HEAD gets no response.
             connection.drain()?;
             Ok(None)
         });

@@ -1,4 +1,4 @@
-//! Inputs that outlive who writes into them: FIFOs and sockets.
+//! Inputs that outlive their writers: FIFOs and sockets.
 
 use std::fs::{self, OpenOptions};
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -18,7 +18,7 @@ fn connect(path: &Path) -> UnixStream {
     socket
 }
 
-/// Sends records as a source does; what comes back until the other side closes.
+/// Sends records as a source does; returns everything received until the other side closes.
 fn source(path: &Path, input: &str) -> String {
     let mut socket = connect(path);
     socket.write_all(input.as_bytes()).unwrap();
@@ -42,7 +42,7 @@ fn successive_sources_are_served_on_a_socket() {
     BufReader::new(&second).read_line(&mut line).unwrap();
     assert_eq!(line, ack("p"), "while the source stays");
     drop(second);
-    // One that goes away within a line loses nobody anything.
+    // A writer that disconnects within a line affects no other records.
     assert_eq!(source(&path, &(records(1) + "{\"position\":")), acks(1));
     assert_eq!(source(&path, &records(2)), acks(2));
     eventually("the line is noted", || process.stderr().contains("line 2").then_some(()));

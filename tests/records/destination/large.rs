@@ -1,4 +1,4 @@
-//! Records that are much larger than the memory they may take, and many small ones.
+//! Records much larger than the memory for them, and many small ones.
 
 use std::io::{self, Write as _};
 use std::thread;
@@ -11,10 +11,10 @@ use crate::support::{Process, eventually, is_pattern, pattern};
 
 const LENGTH: usize = 64 << 20;
 
-/// What the process may have had in memory at any time, the program itself included.
+/// Maximum resident memory of the process at any time, including the program itself.
 const RESIDENT_MAX_KIB: u64 = 24 << 10;
 
-/// What the process has had in memory at most, in KiB.
+/// Peak memory of the process, in KiB.
 fn resident_max_kib(process: &Process) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{}/status", process.id())).unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
@@ -26,7 +26,7 @@ fn assert_small(process: &Process) {
     assert!(kib <= RESIDENT_MAX_KIB, "{kib} KiB");
 }
 
-/// Writes in a thread of its own, and leaves the input open.
+/// Writes in a separate thread, and leaves the input open.
 fn write(mut input: io::PipeWriter, text: String) -> thread::JoinHandle<io::PipeWriter> {
     thread::spawn(move || {
         input.write_all(text.as_bytes()).expect("it is read");
@@ -85,7 +85,7 @@ fn a_refused_large_record_is_not_sent_to_its_end() {
     let server = Server::start(|connection| {
         let request = connection.head()?;
         connection.send("HTTP/1.1 413 X\r\nContent-Length: 0\r\n\r\n")?;
-        // Neither reads on nor closes: an answer has to be enough.
+        // Neither reads on nor closes: a response has to be enough.
         connection.await_release()?;
         Ok(Some(request))
     });

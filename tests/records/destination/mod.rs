@@ -1,5 +1,5 @@
-//! `rdv destination` as its users know it: records in, requests at servers of all manners, lines of
-//! acknowledgement out.
+//! `rdv destination` as users see it: records as input, requests to servers of all kinds,
+//! acknowledgements as output.
 //!
 //! Needs curl, and python3 for TLS.
 

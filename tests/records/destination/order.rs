@@ -1,4 +1,4 @@
-//! Many at once: records of one key stay in order, however slow the answers are.
+//! Concurrent requests: records of one key stay in order, however slow the responses are.
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
@@ -6,7 +6,7 @@ use std::io::Write as _;
 use crate::destination::scene::{Reply, Scene, assert_ends, record, run, start};
 use crate::support::eventually;
 
-/// Records of so many keys in turn; the content is `key number`.
+/// Records of this number of keys in rotation; the content is `key number`.
 fn turns(keys: usize, each: usize) -> String {
     let turn = |number| {
         (0..keys).map(move |key| {
@@ -17,7 +17,7 @@ fn turns(keys: usize, each: usize) -> String {
     (0..each).flat_map(turn).collect()
 }
 
-/// The numbers that came of each key.
+/// The numbers received for each key.
 fn by_key(bodies: &[String]) -> BTreeMap<String, Vec<usize>> {
     let mut found: BTreeMap<_, Vec<_>> = BTreeMap::new();
     for body in bodies {

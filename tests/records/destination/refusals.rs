@@ -1,5 +1,4 @@
-//! Records that the server does not take: which are tried again and how often, and what becomes of
-//! those that are given up.
+//! Records refused by the server: which are retried and how often, and where failed ones are kept.
 
 use std::fs;
 
@@ -121,7 +120,7 @@ fn dead_letters_are_complete_records_and_acknowledged() {
     }
     assert_eq!(letters.len(), 3);
 
-    // What is there stays, and can be sent once more.
+    // The existing contents are kept, and can be sent again.
     let well = Scene::accepting();
     let finished = run(&["--url", &well.url(), "--input", path.to_str().unwrap()], "");
     assert_ends(&finished, 0, &[]);

@@ -1,4 +1,4 @@
-//! A server that does what the test says with each record, the command, and records to send.
+//! A server with a specified response to each record, the command, and records to send.
 
 use std::io::{self, Write as _};
 use std::process::{Command, Stdio};
@@ -15,17 +15,17 @@ use crate::support::{Finished, PATIENCE, Process};
 /// What the server does with a record.
 #[derive(Clone)]
 pub(crate) enum Reply {
-    /// Answers with this status, and keeps the connection.
+    /// Responds with this status, and keeps the connection.
     Status(u16),
-    /// Answers with these bytes, and keeps the connection.
+    /// Sends these bytes, and keeps the connection.
     Text(String),
-    /// Answers so, and closes the connection without having said so.
+    /// Responds with this status, and closes the connection without a `Connection: close`.
     Closing(u16),
     /// Sends these bytes and resets the connection.
     Reset(&'static str),
-    /// Answers with this status when [`Server::release`] says so.
+    /// Responds with this status after [`Server::release`].
     Held(u16),
-    /// Never answers.
+    /// Never responds.
     Silent,
 }
 
@@ -42,12 +42,13 @@ pub(crate) fn answer(status: u16) -> String {
 }
 
 impl Scene {
-    /// A server that asks for each POST, counted from 0, what is to be done; a HEAD is always 200.
+    /// A server with a function that chooses the action for each POST, counted from 0; a HEAD
+    /// always gets 200.
     pub(crate) fn new(reply: impl Fn(usize, &Request) -> Reply + Send + Sync + 'static) -> Scene {
         Scene::with_head("HTTP/1.1 200 X\r\n\r\n", reply)
     }
 
-    /// The same with another answer to HEAD.
+    /// The same with another response to HEAD.
     pub(crate) fn with_head(
         head: &'static str,
         reply: impl Fn(usize, &Request) -> Reply + Send + Sync + 'static,
@@ -90,7 +91,7 @@ impl Scene {
         Scene { server, taken }
     }
 
-    /// A server that takes every record.
+    /// A server that accepts every record.
     pub(crate) fn accepting() -> Scene {
         Scene::new(|_, _| Reply::Status(201))
     }
@@ -99,12 +100,12 @@ impl Scene {
         self.server.url()
     }
 
-    /// The next record that came.
+    /// The next record received.
     pub(crate) fn recv_request(&self) -> Request {
         self.taken.recv_timeout(PATIENCE).expect("a record came")
     }
 
-    /// All that came and was not asked for yet.
+    /// All records received and not taken yet.
     pub(crate) fn all(&self) -> Vec<Request> {
         self.taken.try_iter().collect()
     }
@@ -115,7 +116,7 @@ impl Scene {
     }
 }
 
-/// A request with its body; a client that asks whether to send it is told to.
+/// A request with its body; a client that sends `Expect: 100-continue` gets a 100.
 fn request(connection: &mut Connection) -> io::Result<Request> {
     let head = connection.head()?;
     if head.field("expect").is_some() {
@@ -125,7 +126,7 @@ fn request(connection: &mut Connection) -> io::Result<Request> {
     if request.whole { Ok(request) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
 }
 
-/// A record's line: its position, its key and the bytes of its content.
+/// A record as a line: its position, its key and the bytes of its content.
 pub(crate) fn record(position: &str, key: &str, content: &[u8]) -> String {
     let mut line = b"{\"position\":".to_vec();
     json::base64(&mut line, position.as_bytes());
@@ -137,7 +138,7 @@ pub(crate) fn record(position: &str, key: &str, content: &[u8]) -> String {
     String::from_utf8(line).unwrap()
 }
 
-/// So many records of one key; position and content are their number.
+/// This number of records of one key; position and content are their number.
 pub(crate) fn records(count: usize) -> String {
     (0..count).map(|at| record(&at.to_string(), "k", at.to_string().as_bytes())).collect()
 }
@@ -155,7 +156,7 @@ pub(crate) fn acks(count: usize) -> String {
     (0..count).map(|at| ack(&at.to_string())).collect()
 }
 
-/// The command, with short pauses.
+/// The command with short backoffs.
 pub(crate) fn command(flags: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_rdv"));
     command.arg("destination").args(["--backoff", "1ms", "--backoff-max", "2ms"]).args(flags);
@@ -168,12 +169,12 @@ pub(crate) fn start(flags: &[&str]) -> (Process, io::PipeWriter) {
     (Process::reading(command(flags), Stdio::from(input)), writer)
 }
 
-/// The command with this as its input, until it has ended.
+/// Runs the command with this as its input.
 pub(crate) fn run(flags: &[&str], input: &str) -> Finished {
     let (process, mut writer) = start(flags);
     let input = Arc::new(input.to_owned());
     let written = Arc::clone(&input);
-    // It may end before it has read everything.
+    // It can exit before it has read everything.
     let writing = thread::spawn(move || drop(writer.write_all(written.as_bytes())));
     let finished = process.finish();
     writing.join().unwrap();

@@ -1,4 +1,4 @@
-//! What the server gets of a record, and what is said when it has it.
+//! The request for a record, and the acknowledgement after the response.
 
 use std::io::Write as _;
 

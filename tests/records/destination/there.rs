@@ -1,4 +1,4 @@
-//! Whether the server is there, before the first record; and wrong arguments.
+//! Checking that the server is reachable before the first record; and wrong arguments.
 
 use std::net::TcpListener;
 

@@ -1,4 +1,4 @@
-//! What operators see of a source: its access log, its metrics, and whether it is well.
+//! Operation of a source: its access log, its metrics, and its health.
 
 use std::fs;
 
@@ -8,7 +8,7 @@ use crate::source::consumer::Place;
 use crate::source::process::{Desk, assert_busy, position, post};
 use crate::support::{ADMIN, ask, eventually};
 
-/// The lines of a log, once there are so many.
+/// The lines of a log, once there is this number of them.
 fn logged(path: &str, count: usize) -> Vec<String> {
     eventually(&format!("{count} lines in {path}"), || {
         let text = fs::read_to_string(path).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Arguments: what is wrong is said in one line, before anything is listened on.
+//! Arguments: an error is reported in one line, before any port is opened.
 
 use crate::source::process::{Desk, source};
 use crate::support::Process;

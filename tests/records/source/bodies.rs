@@ -1,4 +1,4 @@
-//! Bodies that never become records: too long, broken off, badly framed, or stalled.
+//! Bodies that do not become records: too long, truncated, badly framed, or stalled.
 
 use crate::source::process::{Desk, post, text};
 use crate::support::{LEAVINGS, Response, ask, assert_error};
@@ -98,13 +98,13 @@ fn stalled_requests_time_out() {
     assert_eq!(desk.end().stdout, "");
 }
 
-/// What becomes of a body that is sent in pieces of this size, one after each `pause`.
+/// The outcome of a body sent in pieces of this size, with a `pause` after each.
 fn sent_in_pieces(desk: &Desk, piece: usize, count: usize, pause: Duration) -> Response {
     let mut wire = desk.connect();
     wire.ask(&ask("POST", "/").length(piece * count));
     for _ in 0..count {
         thread::sleep(pause);
-        // It may have been answered already.
+        // The response can already be there.
         let _ = wire.try_send(vec![b'x'; piece]);
     }
     wire.response()

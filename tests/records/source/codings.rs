@@ -1,4 +1,4 @@
-//! `Content-Encoding`: kept with the bytes it is about, and decoded for what is read as JSON.
+//! `Content-Encoding`: kept with the encoded bytes, and decoded to parse JSON.
 
 use std::io::Write as _;
 

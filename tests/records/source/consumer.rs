@@ -1,4 +1,4 @@
-//! Those who take records: a program at a FIFO, or one that listens on a Unix socket.
+//! Consumers of records: a program at a FIFO, or one that listens on a Unix socket.
 
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead as _, BufReader, Read, Write as _};
@@ -19,7 +19,7 @@ pub(crate) struct Place {
     directory: TempDir,
 }
 
-/// Reads whole lines.
+/// Reads complete lines.
 pub(crate) struct Lines<R>(BufReader<R>);
 
 /// A consumer that the source has connected to.
@@ -37,12 +37,12 @@ impl Place {
         self.directory.path().join("records")
     }
 
-    /// As an output that is a file or a FIFO.
+    /// The output argument for a file or a FIFO.
     pub(crate) fn output(&self) -> String {
         self.path().to_str().expect("text").to_owned()
     }
 
-    /// As an output that is a socket.
+    /// The output argument for a socket.
     pub(crate) fn socket(&self) -> String {
         format!("unix:{}", self.output())
     }
@@ -51,7 +51,7 @@ impl Place {
         nix::unistd::mkfifo(&self.path(), Mode::S_IRWXU).expect("a FIFO");
     }
 
-    /// Opens the FIFO for reading, whether somebody writes or not; its reads wait from then on.
+    /// Opens the FIFO for reading, whether it has a writer or not; its reads block from then on.
     pub(crate) fn read_fifo(&self) -> Lines<File> {
         let flags = nix::fcntl::OFlag::O_NONBLOCK;
         let fifo = OpenOptions::new().read(true).custom_flags(flags.bits()).open(self.path());
@@ -60,7 +60,7 @@ impl Place {
         Lines::of(fifo)
     }
 
-    /// A consumer is there from now on.
+    /// Starts a consumer.
     pub(crate) fn listen(&self) -> UnixListener {
         let _ = std::fs::remove_file(self.path());
         let listener = UnixListener::bind(self.path()).expect("a socket");
@@ -95,17 +95,17 @@ impl<R: Read> Lines<R> {
         Some(line)
     }
 
-    /// Reads to the end; how many lines there were.
+    /// Reads to the end; returns the number of lines.
     pub(crate) fn count(mut self) -> usize {
         std::iter::from_fn(|| self.next()).count()
     }
 
-    /// The next line, which has to come.
+    /// The next line, which must arrive.
     pub(crate) fn line(&mut self) -> String {
         self.next().expect("one more line")
     }
 
-    /// Waits until a line has begun, and stalls then.
+    /// Waits until a line has started, and then stalls.
     pub(crate) fn stalled_within_line(mut reader: R) -> Lines<impl Read> {
         let mut first = [0; 1];
         reader.read_exact(&mut first).expect("a line begins");
@@ -118,7 +118,7 @@ impl Consumer {
         self.lines.line()
     }
 
-    /// The connection; for one that reads no lines.
+    /// The connection; for a consumer that reads no lines.
     pub(crate) fn into_socket(self) -> UnixStream {
         self.socket
     }
@@ -127,7 +127,7 @@ impl Consumer {
         &mut self.lines
     }
 
-    /// Says that this record is taken care of.
+    /// Acknowledges this record.
     pub(crate) fn acknowledge(&mut self, line: &str) {
         self.send_text(&acknowledgement(line));
     }
@@ -137,7 +137,7 @@ impl Consumer {
     }
 }
 
-/// What acknowledges the record in this line.
+/// The acknowledgement of the record in this line.
 pub(crate) fn acknowledgement(line: &str) -> String {
     let position = BASE64_STANDARD.encode(record(line).position);
     format!("{{\"ack\":\"{position}\"}}\n")

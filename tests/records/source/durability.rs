@@ -1,5 +1,5 @@
-//! The promise as a whole: many senders, and a consumer that stalls and goes on as a seed says. Every 201
-//! is one whole line, every 503 is none, and nothing is there twice.
+//! Durability: many senders, and a consumer that stalls and continues as determined by a seed.
+//! Every 201 is one complete line, every 503 is none, and no line is duplicated.
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -14,10 +14,10 @@ use crate::support::{ADMIN, eventually, pattern};
 
 const SENDERS: u64 = 24;
 
-/// What each of them sends.
+/// Requests of each sender.
 const REQUESTS: u64 = 40;
 
-/// Numbers that follow from a seed (xorshift64, Marsaglia 2003).
+/// Numbers generated from a seed (xorshift64, Marsaglia 2003).
 pub(crate) struct Numbers(pub(crate) u64);
 
 impl Numbers {
@@ -29,7 +29,7 @@ impl Numbers {
     }
 }
 
-/// What became of one request: its body, and its position if it was promised.
+/// The outcome of one request: its body, and its position if it was accepted.
 type Outcome = (Vec<u8>, Option<String>);
 
 fn send(desk: &Desk, sender: u64, seed: u64) -> Vec<Outcome> {
@@ -49,7 +49,7 @@ fn send(desk: &Desk, sender: u64, seed: u64) -> Vec<Outcome> {
             other => panic!("{other}: {}", answer.text()),
         };
         outcomes.push((sent, promised));
-        // Who is refused before its body was read has to connect again.
+        // A sender refused before its body was read must reconnect.
         if answer.head.closes() {
             wire = desk.connect();
         }
@@ -57,12 +57,12 @@ fn send(desk: &Desk, sender: u64, seed: u64) -> Vec<Outcome> {
     outcomes
 }
 
-/// Reads a little, and stalls until some sender was refused; again and again, until all have sent.
+/// Reads a little, and stalls until a sender was refused; repeats until all have sent.
 struct Stalling<'d, R> {
     reader: R,
     desk: &'d Desk,
     numbers: Numbers,
-    /// Bytes until the next time.
+    /// Bytes until the next stall.
     left: usize,
     done: &'d Mutex<bool>,
 }
@@ -84,14 +84,14 @@ impl<R> Stalling<'_, R> {
     fn stall(&self) {
         let mut before = None;
         eventually("somebody is refused, or nobody is left for that", || {
-            // Held while the process is asked: nobody ends it meanwhile.
+            // Locked while the process is signalled: it is not reaped meanwhile.
             let done = self.done.lock().expect("no panic");
             if *done {
                 return Some(());
             }
             let scrape = self.desk.scrape();
             let refused = scrape.count(r#"rdv_refusals_total{reason="consumer_slow"}"#);
-            // The record that was begun waits for this reader.
+            // The record in progress waits for this reader.
             let few = scrape.count(r#"rdv_connections{phase="pushing"}"#) <= 1.0;
             (few || refused > *before.get_or_insert(refused)).then_some(())
         });
@@ -117,7 +117,7 @@ fn run(seed: u64) {
             })
             .collect();
         let outcomes: Vec<_> = sending.into_iter().map(ScopedJoinHandle::join).collect();
-        // Before anything can panic: the reader would wait for ever.
+        // Before anything can panic: the reader would block indefinitely.
         *done.lock().expect("no panic") = true;
         desk.signal(Signal::SIGTERM);
         (outcomes, reading.join().expect("the reader"))

@@ -1,4 +1,4 @@
-//! Records to a file: appended, synchronized before they are promised, and never torn.
+//! Records in a file: appended, synchronized before they are accepted, and never torn.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -68,17 +68,17 @@ fn a_file_without_records_is_left_alone() {
     assert_eq!(fs::read_to_string(place.path()).expect("it"), "notes\nwithout an end");
 }
 
-/// The source under strace(1), which notes these calls.
+/// The source under strace(1), which logs these calls.
 fn traced(calls: &str, log: &str, flags: &[&str]) -> Command {
     let plain = source(flags);
     let mut command = Command::new("strace");
-    // -D: the process under the id that we know is the source itself.
+    // -D: the known process id is that of the source itself.
     command.args(["-D", "-f", "-qq", "-s", "16", "-o", log]).arg(format!("--trace={calls}"));
     command.arg(plain.get_program()).args(plain.get_args());
     command
 }
 
-/// The same, some of whose calls fail or take their time (strace(1), "Tampering").
+/// The same, with some calls failing or delayed (strace(1), "Tampering").
 pub(crate) fn faulty(faults: &[&str], log: &str, flags: &[&str]) -> Command {
     let plain = traced("none", log, flags);
     let mut command = Command::new("strace");
@@ -124,7 +124,7 @@ fn a_file_that_cannot_be_repaired_is_no_longer_written_to() {
     let faults = ["fdatasync:error=EIO:when=2", "ftruncate:error=EIO"];
     let desk = Desk::of(Process::start(faulty(&faults, &log, &flags)));
     assert_eq!(desk.post("one").status(), 201);
-    // It is in the file, where a consumer may find it: 503 would be wrong.
+    // It is in the file, where a consumer can read it: 503 would be wrong.
     desk.start_post("two").try_response().expect_err("no answer");
     let before = fs::read(place.path()).expect("the file");
     assert_busy("the next one", &desk.post("three"), "No consumer is connected");

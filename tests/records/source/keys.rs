@@ -1,4 +1,4 @@
-//! `--key`: what a record is about.
+//! `--key`: the subject of a record.
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -6,7 +6,7 @@ use base64::prelude::BASE64_STANDARD;
 use crate::source::process::{Desk, record};
 use crate::support::{Ask, ask, assert_error};
 
-/// The key in the record of a request, as it stands there.
+/// The key in the record of a request, as written there.
 fn key_of(desk: &Desk, request: &Ask, count: usize) -> String {
     let answer = desk.exchange(request);
     assert_eq!(answer.status(), 201, "{}", answer.text());

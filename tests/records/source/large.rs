@@ -1,4 +1,4 @@
-//! Bodies too large for memory: they go through the disk, within limits, and leave nothing there.
+//! Bodies too large for memory: they are stored on disk, within limits, and leave no files there.
 
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt as _;
@@ -13,10 +13,10 @@ use crate::support::{ADMIN, Process, ask, pattern};
 
 const MIB: usize = 1 << 20;
 
-/// What the process may have resident, the program itself included; a body alone is more.
+/// Maximum resident memory of the process, including the program itself; a body alone is larger.
 const RESIDENT_MAX_BYTES: u64 = 24 << 20;
 
-/// The source with so many KiB of addresses.
+/// The source with an address space of this number of KiB.
 fn with_address_space(kib: u32, flags: &[&str]) -> Command {
     let plain = source(flags);
     let mut command = Command::new("bash");
@@ -29,7 +29,7 @@ fn with_address_space(kib: u32, flags: &[&str]) -> Command {
 fn bodies_of_64_mib_pass_with_little_memory() {
     let place = Place::new();
     let flags = ["--output", &place.output(), "--max-body", "65MiB"];
-    // Half of it is what the program and the stacks of its threads take.
+    // Half of it is used by the program and the stacks of its threads.
     let desk = Desk::of(Process::start(with_address_space(64 << 10, &flags)));
     let sent = pattern(3, 64 * MIB);
     assert_eq!(desk.post(&sent).status(), 201);
@@ -109,7 +109,7 @@ fn a_slow_disk_does_not_time_out_the_sender() {
     let place = Place::new();
     let log = format!("{}.strace", place.output());
     let flags = ["--memory-body", "64KiB", "--header-timeout", "300ms"];
-    // Microseconds; more than the sender has for its next byte.
+    // Microseconds; longer than the timeout for the sender's next byte.
     let faults = ["write:delay_enter=700000:when=2+"];
     let desk = Desk::of(Process::start(faulty(&faults, &log, &flags)));
     assert_eq!(desk.post(pattern(1, 600_000)).status(), 201);

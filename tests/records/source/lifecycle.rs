@@ -1,5 +1,5 @@
-//! How a source ends: what was taken in is handed over or refused, and nobody is left without an
-//! answer.
+//! Shutdown of a source: received requests are delivered or refused, and every sender gets a
+//! response.
 
 use nix::sys::signal::Signal;
 
@@ -10,7 +10,7 @@ use crate::support::{ADMIN, LEAVINGS, Wire, ask};
 /// More than a pipe holds.
 const MORE_THAN_A_PIPE: usize = 200_000;
 
-/// A source at whose socket nobody listens yet, and a sender that waits.
+/// A source whose socket has no listener yet, and a waiting sender.
 fn waiting(flags: &[&str]) -> (Place, Desk, Wire) {
     let place = Place::new();
     let desk = Desk::start(&[&ADMIN[..], &["--output", &place.socket()], flags].concat());

@@ -1,16 +1,16 @@
-//! However many requests come, memory stays as it is.
+//! Memory does not grow with the number of requests.
 
 use std::thread;
 
 use crate::source::process::{Desk, post};
 use crate::support::ask;
 
-/// What the process may grow by from the first requests to ten times as many.
+/// Maximum growth of the process from the first requests to ten times as many.
 const GROWTH_MAX_BYTES: u64 = 4 << 20;
 
 const CONNECTIONS: usize = 8;
 
-/// So many requests over each of a few connections that stay open.
+/// This number of requests over each of a few kept-alive connections.
 fn send(desk: &Desk, requests: usize) {
     let batch = 25;
     let small = post("a body like many others").bytes().repeat(batch);

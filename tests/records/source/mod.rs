@@ -1,5 +1,5 @@
-//! `rdv source` as a process, with senders on one side and whoever takes its records on the other.
-//! What it promises to both is held against what they see: 201 is one whole line, 503 is none.
+//! `rdv source` as a process, with senders on one side and a consumer on the other. Its guarantees
+//! are checked on both sides: 201 is one complete line, 503 is none.
 
 mod admin;
 mod arguments;

@@ -1,4 +1,4 @@
-//! `--structured`: JSON objects as they are, everything else as bytes.
+//! `--structured`: JSON objects unchanged, everything else as bytes.
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -7,7 +7,7 @@ use crate::source::process::Desk;
 use crate::source::record_format::read_by_python;
 use crate::support::{ask, assert_error};
 
-/// What stands in the record of a body of this type.
+/// The payload in the record of a body of this type.
 fn payload_of(desk: &Desk, kind: &str, body: &str, count: usize) -> String {
     let answer = desk.exchange(&ask("POST", "/").field("Content-Type", kind).body(body));
     assert_eq!(answer.status(), 201, "{kind} {body}: {}", answer.text());
@@ -105,7 +105,7 @@ fn invalid_json_is_rejected() {
     assert_eq!(desk.end().stdout.lines().count(), 1, "nothing of them was handed over");
 }
 
-/// JSON of so many levels.
+/// JSON with this number of levels.
 fn levels(levels: usize) -> String {
     format!("{{\"]}}\\\"[[\":{}{}}}", "[".repeat(levels - 1), "]".repeat(levels - 1))
 }

@@ -1,4 +1,4 @@
-//! Records into pipes: readers that are slow, leave, and come back.
+//! Records to pipes: slow readers, and readers that disconnect and return.
 
 use std::io::Read as _;
 

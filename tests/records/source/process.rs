@@ -1,4 +1,4 @@
-//! A source as a process: where it listens, what it hands over, and what it says.
+//! A source as a process: its address, its records, and its log.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -12,16 +12,16 @@ use serde_json::Value;
 
 use crate::support::{Ask, Finished, Process, Response, Scrape, Wire, ask, eventually};
 
-/// What would make a source another one.
+/// Variables that would configure another source.
 const LEADING: [&str; 3] = ["RDV_SOURCE_TOKEN", "RDV_SOURCE_SIGNATURE_SECRET", "RUST_LOG"];
 
-/// A source that listens.
+/// A listening source.
 pub(crate) struct Desk {
     process: Process,
     address: SocketAddr,
 }
 
-/// `rdv source` on a port that the kernel chooses, with these flags.
+/// `rdv source` on a port chosen by the kernel, with these flags.
 pub(crate) fn source(flags: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_rdv"));
     for name in LEADING {
@@ -32,25 +32,25 @@ pub(crate) fn source(flags: &[&str]) -> Command {
 }
 
 impl Desk {
-    /// One whose records are read at once, and that hears nothing.
+    /// A source whose records are read at once, without acknowledgements.
     pub(crate) fn start(flags: &[&str]) -> Desk {
         Desk::of(Process::start(source(flags)))
     }
 
-    /// One whose records the test reads, or does not.
+    /// A source whose records the test reads, or leaves unread.
     pub(crate) fn piped(flags: &[&str]) -> (Desk, PipeReader) {
         let (reader, writer) = std::io::pipe().expect("a pipe");
         (Desk::of(Process::between(source(flags), Stdio::null(), writer.into())), reader)
     }
 
-    /// One that hears acknowledgements on its standard input.
+    /// A source that reads acknowledgements from its standard input.
     pub(crate) fn with_ack_input(flags: &[&str]) -> (Desk, PipeWriter) {
         let (reader, writer) = std::io::pipe().expect("a pipe");
         let command = source(&[&["--ack"], flags].concat());
         (Desk::of(Process::reading(command, reader.into())), writer)
     }
 
-    /// A process that was started elsewhere.
+    /// From a started process.
     pub(crate) fn of(mut process: Process) -> Desk {
         let address = eventually("the source listens", || {
             let ended = process.ended();
@@ -75,24 +75,24 @@ impl Desk {
         Wire::connect(self.address)
     }
 
-    /// One request on a connection of its own, and its answer.
+    /// One request on a new connection, and its response.
     pub(crate) fn exchange(&self, ask: &Ask) -> Response {
         self.connect().exchange(ask)
     }
 
-    /// Posts this body on a connection of its own.
+    /// Posts this body on a new connection.
     pub(crate) fn post(&self, body: impl AsRef<[u8]>) -> Response {
         self.exchange(&post(body))
     }
 
-    /// Posts this body, and does not wait for the answer.
+    /// Posts this body, without waiting for the response.
     pub(crate) fn start_post(&self, body: impl AsRef<[u8]>) -> Wire {
         let mut wire = self.connect();
         wire.ask(&post(body));
         wire
     }
 
-    /// The lines on standard output, once there are so many.
+    /// The lines on standard output, once there is this number of them.
     pub(crate) fn lines(&self, count: usize) -> Vec<String> {
         let lines = eventually(&format!("{count} records"), || {
             let text = self.process.stdout();
@@ -104,7 +104,7 @@ impl Desk {
         lines
     }
 
-    /// The records on standard output, once there are so many.
+    /// The records on standard output, once there is this number of them.
     pub(crate) fn records(&self, count: usize) -> Vec<Record> {
         self.lines(count).iter().map(|line| record(line)).collect()
     }
@@ -114,8 +114,8 @@ impl Desk {
         eventually(words, || self.process.stderr().contains(words).then_some(()));
     }
 
-    /// Waits until so many requests were read to their end and wait for their answers; of a source
-    /// with [`ADMIN`](crate::support::ADMIN).
+    /// Waits until this number of requests were read to their end and wait for their responses; for
+    /// a source with [`ADMIN`](crate::support::ADMIN).
     pub(crate) fn await_waiting(&self, count: u32) {
         let series = r#"rdv_connections{phase="pushing"}"#;
         eventually(&format!("{count} requests wait"), || {
@@ -139,7 +139,7 @@ impl Desk {
         Scrape(answer.text().to_owned())
     }
 
-    /// So many bytes this line of `/proc/PID/status` says.
+    /// The bytes on this line of `/proc/PID/status`.
     pub(crate) fn memory_bytes(&self, line: &str) -> u64 {
         let text = fs::read_to_string(format!("/proc/{}/status", self.process.id()));
         let text = text.expect("its memory");
@@ -152,12 +152,12 @@ impl Desk {
         self.process.signal(signal);
     }
 
-    /// Waits for its end.
+    /// Waits until it exits.
     pub(crate) fn finish(self) -> Finished {
         self.process.finish()
     }
 
-    /// Ends it, and checks that it ended as it was told, without having panicked.
+    /// Terminates it, and checks that it exited with success, without a panic.
     pub(crate) fn end(self) -> Finished {
         self.signal(Signal::SIGTERM);
         let finished = self.finish();
@@ -176,7 +176,7 @@ pub(crate) fn record(line: &str) -> Record {
     Record::parse(line.as_bytes()).unwrap_or_else(|error| panic!("{error}: {line}"))
 }
 
-/// The body that became a record.
+/// The body of a record.
 pub(crate) fn body(record: &Record) -> Vec<u8> {
     match &record.payload.after {
         Some(Data::Raw(bytes)) => bytes.clone(),
@@ -185,19 +185,19 @@ pub(crate) fn body(record: &Record) -> Vec<u8> {
     }
 }
 
-/// The body that became a record, as text.
+/// The body of a record, as text.
 pub(crate) fn text(line: &str) -> String {
     String::from_utf8(body(&record(line))).expect("text")
 }
 
-/// The position in an answer of success.
+/// The position in a successful response.
 pub(crate) fn position(answer: &Response) -> String {
     assert_eq!(answer.status(), 201, "{}", answer.text());
     let body: Value = answer.json();
     body["position"].as_str().expect("a position").to_owned()
 }
 
-/// Checks that an answer is 503 with this message, and says when to come again.
+/// Checks that a response is 503 with this message and a `Retry-After`.
 pub(crate) fn assert_busy(what: &str, answer: &Response, words: &str) {
     crate::support::assert_error(what, answer, (503, "TooBusyError", None));
     assert!(answer.text().contains(words), "{what}: {}", answer.text());
@@ -206,7 +206,7 @@ pub(crate) fn assert_busy(what: &str, answer: &Response, words: &str) {
 /// In hexadecimal digits.
 pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), |mut text, byte| {
-        // Writing into memory does not fail.
+        // Writing to memory does not fail.
         let _ = write!(text, "{byte:02x}");
         text
     })

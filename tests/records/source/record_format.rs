@@ -1,4 +1,4 @@
-//! What a record looks like, to the byte and to a reader that others wrote.
+//! The format of a record, byte by byte and as read by a third-party parser.
 
 use std::io::Write as _;
 use std::process::{Command, Stdio};
@@ -11,7 +11,7 @@ use uuid::Uuid;
 use crate::source::process::{Desk, hex, position, post};
 use crate::support::{ask, pattern};
 
-/// Reads each line with Python's `json`, and says what it found, in the order it stood in.
+/// Parses each line with Python's `json`, and prints the members in their order.
 const READER: &str = r#"
 import base64, json, sys
 out = []
@@ -28,7 +28,7 @@ for line in sys.stdin.buffer:
 json.dump(out, sys.stdout)
 "#;
 
-/// What Python finds in these lines.
+/// The members of these lines as parsed by Python.
 pub(crate) fn read_by_python(lines: &[String]) -> Vec<Value> {
     let mut command = Command::new("python3");
     command.args(["-c", READER]).stdin(Stdio::piped()).stdout(Stdio::piped());
@@ -43,7 +43,7 @@ pub(crate) fn read_by_python(lines: &[String]) -> Vec<Value> {
     serde_json::from_slice(&output.stdout).expect("what it found")
 }
 
-/// The value of a metadata name, which stands in the line as it is.
+/// The value of a metadata name, unchanged in the line.
 fn metadata(line: &str, name: &str) -> String {
     let value: Value = serde_json::from_str(line).expect("a record");
     value["metadata"][name].as_str().unwrap_or_else(|| panic!("{name} in {line}")).to_owned()

@@ -1,5 +1,4 @@
-//! Requests by the book: which are taken, in which order they are answered, and what is refused before
-//! a body is looked at.
+//! HTTP semantics: accepted requests, the order of responses, and refusals before the body is read.
 
 use crate::source::process::{Desk, body, position, post, text};
 use crate::support::{Ask, Ending, Response, ask, assert_error};

@@ -1,4 +1,4 @@
-//! Records to a file that is rotated: each promised one is in a file that has a name.
+//! Records in a rotated file: each accepted one is in a file that still has a name.
 
 use std::fs;
 
@@ -31,7 +31,8 @@ fn bodies_if_any(path: &str) -> Vec<String> {
     whole.lines().map(text).collect()
 }
 
-/// Waits until the file has this record and no other: from a spool it is written after the answer.
+/// Waits until the file has this record and no other: from a spool it is written after the
+/// response.
 fn await_body(path: &str, body: &str, what: &str) {
     eventually(what, || {
         fs::read_to_string(path).is_ok_and(|text| text.ends_with('\n')).then_some(())

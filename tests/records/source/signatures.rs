@@ -1,4 +1,4 @@
-//! Signed bodies: those that somebody with the secret signed become records, others leave nothing.
+//! Signed bodies: those with a valid signature become records, others leave nothing.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -12,7 +12,7 @@ use crate::support::{Ask, ask, assert_error, pattern};
 
 const SECRET: &[u8] = b"a secret of some length";
 
-/// Two minutes more than a signature may be old.
+/// Two minutes more than the maximum age of a signature.
 const TOO_OLD_SECONDS: i64 = -420;
 
 fn mac(secret: &[u8], parts: &[&[u8]]) -> Vec<u8> {
@@ -57,7 +57,7 @@ fn svix(request: Ask, secret: &[u8], from_now: i64, body: &[u8]) -> Ask {
     request.field("svix-signature", &format!("v1,broken v1,{mac}"))
 }
 
-/// Each scheme: its name, its secret as it is given, how it signs, and whether it signs the time.
+/// Each scheme: its name, its secret as configured, its signature, and whether it signs the time.
 fn schemes() -> [(&'static str, String, Sign, bool); 4] {
     let plain = String::from_utf8(SECRET.to_vec()).expect("text");
     let coded = format!("whsec_{}", BASE64_STANDARD.encode(SECRET));
@@ -69,7 +69,7 @@ fn schemes() -> [(&'static str, String, Sign, bool); 4] {
     ]
 }
 
-/// A request whose body is not the one that was signed.
+/// A request whose body differs from the signed one.
 fn with_body(sign: Sign, signed: &[u8], sent: &[u8]) -> Ask {
     sign(post(sent), SECRET, 0, signed)
 }

@@ -1,5 +1,5 @@
-//! Acknowledgements over the socket that records go to: what one consumer did not acknowledge, the
-//! next one gets.
+//! Acknowledgements over the socket of the records: records not acknowledged by one consumer are
+//! sent to the next.
 
 use crate::source::consumer::{Place, accept, acknowledgement};
 use crate::source::process::{Desk, assert_busy, position, record, text};

@@ -1,4 +1,4 @@
-//! Records over a Unix socket that the consumer listens on, without acknowledgements.
+//! Records over a Unix socket on which the consumer listens, without acknowledgements.
 
 use crate::source::consumer::{Lines, Place, accept};
 use crate::source::process::{Desk, assert_busy, text};

@@ -1,4 +1,5 @@
-//! Records in a spool: promised once they are on the disk, whoever is there, and handed over from there.
+//! Records in a spool: accepted once they are on disk, with or without a consumer, and delivered
+//! from there.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -29,12 +30,12 @@ impl Spool {
         self.directory.path().join("spool")
     }
 
-    /// Where the spool's own directory is made.
+    /// Path of the spool's own directory.
     pub(crate) fn parent(&self) -> &std::path::Path {
         self.directory.path()
     }
 
-    /// Where the consumer is expected.
+    /// Path of the consumer's socket.
     pub(crate) fn place(&self) -> &Place {
         &self.place
     }
@@ -46,7 +47,7 @@ impl Spool {
         own.into_iter().chain(more.iter().map(|&flag| flag.to_owned())).collect()
     }
 
-    /// A source whose records go to whoever listens on the socket.
+    /// A source with the consumer's socket as its output.
     pub(crate) fn start(&self, more: &[&str]) -> Desk {
         let socket = self.place.socket();
         self.start_to_stdout(&[&["--output", &socket], more].concat())
@@ -57,7 +58,7 @@ impl Spool {
         Desk::start(&strs(&self.flags(more)))
     }
 
-    /// How a source ended that could not start.
+    /// The result of a source that failed to start.
     pub(crate) fn refused(&self, more: &[&str]) -> Finished {
         Process::start(source(&strs(&self.flags(more)))).finish()
     }
@@ -72,12 +73,12 @@ impl Spool {
         paths
     }
 
-    /// The records that are kept, a line each.
+    /// The kept records, one per line.
     pub(crate) fn lines(&self) -> Vec<String> {
         self.segments().iter().flat_map(|path| lines_of(path)).collect()
     }
 
-    /// Waits until it is saved that everything up to this record was handed over.
+    /// Waits until the cursor after this record is saved.
     pub(crate) fn await_delivered(&self, position: &str) {
         eventually("it is saved how far records were handed over", || {
             let cursor: Value =
@@ -91,13 +92,13 @@ pub(crate) fn strs(flags: &[String]) -> Vec<&str> {
     flags.iter().map(String::as_str).collect()
 }
 
-/// Ends it as a power cut would.
+/// Kills it, as a power failure would.
 pub(crate) fn kill(desk: Desk) -> Finished {
     desk.signal(Signal::SIGKILL);
     desk.finish()
 }
 
-/// Posts these, one after the other; their positions.
+/// Posts these in sequence; returns their positions.
 pub(crate) fn post_all(desk: &Desk, bodies: &[&str]) -> Vec<String> {
     bodies.iter().map(|body| position(&desk.post(body))).collect()
 }
@@ -168,7 +169,7 @@ fn delivery_starts_at_the_given_position() {
     desk.end();
 }
 
-/// More than fills a segment of a spool of 1 MiB, with the next.
+/// More than fits into a segment of a spool of 1 MiB, together with the next.
 const HALF_A_SEGMENT: usize = 40_000;
 
 #[test]

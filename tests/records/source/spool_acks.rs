@@ -1,12 +1,13 @@
-//! A spool and acknowledgements: a sender hears 201 only when its record is on the disk and taken care
-//! of; what was not acknowledged comes again, to the next consumer or from the next process.
+//! A spool with acknowledgements: a sender gets 201 only when its record is on disk and
+//! acknowledged; unacknowledged records are sent again, to the next consumer or by the next
+//! process.
 
 use crate::source::consumer::{accept, acknowledgement};
 use crate::source::process::{Desk, assert_busy, position, text};
 use crate::source::spool::{Spool, kill, position_of, post_all};
 use crate::support::{Wire, eventually};
 
-/// Senders that wait, each with the line that its record is in.
+/// Waiting senders, each with the line of its record.
 fn posted(spool: &Spool, desk: &Desk, count: usize) -> Vec<(Wire, String)> {
     let begin = |number: usize| {
         let wire = desk.start_post(format!("{number}"));
@@ -165,7 +166,7 @@ fn an_immediate_stop_refuses_waiting_senders_and_keeps_their_records() {
     let spool = Spool::new();
     let desk = spool.start(&["--ack", "--consumer-timeout", "1s"]);
     let mut wire = desk.start_post("x");
-    // Before that it would be refused without being kept.
+    // Earlier it would be refused without being kept.
     eventually("the record is kept", || (spool.lines().len() == 1).then_some(()));
     desk.signal(nix::sys::signal::Signal::SIGINT);
     assert_busy("interrupted", &wire.response(), "shutting down");

@@ -1,4 +1,4 @@
-//! A disk that is full: a refusal, and no more than that.
+//! A full disk: requests are refused, and nothing else fails.
 
 use std::fs;
 

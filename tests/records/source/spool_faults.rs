@@ -1,4 +1,4 @@
-//! A disk that fails, and fails again when the failure is undone: a refused record is never delivered.
+//! A disk that fails, and fails again during the rollback: a refused record is never delivered.
 
 use nix::sys::signal::Signal;
 
@@ -8,7 +8,7 @@ use crate::source::process::{Desk, text};
 use crate::source::spool::{Spool, strs};
 use crate::support::Process;
 
-/// Bodies with the statuses of their answers; `None` without an answer.
+/// Bodies with the statuses of their responses; `None` without a response.
 type Answers = Vec<(&'static str, Option<u16>)>;
 
 /// Sends three records while calls fail, and kills the source.
@@ -24,7 +24,7 @@ fn answers(spool: &Spool, faults: &[&str]) -> Answers {
     answers.into()
 }
 
-/// What the next process delivers.
+/// The records delivered by the next process.
 fn delivered(spool: &Spool) -> Vec<String> {
     let desk = spool.start(&[]);
     assert_eq!(desk.post("last").status(), 201);

@@ -1,4 +1,5 @@
-//! `kill -9`, with records waiting and under load: whatever was promised is handed over by a later process.
+//! `kill -9`, with records waiting and under load: every accepted record is delivered by a later
+//! process.
 
 use std::collections::BTreeMap;
 use std::fs::OpenOptions;
@@ -17,7 +18,7 @@ use crate::support::{Ending, PATIENCE, Wire, pattern};
 
 const SENDERS: u64 = 20;
 
-/// Processes one after the other; all but the last are killed.
+/// Processes in sequence; all but the last are killed.
 const ROUNDS: u64 = 4;
 
 #[test]
@@ -74,19 +75,19 @@ fn under_load_every_confirmed_record_survives_kills() {
     }
 }
 
-/// What the senders of all processes were promised, and what the consumer got, in its order.
+/// The accepted records of all processes, and the received ones in their order.
 #[derive(Default)]
 struct Outcome {
     promised: BTreeMap<String, Vec<u8>>,
     arrived: Vec<String>,
 }
 
-/// What one process is put to.
+/// The load on one process.
 struct Round<'l> {
     seed: u64,
     acknowledging: bool,
     listener: &'l UnixListener,
-    /// Records that are promised before it is ended.
+    /// Accepted records before it is terminated.
     promises: u64,
     signal: Signal,
 }
@@ -108,7 +109,7 @@ fn run(seed: u64, acknowledging: bool) {
 }
 
 impl Round<'_> {
-    /// Senders and a consumer of one process, up to its end.
+    /// Senders and a consumer of one process, until its end.
     fn run(&self, desk: Desk, outcome: &mut Outcome) {
         let (promise, promises) = channel();
         let (kept, arrived) = thread::scope(|scope| {
@@ -133,7 +134,7 @@ impl Round<'_> {
     }
 }
 
-/// Posts one after the other until the source is gone.
+/// Posts in sequence until the source exits.
 fn send(mut wire: Wire, seed: u64, promise: &Sender<(String, Vec<u8>)>) {
     let mut numbers = Numbers(seed + 1);
     for request in 0.. {
@@ -144,7 +145,7 @@ fn send(mut wire: Wire, seed: u64, promise: &Sender<(String, Vec<u8>)>) {
         if wire.try_send(post(&sent).bytes()).is_err() {
             return;
         }
-        // Anything but a whole 201: it was killed, or is about to end.
+        // Anything but a complete 201: it was killed, or is about to exit.
         let Ok(answer) = wire.try_response() else { return };
         if answer.status() != 201 || answer.ending != Ending::Complete {
             return;
@@ -156,20 +157,20 @@ fn send(mut wire: Wire, seed: u64, promise: &Sender<(String, Vec<u8>)>) {
     }
 }
 
-/// Takes the lines of one process; what is not whole when it is killed is no line.
+/// Reads the lines of one process; a line that is incomplete when it is killed is ignored.
 fn consume(listener: &UnixListener, acknowledging: bool) -> Vec<String> {
     let mut socket: UnixStream = accept(listener).into_socket();
     let mut reader = BufReader::new(socket.try_clone().expect("dup"));
     let mut lines = Vec::new();
     loop {
         let mut line = String::new();
-        // A process that is killed with acknowledgements unread resets the connection.
+        // A process killed with unread acknowledgements resets the connection.
         let read = reader.read_line(&mut line);
         if read.is_err() || line.pop() != Some('\n') {
             return lines;
         }
         if acknowledging {
-            // It may be gone; the record comes again then.
+            // It can have exited; the record is then sent again.
             let _ = socket.write_all(acknowledgement(&line).as_bytes());
         }
         lines.push(line);

@@ -1,4 +1,4 @@
-//! What a spool may take: of the disk, of what is allowed, and of memory.
+//! Limits of a spool: of the disk, of the setting, and of memory.
 
 use std::process::Command;
 use std::thread;
@@ -12,13 +12,13 @@ use crate::support::{Process, eventually, pattern};
 
 const MIB: usize = 1 << 20;
 
-/// What the process may have resident with one large record; the record alone is as much.
+/// Maximum resident memory of the process with one large record; the record alone has this size.
 const RESIDENT_MAX_BYTES: u64 = 64 << 20;
 
-/// What it may grow by while ten times as many records wait.
+/// Maximum growth while ten times as many records wait.
 const GROWTH_MAX_BYTES: u64 = 4 << 20;
 
-/// Posts until the source has no room, at most so many; the bodies that were promised.
+/// Posts until the source is full, at most this number; returns the accepted bodies.
 pub(crate) fn fill(desk: &Desk, most: usize, length: usize) -> Vec<String> {
     let mut promised = Vec::new();
     for number in 0..most {
@@ -132,7 +132,7 @@ fn unacknowledged_large_records_share_a_file_descriptor() {
     desk.end();
 }
 
-/// So many records, from many senders at once so that they share their syncs.
+/// This number of records, from concurrent senders so that they share their syncs.
 fn send_many(desk: &Desk, records: usize) {
     const SENDERS: usize = 50;
     thread::scope(|scope| {

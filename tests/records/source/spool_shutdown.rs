@@ -1,4 +1,5 @@
-//! How a source with a spool ends: what is kept is handed over if somebody takes it, else by the next one.
+//! Shutdown of a source with a spool: kept records are delivered if there is a consumer, else by
+//! the next process.
 
 use nix::sys::signal::Signal;
 
@@ -6,7 +7,7 @@ use crate::source::consumer::{Lines, accept};
 use crate::source::process::{Desk, text};
 use crate::source::spool::{Spool, post_all, strs};
 
-/// So many that neither a socket nor the source reads all of them ahead.
+/// More than a socket and the source read ahead.
 const MANY: usize = 200;
 
 const LENGTH: usize = 10_000;

@@ -1,4 +1,4 @@
-//! Acknowledgements on standard input: no sender hears 201 before its record is taken care of.
+//! Acknowledgements on standard input: no sender gets 201 before its record is acknowledged.
 
 use std::io::Write as _;
 use std::process::Stdio;
@@ -123,7 +123,7 @@ fn acknowledgements_sent_before_a_disconnect_count() {
     assert_eq!(desk.finish().status.code(), Some(4));
 }
 
-/// Does something while the source stands still, so that it finds all of it at once.
+/// Runs a closure while the source is stopped, so that it reads all the input at once.
 pub(crate) fn while_stopped(desk: &Desk, act: impl FnOnce()) {
     desk.signal(Signal::SIGSTOP);
     let path = format!("/proc/{}/stat", desk.process().id());

@@ -1,11 +1,11 @@
-//! Who may send, by a token.
+//! Access for senders, by a token.
 
 use std::process::Command;
 
 use crate::source::process::{Desk, post, source};
 use crate::support::{Process, ask, assert_error};
 
-/// Values of `Authorization`, and whether they bring the token `secret`.
+/// Values of `Authorization`, and whether they contain the token `secret`.
 const BROUGHT: [(&str, &[&str], bool); 10] = [
     ("right", &["Bearer secret"], true),
     ("a scheme in another case", &["bEARER secret"], true),

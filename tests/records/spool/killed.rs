@@ -1,4 +1,4 @@
-//! Processes that are killed, at any moment and within a record.
+//! Processes killed at any time, also within a record.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader};
@@ -11,8 +11,8 @@ use rdv::connector::spool::{Opened, Spool, Start, StartPoint, position};
 /// How often a process is killed.
 const ROUNDS: usize = 12;
 
-/// Appends records, group after group, and long ones in pieces, and says behind each append how far
-/// it is; delivers its own records half as fast.
+/// Appends records in groups, and long ones in pieces, and prints its progress after each append;
+/// delivers its own records at half the rate.
 fn append_for_ever(directory: &Path) -> ! {
     let Opened { spool, mut writer, .. } = Spool::open(directory, LIMITS).expect("the spool opens");
     let mut next = spool.last().map_or(1, |last| number(last) + 1);
@@ -44,8 +44,8 @@ fn a_process_that_appends() {
     append_for_ever(&directory());
 }
 
-/// Kills a process once it has said so much, and gives how far it said it was: with what it
-/// appended, and with what it saved.
+/// Kills a process after this amount of output, and returns its printed progress: the last record
+/// appended, and the last one saved as delivered.
 fn killed_after(appends: usize, mut process: Child) -> (u64, u64) {
     let said = BufReader::new(process.stdout.take().expect("its output"));
     let (mut appended, mut saved, mut count) = (0, 0, 0);
@@ -105,7 +105,7 @@ fn a_process_that_stops_within_a_record() {
     let mut append = writer.begin(at(50)).unwrap();
     append.write(&line(50)[..123_456]).unwrap();
     println!("within");
-    // Until the end of its input, which does not come before it is killed.
+    // Until the end of its input, which it does not reach before it is killed.
     let _ = std::io::stdin().read_line(&mut String::new());
 }
 

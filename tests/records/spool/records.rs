@@ -1,4 +1,4 @@
-//! Records whose numbers say all of them, and processes that spool them.
+//! Records determined by their numbers, and processes that spool them.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -8,10 +8,10 @@ use crate::support::pattern;
 use rdv::connector::spool::{Next, SpoolLimits, SpoolReader, head};
 use uuid::Uuid;
 
-/// What a test tells the process it starts.
+/// Variables for the processes started by a test.
 pub(crate) const DIRECTORY: &str = "RDV_TEST_SPOOL";
 
-/// Small segments, so that many are made and removed in a round.
+/// Small segments, so that many are created and removed in a round.
 pub(crate) const LIMITS: SpoolLimits =
     SpoolLimits { segment_bytes: 50_000, max_bytes: 1 << 30, keep_bytes: 0 };
 
@@ -19,7 +19,7 @@ pub(crate) fn at(number: u64) -> Uuid {
     Uuid::from_u128(0x0190_0000_0000_7000_8000_0000_0000_0000 + u128::from(number))
 }
 
-/// The line of a record, which its number says all of: its length, and every byte.
+/// The line of a record, whose length and bytes are determined by its number.
 pub(crate) fn line(number: u64) -> Vec<u8> {
     let size = match number % 50 {
         0 => 300_000,
@@ -34,7 +34,7 @@ pub(crate) fn number(position: Uuid) -> u64 {
     u64::try_from(position.as_u128() - at(0).as_u128()).expect("a position of this test")
 }
 
-/// All records that can be read, by their numbers.
+/// All readable records, by their numbers.
 pub(crate) fn records(reader: &mut SpoolReader) -> BTreeMap<u64, Vec<u8>> {
     let (mut records, mut record) = (BTreeMap::new(), Vec::new());
     loop {
@@ -53,7 +53,7 @@ pub(crate) fn records(reader: &mut SpoolReader) -> BTreeMap<u64, Vec<u8>> {
     }
 }
 
-/// A process of this file that runs the ignored test of this name.
+/// This program as a process that runs the ignored test of this name.
 pub(crate) fn child(name: &str, directory: &Path) -> Command {
     let mut command = Command::new(std::env::current_exe().expect("this program"));
     command.args(["--ignored", "--exact", "--nocapture", name]).env(DIRECTORY, directory);

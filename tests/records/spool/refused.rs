@@ -1,4 +1,4 @@
-//! Appends that have no room, and a second process that is none of the spool's.
+//! Appends without space, and a second process with the same spool.
 
 use std::path::Path;
 use std::process::Command;
@@ -9,7 +9,8 @@ use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::signal::{SigSet, Signal};
 use rdv::connector::spool::{Opened, Spool, SpoolError, Start};
 
-/// Appends what has room, is refused what has none, and goes on; with how much room was missing.
+/// Checks that an append without space is refused, with the number of missing bytes, and that
+/// smaller ones still succeed.
 fn refused_for_room(directory: &Path, is_expected: fn(Option<u64>) -> bool) {
     let Opened { spool, mut writer, .. } = Spool::open(directory, LIMITS).expect("the spool opens");
     let small: Vec<u8> = (1..=9).flat_map(line).collect();
@@ -65,7 +66,7 @@ fn a_process_on_a_full_disk() {
 fn an_append_on_a_full_disk_leaves_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let inner = child("spool::refused::a_process_on_a_full_disk", &folder.path().join("spool"));
-    // A disk of its own, in a mount namespace that ends with the process.
+    // A separate disk, in a mount namespace that ends with the process.
     let mut command = Command::new("unshare");
     let script = "mount -t tmpfs -o size=256k tmpfs \"$0\" || exit 77; exec \"$@\"";
     command.args(["--map-root-user", "--mount", "sh", "-c", script]).arg(folder.path());

@@ -1,5 +1,5 @@
-//! Which system calls an append waits for, in which order, and what follows if one fails; seen and
-//! made to fail by strace(1).
+//! The system calls that an append waits for, their order, and the result if one fails; traced and
+//! injected by strace(1).
 
 use std::fs;
 use std::path::Path;
@@ -9,7 +9,7 @@ use crate::spool::records::{DIRECTORY, LIMITS, at, child, directory, line, recor
 use crate::support::Process;
 use rdv::connector::spool::{Opened, Spool, SpoolLimits, Start};
 
-/// What strace writes of a process that runs this ignored test; and what the process said.
+/// The strace log of a process that runs this ignored test; and the output of the process.
 fn traced(name: &str, directory: &Path, options: &[&str]) -> (String, String) {
     let installed = Command::new("strace").arg("--version").output().is_ok();
     assert!(installed, "these tests need strace(1): install the package `strace`");
@@ -38,7 +38,7 @@ fn a_process_that_delivers() {
     println!("saved");
 }
 
-/// What a traced call does, as far as the order matters.
+/// A traced call, as far as its order is significant.
 fn act(call: &str) -> Option<&'static str> {
     let acts = [
         (&["pwrite64(", ".jsonl>"][..], "write the segment"),
@@ -96,7 +96,7 @@ fn after_a_failed_sync_the_append_is_rolled_back_or_the_spool_fails() {
             "and then a cut",
             &[second_sync, "--inject=ftruncate:error=EIO"],
             "4: the spool could not take back",
-            // Not synced, but it was not lost either.
+            // Not synced, but not lost either.
             &[1, 2],
             1,
         ),

@@ -1,4 +1,4 @@
-//! Both commands as processes: a source that listens, and a destination.
+//! Both commands as processes: a listening source, and a destination.
 
 use std::net::SocketAddr;
 use std::process::{Command, Stdio};
@@ -8,10 +8,10 @@ use nix::sys::signal::Signal;
 use crate::destination::scene;
 use crate::support::{Process, eventually};
 
-/// What would make a source another one.
+/// Variables that would configure another source.
 const LEADING: [&str; 3] = ["RDV_SOURCE_TOKEN", "RDV_SOURCE_SIGNATURE_SECRET", "RUST_LOG"];
 
-/// A source that listens.
+/// A listening source.
 pub(crate) struct Source {
     pub(crate) process: Process,
     pub(crate) address: SocketAddr,
@@ -42,18 +42,18 @@ impl Source {
         Source { process, address }
     }
 
-    /// `SIGTERM`, after which it ends in order.
+    /// `SIGTERM`, after which it must exit with success.
     pub(crate) fn end(self) {
         end("the source", self.process);
     }
 }
 
-/// A destination with short pauses that tries more often than the server fails.
+/// A destination with short backoffs and more retries than the server has failures.
 pub(crate) fn destination(flags: &[&str]) -> Process {
     Process::start(scene::command(&[&["--retries", "30"], flags].concat()))
 }
 
-/// `SIGTERM`, after which a process ends in order.
+/// `SIGTERM`, after which a process must exit with success.
 pub(crate) fn end(what: &str, process: Process) {
     process.signal(Signal::SIGTERM);
     let finished = process.finish();

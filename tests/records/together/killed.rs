@@ -11,20 +11,20 @@ use crate::together::ends::{self, Source};
 use crate::together::senders::Sender;
 use crate::together::tally::{Tally, body};
 
-/// Who sends how much.
+/// The senders and their requests.
 struct Load {
     senders: usize,
-    /// Of each sender; the keys take turns.
+    /// Requests per sender; the keys are used in rotation.
     requests: usize,
     /// The two keys of a sender.
     keys: fn(usize) -> [String; 2],
-    /// Whether 201 means that the server has it; else it is kept, and will be there.
+    /// Whether 201 means that the server has the record; else it is stored, and delivered later.
     is_acknowledged: bool,
 }
 
 impl Load {
-    /// Sends all of it, and looks at the server for what was answered 201. Positions and bodies,
-    /// those of one sender in their order.
+    /// Sends all requests, and waits until the server has those with a 201. Returns positions and
+    /// bodies, those of one sender in their order.
     fn send(
         &self,
         address: SocketAddr,
@@ -75,7 +75,7 @@ fn a_killed_destination_loses_nothing_and_keeps_the_order() {
     let scene = tally.failing_server();
     let directory = tempfile::tempdir().unwrap();
     let place = socket(directory.path());
-    // There is no room for the records of all senders, so some are answered 503.
+    // There is not enough space for the records of all senders, so some get 503.
     let flags = ["--output", &place, "--ack", "--key", "header:X-Key", "--queue", "48"];
     let source = Source::start(0, &flags);
     let there = RwLock::new(());
@@ -94,7 +94,7 @@ fn a_killed_destination_loses_nothing_and_keeps_the_order() {
     ends::end("the destination", destination);
 }
 
-/// Many share a key, so that many records of it are under way.
+/// Many share a key, so that many records of it are in flight.
 const SHARED: fn(usize) -> [String; 2] =
     |sender| [format!("a{}", sender % 2), format!("b{}", sender % 2)];
 
@@ -107,7 +107,8 @@ fn a_killed_source_loses_no_unacknowledged_records() {
 #[test]
 fn a_killed_source_loses_no_spooled_records() {
     let load = Load { senders: 40, requests: 50, keys: SHARED, is_acknowledged: false };
-    // Without acknowledgements what was written to a destination is its own matter.
+    // Without acknowledgements, records already written to a destination are not the source's
+    // responsibility.
     kill_source_under_load(&load, &[], &[Killed::Source]);
 }
 
@@ -116,7 +117,7 @@ enum Killed {
     Destination,
 }
 
-/// Kills these in turn while the load is under way by way of a spool.
+/// Kills these in rotation during the load, with a spool.
 fn kill_source_under_load(load: &Load, flags: &[&str], turns: &[Killed]) {
     let tally = Arc::new(Tally::default());
     let scene = tally.failing_server();

@@ -1,5 +1,5 @@
-//! `rdv source` and `rdv destination` as their users put them together: what a sender was answered 201
-//! for is with the server, whatever is killed in between, and in the order that was promised.
+//! `rdv source` and `rdv destination` combined by users: records with a 201 reach the server, in
+//! order, whichever process is killed in between.
 //!
 //! Needs curl.
 

@@ -1,4 +1,4 @@
-//! Both commands in a pipe, acknowledgements through a FIFO, as docs/connector.md shows it.
+//! Both commands in a pipe, with acknowledgements through a FIFO, as in docs/connector.md.
 
 use std::fs::{File, OpenOptions};
 use std::process::Stdio;
@@ -17,7 +17,7 @@ fn piped(scene: &Scene, flags: &[&str]) -> (Source, Process) {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("acks");
     nix::unistd::mkfifo(&path, Mode::S_IRUSR | Mode::S_IWUSR).unwrap();
-    // Each of both is open when the other is.
+    // Opening either end blocks until the other is opened.
     let (acks_in, acks_out) = thread::scope(|scope| {
         let reader = scope.spawn(|| File::open(&path).unwrap());
         let writer = OpenOptions::new().write(true).open(&path).unwrap();
@@ -68,7 +68,7 @@ fn each_sender_waits_only_for_its_own_record() {
             (sent(&source, &key, &body), body)
         })
         .collect();
-    // A worker has many keys, so a few of them wait with the one that is held.
+    // A worker has several keys, so some of them wait with the blocked one.
     tally.await_arrivals(101);
     let answered = others.extract_if(.., |(_, body)| tally.has(body));
     for (mut wire, body) in answered.collect::<Vec<_>>() {

@@ -13,11 +13,11 @@ use crate::together::desk::{Desk, assert_complete, assert_ended};
 /// Bytes of a large record.
 const LARGE: usize = 48 << 20;
 
-/// The most that either end may take while a large record goes through. Debug builds take about 13,000
-/// for the program itself.
+/// Maximum memory of either end during the transfer of a large record. Debug builds take about
+/// 13,000 for the program itself.
 const PEAK_MAX_KIB: u64 = 32 << 10;
 
-/// The stream that a command names on standard error.
+/// The stream printed by a command on standard error.
 fn stream_of(process: &Process) -> String {
     eventually("the stream is named", || {
         let said = process.stderr();
@@ -27,7 +27,7 @@ fn stream_of(process: &Process) -> String {
     })
 }
 
-/// `rdv source` that waits for an upload, and where that goes.
+/// An `rdv source` that waits for an upload, and the stream for it.
 fn waiting(here: &Desk, relay: &Relay, flags: &[&str]) -> (Process, String) {
     let url = relay.url("");
     let source = here.start(&[&["source", "--relay", &url], flags].concat());
@@ -161,7 +161,7 @@ fn no_sender_is_exit_status_3() {
 
 #[test]
 fn an_interrupted_upload_is_exit_status_4_and_no_record() {
-    // Once within what is kept in memory, and once within what is on the disk.
+    // Once in the part kept in memory, and once in the part on disk.
     for sent in [100, 2 << 20] {
         let relay = Relay::start(&[]);
         let here = Desk::at(&relay);

@@ -1,16 +1,15 @@
-//! Senders that do as senders should: who is answered 503, or loses the connection, sends the same
-//! again.
+//! Well-behaved senders: after a 503, or a lost connection, they send the same again.
 
 use std::net::SocketAddr;
 use std::sync::RwLock;
 
 use crate::support::{Ending, Response, Wire, ask, eventually};
 
-/// One connection at a time to a source that may be away for a while.
+/// One connection at a time to a source that can be unavailable for a while.
 pub(crate) struct Sender<'s> {
     address: SocketAddr,
-    /// Held for writing while the source is away. Nobody dials then: a connection to a port of
-    /// loopback where nobody listens may meet itself, and so keep the port from the next source.
+    /// Locked for writing while the source is down. No sender connects then: a connection to a
+    /// closed loopback port can connect to itself, and so block the port for the next source.
     there: &'s RwLock<()>,
     wire: Option<Wire>,
 }
@@ -20,7 +19,7 @@ impl Sender<'_> {
         Sender { address, there, wire: None }
     }
 
-    /// Sends this body until it is answered 201; the position in that answer.
+    /// Sends this body until it gets a 201; returns the position in that response.
     pub(crate) fn send(&mut self, key: &str, body: &str) -> String {
         eventually("it is answered 201", || {
             let response = self.attempt(key, body)?;
@@ -35,7 +34,7 @@ impl Sender<'_> {
         })
     }
 
-    /// The whole answer, if one comes.
+    /// The complete response, if there is one.
     fn attempt(&mut self, key: &str, body: &str) -> Option<Response> {
         let mut wire = self.wire.take().unwrap_or_else(|| {
             let _there = self.there.read().unwrap();

@@ -1,4 +1,4 @@
-//! What reached the server, in its order, and the server's manners: it fails now and then.
+//! The requests received by a server, in their order, and a server that fails occasionally.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -8,10 +8,10 @@ use crate::destination::scene::{Reply, Scene};
 use crate::server::Request;
 use crate::support::PATIENCE;
 
-/// Which of so many tries fail, in turn for two reasons.
+/// How often an attempt fails, alternating between two ways.
 const ONE_FAILS_OF: u64 = 25;
 
-/// All that a server was sent.
+/// Everything a server received.
 #[derive(Default)]
 pub(crate) struct Tally {
     seen: Mutex<Seen>,
@@ -22,9 +22,9 @@ pub(crate) struct Tally {
 struct Seen {
     /// Every request, as position and body.
     arrivals: Vec<(String, String)>,
-    /// How often each body came.
+    /// How often each body was received.
     tries: BTreeMap<String, u64>,
-    /// Bodies that were answered with success.
+    /// Bodies with a successful response.
     taken: BTreeSet<String>,
 }
 
@@ -38,7 +38,7 @@ fn sender_and_number(body: &str) -> (String, usize) {
     (lane.to_owned(), number.parse().unwrap())
 }
 
-/// Whether a try of this body fails, and how: the same in every run.
+/// Whether an attempt of this body fails, and how: the same in every run.
 fn failure(body: &str, tries: u64) -> Option<Reply> {
     let mut hasher = DefaultHasher::new();
     (body, tries).hash(&mut hasher);
@@ -50,7 +50,7 @@ fn failure(body: &str, tries: u64) -> Option<Reply> {
 }
 
 impl Tally {
-    /// A server that keeps this tally and fails now and then.
+    /// A server that keeps this tally and fails occasionally.
     pub(crate) fn failing_server(self: &Arc<Tally>) -> Scene {
         let tally = Arc::clone(self);
         Scene::new(move |at, request| tally.take(request, at))
@@ -65,7 +65,7 @@ impl Tally {
         })
     }
 
-    /// Notes a request; its body, and how often that came so far.
+    /// Records a request; returns its body, and how often it was received before.
     pub(crate) fn record_request(&self, request: &Request) -> (String, u64) {
         let position = request.field("idempotency-key").expect("a position").to_owned();
         let body = String::from_utf8(request.body.clone()).unwrap();
@@ -78,28 +78,28 @@ impl Tally {
         (body, tries)
     }
 
-    /// Notes a request that is answered with success.
+    /// Records a successful response.
     pub(crate) fn record_success(&self, request: &Request) {
         let (body, _) = self.record_request(request);
         self.seen.lock().unwrap().taken.insert(body);
     }
 
-    /// Whether this body was answered with success.
+    /// Whether this body got a successful response.
     pub(crate) fn has(&self, body: &str) -> bool {
         self.seen.lock().unwrap().taken.contains(body)
     }
 
-    /// Waits until so many requests came.
+    /// Waits for this number of requests.
     pub(crate) fn await_arrivals(&self, count: usize) {
         self.wait(|seen| seen.arrivals.len() >= count);
     }
 
-    /// Waits until so many bodies were answered with success.
+    /// Waits until this number of bodies got a successful response.
     pub(crate) fn await_success(&self, count: usize) {
         self.wait(|seen| seen.taken.len() >= count);
     }
 
-    /// Waits as long as anything comes.
+    /// Waits until no more requests are received.
     fn wait(&self, is_enough: impl Fn(&Seen) -> bool) {
         let mut seen = self.seen.lock().unwrap();
         while !is_enough(&seen) {
@@ -109,9 +109,10 @@ impl Tally {
         }
     }
 
-    /// Checks that all came that was answered 201 with such a position, and nothing else; that what a
-    /// sender sent of a key came in its order, and all of a key in that of the positions; and that a
-    /// position is always the same body. What comes again does not count.
+    /// Checks that everything with a 201 and such a position was received, and nothing else; that
+    /// the requests of a sender with one key were received in its order, and all with a key in the
+    /// order of their positions; and that a position always has the same body. Repetitions do not
+    /// count.
     pub(crate) fn check(&self, created: &[(String, String)]) {
         let seen = self.seen.lock().unwrap();
         let mut bodies = BTreeMap::new();
@@ -136,7 +137,7 @@ impl Tally {
     }
 }
 
-/// The numbers of each lane, in the order in which they are there first.
+/// The numbers of each key and sender, in the order of their first receipt.
 fn by_lane<'b>(bodies: impl Iterator<Item = &'b String>) -> BTreeMap<String, Vec<usize>> {
     let mut numbers: BTreeMap<_, Vec<usize>> = BTreeMap::new();
     for body in bodies {

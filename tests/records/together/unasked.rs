@@ -1,4 +1,4 @@
-//! A consumer at a socket that is not asked for acknowledgements: it may say what it likes, or nothing.
+//! A consumer at a socket without acknowledgements: it can write anything, or nothing.
 
 use std::io::{BufRead as _, BufReader};
 use std::net::Shutdown;
@@ -8,8 +8,8 @@ use crate::destination::scene::Scene;
 use crate::support::{PATIENCE, Wire, ask};
 use crate::together::ends::{self, Source};
 
-/// So many lines of acknowledgement as no socket holds: 208 KiB, of which a short line takes about 700
-/// bytes.
+/// With an acknowledgement line each, more than a socket holds: 208 KiB, and a short line takes
+/// about 700 bytes.
 const REQUESTS: usize = 1_000;
 
 fn send(wire: &mut Wire, body: &str) {

@@ -1,6 +1,6 @@
-//! The rooms of the house, and the floors of its event loop: who may know whom; that the protocol
-//! rooms know no socket, no clock and no chance; and which rooms may name mio and socket2. Read
-//! from the sources, so that no import slips by. What imports do not show is measured by a script,
+//! The layers of the crate, and those of its event loop: permitted imports; no sockets, clocks or
+//! random numbers in the pure modules; and which modules use mio and socket2. Checked in the
+//! sources, so that every import is covered. A script measures what imports do not show,
 //! `tests/support/house.py`.
 //!
 //! Needs python3.
@@ -14,7 +14,7 @@ use std::process::{Command, Output};
 
 use source::{declares_or_exports, names_crate, paths, statements};
 
-/// The rooms from top to bottom; those of one row do not know each other.
+/// The modules from top to bottom; those in one row do not import each other.
 const ROWS: [&[&str]; 6] = [
     &["connector", "socket"],
     &["client", "relay"],
@@ -24,10 +24,10 @@ const ROWS: [&[&str]; 6] = [
     &["http"],
 ];
 
-/// Rooms in which everything is passed in.
+/// Modules that only work on their arguments.
 const PURE: [&str; 4] = ["http", "rendezvous", "mux", "api"];
 
-/// What a pure room must not name.
+/// Names forbidden in a pure module.
 const IMPURE: [&str; 9] = [
     "Instant::now",
     "SystemTime",
@@ -40,14 +40,14 @@ const IMPURE: [&str; 9] = [
     "rand::",
 ];
 
-/// Crates, and the rooms that may name them.
+/// Crates, and the modules that can use them.
 const CRATES: [(&str, &[&str]); 2] = [("mio", &["relay"]), ("socket2", &["relay"])];
 
-/// The room with floors.
+/// The module with layers.
 const RELAY: &str = "relay";
 
-/// Its floors from top to bottom, each a folder or a file. Those of one row do not know each other:
-/// the event loop alone knows two services.
+/// Its layers from top to bottom, each a directory or a file. Those in one row do not import each
+/// other: only the event loop imports two services.
 const FLOORS: [&[&str]; 5] = [
     &["event_loop"],
     &["streams", "agents", "intake", "admin", "pages"],
@@ -56,10 +56,10 @@ const FLOORS: [&[&str]; 5] = [
     &["io"],
 ];
 
-/// What is beside the event loop, which alone knows it, and what it may know.
+/// Modules beside the event loop, imported only by it, and what they can import.
 const BESIDE: (&str, &[&str]) = ("process", &["http1", "io"]);
 
-/// One line that breaks a rule.
+/// One line that violates a rule.
 #[derive(Debug, PartialEq, Eq)]
 struct Violation {
     file: String,
@@ -99,13 +99,13 @@ fn the_script_finds_planted_violations() {
     assert!(output.status.success(), "{output:?}");
 }
 
-/// Runs the script that measures the event loop's folder.
+/// Runs the script that measures the event loop's directory.
 fn structure_script(arguments: &[&str]) -> Output {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/house.py");
     Command::new("python3").arg(script).args(arguments).output().expect("python3 is installed")
 }
 
-/// Every source file below a folder.
+/// Every source file below a directory.
 fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).expect("a folder of sources") {
         let path = entry.expect("the folder is readable").path();
@@ -117,7 +117,7 @@ fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
     }
 }
 
-/// The violations of one file, named from `src/` on.
+/// The violations of one file, named relative to `src/`.
 fn check(file: &str, text: &str) -> Vec<Violation> {
     if file.ends_with("tests.rs") {
         return Vec::new();
@@ -155,17 +155,17 @@ fn row(rows: &[&[&str]], name: &str) -> Option<usize> {
     rows.iter().position(|row| row.contains(&name))
 }
 
-/// Whether one is in a row below the other.
+/// Whether one is in a lower row than the other.
 fn is_below(rows: &[&[&str]], one: &str, other: &str) -> bool {
     row(rows, one).is_some_and(|lower| row(rows, other).is_some_and(|upper| lower > upper))
 }
 
-/// Whether the event loop's folder may have a file or folder of this name.
+/// Whether the event loop's directory can have a file or directory of this name.
 fn is_floor(name: &str) -> bool {
     name == "mod" || name == BESIDE.0 || row(&FLOORS, name).is_some()
 }
 
-/// Whether a floor of the event loop may name another.
+/// Whether a layer of the event loop can import another.
 fn may_know(floor: &str, known: &str) -> bool {
     let (beside, below) = BESIDE;
     if floor == known {
@@ -179,7 +179,7 @@ fn may_know(floor: &str, known: &str) -> bool {
     }
 }
 
-/// What a statement names that its room or its floor must not know.
+/// Imports of a statement that its module or its layer forbids.
 fn unknown_paths(file: &str, statement: &str) -> Vec<String> {
     let (room, floor) = (segment(file, 0), segment(file, 1));
     let mut whats = Vec::new();
@@ -200,14 +200,14 @@ fn unknown_paths(file: &str, statement: &str) -> Vec<String> {
     whats
 }
 
-/// Crates that a statement names in a room that must not know them.
+/// Crates that a statement uses in a module that forbids them.
 fn misplaced_crates(room: &str, statement: &str) -> Vec<String> {
     let misplaced = CRATES.iter().filter(|(_, rooms)| !rooms.contains(&room));
     let named = misplaced.filter(|(name, _)| names_crate(statement, name));
     named.map(|(name, _)| format!("{name} in {room}")).collect()
 }
 
-/// What a statement names that a pure room must not.
+/// Names in a statement that a pure module forbids.
 fn impurities(room: &str, statement: &str) -> Vec<String> {
     if !PURE.contains(&room) {
         return Vec::new();

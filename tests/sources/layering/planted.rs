@@ -1,4 +1,4 @@
-//! What the rules find in planted files, and what they let pass.
+//! Violations found in planted files, and permitted imports.
 
 use super::check;
 
@@ -182,7 +182,7 @@ fn the_root_of_the_event_loop_only_declares_and_exports() {
     }
 }
 
-/// What is wrong with a planted file.
+/// The violations in a planted file.
 fn violations(file: &str, text: &str) -> Vec<String> {
     check(file, text).into_iter().map(|violation| violation.what).collect()
 }

@@ -1,14 +1,14 @@
-//! Rust sources as far as the rules need them: statements, and the paths in them.
+//! Rust sources to the extent needed by the rules: statements, and the paths in them.
 
 /// The statements of a file with their first lines, without comments and test modules; an import in
-/// braces is one statement, however many lines it takes.
+/// braces is one statement, however many lines it has.
 pub(crate) fn statements(text: &str) -> Vec<(usize, String)> {
     let mut statements: Vec<(usize, String)> = Vec::new();
     let (mut open, mut in_test) = (false, false);
     for (number, line) in text.lines().enumerate() {
         let code = line.split("//").next().unwrap_or_default();
         if in_test {
-            // The formatter closes a module where it began: at the left edge.
+            // The formatter closes a module at the indentation of its start: the left edge.
             let one_line = !code.starts_with([' ', '#']) && code.trim_end().ends_with(';');
             in_test = !(code.starts_with('}') || one_line);
             continue;
@@ -34,7 +34,7 @@ fn without_visibility(statement: &str) -> &str {
     rest[end..].trim_start()
 }
 
-/// Whether a statement declares a module, or names something for others.
+/// Whether a statement declares a module, or re-exports a name.
 pub(crate) fn declares_or_exports(statement: &str) -> bool {
     let item = without_visibility(statement);
     let is_module = item.starts_with("mod ") && item.ends_with(';');
@@ -50,19 +50,19 @@ pub(crate) fn names_crate(statement: &str, name: &str) -> bool {
     })
 }
 
-/// The module that a file is: `a::b` for `a/b.rs` and `a/b/mod.rs`.
+/// The module of a file: `a::b` for `a/b.rs` and `a/b/mod.rs`.
 fn module(file: &str) -> Vec<String> {
     let path = file.trim_end_matches(".rs").trim_end_matches("/mod");
     path.split('/').map(str::to_owned).collect()
 }
 
 /// The paths of this crate that a statement names through `crate::` or `super::`, each from the
-/// root of the crate on.
+/// crate root.
 pub(crate) fn paths(file: &str, statement: &str) -> Vec<Vec<String>> {
     let mut found = Vec::new();
     for (at, _) in statement.match_indices("crate::").chain(statement.match_indices("super::")) {
         let before = &statement[..at];
-        // Of `super::super::` the first one counts; `pub(in crate::a)` imports nothing.
+        // In `super::super::` the first one counts; `pub(in crate::a)` imports nothing.
         if before.ends_with(|c: char| c.is_alphanumeric() || c == '_' || c == ':')
             || before.ends_with("pub(in ")
         {
@@ -81,7 +81,7 @@ pub(crate) fn paths(file: &str, statement: &str) -> Vec<Vec<String>> {
     found
 }
 
-/// `a::b` is one path, `{a::b, c}` are two; what follows is not looked at.
+/// `a::b` is one path, `{a::b, c}` are two; the text after them is ignored.
 fn expand(base: &[String], text: &str, found: &mut Vec<Vec<String>>) {
     if let Some(group) = text.strip_prefix('{') {
         for part in members(group) {
