@@ -11,7 +11,7 @@ use rdv::mux::session::{Closed, Event, Session, close};
 use serde_json::Value;
 
 use crate::asked::Asked;
-use crate::support::{Ask, PATIENCE, Relay, Wire, ask};
+use crate::support::{Ask, Relay, TEST_TIMEOUT, Wire, ask};
 
 /// Both dialects, for tests of behaviour they share.
 pub(crate) const DIALECTS: [Dialect; 2] = [Dialect::Text, Dialect::V1];
@@ -177,7 +177,7 @@ impl Agent {
     fn fresh_event(&mut self) -> Event {
         // The relay's pings complete every read in time, so a read timeout alone would never
         // expire.
-        let deadline = now() + PATIENCE;
+        let deadline = now() + TEST_TIMEOUT;
         loop {
             if let Some(event) = self.session.next_event() {
                 self.flush();
@@ -194,7 +194,7 @@ impl Agent {
             Ok(0) => self.session.eof(),
             Ok(count) => self.session.received(&buffer[..count], now()),
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                panic!("nothing came from the relay in {PATIENCE:?}")
+                panic!("nothing came from the relay in {TEST_TIMEOUT:?}")
             }
             Err(_) => self.session.eof(),
         }
@@ -371,7 +371,7 @@ impl Agent {
         if let Ok(count @ 1..) = self.stream.read(&mut buffer) {
             self.session.received(&buffer[..count], now());
         }
-        self.stream.set_read_timeout(Some(PATIENCE)).expect("SO_RCVTIMEO");
+        self.stream.set_read_timeout(Some(TEST_TIMEOUT)).expect("SO_RCVTIMEO");
         self.flush();
         self.session.next_event()
     }

@@ -12,7 +12,7 @@ use socket2::SockRef;
 
 use crate::agent::{Agent, ok, upgrade};
 use crate::spare::Spare;
-use crate::support::{PATIENCE, Relay, ask, eventually, is_pattern, pattern};
+use crate::support::{Relay, TEST_TIMEOUT, ask, eventually, is_pattern, pattern};
 
 /// A relay that forwards to an API.
 pub(crate) fn relay_with_api(flags: &[&str]) -> (Relay, TcpListener) {
@@ -61,7 +61,7 @@ fn bytes_after_a_body_of_an_agent_are_not_a_request_to_the_api() {
             continue;
         }
         let (mut stream, _) = api.accept().expect("the API is called");
-        stream.set_read_timeout(Some(PATIENCE)).expect("SO_RCVTIMEO");
+        stream.set_read_timeout(Some(TEST_TIMEOUT)).expect("SO_RCVTIMEO");
         let mut received = Vec::new();
         // A reset is an end as well.
         let _ = stream.read_to_end(&mut received);

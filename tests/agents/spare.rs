@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 
 use crate::agent::Agent;
 use crate::asked::Asked;
-use crate::support::{Ask, PATIENCE, Relay, Wire, ask};
+use crate::support::{Ask, Relay, TEST_TIMEOUT, Wire, ask};
 
 /// A tunnel opened by an agent.
 pub(crate) struct Spare {
@@ -41,7 +41,7 @@ impl Spare {
 
     /// The same over any connection.
     pub(crate) fn over(stream: TcpStream) -> Spare {
-        stream.set_read_timeout(Some(PATIENCE)).expect("SO_RCVTIMEO");
+        stream.set_read_timeout(Some(TEST_TIMEOUT)).expect("SO_RCVTIMEO");
         Spare { stream, received: Vec::new() }
     }
 

@@ -9,14 +9,14 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use rdv::mux::handshake::Dialect;
 
 use crate::agent::{masked, upgrade};
-use crate::support::PATIENCE;
+use crate::support::TEST_TIMEOUT;
 
 /// Connects.
 pub(crate) fn connect(address: SocketAddr) -> io::Result<TcpStream> {
-    let stream = TcpStream::connect_timeout(&address, PATIENCE)?;
+    let stream = TcpStream::connect_timeout(&address, TEST_TIMEOUT)?;
     stream.set_nodelay(true)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
-    stream.set_write_timeout(Some(PATIENCE))?;
+    stream.set_read_timeout(Some(TEST_TIMEOUT))?;
+    stream.set_write_timeout(Some(TEST_TIMEOUT))?;
     Ok(stream)
 }
 

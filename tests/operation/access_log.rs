@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread;
 
-use crate::support::{Ask, Framing, PATIENCE, Process, Relay, TRUSTING, Wire, ask, eventually};
+use crate::support::{Ask, Framing, Process, Relay, TEST_TIMEOUT, TRUSTING, Wire, ask, eventually};
 use nix::sys::signal::Signal;
 use nix::sys::stat::Mode;
 use regex_lite::Regex;
@@ -499,7 +499,7 @@ fn a_stalled_reader_loses_lines_and_blocks_nothing() {
         BufReader::new(reader).lines().map_while(Result::ok).try_for_each(|line| sender.send(line))
     });
     for _ in 0..16 {
-        let line = lines.recv_timeout(PATIENCE).expect("a line");
+        let line = lines.recv_timeout(TEST_TIMEOUT).expect("a line");
         assert!(line.contains("\"GET /ping HTTP/1.1\" 200 4 \"-\" \"xxx"), "{line}");
     }
     eventually("new lines come through", || {

@@ -6,7 +6,7 @@ use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::process::Command as Program;
 
-use crate::support::{ADMIN, Observed, PATIENCE, Process, Relay, eventually};
+use crate::support::{ADMIN, Observed, Process, Relay, TEST_TIMEOUT, eventually};
 use clap::error::ErrorKind;
 use clap::{Args as _, Command};
 use rdv::client::Ctl;
@@ -220,7 +220,7 @@ fn exchange(at: SocketAddr, request: &str) -> Option<String> {
 
 fn send(at: SocketAddr, request: &str) -> Option<TcpStream> {
     let mut socket = TcpStream::connect(at).ok()?;
-    socket.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+    socket.set_read_timeout(Some(TEST_TIMEOUT)).expect("a timeout");
     socket.write_all(request.as_bytes()).ok()?;
     Some(socket)
 }

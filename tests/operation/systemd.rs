@@ -8,7 +8,7 @@ use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram, UnixListener};
 use std::process::{Command, Stdio};
 
-use crate::support::{Finished, Framing, PATIENCE, Process, Relay, Wire, ask, eventually};
+use crate::support::{Finished, Framing, Process, Relay, TEST_TIMEOUT, Wire, ask, eventually};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use socket2::SockRef;
@@ -42,7 +42,7 @@ impl Manager {
         folder: tempfile::TempDir,
     ) -> Manager {
         let socket = socket.expect("bind");
-        socket.set_read_timeout(Some(PATIENCE)).expect("SO_RCVTIMEO");
+        socket.set_read_timeout(Some(TEST_TIMEOUT)).expect("SO_RCVTIMEO");
         Manager { socket, name, _folder: folder }
     }
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 /// Timeout for anything in a test; a safety net, not an expectation. Hundreds of MiB take 10 s and
 /// more if other processes use all processors.
-pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
+pub(crate) const TEST_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// The pause between two checks of a state without events.
 const PAUSE: Duration = Duration::from_millis(3);
@@ -17,7 +17,7 @@ pub(crate) fn now() -> Instant {
 
 /// Polls until `look` returns a value; panics with `what` at the timeout.
 pub(crate) fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let deadline = now() + PATIENCE;
+    let deadline = now() + TEST_TIMEOUT;
     loop {
         if let Some(found) = look() {
             return found;

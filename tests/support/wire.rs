@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use socket2::{Domain, SockRef, Socket, Type};
 
-use super::clock::PATIENCE;
+use super::clock::TEST_TIMEOUT;
 use super::request::Ask;
 use super::response::{Ending, Head, Response};
 
@@ -40,7 +40,8 @@ enum Arrival {
 
 impl Wire {
     pub(crate) fn connect(address: SocketAddr) -> Wire {
-        let stream = TcpStream::connect_timeout(&address, PATIENCE).expect("connect to the relay");
+        let stream =
+            TcpStream::connect_timeout(&address, TEST_TIMEOUT).expect("connect to the relay");
         Wire::over(stream)
     }
 
@@ -70,8 +71,8 @@ impl Wire {
     }
 
     fn timed(stream: TcpStream) -> Wire {
-        stream.set_read_timeout(Some(PATIENCE)).expect("SO_RCVTIMEO");
-        stream.set_write_timeout(Some(PATIENCE)).expect("SO_SNDTIMEO");
+        stream.set_read_timeout(Some(TEST_TIMEOUT)).expect("SO_RCVTIMEO");
+        stream.set_write_timeout(Some(TEST_TIMEOUT)).expect("SO_SNDTIMEO");
         Wire { stream, received: Vec::new(), incoming: Incoming::Over(Ending::Complete) }
     }
 

@@ -15,7 +15,7 @@ use rdv::socket::{Body, ConnectionEvent, EventKind, SocketConnection, SocketServ
 use serde_json::{Value, json};
 
 use crate::expose::server::Server;
-use crate::support::{Finished, PATIENCE, Process, eventually, is_pattern, pattern};
+use crate::support::{Finished, Process, TEST_TIMEOUT, eventually, is_pattern, pattern};
 
 /// A relay without names.
 struct RelayLike {
@@ -37,7 +37,7 @@ impl RelayLike {
     /// The next agent.
     fn agent(&self) -> SocketConnection {
         loop {
-            let event = self.events.recv_timeout(PATIENCE).expect("an agent");
+            let event = self.events.recv_timeout(TEST_TIMEOUT).expect("an agent");
             if event.kind == EventKind::ConnectionReceived {
                 return self.server.connection(event.connection).expect("it is there");
             }
@@ -364,7 +364,7 @@ fn requests_in_flight_are_completed_before_the_exit() {
     let finished = process.finish();
     assert_eq!(finished.status.code(), Some(0), "{}", finished.stderr);
     assert!(finished.stderr.contains(" GET /slow 200 5 bytes "), "{}", finished.stderr);
-    let closed = relay.events.recv_timeout(PATIENCE).expect("an event");
+    let closed = relay.events.recv_timeout(TEST_TIMEOUT).expect("an event");
     assert_eq!(closed.kind, EventKind::ConnectionClosed, "it said goodbye");
 }
 

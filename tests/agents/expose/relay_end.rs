@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
 
-use crate::support::{PATIENCE, Wire};
+use crate::support::{TEST_TIMEOUT, Wire};
 
 /// Accepts tunnels.
 pub(crate) struct RelayEnd {
@@ -54,7 +54,7 @@ impl RelayEnd {
 
     /// The next tunnel, and the request lines of its upgrade.
     pub(crate) fn tunnel_and_head(&self) -> (Wire, Vec<String>) {
-        let (lines, socket) = self.spares.recv_timeout(PATIENCE).expect("a tunnel");
+        let (lines, socket) = self.spares.recv_timeout(TEST_TIMEOUT).expect("a tunnel");
         (Wire::over(socket), lines)
     }
 

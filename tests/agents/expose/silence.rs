@@ -7,7 +7,7 @@ use nix::sys::signal::Signal;
 
 use crate::expose::command::{echo, end, expose, url};
 use crate::expose::server::Server;
-use crate::support::{Ending, PATIENCE, Relay, Wire, ask, eventually};
+use crate::support::{Ending, Relay, TEST_TIMEOUT, Wire, ask, eventually};
 
 /// A call gets a response eventually.
 fn await_call(relay: &Relay) {
@@ -47,7 +47,7 @@ fn calls_of_an_unresponsive_agent_are_ended() {
         let mut held = Wire::connect(relay.address());
         held.ask(&ask("GET", "/api/billing/held"));
         for _ in 0..2 {
-            arrivals.recv_timeout(PATIENCE).expect("a call at the API");
+            arrivals.recv_timeout(TEST_TIMEOUT).expect("a call at the API");
         }
         process.signal(Signal::SIGSTOP);
         // Each read times out long before the response or transfer does.

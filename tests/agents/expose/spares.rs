@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use crate::expose::relay_end::RelayEnd;
 use crate::expose::server::Server;
-use crate::support::{Ending, PATIENCE, Wire, is_pattern, pattern};
+use crate::support::{Ending, TEST_TIMEOUT, Wire, is_pattern, pattern};
 
 struct Scene {
     relay: RelayEnd,
@@ -46,7 +46,7 @@ fn start(
 
 impl Scene {
     fn served(&self) -> Served {
-        self.served.recv_timeout(PATIENCE).expect("a call is over")
+        self.served.recv_timeout(TEST_TIMEOUT).expect("a call is over")
     }
 }
 
@@ -131,7 +131,7 @@ fn each_served_request_is_reported() {
     assert_eq!((served.method.as_str(), served.path.as_str()), ("GET", "/there?x=1"));
     assert_eq!((served.status, served.bytes, served.whole), (Some(404), 3, true));
     assert_eq!(served.correlation.as_deref(), Some("c"));
-    assert!(scene.calls.wait(PATIENCE));
+    assert!(scene.calls.wait(TEST_TIMEOUT));
 }
 
 #[test]
@@ -346,7 +346,7 @@ fn a_relay_that_refuses_tunnels_is_not_asked_indefinitely() {
     let calls = Calls::new(|_| {});
     let _spares =
         start(&relay, &echo(), (1, calls), move |status| tell.send(status).expect("told"));
-    assert_eq!(told.recv_timeout(PATIENCE), Ok(404));
+    assert_eq!(told.recv_timeout(TEST_TIMEOUT), Ok(404));
     for _ in 0..3 {
         relay.tunnel();
     }

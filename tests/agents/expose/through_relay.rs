@@ -5,7 +5,7 @@ use std::sync::mpsc;
 use crate::expose::command::{echo, end, expose, url};
 use crate::expose::server::Server;
 use crate::support::{
-    Authority, Ending, PATIENCE, Process, Relay, Terminator, Wire, ask, eventually, is_pattern,
+    Authority, Ending, Process, Relay, TEST_TIMEOUT, Terminator, Wire, ask, eventually, is_pattern,
     pattern,
 };
 
@@ -149,7 +149,7 @@ fn a_client_disconnect_closes_the_connection_to_a_silent_api() {
             let mut client = Wire::connect(relay.address());
             client.ask(&ask("GET", "/api/billing/silent"));
             if begun.is_empty() {
-                call.recv_timeout(PATIENCE).expect("the API is called");
+                call.recv_timeout(TEST_TIMEOUT).expect("the API is called");
             } else {
                 assert_eq!(client.head().status, 200, "{name}, {spares}");
             }

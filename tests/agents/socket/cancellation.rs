@@ -8,7 +8,7 @@ use http::Response;
 use rdv::socket::{Body, Cancellation, Dialect};
 
 use crate::socket::pair::{DIALECTS, get, pair, serving};
-use crate::support::PATIENCE;
+use crate::support::TEST_TIMEOUT;
 
 /// A body that never produces bytes; the other end of the pipe is notified when it is dropped.
 fn endless() -> (std::io::PipeWriter, Body) {
@@ -27,7 +27,7 @@ fn a_request_is_cancelled_at_once_even_if_its_response_is_silent() {
         let (writer, body) = endless();
         let tell = tell.clone();
         std::thread::spawn(move || {
-            let cancelled = cancellation.wait(PATIENCE);
+            let cancelled = cancellation.wait(TEST_TIMEOUT);
             // The body ends when this is dropped.
             drop(writer);
             tell.send(cancelled)
@@ -37,7 +37,7 @@ fn a_request_is_cancelled_at_once_even_if_its_response_is_silent() {
     let mut body = ends.accepted.round_trip(get("/")).expect("an answer").into_body();
     body.read_exact(&mut [0]).expect("the first byte");
     drop(body);
-    assert_eq!(told.recv_timeout(PATIENCE), Ok(true));
+    assert_eq!(told.recv_timeout(TEST_TIMEOUT), Ok(true));
 }
 
 #[test]
@@ -53,13 +53,13 @@ fn closing_the_connection_cancels_requests_in_flight() {
             let _telling =
                 cancellation.on_cancel(move || tell.send("cancelled").expect("it is awaited"));
             serve.send(()).expect("somebody waits");
-            assert!(cancellation.wait(PATIENCE), "{dialect:?}");
+            assert!(cancellation.wait(TEST_TIMEOUT), "{dialect:?}");
             Response::default()
         });
         let thread = std::thread::spawn(move || caller.round_trip(get("/")));
-        served.recv_timeout(PATIENCE).expect("it is served");
+        served.recv_timeout(TEST_TIMEOUT).expect("it is served");
         ends.accepted.close();
-        assert_eq!(told.recv_timeout(PATIENCE), Ok("cancelled"), "{dialect:?}");
+        assert_eq!(told.recv_timeout(TEST_TIMEOUT), Ok("cancelled"), "{dialect:?}");
         assert!(thread.join().expect("no panic").is_err(), "{dialect:?}");
     }
 }
@@ -75,7 +75,7 @@ fn an_answered_request_is_not_cancelled() {
         });
         let answer = ends.accepted.round_trip(get("/")).expect("an answer");
         assert_eq!(answer.into_body().into_bytes(9).expect("all of it"), b"all");
-        let cancellation = told.recv_timeout(PATIENCE).expect("it is told").expect("one");
+        let cancellation = told.recv_timeout(TEST_TIMEOUT).expect("it is told").expect("one");
         assert!(!cancellation.wait(Duration::ZERO), "{dialect:?}");
     }
 }

@@ -8,7 +8,7 @@ use rdv::mux::codec::{Codec, Endpoint, Message};
 use rdv::socket::{Dialect, Error, EventKind, SocketServer};
 
 use crate::socket::pair::{client, echo, post, read, serving};
-use crate::support::PATIENCE;
+use crate::support::TEST_TIMEOUT;
 
 /// A peer that reads and writes frames, and does not interpret them.
 pub(crate) struct Peer {
@@ -31,7 +31,7 @@ impl Peer {
 
     fn dial(address: SocketAddr, dialect: Dialect) -> Self {
         let mut socket = TcpStream::connect(address).expect("a connection");
-        socket.set_read_timeout(Some(PATIENCE)).expect("a limit");
+        socket.set_read_timeout(Some(TEST_TIMEOUT)).expect("a limit");
         let protocol = match dialect {
             Dialect::Text => "",
             Dialect::V1 => "Sec-WebSocket-Protocol: rdv.socket.v1\r\n",
@@ -167,7 +167,7 @@ fn requests_that_are_not_upgrades_are_refused_with_the_reason() {
         ("too long", format!("GET /{} HTTP/1.1\r\n", "a".repeat(20_000)), 414),
     ] {
         let mut socket = TcpStream::connect(server.local_addr()).expect("a connection");
-        socket.set_read_timeout(Some(PATIENCE)).expect("a limit");
+        socket.set_read_timeout(Some(TEST_TIMEOUT)).expect("a limit");
         socket.write_all(request.as_bytes()).expect("sent");
         let head = head(&mut socket);
         assert!(head.starts_with(&format!("HTTP/1.1 {status} ")), "{name}: {head}");

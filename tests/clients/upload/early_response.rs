@@ -8,7 +8,7 @@ use std::sync::mpsc;
 
 use rdv::client::{Error, Options, Part, Upload};
 
-use crate::support::{Authority, PATIENCE, Terminator, eventually};
+use crate::support::{Authority, TEST_TIMEOUT, Terminator, eventually};
 use crate::upload::server::{Connection, Request, Server, answer};
 
 const LENGTH: u64 = 1 << 30;
@@ -139,7 +139,7 @@ fn a_response_is_noticed_while_the_send_buffer_has_room() {
     struct Slow(mpsc::Receiver<()>);
     impl io::Read for Slow {
         fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-            let _ = self.0.recv_timeout(PATIENCE);
+            let _ = self.0.recv_timeout(TEST_TIMEOUT);
             Ok(1.min(buffer.len()))
         }
     }

@@ -12,7 +12,7 @@ use rdv::client::{Options, Part, Upload};
 use rdv::splice::copy;
 use tempfile::NamedTempFile;
 
-use crate::support::{Authority, PATIENCE, Process, Terminator};
+use crate::support::{Authority, Process, TEST_TIMEOUT, Terminator};
 use crate::upload::server::{Connection, Request, Server, answer};
 
 const LENGTH: u64 = 2 << 30;
@@ -147,7 +147,7 @@ fn a_file_of_2_gib_is_sent_with_little_memory() {
     let (server, told) = discarding_server();
     let process = sender(&format!("file {} {LENGTH}", server.url()), Stdio::null());
     assert_small("file", resident_max_kib(process));
-    assert!(told.recv_timeout(PATIENCE).unwrap() > LENGTH);
+    assert!(told.recv_timeout(TEST_TIMEOUT).unwrap() > LENGTH);
     assert!(server.request().field("content-length").is_some());
 }
 
@@ -156,7 +156,7 @@ fn a_reader_of_2_gib_is_sent_with_little_memory() {
     let (server, told) = discarding_server();
     let process = sender(&format!("reader {} {LENGTH}", server.url()), Stdio::null());
     assert_small("reader", resident_max_kib(process));
-    assert!(told.recv_timeout(PATIENCE).unwrap() > LENGTH);
+    assert!(told.recv_timeout(TEST_TIMEOUT).unwrap() > LENGTH);
 }
 
 #[test]
@@ -172,7 +172,7 @@ fn a_pipe_of_2_gib_is_sent_with_little_memory() {
     });
     assert_small("pipe", resident_max_kib(process));
     writer.join().unwrap();
-    assert!(told.recv_timeout(PATIENCE).unwrap() > LENGTH);
+    assert!(told.recv_timeout(TEST_TIMEOUT).unwrap() > LENGTH);
 }
 
 #[test]
@@ -183,5 +183,5 @@ fn https_uses_little_memory_too() {
     let front = Terminator::start(&authority.server("localhost"), server.address(), &[]);
     let orders = format!("file {} {length} {}", front.url(), authority.file().display());
     assert_small("https", resident_max_kib(sender(&orders, Stdio::null())));
-    assert!(told.recv_timeout(PATIENCE).unwrap() > length);
+    assert!(told.recv_timeout(TEST_TIMEOUT).unwrap() > length);
 }

@@ -7,7 +7,7 @@ use std::sync::{Mutex, mpsc};
 
 use nix::sys::signal::Signal;
 
-use crate::support::{Authority, Finished, PATIENCE, Process, Relay, Terminator, ask};
+use crate::support::{Authority, Finished, Process, Relay, TEST_TIMEOUT, Terminator, ask};
 use crate::upload::server::{Request, Server, answer};
 
 /// `rdv post` without retries.
@@ -274,7 +274,7 @@ fn a_killed_process_leaves_an_incomplete_request() {
             let url = server.url();
             let source = if known { path(&file) } else { "-" };
             let process = Process::reading(command(&[&url, source]), input.into());
-            begun.recv_timeout(PATIENCE).expect("it sends");
+            begun.recv_timeout(TEST_TIMEOUT).expect("it sends");
             process.signal(signal);
             let finished = process.finish();
             assert_eq!(finished.status.code(), status, "{name}: {}", finished.stderr);

@@ -9,7 +9,7 @@ use std::thread;
 
 use socket2::SockRef;
 
-use crate::support::PATIENCE;
+use crate::support::TEST_TIMEOUT;
 
 /// A listening server with one thread per connection.
 pub(crate) struct Server {
@@ -95,7 +95,7 @@ impl Server {
 
     /// The next request received, complete or not.
     pub(crate) fn request(&self) -> Request {
-        self.requests.recv_timeout(PATIENCE).expect("a request came")
+        self.requests.recv_timeout(TEST_TIMEOUT).expect("a request came")
     }
 
     /// Releases connections that wait. A connection that timed out before keeps no request.
@@ -211,8 +211,9 @@ impl Connection {
     pub(crate) fn await_release(&self) -> io::Result<()> {
         let (released, changed) = &*self.gate;
         let released = released.lock().expect("lock");
-        let (released, _) =
-            changed.wait_timeout_while(released, PATIENCE, |released| !*released).expect("lock");
+        let (released, _) = changed
+            .wait_timeout_while(released, TEST_TIMEOUT, |released| !*released)
+            .expect("lock");
         if *released { Ok(()) } else { Err(io::ErrorKind::TimedOut.into()) }
     }
 

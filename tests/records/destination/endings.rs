@@ -7,7 +7,7 @@ use nix::sys::signal::Signal;
 
 use crate::destination::scene::{Reply, Scene, acks, command, record, records, start};
 use crate::server::Server;
-use crate::support::{PATIENCE, eventually};
+use crate::support::{TEST_TIMEOUT, eventually};
 
 #[test]
 fn requests_in_flight_are_completed_and_no_new_ones_sent() {
@@ -66,7 +66,7 @@ fn a_signal_before_the_first_record_exits_and_removes_the_socket() {
         let socket = directory.path().join("records");
         let input = format!("unix:{}", socket.display());
         let (process, _input) = start(&["--url", &server.url(), "--input", &input]);
-        asked.recv_timeout(PATIENCE).expect("the server is asked whether it is there");
+        asked.recv_timeout(TEST_TIMEOUT).expect("the server is asked whether it is there");
         assert!(socket.exists());
         process.signal(signal);
         let finished = process.finish();

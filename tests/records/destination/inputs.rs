@@ -10,11 +10,11 @@ use nix::sys::signal::Signal;
 use nix::sys::stat::Mode;
 
 use crate::destination::scene::{Scene, ack, acks, assert_ends, record, records, run, start};
-use crate::support::{PATIENCE, eventually};
+use crate::support::{TEST_TIMEOUT, eventually};
 
 fn connect(path: &Path) -> UnixStream {
     let socket = eventually("the socket is there", || UnixStream::connect(path).ok());
-    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    socket.set_read_timeout(Some(TEST_TIMEOUT)).unwrap();
     socket
 }
 

@@ -10,7 +10,7 @@ use std::thread;
 use rdv::connector::record::json;
 
 use crate::server::{Connection, Request, Server};
-use crate::support::{Finished, PATIENCE, Process};
+use crate::support::{Finished, Process, TEST_TIMEOUT};
 
 /// What the server does with a record.
 #[derive(Clone)]
@@ -102,7 +102,7 @@ impl Scene {
 
     /// The next record received.
     pub(crate) fn recv_request(&self) -> Request {
-        self.taken.recv_timeout(PATIENCE).expect("a record came")
+        self.taken.recv_timeout(TEST_TIMEOUT).expect("a record came")
     }
 
     /// All records received and not taken yet.

@@ -12,7 +12,7 @@ use nix::sys::stat::Mode;
 use tempfile::TempDir;
 
 use crate::source::process::record;
-use crate::support::{PATIENCE, eventually};
+use crate::support::{TEST_TIMEOUT, eventually};
 
 /// A directory with a name for a FIFO or a socket.
 pub(crate) struct Place {
@@ -73,7 +73,7 @@ impl Place {
 pub(crate) fn accept(listener: &UnixListener) -> Consumer {
     let (socket, _) = eventually("the source connects", || listener.accept().ok());
     socket.set_nonblocking(false).expect("O_NONBLOCK");
-    socket.set_read_timeout(Some(PATIENCE)).expect("SO_RCVTIMEO");
+    socket.set_read_timeout(Some(TEST_TIMEOUT)).expect("SO_RCVTIMEO");
     let lines = Lines::of(socket.try_clone().expect("dup"));
     Consumer { lines, socket }
 }

@@ -14,7 +14,7 @@ use crate::source::consumer::{accept, acknowledgement};
 use crate::source::durability::Numbers;
 use crate::source::process::{Desk, body, position, post, record, text};
 use crate::source::spool::{Spool, kill, position_of, post_all};
-use crate::support::{Ending, PATIENCE, Wire, pattern};
+use crate::support::{Ending, TEST_TIMEOUT, Wire, pattern};
 
 const SENDERS: u64 = 20;
 
@@ -119,7 +119,7 @@ impl Round<'_> {
                 scope.spawn(move || send(wire, self.seed * SENDERS + sender, &promise));
             }
             drop(promise);
-            let some = || promises.recv_timeout(PATIENCE).ok();
+            let some = || promises.recv_timeout(TEST_TIMEOUT).ok();
             let kept: Vec<_> = (0..self.promises).map_while(|_| some()).collect();
             desk.signal(self.signal);
             let enough = kept.len() as u64 == self.promises;

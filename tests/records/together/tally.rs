@@ -6,7 +6,7 @@ use std::sync::{Arc, Condvar, Mutex};
 
 use crate::destination::scene::{Reply, Scene};
 use crate::server::Request;
-use crate::support::PATIENCE;
+use crate::support::TEST_TIMEOUT;
 
 /// How often an attempt fails, alternating between two ways.
 const ONE_FAILS_OF: u64 = 25;
@@ -103,7 +103,7 @@ impl Tally {
     fn wait(&self, is_enough: impl Fn(&Seen) -> bool) {
         let mut seen = self.seen.lock().unwrap();
         while !is_enough(&seen) {
-            let (now, waited) = self.changed.wait_timeout(seen, PATIENCE).unwrap();
+            let (now, waited) = self.changed.wait_timeout(seen, TEST_TIMEOUT).unwrap();
             assert!(!waited.timed_out(), "nothing comes after {} requests", now.arrivals.len());
             seen = now;
         }

@@ -5,7 +5,7 @@ use std::net::Shutdown;
 use std::os::unix::net::UnixListener;
 
 use crate::destination::scene::Scene;
-use crate::support::{PATIENCE, Wire, ask};
+use crate::support::{TEST_TIMEOUT, Wire, ask};
 use crate::together::ends::{self, Source};
 
 /// With an acknowledgement line each, more than a socket holds: 208 KiB, and a short line takes
@@ -42,7 +42,7 @@ fn a_consumer_that_half_closes_still_gets_records() {
     let listener = UnixListener::bind(&path).unwrap();
     let source = Source::start(0, &["--output", &format!("unix:{}", path.display())]);
     let (consumer, _) = listener.accept().unwrap();
-    consumer.set_read_timeout(Some(PATIENCE)).unwrap();
+    consumer.set_read_timeout(Some(TEST_TIMEOUT)).unwrap();
     consumer.shutdown(Shutdown::Write).unwrap();
     let mut lines = BufReader::new(&consumer).lines();
     let mut wire = Wire::connect(source.address);
