@@ -8,7 +8,9 @@ use rdv::mux::session::{Cancelled, Closed, close};
 use serde_json::Value;
 
 use crate::agent::{Agent, DIALECTS, frame, ok};
-use crate::support::{Ask, Ending, LEAVINGS, Relay, Response, Wire, ask, assert_error, eventually};
+use crate::support::{
+    Ask, DISCONNECTS, Ending, Relay, Response, Wire, ask, assert_error, eventually,
+};
 
 /// A call that reached a new agent, and the request as the agent received it.
 struct Called {
@@ -210,7 +212,7 @@ fn a_body_that_differs_from_its_declared_length_never_looks_complete() {
 
 #[test]
 fn a_client_disconnect_cancels_the_call_at_the_agent() {
-    for way in LEAVINGS {
+    for way in DISCONNECTS {
         for begun in [false, true] {
             let mut called = Called::start(&[], Dialect::V1);
             if begun {

@@ -5,7 +5,7 @@ use std::net::TcpStream;
 use std::thread::{self, JoinHandle};
 
 use crate::support::{
-    Ask, Ending, Framing, LEAVINGS, Relay, Wire, ask, assert_error, assert_uploaded, eventually,
+    Ask, DISCONNECTS, Ending, Framing, Relay, Wire, ask, assert_error, assert_uploaded, eventually,
     is_pattern, pattern,
 };
 
@@ -38,7 +38,7 @@ fn assert_paired(name: &str, relay: &Relay, id: &str, destination: &mut Wire) {
 fn a_source_lost_before_its_first_byte_keeps_the_destination_waiting() {
     let relay = Relay::start(&[]);
     for framing in [LENGTH_10, Framing::Chunked] {
-        for (way, change) in LEAVINGS.into_iter().flat_map(|way| [(way, NEW), (way, OLD)]) {
+        for (way, change) in DISCONNECTS.into_iter().flat_map(|way| [(way, NEW), (way, OLD)]) {
             let name = format!("{framing:?}, {way:?}");
             let mut pair = relay.pair_with(framing, change);
             pair.source.leave(way);
@@ -98,7 +98,7 @@ fn a_source_lost_during_its_body_never_looks_complete() {
     let relay = Relay::start(&[]);
     for sent in [1, 100_000] {
         for framing in [Framing::Length(sent + 1), Framing::Length(1 << 30), Framing::Chunked] {
-            for (way, old) in LEAVINGS.into_iter().flat_map(|way| [(way, false), (way, true)]) {
+            for (way, old) in DISCONNECTS.into_iter().flat_map(|way| [(way, false), (way, true)]) {
                 let name = format!("{sent} bytes sent, {framing:?}, {way:?}, old: {old}");
                 let mut pair = relay.pair_with(framing, if old { OLD } else { NEW });
                 let data = pattern(5, sent);
@@ -123,7 +123,7 @@ fn a_source_lost_within_a_chunk_never_looks_complete() {
         let mut pair = relay.pair_with(Framing::Chunked, if old { OLD } else { NEW });
         pair.source.send(sent);
         assert_eq!(pair.destination.head().status, 200, "{sent:?}");
-        pair.source.leave(LEAVINGS[0]);
+        pair.source.leave(DISCONNECTS[0]);
         assert_truncated(sent, old, Framing::Chunked, pair.destination.rest().1);
         relay.await_state(&pair.id, "SRC_DISCONNECTED");
     }
@@ -169,7 +169,7 @@ fn invalid_framing_during_the_body_is_a_400_and_a_truncation() {
 #[test]
 fn a_waiting_source_that_disconnects_frees_its_side() {
     let relay = Relay::start(&[]);
-    for (framing, way) in [LENGTH_10, Framing::Chunked].into_iter().zip(LEAVINGS) {
+    for (framing, way) in [LENGTH_10, Framing::Chunked].into_iter().zip(DISCONNECTS) {
         for sent in ["", "4\r\n"] {
             let id = relay.create();
             let mut source = relay.waiting_source(&id, framing);
@@ -186,7 +186,7 @@ fn a_waiting_source_that_disconnects_frees_its_side() {
 #[test]
 fn a_waiting_destination_that_disconnects_frees_its_side() {
     let relay = Relay::start(&[]);
-    for way in LEAVINGS {
+    for way in DISCONNECTS {
         let id = relay.create();
         relay.waiting_destination(&id).leave(way);
         relay.await_state(&id, "CREATED");
@@ -199,7 +199,7 @@ fn a_waiting_destination_that_disconnects_frees_its_side() {
 fn a_destination_lost_before_the_first_byte_keeps_the_source_waiting() {
     let relay = Relay::start(&[]);
     for framing in [LENGTH_10, Framing::Chunked] {
-        for way in LEAVINGS {
+        for way in DISCONNECTS {
             let name = format!("{framing:?}, {way:?}");
             let mut pair = relay.pair(framing);
             pair.destination.leave(way);
@@ -225,7 +225,7 @@ fn send_without_end(mut socket: TcpStream, framing: Framing) -> JoinHandle<()> {
 fn a_source_that_keeps_sending_still_receives_its_502() {
     let relay = Relay::start(&["--linger-timeout", "500ms"]);
     for framing in [Framing::Length(1 << 40), Framing::Chunked] {
-        for (way, old) in LEAVINGS.into_iter().flat_map(|way| [(way, false), (way, true)]) {
+        for (way, old) in DISCONNECTS.into_iter().flat_map(|way| [(way, false), (way, true)]) {
             let name = format!("{framing:?}, {way:?}, old: {old}");
             let mut pair = relay.pair_with(framing, if old { OLD } else { NEW });
             let sending = send_without_end(pair.source.sender(), framing);

@@ -3,8 +3,8 @@
 use std::process::Command;
 
 use crate::support::{
-    Ending, Framing, LEAVINGS, Process, Relay, UNKNOWN, Wire, ask, assert_error, eventually, parse,
-    pattern,
+    DISCONNECTS, Ending, Framing, Process, Relay, UNKNOWN, Wire, ask, assert_error, eventually,
+    parse, pattern,
 };
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
@@ -277,7 +277,7 @@ fn a_new_bottleneck_is_an_event_even_without_progress() {
 
 #[test]
 fn a_follower_disconnect_changes_nothing() {
-    for way in LEAVINGS {
+    for way in DISCONNECTS {
         let relay = Relay::start(&[]);
         let before = relay.descriptors();
         let mut pair = relay.pair(Framing::Length(10));

@@ -37,7 +37,7 @@ pub(crate) use response::{Ending, Head, Response};
 pub(crate) use scene::{Framing, Pair, assert_uploaded};
 pub(crate) use small_disk::SmallDisk;
 pub(crate) use tls::{Authority, Terminator};
-pub(crate) use wire::{LEAVINGS, Leaving, Wire};
+pub(crate) use wire::{DISCONNECTS, Disconnect, Wire};
 
 /// A well-formed id that no relay ever created.
 pub(crate) const UNKNOWN: &str = "00000000-0000-4000-8000-000000000000";

@@ -336,10 +336,10 @@ impl Wire {
     }
 
     /// Disconnects in this way.
-    pub(crate) fn leave(self, way: Leaving) {
+    pub(crate) fn leave(self, way: Disconnect) {
         match way {
-            Leaving::Close => drop(self),
-            Leaving::Reset => self.reset(),
+            Disconnect::Close => drop(self),
+            Disconnect::Reset => self.reset(),
         }
     }
 
@@ -350,7 +350,7 @@ impl Wire {
 
 /// How a peer disconnects.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Leaving {
+pub(crate) enum Disconnect {
     /// With a FIN.
     Close,
     /// With a reset (`SO_LINGER` of 0).
@@ -358,7 +358,7 @@ pub(crate) enum Leaving {
 }
 
 /// Both ways to disconnect.
-pub(crate) const LEAVINGS: [Leaving; 2] = [Leaving::Close, Leaving::Reset];
+pub(crate) const DISCONNECTS: [Disconnect; 2] = [Disconnect::Close, Disconnect::Reset];
 
 fn framing(head: &Head, method: &str) -> Incoming {
     let coding = head.get("Transfer-Encoding").map(str::to_ascii_lowercase);

@@ -1,6 +1,6 @@
 //! Counters, incremented by events.
 
-use crate::support::{Framing, Leaving, Observed, UNKNOWN, ask, assert_uploaded, pattern};
+use crate::support::{Disconnect, Framing, Observed, UNKNOWN, ask, assert_uploaded, pattern};
 
 #[test]
 fn every_request_is_counted_by_route_and_status() {
@@ -122,7 +122,7 @@ fn an_interrupted_upload_is_counted_with_the_statuses_its_sides_got() {
     let relay = Observed::start(&[]);
     let mut pair = relay.pair(Framing::Length(100));
     pair.pass_first(b"hello");
-    pair.source.leave(Leaving::Close);
+    pair.source.leave(Disconnect::Close);
     relay.await_state(&pair.id, "SRC_DISCONNECTED");
     relay.scrape().assert_counts(&[
         (r#"rdv_requests_total{route="destination",status="200"}"#, 1),
@@ -135,7 +135,7 @@ fn an_interrupted_upload_is_counted_with_the_statuses_its_sides_got() {
 fn a_pairing_left_at_once_is_counted_and_ends_no_stream() {
     let relay = Observed::start(&[]);
     let mut pair = relay.pair(Framing::Length(5));
-    pair.destination.leave(Leaving::Close);
+    pair.destination.leave(Disconnect::Close);
     relay.await_state(&pair.id, "SRC_CONNECTED");
     relay.scrape().assert_counts(&[
         (r#"rdv_streams{state="SRC_CONNECTED"}"#, 1),

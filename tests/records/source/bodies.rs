@@ -1,7 +1,7 @@
 //! Bodies that do not become records: too long, truncated, badly framed, or stalled.
 
 use crate::source::process::{Desk, post, text};
-use crate::support::{LEAVINGS, Response, ask, assert_error};
+use crate::support::{DISCONNECTS, Response, ask, assert_error};
 use std::thread;
 use std::time::Duration;
 
@@ -45,7 +45,7 @@ fn an_interrupted_body_is_answered_and_logged() {
 
 #[test]
 fn senders_that_disconnect_during_their_body_leave_nothing() {
-    for way in LEAVINGS {
+    for way in DISCONNECTS {
         let desk = Desk::start(&[]);
         let mut wire = desk.connect();
         wire.ask(&ask("POST", "/").length(10).field("Expect", "100-continue"));

@@ -5,7 +5,7 @@ use nix::sys::signal::Signal;
 
 use crate::source::consumer::{Lines, Place, accept};
 use crate::source::process::{Desk, assert_busy, text};
-use crate::support::{ADMIN, LEAVINGS, Wire, ask};
+use crate::support::{ADMIN, DISCONNECTS, Wire, ask};
 
 /// More than a pipe holds.
 const MORE_THAN_A_PIPE: usize = 200_000;
@@ -100,7 +100,7 @@ fn a_partly_written_record_is_completed_before_the_exit() {
 
 #[test]
 fn a_stalled_reader_does_not_block_the_exit() {
-    for way in LEAVINGS {
+    for way in DISCONNECTS {
         let flags = ["--consumer-timeout", "300ms", "--drain-timeout", "1s"];
         let (desk, mut reader) = Desk::piped(&flags);
         let wire = desk.start_post("x".repeat(MORE_THAN_A_PIPE));

@@ -3,7 +3,7 @@
 
 use crate::source::consumer::{Place, accept, acknowledgement};
 use crate::source::process::{Desk, assert_busy, position, record, text};
-use crate::support::{ADMIN, LEAVINGS};
+use crate::support::{ADMIN, DISCONNECTS};
 
 #[test]
 fn an_acknowledged_record_is_confirmed_to_its_sender() {
@@ -84,7 +84,7 @@ fn acknowledged_records_are_not_redelivered_after_a_disconnect() {
 
 #[test]
 fn the_record_of_a_disconnected_sender_is_still_delivered_once() {
-    for way in LEAVINGS {
+    for way in DISCONNECTS {
         let place = Place::new();
         let listener = place.listen();
         let desk = Desk::start(&["--ack", "--output", &place.socket()]);

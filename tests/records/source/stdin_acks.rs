@@ -7,7 +7,7 @@ use nix::sys::signal::Signal;
 
 use crate::source::consumer::{Lines, Place, acknowledgement};
 use crate::source::process::{Desk, assert_busy, position, record, source, text};
-use crate::support::{ADMIN, LEAVINGS, Process, eventually};
+use crate::support::{ADMIN, DISCONNECTS, Process, eventually};
 
 #[test]
 fn only_an_acknowledged_record_is_confirmed() {
@@ -153,7 +153,7 @@ fn a_fifo_is_closed_when_the_acknowledgement_input_ends() {
 #[test]
 fn a_sender_disconnect_blocks_no_other_sender() {
     let (desk, mut input) = Desk::with_ack_input(&["--queue", "3"]);
-    for (number, way) in LEAVINGS.into_iter().enumerate() {
+    for (number, way) in DISCONNECTS.into_iter().enumerate() {
         let wire = desk.start_post("it leaves");
         desk.lines(number + 1);
         wire.leave(way);
