@@ -1,11 +1,11 @@
 //! Arguments: an error is reported in one line, before any port is opened.
 
-use crate::source::process::{Desk, source};
+use crate::source::process::{SourceProcess, source_command};
 use crate::support::Process;
 
 /// Starts it and expects this exit status, and one line with these words.
 fn assert_refused(name: &str, flags: &[&str], exit: i32, words: &str) {
-    let finished = Process::start(source(flags)).finish();
+    let finished = Process::start(source_command(flags)).finish();
     let said = &finished.stderr;
     assert_eq!(finished.status.code(), Some(exit), "{name}: {said}");
     assert!(said.starts_with("rdv: ") && said.contains(words), "{name}: {said:?}");
@@ -49,7 +49,7 @@ fn invalid_arguments_are_a_one_line_error() {
 
 #[test]
 fn startup_failures_are_a_one_line_error() {
-    let taken = Desk::start(&[]);
+    let taken = SourceProcess::start(&[]);
     let address = taken.address().to_string();
     let long = format!("unix:/{}", "x".repeat(108));
     let rows: [(&str, &[&str], &str); 5] = [
@@ -66,7 +66,7 @@ fn startup_failures_are_a_one_line_error() {
 
 #[test]
 fn its_help_has_the_defaults_of_a_source() {
-    let finished = Process::start(source(&["--help"])).finish();
+    let finished = Process::start(source_command(&["--help"])).finish();
     let help = finished.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
     for words in [
         "operators can reach [default: none] --admin-hosts",
@@ -83,7 +83,7 @@ fn its_help_has_the_defaults_of_a_source() {
 
 #[test]
 fn the_source_listens_on_the_given_address() {
-    let desk = Desk::start(&["--listen", "127.0.0.2:0"]);
-    assert_eq!(desk.address().ip().to_string(), "127.0.0.2");
-    assert_eq!(desk.post("x").status(), 201);
+    let source = SourceProcess::start(&["--listen", "127.0.0.2:0"]);
+    assert_eq!(source.address().ip().to_string(), "127.0.0.2");
+    assert_eq!(source.post("x").status(), 201);
 }

@@ -6,7 +6,7 @@ use flate2::Compression;
 use flate2::write::{GzEncoder, ZlibEncoder};
 use rdv::connector::record::{Data, Record};
 
-use crate::source::process::{Desk, body};
+use crate::source::process::{SourceProcess, body};
 use crate::support::{Ask, Response, ask, assert_error};
 
 const NAME: &str = "rdv.source.content_encoding";
@@ -35,10 +35,10 @@ fn encoded(coding: &str, body: &[u8]) -> Ask {
 }
 
 /// The record of an accepted request.
-fn recorded(desk: &Desk, request: &Ask, count: usize) -> Record {
-    let answer = desk.exchange(request);
+fn recorded(source: &SourceProcess, request: &Ask, count: usize) -> Record {
+    let answer = source.exchange(request);
     assert_eq!(answer.status(), 201, "{}", answer.text());
-    desk.records(count).pop().expect("a record")
+    source.records(count).pop().expect("a record")
 }
 
 fn coding(record: &Record) -> Option<&str> {
@@ -47,25 +47,25 @@ fn coding(record: &Record) -> Option<&str> {
 
 #[test]
 fn bytes_keep_their_coding() {
-    let desk = Desk::start(&["--memory-body", "1KiB"]);
+    let source = SourceProcess::start(&["--memory-body", "1KiB"]);
     let large = vec![7; 100_000];
     for (at, (name, sent)) in
         [("gzip", gzip(JSON.as_bytes())), ("br", b"any".to_vec()), ("zstd", large)]
             .into_iter()
             .enumerate()
     {
-        let record = recorded(&desk, &encoded(name, &sent), at + 1);
+        let record = recorded(&source, &encoded(name, &sent), at + 1);
         assert_eq!((coding(&record), body(&record) == sent), (Some(name), true), "{name}");
     }
     let two = encoded("gzip", b"").field("content-encoding", "br");
-    assert_eq!(coding(&recorded(&desk, &two, 4)), Some("gzip, br"));
-    assert_eq!(coding(&recorded(&desk, &ask("POST", "/").body("x"), 5)), None);
-    desk.end();
+    assert_eq!(coding(&recorded(&source, &two, 4)), Some("gzip, br"));
+    assert_eq!(coding(&recorded(&source, &ask("POST", "/").body("x"), 5)), None);
+    source.end();
 }
 
 #[test]
 fn structured_payloads_are_decoded() {
-    let desk = Desk::start(&["--structured"]);
+    let source = SourceProcess::start(&["--structured"]);
     let text = JSON.as_bytes();
     let two_members = [gzip(&text[..5]), gzip(&text[5..])].concat();
     for (at, (name, sent)) in [
@@ -78,40 +78,40 @@ fn structured_payloads_are_decoded() {
     .into_iter()
     .enumerate()
     {
-        let record = recorded(&desk, &encoded(name, &sent), at + 1);
+        let record = recorded(&source, &encoded(name, &sent), at + 1);
         let Some(Data::Structured(json)) = &record.payload.after else { panic!("{name}: bytes") };
         assert_eq!((json.get(), coding(&record)), (JSON, None), "{name}");
     }
-    desk.end();
+    source.end();
 }
 
 #[test]
 fn what_is_no_object_is_bytes_as_they_were_sent() {
-    let desk = Desk::start(&["--structured"]);
+    let source = SourceProcess::start(&["--structured"]);
     let sent = gzip(b"[1]");
-    let record = recorded(&desk, &encoded("gzip", &sent), 1);
+    let record = recorded(&source, &encoded("gzip", &sent), 1);
     assert_eq!((coding(&record), body(&record) == sent), (Some("gzip"), true), "an array");
-    let record = recorded(&desk, &encoded("gzip", &gzip(b"")), 2);
+    let record = recorded(&source, &encoded("gzip", &gzip(b"")), 2);
     assert_eq!((coding(&record), body(&record) == gzip(b"")), (Some("gzip"), true), "nothing");
     let other = ask("POST", "/").field("Content-Encoding", "br").body("text");
-    assert_eq!(coding(&recorded(&desk, &other, 3)), Some("br"), "of another type");
-    desk.end();
+    assert_eq!(coding(&recorded(&source, &other, 3)), Some("br"), "of another type");
+    source.end();
 }
 
 #[test]
 fn a_key_is_read_from_an_encoded_body() {
-    let desk = Desk::start(&["--key", "json:/id"]);
+    let source = SourceProcess::start(&["--key", "json:/id"]);
     let sent = zstd(JSON.as_bytes());
-    let record = recorded(&desk, &encoded("zstd", &sent), 1);
+    let record = recorded(&source, &encoded("zstd", &sent), 1);
     assert_eq!(record.key, Some(Data::Raw(b"7".to_vec())));
     assert_eq!((coding(&record), body(&record) == sent), (Some("zstd"), true));
-    desk.end();
+    source.end();
 }
 
 #[test]
 fn what_cannot_be_decoded_is_refused() {
-    let desk = Desk::start(&["--structured", "--max-body", "64KiB"]);
-    let mut wire = desk.connect();
+    let source = SourceProcess::start(&["--structured", "--max-body", "64KiB"]);
+    let mut wire = source.connect();
     let whole = gzip(JSON.as_bytes());
     let bomb = format!("{{\"a\":\"{}\"}}", " ".repeat(64 << 10));
     let rows: [(&str, &str, Vec<u8>, u16, &str); 9] = [
@@ -138,5 +138,5 @@ fn what_cannot_be_decoded_is_refused() {
         (415, "UnsupportedMediaTypeError", None),
     );
     assert_eq!(wire.exchange(&encoded("gzip", &whole)).status(), 201, "the connection goes on");
-    assert_eq!(desk.end().stdout.lines().count(), 1, "nothing of them was handed over");
+    assert_eq!(source.end().stdout.lines().count(), 1, "nothing of them was handed over");
 }

@@ -9,7 +9,7 @@ use std::thread::{self, ScopedJoinHandle};
 use nix::sys::signal::Signal;
 
 use crate::source::consumer::Lines;
-use crate::source::process::{Desk, body, position, post, record};
+use crate::source::process::{SourceProcess, body, position, post, record};
 use crate::support::{ADMIN, eventually, pattern};
 
 const SENDERS: u64 = 24;
@@ -32,9 +32,9 @@ impl Numbers {
 /// The outcome of one request: its body, and its position if it was accepted.
 type Outcome = (Vec<u8>, Option<String>);
 
-fn send(desk: &Desk, sender: u64, seed: u64) -> Vec<Outcome> {
+fn send(source: &SourceProcess, sender: u64, seed: u64) -> Vec<Outcome> {
     let mut numbers = Numbers(seed * 1_000 + sender + 1);
-    let mut wire = desk.connect();
+    let mut wire = source.connect();
     let mut outcomes = Vec::new();
     for request in 0..REQUESTS {
         let sizes = [10, 100, 5_000, 40_000, 150_000];
@@ -51,7 +51,7 @@ fn send(desk: &Desk, sender: u64, seed: u64) -> Vec<Outcome> {
         outcomes.push((sent, promised));
         // A sender refused before its body was read must reconnect.
         if answer.head.closes() {
-            wire = desk.connect();
+            wire = source.connect();
         }
     }
     outcomes
@@ -60,7 +60,7 @@ fn send(desk: &Desk, sender: u64, seed: u64) -> Vec<Outcome> {
 /// Reads a little, and stalls until a sender was refused; repeats until all have sent.
 struct Stalling<'d, R> {
     reader: R,
-    desk: &'d Desk,
+    source: &'d SourceProcess,
     numbers: Numbers,
     /// Bytes until the next stall.
     left: usize,
@@ -89,7 +89,7 @@ impl<R> Stalling<'_, R> {
             if *done {
                 return Some(());
             }
-            let scrape = self.desk.scrape();
+            let scrape = self.source.scrape();
             let refused = scrape.count(r#"rdv_refusals_total{reason="consumer_slow"}"#);
             // The record in progress waits for this reader.
             let few = scrape.count(r#"rdv_connections{phase="pushing"}"#) <= 1.0;
@@ -100,29 +100,29 @@ impl<R> Stalling<'_, R> {
 
 fn run(seed: u64) {
     let flags = ["--consumer-timeout", "200ms", "--queue", "20", "--memory-body", "64KiB"];
-    let (desk, reader) = Desk::piped(&[&ADMIN[..], &flags].concat());
+    let (source, reader) = SourceProcess::piped(&[&ADMIN[..], &flags].concat());
     let done = Mutex::new(false);
     let (outcomes, lines) = thread::scope(|scope| {
         let reading = scope.spawn(|| {
             let numbers = Numbers(seed + 77);
             let left = 100_000;
-            let reader = Stalling { reader, desk: &desk, numbers, left, done: &done };
+            let reader = Stalling { reader, source: &source, numbers, left, done: &done };
             let mut reader = Lines::of(reader);
             std::iter::from_fn(move || reader.next()).collect::<Vec<_>>()
         });
         let sending: Vec<_> = (0..SENDERS)
             .map(|sender| {
-                let desk = &desk;
-                scope.spawn(move || send(desk, sender, seed))
+                let source = &source;
+                scope.spawn(move || send(source, sender, seed))
             })
             .collect();
         let outcomes: Vec<_> = sending.into_iter().map(ScopedJoinHandle::join).collect();
         // Before anything can panic: the reader would block indefinitely.
         *done.lock().expect("no panic") = true;
-        desk.signal(Signal::SIGTERM);
+        source.signal(Signal::SIGTERM);
         (outcomes, reading.join().expect("the reader"))
     });
-    assert_eq!(desk.finish().status.code(), Some(0));
+    assert_eq!(source.finish().status.code(), Some(0));
     let outcomes = outcomes.into_iter().flat_map(|sender| sender.expect("a sender")).collect();
     compare(seed, outcomes, &lines);
 }

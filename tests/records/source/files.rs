@@ -7,20 +7,20 @@ use std::process::Command;
 use nix::sys::signal::Signal;
 
 use crate::source::consumer::{Place, lines_of};
-use crate::source::process::{Desk, assert_busy, position, record, source, text};
+use crate::source::process::{SourceProcess, assert_busy, position, record, source_command, text};
 use crate::support::Process;
 
 #[test]
 fn a_file_is_appended_to_and_private() {
     let place = Place::new();
     for (run, body) in ["one", "two"].into_iter().enumerate() {
-        let desk = Desk::start(&["--output", &place.output()]);
-        let position = position(&desk.post(body));
+        let source = SourceProcess::start(&["--output", &place.output()]);
+        let position = position(&source.post(body));
         let lines = lines_of(&place.path());
         assert_eq!(lines.len(), run + 1, "it is there as soon as it is promised");
         assert_eq!(text(&lines[run]), body);
         assert_eq!(record(&lines[run]).position, position.as_bytes());
-        assert_eq!(desk.end().stdout, "");
+        assert_eq!(source.end().stdout, "");
     }
     let mode = fs::metadata(place.path()).expect("the file").permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
@@ -31,24 +31,24 @@ fn standard_output_may_be_a_file() {
     let place = Place::new();
     let file = fs::File::create(place.path()).expect("a file");
     let null = std::process::Stdio::null();
-    let desk = Desk::of(Process::between(source(&[]), null, file.into()));
-    assert_eq!(desk.post("x").status(), 201);
+    let source = SourceProcess::of(Process::between(source_command(&[]), null, file.into()));
+    assert_eq!(source.post("x").status(), 201);
     assert_eq!(lines_of(&place.path()).len(), 1);
-    desk.end();
+    source.end();
 }
 
 #[test]
 fn a_torn_record_of_a_killed_source_is_truncated() {
     let place = Place::new();
-    let desk = Desk::start(&["--output", &place.output()]);
-    assert_eq!(desk.post("one").status(), 201);
-    desk.signal(Signal::SIGKILL);
-    desk.finish();
+    let source = SourceProcess::start(&["--output", &place.output()]);
+    assert_eq!(source.post("one").status(), 201);
+    source.signal(Signal::SIGKILL);
+    source.finish();
     let whole = fs::read(place.path()).expect("the file");
     for cut in [whole.len() - 1, 20, 5, 1] {
         fs::write(place.path(), [&whole[..], &whole[..cut]].concat()).expect("the file");
-        let desk = Desk::start(&["--output", &place.output()]);
-        assert_eq!(desk.post("two").status(), 201);
+        let source = SourceProcess::start(&["--output", &place.output()]);
+        assert_eq!(source.post("two").status(), 201);
         let bodies: Vec<_> = lines_of(&place.path()).iter().map(|line| text(line)).collect();
         assert_eq!(bodies, ["one", "two"], "torn after {cut} bytes");
     }
@@ -58,7 +58,7 @@ fn a_torn_record_of_a_killed_source_is_truncated() {
 fn a_file_without_records_is_left_alone() {
     let place = Place::new();
     fs::write(place.path(), "notes\nwithout an end").expect("a file");
-    let finished = Process::start(source(&["--output", &place.output()])).finish();
+    let finished = Process::start(source_command(&["--output", &place.output()])).finish();
     assert_eq!(finished.status.code(), Some(1));
     let expected = format!(
         "rdv: --output {}: the last line is incomplete and not a valid record; complete it, or use another file\n",
@@ -70,7 +70,7 @@ fn a_file_without_records_is_left_alone() {
 
 /// The source under strace(1), which logs these calls.
 fn traced(calls: &str, log: &str, flags: &[&str]) -> Command {
-    let plain = source(flags);
+    let plain = source_command(flags);
     let mut command = Command::new("strace");
     // -D: the known process id is that of the source itself.
     command.args(["-D", "-f", "-qq", "-s", "16", "-o", log]).arg(format!("--trace={calls}"));
@@ -92,9 +92,13 @@ fn a_record_is_synced_before_it_is_confirmed() {
     let place = Place::new();
     let log = format!("{}.strace", place.output());
     let flags = ["--output", &place.output()];
-    let desk = Desk::of(Process::start(traced("writev,fdatasync,sendto,send,write", &log, &flags)));
-    assert_eq!(desk.post("x").status(), 201);
-    desk.end();
+    let source = SourceProcess::of(Process::start(traced(
+        "writev,fdatasync,sendto,send,write",
+        &log,
+        &flags,
+    )));
+    assert_eq!(source.post("x").status(), 201);
+    source.end();
     let log = fs::read_to_string(log).expect("the log of strace");
     let at = |call: &str| log.find(call).unwrap_or_else(|| panic!("no {call} in\n{log}"));
     let (record, kept, told) = (at("{\\\"position\\\""), at("fdatasync("), at("HTTP/1.1 201"));
@@ -107,13 +111,13 @@ fn a_record_that_cannot_be_synced_is_rolled_back() {
     let log = format!("{}.strace", place.output());
     let flags = ["--output", &place.output()];
     let faults = ["fdatasync:error=EIO:when=2"];
-    let desk = Desk::of(Process::start(faulty(&faults, &log, &flags)));
-    assert_eq!(desk.post("one").status(), 201);
-    assert_busy("the disk fails", &desk.post("two"), "could not be stored");
-    assert_eq!(desk.post("three").status(), 201, "it goes on");
+    let source = SourceProcess::of(Process::start(faulty(&faults, &log, &flags)));
+    assert_eq!(source.post("one").status(), 201);
+    assert_busy("the disk fails", &source.post("two"), "could not be stored");
+    assert_eq!(source.post("three").status(), 201, "it goes on");
     let bodies: Vec<_> = lines_of(&place.path()).iter().map(|line| text(line)).collect();
     assert_eq!(bodies, ["one", "three"]);
-    assert!(desk.end().stderr.contains("a record could not be written: "));
+    assert!(source.end().stderr.contains("a record could not be written: "));
 }
 
 #[test]
@@ -122,13 +126,13 @@ fn a_file_that_cannot_be_repaired_is_no_longer_written_to() {
     let log = format!("{}.strace", place.output());
     let flags = ["--output", &place.output(), "--consumer-timeout", "1s"];
     let faults = ["fdatasync:error=EIO:when=2", "ftruncate:error=EIO"];
-    let desk = Desk::of(Process::start(faulty(&faults, &log, &flags)));
-    assert_eq!(desk.post("one").status(), 201);
+    let source = SourceProcess::of(Process::start(faulty(&faults, &log, &flags)));
+    assert_eq!(source.post("one").status(), 201);
     // It is in the file, where a consumer can read it: 503 would be wrong.
-    desk.start_post("two").try_response().expect_err("no answer");
+    source.start_post("two").try_response().expect_err("no answer");
     let before = fs::read(place.path()).expect("the file");
-    assert_busy("the next one", &desk.post("three"), "No consumer is connected");
-    assert_eq!(desk.finish().status.code(), Some(4));
+    assert_busy("the next one", &source.post("three"), "No consumer is connected");
+    assert_eq!(source.finish().status.code(), Some(4));
     assert_eq!(fs::read(place.path()).expect("the file"), before);
 }
 
@@ -138,14 +142,14 @@ fn a_record_whose_removal_is_not_on_the_disk_has_no_answer() {
     let log = format!("{}.strace", place.output());
     let faults = ["fdatasync:error=EIO:when=2..3"];
     let flags = ["--output", &place.output()];
-    let desk = Desk::of(Process::start(faulty(&faults, &log, &flags)));
-    assert_eq!(desk.post("one").status(), 201);
-    desk.start_post("two").try_response().expect_err("no answer");
-    desk.await_stderr("records could not be removed from the output again count=1");
-    assert_eq!(desk.post("three").status(), 201, "it goes on");
+    let source = SourceProcess::of(Process::start(faulty(&faults, &log, &flags)));
+    assert_eq!(source.post("one").status(), 201);
+    source.start_post("two").try_response().expect_err("no answer");
+    source.await_stderr("records could not be removed from the output again count=1");
+    assert_eq!(source.post("three").status(), 201, "it goes on");
     let bodies: Vec<_> = lines_of(&place.path()).iter().map(|line| text(line)).collect();
     assert_eq!(bodies, ["one", "three"]);
-    desk.end();
+    source.end();
 }
 
 #[test]
@@ -153,14 +157,14 @@ fn a_file_at_its_size_limit_contains_complete_records_only() {
     let place = Place::new();
     // Blocks of 1024 bytes.
     let mut command = Command::new("bash");
-    let plain = source(&["--output", &place.output()]);
+    let plain = source_command(&["--output", &place.output()]);
     command.args(["-c", "ulimit -f 4; exec \"$0\" \"$@\""]);
     command.arg(plain.get_program()).args(plain.get_args());
-    let desk = Desk::of(Process::start(command));
+    let source = SourceProcess::of(Process::start(command));
     let mut promised = Vec::new();
     for number in 0..20 {
         let body = format!("{number} {}", "x".repeat(300));
-        let answer = desk.post(&body);
+        let answer = source.post(&body);
         if answer.status() == 201 {
             promised.push(body);
         } else {
@@ -171,7 +175,7 @@ fn a_file_at_its_size_limit_contains_complete_records_only() {
     let bodies: Vec<_> = lines_of(&place.path()).iter().map(|line| text(line)).collect();
     assert_eq!(bodies, promised);
     fs::write(place.path(), "").expect("room");
-    assert_eq!(desk.post("after").status(), 201, "there is room again");
+    assert_eq!(source.post("after").status(), 201, "there is room again");
     assert_eq!(text(&lines_of(&place.path())[0]), "after");
-    desk.end();
+    source.end();
 }

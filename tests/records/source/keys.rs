@@ -3,14 +3,14 @@
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 
-use crate::source::process::{Desk, record};
+use crate::source::process::{SourceProcess, record};
 use crate::support::{Ask, ask, assert_error};
 
 /// The key in the record of a request, as written there.
-fn key_of(desk: &Desk, request: &Ask, count: usize) -> String {
-    let answer = desk.exchange(request);
+fn key_of(source: &SourceProcess, request: &Ask, count: usize) -> String {
+    let answer = source.exchange(request);
     assert_eq!(answer.status(), 201, "{}", answer.text());
-    let line = desk.lines(count).pop().expect("a line");
+    let line = source.lines(count).pop().expect("a line");
     record(&line);
     let (_, rest) = line.split_once("},\"key\":").expect("a key");
     rest.split_once(",\"payload\":").expect("a payload").0.to_owned()
@@ -26,7 +26,7 @@ fn json(body: &str) -> Ask {
 
 #[test]
 fn a_header_is_the_key() {
-    let desk = Desk::start(&["--key", "header:x-key"]);
+    let source = SourceProcess::start(&["--key", "header:x-key"]);
     let plain = ask("POST", "/").body("x");
     let rows = [
         ("once", plain.clone().field("X-Key", "a b"), encoded("a b")),
@@ -35,15 +35,15 @@ fn a_header_is_the_key() {
         ("not there", plain, "null".to_owned()),
     ];
     for (number, (name, request, expected)) in rows.into_iter().enumerate() {
-        assert_eq!(key_of(&desk, &request, number + 1), expected, "{name}");
+        assert_eq!(key_of(&source, &request, number + 1), expected, "{name}");
     }
 }
 
 #[test]
 fn the_path_is_the_key() {
-    let desk = Desk::start(&["--key", "path"]);
+    let source = SourceProcess::start(&["--key", "path"]);
     let request = ask("POST", "/hooks/%41/?q=1").body("x");
-    assert_eq!(key_of(&desk, &request, 1), encoded("/hooks/%41/"));
+    assert_eq!(key_of(&source, &request, 1), encoded("/hooks/%41/"));
 }
 
 #[test]
@@ -66,29 +66,29 @@ fn a_pointer_finds_the_key_in_the_body() {
         ("in a string", "/0", "\"ab\"", "null".to_owned()),
     ];
     for (name, pointer, body, expected) in rows {
-        let desk = Desk::start(&["--key", &format!("json:{pointer}")]);
-        assert_eq!(key_of(&desk, &json(body), 1), expected, "{name}");
+        let source = SourceProcess::start(&["--key", &format!("json:{pointer}")]);
+        assert_eq!(key_of(&source, &json(body), 1), expected, "{name}");
     }
 }
 
 #[test]
 fn a_number_is_a_key_as_written() {
-    let desk = Desk::start(&["--key", "json:/id"]);
+    let source = SourceProcess::start(&["--key", "json:/id"]);
     for (number, id) in
         ["12345678901234567890123", "12345678901234567890124", "1.10", "1e400"].iter().enumerate()
     {
-        let found = key_of(&desk, &json(&format!("{{\"id\":{id}}}")), 2 * number + 1);
+        let found = key_of(&source, &json(&format!("{{\"id\":{id}}}")), 2 * number + 1);
         assert_eq!(found, encoded(id));
-        let found = key_of(&desk, &json(&format!("{{\"id\":{{\"n\": {id}}}}}")), 2 * number + 2);
+        let found = key_of(&source, &json(&format!("{{\"id\":{{\"n\": {id}}}}}")), 2 * number + 2);
         assert_eq!(found, format!("{{\"n\":{id}}}"));
     }
 }
 
 #[test]
 fn a_body_that_is_not_json_has_no_key() {
-    let desk = Desk::start(&["--key", "json:/id"]);
+    let source = SourceProcess::start(&["--key", "json:/id"]);
     let plain = ask("POST", "/").body(r#"{"id":"x"}"#);
-    assert_eq!(key_of(&desk, &plain, 1), "null", "it does not say that it is JSON");
-    assert_eq!(key_of(&desk, &json(""), 2), "null", "no body");
-    assert_error("broken", &desk.exchange(&json("{")), (400, "InvalidBodyError", None));
+    assert_eq!(key_of(&source, &plain, 1), "null", "it does not say that it is JSON");
+    assert_eq!(key_of(&source, &json(""), 2), "null", "no body");
+    assert_error("broken", &source.exchange(&json("{")), (400, "InvalidBodyError", None));
 }

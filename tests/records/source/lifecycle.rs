@@ -4,31 +4,32 @@
 use nix::sys::signal::Signal;
 
 use crate::source::consumer::{Lines, Place, accept};
-use crate::source::process::{Desk, assert_busy, text};
+use crate::source::process::{SourceProcess, assert_busy, text};
 use crate::support::{ADMIN, DISCONNECTS, Wire, ask};
 
 /// More than a pipe holds.
 const MORE_THAN_A_PIPE: usize = 200_000;
 
 /// A source whose socket has no listener yet, and a waiting sender.
-fn waiting(flags: &[&str]) -> (Place, Desk, Wire) {
+fn waiting(flags: &[&str]) -> (Place, SourceProcess, Wire) {
     let place = Place::new();
-    let desk = Desk::start(&[&ADMIN[..], &["--output", &place.socket()], flags].concat());
-    let wire = desk.start_post("waits");
-    desk.await_waiting(1);
-    (place, desk, wire)
+    let source =
+        SourceProcess::start(&[&ADMIN[..], &["--output", &place.socket()], flags].concat());
+    let wire = source.start_post("waits");
+    source.await_waiting(1);
+    (place, source, wire)
 }
 
 #[test]
 fn waiting_records_are_delivered_before_the_exit() {
     for signal in [Signal::SIGTERM, Signal::SIGQUIT] {
-        let (place, desk, mut wire) = waiting(&[]);
-        let mut half = desk.connect();
+        let (place, source, mut wire) = waiting(&[]);
+        let mut half = source.connect();
         half.ask(&ask("POST", "/").length(2).field("Expect", "100-continue"));
         half.expect_continue();
-        let address = desk.address();
-        desk.signal(signal);
-        desk.await_stderr(": draining");
+        let address = source.address();
+        source.signal(signal);
+        source.await_stderr(": draining");
         assert!(std::net::TcpStream::connect(address).is_err(), "nobody else gets in");
         wire.assert_silent();
         half.send("ha");
@@ -42,7 +43,7 @@ fn waiting_records_are_delivered_before_the_exit() {
             assert!(answer.head.closes(), "{signal}");
         }
         assert_eq!(consumer.lines().next(), None, "{signal}");
-        let finished = desk.finish();
+        let finished = source.finish();
         assert_eq!(finished.status.code(), Some(0), "{signal}: {}", finished.stderr);
     }
 }
@@ -55,13 +56,13 @@ fn waiting_records_are_refused_on_an_immediate_stop() {
         ("told without a limit, then interrupted", &[Signal::SIGQUIT, Signal::SIGINT]),
     ];
     for (name, signals) in rows {
-        let (place, desk, mut wire) = waiting(&[]);
-        let mut half = desk.connect();
+        let (place, source, mut wire) = waiting(&[]);
+        let mut half = source.connect();
         half.ask(&ask("POST", "/").length(2).field("Expect", "100-continue"));
         half.expect_continue();
         for (number, &signal) in signals.iter().enumerate() {
-            desk.signal(signal);
-            desk.await_stderr(if number + 1 == signals.len() {
+            source.signal(signal);
+            source.await_stderr(if number + 1 == signals.len() {
                 ": stopping"
             } else {
                 ": draining"
@@ -71,30 +72,30 @@ fn waiting_records_are_refused_on_an_immediate_stop() {
         assert_busy(name, &half.response(), "shutting down");
         drop((wire, half));
         let listener = place.listen();
-        assert_eq!(desk.finish().status.code(), Some(0), "{name}");
+        assert_eq!(source.finish().status.code(), Some(0), "{name}");
         assert!(listener.accept().is_err(), "{name}: what was refused is not handed over");
     }
 }
 
 #[test]
 fn records_waiting_beyond_the_drain_timeout_are_refused() {
-    let (_place, desk, mut wire) = waiting(&["--drain-timeout", "300ms"]);
-    desk.signal(Signal::SIGTERM);
+    let (_place, source, mut wire) = waiting(&["--drain-timeout", "300ms"]);
+    source.signal(Signal::SIGTERM);
     assert_busy("drained", &wire.response(), "shutting down");
     drop(wire);
-    assert_eq!(desk.finish().status.code(), Some(0));
+    assert_eq!(source.finish().status.code(), Some(0));
 }
 
 #[test]
 fn a_partly_written_record_is_completed_before_the_exit() {
-    let (desk, reader) = Desk::piped(&[]);
-    let mut wire = desk.start_post("x".repeat(MORE_THAN_A_PIPE));
+    let (source, reader) = SourceProcess::piped(&[]);
+    let mut wire = source.start_post("x".repeat(MORE_THAN_A_PIPE));
     let mut reader = Lines::stalled_within_line(reader);
-    desk.signal(Signal::SIGTERM);
-    desk.await_stderr(": draining");
+    source.signal(Signal::SIGTERM);
+    source.await_stderr(": draining");
     assert_eq!(text(&reader.line()).len(), MORE_THAN_A_PIPE);
     assert_eq!(wire.response().status(), 201);
-    assert_eq!(desk.finish().status.code(), Some(0));
+    assert_eq!(source.finish().status.code(), Some(0));
     assert_eq!(reader.next(), None);
 }
 
@@ -102,31 +103,31 @@ fn a_partly_written_record_is_completed_before_the_exit() {
 fn a_stalled_reader_does_not_block_the_exit() {
     for way in DISCONNECTS {
         let flags = ["--consumer-timeout", "300ms", "--drain-timeout", "1s"];
-        let (desk, mut reader) = Desk::piped(&flags);
-        let wire = desk.start_post("x".repeat(MORE_THAN_A_PIPE));
+        let (source, mut reader) = SourceProcess::piped(&flags);
+        let wire = source.start_post("x".repeat(MORE_THAN_A_PIPE));
         std::io::Read::read_exact(&mut reader, &mut [0; 1]).expect("the record begins");
         wire.leave(way);
-        desk.signal(Signal::SIGTERM);
-        let finished = desk.finish();
+        source.signal(Signal::SIGTERM);
+        let finished = source.finish();
         assert_eq!(finished.status.code(), Some(0), "{way:?}: {}", finished.stderr);
     }
 }
 
 #[test]
 fn idle_connections_do_not_delay_the_exit() {
-    let desk = Desk::start(&[]);
-    let mut wire = desk.connect();
+    let source = SourceProcess::start(&[]);
+    let mut wire = source.connect();
     assert_eq!(wire.exchange(&crate::source::process::post("x")).status(), 201);
-    desk.signal(Signal::SIGTERM);
+    source.signal(Signal::SIGTERM);
     wire.expect_end();
-    assert_eq!(desk.finish().status.code(), Some(0));
+    assert_eq!(source.finish().status.code(), Some(0));
 }
 
 #[test]
 fn a_source_refuses_a_handover() {
-    let desk = Desk::start(&[]);
-    desk.signal(Signal::SIGUSR2);
-    desk.await_stderr("no hand-over: a source of records has no successor; restart it");
-    assert_eq!(desk.post("x").status(), 201, "it goes on");
-    desk.end();
+    let source = SourceProcess::start(&[]);
+    source.signal(Signal::SIGUSR2);
+    source.await_stderr("no hand-over: a source of records has no successor; restart it");
+    assert_eq!(source.post("x").status(), 201, "it goes on");
+    source.end();
 }

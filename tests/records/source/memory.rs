@@ -2,7 +2,7 @@
 
 use std::thread;
 
-use crate::source::process::{Desk, post};
+use crate::source::process::{SourceProcess, post};
 use crate::support::ask;
 
 /// Maximum growth of the process from the first requests to ten times as many.
@@ -11,14 +11,14 @@ const GROWTH_MAX_BYTES: u64 = 4 << 20;
 const CONNECTIONS: usize = 8;
 
 /// This number of requests over each of a few kept-alive connections.
-fn send(desk: &Desk, requests: usize) {
+fn send(source: &SourceProcess, requests: usize) {
     let batch = 25;
     let small = post("a body like many others").bytes().repeat(batch);
     let chunked = ask("POST", "/").chunked().raw_body(b"3\r\nabc\r\n0\r\n\r\n").bytes();
     thread::scope(|scope| {
         for _ in 0..CONNECTIONS {
             scope.spawn(|| {
-                let mut wire = desk.connect();
+                let mut wire = source.connect();
                 for _ in 0..requests / CONNECTIONS / (batch + 1) {
                     wire.send([&small[..], &chunked].concat());
                     for _ in 0..=batch {
@@ -35,13 +35,13 @@ fn tens_of_thousands_of_requests_do_not_grow_memory() {
     let place = crate::source::consumer::Place::new();
     place.make_fifo();
     let reader = place.read_fifo();
-    let desk = Desk::start(&["--output", &place.output()]);
+    let source = SourceProcess::start(&["--output", &place.output()]);
     let drain = thread::spawn(move || reader.count());
-    send(&desk, 5_000);
-    let before = desk.memory_bytes("VmRSS");
-    send(&desk, 50_000);
-    let after = desk.memory_bytes("VmRSS");
-    desk.end();
+    send(&source, 5_000);
+    let before = source.memory_bytes("VmRSS");
+    send(&source, 50_000);
+    let after = source.memory_bytes("VmRSS");
+    source.end();
     let per_connection = |requests: usize| requests / CONNECTIONS / 26 * 26;
     let sent = (per_connection(5_000) + per_connection(50_000)) * CONNECTIONS;
     assert_eq!(drain.join().expect("a reader"), sent, "each is a line");

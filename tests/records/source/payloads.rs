@@ -3,22 +3,22 @@
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 
-use crate::source::process::Desk;
+use crate::source::process::SourceProcess;
 use crate::source::record_format::read_by_python;
 use crate::support::{ask, assert_error};
 
 /// The payload in the record of a body of this type.
-fn payload_of(desk: &Desk, kind: &str, body: &str, count: usize) -> String {
-    let answer = desk.exchange(&ask("POST", "/").field("Content-Type", kind).body(body));
+fn payload_of(source: &SourceProcess, kind: &str, body: &str, count: usize) -> String {
+    let answer = source.exchange(&ask("POST", "/").field("Content-Type", kind).body(body));
     assert_eq!(answer.status(), 201, "{kind} {body}: {}", answer.text());
-    let line = desk.lines(count).pop().expect("a line");
+    let line = source.lines(count).pop().expect("a line");
     let (_, after) = line.split_once("\"payload\":{\"before\":null,\"after\":").expect("a payload");
     after.strip_suffix("}}").expect("its end").to_owned()
 }
 
 #[test]
 fn json_objects_are_payloads_as_written() {
-    let desk = Desk::start(&["--structured"]);
+    let source = SourceProcess::start(&["--structured"]);
     let rows = [
         ("plain", "application/json", r#"{"b":1,"a":2}"#, r#"{"b":1,"a":2}"#),
         ("with a charset", "application/json; charset=utf-8", "{}", "{}"),
@@ -45,15 +45,15 @@ fn json_objects_are_payloads_as_written() {
         ("with a name twice", "application/json", r#"{"a":1,"a":2}"#, r#"{"a":1,"a":2}"#),
     ];
     for (number, (name, kind, body, expected)) in rows.into_iter().enumerate() {
-        assert_eq!(payload_of(&desk, kind, body, number + 1), expected, "{name}");
+        assert_eq!(payload_of(&source, kind, body, number + 1), expected, "{name}");
     }
-    let found = read_by_python(&desk.lines(rows.len()));
+    let found = read_by_python(&source.lines(rows.len()));
     assert!(found.iter().all(|found| found["after"].is_object()), "{found:#?}");
 }
 
 #[test]
 fn everything_but_json_objects_is_bytes() {
-    let desk = Desk::start(&["--structured"]);
+    let source = SourceProcess::start(&["--structured"]);
     let rows = [
         ("an array", "application/json", "[{}, 1]"),
         ("a string", "application/json", "\"{}\""),
@@ -64,23 +64,23 @@ fn everything_but_json_objects_is_bytes() {
     ];
     for (number, (name, kind, body)) in rows.into_iter().enumerate() {
         let expected = format!("\"{}\"", BASE64_STANDARD.encode(body));
-        assert_eq!(payload_of(&desk, kind, body, number + 1), expected, "{name}");
+        assert_eq!(payload_of(&source, kind, body, number + 1), expected, "{name}");
     }
-    assert_eq!(payload_of(&desk, "application/json", "", rows.len() + 1), "null", "no body");
+    assert_eq!(payload_of(&source, "application/json", "", rows.len() + 1), "null", "no body");
 }
 
 #[test]
 fn without_structured_even_json_is_bytes() {
-    let desk = Desk::start(&[]);
+    let source = SourceProcess::start(&[]);
     for (number, body) in ["{}", "{", "[1]"].into_iter().enumerate() {
         let expected = format!("\"{}\"", BASE64_STANDARD.encode(body));
-        assert_eq!(payload_of(&desk, "application/json", body, number + 1), expected, "{body}");
+        assert_eq!(payload_of(&source, "application/json", body, number + 1), expected, "{body}");
     }
 }
 
 #[test]
 fn invalid_json_is_rejected() {
-    let desk = Desk::start(&["--structured"]);
+    let source = SourceProcess::start(&["--structured"]);
     let deep = "[".repeat(100_000);
     let rows: [(&str, &[u8]); 8] = [
         ("half of it", b"{\"a\":"),
@@ -92,7 +92,7 @@ fn invalid_json_is_rejected() {
         ("a bare line feed in a string", b"{\"a\":\"\n\"}"),
         ("very deep", deep.as_bytes()),
     ];
-    let mut wire = desk.connect();
+    let mut wire = source.connect();
     for (name, body) in rows {
         let request = ask("POST", "/").field("Content-Type", "application/json").body(body);
         let answer = wire.exchange(&request);
@@ -101,8 +101,8 @@ fn invalid_json_is_rejected() {
     }
     let good = ask("POST", "/").field("Content-Type", "application/json").body("{}");
     assert_eq!(wire.exchange(&good).status(), 201, "the connection goes on");
-    desk.lines(1);
-    assert_eq!(desk.end().stdout.lines().count(), 1, "nothing of them was handed over");
+    source.lines(1);
+    assert_eq!(source.end().stdout.lines().count(), 1, "nothing of them was handed over");
 }
 
 /// JSON with this number of levels.
@@ -112,26 +112,26 @@ fn levels(levels: usize) -> String {
 
 #[test]
 fn json_nested_too_deeply_is_rejected() {
-    let desk = Desk::start(&["--structured"]);
+    let source = SourceProcess::start(&["--structured"]);
     let body = levels(100);
-    assert_eq!(payload_of(&desk, "application/json", &body, 1), body);
+    assert_eq!(payload_of(&source, "application/json", &body, 1), body);
     for body in [levels(101), levels(50_000)] {
         let request = ask("POST", "/").field("Content-Type", "application/json").body(&body);
-        let answer = desk.exchange(&request);
+        let answer = source.exchange(&request);
         let levels = body.len();
         assert_error(&format!("{levels} bytes"), &answer, (400, "InvalidBodyError", None));
         assert!(answer.text().contains("more than 100 levels; send fewer"), "{}", answer.text());
     }
-    desk.end();
+    source.end();
 }
 
 #[test]
 fn deeply_nested_json_is_accepted_as_bytes() {
-    let desk = Desk::start(&["--structured"]);
+    let source = SourceProcess::start(&["--structured"]);
     let body = levels(200);
     let list = format!("[{body}]");
-    assert_eq!(desk.exchange(&ask("POST", "/").body(&body)).status(), 201, "of another type");
+    assert_eq!(source.exchange(&ask("POST", "/").body(&body)).status(), 201, "of another type");
     let request = ask("POST", "/").field("Content-Type", "application/json").body(&list);
-    assert_eq!(desk.exchange(&request).status(), 201, "no object");
-    desk.end();
+    assert_eq!(source.exchange(&request).status(), 201, "no object");
+    source.end();
 }

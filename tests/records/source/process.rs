@@ -16,13 +16,13 @@ use crate::support::{Ask, Finished, Process, Response, Scrape, Wire, ask, eventu
 const LEADING: [&str; 3] = ["RDV_SOURCE_TOKEN", "RDV_SOURCE_SIGNATURE_SECRET", "RUST_LOG"];
 
 /// A listening source.
-pub(crate) struct Desk {
+pub(crate) struct SourceProcess {
     process: Process,
     address: SocketAddr,
 }
 
 /// `rdv source` on a port chosen by the kernel, with these flags.
-pub(crate) fn source(flags: &[&str]) -> Command {
+pub(crate) fn source_command(flags: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_rdv"));
     for name in LEADING {
         command.env_remove(name);
@@ -31,27 +31,34 @@ pub(crate) fn source(flags: &[&str]) -> Command {
     command
 }
 
-impl Desk {
+impl SourceProcess {
     /// A source whose records are read at once, without acknowledgements.
-    pub(crate) fn start(flags: &[&str]) -> Desk {
-        Desk::of(Process::start(source(flags)))
+    pub(crate) fn start(flags: &[&str]) -> SourceProcess {
+        SourceProcess::of(Process::start(source_command(flags)))
     }
 
     /// A source whose records the test reads, or leaves unread.
-    pub(crate) fn piped(flags: &[&str]) -> (Desk, PipeReader) {
+    pub(crate) fn piped(flags: &[&str]) -> (SourceProcess, PipeReader) {
         let (reader, writer) = std::io::pipe().expect("a pipe");
-        (Desk::of(Process::between(source(flags), Stdio::null(), writer.into())), reader)
+        (
+            SourceProcess::of(Process::between(
+                source_command(flags),
+                Stdio::null(),
+                writer.into(),
+            )),
+            reader,
+        )
     }
 
     /// A source that reads acknowledgements from its standard input.
-    pub(crate) fn with_ack_input(flags: &[&str]) -> (Desk, PipeWriter) {
+    pub(crate) fn with_ack_input(flags: &[&str]) -> (SourceProcess, PipeWriter) {
         let (reader, writer) = std::io::pipe().expect("a pipe");
-        let command = source(&[&["--ack"], flags].concat());
-        (Desk::of(Process::reading(command, reader.into())), writer)
+        let command = source_command(&[&["--ack"], flags].concat());
+        (SourceProcess::of(Process::reading(command, reader.into())), writer)
     }
 
     /// From a started process.
-    pub(crate) fn of(mut process: Process) -> Desk {
+    pub(crate) fn of(mut process: Process) -> SourceProcess {
         let address = eventually("the source listens", || {
             let ended = process.ended();
             let said = process.stderr();
@@ -60,7 +67,7 @@ impl Desk {
             assert!(!ended || address.is_some(), "it ended: {said}");
             address
         });
-        Desk { process, address }
+        SourceProcess { process, address }
     }
 
     pub(crate) fn process(&self) -> &Process {

@@ -8,7 +8,7 @@ use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::source::process::{Desk, hex, position, post};
+use crate::source::process::{SourceProcess, hex, position, post};
 use crate::support::{ask, pattern};
 
 /// Parses each line with Python's `json`, and prints the members in their order.
@@ -51,8 +51,9 @@ fn metadata(line: &str, name: &str) -> String {
 
 #[test]
 fn a_record_has_exactly_this_line() {
-    let desk = Desk::start(&["--header", "X-Event", "--header", "accept", "--header", "X-None"]);
-    let mut wire = desk.connect();
+    let source =
+        SourceProcess::start(&["--header", "X-Event", "--header", "accept", "--header", "X-None"]);
+    let mut wire = source.connect();
     let request = ask("POST", "/hooks/a%20b?x=1&y=%22")
         .field("X-Event", "first")
         .field("Content-Type", "text/plain; charset=utf-8")
@@ -65,7 +66,7 @@ fn a_record_has_exactly_this_line() {
     assert_eq!(answer.text(), format!("{{\"position\":\"{position}\"}}\n"));
     assert_eq!(answer.head.get("Content-Type"), Some("application/json"));
 
-    let line = &desk.lines(1)[0];
+    let line = &source.lines(1)[0];
     let created = metadata(line, "opencdc.createdAt");
     let read = metadata(line, "opencdc.readAt");
     for time in [&created, &read] {
@@ -89,10 +90,10 @@ fn a_record_has_exactly_this_line() {
 
 #[test]
 fn absent_fields_are_omitted_from_the_record() {
-    let desk = Desk::start(&["--request-id=false"]);
-    assert_eq!(desk.exchange(&ask("POST", "/").body("")).status(), 201);
-    assert_eq!(desk.exchange(&ask("POST", "/?")).status(), 201, "neither length nor body");
-    for (line, query) in desk.lines(2).iter().zip([None, Some("")]) {
+    let source = SourceProcess::start(&["--request-id=false"]);
+    assert_eq!(source.exchange(&ask("POST", "/").body("")).status(), 201);
+    assert_eq!(source.exchange(&ask("POST", "/?")).status(), 201, "neither length nor body");
+    for (line, query) in source.lines(2).iter().zip([None, Some("")]) {
         let value: Value = serde_json::from_str(line).expect("a record");
         let metadata = value["metadata"].as_object().expect("an object");
         for name in ["content_type", "request_id"] {
@@ -105,24 +106,24 @@ fn absent_fields_are_omitted_from_the_record() {
 
 #[test]
 fn the_request_id_of_the_sender_is_in_the_record() {
-    let desk = Desk::start(&[]);
-    let answer = desk.exchange(&post("x").field("X-Request-Id", "from-afar.7"));
+    let source = SourceProcess::start(&[]);
+    let answer = source.exchange(&post("x").field("X-Request-Id", "from-afar.7"));
     assert_eq!(answer.head.get("X-Request-Id"), Some("from-afar.7"));
-    assert_eq!(metadata(&desk.lines(1)[0], "rdv.source.request_id"), "from-afar.7");
+    assert_eq!(metadata(&source.lines(1)[0], "rdv.source.request_id"), "from-afar.7");
 }
 
 #[test]
 fn invalid_utf_8_in_a_header_becomes_replacement_characters() {
-    let desk = Desk::start(&["--header", "X-A"]);
-    let mut wire = desk.connect();
+    let source = SourceProcess::start(&["--header", "X-A"]);
+    let mut wire = source.connect();
     wire.send(b"POST / HTTP/1.1\r\nHost: h\r\nX-A: a\xffb\r\nContent-Length: 0\r\n\r\n");
     assert_eq!(wire.response().status(), 201);
-    assert_eq!(metadata(&desk.lines(1)[0], "rdv.source.header.x-a"), "a\u{fffd}b");
+    assert_eq!(metadata(&source.lines(1)[0], "rdv.source.header.x-a"), "a\u{fffd}b");
 }
 
 #[test]
 fn another_parser_finds_the_records_in_response_order() {
-    let desk = Desk::start(&["--header", "X-A"]);
+    let source = SourceProcess::start(&["--header", "X-A"]);
     let bodies: Vec<Vec<u8>> = vec![
         b"x".to_vec(),
         (0..=255).collect(),
@@ -131,7 +132,7 @@ fn another_parser_finds_the_records_in_response_order() {
         pattern(7, 100_000),
         pattern(8, 3 << 20),
     ];
-    let mut wire = desk.connect();
+    let mut wire = source.connect();
     let mut positions = Vec::new();
     for (number, body) in bodies.iter().enumerate() {
         let number = "\"\\\t<".repeat(number);
@@ -142,7 +143,7 @@ fn another_parser_finds_the_records_in_response_order() {
         let uuid = Uuid::parse_str(position).expect("a UUID");
         assert_eq!((uuid.get_version_num(), uuid.hyphenated().to_string()), (7, position.clone()));
     }
-    let found = read_by_python(&desk.lines(bodies.len()));
+    let found = read_by_python(&source.lines(bodies.len()));
     for ((body, position), found) in bodies.iter().zip(&positions).zip(found) {
         assert!(found["after"] == hex(body), "a body of {} bytes", body.len());
         assert_eq!(found["position"], *position);

@@ -1,12 +1,12 @@
 //! HTTP semantics: accepted requests, the order of responses, and refusals before the body is read.
 
-use crate::source::process::{Desk, body, position, post, text};
+use crate::source::process::{SourceProcess, body, position, post, text};
 use crate::support::{Ask, Ending, Response, ask, assert_error};
 
 #[test]
 fn another_method_is_a_405_with_allow() {
-    let desk = Desk::start(&[]);
-    let mut wire = desk.connect();
+    let source = SourceProcess::start(&[]);
+    let mut wire = source.connect();
     for method in ["GET", "HEAD", "PUT", "DELETE", "PATCH", "post"] {
         let answer = wire.exchange(&ask(method, "/"));
         assert_eq!(answer.status(), 405, "{method}");
@@ -14,13 +14,13 @@ fn another_method_is_a_405_with_allow() {
     }
     let answer = wire.exchange(&ask("OPTIONS", "/"));
     assert_eq!((answer.status(), answer.head.list("Allow").len()), (204, 2));
-    assert_eq!(desk.end().stdout, "", "none of them is a record");
+    assert_eq!(source.end().stdout, "", "none of them is a record");
 }
 
 #[test]
 fn with_compat_another_method_is_not_found() {
-    let desk = Desk::start(&["--compat"]);
-    let mut wire = desk.connect();
+    let source = SourceProcess::start(&["--compat"]);
+    let mut wire = source.connect();
     for method in ["GET", "PUT", "OPTIONS"] {
         let answer = wire.exchange(&ask(method, "/"));
         assert_error(method, &answer, (404, "BadRouteError", None));
@@ -31,8 +31,8 @@ fn with_compat_another_method_is_not_found() {
 
 #[test]
 fn only_configured_paths_are_found() {
-    let desk = Desk::start(&["--path", "/a", "--path", "/b/c"]);
-    let mut wire = desk.connect();
+    let source = SourceProcess::start(&["--path", "/a", "--path", "/b/c"]);
+    let mut wire = source.connect();
     for (target, status) in [
         ("/a", 201),
         ("/a?b", 201),
@@ -47,13 +47,13 @@ fn only_configured_paths_are_found() {
     }
     assert_eq!(wire.exchange(&ask("GET", "/")).status(), 404);
     assert_eq!(wire.exchange(&ask("GET", "/a")).status(), 405);
-    desk.lines(3);
+    source.lines(3);
 }
 
 #[test]
 fn requests_on_one_connection_are_answered_in_their_order() {
-    let desk = Desk::start(&[]);
-    let mut wire = desk.connect();
+    let source = SourceProcess::start(&[]);
+    let mut wire = source.connect();
     let chunked = ask("POST", "/").chunked().raw_body(b"3\r\ntwo\r\n0\r\n\r\n");
     let requests = [post("one"), chunked, ask("GET", "/"), post(""), post("five").closing()];
     wire.send(requests.iter().flat_map(Ask::bytes).collect::<Vec<u8>>());
@@ -62,10 +62,10 @@ fn requests_on_one_connection_are_answered_in_their_order() {
     assert_eq!(statuses, [201, 201, 405, 201, 201]);
     assert!(answers[4].head.closes());
     wire.expect_end();
-    let lines = desk.lines(4);
+    let lines = source.lines(4);
     let bodies: Vec<_> = lines.iter().map(|line| text(line)).collect();
     assert_eq!(bodies, ["one", "two", "", "five"]);
-    let records = desk.records(4);
+    let records = source.records(4);
     for (record, answer) in records.iter().zip([0, 1, 3, 4]) {
         assert_eq!(record.position, position(&answers[answer]).as_bytes());
     }
@@ -73,20 +73,20 @@ fn requests_on_one_connection_are_answered_in_their_order() {
 
 #[test]
 fn a_body_may_arrive_byte_by_byte() {
-    let desk = Desk::start(&[]);
-    let mut wire = desk.connect();
+    let source = SourceProcess::start(&[]);
+    let mut wire = source.connect();
     let request = ask("POST", "/").chunked().raw_body(b"4;x=y\r\nab\r\n\r\n00\r\nA: b\r\n\r\n");
     for byte in request.bytes() {
         wire.send([byte]);
     }
     assert_eq!(wire.response().status(), 201);
-    assert_eq!(body(&desk.records(1)[0]), b"ab\r\n");
+    assert_eq!(body(&source.records(1)[0]), b"ab\r\n");
 }
 
 #[test]
 fn expect_100_continue_is_answered() {
-    let desk = Desk::start(&[]);
-    let mut wire = desk.connect();
+    let source = SourceProcess::start(&[]);
+    let mut wire = source.connect();
     wire.ask(&ask("POST", "/").length(2).field("Expect", "100-continue"));
     wire.expect_continue();
     wire.send("hi");
@@ -95,12 +95,13 @@ fn expect_100_continue_is_answered() {
     assert_eq!(wire.response().status(), 201, "nobody waits for a body of no bytes");
     let answer = wire.exchange(&ask("POST", "/").length(2).field("Expect", "a-miracle"));
     assert_error("unknown", &answer, (417, "ExpectationFailedError", None));
-    desk.lines(2);
+    source.lines(2);
 }
 
 #[test]
 fn expect_100_continue_is_refused_before_the_body() {
-    let desk = Desk::start(&["--max-body", "10", "--path", "/a", "--auth-token", "secret"]);
+    let source =
+        SourceProcess::start(&["--max-body", "10", "--path", "/a", "--auth-token", "secret"]);
     let patient =
         |target, length| ask("POST", target).length(length).field("Expect", "100-continue");
     let known = |length| patient("/a", length).field("Authorization", "Bearer secret");
@@ -109,23 +110,23 @@ fn expect_100_continue_is_refused_before_the_body() {
         ("no token", patient("/a", 2), 401),
         ("a body too long", known(11), 413),
     ] {
-        assert_eq!(desk.exchange(&request).status(), status, "{name}");
+        assert_eq!(source.exchange(&request).status(), status, "{name}");
     }
 }
 
 #[test]
 fn http_1_0_is_served() {
-    let desk = Desk::start(&[]);
-    let mut wire = desk.connect();
+    let source = SourceProcess::start(&[]);
+    let mut wire = source.connect();
     let answer = wire.exchange(&ask("POST", "/").http10().body("old"));
     assert_eq!((answer.status(), answer.ending), (201, Ending::Complete));
     wire.expect_end();
-    assert_eq!(text(&desk.lines(1)[0]), "old");
+    assert_eq!(text(&source.lines(1)[0]), "old");
 }
 
 #[test]
 fn invalid_heads_are_refused_and_nothing_is_delivered() {
-    let desk = Desk::start(&[]);
+    let source = SourceProcess::start(&[]);
     let long = "x".repeat(20_000);
     for (name, request, status) in [
         ("a long head", ask("POST", "/").field("X-Long", &long).body("x"), 431),
@@ -139,19 +140,19 @@ fn invalid_heads_are_refused_and_nothing_is_delivered() {
         ("no host", ask("POST", "/").field("Host", "another").body("x"), 400),
         ("another coding", ask("POST", "/").field("Transfer-Encoding", "gzip, chunked"), 501),
     ] {
-        let answer = desk.exchange(&request);
+        let answer = source.exchange(&request);
         assert_eq!(answer.status(), status, "{name}: {}", answer.text());
         assert!(answer.head.closes(), "{name}");
     }
-    assert_eq!(desk.end().stdout, "");
+    assert_eq!(source.end().stdout, "");
 }
 
 #[test]
 fn a_hundred_concurrent_senders_have_a_record_each() {
-    let desk = Desk::start(&[]);
-    let mut wires: Vec<_> = (0..100).map(|number| desk.start_post(format!("{number}"))).collect();
+    let source = SourceProcess::start(&[]);
+    let mut wires: Vec<_> = (0..100).map(|number| source.start_post(format!("{number}"))).collect();
     let mut promised: Vec<_> = wires.iter_mut().map(|wire| position(&wire.response())).collect();
-    let records = desk.records(100);
+    let records = source.records(100);
     let found: Vec<_> = records
         .iter()
         .map(|record| String::from_utf8_lossy(&record.position).into_owned())

@@ -6,17 +6,17 @@ use nix::sys::signal::Signal;
 
 use crate::source::consumer::{Place, lines_of};
 use crate::source::files::faulty;
-use crate::source::process::{Desk, assert_busy, text};
+use crate::source::process::{SourceProcess, assert_busy, text};
 use crate::support::{Process, eventually};
 
 /// A source that writes to this file, from memory and from a spool.
-fn each(place: &Place, test: impl Fn(&Desk, &str)) {
+fn each(place: &Place, test: impl Fn(&SourceProcess, &str)) {
     let spool = format!("{}.spool", place.output());
     for flags in [&[][..], &["--spool", &spool]] {
         let _ = fs::remove_file(place.path());
-        let desk = Desk::start(&[&["--output", &place.output()], flags].concat());
-        test(&desk, &format!("{flags:?}"));
-        desk.end();
+        let source = SourceProcess::start(&[&["--output", &place.output()], flags].concat());
+        test(&source, &format!("{flags:?}"));
+        source.end();
     }
 }
 
@@ -44,14 +44,14 @@ fn await_body(path: &str, body: &str, what: &str) {
 fn a_renamed_file_is_noticed_before_the_next_record() {
     let place = Place::new();
     let (path, old) = (place.output(), format!("{}.1", place.output()));
-    each(&place, |desk, what| {
-        assert_eq!(desk.post("one").status(), 201);
+    each(&place, |source, what| {
+        assert_eq!(source.post("one").status(), 201);
         await_body(&path, "one", what);
         fs::rename(&path, &old).expect("renamed");
-        assert_eq!(desk.post("two").status(), 201);
+        assert_eq!(source.post("two").status(), 201);
         await_body(&path, "two", what);
         await_body(&old, "one", what);
-        desk.await_stderr("was renamed or removed; opened it again");
+        source.await_stderr("was renamed or removed; opened it again");
     });
 }
 
@@ -59,11 +59,11 @@ fn a_renamed_file_is_noticed_before_the_next_record() {
 fn a_removed_file_is_noticed_before_the_next_record() {
     let place = Place::new();
     let path = place.output();
-    each(&place, |desk, what| {
-        assert_eq!(desk.post("one").status(), 201);
+    each(&place, |source, what| {
+        assert_eq!(source.post("one").status(), 201);
         await_body(&path, "one", what);
         fs::remove_file(&path).expect("removed");
-        assert_eq!(desk.post("two").status(), 201);
+        assert_eq!(source.post("two").status(), 201);
         // From a spool, "one" is written again if it was not synchronized before the removal.
         eventually(what, || (bodies_if_any(&path).last()? == "two").then_some(()));
     });
@@ -74,14 +74,14 @@ fn signals_open_the_output_again() {
     for signal in [Signal::SIGHUP, Signal::SIGUSR1] {
         let place = Place::new();
         let (path, old) = (place.output(), format!("{}.1", place.output()));
-        each(&place, |desk, what| {
+        each(&place, |source, what| {
             let what = format!("{signal}, {what}");
-            assert_eq!(desk.post("one").status(), 201);
+            assert_eq!(source.post("one").status(), 201);
             await_body(&path, "one", &what);
             fs::rename(&path, &old).expect("renamed");
-            desk.signal(signal);
+            source.signal(signal);
             eventually(&what, || fs::metadata(&path).ok());
-            assert_eq!(desk.post("two").status(), 201);
+            assert_eq!(source.post("two").status(), 201);
             await_body(&path, "two", &what);
         });
     }
@@ -93,28 +93,28 @@ fn without_its_directory_records_are_refused_until_it_is_back() {
     let directory = format!("{}.d", place.output());
     let path = format!("{directory}/records");
     fs::create_dir(&directory).expect("a directory");
-    let desk = Desk::start(&["--output", &path]);
-    assert_eq!(desk.post("one").status(), 201);
+    let source = SourceProcess::start(&["--output", &path]);
+    assert_eq!(source.post("one").status(), 201);
     fs::remove_dir_all(&directory).expect("removed");
-    assert_busy("no directory", &desk.post("two"), "could not be stored");
-    desk.signal(Signal::SIGHUP);
-    desk.await_stderr("cannot reopen the output: no such file");
+    assert_busy("no directory", &source.post("two"), "could not be stored");
+    source.signal(Signal::SIGHUP);
+    source.await_stderr("the output cannot be opened again: No such file");
     fs::create_dir(&directory).expect("a directory");
-    assert_eq!(desk.post("three").status(), 201);
+    assert_eq!(source.post("three").status(), 201);
     assert_eq!(bodies(&path), ["three"]);
-    desk.end();
+    source.end();
 }
 
 #[test]
 fn what_is_no_file_any_more_is_left_alone() {
     let place = Place::new();
-    let desk = Desk::start(&["--output", &place.output()]);
-    assert_eq!(desk.post("one").status(), 201);
+    let source = SourceProcess::start(&["--output", &place.output()]);
+    assert_eq!(source.post("one").status(), 201);
     fs::remove_file(place.path()).expect("removed");
     place.make_fifo();
-    assert_busy("a FIFO", &desk.post("two"), "could not be stored");
-    desk.await_stderr("is not a file any more");
-    desk.end();
+    assert_busy("a FIFO", &source.post("two"), "could not be stored");
+    source.await_stderr("is not a file any more");
+    source.end();
 }
 
 #[test]
@@ -124,14 +124,14 @@ fn a_record_in_a_file_that_is_removed_meanwhile_is_not_promised() {
     // Long enough to remove the file before it is synchronized.
     let faults = ["fdatasync:delay_enter=2s:when=1"];
     let flags = ["--output", &place.output()];
-    let desk = Desk::of(Process::start(faulty(&faults, &log, &flags)));
-    let mut sender = desk.start_post("one");
+    let source = SourceProcess::of(Process::start(faulty(&faults, &log, &flags)));
+    let mut sender = source.start_post("one");
     eventually("it is written", || {
         fs::read_to_string(place.path()).is_ok_and(|text| text.ends_with('\n')).then_some(())
     });
     fs::remove_file(place.path()).expect("removed");
     assert_busy("it is lost", &sender.response(), "could not be stored");
-    assert_eq!(desk.post("two").status(), 201);
+    assert_eq!(source.post("two").status(), 201);
     assert_eq!(bodies(&place.output()), ["two"]);
-    desk.end();
+    source.end();
 }

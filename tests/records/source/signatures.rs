@@ -7,7 +7,7 @@ use base64::prelude::BASE64_STANDARD;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 
-use crate::source::process::{Desk, body, hex, post};
+use crate::source::process::{SourceProcess, body, hex, post};
 use crate::support::{Ask, ask, assert_error, pattern};
 
 const SECRET: &[u8] = b"a secret of some length";
@@ -74,14 +74,14 @@ fn with_body(sign: Sign, signed: &[u8], sent: &[u8]) -> Ask {
     sign(post(sent), SECRET, 0, signed)
 }
 
-fn assert_unsigned(what: &str, desk: &Desk, request: &Ask) {
-    assert_error(what, &desk.exchange(request), (403, "SignatureError", None));
+fn assert_unsigned(what: &str, source: &SourceProcess, request: &Ask) {
+    assert_error(what, &source.exchange(request), (403, "SignatureError", None));
 }
 
 #[test]
 fn only_requests_with_a_valid_signature_become_records() {
     for (scheme, secret, sign, timed) in schemes() {
-        let desk = Desk::start(&["--signature", scheme, "--signature-secret", &secret]);
+        let source = SourceProcess::start(&["--signature", scheme, "--signature-secret", &secret]);
         for (name, request) in [
             ("not signed", post("hello")),
             ("another body", with_body(sign, b"hello", b"hellO")),
@@ -89,30 +89,30 @@ fn only_requests_with_a_valid_signature_become_records() {
             ("no body", with_body(sign, b"hello", b"")),
             ("by another", sign(post("hello"), b"guessed", 0, b"hello")),
         ] {
-            assert_unsigned(&format!("{scheme}: {name}"), &desk, &request);
+            assert_unsigned(&format!("{scheme}: {name}"), &source, &request);
         }
         for from_now in [TOO_OLD_SECONDS, -TOO_OLD_SECONDS] {
             let request = sign(post("hello"), SECRET, from_now, b"hello");
             if timed {
-                assert_unsigned(&format!("{scheme}: {from_now} s from now"), &desk, &request);
+                assert_unsigned(&format!("{scheme}: {from_now} s from now"), &source, &request);
             }
         }
         for sent in [&b"hello"[..], b"", &pattern(1, 3 << 20)] {
             let request = with_body(sign, sent, sent);
-            assert_eq!(desk.exchange(&request).status(), 201, "{scheme}: {} bytes", sent.len());
+            assert_eq!(source.exchange(&request).status(), 201, "{scheme}: {} bytes", sent.len());
         }
         let chunked = ask("POST", "/").chunked().raw_body(b"2\r\nhe\r\n3\r\nllo\r\n0\r\n\r\n");
-        let answer = desk.exchange(&sign(chunked, SECRET, 0, b"hello"));
+        let answer = source.exchange(&sign(chunked, SECRET, 0, b"hello"));
         assert_eq!(answer.status(), 201, "{scheme}: in chunks");
-        let lengths: Vec<_> = desk.records(4).iter().map(|record| body(record).len()).collect();
+        let lengths: Vec<_> = source.records(4).iter().map(|record| body(record).len()).collect();
         assert_eq!(lengths, [5, 0, 3 << 20, 5], "{scheme}");
-        assert_eq!(desk.end().stdout.lines().count(), 4, "{scheme}: nothing else");
+        assert_eq!(source.end().stdout.lines().count(), 4, "{scheme}: nothing else");
     }
 }
 
 #[test]
 fn a_tampered_large_body_leaves_nothing() {
-    let desk = Desk::start(&[
+    let source = SourceProcess::start(&[
         "--signature",
         "github",
         "--signature-secret",
@@ -123,10 +123,10 @@ fn a_tampered_large_body_leaves_nothing() {
     let signed = pattern(2, 1 << 20);
     let mut sent = signed.clone();
     sent[700_000] ^= 1;
-    assert_unsigned("one bit", &desk, &with_body(github, &signed, &sent));
-    assert_eq!(desk.exchange(&with_body(github, &signed, &signed)).status(), 201);
-    assert!(body(&desk.records(1)[0]) == signed);
-    assert_eq!(desk.end().stdout.lines().count(), 1);
+    assert_unsigned("one bit", &source, &with_body(github, &signed, &sent));
+    assert_eq!(source.exchange(&with_body(github, &signed, &signed)).status(), 201);
+    assert!(body(&source.records(1)[0]) == signed);
+    assert_eq!(source.end().stdout.lines().count(), 1);
 }
 
 #[test]
@@ -135,7 +135,7 @@ fn any_secret_of_a_file_is_accepted_within_the_tolerance() {
     std::fs::write(file.path(), "the next one\n\na secret of some length\n").expect("a file");
     let path = file.path().to_str().expect("text");
     let flags = ["--signature", "stripe", "--signature-secret-file", path];
-    let desk = Desk::start(&[&flags[..], &["--signature-tolerance", "10m"]].concat());
+    let source = SourceProcess::start(&[&flags[..], &["--signature-tolerance", "10m"]].concat());
     for (name, secret, from_now, good) in [
         ("the first", &b"the next one"[..], 0, true),
         ("the second", SECRET, 0, true),
@@ -145,6 +145,6 @@ fn any_secret_of_a_file_is_accepted_within_the_tolerance() {
     ] {
         let request = stripe(post("x"), secret, from_now, b"x");
         let status = if good { 201 } else { 403 };
-        assert_eq!(desk.exchange(&request).status(), status, "{name}");
+        assert_eq!(source.exchange(&request).status(), status, "{name}");
     }
 }

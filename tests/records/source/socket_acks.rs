@@ -2,16 +2,16 @@
 //! sent to the next.
 
 use crate::source::consumer::{Place, accept, acknowledgement};
-use crate::source::process::{Desk, assert_busy, position, record, text};
+use crate::source::process::{SourceProcess, assert_busy, position, record, text};
 use crate::support::{ADMIN, DISCONNECTS};
 
 #[test]
 fn an_acknowledged_record_is_confirmed_to_its_sender() {
     let place = Place::new();
     let listener = place.listen();
-    let desk = Desk::start(&["--ack", "--output", &place.socket()]);
+    let source = SourceProcess::start(&["--ack", "--output", &place.socket()]);
     let mut consumer = accept(&listener);
-    let mut wires = [desk.start_post("one"), desk.start_post("two")];
+    let mut wires = [source.start_post("one"), source.start_post("two")];
     let lines = [consumer.line(), consumer.line()];
     for wire in &mut wires {
         wire.assert_silent();
@@ -25,19 +25,19 @@ fn an_acknowledged_record_is_confirmed_to_its_sender() {
         wires.iter_mut().map(|wire| position(&wire.response()).into_bytes()).collect();
     promised.sort();
     assert_eq!(promised, lines.map(|line| record(&line).position));
-    desk.await_stderr("no acknowledgement: nonsense");
+    source.await_stderr("no acknowledgement: nonsense");
 }
 
 #[test]
 fn unacknowledged_records_are_redelivered_to_the_next_consumer() {
     let place = Place::new();
     let listener = place.listen();
-    let desk = Desk::start(&["--ack", "--output", &place.socket()]);
+    let source = SourceProcess::start(&["--ack", "--output", &place.socket()]);
     let mut first = accept(&listener);
     let mut wires = Vec::new();
     let mut lines = Vec::new();
     for body in ["one", "two", "three"] {
-        wires.push(desk.start_post(body));
+        wires.push(source.start_post(body));
         lines.push(first.line());
     }
     first.acknowledge(&lines[1]);
@@ -50,7 +50,7 @@ fn unacknowledged_records_are_redelivered_to_the_next_consumer() {
         second.acknowledge(&lines[number]);
         assert_eq!(wires[number].response().status(), 201);
     }
-    desk.end();
+    source.end();
     assert_eq!(second.lines().next(), None, "and nothing more");
 }
 
@@ -59,22 +59,23 @@ fn acknowledged_records_are_not_redelivered_after_a_disconnect() {
     for next_sender in [false, true] {
         let place = Place::new();
         let listener = place.listen();
-        let desk = Desk::start(&[&ADMIN[..], &["--ack", "--output", &place.socket()]].concat());
+        let source =
+            SourceProcess::start(&[&ADMIN[..], &["--ack", "--output", &place.socket()]].concat());
         let mut first = accept(&listener);
         let mut wires: Vec<_> =
-            (0..600).map(|number| desk.start_post(format!("{number}"))).collect();
+            (0..600).map(|number| source.start_post(format!("{number}"))).collect();
         let acks: String = (0..600).map(|_| acknowledgement(&first.line())).collect();
         let mut last = None;
-        crate::source::stdin_acks::while_stopped(&desk, || {
+        crate::source::stdin_acks::while_stopped(&source, || {
             first.send_text(&acks);
             drop(first);
-            last = next_sender.then(|| desk.start_post("next"));
+            last = next_sender.then(|| source.start_post("next"));
         });
         for wire in &mut wires {
             assert_eq!(wire.response().status(), 201);
         }
         let mut second = accept(&listener);
-        let mut last = last.unwrap_or_else(|| desk.start_post("next"));
+        let mut last = last.unwrap_or_else(|| source.start_post("next"));
         let line = second.line();
         assert_eq!(text(&line), "next", "nothing comes twice");
         second.acknowledge(&line);
@@ -87,16 +88,16 @@ fn the_record_of_a_disconnected_sender_is_still_delivered_once() {
     for way in DISCONNECTS {
         let place = Place::new();
         let listener = place.listen();
-        let desk = Desk::start(&["--ack", "--output", &place.socket()]);
+        let source = SourceProcess::start(&["--ack", "--output", &place.socket()]);
         let mut first = accept(&listener);
-        let wire = desk.start_post("x");
+        let wire = source.start_post("x");
         let line = first.line();
         wire.leave(way);
         drop(first);
         let mut second = accept(&listener);
         assert_eq!(second.line(), line, "{way:?}");
         second.acknowledge(&line);
-        let mut wire = desk.start_post("next");
+        let mut wire = source.start_post("next");
         let line = second.line();
         assert_eq!(text(&line), "next", "{way:?}");
         second.acknowledge(&line);
@@ -109,9 +110,9 @@ fn a_large_record_is_redelivered() {
     let place = Place::new();
     let listener = place.listen();
     let flags = ["--ack", "--memory-body", "64KiB", "--output", &place.socket()];
-    let desk = Desk::start(&flags);
+    let source = SourceProcess::start(&flags);
     let body = "x".repeat(3 << 20);
-    let mut wire = desk.start_post(&body);
+    let mut wire = source.start_post(&body);
     let line = accept(&listener).line();
     assert!(text(&line) == body);
     let mut second = accept(&listener);
@@ -124,12 +125,13 @@ fn a_large_record_is_redelivered() {
 fn a_slow_consumer_times_out_and_may_continue_later() {
     let place = Place::new();
     let listener = place.listen();
-    let desk = Desk::start(&["--ack", "--ack-timeout", "300ms", "--output", &place.socket()]);
+    let source =
+        SourceProcess::start(&["--ack", "--ack-timeout", "300ms", "--output", &place.socket()]);
     let mut consumer = accept(&listener);
-    assert_busy("slow", &desk.post("x"), "did not accept this record in time");
+    assert_busy("slow", &source.post("x"), "did not accept this record in time");
     let late = consumer.line();
     consumer.acknowledge(&late);
-    let mut wire = desk.start_post("y");
+    let mut wire = source.start_post("y");
     let line = consumer.line();
     consumer.acknowledge(&line);
     assert_eq!(wire.response().status(), 201);

@@ -11,7 +11,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::source::consumer::{Place, accept, lines_of};
-use crate::source::process::{Desk, position, post, record, source, text};
+use crate::source::process::{SourceProcess, position, post, record, source_command, text};
 use crate::support::{Finished, Process, eventually};
 use nix::sys::signal::Signal;
 
@@ -48,19 +48,19 @@ impl Spool {
     }
 
     /// A source with the consumer's socket as its output.
-    pub(crate) fn start(&self, more: &[&str]) -> Desk {
+    pub(crate) fn start(&self, more: &[&str]) -> SourceProcess {
         let socket = self.place.socket();
         self.start_to_stdout(&[&["--output", &socket], more].concat())
     }
 
     /// A source whose records are read from its standard output at once.
-    pub(crate) fn start_to_stdout(&self, more: &[&str]) -> Desk {
-        Desk::start(&strs(&self.flags(more)))
+    pub(crate) fn start_to_stdout(&self, more: &[&str]) -> SourceProcess {
+        SourceProcess::start(&strs(&self.flags(more)))
     }
 
     /// The result of a source that failed to start.
     pub(crate) fn refused(&self, more: &[&str]) -> Finished {
-        Process::start(source(&strs(&self.flags(more)))).finish()
+        Process::start(source_command(&strs(&self.flags(more)))).finish()
     }
 
     /// The files with records, in their order.
@@ -93,14 +93,14 @@ pub(crate) fn strs(flags: &[String]) -> Vec<&str> {
 }
 
 /// Kills it, as a power failure would.
-pub(crate) fn kill(desk: Desk) -> Finished {
-    desk.signal(Signal::SIGKILL);
-    desk.finish()
+pub(crate) fn kill(source: SourceProcess) -> Finished {
+    source.signal(Signal::SIGKILL);
+    source.finish()
 }
 
 /// Posts these in sequence; returns their positions.
-pub(crate) fn post_all(desk: &Desk, bodies: &[&str]) -> Vec<String> {
-    bodies.iter().map(|body| position(&desk.post(body))).collect()
+pub(crate) fn post_all(source: &SourceProcess, bodies: &[&str]) -> Vec<String> {
+    bodies.iter().map(|body| position(&source.post(body))).collect()
 }
 
 /// The position of the record in a line.
@@ -111,41 +111,41 @@ pub(crate) fn position_of(line: &str) -> String {
 #[test]
 fn a_record_is_stored_as_a_line_before_it_is_confirmed() {
     let spool = Spool::new();
-    let desk = spool.start(&["--consumer-timeout", "300ms"]);
+    let source = spool.start(&["--consumer-timeout", "300ms"]);
     for (number, body) in ["one", "two", "three"].into_iter().enumerate() {
-        let promised = position(&desk.post(body));
+        let promised = position(&source.post(body));
         let lines = spool.lines();
         assert_eq!(lines.len(), number + 1);
         assert_eq!((text(&lines[number]), position_of(&lines[number])), (body.into(), promised));
     }
     let mode = |path: PathBuf| fs::metadata(path).expect("it").permissions().mode() & 0o777;
     assert_eq!((mode(spool.path()), mode(spool.segments().remove(0))), (0o700, 0o600));
-    assert_eq!(desk.end().stdout, "");
+    assert_eq!(source.end().stdout, "");
 }
 
 #[test]
 fn records_are_delivered_in_order_once_a_consumer_connects() {
     let spool = Spool::new();
-    let desk = spool.start(&[]);
-    let mut promised = post_all(&desk, &["one", "two"]);
+    let source = spool.start(&[]);
+    let mut promised = post_all(&source, &["one", "two"]);
     let listener = spool.place().listen();
     let mut consumer = accept(&listener);
-    promised.extend(post_all(&desk, &["three"]));
+    promised.extend(post_all(&source, &["three"]));
     let lines: Vec<_> = (0..3).map(|_| consumer.line()).collect();
     let positions: Vec<_> = lines.iter().map(|line| position_of(line)).collect();
     assert_eq!(positions, promised);
     assert_eq!(lines, spool.lines(), "as they are kept");
-    desk.end();
+    source.end();
     assert_eq!(consumer.lines().next(), None, "and nothing more");
 }
 
 #[test]
 fn delivery_starts_at_the_given_position() {
     let spool = Spool::new();
-    let desk = spool.start_to_stdout(&[]);
-    let promised = post_all(&desk, &["0", "1", "2", "3", "4"]);
-    desk.lines(5);
-    desk.end();
+    let source = spool.start_to_stdout(&[]);
+    let promised = post_all(&source, &["0", "1", "2", "3", "4"]);
+    source.lines(5);
+    source.end();
     let base64 = BASE64_STANDARD.encode(&promised[1]);
     let never = "01a1ff2f-9486-7771-be08-0e47d3009bfd";
     for (name, from, expected, warning) in [
@@ -155,18 +155,18 @@ fn delivery_starts_at_the_given_position() {
         ("the last one", &promised[4], &[], None),
         ("no record", never, &["0", "1", "2", "3", "4"], Some("holds no such position")),
     ] {
-        let desk = spool.start_to_stdout(&["--from", from]);
-        let lines = desk.lines(expected.len());
+        let source = spool.start_to_stdout(&["--from", from]);
+        let lines = source.lines(expected.len());
         let bodies: Vec<_> = lines.iter().map(|line| text(line)).collect();
         assert_eq!(bodies, expected, "{name}");
-        let said = desk.end().stderr;
+        let said = source.end().stderr;
         assert_eq!(warning.is_some_and(|words| said.contains(words)), warning.is_some(), "{name}");
         assert_eq!(said.contains("WARN"), warning.is_some(), "{name}: {said}");
     }
-    let desk = spool.start_to_stdout(&[]);
-    desk.post("5");
-    assert_eq!(text(&desk.lines(1)[0]), "5", "what came again changed nothing");
-    desk.end();
+    let source = spool.start_to_stdout(&[]);
+    source.post("5");
+    assert_eq!(text(&source.lines(1)[0]), "5", "what came again changed nothing");
+    source.end();
 }
 
 /// More than fits into a segment of a spool of 1 MiB, together with the next.
@@ -177,19 +177,19 @@ fn delivered_records_are_removed_except_those_in_spool_keep() {
     for (name, keep, all) in [("not kept", "0", false), ("kept", "1MiB", true)] {
         let spool = Spool::new();
         let flags = ["--spool-max", "1MiB", "--spool-keep", keep];
-        let desk = spool.start_to_stdout(&flags);
+        let source = spool.start_to_stdout(&flags);
         let promised: Vec<_> = (0..12)
-            .map(|number| position(&desk.post(format!("{number} {:HALF_A_SEGMENT$}", ""))))
+            .map(|number| position(&source.post(format!("{number} {:HALF_A_SEGMENT$}", ""))))
             .collect();
-        desk.lines(12);
-        desk.end();
+        source.lines(12);
+        source.end();
         spool.await_delivered(&promised[11]);
-        let desk = spool.start_to_stdout(&[&flags[..], &["--from", &promised[0]]].concat());
+        let source = spool.start_to_stdout(&[&flags[..], &["--from", &promised[0]]].concat());
         let kept = spool.lines().len();
-        let lines = desk.lines(if all { 11 } else { kept });
+        let lines = source.lines(if all { 11 } else { kept });
         assert!(kept == 12 || !all && (1..4).contains(&kept), "{name}: {kept} lines");
         assert_eq!(position_of(&lines[lines.len() - 1]), promised[11], "{name}");
-        let warned = desk.end().stderr.contains("after that position were removed");
+        let warned = source.end().stderr.contains("after that position were removed");
         assert_eq!(warned, !all, "{name}");
     }
 }
@@ -197,8 +197,8 @@ fn delivered_records_are_removed_except_those_in_spool_keep() {
 #[test]
 fn a_spool_in_use_is_refused() {
     let spool = Spool::new();
-    let desk = spool.start(&["--consumer-timeout", "300ms"]);
-    assert_eq!(desk.post("x").status(), 201);
+    let source = spool.start(&["--consumer-timeout", "300ms"]);
+    assert_eq!(source.post("x").status(), 201);
     let finished = spool.refused(&[]);
     assert_eq!(finished.status.code(), Some(1));
     let expected = format!(
@@ -206,8 +206,8 @@ fn a_spool_in_use_is_refused() {
         spool.path().display()
     );
     assert_eq!(finished.stderr, expected);
-    assert_eq!(desk.exchange(&post("y")).status(), 201, "the first one goes on");
-    kill(desk);
+    assert_eq!(source.exchange(&post("y")).status(), 201, "the first one goes on");
+    kill(source);
     assert_eq!(spool.start_to_stdout(&[]).lines(2).len(), 2, "it is free again");
 }
 
@@ -231,7 +231,7 @@ fn a_spool_that_cannot_be_created_is_an_error_at_startup() {
     let below = spool.path().join("below");
     for path in [spool.path(), below] {
         let path = path.to_str().expect("text").to_owned();
-        let finished = Process::start(source(&["--spool", &path])).finish();
+        let finished = Process::start(source_command(&["--spool", &path])).finish();
         assert_eq!(finished.status.code(), Some(1), "{path}");
         assert!(finished.stderr.starts_with("rdv: "), "{path}: {}", finished.stderr);
         assert!(finished.stderr.contains(&path), "{}", finished.stderr);

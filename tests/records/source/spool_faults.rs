@@ -4,7 +4,7 @@ use nix::sys::signal::Signal;
 
 use crate::source::consumer::accept;
 use crate::source::files::faulty;
-use crate::source::process::{Desk, text};
+use crate::source::process::{SourceProcess, text};
 use crate::source::spool::{Spool, strs};
 use crate::support::Process;
 
@@ -16,23 +16,23 @@ fn answers(spool: &Spool, faults: &[&str]) -> Answers {
     let log = spool.parent().join("strace");
     let flags = spool.flags(&["--output", &spool.place().socket()]);
     let command = faulty(faults, log.to_str().expect("text"), &strs(&flags));
-    let desk = Desk::of(Process::start(command));
-    let answer = |body| desk.start_post(body).try_response().ok().map(|answer| answer.status());
+    let source = SourceProcess::of(Process::start(command));
+    let answer = |body| source.start_post(body).try_response().ok().map(|answer| answer.status());
     let answers = ["one", "two", "three"].map(|body| (body, answer(body)));
-    desk.signal(Signal::SIGKILL);
-    desk.finish();
+    source.signal(Signal::SIGKILL);
+    source.finish();
     answers.into()
 }
 
 /// The records delivered by the next process.
 fn delivered(spool: &Spool) -> Vec<String> {
-    let desk = spool.start(&[]);
-    assert_eq!(desk.post("last").status(), 201);
+    let source = spool.start(&[]);
+    assert_eq!(source.post("last").status(), 201);
     let listener = spool.place().listen();
     let mut consumer = accept(&listener);
     let bodies = std::iter::repeat_with(|| text(&consumer.line()));
     let bodies = bodies.take_while(|body| body != "last").collect();
-    desk.end();
+    source.end();
     bodies
 }
 

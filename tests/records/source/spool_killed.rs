@@ -12,7 +12,7 @@ use nix::sys::signal::Signal;
 
 use crate::source::consumer::{accept, acknowledgement};
 use crate::source::durability::Numbers;
-use crate::source::process::{Desk, body, position, post, record, text};
+use crate::source::process::{SourceProcess, body, position, post, record, text};
 use crate::source::spool::{Spool, kill, position_of, post_all};
 use crate::support::{Ending, TEST_TIMEOUT, Wire, pattern};
 
@@ -24,24 +24,24 @@ const ROUNDS: u64 = 4;
 #[test]
 fn undelivered_records_are_delivered_by_the_next_process() {
     let spool = Spool::new();
-    let desk = spool.start(&[]);
-    let mut promised = post_all(&desk, &["0", "1", "2"]);
-    kill(desk);
-    let desk = spool.start(&[]);
-    promised.extend(post_all(&desk, &["3"]));
+    let source = spool.start(&[]);
+    let mut promised = post_all(&source, &["0", "1", "2"]);
+    kill(source);
+    let source = spool.start(&[]);
+    promised.extend(post_all(&source, &["3"]));
     let listener = spool.place().listen();
     let mut consumer = accept(&listener);
     let positions: Vec<_> = (0..4).map(|_| position_of(&consumer.line())).collect();
     assert_eq!(positions, promised);
     assert!(promised.is_sorted(), "{promised:?}");
     spool.await_delivered(&promised[3]);
-    kill(desk);
-    let desk = spool.start(&[]);
-    promised.extend(post_all(&desk, &["4"]));
+    kill(source);
+    let source = spool.start(&[]);
+    promised.extend(post_all(&source, &["4"]));
     let line = accept(&listener).line();
     assert_eq!((text(&line), position_of(&line)), ("4".into(), promised[4].clone()));
     assert!(promised.is_sorted(), "{promised:?}");
-    desk.end();
+    source.end();
 }
 
 #[test]
@@ -52,18 +52,18 @@ fn a_torn_record_at_the_end_is_truncated_and_logged() {
         ("what a file system lost", &[0; 5000]),
     ] {
         let spool = Spool::new();
-        let desk = spool.start(&[]);
-        post_all(&desk, &["one", "two"]);
-        kill(desk);
+        let source = spool.start(&[]);
+        post_all(&source, &["one", "two"]);
+        kill(source);
         let mut segment =
             OpenOptions::new().append(true).open(&spool.segments()[0]).expect("the segment");
         segment.write_all(tail).expect("it grows");
-        let desk = spool.start_to_stdout(&[]);
-        desk.post("three");
-        let bodies: Vec<_> = desk.lines(3).iter().map(|line| text(line)).collect();
+        let source = spool.start_to_stdout(&[]);
+        source.post("three");
+        let bodies: Vec<_> = source.lines(3).iter().map(|line| text(line)).collect();
         assert_eq!(bodies, ["one", "two", "three"], "{name}");
         let words = format!("never acknowledged; removed {} bytes", tail.len());
-        assert!(desk.end().stderr.contains(&words), "{name}");
+        assert!(source.end().stderr.contains(&words), "{name}");
         assert_eq!(spool.lines().len(), 3, "{name}: each whole");
     }
 }
@@ -110,24 +110,24 @@ fn run(seed: u64, acknowledging: bool) {
 
 impl Round<'_> {
     /// Senders and a consumer of one process, until its end.
-    fn run(&self, desk: Desk, outcome: &mut Outcome) {
+    fn run(&self, source: SourceProcess, outcome: &mut Outcome) {
         let (promise, promises) = channel();
         let (kept, arrived) = thread::scope(|scope| {
             let consuming = scope.spawn(|| consume(self.listener, self.acknowledging));
             for sender in 0..SENDERS {
-                let (wire, promise) = (desk.connect(), promise.clone());
+                let (wire, promise) = (source.connect(), promise.clone());
                 scope.spawn(move || send(wire, self.seed * SENDERS + sender, &promise));
             }
             drop(promise);
             let some = || promises.recv_timeout(TEST_TIMEOUT).ok();
             let kept: Vec<_> = (0..self.promises).map_while(|_| some()).collect();
-            desk.signal(self.signal);
+            source.signal(self.signal);
             let enough = kept.len() as u64 == self.promises;
             let kept: Vec<_> = kept.into_iter().chain(promises.iter()).collect();
             assert!(enough, "seed {}: only {} promises", self.seed, kept.len());
             (kept, consuming.join().expect("the consumer"))
         });
-        let finished = desk.finish();
+        let finished = source.finish();
         assert_ne!(finished.status.code(), Some(101), "{}", finished.stderr);
         outcome.promised.extend(kept);
         outcome.arrived.extend(arrived);

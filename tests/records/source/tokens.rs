@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use crate::source::process::{Desk, post, source};
+use crate::source::process::{SourceProcess, post, source_command};
 use crate::support::{Process, ask, assert_error};
 
 /// Values of `Authorization`, and whether they contain the token `secret`.
@@ -19,13 +19,13 @@ const BROUGHT: [(&str, &[&str], bool); 10] = [
     ("right and wrong", &["Bearer secret", "Bearer no"], false),
 ];
 
-fn assert_guarded(what: &str, desk: Desk) {
+fn assert_guarded(what: &str, source: SourceProcess) {
     for (name, values, good) in BROUGHT {
         let mut request = post("x");
         for value in values {
             request = request.field("Authorization", value);
         }
-        let answer = desk.exchange(&request);
+        let answer = source.exchange(&request);
         if good {
             assert_eq!(answer.status(), 201, "{what}: {name}");
         } else {
@@ -33,7 +33,7 @@ fn assert_guarded(what: &str, desk: Desk) {
             assert_eq!(answer.head.get("WWW-Authenticate"), Some("Bearer"), "{what}: {name}");
         }
     }
-    let finished = desk.end();
+    let finished = source.end();
     assert_eq!(finished.stdout.lines().count(), 2, "{what}");
     assert!(!finished.stdout.contains("secret") && !finished.stderr.contains("secret"), "{what}");
 }
@@ -43,16 +43,16 @@ fn a_token_from_any_setting_is_required() {
     let file = tempfile::NamedTempFile::new().expect("a file");
     std::fs::write(file.path(), "secret\nanother line\n").expect("a file");
     let path = file.path().to_str().expect("text");
-    assert_guarded("a flag", Desk::start(&["--auth-token", "secret"]));
-    assert_guarded("a file", Desk::start(&["--auth-token-file", path]));
-    let mut command: Command = source(&[]);
+    assert_guarded("a flag", SourceProcess::start(&["--auth-token", "secret"]));
+    assert_guarded("a file", SourceProcess::start(&["--auth-token-file", path]));
+    let mut command: Command = source_command(&[]);
     command.env("RDV_SOURCE_TOKEN", "secret");
-    assert_guarded("the environment", Desk::of(Process::start(command)));
+    assert_guarded("the environment", SourceProcess::of(Process::start(command)));
 }
 
 #[test]
 fn a_sender_without_a_token_is_refused_before_its_body() {
-    let desk = Desk::start(&["--auth-token", "secret"]);
-    let answer = desk.exchange(&ask("POST", "/").length(1 << 20));
+    let source = SourceProcess::start(&["--auth-token", "secret"]);
+    let answer = source.exchange(&ask("POST", "/").length(1 << 20));
     assert_eq!(answer.status(), 401, "before a byte of it came");
 }
