@@ -6,7 +6,7 @@ use std::os::fd::AsFd;
 use std::process::{Command, Stdio};
 
 use crate::support::{Process, Relay, eventually, pattern};
-use crate::workdir::{Desk, assert_complete, stream_of_sender};
+use crate::workdir::{Workdir, assert_complete, stream_of_sender};
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 
 fn unblock(end: impl AsFd) {
@@ -43,9 +43,9 @@ fn output_of(mut command: Command) -> (Vec<u8>, Option<i32>) {
 #[test]
 fn every_command_waits_for_a_standard_output_that_does_not_block() {
     let relay = Relay::start(&[]);
-    let desk = Desk::at(&relay);
+    let workdir = Workdir::at(&relay);
     let content = pattern(4, 300_000);
-    desk.put("a", &content);
+    workdir.put("a", &content);
     let id = relay.create();
     for arguments in [
         &["--help"][..],
@@ -53,14 +53,14 @@ fn every_command_waits_for_a_standard_output_that_does_not_block() {
         &["print-config", "--reference"],
         &["status", "--json", &id],
     ] {
-        let expected = desk.command(arguments).output().expect("rdv").stdout;
-        let (got, status) = output_of(desk.command(arguments));
+        let expected = workdir.command(arguments).output().expect("rdv").stdout;
+        let (got, status) = output_of(workdir.command(arguments));
         assert_eq!(status, Some(0), "{arguments:?}");
         assert!(got == expected && !got.is_empty(), "{arguments:?}: {} bytes", got.len());
     }
     for flags in [&[][..], &["--digest"]] {
-        let (sending, id) = desk.start_sending(&[&["a"], flags].concat());
-        let (got, status) = output_of(desk.command(&["pipe", "receive", &id]));
+        let (sending, id) = workdir.start_sending(&[&["a"], flags].concat());
+        let (got, status) = output_of(workdir.command(&["pipe", "receive", &id]));
         assert_eq!((status, got == content), (Some(0), true), "{flags:?}");
         assert_complete("send", &sending.finish());
     }
@@ -69,24 +69,24 @@ fn every_command_waits_for_a_standard_output_that_does_not_block() {
 #[test]
 fn every_command_waits_for_a_standard_input_that_does_not_block() {
     let relay = Relay::start(&[]);
-    let desk = Desk::at(&relay);
+    let workdir = Workdir::at(&relay);
     let content = pattern(5, 300_000);
     for flags in [&[][..], &["--digest"]] {
         let (reader, mut writer) = std::io::pipe().expect("a pipe");
         unblock(&reader);
-        let command = desk.command(&[&["pipe", "send"], flags].concat());
+        let command = workdir.command(&[&["pipe", "send"], flags].concat());
         let sending = Process::reading(command, Stdio::from(reader));
-        let receiving = desk.start(&["receive", &stream_of_sender(&sending), "-o", "b", "-f"]);
+        let receiving = workdir.start(&["receive", &stream_of_sender(&sending), "-o", "b", "-f"]);
         writer.write_all(&content).expect("a reader");
         drop(writer);
         assert_complete("receive", &receiving.finish());
         assert_complete("send", &sending.finish());
-        assert!(desk.read("b") == content, "{flags:?}");
+        assert!(workdir.read("b") == content, "{flags:?}");
     }
     // The input is silent at first: a reader that does not wait would fail.
     let (reader, writer) = std::io::pipe().expect("a pipe");
     unblock(&reader);
-    let command = desk.command(&["destination", "--url", &relay.url("/ping")]);
+    let command = workdir.command(&["destination", "--url", &relay.url("/ping")]);
     let reading = Process::reading(command, Stdio::from(reader));
     eventually("it waits for records", || is_idle(reading.id()).then_some(()));
     drop(writer);

@@ -5,17 +5,17 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
 
 use crate::support::{Process, Relay, UNKNOWN, unprivileged_command};
-use crate::workdir::{Desk, as_nobody, assert_complete, assert_ended, stream_of_sender};
+use crate::workdir::{Workdir, as_nobody, assert_complete, assert_ended, stream_of_sender};
 
 /// Sends with this environment, and receives by identifier only.
-fn passes(relay: &Relay, what: &str, prepare: impl Fn(&Desk, &mut Command)) {
-    let (here, there) = (Desk::at(relay), Desk::at(relay));
+fn passes(relay: &Relay, what: &str, prepare: impl Fn(&Workdir, &mut Command)) {
+    let (here, there) = (Workdir::at(relay), Workdir::at(relay));
     here.put("a", "abc");
-    let start = |desk: &Desk, arguments: &[&str]| {
-        let mut command = desk.command(arguments);
+    let start = |workdir: &Workdir, arguments: &[&str]| {
+        let mut command = workdir.command(arguments);
         command.env_remove("RDV_RELAY").env_remove("RDV_CLIENT_CONFIG");
         command.env("HOME", "/nonexistent").env_remove("XDG_CONFIG_HOME");
-        prepare(desk, &mut command);
+        prepare(workdir, &mut command);
         Process::start(command)
     };
     let sending = start(&here, &["send", "a"]);
@@ -99,7 +99,7 @@ fn a_home_that_cannot_be_entered_is_none_unless_its_file_is_named() {
 #[test]
 fn an_invalid_file_is_named() {
     let relay = Relay::start(&[]);
-    let here = Desk::at(&relay);
+    let here = Workdir::at(&relay);
     here.put("a", "abc");
     here.put("client.toml", "relay = 7\n");
     for (what, file, words) in [

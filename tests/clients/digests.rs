@@ -3,7 +3,7 @@
 use std::io::Write as _;
 
 use crate::support::{Framing, Process, Relay, pattern};
-use crate::workdir::{Desk, assert_complete, assert_ended};
+use crate::workdir::{Workdir, assert_complete, assert_ended};
 use serde_json::json;
 
 /// A digest of other data.
@@ -27,12 +27,12 @@ fn uploaded(relay: &Relay, announced: bool, body: &[u8], trailer: &str) -> Strin
 #[test]
 fn a_complete_download_is_verified_for_every_output() {
     let relay = Relay::start(&[]);
-    let here = Desk::at(&relay);
+    let here = Workdir::at(&relay);
     for size in [0, 1, 1 << 20] {
         let content = pattern(1, size);
         here.put("a", &content);
         for flags in [&[][..], &["-o", "-"], &["-o", "/dev/null"]] {
-            let there = Desk::at(&relay);
+            let there = Workdir::at(&relay);
             let (sending, id) = here.start_sending(&["a", "--digest"]);
             let got = there.run(&[&["receive", &id], flags].concat());
             assert_complete("receive", &got);
@@ -51,7 +51,7 @@ fn a_complete_download_is_verified_for_every_output() {
 #[test]
 fn standard_input_has_a_digest_too() {
     let relay = Relay::start(&[]);
-    let (here, there) = (Desk::at(&relay), Desk::at(&relay));
+    let (here, there) = (Workdir::at(&relay), Workdir::at(&relay));
     let (sending, id, mut rest) = here.pipe_send(&["--digest"]);
     let receiving = there.start(&["pipe", "receive", &id]);
     rest.write_all(&pattern(2, 300_000)).expect("the sender reads");
@@ -70,7 +70,7 @@ fn data_with_a_wrong_or_missing_digest_is_kept_as_partial_only() {
         ("a false one that nobody announced", false, FALSE, "digest mismatch"),
         ("an announced one that does not come", true, "", "digest missing"),
     ] {
-        let there = Desk::at(&relay);
+        let there = Workdir::at(&relay);
         let id = uploaded(&relay, announced, b"abc", trailer);
         let got = there.run(&["receive", &id, "-o", "a"]);
         assert_ended(what, &got, 6, words);
@@ -89,7 +89,7 @@ fn data_with_a_wrong_or_missing_digest_is_kept_as_partial_only() {
 #[test]
 fn nothing_is_extracted_if_the_digest_does_not_match() {
     let relay = Relay::start(&[]);
-    let here = Desk::at(&relay);
+    let here = Workdir::at(&relay);
     std::fs::create_dir(here.path("tree")).expect("a directory");
     here.put("tree/a", "abc");
     let (sending, id) = here.start_sending(&["tree", "--zstd"]);
@@ -99,7 +99,7 @@ fn nothing_is_extracted_if_the_digest_does_not_match() {
     for (what, archive) in [("plain", tar), ("compressed", here.read("tree.tar.zst"))] {
         let false_words = "digest mismatch";
         for (trailer, words) in [(FALSE, false_words), ("", "digest missing")] {
-            let there = Desk::at(&relay);
+            let there = Workdir::at(&relay);
             let id = uploaded(&relay, true, &archive, trailer);
             assert_ended(what, &there.run(&["receive", &id, "-x"]), 6, words);
             assert_eq!(there.names(), Vec::<String>::new(), "{what}");
@@ -110,7 +110,7 @@ fn nothing_is_extracted_if_the_digest_does_not_match() {
 #[test]
 fn a_trailer_sent_by_curl_is_verified_for_files() {
     let relay = Relay::start(&[]);
-    let there = Desk::at(&relay);
+    let there = Workdir::at(&relay);
     // printf abc | sha256sum, in base 64.
     let right = "Repr-Digest: sha-256=:ungWv48Bz+pBQUDeXa4iI7ADYaOWF3qctBD/YfIAFa0=:\r\n";
     let id = uploaded(&relay, false, b"abc", right);
@@ -121,7 +121,7 @@ fn a_trailer_sent_by_curl_is_verified_for_files() {
 #[test]
 fn json_output_contains_the_digest() {
     let relay = Relay::start(&[]);
-    let (here, there) = (Desk::at(&relay), Desk::at(&relay));
+    let (here, there) = (Workdir::at(&relay), Workdir::at(&relay));
     here.put("a", "abc");
     let sending: Process = here.start(&["send", "a", "--digest", "--json"]);
     let id = crate::workdir::stream_of_sender(&sending);

@@ -6,32 +6,32 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::process::Stdio;
 
 use crate::support::{Process, Relay, pattern};
-use crate::workdir::{Desk, assert_complete, assert_ended};
+use crate::workdir::{Workdir, assert_complete, assert_ended};
 
 /// A tree with nested, empty, linked, protected and long entries.
-fn plant(desk: &Desk) {
+fn plant(workdir: &Workdir) {
     let long = "l".repeat(120);
-    fs::create_dir_all(desk.path(&format!("tree/sub/{long}/{long}"))).expect("directories");
-    fs::create_dir(desk.path("tree/empty")).expect("a directory");
-    desk.put("tree/a b.bin", pattern(1, 2 << 20));
-    desk.put("tree/none", "");
-    desk.put(&format!("tree/sub/{long}/{long}/x"), "deep");
-    desk.put("tree/.hidden", "h");
-    symlink("a b.bin", desk.path("tree/link")).expect("a link");
-    symlink("/nowhere", desk.path("tree/dangling")).expect("a link");
-    fs::hard_link(desk.path("tree/none"), desk.path("tree/twin")).expect("a link");
+    fs::create_dir_all(workdir.path(&format!("tree/sub/{long}/{long}"))).expect("directories");
+    fs::create_dir(workdir.path("tree/empty")).expect("a directory");
+    workdir.put("tree/a b.bin", pattern(1, 2 << 20));
+    workdir.put("tree/none", "");
+    workdir.put(&format!("tree/sub/{long}/{long}/x"), "deep");
+    workdir.put("tree/.hidden", "h");
+    symlink("a b.bin", workdir.path("tree/link")).expect("a link");
+    symlink("/nowhere", workdir.path("tree/dangling")).expect("a link");
+    fs::hard_link(workdir.path("tree/none"), workdir.path("tree/twin")).expect("a link");
     for (name, mode) in [("a b.bin", 0o640), (".hidden", 0o755), ("sub", 0o750)] {
-        let path = desk.path("tree").join(name);
+        let path = workdir.path("tree").join(name);
         fs::set_permissions(path, Permissions::from_mode(mode)).expect("permissions");
     }
 }
 
 /// Each path with its kind, permissions, modification time and contents.
-fn inventory(desk: &Desk, top: &str) -> Vec<(String, u32, i64, Vec<u8>)> {
+fn inventory(workdir: &Workdir, top: &str) -> Vec<(String, u32, i64, Vec<u8>)> {
     let mut found = Vec::new();
     let mut open = vec![top.to_owned()];
     while let Some(name) = open.pop() {
-        let path = desk.path(&name);
+        let path = workdir.path(&name);
         let metadata = fs::symlink_metadata(&path).expect("it");
         let content = if metadata.is_dir() {
             let entries = fs::read_dir(&path).expect("a directory").flatten();
@@ -52,7 +52,7 @@ fn inventory(desk: &Desk, top: &str) -> Vec<(String, u32, i64, Vec<u8>)> {
 #[test]
 fn a_directory_arrives_unchanged() {
     let relay = Relay::start(&[]);
-    let here = Desk::at(&relay);
+    let here = Workdir::at(&relay);
     plant(&here);
     for arguments in [
         &["tree"][..],
@@ -62,7 +62,7 @@ fn a_directory_arrives_unchanged() {
         &["tree", "--digest"],
         &["tree", "--zstd", "--digest"],
     ] {
-        let there = Desk::at(&relay);
+        let there = Workdir::at(&relay);
         let (sending, id) = here.start_sending(arguments);
         assert!(sending.stderr().contains("receive --extract "), "{}", sending.stderr());
         let got = there.run(&["receive", "-x", &id]);
@@ -77,7 +77,7 @@ fn a_directory_arrives_unchanged() {
 #[test]
 fn sent_and_received_directories_are_compatible_with_tar() {
     let relay = Relay::start(&[]);
-    let (here, there, back) = (Desk::at(&relay), Desk::at(&relay), Desk::at(&relay));
+    let (here, there, back) = (Workdir::at(&relay), Workdir::at(&relay), Workdir::at(&relay));
     plant(&here);
     let (sending, id) = here.start_sending(&["tree"]);
     let mut curl = there.other_command("curl");
@@ -104,10 +104,10 @@ fn sent_and_received_directories_are_compatible_with_tar() {
 #[test]
 fn an_archive_that_is_not_extracted_is_a_file() {
     let relay = Relay::start(&[]);
-    let here = Desk::at(&relay);
+    let here = Workdir::at(&relay);
     fs::create_dir(here.path("empty")).expect("a directory");
     for (flags, name) in [(&[][..], "empty.tar"), (&["--zstd"], "empty.tar.zst")] {
-        let there = Desk::at(&relay);
+        let there = Workdir::at(&relay);
         let (sending, id) = here.start_sending(&[&["empty"], flags].concat());
         assert_complete("receive", &there.run(&["receive", &id]));
         assert_complete("send", &sending.finish());
@@ -124,7 +124,7 @@ fn an_archive_that_is_not_extracted_is_a_file() {
 #[test]
 fn special_files_are_skipped_and_named() {
     let relay = Relay::start(&[]);
-    let (here, there) = (Desk::at(&relay), Desk::at(&relay));
+    let (here, there) = (Workdir::at(&relay), Workdir::at(&relay));
     fs::create_dir(here.path("tree")).expect("a directory");
     here.put("tree/a", "abc");
     nix::unistd::mkfifo(&here.path("tree/fi\u{1b}fo"), nix::sys::stat::Mode::S_IRWXU).expect("it");
@@ -134,7 +134,7 @@ fn special_files_are_skipped_and_named() {
     assert_ended("send", &sent, 0, "rdv: skipped (not a regular file): tree/fi\\u{1b}fo");
     assert_eq!(fs::read_dir(there.path("tree")).expect("it").count(), 1);
 
-    let there = Desk::at(&relay);
+    let there = Workdir::at(&relay);
     let (sending, id) = here.start_sending(&["tree", "--quiet"]);
     assert_complete("receive", &there.run(&["receive", "-x", &id]));
     assert!(!sending.finish().stderr.contains("skipped"), "quiet");
@@ -143,7 +143,7 @@ fn special_files_are_skipped_and_named() {
 #[test]
 fn an_existing_file_is_replaced_only_with_force() {
     let relay = Relay::start(&[]);
-    let (here, there) = (Desk::at(&relay), Desk::at(&relay));
+    let (here, there) = (Workdir::at(&relay), Workdir::at(&relay));
     plant(&here);
     there.put("tree", "mine");
     let (sending, id) = here.start_sending(&["tree"]);
@@ -167,7 +167,7 @@ fn an_existing_file_is_replaced_only_with_force() {
 #[test]
 fn a_non_empty_directory_is_not_replaced_even_with_force() {
     let relay = Relay::start(&[]);
-    let (here, there) = (Desk::at(&relay), Desk::at(&relay));
+    let (here, there) = (Workdir::at(&relay), Workdir::at(&relay));
     plant(&here);
     fs::create_dir(there.path("tree")).expect("a directory");
     there.put("tree/mine", "mine");
@@ -183,7 +183,7 @@ fn a_non_empty_directory_is_not_replaced_even_with_force() {
 #[test]
 fn a_cut_archive_leaves_nothing() {
     let relay = Relay::start(&[]);
-    let (here, there) = (Desk::at(&relay), Desk::at(&relay));
+    let (here, there) = (Workdir::at(&relay), Workdir::at(&relay));
     plant(&here);
     let tar = here.other_command("tar").args(["c", "tree"]).output().expect("tar").stdout;
     here.put("cut", &tar[..tar.len() / 2]);
@@ -195,7 +195,7 @@ fn a_cut_archive_leaves_nothing() {
 #[test]
 fn what_is_no_archive_is_kept_as_a_file_that_is_named() {
     let relay = Relay::start(&[]);
-    let (here, there) = (Desk::at(&relay), Desk::at(&relay));
+    let (here, there) = (Workdir::at(&relay), Workdir::at(&relay));
     let text = pattern(8, 3 << 20);
     here.put("text.csv", &text);
     here.put("nothing", "");
@@ -221,14 +221,14 @@ fn what_is_no_archive_is_kept_as_a_file_that_is_named() {
 }
 
 /// A file of this directory, compressed.
-fn zstd(desk: &Desk, name: &str) -> Vec<u8> {
-    desk.other_command("zstd").args(["-c", name]).output().expect("zstd").stdout
+fn zstd(workdir: &Workdir, name: &str) -> Vec<u8> {
+    workdir.other_command("zstd").args(["-c", name]).output().expect("zstd").stdout
 }
 
 #[test]
 fn archives_of_tar_are_extracted_whatever_compressed_them_and_names_stay() {
     let relay = Relay::start(&[]);
-    let here = Desk::at(&relay);
+    let here = Workdir::at(&relay);
     for name in [".git", "-x"] {
         fs::create_dir(here.path(name)).expect("a directory");
         here.put(&format!("{name}/a"), name);
@@ -237,7 +237,7 @@ fn archives_of_tar_are_extracted_whatever_compressed_them_and_names_stay() {
     symlink(".git/a", here.path("link")).expect("a link");
     let names = ["-x", ".env", ".git", "link"];
     for (flag, archive) in [("-c", "a.tar"), ("-cz", "a.tar.gz"), ("--zstd", "a.tar.zst")] {
-        let there = Desk::at(&relay);
+        let there = Workdir::at(&relay);
         let packed =
             here.other_command("tar").args(["-c", flag, "-f", archive, "--"]).args(names).output();
         assert!(packed.expect("tar").status.success(), "{archive}");
@@ -252,7 +252,7 @@ fn archives_of_tar_are_extracted_whatever_compressed_them_and_names_stay() {
 #[test]
 fn what_leaves_the_target_is_skipped_named_and_shown_by_the_exit_status() {
     let relay = Relay::start(&[]);
-    let (here, there) = (Desk::at(&relay), Desk::at(&relay));
+    let (here, there) = (Workdir::at(&relay), Workdir::at(&relay));
     fs::create_dir(here.path("below")).expect("a directory");
     here.put("evil", "x");
     here.put("below/good", "y");
@@ -278,7 +278,7 @@ fn what_leaves_the_target_is_skipped_named_and_shown_by_the_exit_status() {
 #[test]
 fn a_bomb_is_refused() {
     let relay = Relay::start(&[]);
-    let (here, there) = (Desk::at(&relay), Desk::at(&relay));
+    let (here, there) = (Workdir::at(&relay), Workdir::at(&relay));
     fs::create_dir(here.path("tree")).expect("a directory");
     here.put("tree/zeros", vec![0; 20 << 20]);
     for (flags, exit, words) in [
@@ -303,7 +303,7 @@ fn a_bomb_is_refused() {
 fn a_killed_sender_leaves_nothing_extracted() {
     use std::io::Write as _;
     let relay = Relay::start(&[]);
-    let (here, there) = (Desk::at(&relay), Desk::at(&relay));
+    let (here, there) = (Workdir::at(&relay), Workdir::at(&relay));
     plant(&here);
     let tar = here.other_command("tar").args(["c", "tree"]).output().expect("tar").stdout;
     for signal in [nix::sys::signal::Signal::SIGKILL, nix::sys::signal::Signal::SIGINT] {
@@ -325,7 +325,7 @@ fn a_sender_killed_between_two_files_is_not_an_invalid_archive() {
     use std::io::Write as _;
     const BLOCK_BYTES: usize = 512;
     let relay = Relay::start(&[]);
-    let (here, there) = (Desk::at(&relay), Desk::at(&relay));
+    let (here, there) = (Workdir::at(&relay), Workdir::at(&relay));
     fs::create_dir(here.path("tree")).expect("a directory");
     for number in 0..100 {
         here.put(&format!("tree/{number}"), [b'x'; BLOCK_BYTES]);

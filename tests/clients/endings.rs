@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::process::Stdio;
 
 use crate::support::{Framing, Process, Relay, SmallDisk, ask, eventually, pattern};
-use crate::workdir::{Desk, assert_ended, stream_of_sender};
+use crate::workdir::{Workdir, assert_ended, stream_of_sender};
 use nix::sys::signal::Signal;
 use serde_json::json;
 
@@ -18,8 +18,8 @@ struct Midway {
     id: String,
     sending: Process,
     receiving: Process,
-    there: Desk,
-    _here: Desk,
+    there: Workdir,
+    _here: Workdir,
     /// Kept open, so that the sender waits for more input.
     _rest: std::io::PipeWriter,
 }
@@ -34,7 +34,7 @@ impl Midway {
 
     fn with(flags: &[&str]) -> Midway {
         let relay = Relay::start(&[]);
-        let (here, there) = (Desk::at(&relay), Desk::at(&relay));
+        let (here, there) = (Workdir::at(&relay), Workdir::at(&relay));
         let (sending, id, mut rest) = here.pipe_send(&[]);
         let receiving = there.start(&[&["receive", &id], flags].concat());
         rest.write_all(&pattern(1, SENT)).expect("the sender reads");
@@ -63,7 +63,7 @@ fn a_truncated_upload_never_looks_complete() {
     let relay = Relay::start(&[]);
     for framing in [Framing::Length(10), Framing::Chunked] {
         for flags in [&["-o", "a"][..], &["-o", "-"]] {
-            let there = Desk::at(&relay);
+            let there = Workdir::at(&relay);
             let id = relay.create();
             let receiving = there.await_receiver(&relay, &[&[&*id], flags].concat());
             let mut source = relay.connect();
@@ -83,7 +83,7 @@ fn a_truncated_upload_never_looks_complete() {
 fn a_file_that_changes_while_the_sender_waits_is_sent_as_it_is_then() {
     let relay = Relay::start(&[]);
     for flags in [&[][..], &["--digest"]] {
-        let (here, there) = (Desk::at(&relay), Desk::at(&relay));
+        let (here, there) = (Workdir::at(&relay), Workdir::at(&relay));
         for bytes in [120_000, 5000, 0] {
             here.put("a", pattern(3, 100_000));
             let (sending, id) = here.start_sending(&[&["a"], flags].concat());
@@ -131,7 +131,7 @@ fn a_killed_receiver_is_reported_to_the_sender() {
 #[test]
 fn a_receiver_disconnect_is_reported_to_the_sender_of_a_large_file() {
     let relay = Relay::start(&[]);
-    let here = Desk::at(&relay);
+    let here = Workdir::at(&relay);
     let file = std::fs::File::create(here.path("a")).expect("a file");
     file.set_len(1 << 30).expect("a sparse file");
     for flags in [&[][..], &["--digest"]] {
@@ -160,7 +160,7 @@ fn cancelling_a_stream_ends_a_running_transfer_on_both_sides() {
 #[test]
 fn cancelling_a_stream_ends_a_waiting_side() {
     let relay = Relay::start(&[]);
-    let (here, there) = (Desk::at(&relay), Desk::at(&relay));
+    let (here, there) = (Workdir::at(&relay), Workdir::at(&relay));
     here.put("a", "abc");
     let (sending, id) = here.start_sending(&["a"]);
     relay.await_state(&id, "SRC_CONNECTED");
@@ -177,7 +177,7 @@ fn cancelling_a_stream_ends_a_waiting_side() {
 #[test]
 fn an_error_reported_by_the_other_side_is_attributed_to_it() {
     let relay = Relay::start(&[]);
-    let (here, there) = (Desk::at(&relay), Desk::at(&relay));
+    let (here, there) = (Workdir::at(&relay), Workdir::at(&relay));
     here.put("a", "abc");
     for (status, name) in [
         (404, "FileNotFoundError"),
@@ -209,7 +209,7 @@ fn an_error_reported_by_the_other_side_is_attributed_to_it() {
 #[test]
 fn a_stream_that_no_other_side_joins_times_out() {
     let relay = Relay::start(&[]);
-    let (here, there) = (Desk::at(&relay), Desk::at(&relay));
+    let (here, there) = (Workdir::at(&relay), Workdir::at(&relay));
     here.put("a", "abc");
     let id = relay.create_with(&json!({ "ttl_seconds": 1 }));
     let receiving = there.start(&["receive", &id]);
@@ -224,7 +224,7 @@ fn a_stream_that_no_other_side_joins_times_out() {
 #[test]
 fn an_upload_with_invalid_framing_is_kept_as_partial_only() {
     let relay = Relay::start(&[]);
-    let there = Desk::at(&relay);
+    let there = Workdir::at(&relay);
     let id = relay.create();
     let receiving = there.await_receiver(&relay, &[&id, "-o", "a"]);
     let mut source = relay.connect();
@@ -243,7 +243,7 @@ const FULL: &str =
 #[test]
 fn a_full_disk_is_reported_on_both_sides() {
     let relay = Relay::start(&[]);
-    let (here, there) = (Desk::at(&relay), Desk::at(&relay));
+    let (here, there) = (Workdir::at(&relay), Workdir::at(&relay));
     let Some(disk) = SmallDisk::mount(there.directory(), 2) else { return };
     // More than all buffers in between, or the sender would not notice.
     here.put("a", pattern(2, 40 << 20));

@@ -5,7 +5,7 @@ use std::io::{PipeReader, PipeWriter, Write as _};
 use std::process::Command;
 
 use crate::support::{Framing, Process, Relay, eventually, pattern};
-use crate::workdir::{Desk, assert_complete, assert_ended, stream_of_sender};
+use crate::workdir::{Workdir, assert_complete, assert_ended, stream_of_sender};
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::signal::Signal;
 
@@ -16,7 +16,7 @@ const SIGNALS: [(Signal, i32); 3] =
 #[test]
 fn an_interrupted_waiting_sender_frees_the_stream() {
     let relay = Relay::start(&[]);
-    let here = Desk::at(&relay);
+    let here = Workdir::at(&relay);
     here.put("a", "abc");
     for (signal, exit) in SIGNALS {
         let (sending, id) = here.start_sending(&["a"]);
@@ -30,7 +30,7 @@ fn an_interrupted_waiting_sender_frees_the_stream() {
 #[test]
 fn an_interrupted_waiting_receiver_leaves_no_file() {
     let relay = Relay::start(&[]);
-    let there = Desk::at(&relay);
+    let there = Workdir::at(&relay);
     let id = relay.create();
     let receiving = there.await_receiver(&relay, &[&id, "-o", "a"]);
     receiving.signal(Signal::SIGINT);
@@ -42,7 +42,7 @@ fn an_interrupted_waiting_receiver_leaves_no_file() {
 #[test]
 fn an_interrupted_download_names_the_partial_file() {
     let relay = Relay::start(&[]);
-    let there = Desk::at(&relay);
+    let there = Workdir::at(&relay);
     let id = relay.create();
     let receiving = there.await_receiver(&relay, &[&id, "-o", "a"]);
     let mut source = relay.connect();
@@ -59,7 +59,7 @@ fn an_interrupted_download_names_the_partial_file() {
 #[test]
 fn an_interrupted_extraction_leaves_nothing() {
     let relay = Relay::start(&[]);
-    let (here, there) = (Desk::at(&relay), Desk::at(&relay));
+    let (here, there) = (Workdir::at(&relay), Workdir::at(&relay));
     std::fs::create_dir(here.path("tree")).expect("a directory");
     here.put("tree/a", pattern(1, 100_000));
     let tar = here.other_command("tar").args(["c", "tree"]).output().expect("tar");
@@ -77,7 +77,7 @@ fn an_interrupted_extraction_leaves_nothing() {
 #[test]
 fn an_extraction_interrupted_while_writing_leaves_nothing() {
     let relay = Relay::start(&[]);
-    let (here, there) = (Desk::at(&relay), Desk::at(&relay));
+    let (here, there) = (Workdir::at(&relay), Workdir::at(&relay));
     for at in 0..2000 {
         let name = format!("tree/{at}");
         std::fs::create_dir_all(here.path(&name)).expect("a directory");
@@ -105,7 +105,7 @@ fn an_extraction_interrupted_while_writing_leaves_nothing() {
 #[test]
 fn json_output_reports_an_interruption_as_a_failure() {
     let relay = Relay::start(&[]);
-    let here = Desk::at(&relay);
+    let here = Workdir::at(&relay);
     here.put("a", "abc");
     for (signal, exit) in SIGNALS {
         let (sending, id) = here.start_sending(&["a", "--json"]);
@@ -122,7 +122,7 @@ fn json_output_reports_an_interruption_as_a_failure() {
 #[test]
 fn signals_ignored_by_the_shell_stay_ignored() {
     let relay = Relay::start(&[]);
-    let (here, there) = (Desk::at(&relay), Desk::at(&relay));
+    let (here, there) = (Workdir::at(&relay), Workdir::at(&relay));
     here.put("a", "abc");
     let program = env!("CARGO_BIN_EXE_rdv");
     let mut shell: Command = here.other_command("sh");
@@ -149,7 +149,7 @@ fn full_pipe() -> (PipeReader, PipeWriter) {
 fn a_full_standard_error_does_not_block_an_interruption() {
     for (flag, (signal, exit)) in ["--json", "--quiet", "--json"].into_iter().zip(SIGNALS) {
         let relay = Relay::start(&[]);
-        let here = Desk::at(&relay);
+        let here = Workdir::at(&relay);
         here.put("a", "abc");
         let (_reader, writer) = full_pipe();
         let sender = here.command(&["send", "a", flag]);

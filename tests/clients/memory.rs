@@ -4,7 +4,7 @@ use std::fs::File;
 use std::thread;
 
 use crate::support::{Relay, peak_of};
-use crate::workdir::{Desk, assert_complete};
+use crate::workdir::{Workdir, assert_complete};
 
 /// Maximum memory of either end, in KiB. Debug builds used up to 13,400, most of it pages of the
 /// program itself.
@@ -13,7 +13,7 @@ const PEAK_MAX_KIB: u64 = 20 << 10;
 /// Peak memory of the sender and the receiver of a file of this size, in KiB.
 fn peaks(bytes: u64, flags: &[&str]) -> [u64; 2] {
     let relay = Relay::start(&[]);
-    let here = Desk::at(&relay);
+    let here = Workdir::at(&relay);
     File::create(here.path("a")).expect("a file").set_len(bytes).expect("a sparse file");
     let (sending, id) = here.start_sending(&[&["a"], flags].concat());
     let receiving = here.start(&["receive", &id, "-o", "/dev/null"]);

@@ -9,7 +9,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::thread;
 
 use crate::support::{Framing, Relay};
-use crate::workdir::{Desk, assert_complete, assert_ended};
+use crate::workdir::{Workdir, assert_complete, assert_ended};
 
 /// Names as sent, and as received; an empty one is replaced by the stream's identifier.
 const NAMES: [(&str, &str); 14] = [
@@ -31,7 +31,7 @@ const NAMES: [(&str, &str); 14] = [
 
 /// The name that a receiver gave to the file from this stream, and to no other.
 fn received(relay: &Relay, id: &str, name: &str) -> String {
-    let above = Desk::at(relay);
+    let above = Workdir::at(relay);
     fs::create_dir_all(above.path("below/here")).expect("directories");
     let got = above.run(&["receive", id, "-o", "below/here"]);
     assert_complete(name, &got);
@@ -56,7 +56,7 @@ fn escaped(name: &str) -> String {
 #[test]
 fn names_sent_by_rdv_are_sanitized() {
     let relay = Relay::start(&[]);
-    let here = Desk::at(&relay);
+    let here = Workdir::at(&relay);
     here.put("a", "abc");
     for (name, safe) in NAMES {
         if safe.is_empty() {
@@ -71,7 +71,7 @@ fn names_sent_by_rdv_are_sanitized() {
 #[test]
 fn names_in_the_url_path_are_sanitized() {
     let relay = Relay::start(&[]);
-    let here = Desk::at(&relay);
+    let here = Workdir::at(&relay);
     here.put("a", "abc");
     for (name, safe) in NAMES {
         let id = relay.create();
@@ -118,7 +118,7 @@ fn an_invalid_content_disposition_is_ignored() {
 #[test]
 fn a_long_name_is_truncated_before_its_extension() {
     let relay = Relay::start(&[]);
-    let here = Desk::at(&relay);
+    let here = Workdir::at(&relay);
     here.put("a", "abc");
     let long = format!("{}.tar.gz", "x".repeat(300));
     let (sending, id) = here.start_sending(&["a", "--name", &long]);
@@ -130,7 +130,7 @@ fn a_long_name_is_truncated_before_its_extension() {
 #[test]
 fn a_quote_a_backslash_and_a_percent_sign_survive_other_programs() {
     let relay = Relay::start(&[]);
-    let here = Desk::at(&relay);
+    let here = Workdir::at(&relay);
     here.put("a", "abc");
     // Without `filename*`, curl uses the plain form: it contains no character that ends or changes
     // it. wget decodes `filename*` twice.
@@ -142,7 +142,7 @@ fn a_quote_a_backslash_and_a_percent_sign_survive_other_programs() {
         ("Größe.txt", "Gr__e.txt", "Größe.txt"),
     ] {
         let escaped = escaped(name);
-        let upload = |there: &Desk, program: &str, arguments: &[&str]| {
+        let upload = |there: &Workdir, program: &str, arguments: &[&str]| {
             let id = relay.create();
             let url = relay.url(&format!("/stream/{id}/{escaped}"));
             let sending = here.curl(&["-f", "--path-as-is", "-T", "a", &url]);
@@ -152,10 +152,10 @@ fn a_quote_a_backslash_and_a_percent_sign_survive_other_programs() {
             assert_complete(program, &crate::support::Process::start(command).finish());
             assert_complete("curl -T", &sending.finish());
         };
-        let there = Desk::at(&relay);
+        let there = Workdir::at(&relay);
         upload(&there, "curl", &["-q", "-sSfOJ", "--noproxy", "*"]);
         assert_eq!(there.names(), [plain], "curl");
-        let there = Desk::at(&relay);
+        let there = Workdir::at(&relay);
         upload(
             &there,
             "wget",
@@ -174,7 +174,7 @@ fn a_quote_a_backslash_and_a_percent_sign_survive_other_programs() {
 #[test]
 fn a_file_whose_name_is_not_utf_8_is_sent() {
     let relay = Relay::start(&[]);
-    let here = Desk::at(&relay);
+    let here = Workdir::at(&relay);
     let name = OsStr::from_bytes(b"a\xffb\x1b[2J.txt");
     fs::write(here.directory().join(name), "abc").expect("a file");
     let mut command = here.command(&["send"]);
@@ -188,7 +188,7 @@ fn a_file_whose_name_is_not_utf_8_is_sent() {
 #[test]
 fn hostile_headers_of_other_servers_are_harmless() {
     let relay = Relay::start(&[]);
-    let there = Desk::at(&relay);
+    let there = Workdir::at(&relay);
     for (what, head, exit, made) in [
         ("an escape", "Content-Disposition: attachment; filename=\"a\u{1b}[2Jb\"\r\n", 7, None),
         ("a path", "Content-Disposition: attachment; filename=\"../x\"\r\n", 0, Some("_._x")),
@@ -217,7 +217,7 @@ fn hostile_headers_of_other_servers_are_harmless() {
 #[test]
 fn control_characters_in_an_error_are_escaped() {
     let relay = Relay::start(&[]);
-    let there = Desk::at(&relay);
+    let there = Workdir::at(&relay);
     let id = relay.create();
     let receiving = there.await_receiver(&relay, &[&id]);
     let body = serde_json::json!({ "name": "A\u{1b}c", "message": "x\u{1b}]0;t\u{7}\u{202e}y\n" });

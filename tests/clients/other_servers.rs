@@ -1,7 +1,7 @@
 //! Servers other than relays: what can be received from them, and what they refuse.
 
 use crate::support::{Process, Relay, eventually, is_pattern, pattern};
-use crate::workdir::{Desk, assert_complete, assert_ended};
+use crate::workdir::{Workdir, assert_complete, assert_ended};
 use std::process::Command;
 
 /// `python3 -m http.server`, which uses HTTP/1.0 and does not support uploads.
@@ -11,10 +11,10 @@ struct Shelf {
 }
 
 impl Shelf {
-    fn start(desk: &Desk) -> Shelf {
+    fn start(workdir: &Workdir) -> Shelf {
         let mut command = Command::new("python3");
         command.args(["-u", "-m", "http.server", "--bind", "127.0.0.1", "0"]);
-        command.current_dir(desk.directory());
+        command.current_dir(workdir.directory());
         let process = Process::start(command);
         let port = eventually("the shelf is open", || {
             let said = process.stdout();
@@ -31,24 +31,24 @@ impl Shelf {
 #[test]
 fn a_file_of_any_server_is_received() {
     let relay = Relay::start(&[]);
-    let (shop, desk) = (Desk::at(&relay), Desk::at(&relay));
+    let (shop, workdir) = (Workdir::at(&relay), Workdir::at(&relay));
     let content = pattern(11, 2 << 20);
     shop.put("a.bin", &content);
     let shelf = Shelf::start(&shop);
-    assert_complete("receive", &desk.run(&["receive", &shelf.url("a.bin"), "-o", "b.bin"]));
-    is_pattern(11, content.len(), &desk.read("b.bin")).expect("what is on the shelf");
-    assert_ended("missing", &desk.run(&["receive", &shelf.url("none")]), 5, "404");
-    assert_eq!(desk.names(), ["b.bin"]);
+    assert_complete("receive", &workdir.run(&["receive", &shelf.url("a.bin"), "-o", "b.bin"]));
+    is_pattern(11, content.len(), &workdir.read("b.bin")).expect("what is on the shelf");
+    assert_ended("missing", &workdir.run(&["receive", &shelf.url("none")]), 5, "404");
+    assert_eq!(workdir.names(), ["b.bin"]);
 }
 
 #[test]
 fn a_server_that_rejects_uploads_is_reported() {
     let relay = Relay::start(&[]);
-    let desk = Desk::at(&relay);
-    let file = std::fs::File::create(desk.path("big")).expect("a file");
+    let workdir = Workdir::at(&relay);
+    let file = std::fs::File::create(workdir.path("big")).expect("a file");
     file.set_len(256 << 20).expect("a sparse file");
-    let shelf = Shelf::start(&desk);
-    assert_ended("post", &desk.run(&["post", &shelf.url(""), "big"]), 5, "501");
-    assert_ended("send", &desk.run(&["send", "big", "--relay", &shelf.url("")]), 5, "501");
+    let shelf = Shelf::start(&workdir);
+    assert_ended("post", &workdir.run(&["post", &shelf.url(""), "big"]), 5, "501");
+    assert_ended("send", &workdir.run(&["send", "big", "--relay", &shelf.url("")]), 5, "501");
     drop(shelf.process);
 }

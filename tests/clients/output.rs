@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::process::{Command, Stdio};
 
 use crate::support::{Framing, Process, Relay, UNKNOWN, assert_uploaded, eventually, pattern};
-use crate::workdir::{Desk, assert_complete, assert_ended, stream_of_sender};
+use crate::workdir::{Workdir, assert_complete, assert_ended, stream_of_sender};
 use serde_json::Value;
 
 /// Every line as an object, and the names of all events.
@@ -26,7 +26,7 @@ fn without_variable_events(events: &[String]) -> Vec<&str> {
 #[test]
 fn json_output_has_one_line_per_event() {
     let relay = Relay::start(&[]);
-    let (here, there) = (Desk::at(&relay), Desk::at(&relay));
+    let (here, there) = (Workdir::at(&relay), Workdir::at(&relay));
     here.put("a", pattern(1, 100_000));
     let (sending, id) = here.start_sending(&["a", "--json", "--ttl", "2m"]);
     let received = there.run(&["receive", &id, "--json"]);
@@ -53,7 +53,7 @@ fn json_output_has_one_line_per_event() {
 #[test]
 fn json_output_reports_progress_and_the_outcome() {
     let relay = Relay::start(&[]);
-    let (here, there) = (Desk::at(&relay), Desk::at(&relay));
+    let (here, there) = (Workdir::at(&relay), Workdir::at(&relay));
     let (sending, id, mut rest) = here.pipe_send(&["--json"]);
     let receiving = there.start(&["receive", &id, "--json"]);
     eventually("both tell of progress", || {
@@ -77,7 +77,7 @@ fn json_output_reports_progress_and_the_outcome() {
 #[test]
 fn json_output_reports_errors_before_a_stream_exists() {
     let relay = Relay::start(&[]);
-    let here = Desk::at(&relay);
+    let here = Workdir::at(&relay);
     for (arguments, exit) in
         [(&["send", "none"][..], 1), (&["receive", "x"], 2), (&["receive", UNKNOWN], 5)]
     {
@@ -92,7 +92,7 @@ fn json_output_reports_errors_before_a_stream_exists() {
 #[test]
 fn quiet_prints_only_the_receive_command_and_errors() {
     let relay = Relay::start(&[]);
-    let (here, there) = (Desk::at(&relay), Desk::at(&relay));
+    let (here, there) = (Workdir::at(&relay), Workdir::at(&relay));
     here.put("a", "abc");
     let (sending, id) = here.start_sending(&["a", "-q"]);
     let got = there.run(&["receive", &id, "-q"]);
@@ -107,7 +107,7 @@ fn quiet_prints_only_the_receive_command_and_errors() {
 fn a_full_standard_error_is_not_a_failure() {
     let relay = Relay::start(&[]);
     for flags in [&[][..], &["--json"]] {
-        let (here, there) = (Desk::at(&relay), Desk::at(&relay));
+        let (here, there) = (Workdir::at(&relay), Workdir::at(&relay));
         here.put("a", "abc");
         let id = relay.create();
         let full = || File::options().write(true).open("/dev/full").expect("/dev/full");
@@ -124,16 +124,21 @@ fn a_full_standard_error_is_not_a_failure() {
 
 /// The output of `rdv` on a terminal created by script(1); `None`, with a printed reason, without
 /// that program.
-fn on_terminal(desk: &Desk, arguments: &str, keys: Stdio) -> Option<Process> {
-    on_terminal_of(80, desk, arguments, keys)
+fn on_terminal(workdir: &Workdir, arguments: &str, keys: Stdio) -> Option<Process> {
+    on_terminal_of(80, workdir, arguments, keys)
 }
 
-fn on_terminal_of(columns: u16, desk: &Desk, arguments: &str, keys: Stdio) -> Option<Process> {
+fn on_terminal_of(
+    columns: u16,
+    workdir: &Workdir,
+    arguments: &str,
+    keys: Stdio,
+) -> Option<Process> {
     if Command::new("script").arg("--version").output().is_err() {
         println!("not checked: there is no script(1)");
         return None;
     }
-    let mut script = desk.other_command("script");
+    let mut script = workdir.other_command("script");
     let rdv = env!("CARGO_BIN_EXE_rdv");
     let command = format!("stty cols {columns} rows 24; exec '{rdv}' {arguments}");
     script.args(["-qec", &command, "/dev/null"]);
@@ -150,7 +155,7 @@ fn await_shown(process: &Process, words: &str) {
 #[test]
 fn a_terminal_shows_the_wait_and_the_progress() {
     let relay = Relay::start(&[]);
-    let (here, there) = (Desk::at(&relay), Desk::at(&relay));
+    let (here, there) = (Workdir::at(&relay), Workdir::at(&relay));
     let id = relay.create();
     let receive = format!("receive {id} -o a");
     let Some(receiving) = on_terminal(&there, &receive, Stdio::null()) else { return };
@@ -173,7 +178,7 @@ fn a_terminal_shows_the_wait_and_the_progress() {
 #[test]
 fn progress_fits_a_narrow_terminal() {
     let relay = Relay::start(&[]);
-    let there = Desk::at(&relay);
+    let there = Workdir::at(&relay);
     let id = relay.create();
     let receive = format!("receive {id} -o a");
     let Some(receiving) = on_terminal_of(40, &there, &receive, Stdio::null()) else { return };
@@ -201,7 +206,7 @@ fn progress_fits_a_narrow_terminal() {
 #[test]
 fn a_terminal_shows_the_progress_of_a_file() {
     let relay = Relay::start(&[]);
-    let (here, there) = (Desk::at(&relay), Desk::at(&relay));
+    let (here, there) = (Workdir::at(&relay), Workdir::at(&relay));
     here.put("a", pattern(3, 1 << 20));
     let Some(sending) = on_terminal(&here, "send a", Stdio::null()) else { return };
     await_shown(&sending, "waiting for the other side");
@@ -221,7 +226,7 @@ fn a_terminal_shows_the_progress_of_a_file() {
 fn ctrl_c_ends_a_waiting_command_on_a_terminal() {
     let relay = Relay::start(&[]);
     for flags in ["", " -q"] {
-        let there = Desk::at(&relay);
+        let there = Workdir::at(&relay);
         let id = relay.create();
         let (reader, mut keys) = std::io::pipe().expect("a pipe");
         let receive = format!("receive {id} -o a{flags}");
@@ -254,7 +259,7 @@ fn decoded(rows: &[&str]) -> String {
 #[test]
 fn the_qr_code_contains_the_url() {
     let relay = Relay::start(&[]);
-    let here = Desk::at(&relay);
+    let here = Workdir::at(&relay);
     here.put("a", "abc");
     let (sending, id) = here.start_sending(&["a", "--qr"]);
     relay.await_state(&id, "SRC_CONNECTED");
@@ -269,7 +274,7 @@ fn the_qr_code_contains_the_url() {
 #[test]
 fn no_qr_code_is_printed_by_default() {
     let relay = Relay::start(&[]);
-    let here = Desk::at(&relay);
+    let here = Workdir::at(&relay);
     here.put("a", "abc");
     let sending = here.start(&["send", "a"]);
     relay.await_state(&stream_of_sender(&sending), "SRC_CONNECTED");

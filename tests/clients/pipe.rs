@@ -4,12 +4,12 @@ use std::io::Write as _;
 use std::process::Stdio;
 
 use crate::support::{Process, Relay, eventually, pattern};
-use crate::workdir::{Desk, assert_complete, assert_ended, stream_of_sender};
+use crate::workdir::{Workdir, assert_complete, assert_ended, stream_of_sender};
 
 #[test]
 fn a_shell_pipeline_spans_two_machines() {
     let relay = Relay::start(&[]);
-    let (here, there) = (Desk::at(&relay), Desk::at(&relay));
+    let (here, there) = (Workdir::at(&relay), Workdir::at(&relay));
     here.put("a", pattern(1, 5 << 20));
     let mut shell = here.other_command("sh");
     shell.args(["-c", "cat a | \"$RDV\" pipe send"]).env("RDV", env!("CARGO_BIN_EXE_rdv"));
@@ -31,7 +31,7 @@ fn a_shell_pipeline_spans_two_machines() {
 fn each_line_arrives_before_the_next_one_is_written() {
     let relay = Relay::start(&[]);
     for flags in [&[][..], &["--digest"]] {
-        let (here, there) = (Desk::at(&relay), Desk::at(&relay));
+        let (here, there) = (Workdir::at(&relay), Workdir::at(&relay));
         let (sending, id, mut lines) = here.pipe_send(flags);
         let receiving = there.start(&["pipe", "receive", &id]);
         let mut wanted = String::new();
@@ -49,7 +49,7 @@ fn each_line_arrives_before_the_next_one_is_written() {
 #[test]
 fn empty_input_is_a_complete_transfer() {
     let relay = Relay::start(&[]);
-    let (here, there) = (Desk::at(&relay), Desk::at(&relay));
+    let (here, there) = (Workdir::at(&relay), Workdir::at(&relay));
     let sending = Process::reading(here.command(&["pipe", "send"]), Stdio::null());
     let got = there.run(&["pipe", "receive", &stream_of_sender(&sending)]);
     assert_complete("receive", &got);
@@ -60,7 +60,7 @@ fn empty_input_is_a_complete_transfer() {
 #[test]
 fn curl_receives_a_pipe_as_it_is_written() {
     let relay = Relay::start(&[]);
-    let (here, there) = (Desk::at(&relay), Desk::at(&relay));
+    let (here, there) = (Workdir::at(&relay), Workdir::at(&relay));
     let (sending, id, mut lines) = here.pipe_send(&[]);
     let receiving = there.curl(&["-fN", &relay.url(&format!("/stream/{id}"))]);
     lines.write_all(b"one\n").expect("the sender reads");
@@ -73,7 +73,7 @@ fn curl_receives_a_pipe_as_it_is_written() {
 #[test]
 fn a_sender_with_idle_input_notices_a_receiver_disconnect() {
     let relay = Relay::start(&[]);
-    let (here, there) = (Desk::at(&relay), Desk::at(&relay));
+    let (here, there) = (Workdir::at(&relay), Workdir::at(&relay));
     for flags in [&[][..], &["--digest"]] {
         let (sending, id, mut lines) = here.pipe_send(flags);
         let receiving = there.start(&["pipe", "receive", &id]);

@@ -1,8 +1,8 @@
 //! Receipts: whether the receiver has the data, as reported by the sender.
 
-use crate::support::{Relay, Wire, ask, eventually, parse};
-use crate::workdir::{Desk, assert_complete, assert_ended};
-use serde_json::{Value, json};
+use crate::support::{Relay, Wire, ask, parse};
+use crate::workdir::{Workdir, assert_complete, assert_ended};
+use serde_json::Value;
 
 /// The last line of `--json`.
 fn last(json: &str) -> Value {
@@ -20,7 +20,7 @@ fn receiver(relay: &Relay, id: &str) -> Wire {
 #[test]
 fn a_receiver_confirms_what_it_has_stored() {
     let relay = Relay::start(&[]);
-    let (here, there) = (Desk::at(&relay), Desk::at(&relay));
+    let (here, there) = (Workdir::at(&relay), Workdir::at(&relay));
     here.put("a", "abc");
     std::fs::create_dir(here.path("tree")).expect("a directory");
     here.put("tree/b", "bcd");
@@ -38,7 +38,7 @@ fn a_receiver_confirms_what_it_has_stored() {
 #[test]
 fn a_plain_client_confirms_nothing() {
     let relay = Relay::start(&[]);
-    let (here, there) = (Desk::at(&relay), Desk::at(&relay));
+    let (here, there) = (Workdir::at(&relay), Workdir::at(&relay));
     here.put("a", "abc");
     for name in ["curl", "standard output"] {
         let (sending, id) = here.start_sending(&["a", "--json"]);
@@ -81,7 +81,7 @@ fn the_acknowledgement_of_a_plain_clients_tcp_is_no_confirmation() {
 #[test]
 fn a_receiver_that_fails_or_is_silent_fails_the_sender() {
     let relay = Relay::start(&[]);
-    let here = Desk::at(&relay);
+    let here = Workdir::at(&relay);
     here.put("a", "abc");
     let (sending, id) = here.start_sending(&["a"]);
     let _wire = receiver(&relay, &id);
@@ -103,7 +103,7 @@ fn a_receiver_that_fails_or_is_silent_fails_the_sender() {
 #[test]
 fn a_relay_that_forgets_the_stream_does_not_confirm_it() {
     let relay = Relay::start(&["--retention", "2s"]);
-    let here = Desk::at(&relay);
+    let here = Workdir::at(&relay);
     here.put("a", "abc");
     let (sending, id) = here.start_sending(&["a"]);
     drop(receiver(&relay, &id));
@@ -113,7 +113,7 @@ fn a_relay_that_forgets_the_stream_does_not_confirm_it() {
 #[test]
 fn an_archive_that_is_none_is_reported_to_the_sender() {
     let relay = Relay::start(&[]);
-    let (here, there) = (Desk::at(&relay), Desk::at(&relay));
+    let (here, there) = (Workdir::at(&relay), Workdir::at(&relay));
     here.put("a.txt", "abc");
     let (sending, id) = here.start_sending(&["a.txt"]);
     assert_ended("receive", &there.run(&["receive", "-x", &id]), 8, "not extracted");

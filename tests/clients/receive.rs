@@ -11,13 +11,13 @@ use std::process::{Command, Stdio};
 use crate::support::{
     Framing, Process, Relay, SmallDisk, eventually, pattern, unprivileged_command,
 };
-use crate::workdir::{Desk, as_nobody, assert_complete, assert_ended};
+use crate::workdir::{Workdir, as_nobody, assert_complete, assert_ended};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 #[test]
 fn the_output_is_written_to_the_given_path() {
     let relay = Relay::start(&[]);
-    let here = Desk::at(&relay);
+    let here = Workdir::at(&relay);
     let content = pattern(1, 100_000);
     here.put("a.bin", &content);
     for (output, made) in [
@@ -28,7 +28,7 @@ fn the_output_is_written_to_the_given_path() {
         (Some("sub/c"), Some("sub/c")),
         (Some("/dev/null"), None),
     ] {
-        let there = Desk::at(&relay);
+        let there = Workdir::at(&relay);
         fs::create_dir(there.path("sub")).expect("a directory");
         let (sending, id) = here.start_sending(&["a.bin"]);
         let flags = output.map_or(vec![], |output| vec!["-o", output]);
@@ -50,7 +50,7 @@ fn the_output_is_written_to_the_given_path() {
 #[test]
 fn standard_output_may_be_a_pipe_or_a_file() {
     let relay = Relay::start(&[]);
-    let (here, there) = (Desk::at(&relay), Desk::at(&relay));
+    let (here, there) = (Workdir::at(&relay), Workdir::at(&relay));
     let content = pattern(2, 2 << 20);
     here.put("a", &content);
 
@@ -76,7 +76,7 @@ fn standard_output_may_be_a_pipe_or_a_file() {
 #[test]
 fn special_files_are_written_to_and_never_replaced() {
     let relay = Relay::start(&[]);
-    let (here, there) = (Desk::at(&relay), Desk::at(&relay));
+    let (here, there) = (Workdir::at(&relay), Workdir::at(&relay));
     here.put("a", "abc");
     nix::unistd::mkfifo(&there.path("fifo"), nix::sys::stat::Mode::S_IRWXU).expect("a FIFO");
     let mut reader = reader_of(&there.path("fifo"));
@@ -103,7 +103,7 @@ fn reader_of(fifo: &Path) -> File {
 #[test]
 fn a_named_pipe_with_a_slow_reader_gets_everything() {
     let relay = Relay::start(&[]);
-    let (here, there) = (Desk::at(&relay), Desk::at(&relay));
+    let (here, there) = (Workdir::at(&relay), Workdir::at(&relay));
     // More than a pipe holds: the write blocks.
     let content = pattern(5, 1 << 20);
     here.put("a", &content);
@@ -134,7 +134,7 @@ fn a_named_pipe_with_a_slow_reader_gets_everything() {
 #[test]
 fn an_unwritable_output_is_refused_before_the_stream_is_consumed() {
     let relay = Relay::start(&[]);
-    let (here, there) = (Desk::at(&relay), Desk::at(&relay));
+    let (here, there) = (Workdir::at(&relay), Workdir::at(&relay));
     here.put("a", "abc");
     fs::set_permissions(there.directory(), Permissions::from_mode(0o755)).expect("permissions");
     nix::unistd::mkfifo(&there.path("fifo"), nix::sys::stat::Mode::S_IRWXU).expect("a FIFO");
@@ -161,7 +161,7 @@ fn an_unwritable_output_is_refused_before_the_stream_is_consumed() {
 #[test]
 fn a_symlink_is_not_followed() {
     let relay = Relay::start(&[]);
-    let (here, there) = (Desk::at(&relay), Desk::at(&relay));
+    let (here, there) = (Workdir::at(&relay), Workdir::at(&relay));
     here.put("a", "new");
     there.put("old", "old");
     symlink("old", there.path("a")).expect("a link");
@@ -185,7 +185,7 @@ fn a_symlink_is_not_followed() {
 #[test]
 fn a_closed_standard_output_is_an_error_on_both_sides() {
     let relay = Relay::start(&[]);
-    let here = Desk::at(&relay);
+    let here = Workdir::at(&relay);
     here.put("a", pattern(3, 20 << 20));
     let (sending, id) = here.start_sending(&["a"]);
     let mut receiving = here.command(&["receive", &id, "-o", "-"]);
@@ -202,7 +202,7 @@ fn a_closed_standard_output_is_an_error_on_both_sides() {
 #[test]
 fn an_existing_output_is_refused_before_the_stream_is_consumed() {
     let relay = Relay::start(&[]);
-    let (here, there) = (Desk::at(&relay), Desk::at(&relay));
+    let (here, there) = (Workdir::at(&relay), Workdir::at(&relay));
     here.put("a", "new");
     there.put("old", "old");
     fs::create_dir(there.path("dir")).expect("a directory");
@@ -229,7 +229,7 @@ fn an_existing_output_is_refused_before_the_stream_is_consumed() {
 #[test]
 fn an_unwritable_directory_is_refused_before_the_stream_is_consumed() {
     let relay = Relay::start(&[]);
-    let (here, there) = (Desk::at(&relay), Desk::at(&relay));
+    let (here, there) = (Workdir::at(&relay), Workdir::at(&relay));
     here.put("a", "new");
     fs::set_permissions(there.directory(), Permissions::from_mode(0o555)).expect("permissions");
     let (sending, id) = here.start_sending(&["a"]);
@@ -250,7 +250,7 @@ fn an_unwritable_directory_is_refused_before_the_stream_is_consumed() {
 #[test]
 fn a_name_that_is_taken_gets_a_number() {
     let relay = Relay::start(&[]);
-    let (here, there) = (Desk::at(&relay), Desk::at(&relay));
+    let (here, there) = (Workdir::at(&relay), Workdir::at(&relay));
     here.put("a.bin", "new");
     there.put("a.bin", "old");
     fs::create_dir(there.path("b")).expect("a directory");
@@ -295,7 +295,7 @@ fn a_name_that_is_taken_gets_a_number() {
 #[test]
 fn what_cannot_hold_it_is_found_out_before_the_stream_is_joined() {
     let relay = Relay::start(&[]);
-    let (here, there) = (Desk::at(&relay), Desk::at(&relay));
+    let (here, there) = (Workdir::at(&relay), Workdir::at(&relay));
     fs::create_dir(there.path("disk")).expect("a directory");
     let disk = SmallDisk::mount(&there.path("disk"), 1);
     for (bytes, flags, words) in [
@@ -322,7 +322,7 @@ fn what_cannot_hold_it_is_found_out_before_the_stream_is_joined() {
 #[test]
 fn more_than_the_limit_is_refused_when_no_size_was_declared() {
     let relay = Relay::start(&[]);
-    let there = Desk::at(&relay);
+    let there = Workdir::at(&relay);
     let id = relay.create();
     let receiving = there.await_receiver(&relay, &[&id, "-o", "a", "--max-size", "1000"]);
     let mut source = relay.connect();
@@ -334,7 +334,7 @@ fn more_than_the_limit_is_refused_when_no_size_was_declared() {
 #[test]
 fn a_file_gets_its_final_name_once_complete() {
     let relay = Relay::start(&[]);
-    let there = Desk::at(&relay);
+    let there = Workdir::at(&relay);
     for framing in [Framing::Length(200_000), Framing::Chunked] {
         let id = relay.create();
         let receiving = there.await_receiver(&relay, &[&id, "-o", "whole", "--force"]);
@@ -356,7 +356,7 @@ fn a_file_gets_its_final_name_once_complete() {
 #[test]
 fn two_downloads_of_one_name_do_not_mix() {
     let relay = Relay::start(&[]);
-    let there = Desk::at(&relay);
+    let there = Workdir::at(&relay);
     let mut downloads: Vec<_> = (0..2)
         .map(|_| {
             let id = relay.create();

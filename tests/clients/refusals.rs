@@ -10,7 +10,7 @@ use std::thread;
 use crate::support::{
     ADMIN, Observed, Process, Relay, UNKNOWN, ask, eventually, unprivileged_command,
 };
-use crate::workdir::{Desk, assert_complete, assert_ended};
+use crate::workdir::{Workdir, assert_complete, assert_ended};
 use nix::sys::signal::Signal;
 
 /// A server that sends this response to each request until the test ends; its URL.
@@ -38,7 +38,7 @@ fn assert_one_line(what: &str, said: &str) {
 #[test]
 fn invalid_arguments_are_a_one_line_error_and_create_no_stream() {
     let relay = Relay::start(&[]);
-    let here = Desk::at(&relay);
+    let here = Workdir::at(&relay);
     here.put("a", "abc");
     for (what, arguments, words) in [
         ("nothing to send", &["send"][..], "FILE|DIRECTORY|-"),
@@ -70,7 +70,7 @@ fn invalid_arguments_are_a_one_line_error_and_create_no_stream() {
 #[test]
 fn unreadable_input_creates_no_stream() {
     let relay = Relay::start(&[]);
-    let here = Desk::at(&relay);
+    let here = Workdir::at(&relay);
     here.put("secret", "abc");
     fs::set_permissions(here.path("secret"), Permissions::from_mode(0o000)).expect("permissions");
     fs::set_permissions(here.directory(), Permissions::from_mode(0o755)).expect("permissions");
@@ -98,7 +98,7 @@ fn unreadable_input_creates_no_stream() {
 #[test]
 fn an_unknown_stream_is_an_error() {
     let relay = Relay::start(&[]);
-    let here = Desk::at(&relay);
+    let here = Workdir::at(&relay);
     here.put("a", "abc");
     for arguments in [
         &["receive", UNKNOWN][..],
@@ -118,11 +118,11 @@ fn an_unknown_stream_is_an_error() {
 #[test]
 fn a_second_client_is_refused_and_the_first_is_served() {
     let relay = Relay::start(&[]);
-    let (here, there) = (Desk::at(&relay), Desk::at(&relay));
+    let (here, there) = (Workdir::at(&relay), Workdir::at(&relay));
     here.put("a", "abc");
     let id = relay.create();
     let first = there.await_receiver(&relay, &[&id]);
-    let other = Desk::at(&relay);
+    let other = Workdir::at(&relay);
     assert_ended(
         "second receiver",
         &other.run(&["receive", &id]),
@@ -145,7 +145,7 @@ fn a_second_client_is_refused_and_the_first_is_served() {
 #[test]
 fn an_unreachable_relay_is_a_network_error() {
     let relay = Relay::start(&[]);
-    let here = Desk::at(&relay);
+    let here = Workdir::at(&relay);
     here.put("a", "abc");
     // No process listens there: the port belongs to a socket that is only bound.
     let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None);
@@ -167,7 +167,7 @@ fn an_unreachable_relay_is_a_network_error() {
 #[test]
 fn a_server_that_is_not_a_relay_is_named_as_such() {
     let relay = Relay::start(&[]);
-    let here = Desk::at(&relay);
+    let here = Workdir::at(&relay);
     here.put("a", "abc");
     for (what, answer, exit) in [
         ("a web server", "HTTP/1.1 404 Not Found\r\nContent-Length: 4\r\n\r\nhtml", 5),
@@ -195,7 +195,7 @@ fn a_server_that_is_not_a_relay_is_named_as_such() {
 #[test]
 fn a_busy_relay_is_retried_and_then_reported() {
     let relay = Observed::start(&["--max-streams", "1"]);
-    let here = Desk::at(&relay);
+    let here = Workdir::at(&relay);
     here.put("a", "abc");
     let id = relay.create();
     let got = here.run(&["send", "a", "--retries", "0"]);
@@ -215,7 +215,7 @@ fn a_busy_relay_is_retried_and_then_reported() {
 fn a_waiting_client_reconnects_to_the_successor() {
     for sender_waits in [true, false] {
         let relay = Relay::start(&ADMIN);
-        let (here, there) = (Desk::at(&relay), Desk::at(&relay));
+        let (here, there) = (Workdir::at(&relay), Workdir::at(&relay));
         here.put("a", "abc");
         let id = relay.create();
         let send = || here.start(&["send", "a", "--stream", &id]);

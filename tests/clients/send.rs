@@ -5,12 +5,12 @@ use std::io::{Seek as _, SeekFrom, Write as _};
 use std::process::Stdio;
 
 use crate::support::{Process, Relay, pattern, unprivileged_command};
-use crate::workdir::{Desk, assert_complete, assert_ended, stream_of_sender};
+use crate::workdir::{Workdir, assert_complete, assert_ended, stream_of_sender};
 use nix::sys::stat::Mode;
 
 /// Receives a stream in another directory; afterwards it contains only this file.
 fn received(relay: &Relay, id: &str) -> (String, Vec<u8>) {
-    let there = Desk::at(relay);
+    let there = Workdir::at(relay);
     assert_complete("receive", &there.run(&["receive", id]));
     let names = there.names();
     assert_eq!(names.len(), 1, "{names:?}");
@@ -20,7 +20,7 @@ fn received(relay: &Relay, id: &str) -> (String, Vec<u8>) {
 #[test]
 fn a_file_of_any_size_arrives_byte_for_byte() {
     let relay = Relay::start(&[]);
-    let here = Desk::at(&relay);
+    let here = Workdir::at(&relay);
     for size in [0, 1, 40 << 20] {
         let content = pattern(1, size);
         here.put("a.bin", &content);
@@ -36,7 +36,7 @@ fn a_file_of_any_size_arrives_byte_for_byte() {
 #[test]
 fn standard_input_is_sent_from_a_pipe_or_from_a_file_offset() {
     let relay = Relay::start(&[]);
-    let here = Desk::at(&relay);
+    let here = Workdir::at(&relay);
     let content = pattern(2, 3 << 20);
     here.put("in", &content);
 
@@ -61,7 +61,7 @@ fn standard_input_is_sent_from_a_pipe_or_from_a_file_offset() {
 #[test]
 fn input_without_a_size_is_sent_to_its_end() {
     let relay = Relay::start(&[]);
-    let here = Desk::at(&relay);
+    let here = Workdir::at(&relay);
     let fifo = here.path("fifo");
     nix::unistd::mkfifo(&fifo, Mode::S_IRWXU).expect("a FIFO");
     let writing = std::thread::spawn(move || {
@@ -82,7 +82,7 @@ fn input_without_a_size_is_sent_to_its_end() {
 fn either_side_may_join_an_existing_stream_first() {
     let relay = Relay::start(&[]);
     for receiver_first in [true, false] {
-        let (here, there) = (Desk::at(&relay), Desk::at(&relay));
+        let (here, there) = (Workdir::at(&relay), Workdir::at(&relay));
         here.put("a", "abc");
         let id = relay.create();
         let (sending, receiving) = if receiver_first {
@@ -109,7 +109,7 @@ fn curl_gets_the_name_and_the_type() {
         (&["a b.csv", "--type", "text/x-y; charset=utf-8"], "a b.csv", "text/x-y; charset=utf-8"),
         (&["none"], "none", "application/octet-stream"),
     ] {
-        let (here, there) = (Desk::at(&relay), Desk::at(&relay));
+        let (here, there) = (Workdir::at(&relay), Workdir::at(&relay));
         here.put("a b.csv", "1,2\n");
         here.put("none", "1,2\n");
         let (sending, id) = here.start_sending(flags);
@@ -127,7 +127,7 @@ fn a_file_sent_by_curl_is_received_with_its_name() {
     let relay = Relay::start(&[]);
     for (place, chunked, name) in [("/", false, "a b.txt"), ("/", true, "a b.txt"), ("", false, "")]
     {
-        let (here, there) = (Desk::at(&relay), Desk::at(&relay));
+        let (here, there) = (Workdir::at(&relay), Workdir::at(&relay));
         let content = pattern(4, 2 << 20);
         here.put("a b.txt", &content);
         let id = relay.create();
@@ -145,14 +145,14 @@ fn a_file_sent_by_curl_is_received_with_its_name() {
 #[test]
 fn an_unprivileged_user_can_send_and_receive() {
     let relay = Relay::start(&[]);
-    let desks = [Desk::at(&relay), Desk::at(&relay)];
+    let desks = [Workdir::at(&relay), Workdir::at(&relay)];
     let [here, there] = &desks;
     here.put("a", pattern(5, 1 << 20));
-    let as_nobody = |desk: &Desk, arguments: &[&str]| {
+    let as_nobody = |workdir: &Workdir, arguments: &[&str]| {
         let (mut command, directory) = unprivileged_command();
         let open = std::os::unix::fs::PermissionsExt::from_mode(0o777);
-        fs::set_permissions(desk.directory(), open).expect("permissions");
-        command.args(arguments).current_dir(desk.directory());
+        fs::set_permissions(workdir.directory(), open).expect("permissions");
+        command.args(arguments).current_dir(workdir.directory());
         command.env("RDV_RELAY", relay.url("")).env("RDV_CLIENT_CONFIG", "/dev/null");
         (Process::start(command), directory)
     };
@@ -166,7 +166,7 @@ fn an_unprivileged_user_can_send_and_receive() {
 #[test]
 fn a_capped_ttl_is_reported_and_a_url_needs_no_scheme() {
     let relay = Relay::start(&["--max-ttl", "90s"]);
-    let (here, there) = (Desk::at(&relay), Desk::at(&relay));
+    let (here, there) = (Workdir::at(&relay), Workdir::at(&relay));
     here.put("a", "abc");
     let (sending, id) = here.start_sending(&["a"]);
     let said = sending.stderr();
@@ -184,7 +184,7 @@ fn a_capped_ttl_is_reported_and_a_url_needs_no_scheme() {
 #[test]
 fn several_files_are_sent_as_one_archive() {
     let relay = Relay::start(&[]);
-    let (here, there, tar) = (Desk::at(&relay), Desk::at(&relay), Desk::at(&relay));
+    let (here, there, tar) = (Workdir::at(&relay), Workdir::at(&relay), Workdir::at(&relay));
     fs::create_dir_all(here.path("below/tree")).expect("directories");
     here.put("a.txt", "A");
     here.put("below/tree/b", "B");
@@ -218,7 +218,7 @@ fn several_files_are_sent_as_one_archive() {
 #[test]
 fn files_that_do_not_tell_their_size_are_sent_with_what_can_be_read() {
     let relay = Relay::start(&[]);
-    let here = Desk::at(&relay);
+    let here = Workdir::at(&relay);
     let sizes = ["/sys/class/net/lo/mtu", "/proc/sys/kernel/ostype"];
     for path in sizes {
         let content = fs::read(path).expect("a file of the kernel");
@@ -228,7 +228,7 @@ fn files_that_do_not_tell_their_size_are_sent_with_what_can_be_read() {
             assert_complete("send", &sending.finish());
         }
     }
-    let there = Desk::at(&relay);
+    let there = Workdir::at(&relay);
     let (sending, id) =
         here.start_sending(&[&sizes[..], &["/sys/class/net/lo/statistics"]].concat());
     assert_complete("receive", &there.run(&["receive", "-x", &id]));

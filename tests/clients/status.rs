@@ -1,14 +1,14 @@
 //! `rdv status` and `rdv cancel`: the state of a stream, and its end.
 
 use crate::support::{Framing, Relay, eventually};
-use crate::workdir::{Desk, assert_complete, assert_ended};
+use crate::workdir::{Workdir, assert_complete, assert_ended};
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
 #[test]
 fn status_prints_the_current_state() {
     let relay = Relay::start(&[]);
-    let here = Desk::at(&relay);
+    let here = Workdir::at(&relay);
     let id = relay.create();
     let url = relay.url(&format!("/stream/{id}"));
     for place in [&id, &url, &format!("{url}/a%20name")] {
@@ -30,7 +30,7 @@ fn status_prints_the_current_state() {
 #[test]
 fn follow_prints_every_state_until_the_end() {
     let relay = Relay::start(&[]);
-    let here = Desk::at(&relay);
+    let here = Workdir::at(&relay);
     for json in [false, true] {
         let id = relay.create();
         let flags = if json { &["--json"][..] } else { &[] };
@@ -65,7 +65,7 @@ fn follow_prints_every_state_until_the_end() {
 #[test]
 fn following_an_ended_stream_exits_at_once() {
     let relay = Relay::start(&[]);
-    let here = Desk::at(&relay);
+    let here = Workdir::at(&relay);
     let id = relay.create();
     assert_complete("cancel", &here.run(&["cancel", &id]));
     let said = here.run(&["status", "-f", &id]);
@@ -76,7 +76,7 @@ fn following_an_ended_stream_exits_at_once() {
 #[test]
 fn a_killed_relay_is_not_the_end_of_a_stream() {
     let relay = Relay::start(&[]);
-    let here = Desk::at(&relay);
+    let here = Workdir::at(&relay);
     let id = relay.create();
     let following = here.start(&["status", "--follow", &id]);
     eventually("the first line", || following.stdout().ends_with('\n').then_some(()));
@@ -87,7 +87,7 @@ fn a_killed_relay_is_not_the_end_of_a_stream() {
 #[test]
 fn a_closed_standard_output_is_a_local_error() {
     let relay = Relay::start(&[]);
-    let here = Desk::at(&relay);
+    let here = Workdir::at(&relay);
     let (reader, writer) = std::io::pipe().expect("a pipe");
     drop(reader);
     let mut command = here.command(&["status", &relay.create()]);

@@ -1,7 +1,7 @@
 //! A relay with TLS, as is usual for remote ones: the same commands, with the same words.
 
 use crate::support::{Authority, Process, Relay, Terminator, is_pattern, pattern};
-use crate::workdir::{Desk, assert_complete, assert_ended, stream_of_sender};
+use crate::workdir::{Workdir, assert_complete, assert_ended, stream_of_sender};
 use nix::sys::signal::Signal;
 
 /// A relay with TLS, and a client that trusts it or does not.
@@ -9,7 +9,7 @@ struct Scene {
     relay: Relay,
     authority: Authority,
     front: Terminator,
-    desk: Desk,
+    workdir: Workdir,
 }
 
 impl Scene {
@@ -17,8 +17,8 @@ impl Scene {
         let relay = Relay::start(&[]);
         let authority = Authority::new();
         let front = Terminator::start(&authority.server("localhost"), relay.address(), &[]);
-        let desk = Desk::at(&relay);
-        Scene { relay, authority, front, desk }
+        let workdir = Workdir::at(&relay);
+        Scene { relay, authority, front, workdir }
     }
 
     fn url(&self) -> String {
@@ -27,7 +27,7 @@ impl Scene {
 
     /// `rdv` with the relay's authority as trusted.
     fn start(&self, arguments: &[&str]) -> Process {
-        let mut command = self.desk.command(arguments);
+        let mut command = self.workdir.command(arguments);
         command.env("RDV_RELAY", self.url()).env("RDV_CACERT", self.authority.file());
         Process::start(command)
     }
@@ -37,37 +37,37 @@ impl Scene {
 fn files_and_directories_are_transferred_over_tls() {
     let scene = Scene::new();
     let content = pattern(3, 3 << 20);
-    scene.desk.put("a.bin", &content);
+    scene.workdir.put("a.bin", &content);
     for flags in [&[][..], &["--digest"]] {
         let sending = scene.start(&[&["send", "a.bin"], flags].concat());
         let id = stream_of_sender(&sending);
         assert!(sending.stderr().contains(&scene.url()), "{}", sending.stderr());
         assert_complete("receive", &scene.start(&["receive", "-f", "-o", "b", &id]).finish());
         assert_complete("send", &sending.finish());
-        is_pattern(3, content.len(), &scene.desk.read("b")).expect("what was sent");
+        is_pattern(3, content.len(), &scene.workdir.read("b")).expect("what was sent");
     }
-    std::fs::create_dir(scene.desk.path("site")).expect("a directory");
-    scene.desk.put("site/index.html", "hello");
-    std::fs::create_dir(scene.desk.path("there")).expect("a directory");
+    std::fs::create_dir(scene.workdir.path("site")).expect("a directory");
+    scene.workdir.put("site/index.html", "hello");
+    std::fs::create_dir(scene.workdir.path("there")).expect("a directory");
     let sending = scene.start(&["send", "--zstd", "site"]);
     let id = stream_of_sender(&sending);
     let receiving = scene.start(&["receive", "--extract", "-o", "there", &id]);
     assert_complete("receive", &receiving.finish());
     assert_complete("send", &sending.finish());
-    assert_eq!(scene.desk.read("there/site/index.html"), b"hello");
+    assert_eq!(scene.workdir.read("there/site/index.html"), b"hello");
 }
 
 #[test]
 fn pipes_are_transferred_over_tls() {
     let scene = Scene::new();
     let content = pattern(5, 1 << 20);
-    scene.desk.put("in", &content);
-    let input = std::fs::File::open(scene.desk.path("in")).expect("a file");
-    let mut command = scene.desk.command(&["pipe", "send"]);
+    scene.workdir.put("in", &content);
+    let input = std::fs::File::open(scene.workdir.path("in")).expect("a file");
+    let mut command = scene.workdir.command(&["pipe", "send"]);
     command.env("RDV_RELAY", scene.url()).env("RDV_CACERT", scene.authority.file());
     let sending = Process::reading(command, input.into());
     let id = stream_of_sender(&sending);
-    let mut command = scene.desk.command(&["pipe", "receive", &id]);
+    let mut command = scene.workdir.command(&["pipe", "receive", &id]);
     command.env("RDV_RELAY", scene.url()).env("RDV_CACERT", scene.authority.file());
     let got = command.output().expect("rdv runs");
     assert!(got.status.success(), "{}", String::from_utf8_lossy(&got.stderr));
@@ -78,13 +78,13 @@ fn pipes_are_transferred_over_tls() {
 #[test]
 fn an_untrusted_relay_receives_nothing() {
     let scene = Scene::new();
-    scene.desk.put("a", "x");
+    scene.workdir.put("a", "x");
     let url = scene.url();
     for (name, arguments) in [
         ("send", &["send", "a", "--relay", &url][..]),
         ("status", &["status", crate::support::UNKNOWN, "--relay", &url]),
     ] {
-        assert_ended(name, &scene.desk.run(arguments), 7, "--cacert");
+        assert_ended(name, &scene.workdir.run(arguments), 7, "--cacert");
     }
     assert_eq!(
         scene.relay.admin_get("/stream").json(),
@@ -96,7 +96,7 @@ fn an_untrusted_relay_receives_nothing() {
 #[test]
 fn a_receiver_disconnect_is_reported_to_a_sender_over_tls() {
     let scene = Scene::new();
-    let file = std::fs::File::create(scene.desk.path("big")).expect("a file");
+    let file = std::fs::File::create(scene.workdir.path("big")).expect("a file");
     file.set_len(1 << 30).expect("a sparse file");
     let sending = scene.start(&["send", "big"]);
     let id = stream_of_sender(&sending);
@@ -112,15 +112,15 @@ fn a_receiver_disconnect_is_reported_to_a_sender_over_tls() {
 fn a_killed_sender_is_reported_to_a_receiver_over_tls() {
     let scene = Scene::new();
     let (reader, mut writer) = std::io::pipe().expect("a pipe");
-    let mut command = scene.desk.command(&["pipe", "send"]);
+    let mut command = scene.workdir.command(&["pipe", "send"]);
     command.env("RDV_RELAY", scene.url()).env("RDV_CACERT", scene.authority.file());
     let sending = Process::reading(command, reader.into());
     let id = stream_of_sender(&sending);
     let receiving = scene.start(&["receive", "-o", "a", &id]);
     scene.relay.await_state(&id, "STREAMING");
     std::io::Write::write_all(&mut writer, b"a part").expect("a write");
-    scene.desk.await_bytes("a.partial", 6);
+    scene.workdir.await_bytes("a.partial", 6);
     sending.signal(Signal::SIGKILL);
     assert_ended("receive", &receiving.finish(), 4, "a.partial");
-    assert!(!scene.desk.path("a").exists(), "a part is not the whole");
+    assert!(!scene.workdir.path("a").exists(), "a part is not the whole");
 }

@@ -21,14 +21,14 @@ const LEADING: [&str; 8] = [
 ];
 
 /// A working directory for commands.
-pub(crate) struct Desk {
+pub(crate) struct Workdir {
     directory: TempDir,
     relay: String,
 }
 
-impl Desk {
-    pub(crate) fn at(relay: &Relay) -> Desk {
-        Desk { directory: tempfile::tempdir().expect("a directory"), relay: relay.url("") }
+impl Workdir {
+    pub(crate) fn at(relay: &Relay) -> Workdir {
+        Workdir { directory: tempfile::tempdir().expect("a directory"), relay: relay.url("") }
     }
 
     pub(crate) fn directory(&self) -> &Path {

@@ -5,9 +5,6 @@
 
 #![expect(clippy::unwrap_used, reason = "what the tests share fails as they do")]
 
-#[path = "../../clients/workdir.rs"]
-#[allow(dead_code, reason = "made for clients; records need less")]
-mod desk;
 mod ends;
 mod killed;
 mod library;
@@ -16,3 +13,6 @@ mod relayed;
 mod senders;
 mod tally;
 mod unasked;
+#[path = "../../clients/workdir.rs"]
+#[allow(dead_code, reason = "made for clients; records need less")]
+mod workdir;

@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 
 use crate::destination::scene::{ack, record};
 use crate::support::{Process, Relay, Wire, ask, eventually, is_pattern, pattern, peak_of};
-use crate::together::desk::{Desk, assert_complete, assert_ended};
+use crate::together::workdir::{Workdir, assert_complete, assert_ended};
 
 /// Bytes of a large record.
 const LARGE: usize = 48 << 20;
@@ -28,7 +28,7 @@ fn stream_of(process: &Process) -> String {
 }
 
 /// An `rdv source` that waits for an upload, and the stream for it.
-fn waiting(here: &Desk, relay: &Relay, flags: &[&str]) -> (Process, String) {
+fn waiting(here: &Workdir, relay: &Relay, flags: &[&str]) -> (Process, String) {
     let url = relay.url("");
     let source = here.start(&[&["source", "--relay", &url], flags].concat());
     let stream = stream_of(&source);
@@ -51,7 +51,7 @@ fn content(record: Record) -> Vec<u8> {
 #[test]
 fn a_large_record_passes_end_to_end_with_little_memory() {
     let relay = Relay::start(&[]);
-    let here = Desk::at(&relay);
+    let here = Workdir::at(&relay);
     here.put("in", record("p", "k", &pattern(3, LARGE)));
     let (source, stream) = waiting(&here, &relay, &["--output", "out"]);
     let input = std::fs::File::open(here.path("in")).unwrap();
@@ -77,7 +77,7 @@ fn a_large_record_passes_end_to_end_with_little_memory() {
 #[test]
 fn a_destination_sends_records_through_a_relay_to_curl() {
     let relay = Relay::start(&[]);
-    let here = Desk::at(&relay);
+    let here = Workdir::at(&relay);
     here.put("in", record("p", "k", b"content"));
     let input = std::fs::File::open(here.path("in")).unwrap();
     let url = relay.url("");
@@ -104,7 +104,7 @@ fn an_upload_becomes_a_record_with_its_content_type() {
     ];
     for (what, kind, body, flags, expected) in rows {
         let relay = Relay::start(&[]);
-        let here = Desk::at(&relay);
+        let here = Workdir::at(&relay);
         let (source, stream) = waiting(&here, &relay, flags);
         here.put("body", body);
         let kind_field = format!("Content-Type: {kind}");
@@ -138,7 +138,7 @@ fn a_large_upload_needs_its_space_on_disk() {
 #[test]
 fn invalid_json_is_rejected() {
     let relay = Relay::start(&[]);
-    let here = Desk::at(&relay);
+    let here = Workdir::at(&relay);
     let (source, stream) = waiting(&here, &relay, &["--structured"]);
     here.put("body", "{\"a\":");
     here.curl(&["-T", "body", "-H", "Content-Type: application/json", &stream]).finish();
@@ -150,7 +150,7 @@ fn invalid_json_is_rejected() {
 #[test]
 fn no_sender_is_exit_status_3() {
     let relay = Relay::start(&[]);
-    let here = Desk::at(&relay);
+    let here = Workdir::at(&relay);
     let url = relay.url("");
     let finished = here.run(&["source", "--relay", &url, "--ttl", "1s"]);
     assert_eq!(finished.status.code(), Some(3), "{}", finished.stderr);
@@ -164,7 +164,7 @@ fn an_interrupted_upload_is_exit_status_4_and_no_record() {
     // Once in the part kept in memory, and once in the part on disk.
     for sent in [100, 2 << 20] {
         let relay = Relay::start(&[]);
-        let here = Desk::at(&relay);
+        let here = Workdir::at(&relay);
         let (source, stream) = waiting(&here, &relay, &[]);
         let path = stream.strip_prefix(&relay.url("")).unwrap();
         let mut uploader = Wire::connect(relay.address());
